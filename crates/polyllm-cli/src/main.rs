@@ -1,0 +1,2 @@
+//! polyllm
+fn main() {}

@@ -1,1 +1,37 @@
-//! prompt-templates
+//! Chat messages to prompt text, in the format that each model was trained on.
+//!
+//! ```
+//! use prompt_templates::{Message, Options, match_model};
+//!
+//! let messages = [Message::system("Be brief."), Message::user("What is Rust?")];
+//! let family = match_model("meta/meta-llama-3-8b-instruct").family().ok_or("unknown model")?;
+//! let prompt = family.render(&messages, &Options::new())?;
+//! assert!(prompt.starts_with("<|start_header_id|>system<|end_header_id|>\n\nBe brief.<|eot_id|>"));
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! The crate is pure: no clock, no network, no files. Without features it is `no_std` + `alloc`
+//! and depends on nothing.
+#![no_std]
+
+extern crate alloc;
+#[cfg(test)]
+extern crate std;
+
+mod control;
+mod custom;
+mod error;
+mod family;
+mod matching;
+mod message;
+mod options;
+mod prompt;
+mod template;
+
+pub use custom::{CustomTemplate, RoleMarkers};
+pub use error::{Error, ErrorKind};
+pub use family::{Family, SystemRole};
+pub use matching::{How, Match, match_model};
+pub use message::{Content, Message, Part, Role, ToolCall};
+pub use options::{ControlTokens, Images, Options, Strictness};
+pub use template::Template;

@@ -1,0 +1,197 @@
+//! Registered templates, with the semantics of LiteLLM's `custom_prompt`.
+
+use alloc::borrow::Cow;
+use alloc::collections::BTreeMap;
+use alloc::string::String;
+use alloc::vec::Vec;
+use core::fmt;
+
+use crate::control;
+use crate::error::Error;
+use crate::message::{Content, Message, Part, Role};
+use crate::options::{ControlTokens, Options};
+
+/// A template by markers around each role's messages: LiteLLM's `register_prompt_template` and
+/// the `roles` of its `config.yaml`.
+///
+/// ```
+/// use prompt_templates::{CustomTemplate, Message, RoleMarkers};
+///
+/// let template = CustomTemplate::new()
+///     .with_role("user", RoleMarkers::new("<|im_start|>user\n", "<|im_end|>\n"))
+///     .with_final_prompt_value("<|im_start|>assistant\n");
+/// assert_eq!(
+///     template.render(&[Message::user("Hi")]),
+///     "<|im_start|>user\nHi<|im_end|>\n<|im_start|>assistant\n",
+/// );
+/// ```
+#[non_exhaustive]
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Deserialize, serde::Serialize))]
+#[cfg_attr(feature = "serde", serde(default))]
+pub struct CustomTemplate {
+    /// The markers by role name; a role without any is written bare.
+    pub roles: BTreeMap<String, RoleMarkers>,
+    /// Written first, after BOS.
+    pub initial_prompt_value: String,
+    /// Written last, in place of a generation prompt.
+    pub final_prompt_value: String,
+    /// Written at the start, and before a `system` or `human` message that follows an assistant's.
+    pub bos_token: String,
+    /// Written after each of the assistant's messages.
+    pub eos_token: String,
+}
+
+/// What stands around a message of one role.
+#[non_exhaustive]
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Deserialize, serde::Serialize))]
+#[cfg_attr(feature = "serde", serde(default))]
+pub struct RoleMarkers {
+    /// Written before the message.
+    pub pre_message: String,
+    /// Written after the message.
+    pub post_message: String,
+}
+
+impl RoleMarkers {
+    /// The markers before and after a message.
+    pub fn new(pre_message: impl Into<String>, post_message: impl Into<String>) -> Self {
+        Self {
+            pre_message: pre_message.into(),
+            post_message: post_message.into(),
+        }
+    }
+}
+
+impl CustomTemplate {
+    /// A template without any marker.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Sets the markers of a role.
+    #[must_use]
+    pub fn with_role(mut self, role: impl Into<String>, markers: RoleMarkers) -> Self {
+        self.roles.insert(role.into(), markers);
+        self
+    }
+
+    /// Sets what is written first.
+    #[must_use]
+    pub fn with_initial_prompt_value(mut self, text: impl Into<String>) -> Self {
+        self.initial_prompt_value = text.into();
+        self
+    }
+
+    /// Sets what is written last.
+    #[must_use]
+    pub fn with_final_prompt_value(mut self, text: impl Into<String>) -> Self {
+        self.final_prompt_value = text.into();
+        self
+    }
+
+    /// Sets the BOS token.
+    #[must_use]
+    pub fn with_bos_token(mut self, token: impl Into<String>) -> Self {
+        self.bos_token = token.into();
+        self
+    }
+
+    /// Sets the EOS token.
+    #[must_use]
+    pub fn with_eos_token(mut self, token: impl Into<String>) -> Self {
+        self.eos_token = token.into();
+        self
+    }
+
+    /// The prompt for `messages`: LiteLLM's, to the byte.
+    ///
+    /// As there, pictures are left out, a message without content leaves no trace, and control
+    /// tokens inside of content are kept; [`render_into`](Self::render_into) can treat them.
+    pub fn render(&self, messages: &[Message<'_>]) -> String {
+        let mut out = String::new();
+        let keep = Options::new().with_control_tokens(ControlTokens::Keep);
+        // Neither a `String` nor the policy can fail.
+        let _ = self.write(&mut out, messages, &keep);
+        out
+    }
+
+    /// Appends the prompt to `out`, which keeps its length when this fails.
+    ///
+    /// Of the options, only the policy for control tokens means anything here.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::ControlToken`](crate::ErrorKind::ControlToken), if that is the policy.
+    pub fn render_into(
+        &self,
+        out: &mut String,
+        messages: &[Message<'_>],
+        options: &Options,
+    ) -> Result<(), Error> {
+        let start = out.len();
+        self.write(out, messages, options)
+            .inspect_err(|_| out.truncate(start))
+    }
+
+    // `custom_prompt` in litellm_core_utils/prompt_templates/factory.py.
+    fn write(
+        &self,
+        out: &mut dyn fmt::Write,
+        messages: &[Message<'_>],
+        options: &Options,
+    ) -> Result<(), Error> {
+        let bare = RoleMarkers::default();
+        let tokens = self.control_tokens();
+        out.write_str(&self.bos_token)?;
+        out.write_str(&self.initial_prompt_value)?;
+        let mut bos_is_open = true;
+        for (index, message) in messages.iter().enumerate() {
+            let role = message.role.as_str();
+            if matches!(role, "system" | "human") && !bos_is_open {
+                out.write_str(&self.bos_token)?;
+                bos_is_open = true;
+            }
+            if let Some(text) = text(&message.content) {
+                let markers = self.roles.get(role).unwrap_or(&bare);
+                out.write_str(&markers.pre_message)?;
+                control::write(out, &text, &tokens, options.control_tokens)
+                    .map_err(|error| error.at_message(index))?;
+                out.write_str(&markers.post_message)?;
+            }
+            if message.role == Role::Assistant {
+                out.write_str(&self.eos_token)?;
+                bos_is_open = false;
+            }
+        }
+        Ok(out.write_str(&self.final_prompt_value)?)
+    }
+
+    /// The markers, without the white space around them.
+    fn control_tokens(&self) -> Vec<&str> {
+        let markers = self
+            .roles
+            .values()
+            .flat_map(|role| [&role.pre_message, &role.post_message]);
+        markers
+            .chain([&self.bos_token, &self.eos_token])
+            .map(|marker| marker.trim())
+            .filter(|marker| marker.len() > 1)
+            .collect()
+    }
+}
+
+fn text<'a>(content: &'a Content<'_>) -> Option<Cow<'a, str>> {
+    match content {
+        Content::None => None,
+        Content::Text(text) => Some(Cow::Borrowed(text)),
+        Content::Parts(parts) => {
+            let texts = parts.iter().filter_map(|part| match part {
+                Part::Text(text) => Some(&**text),
+                _ => None,
+            });
+            Some(Cow::Owned(texts.collect()))
+        }
+    }
+}

@@ -1,0 +1,70 @@
+//! Any template, as a caller holds it.
+
+use alloc::string::String;
+
+use crate::custom::CustomTemplate;
+use crate::error::Error;
+use crate::family::Family;
+use crate::message::Message;
+use crate::options::Options;
+
+/// Any template: a built-in family or a registered one.
+///
+/// ```
+/// use prompt_templates::{Family, Message, Options, Template};
+///
+/// let template = Template::from(Family::CHATML);
+/// let prompt = template.render(&[Message::user("Hi")], &Options::new())?;
+/// assert_eq!(prompt, "<|im_start|>user\nHi<|im_end|>\n<|im_start|>assistant\n");
+/// # Ok::<(), prompt_templates::Error>(())
+/// ```
+#[non_exhaustive]
+#[derive(Clone, Debug)]
+pub enum Template {
+    /// A registered template in LiteLLM's form.
+    Custom(CustomTemplate),
+    /// A built-in family.
+    Family(Family),
+}
+
+impl Template {
+    /// The prompt for `messages`.
+    ///
+    /// # Errors
+    ///
+    /// When the template has no place for a message: see [`Family::render`].
+    pub fn render(&self, messages: &[Message<'_>], options: &Options) -> Result<String, Error> {
+        let mut out = String::new();
+        self.render_into(&mut out, messages, options)?;
+        Ok(out)
+    }
+
+    /// Appends the prompt to `out`, which keeps its length when this fails.
+    ///
+    /// # Errors
+    ///
+    /// As [`render`](Self::render).
+    pub fn render_into(
+        &self,
+        out: &mut String,
+        messages: &[Message<'_>],
+        options: &Options,
+    ) -> Result<(), Error> {
+        match self {
+            Self::Custom(template) => template.render_into(out, messages, options),
+            Self::Family(family) => family.render_into(out, messages, options),
+        }
+    }
+}
+
+impl From<CustomTemplate> for Template {
+    fn from(template: CustomTemplate) -> Self {
+        Self::Custom(template)
+    }
+}
+
+impl From<Family> for Template {
+    fn from(family: Family) -> Self {
+        Self::Family(family)
+    }
+}

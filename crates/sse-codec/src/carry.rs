@@ -1,0 +1,197 @@
+use alloc::string::String;
+use alloc::vec::Vec;
+use core::{fmt, mem};
+
+use crate::event::lossy;
+use crate::line::{Field, parse};
+
+/// The lines of the current block that lie whole in the read being decoded.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Block<'c> {
+    pub(crate) data: Option<&'c [u8]>,
+    pub(crate) id: Option<&'c [u8]>,
+    pub(crate) name: Option<&'c [u8]>,
+}
+
+/// What earlier reads brought of the current block: the only place where bytes are copied to.
+///
+/// `bytes` holds the joined data and, behind it, the line that a read broke off in. Flags stand
+/// beside the strings in place of `Option`s so that their memory is used again.
+#[derive(Default)]
+pub(crate) struct Carry {
+    bytes: Vec<u8>,
+    data_start: usize,
+    data_end: usize,
+    has_data: bool,
+    id: String,
+    has_id: bool,
+    name: String,
+    has_name: bool,
+    retry: Option<u64>,
+}
+
+impl Carry {
+    /// Takes over the lines of a block that is not complete.
+    pub(crate) fn keep(&mut self, block: Block<'_>) {
+        if let Some(data) = block.data {
+            self.push_data(data);
+        }
+        if let Some(id) = block.id {
+            self.set_id(id);
+        }
+        if let Some(name) = block.name {
+            self.set_name(name);
+        }
+    }
+
+    /// Adds a data line; there must be no broken-off line.
+    pub(crate) fn push_data(&mut self, value: &[u8]) {
+        debug_assert!(!self.has_partial());
+        if self.has_data {
+            self.bytes.push(b'\n');
+        }
+        self.bytes.extend_from_slice(value);
+        self.data_end = self.bytes.len();
+        self.has_data = true;
+    }
+
+    /// Adds to the broken-off line.
+    pub(crate) fn push_partial(&mut self, bytes: &[u8]) {
+        self.bytes.extend_from_slice(bytes);
+    }
+
+    /// Makes the broken-off line, now complete, the next data line; its value is its last `len`
+    /// bytes. Only a second data line is moved, by the length of its field name.
+    pub(crate) fn partial_to_data(&mut self, len: usize) {
+        let value = self.bytes.len() - len;
+        if self.has_data {
+            self.bytes[self.data_end] = b'\n';
+            self.bytes.copy_within(value.., self.data_end + 1);
+            self.bytes.truncate(self.data_end + 1 + len);
+        } else {
+            self.data_start = value;
+        }
+        self.data_end = self.bytes.len();
+        self.has_data = true;
+    }
+
+    /// Makes the last `len` bytes of the broken-off line the id.
+    pub(crate) fn partial_to_id(&mut self, len: usize) {
+        set(&mut self.id, &self.bytes[self.bytes.len() - len..]);
+        self.has_id = true;
+        self.drop_partial();
+    }
+
+    /// Makes the last `len` bytes of the broken-off line the name.
+    pub(crate) fn partial_to_name(&mut self, len: usize) {
+        set(&mut self.name, &self.bytes[self.bytes.len() - len..]);
+        self.has_name = true;
+        self.drop_partial();
+    }
+
+    pub(crate) fn drop_partial(&mut self) {
+        self.bytes.truncate(self.data_end);
+        self.shrink();
+    }
+
+    pub(crate) fn set_id(&mut self, value: &[u8]) {
+        set(&mut self.id, value);
+        self.has_id = true;
+    }
+
+    pub(crate) fn set_name(&mut self, value: &[u8]) {
+        set(&mut self.name, value);
+        self.has_name = true;
+    }
+
+    pub(crate) fn set_retry(&mut self, millis: u64) {
+        self.retry = Some(millis);
+    }
+
+    /// Exchanges the id with `last`, if there is one.
+    pub(crate) fn commit_id(&mut self, last: &mut String) {
+        if mem::take(&mut self.has_id) {
+            mem::swap(&mut self.id, last);
+        }
+    }
+
+    /// Forgets the block and gives back the memory of an unusually large one.
+    pub(crate) fn clear(&mut self) {
+        self.bytes.clear();
+        (self.data_start, self.data_end, self.has_data) = (0, 0, false);
+        self.has_id = false;
+        self.has_name = false;
+        self.retry = None;
+        self.shrink();
+    }
+
+    fn shrink(&mut self) {
+        if self.bytes.capacity() > RETAINED {
+            self.bytes.shrink_to(RETAINED);
+        }
+        for text in [&mut self.id, &mut self.name] {
+            if text.capacity() > RETAINED {
+                text.clear();
+                text.shrink_to(RETAINED);
+            }
+        }
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        !self.has_data && !self.has_fields() && !self.has_partial()
+    }
+
+    pub(crate) fn has_data(&self) -> bool {
+        self.has_data
+    }
+
+    /// Whether there is a name, an id or a retry time.
+    pub(crate) fn has_fields(&self) -> bool {
+        self.has_name || self.has_id || self.retry.is_some()
+    }
+
+    pub(crate) fn has_partial(&self) -> bool {
+        self.bytes.len() > self.data_end
+    }
+
+    pub(crate) fn data(&self) -> &[u8] {
+        &self.bytes[self.data_start..self.data_end]
+    }
+
+    pub(crate) fn id(&self) -> Option<&str> {
+        self.has_id.then_some(&self.id)
+    }
+
+    pub(crate) fn name(&self) -> Option<&str> {
+        self.has_name.then_some(&self.name)
+    }
+
+    pub(crate) fn retry(&self) -> Option<u64> {
+        self.retry
+    }
+
+    pub(crate) fn partial_len(&self) -> usize {
+        self.bytes.len() - self.data_end
+    }
+
+    /// The broken-off line as a field and its value.
+    pub(crate) fn partial(&self) -> (Field, &[u8]) {
+        parse(&self.bytes[self.data_end..])
+    }
+}
+
+impl fmt::Debug for Carry {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Carry")
+            .field("bytes", &self.bytes.len())
+            .finish_non_exhaustive()
+    }
+}
+
+pub(crate) fn set(text: &mut String, value: &[u8]) {
+    text.clear();
+    text.push_str(&lossy(value));
+}
+
+/// The most memory kept for the next event.
+const RETAINED: usize = 64 << 10;

@@ -1,0 +1,465 @@
+use alloc::string::String;
+
+use memchr::{memchr, memchr2};
+
+use crate::carry::{Block, Carry, set};
+use crate::event::{Event, Kind};
+use crate::limits::{LimitExceeded, Limits};
+use crate::line::{Field, parse, parse_retry};
+
+/// Decodes a stream of Server-Sent Events that comes in reads of any size.
+///
+/// Use [`feed`](Self::feed) to push reads in, or [`next`](Self::next) to pull events out. Both lend
+/// each event: one that lies whole in a read is borrowed from it.
+///
+/// ```
+/// let mut decoder = sse_codec::Decoder::new();
+/// let mut read: &[u8] = b"event: greeting\ndata: hello\n\ndata: wor";
+///
+/// let event = decoder.next(&mut read).unwrap()?;
+/// assert_eq!((event.name(), event.data()), ("greeting", &b"hello"[..]));
+/// assert!(decoder.next(&mut read).is_none());
+/// # Ok::<(), sse_codec::LimitExceeded>(())
+/// ```
+#[derive(Debug, Default)]
+pub struct Decoder {
+    limits: Limits,
+    comments: bool,
+    empty_events: bool,
+    /// A block begins with the next byte and nothing is to be done first.
+    fresh: bool,
+    /// How many bytes of the byte-order mark were read; 3 behind the start of the stream.
+    bom: usize,
+    /// The last byte was CR, so that LF belongs to the same line end.
+    skip_lf: bool,
+    /// The rest of the block is skipped, a limit having been exceeded.
+    discard: bool,
+    /// While skipping: the line has begun in an earlier read.
+    midline: bool,
+    lent: Lent,
+    carry: Carry,
+    last_id: String,
+    retry: Option<u64>,
+}
+
+impl Decoder {
+    /// A decoder at the start of a stream, with the default [`Limits`].
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Sets how long lines and events may be.
+    #[must_use]
+    pub fn with_limits(mut self, limits: Limits) -> Self {
+        self.limits = limits;
+        self
+    }
+
+    /// Reports comments as items of [`Kind::Comment`]: servers send them to keep a connection
+    /// alive, or to say why they close it.
+    #[must_use]
+    pub fn with_comments(mut self, comments: bool) -> Self {
+        self.comments = comments;
+        self
+    }
+
+    /// Reports blocks without a `data` line as items of [`Kind::Empty`], say a bare `event: done`.
+    #[must_use]
+    pub fn with_empty_events(mut self, empty_events: bool) -> Self {
+        self.empty_events = empty_events;
+        self
+    }
+
+    /// Decodes a whole read, handing each event to `on_event`.
+    ///
+    /// # Errors
+    ///
+    /// The first [`LimitExceeded`] of the read, all of which was decoded nevertheless.
+    #[inline]
+    pub fn feed(
+        &mut self,
+        mut read: &[u8],
+        mut on_event: impl FnMut(Event<'_>),
+    ) -> Result<(), LimitExceeded> {
+        let mut result = Ok(());
+        while let Some(item) = self.next(&mut read) {
+            match item {
+                Ok(event) => on_event(event),
+                Err(error) => result = result.and(Err(error)),
+            }
+        }
+        result
+    }
+
+    /// Decodes up to the end of the next event, leaving in `input` what is behind it; `None` when
+    /// all of `input` is used up.
+    ///
+    /// # Errors
+    ///
+    /// [`LimitExceeded`] once for an event that is given up; decoding goes on behind it.
+    #[inline]
+    pub fn next<'a, 'c: 'a>(
+        &'a mut self,
+        input: &mut &'c [u8],
+    ) -> Option<Result<Event<'a>, LimitExceeded>> {
+        if !self.fresh {
+            self.resume(input);
+        }
+        if input.is_empty() {
+            return None;
+        }
+        if self.fresh
+            && let Some((data, rest)) = split_plain(input, self.limits)
+        {
+            *input = rest;
+            let id = &self.last_id;
+            return Some(Ok(Event {
+                kind: Kind::Message,
+                name: MESSAGE,
+                data,
+                id,
+                retry: None,
+            }));
+        }
+        self.next_block(input)
+    }
+
+    /// Ends the stream, and returns the event it broke off in, if any, as [`Kind::Incomplete`].
+    ///
+    /// A browser drops that event; some servers leave out the last blank line, and only the
+    /// caller can tell the two apart. Its id is in [`Event::id`] but does not become the
+    /// [`last_event_id`](Self::last_event_id). The decoder is then ready for the next stream of
+    /// the same source: it keeps the last event ID and the reconnection time.
+    ///
+    /// # Errors
+    ///
+    /// [`LimitExceeded`] if the last line takes the event over the limit.
+    pub fn finish(&mut self) -> Option<Result<Event<'_>, LimitExceeded>> {
+        self.resume(&mut &[][..]);
+        (self.bom, self.skip_lf, self.fresh) = (0, false, false);
+        (self.discard, self.midline) = (false, false);
+        if self.carry.has_partial()
+            && let Err(error) = self.end_partial()
+        {
+            (self.discard, self.midline) = (false, false);
+            return Some(Err(error));
+        }
+        self.carry.drop_partial();
+        self.lent = Lent::Block;
+        let reported = self.carry.has_data() || (self.empty_events && self.carry.has_fields());
+        reported.then(|| {
+            Ok(Event {
+                kind: Kind::Incomplete,
+                name: or_message(self.carry.name()),
+                data: self.carry.data(),
+                id: self.carry.id().unwrap_or(&self.last_id),
+                retry: self.carry.retry(),
+            })
+        })
+    }
+
+    /// The id to reconnect with, as of the last complete block; empty if there is none.
+    pub fn last_event_id(&self) -> &str {
+        &self.last_id
+    }
+
+    /// The reconnection time in milliseconds that the server set last.
+    pub fn retry(&self) -> Option<u64> {
+        self.retry
+    }
+
+    /// Does what is due before the next line: takes back what was lent, strips the byte-order mark
+    /// and the second half of a CRLF that a read ended in.
+    fn resume(&mut self, input: &mut &[u8]) {
+        match core::mem::take(&mut self.lent) {
+            Lent::Nothing => {}
+            Lent::Block => self.carry.clear(),
+            Lent::Comment => self.carry.drop_partial(),
+        }
+        while self.bom < BOM.len()
+            && let Some((byte, rest)) = input.split_first()
+        {
+            if *byte == BOM[self.bom] {
+                self.bom += 1;
+                *input = rest;
+            } else {
+                self.carry.push_partial(&BOM[..self.bom]);
+                self.bom = BOM.len();
+            }
+        }
+        if self.skip_lf && !input.is_empty() {
+            self.skip_lf = false;
+            *input = input.strip_prefix(b"\n").unwrap_or(input);
+        }
+        self.fresh =
+            !self.discard && !self.skip_lf && self.bom == BOM.len() && self.carry.is_empty();
+    }
+
+    /// Decodes line by line where [`split_plain`] does not apply.
+    fn next_block<'a, 'c: 'a>(
+        &'a mut self,
+        input: &mut &'c [u8],
+    ) -> Option<Result<Event<'a>, LimitExceeded>> {
+        self.fresh = false;
+        match self.scan(input)? {
+            Ok(Found::Block(kind, block)) => Some(Ok(self.lend(kind, block))),
+            Ok(Found::Comment(text)) => Some(Ok(self.lend_comment(text))),
+            Err(error) => Some(Err(error)),
+        }
+    }
+
+    fn scan<'c>(&mut self, input: &mut &'c [u8]) -> Option<Result<Found<'c>, LimitExceeded>> {
+        let mut block = Block::default();
+        loop {
+            if self.discard {
+                self.skip_block(input);
+            }
+            let Some(end) = memchr2(b'\n', b'\r', input) else {
+                self.carry.keep(block);
+                let rest = core::mem::take(input);
+                if self.carry.partial_len() + rest.len() > self.limits.line {
+                    return Some(Err(self.give_up_line(true)));
+                }
+                self.carry.push_partial(rest);
+                return None;
+            };
+            let line = &input[..end];
+            *input = self.behind_line_end(&input[end..]);
+
+            if self.carry.partial_len() + line.len() > self.limits.line {
+                return Some(Err(self.give_up_line(false)));
+            }
+            if self.carry.has_partial() {
+                self.carry.push_partial(line);
+                match self.end_partial() {
+                    Ok(true) => return Some(Ok(Found::Comment(None))),
+                    Ok(false) => continue,
+                    Err(error) => return Some(Err(error)),
+                }
+            }
+            if line.is_empty() {
+                match self.end_block(block) {
+                    Some(kind) => return Some(Ok(Found::Block(kind, block))),
+                    None => block = Block::default(),
+                }
+                continue;
+            }
+            match parse(line) {
+                (Field::Comment, text) if self.comments => {
+                    self.carry.keep(block);
+                    return Some(Ok(Found::Comment(Some(text))));
+                }
+                (Field::Data, value) => {
+                    if let Err(error) = self.add_data(&mut block, value) {
+                        return Some(Err(error));
+                    }
+                }
+                (Field::Event, value) => block.name = Some(value),
+                (Field::Id, value) if memchr(0, value).is_none() => block.id = Some(value),
+                (Field::Retry, value) => self.set_retry(parse_retry(value)),
+                (Field::Comment | Field::Id | Field::Other, _) => {}
+            }
+        }
+    }
+
+    /// Adds a data line: the first one stays where it lies, a second one has them joined.
+    fn add_data<'c>(
+        &mut self,
+        block: &mut Block<'c>,
+        value: &'c [u8],
+    ) -> Result<(), LimitExceeded> {
+        let first = block.data.take();
+        let len = match first {
+            Some(first) => first.len() + 1,
+            None if self.carry.has_data() => self.carry.data().len() + 1,
+            None => 0,
+        };
+        if len + value.len() > self.limits.event {
+            return Err(self.give_up(
+                LimitExceeded::Event {
+                    limit: self.limits.event,
+                },
+                false,
+            ));
+        }
+        if len == 0 {
+            block.data = Some(value);
+            return Ok(());
+        }
+        if let Some(first) = first {
+            self.carry.push_data(first);
+        }
+        self.carry.push_data(value);
+        Ok(())
+    }
+
+    /// Takes the broken-off line, now complete, for the field it is; true for a comment to report.
+    fn end_partial(&mut self) -> Result<bool, LimitExceeded> {
+        let (field, value) = self.carry.partial();
+        let len = value.len();
+        match field {
+            Field::Comment if self.comments => return Ok(true),
+            Field::Data => {
+                let before = if self.carry.has_data() {
+                    self.carry.data().len() + 1
+                } else {
+                    0
+                };
+                if before + len > self.limits.event {
+                    let error = LimitExceeded::Event {
+                        limit: self.limits.event,
+                    };
+                    return Err(self.give_up(error, false));
+                }
+                self.carry.partial_to_data(len);
+            }
+            Field::Event => self.carry.partial_to_name(len),
+            Field::Id if memchr(0, value).is_none() => self.carry.partial_to_id(len),
+            Field::Retry => {
+                let millis = parse_retry(value);
+                self.set_retry(millis);
+                self.carry.drop_partial();
+            }
+            Field::Comment | Field::Id | Field::Other => self.carry.drop_partial(),
+        }
+        Ok(false)
+    }
+
+    /// Completes a block: its id becomes the last one, and its kind is told if it is an event.
+    fn end_block(&mut self, block: Block<'_>) -> Option<Kind> {
+        let fields = block.id.is_some() || block.name.is_some() || self.carry.has_fields();
+        match block.id {
+            Some(id) => set(&mut self.last_id, id),
+            None => self.carry.commit_id(&mut self.last_id),
+        }
+        if block.data.is_some() || self.carry.has_data() {
+            Some(Kind::Message)
+        } else if self.empty_events && fields {
+            Some(Kind::Empty)
+        } else {
+            self.carry.clear();
+            None
+        }
+    }
+
+    fn lend<'a>(&'a mut self, kind: Kind, block: Block<'a>) -> Event<'a> {
+        let name = block.name.map(core::str::from_utf8);
+        if let (Some(bytes), Some(Err(_))) = (block.name, name) {
+            self.carry.set_name(bytes);
+        }
+        self.fresh = !self.skip_lf && self.carry.is_empty();
+        if !self.carry.is_empty() {
+            self.lent = Lent::Block;
+        }
+        Event {
+            kind,
+            name: match name {
+                Some(Ok(name)) => or_message(Some(name)),
+                _ => or_message(self.carry.name()),
+            },
+            data: block.data.unwrap_or_else(|| self.carry.data()),
+            id: &self.last_id,
+            retry: self.carry.retry(),
+        }
+    }
+
+    fn lend_comment<'a>(&'a mut self, text: Option<&'a [u8]>) -> Event<'a> {
+        if text.is_none() {
+            self.lent = Lent::Comment;
+        }
+        Event {
+            kind: Kind::Comment,
+            name: "",
+            data: text.unwrap_or_else(|| self.carry.partial().1),
+            id: &self.last_id,
+            retry: None,
+        }
+    }
+
+    /// Gives up the current block, the rest of which is skipped.
+    fn give_up(&mut self, error: LimitExceeded, midline: bool) -> LimitExceeded {
+        self.carry.clear();
+        (self.discard, self.midline) = (true, midline);
+        error
+    }
+
+    fn give_up_line(&mut self, midline: bool) -> LimitExceeded {
+        self.give_up(
+            LimitExceeded::Line {
+                limit: self.limits.line,
+            },
+            midline,
+        )
+    }
+
+    /// Moves behind the next blank line.
+    fn skip_block(&mut self, input: &mut &[u8]) {
+        while let Some(end) = memchr2(b'\n', b'\r', input) {
+            let midline = core::mem::take(&mut self.midline);
+            let blank = end == 0 && !midline;
+            *input = self.behind_line_end(&input[end..]);
+            if blank {
+                self.discard = false;
+                return;
+            }
+        }
+        self.midline |= !input.is_empty();
+        *input = &[];
+    }
+
+    /// What follows the line end that `input` begins with.
+    fn behind_line_end<'c>(&mut self, input: &'c [u8]) -> &'c [u8] {
+        match input {
+            [b'\r', b'\n', rest @ ..] => rest,
+            [b'\r'] => {
+                self.skip_lf = true;
+                &[]
+            }
+            [_, rest @ ..] => rest,
+            [] => &[],
+        }
+    }
+
+    fn set_retry(&mut self, millis: Option<u64>) {
+        if let Some(millis) = millis {
+            self.carry.set_retry(millis);
+            self.retry = Some(millis);
+        }
+    }
+}
+
+/// A block that ended, or a comment; `None` where the text lies in the carry.
+enum Found<'c> {
+    Block(Kind, Block<'c>),
+    Comment(Option<&'c [u8]>),
+}
+
+/// What the last event borrows from the carry, to be taken back before the next.
+#[derive(Debug, Default)]
+enum Lent {
+    Block,
+    Comment,
+    #[default]
+    Nothing,
+}
+
+/// The shape of nearly every event of an LLM API, in one step: a `data` line, LF, LF.
+#[inline]
+fn split_plain(input: &[u8], limits: Limits) -> Option<(&[u8], &[u8])> {
+    let line = input.strip_prefix(b"data:")?;
+    let end = memchr2(b'\n', b'\r', line)?;
+    let (value, rest) = line.split_at(end);
+    let rest = rest.strip_prefix(b"\n\n")?;
+    if end + 5 > limits.line || end > limits.event {
+        return None;
+    }
+    Some((value.strip_prefix(b" ").unwrap_or(value), rest))
+}
+
+/// An empty `event` field means the default (WHATWG HTML, 9.2.6, dispatch step 5).
+fn or_message(name: Option<&str>) -> &str {
+    name.filter(|name| !name.is_empty()).unwrap_or(MESSAGE)
+}
+
+const BOM: &[u8] = b"\xEF\xBB\xBF";
+const MESSAGE: &str = "message";

@@ -1,1 +1,34 @@
-//! llm-types
+//! Wire types of the OpenAI-shaped LLM APIs, and of Cohere's rerank: lenient in, lossless
+//! through, exact out.
+
+mod chat;
+mod error;
+mod field;
+mod lenient;
+mod models;
+mod number;
+mod open_enum;
+mod parse;
+mod raw;
+mod tagged;
+mod usage;
+
+pub use chat::{
+    AssistantMessage, ChatChunk, ChatLogprobs, ChatRequest, ChatResponse, Choice, ChunkChoice,
+    ChunkError, ChunkSummary, Content, ContentPart, CustomCall, CustomCallDelta, CustomTool,
+    CustomToolDefinition, Delta, FilePart, FinishReason, FunctionCall, FunctionCallDelta,
+    FunctionDefinition, FunctionTool, ImageDetail, ImageUrl, ImageUrlPart, InputAudio,
+    InputAudioPart, JsonSchemaFormat, Logprobs, LogprobsParam, Message, Modality, ReasoningEffort,
+    RefusalPart, ResponseFormat, Role, ServiceTier, Stop, StreamItem, StreamOptions, TextPart,
+    TokenLogprob, TokenLogprobs, Tool, ToolCall, ToolCallDelta, ToolChoice, ToolType, TopLogprob,
+    Verbosity,
+};
+pub use error::{ErrorObject, ErrorResponse};
+pub use field::Field;
+pub use models::{Model, ModelList};
+pub use number::Number;
+pub use parse::{ParseError, parse};
+pub use raw::{Edit, RawObject};
+#[doc(no_inline)]
+pub use serde_json::{Map, Value};
+pub use usage::{CompletionTokensDetails, PromptTokensDetails, Usage};

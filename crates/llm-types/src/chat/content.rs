@@ -1,0 +1,261 @@
+//! The content of a message: a string, or a list of parts.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use serde::de::value::SeqAccessDeserializer;
+use serde::de::{Deserializer, Error as DeError, SeqAccess, Visitor};
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+use crate::tagged::{tag, untag};
+use crate::{field::Field, open_enum::open_enum};
+
+/// What a message says: a string or a list of parts, written back in the form it came in.
+#[allow(clippy::exhaustive_enums)] // JSON content is a string or an array
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(untagged)]
+pub enum Content {
+    /// A string.
+    Text(String),
+    /// A list of parts.
+    Parts(Vec<ContentPart>),
+}
+
+impl Content {
+    /// The string, or the text parts joined; nothing when there is no text part.
+    pub fn text(&self) -> Option<Cow<'_, str>> {
+        let parts = match self {
+            Self::Text(text) => return Some(Cow::Borrowed(text)),
+            Self::Parts(parts) => parts,
+        };
+        let mut texts = parts.iter().filter_map(ContentPart::as_text);
+        let mut joined = Cow::Borrowed(texts.next()?);
+        for text in texts {
+            joined.to_mut().push_str(text);
+        }
+        Some(joined)
+    }
+}
+
+impl From<&str> for Content {
+    fn from(text: &str) -> Self {
+        Self::Text(text.to_owned())
+    }
+}
+
+impl From<String> for Content {
+    fn from(text: String) -> Self {
+        Self::Text(text)
+    }
+}
+
+impl From<Vec<ContentPart>> for Content {
+    fn from(parts: Vec<ContentPart>) -> Self {
+        Self::Parts(parts)
+    }
+}
+
+/// A visitor of its own: serde's untagged enums say only that nothing matched.
+impl<'de> Deserialize<'de> for Content {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(ContentVisitor)
+    }
+}
+
+/// One part of a message.
+#[non_exhaustive]
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(untagged)]
+pub enum ContentPart {
+    /// A file, by id or inline.
+    File(FilePart),
+    /// An image, by URL or inline as a `data:` URL.
+    ImageUrl(ImageUrlPart),
+    /// Sound, inline.
+    InputAudio(InputAudioPart),
+    /// A refusal of the model.
+    Refusal(RefusalPart),
+    /// Text.
+    Text(TextPart),
+    /// A part of another type, such as Together's `video_url`, kept whole.
+    Other(Map<String, Value>),
+}
+
+impl ContentPart {
+    /// A text part.
+    pub fn text(text: impl Into<String>) -> Self {
+        Self::Text(TextPart {
+            text: text.into(),
+            extra: Map::new(),
+        })
+    }
+
+    /// An image by its URL, which may be a `data:` URL.
+    pub fn image_url(url: impl Into<String>) -> Self {
+        Self::ImageUrl(ImageUrlPart {
+            image_url: ImageUrl {
+                url: url.into(),
+                detail: Field::Absent,
+                extra: Map::new(),
+            },
+            extra: Map::new(),
+        })
+    }
+
+    /// The text of a text part.
+    pub fn as_text(&self) -> Option<&str> {
+        match self {
+            Self::Text(part) => Some(&part.text),
+            _ => None,
+        }
+    }
+
+    /// The type of the part on the wire.
+    pub fn type_(&self) -> &str {
+        match self {
+            Self::File(_) => "file",
+            Self::ImageUrl(_) => "image_url",
+            Self::InputAudio(_) => "input_audio",
+            Self::Refusal(_) => "refusal",
+            Self::Text(_) => "text",
+            Self::Other(map) => map.get("type").and_then(Value::as_str).unwrap_or_default(),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for ContentPart {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let map = Map::deserialize(deserializer)?;
+        match tag(&map)? {
+            "file" => untag(map).map(Self::File),
+            "image_url" => untag(map).map(Self::ImageUrl),
+            "input_audio" => untag(map).map(Self::InputAudio),
+            "refusal" => untag(map).map(Self::Refusal),
+            "text" => untag(map).map(Self::Text),
+            _ => Ok(Self::Other(map)),
+        }
+    }
+}
+
+/// Text; `extra` may hold LiteLLM's `cache_control` or OpenAI's `prompt_cache_breakpoint`.
+#[non_exhaustive]
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+#[serde(tag = "type", rename = "text")]
+pub struct TextPart {
+    /// The text.
+    pub text: String,
+    /// Members not named above.
+    #[serde(flatten)]
+    pub extra: Map<String, Value>,
+}
+
+/// An image.
+#[non_exhaustive]
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+#[serde(tag = "type", rename = "image_url")]
+pub struct ImageUrlPart {
+    /// Where the image is.
+    pub image_url: ImageUrl,
+    /// Members not named above.
+    #[serde(flatten)]
+    pub extra: Map<String, Value>,
+}
+
+/// Where an image is.
+#[non_exhaustive]
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+pub struct ImageUrl {
+    /// An `https:` or `data:` URL.
+    pub url: String,
+    /// How closely the model looks.
+    #[serde(default, skip_serializing_if = "Field::is_absent")]
+    pub detail: Field<ImageDetail>,
+    /// Members not named above.
+    #[serde(flatten)]
+    pub extra: Map<String, Value>,
+}
+
+/// Sound.
+#[non_exhaustive]
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+#[serde(tag = "type", rename = "input_audio")]
+pub struct InputAudioPart {
+    /// The sound.
+    pub input_audio: InputAudio,
+    /// Members not named above.
+    #[serde(flatten)]
+    pub extra: Map<String, Value>,
+}
+
+/// Sound in base64.
+#[non_exhaustive]
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+pub struct InputAudio {
+    /// The bytes in base64.
+    pub data: String,
+    /// `wav` or `mp3`.
+    #[serde(default, skip_serializing_if = "Field::is_absent")]
+    pub format: Field<String>,
+    /// Members not named above.
+    #[serde(flatten)]
+    pub extra: Map<String, Value>,
+}
+
+/// A file: `file` holds `file_id`, or `file_data` and `filename`.
+#[non_exhaustive]
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+#[serde(tag = "type", rename = "file")]
+pub struct FilePart {
+    /// The file, as the client described it.
+    pub file: Map<String, Value>,
+    /// Members not named above.
+    #[serde(flatten)]
+    pub extra: Map<String, Value>,
+}
+
+/// A refusal of the model.
+#[non_exhaustive]
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+#[serde(tag = "type", rename = "refusal")]
+pub struct RefusalPart {
+    /// What the model said instead.
+    pub refusal: String,
+    /// Members not named above.
+    #[serde(flatten)]
+    pub extra: Map<String, Value>,
+}
+
+open_enum! {
+    /// How closely a model looks at an image.
+    pub enum ImageDetail {
+        /// As the model likes.
+        Auto = "auto",
+        /// In full.
+        High = "high",
+        /// In few tokens.
+        Low = "low",
+    }
+}
+
+struct ContentVisitor;
+
+impl<'de> Visitor<'de> for ContentVisitor {
+    type Value = Content;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a string or an array of content parts")
+    }
+
+    fn visit_str<E: DeError>(self, text: &str) -> Result<Content, E> {
+        Ok(Content::Text(text.to_owned()))
+    }
+
+    fn visit_string<E: DeError>(self, text: String) -> Result<Content, E> {
+        Ok(Content::Text(text))
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, parts: A) -> Result<Content, A::Error> {
+        Vec::deserialize(SeqAccessDeserializer::new(parts)).map(Content::Parts)
+    }
+}

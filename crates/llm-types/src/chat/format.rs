@@ -1,0 +1,90 @@
+//! The form that the answer must have.
+
+use serde::de::Deserializer;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+use crate::field::Field;
+use crate::tagged::{tag, untag};
+
+/// The form that the answer must have.
+#[non_exhaustive]
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(untagged)]
+pub enum ResponseFormat {
+    /// JSON that follows a schema.
+    JsonSchema(JsonSchemaFormat),
+    /// Another form, kept whole: `text`, `json_object`, Together's `regex`.
+    Other(Map<String, Value>),
+}
+
+impl ResponseFormat {
+    /// Text, the default.
+    pub fn text() -> Self {
+        Self::of_type("text")
+    }
+
+    /// Any JSON object.
+    pub fn json_object() -> Self {
+        Self::of_type("json_object")
+    }
+
+    /// JSON that follows the schema.
+    pub fn json_schema(name: impl Into<String>, schema: impl Into<Value>) -> Self {
+        let json_schema = Map::from_iter([
+            ("name".to_owned(), Value::String(name.into())),
+            ("schema".to_owned(), schema.into()),
+        ]);
+        Self::JsonSchema(JsonSchemaFormat {
+            json_schema: Field::Value(json_schema),
+            extra: Map::new(),
+        })
+    }
+
+    /// The type on the wire.
+    pub fn type_(&self) -> &str {
+        match self {
+            Self::JsonSchema(_) => "json_schema",
+            Self::Other(map) => map.get("type").and_then(Value::as_str).unwrap_or_default(),
+        }
+    }
+
+    /// The JSON schema, in OpenAI's place or in Together's flat one.
+    pub fn schema(&self) -> Option<&Value> {
+        match self {
+            Self::JsonSchema(format) => format
+                .json_schema
+                .value()
+                .and_then(|inner| inner.get("schema"))
+                .or_else(|| format.extra.get("schema")),
+            Self::Other(map) => map.get("schema"),
+        }
+    }
+
+    fn of_type(type_: &str) -> Self {
+        Self::Other(Map::from_iter([("type".to_owned(), type_.into())]))
+    }
+}
+
+impl<'de> Deserialize<'de> for ResponseFormat {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let map = Map::deserialize(deserializer)?;
+        match tag(&map)? {
+            "json_schema" => untag(map).map(Self::JsonSchema),
+            _ => Ok(Self::Other(map)),
+        }
+    }
+}
+
+/// JSON that follows a schema.
+#[non_exhaustive]
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+#[serde(tag = "type", rename = "json_schema")]
+pub struct JsonSchemaFormat {
+    /// `name`, `description`, `schema` and `strict`; absent in Together's flat form.
+    #[serde(default, skip_serializing_if = "Field::is_absent")]
+    pub json_schema: Field<Map<String, Value>>,
+    /// Members not named above; Together's flat form has `schema` here.
+    #[serde(flatten)]
+    pub extra: Map<String, Value>,
+}

@@ -1,0 +1,282 @@
+//! Tools, the choice among them, and their calls.
+
+use serde::de::{Deserializer, Error as DeError};
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+use crate::parse::kind;
+use crate::tagged::{tag, untag};
+use crate::{field::Field, lenient, open_enum::open_enum};
+
+/// A tool that the model may call.
+#[non_exhaustive]
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(untagged)]
+pub enum Tool {
+    /// A tool with free text as its input.
+    Custom(CustomTool),
+    /// A function with JSON arguments.
+    Function(FunctionTool),
+    /// A tool of another type, kept whole.
+    Other(Map<String, Value>),
+}
+
+impl Tool {
+    /// A function; `parameters` is a JSON schema.
+    pub fn function(name: impl Into<String>, parameters: impl Into<Value>) -> Self {
+        let mut function = FunctionDefinition::new(name);
+        function.parameters = Field::Value(parameters.into());
+        Self::Function(FunctionTool {
+            function,
+            extra: Map::new(),
+        })
+    }
+
+    /// The tool's name.
+    pub fn name(&self) -> Option<&str> {
+        match self {
+            Self::Custom(tool) => Some(&tool.custom.name),
+            Self::Function(tool) => Some(&tool.function.name),
+            Self::Other(_) => None,
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Tool {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let map = Map::deserialize(deserializer)?;
+        match tag(&map)? {
+            "custom" => untag(map).map(Self::Custom),
+            "function" => untag(map).map(Self::Function),
+            _ => Ok(Self::Other(map)),
+        }
+    }
+}
+
+/// A function with JSON arguments.
+#[non_exhaustive]
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+#[serde(tag = "type", rename = "function")]
+pub struct FunctionTool {
+    /// The function.
+    pub function: FunctionDefinition,
+    /// Members not named above.
+    #[serde(flatten)]
+    pub extra: Map<String, Value>,
+}
+
+/// A function: its name, and the JSON schema of its arguments.
+#[non_exhaustive]
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+pub struct FunctionDefinition {
+    /// The name.
+    pub name: String,
+    /// What it does.
+    #[serde(default, skip_serializing_if = "Field::is_absent")]
+    pub description: Field<String>,
+    /// The JSON schema of its arguments, in the client's order.
+    #[serde(default, skip_serializing_if = "Field::is_absent")]
+    pub parameters: Field<Value>,
+    /// Whether the arguments must follow the schema.
+    #[serde(default, skip_serializing_if = "Field::is_absent")]
+    pub strict: Field<bool>,
+    /// Members not named above.
+    #[serde(flatten)]
+    pub extra: Map<String, Value>,
+}
+
+impl FunctionDefinition {
+    /// A function without arguments.
+    pub fn new(name: impl Into<String>) -> Self {
+        Self {
+            name: name.into(),
+            description: Field::Absent,
+            parameters: Field::Absent,
+            strict: Field::Absent,
+            extra: Map::new(),
+        }
+    }
+}
+
+/// A tool with free text as its input.
+#[non_exhaustive]
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+#[serde(tag = "type", rename = "custom")]
+pub struct CustomTool {
+    /// The tool.
+    pub custom: CustomToolDefinition,
+    /// Members not named above.
+    #[serde(flatten)]
+    pub extra: Map<String, Value>,
+}
+
+/// A tool's name, and the form of its input.
+#[non_exhaustive]
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+pub struct CustomToolDefinition {
+    /// The name.
+    pub name: String,
+    /// What it does.
+    #[serde(default, skip_serializing_if = "Field::is_absent")]
+    pub description: Field<String>,
+    /// `{"type": "text"}`, or a grammar.
+    #[serde(default, skip_serializing_if = "Field::is_absent")]
+    pub format: Field<Value>,
+    /// Members not named above.
+    #[serde(flatten)]
+    pub extra: Map<String, Value>,
+}
+
+/// Which tool the model is to call.
+#[non_exhaustive]
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(untagged)]
+pub enum ToolChoice {
+    /// `auto`, `none`, `required`, or with Together a tool's name.
+    Mode(String),
+    /// A choice by object: one function, one custom tool, `allowed_tools`.
+    Object(Map<String, Value>),
+}
+
+impl ToolChoice {
+    /// The model decides.
+    pub fn auto() -> Self {
+        Self::Mode("auto".to_owned())
+    }
+
+    /// No tool.
+    pub fn none() -> Self {
+        Self::Mode("none".to_owned())
+    }
+
+    /// Some tool.
+    pub fn required() -> Self {
+        Self::Mode("required".to_owned())
+    }
+}
+
+impl<'de> Deserialize<'de> for ToolChoice {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        match Value::deserialize(deserializer)? {
+            Value::String(mode) => Ok(Self::Mode(mode)),
+            Value::Object(map) => Ok(Self::Object(map)),
+            other => Err(D::Error::custom(format_args!(
+                "expected a string or an object, found {}",
+                kind(&other)
+            ))),
+        }
+    }
+}
+
+/// A call that the model made.
+#[non_exhaustive]
+#[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
+pub struct ToolCall {
+    /// The id that the tool's message answers to.
+    #[serde(default, skip_serializing_if = "Field::is_absent")]
+    pub id: Field<String>,
+    /// What is called.
+    #[serde(default, rename = "type", skip_serializing_if = "Field::is_absent")]
+    pub type_: Field<ToolType>,
+    /// The place in the list; Together sends it also outside of streams.
+    #[serde(
+        default,
+        deserialize_with = "lenient::count",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub index: Option<u64>,
+    /// The function and its arguments.
+    #[serde(default, skip_serializing_if = "Field::is_absent")]
+    pub function: Field<FunctionCall>,
+    /// The custom tool and its input.
+    #[serde(default, skip_serializing_if = "Field::is_absent")]
+    pub custom: Field<CustomCall>,
+    /// Members not named above.
+    #[serde(flatten)]
+    pub extra: Map<String, Value>,
+}
+
+impl ToolCall {
+    /// A call of a function; `arguments` is JSON text.
+    pub fn function(
+        id: impl Into<String>,
+        name: impl Into<String>,
+        arguments: impl Into<String>,
+    ) -> Self {
+        Self {
+            id: Field::Value(id.into()),
+            type_: Field::Value(ToolType::Function),
+            function: Field::Value(FunctionCall::new(name, arguments)),
+            ..Self::default()
+        }
+    }
+
+    /// The name of what is called.
+    pub fn name(&self) -> Option<&str> {
+        match (&self.function, &self.custom) {
+            (Field::Value(call), _) => Some(&call.name),
+            (_, Field::Value(call)) => Some(&call.name),
+            _ => None,
+        }
+    }
+
+    /// The arguments of the function, as the model wrote them: JSON text that may be broken.
+    pub fn arguments(&self) -> Option<&str> {
+        self.function.value()?.arguments.as_str()
+    }
+}
+
+/// A function and its arguments.
+#[non_exhaustive]
+#[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
+pub struct FunctionCall {
+    /// The function.
+    #[serde(default, deserialize_with = "lenient::or_default")]
+    pub name: String,
+    /// JSON text, as the model wrote it; it may be cut or invalid, so it is never parsed here.
+    #[serde(
+        default,
+        deserialize_with = "lenient::arguments",
+        skip_serializing_if = "Field::is_absent"
+    )]
+    pub arguments: Field<String>,
+    /// Members not named above.
+    #[serde(flatten)]
+    pub extra: Map<String, Value>,
+}
+
+impl FunctionCall {
+    /// A call; `arguments` is JSON text.
+    pub fn new(name: impl Into<String>, arguments: impl Into<String>) -> Self {
+        Self {
+            name: name.into(),
+            arguments: Field::Value(arguments.into()),
+            extra: Map::new(),
+        }
+    }
+}
+
+/// A custom tool and its input.
+#[non_exhaustive]
+#[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
+pub struct CustomCall {
+    /// The tool.
+    #[serde(default, deserialize_with = "lenient::or_default")]
+    pub name: String,
+    /// The input, free text.
+    #[serde(default, skip_serializing_if = "Field::is_absent")]
+    pub input: Field<String>,
+    /// Members not named above.
+    #[serde(flatten)]
+    pub extra: Map<String, Value>,
+}
+
+open_enum! {
+    /// What kind of tool is called.
+    pub enum ToolType {
+        /// A tool with free text as its input.
+        Custom = "custom",
+        /// A function with JSON arguments.
+        Function = "function",
+    }
+}

@@ -1,0 +1,141 @@
+//! The error body.
+
+use std::borrow::Cow;
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+use crate::field::Field;
+
+/// The body of a failed request, and of the last event of a stream that fails half-way.
+///
+/// Deserializing keeps the body as it came; [`ErrorResponse::parse`] also understands what is not
+/// quite this shape.
+#[non_exhaustive]
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+pub struct ErrorResponse {
+    /// What went wrong.
+    pub error: ErrorObject,
+    /// Members not named above, as Together's `id`.
+    #[serde(flatten)]
+    pub extra: Map<String, Value>,
+}
+
+impl ErrorResponse {
+    /// An error with the four keys that OpenAI's clients need; `param` and `code` are null.
+    pub fn new(message: impl Into<String>, type_: impl Into<String>) -> Self {
+        Self {
+            error: ErrorObject {
+                message: message.into(),
+                type_: Field::Value(type_.into()),
+                param: Field::Null,
+                code: Field::Null,
+                extra: Map::new(),
+            },
+            extra: Map::new(),
+        }
+    }
+
+    /// Names the parameter at fault.
+    pub fn with_param(mut self, param: impl Into<String>) -> Self {
+        self.error.param = Field::Value(Value::String(param.into()));
+        self
+    }
+
+    /// Sets the code that programs match on.
+    pub fn with_code(mut self, code: impl Into<String>) -> Self {
+        self.error.code = Field::Value(Value::String(code.into()));
+        self
+    }
+
+    /// Finds the error in a body, or nothing when the body is no error.
+    ///
+    /// Accepted besides OpenAI's shape: `error` as a bare string (old engines), missing keys,
+    /// `message` or `detail` without `error`. The result has all four keys.
+    pub fn parse(body: &[u8]) -> Option<Self> {
+        let mut extra: Map<String, Value> = serde_json::from_slice(body).ok()?;
+        let error = match extra.shift_remove("error") {
+            Some(Value::Object(error)) => ErrorObject::from_map(error),
+            Some(Value::String(message)) => ErrorObject::from_message(message),
+            None if !extra.contains_key("choices") => ["message", "detail"]
+                .into_iter()
+                .find_map(|key| text(extra.get(key)?))
+                .map(|message| ErrorObject::from_message(message.into_owned()))?,
+            Some(_) | None => return None,
+        };
+        Some(Self { error, extra })
+    }
+}
+
+/// What went wrong.
+#[non_exhaustive]
+#[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
+pub struct ErrorObject {
+    /// The explanation for people.
+    #[serde(default)]
+    pub message: String,
+    /// The family of the error, such as `invalid_request_error`.
+    #[serde(default, rename = "type", skip_serializing_if = "Field::is_absent")]
+    pub type_: Field<String>,
+    /// The parameter at fault.
+    #[serde(default, skip_serializing_if = "Field::is_absent")]
+    pub param: Field<Value>,
+    /// The code that programs match on; most often a string, a number from some gateways.
+    #[serde(default, skip_serializing_if = "Field::is_absent")]
+    pub code: Field<Value>,
+    /// Members not named above.
+    #[serde(flatten)]
+    pub extra: Map<String, Value>,
+}
+
+impl ErrorObject {
+    /// The parameter at fault, as text.
+    pub fn param(&self) -> Option<Cow<'_, str>> {
+        text(self.param.value()?)
+    }
+
+    /// The code, as text.
+    pub fn code(&self) -> Option<Cow<'_, str>> {
+        text(self.code.value()?)
+    }
+
+    fn from_message(message: String) -> Self {
+        Self {
+            message,
+            type_: Field::Null,
+            param: Field::Null,
+            code: Field::Null,
+            extra: Map::new(),
+        }
+    }
+
+    fn from_map(mut map: Map<String, Value>) -> Self {
+        let mut take = |key| map.shift_remove(key).filter(|value| !value.is_null());
+        let message = take("message");
+        let type_ = take("type");
+        let (param, code) = (take("param"), take("code"));
+        Self {
+            message: message.map(into_text).unwrap_or_default(),
+            type_: Field::nullable(type_.map(into_text)),
+            param: Field::nullable(param),
+            code: Field::nullable(code),
+            extra: map,
+        }
+    }
+}
+
+fn into_text(value: Value) -> String {
+    match value {
+        Value::String(text) => text,
+        other => other.to_string(),
+    }
+}
+
+/// A string as it is, a number as printed, nothing else.
+fn text(value: &Value) -> Option<Cow<'_, str>> {
+    match value {
+        Value::String(text) => Some(Cow::Borrowed(text)),
+        Value::Number(number) => Some(Cow::Owned(number.to_string())),
+        _ => None,
+    }
+}

@@ -1,0 +1,225 @@
+//! Reading JSON with errors that tell where, what was expected and what was found.
+
+use std::error::Error as StdError;
+use std::fmt;
+
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+/// Reads a value from JSON text.
+///
+/// Does what `serde_json::from_slice` does, with a better error.
+///
+/// # Errors
+///
+/// When the text is no JSON, or not of this shape.
+pub fn parse<T: DeserializeOwned>(json: &[u8]) -> Result<T, ParseError> {
+    serde_json::from_slice(json).map_err(|error| ParseError::from_serde(json, &error))
+}
+
+/// JSON that cannot be read: where, what was expected, what was found.
+///
+/// It never holds a string of the text, which may be a prompt.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct ParseError(Box<Inner>);
+
+#[derive(Clone, Debug, Eq, PartialEq)]
+struct Inner {
+    path: String,
+    message: String,
+    line: usize,
+    column: usize,
+}
+
+impl ParseError {
+    /// Where in the value, as `messages[1].content[0].type`; empty at the top.
+    pub fn path(&self) -> &str {
+        &self.0.path
+    }
+
+    /// What is wrong, without the place.
+    pub fn message(&self) -> &str {
+        &self.0.message
+    }
+
+    /// The line of the text, from 1.
+    pub fn line(&self) -> usize {
+        self.0.line
+    }
+
+    /// The column in that line, in characters from 1.
+    pub fn column(&self) -> usize {
+        self.0.column
+    }
+
+    /// An error at a byte of the text.
+    pub(crate) fn at(json: &[u8], offset: usize, message: impl Into<String>) -> Self {
+        let before = &json[..offset.min(json.len())];
+        let line_start = before
+            .iter()
+            .rposition(|&byte| byte == b'\n')
+            .map_or(0, |at| at + 1);
+        let continuation = |byte: &&u8| **byte & 0xc0 == 0x80;
+        let in_line = &before[line_start..];
+        Self(Box::new(Inner {
+            path: path_at(json, offset),
+            message: message.into(),
+            line: before.iter().filter(|&&byte| byte == b'\n').count() + 1,
+            column: in_line.len() - in_line.iter().filter(continuation).count() + 1,
+        }))
+    }
+
+    pub(crate) fn from_serde(json: &[u8], error: &serde_json::Error) -> Self {
+        let offset = offset_of(json, error.line(), error.column());
+        let mut this = Self::at(json, offset, String::new());
+        let text = error.to_string();
+        let place = format!(" at line {} column {}", error.line(), error.column());
+        let message = text.strip_suffix(&place).unwrap_or(&text);
+        // An error from inside a buffered part begins with the rest of the path, see `tagged`.
+        let (path, message) = match message.split_once(": ") {
+            Some((path, rest)) if path.starts_with(['.', '[']) => (path, rest),
+            _ => ("", message),
+        };
+        this.0.path.push_str(path);
+        if let Some(path) = this.0.path.strip_prefix('.') {
+            this.0.path = path.to_owned();
+        }
+        this.0.message = reword(message);
+        this
+    }
+
+    /// The message with its path, for an error that is to be wrapped in another.
+    pub(crate) fn inner_message(&self) -> String {
+        let Inner { path, message, .. } = &*self.0;
+        match path.as_bytes().first() {
+            None => message.clone(),
+            Some(b'[') => format!("{path}: {message}"),
+            Some(_) => format!(".{path}: {message}"),
+        }
+    }
+}
+
+impl fmt::Display for ParseError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Inner {
+            path,
+            message,
+            line,
+            column,
+        } = &*self.0;
+        if !path.is_empty() {
+            write!(f, "{path}: ")?;
+        }
+        write!(f, "{message} at line {line} column {column}")
+    }
+}
+
+impl StdError for ParseError {}
+
+/// What a value is, in words.
+pub(crate) fn kind(value: &Value) -> &'static str {
+    match value {
+        Value::Null => "null",
+        Value::Bool(_) => "a boolean",
+        Value::Number(_) => "a number",
+        Value::String(_) => "a string",
+        Value::Array(_) => "an array",
+        Value::Object(_) => "an object",
+    }
+}
+
+/// Turns serde's wording into ours, without the string that it quotes.
+fn reword(message: &str) -> String {
+    let wrong = ["invalid type: ", "invalid value: ", "invalid length "]
+        .into_iter()
+        .find_map(|prefix| message.strip_prefix(prefix));
+    let Some((found, expected)) = wrong.and_then(|wrong| wrong.rsplit_once(", expected ")) else {
+        return message.to_owned();
+    };
+    let found = match found.split([' ', '"', '`']).next().unwrap_or_default() {
+        "string" => "a string",
+        "map" => "an object",
+        "sequence" => "an array",
+        "boolean" => "a boolean",
+        "integer" => "an integer",
+        "floating" => "a fraction",
+        "null" | "unit" => "null",
+        _ => found,
+    };
+    format!("expected {expected}, found {found}")
+}
+
+/// The last byte that serde_json had read when it gave up.
+fn offset_of(json: &[u8], line: usize, column: usize) -> usize {
+    let newlines = json.iter().enumerate().filter(|(_, byte)| **byte == b'\n');
+    let line_start = match line {
+        0 | 1 => 0,
+        _ => newlines.map(|(at, _)| at + 1).nth(line - 2).unwrap_or(0),
+    };
+    (line_start + column.saturating_sub(1)).min(json.len())
+}
+
+/// The path of the innermost value that holds the byte, by the brackets, keys and commas before it.
+fn path_at(json: &[u8], offset: usize) -> String {
+    let mut frames: Vec<Frame<'_>> = Vec::new();
+    let mut at = 0;
+    while at <= offset && at < json.len() {
+        match json[at] {
+            b'"' => {
+                let end = string_end(json, at + 1);
+                if let Some(Frame::Object {
+                    key,
+                    wants_key: wants_key @ true,
+                }) = frames.last_mut()
+                {
+                    *key = Some(&json[at + 1..end]);
+                    *wants_key = false;
+                }
+                at = end;
+            }
+            b'{' => frames.push(Frame::Object {
+                key: None,
+                wants_key: true,
+            }),
+            b'[' => frames.push(Frame::Array { index: 0 }),
+            b'}' | b']' => {
+                frames.pop();
+            }
+            b',' => match frames.last_mut() {
+                Some(Frame::Object { wants_key, .. }) => *wants_key = true,
+                Some(Frame::Array { index }) => *index += 1,
+                None => {}
+            },
+            _ => {}
+        }
+        at += 1;
+    }
+    frames.iter().fold(String::new(), |mut path, frame| {
+        match frame {
+            Frame::Object { key: Some(key), .. } => {
+                path.push_str(if path.is_empty() { "" } else { "." });
+                path.push_str(&String::from_utf8_lossy(key));
+            }
+            Frame::Object { key: None, .. } => {}
+            Frame::Array { index } => path.push_str(&format!("[{index}]")),
+        }
+        path
+    })
+}
+
+enum Frame<'a> {
+    Array {
+        index: usize,
+    },
+    Object {
+        key: Option<&'a [u8]>,
+        wants_key: bool,
+    },
+}
+
+fn string_end(json: &[u8], mut at: usize) -> usize {
+    while at < json.len() && json[at] != b'"' {
+        at += if json[at] == b'\\' { 2 } else { 1 };
+    }
+    at.min(json.len())
+}

@@ -1,0 +1,9 @@
+//! JSON kept as bytes, of which only a few members are read.
+
+mod edit;
+mod object;
+mod scan;
+
+pub use edit::Edit;
+pub use object::RawObject;
+pub(crate) use scan::{RawStr, Scanner};

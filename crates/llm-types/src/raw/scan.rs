@@ -1,0 +1,375 @@
+//! A scanner that validates JSON without building anything from it.
+
+use std::borrow::Cow;
+
+use crate::parse::ParseError;
+
+/// A cursor over JSON text. Each step validates what it passes by RFC 8259.
+#[derive(Clone, Debug)]
+pub(crate) struct Scanner<'a> {
+    text: &'a str,
+    json: &'a [u8],
+    at: usize,
+}
+
+/// A string of JSON text, without its quotes and with its escapes.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct RawStr<'a> {
+    inner: &'a str,
+    escaped: bool,
+    start: usize,
+}
+
+impl<'a> RawStr<'a> {
+    /// The string itself.
+    pub(crate) fn decode(self) -> Cow<'a, str> {
+        if self.escaped {
+            Cow::Owned(unescape(self.inner))
+        } else {
+            Cow::Borrowed(self.inner)
+        }
+    }
+
+    /// Where its opening quote is, in bytes.
+    pub(crate) fn start(self) -> usize {
+        self.start
+    }
+
+    /// Whether it is the empty string.
+    pub(crate) fn is_empty(self) -> bool {
+        self.inner.is_empty()
+    }
+}
+
+impl<'a> Scanner<'a> {
+    pub(crate) fn new(json: &'a [u8]) -> Result<Self, ParseError> {
+        let text = std::str::from_utf8(json)
+            .map_err(|error| ParseError::at(json, error.valid_up_to(), "the text is not UTF-8"))?;
+        Ok(Self { text, json, at: 0 })
+    }
+
+    /// The next byte that is not white space.
+    #[inline]
+    pub(crate) fn peek(&mut self) -> Option<u8> {
+        while let Some(&byte) = self.json.get(self.at) {
+            if !matches!(byte, b' ' | b'\n' | b'\r' | b'\t') {
+                return Some(byte);
+            }
+            self.at += 1;
+        }
+        None
+    }
+
+    /// Where the cursor is, in bytes.
+    pub(crate) fn position(&self) -> usize {
+        self.at
+    }
+
+    /// Passes the opening bracket of an object, or tells what is there instead.
+    pub(crate) fn open_object(&mut self) -> Result<(), ParseError> {
+        match self.peek() {
+            Some(b'{') => {
+                self.at += 1;
+                Ok(())
+            }
+            Some(byte) => Err(self.error(format!("expected a JSON object, found {}", what(byte)))),
+            None => Err(self.error("expected a JSON object, found nothing")),
+        }
+    }
+
+    /// The next key of an open object, or its end.
+    pub(crate) fn next_key(&mut self, first: &mut bool) -> Result<Option<RawStr<'a>>, ParseError> {
+        if !self.next_item(first, b'}')? {
+            return Ok(None);
+        }
+        if self.peek() != Some(b'"') {
+            return Err(self.unexpected("a key in double quotes"));
+        }
+        let key = self.string()?;
+        if self.peek() != Some(b':') {
+            return Err(self.unexpected("`:` after the key"));
+        }
+        self.at += 1;
+        Ok(Some(key))
+    }
+
+    /// Passes the comma before the next item, or the closing bracket.
+    pub(crate) fn next_item(&mut self, first: &mut bool, close: u8) -> Result<bool, ParseError> {
+        let found = self.peek();
+        if found == Some(close) {
+            self.at += 1;
+            return Ok(false);
+        }
+        if std::mem::take(first) {
+            return match found {
+                Some(_) => Ok(true),
+                None => Err(self.unexpected("an item or a closing bracket")),
+            };
+        }
+        if found != Some(b',') {
+            return Err(self.unexpected(if close == b'}' {
+                "`,` or `}`"
+            } else {
+                "`,` or `]`"
+            }));
+        }
+        let comma = self.at;
+        self.at += 1;
+        if self.peek() == Some(close) {
+            return Err(self.error_at(comma, "trailing comma"));
+        }
+        Ok(true)
+    }
+
+    /// Passes the opening bracket of an array, if there is one.
+    pub(crate) fn open_array(&mut self) -> bool {
+        let opens = self.peek() == Some(b'[');
+        self.at += usize::from(opens);
+        opens
+    }
+
+    /// Passes a string and returns it.
+    pub(crate) fn string(&mut self) -> Result<RawStr<'a>, ParseError> {
+        let start = self.at + 1;
+        let mut at = start;
+        let mut escaped = false;
+        loop {
+            at += plain_run(&self.json[at..]);
+            match self.json.get(at) {
+                Some(b'"') => break,
+                Some(b'\\') => {
+                    escaped = true;
+                    at = self.escape(at)?;
+                }
+                Some(_) => {
+                    return Err(self.error_at(at, "a control character inside a string: escape it"));
+                }
+                None => return Err(self.error_at(start - 1, "a string without its closing quote")),
+            }
+        }
+        self.at = at + 1;
+        let inner = &self.text[start..at];
+        Ok(RawStr {
+            inner,
+            escaped,
+            start: start - 1,
+        })
+    }
+
+    /// Passes any value and returns its text.
+    pub(crate) fn value(&mut self) -> Result<&'a str, ParseError> {
+        self.peek();
+        let start = self.at;
+        let mut open = Open::default();
+        loop {
+            match self.peek() {
+                Some(b'"') => {
+                    self.string()?;
+                }
+                Some(b'{') => {
+                    self.enter(&mut open, true)?;
+                    if self.next_key(&mut true)?.is_some() {
+                        continue;
+                    }
+                    open.pop();
+                }
+                Some(b'[') => {
+                    self.enter(&mut open, false)?;
+                    if self.next_item(&mut true, b']')? {
+                        continue;
+                    }
+                    open.pop();
+                }
+                Some(b'-' | b'0'..=b'9') => self.number()?,
+                Some(b't') => self.literal("true")?,
+                Some(b'f') => self.literal("false")?,
+                Some(b'n') => self.literal("null")?,
+                _ => return Err(self.unexpected("a value")),
+            }
+            // After a value: the next item of what is open, or the ends of it.
+            loop {
+                let more = match open.top() {
+                    None => return Ok(&self.text[start..self.at]),
+                    Some(true) => self.next_key(&mut false)?.is_some(),
+                    Some(false) => self.next_item(&mut false, b']')?,
+                };
+                if more {
+                    break;
+                }
+                open.pop();
+            }
+        }
+    }
+
+    /// Makes sure that nothing follows.
+    pub(crate) fn end(&mut self) -> Result<(), ParseError> {
+        match self.peek() {
+            None => Ok(()),
+            Some(_) => Err(self.error("text after the end of the JSON object")),
+        }
+    }
+
+    pub(crate) fn unexpected(&mut self, expected: &str) -> ParseError {
+        match self.peek() {
+            Some(byte) => self.error(format!("expected {expected}, found {}", what(byte))),
+            None => self.error(format!("expected {expected}, but the text ends here")),
+        }
+    }
+
+    fn enter(&mut self, open: &mut Open, object: bool) -> Result<(), ParseError> {
+        if !open.push(object) {
+            return Err(self.error("nested too deeply"));
+        }
+        self.at += 1;
+        Ok(())
+    }
+
+    fn number(&mut self) -> Result<(), ParseError> {
+        let start = self.at;
+        self.at += usize::from(self.json[self.at] == b'-');
+        let leading = self.at;
+        self.digits(start)?;
+        if self.json[leading] == b'0' && self.at > leading + 1 {
+            return Err(self.error_at(start, "a number with a leading zero"));
+        }
+        if self.json.get(self.at) == Some(&b'.') {
+            self.at += 1;
+            self.digits(start)?;
+        }
+        if let Some(b'e' | b'E') = self.json.get(self.at) {
+            self.at += 1;
+            if let Some(b'+' | b'-') = self.json.get(self.at) {
+                self.at += 1;
+            }
+            self.digits(start)?;
+        }
+        Ok(())
+    }
+
+    fn digits(&mut self, number: usize) -> Result<(), ParseError> {
+        let start = self.at;
+        while let Some(b'0'..=b'9') = self.json.get(self.at) {
+            self.at += 1;
+        }
+        if self.at == start {
+            return Err(self.error_at(number, "a number that lacks digits"));
+        }
+        Ok(())
+    }
+
+    fn literal(&mut self, literal: &str) -> Result<(), ParseError> {
+        if !self.json[self.at..].starts_with(literal.as_bytes()) {
+            return Err(self.unexpected("a value"));
+        }
+        self.at += literal.len();
+        Ok(())
+    }
+
+    /// Passes an escape and returns where it ends.
+    fn escape(&self, at: usize) -> Result<usize, ParseError> {
+        match self.json.get(at + 1) {
+            Some(b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't') => Ok(at + 2),
+            Some(b'u') => {
+                let unit = self.hex(at)?;
+                match unit {
+                    0xd800..=0xdbff if self.json.get(at + 6..at + 8) == Some(b"\\u") => {
+                        match self.hex(at + 6)? {
+                            0xdc00..=0xdfff => Ok(at + 12),
+                            _ => Err(self.error_at(at, "a surrogate without its pair")),
+                        }
+                    }
+                    0xd800..=0xdfff => Err(self.error_at(at, "a surrogate without its pair")),
+                    _ => Ok(at + 6),
+                }
+            }
+            _ => Err(self.error_at(at, "an escape that JSON does not have")),
+        }
+    }
+
+    fn hex(&self, escape: usize) -> Result<u16, ParseError> {
+        self.json
+            .get(escape + 2..escape + 6)
+            .filter(|digits| digits.iter().all(u8::is_ascii_hexdigit))
+            .and_then(|digits| std::str::from_utf8(digits).ok())
+            .and_then(|digits| u16::from_str_radix(digits, 16).ok())
+            .ok_or_else(|| self.error_at(escape, "`\\u` without its four hexadecimal digits"))
+    }
+
+    fn error(&self, message: impl Into<String>) -> ParseError {
+        self.error_at(self.at, message)
+    }
+
+    #[cold]
+    fn error_at(&self, at: usize, message: impl Into<String>) -> ParseError {
+        ParseError::at(self.json, at, message)
+    }
+}
+
+/// The brackets that are open: a bit for each, set for objects.
+#[derive(Default)]
+struct Open {
+    bits: u128,
+    depth: u32,
+}
+
+impl Open {
+    /// The same depth as serde_json's, so that both read the same texts.
+    fn push(&mut self, object: bool) -> bool {
+        if self.depth == MAX_DEPTH {
+            return false;
+        }
+        self.bits = self.bits << 1 | u128::from(object);
+        self.depth += 1;
+        true
+    }
+
+    fn pop(&mut self) {
+        self.bits >>= 1;
+        self.depth -= 1;
+    }
+
+    fn top(&self) -> Option<bool> {
+        (self.depth > 0).then_some(self.bits & 1 == 1)
+    }
+}
+
+/// How many bytes come before a quote, a backslash or a control character.
+#[inline]
+fn plain_run(bytes: &[u8]) -> usize {
+    let special = |byte: u8| byte == b'"' || byte == b'\\' || byte < 0x20;
+    // Whole blocks without a branch inside, which the compiler turns into vector instructions.
+    let mut run = 0;
+    for block in bytes.chunks_exact(BLOCK) {
+        if block.iter().fold(false, |any, &byte| any | special(byte)) {
+            break;
+        }
+        run += BLOCK;
+    }
+    let rest = &bytes[run..];
+    run + rest
+        .iter()
+        .position(|&byte| special(byte))
+        .unwrap_or(rest.len())
+}
+
+/// What begins with this byte, in words.
+fn what(byte: u8) -> String {
+    match byte {
+        b'{' => "an object".to_owned(),
+        b'[' => "an array".to_owned(),
+        b'"' => "a string".to_owned(),
+        b'-' | b'0'..=b'9' => "a number".to_owned(),
+        b'\'' => "a single quote: JSON strings have double quotes".to_owned(),
+        0xef => "a byte-order mark or another character that is no JSON".to_owned(),
+        0x21..=0x7e => format!("`{}`", char::from(byte)),
+        _ => "a character that is no JSON".to_owned(),
+    }
+}
+
+/// Replaces the escapes of a string that the scanner has passed.
+fn unescape(inner: &str) -> String {
+    serde_json::from_str(&format!("\"{inner}\"")).unwrap_or_default()
+}
+
+const BLOCK: usize = 32;
+const MAX_DEPTH: u32 = 126;

@@ -1,6 +1,7 @@
 use alloc::string::String;
+use core::mem;
 
-use memchr::{memchr, memchr2};
+use memchr::memchr2;
 
 use crate::carry::{Block, Carry, set};
 use crate::event::{Event, Kind};
@@ -102,11 +103,12 @@ impl Decoder {
         &'a mut self,
         input: &mut &'c [u8],
     ) -> Option<Result<Event<'a>, LimitExceeded>> {
+        if input.is_empty() {
+            self.take_back();
+            return None;
+        }
         if !self.fresh {
             self.resume(input);
-        }
-        if input.is_empty() {
-            return None;
         }
         if self.fresh
             && let Some((data, rest)) = split_plain(input, self.limits)
@@ -135,7 +137,7 @@ impl Decoder {
     ///
     /// [`LimitExceeded`] if the last line takes the event over the limit.
     pub fn finish(&mut self) -> Option<Result<Event<'_>, LimitExceeded>> {
-        self.resume(&mut &[][..]);
+        self.take_back();
         (self.bom, self.skip_lf, self.fresh) = (0, false, false);
         (self.discard, self.midline) = (false, false);
         if self.carry.has_partial()
@@ -168,14 +170,20 @@ impl Decoder {
         self.retry
     }
 
-    /// Does what is due before the next line: takes back what was lent, strips the byte-order mark
-    /// and the second half of a CRLF that a read ended in.
-    fn resume(&mut self, input: &mut &[u8]) {
-        match core::mem::take(&mut self.lent) {
+    /// Forgets what the last event borrowed.
+    #[inline]
+    fn take_back(&mut self) {
+        match mem::take(&mut self.lent) {
             Lent::Nothing => {}
             Lent::Block => self.carry.clear(),
             Lent::Comment => self.carry.drop_partial(),
         }
+    }
+
+    /// Does what is due before the next byte: strips the byte-order mark, and the second half of a
+    /// CRLF that a read ended in.
+    fn resume(&mut self, input: &mut &[u8]) {
+        self.take_back();
         while self.bom < BOM.len()
             && let Some((byte, rest)) = input.split_first()
         {
@@ -201,65 +209,83 @@ impl Decoder {
         input: &mut &'c [u8],
     ) -> Option<Result<Event<'a>, LimitExceeded>> {
         self.fresh = false;
-        match self.scan(input)? {
-            Ok(Found::Block(kind, block)) => Some(Ok(self.lend(kind, block))),
-            Ok(Found::Comment(text)) => Some(Ok(self.lend_comment(text))),
-            Err(error) => Some(Err(error)),
-        }
+        let found = match self.scan(input) {
+            Ok(found) => found?,
+            Err(error) => return Some(Err(error)),
+        };
+        Some(Ok(match found {
+            Found::Block(kind, block) => self.lend(kind, block),
+            Found::Comment(text) => self.lend_comment(text),
+        }))
     }
 
-    fn scan<'c>(&mut self, input: &mut &'c [u8]) -> Option<Result<Found<'c>, LimitExceeded>> {
-        let mut block = Block::default();
-        loop {
-            if self.discard {
-                self.skip_block(input);
-            }
-            let Some(end) = memchr2(b'\n', b'\r', input) else {
-                self.carry.keep(block);
-                let rest = core::mem::take(input);
-                if self.carry.partial_len() + rest.len() > self.limits.line {
-                    return Some(Err(self.give_up_line(true)));
-                }
-                self.carry.push_partial(rest);
-                return None;
+    fn scan<'c>(&mut self, input: &mut &'c [u8]) -> Result<Option<Found<'c>>, LimitExceeded> {
+        if self.discard {
+            self.skip_block(input);
+        }
+        if self.carry.has_partial() {
+            let Some(end) = find_line_end(input) else {
+                self.extend_partial(mem::take(input), true)?;
+                return Ok(None);
             };
-            let line = &input[..end];
-            *input = self.behind_line_end(&input[end..]);
-
-            if self.carry.partial_len() + line.len() > self.limits.line {
-                return Some(Err(self.give_up_line(false)));
+            let line = self.take_line(input, end);
+            self.extend_partial(line, false)?;
+            if self.end_partial()? {
+                return Ok(Some(Found::Comment(None)));
             }
-            if self.carry.has_partial() {
-                self.carry.push_partial(line);
-                match self.end_partial() {
-                    Ok(true) => return Some(Ok(Found::Comment(None))),
-                    Ok(false) => continue,
-                    Err(error) => return Some(Err(error)),
-                }
-            }
+        }
+        let mut block = Block::default();
+        while let Some(end) = find_line_end(input) {
+            let line = self.take_line(input, end);
             if line.is_empty() {
-                match self.end_block(block) {
-                    Some(kind) => return Some(Ok(Found::Block(kind, block))),
-                    None => block = Block::default(),
+                if let Some(kind) = self.end_block(block) {
+                    return Ok(Some(Found::Block(kind, block)));
                 }
+                block = Block::default();
                 continue;
+            }
+            if line.len() > self.limits.line {
+                return Err(self.give_up_line(false));
             }
             match parse(line) {
                 (Field::Comment, text) if self.comments => {
                     self.carry.keep(block);
-                    return Some(Ok(Found::Comment(Some(text))));
+                    return Ok(Some(Found::Comment(Some(text))));
                 }
-                (Field::Data, value) => {
-                    if let Err(error) = self.add_data(&mut block, value) {
-                        return Some(Err(error));
-                    }
-                }
+                (Field::Data, value) => self.add_data(&mut block, value)?,
                 (Field::Event, value) => block.name = Some(value),
-                (Field::Id, value) if memchr(0, value).is_none() => block.id = Some(value),
+                (Field::Id, value) if !value.contains(&0) => block.id = Some(value),
                 (Field::Retry, value) => self.set_retry(parse_retry(value)),
                 (Field::Comment | Field::Id | Field::Other, _) => {}
             }
         }
+        self.carry.keep(block);
+        self.extend_partial(mem::take(input), true)?;
+        Ok(None)
+    }
+
+    /// Takes off the line that ends at `end`, and its line end.
+    fn take_line<'c>(&mut self, input: &mut &'c [u8], end: usize) -> &'c [u8] {
+        let (line, rest) = input.split_at(end);
+        *input = match rest {
+            [b'\r', b'\n', rest @ ..] => rest,
+            [b'\r'] => {
+                self.skip_lf = true;
+                &[]
+            }
+            [_, rest @ ..] => rest,
+            [] => &[],
+        };
+        line
+    }
+
+    /// Adds to the broken-off line, which goes on in the next read if it is `midline`.
+    fn extend_partial(&mut self, bytes: &[u8], midline: bool) -> Result<(), LimitExceeded> {
+        if self.carry.partial_len() + bytes.len() > self.limits.line {
+            return Err(self.give_up_line(midline));
+        }
+        self.carry.push_partial(bytes);
+        Ok(())
     }
 
     /// Adds a data line: the first one stays where it lies, a second one has them joined.
@@ -314,7 +340,7 @@ impl Decoder {
                 self.carry.partial_to_data(len);
             }
             Field::Event => self.carry.partial_to_name(len),
-            Field::Id if memchr(0, value).is_none() => self.carry.partial_to_id(len),
+            Field::Id if !value.contains(&0) => self.carry.partial_to_id(len),
             Field::Retry => {
                 let millis = parse_retry(value);
                 self.set_retry(millis);
@@ -394,30 +420,16 @@ impl Decoder {
 
     /// Moves behind the next blank line.
     fn skip_block(&mut self, input: &mut &[u8]) {
-        while let Some(end) = memchr2(b'\n', b'\r', input) {
-            let midline = core::mem::take(&mut self.midline);
-            let blank = end == 0 && !midline;
-            *input = self.behind_line_end(&input[end..]);
-            if blank {
+        while let Some(end) = find_line_end(input) {
+            let midline = mem::take(&mut self.midline);
+            let line = self.take_line(input, end);
+            if line.is_empty() && !midline {
                 self.discard = false;
                 return;
             }
         }
         self.midline |= !input.is_empty();
         *input = &[];
-    }
-
-    /// What follows the line end that `input` begins with.
-    fn behind_line_end<'c>(&mut self, input: &'c [u8]) -> &'c [u8] {
-        match input {
-            [b'\r', b'\n', rest @ ..] => rest,
-            [b'\r'] => {
-                self.skip_lf = true;
-                &[]
-            }
-            [_, rest @ ..] => rest,
-            [] => &[],
-        }
     }
 
     fn set_retry(&mut self, millis: Option<u64>) {
@@ -443,17 +455,52 @@ enum Lent {
     Nothing,
 }
 
-/// The shape of nearly every event of an LLM API, in one step: a `data` line, LF, LF.
+/// The shape of nearly every event of an LLM API, in one step: a `data` line and a blank line.
 #[inline]
 fn split_plain(input: &[u8], limits: Limits) -> Option<(&[u8], &[u8])> {
     let line = input.strip_prefix(b"data:")?;
     let end = memchr2(b'\n', b'\r', line)?;
     let (value, rest) = line.split_at(end);
-    let rest = rest.strip_prefix(b"\n\n")?;
+    let ([b'\n', b'\n', rest @ ..] | [b'\r', b'\n', b'\r', b'\n', rest @ ..]) = rest else {
+        return None;
+    };
     if end + 5 > limits.line || end > limits.event {
         return None;
     }
     Some((value.strip_prefix(b" ").unwrap_or(value), rest))
+}
+
+/// Where the first line ends.
+///
+/// Fields other than data are short, and a word at a time costs less there than the call into
+/// `memchr2`.
+#[inline]
+fn find_line_end(input: &[u8]) -> Option<usize> {
+    const ONES: u64 = u64::from_le_bytes([1; 8]);
+    let mut at = 0;
+    while at < 24
+        && let Some(word) = input[at..].first_chunk()
+    {
+        let word = u64::from_le_bytes(*word);
+        // The high bit of each byte below 14; those above the lowest may be wrong.
+        let low = word.wrapping_sub(ONES * 14) & !word & (ONES * 0x80);
+        if low != 0 {
+            let end = at + low.trailing_zeros() as usize / 8;
+            if matches!(input[end], b'\n' | b'\r') {
+                return Some(end);
+            }
+            break;
+        }
+        at += 8;
+    }
+    let rest = &input[at..];
+    if rest.len() < 8 {
+        return rest
+            .iter()
+            .position(|byte| matches!(byte, b'\n' | b'\r'))
+            .map(|end| at + end);
+    }
+    memchr2(b'\n', b'\r', rest).map(|end| at + end)
 }
 
 /// An empty `event` field means the default (WHATWG HTML, 9.2.6, dispatch step 5).

@@ -2,14 +2,18 @@
 //! through, exact out.
 
 mod chat;
+pub mod completions;
+pub mod embeddings;
 mod error;
 mod field;
+mod input;
 mod lenient;
 mod models;
 mod number;
 mod open_enum;
 mod parse;
 mod raw;
+pub mod rerank;
 mod tagged;
 mod usage;
 
@@ -25,6 +29,7 @@ pub use chat::{
 };
 pub use error::{ErrorObject, ErrorResponse};
 pub use field::Field;
+pub use input::TextInput;
 pub use models::{Model, ModelList};
 pub use number::Number;
 pub use parse::{ParseError, parse};

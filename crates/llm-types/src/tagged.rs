@@ -4,7 +4,8 @@
 //! cannot say what is wrong. So: read the map, look at the tag, then read the struct of that tag.
 //! The structs write their tag themselves (`#[serde(tag = "type", rename = "…")]`).
 
-use serde::de::{DeserializeOwned, Error as DeError};
+use serde::Serialize;
+use serde::de::{DeserializeOwned, Deserializer, Error as DeError};
 use serde_json::{Map, Value};
 
 use crate::parse::{ParseError, kind};
@@ -29,9 +30,24 @@ pub(crate) fn untag<T: DeserializeOwned, E: DeError>(mut map: Map<String, Value>
 
 /// Reads a struct from a map, with an error that tells the path inside it.
 pub(crate) fn from_map<T: DeserializeOwned, E: DeError>(map: &Map<String, Value>) -> Result<T, E> {
-    T::deserialize(map).map_err(|error| {
+    located(map)
+}
+
+/// Reads the elements of a list, with an error that tells which one is wrong.
+pub(crate) fn elements<T: DeserializeOwned, E: DeError>(list: Vec<Value>) -> Result<Vec<T>, E> {
+    located(&Value::Array(list))
+}
+
+fn located<'de, S, T, E>(source: &'de S) -> Result<T, E>
+where
+    &'de S: Deserializer<'de, Error = serde_json::Error>,
+    S: Serialize,
+    T: DeserializeOwned,
+    E: DeError,
+{
+    T::deserialize(source).map_err(|error| {
         // Values have no positions to find the path by, text has: read it again, as text.
-        let text = serde_json::to_vec(map).unwrap_or_default();
+        let text = serde_json::to_vec(source).unwrap_or_default();
         match serde_json::from_slice::<T>(&text) {
             Err(error) => E::custom(ParseError::from_serde(&text, &error).inner_message()),
             Ok(_) => E::custom(error),

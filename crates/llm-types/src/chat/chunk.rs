@@ -153,6 +153,11 @@ impl ChatChunk {
         self
     }
 
+    /// What the chunk adds to the first answer's content.
+    pub fn text(&self) -> Option<&str> {
+        self.choices.first()?.delta.content.as_str()
+    }
+
     /// Removes the nulls that clients break on: in the deltas, and in their tool calls
     /// (async-openai#560, goose#8991).
     pub fn drop_nulls(&mut self) {

@@ -225,6 +225,10 @@ open_enum! {
 }
 
 impl FinishReason {
+    /// The key beside `finish_reason` under which the engine's own name is kept, as LiteLLM
+    /// names it.
+    pub const NATIVE: &'static str = "native_finish_reason";
+
     /// OpenAI's name of a reason that engines name otherwise, as `eos` is `stop`.
     pub fn canonical(self) -> Self {
         let Self::Other(name) = &self else {

@@ -1,0 +1,76 @@
+//! [`TextInput`]: what completions and embeddings start from.
+
+use serde::de::{Deserializer, Error as DeError};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::parse::kind;
+use crate::tagged::elements;
+
+/// Text for a model that takes no messages, in OpenAI's four forms.
+///
+/// Written back in the form it came in. Together's completions know the first form alone, its
+/// embeddings the first two.
+#[allow(clippy::exhaustive_enums)] // OpenAI's schema has these four forms
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(untagged)]
+pub enum TextInput {
+    /// One text.
+    Text(String),
+    /// Several texts, each answered for itself.
+    Texts(Vec<String>),
+    /// One text as token ids.
+    Tokens(Vec<u64>),
+    /// Several texts as token ids, each answered for itself.
+    TokenLists(Vec<Vec<u64>>),
+}
+
+impl TextInput {
+    /// How many texts there are.
+    pub fn count(&self) -> usize {
+        match self {
+            Self::Text(_) | Self::Tokens(_) => 1,
+            Self::Texts(texts) => texts.len(),
+            Self::TokenLists(lists) => lists.len(),
+        }
+    }
+}
+
+impl From<&str> for TextInput {
+    fn from(text: &str) -> Self {
+        Self::Text(text.to_owned())
+    }
+}
+
+impl From<String> for TextInput {
+    fn from(text: String) -> Self {
+        Self::Text(text)
+    }
+}
+
+impl From<Vec<String>> for TextInput {
+    fn from(texts: Vec<String>) -> Self {
+        Self::Texts(texts)
+    }
+}
+
+/// The first element tells which form a list has; the error tells which element is unlike it.
+impl<'de> Deserialize<'de> for TextInput {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let list = match Value::deserialize(deserializer)? {
+            Value::String(text) => return Ok(Self::Text(text)),
+            Value::Array(list) => list,
+            other => {
+                return Err(D::Error::custom(format_args!(
+                    "expected a string, or an array of strings or of token ids, found {}",
+                    kind(&other)
+                )));
+            }
+        };
+        match list.first() {
+            Some(Value::Number(_)) => elements(list).map(Self::Tokens),
+            Some(Value::Array(_)) => elements(list).map(Self::TokenLists),
+            _ => elements(list).map(Self::Texts),
+        }
+    }
+}

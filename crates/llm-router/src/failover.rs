@@ -1,0 +1,115 @@
+use std::collections::VecDeque;
+
+use futures_util::{StreamExt, stream};
+use llm_provider::{Call, ChatEvent, ChatStream, Json, Result};
+use llm_types::{ChatChunk, ChatRequest, ChunkSummary};
+
+use crate::router::Attempts;
+
+/// A streamed call that may move to another deployment until content has been passed on.
+///
+/// Chunks that only announce an answer (a role, no content) are held back until then, since a
+/// client that has seen them cannot be given another answer's.
+#[derive(Debug)]
+pub(crate) struct Failover {
+    attempts: Attempts,
+    call: Call<ChatRequest>,
+    current: Option<ChatStream>,
+    held: VecDeque<ChatEvent>,
+    committed: bool,
+    ended: bool,
+}
+
+impl Failover {
+    pub(crate) fn new(attempts: Attempts, call: Call<ChatRequest>) -> Self {
+        let held = VecDeque::new();
+        Self {
+            attempts,
+            call,
+            current: None,
+            held,
+            committed: false,
+            ended: false,
+        }
+    }
+
+    /// Waits for the first sign of life, so that the metadata is that of who answers and a
+    /// failure before it is an error of the call.
+    pub(crate) async fn start(mut self) -> Result<ChatStream> {
+        let first = self.next().await.transpose()?;
+        let metadata = self
+            .current
+            .as_ref()
+            .map(|stream| stream.metadata.clone())
+            .unwrap_or_default();
+        let rest = stream::unfold(Some(self), |state| async move {
+            let mut failover = state?;
+            match failover.next().await? {
+                Ok(event) => Some((Ok(event), Some(failover))),
+                Err(error) => Some((Err(error), None)),
+            }
+        });
+        Ok(ChatStream::new(
+            metadata,
+            stream::iter(first.map(Ok)).chain(rest),
+        ))
+    }
+
+    async fn next(&mut self) -> Option<Result<ChatEvent>> {
+        loop {
+            if self.committed
+                && let Some(event) = self.held.pop_front()
+            {
+                return Some(Ok(event));
+            }
+            if self.ended {
+                return None;
+            }
+            let Some(current) = &mut self.current else {
+                if let Err(error) = self.open().await {
+                    return Some(Err(error));
+                }
+                continue;
+            };
+            match current.next().await {
+                Some(Ok(ChatEvent::Chunk(chunk))) if !self.committed => {
+                    self.committed = has_output(&chunk);
+                    self.held.push_back(ChatEvent::Chunk(chunk));
+                }
+                Some(Err(error)) if !self.committed => {
+                    if let Err(error) = self.attempts.failed(error) {
+                        return Some(Err(error));
+                    }
+                    self.current = None;
+                    self.held.clear();
+                }
+                None => {
+                    // An answer without content is an answer all the same.
+                    self.committed = true;
+                    self.ended = true;
+                }
+                event => return event,
+            }
+        }
+    }
+
+    async fn open(&mut self) -> Result<()> {
+        loop {
+            let (deployment, attempt) = self.attempts.next()?;
+            let call = deployment.adapt(&self.call)?;
+            match deployment.provider.chat_stream(call).await {
+                Ok(mut stream) => {
+                    stream.metadata.deployment = Some(deployment.id);
+                    stream.metadata.attempts = attempt;
+                    self.current = Some(stream);
+                    return Ok(());
+                }
+                Err(error) => self.attempts.failed(error)?,
+            }
+        }
+    }
+}
+
+fn has_output(chunk: &Json<ChatChunk>) -> bool {
+    ChunkSummary::parse(chunk.bytes()).is_ok_and(|chunk| chunk.has_output())
+}

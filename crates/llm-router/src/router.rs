@@ -1,0 +1,170 @@
+use std::collections::BTreeMap;
+use std::collections::VecDeque;
+
+use llm_provider::{Call, ChatStream, Error, ErrorKind, Reply, Result};
+use llm_types::{ChatRequest, ChatResponse};
+
+use crate::Deployment;
+use crate::failover::Failover;
+
+/// Model groups and the deployments behind them.
+///
+/// Cheap to share by reference; it holds no locks.
+#[derive(Debug)]
+pub struct Router {
+    groups: BTreeMap<String, Vec<Deployment>>,
+    retries: usize,
+}
+
+impl Router {
+    /// A router over `deployments`; those of the same group serve it together.
+    pub fn new(deployments: impl IntoIterator<Item = Deployment>) -> Self {
+        let mut groups: BTreeMap<String, Vec<Deployment>> = BTreeMap::new();
+        for deployment in deployments {
+            groups
+                .entry(deployment.group.clone())
+                .or_default()
+                .push(deployment);
+        }
+        Self { groups, retries: 1 }
+    }
+
+    /// Sets how many other deployments are tried after one has failed.
+    #[must_use]
+    pub fn with_retries(mut self, retries: usize) -> Self {
+        self.retries = retries;
+        self
+    }
+
+    /// The public names, in alphabetical order.
+    pub fn groups(&self) -> impl Iterator<Item = &str> {
+        self.groups.keys().map(String::as_str)
+    }
+
+    /// Answers a chat in one piece.
+    ///
+    /// # Errors
+    /// [`ErrorKind::NotFound`] with the code `model_not_found` for an unknown group; otherwise
+    /// the error of the last deployment tried.
+    pub async fn chat(&self, group: &str, call: Call<ChatRequest>) -> Result<Reply<ChatResponse>> {
+        let mut attempts = self.attempts(group)?;
+        loop {
+            let (deployment, attempt) = attempts.next()?;
+            match deployment.provider.chat(deployment.adapt(&call)?).await {
+                Ok(mut reply) => {
+                    reply.metadata.deployment = Some(deployment.id);
+                    reply.metadata.attempts = attempt;
+                    return Ok(reply);
+                }
+                Err(error) => attempts.failed(error)?,
+            }
+        }
+    }
+
+    /// Answers a chat in chunks.
+    ///
+    /// Another deployment takes over until the first content has been passed on; the future
+    /// ends with the first sign of life of the deployment that answers.
+    ///
+    /// # Errors
+    /// Those of [`chat`](Self::chat); what fails after content is the stream's last item.
+    pub async fn chat_stream(&self, group: &str, call: Call<ChatRequest>) -> Result<ChatStream> {
+        Failover::new(self.attempts(group)?, call).start().await
+    }
+
+    fn attempts(&self, group: &str) -> Result<Attempts> {
+        let deployments = self.groups.get(group).ok_or_else(|| self.unknown(group))?;
+        let mut left = shuffled(deployments);
+        left.truncate(self.retries + 1);
+        Ok(Attempts {
+            left,
+            made: 0,
+            error: None,
+        })
+    }
+
+    fn unknown(&self, group: &str) -> Error {
+        let mut names: Vec<(usize, &str)> = self
+            .groups()
+            .map(|name| {
+                (
+                    strsim::damerau_levenshtein(&name.to_lowercase(), &group.to_lowercase()),
+                    name,
+                )
+            })
+            .collect();
+        names.sort_unstable();
+        let nearest: Vec<&str> = names.iter().take(NEAREST).map(|(_, name)| *name).collect();
+        let hint = match names.len() {
+            0 => "there are none".to_owned(),
+            known if known <= NEAREST => format!("known: {}", nearest.join(", ")),
+            known => format!("nearest of {known}: {}", nearest.join(", ")),
+        };
+        Error::new(
+            ErrorKind::NotFound,
+            format!("the model \"{group}\" does not exist; {hint}"),
+        )
+        .with_code("model_not_found".to_owned())
+        .with_param("model".to_owned())
+    }
+}
+
+/// The deployments to try for one call, in order.
+#[derive(Debug)]
+pub(crate) struct Attempts {
+    left: VecDeque<Deployment>,
+    made: u32,
+    error: Option<Error>,
+}
+
+impl Attempts {
+    /// The next deployment and the number of the attempt, or the error of the last one.
+    pub(crate) fn next(&mut self) -> Result<(Deployment, u32)> {
+        if let Some(deployment) = self.left.pop_front() {
+            self.made += 1;
+            return Ok((deployment, self.made));
+        }
+        Err(self.error.take().unwrap_or_else(|| {
+            Error::new(ErrorKind::NotFound, "the model group has no deployments")
+        }))
+    }
+
+    /// Takes note of a failure; returns it when no other deployment can do better.
+    pub(crate) fn failed(&mut self, error: Error) -> Result<()> {
+        if !error.is_retryable_elsewhere() {
+            return Err(error);
+        }
+        self.error = Some(error);
+        Ok(())
+    }
+}
+
+/// All deployments, each next one drawn by weight from those left; those of weight 0 come last.
+fn shuffled(deployments: &[Deployment]) -> VecDeque<Deployment> {
+    let mut left: Vec<&Deployment> = deployments.iter().collect();
+    let mut order = VecDeque::with_capacity(left.len());
+    while !left.is_empty() {
+        let total: u64 = left
+            .iter()
+            .map(|deployment| u64::from(deployment.weight))
+            .sum();
+        let mut ticket = if total == 0 {
+            0
+        } else {
+            fastrand::u64(..total)
+        };
+        let drawn = left
+            .iter()
+            .position(|deployment| {
+                let weight = u64::from(deployment.weight);
+                let hit = ticket < weight;
+                ticket = ticket.saturating_sub(weight);
+                hit
+            })
+            .unwrap_or(0);
+        order.push_back(left.remove(drawn).clone());
+    }
+    order
+}
+
+const NEAREST: usize = 5;

@@ -1,0 +1,34 @@
+use llm_provider::{ApiKey, BaseUrl, Result, Settings};
+
+/// What Together's model names are prefixed with, as in LiteLLM.
+pub const NAME: &str = "together_ai";
+
+/// Where Together is, unless the settings or the environment say otherwise.
+pub const DEFAULT_API_BASE: &str = "https://api.together.ai/v1";
+
+/// The environment variables that may hold the key, first hit wins: the one that LiteLLM's page
+/// names, Together's own, and the two more that LiteLLM accepts.
+pub const API_KEY_VARIABLES: &[&str] = &[
+    "TOGETHERAI_API_KEY",
+    "TOGETHER_API_KEY",
+    "TOGETHER_AI_API_KEY",
+    "TOGETHER_AI_TOKEN",
+];
+
+/// The environment variables that may hold the address: LiteLLM's and Together's own.
+pub const API_BASE_VARIABLES: &[&str] = &["TOGETHER_AI_API_BASE", "TOGETHER_BASE_URL"];
+
+/// Where Together is and who we are there.
+#[derive(Debug)]
+pub(crate) struct Config {
+    pub(crate) api_key: ApiKey,
+    pub(crate) api_base: BaseUrl,
+}
+
+impl Config {
+    pub(crate) fn new(settings: &Settings) -> Result<Self> {
+        let api_key = settings.require_api_key(NAME, API_KEY_VARIABLES)?;
+        let api_base = settings.api_base_or(NAME, API_BASE_VARIABLES, DEFAULT_API_BASE)?;
+        Ok(Self { api_key, api_base })
+    }
+}

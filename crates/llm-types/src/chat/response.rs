@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 use super::content::Content;
 use super::logprobs::Logprobs;
 use super::message::Role;
-use super::request::ServiceTier;
+use super::params::ServiceTier;
 use super::tools::{FunctionCall, ToolCall};
 use crate::{field::Field, lenient, number::Number, open_enum::open_enum, usage::Usage};
 

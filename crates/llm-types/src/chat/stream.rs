@@ -1,0 +1,91 @@
+//! The events of a stream.
+
+use std::error::Error as StdError;
+use std::fmt;
+
+use super::chunk::ChatChunk;
+use crate::error::ErrorResponse;
+use crate::parse::{ParseError, parse};
+
+/// What an event of a chat stream says.
+#[allow(clippy::large_enum_variant)] // chunks are by far the most
+#[non_exhaustive]
+#[derive(Clone, Debug, PartialEq)]
+pub enum StreamItem {
+    /// A piece of the answer.
+    Chunk(ChatChunk),
+    /// The stream failed after it had begun.
+    Error(ErrorResponse),
+    /// `[DONE]`.
+    Done,
+}
+
+impl StreamItem {
+    /// Reads the data of an event.
+    ///
+    /// An `error` is looked for first, so that it never shows as a chunk that lacks its members
+    /// (goose#7663).
+    ///
+    /// # Errors
+    ///
+    /// When the data is neither `[DONE]`, nor a chunk, nor an error.
+    pub fn parse(data: &[u8]) -> Result<Self, ChunkError> {
+        if data.trim_ascii_start().starts_with(b"[DONE]") {
+            return Ok(Self::Done);
+        }
+        let chunk: Result<ChatChunk, ParseError> = parse(data);
+        match chunk {
+            Ok(chunk) if !is_error(&chunk) => Ok(Self::Chunk(chunk)),
+            other => match (ErrorResponse::parse(data), other) {
+                (Some(error), _) => Ok(Self::Error(error)),
+                (None, Ok(chunk)) => Ok(Self::Chunk(chunk)),
+                (None, Err(source)) => Err(ChunkError::new(data, source)),
+            },
+        }
+    }
+}
+
+/// Data of a stream that is no chunk; it shows the beginning of the data.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct ChunkError {
+    payload: String,
+    source: ParseError,
+}
+
+impl ChunkError {
+    /// The beginning of the data (async-openai#61: without it nobody can tell what came).
+    pub fn payload(&self) -> &str {
+        &self.payload
+    }
+
+    fn new(data: &[u8], source: ParseError) -> Self {
+        let text = String::from_utf8_lossy(data);
+        let mut payload: String = text.chars().take(PAYLOAD_CHARS).collect();
+        if payload.len() < text.len() {
+            payload.push('…');
+        }
+        Self { payload, source }
+    }
+}
+
+impl fmt::Display for ChunkError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "not a chunk of a chat stream: {}", self.payload)
+    }
+}
+
+impl StdError for ChunkError {
+    fn source(&self) -> Option<&(dyn StdError + 'static)> {
+        Some(&self.source)
+    }
+}
+
+/// Whether a chunk that could be read is in truth an error.
+fn is_error(chunk: &ChatChunk) -> bool {
+    chunk
+        .extra
+        .get("error")
+        .is_some_and(|error| !error.is_null())
+}
+
+const PAYLOAD_CHARS: usize = 512;

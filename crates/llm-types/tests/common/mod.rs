@@ -1,0 +1,145 @@
+//! Reads a sample through the type that fits its name, and compares what comes out.
+
+use std::fs;
+use std::path::Path;
+
+use llm_types::completions::{CompletionRequest, CompletionResponse};
+use llm_types::embeddings::{EmbeddingRequest, EmbeddingResponse};
+use llm_types::rerank::{RerankRequest, RerankResponse};
+use llm_types::{
+    ChatChunk, ChatRequest, ChatResponse, ChunkSummary, ErrorResponse, Model, ModelList, RawObject,
+    ResponseFormat, StreamItem, Value, parse,
+};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+/// Checks all bodies and streams of a folder, and tells how many there are.
+pub fn check_folder(folder: &Path) -> usize {
+    let mut checked = 0;
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        let name = path.file_name().unwrap().to_str().unwrap();
+        let bytes = fs::read(&path).unwrap();
+        match path.extension().and_then(|extension| extension.to_str()) {
+            Some("json") => check_body(name, &bytes),
+            Some("sse") => check_stream(name, &String::from_utf8(bytes).unwrap()),
+            _ => continue,
+        }
+        checked += 1;
+    }
+    checked
+}
+
+/// Checks the bodies of a folder as JSON objects of no known shape, and tells how many there are.
+#[allow(dead_code, reason = "each test file is a crate of its own")]
+pub fn check_raw_folder(folder: &Path) -> usize {
+    let files = fs::read_dir(folder)
+        .unwrap()
+        .map(|entry| entry.unwrap().path());
+    let bodies = files.filter(|path| {
+        path.extension()
+            .is_some_and(|extension| extension == "json")
+    });
+    bodies
+        .map(|path| check_raw(path.to_str().unwrap(), &fs::read(&path).unwrap()))
+        .count()
+}
+
+fn check_body(name: &str, json: &[u8]) {
+    match name {
+        _ if name.starts_with("error_") => round_trip::<ErrorResponse>(name, json),
+        _ if name.starts_with("models_list") => {
+            let bare = json.trim_ascii_start().starts_with(b"[");
+            let list: ModelList = parse(json).unwrap();
+            assert!(!list.data.is_empty());
+            if bare {
+                round_trip::<Vec<Model>>(name, json);
+            } else {
+                round_trip::<ModelList>(name, json);
+            }
+        }
+        _ if name.starts_with("response_format") => round_trip::<Vec<ResponseFormat>>(name, json),
+        "completions.request.json" => round_trip::<CompletionRequest>(name, json),
+        _ if name.starts_with("completions") => round_trip::<CompletionResponse>(name, json),
+        "embeddings.request.json" => round_trip::<EmbeddingRequest>(name, json),
+        _ if name.starts_with("embeddings") => round_trip::<EmbeddingResponse>(name, json),
+        "rerank.request.json" => round_trip::<RerankRequest>(name, json),
+        _ if name.starts_with("rerank") => round_trip::<RerankResponse>(name, json),
+        _ if name.ends_with(".request.json") => round_trip::<ChatRequest>(name, json),
+        _ if name.starts_with("chat_") => round_trip::<ChatResponse>(name, json),
+        _ => check_raw(name, json),
+    }
+}
+
+fn check_stream(name: &str, text: &str) {
+    for data in text.lines().filter_map(|line| line.strip_prefix("data:")) {
+        let data = data.trim_start().as_bytes();
+        if !data.starts_with(b"{") {
+            continue; // `[DONE]`, or the plain text of Replicate's streams
+        }
+        if name.starts_with("stream_completions") {
+            round_trip::<CompletionResponse>(name, data);
+            continue;
+        }
+        match StreamItem::parse(data).unwrap() {
+            StreamItem::Chunk(_) => round_trip::<ChatChunk>(name, data),
+            StreamItem::Error(_) => round_trip::<ErrorResponse>(name, data),
+            other => panic!("{name}: {other:?}"),
+        }
+        ChunkSummary::parse(data).unwrap();
+    }
+}
+
+#[track_caller]
+fn round_trip<T: DeserializeOwned + Serialize>(name: &str, json: &[u8]) {
+    let value: T = parse(json).unwrap_or_else(|error| panic!("{name}: {error}"));
+    let before: Value = serde_json::from_slice(json).unwrap();
+    let after = serde_json::to_string(&value).unwrap();
+    assert_eq!(
+        before,
+        serde_json::from_str::<Value>(&after).unwrap(),
+        "{name}"
+    );
+    assert_eq!(
+        numbers(&before),
+        numbers(&serde_json::from_str(&after).unwrap()),
+        "{name}"
+    );
+    if before.is_object() {
+        check_raw(name, json);
+    }
+}
+
+fn check_raw(name: &str, json: &[u8]) {
+    let value: Value = serde_json::from_slice(json).unwrap();
+    let Some(members) = value.as_object() else {
+        return;
+    };
+    let raw = RawObject::parse(json).unwrap_or_else(|error| panic!("{name}: {error}"));
+    assert!(raw.keys().eq(members.keys()), "{name}");
+    for (key, member) in members {
+        let text = raw.get(key).unwrap();
+        assert_eq!(
+            &serde_json::from_str::<Value>(text).unwrap(),
+            member,
+            "{name}"
+        );
+    }
+    assert_eq!(raw.edit().finish(), json, "{name}");
+}
+
+/// All numbers as printed, sorted: their order is that of the members, which may differ.
+fn numbers(value: &Value) -> Vec<String> {
+    fn collect(value: &Value, into: &mut Vec<String>) {
+        match value {
+            Value::Number(number) => into.push(number.to_string()),
+            Value::Array(items) => items.iter().for_each(|item| collect(item, into)),
+            Value::Object(members) => members.values().for_each(|item| collect(item, into)),
+            _ => {}
+        }
+    }
+    let mut into = Vec::new();
+    collect(value, &mut into);
+    into.sort();
+    into
+}

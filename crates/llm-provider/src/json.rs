@@ -28,7 +28,8 @@ use crate::{Error, ErrorKind, Result};
 pub struct Json<T> {
     // At least one of the two is set: the constructors see to it.
     bytes: OnceLock<Bytes>,
-    value: OnceLock<T>,
+    // Boxed, since most documents travel as bytes and a chat request is large.
+    value: OnceLock<Box<T>>,
 }
 
 impl<T> Json<T> {
@@ -44,7 +45,7 @@ impl<T> Json<T> {
     pub fn from_value(value: T) -> Self {
         Self {
             bytes: OnceLock::new(),
-            value: OnceLock::from(value),
+            value: OnceLock::from(Box::new(value)),
         }
     }
 
@@ -63,7 +64,7 @@ impl<T: DeserializeOwned> Json<T> {
         if let Some(value) = self.value.get() {
             return Ok(value);
         }
-        let value = self.parse()?;
+        let value = Box::new(self.parse()?);
         Ok(self.value.get_or_init(|| value))
     }
 
@@ -72,7 +73,9 @@ impl<T: DeserializeOwned> Json<T> {
     /// # Errors
     /// When the bytes are not a `T`.
     pub fn into_value(mut self) -> Result<T, serde_json::Error> {
-        self.value.take().map_or_else(|| self.parse(), Ok)
+        self.value
+            .take()
+            .map_or_else(|| self.parse(), |value| Ok(*value))
     }
 
     fn parse(&self) -> Result<T, serde_json::Error> {

@@ -1,2 +1,42 @@
-//! polyllm
-fn main() {}
+//! The command `polyllm`: see `polyllm --help`.
+
+mod args;
+mod chat;
+mod check;
+mod output;
+mod serve;
+mod signal;
+mod simulate;
+
+use std::process::ExitCode;
+
+use clap::{CommandFactory, Parser};
+
+use crate::args::{Args, Command};
+
+fn main() -> ExitCode {
+    let args = Args::parse();
+    output::log(args.verbose);
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return output::fail(&anyhow::Error::new(error)),
+    };
+    let done = runtime.block_on(async {
+        match args.command {
+            Command::Chat(chat) => chat::run(chat).await,
+            Command::Check(check) => check::run(&check),
+            Command::Completions { shell } => {
+                clap_complete::generate(
+                    shell,
+                    &mut Args::command(),
+                    "polyllm",
+                    &mut std::io::stdout(),
+                );
+                Ok(ExitCode::SUCCESS)
+            }
+            Command::Serve(serve) => serve::run(serve).await,
+            Command::Sim(sim) => simulate::run(sim).await,
+        }
+    });
+    done.unwrap_or_else(|error| output::fail(&error))
+}

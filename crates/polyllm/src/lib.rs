@@ -1,1 +1,61 @@
-//! polyllm
+//! One OpenAI-shaped door to the models on Together AI and Replicate.
+//!
+//! ```no_run
+//! use polyllm::types::Message;
+//!
+//! # async fn example() -> polyllm::Result<()> {
+//! // The key comes from the environment: TOGETHERAI_API_KEY or REPLICATE_API_KEY.
+//! let messages = vec![Message::user("Write me a poem about the blue sky")];
+//! let response =
+//!     polyllm::completion("together_ai/togethercomputer/Llama-2-7B-32K-Instruct", messages).await?;
+//! println!("{}", response.text().unwrap_or_default());
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! A model name begins with its provider: `together_ai/<model>`,
+//! `replicate/<owner>/<name>[:<version>]` or `replicate/deployments/<owner>/<name>`.
+//!
+//! [`completion`] is the short way; a [`Client`] keeps settings, streams, and registers prompt
+//! templates. This crate only joins others, which stand alone too: [`types`], [`templates`],
+//! [`provider`], and behind features of their names [`router`], [`together`] and [`replicate`].
+
+mod client;
+
+pub use llm_provider::{ApiKey, ChatEvent, ChatStream, Error, ErrorKind, Registry, Result, Settings};
+pub use prompt_templates::CustomTemplate;
+
+pub use llm_provider as provider;
+#[cfg(feature = "router")]
+pub use llm_router as router;
+pub use llm_types as types;
+pub use prompt_templates as templates;
+#[cfg(feature = "replicate")]
+pub use provider_replicate as replicate;
+#[cfg(feature = "together")]
+pub use provider_together as together;
+
+pub use crate::client::{Chat, Client};
+
+/// The providers of the enabled features.
+pub fn registry() -> Registry {
+    #[allow(unused_mut, reason = "without provider features nobody is registered")]
+    let mut registry = Registry::new();
+    #[cfg(feature = "replicate")]
+    provider_replicate::register(&mut registry);
+    #[cfg(feature = "together")]
+    provider_together::register(&mut registry);
+    registry
+}
+
+/// Answers a chat, with keys and addresses from the environment.
+///
+/// # Errors
+/// Those of the provider; [`ErrorKind::NotFound`] when the model name names none and
+/// [`ErrorKind::Auth`] when its key is not set.
+pub async fn completion(
+    model: &str,
+    messages: impl IntoIterator<Item = types::Message>,
+) -> Result<types::ChatResponse> {
+    Client::from_env()?.chat(model).with_messages(messages).send().await
+}

@@ -4,9 +4,7 @@ use bytes::Bytes;
 use http::{HeaderMap, StatusCode};
 use llm_provider::openai::{Dialect, Translated};
 use llm_provider::{Call, Error, ErrorKind, Json, Result};
-use llm_types::{
-    ChatRequest, ChatResponse, Content, Field, FinishReason, Message, RawObject, Role,
-};
+use llm_types::{ChatRequest, Content, ContentPart, Field, Message, ParseError, RawObject, Role};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use serde_json::{Value, json};

@@ -1,0 +1,159 @@
+use std::net::IpAddr;
+use std::path::PathBuf;
+
+use clap::{ArgAction, Parser, Subcommand};
+use clap_complete::Shell;
+
+/// One OpenAI-shaped door to the models on Together AI and Replicate.
+#[derive(Debug, Parser)]
+#[command(
+    name = "polyllm",
+    version,
+    arg_required_else_help = true,
+    propagate_version = true,
+    after_help = "Try:\n  polyllm serve                      a gateway over simulated upstreams, no key needed\n  polyllm serve --config config.yaml the gateway, with LiteLLM's config.yaml\n  polyllm chat --simulate --model together_ai/openai/gpt-oss-20b \"Hello\"\n\nKeys: TOGETHERAI_API_KEY for together_ai/…, REPLICATE_API_KEY for replicate/…\nExit status: 0 good, 1 failed, 2 misused."
+)]
+pub(crate) struct Args {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+    /// Say more on standard error (-vv: much more)
+    #[arg(short, long, global = true, action = ArgAction::Count)]
+    pub(crate) verbose: u8,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    Serve(Serve),
+    Chat(Chat),
+    Check(Check),
+    Sim(Sim),
+    /// Print a completion script for a shell
+    Completions {
+        /// The shell
+        shell: Shell,
+    },
+}
+
+/// Run the gateway: any OpenAI client against it
+#[derive(Debug, clap::Args)]
+#[command(
+    after_help = "Without --config the gateway serves simulated upstreams, and says so in a\nresponse header. With it, it serves LiteLLM's config.yaml:\n\n  model_list:\n    - model_name: llama-3\n      litellm_params:\n        model: replicate/meta/meta-llama-3-8b-instruct\n        api_key: os.environ/REPLICATE_API_KEY"
+)]
+pub(crate) struct Serve {
+    /// LiteLLM's config.yaml
+    #[arg(short, long, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+    /// The address to listen on
+    #[arg(long, default_value = "127.0.0.1")]
+    pub(crate) host: IpAddr,
+    /// The port to listen on; 0 takes a free one
+    #[arg(short, long, default_value_t = 4000)]
+    pub(crate) port: u16,
+    /// Log every request on standard error, as -vv does
+    #[arg(long)]
+    pub(crate) debug: bool,
+    /// Print the address as one line of JSON instead of the banner
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// Ask a model, and print its answer as it arrives
+#[derive(Debug, clap::Args)]
+#[command(
+    after_help = "Examples:\n  polyllm chat --model together_ai/openai/gpt-oss-20b \"Write me a poem about the blue sky\"\n  polyllm chat --model replicate/meta/meta-llama-3-8b-instruct < question.txt\n  git diff | polyllm chat --model together_ai/openai/gpt-oss-20b \"Review this:\" -"
+)]
+pub(crate) struct Chat {
+    /// The model: together_ai/<model>, replicate/<owner>/<name>[:<version>] or
+    /// replicate/deployments/<owner>/<name>
+    #[arg(short, long, value_name = "MODEL")]
+    pub(crate) model: String,
+    /// A system message
+    #[arg(short, long, value_name = "TEXT")]
+    pub(crate) system: Option<String>,
+    /// Wait for the whole answer instead of printing it as it arrives
+    #[arg(long)]
+    pub(crate) no_stream: bool,
+    /// The most tokens to answer with
+    #[arg(long, value_name = "N")]
+    pub(crate) max_tokens: Option<u32>,
+    /// The sampling temperature
+    #[arg(long, value_name = "T")]
+    pub(crate) temperature: Option<f64>,
+    /// A parameter of the provider's own, such as top_k=20 (repeat it for more)
+    #[arg(long, value_name = "NAME=VALUE", value_parser = name_and_value)]
+    pub(crate) param: Vec<(String, serde_json::Value)>,
+    /// Leave out parameters that the provider cannot honour, instead of failing
+    #[arg(long)]
+    pub(crate) drop_params: bool,
+    /// The provider's address, instead of its own or the environment's
+    #[arg(long, value_name = "URL", conflicts_with = "simulate")]
+    pub(crate) api_base: Option<String>,
+    /// Talk to a simulation of the provider: no key, no cost, no model
+    #[arg(long)]
+    pub(crate) simulate: bool,
+    /// Print the response, or each chunk, as a line of JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// What to say; - stands for standard input, as no text at all does
+    pub(crate) text: Vec<String>,
+}
+
+/// Check a config.yaml: every mistake with its line, column and mend
+#[derive(Debug, clap::Args)]
+pub(crate) struct Check {
+    /// LiteLLM's config.yaml
+    #[arg(short, long, value_name = "FILE")]
+    pub(crate) config: PathBuf,
+    /// Print what was found as JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// Run the simulated Together and Replicate on their own
+#[derive(Debug, clap::Args)]
+#[command(
+    after_help = "Point the providers' own clients at it:\n  TOGETHER_BASE_URL, REPLICATE_BASE_URL   with the addresses it prints\n\nAny key is good but one that begins with \"invalid\"."
+)]
+pub(crate) struct Sim {
+    /// The port of the simulated Together; 0 takes a free one
+    #[arg(long, value_name = "PORT", default_value_t = 0)]
+    pub(crate) together_port: u16,
+    /// The port of the simulated Replicate; 0 takes a free one
+    #[arg(long, value_name = "PORT", default_value_t = 0)]
+    pub(crate) replicate_port: u16,
+    /// A fault to inject, such as "status=503" (repeat it for more)
+    #[arg(long, value_name = "FAULT")]
+    pub(crate) fault: Vec<String>,
+    /// Answer at once instead of at a model's pace
+    #[arg(long)]
+    pub(crate) instant: bool,
+    /// Print the addresses as one line of JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// `top_k=20` or `stop=["a"]`: a value that is no JSON is a string.
+fn name_and_value(text: &str) -> Result<(String, serde_json::Value), String> {
+    let (name, value) = text.split_once('=').ok_or("it has to be NAME=VALUE")?;
+    let value = serde_json::from_str(value).unwrap_or_else(|_| value.into());
+    Ok((name.to_owned(), value))
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_definition_is_sound() {
+        Args::command().debug_assert();
+    }
+
+    #[test]
+    fn a_parameter_is_json_where_it_can_be() {
+        assert_eq!(name_and_value("top_k=20").unwrap(), ("top_k".to_owned(), 20.into()));
+        assert_eq!(name_and_value("mode=top_p").unwrap().1, "top_p");
+        assert!(name_and_value("top_k").is_err());
+    }
+}

@@ -1,0 +1,86 @@
+//! What a person sees: errors, colour, logs. Colour only on a terminal, and never with NO_COLOR.
+
+use std::env;
+use std::fmt::Display;
+use std::io::{IsTerminal, Write, stderr, stdout};
+use std::process::ExitCode;
+
+use anyhow::Result;
+use tracing_subscriber::EnvFilter;
+
+/// Prints an error with its causes, and the exit status that goes with it.
+pub(crate) fn fail(error: &anyhow::Error) -> ExitCode {
+    let mut text = error.to_string();
+    for cause in error.chain().skip(1) {
+        let cause = cause.to_string();
+        // Many errors already say what caused them.
+        if !text.contains(&cause) {
+            text.push_str(": ");
+            text.push_str(&cause);
+        }
+    }
+    note("error", Colour::Red, text);
+    ExitCode::FAILURE
+}
+
+/// Prints `label: text` on standard error.
+pub(crate) fn note(label: &str, colour: Colour, text: impl Display) {
+    let (start, end) = if coloured(&stderr()) { (colour.code(), RESET) } else { ("", "") };
+    // Nobody is left to tell when standard error is closed.
+    let _ = writeln!(stderr(), "{start}{label}:{end} {text}");
+}
+
+/// Prints on standard output; a reader that has gone away (`| head`) is no failure.
+pub(crate) fn print(text: impl Display) -> Result<Printed> {
+    let mut out = stdout().lock();
+    match write!(out, "{text}").and_then(|()| out.flush()) {
+        Ok(()) => Ok(Printed::Yes),
+        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(Printed::ReaderGone),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Whether there still is a reader.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Printed {
+    Yes,
+    ReaderGone,
+}
+
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Colour {
+    Red,
+    Yellow,
+}
+
+impl Colour {
+    fn code(self) -> &'static str {
+        match self {
+            Self::Red => "\u{1b}[1;31m",
+            Self::Yellow => "\u{1b}[1;33m",
+        }
+    }
+}
+
+pub(crate) fn coloured(stream: &impl IsTerminal) -> bool {
+    stream.is_terminal() && env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
+}
+
+/// Logs to standard error: warnings, and more with each `-v`. `POLYLLM_LOG` overrides.
+pub(crate) fn log(verbose: u8) {
+    let default = match verbose {
+        0 => "warn",
+        1 => "info",
+        2 => "info,llm_gateway=debug,llm_router=debug,llm_provider=debug",
+        _ => "debug",
+    };
+    let filter = EnvFilter::try_from_env("POLYLLM_LOG").unwrap_or_else(|_| EnvFilter::new(default));
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(stderr)
+        .with_ansi(coloured(&stderr()))
+        .with_target(verbose > 1)
+        .init();
+}
+
+const RESET: &str = "\u{1b}[0m";

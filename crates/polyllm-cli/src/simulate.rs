@@ -1,0 +1,38 @@
+use std::process::ExitCode;
+
+use anyhow::{Context, Result};
+use llm_sim::{Sim, SimOptions};
+use serde_json::json;
+
+use crate::args;
+use crate::output::print;
+use crate::signal;
+
+pub(crate) async fn run(args: args::Sim) -> Result<ExitCode> {
+    let mut options = if args.instant { SimOptions::default() } else { SimOptions::lifelike() };
+    options = options
+        .with_together_port(args.together_port)
+        .with_replicate_port(args.replicate_port);
+    for fault in &args.fault {
+        options = options.with_fault(fault.parse()?);
+    }
+    let sim = Sim::start(options).await.context("cannot listen on 127.0.0.1")?;
+    let (together, replicate) = (sim.together_url(), sim.replicate_url());
+    if args.json {
+        print(format_args!("{}\n", json!({ "together": together, "replicate": replicate })))?;
+    } else {
+        print(format_args!(
+            "Simulated upstreams; every answer is made up, any key is good.\n\n\
+             Together   {together}\n\
+             Replicate  {replicate}\n\n\
+             Try:\n\
+             \x20 curl {together}/v1/chat/completions -H 'Authorization: Bearer any' \
+             -H 'Content-Type: application/json' \
+             -d '{{\"model\": \"openai/gpt-oss-20b\", \"messages\": [{{\"role\": \"user\", \"content\": \"Hello\"}}]}}'\n\n\
+             Press Ctrl-C to stop.\n"
+        ))?;
+    }
+    signal::stop().await;
+    sim.shutdown().await;
+    Ok(ExitCode::SUCCESS)
+}

@@ -1,0 +1,16 @@
+//! One answer, plain: `cargo run -p polyllm --example completion [MODEL]`
+//!
+//! The key comes from TOGETHERAI_API_KEY or REPLICATE_API_KEY, whichever the model asks for.
+
+use polyllm::types::Message;
+
+#[tokio::main]
+async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let model = std::env::args()
+        .nth(1)
+        .unwrap_or_else(|| "together_ai/togethercomputer/Llama-2-7B-32K-Instruct".to_owned());
+    let messages = vec![Message::user("Write me a poem about the blue sky")];
+    let response = polyllm::completion(&model, messages).await?;
+    println!("{}", response.text().unwrap_or_default());
+    Ok(())
+}

@@ -1,0 +1,38 @@
+//! One answer, as it arrives: `cargo run -p polyllm --example stream [MODEL]`
+//!
+//! The key comes from TOGETHERAI_API_KEY or REPLICATE_API_KEY, whichever the model asks for.
+
+use std::io::Write;
+
+use polyllm::{ChatEvent, Client};
+
+#[tokio::main]
+async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let model = std::env::args()
+        .nth(1)
+        .unwrap_or_else(|| "replicate/meta/meta-llama-3-8b-instruct".to_owned());
+    let client = Client::from_env()?;
+    let mut stream = client
+        .chat(model)
+        .with_system("Be a good human!")
+        .with_user("What do you know about earth?")
+        .with_max_tokens(200)
+        .stream()
+        .await?;
+    let mut out = std::io::stdout();
+    while let Some(event) = stream.next().await {
+        match event? {
+            ChatEvent::Chunk(chunk) => {
+                write!(out, "{}", chunk.value()?.text().unwrap_or_default())?;
+                out.flush()?;
+            }
+            // A model that boots on Replicate may take minutes, and says so.
+            ChatEvent::Progress(progress) => {
+                eprintln!("{} for {} s", progress.status, progress.elapsed.as_secs());
+            }
+            _ => {}
+        }
+    }
+    writeln!(out)?;
+    Ok(())
+}

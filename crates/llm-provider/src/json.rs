@@ -97,6 +97,11 @@ impl<T: Serialize> Json<T> {
         })
     }
 
+    /// Whether there is a top-level field of that name, with whatever value.
+    pub fn has_field(&self, key: &str) -> bool {
+        RawObject::parse(self.bytes()).is_ok_and(|object| object.contains_key(key))
+    }
+
     /// A top-level field that is a string, read without parsing the rest.
     pub fn str_field(&self, key: &str) -> Option<String> {
         RawObject::parse(self.bytes())

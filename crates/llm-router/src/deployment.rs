@@ -1,3 +1,4 @@
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use llm_provider::{Call, Provider, Result};
@@ -65,8 +66,17 @@ impl Deployment {
     /// The call as this deployment's upstream wants it: its model name, its defaults.
     pub(crate) fn adapt(&self, call: &Call<ChatRequest>) -> Result<Call<ChatRequest>> {
         let model = Value::String(self.model.clone());
+        let mut defaults = Cow::Borrowed(&self.defaults);
+        for [key, other] in [LIMITS, [LIMITS[1], LIMITS[0]]] {
+            if defaults.contains_key(key) && call.body.has_field(other) {
+                defaults.to_mut().remove(key);
+            }
+        }
         let mut adapted = call.clone();
-        adapted.body = call.body.edit([("model", model)], &self.defaults)?;
+        adapted.body = call.body.edit([("model", model)], &defaults)?;
         Ok(adapted)
     }
 }
+
+/// The two names of one limit: a default under one gives way to the client's under the other.
+const LIMITS: [&str; 2] = ["max_tokens", "max_completion_tokens"];

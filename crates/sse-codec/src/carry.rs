@@ -125,14 +125,15 @@ impl Carry {
         self.shrink();
     }
 
+    /// Gives back what an unusually large line took, if it is not in use.
+    /// Gives back what an unusually large line took, if it is not in use.
     fn shrink(&mut self) {
-        if self.bytes.capacity() > RETAINED {
-            self.bytes.shrink_to(RETAINED);
+        if self.bytes.is_empty() && self.bytes.capacity() > RETAINED {
+            self.bytes = Vec::new();
         }
-        for text in [&mut self.id, &mut self.name] {
-            if text.capacity() > RETAINED {
-                text.clear();
-                text.shrink_to(RETAINED);
+        for (text, used) in [(&mut self.id, self.has_id), (&mut self.name, self.has_name)] {
+            if !used && text.capacity() > RETAINED {
+                *text = String::new();
             }
         }
     }

@@ -1,2 +1,124 @@
-//! xtask
-fn main() {}
+//! The maintainer's commands: `cargo xtask help`.
+#![allow(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "a command talks to its terminal"
+)]
+
+mod ci;
+mod layers;
+mod tool;
+
+use std::process::ExitCode;
+
+use anyhow::Result;
+use lexopt::Arg;
+
+fn main() -> ExitCode {
+    match dispatch(lexopt::Parser::from_env()) {
+        Ok(()) => ExitCode::SUCCESS,
+        // Exit 2 for a command that was misused, 1 for one that failed.
+        Err(error) if error.is::<lexopt::Error>() => {
+            eprintln!("error: {error}");
+            ExitCode::from(2)
+        }
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn dispatch(mut args: lexopt::Parser) -> Result<()> {
+    let Some(Arg::Value(name)) = args.next()? else {
+        print!("{}", overview());
+        return Ok(());
+    };
+    let name = name.to_string_lossy();
+    if name == "help" {
+        return match args.next()? {
+            Some(Arg::Value(about)) => find(&about.to_string_lossy()).map(explain),
+            _ => {
+                print!("{}", overview());
+                Ok(())
+            }
+        };
+    }
+    let command = find(&name)?;
+    let raw: Vec<_> = args.raw_args()?.collect();
+    if raw.iter().any(|arg| arg == "--help" || arg == "-h") {
+        explain(command);
+        return Ok(());
+    }
+    (command.run)(lexopt::Parser::from_args(raw))
+}
+
+/// One of the commands.
+struct Command {
+    name: &'static str,
+    usage: &'static str,
+    about: &'static str,
+    details: &'static str,
+    run: fn(lexopt::Parser) -> Result<()>,
+}
+
+const COMMANDS: &[Command] = &[ci::COMMAND, layers::COMMAND];
+
+fn find(name: &str) -> Result<&'static Command> {
+    COMMANDS
+        .iter()
+        .find(|command| command.name == name)
+        .ok_or_else(|| {
+            let names: Vec<_> = COMMANDS.iter().map(|command| command.name).collect();
+            let known = names.join(", ");
+            lexopt::Error::from(format!("no command '{name}'; there are {known} and help")).into()
+        })
+}
+
+fn overview() -> String {
+    let calls = COMMANDS
+        .iter()
+        .map(|Command { name, usage, .. }| format!("{name} {usage}"));
+    let calls: Vec<_> = calls.collect();
+    let width = calls.iter().map(String::len).max().unwrap_or_default();
+    let mut text = "The maintainer's commands.\n\n".to_owned();
+    for (call, command) in calls.iter().zip(COMMANDS) {
+        text += &format!("  cargo xtask {call:<width$}  {}\n", command.about);
+    }
+    text + "\ncargo xtask help COMMAND tells more. Exit status: 0 good, 1 failed, 2 misused.\n"
+}
+
+fn explain(command: &Command) {
+    let Command {
+        name,
+        usage,
+        about,
+        details,
+        ..
+    } = command;
+    println!("cargo xtask {name} {usage}\n\n{about}.\n\n{details}");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_command_is_listed_and_found() {
+        let text = overview();
+        for command in COMMANDS {
+            assert!(
+                text.contains(&format!("cargo xtask {} ", command.name)),
+                "{text}"
+            );
+            assert!(find(command.name).is_ok());
+        }
+    }
+
+    #[test]
+    fn an_unknown_command_is_misuse_and_names_the_known_ones() {
+        let error = dispatch(lexopt::Parser::from_args(["lairs"])).unwrap_err();
+        assert!(error.is::<lexopt::Error>());
+        assert!(error.to_string().contains("layers"), "{error}");
+    }
+}

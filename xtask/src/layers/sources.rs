@@ -1,0 +1,241 @@
+//! What source files may name: a light scan, line by line.
+
+use super::Breach;
+use super::facts::{Facts, File};
+
+/// The only crates that listen.
+const SERVERS: &[&str] = &[
+    "crates/llm-bench/",
+    "crates/llm-gateway/",
+    "crates/llm-sim/",
+    "crates/polyllm-cli/",
+];
+
+const LISTENING: &[&str] = &["TcpListener", "UdpSocket", "UnixListener", "UnixDatagram"];
+
+/// The only places that read the environment at run time.
+const READERS: &[&str] = &[
+    "crates/llm-bench/src/",
+    "crates/llm-gateway/src/config",
+    "crates/llm-provider/src/key.rs",
+    "crates/llm-provider/src/registry.rs",
+    "crates/polyllm-cli/src/",
+];
+
+const READING: &[&str] = &["env::var", "env::{"];
+
+pub(super) fn router_names_no_provider(facts: &Facts) -> Vec<Breach> {
+    let names = facts
+        .packages
+        .iter()
+        .filter_map(|package| package.name.strip_prefix("provider-"));
+    // As a crate, as the start of a string, or as the prefix of a model. Not as a mere word:
+    // deployments work *together*.
+    let forms = names.flat_map(|name| {
+        [
+            "provider-NAME",
+            "provider_NAME",
+            "\"NAME",
+            "`NAME",
+            "NAME/",
+            "NAME_",
+        ]
+        .map(|form| form.replace("NAME", name))
+    });
+    let forms: Vec<_> = forms.collect();
+    let files = facts
+        .files
+        .iter()
+        .filter(|file| file.path.starts_with("crates/llm-router/src/"));
+    files
+        .flat_map(|file| {
+            named(file.text.lines(), &forms).map(|(line, form)| {
+                let mend = format!("names a provider, {form:?}: ask the trait Provider instead");
+                Breach::new(format!("{}:{line}", file.path), mend)
+            })
+        })
+        .collect()
+}
+
+pub(super) fn provider_names_no_router(facts: &Facts) -> Vec<Breach> {
+    let files = facts.files.iter().filter(|file| {
+        let place = file
+            .path
+            .strip_prefix("crates/provider-")
+            .and_then(|rest| rest.split_once('/'));
+        place.is_some_and(|(_, inside)| inside.starts_with("src/"))
+    });
+    let names = ["llm_router".to_owned(), "llm-router".to_owned()];
+    files
+        .flat_map(|file| {
+            named(file.text.lines(), &names).map(|(line, _)| {
+                let mend = "names the router: a provider serves whoever calls it";
+                Breach::new(format!("{}:{line}", file.path), mend)
+            })
+        })
+        .collect()
+}
+
+pub(super) fn sockets(facts: &Facts) -> Vec<Breach> {
+    let mend = "opens a listening socket: leave that to llm-gateway, llm-bench, llm-sim or the CLI";
+    outside(facts, SERVERS, LISTENING, mend)
+}
+
+pub(super) fn environment(facts: &Facts) -> Vec<Breach> {
+    let mend = "reads the environment: use ApiKey and Settings of llm-provider, or let the \
+                caller pass the value";
+    outside(facts, READERS, READING, mend)
+}
+
+/// Where one of `words` stands in code outside of `places`.
+fn outside(facts: &Facts, places: &[&str], words: &[&str], mend: &str) -> Vec<Breach> {
+    let words: Vec<_> = words.iter().map(|&word| word.to_owned()).collect();
+    let files = facts.files.iter().filter(|file| {
+        is_library_source(file) && !places.iter().any(|place| file.path.starts_with(place))
+    });
+    files
+        .flat_map(|file| {
+            named(code(&file.text).into_iter(), &words)
+                .map(|(line, word)| {
+                    Breach::new(format!("{}:{line}", file.path), format!("{word} {mend}"))
+                })
+                .collect::<Vec<_>>()
+        })
+        .collect()
+}
+
+fn is_library_source(file: &File) -> bool {
+    let inside = file
+        .path
+        .strip_prefix("crates/")
+        .and_then(|path| path.split_once('/'));
+    inside.is_some_and(|(_, path)| {
+        path.starts_with("src/") && path.ends_with(".rs") && !path.ends_with("/tests.rs")
+    })
+}
+
+/// The lines with one of `words`, numbered from 1.
+fn named<'a>(
+    lines: impl Iterator<Item = &'a str>,
+    words: &[String],
+) -> impl Iterator<Item = (usize, &String)> {
+    lines.enumerate().filter_map(|(at, line)| {
+        words
+            .iter()
+            .find(|word| line.contains(word.as_str()))
+            .map(|word| (at + 1, word))
+    })
+}
+
+/// The lines of a source file, with comments and what is for tests only blanked.
+fn code(text: &str) -> Vec<&str> {
+    let mut test_item = None;
+    let blanked = text.lines().map(|line| {
+        let body = line.trim_start();
+        let indent = &line[..line.len() - body.len()];
+        if let Some(of_item) = test_item {
+            if indent == of_item && body.ends_with(['}', ';']) {
+                test_item = None;
+            }
+            return "";
+        }
+        if body == "#[cfg(test)]" {
+            test_item = Some(indent);
+            return "";
+        }
+        if body.starts_with("//") { "" } else { line }
+    });
+    blanked.collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(rule: fn(&Facts) -> Vec<Breach>, files: &[(&str, &str)], expected: &[&str]) {
+        let facts = Facts::made_up(
+            &[("provider-replicate", &[]), ("provider-together", &[])],
+            files,
+        );
+        let places: Vec<_> = rule(&facts).into_iter().map(|breach| breach.at).collect();
+        assert_eq!(places, expected);
+    }
+
+    #[test]
+    fn a_provider_named_in_the_router_is_a_breach() {
+        let text = "// deployments that work together, and replicas\n\
+                    use provider_together::Together;\n\
+                    if name.starts_with(\"replicate\") {}\n\
+                    /// `together_ai/x`\n";
+        check(
+            router_names_no_provider,
+            &[
+                ("crates/llm-router/src/a.rs", text),
+                ("crates/llm-gateway/src/a.rs", text),
+            ],
+            &[
+                "crates/llm-router/src/a.rs:2",
+                "crates/llm-router/src/a.rs:3",
+                "crates/llm-router/src/a.rs:4",
+            ],
+        );
+    }
+
+    #[test]
+    fn a_router_named_in_a_provider_is_a_breach() {
+        let text = "use llm_router::Router;\n";
+        check(
+            provider_names_no_router,
+            &[
+                ("crates/provider-together/src/lib.rs", text),
+                ("crates/provider-together/tests/chat.rs", text),
+                ("crates/polyllm/src/lib.rs", text),
+            ],
+            &["crates/provider-together/src/lib.rs:1"],
+        );
+    }
+
+    #[test]
+    fn a_socket_outside_of_the_servers_is_a_breach() {
+        let text = "// a TcpListener is a TcpListener\nlet a = TcpListener::bind(b);\n";
+        check(
+            sockets,
+            &[
+                ("crates/llm-gateway/src/lib.rs", text),
+                ("crates/llm-provider/src/http.rs", text),
+                ("crates/llm-provider/tests/http.rs", text),
+            ],
+            &["crates/llm-provider/src/http.rs:2"],
+        );
+    }
+
+    #[test]
+    fn the_environment_read_elsewhere_is_a_breach() {
+        let text = "let key = std::env::var(\"KEY\");\n";
+        check(
+            environment,
+            &[
+                ("crates/llm-gateway/src/config/value.rs", text),
+                ("crates/llm-provider/src/key.rs", text),
+                ("crates/llm-router/src/lib.rs", text),
+                ("crates/llm-gateway/src/server.rs", text),
+            ],
+            &[
+                "crates/llm-router/src/lib.rs:1",
+                "crates/llm-gateway/src/server.rs:1",
+            ],
+        );
+    }
+
+    #[test]
+    fn code_leaves_out_comments_and_tests_and_nothing_else() {
+        let text = "a\n  // b\n#[cfg(test)]\nmod tests {\n    c {\n    }\n}\nd\n\
+                    #[cfg(test)]\nmod more;\ne\n    #[cfg(test)]\n    fn f() {\n        g\n    }\nh\n";
+        let left: Vec<_> = code(text)
+            .into_iter()
+            .filter(|line| !line.is_empty())
+            .collect();
+        assert_eq!(left, ["a", "d", "e", "h"]);
+    }
+}

@@ -1,0 +1,93 @@
+//! Running other programs from the root of the repository.
+
+use std::ffi::OsStr;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use anyhow::{Context, Result, bail};
+
+/// The root of the repository: the folder above this package.
+pub(crate) fn root() -> PathBuf {
+    // Cargo sets the variable for what it runs; a binary run by hand was built in the same place.
+    let package = std::env::var_os("CARGO_MANIFEST_DIR")
+        .map_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")), PathBuf::from);
+    package
+        .parent()
+        .map_or_else(|| PathBuf::from("."), Path::to_path_buf)
+}
+
+/// A program to run at the root, with words of a command line as arguments.
+pub(crate) fn command(line: &str) -> Command {
+    let mut words = line.split_whitespace();
+    let program = words.next().unwrap_or_default();
+    let mut command = Command::new(if program == "cargo" {
+        cargo()
+    } else {
+        program.into()
+    });
+    command.args(words).current_dir(root());
+    command
+}
+
+/// Runs it with its output on the terminal.
+pub(crate) fn run(command: &mut Command) -> Result<()> {
+    let status = command
+        .status()
+        .with_context(|| format!("cannot run {}", shown(command)))?;
+    if !status.success() {
+        bail!("{} ended with {status}", shown(command));
+    }
+    Ok(())
+}
+
+/// Runs it and returns what it printed.
+pub(crate) fn output(command: &mut Command) -> Result<String> {
+    let command = command.stderr(Stdio::piped());
+    let out = command
+        .output()
+        .with_context(|| format!("cannot run {}", shown(command)))?;
+    if !out.status.success() {
+        let errors = String::from_utf8_lossy(&out.stderr);
+        bail!(
+            "{} ended with {}\n{}",
+            shown(command),
+            out.status,
+            errors.trim_end()
+        );
+    }
+    String::from_utf8(out.stdout).with_context(|| format!("{} printed no text", shown(command)))
+}
+
+fn shown(command: &Command) -> String {
+    let program = command.get_program();
+    let program = Path::new(program).file_name().unwrap_or(program);
+    let words = std::iter::once(program).chain(command.get_args());
+    words
+        .map(OsStr::to_string_lossy)
+        .collect::<Vec<_>>()
+        .join(" ")
+}
+
+fn cargo() -> std::ffi::OsString {
+    std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_program_that_fails_or_is_not_there_is_named() {
+        let failed = output(&mut command("git no-such-command"))
+            .unwrap_err()
+            .to_string();
+        assert!(
+            failed.starts_with("git no-such-command ended with "),
+            "{failed}"
+        );
+        let missing = run(&mut command("no-such-program x"))
+            .unwrap_err()
+            .to_string();
+        assert_eq!(missing, "cannot run no-such-program x");
+    }
+}

@@ -1,0 +1,146 @@
+//! Predictions in OpenAI's words.
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use llm_provider::{ChatEvent, Json, Metadata};
+use llm_types::{
+    AssistantMessage, ChatChunk, ChatResponse, Choice, ChunkChoice, Delta, FinishReason, Usage,
+};
+use serde_json::Value;
+
+use crate::NAME;
+use crate::input::Input;
+use crate::wire::Prediction;
+
+/// What all parts of one answer have in common.
+#[derive(Clone, Debug)]
+pub(crate) struct Answer {
+    id: String,
+    created: u64,
+    model: String,
+    max_tokens: Option<u64>,
+    prompt_chars: usize,
+}
+
+impl Answer {
+    pub(crate) fn new(prediction: &Prediction, model: &str, input: &Input) -> Self {
+        let now = SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .unwrap_or_default();
+        let prompt = input.values.get("prompt").and_then(Value::as_str);
+        Self {
+            id: format!("chatcmpl-{}", prediction.id),
+            created: now.as_secs(),
+            model: model.to_owned(),
+            max_tokens: input.max_tokens,
+            prompt_chars: prompt.map_or(0, |prompt| prompt.chars().count()),
+        }
+    }
+
+    /// The answer in one piece.
+    pub(crate) fn response(&self, prediction: &Prediction, text: String) -> ChatResponse {
+        let usage = self.usage(prediction, &text);
+        let finish_reason = self.finish_reason(prediction);
+        let message = AssistantMessage::new().with_content(text);
+        ChatResponse::new(self.id.as_str(), self.created, self.model.as_str())
+            .with_choice(Choice::new(0, message, finish_reason))
+            .with_usage(usage)
+    }
+
+    /// The chunk that opens a stream.
+    pub(crate) fn opening(&self) -> ChatEvent {
+        event(
+            self.chunk()
+                .with_choice(ChunkChoice::new(0, Delta::start())),
+        )
+    }
+
+    /// A piece of the text.
+    pub(crate) fn piece(&self, text: &str) -> ChatEvent {
+        event(
+            self.chunk()
+                .with_choice(ChunkChoice::new(0, Delta::content(text))),
+        )
+    }
+
+    /// The last chunks of a stream: the finish reason, and the usage.
+    pub(crate) fn ending(&self, prediction: &Prediction, text: &str) -> [ChatEvent; 2] {
+        let last = ChunkChoice::finish(0, self.finish_reason(prediction));
+        [
+            event(self.chunk().with_choice(last)),
+            event(self.chunk().with_usage(self.usage(prediction, text))),
+        ]
+    }
+
+    fn chunk(&self) -> ChatChunk {
+        ChatChunk::new(self.id.as_str(), self.created, self.model.as_str())
+    }
+
+    /// Replicate does not tell why a model ended, but how many tokens it wrote.
+    fn finish_reason(&self, prediction: &Prediction) -> FinishReason {
+        let written = prediction.metric("output_token_count");
+        match (written, self.max_tokens) {
+            (Some(written), Some(limit)) if written >= limit as f64 => FinishReason::Length,
+            _ => FinishReason::Stop,
+        }
+    }
+
+    /// The token counts: as measured, else as logged, else estimated and marked as such.
+    fn usage(&self, prediction: &Prediction, text: &str) -> Usage {
+        let measured = |name: &str| prediction.metric(name).map(|count| count as u64);
+        let logs = prediction.logs.as_deref().unwrap_or_default();
+        let input = measured("input_token_count").or_else(|| logged(logs, "Input token count:"));
+        let output = measured("output_token_count").or_else(|| logged(logs, "Output token count:"));
+        let estimate = |chars: usize| chars.div_ceil(CHARS_PER_TOKEN) as u64;
+        let mut usage = Usage::new(
+            input.unwrap_or_else(|| estimate(self.prompt_chars)),
+            output.unwrap_or_else(|| estimate(text.chars().count())),
+        );
+        if input.is_none() || output.is_none() {
+            usage.extra.insert("estimated".to_owned(), true.into());
+        }
+        usage
+    }
+}
+
+/// What is known about a call when its prediction has been made.
+pub(crate) fn metadata(prediction: &Prediction, model: &str, input: &Input) -> Metadata {
+    let mut metadata = Metadata::new(NAME, model);
+    metadata.upstream_id = Some(prediction.id.clone());
+    metadata.dropped_params = input.dropped.clone();
+    let extra = &mut metadata.extra;
+    extra.insert("prompt_template".to_owned(), input.format.name.into());
+    extra.insert(
+        "prompt_template_source".to_owned(),
+        input.format.source.into(),
+    );
+    if let Some(web) = prediction.url(|urls| &urls.web) {
+        extra.insert("web_url".to_owned(), web.into());
+    }
+    let times = ["predict_time", "total_time"].map(|name| (name, prediction.metric(name)));
+    for (name, seconds) in times {
+        if let Some(seconds) = seconds {
+            extra.insert(name.to_owned(), seconds.into());
+        }
+    }
+    if let [(_, Some(predict)), (_, Some(total))] = times {
+        // Queue and boot.
+        extra.insert("wait_time".to_owned(), (total - predict).max(0.0).into());
+    }
+    metadata
+}
+
+fn event(chunk: ChatChunk) -> ChatEvent {
+    ChatEvent::Chunk(Json::from_value(chunk))
+}
+
+/// `Input token count: 644` in the logs of models that pass the prompt on to others.
+fn logged(logs: &str, label: &str) -> Option<u64> {
+    let line = logs
+        .lines()
+        .find_map(|line| line.trim_start().strip_prefix(label))?;
+    line.trim().parse().ok()
+}
+
+/// What English text has with most tokenizers.
+const CHARS_PER_TOKEN: usize = 4;

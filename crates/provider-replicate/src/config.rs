@@ -1,0 +1,105 @@
+//! Settings: from a program, a config file, or the environment.
+
+use std::env;
+use std::time::Duration;
+
+use http::HeaderValue;
+use llm_provider::{BaseUrl, HttpClient, Result, Settings};
+use prompt_templates::CustomTemplate;
+use serde::{Deserialize, Deserializer, de};
+
+use crate::NAME;
+
+/// What a [`Replicate`](crate::Replicate) is set up with.
+#[derive(Clone, Debug)]
+pub(crate) struct Config {
+    pub(crate) http: HttpClient,
+    pub(crate) base: BaseUrl,
+    pub(crate) authorization: HeaderValue,
+    pub(crate) template: Option<CustomTemplate>,
+    pub(crate) limits: Limits,
+}
+
+/// How long things may take.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Limits {
+    /// A call in all, when the call itself does not say.
+    pub(crate) call: Option<Duration>,
+    /// From the creation of a prediction to its start: the queue and a cold boot.
+    pub(crate) boot: Duration,
+    /// From its start to its end.
+    pub(crate) run: Duration,
+    /// How long Replicate shall hold its answer to a plain call (`Prefer: wait`).
+    pub(crate) wait: Duration,
+}
+
+impl Config {
+    pub(crate) fn new(settings: Settings) -> Result<Self> {
+        let extra: Extra = settings.extra_as(NAME)?;
+        let base = match &settings.api_base {
+            Some(base) => BaseUrl::parse(base),
+            None => BaseUrl::parse(&base_from_env().unwrap_or_else(|| DEFAULT_API_BASE.to_owned())),
+        };
+        let authorization = settings.require_api_key(NAME, API_KEY_VARIABLES)?.bearer();
+        Ok(Self {
+            base: base.map_err(|error| error.with_provider(NAME))?,
+            authorization: authorization.map_err(|error| error.with_provider(NAME))?,
+            template: extra.template(),
+            limits: Limits {
+                call: settings.timeout,
+                boot: extra.boot_timeout.unwrap_or(BOOT),
+                run: extra.run_timeout.unwrap_or(RUN),
+                wait: extra.prefer_wait.unwrap_or(WAIT),
+            },
+            http: settings.http,
+        })
+    }
+}
+
+/// The settings that only Replicate has. The five of the template are LiteLLM's.
+#[derive(Deserialize)]
+struct Extra {
+    #[serde(flatten)]
+    template: CustomTemplate,
+    #[serde(default, deserialize_with = "seconds")]
+    boot_timeout: Option<Duration>,
+    #[serde(default, deserialize_with = "seconds")]
+    run_timeout: Option<Duration>,
+    #[serde(default, deserialize_with = "seconds")]
+    prefer_wait: Option<Duration>,
+}
+
+impl Extra {
+    fn template(&self) -> Option<CustomTemplate> {
+        (self.template != CustomTemplate::default()).then(|| self.template.clone())
+    }
+}
+
+fn seconds<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Duration>, D::Error> {
+    let Some(seconds) = Option::<f64>::deserialize(deserializer)? else {
+        return Ok(None);
+    };
+    Duration::try_from_secs_f64(seconds)
+        .map(Some)
+        .map_err(de::Error::custom)
+}
+
+fn base_from_env() -> Option<String> {
+    let mut values = API_BASE_VARIABLES
+        .iter()
+        .filter_map(|name| env::var(name).ok());
+    values.find(|value| !value.trim().is_empty())
+}
+
+/// Where the key is looked for: LiteLLM's name, then that of Replicate's own clients.
+pub const API_KEY_VARIABLES: &[&str] = &["REPLICATE_API_KEY", "REPLICATE_API_TOKEN"];
+/// Where the address is looked for.
+pub const API_BASE_VARIABLES: &[&str] = &["REPLICATE_BASE_URL", "REPLICATE_API_BASE"];
+/// Replicate's own address.
+pub const DEFAULT_API_BASE: &str = "https://api.replicate.com";
+
+// Cold boots take 3 to 5 minutes, says LiteLLM's page; Replicate itself ends runs at 30 minutes.
+const BOOT: Duration = Duration::from_secs(15 * 60);
+const RUN: Duration = Duration::from_secs(30 * 60);
+// A caller who leaves during the wait leaves a prediction whose id nobody knows yet: so not long.
+const WAIT: Duration = Duration::from_secs(5);

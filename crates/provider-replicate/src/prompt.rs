@@ -1,0 +1,203 @@
+//! How a conversation becomes a model's input.
+
+use std::borrow::Cow;
+
+use llm_provider::{Error, ErrorKind, Result};
+use llm_types::{ChatRequest, ContentPart, Message, Role};
+use prompt_templates::{Family, Message as Turn, Options, Strictness, Template, match_model};
+use serde_json::{Map, Value};
+
+use crate::models::Known;
+
+/// What formatted a prompt.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) struct Format {
+    /// The family's name, `custom`, or `messages`.
+    pub(crate) name: &'static str,
+    /// Why this one: `configured`, `name` of the model, `schema` of its input, or `fallback`.
+    pub(crate) source: &'static str,
+}
+
+/// Writes the conversation into `input`, by the first rule that fits:
+///
+/// 1. With a `configured` template, the prompt is what that template makes of it.
+/// 2. A model that takes `messages` gets them as they are.
+/// 3. A model of a known family gets a prompt in the family's format, and is kept from wrapping
+///    it in its own (`prompt_template`).
+/// 4. A model that wraps the prompt itself without being asked (it takes a `system_prompt` but no
+///    `prompt_template`) gets what belongs inside its wrapping.
+/// 5. A model of no known family gets the plain text, and formats it as it does.
+pub(crate) fn write(
+    request: &ChatRequest,
+    known: &Known,
+    configured: Option<&Template>,
+    input: &mut Map<String, Value>,
+) -> Result<Format> {
+    let schema = &known.schema;
+    if configured.is_none() && schema.has("messages") {
+        let messages = serde_json::to_value(&request.messages).unwrap_or_default();
+        input.insert("messages".to_owned(), messages);
+        return Ok(Format {
+            name: "messages",
+            source: "schema",
+        });
+    }
+    let (mut turns, images) = turns(&request.messages)?;
+    put_images(images, known, input)?;
+    // Who sends a template wants it applied, and hence the text without any.
+    let own_template = request.extra.contains_key("prompt_template");
+    let family = match_model(&known.model).family();
+    let keeps_quiet = schema.has("prompt_template") || !schema.has("system_prompt");
+    let (prompt, format) = match (configured, family) {
+        (Some(template), _) => {
+            let name = match template {
+                Template::Family(family) => family.name(),
+                _ => "custom",
+            };
+            (
+                render(template, &turns)?,
+                Format {
+                    name,
+                    source: "configured",
+                },
+            )
+        }
+        (None, Some(family)) if keeps_quiet && !own_template => {
+            let prompt = render(&Template::Family(family), &turns)?;
+            (
+                prompt,
+                Format {
+                    name: family.name(),
+                    source: "name",
+                },
+            )
+        }
+        (None, family) => {
+            if schema.has("system_prompt") {
+                put_system(&mut turns, input);
+            }
+            let source = if family.is_some() { "name" } else { "fallback" };
+            let family = family.unwrap_or(Family::PLAIN);
+            (
+                inner(family, &turns)?,
+                Format {
+                    name: family.name(),
+                    source,
+                },
+            )
+        }
+    };
+    let is_whole = configured.is_some() || family.is_some();
+    if is_whole && !own_template && schema.has("prompt_template") {
+        input.insert("prompt_template".to_owned(), "{prompt}".into());
+    }
+    input.insert("prompt".to_owned(), prompt.into());
+    Ok(format)
+}
+
+/// The text of the conversation, and the URLs of the pictures in it.
+fn turns(messages: &[Message]) -> Result<(Vec<Turn<'_>>, Vec<&str>)> {
+    let mut images = Vec::new();
+    let mut turns = Vec::with_capacity(messages.len());
+    for message in messages {
+        let calls = message
+            .tool_calls
+            .value()
+            .is_some_and(|calls| !calls.is_empty());
+        if calls || matches!(message.role, Role::Tool | Role::Function) {
+            return Err(unsupported("Replicate's models take no tool calls"));
+        }
+        let text: Option<Cow<'_, str>> = match message.content.value() {
+            Some(llm_types::Content::Parts(parts)) => {
+                let mut text = String::new();
+                for part in parts {
+                    match part {
+                        ContentPart::Text(part) => text.push_str(&part.text),
+                        ContentPart::Refusal(part) => text.push_str(&part.refusal),
+                        ContentPart::ImageUrl(part) => images.push(part.image_url.url.as_str()),
+                        other => {
+                            let message = format!("the model takes no part \"{}\"", other.type_());
+                            return Err(unsupported(message));
+                        }
+                    }
+                }
+                Some(text.into())
+            }
+            _ => message.text(),
+        };
+        turns.push(Turn::new(message.role.as_str().into(), text));
+    }
+    Ok((turns, images))
+}
+
+fn put_images(images: Vec<&str>, known: &Known, input: &mut Map<String, Value>) -> Result<()> {
+    if images.is_empty() {
+        return Ok(());
+    }
+    let Some(name) = known.schema.first_of(IMAGE_KEYS) else {
+        return Err(unsupported("the model takes no pictures"));
+    };
+    let takes_list = known
+        .schema
+        .property(name)
+        .is_some_and(|property| property.is_list);
+    let value = match images.as_slice() {
+        images if takes_list => images.into(),
+        [image] => (*image).into(),
+        _ => return Err(unsupported("the model takes one picture only")),
+    };
+    input.insert(name.to_owned(), value);
+    Ok(())
+}
+
+/// Moves the system messages at the beginning to where the model has a place for them.
+fn put_system(turns: &mut Vec<Turn<'_>>, input: &mut Map<String, Value>) {
+    let is_system = |turn: &Turn<'_>| matches!(turn.role.as_str(), "system" | "developer");
+    let count = turns.iter().take_while(|turn| is_system(turn)).count();
+    // With nothing else to say, the model would have no prompt.
+    if count == 0 || count == turns.len() {
+        return;
+    }
+    let texts: Vec<String> = turns
+        .drain(..count)
+        .filter_map(|turn| match turn.content {
+            prompt_templates::Content::Text(text) => Some(text.into_owned()),
+            _ => None,
+        })
+        .collect();
+    input.insert("system_prompt".to_owned(), texts.join("\n\n").into());
+}
+
+/// The prompt without what the model itself writes around it: for a single question the bare
+/// question, for a longer conversation the markers between the turns only.
+fn inner(family: Family, turns: &[Turn<'_>]) -> Result<String> {
+    let template = Template::Family(family);
+    let whole = render(&template, turns)?;
+    let wrapping = render(&template, &[Turn::user(MARK)])?;
+    let bare = wrapping
+        .split_once(MARK)
+        .and_then(|(before, after)| whole.strip_prefix(before)?.strip_suffix(after))
+        .map(str::to_owned);
+    Ok(bare.unwrap_or(whole))
+}
+
+fn render(template: &Template, turns: &[Turn<'_>]) -> Result<String> {
+    // BOS is left to the server, which writes it when it tokenizes.
+    let options = Options::new().with_strictness(Strictness::Fold);
+    template.render(turns, &options).map_err(|error| {
+        Error::new(
+            ErrorKind::InvalidRequest,
+            format!("the prompt cannot be written: {error}"),
+        )
+        .with_param("messages".to_owned())
+        .with_source(error)
+    })
+}
+
+fn unsupported(message: impl Into<Cow<'static, str>>) -> Error {
+    Error::new(ErrorKind::Unsupported, message).with_param("messages".to_owned())
+}
+
+const IMAGE_KEYS: &[&str] = &["image_input", "images", "image"];
+/// No text of a conversation, and no marker of a family.
+const MARK: &str = "\u{1}";

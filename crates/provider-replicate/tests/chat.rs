@@ -1,0 +1,287 @@
+//! Plain chats: what goes out, what comes back, and how long that takes.
+
+mod support;
+
+use std::time::{Duration, Instant};
+
+use llm_provider::{Call, ErrorKind, Json, Provider};
+use llm_types::{ChatRequest, Message};
+use serde_json::{Value, json};
+use support::*;
+
+/// The official model, whose prediction ends as `end` says after `polls` questions.
+async fn model(polls: usize, end: impl Fn(&str) -> Value + Send + Sync + 'static) -> Server {
+    Server::start(move |url, seen, before| match seen.line().as_str() {
+        LOOK_UP => Answer::json(200, official(llama_3())),
+        CREATE if polls == 0 => Answer::json(201, end(url)),
+        CREATE => Answer::json(201, prediction(url, "starting", Value::Null)),
+        GET if before + 1 < polls => {
+            Answer::json(200, prediction(url, "processing", json!(["par"])))
+        }
+        GET => Answer::json(200, end(url)),
+        _ => Answer::not_found(),
+    })
+    .await
+}
+
+#[tokio::test]
+async fn an_answer_that_is_ready_costs_no_waiting() {
+    let server = model(0, |url| succeeded(url, json!(["Hel", "lo", "!", ""]))).await;
+    let provider = server.provider();
+    chat(&provider, ask(MODEL)).await.unwrap();
+    let before = Instant::now();
+    let reply = chat(&provider, ask(MODEL)).await.unwrap();
+    assert!(before.elapsed() < Duration::from_millis(100));
+    assert_eq!(server.lines(), [LOOK_UP, CREATE, CREATE]);
+    assert_eq!(server.first(CREATE).header("prefer"), Some("wait=5"));
+    assert_eq!(
+        server.first(CREATE).header("authorization"),
+        Some("Bearer r8_test")
+    );
+    let mut body: Value = serde_json::from_slice(reply.body.bytes()).unwrap();
+    body["created"] = json!(0);
+    insta::assert_json_snapshot!("response", body);
+    insta::assert_json_snapshot!(
+        "metadata",
+        json!({
+            "upstream_id": reply.metadata.upstream_id,
+            "dropped_params": reply.metadata.dropped_params,
+            "extra": reply.metadata.extra,
+        })
+    );
+}
+
+#[tokio::test]
+async fn the_prompt_of_litellms_page_comes_out_exactly() {
+    let server = model(0, |url| succeeded(url, json!("ok"))).await;
+    let messages = vec![
+        Message::system("Be a good human!"),
+        Message::user("What do you know about earth?"),
+    ];
+    chat(&server.provider(), ChatRequest::new(MODEL, messages))
+        .await
+        .unwrap();
+    insta::assert_json_snapshot!("litellms_page", server.first(CREATE).body);
+}
+
+#[tokio::test]
+async fn output_without_a_last_word_is_asked_about_at_once() {
+    let server = Server::start(|url, seen, _| match seen.line().as_str() {
+        CREATE => Answer::json(201, prediction(url, "processing", json!(["Hi"]))),
+        GET => Answer::json(200, succeeded(url, json!(["Hi"]))),
+        _ => Answer::not_found(),
+    })
+    .await;
+    let reply = chat(&server.provider(), ask(MODEL)).await.unwrap();
+    assert_eq!(reply.answer().unwrap().usage.value().unwrap().prompt(), 18);
+    assert_eq!(server.count(GET), 1);
+}
+
+#[tokio::test]
+async fn a_flaky_poll_neither_loses_nor_repeats_the_prediction() {
+    let server = Server::start(|url, seen, before| match (seen.line().as_str(), before) {
+        (CREATE, _) => Answer::json(201, prediction(url, "starting", Value::Null)),
+        (GET, 0) => Answer::not_found(),
+        (GET, 1) => Answer::new(503, "text/plain", "Service Unavailable"),
+        (GET, 2) => Answer::json(200, json!({"odd": true})),
+        (GET, 3) => Answer::json(200, prediction(url, "queued", Value::Null)),
+        (GET, 4) => Answer::new(200, "application/json", "{\"id\":").ending(End::Cut),
+        (GET, _) => Answer::json(200, succeeded(url, json!(["Hi"]))),
+        _ => Answer::not_found(),
+    })
+    .await;
+    let reply = chat(&server.provider(), ask(MODEL)).await.unwrap();
+    assert_eq!(reply.answer().unwrap().text().unwrap(), "Hi");
+    assert_eq!(
+        (
+            server.count(CREATE),
+            server.count(GET),
+            server.count(CANCEL)
+        ),
+        (1, 6, 0)
+    );
+}
+
+#[tokio::test]
+async fn the_limit_reached_is_a_finish_reason() {
+    let server = model(2, |url| succeeded(url, json!(["a", "b", "c", "d"]))).await;
+    let reason = async |tokens: Option<u64>| {
+        let mut request = ask(MODEL);
+        request.max_tokens = tokens;
+        let reply = chat(&server.provider(), request).await.unwrap();
+        let body: Value = serde_json::from_slice(reply.body.bytes()).unwrap();
+        body["choices"][0]["finish_reason"].clone()
+    };
+    assert_eq!(reason(Some(4)).await, "length");
+    assert_eq!(reason(Some(5)).await, "stop");
+    assert_eq!(reason(None).await, "stop");
+}
+
+#[tokio::test]
+async fn logs_and_estimates_stand_in_for_missing_metrics() {
+    let logs = "Model variant: x\nInput token count: 644\nOutput token count: 757\nTTFT: 0.2s";
+    let with_logs = move |url: &str| {
+        let mut prediction = prediction(url, "succeeded", json!("12345678"));
+        prediction["logs"] = json!(logs);
+        prediction
+    };
+    let server = model(0, with_logs).await;
+    let reply = chat(&server.provider(), ask(MODEL)).await.unwrap();
+    let usage = reply.answer().unwrap().usage.clone().into_value().unwrap();
+    assert_eq!(
+        (usage.prompt(), usage.completion(), usage.extra.len()),
+        (644, 757, 0)
+    );
+
+    let server = model(0, |url| prediction(url, "succeeded", json!("12345678"))).await;
+    let reply = chat(&server.provider(), ask(MODEL)).await.unwrap();
+    let usage = reply.answer().unwrap().usage.clone().into_value().unwrap();
+    assert_eq!(
+        (usage.completion(), &usage.extra["estimated"]),
+        (2, &json!(true))
+    );
+}
+
+#[tokio::test]
+async fn no_output_is_an_empty_answer_and_other_output_an_error() {
+    let server = model(0, |url| succeeded(url, Value::Null)).await;
+    let reply = chat(&server.provider(), ask(MODEL)).await.unwrap();
+    assert_eq!(reply.answer().unwrap().text().unwrap(), "");
+
+    let server = model(0, |url| succeeded(url, json!({"text": "x", "score": 1}))).await;
+    let error = chat(&server.provider(), ask(MODEL)).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::UnexpectedBody);
+    assert_eq!(
+        error.to_string(),
+        "replicate: the model's output is an object, not text: it is no language model"
+    );
+
+    let removed = |url: &str| {
+        let mut prediction = succeeded(url, Value::Null);
+        prediction["data_removed"] = json!(true);
+        prediction
+    };
+    let server = model(0, removed).await;
+    let error = chat(&server.provider(), ask(MODEL)).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::UnexpectedBody);
+}
+
+#[tokio::test]
+async fn predictions_that_end_badly_are_typed_errors() {
+    for (status, reason, kind) in [
+        (
+            "failed",
+            json!("CUDA out of memory (E1001)"),
+            ErrorKind::InvalidRequest,
+        ),
+        (
+            "failed",
+            json!("please retry (code: PA)"),
+            ErrorKind::UpstreamFailed,
+        ),
+        ("failed", json!({"odd": 1}), ErrorKind::UpstreamFailed),
+        ("failed", Value::Null, ErrorKind::UpstreamFailed),
+        ("canceled", Value::Null, ErrorKind::Cancelled),
+        ("aborted", Value::Null, ErrorKind::Cancelled),
+    ] {
+        let end = move |url: &str| {
+            let mut prediction = prediction(url, status, json!(["some"]));
+            prediction["error"] = reason.clone();
+            prediction
+        };
+        let server = model(1, end).await;
+        let error = chat(&server.provider(), ask(MODEL)).await.unwrap_err();
+        assert_eq!(
+            (error.kind(), error.provider()),
+            (kind, Some("replicate")),
+            "{status}"
+        );
+        assert_eq!((error.model(), server.count(CANCEL)), (Some(MODEL), 0));
+    }
+}
+
+#[tokio::test]
+async fn refusals_are_typed_errors() {
+    for (status, body, kind) in [
+        (
+            401,
+            json!({"detail": "You did not pass a valid authentication token"}),
+            ErrorKind::Auth,
+        ),
+        (
+            402,
+            json!({"title": "Insufficient credit"}),
+            ErrorKind::InsufficientCredit,
+        ),
+        (404, json!({"detail": "Not found."}), ErrorKind::NotFound),
+        (
+            422,
+            json!({"detail": "- input: prompt is required\n"}),
+            ErrorKind::InvalidRequest,
+        ),
+        (
+            429,
+            json!({"detail": "Your rate limit resets in ~30s."}),
+            ErrorKind::RateLimited,
+        ),
+        (
+            500,
+            json!({"detail": "Internal server error"}),
+            ErrorKind::UpstreamFailed,
+        ),
+        (302, json!({}), ErrorKind::UnexpectedBody),
+    ] {
+        let server = Server::start(move |_, seen, _| match seen.line().as_str() {
+            CREATE => Answer::json(status, body.clone()).header("location", "http://127.0.0.1:1/"),
+            _ => Answer::not_found(),
+        })
+        .await;
+        let error = chat(&server.provider(), ask(MODEL)).await.unwrap_err();
+        assert_eq!(
+            (error.kind(), error.status().unwrap().as_u16()),
+            (kind, status)
+        );
+        assert_eq!(
+            error.retry_after(),
+            (status == 429).then_some(Duration::from_secs(30))
+        );
+        assert!(
+            !format!("{error:?}").contains("Hello!"),
+            "the prompt is shown"
+        );
+        assert_eq!(server.count(CREATE), 1);
+    }
+}
+
+#[tokio::test]
+async fn an_unknown_model_is_explained() {
+    let server = Server::start(|_, _, _| Answer::not_found()).await;
+    let error = chat(&server.provider(), ask("acme/secret"))
+        .await
+        .unwrap_err();
+    assert_eq!(error.code(), Some("model_not_found"));
+    assert_eq!(
+        error.message(),
+        "Replicate knows nothing of the model acme/secret: Not found.; a model that is not \
+         official has to be named with its version, owner/name:version"
+    );
+    let error = chat(&server.provider(), ask("a/b/c")).await.unwrap_err();
+    assert_eq!(
+        (error.kind(), error.param()),
+        (ErrorKind::NotFound, Some("model"))
+    );
+}
+
+#[tokio::test]
+async fn a_call_that_takes_too_long_is_a_timeout_and_cancelled() {
+    let server = Server::start(|url, seen, _| match seen.line().as_str() {
+        CREATE | GET => Answer::json(200, prediction(url, "starting", Value::Null)),
+        _ => Answer::not_found(),
+    })
+    .await;
+    let call = Call::new(Json::from_value(ask(MODEL))).with_timeout(Duration::from_millis(100));
+    let error = server.provider().chat(call).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Timeout);
+    assert_eq!(server.first(CREATE).header("cancel-after"), Some("5s"));
+    server.wait_for(CANCEL).await;
+}

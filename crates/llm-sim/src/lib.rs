@@ -1,1 +1,25 @@
-//! llm-sim
+#![doc = include_str!("../README.md")]
+
+mod body;
+mod clock;
+mod duration;
+mod fault;
+mod http;
+mod log;
+mod options;
+mod replicate;
+mod sample;
+mod seed;
+mod server;
+mod sim;
+mod sse;
+mod text;
+mod together;
+mod upstream;
+
+pub use fault::{Failure, Fault, FaultRule, Faults, ParseFaultError};
+pub use log::{SeenRequest, fingerprint};
+pub use options::{Keys, Memory, Pace, Reply, SimOptions, Timing};
+pub use replicate::{Replicate, SeenPrediction, Status};
+pub use sim::Sim;
+pub use together::Together;

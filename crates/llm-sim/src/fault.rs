@@ -1,0 +1,354 @@
+use std::error::Error as StdError;
+use std::fmt;
+use std::str::FromStr;
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use memchr::memmem;
+
+use crate::duration;
+
+/// One thing that goes wrong with one request.
+///
+/// The text form, for the command line, the header `x-sim-fault` and prompts, is a list:
+///
+/// ```
+/// use llm_sim::{Fault, Faults};
+///
+/// let faults: Faults = "delay=250ms, cut-after=100".parse()?;
+/// assert_eq!(faults.iter().last(), Some(&Fault::CutAfter(100)));
+/// # Ok::<(), llm_sim::ParseFaultError>(())
+/// ```
+#[non_exhaustive]
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Fault {
+    /// `cut-after=BYTES`: the connection breaks after so much of the body.
+    CutAfter(usize),
+    /// `delay=250ms`: nothing happens for so long.
+    Delay(Duration),
+    /// `end-after=BYTES`: the body ends there as if it were complete.
+    EndAfter(usize),
+    /// `error-after=TOKENS`: a streamed Together answer breaks off with an error event.
+    ErrorAfter(usize),
+    /// `fail=KIND`: a Replicate prediction fails.
+    Fail(Failure),
+    /// `garbage`: status and headers are fine, the body is not.
+    Garbage,
+    /// `hang`: no answer ever comes.
+    Hang,
+    /// `hang-after=BYTES`: the body stops there and never ends.
+    HangAfter(usize),
+    /// `split=BYTES`: the body comes in writes of this size.
+    Split(usize),
+    /// `status=503`: the provider's own error body of that status.
+    Status(u16),
+}
+
+/// How a Replicate prediction fails; `error` is the text that Replicate gives.
+#[non_exhaustive]
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Failure {
+    /// `director`: a fault of the platform, before the start; worth a new prediction.
+    Director,
+    /// `interrupted`: the same in its most common form.
+    Interrupted,
+    /// `oom`: out of memory, which will happen again.
+    OutOfMemory,
+    /// `sensitive`: refused by the content filter.
+    Sensitive,
+    /// `timeout`: half of the output came, then nothing.
+    Timeout,
+}
+
+/// Faults that strike the same request together.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct Faults(Vec<Fault>);
+
+impl Faults {
+    /// The faults, in the order given.
+    pub fn iter(&self) -> std::slice::Iter<'_, Fault> {
+        self.0.iter()
+    }
+
+    pub(crate) fn add(&mut self, others: Self) {
+        self.0.extend(others.0);
+    }
+
+    pub(crate) fn find<T>(&self, of: impl Fn(&Fault) -> Option<T>) -> Option<T> {
+        self.0.iter().find_map(of)
+    }
+
+    /// The faults that a prompt asks for: `[sim: status=503]` anywhere in a body. The grammar has
+    /// no character that JSON escapes, so the raw bytes can be searched, whatever the endpoint.
+    pub(crate) fn in_body(body: &[u8]) -> Result<Self, ParseFaultError> {
+        let mut faults = Self::default();
+        for at in memmem::find_iter(body, IN_PROMPT) {
+            let list = &body[at + IN_PROMPT.len()..];
+            let list = &list[..list.len().min(200)];
+            let Some(end) = memchr::memchr(b']', list) else {
+                continue;
+            };
+            faults.add(String::from_utf8_lossy(&list[..end]).parse()?);
+        }
+        Ok(faults)
+    }
+}
+
+impl From<Fault> for Faults {
+    fn from(fault: Fault) -> Self {
+        Self(vec![fault])
+    }
+}
+
+impl FromIterator<Fault> for Faults {
+    fn from_iter<I: IntoIterator<Item = Fault>>(faults: I) -> Self {
+        Self(faults.into_iter().collect())
+    }
+}
+
+impl FromStr for Faults {
+    type Err = ParseFaultError;
+
+    fn from_str(list: &str) -> Result<Self, Self::Err> {
+        list.split([',', ';'])
+            .map(str::trim)
+            .filter(|item| !item.is_empty())
+            .map(parse)
+            .collect()
+    }
+}
+
+/// When faults strike; without any condition, always.
+#[derive(Clone, Debug)]
+pub struct FaultRule {
+    faults: Faults,
+    method: Option<String>,
+    path: Option<String>,
+    times: Option<usize>,
+}
+
+impl FaultRule {
+    /// Strikes every request.
+    pub fn new(faults: impl Into<Faults>) -> Self {
+        Self {
+            faults: faults.into(),
+            method: None,
+            path: None,
+            times: None,
+        }
+    }
+
+    /// Only requests of this method.
+    pub fn on_method(mut self, method: impl Into<String>) -> Self {
+        self.method = Some(method.into());
+        self
+    }
+
+    /// Only requests whose path contains this.
+    pub fn on_path(mut self, part: impl Into<String>) -> Self {
+        self.path = Some(part.into());
+        self
+    }
+
+    /// Only the first so many requests that match.
+    pub fn times(mut self, times: usize) -> Self {
+        self.times = Some(times);
+        self
+    }
+
+    fn strikes(&mut self, method: &str, path: &str) -> bool {
+        let matches = self
+            .method
+            .as_ref()
+            .is_none_or(|wanted| wanted.eq_ignore_ascii_case(method))
+            && self
+                .path
+                .as_ref()
+                .is_none_or(|part| path.contains(part.as_str()));
+        match &mut self.times {
+            _ if !matches => false,
+            None => true,
+            Some(0) => false,
+            Some(left) => {
+                *left -= 1;
+                true
+            }
+        }
+    }
+}
+
+impl<T: Into<Faults>> From<T> for FaultRule {
+    fn from(faults: T) -> Self {
+        Self::new(faults)
+    }
+}
+
+/// The rules in force at one upstream.
+#[derive(Debug)]
+pub(crate) struct FaultBook(Mutex<Vec<FaultRule>>);
+
+impl FaultBook {
+    pub(crate) fn new(rules: Vec<FaultRule>) -> Self {
+        Self(Mutex::new(rules))
+    }
+
+    pub(crate) fn add(&self, rule: FaultRule) {
+        self.rules().push(rule);
+    }
+
+    pub(crate) fn clear(&self) {
+        self.rules().clear();
+    }
+
+    pub(crate) fn strike(&self, method: &str, path: &str) -> Faults {
+        let mut faults = Faults::default();
+        for rule in self.rules().iter_mut() {
+            if rule.strikes(method, path) {
+                faults.add(rule.faults.clone());
+            }
+        }
+        faults
+    }
+
+    fn rules(&self) -> std::sync::MutexGuard<'_, Vec<FaultRule>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Failure {
+    pub(crate) fn message(self) -> &'static str {
+        match self {
+            Self::Director => "Director: unexpected error handling prediction (E9828)",
+            Self::Interrupted => "Prediction interrupted; please retry (code: PA)",
+            Self::OutOfMemory => "CUDA out of memory (E1001)",
+            Self::Sensitive => {
+                "The input or output was flagged as sensitive. \
+                 Please try again with different inputs. (E005)"
+            }
+            Self::Timeout => "E6716: Timeout starting prediction",
+        }
+    }
+}
+
+/// A fault that could not be read, with what is known to be possible.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct ParseFaultError {
+    item: String,
+}
+
+impl fmt::Display for ParseFaultError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "unknown fault {:?}; known are status=NNN, delay=DURATION, cut-after=BYTES, \
+             end-after=BYTES, hang-after=BYTES, split=BYTES, error-after=TOKENS, garbage, hang \
+             and fail=director|interrupted|oom|sensitive|timeout",
+            self.item
+        )
+    }
+}
+
+impl StdError for ParseFaultError {}
+
+fn parse(item: &str) -> Result<Fault, ParseFaultError> {
+    let (name, value) = item.split_once('=').unwrap_or((item, ""));
+    let (name, value) = (name.trim(), value.trim());
+    let number = || value.parse::<usize>().ok();
+    let fault = match name {
+        "cut-after" => number().map(Fault::CutAfter),
+        "delay" => duration::parse(value).map(Fault::Delay),
+        "end-after" => number().map(Fault::EndAfter),
+        "error-after" => number().map(Fault::ErrorAfter),
+        "fail" => failure(value).map(Fault::Fail),
+        "garbage" if value.is_empty() => Some(Fault::Garbage),
+        "hang" if value.is_empty() => Some(Fault::Hang),
+        "hang-after" => number().map(Fault::HangAfter),
+        "split" => number().filter(|bytes| *bytes > 0).map(Fault::Split),
+        "status" => value
+            .parse()
+            .ok()
+            .filter(|s| (400..600).contains(s))
+            .map(Fault::Status),
+        _ => None,
+    };
+    fault.ok_or_else(|| ParseFaultError {
+        item: item.to_owned(),
+    })
+}
+
+fn failure(name: &str) -> Option<Failure> {
+    Some(match name {
+        "director" => Failure::Director,
+        "interrupted" => Failure::Interrupted,
+        "oom" => Failure::OutOfMemory,
+        "sensitive" => Failure::Sensitive,
+        "timeout" => Failure::Timeout,
+        _ => return None,
+    })
+}
+
+const IN_PROMPT: &[u8] = b"[sim:";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lists_are_read() {
+        let faults: Faults = "status=503, delay=2s; cut-after=10,hang,garbage"
+            .parse()
+            .unwrap();
+        assert_eq!(
+            faults.0,
+            [
+                Fault::Status(503),
+                Fault::Delay(Duration::from_secs(2)),
+                Fault::CutAfter(10),
+                Fault::Hang,
+                Fault::Garbage,
+            ]
+        );
+        for bad in [
+            "status=200",
+            "status=x",
+            "split=0",
+            "hang=1",
+            "delay=",
+            "nonsense",
+            "fail=",
+        ] {
+            let error = bad.parse::<Faults>().unwrap_err();
+            assert!(error.to_string().contains(bad), "{error}");
+        }
+    }
+
+    #[test]
+    fn prompts_can_ask_for_faults() {
+        let body = br#"{"prompt":"x [sim: fail=oom] y [sim:split=3]"}"#;
+        let faults = Faults::in_body(body).unwrap();
+        assert_eq!(
+            faults.0,
+            [Fault::Fail(Failure::OutOfMemory), Fault::Split(3)]
+        );
+        assert_eq!(
+            Faults::in_body(b"[sim: never closed").unwrap(),
+            Faults::default()
+        );
+        assert!(Faults::in_body(b"[sim: what]").is_err());
+    }
+
+    #[test]
+    fn rules_strike_what_they_name_and_no_more() {
+        let rule = FaultRule::new(Fault::Hang)
+            .on_method("post")
+            .on_path("/chat")
+            .times(2);
+        let book = FaultBook::new(vec![rule]);
+        let hits = |method, path| book.strike(method, path).iter().count();
+        assert_eq!(hits("GET", "/v1/chat/completions"), 0);
+        assert_eq!(hits("POST", "/v1/embeddings"), 0);
+        assert_eq!(hits("POST", "/v1/chat/completions"), 1);
+        assert_eq!(hits("POST", "/v1/chat/completions"), 1);
+        assert_eq!(hits("POST", "/v1/chat/completions"), 0);
+    }
+}

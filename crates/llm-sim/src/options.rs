@@ -1,0 +1,282 @@
+use std::fmt;
+use std::time::Duration;
+
+use crate::fault::FaultRule;
+
+/// How a simulation behaves; the default answers at once and accepts any key.
+///
+/// ```
+/// use std::time::Duration;
+/// use llm_sim::{SimOptions, Timing};
+///
+/// let options = SimOptions::default()
+///     .with_together_port(8001)
+///     .with_timing(Timing::default().with_token(Duration::from_millis(5)));
+/// assert_eq!(options.timing.token, Duration::from_millis(5));
+/// ```
+#[non_exhaustive]
+#[derive(Clone, Debug, Default)]
+pub struct SimOptions {
+    /// Port of the simulated Together on 127.0.0.1; 0 takes a free one.
+    pub together_port: u16,
+    /// Port of the simulated Replicate on 127.0.0.1; 0 takes a free one.
+    pub replicate_port: u16,
+    /// Which API keys are good.
+    pub keys: Keys,
+    /// How long things take.
+    pub timing: Timing,
+    /// How streamed answers are cut up.
+    pub pace: Pace,
+    /// What the models say.
+    pub reply: Reply,
+    /// Faults from the start; more can be injected while it runs.
+    pub faults: Vec<FaultRule>,
+    /// What is remembered of the requests seen.
+    pub memory: Memory,
+}
+
+impl SimOptions {
+    /// A simulation that feels alive: tokens come one by one, models boot.
+    pub fn lifelike() -> Self {
+        Self::default().with_timing(Timing::lifelike())
+    }
+
+    /// Listens for Together's clients on this port of 127.0.0.1.
+    pub fn with_together_port(mut self, port: u16) -> Self {
+        self.together_port = port;
+        self
+    }
+
+    /// Listens for Replicate's clients on this port of 127.0.0.1.
+    pub fn with_replicate_port(mut self, port: u16) -> Self {
+        self.replicate_port = port;
+        self
+    }
+
+    /// Accepts these keys.
+    pub fn with_keys(mut self, keys: Keys) -> Self {
+        self.keys = keys;
+        self
+    }
+
+    /// Takes this long.
+    pub fn with_timing(mut self, timing: Timing) -> Self {
+        self.timing = timing;
+        self
+    }
+
+    /// Cuts streamed answers up like this.
+    pub fn with_pace(mut self, pace: Pace) -> Self {
+        self.pace = pace;
+        self
+    }
+
+    /// Says this.
+    pub fn with_reply(mut self, reply: Reply) -> Self {
+        self.reply = reply;
+        self
+    }
+
+    /// Adds a fault that is there from the start.
+    pub fn with_fault(mut self, rule: impl Into<FaultRule>) -> Self {
+        self.faults.push(rule.into());
+        self
+    }
+
+    /// Remembers this much.
+    pub fn with_memory(mut self, memory: Memory) -> Self {
+        self.memory = memory;
+        self
+    }
+}
+
+/// Which API keys a simulation accepts.
+#[non_exhaustive]
+#[derive(Clone, Default)]
+pub enum Keys {
+    /// Every key that is not blank and does not start with `invalid`.
+    #[default]
+    Any,
+    /// Only these.
+    Only(Vec<String>),
+}
+
+impl Keys {
+    pub(crate) fn accept(&self, key: &str) -> bool {
+        match self {
+            Self::Any => !key.is_empty() && !key.starts_with("invalid"),
+            Self::Only(keys) => keys.iter().any(|good| good == key),
+        }
+    }
+}
+
+impl fmt::Debug for Keys {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Any => f.write_str("Any"),
+            Self::Only(keys) => write!(f, "Only({} keys)", keys.len()),
+        }
+    }
+}
+
+/// How long things take, on tokio's clock: with time paused, a boot of minutes is tested in
+/// milliseconds.
+#[non_exhaustive]
+#[derive(Clone, Debug)]
+pub struct Timing {
+    /// From creating a Replicate prediction to its start, when the model is warm.
+    pub queue: Duration,
+    /// The same for the first prediction of each model, version or deployment.
+    pub boot: Duration,
+    /// From the start of an answer to its first token.
+    pub first_token: Duration,
+    /// Between two tokens.
+    pub token: Duration,
+    /// After how long without an event a Replicate event stream is closed, without `done`
+    /// (30 seconds there); `None` keeps it open.
+    pub stream_idle: Option<Duration>,
+}
+
+impl Timing {
+    /// What a person at a terminal expects to see.
+    pub fn lifelike() -> Self {
+        Self {
+            queue: Duration::from_millis(50),
+            boot: Duration::from_millis(1500),
+            first_token: Duration::from_millis(150),
+            token: Duration::from_millis(15),
+            ..Self::default()
+        }
+    }
+
+    /// Sets the time that a warm model needs before it starts.
+    pub fn with_queue(mut self, queue: Duration) -> Self {
+        self.queue = queue;
+        self
+    }
+
+    /// Sets the time that a cold model needs before it starts.
+    pub fn with_boot(mut self, boot: Duration) -> Self {
+        self.boot = boot;
+        self
+    }
+
+    /// Sets the time from the start of an answer to its first token.
+    pub fn with_first_token(mut self, first_token: Duration) -> Self {
+        self.first_token = first_token;
+        self
+    }
+
+    /// Sets the time between two tokens.
+    pub fn with_token(mut self, token: Duration) -> Self {
+        self.token = token;
+        self
+    }
+
+    /// Sets the idle time after which Replicate event streams are closed.
+    pub fn with_stream_idle(mut self, idle: Option<Duration>) -> Self {
+        self.stream_idle = idle;
+        self
+    }
+}
+
+impl Default for Timing {
+    /// No waiting anywhere.
+    fn default() -> Self {
+        Self {
+            queue: Duration::ZERO,
+            boot: Duration::ZERO,
+            first_token: Duration::ZERO,
+            token: Duration::ZERO,
+            stream_idle: Some(Duration::from_secs(30)),
+        }
+    }
+}
+
+/// How streamed answers are cut up.
+#[non_exhaustive]
+#[derive(Clone, Debug)]
+pub struct Pace {
+    /// Tokens in one event; 1 by default.
+    pub tokens_per_event: usize,
+    /// Cuts the bytes of every body into writes of this size, wherever that falls: in the middle
+    /// of a line or of a character. `None` writes one event at a time.
+    pub bytes_per_write: Option<usize>,
+}
+
+impl Pace {
+    /// Puts this many tokens into each event.
+    pub fn with_tokens_per_event(mut self, tokens: usize) -> Self {
+        self.tokens_per_event = tokens.max(1);
+        self
+    }
+
+    /// Writes this many bytes at a time.
+    pub fn with_bytes_per_write(mut self, bytes: usize) -> Self {
+        self.bytes_per_write = Some(bytes.max(1));
+        self
+    }
+}
+
+impl Default for Pace {
+    fn default() -> Self {
+        Self {
+            tokens_per_event: 1,
+            bytes_per_write: None,
+        }
+    }
+}
+
+/// What the simulated models say.
+#[non_exhaustive]
+#[derive(Clone, Debug, Default)]
+pub enum Reply {
+    /// That this is a simulation, and what the user said; the same question always gets the same
+    /// answer.
+    #[default]
+    Echo,
+    /// This text, within the request's limits and stop sequences.
+    Text(String),
+    /// Exactly these tokens, within the request's limit: for tests of what streams do to text.
+    Tokens(Vec<String>),
+}
+
+impl Reply {
+    /// Exactly these tokens.
+    pub fn tokens(tokens: impl IntoIterator<Item = impl Into<String>>) -> Self {
+        Self::Tokens(tokens.into_iter().map(Into::into).collect())
+    }
+}
+
+/// How much a simulation remembers; the oldest is forgotten first.
+#[non_exhaustive]
+#[derive(Clone, Debug)]
+pub struct Memory {
+    /// Requests, with at most 64 MiB of bodies between them.
+    pub requests: usize,
+    /// Replicate predictions; when all of them are still running, no more are created (429).
+    pub predictions: usize,
+}
+
+impl Memory {
+    /// Remembers this many requests.
+    pub fn with_requests(mut self, requests: usize) -> Self {
+        self.requests = requests;
+        self
+    }
+
+    /// Remembers this many predictions.
+    pub fn with_predictions(mut self, predictions: usize) -> Self {
+        self.predictions = predictions;
+        self
+    }
+}
+
+impl Default for Memory {
+    fn default() -> Self {
+        Self {
+            requests: 4096,
+            predictions: 10_000,
+        }
+    }
+}

@@ -1,0 +1,173 @@
+//! The simulated Replicate.
+
+mod api;
+mod catalog;
+mod create;
+mod deployments;
+mod pages;
+mod prediction;
+mod problem;
+mod schema;
+mod seen;
+mod store;
+mod stream;
+mod timeline;
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+
+use tokio::time::Instant;
+
+use crate::clock::Clock;
+use crate::fault::FaultRule;
+use crate::log::SeenRequest;
+use crate::options::SimOptions;
+use crate::replicate::api::Api;
+use crate::replicate::deployments::Deployments;
+use crate::replicate::store::Store;
+use crate::upstream::Shared;
+
+pub use crate::replicate::seen::SeenPrediction;
+pub use crate::replicate::timeline::Status;
+
+/// A test's view of the simulated Replicate.
+#[derive(Clone, Debug)]
+pub struct Replicate(Arc<Api>);
+
+impl Replicate {
+    pub(crate) fn new(options: &Arc<SimOptions>, clock: &Clock) -> Self {
+        Self(Arc::new(Api {
+            shared: Shared::new(options, clock),
+            store: Store::new(options.memory.predictions),
+            deployments: Deployments::new(),
+            created: AtomicU64::new(0),
+        }))
+    }
+
+    pub(crate) fn upstream(&self) -> Arc<Api> {
+        Arc::clone(&self.0)
+    }
+
+    /// The requests seen, oldest first.
+    pub fn requests(&self) -> Vec<SeenRequest> {
+        self.0.shared.log.seen()
+    }
+
+    /// How many requests were ever seen.
+    pub fn request_count(&self) -> u64 {
+        self.0.shared.log.count()
+    }
+
+    /// Forgets the requests seen; the count goes on.
+    pub fn forget_requests(&self) {
+        self.0.shared.log.forget();
+    }
+
+    /// Waits until the requests seen satisfy `enough`.
+    pub async fn requests_until(
+        &self,
+        enough: impl Fn(&[SeenRequest]) -> bool,
+    ) -> Vec<SeenRequest> {
+        let seen = || Some(self.requests()).filter(|seen| enough(seen));
+        self.0.shared.until(seen).await
+    }
+
+    /// Requests that are being answered; a stream counts until its end, or until its client is
+    /// gone.
+    pub fn in_flight(&self) -> usize {
+        self.0.shared.in_flight()
+    }
+
+    /// Waits until no request is in flight.
+    pub async fn idle(&self) {
+        self.0
+            .shared
+            .until(|| (self.in_flight() == 0).then_some(()))
+            .await;
+    }
+
+    /// The predictions, oldest first.
+    pub fn predictions(&self) -> Vec<SeenPrediction> {
+        self.0
+            .store
+            .all()
+            .iter()
+            .map(|prediction| SeenPrediction::look(prediction))
+            .collect()
+    }
+
+    /// How many predictions stand so.
+    pub fn count(&self, status: Status) -> usize {
+        self.0
+            .store
+            .all()
+            .iter()
+            .filter(|prediction| prediction.now().status == status)
+            .count()
+    }
+
+    /// How many predictions have not ended yet.
+    pub fn running(&self) -> usize {
+        self.0
+            .store
+            .all()
+            .iter()
+            .filter(|one| !one.now().status.is_terminal())
+            .count()
+    }
+
+    /// Waits until the predictions satisfy `enough`: at once, or after requests and the passing
+    /// of time.
+    pub async fn predictions_until(
+        &self,
+        enough: impl Fn(&[SeenPrediction]) -> bool,
+    ) -> Vec<SeenPrediction> {
+        let mut changes = self.0.shared.watch();
+        loop {
+            changes.mark_unchanged();
+            let predictions = self.predictions();
+            if enough(&predictions) {
+                return predictions;
+            }
+            self.next_change(&mut changes).await;
+        }
+    }
+
+    /// Waits until something happens: a request comes or ends, or time brings a prediction
+    /// forward. What happened before the call does not count; to wait for a certain state, use
+    /// [`predictions_until`](Self::predictions_until).
+    pub async fn changed(&self) {
+        self.next_change(&mut self.0.shared.watch()).await;
+    }
+
+    /// Makes requests fail from now on.
+    pub fn inject(&self, rule: impl Into<FaultRule>) {
+        self.0.shared.faults.add(rule.into());
+    }
+
+    /// Lets requests succeed again.
+    pub fn clear_faults(&self) {
+        self.0.shared.faults.clear();
+    }
+
+    async fn next_change(&self, changes: &mut tokio::sync::watch::Receiver<u64>) {
+        let now = Instant::now();
+        let next = self
+            .0
+            .store
+            .all()
+            .iter()
+            .filter_map(|one| one.timeline.next_change(now, one.cancelled()))
+            .min();
+        tokio::select! {
+            // The sender lives as long as `self`.
+            _ = changes.changed() => {}
+            () = async {
+                match next {
+                    Some(at) => tokio::time::sleep_until(at).await,
+                    None => std::future::pending().await,
+                }
+            } => {}
+        }
+    }
+}

@@ -1,0 +1,215 @@
+//! One prediction, and how it looks to those who ask.
+
+use serde_json::{Map, Value, json};
+use tokio::sync::watch;
+use tokio::time::Instant;
+
+use crate::clock::Clock;
+use crate::replicate::catalog::Output;
+use crate::replicate::timeline::{Moment, Status, Timeline};
+
+#[derive(Debug)]
+pub(crate) struct Prediction {
+    pub(crate) id: String,
+    pub(crate) model: String,
+    /// `hidden` for official models.
+    pub(crate) version: String,
+    pub(crate) deployment: Option<String>,
+    pub(crate) input: Map<String, Value>,
+    pub(crate) output: Output,
+    pub(crate) tokens: Vec<String>,
+    pub(crate) prompt_tokens: usize,
+    pub(crate) error: Option<&'static str>,
+    pub(crate) logs: String,
+    pub(crate) timeline: Timeline,
+    /// `"stream": true` was asked for.
+    pub(crate) asked_stream: bool,
+    /// What opens the event stream, if there is one.
+    pub(crate) stream_token: Option<String>,
+    pub(crate) cancel: watch::Sender<Cancel>,
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Cancel {
+    pub(crate) at: Option<Instant>,
+    pub(crate) calls: usize,
+}
+
+/// Which answer a body is for: recorded bodies leave out what nobody knows yet.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum View {
+    Cancelled,
+    Created,
+    /// Created with `Prefer: wait`.
+    Waited,
+    Got,
+    InList,
+}
+
+impl Prediction {
+    pub(crate) fn now(&self) -> Moment {
+        self.timeline.at(Instant::now(), self.cancelled())
+    }
+
+    pub(crate) fn cancelled(&self) -> Option<Instant> {
+        self.cancel.borrow().at
+    }
+
+    pub(crate) fn cancel_calls(&self) -> usize {
+        self.cancel.borrow().calls
+    }
+
+    pub(crate) fn request_cancel(&self) {
+        self.cancel.send_modify(|cancel| {
+            cancel.calls += 1;
+            cancel.at.get_or_insert_with(Instant::now);
+        });
+    }
+
+    /// Waits until the output is complete or will never be, but not beyond `latest`.
+    pub(crate) async fn finished(&self, latest: Instant) {
+        let mut cancels = self.cancel.subscribe();
+        loop {
+            let (end, _) = self.timeline.end(cancels.borrow_and_update().at);
+            tokio::select! {
+                () = tokio::time::sleep_until(end.min(latest)) => return,
+                // The sender lives as long as `self`.
+                _ = cancels.changed() => {}
+            }
+        }
+    }
+
+    pub(crate) fn body(&self, view: View, clock: &Clock, base: &str) -> Value {
+        let moment = self.now();
+        let id = &self.id;
+        let mut urls = json!({
+            "get": format!("{base}/v1/predictions/{id}"),
+            "cancel": format!("{base}/v1/predictions/{id}/cancel"),
+        });
+        if let Some(token) = &self.stream_token {
+            urls["stream"] = json!(format!("{base}/v1/streams/{token}"));
+        }
+        let mut body = json!({
+            "id": id,
+            "model": self.model,
+            "version": self.version,
+            "input": self.input,
+            "error": null,
+            "created_at": clock.rfc3339(self.timeline.created, 3),
+        });
+        if self.asked_stream {
+            body["stream"] = json!(true);
+        }
+        if let Some(deployment) = &self.deployment {
+            body["deployment"] = json!(deployment);
+        }
+        if let Some(deadline) = self.timeline.deadline {
+            body["deadline"] = json!(clock.rfc3339(deadline, 3));
+        }
+        match view {
+            View::Created => {
+                body["logs"] = json!("");
+                body["status"] = json!("starting");
+            }
+            // With the output complete, the status is behind; with the wait over, it always is
+            // "starting"; only an end without success is told.
+            View::Waited => {
+                let status = match moment.status {
+                    Status::Succeeded => Status::Processing,
+                    Status::Processing => Status::Starting,
+                    other => other,
+                };
+                let output = moment
+                    .completed
+                    .map(|_| self.output(moment))
+                    .unwrap_or_default();
+                body["logs"] = json!("");
+                body["output"] = output;
+                body["data_removed"] = json!(false);
+                body["status"] = json!(status.as_str());
+                if status == Status::Failed {
+                    body["error"] = json!(self.error);
+                }
+            }
+            View::Cancelled | View::Got | View::InList => {
+                self.tell(&mut body, view, moment, clock);
+                urls["web"] = json!(format!("{base}/p/{id}"));
+            }
+        }
+        body["urls"] = urls;
+        body
+    }
+
+    pub(crate) fn output(&self, moment: Moment) -> Value {
+        let tokens = &self.tokens[..moment.tokens.min(self.tokens.len())];
+        match self.output {
+            _ if moment.tokens == 0 => Value::Null,
+            Output::Text if moment.status == Status::Succeeded => json!(tokens.concat()),
+            Output::Text => Value::Null,
+            _ => json!(tokens),
+        }
+    }
+
+    fn tell(&self, body: &mut Value, view: View, moment: Moment, clock: &Clock) {
+        body["status"] = json!(moment.status.as_str());
+        body["source"] = json!("api");
+        match view {
+            View::Cancelled => {
+                body["logs"] = Value::Null;
+                body["webhook_completed"] = Value::Null;
+            }
+            View::InList => {}
+            _ => {
+                let logs = if moment.started.is_some() {
+                    self.logs.as_str()
+                } else {
+                    ""
+                };
+                body["logs"] = json!(logs);
+            }
+        }
+        if let Some(started) = moment.started {
+            body["started_at"] = json!(clock.rfc3339(started, 9));
+        }
+        let output = self.output(moment);
+        let Some(completed) = moment.completed else {
+            if !output.is_null() {
+                body["output"] = output;
+            }
+            return;
+        };
+        if moment.status == Status::Failed {
+            body["error"] = json!(self.error);
+        }
+        if moment.started.is_none() {
+            body["started_at"] = Value::Null;
+        }
+        body["output"] = output;
+        body["data_removed"] = json!(false);
+        body["completed_at"] = json!(clock.rfc3339(completed, 6));
+        body["metrics"] = self.metrics(moment, completed);
+    }
+
+    fn metrics(&self, moment: Moment, completed: Instant) -> Value {
+        let total = seconds(self.timeline.created, completed);
+        let Some(started) = moment.started else {
+            return json!({"total_time": total});
+        };
+        let predict = seconds(started, completed);
+        let mut metrics = json!({"predict_time": predict, "total_time": total});
+        let counted = matches!(self.output, Output::Tokens | Output::TokensAndEnd);
+        if counted && moment.status == Status::Succeeded {
+            metrics["input_token_count"] = json!(self.prompt_tokens);
+            metrics["output_token_count"] = json!(moment.tokens);
+            metrics["time_to_first_token"] = json!(self.timeline.first_token.as_secs_f64());
+            if predict > 0.0 {
+                metrics["tokens_per_second"] = json!(moment.tokens as f64 / predict);
+            }
+        }
+        metrics
+    }
+}
+
+fn seconds(from: Instant, to: Instant) -> f64 {
+    to.saturating_duration_since(from).as_secs_f64()
+}

@@ -1,0 +1,102 @@
+//! The predictions that the simulation remembers, and the models that are warm.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use tokio::time::Instant;
+
+use crate::options::Timing;
+use crate::replicate::prediction::Prediction;
+
+#[derive(Debug)]
+pub(crate) struct Store {
+    capacity: usize,
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    /// Oldest first.
+    order: VecDeque<Arc<Prediction>>,
+    by_id: HashMap<String, Arc<Prediction>>,
+    by_stream: HashMap<String, Arc<Prediction>>,
+    /// From when on a model, version or deployment is warm.
+    warm: HashMap<String, Instant>,
+}
+
+impl Store {
+    pub(crate) fn new(capacity: usize) -> Self {
+        Self {
+            capacity: capacity.max(1),
+            state: Mutex::default(),
+        }
+    }
+
+    /// Keeps a prediction and forgets the oldest finished one when there are too many; refuses
+    /// when all of them are still running.
+    pub(crate) fn add(&self, prediction: Arc<Prediction>) -> Result<(), Full> {
+        let mut state = self.state();
+        if state.order.len() >= self.capacity {
+            let done = |one: &Arc<Prediction>| one.now().status.is_terminal();
+            let oldest = state.order.iter().position(done).ok_or(Full)?;
+            if let Some(old) = state.order.remove(oldest) {
+                state.by_id.remove(&old.id);
+                if let Some(token) = &old.stream_token {
+                    state.by_stream.remove(token);
+                }
+            }
+        }
+        state
+            .by_id
+            .insert(prediction.id.clone(), Arc::clone(&prediction));
+        if let Some(token) = &prediction.stream_token {
+            state
+                .by_stream
+                .insert(token.clone(), Arc::clone(&prediction));
+        }
+        state.order.push_back(prediction);
+        Ok(())
+    }
+
+    pub(crate) fn find(&self, id: &str) -> Option<Arc<Prediction>> {
+        self.state().by_id.get(id).cloned()
+    }
+
+    pub(crate) fn find_stream(&self, token: &str) -> Option<Arc<Prediction>> {
+        self.state().by_stream.get(token).cloned()
+    }
+
+    /// Oldest first.
+    pub(crate) fn all(&self) -> Vec<Arc<Prediction>> {
+        self.state().order.iter().cloned().collect()
+    }
+
+    /// When a prediction created now will start: the first one boots the model, those that come
+    /// meanwhile wait for the same boot.
+    pub(crate) fn start_of(&self, what: &str, now: Instant, timing: &Timing) -> Instant {
+        let mut state = self.state();
+        let queued = now + timing.queue;
+        match state.warm.get(what) {
+            Some(warm) => queued.max(*warm),
+            None => {
+                let warm = now + timing.boot;
+                // Forgetting that everything is warm costs a boot; growing for ever costs more.
+                if state.warm.len() >= MOST_WARM {
+                    state.warm.clear();
+                }
+                state.warm.insert(what.to_owned(), warm);
+                queued.max(warm)
+            }
+        }
+    }
+
+    fn state(&self) -> std::sync::MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Every prediction in the store is still running.
+#[derive(Debug)]
+pub(crate) struct Full;
+
+const MOST_WARM: usize = 10_000;

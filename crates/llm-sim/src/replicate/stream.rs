@@ -1,0 +1,128 @@
+//! A prediction's event stream: greeting, output as it comes, one end; resumable by id.
+
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_util::{Stream, stream};
+use tokio::sync::watch;
+use tokio::time::Instant;
+
+use crate::clock::Clock;
+use crate::replicate::prediction::{Cancel, Prediction};
+use crate::replicate::timeline::Status;
+use crate::sse::at_its_time;
+
+/// The events after `last_event_id`, or all of them.
+pub(crate) fn events(
+    prediction: Arc<Prediction>,
+    clock: &Clock,
+    last_event_id: Option<&str>,
+    idle: Option<Duration>,
+) -> impl Stream<Item = io::Result<Bytes>> + Send + use<> {
+    let epoch = clock.unix(prediction.timeline.created);
+    let seen = last_event_id
+        .and_then(|id| id.strip_prefix(&format!("{epoch}:")))
+        .and_then(|number| number.parse::<usize>().ok());
+    let events = Events {
+        size: prediction.timeline.tokens_per_event.max(1),
+        cancels: prediction.cancel.subscribe(),
+        prediction,
+        epoch,
+        next: seen.map_or(0, |seen| seen.saturating_add(1)),
+        greeted: false,
+        ended: false,
+        idle,
+    };
+    stream::unfold(events, |mut events| async move {
+        let event = events.next().await?;
+        Some((Ok(event), events))
+    })
+}
+
+struct Events {
+    prediction: Arc<Prediction>,
+    epoch: u64,
+    /// Tokens per event.
+    size: usize,
+    /// The number of the next event: outputs first, then `error`, then `done`.
+    next: usize,
+    greeted: bool,
+    ended: bool,
+    idle: Option<Duration>,
+    cancels: watch::Receiver<Cancel>,
+}
+
+impl Events {
+    async fn next(&mut self) -> Option<Bytes> {
+        if self.ended {
+            return None;
+        }
+        if !self.greeted {
+            self.greeted = true;
+            return Some(Bytes::from_static(b": hi\n\n"));
+        }
+        let gives_up = self.idle.map(|idle| Instant::now() + idle);
+        loop {
+            let cancelled = self.cancels.borrow_and_update().at;
+            if let Some(event) = self.ready() {
+                at_its_time(Instant::now()).await;
+                return Some(event);
+            }
+            let next = self
+                .prediction
+                .timeline
+                .next_change(Instant::now(), cancelled);
+            tokio::select! {
+                () = until(next) => {}
+                () = until(gives_up) => {
+                    self.ended = true;
+                    // A comment and no `done`, as documented: this stream is not complete.
+                    return Some(Bytes::from_static(b":408: 408 Request Timeout\n\n"));
+                }
+                // The sender lives as long as the prediction.
+                _ = self.cancels.changed() => {}
+            }
+        }
+    }
+
+    /// The next event, if its time has come.
+    fn ready(&mut self) -> Option<Bytes> {
+        let moment = self.prediction.now();
+        let from = self.next.saturating_mul(self.size);
+        if from < moment.tokens {
+            let to = (from + self.size).min(moment.tokens);
+            let text = self.prediction.tokens.get(from..to)?.concat();
+            return Some(self.event("output", &text));
+        }
+        moment.completed?;
+        let outputs = moment.tokens.div_ceil(self.size);
+        let failed = moment.status == Status::Failed;
+        if failed && self.next <= outputs {
+            let detail = serde_json::json!({"detail": self.prediction.error});
+            return Some(self.event("error", &detail.to_string()));
+        }
+        self.ended = true;
+        Some(match moment.status {
+            Status::Succeeded => self.event("done", "{}"),
+            Status::Failed => self.event("done", r#"{"reason": "error"}"#),
+            _ => self.event("done", r#"{"reason": "canceled"}"#),
+        })
+    }
+
+    fn event(&mut self, name: &str, data: &str) -> Bytes {
+        let mut out = Vec::new();
+        let id = format!("{}:{}", self.epoch, self.next);
+        sse_codec::encode_event(&mut out, Some(name), Some(&id), data);
+        self.next += 1;
+        out.into()
+    }
+}
+
+async fn until(at: Option<Instant>) {
+    match at {
+        Some(at) => tokio::time::sleep_until(at).await,
+        None => std::future::pending().await,
+    }
+}

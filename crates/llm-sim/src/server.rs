@@ -1,0 +1,203 @@
+//! Sockets to calls and back: one accept loop per upstream, HTTP/1.1, faults applied around the
+//! upstream's answers.
+
+use std::convert::Infallible;
+use std::io;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_util::{StreamExt, stream};
+use http_body_util::{BodyExt, LengthLimitError, Limited};
+use hyper::Request;
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::TokioIo;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
+use tokio::task::{JoinHandle, JoinSet};
+
+use crate::body::spoil;
+use crate::fault::{Fault, Faults, ParseFaultError};
+use crate::http::{Answer, Call, frames};
+use crate::upstream::{InFlight, Upstream};
+
+/// A listening upstream; dropping it closes everything at once.
+#[derive(Debug)]
+pub(crate) struct Server {
+    url: String,
+    stop: watch::Sender<bool>,
+    accepting: JoinHandle<()>,
+}
+
+impl Server {
+    pub(crate) async fn start<U: Upstream>(port: u16, upstream: Arc<U>) -> io::Result<Self> {
+        let listener = TcpListener::bind(SocketAddr::from((Ipv4Addr::LOCALHOST, port))).await?;
+        let url = format!("http://{}", listener.local_addr()?);
+        let (stop, stopping) = watch::channel(false);
+        let accepting = tokio::spawn(accept(listener, url.clone(), upstream, stopping));
+        Ok(Self {
+            url,
+            stop,
+            accepting,
+        })
+    }
+
+    pub(crate) fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// Accepts no more, lets requests in flight finish for a moment, then closes.
+    pub(crate) async fn shutdown(mut self) {
+        self.stop.send_replace(true);
+        // Only an abort makes this an error, and nobody else can abort it.
+        let _ = (&mut self.accepting).await;
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.accepting.abort();
+    }
+}
+
+async fn accept<U: Upstream>(
+    listener: TcpListener,
+    url: String,
+    upstream: Arc<U>,
+    stopping: watch::Receiver<bool>,
+) {
+    let mut connections = JoinSet::new();
+    let mut told = std::pin::pin!(told(stopping.clone()));
+    loop {
+        tokio::select! {
+            accepted = listener.accept() => match accepted {
+                Ok((socket, _)) => {
+                    let serving = serve(socket, url.clone(), Arc::clone(&upstream), stopping.clone());
+                    connections.spawn(serving);
+                }
+                // Out of file descriptors, or a client that is gone again: neither is ours to
+                // mend, and neither may make this loop spin.
+                Err(_) => tokio::time::sleep(Duration::from_millis(20)).await,
+            },
+            Some(_) = connections.join_next(), if !connections.is_empty() => {}
+            () = told.as_mut() => break,
+        }
+    }
+    drop(listener);
+    let finish = async { while connections.join_next().await.is_some() {} };
+    // What is left is aborted with the set.
+    let _ = tokio::time::timeout(GRACE, finish).await;
+}
+
+async fn serve<U: Upstream>(
+    socket: TcpStream,
+    url: String,
+    upstream: Arc<U>,
+    stopping: watch::Receiver<bool>,
+) {
+    // Without it the kernel may hold back small events; on failure they are merely late.
+    let _ = socket.set_nodelay(true);
+    let service = service_fn(|request| {
+        let upstream = Arc::clone(&upstream);
+        let url = url.clone();
+        async move { Ok::<_, Infallible>(handle(upstream, &url, request).await) }
+    });
+    let mut connection =
+        std::pin::pin!(http1::Builder::new().serve_connection(TokioIo::new(socket), service));
+    // Errors are broken connections: the peer went away, or a fault asked for it.
+    tokio::select! {
+        _ = connection.as_mut() => {}
+        () = told(stopping) => {
+            connection.as_mut().graceful_shutdown();
+            let _ = connection.await;
+        }
+    }
+}
+
+/// Waits until the server is told to stop, or dropped.
+async fn told(mut stopping: watch::Receiver<bool>) {
+    let _ = stopping.wait_for(|stop| *stop).await;
+}
+
+async fn handle<U: Upstream>(upstream: Arc<U>, local: &str, request: Request<Incoming>) -> Answer {
+    let in_flight = InFlight::new(&upstream);
+    let (parts, body) = request.into_parts();
+    let body = match Limited::new(body, MOST_BODY).collect().await {
+        Ok(body) => body.to_bytes(),
+        Err(error) if error.is::<LengthLimitError>() => return upstream.error(413, None),
+        Err(_) => return upstream.error(400, Some("the body could not be read")),
+    };
+    let shared = upstream.shared();
+    let (path, query) = (parts.uri.path(), parts.uri.query().unwrap_or_default());
+    shared
+        .log
+        .record(parts.method.as_str(), path, query, &parts.headers, &body);
+    shared.changed();
+
+    let mut faults = shared.faults.strike(parts.method.as_str(), path);
+    match asked_for(&parts.headers, &body) {
+        Ok(asked) => faults.add(asked),
+        Err(error) => return upstream.error(400, Some(&error.to_string())),
+    }
+    let call = Call {
+        segments: Call::segments_of(path),
+        query: query.to_owned(),
+        base: Call::base_of(&parts.headers, local),
+        method: parts.method,
+        headers: parts.headers,
+        body,
+        faults: faults.clone(),
+    };
+    for fault in faults.iter() {
+        match fault {
+            Fault::Delay(delay) => tokio::time::sleep(*delay).await,
+            Fault::Hang => std::future::pending().await,
+            _ => {}
+        }
+    }
+    let status = faults.find(|fault| {
+        if let Fault::Status(s) = fault {
+            Some(*s)
+        } else {
+            None
+        }
+    });
+    let answer = match status {
+        Some(status) => upstream.error(status, None),
+        None => upstream.answer(call).await,
+    };
+    guard(spoil(answer, &faults, &shared.options.pace), in_flight)
+}
+
+fn asked_for(headers: &hyper::HeaderMap, body: &Bytes) -> Result<Faults, ParseFaultError> {
+    let mut faults = Faults::in_body(body)?;
+    for value in headers.get_all("x-sim-fault") {
+        faults.add(String::from_utf8_lossy(value.as_bytes()).parse()?);
+    }
+    Ok(faults)
+}
+
+/// Keeps the request in flight until its body is sent or given up. A body of known size is sent
+/// at once and stays as it is, so that it keeps its `Content-Length`.
+fn guard<U: Upstream>(answer: Answer, in_flight: InFlight<U>) -> Answer {
+    use hyper::body::Body as _;
+
+    if answer.body().size_hint().exact().is_some() {
+        return answer;
+    }
+    let (parts, body) = answer.into_parts();
+    let guarded = stream::unfold(
+        (body.into_data_stream(), in_flight),
+        |mut state| async move { Some((state.0.next().await?, state)) },
+    );
+    Answer::from_parts(parts, frames(guarded))
+}
+
+/// More than any prompt; less than would hurt.
+const MOST_BODY: usize = 32 << 20;
+
+/// How long a request in flight may take to finish at shutdown.
+const GRACE: Duration = Duration::from_secs(1);

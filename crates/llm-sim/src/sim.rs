@@ -1,0 +1,64 @@
+use std::io;
+use std::sync::Arc;
+
+use crate::clock::Clock;
+use crate::options::SimOptions;
+use crate::replicate::Replicate;
+use crate::server::Server;
+use crate::together::Together;
+
+/// A running simulation: two upstreams on 127.0.0.1.
+///
+/// It lives on the tokio runtime that started it. Dropping it closes both listeners and every
+/// connection at once; [`shutdown`](Self::shutdown) lets requests finish first.
+#[derive(Debug)]
+pub struct Sim {
+    together: (Together, Server),
+    replicate: (Replicate, Server),
+}
+
+impl Sim {
+    /// Starts to listen.
+    ///
+    /// # Errors
+    ///
+    /// When a port is taken, or sockets cannot be had.
+    pub async fn start(options: SimOptions) -> io::Result<Self> {
+        let clock = Clock::start();
+        let ports = (options.together_port, options.replicate_port);
+        let options = Arc::new(options);
+        let together = Together::new(&options, &clock);
+        let replicate = Replicate::new(&options, &clock);
+        let together_server = Server::start(ports.0, together.upstream()).await?;
+        let replicate_server = Server::start(ports.1, replicate.upstream()).await?;
+        Ok(Self {
+            together: (together, together_server),
+            replicate: (replicate, replicate_server),
+        })
+    }
+
+    /// Where Together's API is simulated: `http://127.0.0.1:PORT`, without the `/v1`.
+    pub fn together_url(&self) -> &str {
+        self.together.1.url()
+    }
+
+    /// Where Replicate's API is simulated: `http://127.0.0.1:PORT`, without the `/v1`.
+    pub fn replicate_url(&self) -> &str {
+        self.replicate.1.url()
+    }
+
+    /// What the simulated Together saw, and a way to make it fail.
+    pub fn together(&self) -> &Together {
+        &self.together.0
+    }
+
+    /// What the simulated Replicate saw and runs, and a way to make it fail.
+    pub fn replicate(&self) -> &Replicate {
+        &self.replicate.0
+    }
+
+    /// Stops listening, gives requests in flight a second to finish, and closes what is left.
+    pub async fn shutdown(self) {
+        tokio::join!(self.together.1.shutdown(), self.replicate.1.shutdown());
+    }
+}

@@ -1,0 +1,281 @@
+//! What the simulated models say, and how it falls into tokens.
+
+use crate::options::Reply;
+use crate::seed::{Rng, hash};
+
+/// One question to a simulated model.
+#[derive(Clone, Debug)]
+pub(crate) struct Question<'a> {
+    pub(crate) model: &'a str,
+    /// The last thing that the user said.
+    pub(crate) said: &'a str,
+    /// Tells apart the choices of one request, and requests with different seeds.
+    pub(crate) variant: u64,
+    pub(crate) max_tokens: Option<usize>,
+    pub(crate) min_tokens: usize,
+    pub(crate) stop: &'a [String],
+}
+
+/// Its answer, in tokens that concatenate to the text.
+#[derive(Clone, Debug)]
+pub(crate) struct Answer {
+    pub(crate) tokens: Vec<String>,
+    /// Cut by `max_tokens`, as against an end of its own or a stop sequence.
+    pub(crate) cut: bool,
+}
+
+impl Question<'_> {
+    pub(crate) fn answer(&self, reply: &Reply) -> Answer {
+        let limit = self.max_tokens.unwrap_or(MOST_TOKENS).min(MOST_TOKENS);
+        match reply {
+            Reply::Echo => self.shape(&self.echo(limit), limit),
+            Reply::Text(text) => self.shape(text, limit),
+            Reply::Tokens(tokens) => Answer {
+                tokens: tokens.iter().take(limit).cloned().collect(),
+                cut: tokens.len() > limit,
+            },
+        }
+    }
+
+    /// What a reasoning model thinks before it answers.
+    pub(crate) fn reasoning(&self) -> Vec<String> {
+        let said = excerpt(self.said);
+        tokens(&format!(
+            "The user says: \"{said}\". This is a simulation, so I echo it."
+        ))
+        .map(str::to_owned)
+        .collect()
+    }
+
+    fn echo(&self, limit: usize) -> String {
+        let mut rng = Rng(hash([self.model, self.said]) ^ self.variant);
+        let said = excerpt(self.said);
+        let mut text = format!(
+            "This is a simulated answer from {}. You said: {said}",
+            self.model
+        );
+        if !said.ends_with(['.', '!', '?', '…']) {
+            text.push('.');
+        }
+        let sentences = 1 + rng.next() % 3;
+        let wanted = self.min_tokens.min(limit);
+        let mut count = tokens(&text).count();
+        let mut told = 0;
+        while told < sentences || count < wanted {
+            let Some(sentence) = rng.pick(SENTENCES) else {
+                break;
+            };
+            count += tokens(sentence).count();
+            text.push_str(sentence);
+            told += 1;
+        }
+        text
+    }
+
+    fn shape(&self, text: &str, limit: usize) -> Answer {
+        let stopped = self
+            .stop
+            .iter()
+            .filter(|stop| !stop.is_empty())
+            .filter_map(|stop| text.find(stop.as_str()))
+            .min()
+            .map_or(text, |at| &text[..at]);
+        let mut rest = tokens(stopped);
+        let tokens = rest.by_ref().take(limit).map(str::to_owned).collect();
+        Answer {
+            tokens,
+            cut: rest.next().is_some(),
+        }
+    }
+}
+
+/// Splits a text into tokens of at most eight letters, each with the white space before it: the
+/// parts concatenate to the text again.
+pub(crate) fn tokens(text: &str) -> impl Iterator<Item = &str> {
+    let mut rest = text;
+    std::iter::from_fn(move || {
+        let end = token_end(rest);
+        let (token, tail) = rest.split_at(end);
+        rest = tail;
+        (!token.is_empty()).then_some(token)
+    })
+}
+
+/// How many tokens a prompt has.
+pub(crate) fn count_tokens(text: &str) -> usize {
+    tokens(text).count()
+}
+
+/// The last user turn of a rendered prompt, whatever the format; the whole prompt if it has none
+/// that is known here.
+pub(crate) fn last_user_turn(prompt: &str) -> &str {
+    TURNS
+        .iter()
+        .filter_map(|(start, end)| {
+            let from = prompt.rfind(start)? + start.len();
+            let turn = &prompt[from..];
+            Some((from, turn.find(end).map_or(turn, |to| &turn[..to])))
+        })
+        .max_by_key(|(from, _)| *from)
+        .map_or(prompt, |(_, turn)| turn)
+        .trim()
+}
+
+fn token_end(text: &str) -> usize {
+    let mut letters = 0;
+    let mut seen = false;
+    for (at, char) in text.char_indices() {
+        if char.is_alphanumeric() {
+            if letters == 8 {
+                return at;
+            }
+            letters += 1;
+            seen = true;
+        } else if seen {
+            return at;
+        } else if !char.is_whitespace() {
+            return at + char.len_utf8();
+        }
+    }
+    text.len()
+}
+
+fn excerpt(said: &str) -> String {
+    let said = said.trim();
+    match said.char_indices().nth(EXCERPT) {
+        Some((at, _)) => format!("{}…", &said[..at]),
+        None => said.to_owned(),
+    }
+}
+
+const EXCERPT: usize = 160;
+
+/// No answer is longer, whatever the request allows.
+const MOST_TOKENS: usize = 16_384;
+
+/// How the formats in use mark a user's turn. Plain words come last in the formats that have
+/// control tokens, but `max_by_key` takes the last start of all.
+const TURNS: &[(&str, &str)] = &[
+    ("<|start_header_id|>user<|end_header_id|>", "<|eot_id|>"),
+    ("<|im_start|>user", "<|im_end|>"),
+    ("<|prompter|>", "<|endoftext|>"),
+    ("<|user|>", "<|"),
+    ("<start_of_turn>user", "<end_of_turn>"),
+    ("<</SYS>>", "[/INST]"),
+    ("[INST]", "[/INST]"),
+    ("USER:", "ASSISTANT:"),
+    ("### Instruction:", "### Response:"),
+    ("### Human:", "### Assistant:"),
+    ("Human:", "Assistant:"),
+];
+
+/// Said after the echo. Letters beyond ASCII, and a newline, so that nobody can forget them.
+const SENTENCES: &[&str] = &[
+    " The sky over Zürich is blue today.",
+    " 空は青い、海も青い。",
+    " Nothing of this was computed by a language model 🙂.",
+    "\n\nA naïve café owner once said: “simulate first, pay later”.",
+    " Ceci n’est pas une réponse.",
+    " Небо голубое.",
+    "\n- one thing\n- and another ✅",
+    " Every token of this text was free of charge.",
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn question<'a>(said: &'a str, stop: &'a [String]) -> Question<'a> {
+        Question {
+            model: "acme/model",
+            said,
+            variant: 0,
+            max_tokens: None,
+            min_tokens: 0,
+            stop,
+        }
+    }
+
+    #[test]
+    fn tokens_concatenate_to_the_text() {
+        for text in [
+            "",
+            " ",
+            "one two",
+            "extraordinarily 空は青い。\n\n- a\tb  c\r\n",
+            "🙂🙂",
+        ] {
+            assert_eq!(tokens(text).collect::<String>(), text);
+        }
+        assert_eq!(
+            tokens("Hi there, extraordinary!").collect::<Vec<_>>(),
+            ["Hi", " there", ",", " extraord", "inary", "!"]
+        );
+    }
+
+    #[test]
+    fn answers_are_deterministic_and_say_what_they_are() {
+        let answer = question("hello", &[]).answer(&Reply::Echo).tokens.concat();
+        assert!(answer.starts_with("This is a simulated answer from acme/model. You said: hello."));
+        assert_eq!(
+            answer,
+            question("hello", &[]).answer(&Reply::Echo).tokens.concat()
+        );
+        let other = Question {
+            variant: 1,
+            ..question("hello", &[])
+        };
+        assert_ne!(answer, other.answer(&Reply::Echo).tokens.concat());
+    }
+
+    #[test]
+    fn limits_and_stops_shape_the_answer() {
+        let short = Question {
+            max_tokens: Some(3),
+            ..question("hello", &[])
+        };
+        let answer = short.answer(&Reply::Echo);
+        assert_eq!(
+            (answer.tokens.concat().as_str(), answer.cut),
+            ("This is a", true)
+        );
+
+        let stop = ["answer".to_owned(), "simulated".to_owned(), String::new()];
+        let answer = question("hello", &stop).answer(&Reply::Echo);
+        assert_eq!(
+            (answer.tokens.concat().as_str(), answer.cut),
+            ("This is a ", false)
+        );
+
+        let long = Question {
+            min_tokens: 500,
+            max_tokens: Some(600),
+            ..question("hello", &[])
+        };
+        let count = long.answer(&Reply::Echo).tokens.len();
+        assert!((500..=600).contains(&count), "{count}");
+        let exact = Question {
+            min_tokens: 100,
+            max_tokens: Some(100),
+            ..question("hello", &[])
+        };
+        let answer = exact.answer(&Reply::Echo);
+        assert_eq!(answer.tokens.len(), 100);
+    }
+
+    #[test]
+    fn the_last_user_turn_is_found_in_every_common_format() {
+        let llama3 = "<|start_header_id|>user<|end_header_id|>\n\nfirst<|eot_id|>\
+            <|start_header_id|>assistant<|end_header_id|>\n\nok<|eot_id|>\
+            <|start_header_id|>user<|end_header_id|>\n\nsecond<|eot_id|>\
+            <|start_header_id|>assistant<|end_header_id|>\n\n";
+        assert_eq!(last_user_turn(llama3), "second");
+        assert_eq!(
+            last_user_turn("[INST] <<SYS>>\nbe\n<</SYS>>\n\nhi [/INST]"),
+            "hi"
+        );
+        assert_eq!(last_user_turn("<|im_start|>user\nhi<|im_end|>\n"), "hi");
+        assert_eq!(last_user_turn("USER: hi ASSISTANT:"), "hi");
+        assert_eq!(last_user_turn(" just this "), "just this");
+    }
+}

@@ -1,0 +1,248 @@
+//! What a request gets: choices in tokens, usage, and the plain body.
+
+use serde_json::{Map, Number, Value, json};
+
+use crate::options::Reply;
+use crate::seed::{BASE62, Rng};
+use crate::text::Answer as Text;
+use crate::together::catalog::Engine;
+use crate::together::logprobs;
+use crate::together::request::{Ask, Format};
+
+/// An answer, whole, before it is written plain or streamed.
+#[derive(Debug)]
+pub(crate) struct Generation {
+    pub(crate) id: String,
+    pub(crate) created: u64,
+    pub(crate) ask: Ask,
+    pub(crate) choices: Vec<Choice>,
+}
+
+#[derive(Debug)]
+pub(crate) struct Choice {
+    pub(crate) reasoning: Vec<String>,
+    pub(crate) tokens: Vec<String>,
+    /// The id of the call that `ask.tools` describes.
+    pub(crate) call: Option<String>,
+    pub(crate) finish: &'static str,
+    pub(crate) seed: Number,
+}
+
+impl Generation {
+    pub(crate) fn new(ask: Ask, id: String, created: u64, reply: &Reply, rng: &mut Rng) -> Self {
+        let choices = (0..ask.choices)
+            .map(|index| Choice::new(&ask, index, reply, rng))
+            .collect();
+        Self {
+            id,
+            created,
+            ask,
+            choices,
+        }
+    }
+
+    /// Tokens that have to be waited for: choices are generated side by side.
+    pub(crate) fn longest(&self) -> usize {
+        self.choices
+            .iter()
+            .map(Choice::generated)
+            .max()
+            .unwrap_or(0)
+    }
+
+    pub(crate) fn chat(&self) -> Value {
+        let choices: Vec<_> = (0..)
+            .zip(&self.choices)
+            .map(|choice| self.choice(choice))
+            .collect();
+        let mut body = json!({
+            "id": self.id,
+            "object": "chat.completion",
+            "created": self.created,
+            "model": self.ask.model,
+            "prompt": [],
+            "choices": choices,
+            "usage": self.usage(),
+        });
+        if !self.ask.engine.is_turbo() {
+            body["metadata"] = json!({"weight_version": "default"});
+        }
+        body
+    }
+
+    pub(crate) fn completion(&self) -> Value {
+        let choices: Vec<_> = (0..)
+            .zip(&self.choices)
+            .map(|(index, choice): (u32, _)| {
+                json!({
+                    "text": choice.tokens.concat(),
+                    "finish_reason": choice.finish,
+                    "seed": choice.seed,
+                    "logprobs": self.ask.logprobs.map(|_| logprobs::columns(&choice.tokens)),
+                    "index": index,
+                })
+            })
+            .collect();
+        json!({
+            "id": self.id,
+            "object": "text.completion",
+            "created": self.created,
+            "model": self.ask.model,
+            "prompt": [],
+            "choices": choices,
+            "usage": self.usage(),
+        })
+    }
+
+    pub(crate) fn usage(&self) -> Value {
+        let prompt = self.ask.prompt_tokens;
+        let completion: usize = self.choices.iter().map(Choice::generated).sum();
+        let reasoning: usize = self
+            .choices
+            .iter()
+            .map(|choice| choice.reasoning.len())
+            .sum();
+        let mut usage = Map::new();
+        usage.insert("prompt_tokens".into(), json!(prompt));
+        usage.insert("completion_tokens".into(), json!(completion));
+        usage.insert(
+            "total_tokens".into(),
+            json!(prompt.saturating_add(completion)),
+        );
+        match self.ask.engine {
+            Engine::Turbo => {
+                usage.insert("cached_tokens".into(), json!(0));
+            }
+            Engine::TurboEos => {}
+            Engine::Current => {
+                usage.insert("reasoning_tokens".into(), json!(reasoning));
+            }
+            Engine::Detailed => {
+                usage.insert(
+                    "completion_tokens_details".into(),
+                    json!({"reasoning_tokens": reasoning, "text_tokens": completion}),
+                );
+                usage.insert(
+                    "prompt_tokens_details".into(),
+                    json!({"cached_tokens": 0, "text_tokens": prompt}),
+                );
+            }
+        }
+        Value::Object(usage)
+    }
+
+    fn choice(&self, (index, choice): (u32, &Choice)) -> Value {
+        let turbo = self.ask.engine.is_turbo();
+        let calls = choice
+            .call
+            .iter()
+            .zip(&self.ask.tools.call)
+            .map(|(id, call)| {
+                json!({
+                    "id": id,
+                    "index": 0,
+                    "type": "function",
+                    "function": {"name": call.name, "arguments": call.arguments},
+                })
+            });
+        let mut message = json!({
+            "role": "assistant",
+            "content": choice.tokens.concat(),
+            "tool_calls": calls.collect::<Vec<_>>(),
+        });
+        if !choice.reasoning.is_empty() {
+            message["reasoning"] = json!(choice.reasoning.concat());
+        }
+        let logprobs = self.ask.logprobs.map(|top| {
+            if turbo {
+                logprobs::columns(&choice.tokens)
+            } else {
+                logprobs::content(choice.reasoning.iter().chain(&choice.tokens), top)
+            }
+        });
+        json!({
+            "index": index,
+            "message": message,
+            "logprobs": logprobs,
+            "finish_reason": choice.finish,
+            "seed": turbo.then_some(&choice.seed),
+        })
+    }
+}
+
+impl Choice {
+    fn new(ask: &Ask, index: u64, reply: &Reply, rng: &mut Rng) -> Self {
+        let mut question = ask.question(index);
+        let mut reasoning = if ask.reasons {
+            question.reasoning()
+        } else {
+            Vec::new()
+        };
+        let seed = js_rounded(rng.next());
+        // Thinking is paid for, too: it can use up the whole limit.
+        if let Some(most) = question.max_tokens {
+            if most <= reasoning.len() && ask.reasons {
+                reasoning.truncate(most);
+                return Self {
+                    reasoning,
+                    tokens: Vec::new(),
+                    call: None,
+                    finish: "length",
+                    seed,
+                };
+            }
+            question.max_tokens = Some(most - reasoning.len());
+        }
+        if ask.tools.call.is_some() {
+            let call = Some(format!(
+                "call_{}",
+                rng.word(BASE62, 24).to_ascii_lowercase()
+            ));
+            return Self {
+                reasoning,
+                tokens: Vec::new(),
+                call,
+                finish: "tool_calls",
+                seed,
+            };
+        }
+        let said = question.said;
+        let json = match &ask.format {
+            Format::Text => None,
+            Format::Json => Some(json!({"simulated": true, "model": ask.model, "said": said})),
+            Format::Schema(schema) => Some(crate::sample::fitting(schema, "simulated")),
+        };
+        let Text { tokens, cut } = match json {
+            Some(value) => question.answer(&Reply::Text(value.to_string())),
+            None => question.answer(reply),
+        };
+        let finish = match ask.engine {
+            _ if cut => "length",
+            Engine::TurboEos => "eos",
+            _ => "stop",
+        };
+        Self {
+            reasoning,
+            tokens,
+            call: None,
+            finish,
+            seed,
+        }
+    }
+
+    fn generated(&self) -> usize {
+        let call = if self.call.is_some() { CALL_TOKENS } else { 0 };
+        self.reasoning.len() + self.tokens.len() + call
+    }
+}
+
+/// Seeds are unsigned 64-bit numbers that went through JavaScript: 15924764223251450000.
+fn js_rounded(seed: u64) -> Number {
+    let rounded = format!("{}", seed as f64);
+    rounded
+        .parse::<u64>()
+        .map_or_else(|_| Number::from(u64::MAX), Number::from)
+}
+
+/// What a tool call costs, near enough.
+const CALL_TOKENS: usize = 19;

@@ -1,0 +1,63 @@
+//! The shapes in which Together gives log probabilities.
+
+use serde_json::{Value, json};
+
+use crate::seed::hash;
+
+/// The documented shape: columns of tokens and their logprobs.
+pub(crate) fn columns(tokens: &[String]) -> Value {
+    json!({
+        "tokens": tokens,
+        "token_logprobs": tokens.iter().map(|token| logprob(token)).collect::<Vec<_>>(),
+    })
+}
+
+/// What the 2026 engines stream: the same columns, with alternatives.
+pub(crate) fn streamed(tokens: &[String], top: u64) -> Value {
+    let alternatives: Vec<_> = tokens
+        .iter()
+        .map(|token| alternatives(token, top))
+        .collect();
+    let mut columns = columns(tokens);
+    columns["token_ids"] = tokens.iter().map(|_| Value::Null).collect();
+    columns["top_logprobs"] = json!(alternatives);
+    columns
+}
+
+/// What the 2026 engines answer plainly: OpenAI's shape, over the reasoning too.
+pub(crate) fn content<'a>(tokens: impl Iterator<Item = &'a String>, top: u64) -> Value {
+    let content: Vec<_> = tokens
+        .map(|token| {
+            let mut alternatives = alternatives(token, top);
+            for alternative in &mut alternatives {
+                alternative["bytes"] =
+                    json!(alternative["token"].as_str().unwrap_or_default().as_bytes());
+            }
+            json!({
+                "token": token,
+                "bytes": token.as_bytes(),
+                "logprob": logprob(token),
+                "top_logprobs": alternatives,
+            })
+        })
+        .collect();
+    json!({"content": content})
+}
+
+/// What the old engines stream: one bare number.
+pub(crate) fn number(token: &str) -> Value {
+    json!(logprob(token))
+}
+
+fn alternatives(token: &str, top: u64) -> Vec<Value> {
+    (0..top)
+        .map(|rank| match rank {
+            0 => json!({"token": token, "logprob": logprob(token)}),
+            _ => json!({"token": format!(" other{rank}"), "logprob": -1.0 - rank as f64}),
+        })
+        .collect()
+}
+
+fn logprob(token: &str) -> f64 {
+    -((hash([token]) % 10_000) as f64) / 10_000.0
+}

@@ -1,0 +1,235 @@
+//! The simulated Together.
+
+mod catalog;
+mod embeddings;
+mod error;
+mod fields;
+mod generation;
+mod logprobs;
+mod request;
+mod rerank;
+mod stream;
+mod tools;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use hyper::Method;
+use serde_json::Value;
+use tokio::time::Instant;
+
+use crate::clock::Clock;
+use crate::fault::FaultRule;
+use crate::http::{self, Answer, Call, full, set};
+use crate::log::SeenRequest;
+use crate::options::SimOptions;
+use crate::seed::{BASE62, HEX, Rng};
+use crate::sse::timed;
+use crate::together::error::Refusal;
+use crate::together::generation::Generation;
+use crate::together::request::Ask;
+use crate::together::stream::{Events, Surface, whole};
+use crate::upstream::{Shared, Upstream};
+
+pub(crate) const JSON: &str = "application/json; charset=utf-8";
+
+/// A test's view of the simulated Together.
+#[derive(Clone, Debug)]
+pub struct Together(Arc<Api>);
+
+impl Together {
+    pub(crate) fn new(options: &Arc<SimOptions>, clock: &Clock) -> Self {
+        Self(Arc::new(Api {
+            shared: Shared::new(options, clock),
+            answered: AtomicU64::new(0),
+        }))
+    }
+
+    pub(crate) fn upstream(&self) -> Arc<Api> {
+        Arc::clone(&self.0)
+    }
+
+    /// The requests seen, oldest first.
+    pub fn requests(&self) -> Vec<SeenRequest> {
+        self.0.shared.log.seen()
+    }
+
+    /// How many requests were ever seen.
+    pub fn request_count(&self) -> u64 {
+        self.0.shared.log.count()
+    }
+
+    /// Forgets the requests seen; the count goes on.
+    pub fn forget_requests(&self) {
+        self.0.shared.log.forget();
+    }
+
+    /// Waits until the requests seen satisfy `enough`.
+    pub async fn requests_until(
+        &self,
+        enough: impl Fn(&[SeenRequest]) -> bool,
+    ) -> Vec<SeenRequest> {
+        let seen = || Some(self.requests()).filter(|seen| enough(seen));
+        self.0.shared.until(seen).await
+    }
+
+    /// Requests that are being answered; a stream counts until its end, or until its client is
+    /// gone.
+    pub fn in_flight(&self) -> usize {
+        self.0.shared.in_flight()
+    }
+
+    /// Waits until no request is in flight.
+    pub async fn idle(&self) {
+        self.0
+            .shared
+            .until(|| (self.in_flight() == 0).then_some(()))
+            .await;
+    }
+
+    /// Makes requests fail from now on.
+    pub fn inject(&self, rule: impl Into<FaultRule>) {
+        self.0.shared.faults.add(rule.into());
+    }
+
+    /// Lets requests succeed again.
+    pub fn clear_faults(&self) {
+        self.0.shared.faults.clear();
+    }
+}
+
+#[derive(Debug)]
+pub(crate) struct Api {
+    shared: Shared,
+    answered: AtomicU64,
+}
+
+impl Upstream for Api {
+    fn shared(&self) -> &Shared {
+        &self.shared
+    }
+
+    async fn answer(&self, call: Call) -> Answer {
+        let began = Instant::now();
+        let mut ids = Ids::new(self.answered.fetch_add(1, Ordering::Relaxed));
+        let mut answer = match self.route(&call, &mut ids).await {
+            Ok(answer) => answer,
+            Err(refusal) => refusal.into_answer(&ids.envelope),
+        };
+        let clock = &self.shared.clock;
+        let now = Instant::now();
+        set(&mut answer, "cf-ray", &format!("{}-SIM", ids.ray));
+        set(&mut answer, "x-api-received", &clock.rfc3339(began, 3));
+        set(&mut answer, "x-api-call-start", &clock.rfc3339(began, 3));
+        set(&mut answer, "x-api-call-end", &clock.rfc3339(now, 3));
+        set(&mut answer, "x-inference-version", "v2");
+        for (name, value) in LIMITS {
+            if !answer.headers().contains_key(*name) {
+                set(&mut answer, name, value);
+            }
+        }
+        answer
+    }
+
+    fn error(&self, status: u16, message: Option<&str>) -> Answer {
+        let ids = Ids::new(self.answered.fetch_add(1, Ordering::Relaxed));
+        let mut answer = Refusal::of_status(status, message).into_answer(&ids.envelope);
+        set(&mut answer, "cf-ray", &format!("{}-SIM", ids.ray));
+        answer
+    }
+}
+
+impl Api {
+    async fn route(&self, call: &Call, ids: &mut Ids) -> Result<Answer, Refusal> {
+        let path = call.path();
+        let ["v1", endpoint @ ..] = path.as_slice() else {
+            return Err(Refusal::of_status(404, None));
+        };
+        let models = *endpoint == ["models"];
+        if !call
+            .key(&["Bearer"])
+            .is_some_and(|key| self.shared.options.keys.accept(key))
+        {
+            return if models {
+                Ok(unauthorized())
+            } else {
+                Err(Refusal::key())
+            };
+        }
+        match (&call.method, endpoint) {
+            (&Method::GET, ["models"]) => Ok(json(&catalog::list())),
+            (&Method::POST, ["chat", "completions"]) => {
+                self.generate(Ask::chat(call)?, Surface::Chat, ids).await
+            }
+            (&Method::POST, ["completions"]) => {
+                self.generate(Ask::completion(call)?, Surface::Completion, ids)
+                    .await
+            }
+            (&Method::POST, ["embeddings"]) => Ok(json(&embeddings::answer(call, &ids.envelope)?)),
+            (&Method::POST, ["rerank"]) => Ok(json(&rerank::answer(call, &ids.envelope)?)),
+            (
+                _,
+                ["models"]
+                | ["chat", "completions"]
+                | ["completions"]
+                | ["embeddings"]
+                | ["rerank"],
+            ) => Err(Refusal::of_status(405, Some("Method Not Allowed"))),
+            _ => Err(Refusal::of_status(404, None)),
+        }
+    }
+
+    async fn generate(&self, ask: Ask, surface: Surface, ids: &mut Ids) -> Result<Answer, Refusal> {
+        let options = &self.shared.options;
+        let created = self.shared.clock.unix(Instant::now());
+        let streamed = ask.stream;
+        let id = ids.envelope.clone();
+        let generation = Generation::new(ask, id, created, &options.reply, &mut ids.rng);
+        if streamed {
+            let events = Events::new(generation, surface, &options.timing, &options.pace);
+            let mut answer = http::stream("text/event-stream;charset=utf-8", timed(events));
+            set(&mut answer, "cache-control", "no-cache, no-transform");
+            return Ok(answer);
+        }
+        tokio::time::sleep(whole(&options.timing, generation.longest())).await;
+        Ok(json(&match surface {
+            Surface::Chat => generation.chat(),
+            Surface::Completion => generation.completion(),
+        }))
+    }
+}
+
+/// The ids of one answer, which follow from its number.
+struct Ids {
+    rng: Rng,
+    ray: String,
+    /// `omJK4UP-4YNCb4-a0467361d9b8a2b4`: the last part is the ray's.
+    envelope: String,
+}
+
+impl Ids {
+    fn new(number: u64) -> Self {
+        let mut rng = Rng(number);
+        let ray = rng.word(HEX, 16);
+        let envelope = format!("{}-{}-{ray}", rng.word(BASE62, 7), rng.word(BASE62, 6));
+        Self { rng, ray, envelope }
+    }
+}
+
+fn json(body: &Value) -> Answer {
+    full(200, JSON, body.to_string())
+}
+
+/// `GET /models` says less than the others.
+fn unauthorized() -> Answer {
+    full(401, JSON, r#"{"error":{"message":"Unauthorized"}}"#)
+}
+
+/// As documented, per second; nothing here is ever used up, except by a fault.
+const LIMITS: &[(&str, &str)] = &[
+    ("x-ratelimit-limit", "10"),
+    ("x-ratelimit-remaining", "9"),
+    ("x-ratelimit-reset", "1"),
+    ("x-tokenlimit-limit", "3000"),
+    ("x-tokenlimit-remaining", "2925"),
+];

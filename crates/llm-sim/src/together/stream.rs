@@ -1,0 +1,360 @@
+//! The dialects in which Together streams.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use serde_json::{Value, json};
+use tokio::time::Instant;
+
+use crate::options::{Pace, Timing};
+use crate::sse::data;
+use crate::together::error::Refusal;
+use crate::together::generation::{Choice, Generation};
+use crate::together::logprobs;
+
+/// What a stream is of.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Surface {
+    Chat,
+    /// Recorded from the old engine alone, so always in its dialect.
+    Completion,
+}
+
+/// The events of a streamed answer, each with its time.
+pub(crate) struct Events {
+    generation: Generation,
+    surface: Surface,
+    steps: std::vec::IntoIter<Step>,
+    next: Instant,
+    timing: Timing,
+}
+
+struct Step {
+    choice: usize,
+    kind: Kind,
+    /// Tokens that must be generated before it.
+    cost: usize,
+}
+
+enum Kind {
+    /// The first chunk of the new engine, or of a tool call of the old one.
+    Role,
+    Reasoning(Vec<String>),
+    Content(Vec<String>),
+    CallName,
+    /// `last` says that it carries the finish reason already (old engine).
+    CallArguments {
+        part: String,
+        last: bool,
+    },
+    /// The old engine's last chunk may carry content and usage.
+    Finish {
+        rest: Vec<String>,
+        usage: bool,
+    },
+    Usage,
+    Error,
+    Done,
+}
+
+impl Events {
+    pub(crate) fn new(
+        generation: Generation,
+        surface: Surface,
+        timing: &Timing,
+        pace: &Pace,
+    ) -> Self {
+        let turbo = surface == Surface::Completion || generation.ask.engine.is_turbo();
+        let mut columns: Vec<_> = (0..)
+            .zip(&generation.choices)
+            .map(|(at, choice)| steps(&generation, at, choice, turbo, pace).into_iter())
+            .collect();
+        // Several choices come interleaved.
+        let mut all = Vec::new();
+        while columns
+            .iter_mut()
+            .fold(false, |any, column| match column.next() {
+                Some(step) => {
+                    all.push(step);
+                    true
+                }
+                None => any,
+            })
+        {}
+        if turbo {
+            let last = all.iter_mut().rev().find_map(|step| match &mut step.kind {
+                Kind::Finish { usage, .. } => Some(usage),
+                _ => None,
+            });
+            if let Some(usage) = last {
+                *usage = true;
+            }
+        } else {
+            all.push(Step {
+                choice: 0,
+                kind: Kind::Usage,
+                cost: 0,
+            });
+        }
+        all.push(Step {
+            choice: 0,
+            kind: Kind::Done,
+            cost: 0,
+        });
+        break_off(&mut all, generation.ask.error_after);
+        Self {
+            next: Instant::now() + timing.first_token,
+            timing: timing.clone(),
+            generation,
+            surface,
+            steps: all.into_iter(),
+        }
+    }
+
+    fn event(&self, step: &Step) -> Bytes {
+        let chunk = match &step.kind {
+            Kind::Done => return data("[DONE]"),
+            Kind::Error => json!({"error": Refusal::of_status(500, None).error()}),
+            Kind::Usage => self.chunk(json!([]), Some(self.generation.usage())),
+            _ if self.surface == Surface::Completion || self.generation.ask.engine.is_turbo() => {
+                self.turbo(step)
+            }
+            _ => self.current(step),
+        };
+        data(&chunk.to_string())
+    }
+
+    /// Engine of 2024 to 2026: `text` doubles `delta.content`, and the last chunk has it all.
+    fn turbo(&self, step: &Step) -> Value {
+        let Some(choice) = self.generation.choices.get(step.choice) else {
+            return Value::Null;
+        };
+        let tokens = match &step.kind {
+            Kind::Content(tokens) | Kind::Finish { rest: tokens, .. } => tokens.as_slice(),
+            _ => &[],
+        };
+        let text = tokens.concat();
+        let finishing = matches!(&step.kind, Kind::Finish { .. });
+        let token_id = if finishing {
+            Some(128_009)
+        } else {
+            token_id(&text)
+        };
+        let mut delta = json!({"token_id": token_id, "role": "assistant", "content": text});
+        let mut finish = finishing.then_some(choice.finish);
+        let calls = match &step.kind {
+            Kind::CallName => Some(json!([self.call_start(choice)])),
+            Kind::CallArguments { part, last } => {
+                finish = last.then_some(choice.finish);
+                Some(json!([{"index": 0, "function": {"arguments": part}}]))
+            }
+            _ => None,
+        };
+        if let Some(calls) = calls {
+            delta["tool_calls"] = calls;
+        }
+        let logprob = self.generation.ask.logprobs.and_then(|_| tokens.last());
+        let mut body = json!({
+            "index": step.choice,
+            "text": delta["content"],
+            "logprobs": logprob.map(|token| logprobs::number(token)),
+            "finish_reason": finish,
+            "delta": delta,
+        });
+        // Chunks of a tool call have neither seed nor usage until the last.
+        let of_a_call = choice.call.is_some() && !finishing;
+        if !of_a_call {
+            body["seed"] = json!(finishing.then_some(&choice.seed));
+        }
+        if matches!(step.kind, Kind::Role) {
+            body["role"] = json!("assistant");
+        }
+        let usage = match &step.kind {
+            Kind::Finish { usage: true, .. } => Some(self.generation.usage()),
+            _ if of_a_call => None,
+            _ => Some(Value::Null),
+        };
+        self.chunk(json!([body]), usage)
+    }
+
+    /// Engine of 2026: role first and without `usage`, reasoning, a finish chunk of its own.
+    fn current(&self, step: &Step) -> Value {
+        let Some(choice) = self.generation.choices.get(step.choice) else {
+            return Value::Null;
+        };
+        let mut delta = json!({
+            "token_id": null, "role": "assistant", "content": "", "reasoning": null,
+        });
+        let mut logprobs = Value::Null;
+        let mut finish = None;
+        match &step.kind {
+            Kind::Reasoning(tokens) => delta["reasoning"] = json!(tokens.concat()),
+            Kind::Content(tokens) => {
+                delta["content"] = json!(tokens.concat());
+                if let Some(top) = self.generation.ask.logprobs {
+                    logprobs = logprobs::streamed(tokens, top);
+                }
+            }
+            Kind::CallName => delta["tool_calls"] = json!([self.call_start(choice)]),
+            Kind::CallArguments { part, .. } => {
+                delta["tool_calls"] = json!([{
+                    "id": null, "index": 0, "type": "function",
+                    "function": {"name": null, "arguments": part},
+                }]);
+            }
+            Kind::Finish { .. } => finish = Some(choice.finish),
+            _ => {}
+        }
+        let body = json!([{
+            "index": step.choice,
+            "text": delta["content"],
+            "logprobs": logprobs,
+            "finish_reason": finish,
+            "delta": delta,
+        }]);
+        let usage = if matches!(step.kind, Kind::Role) {
+            None
+        } else {
+            Some(Value::Null)
+        };
+        self.chunk(body, usage)
+    }
+
+    /// `usage`: a value, `null`, or no such key.
+    fn chunk(&self, choices: Value, usage: Option<Value>) -> Value {
+        let object = match self.surface {
+            Surface::Chat => "chat.completion.chunk",
+            Surface::Completion => "completion.chunk",
+        };
+        let mut chunk = json!({
+            "id": self.generation.id,
+            "object": object,
+            "created": self.generation.created,
+            "choices": choices,
+            "model": self.generation.ask.model,
+        });
+        if let Some(usage) = usage {
+            chunk["usage"] = usage;
+        }
+        chunk
+    }
+
+    fn call_start(&self, choice: &Choice) -> Value {
+        let name = self
+            .generation
+            .ask
+            .tools
+            .call
+            .as_ref()
+            .map(|call| &call.name);
+        json!({
+            "index": 0, "id": choice.call, "type": "function",
+            "function": {"name": name, "arguments": ""},
+        })
+    }
+}
+
+impl Iterator for Events {
+    type Item = (Instant, Bytes);
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let step = self.steps.next()?;
+        let event = self.event(&step);
+        let at = self.next;
+        self.next += self
+            .timing
+            .token
+            .saturating_mul(u32::try_from(step.cost).unwrap_or(u32::MAX));
+        Some((at, event))
+    }
+}
+
+/// The time that a plain answer of so many tokens takes.
+pub(crate) fn whole(timing: &Timing, tokens: usize) -> Duration {
+    let tokens = u32::try_from(tokens).unwrap_or(u32::MAX);
+    timing
+        .first_token
+        .saturating_add(timing.token.saturating_mul(tokens))
+}
+
+fn steps(
+    generation: &Generation,
+    at: usize,
+    choice: &Choice,
+    turbo: bool,
+    pace: &Pace,
+) -> Vec<Step> {
+    let mut steps = Vec::new();
+    let mut push = |kind, cost| {
+        steps.push(Step {
+            choice: at,
+            kind,
+            cost,
+        })
+    };
+    let grouped = |tokens: &[String]| {
+        let size = pace.tokens_per_event.max(1);
+        tokens
+            .chunks(size)
+            .map(<[String]>::to_vec)
+            .collect::<Vec<_>>()
+    };
+    if !turbo || choice.call.is_some() {
+        push(Kind::Role, 0);
+    }
+    for group in grouped(&choice.reasoning) {
+        let cost = group.len();
+        push(Kind::Reasoning(group), cost);
+    }
+    let mut content = grouped(&choice.tokens);
+    let rest = match choice.finish {
+        "eos" => content.pop().unwrap_or_default(),
+        _ => Vec::new(),
+    };
+    for group in content {
+        let cost = group.len();
+        push(Kind::Content(group), cost);
+    }
+    if let (Some(_), Some(call)) = (&choice.call, &generation.ask.tools.call) {
+        push(Kind::CallName, 1);
+        let half = call.arguments.floor_char_boundary(call.arguments.len() / 2);
+        let (first, second) = if turbo {
+            ("", call.arguments.as_str())
+        } else {
+            call.arguments.split_at(half)
+        };
+        for part in [first, second].into_iter().filter(|part| !part.is_empty()) {
+            push(
+                Kind::CallArguments {
+                    part: part.to_owned(),
+                    last: turbo,
+                },
+                1,
+            );
+        }
+    }
+    push(Kind::Finish { rest, usage: false }, 0);
+    steps
+}
+
+/// Ends a stream in an error after so many tokens, without a finish, usage or `[DONE]`.
+fn break_off(steps: &mut Vec<Step>, after: Option<usize>) {
+    let Some(after) = after else { return };
+    let mut tokens = 0;
+    let end = steps.iter().position(|step| {
+        tokens += step.cost;
+        tokens > after || matches!(step.kind, Kind::Finish { .. })
+    });
+    steps.truncate(end.unwrap_or(steps.len()));
+    steps.push(Step {
+        choice: 0,
+        kind: Kind::Error,
+        cost: 0,
+    });
+}
+
+/// A number for some tokens, `null` for others: the recordings do not say which.
+fn token_id(text: &str) -> Option<u64> {
+    let id = crate::seed::hash([text]) % 128_000;
+    (id % 3 != 0).then_some(id)
+}

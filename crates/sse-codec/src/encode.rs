@@ -4,8 +4,8 @@ use memchr::memchr2;
 /// Writes one event: its type, its id and its data, a `data` line for each line of it.
 ///
 /// `None` for `event` leaves the type at `message`. Any line end in `data` (LF, CR or CRLF) starts
-/// a new line, which a decoder gives back as LF. A name or an id is a single line: a line end or a
-/// NUL in it is written as a space, so that no input can forge another field.
+/// a new line, which a decoder gives back as LF. A name or an id is a single line: a line end in
+/// it, or a NUL in an id, is written as a space, so that no input can forge another field.
 ///
 /// ```
 /// let mut out = Vec::new();
@@ -23,10 +23,10 @@ pub fn encode_event(
     data: impl AsRef<[u8]>,
 ) {
     if let Some(event) = event {
-        put_field(out, "event: ", event);
+        put_field(out, "event: ", event.split(['\n', '\r']));
     }
     if let Some(id) = id {
-        put_field(out, "id: ", id);
+        put_field(out, "id: ", id.split(['\n', '\r', '\0']));
     }
     put_lines(out, "data: ", data.as_ref());
     out.put_u8(b'\n');
@@ -76,13 +76,12 @@ pub fn encode_retry(out: &mut impl BufMut, millis: u64) {
     out.put_slice(b"\n\n");
 }
 
-fn put_field(out: &mut impl BufMut, prefix: &str, value: &str) {
-    out.put_slice(prefix.as_bytes());
-    for (nth, part) in value.split(['\n', '\r', '\0']).enumerate() {
-        if nth > 0 {
-            out.put_u8(b' ');
-        }
+fn put_field<'a>(out: &mut impl BufMut, prefix: &str, parts: impl Iterator<Item = &'a str>) {
+    let mut before = prefix;
+    for part in parts {
+        out.put_slice(before.as_bytes());
         out.put_slice(part.as_bytes());
+        before = " ";
     }
     out.put_u8(b'\n');
 }

@@ -1,6 +1,8 @@
 //! However a stream is cut into reads, and whatever the way it is read, the events are the same,
 //! and they are those of the reference decoder.
 
+#![allow(clippy::expect_used, clippy::panic, reason = "helpers of tests")]
+
 mod reference;
 
 use proptest::prelude::*;

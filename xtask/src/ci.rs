@@ -1,13 +1,13 @@
 //! `cargo xtask ci`: every check, in the order in which mistakes are cheapest to find.
 
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
 use lexopt::{Arg, ValueExt};
 use serde_json::Value;
 
-use crate::tool::{command, output, run as tool};
-use crate::{Command, layers};
+use crate::{Command, layers, tool, vectors};
 
 pub(crate) const COMMAND: Command = Command {
     name: "ci",
@@ -19,55 +19,24 @@ lines say what each step took. `--list` names the steps, `--only STEP` runs that
     run,
 };
 
-/// One step; it says so when there was nothing to do.
-struct Step {
-    name: &'static str,
-    about: &'static str,
-    work: fn() -> Result<Done>,
-}
+/// A step's name, what it is about, and its work.
+type Step = (&'static str, &'static str, fn() -> Result<Done>);
+
+const STEPS: &[Step] = &[
+    ("fmt", "the formatting of rustfmt", fmt),
+    ("layers", "who may know whom: cargo xtask layers", layers),
+    ("clippy", "no warning from rustc or clippy", clippy),
+    ("test", "cargo test --workspace", test),
+    ("features", "each feature of each crate alone", features),
+    ("docs", "no warning from rustdoc", docs),
+    ("vectors", "test vectors from elsewhere, if any", vectors),
+    ("binary", "cargo build --release, as users build", binary),
+];
 
 enum Done {
     Passed,
     Skipped(String),
 }
-
-const STEPS: &[Step] = &[
-    Step {
-        name: "fmt",
-        about: "the formatting of rustfmt",
-        work: fmt,
-    },
-    Step {
-        name: "layers",
-        about: "who may know whom: cargo xtask layers",
-        work: check_layers,
-    },
-    Step {
-        name: "clippy",
-        about: "no warning from rustc or clippy",
-        work: clippy,
-    },
-    Step {
-        name: "test",
-        about: "cargo test --workspace",
-        work: test,
-    },
-    Step {
-        name: "features",
-        about: "each crate with each of its features alone",
-        work: features,
-    },
-    Step {
-        name: "docs",
-        about: "no warning from rustdoc",
-        work: docs,
-    },
-    Step {
-        name: "binary",
-        about: "cargo build --release, as users build",
-        work: binary,
-    },
-];
 
 fn run(mut args: lexopt::Parser) -> Result<()> {
     let mut steps = Vec::new();
@@ -76,7 +45,7 @@ fn run(mut args: lexopt::Parser) -> Result<()> {
             Arg::Long("list") => {
                 STEPS
                     .iter()
-                    .for_each(|step| println!("{:<10} {}", step.name, step.about));
+                    .for_each(|(name, about, _)| println!("{name:<10} {about}"));
                 return Ok(());
             }
             Arg::Long("only") => steps.push(find(&args.value()?.string()?)?),
@@ -87,14 +56,14 @@ fn run(mut args: lexopt::Parser) -> Result<()> {
         steps.extend(STEPS);
     }
     let mut report = Report::default();
-    for step in steps {
-        println!("\n== {}: {}", step.name, step.about);
+    for (name, about, work) in steps {
+        println!("\n== {name}: {about}");
         let begin = Instant::now();
-        let done = (step.work)();
-        report.add(step.name, &done, begin.elapsed());
+        let done = work();
+        report.add(name, &done, begin.elapsed());
         if let Err(error) = done {
             print!("\n{}", report.text());
-            return Err(error.context(format!("step {} failed", step.name)));
+            return Err(error.context(format!("step {name} failed")));
         }
     }
     print!("\n{}", report.text());
@@ -102,8 +71,8 @@ fn run(mut args: lexopt::Parser) -> Result<()> {
 }
 
 fn find(name: &str) -> Result<&'static Step> {
-    STEPS.iter().find(|step| step.name == name).ok_or_else(|| {
-        let names: Vec<_> = STEPS.iter().map(|step| step.name).collect();
+    STEPS.iter().find(|step| step.0 == name).ok_or_else(|| {
+        let names: Vec<_> = STEPS.iter().map(|step| step.0).collect();
         lexopt::Error::from(format!("no step '{name}'; there are {}", names.join(", "))).into()
     })
 }
@@ -150,33 +119,30 @@ impl Report {
 }
 
 fn fmt() -> Result<Done> {
-    tool(&mut command("cargo fmt --all --check"))?;
-    Ok(Done::Passed)
+    call("cargo fmt --all --check")
 }
 
-fn check_layers() -> Result<Done> {
+fn layers() -> Result<Done> {
     layers::check()?;
     Ok(Done::Passed)
 }
 
 fn clippy() -> Result<Done> {
-    tool(&mut command(
-        "cargo clippy --workspace --all-targets --all-features -- -D warnings",
-    ))?;
-    Ok(Done::Passed)
+    call("cargo clippy --workspace --all-targets --all-features -- -D warnings")
 }
 
 fn test() -> Result<Done> {
-    tool(&mut command("cargo test --workspace"))?;
-    Ok(Done::Passed)
+    call("cargo test --workspace")
 }
 
 /// The workspace's own builds unify features: a crate that forgot one is seen only alone.
 fn features() -> Result<Done> {
-    let metadata = output(&mut command("cargo metadata --format-version 1 --no-deps"))?;
+    let metadata = tool::output(&mut tool::command(
+        "cargo metadata --format-version 1 --no-deps",
+    ))?;
     for line in feature_lines(&serde_json::from_str(&metadata)?) {
         println!("{line}");
-        tool(&mut command(&line))?;
+        call(&line)?;
     }
     Ok(Done::Passed)
 }
@@ -215,13 +181,32 @@ fn feature_lines(metadata: &Value) -> Vec<String> {
 }
 
 fn docs() -> Result<Done> {
-    let mut doc = command("cargo doc --workspace --no-deps --all-features");
-    tool(doc.env("RUSTDOCFLAGS", "-D warnings"))?;
+    let mut doc = tool::command("cargo doc --workspace --no-deps --all-features");
+    tool::run(doc.env("RUSTDOCFLAGS", "-D warnings"))?;
+    Ok(Done::Passed)
+}
+
+/// Vectors from elsewhere are no part of the project; the crates' tests have their own.
+fn vectors() -> Result<Done> {
+    let shared = std::env::var_os("POLYLLM_SHARED").map(PathBuf::from);
+    let folder = shared
+        .unwrap_or_else(|| tool::root().join("../shared"))
+        .join("vectors");
+    if !folder.is_dir() {
+        return Ok(Done::Skipped(
+            "no ../shared/vectors, and POLYLLM_SHARED is not set".to_owned(),
+        ));
+    }
+    vectors::check(&folder)?;
     Ok(Done::Passed)
 }
 
 fn binary() -> Result<Done> {
-    tool(&mut command("cargo build --release"))?;
+    call("cargo build --release")
+}
+
+fn call(line: &str) -> Result<Done> {
+    tool::run(&mut tool::command(line))?;
     Ok(Done::Passed)
 }
 

@@ -8,6 +8,7 @@
 mod ci;
 mod layers;
 mod tool;
+mod vectors;
 
 use std::process::ExitCode;
 
@@ -62,7 +63,7 @@ struct Command {
     run: fn(lexopt::Parser) -> Result<()>,
 }
 
-const COMMANDS: &[Command] = &[ci::COMMAND, layers::COMMAND];
+const COMMANDS: &[Command] = &[ci::COMMAND, layers::COMMAND, vectors::COMMAND];
 
 fn find(name: &str) -> Result<&'static Command> {
     COMMANDS

@@ -91,6 +91,8 @@ where
                 this.chunk.advance(this.chunk.len() - left);
                 return Poll::Ready(Some(item.map_err(StreamError::Limit)));
             }
+            // All of it is in the decoder now; the next poll must not decode it again.
+            this.chunk.clear();
             let Some(inner) = this.inner.as_mut().as_pin_mut() else {
                 return Poll::Ready(None);
             };

@@ -5,6 +5,7 @@
 
 use std::io;
 use std::iter;
+use std::task::{Context, Poll, Waker};
 
 use bytes::Bytes;
 use futures_util::stream::FusedStream;
@@ -32,6 +33,35 @@ fn a_complete_stream_has_no_tail() {
     assert_eq!(texts(&mut events(["data: one\n\n"])), ["one"]);
     assert_eq!(texts(&mut events([])), [""; 0]);
     assert_eq!(texts(&mut events(["", "\n", ""])), [""; 0]);
+}
+
+#[test]
+fn a_read_is_decoded_once_when_the_next_is_not_there_yet() {
+    // Between two reads the inner stream is pending once, as a socket is.
+    let mut polls = ["da", "ta: o", "ne\n\n"]
+        .into_iter()
+        .flat_map(|read| [None, Some(read)]);
+    let inner = stream::poll_fn(move |cx| match polls.next() {
+        None => Poll::Ready(None),
+        Some(Some(read)) => Poll::Ready(Some(Ok::<_, io::Error>(Bytes::from_static(
+            read.as_bytes(),
+        )))),
+        Some(None) => {
+            cx.waker().wake_by_ref();
+            Poll::Pending
+        }
+    });
+    let mut events = EventStream::new(inner);
+    let mut data = Vec::new();
+    let mut cx = Context::from_waker(Waker::noop());
+    loop {
+        match events.poll_next_unpin(&mut cx) {
+            Poll::Pending => {}
+            Poll::Ready(Some(event)) => data.push(event.unwrap().text().into_owned()),
+            Poll::Ready(None) => break,
+        }
+    }
+    assert_eq!(data, ["one"]);
 }
 
 #[test]

@@ -39,6 +39,11 @@ impl Clock {
     }
 }
 
+/// `at + duration`, or a time that nobody will live to see.
+pub(crate) fn later(at: Instant, duration: Duration) -> Instant {
+    at.checked_add(duration).unwrap_or_else(|| at + FAR)
+}
+
 fn rfc3339(since_epoch: Duration, digits: usize) -> String {
     let seconds = since_epoch.as_secs();
     let (year, month, day) = civil(seconds / 86_400);
@@ -67,6 +72,9 @@ fn civil(days: u64) -> (u64, u64, u64) {
     let year = year_of_era + era * 400 + u64::from(month <= 2);
     (year, month, day)
 }
+
+/// As far as tokio's own timers go.
+const FAR: Duration = Duration::from_secs(30 * 365 * 24 * 3600);
 
 #[cfg(test)]
 mod tests {

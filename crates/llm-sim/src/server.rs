@@ -7,9 +7,9 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use futures_util::{StreamExt, stream};
-use http_body_util::{BodyExt, LengthLimitError, Limited};
+use http_body_util::BodyExt;
 use hyper::Request;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
@@ -125,17 +125,19 @@ async fn told(mut stopping: watch::Receiver<bool>) {
 async fn handle<U: Upstream>(upstream: Arc<U>, local: &str, request: Request<Incoming>) -> Answer {
     let in_flight = InFlight::new(&upstream);
     let (parts, body) = request.into_parts();
-    let body = match Limited::new(body, MOST_BODY).collect().await {
-        Ok(body) => body.to_bytes(),
-        Err(error) if error.is::<LengthLimitError>() => return upstream.error(413, None),
-        Err(_) => return upstream.error(400, Some("the body could not be read")),
-    };
+    let body = read(body).await;
     let shared = upstream.shared();
     let (path, query) = (parts.uri.path(), parts.uri.query().unwrap_or_default());
+    let kept = body.as_ref().cloned().unwrap_or_default();
     shared
         .log
-        .record(parts.method.as_str(), path, query, &parts.headers, &body);
+        .record(parts.method.as_str(), path, query, &parts.headers, &kept);
     shared.changed();
+    let body = match body {
+        Ok(body) => body,
+        Err(Unread::TooLarge) => return upstream.error(413, None),
+        Err(Unread::Broken) => return upstream.error(400, Some("the body could not be read")),
+    };
 
     let mut faults = shared.faults.strike(parts.method.as_str(), path);
     match asked_for(&parts.headers, &body) {
@@ -170,6 +172,34 @@ async fn handle<U: Upstream>(upstream: Arc<U>, local: &str, request: Request<Inc
         None => upstream.answer(call).await,
     };
     guard(spoil(answer, &faults, &shared.options.pace), in_flight)
+}
+
+enum Unread {
+    Broken,
+    TooLarge,
+}
+
+/// What is too large is read on for a while and thrown away: a client that is still sending does
+/// not look for an answer.
+async fn read(mut body: Incoming) -> Result<Bytes, Unread> {
+    let mut all = BytesMut::new();
+    let mut length = 0;
+    while let Some(frame) = body.frame().await {
+        let Ok(data) = frame.map_err(|_| Unread::Broken)?.into_data() else {
+            continue;
+        };
+        length += data.len();
+        if length <= MOST_BODY {
+            all.extend_from_slice(&data);
+        } else if length > 2 * MOST_BODY {
+            break;
+        }
+    }
+    if length > MOST_BODY {
+        Err(Unread::TooLarge)
+    } else {
+        Ok(all.freeze())
+    }
 }
 
 fn asked_for(headers: &hyper::HeaderMap, body: &Bytes) -> Result<Faults, ParseFaultError> {

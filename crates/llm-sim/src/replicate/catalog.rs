@@ -2,9 +2,10 @@
 
 use serde_json::{Value, json};
 
-use crate::replicate::schema::{
-    CLAUDE, COG_LLAMA, COG_VLLM, GPTJ, HELLO, LLAMA2, LLAMA3, PROXY, Schema, VLLM,
+use crate::replicate::inputs::{
+    CLAUDE, COG_LLAMA, COG_VLLM, GPTJ, HELLO, LLAMA2, LLAMA3, PROXY, VLLM,
 };
+use crate::replicate::schema::Schema;
 use crate::seed::{HEX, Rng, hash};
 
 /// A model as a request named it.

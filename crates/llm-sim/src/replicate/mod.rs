@@ -4,6 +4,7 @@ mod api;
 mod catalog;
 mod create;
 mod deployments;
+mod inputs;
 mod pages;
 mod prediction;
 mod problem;

@@ -18,7 +18,7 @@ pub(crate) struct Field {
 }
 
 #[derive(Clone, Copy, Debug)]
-enum Kind {
+pub(super) enum Kind {
     Boolean,
     Integer,
     Number,
@@ -37,7 +37,7 @@ enum Preset {
 
 /// A model's inputs.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Schema(&'static [Field]);
+pub(crate) struct Schema(pub(super) &'static [Field]);
 
 impl Schema {
     /// `components.schemas.Input`.
@@ -102,6 +102,45 @@ impl Schema {
 }
 
 impl Field {
+    pub(super) const fn required(self) -> Self {
+        Self {
+            required: true,
+            ..self
+        }
+    }
+
+    pub(super) const fn preset(self, text: &'static str) -> Self {
+        Self {
+            default: Preset::Text(text),
+            ..self
+        }
+    }
+
+    pub(super) const fn flag(self, flag: bool) -> Self {
+        Self {
+            default: Preset::Flag(flag),
+            ..self
+        }
+    }
+
+    pub(super) const fn from(self, least: f64) -> Self {
+        Self {
+            least: Some(least),
+            ..self
+        }
+    }
+
+    pub(super) const fn to(self, most: f64) -> Self {
+        Self {
+            most: Some(most),
+            ..self
+        }
+    }
+
+    pub(super) const fn one_of(self, one_of: &'static [&'static str]) -> Self {
+        Self { one_of, ..self }
+    }
+
     fn property(&self, order: u64) -> Value {
         let mut property = json!({"title": title(self.name), "x-order": order});
         match self.kind {
@@ -199,7 +238,7 @@ fn title(name: &str) -> String {
     words.collect::<Vec<_>>().join(" ")
 }
 
-const fn field(name: &'static str, kind: Kind, about: &'static str) -> Field {
+pub(super) const fn field(name: &'static str, kind: Kind, about: &'static str) -> Field {
     Field {
         name,
         kind,
@@ -212,11 +251,16 @@ const fn field(name: &'static str, kind: Kind, about: &'static str) -> Field {
     }
 }
 
-const fn text(name: &'static str, about: &'static str) -> Field {
+pub(super) const fn text(name: &'static str, about: &'static str) -> Field {
     field(name, Kind::Text, about)
 }
 
-const fn integer(name: &'static str, default: f64, least: f64, about: &'static str) -> Field {
+pub(super) const fn integer(
+    name: &'static str,
+    default: f64,
+    least: f64,
+    about: &'static str,
+) -> Field {
     let field = field(name, Kind::Integer, about);
     Field {
         default: Preset::Number(default),
@@ -225,229 +269,9 @@ const fn integer(name: &'static str, default: f64, least: f64, about: &'static s
     }
 }
 
-const fn number(name: &'static str, default: f64, about: &'static str) -> Field {
+pub(super) const fn number(name: &'static str, default: f64, about: &'static str) -> Field {
     Field {
         default: Preset::Number(default),
         ..field(name, Kind::Number, about)
     }
 }
-
-impl Field {
-    const fn required(self) -> Self {
-        Self {
-            required: true,
-            ..self
-        }
-    }
-
-    const fn preset(self, text: &'static str) -> Self {
-        Self {
-            default: Preset::Text(text),
-            ..self
-        }
-    }
-
-    const fn flag(self, flag: bool) -> Self {
-        Self {
-            default: Preset::Flag(flag),
-            ..self
-        }
-    }
-
-    const fn from(self, least: f64) -> Self {
-        Self {
-            least: Some(least),
-            ..self
-        }
-    }
-
-    const fn to(self, most: f64) -> Self {
-        Self {
-            most: Some(most),
-            ..self
-        }
-    }
-
-    const fn one_of(self, one_of: &'static [&'static str]) -> Self {
-        Self { one_of, ..self }
-    }
-}
-
-const PROMPT: Field = text("prompt", "Prompt to send to the model.");
-const SYSTEM: Field = text(
-    "system_prompt",
-    "Sent before the prompt, to guide the model.",
-)
-.preset("You are a helpful assistant.");
-const SEED: Field = field(
-    "seed",
-    Kind::Integer,
-    "Random seed. Leave blank to randomize.",
-);
-const STOPS: Field = text(
-    "stop_sequences",
-    "A comma-separated list of sequences to stop at.",
-);
-const TOP_P: Field = number("top_p", 0.9, "Nucleus sampling.").from(0.0).to(1.0);
-const TOP_K: Field = integer("top_k", 50.0, 0.0, "How many tokens to sample from.");
-const WARMTH: Field = number("temperature", 0.75, "Randomness of outputs.")
-    .from(0.01)
-    .to(5.0);
-const PRESENCE: Field = number("presence_penalty", 0.0, "Penalty for what was said.");
-const FREQUENCY: Field = number("frequency_penalty", 0.0, "Penalty for what is said often.");
-const MIN_TOKENS: Field = integer("min_tokens", 0.0, -1.0, "Fewest tokens to generate.");
-const MAX_TOKENS: Field = integer("max_tokens", 512.0, 1.0, "Most tokens to generate.");
-const MAX_NEW: Field = integer("max_new_tokens", 128.0, 1.0, "Most tokens to generate.");
-const MIN_NEW: Field = integer("min_new_tokens", -1.0, -1.0, "Fewest tokens to generate.");
-const TEMPLATE: Field = text(
-    "prompt_template",
-    "Template; {prompt} and {system_prompt} are filled in.",
-);
-const REPETITION: Field = number("repetition_penalty", 1.0, "Penalty for repetition.")
-    .from(0.01)
-    .to(5.0);
-
-const LLAMA3_TEMPLATE: &str = "<|begin_of_text|><|start_header_id|>system<|end_header_id|>\n\n\
-    {system_prompt}<|eot_id|><|start_header_id|>user<|end_header_id|>\n\n{prompt}<|eot_id|>\
-    <|start_header_id|>assistant<|end_header_id|>\n\n";
-
-const LLAMA2_TEMPLATE: &str = "<s>[INST] <<SYS>>\n{system_prompt}\n<</SYS>>\n\n{prompt} [/INST]";
-
-/// Official Llama 3: everything optional, wraps the prompt in `prompt_template`.
-pub(crate) const LLAMA3: Schema = Schema(&[
-    PROMPT.preset(""),
-    SYSTEM,
-    MIN_TOKENS,
-    MAX_TOKENS,
-    number("temperature", 0.7, "Randomness of outputs.")
-        .from(0.0)
-        .to(5.0),
-    TOP_P,
-    TOP_K,
-    PRESENCE,
-    FREQUENCY,
-    number("length_penalty", 1.0, "Weight of the length.")
-        .from(0.0)
-        .to(5.0),
-    STOPS.preset("<|end_of_text|>,<|eot_id|>"),
-    TEMPLATE.preset(LLAMA3_TEMPLATE),
-    SEED,
-    field("log_performance_metrics", Kind::Boolean, "Log performance.").flag(false),
-]);
-
-/// Official Llama 2, as recorded: no `prompt_template`.
-pub(crate) const LLAMA2: Schema = Schema(&[
-    PROMPT.required(),
-    SYSTEM,
-    MAX_NEW,
-    MIN_NEW,
-    WARMTH,
-    TOP_P,
-    TOP_K,
-    STOPS,
-    SEED,
-    field("debug", Kind::Boolean, "Log debugging output.").flag(false),
-    text("replicate_weights", "Path to fine-tuned weights."),
-]);
-
-/// Community Llama 2: the same family with `prompt_template`, and -1 for no `top_k`.
-pub(crate) const COG_LLAMA: Schema = Schema(&[
-    PROMPT.required(),
-    SYSTEM,
-    MAX_NEW,
-    MIN_NEW,
-    WARMTH,
-    TOP_P,
-    integer(
-        "top_k",
-        -1.0,
-        -1.0,
-        "How many tokens to sample from; -1 for all.",
-    ),
-    number("repetition_penalty", 1.15, "Penalty for repetition.").from(0.0),
-    STOPS,
-    TEMPLATE.preset(LLAMA2_TEMPLATE),
-    SEED,
-    field("debug", Kind::Boolean, "Log debugging output.").flag(false),
-]);
-
-/// Mistral by cog-vllm: the prompt alone, wrapped.
-pub(crate) const COG_VLLM: Schema = Schema(&[
-    PROMPT.required(),
-    MAX_NEW,
-    number("temperature", 0.8, "Randomness of outputs.")
-        .from(0.01)
-        .to(5.0),
-    number("top_p", 0.95, "Nucleus sampling.").from(0.0).to(1.0),
-    TOP_K,
-    PRESENCE,
-    FREQUENCY,
-    TEMPLATE.preset("<s>[INST] {prompt} [/INST] "),
-]);
-
-/// What any model has that is not in the catalogue.
-pub(crate) const VLLM: Schema = Schema(&[
-    PROMPT.preset(""),
-    SYSTEM,
-    MIN_TOKENS,
-    MAX_TOKENS,
-    number("temperature", 0.6, "Randomness of outputs.")
-        .from(0.0)
-        .to(5.0),
-    TOP_P,
-    TOP_K,
-    PRESENCE,
-    FREQUENCY,
-    STOPS,
-    TEMPLATE,
-    SEED,
-]);
-
-/// The GPT-J family: no system prompt, no template.
-pub(crate) const GPTJ: Schema = Schema(&[
-    PROMPT.required(),
-    integer("max_length", 500.0, 1.0, "Most tokens to generate."),
-    text("decoding", "How to decode.")
-        .preset("top_p")
-        .one_of(&["beam_search", "top_p", "top_k"]),
-    integer("num_beams", 1.0, 1.0, "Beams, for beam search."),
-    TOP_K,
-    number("top_p", 1.0, "Nucleus sampling.").from(0.01).to(1.0),
-    WARMTH,
-    REPETITION,
-    SEED,
-]);
-
-/// Models of other houses, which count their tokens in the logs.
-pub(crate) const PROXY: Schema = Schema(&[
-    PROMPT.preset(""),
-    field("messages", Kind::Objects, "Messages instead of the prompt."),
-    text("system_prompt", "System prompt."),
-    field("image_input", Kind::Uris, "Images."),
-    text("reasoning_effort", "How hard to think.")
-        .preset("medium")
-        .one_of(&["minimal", "low", "medium", "high"]),
-    text("verbosity", "How much to say.")
-        .preset("medium")
-        .one_of(&["low", "medium", "high"]),
-    integer(
-        "max_completion_tokens",
-        4096.0,
-        1.0,
-        "Most tokens to generate.",
-    ),
-]);
-
-/// Claude's own names and ranges.
-pub(crate) const CLAUDE: Schema = Schema(&[
-    PROMPT.required(),
-    text("system_prompt", "System prompt.").preset(""),
-    integer("max_tokens", 8192.0, 1024.0, "Most tokens to generate.").to(64_000.0),
-    text("image", "Image to look at."),
-    number("max_image_resolution", 0.5, "Megapixels.")
-        .from(0.001)
-        .to(2.0),
-]);
-
-/// `replicate/hello-world`: no language model at all.
-pub(crate) const HELLO: Schema = Schema(&[text("text", "Text to prefix with 'hello '").required()]);

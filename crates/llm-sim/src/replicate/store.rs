@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::time::Instant;
 
+use crate::clock::later;
 use crate::options::Timing;
 use crate::replicate::prediction::Prediction;
 
@@ -75,11 +76,11 @@ impl Store {
     /// meanwhile wait for the same boot.
     pub(crate) fn start_of(&self, what: &str, now: Instant, timing: &Timing) -> Instant {
         let mut state = self.state();
-        let queued = now + timing.queue;
+        let queued = later(now, timing.queue);
         match state.warm.get(what) {
             Some(warm) => queued.max(*warm),
             None => {
-                let warm = now + timing.boot;
+                let warm = later(now, timing.boot);
                 // Forgetting that everything is warm costs a boot; growing for ever costs more.
                 if state.warm.len() >= MOST_WARM {
                     state.warm.clear();

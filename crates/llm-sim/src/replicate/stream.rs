@@ -9,7 +9,7 @@ use futures_util::{Stream, stream};
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-use crate::clock::Clock;
+use crate::clock::{Clock, later};
 use crate::replicate::prediction::{Cancel, Prediction};
 use crate::replicate::timeline::Status;
 use crate::sse::at_its_time;
@@ -63,7 +63,7 @@ impl Events {
             self.greeted = true;
             return Some(Bytes::from_static(b": hi\n\n"));
         }
-        let gives_up = self.idle.map(|idle| Instant::now() + idle);
+        let gives_up = self.idle.map(|idle| later(Instant::now(), idle));
         loop {
             let cancelled = self.cancels.borrow_and_update().at;
             if let Some(event) = self.ready() {

@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use crate::clock::later;
+
 /// Where a prediction stands.
 #[non_exhaustive]
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
@@ -145,11 +147,16 @@ impl Timeline {
         let size = self.tokens_per_event.max(1);
         let last = number.div_ceil(size).saturating_mul(size).min(self.tokens);
         let gaps = u32::try_from(last.saturating_sub(1)).unwrap_or(u32::MAX);
-        started + self.first_token + self.token.saturating_mul(gaps)
+        later(
+            started,
+            self.first_token
+                .saturating_add(self.token.saturating_mul(gaps)),
+        )
     }
 
     fn tokens_by(&self, started: Instant, until: Instant) -> usize {
-        let Some(since_first) = until.checked_duration_since(started + self.first_token) else {
+        let Some(since_first) = until.checked_duration_since(later(started, self.first_token))
+        else {
             return 0;
         };
         if self.token.is_zero() {

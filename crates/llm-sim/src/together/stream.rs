@@ -6,6 +6,7 @@ use bytes::Bytes;
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
+use crate::clock::later;
 use crate::options::{Pace, Timing};
 use crate::sse::data;
 use crate::together::error::Refusal;
@@ -103,7 +104,7 @@ impl Events {
         });
         break_off(&mut all, generation.ask.error_after);
         Self {
-            next: Instant::now() + timing.first_token,
+            next: later(Instant::now(), timing.first_token),
             timing: timing.clone(),
             generation,
             surface,
@@ -261,10 +262,8 @@ impl Iterator for Events {
         let step = self.steps.next()?;
         let event = self.event(&step);
         let at = self.next;
-        self.next += self
-            .timing
-            .token
-            .saturating_mul(u32::try_from(step.cost).unwrap_or(u32::MAX));
+        let cost = u32::try_from(step.cost).unwrap_or(u32::MAX);
+        self.next = later(at, self.timing.token.saturating_mul(cost));
         Some((at, event))
     }
 }

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use crate::field::Field;
 use crate::parse::ParseError;
-use crate::raw::{RawStr, Scanner};
+use crate::raw::{RawStr, Scanner, utf8};
 
 /// What a chunk of a chat stream says, read in one pass and lent from its bytes.
 ///
@@ -40,15 +40,19 @@ impl<'a> ChunkSummary<'a> {
         scanner.open_object()?;
         let mut first = true;
         while let Some(key) = scanner.next_key(&mut first)? {
-            match &*key.decode() {
-                "choices" => this.read_choices(&mut scanner)?,
-                "usage" => {
+            match &*key.bytes() {
+                b"choices" => this.read_choices(&mut scanner)?,
+                b"usage" => {
                     this.usage = match scanner.value()? {
-                        "null" => Field::Null,
-                        value => Field::Value(value),
+                        b"null" => Field::Null,
+                        value => Field::Value(utf8(value)),
                     };
                 }
-                "error" => this.error = Some(scanner.value()?).filter(|value| *value != "null"),
+                b"error" => {
+                    this.error = Some(scanner.value()?)
+                        .filter(|value| *value != b"null")
+                        .map(utf8)
+                }
                 _ => {
                     scanner.value()?;
                 }
@@ -77,9 +81,9 @@ impl<'a> ChunkSummary<'a> {
             scanner.open_object()?;
             let mut first = true;
             while let Some(key) = scanner.next_key(&mut first)? {
-                match &*key.decode() {
-                    "delta" => self.read_delta(scanner)?,
-                    "finish_reason" => keep(&mut self.finish_reason, text(scanner)?),
+                match &*key.bytes() {
+                    b"delta" => self.read_delta(scanner)?,
+                    b"finish_reason" => keep(&mut self.finish_reason, text(scanner)?),
                     _ => {
                         scanner.value()?;
                     }
@@ -96,11 +100,11 @@ impl<'a> ChunkSummary<'a> {
         scanner.open_object()?;
         let mut first = true;
         while let Some(key) = scanner.next_key(&mut first)? {
-            match &*key.decode() {
-                "content" => keep(&mut self.content, text(scanner)?),
-                "reasoning" | "reasoning_content" => keep(&mut self.reasoning, text(scanner)?),
-                "tool_calls" => self.tool_calls |= !matches!(scanner.value()?, "null" | "[]"),
-                "function_call" => self.tool_calls |= scanner.value()? != "null",
+            match &*key.bytes() {
+                b"content" => keep(&mut self.content, text(scanner)?),
+                b"reasoning" | b"reasoning_content" => keep(&mut self.reasoning, text(scanner)?),
+                b"tool_calls" => self.tool_calls |= !matches!(scanner.value()?, b"null" | b"[]"),
+                b"function_call" => self.tool_calls |= scanner.value()? != b"null",
                 _ => {
                     scanner.value()?;
                 }

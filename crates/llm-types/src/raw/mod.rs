@@ -3,7 +3,8 @@
 mod edit;
 mod object;
 mod scan;
+mod strings;
 
 pub use edit::Edit;
 pub use object::RawObject;
-pub(crate) use scan::{RawStr, Scanner};
+pub(crate) use scan::{RawStr, Scanner, utf8};

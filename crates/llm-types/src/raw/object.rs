@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use serde::de::DeserializeOwned;
 
 use super::edit::Edit;
-use super::scan::Scanner;
+use super::scan::{Scanner, utf8};
 use crate::parse::{ParseError, parse};
 
 /// A JSON object whose members stay as text until asked for.
@@ -24,7 +24,7 @@ pub struct RawObject<'a> {
 #[derive(Clone, Debug)]
 pub(super) struct Member<'a> {
     pub(super) key: Cow<'a, str>,
-    pub(super) value: &'a str,
+    pub(super) value: &'a [u8],
     pub(super) start: usize,
     pub(super) value_start: usize,
     pub(super) end: usize,
@@ -63,7 +63,7 @@ impl<'a> RawObject<'a> {
 
     /// The JSON text of a member's value.
     pub fn get(&self, key: &str) -> Option<&'a str> {
-        self.member(key).map(|member| member.value)
+        self.member(key).map(|member| utf8(member.value))
     }
 
     /// The string that a member holds.

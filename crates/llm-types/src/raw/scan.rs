@@ -2,20 +2,22 @@
 
 use std::borrow::Cow;
 
+use super::strings::{closing_quote, has_controls, next_special};
 use crate::parse::ParseError;
 
 /// A cursor over JSON text. Each step validates what it passes by RFC 8259.
 #[derive(Clone, Debug)]
 pub(crate) struct Scanner<'a> {
-    text: &'a str,
     json: &'a [u8],
     at: usize,
+    /// Whether there is a control character anywhere, be it between the tokens.
+    controls: bool,
 }
 
 /// A string of JSON text, without its quotes and with its escapes.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct RawStr<'a> {
-    inner: &'a str,
+    inner: &'a [u8],
     escaped: bool,
     start: usize,
 }
@@ -23,8 +25,18 @@ pub(crate) struct RawStr<'a> {
 impl<'a> RawStr<'a> {
     /// The string itself.
     pub(crate) fn decode(self) -> Cow<'a, str> {
+        let inner = utf8(self.inner);
         if self.escaped {
-            Cow::Owned(unescape(self.inner))
+            Cow::Owned(serde_json::from_str(&format!("\"{inner}\"")).unwrap_or_default())
+        } else {
+            Cow::Borrowed(inner)
+        }
+    }
+
+    /// The string's bytes.
+    pub(crate) fn bytes(self) -> Cow<'a, [u8]> {
+        if self.escaped {
+            Cow::Owned(self.decode().into_owned().into_bytes())
         } else {
             Cow::Borrowed(self.inner)
         }
@@ -43,9 +55,25 @@ impl<'a> RawStr<'a> {
 
 impl<'a> Scanner<'a> {
     pub(crate) fn new(json: &'a [u8]) -> Result<Self, ParseError> {
-        let text = std::str::from_utf8(json)
-            .map_err(|error| ParseError::at(json, error.valid_up_to(), "the text is not UTF-8"))?;
-        Ok(Self { text, json, at: 0 })
+        // One pass in vector instructions spares most texts the check of their UTF-8, and all
+        // strings of a compact text the search for controls.
+        let (least, all) = json.iter().fold((u8::MAX, 0), |(least, all), &byte| {
+            (least.min(byte), all | byte)
+        });
+        if !all.is_ascii()
+            && let Err(error) = std::str::from_utf8(json)
+        {
+            return Err(ParseError::at(
+                json,
+                error.valid_up_to(),
+                "the text is not UTF-8",
+            ));
+        }
+        Ok(Self {
+            json,
+            at: 0,
+            controls: least < 0x20,
+        })
     }
 
     /// The next byte that is not white space.
@@ -131,24 +159,28 @@ impl<'a> Scanner<'a> {
     /// Passes a string and returns it.
     pub(crate) fn string(&mut self) -> Result<RawStr<'a>, ParseError> {
         let start = self.at + 1;
-        let mut at = start;
-        let mut escaped = false;
-        loop {
-            at += plain_run(&self.json[at..]);
-            match self.json.get(at) {
-                Some(b'"') => break,
-                Some(b'\\') => {
-                    escaped = true;
-                    at = self.escape(at)?;
-                }
-                Some(_) => {
-                    return Err(self.error_at(at, "a control character inside a string: escape it"));
-                }
-                None => return Err(self.error_at(start - 1, "a string without its closing quote")),
-            }
+        let mut end = next_special(self.json, start);
+        let escaped = self.json.get(end) == Some(&b'\\');
+        if escaped {
+            end = closing_quote(self.json, end, |at| self.escape(at).ok());
         }
-        self.at = at + 1;
-        let inner = &self.text[start..at];
+        match self.json.get(end) {
+            Some(b'"') => {}
+            Some(_) => {
+                return Err(self
+                    .escape(end)
+                    .err()
+                    .unwrap_or_else(|| self.error("a string")));
+            }
+            None => return Err(self.error("a string without its closing quote")),
+        }
+        let inner = &self.json[start..end];
+        if self.controls && has_controls(inner) {
+            let at = inner.iter().position(|&byte| byte < 0x20).unwrap_or(0);
+            let message = "a control character inside a string, such as a line break: escape it";
+            return Err(self.error_at(start + at, message));
+        }
+        self.at = end + 1;
         Ok(RawStr {
             inner,
             escaped,
@@ -157,7 +189,7 @@ impl<'a> Scanner<'a> {
     }
 
     /// Passes any value and returns its text.
-    pub(crate) fn value(&mut self) -> Result<&'a str, ParseError> {
+    pub(crate) fn value(&mut self) -> Result<&'a [u8], ParseError> {
         self.peek();
         let start = self.at;
         let mut open = Open::default();
@@ -189,7 +221,7 @@ impl<'a> Scanner<'a> {
             // After a value: the next item of what is open, or the ends of it.
             loop {
                 let more = match open.top() {
-                    None => return Ok(&self.text[start..self.at]),
+                    None => return Ok(&self.json[start..self.at]),
                     Some(true) => self.next_key(&mut false)?.is_some(),
                     Some(false) => self.next_item(&mut false, b']')?,
                 };
@@ -333,23 +365,9 @@ impl Open {
     }
 }
 
-/// How many bytes come before a quote, a backslash or a control character.
-#[inline]
-fn plain_run(bytes: &[u8]) -> usize {
-    let special = |byte: u8| byte == b'"' || byte == b'\\' || byte < 0x20;
-    // Whole blocks without a branch inside, which the compiler turns into vector instructions.
-    let mut run = 0;
-    for block in bytes.chunks_exact(BLOCK) {
-        if block.iter().fold(false, |any, &byte| any | special(byte)) {
-            break;
-        }
-        run += BLOCK;
-    }
-    let rest = &bytes[run..];
-    run + rest
-        .iter()
-        .position(|&byte| special(byte))
-        .unwrap_or(rest.len())
+/// Text of the scanner's, which has checked all of it.
+pub(crate) fn utf8(checked: &[u8]) -> &str {
+    std::str::from_utf8(checked).unwrap_or_default()
 }
 
 /// What begins with this byte, in words.
@@ -366,10 +384,4 @@ fn what(byte: u8) -> String {
     }
 }
 
-/// Replaces the escapes of a string that the scanner has passed.
-fn unescape(inner: &str) -> String {
-    serde_json::from_str(&format!("\"{inner}\"")).unwrap_or_default()
-}
-
-const BLOCK: usize = 32;
 const MAX_DEPTH: u32 = 126;

@@ -1,7 +1,13 @@
-//! Reads a sample through the type that fits its name, and compares what comes out.
+//! Sample bodies and streams come out as they went in.
+//!
+//! Each is read through the type that fits its name, and what comes out is compared, as values and
+//! in the printed form of the numbers. Our own samples are in the workspace's `fixtures`; more lie
+//! beside the project (`POLYLLM_SHARED` names the folder, or `../shared` from the workspace). Where
+//! those are missing, the test says so and checks ours alone.
+#![cfg(test)]
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use llm_types::completions::{CompletionRequest, CompletionResponse};
 use llm_types::embeddings::{EmbeddingRequest, EmbeddingResponse};
@@ -13,8 +19,22 @@ use llm_types::{
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+#[test]
+fn our_samples() {
+    let ours = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fixtures/llm-types");
+    assert!(check_folder(&ours) > 20);
+}
+
+#[test]
+fn shared_samples() {
+    let Some(wire) = shared("wire") else { return };
+    assert!(check_folder(&wire.join("together")) > 50);
+    // Replicate's bodies have types in the crate of that provider; here they are plain objects.
+    assert!(check_raw_folder(&wire.join("replicate")) > 50);
+}
+
 /// Checks all bodies and streams of a folder, and tells how many there are.
-pub fn check_folder(folder: &Path) -> usize {
+fn check_folder(folder: &Path) -> usize {
     let mut checked = 0;
     for entry in fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();
@@ -31,8 +51,7 @@ pub fn check_folder(folder: &Path) -> usize {
 }
 
 /// Checks the bodies of a folder as JSON objects of no known shape, and tells how many there are.
-#[allow(dead_code, reason = "each test file is a crate of its own")]
-pub fn check_raw_folder(folder: &Path) -> usize {
+fn check_raw_folder(folder: &Path) -> usize {
     let files = fs::read_dir(folder)
         .unwrap()
         .map(|entry| entry.unwrap().path());
@@ -142,4 +161,14 @@ fn numbers(value: &Value) -> Vec<String> {
     collect(value, &mut into);
     into.sort();
     into
+}
+
+fn shared(folder: &str) -> Option<PathBuf> {
+    let beside = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared");
+    let root = std::env::var_os("POLYLLM_SHARED").map_or(beside, PathBuf::from);
+    let found = Some(root.join(folder)).filter(|folder| folder.is_dir());
+    if found.is_none() {
+        eprintln!("SKIPPED: no shared samples at {}", root.display());
+    }
+    found
 }

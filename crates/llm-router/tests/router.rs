@@ -1,5 +1,7 @@
 //! The router over scripted providers: who is asked, how often, and what the caller sees.
 
+#![allow(clippy::panic, clippy::unwrap_used, reason = "helpers of tests")]
+
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
 

@@ -75,7 +75,7 @@ pub(crate) struct Chat {
     pub(crate) no_stream: bool,
     /// The most tokens to answer with
     #[arg(long, value_name = "N")]
-    pub(crate) max_tokens: Option<u32>,
+    pub(crate) max_tokens: Option<u64>,
     /// The sampling temperature
     #[arg(long, value_name = "T")]
     pub(crate) temperature: Option<f64>,
@@ -152,7 +152,10 @@ mod tests {
 
     #[test]
     fn a_parameter_is_json_where_it_can_be() {
-        assert_eq!(name_and_value("top_k=20").unwrap(), ("top_k".to_owned(), 20.into()));
+        assert_eq!(
+            name_and_value("top_k=20").unwrap(),
+            ("top_k".to_owned(), 20.into())
+        );
         assert_eq!(name_and_value("mode=top_p").unwrap().1, "top_p");
         assert!(name_and_value("top_k").is_err());
     }

@@ -13,7 +13,11 @@ use crate::signal;
 
 pub(crate) async fn run(args: args::Chat) -> Result<ExitCode> {
     let text = text(&args.text)?;
-    let sim = if args.simulate { Some(Sim::start(SimOptions::lifelike()).await?) } else { None };
+    let sim = if args.simulate {
+        Some(Sim::start(SimOptions::lifelike()).await?)
+    } else {
+        None
+    };
     let client = client(&args, sim.as_ref())?;
     let stopped = tokio::select! {
         done = ask(&client, &args, text) => done.map_err(|error| explain(error, &args)).map(|()| false),
@@ -24,7 +28,11 @@ pub(crate) async fn run(args: args::Chat) -> Result<ExitCode> {
     if let Some(sim) = sim {
         sim.shutdown().await;
     }
-    Ok(if stopped? { ExitCode::from(INTERRUPTED) } else { ExitCode::SUCCESS })
+    Ok(if stopped? {
+        ExitCode::from(INTERRUPTED)
+    } else {
+        ExitCode::SUCCESS
+    })
 }
 
 fn client(args: &args::Chat, sim: Option<&Sim>) -> Result<Client> {
@@ -38,7 +46,9 @@ fn client(args: &args::Chat, sim: Option<&Sim>) -> Result<Client> {
             polyllm::together::NAME => sim.together_url(),
             _ => sim.replicate_url(),
         };
-        settings = settings.with_api_base(base).with_api_key(ApiKey::new("simulated"));
+        settings = settings
+            .with_api_base(base)
+            .with_api_key(ApiKey::new("simulated"));
     } else if let Some(base) = &args.api_base {
         settings = settings.with_api_base(base);
     }
@@ -48,11 +58,11 @@ fn client(args: &args::Chat, sim: Option<&Sim>) -> Result<Client> {
 async fn ask(client: &Client, args: &args::Chat, text: String) -> Result<()> {
     let mut chat = client.chat(&args.model);
     if let Some(system) = &args.system {
-        chat = chat.with_system(system);
+        chat = chat.with_system(system.as_str());
     }
     chat = chat.with_user(text).with_request(|request| {
         request.max_tokens = args.max_tokens;
-        request.temperature = args.temperature;
+        request.temperature = args.temperature.map(Into::into);
     });
     for (name, value) in &args.param {
         chat = chat.with_param(name, value.clone());
@@ -63,7 +73,10 @@ async fn ask(client: &Client, args: &args::Chat, text: String) -> Result<()> {
     if args.no_stream {
         let reply = chat.reply().await?;
         if args.json {
-            print(format_args!("{}\n", String::from_utf8_lossy(reply.body.bytes())))?;
+            print(format_args!(
+                "{}\n",
+                String::from_utf8_lossy(reply.body.bytes())
+            ))?;
         } else {
             let response = reply.body.value()?;
             print(format_args!("{}\n", response.text().unwrap_or_default()))?;
@@ -116,8 +129,16 @@ impl Waiting {
     fn show(&mut self, progress: &Progress) {
         if stderr().is_terminal() {
             let seconds = progress.elapsed.as_secs();
-            let (dim, end) = if coloured(&stderr()) { ("\u{1b}[2m", "\u{1b}[0m") } else { ("", "") };
-            let _ = write!(stderr(), "\r{dim}{}, {seconds} s{end}\u{1b}[K", progress.status);
+            let (dim, end) = if coloured(&stderr()) {
+                ("\u{1b}[2m", "\u{1b}[0m")
+            } else {
+                ("", "")
+            };
+            let _ = write!(
+                stderr(),
+                "\r{dim}{}, {seconds} s{end}\u{1b}[K",
+                progress.status
+            );
             self.shown = true;
         }
     }
@@ -133,15 +154,27 @@ impl Waiting {
 fn text(words: &[String]) -> Result<String> {
     let from_stdin = || {
         let mut piped = String::new();
-        stdin().read_to_string(&mut piped).context("cannot read standard input")?;
+        stdin()
+            .read_to_string(&mut piped)
+            .context("cannot read standard input")?;
         Ok::<_, anyhow::Error>(piped.trim_end().to_owned())
     };
     let text = match words {
         [] if stdin().is_terminal() => String::new(),
         [] => from_stdin()?,
         words => {
-            let part = |word: &String| if word == "-" { from_stdin() } else { Ok(word.clone()) };
-            words.iter().map(part).collect::<Result<Vec<_>>>()?.join("\n\n")
+            let part = |word: &String| {
+                if word == "-" {
+                    from_stdin()
+                } else {
+                    Ok(word.clone())
+                }
+            };
+            words
+                .iter()
+                .map(part)
+                .collect::<Result<Vec<_>>>()?
+                .join("\n\n")
         }
     };
     if text.trim().is_empty() {

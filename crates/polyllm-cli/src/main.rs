@@ -17,7 +17,10 @@ use crate::args::{Args, Command};
 fn main() -> ExitCode {
     let args = Args::parse();
     output::log(args.verbose);
-    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+    let runtime = match tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+    {
         Ok(runtime) => runtime,
         Err(error) => return output::fail(&anyhow::Error::new(error)),
     };

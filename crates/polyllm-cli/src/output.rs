@@ -25,7 +25,11 @@ pub(crate) fn fail(error: &anyhow::Error) -> ExitCode {
 
 /// Prints `label: text` on standard error.
 pub(crate) fn note(label: &str, colour: Colour, text: impl Display) {
-    let (start, end) = if coloured(&stderr()) { (colour.code(), RESET) } else { ("", "") };
+    let (start, end) = if coloured(&stderr()) {
+        (colour.code(), RESET)
+    } else {
+        ("", "")
+    };
     // Nobody is left to tell when standard error is closed.
     let _ = writeln!(stderr(), "{start}{label}:{end} {text}");
 }

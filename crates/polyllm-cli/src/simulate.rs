@@ -1,7 +1,7 @@
 use std::process::ExitCode;
 
 use anyhow::{Context, Result};
-use llm_sim::{Sim, SimOptions};
+use llm_sim::{Faults, Sim, SimOptions};
 use serde_json::json;
 
 use crate::args;
@@ -9,17 +9,26 @@ use crate::output::print;
 use crate::signal;
 
 pub(crate) async fn run(args: args::Sim) -> Result<ExitCode> {
-    let mut options = if args.instant { SimOptions::default() } else { SimOptions::lifelike() };
+    let mut options = if args.instant {
+        SimOptions::default()
+    } else {
+        SimOptions::lifelike()
+    };
     options = options
         .with_together_port(args.together_port)
         .with_replicate_port(args.replicate_port);
     for fault in &args.fault {
-        options = options.with_fault(fault.parse()?);
+        options = options.with_fault(fault.parse::<Faults>()?);
     }
-    let sim = Sim::start(options).await.context("cannot listen on 127.0.0.1")?;
+    let sim = Sim::start(options)
+        .await
+        .context("cannot listen on 127.0.0.1")?;
     let (together, replicate) = (sim.together_url(), sim.replicate_url());
     if args.json {
-        print(format_args!("{}\n", json!({ "together": together, "replicate": replicate })))?;
+        print(format_args!(
+            "{}\n",
+            json!({ "together": together, "replicate": replicate })
+        ))?;
     } else {
         print(format_args!(
             "Simulated upstreams; every answer is made up, any key is good.\n\n\

@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use llm_provider::{
     Call, ChatStream, Error, ErrorKind, Json, Provider, Registry, Reply, Result, Settings,
 };
-use llm_types::{ChatRequest, ChatResponse, Message};
+use llm_types::{ChatRequest, ChatResponse, Content, Message};
 use prompt_templates::CustomTemplate;
 use serde_json::Value;
 
@@ -109,12 +109,12 @@ impl Client {
 
 impl Chat<'_> {
     /// Adds a system message.
-    pub fn with_system(self, text: impl Into<String>) -> Self {
+    pub fn with_system(self, text: impl Into<Content>) -> Self {
         self.with_messages([Message::system(text)])
     }
 
-    /// Adds a user message.
-    pub fn with_user(self, text: impl Into<String>) -> Self {
+    /// Adds a user message: text, or parts with images.
+    pub fn with_user(self, text: impl Into<Content>) -> Self {
         self.with_messages([Message::user(text)])
     }
 
@@ -125,14 +125,14 @@ impl Chat<'_> {
     }
 
     /// Limits the answer's length in tokens.
-    pub fn with_max_tokens(mut self, max_tokens: u32) -> Self {
+    pub fn with_max_tokens(mut self, max_tokens: u64) -> Self {
         self.request.max_tokens = Some(max_tokens);
         self
     }
 
     /// Sets the sampling temperature.
     pub fn with_temperature(mut self, temperature: f64) -> Self {
-        self.request.temperature = Some(temperature);
+        self.request.temperature = Some(temperature.into());
         self
     }
 
@@ -162,10 +162,13 @@ impl Chat<'_> {
         let reply = self.reply().await?;
         let Reply { body, metadata, .. } = reply;
         body.into_value().map_err(|error| {
-            Error::new(ErrorKind::UnexpectedBody, format!("the answer is not a chat: {error}"))
-                .with_provider(metadata.provider)
-                .with_model(metadata.model)
-                .with_source(error)
+            Error::new(
+                ErrorKind::UnexpectedBody,
+                format!("the answer is not a chat: {error}"),
+            )
+            .with_provider(metadata.provider)
+            .with_model(metadata.model)
+            .with_source(error)
         })
     }
 

@@ -22,7 +22,9 @@
 
 mod client;
 
-pub use llm_provider::{ApiKey, ChatEvent, ChatStream, Error, ErrorKind, Registry, Result, Settings};
+pub use llm_provider::{
+    ApiKey, ChatEvent, ChatStream, Error, ErrorKind, Registry, Result, Settings,
+};
 pub use prompt_templates::CustomTemplate;
 
 pub use llm_provider as provider;
@@ -57,5 +59,9 @@ pub async fn completion(
     model: &str,
     messages: impl IntoIterator<Item = types::Message>,
 ) -> Result<types::ChatResponse> {
-    Client::from_env()?.chat(model).with_messages(messages).send().await
+    Client::from_env()?
+        .chat(model)
+        .with_messages(messages)
+        .send()
+        .await
 }

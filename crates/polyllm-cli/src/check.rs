@@ -1,0 +1,73 @@
+use std::io::{Write, stderr};
+use std::process::ExitCode;
+
+use anyhow::Result;
+use llm_gateway::{Config, ConfigError, Problem, Severity};
+use serde_json::{Value, json};
+
+use crate::args;
+use crate::output::print;
+
+pub(crate) fn run(args: &args::Check) -> Result<ExitCode> {
+    let outcome = Config::load(&args.config, &polyllm::registry());
+    if args.json {
+        let problems = match &outcome {
+            Ok(config) => &config.warnings[..],
+            Err(error) => error.problems(),
+        };
+        let problems: Vec<Value> = problems.iter().map(as_json).collect();
+        print(format_args!(
+            "{}\n",
+            json!({ "ok": outcome.is_ok(), "problems": problems })
+        ))?;
+        return Ok(if outcome.is_ok() {
+            ExitCode::SUCCESS
+        } else {
+            ExitCode::FAILURE
+        });
+    }
+    let config = match outcome {
+        Ok(config) => config,
+        Err(error) => return report(&error),
+    };
+    let file = args.config.display();
+    for warning in &config.warnings {
+        print(format_args!("{file}:{warning}\n"))?;
+    }
+    let deployments = config.deployments.len();
+    let models = Vec::from_iter(
+        llm_gateway::Gateway::new(config, Default::default())
+            .models()
+            .map(str::to_owned),
+    );
+    print(format_args!(
+        "{file}: good: {} over {}: {}\n",
+        count(models.len(), "model"),
+        count(deployments, "deployment"),
+        models.join(", "),
+    ))?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Prints what is wrong with a configuration, as compilers do.
+pub(crate) fn report(error: &ConfigError) -> Result<ExitCode> {
+    writeln!(stderr(), "{error}")?;
+    Ok(ExitCode::FAILURE)
+}
+
+fn as_json(problem: &Problem) -> Value {
+    json!({
+        "severity": match problem.severity {
+            Severity::Mistake => "error",
+            _ => "warning",
+        },
+        "line": problem.at.map(|at| at.line),
+        "column": problem.at.map(|at| at.column),
+        "message": problem.message,
+        "help": problem.help,
+    })
+}
+
+fn count(number: usize, what: &str) -> String {
+    format!("{number} {what}{}", if number == 1 { "" } else { "s" })
+}

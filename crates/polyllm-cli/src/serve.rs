@@ -1,0 +1,109 @@
+use std::net::SocketAddr;
+use std::process::ExitCode;
+
+use anyhow::{Context, Result};
+use llm_gateway::{Config, Gateway, GatewayOptions};
+use llm_sim::{Sim, SimOptions};
+use serde_json::json;
+use tokio::net::TcpListener;
+
+use crate::output::{Colour, note, print};
+use crate::{args, check, signal};
+
+pub(crate) async fn run(args: args::Serve) -> Result<ExitCode> {
+    let registry = polyllm::registry();
+    let (config, sim) = match &args.config {
+        Some(path) => match Config::load(path, &registry) {
+            Ok(config) => (config, None),
+            Err(error) => return check::report(&error),
+        },
+        None => {
+            let sim = simulation().await?;
+            let environment = |name: &str| match name {
+                "SIMULATED_TOGETHER" => Some(sim.together_url().to_owned()),
+                "SIMULATED_REPLICATE" => Some(sim.replicate_url().to_owned()),
+                _ => None,
+            };
+            let config = Config::parse(include_str!("demo.yaml"), &registry, &environment)?;
+            (config, Some(sim))
+        }
+    };
+    for warning in &config.warnings {
+        note("config", Colour::Yellow, warning);
+    }
+    let locked = config.master_key.is_some();
+    let options = GatewayOptions::new().with_simulated(sim.is_some());
+    let gateway = Gateway::new(config, options);
+
+    let address = SocketAddr::new(args.host, args.port);
+    let listener = TcpListener::bind(address).await.with_context(|| {
+        format!("cannot listen on {address} (another port can be given with --port)")
+    })?;
+    let address = listener.local_addr()?;
+    if args.json {
+        print(format_args!(
+            "{}\n",
+            json!({ "url": format!("http://{address}") })
+        ))?;
+    } else {
+        print(banner(&gateway, address, sim.is_some(), locked))?;
+    }
+    if !locked && !address.ip().is_loopback() {
+        let text = "the gateway is open to everybody who can reach this machine; \
+                    set general_settings.master_key to lock it";
+        note("warning", Colour::Yellow, text);
+    }
+    gateway.serve(listener, signal::stop()).await?;
+    if let Some(sim) = sim {
+        sim.shutdown().await;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn simulation() -> Result<Sim> {
+    Sim::start(SimOptions::lifelike())
+        .await
+        .context("cannot start the simulated upstreams")
+}
+
+fn banner(gateway: &Gateway, address: SocketAddr, simulated: bool, locked: bool) -> String {
+    let models: Vec<&str> = gateway.models().collect();
+    let model = models.first().copied().unwrap_or("MODEL");
+    let upstreams = if simulated {
+        "SIMULATED upstreams: every answer is made up. For real ones give --config config.yaml.\n\n"
+    } else {
+        ""
+    };
+    // The key itself has no place on a screen or in a log.
+    let key = if locked {
+        " -H \"Authorization: Bearer $MASTER_KEY\""
+    } else {
+        ""
+    };
+    let body = json!({
+        "model": model,
+        "messages": [{ "role": "user", "content": "Write me a poem about the blue sky" }],
+        "stream": true,
+    });
+    format!(
+        "polyllm {version} serves http://{address}/v1 (OpenAI-compatible)\n{upstreams}\n\
+         Models: {models}\n\n\
+         Try:\n  curl -N http://{reach}/v1/chat/completions{key} -H 'Content-Type: application/json' -d '{body}'\n\n\
+         Press Ctrl-C to stop.\n",
+        version = env!("CARGO_PKG_VERSION"),
+        models = models.join(", "),
+        reach = reachable(address),
+        body = body.to_string().replace('\'', "'\\''"),
+    )
+}
+
+/// An address that a client on this machine can use: 0.0.0.0 is none.
+fn reachable(mut address: SocketAddr) -> SocketAddr {
+    if address.ip().is_unspecified() {
+        address.set_ip(match address {
+            SocketAddr::V4(_) => std::net::Ipv4Addr::LOCALHOST.into(),
+            SocketAddr::V6(_) => std::net::Ipv6Addr::LOCALHOST.into(),
+        });
+    }
+    address
+}

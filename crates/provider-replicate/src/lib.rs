@@ -5,13 +5,13 @@
 //! use llm_types::{ChatRequest, Message};
 //! use provider_replicate::Replicate;
 //!
-//! # async fn example() -> llm_provider::Result<()> {
+//! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
 //! // The key comes from REPLICATE_API_KEY or REPLICATE_API_TOKEN.
 //! let replicate = Replicate::new(Settings::new())?;
 //! let messages = vec![Message::user("What do you know about earth?")];
 //! let request = ChatRequest::new("meta/meta-llama-3-8b-instruct", messages);
 //! let reply = replicate.chat(Call::new(Json::from_value(request))).await?;
-//! println!("{}", reply.answer()?.text().unwrap_or_default());
+//! println!("{}", reply.body.value()?.text().unwrap_or_default());
 //! # Ok(())
 //! # }
 //! ```

@@ -38,7 +38,7 @@ pub(crate) fn follow(
         prediction,
         told: Told::default(),
         ready: VecDeque::new(),
-        next_look: Instant::now(),
+        next_look: Instant::now() + FIRST_LOOK,
         pause: FIRST_LOOK,
     };
     follower.report_progress();
@@ -364,7 +364,8 @@ impl Follower {
     }
 
     fn report_progress(&mut self) {
-        if self.told.text.is_empty() && !self.prediction.status.is_terminal() {
+        let has_text = !self.told.text.is_empty() || self.prediction.output.is_some();
+        if !has_text && !self.prediction.status.is_terminal() {
             let status = self.prediction.status.as_str();
             let progress = Progress::new(status, self.watch.elapsed());
             self.ready.push_back(ChatEvent::Progress(progress));

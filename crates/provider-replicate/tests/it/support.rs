@@ -1,5 +1,4 @@
 //! A server that answers as a test tells it, to the byte.
-#![allow(dead_code)] // each test file uses a part of it
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -16,29 +15,29 @@ use tokio::net::{TcpListener, TcpStream};
 
 /// A request as it came.
 #[derive(Clone, Debug)]
-pub struct Seen {
-    pub method: String,
-    pub path: String,
-    pub headers: Vec<(String, String)>,
-    pub body: Value,
+pub(crate) struct Seen {
+    pub(crate) method: String,
+    pub(crate) path: String,
+    pub(crate) headers: Vec<(String, String)>,
+    pub(crate) body: Value,
 }
 
 impl Seen {
-    pub fn header(&self, name: &str) -> Option<&str> {
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
         self.headers
             .iter()
             .find(|(key, _)| key == name)
             .map(|(_, value)| value.as_str())
     }
 
-    pub fn line(&self) -> String {
+    pub(crate) fn line(&self) -> String {
         format!("{} {}", self.method, self.path)
     }
 }
 
 /// What to answer.
 #[derive(Clone, Debug)]
-pub struct Answer {
+pub(crate) struct Answer {
     status: u16,
     headers: Vec<(&'static str, String)>,
     pieces: Vec<Vec<u8>>,
@@ -47,7 +46,7 @@ pub struct Answer {
 }
 
 #[derive(Clone, Copy, Debug)]
-pub enum End {
+pub(crate) enum End {
     /// The connection is closed as if all had been said.
     Close,
     /// The connection is closed in the middle of a body that was announced to be longer.
@@ -57,7 +56,7 @@ pub enum End {
 }
 
 impl Answer {
-    pub fn new(status: u16, content_type: &str, body: impl Into<Vec<u8>>) -> Self {
+    pub(crate) fn new(status: u16, content_type: &str, body: impl Into<Vec<u8>>) -> Self {
         Self {
             status,
             headers: vec![("content-type", content_type.to_owned())],
@@ -67,50 +66,50 @@ impl Answer {
         }
     }
 
-    pub fn json(status: u16, body: Value) -> Self {
+    pub(crate) fn json(status: u16, body: Value) -> Self {
         Self::new(status, "application/json", body.to_string())
     }
 
-    pub fn sse(body: impl Into<Vec<u8>>) -> Self {
+    pub(crate) fn sse(body: impl Into<Vec<u8>>) -> Self {
         Self::new(200, "text/event-stream", body)
     }
 
-    pub fn not_found() -> Self {
+    pub(crate) fn not_found() -> Self {
         Self::json(404, json!({"detail": "Not found."}))
     }
 
-    pub fn header(mut self, name: &'static str, value: impl Into<String>) -> Self {
+    pub(crate) fn header(mut self, name: &'static str, value: impl Into<String>) -> Self {
         self.headers.push((name, value.into()));
         self
     }
 
     /// Writes the body in pieces of `size` bytes.
-    pub fn in_pieces(mut self, size: usize) -> Self {
+    pub(crate) fn in_pieces(mut self, size: usize) -> Self {
         let whole = self.pieces.concat();
         self.pieces = whole.chunks(size).map(<[u8]>::to_vec).collect();
         self
     }
 
-    pub fn after(mut self, delay: Duration) -> Self {
+    pub(crate) fn after(mut self, delay: Duration) -> Self {
         self.delay = delay;
         self
     }
 
-    pub fn ending(mut self, end: End) -> Self {
+    pub(crate) fn ending(mut self, end: End) -> Self {
         self.end = end;
         self
     }
 }
 
-pub struct Server {
-    pub url: String,
+pub(crate) struct Server {
+    pub(crate) url: String,
     seen: Arc<Mutex<Vec<Seen>>>,
 }
 
 impl Server {
     /// `answer` is given the server's own URL, the request, and how many requests to the same
     /// method and path came before it.
-    pub async fn start(
+    pub(crate) async fn start(
         answer: impl Fn(&str, &Seen, usize) -> Answer + Send + Sync + 'static,
     ) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -139,20 +138,20 @@ impl Server {
         server
     }
 
-    pub fn seen(&self) -> Vec<Seen> {
+    pub(crate) fn seen(&self) -> Vec<Seen> {
         self.seen.lock().unwrap().clone()
     }
 
-    pub fn lines(&self) -> Vec<String> {
+    pub(crate) fn lines(&self) -> Vec<String> {
         self.seen().iter().map(Seen::line).collect()
     }
 
-    pub fn count(&self, line: &str) -> usize {
+    pub(crate) fn count(&self, line: &str) -> usize {
         self.lines().iter().filter(|seen| *seen == line).count()
     }
 
     /// The first request of this method and path.
-    pub fn first(&self, line: &str) -> Seen {
+    pub(crate) fn first(&self, line: &str) -> Seen {
         self.seen()
             .into_iter()
             .find(|seen| seen.line() == line)
@@ -162,7 +161,7 @@ impl Server {
     }
 
     /// Waits until a request has come; fails after a second.
-    pub async fn wait_for(&self, line: &str) {
+    pub(crate) async fn wait_for(&self, line: &str) {
         for _ in 0..200 {
             if self.count(line) > 0 {
                 return;
@@ -172,32 +171,36 @@ impl Server {
         panic!("no {line} within a second, but {:?}", self.lines());
     }
 
-    pub fn provider(&self) -> Replicate {
+    pub(crate) fn provider(&self) -> Replicate {
         Replicate::new(settings(&self.url)).unwrap()
     }
 }
 
-pub fn settings(url: &str) -> Settings {
+pub(crate) fn settings(url: &str) -> Settings {
     let mut settings = Settings::new()
         .with_api_key(ApiKey::new("r8_test"))
         .with_api_base(url);
-    // Each test has its own runtime, and connections die with theirs.
-    settings.http = HttpClient::new();
+    // Each test has its own thread with its own runtime, and connections die with theirs.
+    thread_local!(static HTTP: HttpClient = HttpClient::new());
+    settings.http = HTTP.with(Clone::clone);
     settings
 }
 
-pub fn ask(model: &str) -> ChatRequest {
+pub(crate) fn ask(model: &str) -> ChatRequest {
     ChatRequest::new(model, vec![Message::user("Hello!")])
 }
 
-pub async fn chat(
+pub(crate) async fn chat(
     provider: &Replicate,
     request: ChatRequest,
 ) -> Result<Reply<ChatResponse>, Error> {
     provider.chat(Call::new(Json::from_value(request))).await
 }
 
-pub async fn stream(provider: &Replicate, request: ChatRequest) -> Result<ChatStream, Error> {
+pub(crate) async fn stream(
+    provider: &Replicate,
+    request: ChatRequest,
+) -> Result<ChatStream, Error> {
     provider
         .chat_stream(Call::new(Json::from_value(request)))
         .await
@@ -205,15 +208,15 @@ pub async fn stream(provider: &Replicate, request: ChatRequest) -> Result<ChatSt
 
 /// What came of a stream.
 #[derive(Debug, Default)]
-pub struct Told {
-    pub text: String,
-    pub progress: Vec<String>,
-    pub chunks: Vec<Value>,
-    pub error: Option<Error>,
+pub(crate) struct Told {
+    pub(crate) text: String,
+    pub(crate) progress: Vec<String>,
+    pub(crate) chunks: Vec<Value>,
+    pub(crate) error: Option<Error>,
 }
 
 impl Told {
-    pub async fn all(mut stream: ChatStream) -> Self {
+    pub(crate) async fn all(mut stream: ChatStream) -> Self {
         let mut told = Self::default();
         while let Some(event) = stream.next().await {
             assert!(told.error.is_none(), "something came after the error");
@@ -234,7 +237,7 @@ impl Told {
 
     /// Fails unless the stream ended well, with one finish reason and then the usage.
     #[track_caller]
-    pub fn assert_whole(&self) {
+    pub(crate) fn assert_whole(&self) {
         assert!(
             self.error.is_none(),
             "{:?} after {:?}",
@@ -255,7 +258,7 @@ impl Told {
 }
 
 /// A prediction's body.
-pub fn prediction(url: &str, status: &str, output: Value) -> Value {
+pub(crate) fn prediction(url: &str, status: &str, output: Value) -> Value {
     json!({
         "id": "p1",
         "model": "meta/meta-llama-3-8b-instruct",
@@ -274,7 +277,7 @@ pub fn prediction(url: &str, status: &str, output: Value) -> Value {
     })
 }
 
-pub fn succeeded(url: &str, output: Value) -> Value {
+pub(crate) fn succeeded(url: &str, output: Value) -> Value {
     let mut prediction = prediction(url, "succeeded", output);
     prediction["metrics"] = json!({
         "input_token_count": 18, "output_token_count": 4, "predict_time": 0.5, "total_time": 2.5,
@@ -283,12 +286,12 @@ pub fn succeeded(url: &str, output: Value) -> Value {
 }
 
 /// A version with these input properties.
-pub fn version(id: &str, properties: Value) -> Value {
+pub(crate) fn version(id: &str, properties: Value) -> Value {
     let schemas = json!({"Input": {"type": "object", "properties": properties}});
     json!({"id": id, "openapi_schema": {"components": {"schemas": schemas}}})
 }
 
-pub fn llama_3() -> Value {
+pub(crate) fn llama_3() -> Value {
     json!({
         "prompt": {"type": "string"},
         "system_prompt": {"type": "string", "default": "You are a helpful assistant"},
@@ -306,15 +309,15 @@ pub fn llama_3() -> Value {
 }
 
 /// The official model as Replicate describes it.
-pub fn official(properties: Value) -> Value {
+pub(crate) fn official(properties: Value) -> Value {
     json!({"owner": "meta", "is_official": true, "latest_version": version("v1", properties)})
 }
 
-pub const MODEL: &str = "meta/meta-llama-3-8b-instruct";
-pub const LOOK_UP: &str = "GET /v1/models/meta/meta-llama-3-8b-instruct";
-pub const CREATE: &str = "POST /v1/models/meta/meta-llama-3-8b-instruct/predictions";
-pub const GET: &str = "GET /v1/predictions/p1";
-pub const CANCEL: &str = "POST /v1/predictions/p1/cancel";
+pub(crate) const MODEL: &str = "meta/meta-llama-3-8b-instruct";
+pub(crate) const LOOK_UP: &str = "GET /v1/models/meta/meta-llama-3-8b-instruct";
+pub(crate) const CREATE: &str = "POST /v1/models/meta/meta-llama-3-8b-instruct/predictions";
+pub(crate) const GET: &str = "GET /v1/predictions/p1";
+pub(crate) const CANCEL: &str = "POST /v1/predictions/p1/cancel";
 
 async fn serve(mut stream: TcpStream, answer: impl FnOnce(&Seen) -> Answer) -> std::io::Result<()> {
     let request = read(&mut stream).await?;

@@ -1,13 +1,11 @@
 //! Plain chats: what goes out, what comes back, and how long that takes.
 
-mod support;
-
 use std::time::{Duration, Instant};
 
+use crate::support::*;
 use llm_provider::{Call, ErrorKind, Json, Provider};
 use llm_types::{ChatRequest, Message};
 use serde_json::{Value, json};
-use support::*;
 
 /// The official model, whose prediction ends as `end` says after `polls` questions.
 async fn model(polls: usize, end: impl Fn(&str) -> Value + Send + Sync + 'static) -> Server {
@@ -73,7 +71,10 @@ async fn output_without_a_last_word_is_asked_about_at_once() {
     })
     .await;
     let reply = chat(&server.provider(), ask(MODEL)).await.unwrap();
-    assert_eq!(reply.answer().unwrap().usage.value().unwrap().prompt(), 18);
+    assert_eq!(
+        reply.body.value().unwrap().usage.value().unwrap().prompt(),
+        18
+    );
     assert_eq!(server.count(GET), 1);
 }
 
@@ -91,7 +92,7 @@ async fn a_flaky_poll_neither_loses_nor_repeats_the_prediction() {
     })
     .await;
     let reply = chat(&server.provider(), ask(MODEL)).await.unwrap();
-    assert_eq!(reply.answer().unwrap().text().unwrap(), "Hi");
+    assert_eq!(reply.body.value().unwrap().text().unwrap(), "Hi");
     assert_eq!(
         (
             server.count(CREATE),
@@ -127,7 +128,14 @@ async fn logs_and_estimates_stand_in_for_missing_metrics() {
     };
     let server = model(0, with_logs).await;
     let reply = chat(&server.provider(), ask(MODEL)).await.unwrap();
-    let usage = reply.answer().unwrap().usage.clone().into_value().unwrap();
+    let usage = reply
+        .body
+        .value()
+        .unwrap()
+        .usage
+        .clone()
+        .into_value()
+        .unwrap();
     assert_eq!(
         (usage.prompt(), usage.completion(), usage.extra.len()),
         (644, 757, 0)
@@ -135,7 +143,14 @@ async fn logs_and_estimates_stand_in_for_missing_metrics() {
 
     let server = model(0, |url| prediction(url, "succeeded", json!("12345678"))).await;
     let reply = chat(&server.provider(), ask(MODEL)).await.unwrap();
-    let usage = reply.answer().unwrap().usage.clone().into_value().unwrap();
+    let usage = reply
+        .body
+        .value()
+        .unwrap()
+        .usage
+        .clone()
+        .into_value()
+        .unwrap();
     assert_eq!(
         (usage.completion(), &usage.extra["estimated"]),
         (2, &json!(true))
@@ -146,7 +161,7 @@ async fn logs_and_estimates_stand_in_for_missing_metrics() {
 async fn no_output_is_an_empty_answer_and_other_output_an_error() {
     let server = model(0, |url| succeeded(url, Value::Null)).await;
     let reply = chat(&server.provider(), ask(MODEL)).await.unwrap();
-    assert_eq!(reply.answer().unwrap().text().unwrap(), "");
+    assert_eq!(reply.body.value().unwrap().text().unwrap(), "");
 
     let server = model(0, |url| succeeded(url, json!({"text": "x", "score": 1}))).await;
     let error = chat(&server.provider(), ask(MODEL)).await.unwrap_err();

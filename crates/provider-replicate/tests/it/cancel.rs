@@ -1,0 +1,84 @@
+//! Nothing that nobody waits for is left running.
+
+use std::time::Duration;
+
+use futures_util::StreamExt;
+use llm_provider::{ChatEvent, cleanup};
+use serde_json::{Value, json};
+use tokio::time::{sleep, timeout};
+
+use crate::support::*;
+
+/// A prediction that never ends by itself; `create` is how long its creation takes.
+async fn endless(create: Duration) -> Server {
+    Server::start(move |url, seen, before| match seen.line().as_str() {
+        LOOK_UP => Answer::json(200, official(llama_3())),
+        CREATE => {
+            let mut prediction = prediction(url, "starting", Value::Null);
+            prediction["urls"]["stream"] = json!(format!("{url}/events"));
+            Answer::json(201, prediction).after(create)
+        }
+        GET => Answer::json(200, prediction(url, "processing", Value::Null)),
+        "GET /events" => Answer::sse("event: output\nid: 1\ndata: Hi\n\n").ending(End::Hang),
+        // The first attempt fails.
+        CANCEL if before == 0 => Answer::new(503, "text/plain", "Service Unavailable"),
+        CANCEL => Answer::json(200, prediction(url, "canceled", Value::Null)),
+        _ => Answer::not_found(),
+    })
+    .await
+}
+
+#[tokio::test]
+async fn a_dropped_stream_is_cancelled_until_that_succeeds() {
+    let server = endless(Duration::ZERO).await;
+    let mut stream = stream(&server.provider(), ask(MODEL)).await.unwrap();
+    while !matches!(stream.next().await, Some(Ok(ChatEvent::Chunk(_)))) {}
+    assert_eq!(server.count(CANCEL), 0);
+    drop(stream);
+    server.wait_for(CANCEL).await;
+    assert!(cleanup::finish(Duration::from_secs(1)).await);
+    assert_eq!(server.count(CANCEL), 2);
+}
+
+#[tokio::test]
+async fn a_dropped_chat_is_cancelled() {
+    let server = endless(Duration::ZERO).await;
+    let provider = server.provider();
+    let call = chat(&provider, ask(MODEL));
+    assert!(timeout(Duration::from_millis(300), call).await.is_err());
+    server.wait_for(CANCEL).await;
+}
+
+#[tokio::test]
+async fn a_chat_dropped_while_its_prediction_is_made_is_cancelled() {
+    for streams in [false, true] {
+        let server = endless(Duration::from_millis(200)).await;
+        let provider = server.provider();
+        let call = async {
+            if streams {
+                drop(stream(&provider, ask(MODEL)).await);
+            } else {
+                drop(chat(&provider, ask(MODEL)).await);
+            }
+        };
+        tokio::select! {
+            () = call => panic!("the prediction was made too soon"),
+            () = server.wait_for(CREATE) => {}
+        }
+        drop(provider);
+        server.wait_for(CANCEL).await;
+    }
+}
+
+#[tokio::test]
+async fn what_has_ended_is_not_cancelled() {
+    let server = Server::start(|url, seen, _| match seen.line().as_str() {
+        CREATE => Answer::json(201, succeeded(url, json!(["Hi"]))),
+        _ => Answer::not_found(),
+    })
+    .await;
+    chat(&server.provider(), ask(MODEL)).await.unwrap();
+    drop(stream(&server.provider(), ask(MODEL)).await.unwrap());
+    sleep(Duration::from_millis(100)).await;
+    assert_eq!(server.count(CANCEL), 0);
+}

@@ -1,0 +1,113 @@
+//! Every form of name goes to its own endpoint, and is looked up once.
+
+use serde_json::{Value, json};
+
+use crate::support::*;
+
+const HASH: &str = "2796ee9483c3fd7aa2e171d38f4ca12251a30609463dcfd4cd76703f22e96cdf";
+
+fn llama_2() -> Value {
+    json!({
+        "prompt": {"type": "string"},
+        "system_prompt": {"type": "string"},
+        "max_new_tokens": {"type": "integer", "minimum": 1},
+        "min_new_tokens": {"type": "integer"},
+        "temperature": {"type": "number", "minimum": 0.01},
+        "stop_sequences": {"type": "string"},
+    })
+}
+
+/// Knows a model with a version, a deployment of it, and takes predictions everywhere.
+async fn replicate() -> Server {
+    let version_path = format!("/v1/models/meta/llama-2-70b-chat/versions/{HASH}");
+    Server::start(
+        move |url, seen, _| match (seen.method.as_str(), seen.path.as_str()) {
+            ("GET", LLAMA_2) => Answer::json(
+                200,
+                json!({"is_official": false, "latest_version": version(HASH, llama_2())}),
+            ),
+            ("GET", path) if path == version_path => Answer::json(200, version(HASH, llama_2())),
+            ("GET", "/v1/deployments/acme/chat") => Answer::json(
+                200,
+                json!({"current_release": {"model": "meta/llama-2-70b-chat", "version": HASH}}),
+            ),
+            ("POST", _) => Answer::json(201, succeeded(url, json!("ok"))),
+            _ => Answer::not_found(),
+        },
+    )
+    .await
+}
+
+const LLAMA_2: &str = "/v1/models/meta/llama-2-70b-chat";
+
+/// The requests that two chats with `model` lead to, with the body of the prediction's.
+async fn requests(model: &str) -> Value {
+    let server = replicate().await;
+    let provider = server.provider();
+    for _ in 0..2 {
+        chat(&provider, ask(model).with_max_tokens(20))
+            .await
+            .unwrap();
+    }
+    let created = server
+        .seen()
+        .into_iter()
+        .find(|seen| seen.method == "POST")
+        .unwrap();
+    json!({"requests": server.lines(), "body": created.body})
+}
+
+#[tokio::test]
+async fn every_form_has_its_endpoint() {
+    insta::assert_json_snapshot!("official", requests(MODEL).await);
+    insta::assert_json_snapshot!("community", requests("meta/llama-2-70b-chat").await);
+    let versioned = format!("meta/llama-2-70b-chat:{HASH}");
+    insta::assert_json_snapshot!("versioned", requests(&versioned).await);
+    let named = format!("llama-2-70b-chat:{HASH}");
+    insta::assert_json_snapshot!("version_with_name", requests(&named).await);
+    insta::assert_json_snapshot!("version_alone", requests(HASH).await);
+    insta::assert_json_snapshot!("deployment", requests("deployments/acme/chat").await);
+}
+
+#[tokio::test]
+async fn a_model_that_turns_out_not_to_be_official_is_run_by_its_version() {
+    let server = Server::start(|url, seen, _| match seen.line().as_str() {
+        // Older answers do not tell whether a model is official.
+        LOOK_UP => Answer::json(200, json!({"latest_version": version("v1", llama_3())})),
+        "POST /v1/predictions" => Answer::json(201, succeeded(url, json!("ok"))),
+        _ => Answer::not_found(),
+    })
+    .await;
+    let provider = server.provider();
+    for _ in 0..2 {
+        chat(&provider, ask(MODEL)).await.unwrap();
+    }
+    assert_eq!(
+        server.lines(),
+        [
+            LOOK_UP,
+            CREATE,
+            "POST /v1/predictions",
+            "POST /v1/predictions"
+        ]
+    );
+    assert_eq!(server.first("POST /v1/predictions").body["version"], "v1");
+}
+
+#[tokio::test]
+async fn callers_at_the_same_time_share_one_look_up() {
+    let server = Server::start(|url, seen, _| match seen.line().as_str() {
+        LOOK_UP => {
+            Answer::json(200, official(llama_3())).after(std::time::Duration::from_millis(50))
+        }
+        CREATE => Answer::json(201, succeeded(url, json!("ok"))),
+        _ => Answer::not_found(),
+    })
+    .await;
+    let provider = server.provider();
+    let calls = (0..8).map(|_| chat(&provider, ask(MODEL)));
+    for reply in futures_util::future::join_all(calls).await {
+        reply.unwrap();
+    }
+    assert_eq!((server.count(LOOK_UP), server.count(CREATE)), (1, 8));
+}

@@ -1,0 +1,374 @@
+//! Streams: the whole text, whatever the connection does.
+
+use std::time::Duration;
+
+use futures_util::StreamExt;
+use llm_provider::{Call, ChatEvent, ErrorKind, Json, Provider};
+use serde_json::{Value, json};
+
+use crate::support::*;
+
+const EVENTS: &str = "GET /v1/streams/s1";
+
+/// Tokens with spaces, empty lines, nothing, and characters of two to four bytes.
+const TOKENS: &[&str] = &[
+    "\n\n", "Here is", " a ha", "iku — ", "ü", "🦙🦙", ":\n\nF", "uzzy", "  ", "\n", "漢字", "",
+    ".",
+];
+
+/// The tokens as events with ids, from `start` on, as Replicate writes them.
+fn events(start: usize) -> String {
+    let mut out = ": hi\n\n".to_owned();
+    for (index, token) in TOKENS.iter().enumerate().skip(start) {
+        out += &format!("event: output\nid: 17:{index}\n");
+        for line in token.split('\n') {
+            out += &format!("data: {line}\n");
+        }
+        out += "\n";
+    }
+    out + "event: done\nid: 17:99\ndata: {}\n\n"
+}
+
+fn text() -> String {
+    TOKENS.concat()
+}
+
+/// A prediction that can be streamed.
+fn streamed(url: &str, status: &str) -> Value {
+    let mut prediction = prediction(url, status, Value::Null);
+    prediction["urls"]["stream"] = json!(format!("{url}/v1/streams/s1"));
+    prediction
+}
+
+/// A model whose event stream answers as `events` says to its nth connection, and whose
+/// prediction is asked `running` times before it is found to have succeeded.
+async fn model(
+    running: usize,
+    events: impl Fn(&Seen, usize) -> Answer + Send + Sync + 'static,
+) -> Server {
+    Server::start(move |url, seen, before| match seen.line().as_str() {
+        LOOK_UP => Answer::json(200, official(llama_3())),
+        CREATE => Answer::json(201, streamed(url, "starting")),
+        EVENTS => events(seen, before),
+        GET if before < running => {
+            let mut prediction = streamed(url, "processing");
+            prediction["output"] = json!(TOKENS[..TOKENS.len() / 2]);
+            Answer::json(200, prediction)
+        }
+        GET => Answer::json(200, succeeded(url, json!(TOKENS))),
+        _ => Answer::not_found(),
+    })
+    .await
+}
+
+async fn told(server: &Server) -> Told {
+    Told::all(stream(&server.provider(), ask(MODEL)).await.unwrap()).await
+}
+
+#[tokio::test]
+async fn chunks_are_as_openai_writes_them() {
+    let server = model(0, |_, _| {
+        Answer::sse("event: output\nid: 1\ndata:  Hi\n\nevent: done\n\n")
+    })
+    .await;
+    let server_told = told(&server).await;
+    let mut chunks = server_told.chunks;
+    for chunk in &mut chunks {
+        chunk["created"] = json!(0);
+    }
+    insta::assert_json_snapshot!("chunks", &chunks[..2]);
+    assert_eq!(server_told.progress, ["starting"]);
+    let create = server.first(CREATE);
+    assert_eq!(
+        (create.header("prefer"), create.header("cancel-after")),
+        (None, Some("45m"))
+    );
+    insta::assert_json_snapshot!("create_stream", create.body);
+    let open = server.first(EVENTS);
+    assert_eq!(open.header("accept"), Some("text/event-stream"));
+    assert_eq!(open.header("authorization"), Some("Bearer r8_test"));
+}
+
+#[tokio::test]
+async fn the_text_is_exact_at_every_chunking() {
+    for size in 1..=40 {
+        let server = model(0, move |_, _| Answer::sse(events(0)).in_pieces(size)).await;
+        let told = told(&server).await;
+        told.assert_whole();
+        assert_eq!(told.text, text(), "in pieces of {size}");
+        assert_eq!(
+            (
+                server.count(EVENTS),
+                server.count(GET),
+                server.count(CANCEL)
+            ),
+            (1, 1, 0)
+        );
+    }
+}
+
+/// Resumes behind the event that the client names, as Replicate does.
+fn resumed(seen: &Seen) -> String {
+    match seen.header("last-event-id") {
+        Some(id) => events(1 + id.strip_prefix("17:").unwrap().parse::<usize>().unwrap()),
+        None => events(0),
+    }
+}
+
+/// Checks every position at which a stream can be cut, several at a time.
+async fn at_every_cut<F: Future<Output = ()>>(check: impl Fn(usize, Answer) -> F) {
+    let whole = events(0);
+    let checks = (0..=whole.len()).map(|cut| {
+        let end = if cut % 2 == 0 { End::Close } else { End::Cut };
+        check(cut, Answer::sse(&whole.as_bytes()[..cut]).ending(end))
+    });
+    futures_util::stream::iter(checks)
+        .buffer_unordered(24)
+        .collect::<()>()
+        .await;
+}
+
+#[tokio::test]
+async fn a_stream_cut_at_any_byte_is_resumed() {
+    at_every_cut(async |cut, beginning| {
+        let server = model(1, move |seen, before| match before {
+            0 => beginning.clone(),
+            _ => Answer::sse(resumed(seen)),
+        })
+        .await;
+        let told = told(&server).await;
+        told.assert_whole();
+        assert_eq!(told.text, text(), "cut at {cut}");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_stream_cut_at_any_byte_is_completed_from_the_output() {
+    at_every_cut(async |cut, beginning| {
+        // The prediction has ended when it is asked, or the stream cannot be opened again.
+        let server = model(cut % 3, move |_, before| match before {
+            0 => beginning.clone(),
+            _ => Answer::not_found(),
+        })
+        .await;
+        let told = told(&server).await;
+        told.assert_whole();
+        assert_eq!(told.text, text(), "cut at {cut}");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_stream_that_begins_anew_repeats_nothing() {
+    let server = model(1, |_, before| match before {
+        0 => Answer::sse(&events(0).as_bytes()[..200]),
+        _ => Answer::sse(events(0)),
+    })
+    .await;
+    let told = told(&server).await;
+    told.assert_whole();
+    assert_eq!((told.text, server.count(EVENTS)), (text(), 2));
+}
+
+#[tokio::test]
+async fn events_without_ids_are_not_resumed() {
+    let without_ids = |events: String| {
+        let lines = events.lines().filter(|line| !line.starts_with("id:"));
+        lines.fold(String::new(), |all, line| all + line + "\n")
+    };
+    let server = model(2, move |_, _| {
+        Answer::sse(&without_ids(events(0)).as_bytes()[..160])
+    })
+    .await;
+    let told = told(&server).await;
+    told.assert_whole();
+    assert_eq!((told.text, server.count(EVENTS)), (text(), 1));
+}
+
+#[tokio::test]
+async fn a_timeout_comment_is_no_end() {
+    let server = model(1, |_, before| match before {
+        0 => Answer::sse(": hi\n\n:408: 408 Request Timeout\n\n"),
+        _ => Answer::sse(events(0)),
+    })
+    .await;
+    let told = told(&server).await;
+    told.assert_whole();
+    assert_eq!((told.text, server.count(EVENTS)), (text(), 2));
+}
+
+#[tokio::test]
+async fn without_a_stream_the_growing_output_is_told() {
+    let server = Server::start(|url, seen, before| match seen.line().as_str() {
+        CREATE => Answer::json(201, prediction(url, "starting", Value::Null)),
+        GET if before == 0 => Answer::json(200, prediction(url, "queued", Value::Null)),
+        GET if before <= 3 => Answer::json(
+            200,
+            prediction(url, "processing", json!(TOKENS[..before * 3])),
+        ),
+        GET => Answer::json(200, succeeded(url, json!(TOKENS))),
+        _ => Answer::not_found(),
+    })
+    .await;
+    let told = told(&server).await;
+    told.assert_whole();
+    assert_eq!(
+        (told.text.as_str(), told.chunks.len()),
+        (text().as_str(), 7)
+    );
+    assert_eq!(told.progress, ["starting", "queued"]);
+}
+
+#[tokio::test]
+async fn a_stream_of_another_kind_or_host_is_done_without() {
+    for stream in [
+        "/v1/elsewhere",
+        "ftp://example.invalid/x",
+        "http://127.0.0.1:1/gone",
+        "//",
+        "",
+    ] {
+        let server = Server::start(move |url, seen, before| match seen.line().as_str() {
+            CREATE => {
+                let mut prediction = streamed(url, "processing");
+                prediction["urls"]["stream"] = json!(stream);
+                Answer::json(201, prediction)
+            }
+            GET if before < 5 => Answer::json(200, streamed(url, "processing")),
+            GET => Answer::json(200, succeeded(url, json!(TOKENS))),
+            _ => Answer::json(200, json!({})),
+        })
+        .await;
+        let told = told(&server).await;
+        told.assert_whole();
+        assert_eq!(told.text, text(), "{stream}");
+    }
+}
+
+#[tokio::test]
+async fn the_token_goes_to_no_foreign_host() {
+    let foreign = Server::start(|_, _, _| Answer::sse(events(0))).await;
+    let url = format!("{}/v1/streams/s1", foreign.url);
+    let server = Server::start(move |base, seen, _| match seen.line().as_str() {
+        CREATE => {
+            let mut prediction = streamed(base, "starting");
+            prediction["urls"] = json!({
+                "stream": url, "get": "http://127.0.0.1:1/get", "cancel": "http://127.0.0.1:1/cancel"
+            });
+            Answer::json(201, prediction)
+        }
+        GET => Answer::json(200, succeeded(base, json!(TOKENS))),
+        _ => Answer::not_found(),
+    })
+    .await;
+    let told = told(&server).await;
+    told.assert_whole();
+    assert_eq!(told.text, text());
+    assert_eq!(foreign.first(EVENTS).header("authorization"), None);
+}
+
+#[tokio::test]
+async fn failures_are_the_last_item() {
+    let end = |status: &'static str, error: Value| {
+        move |url: &str| {
+            let mut prediction = streamed(url, status);
+            prediction["error"] = error.clone();
+            prediction
+        }
+    };
+    let output = "event: output\nid: 1:0\ndata: Once\n\n";
+    let failed = "event: error\ndata: {\"detail\": \"Something went wrong\"}\n\nevent: done\ndata: {\"reason\": \"error\"}\n\n";
+    let canceled = "event: done\ndata: {\"reason\": \"canceled\"}\n\n";
+    for (events, end, kind, message) in [
+        (
+            failed,
+            end("failed", json!("out of memory (E1001)")),
+            ErrorKind::InvalidRequest,
+            "the prediction failed: out of memory (E1001)",
+        ),
+        (
+            failed,
+            end("processing", Value::Null),
+            ErrorKind::UpstreamFailed,
+            "the prediction failed: Something went wrong",
+        ),
+        (
+            canceled,
+            end("canceled", Value::Null),
+            ErrorKind::Cancelled,
+            "the prediction was cancelled",
+        ),
+        (
+            "",
+            end("aborted", Value::Null),
+            ErrorKind::Cancelled,
+            "the prediction was aborted before it started",
+        ),
+    ] {
+        let body = format!("{output}{events}");
+        let server = Server::start(move |url, seen, _| match seen.line().as_str() {
+            CREATE => Answer::json(201, streamed(url, "starting")),
+            EVENTS => Answer::sse(body.clone()),
+            GET => Answer::json(200, end(url)),
+            _ => Answer::not_found(),
+        })
+        .await;
+        let told = told(&server).await;
+        let error = told.error.unwrap();
+        assert_eq!(
+            (told.text.as_str(), error.kind(), error.message()),
+            ("Once", kind, message)
+        );
+        assert_eq!(
+            (error.provider(), error.model()),
+            (Some("replicate"), Some(MODEL))
+        );
+    }
+}
+
+#[tokio::test]
+async fn what_contradicts_itself_or_is_gone_is_no_answer() {
+    for output in [json!(["Something else"]), json!([]), json!({"a": 1})] {
+        let server = Server::start(move |url, seen, _| match seen.line().as_str() {
+            CREATE => Answer::json(201, streamed(url, "starting")),
+            EVENTS => Answer::sse("event: output\nid: 1\ndata: Once\n\n"),
+            GET => Answer::json(200, succeeded(url, output.clone())),
+            _ => Answer::not_found(),
+        })
+        .await;
+        let error = told(&server).await.error.unwrap();
+        assert_eq!(error.kind(), ErrorKind::UnexpectedBody);
+    }
+}
+
+#[tokio::test]
+async fn a_stream_that_hangs_before_its_first_event_is_noticed() {
+    let server = model(0, |_, _| Answer::sse(": hi\n\n").ending(End::Hang)).await;
+    let told = told(&server).await;
+    told.assert_whole();
+    assert_eq!((told.text, server.count(GET)), (text(), 1));
+}
+
+#[tokio::test]
+async fn the_first_chunk_has_a_deadline_and_the_rest_has_not() {
+    let call = || Call::new(Json::from_value(ask(MODEL))).with_timeout(Duration::from_millis(200));
+    let server = Server::start(|url, seen, _| match seen.line().as_str() {
+        CREATE | GET => Answer::json(200, streamed(url, "starting")),
+        EVENTS => Answer::sse(": hi\n\n").ending(End::Hang),
+        _ => Answer::not_found(),
+    })
+    .await;
+    let stream = server.provider().chat_stream(call()).await.unwrap();
+    assert_eq!(
+        Told::all(stream).await.error.unwrap().kind(),
+        ErrorKind::Timeout
+    );
+    server.wait_for(CANCEL).await;
+
+    let server = model(0, |_, _| Answer::sse(events(0))).await;
+    let mut stream = server.provider().chat_stream(call()).await.unwrap();
+    while !matches!(stream.next().await, Some(Ok(ChatEvent::Chunk(_)))) {}
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    assert!(Told::all(stream).await.error.is_none());
+}

@@ -1,0 +1,45 @@
+//! The master key.
+
+use std::hint::black_box;
+
+use http::StatusCode;
+use http::header::{AUTHORIZATION, HeaderMap};
+use llm_provider::ApiKey;
+
+use crate::error::ApiError;
+
+/// Lets a request pass that carries `key`; without a key all pass, whatever they carry.
+pub(crate) fn check(key: Option<&ApiKey>, headers: &HeaderMap) -> Result<(), ApiError> {
+    let Some(key) = key else { return Ok(()) };
+    match bearer(headers) {
+        Some(given) if same(given, key.expose().as_bytes()) => Ok(()),
+        Some(_) => Err(refused("the API key is not the gateway's")),
+        None => Err(refused(
+            "no API key: the gateway wants the header `Authorization: Bearer KEY`",
+        )),
+    }
+}
+
+fn refused(message: &'static str) -> ApiError {
+    ApiError::new(StatusCode::UNAUTHORIZED, "invalid_request_error", message)
+        .with_code("invalid_api_key")
+}
+
+fn bearer(headers: &HeaderMap) -> Option<&[u8]> {
+    let value = headers.get(AUTHORIZATION)?.as_bytes();
+    let (scheme, key) = value.split_at_checked(SCHEME.len())?;
+    scheme
+        .eq_ignore_ascii_case(SCHEME)
+        .then(|| key.trim_ascii())
+}
+
+/// Compares in a time that does not tell where the first difference is.
+fn same(given: &[u8], wanted: &[u8]) -> bool {
+    let difference = given
+        .iter()
+        .zip(wanted)
+        .fold(0, |sum, (a, b)| black_box(sum | (a ^ b)));
+    given.len() == wanted.len() && difference == 0
+}
+
+const SCHEME: &[u8] = b"Bearer ";

@@ -1,0 +1,110 @@
+//! Request bodies, within limits.
+
+use std::time::Duration;
+
+use axum::body::Body;
+use bytes::{Bytes, BytesMut};
+use http::header::{CONTENT_ENCODING, CONTENT_LENGTH, EXPECT, HeaderMap};
+use http::{Request, StatusCode};
+use http_body_util::BodyExt;
+
+use crate::GatewayOptions;
+use crate::error::ApiError;
+
+/// The whole body of a request.
+pub(crate) async fn read(
+    request: Request<Body>,
+    options: &GatewayOptions,
+) -> Result<Bytes, ApiError> {
+    let (head, mut body) = request.into_parts();
+    if head
+        .headers
+        .get(CONTENT_ENCODING)
+        .is_some_and(|encoding| encoding != "identity")
+    {
+        return Err(ApiError::new(
+            StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            "invalid_request_error",
+            "the body is compressed; send it without content-encoding",
+        ));
+    }
+    let limit = options.body_limit;
+    if content_length(&head.headers).is_some_and(|length| length > limit as u64) {
+        // Who waits for a `100 Continue` has not sent anything yet.
+        if !head.headers.contains_key(EXPECT) {
+            drain(body, limit).await;
+        }
+        return Err(too_large(limit));
+    }
+    let mut first = Bytes::new();
+    let mut whole = BytesMut::new();
+    while let Some(data) = next(&mut body, options.body_idle).await? {
+        if first.len() + whole.len() + data.len() > limit {
+            drain(body, limit).await;
+            return Err(too_large(limit));
+        }
+        // Most bodies come in one piece, which then need not be copied.
+        if first.is_empty() && whole.is_empty() {
+            first = data;
+        } else {
+            whole.extend_from_slice(&std::mem::take(&mut first));
+            whole.extend_from_slice(&data);
+        }
+    }
+    Ok(if whole.is_empty() {
+        first
+    } else {
+        whole.freeze()
+    })
+}
+
+/// The next piece of data; `None` at the end.
+async fn next(body: &mut Body, idle: Duration) -> Result<Option<Bytes>, ApiError> {
+    loop {
+        let frame = tokio::time::timeout(idle, body.frame())
+            .await
+            .map_err(|_| {
+                let message = format!("nothing of the body came for {} s", idle.as_secs());
+                ApiError::new(StatusCode::REQUEST_TIMEOUT, "timeout_error", message)
+            })?;
+        let Some(frame) = frame else { return Ok(None) };
+        let frame = frame
+            .map_err(|_| ApiError::invalid("the connection broke in the middle of the body"))?;
+        if let Ok(data) = frame.into_data() {
+            return Ok(Some(data));
+        }
+    }
+}
+
+fn content_length(headers: &HeaderMap) -> Option<u64> {
+    headers.get(CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
+}
+
+fn too_large(limit: usize) -> ApiError {
+    ApiError::new(
+        StatusCode::PAYLOAD_TOO_LARGE,
+        "invalid_request_error",
+        format!("the body is longer than the limit of {limit} bytes"),
+    )
+    .with_code("request_too_large")
+}
+
+/// Swallows some of what is still coming: most clients read the answer only after they have sent
+/// everything, and lose it when the connection is closed before.
+async fn drain(mut body: Body, limit: usize) {
+    let swallow = async {
+        let mut left = limit.saturating_mul(DRAIN_LIMITS);
+        while let Some(Ok(frame)) = body.frame().await {
+            let length = frame.data_ref().map_or(0, Bytes::len);
+            let Some(rest) = left.checked_sub(length) else {
+                return;
+            };
+            left = rest;
+        }
+    };
+    // Too slow is as good as done.
+    let _ = tokio::time::timeout(DRAIN_TIME, swallow).await;
+}
+
+const DRAIN_LIMITS: usize = 4;
+const DRAIN_TIME: Duration = Duration::from_secs(2);

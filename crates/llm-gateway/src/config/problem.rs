@@ -1,0 +1,193 @@
+use std::error::Error as StdError;
+use std::fmt;
+use std::io;
+use std::path::{Path, PathBuf};
+
+/// Something in a configuration file that its author should know.
+///
+/// ```
+/// # use llm_gateway::Config;
+/// # use llm_provider::Registry;
+/// let text = "model_list: []\nrouter_setings: {}\n";
+/// let error = Config::parse(text, &Registry::new(), &|_| None).unwrap_err();
+/// assert_eq!(
+///     error.problems()[1].to_string(),
+///     "2:1: warning: `router_setings` is not a known key and is ignored\n    \
+///      help: did you mean `router_settings`?",
+/// );
+/// ```
+#[derive(Clone, Debug, Eq, PartialEq)]
+#[non_exhaustive]
+pub struct Problem {
+    /// Whether the gateway can start all the same.
+    pub severity: Severity,
+    /// Where it is; the file itself when there is no place.
+    pub at: Option<Position>,
+    /// What is wrong. It never quotes a value that may be a secret.
+    pub message: String,
+    /// How to mend it.
+    pub help: Option<String>,
+}
+
+/// How bad a [`Problem`] is.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[non_exhaustive]
+pub enum Severity {
+    /// The gateway cannot start.
+    Mistake,
+    /// The gateway starts, but does not do all that the file says.
+    Warning,
+}
+
+/// A place in a text, both parts counted from 1, columns in characters.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+#[allow(clippy::exhaustive_structs, reason = "a place in a text has two parts")]
+pub struct Position {
+    /// The line.
+    pub line: usize,
+    /// The column.
+    pub column: usize,
+}
+
+/// A configuration that cannot be used, with everything that is wrong with it.
+#[derive(Debug)]
+pub struct ConfigError {
+    file: Option<PathBuf>,
+    problems: Vec<Problem>,
+    source: Option<io::Error>,
+}
+
+impl Problem {
+    pub(crate) fn mistake(at: Position, message: impl Into<String>) -> Self {
+        Self {
+            severity: Severity::Mistake,
+            at: Some(at),
+            message: message.into(),
+            help: None,
+        }
+    }
+
+    pub(crate) fn warning(at: Position, message: impl Into<String>) -> Self {
+        Self {
+            severity: Severity::Warning,
+            ..Self::mistake(at, message)
+        }
+    }
+
+    pub(crate) fn with_help(mut self, help: impl Into<Option<String>>) -> Self {
+        self.help = help.into();
+        self
+    }
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(at) = self.at {
+            write!(f, "{at}: ")?;
+        }
+        let severity = match self.severity {
+            Severity::Mistake => "error",
+            Severity::Warning => "warning",
+        };
+        write!(f, "{severity}: {}", self.message)?;
+        if let Some(help) = &self.help {
+            write!(f, "\n    help: {help}")?;
+        }
+        Ok(())
+    }
+}
+
+impl Position {
+    /// The place of a byte.
+    pub(crate) fn of(text: &[u8], byte: usize) -> Self {
+        let before = String::from_utf8_lossy(&text[..byte]);
+        let line = before.rsplit('\n').next().unwrap_or_default();
+        Self {
+            line: before.matches('\n').count() + 1,
+            column: line.chars().count() + 1,
+        }
+    }
+}
+
+impl fmt::Display for Position {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}", self.line, self.column)
+    }
+}
+
+impl ConfigError {
+    /// Sorts the problems by their place.
+    pub(crate) fn new(mut problems: Vec<Problem>) -> Self {
+        problems.sort_by_key(|problem| problem.at);
+        Self {
+            file: None,
+            problems,
+            source: None,
+        }
+    }
+
+    /// The problems, when all of them are warnings.
+    pub(crate) fn into_warnings(self) -> Result<Vec<Problem>, Self> {
+        let mistakes = |problem: &Problem| problem.severity == Severity::Mistake;
+        if self.problems.iter().any(mistakes) {
+            Err(self)
+        } else {
+            Ok(self.problems)
+        }
+    }
+
+    pub(crate) fn unreadable(file: &Path, source: io::Error) -> Self {
+        let message = format!("the file cannot be read: {source}");
+        let problem = Problem {
+            severity: Severity::Mistake,
+            at: None,
+            message,
+            help: None,
+        };
+        Self {
+            file: Some(file.to_owned()),
+            problems: vec![problem],
+            source: Some(source),
+        }
+    }
+
+    pub(crate) fn in_file(mut self, file: &Path) -> Self {
+        self.file = Some(file.to_owned());
+        self
+    }
+
+    /// Everything that is wrong, warnings too, in the order of the file.
+    pub fn problems(&self) -> &[Problem] {
+        &self.problems
+    }
+
+    /// The file, when it was read from one.
+    pub fn file(&self) -> Option<&Path> {
+        self.file.as_deref()
+    }
+}
+
+/// One problem after the other, each led by file, line and column as compilers do.
+impl fmt::Display for ConfigError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, problem) in self.problems.iter().enumerate() {
+            if index > 0 {
+                f.write_str("\n")?;
+            }
+            if let Some(file) = &self.file {
+                write!(f, "{}:", file.display())?;
+                f.write_str(if problem.at.is_none() { " " } else { "" })?;
+            }
+            write!(f, "{problem}")?;
+        }
+        Ok(())
+    }
+}
+
+impl StdError for ConfigError {
+    fn source(&self) -> Option<&(dyn StdError + 'static)> {
+        self.source
+            .as_ref()
+            .map(|source| source as &(dyn StdError + 'static))
+    }
+}

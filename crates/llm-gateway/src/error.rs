@@ -1,0 +1,183 @@
+//! Failures as OpenAI clients understand them: a status and a body with all four keys.
+
+use std::borrow::Cow;
+use std::time::Duration;
+
+use axum::response::{IntoResponse, Response};
+use http::StatusCode;
+use http::header::{CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
+use llm_provider::{Error, ErrorKind};
+use llm_types::ErrorResponse;
+
+use crate::headers;
+
+/// An answer that is an error.
+#[derive(Debug)]
+pub(crate) struct ApiError(Box<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    status: StatusCode,
+    type_: &'static str,
+    message: Cow<'static, str>,
+    param: Option<String>,
+    code: Option<Cow<'static, str>>,
+    retry_after: Option<Duration>,
+    /// Sending the same again is pointless, whatever the status suggests to a client.
+    final_: bool,
+    provider: Option<String>,
+}
+
+impl ApiError {
+    /// The client's mistake.
+    pub(crate) fn invalid(message: impl Into<Cow<'static, str>>) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, "invalid_request_error", message)
+    }
+
+    pub(crate) fn new(
+        status: StatusCode,
+        type_: &'static str,
+        message: impl Into<Cow<'static, str>>,
+    ) -> Self {
+        Self(Box::new(Inner {
+            status,
+            type_,
+            message: message.into(),
+            param: None,
+            code: None,
+            retry_after: None,
+            final_: false,
+            provider: None,
+        }))
+    }
+
+    pub(crate) fn with_param(mut self, param: impl Into<String>) -> Self {
+        self.0.param = Some(param.into());
+        self
+    }
+
+    pub(crate) fn with_code(mut self, code: impl Into<Cow<'static, str>>) -> Self {
+        self.0.code = Some(code.into());
+        self
+    }
+
+    /// The body, which is also the last event of a stream that fails half-way.
+    pub(crate) fn body(&self) -> Vec<u8> {
+        let mut body = ErrorResponse::new(self.0.message.as_ref(), self.0.type_);
+        if let Some(param) = &self.0.param {
+            body = body.with_param(param.as_str());
+        }
+        if let Some(code) = &self.0.code {
+            body = body.with_code(code.as_ref());
+        }
+        // Writing can only fail for maps whose keys are not strings; there is none in it.
+        serde_json::to_vec(&body).unwrap_or_default()
+    }
+}
+
+impl IntoResponse for ApiError {
+    fn into_response(self) -> Response {
+        let mut response = (self.0.status, self.body()).into_response();
+        let headers = response.headers_mut();
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        if self.0.status == StatusCode::UNAUTHORIZED {
+            headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        }
+        if let Some(wait) = self.0.retry_after {
+            let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
+            headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
+        }
+        if self.0.final_ {
+            headers.insert(SHOULD_RETRY, HeaderValue::from_static("false"));
+        }
+        headers::insert(headers, headers::PROVIDER, self.0.provider.as_deref());
+        response
+    }
+}
+
+/// What an upstream failed with, in its own words and with its own status where the client can
+/// act on it.
+///
+/// A refused upstream key keeps its 401, 402 or 403, as clients of LiteLLM expect; the message
+/// names the provider, so that nobody looks for the mistake in the gateway's own key.
+impl From<Error> for ApiError {
+    fn from(error: Error) -> Self {
+        let Wire {
+            status,
+            type_,
+            code,
+            relay,
+        } = wire(error.kind());
+        let upstream = error
+            .status()
+            .filter(|status| relay && status.is_client_error());
+        let message = match error.provider() {
+            Some(provider) => format!("{provider}: {}", error.message()),
+            None => error.message().to_owned(),
+        };
+        Self(Box::new(Inner {
+            status: upstream.unwrap_or(status),
+            type_,
+            message: message.into(),
+            param: error.param().map(str::to_owned),
+            code: error
+                .code()
+                .map(|code| Cow::Owned(code.to_owned()))
+                .or_else(|| code.map(Cow::Borrowed)),
+            retry_after: error.retry_after(),
+            final_: !error.is_retryable(),
+            provider: error.provider().map(str::to_owned),
+        }))
+    }
+}
+
+/// How a kind of failure looks on the wire.
+struct Wire {
+    status: StatusCode,
+    type_: &'static str,
+    code: Option<&'static str>,
+    /// Keep the upstream's own status if it is the client's fault (4xx).
+    relay: bool,
+}
+
+fn wire(kind: ErrorKind) -> Wire {
+    let (status, type_, code, relay) = match kind {
+        ErrorKind::Auth => (
+            401,
+            "authentication_error",
+            Some("upstream_key_refused"),
+            true,
+        ),
+        ErrorKind::InsufficientCredit => {
+            (402, "insufficient_quota", Some("insufficient_quota"), true)
+        }
+        ErrorKind::Permission => (403, "permission_error", None, true),
+        ErrorKind::NotFound => (404, "invalid_request_error", None, true),
+        ErrorKind::ContentFilter => (400, "invalid_request_error", Some("content_filter"), true),
+        ErrorKind::ContextWindow => (
+            400,
+            "invalid_request_error",
+            Some("context_length_exceeded"),
+            true,
+        ),
+        ErrorKind::InvalidRequest => (400, "invalid_request_error", None, true),
+        ErrorKind::Unsupported => (400, "invalid_request_error", Some("unsupported"), true),
+        ErrorKind::RateLimited => (429, "rate_limit_error", Some("rate_limit_exceeded"), true),
+        ErrorKind::Overloaded => (503, "service_unavailable_error", Some("overloaded"), false),
+        ErrorKind::Timeout => (504, "timeout_error", Some("upstream_timeout"), false),
+        ErrorKind::Cancelled => (502, "api_error", Some("upstream_cancelled"), false),
+        ErrorKind::Transport => (502, "api_error", Some("upstream_unreachable"), false),
+        ErrorKind::UnexpectedBody => (502, "api_error", Some("upstream_unreadable"), false),
+        _ => (502, "api_error", Some("upstream_failed"), false),
+    };
+    let status = StatusCode::from_u16(status).unwrap_or(StatusCode::BAD_GATEWAY);
+    Wire {
+        status,
+        type_,
+        code,
+        relay,
+    }
+}
+
+/// OpenAI's clients obey it before they look at the status.
+const SHOULD_RETRY: HeaderName = HeaderName::from_static("x-should-retry");

@@ -1,0 +1,63 @@
+//! The response headers that tell how an answer came to be.
+
+use http::header::{HeaderMap, HeaderName, HeaderValue};
+use llm_provider::Metadata;
+
+pub(crate) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+pub(crate) const DEPLOYMENT: HeaderName = HeaderName::from_static("x-polyllm-deployment");
+pub(crate) const PROVIDER: HeaderName = HeaderName::from_static("x-polyllm-provider");
+pub(crate) const SIMULATED: HeaderName = HeaderName::from_static("x-polyllm-simulated");
+const ATTEMPTS: HeaderName = HeaderName::from_static("x-polyllm-attempts");
+const DROPPED_PARAMS: HeaderName = HeaderName::from_static("x-polyllm-dropped-params");
+
+/// Adds what the metadata of a call know.
+pub(crate) fn describe(headers: &mut HeaderMap, metadata: &Metadata) {
+    insert(
+        headers,
+        PROVIDER,
+        Some(metadata.provider).filter(|name| !name.is_empty()),
+    );
+    insert(headers, DEPLOYMENT, metadata.deployment.as_deref());
+    if metadata.attempts > 0 {
+        headers.insert(ATTEMPTS, HeaderValue::from(metadata.attempts));
+    }
+    if !metadata.dropped_params.is_empty() {
+        insert(
+            headers,
+            DROPPED_PARAMS,
+            Some(&metadata.dropped_params.join(",")),
+        );
+    }
+}
+
+/// Adds a header; what a header cannot carry is escaped as in `\u{e9}`.
+pub(crate) fn insert(headers: &mut HeaderMap, name: HeaderName, value: Option<&str>) {
+    let Some(value) = value else { return };
+    let value = HeaderValue::try_from(value)
+        .or_else(|_| HeaderValue::try_from(value.escape_default().to_string()));
+    if let Ok(value) = value {
+        headers.insert(name, value);
+    }
+}
+
+/// The client's own request id if it is a sane one, else a new one.
+pub(crate) fn request_id(headers: &HeaderMap) -> HeaderValue {
+    headers
+        .get(REQUEST_ID)
+        .filter(|id| is_sane(id))
+        .cloned()
+        .unwrap_or_else(|| {
+            let id = format!("req_{:032x}", fastrand::u128(..));
+            HeaderValue::try_from(id).unwrap_or_else(|_| HeaderValue::from_static("req"))
+        })
+}
+
+fn is_sane(id: &HeaderValue) -> bool {
+    let id = id.as_bytes();
+    (1..=MAX_REQUEST_ID).contains(&id.len())
+        && id
+            .iter()
+            .all(|byte| byte.is_ascii_alphanumeric() || b"-_.:/+=".contains(byte))
+}
+
+const MAX_REQUEST_ID: usize = 128;

@@ -1,0 +1,108 @@
+//! The routes, each with and without `/v1`.
+
+mod chat;
+mod health;
+mod models;
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use axum::body::Body;
+use axum::extract::State;
+use axum::middleware::{self, Next};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use http::header::{CONTENT_TYPE, HeaderValue};
+use http::{Method, Request, StatusCode, Uri};
+use serde::Serialize;
+
+use crate::error::ApiError;
+use crate::gateway::Shared;
+use crate::{auth, headers};
+
+pub(crate) fn router(shared: Arc<Shared>) -> axum::Router {
+    let mut router = axum::Router::new()
+        .route("/health/liveliness", get(health::liveliness))
+        .route("/health/liveness", get(health::liveliness))
+        .route("/health/readiness", get(health::readiness));
+    for base in ["", "/v1"] {
+        router = router
+            .route(&format!("{base}/chat/completions"), post(chat::chat))
+            .route(&format!("{base}/models"), get(models::list))
+            .route(&format!("{base}/models/{{*id}}"), get(models::one));
+    }
+    router
+        .fallback(unknown_path)
+        .method_not_allowed_fallback(wrong_method)
+        .layer(middleware::from_fn_with_state(
+            Arc::clone(&shared),
+            envelope,
+        ))
+        .with_state(shared)
+}
+
+/// What all requests have in common: the key, the id, a line in the log.
+async fn envelope(
+    State(shared): State<Arc<Shared>>,
+    request: Request<Body>,
+    next: Next,
+) -> Response {
+    let started = Instant::now();
+    let id = headers::request_id(request.headers());
+    let method = request.method().clone();
+    let path = request.uri().path().to_owned();
+    let refused = if path.starts_with("/health/") {
+        None
+    } else {
+        auth::check(shared.master_key.as_ref(), request.headers()).err()
+    };
+    let mut response = match refused {
+        Some(error) => error.into_response(),
+        None => next.run(request).await,
+    };
+    tracing::info!(
+        request = id.to_str().unwrap_or_default(),
+        %method,
+        path,
+        status = response.status().as_u16(),
+        ms = started.elapsed().as_millis(),
+    );
+    let headers = response.headers_mut();
+    headers.insert(headers::REQUEST_ID, id);
+    if shared.options.simulated {
+        headers.insert(headers::SIMULATED, HeaderValue::from_static("true"));
+    }
+    response
+}
+
+/// An answer in JSON.
+fn json<T: Serialize>(value: &T) -> Response {
+    // Writing can only fail for maps whose keys are not strings; no type here has one.
+    let body = serde_json::to_vec(value).unwrap_or_default();
+    (
+        [(CONTENT_TYPE, HeaderValue::from_static("application/json"))],
+        body,
+    )
+        .into_response()
+}
+
+async fn unknown_path(method: Method, uri: Uri) -> ApiError {
+    let message = format!("there is no {method} {}; there is {KNOWN}", uri.path());
+    ApiError::new(StatusCode::NOT_FOUND, "invalid_request_error", message).with_code("unknown_url")
+}
+
+async fn wrong_method(method: Method, uri: Uri) -> ApiError {
+    let message = format!(
+        "{method} is not allowed on {}; there is {KNOWN}",
+        uri.path()
+    );
+    ApiError::new(
+        StatusCode::METHOD_NOT_ALLOWED,
+        "invalid_request_error",
+        message,
+    )
+    .with_code("method_not_allowed")
+}
+
+const KNOWN: &str = "POST /v1/chat/completions, GET /v1/models, GET /v1/models/ID, \
+    GET /health/liveliness and GET /health/readiness, also without /v1";

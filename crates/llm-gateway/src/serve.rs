@@ -1,0 +1,101 @@
+//! The server: accepting connections, and stopping without leaving anything behind.
+
+use std::future::Future;
+use std::io;
+use std::pin::pin;
+use std::time::Duration;
+
+use hyper::server::conn::http1;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::server::graceful::GracefulShutdown;
+use hyper_util::service::TowerToHyperService;
+use llm_provider::cleanup;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::task::JoinSet;
+
+use crate::Gateway;
+
+impl Gateway {
+    /// Serves HTTP/1.1 on `listener` until `shutdown` ends.
+    ///
+    /// Then no more connections are accepted, running requests get
+    /// [`grace`](crate::GatewayOptions::grace) to end, and what their upstreams still have to be
+    /// told, such as the cancelling of a prediction, is awaited.
+    ///
+    /// # Errors
+    /// None so far: a connection that cannot be accepted is logged and passed over.
+    pub async fn serve(
+        self,
+        listener: TcpListener,
+        shutdown: impl Future<Output = ()>,
+    ) -> io::Result<()> {
+        let grace = self.shared.options.grace;
+        let service = TowerToHyperService::new(self.into_router());
+        let mut server = http1::Builder::new();
+        server
+            .timer(TokioTimer::new())
+            .header_read_timeout(IDLE_CONNECTION);
+        let graceful = GracefulShutdown::new();
+        let mut connections = JoinSet::new();
+        let mut shutdown = pin!(shutdown);
+        loop {
+            let socket = tokio::select! {
+                () = &mut shutdown => break,
+                socket = accept(&listener) => socket,
+            };
+            // Finished tasks are taken out so that the set holds the live ones only.
+            while connections.try_join_next().is_some() {}
+            let connection = server.serve_connection(TokioIo::new(socket), service.clone());
+            let connection = graceful.watch(connection);
+            connections.spawn(async move {
+                if let Err(error) = connection.await {
+                    tracing::debug!(%error, "a connection ended early");
+                }
+            });
+        }
+        drop(listener);
+        if tokio::time::timeout(grace, graceful.shutdown())
+            .await
+            .is_err()
+        {
+            tracing::warn!(
+                requests = connections.len(),
+                "stopped in the middle of requests"
+            );
+        }
+        // Dropping a request drops its upstream call, which may leave work to clean up.
+        connections.shutdown().await;
+        if !cleanup::finish(CLEANUP).await {
+            tracing::warn!(
+                left = cleanup::pending(),
+                "upstream work could not be cancelled in time"
+            );
+        }
+        Ok(())
+    }
+}
+
+/// The next connection. Running out of file descriptors is no reason to stop serving.
+async fn accept(listener: &TcpListener) -> TcpStream {
+    loop {
+        match listener.accept().await {
+            Ok((socket, _)) => {
+                // Frames are small and must not wait for each other.
+                if let Err(error) = socket.set_nodelay(true) {
+                    tracing::debug!(%error, "TCP_NODELAY");
+                }
+                return socket;
+            }
+            Err(error) => {
+                tracing::warn!(%error, "a connection could not be accepted");
+                tokio::time::sleep(ACCEPT_PAUSE).await;
+            }
+        }
+    }
+}
+
+/// How long a connection may be without a request.
+const IDLE_CONNECTION: Duration = Duration::from_secs(75);
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+/// How long upstreams may take to be told that nobody waits any more.
+const CLEANUP: Duration = Duration::from_secs(5);

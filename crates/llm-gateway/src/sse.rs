@@ -1,0 +1,168 @@
+//! A chat stream as the body of a response: one frame for each chunk.
+
+use std::convert::Infallible;
+use std::future::Future;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_core::Stream;
+use futures_core::future::BoxFuture;
+use llm_provider::{ChatEvent, ChatStream, Error, ErrorKind, Result};
+use llm_types::RawObject;
+use serde_json::Value;
+use tokio::time::{Instant, Sleep};
+
+use crate::error::ApiError;
+
+/// The frames of an answer. Dropping it drops the upstream's stream.
+pub(crate) struct Frames {
+    source: Source,
+    model: Value,
+    include_usage: bool,
+    keep_alive: Duration,
+    last: Instant,
+    timer: Pin<Box<Sleep>>,
+}
+
+/// Where the answer comes from.
+pub(crate) enum Source {
+    /// The upstream has not shown a sign of life yet.
+    Opening(BoxFuture<'static, Result<ChatStream>>),
+    Open(ChatStream),
+    Closed,
+}
+
+impl Frames {
+    /// Frames in which the model has the name `model`; after `keep_alive` of silence each time a
+    /// comment.
+    pub(crate) fn new(
+        source: Source,
+        model: String,
+        include_usage: bool,
+        keep_alive: Duration,
+    ) -> Self {
+        Self {
+            source,
+            model: Value::String(model),
+            include_usage,
+            keep_alive,
+            last: Instant::now(),
+            timer: Box::pin(tokio::time::sleep(keep_alive)),
+        }
+    }
+
+    /// The next event of the upstream; `None` at its good end.
+    fn poll_event(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<ChatEvent>>> {
+        loop {
+            match &mut self.source {
+                Source::Opening(opening) => match ready!(opening.as_mut().poll(cx)) {
+                    Ok(stream) => self.source = Source::Open(stream),
+                    Err(error) => return Poll::Ready(Some(Err(error))),
+                },
+                Source::Open(stream) => return Pin::new(stream).poll_next(cx),
+                Source::Closed => return Poll::Ready(None),
+            }
+        }
+    }
+
+    /// The frame of an event; `None` for one that this client did not ask for.
+    fn frame(&self, event: &ChatEvent) -> Result<Option<Bytes>> {
+        match event {
+            ChatEvent::Chunk(chunk) => self.chunk_frame(chunk.bytes()),
+            ChatEvent::Progress(progress) => {
+                let seconds = progress.elapsed.as_secs();
+                Ok(Some(comment(&format!("{} {seconds} s", progress.status))))
+            }
+            _ => Ok(None),
+        }
+    }
+
+    fn chunk_frame(&self, json: &[u8]) -> Result<Option<Bytes>> {
+        let chunk = RawObject::parse(json).map_err(|error| {
+            Error::new(
+                ErrorKind::UnexpectedBody,
+                "the upstream sent a chunk that is no JSON",
+            )
+            .with_source(error)
+        })?;
+        let is_usage = chunk.get("choices").is_some_and(is_empty_array)
+            && chunk.get("usage").is_some_and(|usage| usage != "null");
+        if is_usage && !self.include_usage {
+            return Ok(None);
+        }
+        Ok(Some(
+            if chunk.str("model").as_deref() == self.model.as_str() {
+                data(json)
+            } else {
+                data(&chunk.edit().set("model", &self.model).finish())
+            },
+        ))
+    }
+
+    /// Waits for the end of the silence that calls for a comment.
+    fn poll_silence(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        loop {
+            ready!(self.timer.as_mut().poll(cx));
+            // The timer is not moved for each frame, which would cost more than the frame.
+            let due = self.last + self.keep_alive;
+            if due <= Instant::now() {
+                return Poll::Ready(());
+            }
+            self.timer.as_mut().reset(due);
+        }
+    }
+}
+
+impl Stream for Frames {
+    type Item = std::result::Result<Bytes, Infallible>;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        let this = &mut *self;
+        loop {
+            if matches!(this.source, Source::Closed) {
+                return Poll::Ready(None);
+            }
+            let frame = match this.poll_event(cx) {
+                Poll::Ready(Some(event)) => match event.and_then(|event| this.frame(&event)) {
+                    Ok(None) => continue,
+                    Ok(Some(frame)) => frame,
+                    Err(error) => {
+                        this.source = Source::Closed;
+                        tracing::warn!(%error, "a stream failed half-way");
+                        data(&ApiError::from(error).body())
+                    }
+                },
+                Poll::Ready(None) => {
+                    this.source = Source::Closed;
+                    Bytes::from_static(b"data: [DONE]\n\n")
+                }
+                Poll::Pending => {
+                    ready!(this.poll_silence(cx));
+                    comment("keep-alive")
+                }
+            };
+            this.last = Instant::now();
+            return Poll::Ready(Some(Ok(frame)));
+        }
+    }
+}
+
+fn is_empty_array(json: &str) -> bool {
+    json.strip_prefix('[')
+        .and_then(|rest| rest.strip_suffix(']'))
+        .is_some_and(|inner| inner.trim().is_empty())
+}
+
+fn data(json: &[u8]) -> Bytes {
+    let mut frame = Vec::with_capacity(json.len() + "data: \n\n".len());
+    sse_codec::encode_event(&mut frame, None, None, json);
+    frame.into()
+}
+
+fn comment(text: &str) -> Bytes {
+    let mut frame = Vec::new();
+    sse_codec::encode_comment(&mut frame, text);
+    frame.into()
+}

@@ -37,10 +37,18 @@ pub enum ErrorKind {
     Empty,
     /// A picture or another part that is no text.
     Image,
+    /// The template used up what it may: instructions, nested calls or output.
+    Limit,
     /// A message without content.
     NoContent,
+    /// The template itself raised an exception.
+    Raised,
+    /// Something went wrong in the template.
+    Render,
     /// The format does not know the role.
     Role,
+    /// The template's source is not Jinja.
+    Syntax,
     /// The format has no place for a system message here.
     System,
     /// The format has no place for tools, tool calls or a tool's answer, or they are not JSON.
@@ -94,6 +102,12 @@ impl Error {
 
     pub(crate) fn in_template(mut self, name: &str) -> Self {
         self.0.template = Some(name.to_owned());
+        self
+    }
+
+    #[cfg(feature = "jinja")]
+    pub(crate) fn at_line(mut self, line: Option<usize>) -> Self {
+        self.0.line = line;
         self
     }
 

@@ -15,13 +15,15 @@
 #![no_std]
 
 extern crate alloc;
-#[cfg(test)]
+#[cfg(any(feature = "jinja", test))]
 extern crate std;
 
 mod control;
 mod custom;
 mod error;
 mod family;
+#[cfg(feature = "jinja")]
+mod jinja;
 mod matching;
 mod message;
 mod options;
@@ -31,6 +33,8 @@ mod template;
 pub use custom::{CustomTemplate, RoleMarkers};
 pub use error::{Error, ErrorKind};
 pub use family::{Family, SystemRole};
+#[cfg(feature = "jinja")]
+pub use jinja::{ChatTemplate, Context, Limits, Now};
 pub use matching::{How, Match, match_model};
 pub use message::{Content, Message, Part, Role, ToolCall};
 pub use options::{ControlTokens, Images, Options, Strictness};

@@ -4,8 +4,8 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
+use futures_util::{FutureExt, StreamExt};
 use llm_provider::{
     Call, ChatStream, Error, ErrorKind, Json, Provider, Reply, Result, Settings, with_limit,
 };
@@ -177,7 +177,6 @@ impl Provider for Replicate {
             let stream = stream.map_err(|error| name(error, request))?;
             let model: Arc<str> = request.model.as_str().into();
             Ok(stream.map_events(|events| {
-                use futures_util::StreamExt;
                 events.map(move |event| {
                     event.map_err(|error| error.with_provider(NAME).with_model(&*model))
                 })

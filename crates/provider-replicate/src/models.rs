@@ -5,10 +5,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use llm_provider::{Result, with_limit};
+use llm_provider::{ErrorKind, Result, with_limit};
 use tokio::sync::OnceCell;
 use tokio::time::Instant;
 
+use crate::NAME;
 use crate::client::Client;
 use crate::schema::Schema;
 use crate::target::Target;
@@ -49,6 +50,15 @@ impl Models {
             let found = with_limit(Some(LOOK_UP), look_up(client, target)).await;
             Arc::new(match found {
                 Some(Ok(Some(known))) => known,
+                // What is not there, or nobody can tell, is not asked for again soon.
+                Some(Ok(None)) => Known {
+                    is_guess: false,
+                    ..Known::guess(target)
+                },
+                Some(Err(error)) if error.kind() == ErrorKind::NotFound => Known {
+                    is_guess: false,
+                    ..Known::guess(target)
+                },
                 _ => Known::guess(target),
             })
         });
@@ -129,7 +139,7 @@ impl Known {
     }
 }
 
-/// `None` when there is nobody to ask: an id alone does not tell whose it is.
+/// `None` when there is nothing to ask for: an id alone does not tell whose version it is.
 async fn look_up(client: &Client, target: &Target) -> Result<Option<Known>> {
     Ok(match target {
         Target::Deployment { owner, name } => {
@@ -160,15 +170,18 @@ async fn look_up(client: &Client, target: &Target) -> Result<Option<Known>> {
             Some(known)
         }
         Target::Version {
-            owner: Some(owner),
+            owner,
             name: Some(name),
             id,
         } => {
+            // `replicate/vicuna-13b:…` is found here without its first part, which is the name of
+            // this provider, and of the owner as well.
+            let owner = owner.as_deref().unwrap_or(NAME);
             let path = format!("/v1/models/{owner}/{name}/versions/{id}");
             let version: Version = client.get(&path).await?;
             Some(Known::from_version(target.model_name(), &version))
         }
-        Target::Version { .. } => None,
+        Target::Version { name: None, .. } => None,
     })
 }
 

@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use futures_util::StreamExt;
 use llm_provider::{ChatEvent, cleanup};
 use serde_json::{Value, json};
 use tokio::time::{sleep, timeout};

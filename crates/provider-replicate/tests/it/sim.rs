@@ -1,1 +1,254 @@
-//! The provider against the simulation.
+//! The provider against the simulation: LiteLLM's page, cold boots, and calls dropped anywhere.
+
+use std::time::Duration;
+
+use futures_util::{StreamExt, stream};
+use llm_provider::{ApiKey, ErrorKind, cleanup};
+use llm_sim::{Pace, Reply, Sim, SimOptions, Status, Timing};
+use llm_types::{ChatRequest, Message, Stop};
+use provider_replicate::Replicate;
+use serde_json::json;
+use tokio::time::{sleep, timeout};
+
+use crate::support::{self, Told, ask, chat, settings};
+
+const TEXT: &str = "Earth — 🌍 — is the third planet.\n\n It is  blue.\n";
+
+async fn start(options: SimOptions) -> (Sim, Replicate) {
+    let sim = Sim::start(options.with_reply(Reply::Text(TEXT.to_owned())))
+        .await
+        .unwrap();
+    let replicate = Replicate::new(settings(sim.replicate_url())).unwrap();
+    (sim, replicate)
+}
+
+/// Lets paused time pass in small steps: without it, each wait for a socket would let the next
+/// timeout strike.
+fn wind_the_clock() {
+    tokio::spawn(async {
+        loop {
+            sleep(Duration::from_millis(20)).await;
+        }
+    });
+}
+
+/// The models of LiteLLM's page, as this provider is asked for them.
+const PAGE: &[(&str, &str)] = &[
+    (
+        "meta/meta-llama-3-8b-instruct",
+        "/v1/models/meta/meta-llama-3-8b-instruct/predictions",
+    ),
+    (
+        "llama-2-70b-chat:2796ee9483c3fd7aa2e171d38f4ca12251a30609463dcfd4cd76703f22e96cdf",
+        "/v1/predictions",
+    ),
+    (
+        "a16z-infra/llama-2-13b-chat:2a7f981751ec7fdf87b5b91ad4db53683a98082e9ff7bfd12c8cd5ea85980a52",
+        "/v1/predictions",
+    ),
+    (
+        "vicuna-13b:6282abe6a492de4145d7bb601023762212f9ddbbe78278bd6771c8b3b2f2a13b",
+        "/v1/predictions",
+    ),
+    (
+        "daanelson/flan-t5-large:ce962b3f6792a57074a601d3979db5839697add2e4e02696b3ced4c022d4767f",
+        "/v1/predictions",
+    ),
+    ("custom-llm-version-id", "/v1/predictions"),
+    (
+        "deployments/ishaan-jaff/ishaan-mistral",
+        "/v1/deployments/ishaan-jaff/ishaan-mistral/predictions",
+    ),
+    ("mistralai/Mistral-7B-Instruct-v0.1", "/v1/predictions"),
+];
+
+#[tokio::test]
+async fn every_model_of_litellms_page_answers_whole() {
+    let (sim, replicate) = start(SimOptions::default()).await;
+    for (model, path) in PAGE {
+        sim.replicate().forget_requests();
+        let reply = chat(&replicate, ask(model)).await.unwrap();
+        let answer = reply.body.value().unwrap();
+        assert_eq!(answer.text().unwrap(), TEXT, "{model}");
+        let told = Told::all(support::stream(&replicate, ask(model)).await.unwrap()).await;
+        told.assert_whole();
+        assert_eq!(told.text, TEXT, "{model}");
+        let requests = sim.replicate().requests();
+        let mut created = requests.iter().filter(|seen| seen.method == "POST");
+        assert!(created.all(|seen| seen.path == *path), "{model}");
+    }
+    assert_eq!(sim.replicate().count(Status::Succeeded), 2 * PAGE.len());
+}
+
+#[tokio::test]
+async fn the_parameters_of_litellms_page_reach_the_model() {
+    let (sim, replicate) = start(SimOptions::default()).await;
+    let llama_2 = PAGE[1].0;
+    let first = ask(llama_2).with_max_tokens(20).with_temperature(0.5);
+    chat(&replicate, first).await.unwrap();
+    let second = ask(llama_2)
+        .with_seed(-1)
+        .with_extra("min_tokens", 2)
+        .with_extra("top_k", 20);
+    chat(&replicate, second).await.unwrap();
+    let third = ask(PAGE[0].0).with_stop(Stop::Many(vec!["a".into(), "b".into()]));
+    chat(&replicate, third).await.unwrap();
+    let inputs: Vec<_> = sim
+        .replicate()
+        .predictions()
+        .into_iter()
+        .map(|seen| seen.input)
+        .collect();
+    insta::assert_json_snapshot!("page_params", inputs);
+}
+
+#[tokio::test]
+async fn the_prompt_of_litellms_page_is_received_exactly() {
+    let (sim, replicate) = start(SimOptions::default()).await;
+    let messages = vec![
+        Message::system("Be a good human!"),
+        Message::user("What do you know about earth?"),
+    ];
+    chat(&replicate, ChatRequest::new(PAGE[0].0, messages))
+        .await
+        .unwrap();
+    let input = &sim.replicate().predictions()[0].input;
+    assert_eq!(
+        input["prompt"],
+        "<|start_header_id|>system<|end_header_id|>\n\nBe a good human!<|eot_id|>\
+         <|start_header_id|>user<|end_header_id|>\n\nWhat do you know about earth?<|eot_id|>\
+         <|start_header_id|>assistant<|end_header_id|>\n\n"
+    );
+    assert_eq!(input["prompt_template"], "{prompt}");
+}
+
+#[tokio::test]
+async fn the_text_is_exact_however_it_is_cut_up() {
+    for bytes in [1, 2, 3, 7, 64] {
+        let options = SimOptions::default().with_pace(Pace::default().with_bytes_per_write(bytes));
+        let (_sim, replicate) = start(options).await;
+        let told = Told::all(support::stream(&replicate, ask(PAGE[0].0)).await.unwrap()).await;
+        told.assert_whole();
+        assert_eq!(told.text, TEXT);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_boot_of_four_minutes_is_waited_for_and_seen() {
+    wind_the_clock();
+    let timing = Timing::default().with_boot(Duration::from_secs(240));
+    let (sim, replicate) = start(SimOptions::default().with_timing(timing.clone())).await;
+    let told = Told::all(support::stream(&replicate, ask(PAGE[0].0)).await.unwrap()).await;
+    told.assert_whole();
+    assert_eq!(told.text, TEXT);
+    assert!(
+        told.progress.len() > 40,
+        "{} signs of life",
+        told.progress.len()
+    );
+    assert!(told.progress.iter().all(|status| status == "starting"));
+
+    let reply = chat(&replicate, ask("meta/meta-llama-3-70b-instruct"))
+        .await
+        .unwrap();
+    assert_eq!(reply.body.value().unwrap().text().unwrap(), TEXT);
+    assert!(reply.metadata.extra["wait_time"].as_f64().unwrap() >= 240.0);
+    assert_eq!(sim.replicate().predictions().len(), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_boot_without_end_is_given_up_and_cancelled() {
+    wind_the_clock();
+    let timing = Timing::default().with_boot(Duration::from_secs(3600));
+    let (sim, _) = start(SimOptions::default().with_timing(timing)).await;
+    let settings = settings(sim.replicate_url()).with_extra("boot_timeout", 60);
+    let replicate = Replicate::new(settings).unwrap();
+    let error = chat(&replicate, ask(PAGE[0].0)).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Timeout);
+    assert!(
+        error
+            .message()
+            .starts_with("the model did not start within 6"),
+        "{error}"
+    );
+    let told = Told::all(support::stream(&replicate, ask(PAGE[0].0)).await.unwrap()).await;
+    assert_eq!(told.error.unwrap().kind(), ErrorKind::Timeout);
+    sim.replicate()
+        .requests_until(|seen| {
+            seen.iter()
+                .filter(|seen| seen.path.ends_with("/cancel"))
+                .count()
+                == 2
+        })
+        .await;
+    assert_eq!(sim.replicate().running(), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_thousand_calls_dropped_at_any_moment_leave_nothing_running() {
+    wind_the_clock();
+    let timing = Timing::default()
+        .with_queue(Duration::from_secs(2))
+        .with_boot(Duration::from_secs(20))
+        .with_token(Duration::from_millis(500));
+    let (sim, replicate) = start(SimOptions::default().with_timing(timing)).await;
+    let mut random = 7_u64;
+    let calls = (0..1000).map(|number| {
+        // A linear congruential generator: the same moments in every run.
+        random = random
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1);
+        let moment = Duration::from_millis((random >> 33) % 30_000);
+        let replicate = &replicate;
+        async move {
+            let (model, _) = PAGE[number % PAGE.len()];
+            let _ = timeout(moment, async {
+                if number % 2 == 0 {
+                    drop(chat(replicate, ask(model)).await);
+                } else if let Ok(stream) = support::stream(replicate, ask(model)).await {
+                    drop(Told::all(stream).await);
+                }
+            })
+            .await;
+        }
+    });
+    stream::iter(calls)
+        .buffer_unordered(200)
+        .collect::<()>()
+        .await;
+    assert!(cleanup::finish(Duration::from_secs(60)).await);
+    assert_eq!(sim.replicate().running(), 0);
+    let cancelled = sim
+        .replicate()
+        .predictions()
+        .iter()
+        .filter(|p| p.cancel_calls > 0)
+        .count();
+    assert!(
+        cancelled > 300,
+        "only {cancelled} were dropped before their end"
+    );
+}
+
+#[tokio::test]
+async fn a_wrong_key_and_a_missing_model_are_typed_errors() {
+    let (sim, replicate) = start(SimOptions::default()).await;
+    let error = chat(&replicate, ask("acme/no-such-model"))
+        .await
+        .unwrap_err();
+    assert_eq!(error.code(), Some("model_not_found"));
+    let settings = settings(sim.replicate_url()).with_api_key(ApiKey::new("invalid"));
+    let error = chat(&Replicate::new(settings).unwrap(), ask(PAGE[0].0))
+        .await
+        .unwrap_err();
+    assert_eq!(
+        (error.kind(), error.status().unwrap().as_u16()),
+        (ErrorKind::Auth, 401)
+    );
+    let wrong = ask(PAGE[0].0).with_extra("top_k", json!("many"));
+    let error = chat(&replicate, wrong).await.unwrap_err();
+    assert_eq!(
+        (error.kind(), error.param()),
+        (ErrorKind::InvalidRequest, Some("top_k"))
+    );
+}

@@ -3,7 +3,6 @@
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use futures_util::StreamExt;
 use llm_provider::{
     ApiKey, Call, ChatEvent, ChatStream, Error, HttpClient, Json, Provider, Reply, Settings,
 };

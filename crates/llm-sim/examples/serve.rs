@@ -14,9 +14,8 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     println!("Together:  {}/v1", sim.together_url());
     println!("Replicate: {}/v1", sim.replicate_url());
     println!(
-        "\ncurl {}/v1/chat/completions -H 'Authorization: Bearer any' -d '{}'",
-        sim.together_url(),
-        r#"{"model": "openai/gpt-oss-20b", "messages": [{"role": "user", "content": "Hi"}]}"#
+        "\ncurl {}/v1/models -H 'Authorization: Bearer any'",
+        sim.together_url()
     );
 
     tokio::signal::ctrl_c().await?;

@@ -1,5 +1,5 @@
 //! Faults on demand, and a server that bears with its clients.
-#![allow(clippy::expect_used, reason = "this is a test")]
+#![allow(clippy::expect_used, clippy::unwrap_used, reason = "this is a test")]
 
 mod common;
 

@@ -1,6 +1,6 @@
 //! The simulated Replicate, over loopback.
 
-#![allow(clippy::expect_used, reason = "this is a test")]
+#![allow(clippy::expect_used, clippy::unwrap_used, reason = "this is a test")]
 
 mod common;
 
@@ -340,12 +340,11 @@ async fn versions_run_where_they_belong() {
     )))
     .await;
     let latest = model["latest_version"]["id"].as_str().unwrap();
-    create(
-        &sim,
-        "predictions",
-        &version(&format!("togethercomputer/LLaMA-2-7B-32K:{latest}")),
-    )
-    .await;
+    let named = format!("togethercomputer/LLaMA-2-7B-32K:{latest}");
+    for version in [version(&named), version(latest)] {
+        let body = create(&sim, "predictions", &version).await;
+        assert_eq!(body["model"], "togethercomputer/LLaMA-2-7B-32K");
+    }
 
     for bad in [
         "mistralai/mistral-7b-instruct-v0.1",

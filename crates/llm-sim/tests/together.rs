@@ -1,5 +1,5 @@
 //! The simulated Together, over loopback.
-#![allow(clippy::expect_used, reason = "this is a test")]
+#![allow(clippy::expect_used, clippy::unwrap_used, reason = "this is a test")]
 
 mod common;
 

@@ -18,6 +18,7 @@ use crate::replicate::prediction::{Prediction, View};
 use crate::replicate::problem::Problem;
 use crate::replicate::store::Store;
 use crate::replicate::stream;
+use crate::replicate::versions::Versions;
 use crate::seed::{BASE32, Rng};
 use crate::upstream::{Shared, Upstream};
 
@@ -26,6 +27,7 @@ pub(crate) struct Api {
     pub(crate) shared: Shared,
     pub(crate) store: Store,
     pub(crate) deployments: Deployments,
+    pub(crate) versions: Versions,
     pub(crate) created: AtomicU64,
 }
 
@@ -87,10 +89,10 @@ impl Api {
             ("POST", ["predictions", id, "cancel"]) => self.cancel(call, id),
 
             ("GET", ["models", owner, name]) => {
-                Ok(json_answer(200, &model(owner, name)?.entry(base)))
+                Ok(json_answer(200, &self.model(owner, name)?.entry(base)))
             }
             ("GET", ["models", owner, name, "versions"]) => {
-                let model = model(owner, name)?;
+                let model = self.model(owner, name)?;
                 let versions: Vec<_> = model
                     .versions()
                     .iter()
@@ -102,7 +104,7 @@ impl Api {
                 ))
             }
             ("GET", ["models", owner, name, "versions", id]) => {
-                let model = model(owner, name)?;
+                let model = self.model(owner, name)?;
                 if !model.has_version(id) {
                     return Err(Problem::not_found());
                 }
@@ -160,7 +162,7 @@ impl Api {
                 let (owner, name) = name.split_once('/').ok_or_else(Problem::invalid_version)?;
                 Model::find(owner, name)
             }
-            (None, id) => Model::of_version(id.unwrap_or_default()),
+            (None, id) => self.versions.model(id.unwrap_or_default()),
         };
         let model = model.ok_or_else(Problem::invalid_version)?;
         let good = id.map_or(model.listed.official, |id| model.has_version(id));
@@ -168,6 +170,7 @@ impl Api {
             return Err(Problem::invalid_version());
         }
         let version = id.map_or_else(|| model.latest(), str::to_owned);
+        self.versions.note(&model, &version);
         self.start(
             call,
             Target {
@@ -186,7 +189,7 @@ impl Api {
         owner: &str,
         name: &str,
     ) -> Result<Answer, Problem> {
-        let model = model(owner, name)?;
+        let model = self.model(owner, name)?;
         if !model.listed.official {
             return Err(Problem::not_found());
         }
@@ -295,6 +298,12 @@ impl Api {
         Ok(answer)
     }
 
+    fn model(&self, owner: &str, name: &str) -> Result<Model, Problem> {
+        let model = Model::find(owner, name).ok_or_else(Problem::not_found)?;
+        self.versions.note(&model, &model.latest());
+        Ok(model)
+    }
+
     fn is_idle(&self, owner: &str, name: &str) -> bool {
         let deployment = format!("{owner}/{name}");
         let now = Instant::now();
@@ -318,10 +327,6 @@ impl Api {
                 .collect(),
         }
     }
-}
-
-fn model(owner: &str, name: &str) -> Result<Model, Problem> {
-    Model::find(owner, name).ok_or_else(Problem::not_found)
 }
 
 fn json_answer(status: u16, body: &Value) -> Answer {

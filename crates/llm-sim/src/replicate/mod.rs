@@ -13,6 +13,7 @@ mod seen;
 mod store;
 mod stream;
 mod timeline;
+mod versions;
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
@@ -26,6 +27,7 @@ use crate::options::SimOptions;
 use crate::replicate::api::Api;
 use crate::replicate::deployments::Deployments;
 use crate::replicate::store::Store;
+use crate::replicate::versions::Versions;
 use crate::upstream::Shared;
 
 pub use crate::replicate::seen::SeenPrediction;
@@ -41,6 +43,7 @@ impl Replicate {
             shared: Shared::new(options, clock),
             store: Store::new(options.memory.predictions),
             deployments: Deployments::new(),
+            versions: Versions::default(),
             created: AtomicU64::new(0),
         }))
     }

@@ -133,7 +133,12 @@ impl Prediction {
             }
             View::Cancelled | View::Got | View::InList => {
                 self.tell(&mut body, view, moment, clock);
-                urls["web"] = json!(format!("{base}/p/{id}"));
+                if view == View::Cancelled {
+                    body["webhook_completed"] = Value::Null;
+                } else {
+                    body["source"] = json!("api");
+                    urls["web"] = json!(format!("{base}/p/{id}"));
+                }
             }
         }
         body["urls"] = urls;
@@ -152,12 +157,8 @@ impl Prediction {
 
     fn tell(&self, body: &mut Value, view: View, moment: Moment, clock: &Clock) {
         body["status"] = json!(moment.status.as_str());
-        body["source"] = json!("api");
         match view {
-            View::Cancelled => {
-                body["logs"] = Value::Null;
-                body["webhook_completed"] = Value::Null;
-            }
+            View::Cancelled => body["logs"] = Value::Null,
             View::InList => {}
             _ => {
                 let logs = if moment.started.is_some() {
@@ -185,7 +186,9 @@ impl Prediction {
             body["started_at"] = Value::Null;
         }
         body["output"] = output;
-        body["data_removed"] = json!(false);
+        if view != View::Cancelled {
+            body["data_removed"] = json!(false);
+        }
         body["completed_at"] = json!(clock.rfc3339(completed, 6));
         body["metrics"] = self.metrics(moment, completed);
     }

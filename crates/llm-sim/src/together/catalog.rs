@@ -2,6 +2,8 @@
 
 use serde_json::{Value, json};
 
+use crate::seed::{HEX, Rng, hash};
+
 /// How a model's answers look on the wire.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Engine {
@@ -134,6 +136,12 @@ impl Listed {
         });
         if let Some(context) = self.context {
             entry["context_length"] = json!(context);
+        }
+        if self.kind == "chat" {
+            let uuid = Rng(hash([self.id])).word(HEX, 32);
+            entry["uuid"] = json!(format!("endpoint-{uuid}"));
+            entry["license"] = json!("simulated");
+            entry["pricing"]["cached_input"] = json!(self.price.0 / 5.0);
         }
         // Where nothing is priced by the token, a price is an object.
         match self.kind {

@@ -56,7 +56,12 @@ impl Ask {
         let fields = Fields::read(&call.body)?;
         let prompt = fields.text("prompt")?;
         let said = last_user_turn(prompt).to_owned();
-        Self::sampled(&fields, call, said, count_tokens(prompt))
+        let ask = Self::sampled(&fields, call, said, count_tokens(prompt))?;
+        // The old engine's answers are the only ones recorded here.
+        Ok(Self {
+            engine: Engine::Turbo,
+            ..ask
+        })
     }
 
     pub(crate) fn question(&self, choice: u64) -> Question<'_> {

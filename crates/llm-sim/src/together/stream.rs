@@ -9,6 +9,7 @@ use tokio::time::Instant;
 use crate::clock::later;
 use crate::options::{Pace, Timing};
 use crate::sse::data;
+use crate::together::catalog::Engine;
 use crate::together::error::Refusal;
 use crate::together::generation::{Choice, Generation};
 use crate::together::logprobs;
@@ -17,7 +18,6 @@ use crate::together::logprobs;
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Surface {
     Chat,
-    /// Recorded from the old engine alone, so always in its dialect.
     Completion,
 }
 
@@ -65,7 +65,7 @@ impl Events {
         timing: &Timing,
         pace: &Pace,
     ) -> Self {
-        let turbo = surface == Surface::Completion || generation.ask.engine.is_turbo();
+        let turbo = generation.ask.engine.is_turbo();
         let mut columns: Vec<_> = (0..)
             .zip(&generation.choices)
             .map(|(at, choice)| steps(&generation, at, choice, turbo, pace).into_iter())
@@ -117,9 +117,7 @@ impl Events {
             Kind::Done => return data("[DONE]"),
             Kind::Error => json!({"error": Refusal::of_status(500, None).error()}),
             Kind::Usage => self.chunk(json!([]), Some(self.generation.usage())),
-            _ if self.surface == Surface::Completion || self.generation.ask.engine.is_turbo() => {
-                self.turbo(step)
-            }
+            _ if self.generation.ask.engine.is_turbo() => self.turbo(step),
             _ => self.current(step),
         };
         data(&chunk.to_string())
@@ -136,10 +134,10 @@ impl Events {
         };
         let text = tokens.concat();
         let finishing = matches!(&step.kind, Kind::Finish { .. });
-        let token_id = if finishing {
-            Some(128_009)
-        } else {
-            token_id(&text)
+        let token_id = match &step.kind {
+            Kind::Finish { .. } => Some(128_009),
+            Kind::Content(_) => token_id(&text),
+            _ => None,
         };
         let mut delta = json!({"token_id": token_id, "role": "assistant", "content": text});
         let mut finish = finishing.then_some(choice.finish);
@@ -178,13 +176,16 @@ impl Events {
         self.chunk(json!([body]), usage)
     }
 
-    /// Engine of 2026: role first and without `usage`, reasoning, a finish chunk of its own.
+    /// Engine of 2026: role first and without `usage`, reasoning, a finish chunk of its own. Qwen
+    /// says `usage: null` from the start, and `""` where it does not reason.
     fn current(&self, step: &Step) -> Value {
         let Some(choice) = self.generation.choices.get(step.choice) else {
             return Value::Null;
         };
+        let detailed = self.generation.ask.engine == Engine::Detailed;
+        let silent = if detailed { json!("") } else { Value::Null };
         let mut delta = json!({
-            "token_id": null, "role": "assistant", "content": "", "reasoning": null,
+            "token_id": null, "role": "assistant", "content": "", "reasoning": silent,
         });
         let mut logprobs = Value::Null;
         let mut finish = None;
@@ -213,11 +214,8 @@ impl Events {
             "finish_reason": finish,
             "delta": delta,
         }]);
-        let usage = if matches!(step.kind, Kind::Role) {
-            None
-        } else {
-            Some(Value::Null)
-        };
+        let first = matches!(step.kind, Kind::Role) && !detailed;
+        let usage = if first { None } else { Some(Value::Null) };
         self.chunk(body, usage)
     }
 

@@ -6,7 +6,9 @@
 )]
 
 mod ci;
+mod clients;
 mod layers;
+mod python;
 mod tool;
 mod vectors;
 
@@ -63,7 +65,12 @@ struct Command {
     run: fn(lexopt::Parser) -> Result<()>,
 }
 
-const COMMANDS: &[Command] = &[ci::COMMAND, layers::COMMAND, vectors::COMMAND];
+const COMMANDS: &[Command] = &[
+    ci::COMMAND,
+    clients::COMMAND,
+    layers::COMMAND,
+    vectors::COMMAND,
+];
 
 fn find(name: &str) -> Result<&'static Command> {
     COMMANDS

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, bail};
+use serde_json::Value;
 
 /// The root of the repository: the folder above this package.
 pub(crate) fn root() -> PathBuf {
@@ -14,6 +15,16 @@ pub(crate) fn root() -> PathBuf {
     package
         .parent()
         .map_or_else(|| PathBuf::from("."), Path::to_path_buf)
+}
+
+/// Where Cargo builds.
+pub(crate) fn target() -> Result<PathBuf> {
+    let metadata = output(&mut command("cargo metadata --format-version 1 --no-deps"))?;
+    let metadata: Value = serde_json::from_str(&metadata)?;
+    let target = metadata["target_directory"].as_str();
+    target
+        .map(PathBuf::from)
+        .context("cargo metadata tells no target_directory")
 }
 
 /// A program to run at the root, with words of a command line as arguments.
@@ -70,6 +81,15 @@ fn shown(command: &Command) -> String {
 
 fn cargo() -> std::ffi::OsString {
     std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into())
+}
+
+/// An empty folder for a test.
+#[cfg(test)]
+pub(crate) fn scratch(name: &str) -> PathBuf {
+    let folder = std::env::temp_dir().join(format!("xtask-{}-{name}", std::process::id()));
+    let _ = std::fs::remove_dir_all(&folder);
+    std::fs::create_dir_all(&folder).unwrap();
+    folder
 }
 
 #[cfg(test)]

@@ -1,0 +1,43 @@
+"""The official `cohere` package: rerank, in the form that Together took over from Cohere."""
+
+import cohere
+from checks import address, check, raises, run, same
+
+DOCUMENTS = [
+    "Carson City is the capital city of the American state of Nevada.",
+    "Washington, D.C. is the capital of the United States.",
+    "Capital punishment has existed in the United States since before it was a country.",
+]
+QUESTION = {
+    "model": "Salesforce/Llama-Rank-V1",
+    "query": "What is the capital of the United States?",
+    "documents": DOCUMENTS,
+}
+
+
+@check("rerank of the first API against the simulated Together")
+def rerank():
+    client = cohere.Client(api_key="any", base_url=address("TOGETHER_URL"))
+    answer = client.rerank(top_n=2, return_documents=True, **QUESTION)
+    same(answer.results[0].index, 1)
+    same(answer.results[0].document.text, DOCUMENTS[1])
+    scores = [result.relevance_score for result in answer.results]
+    same(scores, sorted(scores, reverse=True))
+
+
+@check("a wrong key is an UnauthorizedError")
+def wrong_key():
+    client = cohere.Client(api_key="invalid", base_url=address("TOGETHER_URL"))
+    with raises(cohere.UnauthorizedError):
+        client.rerank(**QUESTION)
+
+
+@check("the gateway has no rerank: a NotFoundError that says what there is")
+def gateway():
+    client = cohere.ClientV2(api_key=address("GATEWAY_KEY"), base_url=address("GATEWAY_URL"))
+    with raises(cohere.NotFoundError) as error:
+        client.rerank(**QUESTION)
+    assert "/v1/chat/completions" in error.value.body["error"]["message"], error.value.body
+
+
+run()

@@ -1,0 +1,165 @@
+//! `cargo xtask clients`: the official clients of OpenAI, Together, Replicate and Cohere, unchanged.
+
+mod owned;
+mod script;
+mod servers;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result, bail};
+use lexopt::{Arg, ValueExt};
+
+use crate::{python, tool};
+use script::Tally;
+use servers::Servers;
+
+pub(crate) const COMMAND: crate::Command = crate::Command {
+    name: "clients",
+    usage: "[--only NAME] [--release]",
+    about: "Run the official clients against the gateway and the simulation",
+    details: "\
+Installs the packages pinned in xtask/clients/requirements.txt and package-lock.json under
+target/clients, builds polyllm, starts `polyllm sim`, `polyllm serve` (with a simulation of its own)
+and `polyllm serve --config xtask/clients/config.yaml` on free ports, and runs the scripts
+xtask/clients/*_client.py and *_client.mjs. One line per check; the last line counts. What the
+servers log is left in target/clients.
+
+  --only NAME   the scripts whose name contains NAME, such as `openai` or `.mjs`
+  --release     the release build, as CI does",
+    run,
+};
+
+fn run(mut args: lexopt::Parser) -> Result<()> {
+    let (mut only, mut release) = (String::new(), false);
+    while let Some(arg) = args.next()? {
+        match arg {
+            Arg::Long("only") => only = args.value()?.string()?,
+            Arg::Long("release") => release = true,
+            _ => return Err(arg.unexpected().into()),
+        }
+    }
+    check(&only, release)
+}
+
+/// Runs the scripts whose name contains `only`, and prints what each check found.
+pub(crate) fn check(only: &str, release: bool) -> Result<()> {
+    let sources = tool::root().join("xtask/clients");
+    let scripts = scripts(&sources, only)?;
+    let folder = tool::target()?.join("clients");
+    let python = python::environment(&folder.join("python"), &sources.join("requirements.txt"))?;
+    let node = node_folder(&folder, &sources)?;
+
+    let servers = Servers::start(&polyllm(release)?, &folder)?;
+    let mut tally = Tally::default();
+    for name in scripts {
+        let mut process = if name.ends_with(".py") {
+            let mut process = clean(&python);
+            process
+                .arg(sources.join(&name))
+                .env("PYTHONDONTWRITEBYTECODE", "1");
+            process
+        } else {
+            // JavaScript's modules are found from where a script lies.
+            let copy = node.join(&name);
+            fs::copy(sources.join(&name), &copy).with_context(|| format!("cannot copy {name}"))?;
+            let mut process = clean(Path::new("node"));
+            process.arg(copy);
+            process
+        };
+        tally += script::run(&name, process.envs(servers.addresses()))?;
+    }
+    println!("{} passed, {} failed", tally.passed, tally.failed);
+    if tally.failed > 0 {
+        bail!("the servers' logs are in {}", folder.display());
+    }
+    Ok(())
+}
+
+/// The names of the scripts, in order.
+fn scripts(sources: &Path, only: &str) -> Result<Vec<String>> {
+    let entries = fs::read_dir(sources).context("cannot list xtask/clients")?;
+    let names = entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
+    let is_script = |name: &String| name.ends_with("_client.py") || name.ends_with("_client.mjs");
+    let mut names: Vec<_> = names.filter(is_script).collect();
+    names.sort();
+    let known = names.join(", ");
+    names.retain(|name| name.contains(only));
+    if names.is_empty() {
+        return Err(lexopt::Error::from(format!("no script '{only}'; there are {known}")).into());
+    }
+    Ok(names)
+}
+
+/// A folder with the packages for JavaScript, and what all scripts there share.
+fn node_folder(folder: &Path, sources: &Path) -> Result<PathBuf> {
+    let node = folder.join("node");
+    let [manifest, lock] = ["package.json", "package-lock.json"].map(|name| sources.join(name));
+    python::kept(&node, &[&manifest, &lock], || {
+        println!("installing {} for JavaScript", lock.display());
+        fs::copy(&manifest, node.join("package.json"))?;
+        fs::copy(&lock, node.join("package-lock.json"))?;
+        let mut npm = Command::new("npm");
+        npm.args([
+            "ci",
+            "--silent",
+            "--ignore-scripts",
+            "--no-audit",
+            "--no-fund",
+        ]);
+        tool::run(npm.current_dir(&node)).context("Node.js with npm is needed")
+    })?;
+    fs::copy(sources.join("checks.mjs"), node.join("checks.mjs"))?;
+    Ok(node)
+}
+
+/// Builds polyllm and tells where it is.
+fn polyllm(release: bool) -> Result<PathBuf> {
+    let (flag, profile) = if release {
+        ("--release", "release")
+    } else {
+        ("", "debug")
+    };
+    tool::run(&mut tool::command(&format!(
+        "cargo build --quiet -p polyllm-cli {flag}"
+    )))?;
+    Ok(tool::target()?.join(profile).join("polyllm"))
+}
+
+/// A program that knows nothing of the keys, addresses and proxies of whoever runs this.
+fn clean(program: &Path) -> Command {
+    let mut command = Command::new(program);
+    command
+        .current_dir(tool::root())
+        .env("NO_PROXY", "127.0.0.1")
+        .env("no_proxy", "127.0.0.1");
+    for (name, _) in std::env::vars_os() {
+        let owners = ["CO_", "OPENAI_", "POLYLLM_", "REPLICATE_", "TOGETHER"];
+        if owners
+            .iter()
+            .any(|owner| name.to_string_lossy().starts_with(owner))
+        {
+            command.env_remove(&name);
+        }
+    }
+    command
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn scripts_are_chosen_by_a_part_of_their_name() {
+        let sources = tool::root().join("xtask/clients");
+        assert!(
+            scripts(&sources, "")
+                .unwrap()
+                .contains(&"openai_client.py".to_owned())
+        );
+        let chosen = scripts(&sources, ".mjs").unwrap();
+        assert!(!chosen.is_empty() && chosen.iter().all(|name| name.ends_with("_client.mjs")));
+        assert!(scripts(&sources, "no-such").is_err_and(|error| error.is::<lexopt::Error>()));
+    }
+}

@@ -1,0 +1,91 @@
+//! Running a script of checks and counting what it prints.
+
+use std::ops::AddAssign;
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use anyhow::Result;
+
+use super::owned::{Owned, Said};
+
+/// How many checks did what.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub(super) struct Tally {
+    pub(super) passed: usize,
+    pub(super) failed: usize,
+}
+
+impl AddAssign for Tally {
+    fn add_assign(&mut self, other: Self) {
+        self.passed += other.passed;
+        self.failed += other.failed;
+    }
+}
+
+/// Runs a script, passing on its lines: `ok …` and `FAIL …` are the checks.
+///
+/// A script that crashes, hangs or checks nothing has failed, too.
+pub(super) fn run(name: &str, command: &mut Command) -> Result<Tally> {
+    run_within(name, command, LONGEST)
+}
+
+fn run_within(name: &str, command: &mut Command, longest: Duration) -> Result<Tally> {
+    let deadline = Instant::now() + longest;
+    let mut tally = Tally::default();
+    let failed = |tally: &mut Tally, why: &str| {
+        println!("FAIL  {name}: {why}");
+        tally.failed += 1;
+    };
+    let mut script = Owned::start(command)?;
+    loop {
+        match script.line(deadline) {
+            Said::Line(line) => {
+                println!("{line}");
+                tally.passed += usize::from(line.starts_with("ok "));
+                tally.failed += usize::from(line.starts_with("FAIL "));
+            }
+            Said::End => break,
+            Said::Nothing => {
+                failed(
+                    &mut tally,
+                    &format!("no end after {} seconds", longest.as_secs()),
+                );
+                return Ok(tally);
+            }
+        }
+    }
+    let status = script.wait()?;
+    if !status.success() && tally.failed == 0 {
+        failed(&mut tally, &format!("ended with {status}"));
+    } else if tally == Tally::default() {
+        failed(&mut tally, "checked nothing");
+    }
+    Ok(tally)
+}
+
+const LONGEST: Duration = Duration::from_secs(180);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(shell: &str, passed: usize, failed: usize) {
+        let mut command = Command::new("sh");
+        let tally = run_within("test", command.arg("-c").arg(shell), Duration::from_secs(1));
+        assert_eq!(tally.unwrap(), Tally { passed, failed });
+    }
+
+    #[test]
+    fn checks_are_counted() {
+        check("echo 'ok    a'; echo 'FAIL  b'; echo note; exit 1", 1, 1);
+        check("echo 'ok    a'", 1, 0);
+    }
+
+    #[test]
+    fn a_script_that_crashes_hangs_or_checks_nothing_has_failed() {
+        check("echo 'ok    a'; exit 3", 1, 1);
+        check("true", 0, 1);
+        check("echo 'ok    a'; exec sleep 60", 1, 1);
+    }
+}

@@ -1,0 +1,118 @@
+//! The servers that the clients talk to.
+
+use std::fs::{self, File};
+use std::path::Path;
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, anyhow, bail};
+use serde_json::Value;
+
+use super::clean;
+use super::owned::{Owned, Said};
+
+/// The simulation, a gateway without configuration and one with it, until dropped.
+pub(super) struct Servers {
+    addresses: Vec<(&'static str, String)>,
+    _running: [Server; 3],
+}
+
+impl Servers {
+    /// Starts all three of this binary and waits until they listen.
+    pub(super) fn start(polyllm: &Path, logs: &Path) -> Result<Self> {
+        let sim = Server::start("sim", clean(polyllm).args(["sim", "--json"]), logs)?;
+        let serve = ["serve", "--port", "0", "--json"];
+        let demo = Server::start("demo", clean(polyllm).args(serve), logs)?;
+        let mut addresses = vec![
+            ("TOGETHER_URL", sim.said("together")?),
+            ("REPLICATE_URL", sim.said("replicate")?),
+            ("DEMO_URL", demo.said("url")?),
+            ("GATEWAY_KEY", "sk-check-1234".to_owned()),
+        ];
+        let mut gateway = clean(polyllm);
+        gateway
+            .args(serve)
+            .args(["--config", "xtask/clients/config.yaml"]);
+        let gateway = Server::start("gateway", gateway.envs(addresses.iter().cloned()), logs)?;
+        addresses.push(("GATEWAY_URL", gateway.said("url")?));
+        Ok(Self {
+            addresses,
+            _running: [sim, demo, gateway],
+        })
+    }
+
+    /// Where they are, as variables for the scripts' environment.
+    pub(super) fn addresses(&self) -> impl Iterator<Item = (&'static str, &str)> {
+        self.addresses
+            .iter()
+            .map(|(name, value)| (*name, value.as_str()))
+    }
+}
+
+struct Server {
+    name: &'static str,
+    said: Value,
+    _process: Owned,
+}
+
+impl Server {
+    /// Starts a server and reads the line of JSON that it prints when it listens.
+    fn start(name: &'static str, command: &mut Command, logs: &Path) -> Result<Self> {
+        let path = logs.join(format!("{name}.log"));
+        let log =
+            File::create(&path).with_context(|| format!("cannot write {}", path.display()))?;
+        let process = Owned::start(command.stderr(log))?;
+        let logged = || fs::read_to_string(&path).unwrap_or_default();
+        match process.line(Instant::now() + PATIENCE) {
+            Said::Line(line) => {
+                let said = serde_json::from_str(&line)
+                    .with_context(|| format!("{name} printed no JSON with --json: {line}"))?;
+                Ok(Self {
+                    name,
+                    said,
+                    _process: process,
+                })
+            }
+            Said::End => bail!("{name} ended at once:\n{}", logged()),
+            Said::Nothing => bail!("{name} does not listen after {PATIENCE:?}:\n{}", logged()),
+        }
+    }
+
+    fn said(&self, key: &str) -> Result<String> {
+        let value = self.said[key].as_str().map(str::to_owned);
+        value.ok_or_else(|| anyhow!("{} did not print its {key}: {}", self.name, self.said))
+    }
+}
+
+const PATIENCE: Duration = Duration::from_secs(20);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tool;
+
+    #[track_caller]
+    fn start(shell: &str) -> Result<Server> {
+        let logs = tool::scratch("servers");
+        Server::start("test", Command::new("sh").arg("-c").arg(shell), &logs)
+    }
+
+    #[test]
+    fn a_server_is_ready_when_it_prints_its_address() {
+        let server = start("echo '{\"url\": \"http://127.0.0.1:1\"}'; exec sleep 60").unwrap();
+        assert_eq!(server.said("url").unwrap(), "http://127.0.0.1:1");
+        let error = server.said("together").unwrap_err().to_string();
+        assert!(
+            error.starts_with("test did not print its together"),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn a_server_that_ends_is_told_with_its_log() {
+        let error = start("echo 'no config' >&2; exit 1")
+            .err()
+            .map(|error| error.to_string());
+        assert_eq!(error.as_deref(), Some("test ended at once:\nno config\n"));
+    }
+}

@@ -1,0 +1,82 @@
+//! Python's packages, kept under target/ until their requirements change.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result};
+
+use crate::tool;
+
+/// The interpreter of a virtual environment in `folder` with the packages of `requirements`, which
+/// is made anew when those are no longer the ones it was made with.
+pub(crate) fn environment(folder: &Path, requirements: &Path) -> Result<PathBuf> {
+    let python = folder.join("bin/python");
+    kept(folder, &[requirements], || {
+        println!("installing {} for Python", requirements.display());
+        tool::run(
+            Command::new("python3")
+                .args(["-m", "venv", "--clear"])
+                .arg(folder),
+        )
+        .context("Python with its module venv is needed (on Debian: python3-venv)")?;
+        let pip = [
+            "-m",
+            "pip",
+            "install",
+            "--quiet",
+            "--disable-pip-version-check",
+            "-r",
+        ];
+        tool::run(Command::new(&python).args(pip).arg(requirements))
+    })?;
+    Ok(python)
+}
+
+/// Runs `make`, unless it has already run for the same content of `sources`.
+pub(crate) fn kept(
+    folder: &Path,
+    sources: &[&Path],
+    make: impl FnOnce() -> Result<()>,
+) -> Result<()> {
+    let mut wanted = String::new();
+    for source in sources {
+        let shown = source.display();
+        wanted += &fs::read_to_string(source).with_context(|| format!("cannot read {shown}"))?;
+    }
+    let stamp = folder.join("made-from");
+    if fs::read_to_string(&stamp).is_ok_and(|made_from| made_from == wanted) {
+        return Ok(());
+    }
+    // Without its stamp, what is half made is not taken for whole the next time.
+    let _ = fs::remove_file(&stamp);
+    fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
+    make()?;
+    fs::write(&stamp, wanted).with_context(|| format!("cannot write {}", stamp.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use anyhow::bail;
+
+    use super::*;
+
+    #[test]
+    fn what_was_made_is_kept_until_its_sources_change() {
+        let folder = tool::scratch("kept");
+        let source = folder.join("source");
+        let mut made = 0;
+        let mut make = |text: &str, works: bool| {
+            fs::write(&source, text).unwrap();
+            let done = kept(&folder.join("made"), &[&source], || {
+                made += 1;
+                if works { Ok(()) } else { bail!("no") }
+            });
+            (done.is_ok(), made)
+        };
+        assert_eq!(make("a", false), (false, 1));
+        assert_eq!(make("a", true), (true, 2));
+        assert_eq!(make("a", false), (true, 2));
+        assert_eq!(make("b", true), (true, 3));
+    }
+}

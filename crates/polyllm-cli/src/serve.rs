@@ -70,7 +70,7 @@ fn banner(gateway: &Gateway, address: SocketAddr, simulated: bool, locked: bool)
     let models: Vec<&str> = gateway.models().collect();
     let model = models.first().copied().unwrap_or("MODEL");
     let upstreams = if simulated {
-        "SIMULATED upstreams: every answer is made up. For real ones give --config config.yaml.\n\n"
+        "SIMULATED upstreams: every answer is made up. For real ones give --config config.yaml.\n"
     } else {
         ""
     };

@@ -5,11 +5,15 @@ use llm_provider::{Error, ErrorKind, openai};
 /// Reads an error answer of Together's.
 ///
 /// The envelope is OpenAI's with an `id` beside it, but for `GET /models`, whose error has a
-/// message only, and for Cloudflare's pages. A context that overflows comes as 400 or 403, with
-/// `max_tokens` as the parameter to blame.
+/// message only, and for Cloudflare's pages. A context that overflows comes as 400 that blames
+/// `max_tokens`, or as 403, for which Together's table of errors knows no other reason.
 pub(crate) fn read(status: StatusCode, headers: &HeaderMap, body: Bytes) -> Error {
     let error = openai::read_error(status, headers, body);
-    let overflow = matches!(status.as_u16(), 400 | 403) && error.param() == Some("max_tokens");
+    let overflow = match status.as_u16() {
+        400 => error.param() == Some("max_tokens"),
+        403 => error.code().is_none(),
+        _ => false,
+    };
     if overflow {
         error.with_kind(ErrorKind::ContextWindow)
     } else {

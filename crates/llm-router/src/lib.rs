@@ -1,9 +1,4 @@
-//! Which deployment serves this call.
-//!
-//! A model group is a public name; behind it stand deployments, each a model of a provider. The
-//! [`Router`] picks one by weight and, where another may do better, tries once more there.
-//!
-//! It knows the trait [`Provider`](llm_provider::Provider) and no provider.
+#![doc = include_str!("../README.md")]
 
 mod deployment;
 mod failover;

@@ -2,6 +2,8 @@
 //!
 //! The key comes from TOGETHERAI_API_KEY or REPLICATE_API_KEY, whichever the model asks for.
 
+#![allow(clippy::print_stdout, reason = "an example prints")]
+
 use polyllm::types::Message;
 
 #[tokio::main]

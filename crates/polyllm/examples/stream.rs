@@ -2,6 +2,8 @@
 //!
 //! The key comes from TOGETHERAI_API_KEY or REPLICATE_API_KEY, whichever the model asks for.
 
+#![allow(clippy::print_stderr, reason = "an example prints")]
+
 use std::io::Write;
 
 use polyllm::{ChatEvent, Client};

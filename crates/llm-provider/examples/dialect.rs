@@ -1,0 +1,69 @@
+//! A whole provider for an OpenAI-compatible upstream, in one screen:
+//! `cargo run -p llm-provider --example dialect BASE_URL MODEL`
+//!
+//! The key comes from ACME_API_KEY.
+
+#![allow(clippy::print_stdout, reason = "an example prints")]
+
+use std::sync::Arc;
+
+use futures_core::future::BoxFuture;
+use llm_provider::openai::{Dialect, OpenAiClient};
+use llm_provider::{Call, ChatStream, Json, Provider, Registry, Reply, Result, Settings};
+use llm_types::{ChatRequest, ChatResponse, Message};
+
+/// Acme speaks OpenAI's dialect without an accent, so every hook keeps its default.
+#[derive(Debug)]
+struct AcmeDialect;
+
+impl Dialect for AcmeDialect {
+    fn provider(&self) -> &'static str {
+        "acme"
+    }
+}
+
+#[derive(Debug)]
+struct Acme(OpenAiClient<AcmeDialect>);
+
+impl Acme {
+    fn new(settings: Settings) -> Result<Self> {
+        let api_key = settings.require_api_key("acme", &["ACME_API_KEY"])?;
+        let base = settings.api_base_or("acme", &["ACME_API_BASE"], "https://api.acme.example")?;
+        Ok(Self(OpenAiClient::new(
+            AcmeDialect,
+            settings.http,
+            base,
+            api_key,
+        )))
+    }
+}
+
+impl Provider for Acme {
+    fn name(&self) -> &'static str {
+        "acme"
+    }
+
+    fn chat(&self, call: Call<ChatRequest>) -> BoxFuture<'_, Result<Reply<ChatResponse>>> {
+        Box::pin(self.0.chat(call))
+    }
+
+    fn chat_stream(&self, call: Call<ChatRequest>) -> BoxFuture<'_, Result<ChatStream>> {
+        Box::pin(self.0.chat_stream(call))
+    }
+}
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> std::result::Result<(), Box<dyn std::error::Error>> {
+    let mut registry = Registry::new();
+    registry.register("acme", |settings| Ok(Arc::new(Acme::new(settings)?)));
+
+    let mut arguments = std::env::args().skip(1);
+    let (Some(base), Some(model)) = (arguments.next(), arguments.next()) else {
+        return Err("usage: dialect BASE_URL MODEL".into());
+    };
+    let acme = registry.build("acme", Settings::new().with_api_base(base))?;
+    let request = ChatRequest::new(model, vec![Message::user("Hello!")]);
+    let reply = acme.chat(Call::new(Json::from_value(request))).await?;
+    println!("{}", reply.body.value()?.text().unwrap_or_default());
+    Ok(())
+}

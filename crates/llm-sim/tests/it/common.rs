@@ -1,6 +1,4 @@
 //! A small client for the tests.
-#![allow(clippy::expect_used, clippy::unwrap_used, reason = "this is a test")]
-#![allow(dead_code, reason = "each test file uses its part of it")]
 
 use llm_sim::{Sim, SimOptions};
 use reqwest::{Client, RequestBuilder, Response};

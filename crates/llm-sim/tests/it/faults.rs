@@ -1,15 +1,13 @@
 //! Faults on demand, and a server that bears with its clients.
-#![allow(clippy::expect_used, clippy::unwrap_used, reason = "this is a test")]
-
-mod common;
 
 use std::time::Duration;
 
-use common::{KEY, client, get, json, post, start, start_with};
 use llm_sim::{Fault, FaultRule, Pace, Reply, Sim, SimOptions, Timing};
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
+
+use crate::common::{self, KEY, client, get, json, post, start, start_with};
 
 fn chat(stream: bool) -> Value {
     json!({

@@ -1,0 +1,7 @@
+//! The simulation, asked over loopback.
+#![allow(clippy::expect_used, clippy::unwrap_used, reason = "this is a test")]
+
+mod common;
+mod faults;
+mod replicate;
+mod together;

@@ -11,9 +11,7 @@ export async function check(what, body) {
   } catch (error) {
     process.exitCode = 1;
     const text = String(error?.message ?? error).replaceAll("\n", " ");
-    // The line of the script itself, not of the client's insides.
-    const line = String(error?.stack).match(new RegExp(`${script}:(\\d+)`))?.[1] ?? "?";
-    console.log(`FAIL  ${script}: ${what}: line ${line}: ${error?.name}: ${text}`);
+    console.log(`FAIL  ${script}: ${what}: ${error?.name}: ${text}`);
   }
 }
 

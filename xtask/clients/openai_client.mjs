@@ -55,7 +55,7 @@ for (const model of MODELS) {
     const last = chunks.pop();
     assert.deepEqual(last.choices, []);
     assert.ok(last.usage.total_tokens > 0);
-    assert.ok(chunks.every((chunk) => chunk.usage === null));
+    assert.ok(chunks.every((chunk) => chunk.usage == null));
   });
 
   await check(`${model}: the helper that gathers a stream`, async () => {

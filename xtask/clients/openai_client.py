@@ -63,7 +63,9 @@ for model in MODELS:
 def max_tokens():
     for model in MODELS:
         answer = chat(model, max_tokens=3)
-        same((answer.choices[0].finish_reason, answer.usage.completion_tokens), ("length", 3))
+        same((model, answer.choices[0].finish_reason), (model, "length"))
+        # Llama 3 on Replicate counts its empty last token.
+        assert 3 <= answer.usage.completion_tokens <= 4, answer.usage
 
 
 @check("a tool is called, plain and streamed")

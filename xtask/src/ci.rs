@@ -7,7 +7,7 @@ use anyhow::Result;
 use lexopt::{Arg, ValueExt};
 use serde_json::Value;
 
-use crate::{Command, layers, tool, vectors};
+use crate::{Command, clients, fixtures, layers, tool, vectors};
 
 pub(crate) const COMMAND: Command = Command {
     name: "ci",
@@ -30,7 +30,9 @@ const STEPS: &[Step] = &[
     ("features", "each feature of each crate alone", features),
     ("docs", "no warning from rustdoc", docs),
     ("vectors", "test vectors from elsewhere, if any", vectors),
+    ("fixtures", "cargo xtask fixtures --check", fixtures),
     ("binary", "cargo build --release, as users build", binary),
+    ("clients", "cargo xtask clients --release", clients),
 ];
 
 enum Done {
@@ -201,8 +203,20 @@ fn vectors() -> Result<Done> {
     Ok(Done::Passed)
 }
 
+fn fixtures() -> Result<Done> {
+    if !fixtures::check_all()? {
+        return Ok(Done::Skipped("no generators in xtask/fixtures".to_owned()));
+    }
+    Ok(Done::Passed)
+}
+
 fn binary() -> Result<Done> {
     call("cargo build --release")
+}
+
+fn clients() -> Result<Done> {
+    clients::check("", true)?;
+    Ok(Done::Passed)
 }
 
 fn call(line: &str) -> Result<Done> {

@@ -7,6 +7,7 @@
 
 mod ci;
 mod clients;
+mod fixtures;
 mod layers;
 mod python;
 mod tool;
@@ -68,6 +69,7 @@ struct Command {
 const COMMANDS: &[Command] = &[
     ci::COMMAND,
     clients::COMMAND,
+    fixtures::COMMAND,
     layers::COMMAND,
     vectors::COMMAND,
 ];

@@ -1,0 +1,231 @@
+//! `cargo xtask fixtures`: test data from the reference implementations.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result, bail};
+use lexopt::Arg;
+
+use crate::{python, tool};
+
+pub(crate) const COMMAND: crate::Command = crate::Command {
+    name: "fixtures",
+    usage: "[--check]",
+    about: "Generate the fixtures from the reference implementations",
+    details: "\
+Runs each xtask/fixtures/*.py, with the packages pinned in xtask/fixtures/requirements.txt, as
+`python NAME.py DIR`: it writes into DIR what belongs into fixtures/. A folder that a generator
+writes files into is its own: files there that it no longer writes are removed.
+
+  --check   change nothing, and fail when fixtures/ is not what would be generated",
+    run,
+};
+
+fn run(mut args: lexopt::Parser) -> Result<()> {
+    let mut only_check = false;
+    while let Some(arg) = args.next()? {
+        match arg {
+            Arg::Long("check") => only_check = true,
+            _ => return Err(arg.unexpected().into()),
+        }
+    }
+    let Some(fresh) = generate()? else {
+        println!("there are no generators in xtask/fixtures");
+        return Ok(());
+    };
+    let fixtures = tool::root().join("fixtures");
+    if only_check {
+        check(&fresh, &fixtures)
+    } else {
+        update(&fresh, &fixtures)
+    }
+}
+
+/// Fails when `fixtures/` is not what the generators make.
+pub(crate) fn check_all() -> Result<bool> {
+    match generate()? {
+        Some(fresh) => check(&fresh, &tool::root().join("fixtures")).map(|()| true),
+        None => Ok(false),
+    }
+}
+
+/// Runs the generators, if there are any, into a folder of their own.
+fn generate() -> Result<Option<PathBuf>> {
+    let sources = tool::root().join("xtask/fixtures");
+    let generators = files(&sources)?;
+    let generators: Vec<_> = generators
+        .iter()
+        .filter(|path| path.extension().is_some_and(|kind| kind == "py"))
+        .collect();
+    if generators.is_empty() {
+        return Ok(None);
+    }
+    let folder = tool::target()?.join("fixtures");
+    let python = python::environment(&folder.join("python"), &sources.join("requirements.txt"))?;
+    let fresh = folder.join("fresh");
+    if fresh.exists() {
+        fs::remove_dir_all(&fresh).with_context(|| format!("cannot empty {}", fresh.display()))?;
+    }
+    fs::create_dir_all(&fresh)?;
+    for generator in generators {
+        println!("generating with {}", generator.display());
+        let mut process = Command::new(&python);
+        process
+            .arg(sources.join(generator))
+            .arg(&fresh)
+            .env("PYTHONDONTWRITEBYTECODE", "1");
+        tool::run(&mut process)?;
+    }
+    Ok(Some(fresh))
+}
+
+fn check(fresh: &Path, fixtures: &Path) -> Result<()> {
+    let changes = changes(fresh, fixtures)?;
+    for change in &changes {
+        println!("stale: fixtures/{}", change.path().display());
+    }
+    if !changes.is_empty() {
+        bail!("run `cargo xtask fixtures` and commit the updated files");
+    }
+    println!("the fixtures are what their generators make");
+    Ok(())
+}
+
+fn update(fresh: &Path, fixtures: &Path) -> Result<()> {
+    let changes = changes(fresh, fixtures)?;
+    for change in &changes {
+        let path = fixtures.join(change.path());
+        match change {
+            Change::Write(from) => {
+                println!("wrote fixtures/{}", from.display());
+                if let Some(folder) = path.parent() {
+                    fs::create_dir_all(folder)?;
+                }
+                fs::copy(fresh.join(from), &path).map(drop)
+            }
+            Change::Remove(old) => {
+                println!("removed fixtures/{}", old.display());
+                fs::remove_file(&path)
+            }
+        }
+        .with_context(|| format!("cannot change {}", path.display()))?;
+    }
+    if changes.is_empty() {
+        println!("the fixtures are what their generators make");
+    }
+    Ok(())
+}
+
+/// What makes `fixtures` the same as `fresh`; paths are relative to both.
+#[derive(Debug, Eq, PartialEq)]
+enum Change {
+    Write(PathBuf),
+    Remove(PathBuf),
+}
+
+impl Change {
+    fn path(&self) -> &Path {
+        match self {
+            Self::Write(path) | Self::Remove(path) => path,
+        }
+    }
+}
+
+fn changes(fresh: &Path, fixtures: &Path) -> Result<Vec<Change>> {
+    let mut changes = Vec::new();
+    let made = files(fresh)?;
+    for path in &made {
+        let wanted = fs::read(fresh.join(path))?;
+        if fs::read(fixtures.join(path)).ok() != Some(wanted) {
+            changes.push(Change::Write(path.clone()));
+        }
+    }
+    let folders: BTreeSet<_> = made.iter().filter_map(|path| path.parent()).collect();
+    for folder in folders
+        .into_iter()
+        .filter(|folder| fixtures.join(folder).is_dir())
+    {
+        for entry in fs::read_dir(fixtures.join(folder))? {
+            let entry = entry?;
+            let path = folder.join(entry.file_name());
+            if entry.file_type()?.is_file() && !made.contains(&path) {
+                changes.push(Change::Remove(path));
+            }
+        }
+    }
+    Ok(changes)
+}
+
+/// The files in a folder and below it, relative to it; none if there is no such folder.
+fn files(folder: &Path) -> Result<BTreeSet<PathBuf>> {
+    let mut found = BTreeSet::new();
+    let mut folders = vec![PathBuf::new()];
+    while let Some(inside) = folders.pop() {
+        let path = folder.join(&inside);
+        if !path.is_dir() {
+            continue;
+        }
+        for entry in
+            fs::read_dir(&path).with_context(|| format!("cannot list {}", path.display()))?
+        {
+            let entry = entry?;
+            let path = inside.join(entry.file_name());
+            if entry.file_type()?.is_dir() {
+                folders.push(path);
+            } else {
+                found.insert(path);
+            }
+        }
+    }
+    Ok(found)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn write(folder: &Path, files: &[(&str, &str)]) {
+        for (path, text) in files {
+            let path = folder.join(path);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, text).unwrap();
+        }
+    }
+
+    #[test]
+    fn stale_fixtures_are_told_and_mended() {
+        let folder = tool::scratch("fixtures");
+        let (fresh, fixtures) = (folder.join("fresh"), folder.join("fixtures"));
+        write(
+            &fresh,
+            &[("prompts/a.jsonl", "1"), ("prompts/deep/b.jsonl", "2")],
+        );
+        write(
+            &fixtures,
+            &[
+                ("prompts/a.jsonl", "0"),
+                ("prompts/old.jsonl", ""),
+                ("sse/by-hand.jsonl", ""),
+            ],
+        );
+        assert_eq!(
+            changes(&fresh, &fixtures).unwrap(),
+            [
+                Change::Write("prompts/a.jsonl".into()),
+                Change::Write("prompts/deep/b.jsonl".into()),
+                Change::Remove("prompts/old.jsonl".into()),
+            ],
+        );
+        let error = check(&fresh, &fixtures).unwrap_err().to_string();
+        assert_eq!(
+            error,
+            "run `cargo xtask fixtures` and commit the updated files"
+        );
+
+        update(&fresh, &fixtures).unwrap();
+        check(&fresh, &fixtures).unwrap();
+        assert!(fixtures.join("sse/by-hand.jsonl").exists());
+    }
+}

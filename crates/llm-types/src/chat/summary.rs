@@ -40,22 +40,20 @@ impl<'a> ChunkSummary<'a> {
         scanner.open_object()?;
         let mut first = true;
         while let Some(key) = scanner.next_key(&mut first)? {
-            match &*key.bytes() {
-                b"choices" => this.read_choices(&mut scanner)?,
-                b"usage" => {
-                    this.usage = match scanner.value()? {
-                        b"null" => Field::Null,
-                        value => Field::Value(utf8(value)),
-                    };
-                }
-                b"error" => {
-                    this.error = Some(scanner.value()?)
-                        .filter(|value| *value != b"null")
-                        .map(utf8)
-                }
-                _ => {
-                    scanner.value()?;
-                }
+            if key.is("choices") {
+                this.read_choices(&mut scanner)?;
+                continue;
+            }
+            let value = scanner.value()?;
+            let is_null = value == b"null";
+            if key.is("usage") {
+                this.usage = if is_null {
+                    Field::Null
+                } else {
+                    Field::Value(utf8(value))
+                };
+            } else if key.is("error") {
+                this.error = (!is_null).then(|| utf8(value));
             }
         }
         scanner.end()?;
@@ -81,12 +79,12 @@ impl<'a> ChunkSummary<'a> {
             scanner.open_object()?;
             let mut first = true;
             while let Some(key) = scanner.next_key(&mut first)? {
-                match &*key.bytes() {
-                    b"delta" => self.read_delta(scanner)?,
-                    b"finish_reason" => keep(&mut self.finish_reason, text(scanner)?),
-                    _ => {
-                        scanner.value()?;
-                    }
+                if key.is("delta") {
+                    self.read_delta(scanner)?;
+                } else if key.is("finish_reason") {
+                    keep(&mut self.finish_reason, text(scanner)?);
+                } else {
+                    scanner.value()?;
                 }
             }
         }
@@ -100,14 +98,16 @@ impl<'a> ChunkSummary<'a> {
         scanner.open_object()?;
         let mut first = true;
         while let Some(key) = scanner.next_key(&mut first)? {
-            match &*key.bytes() {
-                b"content" => keep(&mut self.content, text(scanner)?),
-                b"reasoning" | b"reasoning_content" => keep(&mut self.reasoning, text(scanner)?),
-                b"tool_calls" => self.tool_calls |= !matches!(scanner.value()?, b"null" | b"[]"),
-                b"function_call" => self.tool_calls |= scanner.value()? != b"null",
-                _ => {
-                    scanner.value()?;
-                }
+            if key.is("content") {
+                keep(&mut self.content, text(scanner)?);
+            } else if key.is("reasoning") || key.is("reasoning_content") {
+                keep(&mut self.reasoning, text(scanner)?);
+            } else if key.is("tool_calls") {
+                self.tool_calls |= !matches!(scanner.value()?, b"null" | b"[]");
+            } else if key.is("function_call") {
+                self.tool_calls |= scanner.value()? != b"null";
+            } else {
+                scanner.value()?;
             }
         }
         Ok(())

@@ -41,13 +41,15 @@ impl<'a> RawObject<'a> {
         scanner.open_object()?;
         let mut members = Vec::with_capacity(16);
         let mut first = true;
-        while let Some(key) = scanner.next_key(&mut first)? {
+        while scanner.next_item(&mut first, b'}')? {
+            let start = scanner.position();
+            let key = scanner.key()?.decode();
             let value = scanner.value()?;
             let end = scanner.position();
             members.push(Member {
-                key: key.decode(),
+                key,
                 value,
-                start: key.start(),
+                start,
                 value_start: end - value.len(),
                 end,
             });

@@ -18,38 +18,40 @@ pub(crate) struct Scanner<'a> {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct RawStr<'a> {
     inner: &'a [u8],
-    escaped: bool,
-    start: usize,
+    /// How many bytes come before the first escape. (A boolean would do, but its padding makes
+    /// every copy of the struct stall.)
+    plain: usize,
 }
 
 impl<'a> RawStr<'a> {
     /// The string itself.
     pub(crate) fn decode(self) -> Cow<'a, str> {
         let inner = utf8(self.inner);
-        if self.escaped {
+        if self.is_escaped() {
             Cow::Owned(serde_json::from_str(&format!("\"{inner}\"")).unwrap_or_default())
         } else {
             Cow::Borrowed(inner)
         }
     }
 
-    /// The string's bytes.
-    pub(crate) fn bytes(self) -> Cow<'a, [u8]> {
-        if self.escaped {
-            Cow::Owned(self.decode().into_owned().into_bytes())
-        } else {
-            Cow::Borrowed(self.inner)
-        }
-    }
-
-    /// Where its opening quote is, in bytes.
-    pub(crate) fn start(self) -> usize {
-        self.start
+    /// Whether it is this string.
+    #[inline(always)]
+    pub(crate) fn is(self, other: &str) -> bool {
+        self.inner == other.as_bytes() || self.is_escaped() && self.decodes_to(other)
     }
 
     /// Whether it is the empty string.
     pub(crate) fn is_empty(self) -> bool {
         self.inner.is_empty()
+    }
+
+    #[cold]
+    fn decodes_to(self, other: &str) -> bool {
+        self.decode() == other
+    }
+
+    fn is_escaped(self) -> bool {
+        self.plain < self.inner.len()
     }
 }
 
@@ -106,10 +108,18 @@ impl<'a> Scanner<'a> {
     }
 
     /// The next key of an open object, or its end.
+    #[inline(always)]
     pub(crate) fn next_key(&mut self, first: &mut bool) -> Result<Option<RawStr<'a>>, ParseError> {
-        if !self.next_item(first, b'}')? {
-            return Ok(None);
+        if self.next_item(first, b'}')? {
+            self.key().map(Some)
+        } else {
+            Ok(None)
         }
+    }
+
+    /// Passes a key and its colon.
+    #[inline(always)]
+    pub(crate) fn key(&mut self) -> Result<RawStr<'a>, ParseError> {
         if self.peek() != Some(b'"') {
             return Err(self.unexpected("a key in double quotes"));
         }
@@ -118,10 +128,11 @@ impl<'a> Scanner<'a> {
             return Err(self.unexpected("`:` after the key"));
         }
         self.at += 1;
-        Ok(Some(key))
+        Ok(key)
     }
 
     /// Passes the comma before the next item, or the closing bracket.
+    #[inline(always)]
     pub(crate) fn next_item(&mut self, first: &mut bool, close: u8) -> Result<bool, ParseError> {
         let found = self.peek();
         if found == Some(close) {
@@ -157,21 +168,115 @@ impl<'a> Scanner<'a> {
     }
 
     /// Passes a string and returns it.
+    #[inline(always)]
     pub(crate) fn string(&mut self) -> Result<RawStr<'a>, ParseError> {
         let start = self.at + 1;
-        let mut end = next_special(self.json, start);
-        let escaped = self.json.get(end) == Some(&b'\\');
+        let end = next_special(self.json, start);
+        if self.json.get(end) != Some(&b'"') || self.controls {
+            return self.uncommon_string(start, end);
+        }
+        self.at = end + 1;
+        let inner = &self.json[start..end];
+        Ok(RawStr {
+            inner,
+            plain: inner.len(),
+        })
+    }
+
+    /// Passes any value and returns its text.
+    #[inline]
+    pub(crate) fn value(&mut self) -> Result<&'a [u8], ParseError> {
+        let nested = matches!(self.peek(), Some(b'{' | b'['));
+        let start = self.at;
+        if nested {
+            self.nested()?;
+        } else {
+            self.scalar()?;
+        }
+        Ok(&self.json[start..self.at])
+    }
+
+    /// Makes sure that nothing follows.
+    pub(crate) fn end(&mut self) -> Result<(), ParseError> {
+        match self.peek() {
+            None => Ok(()),
+            Some(_) => Err(self.error("text after the end of the JSON object")),
+        }
+    }
+
+    #[cold]
+    fn unexpected(&mut self, expected: &str) -> ParseError {
+        match self.peek() {
+            Some(byte) => self.error(format!("expected {expected}, found {}", what(byte))),
+            None => self.error(format!("expected {expected}, but the text ends here")),
+        }
+    }
+
+    /// Passes an object or an array with all that is in it.
+    fn nested(&mut self) -> Result<(), ParseError> {
+        let mut open = Open::default();
+        loop {
+            // A value, or a bracket and what comes after it.
+            let entered = match self.peek() {
+                Some(b'{') => Some(true),
+                Some(b'[') => Some(false),
+                _ => None,
+            };
+            if let Some(object) = entered {
+                if !open.push(object) {
+                    return Err(self.error("nested too deeply"));
+                }
+                self.at += 1;
+                if self.next_in(object, true)? {
+                    continue;
+                }
+                open.pop();
+            } else {
+                self.scalar()?;
+            }
+            // The next item of what is open, or its end and the next of what is around it.
+            loop {
+                let Some(object) = open.top() else {
+                    return Ok(());
+                };
+                if self.next_in(object, false)? {
+                    break;
+                }
+                open.pop();
+            }
+        }
+    }
+
+    fn next_in(&mut self, object: bool, mut first: bool) -> Result<bool, ParseError> {
+        if object {
+            self.next_key(&mut first).map(|key| key.is_some())
+        } else {
+            self.next_item(&mut first, b']')
+        }
+    }
+
+    #[inline]
+    fn scalar(&mut self) -> Result<(), ParseError> {
+        match self.peek() {
+            Some(b'"') => self.string().map(drop),
+            Some(b'-' | b'0'..=b'9') => self.number(),
+            Some(b't') => self.literal("true"),
+            Some(b'f') => self.literal("false"),
+            Some(b'n') => self.literal("null"),
+            _ => Err(self.unexpected("a value")),
+        }
+    }
+
+    /// Passes a string that has escapes, or no end, or that may have control characters.
+    fn uncommon_string(&mut self, start: usize, special: usize) -> Result<RawStr<'a>, ParseError> {
+        let escaped = self.json.get(special) == Some(&b'\\');
+        let mut end = special;
         if escaped {
-            end = closing_quote(self.json, end, |at| self.escape(at).ok());
+            end = closing_quote(self.json, special, |at| self.escape(at).ok());
         }
         match self.json.get(end) {
-            Some(b'"') => {}
-            Some(_) => {
-                return Err(self
-                    .escape(end)
-                    .err()
-                    .unwrap_or_else(|| self.error("a string")));
-            }
+            Some(b'\\') => self.escape(end).map(drop)?,
+            Some(_) => {}
             None => return Err(self.error("a string without its closing quote")),
         }
         let inner = &self.json[start..end];
@@ -183,77 +288,8 @@ impl<'a> Scanner<'a> {
         self.at = end + 1;
         Ok(RawStr {
             inner,
-            escaped,
-            start: start - 1,
+            plain: special - start,
         })
-    }
-
-    /// Passes any value and returns its text.
-    pub(crate) fn value(&mut self) -> Result<&'a [u8], ParseError> {
-        self.peek();
-        let start = self.at;
-        let mut open = Open::default();
-        loop {
-            match self.peek() {
-                Some(b'"') => {
-                    self.string()?;
-                }
-                Some(b'{') => {
-                    self.enter(&mut open, true)?;
-                    if self.next_key(&mut true)?.is_some() {
-                        continue;
-                    }
-                    open.pop();
-                }
-                Some(b'[') => {
-                    self.enter(&mut open, false)?;
-                    if self.next_item(&mut true, b']')? {
-                        continue;
-                    }
-                    open.pop();
-                }
-                Some(b'-' | b'0'..=b'9') => self.number()?,
-                Some(b't') => self.literal("true")?,
-                Some(b'f') => self.literal("false")?,
-                Some(b'n') => self.literal("null")?,
-                _ => return Err(self.unexpected("a value")),
-            }
-            // After a value: the next item of what is open, or the ends of it.
-            loop {
-                let more = match open.top() {
-                    None => return Ok(&self.json[start..self.at]),
-                    Some(true) => self.next_key(&mut false)?.is_some(),
-                    Some(false) => self.next_item(&mut false, b']')?,
-                };
-                if more {
-                    break;
-                }
-                open.pop();
-            }
-        }
-    }
-
-    /// Makes sure that nothing follows.
-    pub(crate) fn end(&mut self) -> Result<(), ParseError> {
-        match self.peek() {
-            None => Ok(()),
-            Some(_) => Err(self.error("text after the end of the JSON object")),
-        }
-    }
-
-    pub(crate) fn unexpected(&mut self, expected: &str) -> ParseError {
-        match self.peek() {
-            Some(byte) => self.error(format!("expected {expected}, found {}", what(byte))),
-            None => self.error(format!("expected {expected}, but the text ends here")),
-        }
-    }
-
-    fn enter(&mut self, open: &mut Open, object: bool) -> Result<(), ParseError> {
-        if !open.push(object) {
-            return Err(self.error("nested too deeply"));
-        }
-        self.at += 1;
-        Ok(())
     }
 
     fn number(&mut self) -> Result<(), ParseError> {

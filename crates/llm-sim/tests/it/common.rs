@@ -18,6 +18,8 @@ pub(crate) async fn start_with(options: SimOptions) -> Sim {
 }
 
 pub(crate) fn client() -> Client {
+    // Built along with crates that turn TLS on, the client asks for a provider of cryptography.
+    let _ = rustls::crypto::ring::default_provider().install_default();
     Client::builder()
         .no_proxy()
         .build()

@@ -212,7 +212,17 @@ pub(super) const SETTINGS_LATER: &[&str] = &[
     "additional_drop_params",
     "allowed_openai_params",
     "api_version",
+    "aws_access_key_id",
+    "aws_profile_name",
+    "aws_region_name",
+    "aws_role_name",
+    "aws_secret_access_key",
+    "aws_session_name",
+    "aws_session_token",
+    "azure_ad_token",
     "budget_duration",
+    "client_id",
+    "client_secret",
     "configurable_clientside_auth_params",
     "cooldown_time",
     "custom_llm_provider",
@@ -241,8 +251,13 @@ pub(super) const SETTINGS_LATER: &[&str] = &[
     "stream_timeout",
     "supports_system_prompt",
     "tags",
+    "tenant_id",
     "use_in_pass_through",
     "use_litellm_proxy",
+    "vertex_credentials",
+    "vertex_location",
+    "vertex_project",
+    "watsonx_region_name",
 ];
 
 /// What a request parameter has to be, for those that are known.
@@ -251,9 +266,18 @@ pub(super) enum Kind {
     Any,
     Bool,
     Integer,
+    List,
     Map,
     Number,
     Text,
+}
+
+/// What the parameter `key` has to be, if it is known.
+pub(super) fn kind(key: &str) -> Option<Kind> {
+    PARAMS
+        .iter()
+        .find(|(name, _)| *name == key)
+        .map(|(_, kind)| *kind)
 }
 
 pub(super) const PARAMS: &[(&str, Kind)] = &[
@@ -282,7 +306,7 @@ pub(super) const PARAMS: &[(&str, Kind)] = &[
     ("system_prompt", Kind::Text),
     ("temperature", Kind::Number),
     ("tool_choice", Kind::Any),
-    ("tools", Kind::Any),
+    ("tools", Kind::List),
     ("top_k", Kind::Integer),
     ("top_logprobs", Kind::Integer),
     ("top_p", Kind::Number),

@@ -129,25 +129,18 @@ impl Config {
         let Some(mut top) = reader.section("the file", root) else {
             return config;
         };
-        if let Some(mut entry) = top.take("environment_variables") {
-            reader.resolve(&mut entry.value);
-            if let Some(section) = reader.section(&entry.key, entry.value) {
-                reader.set_variables(section);
-            }
+        if let Some(section) = reader.take_section(&mut top, "environment_variables") {
+            reader.set_variables(section);
         }
-        top.entries
-            .iter_mut()
-            .for_each(|entry| reader.resolve(&mut entry.value));
-
-        if let Some(section) = take_section(reader, &mut top, "general_settings") {
+        if let Some(section) = reader.take_section(&mut top, "general_settings") {
             config.read_general(reader, section);
         }
         let mut timeout = None;
         // In this order, since router_settings wins over litellm_settings.
-        if let Some(section) = take_section(reader, &mut top, "litellm_settings") {
+        if let Some(section) = reader.take_section(&mut top, "litellm_settings") {
             config.read_litellm(reader, section, &mut timeout);
         }
-        if let Some(section) = take_section(reader, &mut top, "router_settings") {
+        if let Some(section) = reader.take_section(&mut top, "router_settings") {
             config.read_router(reader, section, &mut timeout);
         }
         match top.take("model_list") {
@@ -167,13 +160,11 @@ impl Config {
     }
 
     fn read_general(&mut self, reader: &mut Reader<'_>, mut section: Section) {
-        if let Some(entry) = section.take("master_key")
-            && let Some(key) = reader.text(&entry)
-        {
+        if let Some((key, at)) = reader.take_text(&mut section, "master_key") {
             let key = ApiKey::new(key);
             if key.is_empty() {
                 let help = "remove the line to let everybody in, or give a key";
-                reader.mend(entry.value.at, "`master_key` is empty", help);
+                reader.mend(at, "`master_key` is empty", help);
             }
             self.master_key = Some(key);
         }
@@ -186,15 +177,11 @@ impl Config {
         mut section: Section,
         timeout: &mut Option<Duration>,
     ) {
-        if let Some(entry) = section.take("drop_params") {
-            self.drop_params = reader.bool(&entry).unwrap_or_default();
-        }
-        if let Some(entry) = section.take("num_retries") {
-            self.retries = reader.count(&entry);
-        }
-        if let Some(entry) = section.take("request_timeout") {
-            *timeout = reader.seconds(&entry);
-        }
+        self.drop_params = reader
+            .take_bool(&mut section, "drop_params")
+            .unwrap_or_default();
+        self.retries = reader.take_count(&mut section, "num_retries");
+        *timeout = reader.take_seconds(&mut section, "request_timeout");
         reader.unknown(section, keys::LITELLM, keys::LITELLM_LATER);
     }
 
@@ -204,32 +191,26 @@ impl Config {
         mut section: Section,
         timeout: &mut Option<Duration>,
     ) {
-        if let Some(entry) = section.take("num_retries") {
-            self.retries = reader.count(&entry);
-        }
-        if let Some(entry) = section.take("timeout") {
-            *timeout = reader.seconds(&entry);
-        }
-        if let Some(entry) = section.take("routing_strategy")
-            && let Some(strategy) = reader.text(&entry)
-        {
-            let at = entry.value.at;
-            if STRATEGIES_LATER.contains(&strategy.as_str()) {
-                reader.problems.push(Problem::warning(
-                    at,
-                    format!("the strategy `{strategy}` is not supported yet; `{STRATEGY}` is used"),
-                ));
-            } else if strategy != STRATEGY {
-                let known = STRATEGIES_LATER.iter().copied().chain([STRATEGY]);
-                let help = did_you_mean(&strategy, known)
-                    .unwrap_or_else(|| format!("the strategy to choose is `{STRATEGY}`"));
-                let message = format!("there is no strategy `{strategy}`");
-                reader
-                    .problems
-                    .push(Problem::mistake(at, message).with_help(help));
-            }
+        self.retries = reader
+            .take_count(&mut section, "num_retries")
+            .or(self.retries);
+        *timeout = reader.take_seconds(&mut section, "timeout").or(*timeout);
+        if let Some((strategy, at)) = reader.take_text(&mut section, "routing_strategy") {
+            check_strategy(reader, &strategy, at);
         }
         reader.unknown(section, keys::ROUTER, keys::ROUTER_LATER);
+    }
+}
+
+fn check_strategy(reader: &mut Reader<'_>, strategy: &str, at: Position) {
+    if STRATEGIES_LATER.contains(&strategy) {
+        let message =
+            format!("the strategy `{strategy}` is not supported yet; `{STRATEGY}` is used");
+        reader.warn(at, message, None);
+    } else if strategy != STRATEGY {
+        let help = did_you_mean(strategy, STRATEGIES_LATER.iter().copied().chain([STRATEGY]))
+            .unwrap_or_else(|| format!("the strategy to choose is `{STRATEGY}`"));
+        reader.mend(at, format!("there is no strategy `{strategy}`"), &help);
     }
 }
 
@@ -249,11 +230,6 @@ impl fmt::Debug for Config {
             .field("warnings", &self.warnings)
             .finish()
     }
-}
-
-fn take_section(reader: &mut Reader<'_>, top: &mut Section, key: &str) -> Option<Section> {
-    let entry = top.take(key)?;
-    reader.section(key, entry.value)
 }
 
 const STRATEGY: &str = "simple-shuffle";

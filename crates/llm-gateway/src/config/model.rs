@@ -48,6 +48,8 @@ struct Model {
     group: String,
     id: Option<String>,
     provider: &'static str,
+    /// The model as the upstream knows it.
+    model: String,
     params: Params,
 }
 
@@ -56,7 +58,7 @@ impl Model {
         let mistakes = reader.mistakes();
         let at = item.at;
         let mut section = reader.section("an entry of model_list", item)?;
-        let group = match section.take("model_name") {
+        let group = match reader.take(&mut section, "model_name") {
             Some(name) => read_group(reader, &name),
             None => {
                 let help = "give the name that clients ask for, such as `model_name: llama-3`";
@@ -64,20 +66,19 @@ impl Model {
                 None
             }
         };
-        let id = section.take("model_info").and_then(|entry| {
-            let mut info = reader.section(&entry.key, entry.value)?;
-            let id = info.take("id")?;
-            reader.text(&id)
-        });
+        let info = reader.take_section(&mut section, "model_info");
+        let id = info.and_then(|mut info| reader.take_text(&mut info, "id"));
         let params = section.take("litellm_params");
-        if params.is_none() {
+        reader.unknown(section, keys::MODEL, &[]);
+        let Some(params) = params else {
             let help = "add `litellm_params: {model: PROVIDER/MODEL}`";
             reader.mend(at, "this model has no `litellm_params`", help);
-        }
-        reader.unknown(section, keys::MODEL, &[]);
-        let params = Params::read(reader, params?)?;
-        let provider = match registry.split(&params.model) {
-            Ok((provider, _)) => provider,
+            return None;
+        };
+        let params = reader.section(&params.key, params.value)?;
+        let params = Params::read(reader, params)?;
+        let (provider, model) = match registry.split(&params.model) {
+            Ok((provider, model)) => (provider, model.to_owned()),
             Err(error) => {
                 let problem = unknown_provider(&params.model, params.model_at, &error, registry);
                 reader.problems.push(problem);
@@ -87,8 +88,9 @@ impl Model {
         // What the provider would say of settings with mistakes is a consequence of them.
         (reader.mistakes() == mistakes).then_some(Self {
             group: group?,
-            id,
+            id: id.map(|(id, _)| id),
             provider,
+            model,
             params,
         })
     }
@@ -100,7 +102,6 @@ impl Model {
         timeout: Option<Duration>,
     ) -> Option<Deployment> {
         let Params {
-            model,
             model_at,
             mut settings,
             defaults,
@@ -112,14 +113,19 @@ impl Model {
             Ok(provider) => provider,
             Err(error) => {
                 let named = error.param().and_then(|param| places.get(param));
-                reader.mistake(named.copied().unwrap_or(model_at), error.to_string());
+                let at = named.copied().unwrap_or(model_at);
+                if error.kind() == ErrorKind::Auth && reader.has_variables() {
+                    // They are not those of the process, where a provider looks for its own.
+                    let help =
+                        "add `api_key: os.environ/NAME` to use one of `environment_variables`";
+                    reader.mend(at, error.to_string(), help);
+                } else {
+                    reader.mistake(at, error.to_string());
+                }
                 return None;
             }
         };
-        let model = model
-            .split_once('/')
-            .map_or(model.as_str(), |(_, model)| model);
-        let deployment = Deployment::new(self.group, provider, model).with_defaults(defaults);
+        let deployment = Deployment::new(self.group, provider, self.model).with_defaults(defaults);
         Some(match self.id {
             Some(id) => deployment.with_id(id),
             None => deployment,
@@ -135,9 +141,7 @@ fn read_group(reader: &mut Reader<'_>, name: &Entry) -> Option<String> {
     }
     if group.contains('*') {
         let message = "wildcards in `model_name` are not supported yet; the name is taken as it is";
-        reader
-            .problems
-            .push(Problem::warning(name.value.at, message));
+        reader.warn(name.value.at, message, None);
     }
     Some(group)
 }

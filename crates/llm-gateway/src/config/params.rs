@@ -6,7 +6,7 @@ use llm_provider::{ApiKey, BaseUrl, Settings};
 use serde_json::{Map, Number, Value};
 
 use super::keys::{self, Kind};
-use super::problem::{Position, Problem};
+use super::problem::Position;
 use super::reader::{Reader, Section, did_you_mean, nearest};
 use super::yaml::{Entry, Yaml};
 
@@ -26,27 +26,28 @@ pub(super) struct Params {
 }
 
 impl Params {
-    pub(super) fn read(reader: &mut Reader<'_>, entry: Entry) -> Option<Self> {
-        let at = entry.at;
-        let mut section = reader.section(&entry.key, entry.value)?;
+    pub(super) fn read(reader: &mut Reader<'_>, mut section: Section) -> Option<Self> {
         let places = section
             .entries
             .iter()
-            .map(|entry| (entry.key.clone(), entry.value.at))
-            .collect();
-        let model = section.take("model");
-        if model.is_none() {
+            .map(|entry| (entry.key.clone(), entry.value.at));
+        let places = places.collect();
+        let is_model =
+            |entry: &Entry| entry.key == "model" && !matches!(entry.value.value, Yaml::Null);
+        if !section.entries.iter().any(is_model) {
             let help = "give the provider and its model, such as `model: PROVIDER/MODEL`";
-            reader.mend(at, "`litellm_params` has no `model`", help);
+            reader.mend(section.at, "`litellm_params` has no `model`", help);
         }
-        let mut amount = |key: &str| section.take(key).and_then(|entry| reader.amount(&entry));
-        let (weight, rpm, tpm) = (amount("weight"), amount("rpm"), amount("tpm"));
+        let model = reader.take_text(&mut section, "model");
+        let weight = reader.take_amount(&mut section, "weight");
+        let rpm = reader.take_amount(&mut section, "rpm");
+        let tpm = reader.take_amount(&mut section, "tpm");
         let settings = read_settings(reader, &mut section);
         let defaults = read_defaults(reader, section);
-        let model = model?;
+        let (model, model_at) = model?;
         Some(Self {
-            model: reader.text(&model)?,
-            model_at: model.value.at,
+            model,
+            model_at,
             settings,
             defaults,
             weight,
@@ -59,45 +60,35 @@ impl Params {
 
 fn read_settings(reader: &mut Reader<'_>, section: &mut Section) -> Settings {
     let mut settings = Settings::new();
-    if let Some(entry) = section.take("api_key")
-        && let Some(key) = reader.text(&entry)
-    {
+    if let Some((key, at)) = reader.take_text(section, "api_key") {
         let key = ApiKey::new(key);
         if key.is_empty() {
             let help = "remove the line to use the provider's own variable, or give a key";
-            reader.mend(entry.value.at, "`api_key` is empty", help);
+            reader.mend(at, "`api_key` is empty", help);
         }
         settings.api_key = Some(key);
     }
     for key in ["base_url", "api_base"] {
-        if let Some(entry) = section.take(key)
-            && let Some(base) = reader.text(&entry)
-        {
+        if let Some((base, at)) = reader.take_text(section, key) {
             if let Err(error) = BaseUrl::parse(&base) {
-                reader.mistake(entry.value.at, error.message());
+                reader.mistake(at, error.message());
             }
             settings.api_base = Some(base);
         }
     }
-    if let Some(entry) = section.take("timeout") {
-        settings.timeout = reader.seconds(&entry);
-    }
+    settings.timeout = reader.take_seconds(section, "timeout");
     for key in keys::TEMPLATE_TEXTS {
-        if let Some(entry) = section.take(key)
-            && let Some(text) = reader.text(&entry)
-        {
-            settings.extra.insert(entry.key, text.into());
+        if let Some((text, _)) = reader.take_text(section, key) {
+            settings.extra.insert((*key).to_owned(), text.into());
         }
     }
     for key in keys::PROVIDER_SECONDS {
-        if let Some(entry) = section.take(key)
-            && let Some(seconds) = reader.amount(&entry)
-        {
-            settings.extra.insert(entry.key, seconds.into());
+        if let Some(seconds) = reader.take_amount(section, key) {
+            settings.extra.insert((*key).to_owned(), seconds.into());
         }
     }
-    if let Some(entry) = section.take(keys::TEMPLATE_ROLES) {
-        let roles = read_roles(reader, entry);
+    if let Some(roles) = reader.take_section(section, keys::TEMPLATE_ROLES) {
+        let roles = read_roles(reader, roles);
         settings
             .extra
             .insert(keys::TEMPLATE_ROLES.to_owned(), Value::Object(roles));
@@ -106,87 +97,100 @@ fn read_settings(reader: &mut Reader<'_>, section: &mut Section) -> Settings {
 }
 
 /// `roles` of a prompt template: what comes before and after a message of each role.
-fn read_roles(reader: &mut Reader<'_>, entry: Entry) -> Map<String, Value> {
-    let mut roles = Map::new();
-    let entries = reader
-        .section(&entry.key, entry.value)
-        .map(|section| section.entries);
-    for role in entries.unwrap_or_default() {
+fn read_roles(reader: &mut Reader<'_>, roles: Section) -> Map<String, Value> {
+    let mut read = Map::new();
+    for role in roles.entries {
         let Some(mut section) = reader.section(&role.key, role.value) else {
             continue;
         };
         let mut around = Map::new();
         for key in keys::TEMPLATE_ROLE {
-            if let Some(entry) = section.take(key)
-                && let Some(text) = reader.text(&entry)
-            {
-                around.insert(entry.key, text.into());
+            if let Some((text, _)) = reader.take_text(&mut section, key) {
+                around.insert((*key).to_owned(), text.into());
             }
         }
         reader.unknown(section, keys::TEMPLATE_ROLE, &[]);
-        roles.insert(role.key, Value::Object(around));
+        read.insert(role.key, Value::Object(around));
     }
-    roles
+    read
 }
 
 /// What is left are request parameters, known ones and those that only the upstream knows.
 fn read_defaults(reader: &mut Reader<'_>, section: Section) -> Map<String, Value> {
     let mut defaults = Map::new();
-    for entry in section.entries {
-        let key = entry.key.as_str();
-        if matches!(entry.value.value, Yaml::Null | Yaml::Broken) {
+    for mut entry in section.entries {
+        if is_ignored(reader, &entry) {
             continue;
         }
-        if let Some((_, kind)) = keys::PARAMS.iter().find(|(name, _)| *name == key) {
-            if let Some(value) = read_param(reader, &entry, *kind) {
-                defaults.insert(entry.key, value);
-            }
-            continue;
+        reader.resolve(&mut entry.value);
+        if let Some(value) = read_param(reader, &entry) {
+            defaults.insert(entry.key, value);
         }
-        if keys::SETTINGS_LATER.contains(&key) {
-            let message = format!("`{key}` is not supported yet and is ignored");
-            reader.problems.push(Problem::warning(entry.at, message));
-            continue;
-        }
-        let settings = keys::SETTINGS
-            .iter()
-            .chain(keys::TEMPLATE_TEXTS)
-            .chain(keys::PROVIDER_SECONDS)
-            .chain(keys::SETTINGS_LATER)
-            .chain([&keys::TEMPLATE_ROLES])
-            .copied();
-        let params = keys::PARAMS.iter().map(|(name, _)| *name);
-        if nearest(key, settings.clone()).is_some() {
-            // Not passed on: what was meant as `api_key` must not end up in a request body.
-            let message = format!("`{key}` is not a known setting and is ignored");
-            let help = did_you_mean(key, settings);
-            reader
-                .problems
-                .push(Problem::warning(entry.at, message).with_help(help));
-            continue;
-        }
-        if let Some(help) = did_you_mean(key, params) {
-            let message = format!("`{key}` is not a known parameter; it is sent as it is");
-            reader
-                .problems
-                .push(Problem::warning(entry.at, message).with_help(help));
-        }
-        let key = entry.key;
-        defaults.insert(key, entry.value.into_json());
     }
     defaults
 }
 
-fn read_param(reader: &mut Reader<'_>, entry: &Entry, kind: Kind) -> Option<Value> {
+/// Whether an entry is no request parameter; warns of those that are none or look like slips.
+fn is_ignored(reader: &mut Reader<'_>, entry: &Entry) -> bool {
+    let Entry { key, at, value } = entry;
+    if matches!(value.value, Yaml::Null) {
+        return true;
+    }
+    if keys::SETTINGS_LATER.contains(&key.as_str()) {
+        reader.warn(
+            *at,
+            format!("`{key}` is not supported yet and is ignored"),
+            None,
+        );
+        return true;
+    }
+    if keys::kind(key).is_some() {
+        return false;
+    }
+    // What was meant as one of these may hold a key, and must not end up in a request body.
+    if nearest(key, SECRETS.iter().copied()).is_some() {
+        let help = did_you_mean(key, SECRETS.iter().copied());
+        reader.warn(
+            *at,
+            format!("`{key}` is not a known setting and is ignored"),
+            help,
+        );
+        return true;
+    }
+    let known = keys::SETTINGS
+        .iter()
+        .chain(keys::TEMPLATE_TEXTS)
+        .chain([&keys::TEMPLATE_ROLES])
+        .chain(keys::PROVIDER_SECONDS)
+        .chain(keys::SETTINGS_LATER)
+        .copied()
+        .chain(keys::PARAMS.iter().map(|(name, _)| *name));
+    if let Some(help) = did_you_mean(key, known) {
+        reader.warn(
+            *at,
+            format!("`{key}` is not a known parameter; it is sent as it is"),
+            help,
+        );
+    }
+    false
+}
+
+fn read_param(reader: &mut Reader<'_>, entry: &Entry) -> Option<Value> {
     let node = &entry.value;
-    let (value, expected) = match kind {
-        Kind::Any => (Some(node.clone().into_json()), ""),
+    let as_json = || node.clone().into_json();
+    let (value, expected) = match keys::kind(&entry.key).unwrap_or(Kind::Any) {
+        Kind::Any if matches!(node.value, Yaml::Broken) => return None,
+        Kind::Any => return Some(as_json()),
         Kind::Bool => return reader.bool(entry).map(Value::Bool),
         Kind::Integer => (integer(&node.value).map(Value::Number), "a whole number"),
-        Kind::Map => {
-            let map = matches!(node.value, Yaml::Map(_)).then(|| node.clone().into_json());
-            (map, "a mapping (`key: value`)")
-        }
+        Kind::List => (
+            matches!(node.value, Yaml::List(_)).then(as_json),
+            "a list (`- …`)",
+        ),
+        Kind::Map => (
+            matches!(node.value, Yaml::Map(_)).then(as_json),
+            "a mapping (`key: value`)",
+        ),
         Kind::Number => (number(&node.value).map(Value::Number), "a number"),
         Kind::Text => return reader.text(entry).map(Value::String),
     };
@@ -197,8 +201,7 @@ fn read_param(reader: &mut Reader<'_>, entry: &Entry, kind: Kind) -> Option<Valu
 }
 
 fn integer(value: &Yaml) -> Option<Number> {
-    let number = number(value)?;
-    (number.is_i64() || number.is_u64()).then_some(number)
+    number(value).filter(|number| number.is_i64() || number.is_u64())
 }
 
 /// A number, or one in quotes: from the environment everything comes as text.
@@ -209,3 +212,6 @@ fn number(value: &Yaml) -> Option<Number> {
         _ => None,
     }
 }
+
+/// The settings that may hold a secret.
+const SECRETS: &[&str] = &["api_base", "api_key", "base_url"];

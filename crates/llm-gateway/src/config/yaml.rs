@@ -1,11 +1,12 @@
 //! YAML to a tree that knows its places: all that this crate knows of the YAML library.
 
 use std::fmt;
+use std::thread;
 
 use serde::de::{Deserialize, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Number, Value};
 use serde_saphyr::options::DuplicateKeyPolicy;
-use serde_saphyr::{Location, Options, Spanned};
+use serde_saphyr::{Location, Spanned};
 
 use super::problem::{Position, Problem};
 
@@ -38,6 +39,23 @@ pub(super) struct Entry {
 
 /// Reads a text of one YAML document.
 pub(super) fn parse(text: &str) -> Result<Node, Problem> {
+    // The library recurses, with frames too large for the stacks of some callers.
+    let parsed = thread::scope(|scope| {
+        let thread = thread::Builder::new().stack_size(STACK);
+        thread
+            .spawn_scoped(scope, || parse_here(text))
+            .map(|parsing| parsing.join())
+    });
+    match parsed {
+        Ok(Ok(parsed)) => parsed,
+        Ok(Err(_)) | Err(_) => Err(Problem::mistake(
+            Position { line: 1, column: 1 },
+            "the YAML cannot be parsed",
+        )),
+    }
+}
+
+fn parse_here(text: &str) -> Result<Node, Problem> {
     // The last one wins here, so that the tree holds both and each duplicate can be told of.
     let root: Spanned<Yaml> = read(text, DuplicateKeyPolicy::LastWins)?;
     let root = Node::from(root);
@@ -51,9 +69,11 @@ pub(super) fn parse(text: &str) -> Result<Node, Problem> {
 impl Node {
     /// What it is, in words.
     pub(super) fn kind(&self) -> &'static str {
-        match self.value {
+        match &self.value {
             Yaml::Null => "nothing",
             Yaml::Bool(_) => "true or false",
+            Yaml::Number(number) if number.as_f64() < Some(0.0) => "a negative number",
+            Yaml::Number(number) if number.is_f64() => "a fraction",
             Yaml::Number(_) => "a number",
             Yaml::Text(_) => "text",
             Yaml::List(_) => "a list",
@@ -174,9 +194,15 @@ impl<'de> Visitor<'de> for YamlVisitor {
 }
 
 fn read<'de, T: Deserialize<'de>>(text: &'de str, keys: DuplicateKeyPolicy) -> Result<T, Problem> {
-    let mut options = Options::default();
-    options.duplicate_keys = keys;
-    options.with_snippet = false;
+    let options = serde_saphyr::options! {
+        duplicate_keys: keys,
+        with_snippet: false,
+        budget: serde_saphyr::budget! { max_depth: MAX_DEPTH },
+        alias_limits: serde_saphyr::alias_limits! {
+            max_total_replayed_events: MAX_REPLAYED,
+            max_replay_stack_depth: MAX_REPLAY_DEPTH,
+        },
+    };
     serde_saphyr::from_str_with_options(text, options).map_err(|error| problem(&error))
 }
 
@@ -188,6 +214,9 @@ fn problem(error: &serde_saphyr::Error) -> Problem {
         .location()
         .map_or(Position { line: 1, column: 1 }, position);
     let message = match error {
+        E::Budget { .. } | E::AliasReplayLimitExceeded { .. } => {
+            "the values are too many, or nested too deeply".to_owned()
+        }
         E::DuplicateMappingKey { .. } => "this key is here for the second time".to_owned(),
         E::MultipleDocuments { .. } => "only one document may be in the file".to_owned(),
         E::NonFiniteFloat { .. } => "a number has to be finite".to_owned(),
@@ -213,3 +242,11 @@ fn position(location: Location) -> Position {
         column: number(location.column()),
     }
 }
+
+/// How deep values may be nested, those that aliases stand for included.
+const MAX_DEPTH: usize = 64;
+/// Enough for that depth: a level takes some 50 kB in a debug build.
+const STACK: usize = 16 * 1024 * 1024;
+/// How many values aliases may stand for in all, and how many of them inside one another.
+const MAX_REPLAYED: usize = 100_000;
+const MAX_REPLAY_DEPTH: usize = 4;

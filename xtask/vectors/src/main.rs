@@ -1,51 +1,35 @@
-//! `cargo xtask vectors`: the codec and the templates over a folder of test vectors.
+//! Runs the codec and the templates over the vectors in a folder: `cargo xtask help vectors`.
+#![allow(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "a command talks to its terminal"
+)]
 
 mod sse;
 mod templates;
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
+use std::process::ExitCode;
 
 use anyhow::{Context, Result, bail};
-use lexopt::Arg;
 use serde_json::Value;
 
-use crate::Command;
-
-pub(crate) const COMMAND: Command = Command {
-    name: "vectors",
-    usage: "DIR",
-    about: "Run the codec and the templates over vectors from elsewhere",
-    details: "\
-DIR holds any of these files, one JSON object a line:
-
-  sse.jsonl               id, input_b64, expected_events [{event, data, id, retry}],
-                          final_last_event_id, final_retry: each input whole, in reads of 1, 2, 3
-                          and 7 bytes, and at every split into two reads
-  custom_templates.jsonl  id, messages, custom_roles, options, expected: registered templates
-  families.jsonl          id, template, model, messages, official_expected or official_error:
-                          the built-in families, with BOS
-  chat_templates.jsonl    id, template_file (relative to DIR), context, now, expected or error:
-                          Jinja templates
-
-Every failure is printed with its id, what was wanted and what came; a last line per file counts.",
-    run,
-};
-
-fn run(mut args: lexopt::Parser) -> Result<()> {
-    let mut folder = None;
-    while let Some(arg) = args.next()? {
-        match arg {
-            Arg::Value(path) if folder.is_none() => folder = Some(PathBuf::from(path)),
-            _ => return Err(arg.unexpected().into()),
+fn main() -> ExitCode {
+    let Some(folder) = std::env::args_os().nth(1) else {
+        eprintln!("usage: vectors DIR");
+        return ExitCode::from(2);
+    };
+    match check(Path::new(&folder)) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
         }
     }
-    let folder =
-        folder.ok_or_else(|| lexopt::Error::from("which folder? cargo xtask vectors DIR"))?;
-    check(&folder)
 }
 
 /// Prints every failure, and a line per file.
-pub(crate) fn check(folder: &Path) -> Result<()> {
+fn check(folder: &Path) -> Result<()> {
     let (mut files, mut failed) = (0, 0);
     for (name, prepare) in ENGINES {
         let path = folder.join(name);

@@ -3,10 +3,10 @@
 use serde_json::{Value, json};
 use sse_codec::Decoder;
 
-use super::Miss;
+use crate::Miss;
 
 /// Decodes the input whole, in small reads and at every split.
-pub(super) fn check(vector: &Value) -> Result<(), Miss> {
+pub(crate) fn check(vector: &Value) -> Result<(), Miss> {
     let input = vector["input_b64"].as_str().and_then(decode_base64);
     let input = input.ok_or_else(|| Miss::lacks("base64 in input_b64"))?;
     let wanted = wanted(vector)?;

@@ -10,10 +10,10 @@ use prompt_templates::{
 };
 use serde_json::Value;
 
-use super::Miss;
+use crate::Miss;
 
 /// A registered template, in LiteLLM's keys.
-pub(super) fn custom(vector: &Value) -> Result<(), Miss> {
+pub(crate) fn custom(vector: &Value) -> Result<(), Miss> {
     let mut keys = vector["options"].clone();
     if !keys.is_object() {
         return Err(Miss::lacks("options"));
@@ -28,7 +28,7 @@ pub(super) fn custom(vector: &Value) -> Result<(), Miss> {
 }
 
 /// A built-in family, to the byte as the official template renders it.
-pub(super) fn family(vector: &Value) -> Result<(), Miss> {
+pub(crate) fn family(vector: &Value) -> Result<(), Miss> {
     let name = vector["template"].as_str().unwrap_or_default();
     let model = vector["model"].as_str().unwrap_or_default();
     let family = family_of(name, model)
@@ -56,10 +56,10 @@ fn family_of(name: &str, model: &str) -> Option<Family> {
 
 /// Jinja templates, each one compiled once.
 #[derive(Default)]
-pub(super) struct Compiled(BTreeMap<String, Result<ChatTemplate, String>>);
+pub(crate) struct Compiled(BTreeMap<String, Result<ChatTemplate, String>>);
 
 impl Compiled {
-    pub(super) fn check(&mut self, folder: &Path, vector: &Value) -> Result<(), Miss> {
+    pub(crate) fn check(&mut self, folder: &Path, vector: &Value) -> Result<(), Miss> {
         let file = text(vector, "template_file").ok_or_else(|| Miss::lacks("template_file"))?;
         let template = match self.0.get(file) {
             Some(template) => template,

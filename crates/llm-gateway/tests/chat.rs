@@ -377,3 +377,12 @@ async fn drop_params_and_simulated_come_from_the_set_up() {
     let response = send(gateway, get("/nowhere")).await;
     assert_eq!(response.headers()["x-polyllm-simulated"], "true");
 }
+
+#[tokio::test]
+async fn a_provider_that_panics_is_an_error_like_others() {
+    let provider = Scripted::new([Step::Fail(|| panic!("a bug, on purpose"))]);
+    for more in ["", r#","stream":true"#] {
+        let (status, error) = error(send(gateway(provider.clone()), ask(more)).await).await;
+        assert_eq!((status, &error["code"]), (500, &"internal_error".into()));
+    }
+}

@@ -30,8 +30,11 @@ struct Server {
 }
 
 async fn serve(provider: Arc<Scripted>, grace: Duration) -> Server {
-    let config = Config::new(vec![deployment(provider)]);
-    let gateway = Gateway::new(config, GatewayOptions::new().with_grace(grace));
+    serve_with(provider, GatewayOptions::new().with_grace(grace)).await
+}
+
+async fn serve_with(provider: Arc<Scripted>, options: GatewayOptions) -> Server {
+    let gateway = Gateway::new(Config::new(vec![deployment(provider)]), options);
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let (stop, stopped) = oneshot::channel();
@@ -199,4 +202,45 @@ async fn nonsense_on_the_socket_hurts_nobody() {
     }
     let mut socket = ask_by_hand(server.address, "").await;
     read_until(&mut socket, ANSWER).await;
+}
+
+#[tokio::test]
+async fn an_idle_connection_does_not_hold_a_stop_up() {
+    let server = serve(Scripted::new([Step::Json(ANSWER)]), Duration::from_secs(60)).await;
+    let mut used = ask_by_hand(server.address, "").await;
+    read_until(&mut used, ANSWER).await;
+    let unused = TcpStream::connect(server.address).await.unwrap();
+    server.stop.send(()).unwrap();
+    let stopped = tokio::time::timeout(Duration::from_secs(5), server.served).await;
+    stopped
+        .expect("the server waits for idle connections")
+        .unwrap()
+        .unwrap();
+    drop((used, unused));
+}
+
+#[tokio::test]
+async fn a_body_over_the_limit_is_told_to_a_client_that_sends_it_all_first() {
+    let options = GatewayOptions::new().with_body_limit(300_000);
+    let server = serve_with(Scripted::new([Step::Json(ANSWER)]), options).await;
+    let filling = "x".repeat(1_000_000);
+    let mut socket = ask_by_hand(server.address, &format!(r#","user":"{filling}""#)).await;
+    let seen = read_until(&mut socket, "300000 bytes").await;
+    assert!(seen.starts_with("HTTP/1.1 413 "), "{seen}");
+}
+
+#[tokio::test]
+async fn a_client_that_asks_first_need_not_send_what_is_too_long() {
+    let options = GatewayOptions::new().with_body_limit(1000);
+    let server = serve_with(Scripted::new([Step::Json(ANSWER)]), options).await;
+    for (length, wanted) in [(999, "HTTP/1.1 100 "), (1001, "HTTP/1.1 413 ")] {
+        let mut socket = TcpStream::connect(server.address).await.unwrap();
+        let head = format!(
+            "POST /v1/chat/completions HTTP/1.1\r\nhost: gateway\r\n\
+             content-length: {length}\r\nexpect: 100-continue\r\n\r\n"
+        );
+        socket.write_all(head.as_bytes()).await.unwrap();
+        let seen = read_until(&mut socket, "\r\n\r\n").await;
+        assert!(seen.starts_with(wanted), "{seen}");
+    }
 }

@@ -4,6 +4,7 @@ mod chat;
 mod health;
 mod models;
 
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -12,6 +13,7 @@ use axum::extract::State;
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
+use futures_util::FutureExt;
 use http::header::{CONTENT_TYPE, HeaderValue};
 use http::{Method, Request, StatusCode, Uri};
 use serde::Serialize;
@@ -58,13 +60,18 @@ async fn envelope(
     };
     let mut response = match refused {
         Some(error) => error.into_response(),
-        None => next.run(request).await,
+        // A provider that panics must not take the connection with it.
+        None => AssertUnwindSafe(next.run(request))
+            .catch_unwind()
+            .await
+            .unwrap_or_else(|_| panicked().into_response()),
     };
     tracing::info!(
         request = id.to_str().unwrap_or_default(),
         %method,
         path,
         status = response.status().as_u16(),
+        deployment = deployment(&response),
         ms = started.elapsed().as_millis(),
     );
     let headers = response.headers_mut();
@@ -73,6 +80,19 @@ async fn envelope(
         headers.insert(headers::SIMULATED, HeaderValue::from_static("true"));
     }
     response
+}
+
+fn deployment(response: &Response) -> Option<&str> {
+    response.headers().get(headers::DEPLOYMENT)?.to_str().ok()
+}
+
+fn panicked() -> ApiError {
+    ApiError::new(
+        StatusCode::INTERNAL_SERVER_ERROR,
+        "server_error",
+        "the gateway failed; its log tells more",
+    )
+    .with_code("internal_error")
 }
 
 /// An answer in JSON.

@@ -18,14 +18,14 @@ mod tagged;
 mod usage;
 
 pub use chat::{
-    AssistantMessage, ChatChunk, ChatLogprobs, ChatRequest, ChatResponse, Choice, ChunkChoice,
-    ChunkError, ChunkSummary, Content, ContentPart, CustomCall, CustomCallDelta, CustomTool,
-    CustomToolDefinition, Delta, FilePart, FinishReason, FunctionCall, FunctionCallDelta,
-    FunctionDefinition, FunctionTool, ImageDetail, ImageUrl, ImageUrlPart, InputAudio,
-    InputAudioPart, JsonSchemaFormat, Logprobs, LogprobsParam, Message, Modality, ReasoningEffort,
-    RefusalPart, ResponseFormat, Role, ServiceTier, Stop, StreamItem, StreamOptions, TextPart,
-    TokenLogprob, TokenLogprobs, Tool, ToolCall, ToolCallDelta, ToolChoice, ToolType, TopLogprob,
-    Verbosity,
+    Accumulator, AssistantMessage, ChatChunk, ChatLogprobs, ChatRequest, ChatResponse, Choice,
+    ChunkChoice, ChunkError, ChunkSummary, Content, ContentPart, CustomCall, CustomCallDelta,
+    CustomTool, CustomToolDefinition, Delta, FilePart, FinishReason, FunctionCall,
+    FunctionCallDelta, FunctionDefinition, FunctionTool, ImageDetail, ImageUrl, ImageUrlPart,
+    InputAudio, InputAudioPart, JsonSchemaFormat, Logprobs, LogprobsParam, Message, Modality,
+    ReasoningEffort, RefusalPart, ResponseFormat, Role, ServiceTier, Stop, StreamItem,
+    StreamOptions, TextPart, TokenLogprob, TokenLogprobs, Tool, ToolCall, ToolCallDelta,
+    ToolChoice, ToolType, TopLogprob, Verbosity,
 };
 pub use error::{ErrorObject, ErrorResponse};
 pub use field::Field;

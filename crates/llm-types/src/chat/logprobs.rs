@@ -19,6 +19,21 @@ pub enum Logprobs {
     Number(Number),
 }
 
+impl Logprobs {
+    /// The same in OpenAI's shape; `token` is the text that a bare number speaks of.
+    ///
+    /// Tokens without a log probability, as the first of a prompt, are left out.
+    pub fn into_openai(self, token: &str) -> ChatLogprobs {
+        match self {
+            Self::Content(logprobs) => logprobs,
+            Self::Tokens(logprobs) => logprobs.into_openai(),
+            Self::Number(logprob) => {
+                ChatLogprobs::new(vec![TokenLogprob::new(token, logprob, Vec::new())])
+            }
+        }
+    }
+}
+
 impl<'de> Deserialize<'de> for Logprobs {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         match Value::deserialize(deserializer)? {
@@ -50,6 +65,24 @@ pub struct ChatLogprobs {
     pub extra: Map<String, Value>,
 }
 
+impl ChatLogprobs {
+    /// Log probabilities of an answer's content; `refusal` is null.
+    pub fn new(content: Vec<TokenLogprob>) -> Self {
+        Self {
+            content: Field::Value(content),
+            refusal: Field::Null,
+            extra: Map::new(),
+        }
+    }
+
+    /// Adds those of the tokens that come after.
+    pub fn append(&mut self, more: Self) {
+        append(&mut self.content, more.content);
+        append(&mut self.refusal, more.refusal);
+        self.extra.extend(more.extra);
+    }
+}
+
 /// A token of the answer.
 #[non_exhaustive]
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
@@ -69,6 +102,24 @@ pub struct TokenLogprob {
     pub extra: Map<String, Value>,
 }
 
+impl TokenLogprob {
+    /// A token and those that might have been in its place.
+    pub fn new(
+        token: impl Into<String>,
+        logprob: impl Into<Number>,
+        top_logprobs: Vec<TopLogprob>,
+    ) -> Self {
+        let token = token.into();
+        Self {
+            bytes: bytes(&token),
+            token,
+            logprob: logprob.into(),
+            top_logprobs: Field::Value(top_logprobs),
+            extra: Map::new(),
+        }
+    }
+}
+
 /// A token that might have been.
 #[non_exhaustive]
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
@@ -83,6 +134,19 @@ pub struct TopLogprob {
     /// Members not named above.
     #[serde(flatten)]
     pub extra: Map<String, Value>,
+}
+
+impl TopLogprob {
+    /// A token that might have been.
+    pub fn new(token: impl Into<String>, logprob: impl Into<Number>) -> Self {
+        let token = token.into();
+        Self {
+            bytes: bytes(&token),
+            token,
+            logprob: logprob.into(),
+            extra: Map::new(),
+        }
+    }
 }
 
 /// The shape of completions, which Together also uses for chat.
@@ -104,4 +168,54 @@ pub struct TokenLogprobs {
     /// Members not named above, such as `token_ids`.
     #[serde(flatten)]
     pub extra: Map<String, Value>,
+}
+
+impl TokenLogprobs {
+    fn into_openai(self) -> ChatLogprobs {
+        let tokens = self.tokens.into_value().unwrap_or_default();
+        let logprobs = self.token_logprobs.into_value().unwrap_or_default();
+        let tops = self.top_logprobs.into_value().unwrap_or_default();
+        let tops = tops
+            .into_iter()
+            .map(top_logprobs)
+            .chain(std::iter::repeat_with(Vec::new));
+        let tokens = tokens.into_iter().zip(logprobs).zip(tops);
+        ChatLogprobs::new(
+            tokens
+                .filter_map(|((token, logprob), top)| Some(TokenLogprob::new(token, logprob?, top)))
+                .collect(),
+        )
+    }
+}
+
+/// One place of `top_logprobs`: `[{token, logprob}]`, or `{token: logprob}` (HELM#1828), or null.
+fn top_logprobs(place: Value) -> Vec<TopLogprob> {
+    match place {
+        Value::Array(list) => list
+            .into_iter()
+            .filter_map(|top| TopLogprob::deserialize(top).ok())
+            .map(|top| TopLogprob::new(top.token, top.logprob))
+            .collect(),
+        Value::Object(map) => map
+            .into_iter()
+            .filter_map(|(token, logprob)| {
+                Some(TopLogprob::new(token, Number::deserialize(logprob).ok()?))
+            })
+            .collect(),
+        _ => Vec::new(),
+    }
+}
+
+/// The bytes of a token, unless it shows that its text is not all of it.
+fn bytes(token: &str) -> Field<Vec<u8>> {
+    let whole = !token.contains(char::REPLACEMENT_CHARACTER);
+    Field::nullable(whole.then(|| token.as_bytes().to_vec()))
+}
+
+fn append<T>(list: &mut Field<Vec<T>>, more: Field<Vec<T>>) {
+    match (list, more) {
+        (Field::Value(list), Field::Value(more)) => list.extend(more),
+        (list, more) if more.is_value() => *list = more,
+        _ => {}
+    }
 }

@@ -1,5 +1,6 @@
 //! Chat completions: requests, responses and the chunks of a stream.
 
+mod accumulate;
 mod chunk;
 mod content;
 mod delta;
@@ -9,10 +10,12 @@ mod message;
 mod params;
 mod request;
 mod response;
+mod split;
 mod stream;
 mod summary;
 mod tools;
 
+pub use accumulate::Accumulator;
 pub use chunk::{ChatChunk, ChunkChoice};
 pub use content::{
     Content, ContentPart, FilePart, ImageDetail, ImageUrl, ImageUrlPart, InputAudio,

@@ -56,8 +56,13 @@ impl Carry {
     }
 
     /// Adds to the broken-off line.
+    #[inline]
     pub(crate) fn push_partial(&mut self, bytes: &[u8]) {
-        self.bytes.extend_from_slice(bytes);
+        match bytes {
+            // Byte by byte, the call to `memcpy` would take most of the time.
+            [byte] => self.bytes.push(*byte),
+            _ => self.bytes.extend_from_slice(bytes),
+        }
     }
 
     /// Makes the broken-off line, now complete, the next data line; its value is its last `len`

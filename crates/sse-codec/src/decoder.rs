@@ -1,12 +1,10 @@
 use alloc::string::String;
 use core::mem;
 
-use memchr::memchr2;
-
 use crate::carry::{Block, Carry, set};
 use crate::event::{Event, Kind};
 use crate::limits::{LimitExceeded, Limits};
-use crate::line::{Field, parse, parse_retry};
+use crate::line::{Field, find_end, parse, parse_retry, split_plain};
 
 /// Decodes a stream of Server-Sent Events that comes in reads of any size.
 ///
@@ -27,8 +25,7 @@ pub struct Decoder {
     limits: Limits,
     comments: bool,
     empty_events: bool,
-    /// A block begins with the next byte and nothing is to be done first.
-    fresh: bool,
+    position: Position,
     /// How many bytes of the byte-order mark were read; 3 behind the start of the stream.
     bom: usize,
     /// The last byte was CR, so that LF belongs to the same line end.
@@ -107,10 +104,13 @@ impl Decoder {
             self.take_back();
             return None;
         }
-        if !self.fresh {
+        if self.position == Position::Due {
             self.resume(input);
+            if input.is_empty() {
+                return None;
+            }
         }
-        if self.fresh
+        if self.position == Position::BlockStart
             && let Some((data, rest)) = split_plain(input, self.limits)
         {
             *input = rest;
@@ -138,7 +138,8 @@ impl Decoder {
     /// [`LimitExceeded`] if the last line takes the event over the limit.
     pub fn finish(&mut self) -> Option<Result<Event<'_>, LimitExceeded>> {
         self.take_back();
-        (self.bom, self.skip_lf, self.fresh) = (0, false, false);
+        self.position = Position::Due;
+        (self.bom, self.skip_lf) = (0, false);
         (self.discard, self.midline) = (false, false);
         if self.carry.has_partial()
             && let Err(error) = self.end_partial()
@@ -199,8 +200,13 @@ impl Decoder {
             self.skip_lf = false;
             *input = input.strip_prefix(b"\n").unwrap_or(input);
         }
-        self.fresh =
-            !self.discard && !self.skip_lf && self.bom == BOM.len() && self.carry.is_empty();
+        self.position = if self.skip_lf || self.bom < BOM.len() {
+            Position::Due
+        } else if self.discard || !self.carry.is_empty() {
+            Position::Block
+        } else {
+            Position::BlockStart
+        };
     }
 
     /// Decodes line by line where [`split_plain`] does not apply.
@@ -208,15 +214,17 @@ impl Decoder {
         &'a mut self,
         input: &mut &'c [u8],
     ) -> Option<Result<Event<'a>, LimitExceeded>> {
-        self.fresh = false;
-        let found = match self.scan(input) {
-            Ok(found) => found?,
-            Err(error) => return Some(Err(error)),
+        let found = self.scan(input);
+        self.position = if self.skip_lf {
+            Position::Due
+        } else {
+            Position::Block
         };
-        Some(Ok(match found {
-            Found::Block(kind, block) => self.lend(kind, block),
-            Found::Comment(text) => self.lend_comment(text),
-        }))
+        Some(match found.transpose()? {
+            Ok(Found::Block(kind, block)) => Ok(self.lend(kind, block)),
+            Ok(Found::Comment(text)) => Ok(self.lend_comment(text)),
+            Err(error) => Err(error),
+        })
     }
 
     fn scan<'c>(&mut self, input: &mut &'c [u8]) -> Result<Option<Found<'c>>, LimitExceeded> {
@@ -224,7 +232,7 @@ impl Decoder {
             self.skip_block(input);
         }
         if self.carry.has_partial() {
-            let Some(end) = find_line_end(input) else {
+            let Some(end) = find_end(input) else {
                 self.extend_partial(mem::take(input), true)?;
                 return Ok(None);
             };
@@ -235,7 +243,7 @@ impl Decoder {
             }
         }
         let mut block = Block::default();
-        while let Some(end) = find_line_end(input) {
+        while let Some(end) = find_end(input) {
             let line = self.take_line(input, end);
             if line.is_empty() {
                 if let Some(kind) = self.end_block(block) {
@@ -280,6 +288,7 @@ impl Decoder {
     }
 
     /// Adds to the broken-off line, which goes on in the next read if it is `midline`.
+    #[inline]
     fn extend_partial(&mut self, bytes: &[u8], midline: bool) -> Result<(), LimitExceeded> {
         if self.carry.partial_len() + bytes.len() > self.limits.line {
             return Err(self.give_up_line(midline));
@@ -301,12 +310,7 @@ impl Decoder {
             None => 0,
         };
         if len + value.len() > self.limits.event {
-            return Err(self.give_up(
-                LimitExceeded::Event {
-                    limit: self.limits.event,
-                },
-                false,
-            ));
+            return Err(self.give_up_event());
         }
         if len == 0 {
             block.data = Some(value);
@@ -332,10 +336,7 @@ impl Decoder {
                     0
                 };
                 if before + len > self.limits.event {
-                    let error = LimitExceeded::Event {
-                        limit: self.limits.event,
-                    };
-                    return Err(self.give_up(error, false));
+                    return Err(self.give_up_event());
                 }
                 self.carry.partial_to_data(len);
             }
@@ -373,9 +374,11 @@ impl Decoder {
         if let (Some(bytes), Some(Err(_))) = (block.name, name) {
             self.carry.set_name(bytes);
         }
-        self.fresh = !self.skip_lf && self.carry.is_empty();
         if !self.carry.is_empty() {
             self.lent = Lent::Block;
+            self.position = Position::Due;
+        } else if !self.skip_lf {
+            self.position = Position::BlockStart;
         }
         Event {
             kind,
@@ -392,6 +395,7 @@ impl Decoder {
     fn lend_comment<'a>(&'a mut self, text: Option<&'a [u8]>) -> Event<'a> {
         if text.is_none() {
             self.lent = Lent::Comment;
+            self.position = Position::Due;
         }
         Event {
             kind: Kind::Comment,
@@ -402,25 +406,29 @@ impl Decoder {
         }
     }
 
-    /// Gives up the current block, the rest of which is skipped.
-    fn give_up(&mut self, error: LimitExceeded, midline: bool) -> LimitExceeded {
-        self.carry.clear();
-        (self.discard, self.midline) = (true, midline);
-        error
+    fn give_up_event(&mut self) -> LimitExceeded {
+        self.give_up(false);
+        LimitExceeded::Event {
+            limit: self.limits.event,
+        }
     }
 
     fn give_up_line(&mut self, midline: bool) -> LimitExceeded {
-        self.give_up(
-            LimitExceeded::Line {
-                limit: self.limits.line,
-            },
-            midline,
-        )
+        self.give_up(midline);
+        LimitExceeded::Line {
+            limit: self.limits.line,
+        }
+    }
+
+    /// Drops the current block, the rest of which is skipped.
+    fn give_up(&mut self, midline: bool) {
+        self.carry.clear();
+        (self.discard, self.midline) = (true, midline);
     }
 
     /// Moves behind the next blank line.
     fn skip_block(&mut self, input: &mut &[u8]) {
-        while let Some(end) = find_line_end(input) {
+        while let Some(end) = find_end(input) {
             let midline = mem::take(&mut self.midline);
             let line = self.take_line(input, end);
             if line.is_empty() && !midline {
@@ -446,6 +454,18 @@ enum Found<'c> {
     Comment(Option<&'c [u8]>),
 }
 
+/// Where the decoder stands before the next byte.
+#[derive(Debug, Default, PartialEq)]
+enum Position {
+    /// Within a block.
+    Block,
+    /// At the start of a block, with nothing kept of another.
+    BlockStart,
+    /// Where something is to be done first: see [`Decoder::resume`].
+    #[default]
+    Due,
+}
+
 /// What the last event borrows from the carry, to be taken back before the next.
 #[derive(Debug, Default)]
 enum Lent {
@@ -453,54 +473,6 @@ enum Lent {
     Comment,
     #[default]
     Nothing,
-}
-
-/// The shape of nearly every event of an LLM API, in one step: a `data` line and a blank line.
-#[inline]
-fn split_plain(input: &[u8], limits: Limits) -> Option<(&[u8], &[u8])> {
-    let line = input.strip_prefix(b"data:")?;
-    let end = memchr2(b'\n', b'\r', line)?;
-    let (value, rest) = line.split_at(end);
-    let ([b'\n', b'\n', rest @ ..] | [b'\r', b'\n', b'\r', b'\n', rest @ ..]) = rest else {
-        return None;
-    };
-    if end + 5 > limits.line || end > limits.event {
-        return None;
-    }
-    Some((value.strip_prefix(b" ").unwrap_or(value), rest))
-}
-
-/// Where the first line ends.
-///
-/// Fields other than data are short, and a word at a time costs less there than the call into
-/// `memchr2`.
-#[inline]
-fn find_line_end(input: &[u8]) -> Option<usize> {
-    const ONES: u64 = u64::from_le_bytes([1; 8]);
-    let mut at = 0;
-    while at < 24
-        && let Some(word) = input[at..].first_chunk()
-    {
-        let word = u64::from_le_bytes(*word);
-        // The high bit of each byte below 14; those above the lowest may be wrong.
-        let low = word.wrapping_sub(ONES * 14) & !word & (ONES * 0x80);
-        if low != 0 {
-            let end = at + low.trailing_zeros() as usize / 8;
-            if matches!(input[end], b'\n' | b'\r') {
-                return Some(end);
-            }
-            break;
-        }
-        at += 8;
-    }
-    let rest = &input[at..];
-    if rest.len() < 8 {
-        return rest
-            .iter()
-            .position(|byte| matches!(byte, b'\n' | b'\r'))
-            .map(|end| at + end);
-    }
-    memchr2(b'\n', b'\r', rest).map(|end| at + end)
 }
 
 /// An empty `event` field means the default (WHATWG HTML, 9.2.6, dispatch step 5).

@@ -87,10 +87,10 @@ pub enum Kind {
     Message,
 }
 
-// `String::from_utf8_lossy` alone walks byte by byte; `from_utf8` skips ASCII word by word.
+/// As `String::from_utf8_lossy`, which alone walks byte by byte.
 #[inline]
 pub(crate) fn lossy(bytes: &[u8]) -> Cow<'_, str> {
-    match core::str::from_utf8(bytes) {
+    match simdutf8::basic::from_utf8(bytes) {
         Ok(text) => Cow::Borrowed(text),
         Err(_) => String::from_utf8_lossy(bytes),
     }

@@ -1,3 +1,55 @@
+use memchr::memchr2;
+
+use crate::limits::Limits;
+
+/// The shape of nearly every event of an LLM API, in one step: a `data` line and a blank line.
+#[inline]
+pub(crate) fn split_plain(input: &[u8], limits: Limits) -> Option<(&[u8], &[u8])> {
+    let line = input.strip_prefix(b"data:")?;
+    let end = memchr2(b'\n', b'\r', line)?;
+    let (value, rest) = line.split_at(end);
+    let ([b'\n', b'\n', rest @ ..] | [b'\r', b'\n', b'\r', b'\n', rest @ ..]) = rest else {
+        return None;
+    };
+    if end + 5 > limits.line || end > limits.event {
+        return None;
+    }
+    Some((value.strip_prefix(b" ").unwrap_or(value), rest))
+}
+
+/// Where the first line ends.
+///
+/// Fields other than data are short, and a word at a time costs less there than the call into
+/// `memchr2`.
+#[inline]
+pub(crate) fn find_end(input: &[u8]) -> Option<usize> {
+    const ONES: u64 = u64::from_le_bytes([1; 8]);
+    let mut at = 0;
+    while at < 24
+        && let Some(word) = input[at..].first_chunk()
+    {
+        let word = u64::from_le_bytes(*word);
+        // The high bit of each byte below 14; those above the lowest may be wrong.
+        let low = word.wrapping_sub(ONES * 14) & !word & (ONES * 0x80);
+        if low != 0 {
+            let end = at + low.trailing_zeros() as usize / 8;
+            if matches!(input[end], b'\n' | b'\r') {
+                return Some(end);
+            }
+            break;
+        }
+        at += 8;
+    }
+    let rest = &input[at..];
+    if rest.len() < 8 {
+        return rest
+            .iter()
+            .position(|byte| matches!(byte, b'\n' | b'\r'))
+            .map(|end| at + end);
+    }
+    memchr2(b'\n', b'\r', rest).map(|end| at + end)
+}
+
 /// What a line is, by its field name.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Field {

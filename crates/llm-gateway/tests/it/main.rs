@@ -1,0 +1,14 @@
+//! The gateway as its users see it: a config file, a request, a socket.
+#![allow(
+    clippy::expect_used,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "this is a test"
+)]
+
+mod chat;
+mod config;
+mod routes;
+mod serve;
+mod stream;
+mod support;

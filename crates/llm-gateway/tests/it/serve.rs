@@ -1,0 +1,237 @@
+//! The server on a socket: clients that leave, servers that stop, many at once.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::support::*;
+use llm_gateway::{Config, Gateway, GatewayOptions};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
+
+const HELLO: &str = r#"{"model":"llama","choices":[{"index":0,"delta":{"content":"Hello"}}]}"#;
+const ANSWER: &str = r#"{"model":"llama","choices":[]}"#;
+
+struct Server {
+    address: SocketAddr,
+    stop: oneshot::Sender<()>,
+    served: JoinHandle<std::io::Result<()>>,
+}
+
+async fn serve(provider: Arc<Scripted>, grace: Duration) -> Server {
+    serve_with(provider, GatewayOptions::new().with_grace(grace)).await
+}
+
+async fn serve_with(provider: Arc<Scripted>, options: GatewayOptions) -> Server {
+    let gateway = Gateway::new(Config::new(vec![deployment(provider)]), options);
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let (stop, stopped) = oneshot::channel();
+    let served = tokio::spawn(gateway.serve(listener, async {
+        let _ = stopped.await;
+    }));
+    Server {
+        address,
+        stop,
+        served,
+    }
+}
+
+/// Sends a chat request by hand.
+async fn ask_by_hand(address: SocketAddr, more: &str) -> TcpStream {
+    let body = format!(r#"{{"model":"llama","messages":[{{"role":"user","content":"x"}}]{more}}}"#);
+    let mut socket = TcpStream::connect(address).await.unwrap();
+    let head = format!(
+        "POST /v1/chat/completions HTTP/1.1\r\nhost: gateway\r\ncontent-length: {}\r\n\r\n",
+        body.len()
+    );
+    socket.write_all(head.as_bytes()).await.unwrap();
+    socket.write_all(body.as_bytes()).await.unwrap();
+    socket
+}
+
+async fn read_until(socket: &mut TcpStream, wanted: &str) -> String {
+    let mut seen = Vec::new();
+    let read = async {
+        while !String::from_utf8_lossy(&seen).contains(wanted) {
+            assert_ne!(
+                socket.read_buf(&mut seen).await.unwrap(),
+                0,
+                "closed before {wanted}"
+            );
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(5), read)
+        .await
+        .expect("nothing came");
+    String::from_utf8(seen).unwrap()
+}
+
+#[tokio::test]
+async fn a_client_that_leaves_a_silent_stream_ends_it_at_once() {
+    let provider = Scripted::new([Step::Json(HELLO), Step::Silence]);
+    let server = serve(provider.clone(), Duration::ZERO).await;
+    let mut socket = ask_by_hand(server.address, r#","stream":true"#).await;
+    read_until(&mut socket, "Hello").await;
+    provider.until_running(1).await;
+    drop(socket);
+    provider.until_running(0).await;
+}
+
+#[tokio::test]
+async fn a_client_that_leaves_before_the_answer_ends_the_call() {
+    for more in ["", r#","stream":true"#] {
+        let provider = Scripted::new([Step::Silence]);
+        let server = serve(provider.clone(), Duration::ZERO).await;
+        let socket = ask_by_hand(server.address, more).await;
+        provider.until_running(1).await;
+        drop(socket);
+        provider.until_running(0).await;
+    }
+}
+
+#[tokio::test]
+async fn frames_are_sent_as_they_come() {
+    let provider = Scripted::new([
+        Step::Json(HELLO),
+        Step::Wait(Duration::from_millis(50)),
+        Step::Json(r#"{"model":"llama","choices":[{"index":0,"delta":{"content":"World"}}]}"#),
+        Step::Silence,
+    ]);
+    let server = serve(provider, Duration::ZERO).await;
+    let mut socket = ask_by_hand(server.address, r#","stream":true"#).await;
+    let seen = read_until(&mut socket, "Hello").await;
+    assert!(
+        seen.starts_with("HTTP/1.1 200 OK\r\n") && !seen.contains("World"),
+        "{seen}"
+    );
+    read_until(&mut socket, "World").await;
+}
+
+#[tokio::test]
+async fn a_server_that_stops_lets_requests_end() {
+    let provider = Scripted::new([Step::Wait(Duration::from_millis(100)), Step::Json(ANSWER)]);
+    let server = serve(provider.clone(), Duration::from_secs(5)).await;
+    let mut socket = ask_by_hand(server.address, "").await;
+    provider.until_running(1).await;
+    server.stop.send(()).unwrap();
+    read_until(&mut socket, ANSWER).await;
+    server.served.await.unwrap().unwrap();
+    assert!(
+        TcpStream::connect(server.address).await.is_err(),
+        "still listening"
+    );
+}
+
+#[tokio::test]
+async fn a_server_that_stops_ends_what_outlasts_the_grace_and_awaits_the_cleaning_up() {
+    /// Asks for work to be done when it is dropped, as a provider does that has to cancel.
+    struct Guard(Arc<Scripted>);
+    impl Drop for Guard {
+        fn drop(&mut self) {
+            let changed = self.0.changed.clone();
+            llm_provider::cleanup::spawn(&tokio::runtime::Handle::current(), async move {
+                tokio::time::sleep(Duration::from_millis(100)).await;
+                changed.notify_one();
+            });
+        }
+    }
+    let provider = Scripted::new([Step::Json(HELLO), Step::Silence]);
+    let server = serve(provider.clone(), Duration::from_millis(50)).await;
+    let mut socket = ask_by_hand(server.address, r#","stream":true"#).await;
+    read_until(&mut socket, "Hello").await;
+    drop(Guard(provider.clone()));
+    server.stop.send(()).unwrap();
+    server.served.await.unwrap().unwrap();
+    assert_eq!(
+        provider.running.load(std::sync::atomic::Ordering::SeqCst),
+        0
+    );
+    assert_eq!(llm_provider::cleanup::pending(), 0);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn many_clients_are_served_at_once() {
+    let provider = Scripted::new([Step::Wait(Duration::from_millis(50)), Step::Json(ANSWER)]);
+    let server = serve(provider.clone(), Duration::from_secs(1)).await;
+    let started = tokio::time::Instant::now();
+    let clients: Vec<_> = (0..100)
+        .map(|_| {
+            tokio::spawn(async move {
+                let mut socket = ask_by_hand(server.address, "").await;
+                read_until(&mut socket, ANSWER).await;
+            })
+        })
+        .collect();
+    for client in clients {
+        client.await.unwrap();
+    }
+    assert_eq!(provider.calls.lock().unwrap().len(), 100);
+    assert!(
+        started.elapsed() < Duration::from_secs(3),
+        "one after the other"
+    );
+}
+
+#[tokio::test]
+async fn nonsense_on_the_socket_hurts_nobody() {
+    let provider = Scripted::new([Step::Json(ANSWER)]);
+    let server = serve(provider, Duration::ZERO).await;
+    for nonsense in [
+        &b"\x16\x03\x01\x02\x00\x01"[..],
+        b"GET\r\n\r\n",
+        b"\0\0\0\0",
+        b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
+    ] {
+        let mut socket = TcpStream::connect(server.address).await.unwrap();
+        socket.write_all(nonsense).await.unwrap();
+        socket.shutdown().await.unwrap();
+        let mut rest = Vec::new();
+        let _ = socket.read_to_end(&mut rest).await;
+    }
+    let mut socket = ask_by_hand(server.address, "").await;
+    read_until(&mut socket, ANSWER).await;
+}
+
+#[tokio::test]
+async fn an_idle_connection_does_not_hold_a_stop_up() {
+    let server = serve(Scripted::new([Step::Json(ANSWER)]), Duration::from_secs(60)).await;
+    let mut used = ask_by_hand(server.address, "").await;
+    read_until(&mut used, ANSWER).await;
+    let unused = TcpStream::connect(server.address).await.unwrap();
+    server.stop.send(()).unwrap();
+    let stopped = tokio::time::timeout(Duration::from_secs(5), server.served).await;
+    stopped
+        .expect("the server waits for idle connections")
+        .unwrap()
+        .unwrap();
+    drop((used, unused));
+}
+
+#[tokio::test]
+async fn a_body_over_the_limit_is_told_to_a_client_that_sends_it_all_first() {
+    let options = GatewayOptions::new().with_body_limit(300_000);
+    let server = serve_with(Scripted::new([Step::Json(ANSWER)]), options).await;
+    let filling = "x".repeat(1_000_000);
+    let mut socket = ask_by_hand(server.address, &format!(r#","user":"{filling}""#)).await;
+    let seen = read_until(&mut socket, "300000 bytes").await;
+    assert!(seen.starts_with("HTTP/1.1 413 "), "{seen}");
+}
+
+#[tokio::test]
+async fn a_client_that_asks_first_need_not_send_what_is_too_long() {
+    let options = GatewayOptions::new().with_body_limit(1000);
+    let server = serve_with(Scripted::new([Step::Json(ANSWER)]), options).await;
+    for (length, wanted) in [(999, "HTTP/1.1 100 "), (1001, "HTTP/1.1 413 ")] {
+        let mut socket = TcpStream::connect(server.address).await.unwrap();
+        let head = format!(
+            "POST /v1/chat/completions HTTP/1.1\r\nhost: gateway\r\n\
+             content-length: {length}\r\nexpect: 100-continue\r\n\r\n"
+        );
+        socket.write_all(head.as_bytes()).await.unwrap();
+        let seen = read_until(&mut socket, "\r\n\r\n").await;
+        assert!(seen.starts_with(wanted), "{seen}");
+    }
+}

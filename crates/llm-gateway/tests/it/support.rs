@@ -1,0 +1,246 @@
+//! A provider that does as it is told, and small clients.
+
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use axum::body::Body;
+use bytes::Bytes;
+use futures_core::future::BoxFuture;
+use futures_util::{StreamExt, stream};
+use http::{Request, Response};
+use http_body_util::BodyExt;
+use llm_gateway::{Config, Gateway, GatewayOptions};
+use llm_provider::{
+    Call, ChatEvent, ChatStream, Error, ErrorKind, Json, Metadata, Progress, Provider, Registry,
+    Reply, Result, Settings,
+};
+use llm_router::Deployment;
+use llm_types::{ChatRequest, ChatResponse};
+use tokio::sync::Notify;
+use tower::ServiceExt;
+
+/// What a [`Scripted`] provider does for one call.
+#[derive(Clone)]
+pub(crate) enum Step {
+    /// A piece of JSON: the answer, or a chunk of it.
+    Json(&'static str),
+    Progress(&'static str, u64),
+    Wait(Duration),
+    Fail(fn() -> Error),
+    /// Nothing ever again.
+    Silence,
+}
+
+/// A provider with a script, which it plays for every call.
+#[derive(Default)]
+pub(crate) struct Scripted {
+    pub(crate) steps: Vec<Step>,
+    /// The bodies of the calls.
+    pub(crate) calls: Mutex<Vec<String>>,
+    pub(crate) drop_params: Mutex<Vec<bool>>,
+    /// How many streams and calls are being served.
+    pub(crate) running: Arc<AtomicUsize>,
+    /// Told when a stream or call has begun and when it has ended.
+    pub(crate) changed: Arc<Notify>,
+}
+
+impl Scripted {
+    pub(crate) fn new(steps: impl Into<Vec<Step>>) -> Arc<Self> {
+        Arc::new(Self {
+            steps: steps.into(),
+            ..Self::default()
+        })
+    }
+
+    /// Waits until `running` calls are being served.
+    pub(crate) async fn until_running(&self, running: usize) {
+        let wait = async {
+            loop {
+                let changed = self.changed.notified();
+                if self.running.load(Ordering::SeqCst) == running {
+                    return;
+                }
+                changed.await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(5), wait)
+            .await
+            .expect("calls did not settle");
+    }
+
+    fn begin(&self, call: &Call<ChatRequest>) -> Running {
+        let body = String::from_utf8_lossy(call.body.bytes()).into_owned();
+        self.calls.lock().unwrap().push(body);
+        self.drop_params.lock().unwrap().push(call.drop_params);
+        self.running.fetch_add(1, Ordering::SeqCst);
+        self.changed.notify_waiters();
+        Running(Arc::clone(&self.running), Arc::clone(&self.changed))
+    }
+
+    fn metadata() -> Metadata {
+        Metadata::new("scripted", "upstream/model")
+    }
+}
+
+impl std::fmt::Debug for Scripted {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Scripted")
+    }
+}
+
+/// Counts a call as running while it lives.
+struct Running(Arc<AtomicUsize>, Arc<Notify>);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::SeqCst);
+        self.1.notify_waiters();
+    }
+}
+
+impl Provider for Scripted {
+    fn name(&self) -> &'static str {
+        "scripted"
+    }
+
+    fn chat(&self, call: Call<ChatRequest>) -> BoxFuture<'_, Result<Reply<ChatResponse>>> {
+        let running = self.begin(&call);
+        Box::pin(async move {
+            let _running = running;
+            for step in &self.steps {
+                match step {
+                    Step::Json(json) => {
+                        return Ok(Reply::new(Json::from_bytes(*json), Self::metadata()));
+                    }
+                    Step::Progress(..) => {}
+                    Step::Wait(time) => tokio::time::sleep(*time).await,
+                    Step::Fail(error) => return Err(error()),
+                    Step::Silence => std::future::pending().await,
+                }
+            }
+            Err(Error::new(
+                ErrorKind::UpstreamFailed,
+                "the script has no answer",
+            ))
+        })
+    }
+
+    fn chat_stream(&self, call: Call<ChatRequest>) -> BoxFuture<'_, Result<ChatStream>> {
+        let running = self.begin(&call);
+        let steps = VecDeque::from(self.steps.clone());
+        Box::pin(async move {
+            if let Some(Step::Fail(error)) = steps.front() {
+                return Err(error());
+            }
+            let events = stream::unfold((steps, running), |(mut steps, running)| async move {
+                loop {
+                    let event = match steps.pop_front()? {
+                        Step::Json(json) => Ok(ChatEvent::Chunk(Json::from_bytes(json))),
+                        Step::Progress(status, seconds) => Ok(ChatEvent::Progress(Progress::new(
+                            status,
+                            Duration::from_secs(seconds),
+                        ))),
+                        Step::Wait(time) => {
+                            tokio::time::sleep(time).await;
+                            continue;
+                        }
+                        Step::Fail(error) => {
+                            steps.clear();
+                            Err(error())
+                        }
+                        Step::Silence => std::future::pending().await,
+                    };
+                    return Some((event, (steps, running)));
+                }
+            });
+            Ok(ChatStream::new(Self::metadata(), events.boxed()))
+        })
+    }
+}
+
+/// A gateway that serves `provider` as `llama`.
+pub(crate) fn gateway(provider: Arc<Scripted>) -> Gateway {
+    Gateway::new(
+        Config::new(vec![deployment(provider)]),
+        GatewayOptions::new(),
+    )
+}
+
+pub(crate) fn deployment(provider: Arc<Scripted>) -> Deployment {
+    Deployment::new("llama", provider, "upstream/model")
+}
+
+/// A chat request to `llama` with `more` members.
+pub(crate) fn ask(more: &str) -> Request<Body> {
+    let body =
+        format!(r#"{{"model":"llama","messages":[{{"role":"user","content":"Hello"}}]{more}}}"#);
+    post("/v1/chat/completions", body)
+}
+
+pub(crate) fn post(path: &str, body: impl Into<Body>) -> Request<Body> {
+    Request::post(path)
+        .header("content-type", "application/json")
+        .body(body.into())
+        .unwrap()
+}
+
+pub(crate) fn get(path: &str) -> Request<Body> {
+    Request::get(path).body(Body::empty()).unwrap()
+}
+
+pub(crate) async fn send(gateway: Gateway, request: Request<Body>) -> Response<Body> {
+    gateway.into_router().oneshot(request).await.unwrap()
+}
+
+pub(crate) async fn text(response: Response<Body>) -> String {
+    let bytes = response.into_body().collect().await.unwrap().to_bytes();
+    String::from_utf8(bytes.to_vec()).unwrap()
+}
+
+/// The status and the error object of an answer, which has all four keys.
+pub(crate) async fn error(response: Response<Body>) -> (u16, serde_json::Value) {
+    let status = response.status().as_u16();
+    assert_eq!(response.headers()["content-type"], "application/json");
+    assert!(response.headers().contains_key("x-request-id"));
+    let body: serde_json::Value = serde_json::from_str(&text(response).await).unwrap();
+    let error = body["error"].clone();
+    for key in ["message", "type", "param", "code"] {
+        assert!(
+            error.as_object().unwrap().contains_key(key),
+            "{key} is missing in {body}"
+        );
+    }
+    (status, error)
+}
+
+/// The next piece of a body that is a stream.
+pub(crate) async fn frame(body: &mut Body) -> Option<Bytes> {
+    let frame = tokio::time::timeout(Duration::from_secs(60), body.frame()).await;
+    frame
+        .expect("no frame came")
+        .map(|frame| frame.unwrap().into_data().unwrap())
+}
+
+/// Providers that take any settings with a key, and remember nothing.
+pub(crate) fn registry() -> Registry {
+    let mut registry = Registry::new();
+    for name in ["replicate", "together_ai"] {
+        registry.register(name, move |settings: Settings| {
+            settings.require_api_key(name, &["POLYLLM_TEST_KEY_THAT_NOBODY_SETS"])?;
+            if settings
+                .extra
+                .get("prefer_wait")
+                .is_some_and(|wait| wait.as_f64() > Some(5.0))
+            {
+                return Err(
+                    Error::new(ErrorKind::InvalidRequest, "prefer_wait is at most 5")
+                        .with_param("prefer_wait".to_owned()),
+                );
+            }
+            Ok(Scripted::new([Step::Silence]) as Arc<dyn Provider>)
+        });
+    }
+    registry
+}

@@ -100,6 +100,12 @@ impl Error {
         self
     }
 
+    /// The error as seen from the messages that were folded to those at fault.
+    pub(crate) fn moved(mut self, places: &[usize]) -> Self {
+        self.0.message = self.0.message.and_then(|index| places.get(index).copied());
+        self
+    }
+
     pub(crate) fn in_template(mut self, name: &str) -> Self {
         self.0.template = Some(name.to_owned());
         self

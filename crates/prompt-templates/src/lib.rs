@@ -24,10 +24,12 @@ mod error;
 mod family;
 #[cfg(feature = "jinja")]
 mod jinja;
+mod json;
 mod matching;
 mod message;
 mod options;
 mod prompt;
+mod python;
 mod template;
 
 pub use custom::{CustomTemplate, RoleMarkers};

@@ -37,6 +37,9 @@ pub struct Options {
     pub strictness: Strictness,
     /// Today's date as the family's template prints it (`26 Jul 2024`), for Llama 3.1 and later.
     pub date: Option<String>,
+    /// Whether the model shall think before it answers, for families that can be told. Without,
+    /// as the family's template has it.
+    pub thinking: Option<bool>,
     /// The tools that the model may call, each as JSON text in OpenAI's form.
     pub tools: Vec<String>,
 }
@@ -53,6 +56,7 @@ impl Options {
             images: Images::Refuse,
             strictness: Strictness::Strict,
             date: None,
+            thinking: None,
             tools: Vec::new(),
         }
     }
@@ -110,6 +114,13 @@ impl Options {
     #[must_use]
     pub fn with_date(mut self, date: impl Into<String>) -> Self {
         self.date = Some(date.into());
+        self
+    }
+
+    /// Tells the model to think before it answers, or not to.
+    #[must_use]
+    pub const fn with_thinking(mut self, thinking: bool) -> Self {
+        self.thinking = Some(thinking);
         self
     }
 

@@ -9,6 +9,7 @@ use crate::error::{Error, ErrorKind};
 use crate::family::{Spec, Text};
 use crate::message::{Content, Message, Part, Role};
 use crate::options::{Images, Options, Strictness};
+use crate::python::{is_space, write_quoted};
 
 /// The conversation, how to write it, and where to.
 pub(crate) struct Prompt<'a> {
@@ -55,29 +56,60 @@ impl<'a> Prompt<'a> {
 
     /// Writes any text that is not the format's own and came with message `index`.
     pub(crate) fn foreign(&mut self, index: usize, text: &str) -> Result<(), Error> {
+        self.tool(text).map_err(|error| error.at_message(index))
+    }
+
+    /// Writes the text of a tool's definition, which is not the format's own either.
+    pub(crate) fn tool(&mut self, text: &str) -> Result<(), Error> {
         control::write(
             self.out,
             text,
             self.spec.control,
             self.options.control_tokens,
         )
-        .map_err(|error| error.at_message(index))
     }
 
     /// The text of message `index`, trimmed as the family does.
     pub(crate) fn text(&self, index: usize) -> Result<Cow<'a, str>, Error> {
-        let text = match &self.messages[index].content {
-            Content::Text(text) => Cow::Borrowed(&**text),
-            Content::None => self.no_text().map_err(|error| error.at_message(index))?,
-            Content::Parts(parts) => Cow::Owned(
-                self.joined(parts)
-                    .map_err(|error| error.at_message(index))?,
-            ),
-        };
-        Ok(match self.spec.text {
-            Text::Verbatim => text,
-            Text::Trimmed | Text::Stringified => trim(text),
+        let text = self.raw_text(index)?;
+        Ok(if self.spec.text == Text::Verbatim {
+            text
+        } else {
+            trim(text)
         })
+    }
+
+    /// The text of message `index`, as it was given.
+    pub(crate) fn raw_text(&self, index: usize) -> Result<Cow<'a, str>, Error> {
+        match &self.messages[index].content {
+            Content::Text(text) => Ok(Cow::Borrowed(&**text)),
+            Content::None => self.no_text(),
+            Content::Parts(parts) => self.joined(parts).map(Cow::Owned),
+        }
+        .map_err(|error| error.at_message(index))
+    }
+
+    /// Whether message `index` says anything.
+    pub(crate) fn has_text(&self, index: usize) -> bool {
+        match &self.messages[index].content {
+            Content::None => false,
+            Content::Text(text) => !text.is_empty(),
+            Content::Parts(parts) => !parts.is_empty(),
+        }
+    }
+
+    /// Whether the conversation begins with a system message.
+    pub(crate) fn has_system(&self) -> bool {
+        self.messages.first().is_some_and(|first| {
+            first.role == Role::System || first.role == Role::Developer && !self.is_official()
+        })
+    }
+
+    /// The family's own system prompt, if the caller wants it.
+    pub(crate) fn default_system(&self) -> Option<&'static str> {
+        self.spec
+            .default_system
+            .filter(|_| self.options.default_system)
     }
 
     /// Whether message `index` is the one that the model shall continue.
@@ -93,10 +125,17 @@ impl<'a> Prompt<'a> {
     /// when the turns begin at `start`.
     pub(crate) fn check_turn(&self, index: usize, start: usize) -> Result<(), Error> {
         let is_user = self.messages[index].role == Role::User;
-        if is_user != (index - start).is_multiple_of(2) {
-            return Err(Error::new(ErrorKind::Alternation, ALTERNATION).at_message(index));
+        if is_user == (index - start).is_multiple_of(2) {
+            Ok(())
+        } else {
+            Err(Self::out_of_turn(index))
         }
-        Ok(())
+    }
+
+    pub(crate) fn out_of_turn(index: usize) -> Error {
+        let detail =
+            "user and assistant must take turns, and the user must begin (after a system message)";
+        Error::new(ErrorKind::Alternation, detail).at_message(index)
     }
 
     fn no_text(&self) -> Result<Cow<'a, str>, Error> {
@@ -111,6 +150,9 @@ impl<'a> Prompt<'a> {
     }
 
     fn joined(&self, parts: &[Part<'_>]) -> Result<String, Error> {
+        if self.is_official() {
+            return self.printed(parts);
+        }
         let mut text = String::new();
         for part in parts {
             match (part, &self.options.images) {
@@ -126,19 +168,43 @@ impl<'a> Prompt<'a> {
         }
         Ok(text)
     }
+
+    /// What an official template makes of a list where it wants a string: Python's `str` of it, or
+    /// an error.
+    fn printed(&self, parts: &[Part<'_>]) -> Result<String, Error> {
+        if self.spec.text != Text::Stringified {
+            return Err(Error::new(ErrorKind::NoContent, "the content is no string"));
+        }
+        let mut out = String::from("[");
+        for (index, part) in parts.iter().enumerate() {
+            out.push_str(if index > 0 {
+                ", {'type': "
+            } else {
+                "{'type': "
+            });
+            match part {
+                Part::Image(url) => {
+                    out.push_str("'image_url', 'image_url': {'url': ");
+                    write_quoted(&mut out, url);
+                    out.push('}');
+                }
+                Part::Text(text) => {
+                    out.push_str("'text', 'text': ");
+                    write_quoted(&mut out, text);
+                }
+                Part::Other(kind) => write_quoted(&mut out, kind),
+            }
+            out.push('}');
+        }
+        out.push(']');
+        Ok(out)
+    }
 }
 
-/// Trims as Python's `str.strip` does, which also takes the four ASCII separators.
+/// Trims as Python's `str.strip` does.
 pub(crate) fn trim(text: Cow<'_, str>) -> Cow<'_, str> {
     match text {
         Cow::Borrowed(text) => Cow::Borrowed(text.trim_matches(is_space)),
         Cow::Owned(text) => Cow::Owned(text.trim_matches(is_space).into()),
     }
 }
-
-pub(crate) fn is_space(c: char) -> bool {
-    c.is_whitespace() || ('\u{1c}'..='\u{1f}').contains(&c)
-}
-
-pub(crate) const ALTERNATION: &str =
-    "user and assistant must take turns, and the user must begin (after a system message)";

@@ -1,6 +1,22 @@
-//! Formats by words instead of control tokens.
+//! Formats by words instead of control tokens, and no format at all.
 
-use super::{Format, Spec, SystemRole, Text, Turns};
+use crate::error::Error;
+use crate::message::Role;
+use crate::prompt::Prompt;
+
+use super::turns::{Others, Turns};
+use super::{Format, Spec, SystemRole, Text};
+
+pub(super) static PLAIN: Spec = Spec { ..Spec::PLAIN };
+
+pub(super) static FLAN_T5: Spec = Spec {
+    name: "flan-t5",
+    source: "google/flan-t5-large: an instruction as plain text",
+    eos: "</s>",
+    stop: &["</s>"],
+    control: &["<pad>", "</s>"],
+    ..Spec::PLAIN
+};
 
 pub(super) static ALPACA: Spec = Spec {
     name: "alpaca",
@@ -10,43 +26,141 @@ pub(super) static ALPACA: Spec = Spec {
     stop: &["</s>", "### Instruction:"],
     control: &["### Instruction:", "### Response:", "<s>", "</s>"],
     system: SystemRole::First,
-    default_system: Some(
-        "Below is an instruction that describes a task. Write a response that appropriately \
-         completes the request.",
-    ),
+    default_system: Some(BELOW_IS_AN_INSTRUCTION),
     alternates: true,
-    tools: false,
     text: Text::Trimmed,
     format: Format::Turns(Turns {
         system: ["", "\n\n"],
         user: ["### Instruction:\n", "\n\n"],
         assistant: ["### Response:\n", "</s>\n\n"],
         generation: "### Response:\n",
+        others: Others::Dropped,
     }),
+    ..Spec::PLAIN
 };
 
-pub(super) static PLAIN: Spec = Spec {
-    name: "plain",
-    source: "text completion: base models have no format",
-    bos: "",
-    eos: "",
-    stop: &[],
-    control: &[],
-    system: SystemRole::Anywhere,
+pub(super) static NOUS_HERMES: Spec = Spec {
+    name: "nous-hermes",
+    source: "the model card of NousResearch/Nous-Hermes-Llama2-13b: Alpaca's, without its preface",
     default_system: None,
-    alternates: false,
-    tools: false,
-    text: Text::Verbatim,
-    format: Format::Code(|prompt| {
-        prompt.bos()?;
-        for index in 0..prompt.messages.len() {
-            if index > 0 {
-                prompt.push("\n\n")?;
-            }
-            prompt.content(index)?;
-        }
-        Ok(())
+    ..ALPACA
+};
+
+pub(super) static CHRONOS_HERMES: Spec = Spec {
+    name: "chronos-hermes",
+    source: "the model card of Austism/chronos-hermes-13b: Alpaca's, without its preface",
+    ..NOUS_HERMES
+};
+
+pub(super) static WIZARDCODER: Spec = Spec {
+    name: "wizardcoder",
+    source: "the model card of WizardLM/WizardCoder-Python-34B-V1.0",
+    format: Format::Turns(Turns {
+        system: ["", "\n\n"],
+        user: ["### Instruction:\n", "\n\n"],
+        assistant: ["### Response:", "</s>\n\n"],
+        generation: "### Response:",
+        others: Others::Dropped,
     }),
+    ..ALPACA
+};
+
+pub(super) static PHIND_CODELLAMA: Spec = Spec {
+    name: "phind-codellama",
+    source: "the model card of Phind/Phind-CodeLlama-34B-v2",
+    bos: "<s>",
+    eos: "</s>",
+    stop: &["</s>", "### User Message"],
+    control: &[
+        "### System Prompt",
+        "### User Message",
+        "### Assistant",
+        "<s>",
+        "</s>",
+    ],
+    system: SystemRole::First,
+    alternates: true,
+    text: Text::Trimmed,
+    format: Format::Turns(Turns {
+        system: ["### System Prompt\n", "\n\n"],
+        user: ["### User Message\n", "\n\n"],
+        assistant: ["### Assistant\n", "</s>\n\n"],
+        generation: "### Assistant\n",
+        others: Others::Dropped,
+    }),
+    ..Spec::PLAIN
+};
+
+pub(super) static SOLAR: Spec = Spec {
+    name: "solar",
+    source: "the model card of upstage/SOLAR-0-70b-16bit",
+    bos: "<s>",
+    eos: "</s>",
+    stop: &["</s>", "### User:"],
+    control: &["### System:", "### User:", "### Assistant:", "<s>", "</s>"],
+    system: SystemRole::First,
+    alternates: true,
+    text: Text::Trimmed,
+    format: Format::Turns(Turns {
+        system: ["### System:\n", "\n\n"],
+        user: ["### User:\n", "\n\n"],
+        assistant: ["### Assistant:\n", "\n\n"],
+        generation: "### Assistant:\n",
+        others: Others::Dropped,
+    }),
+    ..Spec::PLAIN
+};
+
+pub(super) static SQLCODER: Spec = Spec {
+    name: "sqlcoder",
+    source: "defog-ai/sqlcoder prompt.md: the rules are the system's, question and schema the user's",
+    eos: "<|endoftext|>",
+    stop: &["```", "<|endoftext|>"],
+    control: &[
+        "### Instructions:",
+        "### Input:",
+        "### Response:",
+        "<|endoftext|>",
+    ],
+    system: SystemRole::First,
+    default_system: Some(
+        "Your task is to convert a question into a SQL query, given a Postgres database schema.",
+    ),
+    alternates: true,
+    text: Text::Trimmed,
+    format: Format::Turns(Turns {
+        system: ["### Instructions:\n", "\n\n"],
+        user: ["### Input:\n", "\n\n"],
+        assistant: ["### Response:\n", "\n\n"],
+        generation: "### Response:\n",
+        others: Others::Dropped,
+    }),
+    ..Spec::PLAIN
+};
+
+pub(super) static NSQL: Spec = Spec {
+    name: "nsql",
+    source: "the model card of NumbersStation/nsql-llama-2-7B: the schema is the system's, the \
+             question the user's; the answer begins after SELECT",
+    bos: "<s>",
+    eos: "</s>",
+    stop: &["</s>", "\n\n"],
+    control: &["<s>", "</s>"],
+    system: SystemRole::First,
+    alternates: true,
+    text: Text::Trimmed,
+    format: Format::Turns(Turns {
+        system: ["", "\n\n"],
+        user: [
+            "-- Using valid SQLite, answer the following questions for the tables provided above.\
+             \n\n-- ",
+            "\n\n",
+        ],
+        assistant: ["", "\n\n"],
+        generation: "SELECT",
+        others: Others::Dropped,
+    }),
+    ..Spec::PLAIN
 };
 
 pub(super) static VICUNA: Spec = Spec {
@@ -62,12 +176,84 @@ pub(super) static VICUNA: Spec = Spec {
          gives helpful, detailed, and polite answers to the user's questions.",
     ),
     alternates: true,
-    tools: false,
     text: Text::Trimmed,
     format: Format::Turns(Turns {
         system: ["", " "],
         user: ["USER: ", " "],
         assistant: ["ASSISTANT: ", "</s>"],
         generation: "ASSISTANT:",
+        others: Others::Dropped,
     }),
+    ..Spec::PLAIN
 };
+
+pub(super) static WIZARDLM: Spec = Spec {
+    name: "wizardlm",
+    source: "the model card of WizardLM/WizardLM-70B-V1.0: Vicuna's",
+    ..VICUNA
+};
+
+pub(super) static FALCON: Spec = Spec {
+    name: "falcon",
+    source: "the chat template of tiiuae/falcon-7b-instruct",
+    eos: "<|endoftext|>",
+    stop: &["<|endoftext|>", "\nUser:"],
+    control: &["User:", "Assistant:", "<|endoftext|>"],
+    system: SystemRole::First,
+    alternates: true,
+    needs_message: true,
+    text: Text::Trimmed,
+    format: Format::Code(write_falcon),
+    ..Spec::PLAIN
+};
+
+pub(super) static FALCON_CHAT: Spec = Spec {
+    name: "falcon-chat",
+    source: "the model card of tiiuae/falcon-180B-chat",
+    eos: "<|endoftext|>",
+    stop: &["<|endoftext|>", "\nUser:"],
+    control: &["System:", "User:", "Falcon:", "<|endoftext|>"],
+    system: SystemRole::First,
+    text: Text::Verbatim,
+    format: Format::Turns(Turns {
+        system: ["System: ", "\n"],
+        user: ["User: ", "\n"],
+        assistant: ["Falcon: ", "\n"],
+        generation: "Falcon:",
+        others: Others::Dropped,
+    }),
+    ..Spec::PLAIN
+};
+
+fn write_falcon(prompt: &mut Prompt<'_>) -> Result<(), Error> {
+    let start = usize::from(prompt.has_system());
+    for (index, message) in prompt.messages.iter().enumerate() {
+        if index < start {
+            prompt.content(index)?;
+            continue;
+        }
+        prompt.check_turn(index, start)?;
+        match message.role {
+            Role::User => prompt.push("\n\nUser: ")?,
+            Role::Assistant => prompt.push("\n\nAssistant: ")?,
+            _ => continue,
+        }
+        // Turns are parted by an empty line, so none may stand within one.
+        let text = prompt
+            .text(index)?
+            .replace("\r\n", "\n")
+            .replace("\n\n", "\n");
+        prompt.foreign(index, &text)?;
+        if prompt.is_open(index) {
+            return Ok(());
+        }
+    }
+    if prompt.options.generation_prompt {
+        prompt.push("\n\nAssistant:")
+    } else {
+        Ok(())
+    }
+}
+
+const BELOW_IS_AN_INSTRUCTION: &str = "Below is an instruction that describes a task. Write a \
+                                       response that appropriately completes the request.";

@@ -1,8 +1,11 @@
 //! Meta's Llama.
 
+use alloc::borrow::Cow;
+
 use crate::error::{Error, ErrorKind};
-use crate::message::Role;
-use crate::prompt::Prompt;
+use crate::json;
+use crate::message::{Content, Role};
+use crate::prompt::{Prompt, trim};
 
 use super::{Format, Spec, SystemRole, Text};
 
@@ -14,11 +17,17 @@ pub(super) static LLAMA_2: Spec = Spec {
     stop: &["</s>"],
     control: &["[INST]", "[/INST]", "<<SYS>>", "<</SYS>>", "<s>", "</s>"],
     system: SystemRole::InUser,
-    default_system: None,
     alternates: true,
-    tools: false,
+    needs_message: true,
     text: Text::Trimmed,
     format: Format::Code(write_llama_2),
+    ..Spec::PLAIN
+};
+
+pub(super) static CODELLAMA: Spec = Spec {
+    name: "codellama",
+    source: "the chat template of codellama/CodeLlama-34b-Instruct-hf: Llama 2's",
+    ..LLAMA_2
 };
 
 pub(super) static LLAMA_3: Spec = Spec {
@@ -35,21 +44,56 @@ pub(super) static LLAMA_3: Spec = Spec {
         "<|eot_id|>",
     ],
     system: SystemRole::Anywhere,
-    default_system: None,
-    alternates: false,
-    tools: false,
     text: Text::Stringified,
     format: Format::Code(write_llama_3),
+    ..Spec::PLAIN
+};
+
+pub(super) static LLAMA_3_1: Spec = Spec {
+    name: "llama-3.1",
+    source: "the chat template of meta-llama/Llama-3.1-8B-Instruct, which is 3.2's and 3.3's too",
+    stop: &["<|eot_id|>", "<|eom_id|>", "<|end_of_text|>"],
+    control: &[
+        "<|begin_of_text|>",
+        "<|end_of_text|>",
+        "<|start_header_id|>",
+        "<|end_header_id|>",
+        "<|eot_id|>",
+        "<|eom_id|>",
+        "<|python_tag|>",
+    ],
+    tools: true,
+    needs_message: true,
+    format: Format::Code(write_llama_3_1),
+    ..LLAMA_3
+};
+
+pub(super) static LLAMA_4: Spec = Spec {
+    name: "llama-4",
+    source: "the chat template of meta-llama/Llama-4-Scout-17B-16E-Instruct, without tools",
+    bos: "<|begin_of_text|>",
+    eos: "<|eot|>",
+    stop: &["<|eot|>", "<|eom|>", "<|end_of_text|>"],
+    control: &[
+        "<|begin_of_text|>",
+        "<|end_of_text|>",
+        "<|header_start|>",
+        "<|header_end|>",
+        "<|eot|>",
+        "<|eom|>",
+        "<|python_start|>",
+        "<|python_end|>",
+    ],
+    needs_message: true,
+    format: Format::Code(write_llama_4),
+    ..LLAMA_3
 };
 
 fn write_llama_2(prompt: &mut Prompt<'_>) -> Result<(), Error> {
-    let Some(first) = prompt.messages.first() else {
-        return Err(Error::new(ErrorKind::Empty, "there is no message"));
-    };
-    let start = usize::from(is_system(prompt, first.role));
-    for index in start..prompt.messages.len() {
+    let start = usize::from(prompt.has_system());
+    for (index, message) in prompt.messages.iter().enumerate().skip(start) {
         prompt.check_turn(index, start)?;
-        match prompt.messages[index].role {
+        match message.role {
             Role::User => {
                 // BOS begins each turn; only the first one may be left to the server.
                 if index == start {
@@ -59,11 +103,10 @@ fn write_llama_2(prompt: &mut Prompt<'_>) -> Result<(), Error> {
                 }
                 prompt.push("[INST] ")?;
                 if index == start && start == 1 {
-                    prompt.push("<<SYS>>\n")?;
-                    prompt.content(0)?;
-                    prompt.push("\n<</SYS>>\n\n")?;
+                    write_llama_2_system(prompt)?;
+                } else {
+                    prompt.content(index)?;
                 }
-                prompt.content(index)?;
                 prompt.push(" [/INST]")?;
             }
             Role::Assistant => {
@@ -74,37 +117,166 @@ fn write_llama_2(prompt: &mut Prompt<'_>) -> Result<(), Error> {
                 }
                 prompt.push(" </s>")?;
             }
-            // The official template loses any other role at an assistant's place.
-            _ => prompt.text(index).map(drop)?,
+            // The official template looks at the content, and writes nothing of it.
+            _ => _ = prompt.text(index)?,
         }
     }
     Ok(())
+}
+
+/// The system's message and the first user's, which are trimmed as one.
+fn write_llama_2_system(prompt: &mut Prompt<'_>) -> Result<(), Error> {
+    let (system, user) = (prompt.raw_text(0)?, prompt.raw_text(1)?);
+    prompt.push("<<SYS>>\n")?;
+    prompt.foreign(0, &system)?;
+    prompt.push("\n<</SYS>>")?;
+    let user = user.trim_end_matches(crate::python::is_space);
+    if user.is_empty() {
+        return Ok(());
+    }
+    prompt.push("\n\n")?;
+    prompt.foreign(1, user)
 }
 
 fn write_llama_3(prompt: &mut Prompt<'_>) -> Result<(), Error> {
     if !prompt.messages.is_empty() {
         prompt.bos()?;
     }
-    for (index, message) in prompt.messages.iter().enumerate() {
-        prompt.push("<|start_header_id|>")?;
-        match message.role {
-            Role::Developer if !prompt.is_official() => prompt.push("system")?,
-            role => prompt.foreign(index, role.as_str())?,
+    for index in 0..prompt.messages.len() {
+        write_turn(prompt, index, &LLAMA_3_MARKERS)?;
+    }
+    open_turn(prompt, &LLAMA_3_MARKERS)
+}
+
+fn write_llama_4(prompt: &mut Prompt<'_>) -> Result<(), Error> {
+    prompt.bos()?;
+    for index in 0..prompt.messages.len() {
+        write_turn(prompt, index, &LLAMA_4_MARKERS)?;
+    }
+    open_turn(prompt, &LLAMA_4_MARKERS)
+}
+
+/// What opens a header, what closes it, and what ends a turn.
+type Markers = [&'static str; 3];
+
+const LLAMA_3_MARKERS: Markers = ["<|start_header_id|>", "<|end_header_id|>\n\n", "<|eot_id|>"];
+const LLAMA_4_MARKERS: Markers = ["<|header_start|>", "<|header_end|>\n\n", "<|eot|>"];
+
+fn write_turn(
+    prompt: &mut Prompt<'_>,
+    index: usize,
+    [open, close, end]: &Markers,
+) -> Result<(), Error> {
+    prompt.push(open)?;
+    match prompt.messages[index].role {
+        Role::Developer if !prompt.is_official() => prompt.push("system")?,
+        Role::Other(name) => prompt.foreign(index, name)?,
+        role => prompt.push(role.as_str())?,
+    }
+    prompt.push(close)?;
+    prompt.content(index)?;
+    if prompt.is_open(index) {
+        Ok(())
+    } else {
+        prompt.push(end)
+    }
+}
+
+fn open_turn(prompt: &mut Prompt<'_>, [open, close, _]: &Markers) -> Result<(), Error> {
+    if prompt.options.continue_final || !prompt.options.generation_prompt {
+        return Ok(());
+    }
+    prompt.push(open)?;
+    prompt.push("assistant")?;
+    prompt.push(close)
+}
+
+/// With a date or tools there is a system turn that tells them; the tools themselves are shown in
+/// the first user's turn.
+fn write_llama_3_1(prompt: &mut Prompt<'_>) -> Result<(), Error> {
+    prompt.bos()?;
+    let mut start = usize::from(prompt.has_system());
+    let has_tools = !prompt.options.tools.is_empty();
+    let date = match &prompt.options.date {
+        // What the official template takes for today.
+        None if prompt.is_official() => Some("26 Jul 2024"),
+        date => date.as_deref(),
+    };
+    if start == 1 || has_tools || date.is_some() {
+        prompt.push("<|start_header_id|>system<|end_header_id|>\n\n")?;
+        if has_tools {
+            prompt.push("Environment: ipython\n")?;
         }
-        prompt.push("<|end_header_id|>\n\n")?;
-        prompt.content(index)?;
-        if prompt.is_open(index) {
-            return Ok(());
+        if let Some(date) = date {
+            prompt.push("Cutting Knowledge Date: December 2023\nToday Date: ")?;
+            prompt.push(date)?;
+            prompt.push("\n\n")?;
+        }
+        if start == 1 {
+            prompt.content(0)?;
         }
         prompt.push("<|eot_id|>")?;
     }
-    if prompt.options.generation_prompt {
-        prompt.push("<|start_header_id|>assistant<|end_header_id|>\n\n")?;
+    if has_tools {
+        write_tools(prompt, start)?;
+        start += 1;
     }
-    Ok(())
+    for (index, message) in prompt.messages.iter().enumerate().skip(start) {
+        if let [call] = &*message.tool_calls {
+            if !prompt.is_official() && prompt.has_text(index) {
+                let detail = "the format has no place for text beside a tool call";
+                return Err(Error::new(ErrorKind::Tools, detail).at_message(index));
+            }
+            let arguments = json::dumps(&call.arguments, None).map_err(|e| e.at_message(index))?;
+            prompt.push("<|start_header_id|>assistant<|end_header_id|>\n\n{\"name\": \"")?;
+            prompt.foreign(index, &call.name)?;
+            prompt.push("\", \"parameters\": ")?;
+            prompt.foreign(index, &arguments)?;
+            prompt.push("}<|eot_id|>")?;
+        } else if !message.tool_calls.is_empty() {
+            let detail = "the format has place for one tool call at a time only";
+            return Err(Error::new(ErrorKind::Tools, detail).at_message(index));
+        } else if message.role == Role::Tool || message.role.as_str() == "ipython" {
+            prompt.push("<|start_header_id|>ipython<|end_header_id|>\n\n")?;
+            // A string is iterable in Jinja, so the official template prints it as JSON.
+            match message.content {
+                Content::None => prompt.push("None")?,
+                _ => {
+                    let text = json::quoted(&prompt.raw_text(index)?);
+                    prompt.foreign(index, &text)?;
+                }
+            }
+            prompt.push("<|eot_id|>")?;
+        } else {
+            write_turn(prompt, index, &LLAMA_3_MARKERS)?;
+        }
+    }
+    open_turn(prompt, &LLAMA_3_MARKERS)
 }
 
-/// Whether the template takes the first message's role for the system's.
-pub(super) fn is_system(prompt: &Prompt<'_>, role: Role<'_>) -> bool {
-    role == Role::System || role == Role::Developer && !prompt.is_official()
+/// The first user's turn, with the tools before what the user says.
+fn write_tools(prompt: &mut Prompt<'_>, first: usize) -> Result<(), Error> {
+    if prompt
+        .messages
+        .get(first)
+        .is_none_or(|m| m.role != Role::User && !prompt.is_official())
+    {
+        let detail = "the tools are shown in the first user's message, and there is none";
+        return Err(Error::new(ErrorKind::Tools, detail));
+    }
+    prompt.push(
+        "<|start_header_id|>user<|end_header_id|>\n\n\
+         Given the following functions, please respond with a JSON for a function call with its \
+         proper arguments that best answers the given prompt.\n\n\
+         Respond in the format {\"name\": function name, \"parameters\": dictionary of argument \
+         name and its value}.Do not use variables.\n\n",
+    )?;
+    for tool in &prompt.options.tools {
+        let tool = json::dumps(tool, Some(4))?;
+        prompt.tool(&tool)?;
+        prompt.push("\n\n")?;
+    }
+    let text: Cow<'_, str> = trim(prompt.raw_text(first)?);
+    prompt.foreign(first, &text)?;
+    prompt.push("<|eot_id|>")
 }

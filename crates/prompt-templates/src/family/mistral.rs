@@ -1,10 +1,14 @@
 //! Mistral AI's instruct models.
 
-use crate::error::{Error, ErrorKind};
-use crate::message::Role;
-use crate::prompt::Prompt;
+use alloc::borrow::ToOwned;
+use alloc::string::String;
 
-use super::{Format, Spec, SystemRole, Text};
+use crate::error::{Error, ErrorKind};
+use crate::json;
+use crate::message::{Content, Message, Role};
+use crate::prompt::{Prompt, trim};
+
+use super::{Format, Spec, SystemRole};
 
 pub(super) static MISTRAL_V1: Spec = Spec {
     name: "mistral-v1",
@@ -14,35 +18,233 @@ pub(super) static MISTRAL_V1: Spec = Spec {
     stop: &["</s>"],
     control: &["[INST]", "[/INST]", "<s>", "</s>"],
     system: SystemRole::Nowhere,
-    default_system: None,
     alternates: true,
-    tools: false,
-    text: Text::Verbatim,
-    format: Format::Code(write_v1),
+    format: Format::Code(|prompt| write_v1(prompt, ["[INST] ", " [/INST]", "", "</s> "])),
+    ..Spec::PLAIN
 };
 
-fn write_v1(prompt: &mut Prompt<'_>) -> Result<(), Error> {
+pub(super) static MIXTRAL: Spec = Spec {
+    name: "mixtral",
+    source: "the chat template of mistralai/Mixtral-8x7B-Instruct-v0.1 and Mistral-7B-Instruct-v0.2",
+    system: SystemRole::InUser,
+    needs_message: true,
+    format: Format::Code(|prompt| write_v1(prompt, [" [INST] ", " [/INST]", " ", "</s>"])),
+    ..MISTRAL_V1
+};
+
+pub(super) static MISTRAL_V3: Spec = Spec {
+    name: "mistral-v3",
+    source: "the chat template of mistralai/Mistral-7B-Instruct-v0.3 and Mistral-Large-Instruct-2407",
+    control: &[
+        "[INST]",
+        "[/INST]",
+        "[TOOL_CALLS]",
+        "[AVAILABLE_TOOLS]",
+        "[/AVAILABLE_TOOLS]",
+        "[TOOL_RESULTS]",
+        "[/TOOL_RESULTS]",
+        "<s>",
+        "</s>",
+    ],
+    system: SystemRole::InUser,
+    needs_message: true,
+    tools: true,
+    format: Format::Code(|prompt| write_v3(prompt, " ")),
+    ..MISTRAL_V1
+};
+
+pub(super) static MISTRAL_NEMO: Spec = Spec {
+    name: "mistral-nemo",
+    source: "the chat template of mistralai/Mistral-Nemo-Instruct-2407",
+    format: Format::Code(|prompt| write_v3(prompt, "")),
+    ..MISTRAL_V3
+};
+
+/// The first format; `markers` stand around the user's messages and the assistant's.
+fn write_v1(prompt: &mut Prompt<'_>, markers: [&str; 4]) -> Result<(), Error> {
+    let [before_user, after_user, before_assistant, after_assistant] = markers;
+    let takes_system = prompt.spec.system == SystemRole::InUser;
+    let start = usize::from(takes_system && prompt.has_system());
     prompt.bos()?;
-    for (index, message) in prompt.messages.iter().enumerate() {
-        prompt.check_turn(index, 0)?;
+    for (index, message) in prompt.messages.iter().enumerate().skip(start) {
+        prompt.check_turn(index, start)?;
         match message.role {
             Role::User => {
-                prompt.push("[INST] ")?;
+                prompt.push(before_user)?;
+                if index == start && start == 1 {
+                    prompt.content(0)?;
+                    prompt.push("\n\n")?;
+                }
                 prompt.content(index)?;
-                prompt.push(" [/INST]")?;
+                prompt.push(after_user)?;
             }
             Role::Assistant => {
+                prompt.push(before_assistant)?;
                 prompt.content(index)?;
                 if prompt.is_open(index) {
                     return Ok(());
                 }
-                prompt.push("</s> ")?;
+                prompt.push(after_assistant)?;
             }
-            _ => {
-                let detail = "only user and assistant have a place";
-                return Err(Error::new(ErrorKind::Role, detail).at_message(index));
-            }
+            _ => return Err(unknown_role(index)),
         }
     }
     Ok(())
+}
+
+/// The format with tools; `space` is what the older tokenizer puts after some markers.
+fn write_v3(prompt: &mut Prompt<'_>, space: &str) -> Result<(), Error> {
+    let start = usize::from(prompt.has_system());
+    check_turns(prompt, start)?;
+    let is_user = |message: &Message<'_>| message.role == Role::User;
+    let last_user = prompt.messages.iter().rposition(is_user);
+    prompt.bos()?;
+    for (index, message) in prompt.messages.iter().enumerate().skip(start) {
+        match message.role {
+            Role::User => {
+                if Some(index) == last_user {
+                    write_tools(prompt, space)?;
+                }
+                prompt.push("[INST]")?;
+                prompt.push(space)?;
+                // The official template loses the system message when the user's is not last.
+                let is_place = match prompt.is_official() {
+                    true => index + 1 == prompt.messages.len(),
+                    false => Some(index) == last_user,
+                };
+                if start == 1 && is_place {
+                    prompt.content(0)?;
+                    prompt.push("\n\n")?;
+                }
+                prompt.content(index)?;
+                prompt.push("[/INST]")?;
+            }
+            _ if !message.tool_calls.is_empty() => write_calls(prompt, index, space)?,
+            Role::Assistant => {
+                prompt.push(space)?;
+                // Only the older template makes a string of it, whatever it is.
+                let text = match message.content {
+                    Content::None if prompt.is_official() && !space.is_empty() => "None".into(),
+                    _ if space.is_empty() => prompt.raw_text(index)?,
+                    _ => trim(prompt.raw_text(index)?),
+                };
+                prompt.foreign(index, &text)?;
+                if prompt.is_open(index) {
+                    return Ok(());
+                }
+                prompt.push("</s>")?;
+            }
+            Role::Tool | Role::Other("tool_results") => {
+                prompt.push("[TOOL_RESULTS]")?;
+                prompt.push(space)?;
+                prompt.push("{\"content\": ")?;
+                prompt.content(index)?;
+                prompt.push(", \"call_id\": \"")?;
+                let id = message.tool_call_id.as_deref().unwrap_or_default();
+                prompt.foreign(index, checked_id(id, index)?)?;
+                prompt.push("\"}[/TOOL_RESULTS]")?;
+            }
+            _ => return Err(unknown_role(index)),
+        }
+    }
+    Ok(())
+}
+
+/// Turns must alternate, where calls of tools and their answers do not count.
+fn check_turns(prompt: &Prompt<'_>, start: usize) -> Result<(), Error> {
+    let counts = |message: &Message<'_>| {
+        message.tool_calls.is_empty()
+            && !matches!(message.role, Role::Tool | Role::Other("tool_results"))
+    };
+    let turns = prompt
+        .messages
+        .iter()
+        .enumerate()
+        .skip(start)
+        .filter(|(_, m)| counts(m));
+    for (turn, (index, message)) in turns.enumerate() {
+        if (message.role == Role::User) != turn.is_multiple_of(2) {
+            return Err(Prompt::out_of_turn(index));
+        }
+    }
+    Ok(())
+}
+
+fn write_tools(prompt: &mut Prompt<'_>, space: &str) -> Result<(), Error> {
+    for (number, tool) in prompt.options.tools.iter().enumerate() {
+        if number == 0 {
+            prompt.push("[AVAILABLE_TOOLS]")?;
+            prompt.push(space)?;
+            prompt.push("[")?;
+        } else {
+            prompt.push(", ")?;
+        }
+        let members = json::members(tool)?;
+        let Some((_, function)) = members.iter().find(|(key, _)| key == "function") else {
+            return Err(Error::new(ErrorKind::Tools, "the tool has no function"));
+        };
+        let mut text = String::new();
+        for (key, value) in json::members(function)?
+            .iter()
+            .filter(|(key, _)| key != "return")
+        {
+            if !text.is_empty() {
+                text.push_str(", ");
+            }
+            text.push('"');
+            text.push_str(key);
+            text.push_str("\": ");
+            match json::text(value) {
+                // The official template does not escape what is in a string.
+                Some(value) => {
+                    text.push('"');
+                    text.push_str(&value);
+                    text.push('"');
+                }
+                None => text.push_str(&json::dumps(value, None)?),
+            }
+        }
+        prompt.push("{\"type\": \"function\", \"function\": {")?;
+        prompt.tool(&text)?;
+        prompt.push("}}")?;
+    }
+    if prompt.options.tools.is_empty() {
+        Ok(())
+    } else {
+        prompt.push("][/AVAILABLE_TOOLS]")
+    }
+}
+
+fn write_calls(prompt: &mut Prompt<'_>, index: usize, space: &str) -> Result<(), Error> {
+    if !prompt.is_official() && prompt.has_text(index) {
+        let detail = "the format has no place for text beside a tool call";
+        return Err(Error::new(ErrorKind::Tools, detail).at_message(index));
+    }
+    prompt.push("[TOOL_CALLS]")?;
+    prompt.push(space)?;
+    for (number, call) in prompt.messages[index].tool_calls.iter().enumerate() {
+        prompt.push(if number == 0 { "[" } else { ", " })?;
+        let arguments = json::dumps(&call.arguments, None).map_err(|e| e.at_message(index))?;
+        let name = json::quoted(&call.name);
+        prompt.push("{\"name\": ")?;
+        prompt.foreign(index, &name)?;
+        prompt.push(", \"arguments\": ")?;
+        prompt.foreign(index, &arguments)?;
+        prompt.push(", \"id\": \"")?;
+        prompt.foreign(index, checked_id(&call.id, index)?)?;
+        prompt.push("\"}")?;
+    }
+    prompt.push("]</s>")
+}
+
+fn checked_id(id: &str, index: usize) -> Result<&str, Error> {
+    if id.chars().count() == 9 {
+        return Ok(id);
+    }
+    let detail = "the id of a tool call must have nine letters or digits".to_owned();
+    Err(Error::new(ErrorKind::Tools, detail).at_message(index))
+}
+
+fn unknown_role(index: usize) -> Error {
+    Error::new(ErrorKind::Role, "only user and assistant have a place").at_message(index)
 }

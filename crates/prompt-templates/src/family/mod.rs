@@ -1,18 +1,23 @@
 //! The built-in families, and what each one's format is made of.
 
 mod chatml;
+mod check;
+mod deepseek;
 mod instruct;
 mod llama;
 mod mistral;
+mod qwen;
+mod turns;
 
 use alloc::string::String;
 use core::fmt;
 use core::hash::{Hash, Hasher};
 
 use crate::error::{Error, ErrorKind};
-use crate::message::{Content, Message, Role};
+use crate::message::{Message, Role};
 use crate::options::{Options, Strictness};
-use crate::prompt::{ALTERNATION, Prompt};
+use crate::prompt::Prompt;
+use turns::Turns;
 
 /// A prompt format that a line of models was trained on.
 ///
@@ -28,31 +33,124 @@ use crate::prompt::{ALTERNATION, Prompt};
 pub struct Family(&'static Spec);
 
 impl Family {
-    /// Stanford Alpaca: `### Instruction:` and `### Response:`.
+    /// Stanford Alpaca: `### Instruction:` and `### Response:`, after a preface.
     pub const ALPACA: Self = Self(&instruct::ALPACA);
     /// ChatML: `<|im_start|>user`, any role anywhere.
     pub const CHATML: Self = Self(&chatml::CHATML);
+    /// Chronos Hermes: Alpaca without its preface.
+    pub const CHRONOS_HERMES: Self = Self(&instruct::CHRONOS_HERMES);
+    /// Code Llama instruct: as Llama 2.
+    pub const CODELLAMA: Self = Self(&llama::CODELLAMA);
+    /// Cohere Command R: `<|START_OF_TURN_TOKEN|><|USER_TOKEN|>`.
+    pub const COMMAND_R: Self = Self(&chatml::COMMAND_R);
+    /// DeepSeek R1 and its distillates: `<｜User｜>`, and the answer begins with thoughts.
+    pub const DEEPSEEK_R1: Self = Self(&deepseek::DEEPSEEK_R1);
+    /// DeepSeek V3: `<｜User｜>`.
+    pub const DEEPSEEK_V3: Self = Self(&deepseek::DEEPSEEK_V3);
+    /// Falcon instruct: `User:` and `Assistant:`, parted by an empty line.
+    pub const FALCON: Self = Self(&instruct::FALCON);
+    /// Falcon 180B chat: `User:` and `Falcon:`.
+    pub const FALCON_CHAT: Self = Self(&instruct::FALCON_CHAT);
+    /// Flan-T5: an instruction as plain text.
+    pub const FLAN_T5: Self = Self(&instruct::FLAN_T5);
+    /// Gemma 1 and 2: `<start_of_turn>user`, without a system role.
+    pub const GEMMA: Self = Self(&chatml::GEMMA);
+    /// IBM Granite 3: `<|start_of_role|>user<|end_of_role|>`.
+    pub const GRANITE: Self = Self(&chatml::GRANITE);
     /// Llama 2 chat: `[INST] <<SYS>>`.
     pub const LLAMA_2: Self = Self(&llama::LLAMA_2);
     /// Llama 3 instruct: `<|start_header_id|>user<|end_header_id|>`.
     pub const LLAMA_3: Self = Self(&llama::LLAMA_3);
-    /// Mistral instruct v0.1 and v0.2: `[INST]` without a system role.
+    /// Llama 3.1, 3.2 and 3.3: as Llama 3, with tools, and with [`Options::date`].
+    pub const LLAMA_3_1: Self = Self(&llama::LLAMA_3_1);
+    /// Llama 4: `<|header_start|>user<|header_end|>`.
+    pub const LLAMA_4: Self = Self(&llama::LLAMA_4);
+    /// Mistral Nemo and later with the Tekken tokenizer: `[INST]` without spaces, and tools.
+    pub const MISTRAL_NEMO: Self = Self(&mistral::MISTRAL_NEMO);
+    /// Mistral 7B instruct v0.1: `[INST]` without a system role.
     pub const MISTRAL_V1: Self = Self(&mistral::MISTRAL_V1);
+    /// Mistral 7B instruct v0.3 and Mistral Large 2407: `[INST]` with tools.
+    pub const MISTRAL_V3: Self = Self(&mistral::MISTRAL_V3);
+    /// Mixtral, and Mistral 7B instruct v0.2.
+    pub const MIXTRAL: Self = Self(&mistral::MIXTRAL);
+    /// MPT chat: ChatML with a system prompt of its own.
+    pub const MPT: Self = Self(&chatml::MPT);
+    /// Nous Hermes Llama 2: Alpaca without its preface.
+    pub const NOUS_HERMES: Self = Self(&instruct::NOUS_HERMES);
+    /// NSQL: the schema, the question as an SQL comment, and `SELECT`.
+    pub const NSQL: Self = Self(&instruct::NSQL);
+    /// OpenAssistant SFT on Llama 2: ChatML.
+    pub const OASST: Self = Self(&chatml::OASST);
+    /// OpenChat 3.5: `GPT4 Correct User:`.
+    pub const OPENCHAT: Self = Self(&chatml::OPENCHAT);
+    /// Phi-3 and Phi-3.5: `<|user|>` and `<|end|>`.
+    pub const PHI_3: Self = Self(&chatml::PHI_3);
+    /// Phi-4: `<|im_start|>user<|im_sep|>`.
+    pub const PHI_4: Self = Self(&chatml::PHI_4);
+    /// Phind CodeLlama v2: `### User Message`.
+    pub const PHIND_CODELLAMA: Self = Self(&instruct::PHIND_CODELLAMA);
     /// No format at all: the messages' text, joined by an empty line. For base models, and the
     /// fallback that a caller may choose for a model that is not known.
     pub const PLAIN: Self = Self(&instruct::PLAIN);
+    /// Qwen 2 and 2.5: ChatML with tools and a system prompt of its own.
+    pub const QWEN_2_5: Self = Self(&qwen::QWEN_2_5);
+    /// Qwen 3: ChatML with tools and thoughts.
+    pub const QWEN_3: Self = Self(&qwen::QWEN_3);
+    /// Upstage SOLAR-0: `### User:`.
+    pub const SOLAR: Self = Self(&instruct::SOLAR);
+    /// Defog SQLCoder: `### Instructions:`, `### Input:` and `### Response:`.
+    pub const SQLCODER: Self = Self(&instruct::SQLCODER);
+    /// StarChat: `<|user|>` and `<|end|>`, after a system turn that may be empty.
+    pub const STARCHAT: Self = Self(&chatml::STARCHAT);
     /// Vicuna 1.1: `USER:` and `ASSISTANT:`.
     pub const VICUNA: Self = Self(&instruct::VICUNA);
+    /// WizardCoder: Alpaca, with the answer right behind `### Response:`.
+    pub const WIZARDCODER: Self = Self(&instruct::WIZARDCODER);
+    /// WizardLM 70B: as Vicuna.
+    pub const WIZARDLM: Self = Self(&instruct::WIZARDLM);
+    /// Zephyr: `<|user|>` and `</s>`.
+    pub const ZEPHYR: Self = Self(&chatml::ZEPHYR);
 
     /// Every family, in the order of their names.
     pub const ALL: &'static [Self] = &[
         Self::ALPACA,
         Self::CHATML,
+        Self::CHRONOS_HERMES,
+        Self::CODELLAMA,
+        Self::COMMAND_R,
+        Self::DEEPSEEK_R1,
+        Self::DEEPSEEK_V3,
+        Self::FALCON,
+        Self::FALCON_CHAT,
+        Self::FLAN_T5,
+        Self::GEMMA,
+        Self::GRANITE,
         Self::LLAMA_2,
         Self::LLAMA_3,
+        Self::LLAMA_3_1,
+        Self::LLAMA_4,
+        Self::MISTRAL_NEMO,
         Self::MISTRAL_V1,
+        Self::MISTRAL_V3,
+        Self::MIXTRAL,
+        Self::MPT,
+        Self::NOUS_HERMES,
+        Self::NSQL,
+        Self::OASST,
+        Self::OPENCHAT,
+        Self::PHI_3,
+        Self::PHI_4,
+        Self::PHIND_CODELLAMA,
         Self::PLAIN,
+        Self::QWEN_2_5,
+        Self::QWEN_3,
+        Self::SOLAR,
+        Self::SQLCODER,
+        Self::STARCHAT,
         Self::VICUNA,
+        Self::WIZARDCODER,
+        Self::WIZARDLM,
+        Self::ZEPHYR,
     ];
 
     /// The family of this [`name`](Self::name), whatever its case.
@@ -168,71 +266,35 @@ impl Family {
             let detail = "only a last message of the assistant can be continued";
             return Err(Error::new(ErrorKind::Continuation, detail));
         }
-        if options.strictness != Strictness::Official {
-            self.check(messages, options)?;
+        match options.strictness {
+            Strictness::Official if messages.is_empty() && self.0.needs_message => {
+                return Err(check::no_message());
+            }
+            Strictness::Official => {}
+            Strictness::Strict => check::check(self.0, messages, options)?,
+            Strictness::Fold => {
+                if check::check(self.0, messages, options).is_err() {
+                    let (folded, places) = check::fold(self.0, messages);
+                    return check::check(self.0, &folded, options)
+                        .and_then(|()| self.write(out, &folded, options))
+                        .map_err(|error| error.moved(&places));
+                }
+            }
         }
+        self.write(out, messages, options)
+    }
+
+    fn write(
+        self,
+        out: &mut dyn fmt::Write,
+        messages: &[Message<'_>],
+        options: &Options,
+    ) -> Result<(), Error> {
         let mut prompt = Prompt::new(out, self.0, messages, options);
         match &self.0.format {
             Format::Code(write) => write(&mut prompt),
             Format::Turns(turns) => turns.write(&mut prompt),
         }
-    }
-
-    /// Refuses what the format has no place for.
-    fn check(self, messages: &[Message<'_>], options: &Options) -> Result<(), Error> {
-        if messages.is_empty() {
-            return Err(Error::new(ErrorKind::Empty, "there is no message"));
-        }
-        if !options.tools.is_empty() && !self.0.tools {
-            return Err(Error::new(
-                ErrorKind::Tools,
-                "the format has no place for tools",
-            ));
-        }
-        let mut users_turn = true;
-        for (index, message) in messages.iter().enumerate() {
-            let (kind, detail) = match message.role {
-                Role::System | Role::Developer => {
-                    let next = messages.get(index + 1).map(|next| next.role);
-                    match self.0.system {
-                        SystemRole::Anywhere => continue,
-                        SystemRole::First if index == 0 => continue,
-                        SystemRole::InUser if index == 0 && next == Some(Role::User) => continue,
-                        _ => (
-                            ErrorKind::System,
-                            "the format has no place for a system message here",
-                        ),
-                    }
-                }
-                Role::User | Role::Assistant => {
-                    let in_turn = (message.role == Role::User) == users_turn;
-                    users_turn = message.role == Role::Assistant;
-                    if self.0.alternates && !in_turn {
-                        (ErrorKind::Alternation, ALTERNATION)
-                    } else if !message.tool_calls.is_empty() && !self.0.tools {
-                        (ErrorKind::Tools, "the format has no place for tool calls")
-                    } else if matches!(message.content, Content::None)
-                        && message.tool_calls.is_empty()
-                        && options.strictness == Strictness::Strict
-                    {
-                        (ErrorKind::NoContent, "the message has no content")
-                    } else {
-                        continue;
-                    }
-                }
-                Role::Function | Role::Tool if self.0.tools => continue,
-                Role::Function | Role::Tool => (
-                    ErrorKind::Tools,
-                    "the format has no place for a tool's answer",
-                ),
-                Role::Other(_) => (
-                    ErrorKind::Role,
-                    "the format does not know the message's role",
-                ),
-            };
-            return Err(Error::new(kind, detail).at_message(index));
-        }
-        Ok(())
     }
 }
 
@@ -278,6 +340,7 @@ pub enum SystemRole {
 }
 
 /// All that there is to know of a family.
+#[derive(Clone, Copy)]
 pub(crate) struct Spec {
     pub(crate) name: &'static str,
     pub(crate) source: &'static str,
@@ -289,6 +352,8 @@ pub(crate) struct Spec {
     pub(crate) default_system: Option<&'static str>,
     pub(crate) alternates: bool,
     pub(crate) tools: bool,
+    /// Whether the official template looks at the first message without asking if there is one.
+    pub(crate) needs_message: bool,
     pub(crate) text: Text,
     pub(crate) format: Format,
 }
@@ -304,56 +369,39 @@ pub(crate) enum Text {
     Stringified,
 }
 
+impl Spec {
+    /// No format: what the others are built on.
+    const PLAIN: Self = Self {
+        name: "plain",
+        source: "text completion: base models have no format",
+        bos: "",
+        eos: "",
+        stop: &[],
+        control: &[],
+        system: SystemRole::Anywhere,
+        default_system: None,
+        alternates: false,
+        tools: false,
+        needs_message: false,
+        text: Text::Verbatim,
+        format: Format::Code(|prompt| {
+            prompt.bos()?;
+            for index in 0..prompt.messages.len() {
+                if index > 0 {
+                    prompt.push("\n\n")?;
+                }
+                prompt.content(index)?;
+            }
+            Ok(())
+        }),
+    };
+}
+
 /// How a conversation is written.
+#[derive(Clone, Copy)]
 pub(crate) enum Format {
     /// By code.
     Code(fn(&mut Prompt<'_>) -> Result<(), Error>),
     /// By markers around each message.
     Turns(Turns),
-}
-
-/// Markers around the messages of each role.
-pub(crate) struct Turns {
-    pub(crate) system: [&'static str; 2],
-    pub(crate) user: [&'static str; 2],
-    pub(crate) assistant: [&'static str; 2],
-    /// Opens the assistant's turn.
-    pub(crate) generation: &'static str,
-}
-
-impl Turns {
-    fn write(&self, prompt: &mut Prompt<'_>) -> Result<(), Error> {
-        prompt.bos()?;
-        let has_system = prompt
-            .messages
-            .first()
-            .is_some_and(|m| matches!(m.role, Role::System | Role::Developer));
-        if let (false, true, Some(text)) = (
-            has_system,
-            prompt.options.default_system,
-            prompt.spec.default_system,
-        ) {
-            let [before, after] = self.system;
-            prompt.push(before)?;
-            prompt.push(text)?;
-            prompt.push(after)?;
-        }
-        for (index, message) in prompt.messages.iter().enumerate() {
-            let [before, after] = match message.role {
-                Role::Assistant => self.assistant,
-                Role::User => self.user,
-                _ => self.system,
-            };
-            prompt.push(before)?;
-            prompt.content(index)?;
-            if prompt.is_open(index) {
-                return Ok(());
-            }
-            prompt.push(after)?;
-        }
-        if prompt.options.generation_prompt {
-            prompt.push(self.generation)?;
-        }
-        Ok(())
-    }
 }

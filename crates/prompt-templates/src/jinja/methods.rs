@@ -8,7 +8,7 @@ use minijinja::formatting::{FormatStyle, format};
 use minijinja::value::{Kwargs, Tuple, Value, ValueKind, from_args};
 use minijinja::{Error, ErrorKind, State};
 
-use crate::prompt::is_space;
+use crate::python::is_space;
 
 /// Calls a method that minijinja does not know.
 pub(super) fn call(

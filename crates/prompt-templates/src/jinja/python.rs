@@ -3,12 +3,12 @@
 use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
-use core::fmt::Write as _;
 
 use minijinja::value::{Kwargs, Value, ValueKind};
 use minijinja::{Error, ErrorKind};
 
 use super::environment::is_generator;
+use crate::python::{write_float, write_json_string, write_quoted};
 
 /// `str(value)`.
 pub(super) fn str(value: &Value) -> Result<String, Error> {
@@ -139,27 +139,7 @@ impl Json {
     }
 
     fn string(&mut self, text: &str) {
-        let out = &mut self.out;
-        out.push('"');
-        for c in text.chars() {
-            match c {
-                '"' => out.push_str("\\\""),
-                '\\' => out.push_str("\\\\"),
-                '\n' => out.push_str("\\n"),
-                '\r' => out.push_str("\\r"),
-                '\t' => out.push_str("\\t"),
-                '\u{8}' => out.push_str("\\b"),
-                '\u{c}' => out.push_str("\\f"),
-                '\0'..='\u{1f}' => _ = write!(out, "\\u{:04x}", c as u32),
-                '\u{7f}'.. if self.ensure_ascii => {
-                    for unit in c.encode_utf16(&mut [0; 2]) {
-                        _ = write!(out, "\\u{unit:04x}");
-                    }
-                }
-                c => out.push(c),
-            }
-        }
-        out.push('"');
+        write_json_string(&mut self.out, text, self.ensure_ascii);
     }
 }
 
@@ -227,42 +207,6 @@ fn write_repr(out: &mut String, value: &Value, depth: usize) -> Result<(), Error
     Ok(())
 }
 
-/// A string's `repr`: in single quotes, unless it holds some and no double ones.
-pub(crate) fn write_quoted(out: &mut String, text: &str) {
-    let quote = if text.contains('\'') && !text.contains('"') {
-        '"'
-    } else {
-        '\''
-    };
-    out.push(quote);
-    for c in text.chars() {
-        match c {
-            '\n' => out.push_str("\\n"),
-            '\r' => out.push_str("\\r"),
-            '\t' => out.push_str("\\t"),
-            '\\' => out.push_str("\\\\"),
-            c if c == quote => {
-                out.push('\\');
-                out.push(c);
-            }
-            ' '..='~' => out.push(c),
-            c if is_printable(c) => out.push(c),
-            c => drop(match c as u32 {
-                code @ ..=0xff => write!(out, "\\x{code:02x}"),
-                code @ ..=0xffff => write!(out, "\\u{code:04x}"),
-                code => write!(out, "\\U{code:08x}"),
-            }),
-        }
-    }
-    out.push(quote);
-}
-
-/// `str.isprintable` for one character, by Rust's own table of what `Debug` escapes. The letter
-/// before it keeps combining characters from being escaped, as they are at a beginning.
-fn is_printable(c: char) -> bool {
-    format!("a{c}").escape_debug().count() == 2
-}
-
 fn write_number(out: &mut String, value: &Value, [nan, inf]: [&str; 2]) {
     if value.is_integer() {
         out.push_str(&value.to_string());
@@ -281,19 +225,6 @@ fn write_number(out: &mut String, value: &Value, [nan, inf]: [&str; 2]) {
     }
 }
 
-/// A float's `repr`: the shortest digits, with an exponent below 1e-4 and from 1e16.
-fn write_float(out: &mut String, float: f64) {
-    let text = format!("{float:e}");
-    let (digits, exponent) = text.split_once('e').unwrap_or((&text, "0"));
-    let exponent: i32 = exponent.parse().unwrap_or(0);
-    if (-4..16).contains(&exponent) {
-        _ = write!(out, "{float:?}");
-    } else {
-        let sign = if exponent < 0 { '-' } else { '+' };
-        _ = write!(out, "{digits}e{sign}{:02}", exponent.unsigned_abs());
-    }
-}
-
 /// A value may hold itself, by way of a namespace.
 fn check_depth(depth: usize) -> Result<(), Error> {
     if depth > MAX_DEPTH {
@@ -306,34 +237,3 @@ fn check_depth(depth: usize) -> Result<(), Error> {
 }
 
 const MAX_DEPTH: usize = 200;
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[track_caller]
-    fn check_float(float: f64, wanted: &str) {
-        let mut out = String::new();
-        write_float(&mut out, float);
-        assert_eq!(out, wanted);
-    }
-
-    #[test]
-    fn floats_are_pythons() {
-        check_float(1.0, "1.0");
-        check_float(-0.0, "-0.0");
-        check_float(0.1, "0.1");
-        check_float(1e15, "1000000000000000.0");
-        check_float(1e16, "1e+16");
-        check_float(1.5e300, "1.5e+300");
-        check_float(0.0001, "0.0001");
-        check_float(0.00001, "1e-05");
-    }
-
-    #[test]
-    fn strings_are_pythons() {
-        let mut out = String::new();
-        write_quoted(&mut out, "é\u{a0}\u{301}'\"\n\u{7f}\u{200b}😀\u{e000}");
-        assert_eq!(out, "'é\\xa0\u{301}\\'\"\\n\\x7f\\u200b😀\\ue000'");
-    }
-}

@@ -1,0 +1,218 @@
+//! Alibaba's Qwen: ChatML with tools, and thoughts in Qwen 3.
+
+use crate::error::Error;
+use crate::json;
+use crate::message::{Role, ToolCall};
+use crate::prompt::Prompt;
+
+use super::chatml::CHATML;
+use super::{Format, Spec};
+
+pub(super) static QWEN_2_5: Spec = Spec {
+    name: "qwen-2.5",
+    source: "the chat template of Qwen/Qwen2.5-7B-Instruct",
+    stop: &["<|im_end|>", "<|endoftext|>"],
+    control: &["<|im_start|>", "<|im_end|>", "<|endoftext|>"],
+    default_system: Some("You are Qwen, created by Alibaba Cloud. You are a helpful assistant."),
+    tools: true,
+    needs_message: true,
+    format: Format::Code(write_qwen_2_5),
+    ..CHATML
+};
+
+pub(super) static QWEN_3: Spec = Spec {
+    name: "qwen-3",
+    source: "the chat template of Qwen/Qwen3-8B",
+    default_system: None,
+    format: Format::Code(write_qwen_3),
+    ..QWEN_2_5
+};
+
+fn write_qwen_2_5(prompt: &mut Prompt<'_>) -> Result<(), Error> {
+    let start = write_system(prompt)?;
+    for (index, message) in prompt.messages.iter().enumerate().skip(start) {
+        match message.role {
+            Role::Assistant => {
+                prompt.push("<|im_start|>assistant")?;
+                if message.tool_calls.is_empty() || prompt.has_text(index) {
+                    prompt.push("\n")?;
+                    prompt.content(index)?;
+                }
+                for call in &message.tool_calls {
+                    prompt.push("\n")?;
+                    write_call(prompt, index, call)?;
+                }
+                if prompt.is_open(index) {
+                    return Ok(());
+                }
+                prompt.push("<|im_end|>\n")?;
+            }
+            _ => write_other(prompt, index)?,
+        }
+    }
+    if prompt.options.generation_prompt {
+        prompt.push("<|im_start|>assistant\n")
+    } else {
+        Ok(())
+    }
+}
+
+fn write_qwen_3(prompt: &mut Prompt<'_>) -> Result<(), Error> {
+    let start = write_system(prompt)?;
+    let last_query = last_query(prompt)?;
+    for (index, message) in prompt.messages.iter().enumerate().skip(start) {
+        if message.role != Role::Assistant {
+            write_other(prompt, index)?;
+            continue;
+        }
+        prompt.push("<|im_start|>assistant\n")?;
+        let has_calls = !message.tool_calls.is_empty();
+        let text = if has_calls && !prompt.has_text(index) {
+            "".into()
+        } else {
+            prompt.text(index)?
+        };
+        let (thoughts, text) = match &message.reasoning {
+            Some(reasoning) => (&**reasoning, &*text),
+            None => parted(&text),
+        };
+        // Only thoughts about the last question are shown.
+        let mut text = text;
+        let is_last = index + 1 == prompt.messages.len();
+        if last_query.is_some_and(|query| index > query) && (is_last || !thoughts.is_empty()) {
+            text = text.trim_start_matches('\n');
+            prompt.push("<think>\n")?;
+            prompt.foreign(index, thoughts.trim_matches('\n'))?;
+            prompt.push("\n</think>\n\n")?;
+        }
+        prompt.foreign(index, text)?;
+        for (number, call) in message.tool_calls.iter().enumerate() {
+            if number > 0 || !text.is_empty() {
+                prompt.push("\n")?;
+            }
+            write_call(prompt, index, call)?;
+        }
+        if prompt.is_open(index) {
+            return Ok(());
+        }
+        prompt.push("<|im_end|>\n")?;
+    }
+    if !prompt.options.generation_prompt {
+        return Ok(());
+    }
+    prompt.push("<|im_start|>assistant\n")?;
+    if prompt.options.thinking == Some(false) {
+        prompt.push("<think>\n\n</think>\n\n")
+    } else {
+        Ok(())
+    }
+}
+
+/// The system turn, which also tells the tools; gives the number of messages in it.
+fn write_system(prompt: &mut Prompt<'_>) -> Result<usize, Error> {
+    let start = usize::from(prompt.has_system());
+    let default = prompt.default_system().filter(|_| start == 0);
+    let has_tools = !prompt.options.tools.is_empty();
+    if start == 0 && default.is_none() && !has_tools {
+        return Ok(0);
+    }
+    prompt.push("<|im_start|>system\n")?;
+    let is_empty = if start == 1 {
+        prompt.content(0)?;
+        false
+    } else {
+        prompt.push(default.unwrap_or_default())?;
+        default.is_none()
+    };
+    if has_tools {
+        if !is_empty {
+            prompt.push("\n\n")?;
+        }
+        prompt.push(
+            "# Tools\n\nYou may call one or more functions to assist with the user query.\n\n\
+             You are provided with function signatures within <tools></tools> XML tags:\n<tools>",
+        )?;
+        for tool in &prompt.options.tools {
+            let tool = json::dumps(tool, None)?;
+            prompt.push("\n")?;
+            prompt.tool(&tool)?;
+        }
+        prompt.push(
+            "\n</tools>\n\nFor each function call, return a json object with function name and \
+             arguments within <tool_call></tool_call> XML tags:\n<tool_call>\n{\"name\": \
+             <function-name>, \"arguments\": <args-json-object>}\n</tool_call>",
+        )?;
+    }
+    prompt.push("<|im_end|>\n")?;
+    Ok(start)
+}
+
+/// A message that is not the assistant's.
+fn write_other(prompt: &mut Prompt<'_>, index: usize) -> Result<(), Error> {
+    let is_tool = |at: Option<usize>| {
+        at.and_then(|at| prompt.messages.get(at))
+            .is_some_and(|message| message.role == Role::Tool)
+    };
+    match prompt.messages[index].role {
+        Role::User => prompt.push("<|im_start|>user\n")?,
+        Role::System => prompt.push("<|im_start|>system\n")?,
+        Role::Developer if !prompt.is_official() => prompt.push("<|im_start|>system\n")?,
+        Role::Tool => {
+            // Answers in a row share one turn of the user.
+            let (first, last) = (!is_tool(index.checked_sub(1)), !is_tool(Some(index + 1)));
+            if first {
+                prompt.push("<|im_start|>user")?;
+            }
+            prompt.push("\n<tool_response>\n")?;
+            prompt.content(index)?;
+            prompt.push("\n</tool_response>")?;
+            return if last {
+                prompt.push("<|im_end|>\n")
+            } else {
+                Ok(())
+            };
+        }
+        _ => return Ok(()),
+    }
+    prompt.content(index)?;
+    prompt.push("<|im_end|>\n")
+}
+
+fn write_call(prompt: &mut Prompt<'_>, index: usize, call: &ToolCall<'_>) -> Result<(), Error> {
+    let arguments = json::dumps(&call.arguments, None).map_err(|error| error.at_message(index))?;
+    prompt.push("<tool_call>\n{\"name\": \"")?;
+    prompt.foreign(index, &call.name)?;
+    prompt.push("\", \"arguments\": ")?;
+    prompt.foreign(index, &arguments)?;
+    prompt.push("}\n</tool_call>")
+}
+
+/// The last message of the user that is no tool's answer in disguise.
+fn last_query(prompt: &Prompt<'_>) -> Result<Option<usize>, Error> {
+    for (index, message) in prompt.messages.iter().enumerate().rev() {
+        if message.role == Role::User {
+            let text = prompt.text(index)?;
+            if !(text.starts_with("<tool_response>") && text.ends_with("</tool_response>")) {
+                return Ok(Some(index));
+            }
+        }
+    }
+    Ok(prompt.messages.len().checked_sub(1))
+}
+
+/// Thoughts and answer, where a text holds both.
+fn parted(text: &str) -> (&str, &str) {
+    let Some((before, _)) = text.split_once("</think>") else {
+        return ("", text);
+    };
+    let answer = text.rsplit("</think>").next().unwrap_or_default();
+    let thoughts = before
+        .trim_end_matches('\n')
+        .rsplit("<think>")
+        .next()
+        .unwrap_or_default();
+    (
+        thoughts.trim_start_matches('\n'),
+        answer.trim_start_matches('\n'),
+    )
+}

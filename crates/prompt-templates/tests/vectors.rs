@@ -1,0 +1,279 @@
+//! The shared vectors, where they are at hand: `../shared/vectors` beside the workspace, or
+//! `$POLYLLM_SHARED/vectors`.
+#![cfg(all(feature = "jinja", feature = "serde"))]
+#![allow(
+    clippy::panic,
+    clippy::print_stdout,
+    clippy::unwrap_used,
+    reason = "helpers of tests"
+)]
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use prompt_templates::{
+    ChatTemplate, Content, Context, ControlTokens, CustomTemplate, Error, Family, Message, Now,
+    Options, Part, Role, Strictness, ToolCall,
+};
+use serde_json::{Map, Value};
+
+#[test]
+fn custom_templates() {
+    let Some(vectors) = read("custom_templates.jsonl") else {
+        return;
+    };
+    let misses = misses(&vectors, |vector| {
+        let mut keys = vector["options"].clone();
+        keys["roles"] = vector["custom_roles"].clone();
+        let template: CustomTemplate = serde_json::from_value(keys).unwrap();
+        Ok(template.render(&messages(&vector["messages"])))
+    });
+    assert!(misses.is_empty());
+}
+
+#[test]
+fn families() {
+    let Some(vectors) = read("families.jsonl") else {
+        return;
+    };
+    let options = Options::new()
+        .with_bos(true)
+        .with_control_tokens(ControlTokens::Keep)
+        .with_strictness(Strictness::Official);
+    let misses = misses(&vectors, |vector| {
+        let family = match vector["template"].as_str().unwrap() {
+            "llama_2_chat" => Family::LLAMA_2,
+            "llama3" => Family::LLAMA_3,
+            "hf_known_mistral" => Family::MISTRAL_V1,
+            "hf_known_deepseek_r1" => Family::DEEPSEEK_R1,
+            other => panic!("no family for {other}"),
+        };
+        family.render(&messages(&vector["messages"]), &options)
+    });
+    assert!(misses.is_empty());
+}
+
+#[test]
+fn chat_templates() {
+    let Some(vectors) = read("chat_templates.jsonl") else {
+        return;
+    };
+    let mut templates: BTreeMap<String, ChatTemplate> = BTreeMap::new();
+    let misses = misses(&vectors, |vector| {
+        let file = vector["template_file"].as_str().unwrap();
+        if !templates.contains_key(file) {
+            let source = fs::read_to_string(folder().unwrap().join(file)).unwrap();
+            templates.insert(file.to_owned(), ChatTemplate::compile(file, &source)?);
+        }
+        let mut context = Context::default().with_now(now(vector["now"].as_str().unwrap()));
+        for (name, value) in vector["context"].as_object().unwrap() {
+            context = context.with_variable(name, value);
+        }
+        templates[file].render_context(&context)
+    });
+    // COMPATIBILITY.md tells why: `safe` is no `Markup`.
+    let known = ["tools_user", "tools_call_dict"]
+        .map(|case| format!("llamacpp-meetkai-functionary-medium-v3.1/{case}"));
+    assert_eq!(misses, known);
+}
+
+/// Families against the official templates that they follow, rendered by transformers.
+#[test]
+fn official_templates() {
+    let Some(mut vectors) = read("chat_templates.jsonl") else {
+        return;
+    };
+    let families = BTreeMap::from(OFFICIAL);
+    vectors.retain(|vector| {
+        let context = &vector["context"];
+        let file = vector["template_file"]
+            .as_str()
+            .unwrap()
+            .trim_start_matches("chat_templates/");
+        families.contains_key(file) && context["tools"].is_null() && context["documents"].is_null()
+    });
+    let misses = misses(&vectors, |vector| {
+        let file = vector["template_file"]
+            .as_str()
+            .unwrap()
+            .trim_start_matches("chat_templates/");
+        let context = &vector["context"];
+        // LiteLLM's copy of Llama 3's template always opens the assistant's turn.
+        let opens = file.starts_with("litellm-meta-llama");
+        let mut options = Options::new()
+            .with_bos(true)
+            .with_generation_prompt(opens || context["add_generation_prompt"] == true)
+            .with_tools(
+                context["tools"]
+                    .as_array()
+                    .into_iter()
+                    .flatten()
+                    .map(Value::to_string)
+                    .collect(),
+            )
+            .with_control_tokens(ControlTokens::Keep)
+            .with_strictness(Strictness::Official);
+        if let Some(thinking) = context.get("enable_thinking").and_then(Value::as_bool) {
+            options = options.with_thinking(thinking);
+        }
+        families[file].render(&messages(&context["messages"]), &options)
+    });
+    assert_eq!(misses, Vec::<String>::new());
+}
+
+const OFFICIAL: [(&str, Family); 16] = [
+    (
+        "inline-CohereForAI-c4ai-command-r-plus.jinja",
+        Family::COMMAND_R,
+    ),
+    (
+        "inline-Mistral-Large-Instruct-2407.jinja",
+        Family::MISTRAL_V3,
+    ),
+    (
+        "inline-Mistral-Nemo-Instruct-2407.jinja",
+        Family::MISTRAL_NEMO,
+    ),
+    (
+        "inline-ibm-granite-granite-3.0-8b-instruct.jinja",
+        Family::GRANITE,
+    ),
+    (
+        "inline-mistralai-Mistral-7B-Instruct-v0.2-v1sys.jinja",
+        Family::MIXTRAL,
+    ),
+    (
+        "inline-teknium-OpenHermes-2.5-Mistral-7B.jinja",
+        Family::CHATML,
+    ),
+    (
+        "litellm-deepseek-r1-deepseek-r1-7b-instruct.jinja",
+        Family::DEEPSEEK_R1,
+    ),
+    (
+        "litellm-meta-llama-Meta-Llama-3-8B-Instruct.jinja",
+        Family::LLAMA_3,
+    ),
+    (
+        "litellm-mistralai-Mistral-7B-Instruct-v0.1.jinja",
+        Family::MISTRAL_V1,
+    ),
+    ("llamacpp-Qwen-Qwen2.5-7B-Instruct.jinja", Family::QWEN_2_5),
+    ("llamacpp-Qwen-Qwen3-0.6B.jinja", Family::QWEN_3),
+    (
+        "llamacpp-meta-llama-Llama-3.1-8B-Instruct.jinja",
+        Family::LLAMA_3_1,
+    ),
+    (
+        "llamacpp-microsoft-Phi-3.5-mini-instruct.jinja",
+        Family::PHI_3,
+    ),
+    (
+        "llamacpp-mistralai-Mistral-Nemo-Instruct-2407.jinja",
+        Family::MISTRAL_NEMO,
+    ),
+    ("official-Gemma-2-it.jinja", Family::GEMMA),
+    ("official-Llama-2-chat.jinja", Family::LLAMA_2),
+];
+
+/// The vectors that do not render, or do not fail, as they should; each is printed.
+fn misses(
+    vectors: &[Map<String, Value>],
+    mut render: impl FnMut(&Map<String, Value>) -> Result<String, Error>,
+) -> Vec<String> {
+    let mut misses = Vec::new();
+    for vector in vectors {
+        let wanted = ["expected", "official_expected"]
+            .iter()
+            .find_map(|key| vector.get(*key));
+        let wanted = wanted.and_then(Value::as_str);
+        let got = render(vector);
+        match (&got, wanted) {
+            (Ok(got), Some(wanted)) if got == wanted => continue,
+            (Err(_), None) => continue,
+            _ => {}
+        }
+        let got = got.map_err(|error| error.to_string());
+        println!("{}\n  wanted {wanted:?}\n  got {got:?}", vector["id"]);
+        misses.push(vector["id"].as_str().unwrap().to_owned());
+    }
+    println!("{} vectors, {} misses", vectors.len(), misses.len());
+    misses
+}
+
+fn messages(list: &Value) -> Vec<Message<'_>> {
+    list.as_array().unwrap().iter().map(message).collect()
+}
+
+fn message(message: &Value) -> Message<'_> {
+    let content = match &message["content"] {
+        Value::String(text) => Content::from(text),
+        Value::Array(parts) => Content::Parts(parts.iter().map(part).collect()),
+        _ => Content::None,
+    };
+    let mut out = Message::new(Role::from(message["role"].as_str().unwrap()), content);
+    if let Some(id) = message["tool_call_id"].as_str() {
+        out = out.with_tool_call_id(id);
+    }
+    if let Some(reasoning) = message["reasoning_content"].as_str() {
+        out = out.with_reasoning(reasoning);
+    }
+    out.with_tool_calls(
+        message["tool_calls"]
+            .as_array()
+            .into_iter()
+            .flatten()
+            .map(call)
+            .collect(),
+    )
+}
+
+fn call(call: &Value) -> ToolCall<'_> {
+    let function = &call["function"];
+    let arguments = match &function["arguments"] {
+        Value::String(text) => text.clone(),
+        json => json.to_string(),
+    };
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    ToolCall::new(text(&call["id"]), text(&function["name"]), arguments)
+}
+
+fn part(part: &Value) -> Part<'_> {
+    match part["type"].as_str().unwrap() {
+        "text" => Part::Text(part["text"].as_str().unwrap().into()),
+        "image_url" => Part::Image(part["image_url"]["url"].as_str().unwrap().into()),
+        other => Part::Other(other.into()),
+    }
+}
+
+fn now(text: &str) -> Now {
+    let number = |range: std::ops::Range<usize>| text[range].parse::<i64>().unwrap();
+    let (year, month, day) = (number(0..4), number(5..7), number(8..10));
+    let days = (1970..year)
+        .map(|y| if y % 4 == 0 { 366 } else { 365 })
+        .sum::<i64>();
+    let month = [0, 31, 59, 90, 120, 151, 181, 212, 243, 273, 304, 334][month as usize - 1];
+    let time = number(11..13) * 3600 + number(14..16) * 60 + number(17..19);
+    Now::from_unix((days + month + day - 1) * 86_400 + time)
+}
+
+fn read(name: &str) -> Option<Vec<Map<String, Value>>> {
+    let Some(folder) = folder() else {
+        println!("skipped: there are no shared vectors here ($POLYLLM_SHARED is not set)");
+        return None;
+    };
+    let text = fs::read_to_string(folder.join(name)).unwrap();
+    Some(
+        text.lines()
+            .map(|line| serde_json::from_str(line).unwrap())
+            .collect(),
+    )
+}
+
+fn folder() -> Option<PathBuf> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let shared =
+        std::env::var_os("POLYLLM_SHARED").map_or_else(|| root.join("../shared"), PathBuf::from);
+    Some(shared.join("vectors")).filter(|folder| folder.is_dir())
+}

@@ -127,22 +127,12 @@ async fn a_server_that_stops_lets_requests_end() {
 
 #[tokio::test]
 async fn a_server_that_stops_ends_what_outlasts_the_grace_and_awaits_the_cleaning_up() {
-    /// Asks for work to be done when it is dropped, as a provider does that has to cancel.
-    struct Guard(Arc<Scripted>);
-    impl Drop for Guard {
-        fn drop(&mut self) {
-            let changed = self.0.changed.clone();
-            llm_provider::cleanup::spawn(&tokio::runtime::Handle::current(), async move {
-                tokio::time::sleep(Duration::from_millis(100)).await;
-                changed.notify_one();
-            });
-        }
-    }
     let provider = Scripted::new([Step::Json(HELLO), Step::Silence]);
     let server = serve(provider.clone(), Duration::from_millis(50)).await;
     let mut socket = ask_by_hand(server.address, r#","stream":true"#).await;
     read_until(&mut socket, "Hello").await;
-    drop(Guard(provider.clone()));
+    let cancel = tokio::time::sleep(Duration::from_millis(100));
+    llm_provider::cleanup::spawn(&tokio::runtime::Handle::current(), cancel);
     server.stop.send(()).unwrap();
     server.served.await.unwrap().unwrap();
     assert_eq!(

@@ -25,6 +25,11 @@ def chat(model, **more):
     return client().chat.completions.create(model=model, messages=MESSAGES, **more)
 
 
+def upstream():
+    """Replicate itself, to see what reached it."""
+    return replicate.Client(api_token="any", base_url=address("REPLICATE_URL"))
+
+
 for model in MODELS:
 
     @check(f"{model}: plain")
@@ -106,15 +111,32 @@ def without_v1():
     client(base=GATEWAY).chat.completions.create(model="together-chat", messages=MESSAGES)
 
 
+@check("Replicate gets the prompt in Llama 3's own format, once")
+def prompt():
+    messages = [
+        {"role": "system", "content": "Be a good human!"},
+        {"role": "user", "content": "What do you know about earth?"},
+    ]
+    client().chat.completions.create(model=LLAMA_3, messages=messages)
+    sent = upstream().predictions.list().results[0].input
+    same(
+        sent["prompt"],
+        "<|start_header_id|>system<|end_header_id|>\n\nBe a good human!<|eot_id|>"
+        "<|start_header_id|>user<|end_header_id|>\n\nWhat do you know about earth?<|eot_id|>"
+        "<|start_header_id|>assistant<|end_header_id|>\n\n",
+    )
+    # Else the model would wrap the prompt in its own template again.
+    same(sent["prompt_template"], "{prompt}")
+
+
 @check("a stream closed early cancels its prediction, and the client can go on")
 def closed_early():
     answers = client().chat.completions
     long = {"max_tokens": 400, "extra_body": {"min_tokens": 400}}
     with answers.create(model=LLAMA_3, messages=MESSAGES, stream=True, **long) as stream:
         next(chunk for chunk in stream if chunk.choices[0].delta.content)
-    upstream = replicate.Client(api_token="any", base_url=address("REPLICATE_URL"))
     deadline = time.monotonic() + 1
-    while (status := upstream.predictions.list().results[0].status) != "canceled":
+    while (status := upstream().predictions.list().results[0].status) != "canceled":
         assert time.monotonic() < deadline, f"the prediction is {status} after a second"
         time.sleep(0.05)
     chat(LLAMA_3)

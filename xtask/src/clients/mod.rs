@@ -129,7 +129,7 @@ fn polyllm(release: bool) -> Result<PathBuf> {
 
 /// A program that knows nothing of the keys, addresses and proxies of whoever runs this.
 fn clean(program: &Path) -> Command {
-    let mut command = Command::new(program);
+    let mut command = owned::watched(program);
     command
         .current_dir(tool::root())
         .env("NO_PROXY", "127.0.0.1")

@@ -1,15 +1,37 @@
 //! Processes that end with their owner.
 
+use std::ffi::OsStr;
 use std::io::{BufRead, BufReader};
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::time::Instant;
 
 use anyhow::{Context, Result, anyhow};
 
-/// A running program whose output is read by line; dropping it kills it.
+/// A program for [`Owned::start`], which takes arguments and variables as usual: a shell runs it,
+/// and kills it when nobody holds the other end of the shell's standard input any more.
+pub(super) fn watched(program: impl AsRef<OsStr>) -> Command {
+    let mut shell = Command::new("sh");
+    shell.args(["-c", WATCH, "sh"]).arg(program);
+    shell
+}
+
+// The watcher lets go of the output, so that it ends with the program; the shell says nothing of
+// its own about a program that was killed.
+const WATCH: &str = r#"
+exec 3<&0
+"$@" </dev/null 3<&- &
+program=$!
+exec 2>/dev/null
+{ read -r _ <&3; kill -9 $program; } >/dev/null &
+wait $program
+"#;
+
+/// A running program whose output is read by line. It is killed when this is dropped, and even
+/// when this process is killed.
 pub(super) struct Owned {
-    child: Child,
+    shell: Child,
+    tether: Option<ChildStdin>,
     lines: Receiver<String>,
 }
 
@@ -24,26 +46,31 @@ pub(super) enum Said {
 }
 
 impl Owned {
-    pub(super) fn start(command: &mut Command) -> Result<Self> {
-        let program = command.get_program().to_string_lossy().into_owned();
-        let mut child = command
-            .stdin(Stdio::null())
+    /// Starts what [`watched`] made.
+    pub(super) fn start(watched: &mut Command) -> Result<Self> {
+        let mut shell = watched
+            .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()
-            .with_context(|| format!("cannot run {program}"))?;
-        let out = child
+            .context("cannot run sh")?;
+        let tether = shell.stdin.take();
+        let out = shell
             .stdout
             .take()
-            .ok_or_else(|| anyhow!("{program} has no output"))?;
+            .ok_or_else(|| anyhow!("sh has no output"))?;
         let (sender, lines) = channel();
         // It goes on reading after the last line that anybody wants, so that the program never
-        // waits for a reader; it ends with the program.
+        // waits for a reader.
         std::thread::spawn(move || {
             for line in BufReader::new(out).split(b'\n').map_while(Result::ok) {
                 let _ = sender.send(String::from_utf8_lossy(&line).into_owned());
             }
         });
-        Ok(Self { child, lines })
+        Ok(Self {
+            shell,
+            tether,
+            lines,
+        })
     }
 
     pub(super) fn line(&self, deadline: Instant) -> Said {
@@ -57,38 +84,55 @@ impl Owned {
         }
     }
 
+    /// The program's own status, after its end.
     pub(super) fn wait(&mut self) -> Result<ExitStatus> {
-        Ok(self.child.wait()?)
+        // `Child::wait` would close standard input, had it not been taken out.
+        Ok(self.shell.wait()?)
     }
 }
 
 impl Drop for Owned {
     fn drop(&mut self) {
-        // Both fail for a process that has ended, which is what is wanted.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+        drop(self.tether.take());
+        // It cannot fail for a child that was not waited for, and need not succeed otherwise.
+        let _ = self.shell.wait();
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::path::PathBuf;
     use std::time::Duration;
 
     use super::*;
 
+    #[track_caller]
+    fn start(script: &str) -> Owned {
+        Owned::start(watched("sh").arg("-c").arg(script)).unwrap()
+    }
+
     #[test]
     fn lines_the_end_and_silence_are_told_apart() {
         let deadline = Instant::now() + Duration::from_secs(10);
-        let mut echo = Owned::start(Command::new("echo").arg("a\nb")).unwrap();
+        let mut echo = start("echo a; echo b; exit 3");
         assert_eq!(echo.line(deadline), Said::Line("a".to_owned()));
         assert_eq!(echo.line(deadline), Said::Line("b".to_owned()));
         assert_eq!(echo.line(deadline), Said::End);
-        assert!(echo.wait().unwrap().success());
+        assert_eq!(echo.wait().unwrap().code(), Some(3));
 
-        let sleep = Owned::start(Command::new("sleep").arg("60")).unwrap();
-        assert_eq!(sleep.line(Instant::now()), Said::Nothing);
-        let id = sleep.child.id();
-        drop(sleep);
-        assert!(!std::path::Path::new(&format!("/proc/{id}/exe")).exists());
+        let silent = start("exec sleep 60");
+        assert_eq!(silent.line(Instant::now()), Said::Nothing);
+    }
+
+    #[test]
+    fn a_program_ends_with_its_owner() {
+        let program = start("echo $$; exec sleep 60");
+        let Said::Line(id) = program.line(Instant::now() + Duration::from_secs(10)) else {
+            panic!("it did not print its id");
+        };
+        let process = PathBuf::from("/proc").join(id);
+        assert!(process.exists() || !PathBuf::from("/proc").exists());
+        drop(program);
+        assert!(!process.exists());
     }
 }

@@ -68,10 +68,11 @@ const LONGEST: Duration = Duration::from_secs(180);
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::clients::owned::watched;
 
     #[track_caller]
     fn check(shell: &str, passed: usize, failed: usize) {
-        let mut command = Command::new("sh");
+        let mut command = watched("sh");
         let tally = run_within("test", command.arg("-c").arg(shell), Duration::from_secs(1));
         assert_eq!(tally.unwrap(), Tally { passed, failed });
     }

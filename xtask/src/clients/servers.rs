@@ -89,12 +89,13 @@ const PATIENCE: Duration = Duration::from_secs(20);
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::clients::owned::watched;
     use crate::tool;
 
     #[track_caller]
     fn start(shell: &str) -> Result<Server> {
         let logs = tool::scratch("servers");
-        Server::start("test", Command::new("sh").arg("-c").arg(shell), &logs)
+        Server::start("test", watched("sh").arg("-c").arg(shell), &logs)
     }
 
     #[test]

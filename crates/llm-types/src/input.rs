@@ -1,11 +1,9 @@
 //! [`TextInput`]: what completions and embeddings start from.
 
-use serde::de::{Deserializer, Error as DeError};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 
-use crate::parse::kind;
-use crate::tagged::elements;
+use crate::tagged::{by_form, elements, unexpected};
 
 /// Text for a model that takes no messages, in OpenAI's four forms.
 ///
@@ -57,20 +55,20 @@ impl From<Vec<String>> for TextInput {
 /// The first element tells which form a list has; the error tells which element is unlike it.
 impl<'de> Deserialize<'de> for TextInput {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let list = match Value::deserialize(deserializer)? {
-            Value::String(text) => return Ok(Self::Text(text)),
-            Value::Array(list) => list,
-            other => {
-                return Err(D::Error::custom(format_args!(
-                    "expected a string, or an array of strings or of token ids, found {}",
-                    kind(&other)
-                )));
+        by_form(deserializer, |value| {
+            let list = match value {
+                Value::String(text) => return Ok(Self::Text(text)),
+                Value::Array(list) => list,
+                other => {
+                    let expected = "a string, or an array of strings or of token ids";
+                    return Err(unexpected(expected, &other));
+                }
+            };
+            match list.first() {
+                Some(Value::Number(_)) => elements(list).map(Self::Tokens),
+                Some(Value::Array(_)) => elements(list).map(Self::TokenLists),
+                _ => elements(list).map(Self::Texts),
             }
-        };
-        match list.first() {
-            Some(Value::Number(_)) => elements(list).map(Self::Tokens),
-            Some(Value::Array(_)) => elements(list).map(Self::TokenLists),
-            _ => elements(list).map(Self::Texts),
-        }
+        })
     }
 }

@@ -6,6 +6,8 @@ use std::fmt;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
+use crate::raw::Scanner;
+
 /// Reads a value from JSON text.
 ///
 /// Does what `serde_json::from_slice` does, with a better error.
@@ -14,7 +16,14 @@ use serde_json::Value;
 ///
 /// When the text is no JSON, or not of this shape.
 pub fn parse<T: DeserializeOwned>(json: &[u8]) -> Result<T, ParseError> {
-    serde_json::from_slice(json).map_err(|error| ParseError::from_serde(json, &error))
+    serde_json::from_slice(json).map_err(|error| {
+        let is_json = error.is_data() || error.is_io();
+        // Of text that is no JSON our own scanner can tell more.
+        match Scanner::check(json) {
+            Err(error) if !is_json => error,
+            _ => ParseError::from_serde(json, &error),
+        }
+    })
 }
 
 /// JSON that cannot be read: where, what was expected, what was found.
@@ -146,6 +155,12 @@ fn reword(message: &str) -> String {
         "null" | "unit" => "null",
         _ => found,
     };
+    let expected = match expected {
+        "a map" => "an object",
+        "a sequence" => "an array",
+        _ if expected.starts_with("struct ") => "an object",
+        _ => expected,
+    };
     format!("expected {expected}, found {found}")
 }
 
@@ -198,7 +213,8 @@ fn path_at(json: &[u8], offset: usize) -> String {
         match frame {
             Frame::Object { key: Some(key), .. } => {
                 path.push_str(if path.is_empty() { "" } else { "." });
-                path.push_str(&String::from_utf8_lossy(key));
+                let name = key.get(..MAX_KEY).map_or(*key, |_| "…".as_bytes());
+                path.push_str(&String::from_utf8_lossy(name));
             }
             Frame::Object { key: None, .. } => {}
             Frame::Array { index } => path.push_str(&format!("[{index}]")),
@@ -216,6 +232,9 @@ enum Frame<'a> {
         wants_key: bool,
     },
 }
+
+/// A longer key is none of ours, and none to be printed.
+const MAX_KEY: usize = 64;
 
 fn string_end(json: &[u8], mut at: usize) -> usize {
     while at < json.len() && json[at] != b'"' {

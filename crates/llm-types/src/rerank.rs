@@ -2,11 +2,11 @@
 
 use std::borrow::Cow;
 
-use serde::de::{Deserializer, Error as DeError};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Map, Value};
 
-use crate::{field::Field, lenient, number::Number, parse::kind, usage::Usage};
+use crate::tagged::{by_form, unexpected};
+use crate::{field::Field, lenient, number::Number, usage::Usage};
 
 /// A request to sort documents by how well they answer a query.
 ///
@@ -133,14 +133,11 @@ impl From<String> for Document {
 
 impl<'de> Deserialize<'de> for Document {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        match Value::deserialize(deserializer)? {
+        by_form(deserializer, |value| match value {
             Value::Object(map) => Ok(Self::Object(map)),
             Value::String(text) => Ok(Self::Text(text)),
-            other => Err(D::Error::custom(format_args!(
-                "expected a string or an object, found {}",
-                kind(&other)
-            ))),
-        }
+            other => Err(unexpected("a string or an object", &other)),
+        })
     }
 }
 

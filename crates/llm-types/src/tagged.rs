@@ -1,56 +1,130 @@
-//! Objects told apart by their `type`, with room for types not known yet.
+//! Reading what has several forms: a string or an object, objects told apart by their `type`.
 //!
-//! Serde's internally tagged enums cannot keep an unknown variant's members, and its untagged ones
-//! cannot say what is wrong. So: read the map, look at the tag, then read the struct of that tag.
-//! The structs write their tag themselves (`#[serde(tag = "type", rename = "…")]`).
+//! Serde's untagged enums cannot say what is wrong, and its tagged ones cannot keep a type that
+//! they do not know. So: read the whole value, look at it, then read the form that it has. (The
+//! structs of the tagged forms write their tag themselves, by `#[serde(tag = "type")]`.)
+
+use std::fmt;
 
 use serde::Serialize;
-use serde::de::{DeserializeOwned, Deserializer, Error as DeError};
+use serde::de::value::{MapAccessDeserializer, SeqAccessDeserializer};
+use serde::de::{
+    Deserialize, DeserializeOwned, Deserializer, Error as DeError, MapAccess, SeqAccess, Visitor,
+};
 use serde_json::{Map, Value};
 
 use crate::parse::{ParseError, kind};
 
+/// What is wrong with a value: a message, with a path before it when it is deeper inside.
+pub(crate) type Problem = String;
+
+/// Reads any value and makes of it what `form` does.
+///
+/// A visitor rather than `Value::deserialize`, because an error from inside a visitor gets the
+/// position of this value, and one from outside that of what is around it.
+pub(crate) fn by_form<'de, D: Deserializer<'de>, T>(
+    deserializer: D,
+    form: fn(Value) -> Result<T, Problem>,
+) -> Result<T, D::Error> {
+    deserializer.deserialize_any(ByForm(form))
+}
+
 /// The `type` of an object.
-pub(crate) fn tag<E: DeError>(map: &Map<String, Value>) -> Result<&str, E> {
+pub(crate) fn tag(map: &Map<String, Value>) -> Result<&str, Problem> {
     match map.get("type") {
         Some(Value::String(tag)) => Ok(tag),
-        Some(other) => Err(E::custom(format_args!(
-            ".type: expected a string, found {}",
-            kind(other)
-        ))),
-        None => Err(E::custom("missing field `type`")),
+        Some(other) => Err(format!(".type: {}", unexpected("a string", other))),
+        None => Err("missing field `type`".to_owned()),
     }
 }
 
-/// The members beside the `type`.
-pub(crate) fn untag<T: DeserializeOwned, E: DeError>(mut map: Map<String, Value>) -> Result<T, E> {
+/// Reads a struct from the members beside the `type`.
+pub(crate) fn untag<T: DeserializeOwned>(mut map: Map<String, Value>) -> Result<T, Problem> {
     map.shift_remove("type");
     from_map(&map)
 }
 
-/// Reads a struct from a map, with an error that tells the path inside it.
-pub(crate) fn from_map<T: DeserializeOwned, E: DeError>(map: &Map<String, Value>) -> Result<T, E> {
+/// Reads a struct from a map.
+pub(crate) fn from_map<T: DeserializeOwned>(map: &Map<String, Value>) -> Result<T, Problem> {
     located(map)
 }
 
-/// Reads the elements of a list, with an error that tells which one is wrong.
-pub(crate) fn elements<T: DeserializeOwned, E: DeError>(list: Vec<Value>) -> Result<Vec<T>, E> {
+/// Reads the elements of a list.
+pub(crate) fn elements<T: DeserializeOwned>(list: Vec<Value>) -> Result<Vec<T>, Problem> {
     located(&Value::Array(list))
 }
 
-fn located<'de, S, T, E>(source: &'de S) -> Result<T, E>
+/// What to say of a value that has none of the forms.
+pub(crate) fn unexpected(expected: &str, found: &Value) -> Problem {
+    format!("expected {expected}, found {}", kind(found))
+}
+
+fn located<'de, S, T>(source: &'de S) -> Result<T, Problem>
 where
     &'de S: Deserializer<'de, Error = serde_json::Error>,
     S: Serialize,
     T: DeserializeOwned,
-    E: DeError,
 {
     T::deserialize(source).map_err(|error| {
         // Values have no positions to find the path by, text has: read it again, as text.
         let text = serde_json::to_vec(source).unwrap_or_default();
         match serde_json::from_slice::<T>(&text) {
-            Err(error) => E::custom(ParseError::from_serde(&text, &error).inner_message()),
-            Ok(_) => E::custom(error),
+            Err(error) => ParseError::from_serde(&text, &error).inner_message(),
+            Ok(_) => error.to_string(),
         }
     })
+}
+
+struct ByForm<T>(fn(Value) -> Result<T, Problem>);
+
+impl<T> ByForm<T> {
+    fn read<E: DeError>(self, value: impl Into<Value>) -> Result<T, E> {
+        (self.0)(value.into()).map_err(E::custom)
+    }
+}
+
+impl<'de, T> Visitor<'de> for ByForm<T> {
+    type Value = T;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a JSON value")
+    }
+
+    fn visit_bool<E: DeError>(self, value: bool) -> Result<T, E> {
+        self.read(value)
+    }
+
+    fn visit_f64<E: DeError>(self, value: f64) -> Result<T, E> {
+        self.read(value)
+    }
+
+    fn visit_i64<E: DeError>(self, value: i64) -> Result<T, E> {
+        self.read(value)
+    }
+
+    fn visit_u64<E: DeError>(self, value: u64) -> Result<T, E> {
+        self.read(value)
+    }
+
+    fn visit_str<E: DeError>(self, value: &str) -> Result<T, E> {
+        self.read(value)
+    }
+
+    fn visit_string<E: DeError>(self, value: String) -> Result<T, E> {
+        self.read(value)
+    }
+
+    fn visit_unit<E: DeError>(self) -> Result<T, E> {
+        self.read(())
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, list: A) -> Result<T, A::Error> {
+        let list = Vec::deserialize(SeqAccessDeserializer::new(list))?;
+        self.read(Value::Array(list))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<T, A::Error> {
+        let map = Map::deserialize(MapAccessDeserializer::new(map))?;
+        self.read(map)
+    }
 }

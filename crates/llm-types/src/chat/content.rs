@@ -8,7 +8,7 @@ use serde::de::{Deserializer, Error as DeError, SeqAccess, Visitor};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use crate::tagged::{tag, untag};
+use crate::tagged::{by_form, tag, unexpected, untag};
 use crate::{field::Field, open_enum::open_enum};
 
 /// What a message says: a string or a list of parts, written back in the form it came in.
@@ -126,15 +126,19 @@ impl ContentPart {
 
 impl<'de> Deserialize<'de> for ContentPart {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let map = Map::deserialize(deserializer)?;
-        match tag(&map)? {
-            "file" => untag(map).map(Self::File),
-            "image_url" => untag(map).map(Self::ImageUrl),
-            "input_audio" => untag(map).map(Self::InputAudio),
-            "refusal" => untag(map).map(Self::Refusal),
-            "text" => untag(map).map(Self::Text),
-            _ => Ok(Self::Other(map)),
-        }
+        by_form(deserializer, |value| {
+            let Value::Object(map) = value else {
+                return Err(unexpected("an object", &value));
+            };
+            match tag(&map)? {
+                "file" => untag(map).map(Self::File),
+                "image_url" => untag(map).map(Self::ImageUrl),
+                "input_audio" => untag(map).map(Self::InputAudio),
+                "refusal" => untag(map).map(Self::Refusal),
+                "text" => untag(map).map(Self::Text),
+                _ => Ok(Self::Other(map)),
+            }
+        })
     }
 }
 

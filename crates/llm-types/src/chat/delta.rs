@@ -63,6 +63,14 @@ impl Delta {
         }
     }
 
+    /// More of the tool calls.
+    pub fn tool_calls(calls: impl Into<Vec<ToolCallDelta>>) -> Self {
+        Self {
+            tool_calls: Field::Value(calls.into()),
+            ..Self::default()
+        }
+    }
+
     /// More of the thinking, under either name.
     pub fn thinking(&self) -> Option<&str> {
         self.reasoning_content

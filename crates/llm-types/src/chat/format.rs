@@ -1,11 +1,10 @@
 //! The form that the answer must have.
 
-use serde::de::Deserializer;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Map, Value};
 
 use crate::field::Field;
-use crate::tagged::{tag, untag};
+use crate::tagged::{by_form, tag, unexpected, untag};
 
 /// The form that the answer must have.
 #[non_exhaustive]
@@ -68,11 +67,15 @@ impl ResponseFormat {
 
 impl<'de> Deserialize<'de> for ResponseFormat {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let map = Map::deserialize(deserializer)?;
-        match tag(&map)? {
-            "json_schema" => untag(map).map(Self::JsonSchema),
-            _ => Ok(Self::Other(map)),
-        }
+        by_form(deserializer, |value| {
+            let Value::Object(map) = value else {
+                return Err(unexpected("an object", &value));
+            };
+            match tag(&map)? {
+                "json_schema" => untag(map).map(Self::JsonSchema),
+                _ => Ok(Self::Other(map)),
+            }
+        })
     }
 }
 

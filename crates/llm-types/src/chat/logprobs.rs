@@ -1,10 +1,10 @@
 //! The log probabilities of an answer's tokens, in the shapes that are seen.
 
-use serde::de::{Deserializer, Error as DeError};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Map, Value};
 
-use crate::{field::Field, number::Number, parse::kind, tagged::from_map};
+use crate::tagged::{by_form, from_map, unexpected};
+use crate::{field::Field, number::Number};
 
 /// Log probabilities in one of the shapes that Together sends; OpenAI's is the first.
 #[non_exhaustive]
@@ -36,17 +36,14 @@ impl Logprobs {
 
 impl<'de> Deserialize<'de> for Logprobs {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        match Value::deserialize(deserializer)? {
+        by_form(deserializer, |value| match value {
             Value::Number(number) => Number::deserialize(number)
                 .map(Self::Number)
-                .map_err(D::Error::custom),
+                .map_err(|error| error.to_string()),
             Value::Object(map) if map.contains_key("tokens") => from_map(&map).map(Self::Tokens),
             Value::Object(map) => from_map(&map).map(Self::Content),
-            other => Err(D::Error::custom(format_args!(
-                "expected an object or a number, found {}",
-                kind(&other)
-            ))),
-        }
+            other => Err(unexpected("an object or a number", &other)),
+        })
     }
 }
 

@@ -1,14 +1,15 @@
 //! What the parameters of a request may be.
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Map, Value};
 
 use crate::open_enum::open_enum;
+use crate::tagged::{by_form, elements, unexpected};
 
 /// Where to stop writing: one string or several, written back in the form it came in.
 #[allow(clippy::exhaustive_enums)] // OpenAI's schema has these two forms
-#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
-#[serde(untagged, expecting = "expected a string or an array of strings")]
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(untagged)]
 pub enum Stop {
     /// One string.
     One(String),
@@ -23,6 +24,16 @@ impl Stop {
             Self::One(stop) => std::slice::from_ref(stop),
             Self::Many(stops) => stops,
         }
+    }
+}
+
+impl<'de> Deserialize<'de> for Stop {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        by_form(deserializer, |value| match value {
+            Value::String(stop) => Ok(Self::One(stop)),
+            Value::Array(stops) => elements(stops).map(Self::Many),
+            other => Err(unexpected("a string or an array of strings", &other)),
+        })
     }
 }
 
@@ -65,13 +76,23 @@ impl StreamOptions {
 
 /// Whether to tell log probabilities: OpenAI's boolean or Together's count.
 #[allow(clippy::exhaustive_enums)] // the two dialects
-#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Serialize)]
-#[serde(untagged, expecting = "expected a boolean or a whole number")]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[serde(untagged)]
 pub enum LogprobsParam {
     /// OpenAI's form; `top_logprobs` tells of how many tokens.
     Enabled(bool),
     /// Together's and the completions' form.
     Count(u64),
+}
+
+impl<'de> Deserialize<'de> for LogprobsParam {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        by_form(deserializer, |value| match (&value, value.as_u64()) {
+            (Value::Bool(enabled), _) => Ok(Self::Enabled(*enabled)),
+            (_, Some(count)) => Ok(Self::Count(count)),
+            _ => Err(unexpected("a boolean or a whole number", &value)),
+        })
+    }
 }
 
 impl From<bool> for LogprobsParam {

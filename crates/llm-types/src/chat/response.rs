@@ -178,6 +178,12 @@ impl AssistantMessage {
         self
     }
 
+    /// Sets the thinking, under the name that OpenAI's clients know.
+    pub fn with_reasoning_content(mut self, reasoning: impl Into<String>) -> Self {
+        self.reasoning_content = Field::Value(reasoning.into());
+        self
+    }
+
     /// Sets the tool calls.
     pub fn with_tool_calls(mut self, calls: impl Into<Vec<ToolCall>>) -> Self {
         self.tool_calls = Field::Value(calls.into());

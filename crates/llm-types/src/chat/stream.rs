@@ -80,12 +80,10 @@ impl StdError for ChunkError {
     }
 }
 
-/// Whether a chunk that could be read is in truth an error.
+/// Whether a chunk that could be read may be an error in truth: all members of chunks are optional.
 fn is_error(chunk: &ChatChunk) -> bool {
-    chunk
-        .extra
-        .get("error")
-        .is_some_and(|error| !error.is_null())
+    let has = |key| chunk.extra.get(key).is_some_and(|value| !value.is_null());
+    has("error") || chunk.choices.is_empty() && (has("message") || has("detail"))
 }
 
 const PAYLOAD_CHARS: usize = 512;

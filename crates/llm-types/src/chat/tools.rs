@@ -1,11 +1,9 @@
 //! Tools, the choice among them, and their calls.
 
-use serde::de::{Deserializer, Error as DeError};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Map, Value};
 
-use crate::parse::kind;
-use crate::tagged::{tag, untag};
+use crate::tagged::{by_form, tag, unexpected, untag};
 use crate::{field::Field, lenient, open_enum::open_enum};
 
 /// A tool that the model may call.
@@ -44,12 +42,16 @@ impl Tool {
 
 impl<'de> Deserialize<'de> for Tool {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let map = Map::deserialize(deserializer)?;
-        match tag(&map)? {
-            "custom" => untag(map).map(Self::Custom),
-            "function" => untag(map).map(Self::Function),
-            _ => Ok(Self::Other(map)),
-        }
+        by_form(deserializer, |value| {
+            let Value::Object(map) = value else {
+                return Err(unexpected("an object", &value));
+            };
+            match tag(&map)? {
+                "custom" => untag(map).map(Self::Custom),
+                "function" => untag(map).map(Self::Function),
+                _ => Ok(Self::Other(map)),
+            }
+        })
     }
 }
 
@@ -157,14 +159,11 @@ impl ToolChoice {
 
 impl<'de> Deserialize<'de> for ToolChoice {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        match Value::deserialize(deserializer)? {
+        by_form(deserializer, |value| match value {
             Value::String(mode) => Ok(Self::Mode(mode)),
             Value::Object(map) => Ok(Self::Object(map)),
-            other => Err(D::Error::custom(format_args!(
-                "expected a string or an object, found {}",
-                kind(&other)
-            ))),
-        }
+            other => Err(unexpected("a string or an object", &other)),
+        })
     }
 }
 

@@ -3,12 +3,12 @@
 use std::error::Error as StdError;
 use std::fmt;
 
-use serde::de::{Deserializer, Error as DeError};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 
 use super::base64;
-use crate::{number::Number, parse::kind, tagged::elements};
+use crate::number::Number;
+use crate::tagged::{by_form, elements, unexpected};
 
 /// A vector, written back in the form it came in.
 #[allow(clippy::exhaustive_enums)] // the two encoding formats of OpenAI
@@ -65,14 +65,14 @@ impl Vector {
 
 impl<'de> Deserialize<'de> for Vector {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        match Value::deserialize(deserializer)? {
+        by_form(deserializer, |value| match value {
             Value::String(text) => Ok(Self::Base64(text)),
             Value::Array(list) => elements(list).map(Self::Floats),
-            other => Err(D::Error::custom(format_args!(
-                "expected an array of numbers or a string in base64, found {}",
-                kind(&other)
-            ))),
-        }
+            other => Err(unexpected(
+                "an array of numbers or a string in base64",
+                &other,
+            )),
+        })
     }
 }
 

@@ -78,6 +78,13 @@ impl<'a> Scanner<'a> {
         })
     }
 
+    /// Whether the text is JSON, of any kind.
+    pub(crate) fn check(json: &'a [u8]) -> Result<(), ParseError> {
+        let mut scanner = Self::new(json)?;
+        scanner.value()?;
+        scanner.end()
+    }
+
     /// The next byte that is not white space.
     #[inline]
     pub(crate) fn peek(&mut self) -> Option<u8> {
@@ -200,7 +207,7 @@ impl<'a> Scanner<'a> {
     pub(crate) fn end(&mut self) -> Result<(), ParseError> {
         match self.peek() {
             None => Ok(()),
-            Some(_) => Err(self.error("text after the end of the JSON object")),
+            Some(_) => Err(self.error("text after the end of the JSON value")),
         }
     }
 

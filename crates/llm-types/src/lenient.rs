@@ -1,9 +1,11 @@
 //! Readers that forgive what providers are known to send.
 
-use serde::{Deserialize, Deserializer, de::Error as DeError};
+use std::fmt::Display;
 
+use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 
+use crate::tagged::{Problem, by_form, unexpected};
 use crate::{field::Field, number::Number};
 
 /// `null` reads as the default: `#[serde(default)]` alone covers only an absent key
@@ -18,21 +20,26 @@ where
 
 /// A count that may be written `7.0` or `null` (OpenAI's schema says number).
 pub(crate) fn count<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u64>, D::Error> {
-    Option::<Number>::deserialize(deserializer)?
-        .map(whole)
-        .transpose()
+    by_form(deserializer, |value| match value {
+        Value::Null => Ok(None),
+        Value::Number(number) => whole(number, u64::MAX).map(Some),
+        other => Err(unexpected("a whole number", &other)),
+    })
 }
 
 /// As [`count`], where zero is the default.
 pub(crate) fn index<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u32, D::Error> {
-    let index = count(deserializer)?.unwrap_or(0);
-    u32::try_from(index).map_err(|_| D::Error::custom("expected an index of at most 32 bits"))
+    by_form(deserializer, |value| match value {
+        Value::Null => Ok(0),
+        Value::Number(number) => whole(number, u32::MAX),
+        other => Err(unexpected("a whole number", &other)),
+    })
 }
 
-fn whole<E: DeError>(number: Number) -> Result<u64, E> {
-    number
-        .as_u64()
-        .ok_or_else(|| E::custom(format_args!("expected a whole number, found {number}")))
+fn whole<T: Display + TryFrom<u64>>(number: serde_json::Number, most: T) -> Result<T, Problem> {
+    let found = Number::deserialize(&number).map_err(|error| error.to_string())?;
+    let fitting = found.as_u64().and_then(|whole| T::try_from(whole).ok());
+    fitting.ok_or_else(|| format!("expected a whole number of at most {most}, found {number}"))
 }
 
 /// The arguments of a function call: text, also when an engine sends the object itself (TGI did).

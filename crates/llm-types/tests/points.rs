@@ -86,7 +86,7 @@ fn point_01_errors_tell_path_expected_and_found() {
     );
     assert_eq!(
         error(json!({"model": "m", "messages": [], "max_tokens": -1})),
-        "max_tokens: expected a whole number, found -1"
+        "max_tokens: expected a whole number of at most 18446744073709551615, found -1"
     );
     assert_eq!(
         error(json!({"model": "m", "messages": [], "stop": [1]})),

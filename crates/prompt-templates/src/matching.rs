@@ -1,7 +1,6 @@
 //! Which family a model belongs to, by its name.
 
 use alloc::string::String;
-use alloc::string::ToString;
 
 use crate::family::Family;
 
@@ -9,45 +8,49 @@ use crate::family::Family;
 ///
 /// The name may carry a provider prefix (`replicate/`, `together_ai/`), an owner, and a version
 /// (`:2796ee94…`); its case does not matter. A model that is not known is [`How::Unknown`]: no
-/// family is guessed.
+/// format is guessed, and a caller that wants one all the same names it, such as
+/// [`Family::PLAIN`]. So is a deployment, as its name is not its model's.
 ///
 /// ```
-/// use prompt_templates::{Family, match_model};
+/// use prompt_templates::{Family, How, match_model};
 ///
 /// let found = match_model("togethercomputer/llama-2-70b-chat");
 /// assert_eq!(found.family(), Some(Family::LLAMA_2));
-/// assert_eq!(match_model("somebody/else").family(), None);
+/// assert_eq!(found.how, How::Name("llama-2 chat"));
+/// assert_eq!(match_model("somebody/else").how, How::Unknown);
 /// ```
 pub fn match_model(model: &str) -> Match {
-    let name = model.to_lowercase();
-    let name = name.split(':').next().unwrap_or(&name);
-    let base = name.rsplit('/').next().unwrap_or(name);
-    let has = |words: &[&str]| words.iter().all(|word| base.contains(word));
-    let family = if has(&["llama-2", "chat"]) || has(&["llama-2", "instruct"]) {
-        Family::LLAMA_2
-    } else if has(&["llama-3", "instruct"]) {
-        Family::LLAMA_3
-    } else if has(&["mistral-7b-instruct"]) {
-        Family::MISTRAL_V1
-    } else if has(&["vicuna"]) {
-        Family::VICUNA
-    } else if has(&["alpaca"]) {
-        Family::ALPACA
-    } else {
-        return Match {
-            family: None,
-            how: How::Unknown,
-        };
+    let unknown = Match {
+        family: None,
+        how: How::Unknown,
     };
-    Match {
-        family: Some(family),
-        how: How::Name(base.to_string()),
+    let name = model.split(':').next().unwrap_or(model);
+    if name.split('/').any(|part| part == "deployments") {
+        return unknown;
+    }
+    let name: String = name
+        .rsplit('/')
+        .next()
+        .unwrap_or(name)
+        .to_lowercase()
+        .replace('_', "-");
+    let named = RULES.iter().find(|rule| rule.holds(&name));
+    let based = || BASES.iter().find(|base| is_base(&name, base));
+    match (named, based) {
+        (Some(rule), _) => Match {
+            family: Some(rule.family),
+            how: How::Name(rule.words),
+        },
+        (None, based) => based().map_or(unknown, |base| Match {
+            family: Some(Family::PLAIN),
+            how: How::Base(base),
+        }),
     }
 }
 
 /// What [`match_model`] found.
 #[non_exhaustive]
-#[derive(Clone, Debug, Eq, PartialEq)]
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Match {
     /// The family, unless the model is unknown.
     pub family: Option<Family>,
@@ -64,10 +67,152 @@ impl Match {
 
 /// How a model's family was found.
 #[non_exhaustive]
-#[derive(Clone, Debug, Eq, PartialEq)]
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum How {
-    /// By this part of the name.
-    Name(String),
+    /// The name is that of a base model, which has no format: this one, with nothing but sizes and
+    /// versions behind it.
+    Base(&'static str),
+    /// The name holds these words.
+    Name(&'static str),
     /// Not at all.
     Unknown,
 }
+
+/// A name that holds all `words`, and none of `but`, is of the family. The first rule decides, so
+/// what builds on another model stands before it.
+struct Rule {
+    words: &'static str,
+    but: &'static str,
+    family: Family,
+}
+
+impl Rule {
+    fn holds(&self, name: &str) -> bool {
+        self.words.split(' ').all(|word| name.contains(word))
+            && !self
+                .but
+                .split(' ')
+                .any(|word| !word.is_empty() && name.contains(word))
+    }
+}
+
+/// Whether the name is `base` and nothing but sizes and versions.
+fn is_base(name: &str, base: &str) -> bool {
+    let name = name.strip_prefix("meta-").unwrap_or(name);
+    let is_size = |part: &str| {
+        let digits = part.trim_start_matches('v').trim_end_matches(['b', 'k']);
+        !digits.is_empty()
+            && digits
+                .bytes()
+                .all(|b| b.is_ascii_digit() || matches!(b, b'.' | b'x'))
+    };
+    name.strip_prefix(base).is_some_and(|rest| {
+        rest.split('-').all(|part| {
+            is_size(part) || matches!(part, "" | "base" | "fp8" | "hf" | "pt" | "python" | "vllm")
+        })
+    })
+}
+
+const fn rule(words: &'static str, but: &'static str, family: Family) -> Rule {
+    Rule { words, but, family }
+}
+
+const RULES: &[Rule] = &[
+    // Built on others, and named after them.
+    rule("nsql", "", Family::NSQL),
+    rule("llama-3 sqlcoder", "", Family::LLAMA_3),
+    rule("sqlcoder", "", Family::SQLCODER),
+    rule("phind codellama", "", Family::PHIND_CODELLAMA),
+    rule("wizardcoder", "", Family::WIZARDCODER),
+    rule("wizardlm", "", Family::WIZARDLM),
+    rule("chronos-hermes", "", Family::CHRONOS_HERMES),
+    rule("nous-hermes-2", "", Family::CHATML),
+    rule("nous-hermes", "", Family::NOUS_HERMES),
+    rule("openhermes", "", Family::CHATML),
+    rule("hermes-2", "", Family::CHATML),
+    rule("hermes-3", "", Family::CHATML),
+    rule("llama oasst-sft", "", Family::OASST),
+    rule("openorca mistral", "", Family::CHATML),
+    rule("dolphin", "", Family::CHATML),
+    rule("deepseek-r1", "", Family::DEEPSEEK_R1),
+    rule("starling-lm", "", Family::OPENCHAT),
+    rule("openchat-3.5", "", Family::OPENCHAT),
+    rule("zephyr", "stablelm", Family::ZEPHYR),
+    rule("solar-0-70b", "", Family::SOLAR),
+    rule("solar-10.7b-instruct", "", Family::SOLAR),
+    rule("vicuna", "", Family::VICUNA),
+    rule("alpaca", "", Family::ALPACA),
+    rule("mythologic", "", Family::ALPACA),
+    rule("mythomax", "", Family::ALPACA),
+    rule("mythomix", "", Family::ALPACA),
+    rule("dolly-v2", "", Family::ALPACA),
+    rule("starchat", "starchat2", Family::STARCHAT),
+    rule("redpajama chat", "", Family::REDPAJAMA),
+    // Code Llama 70B has a format of its own.
+    rule("codellama instruct", "70b", Family::CODELLAMA),
+    rule("code-llama instruct", "70b", Family::CODELLAMA),
+    rule("llama-4 instruct", "", Family::LLAMA_4),
+    rule("llama-3.1 instruct", "", Family::LLAMA_3_1),
+    rule("llama-3.2 instruct", "", Family::LLAMA_3_1),
+    rule("llama-3.3 instruct", "", Family::LLAMA_3_1),
+    rule("llama-3- instruct", "", Family::LLAMA_3),
+    rule("llama-3- chat", "", Family::LLAMA_3),
+    rule("llama-2 chat", "", Family::LLAMA_2),
+    rule("llama2 chat", "", Family::LLAMA_2),
+    rule("llama-2 instruct", "", Family::LLAMA_2),
+    rule("mixtral-8x22b instruct", "", Family::MISTRAL_V3),
+    rule("mixtral instruct", "", Family::MIXTRAL),
+    rule("mistral-7b instruct v0.1", "", Family::MISTRAL_V1),
+    rule("mistral-7b instruct v0.2", "", Family::MIXTRAL),
+    rule("mistral-7b instruct v0.3", "", Family::MISTRAL_V3),
+    rule("mistral-large 2407", "", Family::MISTRAL_V3),
+    rule("mistral-small 2409", "", Family::MISTRAL_V3),
+    rule("codestral-22b", "", Family::MISTRAL_V3),
+    rule("mistral-nemo instruct", "", Family::MISTRAL_NEMO),
+    rule("ministral-8b instruct", "", Family::MISTRAL_NEMO),
+    rule(
+        "qwen3",
+        "base coder embedding next omni reranker thinking vl",
+        Family::QWEN_3,
+    ),
+    rule("qwen2.5 instruct", "math omni vl", Family::QWEN_2_5),
+    rule("qwen2- instruct", "audio math vl", Family::QWEN_2),
+    rule("qwen1.5 chat", "", Family::QWEN_2),
+    rule("yi- chat", "vl", Family::CHATML),
+    rule("arctic-instruct", "", Family::CHATML),
+    rule("falcon-180b-chat", "", Family::FALCON_CHAT),
+    rule("falcon- instruct", "falcon-h1 mamba", Family::FALCON),
+    rule("mpt- chat", "", Family::MPT),
+    rule("mpt- instruct", "", Family::ALPACA),
+    rule("gemma-3 -it", "", Family::GEMMA_3),
+    rule("gemma -it", "gemma-4 paligemma shieldgemma", Family::GEMMA),
+    rule("phi-4", "mini multimodal", Family::PHI_4),
+    rule("phi-3 instruct", "vision", Family::PHI_3),
+    rule("deepseek-v3", "v3.1 v3.2 base", Family::DEEPSEEK_V3),
+    rule("command-r", "command-r7b", Family::COMMAND_R),
+    rule("granite-3 instruct", "", Family::GRANITE),
+    rule("flan-t5", "", Family::FLAN_T5),
+    rule("flan-ul2", "", Family::FLAN_T5),
+];
+
+/// Models without a format.
+const BASES: &[&str] = &[
+    "codellama",
+    "code-llama",
+    "falcon",
+    "gemma",
+    "gpt-j",
+    "gpt-neox",
+    "llama-2",
+    "llama-3",
+    "llama-3.1",
+    "llama-3.2",
+    "llama",
+    "mistral",
+    "mixtral",
+    "mpt",
+    "qwen1.5",
+    "qwen2",
+    "qwen2.5",
+    "yi",
+];

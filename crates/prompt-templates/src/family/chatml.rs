@@ -189,6 +189,44 @@ pub(super) static GEMMA: Spec = Spec {
     ..Spec::PLAIN
 };
 
+pub(super) static GEMMA_3: Spec = Spec {
+    name: "gemma-3",
+    source: "the chat template of google/gemma-3-27b-it",
+    system: SystemRole::InUser,
+    format: Format::Code(|prompt| {
+        let start = usize::from(prompt.has_system());
+        prompt.bos()?;
+        for (index, message) in prompt.messages.iter().enumerate().skip(start) {
+            prompt.check_turn(index, start)?;
+            prompt.push("<start_of_turn>")?;
+            match message.role {
+                Role::Assistant => prompt.push("model\n")?,
+                role => {
+                    prompt.foreign(index, role.as_str())?;
+                    prompt.push("\n")?;
+                }
+            }
+            if index == start && start == 1 {
+                // The system message alone is not trimmed.
+                let text = prompt.raw_text(0)?;
+                prompt.foreign(0, &text)?;
+                prompt.push("\n\n")?;
+            }
+            prompt.content(index)?;
+            if prompt.is_open(index) {
+                return Ok(());
+            }
+            prompt.push("<end_of_turn>\n")?;
+        }
+        if prompt.options.generation_prompt {
+            prompt.push("<start_of_turn>model\n")
+        } else {
+            Ok(())
+        }
+    }),
+    ..GEMMA
+};
+
 pub(super) static COMMAND_R: Spec = Spec {
     name: "command-r",
     source: "the chat template of CohereForAI/c4ai-command-r-plus",

@@ -193,6 +193,25 @@ pub(super) static WIZARDLM: Spec = Spec {
     ..VICUNA
 };
 
+pub(super) static REDPAJAMA: Spec = Spec {
+    name: "redpajama",
+    source: "the model card of togethercomputer/RedPajama-INCITE-7B-Chat",
+    eos: "<|endoftext|>",
+    stop: &["<human>", "<|endoftext|>"],
+    control: &["<human>:", "<bot>:", "<|endoftext|>"],
+    system: SystemRole::Nowhere,
+    alternates: true,
+    text: Text::Trimmed,
+    format: Format::Turns(Turns {
+        system: ["", "\n"],
+        user: ["<human>: ", "\n"],
+        assistant: ["<bot>: ", "\n"],
+        generation: "<bot>:",
+        others: Others::Dropped,
+    }),
+    ..Spec::PLAIN
+};
+
 pub(super) static FALCON: Spec = Spec {
     name: "falcon",
     source: "the chat template of tiiuae/falcon-7b-instruct",

@@ -55,6 +55,8 @@ impl Family {
     pub const FLAN_T5: Self = Self(&instruct::FLAN_T5);
     /// Gemma 1 and 2: `<start_of_turn>user`, without a system role.
     pub const GEMMA: Self = Self(&chatml::GEMMA);
+    /// Gemma 3: as Gemma, with the system message in the first user's turn.
+    pub const GEMMA_3: Self = Self(&chatml::GEMMA_3);
     /// IBM Granite 3: `<|start_of_role|>user<|end_of_role|>`.
     pub const GRANITE: Self = Self(&chatml::GRANITE);
     /// Llama 2 chat: `[INST] <<SYS>>`.
@@ -92,10 +94,14 @@ impl Family {
     /// No format at all: the messages' text, joined by an empty line. For base models, and the
     /// fallback that a caller may choose for a model that is not known.
     pub const PLAIN: Self = Self(&instruct::PLAIN);
-    /// Qwen 2 and 2.5: ChatML with tools and a system prompt of its own.
+    /// Qwen 1.5 and 2: ChatML with a system prompt of its own.
+    pub const QWEN_2: Self = Self(&qwen::QWEN_2);
+    /// Qwen 2.5: ChatML with tools and a system prompt of its own.
     pub const QWEN_2_5: Self = Self(&qwen::QWEN_2_5);
     /// Qwen 3: ChatML with tools and thoughts.
     pub const QWEN_3: Self = Self(&qwen::QWEN_3);
+    /// RedPajama INCITE chat: `<human>:` and `<bot>:`.
+    pub const REDPAJAMA: Self = Self(&instruct::REDPAJAMA);
     /// Upstage SOLAR-0: `### User:`.
     pub const SOLAR: Self = Self(&instruct::SOLAR);
     /// Defog SQLCoder: `### Instructions:`, `### Input:` and `### Response:`.
@@ -124,6 +130,7 @@ impl Family {
         Self::FALCON_CHAT,
         Self::FLAN_T5,
         Self::GEMMA,
+        Self::GEMMA_3,
         Self::GRANITE,
         Self::LLAMA_2,
         Self::LLAMA_3,
@@ -142,8 +149,10 @@ impl Family {
         Self::PHI_4,
         Self::PHIND_CODELLAMA,
         Self::PLAIN,
+        Self::QWEN_2,
         Self::QWEN_2_5,
         Self::QWEN_3,
+        Self::REDPAJAMA,
         Self::SOLAR,
         Self::SQLCODER,
         Self::STARCHAT,

@@ -8,6 +8,16 @@ use crate::prompt::Prompt;
 use super::chatml::CHATML;
 use super::{Format, Spec};
 
+pub(super) static QWEN_2: Spec = Spec {
+    name: "qwen-2",
+    source: "the chat template of Qwen/Qwen2-7B-Instruct, which is Qwen 1.5's too",
+    stop: &["<|im_end|>", "<|endoftext|>"],
+    control: &["<|im_start|>", "<|im_end|>", "<|endoftext|>"],
+    default_system: Some("You are a helpful assistant."),
+    needs_message: true,
+    ..CHATML
+};
+
 pub(super) static QWEN_2_5: Spec = Spec {
     name: "qwen-2.5",
     source: "the chat template of Qwen/Qwen2.5-7B-Instruct",

@@ -1,0 +1,14 @@
+//! Every model of the table has the family that the table says.
+
+use prompt_templates::match_model;
+
+#[test]
+fn models() {
+    let table = include_str!("../../../fixtures/prompt-templates/models.tsv");
+    for line in table.lines().filter(|line| !line.starts_with('#')) {
+        let (model, wanted) = line.split_once('\t').unwrap();
+        let found = match_model(model);
+        let family = found.family().map_or("unknown", |family| family.name());
+        assert_eq!(family, wanted, "{model}: {:?}", found.how);
+    }
+}

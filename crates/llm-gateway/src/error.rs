@@ -1,6 +1,7 @@
 //! Failures as OpenAI clients understand them: a status and a body with all four keys.
 
 use std::borrow::Cow;
+use std::error::Error as _;
 use std::time::Duration;
 
 use axum::response::{IntoResponse, Response};
@@ -102,6 +103,7 @@ impl IntoResponse for ApiError {
 /// names the provider, so that nobody looks for the mistake in the gateway's own key.
 impl From<Error> for ApiError {
     fn from(error: Error) -> Self {
+        tracing::warn!(%error, model = error.model(), cause = cause(&error), "an upstream failed");
         let Wire {
             status,
             type_,
@@ -129,6 +131,13 @@ impl From<Error> for ApiError {
             provider: error.provider().map(str::to_owned),
         }))
     }
+}
+
+/// What is behind an error, for the log: it may name addresses that are no client's business.
+fn cause(error: &Error) -> Option<String> {
+    let causes = std::iter::successors(error.source(), |cause| (*cause).source());
+    let causes: Vec<String> = causes.map(ToString::to_string).collect();
+    (!causes.is_empty()).then(|| causes.join(": "))
 }
 
 /// How a kind of failure looks on the wire.

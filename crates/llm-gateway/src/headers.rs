@@ -61,3 +61,17 @@ fn is_sane(id: &HeaderValue) -> bool {
 }
 
 const MAX_REQUEST_ID: usize = 128;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_header_cannot_carry_is_escaped() {
+        let mut headers = HeaderMap::new();
+        for (value, wanted) in [("a/b:c#2", "a/b:c#2"), ("modèle\n", "mod\\u{e8}le\\n")] {
+            insert(&mut headers, DEPLOYMENT, Some(value));
+            assert_eq!(headers[DEPLOYMENT], wanted);
+        }
+    }
+}

@@ -34,10 +34,10 @@ impl ChatParams {
             .str("model")
             .filter(|model| !model.trim().is_empty())
             .ok_or_else(|| missing("model", "the name of a model"))?;
-        let messages: Option<Messages> = object
+        let messages: Option<Vec<MessageShape>> = object
             .read("messages")
             .map_err(|error| wrong_inside("messages", &error))?;
-        if messages.is_none_or(|messages| messages.0 == 0) {
+        if messages.is_none_or(|messages| messages.is_empty()) {
             return Err(missing("messages", "an array with at least one message"));
         }
         let options: Option<StreamOptions> = object
@@ -46,7 +46,9 @@ impl ChatParams {
         Ok(Self {
             model: model.into_owned(),
             stream: object.bool("stream").unwrap_or_default(),
-            include_usage: options.is_some_and(|options| options.include_usage),
+            include_usage: options
+                .and_then(|options| options.include_usage)
+                .unwrap_or_default(),
         })
     }
 }
@@ -112,58 +114,9 @@ impl fmt::Display for Kind {
     }
 }
 
-/// The parameters that have one type everywhere; null counts as absent.
-const KINDS: &[(&str, Kind)] = &[
-    ("model", Kind::String),
-    ("messages", Kind::Array),
-    ("stream", Kind::Bool),
-    ("stream_options", Kind::Object),
-    ("frequency_penalty", Kind::Number),
-    ("logit_bias", Kind::Object),
-    ("max_completion_tokens", Kind::Number),
-    ("max_tokens", Kind::Number),
-    ("metadata", Kind::Object),
-    ("n", Kind::Number),
-    ("parallel_tool_calls", Kind::Bool),
-    ("presence_penalty", Kind::Number),
-    ("response_format", Kind::Object),
-    ("seed", Kind::Number),
-    ("temperature", Kind::Number),
-    ("tools", Kind::Array),
-    ("top_logprobs", Kind::Number),
-    ("top_p", Kind::Number),
-    ("user", Kind::String),
-];
-
 #[derive(serde::Deserialize)]
 struct StreamOptions {
-    #[serde(default)]
-    include_usage: bool,
-}
-
-/// How many messages there are, each of which has the shape of one.
-struct Messages(usize);
-
-impl<'de> Deserialize<'de> for Messages {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct List;
-        impl<'de> Visitor<'de> for List {
-            type Value = Messages;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("an array of messages")
-            }
-
-            fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Messages, A::Error> {
-                let mut count = 0;
-                while list.next_element::<MessageShape>()?.is_some() {
-                    count += 1;
-                }
-                Ok(Messages(count))
-            }
-        }
-        deserializer.deserialize_seq(List)
-    }
+    include_usage: Option<bool>,
 }
 
 /// A message, of which only the shape is looked at.
@@ -228,3 +181,26 @@ impl<'de> Deserialize<'de> for Text {
         deserializer.deserialize_str(Any)
     }
 }
+
+/// The parameters that have one type everywhere; null counts as absent.
+const KINDS: &[(&str, Kind)] = &[
+    ("model", Kind::String),
+    ("messages", Kind::Array),
+    ("stream", Kind::Bool),
+    ("stream_options", Kind::Object),
+    ("frequency_penalty", Kind::Number),
+    ("logit_bias", Kind::Object),
+    ("max_completion_tokens", Kind::Number),
+    ("max_tokens", Kind::Number),
+    ("metadata", Kind::Object),
+    ("n", Kind::Number),
+    ("parallel_tool_calls", Kind::Bool),
+    ("presence_penalty", Kind::Number),
+    ("response_format", Kind::Object),
+    ("seed", Kind::Number),
+    ("temperature", Kind::Number),
+    ("tools", Kind::Array),
+    ("top_logprobs", Kind::Number),
+    ("top_p", Kind::Number),
+    ("user", Kind::String),
+];

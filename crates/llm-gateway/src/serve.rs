@@ -23,13 +23,15 @@ impl Gateway {
     /// told, such as the cancelling of a prediction, is awaited.
     ///
     /// # Errors
-    /// None so far: a connection that cannot be accepted is logged and passed over.
+    /// When the listener has no address. A connection that cannot be accepted is logged and
+    /// passed over.
     pub async fn serve(
         self,
         listener: TcpListener,
         shutdown: impl Future<Output = ()>,
     ) -> io::Result<()> {
         let grace = self.shared.options.grace;
+        tracing::info!(address = %listener.local_addr()?, "serving");
         let service = TowerToHyperService::new(self.into_router());
         let mut server = http1::Builder::new();
         server

@@ -130,7 +130,6 @@ impl Stream for Frames {
                     Ok(Some(frame)) => frame,
                     Err(error) => {
                         this.source = Source::Closed;
-                        tracing::warn!(%error, "a stream failed half-way");
                         data(&ApiError::from(error).body())
                     }
                 },

@@ -24,12 +24,11 @@ pub(super) async fn chat(
     let body = body::read(request, &shared.options).await?;
     let params = ChatParams::read(&body)?;
     let call = Call::new(Json::from_bytes(body)).with_drop_params(shared.drop_params);
-    let answer = if params.stream {
+    if params.stream {
         streamed(shared, params, call).await
     } else {
         plain(&shared, params, call).await
-    };
-    answer.inspect_err(|error| tracing::warn!(?error, "a chat failed"))
+    }
 }
 
 async fn plain(

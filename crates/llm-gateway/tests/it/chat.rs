@@ -170,7 +170,9 @@ async fn bodies_that_are_no_chat_request_are_told_what_is_wrong() {
 #[tokio::test]
 async fn null_counts_as_absent() {
     let provider = Scripted::new([Step::Json(ANSWER)]);
-    let request = ask(r#","stream":null,"stream_options":null,"max_tokens":null,"tools":null"#);
+    let request = ask(
+        r#","stream":null,"stream_options":{"include_usage":null},"max_tokens":null,"tools":null"#,
+    );
     assert_eq!(
         send(gateway(provider), request).await.status(),
         StatusCode::OK
@@ -362,9 +364,11 @@ async fn drop_params_and_simulated_come_from_the_set_up() {
     let provider = Scripted::new([Step::Json(ANSWER)]);
     let config = Config::new(vec![deployment(provider.clone())]).with_drop_params(true);
     let gateway = Gateway::new(config, GatewayOptions::new().with_simulated(true));
-    let response = send(gateway.clone(), ask("")).await;
-    assert_eq!(response.headers()["x-polyllm-simulated"], "true");
-    assert!(provider.drop_params.lock().unwrap()[0]);
+    for more in ["", r#","stream":true"#] {
+        let response = send(gateway.clone(), ask(more)).await;
+        assert_eq!(response.headers()["x-polyllm-simulated"], "true");
+        assert_eq!(response.headers()["x-polyllm-dropped-params"], "seed,tools");
+    }
     let response = send(gateway, get("/nowhere")).await;
     assert_eq!(response.headers()["x-polyllm-simulated"], "true");
 }

@@ -39,7 +39,6 @@ pub(crate) struct Scripted {
     pub(crate) steps: Vec<Step>,
     /// The bodies of the calls.
     pub(crate) calls: Mutex<Vec<String>>,
-    pub(crate) drop_params: Mutex<Vec<bool>>,
     /// How many streams and calls are being served.
     pub(crate) running: Arc<AtomicUsize>,
     /// Told when a stream or call has begun and when it has ended.
@@ -73,14 +72,17 @@ impl Scripted {
     fn begin(&self, call: &Call<ChatRequest>) -> Running {
         let body = String::from_utf8_lossy(call.body.bytes()).into_owned();
         self.calls.lock().unwrap().push(body);
-        self.drop_params.lock().unwrap().push(call.drop_params);
         self.running.fetch_add(1, Ordering::SeqCst);
         self.changed.notify_waiters();
         Running(Arc::clone(&self.running), Arc::clone(&self.changed))
     }
 
-    fn metadata() -> Metadata {
-        Metadata::new("scripted", "upstream/model")
+    fn metadata(drop_params: bool) -> Metadata {
+        let mut metadata = Metadata::new("scripted", "upstream/model");
+        if drop_params {
+            metadata.dropped_params = vec!["seed".to_owned(), "tools".to_owned()];
+        }
+        metadata
     }
 }
 
@@ -106,13 +108,16 @@ impl Provider for Scripted {
     }
 
     fn chat(&self, call: Call<ChatRequest>) -> BoxFuture<'_, Result<Reply<ChatResponse>>> {
-        let running = self.begin(&call);
+        let (running, drop_params) = (self.begin(&call), call.drop_params);
         Box::pin(async move {
             let _running = running;
             for step in &self.steps {
                 match step {
                     Step::Json(json) => {
-                        return Ok(Reply::new(Json::from_bytes(*json), Self::metadata()));
+                        return Ok(Reply::new(
+                            Json::from_bytes(*json),
+                            Self::metadata(drop_params),
+                        ));
                     }
                     Step::Progress(..) => {}
                     Step::Wait(time) => tokio::time::sleep(*time).await,
@@ -128,7 +133,7 @@ impl Provider for Scripted {
     }
 
     fn chat_stream(&self, call: Call<ChatRequest>) -> BoxFuture<'_, Result<ChatStream>> {
-        let running = self.begin(&call);
+        let (running, drop_params) = (self.begin(&call), call.drop_params);
         let steps = VecDeque::from(self.steps.clone());
         Box::pin(async move {
             if let Some(Step::Fail(error)) = steps.front() {
@@ -155,7 +160,7 @@ impl Provider for Scripted {
                     return Some((event, (steps, running)));
                 }
             });
-            Ok(ChatStream::new(Self::metadata(), events.boxed()))
+            Ok(ChatStream::new(Self::metadata(drop_params), events.boxed()))
         })
     }
 }

@@ -12,6 +12,7 @@ use crate::{field::Field, input::TextInput, lenient, number::Number, usage::Usag
 /// parameters not named here are in `extra`.
 #[non_exhaustive]
 #[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct CompletionRequest {
     /// The model.
     pub model: String,
@@ -132,6 +133,7 @@ impl CompletionRequest {
 /// A text completion, or a chunk of one: OpenAI streams the same object.
 #[non_exhaustive]
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct CompletionResponse {
     /// The id of the answer.
     #[serde(default, deserialize_with = "lenient::or_default")]
@@ -194,6 +196,7 @@ impl CompletionResponse {
 /// One answer, or a piece of it.
 #[non_exhaustive]
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct CompletionChoice {
     /// The text, or more of it.
     #[serde(default, deserialize_with = "lenient::or_default")]

@@ -16,6 +16,7 @@ pub use vector::{Vector, VectorError};
 /// parameters not named here are in `extra`.
 #[non_exhaustive]
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct EmbeddingRequest {
     /// The model.
     pub model: String,
@@ -68,6 +69,7 @@ impl EmbeddingRequest {
 /// The vectors.
 #[non_exhaustive]
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct EmbeddingResponse {
     /// Always `list`.
     #[serde(default = "list")]
@@ -124,6 +126,7 @@ impl EmbeddingResponse {
 /// The vector of one text.
 #[non_exhaustive]
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Embedding {
     /// Always `embedding`.
     #[serde(default = "embedding")]

@@ -13,6 +13,7 @@ use crate::field::Field;
 /// quite this shape.
 #[non_exhaustive]
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct ErrorResponse {
     /// What went wrong.
     pub error: ErrorObject,
@@ -70,6 +71,7 @@ impl ErrorResponse {
 /// What went wrong.
 #[non_exhaustive]
 #[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct ErrorObject {
     /// The explanation for people.
     #[serde(default)]

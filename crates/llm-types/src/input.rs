@@ -11,6 +11,7 @@ use crate::tagged::{by_form, elements, unexpected};
 /// embeddings the first two.
 #[allow(clippy::exhaustive_enums)] // OpenAI's schema has these four forms
 #[derive(Clone, Debug, PartialEq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(untagged)]
 pub enum TextInput {
     /// One text.

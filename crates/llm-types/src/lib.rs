@@ -14,6 +14,8 @@ mod open_enum;
 mod parse;
 mod raw;
 pub mod rerank;
+#[cfg(feature = "schema")]
+mod schema;
 mod tagged;
 mod usage;
 

@@ -8,6 +8,7 @@ use crate::{field::Field, number::Number};
 /// The answer of `GET /models`.
 #[non_exhaustive]
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct ModelList {
     /// Always `list`.
     pub object: String,
@@ -39,6 +40,7 @@ impl<'de> Deserialize<'de> for ModelList {
 /// One model.
 #[non_exhaustive]
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Model {
     /// The name to ask for.
     pub id: String,

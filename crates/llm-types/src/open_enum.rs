@@ -1,5 +1,10 @@
 //! Enums of strings that grow every few months: unknown names are kept, not refused.
 
+use std::fmt;
+use std::marker::PhantomData;
+
+use serde::de::{Deserializer, Error as DeError, Visitor};
+
 /// Defines an enum over the given names plus `Other(String)`, so that every string round-trips
 /// (async-openai#498: a new `service_tier` broke every response).
 macro_rules! open_enum {
@@ -52,8 +57,7 @@ macro_rules! open_enum {
 
         impl<'de> serde::Deserialize<'de> for $name {
             fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-                let name = std::borrow::Cow::<'_, str>::deserialize(deserializer)?;
-                Ok(Self::known(&name).unwrap_or_else(|| Self::Other(name.into_owned())))
+                $crate::open_enum::read(deserializer)
             }
         }
 
@@ -62,7 +66,45 @@ macro_rules! open_enum {
                 serializer.serialize_str(self.as_str())
             }
         }
+
+        #[cfg(feature = "schema")]
+        impl schemars::JsonSchema for $name {
+            fn schema_name() -> std::borrow::Cow<'static, str> {
+                stringify!($name).into()
+            }
+
+            fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+                $crate::schema::open_enum(&[$($text),+])
+            }
+        }
     };
 }
 
 pub(crate) use open_enum;
+
+/// Reads a name, without a copy when it is a known one.
+pub(crate) fn read<'de, D, T>(deserializer: D) -> Result<T, D::Error>
+where
+    D: Deserializer<'de>,
+    T: From<String> + for<'a> From<&'a str>,
+{
+    deserializer.deserialize_str(Name(PhantomData))
+}
+
+struct Name<T>(PhantomData<T>);
+
+impl<T: From<String> + for<'a> From<&'a str>> Visitor<'_> for Name<T> {
+    type Value = T;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a string")
+    }
+
+    fn visit_str<E: DeError>(self, name: &str) -> Result<T, E> {
+        Ok(T::from(name))
+    }
+
+    fn visit_string<E: DeError>(self, name: String) -> Result<T, E> {
+        Ok(T::from(name))
+    }
+}

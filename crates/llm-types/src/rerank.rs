@@ -14,6 +14,7 @@ use crate::{field::Field, lenient, number::Number, usage::Usage};
 /// written, and parameters not named here are in `extra`.
 #[non_exhaustive]
 #[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct RerankRequest {
     /// The model; optional in version 1.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -85,6 +86,7 @@ impl RerankRequest {
 /// A document: text, or an object with a `text`.
 #[allow(clippy::exhaustive_enums)] // Cohere's schema has these two forms
 #[derive(Clone, Debug, PartialEq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(untagged)]
 pub enum Document {
     /// An object; its `text` unless `rank_fields` name others.
@@ -144,6 +146,7 @@ impl<'de> Deserialize<'de> for Document {
 /// The documents, sorted by relevance.
 #[non_exhaustive]
 #[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct RerankResponse {
     /// The id of the answer.
     #[serde(default, skip_serializing_if = "Field::is_absent")]
@@ -187,6 +190,7 @@ impl RerankResponse {
 /// One document's relevance.
 #[non_exhaustive]
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct RerankResult {
     /// The place of the document in the request.
     #[serde(deserialize_with = "lenient::index")]
@@ -222,6 +226,7 @@ impl RerankResult {
 /// Version and cost of a rerank; all counts are floats in Cohere's schema.
 #[non_exhaustive]
 #[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct RerankMeta {
     /// The version of the API.
     #[serde(default, skip_serializing_if = "Field::is_absent")]
@@ -260,6 +265,7 @@ impl RerankMeta {
 /// The version of the API.
 #[non_exhaustive]
 #[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct ApiVersion {
     /// `1` or `2`.
     pub version: String,
@@ -271,6 +277,7 @@ pub struct ApiVersion {
 /// What is to be paid.
 #[non_exhaustive]
 #[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct BilledUnits {
     /// Searches.
     #[serde(default, skip_serializing_if = "Field::is_absent")]
@@ -283,6 +290,7 @@ pub struct BilledUnits {
 /// Token counts of a rerank.
 #[non_exhaustive]
 #[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct RerankTokens {
     /// Tokens of query and documents.
     #[serde(default, skip_serializing_if = "Field::is_absent")]

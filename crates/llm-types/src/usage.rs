@@ -11,6 +11,7 @@ use crate::{field::Field, lenient};
 /// `{}` (zed#42893). The methods of the same purpose answer 0 then.
 #[non_exhaustive]
 #[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Usage {
     /// Tokens of the prompt.
     #[serde(
@@ -106,6 +107,7 @@ impl Usage {
 /// What the tokens of a prompt were.
 #[non_exhaustive]
 #[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct PromptTokensDetails {
     /// Tokens of audio input.
     #[serde(
@@ -150,6 +152,7 @@ pub struct PromptTokensDetails {
 /// What the tokens of an answer were.
 #[non_exhaustive]
 #[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct CompletionTokensDetails {
     /// Tokens of a predicted output that came true.
     #[serde(

@@ -12,6 +12,7 @@ use crate::{field::Field, lenient, number::Number, usage::Usage};
 /// A piece of a chat completion.
 #[non_exhaustive]
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct ChatChunk {
     /// The id of the answer, the same in all its chunks.
     #[serde(default, deserialize_with = "lenient::or_default")]
@@ -91,6 +92,7 @@ impl ChatChunk {
 /// A piece of one answer.
 #[non_exhaustive]
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct ChunkChoice {
     /// The place of the answer among the answers.
     #[serde(default, deserialize_with = "lenient::index")]

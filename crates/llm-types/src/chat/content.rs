@@ -14,6 +14,7 @@ use crate::{field::Field, open_enum::open_enum};
 /// What a message says: a string or a list of parts, written back in the form it came in.
 #[allow(clippy::exhaustive_enums)] // JSON content is a string or an array
 #[derive(Clone, Debug, PartialEq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(untagged)]
 pub enum Content {
     /// A string.
@@ -66,6 +67,7 @@ impl<'de> Deserialize<'de> for Content {
 /// One part of a message.
 #[non_exhaustive]
 #[derive(Clone, Debug, PartialEq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(untagged)]
 pub enum ContentPart {
     /// A file, by id or inline.
@@ -145,6 +147,7 @@ impl<'de> Deserialize<'de> for ContentPart {
 /// Text; `extra` may hold LiteLLM's `cache_control` or OpenAI's `prompt_cache_breakpoint`.
 #[non_exhaustive]
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(tag = "type", rename = "text")]
 pub struct TextPart {
     /// The text.
@@ -157,6 +160,7 @@ pub struct TextPart {
 /// An image.
 #[non_exhaustive]
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(tag = "type", rename = "image_url")]
 pub struct ImageUrlPart {
     /// Where the image is.
@@ -169,6 +173,7 @@ pub struct ImageUrlPart {
 /// Where an image is.
 #[non_exhaustive]
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct ImageUrl {
     /// An `https:` or `data:` URL.
     pub url: String,
@@ -183,6 +188,7 @@ pub struct ImageUrl {
 /// Sound.
 #[non_exhaustive]
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(tag = "type", rename = "input_audio")]
 pub struct InputAudioPart {
     /// The sound.
@@ -195,6 +201,7 @@ pub struct InputAudioPart {
 /// Sound in base64.
 #[non_exhaustive]
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct InputAudio {
     /// The bytes in base64.
     pub data: String,
@@ -209,6 +216,7 @@ pub struct InputAudio {
 /// A file: `file` holds `file_id`, or `file_data` and `filename`.
 #[non_exhaustive]
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(tag = "type", rename = "file")]
 pub struct FilePart {
     /// The file, as the client described it.
@@ -221,6 +229,7 @@ pub struct FilePart {
 /// A refusal of the model.
 #[non_exhaustive]
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(tag = "type", rename = "refusal")]
 pub struct RefusalPart {
     /// What the model said instead.

@@ -10,6 +10,7 @@ use crate::{field::Field, lenient};
 /// What a chunk adds to an answer.
 #[non_exhaustive]
 #[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Delta {
     /// Who speaks; in the first chunk, with Together in all.
     #[serde(default, skip_serializing_if = "Field::is_absent")]
@@ -98,6 +99,7 @@ impl Delta {
 /// More of a tool call: the first piece has the id and the name, the others arguments.
 #[non_exhaustive]
 #[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct ToolCallDelta {
     /// The place of the call among the calls.
     #[serde(default, deserialize_with = "lenient::index")]
@@ -165,6 +167,7 @@ impl ToolCallDelta {
 /// More of a function call.
 #[non_exhaustive]
 #[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct FunctionCallDelta {
     /// The function.
     #[serde(default, skip_serializing_if = "Field::is_absent")]
@@ -191,6 +194,7 @@ impl FunctionCallDelta {
 /// More of a call of a custom tool.
 #[non_exhaustive]
 #[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct CustomCallDelta {
     /// The tool.
     #[serde(default, skip_serializing_if = "Field::is_absent")]

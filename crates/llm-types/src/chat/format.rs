@@ -9,6 +9,7 @@ use crate::tagged::{by_form, tag, unexpected, untag};
 /// The form that the answer must have.
 #[non_exhaustive]
 #[derive(Clone, Debug, PartialEq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(untagged)]
 pub enum ResponseFormat {
     /// JSON that follows a schema.
@@ -82,6 +83,7 @@ impl<'de> Deserialize<'de> for ResponseFormat {
 /// JSON that follows a schema.
 #[non_exhaustive]
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(tag = "type", rename = "json_schema")]
 pub struct JsonSchemaFormat {
     /// `name`, `description`, `schema` and `strict`; absent in Together's flat form.

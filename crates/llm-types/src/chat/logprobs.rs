@@ -9,6 +9,7 @@ use crate::{field::Field, number::Number};
 /// Log probabilities in one of the shapes that Together sends; OpenAI's is the first.
 #[non_exhaustive]
 #[derive(Clone, Debug, PartialEq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(untagged)]
 pub enum Logprobs {
     /// OpenAI's `{content: [{token, logprob, …}]}`.
@@ -50,6 +51,7 @@ impl<'de> Deserialize<'de> for Logprobs {
 /// OpenAI's shape.
 #[non_exhaustive]
 #[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct ChatLogprobs {
     /// The tokens of the content.
     #[serde(default, skip_serializing_if = "Field::is_absent")]
@@ -83,6 +85,7 @@ impl ChatLogprobs {
 /// A token of the answer.
 #[non_exhaustive]
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct TokenLogprob {
     /// The token.
     pub token: String,
@@ -120,6 +123,7 @@ impl TokenLogprob {
 /// A token that might have been.
 #[non_exhaustive]
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct TopLogprob {
     /// The token.
     pub token: String,
@@ -149,6 +153,7 @@ impl TopLogprob {
 /// The shape of completions, which Together also uses for chat.
 #[non_exhaustive]
 #[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct TokenLogprobs {
     /// The tokens.
     #[serde(default, skip_serializing_if = "Field::is_absent")]

@@ -17,6 +17,7 @@ use crate::{field::Field, open_enum::open_enum};
 /// zeph#1955).
 #[non_exhaustive]
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Message {
     /// Who speaks.
     pub role: Role,

@@ -9,6 +9,7 @@ use crate::tagged::{by_form, elements, unexpected};
 /// Where to stop writing: one string or several, written back in the form it came in.
 #[allow(clippy::exhaustive_enums)] // OpenAI's schema has these two forms
 #[derive(Clone, Debug, PartialEq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(untagged)]
 pub enum Stop {
     /// One string.
@@ -52,6 +53,7 @@ impl From<Vec<String>> for Stop {
 /// What a stream is to tell besides the answer.
 #[non_exhaustive]
 #[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct StreamOptions {
     /// Whether to tell the token counts in a last chunk without choices.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -77,6 +79,7 @@ impl StreamOptions {
 /// Whether to tell log probabilities: OpenAI's boolean or Together's count.
 #[allow(clippy::exhaustive_enums)] // the two dialects
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(untagged)]
 pub enum LogprobsParam {
     /// OpenAI's form; `top_logprobs` tells of how many tokens.

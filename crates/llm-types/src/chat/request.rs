@@ -18,6 +18,7 @@ use crate::{lenient, number::Number};
 /// Together's `top_k` or `repetition_penalty`, are in `extra`.
 #[non_exhaustive]
 #[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct ChatRequest {
     /// The model.
     pub model: String,

@@ -18,6 +18,7 @@ use crate::{field::Field, lenient, number::Number, open_enum::open_enum, usage::
 /// out as it came in.
 #[non_exhaustive]
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct ChatResponse {
     /// The id of the answer.
     #[serde(default, deserialize_with = "lenient::or_default")]
@@ -88,6 +89,7 @@ impl ChatResponse {
 /// One answer.
 #[non_exhaustive]
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Choice {
     /// Its place among the answers.
     #[serde(default, deserialize_with = "lenient::index")]
@@ -122,6 +124,7 @@ impl Choice {
 /// What the model said.
 #[non_exhaustive]
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct AssistantMessage {
     /// Always the assistant.
     #[serde(default = "assistant")]

@@ -9,6 +9,7 @@ use crate::{field::Field, lenient, open_enum::open_enum};
 /// A tool that the model may call.
 #[non_exhaustive]
 #[derive(Clone, Debug, PartialEq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(untagged)]
 pub enum Tool {
     /// A tool with free text as its input.
@@ -58,6 +59,7 @@ impl<'de> Deserialize<'de> for Tool {
 /// A function with JSON arguments.
 #[non_exhaustive]
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(tag = "type", rename = "function")]
 pub struct FunctionTool {
     /// The function.
@@ -70,6 +72,7 @@ pub struct FunctionTool {
 /// A function: its name, and the JSON schema of its arguments.
 #[non_exhaustive]
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct FunctionDefinition {
     /// The name.
     pub name: String,
@@ -103,6 +106,7 @@ impl FunctionDefinition {
 /// A tool with free text as its input.
 #[non_exhaustive]
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(tag = "type", rename = "custom")]
 pub struct CustomTool {
     /// The tool.
@@ -115,6 +119,7 @@ pub struct CustomTool {
 /// A tool's name, and the form of its input.
 #[non_exhaustive]
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct CustomToolDefinition {
     /// The name.
     pub name: String,
@@ -132,6 +137,7 @@ pub struct CustomToolDefinition {
 /// Which tool the model is to call.
 #[non_exhaustive]
 #[derive(Clone, Debug, PartialEq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(untagged)]
 pub enum ToolChoice {
     /// `auto`, `none`, `required`, or with Together a tool's name.
@@ -170,6 +176,7 @@ impl<'de> Deserialize<'de> for ToolChoice {
 /// A call that the model made.
 #[non_exhaustive]
 #[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct ToolCall {
     /// The id that the tool's message answers to.
     #[serde(default, skip_serializing_if = "Field::is_absent")]
@@ -228,6 +235,7 @@ impl ToolCall {
 /// A function and its arguments.
 #[non_exhaustive]
 #[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct FunctionCall {
     /// The function.
     #[serde(default, deserialize_with = "lenient::or_default")]
@@ -258,6 +266,7 @@ impl FunctionCall {
 /// A custom tool and its input.
 #[non_exhaustive]
 #[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct CustomCall {
     /// The tool.
     #[serde(default, deserialize_with = "lenient::or_default")]

@@ -13,6 +13,7 @@ use crate::tagged::{by_form, elements, unexpected};
 /// A vector, written back in the form it came in.
 #[allow(clippy::exhaustive_enums)] // the two encoding formats of OpenAI
 #[derive(Clone, Debug, PartialEq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(untagged)]
 pub enum Vector {
     /// The bytes of little-endian 32-bit floats, in base64.

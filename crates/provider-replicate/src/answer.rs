@@ -88,7 +88,7 @@ impl Answer {
     /// The token counts: as measured, else as logged, else estimated and marked as such.
     fn usage(&self, prediction: &Prediction, text: &str) -> Usage {
         let measured = |name: &str| prediction.metric(name).map(|count| count as u64);
-        let logs = prediction.logs.as_deref().unwrap_or_default();
+        let logs = prediction.logs.as_str().unwrap_or_default();
         let input = measured("input_token_count").or_else(|| logged(logs, "Input token count:"));
         let output = measured("output_token_count").or_else(|| logged(logs, "Output token count:"));
         let estimate = |chars: usize| chars.div_ceil(CHARS_PER_TOKEN) as u64;
@@ -108,24 +108,24 @@ pub(crate) fn metadata(prediction: &Prediction, model: &str, input: &Input) -> M
     let mut metadata = Metadata::new(NAME, model);
     metadata.upstream_id = Some(prediction.id.clone());
     metadata.dropped_params = input.dropped.clone();
-    let extra = &mut metadata.extra;
-    extra.insert("prompt_template".to_owned(), input.format.name.into());
-    extra.insert(
-        "prompt_template_source".to_owned(),
-        input.format.source.into(),
-    );
-    if let Some(web) = prediction.url(|urls| &urls.web) {
-        extra.insert("web_url".to_owned(), web.into());
-    }
-    let times = ["predict_time", "total_time"].map(|name| (name, prediction.metric(name)));
-    for (name, seconds) in times {
-        if let Some(seconds) = seconds {
-            extra.insert(name.to_owned(), seconds.into());
-        }
-    }
-    if let [(_, Some(predict)), (_, Some(total))] = times {
-        // Queue and boot.
-        extra.insert("wait_time".to_owned(), (total - predict).max(0.0).into());
+    let metric = |name: &str| prediction.metric(name);
+    // Queue and boot.
+    let wait = metric("total_time").zip(metric("predict_time"));
+    let extra = [
+        ("prompt_template", Some(input.format.0.into())),
+        ("prompt_template_source", Some(input.format.1.into())),
+        ("web_url", prediction.url("web").map(Value::from)),
+        ("predict_time", metric("predict_time").map(Value::from)),
+        ("total_time", metric("total_time").map(Value::from)),
+        (
+            "wait_time",
+            wait.map(|(total, predict)| (total - predict).max(0.0).into()),
+        ),
+    ];
+    for (name, value) in extra {
+        metadata
+            .extra
+            .extend(value.map(|value| (name.to_owned(), value)));
     }
     metadata
 }

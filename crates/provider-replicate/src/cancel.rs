@@ -4,10 +4,11 @@ use std::time::Duration;
 
 use llm_provider::retry::Backoff;
 use llm_provider::{Error, ErrorKind, Result, cleanup};
+use serde_json::Value;
 use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 
-use crate::client::{Client, Create};
+use crate::client::Client;
 use crate::wire::Prediction;
 
 /// Cancels its prediction when it is dropped, unless that has ended.
@@ -51,26 +52,28 @@ impl Drop for CancelGuard {
 
 /// Creates a prediction. Dropping this future stops the prediction too, even while Replicate has
 /// not yet told its id.
-pub(crate) async fn create(client: &Client, create: Create) -> Result<(Prediction, CancelGuard)> {
+pub(crate) async fn create(
+    client: &Client,
+    path: String,
+    body: Value,
+    cancel_after: Duration,
+) -> Result<(Prediction, CancelGuard)> {
     let runtime = Handle::current();
     let (sender, receiver) = oneshot::channel();
-    let task = {
-        let (client, runtime) = (client.clone(), runtime.clone());
-        async move {
-            let created = client.create(&create).await.map(|prediction| {
-                let guard = CancelGuard::new(client, &prediction, runtime);
-                (prediction, guard)
-            });
-            // When nobody listens any more, the guard is dropped here, and cancels.
-            let _ = sender.send(created);
-        }
+    let (client, handle) = (client.clone(), runtime.clone());
+    let task = async move {
+        let created = client.create(&path, &body, cancel_after).await;
+        let created = created.map(|prediction| {
+            let guard = CancelGuard::new(client, &prediction, handle);
+            (prediction, guard)
+        });
+        // When nobody listens any more, the guard is dropped here, and cancels.
+        let _ = sender.send(created);
     };
     cleanup::spawn(&runtime, task);
     receiver.await.unwrap_or_else(|_| {
-        Err(Error::new(
-            ErrorKind::Cancelled,
-            "the runtime stopped while a prediction was created",
-        ))
+        let message = "the runtime stopped while a prediction was created";
+        Err(Error::new(ErrorKind::Cancelled, message))
     })
 }
 

@@ -1,22 +1,22 @@
 //! Chats as predictions.
 
 use std::collections::HashMap;
-use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::StreamExt;
 use futures_util::future::BoxFuture;
-use futures_util::{FutureExt, StreamExt};
 use llm_provider::{
     Call, ChatStream, Error, ErrorKind, Json, Provider, Reply, Result, Settings, with_limit,
 };
 use llm_types::{ChatRequest, ChatResponse};
 use prompt_templates::Template;
+use serde_json::json;
 use tokio::time::Instant;
 
 use crate::NAME;
 use crate::answer::{self, Answer};
 use crate::cancel::{self, CancelGuard};
-use crate::client::{Client, Create};
+use crate::client::Client;
 use crate::config::Config;
 use crate::error;
 use crate::input::Input;
@@ -24,7 +24,7 @@ use crate::models::Models;
 use crate::poll::Watch;
 use crate::stream;
 use crate::target::Target;
-use crate::wire::{Prediction, Status};
+use crate::wire::Prediction;
 
 /// One account with Replicate.
 #[derive(Debug)]
@@ -35,6 +35,14 @@ pub struct Replicate {
     templates: HashMap<String, Template>,
 }
 
+/// A call whose prediction has been made.
+pub(crate) struct Started {
+    pub(crate) prediction: Prediction,
+    pub(crate) guard: CancelGuard,
+    pub(crate) input: Input,
+    pub(crate) answer: Answer,
+}
+
 impl Replicate {
     /// Sets an account up. Key and address are looked for in the
     /// [environment](crate::API_KEY_VARIABLES) when they are not given.
@@ -43,7 +51,7 @@ impl Replicate {
     /// [`ErrorKind::Auth`] without a key; [`ErrorKind::InvalidRequest`] for an address or a
     /// setting that cannot be read.
     pub fn new(settings: Settings) -> Result<Self> {
-        let config = Config::new(settings)?;
+        let config = Config::new(settings).map_err(|error| error.with_provider(NAME))?;
         Ok(Self {
             template: config.template.clone().map(Template::Custom),
             client: Client(config),
@@ -71,83 +79,93 @@ impl Replicate {
         request: &ChatRequest,
         call: &Call<ChatRequest>,
     ) -> Result<Reply<ChatResponse>> {
-        let limit = call.timeout.or(self.client.0.limits.call);
-        let deadline = limit.map(|limit| Instant::now() + limit);
-        let (mut prediction, mut guard, input) = self.create(request, call, false).await?;
-        let answer = Answer::new(&prediction, &request.model, &input);
-        let mut watch = Watch::new(self.client.clone(), &prediction, deadline);
+        let mut started = self.start(request, call, false).await?;
+        let prediction = &mut started.prediction;
+        let mut watch = Watch::new(self.client.clone(), None);
         // Replicate answers as soon as the output is there, and has the metrics a moment later.
-        let mut is_there = prediction.output.is_some();
+        let mut is_there = !prediction.output.is_null();
         while !prediction.status.is_terminal() {
             if !std::mem::take(&mut is_there) {
                 watch.pause().await?;
             }
-            prediction = watch.now(&prediction.id).await?;
-            guard.saw(&prediction);
+            *prediction = watch.ask(&prediction.id).await?;
+            started.guard.saw(prediction);
         }
-        if prediction.status != Status::Succeeded {
-            return Err(error::from_prediction(&prediction));
+        if !prediction.status.is_success() {
+            return Err(error::from_prediction(prediction));
         }
-        if prediction.data_removed == Some(true) && prediction.output.is_none() {
-            return Err(error::data_removed());
-        }
-        let text = prediction.text()?.unwrap_or_default();
-        let metadata = answer::metadata(&prediction, &request.model, &input);
-        Ok(Reply::new(
-            Json::from_value(answer.response(&prediction, text)),
-            metadata,
-        ))
+        let response = started.answer.response(prediction, prediction.text()?);
+        let metadata = answer::metadata(prediction, &request.model, &started.input);
+        Ok(Reply::new(Json::from_value(response), metadata))
     }
 
-    async fn stream(&self, request: &ChatRequest, call: &Call<ChatRequest>) -> Result<ChatStream> {
-        let limit = call.timeout.or(self.client.0.limits.call);
-        let deadline = limit.map(|limit| Instant::now() + limit);
-        let (prediction, guard, input) = self.create(request, call, true).await?;
-        let answer = Answer::new(&prediction, &request.model, &input);
-        let metadata = answer::metadata(&prediction, &request.model, &input);
-        let events = stream::follow(self.client.clone(), prediction, guard, answer, deadline);
-        Ok(ChatStream::new(metadata, events))
-    }
-
-    async fn create(
+    async fn start(
         &self,
         request: &ChatRequest,
         call: &Call<ChatRequest>,
         stream: bool,
-    ) -> Result<(Prediction, CancelGuard, Input)> {
+    ) -> Result<Started> {
         let target = Target::parse(&request.model)?;
         let known = self.models.find(&self.client, &target).await;
         let template = self.template(&request.model);
         let input = Input::new(request, &known, template, call.drop_params)?;
         let limits = self.client.0.limits;
-        let whole = call.timeout.or(limits.call).filter(|_| !stream);
-        let mut create = Create {
-            path: String::new(),
-            version: None,
-            input: input.values.clone(),
-            stream,
-            cancel_after: whole.unwrap_or(limits.boot + limits.run),
-        };
+        // The time of a streamed call is that to its first chunk.
+        let limit = self.limit(call).filter(|_| !stream);
+        let limit = limit.unwrap_or(limits.boot + limits.run);
         loop {
-            (create.path, create.version) = known.endpoint(&target);
-            match cancel::create(&self.client, create.clone()).await {
-                Ok((prediction, guard)) => return Ok((prediction, guard, input)),
-                Err(error) if error.kind() == ErrorKind::NotFound && known.use_version() => {}
-                Err(error) if error.kind() == ErrorKind::NotFound => {
-                    return Err(not_found(&target, &error));
+            let (path, version) = known.endpoint(&target);
+            let mut body = json!({ "input": input.values });
+            if let Some(version) = version {
+                body["version"] = version.into(); // elsewhere, the key is refused
+            }
+            if stream {
+                body["stream"] = true.into();
+            }
+            match cancel::create(&self.client, path, body, limit).await {
+                Ok((prediction, guard)) => {
+                    let answer = Answer::new(&prediction, &request.model, &input);
+                    return Ok(Started {
+                        prediction,
+                        guard,
+                        input,
+                        answer,
+                    });
                 }
-                Err(error) => return Err(error),
+                Err(error) if error.kind() != ErrorKind::NotFound => return Err(error),
+                Err(_) if known.use_version() => {}
+                Err(error) => return Err(not_found(&target, &error)),
             }
         }
     }
 
     fn template(&self, model: &str) -> Option<&Template> {
-        let bare = model.split(':').next().unwrap_or(model);
-        let own = self
-            .templates
-            .get(model)
-            .or_else(|| self.templates.get(bare));
-        own.or(self.template.as_ref())
+        let names = [model, model.split(':').next().unwrap_or(model)];
+        let mut own = names.iter().filter_map(|name| self.templates.get(*name));
+        own.next().or(self.template.as_ref())
+    }
+
+    fn limit(&self, call: &Call<ChatRequest>) -> Option<Duration> {
+        call.timeout.or(self.client.0.limits.call)
+    }
+
+    /// Does `work` on a call within its time, and names the provider in what goes wrong.
+    async fn within<'c, T, F: Future<Output = Result<T>>>(
+        &self,
+        call: &'c Call<ChatRequest>,
+        work: impl FnOnce(&'c ChatRequest) -> F,
+    ) -> Result<T> {
+        let request = call.body.value().map_err(|error| {
+            let message = format!("the request cannot be read: {error}");
+            Error::new(ErrorKind::InvalidRequest, message).with_provider(NAME)
+        })?;
+        let limit = self.limit(call);
+        let done = with_limit(limit, work(request)).await.unwrap_or_else(|| {
+            let seconds = limit.unwrap_or_default().as_secs_f32();
+            let message = format!("there was no answer within {seconds} s");
+            Err(Error::new(ErrorKind::Timeout, message))
+        });
+        done.map_err(|error| error.with_provider(NAME).with_model(request.model.as_str()))
     }
 }
 
@@ -157,73 +175,40 @@ impl Provider for Replicate {
     }
 
     fn chat(&self, call: Call<ChatRequest>) -> BoxFuture<'_, Result<Reply<ChatResponse>>> {
-        async move {
-            let request = read(&call)?;
-            let limit = call.timeout.or(self.client.0.limits.call);
-            let answer = with_limit(limit, self.answer(request, &call)).await;
-            answer
-                .unwrap_or_else(|| Err(too_late(limit)))
-                .map_err(|error| name(error, request))
-        }
-        .boxed()
+        Box::pin(async move {
+            let answer = |request| self.answer(request, &call);
+            self.within(&call, answer).await
+        })
     }
 
     fn chat_stream(&self, call: Call<ChatRequest>) -> BoxFuture<'_, Result<ChatStream>> {
-        async move {
-            let request = read(&call)?;
-            let limit = call.timeout.or(self.client.0.limits.call);
-            let stream = with_limit(limit, self.stream(request, &call)).await;
-            let stream = stream.unwrap_or_else(|| Err(too_late(limit)));
-            let stream = stream.map_err(|error| name(error, request))?;
-            let model: Arc<str> = request.model.as_str().into();
-            Ok(stream.map_events(|events| {
-                events.map(move |event| {
-                    event.map_err(|error| error.with_provider(NAME).with_model(&*model))
-                })
-            }))
-        }
-        .boxed()
+        Box::pin(async move {
+            let deadline = self.limit(&call).map(|limit| Instant::now() + limit);
+            let start = |request| self.start(request, &call, true);
+            let started = self.within(&call, start).await?;
+            let model = call.body.str_field("model").unwrap_or_default();
+            let metadata = answer::metadata(&started.prediction, &model, &started.input);
+            let events = stream::follow(self.client.clone(), started, deadline);
+            let events = events.map(move |event| {
+                event.map_err(|error| error.with_provider(NAME).with_model(model.as_str()))
+            });
+            Ok(ChatStream::new(metadata, events))
+        })
     }
-}
-
-fn read(call: &Call<ChatRequest>) -> Result<&ChatRequest> {
-    call.body.value().map_err(|error| {
-        Error::new(
-            ErrorKind::InvalidRequest,
-            format!("the request cannot be read: {error}"),
-        )
-        .with_provider(NAME)
-    })
-}
-
-fn name(error: Error, request: &ChatRequest) -> Error {
-    error.with_provider(NAME).with_model(request.model.as_str())
-}
-
-fn too_late(limit: Option<Duration>) -> Error {
-    let seconds = limit.unwrap_or_default().as_secs_f32();
-    Error::new(
-        ErrorKind::Timeout,
-        format!("there was no answer within {seconds} s"),
-    )
 }
 
 /// Replicate says no more than "not found": here is what was not found, and what may help.
 fn not_found(target: &Target, error: &Error) -> Error {
-    let hint = match target {
-        Target::Model { .. } => {
-            "; a model that is not official has to be named with its version, owner/name:version"
-        }
-        _ => "",
-    };
-    let message = format!(
-        "Replicate knows nothing of {target}: {}{hint}",
-        error.message()
-    );
-    let found = Error::new(ErrorKind::NotFound, message).with_param("model".to_owned());
-    let found = found.with_code("model_not_found".to_owned());
+    let mut message = format!("Replicate knows nothing of {target}: {}", error.message());
+    if matches!(target, Target::Model { .. }) {
+        message += "; a model that is not official has to be named with its version, \
+                    owner/name:version";
+    }
+    let explained = Error::new(ErrorKind::NotFound, message)
+        .with_param("model".to_owned())
+        .with_code("model_not_found".to_owned());
     match error.status() {
-        Some(status) => found.with_status(status),
-        None => found,
+        Some(status) => explained.with_status(status),
+        None => explained,
     }
 }

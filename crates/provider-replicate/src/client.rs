@@ -5,30 +5,18 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::header::{ACCEPT, AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE, HeaderName};
 use http::request::Builder;
-use http::{Request, Uri};
-use llm_provider::{Body, Error, ErrorKind, Result};
+use http::{HeaderValue, Request, Uri};
+use llm_provider::{Body, Error, Result};
 use serde::de::DeserializeOwned;
-use serde_json::{Map, Value, json};
+use serde_json::Value;
 
 use crate::config::Config;
-use crate::error;
+use crate::error::{self, unexpected};
 use crate::wire::Prediction;
 
 /// Replicate's HTTP API, one function per call. No call is tried again here.
 #[derive(Clone, Debug)]
 pub(crate) struct Client(pub(crate) Config);
-
-/// A prediction to be made.
-#[derive(Clone, Debug)]
-pub(crate) struct Create {
-    pub(crate) path: String,
-    /// For `/v1/predictions` alone: the other endpoints refuse the key.
-    pub(crate) version: Option<String>,
-    pub(crate) input: Map<String, Value>,
-    pub(crate) stream: bool,
-    /// When Replicate is to give up by itself, should nobody be left to cancel.
-    pub(crate) cancel_after: Duration,
-}
 
 impl Client {
     pub(crate) async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T> {
@@ -36,26 +24,30 @@ impl Client {
         self.json(request, Bytes::new(), FIRST_BYTE).await
     }
 
-    pub(crate) async fn create(&self, create: &Create) -> Result<Prediction> {
-        let mut body = json!({ "input": create.input });
-        if let Some(version) = &create.version {
-            body["version"] = version.as_str().into();
-        }
-        let mut request = Request::post(self.0.base.join(&create.path))
+    /// Makes a prediction, which Replicate gives up by itself `cancel_after` so long.
+    pub(crate) async fn create(
+        &self,
+        path: &str,
+        body: &Value,
+        cancel_after: Duration,
+    ) -> Result<Prediction> {
+        let limit = format!("{}s", cancel_after.as_secs().max(5)); // less is refused
+        let mut request = Request::post(self.0.base.join(path))
             .header(CONTENT_TYPE, "application/json")
-            .header(CANCEL_AFTER, cancel_after(create.cancel_after));
-        let mut first_byte = FIRST_BYTE;
+            .header(CANCEL_AFTER, limit);
         let wait = self.0.limits.wait.as_secs().min(60);
-        if create.stream {
-            body["stream"] = true.into();
-        } else if wait > 0 {
+        if body["stream"] != true && wait > 0 {
             request = request.header(PREFER, format!("wait={wait}"));
-            first_byte += self.0.limits.wait;
         }
-        let prediction = self
-            .json(request, body.to_string().into(), first_byte)
-            .await?;
-        checked(prediction)
+        let first_byte = FIRST_BYTE + self.0.limits.wait;
+        let body = Bytes::from(body.to_string());
+        let prediction: Prediction = self.json(request, body, first_byte).await?;
+        // The id becomes part of URL paths.
+        let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_';
+        if prediction.id.is_empty() || !prediction.id.bytes().all(is_plain) {
+            return Err(unexpected("the prediction's id cannot be understood"));
+        }
+        Ok(prediction)
     }
 
     pub(crate) async fn prediction(&self, id: &str) -> Result<Prediction> {
@@ -85,60 +77,42 @@ impl Client {
             request = request.header(LAST_EVENT_ID, last_event_id);
         }
         let request = request.body(Bytes::new()).map_err(bad_url)?;
-        let response = self
-            .0
-            .http
-            .send(request, Some(FIRST_BYTE), STREAM_IDLE)
-            .await?;
+        let http = &self.0.http;
+        let response = http.send(request, Some(FIRST_BYTE), STREAM_IDLE).await?;
         let (parts, body) = response.into_parts();
-        let kind = parts
-            .headers
-            .get(CONTENT_TYPE)
-            .and_then(|value| value.to_str().ok());
-        let is_stream = kind.is_some_and(|kind| kind.trim_start().starts_with(EVENT_STREAM));
-        match (parts.status.is_success(), is_stream) {
-            (true, true) => Ok(body),
-            (true, false) => Err(Error::new(
-                ErrorKind::UnexpectedBody,
-                "the prediction's stream is no event stream",
-            )),
-            (false, _) => Err(error::from_response(
+        if !parts.status.is_success() {
+            return Err(error::from_response(
                 parts.status,
                 &parts.headers,
                 Bytes::new(),
-            )),
+            ));
         }
+        let kind = parts.headers.get(CONTENT_TYPE).map(HeaderValue::as_bytes);
+        if !kind.is_some_and(|kind| kind.starts_with(EVENT_STREAM.as_bytes())) {
+            return Err(unexpected("the prediction's stream is no event stream"));
+        }
+        Ok(body)
     }
 
+    /// A stream may be anywhere, but where the base is secure, it has to be so, too.
     fn stream_uri(&self, url: &str) -> Result<Uri> {
         let uri: Uri = url.parse().map_err(bad_url)?;
-        let ours = uri
-            .authority()
-            .is_some_and(|host| host.as_str() == self.0.base.host());
+        let is_open = !self.0.base.join("").starts_with("https:");
         match uri.scheme_str() {
             Some("https") => Ok(uri),
-            Some("http") if ours || !self.0.base.join("").starts_with("https:") => Ok(uri),
-            _ => Err(Error::new(
-                ErrorKind::UnexpectedBody,
-                "the prediction's stream is not secure",
-            )),
+            Some("http") if is_open => Ok(uri),
+            _ => Err(unexpected("the prediction's stream is not secure")),
         }
     }
 
     /// The token goes to the base's host and to Replicate's own hosts, and nowhere else.
     fn may_see_token(&self, uri: &Uri) -> bool {
-        let Some(authority) = uri.authority() else {
-            return false;
-        };
-        let under = |domain: &str| {
-            authority
-                .host()
-                .strip_suffix(domain)
-                .is_some_and(|rest| rest.ends_with('.'))
-        };
-        authority.as_str() == self.0.base.host()
-            || uri.scheme_str() == Some("https")
-                && (under("replicate.com") || under("replicate.net"))
+        let host = uri.host().unwrap_or_default();
+        let is_replicate = host.ends_with(".replicate.com") || host.ends_with(".replicate.net");
+        let is_base = uri
+            .authority()
+            .is_some_and(|host| host.as_str() == self.0.base.host());
+        is_base || is_replicate && uri.scheme_str() == Some("https")
     }
 
     async fn json<T: DeserializeOwned>(
@@ -160,43 +134,16 @@ impl Client {
         }
         let body = body.collect(MAX_BODY).await?;
         serde_json::from_slice(&body).map_err(|error| {
-            Error::new(
-                ErrorKind::UnexpectedBody,
-                "Replicate's answer cannot be understood",
-            )
-            .with_status(parts.status)
-            .with_body(body)
-            .with_source(error)
+            unexpected("Replicate's answer cannot be understood")
+                .with_status(parts.status)
+                .with_body(body)
+                .with_source(error)
         })
     }
 }
 
-/// The id becomes part of URL paths.
-fn checked(prediction: Prediction) -> Result<Prediction> {
-    let id = &prediction.id;
-    let plain = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_';
-    if !id.is_empty() && id.bytes().all(plain) {
-        return Ok(prediction);
-    }
-    Err(Error::new(
-        ErrorKind::UnexpectedBody,
-        "the prediction's id cannot be understood",
-    ))
-}
-
-/// `1h30m45s`, at least the 5 s that Replicate allows.
-fn cancel_after(limit: Duration) -> String {
-    let seconds = limit.as_secs().max(5);
-    let (hours, minutes, seconds) = (seconds / 3600, seconds / 60 % 60, seconds % 60);
-    [(hours, 'h'), (minutes, 'm'), (seconds, 's')]
-        .into_iter()
-        .filter(|(number, _)| *number > 0)
-        .map(|(number, unit)| format!("{number}{unit}"))
-        .collect()
-}
-
 fn bad_url(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Error {
-    Error::new(ErrorKind::UnexpectedBody, "not a URL").with_source(error)
+    unexpected("the prediction's stream has no URL").with_source(error)
 }
 
 const CANCEL_AFTER: HeaderName = HeaderName::from_static("cancel-after");
@@ -255,13 +202,5 @@ mod tests {
                 "{url}"
             );
         }
-    }
-
-    #[test]
-    fn deadlines_are_written_as_replicate_reads_them() {
-        let written = |seconds| cancel_after(Duration::from_secs(seconds));
-        assert_eq!(written(5445), "1h30m45s");
-        assert_eq!(written(300), "5m");
-        assert_eq!(written(1), "5s");
     }
 }

@@ -1,57 +1,89 @@
 //! Replicate's failures: HTTP answers in problem+json, and predictions that failed.
 
+use std::borrow::Cow;
 use std::time::Duration;
 
 use bytes::Bytes;
 use http::{HeaderMap, StatusCode};
 use llm_provider::{Error, ErrorKind, retry};
-use serde::Deserialize;
 use serde_json::Value;
 
-use crate::wire::{Prediction, Status};
+use crate::wire::Prediction;
 
 /// The error that an HTTP answer stands for.
+///
+/// The body is RFC 9457 as Replicate writes it: `detail` may be all there is.
 pub(crate) fn from_response(status: StatusCode, headers: &HeaderMap, body: Bytes) -> Error {
-    let problem: Problem = serde_json::from_slice(&body).unwrap_or_default();
-    let kind = match problem.title.as_deref() {
+    let problem: Value = serde_json::from_slice(&body).unwrap_or_default();
+    let title = problem["title"].as_str().unwrap_or_default();
+    let detail = problem["detail"].as_str().unwrap_or_default().trim();
+    let invalid = problem["invalid_fields"]
+        .as_array()
+        .map_or(&[][..], Vec::as_slice);
+    let fields: Vec<String> = invalid.iter().filter_map(invalid_field).collect();
+    let message = if !fields.is_empty() {
+        shorten(&fields.join("; "))
+    } else if let Some(text) = [detail, title].into_iter().find(|text| !text.is_empty()) {
+        shorten(text)
+    } else {
+        format!(
+            "Replicate answered with {}",
+            status.canonical_reason().unwrap_or("an error")
+        )
+    };
+    let kind = match title {
         // The one 422 that is not about the input: no such version, or not for this account.
-        Some("Invalid version or not permitted") => ErrorKind::NotFound,
+        "Invalid version or not permitted" => ErrorKind::NotFound,
         _ => ErrorKind::from_status(status),
     };
-    let retry_after = retry::retry_after(headers).or_else(|| problem.retry_after());
-    Error::new(kind, problem.message(status))
+    // `input.temperature` is the caller's `temperature`.
+    let param = |field: &Value| {
+        field["field"]
+            .as_str()?
+            .strip_prefix("input.")
+            .map(str::to_owned)
+    };
+    let advice = problem["retry_after"]
+        .as_f64()
+        .or_else(|| resets_in(detail));
+    let advice = advice.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
+    Error::new(kind, message)
         .with_status(status)
-        .with_retry_after(retry_after)
-        .with_param(problem.param())
+        .with_retry_after(retry::retry_after(headers).or(advice))
+        .with_param(invalid.iter().find_map(param))
         .with_body(body)
+}
+
+/// The error of an answer that cannot be understood.
+pub(crate) fn unexpected(message: impl Into<Cow<'static, str>>) -> Error {
+    Error::new(ErrorKind::UnexpectedBody, message)
 }
 
 /// The error that a prediction which ended without success stands for.
 pub(crate) fn from_prediction(prediction: &Prediction) -> Error {
-    let reason = match &prediction.error {
-        Some(Value::String(text)) => Some(text.clone()),
-        Some(other) => Some(other.to_string()),
-        None => None,
-    };
-    let stopped = |what: &str| match &reason {
-        Some(reason) => format!("the prediction was {what}: {}", shorten(reason)),
-        None => format!("the prediction was {what}"),
-    };
-    match &prediction.status {
-        Status::Aborted => Error::new(ErrorKind::Cancelled, stopped("aborted before it started")),
-        Status::Canceled => Error::new(ErrorKind::Cancelled, stopped("cancelled")),
-        _ => from_reason(reason.as_deref().unwrap_or(NO_REASON)),
+    from_end(&prediction.status.0, &prediction.error)
+}
+
+/// The error that a last status, or the word for it in an event stream, stands for.
+pub(crate) fn from_end(status: &str, error: &Value) -> Error {
+    let cancelled = |message| Error::new(ErrorKind::Cancelled, message);
+    match (status, error) {
+        ("aborted", _) => cancelled("the prediction was aborted before it started"),
+        ("canceled", _) => cancelled("the prediction was cancelled"),
+        (_, Value::Null) => from_reason("Replicate gives no reason"),
+        (_, Value::String(reason)) => from_reason(reason),
+        (_, other) => from_reason(&other.to_string()),
     }
 }
 
 /// The error that Replicate's words for a failed prediction stand for.
-pub(crate) fn from_reason(reason: &str) -> Error {
+fn from_reason(reason: &str) -> Error {
     let code = code(reason);
     let kind = match code.as_deref() {
-        // Replicate's own faults, for which it asks to try again (E1000, E9828, PA), and a model
-        // that did not get to start in time.
-        Some("E6716") => ErrorKind::Overloaded,
+        // Replicate's own faults, for which it asks to try again, and a model that did not get to
+        // start in time.
         Some("E1000" | "E9828" | "PA") => ErrorKind::UpstreamFailed,
+        Some("E6716") => ErrorKind::Overloaded,
         Some("E005") => ErrorKind::ContentFilter,
         // Out of memory: the same input runs out of it again.
         Some("E1001") => ErrorKind::InvalidRequest,
@@ -63,108 +95,42 @@ pub(crate) fn from_reason(reason: &str) -> Error {
     Error::new(kind, format!("the prediction failed: {}", shorten(reason))).with_code(code)
 }
 
-/// The error of an answer that is not there any more.
-pub(crate) fn data_removed() -> Error {
-    let message = "Replicate has removed the prediction's output already";
-    Error::new(ErrorKind::UnexpectedBody, message)
+fn invalid_field(invalid: &Value) -> Option<String> {
+    let description = invalid["description"]
+        .as_str()
+        .filter(|text| !text.is_empty())?;
+    let field = invalid["field"].as_str().unwrap_or_default();
+    let field = field
+        .strip_prefix("input")
+        .unwrap_or(field)
+        .trim_start_matches('.');
+    // The description may name the field itself.
+    Some(if description.contains(field) {
+        description.to_owned()
+    } else {
+        format!("{field}: {description}")
+    })
 }
 
-/// RFC 9457 as Replicate writes it: `detail` may be all there is.
-#[derive(Default, Deserialize)]
-#[serde(default)]
-struct Problem {
-    title: Option<String>,
-    detail: Option<Value>,
-    retry_after: Option<f64>,
-    invalid_fields: Option<Vec<InvalidField>>,
-}
-
-#[derive(Default, Deserialize)]
-#[serde(default)]
-struct InvalidField {
-    field: Option<String>,
-    description: Option<String>,
-}
-
-impl Problem {
-    fn message(&self, status: StatusCode) -> String {
-        let fields = self
-            .invalid_fields
-            .iter()
-            .flatten()
-            .filter_map(InvalidField::message);
-        let fields = fields.collect::<Vec<_>>().join("; ");
-        let detail = match &self.detail {
-            Some(Value::String(text)) => text.trim(),
-            _ => "",
-        };
-        let title = self.title.as_deref().unwrap_or_default();
-        match (fields.as_str(), detail, title) {
-            ("", "", "") => {
-                let reason = status.canonical_reason().unwrap_or("an error");
-                format!("Replicate answered with {reason}")
-            }
-            ("", "", title) => title.to_owned(),
-            ("", detail, _) => shorten(detail),
-            (fields, _, _) => shorten(fields),
-        }
-    }
-
-    /// The first field to blame that is a parameter: `input.temperature` is the caller's
-    /// `temperature`.
-    fn param(&self) -> Option<String> {
-        self.invalid_fields
-            .iter()
-            .flatten()
-            .filter_map(|invalid| invalid.field.as_deref()?.strip_prefix("input."))
-            .map(str::to_owned)
-            .next()
-    }
-
-    fn retry_after(&self) -> Option<Duration> {
-        let advice = || {
-            let (_, rest) = self.detail.as_ref()?.as_str()?.split_once("resets in ~")?;
-            rest.split_once('s')?.0.trim().parse().ok()
-        };
-        Duration::try_from_secs_f64(self.retry_after.or_else(advice)?).ok()
-    }
-}
-
-impl InvalidField {
-    fn message(&self) -> Option<String> {
-        let description = self
-            .description
-            .as_deref()
-            .filter(|text| !text.is_empty())?;
-        match self
-            .field
-            .as_deref()
-            .map(|field| field.strip_prefix("input.").unwrap_or(field))
-        {
-            None | Some("" | "input") => Some(description.to_owned()),
-            Some(field) if description.contains(field) => Some(description.to_owned()),
-            Some(field) => Some(format!("{field}: {description}")),
-        }
-    }
+/// 30 in "Your rate limit resets in ~30s."
+fn resets_in(detail: &str) -> Option<f64> {
+    let (_, rest) = detail.split_once("resets in ~")?;
+    rest.split_once('s')?.0.parse().ok()
 }
 
 /// `E1001` in "CUDA out of memory (E1001)", `PA` in "please retry (code: PA)".
 fn code(reason: &str) -> Option<String> {
-    let is_e_number = |word: &&str| {
-        word.strip_prefix('E').is_some_and(|digits| {
-            matches!(digits.len(), 3 | 4) && digits.bytes().all(|byte| byte.is_ascii_digit())
-        })
+    let is_code = |word: &&str| {
+        let digits = word.strip_prefix('E').unwrap_or_default();
+        matches!(digits.len(), 3 | 4) && digits.bytes().all(|byte| byte.is_ascii_digit())
     };
     let named = reason
         .split_once("(code: ")
         .and_then(|(_, rest)| rest.split_once(')'));
+    let mut words = reason.split(|char: char| !char.is_ascii_alphanumeric());
     named
         .map(|(code, _)| code)
-        .or_else(|| {
-            reason
-                .split(|c: char| !c.is_ascii_alphanumeric())
-                .find(is_e_number)
-        })
+        .or_else(|| words.find(is_code))
         .map(str::to_owned)
 }
 
@@ -176,7 +142,6 @@ fn shorten(text: &str) -> String {
     }
 }
 
-pub(crate) const NO_REASON: &str = "Replicate gives no reason";
 const MAX_CHARS: usize = 500;
 
 #[cfg(test)]

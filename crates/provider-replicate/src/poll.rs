@@ -8,10 +8,10 @@ use tokio::time::{Instant, sleep, sleep_until, timeout_at};
 
 use crate::client::Client;
 use crate::config::Limits;
-use crate::wire::{Prediction, Status};
+use crate::wire::Prediction;
 
-/// Watches one prediction: fast while it is young or changes, slower and slower while it does
-/// not, and to a deadline.
+/// Watches one prediction: fast while it is young, and when it has just begun, then slower and
+/// slower, and to a deadline.
 ///
 /// A question that fails is asked again: it neither loses the prediction nor makes a new one.
 #[derive(Debug)]
@@ -22,59 +22,52 @@ pub(crate) struct Watch {
     begun: Option<Instant>,
     /// Until when the caller wants something, whatever the prediction does.
     deadline: Option<Instant>,
-    unchanged: u32,
-    failures: u32,
-    last: (Status, usize),
+    /// The questions since the prediction was made, or since it began.
+    asked: u32,
 }
 
 impl Watch {
-    /// Watches `prediction` from now on, until `deadline` at the latest.
-    pub(crate) fn new(client: Client, prediction: &Prediction, deadline: Option<Instant>) -> Self {
-        let mut watch = Self {
-            limits: client.0.limits,
+    /// Watches from now on, until `deadline` at the latest.
+    pub(crate) fn new(client: Client, deadline: Option<Instant>) -> Self {
+        let limits = client.0.limits;
+        let born = Instant::now();
+        Self {
             client,
-            born: Instant::now(),
+            limits,
+            born,
             begun: None,
             deadline,
-            unchanged: 0,
-            failures: 0,
-            last: (prediction.status.clone(), 0),
-        };
-        watch.saw(prediction);
-        watch
+            asked: 0,
+        }
     }
 
-    /// Asks at once; again and again until there is an answer.
+    /// Asks; again and again until there is an answer.
     ///
     /// # Errors
     /// [`ErrorKind::Timeout`] at the deadline; the last failure when there are too many in a row.
-    pub(crate) async fn now(&mut self, id: &str) -> Result<Prediction> {
+    pub(crate) async fn ask(&mut self, id: &str) -> Result<Prediction> {
+        let mut failures = 0;
         loop {
-            let end = self.end();
-            let asked = timeout_at(end, self.client.prediction(id)).await;
-            match asked.map_err(|_| self.too_late())? {
+            let asked = timeout_at(self.end(), self.client.prediction(id)).await;
+            let error = match asked.map_err(|_| self.too_late())? {
                 Ok(prediction) => {
-                    self.failures = 0;
                     self.saw(&prediction);
                     return Ok(prediction);
                 }
+                Err(error) => error,
+            };
+            failures += 1;
+            let may_recover = match error.kind() {
                 // A prediction may be found a moment later than it is made.
-                Err(error) if error.is_retryable() || error.kind() == ErrorKind::NotFound => {
-                    self.failures += 1;
-                    let limit = if error.is_retryable() {
-                        MAX_FAILURES
-                    } else {
-                        MAX_NOT_FOUND
-                    };
-                    if self.failures > limit {
-                        return Err(error);
-                    }
-                    let backoff = Backoff::new(FIRST_PAUSE, RETRY_PAUSE);
-                    self.sleep(backoff.delay(self.failures, error.retry_after()))
-                        .await?;
-                }
-                Err(error) => return Err(error),
+                ErrorKind::NotFound => failures <= MAX_NOT_FOUND,
+                _ => error.is_retryable() && failures <= MAX_FAILURES,
+            };
+            if !may_recover {
+                return Err(error);
             }
+            let backoff = Backoff::new(FIRST_PAUSE, RETRY_PAUSE);
+            self.sleep(backoff.delay(failures, error.retry_after()))
+                .await?;
         }
     }
 
@@ -88,8 +81,8 @@ impl Watch {
         } else {
             BOOT_PAUSE
         };
-        let pause = Backoff::new(FIRST_PAUSE, slowest).delay(self.unchanged, None);
-        self.unchanged = self.unchanged.saturating_add(1);
+        let pause = Backoff::new(FIRST_PAUSE, slowest).delay(self.asked, None);
+        self.asked = self.asked.saturating_add(1);
         self.sleep(pause.max(MIN_PAUSE)).await
     }
 
@@ -99,7 +92,7 @@ impl Watch {
         self.begun.get_or_insert_with(Instant::now);
     }
 
-    /// Fails at the deadline.
+    /// Waits for the deadline.
     pub(crate) async fn deadline(&self) -> Error {
         sleep_until(self.end()).await;
         self.too_late()
@@ -111,28 +104,18 @@ impl Watch {
     }
 
     fn saw(&mut self, prediction: &Prediction) {
-        if prediction.status.has_begun() {
-            self.begun.get_or_insert_with(Instant::now);
-        }
-        let length = prediction.output.as_ref().map_or(0, |output| match output {
-            serde_json::Value::Array(pieces) => pieces.len(),
-            serde_json::Value::String(text) => text.len(),
-            _ => 1,
-        });
-        let now = (prediction.status.clone(), length);
-        if now != self.last {
-            self.unchanged = 0;
-            self.last = now;
+        if self.begun.is_none() && prediction.status.has_begun() {
+            self.begun = Some(Instant::now());
+            self.asked = 0;
         }
     }
 
     async fn sleep(&self, pause: Duration) -> Result<()> {
-        let end = self.end();
-        if Instant::now() >= end {
+        let left = self.end().saturating_duration_since(Instant::now());
+        if left.is_zero() {
             return Err(self.too_late());
         }
-        // Awake at the deadline, for one last question.
-        sleep(pause.min(end - Instant::now())).await;
+        sleep(pause.min(left)).await;
         Ok(())
     }
 
@@ -145,12 +128,12 @@ impl Watch {
     }
 
     fn too_late(&self) -> Error {
-        let seconds = self.elapsed().as_secs();
-        let message = match self.begun {
-            Some(_) => format!("the prediction did not end within {seconds} s"),
-            None => format!("the model did not start within {seconds} s: it may still be booting"),
+        let did_not = match self.begun {
+            Some(_) => "the prediction did not end",
+            None => "the model, which may still be booting, did not start",
         };
-        Error::new(ErrorKind::Timeout, message)
+        let seconds = self.elapsed().as_secs();
+        Error::new(ErrorKind::Timeout, format!("{did_not} within {seconds} s"))
     }
 }
 

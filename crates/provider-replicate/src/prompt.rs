@@ -9,14 +9,11 @@ use serde_json::{Map, Value};
 
 use crate::models::Known;
 
-/// What formatted a prompt.
+/// What formatted a prompt: the family's name, `custom` or `messages`; and why this one: it was
+/// `configured`, or it goes by the `name` of the model, by the `schema` of its input, or is the
+/// `fallback`.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(crate) struct Format {
-    /// The family's name, `custom`, or `messages`.
-    pub(crate) name: &'static str,
-    /// Why this one: `configured`, `name` of the model, `schema` of its input, or `fallback`.
-    pub(crate) source: &'static str,
-}
+pub(crate) struct Format(pub(crate) &'static str, pub(crate) &'static str);
 
 /// Writes the conversation into `input`, by the first rule that fits:
 ///
@@ -37,10 +34,7 @@ pub(crate) fn write(
     if configured.is_none() && schema.has("messages") {
         let messages = serde_json::to_value(&request.messages).unwrap_or_default();
         input.insert("messages".to_owned(), messages);
-        return Ok(Format {
-            name: "messages",
-            source: "schema",
-        });
+        return Ok(Format("messages", "schema"));
     }
     let (mut turns, images) = turns(&request.messages)?;
     put_images(images, known, input)?;
@@ -49,42 +43,22 @@ pub(crate) fn write(
     let family = match_model(&known.model).family();
     let keeps_quiet = schema.has("prompt_template") || !schema.has("system_prompt");
     let (prompt, format) = match (configured, family) {
-        (Some(template), _) => {
-            let name = match template {
-                Template::Family(family) => family.name(),
-                _ => "custom",
-            };
-            (
-                render(template, &turns)?,
-                Format {
-                    name,
-                    source: "configured",
-                },
-            )
-        }
-        (None, Some(family)) if keeps_quiet && !own_template => {
-            let prompt = render(&Template::Family(family), &turns)?;
-            (
-                prompt,
-                Format {
-                    name: family.name(),
-                    source: "name",
-                },
-            )
-        }
+        (Some(template @ Template::Family(family)), _) => (
+            render(template, &turns)?,
+            Format(family.name(), "configured"),
+        ),
+        (Some(template), _) => (render(template, &turns)?, Format("custom", "configured")),
+        (None, Some(family)) if keeps_quiet && !own_template => (
+            render(&family.into(), &turns)?,
+            Format(family.name(), "name"),
+        ),
         (None, family) => {
             if schema.has("system_prompt") {
                 put_system(&mut turns, input);
             }
-            let source = if family.is_some() { "name" } else { "fallback" };
+            let why = if family.is_some() { "name" } else { "fallback" };
             let family = family.unwrap_or(Family::PLAIN);
-            (
-                inner(family, &turns)?,
-                Format {
-                    name: family.name(),
-                    source,
-                },
-            )
+            (inner(family, &turns)?, Format(family.name(), why))
         }
     };
     let is_whole = configured.is_some() || family.is_some();

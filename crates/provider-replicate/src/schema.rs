@@ -12,8 +12,9 @@ pub(crate) struct Schema(BTreeMap<String, Property>);
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub(crate) struct Property {
     pub(crate) is_list: bool,
-    pub(crate) minimum: Option<Value>,
-    pub(crate) default: Option<Value>,
+    /// Null when there is none.
+    pub(crate) minimum: Value,
+    pub(crate) default: Value,
 }
 
 impl Schema {
@@ -22,18 +23,14 @@ impl Schema {
         let input = openapi
             .pointer("/components/schemas/Input/properties")?
             .as_object()?;
-        let properties = input.iter().map(|(name, property)| {
-            let has = |key: &str| property.get(key).filter(|value| !value.is_null()).cloned();
-            let is_list = property.get("type").is_some_and(|kind| kind == "array");
-            (
-                name.clone(),
-                Property {
-                    is_list,
-                    minimum: has("minimum"),
-                    default: has("default"),
-                },
-            )
-        });
+        let read = |property: &Value| Property {
+            is_list: property["type"] == "array",
+            minimum: property["minimum"].clone(),
+            default: property["default"].clone(),
+        };
+        let properties = input
+            .iter()
+            .map(|(name, property)| (name.clone(), read(property)));
         Some(Self(properties.collect())).filter(|schema| !schema.0.is_empty())
     }
 
@@ -63,20 +60,17 @@ impl Schema {
 
 /// Reads `temperature>=0.01` and `messages[]`.
 fn guessed(text: &str) -> (String, Property) {
-    let (name, minimum) = match text.split_once(">=") {
-        Some((name, minimum)) => (name, minimum.parse::<f64>().ok().map(Value::from)),
-        None => (text, None),
-    };
+    let (name, minimum) = text.split_once(">=").unwrap_or((text, ""));
+    let minimum = minimum
+        .parse()
+        .map_or(Value::Null, |minimum: f64| minimum.into());
     let is_list = name.ends_with("[]");
-    let name = name.trim_end_matches("[]").to_owned();
-    (
-        name,
-        Property {
-            is_list,
-            minimum,
-            default: None,
-        },
-    )
+    let property = Property {
+        is_list,
+        minimum,
+        ..Property::default()
+    };
+    (name.trim_end_matches("[]").to_owned(), property)
 }
 
 /// The parameters of the models whose names hold one of the words; the first match counts.
@@ -127,10 +121,7 @@ mod tests {
         let schema = Schema::from_openapi(&openapi).unwrap();
         assert_eq!(schema.first_of(&["max_tokens", "prompt"]), Some("prompt"));
         assert!(schema.property("messages").unwrap().is_list);
-        assert_eq!(
-            schema.property("temperature").unwrap().minimum,
-            Some(json!(0.01))
-        );
+        assert_eq!(schema.property("temperature").unwrap().minimum, json!(0.01));
         for empty in [json!(null), json!({}), json!({"components": []})] {
             assert_eq!(Schema::from_openapi(&empty), None);
         }
@@ -157,9 +148,6 @@ mod tests {
                 .is_list
         );
         let least = Schema::guess("llama-2-70b-chat");
-        assert_eq!(
-            least.property("temperature").unwrap().minimum,
-            Some(json!(0.01))
-        );
+        assert_eq!(least.property("temperature").unwrap().minimum, json!(0.01));
     }
 }

@@ -25,24 +25,13 @@ impl Target {
     /// # Errors
     /// [`ErrorKind::NotFound`], saying what names look like.
     pub(crate) fn parse(text: &str) -> Result<Self> {
-        let wrong = || {
-            let message = format!(
-                "\"{text}\" is no name of Replicate's: it has to be owner/name, \
-                 owner/name:version, a version id, or deployments/owner/name"
-            );
-            Error::new(ErrorKind::NotFound, message).with_param("model".to_owned())
-        };
         let (path, id) = match text.split_once(':') {
             Some((path, id)) => (path, Some(id)),
             None => (text, None),
         };
-        // A name becomes part of a URL path, so that nothing that means something there may pass.
         let parts: Vec<&str> = path.split('/').collect();
-        if !parts.iter().copied().chain(id).all(is_plain) {
-            return Err(wrong());
-        }
         let own = |part: &str| part.to_owned();
-        Ok(match (parts.as_slice(), id) {
+        let target = match (parts.as_slice(), id) {
             (["deployments", owner, name], None) => Self::Deployment {
                 owner: own(owner),
                 name: own(name),
@@ -51,13 +40,8 @@ impl Target {
                 owner: own(owner),
                 name: own(name),
             },
-            ([owner, name], Some(id)) => Self::Version {
-                owner: Some(own(owner)),
-                name: Some(own(name)),
-                id: own(id),
-            },
-            ([name], Some(id)) => Self::Version {
-                owner: None,
+            ([rest @ .., name], Some(id)) if rest.len() < 2 => Self::Version {
+                owner: rest.first().map(|o| own(o)),
                 name: Some(own(name)),
                 id: own(id),
             },
@@ -66,17 +50,22 @@ impl Target {
                 name: None,
                 id: own(id),
             },
-            _ => return Err(wrong()),
-        })
+            _ => return Err(wrong(text)),
+        };
+        // A name becomes part of a URL path, so that nothing that means something there may pass.
+        if parts.into_iter().chain(id).all(is_plain) {
+            Ok(target)
+        } else {
+            Err(wrong(text))
+        }
     }
 
     /// The name without version, by which a prompt format can be guessed.
     pub(crate) fn model_name(&self) -> String {
         match self {
-            Self::Deployment { owner, name } | Self::Model { owner, name } => {
-                format!("{owner}/{name}")
-            }
-            Self::Version {
+            Self::Deployment { owner, name }
+            | Self::Model { owner, name }
+            | Self::Version {
                 owner: Some(owner),
                 name: Some(name),
                 ..
@@ -91,21 +80,27 @@ impl Target {
 
 impl fmt::Display for Target {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let name = self.model_name();
         match self {
-            Self::Deployment { owner, name } => write!(f, "the deployment {owner}/{name}"),
-            Self::Model { owner, name } => write!(f, "the model {owner}/{name}"),
+            Self::Deployment { .. } => write!(f, "the deployment {name}"),
+            Self::Model { .. } => write!(f, "the model {name}"),
             Self::Version { name: None, id, .. } => write!(f, "the version {id}"),
-            Self::Version { id, .. } => write!(f, "the version {}:{id}", self.model_name()),
+            Self::Version { id, .. } => write!(f, "the version {name}:{id}"),
         }
     }
 }
 
 fn is_plain(part: &str) -> bool {
-    !part.is_empty()
-        && !part.starts_with('.')
-        && part
-            .bytes()
-            .all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte))
+    let is_good = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
+    !part.is_empty() && !part.starts_with('.') && part.bytes().all(is_good)
+}
+
+fn wrong(text: &str) -> Error {
+    let message = format!(
+        "\"{text}\" is no name of Replicate's: it has to be owner/name, owner/name:version, \
+         a version id, or deployments/owner/name"
+    );
+    Error::new(ErrorKind::NotFound, message).with_param("model".to_owned())
 }
 
 #[cfg(test)]

@@ -81,7 +81,7 @@ async fn chunks_are_as_openai_writes_them() {
     let create = server.first(CREATE);
     assert_eq!(
         (create.header("prefer"), create.header("cancel-after")),
-        (None, Some("45m"))
+        (None, Some("2700s"))
     );
     insta::assert_json_snapshot!("create_stream", create.body);
     let open = server.first(EVENTS);

@@ -1,0 +1,44 @@
+//! Asks a model on Replicate, and shows the answer as it is written.
+//!
+//! ```sh
+//! REPLICATE_API_TOKEN=r8_… cargo run -p provider-replicate --example chat -- \
+//!     meta/meta-llama-3-8b-instruct "What do you know about earth?"
+//! ```
+
+use std::io::{self, Write};
+
+use llm_provider::{Call, ChatEvent, Json, Provider, Settings};
+use llm_types::{ChatRequest, Message};
+use provider_replicate::Replicate;
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let mut arguments = std::env::args().skip(1);
+    let (Some(model), Some(question)) = (arguments.next(), arguments.next()) else {
+        return Err("usage: chat MODEL QUESTION".into());
+    };
+    let replicate = Replicate::new(Settings::new())?;
+    let request = ChatRequest::new(model, vec![Message::user(question)]);
+    let mut stream = replicate
+        .chat_stream(Call::new(Json::from_value(request)))
+        .await?;
+    let mut out = io::stdout();
+    while let Some(event) = stream.next().await {
+        match event? {
+            ChatEvent::Chunk(chunk) => {
+                out.write_all(chunk.value()?.text().unwrap_or_default().as_bytes())?;
+                out.flush()?;
+            }
+            ChatEvent::Progress(progress) => {
+                writeln!(
+                    io::stderr(),
+                    "{} for {:?}",
+                    progress.status,
+                    progress.elapsed
+                )?;
+            }
+            _ => {}
+        }
+    }
+    Ok(writeln!(out)?)
+}

@@ -7,7 +7,7 @@ mod reference;
 
 use proptest::prelude::*;
 use proptest::sample::{Index, select};
-use sse_codec::Limits;
+use sse_codec::{Decoder, Limits};
 
 use reference::{Decoded, Options, Owned, decode};
 
@@ -53,6 +53,26 @@ proptest! {
     }
 }
 
+#[test]
+fn an_event_comes_with_the_first_byte_of_its_blank_line() {
+    for line_end in ["\n", "\r", "\r\n"] {
+        let input = format!("data: a{line_end}{line_end}data: b{line_end}{line_end}");
+        let mut decoder = Decoder::new();
+        let mut at = Vec::new();
+        for (nth, byte) in input.as_bytes().chunks(1).enumerate() {
+            decoder
+                .feed(byte, |event| at.push((event.text().into_owned(), nth)))
+                .unwrap();
+        }
+        let event = 7 + 2 * line_end.len();
+        let first = 7 + line_end.len();
+        assert_eq!(
+            at,
+            [("a".to_owned(), first), ("b".to_owned(), event + first)]
+        );
+    }
+}
+
 #[cfg(feature = "stream")]
 proptest! {
     #[test]
@@ -78,7 +98,10 @@ fn pull(reads: &[&[u8]], options: Options) -> Decoded {
     }
     let (last_id, retry) = (decoder.last_event_id().to_owned(), decoder.retry());
     let tail = decoder.finish().map(|item| item.map(Owned::from));
-    assert_eq!(decoder.last_event_id(), last_id);
+    assert_eq!(
+        (decoder.last_event_id(), decoder.retry()),
+        (&*last_id, retry)
+    );
     assert_eq!(decoder.finish(), None);
     Decoded {
         items,

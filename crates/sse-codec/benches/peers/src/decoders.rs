@@ -12,9 +12,9 @@ use tokio_util::codec::Decoder as _;
 pub(crate) type Decode = fn(&[Bytes]) -> usize;
 
 pub(crate) const DECODERS: &[(&str, Decode)] = &[
-    ("**ours, bytes**", ours_bytes),
-    ("**ours, text**", ours_text),
-    ("**ours, `EventStream`**", ours_stream),
+    ("**bytes**", ours_bytes),
+    ("**text**", ours_text),
+    ("**`EventStream`**", ours_stream),
     ("sse-core 0.2.3", sse_core),
     ("sse-stream 0.3.0", sse_stream),
     ("sseer 0.3.1", sseer),

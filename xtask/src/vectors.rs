@@ -10,7 +10,7 @@ use crate::{Command, tool};
 
 pub(crate) const COMMAND: Command = Command {
     name: "vectors",
-    usage: "DIR",
+    usage: "DIR [--known FILE]",
     about: "Run the codec and the templates over vectors from elsewhere",
     details: "\
 DIR holds any of these files, one JSON object a line:
@@ -24,26 +24,33 @@ DIR holds any of these files, one JSON object a line:
   chat_templates.jsonl    id, template_file (relative to DIR), context, now, expected or error:
                           Jinja templates
 
-Every failure is printed with its id, what was wanted and what came; a last line per file counts.",
+Every failure is printed with its id, what was wanted and what came; a last line per file counts.
+
+  --known FILE   do not fail for the vectors whose ids FILE lists, such as xtask/vectors/known.txt",
     run,
 };
 
 fn run(mut args: lexopt::Parser) -> Result<()> {
-    let mut folder = None;
+    let (mut folder, mut known) = (None, None);
     while let Some(arg) = args.next()? {
         match arg {
+            Arg::Long("known") => known = Some(PathBuf::from(args.value()?)),
             Arg::Value(path) if folder.is_none() => folder = Some(PathBuf::from(path)),
             _ => return Err(arg.unexpected().into()),
         }
     }
     let folder =
         folder.ok_or_else(|| lexopt::Error::from("which folder? cargo xtask vectors DIR"))?;
-    check(&folder)
+    check(&folder, known.as_deref())
 }
 
 /// Runs a program of its own, so that the other commands do not depend on the crates under test.
-pub(crate) fn check(folder: &Path) -> Result<()> {
-    let folder = fs::canonicalize(folder)
-        .with_context(|| format!("there is no folder {}", folder.display()))?;
-    tool::run(tool::command("cargo run --quiet -p vectors --").arg(folder))
+pub(crate) fn check(folder: &Path, known: Option<&Path>) -> Result<()> {
+    let mut vectors = tool::command("cargo run --quiet -p vectors --");
+    for path in [Some(folder), known].into_iter().flatten() {
+        // The program runs at the root, and paths are given from wherever the user is.
+        let full = fs::canonicalize(path);
+        vectors.arg(full.with_context(|| format!("there is no {}", path.display()))?);
+    }
+    tool::run(&mut vectors)
 }

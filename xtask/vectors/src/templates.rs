@@ -6,7 +6,7 @@ use std::path::Path;
 
 use prompt_templates::{
     ChatTemplate, Content, Context, ControlTokens, CustomTemplate, Family, Message, Now, Options,
-    Part, Role, Strictness, match_model,
+    Part, Role, Strictness, ToolCall, match_model,
 };
 use serde_json::Value;
 
@@ -43,10 +43,10 @@ pub(crate) fn family(vector: &Value) -> Result<(), Miss> {
     compare(got, text(vector, "official_expected"))
 }
 
-/// By the name that LiteLLM has for the template, else by ours, else by the model.
+/// By the template's name, LiteLLM's or ours, else by the model's.
 fn family_of(name: &str, model: &str) -> Option<Family> {
     match name {
-        "hf_known_deepseek_r1" => Some(Family::PLAIN),
+        "hf_known_deepseek_r1" => Some(Family::DEEPSEEK_R1),
         "hf_known_mistral" => Some(Family::MISTRAL_V1),
         "llama_2_chat" => Some(Family::LLAMA_2),
         "llama3" => Some(Family::LLAMA_3),
@@ -132,7 +132,27 @@ fn message(message: &Value) -> Result<Message<'_>, Miss> {
         Value::Array(parts) => Content::Parts(parts.iter().map(part).collect()),
         _ => Content::None,
     };
-    Ok(Message::new(Role::from(role), content))
+    let calls = message["tool_calls"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .map(|call| {
+            let function = &call["function"];
+            let [name, arguments] = ["name", "arguments"].map(|key| text(function, key));
+            ToolCall::new(
+                text(call, "id").unwrap_or_default(),
+                name.unwrap_or_default(),
+                arguments.unwrap_or_default(),
+            )
+        });
+    let mut out = Message::new(Role::from(role), content).with_tool_calls(calls.collect());
+    if let Some(name) = text(message, "name") {
+        out = out.with_name(name);
+    }
+    if let Some(id) = text(message, "tool_call_id") {
+        out = out.with_tool_call_id(id);
+    }
+    Ok(out)
 }
 
 fn part(part: &Value) -> Part<'_> {

@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde_json::{Value, json};
 
 use crate::{field::Field, number::Number};
 
@@ -42,4 +43,20 @@ impl JsonSchema for Number {
 /// An open enum: any string, with the known names as examples.
 pub(crate) fn open_enum(names: &[&str]) -> Schema {
     json_schema!({"type": "string", "examples": names})
+}
+
+/// Adds the `type` that a struct writes by `#[serde(tag = "type")]`, which schemars does not see.
+pub(crate) fn tagged(tag: &'static str) -> impl FnMut(&mut Schema) {
+    move |schema| {
+        let schema = schema.ensure_object();
+        for (key, default) in [("properties", json!({})), ("required", json!([]))] {
+            match schema.entry(key).or_insert(default) {
+                Value::Object(properties) => {
+                    properties.insert("type".to_owned(), json!({"const": tag}));
+                }
+                Value::Array(required) => required.push("type".into()),
+                _ => {}
+            }
+        }
+    }
 }

@@ -14,7 +14,7 @@ fn bodies_have_schemas() {
         chat["properties"]["temperature"]["type"],
         serde_json::json!(["number", "null"])
     );
-    let text = &chat["$defs"]["text"];
+    let text = &chat["$defs"]["TextPart"];
     assert_eq!(text["properties"]["type"]["const"], "text", "{text:#}");
     assert_eq!(chat["$defs"]["Role"]["type"], "string");
     schema::<ChatResponse>(&["choices"]);

@@ -149,6 +149,10 @@ impl<'de> Deserialize<'de> for ContentPart {
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(tag = "type", rename = "text")]
+#[cfg_attr(
+    feature = "schema",
+    schemars(rename = "TextPart", transform = crate::schema::tagged("text"))
+)]
 pub struct TextPart {
     /// The text.
     pub text: String,
@@ -162,6 +166,10 @@ pub struct TextPart {
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(tag = "type", rename = "image_url")]
+#[cfg_attr(
+    feature = "schema",
+    schemars(rename = "ImageUrlPart", transform = crate::schema::tagged("image_url"))
+)]
 pub struct ImageUrlPart {
     /// Where the image is.
     pub image_url: ImageUrl,
@@ -190,6 +198,10 @@ pub struct ImageUrl {
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(tag = "type", rename = "input_audio")]
+#[cfg_attr(
+    feature = "schema",
+    schemars(rename = "InputAudioPart", transform = crate::schema::tagged("input_audio"))
+)]
 pub struct InputAudioPart {
     /// The sound.
     pub input_audio: InputAudio,
@@ -218,6 +230,10 @@ pub struct InputAudio {
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(tag = "type", rename = "file")]
+#[cfg_attr(
+    feature = "schema",
+    schemars(rename = "FilePart", transform = crate::schema::tagged("file"))
+)]
 pub struct FilePart {
     /// The file, as the client described it.
     pub file: Map<String, Value>,
@@ -231,6 +247,10 @@ pub struct FilePart {
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(tag = "type", rename = "refusal")]
+#[cfg_attr(
+    feature = "schema",
+    schemars(rename = "RefusalPart", transform = crate::schema::tagged("refusal"))
+)]
 pub struct RefusalPart {
     /// What the model said instead.
     pub refusal: String,

@@ -85,6 +85,10 @@ impl<'de> Deserialize<'de> for ResponseFormat {
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(tag = "type", rename = "json_schema")]
+#[cfg_attr(
+    feature = "schema",
+    schemars(rename = "JsonSchemaFormat", transform = crate::schema::tagged("json_schema"))
+)]
 pub struct JsonSchemaFormat {
     /// `name`, `description`, `schema` and `strict`; absent in Together's flat form.
     #[serde(default, skip_serializing_if = "Field::is_absent")]

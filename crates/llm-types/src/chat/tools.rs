@@ -61,6 +61,10 @@ impl<'de> Deserialize<'de> for Tool {
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(tag = "type", rename = "function")]
+#[cfg_attr(
+    feature = "schema",
+    schemars(rename = "FunctionTool", transform = crate::schema::tagged("function"))
+)]
 pub struct FunctionTool {
     /// The function.
     pub function: FunctionDefinition,
@@ -108,6 +112,10 @@ impl FunctionDefinition {
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(tag = "type", rename = "custom")]
+#[cfg_attr(
+    feature = "schema",
+    schemars(rename = "CustomTool", transform = crate::schema::tagged("custom"))
+)]
 pub struct CustomTool {
     /// The tool.
     pub custom: CustomToolDefinition,

@@ -300,3 +300,21 @@ async fn a_call_that_takes_too_long_is_a_timeout_and_cancelled() {
     assert_eq!(server.first(CREATE).header("cancel-after"), Some("5s"));
     server.wait_for(CANCEL).await;
 }
+
+#[tokio::test(start_paused = true)]
+async fn polls_that_fail_for_ever_are_given_up_and_cancelled() {
+    wind_the_clock();
+    let server = Server::start(|url, seen, _| match seen.line().as_str() {
+        CREATE => Answer::json(201, prediction(url, "starting", Value::Null)),
+        GET => Answer::json(429, json!({"detail": "Your rate limit resets in ~2s."})),
+        _ => Answer::not_found(),
+    })
+    .await;
+    let error = chat(&server.provider(), ask(MODEL)).await.unwrap_err();
+    assert_eq!(
+        (error.kind(), server.count(CREATE)),
+        (ErrorKind::RateLimited, 1)
+    );
+    assert_eq!(server.count(GET), 13);
+    server.wait_for(CANCEL).await;
+}

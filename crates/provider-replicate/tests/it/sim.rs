@@ -8,9 +8,9 @@ use llm_sim::{Pace, Reply, Sim, SimOptions, Status, Timing};
 use llm_types::{ChatRequest, Message, Stop};
 use provider_replicate::Replicate;
 use serde_json::json;
-use tokio::time::{sleep, timeout};
+use tokio::time::timeout;
 
-use crate::support::{self, Told, ask, chat, settings};
+use crate::support::{self, Told, ask, chat, settings, wind_the_clock};
 
 const TEXT: &str = "Earth — 🌍 — is the third planet.\n\n It is  blue.\n";
 
@@ -20,16 +20,6 @@ async fn start(options: SimOptions) -> (Sim, Replicate) {
         .unwrap();
     let replicate = Replicate::new(settings(sim.replicate_url())).unwrap();
     (sim, replicate)
-}
-
-/// Lets paused time pass in small steps: without it, each wait for a socket would let the next
-/// timeout strike.
-fn wind_the_clock() {
-    tokio::spawn(async {
-        loop {
-            sleep(Duration::from_millis(20)).await;
-        }
-    });
 }
 
 /// The models of LiteLLM's page, as this provider is asked for them.
@@ -78,6 +68,28 @@ async fn every_model_of_litellms_page_answers_whole() {
         assert!(created.all(|seen| seen.path == *path), "{model}");
     }
     assert_eq!(sim.replicate().count(Status::Succeeded), 2 * PAGE.len());
+}
+
+#[tokio::test]
+async fn every_model_of_litellms_page_takes_a_conversation() {
+    let (sim, replicate) = start(SimOptions::default()).await;
+    for (model, _) in PAGE {
+        let messages = vec![
+            Message::system("Be a good human!"),
+            Message::user("One."),
+            Message::assistant("Two."),
+            Message::user("Three?"),
+        ];
+        chat(&replicate, ChatRequest::new(*model, messages))
+            .await
+            .unwrap();
+    }
+    let inputs = sim
+        .replicate()
+        .predictions()
+        .into_iter()
+        .map(|seen| (seen.model, seen.input));
+    insta::assert_json_snapshot!("page_conversations", inputs.collect::<Vec<_>>());
 }
 
 #[tokio::test]
@@ -154,6 +166,21 @@ async fn a_boot_of_four_minutes_is_waited_for_and_seen() {
     assert_eq!(reply.body.value().unwrap().text().unwrap(), TEXT);
     assert!(reply.metadata.extra["wait_time"].as_f64().unwrap() >= 240.0);
     assert_eq!(sim.replicate().predictions().len(), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_answer_that_outlasts_the_wait_is_asked_for() {
+    wind_the_clock();
+    let timing = Timing::default().with_token(Duration::from_secs(2));
+    let (sim, replicate) = start(SimOptions::default().with_timing(timing)).await;
+    let reply = chat(&replicate, ask(PAGE[0].0)).await.unwrap();
+    assert_eq!(reply.body.value().unwrap().text().unwrap(), TEXT);
+    let requests = sim.replicate().requests();
+    let asked = requests
+        .iter()
+        .filter(|seen| seen.path.starts_with("/v1/predictions/"))
+        .count();
+    assert!((10..100).contains(&asked), "asked {asked} times");
 }
 
 #[tokio::test(start_paused = true)]

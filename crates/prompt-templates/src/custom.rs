@@ -6,7 +6,7 @@ use alloc::string::String;
 use alloc::vec::Vec;
 use core::fmt;
 
-use crate::control;
+use crate::control::{self, Control};
 use crate::error::Error;
 use crate::message::{Content, Message, Part, Role};
 use crate::options::{ControlTokens, Options};
@@ -25,10 +25,29 @@ use crate::options::{ControlTokens, Options};
 ///     "<|im_start|>user\nHi<|im_end|>\n<|im_start|>assistant\n",
 /// );
 /// ```
+///
+/// With feature `serde` it is read from LiteLLM's keys, in both forms that its pages show: markers
+/// per role,
+///
+/// ```yaml
+/// roles: {"user": {"pre_message": "<|im_start|>user\n", "post_message": "<|im_end|>"}}
+/// initial_prompt_value: "\n"
+/// final_prompt_value: "\n"
+/// bos_token: "<s>"
+/// eos_token: "</s>"
+/// ```
+///
+/// and the older one, a text per role and separators for all:
+///
+/// ```yaml
+/// roles: {"user": "<|im_start|>user"}
+/// pre_message_sep: "\n"
+/// post_message_sep: "\n"
+/// ```
 #[non_exhaustive]
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Deserialize, serde::Serialize))]
-#[cfg_attr(feature = "serde", serde(default))]
+#[cfg_attr(feature = "serde", serde(from = "crate::litellm::Template"))]
 pub struct CustomTemplate {
     /// The markers by role name; a role without any is written bare.
     pub roles: BTreeMap<String, RoleMarkers>,
@@ -45,8 +64,7 @@ pub struct CustomTemplate {
 /// What stands around a message of one role.
 #[non_exhaustive]
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
-#[cfg_attr(feature = "serde", derive(serde::Deserialize, serde::Serialize))]
-#[cfg_attr(feature = "serde", serde(default))]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
 pub struct RoleMarkers {
     /// Written before the message.
     pub pre_message: String,
@@ -143,7 +161,11 @@ impl CustomTemplate {
         options: &Options,
     ) -> Result<(), Error> {
         let bare = RoleMarkers::default();
-        let tokens = self.control_tokens();
+        let tokens = match options.control_tokens {
+            ControlTokens::Keep => Vec::new(),
+            ControlTokens::Neutralise | ControlTokens::Reject => self.control_tokens(),
+        };
+        let control = Control::new(&tokens);
         out.write_str(&self.bos_token)?;
         out.write_str(&self.initial_prompt_value)?;
         let mut bos_is_open = true;
@@ -156,8 +178,9 @@ impl CustomTemplate {
             if let Some(text) = text(&message.content) {
                 let markers = self.roles.get(role).unwrap_or(&bare);
                 out.write_str(&markers.pre_message)?;
-                control::write(out, &text, &tokens, options.control_tokens)
-                    .map_err(|error| error.at_message(index))?;
+                control
+                    .write(out, &text, options.control_tokens)
+                    .map_err(|error| error.at_message(index).in_template("custom"))?;
                 out.write_str(&markers.post_message)?;
             }
             if message.role == Role::Assistant {
@@ -168,18 +191,54 @@ impl CustomTemplate {
         Ok(out.write_str(&self.final_prompt_value)?)
     }
 
-    /// The markers, without the white space around them.
+    /// What content must not hold: the tokens in angle or square brackets that the markers are
+    /// made of, or a whole marker without such.
     fn control_tokens(&self) -> Vec<&str> {
         let markers = self
             .roles
             .values()
             .flat_map(|role| [&role.pre_message, &role.post_message]);
-        markers
-            .chain([&self.bos_token, &self.eos_token])
-            .map(|marker| marker.trim())
-            .filter(|marker| marker.len() > 1)
-            .collect()
+        let mut tokens = Vec::new();
+        for marker in markers.chain([&self.bos_token, &self.eos_token]) {
+            let before = tokens.len();
+            tokens.extend(bracketed(marker));
+            if tokens.len() == before {
+                tokens.push(marker.trim());
+            }
+        }
+        // A letter or two stand in any text.
+        tokens.retain(|token| token.chars().count() > 2);
+        tokens.sort_unstable();
+        tokens.dedup();
+        control::separate(&mut tokens);
+        tokens
     }
+}
+
+/// The `<…>` and `[…]` in a marker.
+fn bracketed(marker: &str) -> impl Iterator<Item = &str> {
+    let mut rest = marker;
+    core::iter::from_fn(move || {
+        loop {
+            rest = &rest[rest.find(['<', '['])?..];
+            let close = if rest.starts_with('<') { '>' } else { ']' };
+            // `<<SYS>>` begins and ends with two.
+            let inside = rest[1..].trim_start_matches('<');
+            let skipped = rest.len() - inside.len();
+            match inside.find([close, '<', '[', ' ', '\n']) {
+                Some(end) if inside[end..].starts_with(close) => {
+                    let mut end = skipped + end + 1;
+                    if skipped > 1 && rest[end..].starts_with(close) {
+                        end += 1;
+                    }
+                    let token = &rest[..end];
+                    rest = &rest[end..];
+                    return Some(token);
+                }
+                _ => rest = inside,
+            }
+        }
+    })
 }
 
 fn text<'a>(content: &'a Content<'_>) -> Option<Cow<'a, str>> {

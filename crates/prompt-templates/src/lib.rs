@@ -25,11 +25,14 @@ mod family;
 #[cfg(feature = "jinja")]
 mod jinja;
 mod json;
+#[cfg(feature = "serde")]
+mod litellm;
 mod matching;
 mod message;
 mod options;
 mod prompt;
 mod python;
+mod registry;
 mod template;
 
 pub use custom::{CustomTemplate, RoleMarkers};
@@ -40,4 +43,5 @@ pub use jinja::{ChatTemplate, Context, Limits, Now};
 pub use matching::{How, Match, match_model};
 pub use message::{Content, Message, Part, Role, ToolCall};
 pub use options::{ControlTokens, Images, Options, Strictness};
+pub use registry::{Found, Registered, Registry};
 pub use template::Template;

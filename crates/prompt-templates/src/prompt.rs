@@ -4,7 +4,6 @@ use alloc::borrow::Cow;
 use alloc::string::String;
 use core::fmt;
 
-use crate::control;
 use crate::error::{Error, ErrorKind};
 use crate::family::{Spec, Text};
 use crate::message::{Content, Message, Part, Role};
@@ -61,12 +60,9 @@ impl<'a> Prompt<'a> {
 
     /// Writes the text of a tool's definition, which is not the format's own either.
     pub(crate) fn tool(&mut self, text: &str) -> Result<(), Error> {
-        control::write(
-            self.out,
-            text,
-            self.spec.control,
-            self.options.control_tokens,
-        )
+        self.spec
+            .control
+            .write(self.out, text, self.options.control_tokens)
     }
 
     /// The text of message `index`, trimmed as the family does.

@@ -1,5 +1,6 @@
 //! ChatML and the formats that are built like it, with control tokens around each turn.
 
+use crate::control::Control;
 use crate::message::Role;
 
 use super::turns::{Others, Turns};
@@ -10,7 +11,7 @@ pub(super) static CHATML: Spec = Spec {
     source: "the chat template of teknium/OpenHermes-2.5-Mistral-7B; openai-python's chatml.md",
     eos: "<|im_end|>",
     stop: &["<|im_end|>"],
-    control: &["<|im_start|>", "<|im_end|>"],
+    control: Control::new(&["<|im_start|>", "<|im_end|>"]),
     system: SystemRole::Anywhere,
     format: Format::Turns(Turns {
         system: ["<|im_start|>system\n", "<|im_end|>\n"],
@@ -37,7 +38,7 @@ pub(super) static OASST: Spec = Spec {
     name: "oasst",
     source: "the model card of OpenAssistant/llama2-70b-oasst-sft-v10",
     stop: &["<|im_end|>", "</s>"],
-    control: &["<|im_start|>", "<|im_end|>", "<s>", "</s>"],
+    control: Control::new(&["<|im_start|>", "<|im_end|>", "<s>", "</s>"]),
     ..CHATML
 };
 
@@ -46,13 +47,13 @@ pub(super) static STARCHAT: Spec = Spec {
     source: "the model card of HuggingFaceH4/starchat-alpha; bigcode/starcoder chat/dialogues.py",
     eos: "<|end|>",
     stop: &["<|end|>"],
-    control: &[
+    control: Control::new(&[
         "<|system|>",
         "<|user|>",
         "<|assistant|>",
         "<|end|>",
         "<|endoftext|>",
-    ],
+    ]),
     system: SystemRole::First,
     // An empty system turn is part of the format.
     default_system: Some(""),
@@ -71,7 +72,7 @@ pub(super) static ZEPHYR: Spec = Spec {
     source: "the chat template of HuggingFaceH4/zephyr-7b-beta",
     eos: "</s>",
     stop: &["</s>"],
-    control: &["<|system|>", "<|user|>", "<|assistant|>", "<s>", "</s>"],
+    control: Control::new(&["<|system|>", "<|user|>", "<|assistant|>", "<s>", "</s>"]),
     system: SystemRole::Anywhere,
     format: Format::Turns(Turns {
         system: ["<|system|>\n", "</s>\n"],
@@ -88,13 +89,13 @@ pub(super) static PHI_3: Spec = Spec {
     source: "the chat template of microsoft/Phi-3.5-mini-instruct",
     eos: "<|end|>",
     stop: &["<|end|>", "<|endoftext|>"],
-    control: &[
+    control: Control::new(&[
         "<|system|>",
         "<|user|>",
         "<|assistant|>",
         "<|end|>",
         "<|endoftext|>",
-    ],
+    ]),
     system: SystemRole::Anywhere,
     format: Format::Code(|prompt| {
         for (index, message) in prompt.messages.iter().enumerate() {
@@ -128,7 +129,7 @@ pub(super) static PHI_4: Spec = Spec {
     source: "the chat template of microsoft/phi-4",
     eos: "<|im_end|>",
     stop: &["<|im_end|>", "<|endoftext|>"],
-    control: &["<|im_start|>", "<|im_sep|>", "<|im_end|>", "<|endoftext|>"],
+    control: Control::new(&["<|im_start|>", "<|im_sep|>", "<|im_end|>", "<|endoftext|>"]),
     system: SystemRole::Anywhere,
     format: Format::Turns(Turns {
         system: ["<|im_start|>system<|im_sep|>", "<|im_end|>"],
@@ -145,12 +146,12 @@ pub(super) static GRANITE: Spec = Spec {
     source: "the chat template of ibm-granite/granite-3.0-8b-instruct",
     eos: "<|end_of_text|>",
     stop: &["<|end_of_text|>"],
-    control: &[
+    control: Control::new(&[
         "<|start_of_role|>",
         "<|end_of_role|>",
         "<|end_of_text|>",
         "<|tool_call|>",
-    ],
+    ]),
     system: SystemRole::Anywhere,
     format: Format::Turns(Turns {
         system: [
@@ -174,7 +175,7 @@ pub(super) static GEMMA: Spec = Spec {
     bos: "<bos>",
     eos: "<end_of_turn>",
     stop: &["<end_of_turn>"],
-    control: &["<start_of_turn>", "<end_of_turn>", "<bos>", "<eos>"],
+    control: Control::new(&["<start_of_turn>", "<end_of_turn>", "<bos>", "<eos>"]),
     system: SystemRole::Nowhere,
     alternates: true,
     needs_message: true,
@@ -233,7 +234,7 @@ pub(super) static COMMAND_R: Spec = Spec {
     bos: "<BOS_TOKEN>",
     eos: "<|END_OF_TURN_TOKEN|>",
     stop: &["<|END_OF_TURN_TOKEN|>"],
-    control: &[
+    control: Control::new(&[
         "<BOS_TOKEN>",
         "<EOS_TOKEN>",
         "<|START_OF_TURN_TOKEN|>",
@@ -241,7 +242,7 @@ pub(super) static COMMAND_R: Spec = Spec {
         "<|SYSTEM_TOKEN|>",
         "<|USER_TOKEN|>",
         "<|CHATBOT_TOKEN|>",
-    ],
+    ]),
     system: SystemRole::First,
     alternates: true,
     needs_message: true,
@@ -286,7 +287,7 @@ pub(super) static OPENCHAT: Spec = Spec {
     bos: "<s>",
     eos: "<|end_of_turn|>",
     stop: &["<|end_of_turn|>"],
-    control: &["<|end_of_turn|>", "<s>", "</s>"],
+    control: Control::new(&["<|end_of_turn|>", "<s>", "</s>"]),
     system: SystemRole::Anywhere,
     format: Format::Turns(Turns {
         system: ["GPT4 Correct System: ", "<|end_of_turn|>"],

@@ -1,5 +1,6 @@
 //! DeepSeek's V3 and R1.
 
+use crate::control::Control;
 use crate::error::Error;
 use crate::message::{Content, Role};
 use crate::prompt::Prompt;
@@ -12,7 +13,7 @@ pub(super) static DEEPSEEK_R1: Spec = Spec {
     bos: "<｜begin▁of▁sentence｜>",
     eos: "<｜end▁of▁sentence｜>",
     stop: &["<｜end▁of▁sentence｜>"],
-    control: &[
+    control: Control::new(&[
         "<｜begin▁of▁sentence｜>",
         "<｜end▁of▁sentence｜>",
         "<｜User｜>",
@@ -26,7 +27,7 @@ pub(super) static DEEPSEEK_R1: Spec = Spec {
         "<｜tool▁output▁begin｜>",
         "<｜tool▁output▁end｜>",
         "<｜tool▁sep｜>",
-    ],
+    ]),
     system: SystemRole::First,
     format: Format::Code(|prompt| write(prompt, true)),
     ..Spec::PLAIN

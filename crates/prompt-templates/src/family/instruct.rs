@@ -1,5 +1,6 @@
 //! Formats by words instead of control tokens, and no format at all.
 
+use crate::control::Control;
 use crate::error::Error;
 use crate::message::Role;
 use crate::prompt::Prompt;
@@ -14,7 +15,7 @@ pub(super) static FLAN_T5: Spec = Spec {
     source: "google/flan-t5-large: an instruction as plain text",
     eos: "</s>",
     stop: &["</s>"],
-    control: &["<pad>", "</s>"],
+    control: Control::new(&["<pad>", "</s>"]),
     ..Spec::PLAIN
 };
 
@@ -24,7 +25,7 @@ pub(super) static ALPACA: Spec = Spec {
     bos: "<s>",
     eos: "</s>",
     stop: &["</s>", "### Instruction:"],
-    control: &["### Instruction:", "### Response:", "<s>", "</s>"],
+    control: Control::new(&["### Instruction:", "### Response:", "<s>", "</s>"]),
     system: SystemRole::First,
     default_system: Some(BELOW_IS_AN_INSTRUCTION),
     alternates: true,
@@ -71,13 +72,13 @@ pub(super) static PHIND_CODELLAMA: Spec = Spec {
     bos: "<s>",
     eos: "</s>",
     stop: &["</s>", "### User Message"],
-    control: &[
+    control: Control::new(&[
         "### System Prompt",
         "### User Message",
         "### Assistant",
         "<s>",
         "</s>",
-    ],
+    ]),
     system: SystemRole::First,
     alternates: true,
     text: Text::Trimmed,
@@ -97,7 +98,7 @@ pub(super) static SOLAR: Spec = Spec {
     bos: "<s>",
     eos: "</s>",
     stop: &["</s>", "### User:"],
-    control: &["### System:", "### User:", "### Assistant:", "<s>", "</s>"],
+    control: Control::new(&["### System:", "### User:", "### Assistant:", "<s>", "</s>"]),
     system: SystemRole::First,
     alternates: true,
     text: Text::Trimmed,
@@ -116,12 +117,12 @@ pub(super) static SQLCODER: Spec = Spec {
     source: "defog-ai/sqlcoder prompt.md: the rules are the system's, question and schema the user's",
     eos: "<|endoftext|>",
     stop: &["```", "<|endoftext|>"],
-    control: &[
+    control: Control::new(&[
         "### Instructions:",
         "### Input:",
         "### Response:",
         "<|endoftext|>",
-    ],
+    ]),
     system: SystemRole::First,
     default_system: Some(
         "Your task is to convert a question into a SQL query, given a Postgres database schema.",
@@ -145,7 +146,7 @@ pub(super) static NSQL: Spec = Spec {
     bos: "<s>",
     eos: "</s>",
     stop: &["</s>", "\n\n"],
-    control: &["<s>", "</s>"],
+    control: Control::new(&["<s>", "</s>"]),
     system: SystemRole::First,
     alternates: true,
     text: Text::Trimmed,
@@ -169,7 +170,7 @@ pub(super) static VICUNA: Spec = Spec {
     bos: "<s>",
     eos: "</s>",
     stop: &["</s>"],
-    control: &["USER:", "ASSISTANT:", "<s>", "</s>"],
+    control: Control::new(&["USER:", "ASSISTANT:", "<s>", "</s>"]),
     system: SystemRole::First,
     default_system: Some(
         "A chat between a curious user and an artificial intelligence assistant. The assistant \
@@ -198,7 +199,7 @@ pub(super) static REDPAJAMA: Spec = Spec {
     source: "the model card of togethercomputer/RedPajama-INCITE-7B-Chat",
     eos: "<|endoftext|>",
     stop: &["<human>", "<|endoftext|>"],
-    control: &["<human>:", "<bot>:", "<|endoftext|>"],
+    control: Control::new(&["<human>:", "<bot>:", "<|endoftext|>"]),
     system: SystemRole::Nowhere,
     alternates: true,
     text: Text::Trimmed,
@@ -217,7 +218,7 @@ pub(super) static FALCON: Spec = Spec {
     source: "the chat template of tiiuae/falcon-7b-instruct",
     eos: "<|endoftext|>",
     stop: &["<|endoftext|>", "\nUser:"],
-    control: &["User:", "Assistant:", "<|endoftext|>"],
+    control: Control::new(&["User:", "Assistant:", "<|endoftext|>"]),
     system: SystemRole::First,
     alternates: true,
     needs_message: true,
@@ -231,7 +232,7 @@ pub(super) static FALCON_CHAT: Spec = Spec {
     source: "the model card of tiiuae/falcon-180B-chat",
     eos: "<|endoftext|>",
     stop: &["<|endoftext|>", "\nUser:"],
-    control: &["System:", "User:", "Falcon:", "<|endoftext|>"],
+    control: Control::new(&["System:", "User:", "Falcon:", "<|endoftext|>"]),
     system: SystemRole::First,
     text: Text::Verbatim,
     format: Format::Turns(Turns {

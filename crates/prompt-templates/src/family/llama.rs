@@ -2,6 +2,7 @@
 
 use alloc::borrow::Cow;
 
+use crate::control::Control;
 use crate::error::{Error, ErrorKind};
 use crate::json;
 use crate::message::{Content, Role};
@@ -15,7 +16,7 @@ pub(super) static LLAMA_2: Spec = Spec {
     bos: "<s>",
     eos: "</s>",
     stop: &["</s>"],
-    control: &["[INST]", "[/INST]", "<<SYS>>", "<</SYS>>", "<s>", "</s>"],
+    control: Control::new(&["[INST]", "[/INST]", "<<SYS>>", "<</SYS>>", "<s>", "</s>"]),
     system: SystemRole::InUser,
     alternates: true,
     needs_message: true,
@@ -36,13 +37,13 @@ pub(super) static LLAMA_3: Spec = Spec {
     bos: "<|begin_of_text|>",
     eos: "<|eot_id|>",
     stop: &["<|eot_id|>", "<|end_of_text|>"],
-    control: &[
+    control: Control::new(&[
         "<|begin_of_text|>",
         "<|end_of_text|>",
         "<|start_header_id|>",
         "<|end_header_id|>",
         "<|eot_id|>",
-    ],
+    ]),
     system: SystemRole::Anywhere,
     text: Text::Stringified,
     format: Format::Code(write_llama_3),
@@ -53,7 +54,7 @@ pub(super) static LLAMA_3_1: Spec = Spec {
     name: "llama-3.1",
     source: "the chat template of meta-llama/Llama-3.1-8B-Instruct, which is 3.2's and 3.3's too",
     stop: &["<|eot_id|>", "<|eom_id|>", "<|end_of_text|>"],
-    control: &[
+    control: Control::new(&[
         "<|begin_of_text|>",
         "<|end_of_text|>",
         "<|start_header_id|>",
@@ -61,7 +62,7 @@ pub(super) static LLAMA_3_1: Spec = Spec {
         "<|eot_id|>",
         "<|eom_id|>",
         "<|python_tag|>",
-    ],
+    ]),
     tools: true,
     needs_message: true,
     format: Format::Code(write_llama_3_1),
@@ -74,7 +75,7 @@ pub(super) static LLAMA_4: Spec = Spec {
     bos: "<|begin_of_text|>",
     eos: "<|eot|>",
     stop: &["<|eot|>", "<|eom|>", "<|end_of_text|>"],
-    control: &[
+    control: Control::new(&[
         "<|begin_of_text|>",
         "<|end_of_text|>",
         "<|header_start|>",
@@ -83,7 +84,7 @@ pub(super) static LLAMA_4: Spec = Spec {
         "<|eom|>",
         "<|python_start|>",
         "<|python_end|>",
-    ],
+    ]),
     needs_message: true,
     format: Format::Code(write_llama_4),
     ..LLAMA_3

@@ -3,6 +3,7 @@
 use alloc::borrow::ToOwned;
 use alloc::string::String;
 
+use crate::control::Control;
 use crate::error::{Error, ErrorKind};
 use crate::json;
 use crate::message::{Content, Message, Role};
@@ -16,7 +17,7 @@ pub(super) static MISTRAL_V1: Spec = Spec {
     bos: "<s>",
     eos: "</s>",
     stop: &["</s>"],
-    control: &["[INST]", "[/INST]", "<s>", "</s>"],
+    control: Control::new(&["[INST]", "[/INST]", "<s>", "</s>"]),
     system: SystemRole::Nowhere,
     alternates: true,
     format: Format::Code(|prompt| write_v1(prompt, ["[INST] ", " [/INST]", "", "</s> "])),
@@ -35,7 +36,7 @@ pub(super) static MIXTRAL: Spec = Spec {
 pub(super) static MISTRAL_V3: Spec = Spec {
     name: "mistral-v3",
     source: "the chat template of mistralai/Mistral-7B-Instruct-v0.3 and Mistral-Large-Instruct-2407",
-    control: &[
+    control: Control::new(&[
         "[INST]",
         "[/INST]",
         "[TOOL_CALLS]",
@@ -45,7 +46,7 @@ pub(super) static MISTRAL_V3: Spec = Spec {
         "[/TOOL_RESULTS]",
         "<s>",
         "</s>",
-    ],
+    ]),
     system: SystemRole::InUser,
     needs_message: true,
     tools: true,

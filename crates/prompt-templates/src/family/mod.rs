@@ -13,6 +13,7 @@ use alloc::string::String;
 use core::fmt;
 use core::hash::{Hash, Hasher};
 
+use crate::control::Control;
 use crate::error::{Error, ErrorKind};
 use crate::message::{Message, Role};
 use crate::options::{Options, Strictness};
@@ -198,7 +199,7 @@ impl Family {
     /// The sequences that content must not forge: see
     /// [`ControlTokens`](crate::ControlTokens).
     pub const fn control_tokens(self) -> &'static [&'static str] {
-        self.0.control
+        self.0.control.tokens()
     }
 
     /// Where a system message may stand.
@@ -356,7 +357,7 @@ pub(crate) struct Spec {
     pub(crate) bos: &'static str,
     pub(crate) eos: &'static str,
     pub(crate) stop: &'static [&'static str],
-    pub(crate) control: &'static [&'static str],
+    pub(crate) control: Control<'static>,
     pub(crate) system: SystemRole,
     pub(crate) default_system: Option<&'static str>,
     pub(crate) alternates: bool,
@@ -386,7 +387,7 @@ impl Spec {
         bos: "",
         eos: "",
         stop: &[],
-        control: &[],
+        control: Control::new(&[]),
         system: SystemRole::Anywhere,
         default_system: None,
         alternates: false,

@@ -1,5 +1,6 @@
 //! Alibaba's Qwen: ChatML with tools, and thoughts in Qwen 3.
 
+use crate::control::Control;
 use crate::error::Error;
 use crate::json;
 use crate::message::{Role, ToolCall};
@@ -12,7 +13,7 @@ pub(super) static QWEN_2: Spec = Spec {
     name: "qwen-2",
     source: "the chat template of Qwen/Qwen2-7B-Instruct, which is Qwen 1.5's too",
     stop: &["<|im_end|>", "<|endoftext|>"],
-    control: &["<|im_start|>", "<|im_end|>", "<|endoftext|>"],
+    control: Control::new(&["<|im_start|>", "<|im_end|>", "<|endoftext|>"]),
     default_system: Some("You are a helpful assistant."),
     needs_message: true,
     ..CHATML
@@ -22,7 +23,7 @@ pub(super) static QWEN_2_5: Spec = Spec {
     name: "qwen-2.5",
     source: "the chat template of Qwen/Qwen2.5-7B-Instruct",
     stop: &["<|im_end|>", "<|endoftext|>"],
-    control: &["<|im_start|>", "<|im_end|>", "<|endoftext|>"],
+    control: Control::new(&["<|im_start|>", "<|im_end|>", "<|endoftext|>"]),
     default_system: Some("You are Qwen, created by Alibaba Cloud. You are a helpful assistant."),
     tools: true,
     needs_message: true,

@@ -1,0 +1,189 @@
+//! Templates by the names of models.
+
+use alloc::string::String;
+use alloc::vec::Vec;
+
+use crate::template::Template;
+
+/// Templates registered for models, as with LiteLLM's `register_prompt_template`.
+///
+/// ```
+/// use prompt_templates::{Family, Registered, Registry};
+///
+/// let mut registry = Registry::new();
+/// registry.register("acme/llama", Family::LLAMA_3);
+/// registry.register("acme/*", Family::CHATML);
+///
+/// let found = registry.find("replicate/acme/llama").ok_or("nothing registered")?;
+/// assert_eq!((found.pattern, found.how), ("acme/llama", Registered::WithoutProvider));
+/// # Ok::<(), &str>(())
+/// ```
+#[derive(Clone, Debug, Default)]
+pub struct Registry {
+    entries: Vec<(String, Template)>,
+}
+
+impl Registry {
+    /// A registry without templates.
+    pub const fn new() -> Self {
+        Self {
+            entries: Vec::new(),
+        }
+    }
+
+    /// Registers a template for the models of this name, in which `*` stands for any characters.
+    /// Gives the template that had the same name before, and takes its place.
+    pub fn register(
+        &mut self,
+        pattern: impl Into<String>,
+        template: impl Into<Template>,
+    ) -> Option<Template> {
+        let (pattern, template) = (pattern.into(), template.into());
+        match self.entries.iter_mut().find(|(known, _)| *known == pattern) {
+            Some((_, known)) => Some(core::mem::replace(known, template)),
+            None => {
+                self.entries.push((pattern, template));
+                None
+            }
+        }
+    }
+
+    /// The template for a model: by its exact name; else by its name without the provider's prefix
+    /// (`replicate/`, `together_ai/`), which either side may carry; else by the wildcard that was
+    /// registered first.
+    pub fn find(&self, model: &str) -> Option<Found<'_>> {
+        let bare = without_provider(model);
+        self.find_by(Registered::Exact, |pattern| pattern == model)
+            .or_else(|| self.find_by(Registered::WithoutProvider, |p| without_provider(p) == bare))
+            .or_else(|| {
+                self.find_by(Registered::Wildcard, |pattern| {
+                    matches(pattern, model) || matches(without_provider(pattern), bare)
+                })
+            })
+    }
+
+    /// The registered templates by their names, in the order of registration.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &Template)> {
+        self.entries
+            .iter()
+            .map(|(pattern, template)| (&**pattern, template))
+    }
+
+    fn find_by(&self, how: Registered, test: impl Fn(&str) -> bool) -> Option<Found<'_>> {
+        let (pattern, template) = self.iter().find(|(pattern, _)| test(pattern))?;
+        Some(Found {
+            template,
+            pattern,
+            how,
+        })
+    }
+}
+
+/// What [`Registry::find`] found.
+#[non_exhaustive]
+#[derive(Clone, Copy, Debug)]
+pub struct Found<'r> {
+    /// The template.
+    pub template: &'r Template,
+    /// The name it was registered for.
+    pub pattern: &'r str,
+    /// How that fits the model's name.
+    pub how: Registered,
+}
+
+/// How the name of a registered template fits a model's.
+#[non_exhaustive]
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Registered {
+    /// It is the same.
+    Exact,
+    /// It holds a `*` that stands for the rest.
+    Wildcard,
+    /// It is the same but for a provider's prefix.
+    WithoutProvider,
+}
+
+fn without_provider(name: &str) -> &str {
+    let prefix = PROVIDERS
+        .iter()
+        .find_map(|provider| name.strip_prefix(provider));
+    prefix.unwrap_or(name)
+}
+
+/// Whether `name` is `pattern`, in which `*` stands for any characters.
+fn matches(pattern: &str, name: &str) -> bool {
+    let Some((head, mut rest)) = pattern.split_once('*') else {
+        return pattern == name;
+    };
+    let Some(mut name) = name.strip_prefix(head) else {
+        return false;
+    };
+    // Each piece is taken where it comes first, the last one at the end.
+    while let Some((piece, tail)) = rest.split_once('*') {
+        let Some(at) = name.find(piece) else {
+            return false;
+        };
+        name = &name[at + piece.len()..];
+        rest = tail;
+    }
+    name.ends_with(rest)
+}
+
+const PROVIDERS: &[&str] = &["replicate/", "together_ai/"];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::family::Family;
+
+    #[test]
+    fn stars_stand_for_anything() {
+        for (pattern, name, wanted) in [
+            ("*", "", true),
+            ("a*", "abc", true),
+            ("*c", "abc", true),
+            ("a*c", "ac", true),
+            ("a*b*c", "a-b-b-c", true),
+            ("a*b*c", "a-c-b", false),
+            ("ab*b", "ab", false),
+            ("abc", "abcd", false),
+        ] {
+            assert_eq!(matches(pattern, name), wanted, "{pattern} {name}");
+        }
+    }
+
+    #[test]
+    fn the_nearest_name_wins() {
+        let mut registry = Registry::new();
+        assert!(
+            registry
+                .register("replicate/acme/*", Family::PLAIN)
+                .is_none()
+        );
+        registry.register("acme/one", Family::ALPACA);
+        registry.register("replicate/acme/one", Family::VICUNA);
+        assert!(registry.register("acme/*", Family::CHATML).is_none());
+        assert!(registry.register("acme/*", Family::CHATML).is_some());
+        let check = |model: &str, pattern: &str, how| {
+            let found = registry.find(model).unwrap();
+            assert_eq!((found.pattern, found.how), (pattern, how), "{model}");
+        };
+        check(
+            "replicate/acme/one",
+            "replicate/acme/one",
+            Registered::Exact,
+        );
+        check("acme/one", "acme/one", Registered::Exact);
+        check(
+            "together_ai/acme/one",
+            "acme/one",
+            Registered::WithoutProvider,
+        );
+        check(
+            "together_ai/acme/two",
+            "replicate/acme/*",
+            Registered::Wildcard,
+        );
+        assert!(registry.find("other/one").is_none());
+    }
+}

@@ -71,7 +71,7 @@ impl ParseError {
         let continuation = |byte: &&u8| **byte & 0xc0 == 0x80;
         let in_line = &before[line_start..];
         Self(Box::new(Inner {
-            path: path_at(json, offset),
+            path: path_before(json, offset),
             message: message.into(),
             line: before.iter().filter(|&&byte| byte == b'\n').count() + 1,
             column: in_line.len() - in_line.iter().filter(continuation).count() + 1,
@@ -81,6 +81,7 @@ impl ParseError {
     pub(crate) fn from_serde(json: &[u8], error: &serde_json::Error) -> Self {
         let offset = offset_of(json, error.line(), error.column());
         let mut this = Self::at(json, offset, String::new());
+        this.0.path = path_before(json, offset + 1);
         let text = error.to_string();
         let place = format!(" at line {} column {}", error.line(), error.column());
         let message = text.strip_suffix(&place).unwrap_or(&text);
@@ -174,11 +175,11 @@ fn offset_of(json: &[u8], line: usize, column: usize) -> usize {
     (line_start + column.saturating_sub(1)).min(json.len())
 }
 
-/// The path of the innermost value that holds the byte, by the brackets, keys and commas before it.
-fn path_at(json: &[u8], offset: usize) -> String {
+/// The path of the innermost value that is open, by the brackets, keys and commas before the byte.
+fn path_before(json: &[u8], offset: usize) -> String {
     let mut frames: Vec<Frame<'_>> = Vec::new();
     let mut at = 0;
-    while at <= offset && at < json.len() {
+    while at < offset.min(json.len()) {
         match json[at] {
             b'"' => {
                 let end = string_end(json, at + 1);

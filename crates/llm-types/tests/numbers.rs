@@ -93,4 +93,15 @@ proptest! {
         prop_assert_eq!(Some(number.as_f64()), value.as_f64());
         prop_assert_eq!(number.as_i64().filter(|_| !value.is_f64()), value.as_i64());
     }
+
+    /// Without serde_json's `float_roundtrip`, one float in some hundred comes out with another last
+    /// digit.
+    #[test]
+    fn keep_their_last_digit(float in any::<f64>().prop_filter("JSON has only finite numbers", |f| f.is_finite())) {
+        let text = float.to_string();
+        let number: Number = serde_json::from_str(&text).unwrap();
+        prop_assert_eq!(number.as_f64(), float);
+        let printed = serde_json::to_string(&number).unwrap();
+        prop_assert_eq!(printed.parse::<f64>().unwrap(), float);
+    }
 }

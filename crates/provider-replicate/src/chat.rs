@@ -183,7 +183,8 @@ impl Provider for Replicate {
 
     fn chat_stream(&self, call: Call<ChatRequest>) -> BoxFuture<'_, Result<ChatStream>> {
         Box::pin(async move {
-            let deadline = self.limit(&call).map(|limit| Instant::now() + limit);
+            let limit = self.limit(&call);
+            let deadline = limit.and_then(|limit| Instant::now().checked_add(limit));
             let start = |request| self.start(request, &call, true);
             let started = self.within(&call, start).await?;
             let model = call.body.str_field("model").unwrap_or_default();

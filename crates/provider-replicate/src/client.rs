@@ -35,7 +35,7 @@ impl Client {
         let mut request = Request::post(self.0.base.join(path))
             .header(CONTENT_TYPE, "application/json")
             .header(CANCEL_AFTER, limit);
-        let wait = self.0.limits.wait.as_secs().min(60);
+        let wait = self.0.limits.wait.min(cancel_after).as_secs().min(60);
         if body["stream"] != true && wait > 0 {
             request = request.header(PREFER, format!("wait={wait}"));
         }

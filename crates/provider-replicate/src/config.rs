@@ -36,14 +36,13 @@ pub(crate) struct Limits {
 impl Config {
     pub(crate) fn new(settings: Settings) -> Result<Self> {
         let extra: Extra = settings.extra_as(NAME)?;
-        let base = match &settings.api_base {
-            Some(base) => BaseUrl::parse(base),
-            None => BaseUrl::parse(&base_from_env().unwrap_or_else(|| DEFAULT_API_BASE.to_owned())),
-        };
-        let authorization = settings.require_api_key(NAME, API_KEY_VARIABLES)?.bearer();
+        let base = settings.api_base.clone().or_else(base_from_env);
+        let authorization = settings
+            .require_api_key(NAME, API_KEY_VARIABLES)?
+            .bearer()?;
         Ok(Self {
-            base: base.map_err(|error| error.with_provider(NAME))?,
-            authorization: authorization.map_err(|error| error.with_provider(NAME))?,
+            base: BaseUrl::parse(base.as_deref().unwrap_or(DEFAULT_API_BASE))?,
+            authorization,
             template: extra.template(),
             limits: Limits {
                 call: settings.timeout,
@@ -79,9 +78,10 @@ fn seconds<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Duration
     let Some(seconds) = Option::<f64>::deserialize(deserializer)? else {
         return Ok(None);
     };
-    Duration::try_from_secs_f64(seconds)
-        .map(Some)
-        .map_err(de::Error::custom)
+    // Longer than anything lasts, and short enough to be added to a time.
+    let longest = Duration::from_secs(30 * 24 * 3600);
+    let duration = Duration::try_from_secs_f64(seconds).map_err(de::Error::custom)?;
+    Ok(Some(duration.min(longest)))
 }
 
 fn base_from_env() -> Option<String> {

@@ -137,7 +137,7 @@ fn is_neutral(name: &str, value: &Value) -> bool {
     match name {
         "frequency_penalty" | "presence_penalty" | "top_logprobs" => value.as_f64() == Some(0.0),
         "function_call" | "tool_choice" => value == "none" || value == "auto",
-        "functions" | "tools" => value.as_array().is_some_and(Vec::is_empty),
+        "functions" | "stop" | "tools" => value.as_array().is_some_and(Vec::is_empty),
         "logit_bias" => value.as_object().is_some_and(Map::is_empty),
         "logprobs" => value == false,
         "modalities" => value == &serde_json::json!(["text"]),

@@ -117,6 +117,15 @@ async fn what_cannot_be_mapped_is_refused_or_reported() {
         assert_eq!((input.get(name), dropped), (None, vec![name.to_owned()]));
     }
     let plain = properties(&["prompt"]);
+    let neutral = json!({"stop": [], "n": 1, "temperature": 1, "logprobs": false, "tools": []});
+    assert_eq!(
+        input(plain.clone(), neutral)
+            .await
+            .as_object()
+            .unwrap()
+            .len(),
+        1
+    );
     for name in ["max_tokens", "seed", "temperature"] {
         let error = sent(plain.clone(), json!({ name: 5 }), false)
             .await

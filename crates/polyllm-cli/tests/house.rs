@@ -391,7 +391,13 @@ async fn an_upstream_that_is_down_is_named() {
             .bearer_auth("sk-1234");
         let response = request.json(&question(alias, false)).send().await.unwrap();
         let status = response.status();
-        check(status, &response.json().await.unwrap(), 502, "upstream_unreachable", name);
+        check(
+            status,
+            &response.json().await.unwrap(),
+            502,
+            "upstream_unreachable",
+            name,
+        );
     }
 }
 

@@ -6,7 +6,7 @@ use llm_provider::{
 };
 use llm_types::{ChatRequest, ChatResponse, Content, Message};
 use prompt_templates::CustomTemplate;
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 /// A caller of models by name.
 ///
@@ -31,8 +31,9 @@ use serde_json::Value;
 pub struct Client {
     registry: Registry,
     settings: BTreeMap<String, Settings>,
-    templates: serde_json::Map<String, Value>,
-    accounts: Mutex<BTreeMap<&'static str, Arc<dyn Provider>>>,
+    templates: BTreeMap<String, CustomTemplate>,
+    /// By provider, and by the model for one whose template is registered.
+    accounts: Mutex<BTreeMap<(&'static str, Option<String>), Arc<dyn Provider>>>,
 }
 
 /// A chat being put together; [`send`](Self::send) or [`stream`](Self::stream) it.
@@ -60,7 +61,7 @@ impl Client {
         Self {
             registry,
             settings: BTreeMap::new(),
-            templates: serde_json::Map::new(),
+            templates: BTreeMap::new(),
             accounts: Mutex::default(),
         }
     }
@@ -73,12 +74,10 @@ impl Client {
     }
 
     /// Registers a prompt template for a model, named with or without its provider, as LiteLLM's
-    /// `register_prompt_template` does.
+    /// `register_prompt_template` does. It counts where prompts are rendered: on Replicate.
     #[must_use]
     pub fn with_template(mut self, model: impl Into<String>, template: CustomTemplate) -> Self {
-        if let Ok(template) = serde_json::to_value(template) {
-            self.templates.insert(model.into(), template);
-        }
+        self.templates.insert(model.into(), template);
         self
     }
 
@@ -92,18 +91,40 @@ impl Client {
         }
     }
 
-    fn account(&self, provider: &'static str) -> Result<Arc<dyn Provider>> {
+    /// The account that serves `name`, which is `provider`'s `model`.
+    fn account(
+        &self,
+        name: &str,
+        provider: &'static str,
+        model: &str,
+    ) -> Result<Arc<dyn Provider>> {
+        let template = self
+            .templates
+            .get_key_value(name)
+            .or_else(|| self.templates.get_key_value(model));
+        let key = (provider, template.map(|(name, _)| name.clone()));
         let mut accounts = self.accounts.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(account) = accounts.get(provider) {
+        if let Some(account) = accounts.get(&key) {
             return Ok(Arc::clone(account));
         }
         let mut settings = self.settings.get(provider).cloned().unwrap_or_default();
-        if !self.templates.is_empty() {
-            settings = settings.with_extra("prompt_templates", self.templates.clone());
+        if let Some((_, template)) = template {
+            settings.extra.extend(as_settings(template)?);
         }
         let account = self.registry.build(provider, settings)?;
-        accounts.insert(provider, Arc::clone(&account));
+        accounts.insert(key, Arc::clone(&account));
         Ok(account)
+    }
+}
+
+/// A template under the keys that `config.yaml` gives it.
+fn as_settings(template: &CustomTemplate) -> Result<Map<String, Value>> {
+    match serde_json::to_value(template) {
+        Ok(Value::Object(settings)) => Ok(settings),
+        _ => Err(Error::new(
+            ErrorKind::InvalidRequest,
+            "the prompt template cannot be written",
+        )),
     }
 }
 
@@ -192,7 +213,7 @@ impl Chat<'_> {
 
     fn prepare(self) -> Result<(Arc<dyn Provider>, Call<ChatRequest>)> {
         let (provider, model) = self.client.registry.split(&self.model)?;
-        let provider = self.client.account(provider)?;
+        let provider = self.client.account(&self.model, provider, model)?;
         let mut request = self.request;
         request.model = model.to_owned();
         let call = Call::new(Json::from_value(request)).with_drop_params(self.drop_params);

@@ -1,24 +1,4 @@
-//! One OpenAI-shaped door to the models on Together AI and Replicate.
-//!
-//! ```no_run
-//! use polyllm::types::Message;
-//!
-//! # async fn example() -> polyllm::Result<()> {
-//! // The key comes from the environment: TOGETHERAI_API_KEY or REPLICATE_API_KEY.
-//! let messages = vec![Message::user("Write me a poem about the blue sky")];
-//! let response =
-//!     polyllm::completion("together_ai/togethercomputer/Llama-2-7B-32K-Instruct", messages).await?;
-//! println!("{}", response.text().unwrap_or_default());
-//! # Ok(())
-//! # }
-//! ```
-//!
-//! A model name begins with its provider: `together_ai/<model>`,
-//! `replicate/<owner>/<name>[:<version>]` or `replicate/deployments/<owner>/<name>`.
-//!
-//! [`completion`] is the short way; a [`Client`] keeps settings, streams, and registers prompt
-//! templates. This crate only joins others, which stand alone too: [`types`], [`templates`],
-//! [`provider`], and behind features of their names [`router`], [`together`] and [`replicate`].
+#![doc = include_str!("../README.md")]
 
 mod client;
 

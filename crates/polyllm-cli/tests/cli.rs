@@ -1,0 +1,352 @@
+//! The binary as a person or a script runs it: what it prints, where, and with which status.
+
+#![allow(clippy::panic, clippy::unwrap_used, reason = "helpers of tests")]
+
+use std::fs;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpListener;
+use std::path::PathBuf;
+use std::process::{Child, ChildStdout, Command, Output, Stdio};
+
+use serde_json::Value;
+
+/// The variables that may hold keys or addresses on the machine that runs the tests.
+const VARIABLES: [&str; 11] = [
+    "TOGETHERAI_API_KEY",
+    "TOGETHER_API_KEY",
+    "TOGETHER_AI_API_KEY",
+    "TOGETHER_AI_TOKEN",
+    "TOGETHER_AI_API_BASE",
+    "TOGETHER_BASE_URL",
+    "REPLICATE_API_KEY",
+    "REPLICATE_API_TOKEN",
+    "REPLICATE_BASE_URL",
+    "REPLICATE_API_BASE",
+    "POLYLLM_LOG",
+];
+
+fn polyllm(arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_polyllm"));
+    command.args(arguments).stdin(Stdio::null());
+    for variable in VARIABLES {
+        command.env_remove(variable);
+    }
+    command
+}
+
+/// Standard output, standard error and status.
+fn run(command: &mut Command) -> (String, String, i32) {
+    let Output {
+        stdout,
+        stderr,
+        status,
+    } = command.output().unwrap();
+    let text = |bytes| String::from_utf8(bytes).unwrap();
+    let (stdout, stderr) = (text(stdout), text(stderr));
+    assert!(
+        !format!("{stdout}{stderr}").contains('\u{1b}'),
+        "no colour in a pipe"
+    );
+    (stdout, stderr, status.code().unwrap())
+}
+
+/// A file that is gone after the test.
+struct Temporary(PathBuf);
+
+impl Temporary {
+    fn new(name: &str, text: &str) -> Self {
+        let path = std::env::temp_dir().join(format!("polyllm-{}-{name}", std::process::id()));
+        fs::write(&path, text).unwrap();
+        Self(path)
+    }
+
+    fn path(&self) -> &str {
+        self.0.to_str().unwrap()
+    }
+}
+
+impl Drop for Temporary {
+    fn drop(&mut self) {
+        let _ = fs::remove_file(&self.0);
+    }
+}
+
+/// A server that is stopped after the test.
+struct Server {
+    child: Child,
+    output: BufReader<ChildStdout>,
+}
+
+impl Server {
+    fn start(arguments: &[&str]) -> Self {
+        let mut child = polyllm(arguments).stdout(Stdio::piped()).spawn().unwrap();
+        let output = BufReader::new(child.stdout.take().unwrap());
+        Self { child, output }
+    }
+
+    /// What it prints, up to the line that contains `last`.
+    fn read_until(&mut self, last: &str) -> String {
+        let mut text = String::new();
+        while !text.contains(last) {
+            assert_ne!(self.output.read_line(&mut text).unwrap(), 0, "{text}");
+        }
+        text
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+#[test]
+fn help_teaches_and_misuse_has_its_own_status() {
+    let (help, _, status) = run(&mut polyllm(&["--help"]));
+    assert_eq!(status, 0);
+    for word in [
+        "serve",
+        "chat",
+        "check",
+        "sim",
+        "completions",
+        "TOGETHERAI_API_KEY",
+    ] {
+        assert!(help.contains(word), "{word}: {help}");
+    }
+    assert_eq!(run(&mut polyllm(&[])).2, 2);
+    let (_, error, status) = run(&mut polyllm(&["chatt"]));
+    assert_eq!(status, 2);
+    assert!(
+        error.contains("a similar subcommand exists: 'chat'"),
+        "{error}"
+    );
+    let (script, _, status) = run(&mut polyllm(&["completions", "bash"]));
+    assert!(status == 0 && script.contains("complete -F _polyllm"));
+}
+
+#[test]
+fn chat_answers_from_the_simulation() {
+    let question = "Write me a poem about the blue sky";
+    for model in [
+        "together_ai/openai/gpt-oss-20b",
+        "replicate/meta/meta-llama-3-8b-instruct",
+    ] {
+        for extra in [&[][..], &["--no-stream"]] {
+            let mut arguments = vec!["chat", "--simulate", "--model", model, question];
+            arguments.extend(extra);
+            let (said, errors, status) = run(&mut polyllm(&arguments));
+            assert_eq!((errors.as_str(), status), ("", 0));
+            assert!(
+                said.contains("simulated") && said.contains(question),
+                "{said}"
+            );
+            assert!(said.ends_with('\n') && !said.ends_with("\n\n"));
+        }
+    }
+}
+
+#[test]
+fn chat_reads_standard_input() {
+    let model = "together_ai/openai/gpt-oss-20b";
+    for (words, expected) in [(&[][..], "piped text"), (&["Review:", "-"], "Review:")] {
+        let mut arguments = vec!["chat", "--simulate", "-m", model];
+        arguments.extend(words);
+        let mut command = polyllm(&arguments);
+        let mut child = command
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        child
+            .stdin
+            .take()
+            .unwrap()
+            .write_all(b"piped text\n")
+            .unwrap();
+        let said = String::from_utf8(child.wait_with_output().unwrap().stdout).unwrap();
+        assert!(
+            said.contains(expected) && said.contains("piped text"),
+            "{said}"
+        );
+    }
+    let (_, error, status) = run(&mut polyllm(&["chat", "--simulate", "-m", model]));
+    assert_eq!(status, 1);
+    assert!(error.contains("nothing to say"), "{error}");
+}
+
+#[test]
+fn chat_prints_json_for_machines() {
+    let arguments = [
+        "chat",
+        "--simulate",
+        "--json",
+        "-m",
+        "replicate/meta/meta-llama-3-8b-instruct",
+        "Hi",
+    ];
+    let (lines, _, status) = run(&mut polyllm(&arguments));
+    assert_eq!(status, 0);
+    let chunks: Vec<Value> = lines
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+    assert!(
+        chunks
+            .iter()
+            .all(|chunk| chunk["object"] == "chat.completion.chunk")
+    );
+    assert!(chunks.last().unwrap()["usage"]["total_tokens"].is_u64());
+}
+
+#[test]
+fn a_missing_key_names_its_variable_and_the_simulation() {
+    for (model, variable) in [
+        ("together_ai/openai/gpt-oss-20b", "TOGETHERAI_API_KEY"),
+        (
+            "replicate/meta/meta-llama-3-8b-instruct",
+            "REPLICATE_API_KEY",
+        ),
+    ] {
+        let (said, error, status) = run(&mut polyllm(&["chat", "-m", model, "Hi"]));
+        assert_eq!((said.as_str(), status), ("", 1));
+        assert!(
+            error.contains(variable) && error.contains("--simulate"),
+            "{error}"
+        );
+    }
+    let (_, error, status) = run(&mut polyllm(&["chat", "-m", "gpt-4", "Hi"]));
+    assert_eq!(status, 1);
+    assert!(error.contains("replicate/…, together_ai/…"), "{error}");
+}
+
+#[test]
+fn an_upstream_that_is_not_there_is_named_without_the_key() {
+    let closed = TcpListener::bind("127.0.0.1:0")
+        .unwrap()
+        .local_addr()
+        .unwrap();
+    let mut command = polyllm(&["chat", "-m", "together_ai/a/b", "Hi", "--api-base"]);
+    command
+        .arg(format!("http://{closed}"))
+        .env("TOGETHERAI_API_KEY", "very-secret");
+    let (_, error, status) = run(&mut command);
+    assert_eq!(status, 1);
+    assert!(
+        error.contains(&format!("cannot connect to {closed}")),
+        "{error}"
+    );
+    assert!(!error.contains("very-secret"), "{error}");
+}
+
+const BAD: &str = "\
+model_list:
+  - model_name: llama-3
+    litellm_params:
+      model: replicate/meta/meta-llama-3-8b-instruct
+      api_key: os.environ/NO_SUCH_VARIABLE
+      max_tokens: lots
+router_setings:
+  num_retries: 2
+";
+
+#[test]
+fn every_mistake_of_a_config_is_told_with_its_place() {
+    let file = Temporary::new("bad.yaml", BAD);
+    for command in ["check", "serve"] {
+        let (said, error, status) = run(&mut polyllm(&[command, "--config", file.path()]));
+        assert_eq!((said.as_str(), status), ("", 1), "{error}");
+        for expected in [
+            "5:",
+            "NO_SUCH_VARIABLE",
+            "6:",
+            "max_tokens",
+            "7:1: warning",
+            "router_settings",
+        ] {
+            assert!(error.contains(expected), "{expected}: {error}");
+        }
+    }
+    let (said, _, status) = run(&mut polyllm(&["check", "--json", "--config", file.path()]));
+    let report: Value = serde_json::from_str(&said).unwrap();
+    assert_eq!(status, 1);
+    assert_eq!(report["ok"], false);
+    assert_eq!(report["problems"].as_array().unwrap().len(), 3);
+
+    let (_, error, status) = run(&mut polyllm(&["serve", "--config", "no-such-file.yaml"]));
+    assert_eq!(status, 1);
+    assert!(error.contains("no-such-file.yaml"), "{error}");
+}
+
+#[test]
+fn a_good_config_is_called_good() {
+    let text = BAD
+        .replace("NO_SUCH_VARIABLE", "SOME_VARIABLE")
+        .replace("lots", "20");
+    let file = Temporary::new("good.yaml", &text.replace("setings", "settings"));
+    let mut command = polyllm(&["check", "--config", file.path()]);
+    let (said, error, status) = run(command.env("SOME_VARIABLE", "very-secret"));
+    assert_eq!(status, 0, "{error}");
+    assert!(
+        said.ends_with("good: 1 model over 1 deployment: llama-3\n"),
+        "{said}"
+    );
+    assert!(!said.contains("very-secret"));
+}
+
+#[test]
+fn the_curl_line_of_the_banner_works_when_pasted() {
+    let mut server = Server::start(&["serve", "--port", "0"]);
+    let banner = server.read_until("Ctrl-C");
+    assert!(
+        banner.contains("serves http://127.0.0.1:") && banner.contains("SIMULATED"),
+        "{banner}"
+    );
+    let curl = banner
+        .lines()
+        .find(|line| line.trim().starts_with("curl"))
+        .unwrap();
+    let output = Command::new("sh")
+        .args(["-c", curl])
+        .stderr(Stdio::null())
+        .output()
+        .unwrap();
+    let said = String::from_utf8(output.stdout).unwrap();
+    assert!(
+        output.status.success() && said.ends_with("data: [DONE]\n\n"),
+        "{curl}: {said}"
+    );
+}
+
+#[cfg(unix)]
+#[test]
+fn a_server_that_is_asked_to_stop_stops() {
+    for arguments in [&["serve", "--port", "0", "--json"][..], &["sim", "--json"]] {
+        let mut server = Server::start(arguments);
+        let addresses: Value = serde_json::from_str(&server.read_until("\n")).unwrap();
+        let mut urls = addresses
+            .as_object()
+            .unwrap()
+            .values()
+            .map(|url| url.as_str().unwrap());
+        assert!(urls.all(|url| url.starts_with("http://127.0.0.1:")));
+        let kill = Command::new("kill")
+            .args(["-TERM", &server.child.id().to_string()])
+            .status();
+        assert!(kill.unwrap().success());
+        assert!(server.child.wait().unwrap().success());
+        let mut rest = String::new();
+        server.output.read_to_string(&mut rest).unwrap();
+        assert_eq!(rest, "");
+    }
+}
+
+#[test]
+fn a_port_that_is_taken_is_told_with_a_way_out() {
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = taken.local_addr().unwrap().port().to_string();
+    let (_, error, status) = run(&mut polyllm(&["serve", "--port", &port]));
+    assert_eq!(status, 1);
+    assert!(error.contains(&port) && error.contains("--port"), "{error}");
+}

@@ -93,6 +93,7 @@ fn check(vector: &Value, how: &str, reads: &[&[u8]]) {
         decoder.last_event_id(),
         "{at}"
     );
+    assert_eq!(decoder.retry(), millis(&vector["final_retry"]), "{at}");
 
     let mut events = Vec::new();
     let mut failed = false;

@@ -213,13 +213,16 @@ fn too_slow(decode: Decode, reads: &[Bytes]) -> Option<Duration> {
     (large > small * 3 && whole > Duration::from_secs(5)).then_some(whole)
 }
 
-/// Keeps the least time of a few runs in a row.
+/// Keeps the least time of a run; short ones are timed many at once, for the clock is coarse.
 fn take(best: &mut Duration, mut run: impl FnMut()) {
     let start = ThreadTime::now();
+    run();
+    let once = start.elapsed().max(Duration::from_nanos(100));
+    let runs = (Duration::from_millis(1).as_nanos() / once.as_nanos()) as u32 + 1;
     for nth in 0.. {
-        let start_of_run = ThreadTime::now();
-        run();
-        *best = start_of_run.elapsed().min(*best);
+        let start_of_runs = ThreadTime::now();
+        (0..runs).for_each(|_| run());
+        *best = (start_of_runs.elapsed() / runs).min(*best);
         if nth >= 2 && start.elapsed() > Duration::from_millis(30) {
             break;
         }

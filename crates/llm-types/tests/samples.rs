@@ -6,6 +6,7 @@
 //! those are missing, the test says so and checks ours alone.
 #![cfg(test)]
 
+use std::borrow::Cow;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -13,8 +14,8 @@ use llm_types::completions::{CompletionRequest, CompletionResponse};
 use llm_types::embeddings::{EmbeddingRequest, EmbeddingResponse};
 use llm_types::rerank::{RerankRequest, RerankResponse};
 use llm_types::{
-    ChatChunk, ChatRequest, ChatResponse, ChunkSummary, ErrorResponse, Model, ModelList, RawObject,
-    ResponseFormat, StreamItem, Value, parse,
+    Accumulator, ChatChunk, ChatRequest, ChatResponse, ChunkSummary, Delta, ErrorResponse, Model,
+    ModelList, RawObject, ResponseFormat, StreamItem, Value, parse,
 };
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -91,22 +92,67 @@ fn check_body(name: &str, json: &[u8]) {
 }
 
 fn check_stream(name: &str, text: &str) {
+    let mut answer = Accumulator::default();
     for data in text.lines().filter_map(|line| line.strip_prefix("data:")) {
         let data = data.trim_start().as_bytes();
-        if !data.starts_with(b"{") {
-            continue; // `[DONE]`, or the plain text of Replicate's streams
-        }
         if name.starts_with("stream_completions") {
-            round_trip::<CompletionResponse>(name, data);
+            if data.starts_with(b"{") {
+                round_trip::<CompletionResponse>(name, data);
+            }
             continue;
         }
         match StreamItem::parse(data).unwrap() {
-            StreamItem::Chunk(_) => round_trip::<ChatChunk>(name, data),
-            StreamItem::Error(_) => round_trip::<ErrorResponse>(name, data),
+            StreamItem::Chunk(chunk) => {
+                round_trip::<ChatChunk>(name, data);
+                check_summary(data, &chunk);
+                answer.push(chunk);
+            }
+            StreamItem::Error(_) => {
+                round_trip::<ErrorResponse>(name, data);
+                assert!(ChunkSummary::parse(data).unwrap().error.is_some());
+            }
+            StreamItem::Done => assert!(answer.is_finished(), "{name}"),
             other => panic!("{name}: {other:?}"),
         }
-        ChunkSummary::parse(data).unwrap();
     }
+    let is_whole =
+        !name.contains("completions") && !name.contains("cut") && !name.contains("error");
+    assert_eq!(answer.is_finished(), is_whole, "{name}");
+    let response = serde_json::to_vec(&answer.into_response()).unwrap();
+    round_trip::<ChatResponse>(name, &response);
+}
+
+fn check_summary(data: &[u8], chunk: &ChatChunk) {
+    let summary = ChunkSummary::parse(data).unwrap();
+    let some = |text: Option<&str>| text.filter(|text| !text.is_empty()).map(ToOwned::to_owned);
+    let deltas = || chunk.choices.iter().map(|choice| &choice.delta);
+    let first = |read: fn(&Delta) -> Option<&str>| deltas().find_map(|delta| some(read(delta)));
+    let reasons = chunk
+        .choices
+        .iter()
+        .filter_map(|choice| choice.finish_reason.value());
+    assert_eq!(summary.choices, chunk.choices.len());
+    assert_eq!(
+        summary.content.map(Cow::into_owned),
+        first(|delta| delta.content.as_str())
+    );
+    assert_eq!(
+        summary.reasoning.map(Cow::into_owned),
+        first(Delta::thinking)
+    );
+    assert_eq!(
+        summary.finish_reason.as_deref(),
+        reasons
+            .map(|reason| reason.as_str())
+            .find(|reason| !reason.is_empty())
+    );
+    assert_eq!(summary.usage.is_value(), chunk.usage.is_value());
+    assert_eq!(summary.error, None);
+    let calls = deltas().any(|delta| {
+        let calls = delta.tool_calls.value();
+        calls.is_some_and(|calls| !calls.is_empty()) || delta.function_call.is_value()
+    });
+    assert_eq!(summary.tool_calls, calls);
 }
 
 #[track_caller]

@@ -1,6 +1,5 @@
 //! Chats as predictions.
 
-use std::collections::HashMap;
 use std::time::Duration;
 
 use futures_util::StreamExt;
@@ -9,7 +8,7 @@ use llm_provider::{
     Call, ChatStream, Error, ErrorKind, Json, Provider, Reply, Result, Settings, with_limit,
 };
 use llm_types::{ChatRequest, ChatResponse};
-use prompt_templates::Template;
+use prompt_templates::{Registry, Template};
 use serde_json::json;
 use tokio::time::Instant;
 
@@ -32,7 +31,7 @@ pub struct Replicate {
     client: Client,
     models: Models,
     template: Option<Template>,
-    templates: HashMap<String, Template>,
+    templates: Registry,
 }
 
 /// A call whose prediction has been made.
@@ -56,21 +55,21 @@ impl Replicate {
             template: config.template.clone().map(Template::Custom),
             client: Client(config),
             models: Models::default(),
-            templates: HashMap::new(),
+            templates: Registry::new(),
         })
     }
 
     /// Formats the prompts of `model` with `template`.
     ///
-    /// `model` is the name that is asked for, with or without its version. The template goes
-    /// before that of the settings, which is for all models.
+    /// `model` is the name that is asked for, with or without its version, or with `*` for any
+    /// characters. The template goes before that of the settings, which is for all models.
     #[must_use]
     pub fn with_template(
         mut self,
         model: impl Into<String>,
         template: impl Into<Template>,
     ) -> Self {
-        self.templates.insert(model.into(), template.into());
+        self.templates.register(model, template);
         self
     }
 
@@ -140,9 +139,12 @@ impl Replicate {
     }
 
     fn template(&self, model: &str) -> Option<&Template> {
-        let names = [model, model.split(':').next().unwrap_or(model)];
-        let mut own = names.iter().filter_map(|name| self.templates.get(*name));
-        own.next().or(self.template.as_ref())
+        let bare = model.split(':').next().unwrap_or(model);
+        let found = self
+            .templates
+            .find(model)
+            .or_else(|| self.templates.find(bare));
+        found.map(|found| found.template).or(self.template.as_ref())
     }
 
     fn limit(&self, call: &Call<ChatRequest>) -> Option<Duration> {

@@ -51,7 +51,11 @@ impl Client {
     }
 
     pub(crate) async fn prediction(&self, id: &str) -> Result<Prediction> {
-        self.get(&format!("/v1/predictions/{id}")).await
+        let prediction: Prediction = self.get(&format!("/v1/predictions/{id}")).await?;
+        if prediction.id != id {
+            return Err(unexpected("Replicate tells of another prediction"));
+        }
+        Ok(prediction)
     }
 
     pub(crate) async fn cancel(&self, id: &str) -> Result<()> {

@@ -75,11 +75,12 @@ struct Seen {
     has_gaps: bool,
 }
 
-/// How the model ended, as the event stream tells it.
-struct Done {
-    /// `canceled` or `error`; absent when all went well.
-    reason: Option<String>,
-    error: Value,
+/// How an event stream ends.
+enum End {
+    Broken,
+    Done,
+    /// `canceled` or `error`, and what is known of that.
+    Failed(String, Value),
 }
 
 impl Follower {
@@ -92,8 +93,10 @@ impl Follower {
         let mut failures = 0;
         loop {
             let (told, since) = (self.told.len(), Instant::now());
-            if let Some(done) = self.events(&url).await? {
-                return self.settle(done).await;
+            match self.events(&url).await? {
+                End::Broken => {}
+                End::Done => return self.settle(None).await,
+                End::Failed(reason, error) => return self.settle(Some((reason, error))).await,
             }
             // A cold boot outlasts many idle streams: only those that break at once are failures.
             let was_useful = self.told.len() > told || since.elapsed() >= USEFUL;
@@ -111,15 +114,15 @@ impl Follower {
         }
     }
 
-    /// Reads the event stream from where it broke; `None` when it breaks again.
-    async fn events(&mut self, url: &str) -> Result<Option<Done>> {
+    /// Reads the event stream from its beginning, or from where it broke.
+    async fn events(&mut self, url: &str) -> Result<End> {
         let last = self.seen.last.as_deref().unwrap_or_default();
         let opened = tokio::select! {
             opened = self.client.events(url, last) => opened,
             error = self.watch.deadline() => return Err(error),
         };
         let Ok(body) = opened else {
-            return Ok(None);
+            return Ok(End::Broken);
         };
         self.seen.earlier.extend(self.seen.now.drain());
         // Without a `data` line, a `done` would be dropped as WHATWG wants it.
@@ -135,7 +138,7 @@ impl Follower {
                 () = sleep_until(next_look), if self.told.is_empty() => {
                     self.refresh().await?;
                     if self.prediction.status.is_terminal() {
-                        return Ok(None);
+                        return Ok(End::Broken);
                     }
                     pause = (pause * 2).min(LONGEST_LOOK);
                     next_look = Instant::now() + pause;
@@ -144,29 +147,18 @@ impl Follower {
                 error = self.watch.deadline() => return Err(error),
             };
             // What is cut off is sent again, or found in the prediction's output.
-            let Some(event) = event
-                .and_then(Result::ok)
-                .filter(|event| !event.is_incomplete())
-            else {
-                return Ok(None);
+            let event = event.and_then(Result::ok);
+            let Some(event) = event.filter(|event| !event.is_incomplete()) else {
+                return Ok(End::Broken);
             };
-            let said: Value = serde_json::from_slice(&event.data).unwrap_or_default();
+            let said = || serde_json::from_slice::<Value>(&event.data).unwrap_or_default();
             match event.name() {
                 "output" => self.take(&event),
-                "done" => {
-                    let reason = said["reason"].as_str().map(str::to_owned);
-                    return Ok(Some(Done {
-                        reason,
-                        error: Value::Null,
-                    }));
-                }
-                "error" => {
-                    let reason = Some("error".to_owned());
-                    return Ok(Some(Done {
-                        reason,
-                        error: said["detail"].clone(),
-                    }));
-                }
+                "done" => match said()["reason"].as_str() {
+                    Some(reason) => return Ok(End::Failed(reason.to_owned(), Value::Null)),
+                    None => return Ok(End::Done),
+                },
+                "error" => return Ok(End::Failed("error".to_owned(), said()["detail"].clone())),
                 _ => {}
             }
         }
@@ -210,14 +202,14 @@ impl Follower {
     }
 
     /// Waits a little for the prediction's last word, which may come later than the stream's.
-    async fn settle(mut self, done: Done) -> Result<()> {
+    async fn settle(mut self, failure: Option<(String, Value)>) -> Result<()> {
         let _ = timeout(SETTLE, self.refresh_until_over()).await;
         let is_over = self.prediction.status.is_terminal();
         if is_over && !self.prediction.status.is_success() {
             return Err(error::from_prediction(&self.prediction));
         }
-        if let Some(reason) = done.reason {
-            return Err(error::from_end(&reason, &done.error));
+        if let Some((reason, error)) = failure {
+            return Err(error::from_end(&reason, &error));
         }
         // Files are other text in the events than in the output: then the events count.
         let text = self.prediction.text().unwrap_or_default();

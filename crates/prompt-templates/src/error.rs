@@ -29,6 +29,8 @@ struct Inner {
 pub enum ErrorKind {
     /// The roles do not take turns as the format demands, or the assistant speaks first.
     Alternation,
+    /// A configuration of a tokenizer is malformed, or lacks what is asked of it.
+    Config,
     /// The last message cannot be continued, as it is not the assistant's.
     Continuation,
     /// Content holds a control token, and the policy is to reject.
@@ -108,6 +110,12 @@ impl Error {
 
     pub(crate) fn in_template(mut self, name: &str) -> Self {
         self.0.template = Some(name.to_owned());
+        self
+    }
+
+    #[cfg(feature = "jinja")]
+    pub(crate) fn caused_by(mut self, source: impl StdError + Send + Sync + 'static) -> Self {
+        self.0.source = Some(Box::new(source));
         self
     }
 

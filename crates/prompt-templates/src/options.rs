@@ -1,7 +1,10 @@
 //! What a caller may choose.
 
+use alloc::collections::BTreeMap;
 use alloc::string::String;
 use alloc::vec::Vec;
+
+use crate::now::Now;
 
 /// How to render: every template takes these.
 ///
@@ -35,13 +38,16 @@ pub struct Options {
     pub images: Images,
     /// What to do with messages that the format has no place for.
     pub strictness: Strictness,
-    /// Today's date as the family's template prints it (`26 Jul 2024`), for Llama 3.1 and later.
-    pub date: Option<String>,
+    /// The clock, for templates that tell the date; without, they tell none.
+    pub now: Option<Now>,
     /// Whether the model shall think before it answers, for families that can be told. Without,
     /// as the family's template has it.
     pub thinking: Option<bool>,
     /// The tools that the model may call, each as JSON text in OpenAI's form.
     pub tools: Vec<String>,
+    /// More variables for chat templates, each as JSON text: `documents`, and what a request has
+    /// under `chat_template_kwargs`. The built-in families have none.
+    pub variables: BTreeMap<String, String>,
 }
 
 impl Options {
@@ -55,9 +61,10 @@ impl Options {
             control_tokens: ControlTokens::Neutralise,
             images: Images::Refuse,
             strictness: Strictness::Strict,
-            date: None,
+            now: None,
             thinking: None,
             tools: Vec::new(),
+            variables: BTreeMap::new(),
         }
     }
 
@@ -110,10 +117,10 @@ impl Options {
         self
     }
 
-    /// Gives today's date, printed as the family's template prints it.
+    /// Gives the clock for templates that tell the date.
     #[must_use]
-    pub fn with_date(mut self, date: impl Into<String>) -> Self {
-        self.date = Some(date.into());
+    pub const fn with_now(mut self, now: Now) -> Self {
+        self.now = Some(now);
         self
     }
 
@@ -128,6 +135,13 @@ impl Options {
     #[must_use]
     pub fn with_tools(mut self, tools: Vec<String>) -> Self {
         self.tools = tools;
+        self
+    }
+
+    /// Adds a variable for chat templates, as JSON text.
+    #[must_use]
+    pub fn with_variable(mut self, name: impl Into<String>, json: impl Into<String>) -> Self {
+        self.variables.insert(name.into(), json.into());
         self
     }
 }

@@ -5,10 +5,12 @@ use alloc::string::String;
 use crate::custom::CustomTemplate;
 use crate::error::Error;
 use crate::family::Family;
+#[cfg(feature = "jinja")]
+use crate::jinja::ChatTemplate;
 use crate::message::Message;
 use crate::options::Options;
 
-/// Any template: a built-in family or a registered one.
+/// Any template: a built-in family, a registered one or a chat template.
 ///
 /// ```
 /// use prompt_templates::{Family, Message, Options, Template};
@@ -21,6 +23,9 @@ use crate::options::Options;
 #[non_exhaustive]
 #[derive(Clone, Debug)]
 pub enum Template {
+    /// A Hugging Face chat template.
+    #[cfg(feature = "jinja")]
+    Chat(ChatTemplate),
     /// A registered template in LiteLLM's form.
     Custom(CustomTemplate),
     /// A built-in family.
@@ -51,9 +56,18 @@ impl Template {
         options: &Options,
     ) -> Result<(), Error> {
         match self {
+            #[cfg(feature = "jinja")]
+            Self::Chat(template) => template.render_into(out, messages, options),
             Self::Custom(template) => template.render_into(out, messages, options),
             Self::Family(family) => family.render_into(out, messages, options),
         }
+    }
+}
+
+#[cfg(feature = "jinja")]
+impl From<ChatTemplate> for Template {
+    fn from(template: ChatTemplate) -> Self {
+        Self::Chat(template)
     }
 }
 

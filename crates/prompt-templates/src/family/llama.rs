@@ -198,10 +198,11 @@ fn write_llama_3_1(prompt: &mut Prompt<'_>) -> Result<(), Error> {
     prompt.bos()?;
     let mut start = usize::from(prompt.has_system());
     let has_tools = !prompt.options.tools.is_empty();
-    let date = match &prompt.options.date {
+    let date = match prompt.options.now {
+        Some(now) => Some(Cow::Owned(now.format("%d %b %Y"))),
         // What the official template takes for today.
-        None if prompt.is_official() => Some("26 Jul 2024"),
-        date => date.as_deref(),
+        None if prompt.is_official() => Some(Cow::Borrowed("26 Jul 2024")),
+        None => None,
     };
     if start == 1 || has_tools || date.is_some() {
         prompt.push("<|start_header_id|>system<|end_header_id|>\n\n")?;
@@ -210,7 +211,7 @@ fn write_llama_3_1(prompt: &mut Prompt<'_>) -> Result<(), Error> {
         }
         if let Some(date) = date {
             prompt.push("Cutting Knowledge Date: December 2023\nToday Date: ")?;
-            prompt.push(date)?;
+            prompt.push(&date)?;
             prompt.push("\n\n")?;
         }
         if start == 1 {

@@ -10,6 +10,8 @@ mod qwen;
 mod turns;
 
 use alloc::string::String;
+#[cfg(feature = "jinja")]
+use alloc::vec::Vec;
 use core::fmt;
 use core::hash::{Hash, Hasher};
 
@@ -64,7 +66,8 @@ impl Family {
     pub const LLAMA_2: Self = Self(&llama::LLAMA_2);
     /// Llama 3 instruct: `<|start_header_id|>user<|end_header_id|>`.
     pub const LLAMA_3: Self = Self(&llama::LLAMA_3);
-    /// Llama 3.1, 3.2 and 3.3: as Llama 3, with tools, and with [`Options::date`].
+    /// Llama 3.1, 3.2 and 3.3: as Llama 3, with tools, and the date of
+    /// [`Options::now`].
     pub const LLAMA_3_1: Self = Self(&llama::LLAMA_3_1);
     /// Llama 4: `<|header_start|>user<|header_end|>`.
     pub const LLAMA_4: Self = Self(&llama::LLAMA_4);
@@ -347,6 +350,26 @@ pub enum SystemRole {
     /// Nowhere: it is refused, or folded into the user's turn
     /// ([`Strictness::Fold`]).
     Nowhere,
+}
+
+/// The messages with neighbours of one role as one, and with the system's as the user's if the
+/// template does not take them.
+#[cfg(feature = "jinja")]
+pub(crate) fn fold_for_template<'m>(
+    messages: &'m [Message<'_>],
+    takes_system: bool,
+) -> Vec<Message<'m>> {
+    let system = if takes_system {
+        SystemRole::First
+    } else {
+        SystemRole::Nowhere
+    };
+    let spec = Spec {
+        system,
+        alternates: true,
+        ..Spec::PLAIN
+    };
+    check::fold(&spec, messages).0
 }
 
 /// All that there is to know of a family.

@@ -33,7 +33,6 @@ fn base() -> Environment<'static> {
         env.set_syntax(syntax);
     }
     env.set_auto_escape_callback(|_| AutoEscape::None);
-    env.set_formatter(emit);
     env.set_unknown_method_callback(methods::call);
     env.add_function("raise_exception", raise_exception);
     env.add_filter("tojson", |value: &Value, kwargs: Kwargs| {
@@ -84,14 +83,34 @@ fn raise_exception(message: Cow<'_, str>) -> Result<Value, Error> {
 }
 
 /// Prints as Python does; minijinja's own printing differs for floats, and has no end for a
-/// namespace that holds itself.
-fn emit(out: &mut Output<'_>, _state: &mut State<'_, '_>, value: &Value) -> Result<(), Error> {
-    match value.as_str() {
-        Some(text) => out.write_str(text)?,
-        None => out.write_str(&python::str(value)?)?,
+/// namespace that holds itself. All that is printed must not be longer than `limit`.
+pub(super) fn emit(
+    out: &mut Output<'_>,
+    state: &mut State<'_, '_>,
+    value: &Value,
+    limit: usize,
+) -> Result<(), Error> {
+    let printed = match value.as_str() {
+        Some(_) => None,
+        None => Some(python::str(value)?),
+    };
+    let text = printed
+        .as_deref()
+        .or_else(|| value.as_str())
+        .unwrap_or_default();
+    let written: &mut Written = state.get_or_insert_extension(Written(0));
+    written.0 = written.0.saturating_add(text.len());
+    if written.0 > limit {
+        return Err(Error::new(
+            ErrorKind::OutOfFuel,
+            "the template writes too much",
+        ));
     }
-    Ok(())
+    Ok(out.write_str(text)?)
 }
+
+/// The bytes that a render has printed, into variables too.
+struct Written(usize);
 
 /// The filter `int`, which gives its default where minijinja's fails.
 fn int(value: &Value, default: Option<Value>, kwargs: Kwargs) -> Result<Value, Error> {

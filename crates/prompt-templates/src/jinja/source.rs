@@ -20,12 +20,15 @@ use crate::error::{Error, ErrorKind};
 /// # Errors
 ///
 /// [`ErrorKind::Limit`] for a source so long or so deep that compiling it might exhaust the stack.
-pub(super) fn prepare(source: &str) -> Result<String, Error> {
+pub(super) fn prepare(source: &str) -> Result<Prepared, Error> {
     if source.len() > MAX_SOURCE {
         return Err(Error::new(ErrorKind::Limit, "the template is too long"));
     }
     let source = source.replace("\r\n", "\n").replace('\r', "\n");
-    let mut edits = edits(&source)?;
+    let Found {
+        mut edits,
+        longest_text,
+    } = find(&source)?;
     edits.sort_by_key(|edit| edit.at.start);
     let mut out = String::with_capacity(source.len() + 16 * edits.len());
     let mut copied = 0;
@@ -35,7 +38,17 @@ pub(super) fn prepare(source: &str) -> Result<String, Error> {
         copied = at.end;
     }
     out.push_str(&source[copied..]);
-    Ok(out)
+    Ok(Prepared {
+        source: out,
+        longest_text,
+    })
+}
+
+/// A source that minijinja reads as transformers reads the original.
+pub(super) struct Prepared {
+    pub(super) source: String,
+    /// The length of the longest text between two tags, which one instruction may write.
+    pub(super) longest_text: usize,
 }
 
 /// Other words for a piece of the source.
@@ -44,9 +57,17 @@ struct Edit {
     text: &'static str,
 }
 
-fn edits(source: &str) -> Result<Vec<Edit>, Error> {
+struct Found {
+    edits: Vec<Edit>,
+    longest_text: usize,
+}
+
+fn find(source: &str) -> Result<Found, Error> {
     let mut edits = Vec::new();
-    let mut branches = 0;
+    let mut longest_text = 0;
+    let mut text_start = 0;
+    let mut branches = 0_usize;
+    let mut depth = 0_usize;
     let mut at = 0;
     while let Some(found) = source[at..].find('{') {
         let open = at + found;
@@ -64,25 +85,52 @@ fn edits(source: &str) -> Result<Vec<Edit>, Error> {
                 continue;
             }
         };
+        longest_text = longest_text.max(open - text_start);
         let (tokens, end) = tokens(source, open + 2, close);
         let name = match tokens.first() {
             Some(token) if close == "%}" => &source[token.clone()],
             _ => "",
         };
-        branches += usize::from(name == "elif");
-        if tokens.len() > MAX_TOKENS || branches > MAX_BRANCHES {
+        match name {
+            "elif" => branches += 1,
+            "call" | "filter" | "for" | "generation" | "if" | "macro" | "with" => depth += 1,
+            name if name.starts_with("end") => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+        let is_complex = tokens.len() > MAX_TOKENS || nesting(source, &tokens) > MAX_DEPTH;
+        if is_complex || branches > MAX_BRANCHES || depth > MAX_DEPTH {
             let line = source[..open].matches('\n').count() + 1;
             let error = Error::new(ErrorKind::Limit, "the template is too complex");
             return Err(error.at_line(Some(line)));
         }
         tag(source, name, &tokens, &mut edits);
+        text_start = end;
         at = if name == "raw" {
             after_raw(source, end)
         } else {
             end
         };
     }
-    Ok(edits)
+    longest_text = longest_text.max(source.len() - text_start);
+    Ok(Found {
+        edits,
+        longest_text,
+    })
+}
+
+/// How deep the brackets in a tag are nested.
+fn nesting(source: &str, tokens: &[Range<usize>]) -> usize {
+    let mut depth = 0_usize;
+    let mut deepest = 0;
+    for token in tokens {
+        match &source[token.clone()] {
+            "(" | "[" | "{" => depth += 1,
+            ")" | "]" | "}" => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+        deepest = deepest.max(depth);
+    }
+    deepest
 }
 
 /// Puts one tag in other words.
@@ -128,10 +176,11 @@ fn tag(source: &str, name: &str, tokens: &[Range<usize>], edits: &mut Vec<Edit>)
     }
 }
 
-/// The tokens from `at` up to the tag's `close`, and the place behind it: names and numbers,
+/// The tokens from `open` up to the tag's `close`, and the place behind it: names and numbers,
 /// strings, and single characters for all else.
-fn tokens(source: &str, mut at: usize, close: &str) -> (Vec<Range<usize>>, usize) {
+fn tokens(source: &str, open: usize, close: &str) -> (Vec<Range<usize>>, usize) {
     let bytes = source.as_bytes();
+    let mut at = open;
     let mut tokens = Vec::new();
     while let Some(&byte) = bytes.get(at) {
         if source[at..].starts_with(close) {
@@ -154,7 +203,7 @@ fn tokens(source: &str, mut at: usize, close: &str) -> (Vec<Range<usize>>, usize
                 at + word.max(rest.chars().next().map_or(1, char::len_utf8))
             }
         };
-        let is_control = tokens.is_empty() && matches!(byte, b'-' | b'+');
+        let is_control = start == open && matches!(byte, b'-' | b'+');
         if !byte.is_ascii_whitespace() && !is_control {
             tokens.push(start..at);
         }
@@ -192,9 +241,11 @@ fn after_raw(source: &str, mut at: usize) -> usize {
 
 const REVERSAL: &str = "[::-1]";
 const MAX_SOURCE: usize = 1 << 20;
-/// Each may cost a frame of the compiler's stack.
-const MAX_TOKENS: usize = 4_000;
-const MAX_BRANCHES: usize = 500;
+// Each of these may cost frames of the compiler's stack, which on a thread is two megabytes. The
+// published templates have at most 60 tokens in a tag, 20 branches, and a depth of 10.
+const MAX_TOKENS: usize = 1_000;
+const MAX_BRANCHES: usize = 250;
+const MAX_DEPTH: usize = 50;
 
 #[cfg(test)]
 mod tests {
@@ -202,7 +253,7 @@ mod tests {
 
     #[track_caller]
     fn check(source: &str, wanted: &str) {
-        assert_eq!(prepare(source).unwrap(), wanted);
+        assert_eq!(prepare(source).unwrap().source, wanted);
     }
 
     #[test]
@@ -280,7 +331,7 @@ mod tests {
     #[test]
     fn too_much_is_refused() {
         let too_long = alloc::format!("\n{{{{ 1{} }}}}", "+1".repeat(MAX_TOKENS));
-        let error = prepare(&too_long).unwrap_err();
+        let error = prepare(&too_long).err().unwrap();
         assert_eq!((error.kind(), error.line()), (ErrorKind::Limit, Some(2)));
     }
 }

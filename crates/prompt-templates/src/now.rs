@@ -3,7 +3,7 @@
 use alloc::string::String;
 use core::fmt::Write as _;
 
-/// What a template's `strftime_now` sees as the present: a date and a time of day, without zone.
+/// What a template takes for the present: a date and a time of day, without zone.
 ///
 /// ```
 /// use prompt_templates::Now;
@@ -11,7 +11,7 @@ use core::fmt::Write as _;
 /// let now = Now::from_unix(1_735_787_045);
 /// assert_eq!(now.format("%d %b %Y, %H:%M:%S"), "02 Jan 2025, 03:04:05");
 /// ```
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub struct Now {
     /// Seconds since 1970-01-01T00:00:00, as the wall clock shows it.
     seconds: i64,

@@ -1,0 +1,174 @@
+//! One compiled template, and what it may use up.
+
+use alloc::borrow::ToOwned;
+use alloc::format;
+use alloc::string::String;
+use alloc::vec::Vec;
+use std::io;
+use std::panic::AssertUnwindSafe;
+
+use minijinja::value::Value;
+use minijinja::{Environment, ErrorKind as EngineErrorKind};
+
+use crate::error::{Error, ErrorKind};
+
+use super::environment::{self, Raised};
+use super::source::{self, Prepared};
+
+/// What a template may use up in one render.
+#[non_exhaustive]
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Limits {
+    /// Instructions.
+    pub fuel: u64,
+    /// Nested calls.
+    pub recursion: usize,
+    /// Bytes of output.
+    pub output: usize,
+}
+
+impl Default for Limits {
+    /// Five million instructions, a depth of 200, and 32 MiB: a hundred times what a conversation
+    /// of thousands of messages needs.
+    fn default() -> Self {
+        Self {
+            fuel: 5_000_000,
+            recursion: 200,
+            output: 32 << 20,
+        }
+    }
+}
+
+pub(super) struct Engine {
+    name: String,
+    env: Environment<'static>,
+    limits: Limits,
+}
+
+impl Engine {
+    pub(super) fn compile(name: &str, source: &str, limits: Limits) -> Result<Self, Error> {
+        let Prepared {
+            source,
+            longest_text,
+        } = source::prepare(source).map_err(|error| error.in_template(name))?;
+        let mut env = environment::environment();
+        // What is captured in a variable does not come by the output's limit: values are counted
+        // when they are written, and text by what an instruction may write of it.
+        let captured = limits.output.saturating_mul(MAX_CAPTURES);
+        let fuel = (captured / longest_text.max(1)) as u64;
+        env.set_fuel(Some(limits.fuel.min(fuel)));
+        env.set_formatter(move |out, state, value| environment::emit(out, state, value, captured));
+        env.set_recursion_limit(limits.recursion);
+        unwinding(|| env.add_template_owned(name.to_owned(), source))
+            .map_err(|error| convert(&error, ErrorKind::Syntax, name))?;
+        Ok(Self {
+            name: name.to_owned(),
+            env,
+            limits,
+        })
+    }
+
+    /// Appends what the template makes of its variables to `out`, which keeps its length when this
+    /// fails.
+    pub(super) fn render_into(&self, out: &mut String, variables: Value) -> Result<(), Error> {
+        let start = out.len();
+        let mut sink = Sink {
+            bytes: core::mem::take(out).into_bytes(),
+            limit: start.saturating_add(self.limits.output),
+            is_full: false,
+        };
+        let result = unwinding(|| {
+            let template = self.env.get_template(&self.name)?;
+            template.render_captured_to(variables, &mut sink).map(drop)
+        });
+        // Only whole strings were written.
+        *out = String::from_utf8(sink.bytes).unwrap_or_default();
+        result.map_err(|error| {
+            out.truncate(start);
+            if sink.is_full {
+                let error = Error::new(ErrorKind::Limit, "the prompt is longer than the limit");
+                error.in_template(&self.name)
+            } else {
+                convert(&error, ErrorKind::Render, &self.name)
+            }
+        })
+    }
+}
+
+/// How many times the output's limit a template may write in all, into variables too.
+const MAX_CAPTURES: usize = 32;
+
+/// Output that ends at a limit.
+struct Sink {
+    bytes: Vec<u8>,
+    limit: usize,
+    is_full: bool,
+}
+
+impl io::Write for &mut Sink {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        if bytes.len() > self.limit.saturating_sub(self.bytes.len()) {
+            self.is_full = true;
+            return Err(io::Error::from(io::ErrorKind::StorageFull));
+        }
+        self.bytes.extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// minijinja 3.0.5 panics on some slices and on huge widths; a template must not take the process
+/// with it.
+fn unwinding<T>(
+    render: impl FnOnce() -> Result<T, minijinja::Error>,
+) -> Result<T, minijinja::Error> {
+    std::panic::catch_unwind(AssertUnwindSafe(render)).unwrap_or_else(|_| {
+        let detail = "the engine panicked";
+        Err(minijinja::Error::new(
+            EngineErrorKind::InvalidOperation,
+            detail,
+        ))
+    })
+}
+
+fn convert(error: &minijinja::Error, otherwise: ErrorKind, name: &str) -> Error {
+    let line = error.line();
+    let (kind, detail) = match raised(error) {
+        Some(message) => (ErrorKind::Raised, message.to_owned()),
+        None => {
+            let kind = match error.kind() {
+                EngineErrorKind::OutOfFuel => ErrorKind::Limit,
+                _ if is_too_deep(error) => ErrorKind::Limit,
+                _ => otherwise,
+            };
+            let detail = error
+                .detail()
+                .map(|detail| format!(": {detail}"))
+                .unwrap_or_default();
+            (kind, format!("{}{detail}", error.kind()))
+        }
+    };
+    Error::new(kind, detail).in_template(name).at_line(line)
+}
+
+/// What the template said to `raise_exception`.
+fn raised(error: &minijinja::Error) -> Option<&str> {
+    let mut source = core::error::Error::source(error);
+    while let Some(inner) = source {
+        if let Some(Raised(message)) = inner.downcast_ref() {
+            return Some(message);
+        }
+        source = inner.source();
+    }
+    None
+}
+
+/// The engine has no kind of its own for this.
+fn is_too_deep(error: &minijinja::Error) -> bool {
+    error
+        .detail()
+        .is_some_and(|detail| detail.contains("recursion limit"))
+}

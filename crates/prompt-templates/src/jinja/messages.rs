@@ -1,0 +1,133 @@
+//! Messages as a chat template wants them.
+
+use alloc::borrow::Cow;
+use alloc::string::String;
+use alloc::vec::Vec;
+
+use minijinja::value::{Serde, Value};
+
+use crate::control::Control;
+use crate::error::{Error, ErrorKind};
+use crate::message::{Content, Message, Part, ToolCall};
+use crate::options::{ControlTokens, Images, Options};
+
+/// Makes values of messages.
+pub(super) struct Maker<'a> {
+    pub(super) control: Control<'a>,
+    pub(super) options: &'a Options,
+    /// Whether the template wants the arguments of a call as an object, or as the text that
+    /// OpenAI's API has.
+    pub(super) wants_objects: bool,
+}
+
+impl Maker<'_> {
+    pub(super) fn messages(&self, messages: &[Message<'_>]) -> Result<Value, Error> {
+        let values = messages.iter().enumerate().map(|(index, message)| {
+            self.message(message)
+                .map_err(|error| error.at_message(index))
+        });
+        Ok(Value::from(values.collect::<Result<Vec<_>, _>>()?))
+    }
+
+    fn message(&self, message: &Message<'_>) -> Result<Value, Error> {
+        let mut fields = Vec::with_capacity(4);
+        fields.push(("role", self.text(message.role.as_str())?));
+        fields.push(("content", self.content(&message.content)?));
+        if let Some(reasoning) = &message.reasoning {
+            // Templates read either name.
+            let reasoning = self.text(reasoning)?;
+            fields.push(("reasoning_content", reasoning.clone()));
+            fields.push(("thinking", reasoning));
+        }
+        if !message.tool_calls.is_empty() {
+            let calls = message.tool_calls.iter().map(|call| self.call(call));
+            fields.push((
+                "tool_calls",
+                Value::from(calls.collect::<Result<Vec<_>, _>>()?),
+            ));
+        }
+        if let Some(id) = &message.tool_call_id {
+            fields.push(("tool_call_id", self.text(id)?));
+        }
+        if let Some(name) = &message.name {
+            fields.push(("name", self.text(name)?));
+        }
+        Ok(Value::from_pairs(fields))
+    }
+
+    fn content(&self, content: &Content<'_>) -> Result<Value, Error> {
+        match content {
+            Content::None => Ok(Value::from(())),
+            Content::Text(text) => self.text(text),
+            Content::Parts(parts) => {
+                let texts = parts.iter().map(|part| match (part, &self.options.images) {
+                    (Part::Text(text), _) => Ok(&**text),
+                    (_, Images::Placeholder(placeholder)) => Ok(&**placeholder),
+                    (_, Images::Refuse) => Err(Error::new(
+                        ErrorKind::Image,
+                        "a part of the message is no text",
+                    )),
+                });
+                self.text(&texts.collect::<Result<String, _>>()?)
+            }
+        }
+    }
+
+    fn call(&self, call: &ToolCall<'_>) -> Result<Value, Error> {
+        let arguments = if self.wants_objects {
+            self.json(&call.arguments, "the arguments of a tool call are not JSON")?
+        } else {
+            self.text(&call.arguments)?
+        };
+        let function = [("name", self.text(&call.name)?), ("arguments", arguments)];
+        Ok(Value::from_pairs([
+            ("id", self.text(&call.id)?),
+            ("type", Value::from("function")),
+            ("function", Value::from_pairs(function)),
+        ]))
+    }
+
+    fn text(&self, text: &str) -> Result<Value, Error> {
+        Ok(Value::from(&*self.foreign(text)?))
+    }
+
+    /// A value from JSON text.
+    pub(super) fn json(&self, json: &str, detail: &'static str) -> Result<Value, Error> {
+        let value = serde_json::from_str(json)
+            .map_err(|error| Error::new(ErrorKind::Tools, detail).caused_by(error))?;
+        Ok(Value::from(Serde(clean(self, value)?)))
+    }
+
+    /// Text under the policy for control tokens.
+    fn foreign<'t>(&self, text: &'t str) -> Result<Cow<'t, str>, Error> {
+        match self.options.control_tokens {
+            ControlTokens::Keep => Ok(Cow::Borrowed(text)),
+            policy => {
+                let mut out = String::with_capacity(text.len());
+                self.control.write(&mut out, text, policy)?;
+                Ok(Cow::Owned(out))
+            }
+        }
+    }
+}
+
+/// Puts all text in a JSON value under the policy; an escape in the JSON may hide a token.
+fn clean(maker: &Maker<'_>, value: serde_json::Value) -> Result<serde_json::Value, Error> {
+    use serde_json::Value as Json;
+    Ok(match value {
+        Json::String(text) => Json::String(maker.foreign(&text)?.into_owned()),
+        Json::Array(items) => Json::Array(
+            items
+                .into_iter()
+                .map(|item| clean(maker, item))
+                .collect::<Result<_, _>>()?,
+        ),
+        Json::Object(members) => {
+            let members = members
+                .into_iter()
+                .map(|(key, value)| Ok((maker.foreign(&key)?.into_owned(), clean(maker, value)?)));
+            Json::Object(members.collect::<Result<_, Error>>()?)
+        }
+        other => other,
+    })
+}

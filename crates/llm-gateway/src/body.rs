@@ -29,7 +29,8 @@ pub(crate) async fn read(
         ));
     }
     let limit = options.body_limit;
-    if content_length(&head.headers).is_some_and(|length| length > limit as u64) {
+    let length = content_length(&head.headers);
+    if length.is_some_and(|length| length > limit) {
         // Who waits for a `100 Continue` has not sent anything yet.
         if !head.headers.contains_key(EXPECT) {
             drain(body, limit).await;
@@ -47,6 +48,9 @@ pub(crate) async fn read(
         if first.is_empty() && whole.is_empty() {
             first = data;
         } else {
+            if whole.is_empty() {
+                whole.reserve(length.unwrap_or_default());
+            }
             whole.extend_from_slice(&std::mem::take(&mut first));
             whole.extend_from_slice(&data);
         }
@@ -76,7 +80,7 @@ async fn next(body: &mut Body, idle: Duration) -> Result<Option<Bytes>, ApiError
     }
 }
 
-fn content_length(headers: &HeaderMap) -> Option<u64> {
+fn content_length(headers: &HeaderMap) -> Option<usize> {
     headers.get(CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
 }
 

@@ -30,6 +30,7 @@ mod config;
 mod error;
 mod gateway;
 mod headers;
+mod items;
 mod request;
 mod routes;
 mod serve;

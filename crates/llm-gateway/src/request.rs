@@ -3,10 +3,10 @@
 use std::fmt;
 
 use bytes::Bytes;
-use llm_types::{ParseError, RawObject};
-use serde::de::{Deserialize, Deserializer, Error, SeqAccess, Visitor};
+use llm_types::RawObject;
 
 use crate::error::ApiError;
+use crate::items::items;
 
 /// The parts of a chat request that decide about its way.
 #[derive(Debug, Eq, PartialEq)]
@@ -28,27 +28,32 @@ impl ChatParams {
         let object = RawObject::parse(body)
             .map_err(|error| ApiError::invalid(format!("the body is not valid JSON: {error}")))?;
         for (key, kind) in KINDS {
-            check(&object, key, *kind)?;
+            check(&object, "", key, *kind)?;
         }
         let model = object
             .str("model")
             .filter(|model| !model.trim().is_empty())
             .ok_or_else(|| missing("model", "the name of a model"))?;
-        let messages: Option<Vec<MessageShape>> = object
-            .read("messages")
-            .map_err(|error| wrong_inside("messages", &error))?;
-        if messages.is_none_or(|messages| messages.is_empty()) {
+        let messages = object
+            .get("messages")
+            .filter(|messages| messages.starts_with('['));
+        let messages = messages.map(items).unwrap_or_default();
+        if messages.is_empty() {
             return Err(missing("messages", "an array with at least one message"));
         }
-        let options: Option<StreamOptions> = object
-            .read("stream_options")
-            .map_err(|error| wrong_inside("stream_options", &error))?;
+        for (index, message) in messages.into_iter().enumerate() {
+            check_message(
+                Place {
+                    message: index,
+                    part: None,
+                },
+                message,
+            )?;
+        }
         Ok(Self {
             model: model.into_owned(),
             stream: object.bool("stream").unwrap_or_default(),
-            include_usage: options
-                .and_then(|options| options.include_usage)
-                .unwrap_or_default(),
+            include_usage: include_usage(&object)?,
         })
     }
 }
@@ -59,47 +64,117 @@ fn missing(param: &str, what: &str) -> ApiError {
         .with_code("missing_required_parameter")
 }
 
-fn wrong_inside(param: &str, error: &ParseError) -> ApiError {
-    let path = match error.path() {
-        "" => param.to_owned(),
-        inner if inner.starts_with('[') => format!("{param}{inner}"),
-        inner => format!("{param}.{inner}"),
-    };
-    ApiError::invalid(format!("`{path}`: {}", error.message()))
+fn wrong(path: &str, expected: &str, found: Kind) -> ApiError {
+    ApiError::invalid(format!("`{path}`: expected {expected}, found {found}"))
         .with_param(path)
         .with_code("invalid_type")
 }
 
-/// Looks at the first byte only: the upstream knows its own ranges.
-fn check(object: &RawObject<'_>, key: &str, kind: Kind) -> Result<(), ApiError> {
-    let Some(value) = object.get(key) else {
-        return Ok(());
-    };
-    let found = match value.as_bytes().first() {
-        Some(b'"') => Kind::String,
-        Some(b'[') => Kind::Array,
-        Some(b'{') => Kind::Object,
-        Some(b't' | b'f') => Kind::Bool,
-        Some(b'n') => return Ok(()),
-        _ => Kind::Number,
-    };
-    if found == kind {
-        return Ok(());
+/// Looks at the type only: the upstream knows its own ranges. Null counts as absent.
+fn check(object: &RawObject<'_>, path: &str, key: &str, kind: Kind) -> Result<(), ApiError> {
+    match object.get(key).map(Kind::of) {
+        None | Some(Kind::Null) => Ok(()),
+        Some(found) if found == kind => Ok(()),
+        Some(found) => Err(wrong(&format!("{path}{key}"), &kind.to_string(), found)),
     }
-    Err(
-        ApiError::invalid(format!("`{key}`: expected {kind}, found {found}"))
-            .with_param(key)
-            .with_code("invalid_type"),
-    )
+}
+
+fn include_usage(object: &RawObject<'_>) -> Result<bool, ApiError> {
+    let options = object
+        .get("stream_options")
+        .filter(|options| options.starts_with('{'));
+    let Some(options) = options.and_then(|options| RawObject::parse(options.as_bytes()).ok())
+    else {
+        return Ok(false);
+    };
+    check(&options, "stream_options.", "include_usage", Kind::Bool)?;
+    Ok(options.bool("include_usage").unwrap_or_default())
+}
+
+fn check_message(place: Place, message: &str) -> Result<(), ApiError> {
+    let message = object(place, message)?;
+    require_string(place, &message, "role")?;
+    match message.get("content") {
+        Some(parts) if parts.starts_with('[') => {
+            for (index, part) in items(parts).into_iter().enumerate() {
+                let place = Place {
+                    part: Some(index),
+                    ..place
+                };
+                require_string(place, &object(place, part)?, "type")?;
+            }
+            Ok(())
+        }
+        Some(content) => match Kind::of(content) {
+            Kind::String | Kind::Null => Ok(()),
+            found => {
+                let expected = "a string or an array of content parts";
+                Err(wrong(&format!("{place}.content"), expected, found))
+            }
+        },
+        None => Ok(()),
+    }
+}
+
+fn object(place: Place, value: &str) -> Result<RawObject<'_>, ApiError> {
+    RawObject::parse(value.as_bytes()).map_err(|_| {
+        wrong(
+            &place.to_string(),
+            &Kind::Object.to_string(),
+            Kind::of(value),
+        )
+    })
+}
+
+fn require_string(place: Place, object: &RawObject<'_>, key: &str) -> Result<(), ApiError> {
+    match object.get(key).map(Kind::of) {
+        Some(Kind::String) => Ok(()),
+        Some(found) => Err(wrong(
+            &format!("{place}.{key}"),
+            &Kind::String.to_string(),
+            found,
+        )),
+        None => Err(missing(&format!("{place}.{key}"), "a string")),
+    }
+}
+
+/// A message, or a part of its content; a path only when somebody has to be told.
+#[derive(Clone, Copy)]
+struct Place {
+    message: usize,
+    part: Option<usize>,
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "messages[{}]", self.message)?;
+        self.part
+            .map_or(Ok(()), |part| write!(f, ".content[{part}]"))
+    }
 }
 
 #[derive(Clone, Copy, Eq, PartialEq)]
 enum Kind {
     Array,
     Bool,
+    Null,
     Number,
     Object,
     String,
+}
+
+impl Kind {
+    /// The type of a value, by its first byte.
+    fn of(value: &str) -> Self {
+        match value.as_bytes().first() {
+            Some(b'"') => Self::String,
+            Some(b'[') => Self::Array,
+            Some(b'{') => Self::Object,
+            Some(b't' | b'f') => Self::Bool,
+            Some(b'n') => Self::Null,
+            _ => Self::Number,
+        }
+    }
 }
 
 impl fmt::Display for Kind {
@@ -107,6 +182,7 @@ impl fmt::Display for Kind {
         f.write_str(match self {
             Self::Array => "an array",
             Self::Bool => "a boolean",
+            Self::Null => "null",
             Self::Number => "a number",
             Self::Object => "an object",
             Self::String => "a string",
@@ -114,75 +190,7 @@ impl fmt::Display for Kind {
     }
 }
 
-#[derive(serde::Deserialize)]
-struct StreamOptions {
-    include_usage: Option<bool>,
-}
-
-/// A message, of which only the shape is looked at.
-#[derive(serde::Deserialize)]
-#[expect(dead_code, reason = "reading the fields is the check")]
-struct MessageShape {
-    role: Text,
-    #[serde(default)]
-    content: Option<ContentShape>,
-}
-
-/// Content that is text or a list of parts.
-struct ContentShape;
-
-impl<'de> Deserialize<'de> for ContentShape {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Shape;
-        impl<'de> Visitor<'de> for Shape {
-            type Value = ContentShape;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a string or an array of content parts")
-            }
-
-            fn visit_str<E: Error>(self, _: &str) -> Result<ContentShape, E> {
-                Ok(ContentShape)
-            }
-
-            fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<ContentShape, A::Error> {
-                while list.next_element::<PartShape>()?.is_some() {}
-                Ok(ContentShape)
-            }
-        }
-        deserializer.deserialize_any(Shape)
-    }
-}
-
-/// A content part: an object with a `type`.
-#[derive(serde::Deserialize)]
-#[expect(dead_code, reason = "reading the fields is the check")]
-struct PartShape {
-    r#type: Text,
-}
-
-/// Text that nobody reads.
-struct Text;
-
-impl<'de> Deserialize<'de> for Text {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Any;
-        impl Visitor<'_> for Any {
-            type Value = Text;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a string")
-            }
-
-            fn visit_str<E: Error>(self, _: &str) -> Result<Text, E> {
-                Ok(Text)
-            }
-        }
-        deserializer.deserialize_str(Any)
-    }
-}
-
-/// The parameters that have one type everywhere; null counts as absent.
+/// The parameters that have one type everywhere.
 const KINDS: &[(&str, Kind)] = &[
     ("model", Kind::String),
     ("messages", Kind::Array),

@@ -111,8 +111,8 @@ async fn bodies_that_are_no_chat_request_are_told_what_is_wrong() {
         ),
         (
             r#"{"model":"llama","messages":[{"content":"Hi"}]}"#,
-            Some("messages[0]"),
-            "missing field `role`",
+            Some("messages[0].role"),
+            "`messages[0].role` is required",
         ),
         (
             r#"{"model":"llama","messages":[{"role":1}]}"#,
@@ -126,8 +126,8 @@ async fn bodies_that_are_no_chat_request_are_told_what_is_wrong() {
         ),
         (
             r#"{"model":"llama","messages":[{"role":"user","content":[{"text":"x"}]}]}"#,
-            Some("messages[0].content[0]"),
-            "missing field `type`",
+            Some("messages[0].content[0].type"),
+            "`messages[0].content[0].type` is required",
         ),
         (
             r#"{"model":"llama","messages":[{"role":"user"}],"stream":"yes"}"#,

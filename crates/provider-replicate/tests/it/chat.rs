@@ -79,8 +79,9 @@ async fn output_without_a_last_word_is_asked_about_at_once() {
     assert_eq!(server.count(GET), 1);
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_flaky_poll_neither_loses_nor_repeats_the_prediction() {
+    wind_the_clock();
     let server = Server::start(|url, seen, before| match (seen.line().as_str(), before) {
         (CREATE, _) => Answer::json(201, prediction(url, "starting", Value::Null)),
         (GET, 0) => Answer::not_found(),
@@ -104,8 +105,9 @@ async fn a_flaky_poll_neither_loses_nor_repeats_the_prediction() {
     );
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn the_limit_reached_is_a_finish_reason() {
+    wind_the_clock();
     let server = model(2, |url| succeeded(url, json!(["a", "b", "c", "d"]))).await;
     let reason = async |tokens: Option<u64>| {
         let mut request = ask(MODEL);
@@ -182,8 +184,9 @@ async fn no_output_is_an_empty_answer_and_other_output_an_error() {
     assert_eq!(error.kind(), ErrorKind::UnexpectedBody);
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn predictions_that_end_badly_are_typed_errors() {
+    wind_the_clock();
     for (status, reason, kind) in [
         (
             "failed",

@@ -143,8 +143,9 @@ async fn a_stream_cut_at_any_byte_is_resumed() {
     .await;
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_stream_cut_at_any_byte_is_completed_from_the_output() {
+    wind_the_clock();
     at_every_cut(async |cut, beginning| {
         // The prediction has ended when it is asked, or the stream cannot be opened again.
         let server = model(cut % 3, move |_, before| match before {
@@ -171,8 +172,9 @@ async fn a_stream_that_begins_anew_repeats_nothing() {
     assert_eq!((told.text, server.count(EVENTS)), (text(), 2));
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn events_without_ids_are_not_resumed() {
+    wind_the_clock();
     let without_ids = |events: String| {
         let lines = events.lines().filter(|line| !line.starts_with("id:"));
         lines.fold(String::new(), |all, line| all + line + "\n")
@@ -198,8 +200,9 @@ async fn a_timeout_comment_is_no_end() {
     assert_eq!((told.text, server.count(EVENTS)), (text(), 2));
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn without_a_stream_the_growing_output_is_told() {
+    wind_the_clock();
     let server = Server::start(|url, seen, before| match seen.line().as_str() {
         CREATE => Answer::json(201, prediction(url, "starting", Value::Null)),
         GET if before == 0 => Answer::json(200, prediction(url, "queued", Value::Null)),
@@ -220,8 +223,9 @@ async fn without_a_stream_the_growing_output_is_told() {
     assert_eq!(told.progress, ["starting", "queued"]);
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_stream_of_another_kind_or_host_is_done_without() {
+    wind_the_clock();
     for stream in [
         "/v1/elsewhere",
         "ftp://example.invalid/x",
@@ -268,8 +272,9 @@ async fn the_token_goes_to_no_foreign_host() {
     assert_eq!(foreign.first(EVENTS).header("authorization"), None);
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn failures_are_the_last_item() {
+    wind_the_clock();
     let end = |status: &'static str, error: Value| {
         move |url: &str| {
             let mut prediction = streamed(url, status);
@@ -342,8 +347,9 @@ async fn what_contradicts_itself_or_is_gone_is_no_answer() {
     }
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_stream_that_hangs_before_its_first_event_is_noticed() {
+    wind_the_clock();
     let server = model(0, |_, _| Answer::sse(": hi\n\n").ending(End::Hang)).await;
     let told = told(&server).await;
     told.assert_whole();

@@ -27,6 +27,7 @@ pub(crate) enum Command {
     Chat(Chat),
     Check(Check),
     Sim(Sim),
+    Sse(Sse),
     /// Print a completion script for a shell
     Completions {
         /// The shell
@@ -130,6 +131,19 @@ pub(crate) struct Sim {
     /// Print the addresses as one line of JSON
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+/// Show an event stream as JSON lines: a debugging aid
+#[derive(Debug, clap::Args)]
+#[command(
+    after_help = "  curl -sN … | polyllm sse\n\nAn event that the stream ends in, without its blank line, is marked \"incomplete\"."
+)]
+pub(crate) struct Sse {
+    /// The stream; standard input without it
+    pub(crate) file: Option<PathBuf>,
+    /// Show comments too
+    #[arg(long)]
+    pub(crate) comments: bool,
 }
 
 /// `top_k=20` or `stop=["a"]`: a value that is no JSON is a string.

@@ -7,6 +7,7 @@ mod output;
 mod serve;
 mod signal;
 mod simulate;
+mod sse;
 
 use std::process::ExitCode;
 
@@ -39,6 +40,7 @@ fn main() -> ExitCode {
             }
             Command::Serve(serve) => serve::run(serve).await,
             Command::Sim(sim) => simulate::run(sim).await,
+            Command::Sse(sse) => sse::run(&sse),
         }
     });
     done.unwrap_or_else(|error| output::fail(&error))

@@ -201,6 +201,25 @@ fn chat_prints_json_for_machines() {
 }
 
 #[test]
+fn an_event_stream_becomes_json_lines() {
+    let stream =
+        ": hi\nevent: output\nid: 1\ndata: a\ndata:  b\n\nevent: done\n\nretry: 5\ndata: {}";
+    let file = Temporary::new("stream.sse", stream);
+    let (lines, _, status) = run(&mut polyllm(&["sse", "--comments", file.path()]));
+    assert_eq!(status, 0);
+    assert_eq!(
+        lines,
+        "{\"comment\":\"hi\"}\n\
+         {\"event\":\"output\",\"data\":\"a\\n b\",\"id\":\"1\"}\n\
+         {\"event\":\"done\",\"data\":\"\",\"id\":\"1\"}\n\
+         {\"event\":\"message\",\"data\":\"{}\",\"id\":\"1\",\"retry\":5,\"incomplete\":true}\n"
+    );
+    let (_, error, status) = run(&mut polyllm(&["sse", "no-such-file"]));
+    assert_eq!(status, 1);
+    assert!(error.contains("cannot open no-such-file"), "{error}");
+}
+
+#[test]
 fn a_missing_key_names_its_variable_and_the_simulation() {
     for (model, variable) in [
         ("together_ai/openai/gpt-oss-20b", "TOGETHERAI_API_KEY"),

@@ -32,8 +32,15 @@ pub struct Client {
     registry: Registry,
     settings: BTreeMap<String, Settings>,
     templates: BTreeMap<String, CustomTemplate>,
-    /// By provider, and by the model for one whose template is registered.
-    accounts: Mutex<BTreeMap<(&'static str, Option<String>), Arc<dyn Provider>>>,
+    accounts: Mutex<BTreeMap<AccountKey, Arc<dyn Provider>>>,
+}
+
+/// An account serves all models of its provider, or those whose template is registered under
+/// one name.
+#[derive(Debug, Eq, Ord, PartialEq, PartialOrd)]
+struct AccountKey {
+    provider: &'static str,
+    template: Option<String>,
 }
 
 /// A chat being put together; [`send`](Self::send) or [`stream`](Self::stream) it.
@@ -102,7 +109,10 @@ impl Client {
             .templates
             .get_key_value(name)
             .or_else(|| self.templates.get_key_value(model));
-        let key = (provider, template.map(|(name, _)| name.clone()));
+        let key = AccountKey {
+            provider,
+            template: template.map(|(name, _)| name.clone()),
+        };
         let mut accounts = self.accounts.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(account) = accounts.get(&key) {
             return Ok(Arc::clone(account));

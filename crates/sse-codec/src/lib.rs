@@ -29,7 +29,7 @@
 //! is the caller's business.
 //!
 //! The crate is `no_std` and has no `unsafe` code. Feature `std` adds nothing but run-time detection
-//! of the CPU, which makes decoding several times faster: turn it on where there is a `std`.
+//! of the CPU, for the fastest search and check of UTF-8: turn it on where there is a `std`.
 
 #![no_std]
 #![forbid(unsafe_code)]

@@ -29,8 +29,8 @@ fn main() {
     for case in cases::all() {
         if keys.is_empty() || keys.iter().any(|key| key == case.key) {
             let result = Measured::new(&case);
-            println!("{}", result.row(&case));
-            results.push((case, result));
+            println!("{}", result.row());
+            results.push(result);
         }
     }
     print_goals(&results);
@@ -38,6 +38,9 @@ fn main() {
 
 /// What one case took, in nanoseconds per event.
 struct Measured {
+    key: &'static str,
+    name: &'static str,
+    events_per_byte: f64,
     memcpy: f64,
     line_feeds: f64,
     decoders: Vec<Outcome>,
@@ -98,19 +101,22 @@ impl Measured {
             }
         }
         Self {
+            key: case.key,
+            name: case.name,
+            events_per_byte: case.events as f64 / case.input.len() as f64,
             memcpy: per_event(memcpy),
             line_feeds: per_event(line_feeds),
             decoders,
         }
     }
 
-    fn row(&self, case: &Case) -> String {
+    fn row(&self) -> String {
         let limits = [time(self.memcpy), time(self.line_feeds)];
         let cells: Vec<_> = limits
             .into_iter()
             .chain(self.decoders.iter().map(Outcome::cell))
             .collect();
-        format!("| {}: {} | {} |", case.key, case.name, cells.join(" | "))
+        format!("| {}: {} | {} |", self.key, self.name, cells.join(" | "))
     }
 
     fn of(&self, name: &str) -> f64 {
@@ -148,11 +154,11 @@ impl Outcome {
 }
 
 /// How our ratios stand to what we hold ourselves to.
-fn print_goals(results: &[(Case, Measured)]) {
-    let case = |key| results.iter().find(|(case, _)| case.key == key);
+fn print_goals(results: &[Measured]) {
+    let case = |key| results.iter().find(|result| result.key == key);
     let (bytes, text, rival) = ("**bytes**", "**text**", "sse-core 0.2.3");
     println!("\n| ratio | wanted | measured |\n|---|---:|---:|");
-    if let Some((_, a)) = case("a") {
+    if let Some(a) = case("a") {
         goal(
             "a: faster than sse-core",
             "≥ 1.8",
@@ -169,15 +175,13 @@ fn print_goals(results: &[(Case, Measured)]) {
             a.of(rival) / a.of(text),
         );
     }
-    if let Some((_, c)) = case("c") {
+    if let Some(c) = case("c") {
         goal("c: faster than sse-core", "≥ 3", c.of(rival) / c.of(bytes));
     }
     for (name, small, large) in [("b: 16 MiB burst", "b0", "b"), ("f: 8 MiB line", "f0", "f")] {
-        if let (Some((small, of_small)), Some((large, of_large))) = (case(small), case(large)) {
-            let per_byte = |case: &Case, measured: &Measured| {
-                measured.of(bytes) * case.events as f64 / case.input.len() as f64
-            };
-            let ratio = per_byte(large, of_large) / per_byte(small, of_small);
+        if let (Some(small), Some(large)) = (case(small), case(large)) {
+            let per_byte = |result: &Measured| result.of(bytes) * result.events_per_byte;
+            let ratio = per_byte(large) / per_byte(small);
             goal(
                 &format!("{name}: time per byte to that of 64 KiB"),
                 "≤ 1.5",

@@ -25,8 +25,12 @@ impl ChatParams {
                 "the body is empty; a JSON object is expected",
             ));
         }
-        let object = RawObject::parse(body)
-            .map_err(|error| ApiError::invalid(format!("the body is not valid JSON: {error}")))?;
+        let object = RawObject::parse(body).map_err(|error| {
+            let (what, line, column) = (error.message(), error.line(), error.column());
+            let message =
+                format!("the body is not valid JSON: {what} at line {line} column {column}");
+            ApiError::invalid(message)
+        })?;
         for (key, kind) in KINDS {
             check(&object, "", key, *kind)?;
         }

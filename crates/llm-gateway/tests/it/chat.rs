@@ -64,7 +64,7 @@ async fn bodies_that_are_no_chat_request_are_told_what_is_wrong() {
         (
             "{\n \"model\": \"llama\",\n \"messages\": [],\n}",
             None,
-            "trailing comma at line 3",
+            "JSON: trailing comma at line 3 column 16",
         ),
         ("{'model': 1}", None, "line 1 column 2"),
         ("[]", None, "expected a JSON object, found an array"),

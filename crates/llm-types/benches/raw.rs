@@ -11,7 +11,7 @@ use serde_json::json;
 criterion_group!(benches, prompt, chunk);
 criterion_main!(benches);
 
-/// 256 KiB of prompt: a single line; English prose with paragraphs and quotations; source code, in
+/// 256 KiB of prompt: a single line; English prose with paragraphs, a quotation and a dash; source code, in
 /// which an escape comes every few bytes; Chinese, in which no byte is ASCII.
 fn prompt(criterion: &mut Criterion) {
     for (name, line) in [
@@ -74,7 +74,7 @@ const PROSE: &str = "The llama is a domesticated South American camelid, widely 
     pack animal by Andean cultures since the pre-Columbian era. Llamas are social animals and live \
     with others as a herd. Their wool is soft and contains only a small amount of lanolin. They can \
     learn simple tasks after a few repetitions. When using a pack, they can carry \"a quarter of \
-    their body weight\" for eight to thirteen kilometres.\n\n";
+    their body weight\" for eight to thirteen kilometres — or more.\n\n";
 
 const PROMPT: usize = 256 * 1024;
 

@@ -1,5 +1,4 @@
-//! Wire types of the OpenAI-shaped LLM APIs, and of Cohere's rerank: lenient in, lossless
-//! through, exact out.
+#![doc = include_str!("../README.md")]
 
 mod chat;
 pub mod completions;

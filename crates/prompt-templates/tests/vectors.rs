@@ -8,15 +8,18 @@
     reason = "helpers of tests"
 )]
 
+mod common;
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use prompt_templates::{
-    ChatTemplate, Content, Context, ControlTokens, CustomTemplate, Error, Family, Message, Now,
-    Options, Part, Role, Strictness, ToolCall,
+    ChatTemplate, Context, ControlTokens, CustomTemplate, Error, Family, Now, Options, Strictness,
 };
 use serde_json::{Map, Value};
+
+use common::messages;
 
 #[test]
 fn custom_templates() {
@@ -200,51 +203,6 @@ fn misses(
     }
     println!("{} vectors, {} misses", vectors.len(), misses.len());
     misses
-}
-
-fn messages(list: &Value) -> Vec<Message<'_>> {
-    list.as_array().unwrap().iter().map(message).collect()
-}
-
-fn message(message: &Value) -> Message<'_> {
-    let content = match &message["content"] {
-        Value::String(text) => Content::from(text),
-        Value::Array(parts) => Content::Parts(parts.iter().map(part).collect()),
-        _ => Content::None,
-    };
-    let mut out = Message::new(Role::from(message["role"].as_str().unwrap()), content);
-    if let Some(id) = message["tool_call_id"].as_str() {
-        out = out.with_tool_call_id(id);
-    }
-    if let Some(reasoning) = message["reasoning_content"].as_str() {
-        out = out.with_reasoning(reasoning);
-    }
-    out.with_tool_calls(
-        message["tool_calls"]
-            .as_array()
-            .into_iter()
-            .flatten()
-            .map(call)
-            .collect(),
-    )
-}
-
-fn call(call: &Value) -> ToolCall<'_> {
-    let function = &call["function"];
-    let arguments = match &function["arguments"] {
-        Value::String(text) => text.clone(),
-        json => json.to_string(),
-    };
-    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
-    ToolCall::new(text(&call["id"]), text(&function["name"]), arguments)
-}
-
-fn part(part: &Value) -> Part<'_> {
-    match part["type"].as_str().unwrap() {
-        "text" => Part::Text(part["text"].as_str().unwrap().into()),
-        "image_url" => Part::Image(part["image_url"]["url"].as_str().unwrap().into()),
-        other => Part::Other(other.into()),
-    }
 }
 
 fn now(text: &str) -> Now {

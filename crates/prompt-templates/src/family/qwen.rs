@@ -78,7 +78,7 @@ fn write_qwen_3(prompt: &mut Prompt<'_>) -> Result<(), Error> {
         }
         prompt.push("<|im_start|>assistant\n")?;
         let has_calls = !message.tool_calls.is_empty();
-        let text = if has_calls && !prompt.has_text(index) {
+        let text = if has_calls && !prompt.has_text(index) && !prompt.is_official() {
             "".into()
         } else {
             prompt.text(index)?

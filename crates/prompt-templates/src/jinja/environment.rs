@@ -1,6 +1,6 @@
 //! The environment of transformers' chat templates, in minijinja.
 
-use alloc::borrow::Cow;
+use alloc::borrow::{Cow, ToOwned};
 use alloc::boxed::Box;
 use alloc::format;
 use alloc::string::String;
@@ -13,6 +13,8 @@ use minijinja::value::{
     Enumerator, Kwargs, Object, ObjectRepr, Rest, Tuple, Value, ValueKind, ValueOrKwargs,
 };
 use minijinja::{AutoEscape, Environment, Error, ErrorKind, Output, State, filters};
+
+use crate::python::is_space;
 
 use super::{methods, python};
 
@@ -40,6 +42,12 @@ fn base() -> Environment<'static> {
     });
     env.add_filter("string", |value: &Value| python::str(value));
     env.add_filter("int", int);
+    env.add_filter("float", float);
+    env.add_filter("trim", |value: &Value, set: Option<&str>| {
+        let strip = |c: char| set.map_or_else(|| is_space(c), |set| set.contains(c));
+        python::str(value).map(|text| text.trim_matches(strip).to_owned())
+    });
+    env.add_function("dict", dict);
     env.add_filter("each", each);
     env.add_filter("stored", stored);
     env.add_filter("reversed", reversed);
@@ -113,20 +121,25 @@ pub(super) fn emit(
 struct Written(usize);
 
 /// The filter `int`, which gives its default where minijinja's fails.
-fn int(value: &Value, default: Option<Value>, kwargs: Kwargs) -> Result<Value, Error> {
+fn int(
+    value: &Value,
+    default: Option<Value>,
+    base: Option<u32>,
+    kwargs: Kwargs,
+) -> Result<Value, Error> {
     let default = match default {
         Some(default) => default,
         None => kwargs
             .get::<Option<Value>>("default")?
             .unwrap_or_else(|| Value::from(0)),
     };
-    let base = kwargs.get::<Option<u32>>("base")?.unwrap_or(10);
+    let base = match base {
+        Some(base) => base,
+        None => kwargs.get::<Option<u32>>("base")?.unwrap_or(10),
+    };
     kwargs.assert_all_used()?;
     if !(2..=36).contains(&base) {
-        return Err(Error::new(
-            ErrorKind::InvalidOperation,
-            format!("no such base: {base}"),
-        ));
+        return Err(invalid(format!("no such base: {base}")));
     }
     Ok(match value.kind() {
         ValueKind::Bool => Value::from(i64::from(value.is_true())),
@@ -145,6 +158,43 @@ fn int(value: &Value, default: Option<Value>, kwargs: Kwargs) -> Result<Value, E
         }
         _ => default,
     })
+}
+
+/// The filter `float`, which gives its default where minijinja's fails.
+fn float(value: &Value, default: Option<Value>, kwargs: Kwargs) -> Result<Value, Error> {
+    let default = match default {
+        Some(default) => default,
+        None => kwargs
+            .get::<Option<Value>>("default")?
+            .unwrap_or_else(|| Value::from(0.0)),
+    };
+    kwargs.assert_all_used()?;
+    let float = match value.as_str() {
+        Some(text) => text.trim().parse().ok(),
+        None if value.kind() == ValueKind::Bool => Some(f64::from(u8::from(value.is_true()))),
+        None => f64::try_from(value.clone()).ok(),
+    };
+    Ok(float.map_or(default, Value::from))
+}
+
+/// `dict`, of another mapping or of pairs, with more by keywords.
+fn dict(of: Option<Value>, kwargs: Kwargs) -> Result<Value, Error> {
+    let mut pairs = Vec::new();
+    if let Some(of) = of {
+        let is_map = of.kind() == ValueKind::Map;
+        for item in of.try_iter()?.checked() {
+            let item = item?;
+            pairs.push(if is_map {
+                (item.clone(), of.get_item(&item)?)
+            } else {
+                (item.get_item_by_index(0)?, item.get_item_by_index(1)?)
+            });
+        }
+    }
+    for name in kwargs.args() {
+        pairs.push((Value::from(name), kwargs.peek(name)?));
+    }
+    Ok(Value::from_pairs(pairs))
 }
 
 /// What a `for` walks through; Python has nothing to walk through in `None`.
@@ -207,8 +257,7 @@ fn reversed(value: &Value) -> Result<Value, Error> {
         return Ok(Value::from(text.chars().rev().collect::<String>()));
     }
     if !matches!(value.kind(), ValueKind::Iterable | ValueKind::Seq) {
-        let detail = format!("{} cannot be reversed", value.kind());
-        return Err(Error::new(ErrorKind::InvalidOperation, detail));
+        return Err(invalid(format!("{} cannot be reversed", value.kind())));
     }
     let mut items = value.try_iter()?.checked().collect::<Result<Vec<_>, _>>()?;
     items.reverse();
@@ -224,8 +273,8 @@ fn reversed(value: &Value) -> Result<Value, Error> {
 fn is_sequence(value: &Value) -> bool {
     matches!(
         value.kind(),
-        ValueKind::Map | ValueKind::Seq | ValueKind::String
-    ) || value.kind() == ValueKind::Iterable && value.len().is_some()
+        ValueKind::Map | ValueKind::Seq | ValueKind::String | ValueKind::Undefined
+    ) || value.kind() == ValueKind::Iterable && !is_generator(value)
 }
 
 pub(super) fn is_generator(value: &Value) -> bool {
@@ -241,6 +290,10 @@ fn is_iterable(value: &Value) -> bool {
             | ValueKind::String
             | ValueKind::Undefined
     )
+}
+
+fn invalid(detail: impl Into<Cow<'static, str>>) -> Error {
+    Error::new(ErrorKind::InvalidOperation, detail)
 }
 
 const MAX_TEXT: usize = 32 << 20;

@@ -271,18 +271,24 @@ fn split<'t>(text: &'t str, separator: &str, limit: usize, from_right: bool) -> 
 /// its inner space.
 fn split_space(text: &str, limit: usize, from_right: bool) -> Vec<&str> {
     let mut parts = Vec::new();
-    let mut rest = text.trim_matches(is_space);
-    while !rest.is_empty() {
+    let mut rest = text;
+    loop {
+        rest = if from_right {
+            rest.trim_end_matches(is_space)
+        } else {
+            rest.trim_start_matches(is_space)
+        };
+        if rest.is_empty() {
+            break;
+        }
         let (part, left) = if parts.len() == limit {
             (rest, "")
         } else if from_right {
-            let at = rest.rfind(is_space).map_or(0, |at| {
-                at + rest[at..].chars().next().map_or(0, char::len_utf8)
-            });
-            (&rest[at..], rest[..at].trim_end_matches(is_space))
+            let space = rest.char_indices().rev().find(|(_, c)| is_space(*c));
+            let at = space.map_or(0, |(at, c)| at + c.len_utf8());
+            (&rest[at..], &rest[..at])
         } else {
-            let at = rest.find(is_space).unwrap_or(rest.len());
-            (&rest[..at], rest[at..].trim_start_matches(is_space))
+            rest.split_at(rest.find(is_space).unwrap_or(rest.len()))
         };
         parts.push(part);
         rest = left;

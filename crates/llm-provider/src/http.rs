@@ -30,6 +30,7 @@ pub struct Body {
     chunks: BoxStream<'static, reqwest::Result<Bytes>>,
     host: String,
     idle: Duration,
+    heard: Instant,
     timer: Pin<Box<Sleep>>,
     ended: bool,
 }
@@ -93,11 +94,14 @@ impl HttpClient {
         *response.status_mut() = answer.status();
         *response.headers_mut() = std::mem::take(answer.headers_mut());
         let chunks = answer.bytes_stream().boxed();
+        // So that no deadline is beyond what a clock can tell.
+        let idle = idle.min(LONGEST_IDLE);
         let timer = Box::pin(tokio::time::sleep(idle));
         Ok(response.map(|()| Body {
             chunks,
             host,
             idle,
+            heard: Instant::now(),
             timer,
             ended: false,
         }))
@@ -159,6 +163,18 @@ impl Body {
     }
 }
 
+impl Body {
+    fn give_up(&mut self) -> Poll<Option<Result<Bytes>>> {
+        self.ended = true;
+        let message = format!(
+            "{} sent nothing for {} s",
+            self.host,
+            self.idle.as_secs_f32()
+        );
+        Poll::Ready(Some(Err(Error::new(ErrorKind::Timeout, message))))
+    }
+}
+
 impl Stream for Body {
     type Item = Result<Bytes>;
 
@@ -169,7 +185,7 @@ impl Stream for Body {
         let this = &mut *self;
         match this.chunks.as_mut().poll_next(cx) {
             Poll::Ready(Some(Ok(chunk))) => {
-                this.timer.as_mut().reset(Instant::now() + this.idle);
+                this.heard = Instant::now();
                 Poll::Ready(Some(Ok(chunk)))
             }
             Poll::Ready(Some(Err(error))) => {
@@ -181,12 +197,15 @@ impl Stream for Body {
                 Poll::Ready(None)
             }
             Poll::Pending => {
-                if this.timer.as_mut().poll(cx).is_pending() {
-                    return Poll::Pending;
+                // The timer is set anew when it fires, not with every chunk: that is cheaper.
+                while this.timer.as_mut().poll(cx).is_ready() {
+                    let deadline = this.heard + this.idle;
+                    if deadline <= Instant::now() {
+                        return this.give_up();
+                    }
+                    this.timer.as_mut().reset(deadline);
                 }
-                this.ended = true;
-                let message = format!("{} sent nothing for {} s", this.host, this.idle.as_secs());
-                Poll::Ready(Some(Err(Error::new(ErrorKind::Timeout, message))))
+                Poll::Pending
             }
         }
     }
@@ -289,6 +308,7 @@ fn transport(host: &str, error: reqwest::Error) -> Error {
 }
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+const LONGEST_IDLE: Duration = Duration::from_secs(365 * 24 * 3600);
 
 #[cfg(test)]
 mod tests {

@@ -356,3 +356,23 @@ async fn the_request_leaves_as_it_came_but_for_the_stream() {
     let sent = r#"{ "model": "m",  "messages": [], "top_p": 1.0, "stream": false }"#;
     assert!(request.ends_with(sent), "{request}");
 }
+
+#[tokio::test]
+async fn a_whole_answer_is_evened_out_like_a_stream() {
+    let body = json!({ "id": "c1", "n": 1.50, "choices": [{ "index": 0, "finish_reason": "eos",
+        "message": { "role": "assistant", "content": "Hi", "reasoning": "Hm." } }] });
+    let server = Server::start(Script::json("200 OK", body.to_string())).await;
+    let reply = client(&server).chat(call()).await.unwrap();
+    assert_eq!(reply.metadata.upstream_id.as_deref(), Some("c1"));
+    let written: Value = serde_json::from_slice(reply.body.bytes()).unwrap();
+    let choice = &written["choices"][0];
+    assert_eq!(choice["finish_reason"], "stop");
+    assert_eq!(choice["native_finish_reason"], "eos");
+    assert_eq!(choice["message"]["reasoning_content"], "Hm.");
+
+    for body in ["{}", "[]", "nonsense", r#"{"choices":{}}"#] {
+        let server = Server::start(Script::json("200 OK", body)).await;
+        let error = client(&server).chat(call()).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::UnexpectedBody, "{body}");
+    }
+}

@@ -63,7 +63,7 @@ impl<D: Dialect> OpenAiClient<D> {
         let response = normalize(Json::from_bytes(bytes));
         let body = response.map_err(|error| self.name(error, &model))?;
         if metadata.upstream_id.is_none() {
-            metadata.upstream_id = body.value().ok().map(|response| response.id.clone());
+            metadata.upstream_id = body.str_field("id");
         }
         Ok(Reply::new(body, metadata))
     }

@@ -2,9 +2,11 @@
 
 mod edit;
 mod object;
+mod scalar;
 mod scan;
 mod strings;
 
 pub use edit::Edit;
 pub use object::RawObject;
-pub(crate) use scan::{RawStr, Scanner, utf8};
+pub(crate) use scalar::RawStr;
+pub(crate) use scan::{Scanner, utf8};

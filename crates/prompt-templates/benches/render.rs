@@ -155,7 +155,10 @@ fn jinja(_: &mut Criterion) {}
 
 /// Prose of the given length, with a little markup as chats have it.
 fn texts(count: usize, length: usize) -> Vec<String> {
-    let words = "The quick brown fox, as they say, jumps over the lazy dog [1] and runs on. ";
+    let words = "The quick brown fox, as they say, jumps over the lazy dog and runs on. Had it \
+                 known what was to come, it would have stayed at home (or so they tell it), where \
+                 its children waited with the supper: a bowl of soup, some bread & butter. \
+                 \n\n- first, the soup\n- then, the bread [1]\n\nBut who knows? ";
     let text = |index: usize| {
         words
             .chars()
@@ -164,14 +167,7 @@ fn texts(count: usize, length: usize) -> Vec<String> {
             .take(length - 1)
             .chain(['.'])
     };
-    (0..count)
-        .map(|index| {
-            text(index * 7)
-                .collect::<String>()
-                .replace(' ', "_")
-                .replacen('_', " ", usize::MAX)
-        })
-        .collect()
+    (0..count).map(|index| text(index).collect()).collect()
 }
 
 /// A system message, then user and assistant in turn, the user last.

@@ -1,7 +1,7 @@
 //! Control tokens inside of content: kept, broken up or rejected.
 
+use alloc::string::String;
 use alloc::vec::Vec;
-use core::fmt;
 
 use crate::error::{Error, ErrorKind};
 use crate::options::ControlTokens;
@@ -52,7 +52,7 @@ impl<'t> Control<'t> {
     /// Writes `text`, with the tokens in it treated as `policy` says.
     pub(crate) fn write(
         &self,
-        out: &mut dyn fmt::Write,
+        out: &mut String,
         text: &str,
         policy: ControlTokens,
     ) -> Result<(), Error> {
@@ -72,13 +72,14 @@ impl<'t> Control<'t> {
                 // with it.
                 let last =
                     start + token.len() - token.chars().next_back().map_or(1, char::len_utf8);
-                out.write_str(&text[written..last])?;
-                out.write_str(" ")?;
+                out.push_str(&text[written..last]);
+                out.push(' ');
                 written = last;
                 from = from.max(last);
             }
         }
-        Ok(out.write_str(&text[written..])?)
+        out.push_str(&text[written..]);
+        Ok(())
     }
 
     /// The place of the next anchor from `from` on.
@@ -98,12 +99,22 @@ impl<'t> Control<'t> {
     /// With that one broken up, no longer one is left.
     fn token_around(&self, text: &str, from: usize, at: usize) -> Option<(usize, &'t str)> {
         let bytes = text.as_bytes();
-        let found = self.tokens.iter().filter_map(|token| {
-            let start = at.checked_sub(anchor(token.as_bytes()))?;
-            (start >= from && bytes[start..].starts_with(token.as_bytes()))
-                .then_some((start, *token))
-        });
-        found.min_by_key(|(_, token)| token.len())
+        let mut found: Option<(usize, &'t str)> = None;
+        for token in self.tokens {
+            let wanted = token.as_bytes();
+            let start = match at.checked_sub(anchor(wanted)) {
+                Some(start) if start >= from => start,
+                _ => continue,
+            };
+            // One byte more tells most of them apart.
+            if bytes.get(start + 1) == wanted.get(1)
+                && bytes[start..].starts_with(wanted)
+                && found.is_none_or(|(_, shortest)| token.len() < shortest.len())
+            {
+                found = Some((start, token));
+            }
+        }
+        found
     }
 }
 
@@ -125,34 +136,51 @@ const fn anchor(token: &[u8]) -> usize {
     }
 }
 
-/// The first place from `from` on of any of `needles`. Blocks are looked through without a branch,
-/// which compilers turn into vector instructions.
+/// The first place from `from` on of any of `needles`.
 fn position<const N: usize>(needles: [u8; N], bytes: &[u8], from: usize) -> Option<usize> {
+    let rest = bytes.get(from..)?;
+    // Where there is one, another is often near; else, blocks are looked through without a branch,
+    // which compilers turn into vector instructions.
+    let (near, far) = rest.split_at(rest.len().min(BLOCK));
+    if let Some(at) = position_by_words(needles, near) {
+        return Some(from + at);
+    }
     let is_needle = |byte: u8| {
         needles
             .iter()
             .fold(false, |any, needle| any | (byte == *needle))
     };
-    let mut at = from;
-    let (blocks, _) = bytes.get(from..)?.as_chunks::<64>();
-    for block in blocks {
-        if block.iter().fold(false, |any, byte| any | is_needle(*byte)) {
-            break;
-        }
-        at += block.len();
-    }
-    bytes[at..]
-        .iter()
-        .position(|byte| is_needle(*byte))
-        .map(|found| at + found)
+    let (blocks, _) = far.as_chunks::<BLOCK>();
+    let holds_none = |block: &&[u8; BLOCK]| !block.iter().fold(false, |any, b| any | is_needle(*b));
+    let skipped = near.len() + BLOCK * blocks.iter().take_while(holds_none).count();
+    position_by_words(needles, &rest[skipped..]).map(|at| from + skipped + at)
 }
 
+/// The first place of any of `needles`, eight bytes at a time: a byte of a word is zero where its
+/// lowest bit borrows from its highest.
+fn position_by_words<const N: usize>(needles: [u8; N], bytes: &[u8]) -> Option<usize> {
+    const LOW: u64 = u64::from_ne_bytes([0x01; 8]);
+    const HIGH: u64 = u64::from_ne_bytes([0x80; 8]);
+    let (words, tail) = bytes.as_chunks::<8>();
+    for (index, word) in words.iter().enumerate() {
+        let word = u64::from_le_bytes(*word);
+        let hits = needles.iter().fold(0, |hits, needle| {
+            let other = word ^ (LOW * u64::from(*needle));
+            hits | (other.wrapping_sub(LOW) & !other & HIGH)
+        });
+        if hits != 0 {
+            return Some(index * 8 + hits.trailing_zeros() as usize / 8);
+        }
+    }
+    let at = tail.iter().position(|byte| needles.contains(byte))?;
+    Some(words.len() * 8 + at)
+}
+
+const BLOCK: usize = 64;
 const MAX_ANCHORS: usize = 3;
 
 #[cfg(test)]
 mod tests {
-    use std::string::String;
-
     use super::*;
     use crate::family::Family;
 

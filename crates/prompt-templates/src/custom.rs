@@ -4,7 +4,6 @@ use alloc::borrow::Cow;
 use alloc::collections::BTreeMap;
 use alloc::string::String;
 use alloc::vec::Vec;
-use core::fmt;
 
 use crate::control::{self, Control};
 use crate::error::Error;
@@ -130,7 +129,7 @@ impl CustomTemplate {
     pub fn render(&self, messages: &[Message<'_>]) -> String {
         let mut out = String::new();
         let keep = Options::new().with_control_tokens(ControlTokens::Keep);
-        // Neither a `String` nor the policy can fail.
+        // With this policy, nothing can fail.
         let _ = self.write(&mut out, messages, &keep);
         out
     }
@@ -156,7 +155,7 @@ impl CustomTemplate {
     // `custom_prompt` in litellm_core_utils/prompt_templates/factory.py.
     fn write(
         &self,
-        out: &mut dyn fmt::Write,
+        out: &mut String,
         messages: &[Message<'_>],
         options: &Options,
     ) -> Result<(), Error> {
@@ -166,29 +165,30 @@ impl CustomTemplate {
             ControlTokens::Neutralise | ControlTokens::Reject => self.control_tokens(),
         };
         let control = Control::new(&tokens);
-        out.write_str(&self.bos_token)?;
-        out.write_str(&self.initial_prompt_value)?;
+        out.push_str(&self.bos_token);
+        out.push_str(&self.initial_prompt_value);
         let mut bos_is_open = true;
         for (index, message) in messages.iter().enumerate() {
             let role = message.role.as_str();
             if matches!(role, "system" | "human") && !bos_is_open {
-                out.write_str(&self.bos_token)?;
+                out.push_str(&self.bos_token);
                 bos_is_open = true;
             }
             if let Some(text) = text(&message.content) {
                 let markers = self.roles.get(role).unwrap_or(&bare);
-                out.write_str(&markers.pre_message)?;
+                out.push_str(&markers.pre_message);
                 control
                     .write(out, &text, options.control_tokens)
                     .map_err(|error| error.at_message(index).in_template("custom"))?;
-                out.write_str(&markers.post_message)?;
+                out.push_str(&markers.post_message);
             }
             if message.role == Role::Assistant {
-                out.write_str(&self.eos_token)?;
+                out.push_str(&self.eos_token);
                 bos_is_open = false;
             }
         }
-        Ok(out.write_str(&self.final_prompt_value)?)
+        out.push_str(&self.final_prompt_value);
+        Ok(())
     }
 
     /// What content must not hold: the tokens in angle or square brackets that the markers are

@@ -2,7 +2,6 @@
 
 use alloc::borrow::Cow;
 use alloc::string::String;
-use core::fmt;
 
 use crate::error::{Error, ErrorKind};
 use crate::family::{Spec, Text};
@@ -15,12 +14,12 @@ pub(crate) struct Prompt<'a> {
     pub(crate) messages: &'a [Message<'a>],
     pub(crate) options: &'a Options,
     pub(crate) spec: &'static Spec,
-    out: &'a mut dyn fmt::Write,
+    out: &'a mut String,
 }
 
 impl<'a> Prompt<'a> {
     pub(crate) fn new(
-        out: &'a mut dyn fmt::Write,
+        out: &'a mut String,
         spec: &'static Spec,
         messages: &'a [Message<'a>],
         options: &'a Options,
@@ -34,16 +33,22 @@ impl<'a> Prompt<'a> {
     }
 
     /// Writes text of the format itself.
-    pub(crate) fn push(&mut self, marker: &str) -> Result<(), Error> {
-        Ok(self.out.write_str(marker)?)
+    #[inline]
+    pub(crate) fn push(&mut self, marker: &str) {
+        self.out.push_str(marker);
     }
 
     /// Writes the BOS token that begins the prompt, if the caller wants it.
-    pub(crate) fn bos(&mut self) -> Result<(), Error> {
+    pub(crate) fn bos(&mut self) {
         if self.options.bos {
-            self.push(self.spec.bos)
-        } else {
-            Ok(())
+            self.push(self.spec.bos);
+        }
+    }
+
+    /// Opens the assistant's turn, if the caller wants that.
+    pub(crate) fn generation(&mut self, marker: &str) {
+        if self.options.generation_prompt {
+            self.push(marker);
         }
     }
 
@@ -199,6 +204,10 @@ impl<'a> Prompt<'a> {
 
 /// Trims as Python's `str.strip` does.
 pub(crate) fn trim(text: Cow<'_, str>) -> Cow<'_, str> {
+    let is_plain = |byte: Option<&u8>| byte.is_some_and(|byte| (0x21..0x7f).contains(byte));
+    if is_plain(text.as_bytes().first()) && is_plain(text.as_bytes().last()) {
+        return text;
+    }
     match text {
         Cow::Borrowed(text) => Cow::Borrowed(text.trim_matches(is_space)),
         Cow::Owned(text) => Cow::Owned(text.trim_matches(is_space).into()),

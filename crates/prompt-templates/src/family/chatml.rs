@@ -106,12 +106,12 @@ pub(super) static PHI_3: Spec = Spec {
                 Role::User => "<|user|>\n",
                 Role::Assistant => "<|assistant|>\n",
                 _ => continue,
-            })?;
+            });
             prompt.content(index)?;
             if prompt.is_open(index) {
                 return Ok(());
             }
-            prompt.push("<|end|>\n")?;
+            prompt.push("<|end|>\n");
         }
         // A conversation that is over ends with the end of the text.
         let generation = prompt.options.generation_prompt;
@@ -119,7 +119,8 @@ pub(super) static PHI_3: Spec = Spec {
             "<|assistant|>\n"
         } else {
             "<|endoftext|>"
-        })
+        });
+        Ok(())
     }),
     ..Spec::PLAIN
 };
@@ -196,34 +197,31 @@ pub(super) static GEMMA_3: Spec = Spec {
     system: SystemRole::InUser,
     format: Format::Code(|prompt| {
         let start = usize::from(prompt.has_system());
-        prompt.bos()?;
+        prompt.bos();
         for (index, message) in prompt.messages.iter().enumerate().skip(start) {
             prompt.check_turn(index, start)?;
-            prompt.push("<start_of_turn>")?;
+            prompt.push("<start_of_turn>");
             match message.role {
-                Role::Assistant => prompt.push("model\n")?,
+                Role::Assistant => prompt.push("model\n"),
                 role => {
                     prompt.foreign(index, role.as_str())?;
-                    prompt.push("\n")?;
+                    prompt.push("\n");
                 }
             }
             if index == start && start == 1 {
                 // The system message alone is not trimmed.
                 let text = prompt.raw_text(0)?;
                 prompt.foreign(0, &text)?;
-                prompt.push("\n\n")?;
+                prompt.push("\n\n");
             }
             prompt.content(index)?;
             if prompt.is_open(index) {
                 return Ok(());
             }
-            prompt.push("<end_of_turn>\n")?;
+            prompt.push("<end_of_turn>\n");
         }
-        if prompt.options.generation_prompt {
-            prompt.push("<start_of_turn>model\n")
-        } else {
-            Ok(())
-        }
+        prompt.generation("<start_of_turn>model\n");
+        Ok(())
     }),
     ..GEMMA
 };
@@ -249,20 +247,20 @@ pub(super) static COMMAND_R: Spec = Spec {
     text: Text::Trimmed,
     format: Format::Code(|prompt| {
         let start = usize::from(prompt.has_system());
-        prompt.bos()?;
+        prompt.bos();
         for (index, message) in prompt.messages.iter().enumerate() {
             if index >= start {
                 prompt.check_turn(index, start)?;
             }
             match message.role {
-                Role::User => prompt.push("<|START_OF_TURN_TOKEN|><|USER_TOKEN|>")?,
-                Role::Assistant => prompt.push("<|START_OF_TURN_TOKEN|><|CHATBOT_TOKEN|>")?,
+                Role::User => prompt.push("<|START_OF_TURN_TOKEN|><|USER_TOKEN|>"),
+                Role::Assistant => prompt.push("<|START_OF_TURN_TOKEN|><|CHATBOT_TOKEN|>"),
                 // The system message alone is not trimmed.
                 _ if index < start => {
-                    prompt.push("<|START_OF_TURN_TOKEN|><|SYSTEM_TOKEN|>")?;
+                    prompt.push("<|START_OF_TURN_TOKEN|><|SYSTEM_TOKEN|>");
                     let text = prompt.raw_text(index)?;
                     prompt.foreign(index, &text)?;
-                    prompt.push("<|END_OF_TURN_TOKEN|>")?;
+                    prompt.push("<|END_OF_TURN_TOKEN|>");
                     continue;
                 }
                 _ => continue,
@@ -271,11 +269,9 @@ pub(super) static COMMAND_R: Spec = Spec {
             if prompt.is_open(index) {
                 return Ok(());
             }
-            prompt.push("<|END_OF_TURN_TOKEN|>")?;
+            prompt.push("<|END_OF_TURN_TOKEN|>");
         }
-        if prompt.options.generation_prompt {
-            prompt.push("<|START_OF_TURN_TOKEN|><|CHATBOT_TOKEN|>")?;
-        }
+        prompt.generation("<|START_OF_TURN_TOKEN|><|CHATBOT_TOKEN|>");
         Ok(())
     }),
     ..Spec::PLAIN

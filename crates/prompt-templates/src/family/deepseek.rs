@@ -43,7 +43,7 @@ pub(super) static DEEPSEEK_V3: Spec = Spec {
 /// The official template writes a single tool call without its end, so calls are written only for
 /// comparison with it.
 fn write(prompt: &mut Prompt<'_>, thinks: bool) -> Result<(), Error> {
-    prompt.bos()?;
+    prompt.bos();
     write_system(prompt, thinks)?;
     let mut in_tools = false;
     let mut is_first_output = true;
@@ -52,7 +52,7 @@ fn write(prompt: &mut Prompt<'_>, thinks: bool) -> Result<(), Error> {
         match message.role {
             Role::User => {
                 in_tools = false;
-                prompt.push("<｜User｜>")?;
+                prompt.push("<｜User｜>");
                 prompt.content(index)?;
             }
             Role::Assistant if matches!(message.content, Content::None) && prompt.is_official() => {
@@ -62,10 +62,10 @@ fn write(prompt: &mut Prompt<'_>, thinks: bool) -> Result<(), Error> {
             Role::Assistant => {
                 let text = prompt.text(index)?;
                 if in_tools {
-                    prompt.push("<｜tool▁outputs▁end｜>")?;
+                    prompt.push("<｜tool▁outputs▁end｜>");
                     prompt.foreign(index, &text)?;
                 } else {
-                    prompt.push("<｜Assistant｜>")?;
+                    prompt.push("<｜Assistant｜>");
                     let answer = if thinks {
                         text.rsplit("</think>").next()
                     } else {
@@ -77,7 +77,7 @@ fn write(prompt: &mut Prompt<'_>, thinks: bool) -> Result<(), Error> {
                 if prompt.is_open(index) {
                     return Ok(());
                 }
-                prompt.push("<｜end▁of▁sentence｜>")?;
+                prompt.push("<｜end▁of▁sentence｜>");
             }
             Role::Tool => {
                 in_tools = true;
@@ -85,21 +85,21 @@ fn write(prompt: &mut Prompt<'_>, thinks: bool) -> Result<(), Error> {
                     "<｜tool▁outputs▁begin｜>"
                 } else {
                     "\n"
-                })?;
+                });
                 is_first_output = false;
-                prompt.push("<｜tool▁output▁begin｜>")?;
+                prompt.push("<｜tool▁output▁begin｜>");
                 prompt.content(index)?;
-                prompt.push("<｜tool▁output▁end｜>")?;
+                prompt.push("<｜tool▁output▁end｜>");
             }
             _ => {}
         }
     }
-    match (in_tools, prompt.options.generation_prompt) {
+    match (in_tools, thinks) {
         (true, _) => prompt.push("<｜tool▁outputs▁end｜>"),
-        (false, true) if thinks => prompt.push("<｜Assistant｜><think>\n"),
-        (false, true) => prompt.push("<｜Assistant｜>"),
-        (false, false) => Ok(()),
+        (false, true) => prompt.generation("<｜Assistant｜><think>\n"),
+        (false, false) => prompt.generation("<｜Assistant｜>"),
     }
+    Ok(())
 }
 
 /// The system messages come first, wherever they stood: all of them in V3, the last one in R1.
@@ -118,7 +118,7 @@ fn write_system(prompt: &mut Prompt<'_>, last_only: bool) -> Result<(), Error> {
     }
     for (number, (index, _)) in places.enumerate() {
         if number > 0 {
-            prompt.push("\n\n")?;
+            prompt.push("\n\n");
         }
         prompt.content(index)?;
     }
@@ -128,17 +128,17 @@ fn write_system(prompt: &mut Prompt<'_>, last_only: bool) -> Result<(), Error> {
 fn write_calls(prompt: &mut Prompt<'_>, index: usize, had_calls: &mut bool) -> Result<(), Error> {
     for call in &prompt.messages[index].tool_calls {
         if *had_calls {
-            prompt.push("\n")?;
+            prompt.push("\n");
         } else {
-            prompt.push("<｜Assistant｜><｜tool▁calls▁begin｜>")?;
+            prompt.push("<｜Assistant｜><｜tool▁calls▁begin｜>");
         }
-        prompt.push("<｜tool▁call▁begin｜>function<｜tool▁sep｜>")?;
+        prompt.push("<｜tool▁call▁begin｜>function<｜tool▁sep｜>");
         prompt.foreign(index, &call.name)?;
-        prompt.push("\n```json\n")?;
+        prompt.push("\n```json\n");
         prompt.foreign(index, &call.arguments)?;
-        prompt.push("\n```<｜tool▁call▁end｜>")?;
+        prompt.push("\n```<｜tool▁call▁end｜>");
         if *had_calls {
-            prompt.push("<｜tool▁calls▁end｜><｜end▁of▁sentence｜>")?;
+            prompt.push("<｜tool▁calls▁end｜><｜end▁of▁sentence｜>");
         }
         *had_calls = true;
     }

@@ -254,8 +254,8 @@ fn write_falcon(prompt: &mut Prompt<'_>) -> Result<(), Error> {
         }
         prompt.check_turn(index, start)?;
         match message.role {
-            Role::User => prompt.push("\n\nUser: ")?,
-            Role::Assistant => prompt.push("\n\nAssistant: ")?,
+            Role::User => prompt.push("\n\nUser: "),
+            Role::Assistant => prompt.push("\n\nAssistant: "),
             _ => continue,
         }
         // Turns are parted by an empty line, so none may stand within one.
@@ -268,11 +268,8 @@ fn write_falcon(prompt: &mut Prompt<'_>) -> Result<(), Error> {
             return Ok(());
         }
     }
-    if prompt.options.generation_prompt {
-        prompt.push("\n\nAssistant:")
-    } else {
-        Ok(())
-    }
+    prompt.generation("\n\nAssistant:");
+    Ok(())
 }
 
 const BELOW_IS_AN_INSTRUCTION: &str = "Below is an instruction that describes a task. Write a \

@@ -98,28 +98,28 @@ fn write_llama_2(prompt: &mut Prompt<'_>) -> Result<(), Error> {
             Role::User => {
                 // BOS begins each turn; only the first one may be left to the server.
                 if index == start {
-                    prompt.bos()?;
+                    prompt.bos();
                 } else {
-                    prompt.push("<s>")?;
+                    prompt.push("<s>");
                 }
-                prompt.push("[INST] ")?;
+                prompt.push("[INST] ");
                 if index == start && start == 1 {
                     write_llama_2_system(prompt)?;
                 } else {
                     prompt.content(index)?;
                 }
-                prompt.push(" [/INST]")?;
+                prompt.push(" [/INST]");
             }
             Role::Assistant => {
-                prompt.push(" ")?;
+                prompt.push(" ");
                 prompt.content(index)?;
                 if prompt.is_open(index) {
                     return Ok(());
                 }
-                prompt.push(" </s>")?;
+                prompt.push(" </s>");
             }
             // The official template looks at the content, and writes nothing of it.
-            _ => _ = prompt.text(index)?,
+            _ => drop(prompt.text(index)?),
         }
     }
     Ok(())
@@ -128,74 +128,97 @@ fn write_llama_2(prompt: &mut Prompt<'_>) -> Result<(), Error> {
 /// The system's message and the first user's, which are trimmed as one.
 fn write_llama_2_system(prompt: &mut Prompt<'_>) -> Result<(), Error> {
     let (system, user) = (prompt.raw_text(0)?, prompt.raw_text(1)?);
-    prompt.push("<<SYS>>\n")?;
+    prompt.push("<<SYS>>\n");
     prompt.foreign(0, &system)?;
-    prompt.push("\n<</SYS>>")?;
+    prompt.push("\n<</SYS>>");
     let user = user.trim_end_matches(crate::python::is_space);
     if user.is_empty() {
         return Ok(());
     }
-    prompt.push("\n\n")?;
+    prompt.push("\n\n");
     prompt.foreign(1, user)
 }
 
 fn write_llama_3(prompt: &mut Prompt<'_>) -> Result<(), Error> {
     if !prompt.messages.is_empty() {
-        prompt.bos()?;
+        prompt.bos();
     }
     for index in 0..prompt.messages.len() {
         write_turn(prompt, index, &LLAMA_3_MARKERS)?;
     }
-    open_turn(prompt, &LLAMA_3_MARKERS)
+    open_turn(prompt, &LLAMA_3_MARKERS);
+    Ok(())
 }
 
 fn write_llama_4(prompt: &mut Prompt<'_>) -> Result<(), Error> {
-    prompt.bos()?;
+    prompt.bos();
     for index in 0..prompt.messages.len() {
         write_turn(prompt, index, &LLAMA_4_MARKERS)?;
     }
-    open_turn(prompt, &LLAMA_4_MARKERS)
+    open_turn(prompt, &LLAMA_4_MARKERS);
+    Ok(())
 }
 
-/// What opens a header, what closes it, and what ends a turn.
-type Markers = [&'static str; 3];
+/// What begins the turns of the usual roles, and what ends a turn.
+struct Markers {
+    system: &'static str,
+    user: &'static str,
+    assistant: &'static str,
+    /// Stands around the name of any other role.
+    other: [&'static str; 2],
+    end: &'static str,
+}
 
-const LLAMA_3_MARKERS: Markers = ["<|start_header_id|>", "<|end_header_id|>\n\n", "<|eot_id|>"];
-const LLAMA_4_MARKERS: Markers = ["<|header_start|>", "<|header_end|>\n\n", "<|eot|>"];
+static LLAMA_3_MARKERS: Markers = Markers {
+    system: "<|start_header_id|>system<|end_header_id|>\n\n",
+    user: "<|start_header_id|>user<|end_header_id|>\n\n",
+    assistant: "<|start_header_id|>assistant<|end_header_id|>\n\n",
+    other: ["<|start_header_id|>", "<|end_header_id|>\n\n"],
+    end: "<|eot_id|>",
+};
+
+static LLAMA_4_MARKERS: Markers = Markers {
+    system: "<|header_start|>system<|header_end|>\n\n",
+    user: "<|header_start|>user<|header_end|>\n\n",
+    assistant: "<|header_start|>assistant<|header_end|>\n\n",
+    other: ["<|header_start|>", "<|header_end|>\n\n"],
+    end: "<|eot|>",
+};
 
 fn write_turn(
     prompt: &mut Prompt<'_>,
     index: usize,
-    [open, close, end]: &Markers,
+    markers: &'static Markers,
 ) -> Result<(), Error> {
-    prompt.push(open)?;
     match prompt.messages[index].role {
-        Role::Developer if !prompt.is_official() => prompt.push("system")?,
-        Role::Other(name) => prompt.foreign(index, name)?,
-        role => prompt.push(role.as_str())?,
+        Role::User => prompt.push(markers.user),
+        Role::Assistant => prompt.push(markers.assistant),
+        Role::System => prompt.push(markers.system),
+        Role::Developer if !prompt.is_official() => prompt.push(markers.system),
+        role => {
+            let [before, after] = markers.other;
+            prompt.push(before);
+            prompt.foreign(index, role.as_str())?;
+            prompt.push(after);
+        }
     }
-    prompt.push(close)?;
     prompt.content(index)?;
-    if prompt.is_open(index) {
-        Ok(())
-    } else {
-        prompt.push(end)
+    if !prompt.is_open(index) {
+        prompt.push(markers.end);
     }
+    Ok(())
 }
 
-fn open_turn(prompt: &mut Prompt<'_>, [open, close, _]: &Markers) -> Result<(), Error> {
-    if prompt.options.continue_final || !prompt.options.generation_prompt {
-        return Ok(());
+fn open_turn(prompt: &mut Prompt<'_>, markers: &Markers) {
+    if !prompt.options.continue_final {
+        prompt.generation(markers.assistant);
     }
-    prompt.push(open)?;
-    prompt.push("assistant")?;
-    prompt.push(close)
 }
 
 /// With a date or tools there is a system turn that tells them; the tools themselves are shown in
 /// the first user's turn.
 fn write_llama_3_1(prompt: &mut Prompt<'_>) -> Result<(), Error> {
-    prompt.bos()?;
+    prompt.bos();
     let mut start = usize::from(prompt.has_system());
     let has_tools = !prompt.options.tools.is_empty();
     let date = match prompt.options.now {
@@ -205,19 +228,19 @@ fn write_llama_3_1(prompt: &mut Prompt<'_>) -> Result<(), Error> {
         None => None,
     };
     if start == 1 || has_tools || date.is_some() {
-        prompt.push("<|start_header_id|>system<|end_header_id|>\n\n")?;
+        prompt.push("<|start_header_id|>system<|end_header_id|>\n\n");
         if has_tools {
-            prompt.push("Environment: ipython\n")?;
+            prompt.push("Environment: ipython\n");
         }
         if let Some(date) = date {
-            prompt.push("Cutting Knowledge Date: December 2023\nToday Date: ")?;
-            prompt.push(&date)?;
-            prompt.push("\n\n")?;
+            prompt.push("Cutting Knowledge Date: December 2023\nToday Date: ");
+            prompt.push(&date);
+            prompt.push("\n\n");
         }
         if start == 1 {
             prompt.content(0)?;
         }
-        prompt.push("<|eot_id|>")?;
+        prompt.push("<|eot_id|>");
     }
     if has_tools {
         write_tools(prompt, start)?;
@@ -230,30 +253,31 @@ fn write_llama_3_1(prompt: &mut Prompt<'_>) -> Result<(), Error> {
                 return Err(Error::new(ErrorKind::Tools, detail).at_message(index));
             }
             let arguments = json::dumps(&call.arguments, None).map_err(|e| e.at_message(index))?;
-            prompt.push("<|start_header_id|>assistant<|end_header_id|>\n\n{\"name\": \"")?;
+            prompt.push("<|start_header_id|>assistant<|end_header_id|>\n\n{\"name\": \"");
             prompt.foreign(index, &call.name)?;
-            prompt.push("\", \"parameters\": ")?;
+            prompt.push("\", \"parameters\": ");
             prompt.foreign(index, &arguments)?;
-            prompt.push("}<|eot_id|>")?;
+            prompt.push("}<|eot_id|>");
         } else if !message.tool_calls.is_empty() {
             let detail = "the format has place for one tool call at a time only";
             return Err(Error::new(ErrorKind::Tools, detail).at_message(index));
         } else if message.role == Role::Tool || message.role.as_str() == "ipython" {
-            prompt.push("<|start_header_id|>ipython<|end_header_id|>\n\n")?;
+            prompt.push("<|start_header_id|>ipython<|end_header_id|>\n\n");
             // A string is iterable in Jinja, so the official template prints it as JSON.
             match message.content {
-                Content::None => prompt.push("None")?,
+                Content::None => prompt.push("None"),
                 _ => {
                     let text = json::quoted(&prompt.raw_text(index)?);
                     prompt.foreign(index, &text)?;
                 }
             }
-            prompt.push("<|eot_id|>")?;
+            prompt.push("<|eot_id|>");
         } else {
             write_turn(prompt, index, &LLAMA_3_MARKERS)?;
         }
     }
-    open_turn(prompt, &LLAMA_3_MARKERS)
+    open_turn(prompt, &LLAMA_3_MARKERS);
+    Ok(())
 }
 
 /// The first user's turn, with the tools before what the user says.
@@ -272,13 +296,14 @@ fn write_tools(prompt: &mut Prompt<'_>, first: usize) -> Result<(), Error> {
          proper arguments that best answers the given prompt.\n\n\
          Respond in the format {\"name\": function name, \"parameters\": dictionary of argument \
          name and its value}.Do not use variables.\n\n",
-    )?;
+    );
     for tool in &prompt.options.tools {
         let tool = json::dumps(tool, Some(4))?;
         prompt.tool(&tool)?;
-        prompt.push("\n\n")?;
+        prompt.push("\n\n");
     }
     let text: Cow<'_, str> = trim(prompt.raw_text(first)?);
     prompt.foreign(first, &text)?;
-    prompt.push("<|eot_id|>")
+    prompt.push("<|eot_id|>");
+    Ok(())
 }

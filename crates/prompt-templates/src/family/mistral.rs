@@ -66,26 +66,26 @@ fn write_v1(prompt: &mut Prompt<'_>, markers: [&str; 4]) -> Result<(), Error> {
     let [before_user, after_user, before_assistant, after_assistant] = markers;
     let takes_system = prompt.spec.system == SystemRole::InUser;
     let start = usize::from(takes_system && prompt.has_system());
-    prompt.bos()?;
+    prompt.bos();
     for (index, message) in prompt.messages.iter().enumerate().skip(start) {
         prompt.check_turn(index, start)?;
         match message.role {
             Role::User => {
-                prompt.push(before_user)?;
+                prompt.push(before_user);
                 if index == start && start == 1 {
                     prompt.content(0)?;
-                    prompt.push("\n\n")?;
+                    prompt.push("\n\n");
                 }
                 prompt.content(index)?;
-                prompt.push(after_user)?;
+                prompt.push(after_user);
             }
             Role::Assistant => {
-                prompt.push(before_assistant)?;
+                prompt.push(before_assistant);
                 prompt.content(index)?;
                 if prompt.is_open(index) {
                     return Ok(());
                 }
-                prompt.push(after_assistant)?;
+                prompt.push(after_assistant);
             }
             _ => return Err(unknown_role(index)),
         }
@@ -99,15 +99,15 @@ fn write_v3(prompt: &mut Prompt<'_>, space: &str) -> Result<(), Error> {
     check_turns(prompt, start)?;
     let is_user = |message: &Message<'_>| message.role == Role::User;
     let last_user = prompt.messages.iter().rposition(is_user);
-    prompt.bos()?;
+    prompt.bos();
     for (index, message) in prompt.messages.iter().enumerate().skip(start) {
         match message.role {
             Role::User => {
                 if Some(index) == last_user {
                     write_tools(prompt, space)?;
                 }
-                prompt.push("[INST]")?;
-                prompt.push(space)?;
+                prompt.push("[INST]");
+                prompt.push(space);
                 // The official template loses the system message when the user's is not last.
                 let is_place = match prompt.is_official() {
                     true => index + 1 == prompt.messages.len(),
@@ -115,14 +115,14 @@ fn write_v3(prompt: &mut Prompt<'_>, space: &str) -> Result<(), Error> {
                 };
                 if start == 1 && is_place {
                     prompt.content(0)?;
-                    prompt.push("\n\n")?;
+                    prompt.push("\n\n");
                 }
                 prompt.content(index)?;
-                prompt.push("[/INST]")?;
+                prompt.push("[/INST]");
             }
             _ if !message.tool_calls.is_empty() => write_calls(prompt, index, space)?,
             Role::Assistant => {
-                prompt.push(space)?;
+                prompt.push(space);
                 // Only the older template makes a string of it, whatever it is.
                 let text = match message.content {
                     Content::None if prompt.is_official() && !space.is_empty() => "None".into(),
@@ -133,17 +133,17 @@ fn write_v3(prompt: &mut Prompt<'_>, space: &str) -> Result<(), Error> {
                 if prompt.is_open(index) {
                     return Ok(());
                 }
-                prompt.push("</s>")?;
+                prompt.push("</s>");
             }
             Role::Tool | Role::Other("tool_results") => {
-                prompt.push("[TOOL_RESULTS]")?;
-                prompt.push(space)?;
-                prompt.push("{\"content\": ")?;
+                prompt.push("[TOOL_RESULTS]");
+                prompt.push(space);
+                prompt.push("{\"content\": ");
                 prompt.content(index)?;
-                prompt.push(", \"call_id\": \"")?;
+                prompt.push(", \"call_id\": \"");
                 let id = message.tool_call_id.as_deref().unwrap_or_default();
                 prompt.foreign(index, checked_id(id, index)?)?;
-                prompt.push("\"}[/TOOL_RESULTS]")?;
+                prompt.push("\"}[/TOOL_RESULTS]");
             }
             _ => return Err(unknown_role(index)),
         }
@@ -174,11 +174,11 @@ fn check_turns(prompt: &Prompt<'_>, start: usize) -> Result<(), Error> {
 fn write_tools(prompt: &mut Prompt<'_>, space: &str) -> Result<(), Error> {
     for (number, tool) in prompt.options.tools.iter().enumerate() {
         if number == 0 {
-            prompt.push("[AVAILABLE_TOOLS]")?;
-            prompt.push(space)?;
-            prompt.push("[")?;
+            prompt.push("[AVAILABLE_TOOLS]");
+            prompt.push(space);
+            prompt.push("[");
         } else {
-            prompt.push(", ")?;
+            prompt.push(", ");
         }
         let members = json::members(tool)?;
         let Some((_, function)) = members.iter().find(|(key, _)| key == "function") else {
@@ -205,15 +205,14 @@ fn write_tools(prompt: &mut Prompt<'_>, space: &str) -> Result<(), Error> {
                 None => text.push_str(&json::dumps(value, None)?),
             }
         }
-        prompt.push("{\"type\": \"function\", \"function\": {")?;
+        prompt.push("{\"type\": \"function\", \"function\": {");
         prompt.tool(&text)?;
-        prompt.push("}}")?;
+        prompt.push("}}");
     }
-    if prompt.options.tools.is_empty() {
-        Ok(())
-    } else {
-        prompt.push("][/AVAILABLE_TOOLS]")
+    if !prompt.options.tools.is_empty() {
+        prompt.push("][/AVAILABLE_TOOLS]");
     }
+    Ok(())
 }
 
 fn write_calls(prompt: &mut Prompt<'_>, index: usize, space: &str) -> Result<(), Error> {
@@ -221,21 +220,22 @@ fn write_calls(prompt: &mut Prompt<'_>, index: usize, space: &str) -> Result<(),
         let detail = "the format has no place for text beside a tool call";
         return Err(Error::new(ErrorKind::Tools, detail).at_message(index));
     }
-    prompt.push("[TOOL_CALLS]")?;
-    prompt.push(space)?;
+    prompt.push("[TOOL_CALLS]");
+    prompt.push(space);
     for (number, call) in prompt.messages[index].tool_calls.iter().enumerate() {
-        prompt.push(if number == 0 { "[" } else { ", " })?;
+        prompt.push(if number == 0 { "[" } else { ", " });
         let arguments = json::dumps(&call.arguments, None).map_err(|e| e.at_message(index))?;
         let name = json::quoted(&call.name);
-        prompt.push("{\"name\": ")?;
+        prompt.push("{\"name\": ");
         prompt.foreign(index, &name)?;
-        prompt.push(", \"arguments\": ")?;
+        prompt.push(", \"arguments\": ");
         prompt.foreign(index, &arguments)?;
-        prompt.push(", \"id\": \"")?;
+        prompt.push(", \"id\": \"");
         prompt.foreign(index, checked_id(&call.id, index)?)?;
-        prompt.push("\"}")?;
+        prompt.push("\"}");
     }
-    prompt.push("]</s>")
+    prompt.push("]</s>");
+    Ok(())
 }
 
 fn checked_id(id: &str, index: usize) -> Result<&str, Error> {

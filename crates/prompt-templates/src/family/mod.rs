@@ -250,11 +250,13 @@ impl Family {
         options: &Options,
     ) -> Result<(), Error> {
         let start = out.len();
-        self.render_to(out, messages, options)
-            .inspect_err(|_| out.truncate(start))
+        self.try_render(out, messages, options).map_err(|error| {
+            out.truncate(start);
+            error.in_template(self.name())
+        })
     }
 
-    /// Writes the prompt to `out`, which may hold a part of it when this fails.
+    /// Writes the prompt to `out`, or nothing of it when this fails.
     ///
     /// # Errors
     ///
@@ -265,13 +267,13 @@ impl Family {
         messages: &[Message<'_>],
         options: &Options,
     ) -> Result<(), Error> {
-        self.try_render(out, messages, options)
-            .map_err(|error| error.in_template(self.name()))
+        let prompt = self.render(messages, options)?;
+        Ok(out.write_str(&prompt)?)
     }
 
     fn try_render(
         self,
-        out: &mut dyn fmt::Write,
+        out: &mut String,
         messages: &[Message<'_>],
         options: &Options,
     ) -> Result<(), Error> {
@@ -299,7 +301,7 @@ impl Family {
 
     fn write(
         self,
-        out: &mut dyn fmt::Write,
+        out: &mut String,
         messages: &[Message<'_>],
         options: &Options,
     ) -> Result<(), Error> {
@@ -418,10 +420,10 @@ impl Spec {
         needs_message: false,
         text: Text::Verbatim,
         format: Format::Code(|prompt| {
-            prompt.bos()?;
+            prompt.bos();
             for index in 0..prompt.messages.len() {
                 if index > 0 {
-                    prompt.push("\n\n")?;
+                    prompt.push("\n\n");
                 }
                 prompt.content(index)?;
             }

@@ -44,28 +44,25 @@ fn write_qwen_2_5(prompt: &mut Prompt<'_>) -> Result<(), Error> {
     for (index, message) in prompt.messages.iter().enumerate().skip(start) {
         match message.role {
             Role::Assistant => {
-                prompt.push("<|im_start|>assistant")?;
+                prompt.push("<|im_start|>assistant");
                 if message.tool_calls.is_empty() || prompt.has_text(index) {
-                    prompt.push("\n")?;
+                    prompt.push("\n");
                     prompt.content(index)?;
                 }
                 for call in &message.tool_calls {
-                    prompt.push("\n")?;
+                    prompt.push("\n");
                     write_call(prompt, index, call)?;
                 }
                 if prompt.is_open(index) {
                     return Ok(());
                 }
-                prompt.push("<|im_end|>\n")?;
+                prompt.push("<|im_end|>\n");
             }
             _ => write_other(prompt, index)?,
         }
     }
-    if prompt.options.generation_prompt {
-        prompt.push("<|im_start|>assistant\n")
-    } else {
-        Ok(())
-    }
+    prompt.generation("<|im_start|>assistant\n");
+    Ok(())
 }
 
 fn write_qwen_3(prompt: &mut Prompt<'_>) -> Result<(), Error> {
@@ -76,7 +73,7 @@ fn write_qwen_3(prompt: &mut Prompt<'_>) -> Result<(), Error> {
             write_other(prompt, index)?;
             continue;
         }
-        prompt.push("<|im_start|>assistant\n")?;
+        prompt.push("<|im_start|>assistant\n");
         let has_calls = !message.tool_calls.is_empty();
         let text = if has_calls && !prompt.has_text(index) && !prompt.is_official() {
             "".into()
@@ -92,31 +89,27 @@ fn write_qwen_3(prompt: &mut Prompt<'_>) -> Result<(), Error> {
         let is_last = index + 1 == prompt.messages.len();
         if last_query.is_some_and(|query| index > query) && (is_last || !thoughts.is_empty()) {
             text = text.trim_start_matches('\n');
-            prompt.push("<think>\n")?;
+            prompt.push("<think>\n");
             prompt.foreign(index, thoughts.trim_matches('\n'))?;
-            prompt.push("\n</think>\n\n")?;
+            prompt.push("\n</think>\n\n");
         }
         prompt.foreign(index, text)?;
         for (number, call) in message.tool_calls.iter().enumerate() {
             if number > 0 || !text.is_empty() {
-                prompt.push("\n")?;
+                prompt.push("\n");
             }
             write_call(prompt, index, call)?;
         }
         if prompt.is_open(index) {
             return Ok(());
         }
-        prompt.push("<|im_end|>\n")?;
+        prompt.push("<|im_end|>\n");
     }
-    if !prompt.options.generation_prompt {
-        return Ok(());
-    }
-    prompt.push("<|im_start|>assistant\n")?;
+    prompt.generation("<|im_start|>assistant\n");
     if prompt.options.thinking == Some(false) {
-        prompt.push("<think>\n\n</think>\n\n")
-    } else {
-        Ok(())
+        prompt.generation("<think>\n\n</think>\n\n");
     }
+    Ok(())
 }
 
 /// The system turn, which also tells the tools; gives the number of messages in it.
@@ -127,34 +120,34 @@ fn write_system(prompt: &mut Prompt<'_>) -> Result<usize, Error> {
     if start == 0 && default.is_none() && !has_tools {
         return Ok(0);
     }
-    prompt.push("<|im_start|>system\n")?;
+    prompt.push("<|im_start|>system\n");
     let is_empty = if start == 1 {
         prompt.content(0)?;
         false
     } else {
-        prompt.push(default.unwrap_or_default())?;
+        prompt.push(default.unwrap_or_default());
         default.is_none()
     };
     if has_tools {
         if !is_empty {
-            prompt.push("\n\n")?;
+            prompt.push("\n\n");
         }
         prompt.push(
             "# Tools\n\nYou may call one or more functions to assist with the user query.\n\n\
              You are provided with function signatures within <tools></tools> XML tags:\n<tools>",
-        )?;
+        );
         for tool in &prompt.options.tools {
             let tool = json::dumps(tool, None)?;
-            prompt.push("\n")?;
+            prompt.push("\n");
             prompt.tool(&tool)?;
         }
         prompt.push(
             "\n</tools>\n\nFor each function call, return a json object with function name and \
              arguments within <tool_call></tool_call> XML tags:\n<tool_call>\n{\"name\": \
              <function-name>, \"arguments\": <args-json-object>}\n</tool_call>",
-        )?;
+        );
     }
-    prompt.push("<|im_end|>\n")?;
+    prompt.push("<|im_end|>\n");
     Ok(start)
 }
 
@@ -165,37 +158,38 @@ fn write_other(prompt: &mut Prompt<'_>, index: usize) -> Result<(), Error> {
             .is_some_and(|message| message.role == Role::Tool)
     };
     match prompt.messages[index].role {
-        Role::User => prompt.push("<|im_start|>user\n")?,
-        Role::System => prompt.push("<|im_start|>system\n")?,
-        Role::Developer if !prompt.is_official() => prompt.push("<|im_start|>system\n")?,
+        Role::User => prompt.push("<|im_start|>user\n"),
+        Role::System => prompt.push("<|im_start|>system\n"),
+        Role::Developer if !prompt.is_official() => prompt.push("<|im_start|>system\n"),
         Role::Tool => {
             // Answers in a row share one turn of the user.
             let (first, last) = (!is_tool(index.checked_sub(1)), !is_tool(Some(index + 1)));
             if first {
-                prompt.push("<|im_start|>user")?;
+                prompt.push("<|im_start|>user");
             }
-            prompt.push("\n<tool_response>\n")?;
+            prompt.push("\n<tool_response>\n");
             prompt.content(index)?;
-            prompt.push("\n</tool_response>")?;
-            return if last {
-                prompt.push("<|im_end|>\n")
-            } else {
-                Ok(())
-            };
+            prompt.push("\n</tool_response>");
+            if last {
+                prompt.push("<|im_end|>\n");
+            }
+            return Ok(());
         }
         _ => return Ok(()),
     }
     prompt.content(index)?;
-    prompt.push("<|im_end|>\n")
+    prompt.push("<|im_end|>\n");
+    Ok(())
 }
 
 fn write_call(prompt: &mut Prompt<'_>, index: usize, call: &ToolCall<'_>) -> Result<(), Error> {
     let arguments = json::dumps(&call.arguments, None).map_err(|error| error.at_message(index))?;
-    prompt.push("<tool_call>\n{\"name\": \"")?;
+    prompt.push("<tool_call>\n{\"name\": \"");
     prompt.foreign(index, &call.name)?;
-    prompt.push("\", \"arguments\": ")?;
+    prompt.push("\", \"arguments\": ");
     prompt.foreign(index, &arguments)?;
-    prompt.push("}\n</tool_call>")
+    prompt.push("}\n</tool_call>");
+    Ok(())
 }
 
 /// The last message of the user that is no tool's answer in disguise.

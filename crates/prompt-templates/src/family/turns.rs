@@ -32,16 +32,16 @@ pub(crate) enum Others {
 
 impl Turns {
     pub(crate) fn write(&self, prompt: &mut Prompt<'_>) -> Result<(), Error> {
-        prompt.bos()?;
+        prompt.bos();
         let has_system = prompt.has_system();
         if has_system && prompt.spec.system == SystemRole::Nowhere {
             return Err(no_system().at_message(0));
         }
         if !has_system && let Some(text) = prompt.default_system() {
             let [before, after] = self.system;
-            prompt.push(before)?;
-            prompt.push(text)?;
-            prompt.push(after)?;
+            prompt.push(before);
+            prompt.push(text);
+            prompt.push(after);
         }
         for (index, message) in prompt.messages.iter().enumerate() {
             if prompt.spec.alternates && index >= usize::from(has_system) {
@@ -59,18 +59,15 @@ impl Turns {
                     continue;
                 }
             };
-            prompt.push(before)?;
+            prompt.push(before);
             prompt.content(index)?;
             if prompt.is_open(index) {
                 return Ok(());
             }
-            prompt.push(after)?;
+            prompt.push(after);
         }
-        if prompt.options.generation_prompt {
-            prompt.push(self.generation)
-        } else {
-            Ok(())
-        }
+        prompt.generation(self.generation);
+        Ok(())
     }
 
     fn other(
@@ -80,14 +77,15 @@ impl Turns {
         role: Role<'_>,
         [before, between, after]: [&str; 3],
     ) -> Result<(), Error> {
-        prompt.push(before)?;
+        prompt.push(before);
         match self.others {
             Others::Titled(_) => prompt.foreign(index, &title(role.as_str()))?,
             _ => prompt.foreign(index, role.as_str())?,
         }
-        prompt.push(between)?;
+        prompt.push(between);
         prompt.content(index)?;
-        prompt.push(after)
+        prompt.push(after);
+        Ok(())
     }
 }
 

@@ -179,7 +179,7 @@ fn offset_of(json: &[u8], line: usize, column: usize) -> usize {
 fn path_before(json: &[u8], offset: usize) -> String {
     let mut frames: Vec<Frame<'_>> = Vec::new();
     let mut at = 0;
-    while at < offset.min(json.len()) {
+    while at < offset.min(json.len()) && frames.len() <= MAX_FRAMES {
         match json[at] {
             b'"' => {
                 let end = string_end(json, at + 1);
@@ -233,6 +233,9 @@ enum Frame<'a> {
         wants_key: bool,
     },
 }
+
+/// What is nested deeper is no body of ours, and its path would be endless.
+const MAX_FRAMES: usize = 128;
 
 /// A longer key is none of ours, and none to be printed.
 const MAX_KEY: usize = 64;

@@ -217,6 +217,8 @@ fn errors_tell_where_and_what() {
             "{text}"
         );
     }
+    let deep = [b"{\"a\":".as_slice(), &[b'['; 100_000], b"\xff"].concat();
+    assert!(RawObject::parse(&deep).unwrap_err().to_string().len() < 1000);
     let error = RawObject::parse(b"{\"a\": \"\xff\"}").unwrap_err();
     assert_eq!(
         error.to_string(),

@@ -14,10 +14,10 @@ use crate::parse::{ParseError, parse};
 pub enum StreamItem {
     /// A piece of the answer.
     Chunk(ChatChunk),
-    /// The stream failed after it had begun.
-    Error(ErrorResponse),
     /// `[DONE]`.
     Done,
+    /// The stream failed after it had begun.
+    Error(ErrorResponse),
 }
 
 impl StreamItem {

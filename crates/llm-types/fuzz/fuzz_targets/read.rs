@@ -1,0 +1,56 @@
+//! Any bytes: nothing panics, and the raw readers accept what serde_json accepts.
+//!
+//! `cargo +nightly fuzz run read` in `crates/llm-types` (a corpus to begin with: the bodies of
+//! `fixtures/llm-types`).
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+use llm_types::embeddings::EmbeddingResponse;
+use llm_types::{
+    Accumulator, ChatRequest, ChatResponse, ChunkSummary, ErrorResponse, Map, RawObject,
+    StreamItem, Value, parse,
+};
+
+fuzz_target!(|text: &[u8]| {
+    let full: Result<Map<String, Value>, _> = serde_json::from_slice(text);
+    match (RawObject::parse(text), full) {
+        (Ok(object), Ok(members)) => {
+            for (key, value) in &members {
+                let raw: Value = serde_json::from_str(object.get(key).unwrap()).unwrap();
+                assert_eq!(&raw, value);
+            }
+            assert_eq!(object.edit().finish(), text);
+            let edit = object
+                .edit()
+                .set("model", &"m".into())
+                .remove("stream")
+                .finish();
+            assert_eq!(
+                RawObject::parse(&edit).unwrap().str("model").as_deref(),
+                Some("m")
+            );
+        }
+        (Ok(_), Err(error)) => assert!(error.to_string().contains("out of range"), "{error}"),
+        (Err(error), Ok(_)) => panic!("{error}"),
+        (Err(error), Err(_)) => drop(error.to_string()),
+    }
+    let _ = ChunkSummary::parse(text);
+    if let Ok(StreamItem::Chunk(chunk)) = StreamItem::parse(text) {
+        let chunks = Accumulator::from_iter([chunk.clone(), chunk])
+            .into_response()
+            .into_chunks(true);
+        assert!(
+            chunks
+                .iter()
+                .all(|chunk| serde_json::to_string(chunk).is_ok())
+        );
+    }
+    let _ = ErrorResponse::parse(text);
+    let _ = parse::<ChatRequest>(text).map_err(|error| error.to_string());
+    let _ = parse::<ChatResponse>(text);
+    if let Ok(embeddings) = parse::<EmbeddingResponse>(text) {
+        for embedding in embeddings.data {
+            let _ = embedding.embedding.to_f32s();
+        }
+    }
+});

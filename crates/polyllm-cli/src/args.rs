@@ -28,6 +28,9 @@ pub(crate) enum Command {
     Check(Check),
     Sim(Sim),
     Sse(Sse),
+    /// Show prompt formats, and write prompts with them
+    #[command(subcommand)]
+    Template(TemplateCommand),
     /// Print a completion script for a shell
     Completions {
         /// The shell
@@ -144,6 +147,76 @@ pub(crate) struct Sse {
     /// Show comments too
     #[arg(long)]
     pub(crate) comments: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum TemplateCommand {
+    /// List the families of prompt formats
+    List {
+        /// Print a line of JSON for each
+        #[arg(long)]
+        json: bool,
+    },
+    /// Show a family: where its format comes from, its tokens, and an example
+    Show {
+        /// Its name, as `list` shows it
+        family: String,
+        /// Print it as JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Tell the families of models; exit status 1 when one is unknown
+    Match {
+        /// The models, with or without their provider
+        #[arg(required = true)]
+        models: Vec<String>,
+        /// Print a line of JSON for each
+        #[arg(long)]
+        json: bool,
+    },
+    Render(Render),
+}
+
+/// Write the prompt of a conversation
+#[derive(Debug, clap::Args)]
+#[command(
+    group = clap::ArgGroup::new("template").required(true),
+    after_help = "The conversation is a list of OpenAI's messages, or a chat request's body:\n\n  echo '[{\"role\": \"user\", \"content\": \"Hi\"}]' | polyllm template render --family llama-3\n  polyllm template render --file tokenizer_config.json --jsonl < requests.jsonl > prompts.jsonl"
+)]
+pub(crate) struct Render {
+    /// The format of this family
+    #[arg(long, group = "template", value_name = "NAME")]
+    pub(crate) family: Option<String>,
+    /// The format of this model
+    #[arg(long, group = "template", value_name = "MODEL")]
+    pub(crate) model: Option<String>,
+    /// A chat template in Jinja, or a tokenizer_config.json that holds one
+    #[arg(long, group = "template", value_name = "FILE")]
+    pub(crate) file: Option<PathBuf>,
+    /// A template in the keys of config.yaml: roles, initial_prompt_value, …
+    #[arg(long, group = "template", value_name = "FILE")]
+    pub(crate) custom: Option<PathBuf>,
+    /// The conversation; standard input without it
+    #[arg(long, value_name = "FILE")]
+    pub(crate) input: Option<PathBuf>,
+    /// One conversation a line in, one prompt a line out, as JSON
+    #[arg(long)]
+    pub(crate) jsonl: bool,
+    /// Print the prompt as JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// Begin with the BOS token, which completion servers add by themselves
+    #[arg(long)]
+    pub(crate) bos: bool,
+    /// Do not open the assistant's turn at the end
+    #[arg(long)]
+    pub(crate) no_generation_prompt: bool,
+    /// Leave the last message, the assistant's, open to be continued
+    #[arg(long)]
+    pub(crate) continue_final: bool,
+    /// Make messages fit that the format has no place for, instead of failing
+    #[arg(long)]
+    pub(crate) fold: bool,
 }
 
 /// `top_k=20` or `stop=["a"]`: a value that is no JSON is a string.

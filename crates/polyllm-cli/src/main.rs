@@ -8,6 +8,7 @@ mod serve;
 mod signal;
 mod simulate;
 mod sse;
+mod template;
 
 use std::process::ExitCode;
 
@@ -41,6 +42,7 @@ fn main() -> ExitCode {
             Command::Serve(serve) => serve::run(serve).await,
             Command::Sim(sim) => simulate::run(sim).await,
             Command::Sse(sse) => sse::run(&sse),
+            Command::Template(command) => template::run(&command),
         }
     });
     done.unwrap_or_else(|error| output::fail(&error))

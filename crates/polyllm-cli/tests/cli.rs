@@ -220,6 +220,103 @@ fn an_event_stream_becomes_json_lines() {
 }
 
 #[test]
+fn templates_are_listed_found_and_shown() {
+    let (list, _, status) = run(&mut polyllm(&["template", "list", "--json"]));
+    let families: Vec<Value> = list
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+    assert_eq!(status, 0);
+    assert!(families.iter().any(|family| family["family"] == "llama-3"));
+    let (shown, _, status) = run(&mut polyllm(&["template", "show", "llama-3"]));
+    assert!(
+        status == 0 && shown.contains("<|begin_of_text|>"),
+        "{shown}"
+    );
+    let (_, error, status) = run(&mut polyllm(&["template", "show", "lama-3"]));
+    assert!(
+        status == 1 && error.contains("did you mean \"llama-3\""),
+        "{error}"
+    );
+
+    let known = "replicate/meta/meta-llama-3-8b-instruct";
+    let (found, _, status) = run(&mut polyllm(&["template", "match", known]));
+    assert!(
+        status == 0 && found.starts_with(&format!("{known}: llama-3 (")),
+        "{found}"
+    );
+    let (found, _, status) = run(&mut polyllm(&["template", "match", known, "gpt-4"]));
+    assert!(
+        status == 1 && found.ends_with("gpt-4: unknown (no rule fits)\n"),
+        "{found}"
+    );
+}
+
+#[test]
+fn a_prompt_is_rendered_to_the_byte() {
+    let page = r#"[{"role":"system","content":"Be a good human!"},
+                   {"role":"user","content":"What do you know about earth?"}]"#;
+    let file = Temporary::new("page.json", page);
+    let render = ["template", "render", "--input", file.path()];
+    let with = |extra: &[&str]| run(&mut polyllm(&[&render[..], extra].concat()));
+    let prompt = "<|start_header_id|>system<|end_header_id|>\n\nBe a good human!<|eot_id|>\
+                  <|start_header_id|>user<|end_header_id|>\n\nWhat do you know about earth?<|eot_id|>\
+                  <|start_header_id|>assistant<|end_header_id|>\n\n";
+    assert_eq!(with(&["--family", "llama-3"]).0, prompt);
+    let (json, _, _) = with(&["--model", "meta/meta-llama-3-8b-instruct", "--json"]);
+    assert_eq!(
+        serde_json::from_str::<Value>(&json).unwrap()["prompt"],
+        prompt
+    );
+
+    let custom = Temporary::new(
+        "custom.yaml",
+        "roles: {user: {pre_message: <U>}}\nbos_token: <s>",
+    );
+    let said = with(&["--custom", custom.path()]).0;
+    assert_eq!(said, "<s>Be a good human!<U>What do you know about earth?");
+    let jinja = Temporary::new(
+        "t.jinja",
+        "{% for m in messages %}{{ m.role }}/{% endfor %}",
+    );
+    assert_eq!(with(&["--file", jinja.path()]).0, "system/user/");
+    let (_, error, status) = with(&["--model", "acme/thing"]);
+    assert!(status == 1 && error.contains("--family"), "{error}");
+    assert_eq!(run(&mut polyllm(&render)).2, 2);
+}
+
+#[test]
+fn one_bad_line_does_not_stop_the_others() {
+    let lines = "[{\"role\":\"user\",\"content\":\"Hi\"}]\nnonsense\n\n[]\n";
+    let file = Temporary::new("lines.jsonl", lines);
+    let arguments = [
+        "template",
+        "render",
+        "--family",
+        "chatml",
+        "--jsonl",
+        "--input",
+        file.path(),
+    ];
+    let (said, error, status) = run(&mut polyllm(&arguments));
+    let said: Vec<Value> = said
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+    assert_eq!(status, 1);
+    assert_eq!(said.len(), 3);
+    assert_eq!(
+        said[0]["prompt"],
+        "<|im_start|>user\nHi<|im_end|>\n<|im_start|>assistant\n"
+    );
+    assert!(said[1]["error"].is_string() && said[2]["error"].is_string());
+    assert!(
+        error.contains("line 2: ") && error.contains("line 4: "),
+        "{error}"
+    );
+}
+
+#[test]
 fn a_missing_key_names_its_variable_and_the_simulation() {
     for (model, variable) in [
         ("together_ai/openai/gpt-oss-20b", "TOGETHERAI_API_KEY"),

@@ -30,6 +30,8 @@ mod litellm;
 mod matching;
 mod message;
 mod now;
+#[cfg(feature = "openai")]
+mod openai;
 mod options;
 mod prompt;
 mod python;

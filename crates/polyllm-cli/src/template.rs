@@ -1,0 +1,275 @@
+use std::fs;
+use std::io::{BufRead, IsTerminal, Read, stdin, stdout};
+use std::path::Path;
+use std::process::ExitCode;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use anyhow::{Context, Result, anyhow, bail};
+use llm_types::ChatRequest;
+use prompt_templates::{
+    ChatTemplate, CustomTemplate, Family, How, Message, Now, Options, Strictness, SystemRole,
+    Template, match_model,
+};
+use serde_json::{Value, json};
+
+use crate::args::{Render, TemplateCommand};
+use crate::output::{Colour, note, print};
+
+pub(crate) fn run(command: &TemplateCommand) -> Result<ExitCode> {
+    match command {
+        TemplateCommand::List { json } => list(*json),
+        TemplateCommand::Show { family, json } => show(family, *json),
+        TemplateCommand::Match { models, json } => find(models, *json),
+        TemplateCommand::Render(args) => render(args),
+    }
+}
+
+fn list(json: bool) -> Result<ExitCode> {
+    for family in Family::ALL {
+        let line = if json {
+            describe(*family).to_string()
+        } else {
+            format!(
+                "{:<20} system {:<9} {}",
+                family.name(),
+                system(*family),
+                family.source()
+            )
+        };
+        print(format_args!("{}\n", line.trim_end()))?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn show(name: &str, json: bool) -> Result<ExitCode> {
+    let family = family(name)?;
+    if json {
+        print(format_args!("{}\n", describe(family)))?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    let example = [
+        Message::system("Be brief."),
+        Message::user("Hi"),
+        Message::assistant("Hello!"),
+        Message::user("Bye"),
+    ];
+    let options = Options::new()
+        .with_bos(true)
+        .with_strictness(Strictness::Fold)
+        .with_now(now());
+    let rendered = family.render(&example, &options)?;
+    let quoted = |texts: &[&str]| {
+        texts
+            .iter()
+            .map(|text| format!("{text:?}"))
+            .collect::<Vec<_>>()
+            .join(", ")
+    };
+    print(format_args!(
+        "{}\n  from    {}\n  BOS     {:?}\n  EOS     {:?}\n  stop    {}\n  system  {}\n\n{rendered}\n",
+        family.name(),
+        family.source(),
+        family.bos(),
+        family.eos(),
+        quoted(family.stop()),
+        system(family),
+    ))?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Exit status 1 when a model is unknown, so that scripts need not read the output.
+fn find(models: &[String], json: bool) -> Result<ExitCode> {
+    let mut all_known = true;
+    for model in models {
+        let found = match_model(model);
+        let family = found.family().map(Family::name);
+        all_known &= family.is_some();
+        let how = match found.how {
+            How::Base(name) => format!("a base model: {name}"),
+            How::Name(words) => format!("its name holds {}", words.replace(' ', " and ")),
+            _ => "no rule fits".to_owned(),
+        };
+        if json {
+            print(format_args!(
+                "{}\n",
+                json!({ "model": model, "family": family, "how": how })
+            ))?;
+        } else {
+            print(format_args!(
+                "{model}: {} ({how})\n",
+                family.unwrap_or("unknown")
+            ))?;
+        }
+    }
+    Ok(if all_known {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
+}
+
+fn render(args: &Render) -> Result<ExitCode> {
+    let template = template(args)?;
+    let mut options = Options::new()
+        .with_bos(args.bos)
+        .with_generation_prompt(!args.no_generation_prompt)
+        .with_continue_final(args.continue_final)
+        .with_now(now());
+    if args.fold {
+        options = options.with_strictness(Strictness::Fold);
+    }
+    if args.jsonl {
+        return render_lines(args, &template, &options);
+    }
+    let mut input = String::new();
+    source(args.input.as_deref())?
+        .read_to_string(&mut input)
+        .context("cannot read the messages")?;
+    let prompt = render_one(&template, &options, &input)?;
+    if args.json {
+        print(format_args!("{}\n", json!({ "prompt": prompt })))?;
+    } else {
+        // A pipe gets the prompt and not a byte more.
+        let end = if stdout().is_terminal() { "\n" } else { "" };
+        print(format_args!("{prompt}{end}"))?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn render_lines(args: &Render, template: &Template, options: &Options) -> Result<ExitCode> {
+    let mut failed = 0_usize;
+    for (index, line) in source(args.input.as_deref())?.lines().enumerate() {
+        let line = line.context("cannot read the messages")?;
+        if line.trim().is_empty() {
+            continue;
+        }
+        let answer = match render_one(template, options, &line) {
+            Ok(prompt) => json!({ "prompt": prompt }),
+            Err(error) => {
+                failed += 1;
+                note(
+                    "error",
+                    Colour::Red,
+                    format_args!("line {}: {error:#}", index + 1),
+                );
+                json!({ "error": format!("{error:#}") })
+            }
+        };
+        print(format_args!("{answer}\n"))?;
+    }
+    Ok(if failed == 0 {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
+}
+
+/// `input` is a list of messages, or an object with `messages` and perhaps `tools`, such as the
+/// body of a chat request.
+fn render_one(template: &Template, options: &Options, input: &str) -> Result<String> {
+    let mut request: Value = serde_json::from_str(input).context("the messages are not JSON")?;
+    if request.is_array() {
+        request = json!({ "messages": request });
+    }
+    if request.get("model").is_none() && request.is_object() {
+        request["model"] = "".into();
+    }
+    let request: ChatRequest = llm_types::parse(request.to_string().as_bytes())?;
+    let tools = request.tools.iter().flatten().map(serde_json::to_string);
+    let options = options.clone().with_tools(tools.collect::<Result<_, _>>()?);
+    let messages: Vec<Message<'_>> = request.messages.iter().map(Message::from).collect();
+    Ok(template.render(&messages, &options)?)
+}
+
+fn template(args: &Render) -> Result<Template> {
+    if let Some(name) = &args.family {
+        return Ok(Template::from(family(name)?));
+    }
+    if let Some(path) = &args.file {
+        return chat_template(path);
+    }
+    if let Some(path) = &args.custom {
+        let custom: CustomTemplate = serde_saphyr::from_str(&read(path)?)
+            .with_context(|| format!("{} is no template in LiteLLM's keys", path.display()))?;
+        return Ok(Template::from(custom));
+    }
+    let model = args.model.as_deref().unwrap_or_default();
+    let family = match_model(model).family().ok_or_else(|| {
+        anyhow!("the format of \"{model}\" is not known; choose one with --family, or give --file")
+    })?;
+    Ok(Template::from(family))
+}
+
+/// A `chat_template.jinja`, or a `tokenizer_config.json` with the template and its tokens.
+fn chat_template(path: &Path) -> Result<Template> {
+    let text = read(path)?;
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let is_config = path
+        .extension()
+        .is_some_and(|extension| extension == "json");
+    let template = if is_config {
+        ChatTemplate::from_tokenizer_config(&name, &text)?
+    } else {
+        ChatTemplate::compile(&name, &text)?
+    };
+    Ok(Template::from(template))
+}
+
+fn family(name: &str) -> Result<Family> {
+    Family::from_name(name).ok_or_else(|| {
+        let nearest = Family::ALL
+            .iter()
+            .map(|family| family.name())
+            .min_by_key(|known| strsim::damerau_levenshtein(&name.to_lowercase(), known));
+        anyhow!(
+            "there is no family \"{name}\"; did you mean \"{}\"? `polyllm template list` names all",
+            nearest.unwrap_or_default()
+        )
+    })
+}
+
+fn describe(family: Family) -> Value {
+    json!({
+        "family": family.name(),
+        "source": family.source(),
+        "bos": family.bos(),
+        "eos": family.eos(),
+        "stop": family.stop(),
+        "system": system(family),
+        "tools": family.tools(),
+    })
+}
+
+fn system(family: Family) -> &'static str {
+    match family.system() {
+        SystemRole::Anywhere => "anywhere",
+        SystemRole::First => "first",
+        SystemRole::InUser => "in user",
+        _ => "nowhere",
+    }
+}
+
+fn source(path: Option<&Path>) -> Result<Box<dyn BufRead>> {
+    match path {
+        Some(path) => {
+            let file =
+                fs::File::open(path).with_context(|| format!("cannot open {}", path.display()))?;
+            Ok(Box::new(std::io::BufReader::new(file)))
+        }
+        None if stdin().is_terminal() => {
+            bail!("there are no messages: give --input FILE, or pipe them in")
+        }
+        None => Ok(Box::new(stdin().lock())),
+    }
+}
+
+fn read(path: &Path) -> Result<String> {
+    fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))
+}
+
+fn now() -> Now {
+    let seconds = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .map_or(0, |time| time.as_secs());
+    Now::from_unix(i64::try_from(seconds).unwrap_or(i64::MAX))
+}

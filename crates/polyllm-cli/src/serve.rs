@@ -40,6 +40,7 @@ pub(crate) async fn run(args: args::Serve) -> Result<ExitCode> {
         format!("cannot listen on {address} (another port can be given with --port)")
     })?;
     let address = listener.local_addr()?;
+    let stop = signal::stop();
     if args.json {
         print(format_args!(
             "{}\n",
@@ -53,7 +54,7 @@ pub(crate) async fn run(args: args::Serve) -> Result<ExitCode> {
                     set general_settings.master_key to lock it";
         note("warning", Colour::Yellow, text);
     }
-    gateway.serve(listener, signal::stop()).await?;
+    gateway.serve(listener, stop).await?;
     if let Some(sim) = sim {
         sim.shutdown().await;
     }

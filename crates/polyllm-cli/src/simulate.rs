@@ -23,6 +23,7 @@ pub(crate) async fn run(args: args::Sim) -> Result<ExitCode> {
     let sim = Sim::start(options)
         .await
         .context("cannot listen on 127.0.0.1")?;
+    let stop = signal::stop();
     let (together, replicate) = (sim.together_url(), sim.replicate_url());
     if args.json {
         print(format_args!(
@@ -41,7 +42,7 @@ pub(crate) async fn run(args: args::Sim) -> Result<ExitCode> {
              Press Ctrl-C to stop.\n"
         ))?;
     }
-    signal::stop().await;
+    stop.await;
     sim.shutdown().await;
     Ok(ExitCode::SUCCESS)
 }

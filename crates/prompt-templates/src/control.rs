@@ -16,16 +16,26 @@ pub(crate) struct Control<'t> {
     /// The different anchors of the tokens, if they are few.
     anchors: [u8; MAX_ANCHORS],
     count: usize,
+    /// The bytes, as a set, that follow an anchor at the beginning of a token.
+    followers: [u64; 4],
 }
 
 impl<'t> Control<'t> {
     pub(crate) const fn new(tokens: &'t [&'t str]) -> Self {
         let mut anchors = [0; MAX_ANCHORS];
         let mut count = 0;
+        let mut followers = [0; 4];
         let mut index = 0;
         while index < tokens.len() {
             let bytes = tokens[index].as_bytes();
-            let anchor = bytes[anchor(bytes)];
+            let place = anchor(bytes);
+            if place == 0 && bytes.len() > 1 {
+                followers[bytes[1] as usize / 64] |= 1 << (bytes[1] % 64);
+            } else {
+                // Anything may stand there.
+                followers = [u64::MAX; 4];
+            }
+            let anchor = bytes[place];
             let mut known = 0;
             while known < count && known < MAX_ANCHORS && anchors[known] != anchor {
                 known += 1;
@@ -42,6 +52,7 @@ impl<'t> Control<'t> {
             tokens,
             anchors,
             count,
+            followers,
         }
     }
 
@@ -99,6 +110,10 @@ impl<'t> Control<'t> {
     /// With that one broken up, no longer one is left.
     fn token_around(&self, text: &str, from: usize, at: usize) -> Option<(usize, &'t str)> {
         let bytes = text.as_bytes();
+        let next = usize::from(bytes.get(at + 1).copied().unwrap_or_default());
+        if self.followers[next / 64] & 1 << (next % 64) == 0 {
+            return None;
+        }
         let mut found: Option<(usize, &'t str)> = None;
         for token in self.tokens {
             let wanted = token.as_bytes();
@@ -106,9 +121,7 @@ impl<'t> Control<'t> {
                 Some(start) if start >= from => start,
                 _ => continue,
             };
-            // One byte more tells most of them apart.
-            if bytes.get(start + 1) == wanted.get(1)
-                && bytes[start..].starts_with(wanted)
+            if bytes[start..].starts_with(wanted)
                 && found.is_none_or(|(_, shortest)| token.len() < shortest.len())
             {
                 found = Some((start, token));
@@ -136,23 +149,24 @@ const fn anchor(token: &[u8]) -> usize {
     }
 }
 
-/// The first place from `from` on of any of `needles`.
+/// The first place from `from` on of any of `needles`. Blocks are looked through without a branch,
+/// which compilers turn into vector instructions.
+#[inline]
 fn position<const N: usize>(needles: [u8; N], bytes: &[u8], from: usize) -> Option<usize> {
     let rest = bytes.get(from..)?;
-    // Where there is one, another is often near; else, blocks are looked through without a branch,
-    // which compilers turn into vector instructions.
-    let (near, far) = rest.split_at(rest.len().min(BLOCK));
-    if let Some(at) = position_by_words(needles, near) {
-        return Some(from + at);
-    }
     let is_needle = |byte: u8| {
         needles
             .iter()
             .fold(false, |any, needle| any | (byte == *needle))
     };
-    let (blocks, _) = far.as_chunks::<BLOCK>();
-    let holds_none = |block: &&[u8; BLOCK]| !block.iter().fold(false, |any, b| any | is_needle(*b));
-    let skipped = near.len() + BLOCK * blocks.iter().take_while(holds_none).count();
+    let holds_none = |block: &[u8; BLOCK]| !block.iter().fold(false, |any, b| any | is_needle(*b));
+    let (blocks, _) = rest.as_chunks::<BLOCK>();
+    let skipped = BLOCK * blocks.iter().take_while(|block| holds_none(block)).count();
+    // What is left is less than a block, or a block with a needle: the last block of all tells
+    // them apart, if there is one.
+    if rest.len() - skipped < BLOCK && rest.last_chunk().is_some_and(holds_none) {
+        return None;
+    }
     position_by_words(needles, &rest[skipped..]).map(|at| from + skipped + at)
 }
 

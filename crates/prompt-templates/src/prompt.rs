@@ -6,7 +6,7 @@ use alloc::string::String;
 use crate::error::{Error, ErrorKind};
 use crate::family::{Spec, Text};
 use crate::message::{Content, Message, Part, Role};
-use crate::options::{Images, Options, Strictness};
+use crate::options::{ControlTokens, Images, Options, Strictness};
 use crate::python::{is_space, write_quoted};
 
 /// The conversation, how to write it, and where to.
@@ -15,6 +15,10 @@ pub(crate) struct Prompt<'a> {
     pub(crate) options: &'a Options,
     pub(crate) spec: &'static Spec,
     out: &'a mut String,
+    /// The message that the model shall continue, if there is one.
+    open: usize,
+    /// Whether all text is written as it is.
+    keeps: bool,
 }
 
 impl<'a> Prompt<'a> {
@@ -24,11 +28,16 @@ impl<'a> Prompt<'a> {
         messages: &'a [Message<'a>],
         options: &'a Options,
     ) -> Self {
+        let last = messages.len().checked_sub(1);
         Self {
             messages,
             options,
             spec,
             out,
+            open: last
+                .filter(|_| options.continue_final)
+                .unwrap_or(usize::MAX),
+            keeps: options.control_tokens == ControlTokens::Keep,
         }
     }
 
@@ -53,21 +62,32 @@ impl<'a> Prompt<'a> {
     }
 
     /// Writes the content of message `index` under the caller's policy.
+    #[inline(always)]
     pub(crate) fn content(&mut self, index: usize) -> Result<(), Error> {
-        let text = self.text(index)?;
-        self.foreign(index, &text)
+        match &self.messages[index].content {
+            Content::Text(text) if self.spec.text == Text::Verbatim => self.foreign(index, text),
+            Content::Text(text) => self.foreign(index, trimmed(text)),
+            _ => {
+                let text = self.text(index)?;
+                self.foreign(index, &text)
+            }
+        }
     }
 
     /// Writes any text that is not the format's own and came with message `index`.
+    #[inline]
     pub(crate) fn foreign(&mut self, index: usize, text: &str) -> Result<(), Error> {
+        if self.keeps {
+            self.out.push_str(text);
+            return Ok(());
+        }
         self.tool(text).map_err(|error| error.at_message(index))
     }
 
     /// Writes the text of a tool's definition, which is not the format's own either.
     pub(crate) fn tool(&mut self, text: &str) -> Result<(), Error> {
-        self.spec
-            .control
-            .write(self.out, text, self.options.control_tokens)
+        let control = &self.spec.control;
+        control.write(self.out, text, self.options.control_tokens)
     }
 
     /// The text of message `index`, trimmed as the family does.
@@ -115,7 +135,7 @@ impl<'a> Prompt<'a> {
 
     /// Whether message `index` is the one that the model shall continue.
     pub(crate) fn is_open(&self, index: usize) -> bool {
-        self.options.continue_final && index + 1 == self.messages.len()
+        index == self.open
     }
 
     pub(crate) fn is_official(&self) -> bool {
@@ -204,12 +224,17 @@ impl<'a> Prompt<'a> {
 
 /// Trims as Python's `str.strip` does.
 pub(crate) fn trim(text: Cow<'_, str>) -> Cow<'_, str> {
+    match text {
+        Cow::Borrowed(text) => Cow::Borrowed(trimmed(text)),
+        Cow::Owned(text) => Cow::Owned(trimmed(&text).into()),
+    }
+}
+
+#[inline]
+fn trimmed(text: &str) -> &str {
     let is_plain = |byte: Option<&u8>| byte.is_some_and(|byte| (0x21..0x7f).contains(byte));
     if is_plain(text.as_bytes().first()) && is_plain(text.as_bytes().last()) {
         return text;
     }
-    match text {
-        Cow::Borrowed(text) => Cow::Borrowed(text.trim_matches(is_space)),
-        Cow::Owned(text) => Cow::Owned(text.trim_matches(is_space).into()),
-    }
+    text.trim_matches(is_space)
 }

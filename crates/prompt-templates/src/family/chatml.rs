@@ -4,7 +4,7 @@ use crate::control::Control;
 use crate::message::Role;
 
 use super::turns::{Others, Turns};
-use super::{Format, Spec, SystemRole, Text};
+use super::{Spec, SystemRole, Text};
 
 pub(super) static CHATML: Spec = Spec {
     name: "chatml",
@@ -13,13 +13,16 @@ pub(super) static CHATML: Spec = Spec {
     stop: &["<|im_end|>"],
     control: Control::new(&["<|im_start|>", "<|im_end|>"]),
     system: SystemRole::Anywhere,
-    format: Format::Turns(Turns {
-        system: ["<|im_start|>system\n", "<|im_end|>\n"],
-        user: ["<|im_start|>user\n", "<|im_end|>\n"],
-        assistant: ["<|im_start|>assistant\n", "<|im_end|>\n"],
-        generation: "<|im_start|>assistant\n",
-        others: Others::Named(["<|im_start|>", "\n", "<|im_end|>\n"]),
-    }),
+    write: |prompt| {
+        Turns {
+            system: ["<|im_start|>system\n", "<|im_end|>\n"],
+            user: ["<|im_start|>user\n", "<|im_end|>\n"],
+            assistant: ["<|im_start|>assistant\n", "<|im_end|>\n"],
+            generation: "<|im_start|>assistant\n",
+            others: Others::Named(["<|im_start|>", "\n", "<|im_end|>\n"]),
+        }
+        .write(prompt)
+    },
     ..Spec::PLAIN
 };
 
@@ -57,13 +60,16 @@ pub(super) static STARCHAT: Spec = Spec {
     system: SystemRole::First,
     // An empty system turn is part of the format.
     default_system: Some(""),
-    format: Format::Turns(Turns {
-        system: ["<|system|>\n", "<|end|>\n"],
-        user: ["<|user|>\n", "<|end|>\n"],
-        assistant: ["<|assistant|>\n", "<|end|>\n"],
-        generation: "<|assistant|>",
-        others: Others::Dropped,
-    }),
+    write: |prompt| {
+        Turns {
+            system: ["<|system|>\n", "<|end|>\n"],
+            user: ["<|user|>\n", "<|end|>\n"],
+            assistant: ["<|assistant|>\n", "<|end|>\n"],
+            generation: "<|assistant|>",
+            others: Others::Dropped,
+        }
+        .write(prompt)
+    },
     ..Spec::PLAIN
 };
 
@@ -74,13 +80,16 @@ pub(super) static ZEPHYR: Spec = Spec {
     stop: &["</s>"],
     control: Control::new(&["<|system|>", "<|user|>", "<|assistant|>", "<s>", "</s>"]),
     system: SystemRole::Anywhere,
-    format: Format::Turns(Turns {
-        system: ["<|system|>\n", "</s>\n"],
-        user: ["<|user|>\n", "</s>\n"],
-        assistant: ["<|assistant|>\n", "</s>\n"],
-        generation: "<|assistant|>\n",
-        others: Others::Dropped,
-    }),
+    write: |prompt| {
+        Turns {
+            system: ["<|system|>\n", "</s>\n"],
+            user: ["<|user|>\n", "</s>\n"],
+            assistant: ["<|assistant|>\n", "</s>\n"],
+            generation: "<|assistant|>\n",
+            others: Others::Dropped,
+        }
+        .write(prompt)
+    },
     ..Spec::PLAIN
 };
 
@@ -97,7 +106,7 @@ pub(super) static PHI_3: Spec = Spec {
         "<|endoftext|>",
     ]),
     system: SystemRole::Anywhere,
-    format: Format::Code(|prompt| {
+    write: |prompt| {
         for (index, message) in prompt.messages.iter().enumerate() {
             prompt.push(match message.role {
                 Role::System if prompt.text(index)?.is_empty() => continue,
@@ -121,7 +130,7 @@ pub(super) static PHI_3: Spec = Spec {
             "<|endoftext|>"
         });
         Ok(())
-    }),
+    },
     ..Spec::PLAIN
 };
 
@@ -132,13 +141,16 @@ pub(super) static PHI_4: Spec = Spec {
     stop: &["<|im_end|>", "<|endoftext|>"],
     control: Control::new(&["<|im_start|>", "<|im_sep|>", "<|im_end|>", "<|endoftext|>"]),
     system: SystemRole::Anywhere,
-    format: Format::Turns(Turns {
-        system: ["<|im_start|>system<|im_sep|>", "<|im_end|>"],
-        user: ["<|im_start|>user<|im_sep|>", "<|im_end|>"],
-        assistant: ["<|im_start|>assistant<|im_sep|>", "<|im_end|>"],
-        generation: "<|im_start|>assistant<|im_sep|>",
-        others: Others::Dropped,
-    }),
+    write: |prompt| {
+        Turns {
+            system: ["<|im_start|>system<|im_sep|>", "<|im_end|>"],
+            user: ["<|im_start|>user<|im_sep|>", "<|im_end|>"],
+            assistant: ["<|im_start|>assistant<|im_sep|>", "<|im_end|>"],
+            generation: "<|im_start|>assistant<|im_sep|>",
+            others: Others::Dropped,
+        }
+        .write(prompt)
+    },
     ..Spec::PLAIN
 };
 
@@ -154,19 +166,22 @@ pub(super) static GRANITE: Spec = Spec {
         "<|tool_call|>",
     ]),
     system: SystemRole::Anywhere,
-    format: Format::Turns(Turns {
-        system: [
-            "<|start_of_role|>system<|end_of_role|>",
-            "<|end_of_text|>\n",
-        ],
-        user: ["<|start_of_role|>user<|end_of_role|>", "<|end_of_text|>\n"],
-        assistant: [
-            "<|start_of_role|>assistant<|end_of_role|>",
-            "<|end_of_text|>\n",
-        ],
-        generation: "<|start_of_role|>assistant<|end_of_role|>",
-        others: Others::Dropped,
-    }),
+    write: |prompt| {
+        Turns {
+            system: [
+                "<|start_of_role|>system<|end_of_role|>",
+                "<|end_of_text|>\n",
+            ],
+            user: ["<|start_of_role|>user<|end_of_role|>", "<|end_of_text|>\n"],
+            assistant: [
+                "<|start_of_role|>assistant<|end_of_role|>",
+                "<|end_of_text|>\n",
+            ],
+            generation: "<|start_of_role|>assistant<|end_of_role|>",
+            others: Others::Dropped,
+        }
+        .write(prompt)
+    },
     ..Spec::PLAIN
 };
 
@@ -181,13 +196,16 @@ pub(super) static GEMMA: Spec = Spec {
     alternates: true,
     needs_message: true,
     text: Text::Stringified,
-    format: Format::Turns(Turns {
-        system: ["<start_of_turn>system\n", "<end_of_turn>\n"],
-        user: ["<start_of_turn>user\n", "<end_of_turn>\n"],
-        assistant: ["<start_of_turn>model\n", "<end_of_turn>\n"],
-        generation: "<start_of_turn>model\n",
-        others: Others::Named(["<start_of_turn>", "\n", "<end_of_turn>\n"]),
-    }),
+    write: |prompt| {
+        Turns {
+            system: ["<start_of_turn>system\n", "<end_of_turn>\n"],
+            user: ["<start_of_turn>user\n", "<end_of_turn>\n"],
+            assistant: ["<start_of_turn>model\n", "<end_of_turn>\n"],
+            generation: "<start_of_turn>model\n",
+            others: Others::Named(["<start_of_turn>", "\n", "<end_of_turn>\n"]),
+        }
+        .write(prompt)
+    },
     ..Spec::PLAIN
 };
 
@@ -195,7 +213,7 @@ pub(super) static GEMMA_3: Spec = Spec {
     name: "gemma-3",
     source: "the chat template of google/gemma-3-27b-it",
     system: SystemRole::InUser,
-    format: Format::Code(|prompt| {
+    write: |prompt| {
         let start = usize::from(prompt.has_system());
         prompt.bos();
         for (index, message) in prompt.messages.iter().enumerate().skip(start) {
@@ -222,7 +240,7 @@ pub(super) static GEMMA_3: Spec = Spec {
         }
         prompt.generation("<start_of_turn>model\n");
         Ok(())
-    }),
+    },
     ..GEMMA
 };
 
@@ -245,7 +263,7 @@ pub(super) static COMMAND_R: Spec = Spec {
     alternates: true,
     needs_message: true,
     text: Text::Trimmed,
-    format: Format::Code(|prompt| {
+    write: |prompt| {
         let start = usize::from(prompt.has_system());
         prompt.bos();
         for (index, message) in prompt.messages.iter().enumerate() {
@@ -273,7 +291,7 @@ pub(super) static COMMAND_R: Spec = Spec {
         }
         prompt.generation("<|START_OF_TURN_TOKEN|><|CHATBOT_TOKEN|>");
         Ok(())
-    }),
+    },
     ..Spec::PLAIN
 };
 
@@ -285,12 +303,15 @@ pub(super) static OPENCHAT: Spec = Spec {
     stop: &["<|end_of_turn|>"],
     control: Control::new(&["<|end_of_turn|>", "<s>", "</s>"]),
     system: SystemRole::Anywhere,
-    format: Format::Turns(Turns {
-        system: ["GPT4 Correct System: ", "<|end_of_turn|>"],
-        user: ["GPT4 Correct User: ", "<|end_of_turn|>"],
-        assistant: ["GPT4 Correct Assistant: ", "<|end_of_turn|>"],
-        generation: "GPT4 Correct Assistant:",
-        others: Others::Titled(["GPT4 Correct ", ": ", "<|end_of_turn|>"]),
-    }),
+    write: |prompt| {
+        Turns {
+            system: ["GPT4 Correct System: ", "<|end_of_turn|>"],
+            user: ["GPT4 Correct User: ", "<|end_of_turn|>"],
+            assistant: ["GPT4 Correct Assistant: ", "<|end_of_turn|>"],
+            generation: "GPT4 Correct Assistant:",
+            others: Others::Titled(["GPT4 Correct ", ": ", "<|end_of_turn|>"]),
+        }
+        .write(prompt)
+    },
     ..Spec::PLAIN
 };

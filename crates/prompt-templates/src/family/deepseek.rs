@@ -5,7 +5,7 @@ use crate::error::Error;
 use crate::message::{Content, Role};
 use crate::prompt::Prompt;
 
-use super::{Format, Spec, SystemRole};
+use super::{Spec, SystemRole};
 
 pub(super) static DEEPSEEK_R1: Spec = Spec {
     name: "deepseek-r1",
@@ -29,14 +29,14 @@ pub(super) static DEEPSEEK_R1: Spec = Spec {
         "<｜tool▁sep｜>",
     ]),
     system: SystemRole::First,
-    format: Format::Code(|prompt| write(prompt, true)),
+    write: |prompt| write(prompt, true),
     ..Spec::PLAIN
 };
 
 pub(super) static DEEPSEEK_V3: Spec = Spec {
     name: "deepseek-v3",
     source: "the chat template of deepseek-ai/DeepSeek-V3",
-    format: Format::Code(|prompt| write(prompt, false)),
+    write: |prompt| write(prompt, false),
     ..DEEPSEEK_R1
 };
 

@@ -6,7 +6,7 @@ use crate::message::Role;
 use crate::prompt::Prompt;
 
 use super::turns::{Others, Turns};
-use super::{Format, Spec, SystemRole, Text};
+use super::{Spec, SystemRole, Text};
 
 pub(super) static PLAIN: Spec = Spec { ..Spec::PLAIN };
 
@@ -30,13 +30,16 @@ pub(super) static ALPACA: Spec = Spec {
     default_system: Some(BELOW_IS_AN_INSTRUCTION),
     alternates: true,
     text: Text::Trimmed,
-    format: Format::Turns(Turns {
-        system: ["", "\n\n"],
-        user: ["### Instruction:\n", "\n\n"],
-        assistant: ["### Response:\n", "</s>\n\n"],
-        generation: "### Response:\n",
-        others: Others::Dropped,
-    }),
+    write: |prompt| {
+        Turns {
+            system: ["", "\n\n"],
+            user: ["### Instruction:\n", "\n\n"],
+            assistant: ["### Response:\n", "</s>\n\n"],
+            generation: "### Response:\n",
+            others: Others::Dropped,
+        }
+        .write(prompt)
+    },
     ..Spec::PLAIN
 };
 
@@ -56,13 +59,16 @@ pub(super) static CHRONOS_HERMES: Spec = Spec {
 pub(super) static WIZARDCODER: Spec = Spec {
     name: "wizardcoder",
     source: "the model card of WizardLM/WizardCoder-Python-34B-V1.0",
-    format: Format::Turns(Turns {
-        system: ["", "\n\n"],
-        user: ["### Instruction:\n", "\n\n"],
-        assistant: ["### Response:", "</s>\n\n"],
-        generation: "### Response:",
-        others: Others::Dropped,
-    }),
+    write: |prompt| {
+        Turns {
+            system: ["", "\n\n"],
+            user: ["### Instruction:\n", "\n\n"],
+            assistant: ["### Response:", "</s>\n\n"],
+            generation: "### Response:",
+            others: Others::Dropped,
+        }
+        .write(prompt)
+    },
     ..ALPACA
 };
 
@@ -82,13 +88,16 @@ pub(super) static PHIND_CODELLAMA: Spec = Spec {
     system: SystemRole::First,
     alternates: true,
     text: Text::Trimmed,
-    format: Format::Turns(Turns {
-        system: ["### System Prompt\n", "\n\n"],
-        user: ["### User Message\n", "\n\n"],
-        assistant: ["### Assistant\n", "</s>\n\n"],
-        generation: "### Assistant\n",
-        others: Others::Dropped,
-    }),
+    write: |prompt| {
+        Turns {
+            system: ["### System Prompt\n", "\n\n"],
+            user: ["### User Message\n", "\n\n"],
+            assistant: ["### Assistant\n", "</s>\n\n"],
+            generation: "### Assistant\n",
+            others: Others::Dropped,
+        }
+        .write(prompt)
+    },
     ..Spec::PLAIN
 };
 
@@ -102,13 +111,16 @@ pub(super) static SOLAR: Spec = Spec {
     system: SystemRole::First,
     alternates: true,
     text: Text::Trimmed,
-    format: Format::Turns(Turns {
-        system: ["### System:\n", "\n\n"],
-        user: ["### User:\n", "\n\n"],
-        assistant: ["### Assistant:\n", "\n\n"],
-        generation: "### Assistant:\n",
-        others: Others::Dropped,
-    }),
+    write: |prompt| {
+        Turns {
+            system: ["### System:\n", "\n\n"],
+            user: ["### User:\n", "\n\n"],
+            assistant: ["### Assistant:\n", "\n\n"],
+            generation: "### Assistant:\n",
+            others: Others::Dropped,
+        }
+        .write(prompt)
+    },
     ..Spec::PLAIN
 };
 
@@ -129,13 +141,16 @@ pub(super) static SQLCODER: Spec = Spec {
     ),
     alternates: true,
     text: Text::Trimmed,
-    format: Format::Turns(Turns {
-        system: ["### Instructions:\n", "\n\n"],
-        user: ["### Input:\n", "\n\n"],
-        assistant: ["### Response:\n", "\n\n"],
-        generation: "### Response:\n",
-        others: Others::Dropped,
-    }),
+    write: |prompt| {
+        Turns {
+            system: ["### Instructions:\n", "\n\n"],
+            user: ["### Input:\n", "\n\n"],
+            assistant: ["### Response:\n", "\n\n"],
+            generation: "### Response:\n",
+            others: Others::Dropped,
+        }
+        .write(prompt)
+    },
     ..Spec::PLAIN
 };
 
@@ -150,7 +165,8 @@ pub(super) static NSQL: Spec = Spec {
     system: SystemRole::First,
     alternates: true,
     text: Text::Trimmed,
-    format: Format::Turns(Turns {
+    write: |prompt| {
+        Turns {
         system: ["", "\n\n"],
         user: [
             "-- Using valid SQLite, answer the following questions for the tables provided above.\
@@ -160,7 +176,8 @@ pub(super) static NSQL: Spec = Spec {
         assistant: ["", "\n\n"],
         generation: "SELECT",
         others: Others::Dropped,
-    }),
+    }.write(prompt)
+    },
     ..Spec::PLAIN
 };
 
@@ -178,13 +195,16 @@ pub(super) static VICUNA: Spec = Spec {
     ),
     alternates: true,
     text: Text::Trimmed,
-    format: Format::Turns(Turns {
-        system: ["", " "],
-        user: ["USER: ", " "],
-        assistant: ["ASSISTANT: ", "</s>"],
-        generation: "ASSISTANT:",
-        others: Others::Dropped,
-    }),
+    write: |prompt| {
+        Turns {
+            system: ["", " "],
+            user: ["USER: ", " "],
+            assistant: ["ASSISTANT: ", "</s>"],
+            generation: "ASSISTANT:",
+            others: Others::Dropped,
+        }
+        .write(prompt)
+    },
     ..Spec::PLAIN
 };
 
@@ -203,13 +223,16 @@ pub(super) static REDPAJAMA: Spec = Spec {
     system: SystemRole::Nowhere,
     alternates: true,
     text: Text::Trimmed,
-    format: Format::Turns(Turns {
-        system: ["", "\n"],
-        user: ["<human>: ", "\n"],
-        assistant: ["<bot>: ", "\n"],
-        generation: "<bot>:",
-        others: Others::Dropped,
-    }),
+    write: |prompt| {
+        Turns {
+            system: ["", "\n"],
+            user: ["<human>: ", "\n"],
+            assistant: ["<bot>: ", "\n"],
+            generation: "<bot>:",
+            others: Others::Dropped,
+        }
+        .write(prompt)
+    },
     ..Spec::PLAIN
 };
 
@@ -223,7 +246,7 @@ pub(super) static FALCON: Spec = Spec {
     alternates: true,
     needs_message: true,
     text: Text::Trimmed,
-    format: Format::Code(write_falcon),
+    write: write_falcon,
     ..Spec::PLAIN
 };
 
@@ -235,13 +258,16 @@ pub(super) static FALCON_CHAT: Spec = Spec {
     control: Control::new(&["System:", "User:", "Falcon:", "<|endoftext|>"]),
     system: SystemRole::First,
     text: Text::Verbatim,
-    format: Format::Turns(Turns {
-        system: ["System: ", "\n"],
-        user: ["User: ", "\n"],
-        assistant: ["Falcon: ", "\n"],
-        generation: "Falcon:",
-        others: Others::Dropped,
-    }),
+    write: |prompt| {
+        Turns {
+            system: ["System: ", "\n"],
+            user: ["User: ", "\n"],
+            assistant: ["Falcon: ", "\n"],
+            generation: "Falcon:",
+            others: Others::Dropped,
+        }
+        .write(prompt)
+    },
     ..Spec::PLAIN
 };
 

@@ -8,7 +8,7 @@ use crate::json;
 use crate::message::{Content, Role};
 use crate::prompt::{Prompt, trim};
 
-use super::{Format, Spec, SystemRole, Text};
+use super::{Spec, SystemRole, Text};
 
 pub(super) static LLAMA_2: Spec = Spec {
     name: "llama-2",
@@ -21,7 +21,7 @@ pub(super) static LLAMA_2: Spec = Spec {
     alternates: true,
     needs_message: true,
     text: Text::Trimmed,
-    format: Format::Code(write_llama_2),
+    write: write_llama_2,
     ..Spec::PLAIN
 };
 
@@ -46,7 +46,7 @@ pub(super) static LLAMA_3: Spec = Spec {
     ]),
     system: SystemRole::Anywhere,
     text: Text::Stringified,
-    format: Format::Code(write_llama_3),
+    write: write_llama_3,
     ..Spec::PLAIN
 };
 
@@ -65,7 +65,7 @@ pub(super) static LLAMA_3_1: Spec = Spec {
     ]),
     tools: true,
     needs_message: true,
-    format: Format::Code(write_llama_3_1),
+    write: write_llama_3_1,
     ..LLAMA_3
 };
 
@@ -86,7 +86,7 @@ pub(super) static LLAMA_4: Spec = Spec {
         "<|python_end|>",
     ]),
     needs_message: true,
-    format: Format::Code(write_llama_4),
+    write: write_llama_4,
     ..LLAMA_3
 };
 
@@ -185,6 +185,8 @@ static LLAMA_4_MARKERS: Markers = Markers {
     end: "<|eot|>",
 };
 
+// As part of each family's own function, where the markers are constants.
+#[inline(always)]
 fn write_turn(
     prompt: &mut Prompt<'_>,
     index: usize,

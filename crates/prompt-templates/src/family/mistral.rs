@@ -9,7 +9,7 @@ use crate::json;
 use crate::message::{Content, Message, Role};
 use crate::prompt::{Prompt, trim};
 
-use super::{Format, Spec, SystemRole};
+use super::{Spec, SystemRole};
 
 pub(super) static MISTRAL_V1: Spec = Spec {
     name: "mistral-v1",
@@ -20,7 +20,7 @@ pub(super) static MISTRAL_V1: Spec = Spec {
     control: Control::new(&["[INST]", "[/INST]", "<s>", "</s>"]),
     system: SystemRole::Nowhere,
     alternates: true,
-    format: Format::Code(|prompt| write_v1(prompt, ["[INST] ", " [/INST]", "", "</s> "])),
+    write: |prompt| write_v1(prompt, ["[INST] ", " [/INST]", "", "</s> "]),
     ..Spec::PLAIN
 };
 
@@ -29,7 +29,7 @@ pub(super) static MIXTRAL: Spec = Spec {
     source: "the chat template of mistralai/Mixtral-8x7B-Instruct-v0.1 and Mistral-7B-Instruct-v0.2",
     system: SystemRole::InUser,
     needs_message: true,
-    format: Format::Code(|prompt| write_v1(prompt, [" [INST] ", " [/INST]", " ", "</s>"])),
+    write: |prompt| write_v1(prompt, [" [INST] ", " [/INST]", " ", "</s>"]),
     ..MISTRAL_V1
 };
 
@@ -50,14 +50,14 @@ pub(super) static MISTRAL_V3: Spec = Spec {
     system: SystemRole::InUser,
     needs_message: true,
     tools: true,
-    format: Format::Code(|prompt| write_v3(prompt, " ")),
+    write: |prompt| write_v3(prompt, " "),
     ..MISTRAL_V1
 };
 
 pub(super) static MISTRAL_NEMO: Spec = Spec {
     name: "mistral-nemo",
     source: "the chat template of mistralai/Mistral-Nemo-Instruct-2407",
-    format: Format::Code(|prompt| write_v3(prompt, "")),
+    write: |prompt| write_v3(prompt, ""),
     ..MISTRAL_V3
 };
 

@@ -20,7 +20,6 @@ use crate::error::{Error, ErrorKind};
 use crate::message::{Message, Role};
 use crate::options::{Options, Strictness};
 use crate::prompt::Prompt;
-use turns::Turns;
 
 /// A prompt format that a line of models was trained on.
 ///
@@ -305,11 +304,7 @@ impl Family {
         messages: &[Message<'_>],
         options: &Options,
     ) -> Result<(), Error> {
-        let mut prompt = Prompt::new(out, self.0, messages, options);
-        match &self.0.format {
-            Format::Code(write) => write(&mut prompt),
-            Format::Turns(turns) => turns.write(&mut prompt),
-        }
+        (self.0.write)(&mut Prompt::new(out, self.0, messages, options))
     }
 }
 
@@ -390,7 +385,8 @@ pub(crate) struct Spec {
     /// Whether the official template looks at the first message without asking if there is one.
     pub(crate) needs_message: bool,
     pub(crate) text: Text,
-    pub(crate) format: Format,
+    /// Writes a conversation.
+    pub(crate) write: fn(&mut Prompt<'_>) -> Result<(), Error>,
 }
 
 /// How the official template takes a message's content.
@@ -419,7 +415,7 @@ impl Spec {
         tools: false,
         needs_message: false,
         text: Text::Verbatim,
-        format: Format::Code(|prompt| {
+        write: |prompt| {
             prompt.bos();
             for index in 0..prompt.messages.len() {
                 if index > 0 {
@@ -428,15 +424,6 @@ impl Spec {
                 prompt.content(index)?;
             }
             Ok(())
-        }),
+        },
     };
-}
-
-/// How a conversation is written.
-#[derive(Clone, Copy)]
-pub(crate) enum Format {
-    /// By code.
-    Code(fn(&mut Prompt<'_>) -> Result<(), Error>),
-    /// By markers around each message.
-    Turns(Turns),
 }

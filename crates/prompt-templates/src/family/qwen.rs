@@ -6,8 +6,8 @@ use crate::json;
 use crate::message::{Role, ToolCall};
 use crate::prompt::Prompt;
 
+use super::Spec;
 use super::chatml::CHATML;
-use super::{Format, Spec};
 
 pub(super) static QWEN_2: Spec = Spec {
     name: "qwen-2",
@@ -27,7 +27,7 @@ pub(super) static QWEN_2_5: Spec = Spec {
     default_system: Some("You are Qwen, created by Alibaba Cloud. You are a helpful assistant."),
     tools: true,
     needs_message: true,
-    format: Format::Code(write_qwen_2_5),
+    write: write_qwen_2_5,
     ..CHATML
 };
 
@@ -35,7 +35,7 @@ pub(super) static QWEN_3: Spec = Spec {
     name: "qwen-3",
     source: "the chat template of Qwen/Qwen3-8B",
     default_system: None,
-    format: Format::Code(write_qwen_3),
+    write: write_qwen_3,
     ..QWEN_2_5
 };
 

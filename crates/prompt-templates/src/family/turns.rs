@@ -1,5 +1,7 @@
 //! Formats made of markers around each message.
 
+use alloc::string::String;
+
 use crate::error::Error;
 use crate::message::Role;
 use crate::prompt::Prompt;
@@ -8,20 +10,18 @@ use super::SystemRole;
 use super::check::no_system;
 
 /// Markers around the messages of each role.
-#[derive(Clone, Copy)]
-pub(crate) struct Turns {
-    pub(crate) system: [&'static str; 2],
-    pub(crate) user: [&'static str; 2],
-    pub(crate) assistant: [&'static str; 2],
+pub(super) struct Turns {
+    pub(super) system: [&'static str; 2],
+    pub(super) user: [&'static str; 2],
+    pub(super) assistant: [&'static str; 2],
     /// Opens the assistant's turn.
-    pub(crate) generation: &'static str,
+    pub(super) generation: &'static str,
     /// What the official template does with any other role.
-    pub(crate) others: Others,
+    pub(super) others: Others,
 }
 
 /// What an official template does with a role that it does not name.
-#[derive(Clone, Copy)]
-pub(crate) enum Others {
+pub(super) enum Others {
     /// It leaves the message out.
     Dropped,
     /// It writes the role's name between the first two, and the third after the message.
@@ -31,7 +31,10 @@ pub(crate) enum Others {
 }
 
 impl Turns {
-    pub(crate) fn write(&self, prompt: &mut Prompt<'_>) -> Result<(), Error> {
+    /// Writes a conversation. It is made part of each family's own function, so that the markers
+    /// are constants there: they are short, and copying texts of a known length costs the least.
+    #[inline(always)]
+    pub(super) fn write(&self, prompt: &mut Prompt<'_>) -> Result<(), Error> {
         prompt.bos();
         let has_system = prompt.has_system();
         if has_system && prompt.spec.system == SystemRole::Nowhere {
@@ -47,41 +50,31 @@ impl Turns {
             if prompt.spec.alternates && index >= usize::from(has_system) {
                 prompt.check_turn(index, usize::from(has_system))?;
             }
-            let [before, after] = match message.role {
-                Role::Assistant => self.assistant,
-                Role::User => self.user,
-                Role::System => self.system,
-                Role::Developer if !prompt.is_official() => self.system,
-                role => {
-                    if let Others::Named(around) | Others::Titled(around) = self.others {
-                        self.other(prompt, index, role, around)?;
-                    }
-                    continue;
-                }
-            };
-            prompt.push(before);
-            prompt.content(index)?;
-            if prompt.is_open(index) {
-                return Ok(());
+            // Each arm has its markers for constants.
+            match message.role {
+                Role::Assistant => turn(prompt, index, self.assistant)?,
+                Role::User => turn(prompt, index, self.user)?,
+                Role::System => turn(prompt, index, self.system)?,
+                Role::Developer if !prompt.is_official() => turn(prompt, index, self.system)?,
+                role => self.other(prompt, index, role)?,
             }
-            prompt.push(after);
+        }
+        if prompt.options.continue_final {
+            return Ok(());
         }
         prompt.generation(self.generation);
         Ok(())
     }
 
-    fn other(
-        &self,
-        prompt: &mut Prompt<'_>,
-        index: usize,
-        role: Role<'_>,
-        [before, between, after]: [&str; 3],
-    ) -> Result<(), Error> {
+    #[cold]
+    fn other(&self, prompt: &mut Prompt<'_>, index: usize, role: Role<'_>) -> Result<(), Error> {
+        let ([before, between, after], name) = match self.others {
+            Others::Dropped => return Ok(()),
+            Others::Named(around) => (around, role.as_str().into()),
+            Others::Titled(around) => (around, title(role.as_str())),
+        };
         prompt.push(before);
-        match self.others {
-            Others::Titled(_) => prompt.foreign(index, &title(role.as_str()))?,
-            _ => prompt.foreign(index, role.as_str())?,
-        }
+        prompt.foreign(index, &name)?;
         prompt.push(between);
         prompt.content(index)?;
         prompt.push(after);
@@ -89,8 +82,22 @@ impl Turns {
     }
 }
 
+#[inline(always)]
+fn turn(
+    prompt: &mut Prompt<'_>,
+    index: usize,
+    [before, after]: [&'static str; 2],
+) -> Result<(), Error> {
+    prompt.push(before);
+    prompt.content(index)?;
+    if !prompt.is_open(index) {
+        prompt.push(after);
+    }
+    Ok(())
+}
+
 /// `str.title` of a single word.
-fn title(word: &str) -> alloc::string::String {
+fn title(word: &str) -> String {
     let mut chars = word.chars();
     let first = chars.next().into_iter().flat_map(char::to_uppercase);
     first.chain(chars.as_str().to_lowercase().chars()).collect()

@@ -1,6 +1,5 @@
 //! Settings: from a program, a config file, or the environment.
 
-use std::env;
 use std::time::Duration;
 
 use http::HeaderValue;
@@ -36,12 +35,12 @@ pub(crate) struct Limits {
 impl Config {
     pub(crate) fn new(settings: Settings) -> Result<Self> {
         let extra: Extra = settings.extra_as(NAME)?;
-        let base = settings.api_base.clone().or_else(base_from_env);
+        let base = settings.api_base_or(NAME, API_BASE_VARIABLES, DEFAULT_API_BASE)?;
         let authorization = settings
             .require_api_key(NAME, API_KEY_VARIABLES)?
             .bearer()?;
         Ok(Self {
-            base: BaseUrl::parse(base.as_deref().unwrap_or(DEFAULT_API_BASE))?,
+            base,
             authorization,
             template: extra.template(),
             limits: Limits {
@@ -82,13 +81,6 @@ fn seconds<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Duration
     let longest = Duration::from_secs(30 * 24 * 3600);
     let duration = Duration::try_from_secs_f64(seconds).map_err(de::Error::custom)?;
     Ok(Some(duration.min(longest)))
-}
-
-fn base_from_env() -> Option<String> {
-    let mut values = API_BASE_VARIABLES
-        .iter()
-        .filter_map(|name| env::var(name).ok());
-    values.find(|value| !value.trim().is_empty())
 }
 
 /// Where the key is looked for: LiteLLM's name, then that of Replicate's own clients.

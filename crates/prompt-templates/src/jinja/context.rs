@@ -1,10 +1,10 @@
 //! The variables that a chat template sees.
 
-use alloc::borrow::ToOwned;
-use alloc::collections::BTreeMap;
-use alloc::string::String;
+use alloc::borrow::{Cow, ToOwned};
+use alloc::sync::Arc;
+use alloc::vec::Vec;
 
-use minijinja::value::{Serde, Value};
+use minijinja::value::{Enumerator, Object, Serde, Value};
 use serde::Serialize;
 
 use crate::now::Now;
@@ -27,7 +27,7 @@ use crate::now::Now;
 /// ```
 #[derive(Clone, Debug, Default)]
 pub struct Context {
-    variables: BTreeMap<String, Value>,
+    variables: Fields,
 }
 
 impl Context {
@@ -44,7 +44,7 @@ impl Context {
     /// Sets any variable: `tools`, `documents`, `add_generation_prompt`, `bos_token`, …
     #[must_use]
     pub fn with_variable(self, name: &str, value: impl Serialize) -> Self {
-        self.with_value(name, Value::from(Serde(value)))
+        self.with_value(name.to_owned(), Value::from(Serde(value)))
     }
 
     /// Sets the clock of `strftime_now`, which is not defined without.
@@ -54,8 +54,8 @@ impl Context {
         self.with_value("strftime_now", Value::from_function(strftime_now))
     }
 
-    pub(super) fn with_value(mut self, name: &str, value: Value) -> Self {
-        self.variables.insert(name.to_owned(), value);
+    pub(super) fn with_value(mut self, name: impl Into<Cow<'static, str>>, value: Value) -> Self {
+        self.variables.set(name.into(), value);
         self
     }
 
@@ -64,12 +64,61 @@ impl Context {
     }
 
     /// The variables, with others where they are not set.
-    pub(super) fn root<'c>(&'c self, others: impl Iterator<Item = (&'c str, Value)>) -> Value {
-        let others = others.filter(|(name, _)| !self.variables.contains_key(*name));
-        let own = self
-            .variables
+    pub(super) fn root<'c>(&self, others: impl Iterator<Item = (&'c str, &'c str)>) -> Value {
+        let mut fields = self.variables.clone();
+        for (name, value) in others {
+            if fields.get(name).is_none() {
+                fields.set(Cow::Owned(name.to_owned()), Value::from(value));
+            }
+        }
+        Value::from_object(fields)
+    }
+}
+
+/// A mapping of few names, which are found faster one by one than by their hashes.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Fields(Vec<(Cow<'static, str>, Value)>);
+
+impl Fields {
+    pub(super) fn with_capacity(capacity: usize) -> Self {
+        Self(Vec::with_capacity(capacity))
+    }
+
+    pub(super) fn set(&mut self, name: impl Into<Cow<'static, str>>, value: Value) {
+        let name = name.into();
+        match self.0.iter_mut().find(|(known, _)| *known == name) {
+            Some((_, known)) => *known = value,
+            None => self.0.push((name, value)),
+        }
+    }
+
+    fn get(&self, name: &str) -> Option<&Value> {
+        self.0
             .iter()
-            .map(|(name, value)| (name.as_str(), value.clone()));
-        Value::from_pairs(own.chain(others))
+            .find(|(known, _)| known == name)
+            .map(|(_, value)| value)
+    }
+}
+
+impl Object for Fields {
+    fn get_value(self: &Arc<Self>, key: &Value) -> Option<Value> {
+        self.get(key.as_str()?).cloned()
+    }
+
+    fn get_value_by_str(self: &Arc<Self>, key: &str) -> Option<Value> {
+        self.get(key).cloned()
+    }
+
+    fn enumerate(self: &Arc<Self>) -> Enumerator {
+        Enumerator::Values(
+            self.0
+                .iter()
+                .map(|(name, _)| Value::from(&**name))
+                .collect(),
+        )
+    }
+
+    fn enumerator_len(self: &Arc<Self>) -> Option<usize> {
+        Some(self.0.len())
     }
 }

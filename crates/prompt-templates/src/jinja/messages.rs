@@ -11,6 +11,8 @@ use crate::error::{Error, ErrorKind};
 use crate::message::{Content, Message, Part, ToolCall};
 use crate::options::{ControlTokens, Images, Options};
 
+use super::context::Fields;
+
 /// Makes values of messages.
 pub(super) struct Maker<'a> {
     pub(super) control: Control<'a>,
@@ -30,29 +32,27 @@ impl Maker<'_> {
     }
 
     fn message(&self, message: &Message<'_>) -> Result<Value, Error> {
-        let mut fields = Vec::with_capacity(4);
-        fields.push(("role", self.text(message.role.as_str())?));
-        fields.push(("content", self.content(&message.content)?));
+        let mut fields = Fields::with_capacity(2);
+        fields.set("role", self.text(message.role.as_str())?);
+        fields.set("content", self.content(&message.content)?);
         if let Some(reasoning) = &message.reasoning {
             // Templates read either name.
             let reasoning = self.text(reasoning)?;
-            fields.push(("reasoning_content", reasoning.clone()));
-            fields.push(("thinking", reasoning));
+            fields.set("reasoning_content", reasoning.clone());
+            fields.set("thinking", reasoning);
         }
         if !message.tool_calls.is_empty() {
             let calls = message.tool_calls.iter().map(|call| self.call(call));
-            fields.push((
-                "tool_calls",
-                Value::from(calls.collect::<Result<Vec<_>, _>>()?),
-            ));
+            let calls = calls.collect::<Result<Vec<_>, _>>()?;
+            fields.set("tool_calls", Value::from(calls));
         }
         if let Some(id) = &message.tool_call_id {
-            fields.push(("tool_call_id", self.text(id)?));
+            fields.set("tool_call_id", self.text(id)?);
         }
         if let Some(name) = &message.name {
-            fields.push(("name", self.text(name)?));
+            fields.set("name", self.text(name)?);
         }
-        Ok(Value::from_pairs(fields))
+        Ok(Value::from_object(fields))
     }
 
     fn content(&self, content: &Content<'_>) -> Result<Value, Error> {

@@ -361,11 +361,7 @@ impl ChatTemplate {
     }
 
     fn root(&self, context: &Context) -> Value {
-        context.root(
-            self.tokens
-                .iter()
-                .map(|(name, token)| (&**name, Value::from(&**token))),
-        )
+        context.root(self.tokens.iter().map(|(name, token)| (&**name, &**token)))
     }
 
     /// Whether to hand the arguments of a call to the template as an object, which most print as
@@ -446,7 +442,7 @@ fn context(
         context = context.with_value("enable_thinking", Value::from(thinking));
     }
     for (name, value) in &options.variables {
-        context = context.with_value(name, maker.json(value, "a variable is not JSON")?);
+        context = context.with_value(name.clone(), maker.json(value, "a variable is not JSON")?);
     }
     Ok(context)
 }

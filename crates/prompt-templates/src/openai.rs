@@ -1,39 +1,47 @@
-//! OpenAI's messages as input.
+//! Messages from OpenAI's schema.
 
 use alloc::borrow::Cow;
+use alloc::string::String;
 use alloc::vec::Vec;
 
-use llm_types::ContentPart;
+use llm_types::{ContentPart, FunctionCall};
 
+use crate::json;
 use crate::message::{Content, Message, Part, Role, ToolCall};
 
-/// Borrows all text. Parts that are neither text nor picture stay as [`Part::Other`], so that the
-/// template can refuse them by name.
+/// Borrows everything from the request. A refusal counts as what the assistant said, and the older
+/// `function_call` as a tool call.
 impl<'a> From<&'a llm_types::Message> for Message<'a> {
     fn from(message: &'a llm_types::Message) -> Self {
-        let borrowed = |field: &'a llm_types::Field<_>| field.as_str().map(Cow::Borrowed);
-        Self {
-            role: Role::from(message.role.as_str()),
-            content: message.content.value().map_or(Content::None, Content::from),
-            tool_calls: message
-                .tool_calls
-                .value()
-                .into_iter()
-                .flatten()
-                .map(ToolCall::from)
-                .collect(),
-            tool_call_id: borrowed(&message.tool_call_id),
-            name: borrowed(&message.name),
-            reasoning: borrowed(&message.reasoning_content)
-                .or_else(|| borrowed(&message.reasoning)),
-        }
+        let content = match (message.content.value(), message.refusal.value()) {
+            (Some(content), _) => Content::from(content),
+            (None, Some(refusal)) => Content::from(refusal),
+            (None, None) => Content::None,
+        };
+        let calls = message
+            .tool_calls
+            .value()
+            .into_iter()
+            .flatten()
+            .map(ToolCall::from);
+        let older = message.function_call.value().map(older_call);
+        let reasoning = message
+            .reasoning_content
+            .value()
+            .or_else(|| message.reasoning.value());
+        let mut this = Self::new(Role::from(message.role.as_str()), content);
+        this.tool_calls = calls.chain(older).collect();
+        this.tool_call_id = message.tool_call_id.value().map(Cow::from);
+        this.name = message.name.value().map(Cow::from);
+        this.reasoning = reasoning.map(Cow::from);
+        this
     }
 }
 
 impl<'a> From<&'a llm_types::Content> for Content<'a> {
     fn from(content: &'a llm_types::Content) -> Self {
         match content {
-            llm_types::Content::Text(text) => Self::Text(Cow::Borrowed(text)),
+            llm_types::Content::Text(text) => Self::from(text),
             llm_types::Content::Parts(parts) => {
                 Self::Parts(parts.iter().map(Part::from).collect::<Vec<_>>())
             }
@@ -44,24 +52,97 @@ impl<'a> From<&'a llm_types::Content> for Content<'a> {
 impl<'a> From<&'a ContentPart> for Part<'a> {
     fn from(part: &'a ContentPart) -> Self {
         match part {
-            ContentPart::ImageUrl(image) => Self::Image(Cow::Borrowed(&image.image_url.url)),
-            ContentPart::Refusal(refusal) => Self::Text(Cow::Borrowed(&refusal.refusal)),
-            ContentPart::Text(text) => Self::Text(Cow::Borrowed(&text.text)),
-            other => Self::Other(Cow::Borrowed(other.type_())),
+            ContentPart::ImageUrl(part) => Self::Image(Cow::from(&part.image_url.url)),
+            ContentPart::Refusal(part) => Self::Text(Cow::from(&part.refusal)),
+            ContentPart::Text(part) => Self::Text(Cow::from(&part.text)),
+            other => Self::Other(Cow::from(other.type_())),
         }
     }
 }
 
-/// A custom tool's call is given its input as the arguments.
+/// The free text that a custom tool takes becomes a JSON string.
 impl<'a> From<&'a llm_types::ToolCall> for ToolCall<'a> {
     fn from(call: &'a llm_types::ToolCall) -> Self {
-        let id = call.id.as_str().unwrap_or_default();
-        let (name, arguments) = match (call.function.value(), call.custom.value()) {
-            (Some(function), _) => (function.name.as_str(), function.arguments.as_str()),
-            (None, Some(custom)) => (custom.name.as_str(), custom.input.as_str()),
-            (None, None) => ("", None),
+        let id = call.id.value().map_or("", String::as_str);
+        let name = call.name().unwrap_or_default();
+        let input = call.custom.value().and_then(|custom| custom.input.value());
+        let arguments = match (call.arguments(), input) {
+            (Some(arguments), _) => Cow::from(arguments),
+            (None, Some(input)) => Cow::from(json::quoted(input)),
+            (None, None) => Cow::from("{}"),
         };
-        let arguments = arguments.unwrap_or_default();
         Self::new(id, name, arguments)
+    }
+}
+
+fn older_call(call: &FunctionCall) -> ToolCall<'_> {
+    ToolCall::new("", &*call.name, call.arguments.as_str().unwrap_or("{}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use llm_types::Message as OpenAi;
+    use serde_json::{from_value, json};
+
+    use super::*;
+
+    #[track_caller]
+    fn check(message: serde_json::Value, wanted: &Message<'_>) {
+        let message: OpenAi = from_value(message).unwrap();
+        assert_eq!(Message::from(&message), *wanted);
+    }
+
+    #[test]
+    fn nothing_is_lost() {
+        check(
+            json!({"role": "user", "content": "x", "name": "n"}),
+            &Message::user("x").with_name("n"),
+        );
+        check(
+            json!({"role": "tool", "content": "x", "tool_call_id": "1"}),
+            &Message::tool("1", "x"),
+        );
+        check(
+            json!({"role": "assistant", "content": null, "reasoning_content": "r", "tool_calls": [
+                {"id": "1", "type": "function", "function": {"name": "f", "arguments": "{}"}},
+                {"id": "2", "type": "custom", "custom": {"name": "c", "input": "a\"b"}},
+            ]}),
+            &Message::assistant(Content::None)
+                .with_reasoning("r")
+                .with_tool_calls(
+                    [
+                        ToolCall::new("1", "f", "{}"),
+                        ToolCall::new("2", "c", "\"a\\\"b\""),
+                    ]
+                    .into(),
+                ),
+        );
+        check(
+            json!({"role": "assistant", "function_call": {"name": "f", "arguments": "{}"}}),
+            &Message::assistant(Content::None)
+                .with_tool_calls([ToolCall::new("", "f", "{}")].into()),
+        );
+        check(
+            json!({"role": "assistant", "refusal": "no"}),
+            &Message::assistant("no"),
+        );
+        check(
+            json!({"role": "narrator", "content": [
+                {"type": "text", "text": "t"},
+                {"type": "image_url", "image_url": {"url": "u"}},
+                {"type": "video_url"},
+            ]}),
+            &Message::new(
+                Role::Other("narrator"),
+                Content::Parts(
+                    [
+                        Part::Text("t".into()),
+                        Part::Image("u".into()),
+                        Part::Other("video_url".into()),
+                    ]
+                    .into(),
+                ),
+            ),
+        );
     }
 }

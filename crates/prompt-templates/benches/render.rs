@@ -86,7 +86,8 @@ fn jinja(c: &mut Criterion) {
     ] {
         let ours = ChatTemplate::compile(name, source)
             .unwrap()
-            .with_bos_token("<s>");
+            .with_bos_token("<s>")
+            .with_eos_token("</s>");
         let mut env = Environment::new();
         let syntax = minijinja::syntax::SyntaxConfig::builder()
             .trim_blocks(true)
@@ -124,6 +125,7 @@ fn jinja(c: &mut Criterion) {
                         documents => (),
                         add_generation_prompt => true,
                         bos_token => "<s>",
+                        eos_token => "</s>",
                     };
                     template.render_captured_to(context, &mut bytes).unwrap();
                     black_box(&bytes).len()
@@ -153,12 +155,12 @@ fn jinja(c: &mut Criterion) {
 #[cfg(not(feature = "jinja"))]
 fn jinja(_: &mut Criterion) {}
 
-/// Prose of the given length, with a little markup as chats have it.
+/// Prose of the given length, with a list in it as chats have it.
 fn texts(count: usize, length: usize) -> Vec<String> {
     let words = "The quick brown fox, as they say, jumps over the lazy dog and runs on. Had it \
                  known what was to come, it would have stayed at home (or so they tell it), where \
                  its children waited with the supper: a bowl of soup, some bread & butter. \
-                 \n\n- first, the soup\n- then, the bread [1]\n\nBut who knows? ";
+                 \n\n- first, the soup\n- then, the bread\n\nBut who knows? ";
     let text = |index: usize| {
         words
             .chars()
@@ -187,15 +189,23 @@ fn messages(texts: &[String]) -> Vec<Message<'_>> {
     messages
 }
 
-/// The prompt in the pieces that it is made of: markers and contents in turn.
+/// The prompt in the pieces that it is made of: what stands before each content, the content, and
+/// what stands after it.
 fn pieces<'p>(prompt: &'p str, texts: &[String]) -> Vec<&'p str> {
+    const AFTER: [&str; 5] = ["<|im_end|>\n", "<|eot_id|>", " [/INST]", " </s>", "</s>"];
     let mut pieces = Vec::new();
     let mut rest = prompt;
     for text in texts {
         let at = rest.find(text.trim()).unwrap();
-        let (before, tail) = rest.split_at(at);
+        let (between, tail) = rest.split_at(at);
+        let after = AFTER.iter().find(|after| between.starts_with(**after));
+        let (after, before) = between.split_at(after.map_or(0, |after| after.len()));
         let (content, tail) = tail.split_at(text.trim().len());
-        pieces.extend([before, content]);
+        pieces.extend(
+            [after, before, content]
+                .into_iter()
+                .filter(|piece| !piece.is_empty()),
+        );
         rest = tail;
     }
     pieces.push(rest);

@@ -16,7 +16,7 @@ pub(crate) struct Control<'t> {
     /// The different anchors of the tokens, if they are few.
     anchors: [u8; MAX_ANCHORS],
     count: usize,
-    /// The bytes, as a set, that follow an anchor at the beginning of a token.
+    /// The bytes, as a set, that may follow an anchor.
     followers: [u64; 4],
 }
 
@@ -29,8 +29,9 @@ impl<'t> Control<'t> {
         while index < tokens.len() {
             let bytes = tokens[index].as_bytes();
             let place = anchor(bytes);
-            if place == 0 && bytes.len() > 1 {
-                followers[bytes[1] as usize / 64] |= 1 << (bytes[1] % 64);
+            if place + 1 < bytes.len() {
+                let next = bytes[place + 1];
+                followers[next as usize / 64] |= 1 << (next % 64);
             } else {
                 // Anything may stand there.
                 followers = [u64::MAX; 4];
@@ -142,9 +143,11 @@ pub(crate) fn separate(tokens: &mut Vec<&str>) {
 
 /// The place in a token of the byte by which to look for it: one that is rare in prose.
 const fn anchor(token: &[u8]) -> usize {
-    match (token[0], token[token.len() - 1]) {
-        (b'<' | b'[' | b'#', _) => 0,
-        (_, b':') => token.len() - 1,
+    match (token[0], token[1], token[token.len() - 1]) {
+        (b'<' | b'[' | b'#', ..) => 0,
+        // `USER:` and `ASSISTANT:` have it in common.
+        (_, b'S', _) => 1,
+        (.., b':') => token.len() - 1,
         _ => 0,
     }
 }

@@ -77,7 +77,8 @@ impl Failover {
                     self.held.push_back(ChatEvent::Chunk(chunk));
                 }
                 Some(Err(error)) if !self.committed => {
-                    if let Err(error) = self.attempts.failed(error) {
+                    let id = current.metadata.deployment.take().unwrap_or_default();
+                    if let Err(error) = self.attempts.failed(&id, error) {
                         return Some(Err(error));
                     }
                     self.current = None;
@@ -104,7 +105,7 @@ impl Failover {
                     self.current = Some(stream);
                     return Ok(());
                 }
-                Err(error) => self.attempts.failed(error)?,
+                Err(error) => self.attempts.failed(&deployment.id, error)?,
             }
         }
     }

@@ -56,7 +56,7 @@ impl Router {
                     reply.metadata.attempts = attempt;
                     return Ok(reply);
                 }
-                Err(error) => attempts.failed(error)?,
+                Err(error) => attempts.failed(&deployment.id, error)?,
             }
         }
     }
@@ -129,10 +129,14 @@ impl Attempts {
         }))
     }
 
-    /// Takes note of a failure; returns it when no other deployment can do better.
-    pub(crate) fn failed(&mut self, error: Error) -> Result<()> {
+    /// Takes note of a failure of the deployment `id`; returns it when no other can do better.
+    pub(crate) fn failed(&mut self, id: &str, error: Error) -> Result<()> {
         if !error.is_retryable_elsewhere() {
             return Err(error);
+        }
+        // The last failure is the caller's, who will tell of it.
+        if !self.left.is_empty() {
+            tracing::warn!(deployment = id, %error, "a deployment failed, another one is asked");
         }
         self.error = Some(error);
         Ok(())

@@ -21,6 +21,16 @@ pub(crate) struct Args {
     pub(crate) verbose: u8,
 }
 
+impl Args {
+    /// How much to say: LiteLLM's `--debug` is `-vv`.
+    pub(crate) fn verbosity(&self) -> u8 {
+        match &self.command {
+            Command::Serve(serve) if serve.debug => self.verbose.max(2),
+            _ => self.verbose,
+        }
+    }
+}
+
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     Serve(Serve),

@@ -12,6 +12,25 @@
 //!
 //! The crate is pure: no clock, no network, no files. Without features it is `no_std` + `alloc`
 //! and depends on nothing.
+//!
+//! - [`Family`] is a built-in format, written by hand and checked against the official template;
+//!   [`match_model`] finds a model's family by its name, or says that it does not know it.
+//! - [`CustomTemplate`] is a template as LiteLLM's users register it, and [`Registry`] holds such by
+//!   the names of models.
+//! - `ChatTemplate` (feature `jinja`) renders Hugging Face chat templates as transformers does.
+//! - [`Template`] is any of these, and [`Options`] are for all.
+//!
+//! Content cannot forge a turn: see [`ControlTokens`]. What a format has no place for is refused,
+//! unless [`Strictness`] says otherwise.
+//!
+//! # Features
+//!
+//! None is on by default.
+//!
+//! - `serde`: [`CustomTemplate`] from YAML or JSON in LiteLLM's keys.
+//! - `jinja`: `ChatTemplate` and its `Context`, with minijinja.
+//! - `openai`: [`Message`] from `&llm_types::Message`.
+#![cfg_attr(doctest, doc = include_str!("../README.md"))]
 #![no_std]
 
 extern crate alloc;

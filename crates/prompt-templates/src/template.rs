@@ -1,6 +1,7 @@
 //! Any template, as a caller holds it.
 
 use alloc::string::String;
+use core::fmt;
 
 use crate::custom::CustomTemplate;
 use crate::error::Error;
@@ -33,6 +34,16 @@ pub enum Template {
 }
 
 impl Template {
+    /// The family's or the chat template's name; `custom` for a registered one.
+    pub fn name(&self) -> &str {
+        match self {
+            #[cfg(feature = "jinja")]
+            Self::Chat(template) => template.name(),
+            Self::Custom(_) => "custom",
+            Self::Family(family) => family.name(),
+        }
+    }
+
     /// The prompt for `messages`.
     ///
     /// # Errors
@@ -61,6 +72,22 @@ impl Template {
             Self::Custom(template) => template.render_into(out, messages, options),
             Self::Family(family) => family.render_into(out, messages, options),
         }
+    }
+
+    /// Writes the prompt to `out`, or nothing of it when this fails.
+    ///
+    /// # Errors
+    ///
+    /// As [`render`](Self::render), and [`ErrorKind::Write`](crate::ErrorKind::Write) when the
+    /// writer fails.
+    pub fn render_to(
+        &self,
+        out: &mut dyn fmt::Write,
+        messages: &[Message<'_>],
+        options: &Options,
+    ) -> Result<(), Error> {
+        let prompt = self.render(messages, options)?;
+        Ok(out.write_str(&prompt)?)
     }
 }
 

@@ -151,8 +151,21 @@ fn convert(error: &minijinja::Error, otherwise: ErrorKind, name: &str) -> Error 
             (kind, format!("{}{detail}", error.kind()))
         }
     };
-    Error::new(kind, detail).in_template(name).at_line(line)
+    Error::new(kind, shortened(detail))
+        .in_template(name)
+        .at_line(line)
 }
+
+/// A template may put whatever it likes into an error; an error is no place for a prompt.
+fn shortened(mut detail: String) -> String {
+    if let Some((end, _)) = detail.char_indices().nth(MAX_DETAIL) {
+        detail.truncate(end);
+        detail.push('…');
+    }
+    detail
+}
+
+const MAX_DETAIL: usize = 200;
 
 /// What the template said to `raise_exception`.
 fn raised(error: &minijinja::Error) -> Option<&str> {

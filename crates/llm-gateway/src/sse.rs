@@ -92,13 +92,16 @@ impl Frames {
         if is_usage && !self.include_usage {
             return Ok(None);
         }
-        Ok(Some(
-            if chunk.str("model").as_deref() == self.model.as_str() {
-                data(json)
-            } else {
-                data(&chunk.edit().set("model", &self.model).finish())
-            },
-        ))
+        let lacks_usage = self.include_usage && !chunk.contains_key("usage");
+        if !lacks_usage && chunk.str("model").as_deref() == self.model.as_str() {
+            return Ok(Some(data(json)));
+        }
+        let mut changed = chunk.edit().set("model", &self.model);
+        if lacks_usage {
+            // OpenAI's schema: with `include_usage`, all other chunks have a null.
+            changed = changed.set("usage", &Value::Null);
+        }
+        Ok(Some(data(&changed.finish())))
     }
 
     /// Waits for the end of the silence that calls for a comment.

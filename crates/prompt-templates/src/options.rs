@@ -161,6 +161,8 @@ impl Default for Options {
 // Every caller must decide what a new policy means for it.
 #[allow(clippy::exhaustive_enums)]
 #[derive(Clone, Copy, Debug, Default, Eq, Hash, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Deserialize, serde::Serialize))]
+#[cfg_attr(feature = "serde", serde(rename_all = "lowercase"))]
 pub enum ControlTokens {
     /// Leave them: for content that is trusted, or to get exactly what the official template gives.
     Keep,

@@ -21,6 +21,7 @@ use crate::error;
 use crate::input::Input;
 use crate::models::Models;
 use crate::poll::Watch;
+use crate::prompt::Style;
 use crate::stream;
 use crate::target::Target;
 use crate::wire::Prediction;
@@ -106,8 +107,8 @@ impl Replicate {
     ) -> Result<Started> {
         let target = Target::parse(&request.model)?;
         let known = self.models.find(&self.client, &target).await;
-        let template = self.template(&request.model);
-        let input = Input::new(request, &known, template, call.drop_params)?;
+        let style = self.style(&request.model);
+        let input = Input::new(request, &known, &style, call.drop_params)?;
         let limits = self.client.0.limits;
         // The time of a streamed call is that to its first chunk.
         let limit = self.limit(call).filter(|_| !stream);
@@ -138,13 +139,18 @@ impl Replicate {
         }
     }
 
-    fn template(&self, model: &str) -> Option<&Template> {
+    fn style(&self, model: &str) -> Style<'_> {
         let bare = model.split(':').next().unwrap_or(model);
         let found = self
             .templates
             .find(model)
             .or_else(|| self.templates.find(bare));
-        found.map(|found| found.template).or(self.template.as_ref())
+        let own = found.map(|found| found.template);
+        let control_tokens = self.client.0.control_tokens;
+        Style {
+            template: own.or(self.template.as_ref()),
+            control_tokens,
+        }
     }
 
     fn limit(&self, call: &Call<ChatRequest>) -> Option<Duration> {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use http::HeaderValue;
 use llm_provider::{BaseUrl, HttpClient, Result, Settings};
-use prompt_templates::CustomTemplate;
+use prompt_templates::{ControlTokens, CustomTemplate};
 use serde::{Deserialize, Deserializer, de};
 
 use crate::NAME;
@@ -16,6 +16,7 @@ pub(crate) struct Config {
     pub(crate) base: BaseUrl,
     pub(crate) authorization: HeaderValue,
     pub(crate) template: Option<CustomTemplate>,
+    pub(crate) control_tokens: ControlTokens,
     pub(crate) limits: Limits,
 }
 
@@ -43,6 +44,7 @@ impl Config {
             base,
             authorization,
             template: extra.template(),
+            control_tokens: extra.control_tokens,
             limits: Limits {
                 call: settings.timeout,
                 boot: extra.boot_timeout.unwrap_or(BOOT),
@@ -59,6 +61,9 @@ impl Config {
 struct Extra {
     #[serde(flatten)]
     template: CustomTemplate,
+    /// What to do with the format's control tokens in what people say.
+    #[serde(default)]
+    control_tokens: ControlTokens,
     #[serde(default, deserialize_with = "seconds")]
     boot_timeout: Option<Duration>,
     #[serde(default, deserialize_with = "seconds")]

@@ -2,11 +2,10 @@
 
 use llm_provider::{Error, ErrorKind, Result};
 use llm_types::ChatRequest;
-use prompt_templates::Template;
 use serde_json::{Map, Value};
 
 use crate::models::Known;
-use crate::prompt::{self, Format};
+use crate::prompt::{self, Format, Style};
 use crate::schema::Schema;
 
 /// The input of a prediction.
@@ -29,11 +28,11 @@ impl Input {
     pub(crate) fn new(
         request: &ChatRequest,
         known: &Known,
-        template: Option<&Template>,
+        style: &Style<'_>,
         drop_params: bool,
     ) -> Result<Self> {
         let mut values = Map::new();
-        let format = prompt::write(request, known, template, &mut values)?;
+        let format = prompt::write(request, known, style, &mut values)?;
         let Ok(Value::Object(mut parameters)) = serde_json::to_value(request) else {
             return Err(Error::new(
                 ErrorKind::InvalidRequest,

@@ -4,7 +4,9 @@ use std::borrow::Cow;
 
 use llm_provider::{Error, ErrorKind, Result};
 use llm_types::{ChatRequest, ContentPart, Message, Role};
-use prompt_templates::{Family, Message as Turn, Options, Strictness, Template, match_model};
+use prompt_templates::{
+    ControlTokens, Family, Message as Turn, Options, Strictness, Template, match_model,
+};
 use serde_json::{Map, Value};
 
 use crate::models::Known;
@@ -15,9 +17,18 @@ use crate::models::Known;
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) struct Format(pub(crate) &'static str, pub(crate) &'static str);
 
+/// How prompts are to be written.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Style<'t> {
+    /// The template that somebody configured for the model.
+    pub(crate) template: Option<&'t Template>,
+    /// What to do with control tokens in what people say.
+    pub(crate) control_tokens: ControlTokens,
+}
+
 /// Writes the conversation into `input`, by the first rule that fits:
 ///
-/// 1. With a `configured` template, the prompt is what that template makes of it.
+/// 1. With a template in the `style`, the prompt is what that template makes of it.
 /// 2. A model that takes `messages` gets them as they are.
 /// 3. A model of a known family gets a prompt in the family's format, and is kept from wrapping
 ///    it in its own (`prompt_template`).
@@ -27,11 +38,11 @@ pub(crate) struct Format(pub(crate) &'static str, pub(crate) &'static str);
 pub(crate) fn write(
     request: &ChatRequest,
     known: &Known,
-    configured: Option<&Template>,
+    style: &Style<'_>,
     input: &mut Map<String, Value>,
 ) -> Result<Format> {
     let schema = &known.schema;
-    if configured.is_none() && schema.has("messages") {
+    if style.template.is_none() && schema.has("messages") {
         let messages = serde_json::to_value(&request.messages).unwrap_or_default();
         input.insert("messages".to_owned(), messages);
         return Ok(Format("messages", "schema"));
@@ -42,14 +53,17 @@ pub(crate) fn write(
     let own_template = request.extra.contains_key("prompt_template");
     let family = match_model(&known.model).family();
     let keeps_quiet = schema.has("prompt_template") || !schema.has("system_prompt");
-    let (prompt, format) = match (configured, family) {
+    let (prompt, format) = match (style.template, family) {
         (Some(template @ Template::Family(family)), _) => (
-            render(template, &turns)?,
+            style.render(template, &turns)?,
             Format(family.name(), "configured"),
         ),
-        (Some(template), _) => (render(template, &turns)?, Format("custom", "configured")),
+        (Some(template), _) => (
+            style.render(template, &turns)?,
+            Format("custom", "configured"),
+        ),
         (None, Some(family)) if keeps_quiet && !own_template => (
-            render(&family.into(), &turns)?,
+            style.render(&family.into(), &turns)?,
             Format(family.name(), "name"),
         ),
         (None, family) => {
@@ -58,10 +72,10 @@ pub(crate) fn write(
             }
             let why = if family.is_some() { "name" } else { "fallback" };
             let family = family.unwrap_or(Family::PLAIN);
-            (inner(family, &turns)?, Format(family.name(), why))
+            (style.inner(family, &turns)?, Format(family.name(), why))
         }
     };
-    let is_whole = configured.is_some() || family.is_some();
+    let is_whole = style.template.is_some() || family.is_some();
     if is_whole && !own_template && schema.has("prompt_template") {
         input.insert("prompt_template".to_owned(), "{prompt}".into());
     }
@@ -142,30 +156,34 @@ fn put_system(turns: &mut Vec<Turn<'_>>, input: &mut Map<String, Value>) {
     input.insert("system_prompt".to_owned(), texts.join("\n\n").into());
 }
 
-/// The prompt without what the model itself writes around it: for a single question the bare
-/// question, for a longer conversation the markers between the turns only.
-fn inner(family: Family, turns: &[Turn<'_>]) -> Result<String> {
-    let template = Template::Family(family);
-    let whole = render(&template, turns)?;
-    let wrapping = render(&template, &[Turn::user(MARK)])?;
-    let bare = wrapping
-        .split_once(MARK)
-        .and_then(|(before, after)| whole.strip_prefix(before)?.strip_suffix(after))
-        .map(str::to_owned);
-    Ok(bare.unwrap_or(whole))
-}
+impl Style<'_> {
+    /// The prompt without what the model itself writes around it: for a single question the bare
+    /// question, for a longer conversation the markers between the turns only.
+    fn inner(&self, family: Family, turns: &[Turn<'_>]) -> Result<String> {
+        let template = Template::Family(family);
+        let whole = self.render(&template, turns)?;
+        let wrapping = self.render(&template, &[Turn::user(MARK)])?;
+        let bare = wrapping
+            .split_once(MARK)
+            .and_then(|(before, after)| whole.strip_prefix(before)?.strip_suffix(after))
+            .map(str::to_owned);
+        Ok(bare.unwrap_or(whole))
+    }
 
-fn render(template: &Template, turns: &[Turn<'_>]) -> Result<String> {
-    // BOS is left to the server, which writes it when it tokenizes.
-    let options = Options::new().with_strictness(Strictness::Fold);
-    template.render(turns, &options).map_err(|error| {
-        Error::new(
-            ErrorKind::InvalidRequest,
-            format!("the prompt cannot be written: {error}"),
-        )
-        .with_param("messages".to_owned())
-        .with_source(error)
-    })
+    fn render(&self, template: &Template, turns: &[Turn<'_>]) -> Result<String> {
+        // BOS is left to the server, which writes it when it tokenizes.
+        let options = Options::new()
+            .with_strictness(Strictness::Fold)
+            .with_control_tokens(self.control_tokens);
+        template.render(turns, &options).map_err(|error| {
+            Error::new(
+                ErrorKind::InvalidRequest,
+                format!("the prompt cannot be written: {error}"),
+            )
+            .with_param("messages".to_owned())
+            .with_source(error)
+        })
+    }
 }
 
 fn unsupported(message: impl Into<Cow<'static, str>>) -> Error {

@@ -196,6 +196,7 @@ pub(super) const SETTINGS: &[&str] = &[
 /// LiteLLM's prompt template, which the provider applies.
 pub(super) const TEMPLATE_TEXTS: &[&str] = &[
     "bos_token",
+    "control_tokens", // ours: keep, neutralise or reject
     "eos_token",
     "final_prompt_value",
     "initial_prompt_value",

@@ -46,7 +46,7 @@ use crate::options::{ControlTokens, Options};
 #[non_exhaustive]
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Deserialize, serde::Serialize))]
-#[cfg_attr(feature = "serde", serde(from = "crate::litellm::Template"))]
+#[cfg_attr(feature = "serde", serde(try_from = "crate::litellm::Template"))]
 pub struct CustomTemplate {
     /// The markers by role name; a role without any is written bare.
     pub roles: BTreeMap<String, RoleMarkers>,

@@ -22,8 +22,22 @@ pub(crate) struct Template {
     post_message_sep: Option<String>,
 }
 
-impl From<Template> for CustomTemplate {
-    fn from(template: Template) -> Self {
+impl TryFrom<Template> for CustomTemplate {
+    type Error = &'static str;
+
+    fn try_from(template: Template) -> Result<Self, &'static str> {
+        let is_text = |role: &Role| matches!(role, Role::Text(_));
+        let has_separators =
+            template.pre_message_sep.is_some() || template.post_message_sep.is_some();
+        if has_separators
+            && !template
+                .roles
+                .iter()
+                .flat_map(BTreeMap::values)
+                .any(is_text)
+        {
+            return Err("pre_message_sep and post_message_sep go with roles that are texts");
+        }
         let before = template.pre_message_sep.unwrap_or_default();
         let after = template.post_message_sep.unwrap_or_default();
         let markers = |role| match role {
@@ -40,7 +54,7 @@ impl From<Template> for CustomTemplate {
         this.final_prompt_value = template.final_prompt_value.unwrap_or_default();
         this.bos_token = template.bos_token.unwrap_or_default();
         this.eos_token = template.eos_token.unwrap_or_default();
-        this
+        Ok(this)
     }
 }
 

@@ -1,6 +1,9 @@
 //! The families' prompts, where one sentence says all.
 
-use prompt_templates::{Family, Message, Options};
+use prompt_templates::{
+    Content, ControlTokens, Error, ErrorKind, Family, Images, Message, Now, Options, Part, Role,
+    Strictness, ToolCall,
+};
 
 #[test]
 fn llama_3_without_bos_is_what_the_replicate_page_shows() {
@@ -20,5 +23,215 @@ fn llama_3_without_bos_is_what_the_replicate_page_shows() {
 fn every_family_is_found_by_its_name() {
     for family in Family::ALL {
         assert_eq!(Family::from_name(family.name()), Some(*family));
+    }
+    assert!(Family::ALL.is_sorted_by_key(|family| family.name()));
+    assert_eq!(Family::from_name("none"), None);
+}
+
+#[test]
+fn every_family_tells_how_an_answer_ends() {
+    for family in Family::ALL {
+        assert!(!family.source().is_empty());
+        let is_plain = *family == Family::PLAIN;
+        assert_eq!(family.stop().is_empty(), is_plain, "{family}");
+        assert_eq!(family.eos().is_empty(), is_plain, "{family}");
+    }
+}
+
+#[test]
+fn bos_is_written_or_left_to_the_server() {
+    let messages = [
+        Message::user("a"),
+        Message::assistant("b"),
+        Message::user("c"),
+    ];
+    for family in Family::ALL {
+        let without = family.render(&messages, &Options::new()).unwrap();
+        let with = family
+            .render(&messages, &Options::new().with_bos(true))
+            .unwrap();
+        assert_eq!(with, format!("{}{without}", family.bos()), "{family}");
+    }
+}
+
+#[test]
+fn the_last_message_of_the_assistant_can_be_continued() {
+    let messages = [Message::user("Count."), Message::assistant("One, two,")];
+    let options = Options::new().with_continue_final(true);
+    for family in Family::ALL {
+        let prompt = family.render(&messages, &options).unwrap();
+        assert!(prompt.ends_with("One, two,"), "{family}: {prompt}");
+        let error = family.render(&messages[..1], &options).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Continuation, "{family}");
+    }
+}
+
+#[test]
+fn parts_are_joined_and_pictures_refused_or_replaced() {
+    let parts = |picture: bool| {
+        let mut parts = vec![Part::Text("See ".into()), Part::Text("this: ".into())];
+        if picture {
+            parts.push(Part::Image("https://example.com/x.png".into()));
+        }
+        [Message::user(parts)]
+    };
+    let render = |picture, options: &Options| Family::PLAIN.render(&parts(picture), options);
+    assert_eq!(render(false, &Options::new()).unwrap(), "See this: ");
+    let error = render(true, &Options::new()).unwrap_err();
+    assert_eq!((error.kind(), error.message()), (ErrorKind::Image, Some(0)));
+    let options = Options::new().with_images(Images::Placeholder("<image>".into()));
+    assert_eq!(render(true, &options).unwrap(), "See this: <image>");
+}
+
+#[test]
+fn a_token_in_two_parts_is_one_token() {
+    let parts = vec![Part::Text("<|im_".into()), Part::Text("end|>".into())];
+    let prompt = Family::CHATML
+        .render(&[Message::user(parts)], &Options::new())
+        .unwrap();
+    assert!(
+        prompt.starts_with("<|im_start|>user\n<|im_end| ><|im_end|>"),
+        "{prompt}"
+    );
+}
+
+#[test]
+fn what_does_not_fit_is_a_typed_error() {
+    let user = || Message::user("x");
+    let call =
+        Message::assistant(Content::None).with_tool_calls(vec![ToolCall::new("1", "f", "{}")]);
+    for (family, messages, kind, place) in [
+        (Family::CHATML, vec![], ErrorKind::Empty, None),
+        (
+            Family::CHATML,
+            vec![user(), Message::new(Role::Other("x"), "x")],
+            ErrorKind::Role,
+            Some(1),
+        ),
+        (
+            Family::CHATML,
+            vec![user(), Message::tool("1", "x")],
+            ErrorKind::Tools,
+            Some(1),
+        ),
+        (
+            Family::CHATML,
+            vec![user(), call],
+            ErrorKind::Tools,
+            Some(1),
+        ),
+        (
+            Family::CHATML,
+            vec![Message::user(Content::None)],
+            ErrorKind::NoContent,
+            Some(0),
+        ),
+        (
+            Family::LLAMA_2,
+            vec![Message::assistant("x"), user()],
+            ErrorKind::Alternation,
+            Some(0),
+        ),
+        (
+            Family::LLAMA_2,
+            vec![user(), user()],
+            ErrorKind::Alternation,
+            Some(1),
+        ),
+        (
+            Family::LLAMA_2,
+            vec![Message::system("x")],
+            ErrorKind::System,
+            Some(0),
+        ),
+        (
+            Family::GEMMA,
+            vec![Message::system("x"), user()],
+            ErrorKind::System,
+            Some(0),
+        ),
+    ] {
+        let error = family.render(&messages, &Options::new()).unwrap_err();
+        assert_eq!((error.kind(), error.message()), (kind, place), "{error}");
+        assert_eq!(error.template(), Some(family.name()));
+    }
+    let options = Options::new().with_tools(vec!["{}".to_owned()]);
+    let error = Family::CHATML.render(&[user()], &options).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Tools);
+}
+
+#[test]
+fn an_error_after_folding_names_the_message_as_it_was_given() {
+    let messages = [
+        Message::system("a"),
+        Message::system("b"),
+        Message::user("c"),
+        Message::user("d"),
+        Message::tool("1", "e"),
+    ];
+    let options = Options::new().with_strictness(Strictness::Fold);
+    let error = Family::LLAMA_2.render(&messages, &options).unwrap_err();
+    assert_eq!((error.kind(), error.message()), (ErrorKind::Tools, Some(4)));
+    let prompt = Family::LLAMA_2.render(&messages[..4], &options).unwrap();
+    assert_eq!(prompt, "[INST] <<SYS>>\na\n\nb\n<</SYS>>\n\nc\n\nd [/INST]");
+}
+
+#[test]
+fn a_rejected_token_is_named() -> Result<(), Error> {
+    let options = Options::new().with_control_tokens(ControlTokens::Reject);
+    let messages = [Message::system("x"), Message::user("[INST] y")];
+    let mut out = String::from("kept");
+    let error = Family::LLAMA_2
+        .render_into(&mut out, &messages, &options)
+        .unwrap_err();
+    assert_eq!(out, "kept");
+    assert_eq!(error.kind(), ErrorKind::ControlToken);
+    assert_eq!((error.message(), error.token()), (Some(1), Some("[INST]")));
+    assert_eq!(
+        error.to_string(),
+        "llama-2: message 1: the content holds the control token \"[INST]\""
+    );
+    Family::LLAMA_3.render_into(&mut out, &messages, &options)
+}
+
+#[test]
+fn llama_3_1_tells_the_date_that_it_is_given() {
+    let now = Options::new().with_now(Now::from_unix(1_735_787_045));
+    let prompt = Family::LLAMA_3_1
+        .render(&[Message::user("x")], &now)
+        .unwrap();
+    assert!(prompt.starts_with(
+        "<|start_header_id|>system<|end_header_id|>\n\nCutting Knowledge Date: December 2023\n\
+         Today Date: 02 Jan 2025\n\n<|eot_id|>"
+    ));
+    let prompt = Family::LLAMA_3_1
+        .render(&[Message::user("x")], &Options::new())
+        .unwrap();
+    assert!(prompt.starts_with("<|start_header_id|>user<|end_header_id|>"));
+}
+
+#[test]
+fn qwen_3_thinks_unless_told_not_to() {
+    let render = |options: &Options| {
+        Family::QWEN_3
+            .render(&[Message::user("x")], options)
+            .unwrap()
+    };
+    assert!(render(&Options::new()).ends_with("<|im_start|>assistant\n"));
+    let without = Options::new().with_thinking(false);
+    assert!(render(&without).ends_with("<|im_start|>assistant\n<think>\n\n</think>\n\n"));
+}
+
+#[test]
+fn a_default_system_prompt_can_be_left_out() {
+    let options = Options::new().with_default_system(false);
+    for family in Family::ALL {
+        let render = |options| family.render(&[Message::user("x")], options).unwrap();
+        let has_one = family.default_system().is_some();
+        assert_eq!(
+            render(&Options::new()) != render(&options),
+            has_one,
+            "{family}"
+        );
     }
 }

@@ -11,7 +11,7 @@ use crate::error::{Error, ErrorKind};
 use crate::message::{Content, Message, Part, ToolCall};
 use crate::options::{ControlTokens, Images, Options};
 
-use super::context::Fields;
+use super::context::{Context, Fields};
 
 /// Makes values of messages.
 pub(super) struct Maker<'a> {
@@ -23,7 +23,37 @@ pub(super) struct Maker<'a> {
 }
 
 impl Maker<'_> {
-    pub(super) fn messages(&self, messages: &[Message<'_>]) -> Result<Value, Error> {
+    /// The variables for a conversation under the options.
+    pub(super) fn context(&self, messages: &[Message<'_>]) -> Result<Context, Error> {
+        let options = self.options;
+        let tools = match &*options.tools {
+            [] => Value::from(()),
+            tools => {
+                let tools = tools
+                    .iter()
+                    .map(|tool| self.json(tool, "a tool is not JSON"));
+                Value::from(tools.collect::<Result<Vec<_>, _>>()?)
+            }
+        };
+        let generation_prompt = options.generation_prompt && !options.continue_final;
+        let mut context = Context::default()
+            .with_value("messages", self.messages(messages)?)
+            .with_value("tools", tools)
+            .with_value("documents", Value::from(()))
+            .with_value("add_generation_prompt", Value::from(generation_prompt));
+        if let Some(now) = options.now {
+            context = context.with_now(now);
+        }
+        if let Some(thinking) = options.thinking {
+            context = context.with_value("enable_thinking", Value::from(thinking));
+        }
+        for (name, value) in &options.variables {
+            context = context.with_value(name.clone(), self.json(value, "a variable is not JSON")?);
+        }
+        Ok(context)
+    }
+
+    fn messages(&self, messages: &[Message<'_>]) -> Result<Value, Error> {
         let values = messages.iter().enumerate().map(|(index, message)| {
             self.message(message)
                 .map_err(|error| error.at_message(index))
@@ -92,7 +122,7 @@ impl Maker<'_> {
     }
 
     /// A value from JSON text.
-    pub(super) fn json(&self, json: &str, detail: &'static str) -> Result<Value, Error> {
+    fn json(&self, json: &str, detail: &'static str) -> Result<Value, Error> {
         let value = serde_json::from_str(json)
             .map_err(|error| Error::new(ErrorKind::Tools, detail).caused_by(error))?;
         Ok(Value::from(Serde(clean(self, value)?)))

@@ -1,0 +1,71 @@
+//! One of the named templates that a tokenizer has.
+
+use alloc::format;
+use alloc::string::String;
+use alloc::vec;
+use std::sync::OnceLock;
+
+use minijinja::value::Value;
+
+use crate::control::Control;
+use crate::message::{Content, Message, Role, ToolCall};
+use crate::options::{ControlTokens, Options};
+
+use super::context::Context;
+use super::engine::Engine;
+use super::messages::Maker;
+
+pub(super) struct Variant {
+    pub(super) name: String,
+    pub(super) engine: Engine,
+    wants_objects: OnceLock<bool>,
+}
+
+impl Variant {
+    pub(super) fn new(name: String, engine: Engine) -> Self {
+        Self {
+            name,
+            engine,
+            wants_objects: OnceLock::new(),
+        }
+    }
+
+    /// Whether to hand the arguments of a call to the template as an object, which most print as
+    /// JSON, or as the text that OpenAI's API has, which some join to other text. It is found out
+    /// once, by trying.
+    pub(super) fn wants_objects(&self, root: impl Fn(&Context) -> Value) -> bool {
+        *self.wants_objects.get_or_init(|| {
+            // An object must not come out as Python prints it.
+            let prints_object = |out: String| out.contains(NEEDLE) && !out.contains(PYTHON_NEEDLE);
+            let prints_text = |out: String| out.contains(NEEDLE);
+            self.probe(&root, true).is_some_and(prints_object)
+                || !self.probe(&root, false).is_some_and(prints_text)
+        })
+    }
+
+    /// What the template makes of a tool call.
+    fn probe(&self, root: impl Fn(&Context) -> Value, wants_objects: bool) -> Option<String> {
+        let options = Options::new().with_control_tokens(ControlTokens::Keep);
+        let control = Control::new(&[]);
+        let maker = Maker {
+            control,
+            options: &options,
+            wants_objects,
+        };
+        let call = ToolCall::new("callabcde", "function", format!("{{{NEEDLE}: 1}}"));
+        // Some templates want null beside a call, others a text.
+        [Content::None, Content::from("")]
+            .into_iter()
+            .find_map(|content| {
+                let calls =
+                    Message::new(Role::Assistant, content).with_tool_calls(vec![call.clone()]);
+                let context = maker.context(&[Message::user("x"), calls]).ok()?;
+                let mut out = String::new();
+                self.engine.render_into(&mut out, root(&context)).ok()?;
+                Some(out)
+            })
+    }
+}
+
+const NEEDLE: &str = "\"argument_needle\"";
+const PYTHON_NEEDLE: &str = "'argument_needle'";

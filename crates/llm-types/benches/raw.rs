@@ -12,25 +12,27 @@ criterion_group!(benches, prompt, chunk);
 criterion_main!(benches);
 
 /// 256 KiB of prompt: a single line; English prose with paragraphs, a quotation and a dash; source code, in
-/// which an escape comes every few bytes; Chinese, in which no byte is ASCII.
+/// which an escape comes every few bytes; Chinese, in which no byte is ASCII, and the same as Python's
+/// `json.dumps` writes it.
 fn prompt(criterion: &mut Criterion) {
     for (name, line) in [
         ("line", "the quick brown fox jumps over the lazy dog "),
         ("prose", PROSE),
         ("code", "    let name = \"value\";\n\tcall(name, \"x\");\n"),
-        (
-            "chinese",
-            "大羊駝是南美洲的一種駱駝科動物，廣泛用作肉類和馱畜。\n",
-        ),
+        ("chinese", CHINESE),
+        ("chinese-ascii", CHINESE),
     ] {
         let text = line.repeat(PROMPT / line.len());
-        let body = json!({
+        let mut body = json!({
             "model": "meta-llama/Llama-3.3-70B-Instruct-Turbo",
             "messages": [{"role": "user", "content": text}],
             "stream": true,
             "max_tokens": 512,
         })
         .to_string();
+        if name == "chinese-ascii" {
+            body = escape_non_ascii(&body);
+        }
         let mut group = criterion.benchmark_group(format!("prompt/{name}"));
         group.throughput(Throughput::Bytes(body.len() as u64));
         group.bench_function("raw", |bencher| {
@@ -48,6 +50,15 @@ fn prompt(criterion: &mut Criterion) {
             });
         });
     }
+}
+
+fn escape_non_ascii(json: &str) -> String {
+    json.encode_utf16()
+        .map(|unit| match u8::try_from(unit) {
+            Ok(byte) if byte.is_ascii() => char::from(byte).to_string(),
+            _ => format!("\\u{unit:04x}"),
+        })
+        .collect()
 }
 
 fn chunk(criterion: &mut Criterion) {
@@ -75,6 +86,8 @@ const PROSE: &str = "The llama is a domesticated South American camelid, widely 
     with others as a herd. Their wool is soft and contains only a small amount of lanolin. They can \
     learn simple tasks after a few repetitions. When using a pack, they can carry \"a quarter of \
     their body weight\" for eight to thirteen kilometres — or more.\n\n";
+
+const CHINESE: &str = "大羊駝是南美洲的一種駱駝科動物，廣泛用作肉類和馱畜。\n";
 
 const PROMPT: usize = 256 * 1024;
 

@@ -164,12 +164,14 @@ impl<'a> Scanner<'a> {
         }
     }
 
-    fn hex(&self, escape: usize) -> Result<u16, ParseError> {
+    fn hex(&self, escape: usize) -> Result<u32, ParseError> {
         self.json
             .get(escape + 2..escape + 6)
-            .filter(|digits| digits.iter().all(u8::is_ascii_hexdigit))
-            .and_then(|digits| std::str::from_utf8(digits).ok())
-            .and_then(|digits| u16::from_str_radix(digits, 16).ok())
+            .and_then(|digits| {
+                digits.iter().try_fold(0, |unit, &digit| {
+                    Some(unit << 4 | char::from(digit).to_digit(16)?)
+                })
+            })
             .ok_or_else(|| self.error_at(escape, "`\\u` without its four hexadecimal digits"))
     }
 }

@@ -20,6 +20,8 @@ impl<'a> Scanner<'a> {
             (least.min(byte), all | byte)
         });
         if !all.is_ascii()
+            && simdutf8::basic::from_utf8(json).is_err()
+            // Slower, but it tells the place.
             && let Err(error) = std::str::from_utf8(json)
         {
             return Err(ParseError::at(
@@ -243,7 +245,7 @@ impl Open {
 
 /// Text of the scanner's, which has checked all of it.
 pub(crate) fn utf8(checked: &[u8]) -> &str {
-    std::str::from_utf8(checked).unwrap_or_default()
+    simdutf8::basic::from_utf8(checked).unwrap_or_default()
 }
 
 /// What begins with this byte, in words.

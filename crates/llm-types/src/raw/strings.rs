@@ -1,7 +1,7 @@
 //! Finding the end of a string, fast: nearly all bytes of a prompt are inside strings.
 //!
-//! No `unsafe` and no intrinsics: the block below is written so that the compiler turns it into
-//! vector instructions, and memchr takes the long way between two escapes.
+//! No `unsafe` and no intrinsics: the compiler turns [`escapes`] into vector instructions, and
+//! memchr takes the long way between two escapes.
 
 /// Where the next quote or backslash is, or the end of the text.
 ///
@@ -24,43 +24,30 @@ pub(super) fn next_special(json: &[u8], mut at: usize) -> usize {
 /// Goes through a string that has escapes, from the first backslash on.
 ///
 /// Returns where its closing quote is, or else where an escape is that `pass_escape` refuses or
-/// the text ends. Hits are taken from a bit mask of 64 bytes at a time: escapes come in crowds,
-/// and a search begun anew for each costs more than the mask.
+/// the text ends.
 pub(super) fn closing_quote(
     json: &[u8],
     mut at: usize,
     mut pass_escape: impl FnMut(usize) -> Option<usize>,
 ) -> usize {
-    'blocks: while let Some(block) = json.get(at..).and_then(|rest| rest.first_chunk()) {
-        let mut hits = hits_in_block(block);
-        if hits == 0 {
-            at = far_special(json, at + block.len());
-            continue;
-        }
-        while hits != 0 {
-            let hit = at + hits.trailing_zeros() as usize;
-            if json[hit] == b'"' {
-                return hit;
-            }
-            let Some(end) = pass_escape(hit) else {
-                return hit;
-            };
-            if end - at >= block.len() {
-                at = end;
-                continue 'blocks;
-            }
-            hits &= u64::MAX << (end - at);
-        }
-        at += block.len();
-    }
     loop {
-        match json.get(at) {
-            None | Some(b'"') => return at,
-            Some(b'\\') => match pass_escape(at) {
+        while let Some(window) = json.get(at..).and_then(|rest| rest.first_chunk()) {
+            at = match escapes(window) {
+                Escapes::None => far_special(json, at + WINDOW),
+                Escapes::Simple => at + WINDOW + usize::from(window[WINDOW - 1] == b'\\'),
+                Escapes::Other => break,
+            };
+        }
+        let end = at + WINDOW;
+        while at < end {
+            at = next_special(json, at);
+            if json.get(at) != Some(&b'\\') {
+                return at;
+            }
+            match pass_escape(at) {
                 Some(end) => at = end,
                 None => return at,
-            },
-            Some(_) => at += 1,
+            }
         }
     }
 }
@@ -85,38 +72,61 @@ fn hits_in_word(word: u64) -> u64 {
     (zeros(quotes) | zeros(backslashes)) & (ONES << 7)
 }
 
-/// A bit for each byte that is a quote or a backslash.
+/// What a window of a string has in the way of escapes; it must not begin within one.
+enum Escapes {
+    None,
+    /// Only common ones of two bytes. The last may end after the window.
+    Simple,
+    /// Something that needs a closer look: a rarer escape, a wrong one, or the closing quote.
+    Other,
+}
+
+/// Looks at each byte and the one after it, and never branches on what it sees: escapes come in
+/// crowds, and a search begun anew for each costs more.
 #[inline]
-fn hits_in_block(block: &[u8; 64]) -> u64 {
-    let flags = block.map(|byte| u8::from(byte == b'"') | u8::from(byte == b'\\'));
-    let words = flags
-        .as_chunks()
-        .0
-        .iter()
-        .map(|word| u64::from_le_bytes(*word));
-    // The product collects the lowest bits of eight bytes in the highest byte.
-    (0..).zip(words).fold(0, |hits, (place, word)| {
-        hits | (word.wrapping_mul(0x0102_0408_1020_4080) >> 56) << (8 * place)
-    })
+fn escapes(window: &[u8; WINDOW + 1]) -> Escapes {
+    let pairs = window.iter().zip(&window[1..]);
+    let (any, other) = pairs.fold((false, false), |(any, other), (&byte, &next)| {
+        let backslash = byte == b'\\';
+        let quote = next == b'"';
+        let letter = (next == b'n') | (next == b'r') | (next == b't');
+        // A backslash goes before a quote or a letter, and a quote after a backslash.
+        (any | backslash, other | ((backslash ^ quote) & !letter))
+    });
+    match (any, other | (window[0] == b'"')) {
+        (_, true) => Escapes::Other,
+        (true, false) => Escapes::Simple,
+        (false, false) => Escapes::None,
+    }
 }
 
 const ONES: u64 = 0x0101_0101_0101_0101;
 const WORDS: usize = 3;
+const WINDOW: usize = 128;
 
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
 
-    use super::{closing_quote, has_controls, hits_in_block, next_special};
+    use super::{WINDOW, closing_quote, has_controls, next_special};
 
+    /// Escapes of two bytes and plain runs, long enough for windows of every kind, with an
+    /// arbitrary byte here and there and quotes that may close the string.
     fn text() -> impl Strategy<Value = Vec<u8>> {
-        let byte = prop_oneof![1 => Just(b'"'), 2 => Just(b'\\'), 40 => any::<u8>()];
-        proptest::collection::vec(byte, 0..300)
+        let bytes = |text: &str| Just(text.as_bytes().to_vec());
+        let piece = prop_oneof![
+            40 => prop_oneof![bytes(r#"\""#), bytes(r"\n"), bytes(r"\r"), bytes(r"\t")],
+            40 => (1_usize..20).prop_map(|length| vec![b'n'; length]),
+            1 => (100_usize..400).prop_map(|length| vec![b'x'; length]),
+            1 => prop_oneof![bytes(r"\\"), bytes(r"\f"), bytes(r#"""#), bytes(r"\")],
+            1 => any::<u8>().prop_map(|byte| vec![byte]),
+        ];
+        proptest::collection::vec(piece, 0..120).prop_map(|pieces| pieces.concat())
     }
 
     proptest! {
         #[test]
-        fn finds_the_next_special(text in text(), at in 0_usize..300) {
+        fn finds_the_next_special(text in text(), at in 0_usize..900) {
             let at = at.min(text.len());
             let found = text[at..].iter().position(|byte| matches!(byte, b'"' | b'\\'));
             prop_assert_eq!(next_special(&text, at), found.map_or(text.len(), |found| at + found));
@@ -124,24 +134,37 @@ mod tests {
 
         #[test]
         fn finds_the_closing_quote(text in text()) {
-            // An escape is two bytes here; the slow way to the same place:
-            let mut slow = 0;
-            while slow < text.len() && text[slow] != b'"' {
-                slow += if text[slow] == b'\\' { 2 } else { 1 };
-            }
-            let fast = closing_quote(&text, 0, |at| Some(at + 2));
-            prop_assert_eq!(fast.min(text.len()), slow.min(text.len()));
+            let found = closing_quote(&text, 0, |at| pass_escape(&text, at));
+            prop_assert_eq!(found, closing_quote_slowly(&text));
         }
+    }
 
-        #[test]
-        fn masks_a_block(block in proptest::array::uniform32(any::<u8>())) {
-            let mut bytes = [b'"'; 64];
-            bytes[32..].copy_from_slice(&block);
-            let hits = hits_in_block(&bytes);
-            for (place, byte) in bytes.iter().enumerate() {
-                prop_assert_eq!(hits >> place & 1 == 1, matches!(byte, b'"' | b'\\'));
-            }
+    #[test]
+    fn stops_at_a_wrong_escape_in_a_crowd() {
+        let crowd = r"\n".repeat(WINDOW);
+        for byte in 0..=u8::MAX {
+            let text = [crowd.as_bytes(), &[b'\\', byte], crowd.as_bytes(), b"\""].concat();
+            let found = closing_quote(&text, 0, |at| pass_escape(&text, at));
+            assert_eq!(found, closing_quote_slowly(&text), "{byte}");
         }
+    }
+
+    fn closing_quote_slowly(text: &[u8]) -> usize {
+        let mut at = 0;
+        while at < text.len() && text[at] != b'"' {
+            at = match (text[at], pass_escape(text, at)) {
+                (b'\\', Some(end)) => end,
+                (b'\\', None) => return at,
+                _ => at + 1,
+            };
+        }
+        at
+    }
+
+    /// Escapes are of two bytes here.
+    fn pass_escape(text: &[u8], at: usize) -> Option<usize> {
+        let next = text.get(at + 1)?;
+        br#""\/bfnrt"#.contains(next).then_some(at + 2)
     }
 
     #[test]

@@ -243,6 +243,23 @@ fn what_has_no_end_is_stopped() {
 }
 
 #[test]
+fn no_width_takes_up_all_memory() {
+    for source in [
+        "{{ [1] | slice(9999999999) | list }}",
+        "{{ [1] | batch(9999999999, 1) | list }}",
+        "{{ [1] | batch(linecount=9999999999, fill_with=1) | list }}",
+        "{{ 'a' | indent(9999999999, true) }}",
+        "{{ 'a' | indent(width=9999999999, first=true) }}",
+        "{{ '%9999999999d' | format(1) }}",
+        "{{ '{:>9999999999}'.format(1) }}",
+    ] {
+        fails(source, ErrorKind::Limit);
+    }
+    fails("{{ 'a'.ljust(9999999999) }}", ErrorKind::Render);
+    assert_eq!(render("{{ '%d' | format(9999999999) }}"), "9999999999");
+}
+
+#[test]
 fn what_is_nested_beyond_measure_is_refused() {
     for source in [
         format!("{{{{ {}1{} }}}}", "(".repeat(100_000), ")".repeat(100_000)),

@@ -16,7 +16,7 @@ use minijinja::{AutoEscape, Environment, Error, ErrorKind, Output, State, filter
 
 use crate::python::is_space;
 
-use super::{methods, python};
+use super::{methods, python, widths};
 
 /// A copy of the one environment, without templates: only its tables are shared.
 pub(super) fn environment() -> Environment<'static> {
@@ -65,6 +65,29 @@ fn base() -> Environment<'static> {
             },
         );
     }
+    for (name, builtin) in [
+        ("batch", Value::from_function(filters::batch)),
+        ("indent", Value::from_function(filters::indent)),
+        ("slice", Value::from_function(filters::slice)),
+    ] {
+        env.add_filter(
+            name,
+            move |state: &mut State<'_, '_>, args: Rest<ValueOrKwargs>| {
+                let args = args.into_values();
+                widths::check_counts(&args)?;
+                builtin.call(state, &args)
+            },
+        );
+    }
+    let builtin = Value::from_function(filters::format);
+    env.add_filter(
+        "format",
+        move |state: &mut State<'_, '_>, args: Rest<ValueOrKwargs>| {
+            let args = args.into_values();
+            widths::check_printf(args.first().and_then(Value::as_str).unwrap_or_default())?;
+            builtin.call(state, &args)
+        },
+    );
     env.add_test("sequence", is_sequence);
     env.add_test("iterable", is_iterable);
     env

@@ -12,6 +12,7 @@ mod source;
 mod strings;
 mod template;
 mod variant;
+mod widths;
 
 pub use context::Context;
 pub use engine::Limits;

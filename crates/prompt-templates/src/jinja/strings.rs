@@ -11,6 +11,7 @@ use minijinja::value::{Kwargs, Tuple, Value, from_args};
 use crate::python::is_space;
 
 use super::methods::{invalid, unknown};
+use super::widths;
 
 /// Calls a method of `str`.
 pub(super) fn call(text: &str, method: &str, args: &[Value]) -> Result<Value, Error> {
@@ -323,7 +324,10 @@ fn transform(text: &str, method: &str, args: &[Value]) -> Result<String, Error> 
             let (width, fill): (i64, Option<char>) = from_args(args)?;
             pad(text, method, width, fill.unwrap_or(' '))?
         }
-        "format" => format(FormatStyle::StrFormat, text, args)?,
+        "format" => {
+            widths::check_braces(text)?;
+            format(FormatStyle::StrFormat, text, args)?
+        }
         _ => return Err(unknown()),
     })
 }

@@ -15,7 +15,7 @@ pub enum SystemRole {
     /// At the beginning, written into the user's turn that must follow.
     InUser,
     /// Nowhere: it is refused, or folded into the user's turn
-    /// ([`Strictness::Fold`]).
+    /// ([`Strictness::Fold`](crate::Strictness::Fold)).
     Nowhere,
 }
 

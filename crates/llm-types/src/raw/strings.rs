@@ -102,7 +102,7 @@ fn escapes(window: &[u8; WINDOW + 1]) -> Escapes {
 
 const ONES: u64 = 0x0101_0101_0101_0101;
 const WORDS: usize = 3;
-const WINDOW: usize = 128;
+const WINDOW: usize = 96;
 
 #[cfg(test)]
 mod tests {

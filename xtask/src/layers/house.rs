@@ -16,12 +16,8 @@ const TOP_LEVEL: &[&str] = &[
     "xtask",
 ];
 
-/// Folders of one machine, and registries that only one lock file may name.
-const MACHINES: &[&str] = &[
-    "/home/",
-    "/Users/",
-    "packages.example",
-];
+/// What holds on one machine only: home folders, and where a lock file's packages came from.
+const MACHINES: &[&str] = &["/home/", "/Users/", "\"resolved\": \"http"];
 
 /// What says that something is not finished.
 const LEFTOVERS: &[&str] = &[

@@ -86,9 +86,20 @@ async fn ask(client: &Client, args: &args::Chat, text: String) -> Result<()> {
     show(chat.stream().await?, args.json).await
 }
 
-async fn show(mut stream: ChatStream, json: bool) -> Result<()> {
+async fn show(stream: ChatStream, json: bool) -> Result<()> {
+    let mut in_line = false;
+    let shown = pour(stream, json, &mut in_line).await;
+    // What comes next, be it an error or a prompt, has a line of its own.
+    if in_line {
+        print("\n")?;
+    }
+    shown
+}
+
+/// Prints a stream; `in_line` tells, also after a failure, whether the last line is open.
+async fn pour(mut stream: ChatStream, json: bool, in_line: &mut bool) -> Result<()> {
     let mut waiting = Waiting::default();
-    let mut ends_with_line = false;
+    let mut said = false;
     while let Some(event) = stream.next().await {
         let printed = match event? {
             ChatEvent::Progress(progress) => {
@@ -101,7 +112,7 @@ async fn show(mut stream: ChatStream, json: bool) -> Result<()> {
             ChatEvent::Chunk(chunk) => match chunk.value()?.text() {
                 Some(text) if !text.is_empty() => {
                     waiting.clear();
-                    ends_with_line = text.ends_with('\n');
+                    *in_line = !text.ends_with('\n');
                     print(text)?
                 }
                 _ => continue,
@@ -111,11 +122,10 @@ async fn show(mut stream: ChatStream, json: bool) -> Result<()> {
         if printed == Printed::ReaderGone {
             return Ok(());
         }
+        said = true;
     }
-    waiting.clear();
-    if !json && !ends_with_line {
-        print("\n")?;
-    }
+    // An answer without text is an empty line.
+    *in_line |= !json && !said;
     Ok(())
 }
 
@@ -147,6 +157,13 @@ impl Waiting {
         if std::mem::take(&mut self.shown) {
             let _ = write!(stderr(), "\r\u{1b}[K");
         }
+    }
+}
+
+/// Whatever ends the waiting, an error too, finds the line empty.
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        self.clear();
     }
 }
 

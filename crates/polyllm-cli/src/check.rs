@@ -1,3 +1,4 @@
+use std::collections::BTreeSet;
 use std::io::{Write, stderr};
 use std::process::ExitCode;
 
@@ -34,16 +35,15 @@ pub(crate) fn run(args: &args::Check) -> Result<ExitCode> {
     for warning in &config.warnings {
         print(format_args!("{file}:{warning}\n"))?;
     }
-    let deployments = config.deployments.len();
-    let models = Vec::from_iter(
-        llm_gateway::Gateway::new(config, Default::default())
-            .models()
-            .map(str::to_owned),
-    );
+    let groups = config
+        .deployments
+        .iter()
+        .map(|deployment| deployment.group.as_str());
+    let models = Vec::from_iter(BTreeSet::from_iter(groups));
     print(format_args!(
         "{file}: good: {} over {}: {}\n",
         count(models.len(), "model"),
-        count(deployments, "deployment"),
+        count(config.deployments.len(), "deployment"),
         models.join(", "),
     ))?;
     Ok(ExitCode::SUCCESS)

@@ -148,6 +148,23 @@ fn chat_answers_from_the_simulation() {
 }
 
 #[test]
+fn an_answer_that_breaks_off_is_told_on_a_line_of_its_own() {
+    let arguments = [
+        "chat",
+        "--simulate",
+        "-m",
+        "together_ai/meta-llama/Llama-3.3-70B-Instruct-Turbo",
+    ];
+    let with = |text| run(&mut polyllm(&[&arguments[..], &[text]].concat()));
+    let (said, error, status) = with("[sim: error-after=3]");
+    assert_eq!(status, 1);
+    assert!(said.len() > 1 && said.ends_with('\n'), "{said}");
+    assert!(error.starts_with("error: together_ai: "), "{error}");
+    let (said, error, status) = with("[sim: status=503]");
+    assert_eq!((said.as_str(), status), ("", 1), "{error}");
+}
+
+#[test]
 fn chat_reads_standard_input() {
     let model = "together_ai/openai/gpt-oss-20b";
     for (words, expected) in [(&[][..], "piped text"), (&["Review:", "-"], "Review:")] {

@@ -20,6 +20,6 @@ mod upstream;
 pub use fault::{Failure, Fault, FaultRule, Faults, ParseFaultError};
 pub use log::{SeenRequest, fingerprint};
 pub use options::{Keys, Memory, Pace, Reply, SimOptions, Timing};
-pub use replicate::{Replicate, SeenPrediction, Status};
+pub use replicate::{PredictionCounts, Replicate, SeenPrediction, Status};
 pub use sim::Sim;
 pub use together::Together;

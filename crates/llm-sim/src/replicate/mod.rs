@@ -2,6 +2,7 @@
 
 mod api;
 mod catalog;
+mod counts;
 mod create;
 mod deployments;
 mod inputs;
@@ -30,6 +31,7 @@ use crate::replicate::store::Store;
 use crate::replicate::versions::Versions;
 use crate::upstream::Shared;
 
+pub use crate::replicate::counts::PredictionCounts;
 pub use crate::replicate::seen::SeenPrediction;
 pub use crate::replicate::timeline::Status;
 
@@ -100,24 +102,28 @@ impl Replicate {
             .collect()
     }
 
-    /// How many predictions stand so.
-    pub fn count(&self, status: Status) -> usize {
-        self.0
-            .store
-            .all()
-            .iter()
-            .filter(|prediction| prediction.now().status == status)
-            .count()
+    /// How many predictions stand where; over HTTP, `GET /_sim/predictions`.
+    pub fn counts(&self) -> PredictionCounts {
+        self.0.store.counts()
     }
 
-    /// How many predictions have not ended yet.
+    /// How many predictions stand so; see [`counts`](Self::counts).
+    pub fn count(&self, status: Status) -> usize {
+        self.counts().of(status)
+    }
+
+    /// How many predictions have not ended yet; see [`counts`](Self::counts).
     pub fn running(&self) -> usize {
-        self.0
-            .store
-            .all()
-            .iter()
-            .filter(|one| !one.now().status.is_terminal())
-            .count()
+        self.counts().running()
+    }
+
+    /// Waits until the counts satisfy `enough`: at once, or after requests and the passing of
+    /// time.
+    pub async fn counts_until(
+        &self,
+        enough: impl Fn(&PredictionCounts) -> bool,
+    ) -> PredictionCounts {
+        self.until(|| Some(self.counts()).filter(&enough)).await
     }
 
     /// Waits until the predictions satisfy `enough`: at once, or after requests and the passing
@@ -126,15 +132,8 @@ impl Replicate {
         &self,
         enough: impl Fn(&[SeenPrediction]) -> bool,
     ) -> Vec<SeenPrediction> {
-        let mut changes = self.0.shared.watch();
-        loop {
-            changes.mark_unchanged();
-            let predictions = self.predictions();
-            if enough(&predictions) {
-                return predictions;
-            }
-            self.next_change(&mut changes).await;
-        }
+        self.until(|| Some(self.predictions()).filter(|all| enough(all)))
+            .await
     }
 
     /// Waits until something happens: a request comes or ends, or time brings a prediction
@@ -152,6 +151,18 @@ impl Replicate {
     /// Lets requests succeed again.
     pub fn clear_faults(&self) {
         self.0.shared.faults.clear();
+    }
+
+    /// Waits until `look` finds something; it is asked again after every change.
+    async fn until<T>(&self, look: impl Fn() -> Option<T>) -> T {
+        let mut changes = self.0.shared.watch();
+        loop {
+            changes.mark_unchanged();
+            if let Some(found) = look() {
+                return found;
+            }
+            self.next_change(&mut changes).await;
+        }
     }
 
     async fn next_change(&self, changes: &mut tokio::sync::watch::Receiver<u64>) {

@@ -7,6 +7,7 @@ use tokio::time::Instant;
 
 use crate::clock::later;
 use crate::options::Timing;
+use crate::replicate::counts::PredictionCounts;
 use crate::replicate::prediction::Prediction;
 
 #[derive(Debug)]
@@ -21,6 +22,8 @@ struct State {
     order: VecDeque<Arc<Prediction>>,
     by_id: HashMap<String, Arc<Prediction>>,
     by_stream: HashMap<String, Arc<Prediction>>,
+    /// Those that were forgotten.
+    forgotten: PredictionCounts,
     /// From when on a model, version or deployment is warm.
     warm: HashMap<String, Instant>,
 }
@@ -41,6 +44,7 @@ impl Store {
             let done = |one: &Arc<Prediction>| one.now().status.is_terminal();
             let oldest = state.order.iter().position(done).ok_or(Full)?;
             if let Some(old) = state.order.remove(oldest) {
+                state.forgotten.add(&old);
                 state.by_id.remove(&old.id);
                 if let Some(token) = &old.stream_token {
                     state.by_stream.remove(token);
@@ -70,6 +74,16 @@ impl Store {
     /// Oldest first.
     pub(crate) fn all(&self) -> Vec<Arc<Prediction>> {
         self.state().order.iter().cloned().collect()
+    }
+
+    /// Where all of them stand, the forgotten ones included.
+    pub(crate) fn counts(&self) -> PredictionCounts {
+        let state = self.state();
+        let mut counts = state.forgotten;
+        for prediction in &state.order {
+            counts.add(prediction);
+        }
+        counts
     }
 
     /// When a prediction created now will start: the first one boots the model, those that come

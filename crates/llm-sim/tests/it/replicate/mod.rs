@@ -1,5 +1,6 @@
 //! The simulated Replicate.
 
+mod counts;
 mod inputs;
 mod life;
 mod models;

@@ -8,7 +8,10 @@ use std::sync::Arc;
 
 use futures_core::future::BoxFuture;
 use llm_gateway::{Config, Gateway, GatewayOptions};
-use llm_provider::{Call, ChatStream, Error, ErrorKind, Json, Metadata, Provider, Reply, Result};
+use llm_provider::{
+    Call, Capabilities, Capability, ChatStream, Error, ErrorKind, Json, Metadata, Provider, Reply,
+    Result,
+};
 use llm_router::Deployment;
 use llm_types::{ChatRequest, ChatResponse};
 
@@ -29,6 +32,10 @@ struct Parrot;
 impl Provider for Parrot {
     fn name(&self) -> &'static str {
         "parrot"
+    }
+
+    fn capabilities(&self) -> Capabilities {
+        Capabilities::new([Capability::Chat])
     }
 
     fn chat(&self, call: Call<ChatRequest>) -> BoxFuture<'_, Result<Reply<ChatResponse>>> {

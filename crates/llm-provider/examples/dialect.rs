@@ -9,7 +9,9 @@ use std::sync::Arc;
 
 use futures_core::future::BoxFuture;
 use llm_provider::openai::{Dialect, OpenAiClient};
-use llm_provider::{Call, ChatStream, Json, Provider, Registry, Reply, Result, Settings};
+use llm_provider::{
+    Call, Capabilities, Capability, ChatStream, Json, Provider, Registry, Reply, Result, Settings,
+};
 use llm_types::{ChatRequest, ChatResponse, Message};
 
 /// Acme speaks OpenAI's dialect without an accent, so every hook keeps its default.
@@ -41,6 +43,10 @@ impl Acme {
 impl Provider for Acme {
     fn name(&self) -> &'static str {
         "acme"
+    }
+
+    fn capabilities(&self) -> Capabilities {
+        Capabilities::new([Capability::Chat])
     }
 
     fn chat(&self, call: Call<ChatRequest>) -> BoxFuture<'_, Result<Reply<ChatResponse>>> {

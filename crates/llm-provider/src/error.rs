@@ -6,6 +6,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::StatusCode;
 
+use crate::Capability;
+
 /// The result of everything that a provider does.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
@@ -79,6 +81,19 @@ impl Error {
             body: None,
             source: None,
         }))
+    }
+
+    /// The error of a `provider` that is asked for what it has not.
+    pub fn unsupported(provider: &'static str, capability: Capability) -> Self {
+        let message = format!("{provider} has no {capability}");
+        Self::new(ErrorKind::Unsupported, message).with_provider(provider)
+    }
+
+    /// Puts it in other words.
+    #[must_use]
+    pub fn with_message(mut self, message: impl Into<Cow<'static, str>>) -> Self {
+        self.0.message = message.into();
+        self
     }
 
     /// Corrects the kind, for an upstream whose bodies say more than their status.

@@ -1,18 +1,28 @@
 #![doc = include_str!("../README.md")]
 
+mod call;
+mod capability;
 pub mod cleanup;
 mod error;
 mod http;
 mod json;
 mod key;
 pub mod openai;
+mod operation;
 mod provider;
 mod registry;
 pub mod retry;
+mod stream;
 
+pub use crate::call::{Call, Metadata, Reply};
+pub use crate::capability::{Capabilities, Capability};
 pub use crate::error::{Error, ErrorKind, Result};
 pub use crate::http::{BaseUrl, Body, HttpClient, with_limit};
 pub use crate::json::Json;
 pub use crate::key::ApiKey;
-pub use crate::provider::{Call, ChatEvent, ChatStream, Metadata, Progress, Provider, Reply};
+pub use crate::operation::{Operation, StreamingOperation};
+pub use crate::provider::Provider;
 pub use crate::registry::{Registry, Settings};
+pub use crate::stream::{
+    ChatEvent, ChatStream, CompletionEvent, CompletionStream, Progress, ReplyEvent, ReplyStream,
+};

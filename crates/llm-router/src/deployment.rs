@@ -1,8 +1,7 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use llm_provider::{Call, Provider, Result};
-use llm_types::ChatRequest;
+use llm_provider::{Call, Operation, Provider, Result};
 use serde_json::{Map, Value};
 
 /// One upstream behind a model group.
@@ -64,7 +63,7 @@ impl Deployment {
     }
 
     /// The call as this deployment's upstream wants it: its model name, its defaults.
-    pub(crate) fn adapt(&self, call: &Call<ChatRequest>) -> Result<Call<ChatRequest>> {
+    pub(crate) fn adapt<R: Operation>(&self, call: &Call<R>) -> Result<Call<R>> {
         let model = Value::String(self.model.clone());
         let mut defaults = Cow::Borrowed(&self.defaults);
         for [key, other] in [LIMITS, [LIMITS[1], LIMITS[0]]] {

@@ -1,8 +1,7 @@
 use std::collections::VecDeque;
 
 use futures_util::{StreamExt, stream};
-use llm_provider::{Call, ChatEvent, ChatStream, Json, Result};
-use llm_types::{ChatChunk, ChatRequest, ChunkSummary};
+use llm_provider::{Call, ReplyEvent, ReplyStream, Result, StreamingOperation};
 
 use crate::router::Attempts;
 
@@ -11,17 +10,17 @@ use crate::router::Attempts;
 /// Chunks that only announce an answer (a role, no content) are held back until then, since a
 /// client that has seen them cannot be given another answer's.
 #[derive(Debug)]
-pub(crate) struct Failover {
+pub(crate) struct Failover<R: StreamingOperation> {
     attempts: Attempts,
-    call: Call<ChatRequest>,
-    current: Option<ChatStream>,
-    held: VecDeque<ChatEvent>,
+    call: Call<R>,
+    current: Option<ReplyStream<R::Chunk>>,
+    held: VecDeque<ReplyEvent<R::Chunk>>,
     committed: bool,
     ended: bool,
 }
 
-impl Failover {
-    pub(crate) fn new(attempts: Attempts, call: Call<ChatRequest>) -> Self {
+impl<R: StreamingOperation> Failover<R> {
+    pub(crate) fn new(attempts: Attempts, call: Call<R>) -> Self {
         let held = VecDeque::new();
         Self {
             attempts,
@@ -35,7 +34,7 @@ impl Failover {
 
     /// Waits for the first sign of life, so that the metadata is that of who answers and a
     /// failure before it is an error of the call.
-    pub(crate) async fn start(mut self) -> Result<ChatStream> {
+    pub(crate) async fn start(mut self) -> Result<ReplyStream<R::Chunk>> {
         let first = self.next().await.transpose()?;
         let metadata = self
             .current
@@ -49,13 +48,13 @@ impl Failover {
                 Err(error) => Some((Err(error), None)),
             }
         });
-        Ok(ChatStream::new(
+        Ok(ReplyStream::new(
             metadata,
             stream::iter(first.map(Ok)).chain(rest),
         ))
     }
 
-    async fn next(&mut self) -> Option<Result<ChatEvent>> {
+    async fn next(&mut self) -> Option<Result<ReplyEvent<R::Chunk>>> {
         loop {
             if self.committed
                 && let Some(event) = self.held.pop_front()
@@ -72,9 +71,9 @@ impl Failover {
                 continue;
             };
             match current.next().await {
-                Some(Ok(ChatEvent::Chunk(chunk))) if !self.committed => {
-                    self.committed = has_output(&chunk);
-                    self.held.push_back(ChatEvent::Chunk(chunk));
+                Some(Ok(ReplyEvent::Chunk(chunk))) if !self.committed => {
+                    self.committed = R::has_output(&chunk);
+                    self.held.push_back(ReplyEvent::Chunk(chunk));
                 }
                 Some(Err(error)) if !self.committed => {
                     let id = current.metadata.deployment.take().unwrap_or_default();
@@ -98,7 +97,7 @@ impl Failover {
         loop {
             let (deployment, attempt) = self.attempts.next()?;
             let call = deployment.adapt(&self.call)?;
-            match deployment.provider.chat_stream(call).await {
+            match R::stream(&*deployment.provider, call).await {
                 Ok(mut stream) => {
                     stream.metadata.deployment = Some(deployment.id);
                     stream.metadata.attempts = attempt;
@@ -109,8 +108,4 @@ impl Failover {
             }
         }
     }
-}
-
-fn has_output(chunk: &Json<ChatChunk>) -> bool {
-    ChunkSummary::parse(chunk.bytes()).is_ok_and(|chunk| chunk.has_output())
 }

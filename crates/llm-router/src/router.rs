@@ -1,8 +1,10 @@
 use std::collections::BTreeMap;
 use std::collections::VecDeque;
 
-use llm_provider::{Call, ChatStream, Error, ErrorKind, Reply, Result};
-use llm_types::{ChatRequest, ChatResponse};
+use llm_provider::{
+    Call, Capabilities, Capability, Error, ErrorKind, Operation, Reply, ReplyStream, Result,
+    StreamingOperation,
+};
 
 use crate::Deployment;
 use crate::failover::Failover;
@@ -41,16 +43,21 @@ impl Router {
         self.groups.keys().map(String::as_str)
     }
 
-    /// Answers a chat in one piece.
+    /// Answers a request in one piece.
     ///
     /// # Errors
-    /// [`ErrorKind::NotFound`] with the code `model_not_found` for an unknown group; otherwise
-    /// the error of the last deployment tried.
-    pub async fn chat(&self, group: &str, call: Call<ChatRequest>) -> Result<Reply<ChatResponse>> {
-        let mut attempts = self.attempts(group)?;
+    /// [`ErrorKind::NotFound`] with the code `model_not_found` for an unknown group,
+    /// [`ErrorKind::Unsupported`] when none of its deployments has the operation; otherwise the
+    /// error of the last deployment tried.
+    pub async fn send<R: Operation>(
+        &self,
+        group: &str,
+        call: Call<R>,
+    ) -> Result<Reply<R::Response>> {
+        let mut attempts = self.attempts(group, R::CAPABILITY)?;
         loop {
             let (deployment, attempt) = attempts.next()?;
-            match deployment.provider.chat(deployment.adapt(&call)?).await {
+            match R::send(&*deployment.provider, deployment.adapt(&call)?).await {
                 Ok(mut reply) => {
                     reply.metadata.deployment = Some(deployment.id);
                     reply.metadata.attempts = attempt;
@@ -61,20 +68,29 @@ impl Router {
         }
     }
 
-    /// Answers a chat in chunks.
+    /// Answers a request in chunks.
     ///
     /// Another deployment takes over until the first content has been passed on; the future
     /// ends with the first sign of life of the deployment that answers.
     ///
     /// # Errors
-    /// Those of [`chat`](Self::chat); what fails after content is the stream's last item.
-    pub async fn chat_stream(&self, group: &str, call: Call<ChatRequest>) -> Result<ChatStream> {
-        Failover::new(self.attempts(group)?, call).start().await
+    /// Those of [`send`](Self::send); what fails after content is the stream's last item.
+    pub async fn stream<R: StreamingOperation>(
+        &self,
+        group: &str,
+        call: Call<R>,
+    ) -> Result<ReplyStream<R::Chunk>> {
+        let attempts = self.attempts(group, R::CAPABILITY)?;
+        Failover::new(attempts, call).start().await
     }
 
-    fn attempts(&self, group: &str) -> Result<Attempts> {
+    fn attempts(&self, group: &str, capability: Capability) -> Result<Attempts> {
         let deployments = self.groups.get(group).ok_or_else(|| self.unknown(group))?;
-        let mut left = shuffled(deployments);
+        let able = |deployment: &&Deployment| deployment.provider.capabilities().has(capability);
+        let mut left = shuffled(deployments.iter().filter(able));
+        if left.is_empty() {
+            return Err(unable(group, deployments, capability));
+        }
         left.truncate(self.retries + 1);
         Ok(Attempts {
             left,
@@ -143,9 +159,23 @@ impl Attempts {
     }
 }
 
+/// The error of a group none of whose deployments can do what is asked.
+fn unable(group: &str, deployments: &[Deployment], capability: Capability) -> Error {
+    let able = deployments
+        .iter()
+        .fold(Capabilities::default(), |able, deployment| {
+            able.or(deployment.provider.capabilities())
+        });
+    Error::new(
+        ErrorKind::Unsupported,
+        format!("the model \"{group}\" has no {capability}; it has {able}"),
+    )
+    .with_param("model".to_owned())
+}
+
 /// All deployments, each next one drawn by weight from those left; those of weight 0 come last.
-fn shuffled(deployments: &[Deployment]) -> VecDeque<Deployment> {
-    let mut left: Vec<&Deployment> = deployments.iter().collect();
+fn shuffled<'d>(deployments: impl Iterator<Item = &'d Deployment>) -> VecDeque<Deployment> {
+    let mut left: Vec<&Deployment> = deployments.collect();
     let mut order = VecDeque::with_capacity(left.len());
     while !left.is_empty() {
         let total: u64 = left

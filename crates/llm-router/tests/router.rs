@@ -7,8 +7,8 @@ use std::sync::{Arc, Mutex};
 
 use futures_core::future::BoxFuture;
 use llm_provider::{
-    Call, ChatEvent, ChatStream, Error, ErrorKind, Json, Metadata, Progress, Provider, Reply,
-    Result,
+    Call, Capabilities, Capability, ChatEvent, ChatStream, Error, ErrorKind, Json, Metadata,
+    Progress, Provider, Reply, Result,
 };
 use llm_router::{Deployment, Router};
 use llm_types::{
@@ -60,6 +60,10 @@ impl Scripted {
 impl Provider for Scripted {
     fn name(&self) -> &'static str {
         "scripted"
+    }
+
+    fn capabilities(&self) -> Capabilities {
+        Capabilities::new([Capability::Chat])
     }
 
     fn chat(&self, call: Call<ChatRequest>) -> BoxFuture<'_, Result<Reply<ChatResponse>>> {
@@ -127,7 +131,7 @@ fn pair(first: &Arc<Scripted>, second: &Arc<Scripted>) -> Router {
 
 /// What a caller of a stream sees, in short.
 async fn play(router: &Router) -> Vec<String> {
-    let mut stream = match router.chat_stream("group", call()).await {
+    let mut stream = match router.stream("group", call()).await {
         Ok(stream) => stream,
         Err(error) => return vec![format!("refused {:?}", error.kind())],
     };
@@ -154,8 +158,8 @@ async fn the_upstream_sees_its_own_model_name_and_the_defaults_that_the_client_l
     let router = Router::new([deployment.with_defaults(defaults)]);
 
     let body = json!({ "model": "group", "temperature": 0.9, "messages": [], "x": [1.50] });
-    let call = Call::new(Json::from_bytes(body.to_string()));
-    let reply = router.chat("group", call).await.unwrap();
+    let call = Call::<ChatRequest>::new(Json::from_bytes(body.to_string()));
+    let reply = router.send("group", call).await.unwrap();
 
     assert_eq!(
         reply.metadata.deployment.as_deref(),
@@ -177,7 +181,7 @@ async fn a_default_limit_gives_way_to_the_clients_under_its_other_name() {
     let router = Router::new([deployment.with_defaults(defaults)]);
     let body = r#"{"model":"group","messages":[],"max_completion_tokens":5}"#;
     router
-        .chat("group", Call::new(Json::from_bytes(body)))
+        .send("group", Call::<ChatRequest>::new(Json::from_bytes(body)))
         .await
         .unwrap();
     let expected = json!({ "model": "m", "messages": [], "max_completion_tokens": 5 });
@@ -187,7 +191,7 @@ async fn a_default_limit_gives_way_to_the_clients_under_its_other_name() {
 #[tokio::test]
 async fn an_unknown_group_names_the_nearest() {
     let router = pair(&Scripted::new([]), &Scripted::new([]));
-    let error = router.chat("gruop", call()).await.unwrap_err();
+    let error = router.send("gruop", call()).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::NotFound);
     assert_eq!(error.code(), Some("model_not_found"));
     assert_eq!(
@@ -204,7 +208,7 @@ async fn a_failure_is_tried_once_more_elsewhere() {
         ErrorKind::Auth,
     ] {
         let (first, second) = (Scripted::new([vec![Step::Refuse(kind)]]), Scripted::new([]));
-        let reply = pair(&first, &second).chat("group", call()).await.unwrap();
+        let reply = pair(&first, &second).send("group", call()).await.unwrap();
         assert_eq!(reply.metadata.deployment.as_deref(), Some("scripted/two"));
         assert_eq!(reply.metadata.attempts, 2);
         assert_eq!((first.calls().len(), second.calls().len()), (1, 1));
@@ -216,7 +220,7 @@ async fn a_wrong_request_is_not_tried_again() {
     let first = Scripted::new([vec![Step::Refuse(ErrorKind::InvalidRequest)]]);
     let second = Scripted::new([]);
     let error = pair(&first, &second)
-        .chat("group", call())
+        .send("group", call())
         .await
         .unwrap_err();
     assert_eq!(error.kind(), ErrorKind::InvalidRequest);
@@ -232,7 +236,7 @@ async fn there_is_one_retry_and_no_more() {
             .iter()
             .map(|provider| Deployment::new("group", Arc::<Scripted>::clone(provider), "m")),
     );
-    let error = router.chat("group", call()).await.unwrap_err();
+    let error = router.send("group", call()).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Overloaded);
     assert_eq!(
         providers
@@ -300,7 +304,7 @@ async fn weights_share_the_traffic() {
         Deployment::new("group", Arc::<Scripted>::clone(&providers[1]), "m"),
     ]);
     for _ in 0..2000 {
-        router.chat("group", call()).await.unwrap();
+        router.send("group", call()).await.unwrap();
     }
     let first = providers[0].calls().len();
     // Three quarters of 2000, give or take five standard deviations.

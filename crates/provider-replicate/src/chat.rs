@@ -5,7 +5,8 @@ use std::time::Duration;
 use futures_util::StreamExt;
 use futures_util::future::BoxFuture;
 use llm_provider::{
-    Call, ChatStream, Error, ErrorKind, Json, Provider, Reply, Result, Settings, with_limit,
+    Call, Capabilities, Capability, ChatStream, Error, ErrorKind, Json, Provider, Reply, Result,
+    Settings, with_limit,
 };
 use llm_types::{ChatRequest, ChatResponse};
 use prompt_templates::{Registry, Template};
@@ -180,6 +181,10 @@ impl Replicate {
 impl Provider for Replicate {
     fn name(&self) -> &'static str {
         NAME
+    }
+
+    fn capabilities(&self) -> Capabilities {
+        Capabilities::new([Capability::Chat])
     }
 
     fn chat(&self, call: Call<ChatRequest>) -> BoxFuture<'_, Result<Reply<ChatResponse>>> {

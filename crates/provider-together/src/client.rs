@@ -1,6 +1,6 @@
 use futures_core::future::BoxFuture;
 use llm_provider::openai::OpenAiClient;
-use llm_provider::{Call, ChatStream, Provider, Reply, Result, Settings};
+use llm_provider::{Call, Capabilities, Capability, ChatStream, Provider, Reply, Result, Settings};
 use llm_types::{ChatRequest, ChatResponse};
 
 use crate::config::{Config, NAME};
@@ -29,6 +29,10 @@ impl Together {
 impl Provider for Together {
     fn name(&self) -> &'static str {
         NAME
+    }
+
+    fn capabilities(&self) -> Capabilities {
+        Capabilities::new([Capability::Chat])
     }
 
     fn chat(&self, call: Call<ChatRequest>) -> BoxFuture<'_, Result<Reply<ChatResponse>>> {

@@ -21,7 +21,7 @@ impl Dialect for TogetherDialect {
         NAME
     }
 
-    fn chat_request(&self, call: &Call<ChatRequest>) -> Result<Translated> {
+    fn chat_request(&self, call: &Call<ChatRequest>) -> Result<Translated<ChatRequest>> {
         let object = RawObject::parse(call.body.bytes()).map_err(invalid)?;
         let mut edit = object.edit();
         let mut changed = false;

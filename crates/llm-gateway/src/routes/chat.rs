@@ -36,7 +36,7 @@ async fn plain(
     params: ChatParams,
     call: Call<ChatRequest>,
 ) -> Result<Response, ApiError> {
-    let reply = shared.router.chat(&params.model, call).await?;
+    let reply = shared.router.send(&params.model, call).await?;
     // Clients know the model by the name that they asked for.
     let answer = reply
         .body
@@ -70,7 +70,7 @@ async fn streamed(
         ..
     } = params;
     let group = model.clone();
-    let mut opening = Box::pin(async move { shared.router.chat_stream(&group, call).await });
+    let mut opening = Box::pin(async move { shared.router.stream(&group, call).await });
     let (source, metadata) = match tokio::time::timeout(keep_alive, &mut opening).await {
         Ok(stream) => {
             let stream = stream?;

@@ -13,8 +13,8 @@ use http::{Request, Response};
 use http_body_util::BodyExt;
 use llm_gateway::{Config, Gateway, GatewayOptions};
 use llm_provider::{
-    Call, ChatEvent, ChatStream, Error, ErrorKind, Json, Metadata, Progress, Provider, Registry,
-    Reply, Result, Settings,
+    Call, Capabilities, Capability, ChatEvent, ChatStream, Error, ErrorKind, Json, Metadata,
+    Progress, Provider, Registry, Reply, Result, Settings,
 };
 use llm_router::Deployment;
 use llm_types::{ChatRequest, ChatResponse};
@@ -105,6 +105,10 @@ impl Drop for Running {
 impl Provider for Scripted {
     fn name(&self) -> &'static str {
         "scripted"
+    }
+
+    fn capabilities(&self) -> Capabilities {
+        Capabilities::new([Capability::Chat])
     }
 
     fn chat(&self, call: Call<ChatRequest>) -> BoxFuture<'_, Result<Reply<ChatResponse>>> {

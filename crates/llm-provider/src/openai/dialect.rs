@@ -17,7 +17,7 @@ pub trait Dialect: fmt::Debug + Send + Sync + 'static {
     /// # Errors
     /// [`ErrorKind::Unsupported`], naming the parameter, for what the upstream cannot honour,
     /// unless the call allows to drop it.
-    fn chat_request(&self, call: &Call<ChatRequest>) -> Result<Translated> {
+    fn chat_request(&self, call: &Call<ChatRequest>) -> Result<Translated<ChatRequest>> {
         Ok(Translated {
             body: call.body.clone(),
             dropped_params: Vec::new(),
@@ -35,16 +35,16 @@ pub trait Dialect: fmt::Debug + Send + Sync + 'static {
 /// A request in the upstream's dialect.
 #[derive(Debug)]
 #[non_exhaustive]
-pub struct Translated {
+pub struct Translated<T> {
     /// The body to send.
-    pub body: Json<ChatRequest>,
+    pub body: Json<T>,
     /// The parameters that were left out.
     pub dropped_params: Vec<String>,
 }
 
-impl Translated {
+impl<T> Translated<T> {
     /// A body from which nothing was left out.
-    pub fn new(body: Json<ChatRequest>) -> Self {
+    pub fn new(body: Json<T>) -> Self {
         Self {
             body,
             dropped_params: Vec::new(),

@@ -13,6 +13,8 @@ mod prompt;
 mod schema;
 mod stream;
 mod target;
+#[cfg(feature = "webhook")]
+pub mod webhook;
 mod wire;
 
 use std::sync::Arc;

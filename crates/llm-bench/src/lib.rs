@@ -2,7 +2,11 @@
 #![forbid(unsafe_code)]
 
 mod experiment;
+#[cfg(test)]
+mod made_up;
 mod record;
+pub mod stats;
+pub mod summary;
 
 pub use experiment::{
     ClientBias, ClientHealth, CommandLine, Experiment, IterationType, Limits, Load, Machine, Run,

@@ -169,7 +169,9 @@ pub struct TokenCounts {
 
 /// Who counted tokens.
 #[non_exhaustive]
-#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, Hash, PartialEq, Serialize)]
+#[derive(
+    Clone, Copy, Debug, Default, Deserialize, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize,
+)]
 #[serde(rename_all = "snake_case")]
 pub enum TokenSource {
     /// Nobody: guessed from the text's length, or from the number of chunks.

@@ -1,0 +1,152 @@
+use serde::Serialize;
+
+use super::{Interval, Statistic, percentile, sorted};
+
+/// How much a statistic of a sample changed from one experiment to another.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[non_exhaustive]
+pub struct Change {
+    /// Its value in the first.
+    pub before: f64,
+    /// Its value in the second.
+    pub after: f64,
+    /// The 95 % interval of `after - before`, where there are values to draw from.
+    pub interval: Option<Interval>,
+}
+
+impl Change {
+    /// A change of which nothing but the two values is known.
+    pub fn new(before: f64, after: f64) -> Self {
+        Self {
+            before,
+            after,
+            interval: None,
+        }
+    }
+
+    /// `after - before`.
+    pub fn absolute(self) -> f64 {
+        self.after - self.before
+    }
+
+    /// The change as a share of `before`: 0.05 for five percent more. Infinite when something
+    /// came out of nothing.
+    pub fn relative(self) -> f64 {
+        if self.absolute() == 0.0 {
+            0.0
+        } else {
+            self.absolute() / self.before.abs()
+        }
+    }
+
+    /// Whether chance is an unlikely cause: the interval leaves out no change at all.
+    pub fn is_significant(self) -> bool {
+        self.interval
+            .is_some_and(|interval| !interval.contains(0.0))
+    }
+}
+
+/// Tells the change of a statistic between two samples, with the percentile bootstrap's interval:
+/// both samples are drawn anew, with replacement, 2,000 times. The draws follow from a fixed
+/// seed, so the same samples always give the same interval. None when a sample is empty.
+pub fn bootstrap_change(before: &[f64], after: &[f64], statistic: Statistic) -> Option<Change> {
+    let before = sorted(before.iter().copied());
+    let after = sorted(after.iter().copied());
+    let mut change = Change::new(statistic.of_sorted(&before)?, statistic.of_sorted(&after)?);
+    if before.len() < 2 || after.len() < 2 {
+        return Some(change);
+    }
+    let mut random = fastrand::Rng::with_seed(SEED);
+    let mut differences = Vec::with_capacity(DRAWS);
+    for _ in 0..DRAWS {
+        let one = resampled(&before, statistic, &mut random)?;
+        let two = resampled(&after, statistic, &mut random)?;
+        differences.push(two - one);
+    }
+    let differences = sorted(differences);
+    change.interval = Some(Interval {
+        low: percentile(&differences, 2.5)?,
+        high: percentile(&differences, 97.5)?,
+    });
+    Some(change)
+}
+
+/// The statistic of as many values as there are, drawn with replacement.
+///
+/// The draws of an ascending sample are counted per value instead of sorted: what is drawn
+/// `counts[i]` times stands in the new sample that often, in the same order.
+fn resampled(values: &[f64], statistic: Statistic, random: &mut fastrand::Rng) -> Option<f64> {
+    let mut counts = vec![0u32; values.len()];
+    for _ in 0..values.len() {
+        counts[random.usize(..values.len())] += 1;
+    }
+    if statistic == Statistic::Mean {
+        let drawn = values.iter().zip(&counts);
+        let sum: f64 = drawn.map(|(value, count)| value * f64::from(*count)).sum();
+        return Some(sum / values.len() as f64);
+    }
+    let mut drawn = Vec::with_capacity(values.len());
+    for (value, count) in values.iter().zip(&counts) {
+        drawn.extend(std::iter::repeat_n(*value, *count as usize));
+    }
+    statistic.of_sorted(&drawn)
+}
+
+const DRAWS: usize = 2000;
+const SEED: u64 = 0x706f_6c79_6c6c_6d00;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Values that look normal: sums of twelve uniform ones.
+    fn sample(mean: f64, spread: f64, count: usize, seed: u64) -> Vec<f64> {
+        let mut random = fastrand::Rng::with_seed(seed);
+        let mut next = || (0..12).map(|_| random.f64()).sum::<f64>() - 6.0;
+        (0..count).map(|_| mean + spread * next()).collect()
+    }
+
+    #[test]
+    fn a_true_change_is_found_and_its_size_is_in_the_interval() {
+        let (before, after) = (sample(100.0, 5.0, 400, 1), sample(110.0, 5.0, 400, 2));
+        for statistic in [Statistic::Mean, Statistic::Percentile(50.0)] {
+            let change = bootstrap_change(&before, &after, statistic).unwrap();
+            assert!(change.is_significant(), "{change:?}");
+            assert!(change.interval.unwrap().contains(10.0), "{change:?}");
+            assert!((change.relative() - 0.1).abs() < 0.02, "{change:?}");
+        }
+    }
+
+    #[test]
+    fn chance_is_taken_for_a_change_about_once_in_twenty_times() {
+        let found = (0..100).filter(|seed| {
+            let before = sample(100.0, 5.0, 60, seed * 2 + 1);
+            let after = sample(100.0, 5.0, 60, seed * 2 + 2);
+            bootstrap_change(&before, &after, Statistic::Mean)
+                .unwrap()
+                .is_significant()
+        });
+        let found = found.count();
+        assert!((1..=12).contains(&found), "{found} of 100");
+    }
+
+    #[test]
+    fn the_same_samples_give_the_same_interval() {
+        let (before, after) = (sample(1.0, 0.1, 50, 3), sample(1.0, 0.1, 50, 4));
+        let statistic = Statistic::Percentile(99.0);
+        assert_eq!(
+            bootstrap_change(&before, &after, statistic),
+            bootstrap_change(&before, &after, statistic)
+        );
+    }
+
+    #[test]
+    fn little_data_makes_no_claim() {
+        assert_eq!(bootstrap_change(&[], &[1.0], Statistic::Mean), None);
+        let change = bootstrap_change(&[1.0], &[2.0, 3.0], Statistic::Mean).unwrap();
+        assert!(!change.is_significant());
+        assert_eq!(change.absolute(), 1.5);
+        assert_eq!(Change::new(0.0, 0.0).relative(), 0.0);
+        assert_eq!(Change::new(0.0, 1.0).relative(), f64::INFINITY);
+    }
+}

@@ -1,0 +1,90 @@
+//! When numbers are to be read with care.
+
+use super::{Aggregated, Metric};
+use crate::stats::Statistic;
+use crate::{Run, RunEnd, TokenSource};
+
+/// Sentences for whoever reads the numbers of a run; none when there is nothing to say.
+pub(super) fn of(run: &Run, numbers: &Aggregated) -> Vec<String> {
+    let mut cautions = Vec::new();
+    let extra = &numbers.extra;
+    if numbers.num_completed_requests == 0 {
+        cautions.push("No request completed: there are no latencies.".to_owned());
+    } else if numbers.error_rate >= 0.5 {
+        cautions.push(format!(
+            "{:.1} % of the requests failed: the numbers describe those that did not.",
+            numbers.error_rate * 100.0
+        ));
+    }
+    bias(run, numbers, &mut cautions);
+    if extra.stalled > 0 {
+        let longest = run.client.stalls.iter().map(|stall| stall.length_ns).max();
+        cautions.push(format!(
+            "The client or its machine stood still while {} ran{}: their times are too long.",
+            count(extra.stalled, "request"),
+            longest.map_or(String::new(), |ns| format!(
+                " (for {:.0} ms at the longest)",
+                ns as f64 / 1e6
+            )),
+        ));
+    }
+    if run.client.starved > 0 {
+        cautions.push(format!(
+            "A free slot had to wait {} for a prompt to be made: the load was lower than asked for.",
+            count(run.client.starved, "time"),
+        ));
+    }
+    let estimated = extra
+        .token_sources
+        .get(&TokenSource::Estimate)
+        .copied()
+        .unwrap_or(0);
+    if estimated > 0 {
+        cautions.push(format!(
+            "The output tokens of {} are estimated: the server did not count them.",
+            count(estimated, "request"),
+        ));
+    }
+    if extra.outcomes.cancelled > 0 {
+        cautions.push(format!(
+            "{} still running at the end were given up, and are in no statistic.",
+            count(extra.outcomes.cancelled, "request"),
+        ));
+    }
+    match run.end {
+        RunEnd::Interrupted => cautions.push("The run was interrupted.".to_owned()),
+        RunEnd::Saturated => cautions.push(
+            "The run was stopped because requests came in faster than they were answered."
+                .to_owned(),
+        ),
+        RunEnd::Cost => cautions.push("The run ended because the money was spent.".to_owned()),
+        RunEnd::Requests | RunEnd::Time => {}
+    }
+    cautions
+}
+
+/// Numbers that are no larger than ten times what the client itself adds.
+fn bias(run: &Run, numbers: &Aggregated, cautions: &mut Vec<String>) {
+    let Some(bias) = run.bias else { return };
+    for (metric, own) in [
+        (Metric::Ttft, bias.ttft_mean_s),
+        (Metric::Itl, bias.itl_mean_s),
+    ] {
+        let Some(mean) = numbers.get(Statistic::Mean, metric) else {
+            continue;
+        };
+        if own.abs() > mean / 10.0 {
+            cautions.push(format!(
+                "The client itself adds {:.2} ms to the {} at this load, and {:.2} ms were \
+                 measured: the number says more about the client than about the server.",
+                own * 1e3,
+                metric.title(),
+                mean * 1e3,
+            ));
+        }
+    }
+}
+
+fn count(number: u64, what: &str) -> String {
+    format!("{number} {what}{}", if number == 1 { "" } else { "s" })
+}

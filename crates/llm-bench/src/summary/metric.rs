@@ -1,0 +1,268 @@
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use super::Row;
+
+/// What can be measured about a request, by the names that files use.
+#[non_exhaustive]
+#[derive(Clone, Copy, Debug, Deserialize, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Metric {
+    /// Seconds from dispatch to the first token of any channel.
+    Ttft,
+    /// Seconds per output token after the first: `output_latency / (output tokens - 1)`.
+    Tpot,
+    /// Seconds from dispatch to the end of the answer.
+    E2eLatency,
+    /// Seconds from the first token to the end of the answer.
+    OutputLatency,
+    /// `1 / tpot`: output tokens per second that one user sees.
+    OutputInferenceSpeed,
+    /// Tokens of the prompt.
+    NumInputTokens,
+    /// Tokens of the answer.
+    NumOutputTokens,
+    /// Tokens of the answer's reasoning; 0 where the server does not tell.
+    NumReasoningTokens,
+    /// Tokens of prompt and answer.
+    TotalTokens,
+    /// `input tokens / ttft`, per second.
+    InputThroughput,
+    /// `(output tokens - 1) / output_latency`, per second.
+    OutputThroughput,
+    /// genai-bench's, for speech; never set here.
+    AudioThroughput,
+    /// Seconds from each chunk with tokens to the next, all requests together.
+    InterChunk,
+    /// Seconds from each token to the next, all requests together: the time from chunk to chunk
+    /// spread over the tokens of the later chunk. The first chunk has nothing before it.
+    Itl,
+    /// Seconds from when the plan wanted a request to start to its first token.
+    TtftFromSchedule,
+    /// Seconds from when the plan wanted a request to start to its end.
+    E2eFromSchedule,
+    /// Seconds from when the plan wanted a request to start to its dispatch.
+    DispatchDelay,
+    /// Seconds of resolving the host's name, for requests that opened a connection.
+    Dns,
+    /// Seconds of the TCP handshake, for requests that opened a connection.
+    Tcp,
+    /// Seconds of the TLS handshake, for requests that opened a connection.
+    Tls,
+    /// Seconds from dispatch to the last byte handed to the socket, without connecting.
+    Send,
+    /// Seconds from the last byte sent to the first byte received.
+    Wait,
+    /// Seconds from the first byte received to the end.
+    Receive,
+    /// Seconds that a prediction waited before it started, boot included, by Replicate's clock.
+    Queue,
+    /// Seconds that the model worked on a prediction, by Replicate's clock.
+    Predict,
+}
+
+impl Metric {
+    /// All metrics, genai-bench's first.
+    pub const ALL: [Self; 25] = [
+        Self::Ttft,
+        Self::Tpot,
+        Self::E2eLatency,
+        Self::OutputLatency,
+        Self::OutputInferenceSpeed,
+        Self::NumInputTokens,
+        Self::NumOutputTokens,
+        Self::NumReasoningTokens,
+        Self::TotalTokens,
+        Self::InputThroughput,
+        Self::OutputThroughput,
+        Self::AudioThroughput,
+        Self::InterChunk,
+        Self::Itl,
+        Self::TtftFromSchedule,
+        Self::E2eFromSchedule,
+        Self::DispatchDelay,
+        Self::Dns,
+        Self::Tcp,
+        Self::Tls,
+        Self::Send,
+        Self::Wait,
+        Self::Receive,
+        Self::Queue,
+        Self::Predict,
+    ];
+
+    /// The metric of this name, or of a usual short one: `e2e`, `inter_chunk`, `speed`.
+    pub fn parse(name: &str) -> Option<Self> {
+        let name = match name {
+            "e2e" | "latency" | "e2el" => "e2e_latency",
+            "inter_token_latency" => "itl",
+            "inter_chunk_latency" | "icl" => "inter_chunk",
+            "speed" => "output_inference_speed",
+            name => name,
+        };
+        Self::ALL.into_iter().find(|metric| metric.name() == name)
+    }
+
+    /// Its name in files.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Ttft => "ttft",
+            Self::Tpot => "tpot",
+            Self::E2eLatency => "e2e_latency",
+            Self::OutputLatency => "output_latency",
+            Self::OutputInferenceSpeed => "output_inference_speed",
+            Self::NumInputTokens => "num_input_tokens",
+            Self::NumOutputTokens => "num_output_tokens",
+            Self::NumReasoningTokens => "num_reasoning_tokens",
+            Self::TotalTokens => "total_tokens",
+            Self::InputThroughput => "input_throughput",
+            Self::OutputThroughput => "output_throughput",
+            Self::AudioThroughput => "audio_throughput",
+            Self::InterChunk => "inter_chunk",
+            Self::Itl => "itl",
+            Self::TtftFromSchedule => "ttft_from_schedule",
+            Self::E2eFromSchedule => "e2e_from_schedule",
+            Self::DispatchDelay => "dispatch_delay",
+            Self::Dns => "dns",
+            Self::Tcp => "tcp",
+            Self::Tls => "tls",
+            Self::Send => "send",
+            Self::Wait => "wait",
+            Self::Receive => "receive",
+            Self::Queue => "queue",
+            Self::Predict => "predict",
+        }
+    }
+
+    /// What people call it.
+    pub fn title(self) -> &'static str {
+        match self {
+            Self::Ttft => "TTFT",
+            Self::Tpot => "TPOT",
+            Self::E2eLatency => "End-to-end latency",
+            Self::OutputLatency => "Output latency",
+            Self::OutputInferenceSpeed => "Output speed per request",
+            Self::NumInputTokens => "Input tokens",
+            Self::NumOutputTokens => "Output tokens",
+            Self::NumReasoningTokens => "Reasoning tokens",
+            Self::TotalTokens => "Tokens",
+            Self::InputThroughput => "Input throughput per request",
+            Self::OutputThroughput => "Output throughput per request",
+            Self::AudioThroughput => "Audio throughput per request",
+            Self::InterChunk => "Inter-chunk time",
+            Self::Itl => "Inter-token latency",
+            Self::TtftFromSchedule => "TTFT from schedule",
+            Self::E2eFromSchedule => "End-to-end latency from schedule",
+            Self::DispatchDelay => "Dispatch delay",
+            Self::Dns => "DNS",
+            Self::Tcp => "TCP handshake",
+            Self::Tls => "TLS handshake",
+            Self::Send => "Send",
+            Self::Wait => "Wait",
+            Self::Receive => "Receive",
+            Self::Queue => "Queue",
+            Self::Predict => "Predict",
+        }
+    }
+
+    /// What it is measured in.
+    pub fn unit(self) -> Unit {
+        match self {
+            Self::NumInputTokens
+            | Self::NumOutputTokens
+            | Self::NumReasoningTokens
+            | Self::TotalTokens => Unit::Tokens,
+            Self::InputThroughput | Self::OutputThroughput | Self::OutputInferenceSpeed => {
+                Unit::TokensPerSecond
+            }
+            Self::AudioThroughput => Unit::BytesPerSecond,
+            _ => Unit::Seconds,
+        }
+    }
+
+    /// Whether genai-bench has it too.
+    pub fn is_genai_bench(self) -> bool {
+        self <= Self::AudioThroughput
+    }
+
+    /// Its value for a request that completed. Not for [`Metric::Itl`] and
+    /// [`Metric::InterChunk`], of which a request has many.
+    pub fn of(self, row: &Row) -> Option<f64> {
+        let count = |count: Option<u64>| count.map(|count| count as f64);
+        match self {
+            Self::Ttft => row.ttft,
+            Self::Tpot => row.tpot,
+            Self::E2eLatency => row.e2e_latency,
+            Self::OutputLatency => row.output_latency,
+            Self::OutputInferenceSpeed => row.output_inference_speed,
+            Self::NumInputTokens => count(row.num_input_tokens),
+            Self::NumOutputTokens => count(row.num_output_tokens),
+            Self::NumReasoningTokens => count(row.num_reasoning_tokens),
+            Self::TotalTokens => count(row.total_tokens),
+            Self::InputThroughput => row.input_throughput,
+            Self::OutputThroughput => row.output_throughput,
+            Self::AudioThroughput => row.audio_throughput,
+            Self::InterChunk | Self::Itl => None,
+            Self::TtftFromSchedule => Some(row.ttft? + row.dispatch_delay?),
+            Self::E2eFromSchedule => Some(row.e2e_latency? + row.dispatch_delay?),
+            Self::DispatchDelay => row.dispatch_delay,
+            Self::Dns => row.dns,
+            Self::Tcp => row.tcp,
+            Self::Tls => row.tls,
+            Self::Send => row.send,
+            Self::Wait => row.wait,
+            Self::Receive => row.receive,
+            Self::Queue => row.queue,
+            Self::Predict => row.predict,
+        }
+    }
+}
+
+impl fmt::Display for Metric {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// What a metric is measured in.
+#[non_exhaustive]
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Unit {
+    /// Bytes per second.
+    BytesPerSecond,
+    /// Seconds.
+    Seconds,
+    /// Tokens.
+    Tokens,
+    /// Tokens per second.
+    TokensPerSecond,
+}
+
+impl Unit {
+    /// Its sign behind a number.
+    pub fn sign(self) -> &'static str {
+        match self {
+            Self::BytesPerSecond => "B/s",
+            Self::Seconds => "s",
+            Self::Tokens => "tok",
+            Self::TokensPerSecond => "tok/s",
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_those_of_files() {
+        for metric in Metric::ALL {
+            assert_eq!(serde_json::to_value(metric).unwrap(), metric.name());
+            assert_eq!(Metric::parse(metric.name()), Some(metric));
+        }
+        assert!(Metric::ALL.is_sorted());
+        assert_eq!(Metric::parse("e2e"), Some(Metric::E2eLatency));
+        assert_eq!(Metric::parse("nothing"), None);
+    }
+}

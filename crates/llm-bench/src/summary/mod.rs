@@ -1,0 +1,364 @@
+//! From records to numbers: what one request took, and what all of a run took together, by
+//! genai-bench's formulas and with what it leaves out.
+
+mod cautions;
+mod metric;
+mod objectives;
+mod outcomes;
+mod paired;
+mod row;
+
+pub use metric::{Metric, Unit};
+pub use objectives::{Objective, ObjectiveError, Objectives};
+pub use outcomes::{Outcomes, RowOutcome};
+pub use paired::{Paired, paired};
+pub use row::Row;
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::stats::{
+    Histogram, Interval, Statistic, Stats, mean_interval, percentile_interval, rate_interval,
+    sorted,
+};
+use crate::{Experiment, IterationType, Phase, RequestRecord, Run, Side, TokenSource};
+
+/// A run and its numbers: all that a report needs, and what a run's file holds.
+#[non_exhaustive]
+#[derive(Clone, Debug, PartialEq)]
+pub struct RunSummary {
+    /// The run, without its records.
+    pub run: Run,
+    /// The numbers of the whole run, for the target of the experiment.
+    pub aggregated: Aggregated,
+    /// The same for the target given by `--against`.
+    pub against: Option<Aggregated>,
+    /// What differs between the two, pair by pair.
+    pub paired: Vec<Paired>,
+    /// Each request, those that do not count included.
+    pub rows: Vec<Row>,
+}
+
+impl RunSummary {
+    /// Computes everything from the records of a run.
+    pub fn new(experiment: &Experiment, run: &Run) -> Self {
+        let rows = run
+            .records
+            .iter()
+            .map(|record| Row::new(record, experiment.task));
+        let rows: Vec<Row> = rows.collect();
+        let head = Run {
+            records: Vec::new(),
+            scenario: run.scenario.clone(),
+            load: run.load.clone(),
+            client: run.client.clone(),
+            ..*run
+        };
+        let side = |side| {
+            let records = run.records.iter().filter(|r| counts(r) && r.side == side);
+            Tokens::of(records)
+        };
+        let compared = run
+            .records
+            .iter()
+            .any(|record| record.side == Side::Against);
+        let aggregated =
+            Aggregated::new(experiment, &head, &rows, Side::Subject, side(Side::Subject));
+        let against = compared
+            .then(|| Aggregated::new(experiment, &head, &rows, Side::Against, side(Side::Against)));
+        Self {
+            paired: paired(&rows),
+            run: head,
+            aggregated,
+            against,
+            rows,
+        }
+    }
+
+    /// The rows that count: those of the experiment's target, without warm-up and cool-down.
+    pub fn measured(&self) -> impl Iterator<Item = &Row> {
+        measured(&self.rows, Side::Subject)
+    }
+
+    /// The values of a metric in ascending order, one per request that counts. Empty for
+    /// [`Metric::Itl`] and [`Metric::InterChunk`], of which a request has many: they are in
+    /// [`Aggregated::histograms`].
+    pub fn values(&self, metric: Metric) -> Vec<f64> {
+        sorted(self.measured().filter_map(|row| metric.of(row)))
+    }
+
+    /// What to call the run in a table: its scenario, load and batch size.
+    pub fn label(&self) -> String {
+        let mut label = format!("{} {}", self.run.scenario, self.run.load);
+        if self.run.batch_size > 1 || self.aggregated.iteration_type == IterationType::BatchSize {
+            label.push_str(&format!(" batch {}", self.run.batch_size));
+        }
+        label
+    }
+}
+
+/// The numbers of a run in genai-bench's fields, and under `extra` those that it lacks.
+#[non_exhaustive]
+#[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
+#[serde(default)]
+pub struct Aggregated {
+    /// The traffic scenario.
+    pub scenario: String,
+    /// The concurrency; at least 1, as genai-bench's readers demand.
+    pub num_concurrency: u32,
+    /// Documents per request.
+    pub batch_size: u32,
+    /// What the runs of the experiment differ in.
+    pub iteration_type: IterationType,
+    /// Seconds from the first dispatch to the last end among the requests that count.
+    pub run_duration: f64,
+    /// Output tokens per second.
+    pub mean_output_throughput_tokens_per_s: f64,
+    /// Input tokens per second.
+    pub mean_input_throughput_tokens_per_s: f64,
+    /// Tokens per second.
+    pub mean_total_tokens_throughput_tokens_per_s: f64,
+    /// Completed requests per second.
+    pub requests_per_second: f64,
+    /// How often each status came; see [`Row::error_code`].
+    pub error_codes_frequency: BTreeMap<i64, u64>,
+    /// Share of the requests that failed, 0 to 1.
+    pub error_rate: f64,
+    /// Requests that failed, 429s included.
+    pub num_error_requests: u64,
+    /// Requests whose answer came whole.
+    pub num_completed_requests: u64,
+    /// Requests that failed or completed.
+    pub num_requests: u64,
+    /// A description of each metric over the completed requests.
+    pub stats: BTreeMap<Metric, Stats>,
+    /// What genai-bench does not have; its readers skip it.
+    pub extra: Extra,
+}
+
+/// What genai-bench does not report about a run.
+#[non_exhaustive]
+#[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
+#[serde(default)]
+pub struct Extra {
+    /// How requests ended.
+    pub outcomes: Outcomes,
+    /// Requests left out at the beginning and at the end.
+    pub left_out: (u64, u64),
+    /// 95 % confidence intervals: of a metric's statistics by their names, `mean` and `p50` to
+    /// `p99.9`.
+    pub intervals: BTreeMap<Metric, BTreeMap<String, Interval>>,
+    /// The 95 % confidence interval of the error rate.
+    pub error_rate_interval: Option<Interval>,
+    /// Requests that met all objectives.
+    pub goodput: Option<Goodput>,
+    /// How many counts of output tokens each source gave.
+    pub token_sources: BTreeMap<TokenSource, u64>,
+    /// Dollars spent on the requests that count, where a price is known.
+    pub cost: Option<f64>,
+    /// Predictions that waited for a model to boot.
+    pub cold: u64,
+    /// Requests that ran while the client stood still.
+    pub stalled: u64,
+    /// Why which numbers are to be read with care; each a sentence.
+    pub cautions: Vec<String>,
+    /// How often each duration came, of every metric that is one.
+    pub histograms: BTreeMap<Metric, Histogram>,
+}
+
+/// The requests that met all objectives.
+#[non_exhaustive]
+#[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
+pub struct Goodput {
+    /// The objectives, such as `ttft:200ms`.
+    pub objectives: Vec<String>,
+    /// How many requests met them all.
+    pub good: u64,
+    /// Their share of all requests that completed or failed, 0 to 1.
+    pub share: f64,
+    /// How many did per second.
+    pub requests_per_second: f64,
+    /// The output tokens of those that did, per second.
+    pub output_tokens_per_second: f64,
+}
+
+impl Aggregated {
+    /// Sums up the rows of one side of a run.
+    fn new(experiment: &Experiment, run: &Run, rows: &[Row], side: Side, tokens: Tokens) -> Self {
+        let of_side: Vec<&Row> = measured(rows, side).collect();
+        let done: Vec<&Row> = of_side.iter().copied().filter(|row| row.is_ok()).collect();
+        let outcomes = Outcomes::of(of_side.iter().copied());
+        let seconds = run.measured_ns.1.saturating_sub(run.measured_ns.0) as f64 / 1e9;
+        let per_second = |amount: f64| if seconds > 0.0 { amount / seconds } else { 0.0 };
+        let sum = |metric: Metric| done.iter().filter_map(|row| metric.of(row)).sum::<f64>();
+
+        let mut stats = BTreeMap::new();
+        let mut intervals = BTreeMap::new();
+        let mut histograms = BTreeMap::from([
+            (Metric::InterChunk, tokens.inter_chunk),
+            (Metric::Itl, tokens.itl),
+        ]);
+        for metric in Metric::ALL {
+            if let Some(histogram) = histograms.get(&metric) {
+                stats.insert(metric, histogram.stats());
+                continue;
+            }
+            let values = sorted(done.iter().filter_map(|row| metric.of(row)));
+            let described = Stats::of_sorted(&values);
+            intervals.insert(metric, intervals_of(&values, &described));
+            stats.insert(metric, described);
+            if metric.unit() == Unit::Seconds && !values.is_empty() {
+                histograms.insert(metric, Histogram::of_seconds(values));
+            }
+        }
+        // genai-bench's readers want its own metrics even where there is nothing to say.
+        stats.retain(|metric, stats| metric.is_genai_bench() || stats.mean.is_some());
+        intervals.retain(|_, intervals| !intervals.is_empty());
+        histograms.retain(|_, histogram| !histogram.is_empty());
+
+        let objectives = Objectives::parse(&experiment.goodput).unwrap_or_default();
+        let goodput = (!objectives.is_empty()).then(|| {
+            let good = done.iter().filter(|row| objectives.are_met(row));
+            let good: Vec<_> = good.collect();
+            let tokens = good
+                .iter()
+                .filter_map(|row| row.num_output_tokens)
+                .sum::<u64>();
+            Goodput {
+                objectives: experiment.goodput.clone(),
+                good: good.len() as u64,
+                share: share(good.len() as u64, outcomes.ok + outcomes.errors()),
+                requests_per_second: per_second(good.len() as f64),
+                output_tokens_per_second: per_second(tokens as f64),
+            }
+        });
+        let mut token_sources = BTreeMap::new();
+        for row in &done {
+            *token_sources.entry(row.output_tokens_source).or_default() += 1;
+        }
+        let left_out = |phase| {
+            rows.iter()
+                .filter(|r| r.side == side && r.phase == phase)
+                .count()
+        };
+        let mut error_codes_frequency = BTreeMap::new();
+        for row in of_side.iter().filter(|row| row.outcome.is_error()) {
+            *error_codes_frequency
+                .entry(row.error_code.unwrap_or_default())
+                .or_default() += 1;
+        }
+        let errors = outcomes.errors();
+        let mut aggregated = Self {
+            scenario: run.scenario.clone(),
+            num_concurrency: run.load.concurrency().max(1),
+            batch_size: run.batch_size.max(1),
+            iteration_type: experiment.iteration_type,
+            run_duration: seconds,
+            mean_output_throughput_tokens_per_s: per_second(sum(Metric::NumOutputTokens)),
+            mean_input_throughput_tokens_per_s: per_second(sum(Metric::NumInputTokens)),
+            mean_total_tokens_throughput_tokens_per_s: per_second(sum(Metric::TotalTokens)),
+            requests_per_second: per_second(outcomes.ok as f64),
+            error_codes_frequency,
+            error_rate: share(errors, outcomes.ok + errors),
+            num_error_requests: errors,
+            num_completed_requests: outcomes.ok,
+            num_requests: outcomes.ok + errors,
+            stats,
+            extra: Extra {
+                left_out: (
+                    left_out(Phase::Warmup) as u64,
+                    left_out(Phase::Cooldown) as u64,
+                ),
+                intervals,
+                error_rate_interval: rate_interval(errors, outcomes.ok + errors),
+                goodput,
+                token_sources,
+                cost: experiment.price_per_million.map(|(input, output)| {
+                    (sum(Metric::NumInputTokens) * input + sum(Metric::NumOutputTokens) * output)
+                        / 1e6
+                }),
+                cold: of_side.iter().filter(|row| row.cold).count() as u64,
+                stalled: of_side.iter().filter(|row| row.stalled).count() as u64,
+                cautions: Vec::new(),
+                histograms,
+                outcomes,
+            },
+        };
+        aggregated.extra.cautions = cautions::of(run, &aggregated);
+        aggregated
+    }
+
+    /// A statistic of a metric; none where nothing was measured. Statistics that are not among
+    /// the fields of [`Stats`] come from the histogram, to 0.1 %.
+    pub fn get(&self, statistic: Statistic, metric: Metric) -> Option<f64> {
+        let known = self
+            .stats
+            .get(&metric)
+            .and_then(|stats| stats.get(statistic));
+        known.or_else(|| match statistic {
+            Statistic::Percentile(p) => self.extra.histograms.get(&metric)?.percentile(p),
+            _ => None,
+        })
+    }
+}
+
+/// What is counted per token rather than per request.
+#[derive(Debug, Default)]
+struct Tokens {
+    /// Seconds from each chunk with tokens to the next.
+    inter_chunk: Histogram,
+    /// The same spread evenly over the tokens of the later chunk.
+    itl: Histogram,
+}
+
+impl Tokens {
+    fn of<'a>(records: impl Iterator<Item = &'a RequestRecord>) -> Self {
+        let mut tokens = Self::default();
+        for record in records {
+            for (at, gap_us) in record.arrivals.gaps_us.iter().enumerate() {
+                let gap = u64::from(*gap_us) * 1000;
+                tokens.inter_chunk.record(gap);
+                match record.arrivals.tokens.get(at + 1).copied() {
+                    // Every chunk holds one token.
+                    None => tokens.itl.record(gap),
+                    Some(0) => {}
+                    Some(count) => tokens.itl.record_many(gap / u64::from(count), count.into()),
+                }
+            }
+        }
+        tokens
+    }
+}
+
+fn counts(record: &RequestRecord) -> bool {
+    record.phase == Phase::Measured && record.is_ok()
+}
+
+fn measured(rows: &[Row], side: Side) -> impl Iterator<Item = &Row> {
+    let counts = move |row: &&Row| row.phase == Phase::Measured && row.side == side;
+    rows.iter().filter(counts)
+}
+
+fn intervals_of(values: &[f64], stats: &Stats) -> BTreeMap<String, Interval> {
+    let mean = mean_interval(stats, values.len() as u64).map(|i| ("mean".to_owned(), i));
+    let percentiles = PERCENTILES.iter().filter_map(|p| {
+        let interval = percentile_interval(values, *p)?;
+        Some((Statistic::Percentile(*p).to_string(), interval))
+    });
+    mean.into_iter().chain(percentiles).collect()
+}
+
+fn share(part: u64, whole: u64) -> f64 {
+    if whole == 0 {
+        0.0
+    } else {
+        part as f64 / whole as f64
+    }
+}
+
+/// The percentiles that have intervals.
+const PERCENTILES: [f64; 5] = [50.0, 90.0, 95.0, 99.0, 99.9];
+
+#[cfg(test)]
+mod tests;

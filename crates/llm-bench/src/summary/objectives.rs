@@ -1,0 +1,171 @@
+use super::{Metric, Row, Unit};
+
+/// Objectives that a request has to meet, all of them, to count as good.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Objectives(Vec<Objective>);
+
+/// One objective: a metric and the most it may be (or the least, of a speed).
+#[non_exhaustive]
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Objective {
+    /// What is measured.
+    pub metric: Metric,
+    /// The limit: seconds for what is a time, else the metric's own unit.
+    pub limit: f64,
+}
+
+impl Objectives {
+    /// Reads objectives such as `ttft:200ms`, `tpot:20ms`, `e2e:2s` or
+    /// `output_inference_speed:30`. Several may stand in one text, with spaces or commas between
+    /// them. A time without a unit is in milliseconds, as with vLLM's `--goodput`.
+    ///
+    /// # Errors
+    /// When a text is not a metric of single requests, a colon and a number above zero.
+    pub fn parse<T: AsRef<str>>(texts: &[T]) -> Result<Self, ObjectiveError> {
+        let parts = texts
+            .iter()
+            .flat_map(|text| text.as_ref().split([' ', ',']))
+            .filter(|part| !part.is_empty());
+        parts
+            .map(Objective::parse)
+            .collect::<Result<_, _>>()
+            .map(Self)
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// The objectives one by one.
+    pub fn iter(&self) -> impl Iterator<Item = &Objective> {
+        self.0.iter()
+    }
+
+    /// Whether a request completed and met them all.
+    pub fn are_met(&self, row: &Row) -> bool {
+        row.is_ok() && self.0.iter().all(|objective| objective.is_met(row))
+    }
+}
+
+impl Objective {
+    fn parse(text: &str) -> Result<Self, ObjectiveError> {
+        let fail = |expected| ObjectiveError {
+            text: text.to_owned(),
+            expected,
+        };
+        let (name, limit) = text.split_once([':', '=']).ok_or_else(|| fail(SHAPE))?;
+        let metric = Metric::parse(name).ok_or_else(|| fail(NAMES))?;
+        if matches!(metric, Metric::Itl | Metric::InterChunk) {
+            return Err(fail(
+                "tpot instead: a request has many inter-token latencies",
+            ));
+        }
+        let (number, factor) = match metric.unit() {
+            Unit::Seconds => {
+                let unit = |suffix: &str| limit.strip_suffix(suffix);
+                match (unit("ms"), unit("us"), unit("s")) {
+                    (Some(number), ..) => (number, 1e-3),
+                    (_, Some(number), _) => (number, 1e-6),
+                    (.., Some(number)) => (number, 1.0),
+                    _ => (limit, 1e-3),
+                }
+            }
+            _ => (limit, 1.0),
+        };
+        let number: f64 = number.parse().map_err(|_| fail(SHAPE))?;
+        if !number.is_finite() || number <= 0.0 {
+            return Err(fail("a limit above zero"));
+        }
+        Ok(Self {
+            metric,
+            limit: number * factor,
+        })
+    }
+
+    /// Whether a request met it. What a request has no value for, such as the time per output
+    /// token of a single token, it cannot miss.
+    pub fn is_met(&self, row: &Row) -> bool {
+        let Some(value) = self.metric.of(row) else {
+            return true;
+        };
+        match self.metric.unit() {
+            Unit::Seconds | Unit::Tokens => value <= self.limit,
+            Unit::BytesPerSecond | Unit::TokensPerSecond => value >= self.limit,
+        }
+    }
+}
+
+/// An objective that cannot be read.
+#[non_exhaustive]
+#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
+#[error("the objective {text:?} cannot be read: expected {expected}")]
+pub struct ObjectiveError {
+    /// The objective as it was given.
+    pub text: String,
+    /// What was expected.
+    pub expected: &'static str,
+}
+
+const SHAPE: &str = "METRIC:LIMIT, such as ttft:200ms";
+const NAMES: &str = "a metric such as ttft, tpot, e2e or output_inference_speed before the colon";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn units_may_be_told() {
+        let objectives =
+            Objectives::parse(&["ttft:200ms tpot:20", "e2e:2s,speed:30", "wait:500us"]).unwrap();
+        let limits: Vec<_> = objectives
+            .iter()
+            .map(|o| (o.metric.name(), o.limit))
+            .collect();
+        assert_eq!(
+            limits,
+            [
+                ("ttft", 0.2),
+                ("tpot", 0.02),
+                ("e2e_latency", 2.0),
+                ("output_inference_speed", 30.0),
+                ("wait", 500.0 * 1e-6),
+            ]
+        );
+    }
+
+    #[test]
+    fn mistakes_tell_what_was_expected() {
+        for (text, expected) in [
+            ("ttft", "METRIC:LIMIT"),
+            ("ttft:soon", "METRIC:LIMIT"),
+            ("ttft:-1ms", "above zero"),
+            ("ttft:NaN", "above zero"),
+            ("first:1ms", "a metric such as ttft"),
+            ("itl:10ms", "tpot instead"),
+        ] {
+            let error = Objectives::parse(&[text]).unwrap_err().to_string();
+            assert!(error.contains(expected), "{error}");
+            assert!(error.contains(text), "{error}");
+        }
+    }
+
+    #[test]
+    fn all_objectives_have_to_be_met() {
+        let objectives = Objectives::parse(&["ttft:200ms tpot:20ms speed:40"]).unwrap();
+        let row = |ttft, tpot: f64| Row {
+            ttft: Some(ttft),
+            tpot: Some(tpot),
+            output_inference_speed: Some(1.0 / tpot),
+            ..Row::default()
+        };
+        assert!(objectives.are_met(&row(0.2, 0.02)));
+        assert!(!objectives.are_met(&row(0.21, 0.02)));
+        assert!(!objectives.are_met(&row(0.1, 0.021)));
+        let failed = Row {
+            outcome: super::super::RowOutcome::Cancelled,
+            ..row(0.1, 0.01)
+        };
+        assert!(!objectives.are_met(&failed));
+    }
+}

@@ -1,0 +1,99 @@
+use std::collections::HashMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::{Metric, Row};
+use crate::stats::{Interval, Stats, mean_interval, percentile_interval, sorted};
+use crate::{Phase, Side};
+
+/// What the target of the experiment adds to that of `--against`, over pairs of requests.
+///
+/// A pair are two requests with the same number, sent one after the other: what changes slowly,
+/// such as the load of a machine, is the same for both and falls out of the difference.
+#[non_exhaustive]
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Serialize)]
+pub struct Paired {
+    /// What is compared.
+    pub metric: Metric,
+    /// Pairs of which both completed.
+    pub pairs: u64,
+    /// The mean difference, in the metric's unit: positive when the experiment's target has more.
+    pub mean: f64,
+    /// Its 95 % confidence interval.
+    pub mean_interval: Option<Interval>,
+    /// The median difference, which a few slow requests do not move.
+    pub median: f64,
+    /// Its 95 % confidence interval.
+    pub median_interval: Option<Interval>,
+}
+
+/// Tells the differences of the metrics that say something about a target; empty without pairs.
+pub fn paired(rows: &[Row]) -> Vec<Paired> {
+    let counts = |row: &&Row| row.is_ok() && row.phase == Phase::Measured;
+    let (against, subject): (Vec<&Row>, Vec<&Row>) = rows
+        .iter()
+        .filter(counts)
+        .partition(|row| row.side == Side::Against);
+    let against: HashMap<u64, &Row> = against.into_iter().map(|row| (row.id, row)).collect();
+    let pairs = subject
+        .into_iter()
+        .filter_map(|row| Some((row, *against.get(&row.id)?)));
+    let pairs: Vec<(&Row, &Row)> = pairs.collect();
+    let metrics = [Metric::Ttft, Metric::Tpot, Metric::E2eLatency];
+    let of = |metric: Metric| {
+        let differences = pairs
+            .iter()
+            .filter_map(|(subject, against)| Some(metric.of(subject)? - metric.of(against)?));
+        let differences = sorted(differences);
+        let stats = Stats::of_sorted(&differences);
+        Some(Paired {
+            metric,
+            pairs: differences.len() as u64,
+            mean: stats.mean?,
+            mean_interval: mean_interval(&stats, differences.len() as u64),
+            median: stats.p50?,
+            median_interval: percentile_interval(&differences, 50.0),
+        })
+    };
+    metrics.into_iter().filter_map(of).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn row(id: u64, side: Side, ttft: f64) -> Row {
+        Row {
+            id,
+            side,
+            ttft: Some(ttft),
+            ..Row::default()
+        }
+    }
+
+    #[test]
+    fn what_both_share_falls_out() {
+        // The machine gets slower and slower; the gateway always adds a millisecond.
+        let rows: Vec<Row> = (0..50)
+            .flat_map(|id| {
+                let slow = 0.05 + id as f64 / 100.0;
+                [
+                    row(id, Side::Against, slow),
+                    row(id, Side::Subject, slow + 0.001),
+                ]
+            })
+            .collect();
+        let found = paired(&rows);
+        assert_eq!(found.len(), 1, "only the first token was measured");
+        assert_eq!((found[0].metric, found[0].pairs), (Metric::Ttft, 50));
+        assert!((found[0].mean - 0.001).abs() < 1e-9);
+        let interval = found[0].mean_interval.unwrap();
+        assert!(interval.high - interval.low < 1e-9);
+    }
+
+    #[test]
+    fn without_pairs_there_is_nothing_to_tell() {
+        assert!(paired(&[row(1, Side::Subject, 0.1), row(2, Side::Against, 0.1)]).is_empty());
+        assert!(paired(&[]).is_empty());
+    }
+}

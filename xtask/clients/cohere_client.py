@@ -32,12 +32,12 @@ def wrong_key():
         client.rerank(**QUESTION)
 
 
-@check("the gateway has no rerank: a NotFoundError that says what there is")
+@check("a model without rerank is a BadRequestError that says what it has, from the gateway")
 def gateway():
     client = cohere.ClientV2(api_key=address("GATEWAY_KEY"), base_url=address("GATEWAY_URL"))
-    with raises(cohere.NotFoundError) as error:
-        client.rerank(**QUESTION)
-    assert "/v1/chat/completions" in error.value.body["error"]["message"], error.value.body
+    with raises(cohere.BadRequestError) as error:
+        client.rerank(**{**QUESTION, "model": "mistral-deployment"})
+    assert "has no rerank; it has chat" in error.value.body["error"]["message"], error.value.body
 
 
 run()

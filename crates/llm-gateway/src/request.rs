@@ -1,4 +1,4 @@
-//! What the gateway has to know of a chat request, read without parsing the rest.
+//! What the gateway has to know of a request, read without parsing the rest.
 
 use std::fmt;
 
@@ -8,36 +8,20 @@ use llm_types::RawObject;
 use crate::error::ApiError;
 use crate::items::items;
 
-/// The parts of a chat request that decide about its way.
+/// The parts of a request that decide about its way.
 #[derive(Debug, Eq, PartialEq)]
-pub(crate) struct ChatParams {
+pub(crate) struct Params {
     /// The model group.
     pub(crate) model: String,
     pub(crate) stream: bool,
     pub(crate) include_usage: bool,
 }
 
-impl ChatParams {
-    /// Reads and checks a body: what is no chat request need not travel any further.
-    pub(crate) fn read(body: &Bytes) -> Result<Self, ApiError> {
-        if body.iter().all(u8::is_ascii_whitespace) {
-            return Err(ApiError::invalid(
-                "the body is empty; a JSON object is expected",
-            ));
-        }
-        let object = RawObject::parse(body).map_err(|error| {
-            let (what, line, column) = (error.message(), error.line(), error.column());
-            let message =
-                format!("the body is not valid JSON: {what} at line {line} column {column}");
-            ApiError::invalid(message)
-        })?;
-        for (key, kind) in KINDS {
-            check(&object, "", key, *kind)?;
-        }
-        let model = object
-            .str("model")
-            .filter(|model| !model.trim().is_empty())
-            .ok_or_else(|| missing("model", "the name of a model"))?;
+impl Params {
+    /// Reads and checks the body of a chat: what is none need not travel any further.
+    pub(crate) fn chat(body: &Bytes) -> Result<Self, ApiError> {
+        let object = object(body)?;
+        let params = Self::read(&object, CHAT)?;
         let messages = object
             .get("messages")
             .filter(|messages| messages.starts_with('['));
@@ -54,21 +38,50 @@ impl ChatParams {
                 message,
             )?;
         }
+        Ok(params)
+    }
+
+    /// Reads what requests of all sorts have, and checks the types of `members`.
+    pub(crate) fn read(
+        object: &RawObject<'_>,
+        members: &[(&'static str, Kind)],
+    ) -> Result<Self, ApiError> {
+        for (key, kind) in COMMON.iter().chain(members) {
+            check(object, "", key, *kind)?;
+        }
+        let model = object
+            .str("model")
+            .filter(|model| !model.trim().is_empty())
+            .ok_or_else(|| missing("model", "the name of a model"))?;
         Ok(Self {
             model: model.into_owned(),
             stream: object.bool("stream").unwrap_or_default(),
-            include_usage: include_usage(&object)?,
+            include_usage: include_usage(object)?,
         })
     }
 }
 
-fn missing(param: &str, what: &str) -> ApiError {
+/// The members of a body.
+pub(crate) fn object(body: &Bytes) -> Result<RawObject<'_>, ApiError> {
+    if body.iter().all(u8::is_ascii_whitespace) {
+        return Err(ApiError::invalid(
+            "the body is empty; a JSON object is expected",
+        ));
+    }
+    RawObject::parse(body).map_err(|error| {
+        let (what, line, column) = (error.message(), error.line(), error.column());
+        let message = format!("the body is not valid JSON: {what} at line {line} column {column}");
+        ApiError::invalid(message)
+    })
+}
+
+pub(crate) fn missing(param: &str, what: &str) -> ApiError {
     ApiError::invalid(format!("`{param}` is required: {what}"))
         .with_param(param)
         .with_code("missing_required_parameter")
 }
 
-fn wrong(path: &str, expected: &str, found: Kind) -> ApiError {
+pub(crate) fn wrong(path: &str, expected: &str, found: Kind) -> ApiError {
     ApiError::invalid(format!("`{path}`: expected {expected}, found {found}"))
         .with_param(path)
         .with_code("invalid_type")
@@ -95,8 +108,36 @@ fn include_usage(object: &RawObject<'_>) -> Result<bool, ApiError> {
     Ok(options.bool("include_usage").unwrap_or_default())
 }
 
+/// Checks that `key` is text in one of OpenAI's four forms: a text, texts, token ids, or arrays
+/// of token ids.
+pub(crate) fn check_texts(object: &RawObject<'_>, key: &'static str) -> Result<(), ApiError> {
+    let expected = "a string, or an array of strings or of token ids";
+    let list = match object.get(key) {
+        None | Some("null") => return Err(missing(key, expected)),
+        Some(text) if text.starts_with('"') => return Ok(()),
+        Some(list) if list.starts_with('[') => items(list),
+        Some(other) => return Err(wrong(key, expected, Kind::of(other))),
+    };
+    let Some(first) = list.first().copied().map(Kind::of) else {
+        let message = format!("`{key}` is empty: expected {expected}");
+        return Err(ApiError::invalid(message).with_param(key));
+    };
+    if !matches!(first, Kind::Array | Kind::Number | Kind::String) {
+        return Err(wrong(&format!("{key}[0]"), expected, first));
+    }
+    // The first tells which form it is.
+    let unlike = |item: &&str| Kind::of(item) != first;
+    match list.iter().position(unlike) {
+        None => Ok(()),
+        Some(index) => {
+            let found = Kind::of(list[index]);
+            Err(wrong(&format!("{key}[{index}]"), &first.to_string(), found))
+        }
+    }
+}
+
 fn check_message(place: Place, message: &str) -> Result<(), ApiError> {
-    let message = object(place, message)?;
+    let message = message_object(place, message)?;
     require_string(place, &message, "role")?;
     match message.get("content") {
         Some(parts) if parts.starts_with('[') => {
@@ -105,7 +146,7 @@ fn check_message(place: Place, message: &str) -> Result<(), ApiError> {
                     part: Some(index),
                     ..place
                 };
-                require_string(place, &object(place, part)?, "type")?;
+                require_string(place, &message_object(place, part)?, "type")?;
             }
             Ok(())
         }
@@ -120,7 +161,7 @@ fn check_message(place: Place, message: &str) -> Result<(), ApiError> {
     }
 }
 
-fn object(place: Place, value: &str) -> Result<RawObject<'_>, ApiError> {
+fn message_object(place: Place, value: &str) -> Result<RawObject<'_>, ApiError> {
     RawObject::parse(value.as_bytes()).map_err(|_| {
         wrong(
             &place.to_string(),
@@ -158,7 +199,7 @@ impl fmt::Display for Place {
 }
 
 #[derive(Clone, Copy, Eq, PartialEq)]
-enum Kind {
+pub(crate) enum Kind {
     Array,
     Bool,
     Null,
@@ -169,7 +210,7 @@ enum Kind {
 
 impl Kind {
     /// The type of a value, by its first byte.
-    fn of(value: &str) -> Self {
+    pub(crate) fn of(value: &str) -> Self {
         match value.as_bytes().first() {
             Some(b'"') => Self::String,
             Some(b'[') => Self::Array,
@@ -194,12 +235,17 @@ impl fmt::Display for Kind {
     }
 }
 
-/// The parameters that have one type everywhere.
-const KINDS: &[(&str, Kind)] = &[
+/// What requests of all sorts have.
+const COMMON: &[(&str, Kind)] = &[
     ("model", Kind::String),
-    ("messages", Kind::Array),
     ("stream", Kind::Bool),
     ("stream_options", Kind::Object),
+    ("user", Kind::String),
+];
+
+/// What a chat has of one type everywhere.
+const CHAT: &[(&str, Kind)] = &[
+    ("messages", Kind::Array),
     ("frequency_penalty", Kind::Number),
     ("logit_bias", Kind::Object),
     ("max_completion_tokens", Kind::Number),
@@ -214,5 +260,4 @@ const KINDS: &[(&str, Kind)] = &[
     ("tools", Kind::Array),
     ("top_logprobs", Kind::Number),
     ("top_p", Kind::Number),
-    ("user", Kind::String),
 ];

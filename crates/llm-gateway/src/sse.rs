@@ -1,4 +1,4 @@
-//! A chat stream as the body of a response: one frame for each chunk.
+//! A stream as the body of a response: one frame for each chunk.
 
 use std::convert::Infallible;
 use std::future::Future;
@@ -9,16 +9,17 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures_core::Stream;
 use futures_core::future::BoxFuture;
-use llm_provider::{ChatEvent, ChatStream, Error, ErrorKind, Result};
+use llm_provider::{Error, ErrorKind, ReplyEvent, ReplyStream, Result};
 use llm_types::RawObject;
+use serde::Serialize;
 use serde_json::Value;
 use tokio::time::{Instant, Sleep};
 
 use crate::error::ApiError;
 
 /// The frames of an answer. Dropping it drops the upstream's stream.
-pub(crate) struct Frames {
-    source: Source,
+pub(crate) struct Frames<T> {
+    source: Source<T>,
     model: Value,
     include_usage: bool,
     keep_alive: Duration,
@@ -27,18 +28,18 @@ pub(crate) struct Frames {
 }
 
 /// Where the answer comes from.
-pub(crate) enum Source {
+pub(crate) enum Source<T> {
     /// The upstream has not shown a sign of life yet.
-    Opening(BoxFuture<'static, Result<ChatStream>>),
-    Open(ChatStream),
+    Opening(BoxFuture<'static, Result<ReplyStream<T>>>),
+    Open(ReplyStream<T>),
     Closed,
 }
 
-impl Frames {
+impl<T: Serialize> Frames<T> {
     /// Frames in which the model has the name `model`; after `keep_alive` of silence each time a
     /// comment.
     pub(crate) fn new(
-        source: Source,
+        source: Source<T>,
         model: String,
         include_usage: bool,
         keep_alive: Duration,
@@ -54,7 +55,7 @@ impl Frames {
     }
 
     /// The next event of the upstream; `None` at its good end.
-    fn poll_event(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<ChatEvent>>> {
+    fn poll_event(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<ReplyEvent<T>>>> {
         loop {
             match &mut self.source {
                 Source::Opening(opening) => match ready!(opening.as_mut().poll(cx)) {
@@ -68,10 +69,10 @@ impl Frames {
     }
 
     /// The frame of an event; `None` for one that this client did not ask for.
-    fn frame(&self, event: &ChatEvent) -> Result<Option<Bytes>> {
+    fn frame(&self, event: &ReplyEvent<T>) -> Result<Option<Bytes>> {
         match event {
-            ChatEvent::Chunk(chunk) => self.chunk_frame(chunk.bytes()),
-            ChatEvent::Progress(progress) => {
+            ReplyEvent::Chunk(chunk) => self.chunk_frame(chunk.bytes()),
+            ReplyEvent::Progress(progress) => {
                 let seconds = progress.elapsed.as_secs();
                 Ok(Some(comment(&format!("{} {seconds} s", progress.status))))
             }
@@ -118,7 +119,7 @@ impl Frames {
     }
 }
 
-impl Stream for Frames {
+impl<T: Serialize> Stream for Frames<T> {
     type Item = std::result::Result<Bytes, Infallible>;
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {

@@ -163,9 +163,9 @@ impl Attempts {
 fn unable(group: &str, deployments: &[Deployment], capability: Capability) -> Error {
     let able = deployments
         .iter()
-        .fold(Capabilities::default(), |able, deployment| {
-            able.or(deployment.provider.capabilities())
-        });
+        .flat_map(|deployment| deployment.provider.capabilities().iter());
+    // A list of models is nothing that a model has.
+    let able = Capabilities::new(able.filter(|able| *able != Capability::Models));
     Error::new(
         ErrorKind::Unsupported,
         format!("the model \"{group}\" has no {capability}; it has {able}"),

@@ -1,8 +1,12 @@
 //! The routes, each with and without `/v1`.
 
+mod answer;
 mod chat;
+mod completions;
+mod embeddings;
 mod health;
 mod models;
+mod rerank;
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
@@ -16,6 +20,10 @@ use axum::routing::{get, post};
 use futures_util::FutureExt;
 use http::header::{CONTENT_TYPE, HeaderValue};
 use http::{Method, Request, StatusCode, Uri};
+use llm_types::ChatRequest;
+use llm_types::completions::CompletionRequest;
+use llm_types::embeddings::EmbeddingRequest;
+use llm_types::rerank::RerankRequest;
 use serde::Serialize;
 
 use crate::error::ApiError;
@@ -29,7 +37,23 @@ pub(crate) fn router(shared: Arc<Shared>) -> axum::Router {
         .route("/health/readiness", get(health::readiness));
     for base in ["", "/v1"] {
         router = router
-            .route(&format!("{base}/chat/completions"), post(chat::chat))
+            .route(
+                &format!("{base}/chat/completions"),
+                post(answer::plain_or_streamed::<ChatRequest>),
+            )
+            .route(
+                &format!("{base}/completions"),
+                post(answer::plain_or_streamed::<CompletionRequest>),
+            )
+            .route(
+                &format!("{base}/embeddings"),
+                post(answer::plain::<EmbeddingRequest>),
+            )
+            .route(
+                &format!("{base}/rerank"),
+                post(answer::plain::<RerankRequest>),
+            )
+            .route(&format!("{base}/v2/rerank"), post(rerank::v2))
             .route(&format!("{base}/models"), get(models::list))
             .route(&format!("{base}/models/{{*id}}"), get(models::one));
     }
@@ -124,5 +148,6 @@ async fn wrong_method(method: Method, uri: Uri) -> ApiError {
     .with_code("method_not_allowed")
 }
 
-const KNOWN: &str = "POST /v1/chat/completions, GET /v1/models, GET /v1/models/ID, \
+const KNOWN: &str = "POST /v1/chat/completions, POST /v1/completions, POST /v1/embeddings, \
+    POST /v1/rerank, POST /v2/rerank, GET /v1/models, GET /v1/models/ID, \
     GET /health/liveliness and GET /health/readiness, also without /v1";

@@ -8,6 +8,7 @@
 
 mod chat;
 mod config;
+mod operations;
 mod routes;
 mod serve;
 mod stream;

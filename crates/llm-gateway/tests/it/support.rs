@@ -13,11 +13,15 @@ use http::{Request, Response};
 use http_body_util::BodyExt;
 use llm_gateway::{Config, Gateway, GatewayOptions};
 use llm_provider::{
-    Call, Capabilities, Capability, ChatEvent, ChatStream, Error, ErrorKind, Json, Metadata,
-    Progress, Provider, Registry, Reply, Result, Settings,
+    Call, Capabilities, ChatStream, CompletionStream, Error, ErrorKind, Json, Metadata, Progress,
+    Provider, Registry, Reply, ReplyEvent, ReplyStream, Result, Settings,
 };
 use llm_router::Deployment;
+use llm_types::completions::{CompletionRequest, CompletionResponse};
+use llm_types::embeddings::{EmbeddingRequest, EmbeddingResponse};
+use llm_types::rerank::{RerankRequest, RerankResponse};
 use llm_types::{ChatRequest, ChatResponse};
+use serde::Serialize;
 use tokio::sync::Notify;
 use tower::ServiceExt;
 
@@ -33,10 +37,10 @@ pub(crate) enum Step {
     Silence,
 }
 
-/// A provider with a script, which it plays for every call.
-#[derive(Default)]
+/// A provider with a script, which it plays for every call, whatever is asked.
 pub(crate) struct Scripted {
     pub(crate) steps: Vec<Step>,
+    pub(crate) capabilities: Capabilities,
     /// The bodies of the calls.
     pub(crate) calls: Mutex<Vec<String>>,
     /// How many streams and calls are being served.
@@ -47,9 +51,17 @@ pub(crate) struct Scripted {
 
 impl Scripted {
     pub(crate) fn new(steps: impl Into<Vec<Step>>) -> Arc<Self> {
+        Self::able(Capabilities::ALL, steps)
+    }
+
+    /// One that has these capabilities and no others.
+    pub(crate) fn able(capabilities: Capabilities, steps: impl Into<Vec<Step>>) -> Arc<Self> {
         Arc::new(Self {
             steps: steps.into(),
-            ..Self::default()
+            capabilities,
+            calls: Mutex::default(),
+            running: Arc::default(),
+            changed: Arc::default(),
         })
     }
 
@@ -69,12 +81,78 @@ impl Scripted {
             .expect("calls did not settle");
     }
 
-    fn begin(&self, call: &Call<ChatRequest>) -> Running {
+    fn begin(&self, call: &Call<impl Serialize>) -> Running {
         let body = String::from_utf8_lossy(call.body.bytes()).into_owned();
         self.calls.lock().unwrap().push(body);
         self.running.fetch_add(1, Ordering::SeqCst);
         self.changed.notify_waiters();
         Running(Arc::clone(&self.running), Arc::clone(&self.changed))
+    }
+
+    fn play<T: Send + 'static>(
+        &self,
+        call: Call<impl Serialize>,
+    ) -> BoxFuture<'_, Result<Reply<T>>> {
+        let (running, drop_params) = (self.begin(&call), call.drop_params);
+        Box::pin(async move {
+            let _running = running;
+            for step in &self.steps {
+                match step {
+                    Step::Json(json) => {
+                        return Ok(Reply::new(
+                            Json::from_bytes(*json),
+                            Self::metadata(drop_params),
+                        ));
+                    }
+                    Step::Progress(..) => {}
+                    Step::Wait(time) => tokio::time::sleep(*time).await,
+                    Step::Fail(error) => return Err(error()),
+                    Step::Silence => std::future::pending().await,
+                }
+            }
+            Err(Error::new(
+                ErrorKind::UpstreamFailed,
+                "the script has no answer",
+            ))
+        })
+    }
+
+    fn play_stream<T: Send + 'static>(
+        &self,
+        call: Call<impl Serialize>,
+    ) -> BoxFuture<'_, Result<ReplyStream<T>>> {
+        let (running, drop_params) = (self.begin(&call), call.drop_params);
+        let steps = VecDeque::from(self.steps.clone());
+        Box::pin(async move {
+            if let Some(Step::Fail(error)) = steps.front() {
+                return Err(error());
+            }
+            let events = stream::unfold((steps, running), |(mut steps, running)| async move {
+                loop {
+                    let event = match steps.pop_front()? {
+                        Step::Json(json) => Ok(ReplyEvent::Chunk(Json::from_bytes(json))),
+                        Step::Progress(status, seconds) => Ok(ReplyEvent::Progress(Progress::new(
+                            status,
+                            Duration::from_secs(seconds),
+                        ))),
+                        Step::Wait(time) => {
+                            tokio::time::sleep(time).await;
+                            continue;
+                        }
+                        Step::Fail(error) => {
+                            steps.clear();
+                            Err(error())
+                        }
+                        Step::Silence => std::future::pending().await,
+                    };
+                    return Some((event, (steps, running)));
+                }
+            });
+            Ok(ReplyStream::new(
+                Self::metadata(drop_params),
+                events.boxed(),
+            ))
+        })
     }
 
     fn metadata(drop_params: bool) -> Metadata {
@@ -108,64 +186,40 @@ impl Provider for Scripted {
     }
 
     fn capabilities(&self) -> Capabilities {
-        Capabilities::new([Capability::Chat])
+        self.capabilities
     }
 
     fn chat(&self, call: Call<ChatRequest>) -> BoxFuture<'_, Result<Reply<ChatResponse>>> {
-        let (running, drop_params) = (self.begin(&call), call.drop_params);
-        Box::pin(async move {
-            let _running = running;
-            for step in &self.steps {
-                match step {
-                    Step::Json(json) => {
-                        return Ok(Reply::new(
-                            Json::from_bytes(*json),
-                            Self::metadata(drop_params),
-                        ));
-                    }
-                    Step::Progress(..) => {}
-                    Step::Wait(time) => tokio::time::sleep(*time).await,
-                    Step::Fail(error) => return Err(error()),
-                    Step::Silence => std::future::pending().await,
-                }
-            }
-            Err(Error::new(
-                ErrorKind::UpstreamFailed,
-                "the script has no answer",
-            ))
-        })
+        self.play(call)
     }
 
     fn chat_stream(&self, call: Call<ChatRequest>) -> BoxFuture<'_, Result<ChatStream>> {
-        let (running, drop_params) = (self.begin(&call), call.drop_params);
-        let steps = VecDeque::from(self.steps.clone());
-        Box::pin(async move {
-            if let Some(Step::Fail(error)) = steps.front() {
-                return Err(error());
-            }
-            let events = stream::unfold((steps, running), |(mut steps, running)| async move {
-                loop {
-                    let event = match steps.pop_front()? {
-                        Step::Json(json) => Ok(ChatEvent::Chunk(Json::from_bytes(json))),
-                        Step::Progress(status, seconds) => Ok(ChatEvent::Progress(Progress::new(
-                            status,
-                            Duration::from_secs(seconds),
-                        ))),
-                        Step::Wait(time) => {
-                            tokio::time::sleep(time).await;
-                            continue;
-                        }
-                        Step::Fail(error) => {
-                            steps.clear();
-                            Err(error())
-                        }
-                        Step::Silence => std::future::pending().await,
-                    };
-                    return Some((event, (steps, running)));
-                }
-            });
-            Ok(ChatStream::new(Self::metadata(drop_params), events.boxed()))
-        })
+        self.play_stream(call)
+    }
+
+    fn complete(
+        &self,
+        call: Call<CompletionRequest>,
+    ) -> BoxFuture<'_, Result<Reply<CompletionResponse>>> {
+        self.play(call)
+    }
+
+    fn complete_stream(
+        &self,
+        call: Call<CompletionRequest>,
+    ) -> BoxFuture<'_, Result<CompletionStream>> {
+        self.play_stream(call)
+    }
+
+    fn embed(
+        &self,
+        call: Call<EmbeddingRequest>,
+    ) -> BoxFuture<'_, Result<Reply<EmbeddingResponse>>> {
+        self.play(call)
+    }
+
+    fn rerank(&self, call: Call<RerankRequest>) -> BoxFuture<'_, Result<Reply<RerankResponse>>> {
+        self.play(call)
     }
 }
 

@@ -1,0 +1,126 @@
+//! From a request to its answer, for operations of every sort.
+
+use std::sync::Arc;
+
+use axum::body::Body;
+use axum::extract::State;
+use axum::response::{IntoResponse, Response};
+use bytes::Bytes;
+use http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderName, HeaderValue};
+use http::{Request, StatusCode};
+use llm_provider::{Call, Json, Metadata, Operation, StreamingOperation};
+use serde_json::{Map, Value};
+
+use crate::error::ApiError;
+use crate::gateway::Shared;
+use crate::request::Params;
+use crate::sse::{Frames, Source};
+use crate::{body, headers};
+
+/// An operation that has a route.
+pub(super) trait Served: Operation {
+    /// Whether every answer names its model, as OpenAI's do; in others it is renamed if it is there.
+    const NAMES_MODEL: bool = true;
+
+    /// Checks a body and reads what decides about its way, without parsing the rest.
+    fn read(body: &Bytes) -> Result<Params, ApiError>;
+}
+
+/// The answer to the request of an operation that has no streams.
+pub(super) async fn plain<R: Served>(
+    State(shared): State<Arc<Shared>>,
+    request: Request<Body>,
+) -> Result<Response, ApiError> {
+    let (params, call) = question::<R>(&shared, request).await?;
+    whole(&shared, params, call).await
+}
+
+/// The answer in one piece, or as a stream to whoever wants one.
+pub(super) async fn plain_or_streamed<R: Served + StreamingOperation>(
+    State(shared): State<Arc<Shared>>,
+    request: Request<Body>,
+) -> Result<Response, ApiError> {
+    let (params, call) = question::<R>(&shared, request).await?;
+    if params.stream {
+        streamed(shared, params, call).await
+    } else {
+        whole(&shared, params, call).await
+    }
+}
+
+pub(super) async fn question<R: Served>(
+    shared: &Shared,
+    request: Request<Body>,
+) -> Result<(Params, Call<R>), ApiError> {
+    let body = body::read(request, &shared.options).await?;
+    let params = R::read(&body)?;
+    let call = Call::new(Json::from_bytes(body)).with_drop_params(shared.drop_params);
+    Ok((params, call))
+}
+
+pub(super) async fn whole<R: Served>(
+    shared: &Shared,
+    params: Params,
+    call: Call<R>,
+) -> Result<Response, ApiError> {
+    let reply = shared.router.send(&params.model, call).await?;
+    let none = Map::new();
+    let body = if R::NAMES_MODEL || reply.body.has_field("model") {
+        // Clients know the model by the name that they asked for.
+        let model = Value::String(params.model);
+        reply.body.edit([("model", model)], &none)
+    } else {
+        reply.body.edit([], &none)
+    };
+    let body = body.map_err(|_| unreadable())?;
+    let mut response = Body::from(body.bytes().clone()).into_response();
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    headers::describe(headers, &reply.metadata);
+    Ok(response)
+}
+
+/// The status waits for the upstream's first sign of life, but not longer than a client's idle
+/// connection can bear: after that the answer begins with a comment, and a failure is an event.
+async fn streamed<R: StreamingOperation>(
+    shared: Arc<Shared>,
+    params: Params,
+    call: Call<R>,
+) -> Result<Response, ApiError> {
+    let keep_alive = shared.options.keep_alive;
+    let Params {
+        model,
+        include_usage,
+        ..
+    } = params;
+    let group = model.clone();
+    let mut opening = Box::pin(async move { shared.router.stream(&group, call).await });
+    let (source, metadata) = match tokio::time::timeout(keep_alive, &mut opening).await {
+        Ok(stream) => {
+            let stream = stream?;
+            let metadata = stream.metadata.clone();
+            (Source::Open(stream), metadata)
+        }
+        Err(_) => (Source::Opening(opening), Metadata::default()),
+    };
+    let frames = Frames::new(source, model, include_usage, keep_alive);
+    let mut response = Body::from_stream(frames).into_response();
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
+    headers.insert(ACCEL_BUFFERING, HeaderValue::from_static("no"));
+    headers::describe(headers, &metadata);
+    Ok(response)
+}
+
+fn unreadable() -> ApiError {
+    ApiError::new(
+        StatusCode::BAD_GATEWAY,
+        "api_error",
+        "the upstream's answer is no JSON",
+    )
+    .with_code("upstream_unreadable")
+}
+
+/// Keeps nginx from holding frames back.
+const ACCEL_BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");

@@ -1,0 +1,23 @@
+//! `POST /embeddings`
+
+use bytes::Bytes;
+use llm_types::embeddings::EmbeddingRequest;
+
+use super::answer::Served;
+use crate::error::ApiError;
+use crate::request::{Kind, Params, check_texts, object};
+
+impl Served for EmbeddingRequest {
+    fn read(body: &Bytes) -> Result<Params, ApiError> {
+        let object = object(body)?;
+        let params = Params::read(&object, MEMBERS)?;
+        check_texts(&object, "input")?;
+        Ok(params)
+    }
+}
+
+/// What has one type everywhere.
+const MEMBERS: &[(&str, Kind)] = &[
+    ("dimensions", Kind::Number),
+    ("encoding_format", Kind::String),
+];

@@ -1,23 +1,51 @@
 //! One clock for a simulation: tokio's, so that tests can pause and wind it, tied to the wall
 //! clock once, so that timestamps in bodies and timers can never disagree.
 
+use std::io;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use tokio::time::Instant;
+
+use crate::alarm::Alarm;
+use crate::options::Timing;
 
 #[derive(Clone, Debug)]
 pub(crate) struct Clock {
     origin: Instant,
     wall: Duration,
+    /// Rings where tokio's timers are too coarse.
+    alarm: Option<Alarm>,
 }
 
 impl Clock {
-    pub(crate) fn start() -> Self {
-        Self {
+    /// # Errors
+    ///
+    /// When the timing is to be precise and there is no thread for that.
+    pub(crate) fn start(timing: &Timing) -> io::Result<Self> {
+        Ok(Self {
             origin: Instant::now(),
             wall: SystemTime::now()
                 .duration_since(UNIX_EPOCH)
                 .unwrap_or_default(),
+            alarm: timing.precise.then(Alarm::start).transpose()?,
+        })
+    }
+
+    /// Waits until `at`.
+    pub(crate) async fn until(&self, at: Instant) {
+        match &self.alarm {
+            Some(alarm) => alarm.until(at.into_std()).await,
+            None => tokio::time::sleep_until(at).await,
+        }
+    }
+
+    /// Waits until `at`, and at least long enough for hyper to flush the event before: what comes
+    /// without a pause in between would be written together.
+    pub(crate) async fn event(&self, at: Instant) {
+        if at > Instant::now() {
+            self.until(at).await;
+        } else {
+            tokio::task::yield_now().await;
         }
     }
 

@@ -1,6 +1,7 @@
 //! Requests taken apart, responses and bodies put together.
 
 use std::io;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use futures_util::{Stream, StreamExt};
@@ -9,8 +10,10 @@ use http_body_util::{BodyExt, Full, StreamBody};
 use hyper::body::Frame;
 use hyper::header::{AUTHORIZATION, CONTENT_TYPE, HOST, HeaderMap, HeaderName, HeaderValue};
 use hyper::{Method, Response, StatusCode};
+use tokio::time::Instant;
 
 use crate::fault::Faults;
+use crate::trace::Trace;
 
 pub(crate) type Body = UnsyncBoxBody<Bytes, io::Error>;
 pub(crate) type Answer = Response<Body>;
@@ -26,8 +29,12 @@ pub(crate) struct Call {
     pub(crate) body: Bytes,
     /// `http://host:port` as the client called us, for the URLs in bodies.
     pub(crate) base: String,
-    /// What the request itself asked to go wrong.
+    /// What goes wrong with it.
     pub(crate) faults: Faults,
+    /// Where its time begins: when it was read, or after the delay that a fault demands.
+    pub(crate) began: Instant,
+    /// Where a streamed answer tells its times.
+    pub(crate) trace: Arc<Trace>,
 }
 
 impl Call {

@@ -1,5 +1,6 @@
 #![doc = include_str!("../README.md")]
 
+mod alarm;
 mod body;
 mod clock;
 mod duration;
@@ -15,6 +16,7 @@ mod sim;
 mod sse;
 mod text;
 mod together;
+mod trace;
 mod upstream;
 
 pub use fault::{Failure, Fault, FaultRule, Faults, ParseFaultError};
@@ -23,3 +25,4 @@ pub use options::{Keys, Memory, Pace, Reply, SimOptions, Timing};
 pub use replicate::{PredictionCounts, Replicate, SeenPrediction, Status};
 pub use sim::Sim;
 pub use together::Together;
+pub use trace::{Outcome, RequestCounts, Times, Write};

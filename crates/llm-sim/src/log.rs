@@ -2,16 +2,22 @@ use std::collections::VecDeque;
 use std::collections::hash_map::RandomState;
 use std::fmt;
 use std::hash::{BuildHasher, Hash};
-use std::sync::{Mutex, OnceLock, PoisonError};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use bytes::Bytes;
 use hyper::header::{AUTHORIZATION, COOKIE, HeaderMap, HeaderValue, PROXY_AUTHORIZATION};
+use hyper::http::request::Parts;
+use tokio::time::Instant;
+
+use crate::clock::Clock;
+use crate::trace::{Times, Trace};
 
 /// A request that a simulated upstream received.
 #[non_exhaustive]
 #[derive(Clone)]
 pub struct SeenRequest {
-    /// Counts up from 0, over all requests of this upstream.
+    /// Counts up from 0, over all requests of this upstream; the answer's header `x-sim-request`.
     pub number: u64,
     /// `GET`, `POST` …
     pub method: String,
@@ -23,12 +29,18 @@ pub struct SeenRequest {
     pub headers: HeaderMap,
     /// The body as it came.
     pub body: Bytes,
+    trace: Arc<Trace>,
 }
 
 impl SeenRequest {
     /// A header's value, if it was sent and is text.
     pub fn header(&self, name: &str) -> Option<&str> {
         self.headers.get(name)?.to_str().ok()
+    }
+
+    /// When what happened to it, as far as it has.
+    pub fn times(&self) -> Times {
+        self.trace.look()
     }
 
     /// The body as JSON; `Null` when it is none.
@@ -69,6 +81,8 @@ pub(crate) fn unguessable(of: impl Hash) -> u64 {
 #[derive(Debug)]
 pub(crate) struct RequestLog {
     capacity: usize,
+    /// The writes of all traces that are alive.
+    writes: Arc<AtomicUsize>,
     state: Mutex<State>,
 }
 
@@ -83,39 +97,46 @@ impl RequestLog {
     pub(crate) fn new(capacity: usize) -> Self {
         Self {
             capacity,
+            writes: Arc::default(),
             state: Mutex::default(),
         }
     }
 
+    /// Remembers a request that was read just now, and gives its number and its trace.
     pub(crate) fn record(
         &self,
-        method: &str,
-        path: &str,
-        query: &str,
-        headers: &HeaderMap,
+        request: &Parts,
         body: &Bytes,
-    ) {
+        received: Instant,
+        clock: &Clock,
+    ) -> (u64, Arc<Trace>) {
+        let trace = Arc::new(Trace::new(clock, received, &self.writes));
         let mut state = self.state();
         let number = state.count;
         state.count += 1;
         if self.capacity == 0 {
-            return;
+            return (number, trace);
         }
         state.bytes += body.len();
         state.seen.push_back(SeenRequest {
             number,
-            method: method.to_owned(),
-            path: path.to_owned(),
-            query: query.to_owned(),
-            headers: without_secrets(headers),
+            method: request.method.as_str().to_owned(),
+            path: request.uri.path().to_owned(),
+            query: request.uri.query().unwrap_or_default().to_owned(),
+            headers: without_secrets(&request.headers),
             body: body.clone(),
+            trace: Arc::clone(&trace),
         });
-        while state.seen.len() > self.capacity || state.bytes > MOST_BYTES {
+        while state.seen.len() > self.capacity
+            || state.bytes > MOST_BYTES
+            || self.writes.load(Ordering::Relaxed) > MOST_WRITES
+        {
             let Some(oldest) = state.seen.pop_front() else {
                 break;
             };
             state.bytes -= oldest.body.len();
         }
+        (number, trace)
     }
 
     pub(crate) fn count(&self) -> u64 {
@@ -162,17 +183,30 @@ fn without_secrets(headers: &HeaderMap) -> HeaderMap {
 
 const MOST_BYTES: usize = 64 << 20;
 
+/// Of all requests together, 40 bytes each.
+const MOST_WRITES: usize = 1 << 20;
+
 #[cfg(test)]
 mod tests {
+    use hyper::Request;
+
     use super::*;
+    use crate::options::Timing;
+
+    fn record(log: &RequestLog, request: Request<()>) -> Arc<Trace> {
+        let clock = Clock::start(&Timing::default()).unwrap();
+        let (parts, ()) = request.into_parts();
+        log.record(&parts, &Bytes::from_static(b"x"), Instant::now(), &clock)
+            .1
+    }
 
     #[test]
     fn secrets_are_not_kept() {
         let log = RequestLog::new(10);
-        let mut headers = HeaderMap::new();
-        headers.insert(AUTHORIZATION, HeaderValue::from_static("Bearer r8_secret"));
-        headers.insert("x-api-key", HeaderValue::from_static("r8_secret"));
-        log.record("GET", "/", "", &headers, &Bytes::new());
+        let request = Request::builder()
+            .header(AUTHORIZATION, "Bearer r8_secret")
+            .header("x-api-key", "r8_secret");
+        record(&log, request.body(()).unwrap());
         let seen = &log.seen()[0];
         let wanted = format!("Bearer {}", fingerprint("r8_secret"));
         assert_eq!(seen.header("authorization"), Some(wanted.as_str()));
@@ -183,13 +217,7 @@ mod tests {
     fn the_oldest_is_forgotten_first() {
         let log = RequestLog::new(2);
         for path in ["/a", "/b", "/c"] {
-            log.record(
-                "GET",
-                path,
-                "",
-                &HeaderMap::new(),
-                &Bytes::from_static(b"x"),
-            );
+            record(&log, Request::builder().uri(path).body(()).unwrap());
         }
         assert_eq!(log.count(), 3);
         let paths: Vec<_> = log
@@ -198,5 +226,18 @@ mod tests {
             .map(|seen| (seen.number, seen.path))
             .collect();
         assert_eq!(paths, [(1, "/b".to_owned()), (2, "/c".to_owned())]);
+    }
+
+    #[test]
+    fn long_streams_are_forgotten_before_they_fill_the_memory() {
+        let log = RequestLog::new(10);
+        let long = record(&log, Request::new(()));
+        for _ in 0..=MOST_WRITES {
+            long.wrote(Instant::now(), Instant::now(), 1);
+        }
+        drop(long);
+        record(&log, Request::new(()));
+        assert_eq!(log.seen().first().map(|seen| seen.number), Some(1));
+        assert_eq!(log.writes.load(Ordering::Relaxed), 0);
     }
 }

@@ -12,17 +12,21 @@ use futures_util::{StreamExt, stream};
 use http_body_util::BodyExt;
 use hyper::Request;
 use hyper::body::Incoming;
+use hyper::http::request::Parts;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::{JoinHandle, JoinSet};
+use tokio::time::Instant;
 
 use crate::body::spoil;
+use crate::clock::later;
 use crate::fault::{Fault, Faults, ParseFaultError};
-use crate::http::{Answer, Call, frames};
-use crate::upstream::{InFlight, Upstream};
+use crate::http::{Answer, Call, frames, set};
+use crate::trace::{Outcome, Trace};
+use crate::upstream::{Exchange, Upstream};
 
 /// A listening upstream; dropping it closes everything at once.
 #[derive(Debug)]
@@ -123,39 +127,46 @@ async fn told(mut stopping: watch::Receiver<bool>) {
 }
 
 async fn handle<U: Upstream>(upstream: Arc<U>, local: &str, request: Request<Incoming>) -> Answer {
-    let in_flight = InFlight::new(&upstream);
+    let mut exchange = Exchange::begin(&upstream);
     let (parts, body) = request.into_parts();
     let body = read(body).await;
+    let received = Instant::now();
     let shared = upstream.shared();
-    let (path, query) = (parts.uri.path(), parts.uri.query().unwrap_or_default());
     let kept = body.as_ref().cloned().unwrap_or_default();
-    shared
-        .log
-        .record(parts.method.as_str(), path, query, &parts.headers, &kept);
-    shared.changed();
-    let body = match body {
-        Ok(body) => body,
-        Err(Unread::TooLarge) => return upstream.error(413, None),
-        Err(Unread::Broken) => return upstream.error(400, Some("the body could not be read")),
+    let (number, trace) = shared.log.record(&parts, &kept, received, &shared.clock);
+    exchange.received(&trace);
+    let answer = match body {
+        Ok(body) => answer(&*upstream, local, parts, body, received, trace).await,
+        Err(Unread::TooLarge) => upstream.error(413, None),
+        Err(Unread::Broken) => upstream.error(400, Some("the body could not be read")),
     };
+    let mut answer = guard(answer, exchange);
+    set(&mut answer, "x-sim-request", &number.to_string());
+    answer
+}
 
-    let mut faults = shared.faults.strike(parts.method.as_str(), path);
-    match asked_for(&parts.headers, &body) {
+async fn answer<U: Upstream>(
+    upstream: &U,
+    local: &str,
+    request: Parts,
+    body: Bytes,
+    received: Instant,
+    trace: Arc<Trace>,
+) -> Answer {
+    let shared = upstream.shared();
+    let path = request.uri.path();
+    let mut faults = shared.faults.strike(request.method.as_str(), path);
+    match asked_for(&request.headers, &body) {
         Ok(asked) => faults.add(asked),
         Err(error) => return upstream.error(400, Some(&error.to_string())),
     }
-    let call = Call {
-        segments: Call::segments_of(path),
-        query: query.to_owned(),
-        base: Call::base_of(&parts.headers, local),
-        method: parts.method,
-        headers: parts.headers,
-        body,
-        faults: faults.clone(),
-    };
+    let mut began = received;
     for fault in faults.iter() {
         match fault {
-            Fault::Delay(delay) => tokio::time::sleep(*delay).await,
+            Fault::Delay(delay) => {
+                began = later(began, *delay);
+                shared.clock.until(began).await;
+            }
             Fault::Hang => std::future::pending().await,
             _ => {}
         }
@@ -169,9 +180,22 @@ async fn handle<U: Upstream>(upstream: Arc<U>, local: &str, request: Request<Inc
     });
     let answer = match status {
         Some(status) => upstream.error(status, None),
-        None => upstream.answer(call).await,
+        None => {
+            let call = Call {
+                segments: Call::segments_of(path),
+                query: request.uri.query().unwrap_or_default().to_owned(),
+                base: Call::base_of(&request.headers, local),
+                method: request.method,
+                headers: request.headers,
+                body,
+                faults: faults.clone(),
+                began,
+                trace,
+            };
+            upstream.answer(call).await
+        }
     };
-    guard(spoil(answer, &faults, &shared.options.pace), in_flight)
+    spoil(answer, &faults, &shared.options.pace)
 }
 
 enum Unread {
@@ -212,16 +236,31 @@ fn asked_for(headers: &hyper::HeaderMap, body: &Bytes) -> Result<Faults, ParseFa
 
 /// Keeps the request in flight until its body is sent or given up. A body of known size is sent
 /// at once and stays as it is, so that it keeps its `Content-Length`.
-fn guard<U: Upstream>(answer: Answer, in_flight: InFlight<U>) -> Answer {
+fn guard<U: Upstream>(answer: Answer, exchange: Exchange<U>) -> Answer {
     use hyper::body::Body as _;
 
+    exchange.answered();
     if answer.body().size_hint().exact().is_some() {
+        exchange.end(Outcome::Finished);
         return answer;
     }
     let (parts, body) = answer.into_parts();
     let guarded = stream::unfold(
-        (body.into_data_stream(), in_flight),
-        |mut state| async move { Some((state.0.next().await?, state)) },
+        (body.into_data_stream(), Some(exchange)),
+        |(mut body, mut exchange)| async move {
+            let next = body.next().await;
+            let over = match &next {
+                Some(Ok(_)) => None,
+                Some(Err(_)) => Some(Outcome::Broken),
+                None => Some(Outcome::Finished),
+            };
+            if let Some(outcome) = over
+                && let Some(exchange) = exchange.take()
+            {
+                exchange.end(outcome);
+            }
+            Some((next?, (body, exchange)))
+        },
     );
     Answer::from_parts(parts, frames(guarded))
 }

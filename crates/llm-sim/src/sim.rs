@@ -22,9 +22,9 @@ impl Sim {
     ///
     /// # Errors
     ///
-    /// When a port is taken, or sockets cannot be had.
+    /// When a port is taken, or sockets or a thread cannot be had.
     pub async fn start(options: SimOptions) -> io::Result<Self> {
-        let clock = Clock::start();
+        let clock = Clock::start(&options.timing)?;
         let ports = (options.together_port, options.replicate_port);
         let options = Arc::new(options);
         let together = Together::new(&options, &clock);

@@ -1,31 +1,39 @@
 //! Event streams whose events come at their time, one write each.
 
 use std::io;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use futures_util::{Stream, stream};
 use tokio::time::Instant;
 
-/// Turns timed events into a body.
-pub(crate) fn timed<I>(events: I) -> impl Stream<Item = io::Result<Bytes>> + Send
-where
-    I: Iterator<Item = (Instant, Bytes)> + Send,
-{
-    stream::unfold(events, |mut events| async move {
-        let (at, event) = events.next()?;
-        at_its_time(at).await;
-        Some((Ok(event), events))
-    })
+use crate::clock::Clock;
+use crate::trace::Trace;
+
+/// An event that waits for its time.
+pub(crate) struct Timed {
+    pub(crate) at: Instant,
+    /// Of the answer, in this event.
+    pub(crate) tokens: usize,
+    pub(crate) bytes: Bytes,
 }
 
-/// Waits until `at`, and at least long enough for hyper to flush the event before: what comes
-/// without a pause in between would be written together.
-pub(crate) async fn at_its_time(at: Instant) {
-    if at > Instant::now() {
-        tokio::time::sleep_until(at).await;
-    } else {
-        tokio::task::yield_now().await;
-    }
+/// Turns timed events into a body, and keeps in `trace` when they really came.
+pub(crate) fn timed<I>(
+    events: I,
+    clock: Clock,
+    trace: Arc<Trace>,
+) -> impl Stream<Item = io::Result<Bytes>> + Send
+where
+    I: Iterator<Item = Timed> + Send,
+{
+    stream::unfold((events, clock, trace), |mut state| async move {
+        let (events, clock, trace) = &mut state;
+        let event = events.next()?;
+        clock.event(event.at).await;
+        trace.wrote(Instant::now(), event.at, event.tokens);
+        Some((Ok(event.bytes), state))
+    })
 }
 
 /// One `data:` event, as Together sends them.

@@ -1,7 +1,6 @@
 //! What both simulated upstreams have: a log, faults, a clock and somebody who waits for changes.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::watch;
 
@@ -10,6 +9,7 @@ use crate::fault::FaultBook;
 use crate::http::{Answer, Call};
 use crate::log::RequestLog;
 use crate::options::SimOptions;
+use crate::trace::{Outcome, RequestCounts, Trace};
 
 /// A provider's API over a [`Shared`] state.
 pub(crate) trait Upstream: Send + Sync + 'static {
@@ -27,7 +27,7 @@ pub(crate) struct Shared {
     pub(crate) clock: Clock,
     pub(crate) log: RequestLog,
     pub(crate) faults: FaultBook,
-    in_flight: AtomicUsize,
+    counts: Mutex<RequestCounts>,
     changes: watch::Sender<u64>,
 }
 
@@ -38,14 +38,18 @@ impl Shared {
             clock: clock.clone(),
             log: RequestLog::new(options.memory.requests),
             faults: FaultBook::new(options.faults.clone()),
-            in_flight: AtomicUsize::new(0),
+            counts: Mutex::default(),
             changes: watch::Sender::new(0),
         }
     }
 
+    pub(crate) fn counts(&self) -> RequestCounts {
+        *self.counting()
+    }
+
     /// Requests that are being answered; a stream counts until its end.
     pub(crate) fn in_flight(&self) -> usize {
-        self.in_flight.load(Ordering::SeqCst)
+        usize::try_from(self.counts().running()).unwrap_or(usize::MAX)
     }
 
     pub(crate) fn changed(&self) {
@@ -69,21 +73,53 @@ impl Shared {
             }
         }
     }
-}
 
-/// Counts a request as in flight while it lives.
-pub(crate) struct InFlight<U: Upstream>(Arc<U>);
-
-impl<U: Upstream> InFlight<U> {
-    pub(crate) fn new(upstream: &Arc<U>) -> Self {
-        upstream.shared().in_flight.fetch_add(1, Ordering::SeqCst);
-        Self(Arc::clone(upstream))
+    fn counting(&self) -> MutexGuard<'_, RequestCounts> {
+        self.counts.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl<U: Upstream> Drop for InFlight<U> {
+/// A request from its head to the end of its answer; dropped before that, its client has left.
+pub(crate) struct Exchange<U: Upstream> {
+    upstream: Arc<U>,
+    trace: Option<Arc<Trace>>,
+    outcome: Outcome,
+}
+
+impl<U: Upstream> Exchange<U> {
+    pub(crate) fn begin(upstream: &Arc<U>) -> Self {
+        upstream.shared().counting().started += 1;
+        Self {
+            upstream: Arc::clone(upstream),
+            trace: None,
+            outcome: Outcome::Abandoned,
+        }
+    }
+
+    /// The request has been read, and everything is told to `trace` from now on.
+    pub(crate) fn received(&mut self, trace: &Arc<Trace>) {
+        self.trace = Some(Arc::clone(trace));
+        self.upstream.shared().changed();
+    }
+
+    pub(crate) fn answered(&self) {
+        if let Some(trace) = &self.trace {
+            trace.answered();
+        }
+    }
+
+    pub(crate) fn end(mut self, outcome: Outcome) {
+        self.outcome = outcome;
+    }
+}
+
+impl<U: Upstream> Drop for Exchange<U> {
     fn drop(&mut self) {
-        self.0.shared().in_flight.fetch_sub(1, Ordering::SeqCst);
-        self.0.shared().changed();
+        if let Some(trace) = &self.trace {
+            trace.ended(self.outcome);
+        }
+        let shared = self.upstream.shared();
+        shared.counting().end(self.outcome);
+        shared.changed();
     }
 }

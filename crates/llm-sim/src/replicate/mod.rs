@@ -29,6 +29,7 @@ use crate::replicate::api::Api;
 use crate::replicate::deployments::Deployments;
 use crate::replicate::store::Store;
 use crate::replicate::versions::Versions;
+use crate::trace::RequestCounts;
 use crate::upstream::Shared;
 
 pub use crate::replicate::counts::PredictionCounts;
@@ -82,6 +83,11 @@ impl Replicate {
     /// gone.
     pub fn in_flight(&self) -> usize {
         self.0.shared.in_flight()
+    }
+
+    /// How many requests began, and how they ended.
+    pub fn request_counts(&self) -> RequestCounts {
+        self.0.shared.counts()
     }
 
     /// Waits until no request is in flight.

@@ -12,7 +12,6 @@ use tokio::time::Instant;
 use crate::clock::{Clock, later};
 use crate::replicate::prediction::{Cancel, Prediction};
 use crate::replicate::timeline::Status;
-use crate::sse::at_its_time;
 
 /// The events after `last_event_id`, or all of them.
 pub(crate) fn events(
@@ -34,6 +33,7 @@ pub(crate) fn events(
         greeted: false,
         ended: false,
         idle,
+        clock: clock.clone(),
     };
     stream::unfold(events, |mut events| async move {
         let event = events.next().await?;
@@ -51,6 +51,7 @@ struct Events {
     greeted: bool,
     ended: bool,
     idle: Option<Duration>,
+    clock: Clock,
     cancels: watch::Receiver<Cancel>,
 }
 
@@ -67,7 +68,7 @@ impl Events {
         loop {
             let cancelled = self.cancels.borrow_and_update().at;
             if let Some(event) = self.ready() {
-                at_its_time(Instant::now()).await;
+                self.clock.event(Instant::now()).await;
                 return Some(event);
             }
             let next = self
@@ -75,8 +76,8 @@ impl Events {
                 .timeline
                 .next_change(Instant::now(), cancelled);
             tokio::select! {
-                () = until(next) => {}
-                () = until(gives_up) => {
+                () = until(&self.clock, next) => {}
+                () = until(&self.clock, gives_up) => {
                     self.ended = true;
                     // A comment and no `done`, as documented: this stream is not complete.
                     return Some(Bytes::from_static(b":408: 408 Request Timeout\n\n"));
@@ -120,9 +121,9 @@ impl Events {
     }
 }
 
-async fn until(at: Option<Instant>) {
+async fn until(clock: &Clock, at: Option<Instant>) {
     match at {
-        Some(at) => tokio::time::sleep_until(at).await,
+        Some(at) => clock.until(at).await,
         None => std::future::pending().await,
     }
 }

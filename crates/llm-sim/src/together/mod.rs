@@ -28,7 +28,8 @@ use crate::sse::timed;
 use crate::together::error::Refusal;
 use crate::together::generation::Generation;
 use crate::together::request::Ask;
-use crate::together::stream::{Events, Surface, whole};
+use crate::together::stream::{Events, Surface, token_at};
+use crate::trace::RequestCounts;
 use crate::upstream::{Shared, Upstream};
 
 pub(crate) const JSON: &str = "application/json; charset=utf-8";
@@ -79,6 +80,11 @@ impl Together {
         self.0.shared.in_flight()
     }
 
+    /// How many requests began, and how they ended.
+    pub fn request_counts(&self) -> RequestCounts {
+        self.0.shared.counts()
+    }
+
     /// Waits until no request is in flight.
     pub async fn idle(&self) {
         self.0
@@ -110,7 +116,7 @@ impl Upstream for Api {
     }
 
     async fn answer(&self, call: Call) -> Answer {
-        let began = Instant::now();
+        let began = call.began;
         let mut ids = Ids::new(self.answered.fetch_add(1, Ordering::Relaxed));
         let mut answer = match self.route(&call, &mut ids).await {
             Ok(answer) => answer,
@@ -159,10 +165,11 @@ impl Api {
         match (&call.method, endpoint) {
             (&Method::GET, ["models"]) => Ok(json(&catalog::list())),
             (&Method::POST, ["chat", "completions"]) => {
-                self.generate(Ask::chat(call)?, Surface::Chat, ids).await
+                self.generate(call, Ask::chat(call)?, Surface::Chat, ids)
+                    .await
             }
             (&Method::POST, ["completions"]) => {
-                self.generate(Ask::completion(call)?, Surface::Completion, ids)
+                self.generate(call, Ask::completion(call)?, Surface::Completion, ids)
                     .await
             }
             (&Method::POST, ["embeddings"]) => Ok(json(&embeddings::answer(call, &ids.envelope)?)),
@@ -179,19 +186,28 @@ impl Api {
         }
     }
 
-    async fn generate(&self, ask: Ask, surface: Surface, ids: &mut Ids) -> Result<Answer, Refusal> {
-        let options = &self.shared.options;
-        let created = self.shared.clock.unix(Instant::now());
+    async fn generate(
+        &self,
+        call: &Call,
+        ask: Ask,
+        surface: Surface,
+        ids: &mut Ids,
+    ) -> Result<Answer, Refusal> {
+        let Shared { options, clock, .. } = &self.shared;
+        let timing = &options.timing;
+        let created = clock.unix(call.began);
         let streamed = ask.stream;
         let id = ids.envelope.clone();
         let generation = Generation::new(ask, id, created, &options.reply, &mut ids.rng);
         if streamed {
-            let events = Events::new(generation, surface, &options.timing, &options.pace);
-            let mut answer = http::stream("text/event-stream;charset=utf-8", timed(events));
+            let events = Events::new(generation, surface, call.began, timing, &options.pace);
+            let body = timed(events, clock.clone(), Arc::clone(&call.trace));
+            let mut answer = http::stream("text/event-stream;charset=utf-8", body);
             set(&mut answer, "cache-control", "no-cache, no-transform");
             return Ok(answer);
         }
-        tokio::time::sleep(whole(&options.timing, generation.longest())).await;
+        let last = token_at(call.began, timing, generation.longest());
+        clock.until(last).await;
         Ok(json(&match surface {
             Surface::Chat => generation.chat(),
             Surface::Completion => generation.completion(),

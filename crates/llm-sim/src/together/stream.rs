@@ -1,14 +1,12 @@
 //! The dialects in which Together streams.
 
-use std::time::Duration;
-
 use bytes::Bytes;
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
 use crate::clock::later;
 use crate::options::{Pace, Timing};
-use crate::sse::data;
+use crate::sse::{Timed, data};
 use crate::together::catalog::Engine;
 use crate::together::error::Refusal;
 use crate::together::generation::{Choice, Generation};
@@ -26,14 +24,16 @@ pub(crate) struct Events {
     generation: Generation,
     surface: Surface,
     steps: std::vec::IntoIter<Step>,
-    next: Instant,
+    began: Instant,
     timing: Timing,
+    /// Tokens told so far, by choice: choices are generated side by side.
+    told: Vec<usize>,
 }
 
 struct Step {
     choice: usize,
     kind: Kind,
-    /// Tokens that must be generated before it.
+    /// The tokens in it.
     cost: usize,
 }
 
@@ -62,6 +62,7 @@ impl Events {
     pub(crate) fn new(
         generation: Generation,
         surface: Surface,
+        began: Instant,
         timing: &Timing,
         pace: &Pace,
     ) -> Self {
@@ -104,8 +105,9 @@ impl Events {
         });
         break_off(&mut all, generation.ask.error_after);
         Self {
-            next: later(Instant::now(), timing.first_token),
+            began,
             timing: timing.clone(),
+            told: vec![0; generation.choices.len()],
             generation,
             surface,
             steps: all.into_iter(),
@@ -254,24 +256,35 @@ impl Events {
 }
 
 impl Iterator for Events {
-    type Item = (Instant, Bytes);
+    type Item = Timed;
 
-    fn next(&mut self) -> Option<Self::Item> {
+    fn next(&mut self) -> Option<Timed> {
         let step = self.steps.next()?;
-        let event = self.event(&step);
-        let at = self.next;
-        let cost = u32::try_from(step.cost).unwrap_or(u32::MAX);
-        self.next = later(at, self.timing.token.saturating_mul(cost));
-        Some((at, event))
+        let bytes = self.event(&step);
+        let told = match step.kind {
+            // What is of no choice comes after all of them.
+            Kind::Usage | Kind::Error | Kind::Done => self.told.iter().max().copied(),
+            _ => self.told.get(step.choice).copied(),
+        };
+        let told = told.unwrap_or(0);
+        let at = token_at(self.began, &self.timing, told + step.cost);
+        if let Some(of_choice) = self.told.get_mut(step.choice) {
+            *of_choice += step.cost;
+        }
+        Some(Timed {
+            at,
+            tokens: step.cost,
+            bytes,
+        })
     }
 }
 
-/// The time that a plain answer of so many tokens takes.
-pub(crate) fn whole(timing: &Timing, tokens: usize) -> Duration {
-    let tokens = u32::try_from(tokens).unwrap_or(u32::MAX);
-    timing
-        .first_token
-        .saturating_add(timing.token.saturating_mul(tokens))
+/// When so many tokens of an answer are there: the first after its own time, the others one by
+/// one after it.
+pub(crate) fn token_at(began: Instant, timing: &Timing, tokens: usize) -> Instant {
+    let others = u32::try_from(tokens.saturating_sub(1)).unwrap_or(u32::MAX);
+    let after = timing.token.saturating_mul(others);
+    later(began, timing.first_token.saturating_add(after))
 }
 
 fn steps(

@@ -5,3 +5,4 @@ mod common;
 mod faults;
 mod replicate;
 mod together;
+mod truth;

@@ -99,7 +99,7 @@ impl<R: StreamingOperation> Failover<R> {
             let call = deployment.adapt(&self.call)?;
             match R::stream(&*deployment.provider, call).await {
                 Ok(mut stream) => {
-                    stream.metadata.deployment = Some(deployment.id);
+                    stream.metadata.deployment = Some(deployment.id.clone());
                     stream.metadata.attempts = attempt;
                     self.current = Some(stream);
                     return Ok(());

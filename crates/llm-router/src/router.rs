@@ -1,5 +1,6 @@
 use std::collections::BTreeMap;
 use std::collections::VecDeque;
+use std::sync::Arc;
 
 use llm_provider::{
     Call, Capabilities, Capability, Error, ErrorKind, Operation, Reply, ReplyStream, Result,
@@ -14,19 +15,19 @@ use crate::failover::Failover;
 /// Cheap to share by reference; it holds no locks.
 #[derive(Debug)]
 pub struct Router {
-    groups: BTreeMap<String, Vec<Deployment>>,
+    groups: BTreeMap<String, Vec<Arc<Deployment>>>,
     retries: usize,
 }
 
 impl Router {
     /// A router over `deployments`; those of the same group serve it together.
     pub fn new(deployments: impl IntoIterator<Item = Deployment>) -> Self {
-        let mut groups: BTreeMap<String, Vec<Deployment>> = BTreeMap::new();
+        let mut groups: BTreeMap<String, Vec<Arc<Deployment>>> = BTreeMap::new();
         for deployment in deployments {
             groups
                 .entry(deployment.group.clone())
                 .or_default()
-                .push(deployment);
+                .push(Arc::new(deployment));
         }
         Self { groups, retries: 1 }
     }
@@ -59,7 +60,7 @@ impl Router {
             let (deployment, attempt) = attempts.next()?;
             match R::send(&*deployment.provider, deployment.adapt(&call)?).await {
                 Ok(mut reply) => {
-                    reply.metadata.deployment = Some(deployment.id);
+                    reply.metadata.deployment = Some(deployment.id.clone());
                     reply.metadata.attempts = attempt;
                     return Ok(reply);
                 }
@@ -86,7 +87,8 @@ impl Router {
 
     fn attempts(&self, group: &str, capability: Capability) -> Result<Attempts> {
         let deployments = self.groups.get(group).ok_or_else(|| self.unknown(group))?;
-        let able = |deployment: &&Deployment| deployment.provider.capabilities().has(capability);
+        let able =
+            |deployment: &&Arc<Deployment>| deployment.provider.capabilities().has(capability);
         let mut left = shuffled(deployments.iter().filter(able));
         if left.is_empty() {
             return Err(unable(group, deployments, capability));
@@ -128,14 +130,14 @@ impl Router {
 /// The deployments to try for one call, in order.
 #[derive(Debug)]
 pub(crate) struct Attempts {
-    left: VecDeque<Deployment>,
+    left: VecDeque<Arc<Deployment>>,
     made: u32,
     error: Option<Error>,
 }
 
 impl Attempts {
     /// The next deployment and the number of the attempt, or the error of the last one.
-    pub(crate) fn next(&mut self) -> Result<(Deployment, u32)> {
+    pub(crate) fn next(&mut self) -> Result<(Arc<Deployment>, u32)> {
         if let Some(deployment) = self.left.pop_front() {
             self.made += 1;
             return Ok((deployment, self.made));
@@ -160,7 +162,7 @@ impl Attempts {
 }
 
 /// The error of a group none of whose deployments can do what is asked.
-fn unable(group: &str, deployments: &[Deployment], capability: Capability) -> Error {
+fn unable(group: &str, deployments: &[Arc<Deployment>], capability: Capability) -> Error {
     let able = deployments
         .iter()
         .flat_map(|deployment| deployment.provider.capabilities().iter());
@@ -174,8 +176,10 @@ fn unable(group: &str, deployments: &[Deployment], capability: Capability) -> Er
 }
 
 /// All deployments, each next one drawn by weight from those left; those of weight 0 come last.
-fn shuffled<'d>(deployments: impl Iterator<Item = &'d Deployment>) -> VecDeque<Deployment> {
-    let mut left: Vec<&Deployment> = deployments.collect();
+fn shuffled<'d>(
+    deployments: impl Iterator<Item = &'d Arc<Deployment>>,
+) -> VecDeque<Arc<Deployment>> {
+    let mut left: Vec<&Arc<Deployment>> = deployments.collect();
     let mut order = VecDeque::with_capacity(left.len());
     while !left.is_empty() {
         let total: u64 = left
@@ -196,7 +200,7 @@ fn shuffled<'d>(deployments: impl Iterator<Item = &'d Deployment>) -> VecDeque<D
                 hit
             })
             .unwrap_or(0);
-        order.push_back(left.remove(drawn).clone());
+        order.push_back(Arc::clone(left.remove(drawn)));
     }
     order
 }

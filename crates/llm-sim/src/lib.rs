@@ -22,7 +22,9 @@ mod upstream;
 pub use fault::{Failure, Fault, FaultRule, Faults, ParseFaultError};
 pub use log::{SeenRequest, fingerprint};
 pub use options::{Keys, Memory, Pace, Reply, SimOptions, Timing};
-pub use replicate::{PredictionCounts, Replicate, SeenPrediction, Status};
+pub use replicate::{
+    PredictionCounts, Replicate, SeenPrediction, SeenWebhook, Status, WebhookEvent,
+};
 pub use sim::Sim;
 pub use together::Together;
 pub use trace::{Outcome, RequestCounts, Times, Write};

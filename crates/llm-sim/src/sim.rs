@@ -1,6 +1,8 @@
 use std::io;
 use std::sync::Arc;
 
+use tokio::sync::watch;
+
 use crate::clock::Clock;
 use crate::options::SimOptions;
 use crate::replicate::Replicate;
@@ -15,6 +17,8 @@ use crate::together::Together;
 pub struct Sim {
     together: (Together, Server),
     replicate: (Replicate, Server),
+    /// Dropped with the simulation, which ends the sending of webhooks.
+    _alive: watch::Sender<()>,
 }
 
 impl Sim {
@@ -28,12 +32,14 @@ impl Sim {
         let ports = (options.together_port, options.replicate_port);
         let options = Arc::new(options);
         let together = Together::new(&options, &clock);
-        let replicate = Replicate::new(&options, &clock);
+        let (alive, lives) = watch::channel(());
+        let replicate = Replicate::new(&options, &clock, lives);
         let together_server = Server::start(ports.0, together.upstream()).await?;
         let replicate_server = Server::start(ports.1, replicate.upstream()).await?;
         Ok(Self {
             together: (together, together_server),
             replicate: (replicate, replicate_server),
+            _alive: alive,
         })
     }
 

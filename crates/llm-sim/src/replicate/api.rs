@@ -19,6 +19,7 @@ use crate::replicate::problem::Problem;
 use crate::replicate::store::Store;
 use crate::replicate::stream;
 use crate::replicate::versions::Versions;
+use crate::replicate::webhook::Webhooks;
 use crate::seed::{BASE32, Rng};
 use crate::upstream::{Shared, Upstream};
 
@@ -28,6 +29,7 @@ pub(crate) struct Api {
     pub(crate) store: Store,
     pub(crate) deployments: Deployments,
     pub(crate) versions: Versions,
+    pub(crate) webhooks: Arc<Webhooks>,
     pub(crate) created: AtomicU64,
 }
 
@@ -78,6 +80,10 @@ impl Api {
         let base = call.base.as_str();
         match (call.method.as_str(), rest) {
             ("GET", ["account"]) => Ok(json_answer(200, &account())),
+            ("GET", ["webhooks", "default", "secret"]) => Ok(json_answer(
+                200,
+                &serde_json::json!({"key": self.webhooks.secret()}),
+            )),
             ("GET", ["hardware"]) => Ok(json_answer(200, &hardware())),
 
             ("POST", ["predictions"]) => self.create_version(call).await,
@@ -237,6 +243,7 @@ impl Api {
         let options = &self.shared.options;
         let prediction = create(call, target, body, self.ids(), &self.store, options)?;
         self.shared.changed();
+        self.webhooks.follow(&prediction, &call.base);
         let clock = &self.shared.clock;
         let Some((window, preference)) = wait(call) else {
             return Ok(json_answer(

@@ -17,6 +17,7 @@ use crate::replicate::problem::{Invalid, Problem};
 use crate::replicate::schema::Schema;
 use crate::replicate::store::Store;
 use crate::replicate::timeline::Timeline;
+use crate::replicate::webhook::Hook;
 use crate::seed::hash;
 use crate::text::{Question, count_tokens, last_user_turn, tokens};
 
@@ -41,6 +42,7 @@ pub(crate) struct Body {
     pub(crate) version: Option<String>,
     input: Map<String, Value>,
     stream: bool,
+    hook: Option<Hook>,
 }
 
 impl Body {
@@ -79,7 +81,7 @@ impl Body {
                 invalid.push(Invalid::wrong_type(name, expected.0, value));
             }
         }
-        invalid.extend(events_filter(body.get("webhook_events_filter")));
+        let hook = Hook::read(&body, &mut invalid);
         match Problem::validation(&invalid) {
             Some(problem) => Err(problem),
             None => Ok(Self {
@@ -88,6 +90,7 @@ impl Body {
                     .and_then(Value::as_str)
                     .map(str::to_owned),
                 stream: body.get("stream") == Some(&Value::Bool(true)),
+                hook,
                 input: match body.remove("input") {
                     Some(Value::Object(input)) => input,
                     _ => Map::new(),
@@ -197,6 +200,7 @@ pub(crate) fn create(
         logs,
         timeline,
         asked_stream: body.stream,
+        hook: body.hook,
         stream_token: streams.then_some(ids.stream_token),
         cancel: watch::Sender::new(Cancel::default()),
     });
@@ -219,22 +223,6 @@ fn lifetime(call: &Call) -> Result<Option<Duration>, Problem> {
             "Cancel-After must be a duration of at least 5 seconds, such as 30s, 5m or 1h30m45s",
         )),
     }
-}
-
-fn events_filter(filter: Option<&Value>) -> Vec<Invalid> {
-    let events = filter.and_then(Value::as_array).into_iter().flatten();
-    let known = |event: &&Value| {
-        event
-            .as_str()
-            .is_some_and(|event| ["start", "output", "logs", "completed"].contains(&event))
-    };
-    let unknown = events.filter(|event| !known(event));
-    let text = "webhook_events_filter must be one of the following: \"start\", \"output\", \
-                \"logs\", \"completed\"";
-    unknown
-        .map(|_| Invalid::new("enum", "webhook_events_filter", text))
-        .take(1)
-        .collect()
 }
 
 /// What an input asks of the model, by whatever names its schema has.

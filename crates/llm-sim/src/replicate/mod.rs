@@ -15,10 +15,12 @@ mod store;
 mod stream;
 mod timeline;
 mod versions;
+mod webhook;
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
+use tokio::sync::watch;
 use tokio::time::Instant;
 
 use crate::clock::Clock;
@@ -29,24 +31,32 @@ use crate::replicate::api::Api;
 use crate::replicate::deployments::Deployments;
 use crate::replicate::store::Store;
 use crate::replicate::versions::Versions;
+use crate::replicate::webhook::Webhooks;
 use crate::trace::RequestCounts;
 use crate::upstream::Shared;
 
 pub use crate::replicate::counts::PredictionCounts;
 pub use crate::replicate::seen::SeenPrediction;
 pub use crate::replicate::timeline::Status;
+pub use crate::replicate::webhook::{SeenWebhook, WebhookEvent};
 
 /// A test's view of the simulated Replicate.
 #[derive(Clone, Debug)]
 pub struct Replicate(Arc<Api>);
 
 impl Replicate {
-    pub(crate) fn new(options: &Arc<SimOptions>, clock: &Clock) -> Self {
+    /// Sends webhooks while the other end of `alive` is there.
+    pub(crate) fn new(
+        options: &Arc<SimOptions>,
+        clock: &Clock,
+        alive: watch::Receiver<()>,
+    ) -> Self {
         Self(Arc::new(Api {
             shared: Shared::new(options, clock),
             store: Store::new(options.memory.predictions),
             deployments: Deployments::new(),
             versions: Versions::default(),
+            webhooks: Webhooks::new(clock, options.memory.requests, alive),
             created: AtomicU64::new(0),
         }))
     }
@@ -149,6 +159,25 @@ impl Replicate {
         self.next_change(&mut self.0.shared.watch()).await;
     }
 
+    /// The webhooks that were sent, each attempt, oldest first.
+    pub fn webhooks(&self) -> Vec<SeenWebhook> {
+        self.0.webhooks.seen()
+    }
+
+    /// Waits until the webhooks sent satisfy `enough`.
+    pub async fn webhooks_until(
+        &self,
+        enough: impl Fn(&[SeenWebhook]) -> bool,
+    ) -> Vec<SeenWebhook> {
+        self.0.webhooks.seen_until(enough).await;
+        self.webhooks()
+    }
+
+    /// What webhooks are signed with, as `GET /v1/webhooks/default/secret` tells it.
+    pub fn webhook_secret(&self) -> String {
+        self.0.webhooks.secret()
+    }
+
     /// Makes requests fail from now on.
     pub fn inject(&self, rule: impl Into<FaultRule>) {
         self.0.shared.faults.add(rule.into());
@@ -171,7 +200,7 @@ impl Replicate {
         }
     }
 
-    async fn next_change(&self, changes: &mut tokio::sync::watch::Receiver<u64>) {
+    async fn next_change(&self, changes: &mut watch::Receiver<u64>) {
         let now = Instant::now();
         let next = self
             .0

@@ -7,6 +7,7 @@ use tokio::time::Instant;
 use crate::clock::Clock;
 use crate::replicate::catalog::Output;
 use crate::replicate::timeline::{Moment, Status, Timeline};
+use crate::replicate::webhook::Hook;
 
 #[derive(Debug)]
 pub(crate) struct Prediction {
@@ -26,6 +27,7 @@ pub(crate) struct Prediction {
     pub(crate) asked_stream: bool,
     /// What opens the event stream, if there is one.
     pub(crate) stream_token: Option<String>,
+    pub(crate) hook: Option<Hook>,
     pub(crate) cancel: watch::Sender<Cancel>,
 }
 
@@ -80,7 +82,10 @@ impl Prediction {
     }
 
     pub(crate) fn body(&self, view: View, clock: &Clock, base: &str) -> Value {
-        let moment = self.now();
+        self.body_at(self.now(), view, clock, base)
+    }
+
+    pub(crate) fn body_at(&self, moment: Moment, view: View, clock: &Clock, base: &str) -> Value {
         let id = &self.id;
         let mut urls = json!({
             "get": format!("{base}/v1/predictions/{id}"),

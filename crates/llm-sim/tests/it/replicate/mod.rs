@@ -4,6 +4,8 @@ mod counts;
 mod inputs;
 mod life;
 mod models;
+mod receiver;
+mod webhooks;
 
 use std::time::Duration;
 

@@ -1,0 +1,108 @@
+//! Which event comes when: a function of a prediction's life and of what was told of it.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use crate::clock::later;
+use crate::replicate::prediction::Prediction;
+use crate::replicate::timeline::{Moment, Status};
+use crate::replicate::webhook::{Hook, WebhookEvent};
+
+/// An event, when it is due, and how the prediction stands then.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) struct Due {
+    pub(super) at: Instant,
+    pub(super) event: WebhookEvent,
+    pub(super) moment: Moment,
+}
+
+/// What a webhook was told already.
+#[derive(Debug, Default)]
+pub(super) struct Told {
+    count: usize,
+    start: bool,
+    logs: bool,
+    tokens: usize,
+    last_output: Option<Instant>,
+    completed: bool,
+}
+
+impl Told {
+    pub(super) fn note(&mut self, due: &Due, now: Instant) {
+        self.count += 1;
+        match due.event {
+            WebhookEvent::Completed => self.completed = true,
+            WebhookEvent::Logs => self.logs = true,
+            WebhookEvent::Output => {
+                self.tokens = due.moment.tokens;
+                self.last_output = Some(now);
+            }
+            WebhookEvent::Start => self.start = true,
+        }
+    }
+
+    /// How many events that was.
+    pub(super) fn count(&self) -> usize {
+        self.count
+    }
+}
+
+/// The next event, as things stand; `None` when there is none any more.
+///
+/// Output is told at most every 500 ms, and what comes in the last of those pauses only with the
+/// end. The simulated logs come all at once, so that they need no pause.
+pub(super) fn next(
+    hook: &Hook,
+    prediction: &Prediction,
+    told: &Told,
+    cancelled: Option<Instant>,
+) -> Option<Due> {
+    let timeline = &prediction.timeline;
+    let (end, _) = timeline.end(cancelled);
+    let last = timeline.at(end, cancelled);
+    let running = |at: Instant| Moment {
+        status: Status::Processing,
+        completed: None,
+        ..timeline.at(at, cancelled)
+    };
+
+    let start = last.started.filter(|_| !told.start).map(|at| Due {
+        at,
+        event: WebhookEvent::Start,
+        moment: Moment {
+            tokens: 0,
+            ..running(at)
+        },
+    });
+    let has_logs = !told.logs && !prediction.logs.is_empty();
+    let logs = last.started.filter(|_| has_logs).map(|at| Due {
+        at,
+        event: WebhookEvent::Logs,
+        moment: running(at),
+    });
+    let output = last.started.filter(|_| told.tokens < last.tokens);
+    let output = output.and_then(|started| {
+        let token = timeline.token_at(started, told.tokens + 1);
+        let at = token.max(told.last_output.map_or(token, |last| later(last, PAUSE)));
+        (at <= end).then(|| Due {
+            at,
+            event: WebhookEvent::Output,
+            moment: running(at),
+        })
+    });
+    let completed = (!told.completed).then_some(Due {
+        at: end,
+        event: WebhookEvent::Completed,
+        moment: last,
+    });
+
+    // Of several at the same time, the first in this order.
+    [start, logs, output, completed]
+        .into_iter()
+        .flatten()
+        .filter(|due| !told.completed && hook.wants(due.event))
+        .min_by_key(|due| due.at)
+}
+
+const PAUSE: Duration = Duration::from_millis(500);

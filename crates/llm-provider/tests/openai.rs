@@ -355,6 +355,66 @@ async fn the_request_leaves_as_it_came_but_for_the_stream() {
     );
     let sent = r#"{ "model": "m",  "messages": [], "top_p": 1.0, "stream": false }"#;
     assert!(request.ends_with(sent), "{request}");
+    // A request that says nothing of streams is not touched.
+    let body = r#"{ "model": "m",  "messages": [ ] }"#;
+    let call = Call::new(Json::from_bytes(body));
+    client(&server).chat(call).await.unwrap();
+    let request = server.requests().remove(1);
+    assert!(request.ends_with(body), "{request}");
+}
+
+#[tokio::test]
+async fn logprobs_come_in_openais_shape_whichever_they_came_in() {
+    let tokens = json!({ "tokens": ["Hi", "!"], "token_logprobs": [-0.5, -0.25],
+        "token_ids": [null, null],
+        "top_logprobs": [[{ "token": "Hi", "logprob": -0.5 }], { "!": -0.25 }] });
+    let content = json!({ "content": [
+        { "token": "Hi", "logprob": -0.5, "bytes": [72, 105],
+          "top_logprobs": [{ "token": "Hi", "logprob": -0.5, "bytes": [72, 105] }] },
+        { "token": "!", "logprob": -0.25, "bytes": [33],
+          "top_logprobs": [{ "token": "!", "logprob": -0.25, "bytes": [33] }] },
+    ], "refusal": null });
+    let mut native = content.clone();
+    native.as_object_mut().unwrap().remove("refusal");
+    let number = json!({ "content": [{ "token": "Hi!", "logprob": -0.5, "bytes": [72, 105, 33],
+        "top_logprobs": [] }], "refusal": null });
+    let asked = || {
+        let call = call().body.into_value().unwrap().with_extra("x", 1);
+        let mut body = serde_json::to_value(call).unwrap();
+        body["logprobs"] = true.into();
+        Call::new(Json::<ChatRequest>::from_bytes(body.to_string()))
+    };
+    for (shape, expected) in [
+        (tokens, &content),
+        (native, &content),
+        (json!(-0.5), &number),
+    ] {
+        let body = json!({ "choices": [{ "index": 0, "finish_reason": "stop",
+            "message": { "role": "assistant", "content": "Hi!" }, "logprobs": shape }] });
+        let server = Server::start(Script::json("200 OK", body.to_string())).await;
+        let reply = client(&server).chat(asked()).await.unwrap();
+        let written: Value = serde_json::from_slice(reply.body.bytes()).unwrap();
+        assert_eq!(&written["choices"][0]["logprobs"], expected);
+
+        let body = piece(json!({ "delta": { "content": "Hi!" }, "logprobs": shape }))
+            + &piece(json!({ "delta": {}, "logprobs": null, "finish_reason": "stop" }));
+        let server = Server::start(Script::sse(body)).await;
+        let mut stream = client(&server).chat_stream(asked()).await.unwrap();
+        let Some(Ok(ChatEvent::Chunk(chunk))) = stream.next().await else {
+            panic!()
+        };
+        let written: Value = serde_json::from_slice(chunk.bytes()).unwrap();
+        assert_eq!(&written["choices"][0]["logprobs"], expected);
+    }
+}
+
+#[tokio::test]
+async fn a_stream_that_is_done_without_a_reason_is_an_error() {
+    let say = piece(json!({ "delta": { "content": "Hel" } }));
+    let error = chunks(Script::sse(say + "data: [DONE]\n\n"))
+        .await
+        .unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Transport);
 }
 
 #[tokio::test]

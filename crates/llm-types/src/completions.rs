@@ -3,7 +3,7 @@
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Map, Value};
 
-use crate::chat::{FinishReason, LogprobsParam, Stop, StreamOptions, TokenLogprobs};
+use crate::chat::{FinishReason, Logprobs, LogprobsParam, Stop, StreamOptions};
 use crate::{field::Field, input::TextInput, lenient, number::Number, usage::Usage};
 
 /// A request for a text completion.
@@ -204,9 +204,10 @@ pub struct CompletionChoice {
     /// Its place among the answers.
     #[serde(default, deserialize_with = "lenient::index")]
     pub index: u32,
-    /// The log probabilities of its tokens.
+    /// The log probabilities of its tokens: with OpenAI [`Logprobs::Tokens`], in Together's chunks
+    /// a bare number too.
     #[serde(default, skip_serializing_if = "Field::is_absent")]
-    pub logprobs: Field<TokenLogprobs>,
+    pub logprobs: Field<Logprobs>,
     /// Why it ended; null in a chunk until it does.
     #[serde(default, skip_serializing_if = "Field::is_absent")]
     pub finish_reason: Field<FinishReason>,

@@ -3,25 +3,61 @@ use std::fmt;
 
 use bytes::Bytes;
 use http::{HeaderMap, StatusCode};
-use llm_types::{ChatRequest, ErrorResponse};
+use llm_types::completions::CompletionRequest;
+use llm_types::embeddings::EmbeddingRequest;
+use llm_types::rerank::RerankRequest;
+use llm_types::{ChatRequest, ErrorResponse, RawObject};
+use serde::Serialize;
+use serde_json::Value;
 
+use super::exchange::invalid;
 use crate::{Call, Error, ErrorKind, Json, Result, retry};
 
 /// What an upstream does differently from OpenAI. Every hook's default is OpenAI's own way.
+///
+/// The request hooks rewrite a request where the upstream's schema differs, most easily by a
+/// [`Translation`]. Their error is [`ErrorKind::Unsupported`], naming the parameter, for what the
+/// upstream cannot honour, unless the call allows to drop it.
 pub trait Dialect: fmt::Debug + Send + Sync + 'static {
     /// The provider's name.
     fn provider(&self) -> &'static str;
 
-    /// Rewrites a chat request where the upstream's schema differs.
+    /// Rewrites a chat request.
     ///
     /// # Errors
-    /// [`ErrorKind::Unsupported`], naming the parameter, for what the upstream cannot honour,
-    /// unless the call allows to drop it.
+    /// As [above](Self).
     fn chat_request(&self, call: &Call<ChatRequest>) -> Result<Translated<ChatRequest>> {
-        Ok(Translated {
-            body: call.body.clone(),
-            dropped_params: Vec::new(),
-        })
+        Ok(Translated::new(call.body.clone()))
+    }
+
+    /// Rewrites a request for a text completion.
+    ///
+    /// # Errors
+    /// As [above](Self).
+    fn completion_request(
+        &self,
+        call: &Call<CompletionRequest>,
+    ) -> Result<Translated<CompletionRequest>> {
+        Ok(Translated::new(call.body.clone()))
+    }
+
+    /// Rewrites a request for embeddings.
+    ///
+    /// # Errors
+    /// As [above](Self).
+    fn embedding_request(
+        &self,
+        call: &Call<EmbeddingRequest>,
+    ) -> Result<Translated<EmbeddingRequest>> {
+        Ok(Translated::new(call.body.clone()))
+    }
+
+    /// Rewrites a rerank request.
+    ///
+    /// # Errors
+    /// As [above](Self).
+    fn rerank_request(&self, call: &Call<RerankRequest>) -> Result<Translated<RerankRequest>> {
+        Ok(Translated::new(call.body.clone()))
     }
 
     /// Reads an answer whose status is not a success.
@@ -48,6 +84,129 @@ impl<T> Translated<T> {
         Self {
             body,
             dropped_params: Vec::new(),
+        }
+    }
+}
+
+/// A request that is being put into an upstream's dialect: looked through once, changed once.
+///
+/// A request that needs no change leaves as the bytes that came.
+///
+/// ```
+/// use llm_provider::openai::Translation;
+/// use llm_provider::{Call, ErrorKind, Json};
+/// use llm_types::ChatRequest;
+///
+/// let body = br#"{"model":"m","messages":[],"max_completion_tokens":5,"audio":{}}"#;
+/// let call = Call::<ChatRequest>::new(Json::from_bytes(body.as_slice()));
+///
+/// let mut request = Translation::new(&call)?;
+/// request.rename("max_completion_tokens", "max_tokens");
+/// let error = request.refuse("audio").unwrap_err();
+/// assert_eq!((error.kind(), error.param()), (ErrorKind::Unsupported, Some("audio")));
+///
+/// let call = call.with_drop_params(true);
+/// let mut request = Translation::new(&call)?;
+/// request.refuse("audio")?;
+/// let translated = request.finish();
+/// assert_eq!(translated.dropped_params, ["audio"]);
+/// # Ok::<(), llm_provider::Error>(())
+/// ```
+#[derive(Debug)]
+pub struct Translation<'c, T> {
+    call: &'c Call<T>,
+    object: RawObject<'c>,
+    /// What to set, or to remove.
+    changes: Vec<(String, Option<Value>)>,
+    dropped_params: Vec<String>,
+}
+
+impl<'c, T: Clone + Serialize> Translation<'c, T> {
+    /// Looks through the body of `call`.
+    ///
+    /// # Errors
+    /// [`ErrorKind::InvalidRequest`] when it is not a JSON object.
+    pub fn new(call: &'c Call<T>) -> Result<Self> {
+        let object = RawObject::parse(call.body.bytes()).map_err(invalid)?;
+        Ok(Self {
+            call,
+            object,
+            changes: Vec::new(),
+            dropped_params: Vec::new(),
+        })
+    }
+    /// The request as it came.
+    pub fn object(&self) -> &RawObject<'c> {
+        &self.object
+    }
+
+    /// The value of a parameter as JSON text; null is the same as none.
+    pub fn get(&self, key: &str) -> Option<&'c str> {
+        self.object.get(key).filter(|value| *value != "null")
+    }
+
+    /// Sets a parameter.
+    pub fn set(&mut self, key: &str, value: impl Into<Value>) {
+        self.changes.push((key.to_owned(), Some(value.into())));
+    }
+
+    /// Takes a parameter out that the upstream need not hear of.
+    pub fn remove(&mut self, key: &str) {
+        if self.object.contains_key(key) {
+            self.changes.push((key.to_owned(), None));
+        }
+    }
+
+    /// Gives a parameter that is there the upstream's name for it.
+    pub fn rename(&mut self, key: &str, name: &str) {
+        if let Some(value) = self.get(key) {
+            // The whole body was found to be JSON.
+            let value = serde_json::from_str(value).unwrap_or_default();
+            self.changes.push((name.to_owned(), Some(value)));
+        }
+        self.remove(key);
+    }
+
+    /// Says that the upstream cannot honour a parameter, if it is there and not null.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Unsupported`], naming the parameter, unless the call allows to drop it.
+    pub fn refuse(&mut self, key: &str) -> Result<()> {
+        if self.get(key).is_some() {
+            if !self.call.drop_params {
+                let message = format!("the upstream has no parameter \"{key}\"");
+                return Err(Error::new(ErrorKind::Unsupported, message).with_param(key.to_owned()));
+            }
+            self.dropped_params.push(key.to_owned());
+        }
+        self.remove(key);
+        Ok(())
+    }
+
+    /// Takes parameters that are null out: they say nothing, and many upstreams refuse them
+    /// (TGI#3155, kalosm#354).
+    pub fn remove_nulls(&mut self) {
+        let is_null = |key: &&str| self.object.get(key) == Some("null");
+        let nulls = self.object.keys().filter(is_null);
+        self.changes.extend(nulls.map(|key| (key.to_owned(), None)));
+    }
+
+    /// The request in the upstream's dialect.
+    pub fn finish(self) -> Translated<T> {
+        let mut body = self.call.body.clone();
+        if !self.changes.is_empty() {
+            let mut edit = self.object.edit();
+            for (key, change) in &self.changes {
+                edit = match change {
+                    Some(value) => edit.set(key, value),
+                    None => edit.remove(key),
+                };
+            }
+            body = Json::from_bytes(edit.finish());
+        }
+        Translated {
+            body,
+            dropped_params: self.dropped_params,
         }
     }
 }

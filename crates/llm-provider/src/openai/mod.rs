@@ -2,10 +2,15 @@
 //!
 //! A provider hands its differences to an [`OpenAiClient`] as a [`Dialect`] and is done.
 
+mod chat;
 mod client;
+mod completion;
 mod dialect;
-mod response;
+mod embedding;
+mod exchange;
+mod models;
+mod rerank;
 mod stream;
 
 pub use client::OpenAiClient;
-pub use dialect::{Dialect, Translated, read_error};
+pub use dialect::{Dialect, Translated, Translation, read_error};

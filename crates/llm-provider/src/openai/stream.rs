@@ -1,32 +1,32 @@
 use std::collections::BTreeSet;
+use std::error::Error as StdError;
 
 use bytes::Bytes;
 use futures_core::Stream;
 use futures_util::{StreamExt, stream};
-use llm_types::{ChatChunk, ChunkChoice, ChunkSummary, ErrorResponse, Field, StreamItem};
+use llm_types::{ErrorResponse, Field, FinishReason};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::{Map, Value};
 use sse_codec::{EventStream, OwnedEvent, StreamError};
 
 use super::dialect::error_from_envelope;
-use super::response::{canonical, share_reasoning};
-use crate::{ChatEvent, Error, ErrorKind, Json, Result};
+use crate::{Error, ErrorKind, Json, ReplyEvent, Result};
 
-/// Reads a chat answer of `choices` choices from an OpenAI-like event stream.
+/// Reads an answer from an OpenAI-like event stream.
 ///
-/// Chunks that say nothing but content pass as the bytes that came. The others are rewritten,
-/// so that every stream, whatever the engine, has one finish reason per choice, no null ids in
-/// tool calls, and the usage alone in a last chunk.
-pub(super) fn chat_events<S>(
+/// Chunks that need no change pass as the bytes that came. The others are rewritten, so that
+/// every stream, whatever the engine, has one finish reason per choice and the usage alone in a
+/// last chunk.
+pub(super) fn events<C, S>(
     body: S,
-    choices: usize,
+    normalizer: Normalizer<C>,
     name: impl Fn(Error) -> Error + Send + 'static,
-) -> impl Stream<Item = Result<ChatEvent>> + Send + 'static
+) -> impl Stream<Item = Result<ReplyEvent<C>>> + Send + 'static
 where
+    C: WireChunk,
     S: Stream<Item = Result<Bytes>> + Send + Unpin + 'static,
 {
-    let normalizer = Normalizer {
-        choices,
-        ..Normalizer::default()
-    };
     let state = Some((EventStream::new(body), normalizer));
     stream::unfold(state, |state| async move {
         let (mut events, mut normalizer) = state?;
@@ -44,10 +44,10 @@ where
             match step {
                 Ok(Step::Skip) => {}
                 Ok(Step::Chunk(chunk)) => {
-                    return Some((Ok(ChatEvent::Chunk(chunk)), Some((events, normalizer))));
+                    return Some((Ok(ReplyEvent::Chunk(chunk)), Some((events, normalizer))));
                 }
                 Ok(Step::Last(None)) => return None,
-                Ok(Step::Last(Some(chunk))) => return Some((Ok(ChatEvent::Chunk(chunk)), None)),
+                Ok(Step::Last(Some(chunk))) => return Some((Ok(ReplyEvent::Chunk(chunk)), None)),
                 Err(error) => return Some((Err(error), None)),
             }
         }
@@ -55,105 +55,155 @@ where
     .map(move |item| item.map_err(&name))
 }
 
-/// What an event makes of the stream.
-enum Step {
-    Skip,
-    Chunk(Json<ChatChunk>),
-    Last(Option<Json<ChatChunk>>),
+/// A chunk as it comes over the wire.
+pub(super) trait WireChunk: DeserializeOwned + Serialize + Send + 'static {
+    /// Looks at a chunk without building it.
+    ///
+    /// # Errors
+    /// When it is no JSON, or has not the shape of a chunk.
+    fn glance(data: &[u8], seen: &Seen) -> Result<Glance, Box<dyn StdError + Send + Sync>>;
+
+    /// Takes the usage out: a chunk of its own, without choices.
+    fn take_usage(&mut self) -> Option<Self>;
+
+    /// Evens out what is left; `false` when that says nothing.
+    fn even_out(&mut self, seen: &mut Seen) -> bool;
 }
 
-/// What has to be remembered of a stream while it runs.
+/// What a look at a chunk tells.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Glance {
+    /// It may pass as it is.
+    Plain,
+    /// It has to be read.
+    Differs,
+    /// It is an error that ends the stream.
+    Error,
+}
+
+/// What has been seen of an answer so far.
 #[derive(Debug, Default)]
-struct Normalizer {
-    choices: usize,
+pub(super) struct Seen {
+    /// Whether log probabilities were asked for.
+    pub(super) logprobs: bool,
     finished: BTreeSet<u32>,
-    usage: Option<ChatChunk>,
 }
 
-impl Normalizer {
-    fn read(&mut self, event: &OwnedEvent) -> Result<Step> {
+impl Seen {
+    /// Whether any choice has ended.
+    pub(super) fn any_finish(&self) -> bool {
+        !self.finished.is_empty()
+    }
+
+    /// Keeps the first finish reason of a choice, under OpenAI's name. Tells whether the choice
+    /// had ended before.
+    pub(super) fn finish(
+        &mut self,
+        index: u32,
+        reason: &mut Field<FinishReason>,
+        extra: &mut Map<String, Value>,
+    ) -> bool {
+        let ended = self.finished.contains(&index);
+        let canonical = canonical(reason.take(), extra);
+        *reason = Field::Null;
+        if !ended && canonical.is_value() {
+            self.finished.insert(index);
+            *reason = canonical;
+        }
+        ended
+    }
+}
+
+/// What an event makes of the stream.
+enum Step<C> {
+    Skip,
+    Chunk(Json<C>),
+    Last(Option<Json<C>>),
+}
+
+/// Evens out a stream while it runs.
+#[derive(Debug)]
+pub(super) struct Normalizer<C> {
+    choices: usize,
+    seen: Seen,
+    usage: Option<C>,
+}
+
+impl<C: WireChunk> Normalizer<C> {
+    /// For the stream that answers `request`.
+    pub(super) fn new<R: Serialize + DeserializeOwned>(request: &Json<R>) -> Self {
+        let choices = request.u64_field("n").unwrap_or(1).max(1);
+        Self {
+            choices: usize::try_from(choices).unwrap_or(usize::MAX),
+            seen: Seen {
+                logprobs: request.has_field("logprobs"),
+                ..Seen::default()
+            },
+            usage: None,
+        }
+    }
+
+    fn read(&mut self, event: &OwnedEvent) -> Result<Step<C>> {
         let data = &event.data;
-        if data.starts_with(b"[DONE]") {
-            return Ok(self.end());
+        if data.trim_ascii_start().starts_with(b"[DONE]") {
+            return self.end(1);
         }
-        let summary = match ChunkSummary::parse(data) {
-            Ok(summary) => summary,
-            // The connection broke in the middle of an event.
-            Err(_) if event.is_incomplete() => return self.cut(),
-            Err(error) => {
-                let message = "the upstream sent a chunk that is not JSON";
-                return Err(Error::new(ErrorKind::UnexpectedBody, message).with_source(error));
-            }
+        let unexpected = |error: Box<dyn StdError + Send + Sync>| {
+            let message = "the upstream sent a chunk that cannot be understood";
+            Error::new(ErrorKind::UnexpectedBody, message).with_source(error)
         };
-        if summary.error.is_some() {
-            return Err(failure(data));
+        match C::glance(data, &self.seen) {
+            Ok(Glance::Plain) => return Ok(Step::Chunk(Json::from_bytes(data.clone()))),
+            Ok(Glance::Error) => return Err(failure(data)),
+            Ok(Glance::Differs) => {}
+            // The connection broke in the middle of an event.
+            Err(_) if event.is_incomplete() => return self.end(self.choices),
+            Err(error) => return Err(unexpected(error)),
         }
-        let plain = summary.choices > 0
-            && summary.finish_reason.is_none()
-            && !summary.usage.is_value()
-            && !summary.tool_calls
-            && summary.reasoning.is_none()
-            && self.finished.is_empty();
-        if plain {
-            return Ok(Step::Chunk(Json::from_bytes(data.clone())));
+        let mut chunk: C =
+            serde_json::from_slice(data).map_err(|error| unexpected(error.into()))?;
+        if let Some(usage) = chunk.take_usage() {
+            self.usage = Some(usage);
         }
-        match StreamItem::parse(data) {
-            Ok(StreamItem::Chunk(chunk)) => Ok(self.rewrite(chunk)),
-            Ok(_) => Err(failure(data)),
-            Err(error) => {
-                let message = "the upstream sent a chunk that cannot be understood";
-                Err(Error::new(ErrorKind::UnexpectedBody, message).with_source(error))
-            }
+        if chunk.even_out(&mut self.seen) {
+            Ok(Step::Chunk(Json::from_value(chunk)))
+        } else {
+            Ok(Step::Skip)
         }
-    }
-
-    fn rewrite(&mut self, mut chunk: ChatChunk) -> Step {
-        chunk.drop_nulls();
-        if let Some(usage) = std::mem::take(&mut chunk.usage).into_value() {
-            let alone = ChatChunk::new(&*chunk.id, chunk.created, &*chunk.model);
-            self.usage = Some(alone.with_usage(usage));
-        }
-        chunk.choices.retain_mut(|choice| self.keep(choice));
-        if chunk.choices.is_empty() {
-            return Step::Skip;
-        }
-        Step::Chunk(Json::from_value(chunk))
-    }
-
-    /// Evens out a choice; `false` when nothing is left to say of one that has ended.
-    fn keep(&mut self, choice: &mut ChunkChoice) -> bool {
-        share_reasoning(&choice.delta.reasoning, &mut choice.delta.reasoning_content);
-        let ended = self.finished.contains(&choice.index);
-        let reason = canonical(choice.finish_reason.take(), &mut choice.extra);
-        choice.finish_reason = Field::Null;
-        if !ended && reason.is_value() {
-            self.finished.insert(choice.index);
-            choice.finish_reason = reason;
-        }
-        let delta = &choice.delta;
-        let says = |text: &Field<String>| text.as_str().is_some_and(|text| !text.is_empty());
-        !ended
-            || says(&delta.content)
-            || says(&delta.refusal)
-            || says(&delta.reasoning_content)
-            || delta
-                .tool_calls
-                .value()
-                .is_some_and(|calls| !calls.is_empty())
-    }
-
-    fn end(&mut self) -> Step {
-        Step::Last(self.usage.take().map(Json::from_value))
     }
 
     /// The connection ended without `[DONE]`: well if every choice has ended.
-    fn cut(&mut self) -> Result<Step> {
-        if self.finished.len() >= self.choices.max(1) {
-            return Ok(self.end());
+    fn cut(&mut self) -> Result<Step<C>> {
+        self.end(self.choices)
+    }
+
+    /// The stream ended: well if at least so many choices have told why.
+    fn end(&mut self, choices: usize) -> Result<Step<C>> {
+        if self.seen.finished.len() >= choices {
+            return Ok(Step::Last(self.usage.take().map(Json::from_value)));
         }
         let message = "the upstream ended its stream in the middle of the answer";
         Err(Error::new(ErrorKind::Transport, message))
     }
+}
+
+/// OpenAI's name of a finish reason; an engine's own name is kept beside it, and the empty
+/// string is none.
+pub(super) fn canonical(
+    reason: Field<FinishReason>,
+    extra: &mut Map<String, Value>,
+) -> Field<FinishReason> {
+    let Field::Value(native) = reason else {
+        return reason;
+    };
+    if native.as_str().is_empty() {
+        return Field::Null;
+    }
+    let canonical = native.clone().canonical();
+    if canonical != native {
+        extra.insert(FinishReason::NATIVE.to_owned(), native.as_str().into());
+    }
+    Field::Value(canonical)
 }
 
 /// The error that an upstream sends in the middle of a stream whose status was a success.

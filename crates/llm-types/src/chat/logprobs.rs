@@ -33,6 +33,27 @@ impl Logprobs {
             }
         }
     }
+
+    /// The same in the shape of OpenAI's completions; `token` is the text that a bare number
+    /// speaks of.
+    pub fn into_tokens(self, token: &str) -> TokenLogprobs {
+        match self {
+            Self::Content(logprobs) => logprobs.into_tokens(),
+            Self::Tokens(mut logprobs) => {
+                for place in logprobs.top_logprobs.value_mut().into_iter().flatten() {
+                    if place.is_array() {
+                        *place = likely(top_logprobs(place.take()));
+                    }
+                }
+                logprobs
+            }
+            Self::Number(logprob) => TokenLogprobs {
+                tokens: Field::Value(vec![token.to_owned()]),
+                token_logprobs: Field::Value(vec![Some(logprob)]),
+                ..TokenLogprobs::default()
+            },
+        }
+    }
 }
 
 impl<'de> Deserialize<'de> for Logprobs {
@@ -79,6 +100,21 @@ impl ChatLogprobs {
         append(&mut self.content, more.content);
         append(&mut self.refusal, more.refusal);
         self.extra.extend(more.extra);
+    }
+
+    fn into_tokens(self) -> TokenLogprobs {
+        let (mut tokens, mut logprobs, mut tops) = (Vec::new(), Vec::new(), Vec::new());
+        for token in self.content.into_value().unwrap_or_default() {
+            tokens.push(token.token);
+            logprobs.push(Some(token.logprob));
+            tops.push(likely(token.top_logprobs.into_value().unwrap_or_default()));
+        }
+        TokenLogprobs {
+            tokens: Field::Value(tokens),
+            token_logprobs: Field::Value(logprobs),
+            top_logprobs: Field::Value(tops),
+            ..TokenLogprobs::default()
+        }
     }
 }
 
@@ -206,6 +242,12 @@ fn top_logprobs(place: Value) -> Vec<TopLogprob> {
             .collect(),
         _ => Vec::new(),
     }
+}
+
+/// One place of `top_logprobs` as OpenAI's completions have it: a map.
+fn likely(tops: Vec<TopLogprob>) -> Value {
+    let entry = |top: TopLogprob| Some((top.token, serde_json::to_value(top.logprob).ok()?));
+    Value::Object(tops.into_iter().filter_map(entry).collect())
 }
 
 /// The bytes of a token, unless it shows that its text is not all of it.

@@ -11,14 +11,18 @@ use serde_json::json;
 criterion_group!(benches, prompt, chunk);
 criterion_main!(benches);
 
-/// 256 KiB of prompt: a single line; English prose with paragraphs, a quotation and a dash; source code, in
-/// which an escape comes every few bytes; Chinese, in which no byte is ASCII, and the same as Python's
-/// `json.dumps` writes it.
+/// 256 KiB of prompt: a single line; English prose with paragraphs, a quotation and a dash; source
+/// code, in which an escape comes every few bytes; JSON, as tools return it, which is full of
+/// quotes; Chinese, in which no byte is ASCII, and the same as Python's `json.dumps` writes it.
 fn prompt(criterion: &mut Criterion) {
     for (name, line) in [
         ("line", "the quick brown fox jumps over the lazy dog "),
         ("prose", PROSE),
         ("code", "    let name = \"value\";\n\tcall(name, \"x\");\n"),
+        (
+            "json",
+            "{\"id\":17,\"name\":\"Anna\",\"tags\":[\"a\",\"b\"]},",
+        ),
         ("chinese", CHINESE),
         ("chinese-ascii", CHINESE),
     ] {

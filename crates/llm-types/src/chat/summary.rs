@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use crate::field::Field;
 use crate::parse::ParseError;
-use crate::raw::{RawStr, Scanner, utf8};
+use crate::raw::Scanner;
 
 /// What a chunk of a chat stream says, read in one pass and lent from its bytes.
 ///
@@ -33,7 +33,8 @@ impl<'a> ChunkSummary<'a> {
     ///
     /// # Errors
     ///
-    /// When the text is no JSON, or no object.
+    /// When the text is no JSON, or no object. Strings that are not part of the summary are passed
+    /// as [`RawObject`](crate::RawObject) passes them, not checked.
     pub fn parse(json: &'a [u8]) -> Result<Self, ParseError> {
         let mut this = Self::default();
         let mut scanner = Scanner::new(json)?;
@@ -45,15 +46,15 @@ impl<'a> ChunkSummary<'a> {
                 continue;
             }
             let value = scanner.value()?;
-            let is_null = value == b"null";
+            let is_null = value == "null";
             if key.is("usage") {
                 this.usage = if is_null {
                     Field::Null
                 } else {
-                    Field::Value(utf8(value))
+                    Field::Value(value)
                 };
             } else if key.is("error") {
-                this.error = (!is_null).then(|| utf8(value));
+                this.error = (!is_null).then_some(value);
             }
         }
         scanner.end()?;
@@ -82,7 +83,7 @@ impl<'a> ChunkSummary<'a> {
                 if key.is("delta") {
                     self.read_delta(scanner)?;
                 } else if key.is("finish_reason") {
-                    keep(&mut self.finish_reason, text(scanner)?);
+                    read_text(&mut self.finish_reason, scanner)?;
                 } else {
                     scanner.value()?;
                 }
@@ -99,13 +100,13 @@ impl<'a> ChunkSummary<'a> {
         let mut first = true;
         while let Some(key) = scanner.next_key(&mut first)? {
             if key.is("content") {
-                keep(&mut self.content, text(scanner)?);
+                read_text(&mut self.content, scanner)?;
             } else if key.is("reasoning") || key.is("reasoning_content") {
-                keep(&mut self.reasoning, text(scanner)?);
+                read_text(&mut self.reasoning, scanner)?;
             } else if key.is("tool_calls") {
-                self.tool_calls |= !matches!(scanner.value()?, b"null" | b"[]");
+                self.tool_calls |= !matches!(scanner.value()?, "null" | "[]");
             } else if key.is("function_call") {
-                self.tool_calls |= scanner.value()? != b"null";
+                self.tool_calls |= scanner.value()? != "null";
             } else {
                 scanner.value()?;
             }
@@ -114,18 +115,17 @@ impl<'a> ChunkSummary<'a> {
     }
 }
 
-/// The string that comes next, when it is one and not empty.
-fn text<'a>(scanner: &mut Scanner<'a>) -> Result<Option<RawStr<'a>>, ParseError> {
+/// Passes a value, and keeps it if it is the first string here that is not empty.
+fn read_text<'a>(
+    slot: &mut Option<Cow<'a, str>>,
+    scanner: &mut Scanner<'a>,
+) -> Result<(), ParseError> {
     if scanner.peek() != Some(b'"') {
-        return scanner.value().map(|_| None);
+        return scanner.value().map(drop);
     }
-    scanner
-        .string()
-        .map(|text| Some(text).filter(|text| !text.is_empty()))
-}
-
-fn keep<'a>(slot: &mut Option<Cow<'a, str>>, text: Option<RawStr<'a>>) {
-    if slot.is_none() {
-        *slot = text.map(RawStr::decode);
+    let string = scanner.string()?;
+    if slot.is_none() && !string.is_empty() {
+        *slot = Some(scanner.decode(string)?);
     }
+    Ok(())
 }

@@ -64,10 +64,11 @@ impl<'a> Edit<'a> {
     /// Writes the copy.
     pub fn finish(self) -> Vec<u8> {
         let RawObject {
-            json,
+            text,
             members,
             close,
         } = self.object;
+        let json = text.as_bytes();
         let added: usize = self
             .added
             .iter()

@@ -8,5 +8,4 @@ mod strings;
 
 pub use edit::Edit;
 pub use object::RawObject;
-pub(crate) use scalar::RawStr;
-pub(crate) use scan::{Scanner, utf8};
+pub(crate) use scan::Scanner;

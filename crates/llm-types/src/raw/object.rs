@@ -5,16 +5,19 @@ use std::borrow::Cow;
 use serde::de::DeserializeOwned;
 
 use super::edit::Edit;
-use super::scan::{Scanner, utf8};
+use super::scan::Scanner;
 use crate::parse::{ParseError, parse};
 
 /// A JSON object whose members stay as text until asked for.
 ///
-/// One pass validates the whole text and notes where the top-level members are. When a key occurs
-/// twice the last one counts, as in JavaScript and Python.
+/// One pass finds the top-level members, and every mistake in the text but those inside of strings:
+/// a string has to be UTF-8 and to end, and its escapes and control characters are looked at when
+/// it is read, here or by whoever gets the text. So the members are those that any parser finds
+/// that takes the text at all. When a key occurs twice the last one counts, as in JavaScript and
+/// Python.
 #[derive(Clone, Debug)]
 pub struct RawObject<'a> {
-    pub(super) json: &'a [u8],
+    pub(super) text: &'a str,
     pub(super) members: Vec<Member<'a>>,
     /// Where the closing bracket is.
     pub(super) close: usize,
@@ -24,7 +27,7 @@ pub struct RawObject<'a> {
 #[derive(Clone, Debug)]
 pub(super) struct Member<'a> {
     pub(super) key: Cow<'a, str>,
-    pub(super) value: &'a [u8],
+    pub(super) value: &'a str,
     pub(super) start: usize,
     pub(super) value_start: usize,
     pub(super) end: usize,
@@ -43,7 +46,8 @@ impl<'a> RawObject<'a> {
         let mut first = true;
         while scanner.next_item(&mut first, b'}')? {
             let start = scanner.position();
-            let key = scanner.key()?.decode();
+            let key = scanner.key()?;
+            let key = scanner.decode(key)?;
             let value = scanner.value()?;
             let end = scanner.position();
             members.push(Member {
@@ -57,7 +61,7 @@ impl<'a> RawObject<'a> {
         let close = scanner.position() - 1;
         scanner.end()?;
         Ok(Self {
-            json,
+            text: scanner.text,
             members,
             close,
         })
@@ -65,16 +69,16 @@ impl<'a> RawObject<'a> {
 
     /// The JSON text of a member's value.
     pub fn get(&self, key: &str) -> Option<&'a str> {
-        self.member(key).map(|member| utf8(member.value))
+        self.member(key).map(|member| member.value)
     }
 
-    /// The string that a member holds.
+    /// The string that a member holds; `None` too for one with a wrong escape or a control
+    /// character, of which [`read`](Self::read) tells the place.
     pub fn str(&self, key: &str) -> Option<Cow<'a, str>> {
-        let value = self.get(key)?;
-        let mut scanner = Scanner::new(value.as_bytes()).ok()?;
-        (scanner.peek() == Some(b'"'))
-            .then(|| scanner.string().ok())?
-            .map(|text| text.decode())
+        let value = self.get(key).filter(|value| value.starts_with('"'))?;
+        let mut scanner = Scanner::of(value);
+        let string = scanner.string().ok()?;
+        scanner.decode(string).ok()
     }
 
     /// The boolean that a member holds.
@@ -110,7 +114,7 @@ impl<'a> RawObject<'a> {
 
     /// The text that was parsed.
     pub fn as_bytes(&self) -> &'a [u8] {
-        self.json
+        self.text.as_bytes()
     }
 
     /// Begins a changed copy.

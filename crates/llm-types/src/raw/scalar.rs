@@ -2,30 +2,21 @@
 
 use std::borrow::Cow;
 
-use super::scan::{Scanner, utf8};
+use super::scan::Scanner;
 use super::strings::{closing_quote, has_controls, next_special};
 use crate::parse::ParseError;
 
-/// A string of JSON text, without its quotes and with its escapes.
+/// A string of JSON text, without its quotes and with its escapes, which are not checked yet.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct RawStr<'a> {
     inner: &'a [u8],
+    start: usize,
     /// How many bytes come before the first escape. (A boolean would do, but its padding makes
     /// every copy of the struct stall.)
     plain: usize,
 }
 
-impl<'a> RawStr<'a> {
-    /// The string itself.
-    pub(crate) fn decode(self) -> Cow<'a, str> {
-        let inner = utf8(self.inner);
-        if self.is_escaped() {
-            Cow::Owned(serde_json::from_str(&format!("\"{inner}\"")).unwrap_or_default())
-        } else {
-            Cow::Borrowed(inner)
-        }
-    }
-
+impl RawStr<'_> {
     /// Whether it is this string.
     #[inline(always)]
     pub(crate) fn is(self, other: &str) -> bool {
@@ -39,7 +30,8 @@ impl<'a> RawStr<'a> {
 
     #[cold]
     fn decodes_to(self, other: &str) -> bool {
-        self.decode() == other
+        std::str::from_utf8(self.inner)
+            .is_ok_and(|inner| unescaped(inner).is_ok_and(|text| text == other))
     }
 
     fn is_escaped(self) -> bool {
@@ -52,16 +44,29 @@ impl<'a> Scanner<'a> {
     #[inline(always)]
     pub(crate) fn string(&mut self) -> Result<RawStr<'a>, ParseError> {
         let start = self.at + 1;
-        let end = next_special(self.json, start);
-        if self.json.get(end) != Some(&b'"') || self.controls {
-            return self.uncommon_string(start, end);
+        let special = next_special(self.json(), start);
+        if self.json().get(special) != Some(&b'"') || self.strict {
+            return self.uncommon_string(start, special);
         }
-        self.at = end + 1;
-        let inner = &self.json[start..end];
+        self.at = special + 1;
         Ok(RawStr {
-            inner,
-            plain: inner.len(),
+            inner: &self.json()[start..special],
+            start,
+            plain: special - start,
         })
+    }
+
+    /// What a string says.
+    pub(crate) fn decode(&self, string: RawStr<'a>) -> Result<Cow<'a, str>, ParseError> {
+        let (start, end) = (string.start, string.start + string.inner.len());
+        let inner = &self.text[start..end];
+        if !string.is_escaped() && !has_controls(string.inner) {
+            return Ok(Cow::Borrowed(inner));
+        }
+        self.check_contents(start, end)?;
+        unescaped(inner)
+            .map(Cow::Owned)
+            .map_err(|_| self.error_at(start, "a string that cannot be read"))
     }
 
     /// Passes a value that is neither an object nor an array.
@@ -77,46 +82,58 @@ impl<'a> Scanner<'a> {
         }
     }
 
-    /// Passes a string that has escapes, or no end, or that may have control characters.
+    /// Passes a string that has escapes, or no end, or that is to be checked.
     fn uncommon_string(&mut self, start: usize, special: usize) -> Result<RawStr<'a>, ParseError> {
-        let escaped = self.json.get(special) == Some(&b'\\');
-        let mut end = special;
-        if escaped {
-            end = closing_quote(self.json, special, |at| self.escape(at).ok());
+        let end = match self.json().get(special) {
+            Some(b'\\') => closing_quote(self.json(), special),
+            _ => special,
+        };
+        if end == self.text.len() {
+            return Err(self.error("a string without its closing quote"));
         }
-        match self.json.get(end) {
-            Some(b'\\') => self.escape(end).map(drop)?,
-            Some(_) => {}
-            None => return Err(self.error("a string without its closing quote")),
-        }
-        let inner = &self.json[start..end];
-        if self.controls && has_controls(inner) {
-            let at = inner.iter().position(|&byte| byte < 0x20).unwrap_or(0);
-            let message = "a control character inside a string, such as a line break: escape it";
-            return Err(self.error_at(start + at, message));
+        if self.strict {
+            self.check_contents(start, end)?;
         }
         self.at = end + 1;
         Ok(RawStr {
-            inner,
+            inner: &self.json()[start..end],
+            start,
             plain: special - start,
         })
     }
 
+    /// Looks for what must not be between the quotes of a string.
+    fn check_contents(&self, start: usize, end: usize) -> Result<(), ParseError> {
+        let mut at = start;
+        while at < end {
+            at = match self.json()[at] {
+                b'\\' => self.escape(at)?,
+                0..0x20 => {
+                    let message =
+                        "a control character inside a string, such as a line break: escape it";
+                    return Err(self.error_at(at, message));
+                }
+                _ => at + 1,
+            };
+        }
+        Ok(())
+    }
+
     fn number(&mut self) -> Result<(), ParseError> {
         let start = self.at;
-        self.at += usize::from(self.json[self.at] == b'-');
+        self.at += usize::from(self.json()[self.at] == b'-');
         let leading = self.at;
         self.digits(start)?;
-        if self.json[leading] == b'0' && self.at > leading + 1 {
+        if self.json()[leading] == b'0' && self.at > leading + 1 {
             return Err(self.error_at(start, "a number with a leading zero"));
         }
-        if self.json.get(self.at) == Some(&b'.') {
+        if self.json().get(self.at) == Some(&b'.') {
             self.at += 1;
             self.digits(start)?;
         }
-        if let Some(b'e' | b'E') = self.json.get(self.at) {
+        if let Some(b'e' | b'E') = self.json().get(self.at) {
             self.at += 1;
-            if let Some(b'+' | b'-') = self.json.get(self.at) {
+            if let Some(b'+' | b'-') = self.json().get(self.at) {
                 self.at += 1;
             }
             self.digits(start)?;
@@ -126,7 +143,7 @@ impl<'a> Scanner<'a> {
 
     fn digits(&mut self, number: usize) -> Result<(), ParseError> {
         let start = self.at;
-        while let Some(b'0'..=b'9') = self.json.get(self.at) {
+        while let Some(b'0'..=b'9') = self.json().get(self.at) {
             self.at += 1;
         }
         if self.at == start {
@@ -136,7 +153,7 @@ impl<'a> Scanner<'a> {
     }
 
     fn literal(&mut self, literal: &str) -> Result<(), ParseError> {
-        if !self.json[self.at..].starts_with(literal.as_bytes()) {
+        if !self.json()[self.at..].starts_with(literal.as_bytes()) {
             return Err(self.unexpected("a value"));
         }
         self.at += literal.len();
@@ -145,12 +162,12 @@ impl<'a> Scanner<'a> {
 
     /// Passes an escape and returns where it ends.
     fn escape(&self, at: usize) -> Result<usize, ParseError> {
-        match self.json.get(at + 1) {
+        match self.json().get(at + 1) {
             Some(b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't') => Ok(at + 2),
             Some(b'u') => {
                 let unit = self.hex(at)?;
                 match unit {
-                    0xd800..=0xdbff if self.json.get(at + 6..at + 8) == Some(b"\\u") => {
+                    0xd800..=0xdbff if self.json().get(at + 6..at + 8) == Some(b"\\u") => {
                         match self.hex(at + 6)? {
                             0xdc00..=0xdfff => Ok(at + 12),
                             _ => Err(self.error_at(at, "a surrogate without its pair")),
@@ -165,7 +182,7 @@ impl<'a> Scanner<'a> {
     }
 
     fn hex(&self, escape: usize) -> Result<u32, ParseError> {
-        self.json
+        self.json()
             .get(escape + 2..escape + 6)
             .and_then(|digits| {
                 digits.iter().try_fold(0, |unit, &digit| {
@@ -174,4 +191,8 @@ impl<'a> Scanner<'a> {
             })
             .ok_or_else(|| self.error_at(escape, "`\\u` without its four hexadecimal digits"))
     }
+}
+
+fn unescaped(inner: &str) -> serde_json::Result<String> {
+    serde_json::from_str(&format!("\"{inner}\""))
 }

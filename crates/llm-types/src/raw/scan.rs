@@ -3,43 +3,44 @@
 use super::scalar::RawStr;
 use crate::parse::ParseError;
 
-/// A cursor over JSON text. Each step validates what it passes by RFC 8259.
+/// A cursor over JSON text.
+///
+/// Each step checks by RFC 8259 what it passes, with one exception: of a string that nobody asks
+/// for it only finds the end, by the rule that every parser has: the next quote after an even
+/// number of backslashes. Its escapes and control characters are for whoever reads the string.
 #[derive(Clone, Debug)]
 pub(crate) struct Scanner<'a> {
-    pub(super) json: &'a [u8],
+    pub(super) text: &'a str,
     pub(super) at: usize,
-    /// Whether there is a control character anywhere, be it between the tokens.
-    pub(super) controls: bool,
+    /// Whether strings that are passed are checked too.
+    pub(super) strict: bool,
 }
 
 impl<'a> Scanner<'a> {
+    /// A scanner of bytes, which have to be UTF-8.
     pub(crate) fn new(json: &'a [u8]) -> Result<Self, ParseError> {
-        // One pass in vector instructions spares most texts the check of their UTF-8, and all
-        // strings of a compact text the search for controls.
-        let (least, all) = json.iter().fold((u8::MAX, 0), |(least, all), &byte| {
-            (least.min(byte), all | byte)
-        });
-        if !all.is_ascii()
-            && simdutf8::basic::from_utf8(json).is_err()
-            // Slower, but it tells the place.
-            && let Err(error) = std::str::from_utf8(json)
-        {
-            return Err(ParseError::at(
-                json,
-                error.valid_up_to(),
-                "the text is not UTF-8",
-            ));
+        if let Ok(text) = simdutf8::basic::from_utf8(json) {
+            return Ok(Self::of(text));
         }
-        Ok(Self {
-            json,
-            at: 0,
-            controls: least < 0x20,
+        // Slower, but it tells the place.
+        std::str::from_utf8(json).map(Self::of).map_err(|error| {
+            let at = error.valid_up_to();
+            ParseError::at(json, at, "the text is not UTF-8")
         })
     }
 
-    /// Whether the text is JSON, of any kind.
+    pub(crate) fn of(text: &'a str) -> Self {
+        Self {
+            text,
+            at: 0,
+            strict: false,
+        }
+    }
+
+    /// Whether the text is JSON, of any kind, with all that is in its strings.
     pub(crate) fn check(json: &'a [u8]) -> Result<(), ParseError> {
         let mut scanner = Self::new(json)?;
+        scanner.strict = true;
         scanner.value()?;
         scanner.end()
     }
@@ -47,7 +48,7 @@ impl<'a> Scanner<'a> {
     /// The next byte that is not white space.
     #[inline]
     pub(crate) fn peek(&mut self) -> Option<u8> {
-        while let Some(&byte) = self.json.get(self.at) {
+        while let Some(&byte) = self.json().get(self.at) {
             if !matches!(byte, b' ' | b'\n' | b'\r' | b'\t') {
                 return Some(byte);
             }
@@ -135,7 +136,7 @@ impl<'a> Scanner<'a> {
 
     /// Passes any value and returns its text.
     #[inline]
-    pub(crate) fn value(&mut self) -> Result<&'a [u8], ParseError> {
+    pub(crate) fn value(&mut self) -> Result<&'a str, ParseError> {
         let nested = matches!(self.peek(), Some(b'{' | b'['));
         let start = self.at;
         if nested {
@@ -143,7 +144,7 @@ impl<'a> Scanner<'a> {
         } else {
             self.scalar()?;
         }
-        Ok(&self.json[start..self.at])
+        Ok(&self.text[start..self.at])
     }
 
     /// Makes sure that nothing follows.
@@ -205,13 +206,18 @@ impl<'a> Scanner<'a> {
         }
     }
 
+    #[inline(always)]
+    pub(super) fn json(&self) -> &'a [u8] {
+        self.text.as_bytes()
+    }
+
     pub(super) fn error(&self, message: impl Into<String>) -> ParseError {
         self.error_at(self.at, message)
     }
 
     #[cold]
     pub(super) fn error_at(&self, at: usize, message: impl Into<String>) -> ParseError {
-        ParseError::at(self.json, at, message)
+        ParseError::at(self.json(), at, message)
     }
 }
 
@@ -241,11 +247,6 @@ impl Open {
     fn top(&self) -> Option<bool> {
         (self.depth > 0).then_some(self.bits & 1 == 1)
     }
-}
-
-/// Text of the scanner's, which has checked all of it.
-pub(crate) fn utf8(checked: &[u8]) -> &str {
-    simdutf8::basic::from_utf8(checked).unwrap_or_default()
 }
 
 /// What begins with this byte, in words.

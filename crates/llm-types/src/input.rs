@@ -47,6 +47,18 @@ impl From<String> for TextInput {
     }
 }
 
+impl<const N: usize> From<[&str; N]> for TextInput {
+    fn from(texts: [&str; N]) -> Self {
+        Self::Texts(texts.map(str::to_owned).into())
+    }
+}
+
+impl From<Vec<&str>> for TextInput {
+    fn from(texts: Vec<&str>) -> Self {
+        Self::Texts(texts.into_iter().map(str::to_owned).collect())
+    }
+}
+
 impl From<Vec<String>> for TextInput {
     fn from(texts: Vec<String>) -> Self {
         Self::Texts(texts)

@@ -1,8 +1,12 @@
+mod ask;
+
 use std::net::IpAddr;
 use std::path::PathBuf;
 
 use clap::{ArgAction, Parser, Subcommand};
 use clap_complete::Shell;
+
+pub(crate) use self::ask::{Account, Chat, Complete, Embed, Models, Question, Rerank};
 
 /// One OpenAI-shaped door to the models on Together AI and Replicate.
 #[derive(Debug, Parser)]
@@ -35,6 +39,10 @@ impl Args {
 pub(crate) enum Command {
     Serve(Serve),
     Chat(Chat),
+    Complete(Complete),
+    Embed(Embed),
+    Rerank(Rerank),
+    Models(Models),
     Check(Check),
     Sim(Sim),
     Sse(Sse),
@@ -69,47 +77,6 @@ pub(crate) struct Serve {
     /// Print the address as one line of JSON instead of the banner
     #[arg(long)]
     pub(crate) json: bool,
-}
-
-/// Ask a model, and print its answer as it arrives
-#[derive(Debug, clap::Args)]
-#[command(
-    after_help = "Examples:\n  polyllm chat --model together_ai/openai/gpt-oss-20b \"Write me a poem about the blue sky\"\n  polyllm chat --model replicate/meta/meta-llama-3-8b-instruct < question.txt\n  git diff | polyllm chat --model together_ai/openai/gpt-oss-20b \"Review this:\" -"
-)]
-pub(crate) struct Chat {
-    /// The model: together_ai/<model>, replicate/<owner>/<name>[:<version>] or
-    /// replicate/deployments/<owner>/<name>
-    #[arg(short, long, value_name = "MODEL")]
-    pub(crate) model: String,
-    /// A system message
-    #[arg(short, long, value_name = "TEXT")]
-    pub(crate) system: Option<String>,
-    /// Wait for the whole answer instead of printing it as it arrives
-    #[arg(long)]
-    pub(crate) no_stream: bool,
-    /// The most tokens to answer with
-    #[arg(long, value_name = "N")]
-    pub(crate) max_tokens: Option<u64>,
-    /// The sampling temperature
-    #[arg(long, value_name = "T")]
-    pub(crate) temperature: Option<f64>,
-    /// A parameter of the provider's own, such as top_k=20 (repeat it for more)
-    #[arg(long, value_name = "NAME=VALUE", value_parser = name_and_value)]
-    pub(crate) param: Vec<(String, serde_json::Value)>,
-    /// Leave out parameters that the provider cannot honour, instead of failing
-    #[arg(long)]
-    pub(crate) drop_params: bool,
-    /// The provider's address, instead of its own or the environment's
-    #[arg(long, value_name = "URL", conflicts_with = "simulate")]
-    pub(crate) api_base: Option<String>,
-    /// Talk to a simulation of the provider: no key, no cost, no model
-    #[arg(long)]
-    pub(crate) simulate: bool,
-    /// Print the response, or each chunk, as a line of JSON
-    #[arg(long)]
-    pub(crate) json: bool,
-    /// What to say; - stands for standard input, as no text at all does
-    pub(crate) text: Vec<String>,
 }
 
 /// Check a config.yaml: every mistake with its line, column and mend
@@ -229,13 +196,6 @@ pub(crate) struct Render {
     pub(crate) fold: bool,
 }
 
-/// `top_k=20` or `stop=["a"]`: a value that is no JSON is a string.
-fn name_and_value(text: &str) -> Result<(String, serde_json::Value), String> {
-    let (name, value) = text.split_once('=').ok_or("it has to be NAME=VALUE")?;
-    let value = serde_json::from_str(value).unwrap_or_else(|_| value.into());
-    Ok((name.to_owned(), value))
-}
-
 #[cfg(test)]
 mod tests {
     use clap::CommandFactory;
@@ -245,15 +205,5 @@ mod tests {
     #[test]
     fn the_definition_is_sound() {
         Args::command().debug_assert();
-    }
-
-    #[test]
-    fn a_parameter_is_json_where_it_can_be() {
-        assert_eq!(
-            name_and_value("top_k=20").unwrap(),
-            ("top_k".to_owned(), 20.into())
-        );
-        assert_eq!(name_and_value("mode=top_p").unwrap().1, "top_p");
-        assert!(name_and_value("top_k").is_err());
     }
 }

@@ -1,9 +1,15 @@
 //! The command `polyllm`: see `polyllm --help`.
 
+mod answer;
 mod args;
+mod ask;
 mod chat;
 mod check;
+mod complete;
+mod embed;
+mod models;
 mod output;
+mod rerank;
 mod serve;
 mod signal;
 mod simulate;
@@ -30,6 +36,7 @@ fn main() -> ExitCode {
         match args.command {
             Command::Chat(chat) => chat::run(chat).await,
             Command::Check(check) => check::run(&check),
+            Command::Complete(complete) => complete::run(complete).await,
             Command::Completions { shell } => {
                 clap_complete::generate(
                     shell,
@@ -39,6 +46,9 @@ fn main() -> ExitCode {
                 );
                 Ok(ExitCode::SUCCESS)
             }
+            Command::Embed(embed) => embed::run(embed).await,
+            Command::Models(models) => models::run(models).await,
+            Command::Rerank(rerank) => rerank::run(rerank).await,
             Command::Serve(serve) => serve::run(serve).await,
             Command::Sim(sim) => simulate::run(sim).await,
             Command::Sse(sse) => sse::run(&sse),

@@ -6,6 +6,8 @@ use std::io::{IsTerminal, Write, stderr, stdout};
 use std::process::ExitCode;
 
 use anyhow::Result;
+use llm_provider::Json;
+use serde::Serialize;
 use tracing_subscriber::EnvFilter;
 
 /// Prints an error with its causes, and the exit status that goes with it.
@@ -42,6 +44,11 @@ pub(crate) fn print(text: impl Display) -> Result<Printed> {
         Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(Printed::ReaderGone),
         Err(error) => Err(error.into()),
     }
+}
+
+/// Prints a document on a line of its own, byte for byte as it came.
+pub(crate) fn print_json<T: Serialize>(json: &Json<T>) -> Result<Printed> {
+    print(format_args!("{}\n", String::from_utf8_lossy(json.bytes())))
 }
 
 /// Whether there still is a reader.

@@ -1,12 +1,15 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use llm_provider::{
-    Call, ChatStream, Error, ErrorKind, Json, Provider, Registry, Reply, Result, Settings,
-};
-use llm_types::{ChatRequest, ChatResponse, Content, Message};
+use llm_provider::{Capability, Error, ErrorKind, Provider, Registry, Result, Settings};
+use llm_types::completions::CompletionRequest;
+use llm_types::embeddings::EmbeddingRequest;
+use llm_types::rerank::{Document, RerankRequest};
+use llm_types::{ChatRequest, ModelList, TextInput};
 use prompt_templates::CustomTemplate;
 use serde_json::{Map, Value};
+
+use crate::request::{Chat, Completion, Embedding, Request, Rerank};
 
 /// A caller of models by name.
 ///
@@ -41,16 +44,6 @@ pub struct Client {
 struct AccountKey {
     provider: &'static str,
     template: Option<String>,
-}
-
-/// A chat being put together; [`send`](Self::send) or [`stream`](Self::stream) it.
-#[derive(Debug)]
-#[must_use = "nothing happens until it is sent"]
-pub struct Chat<'c> {
-    client: &'c Client,
-    model: String,
-    request: ChatRequest,
-    drop_params: bool,
 }
 
 impl Client {
@@ -90,40 +83,83 @@ impl Client {
 
     /// Begins a chat with `model`.
     pub fn chat(&self, model: impl Into<String>) -> Chat<'_> {
-        Chat {
-            client: self,
-            model: model.into(),
-            request: ChatRequest::new("", Vec::new()),
-            drop_params: false,
-        }
+        Request::new(self, model, ChatRequest::new("", Vec::new()))
     }
 
-    /// The account that serves `name`, which is `provider`'s `model`.
-    fn account(
+    /// Has `model` go on from a text.
+    pub fn complete(
         &self,
-        name: &str,
-        provider: &'static str,
-        model: &str,
-    ) -> Result<Arc<dyn Provider>> {
-        let template = self
-            .templates
-            .get_key_value(name)
-            .or_else(|| self.templates.get_key_value(model));
+        model: impl Into<String>,
+        prompt: impl Into<TextInput>,
+    ) -> Completion<'_> {
+        Request::new(self, model, CompletionRequest::new("", prompt))
+    }
+
+    /// Has `model` turn texts into vectors.
+    pub fn embed(&self, model: impl Into<String>, input: impl Into<TextInput>) -> Embedding<'_> {
+        Request::new(self, model, EmbeddingRequest::new("", input))
+    }
+
+    /// Has `model` sort documents by how well they answer a query.
+    pub fn rerank<D: Into<Document>>(
+        &self,
+        model: impl Into<String>,
+        query: impl Into<String>,
+        documents: impl IntoIterator<Item = D>,
+    ) -> Rerank<'_> {
+        Request::new(self, model, RerankRequest::new("", query, documents))
+    }
+
+    /// The models of `provider`, such as `together_ai`, by the names that it knows them by: put
+    /// `together_ai/` before one to ask for it. What else it tells of each, such as prices and
+    /// the context length, is in [`Model::extra`](llm_types::Model::extra).
+    ///
+    /// # Errors
+    /// Those of the provider; [`ErrorKind::Unsupported`] when it lists no models.
+    pub async fn models(&self, provider: &str) -> Result<ModelList> {
+        let known = self.registry.names().find(|name| *name == provider);
+        let provider = known.ok_or_else(|| self.no_such_provider(provider))?;
+        let account = self.account(provider, None)?;
+        account
+            .capabilities()
+            .require(Capability::Models, provider)?;
+        account.models().await
+    }
+
+    /// The account that serves `name`, and the model as its provider knows it.
+    pub(crate) fn resolve<'m>(&self, name: &'m str) -> Result<(Arc<dyn Provider>, &'m str)> {
+        let (provider, model) = self.registry.split(name)?;
+        let mut names = [name, model].into_iter();
+        let template = names.find(|name| self.templates.contains_key(*name));
+        Ok((self.account(provider, template)?, model))
+    }
+
+    /// The account at `provider` for the models whose template is registered under this name.
+    fn account(&self, provider: &'static str, template: Option<&str>) -> Result<Arc<dyn Provider>> {
         let key = AccountKey {
             provider,
-            template: template.map(|(name, _)| name.clone()),
+            template: template.map(str::to_owned),
         };
         let mut accounts = self.accounts.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(account) = accounts.get(&key) {
             return Ok(Arc::clone(account));
         }
         let mut settings = self.settings.get(provider).cloned().unwrap_or_default();
-        if let Some((_, template)) = template {
+        if let Some(template) = template.and_then(|name| self.templates.get(name)) {
             settings.extra.extend(as_settings(template)?);
         }
         let account = self.registry.build(provider, settings)?;
         accounts.insert(key, Arc::clone(&account));
         Ok(account)
+    }
+
+    fn no_such_provider(&self, name: &str) -> Error {
+        let known: Vec<&str> = self.registry.names().collect();
+        let message = format!(
+            "there is no provider \"{name}\"; there are: {}",
+            known.join(", ")
+        );
+        Error::new(ErrorKind::NotFound, message)
     }
 }
 
@@ -135,98 +171,5 @@ fn as_settings(template: &CustomTemplate) -> Result<Map<String, Value>> {
             ErrorKind::InvalidRequest,
             "the prompt template cannot be written",
         )),
-    }
-}
-
-impl Chat<'_> {
-    /// Adds a system message.
-    pub fn with_system(self, text: impl Into<Content>) -> Self {
-        self.with_messages([Message::system(text)])
-    }
-
-    /// Adds a user message: text, or parts with images.
-    pub fn with_user(self, text: impl Into<Content>) -> Self {
-        self.with_messages([Message::user(text)])
-    }
-
-    /// Adds messages.
-    pub fn with_messages(mut self, messages: impl IntoIterator<Item = Message>) -> Self {
-        self.request.messages.extend(messages);
-        self
-    }
-
-    /// Limits the answer's length in tokens.
-    pub fn with_max_tokens(mut self, max_tokens: u64) -> Self {
-        self.request.max_tokens = Some(max_tokens);
-        self
-    }
-
-    /// Sets the sampling temperature.
-    pub fn with_temperature(mut self, temperature: f64) -> Self {
-        self.request.temperature = Some(temperature.into());
-        self
-    }
-
-    /// Changes anything in the request: tools, response format, stop sequences, seed.
-    pub fn with_request(mut self, change: impl FnOnce(&mut ChatRequest)) -> Self {
-        change(&mut self.request);
-        self
-    }
-
-    /// Sets a parameter that is no part of OpenAI's schema, such as `top_k` or `min_tokens`.
-    pub fn with_param(mut self, name: impl Into<String>, value: impl Into<Value>) -> Self {
-        self.request.extra.insert(name.into(), value.into());
-        self
-    }
-
-    /// Leaves out what the provider cannot honour, instead of failing.
-    pub fn with_drop_params(mut self) -> Self {
-        self.drop_params = true;
-        self
-    }
-
-    /// Sends the chat and waits for the whole answer.
-    ///
-    /// # Errors
-    /// Those of the provider.
-    pub async fn send(self) -> Result<ChatResponse> {
-        let reply = self.reply().await?;
-        let Reply { body, metadata, .. } = reply;
-        body.into_value().map_err(|error| {
-            Error::new(
-                ErrorKind::UnexpectedBody,
-                format!("the answer is not a chat: {error}"),
-            )
-            .with_provider(metadata.provider)
-            .with_model(metadata.model)
-            .with_source(error)
-        })
-    }
-
-    /// Sends the chat and waits for the whole answer and what is told beside it.
-    ///
-    /// # Errors
-    /// Those of the provider.
-    pub async fn reply(self) -> Result<Reply<ChatResponse>> {
-        let (provider, call) = self.prepare()?;
-        provider.chat(call).await
-    }
-
-    /// Sends the chat and returns the answer as it arrives.
-    ///
-    /// # Errors
-    /// Those of the provider up to its first sign of life.
-    pub async fn stream(self) -> Result<ChatStream> {
-        let (provider, call) = self.prepare()?;
-        provider.chat_stream(call).await
-    }
-
-    fn prepare(self) -> Result<(Arc<dyn Provider>, Call<ChatRequest>)> {
-        let (provider, model) = self.client.registry.split(&self.model)?;
-        let provider = self.client.account(&self.model, provider, model)?;
-        let mut request = self.request;
-        request.model = model.to_owned();
-        let call = Call::new(Json::from_value(request)).with_drop_params(self.drop_params);
-        Ok((provider, call))
     }
 }

@@ -1,0 +1,164 @@
+//! The commands that ask a provider for something.
+
+use serde_json::Value;
+
+/// Ask a model, and print its answer as it arrives
+#[derive(Debug, clap::Args)]
+#[command(
+    after_help = "Examples:\n  polyllm chat --model together_ai/openai/gpt-oss-20b \"Write me a poem about the blue sky\"\n  polyllm chat --model replicate/meta/meta-llama-3-8b-instruct < question.txt\n  git diff | polyllm chat --model together_ai/openai/gpt-oss-20b \"Review this:\" -"
+)]
+pub(crate) struct Chat {
+    #[command(flatten)]
+    pub(crate) question: Question,
+    /// A system message
+    #[arg(short, long, value_name = "TEXT")]
+    pub(crate) system: Option<String>,
+    #[command(flatten)]
+    pub(crate) writing: Writing,
+    /// What to say; - stands for standard input, as no text at all does
+    pub(crate) text: Vec<String>,
+}
+
+/// Have a model go on from a text, and print what it writes as it arrives
+#[derive(Debug, clap::Args)]
+#[command(
+    after_help = "The text goes to the model as it is, in no chat format and with all its white space.\n\nExamples:\n  polyllm complete --model together_ai/meta-llama/Llama-3.3-70B-Instruct-Turbo \"The sky is\"\n  polyllm complete --model together_ai/togethercomputer/llama-2-70b --stop \"\\n\" < start.txt\n  polyllm template render --family llama-3 < chat.json \\\n    | polyllm complete --model together_ai/meta-llama/Llama-3.3-70B-Instruct-Turbo"
+)]
+pub(crate) struct Complete {
+    #[command(flatten)]
+    pub(crate) question: Question,
+    #[command(flatten)]
+    pub(crate) writing: Writing,
+    /// Stop before this text (repeat it for more); \n and \t stand for a line's end and a tab
+    #[arg(long, value_name = "TEXT", value_parser = unescaped)]
+    pub(crate) stop: Vec<String>,
+    /// The text to go on from; - stands for standard input, as no text at all does
+    pub(crate) text: Option<String>,
+}
+
+/// Turn texts into vectors, printed as a line of numbers for each
+#[derive(Debug, clap::Args)]
+#[command(
+    after_help = "Each TEXT is a text of its own, and so is each line of standard input.\n\nExamples:\n  polyllm embed --model together_ai/BAAI/bge-base-en-v1.5 \"good morning\" \"good night\"\n  polyllm embed --model together_ai/BAAI/bge-base-en-v1.5 < lines.txt > vectors.jsonl"
+)]
+pub(crate) struct Embed {
+    #[command(flatten)]
+    pub(crate) question: Question,
+    /// How many numbers each vector has, for models that let one choose
+    #[arg(long, value_name = "N")]
+    pub(crate) dimensions: Option<u64>,
+    /// The texts; - stands for the lines of standard input, as no text at all does
+    pub(crate) text: Vec<String>,
+}
+
+/// Sort documents by how well they answer a query: score, place and text, the best first
+#[derive(Debug, clap::Args)]
+#[command(
+    after_help = "Each DOCUMENT is one of its own, and so is each line of standard input.\n\nExamples:\n  polyllm rerank --model together_ai/Salesforce/Llama-Rank-V1 \\\n    --query \"What is the capital of the United States?\" --top-n 1 \\\n    \"Carson City is the capital city of the American state of Nevada.\" \\\n    \"Washington, D.C. is the capital of the United States.\"\n  polyllm rerank --model together_ai/Salesforce/Llama-Rank-V1 --query \"a leak\" < log.txt"
+)]
+pub(crate) struct Rerank {
+    #[command(flatten)]
+    pub(crate) question: Question,
+    /// What the documents are to answer
+    #[arg(short, long, value_name = "TEXT")]
+    pub(crate) query: String,
+    /// How many documents to print, instead of all
+    #[arg(short = 'n', long, value_name = "N")]
+    pub(crate) top_n: Option<u64>,
+    /// The documents; - stands for the lines of standard input, as no document at all does
+    pub(crate) document: Vec<String>,
+}
+
+/// List the models of the providers: name, type, context length, prices
+#[derive(Debug, clap::Args)]
+#[command(
+    mut_arg("api_base", |arg| arg.requires("provider")),
+    after_help = "Prices are in USD for a million tokens, in and out. With --json each model is a line, with\nall that its provider tells of it.\n\nExamples:\n  polyllm models llama                  those with \"llama\" in their name\n  polyllm models --provider together_ai --type embedding\n  polyllm models --json | jq -r 'select(.context_length > 100000).id'"
+)]
+pub(crate) struct Models {
+    /// List this provider's only; otherwise all whose key is there
+    #[arg(short, long, value_name = "NAME")]
+    pub(crate) provider: Option<String>,
+    /// List those of this type only, such as chat, language, embedding or rerank
+    #[arg(short, long = "type", value_name = "TYPE")]
+    pub(crate) type_: Option<String>,
+    #[command(flatten)]
+    pub(crate) account: Account,
+    /// Print a line of JSON for each
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// List those only whose name contains this
+    pub(crate) name: Option<String>,
+}
+
+/// What all questions to a model have in common.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Question {
+    /// The model: together_ai/<model>, replicate/<owner>/<name>[:<version>] or
+    /// replicate/deployments/<owner>/<name>
+    #[arg(short, long, value_name = "MODEL")]
+    pub(crate) model: String,
+    /// A parameter of the provider's own, such as top_k=20 (repeat it for more)
+    #[arg(long, value_name = "NAME=VALUE", value_parser = name_and_value)]
+    pub(crate) param: Vec<(String, Value)>,
+    /// Leave out parameters that the provider cannot honour, instead of failing
+    #[arg(long)]
+    pub(crate) drop_params: bool,
+    #[command(flatten)]
+    pub(crate) account: Account,
+    /// Print the response, or each chunk, as a line of JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// What a model that writes can be told.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Writing {
+    /// Wait for the whole answer instead of printing it as it arrives
+    #[arg(long)]
+    pub(crate) no_stream: bool,
+    /// The most tokens to answer with
+    #[arg(long, value_name = "N")]
+    pub(crate) max_tokens: Option<u64>,
+    /// The sampling temperature
+    #[arg(long, value_name = "T")]
+    pub(crate) temperature: Option<f64>,
+}
+
+/// Where the provider is.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Account {
+    /// The provider's address, instead of its own or the environment's
+    #[arg(long, value_name = "URL", conflicts_with = "simulate")]
+    pub(crate) api_base: Option<String>,
+    /// Talk to a simulation of the provider: no key, no cost, no model
+    #[arg(long)]
+    pub(crate) simulate: bool,
+}
+
+/// `top_k=20` or `stop=["a"]`: a value that is no JSON is a string.
+fn name_and_value(text: &str) -> Result<(String, Value), String> {
+    let (name, value) = text.split_once('=').ok_or("it has to be NAME=VALUE")?;
+    let value = serde_json::from_str(value).unwrap_or_else(|_| value.into());
+    Ok((name.to_owned(), value))
+}
+
+/// What a shell makes hard to write.
+fn unescaped(text: &str) -> Result<String, std::convert::Infallible> {
+    Ok(text.replace("\\n", "\n").replace("\\t", "\t"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_parameter_is_json_where_it_can_be() {
+        assert_eq!(
+            name_and_value("top_k=20").unwrap(),
+            ("top_k".to_owned(), 20.into())
+        );
+        assert_eq!(name_and_value("mode=top_p").unwrap().1, "top_p");
+        assert!(name_and_value("top_k").is_err());
+    }
+}

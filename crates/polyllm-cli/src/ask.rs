@@ -1,0 +1,158 @@
+//! What the commands that ask a provider have in common.
+
+use std::io::{IsTerminal, Read, stdin};
+use std::process::ExitCode;
+use std::time::Duration;
+
+use anyhow::{Context, Result, anyhow, bail};
+use llm_sim::{Sim, SimOptions};
+use polyllm::provider::cleanup;
+use polyllm::{ApiKey, Client, Error, ErrorKind, Request, Settings};
+
+use crate::args::{Account, Question};
+use crate::signal;
+
+/// Does `work` with a client of `account`, until it is done or the process is asked to stop.
+///
+/// `provider` is whose address the account's is, if it has one.
+pub(crate) async fn with_client(
+    account: &Account,
+    provider: Option<&str>,
+    work: impl AsyncFnOnce(&Client) -> Result<()>,
+) -> Result<ExitCode> {
+    let sim = if account.simulate {
+        Some(Sim::start(SimOptions::lifelike()).await?)
+    } else {
+        None
+    };
+    let client = client(account, provider, sim.as_ref())?;
+    let stopped = tokio::select! {
+        done = work(&client) => done.map_err(|error| explain(error, account)).map(|()| false),
+        () = signal::stop() => Ok(true),
+    };
+    // A prediction that was left behind is cancelled before the process goes.
+    cleanup::finish(GRACE).await;
+    if let Some(sim) = sim {
+        sim.shutdown().await;
+    }
+    Ok(if stopped? {
+        ExitCode::from(INTERRUPTED)
+    } else {
+        ExitCode::SUCCESS
+    })
+}
+
+/// As [`with_client`], for a question to a model.
+pub(crate) async fn with_model(
+    question: &Question,
+    work: impl AsyncFnOnce(&Client) -> Result<()>,
+) -> Result<ExitCode> {
+    let provider = question.model.split('/').next();
+    with_client(&question.account, provider, work).await
+}
+
+/// The request with what every question has.
+pub(crate) fn asked<'c, R>(mut request: Request<'c, R>, question: &Question) -> Request<'c, R> {
+    for (name, value) in &question.param {
+        request = request.with_param(name, value.clone());
+    }
+    if question.drop_params {
+        request = request.with_drop_params();
+    }
+    request
+}
+
+/// One text: the words of the command line; `-`, or no words at all, stands for standard input.
+pub(crate) fn text(words: &[String]) -> Result<String> {
+    let parts = parts(words, |piped| vec![piped.trim_end().to_owned()])?;
+    said(parts.join("\n\n"))
+}
+
+/// One text with all its white space; `-`, or none, stands for standard input.
+pub(crate) fn exact_text(word: Option<&str>) -> Result<String> {
+    let words: Vec<String> = word.into_iter().map(str::to_owned).collect();
+    said(parts(&words, |piped| vec![piped])?.concat())
+}
+
+fn said(text: String) -> Result<String> {
+    if text.trim().is_empty() {
+        bail!("there is nothing to say: give a text, or pipe one in");
+    }
+    Ok(text)
+}
+
+/// Several texts: the words of the command line; `-`, or no words at all, stands for the lines of
+/// standard input that are not empty.
+pub(crate) fn texts(words: &[String]) -> Result<Vec<String>> {
+    let lines = |piped: String| {
+        let lines = piped.lines().filter(|line| !line.trim().is_empty());
+        lines.map(str::to_owned).collect()
+    };
+    let texts = parts(words, lines)?;
+    if texts.is_empty() {
+        bail!("there is no text: give some, or pipe in a line for each");
+    }
+    Ok(texts)
+}
+
+fn parts(words: &[String], of_stdin: impl Fn(String) -> Vec<String>) -> Result<Vec<String>> {
+    let from_stdin = || {
+        let mut piped = String::new();
+        stdin()
+            .read_to_string(&mut piped)
+            .context("cannot read standard input")?;
+        Ok::<_, anyhow::Error>(of_stdin(piped))
+    };
+    if words.is_empty() {
+        // Nobody knows that a terminal waits for them.
+        return if stdin().is_terminal() {
+            Ok(Vec::new())
+        } else {
+            from_stdin()
+        };
+    }
+    let mut parts = Vec::new();
+    for word in words {
+        if word == "-" {
+            parts.extend(from_stdin()?);
+        } else {
+            parts.push(word.clone());
+        }
+    }
+    Ok(parts)
+}
+
+fn client(account: &Account, provider: Option<&str>, sim: Option<&Sim>) -> Result<Client> {
+    let client = Client::from_env()?;
+    if let Some(sim) = sim {
+        let at = |base: &str| {
+            let key = ApiKey::new("simulated");
+            Settings::new().with_api_base(base).with_api_key(key)
+        };
+        return Ok(client
+            .with_settings(polyllm::together::NAME, at(sim.together_url()))
+            .with_settings(polyllm::replicate::NAME, at(sim.replicate_url())));
+    }
+    Ok(match (&account.api_base, provider) {
+        (Some(base), Some(provider)) => {
+            client.with_settings(provider, Settings::new().with_api_base(base))
+        }
+        _ => client,
+    })
+}
+
+/// Adds what to do next to an error that has an answer.
+fn explain(error: anyhow::Error, account: &Account) -> anyhow::Error {
+    match error.downcast_ref::<Error>().map(Error::kind) {
+        Some(ErrorKind::Auth) if !account.simulate => {
+            anyhow!("{error:#}\n\nTo try without a key, add --simulate.")
+        }
+        _ => error,
+    }
+}
+
+/// How long cancelling may take at the end.
+const GRACE: Duration = Duration::from_secs(10);
+
+/// The exit status of a process that Ctrl-C ended, by the shells' habit.
+const INTERRUPTED: u8 = 130;

@@ -1,0 +1,37 @@
+use std::borrow::Cow;
+use std::process::ExitCode;
+
+use anyhow::Result;
+use polyllm::types::Stop;
+use polyllm::types::completions::CompletionResponse;
+
+use crate::{answer, args, ask};
+
+pub(crate) async fn run(args: args::Complete) -> Result<ExitCode> {
+    let text = ask::exact_text(args.text.as_deref())?;
+    ask::with_model(&args.question, async |client| {
+        let completion = client
+            .complete(&args.question.model, text)
+            .with_request(|request| {
+                request.max_tokens = args.writing.max_tokens;
+                request.temperature = args.writing.temperature.map(Into::into);
+                request.stop = (!args.stop.is_empty()).then(|| Stop::from(args.stop.clone()));
+            });
+        answer::show(
+            ask::asked(completion, &args.question),
+            !args.writing.no_stream,
+            args.question.json,
+            |response| first_text(response).map(Cow::Borrowed),
+            first_text,
+        )
+        .await
+    })
+    .await
+}
+
+/// The text of the first answer; chunks have the shape of whole answers.
+fn first_text(response: &CompletionResponse) -> Option<&str> {
+    let mut choices = response.choices.iter();
+    let first = choices.find(|choice| choice.index == 0)?;
+    Some(&first.text)
+}

@@ -31,6 +31,11 @@ impl Clock {
         })
     }
 
+    /// When the simulation started.
+    pub(crate) fn origin(&self) -> Instant {
+        self.origin
+    }
+
     /// Waits until `at`.
     pub(crate) async fn until(&self, at: Instant) {
         match &self.alarm {
@@ -65,6 +70,65 @@ impl Clock {
     pub(crate) fn rfc3339(&self, at: Instant, digits: usize) -> String {
         rfc3339(self.wall(at), digits)
     }
+}
+
+/// RFC 3339 (and ISO 8601 as far as people use it: a date alone, no offset for UTC) to the time
+/// since the Unix epoch; nothing before it.
+pub(crate) fn read_date(text: &str) -> Option<Duration> {
+    let (date, time) = match text.find(['T', 't', ' ']) {
+        Some(at) => (&text[..at], &text[at + 1..]),
+        None => (text, "00:00:00Z"),
+    };
+    let [year, month, day] = numbers(date, '-')?;
+    let last = match month {
+        4 | 6 | 9 | 11 => 30,
+        2 if year % 4 == 0 && (year % 100 != 0 || year % 400 == 0) => 29,
+        2 => 28,
+        _ => 31,
+    };
+    let (time, offset) = match time.find(['Z', 'z', '+', '-']) {
+        Some(at) => (&time[..at], &time[at..]),
+        None => (time, "Z"),
+    };
+    let (time, fraction) = time.split_once('.').unwrap_or((time, "0"));
+    let [hour, minute, second] = numbers(time, ':')?;
+    let known = (1..=12).contains(&month) && (1..=last).contains(&day);
+    if !known || !(1970..10_000).contains(&year) || hour > 23 || minute > 59 || second > 60 {
+        return None;
+    }
+    let fraction: f64 = format!("0.{fraction}").parse().ok()?;
+    let seconds = days(year, month, day) * 86_400 + hour * 3600 + minute * 60 + second;
+    let local = Duration::from_secs(seconds) + Duration::try_from_secs_f64(fraction).ok()?;
+    let shift = |offset: &str| {
+        let (hours, minutes) = offset.split_once(':')?;
+        let [hours, minutes] = [hours, minutes].map(|part| part.parse::<u64>().ok());
+        Some(Duration::from_secs(hours? * 3600 + minutes? * 60))
+    };
+    match offset.split_at(1) {
+        ("+", offset) => local.checked_sub(shift(offset)?),
+        ("-", offset) => Some(local + shift(offset)?),
+        (_, "") => Some(local),
+        _ => None,
+    }
+}
+
+fn numbers(text: &str, between: char) -> Option<[u64; 3]> {
+    let mut parts = text.split(between).map(|part| {
+        let digits = part.bytes().all(|byte| byte.is_ascii_digit()) && part.len() <= 4;
+        part.parse().ok().filter(|_| digits)
+    });
+    let numbers = [parts.next()??, parts.next()??, parts.next()??];
+    parts.next().is_none().then_some(numbers)
+}
+
+/// The days since the epoch of a Gregorian date, the other way round than [`civil`].
+fn days(year: u64, month: u64, day: u64) -> u64 {
+    let year = year - u64::from(month <= 2);
+    let march_month = (month + 9) % 12;
+    let day_of_year = (153 * march_month + 2) / 5 + day - 1;
+    let year_of_era = year % 400;
+    let day_of_era = year_of_era * 365 + year_of_era / 4 - year_of_era / 100 + day_of_year;
+    year / 400 * 146_097 + day_of_era - 719_468
 }
 
 /// `at + duration`, or a time that nobody will live to see.
@@ -124,5 +188,40 @@ mod tests {
             rfc3339(at(1_735_689_599, 558_752_983), 9),
             "2024-12-31T23:59:59.558752983Z"
         );
+    }
+
+    #[test]
+    fn dates_are_read() {
+        for (text, wanted) in [
+            ("1970-01-01", Some("1970-01-01T00:00:00.000Z")),
+            ("2000-02-29T00:00:00.04Z", Some("2000-02-29T00:00:00.040Z")),
+            ("2024-10-04t18:07:35z", Some("2024-10-04T18:07:35.000Z")),
+            ("2024-12-31 23:59:59.5", Some("2024-12-31T23:59:59.500Z")),
+            (
+                "2024-01-01T01:00:00+02:00",
+                Some("2023-12-31T23:00:00.000Z"),
+            ),
+            (
+                "2024-12-31T23:30:00-00:45",
+                Some("2025-01-01T00:15:00.000Z"),
+            ),
+            ("9999-12-31T23:59:59Z", Some("9999-12-31T23:59:59.000Z")),
+            ("2023-02-29", None),
+            ("1900-01-01", None),
+            ("2024-13-01", None),
+            ("2024-00-01", None),
+            ("2024-01-01T25:00:00Z", None),
+            ("2024-01-01T00:00:00Zulu", None),
+            ("2024-01-01T00:00:00+x", None),
+            ("2024-01", None),
+            ("2024-01-01-01", None),
+            ("yesterday", None),
+            ("", None),
+            ("99999999999999999999-01-01", None),
+            ("1970-01-01T00:00:00+01:00", None),
+        ] {
+            let read = read_date(text).map(|time| rfc3339(time, 3));
+            assert_eq!(read.as_deref(), wanted, "{text}");
+        }
     }
 }

@@ -21,6 +21,9 @@ pub struct SimOptions {
     pub together_port: u16,
     /// Port of the simulated Replicate on 127.0.0.1; 0 takes a free one.
     pub replicate_port: u16,
+    /// Port of a second host for Replicate's event streams, as the real ones have it; without one
+    /// they are where the rest is.
+    pub replicate_stream_port: Option<u16>,
     /// Which API keys are good.
     pub keys: Keys,
     /// How long things take.
@@ -50,6 +53,12 @@ impl SimOptions {
     /// Listens for Replicate's clients on this port of 127.0.0.1.
     pub fn with_replicate_port(mut self, port: u16) -> Self {
         self.replicate_port = port;
+        self
+    }
+
+    /// Serves Replicate's event streams on another port of 127.0.0.1; 0 takes a free one.
+    pub fn with_replicate_stream_port(mut self, port: u16) -> Self {
+        self.replicate_stream_port = Some(port);
         self
     }
 
@@ -138,6 +147,9 @@ pub struct Timing {
     /// After how long without an event a Replicate event stream is closed, without `done`
     /// (30 seconds there); `None` keeps it open.
     pub stream_idle: Option<Duration>,
+    /// How long after the creation of a Replicate prediction its input, output and logs are kept
+    /// (one hour there); `None` keeps them.
+    pub retention: Option<Duration>,
     /// Keeps these times to a tenth of a millisecond, by a thread of its own, where tokio's timers
     /// are up to 2 ms late. Not for paused time, which does not move the system's clock.
     pub precise: bool,
@@ -179,6 +191,12 @@ impl Timing {
         self
     }
 
+    /// Sets how long input, output and logs of Replicate predictions are kept.
+    pub fn with_retention(mut self, retention: Option<Duration>) -> Self {
+        self.retention = retention;
+        self
+    }
+
     /// Sets the idle time after which Replicate event streams are closed.
     pub fn with_stream_idle(mut self, idle: Option<Duration>) -> Self {
         self.stream_idle = idle;
@@ -201,6 +219,7 @@ impl Default for Timing {
             first_token: Duration::ZERO,
             token: Duration::ZERO,
             stream_idle: Some(Duration::from_secs(30)),
+            retention: Some(Duration::from_secs(3600)),
             precise: false,
         }
     }

@@ -17,6 +17,8 @@ use crate::together::Together;
 pub struct Sim {
     together: (Together, Server),
     replicate: (Replicate, Server),
+    /// Where Replicate's event streams are, when not where the rest is.
+    streams: Option<Server>,
     /// Dropped with the simulation, which ends the sending of webhooks.
     _alive: watch::Sender<()>,
 }
@@ -36,9 +38,16 @@ impl Sim {
         let replicate = Replicate::new(&options, &clock, lives);
         let together_server = Server::start(ports.0, together.upstream()).await?;
         let replicate_server = Server::start(ports.1, replicate.upstream()).await?;
+        let mut streams = None;
+        if let Some(port) = options.replicate_stream_port {
+            let server = Server::start(port, replicate.stream_host()).await?;
+            replicate.stream_from(server.url());
+            streams = Some(server);
+        }
         Ok(Self {
             together: (together, together_server),
             replicate: (replicate, replicate_server),
+            streams,
             _alive: alive,
         })
     }
@@ -53,6 +62,11 @@ impl Sim {
         self.replicate.1.url()
     }
 
+    /// Where Replicate's event streams are, when they have a host of their own.
+    pub fn replicate_stream_url(&self) -> Option<&str> {
+        self.streams.as_ref().map(Server::url)
+    }
+
     /// What the simulated Together saw, and a way to make it fail.
     pub fn together(&self) -> &Together {
         &self.together.0
@@ -65,6 +79,15 @@ impl Sim {
 
     /// Stops listening, gives requests in flight a second to finish, and closes what is left.
     pub async fn shutdown(self) {
-        tokio::join!(self.together.1.shutdown(), self.replicate.1.shutdown());
+        let streams = async {
+            if let Some(server) = self.streams {
+                server.shutdown().await;
+            }
+        };
+        tokio::join!(
+            self.together.1.shutdown(),
+            self.replicate.1.shutdown(),
+            streams
+        );
     }
 }

@@ -86,6 +86,29 @@ impl Model {
         })
     }
 
+    /// The catalogue, by name.
+    pub(crate) fn all() -> Vec<Self> {
+        let named = MODELS.iter().filter_map(|listed| {
+            let (owner, name) = listed.name.split_once('/')?;
+            Self::find(owner, name)
+        });
+        let mut all: Vec<_> = named.collect();
+        all.sort_by_key(Self::full_name);
+        all
+    }
+
+    pub(crate) fn description(&self) -> String {
+        let what = match self.listed.output {
+            Output::Text => "model",
+            _ => "language model",
+        };
+        format!("A simulation of the {what} {}", self.full_name())
+    }
+
+    pub(crate) fn gives_tokens(&self) -> bool {
+        self.listed.output != Output::Text
+    }
+
     pub(crate) fn full_name(&self) -> String {
         format!("{}/{}", self.owner, self.name)
     }
@@ -143,7 +166,7 @@ impl Model {
             "url": format!("{base}/{}", self.full_name()),
             "owner": self.owner,
             "name": self.name,
-            "description": format!("A simulation of {}", self.full_name()),
+            "description": self.description(),
             "visibility": "public",
             "is_official": self.listed.official,
             "github_url": null,

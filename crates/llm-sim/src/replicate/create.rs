@@ -11,15 +11,14 @@ use crate::duration;
 use crate::fault::{Failure, Fault};
 use crate::http::Call;
 use crate::options::SimOptions;
+use crate::replicate::asked::Asked;
 use crate::replicate::catalog::{Model, Output};
-use crate::replicate::prediction::{Cancel, Prediction};
+use crate::replicate::prediction::{Cancel, Prediction, StreamUrl};
 use crate::replicate::problem::{Invalid, Problem};
-use crate::replicate::schema::Schema;
 use crate::replicate::store::Store;
 use crate::replicate::timeline::Timeline;
 use crate::replicate::webhook::Hook;
-use crate::seed::hash;
-use crate::text::{Question, count_tokens, last_user_turn, tokens};
+use crate::seed::{BASE32, Rng, hash};
 
 /// What a prediction is to run on.
 #[derive(Debug)]
@@ -33,7 +32,7 @@ pub(crate) struct Target {
 #[derive(Debug)]
 pub(crate) struct Ids {
     pub(crate) id: String,
-    pub(crate) stream_token: String,
+    pub(crate) stream: StreamUrl,
 }
 
 /// The body of a create request.
@@ -135,23 +134,79 @@ pub(crate) fn create(
     }
     let lifetime = lifetime(call)?;
     let now = Instant::now();
+    let warm = if listed.official {
+        target.model.full_name()
+    } else {
+        let version = &target.version;
+        target.deployment.as_ref().unwrap_or(version).clone()
+    };
+    let life = Life {
+        created: now,
+        started: store.start_of(&warm, now, &options.timing),
+        failure: call.faults.find(|fault| match fault {
+            Fault::Fail(failure) => Some(*failure),
+            _ => None,
+        }),
+        lifetime,
+    };
+    let prediction = Arc::new(lay_down(target, body, ids, &life, options));
+    store
+        .add(Arc::clone(&prediction))
+        .map_err(|_| Problem::throttled())?;
+    Ok(prediction)
+}
+
+/// What a prediction of this model looks like, made when the simulation started.
+pub(crate) fn example(model: Model, created: Instant, options: &SimOptions) -> Prediction {
+    let schema = model.listed.schema;
+    let name = if schema.has("text") { "text" } else { "prompt" };
+    let body = Body {
+        version: None,
+        input: Map::from_iter([(name.to_owned(), Value::from("Hello from a model's page"))]),
+        stream: false,
+        hook: None,
+    };
+    let ids = Ids {
+        id: Rng(hash([model.owner.as_str(), &model.name, "example"])).word(BASE32, 26),
+        stream: StreamUrl::default(),
+    };
+    let life = Life {
+        created,
+        started: created,
+        failure: None,
+        lifetime: None,
+    };
+    let target = Target {
+        version: model.latest(),
+        model,
+        deployment: None,
+    };
+    let mut prediction = lay_down(target, body, ids, &life, options);
+    prediction.timeline.token = Duration::ZERO;
+    prediction.timeline.first_token = Duration::ZERO;
+    prediction.timeline.ends = created;
+    // Its stream is long over.
+    prediction.stream = None;
+    prediction
+}
+
+/// What is decided of a prediction's life before it is known what the model says.
+#[derive(Debug)]
+struct Life {
+    created: Instant,
+    /// When the model gets to it.
+    started: Instant,
+    failure: Option<Failure>,
+    lifetime: Option<Duration>,
+}
+
+fn lay_down(target: Target, body: Body, ids: Ids, life: &Life, options: &SimOptions) -> Prediction {
+    let listed = target.model.listed;
     let model = target.model.full_name();
     let asked = Asked::read(listed.schema, &body.input);
-    let failure = call.faults.find(|fault| match fault {
-        Fault::Fail(failure) => Some(*failure),
-        _ => None,
-    });
-
     let (mut said, prompt_tokens) = asked.answer(&model, listed.output, options);
-    let warm = target.deployment.as_deref().unwrap_or(&target.version);
-    let warm = if listed.official {
-        model.as_str()
-    } else {
-        warm
-    };
-    let started = store.start_of(warm, now, &options.timing);
     let logs = asked.logs(&model, listed.output, prompt_tokens, said.len());
-    let starts = match failure {
+    let started = match life.failure {
         // These never get as far as the model.
         Some(Failure::Director | Failure::Interrupted) => {
             said.clear();
@@ -159,31 +214,31 @@ pub(crate) fn create(
         }
         Some(Failure::Timeout) => {
             said.truncate(said.len() / 2);
-            Some(started)
+            Some(life.started)
         }
         Some(_) => {
             said.clear();
-            Some(started)
+            Some(life.started)
         }
-        None => Some(started),
+        None => Some(life.started),
     };
     let mut timeline = Timeline {
-        created: now,
-        started: starts,
+        created: life.created,
+        started,
         first_token: options.timing.first_token,
         token: options.timing.token,
         tokens_per_event: options.pace.tokens_per_event,
         tokens: said.len(),
-        ends: started,
-        fails: failure.is_some(),
-        deadline: lifetime.map(|lifetime| now + lifetime),
+        ends: life.started,
+        fails: life.failure.is_some(),
+        deadline: life.lifetime.map(|lifetime| life.created + lifetime),
     };
-    if starts.is_some() {
-        timeline.ends = timeline.token_at(started, said.len());
+    if started.is_some() {
+        timeline.ends = timeline.token_at(life.started, said.len());
     }
     // Official models always have a stream; others when it was asked for; hello-world never.
     let streams = listed.output != Output::Text && (listed.official || body.stream);
-    let prediction = Arc::new(Prediction {
+    Prediction {
         id: ids.id,
         version: if listed.official {
             "hidden".to_owned()
@@ -196,18 +251,15 @@ pub(crate) fn create(
         output: listed.output,
         tokens: said,
         prompt_tokens,
-        error: failure.map(Failure::message),
+        error: life.failure.map(Failure::message),
         logs,
         timeline,
         asked_stream: body.stream,
+        stream: streams.then_some(ids.stream),
+        retention: options.timing.retention,
         hook: body.hook,
-        stream_token: streams.then_some(ids.stream_token),
         cancel: watch::Sender::new(Cancel::default()),
-    });
-    store
-        .add(Arc::clone(&prediction))
-        .map_err(|_| Problem::throttled())?;
-    Ok(prediction)
+    }
 }
 
 /// `Cancel-After`, at least 5 seconds.
@@ -223,124 +275,6 @@ fn lifetime(call: &Call) -> Result<Option<Duration>, Problem> {
             "Cancel-After must be a duration of at least 5 seconds, such as 30s, 5m or 1h30m45s",
         )),
     }
-}
-
-/// What an input asks of the model, by whatever names its schema has.
-struct Asked {
-    prompt: String,
-    said: String,
-    seed: u64,
-    max_tokens: Option<usize>,
-    min_tokens: usize,
-    stop: Vec<String>,
-    greeting: Option<String>,
-}
-
-impl Asked {
-    fn read(schema: Schema, input: &Map<String, Value>) -> Self {
-        let text = |name: &str| input.get(name).and_then(Value::as_str);
-        let prompt = text("prompt").unwrap_or_default();
-        let prompt = match last_message(input.get("messages")) {
-            Some(message) if schema.has("messages") => message,
-            _ => prompt,
-        };
-        let limit = |names: [&str; 4]| {
-            let known = names.into_iter().filter(|name| schema.has(name));
-            let given = |name| {
-                let given = input.get(name).and_then(Value::as_f64);
-                given.or_else(|| schema.default_number(name))
-            };
-            known
-                .filter_map(given)
-                .find(|limit| *limit >= 0.0)
-                .map(|limit| limit as usize)
-        };
-        let known = |name: &str| {
-            let given = text(name).filter(|_| schema.has(name));
-            given
-                .or_else(|| schema.default_text(name))
-                .unwrap_or_default()
-        };
-        let formatted = match known("prompt_template") {
-            "" => prompt.to_owned(),
-            template => {
-                let system = known("system_prompt");
-                template
-                    .replace("{system_prompt}", system)
-                    .replace("{prompt}", prompt)
-            }
-        };
-        Self {
-            said: last_user_turn(prompt).to_owned(),
-            prompt: formatted,
-            seed: input
-                .get("seed")
-                .map_or(0, |seed| hash([seed.to_string().as_str()])),
-            max_tokens: limit([
-                "max_tokens",
-                "max_new_tokens",
-                "max_length",
-                "max_completion_tokens",
-            ]),
-            min_tokens: limit(["min_tokens", "min_new_tokens", "", ""]).unwrap_or(0),
-            stop: known("stop_sequences")
-                .split(',')
-                .map(str::to_owned)
-                .collect(),
-            greeting: text("text")
-                .filter(|_| schema.has("text"))
-                .map(str::to_owned),
-        }
-    }
-
-    /// The output's tokens, and how many the prompt has.
-    fn answer(&self, model: &str, output: Output, options: &SimOptions) -> (Vec<String>, usize) {
-        if let Some(name) = &self.greeting {
-            return (vec![format!("hello {name}")], tokens(name).count());
-        }
-        let question = Question {
-            model,
-            said: &self.said,
-            variant: self.seed,
-            max_tokens: self.max_tokens,
-            min_tokens: self.min_tokens,
-            stop: &self.stop,
-        };
-        let mut said = question.answer(&options.reply).tokens;
-        if output == Output::TokensAndEnd {
-            said.push(String::new());
-        }
-        (said, count_tokens(&self.prompt))
-    }
-
-    fn logs(&self, model: &str, output: Output, prompt: usize, said: usize) -> String {
-        match output {
-            Output::Text => String::new(),
-            Output::TokensInLogs => {
-                let total = prompt + said;
-                let variant = model.rsplit('/').next().unwrap_or(model);
-                format!(
-                    "Model variant: {variant}\nInput token count: {prompt}\n\
-                     Output token count: {said}\nTotal token count: {total}\nTTFT: 0.22s"
-                )
-            }
-            Output::Tokens | Output::TokensAndEnd => {
-                let seed = self.seed % 100_000;
-                format!(
-                    "Random seed used: `{seed}`\nFormatted prompt: `{}`",
-                    self.prompt
-                )
-            }
-        }
-    }
-}
-
-fn last_message(messages: Option<&Value>) -> Option<&str> {
-    let messages = messages?.as_array()?.iter().rev();
-    let user = |message: &&Value| message.get("role").and_then(Value::as_str) == Some("user");
-    messages
-        .filter(user)
-        .find_map(|message| message.get("content")?.as_str())
 }
 
 const LONGEST_WAIT: Duration = Duration::from_secs(60);

@@ -20,6 +20,7 @@ pub(crate) struct Deployment {
     hardware: String,
     min_instances: u64,
     max_instances: u64,
+    /// Of the release.
     created_at: String,
 }
 
@@ -119,6 +120,7 @@ impl Deployments {
         owner: &str,
         name: &str,
         body: &[u8],
+        created_at: String,
     ) -> Result<Deployment, Problem> {
         let body = object(body)?;
         let changeable = ["hardware", "max_instances", "min_instances", "version"];
@@ -141,6 +143,7 @@ impl Deployments {
         deployment.min_instances = number("min_instances").unwrap_or(deployment.min_instances);
         deployment.max_instances = number("max_instances").unwrap_or(deployment.max_instances);
         deployment.release += 1;
+        deployment.created_at = created_at;
         Ok(deployment.clone())
     }
 

@@ -1,24 +1,28 @@
 //! The simulated Replicate.
 
 mod api;
+mod asked;
 mod catalog;
 mod counts;
 mod create;
 mod deployments;
 mod inputs;
+mod models;
 mod pages;
 mod prediction;
+mod predictions;
 mod problem;
 mod schema;
 mod seen;
 mod store;
 mod stream;
+mod stream_host;
 mod timeline;
 mod versions;
 mod webhook;
 
-use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
+use std::sync::{Arc, OnceLock};
 
 use tokio::sync::watch;
 use tokio::time::Instant;
@@ -30,6 +34,7 @@ use crate::options::SimOptions;
 use crate::replicate::api::Api;
 use crate::replicate::deployments::Deployments;
 use crate::replicate::store::Store;
+use crate::replicate::stream_host::StreamHost;
 use crate::replicate::versions::Versions;
 use crate::replicate::webhook::Webhooks;
 use crate::trace::RequestCounts;
@@ -58,11 +63,22 @@ impl Replicate {
             versions: Versions::default(),
             webhooks: Webhooks::new(clock, options.memory.requests, alive),
             created: AtomicU64::new(0),
+            stream_host: OnceLock::new(),
         }))
     }
 
     pub(crate) fn upstream(&self) -> Arc<Api> {
         Arc::clone(&self.0)
+    }
+
+    pub(crate) fn stream_host(&self) -> Arc<StreamHost> {
+        Arc::new(StreamHost::new(&self.0))
+    }
+
+    /// Event streams are there from now on.
+    pub(crate) fn stream_from(&self, host: &str) {
+        // Told once, when the simulation starts.
+        let _ = self.0.stream_host.set(host.to_owned());
     }
 
     /// The requests seen, oldest first.
@@ -207,7 +223,7 @@ impl Replicate {
             .store
             .all()
             .iter()
-            .filter_map(|one| one.timeline.next_change(now, one.cancelled()))
+            .filter_map(|one| one.next_change(now))
             .min();
         tokio::select! {
             // The sender lives as long as `self`.

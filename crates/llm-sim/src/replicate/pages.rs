@@ -1,30 +1,51 @@
 //! Lists in pages of a hundred, with absolute URLs and opaque cursors.
 
+use base64::Engine as _;
+use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use serde_json::{Value, json};
 
-use crate::http::Call;
+use crate::http::{Answer, Call};
+use crate::replicate::api::json_answer;
+use crate::replicate::problem::Problem;
 
 /// The page that the call's `cursor` asks for; the first one without.
-pub(crate) fn page(call: &Call, what: &str, entries: Vec<Value>) -> Value {
-    let from = call
-        .query("cursor")
-        .and_then(|cursor| offset(&cursor))
-        .unwrap_or(0);
-    let url = |from: usize| format!("{}/v1/{what}?cursor={}", call.base, cursor(from));
-    let more = entries.len() > from.saturating_add(PAGE);
-    json!({
-        "next": more.then(|| url(from + PAGE)),
-        "previous": (from > 0).then(|| url(from.saturating_sub(PAGE))),
-        "results": entries.into_iter().skip(from).take(PAGE).collect::<Vec<_>>(),
-    })
-}
-
-fn cursor(from: usize) -> String {
-    format!("p{from:x}")
-}
-
-fn offset(cursor: &str) -> Option<usize> {
-    usize::from_str_radix(cursor.strip_prefix('p')?, 16).ok()
+///
+/// A cursor names the first entry of its page, so that what is added meanwhile moves nothing.
+pub(crate) fn page<T>(
+    call: &Call,
+    all: &[T],
+    key: impl Fn(&T) -> String,
+    entry: impl Fn(&T) -> Value,
+) -> Result<Answer, Problem> {
+    let from = match call.query("cursor").filter(|cursor| !cursor.is_empty()) {
+        None => 0,
+        Some(cursor) => {
+            let first = BASE64_URL_SAFE_NO_PAD.decode(cursor).unwrap_or_default();
+            let found = all.iter().position(|one| key(one).as_bytes() == first);
+            found.ok_or_else(|| Problem::new(404, "Invalid cursor"))?
+        }
+    };
+    let to = all.len().min(from + PAGE);
+    let url = |first: &T| {
+        let cursor = BASE64_URL_SAFE_NO_PAD.encode(key(first));
+        let path = call.segments.join("/");
+        let mut url = format!("{}/{path}?cursor={cursor}", call.base);
+        // What was filtered stays filtered.
+        for other in call.query.split('&') {
+            if !other.is_empty() && !other.starts_with("cursor=") {
+                url += "&";
+                url += other;
+            }
+        }
+        url
+    };
+    let previous = (from > 0).then(|| all.get(from.saturating_sub(PAGE)));
+    let body = json!({
+        "next": all.get(to).map(url),
+        "previous": previous.flatten().map(url),
+        "results": all[from..to].iter().map(entry).collect::<Vec<_>>(),
+    });
+    Ok(json_answer(200, &body))
 }
 
 const PAGE: usize = 100;

@@ -1,10 +1,12 @@
 //! One prediction, and how it looks to those who ask.
 
+use std::time::Duration;
+
 use serde_json::{Map, Value, json};
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-use crate::clock::Clock;
+use crate::clock::{Clock, later};
 use crate::replicate::catalog::Output;
 use crate::replicate::timeline::{Moment, Status, Timeline};
 use crate::replicate::webhook::Hook;
@@ -25,10 +27,27 @@ pub(crate) struct Prediction {
     pub(crate) timeline: Timeline,
     /// `"stream": true` was asked for.
     pub(crate) asked_stream: bool,
-    /// What opens the event stream, if there is one.
-    pub(crate) stream_token: Option<String>,
+    /// Where the event stream is, if there is one.
+    pub(crate) stream: Option<StreamUrl>,
+    /// How long after the creation input, output and logs are kept.
+    pub(crate) retention: Option<Duration>,
     pub(crate) hook: Option<Hook>,
     pub(crate) cancel: watch::Sender<Cancel>,
+}
+
+/// The address of an event stream: whoever has it may read the stream.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct StreamUrl {
+    pub(crate) token: String,
+    /// When streams are not where the API is.
+    pub(crate) host: Option<String>,
+}
+
+impl StreamUrl {
+    fn url(&self, base: &str) -> String {
+        let host = self.host.as_deref().unwrap_or(base);
+        format!("{host}/v1/streams/{}", self.token)
+    }
 }
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -42,6 +61,8 @@ pub(crate) struct Cancel {
 pub(crate) enum View {
     Cancelled,
     Created,
+    /// Of a model's page: never removed.
+    Example,
     /// Created with `Prefer: wait`.
     Waited,
     Got,
@@ -68,6 +89,23 @@ impl Prediction {
         });
     }
 
+    /// Whether input, output and logs are removed, as they are some time after the creation.
+    pub(crate) fn is_removed(&self) -> bool {
+        self.removal().is_some_and(|at| at <= Instant::now())
+    }
+
+    /// The next moment at which anything will be different.
+    pub(crate) fn next_change(&self, now: Instant) -> Option<Instant> {
+        let next = self.timeline.next_change(now, self.cancelled());
+        next.or_else(|| self.removal().filter(|at| *at > now))
+    }
+
+    fn removal(&self) -> Option<Instant> {
+        let (end, _) = self.timeline.end(self.cancelled());
+        let removal = later(self.timeline.created, self.retention?);
+        Some(removal.max(end))
+    }
+
     /// Waits until the output is complete or will never be, but not beyond `latest`.
     pub(crate) async fn finished(&self, latest: Instant) {
         let mut cancels = self.cancel.subscribe();
@@ -91,8 +129,8 @@ impl Prediction {
             "get": format!("{base}/v1/predictions/{id}"),
             "cancel": format!("{base}/v1/predictions/{id}/cancel"),
         });
-        if let Some(token) = &self.stream_token {
-            urls["stream"] = json!(format!("{base}/v1/streams/{token}"));
+        if let Some(stream) = &self.stream {
+            urls["stream"] = json!(stream.url(base));
         }
         let mut body = json!({
             "id": id,
@@ -136,7 +174,7 @@ impl Prediction {
                     body["error"] = json!(self.error);
                 }
             }
-            View::Cancelled | View::Got | View::InList => {
+            View::Cancelled | View::Example | View::Got | View::InList => {
                 self.tell(&mut body, view, moment, clock);
                 if view == View::Cancelled {
                     body["webhook_completed"] = Value::Null;
@@ -144,6 +182,14 @@ impl Prediction {
                     body["source"] = json!("api");
                     urls["web"] = json!(format!("{base}/p/{id}"));
                 }
+            }
+        }
+        if matches!(view, View::Got | View::InList) && self.is_removed() {
+            body["input"] = json!({});
+            body["output"] = Value::Null;
+            body["data_removed"] = json!(true);
+            if view == View::Got {
+                body["logs"] = Value::Null;
             }
         }
         body["urls"] = urls;

@@ -98,9 +98,15 @@ impl Problem {
 
     /// The fields that do not fit; `None` when there are none.
     pub(crate) fn validation(invalid: &[Invalid]) -> Option<Self> {
-        if invalid.is_empty() {
-            return None;
-        }
+        (!invalid.is_empty()).then(|| Self::invalid_fields(invalid))
+    }
+
+    /// The one field that does not fit.
+    pub(crate) fn invalid(field: Invalid) -> Self {
+        Self::invalid_fields(&[field])
+    }
+
+    fn invalid_fields(invalid: &[Invalid]) -> Self {
         let line = |invalid: &Invalid| match invalid.field.as_str() {
             "" => format!("- {}\n", invalid.description),
             field => format!("- {field}: {}\n", invalid.description),
@@ -120,7 +126,7 @@ impl Problem {
         problem
             .body
             .insert("invalid_fields".into(), fields.collect());
-        Some(problem)
+        problem
     }
 
     /// The fault `status=…`: what the API says of itself at that status.

@@ -24,6 +24,8 @@ pub struct SeenPrediction {
     pub input: Value,
     /// What it has said so far.
     pub output: Value,
+    /// Whether the API has forgotten input, output and logs; a test still sees them here.
+    pub data_removed: bool,
     /// When it was created.
     pub created: Instant,
     /// When it ended.
@@ -45,6 +47,7 @@ impl SeenPrediction {
             status: moment.status,
             input: Value::Object(prediction.input.clone()),
             output: prediction.output(moment),
+            data_removed: prediction.is_removed(),
             created: prediction.timeline.created,
             completed: moment.completed,
             cancelled: prediction.cancelled(),

@@ -46,18 +46,18 @@ impl Store {
             if let Some(old) = state.order.remove(oldest) {
                 state.forgotten.add(&old);
                 state.by_id.remove(&old.id);
-                if let Some(token) = &old.stream_token {
-                    state.by_stream.remove(token);
+                if let Some(stream) = &old.stream {
+                    state.by_stream.remove(&stream.token);
                 }
             }
         }
         state
             .by_id
             .insert(prediction.id.clone(), Arc::clone(&prediction));
-        if let Some(token) = &prediction.stream_token {
+        if let Some(stream) = &prediction.stream {
             state
                 .by_stream
-                .insert(token.clone(), Arc::clone(&prediction));
+                .insert(stream.token.clone(), Arc::clone(&prediction));
         }
         state.order.push_back(prediction);
         Ok(())

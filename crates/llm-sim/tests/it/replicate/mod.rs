@@ -3,8 +3,10 @@
 mod counts;
 mod inputs;
 mod life;
+mod lists;
 mod models;
 mod receiver;
+mod streams;
 mod webhooks;
 
 use std::time::Duration;

@@ -3,6 +3,15 @@
 
 use std::time::Duration;
 
+/// Reads a time as the options and faults of a simulation have it: `250ms`, `1.5s`, `1h30m`.
+///
+/// # Errors
+///
+/// When it is none, with what it should look like.
+pub fn parse_duration(text: &str) -> Result<Duration, &'static str> {
+    parse(text).ok_or("a time looks like 250ms, 1.5s or 1h30m")
+}
+
 pub(crate) fn parse(text: &str) -> Option<Duration> {
     let mut rest = text.trim();
     if rest.is_empty() {

@@ -22,10 +22,14 @@ use crate::duration;
 #[non_exhaustive]
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum Fault {
+    /// `content-type=TYPE`: the body is what it should be, but called something else.
+    ContentType(String),
     /// `cut-after=BYTES`: the connection breaks after so much of the body.
     CutAfter(usize),
     /// `delay=250ms`: nothing happens for so long.
     Delay(Duration),
+    /// `drip=BYTES/DURATION`: the body comes in drops of this size, with this pause between them.
+    Drip(usize, Duration),
     /// `end-after=BYTES`: the body ends there as if it were complete.
     EndAfter(usize),
     /// `error-after=TOKENS`: a streamed Together answer breaks off with an error event.
@@ -34,6 +38,10 @@ pub enum Fault {
     Fail(Failure),
     /// `garbage`: status and headers are fine, the body is not.
     Garbage,
+    /// `garbage-after=BYTES`: the body is good so far; then comes garbage, and its end.
+    GarbageAfter(usize),
+    /// `half-char-after=BYTES`: the body ends there in half a character of UTF-8.
+    HalfCharAfter(usize),
     /// `hang`: no answer ever comes.
     Hang,
     /// `hang-after=BYTES`: the body stops there and never ends.
@@ -42,6 +50,28 @@ pub enum Fault {
     Split(usize),
     /// `status=503`: the provider's own error body of that status.
     Status(u16),
+}
+
+impl fmt::Display for Fault {
+    /// As it is parsed.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::ContentType(kind) => write!(f, "content-type={kind}"),
+            Self::CutAfter(bytes) => write!(f, "cut-after={bytes}"),
+            Self::Delay(delay) => write!(f, "delay={}s", delay.as_secs_f64()),
+            Self::Drip(bytes, pause) => write!(f, "drip={bytes}/{}s", pause.as_secs_f64()),
+            Self::EndAfter(bytes) => write!(f, "end-after={bytes}"),
+            Self::ErrorAfter(tokens) => write!(f, "error-after={tokens}"),
+            Self::Fail(failure) => write!(f, "fail={}", failure.name()),
+            Self::Garbage => f.write_str("garbage"),
+            Self::GarbageAfter(bytes) => write!(f, "garbage-after={bytes}"),
+            Self::HalfCharAfter(bytes) => write!(f, "half-char-after={bytes}"),
+            Self::Hang => f.write_str("hang"),
+            Self::HangAfter(bytes) => write!(f, "hang-after={bytes}"),
+            Self::Split(bytes) => write!(f, "split={bytes}"),
+            Self::Status(status) => write!(f, "status={status}"),
+        }
+    }
 }
 
 /// How a Replicate prediction fails; `error` is the text that Replicate gives.
@@ -94,6 +124,16 @@ impl Faults {
     }
 }
 
+impl fmt::Display for Faults {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (at, fault) in self.0.iter().enumerate() {
+            let comma = if at > 0 { ", " } else { "" };
+            write!(f, "{comma}{fault}")?;
+        }
+        Ok(())
+    }
+}
+
 impl From<Fault> for Faults {
     fn from(fault: Fault) -> Self {
         Self(vec![fault])
@@ -121,10 +161,11 @@ impl FromStr for Faults {
 /// When faults strike; without any condition, always.
 #[derive(Clone, Debug)]
 pub struct FaultRule {
-    faults: Faults,
-    method: Option<String>,
-    path: Option<String>,
-    times: Option<usize>,
+    pub(crate) faults: Faults,
+    pub(crate) method: Option<String>,
+    pub(crate) path: Option<String>,
+    /// How often it will strike yet.
+    pub(crate) times: Option<usize>,
 }
 
 impl FaultRule {
@@ -200,6 +241,10 @@ impl FaultBook {
         self.rules().clear();
     }
 
+    pub(crate) fn list(&self) -> Vec<FaultRule> {
+        self.rules().clone()
+    }
+
     pub(crate) fn strike(&self, method: &str, path: &str) -> Faults {
         let mut faults = Faults::default();
         for rule in self.rules().iter_mut() {
@@ -216,6 +261,16 @@ impl FaultBook {
 }
 
 impl Failure {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Director => "director",
+            Self::Interrupted => "interrupted",
+            Self::OutOfMemory => "oom",
+            Self::Sensitive => "sensitive",
+            Self::Timeout => "timeout",
+        }
+    }
+
     pub(crate) fn message(self) -> &'static str {
         match self {
             Self::Director => "Director: unexpected error handling prediction (E9828)",
@@ -240,9 +295,10 @@ impl fmt::Display for ParseFaultError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
-            "unknown fault {:?}; known are status=NNN, delay=DURATION, cut-after=BYTES, \
-             end-after=BYTES, hang-after=BYTES, split=BYTES, error-after=TOKENS, garbage, hang \
-             and fail=director|interrupted|oom|sensitive|timeout",
+            "unknown fault {:?}; known are status=NNN, delay=DURATION, hang, cut-after=BYTES, \
+             end-after=BYTES, hang-after=BYTES, garbage, garbage-after=BYTES, \
+             half-char-after=BYTES, split=BYTES, drip=BYTES/DURATION, content-type=TYPE, \
+             error-after=TOKENS and fail=director|interrupted|oom|sensitive|timeout",
             self.item
         )
     }
@@ -255,12 +311,18 @@ fn parse(item: &str) -> Result<Fault, ParseFaultError> {
     let (name, value) = (name.trim(), value.trim());
     let number = || value.parse::<usize>().ok();
     let fault = match name {
+        "content-type" => Some(value)
+            .filter(|kind| is_content_type(kind))
+            .map(|kind| Fault::ContentType(kind.to_owned())),
         "cut-after" => number().map(Fault::CutAfter),
         "delay" => duration::parse(value).map(Fault::Delay),
+        "drip" => drip(value),
         "end-after" => number().map(Fault::EndAfter),
         "error-after" => number().map(Fault::ErrorAfter),
         "fail" => failure(value).map(Fault::Fail),
         "garbage" if value.is_empty() => Some(Fault::Garbage),
+        "garbage-after" => number().map(Fault::GarbageAfter),
+        "half-char-after" => number().map(Fault::HalfCharAfter),
         "hang" if value.is_empty() => Some(Fault::Hang),
         "hang-after" => number().map(Fault::HangAfter),
         "split" => number().filter(|bytes| *bytes > 0).map(Fault::Split),
@@ -276,15 +338,21 @@ fn parse(item: &str) -> Result<Fault, ParseFaultError> {
     })
 }
 
+fn is_content_type(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_graphic())
+}
+
+fn drip(value: &str) -> Option<Fault> {
+    let (bytes, pause) = value.split_once('/')?;
+    let bytes = bytes.trim().parse().ok().filter(|bytes| *bytes > 0)?;
+    Some(Fault::Drip(bytes, duration::parse(pause)?))
+}
+
 fn failure(name: &str) -> Option<Failure> {
-    Some(match name {
-        "director" => Failure::Director,
-        "interrupted" => Failure::Interrupted,
-        "oom" => Failure::OutOfMemory,
-        "sensitive" => Failure::Sensitive,
-        "timeout" => Failure::Timeout,
-        _ => return None,
-    })
+    use Failure::{Director, Interrupted, OutOfMemory, Sensitive, Timeout};
+    [Director, Interrupted, OutOfMemory, Sensitive, Timeout]
+        .into_iter()
+        .find(|failure| failure.name() == name)
 }
 
 const IN_PROMPT: &[u8] = b"[sim:";
@@ -308,7 +376,14 @@ mod tests {
                 Fault::Garbage,
             ]
         );
+        let every = "content-type=text/html, cut-after=1, delay=0.25s, drip=1/0.1s, end-after=2, \
+                     error-after=3, fail=oom, garbage, garbage-after=4, half-char-after=5, hang, \
+                     hang-after=6, split=7, status=429";
+        assert_eq!(every.parse::<Faults>().unwrap().to_string(), every);
         for bad in [
+            "content-type=",
+            "drip=0/1s",
+            "drip=1",
             "status=200",
             "status=x",
             "split=0",

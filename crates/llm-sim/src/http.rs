@@ -63,10 +63,7 @@ impl Call {
     }
 
     pub(crate) fn query(&self, name: &str) -> Option<String> {
-        self.query.split('&').find_map(|pair| {
-            let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
-            (key == name).then(|| percent_decode(value))
-        })
+        query_value(&self.query, name)
     }
 
     /// The key of `Authorization: SCHEME KEY`, for any of these schemes.
@@ -82,6 +79,14 @@ impl Call {
             .any(|known| known.eq_ignore_ascii_case(scheme));
         known.then(|| key.trim())
     }
+}
+
+/// The first value of this name in a query.
+pub(crate) fn query_value(query: &str, name: &str) -> Option<String> {
+    query.split('&').find_map(|pair| {
+        let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
+        (key == name).then(|| percent_decode(value))
+    })
 }
 
 pub(crate) fn full(status: u16, content_type: &'static str, body: impl Into<Bytes>) -> Answer {

@@ -3,9 +3,11 @@
 mod alarm;
 mod body;
 mod clock;
+mod control;
 mod duration;
 mod fault;
 mod http;
+mod limit;
 mod log;
 mod options;
 mod replicate;
@@ -19,9 +21,11 @@ mod together;
 mod trace;
 mod upstream;
 
+pub use duration::parse_duration;
 pub use fault::{Failure, Fault, FaultRule, Faults, ParseFaultError};
+pub use limit::{ParseRateError, Rate};
 pub use log::{SeenRequest, fingerprint};
-pub use options::{Keys, Memory, Pace, Reply, SimOptions, Timing};
+pub use options::{Keys, Limits, Memory, Pace, Reply, SimOptions, Timing};
 pub use replicate::{
     PredictionCounts, Replicate, SeenPrediction, SeenWebhook, Status, WebhookEvent,
 };

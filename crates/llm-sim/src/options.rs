@@ -2,6 +2,7 @@ use std::fmt;
 use std::time::Duration;
 
 use crate::fault::FaultRule;
+use crate::limit::Rate;
 
 /// How a simulation behaves; the default answers at once and accepts any key.
 ///
@@ -28,6 +29,8 @@ pub struct SimOptions {
     pub keys: Keys,
     /// How long things take.
     pub timing: Timing,
+    /// How much may be asked; by default as much as anybody likes.
+    pub limits: Limits,
     /// How streamed answers are cut up.
     pub pace: Pace,
     /// What the models say.
@@ -71,6 +74,12 @@ impl SimOptions {
     /// Takes this long.
     pub fn with_timing(mut self, timing: Timing) -> Self {
         self.timing = timing;
+        self
+    }
+
+    /// Allows so much.
+    pub fn with_limits(mut self, limits: Limits) -> Self {
+        self.limits = limits;
         self
     }
 
@@ -222,6 +231,33 @@ impl Default for Timing {
             retention: Some(Duration::from_secs(3600)),
             precise: false,
         }
+    }
+}
+
+/// How much of what each key may ask for; what has no limit is not limited.
+///
+/// The simulated Together keeps its limits for each key and model, tells where a client stands in
+/// the headers `x-ratelimit-*` and `x-tokenlimit-*`, and answers 429 beyond them.
+#[non_exhaustive]
+#[derive(Clone, Debug, Default)]
+pub struct Limits {
+    /// Requests to Together for one model.
+    pub together_requests: Option<Rate>,
+    /// Tokens of Together's prompts and answers together, of one model.
+    pub together_tokens: Option<Rate>,
+}
+
+impl Limits {
+    /// Allows so many requests to Together for each model.
+    pub fn with_together_requests(mut self, rate: Rate) -> Self {
+        self.together_requests = Some(rate);
+        self
+    }
+
+    /// Allows so many tokens on Together for each model.
+    pub fn with_together_tokens(mut self, rate: Rate) -> Self {
+        self.together_tokens = Some(rate);
+        self
     }
 }
 

@@ -23,6 +23,7 @@ use tokio::time::Instant;
 
 use crate::body::spoil;
 use crate::clock::later;
+use crate::control;
 use crate::fault::{Fault, Faults, ParseFaultError};
 use crate::http::{Answer, Call, frames, set};
 use crate::trace::{Outcome, Trace};
@@ -127,8 +128,12 @@ async fn told(mut stopping: watch::Receiver<bool>) {
 }
 
 async fn handle<U: Upstream>(upstream: Arc<U>, local: &str, request: Request<Incoming>) -> Answer {
-    let mut exchange = Exchange::begin(&upstream);
     let (parts, body) = request.into_parts();
+    if control::is_asked(parts.uri.path()) {
+        let body = read(body).await.unwrap_or_default();
+        return control::answer(&*upstream, &parts, &body);
+    }
+    let mut exchange = Exchange::begin(&upstream);
     let body = read(body).await;
     let received = Instant::now();
     let shared = upstream.shared();
@@ -195,7 +200,7 @@ async fn answer<U: Upstream>(
             upstream.answer(call).await
         }
     };
-    spoil(answer, &faults, &shared.options.pace)
+    spoil(answer, &faults, &shared.options.pace, &shared.clock)
 }
 
 enum Unread {

@@ -2,6 +2,7 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use serde_json::Value;
 use tokio::sync::watch;
 
 use crate::clock::Clock;
@@ -16,6 +17,11 @@ pub(crate) trait Upstream: Send + Sync + 'static {
     fn shared(&self) -> &Shared;
 
     fn answer(&self, call: Call) -> impl Future<Output = Answer> + Send;
+
+    /// What only this upstream has to tell at `/_sim/…`.
+    fn state(&self, _path: &[&str]) -> Option<Value> {
+        None
+    }
 
     /// The provider's own error body; `message` where it would say something of the request.
     fn error(&self, status: u16, message: Option<&str>) -> Answer;

@@ -53,6 +53,10 @@ impl Upstream for Api {
         answer
     }
 
+    fn state(&self, path: &[&str]) -> Option<Value> {
+        (path == ["predictions"]).then(|| self.store.counts().json())
+    }
+
     fn error(&self, status: u16, message: Option<&str>) -> Answer {
         Problem::of_status(status, message).into_answer()
     }
@@ -63,9 +67,6 @@ impl Api {
         // The URL of a stream is its own key: some clients send none (replicate-javascript).
         if let (&Method::GET, ["v1", "streams", token]) = (&call.method, path) {
             return self.stream(call, token);
-        }
-        if let (&Method::GET, ["_sim", "predictions"]) = (&call.method, path) {
-            return Ok(json_answer(200, &self.store.counts().json()));
         }
         let key = call.key(&["Bearer", "Token"]);
         if !key.is_some_and(|key| self.shared.options.keys.accept(key)) {

@@ -9,7 +9,8 @@ use crate::together::catalog::{dimensions, is_served};
 use crate::together::error::Refusal;
 use crate::together::fields::{Fields, wrong};
 
-pub(crate) fn answer(call: &Call, id: &str) -> Result<Value, Refusal> {
+/// The answer, its model, and its tokens.
+pub(crate) fn answer(call: &Call, id: &str) -> Result<(Value, String, usize), Refusal> {
     let fields = Fields::read(&call.body)?;
     let model = fields.text("model")?;
     // Strings alone: no token arrays here.
@@ -29,13 +30,13 @@ pub(crate) fn answer(call: &Call, id: &str) -> Result<Value, Refusal> {
         })
         .collect();
     let mut body = json!({"object": "list", "model": model, "data": data});
+    let tokens: usize = texts.iter().map(|text| count_tokens(text)).sum();
     // The spec has no usage, some models give one all the same.
     if model.starts_with("intfloat/") {
-        let tokens: usize = texts.iter().map(|text| count_tokens(text)).sum();
         body["request_id"] = json!(id);
         body["usage"] = json!({"prompt_tokens": tokens, "total_tokens": tokens});
     }
-    Ok(body)
+    Ok((body, model.to_owned(), tokens))
 }
 
 /// The sum of a random direction for each word, at length 1.

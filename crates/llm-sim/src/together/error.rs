@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 
 use crate::http::{Answer, full, set};
 use crate::together::JSON;
+use crate::together::limits::Allowance;
 
 /// A request refused, in the envelope of `/chat/completions`.
 #[derive(Debug)]
@@ -13,6 +14,8 @@ pub(crate) struct Refusal {
     message: String,
     param: Option<&'static str>,
     code: Option<&'static str>,
+    /// Beyond a limit: where the client stands.
+    allowance: Option<Box<Allowance>>,
 }
 
 impl Refusal {
@@ -23,6 +26,7 @@ impl Refusal {
             message: message.into(),
             param: Some(param),
             code: None,
+            allowance: None,
         }
     }
 
@@ -65,6 +69,31 @@ impl Refusal {
         }
     }
 
+    pub(crate) fn too_many_requests(model: &str, allowance: Allowance) -> Self {
+        Self {
+            allowance: Some(Box::new(allowance)),
+            ..Self::of_status(
+                429,
+                Some(&format!(
+                    "Request rate limit exceeded for model {model}. Please retry later."
+                )),
+            )
+        }
+    }
+
+    pub(crate) fn too_many_tokens(model: &str, allowance: Allowance) -> Self {
+        Self {
+            kind: "rate_limit",
+            allowance: Some(Box::new(allowance)),
+            ..Self::of_status(
+                429,
+                Some(&format!(
+                    "Token rate limit exceeded for model {model}. Please retry later."
+                )),
+            )
+        }
+    }
+
     /// The fault `status=…`: what the API says of itself at that status.
     pub(crate) fn of_status(status: u16, message: Option<&str>) -> Self {
         let (kind, text) = match status {
@@ -101,6 +130,7 @@ impl Refusal {
             message,
             param: None,
             code: None,
+            allowance: None,
         }
     }
 
@@ -124,14 +154,20 @@ impl Refusal {
             return full(self.status, "text/html; charset=UTF-8", page);
         }
         let mut body = json!({"id": id, "error": self.error()});
-        if self.status == 429 {
-            // Which of the two places holds the documented `error_type` is not documented.
-            body["error_type"] = json!(self.kind);
+        // Where the documented `error_type` is, is not documented: readers must look everywhere.
+        match self.kind {
+            "dynamic_request_limited" => body["error_type"] = json!(self.kind),
+            "rate_limit" => body["error"]["error_type"] = json!("dynamic_token_limited"),
+            _ => {}
         }
         let mut answer = full(self.status, JSON, format!("{body:#}"));
-        if self.status == 429 {
-            set(&mut answer, "x-ratelimit-remaining", "0");
-            set(&mut answer, "x-ratelimit-reset", "1");
+        match self.allowance {
+            Some(allowance) => allowance.tell(&mut answer),
+            None if self.status == 429 => {
+                set(&mut answer, "x-ratelimit-remaining", "0");
+                set(&mut answer, "x-ratelimit-reset", "1");
+            }
+            None => {}
         }
         answer
     }

@@ -50,6 +50,11 @@ impl Generation {
             .unwrap_or(0)
     }
 
+    /// The tokens of all choices.
+    pub(crate) fn generated(&self) -> usize {
+        self.choices.iter().map(Choice::generated).sum()
+    }
+
     pub(crate) fn chat(&self) -> Value {
         let choices: Vec<_> = (0..)
             .zip(&self.choices)
@@ -96,7 +101,7 @@ impl Generation {
 
     pub(crate) fn usage(&self) -> Value {
         let prompt = self.ask.prompt_tokens;
-        let completion: usize = self.choices.iter().map(Choice::generated).sum();
+        let completion = self.generated();
         let reasoning: usize = self
             .choices
             .iter()

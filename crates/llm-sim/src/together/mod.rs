@@ -5,6 +5,7 @@ mod embeddings;
 mod error;
 mod fields;
 mod generation;
+mod limits;
 mod logprobs;
 mod request;
 mod rerank;
@@ -23,10 +24,11 @@ use crate::fault::FaultRule;
 use crate::http::{self, Answer, Call, full, set};
 use crate::log::SeenRequest;
 use crate::options::SimOptions;
-use crate::seed::{BASE62, HEX, Rng};
+use crate::seed::{BASE62, HEX, Rng, hash};
 use crate::sse::timed;
 use crate::together::error::Refusal;
 use crate::together::generation::Generation;
+use crate::together::limits::{Charge, Limits};
 use crate::together::request::Ask;
 use crate::together::stream::{Events, Surface, token_at};
 use crate::trace::RequestCounts;
@@ -42,6 +44,7 @@ impl Together {
     pub(crate) fn new(options: &Arc<SimOptions>, clock: &Clock) -> Self {
         Self(Arc::new(Api {
             shared: Shared::new(options, clock),
+            limits: Limits::new(&options.limits),
             answered: AtomicU64::new(0),
         }))
     }
@@ -107,6 +110,7 @@ impl Together {
 #[derive(Debug)]
 pub(crate) struct Api {
     shared: Shared,
+    limits: Limits,
     answered: AtomicU64,
 }
 
@@ -124,23 +128,17 @@ impl Upstream for Api {
         };
         let clock = &self.shared.clock;
         let now = Instant::now();
-        set(&mut answer, "cf-ray", &format!("{}-SIM", ids.ray));
+        ids.tell(&mut answer, call.header("x-together-debug").is_some());
         set(&mut answer, "x-api-received", &clock.rfc3339(began, 3));
         set(&mut answer, "x-api-call-start", &clock.rfc3339(began, 3));
         set(&mut answer, "x-api-call-end", &clock.rfc3339(now, 3));
-        set(&mut answer, "x-inference-version", "v2");
-        for (name, value) in LIMITS {
-            if !answer.headers().contains_key(*name) {
-                set(&mut answer, name, value);
-            }
-        }
         answer
     }
 
     fn error(&self, status: u16, message: Option<&str>) -> Answer {
         let ids = Ids::new(self.answered.fetch_add(1, Ordering::Relaxed));
         let mut answer = Refusal::of_status(status, message).into_answer(&ids.envelope);
-        set(&mut answer, "cf-ray", &format!("{}-SIM", ids.ray));
+        ids.tell(&mut answer, false);
         answer
     }
 }
@@ -152,28 +150,28 @@ impl Api {
             return Err(Refusal::of_status(404, None));
         };
         let models = *endpoint == ["models"];
-        if !call
-            .key(&["Bearer"])
-            .is_some_and(|key| self.shared.options.keys.accept(key))
-        {
+        let keys = &self.shared.options.keys;
+        let Some(key) = call.key(&["Bearer"]).filter(|key| keys.accept(key)) else {
             return if models {
                 Ok(unauthorized())
             } else {
                 Err(Refusal::key())
             };
-        }
+        };
         match (&call.method, endpoint) {
             (&Method::GET, ["models"]) => Ok(json(&catalog::list())),
             (&Method::POST, ["chat", "completions"]) => {
-                self.generate(call, Ask::chat(call)?, Surface::Chat, ids)
+                self.generate(call, key, Ask::chat(call)?, Surface::Chat, ids)
                     .await
             }
             (&Method::POST, ["completions"]) => {
-                self.generate(call, Ask::completion(call)?, Surface::Completion, ids)
+                self.generate(call, key, Ask::completion(call)?, Surface::Completion, ids)
                     .await
             }
-            (&Method::POST, ["embeddings"]) => Ok(json(&embeddings::answer(call, &ids.envelope)?)),
-            (&Method::POST, ["rerank"]) => Ok(json(&rerank::answer(call, &ids.envelope)?)),
+            (&Method::POST, ["embeddings"]) => {
+                self.charged(key, embeddings::answer(call, &ids.envelope)?)
+            }
+            (&Method::POST, ["rerank"]) => self.charged(key, rerank::answer(call, &ids.envelope)?),
             (
                 _,
                 ["models"]
@@ -186,9 +184,27 @@ impl Api {
         }
     }
 
+    /// An answer that is known at once.
+    fn charged(
+        &self,
+        key: &str,
+        (body, model, tokens): (Value, String, usize),
+    ) -> Result<Answer, Refusal> {
+        let charge = Charge {
+            key,
+            model: &model,
+            tokens,
+        };
+        let allowance = self.limits.charge(&charge, Instant::now())?;
+        let mut answer = json(&body);
+        allowance.tell(&mut answer);
+        Ok(answer)
+    }
+
     async fn generate(
         &self,
         call: &Call,
+        key: &str,
         ask: Ask,
         surface: Surface,
         ids: &mut Ids,
@@ -199,19 +215,29 @@ impl Api {
         let streamed = ask.stream;
         let id = ids.envelope.clone();
         let generation = Generation::new(ask, id, created, &options.reply, &mut ids.rng);
-        if streamed {
+        let charge = Charge {
+            key,
+            model: &generation.ask.model,
+            tokens: generation.ask.prompt_tokens + generation.generated(),
+        };
+        let allowance = self.limits.charge(&charge, Instant::now())?;
+        let mut answer = if streamed {
             let events = Events::new(generation, surface, call.began, timing, &options.pace);
             let body = timed(events, clock.clone(), Arc::clone(&call.trace));
             let mut answer = http::stream("text/event-stream;charset=utf-8", body);
             set(&mut answer, "cache-control", "no-cache, no-transform");
-            return Ok(answer);
-        }
-        let last = token_at(call.began, timing, generation.longest());
-        clock.until(last).await;
-        Ok(json(&match surface {
-            Surface::Chat => generation.chat(),
-            Surface::Completion => generation.completion(),
-        }))
+            answer
+        } else {
+            clock
+                .until(token_at(call.began, timing, generation.longest()))
+                .await;
+            json(&match surface {
+                Surface::Chat => generation.chat(),
+                Surface::Completion => generation.completion(),
+            })
+        };
+        allowance.tell(&mut answer);
+        Ok(answer)
     }
 }
 
@@ -230,6 +256,28 @@ impl Ids {
         let envelope = format!("{}-{}-{ray}", rng.word(BASE62, 7), rng.word(BASE62, 6));
         Self { rng, ray, envelope }
     }
+
+    /// What stands in front of the API puts them into headers; `x-together-debug` asks for more.
+    fn tell(&self, answer: &mut Answer, debug: bool) {
+        let uuid = |seed: &str| {
+            let hex = Rng(hash([self.ray.as_str(), seed])).word(HEX, 32);
+            let (a, b, c, d, e) = (
+                &hex[..8],
+                &hex[8..12],
+                &hex[12..16],
+                &hex[16..20],
+                &hex[20..],
+            );
+            format!("{a}-{b}-{c}-{d}-{e}")
+        };
+        set(answer, "cf-ray", &format!("{}-SIM", self.ray));
+        set(answer, "x-amzn-trace-id", &uuid("amzn"));
+        set(answer, "x-inference-version", "v2");
+        if debug {
+            set(answer, "x-request-id", &self.envelope);
+            set(answer, "x-together-traceid", &uuid("trace"));
+        }
+    }
 }
 
 fn json(body: &Value) -> Answer {
@@ -240,12 +288,3 @@ fn json(body: &Value) -> Answer {
 fn unauthorized() -> Answer {
     full(401, JSON, r#"{"error":{"message":"Unauthorized"}}"#)
 }
-
-/// As documented, per second; nothing here is ever used up, except by a fault.
-const LIMITS: &[(&str, &str)] = &[
-    ("x-ratelimit-limit", "10"),
-    ("x-ratelimit-remaining", "9"),
-    ("x-ratelimit-reset", "1"),
-    ("x-tokenlimit-limit", "3000"),
-    ("x-tokenlimit-remaining", "2925"),
-];

@@ -11,7 +11,8 @@ use crate::together::catalog::is_served;
 use crate::together::error::Refusal;
 use crate::together::fields::{Fields, wrong};
 
-pub(crate) fn answer(call: &Call, id: &str) -> Result<Value, Refusal> {
+/// The answer, its model, and its tokens.
+pub(crate) fn answer(call: &Call, id: &str) -> Result<(Value, String, usize), Refusal> {
     let fields = Fields::read(&call.body)?;
     // `additionalProperties: false` in the spec.
     if let Some(unknown) = fields.keys().find(|key| !KEYS.contains(key)) {
@@ -69,7 +70,9 @@ pub(crate) fn answer(call: &Call, id: &str) -> Result<Value, Refusal> {
     if model.starts_with("Salesforce/") {
         usage["completion_tokens"] = json!(0);
     }
-    Ok(json!({"object": "rerank", "id": id, "model": model, "results": results, "usage": usage}))
+    let body =
+        json!({"object": "rerank", "id": id, "model": model, "results": results, "usage": usage});
+    Ok((body, model.to_owned(), tokens))
 }
 
 fn text(document: &Value, fields: &[String]) -> Option<String> {

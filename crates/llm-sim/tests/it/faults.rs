@@ -110,6 +110,65 @@ async fn bodies_are_cut_ended_and_spoilt() {
 }
 
 #[tokio::test]
+async fn bodies_end_in_garbage_and_in_half_a_character() {
+    let sim = start().await;
+    for stream in [true, false] {
+        let whole = ask(&sim, stream, "").send().await.unwrap();
+        let whole = whole.bytes().await.unwrap();
+        let half = ask(&sim, stream, "half-char-after=70")
+            .send()
+            .await
+            .unwrap();
+        assert_eq!(half.headers().get("content-length"), None);
+        let half = half.bytes().await.unwrap();
+        let error = std::str::from_utf8(&half).unwrap_err();
+        // Not wrong, but not complete.
+        assert_eq!((error.valid_up_to(), error.error_len()), (70, None));
+        assert_eq!(half[..10], whole[..10]);
+
+        let garbage = ask(&sim, stream, "garbage-after=70").send().await.unwrap();
+        let garbage = garbage.bytes().await.unwrap();
+        let error = std::str::from_utf8(&garbage).unwrap_err();
+        assert_eq!((error.valid_up_to(), error.error_len()), (70, Some(1)));
+    }
+}
+
+#[tokio::test]
+async fn bodies_can_be_called_something_else() {
+    let sim = start().await;
+    let html = ask(&sim, false, "content-type=text/html")
+        .send()
+        .await
+        .unwrap();
+    assert_eq!(html.status(), 200);
+    assert_eq!(html.headers()["content-type"], "text/html");
+    let body: Value = html.json().await.unwrap();
+    assert_eq!(body["object"], "chat.completion");
+    let html = ask(&sim, false, "status=500, content-type=text/html");
+    assert_eq!(
+        html.send().await.unwrap().headers()["content-type"],
+        "text/html"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn bodies_drip() {
+    let sim = start().await;
+    for stream in [true, false] {
+        let began = tokio::time::Instant::now();
+        let response = ask(&sim, stream, "drip=100/1m").send().await.unwrap();
+        let body = response.bytes().await.unwrap();
+        // Events are not put together to fill a drop.
+        let drops = began.elapsed().as_secs() / 60;
+        let least = body.len() as u64 / 100;
+        assert!(
+            drops >= least && (stream || drops == least),
+            "{drops} {least}"
+        );
+    }
+}
+
+#[tokio::test]
 async fn a_stream_breaks_off_with_an_error_event() {
     let sim = start_with(SimOptions::default().with_reply(Reply::tokens(["a", "b", "c"]))).await;
     let mut body = chat(true);

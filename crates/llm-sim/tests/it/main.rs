@@ -2,6 +2,7 @@
 #![allow(clippy::expect_used, clippy::unwrap_used, reason = "this is a test")]
 
 mod common;
+mod control;
 mod faults;
 mod replicate;
 mod together;

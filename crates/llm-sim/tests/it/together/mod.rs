@@ -1,6 +1,7 @@
 //! The simulated Together.
 
 mod chat;
+mod limits;
 mod others;
 
 use serde_json::{Value, json};

@@ -1,0 +1,220 @@
+//! How much of something may be used in so much time.
+
+use std::collections::HashMap;
+use std::error::Error as StdError;
+use std::fmt;
+use std::str::FromStr;
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use crate::duration;
+
+/// So many requests or tokens in so much time; what is not used can be used at once later, up to
+/// one such amount.
+///
+/// ```
+/// use std::time::Duration;
+/// use llm_sim::Rate;
+///
+/// assert_eq!("10/s".parse(), Ok(Rate::new(10, Duration::from_secs(1))));
+/// assert_eq!("600/m".parse(), Ok(Rate::new(600, Duration::from_secs(60))));
+/// assert_eq!("5/100ms".parse(), Ok(Rate::new(5, Duration::from_millis(100))));
+/// ```
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Rate {
+    amount: u64,
+    per: Duration,
+}
+
+impl Rate {
+    /// This amount in this time; neither is less than one, or one nanosecond.
+    pub fn new(amount: u64, per: Duration) -> Self {
+        Self {
+            amount: amount.max(1),
+            per: per.max(Duration::from_nanos(1)),
+        }
+    }
+
+    /// How much there can be at once.
+    pub fn amount(self) -> u64 {
+        self.amount
+    }
+
+    /// The time in which that much comes again.
+    pub fn per(self) -> Duration {
+        self.per
+    }
+
+    pub(crate) fn per_second(self) -> f64 {
+        self.amount as f64 / self.per.as_secs_f64()
+    }
+}
+
+impl FromStr for Rate {
+    type Err = ParseRateError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let read = || {
+            let (amount, per) = text.split_once('/')?;
+            let amount = amount.trim().parse().ok().filter(|amount| *amount > 0)?;
+            // `10/s` is `10/1s`.
+            let per = match per.trim() {
+                unit if unit.starts_with(char::is_alphabetic) => format!("1{unit}"),
+                per => per.to_owned(),
+            };
+            let per = duration::parse(&per).filter(|per| !per.is_zero())?;
+            Some(Self::new(amount, per))
+        };
+        read().ok_or_else(|| ParseRateError {
+            text: text.to_owned(),
+        })
+    }
+}
+
+/// A rate that could not be read.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct ParseRateError {
+    text: String,
+}
+
+impl fmt::Display for ParseRateError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let text = &self.text;
+        write!(f, "{text:?} is no rate; write 10/s, 600/m or 5/100ms")
+    }
+}
+
+impl StdError for ParseRateError {}
+
+/// Keeps a [`Rate`] for each of many users: buckets that fill all the time and are emptied by use.
+#[derive(Debug)]
+pub(crate) struct Limiter {
+    rate: Rate,
+    buckets: Mutex<HashMap<String, Bucket>>,
+}
+
+/// Where a user stands after a try.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Standing {
+    pub(crate) rate: Rate,
+    pub(crate) remaining: u64,
+    /// Until what was wanted is there; nothing when it was.
+    pub(crate) wait: Duration,
+}
+
+#[derive(Debug)]
+struct Bucket {
+    level: f64,
+    at: Instant,
+}
+
+impl Limiter {
+    pub(crate) fn new(rate: Rate) -> Self {
+        Self {
+            rate,
+            buckets: Mutex::default(),
+        }
+    }
+
+    /// Uses `cost`, or nothing when there is not as much.
+    ///
+    /// What costs more than there can ever be is let through when the bucket is full, and makes
+    /// others wait for longer.
+    pub(crate) fn take(&self, user: &str, cost: u64, now: Instant) -> Result<Standing, Standing> {
+        let mut buckets = self.buckets.lock().unwrap_or_else(PoisonError::into_inner);
+        if buckets.len() >= MOST_USERS {
+            buckets.retain(|_, bucket| bucket.level_at(self.rate, now) < self.rate.amount as f64);
+        }
+        let bucket = buckets.entry(user.to_owned()).or_insert(Bucket {
+            level: self.rate.amount as f64,
+            at: now,
+        });
+        bucket.level = bucket.level_at(self.rate, now);
+        bucket.at = now;
+        let wanted = cost.min(self.rate.amount) as f64;
+        // Half a nanosecond's worth: what was waited for exactly must be there in spite of rounding.
+        let missing = wanted - bucket.level - self.rate.per_second() * 0.5e-9;
+        let mut standing = Standing {
+            rate: self.rate,
+            remaining: 0,
+            wait: Duration::ZERO,
+        };
+        if missing > 0.0 {
+            let wait = (wanted - bucket.level) / self.rate.per_second();
+            standing.wait = Duration::try_from_secs_f64(wait).unwrap_or(Duration::MAX);
+            standing.remaining = bucket.level.max(0.0) as u64;
+            return Err(standing);
+        }
+        bucket.level -= cost as f64;
+        standing.remaining = bucket.level.max(0.0) as u64;
+        Ok(standing)
+    }
+}
+
+impl Bucket {
+    fn level_at(&self, rate: Rate, now: Instant) -> f64 {
+        let since = now.saturating_duration_since(self.at).as_secs_f64();
+        (self.level + since * rate.per_second()).min(rate.amount as f64)
+    }
+}
+
+/// From there on, those who would find their bucket full are forgotten.
+const MOST_USERS: usize = 10_000;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_bucket_fills_as_it_was_told() {
+        let limiter = Limiter::new(Rate::new(10, Duration::from_secs(60)));
+        let start = Instant::now();
+        let take = |cost, seconds| {
+            let took = limiter.take("me", cost, start + Duration::from_secs(seconds));
+            took.map(|standing| standing.remaining)
+                .map_err(|standing| standing.wait.as_secs_f64().round())
+        };
+        assert_eq!(take(9, 0), Ok(1));
+        assert_eq!(take(2, 0), Err(6.0));
+        assert_eq!(take(2, 6), Ok(0));
+        assert_eq!(take(1, 11), Err(1.0));
+        assert_eq!(take(1, 12), Ok(0));
+        // Another user has a bucket of his own, and nobody's holds more than one amount.
+        assert!(limiter.take("you", 10, start).is_ok());
+        assert_eq!(take(10, 10_000), Ok(0));
+        assert_eq!(take(1, 10_000), Err(6.0));
+    }
+
+    #[test]
+    fn what_is_larger_than_the_bucket_is_paid_for_later() {
+        let limiter = Limiter::new(Rate::new(10, Duration::from_secs(1)));
+        let start = Instant::now();
+        let take = |cost, seconds| limiter.take("me", cost, start + Duration::from_secs(seconds));
+        assert!(take(30, 0).is_ok());
+        assert_eq!(take(10, 0).unwrap_err().wait, Duration::from_secs(3));
+        assert!(take(10, 2).is_err());
+        assert!(take(10, 3).is_ok());
+    }
+
+    #[test]
+    fn users_with_full_buckets_are_forgotten() {
+        let limiter = Limiter::new(Rate::new(1, Duration::from_secs(1)));
+        let start = Instant::now();
+        for user in 0..MOST_USERS {
+            assert!(limiter.take(&user.to_string(), 1, start).is_ok());
+        }
+        let later = start + Duration::from_secs(2);
+        assert!(limiter.take("me", 1, later).is_ok());
+        assert_eq!(limiter.buckets.lock().unwrap().len(), 1);
+    }
+
+    #[test]
+    fn only_rates_are_rates() {
+        for bad in ["", "10", "0/s", "-1/s", "10/", "10/0s", "x/s", "1/year"] {
+            let error = bad.parse::<Rate>().unwrap_err();
+            assert!(error.to_string().contains("600/m"), "{error}");
+        }
+    }
+}

@@ -1,0 +1,100 @@
+//! Rate limits, kept for each key and model, and told in headers per second, as documented.
+
+use tokio::time::Instant;
+
+use crate::http::{Answer, set};
+use crate::limit::{Limiter, Standing};
+use crate::log::fingerprint;
+use crate::options;
+use crate::together::error::Refusal;
+
+#[derive(Debug)]
+pub(crate) struct Limits {
+    requests: Option<Limiter>,
+    tokens: Option<Limiter>,
+}
+
+/// What a request is charged.
+pub(crate) struct Charge<'a> {
+    pub(crate) key: &'a str,
+    pub(crate) model: &'a str,
+    /// Of the prompt and the answer.
+    pub(crate) tokens: usize,
+}
+
+/// Where a client stands, after a request or instead of one.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Allowance {
+    requests: Option<Standing>,
+    tokens: Option<Standing>,
+}
+
+impl Limits {
+    pub(crate) fn new(options: &options::Limits) -> Self {
+        Self {
+            requests: options.together_requests.map(Limiter::new),
+            tokens: options.together_tokens.map(Limiter::new),
+        }
+    }
+
+    /// Charges one request, or refuses it.
+    pub(crate) fn charge(&self, charge: &Charge<'_>, now: Instant) -> Result<Allowance, Refusal> {
+        let mut allowance = Allowance::default();
+        if self.requests.is_none() && self.tokens.is_none() {
+            return Ok(allowance);
+        }
+        let user = format!("{} {}", fingerprint(charge.key), charge.model);
+        if let Some(requests) = &self.requests {
+            let standing = requests.take(&user, 1, now);
+            allowance.requests = Some(standing.unwrap_or_else(|refused| refused));
+            if standing.is_err() {
+                return Err(Refusal::too_many_requests(charge.model, allowance));
+            }
+        }
+        if let Some(tokens) = &self.tokens {
+            let standing = tokens.take(&user, charge.tokens as u64, now);
+            allowance.tokens = Some(standing.unwrap_or_else(|refused| refused));
+            if standing.is_err() {
+                return Err(Refusal::too_many_tokens(charge.model, allowance));
+            }
+        }
+        Ok(allowance)
+    }
+}
+
+impl Allowance {
+    pub(crate) fn tell(&self, answer: &mut Answer) {
+        for (standing, [limit, remaining, limit_dynamic, remaining_dynamic]) in
+            [(self.requests, REQUESTS), (self.tokens, TOKENS)]
+        {
+            let Some(standing) = standing else { continue };
+            let rate = standing.rate.per_second().to_string();
+            let left = standing.remaining.to_string();
+            set(answer, limit, &rate);
+            set(answer, remaining, &left);
+            // The dynamic rate is that of the moment; this one does not change.
+            set(answer, limit_dynamic, &rate);
+            set(answer, remaining_dynamic, &left);
+        }
+        let waits = [self.requests, self.tokens].into_iter().flatten();
+        if let Some(wait) = waits.map(|standing| standing.wait).max() {
+            // Whole seconds, so that nobody is too early.
+            let seconds = wait.as_secs_f64().ceil().max(1.0);
+            set(answer, "x-ratelimit-reset", &seconds.to_string());
+        }
+    }
+}
+
+const REQUESTS: [&str; 4] = [
+    "x-ratelimit-limit",
+    "x-ratelimit-remaining",
+    "x-ratelimit-limit-dynamic",
+    "x-ratelimit-remaining-dynamic",
+];
+
+const TOKENS: [&str; 4] = [
+    "x-tokenlimit-limit",
+    "x-tokenlimit-remaining",
+    "x-tokenlimit-limit-dynamic",
+    "x-tokenlimit-remaining-dynamic",
+];

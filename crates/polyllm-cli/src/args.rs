@@ -2,9 +2,11 @@ mod ask;
 
 use std::net::IpAddr;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::{ArgAction, Parser, Subcommand};
 use clap_complete::Shell;
+use llm_sim::Rate;
 
 pub(crate) use self::ask::{Account, Chat, Complete, Embed, Models, Question, Rerank};
 
@@ -92,9 +94,7 @@ pub(crate) struct Check {
 
 /// Run the simulated Together and Replicate on their own
 #[derive(Debug, clap::Args)]
-#[command(
-    after_help = "Point the providers' own clients at it:\n  TOGETHER_BASE_URL, REPLICATE_BASE_URL   with the addresses it prints\n\nAny key is good but one that begins with \"invalid\"."
-)]
+#[command(after_help = SIM_HELP)]
 pub(crate) struct Sim {
     /// The port of the simulated Together; 0 takes a free one
     #[arg(long, value_name = "PORT", default_value_t = 0)]
@@ -102,16 +102,57 @@ pub(crate) struct Sim {
     /// The port of the simulated Replicate; 0 takes a free one
     #[arg(long, value_name = "PORT", default_value_t = 0)]
     pub(crate) replicate_port: u16,
-    /// A fault to inject, such as "status=503" (repeat it for more)
-    #[arg(long, value_name = "FAULT")]
+    /// Faults that strike every request, such as "status=503" (repeat it for more)
+    #[arg(long, value_name = "FAULTS")]
     pub(crate) fault: Vec<String>,
     /// Answer at once instead of at a model's pace
     #[arg(long)]
     pub(crate) instant: bool,
+    /// From a request to its answer's first token, such as 200ms
+    #[arg(long, value_name = "TIME", value_parser = llm_sim::parse_duration)]
+    pub(crate) first_token: Option<Duration>,
+    /// From one token to the next, such as 20ms
+    #[arg(long, value_name = "TIME", value_parser = llm_sim::parse_duration)]
+    pub(crate) token: Option<Duration>,
+    /// Requests to Together for each key and model, such as 600/m
+    #[arg(long, value_name = "RATE")]
+    pub(crate) together_requests: Option<Rate>,
+    /// Tokens on Together for each key and model, such as 3000/s
+    #[arg(long, value_name = "RATE")]
+    pub(crate) together_tokens: Option<Rate>,
     /// Print the addresses as one line of JSON
     #[arg(long)]
     pub(crate) json: bool,
 }
+
+const SIM_HELP: &str = "\
+Point the providers' own clients at it:
+  TOGETHER_BASE_URL, REPLICATE_BASE_URL   with the addresses it prints
+
+Any key is good but one that begins with \"invalid\".
+
+Faults, several with commas between them:
+  status=503             the provider's own error of that status, with its headers
+  delay=250ms            nothing happens for so long
+  hang                   no answer ever comes
+  cut-after=BYTES        the connection breaks after so much of the body
+  end-after=BYTES        the body ends there as if it were complete
+  hang-after=BYTES       the body stops there and never ends
+  garbage                the body is neither JSON nor text
+  garbage-after=BYTES    the body ends there in garbage
+  half-char-after=BYTES  the body ends there in half a character of UTF-8
+  split=BYTES            the body comes in writes of this size
+  drip=BYTES/TIME        the body comes in drops, with this pause between them
+  content-type=TYPE      the body is called something else
+  error-after=TOKENS     a streamed answer of Together breaks off with an error event
+  fail=KIND              a prediction fails: director, interrupted, oom, sensitive, timeout
+
+All requests are struck with --fault; one by its header x-sim-fault: status=503, or by
+[sim: status=503] anywhere in its prompt, which also reaches through a gateway; some with
+  curl -d 'status=503' 'http://127.0.0.1:PORT/_sim/faults?path=/chat&times=2'
+
+GET /_sim/requests shows what came in and when what was written, GET /_sim/counts how requests
+ended.";
 
 /// Show an event stream as JSON lines: a debugging aid
 #[derive(Debug, clap::Args)]

@@ -1,7 +1,7 @@
 use std::process::ExitCode;
 
 use anyhow::{Context, Result};
-use llm_sim::{Faults, Sim, SimOptions};
+use llm_sim::{Faults, Limits, Sim, SimOptions, Timing};
 use serde_json::json;
 
 use crate::args;
@@ -9,12 +9,19 @@ use crate::output::print;
 use crate::signal;
 
 pub(crate) async fn run(args: args::Sim) -> Result<ExitCode> {
-    let mut options = if args.instant {
-        SimOptions::default()
+    let mut timing = if args.instant {
+        Timing::default()
     } else {
-        SimOptions::lifelike()
+        Timing::lifelike()
     };
-    options = options
+    timing.first_token = args.first_token.unwrap_or(timing.first_token);
+    timing.token = args.token.unwrap_or(timing.token);
+    let mut limits = Limits::default();
+    limits.together_requests = args.together_requests;
+    limits.together_tokens = args.together_tokens;
+    let mut options = SimOptions::default()
+        .with_timing(timing.with_precise(true))
+        .with_limits(limits)
         .with_together_port(args.together_port)
         .with_replicate_port(args.replicate_port);
     for fault in &args.fault {

@@ -1,7 +1,7 @@
 //! Raw objects and chunk summaries: against full parsing, byte for byte, on any input.
 #![cfg(test)]
 
-use llm_types::{ChunkSummary, Field, Map, RawObject, Value, parse};
+use llm_types::{ChunkSummary, Field, Map, RawIndex, RawObject, Value, parse};
 use proptest::prelude::*;
 use serde_json::json;
 
@@ -273,6 +273,36 @@ fn depth_is_limited_as_in_serde_json() {
 }
 
 #[test]
+fn an_index_is_for_its_text() {
+    let body = "{\"m\\u006fdel\":\"é\",\"n\":[]}";
+    let index = RawIndex::parse(body.as_bytes()).unwrap();
+    let object = index.object(body.as_bytes()).unwrap();
+    assert_eq!(object.str("model").as_deref(), Some("é"));
+    assert_eq!(RawObject::parse_str(body).unwrap().into_index(), index);
+    assert!(index.object(&body.as_bytes()[1..]).is_none());
+    // Another text of the same length makes no sense, and does no harm.
+    for other in [
+        vec![b' '; body.len()],
+        vec![0xff; body.len()],
+        vec![b'['; body.len()],
+    ] {
+        let object = index.object(&other).unwrap();
+        assert_eq!(object.str("model"), None);
+        assert!(object.items("n").into_iter().flatten().count() < 2);
+        assert_eq!(object.keys().count(), 2);
+        assert!(
+            object
+                .edit()
+                .set("model", &json!(1))
+                .remove("n")
+                .finish()
+                .len()
+                > 1
+        );
+    }
+}
+
+#[test]
 fn sums_chunks_up() {
     let summary = |text: &'static str| ChunkSummary::parse(text.as_bytes()).unwrap();
     let chunk = summary(
@@ -326,6 +356,10 @@ proptest! {
                 prop_assert_eq!(&raw, value);
                 prop_assert_eq!(object.str(key), value.as_str().map(Into::into));
                 prop_assert_eq!(object.bool(key), value.as_bool());
+                let items = object.items(key).map(|items| {
+                    items.map(serde_json::from_str).collect::<Result<Vec<Value>, _>>().unwrap()
+                });
+                prop_assert_eq!(items.as_ref(), value.as_array());
             }
         }
     }
@@ -356,7 +390,12 @@ proptest! {
                     }
                 }
             }
-            let edited: Value = serde_json::from_slice(&edit.finish()).unwrap();
+            let mut buffer = b"data: ".to_vec();
+            let index = edit.clone().write(&mut buffer);
+            let edited = edit.finish();
+            prop_assert_eq!(&buffer[6..], &edited);
+            prop_assert_eq!(index, RawIndex::parse(&edited).unwrap());
+            let edited: Value = serde_json::from_slice(&edited).unwrap();
             prop_assert_eq!(edited, Value::Object(expected));
         }
     }

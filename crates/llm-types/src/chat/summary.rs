@@ -124,7 +124,7 @@ fn read_text<'a>(
         return scanner.value().map(drop);
     }
     let string = scanner.string()?;
-    if slot.is_none() && !string.is_empty() {
+    if slot.is_none() && string.len() > 0 {
         *slot = Some(scanner.decode(string)?);
     }
     Ok(())

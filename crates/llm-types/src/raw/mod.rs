@@ -1,11 +1,15 @@
 //! JSON kept as bytes, of which only a few members are read.
 
 mod edit;
+mod index;
+mod items;
 mod object;
 mod scalar;
 mod scan;
 mod strings;
 
 pub use edit::Edit;
+pub use index::RawIndex;
+pub use items::RawItems;
 pub use object::RawObject;
 pub(crate) use scan::Scanner;

@@ -5,6 +5,8 @@ use std::borrow::Cow;
 use serde::de::DeserializeOwned;
 
 use super::edit::Edit;
+use super::index::{Member, RawIndex};
+use super::items::RawItems;
 use super::scan::Scanner;
 use crate::parse::{ParseError, parse};
 
@@ -15,22 +17,12 @@ use crate::parse::{ParseError, parse};
 /// it is read, here or by whoever gets the text. So the members are those that any parser finds
 /// that takes the text at all. When a key occurs twice the last one counts, as in JavaScript and
 /// Python.
+///
+/// What was found can be kept without the text: see [`RawIndex`].
 #[derive(Clone, Debug)]
 pub struct RawObject<'a> {
-    pub(super) text: &'a str,
-    pub(super) members: Vec<Member<'a>>,
-    /// Where the closing bracket is.
-    pub(super) close: usize,
-}
-
-/// A member, and where its text begins and ends.
-#[derive(Clone, Debug)]
-pub(super) struct Member<'a> {
-    pub(super) key: Cow<'a, str>,
-    pub(super) value: &'a str,
-    pub(super) start: usize,
-    pub(super) value_start: usize,
-    pub(super) end: usize,
+    pub(super) json: &'a [u8],
+    pub(super) index: Cow<'a, RawIndex>,
 }
 
 impl<'a> RawObject<'a> {
@@ -40,36 +32,25 @@ impl<'a> RawObject<'a> {
     ///
     /// When the text is no JSON, or no object; the error tells line, column and what to mend.
     pub fn parse(json: &'a [u8]) -> Result<Self, ParseError> {
-        let mut scanner = Scanner::new(json)?;
-        scanner.open_object()?;
-        let mut members = Vec::with_capacity(16);
-        let mut first = true;
-        while scanner.next_item(&mut first, b'}')? {
-            let start = scanner.position();
-            let key = scanner.key()?;
-            let key = scanner.decode(key)?;
-            let value = scanner.value()?;
-            let end = scanner.position();
-            members.push(Member {
-                key,
-                value,
-                start,
-                value_start: end - value.len(),
-                end,
-            });
-        }
-        let close = scanner.position() - 1;
-        scanner.end()?;
-        Ok(Self {
-            text: scanner.text,
-            members,
-            close,
-        })
+        RawIndex::parse(json).map(|index| Self::owned(json, index))
+    }
+
+    /// Finds the members of an object whose text is known to be UTF-8, such as that of a member.
+    ///
+    /// # Errors
+    ///
+    /// As [`parse`](Self::parse).
+    pub fn parse_str(json: &'a str) -> Result<Self, ParseError> {
+        RawIndex::scan(Scanner::of(json)).map(|index| Self::owned(json.as_bytes(), index))
     }
 
     /// The JSON text of a member's value.
     pub fn get(&self, key: &str) -> Option<&'a str> {
-        self.member(key).map(|member| member.value)
+        let Member {
+            value_start, end, ..
+        } = *self.member(key)?;
+        // It is UTF-8, unless this is another text than that of the index.
+        simdutf8::basic::from_utf8(&self.json[value_start..end]).ok()
     }
 
     /// The string that a member holds; `None` too for one with a wrong escape or a control
@@ -88,6 +69,22 @@ impl<'a> RawObject<'a> {
             "false" => Some(false),
             _ => None,
         }
+    }
+
+    /// The items of the array that a member holds, as JSON texts.
+    ///
+    /// ```
+    /// # use llm_types::RawObject;
+    /// let body = br#"{"messages": [{"role": "user", "content": "Hi"}, {"role": "assistant"}]}"#;
+    /// let body = RawObject::parse(body)?;
+    /// for message in body.items("messages").into_iter().flatten() {
+    ///     let message = RawObject::parse_str(message)?;
+    ///     assert!(message.str("role").is_some());
+    /// }
+    /// # Ok::<(), llm_types::ParseError>(())
+    /// ```
+    pub fn items(&self, key: &str) -> Option<RawItems<'a>> {
+        self.get(key).and_then(RawItems::of)
     }
 
     /// Reads a member that is there and not null.
@@ -109,12 +106,18 @@ impl<'a> RawObject<'a> {
 
     /// The keys in their order, each as often as it occurs.
     pub fn keys(&self) -> impl Iterator<Item = &str> {
-        self.members.iter().map(|member| &*member.key)
+        let key = |member| std::str::from_utf8(self.key(member)).unwrap_or_default();
+        self.index.members.iter().map(key)
     }
 
     /// The text that was parsed.
     pub fn as_bytes(&self) -> &'a [u8] {
-        self.text.as_bytes()
+        self.json
+    }
+
+    /// Where the members are, to be kept.
+    pub fn into_index(self) -> RawIndex {
+        self.index.into_owned()
     }
 
     /// Begins a changed copy.
@@ -122,7 +125,25 @@ impl<'a> RawObject<'a> {
         Edit::new(self)
     }
 
-    fn member(&self, key: &str) -> Option<&Member<'a>> {
-        self.members.iter().rev().find(|member| member.key == key)
+    pub(super) fn borrowed(json: &'a [u8], index: &'a RawIndex) -> Self {
+        let index = Cow::Borrowed(index);
+        Self { json, index }
+    }
+
+    pub(super) fn key<'m>(&'m self, member: &'m Member) -> &'m [u8] {
+        match &member.unescaped_key {
+            Some(key) => key.as_bytes(),
+            None => &self.json[member.start + 1..member.key_end],
+        }
+    }
+
+    fn owned(json: &'a [u8], index: RawIndex) -> Self {
+        let index = Cow::Owned(index);
+        Self { json, index }
+    }
+
+    fn member(&self, key: &str) -> Option<&Member> {
+        let mut members = self.index.members.iter().rev();
+        members.find(|member| self.key(member) == key.as_bytes())
     }
 }

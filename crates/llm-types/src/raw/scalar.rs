@@ -23,15 +23,14 @@ impl RawStr<'_> {
         self.inner == other.as_bytes() || self.is_escaped() && self.decodes_to(other)
     }
 
-    /// Whether it is the empty string.
-    pub(crate) fn is_empty(self) -> bool {
-        self.inner.is_empty()
+    /// How many bytes it has between its quotes.
+    pub(crate) fn len(self) -> usize {
+        self.inner.len()
     }
 
     #[cold]
     fn decodes_to(self, other: &str) -> bool {
-        std::str::from_utf8(self.inner)
-            .is_ok_and(|inner| unescaped(inner).is_ok_and(|text| text == other))
+        unescaped(self.inner).is_ok_and(|text| text == other)
     }
 
     fn is_escaped(self) -> bool {
@@ -58,15 +57,20 @@ impl<'a> Scanner<'a> {
 
     /// What a string says.
     pub(crate) fn decode(&self, string: RawStr<'a>) -> Result<Cow<'a, str>, ParseError> {
-        let (start, end) = (string.start, string.start + string.inner.len());
-        let inner = &self.text[start..end];
+        let text = &self.text[string.start..string.start + string.len()];
+        let escaped = self.decode_escaped(string)?;
+        Ok(escaped.map_or(Cow::Borrowed(text), Cow::Owned))
+    }
+
+    /// What a string says, if that is not its text.
+    pub(crate) fn decode_escaped(&self, string: RawStr<'a>) -> Result<Option<String>, ParseError> {
         if !string.is_escaped() && !has_controls(string.inner) {
-            return Ok(Cow::Borrowed(inner));
+            return Ok(None);
         }
-        self.check_contents(start, end)?;
-        unescaped(inner)
-            .map(Cow::Owned)
-            .map_err(|_| self.error_at(start, "a string that cannot be read"))
+        self.check_contents(string.start, string.start + string.len())?;
+        unescaped(string.inner)
+            .map(Some)
+            .map_err(|_| self.error_at(string.start, "a string that cannot be read"))
     }
 
     /// Passes a value that is neither an object nor an array.
@@ -193,6 +197,6 @@ impl<'a> Scanner<'a> {
     }
 }
 
-fn unescaped(inner: &str) -> serde_json::Result<String> {
-    serde_json::from_str(&format!("\"{inner}\""))
+fn unescaped(inner: &[u8]) -> serde_json::Result<String> {
+    serde_json::from_slice(&[b"\"", inner, b"\""].concat())
 }

@@ -1,0 +1,92 @@
+//! [`RawIndex`]: where the members of an object are.
+
+use super::object::RawObject;
+use super::scan::Scanner;
+use crate::parse::ParseError;
+
+/// Where the top-level members of a JSON object are, found in one pass over its text.
+///
+/// It borrows nothing, so whoever owns the text can keep the index beside it, and nobody has to go
+/// through the text again:
+///
+/// ```
+/// # use llm_types::{RawIndex, Value};
+/// let mut body = br#"{"model": "llama", "messages": [], "stream": true}"#.to_vec();
+/// let mut index = RawIndex::parse(&body)?;
+/// let object = index.object(&body).ok_or("not the text of the index")?;
+/// assert_eq!(object.str("model").as_deref(), Some("llama"));
+///
+/// // A changed copy comes with its index.
+/// let mut changed = Vec::new();
+/// index = object.edit().set("model", &"meta/llama-3".into()).write(&mut changed);
+/// body = changed;
+/// let object = index.object(&body).ok_or("not the text of the index")?;
+/// assert_eq!(object.str("model").as_deref(), Some("meta/llama-3"));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct RawIndex {
+    pub(super) members: Vec<Member>,
+    /// Where the closing bracket is.
+    pub(super) close: usize,
+    /// How long the text is.
+    pub(super) len: usize,
+}
+
+/// Where the text of a member is: from the quote of its key to the end of its value.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(super) struct Member {
+    pub(super) start: usize,
+    /// The key, if its text has escapes.
+    pub(super) unescaped_key: Option<Box<str>>,
+    /// Where the closing quote of the key is.
+    pub(super) key_end: usize,
+    pub(super) value_start: usize,
+    pub(super) end: usize,
+}
+
+impl RawIndex {
+    /// Finds the members of an object, and what is wrong with its text, as [`RawObject`] tells.
+    ///
+    /// # Errors
+    ///
+    /// When the text is no JSON, or no object; the error tells line, column and what to mend.
+    pub fn parse(json: &[u8]) -> Result<Self, ParseError> {
+        Self::scan(Scanner::new(json)?)
+    }
+
+    /// The object, given the text that was parsed; `None` for a text of another length.
+    ///
+    /// (With another text of the same length the members are nonsense.)
+    pub fn object<'a>(&'a self, json: &'a [u8]) -> Option<RawObject<'a>> {
+        (json.len() == self.len).then(|| RawObject::borrowed(json, self))
+    }
+
+    pub(super) fn scan(mut scanner: Scanner<'_>) -> Result<Self, ParseError> {
+        scanner.open_object()?;
+        let mut members = Vec::with_capacity(16);
+        let mut first = true;
+        while scanner.next_item(&mut first, b'}')? {
+            let start = scanner.position();
+            let key = scanner.key()?;
+            let unescaped_key = scanner.decode_escaped(key)?.map(Into::into);
+            let key_end = start + 1 + key.len();
+            let len = scanner.value()?.len();
+            let end = scanner.position();
+            members.push(Member {
+                start,
+                unescaped_key,
+                key_end,
+                value_start: end - len,
+                end,
+            });
+        }
+        let close = scanner.position() - 1;
+        scanner.end()?;
+        Ok(Self {
+            members,
+            close,
+            len: scanner.position(),
+        })
+    }
+}

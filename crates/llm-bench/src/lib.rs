@@ -5,6 +5,7 @@ mod experiment;
 #[cfg(test)]
 mod made_up;
 mod record;
+pub mod report;
 pub mod stats;
 pub mod summary;
 

@@ -1,6 +1,7 @@
+use std::collections::BTreeMap;
 use std::fmt;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 
 use super::Row;
 
@@ -223,6 +224,19 @@ impl fmt::Display for Metric {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.name())
     }
+}
+
+/// Reads a map by metrics, without those that this version does not know.
+pub(super) fn known<'de, D, T>(deserializer: D) -> Result<BTreeMap<Metric, T>, D::Error>
+where
+    D: Deserializer<'de>,
+    T: Deserialize<'de>,
+{
+    let all = BTreeMap::<String, T>::deserialize(deserializer)?;
+    let known = all.into_iter();
+    Ok(known
+        .filter_map(|(name, value)| Some((Metric::parse(&name)?, value)))
+        .collect())
 }
 
 /// What a metric is measured in.

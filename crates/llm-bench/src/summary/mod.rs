@@ -10,6 +10,7 @@ mod row;
 
 pub use metric::{Metric, Unit};
 pub use objectives::{Objective, ObjectiveError, Objectives};
+pub(crate) use outcomes::kind_name;
 pub use outcomes::{Outcomes, RowOutcome};
 pub use paired::{Paired, paired};
 pub use row::Row;
@@ -22,7 +23,7 @@ use crate::stats::{
     Histogram, Interval, Statistic, Stats, mean_interval, percentile_interval, rate_interval,
     sorted,
 };
-use crate::{Experiment, IterationType, Phase, RequestRecord, Run, Side, TokenSource};
+use crate::{Experiment, IterationType, Load, Phase, RequestRecord, Run, Side, TokenSource};
 
 /// A run and its numbers: all that a report needs, and what a run's file holds.
 #[non_exhaustive]
@@ -47,7 +48,6 @@ impl RunSummary {
             .records
             .iter()
             .map(|record| Row::new(record, experiment.task));
-        let rows: Vec<Row> = rows.collect();
         let head = Run {
             records: Vec::new(),
             scenario: run.scenario.clone(),
@@ -55,23 +55,28 @@ impl RunSummary {
             client: run.client.clone(),
             ..*run
         };
-        let side = |side| {
-            let records = run.records.iter().filter(|r| counts(r) && r.side == side);
-            Tokens::of(records)
-        };
-        let compared = run
-            .records
-            .iter()
-            .any(|record| record.side == Side::Against);
-        let aggregated =
-            Aggregated::new(experiment, &head, &rows, Side::Subject, side(Side::Subject));
-        let against = compared
-            .then(|| Aggregated::new(experiment, &head, &rows, Side::Against, side(Side::Against)));
+        let tokens = |side| Tokens::of(run.records.iter().filter(|r| counts(r) && r.side == side));
+        Self::with_tokens(experiment, head, rows.collect(), tokens)
+    }
+
+    /// Computes what can be computed of a run whose records are not known any more.
+    pub(crate) fn of_rows(experiment: &Experiment, run: Run, rows: Vec<Row>) -> Self {
+        Self::with_tokens(experiment, run, rows, |_| Tokens::default())
+    }
+
+    pub(crate) fn with_tokens(
+        experiment: &Experiment,
+        run: Run,
+        rows: Vec<Row>,
+        tokens: impl Fn(Side) -> Tokens,
+    ) -> Self {
+        let numbers = |side| Aggregated::new(experiment, &run, &rows, side, tokens(side));
+        let compared = rows.iter().any(|row| row.side == Side::Against);
         Self {
+            aggregated: numbers(Side::Subject),
+            against: compared.then(|| numbers(Side::Against)),
             paired: paired(&rows),
-            run: head,
-            aggregated,
-            against,
+            run,
             rows,
         }
     }
@@ -103,7 +108,8 @@ impl RunSummary {
 #[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
 #[serde(default)]
 pub struct Aggregated {
-    /// The traffic scenario.
+    /// The traffic scenario; with the load behind it where that is not what runs differ in by
+    /// genai-bench's fields, so that its readers keep runs apart.
     pub scenario: String,
     /// The concurrency; at least 1, as genai-bench's readers demand.
     pub num_concurrency: u32,
@@ -132,6 +138,7 @@ pub struct Aggregated {
     /// Requests that failed or completed.
     pub num_requests: u64,
     /// A description of each metric over the completed requests.
+    #[serde(deserialize_with = "metric::known")]
     pub stats: BTreeMap<Metric, Stats>,
     /// What genai-bench does not have; its readers skip it.
     pub extra: Extra,
@@ -148,6 +155,7 @@ pub struct Extra {
     pub left_out: (u64, u64),
     /// 95 % confidence intervals: of a metric's statistics by their names, `mean` and `p50` to
     /// `p99.9`.
+    #[serde(deserialize_with = "metric::known")]
     pub intervals: BTreeMap<Metric, BTreeMap<String, Interval>>,
     /// The 95 % confidence interval of the error rate.
     pub error_rate_interval: Option<Interval>,
@@ -164,6 +172,7 @@ pub struct Extra {
     /// Why which numbers are to be read with care; each a sentence.
     pub cautions: Vec<String>,
     /// How often each duration came, of every metric that is one.
+    #[serde(deserialize_with = "metric::known")]
     pub histograms: BTreeMap<Metric, Histogram>,
 }
 
@@ -250,7 +259,7 @@ impl Aggregated {
         }
         let errors = outcomes.errors();
         let mut aggregated = Self {
-            scenario: run.scenario.clone(),
+            scenario: scenario_label(experiment, &run.scenario, &run.load),
             num_concurrency: run.load.concurrency().max(1),
             batch_size: run.batch_size.max(1),
             iteration_type: experiment.iteration_type,
@@ -303,13 +312,25 @@ impl Aggregated {
     }
 }
 
+/// What genai-bench's files call a scenario at a load.
+pub(crate) fn scenario_label(experiment: &Experiment, scenario: &str, load: &Load) -> String {
+    let told_by_iteration = match experiment.iteration_type {
+        IterationType::BatchSize => experiment.loads.len() < 2,
+        IterationType::NumConcurrency => true,
+    };
+    match load {
+        Load::Concurrency { .. } if told_by_iteration => scenario.to_owned(),
+        _ => format!("{scenario} {load}"),
+    }
+}
+
 /// What is counted per token rather than per request.
-#[derive(Debug, Default)]
-struct Tokens {
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Tokens {
     /// Seconds from each chunk with tokens to the next.
-    inter_chunk: Histogram,
+    pub(crate) inter_chunk: Histogram,
     /// The same spread evenly over the tokens of the later chunk.
-    itl: Histogram,
+    pub(crate) itl: Histogram,
 }
 
 impl Tokens {

@@ -91,14 +91,14 @@ impl Folder {
                 .map_err(|e| ReportError::spreadsheet(&self.path.join(&name), e))?;
             add(name, book)?;
         }
-        let plots = self.path.join("plots");
-        fs::create_dir_all(&plots).map_err(|e| ReportError::io(&plots, e))?;
+        // Not in a folder of their own: genai-bench takes a folder with folders for several
+        // experiments.
         for figure in figures::overview(all) {
             for (statistic, chart) in figure.charts {
                 let name = match statistic {
-                    None => format!("plots/{}.svg", figure.name),
+                    None => format!("plot_{}.svg", figure.name),
                     Some(statistic @ (Statistic::Mean | Statistic::Percentile(99.0))) => {
-                        format!("plots/{}_{statistic}.svg", figure.name)
+                        format!("plot_{}_{statistic}.svg", figure.name)
                     }
                     // The page has the others.
                     Some(_) => continue,

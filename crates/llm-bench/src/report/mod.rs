@@ -6,7 +6,7 @@
 //!   experiment_metadata.json                              what was asked for
 //!   D100_100_text-to-text_num_concurrency_4_time_9s.json  a run: its numbers and requests
 //!   D100_100_text-to-text_num_concurrency_4_time_9s.jsonl its records: a line per request
-//!   report.html  report.md  runs.csv  requests.csv  EXPERIMENT_summary.xlsx  plots/*.svg
+//!   report.html  report.md  runs.csv  requests.csv  EXPERIMENT_summary.xlsx  plot_*.svg
 //! ```
 //!
 //! The JSON files are genai-bench's: its `excel` and `plot` read them. What it lacks stands

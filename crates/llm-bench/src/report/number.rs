@@ -18,6 +18,16 @@ pub(super) fn number(value: f64) -> String {
     grouped(&format!("{value:.digits$}"))
 }
 
+/// A number to as many decimals as a step has: `1.25` of steps of 0.25, `1.50` then, too.
+pub(super) fn round(value: f64, step: f64) -> String {
+    let fits = |digits: &usize| {
+        let scaled = step * 10f64.powi(*digits as i32);
+        (scaled - scaled.round()).abs() < 1e-6 * scaled
+    };
+    let digits = (0..9usize).find(fits).unwrap_or(9);
+    grouped(&format!("{value:.digits$}"))
+}
+
 /// A duration: `950 µs`, `12.3 ms`, `1.23 s`.
 pub(super) fn duration(seconds: f64) -> String {
     let size = seconds.abs();
@@ -125,6 +135,9 @@ mod tests {
                 "–"
             ]
         );
+        let rounded = [0.0, 1250.0, 2500.0].map(|value| round(value, 1250.0));
+        assert_eq!(rounded, ["0", "1,250", "2,500"]);
+        assert_eq!(round(0.30000000000000004, 0.1), "0.3");
         assert_eq!(duration(0.000_95), "950 µs");
         assert_eq!(duration(0.0123), "12.3 ms");
         assert_eq!(duration(61.0), "61 s");

@@ -152,7 +152,8 @@ fn metadata(sheet: &mut Worksheet, results: &Results) -> Result<(), XlsxError> {
     };
     let bold = Format::new().set_bold();
     let mut rows = Rows::new(sheet);
-    for (name, value) in fields.into_iter().filter(|(name, _)| name != "polyllm") {
+    for name in METADATA {
+        let value = fields.get(name).cloned().unwrap_or_default();
         let value = match value {
             Value::Array(values) => Value::String(
                 values
@@ -168,7 +169,7 @@ fn metadata(sheet: &mut Worksheet, results: &Results) -> Result<(), XlsxError> {
             Value::Object(_) => Value::String(value.to_string()),
             value => value,
         };
-        rows.sheet.write_with_format(rows.next, 0, &name, &bold)?;
+        rows.sheet.write_with_format(rows.next, 0, name, &bold)?;
         rows.cell(1, &value)?;
         rows.next += 1;
     }
@@ -421,6 +422,32 @@ const RUN_FIELDS: [&str; 9] = [
     "error_rate",
     "num_error_requests",
     "num_completed_requests",
+];
+
+/// The metadata in genai-bench's order.
+const METADATA: [&str; 22] = [
+    "cmd",
+    "benchmark_version",
+    "api_backend",
+    "auth_config",
+    "api_model_name",
+    "server_model_tokenizer",
+    "model",
+    "task",
+    "num_concurrency",
+    "batch_size",
+    "iteration_type",
+    "traffic_scenario",
+    "additional_request_params",
+    "server_engine",
+    "server_version",
+    "server_gpu_type",
+    "server_gpu_count",
+    "max_time_per_run_s",
+    "max_requests_per_run",
+    "experiment_folder_name",
+    "metrics_time_unit",
+    "dataset_path",
 ];
 
 /// A sheet's last row.

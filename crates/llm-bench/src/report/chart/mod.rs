@@ -5,7 +5,7 @@ mod scale;
 pub(super) mod style;
 mod svg;
 
-use super::number::{duration, number, percent};
+use super::number::{duration, number, percent, round};
 
 /// A chart.
 #[derive(Clone, Debug, Default)]
@@ -28,13 +28,15 @@ pub(super) struct Axis {
 
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(super) enum AxisKind {
-    /// From zero, or from the least value where that is far from zero.
+    /// From zero.
     #[default]
     Linear,
     /// By powers of ten; values that are not positive are left out.
     Log,
     /// Places with names, at 0, 1, 2 …
     Named(Vec<String>),
+    /// From the least to the greatest value.
+    Range,
 }
 
 /// How the values of an axis are written.
@@ -53,6 +55,32 @@ impl Format {
             Self::Seconds => duration(value),
             Self::Share => percent(value),
         }
+    }
+
+    /// The labels of an axis: all in one unit, with as many decimals as tell them apart.
+    fn ticks(self, ticks: &[f64]) -> Vec<String> {
+        let most = ticks
+            .iter()
+            .fold(0.0, |most: f64, tick| most.max(tick.abs()));
+        let (factor, unit) = match self {
+            Self::Number => (1.0, ""),
+            Self::Seconds if most < 1e-3 => (1e6, " µs"),
+            Self::Seconds if most < 1.0 => (1e3, " ms"),
+            Self::Seconds => (1.0, " s"),
+            Self::Share => (100.0, " %"),
+        };
+        let labels = ticks.iter().map(|tick| {
+            // Ends of a logarithmic axis are as round as can be, but far from each other.
+            let step = if ticks.len() > 2
+                && (ticks[1] - ticks[0] - (ticks[2] - ticks[1])).abs() > 1e-9 * most
+            {
+                tick.abs()
+            } else {
+                ticks.get(1).map_or(1.0, |second| (second - ticks[0]).abs())
+            };
+            format!("{}{unit}", round(tick * factor, step * factor))
+        });
+        labels.collect()
     }
 }
 

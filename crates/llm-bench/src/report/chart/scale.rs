@@ -32,17 +32,18 @@ impl Scale {
         });
         let (low, high, ticks) = match (low <= high, log) {
             (false, _) => (0.0, 1.0, Vec::new()),
+            (true, false) if axis.kind == AxisKind::Linear => linear(low.min(0.0), high.max(0.0)),
             (true, false) => linear(low, high),
             (true, true) => logarithmic(low, high),
         };
-        let label = |tick: f64| (tick, axis.format.text(tick));
+        let labels = axis.format.ticks(&ticks);
         Self {
             low,
             high,
             log,
             from,
             to,
-            ticks: ticks.into_iter().map(label).collect(),
+            ticks: ticks.into_iter().zip(labels).collect(),
         }
     }
 
@@ -67,15 +68,8 @@ impl Scale {
     }
 }
 
-/// Round ends around values, and round steps between them. Values that are not far from zero,
-/// measured by how far they are apart, begin at zero.
+/// Round ends around values, and round steps between them.
 fn linear(low: f64, high: f64) -> (f64, f64, Vec<f64>) {
-    let low = if low > 0.0 && low < 0.7 * high {
-        0.0
-    } else {
-        low
-    };
-    let high = if high < 0.0 { 0.0 } else { high };
     let spread = if high > low {
         high - low
     } else {
@@ -128,12 +122,10 @@ fn logarithmic(low: f64, high: f64) -> (f64, f64, Vec<f64>) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::report::chart::Format;
 
     fn ticks(kind: AxisKind, values: &[f64]) -> Vec<String> {
         let axis = Axis {
             kind,
-            format: Format::Number,
             ..Axis::default()
         };
         let scale = Scale::new(&axis, values.iter().copied(), 0.0, 100.0);
@@ -148,11 +140,13 @@ mod tests {
         );
         assert_eq!(
             ticks(AxisKind::Linear, &[98.0, 99.0]),
-            ["98", "98.2", "98.5", "98.8", "99"]
+            ["0", "25", "50", "75", "100"]
         );
+        let range = ticks(AxisKind::Range, &[98.0, 99.0]);
+        assert_eq!(range, ["98.00", "98.25", "98.50", "98.75", "99.00"]);
         assert_eq!(
             ticks(AxisKind::Log, &[0.03, 0.9]),
-            ["0.020", "0.050", "0.100", "0.200", "0.500", "1"]
+            ["0.02", "0.05", "0.1", "0.2", "0.5", "1"]
         );
         assert_eq!(
             ticks(AxisKind::Log, &[1.0, 900.0]),
@@ -163,7 +157,7 @@ mod tests {
 
     #[test]
     fn hostile_values_have_a_place() {
-        for kind in [AxisKind::Linear, AxisKind::Log] {
+        for kind in [AxisKind::Linear, AxisKind::Log, AxisKind::Range] {
             for values in [
                 &[][..],
                 &[0.0],

@@ -228,6 +228,14 @@ impl Abscissa {
         }
     }
 
+    fn name(&self, places: &Places) -> &'static str {
+        match self {
+            Self::Load => places.label,
+            Self::OutputThroughput => "Output throughput",
+            Self::Requests => "Requests per second",
+        }
+    }
+
     fn value(&self, places: &Places, run: &RunSummary, numbers: &Aggregated) -> f64 {
         match self {
             Self::Load => places.place(run),
@@ -315,10 +323,11 @@ fn chart(lines: &[Line<'_>], places: &Places, x: &Abscissa, y: &Ordinate) -> Cha
     });
     let axis = x.axis(places);
     Chart {
-        title: match x {
-            Abscissa::Load => format!("{} by {}", y.label, axis.label.to_lowercase()),
-            _ => format!("{} by {}", y.label, axis.label),
-        },
+        title: format!(
+            "{} by {}",
+            without_unit(&y.label),
+            x.name(places).to_lowercase()
+        ),
         y: Axis {
             label: y.label.clone(),
             kind: AxisKind::Linear,
@@ -328,6 +337,11 @@ fn chart(lines: &[Line<'_>], places: &Places, x: &Abscissa, y: &Ordinate) -> Cha
         x: axis,
         stacked: false,
     }
+}
+
+/// `Output throughput` of `Output throughput, tok/s`.
+fn without_unit(label: &str) -> &str {
+    label.split_once(", ").map_or(label, |(name, _)| name)
 }
 
 fn figure(name: &str, about: &str, charts: Vec<(Option<Statistic>, Chart)>) -> Option<Figure> {

@@ -75,7 +75,10 @@ fn distribution(run: &RunSummary, metric: Metric, what: &str) -> Option<Figure> 
         });
     let chart = Chart {
         title: metric.title().to_owned(),
-        x: axis(metric.title(), Format::Seconds),
+        x: Axis {
+            kind: AxisKind::Range,
+            ..axis(metric.title(), Format::Seconds)
+        },
         y: axis(&format!("Share of {what}s"), Format::Share),
         series: series.collect(),
         stacked: false,

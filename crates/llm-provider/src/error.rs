@@ -4,17 +4,19 @@ use std::fmt;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::StatusCode;
+use http::{HeaderMap, StatusCode};
 
-use crate::Capability;
+use crate::{ApiKey, Capability, retry};
 
 /// The result of everything that a provider does.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 /// What went wrong between a caller and an upstream.
 ///
-/// Match on [`kind`](Self::kind); the rest is there to be shown. Neither `Display` nor `Debug`
-/// ever holds an API key or a prompt.
+/// Match on [`kind`](Self::kind); the rest is there to be shown. Neither `Display` nor `Debug`,
+/// of this error and of its sources, holds an API key, a URL or a body. The
+/// [`message`](Self::message) of an error that an upstream answered with is that upstream's own
+/// sentence.
 pub struct Error(Box<Inner>);
 
 struct Inner {
@@ -24,6 +26,9 @@ struct Inner {
     model: Option<String>,
     status: Option<StatusCode>,
     retry_after: Option<Duration>,
+    should_retry: Option<bool>,
+    unsent: bool,
+    upstream_id: Option<String>,
     code: Option<String>,
     param: Option<String>,
     body: Option<Bytes>,
@@ -76,6 +81,9 @@ impl Error {
             model: None,
             status: None,
             retry_after: None,
+            should_retry: None,
+            unsent: false,
+            upstream_id: None,
             code: None,
             param: None,
             body: None,
@@ -124,6 +132,24 @@ impl Error {
         self
     }
 
+    /// Keeps what every error answer tells: its status, when and whether to try again
+    /// ([`retry::advice`], [`retry::should_retry`]), the upstream's id of the request, and the
+    /// body as it came.
+    #[must_use]
+    pub fn with_answer(mut self, status: StatusCode, headers: &HeaderMap, body: Bytes) -> Self {
+        self.0.retry_after = retry::advice(headers, &body);
+        self.0.should_retry = retry::should_retry(headers);
+        self.0.upstream_id = upstream_id(headers);
+        self.with_status(status).with_body(body)
+    }
+
+    /// Tells that nothing of the request has left, so that it may be sent again.
+    #[must_use]
+    pub fn with_unsent(mut self) -> Self {
+        self.0.unsent = true;
+        self
+    }
+
     /// Keeps how long the upstream asked to be left alone.
     #[must_use]
     pub fn with_retry_after(mut self, retry_after: impl Into<Option<Duration>>) -> Self {
@@ -153,9 +179,45 @@ impl Error {
     }
 
     /// Keeps the error that caused this one.
+    ///
+    /// Of an error of `serde_json` only the place is kept: its words may quote the document.
     #[must_use]
     pub fn with_source(mut self, source: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
-        self.0.source = Some(source.into());
+        let source = source.into();
+        self.0.source = Some(match source.downcast::<serde_json::Error>() {
+            Ok(error) => Box::new(BadJson {
+                is_json: error.is_data(),
+                line: error.line(),
+                column: error.column(),
+            }),
+            Err(source) => source,
+        });
+        self
+    }
+
+    /// Blots a key out that an upstream repeats in its answer.
+    #[must_use]
+    pub fn without_key(mut self, key: &ApiKey) -> Self {
+        let key = key.expose();
+        if key.is_empty() {
+            return self;
+        }
+        let inner = &mut *self.0;
+        if inner.message.contains(key) {
+            inner.message = inner.message.replace(key, "***").into();
+        }
+        let texts = [&mut inner.code, &mut inner.param, &mut inner.upstream_id];
+        for text in texts.into_iter().flatten() {
+            if text.contains(key) {
+                *text = text.replace(key, "***");
+            }
+        }
+        if let Some(body) = &mut inner.body
+            && let Ok(text) = std::str::from_utf8(body)
+            && text.contains(key)
+        {
+            *body = text.replace(key, "***").into();
+        }
         self
     }
 
@@ -187,6 +249,30 @@ impl Error {
     /// How long the upstream asked to be left alone.
     pub fn retry_after(&self) -> Option<Duration> {
         self.0.retry_after
+    }
+
+    /// What the upstream says about trying again, in `x-should-retry`.
+    pub fn should_retry(&self) -> Option<bool> {
+        self.0.should_retry
+    }
+
+    /// The upstream's own id of the failed request.
+    pub fn upstream_id(&self) -> Option<&str> {
+        self.0.upstream_id.as_deref()
+    }
+
+    /// Whether nothing of the request has left, as when there was no connection.
+    pub fn is_unsent(&self) -> bool {
+        self.0.unsent
+    }
+
+    /// Whether the upstream cannot have done the work, and so cannot bill it: nothing was sent,
+    /// or it was turned away at the door (408, 409, 429, 503, 529).
+    ///
+    /// After a timeout, a broken connection or another 5xx nobody knows.
+    pub fn is_unbilled(&self) -> bool {
+        let status = self.0.status.map(|status| status.as_u16());
+        self.0.unsent || matches!(status, Some(408 | 409 | 429 | 503 | 529))
     }
 
     /// The upstream's machine-readable code, such as `invalid_api_key`.
@@ -256,6 +342,8 @@ impl fmt::Debug for Error {
             .field("model", &inner.model)
             .field("status", &inner.status)
             .field("retry_after", &inner.retry_after)
+            .field("unsent", &inner.unsent)
+            .field("upstream_id", &inner.upstream_id)
             .field("code", &inner.code)
             .field("param", &inner.param)
             .field("body_bytes", &inner.body.as_ref().map(Bytes::len))
@@ -271,6 +359,35 @@ impl StdError for Error {
             .as_deref()
             .map(|source| source as &(dyn StdError + 'static))
     }
+}
+
+/// Where a document could not be read.
+#[derive(Debug)]
+struct BadJson {
+    is_json: bool,
+    line: usize,
+    column: usize,
+}
+
+impl fmt::Display for BadJson {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let what = if self.is_json {
+            "the JSON has another shape"
+        } else {
+            "this is no JSON"
+        };
+        write!(f, "{what}, at line {} column {}", self.line, self.column)
+    }
+}
+
+impl StdError for BadJson {}
+
+/// The upstream's own id of a request: `x-request-id`, or else Cloudflare's `cf-ray`.
+pub(crate) fn upstream_id(headers: &HeaderMap) -> Option<String> {
+    let mut ids = ["x-request-id", "cf-ray"]
+        .into_iter()
+        .filter_map(|name| headers.get(name)?.to_str().ok());
+    ids.next().map(str::to_owned)
 }
 
 impl ErrorKind {
@@ -293,19 +410,95 @@ impl ErrorKind {
 
 #[cfg(test)]
 mod tests {
+    use http::HeaderValue;
+
     use super::*;
 
     #[test]
-    fn neither_display_nor_debug_shows_the_body() {
-        let error = Error::new(ErrorKind::InvalidRequest, "prompt is required")
+    fn every_status_has_its_kind() {
+        for (status, kind) in [
+            (400, ErrorKind::InvalidRequest),
+            (401, ErrorKind::Auth),
+            (402, ErrorKind::InsufficientCredit),
+            (403, ErrorKind::Permission),
+            (404, ErrorKind::NotFound),
+            (408, ErrorKind::Timeout),
+            (409, ErrorKind::InvalidRequest),
+            (410, ErrorKind::NotFound),
+            (413, ErrorKind::InvalidRequest),
+            (422, ErrorKind::InvalidRequest),
+            (429, ErrorKind::RateLimited),
+            (500, ErrorKind::UpstreamFailed),
+            (502, ErrorKind::UpstreamFailed),
+            (503, ErrorKind::Overloaded),
+            (504, ErrorKind::Timeout),
+            (520, ErrorKind::UpstreamFailed),
+            (524, ErrorKind::Timeout),
+            (529, ErrorKind::Overloaded),
+            (302, ErrorKind::UnexpectedBody),
+        ] {
+            let status = StatusCode::from_u16(status).unwrap();
+            assert_eq!(ErrorKind::from_status(status), kind, "{status}");
+        }
+    }
+
+    #[test]
+    fn what_an_answer_tells_is_kept() {
+        let mut headers = HeaderMap::new();
+        headers.insert("retry-after", HeaderValue::from_static("7"));
+        headers.insert("x-should-retry", HeaderValue::from_static("false"));
+        headers.insert("cf-ray", HeaderValue::from_static("ray"));
+        headers.insert("x-request-id", HeaderValue::from_static("req-1"));
+        let body = Bytes::from_static(b"a secret prompt");
+        let error = Error::new(ErrorKind::RateLimited, "slow down")
             .with_provider("replicate")
-            .with_status(StatusCode::UNPROCESSABLE_ENTITY)
-            .with_body(Bytes::from_static(b"a secret prompt"));
-        assert_eq!(
-            error.to_string(),
-            "replicate: prompt is required (HTTP 422)"
-        );
+            .with_answer(StatusCode::TOO_MANY_REQUESTS, &headers, body.clone());
+        assert_eq!(error.status(), Some(StatusCode::TOO_MANY_REQUESTS));
+        assert_eq!(error.retry_after(), Some(Duration::from_secs(7)));
+        assert_eq!(error.should_retry(), Some(false));
+        assert_eq!(error.upstream_id(), Some("req-1"));
+        assert_eq!(error.body(), Some(&body));
+        assert_eq!(error.to_string(), "replicate: slow down (HTTP 429)");
         assert!(!format!("{error:?}").contains("secret"));
+    }
+
+    #[test]
+    fn a_source_quotes_no_document() {
+        let quoting = serde_json::from_str::<u64>("\n\"a secret prompt\"").unwrap_err();
+        assert!(quoting.to_string().contains("secret"));
+        let error = Error::new(ErrorKind::UnexpectedBody, "unreadable").with_source(quoting);
+        let source = error.source().unwrap().to_string();
+        assert_eq!(source, "the JSON has another shape, at line 2 column 17");
+        assert!(!format!("{error:?}").contains("secret"));
+    }
+
+    #[test]
+    fn a_key_that_the_upstream_repeats_is_blotted_out_everywhere() {
+        let error = Error::new(ErrorKind::Auth, "wrong key: sk-secret!")
+            .with_code("sk-secret".to_owned())
+            .with_param("sk-secret".to_owned())
+            .with_body(Bytes::from_static(b"{\"key\":\"sk-secret\"}"))
+            .without_key(&ApiKey::new("sk-secret"));
+        assert_eq!(error.message(), "wrong key: ***!");
+        assert_eq!((error.code(), error.param()), (Some("***"), Some("***")));
+        assert_eq!(error.body().unwrap(), "{\"key\":\"***\"}");
+    }
+
+    #[test]
+    fn only_what_was_turned_away_is_sure_to_be_unbilled() {
+        let status = |status: u16| {
+            Error::new(ErrorKind::UpstreamFailed, "")
+                .with_status(StatusCode::from_u16(status).unwrap())
+        };
+        for code in [408, 409, 429, 503, 529] {
+            assert!(status(code).is_unbilled(), "{code}");
+        }
+        for code in [400, 500, 502, 504, 524] {
+            assert!(!status(code).is_unbilled(), "{code}");
+        }
+        let broken = Error::new(ErrorKind::Transport, "");
+        assert!(!broken.is_unbilled());
+        assert!(broken.with_unsent().is_unbilled());
     }
 
     #[test]

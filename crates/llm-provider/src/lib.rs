@@ -12,17 +12,21 @@ mod operation;
 mod provider;
 mod registry;
 pub mod retry;
+mod settings;
 mod stream;
+mod timeouts;
 
 pub use crate::call::{Call, Metadata, Reply};
 pub use crate::capability::{Capabilities, Capability};
 pub use crate::error::{Error, ErrorKind, Result};
-pub use crate::http::{BaseUrl, Body, HttpClient, with_limit};
+pub use crate::http::{BaseUrl, Body, HttpClient, HttpOptions, with_limit};
 pub use crate::json::Json;
 pub use crate::key::ApiKey;
 pub use crate::operation::{Operation, StreamingOperation};
 pub use crate::provider::Provider;
-pub use crate::registry::{Registry, Settings};
+pub use crate::registry::Registry;
+pub use crate::settings::Settings;
 pub use crate::stream::{
     ChatEvent, ChatStream, CompletionEvent, CompletionStream, Progress, ReplyEvent, ReplyStream,
 };
+pub use crate::timeouts::Timeouts;

@@ -107,8 +107,7 @@ impl<T: DeserializeOwned> ReplyStream<T> {
                 continue;
             };
             let chunk = chunk.value().map_err(|error| {
-                let message = format!("a chunk is no chunk: {error}");
-                Error::new(ErrorKind::UnexpectedBody, message)
+                Error::new(ErrorKind::UnexpectedBody, "a chunk cannot be read").with_source(error)
             })?;
             if let Some(text) = text(chunk).filter(|text| !text.is_empty()) {
                 return Ok(Some(text.to_owned()));

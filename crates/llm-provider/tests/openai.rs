@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use llm_provider::openai::{Dialect, OpenAiClient};
 use llm_provider::{
-    ApiKey, BaseUrl, Call, ChatEvent, ChatStream, Error, ErrorKind, HttpClient, Json, Result,
+    ApiKey, BaseUrl, Call, ChatEvent, ChatStream, Error, ErrorKind, Json, Result, Settings,
 };
 use llm_types::{ChatChunk, ChatRequest, Message};
 use serde_json::{Value, json};
@@ -25,7 +25,8 @@ impl Dialect for Plain {
 
 fn client(server: &Server) -> OpenAiClient<Plain> {
     let base = BaseUrl::parse(&server.base()).unwrap();
-    OpenAiClient::new(Plain, HttpClient::shared(), base, ApiKey::new("key-secret"))
+    let settings = Settings::new().with_max_retries(0);
+    OpenAiClient::new(Plain, &settings, base, ApiKey::new("key-secret")).unwrap()
 }
 
 fn call() -> Call<ChatRequest> {

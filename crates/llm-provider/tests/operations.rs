@@ -7,7 +7,7 @@ mod support;
 
 use llm_provider::openai::{Dialect, OpenAiClient};
 use llm_provider::{
-    ApiKey, BaseUrl, Call, CompletionEvent, ErrorKind, HttpClient, Json, Metadata, Result,
+    ApiKey, BaseUrl, Call, CompletionEvent, ErrorKind, Json, Metadata, Result, Settings,
 };
 use llm_types::completions::{CompletionRequest, CompletionResponse};
 use llm_types::embeddings::EmbeddingRequest;
@@ -27,7 +27,8 @@ impl Dialect for Plain {
 async fn client(script: Script) -> (Server, OpenAiClient<Plain>) {
     let server = Server::start(script).await;
     let base = BaseUrl::parse(&server.base()).unwrap();
-    let client = OpenAiClient::new(Plain, HttpClient::shared(), base, ApiKey::new("key-secret"));
+    let settings = Settings::new().with_max_retries(0);
+    let client = OpenAiClient::new(Plain, &settings, base, ApiKey::new("key-secret")).unwrap();
     (server, client)
 }
 

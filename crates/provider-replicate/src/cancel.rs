@@ -7,6 +7,7 @@ use llm_provider::{Error, ErrorKind, Result, cleanup};
 use serde_json::Value;
 use tokio::runtime::Handle;
 use tokio::sync::oneshot;
+use tokio::time::Instant;
 
 use crate::client::Client;
 use crate::wire::Prediction;
@@ -50,9 +51,21 @@ impl Drop for CancelGuard {
     }
 }
 
-/// Creates a prediction. Dropping this future stops the prediction too, even while Replicate has
-/// not yet told its id.
+/// Creates a prediction; tries again where Replicate cannot have billed it.
+///
+/// Dropping this future stops the prediction too, even while Replicate has not yet told its id.
 pub(crate) async fn create(
+    client: &Client,
+    path: String,
+    body: Value,
+    cancel_after: Duration,
+) -> Result<(Prediction, CancelGuard)> {
+    let deadline = Instant::now().checked_add(cancel_after);
+    let attempt = |_| create_once(client, path.clone(), body.clone(), cancel_after);
+    client.0.retries.run(deadline, attempt).await
+}
+
+async fn create_once(
     client: &Client,
     path: String,
     body: Value,

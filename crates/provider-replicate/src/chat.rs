@@ -112,7 +112,7 @@ impl Replicate {
         let input = Input::new(request, &known, &style, call.drop_params)?;
         let limits = self.client.0.limits;
         // The time of a streamed call is that to its first chunk.
-        let limit = self.limit(call).filter(|_| !stream);
+        let limit = self.limit(call, stream).filter(|_| !stream);
         let limit = limit.unwrap_or(limits.boot + limits.run);
         loop {
             let (path, version) = known.endpoint(&target);
@@ -154,21 +154,21 @@ impl Replicate {
         }
     }
 
-    fn limit(&self, call: &Call<ChatRequest>) -> Option<Duration> {
-        call.timeout.or(self.client.0.limits.call)
+    /// The limit that somebody has set; without one, there are those of booting and running.
+    fn limit(&self, call: &Call<ChatRequest>, stream: bool) -> Option<Duration> {
+        let timeouts = &self.client.0.timeouts;
+        let streamed = timeouts.stream.filter(|_| stream);
+        call.timeout.or(streamed).or(timeouts.total)
     }
 
     /// Does `work` on a call within its time, and names the provider in what goes wrong.
     async fn within<'c, T, F: Future<Output = Result<T>>>(
         &self,
         call: &'c Call<ChatRequest>,
+        limit: Option<Duration>,
         work: impl FnOnce(&'c ChatRequest) -> F,
     ) -> Result<T> {
-        let request = call.body.value().map_err(|error| {
-            let message = format!("the request cannot be read: {error}");
-            Error::new(ErrorKind::InvalidRequest, message).with_provider(NAME)
-        })?;
-        let limit = self.limit(call);
+        let request = call.body.value().map_err(|_| unreadable(call))?;
         let done = with_limit(limit, work(request)).await.unwrap_or_else(|| {
             let seconds = limit.unwrap_or_default().as_secs_f32();
             let message = format!("there was no answer within {seconds} s");
@@ -190,16 +190,17 @@ impl Provider for Replicate {
     fn chat(&self, call: Call<ChatRequest>) -> BoxFuture<'_, Result<Reply<ChatResponse>>> {
         Box::pin(async move {
             let answer = |request| self.answer(request, &call);
-            self.within(&call, answer).await
+            let limit = self.limit(&call, false);
+            self.within(&call, limit, answer).await
         })
     }
 
     fn chat_stream(&self, call: Call<ChatRequest>) -> BoxFuture<'_, Result<ChatStream>> {
         Box::pin(async move {
-            let limit = self.limit(&call);
+            let limit = self.limit(&call, true);
             let deadline = limit.and_then(|limit| Instant::now().checked_add(limit));
             let start = |request| self.start(request, &call, true);
-            let started = self.within(&call, start).await?;
+            let started = self.within(&call, limit, start).await?;
             let model = call.body.str_field("model").unwrap_or_default();
             let metadata = answer::metadata(&started.prediction, &model, &started.input);
             let events = stream::follow(self.client.clone(), started, deadline);
@@ -209,6 +210,15 @@ impl Provider for Replicate {
             Ok(ChatStream::new(metadata, events))
         })
     }
+}
+
+/// A body that is no chat request, without quoting it.
+fn unreadable(call: &Call<ChatRequest>) -> Error {
+    let message = match llm_types::parse::<ChatRequest>(call.body.bytes()) {
+        Err(error) => format!("the request cannot be read: {error}"),
+        Ok(_) => "the request cannot be read".to_owned(),
+    };
+    Error::new(ErrorKind::InvalidRequest, message).with_provider(NAME)
 }
 
 /// Replicate says no more than "not found": here is what was not found, and what may help.

@@ -20,7 +20,7 @@ pub(crate) struct Client(pub(crate) Config);
 
 impl Client {
     pub(crate) async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T> {
-        let request = Request::get(self.0.base.join(path));
+        let request = Request::get(self.0.base.join(path)?);
         self.json(request, Bytes::new(), FIRST_BYTE).await
     }
 
@@ -32,7 +32,7 @@ impl Client {
         cancel_after: Duration,
     ) -> Result<Prediction> {
         let limit = format!("{}s", cancel_after.as_secs().max(5)); // less is refused
-        let mut request = Request::post(self.0.base.join(path))
+        let mut request = Request::post(self.0.base.join(path)?)
             .header(CONTENT_TYPE, "application/json")
             .header(CANCEL_AFTER, limit);
         let wait = self.0.limits.wait.min(cancel_after).as_secs().min(60);
@@ -59,7 +59,8 @@ impl Client {
     }
 
     pub(crate) async fn cancel(&self, id: &str) -> Result<()> {
-        let request = Request::post(self.0.base.join(&format!("/v1/predictions/{id}/cancel")));
+        let path = format!("/v1/predictions/{id}/cancel");
+        let request = Request::post(self.0.base.join(&path)?);
         // The answer is the prediction, which nobody needs any more.
         let _: Value = self.json(request, Bytes::new(), FIRST_BYTE).await?;
         Ok(())
@@ -82,7 +83,9 @@ impl Client {
         }
         let request = request.body(Bytes::new()).map_err(bad_url)?;
         let http = &self.0.http;
-        let response = http.send(request, Some(FIRST_BYTE), STREAM_IDLE).await?;
+        let first_byte = self.0.timeouts.first_byte.unwrap_or(FIRST_BYTE);
+        let idle = self.0.timeouts.idle.unwrap_or(STREAM_IDLE);
+        let response = http.send(request, Some(first_byte), idle).await?;
         let (parts, body) = response.into_parts();
         if !parts.status.is_success() {
             return Err(error::from_response(
@@ -101,10 +104,9 @@ impl Client {
     /// A stream may be anywhere, but where the base is secure, it has to be so, too.
     fn stream_uri(&self, url: &str) -> Result<Uri> {
         let uri: Uri = url.parse().map_err(bad_url)?;
-        let is_open = !self.0.base.join("").starts_with("https:");
         match uri.scheme_str() {
             Some("https") => Ok(uri),
-            Some("http") if is_open => Ok(uri),
+            Some("http") if !self.0.base.is_secure() => Ok(uri),
             _ => Err(unexpected("the prediction's stream is not secure")),
         }
     }
@@ -130,11 +132,14 @@ impl Client {
             .header(AUTHORIZATION, self.0.authorization.clone())
             .body(body)
             .map_err(bad_url)?;
-        let response = self.0.http.send(request, Some(first_byte), IDLE).await?;
+        let first_byte = self.0.timeouts.first_byte.unwrap_or(first_byte);
+        let idle = self.0.timeouts.idle.unwrap_or(IDLE);
+        let response = self.0.http.send(request, Some(first_byte), idle).await?;
         let (parts, body) = response.into_parts();
         if !parts.status.is_success() {
             let body = body.collect(MAX_ERROR_BODY).await.unwrap_or_default();
-            return Err(error::from_response(parts.status, &parts.headers, body));
+            let error = error::from_response(parts.status, &parts.headers, body);
+            return Err(error.without_key(&self.0.api_key));
         }
         let body = body.collect(MAX_BODY).await?;
         serde_json::from_slice(&body).map_err(|error| {

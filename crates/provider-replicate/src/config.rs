@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use http::HeaderValue;
-use llm_provider::{BaseUrl, HttpClient, Result, Settings};
+use llm_provider::retry::Policy;
+use llm_provider::{ApiKey, BaseUrl, HttpClient, Result, Settings, Timeouts};
 use prompt_templates::{ControlTokens, CustomTemplate};
 use serde::{Deserialize, Deserializer, de};
 
@@ -13,6 +14,9 @@ use crate::NAME;
 #[derive(Clone, Debug)]
 pub(crate) struct Config {
     pub(crate) http: HttpClient,
+    pub(crate) retries: Policy,
+    pub(crate) timeouts: Timeouts,
+    pub(crate) api_key: ApiKey,
     pub(crate) base: BaseUrl,
     pub(crate) authorization: HeaderValue,
     pub(crate) template: Option<CustomTemplate>,
@@ -23,8 +27,6 @@ pub(crate) struct Config {
 /// How long things may take.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Limits {
-    /// A call in all, when the call itself does not say.
-    pub(crate) call: Option<Duration>,
     /// From the creation of a prediction to its start: the queue and a cold boot.
     pub(crate) boot: Duration,
     /// From its start to its end.
@@ -37,21 +39,22 @@ impl Config {
     pub(crate) fn new(settings: Settings) -> Result<Self> {
         let extra: Extra = settings.extra_as(NAME)?;
         let base = settings.api_base_or(NAME, API_BASE_VARIABLES, DEFAULT_API_BASE)?;
-        let authorization = settings
-            .require_api_key(NAME, API_KEY_VARIABLES)?
-            .bearer()?;
+        let api_key = settings.require_api_key(NAME, API_KEY_VARIABLES)?;
+        let authorization = api_key.bearer()?;
         Ok(Self {
             base,
             authorization,
             template: extra.template(),
             control_tokens: extra.control_tokens,
             limits: Limits {
-                call: settings.timeout,
                 boot: extra.boot_timeout.unwrap_or(BOOT),
                 run: extra.run_timeout.unwrap_or(RUN),
                 wait: extra.prefer_wait.unwrap_or(WAIT),
             },
-            http: settings.http,
+            http: settings.http_client()?,
+            retries: settings.retries(),
+            timeouts: settings.timeouts(),
+            api_key,
         })
     }
 }

@@ -1,11 +1,10 @@
 //! Replicate's failures: HTTP answers in problem+json, and predictions that failed.
 
 use std::borrow::Cow;
-use std::time::Duration;
 
 use bytes::Bytes;
 use http::{HeaderMap, StatusCode};
-use llm_provider::{Error, ErrorKind, retry};
+use llm_provider::{Error, ErrorKind};
 use serde_json::Value;
 
 use crate::wire::Prediction;
@@ -43,15 +42,9 @@ pub(crate) fn from_response(status: StatusCode, headers: &HeaderMap, body: Bytes
             .strip_prefix("input.")
             .map(str::to_owned)
     };
-    let advice = problem["retry_after"]
-        .as_f64()
-        .or_else(|| resets_in(detail));
-    let advice = advice.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
     Error::new(kind, message)
-        .with_status(status)
-        .with_retry_after(retry::retry_after(headers).or(advice))
         .with_param(invalid.iter().find_map(param))
-        .with_body(body)
+        .with_answer(status, headers, body)
 }
 
 /// The error of an answer that cannot be understood.
@@ -110,12 +103,6 @@ fn invalid_field(invalid: &Value) -> Option<String> {
     } else {
         format!("{field}: {description}")
     })
-}
-
-/// 30 in "Your rate limit resets in ~30s."
-fn resets_in(detail: &str) -> Option<f64> {
-    let (_, rest) = detail.split_once("resets in ~")?;
-    rest.split_once('s')?.0.parse().ok()
 }
 
 /// `E1001` in "CUDA out of memory (E1001)", `PA` in "please retry (code: PA)".
@@ -198,21 +185,6 @@ mod tests {
             "prompt is required; temperature: Must be at least 0.01",
         );
         assert_eq!(error.param(), Some("temperature"));
-    }
-
-    #[test]
-    fn advice_to_wait_is_found_in_every_place() {
-        let text = r#"{"detail":"Request was throttled. Your rate limit resets in ~30s."}"#;
-        let number = r#"{"detail":"Your rate limit resets in ~30s.","retry_after":10}"#;
-        let mut headers = HeaderMap::new();
-        let advice = |headers: &HeaderMap, body: &'static str| {
-            let body = Bytes::from_static(body.as_bytes());
-            from_response(StatusCode::TOO_MANY_REQUESTS, headers, body).retry_after()
-        };
-        assert_eq!(advice(&headers, text), Some(Duration::from_secs(30)));
-        assert_eq!(advice(&headers, number), Some(Duration::from_secs(10)));
-        headers.insert("retry-after", http::HeaderValue::from_static("2"));
-        assert_eq!(advice(&headers, number), Some(Duration::from_secs(2)));
     }
 
     #[test]

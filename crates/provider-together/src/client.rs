@@ -20,8 +20,7 @@ impl Together {
     /// `InvalidRequest` for an address that is no URL.
     pub fn new(settings: Settings) -> Result<Self> {
         let Config { api_key, api_base } = Config::new(&settings)?;
-        let client = OpenAiClient::new(TogetherDialect, settings.http, api_base, api_key)
-            .with_timeout(settings.timeout);
+        let client = OpenAiClient::new(TogetherDialect, &settings, api_base, api_key)?;
         Ok(Self { client })
     }
 }

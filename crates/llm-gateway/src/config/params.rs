@@ -59,7 +59,8 @@ impl Params {
 }
 
 fn read_settings(reader: &mut Reader<'_>, section: &mut Section) -> Settings {
-    let mut settings = Settings::new();
+    // The router tries again, and elsewhere: waiting here would only delay that.
+    let mut settings = Settings::new().with_max_retries(0);
     if let Some((key, at)) = reader.take_text(section, "api_key") {
         let key = ApiKey::new(key);
         if key.is_empty() {

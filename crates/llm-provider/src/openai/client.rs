@@ -2,20 +2,23 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE};
-use http::{HeaderMap, HeaderName, Method, Request, Response};
+use http::{HeaderMap, HeaderValue, Method, Request, Response};
 use llm_types::completions::{CompletionRequest, CompletionResponse};
 use llm_types::embeddings::{EmbeddingRequest, EmbeddingResponse};
 use llm_types::rerank::{RerankRequest, RerankResponse};
 use llm_types::{ChatRequest, ChatResponse, ModelList};
+use tokio::time::Instant;
 
 use super::dialect::Dialect;
 use super::exchange::{self, Exchange, unexpected};
 use super::models;
 use super::stream::{self, Normalizer, WireChunk};
+use crate::error::upstream_id;
 use crate::http::{Body, with_limit};
+use crate::retry::Policy;
 use crate::{
     ApiKey, BaseUrl, Call, ChatStream, CompletionStream, Error, ErrorKind, HttpClient, Json,
-    Metadata, Reply, ReplyStream, Result, StreamingOperation,
+    Metadata, Reply, ReplyStream, Result, Settings, StreamingOperation, Timeouts,
 };
 
 /// A client of an OpenAI-compatible upstream.
@@ -25,26 +28,25 @@ pub struct OpenAiClient<D> {
     http: HttpClient,
     base: BaseUrl,
     api_key: ApiKey,
-    timeout: Duration,
+    timeouts: Timeouts,
+    retries: Policy,
 }
 
 impl<D: Dialect> OpenAiClient<D> {
-    /// A client of the upstream at `base`.
-    pub fn new(dialect: D, http: HttpClient, base: BaseUrl, api_key: ApiKey) -> Self {
-        Self {
+    /// A client of the upstream at `base`; connections, limits of time and retries are those of
+    /// `settings`.
+    ///
+    /// # Errors
+    /// Those of [`Settings::http_client`].
+    pub fn new(dialect: D, settings: &Settings, base: BaseUrl, api_key: ApiKey) -> Result<Self> {
+        Ok(Self {
             dialect,
-            http,
+            http: settings.http_client()?,
             base,
             api_key,
-            timeout: TIMEOUT,
-        }
-    }
-
-    /// How long a call may take that does not say so itself.
-    #[must_use]
-    pub fn with_timeout(mut self, timeout: impl Into<Option<Duration>>) -> Self {
-        self.timeout = timeout.into().unwrap_or(TIMEOUT);
-        self
+            timeouts: settings.timeouts(),
+            retries: settings.retries(),
+        })
     }
 
     /// Answers a chat in one piece.
@@ -106,22 +108,27 @@ impl<D: Dialect> OpenAiClient<D> {
     /// # Errors
     /// Those of the upstream and of the way to it.
     pub async fn models(&self) -> Result<ModelList> {
+        let limit = self.timeouts.of_call(None, false);
         let exchange = async {
-            let response = self.send(Method::GET, MODELS, Bytes::new(), self.timeout);
+            let response = self.send(Method::GET, MODELS, Bytes::new(), limit);
             response.await?.into_body().collect(MAX_BODY).await
         };
-        let bytes = self.within(self.timeout, exchange).await;
+        let bytes = self.within(limit, exchange).await;
         let list = bytes.and_then(|bytes| {
             let list: ModelList = serde_json::from_slice(&bytes)
                 .map_err(|error| unexpected("a list of models", error))?;
             Ok(models::normalize(list))
         });
-        list.map_err(|error| error.with_provider(self.dialect.provider()))
+        list.map_err(|error| {
+            error
+                .with_provider(self.dialect.provider())
+                .without_key(&self.api_key)
+        })
     }
 
     /// One request, and its answer in one piece.
     async fn whole<R: Exchange>(&self, call: Call<R>) -> Result<Reply<R::Response>> {
-        let limit = call.timeout.unwrap_or(self.timeout);
+        let limit = self.timeouts.of_call(call.timeout, false);
         let mut metadata = self.metadata(&call.body);
         let exchange = async {
             let body = self.translate(&call, &mut metadata)?;
@@ -146,7 +153,7 @@ impl<D: Dialect> OpenAiClient<D> {
     where
         R: Exchange + StreamingOperation<Chunk: WireChunk>,
     {
-        let limit = call.timeout.unwrap_or(self.timeout);
+        let limit = self.timeouts.of_call(call.timeout, true);
         let mut metadata = self.metadata(&call.body);
         let exchange = async {
             let body = self.translate(&call, &mut metadata)?;
@@ -196,28 +203,33 @@ impl<D: Dialect> OpenAiClient<D> {
             .unwrap_or_else(too_late)
     }
 
+    /// Sends the request, again where the policy says so, and waits for the head of the answer.
     async fn send(
         &self,
         method: Method,
         path: &str,
         body: Bytes,
-        idle: Duration,
+        limit: Duration,
     ) -> Result<Response<Body>> {
-        let request = Request::builder()
-            .method(method)
-            .uri(self.base.join(path))
-            .header(CONTENT_TYPE, "application/json")
-            .header(ACCEPT, "application/json, text/event-stream")
-            .header(AUTHORIZATION, self.api_key.bearer()?)
-            .body(body)
-            .map_err(|error| {
-                Error::new(
-                    ErrorKind::InvalidRequest,
-                    "the upstream's address is not a URL",
-                )
-                .with_source(error)
-            })?;
-        let response = self.http.send(request, None, idle).await?;
+        let url = self.base.join(path)?;
+        let authorization = self.api_key.bearer()?;
+        let deadline = Instant::now().checked_add(limit);
+        let attempt = |_| {
+            let mut request = Request::new(body.clone());
+            *request.method_mut() = method.clone();
+            *request.uri_mut() = url.clone();
+            let headers = request.headers_mut();
+            headers.insert(CONTENT_TYPE, HeaderValue::from_static(JSON));
+            headers.insert(ACCEPT, HeaderValue::from_static(JSON_OR_EVENTS));
+            headers.insert(AUTHORIZATION, authorization.clone());
+            self.attempt(request, self.timeouts.idle_of(limit))
+        };
+        self.retries.run(deadline, attempt).await
+    }
+
+    async fn attempt(&self, request: Request<Bytes>, idle: Duration) -> Result<Response<Body>> {
+        let sent = self.http.send(request, self.timeouts.first_byte, idle);
+        let response = sent.await?;
         if response.status().is_success() {
             return Ok(response);
         }
@@ -230,6 +242,7 @@ impl<D: Dialect> OpenAiClient<D> {
         error
             .with_provider(self.dialect.provider())
             .with_model(body.str_field("model").unwrap_or_default())
+            .without_key(&self.api_key)
     }
 }
 
@@ -240,12 +253,8 @@ fn is_event_stream(headers: &HeaderMap) -> bool {
         .is_some_and(|value| value.trim_start().starts_with("text/event-stream"))
 }
 
-fn upstream_id(headers: &HeaderMap) -> Option<String> {
-    let id = headers.get(HeaderName::from_static("x-request-id"))?;
-    id.to_str().ok().map(str::to_owned)
-}
-
 const MODELS: &str = "/v1/models";
 const MAX_BODY: usize = 64 << 20;
 const MAX_ERROR_BODY: usize = 1 << 20;
-const TIMEOUT: Duration = Duration::from_secs(600);
+const JSON: &str = "application/json";
+const JSON_OR_EVENTS: &str = "application/json, text/event-stream";

@@ -11,7 +11,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::exchange::invalid;
-use crate::{Call, Error, ErrorKind, Json, Result, retry};
+use crate::{Call, Error, ErrorKind, Json, Result};
 
 /// What an upstream does differently from OpenAI. Every hook's default is OpenAI's own way.
 ///
@@ -219,9 +219,7 @@ pub fn read_error(status: StatusCode, headers: &HeaderMap, body: Bytes) -> Error
         // A page of a proxy in between, most often: of no use to a person.
         None => Error::new(kind, "the upstream answered with an error that is not JSON"),
     }
-    .with_status(status)
-    .with_retry_after(retry::retry_after(headers))
-    .with_body(body)
+    .with_answer(status, headers, body)
 }
 
 /// The error in OpenAI's envelope; its code may tell more than `kind`, its words never do.

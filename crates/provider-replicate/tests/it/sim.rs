@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use futures_util::{StreamExt, stream};
 use llm_provider::{ApiKey, ErrorKind, cleanup};
-use llm_sim::{Pace, Reply, Sim, SimOptions, Status, Timing};
+use llm_sim::{Fault, FaultRule, Pace, Reply, Sim, SimOptions, Status, Timing};
 use llm_types::{ChatRequest, Message, Stop};
 use provider_replicate::Replicate;
 use serde_json::json;
@@ -253,6 +253,28 @@ async fn a_thousand_calls_dropped_at_any_moment_leave_nothing_running() {
         cancelled > 300,
         "only {cancelled} were dropped before their end"
     );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_creation_that_was_turned_away_is_tried_again() {
+    wind_the_clock();
+    let (sim, _) = start(SimOptions::default()).await;
+    let created = |sim: &Sim| {
+        let requests = sim.replicate().requests();
+        requests.iter().filter(|seen| seen.method == "POST").count()
+    };
+    for (status, tries) in [(429, 3), (503, 3), (500, 1)] {
+        sim.replicate().forget_requests();
+        sim.replicate().clear_faults();
+        sim.replicate().inject(
+            FaultRule::new(Fault::Status(status))
+                .on_method("POST")
+                .times(2),
+        );
+        let replicate = Replicate::new(settings(sim.replicate_url()).with_max_retries(2)).unwrap();
+        let answered = chat(&replicate, ask(PAGE[0].0)).await.is_ok();
+        assert_eq!((created(&sim), answered), (tries, tries == 3), "{status}");
+    }
 }
 
 #[tokio::test]

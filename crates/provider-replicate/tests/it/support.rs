@@ -178,7 +178,8 @@ impl Server {
 pub(crate) fn settings(url: &str) -> Settings {
     let mut settings = Settings::new()
         .with_api_key(ApiKey::new("r8_test"))
-        .with_api_base(url);
+        .with_api_base(url)
+        .with_max_retries(0);
     // Each test has its own thread with its own runtime, and connections die with theirs.
     thread_local!(static HTTP: HttpClient = HttpClient::new());
     settings.http = HTTP.with(Clone::clone);

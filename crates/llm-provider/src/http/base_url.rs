@@ -1,0 +1,132 @@
+use http::Uri;
+use http::uri::{Authority, PathAndQuery, Scheme};
+
+use crate::{Error, ErrorKind, Result};
+
+/// The address of an upstream, accepted with or without its `/v1`.
+///
+/// It is parsed once; a request's URL is put together from its parts.
+///
+/// ```
+/// use llm_provider::BaseUrl;
+///
+/// for given in ["https://api.together.ai", "https://api.together.ai/v1/"] {
+///     let base = BaseUrl::parse(given)?;
+///     assert_eq!(base.join("/v1/models")?, "https://api.together.ai/v1/models");
+/// }
+/// # Ok::<(), llm_provider::Error>(())
+/// ```
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct BaseUrl {
+    scheme: Scheme,
+    authority: Authority,
+    /// What comes before `/v1`, without a slash at its end.
+    prefix: String,
+}
+
+impl BaseUrl {
+    /// Reads an address.
+    ///
+    /// # Errors
+    /// [`ErrorKind::InvalidRequest`] when it is no absolute `http` or `https` URL, or holds a
+    /// user or a password, which nothing here would send.
+    pub fn parse(text: &str) -> Result<Self> {
+        let wrong = |message| Error::new(ErrorKind::InvalidRequest, message);
+        let no_url = || wrong("api_base has to be an absolute URL such as https://api.example.com");
+        let uri: Uri = text.trim().parse().map_err(|_| no_url())?;
+        let parts = uri.into_parts();
+        let (Some(scheme), Some(authority), Some(path)) =
+            (parts.scheme, parts.authority, parts.path_and_query)
+        else {
+            return Err(no_url());
+        };
+        if !(scheme == Scheme::HTTP || scheme == Scheme::HTTPS) || path.query().is_some() {
+            return Err(no_url());
+        }
+        if authority.as_str().contains('@') {
+            return Err(wrong(
+                "api_base must not hold a user or a password: keys belong in api_key",
+            ));
+        }
+        let path = path.path().trim_end_matches('/');
+        let prefix = path.strip_suffix("/v1").unwrap_or(path);
+        Ok(Self {
+            scheme,
+            authority,
+            prefix: prefix.trim_end_matches('/').to_owned(),
+        })
+    }
+
+    /// The URL of `path`, which begins with `/v1/`.
+    ///
+    /// # Errors
+    /// [`ErrorKind::InvalidRequest`] when `path` holds what no URL can.
+    pub fn join(&self, path: &str) -> Result<Uri> {
+        let whole = [self.prefix.as_str(), path].concat();
+        let mut parts = http::uri::Parts::default();
+        parts.scheme = Some(self.scheme.clone());
+        parts.authority = Some(self.authority.clone());
+        let made = PathAndQuery::from_maybe_shared(whole).map_err(http::Error::from);
+        made.and_then(|path| {
+            parts.path_and_query = Some(path);
+            Ok(Uri::from_parts(parts)?)
+        })
+        .map_err(|error| {
+            let message = "the upstream's address cannot be made of what was asked for";
+            Error::new(ErrorKind::InvalidRequest, message).with_source(error)
+        })
+    }
+
+    /// Host and port, for messages and for telling whether another URL leads elsewhere.
+    pub fn host(&self) -> &str {
+        self.authority.as_str()
+    }
+
+    /// Whether what is sent there is encrypted.
+    pub fn is_secure(&self) -> bool {
+        self.scheme == Scheme::HTTPS
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_prefix_is_kept_and_v1_is_not_doubled() {
+        for (base, url) in [
+            ("http://h:1", "http://h:1/v1/x?y=1"),
+            ("http://h:1/v1", "http://h:1/v1/x?y=1"),
+            ("http://h:1/together/v1//", "http://h:1/together/v1/x?y=1"),
+            ("https://h/v1beta", "https://h/v1beta/v1/x?y=1"),
+        ] {
+            let base = BaseUrl::parse(base).unwrap();
+            assert_eq!(base.join("/v1/x?y=1").unwrap(), url);
+        }
+    }
+
+    #[test]
+    fn what_is_no_url_is_refused_without_being_quoted() {
+        for text in [
+            "",
+            "api.together.ai",
+            "ftp://host",
+            "http://",
+            "https://host?x=1",
+            "https://user:secret@relay.example/v1",
+        ] {
+            let error = BaseUrl::parse(text).unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::InvalidRequest, "{text}");
+            assert!(!format!("{error:?}").contains("secret"));
+        }
+    }
+
+    #[test]
+    fn a_path_that_no_url_can_hold_is_an_error() {
+        let base = BaseUrl::parse("http://host").unwrap();
+        for path in ["/v1/a b", "/v1/\n", "v1", "/v1/\u{7f}"] {
+            let error = base.join(path).unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::InvalidRequest, "{path:?}");
+        }
+    }
+}

@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 #![forbid(unsafe_code)]
 
+pub mod compare;
 mod experiment;
 #[cfg(test)]
 mod made_up;

@@ -24,6 +24,8 @@ mod number;
 #[cfg(feature = "xlsx")]
 mod xlsx;
 
+pub(crate) use number::{duration, number, percent};
+
 pub use error::{ReportError, ReportErrorKind};
 pub use folder::Folder;
 

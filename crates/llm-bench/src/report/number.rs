@@ -3,7 +3,7 @@
 use crate::summary::{Metric, Unit};
 
 /// Three to four significant digits: `0`, `0.0123`, `1.23`, `123`, `12,345`.
-pub(super) fn number(value: f64) -> String {
+pub(crate) fn number(value: f64) -> String {
     if !value.is_finite() {
         return "–".to_owned();
     }
@@ -29,7 +29,7 @@ pub(super) fn round(value: f64, step: f64) -> String {
 }
 
 /// A duration: `950 µs`, `12.3 ms`, `1.23 s`.
-pub(super) fn duration(seconds: f64) -> String {
+pub(crate) fn duration(seconds: f64) -> String {
     let size = seconds.abs();
     match size {
         _ if !seconds.is_finite() => "–".to_owned(),
@@ -41,7 +41,7 @@ pub(super) fn duration(seconds: f64) -> String {
 }
 
 /// A share: `26.4 %`.
-pub(super) fn percent(share: f64) -> String {
+pub(crate) fn percent(share: f64) -> String {
     format!("{:.1} %", share * 100.0)
 }
 

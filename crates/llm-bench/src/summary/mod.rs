@@ -86,11 +86,12 @@ impl RunSummary {
         measured(&self.rows, Side::Subject)
     }
 
-    /// The values of a metric in ascending order, one per request that counts. Empty for
+    /// The values of a metric, one per request that counts and completed. Empty for
     /// [`Metric::Itl`] and [`Metric::InterChunk`], of which a request has many: they are in
-    /// [`Aggregated::histograms`].
+    /// [`Extra::histograms`].
     pub fn values(&self, metric: Metric) -> Vec<f64> {
-        sorted(self.measured().filter_map(|row| metric.of(row)))
+        let done = self.measured().filter(|row| row.is_ok());
+        done.filter_map(|row| metric.of(row)).collect()
     }
 
     /// What to call the run in a table: its scenario, load and batch size.

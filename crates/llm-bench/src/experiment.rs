@@ -252,6 +252,9 @@ pub struct Limits {
 pub enum RunEnd {
     /// The money was spent.
     Cost,
+    /// From the beginning everything failed for a reason that does not go away: no connection, a
+    /// wrong key, an unknown model.
+    Failing,
     /// Somebody pressed Ctrl-C.
     Interrupted,
     /// All requests were made.

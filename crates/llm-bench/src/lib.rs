@@ -1,15 +1,35 @@
 #![doc = include_str!("../README.md")]
 #![forbid(unsafe_code)]
 
+<<<<<<< HEAD
 pub mod compare;
+=======
+mod answer;
+mod client;
+mod clock;
+mod error;
+>>>>>>> 4307ba2 (llm-bench: closed and open loops, scenarios, datasets and a client that stamps its reads)
 mod experiment;
+mod job;
 #[cfg(test)]
 mod made_up;
+mod perform;
 mod record;
+<<<<<<< HEAD
 pub mod report;
+=======
+mod request;
+mod run;
+mod scenario;
+mod schedule;
+>>>>>>> 4307ba2 (llm-bench: closed and open loops, scenarios, datasets and a client that stamps its reads)
 pub mod stats;
 pub mod summary;
+mod target;
+mod tokens;
+mod workload;
 
+pub use error::Error;
 pub use experiment::{
     ClientBias, ClientHealth, CommandLine, Experiment, IterationType, Limits, Load, Machine, Run,
     RunEnd, ServerLabels, Stall, Task,
@@ -18,3 +38,9 @@ pub use record::{
     Arrivals, ConnectTimes, Failure, FailureKind, Outcome, Phase, PredictionTimes, RateLimit,
     RequestRecord, Side, TokenCounts, TokenSource, Turn,
 };
+pub use run::{Interrupts, Observer, Progress, RunSpec, Runner, Settings};
+pub use scenario::Scenario;
+pub use schedule::{ArrivalProcess, RateProfile};
+pub use target::{Backend, Target};
+pub use tokens::Tokenizer;
+pub use workload::{Dataset, DatasetConfig, DatasetSource, LoadSpec, Prefix, Row, Trace, Workload};

@@ -52,6 +52,11 @@ pub(super) fn of(run: &Run, numbers: &Aggregated) -> Vec<String> {
         ));
     }
     match run.end {
+        RunEnd::Failing => cautions.push(
+            "The run was given up: every request failed from the beginning on, for a reason that \
+             does not go away."
+                .to_owned(),
+        ),
         RunEnd::Interrupted => cautions.push("The run was interrupted.".to_owned()),
         RunEnd::Saturated => cautions.push(
             "The run was stopped because requests came in faster than they were answered."

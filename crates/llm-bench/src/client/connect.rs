@@ -1,0 +1,126 @@
+use std::fmt;
+use std::io;
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use hyper_util::rt::TokioIo;
+use rustls::ClientConfig;
+use rustls::pki_types::ServerName;
+use rustls_platform_verifier::BuilderVerifierExt;
+use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
+
+use crate::client::connection::Connection;
+use crate::client::stamped::{Stamped, Stamps};
+use crate::clock::Clock;
+use crate::error::Error;
+use crate::experiment::without_userinfo;
+use crate::record::{ConnectTimes, FailureKind};
+use crate::target::Origin;
+
+/// Opens connections, and tells how long each part of that took.
+#[derive(Clone)]
+pub(crate) struct Connector {
+    clock: Clock,
+    tls: Option<TlsConnector>,
+}
+
+impl Connector {
+    /// `tls` tells whether any origin needs it: loading the system's certificates takes a while.
+    pub(crate) fn new(clock: Clock, tls: bool) -> Result<Self, Error> {
+        let tls = if tls { Some(tls_connector()?) } else { None };
+        Ok(Self { clock, tls })
+    }
+
+    pub(crate) async fn connect(
+        &self,
+        origin: &Origin,
+    ) -> Result<(Connection, ConnectTimes), ConnectError> {
+        let start = self.clock.now();
+        let host = origin.host.trim_matches(['[', ']']);
+        let addresses = tokio::net::lookup_host((host, origin.port))
+            .await
+            .map_err(|error| ConnectError::new(FailureKind::Dns, origin, &error))?;
+        let resolved = self.clock.now();
+        let socket = connect_any(addresses)
+            .await
+            .map_err(|error| ConnectError::new(FailureKind::Connect, origin, &error))?;
+        // Without it the kernel may hold back small writes; on failure they are merely late.
+        let _ = socket.set_nodelay(true);
+        let connected = self.clock.now();
+
+        let stamps = Stamps::new(self.clock);
+        let socket = Stamped::new(socket, Rc::clone(&stamps));
+        let connection = if origin.tls {
+            let tls_error = |error: &dyn fmt::Display| ConnectError {
+                kind: FailureKind::Tls,
+                message: format!("{origin}: {error}"),
+            };
+            let name = ServerName::try_from(host.to_owned()).map_err(|e| tls_error(&e))?;
+            let Some(tls) = &self.tls else {
+                return Err(tls_error(&"TLS was not prepared for"));
+            };
+            let socket = tls.connect(name, socket).await.map_err(|e| tls_error(&e))?;
+            Connection::open(TokioIo::new(socket), stamps).await
+        } else {
+            Connection::open(TokioIo::new(socket), stamps).await
+        };
+        let connection = connection.map_err(|error| ConnectError {
+            kind: FailureKind::Connect,
+            message: format!("{origin}: {error}"),
+        })?;
+        let ready = self.clock.now();
+        let times = ConnectTimes {
+            dns_ns: resolved - start,
+            tcp_ns: connected - resolved,
+            tls_ns: if origin.tls { ready - connected } else { 0 },
+        };
+        Ok((connection, times))
+    }
+}
+
+impl fmt::Debug for Connector {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let tls = self.tls.is_some();
+        f.debug_struct("Connector").field("tls", &tls).finish()
+    }
+}
+
+/// Why there is no connection.
+#[derive(Clone, Debug)]
+pub(crate) struct ConnectError {
+    pub(crate) kind: FailureKind,
+    pub(crate) message: String,
+}
+
+impl ConnectError {
+    fn new(kind: FailureKind, origin: &Origin, error: &io::Error) -> Self {
+        let message = without_userinfo(&format!("{origin}: {error}"));
+        Self { kind, message }
+    }
+}
+
+async fn connect_any(addresses: impl Iterator<Item = SocketAddr>) -> io::Result<TcpStream> {
+    let mut last = None;
+    for address in addresses {
+        match TcpStream::connect(address).await {
+            Ok(socket) => return Ok(socket),
+            Err(error) => last = Some(error),
+        }
+    }
+    Err(last.unwrap_or_else(|| io::Error::new(io::ErrorKind::NotFound, "no address")))
+}
+
+fn tls_connector() -> Result<TlsConnector, Error> {
+    let broken = |error: rustls::Error| Error::Start(io::Error::other(error));
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let mut config = ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .map_err(broken)?
+        .with_platform_verifier()
+        .map_err(broken)?
+        .with_no_client_auth();
+    config.alpn_protocols = vec![b"http/1.1".to_vec()];
+    Ok(TlsConnector::from(Arc::new(config)))
+}

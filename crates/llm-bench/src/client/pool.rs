@@ -1,0 +1,50 @@
+use std::collections::HashMap;
+
+use crate::client::connect::Connector;
+use crate::client::connection::Connection;
+use crate::target::Origin;
+
+/// The idle connections of one measuring thread.
+#[derive(Debug)]
+pub(crate) struct Pool {
+    connector: Connector,
+    /// Every request opens a connection of its own.
+    fresh: bool,
+    idle: HashMap<Origin, Vec<Connection>>,
+}
+
+impl Pool {
+    pub(crate) fn new(connector: Connector, fresh: bool) -> Self {
+        let idle = HashMap::new();
+        Self {
+            connector,
+            fresh,
+            idle,
+        }
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.idle.values().all(Vec::is_empty)
+    }
+
+    pub(crate) fn connector(&self) -> Connector {
+        self.connector.clone()
+    }
+
+    /// An idle connection, the one used last first, which is the least likely to be closed.
+    pub(crate) fn take(&mut self, origin: &Origin) -> Option<Connection> {
+        self.idle.get_mut(origin)?.pop()
+    }
+
+    pub(crate) fn give_back(&mut self, origin: &Origin, connection: Connection) {
+        if self.fresh {
+            return;
+        }
+        match self.idle.get_mut(origin) {
+            Some(idle) => idle.push(connection),
+            None => {
+                self.idle.insert(origin.clone(), vec![connection]);
+            }
+        }
+    }
+}

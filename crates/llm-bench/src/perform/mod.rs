@@ -1,0 +1,270 @@
+//! One request from beginning to end, with everything that can happen to it.
+
+mod finish;
+mod openai;
+mod replicate;
+
+use std::cell::RefCell;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{HeaderValue, Method, Request, header};
+use http_body_util::Full;
+use tokio::sync::watch;
+
+use crate::answer::{Chunk, Head, Usage};
+use crate::client::{ConnectError, Connection, Connector, Pool, Sink};
+use crate::clock::Clock;
+use crate::record::{
+    ConnectTimes, Failure, FailureKind, Outcome, RequestRecord, Side, TokenSource,
+};
+use crate::request::{Endpoint, Prepared};
+use crate::target::{Origin, Target};
+
+/// Performs requests on one thread.
+#[derive(Debug)]
+pub(crate) struct Performer {
+    pub(crate) clock: Clock,
+    /// The subject, and the one it is compared with.
+    pub(crate) targets: (Target, Option<Target>),
+    /// The model, for its place in Replicate's paths.
+    pub(crate) model: String,
+    pub(crate) pool: RefCell<Pool>,
+    pub(crate) timeout: Duration,
+    /// Between two looks at a prediction that has no stream.
+    pub(crate) poll_interval: Duration,
+    /// A prediction that waits longer than this to start waits for a boot.
+    pub(crate) cold_after: Duration,
+    /// Whether texts are needed, to count their tokens.
+    pub(crate) keep_text: bool,
+    /// Turns true when requests under way have to be given up.
+    pub(crate) give_up: watch::Receiver<bool>,
+}
+
+/// A request just performed; [`Raw::finish`] makes the rest of its record, away from this thread.
+#[derive(Debug)]
+pub(crate) struct Raw {
+    pub(crate) record: RequestRecord,
+    pub(crate) chunks: Vec<Chunk>,
+    pub(crate) usage: Usage,
+    pub(crate) text: Option<String>,
+    pub(crate) estimated_input: (u64, TokenSource),
+}
+
+impl Performer {
+    /// Sends a request now, and reads its answer.
+    pub(crate) async fn perform(
+        &self,
+        id: u64,
+        request: &Prepared,
+        side: Side,
+        scheduled_ns: Option<u64>,
+        keep_text: bool,
+    ) -> Raw {
+        let mut raw = Raw::new(id, request);
+        raw.record.side = side;
+        raw.record.scheduled_ns = scheduled_ns;
+        raw.record.dispatched_ns = self.clock.now();
+        let keep_text = keep_text || self.keep_text;
+        let target = self.target(side);
+        match request.endpoint {
+            Endpoint::Chat => self.chat(target, request, &mut raw, keep_text).await,
+            Endpoint::Embeddings => self.whole(target, "/embeddings", request, &mut raw).await,
+            Endpoint::Rerank => self.whole(target, "/rerank", request, &mut raw).await,
+            Endpoint::Prediction => self.prediction(target, request, &mut raw, keep_text).await,
+        }
+        if let Outcome::Failed(failure) = &mut raw.record.outcome {
+            failure.message = target.clean(&failure.message);
+        }
+        raw
+    }
+
+    pub(crate) fn target(&self, side: Side) -> &Target {
+        match (side, &self.targets.1) {
+            (Side::Against, Some(against)) => against,
+            _ => &self.targets.0,
+        }
+    }
+
+    /// Opens a connection ahead of time; a failure is told when a request needs one.
+    pub(crate) async fn open_ahead(&self, side: Side) {
+        let origin = self.target(side).origin();
+        let connector = self.connector();
+        if let Ok((connection, _)) = connector.connect(origin).await {
+            self.pool.borrow_mut().give_back(origin, connection);
+        }
+    }
+
+    /// Runs `work` unless it takes too long or has to be given up.
+    async fn bounded<T>(&self, work: impl Future<Output = Result<T, Failure>>) -> Ended<T> {
+        let mut give_up = self.give_up.clone();
+        tokio::select! {
+            biased;
+            done = work => match done {
+                Ok(value) => Ended::Well(value),
+                Err(failure) => Ended::Badly(failure),
+            },
+            () = tokio::time::sleep(self.timeout) => Ended::Badly(Failure {
+                kind: FailureKind::Timeout,
+                message: format!("no complete answer within {:?}", self.timeout),
+            }),
+            _ = give_up.wait_for(|given_up| *given_up) => Ended::GivenUp,
+        }
+    }
+
+    /// Sends one HTTP request. An idle connection that the server closed just when it was used
+    /// again is not the server's failure: a new one is tried, once.
+    async fn send(
+        &self,
+        origin: &Origin,
+        request: impl Fn() -> Request<Full<Bytes>>,
+        sink: &mut impl Sink,
+    ) -> Result<Sent, Failure> {
+        let mut reusable = self.idle(origin).await;
+        loop {
+            let (mut connection, connect) = match reusable.take() {
+                Some(connection) => (connection, None),
+                None => {
+                    let connector = self.connector();
+                    let (connection, times) = connector.connect(origin).await?;
+                    (connection, Some(times))
+                }
+            };
+            let done = connection.exchange(request(), sink).await;
+            let stamps = connection.stamps();
+            let sent = Sent {
+                connect,
+                sent_ns: stamps.last_write(),
+                first_byte_ns: stamps.first_read(),
+                end_ns: stamps.last_read(),
+            };
+            match done {
+                Ok(()) => {
+                    self.pool.borrow_mut().give_back(origin, connection);
+                    return Ok(sent);
+                }
+                Err(error) if !error.answered && connect.is_none() => {}
+                Err(error) => {
+                    return Err(Failure {
+                        kind: if error.source.is_parse() {
+                            FailureKind::Protocol
+                        } else {
+                            FailureKind::Disconnected
+                        },
+                        message: told(&error.source),
+                    });
+                }
+            }
+        }
+    }
+
+    async fn idle(&self, origin: &Origin) -> Option<Connection> {
+        loop {
+            let mut connection = self.pool.borrow_mut().take(origin)?;
+            if connection.is_ready().await {
+                return Some(connection);
+            }
+        }
+    }
+
+    fn connector(&self) -> Connector {
+        self.pool.borrow().connector()
+    }
+}
+
+/// How something bounded came out.
+enum Ended<T> {
+    Badly(Failure),
+    GivenUp,
+    Well(T),
+}
+
+/// The times of one HTTP exchange.
+#[derive(Clone, Copy, Debug, Default)]
+struct Sent {
+    connect: Option<ConnectTimes>,
+    sent_ns: Option<u64>,
+    first_byte_ns: Option<u64>,
+    end_ns: u64,
+}
+
+impl Raw {
+    pub(crate) fn new(id: u64, request: &Prepared) -> Self {
+        let record = RequestRecord {
+            id,
+            turn: request.turn,
+            ..RequestRecord::default()
+        };
+        Self {
+            record,
+            chunks: Vec::new(),
+            usage: Usage::default(),
+            text: None,
+            estimated_input: request.input,
+        }
+    }
+
+    fn sent(&mut self, sent: &Sent) {
+        self.record.connect = sent.connect;
+        self.record.sent_ns = sent.sent_ns;
+        self.record.first_byte_ns = sent.first_byte_ns;
+    }
+
+    fn head(&mut self, head: &Head) {
+        self.record.http_status = head.status.map(|status| status.as_u16());
+        self.record.rate_limit = head.rate_limit;
+        self.record.response_bytes = head.bytes;
+    }
+}
+
+impl From<ConnectError> for Failure {
+    fn from(error: ConnectError) -> Self {
+        Self {
+            kind: error.kind,
+            message: error.message,
+        }
+    }
+}
+
+/// A request in JSON to a target's own origin.
+fn post(target: &Target, path: &str, body: &Bytes, accept: &'static str) -> Request<Full<Bytes>> {
+    let mut request = Request::new(Full::new(body.clone()));
+    *request.method_mut() = Method::POST;
+    address(&mut request, target.origin(), path);
+    let headers = request.headers_mut();
+    headers.insert(
+        header::CONTENT_TYPE,
+        HeaderValue::from_static("application/json"),
+    );
+    headers.insert(header::ACCEPT, HeaderValue::from_static(accept));
+    if let Some(authorization) = target.authorization() {
+        headers.insert(header::AUTHORIZATION, authorization.clone());
+    }
+    request
+}
+
+/// Names path, host and client. A path that is none is the root: paths are made of checked parts.
+fn address(request: &mut Request<Full<Bytes>>, origin: &Origin, path: &str) {
+    if let Ok(uri) = path.parse() {
+        *request.uri_mut() = uri;
+    }
+    let headers = request.headers_mut();
+    if let Ok(host) = HeaderValue::from_str(&origin.authority()) {
+        headers.insert(header::HOST, host);
+    }
+    headers.insert(
+        header::USER_AGENT,
+        HeaderValue::from_static(concat!("polyllm-bench/", env!("CARGO_PKG_VERSION"))),
+    );
+}
+
+/// An error with its causes, which hyper keeps apart.
+fn told(error: &hyper::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = std::error::Error::source(error);
+    while let Some(cause) = source {
+        text = format!("{text}: {cause}");
+        source = cause.source();
+    }
+    text
+}

@@ -1,0 +1,178 @@
+//! Requests as they will be sent: made before their time, so that nothing is left to do at it.
+
+use bytes::Bytes;
+use serde_json::{Map, Value, json};
+
+use crate::record::{TokenSource, Turn};
+
+/// A request that only has to be sent.
+#[derive(Clone, Debug)]
+pub(crate) struct Prepared {
+    pub(crate) endpoint: Endpoint,
+    pub(crate) body: Bytes,
+    /// Tokens of the prompt by our own count, should the server not tell.
+    pub(crate) input: (u64, TokenSource),
+    pub(crate) turn: Option<Turn>,
+}
+
+/// What a request asks for; it decides the path and how the answer is read.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Endpoint {
+    Chat,
+    Embeddings,
+    Prediction,
+    Rerank,
+}
+
+/// What makes up requests beside their prompts: equal for all of an experiment.
+#[derive(Clone, Debug)]
+pub(crate) struct Bodies {
+    pub(crate) model: String,
+    /// Merged last into every body, as genai-bench does.
+    pub(crate) additional: Map<String, Value>,
+}
+
+impl Bodies {
+    /// A chat that is streamed, with usage at its end. Without `max_tokens` the model stops by
+    /// itself.
+    pub(crate) fn chat(&self, messages: &[Value], max_tokens: Option<u64>) -> Bytes {
+        let mut body = json!({
+            "model": self.model,
+            "messages": messages,
+            "temperature": 0.0,
+            "ignore_eos": max_tokens.is_some(),
+            "stream": true,
+            "stream_options": {"include_usage": true},
+        });
+        if let Some(max_tokens) = max_tokens {
+            body["max_tokens"] = max_tokens.into();
+        }
+        self.finish(body)
+    }
+
+    pub(crate) fn embeddings(&self, documents: &[String]) -> Bytes {
+        self.finish(json!({
+            "model": self.model,
+            "input": documents,
+            "encoding_format": "float",
+        }))
+    }
+
+    pub(crate) fn rerank(&self, query: &str, documents: &[String]) -> Bytes {
+        self.finish(json!({"model": self.model, "query": query, "documents": documents}))
+    }
+
+    /// A prediction; additional parameters are inputs of the model.
+    pub(crate) fn prediction(&self, prompt: &str, max_tokens: Option<u64>) -> Bytes {
+        let mut input = Map::new();
+        input.insert("prompt".to_owned(), prompt.into());
+        if let Some(max_tokens) = max_tokens {
+            input.insert("max_tokens".to_owned(), max_tokens.into());
+        }
+        input.extend(self.additional.clone());
+        let mut body = json!({"input": input, "stream": true});
+        if let ReplicateModel::Version(version) = ReplicateModel::of(&self.model) {
+            body["version"] = version.into();
+        }
+        to_bytes(&body)
+    }
+
+    fn finish(&self, mut body: Value) -> Bytes {
+        if let Value::Object(fields) = &mut body {
+            fields.extend(self.additional.clone());
+        }
+        to_bytes(&body)
+    }
+}
+
+/// What a name on Replicate means.
+#[derive(Debug, Eq, PartialEq)]
+pub(crate) enum ReplicateModel<'a> {
+    /// `deployments/owner/name`.
+    Deployment(&'a str),
+    /// `owner/name`: official models only.
+    Official(&'a str),
+    /// `owner/name:version`, or the version alone.
+    Version(&'a str),
+}
+
+impl<'a> ReplicateModel<'a> {
+    pub(crate) fn of(model: &'a str) -> Self {
+        if let Some(deployment) = model.strip_prefix("deployments/") {
+            Self::Deployment(deployment)
+        } else if let Some((_, version)) = model.split_once(':') {
+            Self::Version(version)
+        } else if model.contains('/') {
+            Self::Official(model)
+        } else {
+            Self::Version(model)
+        }
+    }
+
+    /// Where predictions of it are created.
+    pub(crate) fn endpoint(&self) -> String {
+        match self {
+            Self::Deployment(name) => format!("/deployments/{name}/predictions"),
+            Self::Official(name) => format!("/models/{name}/predictions"),
+            Self::Version(_) => "/predictions".to_owned(),
+        }
+    }
+}
+
+fn to_bytes(body: &Value) -> Bytes {
+    Bytes::from(body.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn bodies(additional: &str) -> Bodies {
+        Bodies {
+            model: "m".to_owned(),
+            additional: serde_json::from_str(additional).unwrap(),
+        }
+    }
+
+    fn parsed(bytes: &Bytes) -> Value {
+        serde_json::from_slice(bytes).unwrap()
+    }
+
+    #[test]
+    fn additional_parameters_win() {
+        let body = bodies(r#"{"temperature":0.7,"ignore_eos":false,"top_k":5}"#);
+        let body = parsed(&body.chat(&[json!({"role": "user", "content": "x"})], Some(9)));
+        assert_eq!(body["temperature"], 0.7);
+        assert_eq!(body["ignore_eos"], false);
+        assert_eq!(
+            (&body["top_k"], &body["max_tokens"]),
+            (&5.into(), &9.into())
+        );
+    }
+
+    #[test]
+    fn without_a_limit_the_model_stops_by_itself() {
+        let body = parsed(&bodies("{}").chat(&[], None));
+        assert_eq!(body["ignore_eos"], false);
+        assert_eq!(body.get("max_tokens"), None);
+    }
+
+    #[test]
+    fn replicates_names_say_where_predictions_are_made() {
+        let check = |model: &str, endpoint: &str| {
+            assert_eq!(ReplicateModel::of(model).endpoint(), endpoint);
+        };
+        check("meta/llama", "/models/meta/llama/predictions");
+        check("meta/llama:abc", "/predictions");
+        check("0123abc", "/predictions");
+        check("deployments/a/b", "/deployments/a/b/predictions");
+        let mut body = bodies(r#"{"top_k":5}"#);
+        body.model = "a/b:v1".to_owned();
+        let body = parsed(&body.prediction("hi", Some(7)));
+        let expected = json!({"prompt": "hi", "max_tokens": 7, "top_k": 5});
+        assert_eq!(
+            (&body["input"], &body["version"]),
+            (&expected, &"v1".into())
+        );
+    }
+}

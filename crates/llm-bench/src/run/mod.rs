@@ -1,0 +1,10 @@
+//! One run: a load on a target for a while, and everything that came of it.
+
+mod feed;
+mod health;
+mod runner;
+mod saturation;
+mod worker;
+
+pub(crate) use feed::Timing;
+pub use runner::{Interrupts, Observer, Progress, RunSpec, Runner, Settings};

@@ -1,0 +1,228 @@
+//! When the requests of an open loop start.
+
+use std::fmt;
+use std::str::FromStr;
+
+use rand_chacha::ChaCha8Rng;
+use rand_chacha::rand_core::SeedableRng;
+use rand_distr::{Distribution, Exp1, Gamma};
+
+use crate::error::Error;
+
+/// How the gaps between arrivals are spread around their mean.
+#[non_exhaustive]
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub enum ArrivalProcess {
+    /// All gaps are equal.
+    #[default]
+    Constant,
+    /// Gamma-distributed gaps: a shape below 1 is burstier than Poisson, above it smoother.
+    Gamma {
+        /// Shape; the squared coefficient of variation of the gaps is 1/shape.
+        shape: f64,
+    },
+    /// Exponential gaps: independent users.
+    Poisson,
+}
+
+impl FromStr for ArrivalProcess {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self, Error> {
+        let wrong = |reason| Error::usage("--arrivals", text, reason);
+        match text.split_once(':') {
+            None if text == "constant" => Ok(Self::Constant),
+            None if text == "poisson" => Ok(Self::Poisson),
+            Some(("gamma", shape)) => match shape.parse() {
+                Ok(shape) if shape > 0.0 && f64::is_finite(shape) => Ok(Self::Gamma { shape }),
+                _ => Err(wrong("gamma wants a shape above 0, as in gamma:0.5")),
+            },
+            _ => Err(wrong("expected constant, poisson or gamma:SHAPE")),
+        }
+    }
+}
+
+impl fmt::Display for ArrivalProcess {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Constant => f.write_str("constant"),
+            Self::Gamma { shape } => write!(f, "gamma:{shape}"),
+            Self::Poisson => f.write_str("poisson"),
+        }
+    }
+}
+
+/// A rate over time: from one to another within a while, then steady.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct RateProfile {
+    from: f64,
+    to: f64,
+    over_s: f64,
+}
+
+impl RateProfile {
+    /// The same rate always, in requests per second.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Usage`] when the rate is not above 0.
+    pub fn steady(per_second: f64) -> Result<Self, Error> {
+        Self::ramp(per_second, per_second, 0.0)
+    }
+
+    /// A rate that goes straight from one to another within `over_s` seconds, and then stays.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Usage`] when a rate is negative, or the last one 0.
+    pub fn ramp(from: f64, to: f64, over_s: f64) -> Result<Self, Error> {
+        let sound = from >= 0.0 && to > 0.0 && over_s >= 0.0;
+        if !(sound && from.is_finite() && to.is_finite() && over_s.is_finite()) {
+            let reason = "expected requests per second above 0, as in 10, 0.5 or 1..20";
+            return Err(Error::usage(
+                "--request-rate",
+                format!("{from}..{to}"),
+                reason,
+            ));
+        }
+        Ok(Self { from, to, over_s })
+    }
+
+    /// When the `n`th arrival of rate 1 comes at this rate: the inverse of its integral.
+    fn warp(&self, n: f64) -> f64 {
+        let in_ramp = (self.from + self.to) / 2.0 * self.over_s;
+        if n >= in_ramp {
+            return self.over_s + (n - in_ramp) / self.to;
+        }
+        let slope = (self.to - self.from) / self.over_s;
+        // n = from·t + slope·t²/2; this form of the root stands a slope of 0.
+        2.0 * n / (self.from + (self.from * self.from + 2.0 * slope * n).max(0.0).sqrt())
+    }
+}
+
+/// The times of arrivals, in seconds from the start, without an end. The first comes at once.
+#[derive(Clone, Debug)]
+pub(crate) struct Schedule {
+    profile: RateProfile,
+    gaps: Gaps,
+    rng: ChaCha8Rng,
+    /// ArrivalProcess so far, at rate 1.
+    at: f64,
+}
+
+#[derive(Clone, Debug)]
+enum Gaps {
+    Constant,
+    Gamma(Gamma<f64>),
+    Poisson,
+}
+
+impl Schedule {
+    pub(crate) fn new(
+        profile: RateProfile,
+        arrivals: ArrivalProcess,
+        seed: u64,
+    ) -> Result<Self, Error> {
+        let gaps = match arrivals {
+            ArrivalProcess::Constant => Gaps::Constant,
+            ArrivalProcess::Poisson => Gaps::Poisson,
+            ArrivalProcess::Gamma { shape } => {
+                let gamma = Gamma::new(shape, 1.0 / shape).map_err(|error| {
+                    Error::usage("--arrivals", arrivals.to_string(), error.to_string())
+                })?;
+                Gaps::Gamma(gamma)
+            }
+        };
+        Ok(Self {
+            profile,
+            gaps,
+            rng: ChaCha8Rng::seed_from_u64(seed),
+            at: 0.0,
+        })
+    }
+}
+
+impl Iterator for Schedule {
+    type Item = f64;
+
+    fn next(&mut self) -> Option<f64> {
+        let at = self.profile.warp(self.at);
+        self.at += match &self.gaps {
+            Gaps::Constant => 1.0,
+            Gaps::Gamma(gamma) => gamma.sample(&mut self.rng),
+            Gaps::Poisson => Exp1.sample(&mut self.rng),
+        };
+        Some(at)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn times(profile: RateProfile, arrivals: &str, count: usize) -> Vec<f64> {
+        let schedule = Schedule::new(profile, arrivals.parse().unwrap(), 7).unwrap();
+        schedule.take(count).collect()
+    }
+
+    /// Mean and coefficient of variation of the gaps.
+    fn gaps(times: &[f64]) -> (f64, f64) {
+        let gaps: Vec<_> = times.windows(2).map(|pair| pair[1] - pair[0]).collect();
+        let mean = gaps.iter().sum::<f64>() / gaps.len() as f64;
+        let variance = gaps.iter().map(|gap| (gap - mean).powi(2)).sum::<f64>();
+        (mean, (variance / gaps.len() as f64).sqrt() / mean)
+    }
+
+    #[test]
+    fn gaps_have_the_mean_and_spread_asked_for() {
+        let steady = RateProfile::steady(50.0).unwrap();
+        for (arrivals, spread) in [
+            ("constant", 0.0),
+            ("poisson", 1.0),
+            ("gamma:4", 0.5),
+            ("gamma:0.25", 2.0),
+        ] {
+            let (mean, found) = gaps(&times(steady, arrivals, 40_000));
+            assert!((mean - 0.02).abs() < 0.001, "{arrivals}: {mean}");
+            assert!((found - spread).abs() < 0.06, "{arrivals}: {found}");
+        }
+    }
+
+    #[test]
+    fn a_seed_fixes_everything() {
+        let steady = RateProfile::steady(5.0).unwrap();
+        assert_eq!(times(steady, "poisson", 9), times(steady, "poisson", 9));
+    }
+
+    #[test]
+    fn a_ramp_takes_its_time() {
+        // From 0 to 10/s within 10 s: 50 arrivals, then 10 each second.
+        let ramp = RateProfile::ramp(0.0, 10.0, 10.0).unwrap();
+        let times = times(ramp, "constant", 71);
+        assert!((times[50] - 10.0).abs() < 1e-9, "{}", times[50]);
+        assert!((times[70] - 12.0).abs() < 1e-9, "{}", times[70]);
+        // After half the time a quarter of them.
+        assert!((times[12] - 4.9).abs() < 0.1, "{}", times[12]);
+        let down = RateProfile::ramp(10.0, 2.0, 5.0).unwrap();
+        let times = self::times(down, "constant", 33);
+        assert!((times[30] - 5.0).abs() < 1e-9 && (times[32] - 6.0).abs() < 1e-9);
+    }
+
+    #[test]
+    fn what_makes_no_sense_is_refused() {
+        for text in [
+            "",
+            "uniform",
+            "gamma",
+            "gamma:0",
+            "gamma:x",
+            "gamma:inf",
+            "poisson:2",
+        ] {
+            assert!(text.parse::<ArrivalProcess>().is_err(), "{text}");
+        }
+        for rate in [0.0, -1.0, f64::NAN, f64::INFINITY] {
+            assert!(RateProfile::steady(rate).is_err(), "{rate}");
+        }
+    }
+}

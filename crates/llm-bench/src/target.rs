@@ -1,0 +1,215 @@
+use std::fmt;
+
+use http::{HeaderValue, Uri};
+
+use crate::error::Error;
+use crate::experiment::without_userinfo;
+
+/// Where requests go: an API's address, its dialect, and the header that opens it.
+///
+/// `Debug` and `Display` show no secret.
+#[derive(Clone)]
+pub struct Target {
+    backend: Backend,
+    origin: Origin,
+    /// The path that endpoints are appended to, with the version and without a slash at its end.
+    prefix: String,
+    authorization: Option<HeaderValue>,
+}
+
+/// Whose dialect a target speaks.
+#[non_exhaustive]
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Backend {
+    /// Any OpenAI-compatible API.
+    OpenAi,
+    /// Replicate's predictions.
+    Replicate,
+    /// Together's API: as `OpenAi`, with its own address.
+    Together,
+}
+
+impl Backend {
+    /// The name on the command line.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::OpenAi => "openai",
+            Self::Replicate => "replicate",
+            Self::Together => "together",
+        }
+    }
+
+    /// The API's own address; none for any OpenAI-compatible one.
+    pub fn default_base(self) -> Option<&'static str> {
+        match self {
+            Self::OpenAi => None,
+            Self::Replicate => Some("https://api.replicate.com"),
+            Self::Together => Some("https://api.together.xyz"),
+        }
+    }
+}
+
+impl Target {
+    /// An API at `base`, with or without `/v1`, opened by the header `authorization`.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Usage`] when `base` is no address with `http://` or `https://`.
+    pub fn new(
+        backend: Backend,
+        base: &str,
+        authorization: Option<HeaderValue>,
+    ) -> Result<Self, Error> {
+        let wrong = |reason: &str| Error::usage("--api-base", without_userinfo(base), reason);
+        let uri: Uri = base
+            .parse()
+            .map_err(|_| wrong("is no address such as https://api.together.xyz"))?;
+        let origin = Origin::of(&uri)
+            .ok_or_else(|| wrong("has to begin with http:// or https:// and a host"))?;
+        let path = uri.path().trim_end_matches('/');
+        let prefix = if path.ends_with("/v1") {
+            path.to_owned()
+        } else {
+            format!("{path}/v1")
+        };
+        let authorization = authorization.map(|mut value| {
+            value.set_sensitive(true);
+            value
+        });
+        Ok(Self {
+            backend,
+            origin,
+            prefix,
+            authorization,
+        })
+    }
+
+    /// The dialect.
+    pub fn backend(&self) -> Backend {
+        self.backend
+    }
+
+    pub(crate) fn origin(&self) -> &Origin {
+        &self.origin
+    }
+
+    /// The path of an endpoint, such as `/chat/completions`.
+    pub(crate) fn path(&self, endpoint: &str) -> String {
+        format!("{}{endpoint}", self.prefix)
+    }
+
+    pub(crate) fn authorization(&self) -> Option<&HeaderValue> {
+        self.authorization.as_ref()
+    }
+
+    /// A server's words without the key, should it repeat it, and short.
+    pub(crate) fn clean(&self, message: &str) -> String {
+        let key = self
+            .authorization
+            .as_ref()
+            .and_then(|value| value.to_str().ok())
+            .map_or("", |value| value.rsplit(' ').next().unwrap_or(value));
+        let message = if key.is_empty() {
+            message.to_owned()
+        } else {
+            message.replace(key, "***")
+        };
+        let flat = message.split_whitespace().collect::<Vec<_>>().join(" ");
+        match flat.char_indices().nth(LONGEST_MESSAGE) {
+            Some((end, _)) => format!("{}…", &flat[..end]),
+            None => flat,
+        }
+    }
+}
+
+impl fmt::Debug for Target {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Target({} {self})", self.backend.name())
+    }
+}
+
+impl fmt::Display for Target {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}{}", self.origin, self.prefix)
+    }
+}
+
+/// What a connection is made to.
+#[derive(Clone, Debug, Eq, Hash, PartialEq)]
+pub(crate) struct Origin {
+    pub(crate) tls: bool,
+    pub(crate) host: String,
+    pub(crate) port: u16,
+}
+
+impl Origin {
+    pub(crate) fn of(uri: &Uri) -> Option<Self> {
+        let tls = match uri.scheme_str()? {
+            "http" => false,
+            "https" => true,
+            _ => return None,
+        };
+        let host = uri.host().filter(|host| !host.is_empty())?.to_owned();
+        let port = uri.port_u16().unwrap_or(if tls { 443 } else { 80 });
+        Some(Self { tls, host, port })
+    }
+
+    /// The `Host` header: the port only where it is not the usual one.
+    pub(crate) fn authority(&self) -> String {
+        match (self.tls, self.port) {
+            (true, 443) | (false, 80) => self.host.clone(),
+            _ => format!("{}:{}", self.host, self.port),
+        }
+    }
+}
+
+impl fmt::Display for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let scheme = if self.tls { "https" } else { "http" };
+        write!(f, "{scheme}://{}", self.authority())
+    }
+}
+
+/// Characters of a server's message that are kept.
+const LONGEST_MESSAGE: usize = 300;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(base: &str, shown: &str) {
+        let target = Target::new(Backend::Together, base, None).unwrap();
+        assert_eq!(target.to_string(), shown);
+    }
+
+    #[test]
+    fn a_base_is_taken_with_and_without_its_version() {
+        check("https://api.together.xyz", "https://api.together.xyz/v1");
+        check(
+            "https://api.together.xyz/v1/",
+            "https://api.together.xyz/v1",
+        );
+        check("http://me:secret@[::1]:8000/x", "http://[::1]:8000/x/v1");
+    }
+
+    #[test]
+    fn what_is_no_address_is_told() {
+        for base in ["", "api.together.xyz", "ftp://x", "https://", "http:// x"] {
+            let error = Target::new(Backend::OpenAi, base, None).unwrap_err();
+            assert!(error.to_string().starts_with("--api-base"), "{error}");
+        }
+    }
+
+    #[test]
+    fn neither_debug_nor_messages_show_the_key() {
+        let key = HeaderValue::from_static("Bearer tgp_v1_secret");
+        let target = Target::new(Backend::Together, "http://h", Some(key)).unwrap();
+        assert!(!format!("{target:?}").contains("secret"));
+        assert_eq!(
+            target.clean("Incorrect key:\n tgp_v1_secret."),
+            "Incorrect key: ***."
+        );
+        assert_eq!(target.clean(&"é".repeat(400)).chars().count(), 301);
+    }
+}

@@ -1,0 +1,310 @@
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use serde::Deserialize;
+use serde_json::{Map, Value};
+
+use crate::error::Error;
+use crate::workload::{hub, read};
+
+/// Prompts, and what goes with them.
+#[non_exhaustive]
+#[derive(Clone, Debug, Default)]
+pub struct Dataset {
+    /// Where it came from.
+    pub path: String,
+    /// At least one.
+    pub rows: Vec<Row>,
+}
+
+/// A row of a dataset.
+#[non_exhaustive]
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Row {
+    /// A system message.
+    pub system: Option<String>,
+    /// What the user says, in one turn or several; at least one.
+    pub turns: Vec<String>,
+    /// Images of the first turn: `http(s)://` or `data:` addresses.
+    pub images: Vec<String>,
+    /// The most tokens to answer with.
+    pub max_tokens: Option<u64>,
+}
+
+impl Row {
+    /// A row of one prompt.
+    pub fn prompt(text: impl Into<String>) -> Self {
+        Self {
+            turns: vec![text.into()],
+            ..Self::default()
+        }
+    }
+
+    /// What the user says first.
+    pub fn text(&self) -> &str {
+        self.turns.first().map_or("", String::as_str)
+    }
+}
+
+/// How to read a dataset: genai-bench's `--dataset-config`, or what the single options say.
+#[non_exhaustive]
+#[derive(Clone, Debug, Deserialize)]
+pub struct DatasetConfig {
+    /// Where it is.
+    pub source: DatasetSource,
+    /// The column with prompts; usual names are found without it.
+    pub prompt_column: Option<String>,
+    /// The column with images.
+    pub image_column: Option<String>,
+    /// A Python expression in genai-bench, which this is not.
+    pub prompt_lambda: Option<String>,
+    /// Lifts the limit of 50 megapixels for an image.
+    #[serde(default)]
+    pub unsafe_allow_large_images: bool,
+}
+
+/// Where a dataset is.
+#[non_exhaustive]
+#[derive(Clone, Debug, Default, Deserialize)]
+pub struct DatasetSource {
+    /// `file` or `huggingface`.
+    #[serde(rename = "type")]
+    pub kind: String,
+    /// A file, or the dataset's name on the hub.
+    #[serde(default)]
+    pub path: String,
+    /// `txt`, `csv`, `json` or `jsonl`; otherwise the file's ending tells.
+    pub file_format: Option<String>,
+    /// The column of a CSV file, from 0.
+    pub csv_column_index: Option<usize>,
+    /// What Hugging Face's `load_dataset` takes; `name` and `split` count here.
+    #[serde(default)]
+    pub huggingface_kwargs: Map<String, Value>,
+}
+
+impl DatasetConfig {
+    /// A dataset at a path, which may also be a config file: the examples of genai-bench's
+    /// documentation give their configs as datasets.
+    ///
+    /// # Errors
+    ///
+    /// [`Error`] when the file looks like a config and is none.
+    pub fn at(path: &Path) -> Result<Self, Error> {
+        if path.extension().is_some_and(|ending| ending == "json")
+            && let Ok(text) = fs::read_to_string(path)
+            && text.trim_start().starts_with('{')
+            && serde_json::from_str::<Map<String, Value>>(&text)
+                .is_ok_and(|fields| fields.contains_key("source"))
+        {
+            return Self::read(path);
+        }
+        // Not a file, and shaped like the name of a dataset on the hub.
+        let named = path.to_string_lossy();
+        let on_hub = !path.exists()
+            && path.extension().is_none()
+            && !named.starts_with(['/', '.', '~'])
+            && named.split('/').count() <= 2;
+        Ok(Self {
+            source: DatasetSource {
+                kind: if on_hub { "huggingface" } else { "file" }.to_owned(),
+                path: named.into_owned(),
+                ..DatasetSource::default()
+            },
+            prompt_column: None,
+            image_column: None,
+            prompt_lambda: None,
+            unsafe_allow_large_images: false,
+        })
+    }
+
+    /// Reads a config file. A relative path in it is looked for beside it too.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Read`] or [`Error::Dataset`].
+    pub fn read(path: &Path) -> Result<Self, Error> {
+        let text = read::text(path)?;
+        let mut config: Self = serde_json::from_str(&text).map_err(|error| {
+            let reason = format!("is no dataset config: {error}");
+            Error::dataset(path, Some(error.line() as u64), reason)
+        })?;
+        let inside = Path::new(&config.source.path);
+        if config.source.kind == "file" && inside.is_relative() && !inside.exists() {
+            let beside = path.parent().unwrap_or_else(|| Path::new("")).join(inside);
+            config.source.path = beside.to_string_lossy().into_owned();
+        }
+        Ok(config)
+    }
+}
+
+impl Dataset {
+    /// Reads a dataset: a file, or one on Hugging Face's hub, which is the only case in which
+    /// anything but the target is contacted.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Dataset`] with file, line and what was expected; [`Error::Read`].
+    pub async fn load(config: &DatasetConfig) -> Result<Self, Error> {
+        let source = &config.source;
+        if config.prompt_lambda.is_some() {
+            let reason = "prompt_lambda is Python, which is not run here: use prompt_column";
+            return Err(Error::dataset(&source.path, None, reason));
+        }
+        let rows = match source.kind.as_str() {
+            "file" => read::rows(config)?,
+            "huggingface" => hub::rows(config).await?,
+            other => {
+                let reason = format!("source type {other:?}: expected file or huggingface");
+                return Err(Error::dataset(&source.path, None, reason));
+            }
+        };
+        if rows.is_empty() {
+            let reason = "holds no prompts: expected at least one";
+            return Err(Error::dataset(&source.path, None, reason));
+        }
+        Ok(Self {
+            path: source.path.clone(),
+            rows,
+        })
+    }
+}
+
+/// What columns are called, where nobody tells.
+pub(super) struct Columns<'a> {
+    pub(super) prompt: Option<&'a str>,
+    pub(super) image: Option<&'a str>,
+    /// Where image files are looked for.
+    pub(super) folder: PathBuf,
+    pub(super) large_images: bool,
+}
+
+impl<'a> Columns<'a> {
+    pub(super) fn of(config: &'a DatasetConfig) -> Self {
+        let folder = Path::new(&config.source.path).parent();
+        Self {
+            prompt: config.prompt_column.as_deref(),
+            image: config.image_column.as_deref(),
+            folder: folder.map(Path::to_owned).unwrap_or_default(),
+            large_images: config.unsafe_allow_large_images,
+        }
+    }
+
+    /// A row from a JSON value: a string, or an object with the columns, with `messages` in
+    /// OpenAI's form, or with `conversations` in ShareGPT's.
+    pub(super) fn row(&self, value: &Value) -> Result<Row, String> {
+        let fields = match value {
+            Value::String(text) => return Ok(Row::prompt(text)),
+            Value::Object(fields) => fields,
+            other => {
+                return Err(format!(
+                    "expected a string or an object, found {}",
+                    kind(other)
+                ));
+            }
+        };
+        let mut row = match self.prompt {
+            Some(column) => match fields.get(column) {
+                Some(Value::String(text)) => Row::prompt(text),
+                Some(Value::Array(messages)) => conversation(messages)?,
+                Some(other) => {
+                    return Err(format!(
+                        "{column:?}: expected a string, found {}",
+                        kind(other)
+                    ));
+                }
+                None => {
+                    let known: Vec<_> = fields.keys().map(String::as_str).collect();
+                    let known = known.join(", ");
+                    return Err(format!("has no column {column:?}; it has {known}"));
+                }
+            },
+            None => self.guess(fields)?,
+        };
+        let limits = ["max_tokens", "output_length"];
+        let limit = limits.iter().find_map(|name| fields.get(*name)?.as_u64());
+        row.max_tokens = limit.filter(|limit| *limit > 0);
+        if let Some(column) = self.image {
+            let images = fields
+                .get(column)
+                .ok_or_else(|| format!("has no column {column:?}"))?;
+            row.images = self.images(images)?;
+        }
+        Ok(row)
+    }
+
+    fn guess(&self, fields: &Map<String, Value>) -> Result<Row, String> {
+        for name in ["messages", "conversations", "conversation"] {
+            if let Some(Value::Array(messages)) = fields.get(name) {
+                return conversation(messages);
+            }
+        }
+        let texts = PROMPT_COLUMNS.iter();
+        let mut found = texts.filter_map(|name| fields.get(*name)?.as_str());
+        found.next().map(Row::prompt).ok_or_else(|| {
+            let names = PROMPT_COLUMNS.join(", ");
+            format!("has none of {names}, messages, conversations: name the column with prompts")
+        })
+    }
+
+    fn images(&self, value: &Value) -> Result<Vec<String>, String> {
+        match value {
+            Value::Array(items) => {
+                let images = items.iter().map(|item| self.images(item));
+                Ok(images.collect::<Result<Vec<_>, _>>()?.concat())
+            }
+            Value::String(text) => {
+                super::image::address(text, &self.folder, self.large_images).map(|url| vec![url])
+            }
+            // The hub's viewer gives images as objects with an address.
+            Value::Object(fields) => match fields.get("src").or_else(|| fields.get("url")) {
+                Some(Value::String(url)) => Ok(vec![url.clone()]),
+                _ => Err("an image's object has no src".to_owned()),
+            },
+            other => Err(format!(
+                "expected an image's address or path, found {}",
+                kind(other)
+            )),
+        }
+    }
+}
+
+/// OpenAI's messages or ShareGPT's: what user and system say. The model's own answers take the
+/// place of the recorded ones.
+fn conversation(messages: &[Value]) -> Result<Row, String> {
+    let mut row = Row::default();
+    for message in messages {
+        let field = |names: [&str; 2]| names.iter().find_map(|name| message.get(*name)?.as_str());
+        let role = field(["role", "from"]).ok_or("a message has neither role nor from")?;
+        let text = field(["content", "value"]).unwrap_or_default().to_owned();
+        match role {
+            "user" | "human" => row.turns.push(text),
+            "system" | "developer" => row.system = Some(text),
+            _ => {}
+        }
+    }
+    if row.turns.is_empty() {
+        return Err("the conversation has no message of the user".to_owned());
+    }
+    Ok(row)
+}
+
+fn kind(value: &Value) -> &'static str {
+    match value {
+        Value::Null => "null",
+        Value::Bool(_) => "a boolean",
+        Value::Number(_) => "a number",
+        Value::String(_) => "a string",
+        Value::Array(_) => "a list",
+        Value::Object(_) => "an object",
+    }
+}
+
+const PROMPT_COLUMNS: &[&str] = &[
+    "prompt",
+    "text",
+    "question",
+    "query",
+    "instruction",
+    "input",
+    "content",
+];

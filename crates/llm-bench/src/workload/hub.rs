@@ -1,0 +1,153 @@
+//! Datasets on Hugging Face's hub, through its viewer's rows.
+//!
+//! Only read when a config or a name asks for it. `HF_TOKEN` opens private ones.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{HeaderValue, Request, header};
+use http_body_util::Full;
+use serde::Deserialize;
+use serde_json::Value;
+
+use crate::answer::WholeAnswer;
+use crate::client::Connector;
+use crate::clock::Clock;
+use crate::error::Error;
+use crate::target::Origin;
+use crate::workload::dataset::{Columns, DatasetConfig, Row};
+
+/// The first rows of a dataset: as many as its split's slice says, and no more than are of use.
+pub(super) async fn rows(config: &DatasetConfig) -> Result<Vec<Row>, Error> {
+    let base = std::env::var("HF_DATASETS_SERVER").unwrap_or_else(|_| BASE.to_owned());
+    let ask = rows_from(&base, config);
+    match tokio::time::timeout(WITHIN, ask).await {
+        Ok(rows) => rows,
+        Err(_) => Err(wrong(config, format!("{base} gives no answer"))),
+    }
+}
+
+async fn rows_from(base: &str, config: &DatasetConfig) -> Result<Vec<Row>, Error> {
+    let uri: http::Uri = base
+        .parse()
+        .map_err(|_| wrong(config, format!("{base:?} is no address")))?;
+    let origin =
+        Origin::of(&uri).ok_or_else(|| wrong(config, format!("{base:?} is no address")))?;
+    let kwargs = &config.source.huggingface_kwargs;
+    let text = |name: &str| kwargs.get(name).and_then(Value::as_str);
+    let (split, most) = slice(text("split").unwrap_or("train"));
+    let name = text("name").unwrap_or("default");
+    let columns = Columns::of(config);
+    let clock = Clock::start();
+    let connector = Connector::new(clock, origin.tls)?;
+    let (mut connection, _) = connector
+        .connect(&origin)
+        .await
+        .map_err(|error| wrong(config, error.message))?;
+    let mut rows = Vec::new();
+    while rows.len() < most {
+        let (offset, length) = (rows.len(), PAGE.min(most - rows.len()));
+        let path = format!(
+            "{}/rows?dataset={}&config={}&split={}&offset={offset}&length={length}",
+            uri.path().trim_end_matches('/'),
+            escaped(&config.source.path),
+            escaped(name),
+            escaped(split),
+        );
+        let mut answer = WholeAnswer::default();
+        connection
+            .exchange(request(&origin, &path), &mut answer)
+            .await
+            .map_err(|error| wrong(config, format!("{origin}: {}", error.source)))?;
+        if let Some(failure) = answer.head.failure() {
+            return Err(wrong(config, format!("{origin}: {}", failure.message)));
+        }
+        let page: Page = serde_json::from_slice(&answer.body)
+            .map_err(|error| wrong(config, format!("{origin} gives no rows: {error}")))?;
+        let last = page.rows.len() < length;
+        for item in page.rows {
+            let row = columns
+                .row(&item.row)
+                .map_err(|reason| wrong(config, format!("row {}: {reason}", rows.len())))?;
+            rows.push(row);
+        }
+        if last {
+            break;
+        }
+    }
+    Ok(rows)
+}
+
+#[derive(Deserialize)]
+struct Page {
+    rows: Vec<Item>,
+}
+
+#[derive(Deserialize)]
+struct Item {
+    row: Value,
+}
+
+fn request(origin: &Origin, path: &str) -> Request<Full<Bytes>> {
+    let mut request = Request::new(Full::default());
+    if let Ok(uri) = path.parse() {
+        *request.uri_mut() = uri;
+    }
+    let headers = request.headers_mut();
+    if let Ok(host) = HeaderValue::from_str(&origin.authority()) {
+        headers.insert(header::HOST, host);
+    }
+    let token = std::env::var("HF_TOKEN").unwrap_or_default();
+    if !token.is_empty()
+        && let Ok(mut value) = HeaderValue::from_str(&format!("Bearer {token}"))
+    {
+        value.set_sensitive(true);
+        headers.insert(header::AUTHORIZATION, value);
+    }
+    request
+}
+
+/// `train[:1000]` into its name and the number of rows.
+fn slice(split: &str) -> (&str, usize) {
+    let Some((name, rest)) = split.split_once('[') else {
+        return (split, MOST_ROWS);
+    };
+    let count = rest.trim_end_matches(']').trim_start_matches(':').parse();
+    (name, count.unwrap_or(MOST_ROWS).clamp(1, MOST_ROWS))
+}
+
+fn escaped(text: &str) -> String {
+    let plain = |byte: &u8| byte.is_ascii_alphanumeric() || b"-._~".contains(byte);
+    let escape = |byte: u8| match plain(&byte) {
+        true => char::from(byte).to_string(),
+        false => format!("%{byte:02X}"),
+    };
+    text.bytes().map(escape).collect()
+}
+
+fn wrong(config: &DatasetConfig, reason: String) -> Error {
+    Error::dataset(&config.source.path, None, reason)
+}
+
+const BASE: &str = "https://datasets-server.huggingface.co";
+
+/// The viewer's limit.
+const PAGE: usize = 100;
+
+/// Enough not to repeat prompts soon, and loaded within seconds.
+const MOST_ROWS: usize = 2000;
+
+const WITHIN: Duration = Duration::from_secs(60);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn splits_and_names_are_read_as_the_hub_writes_them() {
+        assert_eq!(slice("train"), ("train", MOST_ROWS));
+        assert_eq!(slice("train[:1000]"), ("train", 1000));
+        assert_eq!(slice("test[:10%]"), ("test", MOST_ROWS));
+        assert_eq!(escaped("lmms-lab/llava bench"), "lmms-lab%2Fllava%20bench");
+    }
+}

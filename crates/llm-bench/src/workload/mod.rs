@@ -1,0 +1,14 @@
+//! What is asked: prompts of the lengths that a scenario wants, out of a dataset or made up.
+
+mod dataset;
+mod hub;
+mod image;
+mod plan;
+mod read;
+mod text;
+mod trace;
+
+pub use dataset::{Dataset, DatasetConfig, DatasetSource, Row};
+pub use plan::{LoadSpec, Workload};
+pub use text::Prefix;
+pub use trace::Trace;

@@ -1,28 +1,22 @@
 #![doc = include_str!("../README.md")]
 #![forbid(unsafe_code)]
 
-<<<<<<< HEAD
-pub mod compare;
-=======
 mod answer;
 mod client;
 mod clock;
+pub mod compare;
 mod error;
->>>>>>> 4307ba2 (llm-bench: closed and open loops, scenarios, datasets and a client that stamps its reads)
 mod experiment;
 mod job;
 #[cfg(test)]
 mod made_up;
 mod perform;
 mod record;
-<<<<<<< HEAD
 pub mod report;
-=======
 mod request;
 mod run;
 mod scenario;
 mod schedule;
->>>>>>> 4307ba2 (llm-bench: closed and open loops, scenarios, datasets and a client that stamps its reads)
 pub mod stats;
 pub mod summary;
 mod target;

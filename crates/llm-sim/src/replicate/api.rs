@@ -10,6 +10,7 @@ use tokio::time::Instant;
 
 use crate::http::{Answer, Call, empty, full, set};
 use crate::replicate::deployments::{Deployment, Deployments, account, hardware};
+use crate::replicate::files::Files;
 use crate::replicate::pages::page;
 use crate::replicate::prediction::View;
 use crate::replicate::problem::Problem;
@@ -24,6 +25,7 @@ pub(crate) struct Api {
     pub(crate) store: Store,
     pub(crate) deployments: Deployments,
     pub(crate) versions: Versions,
+    pub(crate) files: Files,
     pub(crate) webhooks: Arc<Webhooks>,
     pub(crate) created: AtomicU64,
     /// Where event streams are, when they have a host of their own.
@@ -104,6 +106,23 @@ impl Api {
             ("GET", ["collections", slug]) => self.get_collection(call, slug),
             ("GET", ["search"]) => self.search(call),
 
+            ("POST", ["files"]) => {
+                let file = self.files.create(call)?;
+                Ok(json_answer(
+                    201,
+                    &file.entry(&self.shared.clock, &call.base),
+                ))
+            }
+            ("GET", ["files"]) => self.list_files(call),
+            ("GET", ["files", id]) => {
+                let file = self.files.find(id)?;
+                Ok(json_answer(
+                    200,
+                    &file.entry(&self.shared.clock, &call.base),
+                ))
+            }
+            ("DELETE", ["files", id]) => self.files.delete(id).map(|()| empty(204)),
+
             ("GET", ["deployments"]) => self.list_deployments(call),
             // 200, not 201.
             ("POST", ["deployments"]) => Ok(json_answer(
@@ -130,6 +149,16 @@ impl Api {
             }
             _ => Err(Problem::not_found()),
         }
+    }
+
+    fn list_files(&self, call: &Call) -> Result<Answer, Problem> {
+        let clock = &self.shared.clock;
+        page(
+            call,
+            &self.files.all(),
+            |file| file.id.clone(),
+            |file| file.entry(clock, &call.base),
+        )
     }
 
     fn list_deployments(&self, call: &Call) -> Result<Answer, Problem> {

@@ -6,6 +6,7 @@ mod catalog;
 mod counts;
 mod create;
 mod deployments;
+mod files;
 mod inputs;
 mod models;
 mod pages;
@@ -33,6 +34,7 @@ use crate::log::SeenRequest;
 use crate::options::SimOptions;
 use crate::replicate::api::Api;
 use crate::replicate::deployments::Deployments;
+use crate::replicate::files::Files;
 use crate::replicate::store::Store;
 use crate::replicate::stream_host::StreamHost;
 use crate::replicate::versions::Versions;
@@ -61,6 +63,7 @@ impl Replicate {
             store: Store::new(options.memory.predictions),
             deployments: Deployments::new(),
             versions: Versions::default(),
+            files: Files::default(),
             webhooks: Webhooks::new(clock, options.memory.requests, alive),
             created: AtomicU64::new(0),
             stream_host: OnceLock::new(),

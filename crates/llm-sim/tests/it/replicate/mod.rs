@@ -1,6 +1,7 @@
 //! The simulated Replicate.
 
 mod counts;
+mod files;
 mod inputs;
 mod life;
 mod lists;

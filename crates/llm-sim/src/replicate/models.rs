@@ -154,12 +154,13 @@ fn found(query: &str) -> Vec<Model> {
     models
 }
 
-/// Whether the text has every word of the query, in any case.
+/// Whether the text has every word of the query, in any case. Quotation marks are none of the
+/// words: replicate-javascript sends its query as JSON, whatever its content type says.
 fn matches(text: &str, query: &str) -> bool {
     let text = text.to_lowercase();
     query
         .to_lowercase()
-        .split_whitespace()
+        .split([' ', '"'])
         .all(|word| text.contains(word))
 }
 

@@ -121,6 +121,7 @@ async fn models_are_listed_and_searched() {
         "replicate/llama-2-70b-chat",
     ];
     assert_eq!(search("Llama-2 CHAT").await, llama2);
+    assert_eq!(search("\"llama-2 chat\"").await, llama2);
     assert_eq!(search("no such thing").await, Vec::<String>::new());
 
     let found = read(&sim, "search?query=hello").await;

@@ -66,10 +66,26 @@ impl Clock {
         self.wall(at).as_secs()
     }
 
+    /// As in the header `Retry-After`, to the second above.
+    pub(crate) fn http_date(&self, at: Instant) -> String {
+        http_date(self.wall(at) + Duration::from_nanos(999_999_999))
+    }
+
     /// RFC 3339 in UTC with `digits` fractional digits: Replicate's bodies mix 2 to 9 of them.
     pub(crate) fn rfc3339(&self, at: Instant, digits: usize) -> String {
         rfc3339(self.wall(at), digits)
     }
+}
+
+/// The date of HTTP (RFC 9110, section 5.6.7).
+fn http_date(since_epoch: Duration) -> String {
+    let seconds = since_epoch.as_secs();
+    let (year, month, day) = civil(seconds / 86_400);
+    let (hour, minute, second) = (seconds / 3600 % 24, seconds / 60 % 60, seconds % 60);
+    // The first of January 1970 was a Thursday.
+    let weekday = &"ThuFriSatSunMonTueWed"[(seconds / 86_400 % 7) as usize * 3..][..3];
+    let month = &"JanFebMarAprMayJunJulAugSepOctNovDec"[(month as usize - 1) * 3..][..3];
+    format!("{weekday}, {day:02} {month} {year:04} {hour:02}:{minute:02}:{second:02} GMT")
 }
 
 /// RFC 3339 (and ISO 8601 as far as people use it: a date alone, no offset for UTC) to the time
@@ -188,6 +204,14 @@ mod tests {
             rfc3339(at(1_735_689_599, 558_752_983), 9),
             "2024-12-31T23:59:59.558752983Z"
         );
+    }
+
+    #[test]
+    fn dates_of_http_are_written() {
+        let at = |seconds| http_date(Duration::from_secs(seconds));
+        assert_eq!(at(0), "Thu, 01 Jan 1970 00:00:00 GMT");
+        assert_eq!(at(784_111_777), "Sun, 06 Nov 1994 08:49:37 GMT");
+        assert_eq!(at(951_782_400), "Tue, 29 Feb 2000 00:00:00 GMT");
     }
 
     #[test]

@@ -25,7 +25,7 @@ pub use duration::parse_duration;
 pub use fault::{Failure, Fault, FaultRule, Faults, ParseFaultError};
 pub use limit::{ParseRateError, Rate};
 pub use log::{SeenRequest, fingerprint};
-pub use options::{Keys, Limits, Memory, Pace, Reply, SimOptions, Timing};
+pub use options::{Keys, Limits, Memory, Pace, Reply, RetryAdvice, SimOptions, Timing};
 pub use replicate::{
     PredictionCounts, Replicate, SeenPrediction, SeenWebhook, Status, WebhookEvent,
 };

@@ -237,7 +237,9 @@ impl Default for Timing {
 /// How much of what each key may ask for; what has no limit is not limited.
 ///
 /// The simulated Together keeps its limits for each key and model, tells where a client stands in
-/// the headers `x-ratelimit-*` and `x-tokenlimit-*`, and answers 429 beyond them.
+/// the headers `x-ratelimit-*` and `x-tokenlimit-*`, and answers 429 beyond them. The simulated
+/// Replicate keeps its limits for each key, and tells in `ratelimit-remaining` and
+/// `ratelimit-reset`.
 #[non_exhaustive]
 #[derive(Clone, Debug, Default)]
 pub struct Limits {
@@ -245,6 +247,14 @@ pub struct Limits {
     pub together_requests: Option<Rate>,
     /// Tokens of Together's prompts and answers together, of one model.
     pub together_tokens: Option<Rate>,
+    /// Predictions created on Replicate.
+    pub replicate_creates: Option<Rate>,
+    /// Looks at single predictions of Replicate's.
+    pub replicate_gets: Option<Rate>,
+    /// All other requests to Replicate; event streams are none.
+    pub replicate_others: Option<Rate>,
+    /// How Replicate's 429 tells when to try again.
+    pub replicate_advice: RetryAdvice,
 }
 
 impl Limits {
@@ -259,6 +269,56 @@ impl Limits {
         self.together_tokens = Some(rate);
         self
     }
+
+    /// Allows as much on Replicate as the real one does: each minute 600 predictions created
+    /// and 3,000 other requests, as documented, and 60,000 looks at predictions, as recorded.
+    pub fn with_replicate_defaults(mut self) -> Self {
+        let minute = |amount| Some(Rate::new(amount, Duration::from_secs(60)));
+        self.replicate_creates = minute(600);
+        self.replicate_gets = minute(60_000);
+        self.replicate_others = minute(3000);
+        self
+    }
+
+    /// Allows so many predictions to be created on Replicate. One at a time is what an account
+    /// with little credit has, and what the 429 then says.
+    pub fn with_replicate_creates(mut self, rate: Rate) -> Self {
+        self.replicate_creates = Some(rate);
+        self
+    }
+
+    /// Allows so many looks at single predictions of Replicate's.
+    pub fn with_replicate_gets(mut self, rate: Rate) -> Self {
+        self.replicate_gets = Some(rate);
+        self
+    }
+
+    /// Allows so many other requests to Replicate.
+    pub fn with_replicate_others(mut self, rate: Rate) -> Self {
+        self.replicate_others = Some(rate);
+        self
+    }
+
+    /// Tells like this when to try again.
+    pub fn with_replicate_advice(mut self, advice: RetryAdvice) -> Self {
+        self.replicate_advice = advice;
+        self
+    }
+}
+
+/// How a 429 of Replicate's tells when to try again; all of them say it in words, too.
+#[non_exhaustive]
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum RetryAdvice {
+    /// The header `Retry-After` with a date.
+    Date,
+    /// The body's `retry_after`, in seconds, as newer answers have it.
+    #[default]
+    Field,
+    /// The header `Retry-After` with seconds.
+    Header,
+    /// The words alone: `Your rate limit resets in ~30s.`
+    Words,
 }
 
 /// How streamed answers are cut up.

@@ -8,9 +8,10 @@ use hyper::Method;
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
-use crate::http::{Answer, Call, empty, full, set};
+use crate::http::{Answer, Call, empty, full};
 use crate::replicate::deployments::{Deployment, Deployments, account, hardware};
 use crate::replicate::files::Files;
+use crate::replicate::limits::Limits;
 use crate::replicate::pages::page;
 use crate::replicate::prediction::View;
 use crate::replicate::problem::Problem;
@@ -26,6 +27,7 @@ pub(crate) struct Api {
     pub(crate) deployments: Deployments,
     pub(crate) versions: Versions,
     pub(crate) files: Files,
+    pub(crate) limits: Limits,
     pub(crate) webhooks: Arc<Webhooks>,
     pub(crate) created: AtomicU64,
     /// Where event streams are, when they have a host of their own.
@@ -39,18 +41,25 @@ impl Upstream for Api {
 
     async fn answer(&self, call: Call) -> Answer {
         let path = call.path();
-        let mut answer = match self.route(&call, &path).await {
-            Ok(answer) => answer,
-            Err(problem) => problem.into_answer(),
+        // The URL of a stream is its own key: some clients send none (replicate-javascript).
+        if let (&Method::GET, ["v1", "streams", token]) = (&call.method, path.as_slice()) {
+            return self
+                .stream(&call, token)
+                .unwrap_or_else(Problem::into_answer);
+        }
+        let key = call.key(&["Bearer", "Token"]);
+        let Some(key) = key.filter(|key| self.shared.options.keys.accept(key)) else {
+            return Problem::unauthenticated().into_answer();
         };
-        let remaining = match (&call.method, path.as_slice()) {
-            (&Method::POST, [.., "predictions"]) => "599",
-            (&Method::GET, ["v1", "predictions", _]) => "59999",
-            _ => "2999",
+        let clock = &self.shared.clock;
+        let allowance = match self.limits.charge(key, &call.method, &path, clock) {
+            Ok(allowance) => allowance,
+            Err(problem) => return problem.into_answer(),
         };
+        let answer = self.route(&call, &path).await;
+        let mut answer = answer.unwrap_or_else(Problem::into_answer);
         if !answer.headers().contains_key("ratelimit-remaining") {
-            set(&mut answer, "ratelimit-remaining", remaining);
-            set(&mut answer, "ratelimit-reset", "1");
+            allowance.tell(&mut answer);
         }
         answer
     }
@@ -60,20 +69,16 @@ impl Upstream for Api {
     }
 
     fn error(&self, status: u16, message: Option<&str>) -> Answer {
-        Problem::of_status(status, message).into_answer()
+        match (status, message) {
+            (429, None) => self.limits.throttled(&self.shared.clock),
+            _ => Problem::of_status(status, message),
+        }
+        .into_answer()
     }
 }
 
 impl Api {
     async fn route(&self, call: &Call, path: &[&str]) -> Result<Answer, Problem> {
-        // The URL of a stream is its own key: some clients send none (replicate-javascript).
-        if let (&Method::GET, ["v1", "streams", token]) = (&call.method, path) {
-            return self.stream(call, token);
-        }
-        let key = call.key(&["Bearer", "Token"]);
-        if !key.is_some_and(|key| self.shared.options.keys.accept(key)) {
-            return Err(Problem::unauthenticated());
-        }
         let ["v1", rest @ ..] = path else {
             return Err(Problem::not_found());
         };

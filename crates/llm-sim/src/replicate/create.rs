@@ -119,7 +119,7 @@ pub(crate) fn wait(call: &Call) -> Option<(Duration, String)> {
     })
 }
 
-/// Makes the prediction that `body` asks for and puts it into the store.
+/// Makes the prediction that `body` asks for.
 pub(crate) fn create(
     call: &Call,
     target: Target,
@@ -150,9 +150,6 @@ pub(crate) fn create(
         lifetime,
     };
     let prediction = Arc::new(lay_down(target, body, ids, &life, options));
-    store
-        .add(Arc::clone(&prediction))
-        .map_err(|_| Problem::throttled())?;
     Ok(prediction)
 }
 

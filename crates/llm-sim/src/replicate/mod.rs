@@ -8,6 +8,7 @@ mod create;
 mod deployments;
 mod files;
 mod inputs;
+mod limits;
 mod models;
 mod pages;
 mod prediction;
@@ -35,6 +36,7 @@ use crate::options::SimOptions;
 use crate::replicate::api::Api;
 use crate::replicate::deployments::Deployments;
 use crate::replicate::files::Files;
+use crate::replicate::limits::Limits;
 use crate::replicate::store::Store;
 use crate::replicate::stream_host::StreamHost;
 use crate::replicate::versions::Versions;
@@ -64,6 +66,7 @@ impl Replicate {
             deployments: Deployments::new(),
             versions: Versions::default(),
             files: Files::default(),
+            limits: Limits::new(&options.limits),
             webhooks: Webhooks::new(clock, options.memory.requests, alive),
             created: AtomicU64::new(0),
             stream_host: OnceLock::new(),

@@ -1,5 +1,6 @@
 //! Predictions: created in three ways, got, listed, cancelled and streamed.
 
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
@@ -103,6 +104,8 @@ impl Api {
     async fn start(&self, call: &Call, target: Target, body: Body) -> Result<Answer, Problem> {
         let options = &self.shared.options;
         let prediction = create(call, target, body, self.ids(), &self.store, options)?;
+        let kept = self.store.add(Arc::clone(&prediction));
+        kept.map_err(|_| self.limits.throttled(&self.shared.clock))?;
         self.shared.changed();
         self.webhooks.follow(&prediction, &call.base);
         let clock = &self.shared.clock;

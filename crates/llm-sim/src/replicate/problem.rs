@@ -8,6 +8,7 @@ use crate::http::{Answer, full, set};
 pub(crate) struct Problem {
     status: u16,
     body: Map<String, Value>,
+    headers: Vec<(&'static str, String)>,
 }
 
 /// One entry of `invalid_fields`.
@@ -57,7 +58,11 @@ impl Problem {
         let mut body = Map::new();
         body.insert("detail".into(), Value::String(detail.into()));
         body.insert("status".into(), json!(status));
-        Self { status, body }
+        Self {
+            status,
+            body,
+            headers: Vec::new(),
+        }
     }
 
     pub(crate) fn titled(status: u16, title: &str, detail: impl Into<String>) -> Self {
@@ -87,13 +92,30 @@ impl Problem {
         )
     }
 
-    pub(crate) fn throttled() -> Self {
-        let mut problem = Self::new(
-            429,
-            "Request was throttled. Your rate limit resets in ~10s.",
-        );
-        problem.body.insert("retry_after".into(), json!(10));
-        problem
+    /// A 429, `seconds` before the next try has a chance.
+    pub(crate) fn throttled(detail: String, seconds: u64) -> Self {
+        Self {
+            headers: vec![
+                ("ratelimit-remaining", "0".to_owned()),
+                ("ratelimit-reset", seconds.to_string()),
+            ],
+            ..Self::new(429, detail)
+        }
+    }
+
+    pub(crate) fn with(mut self, name: &str, value: Value) -> Self {
+        self.body.insert(name.to_owned(), value);
+        self
+    }
+
+    pub(crate) fn without(mut self, name: &str) -> Self {
+        self.body.remove(name);
+        self
+    }
+
+    pub(crate) fn with_retry_after(mut self, when: String) -> Self {
+        self.headers.push(("retry-after", when));
+        self
     }
 
     /// The fields that do not fit; `None` when there are none.
@@ -145,11 +167,8 @@ impl Problem {
             }
             (404, _) => return Self::not_found(),
             (413, _) => "Request entity too large",
-            (429, _) => return Self::throttled(),
             (500.., _) => {
-                let mut problem = Self::new(status, "Internal server error");
-                problem.body.remove("status");
-                return problem;
+                return Self::new(status, "Internal server error").without("status");
             }
             _ => "The request could not be processed.",
         };
@@ -163,9 +182,8 @@ impl Problem {
         }
         let body = Value::Object(self.body).to_string();
         let mut answer = full(self.status, "application/problem+json", body);
-        if self.status == 429 {
-            set(&mut answer, "ratelimit-remaining", "0");
-            set(&mut answer, "ratelimit-reset", "10");
+        for (name, value) in &self.headers {
+            set(&mut answer, name, value);
         }
         answer
     }

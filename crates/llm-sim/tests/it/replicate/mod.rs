@@ -4,6 +4,7 @@ mod counts;
 mod files;
 mod inputs;
 mod life;
+mod limits;
 mod lists;
 mod models;
 mod receiver;

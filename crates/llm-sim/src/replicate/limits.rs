@@ -1,0 +1,146 @@
+//! Rate limits, kept for each key, and the forms in which the refusal tells when to try again.
+
+use std::time::Duration;
+
+use hyper::Method;
+use tokio::time::Instant;
+
+use crate::clock::{Clock, later};
+use crate::http::{Answer, set};
+use crate::limit::{Limiter, Standing};
+use crate::log::fingerprint;
+use crate::options::{self, RetryAdvice};
+use crate::replicate::problem::Problem;
+
+#[derive(Debug)]
+pub(crate) struct Limits {
+    creates: Option<Limiter>,
+    gets: Option<Limiter>,
+    others: Option<Limiter>,
+    advice: RetryAdvice,
+}
+
+/// What a request is charged as.
+#[derive(Clone, Copy, Debug)]
+enum Kind {
+    Create,
+    Get,
+    Other,
+}
+
+/// Where a client stands after a request: what `ratelimit-…` tell.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Allowance {
+    remaining: u64,
+    /// Seconds until all is there again.
+    reset: u64,
+}
+
+impl Limits {
+    pub(crate) fn new(options: &options::Limits) -> Self {
+        Self {
+            creates: options.replicate_creates.map(Limiter::new),
+            gets: options.replicate_gets.map(Limiter::new),
+            others: options.replicate_others.map(Limiter::new),
+            advice: options.replicate_advice,
+        }
+    }
+
+    /// Charges one request, or refuses it.
+    pub(crate) fn charge(
+        &self,
+        key: &str,
+        method: &Method,
+        path: &[&str],
+        clock: &Clock,
+    ) -> Result<Allowance, Problem> {
+        let kind = Kind::of(method, path);
+        let limiter = match kind {
+            Kind::Create => &self.creates,
+            Kind::Get => &self.gets,
+            Kind::Other => &self.others,
+        };
+        let Some(limiter) = limiter else {
+            return Ok(kind.untouched());
+        };
+        match limiter.take(&fingerprint(key), 1, Instant::now()) {
+            Ok(standing) => Ok(Allowance::of(standing)),
+            Err(standing) => {
+                let scope = match kind {
+                    Kind::Create if standing.rate.amount() == 1 => low_credit(&standing),
+                    _ => String::new(),
+                };
+                Err(self.refusal(&scope, standing.wait, clock))
+            }
+        }
+    }
+
+    /// A 429 that has nothing to do with these limits.
+    pub(crate) fn throttled(&self, clock: &Clock) -> Problem {
+        self.refusal("", WAIT, clock)
+    }
+
+    fn refusal(&self, scope: &str, wait: Duration, clock: &Clock) -> Problem {
+        let seconds = (wait.as_nanos().div_ceil(1_000_000_000) as u64).max(1);
+        let detail =
+            format!("Request was throttled.{scope} Your rate limit resets in ~{seconds}s.");
+        let problem = Problem::throttled(detail, seconds);
+        match self.advice {
+            RetryAdvice::Field => problem.with("retry_after", seconds.into()),
+            RetryAdvice::Header => problem.with_retry_after(seconds.to_string()),
+            RetryAdvice::Date => {
+                let at = later(Instant::now(), Duration::from_secs(seconds));
+                problem.with_retry_after(clock.http_date(at))
+            }
+            RetryAdvice::Words => problem.without("status"),
+        }
+    }
+}
+
+impl Kind {
+    fn of(method: &Method, path: &[&str]) -> Self {
+        match (method, path) {
+            (&Method::POST, [.., "predictions"]) => Self::Create,
+            (&Method::GET, ["v1", "predictions", _]) => Self::Get,
+            _ => Self::Other,
+        }
+    }
+
+    /// Where everybody stands who has no limit: as recorded after a single request.
+    fn untouched(self) -> Allowance {
+        let remaining = match self {
+            Self::Create => 599,
+            Self::Get => 59_999,
+            Self::Other => 2999,
+        };
+        Allowance {
+            remaining,
+            reset: 1,
+        }
+    }
+}
+
+impl Allowance {
+    fn of(standing: Standing) -> Self {
+        let used = standing.rate.amount().saturating_sub(standing.remaining);
+        Self {
+            remaining: standing.remaining,
+            reset: (used as f64 / standing.rate.per_second()).ceil() as u64,
+        }
+    }
+
+    pub(crate) fn tell(self, answer: &mut Answer) {
+        set(answer, "ratelimit-remaining", &self.remaining.to_string());
+        set(answer, "ratelimit-reset", &self.reset.to_string());
+    }
+}
+
+fn low_credit(standing: &Standing) -> String {
+    let per_minute = (standing.rate.per_second() * 60.0).round();
+    format!(
+        " Your rate limit for creating predictions is reduced to {per_minute} requests per minute \
+         with a burst of 1 requests while you have less than $5.0 in credit."
+    )
+}
+
+const WAIT: Duration = Duration::from_secs(10);

@@ -26,7 +26,7 @@ pub(super) const TOP_LATER: &[&str] = &[
 
 pub(super) const MODEL: &[&str] = &["litellm_params", "model_info", "model_name"];
 
-/// `model_info` holds whatever its author likes; only its `id` is read.
+/// `model_info` holds whatever its author likes; only its `id` and `mode` are read.
 pub(super) const GENERAL: &[&str] = &["master_key"];
 
 pub(super) const GENERAL_LATER: &[&str] = &[
@@ -148,7 +148,12 @@ pub(super) const LITELLM_LATER: &[&str] = &[
     "use_chat_completions_url_for_anthropic_messages",
 ];
 
-pub(super) const ROUTER: &[&str] = &["num_retries", "routing_strategy", "timeout"];
+pub(super) const ROUTER: &[&str] = &[
+    "num_retries",
+    "routing_strategy",
+    "stream_timeout",
+    "timeout",
+];
 
 pub(super) const ROUTER_LATER: &[&str] = &[
     "allowed_fails",
@@ -184,13 +189,27 @@ pub(super) const ROUTER_LATER: &[&str] = &[
     "retry_policy",
     "routing_strategy_args",
     "set_verbose",
-    "stream_timeout",
     "tag_filtering_match_any",
 ];
 
 /// What of `litellm_params` is about the deployment, not about the request.
 pub(super) const SETTINGS: &[&str] = &[
-    "api_base", "api_key", "base_url", "model", "rpm", "timeout", "tpm", "weight",
+    "api_base",
+    "api_key",
+    "base_url",
+    "ca_file",            // ours
+    "connect_timeout",    // ours
+    "first_byte_timeout", // ours
+    "idle_timeout",       // ours
+    "max_retries",
+    "model",
+    "retry_billed", // ours
+    "rpm",
+    "stream_timeout",
+    "text_completion", // ours: the model takes prompts, not chats
+    "timeout",
+    "tpm",
+    "weight",
 ];
 
 /// LiteLLM's prompt template, which the provider applies.
@@ -200,6 +219,8 @@ pub(super) const TEMPLATE_TEXTS: &[&str] = &[
     "eos_token",
     "final_prompt_value",
     "initial_prompt_value",
+    "post_message_sep",
+    "pre_message_sep",
 ];
 
 pub(super) const TEMPLATE_ROLES: &str = "roles";
@@ -240,7 +261,6 @@ pub(super) const SETTINGS_LATER: &[&str] = &[
     "max_budget",
     "max_file_size_mb",
     "max_parallel_requests",
-    "max_retries",
     "merge_reasoning_content_in_choices",
     "mock_response",
     "num_retries",
@@ -249,7 +269,6 @@ pub(super) const SETTINGS_LATER: &[&str] = &[
     "output_cost_per_second",
     "output_cost_per_token",
     "region_name",
-    "stream_timeout",
     "supports_system_prompt",
     "tags",
     "tenant_id",
@@ -282,13 +301,19 @@ pub(super) fn kind(key: &str) -> Option<Kind> {
 }
 
 pub(super) const PARAMS: &[(&str, Kind)] = &[
+    ("best_of", Kind::Integer),
+    ("dimensions", Kind::Integer),
+    ("echo", Kind::Bool),
+    ("encoding_format", Kind::Text),
     ("frequency_penalty", Kind::Number),
     ("logit_bias", Kind::Map),
     ("logprobs", Kind::Any),
+    ("max_chunks_per_doc", Kind::Integer),
     ("max_completion_tokens", Kind::Integer),
     ("max_length", Kind::Integer),
     ("max_new_tokens", Kind::Integer),
     ("max_tokens", Kind::Integer),
+    ("max_tokens_per_doc", Kind::Integer),
     ("metadata", Kind::Map),
     ("min_new_tokens", Kind::Integer),
     ("min_p", Kind::Number),
@@ -297,19 +322,23 @@ pub(super) const PARAMS: &[(&str, Kind)] = &[
     ("parallel_tool_calls", Kind::Bool),
     ("presence_penalty", Kind::Number),
     ("prompt_template", Kind::Text),
+    ("rank_fields", Kind::List),
     ("reasoning_effort", Kind::Text),
     ("repetition_penalty", Kind::Number),
     ("response_format", Kind::Map),
+    ("return_documents", Kind::Bool),
     ("safety_model", Kind::Text),
     ("seed", Kind::Integer),
     ("stop", Kind::Any),
     ("stop_sequences", Kind::Any),
+    ("suffix", Kind::Text),
     ("system_prompt", Kind::Text),
     ("temperature", Kind::Number),
     ("tool_choice", Kind::Any),
     ("tools", Kind::List),
     ("top_k", Kind::Integer),
     ("top_logprobs", Kind::Integer),
+    ("top_n", Kind::Integer),
     ("top_p", Kind::Number),
     ("user", Kind::Text),
 ];

@@ -10,11 +10,11 @@ mod yaml;
 
 use std::fmt;
 use std::path::Path;
-use std::time::Duration;
 
 use llm_provider::{ApiKey, Registry};
 use llm_router::Deployment;
 
+use self::model::Defaults;
 pub use self::problem::{ConfigError, Position, Problem, Severity};
 use self::reader::{Reader, Section, did_you_mean};
 use self::yaml::{Entry, Node, Yaml};
@@ -135,13 +135,13 @@ impl Config {
         if let Some(section) = reader.take_section(&mut top, "general_settings") {
             config.read_general(reader, section);
         }
-        let mut timeout = None;
+        let mut defaults = Defaults::default();
         // In this order, since router_settings wins over litellm_settings.
         if let Some(section) = reader.take_section(&mut top, "litellm_settings") {
-            config.read_litellm(reader, section, &mut timeout);
+            config.read_litellm(reader, section, &mut defaults);
         }
         if let Some(section) = reader.take_section(&mut top, "router_settings") {
-            config.read_router(reader, section, &mut timeout);
+            config.read_router(reader, section, &mut defaults);
         }
         match top.take("model_list") {
             Some(Entry { key, at, value }) => match reader.list(&key, value) {
@@ -149,7 +149,7 @@ impl Config {
                     reader.mend(at, "`model_list` has no models", MODEL_LIST_HELP);
                 }
                 Some(items) => {
-                    config.deployments = model::deployments(reader, items, registry, timeout);
+                    config.deployments = model::deployments(reader, items, registry, defaults);
                 }
                 None => {}
             },
@@ -175,13 +175,13 @@ impl Config {
         &mut self,
         reader: &mut Reader<'_>,
         mut section: Section,
-        timeout: &mut Option<Duration>,
+        defaults: &mut Defaults,
     ) {
         self.drop_params = reader
             .take_bool(&mut section, "drop_params")
             .unwrap_or_default();
         self.retries = reader.take_count(&mut section, "num_retries");
-        *timeout = reader.take_seconds(&mut section, "request_timeout");
+        defaults.timeout = reader.take_seconds(&mut section, "request_timeout");
         reader.unknown(section, keys::LITELLM, keys::LITELLM_LATER);
     }
 
@@ -189,12 +189,15 @@ impl Config {
         &mut self,
         reader: &mut Reader<'_>,
         mut section: Section,
-        timeout: &mut Option<Duration>,
+        defaults: &mut Defaults,
     ) {
         self.retries = reader
             .take_count(&mut section, "num_retries")
             .or(self.retries);
-        *timeout = reader.take_seconds(&mut section, "timeout").or(*timeout);
+        defaults.timeout = reader
+            .take_seconds(&mut section, "timeout")
+            .or(defaults.timeout);
+        defaults.stream_timeout = reader.take_seconds(&mut section, "stream_timeout");
         if let Some((strategy, at)) = reader.take_text(&mut section, "routing_strategy") {
             check_strategy(reader, &strategy, at);
         }

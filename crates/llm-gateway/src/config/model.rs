@@ -8,7 +8,7 @@ use llm_provider::{Error, ErrorKind, Provider, Registry};
 use llm_router::Deployment;
 
 use super::keys;
-use super::params::Params;
+use super::params::{Params, TEXT_COMPLETION};
 use super::problem::{Position, Problem};
 use super::reader::{Reader, nearest};
 use super::yaml::{Entry, Node};
@@ -18,18 +18,19 @@ pub(super) fn deployments(
     reader: &mut Reader<'_>,
     items: Vec<Node>,
     registry: &Registry,
-    timeout: Option<Duration>,
+    defaults: Defaults,
 ) -> Vec<Deployment> {
-    let models: Vec<Model> = items
+    let mut models: Vec<Model> = items
         .into_iter()
         .filter_map(|item| Model::read(reader, item, registry))
         .collect();
     let weights = weights(&models);
+    set_retries(&mut models);
     let mut built: Vec<Deployment> = models
         .into_iter()
         .zip(weights)
         .filter_map(|(model, weight)| {
-            Some(model.build(reader, registry, timeout)?.with_weight(weight))
+            Some(model.build(reader, registry, defaults)?.with_weight(weight))
         })
         .collect();
     let mut seen: BTreeMap<String, u32> = BTreeMap::new();
@@ -41,6 +42,13 @@ pub(super) fn deployments(
         }
     }
     built
+}
+
+/// What the file says for all models that do not say it themselves.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Defaults {
+    pub(super) timeout: Option<Duration>,
+    pub(super) stream_timeout: Option<Duration>,
 }
 
 /// One entry of `model_list` that can be built.
@@ -67,7 +75,10 @@ impl Model {
             }
         };
         let info = reader.take_section(&mut section, "model_info");
-        let id = info.and_then(|mut info| reader.take_text(&mut info, "id"));
+        let (id, mode) = info.map_or((None, None), |mut info| {
+            let mut text = |key| reader.take_text(&mut info, key).map(|(text, _)| text);
+            (text("id"), text("mode"))
+        });
         let params = section.take("litellm_params");
         reader.unknown(section, keys::MODEL, &[]);
         let Some(params) = params else {
@@ -76,7 +87,11 @@ impl Model {
             return None;
         };
         let params = reader.section(&params.key, params.value)?;
-        let params = Params::read(reader, params)?;
+        let mut params = Params::read(reader, params)?;
+        if mode.as_deref() == Some("completion") {
+            let extra = &mut params.settings.extra;
+            extra.entry(TEXT_COMPLETION).or_insert(true.into());
+        }
         let (provider, model) = match registry.split(&params.model) {
             Ok((provider, model)) => (provider, model.to_owned()),
             Err(error) => {
@@ -88,7 +103,7 @@ impl Model {
         // What the provider would say of settings with mistakes is a consequence of them.
         (reader.mistakes() == mistakes).then_some(Self {
             group: group?,
-            id: id.map(|(id, _)| id),
+            id,
             provider,
             model,
             params,
@@ -99,16 +114,17 @@ impl Model {
         self,
         reader: &mut Reader<'_>,
         registry: &Registry,
-        timeout: Option<Duration>,
+        defaults: Defaults,
     ) -> Option<Deployment> {
         let Params {
             model_at,
             mut settings,
-            defaults,
+            defaults: params,
             places,
             ..
         } = self.params;
-        settings.timeout = settings.timeout.or(timeout);
+        settings.timeout = settings.timeout.or(defaults.timeout);
+        settings.stream_timeout = settings.stream_timeout.or(defaults.stream_timeout);
         let provider: Arc<dyn Provider> = match registry.build(self.provider, settings) {
             Ok(provider) => provider,
             Err(error) => {
@@ -125,7 +141,7 @@ impl Model {
                 return None;
             }
         };
-        let deployment = Deployment::new(self.group, provider, self.model).with_defaults(defaults);
+        let deployment = Deployment::new(self.group, provider, self.model).with_defaults(params);
         Some(match self.id {
             Some(id) => deployment.with_id(id),
             None => deployment,
@@ -157,6 +173,17 @@ fn unknown_provider(model: &str, at: Position, error: &Error, registry: &Registr
         .find(|name| name.starts_with(prefix) || name.replace('_', "") == prefix.replace('-', ""))
         .or_else(|| nearest(prefix, registry.names()));
     problem.with_help(near.map(|name| format!("did you mean `{name}/{rest}`?")))
+}
+
+/// Where a name has several deployments, another one is asked instead of the same one again.
+fn set_retries(models: &mut [Model]) {
+    let groups: Vec<String> = models.iter().map(|model| model.group.clone()).collect();
+    for model in models {
+        let alike = groups.iter().filter(|group| **group == model.group);
+        if alike.count() > 1 {
+            model.params.settings.max_retries.get_or_insert(0);
+        }
+    }
 }
 
 /// What LiteLLM's simple-shuffle weighs by: `weight` where a deployment of the group has one,

@@ -77,7 +77,28 @@ fn read_settings(reader: &mut Reader<'_>, section: &mut Section) -> Settings {
             settings.api_base = Some(base);
         }
     }
-    settings.timeout = reader.take_seconds(section, "timeout");
+    for (key, setting) in [
+        ("timeout", &mut settings.timeout),
+        ("stream_timeout", &mut settings.stream_timeout),
+        ("connect_timeout", &mut settings.connect_timeout),
+        ("first_byte_timeout", &mut settings.first_byte_timeout),
+        ("idle_timeout", &mut settings.idle_timeout),
+    ] {
+        *setting = reader.take_seconds(section, key);
+    }
+    let retries = reader.take_count(section, "max_retries");
+    settings.max_retries = retries.map(|retries| u32::try_from(retries).unwrap_or(u32::MAX));
+    settings.retry_billed = reader
+        .take_bool(section, "retry_billed")
+        .unwrap_or_default();
+    settings.ca_file = reader
+        .take_text(section, "ca_file")
+        .map(|(path, _)| path.into());
+    if let Some(prompts) = reader.take_bool(section, TEXT_COMPLETION) {
+        settings
+            .extra
+            .insert(TEXT_COMPLETION.to_owned(), prompts.into());
+    }
     for key in keys::TEMPLATE_TEXTS {
         if let Some((text, _)) = reader.take_text(section, key) {
             settings.extra.insert((*key).to_owned(), text.into());
@@ -97,10 +118,16 @@ fn read_settings(reader: &mut Reader<'_>, section: &mut Section) -> Settings {
     settings
 }
 
-/// `roles` of a prompt template: what comes before and after a message of each role.
+/// `roles` of a prompt template: what comes before and after a message of each role; in LiteLLM's
+/// older form a text, which `pre_message_sep` and `post_message_sep` go with.
 fn read_roles(reader: &mut Reader<'_>, roles: Section) -> Map<String, Value> {
     let mut read = Map::new();
-    for role in roles.entries {
+    for mut role in roles.entries {
+        reader.resolve(&mut role.value);
+        if let Yaml::Text(text) = role.value.value {
+            read.insert(role.key, text.into());
+            continue;
+        }
         let Some(mut section) = reader.section(&role.key, role.value) else {
             continue;
         };
@@ -115,6 +142,9 @@ fn read_roles(reader: &mut Reader<'_>, roles: Section) -> Map<String, Value> {
     }
     read
 }
+
+/// That a model takes prompts: what comes as a chat is written as one.
+pub(super) const TEXT_COMPLETION: &str = "text_completion";
 
 /// What is left are request parameters, known ones and those that only the upstream knows.
 fn read_defaults(reader: &mut Reader<'_>, section: Section) -> Map<String, Value> {

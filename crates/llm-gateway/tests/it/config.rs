@@ -1,9 +1,13 @@
 //! Configurations: a case is a file, what a person sees of it is its snapshot.
 
 use std::path::Path;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
-use crate::support::registry;
+use crate::support::{Scripted, registry};
 use llm_gateway::{Config, ConfigError};
+use llm_provider::{Provider, Registry, Settings};
+use serde_json::json;
 
 #[test]
 fn mistakes_are_told_all_at_once() {
@@ -46,6 +50,105 @@ fn good_files_load() {
             );
         }
     });
+}
+
+/// What the providers of a config are built from.
+fn settings_of(text: &str) -> Vec<Settings> {
+    let built = Arc::new(Mutex::new(Vec::new()));
+    let mut registry = Registry::new();
+    let seen = Arc::clone(&built);
+    registry.register("acme", move |settings| {
+        seen.lock().unwrap().push(settings);
+        Ok(Scripted::new([]) as Arc<dyn Provider>)
+    });
+    let config = Config::parse(text, &registry, &|_| None).unwrap();
+    assert_eq!(config.warnings, []);
+    std::mem::take(&mut built.lock().unwrap())
+}
+
+#[test]
+fn limits_of_time_and_retries_reach_the_provider() {
+    let seconds = |seconds| Some(Duration::from_secs_f64(seconds));
+    let own = "
+model_list:
+  - model_name: a
+    litellm_params:
+      model: acme/a
+      timeout: 60
+      stream_timeout: 5.5
+      connect_timeout: 1
+      first_byte_timeout: 2
+      idle_timeout: 3
+      max_retries: 4
+      retry_billed: true
+      ca_file: /etc/ca.pem
+router_settings: {timeout: 100, stream_timeout: 20}";
+    let settings = &settings_of(own)[0];
+    assert_eq!(settings.timeout, seconds(60.0));
+    assert_eq!(settings.stream_timeout, seconds(5.5));
+    assert_eq!(settings.connect_timeout, seconds(1.0));
+    assert_eq!(settings.first_byte_timeout, seconds(2.0));
+    assert_eq!(settings.idle_timeout, seconds(3.0));
+    assert_eq!(
+        (settings.max_retries, settings.retry_billed),
+        (Some(4), true)
+    );
+    assert_eq!(settings.ca_file.as_deref(), Some(Path::new("/etc/ca.pem")));
+
+    let shared = "
+model_list:
+  - {model_name: a, litellm_params: {model: acme/a}}
+  - {model_name: a, litellm_params: {model: acme/b, max_retries: 1}}
+  - {model_name: b, litellm_params: {model: acme/c}}
+router_settings: {stream_timeout: 20}
+litellm_settings: {request_timeout: 100}";
+    let settings = settings_of(shared);
+    assert_eq!(
+        (settings[0].timeout, settings[0].stream_timeout),
+        (seconds(100.0), seconds(20.0))
+    );
+    // Where there is another deployment, it is asked instead.
+    let retries: Vec<_> = settings
+        .iter()
+        .map(|settings| settings.max_retries)
+        .collect();
+    assert_eq!(retries, [Some(0), Some(1), None]);
+}
+
+#[test]
+fn templates_reach_the_provider_in_both_forms() {
+    let older = r#"
+model_list:
+  - model_name: a
+    litellm_params:
+      model: acme/a
+      roles: {"user": "<|im_start|>user"}
+      pre_message_sep: "\n"
+      post_message_sep: "\n"
+    model_info: {mode: completion}
+  - model_name: b
+    litellm_params:
+      model: acme/b
+      roles: {"user": {"pre_message": "U: ", "post_message": "\n"}}
+      text_completion: false
+    model_info: {mode: completion}"#;
+    let extra: Vec<_> = settings_of(older)
+        .into_iter()
+        .map(|settings| serde_json::Value::Object(settings.extra))
+        .collect();
+    assert_eq!(
+        extra,
+        [
+            json!({
+                "roles": { "user": "<|im_start|>user" },
+                "pre_message_sep": "\n", "post_message_sep": "\n", "text_completion": true,
+            }),
+            json!({
+                "roles": { "user": { "pre_message": "U: ", "post_message": "\n" } },
+                "text_completion": false,
+            }),
+        ]
+    );
 }
 
 #[test]

@@ -37,8 +37,12 @@ impl Engine {
     }
 }
 
-/// Every model `owner/name` is served, unless its name contains `no-such`.
+/// Every model `owner/name` is served, unless its name contains `no-such`; and the one without an
+/// owner that LiteLLM's page on Together has in its example of rerank.
 pub(crate) fn is_served(model: &str) -> bool {
+    if model == "rerank-english-v3.0" {
+        return true;
+    }
     let parts = model.split_once('/');
     parts.is_some_and(|(owner, name)| !owner.is_empty() && !name.is_empty())
         && !model.to_ascii_lowercase().contains("no-such")

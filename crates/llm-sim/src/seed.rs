@@ -36,6 +36,13 @@ impl Rng {
         of.get(at as usize)
     }
 
+    /// In the usual form of 8, 4, 4, 4 and 12 digits.
+    pub(crate) fn uuid(&mut self) -> String {
+        [8, 4, 4, 4, 12]
+            .map(|digits| self.word(HEX, digits))
+            .join("-")
+    }
+
     /// `length` characters of `alphabet`, which must be ASCII.
     pub(crate) fn word(&mut self, alphabet: &[u8], length: usize) -> String {
         (0..length)

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::seed::{HEX, Rng, hash};
+use crate::seed::{Rng, hash};
 
 /// How a model's answers look on the wire.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -127,6 +127,7 @@ impl Listed {
             "running": false,
             "display_name": name.replace('-', " "),
             "organization": owner,
+            "link": format!("https://huggingface.co/api/models/{}", self.id),
             "config": {
                 "chat_template": self.template,
                 "stop": self.stop,
@@ -141,9 +142,15 @@ impl Listed {
         if let Some(context) = self.context {
             entry["context_length"] = json!(context);
         }
+        if !matches!(self.kind, "audio" | "code" | "transcribe") {
+            let kind = match self.kind {
+                "language" | "rerank" => "model",
+                _ => "endpoint",
+            };
+            let uuid = Rng(hash([self.id])).uuid();
+            entry["uuid"] = json!(format!("{kind}-{uuid}"));
+        }
         if self.kind == "chat" {
-            let uuid = Rng(hash([self.id])).word(HEX, 32);
-            entry["uuid"] = json!(format!("endpoint-{uuid}"));
             entry["license"] = json!("simulated");
             entry["pricing"]["cached_input"] = json!(self.price.0 / 5.0);
         }
@@ -221,6 +228,15 @@ const MODELS: &[Listed] = &[
         "rerank",
         Some(32_768),
     ),
+    Listed::new("facebook/cwm", "code", Some(131_072)),
+    Listed::new(
+        "meta-llama/Llama-Guard-4-12B",
+        "moderation",
+        Some(1_048_576),
+    )
+    .price(0.2, 0.2),
+    Listed::new("hexgrad/Kokoro-82M", "audio", None),
+    Listed::new("openai/sora-2", "video", None),
     Listed::new("black-forest-labs/FLUX.1-schnell", "image", None),
     Listed::new("openai/whisper-large-v3", "transcribe", None),
 ];

@@ -4,7 +4,7 @@ use serde_json::{Map, Number, Value, json};
 
 use crate::options::Reply;
 use crate::seed::{BASE62, Rng};
-use crate::text::Answer as Text;
+use crate::text::{Answer as Text, tokens};
 use crate::together::catalog::Engine;
 use crate::together::logprobs;
 use crate::together::request::{Ask, Format};
@@ -65,7 +65,7 @@ impl Generation {
             "object": "chat.completion",
             "created": self.created,
             "model": self.ask.model,
-            "prompt": [],
+            "prompt": self.prompt(),
             "choices": choices,
             "usage": self.usage(),
         });
@@ -83,7 +83,7 @@ impl Generation {
                     "text": choice.tokens.concat(),
                     "finish_reason": choice.finish,
                     "seed": choice.seed,
-                    "logprobs": self.ask.logprobs.map(|_| logprobs::columns(&choice.tokens)),
+                    "logprobs": self.ask.logprobs.map(|top| logprobs::completion(&choice.tokens, top)),
                     "index": index,
                 })
             })
@@ -93,7 +93,7 @@ impl Generation {
             "object": "text.completion",
             "created": self.created,
             "model": self.ask.model,
-            "prompt": [],
+            "prompt": self.prompt(),
             "choices": choices,
             "usage": self.usage(),
         })
@@ -134,6 +134,16 @@ impl Generation {
             }
         }
         Value::Object(usage)
+    }
+
+    /// Nothing, or with `echo` the prompt, with logprobs if those are asked for.
+    fn prompt(&self) -> Value {
+        let echoed = self.ask.echo.iter().map(|text| {
+            let tokens: Vec<_> = tokens(text).map(str::to_owned).collect();
+            let logprobs = self.ask.logprobs.map(|_| logprobs::prompt(&tokens));
+            json!({"text": text, "logprobs": logprobs})
+        });
+        echoed.collect()
     }
 
     fn choice(&self, (index, choice): (u32, &Choice)) -> Value {

@@ -12,6 +12,35 @@ pub(crate) fn columns(tokens: &[String]) -> Value {
     })
 }
 
+/// The same of a completion: with ids, and with alternatives as maps.
+pub(crate) fn completion(tokens: &[String], top: u64) -> Value {
+    let mut columns = columns(tokens);
+    columns["token_ids"] = tokens.iter().map(|token| id(token)).collect();
+    if top > 0 {
+        let map = |token: &String| {
+            let alternatives = alternatives(token, top).into_iter();
+            let pairs = alternatives.filter_map(|alternative| {
+                Some((
+                    alternative["token"].as_str()?.to_owned(),
+                    alternative["logprob"].clone(),
+                ))
+            });
+            Value::Object(pairs.collect())
+        };
+        columns["top_logprobs"] = tokens.iter().map(map).collect();
+    }
+    columns
+}
+
+/// The documented shape of a prompt that is echoed: nothing comes before its first token.
+pub(crate) fn prompt(tokens: &[String]) -> Value {
+    let mut columns = columns(tokens);
+    if let Some(first) = columns.pointer_mut("/token_logprobs/0") {
+        *first = Value::Null;
+    }
+    columns
+}
+
 /// What the 2026 engines stream: the same columns, with alternatives.
 pub(crate) fn streamed(tokens: &[String], top: u64) -> Value {
     let alternatives: Vec<_> = tokens
@@ -56,6 +85,11 @@ fn alternatives(token: &str, top: u64) -> Vec<Value> {
             _ => json!({"token": format!(" other{rank}"), "logprob": -1.0 - rank as f64}),
         })
         .collect()
+}
+
+/// In a vocabulary of 128,000.
+pub(crate) fn id(token: &str) -> u64 {
+    hash([token]) % 128_000
 }
 
 fn logprob(token: &str) -> f64 {

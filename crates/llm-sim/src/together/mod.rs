@@ -259,17 +259,7 @@ impl Ids {
 
     /// What stands in front of the API puts them into headers; `x-together-debug` asks for more.
     fn tell(&self, answer: &mut Answer, debug: bool) {
-        let uuid = |seed: &str| {
-            let hex = Rng(hash([self.ray.as_str(), seed])).word(HEX, 32);
-            let (a, b, c, d, e) = (
-                &hex[..8],
-                &hex[8..12],
-                &hex[12..16],
-                &hex[16..20],
-                &hex[20..],
-            );
-            format!("{a}-{b}-{c}-{d}-{e}")
-        };
+        let uuid = |of: &str| Rng(hash([self.ray.as_str(), of])).uuid();
         set(answer, "cf-ray", &format!("{}-SIM", self.ray));
         set(answer, "x-amzn-trace-id", &uuid("amzn"));
         set(answer, "x-inference-version", "v2");

@@ -19,6 +19,8 @@ pub(crate) struct Ask {
     /// The last thing that the user said.
     pub(crate) said: String,
     pub(crate) prompt_tokens: usize,
+    /// The prompt, if it is to be part of the answer.
+    pub(crate) echo: Option<String>,
     pub(crate) stream: bool,
     pub(crate) choices: u64,
     pub(crate) reasons: bool,
@@ -45,7 +47,8 @@ impl Ask {
     pub(crate) fn chat(call: &Call) -> Result<Self, Refusal> {
         let fields = Fields::read(&call.body)?;
         let messages = Messages::read(&fields)?;
-        let mut ask = Self::sampled(&fields, call, messages.said, messages.tokens)?;
+        let Messages { said, tokens, .. } = messages;
+        let mut ask = Self::sampled(&fields, call, &messages.prompt, said, tokens)?;
         ask.tools = Tools::read(&fields, &ask.said, messages.ends_with_tool)?;
         ask.format = format(&fields)?;
         ask.reasons = !ask.engine.is_turbo() && reasoning(&fields)?;
@@ -56,12 +59,12 @@ impl Ask {
         let fields = Fields::read(&call.body)?;
         let prompt = fields.text("prompt")?;
         let said = last_user_turn(prompt).to_owned();
-        let ask = Self::sampled(&fields, call, said, count_tokens(prompt))?;
-        // The old engine's answers are the only ones recorded here.
-        Ok(Self {
-            engine: Engine::Turbo,
-            ..ask
-        })
+        let mut ask = Self::sampled(&fields, call, prompt, said, count_tokens(prompt))?;
+        // The old engines' answers are the only ones recorded here.
+        if !ask.engine.is_turbo() {
+            ask.engine = Engine::Turbo;
+        }
+        Ok(ask)
     }
 
     pub(crate) fn question(&self, choice: u64) -> Question<'_> {
@@ -78,12 +81,18 @@ impl Ask {
     fn sampled(
         fields: &Fields,
         call: &Call,
+        prompt: &str,
         said: String,
         prompt_tokens: usize,
     ) -> Result<Self, Refusal> {
         let model = fields.text("model")?.to_owned();
         let stream = fields.flag("stream")?;
-        let max_tokens = fields.integer("max_tokens", 1..=u64::MAX)?.map(saturated);
+        // Who only wants logprobs of the prompt wants no answer.
+        let echo = fields.flag("echo")?;
+        let least = if echo { 0 } else { 1 };
+        let max_tokens = fields
+            .integer("max_tokens", least..=u64::MAX)?
+            .map(saturated);
         let min_tokens = fields
             .integer("min_tokens", 0..=u64::MAX)?
             .map_or(0, saturated);
@@ -125,6 +134,7 @@ impl Ask {
             engine,
             said,
             prompt_tokens,
+            echo: echo.then(|| prompt.to_owned()),
             stream,
             choices,
             reasons: false,
@@ -179,6 +189,8 @@ fn check_context(
 }
 
 struct Messages {
+    /// All of them, in a format of no model.
+    prompt: String,
     said: String,
     tokens: usize,
     ends_with_tool: bool,
@@ -192,6 +204,7 @@ impl Messages {
             return Err(wrong("messages", "a non-empty array"));
         }
         let mut read = Self {
+            prompt: String::new(),
             said: String::new(),
             tokens: 0,
             ends_with_tool: false,
@@ -230,6 +243,7 @@ impl Messages {
         };
         // Each message costs a few tokens of template.
         self.tokens += count_tokens(&text) + 4;
+        self.prompt.push_str(&format!("<{role}>: {text}\n"));
         self.ends_with_tool = role == "tool";
         if role == "user" || role == "tool" {
             self.said = text;

@@ -69,7 +69,7 @@ impl Events {
         let turbo = generation.ask.engine.is_turbo();
         let mut columns: Vec<_> = (0..)
             .zip(&generation.choices)
-            .map(|(at, choice)| steps(&generation, at, choice, turbo, pace).into_iter())
+            .map(|(at, choice)| steps(&generation, surface, at, choice, pace).into_iter())
             .collect();
         // Several choices come interleaved.
         let mut all = Vec::new();
@@ -119,10 +119,47 @@ impl Events {
             Kind::Done => return data("[DONE]"),
             Kind::Error => json!({"error": Refusal::of_status(500, None).error()}),
             Kind::Usage => self.chunk(json!([]), Some(self.generation.usage())),
+            _ if self.is_of_tokens() => self.token(step),
             _ if self.generation.ask.engine.is_turbo() => self.turbo(step),
             _ => self.current(step),
         };
         data(&chunk.to_string())
+    }
+
+    /// Whether this is the completion stream that the spec has, which is not the one recorded.
+    fn is_of_tokens(&self) -> bool {
+        of_tokens(self.surface, self.generation.ask.engine)
+    }
+
+    /// The completions of 2024: the token with its logprob, and the finish reason at the top.
+    fn token(&self, step: &Step) -> Value {
+        let Some(choice) = self.generation.choices.get(step.choice) else {
+            return Value::Null;
+        };
+        let finish = match &step.kind {
+            Kind::Finish { usage, .. } => Some(*usage),
+            _ => None,
+        };
+        let text = match &step.kind {
+            Kind::Content(tokens) => tokens.concat(),
+            _ => String::new(),
+        };
+        let (id, told) = match finish {
+            Some(_) => (END_OF_TURN, "<|eot_id|>"),
+            None => (logprobs::id(&text), text.as_str()),
+        };
+        let mut body = json!({"index": step.choice, "text": text});
+        if finish.is_none() {
+            body["delta"] = json!({"role": "assistant", "token_id": id, "content": text});
+        }
+        let usage = finish.unwrap_or(false).then(|| self.generation.usage());
+        let mut chunk = self.chunk(json!([body]), Some(json!(usage)));
+        chunk["token"] = json!({
+            "id": id, "text": told, "logprob": logprobs::number(told), "special": finish.is_some(),
+        });
+        chunk["seed"] = json!(choice.seed);
+        chunk["finish_reason"] = json!(finish.map(|_| choice.finish));
+        chunk
     }
 
     /// Engine of 2024 to 2026: `text` doubles `delta.content`, and the last chunk has it all.
@@ -137,7 +174,7 @@ impl Events {
         let text = tokens.concat();
         let finishing = matches!(&step.kind, Kind::Finish { .. });
         let token_id = match &step.kind {
-            Kind::Finish { .. } => Some(128_009),
+            Kind::Finish { .. } => Some(END_OF_TURN),
             Kind::Content(_) => token_id(&text),
             _ => None,
         };
@@ -151,8 +188,12 @@ impl Events {
             }
             _ => None,
         };
-        if let Some(calls) = calls {
-            delta["tool_calls"] = calls;
+        match calls {
+            Some(calls) => delta["tool_calls"] = calls,
+            None if self.generation.ask.engine == Engine::TurboEos => {
+                delta["tool_calls"] = Value::Null;
+            }
+            None => {}
         }
         let logprob = self.generation.ask.logprobs.and_then(|_| tokens.last());
         let mut body = json!({
@@ -289,11 +330,13 @@ pub(crate) fn token_at(began: Instant, timing: &Timing, tokens: usize) -> Instan
 
 fn steps(
     generation: &Generation,
+    surface: Surface,
     at: usize,
     choice: &Choice,
-    turbo: bool,
     pace: &Pace,
 ) -> Vec<Step> {
+    let engine = generation.ask.engine;
+    let turbo = engine.is_turbo();
     let mut steps = Vec::new();
     let mut push = |kind, cost| {
         steps.push(Step {
@@ -318,7 +361,7 @@ fn steps(
     }
     let mut content = grouped(&choice.tokens);
     let rest = match choice.finish {
-        "eos" => content.pop().unwrap_or_default(),
+        "eos" if !of_tokens(surface, engine) => content.pop().unwrap_or_default(),
         _ => Vec::new(),
     };
     for group in content {
@@ -363,8 +406,16 @@ fn break_off(steps: &mut Vec<Step>, after: Option<usize>) {
     });
 }
 
+/// The spec's completion chunks have one `token` each.
+fn of_tokens(surface: Surface, engine: Engine) -> bool {
+    surface == Surface::Completion && engine == Engine::TurboEos
+}
+
 /// A number for some tokens, `null` for others: the recordings do not say which.
 fn token_id(text: &str) -> Option<u64> {
-    let id = crate::seed::hash([text]) % 128_000;
-    (id % 3 != 0).then_some(id)
+    let id = logprobs::id(text);
+    (!id.is_multiple_of(3)).then_some(id)
 }
+
+/// Llama 3's `<|eot_id|>`.
+const END_OF_TURN: u64 = 128_009;

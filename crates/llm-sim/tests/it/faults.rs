@@ -113,8 +113,6 @@ async fn bodies_are_cut_ended_and_spoilt() {
 async fn bodies_end_in_garbage_and_in_half_a_character() {
     let sim = start().await;
     for stream in [true, false] {
-        let whole = ask(&sim, stream, "").send().await.unwrap();
-        let whole = whole.bytes().await.unwrap();
         let half = ask(&sim, stream, "half-char-after=70")
             .send()
             .await
@@ -124,7 +122,6 @@ async fn bodies_end_in_garbage_and_in_half_a_character() {
         let error = std::str::from_utf8(&half).unwrap_err();
         // Not wrong, but not complete.
         assert_eq!((error.valid_up_to(), error.error_len()), (70, None));
-        assert_eq!(half[..10], whole[..10]);
 
         let garbage = ask(&sim, stream, "garbage-after=70").send().await.unwrap();
         let garbage = garbage.bytes().await.unwrap();
@@ -278,6 +275,7 @@ async fn requests_are_remembered_without_secrets() {
 #[tokio::test]
 async fn nothing_that_comes_in_makes_it_panic() {
     let sim = start().await;
+    let client = client();
     let bodies = [
         "null",
         "0",
@@ -327,7 +325,7 @@ async fn nothing_that_comes_in_makes_it_panic() {
                 };
                 for body in bodies {
                     let method = reqwest::Method::from_bytes(method.as_bytes()).unwrap();
-                    let request = client().request(method, format!("{base}{path}"));
+                    let request = client.request(method, format!("{base}{path}"));
                     let request = request.bearer_auth(KEY).body(*body);
                     let response = request.send().await.expect("an answer, whatever it is");
                     response.bytes().await.expect("a whole body");

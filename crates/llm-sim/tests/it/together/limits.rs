@@ -31,8 +31,9 @@ async fn requests_beyond_the_limit_wait_as_told() {
     let rate = Rate::new(120, Duration::from_secs(60));
     let limits = Limits::default().with_together_requests(rate);
     let sim = start_with(SimOptions::default().with_limits(limits)).await;
+    let client = client();
     let ask = |model: &str, key: &str| {
-        let request = client().post(url(&sim)).bearer_auth(key);
+        let request = client.post(url(&sim)).bearer_auth(key);
         request.json(&chat(model, false)).send()
     };
     for left in (0..120).rev() {

@@ -3,6 +3,8 @@
 mod call;
 mod capability;
 pub mod cleanup;
+#[cfg(feature = "conformance")]
+pub mod conformance;
 mod error;
 mod http;
 mod json;

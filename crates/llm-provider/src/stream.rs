@@ -73,7 +73,7 @@ impl<T> ReplyStream<T> {
     ) -> Self {
         Self {
             metadata,
-            events: Box::pin(events),
+            events: Box::pin(events.fuse()),
         }
     }
 
@@ -94,7 +94,7 @@ impl<T> ReplyStream<T> {
     {
         ReplyStream {
             metadata: self.metadata,
-            events: Box::pin(change(self.events)),
+            events: Box::pin(change(self.events).fuse()),
         }
     }
 }

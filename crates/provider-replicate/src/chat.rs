@@ -135,7 +135,7 @@ impl Replicate {
                 }
                 Err(error) if error.kind() != ErrorKind::NotFound => return Err(error),
                 Err(_) if known.use_version() => {}
-                Err(error) => return Err(not_found(&target, &error)),
+                Err(error) => return Err(not_found(&target, error)),
             }
         }
     }
@@ -222,17 +222,14 @@ fn unreadable(call: &Call<ChatRequest>) -> Error {
 }
 
 /// Replicate says no more than "not found": here is what was not found, and what may help.
-fn not_found(target: &Target, error: &Error) -> Error {
+fn not_found(target: &Target, error: Error) -> Error {
     let mut message = format!("Replicate knows nothing of {target}: {}", error.message());
     if matches!(target, Target::Model { .. }) {
         message += "; a model that is not official has to be named with its version, \
                     owner/name:version";
     }
-    let explained = Error::new(ErrorKind::NotFound, message)
+    error
+        .with_message(message)
         .with_param("model".to_owned())
-        .with_code("model_not_found".to_owned());
-    match error.status() {
-        Some(status) => explained.with_status(status),
-        None => explained,
-    }
+        .with_code("model_not_found".to_owned())
 }

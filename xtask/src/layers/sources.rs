@@ -3,10 +3,11 @@
 use super::Breach;
 use super::facts::{Facts, File};
 
-/// The only crates that listen.
+/// The only places that listen. Tests listen, too, and so does the kit for them.
 const SERVERS: &[&str] = &[
     "crates/llm-bench/",
     "crates/llm-gateway/",
+    "crates/llm-provider/src/conformance/",
     "crates/llm-sim/",
     "crates/polyllm-cli/",
 ];
@@ -18,7 +19,7 @@ const READERS: &[&str] = &[
     "crates/llm-bench/src/",
     "crates/llm-gateway/src/config",
     "crates/llm-provider/src/key.rs",
-    "crates/llm-provider/src/registry.rs",
+    "crates/llm-provider/src/settings.rs",
     "crates/polyllm-cli/src/",
 ];
 

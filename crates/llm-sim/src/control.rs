@@ -169,4 +169,5 @@ const ENDPOINTS: &[&str] = &[
     "POST /_sim/faults?method=METHOD&path=PART&times=N",
     "DELETE /_sim/faults",
     "GET /_sim/predictions (Replicate)",
+    "GET /_sim/webhooks (Replicate)",
 ];

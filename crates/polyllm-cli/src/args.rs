@@ -120,6 +120,9 @@ pub(crate) struct Sim {
     /// Tokens on Together for each key and model, such as 3000/s
     #[arg(long, value_name = "RATE")]
     pub(crate) together_tokens: Option<Rate>,
+    /// Predictions created on Replicate for each key, such as 600/m
+    #[arg(long, value_name = "RATE")]
+    pub(crate) replicate_creates: Option<Rate>,
     /// Print the addresses as one line of JSON
     #[arg(long)]
     pub(crate) json: bool,
@@ -152,7 +155,7 @@ All requests are struck with --fault; one by its header x-sim-fault: status=503,
   curl -d 'status=503' 'http://127.0.0.1:PORT/_sim/faults?path=/chat&times=2'
 
 GET /_sim/requests shows what came in and when what was written, GET /_sim/counts how requests
-ended.";
+ended, GET /_sim/predictions where predictions stand, GET /_sim/webhooks what was sent of them.";
 
 /// Show an event stream as JSON lines: a debugging aid
 #[derive(Debug, clap::Args)]

@@ -19,6 +19,7 @@ pub(crate) async fn run(args: args::Sim) -> Result<ExitCode> {
     let mut limits = Limits::default();
     limits.together_requests = args.together_requests;
     limits.together_tokens = args.together_tokens;
+    limits.replicate_creates = args.replicate_creates;
     let mut options = SimOptions::default()
         .with_timing(timing.with_precise(true))
         .with_limits(limits)

@@ -17,7 +17,7 @@ use crate::replicate::prediction::View;
 use crate::replicate::problem::Problem;
 use crate::replicate::store::Store;
 use crate::replicate::versions::Versions;
-use crate::replicate::webhook::Webhooks;
+use crate::replicate::webhook::{SeenWebhook, Webhooks};
 use crate::upstream::{Shared, Upstream};
 
 #[derive(Debug)]
@@ -65,7 +65,11 @@ impl Upstream for Api {
     }
 
     fn state(&self, path: &[&str]) -> Option<Value> {
-        (path == ["predictions"]).then(|| self.store.counts().json())
+        match path {
+            ["predictions"] => Some(self.store.counts().json()),
+            ["webhooks"] => Some(self.webhooks.seen().iter().map(SeenWebhook::json).collect()),
+            _ => None,
+        }
     }
 
     fn error(&self, status: u16, message: Option<&str>) -> Answer {

@@ -1,3 +1,4 @@
+use serde_json::{Value, json};
 use tokio::time::Instant;
 
 use crate::replicate::webhook::WebhookEvent;
@@ -19,4 +20,17 @@ pub struct SeenWebhook {
     /// What the receiver answered; `None` when it did not, or when the URL leads away from this
     /// machine, where nothing is sent.
     pub status: Option<u16>,
+}
+
+impl SeenWebhook {
+    /// Of `GET /_sim/webhooks`.
+    pub(crate) fn json(&self) -> Value {
+        json!({
+            "prediction": self.prediction,
+            "event": self.event.as_str(),
+            "id": self.id,
+            "attempt": self.attempt,
+            "status": self.status,
+        })
+    }
 }

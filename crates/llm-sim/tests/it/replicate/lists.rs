@@ -31,21 +31,20 @@ fn ids(page: &Value) -> Vec<&str> {
 #[tokio::test]
 async fn pages_stay_where_they_are_while_more_is_created() {
     let sim = start().await;
-    for _ in 0..205 {
+    for _ in 0..103 {
         create(&sim, LLAMA3, &ask("hi")).await;
     }
+    let url = |page: &Value, which: &str| page[which].as_str().expect("a URL").to_owned();
     let first = read(&sim, "predictions").await;
     create(&sim, LLAMA3, &ask("hi")).await;
-    let url = |page: &Value, which: &str| page[which].as_str().expect("a URL").to_owned();
     let (_, second) = json(get(url(&first, "next"))).await;
-    let (_, third) = json(get(url(&second, "next"))).await;
-    assert_eq!((ids(&third).len(), &third["next"]), (5, &Value::Null));
-    let mut all = [ids(&first), ids(&second), ids(&third)].concat();
+    assert_eq!((ids(&second).len(), &second["next"]), (3, &Value::Null));
+    let mut all = [ids(&first), ids(&second)].concat();
     all.sort_unstable();
     all.dedup();
-    assert_eq!(all.len(), 205);
-    let (_, back) = json(get(url(&third, "previous"))).await;
-    assert_eq!(ids(&back), ids(&second));
+    assert_eq!(all.len(), 103);
+    let (_, back) = json(get(url(&second, "previous"))).await;
+    assert_eq!(ids(&back), ids(&first));
 
     let (status, problem) = json(get(format!(
         "{}/v1/predictions?cursor=nonsense",

@@ -243,6 +243,12 @@ async fn nothing_leaves_this_machine() {
     create(&sim, LLAMA3, &body).await;
     let sent = sim.replicate().webhooks_until(|all| !all.is_empty()).await;
     assert_eq!((sent[0].attempt, sent[0].status), (1, None));
+    let told = get(format!("{}/_sim/webhooks", sim.replicate_url()));
+    let wanted = json!({
+        "prediction": sent[0].prediction, "event": "completed", "id": sent[0].id, "attempt": 1,
+        "status": null,
+    });
+    assert_eq!(json(told).await, (200, json!([wanted])));
     tokio::time::sleep(Duration::from_secs(600)).await;
     assert_eq!(sim.replicate().webhooks().len(), 1);
     for wrong in ["nonsense", "/path", "ftp://127.0.0.1/"] {

@@ -52,5 +52,5 @@ def raises(kind):
 
 
 def address(name):
-    """Where a server under test is: GATEWAY_URL, DEMO_URL, TOGETHER_URL, REPLICATE_URL."""
+    """Where a server under test is: GATEWAY_URL, DEMO_URL, TOGETHER_URL, REPLICATE_URL, LIMITED_URL."""
     return os.environ[name]

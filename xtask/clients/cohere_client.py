@@ -25,6 +25,14 @@ def rerank():
     same(scores, sorted(scores, reverse=True))
 
 
+@check("rerank without the documents, all of them ranked")
+def rerank_without_documents():
+    client = cohere.Client(api_key="any", base_url=address("TOGETHER_URL"))
+    answer = client.rerank(**QUESTION)
+    same(len(answer.results), len(DOCUMENTS))
+    same({result.document for result in answer.results}, {None})
+
+
 @check("a wrong key is an UnauthorizedError")
 def wrong_key():
     client = cohere.Client(api_key="invalid", base_url=address("TOGETHER_URL"))

@@ -5,8 +5,8 @@ import Together from "together-ai";
 
 import { all, check, rejected } from "./checks.mjs";
 
-const connect = (apiKey) =>
-  new Together({ apiKey, baseURL: `${process.env.TOGETHER_URL}/v1`, maxRetries: 0, timeout: 30_000 });
+const connect = (apiKey, url = process.env.TOGETHER_URL) =>
+  new Together({ apiKey, baseURL: `${url}/v1`, maxRetries: 0, timeout: 30_000 });
 const client = connect("any");
 const messages = [{ role: "user", content: "What do you know about earth? Grüße, 世界 🌍" }];
 // Both ways in which Together streams, by model.
@@ -26,10 +26,29 @@ for (const model of MODELS) {
   });
 }
 
-await check("a completion", async () => {
-  const model = "togethercomputer/LLaMA-2-7B-32K";
-  const answer = await client.completions.create({ model, prompt: "Once upon", max_tokens: 8 });
-  assert.ok(answer.choices[0].text);
+await check("completions, plain and streamed in both shapes", async () => {
+  for (const model of ["togethercomputer/LLaMA-2-7B-32K", "meta-llama/Meta-Llama-3.1-8B"]) {
+    const asked = { model, prompt: "Once upon", max_tokens: 8 };
+    const answer = await client.completions.create(asked);
+    const chunks = await all(await client.completions.create({ ...asked, stream: true }));
+    assert.equal(chunks.map((chunk) => chunk.choices[0].text).join(""), answer.choices[0].text);
+    assert.equal(answer.usage.completion_tokens, 8);
+  }
+});
+
+await check("a tool is called, plain and streamed", async () => {
+  const parameters = { type: "object", properties: { city: { type: "string" } } };
+  const tools = [{ type: "function", function: { name: "weather", parameters } }];
+  for (const model of MODELS) {
+    const asked = { model, messages, tools, tool_choice: "required" };
+    const answer = await client.chat.completions.create(asked);
+    const [call] = answer.choices[0].message.tool_calls;
+    assert.equal(call.function.name, "weather");
+    const chunks = await all(await client.chat.completions.create({ ...asked, stream: true }));
+    const parts = chunks.flatMap(({ choices }) => choices[0]?.delta.tool_calls ?? []);
+    const streamed = parts.map((part) => part.function.arguments ?? "").join("");
+    assert.equal(streamed, call.function.arguments);
+  }
 });
 
 await check("embeddings: one vector for each text", async () => {
@@ -67,4 +86,24 @@ await check("a stream that breaks off with an error throws", async () => {
   const messages = [{ role: "user", content: "[sim: error-after=3]" }];
   const stream = await client.chat.completions.create({ model: MODELS[0], messages, stream: true });
   await rejected(all(stream), Error);
+});
+
+await check("rate limits: headers until they are used up, then a RateLimitError", async () => {
+  const limited = connect("together-js", process.env.LIMITED_URL).chat.completions;
+  for (const left of ["1", "0"]) {
+    const asked = limited.create({ model: MODELS[0], messages });
+    const { headers } = await asked.asResponse();
+    assert.equal(headers.get("x-ratelimit-remaining"), left);
+  }
+  const error = await rejected(
+    limited.create({ model: MODELS[0], messages }),
+    Together.RateLimitError,
+  );
+  assert.ok(Number(error.headers.get("x-ratelimit-reset")) > 1000);
+});
+
+await check("an overload (asked for in the prompt) is an InternalServerError", async () => {
+  const messages = [{ role: "user", content: "[sim: status=503]" }];
+  const asked = client.chat.completions.create({ model: MODELS[0], messages });
+  await rejected(asked, Together.InternalServerError);
 });

@@ -1,5 +1,7 @@
 """The official `together` package against the simulated Together."""
 
+import urllib.request
+
 import together
 from checks import address, check, raises, run, same
 
@@ -98,6 +100,67 @@ def broken_stream():
     messages = [{"role": "user", "content": "[sim: error-after=3]"}]
     with raises(together.APIError):
         list(client().chat.completions.create(model=MODELS[0], messages=messages, stream=True))
+
+
+@check("a prompt is echoed with its logprobs, and logprobs come in columns")
+def echo():
+    answer = client().completions.create(
+        model=MODELS[0], prompt="The sky is blue", echo=True, logprobs=1, max_tokens=2
+    )
+    same(answer.prompt[0].text, "The sky is blue")
+    same(answer.prompt[0].logprobs.token_logprobs[0], None)
+    same(len(answer.choices[0].logprobs.tokens), 2)
+
+
+@check("completions in the shape of 2024 are streamed")
+def completion_tokens():
+    chunks = client().completions.create(
+        model="meta-llama/Meta-Llama-3.1-8B", prompt="Once upon", max_tokens=3, stream=True
+    )
+    told = [chunk.token.text for chunk in chunks]
+    same((len(told), told[-1]), (4, "<|eot_id|>"))
+
+
+@check("a tool is called, plain and streamed")
+def tools():
+    parameters = {"type": "object", "properties": {"city": {"type": "string"}}}
+    tool = {"type": "function", "function": {"name": "weather", "parameters": parameters}}
+    for model in MODELS:
+        asked = {"model": model, "messages": MESSAGES, "tools": [tool], "tool_choice": "required"}
+        call = client().chat.completions.create(**asked).choices[0].message.tool_calls[0]
+        same(call.function.name, "weather")
+        chunks = client().chat.completions.create(stream=True, **asked)
+        parts = [
+            part.function.arguments
+            for chunk in chunks
+            for choice in chunk.choices
+            for part in choice.delta.tool_calls or []
+        ]
+        same("".join(part or "" for part in parts), call.function.arguments)
+
+
+@check("rate limits: headers until they are used up, then a RateLimitError")
+def limits():
+    limited = together.Together(
+        api_key="together-py", base_url=address("LIMITED_URL"), max_retries=0, timeout=30
+    )
+    asked = {"model": MODELS[0], "messages": MESSAGES}
+    for left in ["1", "0"]:
+        headers = limited.chat.completions.with_raw_response.create(**asked).headers
+        same(headers["x-ratelimit-remaining"], left)
+    with raises(together.RateLimitError) as error:
+        limited.chat.completions.create(**asked)
+    same(error.value.body["error"]["type"], "dynamic_request_limited")
+    assert int(error.value.response.headers["x-ratelimit-reset"]) > 1000
+
+
+@check("retries get through a short overload")
+def retries():
+    messages = [{"role": "user", "content": "try again"}]
+    url = f"{address('LIMITED_URL')}/_sim/faults?path=/chat&times=1"
+    urllib.request.urlopen(url, data=b"status=503").close()
+    patient = together.Together(api_key="retries-py", base_url=address("LIMITED_URL"), timeout=30)
+    patient.chat.completions.create(model=MODELS[0], messages=messages)
 
 
 run()

@@ -21,8 +21,8 @@ pub(crate) const COMMAND: crate::Command = crate::Command {
     about: "Run the official clients against the gateway and the simulation",
     details: "\
 Installs the packages pinned in xtask/clients/requirements.txt and package-lock.json under
-target/clients, builds polyllm, starts `polyllm sim`, `polyllm serve` (with a simulation of its own)
-and `polyllm serve --config xtask/clients/config.yaml` on free ports, and runs the scripts
+target/clients, builds polyllm, starts `polyllm sim`, another with rate limits, `polyllm serve` (with
+a simulation of its own) and `polyllm serve --config xtask/clients/config.yaml` on free ports, and runs the scripts
 xtask/clients/*_client.py and *_client.mjs. One line per check; the last line counts. What the
 servers log is left in target/clients.
 

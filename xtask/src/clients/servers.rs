@@ -11,21 +11,33 @@ use serde_json::Value;
 use super::clean;
 use super::owned::{Owned, Said};
 
-/// The simulation, a gateway without configuration and one with it, until dropped.
+/// The simulation, another with rate limits, a gateway without configuration and one with it, until
+/// dropped.
 pub(super) struct Servers {
     addresses: Vec<(&'static str, String)>,
-    _running: [Server; 3],
+    _running: [Server; 4],
 }
 
 impl Servers {
-    /// Starts all three of this binary and waits until they listen.
+    /// Starts all of them of this binary and waits until they listen.
     pub(super) fn start(polyllm: &Path, logs: &Path) -> Result<Self> {
         let sim = Server::start("sim", clean(polyllm).args(["sim", "--json"]), logs)?;
+        // Two requests for each key and model; no check waits for more.
+        let limits = [
+            "--together-requests",
+            "2/h",
+            "--together-tokens",
+            "100000/h",
+        ];
+        let mut limited = clean(polyllm);
+        limited.args(["sim", "--json", "--instant"]).args(limits);
+        let limited = Server::start("limited", &mut limited, logs)?;
         let serve = ["serve", "--port", "0", "--json"];
         let demo = Server::start("demo", clean(polyllm).args(serve), logs)?;
         let mut addresses = vec![
             ("TOGETHER_URL", sim.said("together")?),
             ("REPLICATE_URL", sim.said("replicate")?),
+            ("LIMITED_URL", limited.said("together")?),
             ("DEMO_URL", demo.said("url")?),
             ("GATEWAY_KEY", "sk-check-1234".to_owned()),
         ];
@@ -37,7 +49,7 @@ impl Servers {
         addresses.push(("GATEWAY_URL", gateway.said("url")?));
         Ok(Self {
             addresses,
-            _running: [sim, demo, gateway],
+            _running: [sim, limited, demo, gateway],
         })
     }
 

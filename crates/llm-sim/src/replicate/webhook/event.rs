@@ -58,6 +58,9 @@ pub(super) fn next(
     told: &Told,
     cancelled: Option<Instant>,
 ) -> Option<Due> {
+    if told.completed {
+        return None;
+    }
     let timeline = &prediction.timeline;
     let (end, _) = timeline.end(cancelled);
     let last = timeline.at(end, cancelled);
@@ -91,17 +94,17 @@ pub(super) fn next(
             moment: running(at),
         })
     });
-    let completed = (!told.completed).then_some(Due {
+    let completed = Due {
         at: end,
         event: WebhookEvent::Completed,
         moment: last,
-    });
+    };
 
     // Of several at the same time, the first in this order.
-    [start, logs, output, completed]
+    [start, logs, output, Some(completed)]
         .into_iter()
         .flatten()
-        .filter(|due| !told.completed && hook.wants(due.event))
+        .filter(|due| hook.wants(due.event))
         .min_by_key(|due| due.at)
 }
 

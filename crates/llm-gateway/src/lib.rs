@@ -6,7 +6,6 @@ mod config;
 mod error;
 mod gateway;
 mod headers;
-mod items;
 mod request;
 mod routes;
 mod serve;

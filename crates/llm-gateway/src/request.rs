@@ -2,11 +2,10 @@
 
 use std::fmt;
 
-use bytes::Bytes;
-use llm_types::RawObject;
+use llm_provider::{Json, Operation};
+use llm_types::{ChatRequest, RawObject};
 
 use crate::error::ApiError;
-use crate::items::items;
 
 /// The parts of a request that decide about its way.
 #[derive(Debug, Eq, PartialEq)]
@@ -19,17 +18,14 @@ pub(crate) struct Params {
 
 impl Params {
     /// Reads and checks the body of a chat: what is none need not travel any further.
-    pub(crate) fn chat(body: &Bytes) -> Result<Self, ApiError> {
+    pub(crate) fn chat(body: &Json<ChatRequest>) -> Result<Self, ApiError> {
         let object = object(body)?;
         let params = Self::read(&object, CHAT)?;
-        let messages = object
-            .get("messages")
-            .filter(|messages| messages.starts_with('['));
-        let messages = messages.map(items).unwrap_or_default();
-        if messages.is_empty() {
+        let mut messages = object.items("messages").into_iter().flatten().peekable();
+        if messages.peek().is_none() {
             return Err(missing("messages", "an array with at least one message"));
         }
-        for (index, message) in messages.into_iter().enumerate() {
+        for (index, message) in messages.enumerate() {
             check_message(
                 Place {
                     message: index,
@@ -62,13 +58,13 @@ impl Params {
 }
 
 /// The members of a body.
-pub(crate) fn object(body: &Bytes) -> Result<RawObject<'_>, ApiError> {
-    if body.iter().all(u8::is_ascii_whitespace) {
+pub(crate) fn object<R: Operation>(body: &Json<R>) -> Result<RawObject<'_>, ApiError> {
+    if body.bytes().iter().all(u8::is_ascii_whitespace) {
         return Err(ApiError::invalid(
             "the body is empty; a JSON object is expected",
         ));
     }
-    RawObject::parse(body).map_err(|error| {
+    body.object().map_err(|error| {
         let (what, line, column) = (error.message(), error.line(), error.column());
         let message = format!("the body is not valid JSON: {what} at line {line} column {column}");
         ApiError::invalid(message)
@@ -89,7 +85,7 @@ pub(crate) fn wrong(path: &str, expected: &str, found: Kind) -> ApiError {
 
 /// Looks at the type only: the upstream knows its own ranges. Null counts as absent.
 fn check(object: &RawObject<'_>, path: &str, key: &str, kind: Kind) -> Result<(), ApiError> {
-    match object.get(key).map(Kind::of) {
+    match object.bytes(key).map(Kind::of) {
         None | Some(Kind::Null) => Ok(()),
         Some(found) if found == kind => Ok(()),
         Some(found) => Err(wrong(&format!("{path}{key}"), &kind.to_string(), found)),
@@ -112,13 +108,14 @@ fn include_usage(object: &RawObject<'_>) -> Result<bool, ApiError> {
 /// of token ids.
 pub(crate) fn check_texts(object: &RawObject<'_>, key: &'static str) -> Result<(), ApiError> {
     let expected = "a string, or an array of strings or of token ids";
-    let list = match object.get(key) {
-        None | Some("null") => return Err(missing(key, expected)),
-        Some(text) if text.starts_with('"') => return Ok(()),
-        Some(list) if list.starts_with('[') => items(list),
-        Some(other) => return Err(wrong(key, expected, Kind::of(other))),
-    };
-    let Some(first) = list.first().copied().map(Kind::of) else {
+    match object.bytes(key).map(Kind::of) {
+        None | Some(Kind::Null) => return Err(missing(key, expected)),
+        Some(Kind::String) => return Ok(()),
+        Some(Kind::Array) => {}
+        Some(other) => return Err(wrong(key, expected, other)),
+    }
+    let mut kinds = object.items(key).into_iter().flatten().map(Kind::of);
+    let Some(first) = kinds.next() else {
         let message = format!("`{key}` is empty: expected {expected}");
         return Err(ApiError::invalid(message).with_param(key));
     };
@@ -126,12 +123,11 @@ pub(crate) fn check_texts(object: &RawObject<'_>, key: &'static str) -> Result<(
         return Err(wrong(&format!("{key}[0]"), expected, first));
     }
     // The first tells which form it is.
-    let unlike = |item: &&str| Kind::of(item) != first;
-    match list.iter().position(unlike) {
+    match kinds.enumerate().find(|(_, kind)| *kind != first) {
         None => Ok(()),
-        Some(index) => {
-            let found = Kind::of(list[index]);
-            Err(wrong(&format!("{key}[{index}]"), &first.to_string(), found))
+        Some((index, found)) => {
+            let path = format!("{key}[{}]", index + 1);
+            Err(wrong(&path, &first.to_string(), found))
         }
     }
 }
@@ -139,9 +135,10 @@ pub(crate) fn check_texts(object: &RawObject<'_>, key: &'static str) -> Result<(
 fn check_message(place: Place, message: &str) -> Result<(), ApiError> {
     let message = message_object(place, message)?;
     require_string(place, &message, "role")?;
-    match message.get("content") {
-        Some(parts) if parts.starts_with('[') => {
-            for (index, part) in items(parts).into_iter().enumerate() {
+    match message.bytes("content").map(Kind::of) {
+        None | Some(Kind::String | Kind::Null) => Ok(()),
+        Some(Kind::Array) => {
+            for (index, part) in message.items("content").into_iter().flatten().enumerate() {
                 let place = Place {
                     part: Some(index),
                     ..place
@@ -150,19 +147,15 @@ fn check_message(place: Place, message: &str) -> Result<(), ApiError> {
             }
             Ok(())
         }
-        Some(content) => match Kind::of(content) {
-            Kind::String | Kind::Null => Ok(()),
-            found => {
-                let expected = "a string or an array of content parts";
-                Err(wrong(&format!("{place}.content"), expected, found))
-            }
-        },
-        None => Ok(()),
+        Some(found) => {
+            let expected = "a string or an array of content parts";
+            Err(wrong(&format!("{place}.content"), expected, found))
+        }
     }
 }
 
 fn message_object(place: Place, value: &str) -> Result<RawObject<'_>, ApiError> {
-    RawObject::parse(value.as_bytes()).map_err(|_| {
+    RawObject::parse_str(value).map_err(|_| {
         wrong(
             &place.to_string(),
             &Kind::Object.to_string(),
@@ -172,7 +165,7 @@ fn message_object(place: Place, value: &str) -> Result<RawObject<'_>, ApiError> 
 }
 
 fn require_string(place: Place, object: &RawObject<'_>, key: &str) -> Result<(), ApiError> {
-    match object.get(key).map(Kind::of) {
+    match object.bytes(key).map(Kind::of) {
         Some(Kind::String) => Ok(()),
         Some(found) => Err(wrong(
             &format!("{place}.{key}"),
@@ -210,8 +203,8 @@ pub(crate) enum Kind {
 
 impl Kind {
     /// The type of a value, by its first byte.
-    pub(crate) fn of(value: &str) -> Self {
-        match value.as_bytes().first() {
+    pub(crate) fn of(value: impl AsRef<[u8]>) -> Self {
+        match value.as_ref().first() {
             Some(b'"') => Self::String,
             Some(b'[') => Self::Array,
             Some(b'{') => Self::Object,

@@ -1,8 +1,9 @@
+use std::borrow::Cow;
 use std::fmt;
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
-use llm_types::RawObject;
+use llm_types::{ParseError, RawIndex, RawObject};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
@@ -12,7 +13,8 @@ use crate::{Error, ErrorKind, Result};
 /// A JSON document that is parsed, or written, only when somebody asks.
 ///
 /// What came from a socket keeps its bytes, so that a body which nobody changes leaves byte for
-/// byte as it came; what a program built is written once.
+/// byte as it came; what a program built is written once. However many layers look at its members
+/// or change them, its text is searched once, and copied once, when it is sent.
 ///
 /// ```
 /// use llm_provider::Json;
@@ -26,36 +28,48 @@ use crate::{Error, ErrorKind, Result};
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub struct Json<T> {
-    // At least one of the two is set: the constructors see to it.
-    bytes: OnceLock<Bytes>,
+    /// The text, without the changes. It or the value is set: the constructors see to it.
+    text: OnceLock<Text>,
+    /// Changes to the text, each after those before it.
+    changes: Vec<Change>,
+    /// The text with the changes, if there are any.
+    changed: OnceLock<Bytes>,
     // Boxed, since most documents travel as bytes and a chat request is large.
     value: OnceLock<Box<T>>,
 }
 
+/// A text, and where its members are once somebody has asked.
+#[derive(Clone)]
+struct Text {
+    bytes: Bytes,
+    index: OnceLock<Arc<RawIndex>>,
+}
+
+/// A member and its new value; `None` when it is to go.
+type Change = (Cow<'static, str>, Option<Value>);
+
 impl<T> Json<T> {
     /// Takes a document as it came. It is not looked at until somebody asks.
     pub fn from_bytes(bytes: impl Into<Bytes>) -> Self {
-        Self {
-            bytes: OnceLock::from(bytes.into()),
-            value: OnceLock::new(),
-        }
+        Self::new(OnceLock::from(Text::from(bytes.into())), OnceLock::new())
     }
 
     /// Takes a value that a program built.
     pub fn from_value(value: T) -> Self {
-        Self {
-            bytes: OnceLock::new(),
-            value: OnceLock::from(Box::new(value)),
-        }
+        Self::new(OnceLock::new(), OnceLock::from(Box::new(value)))
     }
 
-    /// The bytes, if there are any yet.
-    pub fn raw(&self) -> Option<&Bytes> {
-        self.bytes.get()
+    fn new(text: OnceLock<Text>, value: OnceLock<Box<T>>) -> Self {
+        Self {
+            text,
+            changes: Vec::new(),
+            changed: OnceLock::new(),
+            value,
+        }
     }
 }
 
-impl<T: DeserializeOwned> Json<T> {
+impl<T: Serialize + DeserializeOwned> Json<T> {
     /// The value; parsed at the first call.
     ///
     /// # Errors
@@ -64,7 +78,7 @@ impl<T: DeserializeOwned> Json<T> {
         if let Some(value) = self.value.get() {
             return Ok(value);
         }
-        let value = Box::new(self.parse()?);
+        let value = Box::new(serde_json::from_slice(self.bytes())?);
         Ok(self.value.get_or_init(|| value))
     }
 
@@ -75,74 +89,170 @@ impl<T: DeserializeOwned> Json<T> {
     pub fn into_value(mut self) -> Result<T, serde_json::Error> {
         self.value
             .take()
-            .map_or_else(|| self.parse(), |value| Ok(*value))
-    }
-
-    fn parse(&self) -> Result<T, serde_json::Error> {
-        serde_json::from_slice(self.bytes.get().map_or(&[][..], |bytes| bytes))
+            .map_or_else(|| serde_json::from_slice(self.bytes()), |value| Ok(*value))
     }
 }
 
 impl<T: Serialize> Json<T> {
-    /// The bytes; written at the first call when there were none.
+    /// The bytes; written at the first call when there were none, or others.
     pub fn bytes(&self) -> &Bytes {
-        self.bytes.get_or_init(|| {
-            // Writing can only fail for maps whose keys are not strings; no type here has one.
-            let written = self
-                .value
-                .get()
-                .map(serde_json::to_vec)
-                .and_then(Result::ok);
-            Bytes::from(written.unwrap_or_default())
+        let text = self.text();
+        if self.changes.is_empty() {
+            return &text.bytes;
+        }
+        self.changed.get_or_init(|| {
+            // Changes are only taken once the object has been found.
+            let object = text.object().ok();
+            object.map_or_else(|| text.bytes.clone(), |object| self.write(&object))
         })
+    }
+
+    /// The members of the document.
+    ///
+    /// # Errors
+    /// When it is no JSON object.
+    pub fn object(&self) -> Result<RawObject<'_>, ParseError> {
+        if self.changes.is_empty() {
+            return self.text().object();
+        }
+        RawObject::parse(self.bytes())
+    }
+
+    /// The JSON text of a top-level field, read without parsing the rest.
+    pub fn field(&self, key: &str) -> Option<Cow<'_, str>> {
+        match self.changed_to(key) {
+            Some(value) => value.map(|value| Cow::Owned(value.to_string())),
+            None => self.text().object().ok()?.get(key).map(Cow::Borrowed),
+        }
     }
 
     /// Whether there is a top-level field of that name, with whatever value.
     pub fn has_field(&self, key: &str) -> bool {
-        RawObject::parse(self.bytes()).is_ok_and(|object| object.contains_key(key))
+        match self.changed_to(key) {
+            Some(value) => value.is_some(),
+            None => self
+                .text()
+                .object()
+                .is_ok_and(|object| object.contains_key(key)),
+        }
     }
 
-    /// A top-level field that is a string, read without parsing the rest.
+    /// A top-level field that is a string.
     pub fn str_field(&self, key: &str) -> Option<String> {
-        RawObject::parse(self.bytes())
-            .ok()?
-            .str(key)
-            .map(std::borrow::Cow::into_owned)
+        self.read_field(key)
     }
 
-    /// A top-level field that is a whole number, read without parsing the rest.
+    /// A top-level field that is a whole number.
     pub fn u64_field(&self, key: &str) -> Option<u64> {
-        RawObject::parse(self.bytes()).ok()?.get(key)?.parse().ok()
+        self.read_field(key)
+    }
+
+    /// A top-level field that is there and can be read as a `V`.
+    pub fn read_field<V: DeserializeOwned>(&self, key: &str) -> Option<V> {
+        serde_json::from_str(&self.field(key)?).ok()
     }
 
     /// A document in which the top-level fields of `set` stand, and those of `defaults` where
-    /// the document had none; all else is copied byte for byte.
+    /// the document had none; all else stays as it is, byte for byte.
     ///
     /// # Errors
     /// [`ErrorKind::InvalidRequest`] when the document is not a JSON object.
     pub fn edit<const N: usize>(
         &self,
-        set: [(&str, Value); N],
+        set: [(&'static str, Value); N],
         defaults: &Map<String, Value>,
     ) -> Result<Self> {
-        let object = RawObject::parse(self.bytes()).map_err(|error| {
+        let set = set.map(|(key, value)| (Cow::Borrowed(key), Some(value)));
+        let mut edited = self.change(set)?;
+        for (key, value) in defaults {
+            if !edited.has_field(key) {
+                edited
+                    .changes
+                    .push((key.clone().into(), Some(value.clone())));
+            }
+        }
+        Ok(edited)
+    }
+
+    /// A document in which each of these top-level fields has that value, or is gone.
+    ///
+    /// # Errors
+    /// [`ErrorKind::InvalidRequest`] when the document is not a JSON object.
+    pub fn change<K>(&self, changes: impl IntoIterator<Item = (K, Option<Value>)>) -> Result<Self>
+    where
+        K: Into<Cow<'static, str>>,
+    {
+        self.text().object().map_err(|error| {
             Error::new(ErrorKind::InvalidRequest, error.to_string()).with_source(error)
         })?;
+        let mut changed = Self::new(self.text.clone(), OnceLock::new());
+        changed.changes.clone_from(&self.changes);
+        let changes = changes.into_iter().map(|(key, value)| (key.into(), value));
+        changed.changes.extend(changes);
+        Ok(changed)
+    }
+
+    /// What the last change of a field has made of it, if there is any.
+    fn changed_to(&self, key: &str) -> Option<Option<&Value>> {
+        let mut changes = self.changes.iter().rev();
+        let (_, value) = changes.find(|(changed, _)| changed == key)?;
+        Some(value.as_ref())
+    }
+
+    fn text(&self) -> &Text {
+        self.text.get_or_init(|| {
+            // Writing can only fail for maps whose keys are not strings; no type here has one.
+            let written = self.value.get().map(serde_json::to_vec);
+            Text::from(Bytes::from(
+                written.and_then(Result::ok).unwrap_or_default(),
+            ))
+        })
+    }
+
+    fn write(&self, object: &RawObject<'_>) -> Bytes {
         let mut edit = object.edit();
-        for (key, value) in &set {
-            edit = edit.set(key, value);
+        for (key, value) in &self.changes {
+            edit = match value {
+                Some(value) => edit.set(key, value),
+                None => edit.remove(key),
+            };
         }
-        for (key, value) in defaults {
-            edit = edit.set_default(key, value);
+        edit.finish().into()
+    }
+}
+
+impl Text {
+    /// The members, found at the first call.
+    fn object(&self) -> Result<RawObject<'_>, ParseError> {
+        let index = match self.index.get() {
+            Some(index) => index,
+            None => {
+                let index = Arc::new(RawIndex::parse(&self.bytes)?);
+                self.index.get_or_init(|| index)
+            }
+        };
+        // The index is of these bytes, so it fits.
+        index
+            .object(&self.bytes)
+            .map_or_else(|| RawObject::parse(&self.bytes), Ok)
+    }
+}
+
+impl From<Bytes> for Text {
+    fn from(bytes: Bytes) -> Self {
+        Self {
+            bytes,
+            index: OnceLock::new(),
         }
-        Ok(Self::from_bytes(edit.finish()))
     }
 }
 
 impl<T: Clone> Clone for Json<T> {
     fn clone(&self) -> Self {
         Self {
-            bytes: self.bytes.clone(),
+            text: self.text.clone(),
+            changes: self.changes.clone(),
+            changed: self.changed.clone(),
             value: self.value.clone(),
         }
     }
@@ -152,7 +262,8 @@ impl<T: Clone> Clone for Json<T> {
 impl<T> fmt::Debug for Json<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Json")
-            .field("bytes", &self.bytes.get().map(Bytes::len))
+            .field("bytes", &self.text.get().map(|text| text.bytes.len()))
+            .field("changes", &self.changes.len())
             .field("parsed", &self.value.get().is_some())
             .finish()
     }

@@ -8,6 +8,7 @@ use futures_core::stream::BoxStream;
 use futures_util::StreamExt;
 use llm_types::ChatChunk;
 use llm_types::completions::CompletionResponse;
+use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::{Error, ErrorKind, Json, Metadata, Result};
@@ -99,7 +100,7 @@ impl<T> ReplyStream<T> {
     }
 }
 
-impl<T: DeserializeOwned> ReplyStream<T> {
+impl<T: Serialize + DeserializeOwned> ReplyStream<T> {
     /// The next text that `text` finds in a chunk, past everything else; `None` after the last.
     async fn next_in_chunk(&mut self, text: impl Fn(&T) -> Option<&str>) -> Result<Option<String>> {
         while let Some(event) = self.next().await {

@@ -144,7 +144,7 @@ async fn a_chunk_with_content_only_passes_as_the_bytes_that_came() {
     let Some(Ok(ChatEvent::Chunk(chunk))) = stream.next().await else {
         panic!()
     };
-    assert_eq!(chunk.raw().unwrap(), odd.as_bytes());
+    assert_eq!(&chunk.bytes()[..], odd.as_bytes());
 }
 
 #[tokio::test]

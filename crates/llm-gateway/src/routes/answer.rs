@@ -5,7 +5,6 @@ use std::sync::Arc;
 use axum::body::Body;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
-use bytes::Bytes;
 use http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderName, HeaderValue};
 use http::{Request, StatusCode};
 use llm_provider::{Call, Json, Metadata, Operation, StreamingOperation};
@@ -23,7 +22,7 @@ pub(super) trait Served: Operation {
     const NAMES_MODEL: bool = true;
 
     /// Checks a body and reads what decides about its way, without parsing the rest.
-    fn read(body: &Bytes) -> Result<Params, ApiError>;
+    fn read(body: &Json<Self>) -> Result<Params, ApiError>;
 }
 
 /// The answer to the request of an operation that has no streams.
@@ -53,9 +52,9 @@ pub(super) async fn question<R: Served>(
     request: Request<Body>,
 ) -> Result<(Params, Call<R>), ApiError> {
     let body = body::read(request, &shared.options).await?;
+    let body = Json::from_bytes(body);
     let params = R::read(&body)?;
-    let call = Call::new(Json::from_bytes(body)).with_drop_params(shared.drop_params);
-    Ok((params, call))
+    Ok((params, Call::new(body).with_drop_params(shared.drop_params)))
 }
 
 pub(super) async fn whole<R: Served>(

@@ -1,6 +1,6 @@
 //! `POST /chat/completions`
 
-use bytes::Bytes;
+use llm_provider::Json;
 use llm_types::ChatRequest;
 
 use super::answer::Served;
@@ -8,7 +8,7 @@ use crate::error::ApiError;
 use crate::request::Params;
 
 impl Served for ChatRequest {
-    fn read(body: &Bytes) -> Result<Params, ApiError> {
+    fn read(body: &Json<Self>) -> Result<Params, ApiError> {
         Params::chat(body)
     }
 }

@@ -1,6 +1,6 @@
 //! `POST /completions`
 
-use bytes::Bytes;
+use llm_provider::Json;
 use llm_types::completions::CompletionRequest;
 
 use super::answer::Served;
@@ -8,7 +8,7 @@ use crate::error::ApiError;
 use crate::request::{Kind, Params, check_texts, object};
 
 impl Served for CompletionRequest {
-    fn read(body: &Bytes) -> Result<Params, ApiError> {
+    fn read(body: &Json<Self>) -> Result<Params, ApiError> {
         let object = object(body)?;
         let params = Params::read(&object, MEMBERS)?;
         check_texts(&object, "prompt")?;

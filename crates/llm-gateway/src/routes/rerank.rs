@@ -5,8 +5,8 @@ use std::sync::Arc;
 use axum::body::Body;
 use axum::extract::State;
 use axum::response::Response;
-use bytes::Bytes;
 use http::Request;
+use llm_provider::Json;
 use llm_types::RawObject;
 use llm_types::rerank::RerankRequest;
 use serde_json::{Map, Value};
@@ -14,7 +14,6 @@ use serde_json::{Map, Value};
 use super::answer::{self, Served};
 use crate::error::ApiError;
 use crate::gateway::Shared;
-use crate::items::items;
 use crate::request::{Kind, Params, missing, object, wrong};
 
 /// Version 2 has no `return_documents`, and its results have no documents.
@@ -31,10 +30,10 @@ pub(super) async fn v2(
 impl Served for RerankRequest {
     const NAMES_MODEL: bool = false;
 
-    fn read(body: &Bytes) -> Result<Params, ApiError> {
+    fn read(body: &Json<Self>) -> Result<Params, ApiError> {
         let object = object(body)?;
         let params = Params::read(&object, MEMBERS)?;
-        match object.get("query").map(Kind::of) {
+        match object.bytes("query").map(Kind::of) {
             None | Some(Kind::Null) => return Err(missing("query", "a string")),
             Some(_) => {}
         }
@@ -44,13 +43,12 @@ impl Served for RerankRequest {
 }
 
 fn check_documents(object: &RawObject<'_>) -> Result<(), ApiError> {
-    let documents = object.get("documents").filter(|text| text.starts_with('['));
-    let documents = documents.map(items).unwrap_or_default();
-    if documents.is_empty() {
+    let mut documents = object.items("documents").into_iter().flatten().peekable();
+    if documents.peek().is_none() {
         let expected = "an array with at least one document";
         return Err(missing("documents", expected));
     }
-    for (index, document) in documents.into_iter().enumerate() {
+    for (index, document) in documents.enumerate() {
         match Kind::of(document) {
             Kind::String | Kind::Object => {}
             found => {

@@ -3,7 +3,7 @@
 use llm_types::completions::{CompletionRequest, CompletionResponse};
 use llm_types::embeddings::{EmbeddingRequest, EmbeddingResponse};
 use llm_types::rerank::{RerankRequest, RerankResponse};
-use llm_types::{ChatRequest, ChatResponse, ParseError, RawObject};
+use llm_types::{ChatRequest, ChatResponse, ParseError};
 use serde_json::{Map, json};
 
 use super::dialect::{Dialect, Translated};
@@ -96,10 +96,8 @@ pub(super) fn unstreamed<R: Exchange>(body: Json<R>) -> Result<Json<R>> {
     if !body.has_field("stream") && !body.has_field("stream_options") {
         return Ok(body);
     }
-    let object = RawObject::parse(body.bytes()).map_err(invalid)?;
     // Options of a stream are refused where there is none.
-    let edit = object.edit().set("stream", &false.into());
-    Ok(Json::from_bytes(edit.remove("stream_options").finish()))
+    body.change([("stream", Some(false.into())), ("stream_options", None)])
 }
 
 /// A body that asks for a stream, and for the usage: whoever counts needs it, whoever serves

@@ -46,11 +46,15 @@ impl<'a> RawObject<'a> {
 
     /// The JSON text of a member's value.
     pub fn get(&self, key: &str) -> Option<&'a str> {
-        let Member {
-            value_start, end, ..
-        } = *self.member(key)?;
         // It is UTF-8, unless this is another text than that of the index.
-        simdutf8::basic::from_utf8(&self.json[value_start..end]).ok()
+        simdutf8::basic::from_utf8(self.bytes(key)?).ok()
+    }
+
+    /// The JSON text of a member's value as bytes, for who needs no `str`: a long one is not gone
+    /// through again.
+    pub fn bytes(&self, key: &str) -> Option<&'a [u8]> {
+        let member = self.member(key)?;
+        Some(&self.json[member.value_start..member.end])
     }
 
     /// The string that a member holds; `None` too for one with a wrong escape or a control

@@ -43,18 +43,15 @@ impl<'a> ChunkSummary<'a> {
         while let Some(key) = scanner.next_key(&mut first)? {
             if key.is("choices") {
                 this.read_choices(&mut scanner)?;
-                continue;
-            }
-            let value = scanner.value()?;
-            let is_null = value == "null";
-            if key.is("usage") {
-                this.usage = if is_null {
-                    Field::Null
-                } else {
-                    Field::Value(value)
+            } else if key.is("usage") {
+                this.usage = match scanner.value()? {
+                    "null" => Field::Null,
+                    usage => Field::Value(usage),
                 };
             } else if key.is("error") {
-                this.error = (!is_null).then_some(value);
+                this.error = Some(scanner.value()?).filter(|error| *error != "null");
+            } else {
+                scanner.skip()?;
             }
         }
         scanner.end()?;
@@ -68,13 +65,13 @@ impl<'a> ChunkSummary<'a> {
 
     fn read_choices(&mut self, scanner: &mut Scanner<'a>) -> Result<(), ParseError> {
         if !scanner.open_array() {
-            return scanner.value().map(drop);
+            return scanner.skip();
         }
         let mut first = true;
         while scanner.next_item(&mut first, b']')? {
             self.choices += 1;
             if scanner.peek() != Some(b'{') {
-                scanner.value()?;
+                scanner.skip()?;
                 continue;
             }
             scanner.open_object()?;
@@ -85,7 +82,7 @@ impl<'a> ChunkSummary<'a> {
                 } else if key.is("finish_reason") {
                     read_text(&mut self.finish_reason, scanner)?;
                 } else {
-                    scanner.value()?;
+                    scanner.skip()?;
                 }
             }
         }
@@ -94,7 +91,7 @@ impl<'a> ChunkSummary<'a> {
 
     fn read_delta(&mut self, scanner: &mut Scanner<'a>) -> Result<(), ParseError> {
         if scanner.peek() != Some(b'{') {
-            return scanner.value().map(drop);
+            return scanner.skip();
         }
         scanner.open_object()?;
         let mut first = true;
@@ -108,7 +105,7 @@ impl<'a> ChunkSummary<'a> {
             } else if key.is("function_call") {
                 self.tool_calls |= scanner.value()? != "null";
             } else {
-                scanner.value()?;
+                scanner.skip()?;
             }
         }
         Ok(())
@@ -121,7 +118,7 @@ fn read_text<'a>(
     scanner: &mut Scanner<'a>,
 ) -> Result<(), ParseError> {
     if scanner.peek() != Some(b'"') {
-        return scanner.value().map(drop);
+        return scanner.skip();
     }
     let string = scanner.string()?;
     if slot.is_none() && string.len() > 0 {

@@ -44,12 +44,13 @@ impl<'a> Scanner<'a> {
     pub(crate) fn string(&mut self) -> Result<RawStr<'a>, ParseError> {
         let start = self.at + 1;
         let special = next_special(self.json(), start);
-        if self.json().get(special) != Some(&b'"') || self.strict {
-            return self.uncommon_string(start, special);
-        }
-        self.at = special + 1;
+        let end = match self.json().get(special) {
+            Some(b'"') if !self.strict => special,
+            _ => self.uncommon_end(start, special)?,
+        };
+        self.at = end + 1;
         Ok(RawStr {
-            inner: &self.json()[start..special],
+            inner: &self.json()[start..end],
             start,
             plain: special - start,
         })
@@ -86,8 +87,8 @@ impl<'a> Scanner<'a> {
         }
     }
 
-    /// Passes a string that has escapes, or no end, or that is to be checked.
-    fn uncommon_string(&mut self, start: usize, special: usize) -> Result<RawStr<'a>, ParseError> {
+    /// Where a string ends that has escapes, or no end, or that is to be checked.
+    fn uncommon_end(&self, start: usize, special: usize) -> Result<usize, ParseError> {
         let end = match self.json().get(special) {
             Some(b'\\') => closing_quote(self.json(), special),
             _ => special,
@@ -98,12 +99,7 @@ impl<'a> Scanner<'a> {
         if self.strict {
             self.check_contents(start, end)?;
         }
-        self.at = end + 1;
-        Ok(RawStr {
-            inner: &self.json()[start..end],
-            start,
-            plain: special - start,
-        })
+        Ok(end)
     }
 
     /// Looks for what must not be between the quotes of a string.

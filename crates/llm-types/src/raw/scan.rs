@@ -41,7 +41,7 @@ impl<'a> Scanner<'a> {
     pub(crate) fn check(json: &'a [u8]) -> Result<(), ParseError> {
         let mut scanner = Self::new(json)?;
         scanner.strict = true;
-        scanner.value()?;
+        scanner.skip()?;
         scanner.end()
     }
 
@@ -137,14 +137,18 @@ impl<'a> Scanner<'a> {
     /// Passes any value and returns its text.
     #[inline]
     pub(crate) fn value(&mut self) -> Result<&'a str, ParseError> {
-        let nested = matches!(self.peek(), Some(b'{' | b'['));
+        self.peek();
         let start = self.at;
-        if nested {
-            self.nested()?;
-        } else {
-            self.scalar()?;
-        }
+        self.skip()?;
         Ok(&self.text[start..self.at])
+    }
+
+    /// Passes any value.
+    pub(crate) fn skip(&mut self) -> Result<(), ParseError> {
+        match self.peek() {
+            Some(b'{' | b'[') => self.nested(),
+            _ => self.scalar(),
+        }
     }
 
     /// Makes sure that nothing follows.

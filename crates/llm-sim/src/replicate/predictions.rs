@@ -170,6 +170,7 @@ impl Api {
         let events = stream::events(
             prediction,
             &self.shared.clock,
+            &call.trace,
             call.header("last-event-id"),
             self.shared.options.timing.stream_idle,
         );

@@ -12,11 +12,13 @@ use tokio::time::Instant;
 use crate::clock::{Clock, later};
 use crate::replicate::prediction::{Cancel, Prediction};
 use crate::replicate::timeline::Status;
+use crate::trace::Trace;
 
 /// The events after `last_event_id`, or all of them.
 pub(crate) fn events(
     prediction: Arc<Prediction>,
     clock: &Clock,
+    trace: &Arc<Trace>,
     last_event_id: Option<&str>,
     idle: Option<Duration>,
 ) -> impl Stream<Item = io::Result<Bytes>> + Send + use<> {
@@ -34,6 +36,7 @@ pub(crate) fn events(
         ended: false,
         idle,
         clock: clock.clone(),
+        trace: Arc::clone(trace),
     };
     stream::unfold(events, |mut events| async move {
         let event = events.next().await?;
@@ -52,6 +55,7 @@ struct Events {
     ended: bool,
     idle: Option<Duration>,
     clock: Clock,
+    trace: Arc<Trace>,
     cancels: watch::Receiver<Cancel>,
 }
 
@@ -67,8 +71,10 @@ impl Events {
         let gives_up = self.idle.map(|idle| later(Instant::now(), idle));
         loop {
             let cancelled = self.cancels.borrow_and_update().at;
+            let told = self.next.saturating_mul(self.size);
             if let Some(event) = self.ready() {
                 self.clock.event(Instant::now()).await;
+                self.wrote(told);
                 return Some(event);
             }
             let next = self
@@ -86,6 +92,19 @@ impl Events {
                 _ = self.cancels.changed() => {}
             }
         }
+    }
+
+    /// Tells the trace of an event before which so many tokens had been told.
+    fn wrote(&self, told: usize) {
+        let timeline = &self.prediction.timeline;
+        let now = Instant::now();
+        let tokens = self.prediction.tokens.len().saturating_sub(told);
+        let tokens = if self.ended { 0 } else { tokens.min(self.size) };
+        let due = match timeline.started {
+            Some(started) if tokens > 0 => timeline.token_at(started, told + tokens),
+            _ => now,
+        };
+        self.trace.wrote(now, due, tokens);
     }
 
     /// The next event, if its time has come.

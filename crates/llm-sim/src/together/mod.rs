@@ -1,6 +1,7 @@
 //! The simulated Together.
 
 mod catalog;
+mod dialect;
 mod embeddings;
 mod error;
 mod fields;

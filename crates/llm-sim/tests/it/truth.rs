@@ -56,6 +56,36 @@ async fn every_event_is_told_with_the_time_it_was_due() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_predictions_stream_is_told_by_its_start() {
+    let options = SimOptions::default()
+        .with_timing(timing())
+        .with_reply(Reply::tokens(["a", "b"]));
+    let sim = start_with(options).await;
+    let url = format!(
+        "{}/v1/models/meta/meta-llama-3-8b-instruct/predictions",
+        sim.replicate_url()
+    );
+    let created = post(url, &json!({"input": {"prompt": "hi"}, "stream": true}));
+    let created: Value = created.send().await.unwrap().json().await.unwrap();
+    let stream = client().get(created["urls"]["stream"].as_str().unwrap());
+    let stream = stream.header("accept", "text/event-stream");
+    stream.send().await.unwrap().bytes().await.unwrap();
+    sim.replicate().idle().await;
+
+    let requests = sim.replicate().requests();
+    let start = requests[0].times().received;
+    let times = requests[1].times();
+    let due: Vec<_> = times
+        .tokens()
+        .map(|w| (w.due - start).as_millis())
+        .collect();
+    // The last token of this model is empty.
+    assert_eq!(due, [30, 35, 40]);
+    assert!(times.tokens().all(|write| write.at >= write.due));
+    assert_eq!(times.outcome, Outcome::Finished);
+}
+
+#[tokio::test(start_paused = true)]
 async fn choices_are_generated_side_by_side() {
     let options = SimOptions::default()
         .with_timing(timing())

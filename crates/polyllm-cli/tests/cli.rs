@@ -452,6 +452,34 @@ fn the_curl_line_of_the_banner_works_when_pasted() {
     );
 }
 
+#[test]
+fn the_simulation_teaches_its_faults_and_reads_its_options() {
+    let (help, _, _) = run(&mut polyllm(&["sim", "--help"]));
+    for word in [
+        "status=503",
+        "half-char-after",
+        "drip=",
+        "x-sim-fault",
+        "/_sim/faults",
+    ] {
+        assert!(help.contains(word), "{word}: {help}");
+    }
+    for (option, value, wanted) in [
+        ("--together-requests", "10", "600/m"),
+        ("--token", "soon", "250ms"),
+    ] {
+        let (_, error, status) = run(&mut polyllm(&["sim", option, value]));
+        assert_eq!(status, 2);
+        assert!(error.contains(option) && error.contains(wanted), "{error}");
+    }
+    let (_, error, status) = run(&mut polyllm(&["sim", "--fault", "explode"]));
+    assert_eq!(status, 1);
+    assert!(
+        error.contains("explode") && error.contains("drip="),
+        "{error}"
+    );
+}
+
 #[cfg(unix)]
 #[test]
 fn a_server_that_is_asked_to_stop_stops() {

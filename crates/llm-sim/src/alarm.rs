@@ -1,4 +1,4 @@
-//! Timers that ring to a tenth of a millisecond: tokio's have a resolution of one.
+//! Timers that ring to the microsecond that the system allows: tokio's have a resolution of one.
 
 use std::collections::BTreeMap;
 use std::future::poll_fn;

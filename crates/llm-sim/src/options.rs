@@ -159,7 +159,7 @@ pub struct Timing {
     /// How long after the creation of a Replicate prediction its input, output and logs are kept
     /// (one hour there); `None` keeps them.
     pub retention: Option<Duration>,
-    /// Keeps these times to a tenth of a millisecond, by a thread of its own, where tokio's timers
+    /// Keeps these times to well under a millisecond, by a thread of its own, where tokio's timers
     /// are up to 2 ms late. Not for paused time, which does not move the system's clock.
     pub precise: bool,
 }
@@ -212,7 +212,7 @@ impl Timing {
         self
     }
 
-    /// Keeps times to a tenth of a millisecond.
+    /// Keeps times to well under a millisecond.
     pub fn with_precise(mut self, precise: bool) -> Self {
         self.precise = precise;
         self

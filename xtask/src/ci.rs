@@ -7,7 +7,7 @@ use anyhow::Result;
 use lexopt::{Arg, ValueExt};
 use serde_json::Value;
 
-use crate::{Command, clients, fixtures, layers, tool, vectors};
+use crate::{Command, clients, fixtures, layers, new_provider, tool, vectors};
 
 pub(crate) const COMMAND: Command = Command {
     name: "ci",
@@ -28,6 +28,11 @@ const STEPS: &[Step] = &[
     ("clippy", "no warning from rustc or clippy", clippy),
     ("test", "cargo test --workspace", test),
     ("features", "each feature of each crate alone", features),
+    (
+        "scaffold",
+        "what cargo xtask new-provider writes works",
+        scaffold,
+    ),
     ("docs", "no warning from rustdoc", docs),
     ("vectors", "test vectors from elsewhere, if any", vectors),
     ("fixtures", "cargo xtask fixtures --check", fixtures),
@@ -180,6 +185,12 @@ fn feature_lines(metadata: &Value) -> Vec<String> {
         }
     }
     lines
+}
+
+/// A new provider, written into a copy of the workspace, passes clippy and conformance.
+fn scaffold() -> Result<Done> {
+    new_provider::check()?;
+    Ok(Done::Passed)
 }
 
 fn docs() -> Result<Done> {

@@ -9,6 +9,7 @@ mod ci;
 mod clients;
 mod fixtures;
 mod layers;
+mod new_provider;
 mod python;
 mod tool;
 mod vectors;
@@ -71,6 +72,7 @@ const COMMANDS: &[Command] = &[
     clients::COMMAND,
     fixtures::COMMAND,
     layers::COMMAND,
+    new_provider::COMMAND,
     vectors::COMMAND,
 ];
 

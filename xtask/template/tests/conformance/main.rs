@@ -1,0 +1,38 @@
+//! The provider contract, against a simulated Acme.
+
+#![allow(clippy::panic, clippy::unwrap_used, reason = "helpers of tests")]
+
+mod upstream;
+
+use std::sync::Arc;
+
+use futures_core::future::BoxFuture;
+use llm_provider::conformance::{self, Mood, Simulation, Upstream};
+use llm_provider::{Capability, Provider, Result, Settings};
+use provider_acme::Acme;
+use serde_json::{Value, json};
+
+#[test]
+fn acme_keeps_the_contract() {
+    conformance::run(Simulated);
+}
+
+struct Simulated;
+
+impl Simulation for Simulated {
+    fn start(&self, mood: Mood) -> BoxFuture<'_, Box<dyn Upstream>> {
+        Box::pin(async { Box::new(upstream::Server::start(mood).await) as _ })
+    }
+
+    fn provider(&self, settings: Settings) -> Result<Arc<dyn Provider>> {
+        Ok(Arc::new(Acme::new(&settings)?))
+    }
+
+    fn model(&self, _: Capability) -> &str {
+        "acme-large"
+    }
+
+    fn refused_param(&self) -> Option<(&'static str, Value)> {
+        Some(("logit_bias", json!({ "50256": -100 })))
+    }
+}

@@ -122,6 +122,20 @@ impl CustomTemplate {
         self
     }
 
+    /// What ends an assistant's message, and so the answer: its marker but for white space, and
+    /// the EOS token.
+    pub fn stop(&self) -> Vec<&str> {
+        let marker = self.roles.get("assistant").map(|role| &role.post_message);
+        let mut stop = Vec::new();
+        for end in marker.into_iter().chain([&self.eos_token]) {
+            let end = end.trim();
+            if !end.is_empty() && !stop.contains(&end) {
+                stop.push(end);
+            }
+        }
+        stop
+    }
+
     /// The prompt for `messages`: LiteLLM's, to the byte.
     ///
     /// As there, pictures are left out, a message without content leaves no trace, and control

@@ -19,6 +19,7 @@
 //!   the names of models.
 //! - `ChatTemplate` (feature `jinja`) renders Hugging Face chat templates as transformers does.
 //! - [`Template`] is any of these, and [`Options`] are for all.
+//! - [`Prompts`] is what an account with a completion server is set up with.
 //!
 //! Content cannot forge a turn: see [`ControlTokens`]. What a format has no place for is refused,
 //! unless [`Strictness`] says otherwise.
@@ -27,7 +28,7 @@
 //!
 //! None is on by default.
 //!
-//! - `serde`: [`CustomTemplate`] from YAML or JSON in LiteLLM's keys.
+//! - `serde`: [`CustomTemplate`] and [`Prompts`] from YAML or JSON in LiteLLM's keys.
 //! - `jinja`: `ChatTemplate` and its `Context`, with minijinja.
 //! - `openai`: [`Message`] from `&llm_types::Message`.
 #![cfg_attr(doctest, doc = include_str!("../README.md"))]
@@ -53,6 +54,7 @@ mod now;
 mod openai;
 mod options;
 mod prompt;
+mod prompts;
 mod python;
 mod registry;
 mod template;
@@ -66,5 +68,6 @@ pub use matching::{How, Match, match_model};
 pub use message::{Content, Message, Part, Role, ToolCall};
 pub use now::Now;
 pub use options::{ControlTokens, Images, Options, Strictness};
+pub use prompts::Prompts;
 pub use registry::{Found, Registered, Registry};
 pub use template::Template;

@@ -1,6 +1,7 @@
 //! Any template, as a caller holds it.
 
 use alloc::string::String;
+use alloc::vec::Vec;
 use core::fmt;
 
 use crate::custom::CustomTemplate;
@@ -41,6 +42,17 @@ impl Template {
             Self::Chat(template) => template.name(),
             Self::Custom(_) => "custom",
             Self::Family(family) => family.name(),
+        }
+    }
+
+    /// The sequences at which to stop generating, as far as the template tells: a family's, and
+    /// of a registered one what ends an assistant's message.
+    pub fn stop(&self) -> Vec<&str> {
+        match self {
+            #[cfg(feature = "jinja")]
+            Self::Chat(_) => Vec::new(),
+            Self::Custom(template) => template.stop(),
+            Self::Family(family) => family.stop().to_vec(),
         }
     }
 

@@ -1,15 +1,27 @@
 use futures_core::future::BoxFuture;
-use llm_provider::openai::OpenAiClient;
-use llm_provider::{Call, Capabilities, Capability, ChatStream, Provider, Reply, Result, Settings};
-use llm_types::{ChatRequest, ChatResponse};
+use llm_provider::openai::{OpenAiClient, as_chat, as_chat_stream};
+use llm_provider::{
+    Call, Capabilities, ChatStream, CompletionStream, Error, Operation, Provider, Reply, Result,
+    Settings,
+};
+use llm_types::completions::{CompletionRequest, CompletionResponse};
+use llm_types::embeddings::{EmbeddingRequest, EmbeddingResponse};
+use llm_types::rerank::{RerankRequest, RerankResponse};
+use llm_types::{ChatRequest, ChatResponse, ModelList};
+use prompt_templates::{Prompts, Template};
 
 use crate::config::{Config, NAME};
+use crate::known::Known;
+use crate::prompt::Format;
 use crate::wire::TogetherDialect;
 
 /// An account at Together AI.
 #[derive(Debug)]
 pub struct Together {
     client: OpenAiClient<TogetherDialect>,
+    prompts: Prompts,
+    text_completion: bool,
+    known: Known,
 }
 
 impl Together {
@@ -17,11 +29,102 @@ impl Together {
     ///
     /// # Errors
     /// [`ErrorKind::Auth`](llm_provider::ErrorKind::Auth) when there is no key anywhere, and
-    /// `InvalidRequest` for an address that is no URL.
+    /// `InvalidRequest` for an address that is no URL, or for a setting that cannot be read.
     pub fn new(settings: Settings) -> Result<Self> {
-        let Config { api_key, api_base } = Config::new(&settings)?;
-        let client = OpenAiClient::new(TogetherDialect, &settings, api_base, api_key)?;
-        Ok(Self { client })
+        let config = Config::new(&settings)?;
+        let (base, key) = (config.api_base, config.api_key);
+        Ok(Self {
+            client: OpenAiClient::new(TogetherDialect, &settings, base, key)?,
+            prompts: config.own.prompts,
+            text_completion: config.own.text_completion,
+            known: Known::default(),
+        })
+    }
+
+    /// Formats the chats of `model` with `template`, and sends them as prompts.
+    ///
+    /// `*` in the name stands for any characters. The template goes before that of the settings,
+    /// which is for all models.
+    #[must_use]
+    pub fn with_template(
+        mut self,
+        model: impl Into<String>,
+        template: impl Into<Template>,
+    ) -> Self {
+        self.prompts.register(model, template);
+        self
+    }
+
+    /// Answers a chat: of a model that is not known to take prompts as a chat, and if Together
+    /// refuses that because the model takes prompts, or else from the start, as a prompt.
+    async fn either<T>(
+        &self,
+        call: Call<ChatRequest>,
+        chat: impl AsyncFnOnce(Call<ChatRequest>) -> Result<T>,
+        prompt: impl AsyncFnOnce(Call<ChatRequest>, Format) -> Result<T>,
+    ) -> Result<T> {
+        let model = call.body.str_field("model").unwrap_or_default();
+        if let Some(format) = self.format(&model) {
+            return prompt(call, format).await.map_err(name(&model));
+        }
+        let error = match chat(call.clone()).await {
+            Err(error) if self.known.may_ask(&error) => error,
+            answer => return answer,
+        };
+        // What Together has against the chat may be that the model takes none.
+        let _ = self.models().await;
+        match self.format(&model) {
+            Some(format) => prompt(call, format).await.map_err(name(&model)),
+            None => Err(error),
+        }
+    }
+
+    /// How the prompts of a model are formatted; of one that takes chats, not at all.
+    fn format(&self, model: &str) -> Option<Format> {
+        Format::configured(&self.prompts, model).or_else(|| {
+            let takes_prompts = self.text_completion || self.known.is_language(model);
+            takes_prompts.then(|| Format::of_language_model(model))
+        })
+    }
+
+    async fn chat_by_prompt(
+        &self,
+        call: Call<ChatRequest>,
+        format: Format,
+    ) -> Result<Reply<ChatResponse>> {
+        let (call, dropped_params) = format.write(&self.prompts, &call)?;
+        let mut reply = as_chat(self.complete(call).await?)?;
+        format.tell(dropped_params, &mut reply.metadata);
+        Ok(reply)
+    }
+
+    async fn stream_by_prompt(
+        &self,
+        call: Call<ChatRequest>,
+        format: Format,
+    ) -> Result<ChatStream> {
+        let (call, dropped_params) = format.write(&self.prompts, &call)?;
+        let mut stream = as_chat_stream(self.complete_stream(call).await?);
+        format.tell(dropped_params, &mut stream.metadata);
+        Ok(stream)
+    }
+
+    /// Asks for an answer in one piece; of a model that only streams, by putting its chunks
+    /// together.
+    async fn whole<R: Operation>(
+        &self,
+        call: Call<R>,
+        plain: impl AsyncFnOnce(Call<R>) -> Result<Reply<R::Response>>,
+        by_stream: impl AsyncFnOnce(Call<R>) -> Result<Reply<R::Response>>,
+    ) -> Result<Reply<R::Response>> {
+        let model = call.body.str_field("model").unwrap_or_default();
+        if self.known.only_streams(&model) {
+            return by_stream(call).await;
+        }
+        match plain(call.clone()).await {
+            Err(error) if self.known.learn_streaming(&model, &error) => by_stream(call).await,
+            answer => answer,
+        }
     }
 }
 
@@ -31,14 +134,61 @@ impl Provider for Together {
     }
 
     fn capabilities(&self) -> Capabilities {
-        Capabilities::new([Capability::Chat])
+        Capabilities::ALL
     }
 
     fn chat(&self, call: Call<ChatRequest>) -> BoxFuture<'_, Result<Reply<ChatResponse>>> {
-        Box::pin(self.client.chat(call))
+        let chat = async |call| {
+            let plain = async |call| self.client.chat(call).await;
+            let by_stream = async |call| self.client.chat_by_stream(call).await;
+            self.whole(call, plain, by_stream).await
+        };
+        let prompt = async |call, format| self.chat_by_prompt(call, format).await;
+        Box::pin(self.either(call, chat, prompt))
     }
 
     fn chat_stream(&self, call: Call<ChatRequest>) -> BoxFuture<'_, Result<ChatStream>> {
-        Box::pin(self.client.chat_stream(call))
+        let chat = async |call| self.client.chat_stream(call).await;
+        let prompt = async |call, format| self.stream_by_prompt(call, format).await;
+        Box::pin(self.either(call, chat, prompt))
     }
+
+    fn complete(
+        &self,
+        call: Call<CompletionRequest>,
+    ) -> BoxFuture<'_, Result<Reply<CompletionResponse>>> {
+        let plain = async |call| self.client.complete(call).await;
+        let by_stream = async |call| self.client.complete_by_stream(call).await;
+        Box::pin(self.whole(call, plain, by_stream))
+    }
+
+    fn complete_stream(
+        &self,
+        call: Call<CompletionRequest>,
+    ) -> BoxFuture<'_, Result<CompletionStream>> {
+        Box::pin(self.client.complete_stream(call))
+    }
+
+    fn embed(
+        &self,
+        call: Call<EmbeddingRequest>,
+    ) -> BoxFuture<'_, Result<Reply<EmbeddingResponse>>> {
+        Box::pin(self.client.embed(call))
+    }
+
+    fn rerank(&self, call: Call<RerankRequest>) -> BoxFuture<'_, Result<Reply<RerankResponse>>> {
+        Box::pin(self.client.rerank(call))
+    }
+
+    fn models(&self) -> BoxFuture<'_, Result<ModelList>> {
+        Box::pin(async {
+            let list = self.client.models().await?;
+            self.known.learn_list(&list);
+            Ok(list)
+        })
+    }
+}
+
+fn name(model: &str) -> impl Fn(Error) -> Error {
+    move |error| error.with_provider(NAME).with_model(model)
 }

@@ -1,4 +1,6 @@
 use llm_provider::{ApiKey, BaseUrl, Result, Settings};
+use prompt_templates::Prompts;
+use serde::Deserialize;
 
 /// What Together's model names are prefixed with, as in LiteLLM.
 pub const NAME: &str = "together_ai";
@@ -18,17 +20,31 @@ pub const API_KEY_VARIABLES: &[&str] = &[
 /// The environment variables that may hold the address: LiteLLM's and Together's own.
 pub const API_BASE_VARIABLES: &[&str] = &["TOGETHER_AI_API_BASE", "TOGETHER_BASE_URL"];
 
-/// Where Together is and who we are there.
+/// Where Together is, who we are there, and how prompts are written.
 #[derive(Debug)]
 pub(crate) struct Config {
     pub(crate) api_key: ApiKey,
     pub(crate) api_base: BaseUrl,
+    pub(crate) own: Own,
 }
 
 impl Config {
     pub(crate) fn new(settings: &Settings) -> Result<Self> {
-        let api_key = settings.require_api_key(NAME, API_KEY_VARIABLES)?;
-        let api_base = settings.api_base_or(NAME, API_BASE_VARIABLES, DEFAULT_API_BASE)?;
-        Ok(Self { api_key, api_base })
+        Ok(Self {
+            api_key: settings.require_api_key(NAME, API_KEY_VARIABLES)?,
+            api_base: settings.api_base_or(NAME, API_BASE_VARIABLES, DEFAULT_API_BASE)?,
+            own: settings.extra_as(NAME)?,
+        })
     }
+}
+
+/// The settings that not every provider has.
+#[derive(Debug, Deserialize)]
+pub(crate) struct Own {
+    /// LiteLLM's keys of a template, and the policy for control tokens.
+    #[serde(flatten)]
+    pub(crate) prompts: Prompts,
+    /// Whether the models take prompts, not chats.
+    #[serde(default)]
+    pub(crate) text_completion: bool,
 }

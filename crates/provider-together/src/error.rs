@@ -1,12 +1,15 @@
 use bytes::Bytes;
 use http::{HeaderMap, StatusCode};
 use llm_provider::{Error, ErrorKind, openai};
+use llm_types::ErrorResponse;
+use serde_json::Value;
 
 /// Reads an error answer of Together's.
 ///
 /// The envelope is OpenAI's with an `id` beside it, but for `GET /models`, whose error has a
 /// message only, and for Cloudflare's pages. A context that overflows comes as 400 that blames
-/// `max_tokens`, or as 403, for which Together's table of errors knows no other reason.
+/// `max_tokens`, or as 403, for which Together's table of errors knows no other reason. Which
+/// limit was hit is told by an `error_type`, inside of the error or beside it.
 pub(crate) fn read(status: StatusCode, headers: &HeaderMap, body: Bytes) -> Error {
     let error = openai::read_error(status, headers, body);
     let overflow = match status.as_u16() {
@@ -15,8 +18,18 @@ pub(crate) fn read(status: StatusCode, headers: &HeaderMap, body: Bytes) -> Erro
         _ => false,
     };
     if overflow {
-        error.with_kind(ErrorKind::ContextWindow)
-    } else {
-        error
+        return error.with_kind(ErrorKind::ContextWindow);
     }
+    if status == StatusCode::TOO_MANY_REQUESTS && error.code().is_none() {
+        let code = error.body().and_then(|body| error_type(body));
+        return error.with_code(code);
+    }
+    error
+}
+
+fn error_type(body: &[u8]) -> Option<String> {
+    let envelope = ErrorResponse::parse(body)?;
+    let found = envelope.error.extra.get("error_type");
+    let found = found.or_else(|| envelope.extra.get("error_type"));
+    found.and_then(Value::as_str).map(str::to_owned)
 }

@@ -3,6 +3,9 @@
 mod client;
 mod config;
 mod error;
+mod known;
+mod messages;
+mod prompt;
 mod wire;
 
 use std::sync::Arc;

@@ -1,18 +1,22 @@
-use std::borrow::Cow;
+//! OpenAI's dialect as Together speaks it.
+
+use std::error::Error as StdError;
 
 use bytes::Bytes;
 use http::{HeaderMap, StatusCode};
-use llm_provider::openai::{Dialect, Translated};
-use llm_provider::{Call, Error, ErrorKind, Json, Result};
-use llm_types::{ChatRequest, Content, ContentPart, Field, Message, ParseError, RawObject, Role};
-use serde::Deserialize;
-use serde_json::value::RawValue;
+use llm_provider::openai::{Dialect, Translated, Translation};
+use llm_provider::{Call, Error, ErrorKind, Result};
+use llm_types::completions::CompletionRequest;
+use llm_types::embeddings::EmbeddingRequest;
+use llm_types::rerank::RerankRequest;
+use llm_types::{ChatRequest, Stop};
 use serde_json::{Value, json};
 
 use crate::config::NAME;
-use crate::error;
+use crate::{error, messages};
 
-/// OpenAI's dialect as Together speaks it.
+/// What Together wants otherwise than OpenAI. Parameters that are not named here pass as they
+/// are: Together's own, and OpenAI's that Together may learn any day.
 #[derive(Debug)]
 pub(crate) struct TogetherDialect;
 
@@ -22,21 +26,70 @@ impl Dialect for TogetherDialect {
     }
 
     fn chat_request(&self, call: &Call<ChatRequest>) -> Result<Translated<ChatRequest>> {
-        let object = RawObject::parse(call.body.bytes()).map_err(invalid)?;
-        let mut edit = object.edit();
-        let mut changed = false;
-        for (key, value) in renamed(&object)?.into_iter().chain(messages(&object)?) {
-            changed = true;
-            edit = match value {
-                Some(value) => edit.set(key, &value),
-                None => edit.remove(key),
-            };
+        let mut request = Translation::new(call)?;
+        request.remove_nulls();
+        // What would come back otherwise is not what was asked for.
+        if request
+            .get("modalities")
+            .is_some_and(|list| list.contains("audio"))
+        {
+            request.refuse("modalities")?;
         }
-        // Most requests need no change, and leave as the bytes that came.
-        Ok(Translated::new(match changed {
-            true => Json::from_bytes(edit.finish()),
-            false => call.body.clone(),
-        }))
+        for key in ["audio", "functions", "web_search_options"] {
+            request.refuse(key)?;
+        }
+        name_limit(&mut request);
+        count_logprobs(&mut request)?;
+        list_stops(&mut request)?;
+        reasoning(&mut request);
+        messages::translate(&mut request)?;
+        Ok(request.finish())
+    }
+
+    fn completion_request(
+        &self,
+        call: &Call<CompletionRequest>,
+    ) -> Result<Translated<CompletionRequest>> {
+        let mut request = Translation::new(call)?;
+        request.remove_nulls();
+        for key in ["best_of", "suffix"] {
+            request.refuse(key)?;
+        }
+        single_prompt(&mut request)?;
+        name_limit(&mut request);
+        count_logprobs(&mut request)?;
+        list_stops(&mut request)?;
+        Ok(request.finish())
+    }
+
+    fn embedding_request(
+        &self,
+        call: &Call<EmbeddingRequest>,
+    ) -> Result<Translated<EmbeddingRequest>> {
+        let mut request = Translation::new(call)?;
+        request.remove_nulls();
+        if request.get("input").is_some_and(is_token_ids) {
+            return Err(no_token_ids("input"));
+        }
+        request.refuse("dimensions")?;
+        // Unknown to Together, and done with its answer instead.
+        request.remove("encoding_format");
+        Ok(request.finish())
+    }
+
+    fn rerank_request(&self, call: &Call<RerankRequest>) -> Result<Translated<RerankRequest>> {
+        let mut request = Translation::new(call)?;
+        request.remove_nulls();
+        // Together refuses what is not in its schema, and says no more than that.
+        let unknown = request.object().keys();
+        let unknown = unknown.filter(|key| !RERANK.contains(key));
+        for key in unknown.map(str::to_owned).collect::<Vec<_>>() {
+            request.refuse(&key)?;
+        }
+        if request.get("return_documents").is_none() {
+            request.set("return_documents", true); // LiteLLM's default
+        }
+        Ok(request.finish())
     }
 
     fn error(&self, status: StatusCode, headers: &HeaderMap, body: Bytes) -> Error {
@@ -44,103 +97,131 @@ impl Dialect for TogetherDialect {
     }
 }
 
-/// Top-level parameters that Together knows by another name or in another shape, as changes:
-/// a value to set, or `None` to remove the key.
-fn renamed(object: &RawObject<'_>) -> Result<Vec<(&'static str, Option<Value>)>> {
-    let mut changes = Vec::new();
-    // Not in Together's schema; its own `max_tokens` means the same.
-    if let Some(limit) = object
-        .read::<Value>("max_completion_tokens")
-        .map_err(invalid)?
+/// Gives the limit the name that Together knows.
+pub(crate) fn name_limit<T>(request: &mut Translation<'_, T>) {
+    request.rename("max_completion_tokens", "max_tokens");
+}
+
+/// Says how many log probabilities are wanted: `logprobs` is a number here.
+pub(crate) fn count_logprobs<T>(request: &mut Translation<'_, T>) -> Result<()> {
+    let top: Option<u64> = request
+        .object()
+        .read("top_logprobs")
+        .map_err(|error| unreadable("top_logprobs", error))?;
+    match request.object().bool("logprobs") {
+        Some(true) => request.set("logprobs", top.unwrap_or(1).max(1)),
+        Some(false) => request.remove("logprobs"),
+        None => {}
+    }
+    request.remove("top_logprobs");
+    Ok(())
+}
+
+/// Makes of a single stop a list of one.
+fn list_stops<T>(request: &mut Translation<'_, T>) -> Result<()> {
+    if request
+        .get("stop")
+        .is_some_and(|stop| stop.starts_with('"'))
     {
-        changes.push(("max_tokens", Some(limit)));
+        let stops = stops(request)?;
+        request.set("stop", stops);
     }
-    if object.contains_key("max_completion_tokens") {
-        changes.push(("max_completion_tokens", None));
-    }
-    // `logprobs` is a number here: how many, not whether.
-    let wanted = object.bool("logprobs");
-    if wanted.is_some() || object.contains_key("top_logprobs") {
-        let count = object.read::<Value>("top_logprobs").map_err(invalid)?;
-        let count = (wanted == Some(true)).then(|| count.unwrap_or_else(|| json!(1)));
-        if wanted.is_some() {
-            changes.push(("logprobs", count));
-        }
-        changes.push(("top_logprobs", None));
-    }
-    // A list only.
-    if let Some(stop) = object.str("stop") {
-        changes.push(("stop", Some(json!([stop]))));
-    }
-    Ok(changes)
+    Ok(())
 }
 
-/// The messages, if any has to be rewritten: `developer` is unknown, and content in parts is for
-/// users only.
-fn messages(object: &RawObject<'_>) -> Result<Option<(&'static str, Option<Value>)>> {
-    let Some(raw) = object.get("messages") else {
-        return Ok(None);
+/// Where to stop, as a list.
+pub(crate) fn stops<T>(request: &Translation<'_, T>) -> Result<Vec<String>> {
+    let stop: Option<Stop> = request
+        .object()
+        .read("stop")
+        .map_err(|error| unreadable("stop", error))?;
+    Ok(match stop {
+        None => Vec::new(),
+        Some(Stop::One(stop)) => vec![stop],
+        Some(Stop::Many(stops)) => stops,
+    })
+}
+
+/// Together knows three efforts, and another way to say none at all. Which models know which
+/// efforts is as in LiteLLM.
+fn reasoning(request: &mut Translation<'_, ChatRequest>) {
+    let object = request.object();
+    let Some(effort) = object.str("reasoning_effort") else {
+        return;
     };
-    // A look at each message, without copying what it says.
-    let differs = serde_json::from_str::<Vec<MessageHead<'_>>>(raw)
-        .is_ok_and(|heads| heads.iter().any(MessageHead::differs));
-    if !differs {
-        return Ok(None);
-    }
-    let mut messages: Vec<Message> = llm_types::parse(raw.as_bytes()).map_err(invalid)?;
-    for (place, message) in messages.iter_mut().enumerate() {
-        if message.role.as_str() == "developer" {
-            message.role = Role::System;
+    let model = object.str("model").unwrap_or_default().to_ascii_lowercase();
+    let (always_thinks, thinks_hard) =
+        (model.contains("gpt-oss"), model.contains("deepseek-v4-pro"));
+    let effort = match &*effort {
+        "none" if always_thinks => "low",
+        "none" => {
+            if request.get("reasoning").is_none() {
+                request.set("reasoning", json!({ "enabled": false }));
+            }
+            return request.remove("reasoning_effort");
         }
-        if message.role != Role::User
-            && let Field::Value(Content::Parts(_)) = &message.content
-        {
-            message.content = Field::Value(flat(place, message)?);
-        }
-    }
-    let messages = serde_json::to_value(messages).map_err(|error| {
-        Error::new(ErrorKind::InvalidRequest, "the messages cannot be written").with_source(error)
-    })?;
-    Ok(Some(("messages", Some(messages))))
-}
-
-/// What of a message tells whether it has to be rewritten.
-#[derive(Deserialize)]
-struct MessageHead<'a> {
-    #[serde(borrow)]
-    role: Cow<'a, str>,
-    #[serde(borrow, default)]
-    content: Option<&'a RawValue>,
-}
-
-impl MessageHead<'_> {
-    fn differs(&self) -> bool {
-        let parts = self
-            .content
-            .is_some_and(|content| content.get().starts_with('['));
-        self.role == "developer" || (parts && self.role != "user")
-    }
-}
-
-/// The text of a message that has only text.
-fn flat(place: usize, message: &Message) -> Result<Content> {
-    let Field::Value(Content::Parts(parts)) = &message.content else {
-        return Ok(Content::Text(String::new()));
+        "default" => return request.remove("reasoning_effort"),
+        "minimal" | "low" | "medium" if thinks_hard => "high",
+        "xhigh" if thinks_hard => "max",
+        "max" if thinks_hard => return,
+        "minimal" => "low",
+        "xhigh" | "max" => "high",
+        _ => return,
     };
-    let texts: Option<Vec<&str>> = parts.iter().map(ContentPart::as_text).collect();
-    match texts {
-        Some(texts) => Ok(Content::Text(texts.concat())),
-        None => Err(Error::new(
-            ErrorKind::Unsupported,
-            format!(
-                "Together takes images and sound in user messages only, not in a {} message",
-                message.role
-            ),
-        )
-        .with_param(format!("messages[{place}].content"))),
+    request.set("reasoning_effort", effort);
+}
+
+/// Together takes one prompt, as text; a list of one is that, too.
+fn single_prompt(request: &mut Translation<'_, CompletionRequest>) -> Result<()> {
+    let Some(raw) = request.get("prompt").filter(|raw| raw.starts_with('[')) else {
+        return Ok(());
+    };
+    if is_token_ids(raw) {
+        return Err(no_token_ids("prompt"));
+    }
+    let mut prompts: Vec<Value> =
+        serde_json::from_str(raw).map_err(|error| unreadable("prompt", error))?;
+    match (prompts.pop(), prompts.is_empty()) {
+        (Some(prompt @ Value::String(_)), true) => {
+            request.set("prompt", prompt);
+            Ok(())
+        }
+        _ => Err(refused(
+            "prompt",
+            "Together takes one prompt at a time, as a text",
+        )),
     }
 }
 
-fn invalid(error: ParseError) -> Error {
-    Error::new(ErrorKind::InvalidRequest, error.to_string()).with_source(error)
+/// Whether a list is of numbers, or of lists.
+fn is_token_ids(json: &str) -> bool {
+    let first = json.strip_prefix('[').map(str::trim_start);
+    first.is_some_and(|first| {
+        first.starts_with(|c: char| c == '[' || c == '-' || c.is_ascii_digit())
+    })
 }
+
+fn no_token_ids(key: &'static str) -> Error {
+    refused(key, "Together takes texts only, no token ids")
+}
+
+fn refused(key: &'static str, message: &'static str) -> Error {
+    Error::new(ErrorKind::Unsupported, message).with_param(key.to_owned())
+}
+
+/// The error for a parameter that has not the shape it should have.
+pub(crate) fn unreadable(key: &'static str, error: impl StdError + Send + Sync + 'static) -> Error {
+    Error::new(ErrorKind::InvalidRequest, format!("{key}: {error}"))
+        .with_param(key.to_owned())
+        .with_source(error)
+}
+
+/// Every member of Together's rerank requests.
+const RERANK: &[&str] = &[
+    "documents",
+    "model",
+    "query",
+    "rank_fields",
+    "return_documents",
+    "top_n",
+];

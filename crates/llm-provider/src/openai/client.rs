@@ -11,6 +11,7 @@ use tokio::time::Instant;
 
 use super::dialect::Dialect;
 use super::exchange::{self, Exchange, unexpected};
+use super::fold::{self, Fold};
 use super::models;
 use super::stream::{self, Normalizer, WireChunk};
 use crate::error::upstream_id;
@@ -65,6 +66,14 @@ impl<D: Dialect> OpenAiClient<D> {
         self.streamed(call).await
     }
 
+    /// As [`chat`](Self::chat), where the upstream only streams: the chunks are put together.
+    ///
+    /// # Errors
+    /// Those of the upstream and of the way to it.
+    pub async fn chat_by_stream(&self, call: Call<ChatRequest>) -> Result<Reply<ChatResponse>> {
+        self.folded(call).await
+    }
+
     /// Goes on from a text, in one piece.
     ///
     /// # Errors
@@ -82,6 +91,18 @@ impl<D: Dialect> OpenAiClient<D> {
     /// Those of the upstream and of the way to it, up to the head of the answer.
     pub async fn complete_stream(&self, call: Call<CompletionRequest>) -> Result<CompletionStream> {
         self.streamed(call).await
+    }
+
+    /// As [`complete`](Self::complete), where the upstream only streams: the chunks are put
+    /// together.
+    ///
+    /// # Errors
+    /// Those of the upstream and of the way to it.
+    pub async fn complete_by_stream(
+        &self,
+        call: Call<CompletionRequest>,
+    ) -> Result<Reply<CompletionResponse>> {
+        self.folded(call).await
     }
 
     /// Turns texts into vectors, in base64 when the request asks for that, else as numbers.
@@ -176,6 +197,15 @@ impl<D: Dialect> OpenAiClient<D> {
             error.with_provider(provider).with_model(model.clone())
         });
         Ok(ReplyStream::new(metadata, events))
+    }
+
+    /// One request, and its answer in chunks that are put together.
+    async fn folded<R: Fold>(&self, call: Call<R>) -> Result<Reply<R::Response>> {
+        let limit = call.timeout.unwrap_or(self.timeout);
+        let body = call.body.clone();
+        let exchange = async { fold::fold::<R>(self.streamed(call).await?).await };
+        let reply = self.within(limit, exchange).await;
+        reply.map_err(|error| self.name(error, &body))
     }
 
     fn metadata<R: Exchange>(&self, body: &Json<R>) -> Metadata {

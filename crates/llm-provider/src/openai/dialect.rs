@@ -135,6 +135,27 @@ impl<'c, T: Clone + Serialize> Translation<'c, T> {
             dropped_params: Vec::new(),
         })
     }
+    /// The request in the upstream's dialect.
+    pub fn finish(self) -> Translated<T> {
+        let mut body = self.call.body.clone();
+        if !self.changes.is_empty() {
+            let mut edit = self.object.edit();
+            for (key, change) in &self.changes {
+                edit = match change {
+                    Some(value) => edit.set(key, value),
+                    None => edit.remove(key),
+                };
+            }
+            body = Json::from_bytes(edit.finish());
+        }
+        Translated {
+            body,
+            dropped_params: self.dropped_params,
+        }
+    }
+}
+
+impl<'c, T> Translation<'c, T> {
     /// The request as it came.
     pub fn object(&self) -> &RawObject<'c> {
         &self.object
@@ -174,7 +195,10 @@ impl<'c, T: Clone + Serialize> Translation<'c, T> {
     pub fn refuse(&mut self, key: &str) -> Result<()> {
         if self.get(key).is_some() {
             if !self.call.drop_params {
-                let message = format!("the upstream has no parameter \"{key}\"");
+                let message = format!(
+                    "{key} cannot be honoured: the upstream has nothing like it (drop_params \
+                     leaves it out)"
+                );
                 return Err(Error::new(ErrorKind::Unsupported, message).with_param(key.to_owned()));
             }
             self.dropped_params.push(key.to_owned());
@@ -189,25 +213,6 @@ impl<'c, T: Clone + Serialize> Translation<'c, T> {
         let is_null = |key: &&str| self.object.get(key) == Some("null");
         let nulls = self.object.keys().filter(is_null);
         self.changes.extend(nulls.map(|key| (key.to_owned(), None)));
-    }
-
-    /// The request in the upstream's dialect.
-    pub fn finish(self) -> Translated<T> {
-        let mut body = self.call.body.clone();
-        if !self.changes.is_empty() {
-            let mut edit = self.object.edit();
-            for (key, change) in &self.changes {
-                edit = match change {
-                    Some(value) => edit.set(key, value),
-                    None => edit.remove(key),
-                };
-            }
-            body = Json::from_bytes(edit.finish());
-        }
-        Translated {
-            body,
-            dropped_params: self.dropped_params,
-        }
     }
 }
 

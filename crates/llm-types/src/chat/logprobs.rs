@@ -34,6 +34,18 @@ impl Logprobs {
         }
     }
 
+    /// These and those of the text that comes after, in the shape of OpenAI's completions.
+    pub fn append(self, text: &str, more: Self, more_text: &str) -> Self {
+        let mut this = self.into_tokens(text);
+        let more = more.into_tokens(more_text);
+        append(&mut this.tokens, more.tokens);
+        append(&mut this.token_logprobs, more.token_logprobs);
+        append(&mut this.top_logprobs, more.top_logprobs);
+        append(&mut this.text_offset, more.text_offset);
+        this.extra.extend(more.extra);
+        Self::Tokens(this)
+    }
+
     /// The same in the shape of OpenAI's completions; `token` is the text that a bare number
     /// speaks of.
     pub fn into_tokens(self, token: &str) -> TokenLogprobs {

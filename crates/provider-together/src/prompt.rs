@@ -1,0 +1,127 @@
+//! Chats with models that take prompts.
+
+use llm_provider::openai::Translation;
+use llm_provider::{Call, Error, ErrorKind, Json, Metadata, Result};
+use llm_types::ChatRequest;
+use llm_types::completions::CompletionRequest;
+use prompt_templates::{Family, Message, Prompts, Template, match_model};
+use serde_json::Value;
+
+use crate::wire;
+
+/// What formats a model's prompts.
+#[derive(Clone, Debug)]
+pub(crate) struct Format {
+    template: Template,
+    /// Why this one: somebody `configured` it, or it goes by the `name` of the model, or is the
+    /// `fallback`.
+    source: &'static str,
+}
+
+impl Format {
+    /// The template that somebody set for `model`.
+    pub(crate) fn configured(prompts: &Prompts, model: &str) -> Option<Self> {
+        let template = prompts.find(model)?.clone();
+        Some(Self {
+            template,
+            source: "configured",
+        })
+    }
+
+    /// The template for `model`, which takes no chats: the one of its family, if its name tells
+    /// one, else plain text, as a base model needs it.
+    pub(crate) fn of_language_model(model: &str) -> Self {
+        let family = match_model(model).family();
+        Self {
+            template: family.unwrap_or(Family::PLAIN).into(),
+            source: if family.is_some() { "name" } else { "fallback" },
+        }
+    }
+
+    /// Writes the conversation as a prompt. All else in the request stays as it is, but for what
+    /// has no place beside a prompt; what of that was dropped is told.
+    ///
+    /// # Errors
+    /// [`ErrorKind::InvalidRequest`] for messages that fit no prompt, and
+    /// [`ErrorKind::Unsupported`] for parameters that only chats have, unless they may be dropped.
+    pub(crate) fn write(
+        &self,
+        prompts: &Prompts,
+        call: &Call<ChatRequest>,
+    ) -> Result<(Call<CompletionRequest>, Vec<String>)> {
+        let request = call.body.value().map_err(|error| {
+            let message = format!("the request cannot be read: {error}");
+            Error::new(ErrorKind::InvalidRequest, message).with_source(error)
+        })?;
+        let messages: Vec<Message<'_>> = request.messages.iter().map(Message::from).collect();
+        let prompt = prompts.render(&self.template, &messages).map_err(|error| {
+            let message = format!("the prompt cannot be written: {error}");
+            Error::new(ErrorKind::InvalidRequest, message)
+                .with_param("messages".to_owned())
+                .with_source(error)
+        })?;
+
+        let mut edit = Translation::new(call)?;
+        for key in CHATS_ONLY {
+            if edit.get(key).is_some_and(|value| is_neutral(key, value)) {
+                edit.remove(key);
+            } else {
+                edit.refuse(key)?;
+            }
+        }
+        wire::name_limit(&mut edit);
+        wire::count_logprobs(&mut edit)?;
+        edit.remove("messages");
+        edit.set("prompt", prompt);
+        let mut stop = wire::stops(&edit)?;
+        for end in self.template.stop() {
+            if !stop.iter().any(|known| known == end) {
+                stop.push(end.to_owned());
+            }
+        }
+        if !stop.is_empty() {
+            edit.set("stop", stop);
+        }
+        let translated = edit.finish();
+        let body = Json::from_bytes(translated.body.bytes().clone());
+        Ok((call.clone().with_body(body), translated.dropped_params))
+    }
+
+    /// Tells in the metadata of the answer how its prompt was made.
+    pub(crate) fn tell(&self, dropped_params: Vec<String>, metadata: &mut Metadata) {
+        metadata.dropped_params.splice(..0, dropped_params);
+        let name = self.template.name().to_owned();
+        let extra = &mut metadata.extra;
+        extra.insert("prompt_template".to_owned(), name.into());
+        extra.insert("prompt_template_source".to_owned(), self.source.into());
+    }
+}
+
+/// Whether the parameter asks for nothing but what happens anyway.
+fn is_neutral(key: &str, json: &str) -> bool {
+    let value: Value = serde_json::from_str(json).unwrap_or_default();
+    match key {
+        "tools" | "functions" => value.as_array().is_some_and(Vec::is_empty),
+        "tool_choice" | "function_call" => value == "none" || value == "auto",
+        "modalities" => value == serde_json::json!(["text"]),
+        "parallel_tool_calls" => true,
+        "response_format" => value["type"] == "text",
+        _ => false,
+    }
+}
+
+/// What has no place beside a prompt.
+const CHATS_ONLY: &[&str] = &[
+    "audio",
+    "chat_template_kwargs",
+    "function_call",
+    "functions",
+    "modalities",
+    "parallel_tool_calls",
+    "reasoning",
+    "reasoning_effort",
+    "response_format",
+    "tool_choice",
+    "tools",
+    "web_search_options",
+];

@@ -53,6 +53,12 @@ pub(crate) fn is_stream_only(model: &str) -> bool {
     model.to_ascii_lowercase().contains("stream-only")
 }
 
+/// Base models take prompts, and no chats.
+pub(crate) fn takes_chats(model: &str) -> bool {
+    let mut listed = MODELS.iter();
+    !listed.any(|listed| listed.kind == "language" && listed.id.eq_ignore_ascii_case(model))
+}
+
 /// The listed context length, 64 for names that contain `tiny-context`, else 131,072.
 pub(crate) fn context_length(model: &str) -> usize {
     if model.to_ascii_lowercase().contains("tiny-context") {

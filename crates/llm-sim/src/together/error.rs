@@ -59,6 +59,12 @@ impl Refusal {
         }
     }
 
+    pub(crate) fn language_model(name: &str) -> Self {
+        Self::body(format!(
+            "{name} is not a chat model. Use /completions instead."
+        ))
+    }
+
     pub(crate) fn streaming_required() -> Self {
         Self {
             code: Some("streaming_required"),

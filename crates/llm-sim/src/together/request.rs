@@ -6,7 +6,7 @@ use crate::fault::Fault;
 use crate::http::Call;
 use crate::seed::hash;
 use crate::text::{Question, count_tokens, last_user_turn};
-use crate::together::catalog::{Engine, context_length, is_served, is_stream_only};
+use crate::together::catalog::{Engine, context_length, is_served, is_stream_only, takes_chats};
 use crate::together::error::Refusal;
 use crate::together::fields::{Fields, wrong};
 use crate::together::tools::Tools;
@@ -49,6 +49,9 @@ impl Ask {
         let messages = Messages::read(&fields)?;
         let Messages { said, tokens, .. } = messages;
         let mut ask = Self::sampled(&fields, call, &messages.prompt, said, tokens)?;
+        if !takes_chats(&ask.model) {
+            return Err(Refusal::language_model(&ask.model));
+        }
         ask.tools = Tools::read(&fields, &ask.said, messages.ends_with_tool)?;
         ask.format = format(&fields)?;
         ask.reasons = !ask.engine.is_turbo() && reasoning(&fields)?;

@@ -1,61 +1,13 @@
-//! Together against its simulation: what leaves on the wire, and what comes back.
+//! Chats against the simulation: what leaves on the wire, and what comes back.
 
-#![allow(clippy::panic, clippy::unwrap_used, reason = "helpers of tests")]
-
-use llm_provider::{
-    ApiKey, Call, ChatEvent, ErrorKind, Json, Metadata, Provider, Registry, Result, Settings,
-};
+use llm_provider::{ChatEvent, ErrorKind, Json, Provider, Registry, Settings};
 use llm_sim::{Pace, Sim, SimOptions};
-use llm_types::{ChatChunk, ChatRequest, ChatResponse, Message};
-use provider_together::{NAME, Together, register};
-use serde_json::{Value, json};
+use provider_together::{NAME, register};
+use serde_json::json;
 
-const TURBO: &str = "meta-llama/Llama-3.3-70B-Instruct-Turbo";
-const THINKING: &str = "openai/gpt-oss-20b";
-
-async fn sim(options: SimOptions) -> (Sim, Together) {
-    let sim = Sim::start(options).await.unwrap();
-    let together = together(&sim, "good-key");
-    (sim, together)
-}
-
-fn together(sim: &Sim, key: &str) -> Together {
-    let settings = Settings::new()
-        .with_api_key(ApiKey::new(key))
-        .with_api_base(sim.together_url());
-    Together::new(settings).unwrap()
-}
-
-fn call(body: &Value) -> Call<ChatRequest> {
-    Call::new(Json::from_bytes(body.to_string()))
-}
-
-fn question(model: &str) -> Call<ChatRequest> {
-    Call::new(Json::from_value(ChatRequest::new(
-        model,
-        vec![Message::user("Grüß Gott 🌍")],
-    )))
-}
-
-async fn chat(together: &Together, model: &str) -> Result<(ChatResponse, Metadata)> {
-    let reply = together.chat(question(model)).await?;
-    Ok((reply.body.into_value().unwrap(), reply.metadata))
-}
-
-async fn stream(together: &Together, model: &str) -> Result<Vec<ChatChunk>> {
-    let mut stream = together.chat_stream(question(model)).await?;
-    let mut chunks = Vec::new();
-    while let Some(event) = stream.next().await {
-        if let ChatEvent::Chunk(chunk) = event? {
-            chunks.push(chunk.into_value().unwrap());
-        }
-    }
-    Ok(chunks)
-}
-
-fn text(chunks: &[ChatChunk]) -> String {
-    chunks.iter().filter_map(ChatChunk::text).collect()
-}
+use crate::support::{
+    THINKING, TURBO, chat, chat_call as call, question, sim, stream, text, together,
+};
 
 #[tokio::test]
 async fn both_engines_say_the_same_plain_and_streamed() {
@@ -173,7 +125,7 @@ async fn a_request_that_needs_no_change_leaves_as_it_came() {
          \"stream\": false, \"model\": \"{TURBO}\", \"min_p\": 0.10 }}"
     );
     together
-        .chat(Call::new(Json::from_bytes(body.clone())))
+        .chat(llm_provider::Call::new(Json::from_bytes(body.clone())))
         .await
         .unwrap();
     let seen = sim.together().requests().pop().unwrap();
@@ -236,15 +188,15 @@ async fn a_picture_outside_a_users_message_is_refused_by_name() {
 
 #[tokio::test]
 async fn errors_have_their_kind() {
-    let (sim, together) = sim(SimOptions::default()).await;
-    let error = chat(&self::together(&sim, "invalid-secret"), TURBO)
+    let (sim, account) = sim(SimOptions::default()).await;
+    let error = chat(&together(&sim, "invalid-secret"), TURBO)
         .await
         .unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Auth);
     assert_eq!(error.code(), Some("invalid_api_key"));
     assert!(!format!("{error} {error:?}").contains("secret"));
 
-    let error = chat(&together, "acme/no-such-model").await.unwrap_err();
+    let error = chat(&account, "acme/no-such-model").await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::NotFound);
     assert_eq!(error.code(), Some("model_not_available"));
     assert_eq!(error.model(), Some("acme/no-such-model"));
@@ -259,9 +211,9 @@ async fn errors_have_their_kind() {
     ] {
         let faults: llm_sim::Faults = fault.parse().unwrap();
         sim.together().inject(faults);
-        let error = chat(&together, TURBO).await.unwrap_err();
+        let error = chat(&account, TURBO).await.unwrap_err();
         assert_eq!(error.kind(), kind, "{fault}: {error}");
-        let error = stream(&together, TURBO).await.unwrap_err();
+        let error = stream(&account, TURBO).await.unwrap_err();
         assert_eq!(error.kind(), kind, "{fault}, streamed: {error}");
         sim.together().clear_faults();
     }
@@ -310,15 +262,4 @@ async fn the_registry_builds_it_and_a_base_may_end_in_v1() {
     let settings: Settings = serde_json::from_value(settings).unwrap();
     let together = registry.build(provider, settings).unwrap();
     together.chat(question(model)).await.unwrap();
-}
-
-#[test]
-fn without_a_key_the_variables_are_named() {
-    // The test's environment may have a key; an empty one in the settings does not hide it.
-    let error = Settings::new()
-        .require_api_key(NAME, &["NO_SUCH_A", "NO_SUCH_B"])
-        .unwrap_err();
-    assert_eq!(error.kind(), ErrorKind::Auth);
-    let expected = "no API key: set the environment variable NO_SUCH_A (or NO_SUCH_B), or api_key";
-    assert_eq!(error.message(), expected);
 }

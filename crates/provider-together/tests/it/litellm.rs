@@ -1,0 +1,206 @@
+//! What LiteLLM 1.109 gets wrong with Together, one test for each fault that others here do not
+//! show: templates (`templates.rs`), `max_completion_tokens` and the reasons of streams
+//! (`chat.rs`), tools, formats and efforts (`params.rs`), embeddings (`operations.rs`).
+
+use llm_provider::{ApiKey, ErrorKind, Provider, Settings};
+use llm_sim::{Fault, FaultRule, SimOptions};
+use llm_types::ChatRequest;
+use llm_types::rerank::RerankRequest;
+use provider_together::{API_KEY_VARIABLES, DEFAULT_API_BASE, NAME};
+use serde_json::json;
+
+use crate::support::{
+    TURBO, call, chat, chat_call, paths, question, scripted, send, sent, sim, stream,
+};
+
+/// It sends the request without an `Authorization`.
+#[test]
+fn no_key_is_an_error_before_anything_is_sent() {
+    // The test's environment may have a key; an empty one in the settings does not hide it.
+    let error = Settings::new()
+        .with_api_key(ApiKey::new(""))
+        .require_api_key(NAME, &["NO_SUCH_A", "NO_SUCH_B"])
+        .unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Auth);
+    let expected = "no API key: set the environment variable NO_SUCH_A (or NO_SUCH_B), or api_key";
+    assert_eq!(error.message(), expected);
+}
+
+/// Its `validate_environment` looks at one variable, its calls at four.
+#[test]
+fn every_documented_variable_is_looked_at() {
+    let documented = [
+        "TOGETHERAI_API_KEY",
+        "TOGETHER_API_KEY",
+        "TOGETHER_AI_API_KEY",
+        "TOGETHER_AI_TOKEN",
+    ];
+    assert_eq!(API_KEY_VARIABLES, documented);
+    assert_eq!(DEFAULT_API_BASE, "https://api.together.ai/v1");
+}
+
+/// It drops `user` without a word.
+#[tokio::test]
+async fn the_user_is_sent() {
+    let (sim, together) = sim(SimOptions::default()).await;
+    let body = json!({ "model": TURBO, "user": "u-1",
+                       "messages": [{ "role": "user", "content": "Hi" }] });
+    send::<ChatRequest>(&together, &body).await.unwrap();
+    assert_eq!(sent(&sim)["user"], "u-1");
+}
+
+/// It fails with status 500.
+#[tokio::test]
+async fn a_reranks_unknown_parameter_is_named_or_dropped() {
+    let (sim, together) = sim(SimOptions::default()).await;
+    for key in ["max_chunks_per_doc", "max_tokens_per_doc", "priority"] {
+        let body = json!({ "model": "Salesforce/Llama-Rank-V1", "query": "q", "documents": ["a"],
+                           key: 1 });
+        let error = together.rerank(call(&body)).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Unsupported);
+        assert_eq!(error.param(), Some(key));
+        let dropped = call::<RerankRequest>(&body).with_drop_params(true);
+        let reply = together.rerank(dropped).await.unwrap();
+        assert_eq!(reply.metadata.dropped_params, [key]);
+        assert_eq!(sent(&sim).get(key), None);
+    }
+}
+
+/// It loses the status.
+#[tokio::test]
+async fn a_rerank_that_fails_keeps_its_status() {
+    let (sim, together) = sim(SimOptions::default()).await;
+    sim.together().inject(FaultRule::new(Fault::Status(503)));
+    let body = json!({ "model": "acme/rank", "query": "q", "documents": ["a"] });
+    let error = together.rerank(call(&body)).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Overloaded);
+    assert_eq!(error.status().unwrap(), 503);
+}
+
+/// It gives `billed_units: {total_tokens}` and an empty `tokens`.
+#[tokio::test]
+async fn a_reranks_tokens_are_told() {
+    let (_sim, together) = sim(SimOptions::default()).await;
+    let body = json!({ "model": "mixedbread-ai/mxbai-rerank-large-v2", "query": "q",
+                       "documents": ["a"] });
+    let answer = send::<RerankRequest>(&together, &body).await.unwrap();
+    let used = answer["usage"]["prompt_tokens"].as_u64().unwrap();
+    assert!(used > 0);
+    assert_eq!(answer["meta"]["billed_units"]["total_tokens"], used);
+    let tokens = json!({ "input_tokens": used, "output_tokens": 0 });
+    assert_eq!(answer["meta"]["tokens"], tokens);
+}
+
+/// It takes every status whose body has the words `invalid_request_error` for a bad request, and
+/// knows nothing of 402, 403 and 524.
+#[tokio::test]
+async fn the_words_of_an_error_do_not_decide() {
+    let body = json!({ "error": { "message": "invalid private key; A timeout occurred",
+        "type": "invalid_request_error", "param": null, "code": null } });
+    for (status, kind) in [
+        ("400 Bad Request", ErrorKind::InvalidRequest),
+        ("401 Unauthorized", ErrorKind::Auth),
+        ("402 Payment Required", ErrorKind::InsufficientCredit),
+        ("403 Forbidden", ErrorKind::ContextWindow),
+        ("404 Not Found", ErrorKind::NotFound),
+        ("408 Request Timeout", ErrorKind::Timeout),
+        ("413 Content Too Large", ErrorKind::InvalidRequest),
+        ("422 Unprocessable Content", ErrorKind::InvalidRequest),
+        ("429 Too Many Requests", ErrorKind::RateLimited),
+        ("500 Internal Server Error", ErrorKind::UpstreamFailed),
+        ("502 Bad Gateway", ErrorKind::UpstreamFailed),
+        ("503 Service Unavailable", ErrorKind::Overloaded),
+        ("504 Gateway Timeout", ErrorKind::Timeout),
+        ("524 A Timeout Occurred", ErrorKind::Timeout),
+        ("529 Overloaded", ErrorKind::Overloaded),
+    ] {
+        let json = body.to_string();
+        let together = scripted(status, "application/json", json.as_bytes()).await;
+        let error = chat(&together, TURBO).await.unwrap_err();
+        assert_eq!(error.kind(), kind, "{status}");
+        assert!(status.starts_with(error.status().unwrap().as_str()));
+        let page = scripted(status, "text/html", b"<h1>invalid_request_error</h1>").await;
+        let error = chat(&page, TURBO).await.unwrap_err();
+        assert_eq!(error.status().unwrap().as_str(), &status[..3]);
+    }
+}
+
+/// Its tests for an overflow expect `error` to be a string, which it is not any more.
+#[tokio::test]
+async fn an_overflow_is_told_by_its_parameter() {
+    let (_sim, together) = sim(SimOptions::default()).await;
+    let body = json!({ "model": "acme/tiny-context", "max_tokens": 100,
+                       "messages": [{ "role": "user", "content": "Hi" }] });
+    let error = together.chat(chat_call(&body)).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::ContextWindow);
+    assert_eq!(error.param(), Some("max_tokens"));
+}
+
+/// It knows rate limits by their status only; which one it was is told in either of two places.
+#[tokio::test]
+async fn the_limit_that_was_hit_is_the_code() {
+    let beside = json!({ "error": { "message": "No.", "code": null },
+                         "error_type": "dynamic_request_limited" });
+    let inside = json!({ "error": { "message": "No.", "error_type": "dynamic_token_limited" } });
+    for (body, code) in [
+        (beside, "dynamic_request_limited"),
+        (inside, "dynamic_token_limited"),
+    ] {
+        let body = body.to_string();
+        let together = scripted("429 Too Many", "application/json", body.as_bytes()).await;
+        let error = chat(&together, TURBO).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::RateLimited);
+        assert_eq!(error.code(), Some(code));
+    }
+}
+
+/// It rewrites `created` to the local time, and downloads a tokenizer when a stream ends.
+#[tokio::test]
+async fn a_stream_is_one_request_and_keeps_its_time() {
+    let (sim, together) = sim(SimOptions::default()).await;
+    let chunks = stream(&together, TURBO).await.unwrap();
+    assert!(
+        chunks
+            .iter()
+            .all(|chunk| chunk.created == chunks[0].created)
+    );
+    assert!(chunks[0].created.as_f64() > 0.0);
+    assert_eq!(paths(&sim), ["/v1/chat/completions"]);
+}
+
+/// It keeps the engine's own finish reason in whole answers only.
+#[tokio::test]
+async fn the_engines_reason_is_kept_plain_and_streamed() {
+    let (_sim, together) = sim(SimOptions::default()).await;
+    let model = "meta-llama/Meta-Llama-3.1-8B-Instruct-Turbo";
+    let (plain, _) = chat(&together, model).await.unwrap();
+    assert_eq!(
+        plain.choices[0].finish_reason.value().unwrap().as_str(),
+        "stop"
+    );
+    assert_eq!(plain.choices[0].extra["native_finish_reason"], "eos");
+    let chunks = stream(&together, model).await.unwrap();
+    let native = chunks
+        .iter()
+        .filter_map(|chunk| chunk.choices.first()?.extra.get("native_finish_reason"));
+    assert_eq!(native.collect::<Vec<_>>(), ["eos"]);
+}
+
+/// It swallows the usage that the upstream sends unless the caller asked for it.
+#[tokio::test]
+async fn the_usage_of_a_stream_is_always_told() {
+    let (sim, together) = sim(SimOptions::default()).await;
+    let mut last = None;
+    let mut stream = together.chat_stream(question(TURBO)).await.unwrap();
+    while let Some(event) = stream.next().await {
+        last = Some(event.unwrap());
+    }
+    let Some(llm_provider::ChatEvent::Chunk(chunk)) = last else {
+        panic!("{last:?}")
+    };
+    assert!(chunk.value().unwrap().usage.is_value());
+    assert_eq!(
+        sent(&sim)["stream_options"],
+        json!({ "include_usage": true })
+    );
+}

@@ -1,0 +1,140 @@
+//! What becomes of the parameters of a chat.
+
+use llm_provider::{ErrorKind, Provider};
+use llm_sim::SimOptions;
+use llm_types::ChatRequest;
+use serde_json::{Value, json};
+
+use crate::support::{TURBO, chat_call, send, sent, sim};
+
+/// A chat with these members besides.
+fn with(model: &str, members: Value) -> Value {
+    let mut body = json!({ "model": model, "messages": [{ "role": "user", "content": "Hi" }] });
+    body.as_object_mut()
+        .unwrap()
+        .extend(members.as_object().unwrap().clone());
+    body
+}
+
+#[tokio::test]
+async fn togethers_own_parameters_pass() {
+    let (sim, together) = sim(SimOptions::default()).await;
+    let own = json!({
+        "top_k": 20, "min_p": 0.1, "repetition_penalty": 1.1, "safety_model": "acme/guard",
+        "compliance": "hipaa", "context_length_exceeded_behavior": "truncate", "echo": false,
+        "reasoning": { "enabled": true }, "chat_template_kwargs": { "enable_thinking": true },
+        "n": 2, "seed": 7, "logit_bias": { "1": -5 }, "logprobs": 3, "stop": ["a", "b"],
+        "reasoning_effort": "high", "response_format": { "type": "regex", "pattern": "a*" },
+        "user": "u-1", "store": true, "metadata": { "a": "b" },
+    });
+    let body = with(TURBO, own);
+    send::<ChatRequest>(&together, &body).await.unwrap();
+    assert_eq!(sent(&sim), body);
+}
+
+#[tokio::test]
+async fn parameters_that_are_null_say_nothing() {
+    let (sim, together) = sim(SimOptions::default()).await;
+    let nulls = json!({ "stop": null, "tools": null, "stream_options": null, "logprobs": null,
+        "max_completion_tokens": null, "audio": null, "reasoning_effort": null, "top_k": 20 });
+    send::<ChatRequest>(&together, &with(TURBO, nulls))
+        .await
+        .unwrap();
+    assert_eq!(sent(&sim), with(TURBO, json!({ "top_k": 20 })));
+}
+
+#[tokio::test]
+async fn efforts_are_those_that_the_model_knows() {
+    let (sim, together) = sim(SimOptions::default()).await;
+    let off = json!({ "reasoning": { "enabled": false } });
+    let effort = |effort: &str| json!({ "reasoning_effort": effort });
+    for (model, asked, expected) in [
+        ("openai/gpt-oss-20b", "none", effort("low")),
+        ("openai/gpt-oss-20b", "minimal", effort("low")),
+        ("openai/gpt-oss-20b", "xhigh", effort("high")),
+        ("Qwen/Qwen3-235B", "none", off.clone()),
+        ("Qwen/Qwen3-235B", "default", json!({})),
+        ("Qwen/Qwen3-235B", "medium", effort("medium")),
+        ("deepseek-ai/DeepSeek-V4-Pro", "none", off),
+        ("deepseek-ai/DeepSeek-V4-Pro", "low", effort("high")),
+        ("deepseek-ai/DeepSeek-V4-Pro", "xhigh", effort("max")),
+    ] {
+        // The simulation knows three efforts and no `max`: what counts is what it was sent.
+        let _ = send::<ChatRequest>(&together, &with(model, effort(asked))).await;
+        assert_eq!(sent(&sim), with(model, expected), "{model} {asked}");
+    }
+    // Who says both knows better.
+    let both = json!({ "reasoning_effort": "none", "reasoning": { "enabled": true } });
+    let _ = send::<ChatRequest>(&together, &with("Qwen/Qwen3-235B", both)).await;
+    assert_eq!(sent(&sim)["reasoning"], json!({ "enabled": true }));
+}
+
+#[tokio::test]
+async fn what_together_cannot_do_is_refused_by_name_or_dropped_and_told() {
+    let (sim, together) = sim(SimOptions::default()).await;
+    let cannot = json!({
+        "audio": { "voice": "alloy", "format": "wav" }, "modalities": ["text", "audio"],
+        "functions": [{ "name": "f" }], "web_search_options": {},
+    });
+    for (key, value) in cannot.as_object().unwrap() {
+        let body = with(TURBO, json!({ key: value }));
+        let error = together.chat(chat_call(&body)).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Unsupported);
+        assert_eq!(error.param(), Some(key.as_str()));
+        assert_eq!(error.provider(), Some("together_ai"));
+        let error = together.chat_stream(chat_call(&body)).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Unsupported);
+    }
+    assert_eq!(sim.together().request_count(), 0);
+
+    let call = chat_call(&with(TURBO, cannot)).with_drop_params(true);
+    let reply = together.chat(call.clone()).await.unwrap();
+    let mut dropped = reply.metadata.dropped_params;
+    dropped.sort();
+    assert_eq!(
+        dropped,
+        ["audio", "functions", "modalities", "web_search_options"]
+    );
+    assert_eq!(sent(&sim), with(TURBO, json!({})));
+    let stream = together.chat_stream(call).await.unwrap();
+    assert_eq!(stream.metadata.dropped_params.len(), 4);
+    let text = with(TURBO, json!({ "modalities": ["text"] }));
+    send::<ChatRequest>(&together, &text).await.unwrap();
+}
+
+#[tokio::test]
+async fn tools_and_formats_are_sent_whatever_the_model() {
+    let (sim, together) = sim(SimOptions::default()).await;
+    let asks = json!({
+        "tools": [{ "type": "function", "function": { "name": "f", "strict": true,
+            "parameters": { "type": "object", "properties": {} } } }],
+        "tool_choice": "auto", "parallel_tool_calls": false,
+    });
+    let format = json!({ "response_format": { "type": "json_schema",
+        "json_schema": { "name": "n", "schema": { "type": "object" }, "strict": true } } });
+    for members in [asks, format] {
+        let body = with("acme/nobody-listed-this", members);
+        send::<ChatRequest>(&together, &body).await.unwrap();
+        assert_eq!(sent(&sim), body);
+    }
+}
+
+#[tokio::test]
+async fn a_parameter_that_cannot_be_read_is_named() {
+    let (sim, together) = sim(SimOptions::default()).await;
+    for (key, value) in [("stop", json!([1])), ("top_logprobs", json!("two"))] {
+        let body = with(TURBO, json!({ key: value, "max_tokens": 1 }));
+        let error = together.chat(chat_call(&body)).await;
+        // A list of stops passes as it is: what is in it is Together's business.
+        if key == "stop" {
+            assert_eq!(error.unwrap_err().status().unwrap(), 400);
+        } else {
+            let error = error.unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::InvalidRequest);
+            assert_eq!(error.param(), Some(key));
+        }
+    }
+    let error = together.chat(chat_call(&json!([]))).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::InvalidRequest);
+    drop(sim);
+}

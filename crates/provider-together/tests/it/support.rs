@@ -1,0 +1,127 @@
+//! Accounts, calls, and a server that says what it is told to.
+
+use llm_provider::{
+    ApiKey, Call, ChatEvent, CompletionEvent, Json, Metadata, Operation, Provider, Result, Settings,
+};
+use llm_sim::{Sim, SimOptions};
+use llm_types::completions::CompletionResponse;
+use llm_types::{ChatChunk, ChatRequest, ChatResponse, Message};
+use provider_together::Together;
+use serde_json::Value;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpListener;
+
+pub(crate) const TURBO: &str = "meta-llama/Llama-3.3-70B-Instruct-Turbo";
+pub(crate) const THINKING: &str = "openai/gpt-oss-20b";
+
+pub(crate) async fn sim(options: SimOptions) -> (Sim, Together) {
+    let sim = Sim::start(options).await.unwrap();
+    let together = together(&sim, "good-key");
+    (sim, together)
+}
+
+pub(crate) fn settings(base: &str) -> Settings {
+    Settings::new()
+        .with_api_key(ApiKey::new("good-key"))
+        .with_api_base(base)
+}
+
+pub(crate) fn together(sim: &Sim, key: &str) -> Together {
+    let settings = settings(&sim.together_url()).with_api_key(ApiKey::new(key));
+    Together::new(settings).unwrap()
+}
+
+pub(crate) fn call<R: Operation>(body: &Value) -> Call<R> {
+    Call::new(Json::from_bytes(body.to_string()))
+}
+
+pub(crate) fn chat_call(body: &Value) -> Call<ChatRequest> {
+    call(body)
+}
+
+pub(crate) fn question(model: &str) -> Call<ChatRequest> {
+    Call::new(Json::from_value(ChatRequest::new(
+        model,
+        vec![Message::user("Grüß Gott 🌍")],
+    )))
+}
+
+pub(crate) async fn chat(together: &Together, model: &str) -> Result<(ChatResponse, Metadata)> {
+    let reply = together.chat(question(model)).await?;
+    Ok((reply.body.into_value().unwrap(), reply.metadata))
+}
+
+/// Asks for an answer in one piece, and gives it as JSON.
+pub(crate) async fn send<R: Operation>(together: &Together, body: &Value) -> Result<Value> {
+    let reply = R::send(together, call(body)).await?;
+    Ok(serde_json::from_slice(reply.body.bytes()).unwrap())
+}
+
+pub(crate) async fn stream(together: &Together, model: &str) -> Result<Vec<ChatChunk>> {
+    chunks(together, question(model)).await
+}
+
+pub(crate) async fn chunks(together: &Together, call: Call<ChatRequest>) -> Result<Vec<ChatChunk>> {
+    let mut stream = together.chat_stream(call).await?;
+    let mut chunks = Vec::new();
+    while let Some(event) = stream.next().await {
+        if let ChatEvent::Chunk(chunk) = event? {
+            chunks.push(chunk.into_value().unwrap());
+        }
+    }
+    Ok(chunks)
+}
+
+pub(crate) async fn completion_chunks(
+    together: &Together,
+    body: &Value,
+) -> Result<Vec<CompletionResponse>> {
+    let mut stream = together.complete_stream(call(body)).await?;
+    let mut chunks = Vec::new();
+    while let Some(event) = stream.next().await {
+        if let CompletionEvent::Chunk(chunk) = event? {
+            chunks.push(chunk.into_value().unwrap());
+        }
+    }
+    Ok(chunks)
+}
+
+pub(crate) fn text(chunks: &[ChatChunk]) -> String {
+    chunks.iter().filter_map(ChatChunk::text).collect()
+}
+
+/// The last body that the simulation saw.
+pub(crate) fn sent(sim: &Sim) -> Value {
+    let requests = sim.together().requests();
+    let mut bodies = requests.iter().rev().filter(|seen| !seen.body.is_empty());
+    bodies.next().unwrap().json()
+}
+
+/// The paths that were asked for, in their order.
+pub(crate) fn paths(sim: &Sim) -> Vec<String> {
+    let requests = sim.together().requests();
+    requests.into_iter().map(|request| request.path).collect()
+}
+
+/// An account whose upstream answers everything with this status, type and body.
+pub(crate) async fn scripted(status: &str, content_type: &str, body: &[u8]) -> Together {
+    let head =
+        format!("HTTP/1.1 {status}\r\ncontent-type: {content_type}\r\nconnection: close\r\n\r\n");
+    let answer = [head.as_bytes(), body].concat();
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let base = format!("http://{}", listener.local_addr().unwrap());
+    tokio::spawn(async move {
+        loop {
+            let (mut connection, _) = listener.accept().await.unwrap();
+            let answer = answer.clone();
+            tokio::spawn(async move {
+                // Requests of these tests come in one read.
+                let mut request = vec![0; 1 << 16];
+                if connection.read(&mut request).await.is_ok() {
+                    let _ = connection.write_all(&answer).await;
+                }
+            });
+        }
+    });
+    Together::new(settings(&base)).unwrap()
+}

@@ -74,7 +74,8 @@ impl Client {
     }
 
     /// Registers a prompt template for a model, named with or without its provider, as LiteLLM's
-    /// `register_prompt_template` does. It counts where prompts are rendered: on Replicate.
+    /// `register_prompt_template` does. On Replicate the prompt is the prediction's; on Together AI
+    /// the model's chats go to `/completions`.
     #[must_use]
     pub fn with_template(mut self, model: impl Into<String>, template: CustomTemplate) -> Self {
         self.templates.insert(model.into(), template);

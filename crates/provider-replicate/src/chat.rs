@@ -9,7 +9,7 @@ use llm_provider::{
     Settings, with_limit,
 };
 use llm_types::{ChatRequest, ChatResponse};
-use prompt_templates::{Registry, Template};
+use prompt_templates::{Prompts, Template};
 use serde_json::json;
 use tokio::time::Instant;
 
@@ -32,8 +32,7 @@ use crate::wire::Prediction;
 pub struct Replicate {
     client: Client,
     models: Models,
-    template: Option<Template>,
-    templates: Registry,
+    prompts: Prompts,
 }
 
 /// A call whose prediction has been made.
@@ -54,10 +53,9 @@ impl Replicate {
     pub fn new(settings: Settings) -> Result<Self> {
         let config = Config::new(settings).map_err(|error| error.with_provider(NAME))?;
         Ok(Self {
-            template: config.template.clone().map(Template::Custom),
+            prompts: config.prompts.clone(),
             client: Client(config),
             models: Models::default(),
-            templates: Registry::new(),
         })
     }
 
@@ -71,7 +69,7 @@ impl Replicate {
         model: impl Into<String>,
         template: impl Into<Template>,
     ) -> Self {
-        self.templates.register(model, template);
+        self.prompts.register(model, template);
         self
     }
 
@@ -141,16 +139,9 @@ impl Replicate {
     }
 
     fn style(&self, model: &str) -> Style<'_> {
-        let bare = model.split(':').next().unwrap_or(model);
-        let found = self
-            .templates
-            .find(model)
-            .or_else(|| self.templates.find(bare));
-        let own = found.map(|found| found.template);
-        let control_tokens = self.client.0.control_tokens;
         Style {
-            template: own.or(self.template.as_ref()),
-            control_tokens,
+            template: self.prompts.find(model),
+            control_tokens: self.prompts.control_tokens(),
         }
     }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 use http::HeaderValue;
 use llm_provider::retry::Policy;
 use llm_provider::{ApiKey, BaseUrl, HttpClient, Result, Settings, Timeouts};
-use prompt_templates::{ControlTokens, CustomTemplate};
+use prompt_templates::Prompts;
 use serde::{Deserialize, Deserializer, de};
 
 use crate::NAME;
@@ -19,8 +19,7 @@ pub(crate) struct Config {
     pub(crate) api_key: ApiKey,
     pub(crate) base: BaseUrl,
     pub(crate) authorization: HeaderValue,
-    pub(crate) template: Option<CustomTemplate>,
-    pub(crate) control_tokens: ControlTokens,
+    pub(crate) prompts: Prompts,
     pub(crate) limits: Limits,
 }
 
@@ -44,8 +43,7 @@ impl Config {
         Ok(Self {
             base,
             authorization,
-            template: extra.template(),
-            control_tokens: extra.control_tokens,
+            prompts: extra.prompts,
             limits: Limits {
                 boot: extra.boot_timeout.unwrap_or(BOOT),
                 run: extra.run_timeout.unwrap_or(RUN),
@@ -59,26 +57,18 @@ impl Config {
     }
 }
 
-/// The settings that only Replicate has. The five of the template are LiteLLM's.
+/// The settings that not every provider has.
 #[derive(Deserialize)]
 struct Extra {
+    /// LiteLLM's keys of a template, and the policy for control tokens.
     #[serde(flatten)]
-    template: CustomTemplate,
-    /// What to do with the format's control tokens in what people say.
-    #[serde(default)]
-    control_tokens: ControlTokens,
+    prompts: Prompts,
     #[serde(default, deserialize_with = "seconds")]
     boot_timeout: Option<Duration>,
     #[serde(default, deserialize_with = "seconds")]
     run_timeout: Option<Duration>,
     #[serde(default, deserialize_with = "seconds")]
     prefer_wait: Option<Duration>,
-}
-
-impl Extra {
-    fn template(&self) -> Option<CustomTemplate> {
-        (self.template != CustomTemplate::default()).then(|| self.template.clone())
-    }
 }
 
 fn seconds<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Duration>, D::Error> {

@@ -201,7 +201,7 @@ impl<D: Dialect> OpenAiClient<D> {
 
     /// One request, and its answer in chunks that are put together.
     async fn folded<R: Fold>(&self, call: Call<R>) -> Result<Reply<R::Response>> {
-        let limit = call.timeout.unwrap_or(self.timeout);
+        let limit = self.timeouts.of_call(call.timeout, false);
         let body = call.body.clone();
         let exchange = async { fold::fold::<R>(self.streamed(call).await?).await };
         let reply = self.within(limit, exchange).await;

@@ -24,10 +24,11 @@ pub(crate) fn settings(base: &str) -> Settings {
     Settings::new()
         .with_api_key(ApiKey::new("good-key"))
         .with_api_base(base)
+        .with_max_retries(0)
 }
 
 pub(crate) fn together(sim: &Sim, key: &str) -> Together {
-    let settings = settings(&sim.together_url()).with_api_key(ApiKey::new(key));
+    let settings = settings(sim.together_url()).with_api_key(ApiKey::new(key));
     Together::new(settings).unwrap()
 }
 
@@ -105,15 +106,24 @@ pub(crate) fn paths(sim: &Sim) -> Vec<String> {
 
 /// An account whose upstream answers everything with this status, type and body.
 pub(crate) async fn scripted(status: &str, content_type: &str, body: &[u8]) -> Together {
+    let body = body.to_vec();
+    answering(status, content_type, move |_| body.clone()).await
+}
+
+/// An account whose upstream gives its requests, from the 0th on, these bodies.
+pub(crate) async fn answering(
+    status: &str,
+    content_type: &str,
+    body: impl Fn(usize) -> Vec<u8> + Send + 'static,
+) -> Together {
     let head =
         format!("HTTP/1.1 {status}\r\ncontent-type: {content_type}\r\nconnection: close\r\n\r\n");
-    let answer = [head.as_bytes(), body].concat();
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let base = format!("http://{}", listener.local_addr().unwrap());
     tokio::spawn(async move {
-        loop {
+        for number in 0.. {
             let (mut connection, _) = listener.accept().await.unwrap();
-            let answer = answer.clone();
+            let answer = [head.as_bytes(), &body(number)].concat();
             tokio::spawn(async move {
                 // Requests of these tests come in one read.
                 let mut request = vec![0; 1 << 16];

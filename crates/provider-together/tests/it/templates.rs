@@ -38,7 +38,7 @@ fn by_separators() -> Value {
 
 fn with_template(sim: &Sim, template: Value) -> Together {
     let mut settings: Settings = serde_json::from_value(template).unwrap();
-    let own = crate::support::settings(&sim.together_url());
+    let own = crate::support::settings(sim.together_url());
     (settings.api_key, settings.api_base) = (own.api_key, own.api_base);
     Together::new(settings).unwrap()
 }
@@ -180,7 +180,7 @@ async fn the_list_of_models_tells_which_ones_take_prompts() {
 #[tokio::test]
 async fn a_setting_tells_that_the_models_take_prompts() {
     let sim = Sim::start(SimOptions::default()).await.unwrap();
-    let own = settings(&sim.together_url()).with_extra("text_completion", true);
+    let own = settings(sim.together_url()).with_extra("text_completion", true);
     let together = Together::new(own).unwrap();
     send::<ChatRequest>(&together, &poem("acme/base"))
         .await
@@ -188,7 +188,7 @@ async fn a_setting_tells_that_the_models_take_prompts() {
     assert_eq!(paths(&sim), ["/v1/completions"]);
     assert_eq!(sent(&sim)["prompt"], "Write me a poem about the blue sky");
 
-    let bad = settings(&sim.together_url()).with_extra("text_completion", "perhaps");
+    let bad = settings(sim.together_url()).with_extra("text_completion", "perhaps");
     let error = Together::new(bad).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::InvalidRequest);
 }

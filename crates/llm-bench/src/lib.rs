@@ -10,6 +10,7 @@ mod experiment;
 mod job;
 #[cfg(test)]
 mod made_up;
+pub mod merge;
 mod perform;
 mod record;
 pub mod report;

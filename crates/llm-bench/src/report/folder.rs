@@ -47,9 +47,12 @@ impl Folder {
         Ok(summary)
     }
 
-    /// Writes the file of a run of which only the numbers are known, and tells the file's name
-    /// without its ending.
-    pub(crate) fn add_summary(
+    /// Writes the file of a run of which only the numbers are known, such as one joined from
+    /// those of several machines, and tells the file's name without its ending.
+    ///
+    /// # Errors
+    /// When the disk refuses.
+    pub fn add_summary(
         &self,
         experiment: &Experiment,
         summary: &RunSummary,

@@ -2,53 +2,16 @@
 
 #![allow(clippy::panic, clippy::unwrap_used, reason = "helpers of tests")]
 
+mod common;
+
 use std::fs;
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{BufRead, BufReader, Read};
 use std::net::TcpListener;
 use std::path::PathBuf;
-use std::process::{Child, ChildStdout, Command, Output, Stdio};
+use std::process::{Child, ChildStdout, Command, Stdio};
 
+use common::{polyllm, run};
 use serde_json::Value;
-
-/// The variables that may hold keys or addresses on the machine that runs the tests.
-const VARIABLES: [&str; 11] = [
-    "TOGETHERAI_API_KEY",
-    "TOGETHER_API_KEY",
-    "TOGETHER_AI_API_KEY",
-    "TOGETHER_AI_TOKEN",
-    "TOGETHER_AI_API_BASE",
-    "TOGETHER_BASE_URL",
-    "REPLICATE_API_KEY",
-    "REPLICATE_API_TOKEN",
-    "REPLICATE_BASE_URL",
-    "REPLICATE_API_BASE",
-    "POLYLLM_LOG",
-];
-
-fn polyllm(arguments: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_polyllm"));
-    command.args(arguments).stdin(Stdio::null());
-    for variable in VARIABLES {
-        command.env_remove(variable);
-    }
-    command
-}
-
-/// Standard output, standard error and status.
-fn run(command: &mut Command) -> (String, String, i32) {
-    let Output {
-        stdout,
-        stderr,
-        status,
-    } = command.output().unwrap();
-    let text = |bytes| String::from_utf8(bytes).unwrap();
-    let (stdout, stderr) = (text(stdout), text(stderr));
-    assert!(
-        !format!("{stdout}{stderr}").contains('\u{1b}'),
-        "no colour in a pipe"
-    );
-    (stdout, stderr, status.code().unwrap())
-}
 
 /// A file that is gone after the test.
 struct Temporary(PathBuf);
@@ -108,6 +71,10 @@ fn help_teaches_and_misuse_has_its_own_status() {
     for word in [
         "serve",
         "chat",
+        "complete",
+        "embed",
+        "rerank",
+        "models",
         "check",
         "sim",
         "completions",
@@ -124,97 +91,6 @@ fn help_teaches_and_misuse_has_its_own_status() {
     );
     let (script, _, status) = run(&mut polyllm(&["completions", "bash"]));
     assert!(status == 0 && script.contains("complete -F _polyllm"));
-}
-
-#[test]
-fn chat_answers_from_the_simulation() {
-    let question = "Write me a poem about the blue sky";
-    for model in [
-        "together_ai/openai/gpt-oss-20b",
-        "replicate/meta/meta-llama-3-8b-instruct",
-    ] {
-        for extra in [&[][..], &["--no-stream"]] {
-            let mut arguments = vec!["chat", "--simulate", "--model", model, question];
-            arguments.extend(extra);
-            let (said, errors, status) = run(&mut polyllm(&arguments));
-            assert_eq!((errors.as_str(), status), ("", 0));
-            assert!(
-                said.contains("simulated") && said.contains(question),
-                "{said}"
-            );
-            assert!(said.ends_with('\n') && !said.ends_with("\n\n"));
-        }
-    }
-}
-
-#[test]
-fn an_answer_that_breaks_off_is_told_on_a_line_of_its_own() {
-    let arguments = [
-        "chat",
-        "--simulate",
-        "-m",
-        "together_ai/meta-llama/Llama-3.3-70B-Instruct-Turbo",
-    ];
-    let with = |text| run(&mut polyllm(&[&arguments[..], &[text]].concat()));
-    let (said, error, status) = with("[sim: error-after=3]");
-    assert_eq!(status, 1);
-    assert!(said.len() > 1 && said.ends_with('\n'), "{said}");
-    assert!(error.starts_with("error: together_ai: "), "{error}");
-    let (said, error, status) = with("[sim: status=503]");
-    assert_eq!((said.as_str(), status), ("", 1), "{error}");
-}
-
-#[test]
-fn chat_reads_standard_input() {
-    let model = "together_ai/openai/gpt-oss-20b";
-    for (words, expected) in [(&[][..], "piped text"), (&["Review:", "-"], "Review:")] {
-        let mut arguments = vec!["chat", "--simulate", "-m", model];
-        arguments.extend(words);
-        let mut command = polyllm(&arguments);
-        let mut child = command
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
-        child
-            .stdin
-            .take()
-            .unwrap()
-            .write_all(b"piped text\n")
-            .unwrap();
-        let said = String::from_utf8(child.wait_with_output().unwrap().stdout).unwrap();
-        assert!(
-            said.contains(expected) && said.contains("piped text"),
-            "{said}"
-        );
-    }
-    let (_, error, status) = run(&mut polyllm(&["chat", "--simulate", "-m", model]));
-    assert_eq!(status, 1);
-    assert!(error.contains("nothing to say"), "{error}");
-}
-
-#[test]
-fn chat_prints_json_for_machines() {
-    let arguments = [
-        "chat",
-        "--simulate",
-        "--json",
-        "-m",
-        "replicate/meta/meta-llama-3-8b-instruct",
-        "Hi",
-    ];
-    let (lines, _, status) = run(&mut polyllm(&arguments));
-    assert_eq!(status, 0);
-    let chunks: Vec<Value> = lines
-        .lines()
-        .map(|line| serde_json::from_str(line).unwrap())
-        .collect();
-    assert!(
-        chunks
-            .iter()
-            .all(|chunk| chunk["object"] == "chat.completion.chunk")
-    );
-    assert!(chunks.last().unwrap()["usage"]["total_tokens"].is_u64());
 }
 
 #[test]
@@ -331,46 +207,6 @@ fn one_bad_line_does_not_stop_the_others() {
         error.contains("line 2: ") && error.contains("line 4: "),
         "{error}"
     );
-}
-
-#[test]
-fn a_missing_key_names_its_variable_and_the_simulation() {
-    for (model, variable) in [
-        ("together_ai/openai/gpt-oss-20b", "TOGETHERAI_API_KEY"),
-        (
-            "replicate/meta/meta-llama-3-8b-instruct",
-            "REPLICATE_API_KEY",
-        ),
-    ] {
-        let (said, error, status) = run(&mut polyllm(&["chat", "-m", model, "Hi"]));
-        assert_eq!((said.as_str(), status), ("", 1));
-        assert!(
-            error.contains(variable) && error.contains("--simulate"),
-            "{error}"
-        );
-    }
-    let (_, error, status) = run(&mut polyllm(&["chat", "-m", "gpt-4", "Hi"]));
-    assert_eq!(status, 1);
-    assert!(error.contains("replicate/…, together_ai/…"), "{error}");
-}
-
-#[test]
-fn an_upstream_that_is_not_there_is_named_without_the_key() {
-    let closed = TcpListener::bind("127.0.0.1:0")
-        .unwrap()
-        .local_addr()
-        .unwrap();
-    let mut command = polyllm(&["chat", "-m", "together_ai/a/b", "Hi", "--api-base"]);
-    command
-        .arg(format!("http://{closed}"))
-        .env("TOGETHERAI_API_KEY", "very-secret");
-    let (_, error, status) = run(&mut command);
-    assert_eq!(status, 1);
-    assert!(
-        error.contains(&format!("cannot connect to {closed}")),
-        "{error}"
-    );
-    assert!(!error.contains("very-secret"), "{error}");
 }
 
 const BAD: &str = "\

@@ -7,6 +7,7 @@ use std::process::Command;
 
 use llm_sim::{Sim, SimOptions};
 use polyllm::types::Message;
+use polyllm::types::embeddings::{EncodingFormat, Vector};
 use polyllm::{ApiKey, Client, CustomTemplate, ErrorKind, Settings, registry};
 use serde_json::json;
 
@@ -123,20 +124,137 @@ async fn a_model_without_a_provider_is_told_which_there_are() {
     );
 }
 
+/// LiteLLM's page on Together, "Rerank": the call and the shape of its answer.
+#[tokio::test]
+async fn rerank_answers_in_the_documented_shape() {
+    let (sim, client) = house().await;
+    let documents = [
+        "Carson City is the capital city of the American state of Nevada.",
+        "The Commonwealth of the Northern Mariana Islands is a group of islands in the Pacific Ocean. Its capital is Saipan.",
+        "Washington, D.C. is the capital of the United States.",
+        "Capital punishment has existed in the United States since before it was a country.",
+    ];
+    let query = "What is the capital of the United States?";
+    let rerank = client.rerank("together_ai/rerank-english-v3.0", query, documents);
+    let response = rerank.with_top_n(3).send().await.unwrap();
+    let response = serde_json::to_value(response).unwrap();
+    assert!(response["id"].is_string(), "{response}");
+    let results = response["results"].as_array().unwrap();
+    assert_eq!(results.len(), 3);
+    assert_eq!(results[0]["index"], 2);
+    assert_eq!(results[0]["document"]["text"], documents[2]);
+    let scores: Vec<f64> = results
+        .iter()
+        .map(|result| result["relevance_score"].as_f64().unwrap())
+        .collect();
+    assert!(scores.is_sorted_by(|a, b| a >= b), "{scores:?}");
+    assert!(response["meta"]["billed_units"].is_object(), "{response}");
+    assert!(response["meta"]["tokens"].is_object(), "{response}");
+
+    let sent = sim.together().requests()[0].json();
+    assert_eq!(sent["model"], "rerank-english-v3.0");
+    assert_eq!((&sent["query"], &sent["top_n"]), (&json!(query), &json!(3)));
+    assert_eq!(sent["documents"], json!(documents));
+}
+
+#[tokio::test]
+async fn texts_become_vectors_in_either_encoding() {
+    let (_sim, client) = house().await;
+    let model = "together_ai/togethercomputer/m2-bert-80M-8k-retrieval";
+    let embed = |texts| client.embed(model, texts);
+    let floats = embed(vec!["a", "b"]).send().await.unwrap();
+    let base64 = embed(vec!["a", "b"]).with_encoding_format(EncodingFormat::Base64);
+    let base64 = base64.send().await.unwrap();
+    assert_eq!(floats.data.len(), 2);
+    assert!(floats.usage.value().unwrap().total_tokens > Some(0));
+    for (float, base64) in floats.data.iter().zip(&base64.data) {
+        assert!(matches!(float.embedding, Vector::Floats(_)));
+        assert!(matches!(base64.embedding, Vector::Base64(_)));
+        let numbers = float.embedding.to_f32s().unwrap();
+        assert_eq!(numbers.len(), 768);
+        assert_eq!(numbers, base64.embedding.to_f32s().unwrap());
+    }
+    assert_ne!(floats.data[0].embedding, floats.data[1].embedding);
+}
+
+#[tokio::test]
+async fn a_text_is_gone_on_from_plain_and_streamed() {
+    let (sim, client) = house().await;
+    let complete = || {
+        let model = "together_ai/togethercomputer/LLaMA-2-7B-32K";
+        let completion = client.complete(model, "The sky is").with_max_tokens(20);
+        completion.with_param("top_k", 20).with_stop("\n\n")
+    };
+    let response = complete().send().await.unwrap();
+    let said = &response.choices[0].text;
+    let mut stream = complete().stream().await.unwrap();
+    let mut streamed = String::new();
+    while let Some(text) = stream.next_text().await.unwrap() {
+        streamed.push_str(&text);
+    }
+    assert!(!said.is_empty());
+    assert_eq!(&streamed, said);
+    for request in sim.together().requests() {
+        let sent = request.json();
+        assert_eq!(request.path, "/v1/completions");
+        assert_eq!(
+            (&sent["prompt"], &sent["top_k"]),
+            (&json!("The sky is"), &json!(20))
+        );
+    }
+}
+
+#[tokio::test]
+async fn models_are_listed_with_all_that_is_known_of_them() {
+    let (_sim, client) = house().await;
+    let models = client.models("together_ai").await.unwrap().data;
+    let of = |id: &str| models.iter().find(|model| model.id == id).unwrap();
+    let chat = of("meta-llama/Llama-3.3-70B-Instruct-Turbo");
+    assert_eq!(chat.extra["context_length"], 131_072);
+    assert_eq!(chat.extra["pricing"]["input"], 0.88);
+    assert_eq!(of("Salesforce/Llama-Rank-V1").extra["type"], "rerank");
+
+    let error = client.models("togther").await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::NotFound);
+    assert!(
+        error.message().contains("replicate, together_ai"),
+        "{error}"
+    );
+}
+
+#[tokio::test]
+async fn what_a_provider_has_not_is_refused_before_anything_is_sent() {
+    let (sim, client) = house().await;
+    let model = "replicate/meta/meta-llama-3-8b-instruct";
+    let refused = [
+        client.embed(model, "x").send().await.map(drop),
+        client.rerank(model, "q", ["a"]).send().await.map(drop),
+    ];
+    for refused in refused {
+        let error = refused.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Unsupported);
+        assert!(error.message().contains("; it has chat"), "{error}");
+    }
+    assert!(sim.replicate().requests().is_empty());
+}
+
 /// The examples take their keys and addresses from the environment, as `completion` does.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_examples_run() {
     let (sim, _client) = house().await;
-    for (example, model) in [
+    for (example, says) in [
+        ("completion", "simulated answer"),
+        ("stream", "simulated answer"),
+        ("complete", "The sky is blue because"),
+        ("embed", "+1.000  The sky is blue.\n"),
         (
-            "completion",
-            "together_ai/togethercomputer/Llama-2-7B-32K-Instruct",
+            "rerank",
+            "Washington, D.C. is the capital of the United States.",
         ),
-        ("stream", "replicate/meta/meta-llama-3-8b-instruct"),
+        ("models", "together_ai/openai/gpt-oss-20b (chat)\n"),
     ] {
         let mut command = Command::new(built_example(example));
         command
-            .arg(model)
             .env("TOGETHERAI_API_KEY", "k")
             .env("TOGETHER_AI_API_BASE", format!("{}/v1", sim.together_url()))
             .env("REPLICATE_API_KEY", "k")
@@ -151,7 +269,7 @@ async fn the_examples_run() {
             "{}",
             String::from_utf8_lossy(&output.stderr)
         );
-        assert!(said.contains("simulated answer"), "{example}: {said}");
+        assert!(said.contains(says), "{example}: {said}");
     }
 }
 

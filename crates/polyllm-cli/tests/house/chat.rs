@@ -12,39 +12,37 @@ use crate::support::{House, chunks};
 const CONFIG: &str = r#"
 model_list:
   - model_name: turbo
-    litellm_params:
+    litellm_params: &together
       model: together_ai/meta-llama/Llama-3.3-70B-Instruct-Turbo
       api_key: os.environ/TOGETHERAI_API_KEY
       api_base: os.environ/TOGETHER_BASE
+      max_retries: 0
   - model_name: thinking
     litellm_params:
+      <<: *together
       model: together_ai/openai/gpt-oss-20b
-      api_key: os.environ/TOGETHERAI_API_KEY
-      api_base: os.environ/TOGETHER_BASE
-  - model_name: llama-3
-    litellm_params:
-      model: replicate/meta/meta-llama-3-8b-instruct
+  - model_name: llama-2
+    litellm_params: &replicate
+      model: replicate/replicate/llama-2-70b-chat:2796ee9483c3fd7aa2e171d38f4ca12251a30609463dcfd4cd76703f22e96cdf
       api_key: os.environ/REPLICATE_API_KEY
       api_base: os.environ/REPLICATE_BASE
+      max_retries: 0
+  - model_name: llama-3
+    litellm_params:
+      <<: *replicate
+      model: replicate/meta/meta-llama-3-8b-instruct
       max_tokens: 200
       temperature: 0.5
       min_tokens: 2
       top_k: 20
-  - model_name: llama-2
-    litellm_params:
-      model: replicate/replicate/llama-2-70b-chat:2796ee9483c3fd7aa2e171d38f4ca12251a30609463dcfd4cd76703f22e96cdf
-      api_key: os.environ/REPLICATE_API_KEY
-      api_base: os.environ/REPLICATE_BASE
   - model_name: deployed
     litellm_params:
+      <<: *replicate
       model: replicate/deployments/ishaan-jaff/ishaan-mistral
-      api_key: os.environ/REPLICATE_API_KEY
-      api_base: os.environ/REPLICATE_BASE
   - model_name: mistral-7b
     litellm_params:
+      <<: *replicate
       model: "replicate/mistralai/Mistral-7B-Instruct-v0.1"
-      api_key: os.environ/REPLICATE_API_KEY
-      api_base: os.environ/REPLICATE_BASE
       initial_prompt_value: "\n"
       roles: {"system":{"pre_message":"<|im_start|>system\n", "post_message":"<|im_end|>"}, "assistant":{"pre_message":"<|im_start|>assistant\n","post_message":"<|im_end|>"}, "user":{"pre_message":"<|im_start|>user\n","post_message":"<|im_end|>"}}
       final_prompt_value: "\n"
@@ -53,15 +51,13 @@ model_list:
       max_tokens: 4096
   - model_name: trusting
     litellm_params:
+      <<: *replicate
       model: replicate/meta/meta-llama-3-8b-instruct
-      api_key: os.environ/REPLICATE_API_KEY
-      api_base: os.environ/REPLICATE_BASE
       control_tokens: keep
   - model_name: strict
     litellm_params:
+      <<: *replicate
       model: replicate/meta/meta-llama-3-8b-instruct
-      api_key: os.environ/REPLICATE_API_KEY
-      api_base: os.environ/REPLICATE_BASE
       control_tokens: reject
 general_settings:
   master_key: sk-1234
@@ -366,16 +362,15 @@ async fn bad_requests_are_told_what_is_wrong() {
 
 #[tokio::test]
 async fn an_upstream_that_is_down_is_named() {
-    let house = open(SimOptions::default()).await;
-    let House {
-        sim, url, client, ..
-    } = house;
-    sim.shutdown().await;
+    // A port that no server of another test is given.
+    let nobody = "http://127.0.0.1:9";
+    let config = CONFIG
+        .replace("os.environ/TOGETHER_BASE", nobody)
+        .replace("os.environ/REPLICATE_BASE", nobody);
+    let house = House::open(&config, SimOptions::default()).await;
     for (alias, name) in [("turbo", "together_ai"), ("llama-3", "replicate")] {
-        let request = client
-            .post(format!("{url}/v1/chat/completions"))
-            .bearer_auth("sk-1234");
-        let response = request.json(&question(alias, false)).send().await.unwrap();
+        let question = question(alias, false);
+        let response = house.post("/v1/chat/completions", &question).await;
         let status = response.status();
         check(
             status,

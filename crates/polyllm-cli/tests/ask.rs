@@ -1,0 +1,334 @@
+//! The commands that ask a provider: chat, complete, embed, rerank and models.
+
+#![allow(clippy::panic, clippy::unwrap_used, reason = "helpers of tests")]
+
+mod common;
+
+use std::io::Write;
+use std::net::TcpListener;
+use std::process::Stdio;
+
+use serde_json::Value;
+
+use common::{polyllm, run};
+
+#[test]
+fn chat_answers_from_the_simulation() {
+    let question = "Write me a poem about the blue sky";
+    for model in [
+        "together_ai/openai/gpt-oss-20b",
+        "replicate/meta/meta-llama-3-8b-instruct",
+    ] {
+        for extra in [&[][..], &["--no-stream"]] {
+            let mut arguments = vec!["chat", "--simulate", "--model", model, question];
+            arguments.extend(extra);
+            let (said, errors, status) = run(&mut polyllm(&arguments));
+            assert_eq!((errors.as_str(), status), ("", 0));
+            assert!(
+                said.contains("simulated") && said.contains(question),
+                "{said}"
+            );
+            assert!(said.ends_with('\n') && !said.ends_with("\n\n"));
+        }
+    }
+}
+
+#[test]
+fn an_answer_that_breaks_off_is_told_on_a_line_of_its_own() {
+    let arguments = [
+        "chat",
+        "--simulate",
+        "-m",
+        "together_ai/meta-llama/Llama-3.3-70B-Instruct-Turbo",
+    ];
+    let with = |text| run(&mut polyllm(&[&arguments[..], &[text]].concat()));
+    let (said, error, status) = with("[sim: error-after=3]");
+    assert_eq!(status, 1);
+    assert!(said.len() > 1 && said.ends_with('\n'), "{said}");
+    assert!(error.starts_with("error: together_ai: "), "{error}");
+    let (said, error, status) = with("[sim: status=402]");
+    assert_eq!((said.as_str(), status), ("", 1), "{error}");
+}
+
+#[test]
+fn chat_reads_standard_input() {
+    let model = "together_ai/openai/gpt-oss-20b";
+    for (words, expected) in [(&[][..], "piped text"), (&["Review:", "-"], "Review:")] {
+        let mut arguments = vec!["chat", "--simulate", "-m", model];
+        arguments.extend(words);
+        let (said, _, _) = run_piped(&arguments, "piped text\n");
+        assert!(
+            said.contains(expected) && said.contains("piped text"),
+            "{said}"
+        );
+    }
+    let (_, error, status) = run(&mut polyllm(&["chat", "--simulate", "-m", model]));
+    assert_eq!(status, 1);
+    assert!(error.contains("nothing to say"), "{error}");
+}
+
+#[test]
+fn chat_prints_json_for_machines() {
+    let arguments = [
+        "chat",
+        "--simulate",
+        "--json",
+        "-m",
+        "replicate/meta/meta-llama-3-8b-instruct",
+        "Hi",
+    ];
+    let (lines, _, status) = run(&mut polyllm(&arguments));
+    assert_eq!(status, 0);
+    let chunks: Vec<Value> = lines
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+    assert!(
+        chunks
+            .iter()
+            .all(|chunk| chunk["object"] == "chat.completion.chunk")
+    );
+    assert!(chunks.last().unwrap()["usage"]["total_tokens"].is_u64());
+}
+
+#[test]
+fn a_missing_key_names_its_variable_and_the_simulation() {
+    for (model, variable) in [
+        ("together_ai/openai/gpt-oss-20b", "TOGETHERAI_API_KEY"),
+        (
+            "replicate/meta/meta-llama-3-8b-instruct",
+            "REPLICATE_API_KEY",
+        ),
+    ] {
+        let (said, error, status) = run(&mut polyllm(&["chat", "-m", model, "Hi"]));
+        assert_eq!((said.as_str(), status), ("", 1));
+        assert!(
+            error.contains(variable) && error.contains("--simulate"),
+            "{error}"
+        );
+    }
+    let (_, error, status) = run(&mut polyllm(&["chat", "-m", "gpt-4", "Hi"]));
+    assert_eq!(status, 1);
+    assert!(error.contains("replicate/…, together_ai/…"), "{error}");
+}
+
+#[test]
+fn an_upstream_that_is_not_there_is_named_without_the_key() {
+    let closed = TcpListener::bind("127.0.0.1:0")
+        .unwrap()
+        .local_addr()
+        .unwrap();
+    let mut command = polyllm(&["chat", "-m", "together_ai/a/b", "Hi", "--api-base"]);
+    command
+        .arg(format!("http://{closed}"))
+        .env("TOGETHERAI_API_KEY", "very-secret");
+    let (_, error, status) = run(&mut command);
+    assert_eq!(status, 1);
+    assert!(
+        error.contains(&format!("cannot connect to {closed}")),
+        "{error}"
+    );
+    assert!(!error.contains("very-secret"), "{error}");
+}
+
+#[test]
+fn a_text_is_gone_on_from_as_it_is() {
+    let base = [
+        "complete",
+        "--simulate",
+        "-m",
+        "together_ai/meta-llama/Llama-3.3-70B-Instruct-Turbo",
+    ];
+    let with = |extra: &[&str]| run(&mut polyllm(&[&base[..], extra].concat()));
+    let (said, errors, status) = with(&["The sky is"]);
+    assert_eq!((errors.as_str(), status), ("", 0));
+    assert!(said.len() > 10 && said.ends_with('\n'), "{said}");
+    assert_eq!(with(&["--no-stream", "The sky is"]).0, said);
+
+    let (line, _, _) = with(&["--no-stream", "--json", "--max-tokens", "2", "The sky is"]);
+    let answer: Value = serde_json::from_str(&line).unwrap();
+    assert_eq!(answer["object"], "text_completion");
+    assert_eq!(answer["choices"][0]["finish_reason"], "length");
+    let short = answer["choices"][0]["text"].as_str().unwrap();
+    assert!(said.starts_with(short), "{short}: {said}");
+
+    // White space at the end of a prompt counts: three characters are more tokens than one.
+    let tokens = |text: &str| {
+        let arguments = [&base[..], &["--no-stream", "--json"]].concat();
+        let (line, _, _) = run_piped(&arguments, text);
+        let answer: Value = serde_json::from_str(&line).unwrap();
+        answer["usage"]["prompt_tokens"].as_u64().unwrap()
+    };
+    assert!(tokens("a\n\n\n\n\n\n\n\n\n\n\n\n") > tokens("a"));
+    let (_, error, status) = run(&mut polyllm(&base));
+    assert!(status == 1 && error.contains("nothing to say"), "{error}");
+}
+
+#[test]
+fn each_text_becomes_a_line_of_numbers() {
+    let base = [
+        "embed",
+        "--simulate",
+        "-m",
+        "together_ai/BAAI/bge-large-en-v1.5",
+    ];
+    let with = |extra: &[&str]| run(&mut polyllm(&[&base[..], extra].concat()));
+    let (said, errors, status) = with(&["good morning", "good night"]);
+    assert_eq!((errors.as_str(), status), ("", 0));
+    let vectors: Vec<Vec<f64>> = said
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+    assert_eq!(vectors.len(), 2);
+    assert!(vectors.iter().all(|vector| vector.len() == 1024));
+
+    let (piped, _, status) = run_piped(&base, "good morning\n\ngood night\n");
+    assert_eq!((piped, status), (said.clone(), 0));
+    let (base64, _, _) = with(&["--param", "encoding_format=base64", "good morning"]);
+    let base64: Vec<f64> = serde_json::from_str(&base64).unwrap();
+    let apart = |(a, b): (&f64, &f64)| (a - b).abs();
+    assert!(
+        base64
+            .iter()
+            .zip(&vectors[0])
+            .map(apart)
+            .all(|apart| apart < 1e-7)
+    );
+
+    let (line, _, _) = with(&["--json", "good morning"]);
+    let answer: Value = serde_json::from_str(&line).unwrap();
+    assert_eq!(answer["data"].as_array().unwrap().len(), 1);
+    assert!(answer["usage"]["total_tokens"].is_u64());
+    let (_, error, status) = run(&mut polyllm(&base));
+    assert!(status == 1 && error.contains("there is no text"), "{error}");
+}
+
+#[test]
+fn documents_are_sorted_by_how_well_they_answer() {
+    let documents = [
+        "Carson City is the capital city of the American state of Nevada.",
+        "Washington, D.C. is the capital of the United States.",
+        "Capital punishment has existed in the United States since before it was a country.",
+    ];
+    let base = [
+        "rerank",
+        "--simulate",
+        "-m",
+        "together_ai/Salesforce/Llama-Rank-V1",
+        "--query",
+        "What is the capital of the United States?",
+    ];
+    let arguments = [&base[..], &documents].concat();
+    let (said, errors, status) = run(&mut polyllm(&arguments));
+    assert_eq!((errors.as_str(), status), ("", 0));
+    let lines: Vec<&str> = said.lines().collect();
+    assert_eq!(lines.len(), 3);
+    assert!(
+        lines[0].ends_with(&format!("    1  {}", documents[1])),
+        "{said}"
+    );
+    let scores: Vec<f64> = lines
+        .iter()
+        .map(|line| line.split(' ').next().unwrap().parse().unwrap())
+        .collect();
+    assert!(scores.is_sorted_by(|a, b| a >= b), "{said}");
+
+    let best = [&base[..], &["-n", "1"]].concat();
+    let (piped, _, status) = run_piped(&best, &documents.join("\n"));
+    assert_eq!(
+        (piped.lines().collect::<Vec<_>>(), status),
+        (vec![lines[0]], 0)
+    );
+    let (line, _, _) = run(&mut polyllm(&[&arguments[..], &["--json"]].concat()));
+    let answer: Value = serde_json::from_str(&line).unwrap();
+    assert_eq!(answer["results"][0]["index"], 1);
+    // Without a query it is misused.
+    assert_eq!(run(&mut polyllm(&base[..4])).2, 2);
+}
+
+#[test]
+fn models_are_listed_under_names_to_ask_for() {
+    let (table, errors, status) = run(&mut polyllm(&["models", "--simulate"]));
+    assert_eq!((errors.as_str(), status), ("", 0));
+    let mut lines = table.lines();
+    let head: Vec<&str> = lines.next().unwrap().split_whitespace().collect();
+    assert_eq!(head, ["MODEL", "TYPE", "CONTEXT", "IN", "OUT"]);
+    let row = |name: &str| -> Vec<&str> {
+        let mut lines = table.lines();
+        let row = lines.find(|line| line.starts_with(&format!("{name} ")));
+        row.unwrap_or_else(|| panic!("{name}: {table}"))
+            .split_whitespace()
+            .collect()
+    };
+    let turbo = "together_ai/meta-llama/Llama-3.3-70B-Instruct-Turbo";
+    assert_eq!(row(turbo), [turbo, "chat", "131072", "$0.88", "$0.88"]);
+    let names: Vec<String> = lines
+        .map(|line| line.split(' ').next().unwrap().to_lowercase())
+        .collect();
+    assert!(names.is_sorted(), "{table}");
+
+    let arguments = [
+        "models",
+        "--simulate",
+        "--json",
+        "-p",
+        "together_ai",
+        "-t",
+        "embedding",
+        "BAAI",
+    ];
+    let (json, _, _) = run(&mut polyllm(&arguments));
+    let models: Vec<Value> = json
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+    assert_eq!(models.len(), 1, "{json}");
+    assert_eq!(models[0]["id"], "together_ai/BAAI/bge-large-en-v1.5");
+    assert_eq!(models[0]["context_length"], 512);
+
+    let (_, error, status) = run(&mut polyllm(&["models"]));
+    assert!(
+        status == 1 && error.contains("API_KEY") && error.contains("--simulate"),
+        "{error}"
+    );
+    let (_, error, status) = run(&mut polyllm(&["models", "-p", "openai"]));
+    assert!(
+        status == 1 && error.contains("replicate, together_ai"),
+        "{error}"
+    );
+    // Whose address would it be?
+    assert_eq!(
+        run(&mut polyllm(&["models", "--api-base", "http://x"])).2,
+        2
+    );
+}
+
+#[test]
+fn what_a_provider_has_not_is_told_with_what_it_has() {
+    let model = "replicate/meta/meta-llama-3-8b-instruct";
+    for command in [
+        &["embed", "--simulate", "-m", model, "a"][..],
+        &["rerank", "--simulate", "-m", model, "-q", "q", "a"],
+    ] {
+        let (said, error, status) = run(&mut polyllm(command));
+        assert_eq!((said.as_str(), status), ("", 1));
+        assert!(error.contains("; it has chat"), "{error}");
+    }
+}
+
+/// With `text` on standard input.
+fn run_piped(arguments: &[&str], text: &str) -> (String, String, i32) {
+    let mut command = polyllm(arguments);
+    command
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+    let mut child = command.spawn().unwrap();
+    let mut input = child.stdin.take().unwrap();
+    input.write_all(text.as_bytes()).unwrap();
+    drop(input);
+    let output = child.wait_with_output().unwrap();
+    let text = |bytes| String::from_utf8(bytes).unwrap();
+    let (stdout, stderr) = (text(output.stdout), text(output.stderr));
+    (stdout, stderr, output.status.code().unwrap())
+}

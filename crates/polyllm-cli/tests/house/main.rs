@@ -1,0 +1,8 @@
+//! The whole house in one process: a client, the gateway, the router, the providers, and the
+//! simulated upstreams.
+
+#![allow(clippy::panic, clippy::unwrap_used, reason = "helpers of tests")]
+
+mod chat;
+mod operations;
+mod support;

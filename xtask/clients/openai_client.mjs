@@ -78,6 +78,41 @@ await check("a tool is called, plain and streamed", async () => {
   assert.deepEqual(streamed.function, call.function);
 });
 
+await check("embeddings: floats, base64, and what the client asks for by itself", async () => {
+  const create = (more) =>
+    client.embeddings.create({ model: "embedder", input: ["good morning", "Grüße 🌍"], ...more });
+  const byItself = await create();
+  const floats = await create({ encoding_format: "float" });
+  const base64 = await create({ encoding_format: "base64" });
+  assert.equal(byItself.model, "embedder");
+  assert.ok(byItself.usage.total_tokens > 0);
+  byItself.data.forEach(({ embedding, index }, place) => {
+    assert.equal(index, place);
+    assert.equal(embedding.length, 1024);
+    const apart = embedding.map((a, i) => Math.abs(a - floats.data[place].embedding[i]));
+    assert.ok(Math.max(...apart) < 1e-6);
+  });
+  assert.ok(base64.data.every(({ embedding }) => typeof embedding === "string"));
+});
+
+await check("a text completion, plain and streamed, the same text", async () => {
+  const asked = { model: "writer", prompt: "The sky is", max_tokens: 30, stop: "\n\n" };
+  const answer = await client.completions.create(asked);
+  assert.equal(answer.object, "text_completion");
+  assert.equal(answer.model, "writer");
+  const chunks = await all(await client.completions.create({ ...asked, stream: true }));
+  const text = chunks.map((chunk) => chunk.choices[0].text).join("");
+  assert.equal(text, answer.choices[0].text);
+  assert.ok(text.length > 0 && chunks.every((chunk) => chunk.model === "writer"));
+});
+
+await check("what a model has not is a BadRequestError that says what it has", async () => {
+  const asked = client.embeddings.create({ model: LLAMA_3, input: "x" });
+  const error = await rejected(asked, OpenAI.BadRequestError);
+  assert.equal(error.code, "unsupported");
+  assert.match(error.message, /has no embeddings; it has chat/);
+});
+
 await check("a base URL without /v1", async () => {
   const bare = connect({ baseURL: GATEWAY_URL });
   await bare.chat.completions.create({ model: "together-chat", messages });
@@ -113,7 +148,7 @@ await check("a request that makes no sense is a BadRequestError", async () => {
 
 await check("models are listed, and found by names with slashes", async () => {
   const listed = await all(client.models.list());
-  assert.deepEqual(listed.map((model) => model.id).sort(), [...MODELS].sort());
+  assert.deepEqual(listed.map((model) => model.id).sort(), [...MODELS, "embedder", "reranker", "writer"].sort());
   for (const model of MODELS) {
     assert.equal((await client.models.retrieve(model)).id, model);
   }

@@ -92,6 +92,59 @@ def tools():
     same(message.tool_calls[0].function.arguments, call.function.arguments)
 
 
+@check("embeddings: floats, base64, and what the client asks for by itself")
+def embeddings():
+    texts = ["good morning", "good night", "Grüße 🌍"]
+    create = client().embeddings.create
+    by_itself = create(model="embedder", input=texts)
+    floats = create(model="embedder", input=texts, encoding_format="float")
+    base64 = create(model="embedder", input=texts, encoding_format="base64")
+    same((by_itself.object, by_itself.model), ("list", "embedder"))
+    same([one.index for one in by_itself.data], [0, 1, 2])
+    same({len(one.embedding) for one in by_itself.data}, {1024})
+    assert all(isinstance(one.embedding, str) for one in base64.data), "no base64"
+    for one, other in zip(by_itself.data, floats.data, strict=True):
+        assert max(abs(a - b) for a, b in zip(one.embedding, other.embedding)) < 1e-6
+    assert by_itself.usage.prompt_tokens > 0 and by_itself.usage.total_tokens > 0, by_itself.usage
+    same(len(create(model="embedder", input="one").data), 1)
+
+
+@check("a text completion, plain and streamed, the same text")
+def completions():
+    create = client().completions.create
+    asked = {"model": "writer", "prompt": "The sky is", "max_tokens": 30, "stop": "\n\n"}
+    answer = create(**asked)
+    same((answer.object, answer.model), ("text_completion", "writer"))
+    assert answer.choices[0].text and answer.choices[0].finish_reason in ["stop", "length"], answer
+    assert answer.usage.completion_tokens > 0, answer.usage
+    chunks = list(create(stream=True, **asked))
+    same({(chunk.object, chunk.model) for chunk in chunks}, {("text_completion", "writer")})
+    same("".join(chunk.choices[0].text for chunk in chunks), answer.choices[0].text)
+    reasons = [chunk.choices[0].finish_reason for chunk in chunks]
+    same([reason for reason in reasons if reason], [answer.choices[0].finish_reason])
+    *chunks, last = create(stream=True, stream_options={"include_usage": True}, **asked)
+    same((last.choices, last.usage.total_tokens), ([], answer.usage.total_tokens))
+    same({chunk.usage for chunk in chunks}, {None})
+
+
+@check("what a model has not is a BadRequestError that says what it has")
+def unsupported():
+    with raises(openai.BadRequestError) as error:
+        client().embeddings.create(model=LLAMA_3, input="x")
+    same((error.value.code, error.value.param), ("unsupported", "model"))
+    assert "has no embeddings; it has chat" in error.value.message, error.value.message
+
+
+@check("embeddings and completions that make no sense are BadRequestErrors")
+def bad_requests():
+    with raises(openai.BadRequestError) as error:
+        client().embeddings.create(model="embedder", input=[])
+    same(error.value.param, "input")
+    with raises(openai.BadRequestError) as error:
+        client().completions.create(model="writer", prompt=["a", 1])
+    same(error.value.param, "prompt[1]")
+
+
 @check("the asynchronous client, four at a time")
 def asynchronous():
     async def text(client, model):
@@ -196,7 +249,7 @@ def broken_stream():
 @check("models are listed, and found by names with slashes")
 def models():
     listed = client().models.list().data
-    same({model.id for model in listed}, set(MODELS))
+    same({model.id for model in listed}, {*MODELS, "reranker", "embedder", "writer"})
     same({model.object for model in listed}, {"model"})
     for model in MODELS:
         same(client().models.retrieve(model).id, model)

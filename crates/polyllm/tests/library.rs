@@ -246,7 +246,7 @@ async fn the_examples_run() {
         ("completion", "simulated answer"),
         ("stream", "simulated answer"),
         ("complete", "The sky is blue because"),
-        ("embed", "+1.000  The sky is blue.\n"),
+        ("embedding", "+1.000  The sky is blue.\n"),
         (
             "rerank",
             "Washington, D.C. is the capital of the United States.",

@@ -1,4 +1,4 @@
-//! Texts as vectors: `cargo run -p polyllm --example embed [MODEL]`
+//! Texts as vectors: `cargo run -p polyllm --example embedding [MODEL]`
 //!
 //! The key comes from TOGETHERAI_API_KEY.
 

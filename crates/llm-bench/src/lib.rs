@@ -5,6 +5,8 @@ mod answer;
 mod client;
 mod clock;
 pub mod compare;
+#[cfg(any(feature = "nats", feature = "redis"))]
+pub mod coordinator;
 mod error;
 mod experiment;
 mod job;

@@ -61,15 +61,34 @@ pub(super) fn metadata(experiment: &Experiment) -> String {
 
 /// The file of a run.
 pub(super) fn run(summary: &RunSummary) -> String {
-    pretty(&RunFile {
-        aggregated_metrics: summary.aggregated.clone(),
-        individual_request_metrics: summary.rows.clone(),
-        time_unit: "s".to_owned(),
-        polyllm: Some(Beside {
-            run: summary.run.clone(),
-            against: summary.against.clone(),
-            paired: summary.paired.clone(),
-        }),
+    pretty(&RunFile::new(summary))
+}
+
+/// The files of an experiment in one.
+#[cfg(any(feature = "nats", feature = "redis"))]
+#[derive(Deserialize, Serialize)]
+struct Packed {
+    experiment: Experiment,
+    runs: Vec<RunFile>,
+}
+
+#[cfg(any(feature = "nats", feature = "redis"))]
+pub(super) fn pack(results: &Results) -> Vec<u8> {
+    let packed = Packed {
+        experiment: results.experiment.clone(),
+        runs: results.runs.iter().map(RunFile::new).collect(),
+    };
+    // As above, nothing here fails to serialize.
+    serde_json::to_vec(&packed).unwrap_or_default()
+}
+
+#[cfg(any(feature = "nats", feature = "redis"))]
+pub(super) fn unpack(bytes: &[u8]) -> Result<Results, serde_json::Error> {
+    let Packed { experiment, runs } = serde_json::from_slice(bytes)?;
+    let runs = runs.into_iter().map(|run| run.into_summary(&experiment));
+    Ok(Results {
+        runs: runs.collect(),
+        experiment,
     })
 }
 
@@ -174,6 +193,19 @@ struct Beside {
 }
 
 impl RunFile {
+    fn new(summary: &RunSummary) -> Self {
+        Self {
+            aggregated_metrics: summary.aggregated.clone(),
+            individual_request_metrics: summary.rows.clone(),
+            time_unit: "s".to_owned(),
+            polyllm: Some(Beside {
+                run: summary.run.clone(),
+                against: summary.against.clone(),
+                paired: summary.paired.clone(),
+            }),
+        }
+    }
+
     fn into_summary(self, experiment: &Experiment) -> RunSummary {
         let mut rows = self.individual_request_metrics;
         let Some(beside) = self.polyllm else {

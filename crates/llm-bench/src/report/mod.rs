@@ -93,6 +93,18 @@ impl Results {
         Ok(all)
     }
 
+    /// All of it as bytes, for another machine.
+    #[cfg(any(feature = "nats", feature = "redis"))]
+    pub(crate) fn pack(&self) -> Vec<u8> {
+        genai_bench::pack(self)
+    }
+
+    /// From the bytes that [`Results::pack`] made.
+    #[cfg(any(feature = "nats", feature = "redis"))]
+    pub(crate) fn unpack(bytes: &[u8]) -> Result<Self, serde_json::Error> {
+        genai_bench::unpack(bytes)
+    }
+
     /// Sorts runs by scenario, in the order in which they were asked for, load and batch size.
     pub(crate) fn sort(&mut self) {
         let scenarios = &self.experiment.scenarios;

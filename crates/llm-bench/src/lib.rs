@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 
 mod answer;
+mod bias;
 mod client;
 mod clock;
 pub mod compare;
@@ -20,12 +21,14 @@ mod request;
 mod run;
 mod scenario;
 mod schedule;
+mod search;
 pub mod stats;
 pub mod summary;
 mod target;
 mod tokens;
 mod workload;
 
+pub use bias::TrueTimes;
 pub use error::Error;
 pub use experiment::{
     ClientBias, ClientHealth, CommandLine, Experiment, IterationType, Limits, Load, Machine, Run,
@@ -38,6 +41,7 @@ pub use record::{
 pub use run::{Interrupts, Observer, Progress, RunSpec, Runner, Settings};
 pub use scenario::Scenario;
 pub use schedule::{ArrivalProcess, RateProfile};
+pub use search::LoadSearch;
 pub use target::{Backend, Target};
 pub use tokens::Tokenizer;
 pub use workload::{Dataset, DatasetConfig, DatasetSource, LoadSpec, Prefix, Row, Trace, Workload};

@@ -45,6 +45,7 @@ pub(crate) enum Command {
     Embed(Embed),
     Rerank(Rerank),
     Models(Models),
+    Bench(Box<crate::bench::args::Bench>),
     Check(Check),
     Sim(Sim),
     Sse(Sse),

@@ -3,6 +3,7 @@
 mod answer;
 mod args;
 mod ask;
+mod bench;
 mod chat;
 mod check;
 mod complete;
@@ -34,6 +35,7 @@ fn main() -> ExitCode {
     };
     let done = runtime.block_on(async {
         match args.command {
+            Command::Bench(bench) => bench::run(*bench).await,
             Command::Chat(chat) => chat::run(chat).await,
             Command::Check(check) => check::run(&check),
             Command::Complete(complete) => complete::run(complete).await,

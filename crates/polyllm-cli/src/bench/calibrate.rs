@@ -1,0 +1,180 @@
+//! The client measured against the simulation, whose clock tells the truth.
+
+use std::process::ExitCode;
+use std::sync::mpsc;
+use std::thread;
+use std::time::Duration;
+
+use anyhow::{Context, Result, anyhow};
+use llm_bench::{
+    Backend, ClientBias, Interrupts, Limits, Load, LoadSpec, Run, Runner, Scenario, Settings,
+    Target, Task, TrueTimes, Workload,
+};
+use llm_sim::{Memory, Sim, SimOptions, Timing, Together};
+use serde_json::json;
+use tokio::sync::oneshot;
+
+use crate::bench::INTERRUPTED;
+use crate::bench::args::Bench;
+use crate::output::print;
+
+/// `polyllm bench --calibrate`: how much of what is measured is the client itself.
+pub(crate) async fn run(args: &Bench, interrupts: Interrupts) -> Result<ExitCode> {
+    let timing = Timing::default()
+        .with_first_token(Duration::from_millis(50))
+        .with_token(Duration::from_millis(10));
+    let calibrator = Calibrator::with(timing)?;
+    let given = args.load.num_concurrency.as_slice();
+    let slots = if given.is_empty() {
+        &[1, 16, 64, 256]
+    } else {
+        given
+    };
+    if !args.output.json {
+        print(
+            "This client against a simulation on this machine: first token after 50 ms, then one \
+             every 10 ms.\nWhat was measured, less what the server did (ms):\n\n\
+             | in flight | requests | TTFT mean |  p99 | ITL mean |  p99 | stalls |\n\
+             |----------:|---------:|----------:|-----:|---------:|-----:|-------:|\n",
+        )?;
+    }
+    for &slots in slots {
+        let tokens = 100;
+        let requests = args
+            .load
+            .max_requests_per_run
+            .unwrap_or(2 * u64::from(slots).max(2));
+        let threads = args.measuring.num_workers;
+        let run = calibrator
+            .measure(slots, requests, tokens, threads, &interrupts)
+            .await?;
+        let bias = calibrator
+            .bias(&run)
+            .context("the simulation gave no answers")?;
+        if args.output.json {
+            print(format_args!("{}\n", json!(bias)))?;
+        } else {
+            print(format_args!(
+                "| {:>9} | {:>8} | {:>9.3} | {:>4.2} | {:>8.3} | {:>4.2} | {:>6} |\n",
+                bias.concurrency,
+                bias.requests,
+                bias.ttft_mean_s * 1e3,
+                bias.ttft_p99_s * 1e3,
+                bias.itl_mean_s * 1e3,
+                bias.itl_p99_s * 1e3,
+                bias.stalls,
+            ))?;
+        }
+        if *interrupts.borrow() > 0 {
+            return Ok(ExitCode::from(INTERRUPTED));
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// A simulation on a thread of its own, so that it does not wait for the client nor the other way.
+pub(crate) struct Calibrator {
+    url: String,
+    together: Together,
+    _stop: oneshot::Sender<()>,
+}
+
+impl Calibrator {
+    /// A simulation for short calibrations.
+    pub(crate) fn start() -> Result<Self> {
+        let timing = Timing::default()
+            .with_first_token(Duration::from_millis(4))
+            .with_token(Duration::from_millis(1));
+        Self::with(timing)
+    }
+
+    fn with(timing: Timing) -> Result<Self> {
+        let (started, starting) = mpsc::channel();
+        let (stop, stopped) = oneshot::channel::<()>();
+        let options = SimOptions::default()
+            .with_timing(timing.with_precise(true))
+            .with_memory(Memory::default().with_requests(MOST_REQUESTS));
+        let simulate = move || {
+            let runtime = tokio::runtime::Builder::new_current_thread()
+                .enable_all()
+                .build()?;
+            runtime.block_on(async move {
+                let sim = Sim::start(options).await?;
+                // Nobody waits when the benchmark is over already.
+                let _ = started.send((sim.together_url().to_owned(), sim.together().clone()));
+                let _ = stopped.await;
+                Ok::<_, std::io::Error>(())
+            })
+        };
+        let thread = thread::Builder::new().name("bench-sim".to_owned());
+        let thread = thread.spawn(simulate)?;
+        match starting.recv() {
+            Ok((url, together)) => Ok(Self {
+                url,
+                together,
+                _stop: stop,
+            }),
+            Err(_) => Err(match thread.join() {
+                Ok(Err(error)) => anyhow::Error::new(error),
+                _ => anyhow!("the simulation ended"),
+            }
+            .context("cannot calibrate")),
+        }
+    }
+
+    /// A calibration of some hundredths of a second at a load; `None` when it did not work, which
+    /// is no reason not to measure.
+    pub(crate) async fn short(&self, load: &Load, interrupts: &Interrupts) -> Option<ClientBias> {
+        let slots = match load {
+            Load::Concurrency { concurrency } => *concurrency,
+            other => other.concurrency().clamp(1, 16),
+        };
+        // More would take long to connect, and tell no more.
+        let slots = slots.min(256);
+        let run = self
+            .measure(slots, u64::from(slots.max(3)), 6, None, interrupts)
+            .await;
+        self.bias(&run.ok()?)
+    }
+
+    async fn measure(
+        &self,
+        slots: u32,
+        requests: u64,
+        tokens: u64,
+        threads: Option<u32>,
+        interrupts: &Interrupts,
+    ) -> Result<Run> {
+        self.together.forget_requests();
+        let authorization = "Bearer calibration".parse()?;
+        let target = Target::new(Backend::Together, &self.url, Some(authorization))?;
+        let mut settings = Settings::new(target, MODEL);
+        settings.threads = threads.filter(|threads| *threads > 0);
+        let workload = Workload::new(Task::TextToText, Backend::Together, MODEL)?;
+        let scenario: Scenario = format!("D(20,{tokens})").parse()?;
+        let mut limits = Limits::default();
+        limits.max_requests = requests;
+        limits.max_seconds = 60.0;
+        let spec = workload.run(0, scenario, LoadSpec::Concurrency(slots), 1, limits)?;
+        let runner = Runner::new(settings, interrupts.clone());
+        Ok(runner.run(spec, &mut ()).await?)
+    }
+
+    fn bias(&self, run: &Run) -> Option<ClientBias> {
+        let truth = self.together.requests().into_iter().filter_map(|seen| {
+            let times = seen.times();
+            let first = times.first_token()?.as_secs_f64();
+            let writes: Vec<_> = times.tokens().map(|write| write.at).collect();
+            let gaps = writes
+                .windows(2)
+                .map(|pair| (pair[1] - pair[0]).as_secs_f64());
+            Some(TrueTimes::new(first, gaps.collect()))
+        });
+        let truth: Vec<_> = truth.collect();
+        ClientBias::of(run, &truth)
+    }
+}
+
+const MODEL: &str = "simulated/llama-3-8b";
+
+const MOST_REQUESTS: usize = 20_000;

@@ -1,0 +1,276 @@
+//! What is seen while it runs: a few lines that are drawn again on a terminal, else a line now and
+//! then.
+
+use std::io::{IsTerminal, Write, stderr};
+use std::time::{Duration, Instant};
+
+use anyhow::Result;
+use llm_bench::stats::Statistic;
+use llm_bench::summary::{Metric, RunSummary};
+use llm_bench::{Observer, Outcome, Progress, RequestRecord, RunSpec, Side};
+use serde_json::json;
+
+use crate::bench::args::TimeUnit;
+use crate::bench::setup::Point;
+use crate::output::print;
+
+/// Who looks on.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Style {
+    /// Another program: a line of JSON for each run.
+    Json,
+    /// Nobody, or a log.
+    Plain,
+    /// A person at a terminal.
+    Terminal,
+}
+
+impl Style {
+    pub(crate) fn choose(json: bool) -> Self {
+        // genai-bench's way to turn its dashboard off.
+        let wanted = std::env::var("ENABLE_UI").is_ok_and(|value| value == "false");
+        if json {
+            Self::Json
+        } else if stderr().is_terminal() && !wanted && std::env::var_os("TERM").is_some() {
+            Self::Terminal
+        } else {
+            Self::Plain
+        }
+    }
+
+    /// Tells a run's numbers.
+    pub(crate) fn tell(self, summary: &RunSummary, unit: TimeUnit) -> Result<()> {
+        let numbers = &summary.aggregated;
+        if self == Self::Json {
+            print(format_args!("{}\n", json!(numbers)))?;
+            return Ok(());
+        }
+        let (factor, name) = match unit {
+            TimeUnit::S => (1.0, "s"),
+            TimeUnit::Ms => (1e3, "ms"),
+        };
+        let time = |statistic, metric| match numbers.get(statistic, metric) {
+            Some(seconds) => format!("{:.*}", if factor > 1.0 { 1 } else { 4 }, seconds * factor),
+            None => "-".to_owned(),
+        };
+        print(format_args!(
+            "{:<40} {:>6} ok {:>4} failed  {:>8.2} req/s {:>9.1} tok/s  TTFT {} p99 {}  TPOT {} {name}\n",
+            summary.label(),
+            numbers.num_completed_requests,
+            numbers.num_error_requests,
+            numbers.requests_per_second,
+            numbers.mean_output_throughput_tokens_per_s,
+            time(Statistic::Mean, Metric::Ttft),
+            time(Statistic::Percentile(99.0), Metric::Ttft),
+            time(Statistic::Mean, Metric::Tpot),
+        ))?;
+        for caution in &numbers.extra.cautions {
+            print(format_args!("  {caution}\n"))?;
+        }
+        Ok(())
+    }
+}
+
+/// A run as it is seen.
+#[derive(Debug)]
+pub(crate) struct Live {
+    style: Style,
+    title: String,
+    most_requests: u64,
+    most_time: Duration,
+    ok: u64,
+    failed: u64,
+    limited: u64,
+    output_tokens: u64,
+    /// Times to the first token, in milliseconds.
+    ttft: Vec<f64>,
+    last_failure: Option<String>,
+    drawn: usize,
+    next: Instant,
+}
+
+impl Live {
+    pub(crate) fn new(
+        style: Style,
+        spec: &RunSpec,
+        point: &Point,
+        runs: usize,
+        number: u32,
+    ) -> Self {
+        let mut title = format!(
+            "[{number}/{}] {} {}",
+            runs.max(number as usize),
+            point.scenario,
+            spec.load()
+        );
+        if point.batch_size > 1 {
+            title.push_str(&format!(" batch {}", point.batch_size));
+        }
+        let limits = spec.limits();
+        let most_time = Duration::try_from_secs_f64(limits.max_seconds);
+        Self {
+            style,
+            title,
+            most_requests: limits.max_requests,
+            most_time: most_time.unwrap_or(Duration::MAX),
+            ok: 0,
+            failed: 0,
+            limited: 0,
+            output_tokens: 0,
+            ttft: Vec::new(),
+            last_failure: None,
+            drawn: 0,
+            next: Instant::now() + FIRST_LINE,
+        }
+    }
+
+    /// Takes the view off the screen.
+    pub(crate) fn finish(&mut self) {
+        if self.style == Style::Terminal {
+            self.draw(&[]);
+        }
+    }
+
+    fn lines(&mut self, progress: &Progress) -> Vec<String> {
+        let seconds = progress.elapsed.as_secs_f64().max(0.001);
+        let by_count = progress.done as f64 / self.most_requests.max(1) as f64;
+        let by_time = seconds / self.most_time.as_secs_f64().max(0.001);
+        let state = if progress.stopping { ", draining" } else { "" };
+        let mut lines = vec![
+            self.title.clone(),
+            format!("  {} {:.0} s{state}", bar(by_count.max(by_time)), seconds),
+            format!(
+                "  {} ok, {} failed, {} over the rate limit, {} in flight",
+                self.ok, self.failed, self.limited, progress.in_flight
+            ),
+            format!(
+                "  {:.2} requests/s, {:.1} tokens/s",
+                self.ok as f64 / seconds,
+                self.output_tokens as f64 / seconds
+            ),
+        ];
+        self.ttft.sort_by(f64::total_cmp);
+        if let (Some(least), Some(most)) = (self.ttft.first(), self.ttft.last()) {
+            let at = |share: f64| self.ttft[((self.ttft.len() - 1) as f64 * share) as usize];
+            lines.push(format!(
+                "  TTFT ms  {:.1} [{}] {:.1}  p50 {:.1}  p99 {:.1}",
+                least,
+                histogram(&self.ttft),
+                most,
+                at(0.5),
+                at(0.99)
+            ));
+        }
+        if let Some(failure) = &self.last_failure {
+            lines.push(format!("  last failure: {failure}"));
+        }
+        lines
+    }
+
+    /// Draws over what was drawn before. A screen that is gone is nobody's loss.
+    fn draw(&mut self, lines: &[String]) {
+        let mut text = String::new();
+        if self.drawn > 0 {
+            text.push_str(&format!("\u{1b}[{}A", self.drawn));
+        }
+        text.push_str("\r\u{1b}[J");
+        for line in lines {
+            // A line that wraps would be two.
+            text.extend(line.chars().filter(|c| !c.is_control()).take(WIDTH));
+            text.push('\n');
+        }
+        self.drawn = lines.len();
+        let _ = stderr().lock().write_all(text.as_bytes());
+    }
+}
+
+impl Observer for Live {
+    fn record(&mut self, record: &RequestRecord) {
+        if record.side == Side::Against {
+            return;
+        }
+        match &record.outcome {
+            Outcome::Ok { .. } => {
+                self.ok += 1;
+                self.output_tokens += record.tokens.output;
+                if let Some(first) = record.first_token_ns
+                    && self.ttft.len() < MOST_SEEN
+                {
+                    self.ttft.push((first - record.dispatched_ns) as f64 / 1e6);
+                }
+            }
+            Outcome::Failed(failure) => {
+                self.failed += 1;
+                self.limited += u64::from(record.http_status == Some(429));
+                self.last_failure = Some(failure.message.clone());
+            }
+            _ => {}
+        }
+    }
+
+    fn tick(&mut self, progress: &Progress) {
+        let now = Instant::now();
+        match self.style {
+            Style::Json => {}
+            Style::Terminal => {
+                let lines = self.lines(progress);
+                self.draw(&lines);
+            }
+            Style::Plain if now >= self.next => {
+                self.next = now + BETWEEN_LINES;
+                let lines = self.lines(progress);
+                let _ = writeln!(stderr(), "{}:{}", lines[0], lines[1..4].join(";"));
+            }
+            Style::Plain => {}
+        }
+    }
+}
+
+fn bar(share: f64) -> String {
+    let full = (share.clamp(0.0, 1.0) * 30.0) as usize;
+    format!("[{}{}]", "#".repeat(full), ".".repeat(30 - full))
+}
+
+/// Sorted values, from least to most, as a row of bars.
+fn histogram(sorted: &[f64]) -> String {
+    const BARS: [char; 8] = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
+    let (Some(least), Some(most)) = (sorted.first(), sorted.last()) else {
+        return String::new();
+    };
+    let width = (most - least).max(f64::MIN_POSITIVE);
+    let mut counts = [0_usize; 24];
+    for value in sorted {
+        let at = ((value - least) / width * counts.len() as f64) as usize;
+        counts[at.min(counts.len() - 1)] += 1;
+    }
+    let highest = counts.iter().copied().max().unwrap_or(1).max(1);
+    let bars = counts.iter().map(|count| match count {
+        0 => ' ',
+        count => BARS[(count * BARS.len() / highest).clamp(1, BARS.len()) - 1],
+    });
+    bars.collect()
+}
+
+const WIDTH: usize = 79;
+
+/// Values that a histogram is drawn of; more would take long to sort ten times a second.
+const MOST_SEEN: usize = 20_000;
+
+const FIRST_LINE: Duration = Duration::from_secs(2);
+
+const BETWEEN_LINES: Duration = Duration::from_secs(5);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_histogram_has_its_highest_bar_where_most_is() {
+        let values: Vec<f64> = [vec![1.0; 50], vec![2.0; 10], vec![9.0]].concat();
+        let bars: Vec<char> = histogram(&values).chars().collect();
+        assert_eq!(bars.len(), 24);
+        assert_eq!((bars[0], bars[3], bars[23]), ('█', '▂', '▁'));
+        assert_eq!(histogram(&[]), "");
+        assert_eq!(bar(0.5).len(), 32);
+    }
+}

@@ -1,0 +1,446 @@
+//! From options to an experiment: everything that can be wrong is told before anything is sent.
+
+use std::env;
+use std::time::{Duration, SystemTime};
+
+use anyhow::{Context, Result, bail};
+use llm_bench::summary::Objectives;
+use llm_bench::{
+    Backend, CommandLine, Dataset, DatasetConfig, Experiment, IterationType, Limits, Load,
+    LoadSpec, Machine, Prefix, RateProfile, RunSpec, Scenario, ServerLabels, Settings, Target,
+    Task, Tokenizer, Trace, Workload,
+};
+use polyllm::ApiKey;
+
+use crate::bench::args::{Api, Bench, IterationName, Load as LoadArgs, Prompts, Rate, SearchKind};
+use crate::output::{Colour, note};
+
+/// All that a sweep needs.
+pub(crate) struct Setup {
+    pub(crate) experiment: Experiment,
+    pub(crate) settings: Settings,
+    pub(crate) points: Vec<Point>,
+    pub(crate) search: Option<SearchKind>,
+    workload: Workload,
+    trace: Option<Trace>,
+    load: LoadArgs,
+}
+
+/// One run to be made.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Point {
+    pub(crate) scenario: Scenario,
+    pub(crate) load: LoadSpec,
+    pub(crate) batch_size: u32,
+}
+
+impl Setup {
+    pub(crate) async fn new(args: Bench) -> Result<Self> {
+        let backend = Backend::from(args.api.api_backend);
+        let task = Task::from(args.api.task);
+        let model = args.api.api_model_name.clone().unwrap_or_default();
+        let key = key(args.api.api_key.as_ref().map(|key| &key.0), backend);
+        let target = target(backend, args.api.api_base.as_deref(), key.as_ref())?;
+        let mut settings = Settings::new(target, &model);
+        settings.against = against(&args.api, backend, key.as_ref())?;
+        settings.new_connections = args.measuring.new_connections;
+        settings.timeout = args.measuring.timeout;
+        settings.drain = args.measuring.drain_timeout;
+        settings.poll_interval = args.measuring.poll_interval;
+        settings.cold_after = args.measuring.cold_after;
+        settings.threads = args.measuring.num_workers.filter(|threads| *threads > 0);
+        settings.stop_on_saturation = args.load.stop_on_saturation;
+        settings.price_per_million = args.load.price;
+        settings.warmup_cooldown = (
+            args.measuring.warmup_ratio.unwrap_or(0.0),
+            args.measuring.cooldown_ratio.unwrap_or(0.0),
+        );
+        if settings.warmup_cooldown.0 + settings.warmup_cooldown.1 >= 1.0 {
+            bail!("--warmup-ratio and --cooldown-ratio together leave nothing to measure");
+        }
+        let mut workload = Workload::new(task, backend, &model)?.with_seed(args.prompts.seed);
+        if let Some(path) = &args.prompts.model_tokenizer {
+            let tokenizer = Tokenizer::read(path)?;
+            settings.tokenizer = Some(tokenizer.clone());
+            workload = workload.with_tokenizer(tokenizer);
+        }
+        workload = workload.with_additional_params(
+            args.api
+                .additional_request_params
+                .clone()
+                .unwrap_or_default(),
+        );
+        let dataset = dataset(&args.prompts).await?;
+        let dataset_path = dataset.as_ref().map(|dataset| dataset.path.clone());
+        let scenarios = scenarios(&args.prompts, task, dataset.is_some());
+        if let Some(dataset) = dataset {
+            workload = workload.with_dataset(dataset);
+        }
+        workload = match (args.prompts.prefix_len, args.prompts.prefix_ratio) {
+            (Some(length), _) => workload.with_prefix(Prefix::Length(length)),
+            (None, Some(ratio)) => workload.with_prefix(Prefix::Ratio(ratio)),
+            (None, None) => workload,
+        };
+        let trace = args.load.trace.as_deref().map(Trace::read).transpose()?;
+        Objectives::parse(&args.load.goodput).context("--goodput")?;
+
+        let batch_sizes = batch_sizes(&args.load, task);
+        let loads = loads(&args.load, task)?;
+        let mut points = Vec::new();
+        for scenario in &scenarios {
+            for batch_size in &batch_sizes {
+                for load in &loads {
+                    points.push(Point {
+                        scenario: *scenario,
+                        load: *load,
+                        batch_size: *batch_size,
+                    });
+                }
+            }
+        }
+        let experiment = experiment(
+            &args,
+            &settings,
+            task,
+            scenarios,
+            dataset_path,
+            key.as_ref(),
+        );
+        let mut setup = Self {
+            experiment,
+            settings,
+            points,
+            search: args.load.find_max_load,
+            workload,
+            trace,
+            load: args.load,
+        };
+        setup.settings.ramp_up = setup.load.ramp_up.unwrap_or_default();
+        setup.experiment.batch_sizes = batch_sizes;
+        setup.experiment.loads = setup.planned_loads()?;
+        Ok(setup)
+    }
+
+    /// The run of a point, or of the trace.
+    pub(crate) fn spec(&self, number: u32, point: &Point) -> Result<RunSpec> {
+        let limits = self.limits(point);
+        if let Some(trace) = &self.trace {
+            let most = self.load.max_concurrency;
+            return Ok(self
+                .workload
+                .replay(trace, self.load.trace_speed, most, limits)?);
+        }
+        let run =
+            self.workload
+                .run(number, point.scenario, point.load, point.batch_size, limits)?;
+        Ok(run)
+    }
+
+    /// The settings of a point: slots a second make a ramp that depends on the concurrency.
+    pub(crate) fn settings(&self, point: &Point) -> Settings {
+        let mut settings = self.settings.clone();
+        if let (Some(rate), LoadSpec::Concurrency(slots)) = (self.load.spawn_rate, point.load) {
+            let ramp = f64::from(slots) / rate.max(0.001);
+            settings.ramp_up = Duration::try_from_secs_f64(ramp).unwrap_or_default();
+        }
+        settings
+    }
+
+    /// A load of a search.
+    pub(crate) fn searched(&self, kind: SearchKind, load: f64) -> Result<LoadSpec> {
+        Ok(match kind {
+            SearchKind::Concurrency => LoadSpec::Concurrency(load as u32),
+            SearchKind::Rate => rate(
+                &self.load,
+                Rate {
+                    from: load,
+                    to: load,
+                },
+            )?,
+        })
+    }
+
+    pub(crate) fn search_limit(&self) -> (f64, f64) {
+        (self.load.search_limit, self.load.attainment)
+    }
+
+    fn limits(&self, point: &Point) -> Limits {
+        let in_flight = match point.load {
+            LoadSpec::Concurrency(slots) => u64::from(slots),
+            _ => 0,
+        };
+        let requests = self.load.max_requests_per_run;
+        let mut limits = Limits::default();
+        limits.max_requests = match (&self.trace, requests) {
+            (_, Some(requests)) => requests,
+            (Some(trace), None) => trace.len() as u64,
+            (None, None) => DEFAULT_REQUESTS.max(10 * in_flight),
+        };
+        let time = self.load.max_time_per_run.unwrap_or(DEFAULT_TIME);
+        limits.max_seconds = time.as_secs_f64();
+        limits.max_cost = self.load.max_cost;
+        limits
+    }
+
+    fn planned_loads(&self) -> Result<Vec<Load>> {
+        let first = &self.points[0];
+        if self.trace.is_some() {
+            return Ok(vec![self.spec(0, first)?.load().clone()]);
+        }
+        let mut loads: Vec<Load> = Vec::new();
+        for point in &self.points {
+            let load = self.spec(0, point)?.load().clone();
+            if !loads.contains(&load) {
+                loads.push(load);
+            }
+        }
+        Ok(loads)
+    }
+}
+
+fn key(given: Option<&ApiKey>, backend: Backend) -> Option<ApiKey> {
+    let names: &[&str] = match backend {
+        Backend::Together => &[
+            "TOGETHERAI_API_KEY",
+            "TOGETHER_API_KEY",
+            "TOGETHER_AI_API_KEY",
+            "TOGETHER_AI_TOKEN",
+        ],
+        Backend::Replicate => &["REPLICATE_API_KEY", "REPLICATE_API_TOKEN"],
+        _ => &["OPENAI_API_KEY"],
+    };
+    let given = given.filter(|key| !key.is_empty()).cloned();
+    given.or_else(|| ApiKey::from_env(names))
+}
+
+fn target(backend: Backend, base: Option<&str>, key: Option<&ApiKey>) -> Result<Target> {
+    let variables: &[&str] = match backend {
+        Backend::Together => &["TOGETHER_AI_API_BASE", "TOGETHER_BASE_URL"],
+        Backend::Replicate => &["REPLICATE_BASE_URL", "REPLICATE_API_BASE"],
+        _ => &["OPENAI_BASE_URL"],
+    };
+    let from_env = variables.iter().find_map(|name| env::var(name).ok());
+    let base = base
+        .map(str::to_owned)
+        .or(from_env.filter(|base| !base.is_empty()));
+    let base = base.or_else(|| backend.default_base().map(str::to_owned));
+    let base = base.context("--api-base is needed with --api-backend openai")?;
+    let authorization = key.map(ApiKey::bearer).transpose()?;
+    Ok(Target::new(backend, &base, authorization)?)
+}
+
+fn against(api: &Api, backend: Backend, key_of_subject: Option<&ApiKey>) -> Result<Option<Target>> {
+    let Some(base) = &api.against else {
+        return Ok(None);
+    };
+    let other = api.against_backend.map_or(backend, Backend::from);
+    if (other == Backend::Replicate) != (backend == Backend::Replicate) {
+        bail!("--against-backend: one request has to fit both, and Replicate's is its own");
+    }
+    let key = match &api.against_api_key {
+        Some(key) => Some(key.0.clone()),
+        None if other == backend => key_of_subject.cloned(),
+        None => key(None, other),
+    };
+    target(other, Some(base), key.as_ref())
+        .context("--against")
+        .map(Some)
+}
+
+async fn dataset(args: &Prompts) -> Result<Option<Dataset>> {
+    let config = match (&args.dataset_config, &args.dataset_path) {
+        (Some(file), _) => DatasetConfig::read(file)?,
+        (None, Some(path)) => DatasetConfig::at(path)?,
+        (None, None) => return Ok(None),
+    };
+    let mut config = config;
+    config.prompt_column = args.dataset_prompt_column.clone().or(config.prompt_column);
+    config.image_column = args.dataset_image_column.clone().or(config.image_column);
+    Ok(Some(Dataset::load(&config).await?))
+}
+
+fn scenarios(args: &Prompts, task: Task, dataset: bool) -> Vec<Scenario> {
+    let given = args
+        .traffic_scenario
+        .iter()
+        .flat_map(|given| given.0.iter());
+    let given: Vec<_> = given.copied().collect();
+    match (given.is_empty(), dataset) {
+        (false, _) => given,
+        (true, true) => vec![Scenario::Dataset],
+        (true, false) => Scenario::defaults(task),
+    }
+}
+
+fn batch_sizes(args: &LoadArgs, task: Task) -> Vec<u32> {
+    if !task.has_batches() {
+        if !args.batch_size.is_empty() {
+            let text = format!("--batch-size says nothing about {task}: every request is one");
+            note("note", Colour::Yellow, text);
+        }
+        return vec![1];
+    }
+    if args.batch_size.is_empty() {
+        vec![1, 2, 4, 8, 24, 48, 96]
+    } else {
+        args.batch_size.clone()
+    }
+}
+
+fn loads(args: &LoadArgs, task: Task) -> Result<Vec<LoadSpec>> {
+    if let Some(kind) = args.find_max_load {
+        // The search chooses; it begins here.
+        let first = match kind {
+            SearchKind::Concurrency => LoadSpec::Concurrency(1),
+            SearchKind::Rate => rate(args, Rate { from: 1.0, to: 1.0 })?,
+        };
+        return Ok(vec![first]);
+    }
+    if args.trace.is_some() {
+        return Ok(vec![LoadSpec::Concurrency(1)]);
+    }
+    if !args.request_rate.is_empty() {
+        return args
+            .request_rate
+            .iter()
+            .map(|given| rate(args, *given))
+            .collect();
+    }
+    let slots = match (args.num_concurrency.as_slice(), task.has_batches()) {
+        ([], true) => &[1][..],
+        ([], false) => &[1, 2, 4, 8, 16, 32, 64, 128, 256],
+        (given, _) => given,
+    };
+    Ok(slots.iter().copied().map(LoadSpec::Concurrency).collect())
+}
+
+/// A rate that rises does so over the ramp, else over the whole run; a steady one over the ramp
+/// from nothing.
+fn rate(args: &LoadArgs, Rate { from, to }: Rate) -> Result<LoadSpec> {
+    let whole = args.max_time_per_run.unwrap_or(DEFAULT_TIME);
+    let profile = match args.ramp_up {
+        Some(ramp) if from == to => RateProfile::ramp(0.0, to, ramp.as_secs_f64())?,
+        ramp => RateProfile::ramp(from, to, ramp.unwrap_or(whole).as_secs_f64())?,
+    };
+    Ok(LoadSpec::Rate {
+        per_second: to,
+        profile,
+        arrivals: args.arrivals,
+        max_concurrency: args.max_concurrency,
+    })
+}
+
+fn experiment(
+    args: &Bench,
+    settings: &Settings,
+    task: Task,
+    scenarios: Vec<Scenario>,
+    dataset: Option<String>,
+    key: Option<&ApiKey>,
+) -> Experiment {
+    let now = SystemTime::now();
+    let since = now
+        .duration_since(SystemTime::UNIX_EPOCH)
+        .unwrap_or_default();
+    let api = &args.api;
+    let mut labels = ServerLabels::default();
+    labels.engine.clone_from(&api.server_engine);
+    labels.version.clone_from(&api.server_version);
+    labels.gpu_type.clone_from(&api.server_gpu_type);
+    labels.gpu_count = api.server_gpu_count;
+    let backend = Backend::from(api.api_backend).name();
+    let model = api.api_model_name.clone().unwrap_or_default();
+    let mut machine = Machine::default();
+    env::consts::OS.clone_into(&mut machine.os);
+    env::consts::ARCH.clone_into(&mut machine.arch);
+    machine.cpus = std::thread::available_parallelism().map_or(1, |cpus| cpus.get() as u32);
+    let words: Vec<String> = env::args().collect();
+    let secrets = [key, api.against_api_key.as_ref().map(|key| &key.0)];
+    let secrets: Vec<&str> = secrets.into_iter().flatten().map(ApiKey::expose).collect();
+
+    let mut experiment = Experiment::default();
+    experiment.name = args
+        .output
+        .experiment_folder_name
+        .clone()
+        .unwrap_or_else(|| {
+            let engine = labels.engine.as_deref();
+            let parts = [
+                Some(backend),
+                engine,
+                labels.version.as_deref(),
+                Some(task.name()),
+                Some(&model),
+            ];
+            let mut parts: Vec<_> = parts.into_iter().flatten().map(plain).collect();
+            parts.push(stamp(now));
+            parts.join("_")
+        });
+    experiment.command = CommandLine::redacted(words.iter().map(String::as_str), secrets);
+    experiment.version = env!("CARGO_PKG_VERSION").to_owned();
+    experiment.started_at_ms = u64::try_from(since.as_millis()).unwrap_or(u64::MAX);
+    experiment.backend = backend.to_owned();
+    experiment.api_base = settings.target.to_string();
+    experiment.against = settings.against.as_ref().map(ToString::to_string);
+    experiment.model_label = api.model_label.clone().unwrap_or_else(|| {
+        let last = model.rsplit('/').next();
+        last.unwrap_or_default().to_owned()
+    });
+    experiment.model = model;
+    let tokenizer = args.prompts.model_tokenizer.as_ref();
+    experiment.tokenizer = tokenizer.map(|path| path.display().to_string());
+    experiment.task = task;
+    experiment.scenarios = scenarios.iter().map(ToString::to_string).collect();
+    experiment.iteration_type = match args.load.iteration_type {
+        Some(IterationName::BatchSize) => IterationType::BatchSize,
+        Some(IterationName::NumConcurrency) => IterationType::NumConcurrency,
+        None if task.has_batches() => IterationType::BatchSize,
+        None => IterationType::NumConcurrency,
+    };
+    experiment.additional_request_params =
+        api.additional_request_params.clone().unwrap_or_default();
+    experiment.server = labels;
+    experiment.limits = Limits::default();
+    let time = args.load.max_time_per_run.unwrap_or(DEFAULT_TIME);
+    experiment.limits.max_seconds = time.as_secs_f64();
+    experiment.limits.max_requests = args.load.max_requests_per_run.unwrap_or(DEFAULT_REQUESTS);
+    experiment.limits.max_cost = args.load.max_cost;
+    experiment.dataset = dataset;
+    (experiment.warmup_ratio, experiment.cooldown_ratio) = settings.warmup_cooldown;
+    experiment.seed = args.prompts.seed;
+    experiment.goodput.clone_from(&args.load.goodput);
+    experiment.price_per_million = args.load.price;
+    experiment.new_connections = settings.new_connections;
+    experiment.machine = machine;
+    experiment
+}
+
+/// A part of a folder's name.
+fn plain(text: &str) -> String {
+    let keep = |c: char| c.is_ascii_alphanumeric() || "-.".contains(c);
+    text.chars()
+        .map(|c| if keep(c) { c } else { '-' })
+        .collect()
+}
+
+/// `20261121_094500`, in UTC.
+fn stamp(time: SystemTime) -> String {
+    let text = humantime::format_rfc3339_seconds(time).to_string();
+    let digits: String = text.chars().filter(char::is_ascii_digit).collect();
+    format!("{}_{}", &digits[..8], &digits[8..])
+}
+
+const DEFAULT_REQUESTS: u64 = 100;
+
+const DEFAULT_TIME: Duration = Duration::from_secs(600);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn folders_have_names_that_any_disk_takes() {
+        assert_eq!(plain("meta-llama/Llama-2:v1"), "meta-llama-Llama-2-v1");
+        assert_eq!(stamp(SystemTime::UNIX_EPOCH), "19700101_000000");
+    }
+}

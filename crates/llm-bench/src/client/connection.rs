@@ -75,11 +75,11 @@ impl Connection {
         });
         let (head, mut body) = response
             .await
-            .map_err(|error| self.error(error))?
+            .map_err(|source| ExchangeError { source })?
             .into_parts();
         sink.head(&head);
         while let Some(frame) = self.frame(&mut body).await {
-            let frame = frame.map_err(|error| self.error(error))?;
+            let frame = frame.map_err(|source| ExchangeError { source })?;
             if let Some(data) = frame.data_ref() {
                 sink.data(data, self.stamps.last_read());
             }
@@ -110,13 +110,6 @@ impl Connection {
     fn drive(&mut self, cx: &mut Context<'_>) {
         drive(&mut self.driver, &mut self.driven, cx);
     }
-
-    fn error(&self, source: hyper::Error) -> ExchangeError {
-        ExchangeError {
-            answered: self.stamps.first_read().is_some(),
-            source,
-        }
-    }
 }
 
 impl fmt::Debug for Connection {
@@ -130,8 +123,6 @@ impl fmt::Debug for Connection {
 /// An exchange that broke off.
 #[derive(Debug)]
 pub(crate) struct ExchangeError {
-    /// Whether anything of an answer came.
-    pub(crate) answered: bool,
     pub(crate) source: hyper::Error,
 }
 

@@ -112,8 +112,8 @@ impl Performer {
         }
     }
 
-    /// Sends one HTTP request. An idle connection that the server closed just when it was used
-    /// again is not the server's failure: a new one is tried, once.
+    /// Sends one HTTP request. An idle connection that turns out to be closed before anything of
+    /// the request was written is nobody's failure: a new one is tried, once.
     async fn send(
         &self,
         origin: &Origin,
@@ -143,7 +143,7 @@ impl Performer {
                     self.pool.borrow_mut().give_back(origin, connection);
                     return Ok(sent);
                 }
-                Err(error) if !error.answered && connect.is_none() => {}
+                Err(error) if error.source.is_canceled() && connect.is_none() => {}
                 Err(error) => {
                     return Err(Failure {
                         kind: if error.source.is_parse() {

@@ -164,8 +164,8 @@ pub(crate) struct Load {
 pub(crate) struct Prompts {
     /// How long prompts and answers are (repeat it for more): D(in,out), N(mean,sd)/(mean,sd),
     /// U(min,max)/(min,max), E(tokens), R(document,query), I(width,height), dataset
-    #[arg(long, value_name = "SCENARIO", value_parser = scenarios)]
-    pub(crate) traffic_scenario: Vec<Scenarios>,
+    #[arg(long, value_name = "SCENARIO")]
+    pub(crate) traffic_scenario: Vec<String>,
     /// Prompts: a .txt, .csv, .json or .jsonl file, a dataset config, or a dataset on Hugging Face
     #[arg(long, value_name = "PATH", conflicts_with = "dataset_config")]
     pub(crate) dataset_path: Option<PathBuf>,
@@ -344,11 +344,8 @@ impl FromStr for Rate {
     }
 }
 
-/// One or several scenarios in one value; their own commas stand in parentheses.
-#[derive(Clone, Debug)]
-pub(crate) struct Scenarios(pub(crate) Vec<Scenario>);
-
-fn scenarios(text: &str) -> Result<Scenarios, String> {
+/// The scenarios in one value; their own commas stand in parentheses.
+pub(crate) fn scenarios(text: &str) -> Result<Vec<Scenario>, llm_bench::Error> {
     let mut depth = 0_i32;
     let parts = text.split(|c| {
         depth += match c {
@@ -358,8 +355,7 @@ fn scenarios(text: &str) -> Result<Scenarios, String> {
         };
         c == ',' && depth == 0
     });
-    let parts = parts.map(|part| part.parse().map_err(|e: llm_bench::Error| e.to_string()));
-    parts.collect::<Result<_, _>>().map(Scenarios)
+    parts.map(str::parse).collect()
 }
 
 fn object(text: &str) -> Result<Map<String, Value>, String> {
@@ -415,7 +411,7 @@ mod tests {
         assert_eq!(minutes("90s"), Ok(Duration::from_secs(90)));
         assert!(minutes("-1").is_err());
         assert_eq!(price("0.2, 0.6"), Ok((0.2, 0.6)));
-        assert_eq!(scenarios("D(1,2),N(3,4)/(5,6)").unwrap().0.len(), 2);
+        assert_eq!(scenarios("D(1,2),N(3,4)/(5,6)").unwrap().len(), 2);
         assert!(scenarios("D(1,2),").is_err());
     }
 }

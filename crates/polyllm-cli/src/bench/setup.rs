@@ -12,7 +12,9 @@ use llm_bench::{
 };
 use polyllm::ApiKey;
 
-use crate::bench::args::{Api, Bench, IterationName, Load as LoadArgs, Prompts, Rate, SearchKind};
+use crate::bench::args::{
+    self, Api, Bench, IterationName, Load as LoadArgs, Prompts, Rate, SearchKind,
+};
 use crate::output::{Colour, note};
 
 /// All that a sweep needs.
@@ -72,7 +74,7 @@ impl Setup {
         );
         let dataset = dataset(&args.prompts).await?;
         let dataset_path = dataset.as_ref().map(|dataset| dataset.path.clone());
-        let scenarios = scenarios(&args.prompts, task, dataset.is_some());
+        let scenarios = scenarios(&args.prompts, task, dataset.is_some())?;
         if let Some(dataset) = dataset {
             workload = workload.with_dataset(dataset);
         }
@@ -259,17 +261,16 @@ async fn dataset(args: &Prompts) -> Result<Option<Dataset>> {
     Ok(Some(Dataset::load(&config).await?))
 }
 
-fn scenarios(args: &Prompts, task: Task, dataset: bool) -> Vec<Scenario> {
-    let given = args
-        .traffic_scenario
-        .iter()
-        .flat_map(|given| given.0.iter());
-    let given: Vec<_> = given.copied().collect();
-    match (given.is_empty(), dataset) {
+fn scenarios(args: &Prompts, task: Task, dataset: bool) -> Result<Vec<Scenario>> {
+    let mut given = Vec::new();
+    for text in &args.traffic_scenario {
+        given.extend(args::scenarios(text)?);
+    }
+    Ok(match (given.is_empty(), dataset) {
         (false, _) => given,
         (true, true) => vec![Scenario::Dataset],
         (true, false) => Scenario::defaults(task),
-    }
+    })
 }
 
 fn batch_sizes(args: &LoadArgs, task: Task) -> Vec<u32> {

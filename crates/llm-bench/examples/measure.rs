@@ -1,0 +1,116 @@
+//! Measures a server, or without an address the simulation, and prints what came of it:
+//!
+//! ```text
+//! cargo run --release -p llm-bench --example measure -- [BASE [CONCURRENCY [REQUESTS [TOKENS]]]]
+//! ```
+//!
+//! A concurrency such as `100/s` is an open loop.
+
+#![allow(clippy::print_stdout, reason = "an example prints")]
+
+use std::env;
+use std::time::Duration;
+
+use llm_bench::report::{Results, markdown};
+use llm_bench::summary::RunSummary;
+use llm_bench::{
+    ArrivalProcess, Backend, Experiment, Limits, LoadSpec, RateProfile, Run, Runner, Scenario,
+    Settings, Target, Task, Workload,
+};
+use llm_sim::{Sim, SimOptions, Timing};
+use tokio::sync::watch;
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let mut args = env::args().skip(1);
+    let timing = Timing::default()
+        .with_first_token(Duration::from_millis(50))
+        .with_token(Duration::from_millis(10))
+        .with_precise(true);
+    let sim = Sim::start(SimOptions::default().with_timing(timing)).await?;
+    let base = args.next().unwrap_or_else(|| sim.together_url().to_owned());
+    let load = args.next().unwrap_or_else(|| "8".to_owned());
+    let requests = args.next().map_or(Ok(80), |text| text.parse())?;
+    let tokens = args.next().map_or(Ok(100), |text| text.parse::<u64>())?;
+
+    let target = Target::new(Backend::OpenAi, &base, Some("Bearer any".parse()?))?;
+    let workload = Workload::new(Task::TextToText, Backend::OpenAi, MODEL)?;
+    let scenario: Scenario = format!("D(100,{tokens})").parse()?;
+    let load = match load.strip_suffix("/s") {
+        Some(rate) => LoadSpec::Rate {
+            per_second: rate.parse()?,
+            profile: RateProfile::steady(rate.parse()?)?,
+            arrivals: ArrivalProcess::Constant,
+            max_concurrency: None,
+        },
+        None => LoadSpec::Concurrency(load.parse()?),
+    };
+    let mut limits = Limits::default();
+    limits.max_requests = requests;
+    limits.max_seconds = 600.0;
+    let spec = workload.run(0, scenario, load, 1, limits)?;
+
+    let (_interrupt, interrupts) = watch::channel(0);
+    let runner = Runner::new(Settings::new(target, MODEL), interrupts);
+    let run = runner.run(spec, &mut ()).await?;
+    print_client(&run);
+
+    let mut experiment = Experiment::default();
+    experiment.name = "measure".to_owned();
+    experiment.model = MODEL.to_owned();
+    let mut results = Results::default();
+    results.runs.push(RunSummary::new(&experiment, &run));
+    results.experiment = experiment;
+    println!("{}", markdown(&results));
+    sim.shutdown().await;
+    Ok(())
+}
+
+/// How the client was doing, and how well an open loop kept its times.
+fn print_client(run: &Run) {
+    let requests = run.records.len() as f64;
+    let cpu = run.client.cpu_seconds.unwrap_or(f64::NAN);
+    println!(
+        "CPU seconds: {cpu}, requests per CPU second: {:.0}",
+        requests / cpu
+    );
+    let ms = |nanos: u64| nanos as f64 / 1e6;
+    let (median, p99, most) = run.client.timer_late_ns;
+    println!(
+        "timers late by (ms): p50 {:.3}, p99 {:.3}, max {:.3}",
+        ms(median),
+        ms(p99),
+        ms(most)
+    );
+    println!(
+        "stalls: {}, starved: {}",
+        run.client.stalls.len(),
+        run.client.starved
+    );
+    let late = run.records.iter();
+    let late = late.filter_map(|record| Some(record.dispatched_ns - record.scheduled_ns?));
+    let mut late: Vec<_> = late.collect();
+    late.sort_unstable();
+    if let Some(most) = late.last() {
+        let at = |share: f64| late[((late.len() - 1) as f64 * share) as usize];
+        let (median, p99) = (ms(at(0.5)), ms(at(0.99)));
+        println!(
+            "dispatch late by (ms): p50 {median:.3}, p99 {p99:.3}, max {:.3}",
+            ms(*most)
+        );
+        let starts: Vec<_> = run
+            .records
+            .iter()
+            .map(|record| ms(record.dispatched_ns))
+            .collect();
+        let gaps: Vec<_> = starts.windows(2).map(|pair| pair[1] - pair[0]).collect();
+        let mean = gaps.iter().sum::<f64>() / gaps.len() as f64;
+        let variance = gaps.iter().map(|gap| (gap - mean).powi(2)).sum::<f64>() / gaps.len() as f64;
+        println!(
+            "gaps between dispatches (ms): mean {mean:.3}, deviation {:.3}",
+            variance.sqrt()
+        );
+    }
+}
+
+const MODEL: &str = "mock/model";

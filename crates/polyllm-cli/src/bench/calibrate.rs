@@ -43,7 +43,7 @@ pub(crate) async fn run(args: &Bench, interrupts: Interrupts) -> Result<ExitCode
         let requests = args
             .load
             .max_requests_per_run
-            .unwrap_or(2 * u64::from(slots).max(2));
+            .unwrap_or_else(|| 2 * u64::from(slots).max(2));
         let threads = args.measuring.num_workers;
         let run = calibrator
             .measure(slots, requests, tokens, threads, &interrupts)

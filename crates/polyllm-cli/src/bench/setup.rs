@@ -224,7 +224,7 @@ fn target(backend: Backend, base: Option<&str>, key: Option<&ApiKey>) -> Result<
     let from_env = variables.iter().find_map(|name| env::var(name).ok());
     let base = base
         .map(str::to_owned)
-        .or(from_env.filter(|base| !base.is_empty()));
+        .or_else(|| from_env.filter(|base| !base.is_empty()));
     let base = base.or_else(|| backend.default_base().map(str::to_owned));
     let base = base.context("--api-base is needed with --api-backend openai")?;
     let authorization = key.map(ApiKey::bearer).transpose()?;

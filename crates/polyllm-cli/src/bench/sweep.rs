@@ -161,10 +161,10 @@ impl Sweep {
                 Outcome::Failed(failure) => Some((failure.kind, failure.message.clone())),
                 _ => None,
             });
-        self.failure = failed.or(self.failure.take());
+        self.failure = failed.or_else(|| self.failure.take());
     }
 
-    fn conclude(&mut self, json: bool) -> Result<ExitCode> {
+    fn conclude(&self, json: bool) -> Result<ExitCode> {
         let files = self
             .folder
             .write_reports(&self.results)

@@ -183,7 +183,7 @@ fn each_text_becomes_a_line_of_numbers() {
     assert!(vectors.iter().all(|vector| vector.len() == 1024));
 
     let (piped, _, status) = run_piped(&base, "good morning\n\ngood night\n");
-    assert_eq!((piped, status), (said.clone(), 0));
+    assert_eq!((piped, status), (said, 0));
     let (base64, _, _) = with(&["--param", "encoding_format=base64", "good morning"]);
     let base64: Vec<f64> = serde_json::from_str(&base64).unwrap();
     let apart = |(a, b): (&f64, &f64)| (a - b).abs();

@@ -157,6 +157,13 @@ impl Error {
         self
     }
 
+    /// Keeps what the upstream says about trying again, for one that says it in its own way.
+    #[must_use]
+    pub fn with_should_retry(mut self, should_retry: impl Into<Option<bool>>) -> Self {
+        self.0.should_retry = should_retry.into();
+        self
+    }
+
     /// Keeps the upstream's machine-readable code.
     #[must_use]
     pub fn with_code(mut self, code: impl Into<Option<String>>) -> Self {
@@ -251,7 +258,7 @@ impl Error {
         self.0.retry_after
     }
 
-    /// What the upstream says about trying again, in `x-should-retry`.
+    /// What the upstream says about trying again, such as in `x-should-retry`.
     pub fn should_retry(&self) -> Option<bool> {
         self.0.should_retry
     }

@@ -37,6 +37,14 @@ impl Answer {
         }
     }
 
+    /// The same for another prediction.
+    pub(crate) fn of(&self, prediction: &Prediction) -> Self {
+        Self {
+            id: format!("chatcmpl-{}", prediction.id),
+            ..self.clone()
+        }
+    }
+
     /// The answer in one piece.
     pub(crate) fn response(&self, prediction: &Prediction, text: String) -> ChatResponse {
         let usage = self.usage(prediction, &text);

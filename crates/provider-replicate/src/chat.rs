@@ -15,17 +15,15 @@ use tokio::time::Instant;
 
 use crate::NAME;
 use crate::answer::{self, Answer};
-use crate::cancel::{self, CancelGuard};
 use crate::client::Client;
 use crate::config::Config;
-use crate::error;
 use crate::input::Input;
 use crate::models::Models;
-use crate::poll::Watch;
+use crate::poll;
 use crate::prompt::Style;
+use crate::run::{Order, Run};
 use crate::stream;
 use crate::target::Target;
-use crate::wire::Prediction;
 
 /// One account with Replicate.
 #[derive(Debug)]
@@ -37,8 +35,8 @@ pub struct Replicate {
 
 /// A call whose prediction has been made.
 pub(crate) struct Started {
-    pub(crate) prediction: Prediction,
-    pub(crate) guard: CancelGuard,
+    pub(crate) order: Order,
+    pub(crate) run: Run,
     pub(crate) input: Input,
     pub(crate) answer: Answer,
 }
@@ -78,22 +76,11 @@ impl Replicate {
         request: &ChatRequest,
         call: &Call<ChatRequest>,
     ) -> Result<Reply<ChatResponse>> {
-        let mut started = self.start(request, call, false).await?;
-        let prediction = &mut started.prediction;
-        let mut watch = Watch::new(self.client.clone(), None);
-        // Replicate answers as soon as the output is there, and has the metrics a moment later.
-        let mut is_there = !prediction.output.is_null();
-        while !prediction.status.is_terminal() {
-            if !std::mem::take(&mut is_there) {
-                watch.pause().await?;
-            }
-            *prediction = watch.ask(&prediction.id).await?;
-            started.guard.saw(prediction);
-        }
-        if !prediction.status.is_success() {
-            return Err(error::from_prediction(prediction));
-        }
-        let response = started.answer.response(prediction, prediction.text()?);
+        let started = self.start(request, call, false).await?;
+        let run = started.order.finish(started.run, None, poll::to_the_end);
+        let prediction = &run.await?.prediction;
+        let answer = started.answer.of(prediction);
+        let response = answer.response(prediction, prediction.text()?);
         let metadata = answer::metadata(prediction, &request.model, &started.input);
         Ok(Reply::new(Json::from_value(response), metadata))
     }
@@ -121,12 +108,17 @@ impl Replicate {
             if stream {
                 body["stream"] = true.into();
             }
-            match cancel::create(&self.client, path, body, limit).await {
-                Ok((prediction, guard)) => {
-                    let answer = Answer::new(&prediction, &request.model, &input);
+            let order = Order {
+                path,
+                body,
+                cancel_after: limit,
+            };
+            match order.start(&self.client).await {
+                Ok(run) => {
+                    let answer = Answer::new(&run.prediction, &request.model, &input);
                     return Ok(Started {
-                        prediction,
-                        guard,
+                        order,
+                        run,
                         input,
                         answer,
                     });
@@ -193,8 +185,8 @@ impl Provider for Replicate {
             let start = |request| self.start(request, &call, true);
             let started = self.within(&call, limit, start).await?;
             let model = call.body.str_field("model").unwrap_or_default();
-            let metadata = answer::metadata(&started.prediction, &model, &started.input);
-            let events = stream::follow(self.client.clone(), started, deadline);
+            let metadata = answer::metadata(&started.run.prediction, &model, &started.input);
+            let events = stream::follow(started, deadline);
             let events = events.map(move |event| {
                 event.map_err(|error| error.with_provider(NAME).with_model(model.as_str()))
             });

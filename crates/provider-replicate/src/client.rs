@@ -12,6 +12,7 @@ use serde_json::Value;
 
 use crate::config::Config;
 use crate::error::{self, unexpected};
+use crate::run::Order;
 use crate::wire::Prediction;
 
 /// Replicate's HTTP API, one function per call. No call is tried again here.
@@ -24,23 +25,19 @@ impl Client {
         self.json(request, Bytes::new(), FIRST_BYTE).await
     }
 
-    /// Makes a prediction, which Replicate gives up by itself `cancel_after` so long.
-    pub(crate) async fn create(
-        &self,
-        path: &str,
-        body: &Value,
-        cancel_after: Duration,
-    ) -> Result<Prediction> {
-        let limit = format!("{}s", cancel_after.as_secs().max(5)); // less is refused
-        let mut request = Request::post(self.0.base.join(path)?)
+    /// Makes a prediction.
+    pub(crate) async fn create(&self, order: &Order) -> Result<Prediction> {
+        let limit = format!("{}s", order.cancel_after.as_secs().max(5)); // less is refused
+        let mut request = Request::post(self.0.base.join(&order.path)?)
             .header(CONTENT_TYPE, "application/json")
             .header(CANCEL_AFTER, limit);
-        let wait = self.0.limits.wait.min(cancel_after).as_secs().min(60);
-        if body["stream"] != true && wait > 0 {
+        let wait = self.0.limits.wait.min(order.cancel_after);
+        let wait = wait.as_secs().min(60);
+        if order.body["stream"] != true && wait > 0 {
             request = request.header(PREFER, format!("wait={wait}"));
         }
         let first_byte = FIRST_BYTE + self.0.limits.wait;
-        let body = Bytes::from(body.to_string());
+        let body = Bytes::from(order.body.to_string());
         let prediction: Prediction = self.json(request, body, first_byte).await?;
         // The id becomes part of URL paths.
         let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_';

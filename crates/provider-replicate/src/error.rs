@@ -78,14 +78,17 @@ fn from_reason(reason: &str) -> Error {
         Some("E1000" | "E9828" | "PA") => ErrorKind::UpstreamFailed,
         Some("E6716") => ErrorKind::Overloaded,
         Some("E005") => ErrorKind::ContentFilter,
-        // Out of memory: the same input runs out of it again.
-        Some("E1001") => ErrorKind::InvalidRequest,
         // Before there were codes, there were only these words.
         _ if reason.contains("flagged as sensitive") => ErrorKind::ContentFilter,
         _ if reason.contains("Service is temporarily unavailable") => ErrorKind::Overloaded,
-        _ => ErrorKind::UpstreamFailed,
+        // E1001, out of memory, and what the model itself says: the same input fails again, with
+        // this model anywhere.
+        _ => ErrorKind::InvalidRequest,
     };
-    Error::new(kind, format!("the prediction failed: {}", shorten(reason))).with_code(code)
+    let again = matches!(kind, ErrorKind::Overloaded | ErrorKind::UpstreamFailed);
+    Error::new(kind, format!("the prediction failed: {}", shorten(reason)))
+        .with_code(code)
+        .with_should_retry(again)
 }
 
 fn invalid_field(invalid: &Value) -> Option<String> {
@@ -220,10 +223,14 @@ mod tests {
                 ErrorKind::Overloaded,
                 None,
             ),
-            ("ValueError: Ex123", ErrorKind::UpstreamFailed, None),
+            ("ValueError: Ex123", ErrorKind::InvalidRequest, None),
         ] {
             let error = from_reason(reason);
             assert_eq!((error.kind(), error.code()), (kind, code), "{reason}");
+            // Whoever may try again may do so here or elsewhere, and nobody else.
+            let again = error.should_retry() == Some(true);
+            assert_eq!(error.is_retryable(), again, "{reason}");
+            assert_eq!(error.is_retryable_elsewhere(), again, "{reason}");
         }
     }
 }

@@ -1,7 +1,6 @@
 #![doc = include_str!("../README.md")]
 
 mod answer;
-mod cancel;
 mod chat;
 mod client;
 mod config;
@@ -10,6 +9,7 @@ mod input;
 mod models;
 mod poll;
 mod prompt;
+mod run;
 mod schema;
 mod stream;
 mod target;

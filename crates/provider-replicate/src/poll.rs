@@ -8,7 +8,30 @@ use tokio::time::{Instant, sleep, sleep_until, timeout_at};
 
 use crate::client::Client;
 use crate::config::Limits;
+use crate::error;
+use crate::run::Run;
 use crate::wire::Prediction;
+
+/// Waits until the prediction has succeeded.
+///
+/// # Errors
+/// That of a prediction which ends in another way, and those of [`Watch`].
+pub(crate) async fn to_the_end(mut run: Run) -> Result<Run> {
+    let mut watch = Watch::new(run.client.clone(), None);
+    // Replicate answers as soon as the output is there, and has the metrics a moment later.
+    let mut is_there = !run.prediction.output.is_null();
+    while !run.prediction.status.is_terminal() {
+        if !std::mem::take(&mut is_there) {
+            watch.pause().await?;
+        }
+        run.prediction = watch.ask(&run.prediction.id).await?;
+    }
+    if run.prediction.status.is_success() {
+        Ok(run)
+    } else {
+        Err(error::from_prediction(&run.prediction))
+    }
+}
 
 /// Watches one prediction: fast while it is young, and when it has just begun, then slower and
 /// slower, and to a deadline.

@@ -15,33 +15,32 @@ use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 use tokio::time::{Instant, sleep_until, timeout};
 
 use crate::answer::Answer;
-use crate::cancel::CancelGuard;
 use crate::chat::Started;
-use crate::client::Client;
 use crate::error::{self, unexpected};
 use crate::poll::Watch;
-use crate::wire::Prediction;
+use crate::run::Run;
 
-/// Follows `prediction` to its end. What goes wrong is the last item.
+/// Follows what has started to its end. What goes wrong is the last item.
 pub(crate) fn follow(
-    client: Client,
     started: Started,
     deadline: Option<Instant>,
 ) -> impl Stream<Item = Result<ChatEvent>> + Send + 'static {
     let (sender, mut receiver) = unbounded_channel();
-    let follower = Follower {
-        watch: Watch::new(client.clone(), deadline),
-        client,
-        guard: started.guard,
-        prediction: started.prediction,
-        answer: started.answer,
-        told: String::new(),
-        sender: sender.clone(),
-        seen: Seen::default(),
-    };
     // The work is done while the stream is polled, and dropped with it: nothing runs ahead.
     let work = async move {
-        if let Err(error) = follower.run().await {
+        let follow = |run: Run| {
+            let follower = Follower {
+                watch: Watch::new(run.client.clone(), deadline),
+                answer: started.answer.of(&run.prediction),
+                run,
+                told: String::new(),
+                sender: sender.clone(),
+                seen: Seen::default(),
+            };
+            follower.follow()
+        };
+        let followed = started.order.finish(started.run, deadline, follow).await;
+        if let Err(error) = followed {
             let _ = sender.send(Err(error));
         }
     };
@@ -50,11 +49,8 @@ pub(crate) fn follow(
 }
 
 struct Follower {
-    client: Client,
-    guard: CancelGuard,
+    run: Run,
     watch: Watch,
-    /// As it was seen last.
-    prediction: Prediction,
     answer: Answer,
     /// The text that the caller has got.
     told: String,
@@ -84,10 +80,19 @@ enum End {
 }
 
 impl Follower {
-    async fn run(mut self) -> Result<()> {
+    async fn follow(mut self) -> Result<()> {
+        let done = self.tell_all().await;
+        // What has been told cannot be taken back, so that no other prediction can go on.
+        done.map_err(|error| match self.told.is_empty() {
+            true => error,
+            false => error.with_should_retry(false),
+        })
+    }
+
+    async fn tell_all(&mut self) -> Result<()> {
         self.report_progress();
-        let url = self.prediction.url("stream").map(str::to_owned);
-        let Some(url) = url.filter(|_| !self.prediction.status.is_terminal()) else {
+        let url = self.run.prediction.url("stream").map(str::to_owned);
+        let Some(url) = url.filter(|_| !self.run.prediction.status.is_terminal()) else {
             return self.output().await;
         };
         let mut failures = 0;
@@ -104,11 +109,11 @@ impl Follower {
             if failures > 1 {
                 self.watch.pause().await?;
             }
-            if !self.prediction.status.is_terminal() {
+            if !self.run.prediction.status.is_terminal() {
                 self.refresh().await?;
             }
             let may_resume = self.told.is_empty() || self.seen.last.is_some();
-            if self.prediction.status.is_terminal() || !may_resume || failures > MAX_FAILURES {
+            if self.run.prediction.status.is_terminal() || !may_resume || failures > MAX_FAILURES {
                 return self.output().await;
             }
         }
@@ -118,7 +123,7 @@ impl Follower {
     async fn events(&mut self, url: &str) -> Result<End> {
         let last = self.seen.last.as_deref().unwrap_or_default();
         let opened = tokio::select! {
-            opened = self.client.events(url, last) => opened,
+            opened = self.run.client.events(url, last) => opened,
             error = self.watch.deadline() => return Err(error),
         };
         let Ok(body) = opened else {
@@ -137,7 +142,7 @@ impl Follower {
                 // Silence may be a boot, of which the caller wants to know, or a dead connection.
                 () = sleep_until(next_look), if self.told.is_empty() => {
                     self.refresh().await?;
-                    if self.prediction.status.is_terminal() {
+                    if self.run.prediction.status.is_terminal() {
                         return Ok(End::Broken);
                     }
                     pause = (pause * 2).min(LONGEST_LOOK);
@@ -176,13 +181,13 @@ impl Follower {
     }
 
     /// Tells by how much the prediction's output grows, to its end.
-    async fn output(mut self) -> Result<()> {
+    async fn output(&mut self) -> Result<()> {
         loop {
-            let is_over = self.prediction.status.is_terminal();
-            if is_over && !self.prediction.status.is_success() {
-                return Err(error::from_prediction(&self.prediction));
+            let is_over = self.run.prediction.status.is_terminal();
+            if is_over && !self.run.prediction.status.is_success() {
+                return Err(error::from_prediction(&self.run.prediction));
             }
-            let text = self.prediction.text()?;
+            let text = self.run.prediction.text()?;
             match text.strip_prefix(self.told.as_str()) {
                 Some(more) => self.tell(more),
                 // While it grows, the output may lag behind the events.
@@ -202,17 +207,17 @@ impl Follower {
     }
 
     /// Waits a little for the prediction's last word, which may come later than the stream's.
-    async fn settle(mut self, failure: Option<(String, Value)>) -> Result<()> {
+    async fn settle(&mut self, failure: Option<(String, Value)>) -> Result<()> {
         let _ = timeout(SETTLE, self.refresh_until_over()).await;
-        let is_over = self.prediction.status.is_terminal();
-        if is_over && !self.prediction.status.is_success() {
-            return Err(error::from_prediction(&self.prediction));
+        let is_over = self.run.prediction.status.is_terminal();
+        if is_over && !self.run.prediction.status.is_success() {
+            return Err(error::from_prediction(&self.run.prediction));
         }
         if let Some((reason, error)) = failure {
             return Err(error::from_end(&reason, &error));
         }
         // Files are other text in the events than in the output: then the events count.
-        let text = self.prediction.text().unwrap_or_default();
+        let text = self.run.prediction.text().unwrap_or_default();
         if let Some(more) = text.strip_prefix(self.told.as_str()) {
             self.tell(more);
         }
@@ -222,7 +227,7 @@ impl Follower {
 
     async fn refresh_until_over(&mut self) -> Result<()> {
         self.refresh().await?;
-        while !self.prediction.status.is_terminal() {
+        while !self.run.prediction.status.is_terminal() {
             self.watch.pause().await?;
             self.refresh().await?;
         }
@@ -230,16 +235,15 @@ impl Follower {
     }
 
     async fn refresh(&mut self) -> Result<()> {
-        self.prediction = self.watch.ask(&self.prediction.id).await?;
-        self.guard.saw(&self.prediction);
+        self.run.prediction = self.watch.ask(&self.run.prediction.id).await?;
         self.report_progress();
         Ok(())
     }
 
     fn report_progress(&self) {
-        let has_text = !self.told.is_empty() || !self.prediction.output.is_null();
-        if !has_text && !self.prediction.status.is_terminal() {
-            let progress = Progress::new(&*self.prediction.status.0, self.watch.elapsed());
+        let has_text = !self.told.is_empty() || !self.run.prediction.output.is_null();
+        if !has_text && !self.run.prediction.status.is_terminal() {
+            let progress = Progress::new(&*self.run.prediction.status.0, self.watch.elapsed());
             self.send(ChatEvent::Progress(progress));
         }
     }
@@ -260,7 +264,7 @@ impl Follower {
         if self.told.is_empty() {
             self.send(self.answer.opening());
         }
-        for event in self.answer.ending(&self.prediction, &self.told) {
+        for event in self.answer.ending(&self.run.prediction, &self.told) {
             self.send(event);
         }
     }

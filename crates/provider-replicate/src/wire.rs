@@ -1,7 +1,7 @@
 //! What Replicate sends. Nothing but a prediction's id and status is relied upon: real bodies
 //! leave out fields that the specification requires, and null stands where it does not allow it.
 
-use llm_provider::Result;
+use llm_provider::{Error, ErrorKind, Result};
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -55,7 +55,7 @@ impl Prediction {
             Value::Bool(_) | Value::Number(_) => "a number or a truth value",
         };
         let message = format!("the model's output is {kind}, not text: it is no language model");
-        Err(unexpected(message))
+        Err(Error::new(ErrorKind::Unsupported, message))
     }
 
     pub(crate) fn metric(&self, name: &str) -> Option<f64> {
@@ -89,8 +89,6 @@ impl Status {
 
 #[cfg(test)]
 mod tests {
-    use llm_provider::ErrorKind;
-
     use super::*;
 
     fn output(output: &str) -> Prediction {
@@ -107,7 +105,7 @@ mod tests {
         for other in [r#"{"text":"a"}"#, "1", "true", r#"[["a"]]"#] {
             assert_eq!(
                 output(other).text().unwrap_err().kind(),
-                ErrorKind::UnexpectedBody
+                ErrorKind::Unsupported
             );
         }
     }

@@ -168,7 +168,7 @@ async fn no_output_is_an_empty_answer_and_other_output_an_error() {
 
     let server = model(0, |url| succeeded(url, json!({"text": "x", "score": 1}))).await;
     let error = chat(&server.provider(), ask(MODEL)).await.unwrap_err();
-    assert_eq!(error.kind(), ErrorKind::UnexpectedBody);
+    assert_eq!(error.kind(), ErrorKind::Unsupported);
     assert_eq!(
         error.to_string(),
         "replicate: the model's output is an object, not text: it is no language model"
@@ -198,8 +198,8 @@ async fn predictions_that_end_badly_are_typed_errors() {
             json!("please retry (code: PA)"),
             ErrorKind::UpstreamFailed,
         ),
-        ("failed", json!({"odd": 1}), ErrorKind::UpstreamFailed),
-        ("failed", Value::Null, ErrorKind::UpstreamFailed),
+        ("failed", json!({"odd": 1}), ErrorKind::InvalidRequest),
+        ("failed", Value::Null, ErrorKind::InvalidRequest),
         ("canceled", Value::Null, ErrorKind::Cancelled),
         ("aborted", Value::Null, ErrorKind::Cancelled),
     ] {

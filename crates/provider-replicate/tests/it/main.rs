@@ -3,6 +3,7 @@
 
 mod cancel;
 mod chat;
+mod litellm;
 mod names;
 mod params;
 mod sim;

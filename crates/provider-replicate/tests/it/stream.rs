@@ -295,7 +295,7 @@ async fn failures_are_the_last_item() {
         (
             failed,
             end("processing", Value::Null),
-            ErrorKind::UpstreamFailed,
+            ErrorKind::InvalidRequest,
             "the prediction failed: Something went wrong",
         ),
         (
@@ -334,7 +334,11 @@ async fn failures_are_the_last_item() {
 
 #[tokio::test]
 async fn what_contradicts_itself_or_is_gone_is_no_answer() {
-    for output in [json!(["Something else"]), json!([]), json!({"a": 1})] {
+    for (output, kind) in [
+        (json!(["Something else"]), ErrorKind::UnexpectedBody),
+        (json!([]), ErrorKind::UnexpectedBody),
+        (json!({"a": 1}), ErrorKind::Unsupported),
+    ] {
         let server = Server::start(move |url, seen, _| match seen.line().as_str() {
             CREATE => Answer::json(201, streamed(url, "starting")),
             EVENTS => Answer::sse("event: output\nid: 1\ndata: Once\n\n"),
@@ -343,7 +347,7 @@ async fn what_contradicts_itself_or_is_gone_is_no_answer() {
         })
         .await;
         let error = told(&server).await.error.unwrap();
-        assert_eq!(error.kind(), ErrorKind::UnexpectedBody);
+        assert_eq!(error.kind(), kind);
     }
 }
 

@@ -1,0 +1,356 @@
+//! What LiteLLM gets wrong about Replicate, done right: a test for each of its faults, by the name
+//! of what it does there.
+
+use std::time::{Duration, Instant};
+
+use llm_provider::{Call, Capability, ErrorKind, Json, Provider, Settings};
+use llm_sim::{Failure, Fault, FaultRule, Reply, Sim, SimOptions, Status, Timing};
+use llm_types::embeddings::EmbeddingRequest;
+use llm_types::{Message, Stop};
+use provider_replicate::Replicate;
+use serde_json::{Value, json};
+
+use crate::support::*;
+
+const HASH: &str = "2796ee9483c3fd7aa2e171d38f4ca12251a30609463dcfd4cd76703f22e96cdf";
+
+async fn sim(options: SimOptions) -> (Sim, Replicate) {
+    let sim = Sim::start(options.with_reply(Reply::Text("One two.".to_owned())))
+        .await
+        .unwrap();
+    let replicate = Replicate::new(settings(sim.replicate_url())).unwrap();
+    (sim, replicate)
+}
+
+/// A model whose predictions are found to have ended so.
+async fn ending(end: impl Fn(&str) -> Value + Send + Sync + 'static) -> Server {
+    Server::start(move |url, seen, _| match seen.line().as_str() {
+        LOOK_UP => Answer::json(200, official(llama_3())),
+        CREATE => Answer::json(201, prediction(url, "starting", Value::Null)),
+        GET => Answer::json(200, end(url)),
+        _ => Answer::not_found(),
+    })
+    .await
+}
+
+/// Sends `Token None`.
+#[tokio::test]
+async fn without_a_key_nothing_is_sent() {
+    let error = Replicate::new(Settings::new().with_api_base("http://127.0.0.1:1")).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Auth);
+    assert!(error.message().contains("REPLICATE_API_KEY"), "{error}");
+}
+
+/// Sends the scheme `Token`, and ignores `api_base`.
+#[tokio::test]
+async fn the_address_is_kept_with_or_without_its_version() {
+    let (sim, _) = sim(SimOptions::default()).await;
+    for base in ["", "/", "/v1", "/v1/"] {
+        let settings = settings(&format!("{}{base}", sim.replicate_url()));
+        let replicate = Replicate::new(settings).unwrap();
+        chat(&replicate, ask(MODEL)).await.unwrap();
+    }
+    let requests = sim.replicate().requests();
+    assert!(requests.iter().all(|request| {
+        request.path.starts_with("/v1/")
+            && request
+                .header("authorization")
+                .is_some_and(|value| value.starts_with("Bearer "))
+    }));
+    assert_eq!(sim.replicate().count(Status::Succeeded), 4);
+}
+
+/// Posts versions to `/v1/models/<version>/predictions`.
+#[tokio::test]
+async fn versions_go_into_the_body() {
+    let (sim, replicate) = sim(SimOptions::default()).await;
+    for model in [&format!("replicate/llama-2-70b-chat:{HASH}"), HASH] {
+        chat(&replicate, ask(model)).await.unwrap();
+    }
+    let requests = sim.replicate().requests();
+    let mut created = requests.iter().filter(|seen| seen.method == "POST");
+    assert!(created.all(|seen| seen.path == "/v1/predictions"));
+    let predictions = sim.replicate().predictions();
+    assert!(predictions.iter().all(|seen| seen.version == HASH));
+}
+
+/// Takes every name that contains "deployments" for a deployment.
+#[tokio::test]
+async fn a_model_called_deployments_is_a_model() {
+    let (sim, replicate) = sim(SimOptions::default()).await;
+    chat(&replicate, ask("acme/deployments")).await.unwrap();
+    let requests = sim.replicate().requests();
+    let post = requests.iter().find(|seen| seen.method == "POST").unwrap();
+    assert_eq!(post.path, "/v1/predictions");
+}
+
+/// Puts `stream` into the input, and asks every half second instead of reading the stream.
+#[tokio::test]
+async fn a_stream_is_read_as_a_stream() {
+    let (sim, replicate) = sim(SimOptions::default()).await;
+    let told = Told::all(stream(&replicate, ask(MODEL)).await.unwrap()).await;
+    assert_eq!(told.text, "One two.");
+    let input = &sim.replicate().predictions()[0].input;
+    assert_eq!(input.get("stream"), None);
+    let requests = sim.replicate().requests();
+    let streams = requests
+        .iter()
+        .filter(|seen| seen.path.starts_with("/v1/streams/"));
+    assert_eq!(streams.count(), 1);
+}
+
+/// Guesses the name of max_tokens from the model's (granite gets `max_new_tokens`); sends stops as
+/// a list; drops the seed.
+#[tokio::test]
+async fn parameters_are_those_of_the_models_own_schema() {
+    let (sim, replicate) = sim(SimOptions::default()).await;
+    let model = "ibm-granite/granite-3.1-8b-instruct";
+    let request = ask(model)
+        .with_max_tokens(20)
+        .with_stop(Stop::Many(vec!["a".into(), "b".into()]))
+        .with_seed(-1);
+    chat(&replicate, request).await.unwrap();
+    let input = &sim.replicate().predictions()[0].input;
+    let sent = json!([input["max_tokens"], input["stop_sequences"], input["seed"]]);
+    assert_eq!(sent, json!([20, "a,b", -1]));
+}
+
+/// Drops tools without a word; knows no `max_completion_tokens`.
+#[tokio::test]
+async fn nothing_is_dropped_in_silence() {
+    let (sim, replicate) = sim(SimOptions::default()).await;
+    let tools = json!([{"type": "function", "function": {"name": "f"}}]);
+    let mut request = ask(MODEL).with_extra("tools", tools);
+    request.max_completion_tokens = Some(7);
+    let error = chat(&replicate, request.clone()).await.unwrap_err();
+    assert_eq!(
+        (error.kind(), error.param()),
+        (ErrorKind::Unsupported, Some("tools"))
+    );
+    let call = Call::new(Json::from_value(request)).with_drop_params(true);
+    let reply = replicate.chat(call).await.unwrap();
+    assert_eq!(reply.metadata.dropped_params, ["tools"]);
+    assert_eq!(sim.replicate().predictions()[0].input["max_tokens"], 7);
+}
+
+/// Needs `supports_system_prompt` to use `system_prompt`.
+#[tokio::test]
+async fn the_system_prompt_goes_where_the_model_has_one() {
+    let (sim, replicate) = sim(SimOptions::default()).await;
+    let mut request = ask("anthropic/claude-4-sonnet");
+    request.messages.insert(0, Message::system("Be good!"));
+    chat(&replicate, request).await.unwrap();
+    let input = &sim.replicate().predictions()[0].input;
+    assert_eq!(
+        (&input["system_prompt"], &input["prompt"]),
+        (&json!("Be good!"), &json!("Hello!"))
+    );
+}
+
+/// Sleeps for a second before its first look, also at an answer that is there.
+#[tokio::test]
+async fn an_answer_that_is_there_is_not_waited_for() {
+    let (sim, replicate) = sim(SimOptions::default()).await;
+    chat(&replicate, ask(MODEL)).await.unwrap();
+    let before = Instant::now();
+    chat(&replicate, ask(MODEL)).await.unwrap();
+    assert!(before.elapsed() < Duration::from_millis(900));
+    // One to make it, and one for its metrics.
+    assert!(sim.replicate().request_count() <= 5);
+}
+
+/// Gives up after 25 seconds, and leaves the prediction running; has a timeout of its own, not
+/// the caller's.
+#[tokio::test(start_paused = true)]
+async fn time_is_the_callers() {
+    wind_the_clock();
+    let timing = Timing::default().with_boot(Duration::from_secs(200));
+    let (sim, replicate) = sim(SimOptions::default().with_timing(timing)).await;
+    let call = |seconds| {
+        let limit = Duration::from_secs(seconds);
+        Call::new(Json::from_value(ask(MODEL))).with_timeout(limit)
+    };
+    let error = replicate.chat(call(30)).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Timeout);
+    let counts = sim.replicate().counts_until(|counts| counts.running() == 0);
+    assert_eq!(counts.await.created(), 1);
+    assert!(replicate.chat(call(300)).await.is_ok());
+}
+
+/// Fails with "Unable to parse response. Got=None" when a stream's output is null yet; asks an
+/// aborted prediction for ever; hides the error of a failed one.
+#[tokio::test(start_paused = true)]
+async fn every_end_is_told_as_it_is_plain_and_streamed() {
+    wind_the_clock();
+    for (status, error, kind, says) in [
+        (
+            "failed",
+            json!("ValueError: no"),
+            ErrorKind::InvalidRequest,
+            "ValueError: no",
+        ),
+        ("failed", json!(["odd"]), ErrorKind::InvalidRequest, "odd"),
+        ("canceled", Value::Null, ErrorKind::Cancelled, "cancelled"),
+        ("aborted", Value::Null, ErrorKind::Cancelled, "aborted"),
+    ] {
+        let server = ending(move |url| {
+            let mut ended = prediction(url, status, Value::Null);
+            ended["error"] = error.clone();
+            ended
+        })
+        .await;
+        let plain = chat(&server.provider(), ask(MODEL)).await.unwrap_err();
+        let streamed = Told::all(stream(&server.provider(), ask(MODEL)).await.unwrap()).await;
+        for error in [plain, streamed.error.unwrap()] {
+            assert_eq!(error.kind(), kind);
+            assert!(error.message().contains(says), "{error}");
+        }
+        assert_eq!((server.count(CREATE), server.count(CANCEL)), (2, 0));
+    }
+}
+
+/// Joins the keys of an object as if it were text; answers an empty list with a space.
+#[tokio::test(start_paused = true)]
+async fn output_is_what_the_model_said_or_an_error() {
+    wind_the_clock();
+    for (output, said) in [
+        (json!("a b"), Ok("a b")),
+        (json!(["a", " b", ""]), Ok("a b")),
+        (json!([]), Ok("")),
+        (Value::Null, Ok("")),
+        (
+            json!({"text": "x", "score": 1}),
+            Err(ErrorKind::Unsupported),
+        ),
+        (json!(["a", 1]), Err(ErrorKind::Unsupported)),
+    ] {
+        let server = ending(move |url| succeeded(url, output.clone())).await;
+        let reply = chat(&server.provider(), ask(MODEL)).await;
+        let text = reply.map(|reply| reply.body.value().unwrap().text().unwrap().into_owned());
+        let text = text.map_err(|error| error.kind());
+        assert_eq!(text.as_deref().map_err(|kind| *kind), said);
+        let told = Told::all(stream(&server.provider(), ask(MODEL)).await.unwrap()).await;
+        let text = told.error.map_or(Ok(told.text), |error| Err(error.kind()));
+        assert_eq!(text.as_deref().map_err(|kind| *kind), said);
+    }
+}
+
+/// Passes over questions that fail, for ever.
+#[tokio::test(start_paused = true)]
+async fn a_prediction_that_nobody_can_tell_of_is_given_up() {
+    wind_the_clock();
+    let server = Server::start(|url, seen, _| match seen.line().as_str() {
+        CREATE => Answer::json(201, prediction(url, "starting", Value::Null)),
+        _ => Answer::json(401, json!({"detail": "no"})),
+    })
+    .await;
+    let error = chat(&server.provider(), ask(MODEL)).await.unwrap_err();
+    assert_eq!((error.kind(), server.count(GET)), (ErrorKind::Auth, 1));
+}
+
+/// Counts tokens with a tokenizer of its own; always says `stop`; has another model name and id in
+/// each way of answering.
+#[tokio::test]
+async fn the_answer_tells_what_replicate_tells() {
+    let (sim, replicate) = sim(SimOptions::default()).await;
+    let request = ask(MODEL).with_max_tokens(2);
+    let reply = chat(&replicate, request.clone()).await.unwrap();
+    let body = reply.body.value().unwrap();
+    let told = Told::all(stream(&replicate, request).await.unwrap()).await;
+    let ids: Vec<_> = sim
+        .replicate()
+        .predictions()
+        .iter()
+        .map(|seen| format!("chatcmpl-{}", seen.id))
+        .collect();
+    assert_eq!(
+        [body.id.as_str(), told.chunks[0]["id"].as_str().unwrap()],
+        [ids[0].as_str(), ids[1].as_str()]
+    );
+    assert_eq!(
+        (body.model.as_str(), &told.chunks[0]["model"]),
+        (MODEL, &json!(MODEL))
+    );
+    let usage = body.usage.value().unwrap();
+    // The last token is the empty one that ends a text of Llama 3's.
+    assert_eq!((usage.completion(), usage.extra.len()), (3, 0));
+    let whole = serde_json::to_value(body).unwrap();
+    assert_eq!(whole["choices"][0]["finish_reason"], "length");
+}
+
+/// Answers 402 and 404 with 500.
+#[tokio::test]
+async fn each_refusal_has_its_kind() {
+    for (status, kind) in [
+        (401, ErrorKind::Auth),
+        (402, ErrorKind::InsufficientCredit),
+        (404, ErrorKind::NotFound),
+        (422, ErrorKind::InvalidRequest),
+        (429, ErrorKind::RateLimited),
+        (500, ErrorKind::UpstreamFailed),
+    ] {
+        let rule = FaultRule::new(Fault::Status(status)).on_path("/predictions");
+        let (_sim, replicate) = sim(SimOptions::default().with_fault(rule)).await;
+        let error = chat(&replicate, ask(MODEL)).await.unwrap_err();
+        assert_eq!(error.kind(), kind, "{status}");
+    }
+}
+
+/// Knows no provider for embeddings and reranking.
+#[tokio::test]
+async fn what_replicate_has_not_is_said() {
+    let (_sim, replicate) = sim(SimOptions::default()).await;
+    assert!(!replicate.capabilities().has(Capability::Embeddings));
+    let call = Call::new(Json::from_value(EmbeddingRequest::new("a/b", "text")));
+    let error = replicate.embed(call).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Unsupported);
+    assert_eq!(error.to_string(), "replicate: replicate has no embeddings");
+}
+
+/// Predictions that fail are made anew where Replicate asks for it, and nowhere else.
+#[tokio::test(start_paused = true)]
+async fn failures_are_tried_again_where_that_can_help() {
+    wind_the_clock();
+    for (failure, is_passing) in [
+        (Failure::Interrupted, true),
+        (Failure::Director, true),
+        (Failure::Timeout, true),
+        (Failure::OutOfMemory, false),
+        (Failure::Sensitive, false),
+    ] {
+        for streams in [false, true] {
+            let rule = FaultRule::new(Fault::Fail(failure))
+                .on_method("POST")
+                .times(2);
+            let (sim, _) = sim(SimOptions::default().with_fault(rule)).await;
+            let settings = settings(sim.replicate_url()).with_max_retries(2);
+            let replicate = Replicate::new(settings).unwrap();
+            let (text, error) = if streams {
+                let told = Told::all(stream(&replicate, ask(MODEL)).await.unwrap()).await;
+                (told.text, told.error)
+            } else {
+                match chat(&replicate, ask(MODEL)).await {
+                    Ok(reply) => (
+                        reply.body.value().unwrap().text().unwrap().into_owned(),
+                        None,
+                    ),
+                    Err(error) => (String::new(), Some(error)),
+                }
+            };
+            // It fails after half of its text, which no other prediction would go on from.
+            let too_late = streams && failure == Failure::Timeout;
+            let counts = sim.replicate().counts();
+            assert_eq!(counts.running(), 0);
+            if is_passing && !too_late {
+                assert_eq!(
+                    (text.as_str(), counts.created()),
+                    ("One two.", 3),
+                    "{failure:?}"
+                );
+            } else {
+                assert_eq!(counts.created(), 1, "{failure:?}");
+                assert_eq!(error.unwrap().is_retryable(), is_passing, "{failure:?}");
+            }
+        }
+    }
+}

@@ -60,6 +60,7 @@ pub(crate) enum Printed {
 
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Colour {
+    Green,
     Red,
     Yellow,
 }
@@ -67,9 +68,19 @@ pub(crate) enum Colour {
 impl Colour {
     fn code(self) -> &'static str {
         match self {
+            Self::Green => "\u{1b}[32m",
             Self::Red => "\u{1b}[1;31m",
             Self::Yellow => "\u{1b}[1;33m",
         }
+    }
+}
+
+/// A text in a colour, where a stream shows colours.
+pub(crate) fn painted(text: &str, colour: Colour, stream: &impl IsTerminal) -> String {
+    if coloured(stream) {
+        format!("{}{text}{RESET}", colour.code())
+    } else {
+        text.to_owned()
     }
 }
 

@@ -8,12 +8,18 @@ use clap::ValueEnum;
 use llm_bench::{ArrivalProcess, Backend, Scenario, Task};
 use serde_json::{Map, Value};
 
+use crate::bench::after::After;
+
 /// Measure a model: latency, throughput, errors, at one load after another
 #[derive(Debug, clap::Args)]
 #[command(
+    args_conflicts_with_subcommands = true,
+    subcommand_negates_reqs = true,
     after_help = "The options are genai-bench's; `genai-bench benchmark …` runs as `polyllm bench …`.\n\nExamples:\n  polyllm bench --api-model-name openai/gpt-oss-20b --traffic-scenario 'D(100,100)' \\\n    --num-concurrency 1,8,64 --max-requests-per-run 500\n  polyllm bench --api-backend replicate --api-model-name meta/meta-llama-3-8b-instruct --num-concurrency 4\n  polyllm bench --api-backend openai --api-base http://127.0.0.1:4000 --api-model-name llama-3 \\\n    --request-rate 5,10,20 --arrivals poisson --against https://api.together.xyz\n  polyllm bench --api-model-name m/n --find-max-load rate --goodput ttft:200ms --goodput tpot:20ms\n  polyllm bench --calibrate --num-concurrency 256\n\nKeys: --api-key, else TOGETHERAI_API_KEY, REPLICATE_API_KEY or OPENAI_API_KEY; none is written anywhere.\nExit status: 0 measured, 1 nothing was answered, 2 misused, 130 interrupted (with a report)."
 )]
 pub(crate) struct Bench {
+    #[command(subcommand)]
+    pub(crate) after: Option<After>,
     #[command(flatten)]
     pub(crate) api: Api,
     #[command(flatten)]
@@ -24,6 +30,8 @@ pub(crate) struct Bench {
     pub(crate) measuring: Measuring,
     #[command(flatten)]
     pub(crate) output: Output,
+    #[command(flatten)]
+    pub(crate) together: Together,
 }
 
 #[derive(Debug, clap::Args)]
@@ -242,6 +250,28 @@ pub(crate) struct Output {
     /// Print a line of JSON for each run, and nothing else
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+#[derive(Debug, clap::Args)]
+#[command(next_help_heading = "Several machines")]
+pub(crate) struct Together {
+    /// Have workers measure at one time, who meet at redis://… or nats://…: see `bench worker`
+    #[arg(
+        long,
+        value_name = "URL",
+        requires = "workers",
+        conflicts_with = "calibrate"
+    )]
+    pub(crate) coordinator: Option<String>,
+    /// How many workers; each measures at the whole load that is asked for
+    #[arg(long, value_name = "N", requires = "coordinator", value_parser = clap::value_parser!(u16).range(1..))]
+    pub(crate) workers: Option<u16>,
+    /// The name that leader and workers meet under
+    #[arg(long, value_name = "NAME", default_value = "default")]
+    pub(crate) session: String,
+    /// How long to wait for the workers to come
+    #[arg(long, value_name = "TIME", default_value = "60s", value_parser = humantime::parse_duration)]
+    pub(crate) patience: Duration,
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]

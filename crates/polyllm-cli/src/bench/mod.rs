@@ -1,26 +1,41 @@
 //! `polyllm bench`: options in, a sweep of runs, a folder of reports out.
 
+pub(crate) mod after;
 pub(crate) mod args;
 mod calibrate;
+mod compare;
 mod live;
+mod report;
 mod setup;
 mod sweep;
+mod together;
 
 use std::process::ExitCode;
 
 use anyhow::Result;
 use tokio::sync::watch;
 
+use crate::bench::after::After;
 use crate::output::{Colour, note};
 use crate::signal;
 
-/// Measures as asked, or this client only.
+/// Measures as asked, or this client only; or does something with measurements.
 pub(crate) async fn run(args: args::Bench) -> Result<ExitCode> {
+    match &args.after {
+        Some(After::Compare(compare)) => return compare::run(compare),
+        Some(After::Merge(merge)) => return report::merge(merge),
+        Some(After::Report(report)) => return report::run(report),
+        Some(After::Worker(worker)) => return together::work(worker, watch_interrupts()).await,
+        None => {}
+    }
+    if let Some(coordinator) = &args.together.coordinator {
+        return together::lead(&args, coordinator).await;
+    }
     let interrupts = watch_interrupts();
     if args.measuring.calibrate {
         return calibrate::run(&args, interrupts).await;
     }
-    sweep::run(args, interrupts).await
+    sweep::run(args, interrupts, None).await
 }
 
 /// Counts how often somebody wants it to end: once in good order, twice at once.

@@ -13,9 +13,14 @@ use crate::bench::args::{Bench, SearchKind, TimeUnit};
 use crate::bench::calibrate::Calibrator;
 use crate::bench::live::{Live, Style};
 use crate::bench::setup::{Point, Setup};
+use crate::bench::together::Member;
 use crate::output::{Colour, note, print};
 
-pub(crate) async fn run(args: Bench, interrupts: Interrupts) -> Result<ExitCode> {
+pub(crate) async fn run(
+    args: Bench,
+    interrupts: Interrupts,
+    mut member: Option<&mut Member>,
+) -> Result<ExitCode> {
     let json = args.output.json;
     let unit = args.output.metrics_time_unit;
     let base = args.output.experiment_base_dir.clone().unwrap_or_default();
@@ -23,7 +28,10 @@ pub(crate) async fn run(args: Bench, interrupts: Interrupts) -> Result<ExitCode>
         true => None,
         false => Some(Calibrator::start()?),
     };
-    let setup = Setup::new(args).await?;
+    let mut setup = Setup::new(args).await?;
+    if let Some(member) = &mut member {
+        member.sign(&mut setup.experiment);
+    }
     let path = base.join(&setup.experiment.name);
     if path.join("experiment_metadata.json").exists() {
         bail!(
@@ -46,12 +54,17 @@ pub(crate) async fn run(args: Bench, interrupts: Interrupts) -> Result<ExitCode>
         spent: 0.0,
         number: 0,
         failure: None,
+        member,
     };
     sweep.all().await?;
-    sweep.conclude(json)
+    let status = sweep.conclude(json)?;
+    if let Some(member) = sweep.member {
+        member.measured(sweep.results);
+    }
+    Ok(status)
 }
 
-struct Sweep {
+struct Sweep<'a> {
     setup: Setup,
     calibrator: Option<Calibrator>,
     folder: Folder,
@@ -64,9 +77,11 @@ struct Sweep {
     number: u32,
     /// What the last failed request said.
     failure: Option<(FailureKind, String)>,
+    /// When this machine is one of several that measure together.
+    member: Option<&'a mut Member>,
 }
 
-impl Sweep {
+impl Sweep<'_> {
     async fn all(&mut self) -> Result<()> {
         for point in self.setup.points.clone() {
             let go_on = match self.setup.search {
@@ -93,6 +108,9 @@ impl Sweep {
             Some(calibrator) => calibrator.short(spec.load(), &self.interrupts).await,
             None => None,
         };
+        if let Some(member) = &mut self.member {
+            member.ready(self.number - 1).await?;
+        }
         let mut live = Live::new(
             self.style,
             &spec,

@@ -1,0 +1,218 @@
+//! `bench compare`: what changed, and whether it is too much.
+
+use std::io::stdout;
+use std::path::Path;
+use std::process::ExitCode;
+
+use anyhow::{Context, Result, bail};
+use llm_bench::compare::{Comparison, Condition, Evidence, Pair, Quantity, Verdict, Whole};
+use llm_bench::report::{Results, write_comparison};
+use llm_bench::stats::{Change, Statistic};
+use llm_bench::summary::Metric;
+use serde_json::{Value, json};
+
+use crate::bench::after;
+use crate::output::{Colour, note, painted, print};
+
+pub(crate) fn run(args: &after::Compare) -> Result<ExitCode> {
+    let conditions = args.fail_if.iter().map(|text| Condition::parse(text));
+    let conditions: Vec<Condition> = match conditions.collect() {
+        Ok(conditions) => conditions,
+        Err(error) => {
+            note("error", Colour::Red, error);
+            return Ok(ExitCode::from(2));
+        }
+    };
+    let mut before = load(&args.before)?;
+    let mut after = load(&args.after)?;
+    if before.experiment.name == after.experiment.name {
+        // The page has to tell them apart.
+        before.experiment.name.push_str(" (before)");
+        after.experiment.name.push_str(" (after)");
+    }
+    let comparison = Comparison::new(&before, &after);
+    if comparison.pairs.is_empty() {
+        bail!(
+            "no run of {} has its like in {}: they are compared by scenario, load and batch size\n  \
+             first:  {}\n  second: {}",
+            args.before.display(),
+            args.after.display(),
+            comparison.only_before.join(", "),
+            comparison.only_after.join(", "),
+        );
+    }
+    let mut failed = 0;
+    for pair in &comparison.pairs {
+        let gates = conditions.iter().map(|condition| {
+            let (verdict, evidence) = condition.check(*pair, args.significant);
+            (condition, verdict, evidence)
+        });
+        let gates: Vec<_> = gates.collect();
+        failed += gates
+            .iter()
+            .filter(|(_, verdict, _)| *verdict != Verdict::HoldsNot)
+            .count();
+        if args.json {
+            print(format_args!("{}\n", as_json(*pair, &gates)))?;
+        } else {
+            print(as_text(*pair, &gates))?;
+        }
+    }
+    for (labels, which) in [
+        (&comparison.only_before, "first"),
+        (&comparison.only_after, "second"),
+    ] {
+        if !labels.is_empty() {
+            let text = format!("only the {which} experiment has: {}", labels.join(", "));
+            note("warning", Colour::Yellow, text);
+        }
+    }
+    if let Some(file) = &args.html {
+        write_comparison(file, &[before, after])?;
+    }
+    Ok(if failed == 0 {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
+}
+
+fn load(folder: &Path) -> Result<Results> {
+    let results = Results::load(folder)?;
+    (!results.runs.is_empty())
+        .then_some(results)
+        .with_context(|| format!("{} holds no runs", folder.display()))
+}
+
+type Gate<'a> = (&'a Condition, Verdict, Vec<Evidence>);
+
+fn as_text(pair: Pair<'_>, gates: &[Gate<'_>]) -> String {
+    let mut text = format!("{}\n", pair.label());
+    for quantity in SHOWN {
+        let Some(change) = quantity.change(pair) else {
+            continue;
+        };
+        // What is no part of the task, such as the TPOT of embeddings.
+        if change.before == 0.0 && change.after == 0.0 && quantity != ERRORS {
+            continue;
+        }
+        text.push_str(&format!(
+            "  {:20} {}\n",
+            quantity.to_string(),
+            told(quantity, change)
+        ));
+    }
+    for (condition, verdict, evidence) in gates {
+        let (word, colour) = match verdict {
+            Verdict::Holds => ("FAIL", Colour::Red),
+            Verdict::HoldsNot => ("ok", Colour::Green),
+            Verdict::Unknown => ("FAIL, not measured", Colour::Red),
+        };
+        let evidence = evidence.iter().map(|evidence| match evidence.change {
+            Some(change) => format!("{} {}", evidence.quantity, told(evidence.quantity, change)),
+            None => format!("{} was not measured", evidence.quantity),
+        });
+        let evidence: Vec<String> = evidence.collect();
+        text.push_str(&format!(
+            "  {}: {condition}: {}\n",
+            painted(word, colour, &stdout()),
+            evidence.join("; ")
+        ));
+    }
+    text.push('\n');
+    text
+}
+
+/// `52.6 ms -> 56.2 ms, +6.8 % (95 %: +3.1 ms to +4.0 ms)`
+fn told(quantity: Quantity, change: Change) -> String {
+    if change.before.is_nan() {
+        return quantity.text(change.after);
+    }
+    let mut text = format!(
+        "{} -> {}, ",
+        quantity.text(change.before),
+        quantity.text(change.after)
+    );
+    if change.absolute() == 0.0 {
+        text.push_str("the same");
+        return text;
+    }
+    if change.relative().is_finite() {
+        text.push_str(&format!("{:+.1} %", change.relative() * 100.0));
+    } else {
+        text.push_str("out of nothing");
+    }
+    if let Some(interval) = change.interval {
+        let signed = |value: f64| {
+            let sign = if value > 0.0 { "+" } else { "" };
+            format!("{sign}{}", quantity.text(value))
+        };
+        text.push_str(&format!(
+            " (95 %: {} to {}{})",
+            signed(interval.low),
+            signed(interval.high),
+            if change.is_significant() {
+                ""
+            } else {
+                ", may be chance"
+            }
+        ));
+    }
+    let worse = (change.absolute() > 0.0) != quantity.more_is_better();
+    if change.is_significant() {
+        let (word, colour) = if worse {
+            (" worse", Colour::Red)
+        } else {
+            (" better", Colour::Green)
+        };
+        text.push_str(&painted(word, colour, &stdout()));
+    }
+    text
+}
+
+fn as_json(pair: Pair<'_>, gates: &[Gate<'_>]) -> Value {
+    let change = |change: Change| {
+        json!({
+            "before": change.before,
+            "after": change.after,
+            "relative": change.relative(),
+            "interval": change.interval,
+            "significant": change.is_significant(),
+        })
+    };
+    let changes = SHOWN.into_iter();
+    let changes = changes.filter_map(|q| Some((q.to_string(), change(q.change(pair)?))));
+    let gates = gates.iter().map(|(condition, verdict, evidence)| {
+        let evidence = evidence.iter();
+        let evidence =
+            evidence.map(|e| (e.quantity.to_string(), e.change.map_or(Value::Null, change)));
+        json!({
+            "condition": condition.to_string(),
+            "failed": *verdict != Verdict::HoldsNot,
+            "measured": *verdict != Verdict::Unknown,
+            "evidence": evidence.collect::<serde_json::Map<_, _>>(),
+        })
+    });
+    json!({
+        "run": pair.label(),
+        "changes": changes.collect::<serde_json::Map<_, _>>(),
+        "conditions": gates.collect::<Vec<_>>(),
+    })
+}
+
+const ERRORS: Quantity = Quantity::Whole(Whole::ErrorRate);
+
+/// What is shown whatever is asked for.
+const SHOWN: [Quantity; 11] = [
+    Quantity::Statistic(Statistic::Mean, Metric::Ttft),
+    Quantity::Statistic(Statistic::Percentile(50.0), Metric::Ttft),
+    Quantity::Statistic(Statistic::Percentile(99.0), Metric::Ttft),
+    Quantity::Statistic(Statistic::Mean, Metric::Tpot),
+    Quantity::Statistic(Statistic::Percentile(99.0), Metric::Itl),
+    Quantity::Statistic(Statistic::Mean, Metric::E2eLatency),
+    Quantity::Statistic(Statistic::Percentile(99.0), Metric::E2eLatency),
+    Quantity::Whole(Whole::RequestsPerSecond),
+    Quantity::Whole(Whole::OutputThroughput),
+    Quantity::Whole(Whole::Goodput),
+    ERRORS,
+];

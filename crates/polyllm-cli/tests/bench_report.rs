@@ -1,0 +1,171 @@
+//! `polyllm bench report`, `compare` and `merge` as a script runs them.
+
+#![allow(clippy::panic, clippy::unwrap_used, reason = "helpers of tests")]
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use llm_bench::report::Folder;
+use llm_bench::{Experiment, Load, RequestRecord, Run};
+use serde_json::json;
+
+/// A folder that goes away with the test.
+struct Scratch(PathBuf);
+
+impl Scratch {
+    fn new(name: &str) -> Self {
+        let path = std::env::temp_dir().join(format!("polyllm-{name}-{}", std::process::id()));
+        let _ = fs::remove_dir_all(&path);
+        Self(path)
+    }
+
+    /// Writes an experiment of fifty requests, some of which were refused.
+    fn experiment(&self, name: &str, ttft_ms: u64, refused: u64) -> String {
+        let mut experiment = Experiment::default();
+        experiment.name = name.to_owned();
+        experiment.scenarios = vec!["D(100,10)".to_owned()];
+        experiment.loads = vec![Load::Concurrency { concurrency: 4 }];
+        let mut run = Run::default();
+        run.scenario = "D(100,10)".to_owned();
+        run.load = Load::Concurrency { concurrency: 4 };
+        run.batch_size = 1;
+        run.measured_ns = (0, 5_000_000_000);
+        run.active_ns = run.measured_ns;
+        run.records = (0..50)
+            .map(|id| record(id, ttft_ms, id < refused))
+            .collect();
+        let path = self.0.join(name);
+        let folder = Folder::create(&path, &experiment).unwrap();
+        folder.add(&experiment, &run).unwrap();
+        path.to_str().unwrap().to_owned()
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+fn record(id: u64, ttft_ms: u64, refused: bool) -> RequestRecord {
+    let start = id * 100_000_000;
+    // A few milliseconds of jitter.
+    let first = start + ttft_ms * 1_000_000 + id % 7 * 300_000;
+    let outcome = if refused {
+        json!({"status": "failed", "kind": "rate_limited", "message": "slow down"})
+    } else {
+        json!({"status": "ok"})
+    };
+    serde_json::from_value(json!({
+        "id": id, "dispatched_ns": start, "first_token_ns": first, "end_ns": first + 90_000_000,
+        "arrivals": {"gaps_us": [10_000, 10_000, 10_000, 10_000, 10_000, 10_000, 10_000, 10_000, 10_000]},
+        "tokens": {"input": 100, "input_source": "server", "output": 10, "output_source": "server"},
+        "http_status": if refused { 429 } else { 200 }, "outcome": outcome,
+    }))
+    .unwrap()
+}
+
+/// Standard output, standard error and status.
+fn bench(arguments: &[&str]) -> (String, String, i32) {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_polyllm"));
+    let output = command.arg("bench").args(arguments).output().unwrap();
+    let text = |bytes| String::from_utf8(bytes).unwrap();
+    (
+        text(output.stdout),
+        text(output.stderr),
+        output.status.code().unwrap(),
+    )
+}
+
+#[test]
+fn a_regression_is_exit_status_1() {
+    let scratch = Scratch::new("compare");
+    let (old, new) = (
+        scratch.experiment("old", 50, 0),
+        scratch.experiment("new", 60, 0),
+    );
+    let gate = ["--fail-if", "p99(ttft) > +5%"];
+    let (out, err, status) = bench(&[&["compare", &old, &new], &gate[..]].concat());
+    assert_eq!((status, err.as_str()), (1, ""), "{out}");
+    assert!(out.contains("FAIL: p99(ttft) > +5%"), "{out}");
+    assert!(out.contains("+19."), "{out}");
+    // The other way round it got better.
+    let (out, _, status) = bench(&[&["compare", &new, &old], &gate[..]].concat());
+    assert_eq!(status, 0, "{out}");
+    let page = scratch.0.join("page.html");
+    let page = page.to_str().unwrap();
+    let (out, _, status) = bench(&[
+        "compare", &old, &old, "--json", "--html", page, gate[0], gate[1],
+    ]);
+    assert_eq!(status, 0, "{out}");
+    let line: serde_json::Value = serde_json::from_str(&out).unwrap();
+    assert_eq!(line["conditions"][0]["failed"], false);
+    assert!(fs::read_to_string(page).unwrap().contains("old (after)"));
+}
+
+#[test]
+fn misuse_is_exit_status_2_and_shows_where() {
+    let scratch = Scratch::new("misuse");
+    let old = scratch.experiment("old", 50, 0);
+    let (_, err, status) = bench(&["compare", &old, &old, "--fail-if", "p99(ttft) > 5"]);
+    assert_eq!(status, 2, "{err}");
+    assert!(
+        err.contains("expected ms, us or s\n  p99(ttft) > 5\n               ^"),
+        "{err}"
+    );
+    let (_, err, status) = bench(&["compare", &old, "/nowhere"]);
+    assert_eq!(status, 1);
+    assert!(err.contains("/nowhere holds no experiment"), "{err}");
+    let (_, err, status) = bench(&["merge", &old, "--output", &old]);
+    assert_eq!(status, 1);
+    assert!(err.contains("already holds an experiment"), "{err}");
+}
+
+#[test]
+fn reports_are_written_and_say_what_failed() {
+    let scratch = Scratch::new("report");
+    let old = scratch.experiment("old", 50, 10);
+    let (out, err, status) = bench(&["report", &old]);
+    assert_eq!((status, err.as_str()), (0, ""));
+    assert!(out.contains("| 10 | 50 | 20.0 % | 429: 10 |"), "{out}");
+    for file in [
+        "report.html",
+        "report.md",
+        "runs.csv",
+        "requests.csv",
+        "old_summary.xlsx",
+    ] {
+        assert!(Path::new(&old).join(file).is_file(), "{file}");
+    }
+    let (out, _, _) = bench(&[
+        "report",
+        "--json",
+        scratch.0.to_str().unwrap(),
+        "--output",
+        &format!("{old}/all.html"),
+    ]);
+    let line: serde_json::Value = serde_json::from_str(&out).unwrap();
+    assert_eq!(line["aggregated_metrics"]["error_rate"], 0.2);
+}
+
+#[test]
+fn machines_are_joined() {
+    let scratch = Scratch::new("merge");
+    let (one, two) = (
+        scratch.experiment("w_1", 50, 0),
+        scratch.experiment("w_2", 60, 5),
+    );
+    let joined = scratch.0.join("joined");
+    let (out, err, status) = bench(&["merge", &one, &two, "--output", joined.to_str().unwrap()]);
+    assert_eq!(status, 0, "{err}");
+    assert!(
+        out.contains("| D(100,10) concurrency 8 | 100 | 5.0 % |"),
+        "{out}"
+    );
+    assert!(
+        joined
+            .join("D100_10_text-to-text_num_concurrency_8_time_5s.json")
+            .is_file()
+    );
+}

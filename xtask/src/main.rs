@@ -8,6 +8,7 @@
 mod ci;
 mod clients;
 mod fixtures;
+mod genai_bench;
 mod layers;
 mod new_provider;
 mod python;
@@ -71,6 +72,7 @@ const COMMANDS: &[Command] = &[
     ci::COMMAND,
     clients::COMMAND,
     fixtures::COMMAND,
+    genai_bench::COMMAND,
     layers::COMMAND,
     new_provider::COMMAND,
     vectors::COMMAND,

@@ -1,0 +1,65 @@
+//! `cargo xtask genai-bench`: genai-bench's own commands read what `polyllm bench` writes.
+
+use std::fs;
+use std::path::Path;
+
+use anyhow::{Result, ensure};
+
+use crate::{Command, python, tool};
+
+pub(crate) const COMMAND: Command = Command {
+    name: "genai-bench",
+    usage: "",
+    about: "Have genai-bench read a folder of polyllm bench",
+    details: "\
+genai-bench's `excel` and `plot` run on the folder of an experiment as it is written, and have to
+make a spreadsheet and plots of it. genai-bench and what it needs (1.3 GB) are installed under
+target/, so this is no step of `cargo xtask ci`.",
+    run,
+};
+
+fn run(mut args: lexopt::Parser) -> Result<()> {
+    if let Some(arg) = args.next()? {
+        return Err(arg.unexpected().into());
+    }
+    let target = tool::target()?;
+    let requirements = tool::root().join("xtask/genai-bench/requirements.txt");
+    let python = python::environment(&target.join("genai-bench"), &requirements)?;
+    let folder = target.join("genai-bench-folder");
+    let _ = fs::remove_dir_all(&folder);
+    let mut write = tool::command(
+        "cargo test --quiet -p llm-bench --features xlsx write_a_folder -- --ignored",
+    );
+    tool::run(write.env("LLM_BENCH_FOLDER", &folder))?;
+
+    let genai_bench = |line: &str, option: &str| {
+        let mut command = std::process::Command::new(python.with_file_name("genai-bench"));
+        command
+            .args(line.split_whitespace())
+            .arg(option)
+            .arg(&folder);
+        // It writes its log where it is.
+        tool::run(command.current_dir(&target))
+    };
+    genai_bench("excel --excel-name theirs", "--experiment-folder")?;
+    genai_bench("plot --group-key traffic_scenario", "--experiments-folder")?;
+    let (sheets, plots) = (count(&folder, "theirs.xlsx")?, count(&folder, ".png")?);
+    ensure!(sheets == 1, "genai-bench excel wrote no spreadsheet");
+    ensure!(
+        plots == 9,
+        "genai-bench plot wrote {plots} plots instead of 9"
+    );
+    println!(
+        "genai-bench read {}: a spreadsheet and {plots} plots",
+        folder.display()
+    );
+    Ok(())
+}
+
+fn count(folder: &Path, end: &str) -> Result<usize> {
+    let mut found = 0;
+    for entry in fs::read_dir(folder)? {
+        found += usize::from(entry?.file_name().to_string_lossy().ends_with(end));
+    }
+    Ok(found)
+}

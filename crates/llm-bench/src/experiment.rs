@@ -334,7 +334,8 @@ pub struct CommandLine(String);
 
 impl CommandLine {
     /// Joins arguments for a shell, with `***` instead of the value of every option whose name
-    /// speaks of a key, token, secret or password, and of every occurrence of `secrets`.
+    /// speaks of a key, token, secret or password, and of every occurrence of `secrets`. A secret
+    /// of a few letters is no secret and would be found in every second word.
     pub fn redacted<'a>(
         args: impl IntoIterator<Item = &'a str>,
         secrets: impl IntoIterator<Item = &'a str> + Clone,
@@ -344,7 +345,7 @@ impl CommandLine {
         for arg in args {
             let mut word = arg.to_owned();
             for secret in secrets.clone() {
-                if !secret.is_empty() {
+                if secret.len() >= SHORTEST_SECRET {
                     word = word.replace(secret, HIDDEN);
                 }
             }
@@ -419,6 +420,8 @@ fn quoted(word: String) -> String {
 
 const HIDDEN: &str = "***";
 
+const SHORTEST_SECRET: usize = 8;
+
 const SECRET_WORDS: &[&str] = &[
     "key", "keys", "token", "secret", "password", "auth", "header",
 ];
@@ -451,6 +454,14 @@ mod tests {
             "polyllm bench --api-key *** --model-api-key=*** --traffic-scenario 'D(100,100)' \
              --api-base https://host/v1 --additional-request-params '{\"note\":\"***\"}'"
         );
+    }
+
+    #[test]
+    fn a_placeholder_of_a_key_spoils_no_word() {
+        let line = CommandLine::redacted(["polyllm", "bench", "--api-key", "k"], ["k"]);
+        assert_eq!(line.as_str(), "polyllm bench --api-key ***");
+        let line = CommandLine::redacted(["--task", "text-to-text"], ["k"]);
+        assert_eq!(line.as_str(), "--task text-to-text");
     }
 
     #[test]

@@ -109,7 +109,8 @@ impl Target {
             .as_ref()
             .and_then(|value| value.to_str().ok())
             .map_or("", |value| value.rsplit(' ').next().unwrap_or(value));
-        let message = if key.is_empty() {
+        // A placeholder of a few letters would be found in every second word.
+        let message = if key.len() < SHORTEST_KEY {
             message.to_owned()
         } else {
             message.replace(key, "***")
@@ -169,6 +170,8 @@ impl fmt::Display for Origin {
         write!(f, "{scheme}://{}", self.authority())
     }
 }
+
+const SHORTEST_KEY: usize = 8;
 
 /// Characters of a server's message that are kept.
 const LONGEST_MESSAGE: usize = 300;

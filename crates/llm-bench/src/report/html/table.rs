@@ -22,7 +22,12 @@ pub(super) fn runs(out: &mut String, all: &[Results]) {
     let goodput = super::runs(all).any(|(_, run)| run.aggregated.extra.goodput.is_some());
     out.push_str("<div class=\"scroll\"><table class=\"sortable\"><thead><tr><th>Run</th><th>Requests</th><th>Errors</th><th>Req/s</th><th>Output tok/s</th>");
     for of in &metrics {
-        let _ = write!(out, "<th>{} <em data-says>mean</em></th>", of.title());
+        let _ = write!(
+            out,
+            "<th title=\"{}\">{} <em data-says>mean</em></th>",
+            of.title(),
+            short(*of)
+        );
     }
     if goodput {
         out.push_str("<th>Goodput</th>");
@@ -79,6 +84,16 @@ fn line(out: &mut String, label: &str, numbers: &Aggregated, metrics: &[Metric],
         "<td data-sort=\"{seconds}\">{}</td></tr>",
         duration(seconds)
     );
+}
+
+/// A metric's title where there is little room.
+fn short(metric: Metric) -> &'static str {
+    match metric {
+        Metric::E2eLatency => "E2E",
+        Metric::Itl => "ITL",
+        Metric::OutputInferenceSpeed => "Speed",
+        other => other.title(),
+    }
 }
 
 /// A cell that holds a metric's statistics, and shows the mean.

@@ -46,11 +46,15 @@ impl Params {
             check(object, "", key, *kind)?;
         }
         let model = object
-            .str("model")
+            .read::<String>("model")
+            .map_err(|error| {
+                let message = format!("`model`: {}", error.message());
+                ApiError::invalid(message).with_param("model")
+            })?
             .filter(|model| !model.trim().is_empty())
             .ok_or_else(|| missing("model", "the name of a model"))?;
         Ok(Self {
-            model: model.into_owned(),
+            model,
             stream: object.bool("stream").unwrap_or_default(),
             include_usage: include_usage(object)?,
         })

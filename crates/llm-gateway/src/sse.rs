@@ -10,7 +10,7 @@ use bytes::Bytes;
 use futures_core::Stream;
 use futures_core::future::BoxFuture;
 use llm_provider::{Error, ErrorKind, ReplyEvent, ReplyStream, Result};
-use llm_types::RawObject;
+use llm_types::{Edit, RawObject};
 use serde::Serialize;
 use serde_json::Value;
 use tokio::time::{Instant, Sleep};
@@ -102,7 +102,7 @@ impl<T: Serialize> Frames<T> {
             // OpenAI's schema: with `include_usage`, all other chunks have a null.
             changed = changed.set("usage", &Value::Null);
         }
-        Ok(Some(data(&changed.finish())))
+        Ok(Some(edited(changed, json)))
     }
 
     /// Waits for the end of the silence that calls for a comment.
@@ -164,8 +164,24 @@ fn data(json: &[u8]) -> Bytes {
     frame.into()
 }
 
+/// The frame of a changed chunk, which is `json` but for the change.
+fn edited(chunk: Edit<'_>, json: &[u8]) -> Bytes {
+    // White space in the chunk may hold line breaks, which have to be encoded.
+    if json.contains(&b'\n') || json.contains(&b'\r') {
+        return data(&chunk.finish());
+    }
+    let mut frame = Vec::with_capacity(json.len() + ROOM);
+    frame.extend_from_slice(b"data: ");
+    chunk.write(&mut frame);
+    frame.extend_from_slice(b"\n\n");
+    frame.into()
+}
+
 fn comment(text: &str) -> Bytes {
     let mut frame = Vec::new();
     sse_codec::encode_comment(&mut frame, text);
     frame.into()
 }
+
+/// For what a frame has beside the chunk, a longer name of the model included.
+const ROOM: usize = 128;

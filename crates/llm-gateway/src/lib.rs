@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 
 mod auth;
+mod beginning;
 mod body;
 mod config;
 mod error;

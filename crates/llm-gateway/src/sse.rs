@@ -10,17 +10,19 @@ use bytes::Bytes;
 use futures_core::Stream;
 use futures_core::future::BoxFuture;
 use llm_provider::{Error, ErrorKind, ReplyEvent, ReplyStream, Result};
-use llm_types::{Edit, RawObject};
+use llm_types::RawObject;
 use serde::Serialize;
 use serde_json::Value;
 use tokio::time::{Instant, Sleep};
 
+use crate::beginning::Beginning;
 use crate::error::ApiError;
 
 /// The frames of an answer. Dropping it drops the upstream's stream.
 pub(crate) struct Frames<T> {
     source: Source<T>,
     model: Value,
+    beginning: Option<Beginning>,
     include_usage: bool,
     keep_alive: Duration,
     last: Instant,
@@ -47,6 +49,7 @@ impl<T: Serialize> Frames<T> {
         Self {
             source,
             model: Value::String(model),
+            beginning: None,
             include_usage,
             keep_alive,
             last: Instant::now(),
@@ -69,7 +72,7 @@ impl<T: Serialize> Frames<T> {
     }
 
     /// The frame of an event; `None` for one that this client did not ask for.
-    fn frame(&self, event: &ReplyEvent<T>) -> Result<Option<Bytes>> {
+    fn frame(&mut self, event: &ReplyEvent<T>) -> Result<Option<Bytes>> {
         match event {
             ReplyEvent::Chunk(chunk) => self.chunk_frame(chunk.bytes()),
             ReplyEvent::Progress(progress) => {
@@ -80,7 +83,11 @@ impl<T: Serialize> Frames<T> {
         }
     }
 
-    fn chunk_frame(&self, json: &[u8]) -> Result<Option<Bytes>> {
+    fn chunk_frame(&mut self, json: &[u8]) -> Result<Option<Bytes>> {
+        let known = self.beginning.as_ref();
+        if let Some(frame) = known.and_then(|beginning| beginning.frame(json)) {
+            return Ok(Some(frame));
+        }
         let chunk = RawObject::parse(json).map_err(|error| {
             Error::new(
                 ErrorKind::UnexpectedBody,
@@ -101,8 +108,10 @@ impl<T: Serialize> Frames<T> {
         if lacks_usage {
             // OpenAI's schema: with `include_usage`, all other chunks have a null.
             changed = changed.set("usage", &Value::Null);
+        } else if !self.include_usage {
+            self.beginning = Beginning::new(&chunk, &self.model);
         }
-        Ok(Some(edited(changed, json)))
+        Ok(Some(data(&changed.finish())))
     }
 
     /// Waits for the end of the silence that calls for a comment.
@@ -164,24 +173,8 @@ fn data(json: &[u8]) -> Bytes {
     frame.into()
 }
 
-/// The frame of a changed chunk, which is `json` but for the change.
-fn edited(chunk: Edit<'_>, json: &[u8]) -> Bytes {
-    // White space in the chunk may hold line breaks, which have to be encoded.
-    if json.contains(&b'\n') || json.contains(&b'\r') {
-        return data(&chunk.finish());
-    }
-    let mut frame = Vec::with_capacity(json.len() + ROOM);
-    frame.extend_from_slice(b"data: ");
-    chunk.write(&mut frame);
-    frame.extend_from_slice(b"\n\n");
-    frame.into()
-}
-
 fn comment(text: &str) -> Bytes {
     let mut frame = Vec::new();
     sse_codec::encode_comment(&mut frame, text);
     frame.into()
 }
-
-/// For what a frame has beside the chunk, a longer name of the model included.
-const ROOM: usize = 128;

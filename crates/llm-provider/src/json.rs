@@ -126,6 +126,34 @@ impl<T: Serialize> Json<T> {
         }
     }
 
+    /// The names of the top-level fields, in their order; none of what is no object.
+    pub fn fields(&self) -> Vec<String> {
+        let object = self.text().object().ok();
+        let mut fields: Vec<String> = object
+            .iter()
+            .flat_map(RawObject::keys)
+            .map(str::to_owned)
+            .collect();
+        for (key, value) in &self.changes {
+            fields.retain(|field| value.is_some() || field != key);
+            if value.is_some() && !fields.iter().any(|field| field == key) {
+                fields.push(key.clone().into_owned());
+            }
+        }
+        fields
+    }
+
+    /// Whether there is a top-level field of that name, and its value is null.
+    pub fn is_null(&self, key: &str) -> bool {
+        match self.changed_to(key) {
+            Some(value) => value.is_some_and(Value::is_null),
+            None => {
+                let object = self.text().object();
+                object.is_ok_and(|object| object.bytes(key) == Some(b"null"))
+            }
+        }
+    }
+
     /// Whether there is a top-level field of that name, with whatever value.
     pub fn has_field(&self, key: &str) -> bool {
         match self.changed_to(key) {

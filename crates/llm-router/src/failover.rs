@@ -41,6 +41,13 @@ impl<R: StreamingOperation> Failover<R> {
             .as_ref()
             .map(|stream| stream.metadata.clone())
             .unwrap_or_default();
+        if self.committed
+            && let Some(current) = self.current.take()
+        {
+            // Nobody else can take over any more: the rest is the upstream's own stream.
+            let begun = stream::iter(first.into_iter().chain(self.held).map(Ok));
+            return Ok(ReplyStream::new(metadata, begun.chain(current)));
+        }
         let rest = stream::unfold(Some(self), |state| async move {
             let mut failover = state?;
             match failover.next().await? {

@@ -1,12 +1,8 @@
 //! Messages as Together takes them.
 
-use std::borrow::Cow;
-
 use llm_provider::openai::Translation;
 use llm_provider::{Error, ErrorKind, Result};
-use llm_types::{ChatRequest, Content, ContentPart, Field, Message, Role};
-use serde::Deserialize;
-use serde_json::value::RawValue;
+use llm_types::{ChatRequest, Content, ContentPart, Field, Message, RawItems, RawObject, Role};
 
 use crate::wire::unreadable;
 
@@ -17,9 +13,7 @@ pub(crate) fn translate(request: &mut Translation<'_, ChatRequest>) -> Result<()
         return Ok(());
     };
     // A look at each message, without copying what it says.
-    let differs = serde_json::from_str::<Vec<Head<'_>>>(raw)
-        .is_ok_and(|heads| heads.iter().any(Head::differs));
-    if !differs {
+    if !RawItems::of(&raw).into_iter().flatten().any(differs) {
         return Ok(());
     }
     let mut messages: Vec<Message> =
@@ -39,21 +33,14 @@ pub(crate) fn translate(request: &mut Translation<'_, ChatRequest>) -> Result<()
     Ok(())
 }
 
-/// What of a message tells whether it has to be rewritten.
-#[derive(Deserialize)]
-struct Head<'a> {
-    #[serde(borrow)]
-    role: Cow<'a, str>,
-    #[serde(borrow, default)]
-    content: Option<&'a RawValue>,
-}
-
-impl Head<'_> {
-    fn differs(&self) -> bool {
-        let has_parts = |content: &RawValue| content.get().starts_with('[');
-        let parts = self.content.is_some_and(has_parts);
-        self.role == "developer" || (parts && self.role != "user")
-    }
+fn differs(message: &str) -> bool {
+    let Ok(message) = RawObject::parse_str(message) else {
+        return false;
+    };
+    let role = message.str("role").unwrap_or_default();
+    let content = message.bytes("content");
+    let parts = content.is_some_and(|content| content.starts_with(b"["));
+    role == "developer" || (parts && role != "user")
 }
 
 /// The text of a message that has only text.

@@ -63,7 +63,7 @@ impl Format {
 
         let mut edit = Translation::new(call)?;
         for key in CHATS_ONLY {
-            if edit.get(key).is_some_and(|value| is_neutral(key, value)) {
+            if edit.get(key).is_some_and(|value| is_neutral(key, &value)) {
                 edit.remove(key);
             } else {
                 edit.refuse(key)?;
@@ -82,7 +82,7 @@ impl Format {
         if !stop.is_empty() {
             edit.set("stop", stop);
         }
-        let translated = edit.finish();
+        let translated = edit.finish()?;
         let body = Json::from_bytes(translated.body.bytes().clone());
         Ok((call.clone().with_body(body), translated.dropped_params))
     }

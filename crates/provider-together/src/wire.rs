@@ -5,7 +5,7 @@ use std::error::Error as StdError;
 use bytes::Bytes;
 use http::{HeaderMap, StatusCode};
 use llm_provider::openai::{Dialect, Translated, Translation};
-use llm_provider::{Call, Error, ErrorKind, Result};
+use llm_provider::{Call, Error, ErrorKind, Operation, Result};
 use llm_types::completions::CompletionRequest;
 use llm_types::embeddings::EmbeddingRequest;
 use llm_types::rerank::RerankRequest;
@@ -43,7 +43,7 @@ impl Dialect for TogetherDialect {
         list_stops(&mut request)?;
         reasoning(&mut request);
         messages::translate(&mut request)?;
-        Ok(request.finish())
+        request.finish()
     }
 
     fn completion_request(
@@ -59,7 +59,7 @@ impl Dialect for TogetherDialect {
         name_limit(&mut request);
         count_logprobs(&mut request)?;
         list_stops(&mut request)?;
-        Ok(request.finish())
+        request.finish()
     }
 
     fn embedding_request(
@@ -68,28 +68,31 @@ impl Dialect for TogetherDialect {
     ) -> Result<Translated<EmbeddingRequest>> {
         let mut request = Translation::new(call)?;
         request.remove_nulls();
-        if request.get("input").is_some_and(is_token_ids) {
+        if request
+            .get("input")
+            .is_some_and(|input| is_token_ids(&input))
+        {
             return Err(no_token_ids("input"));
         }
         request.refuse("dimensions")?;
         // Unknown to Together, and done with its answer instead.
         request.remove("encoding_format");
-        Ok(request.finish())
+        request.finish()
     }
 
     fn rerank_request(&self, call: &Call<RerankRequest>) -> Result<Translated<RerankRequest>> {
         let mut request = Translation::new(call)?;
         request.remove_nulls();
         // Together refuses what is not in its schema, and says no more than that.
-        let unknown = request.object().keys();
-        let unknown = unknown.filter(|key| !RERANK.contains(key));
-        for key in unknown.map(str::to_owned).collect::<Vec<_>>() {
-            request.refuse(&key)?;
+        for key in request.keys() {
+            if !RERANK.contains(&&*key) {
+                request.refuse(&key)?;
+            }
         }
-        if request.get("return_documents").is_none() {
+        if !request.has("return_documents") {
             request.set("return_documents", true); // LiteLLM's default
         }
-        Ok(request.finish())
+        request.finish()
     }
 
     fn error(&self, status: StatusCode, headers: &HeaderMap, body: Bytes) -> Error {
@@ -98,17 +101,19 @@ impl Dialect for TogetherDialect {
 }
 
 /// Gives the limit the name that Together knows.
-pub(crate) fn name_limit<T>(request: &mut Translation<'_, T>) {
+pub(crate) fn name_limit<T: Operation>(request: &mut Translation<'_, T>) {
     request.rename("max_completion_tokens", "max_tokens");
 }
 
 /// Says how many log probabilities are wanted: `logprobs` is a number here.
-pub(crate) fn count_logprobs<T>(request: &mut Translation<'_, T>) -> Result<()> {
+pub(crate) fn count_logprobs<T: Operation>(request: &mut Translation<'_, T>) -> Result<()> {
     let top: Option<u64> = request
-        .object()
         .read("top_logprobs")
         .map_err(|error| unreadable("top_logprobs", error))?;
-    match request.object().bool("logprobs") {
+    let wanted: Option<Value> = request
+        .read("logprobs")
+        .map_err(|error| unreadable("logprobs", error))?;
+    match wanted.as_ref().and_then(Value::as_bool) {
         Some(true) => request.set("logprobs", top.unwrap_or(1).max(1)),
         Some(false) => request.remove("logprobs"),
         None => {}
@@ -118,7 +123,7 @@ pub(crate) fn count_logprobs<T>(request: &mut Translation<'_, T>) -> Result<()> 
 }
 
 /// Makes of a single stop a list of one.
-fn list_stops<T>(request: &mut Translation<'_, T>) -> Result<()> {
+fn list_stops<T: Operation>(request: &mut Translation<'_, T>) -> Result<()> {
     if request
         .get("stop")
         .is_some_and(|stop| stop.starts_with('"'))
@@ -130,9 +135,8 @@ fn list_stops<T>(request: &mut Translation<'_, T>) -> Result<()> {
 }
 
 /// Where to stop, as a list.
-pub(crate) fn stops<T>(request: &Translation<'_, T>) -> Result<Vec<String>> {
+pub(crate) fn stops<T: Operation>(request: &Translation<'_, T>) -> Result<Vec<String>> {
     let stop: Option<Stop> = request
-        .object()
         .read("stop")
         .map_err(|error| unreadable("stop", error))?;
     Ok(match stop {
@@ -145,17 +149,17 @@ pub(crate) fn stops<T>(request: &Translation<'_, T>) -> Result<Vec<String>> {
 /// Together knows three efforts, and another way to say none at all. Which models know which
 /// efforts is as in LiteLLM.
 fn reasoning(request: &mut Translation<'_, ChatRequest>) {
-    let object = request.object();
-    let Some(effort) = object.str("reasoning_effort") else {
+    let text = |key| request.read::<String>(key).ok().flatten();
+    let Some(effort) = text("reasoning_effort") else {
         return;
     };
-    let model = object.str("model").unwrap_or_default().to_ascii_lowercase();
+    let model = text("model").unwrap_or_default().to_ascii_lowercase();
     let (always_thinks, thinks_hard) =
         (model.contains("gpt-oss"), model.contains("deepseek-v4-pro"));
     let effort = match &*effort {
         "none" if always_thinks => "low",
         "none" => {
-            if request.get("reasoning").is_none() {
+            if !request.has("reasoning") {
                 request.set("reasoning", json!({ "enabled": false }));
             }
             return request.remove("reasoning_effort");
@@ -176,11 +180,11 @@ fn single_prompt(request: &mut Translation<'_, CompletionRequest>) -> Result<()>
     let Some(raw) = request.get("prompt").filter(|raw| raw.starts_with('[')) else {
         return Ok(());
     };
-    if is_token_ids(raw) {
+    if is_token_ids(&raw) {
         return Err(no_token_ids("prompt"));
     }
     let mut prompts: Vec<Value> =
-        serde_json::from_str(raw).map_err(|error| unreadable("prompt", error))?;
+        serde_json::from_str(&raw).map_err(|error| unreadable("prompt", error))?;
     match (prompts.pop(), prompts.is_empty()) {
         (Some(prompt @ Value::String(_)), true) => {
             request.set("prompt", prompt);

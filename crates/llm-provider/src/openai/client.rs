@@ -1,6 +1,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
+use futures_util::TryStreamExt;
 use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE};
 use http::{HeaderMap, HeaderValue, Method, Request, Response};
 use llm_types::completions::{CompletionRequest, CompletionResponse};
@@ -13,7 +14,7 @@ use super::dialect::Dialect;
 use super::exchange::{self, Exchange, unexpected};
 use super::fold::{self, Fold};
 use super::models;
-use super::stream::{self, Normalizer, WireChunk};
+use super::stream::{Chunks, Normalizer, WireChunk};
 use crate::error::upstream_id;
 use crate::http::{Body, with_limit};
 use crate::retry::Policy;
@@ -193,9 +194,9 @@ impl<D: Dialect> OpenAiClient<D> {
         metadata.upstream_id = upstream_id(response.headers());
         let normalizer = Normalizer::new(&call.body);
         let (provider, model) = (self.dialect.provider(), metadata.model.clone());
-        let events = stream::events(response.into_body(), normalizer, move |error| {
-            error.with_provider(provider).with_model(model.clone())
-        });
+        let chunks = Chunks::new(response.into_body(), normalizer);
+        let events =
+            chunks.map_err(move |error| error.with_provider(provider).with_model(model.clone()));
         Ok(ReplyStream::new(metadata, events))
     }
 

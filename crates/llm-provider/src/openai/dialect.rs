@@ -6,12 +6,11 @@ use http::{HeaderMap, StatusCode};
 use llm_types::completions::CompletionRequest;
 use llm_types::embeddings::EmbeddingRequest;
 use llm_types::rerank::RerankRequest;
-use llm_types::{ChatRequest, ErrorResponse, RawObject};
-use serde::Serialize;
-use serde_json::Value;
+use llm_types::{ChatRequest, ErrorResponse, ParseError, parse};
+use serde::de::DeserializeOwned;
+use serde_json::{Map, Value};
 
-use super::exchange::invalid;
-use crate::{Call, Error, ErrorKind, Json, Result};
+use crate::{Call, Error, ErrorKind, Json, Operation, Result};
 
 /// What an upstream does differently from OpenAI. Every hook's default is OpenAI's own way.
 ///
@@ -108,62 +107,70 @@ impl<T> Translated<T> {
 /// let call = call.with_drop_params(true);
 /// let mut request = Translation::new(&call)?;
 /// request.refuse("audio")?;
-/// let translated = request.finish();
+/// let translated = request.finish()?;
 /// assert_eq!(translated.dropped_params, ["audio"]);
 /// # Ok::<(), llm_provider::Error>(())
 /// ```
 #[derive(Debug)]
 pub struct Translation<'c, T> {
     call: &'c Call<T>,
-    object: RawObject<'c>,
     /// What to set, or to remove.
     changes: Vec<(String, Option<Value>)>,
     dropped_params: Vec<String>,
 }
 
-impl<'c, T: Clone + Serialize> Translation<'c, T> {
+impl<'c, T: Operation> Translation<'c, T> {
     /// Looks through the body of `call`.
     ///
     /// # Errors
     /// [`ErrorKind::InvalidRequest`] when it is not a JSON object.
     pub fn new(call: &'c Call<T>) -> Result<Self> {
-        let object = RawObject::parse(call.body.bytes()).map_err(invalid)?;
+        // With nothing to change, it only finds the members, or tells why it cannot.
+        call.body.edit([], &Map::new())?;
         Ok(Self {
             call,
-            object,
             changes: Vec::new(),
             dropped_params: Vec::new(),
         })
     }
+
     /// The request in the upstream's dialect.
-    pub fn finish(self) -> Translated<T> {
-        let mut body = self.call.body.clone();
-        if !self.changes.is_empty() {
-            let mut edit = self.object.edit();
-            for (key, change) in &self.changes {
-                edit = match change {
-                    Some(value) => edit.set(key, value),
-                    None => edit.remove(key),
-                };
-            }
-            body = Json::from_bytes(edit.finish());
-        }
-        Translated {
+    ///
+    /// # Errors
+    /// [`ErrorKind::InvalidRequest`] when the body is not a JSON object.
+    pub fn finish(self) -> Result<Translated<T>> {
+        let body = match self.changes.is_empty() {
+            true => self.call.body.clone(),
+            false => self.call.body.change(self.changes)?,
+        };
+        Ok(Translated {
             body,
             dropped_params: self.dropped_params,
-        }
+        })
     }
-}
 
-impl<'c, T> Translation<'c, T> {
-    /// The request as it came.
-    pub fn object(&self) -> &RawObject<'c> {
-        &self.object
+    /// The names of all parameters.
+    pub fn keys(&self) -> Vec<String> {
+        self.call.body.fields()
     }
 
     /// The value of a parameter as JSON text; null is the same as none.
-    pub fn get(&self, key: &str) -> Option<&'c str> {
-        self.object.get(key).filter(|value| *value != "null")
+    pub fn get(&self, key: &str) -> Option<Cow<'c, str>> {
+        self.call.body.field(key).filter(|value| value != "null")
+    }
+
+    /// Whether a parameter is there and not null.
+    pub fn has(&self, key: &str) -> bool {
+        self.call.body.has_field(key) && !self.call.body.is_null(key)
+    }
+
+    /// Reads a parameter that is there and not null.
+    ///
+    /// # Errors
+    /// When the value is not of this shape; the error's place counts from the value's beginning.
+    pub fn read<V: DeserializeOwned>(&self, key: &str) -> Result<Option<V>, ParseError> {
+        let value = self.get(key);
+        value.map(|value| parse(value.as_bytes())).transpose()
     }
 
     /// Sets a parameter.
@@ -173,7 +180,7 @@ impl<'c, T> Translation<'c, T> {
 
     /// Takes a parameter out that the upstream need not hear of.
     pub fn remove(&mut self, key: &str) {
-        if self.object.contains_key(key) {
+        if self.call.body.has_field(key) {
             self.changes.push((key.to_owned(), None));
         }
     }
@@ -182,7 +189,7 @@ impl<'c, T> Translation<'c, T> {
     pub fn rename(&mut self, key: &str, name: &str) {
         if let Some(value) = self.get(key) {
             // The whole body was found to be JSON.
-            let value = serde_json::from_str(value).unwrap_or_default();
+            let value = serde_json::from_str(&value).unwrap_or_default();
             self.changes.push((name.to_owned(), Some(value)));
         }
         self.remove(key);
@@ -193,7 +200,7 @@ impl<'c, T> Translation<'c, T> {
     /// # Errors
     /// [`ErrorKind::Unsupported`], naming the parameter, unless the call allows to drop it.
     pub fn refuse(&mut self, key: &str) -> Result<()> {
-        if self.get(key).is_some() {
+        if self.has(key) {
             if !self.call.drop_params {
                 let message = format!(
                     "{key} cannot be honoured: the upstream has nothing like it (drop_params \
@@ -210,9 +217,9 @@ impl<'c, T> Translation<'c, T> {
     /// Takes parameters that are null out: they say nothing, and many upstreams refuse them
     /// (TGI#3155, kalosm#354).
     pub fn remove_nulls(&mut self) {
-        let is_null = |key: &&str| self.object.get(key) == Some("null");
-        let nulls = self.object.keys().filter(is_null);
-        self.changes.extend(nulls.map(|key| (key.to_owned(), None)));
+        let keys = self.keys().into_iter();
+        let nulls = keys.filter(|key| self.call.body.is_null(key));
+        self.changes.extend(nulls.map(|key| (key, None)));
     }
 }
 

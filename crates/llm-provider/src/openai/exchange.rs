@@ -3,7 +3,7 @@
 use llm_types::completions::{CompletionRequest, CompletionResponse};
 use llm_types::embeddings::{EmbeddingRequest, EmbeddingResponse};
 use llm_types::rerank::{RerankRequest, RerankResponse};
-use llm_types::{ChatRequest, ChatResponse, ParseError};
+use llm_types::{ChatRequest, ChatResponse};
 use serde_json::{Map, json};
 
 use super::dialect::{Dialect, Translated};
@@ -108,11 +108,6 @@ pub(super) fn streamed<R: Exchange>(body: Json<R>) -> Result<Json<R>> {
         [("stream", true.into()), ("stream_options", usage)],
         &Map::new(),
     )
-}
-
-/// The error for a request that is no JSON object.
-pub(super) fn invalid(error: ParseError) -> Error {
-    Error::new(ErrorKind::InvalidRequest, error.to_string()).with_source(error)
 }
 
 /// The error for an answer that is not `what` it should be.

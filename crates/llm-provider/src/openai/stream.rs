@@ -1,9 +1,11 @@
 use std::collections::BTreeSet;
 use std::error::Error as StdError;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
 use futures_core::Stream;
-use futures_util::{StreamExt, stream};
+use futures_util::StreamExt;
 use llm_types::{ErrorResponse, Field, FinishReason};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -18,45 +20,56 @@ use crate::{Error, ErrorKind, Json, ReplyEvent, Result};
 /// Chunks that need no change pass as the bytes that came. The others are rewritten, so that
 /// every stream, whatever the engine, has one finish reason per choice and the usage alone in a
 /// last chunk.
-pub(super) fn events<C, S>(
-    body: S,
+pub(super) struct Chunks<C, S> {
+    events: EventStream<S>,
     normalizer: Normalizer<C>,
-    name: impl Fn(Error) -> Error + Send + 'static,
-) -> impl Stream<Item = Result<ReplyEvent<C>>> + Send + 'static
+    ended: bool,
+}
+
+impl<C, S> Chunks<C, S> {
+    pub(super) fn new(body: S, normalizer: Normalizer<C>) -> Self {
+        Self {
+            events: EventStream::new(body),
+            normalizer,
+            ended: false,
+        }
+    }
+}
+
+impl<C, S> Stream for Chunks<C, S>
 where
     C: WireChunk,
-    S: Stream<Item = Result<Bytes>> + Send + Unpin + 'static,
+    S: Stream<Item = Result<Bytes>> + Unpin,
 {
-    let state = Some((EventStream::new(body), normalizer));
-    stream::unfold(state, |state| async move {
-        let (mut events, mut normalizer) = state?;
-        loop {
-            let step = match events.next().await {
-                Some(Ok(event)) => normalizer.read(&event),
+    type Item = Result<ReplyEvent<C>>;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        let this = &mut *self;
+        while !this.ended {
+            let step = match ready!(this.events.poll_next_unpin(cx)) {
+                Some(Ok(event)) => this.normalizer.read(&event),
                 Some(Err(StreamError::Inner(error))) => Err(error),
-                Some(Err(error)) => Err(Error::new(
-                    ErrorKind::UnexpectedBody,
-                    "the upstream's event stream cannot be read",
-                )
-                .with_source(error)),
-                None => normalizer.cut(),
-            };
-            match step {
-                Ok(Step::Skip) => {}
-                Ok(Step::Chunk(chunk)) => {
-                    return Some((Ok(ReplyEvent::Chunk(chunk)), Some((events, normalizer))));
+                Some(Err(error)) => {
+                    let message = "the upstream's event stream cannot be read";
+                    Err(Error::new(ErrorKind::UnexpectedBody, message).with_source(error))
                 }
-                Ok(Step::Last(None)) => return None,
-                Ok(Step::Last(Some(chunk))) => return Some((Ok(ReplyEvent::Chunk(chunk)), None)),
-                Err(error) => return Some((Err(error), None)),
+                None => this.normalizer.cut(),
+            };
+            this.ended = !matches!(step, Ok(Step::Skip | Step::Chunk(_)));
+            match step {
+                Ok(Step::Skip | Step::Last(None)) => {}
+                Ok(Step::Chunk(chunk) | Step::Last(Some(chunk))) => {
+                    return Poll::Ready(Some(Ok(ReplyEvent::Chunk(chunk))));
+                }
+                Err(error) => return Poll::Ready(Some(Err(error))),
             }
         }
-    })
-    .map(move |item| item.map_err(&name))
+        Poll::Ready(None)
+    }
 }
 
 /// A chunk as it comes over the wire.
-pub(super) trait WireChunk: DeserializeOwned + Serialize + Send + 'static {
+pub(super) trait WireChunk: DeserializeOwned + Serialize + Send + Unpin + 'static {
     /// Looks at a chunk without building it.
     ///
     /// # Errors

@@ -16,8 +16,9 @@ pub struct RawItems<'a> {
 }
 
 impl<'a> RawItems<'a> {
-    /// The items of a value's text, if it is an array.
-    pub(super) fn of(value: &'a str) -> Option<Self> {
+    /// The items of an array; `None` for the text of another value. Where the text turns out not to
+    /// be JSON the items end.
+    pub fn of(value: &'a str) -> Option<Self> {
         let mut scanner = Scanner::of(value);
         scanner.open_array().then_some(Self {
             scanner,

@@ -1,6 +1,7 @@
 //! [`RawObject`]: an object's members, found in one pass and left as text.
 
 use std::borrow::Cow;
+use std::ops::Range;
 
 use serde::de::DeserializeOwned;
 
@@ -50,11 +51,16 @@ impl<'a> RawObject<'a> {
         simdutf8::basic::from_utf8(self.bytes(key)?).ok()
     }
 
+    /// Where the JSON text of a member's value is in the whole text, in bytes.
+    pub fn span(&self, key: &str) -> Option<Range<usize>> {
+        let member = self.member(key)?;
+        Some(member.value_start..member.end)
+    }
+
     /// The JSON text of a member's value as bytes, for who needs no `str`: a long one is not gone
     /// through again.
     pub fn bytes(&self, key: &str) -> Option<&'a [u8]> {
-        let member = self.member(key)?;
-        Some(&self.json[member.value_start..member.end])
+        Some(&self.json[self.span(key)?])
     }
 
     /// The string that a member holds; `None` too for one with a wrong escape or a control

@@ -1,0 +1,95 @@
+//! What the chunks of a stream have in common.
+
+use bytes::Bytes;
+use llm_types::RawObject;
+use memchr::memmem::Finder;
+use serde_json::Value;
+
+/// The beginning of a chunk up to the model's name, and what becomes of it.
+///
+/// The chunks of a stream begin alike: id, time and model come before the choices. So the name is
+/// looked for and replaced in one of them, and what that gave is put before the rest of the others.
+#[derive(Debug)]
+pub(crate) struct Beginning {
+    /// As the upstream writes it.
+    upstream: Vec<u8>,
+    /// As it goes out, in a frame.
+    frame: Vec<u8>,
+    model: Finder<'static>,
+    usage: Finder<'static>,
+}
+
+impl Beginning {
+    /// The beginning of `chunk`, which is to have the model `model`.
+    pub(crate) fn new(chunk: &RawObject<'_>, model: &Value) -> Option<Self> {
+        let json = chunk.as_bytes();
+        let name = chunk.span("model")?;
+        let before = json.get(..name.start)?;
+        let frame = [b"data: ", before, model.to_string().as_bytes()].concat();
+        Some(Self {
+            upstream: json.get(..name.end)?.to_vec(),
+            frame,
+            model: Finder::new("\"model\""),
+            usage: Finder::new("\"usage\""),
+        })
+        .filter(|beginning| is_one_line(&beginning.upstream))
+    }
+
+    /// The frame of a chunk that begins so, and of which nothing else has to be looked at.
+    pub(crate) fn frame(&self, chunk: &[u8]) -> Option<Bytes> {
+        let rest = chunk.strip_prefix(&*self.upstream)?;
+        // A key cannot be mistaken here: inside of a string its quotes have backslashes.
+        let plain = self.model.find(rest).is_none() && self.usage.find(rest).is_none();
+        if !plain || !is_one_line(rest) {
+            return None;
+        }
+        Some([&*self.frame, rest, b"\n\n"].concat().into())
+    }
+}
+
+/// A line break between tokens would end the frame's line.
+fn is_one_line(json: &[u8]) -> bool {
+    memchr::memchr2(b'\n', b'\r', json).is_none()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn frame(first: &str, next: &str) -> Option<String> {
+        let chunk = RawObject::parse(first.as_bytes()).unwrap();
+        let beginning = Beginning::new(&chunk, &Value::from("alias"))?;
+        let frame = beginning.frame(next.as_bytes())?;
+        Some(String::from_utf8(frame.to_vec()).unwrap())
+    }
+
+    #[test]
+    fn chunks_that_begin_alike_are_renamed_alike() {
+        let first = r#"{"id":"1","model":"up/m","choices":[{"delta":{"role":"assistant"}}]}"#;
+        let next = r#"{"id":"1","model":"up/m","choices":[{"delta":{"content":"\"model\" é"}}]}"#;
+        assert_eq!(
+            frame(first, next).as_deref(),
+            Some(
+                "data: {\"id\":\"1\",\"model\":\"alias\",\
+                 \"choices\":[{\"delta\":{\"content\":\"\\\"model\\\" é\"}}]}\n\n"
+            )
+        );
+    }
+
+    #[test]
+    fn what_needs_another_look_is_left() {
+        let first = r#"{"id":"1","model":"up/m","choices":[]}"#;
+        for next in [
+            r#"{"id":"2","model":"up/m","choices":[]}"#,
+            r#"{"id":"1","model":"up/m2","choices":[]}"#,
+            r#"{"id":"1","model":"up/m","choices":[],"usage":{}}"#,
+            r#"{"id":"1","model":"up/m","choices":[],"model":"x"}"#,
+            "{\"id\":\"1\",\"model\":\"up/m\",\n\"choices\":[]}",
+        ] {
+            assert_eq!(frame(first, next), None, "{next}");
+        }
+        let spread = "{\n\"model\":\"up/m\"}";
+        assert_eq!(frame(spread, spread), None);
+        assert_eq!(frame("{}", "{}"), None);
+    }
+}

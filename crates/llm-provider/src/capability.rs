@@ -27,7 +27,7 @@ pub enum Capability {
 /// assert!(able.has(Capability::Chat));
 /// let error = able.require(Capability::Rerank, "acme").unwrap_err();
 /// assert_eq!(error.kind(), ErrorKind::Unsupported);
-/// assert_eq!(error.to_string(), "acme: acme has no rerank; it has chat and models");
+/// assert_eq!(error.to_string(), "acme: it has no rerank, but chat and models");
 /// ```
 #[derive(Clone, Copy, Default, Eq, PartialEq)]
 pub struct Capabilities(u8);
@@ -72,7 +72,7 @@ impl Capabilities {
             return Ok(());
         }
         let error = Error::unsupported(provider, capability);
-        let message = format!("{}; it has {self}", error.message());
+        let message = format!("{}, but {self}", error.message());
         Err(error.with_message(message))
     }
 }

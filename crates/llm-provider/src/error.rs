@@ -93,7 +93,7 @@ impl Error {
 
     /// The error of a `provider` that is asked for what it has not.
     pub fn unsupported(provider: &'static str, capability: Capability) -> Self {
-        let message = format!("{provider} has no {capability}");
+        let message = format!("it has no {capability}");
         Self::new(ErrorKind::Unsupported, message).with_provider(provider)
     }
 

@@ -304,7 +304,7 @@ async fn what_replicate_has_not_is_said() {
     let call = Call::new(Json::from_value(EmbeddingRequest::new("a/b", "text")));
     let error = replicate.embed(call).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Unsupported);
-    assert_eq!(error.to_string(), "replicate: replicate has no embeddings");
+    assert_eq!(error.to_string(), "replicate: it has no embeddings");
 }
 
 /// Predictions that fail are made anew where Replicate asks for it, and nowhere else.

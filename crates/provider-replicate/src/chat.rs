@@ -28,7 +28,7 @@ use crate::target::Target;
 /// One account with Replicate.
 #[derive(Debug)]
 pub struct Replicate {
-    client: Client,
+    pub(crate) client: Client,
     models: Models,
     prompts: Prompts,
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::header::{ACCEPT, AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE, HeaderName};
 use http::request::Builder;
-use http::{HeaderValue, Request, Uri};
+use http::{HeaderValue, Method, Request, Uri};
 use llm_provider::{Body, Error, Result};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -13,6 +13,7 @@ use serde_json::Value;
 use crate::config::Config;
 use crate::error::{self, unexpected};
 use crate::run::Order;
+use crate::target::is_plain;
 use crate::wire::Prediction;
 
 /// Replicate's HTTP API, one function per call. No call is tried again here.
@@ -21,8 +22,25 @@ pub(crate) struct Client(pub(crate) Config);
 
 impl Client {
     pub(crate) async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T> {
-        let request = Request::get(self.0.base.join(path)?);
-        self.json(request, Bytes::new(), FIRST_BYTE).await
+        self.call(Method::GET, path, None).await
+    }
+
+    /// Any call that is answered at once, with JSON or nothing.
+    pub(crate) async fn call<T: DeserializeOwned>(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<&Value>,
+    ) -> Result<T> {
+        let mut request = Request::builder()
+            .method(method)
+            .uri(self.0.base.join(path)?);
+        if body.is_some() {
+            request = request.header(CONTENT_TYPE, "application/json");
+        }
+        let body = body.map(|body| body.to_string().into());
+        self.json(request, body.unwrap_or_default(), FIRST_BYTE)
+            .await
     }
 
     /// Makes a prediction.
@@ -40,8 +58,7 @@ impl Client {
         let body = Bytes::from(order.body.to_string());
         let prediction: Prediction = self.json(request, body, first_byte).await?;
         // The id becomes part of URL paths.
-        let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_';
-        if prediction.id.is_empty() || !prediction.id.bytes().all(is_plain) {
+        if !is_plain(&prediction.id) {
             return Err(unexpected("the prediction's id cannot be understood"));
         }
         Ok(prediction)
@@ -55,12 +72,9 @@ impl Client {
         Ok(prediction)
     }
 
-    pub(crate) async fn cancel(&self, id: &str) -> Result<()> {
+    pub(crate) async fn cancel(&self, id: &str) -> Result<Value> {
         let path = format!("/v1/predictions/{id}/cancel");
-        let request = Request::post(self.0.base.join(&path)?);
-        // The answer is the prediction, which nobody needs any more.
-        let _: Value = self.json(request, Bytes::new(), FIRST_BYTE).await?;
-        Ok(())
+        self.call(Method::POST, &path, None).await
     }
 
     /// Opens an event stream at `url`, which came with a prediction and is a capability itself.
@@ -139,6 +153,10 @@ impl Client {
             return Err(error.without_key(&self.0.api_key));
         }
         let body = body.collect(MAX_BODY).await?;
+        let nothing = Bytes::from_static(b"null");
+        let body = Some(body)
+            .filter(|body| !body.is_empty())
+            .unwrap_or(nothing);
         serde_json::from_slice(&body).map_err(|error| {
             unexpected("Replicate's answer cannot be understood")
                 .with_status(parts.status)

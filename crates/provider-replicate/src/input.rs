@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 
 use crate::models::Known;
 use crate::prompt::{self, Format, Style};
-use crate::schema::Schema;
+use crate::schema::{Parameter, Schema};
 
 /// The input of a prediction.
 #[derive(Clone, Debug)]
@@ -57,7 +57,7 @@ impl Input {
         }
         let length = known.schema.first_of(LENGTH);
         let asked = length.and_then(|name| values.get(name)?.as_u64());
-        let default = || known.schema.property(length?)?.default.as_u64();
+        let default = || known.schema.get(length?)?.default.as_u64();
         Ok(Self {
             max_tokens: asked.or_else(default),
             values,
@@ -91,9 +91,9 @@ fn translate<'n>(
             Err("the model has nothing like it")
         };
     };
-    let property = schema.property(own);
+    let property = schema.get(own);
     let value = match name {
-        "stop" => stop(value, property.is_some_and(|property| property.is_list))?,
+        "stop" => stop(value, property.is_some_and(Parameter::is_list))?,
         // OpenAI allows 0, for the most likely token; many models want a little more than that.
         "temperature" | "top_p" => {
             let least = property.map_or(&Value::Null, |property| &property.minimum);

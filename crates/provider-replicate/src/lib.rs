@@ -6,6 +6,7 @@ mod client;
 mod config;
 mod error;
 mod input;
+pub mod manage;
 mod models;
 mod poll;
 mod prompt;

@@ -10,6 +10,7 @@ use prompt_templates::{
 use serde_json::{Map, Value};
 
 use crate::models::Known;
+use crate::schema::Parameter;
 
 /// What formatted a prompt: the family's name, `custom` or `messages`; and why this one: it was
 /// `configured`, or it goes by the `name` of the model, by the `schema` of its input, or is the
@@ -125,10 +126,7 @@ fn put_images(images: Vec<&str>, known: &Known, input: &mut Map<String, Value>) 
     let Some(name) = known.schema.first_of(IMAGE_KEYS) else {
         return Err(unsupported("the model takes no pictures"));
     };
-    let takes_list = known
-        .schema
-        .property(name)
-        .is_some_and(|property| property.is_list);
+    let takes_list = known.schema.get(name).is_some_and(Parameter::is_list);
     let value = match images.as_slice() {
         images if takes_list => images.into(),
         [image] => (*image).into(),

@@ -1,37 +1,76 @@
 //! What a model takes as input: its own schema, or a guess by its name.
 
-use std::collections::BTreeMap;
-
+use serde::Serialize;
 use serde_json::Value;
 
-/// The parameters that a model takes.
+/// The parameters that a model takes, in the order in which it shows them.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
-pub(crate) struct Schema(BTreeMap<String, Property>);
+pub(crate) struct Schema(pub(crate) Vec<Parameter>);
 
-/// One of the parameters.
-#[derive(Clone, Debug, Default, Eq, PartialEq)]
-pub(crate) struct Property {
-    pub(crate) is_list: bool,
-    /// Null when there is none.
-    pub(crate) minimum: Value,
-    pub(crate) default: Value,
+/// A parameter of a model's input; what its schema does not tell is null or empty.
+#[derive(Clone, Debug, Default, Eq, PartialEq, Serialize)]
+#[non_exhaustive]
+pub struct Parameter {
+    /// Its name in `input`.
+    pub name: String,
+    /// Its type in JSON Schema: `string`, `integer`, `number`, `boolean`, `array` or `object`.
+    #[serde(rename = "type")]
+    pub type_: String,
+    /// Whether the model refuses an input without it.
+    pub required: bool,
+    /// What the model takes without it.
+    pub default: Value,
+    /// The least that it may be.
+    pub minimum: Value,
+    /// The most that it may be.
+    pub maximum: Value,
+    /// The only values that it may have.
+    pub choices: Vec<Value>,
+    /// What it does, in the model's words.
+    pub description: String,
+}
+
+impl Parameter {
+    fn read(name: &str, openapi: &Value) -> Self {
+        let input = &openapi["components"]["schemas"]["Input"];
+        let own = &input["properties"][name];
+        // A choice is told elsewhere, in a schema of its own.
+        let other = own["allOf"][0]["$ref"]
+            .as_str()
+            .or_else(|| own["$ref"].as_str());
+        let other = other.and_then(|path| openapi.pointer(path.strip_prefix('#')?));
+        let told = |key: &str| match (&own[key], other) {
+            (Value::Null, Some(other)) => other[key].clone(),
+            (own, _) => own.clone(),
+        };
+        let text = |key: &str| told(key).as_str().unwrap_or_default().to_owned();
+        let required = input["required"].as_array();
+        Self {
+            name: name.to_owned(),
+            type_: text("type"),
+            required: required.is_some_and(|all| all.iter().any(|one| one == name)),
+            default: told("default"),
+            minimum: told("minimum"),
+            maximum: told("maximum"),
+            choices: told("enum").as_array().cloned().unwrap_or_default(),
+            description: text("description"),
+        }
+    }
+
+    pub(crate) fn is_list(&self) -> bool {
+        self.type_ == "array"
+    }
 }
 
 impl Schema {
     /// Reads the `openapi_schema` of a version; `None` when it tells of no parameter.
     pub(crate) fn from_openapi(openapi: &Value) -> Option<Self> {
-        let input = openapi
-            .pointer("/components/schemas/Input/properties")?
-            .as_object()?;
-        let read = |property: &Value| Property {
-            is_list: property["type"] == "array",
-            minimum: property["minimum"].clone(),
-            default: property["default"].clone(),
-        };
-        let properties = input
-            .iter()
-            .map(|(name, property)| (name.clone(), read(property)));
-        Some(Self(properties.collect())).filter(|schema| !schema.0.is_empty())
+        let input = &openapi["components"]["schemas"]["Input"]["properties"];
+        let mut names: Vec<_> = input.as_object()?.iter().collect();
+        names.sort_by_key(|(_, one)| one["x-order"].as_u64().unwrap_or(u64::MAX));
+        let read = |(name, _): (&String, &Value)| Parameter::read(name, openapi);
+        let parameters: Vec<_> = names.into_iter().map(read).collect();
+        (!parameters.is_empty()).then_some(Self(parameters))
     }
 
     /// What a model of this name most likely takes, for when its schema cannot be had.
@@ -44,12 +83,12 @@ impl Schema {
         Self(names.split_ascii_whitespace().map(guessed).collect())
     }
 
-    pub(crate) fn property(&self, name: &str) -> Option<&Property> {
-        self.0.get(name)
+    pub(crate) fn get(&self, name: &str) -> Option<&Parameter> {
+        self.0.iter().find(|parameter| parameter.name == name)
     }
 
     pub(crate) fn has(&self, name: &str) -> bool {
-        self.0.contains_key(name)
+        self.get(name).is_some()
     }
 
     /// The first of `names` that the model takes.
@@ -59,18 +98,20 @@ impl Schema {
 }
 
 /// Reads `temperature>=0.01` and `messages[]`.
-fn guessed(text: &str) -> (String, Property) {
+fn guessed(text: &str) -> Parameter {
     let (name, minimum) = text.split_once(">=").unwrap_or((text, ""));
-    let minimum = minimum
-        .parse()
-        .map_or(Value::Null, |minimum: f64| minimum.into());
-    let is_list = name.ends_with("[]");
-    let property = Property {
-        is_list,
-        minimum,
-        ..Property::default()
+    let (name, type_) = match name.strip_suffix("[]") {
+        Some(name) => (name, "array"),
+        None => (name, ""),
     };
-    (name.trim_end_matches("[]").to_owned(), property)
+    Parameter {
+        name: name.to_owned(),
+        type_: type_.to_owned(),
+        minimum: minimum
+            .parse()
+            .map_or(Value::Null, |least: f64| least.into()),
+        ..Parameter::default()
+    }
 }
 
 /// The parameters of the models whose names hold one of the words; the first match counts.
@@ -120,9 +161,14 @@ mod tests {
         }}}}});
         let schema = Schema::from_openapi(&openapi).unwrap();
         assert_eq!(schema.first_of(&["max_tokens", "prompt"]), Some("prompt"));
-        assert!(schema.property("messages").unwrap().is_list);
-        assert_eq!(schema.property("temperature").unwrap().minimum, json!(0.01));
-        for empty in [json!(null), json!({}), json!({"components": []})] {
+        assert!(schema.get("messages").unwrap().is_list());
+        assert_eq!(schema.get("temperature").unwrap().minimum, json!(0.01));
+        for empty in [
+            json!(null),
+            json!({}),
+            json!({"components": []}),
+            json!([7]),
+        ] {
             assert_eq!(Schema::from_openapi(&empty), None);
         }
     }
@@ -143,11 +189,11 @@ mod tests {
         assert_eq!(length("custom-llm-version-id"), Some("max_tokens"));
         assert!(
             Schema::guess("openai/gpt-5.1")
-                .property("messages")
+                .get("messages")
                 .unwrap()
-                .is_list
+                .is_list()
         );
         let least = Schema::guess("llama-2-70b-chat");
-        assert_eq!(least.property("temperature").unwrap().minimum, json!(0.01));
+        assert_eq!(least.get("temperature").unwrap().minimum, json!(0.01));
     }
 }

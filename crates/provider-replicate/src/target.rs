@@ -90,7 +90,7 @@ impl fmt::Display for Target {
     }
 }
 
-fn is_plain(part: &str) -> bool {
+pub(crate) fn is_plain(part: &str) -> bool {
     let is_good = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
     !part.is_empty() && !part.starts_with('.') && part.bytes().all(is_good)
 }

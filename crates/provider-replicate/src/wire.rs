@@ -1,44 +1,53 @@
 //! What Replicate sends. Nothing but a prediction's id and status is relied upon: real bodies
 //! leave out fields that the specification requires, and null stands where it does not allow it.
 
+use std::fmt;
+
 use llm_provider::{Error, ErrorKind, Result};
-use serde::Deserialize;
-use serde_json::Value;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 
 use crate::error::unexpected;
 
 /// A run of a model. What may be absent, null or odd is a [`Value`], looked into with care.
-#[derive(Clone, Debug, Deserialize)]
-pub(crate) struct Prediction {
-    pub(crate) id: String,
-    pub(crate) status: Status,
-    #[serde(default)]
-    pub(crate) output: Value,
-    #[serde(default)]
-    pub(crate) error: Value,
-    #[serde(default)]
-    pub(crate) logs: Value,
-    #[serde(default)]
-    metrics: Value,
-    #[serde(default)]
-    data_removed: Value,
-    #[serde(default)]
-    urls: Value,
+#[derive(Clone, Deserialize, Serialize)]
+#[non_exhaustive]
+pub struct Prediction {
+    /// Its name, for asking and cancelling.
+    pub id: String,
+    /// How far it is.
+    pub status: Status,
+    /// What the model has written so far; Replicate removes it after an hour.
+    #[serde(default, skip_serializing_if = "Value::is_null")]
+    pub output: Value,
+    /// Why it failed.
+    #[serde(default, skip_serializing_if = "Value::is_null")]
+    pub error: Value,
+    /// What the model logged.
+    #[serde(default, skip_serializing_if = "Value::is_null")]
+    pub logs: Value,
+    /// `metrics`, `urls`, `model`, `created_at` and all else that Replicate tells.
+    #[serde(flatten)]
+    pub extra: Map<String, Value>,
 }
 
 /// How far a prediction is. Unknown words are kept: Replicate added `aborted` in 2025, which made
 /// its own clients fail or poll for ever.
-#[derive(Clone, Debug, Deserialize, Eq, PartialEq)]
-pub(crate) struct Status(pub(crate) String);
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub struct Status(pub String);
 
 impl Prediction {
     /// The text so far.
     ///
     /// A language model's output is a list of strings to be joined (`x-cog-array-display:
     /// concatenate`) or a string; before the first token it is null, and remains so without one.
-    pub(crate) fn text(&self) -> Result<String> {
+    ///
+    /// # Errors
+    /// [`ErrorKind::Unsupported`] for anything else, and [`ErrorKind::UnexpectedBody`] when it has
+    /// been removed.
+    pub fn text(&self) -> Result<String> {
         let kind = match &self.output {
-            Value::Null if self.data_removed == true => {
+            Value::Null if self.member("data_removed") == true => {
                 let message = "Replicate has removed the prediction's output already";
                 return Err(unexpected(message));
             }
@@ -58,19 +67,33 @@ impl Prediction {
         Err(Error::new(ErrorKind::Unsupported, message))
     }
 
-    pub(crate) fn metric(&self, name: &str) -> Option<f64> {
-        self.metrics.get(name)?.as_f64()
+    /// A number of `metrics`, such as `predict_time` in seconds.
+    pub fn metric(&self, name: &str) -> Option<f64> {
+        self.member("metrics")[name].as_f64()
     }
 
     /// `stream` or `web`; those to get and to cancel it are known from the id.
-    pub(crate) fn url(&self, name: &str) -> Option<&str> {
-        self.urls.get(name)?.as_str()
+    pub fn url(&self, name: &str) -> Option<&str> {
+        self.member("urls")[name].as_str()
+    }
+
+    fn member(&self, name: &str) -> &Value {
+        self.extra.get(name).unwrap_or(&Value::Null)
+    }
+}
+
+/// Without what people or models said.
+impl fmt::Debug for Prediction {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut debug = f.debug_struct("Prediction");
+        debug.field("id", &self.id).field("status", &self.status);
+        debug.finish_non_exhaustive()
     }
 }
 
 impl Status {
     /// Whether nothing comes after it. An unknown status may be followed by others.
-    pub(crate) fn is_terminal(&self) -> bool {
+    pub fn is_terminal(&self) -> bool {
         matches!(
             self.0.as_str(),
             "aborted" | "canceled" | "failed" | "succeeded"
@@ -78,11 +101,12 @@ impl Status {
     }
 
     /// Whether the model has begun. An unknown status is taken for another word for waiting.
-    pub(crate) fn has_begun(&self) -> bool {
+    pub fn has_begun(&self) -> bool {
         self.is_terminal() || self.0 == "processing"
     }
 
-    pub(crate) fn is_success(&self) -> bool {
+    /// Whether it has all its output.
+    pub fn is_success(&self) -> bool {
         self.0 == "succeeded"
     }
 }

@@ -5,4 +5,5 @@
 
 mod chat;
 mod operations;
+mod replicate;
 mod support;

@@ -4,6 +4,7 @@
 mod cancel;
 mod chat;
 mod litellm;
+mod manage;
 mod names;
 mod params;
 mod sim;

@@ -1,0 +1,113 @@
+//! Replicate through the gateway: all models of LiteLLM's page, and a cold boot.
+
+use std::fmt::Write;
+use std::time::Duration;
+
+use llm_sim::{Reply, SimOptions, Timing};
+use serde_json::{Value, json};
+
+use crate::support::House;
+
+/// The models of LiteLLM's page on Replicate, as its examples name them.
+const ROWS: [&str; 8] = [
+    "replicate/meta/meta-llama-3-8b-instruct",
+    "replicate/mistralai/Mistral-7B-Instruct-v0.1",
+    "replicate/llama-2-70b-chat:2796ee9483c3fd7aa2e171d38f4ca12251a30609463dcfd4cd76703f22e96cdf",
+    "replicate/a16z-infra/llama-2-13b-chat:2a7f981751ec7fdf87b5b91ad4db53683a98082e9ff7bfd12c8cd5ea85980a52",
+    "replicate/vicuna-13b:6282abe6a492de4145d7bb601023762212f9ddbbe78278bd6771c8b3b2f2a13b",
+    "replicate/daanelson/flan-t5-large:ce962b3f6792a57074a601d3979db5839697add2e4e02696b3ced4c022d4767f",
+    "replicate/custom-llm-version-id",
+    "replicate/deployments/ishaan-jaff/ishaan-mistral",
+];
+
+const TEXT: &str = "Earth is  the third planet — 🌍.\n";
+
+/// A house that serves every row under its place in the list.
+async fn house(timing: Timing) -> House {
+    let mut config = "model_list:\n".to_owned();
+    for (place, model) in ROWS.iter().enumerate() {
+        write!(
+            config,
+            "  - model_name: row-{place}\n    litellm_params:\n      model: {model}\n      \
+             api_key: os.environ/REPLICATE_API_KEY\n      api_base: os.environ/REPLICATE_BASE\n"
+        )
+        .unwrap();
+    }
+    let reply = Reply::Text(TEXT.to_owned());
+    House::open(
+        &config,
+        SimOptions::default().with_reply(reply).with_timing(timing),
+    )
+    .await
+}
+
+fn question(place: usize, stream: bool) -> Value {
+    json!({
+        "model": format!("row-{place}"),
+        "messages": [{ "role": "user", "content": "What do you know about earth?" }],
+        "stream": stream,
+    })
+}
+
+/// The text of a stream's chunks, which end with `[DONE]`.
+fn text(body: &str) -> String {
+    let data = body.lines().filter_map(|line| line.strip_prefix("data: "));
+    let mut data: Vec<&str> = data.collect();
+    assert_eq!(data.pop(), Some("[DONE]"), "{body}");
+    let chunks = data
+        .into_iter()
+        .map(|data| serde_json::from_str::<Value>(data).unwrap());
+    chunks
+        .filter_map(|chunk| Some(chunk["choices"][0]["delta"]["content"].as_str()?.to_owned()))
+        .collect()
+}
+
+#[tokio::test]
+async fn every_model_of_litellms_page_answers_whole() {
+    let house = house(Timing::default()).await;
+    for (place, model) in ROWS.iter().enumerate() {
+        let plain = house
+            .post("/v1/chat/completions", &question(place, false))
+            .await;
+        let plain: Value = plain.json().await.unwrap();
+        assert_eq!(
+            plain["choices"][0]["message"]["content"], TEXT,
+            "{model}: {plain}"
+        );
+        let streamed = house
+            .post("/v1/chat/completions", &question(place, true))
+            .await;
+        assert_eq!(text(&streamed.text().await.unwrap()), TEXT, "{model}");
+    }
+    assert_eq!(house.sim.replicate().counts().succeeded, 2 * ROWS.len());
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_open_connection_lives_through_a_boot_of_four_minutes() {
+    // Lets paused time pass in small steps, so that sockets keep up.
+    tokio::spawn(async {
+        loop {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    });
+    let house = house(Timing::default().with_boot(Duration::from_secs(240))).await;
+    let mut response = house.post("/v1/chat/completions", &question(0, true)).await;
+    let (mut body, mut longest) = (Vec::new(), Duration::ZERO);
+    let mut last = tokio::time::Instant::now();
+    while let Some(bytes) = response.chunk().await.unwrap() {
+        longest = longest.max(last.elapsed());
+        last = tokio::time::Instant::now();
+        body.extend_from_slice(&bytes);
+    }
+    let body = String::from_utf8(body).unwrap();
+    assert_eq!(text(&body), TEXT);
+    let comments: Vec<&str> = body.lines().filter(|line| line.starts_with(": ")).collect();
+    assert!(comments.len() > 40, "{body}");
+    assert!(
+        comments
+            .iter()
+            .any(|line| line.starts_with(": starting 23")),
+        "{body}"
+    );
+    assert!(longest <= Duration::from_secs(15), "silent for {longest:?}");
+}

@@ -1,0 +1,219 @@
+//! What an account has on Replicate, and the models that there are.
+
+use std::time::Duration;
+
+use futures_util::{StreamExt, TryStreamExt};
+use llm_provider::ErrorKind;
+use llm_sim::{Sim, SimOptions, Timing};
+use provider_replicate::Replicate;
+use provider_replicate::manage::{DeploymentChange, Machines, Prediction};
+use serde_json::{Value, json};
+
+use crate::support::*;
+
+async fn sim(options: SimOptions) -> (Sim, Replicate) {
+    let sim = Sim::start(options).await.unwrap();
+    let replicate = Replicate::new(settings(sim.replicate_url())).unwrap();
+    (sim, replicate)
+}
+
+#[tokio::test]
+async fn lists_go_over_all_pages_and_fetch_what_is_needed() {
+    let (sim, replicate) = sim(SimOptions::default()).await;
+    for _ in 0..205 {
+        chat(&replicate, ask(MODEL)).await.unwrap();
+    }
+    let mut expected: Vec<_> = sim
+        .replicate()
+        .predictions()
+        .into_iter()
+        .map(|seen| seen.id)
+        .collect();
+    expected.reverse();
+    sim.replicate().forget_requests();
+    let listed: Vec<Prediction> = replicate.predictions().try_collect().await.unwrap();
+    let ids: Vec<_> = listed.iter().map(|one| one.id.clone()).collect();
+    assert_eq!(ids, expected);
+    assert_eq!(sim.replicate().requests().len(), 3);
+
+    sim.replicate().forget_requests();
+    let first: Vec<_> = replicate.predictions().take(100).collect().await;
+    assert_eq!((first.len(), sim.replicate().requests().len()), (100, 1));
+}
+
+#[tokio::test]
+async fn a_list_neither_leaves_its_host_nor_turns_in_circles() {
+    let foreign = Server::start(|_, _, _| Answer::not_found()).await;
+    let next = format!("{}/v1/predictions?cursor=2", foreign.url);
+    let server = Server::start(move |_, seen, _| match seen.line().as_str() {
+        "GET /v1/predictions" | "GET /v1/predictions?cursor=2" => {
+            let entry = json!({"id": "p1", "status": "brand-new", "shape": "round", "logs": null});
+            Answer::json(200, json!({"next": next, "results": [entry]}))
+        }
+        _ => Answer::not_found(),
+    })
+    .await;
+    let listed: Vec<_> = server.provider().predictions().try_collect().await.unwrap();
+    assert_eq!((listed.len(), foreign.seen().len()), (2, 0));
+    let written = serde_json::to_value(&listed[0]).unwrap();
+    assert_eq!(
+        written,
+        json!({"id": "p1", "status": "brand-new", "shape": "round"})
+    );
+    assert!(!listed[0].status.is_terminal());
+    assert!(!format!("{listed:?}").contains("round"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_prediction_is_watched_to_its_end_and_can_be_cancelled() {
+    wind_the_clock();
+    let timing = Timing::default()
+        .with_boot(Duration::from_secs(30))
+        .with_token(Duration::from_secs(2));
+    let (sim, replicate) = sim(SimOptions::default().with_timing(timing)).await;
+    let stream = stream(&replicate, ask(MODEL)).await.unwrap();
+    let id = stream.metadata.upstream_id.clone().unwrap();
+    let seen: Vec<_> = replicate
+        .watch_prediction(&id)
+        .map_ok(|prediction| prediction.status.0)
+        .try_collect()
+        .await
+        .unwrap();
+    assert_eq!(seen[0], "starting");
+    assert!(seen.contains(&"processing".to_owned()));
+    assert_eq!(seen.last().unwrap(), "succeeded");
+    drop(stream);
+
+    let stream = self::stream(&replicate, ask(MODEL)).await.unwrap();
+    let id = stream.metadata.upstream_id.clone().unwrap();
+    assert_eq!(replicate.cancel_prediction(&id).await.unwrap().id, id);
+    let cancelled = replicate.prediction(&id).await.unwrap();
+    assert_eq!(cancelled.status.0, "canceled");
+    assert_eq!(sim.replicate().running(), 0);
+}
+
+#[tokio::test]
+async fn deployments_are_made_changed_and_deleted() {
+    let (_sim, replicate) = sim(SimOptions::default()).await;
+    let model = replicate
+        .model("meta/meta-llama-3-8b-instruct")
+        .await
+        .unwrap();
+    let version = model.latest_version.unwrap();
+    let machines = Machines {
+        hardware: Some("gpu-t4".to_owned()),
+        min_instances: Some(0),
+        max_instances: Some(1),
+    };
+    let new = DeploymentChange {
+        name: Some("chat".to_owned()),
+        model: Some("meta/meta-llama-3-8b-instruct".to_owned()),
+        version: Some(version.id),
+        machines,
+    };
+    let made = replicate.create_deployment(&new).await.unwrap();
+    assert_eq!(
+        (made.owner.as_str(), made.current_release.number),
+        ("acme", 1)
+    );
+    let reply = chat(&replicate, ask("deployments/acme/chat")).await;
+    assert!(reply.is_ok());
+
+    let mut change = DeploymentChange::default();
+    change.machines.max_instances = Some(3);
+    let changed = replicate
+        .update_deployment("acme/chat", &change)
+        .await
+        .unwrap();
+    let release = &changed.current_release;
+    assert_eq!(
+        (release.number, release.configuration.max_instances),
+        (2, Some(3))
+    );
+    let all: Vec<_> = replicate.deployments().try_collect().await.unwrap();
+    assert!(all.iter().any(|one| one.name == "chat"));
+    let error = replicate.delete_deployment("acme/chat").await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::InvalidRequest, "it was just used");
+
+    change.machines.max_instances = Some(300);
+    let error = replicate
+        .update_deployment("acme/chat", &change)
+        .await
+        .unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::InvalidRequest);
+    let error = replicate.deployment("acme/none").await.unwrap_err();
+    assert_eq!(
+        (error.kind(), error.provider()),
+        (ErrorKind::NotFound, Some("replicate"))
+    );
+}
+
+#[tokio::test]
+async fn an_unused_deployment_is_deleted() {
+    let (_sim, replicate) = sim(SimOptions::default()).await;
+    let mut all = std::pin::pin!(replicate.deployments());
+    let first = all.try_next().await.unwrap().unwrap();
+    let name = format!("{}/{}", first.owner, first.name);
+    replicate.delete_deployment(&name).await.unwrap();
+    let error = replicate.deployment(&name).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::NotFound);
+}
+
+#[tokio::test]
+async fn a_models_inputs_are_told_in_its_order() {
+    let (_sim, replicate) = sim(SimOptions::default()).await;
+    let model = replicate
+        .model("meta/meta-llama-3-8b-instruct")
+        .await
+        .unwrap();
+    let inputs = model.latest_version.unwrap().inputs();
+    insta::assert_json_snapshot!("inputs_of_llama_3", inputs);
+    let all: Vec<_> = replicate.public_models().try_collect().await.unwrap();
+    assert!(all.len() > 5);
+    let versions: Vec<_> = replicate
+        .versions("meta/meta-llama-3-8b-instruct")
+        .try_collect()
+        .await
+        .unwrap();
+    assert!(!versions[0].inputs().is_empty());
+}
+
+#[tokio::test]
+async fn choices_are_found_where_they_are_told() {
+    let openapi = json!({"components": {"schemas": {
+        "decoding": {"type": "string", "enum": ["top_p", "top_k"], "description": "How to decode"},
+        "Input": {"required": ["prompt"], "properties": {
+            "decoding": {"allOf": [{"$ref": "#/components/schemas/decoding"}], "default": "top_p", "x-order": 1},
+            "prompt": {"type": "string", "x-order": 0},
+            "odd": 7,
+        }},
+    }}});
+    let version = json!({"id": "v1", "openapi_schema": openapi});
+    let version: provider_replicate::manage::Version = serde_json::from_value(version).unwrap();
+    insta::assert_json_snapshot!("inputs_with_choices", version.inputs());
+}
+
+#[tokio::test]
+async fn the_webhook_secret_verifies_what_is_signed_with_it() {
+    let (sim, replicate) = sim(SimOptions::default()).await;
+    let secret = replicate.webhook_secret().await.unwrap();
+    assert_eq!(secret.expose(), sim.replicate().webhook_secret());
+    assert!(provider_replicate::webhook::Secret::new(secret.expose()).is_ok());
+    assert!(!format!("{secret:?}").contains("whsec_"));
+}
+
+#[tokio::test]
+async fn names_that_would_change_the_path_are_refused_unsent() {
+    let server = Server::start(|_, _, _| Answer::json(200, Value::Null)).await;
+    let replicate = server.provider();
+    for name in ["", "a", "a/b/c", "../b", "a/b?c", "a b/c"] {
+        let error = replicate.model(name).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::InvalidRequest, "{name}");
+        let mut versions = std::pin::pin!(replicate.versions(name));
+        assert!(versions.try_next().await.is_err());
+        assert!(replicate.prediction(&format!("{name}/x")).await.is_err());
+        let mut watched = std::pin::pin!(replicate.watch_prediction(&format!("{name}/x")));
+        assert!(watched.try_next().await.is_err());
+    }
+    assert_eq!(server.seen().len(), 0);
+}

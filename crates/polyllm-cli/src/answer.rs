@@ -87,12 +87,12 @@ async fn pour<T: DeserializeOwned + Serialize>(
 
 /// The line that tells, on a terminal, that a model is still booting.
 #[derive(Default)]
-struct Waiting {
+pub(crate) struct Waiting {
     shown: bool,
 }
 
 impl Waiting {
-    fn show(&mut self, progress: &Progress) {
+    pub(crate) fn show(&mut self, progress: &Progress) {
         if stderr().is_terminal() {
             let seconds = progress.elapsed.as_secs();
             let (dim, end) = if coloured(&stderr()) {

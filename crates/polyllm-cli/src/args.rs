@@ -45,6 +45,7 @@ pub(crate) enum Command {
     Embed(Embed),
     Rerank(Rerank),
     Models(Models),
+    Replicate(Box<crate::replicate::args::Replicate>),
     Bench(Box<crate::bench::args::Bench>),
     Check(Check),
     Sim(Sim),

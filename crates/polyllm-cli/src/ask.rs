@@ -142,7 +142,7 @@ fn client(account: &Account, provider: Option<&str>, sim: Option<&Sim>) -> Resul
 }
 
 /// Adds what to do next to an error that has an answer.
-fn explain(error: anyhow::Error, account: &Account) -> anyhow::Error {
+pub(crate) fn explain(error: anyhow::Error, account: &Account) -> anyhow::Error {
     match error.downcast_ref::<Error>().map(Error::kind) {
         Some(ErrorKind::Auth) if !account.simulate => {
             anyhow!("{error:#}\n\nTo try without a key, add --simulate.")
@@ -155,4 +155,4 @@ fn explain(error: anyhow::Error, account: &Account) -> anyhow::Error {
 const GRACE: Duration = Duration::from_secs(10);
 
 /// The exit status of a process that Ctrl-C ended, by the shells' habit.
-const INTERRUPTED: u8 = 130;
+pub(crate) const INTERRUPTED: u8 = 130;

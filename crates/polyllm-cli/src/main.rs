@@ -10,6 +10,7 @@ mod complete;
 mod embed;
 mod models;
 mod output;
+mod replicate;
 mod rerank;
 mod serve;
 mod signal;
@@ -50,6 +51,7 @@ fn main() -> ExitCode {
             }
             Command::Embed(embed) => embed::run(embed).await,
             Command::Models(models) => models::run(models).await,
+            Command::Replicate(replicate) => replicate::run(*replicate).await,
             Command::Rerank(rerank) => rerank::run(rerank).await,
             Command::Serve(serve) => serve::run(serve).await,
             Command::Sim(sim) => simulate::run(sim).await,

@@ -4,7 +4,7 @@ use anyhow::Result;
 use polyllm::types::{Map, Model, Value};
 use polyllm::{Client, Error, ErrorKind};
 
-use crate::output::{Colour, Printed, note, print};
+use crate::output::{self, Colour, Printed, note, print};
 use crate::{args, ask};
 
 pub(crate) async fn run(args: args::Models) -> Result<ExitCode> {
@@ -67,23 +67,10 @@ async fn list_all(client: &Client) -> Result<Vec<Model>> {
     Ok(models)
 }
 
-/// Rows under a head, in columns as wide as needed.
 fn table(models: &[Model]) -> String {
     let head = ["MODEL", "TYPE", "CONTEXT", "IN", "OUT"].map(str::to_owned);
-    let rows: Vec<[String; 5]> = [head].into_iter().chain(models.iter().map(row)).collect();
-    let width = |column: usize| {
-        let cells = rows.iter().map(|row| row[column].chars().count());
-        cells.max().unwrap_or_default()
-    };
-    let widths: [usize; 5] = std::array::from_fn(width);
-    rows.iter().fold(String::new(), |mut table, row| {
-        let [model, type_, context, input, output] = row;
-        let [w0, w1, w2, w3, w4] = widths;
-        let line = format!("{model:w0$}  {type_:w1$}  {context:>w2$}  {input:>w3$}  {output:>w4$}");
-        table.push_str(line.trim_end());
-        table.push('\n');
-        table
-    })
+    let rows = [head].into_iter().chain(models.iter().map(row));
+    output::table(&rows.map(Vec::from).collect::<Vec<_>>(), 2)
 }
 
 fn row(model: &Model) -> [String; 5] {

@@ -105,4 +105,27 @@ pub(crate) fn log(verbose: u8) {
         .init();
 }
 
+/// Rows under each other, in columns as wide as needed; from the column `right` on, words are at the
+/// right.
+pub(crate) fn table(rows: &[Vec<String>], right: usize) -> String {
+    let columns = rows.iter().map(Vec::len).max().unwrap_or_default();
+    let width = |column: usize| {
+        let cells = rows.iter().filter_map(|row| row.get(column));
+        cells.map(|cell| cell.chars().count()).max()
+    };
+    let widths: Vec<usize> = (0..columns).filter_map(width).collect();
+    let mut table = String::new();
+    for row in rows {
+        let cells = row.iter().zip(&widths).enumerate();
+        let cells = cells.map(|(column, (cell, &width))| match column < right {
+            true => format!("{cell:width$}"),
+            false => format!("{cell:>width$}"),
+        });
+        let line = cells.collect::<Vec<_>>().join("  ");
+        table.push_str(line.trim_end());
+        table.push('\n');
+    }
+    table
+}
+
 const RESET: &str = "\u{1b}[0m";

@@ -4,7 +4,12 @@
 
 mod common;
 
-use llm_sim::{Reply, Sim, SimOptions};
+use std::io::{BufRead, BufReader};
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use llm_sim::{Reply, Sim, SimOptions, Timing};
+use serde_json::{Value, json};
 
 use crate::common::{polyllm, run};
 
@@ -43,6 +48,177 @@ async fn every_model_of_litellms_page_answers_whole() {
             assert_eq!((said.trim_end(), status), (text, 0), "{model}: {error}");
         }
     }
+}
+
+/// Makes a prediction, and tells its id.
+async fn create(sim: &Sim) -> String {
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let model = "v1/models/meta/meta-llama-3-8b-instruct/predictions";
+    let request = reqwest::Client::new()
+        .post(format!("{}/{model}", sim.replicate_url()))
+        .bearer_auth("r8_secret")
+        .json(&json!({"input": {"prompt": "Hello"}}));
+    let prediction: Value = request.send().await.unwrap().json().await.unwrap();
+    prediction["id"].as_str().unwrap().to_owned()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn predictions_are_listed_shown_and_waited_for() {
+    let timing = Timing::default().with_boot(Duration::from_millis(150));
+    let options = SimOptions::default().with_reply(Reply::Text("Hi there".to_owned()));
+    let sim = Sim::start(options.with_timing(timing)).await.unwrap();
+    let ids = [create(&sim).await, create(&sim).await, create(&sim).await];
+    let wait = ["replicate", "predictions", "wait", &ids[0]];
+    let (said, told, status) = with(&sim, &wait);
+    assert_eq!((said.as_str(), status), ("Hi there\n", 0), "{told}");
+    assert!(told.starts_with("starting, 0 s\n"), "{told}");
+
+    let list = ["replicate", "predictions", "list"];
+    let (table, _, _) = with(&sim, &list);
+    let lines: Vec<&str> = table.lines().collect();
+    assert!(lines[0].starts_with("ID"), "{table}");
+    assert!(lines[1].starts_with(&ids[2]) && lines[3].starts_with(&ids[0]));
+    assert!(lines[3].contains("succeeded") && lines[3].ends_with("meta/meta-llama-3-8b-instruct"));
+    let (lines, _, _) = with(&sim, &[&list[..], &["-n", "2", "--json"]].concat());
+    let documents: Vec<Value> = lines
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+    assert_eq!(documents.len(), 2);
+    assert_eq!(documents[0]["id"], ids[2]);
+    assert!(documents[0]["urls"]["get"].is_string());
+
+    let (shown, _, _) = with(&sim, &["replicate", "predictions", "get", &ids[0]]);
+    for expected in [
+        &ids[0],
+        "status      succeeded",
+        "tokens out",
+        "\n\nHi there\n",
+    ] {
+        assert!(shown.contains(expected), "{expected}: {shown}");
+    }
+    let (_, error, status) = with(&sim, &["replicate", "predictions", "get", "none"]);
+    assert_eq!(status, 1);
+    assert!(error.contains("could not be found"), "{error}");
+}
+
+#[cfg(unix)]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_interrupted_wait_leaves_the_prediction_running_unless_told_otherwise() {
+    let timing = Timing::default().with_boot(Duration::from_secs(3600));
+    let sim = Sim::start(SimOptions::default().with_timing(timing))
+        .await
+        .unwrap();
+    let id = create(&sim).await;
+    for (more, says, running) in [
+        (&[][..], format!("predictions cancel {id}"), 1),
+        (&["--cancel-on-interrupt"], "canceled".to_owned(), 0),
+    ] {
+        let arguments = [&["replicate", "predictions", "wait", &id], more].concat();
+        let mut waiting = polyllm(&arguments)
+            .env("REPLICATE_API_TOKEN", "r8_secret")
+            .env("REPLICATE_BASE_URL", sim.replicate_url())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut told = BufReader::new(waiting.stderr.take().unwrap()).lines();
+        assert_eq!(told.next().unwrap().unwrap(), "starting, 0 s");
+        let kill = Command::new("kill")
+            .args(["-INT", &waiting.id().to_string()])
+            .status();
+        assert!(kill.unwrap().success());
+        let note = told.next().unwrap().unwrap();
+        assert!(note.contains(&says), "{note}");
+        assert_eq!(waiting.wait().unwrap().code(), Some(130));
+        assert_eq!(sim.replicate().running(), running);
+    }
+    let (said, error, status) = with(&sim, &["replicate", "predictions", "wait", &id]);
+    assert_eq!((said.as_str(), status), ("", 1));
+    assert!(error.contains("was not successful"), "{error}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn deployments_are_made_changed_and_deleted() {
+    let sim = Sim::start(SimOptions::default()).await.unwrap();
+    let replicate = |words: &str| {
+        let words: Vec<&str> = words.split(' ').collect();
+        with(&sim, &[&["replicate"], &words[..]].concat())
+    };
+    let model = "meta/meta-llama-3-8b-instruct";
+    let (versions, _, _) = replicate(&format!("versions {model} --json"));
+    let version: Value = serde_json::from_str(versions.lines().next().unwrap()).unwrap();
+    let version = version["id"].as_str().unwrap();
+    let (made, error, status) = replicate(&format!(
+        "deployments create chat --model {model} --version {version} --hardware gpu-t4"
+    ));
+    assert_eq!(status, 0, "{error}");
+    assert!(
+        made.contains("acme/chat") && made.contains("0 to 1"),
+        "{made}"
+    );
+    let (changed, _, _) = replicate("deployments update acme/chat --max-instances 3 --json");
+    let changed: Value = serde_json::from_str(&changed).unwrap();
+    let release = &changed["current_release"];
+    assert_eq!(
+        (
+            &release["number"],
+            &release["configuration"]["max_instances"]
+        ),
+        (&json!(2), &json!(3))
+    );
+    let (list, _, _) = replicate("deployments list");
+    assert!(list.contains("acme/chat"), "{list}");
+    assert_eq!(replicate("deployments delete acme/chat").2, 0);
+    assert_eq!(replicate("deployments get acme/chat").2, 1);
+    assert_eq!(
+        replicate("deployments update acme/chat").2,
+        2,
+        "nothing to change"
+    );
+    let (_, error, _) = replicate("deployments get chat");
+    assert!(error.contains("owner/name"), "{error}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_models_inputs_are_shown_readably() {
+    let sim = Sim::start(SimOptions::default()).await.unwrap();
+    let model = "meta/meta-llama-3-8b-instruct";
+    let (shown, _, status) = with(&sim, &["replicate", "models", "get", model]);
+    assert_eq!(status, 0);
+    let line = |name: &str| {
+        let line = shown.lines().find(|line| line.starts_with(name)).unwrap();
+        line.split_whitespace().collect::<Vec<_>>().join(" ")
+    };
+    assert_eq!(
+        line("temperature"),
+        "temperature number 0.7 0.0 to 5.0 Randomness of outputs."
+    );
+    assert_eq!(
+        line("max_tokens"),
+        "max_tokens integer 512 1 or more Most tokens to generate."
+    );
+    let (secret, _, _) = with(&sim, &["replicate", "webhook-secret"]);
+    assert_eq!(secret.trim_end(), sim.replicate().webhook_secret());
+    let (list, _, status) = with(&sim, &["replicate", "models", "list", "-n", "3"]);
+    assert_eq!((list.lines().count(), status), (4, 0));
+    let (_, error, status) = run(&mut polyllm(&["replicate", "models", "list"]));
+    assert_eq!(status, 1);
+    assert!(
+        error.contains("REPLICATE_API_KEY") && error.contains("--simulate"),
+        "{error}"
+    );
+    let (list, _, status) = run(&mut polyllm(&["replicate", "models", "list", "--simulate"]));
+    assert!(status == 0 && list.contains(model), "{list}");
+    let (help, _, _) = run(&mut polyllm(&[
+        "replicate",
+        "predictions",
+        "wait",
+        "--help",
+    ]));
+    assert!(
+        help.contains("--cancel-on-interrupt") && help.contains("Ctrl-C"),
+        "{help}"
+    );
 }
 
 /// SIGTERM is Unix's.
@@ -94,7 +270,7 @@ mod stopping {
         let ask = |number: usize| {
             let body = json!({
                 "model": "llama", "messages": [{"role": "user", "content": "Hi"}],
-                "stream": number % 2 == 0,
+                "stream": number.is_multiple_of(2),
             });
             let request = client.post(&url).json(&body);
             async move {

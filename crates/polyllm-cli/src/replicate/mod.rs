@@ -1,0 +1,156 @@
+//! `polyllm replicate`: an account's predictions and deployments, and the models that there are.
+
+pub(crate) mod args;
+mod show;
+mod wait;
+
+use std::pin::pin;
+use std::process::ExitCode;
+
+use anyhow::Result;
+use futures_util::{Stream, StreamExt, TryStreamExt};
+use llm_sim::{Sim, SimOptions};
+use polyllm::replicate::Replicate;
+use polyllm::replicate::manage::{DeploymentChange, Machines};
+use polyllm::{ApiKey, Error, Settings};
+use serde::Serialize;
+
+use self::args::{Command, Deployments, Models, Predictions};
+use self::show::Show;
+use crate::args::Account;
+use crate::ask;
+use crate::output::{Printed, print};
+
+pub(crate) async fn run(args: args::Replicate) -> Result<ExitCode> {
+    let sim = if args.account.simulate {
+        Some(Sim::start(SimOptions::lifelike()).await?)
+    } else {
+        None
+    };
+    let replicate = Replicate::new(settings(&args.account, sim.as_ref()));
+    let done = match replicate {
+        Ok(replicate) => run_with(&replicate, args.command, args.json).await,
+        Err(error) => Err(error.into()),
+    };
+    if let Some(sim) = sim {
+        sim.shutdown().await;
+    }
+    done.map_err(|error| ask::explain(error, &args.account))
+}
+
+async fn run_with(replicate: &Replicate, command: Command, json: bool) -> Result<ExitCode> {
+    match command {
+        Command::Predictions(Predictions::List(most)) => {
+            list(replicate.predictions(), most.limit, json).await?;
+        }
+        Command::Predictions(Predictions::Get { id }) => {
+            one(&replicate.prediction(&id).await?, json)?;
+        }
+        Command::Predictions(Predictions::Cancel { id }) => {
+            one(&replicate.cancel_prediction(&id).await?, json)?;
+        }
+        Command::Predictions(Predictions::Wait {
+            id,
+            cancel_on_interrupt,
+        }) => return wait::run(replicate, &id, cancel_on_interrupt, json).await,
+        Command::Deployments(command) => deployments(replicate, command, json).await?,
+        Command::Models(Models::List(most)) => {
+            list(replicate.public_models(), most.limit, json).await?;
+        }
+        Command::Models(Models::Get { name }) => one(&replicate.model(&name).await?, json)?,
+        Command::Versions { model, most } => {
+            list(replicate.versions(&model), most.limit, json).await?;
+        }
+        Command::WebhookSecret => {
+            let secret = replicate.webhook_secret().await?;
+            print(format_args!("{}\n", secret.expose()))?;
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn deployments(replicate: &Replicate, command: Deployments, json: bool) -> Result<()> {
+    let deployment = match command {
+        Deployments::List(most) => {
+            return list(replicate.deployments(), most.limit, json).await;
+        }
+        Deployments::Delete { name } => return Ok(replicate.delete_deployment(&name).await?),
+        Deployments::Get { name } => replicate.deployment(&name).await?,
+        Deployments::Create {
+            name,
+            model,
+            version,
+            hardware,
+            min_instances,
+            max_instances,
+        } => {
+            let new = DeploymentChange {
+                name: Some(name),
+                model: Some(model),
+                version: Some(version),
+                machines: Machines {
+                    hardware: Some(hardware),
+                    min_instances: Some(min_instances),
+                    max_instances: Some(max_instances),
+                },
+            };
+            replicate.create_deployment(&new).await?
+        }
+        Deployments::Update { name, change } => {
+            let change = DeploymentChange {
+                version: change.version,
+                machines: Machines {
+                    hardware: change.hardware,
+                    min_instances: change.min_instances,
+                    max_instances: change.max_instances,
+                },
+                ..DeploymentChange::default()
+            };
+            replicate.update_deployment(&name, &change).await?
+        }
+    };
+    one(&deployment, json)
+}
+
+/// Prints the first entries of a list: a table, or a line of JSON for each as they come.
+async fn list<T: Show + Serialize>(
+    entries: impl Stream<Item = Result<T, Error>>,
+    limit: usize,
+    json: bool,
+) -> Result<()> {
+    let mut entries = pin!(entries.take(limit));
+    if !json {
+        let entries: Vec<T> = entries.try_collect().await?;
+        print(show::table(&entries))?;
+        return Ok(());
+    }
+    while let Some(entry) = entries.try_next().await? {
+        if line(&entry)? == Printed::ReaderGone {
+            break;
+        }
+    }
+    Ok(())
+}
+
+fn one<T: Show + Serialize>(document: &T, json: bool) -> Result<()> {
+    if json {
+        line(document)?;
+    } else {
+        print(document.whole())?;
+    }
+    Ok(())
+}
+
+fn line(document: &impl Serialize) -> Result<Printed> {
+    print(format_args!("{}\n", serde_json::to_string(document)?))
+}
+
+fn settings(account: &Account, sim: Option<&Sim>) -> Settings {
+    match (sim, &account.api_base) {
+        (Some(sim), _) => Settings::new()
+            .with_api_base(sim.replicate_url())
+            .with_api_key(ApiKey::new("simulated")),
+        (None, Some(base)) => Settings::new().with_api_base(base),
+        (None, None) => Settings::new(),
+    }
+}

@@ -17,6 +17,8 @@ pub mod retry;
 mod settings;
 mod stream;
 mod timeouts;
+#[cfg(feature = "webhook")]
+pub mod webhook;
 
 pub use crate::call::{Call, Metadata, Reply};
 pub use crate::capability::{Capabilities, Capability};
@@ -27,7 +29,7 @@ pub use crate::key::ApiKey;
 pub use crate::operation::{Operation, StreamingOperation};
 pub use crate::provider::Provider;
 pub use crate::registry::Registry;
-pub use crate::settings::Settings;
+pub use crate::settings::{Settings, seconds};
 pub use crate::stream::{
     ChatEvent, ChatStream, CompletionEvent, CompletionStream, Progress, ReplyEvent, ReplyStream,
 };

@@ -200,7 +200,11 @@ impl Settings {
     }
 }
 
-fn seconds<'de, D: serde::Deserializer<'de>>(
+/// Reads a time in seconds, for `#[serde(deserialize_with = "seconds")]`.
+///
+/// # Errors
+/// For what is neither null nor a number of seconds; what is longer than a year is a year.
+pub fn seconds<'de, D: serde::Deserializer<'de>>(
     deserializer: D,
 ) -> Result<Option<Duration>, D::Error> {
     let Some(seconds) = Option::<f64>::deserialize(deserializer)? else {

@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use http::HeaderValue;
 use llm_provider::retry::Policy;
-use llm_provider::{ApiKey, BaseUrl, HttpClient, Result, Settings, Timeouts};
+use llm_provider::{ApiKey, BaseUrl, HttpClient, Result, Settings, Timeouts, seconds};
 use prompt_templates::Prompts;
-use serde::{Deserialize, Deserializer, de};
+use serde::Deserialize;
 
 use crate::NAME;
 
@@ -69,16 +69,6 @@ struct Extra {
     run_timeout: Option<Duration>,
     #[serde(default, deserialize_with = "seconds")]
     prefer_wait: Option<Duration>,
-}
-
-fn seconds<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Duration>, D::Error> {
-    let Some(seconds) = Option::<f64>::deserialize(deserializer)? else {
-        return Ok(None);
-    };
-    // Longer than anything lasts, and short enough to be added to a time.
-    let longest = Duration::from_secs(30 * 24 * 3600);
-    let duration = Duration::try_from_secs_f64(seconds).map_err(de::Error::custom)?;
-    Ok(Some(duration.min(longest)))
 }
 
 /// Where the key is looked for: LiteLLM's name, then that of Replicate's own clients.

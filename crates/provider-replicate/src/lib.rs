@@ -14,13 +14,14 @@ mod run;
 mod schema;
 mod stream;
 mod target;
-#[cfg(feature = "webhook")]
-pub mod webhook;
 mod wire;
 
 use std::sync::Arc;
 
 use llm_provider::Registry;
+
+#[cfg(feature = "webhook")]
+pub use llm_provider::webhook;
 
 pub use crate::chat::Replicate;
 pub use crate::config::{API_BASE_VARIABLES, API_KEY_VARIABLES, DEFAULT_API_BASE};

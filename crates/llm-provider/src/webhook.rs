@@ -1,14 +1,14 @@
-//! Checking that a webhook comes from Replicate.
+//! Checking that a webhook comes from whom it says: the signatures of Standard Webhooks
+//! (standardwebhooks.com), which Replicate writes.
 //!
-//! Replicate signs what it posts to the `webhook` of a prediction with the secret that
-//! `GET /v1/webhooks/default/secret` tells. Whoever receives one checks the body as it came, before
-//! parsing it:
+//! Both sides know a secret; Replicate tells it at `GET /v1/webhooks/default/secret`. Whoever
+//! receives a webhook checks the body as it came, before parsing it:
 //!
 //! ```
 //! use std::time::SystemTime;
 //!
 //! use http::HeaderMap;
-//! use provider_replicate::webhook::{Secret, WebhookError};
+//! use llm_provider::webhook::{Secret, WebhookError};
 //!
 //! fn receive(headers: &HeaderMap, body: &[u8]) -> Result<(), WebhookError> {
 //!     let secret = Secret::new("whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD")?;
@@ -29,9 +29,9 @@ use hmac::{Hmac, KeyInit, Mac};
 use http::HeaderMap;
 use sha2::Sha256;
 
-/// What Replicate signs webhooks with; never printed.
+/// What an upstream signs webhooks with; never printed.
 ///
-/// The scheme is that of Standard Webhooks: HMAC-SHA256 over `id.timestamp.body`, in base64, any
+/// The scheme: HMAC-SHA256 over `id.timestamp.body`, in base64, any
 /// number of signatures in `webhook-signature`, each with its version.
 #[derive(Clone)]
 pub struct Secret {
@@ -40,7 +40,7 @@ pub struct Secret {
 }
 
 impl Secret {
-    /// Reads a secret as Replicate tells it: `whsec_` and base64.
+    /// Reads a secret as upstreams tell it: `whsec_` and base64.
     ///
     /// # Errors
     ///

@@ -1,0 +1,32 @@
+//! Shows what a model takes, and the latest predictions of the account.
+//!
+//! ```sh
+//! REPLICATE_API_TOKEN=r8_… cargo run -p provider-replicate --example manage -- \
+//!     meta/meta-llama-3-8b-instruct
+//! ```
+
+#![allow(clippy::print_stdout, reason = "an example prints")]
+
+use std::pin::pin;
+
+use futures_util::{StreamExt, TryStreamExt};
+use llm_provider::Settings;
+use provider_replicate::Replicate;
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let Some(name) = std::env::args().nth(1) else {
+        return Err("usage: manage OWNER/NAME".into());
+    };
+    let replicate = Replicate::new(Settings::new())?;
+    let model = replicate.model(&name).await?;
+    for input in model.latest_version.unwrap_or_default().inputs() {
+        println!("{} ({}): {}", input.name, input.type_, input.description);
+    }
+    // Pages are fetched as they are needed: this is one.
+    let mut latest = pin!(replicate.predictions().take(10));
+    while let Some(prediction) = latest.try_next().await? {
+        println!("{} {}", prediction.id, prediction.status.0);
+    }
+    Ok(())
+}

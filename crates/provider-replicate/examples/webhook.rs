@@ -1,0 +1,70 @@
+//! Receives Replicate's webhooks, and tells which of them are genuine.
+//!
+//! ```sh
+//! REPLICATE_API_TOKEN=r8_… cargo run -p provider-replicate --features webhook --example webhook
+//! ```
+//!
+//! Predictions that are made with `"webhook": "https://…"`, the address under which the world
+//! reaches this port, are posted there. The server is the plainest that can be, to need nothing
+//! else; a real one hands `verify` the headers and the body that its framework has read.
+
+#![allow(clippy::print_stdout, reason = "an example prints")]
+
+use std::time::SystemTime;
+
+use http::{HeaderMap, HeaderName, HeaderValue};
+use llm_provider::Settings;
+use provider_replicate::Replicate;
+use provider_replicate::manage::Prediction;
+use provider_replicate::webhook::Secret;
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::net::{TcpListener, TcpStream};
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let replicate = Replicate::new(Settings::new())?;
+    let secret = Secret::new(replicate.webhook_secret().await?.expose())?;
+    let listener = TcpListener::bind("127.0.0.1:8080").await?;
+    println!("waiting for webhooks at http://{}", listener.local_addr()?);
+    loop {
+        let (mut stream, _) = listener.accept().await?;
+        let answer = match receive(&mut stream).await {
+            Ok((headers, body)) => match secret.verify(&headers, &body, SystemTime::now()) {
+                Ok(()) => {
+                    let prediction: Prediction = serde_json::from_slice(&body)?;
+                    println!("{} {}", prediction.id, prediction.status.0);
+                    "204 No Content"
+                }
+                Err(error) => {
+                    println!("refused: {error}");
+                    "401 Unauthorized"
+                }
+            },
+            Err(_) => "400 Bad Request",
+        };
+        let answer = format!("HTTP/1.1 {answer}\r\nconnection: close\r\n\r\n");
+        let _ = stream.write_all(answer.as_bytes()).await;
+    }
+}
+
+/// The headers and the body of a request.
+async fn receive(
+    stream: &mut TcpStream,
+) -> Result<(HeaderMap, Vec<u8>), Box<dyn std::error::Error>> {
+    let mut reader = BufReader::new(stream.take(1 << 20));
+    let (mut headers, mut line) = (HeaderMap::new(), String::new());
+    reader.read_line(&mut line).await?;
+    loop {
+        line.clear();
+        reader.read_line(&mut line).await?;
+        let Some((name, value)) = line.trim_end().split_once(": ") else {
+            break;
+        };
+        let name = HeaderName::from_bytes(name.as_bytes())?;
+        headers.insert(name, HeaderValue::from_str(value)?);
+    }
+    let length = headers.get("content-length").ok_or("there is no body")?;
+    let mut body = vec![0; length.to_str()?.parse::<usize>()?.min(1 << 20)];
+    reader.read_exact(&mut body).await?;
+    Ok((headers, body))
+}

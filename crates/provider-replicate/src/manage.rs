@@ -267,7 +267,7 @@ impl Replicate {
         self.list(named_path("models", model).map(|path| path + "/versions"))
     }
 
-    /// What the account's webhooks are signed with, for [`webhook::Secret`](crate::webhook).
+    /// What the account's webhooks are signed with: `webhook::Secret` checks that.
     ///
     /// # Errors
     /// [`ErrorKind::UnexpectedBody`] when Replicate tells none.

@@ -10,3 +10,4 @@ mod params;
 mod sim;
 mod stream;
 mod support;
+mod wire;

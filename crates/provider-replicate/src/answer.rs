@@ -86,19 +86,15 @@ impl Answer {
 
     /// Replicate does not tell why a model ended, but how many tokens it wrote.
     fn finish_reason(&self, prediction: &Prediction) -> FinishReason {
-        let written = prediction.metric("output_token_count");
-        match (written, self.max_tokens) {
-            (Some(written), Some(limit)) if written >= limit as f64 => FinishReason::Length,
+        match (tokens(prediction, OUTPUT), self.max_tokens) {
+            (Some(written), Some(limit)) if written >= limit => FinishReason::Length,
             _ => FinishReason::Stop,
         }
     }
 
-    /// The token counts: as measured, else as logged, else estimated and marked as such.
+    /// The token counts: as Replicate tells them, else estimated and marked as such.
     fn usage(&self, prediction: &Prediction, text: &str) -> Usage {
-        let measured = |name: &str| prediction.metric(name).map(|count| count as u64);
-        let logs = prediction.logs.as_str().unwrap_or_default();
-        let input = measured("input_token_count").or_else(|| logged(logs, "Input token count:"));
-        let output = measured("output_token_count").or_else(|| logged(logs, "Output token count:"));
+        let (input, output) = (tokens(prediction, INPUT), tokens(prediction, OUTPUT));
         let estimate = |chars: usize| chars.div_ceil(CHARS_PER_TOKEN) as u64;
         let mut usage = Usage::new(
             input.unwrap_or_else(|| estimate(self.prompt_chars)),
@@ -142,13 +138,20 @@ fn event(chunk: ChatChunk) -> ChatEvent {
     ChatEvent::Chunk(Json::from_value(chunk))
 }
 
-/// `Input token count: 644` in the logs of models that pass the prompt on to others.
-fn logged(logs: &str, label: &str) -> Option<u64> {
-    let line = logs
-        .lines()
-        .find_map(|line| line.trim_start().strip_prefix(label))?;
-    line.trim().parse().ok()
+/// A count as measured, else as logged: models that pass the prompt on to others write
+/// `Input token count: 644`.
+fn tokens(prediction: &Prediction, (metric, label): (&str, &str)) -> Option<u64> {
+    let logged = || {
+        let mut lines = prediction.logs.as_str()?.lines();
+        let count = lines.find_map(|line| line.trim_start().strip_prefix(label))?;
+        count.trim().parse().ok()
+    };
+    let measured = prediction.metric(metric).map(|count| count as u64);
+    measured.or_else(logged)
 }
+
+const INPUT: (&str, &str) = ("input_token_count", "Input token count:");
+const OUTPUT: (&str, &str) = ("output_token_count", "Output token count:");
 
 /// What English text has with most tokenizers.
 const CHARS_PER_TOKEN: usize = 4;

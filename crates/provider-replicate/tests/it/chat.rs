@@ -130,7 +130,11 @@ async fn logs_and_estimates_stand_in_for_missing_metrics() {
         prediction
     };
     let server = model(0, with_logs).await;
-    let reply = chat(&server.provider(), ask(MODEL)).await.unwrap();
+    let reply = chat(&server.provider(), ask(MODEL).with_max_tokens(757))
+        .await
+        .unwrap();
+    let body: Value = serde_json::from_slice(reply.body.bytes()).unwrap();
+    assert_eq!(body["choices"][0]["finish_reason"], "length");
     let usage = reply
         .body
         .value()

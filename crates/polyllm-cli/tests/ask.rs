@@ -312,7 +312,7 @@ fn what_a_provider_has_not_is_told_with_what_it_has() {
     ] {
         let (said, error, status) = run(&mut polyllm(command));
         assert_eq!((said.as_str(), status), ("", 1));
-        assert!(error.contains("; it has chat"), "{error}");
+        assert!(error.contains(", but chat"), "{error}");
     }
 }
 

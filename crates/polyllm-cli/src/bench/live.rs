@@ -246,7 +246,7 @@ fn histogram(sorted: &[f64]) -> String {
     let highest = counts.iter().copied().max().unwrap_or(1).max(1);
     let bars = counts.iter().map(|count| match count {
         0 => ' ',
-        count => BARS[(count * BARS.len() / highest).clamp(1, BARS.len()) - 1],
+        count => BARS[(count * BARS.len()).div_ceil(highest) - 1],
     });
     bars.collect()
 }

@@ -100,6 +100,9 @@ impl<T: Serialize> Frames<T> {
         if is_usage && !self.include_usage {
             return Ok(None);
         }
+        if !self.include_usage {
+            self.beginning = Beginning::new(&chunk, &self.model);
+        }
         let lacks_usage = self.include_usage && !chunk.contains_key("usage");
         if !lacks_usage && chunk.str("model").as_deref() == self.model.as_str() {
             return Ok(Some(data(json)));
@@ -108,8 +111,6 @@ impl<T: Serialize> Frames<T> {
         if lacks_usage {
             // OpenAI's schema: with `include_usage`, all other chunks have a null.
             changed = changed.set("usage", &Value::Null);
-        } else if !self.include_usage {
-            self.beginning = Beginning::new(&chunk, &self.model);
         }
         Ok(Some(data(&changed.finish())))
     }

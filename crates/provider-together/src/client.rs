@@ -137,19 +137,20 @@ impl Provider for Together {
         Capabilities::ALL
     }
 
+    // What seldom happens is boxed apart, so that the futures of all calls stay small.
     fn chat(&self, call: Call<ChatRequest>) -> BoxFuture<'_, Result<Reply<ChatResponse>>> {
         let chat = async |call| {
             let plain = async |call| self.client.chat(call).await;
-            let by_stream = async |call| self.client.chat_by_stream(call).await;
+            let by_stream = async |call| Box::pin(self.client.chat_by_stream(call)).await;
             self.whole(call, plain, by_stream).await
         };
-        let prompt = async |call, format| self.chat_by_prompt(call, format).await;
+        let prompt = async |call, format| Box::pin(self.chat_by_prompt(call, format)).await;
         Box::pin(self.either(call, chat, prompt))
     }
 
     fn chat_stream(&self, call: Call<ChatRequest>) -> BoxFuture<'_, Result<ChatStream>> {
         let chat = async |call| self.client.chat_stream(call).await;
-        let prompt = async |call, format| self.stream_by_prompt(call, format).await;
+        let prompt = async |call, format| Box::pin(self.stream_by_prompt(call, format)).await;
         Box::pin(self.either(call, chat, prompt))
     }
 
@@ -158,7 +159,7 @@ impl Provider for Together {
         call: Call<CompletionRequest>,
     ) -> BoxFuture<'_, Result<Reply<CompletionResponse>>> {
         let plain = async |call| self.client.complete(call).await;
-        let by_stream = async |call| self.client.complete_by_stream(call).await;
+        let by_stream = async |call| Box::pin(self.client.complete_by_stream(call)).await;
         Box::pin(self.whole(call, plain, by_stream))
     }
 

@@ -162,7 +162,7 @@ impl<D: Dialect> OpenAiClient<D> {
             let bytes = response.into_body().collect(MAX_BODY).await?;
             R::normalize(&call.body, Json::from_bytes(bytes), &mut metadata)
         };
-        let body = self.within(limit, exchange).await;
+        let body = self.within(limit, Box::pin(exchange)).await;
         let body = body.map_err(|error| self.name(error, &call.body))?;
         if metadata.upstream_id.is_none() {
             metadata.upstream_id = body.str_field("id");
@@ -189,7 +189,7 @@ impl<D: Dialect> OpenAiClient<D> {
             }
             Ok(response)
         };
-        let response = self.within(limit, exchange).await;
+        let response = self.within(limit, Box::pin(exchange)).await;
         let response = response.map_err(|error| self.name(error, &call.body))?;
         metadata.upstream_id = upstream_id(response.headers());
         let normalizer = Normalizer::new(&call.body);
@@ -220,6 +220,7 @@ impl<D: Dialect> OpenAiClient<D> {
         Ok(translated.body)
     }
 
+    /// Takes the exchange boxed: each layer it is passed through would copy it.
     async fn within<T>(
         &self,
         limit: Duration,

@@ -1,7 +1,7 @@
 //! Asks a model on Replicate, and shows the answer as it is written.
 //!
 //! ```sh
-//! REPLICATE_API_TOKEN=r8_… cargo run -p provider-replicate --example chat -- \
+//! REPLICATE_API_TOKEN=r8_… cargo run -p provider-replicate --example predict -- \
 //!     meta/meta-llama-3-8b-instruct "What do you know about earth?"
 //! ```
 

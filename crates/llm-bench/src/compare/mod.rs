@@ -6,7 +6,8 @@
 //! use llm_bench::report::Results;
 //!
 //! let condition = Condition::parse("p99(ttft) > +5% or error_rate > 1%")?;
-//! let comparison = Comparison::new(&Results::default(), &Results::default());
+//! let (before, after) = (Results::default(), Results::default());
+//! let comparison = Comparison::new(&before, &after);
 //! assert!(comparison.pairs.is_empty(), "there are no runs to compare");
 //! # let _ = condition;
 //! # Ok::<(), llm_bench::compare::ConditionError>(())

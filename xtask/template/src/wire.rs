@@ -21,7 +21,7 @@ impl Dialect for AcmeDialect {
         // What Acme knows by another name, and what it cannot do: never dropped in silence.
         request.rename("max_completion_tokens", "max_tokens");
         request.refuse("logit_bias")?;
-        Ok(request.finish())
+        request.finish()
     }
 
     fn error(&self, status: StatusCode, headers: &HeaderMap, body: Bytes) -> Error {

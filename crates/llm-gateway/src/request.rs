@@ -3,7 +3,7 @@
 use std::fmt;
 
 use llm_provider::{Json, Operation};
-use llm_types::{ChatRequest, RawObject};
+use llm_types::{ChatRequest, ParseError, RawObject};
 
 use crate::error::ApiError;
 
@@ -42,23 +42,33 @@ impl Params {
         object: &RawObject<'_>,
         members: &[(&'static str, Kind)],
     ) -> Result<Self, ApiError> {
-        for (key, kind) in COMMON.iter().chain(members) {
-            check(object, "", key, *kind)?;
+        for (key, value) in object.members() {
+            let mut known = COMMON.iter().chain(members);
+            if let Some((_, kind)) = known.find(|(known, _)| *known == key) {
+                check(key, value, *kind)?;
+            }
         }
-        let model = object
-            .read::<String>("model")
-            .map_err(|error| {
-                let message = format!("`model`: {}", error.message());
-                ApiError::invalid(message).with_param("model")
-            })?
-            .filter(|model| !model.trim().is_empty())
-            .ok_or_else(|| missing("model", "the name of a model"))?;
+        let model = match object.str("model") {
+            Some(model) => model.into_owned(),
+            None => object
+                .read("model")
+                .map_err(unreadable_model)?
+                .unwrap_or_default(),
+        };
+        if model.trim().is_empty() {
+            return Err(missing("model", "the name of a model"));
+        }
         Ok(Self {
             model,
             stream: object.bool("stream").unwrap_or_default(),
             include_usage: include_usage(object)?,
         })
     }
+}
+
+fn unreadable_model(error: ParseError) -> ApiError {
+    let message = format!("`model`: {}", error.message());
+    ApiError::invalid(message).with_param("model")
 }
 
 /// The members of a body.
@@ -88,11 +98,11 @@ pub(crate) fn wrong(path: &str, expected: &str, found: Kind) -> ApiError {
 }
 
 /// Looks at the type only: the upstream knows its own ranges. Null counts as absent.
-fn check(object: &RawObject<'_>, path: &str, key: &str, kind: Kind) -> Result<(), ApiError> {
-    match object.bytes(key).map(Kind::of) {
-        None | Some(Kind::Null) => Ok(()),
-        Some(found) if found == kind => Ok(()),
-        Some(found) => Err(wrong(&format!("{path}{key}"), &kind.to_string(), found)),
+fn check(path: &str, value: &[u8], kind: Kind) -> Result<(), ApiError> {
+    match Kind::of(value) {
+        Kind::Null => Ok(()),
+        found if found == kind => Ok(()),
+        found => Err(wrong(path, &kind.to_string(), found)),
     }
 }
 
@@ -104,7 +114,8 @@ fn include_usage(object: &RawObject<'_>) -> Result<bool, ApiError> {
     else {
         return Ok(false);
     };
-    check(&options, "stream_options.", "include_usage", Kind::Bool)?;
+    let value = options.bytes("include_usage").unwrap_or(b"null");
+    check("stream_options.include_usage", value, Kind::Bool)?;
     Ok(options.bool("include_usage").unwrap_or_default())
 }
 

@@ -3,7 +3,7 @@ use std::fmt;
 use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
-use llm_types::{ParseError, RawIndex, RawObject};
+use llm_types::{Edit, ParseError, Piece, RawIndex, RawObject};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
@@ -103,8 +103,28 @@ impl<T: Serialize> Json<T> {
         self.changed.get_or_init(|| {
             // Changes are only taken once the object has been found.
             let object = text.object().ok();
-            object.map_or_else(|| text.bytes.clone(), |object| self.write(&object))
+            object.map_or_else(
+                || text.bytes.clone(),
+                |object| self.edit_of(&object).finish().into(),
+            )
         })
+    }
+
+    /// The text in pieces, for who sends it: a long one that was changed is not copied for that.
+    pub fn pieces(&self) -> Vec<Bytes> {
+        let text = self.text();
+        let is_copied = self.changes.is_empty() || self.changed.get().is_some();
+        match text.object() {
+            Ok(object) if !is_copied && text.bytes.len() > COPIED => {
+                let pieces = self.edit_of(&object).into_pieces().into_iter();
+                let piece = |piece| match piece {
+                    Piece::Kept(range) => text.bytes.slice(range),
+                    Piece::New(new) => new.into(),
+                };
+                pieces.map(piece).collect()
+            }
+            _ => vec![self.bytes().clone()],
+        }
     }
 
     /// The members of the document.
@@ -143,6 +163,21 @@ impl<T: Serialize> Json<T> {
         fields
     }
 
+    /// The names of the top-level fields that are null.
+    pub(crate) fn nulls(&self) -> Vec<String> {
+        let object = self.text().object().ok();
+        let members = object.iter().flat_map(RawObject::members);
+        let nulls = members.filter(|(_, value)| *value == b"null");
+        let mut nulls: Vec<String> = nulls.map(|(key, _)| key.to_owned()).collect();
+        for (key, value) in &self.changes {
+            nulls.retain(|null| null != key);
+            if value.as_ref().is_some_and(Value::is_null) {
+                nulls.push(key.clone().into_owned());
+            }
+        }
+        nulls
+    }
+
     /// Whether there is a top-level field of that name, and its value is null.
     pub fn is_null(&self, key: &str) -> bool {
         match self.changed_to(key) {
@@ -167,12 +202,18 @@ impl<T: Serialize> Json<T> {
 
     /// A top-level field that is a string.
     pub fn str_field(&self, key: &str) -> Option<String> {
-        self.read_field(key)
+        match self.changed_to(key) {
+            Some(value) => value?.as_str().map(str::to_owned),
+            None => self.text().object().ok()?.str(key).map(Cow::into_owned),
+        }
     }
 
     /// A top-level field that is a whole number.
     pub fn u64_field(&self, key: &str) -> Option<u64> {
-        self.read_field(key)
+        match self.changed_to(key) {
+            Some(value) => value?.as_u64(),
+            None => self.read_field(key),
+        }
     }
 
     /// A top-level field that is there and can be read as a `V`.
@@ -210,14 +251,19 @@ impl<T: Serialize> Json<T> {
     where
         K: Into<Cow<'static, str>>,
     {
-        self.text().object().map_err(|error| {
-            Error::new(ErrorKind::InvalidRequest, error.to_string()).with_source(error)
-        })?;
+        self.require_object()?;
         let mut changed = Self::new(self.text.clone(), OnceLock::new());
         changed.changes.clone_from(&self.changes);
         let changes = changes.into_iter().map(|(key, value)| (key.into(), value));
         changed.changes.extend(changes);
         Ok(changed)
+    }
+
+    /// Finds the members, or tells why there are none.
+    pub(crate) fn require_object(&self) -> Result<()> {
+        self.text().object().map(drop).map_err(|error| {
+            Error::new(ErrorKind::InvalidRequest, error.to_string()).with_source(error)
+        })
     }
 
     /// What the last change of a field has made of it, if there is any.
@@ -237,7 +283,8 @@ impl<T: Serialize> Json<T> {
         })
     }
 
-    fn write(&self, object: &RawObject<'_>) -> Bytes {
+    /// The changes to the text, whose members are `object`'s.
+    fn edit_of<'o>(&self, object: &'o RawObject<'o>) -> Edit<'o> {
         let mut edit = object.edit();
         for (key, value) in &self.changes {
             edit = match value {
@@ -245,7 +292,7 @@ impl<T: Serialize> Json<T> {
                 None => edit.remove(key),
             };
         }
-        edit.finish().into()
+        edit
     }
 }
 
@@ -296,3 +343,6 @@ impl<T> fmt::Debug for Json<T> {
             .finish()
     }
 }
+
+/// Up to this length, copying a text costs less than sending it in pieces.
+const COPIED: usize = 16 << 10;

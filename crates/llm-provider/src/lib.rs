@@ -23,7 +23,7 @@ pub mod webhook;
 pub use crate::call::{Call, Metadata, Reply};
 pub use crate::capability::{Capabilities, Capability};
 pub use crate::error::{Error, ErrorKind, Result};
-pub use crate::http::{BaseUrl, Body, HttpClient, HttpOptions, with_limit};
+pub use crate::http::{BaseUrl, Body, HttpClient, HttpOptions, RequestBody, with_limit};
 pub use crate::json::Json;
 pub use crate::key::ApiKey;
 pub use crate::operation::{Operation, StreamingOperation};

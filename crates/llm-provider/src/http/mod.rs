@@ -3,6 +3,7 @@
 mod base_url;
 mod body;
 mod connect;
+mod request_body;
 
 use std::collections::HashMap;
 use std::error::Error as StdError;
@@ -13,11 +14,9 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
-use bytes::Bytes;
 use http::header::{PROXY_AUTHORIZATION, USER_AGENT};
 use http::uri::Authority;
 use http::{HeaderValue, Request, Response};
-use http_body_util::Full;
 use hyper_util::client::legacy;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use rustls::pki_types::CertificateDer;
@@ -28,6 +27,7 @@ use crate::{Error, ErrorKind, Result};
 
 pub use self::base_url::BaseUrl;
 pub use self::body::Body;
+pub use self::request_body::RequestBody;
 
 /// The connections of a process: HTTP/1.1 and HTTP/2 over TLS by rustls, pooled.
 ///
@@ -46,7 +46,7 @@ struct Inner {
 
 struct Client {
     connector: Connector,
-    pool: legacy::Client<Connector, Full<Bytes>>,
+    pool: legacy::Client<Connector, RequestBody>,
 }
 
 /// What distinguishes the connections of one [`HttpClient`] from those of another.
@@ -94,11 +94,12 @@ impl HttpClient {
     /// [`Error::is_unsent`] when there was no connection.
     pub async fn send(
         &self,
-        mut request: Request<Bytes>,
+        request: Request<impl Into<RequestBody>>,
         first_byte: Option<Duration>,
         idle: Duration,
     ) -> Result<Response<Body>> {
         let client = self.0.client.get_or_init(|| Client::new(&self.0.options));
+        let mut request = request.map(Into::into);
         let host = request.uri().authority().cloned();
         let headers = request.headers_mut();
         headers
@@ -109,7 +110,7 @@ impl HttpClient {
                 .headers_mut()
                 .insert(PROXY_AUTHORIZATION, authorization);
         }
-        let answer = with_limit(first_byte, client.pool.request(request.map(Full::new))).await;
+        let answer = with_limit(first_byte, client.pool.request(request)).await;
         match answer {
             Some(Ok(answer)) => Ok(answer.map(|incoming| Body::new(incoming, host, idle))),
             Some(Err(error)) => Err(failed(name(&host), error)),

@@ -1,12 +1,9 @@
-use std::borrow::Cow;
 use std::error::Error as StdError;
 
 use llm_types::{
     ChatChunk, ChatResponse, ChunkChoice, ChunkSummary, ErrorResponse, Field, FinishReason,
-    Logprobs,
+    Logprobs, ParseError, RawObject,
 };
-use serde::Deserialize;
-use serde::de::IgnoredAny;
 
 use super::exchange::unexpected;
 use super::stream::{Glance, Seen, WireChunk, canonical};
@@ -15,8 +12,7 @@ use crate::{Error, Json, Result};
 /// Evens out a whole answer as streams are evened out; one that needs nothing keeps its bytes,
 /// and is looked at without being copied.
 pub(super) fn normalize(response: Json<ChatResponse>) -> Result<Json<ChatResponse>> {
-    let head: Head<'_> = serde_json::from_slice(response.bytes()).map_err(no_chat)?;
-    if !head.choices.iter().any(ChoiceHead::differs) {
+    if is_even(&response).unwrap_or_default() {
         return Ok(response);
     }
     let mut value = response.into_value().map_err(no_chat)?;
@@ -84,40 +80,31 @@ fn keep(choice: &mut ChunkChoice, seen: &mut Seen) -> bool {
             .is_some_and(|calls| !calls.is_empty())
 }
 
-/// What of an answer tells whether it has to be rewritten.
-#[derive(Deserialize)]
-struct Head<'a> {
-    #[serde(borrow)]
-    choices: Vec<ChoiceHead<'a>>,
-}
-
-#[derive(Deserialize)]
-struct ChoiceHead<'a> {
-    #[serde(borrow, default)]
-    finish_reason: Option<Cow<'a, str>>,
-    #[serde(default)]
-    message: MessageHead,
-    #[serde(default)]
-    logprobs: Option<IgnoredAny>,
-}
-
-#[derive(Default, Deserialize)]
-struct MessageHead {
-    #[serde(default)]
-    reasoning: Option<IgnoredAny>,
-    #[serde(default)]
-    reasoning_content: Option<IgnoredAny>,
-}
-
-impl ChoiceHead<'_> {
-    fn differs(&self) -> bool {
-        let canonical = self.finish_reason.as_deref().is_none_or(|reason| {
-            let reason = FinishReason::from(reason);
+/// Whether a whole answer may pass as it is; an error for one that cannot be read.
+fn is_even(response: &Json<ChatResponse>) -> Result<bool, ParseError> {
+    let Some(choices) = response.object()?.items("choices") else {
+        return Ok(false);
+    };
+    for choice in choices {
+        let choice = RawObject::parse_str(choice)?;
+        let message = choice.get("message").map(RawObject::parse_str);
+        let Some(message) = message.transpose()? else {
+            return Ok(false);
+        };
+        let is_canonical = choice.str("finish_reason").is_some_and(|reason| {
+            let reason = FinishReason::from(&*reason);
             !reason.as_str().is_empty() && reason.clone().canonical() == reason
         });
-        let shared = self.message.reasoning.is_none() || self.message.reasoning_content.is_some();
-        !canonical || !shared || self.logprobs.is_some()
+        let shares = !has(&message, "reasoning") || has(&message, "reasoning_content");
+        if !is_canonical || !shares || has(&choice, "logprobs") {
+            return Ok(false);
+        }
     }
+    Ok(true)
+}
+
+fn has(object: &RawObject<'_>, key: &str) -> bool {
+    object.bytes(key).is_some_and(|value| value != b"null")
 }
 
 /// Log probabilities in OpenAI's shape, whichever they came in.

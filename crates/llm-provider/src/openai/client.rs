@@ -1,6 +1,5 @@
 use std::time::Duration;
 
-use bytes::Bytes;
 use futures_util::TryStreamExt;
 use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE};
 use http::{HeaderMap, HeaderValue, Method, Request, Response};
@@ -16,7 +15,7 @@ use super::fold::{self, Fold};
 use super::models;
 use super::stream::{Chunks, Normalizer, WireChunk};
 use crate::error::upstream_id;
-use crate::http::{Body, with_limit};
+use crate::http::{Body, RequestBody, with_limit};
 use crate::retry::Policy;
 use crate::{
     ApiKey, BaseUrl, Call, ChatStream, CompletionStream, Error, ErrorKind, HttpClient, Json,
@@ -30,6 +29,8 @@ pub struct OpenAiClient<D> {
     http: HttpClient,
     base: BaseUrl,
     api_key: ApiKey,
+    /// The key, as it is sent.
+    authorization: HeaderValue,
     timeouts: Timeouts,
     retries: Policy,
 }
@@ -39,12 +40,13 @@ impl<D: Dialect> OpenAiClient<D> {
     /// `settings`.
     ///
     /// # Errors
-    /// Those of [`Settings::http_client`].
+    /// Those of [`Settings::http_client`] and of [`ApiKey::bearer`].
     pub fn new(dialect: D, settings: &Settings, base: BaseUrl, api_key: ApiKey) -> Result<Self> {
         Ok(Self {
             dialect,
             http: settings.http_client()?,
             base,
+            authorization: api_key.bearer()?,
             api_key,
             timeouts: settings.timeouts(),
             retries: settings.retries(),
@@ -132,7 +134,7 @@ impl<D: Dialect> OpenAiClient<D> {
     pub async fn models(&self) -> Result<ModelList> {
         let limit = self.timeouts.of_call(None, false);
         let exchange = async {
-            let response = self.send(Method::GET, MODELS, Bytes::new(), limit);
+            let response = self.send(Method::GET, MODELS, RequestBody::default(), limit);
             response.await?.into_body().collect(MAX_BODY).await
         };
         let bytes = self.within(limit, exchange).await;
@@ -156,7 +158,7 @@ impl<D: Dialect> OpenAiClient<D> {
             let body = self.translate(&call, &mut metadata)?;
             let body = exchange::unstreamed(body)?;
             let response = self
-                .send(Method::POST, R::PATH, body.bytes().clone(), limit)
+                .send(Method::POST, R::PATH, body.pieces().into(), limit)
                 .await?;
             metadata.upstream_id = upstream_id(response.headers());
             let bytes = response.into_body().collect(MAX_BODY).await?;
@@ -181,7 +183,7 @@ impl<D: Dialect> OpenAiClient<D> {
             let body = self.translate(&call, &mut metadata)?;
             let body = exchange::streamed(body)?;
             let response = self
-                .send(Method::POST, R::PATH, body.bytes().clone(), limit)
+                .send(Method::POST, R::PATH, body.pieces().into(), limit)
                 .await?;
             if !is_event_stream(response.headers()) {
                 let message = "the upstream was asked for an event stream and sent something else";
@@ -240,11 +242,10 @@ impl<D: Dialect> OpenAiClient<D> {
         &self,
         method: Method,
         path: &str,
-        body: Bytes,
+        body: RequestBody,
         limit: Duration,
     ) -> Result<Response<Body>> {
         let url = self.base.join(path)?;
-        let authorization = self.api_key.bearer()?;
         let deadline = Instant::now().checked_add(limit);
         let attempt = |_| {
             let mut request = Request::new(body.clone());
@@ -253,13 +254,17 @@ impl<D: Dialect> OpenAiClient<D> {
             let headers = request.headers_mut();
             headers.insert(CONTENT_TYPE, HeaderValue::from_static(JSON));
             headers.insert(ACCEPT, HeaderValue::from_static(JSON_OR_EVENTS));
-            headers.insert(AUTHORIZATION, authorization.clone());
+            headers.insert(AUTHORIZATION, self.authorization.clone());
             self.attempt(request, self.timeouts.idle_of(limit))
         };
         self.retries.run(deadline, attempt).await
     }
 
-    async fn attempt(&self, request: Request<Bytes>, idle: Duration) -> Result<Response<Body>> {
+    async fn attempt(
+        &self,
+        request: Request<RequestBody>,
+        idle: Duration,
+    ) -> Result<Response<Body>> {
         let sent = self.http.send(request, self.timeouts.first_byte, idle);
         let response = sent.await?;
         if response.status().is_success() {

@@ -8,7 +8,7 @@ use llm_types::embeddings::EmbeddingRequest;
 use llm_types::rerank::RerankRequest;
 use llm_types::{ChatRequest, ErrorResponse, ParseError, parse};
 use serde::de::DeserializeOwned;
-use serde_json::{Map, Value};
+use serde_json::Value;
 
 use crate::{Call, Error, ErrorKind, Json, Operation, Result};
 
@@ -125,8 +125,7 @@ impl<'c, T: Operation> Translation<'c, T> {
     /// # Errors
     /// [`ErrorKind::InvalidRequest`] when it is not a JSON object.
     pub fn new(call: &'c Call<T>) -> Result<Self> {
-        // With nothing to change, it only finds the members, or tells why it cannot.
-        call.body.edit([], &Map::new())?;
+        call.body.require_object()?;
         Ok(Self {
             call,
             changes: Vec::new(),
@@ -217,8 +216,7 @@ impl<'c, T: Operation> Translation<'c, T> {
     /// Takes parameters that are null out: they say nothing, and many upstreams refuse them
     /// (TGI#3155, kalosm#354).
     pub fn remove_nulls(&mut self) {
-        let keys = self.keys().into_iter();
-        let nulls = keys.filter(|key| self.call.body.is_null(key));
+        let nulls = self.call.body.nulls().into_iter();
         self.changes.extend(nulls.map(|key| (key, None)));
     }
 }

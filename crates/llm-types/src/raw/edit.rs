@@ -1,8 +1,10 @@
 //! [`Edit`]: a changed copy of an object, byte for byte but for the change.
 
+use std::ops::Range;
+
 use serde_json::Value;
 
-use super::index::{Member, RawIndex};
+use super::index::RawIndex;
 use super::object::RawObject;
 
 /// A changed copy of a [`RawObject`] in the making.
@@ -64,55 +66,62 @@ impl<'a> Edit<'a> {
 
     /// The copy.
     pub fn finish(self) -> Vec<u8> {
-        let mut out = Vec::new();
-        self.write(&mut out);
-        out
+        let json = self.object.json;
+        let pieces = self.into_pieces();
+        let texts = pieces.iter().map(|piece| match piece {
+            Piece::Kept(range) => &json[range.clone()],
+            Piece::New(text) => text.as_bytes(),
+        });
+        texts.collect::<Vec<_>>().concat()
     }
 
-    /// Appends the copy to a buffer, and tells where its members are, counted from its beginning.
-    pub fn write(self, out: &mut Vec<u8>) -> RawIndex {
-        let object = self.object;
-        let (json, members) = (object.json, &object.index.members);
-        let changed = self.changes.iter().map(|change| match change {
-            Change::Replace(value) => value.len(),
-            Change::Keep | Change::Remove => 0,
-        });
-        let added = self
-            .added
-            .iter()
-            .map(|(key, value)| 2 * key.len() + value.len() + 8);
-        out.reserve(json.len() + changed.sum::<usize>() + added.sum::<usize>());
-
-        let mut copy = Copy::new(out, members.len() + self.added.len());
-        let mut previous_end = members
-            .first()
-            .map_or(object.index.close, |first| first.start);
-        copy.out.extend_from_slice(&json[..previous_end]);
-        for (member, change) in members.iter().zip(&self.changes) {
-            let separator = &json[previous_end..member.start];
-            previous_end = member.end;
-            let value = match change {
-                Change::Keep => &json[member.value_start..member.end],
-                Change::Remove => continue,
-                Change::Replace(value) => value.as_bytes(),
-            };
-            let key = &json[member.start..member.value_start];
-            let key_len = member.key_end - member.start - 1;
-            copy.member(separator, key, key_len, member.unescaped_key.clone(), value);
+    /// The copy as pieces of the text that was there and new ones, for who can send it so: a long
+    /// text then need not be copied for a short change.
+    ///
+    /// ```
+    /// # use llm_types::{Piece, RawObject};
+    /// let body = br#"{"model": "llama", "messages": []}"#;
+    /// let object = RawObject::parse(body)?;
+    /// let pieces = object.edit().set("model", &"meta/llama-3".into()).into_pieces();
+    /// assert_eq!(pieces[1], Piece::New("\"meta/llama-3\"".to_owned()));
+    /// assert_eq!(pieces[2], Piece::Kept(17..body.len()));
+    /// # Ok::<(), llm_types::ParseError>(())
+    /// ```
+    pub fn into_pieces(self) -> Vec<Piece> {
+        let RawIndex {
+            members,
+            close,
+            len,
+        } = &*self.object.index;
+        let mut pieces = Pieces::default();
+        let mut end = members.first().map_or(*close, |first| first.start);
+        pieces.keep(0..end);
+        let mut is_first = true;
+        for (member, change) in members.iter().zip(self.changes) {
+            let separator = end..member.start;
+            end = member.end;
+            if matches!(change, Change::Remove) {
+                continue;
+            }
+            if !std::mem::take(&mut is_first) {
+                pieces.keep(separator);
+            }
+            pieces.keep(member.start..member.value_start);
+            match change {
+                Change::Replace(value) => pieces.put(&value),
+                _ => pieces.keep(member.value_start..member.end),
+            }
         }
         for (key, value) in &self.added {
-            let text = Value::from(key.as_str()).to_string();
-            let key_len = text.len() - 2;
-            let unescaped = (key_len != key.len()).then(|| key.as_str().into());
-            copy.member(
-                b",",
-                format!("{text}:").as_bytes(),
-                key_len,
-                unescaped,
-                value.as_bytes(),
-            );
+            if !std::mem::take(&mut is_first) {
+                pieces.put(",");
+            }
+            pieces.put(&Value::from(key.as_str()).to_string());
+            pieces.put(":");
+            pieces.put(value);
         }
-        copy.end(&json[previous_end..], object.index.close - previous_end)
+        pieces.keep(end..*len);
+        pieces.0
     }
 
     /// Applies a change to each member of the key that is not removed; false if there is none.
@@ -136,58 +145,36 @@ impl<'a> Edit<'a> {
     }
 }
 
-/// The copy while it is written.
-struct Copy<'o> {
-    out: &'o mut Vec<u8>,
-    /// Where it begins in the buffer.
-    base: usize,
-    members: Vec<Member>,
+/// A piece of a changed copy; see [`Edit::into_pieces`].
+#[derive(Clone, Debug, Eq, PartialEq)]
+#[allow(
+    clippy::exhaustive_enums,
+    reason = "there is nothing else that a copy could be made of"
+)]
+pub enum Piece {
+    /// These bytes of the text as it was.
+    Kept(Range<usize>),
+    /// Text that was not there.
+    New(String),
 }
 
-impl<'o> Copy<'o> {
-    fn new(out: &'o mut Vec<u8>, capacity: usize) -> Self {
-        let base = out.len();
-        let members = Vec::with_capacity(capacity);
-        Self { out, base, members }
-    }
+/// The pieces so far; neighbours that can be one are.
+#[derive(Default)]
+struct Pieces(Vec<Piece>);
 
-    /// Writes a member; `key` is its text up to the value, and the first has no separator.
-    fn member(
-        &mut self,
-        separator: &[u8],
-        key: &[u8],
-        key_len: usize,
-        unescaped_key: Option<Box<str>>,
-        value: &[u8],
-    ) {
-        if !self.members.is_empty() {
-            self.out.extend_from_slice(separator);
-        }
-        let start = self.position();
-        self.out.extend_from_slice(key);
-        let value_start = self.position();
-        self.out.extend_from_slice(value);
-        self.members.push(Member {
-            start,
-            unescaped_key,
-            key_end: start + 1 + key_len,
-            value_start,
-            end: self.position(),
-        });
-    }
-
-    /// Writes what comes after the last member, with the closing bracket in it.
-    fn end(self, rest: &[u8], close: usize) -> RawIndex {
-        let close = self.position() + close;
-        self.out.extend_from_slice(rest);
-        RawIndex {
-            len: self.position(),
-            members: self.members,
-            close,
+impl Pieces {
+    fn keep(&mut self, range: Range<usize>) {
+        match self.0.last_mut() {
+            Some(Piece::Kept(last)) if last.end == range.start => last.end = range.end,
+            _ if range.is_empty() => {}
+            _ => self.0.push(Piece::Kept(range)),
         }
     }
 
-    fn position(&self) -> usize {
-        self.out.len() - self.base
+    fn put(&mut self, text: &str) {
+        match self.0.last_mut() {
+            Some(Piece::New(last)) => last.push_str(text),
+            _ => self.0.push(Piece::New(text.to_owned())),
+        }
     }
 }

@@ -8,7 +8,7 @@ mod scalar;
 mod scan;
 mod strings;
 
-pub use edit::Edit;
+pub use edit::{Edit, Piece};
 pub use index::RawIndex;
 pub use items::RawItems;
 pub use object::RawObject;

@@ -116,8 +116,16 @@ impl<'a> RawObject<'a> {
 
     /// The keys in their order, each as often as it occurs.
     pub fn keys(&self) -> impl Iterator<Item = &str> {
-        let key = |member| std::str::from_utf8(self.key(member)).unwrap_or_default();
-        self.index.members.iter().map(key)
+        self.members().map(|(key, _)| key)
+    }
+
+    /// The keys and the JSON texts of their values, as [`bytes`](Self::bytes) gives them, in their
+    /// order.
+    pub fn members(&self) -> impl Iterator<Item = (&str, &'a [u8])> {
+        self.index.members.iter().map(|member| {
+            let key = std::str::from_utf8(self.key(member)).unwrap_or_default();
+            (key, &self.json[member.value_start..member.end])
+        })
     }
 
     /// The text that was parsed.

@@ -21,7 +21,7 @@ async fn recorded(model: &str) -> Vec<u8> {
                        "reasoning": { "enabled": false }, "stream": true });
     let request = http::Request::post(format!("{}/v1/chat/completions", sim.together_url()))
         .header("authorization", "Bearer good-key")
-        .body(body.to_string().into())
+        .body(body.to_string())
         .unwrap();
     let limit = Duration::from_secs(10);
     let answer = HttpClient::shared().send(request, None, limit).await;

@@ -2,23 +2,22 @@
 
 use std::time::Duration;
 
-use axum::body::Body;
 use bytes::{Bytes, BytesMut};
+use http::StatusCode;
 use http::header::{CONTENT_ENCODING, CONTENT_LENGTH, EXPECT, HeaderMap};
-use http::{Request, StatusCode};
+use http_body::Body;
 use http_body_util::BodyExt;
 
 use crate::GatewayOptions;
 use crate::error::ApiError;
 
 /// The whole body of a request.
-pub(crate) async fn read(
-    request: Request<Body>,
+pub(crate) async fn read<B: Body<Data = Bytes> + Unpin>(
+    headers: &HeaderMap,
+    mut body: B,
     options: &GatewayOptions,
 ) -> Result<Bytes, ApiError> {
-    let (head, mut body) = request.into_parts();
-    if head
-        .headers
+    if headers
         .get(CONTENT_ENCODING)
         .is_some_and(|encoding| encoding != "identity")
     {
@@ -29,10 +28,10 @@ pub(crate) async fn read(
         ));
     }
     let limit = options.body_limit;
-    let length = content_length(&head.headers);
+    let length = content_length(headers);
     if length.is_some_and(|length| length > limit) {
         // Who waits for a `100 Continue` has not sent anything yet.
-        if !head.headers.contains_key(EXPECT) {
+        if !headers.contains_key(EXPECT) {
             drain(body, limit).await;
         }
         return Err(too_large(limit));
@@ -63,7 +62,10 @@ pub(crate) async fn read(
 }
 
 /// The next piece of data; `None` at the end.
-async fn next(body: &mut Body, idle: Duration) -> Result<Option<Bytes>, ApiError> {
+async fn next<B>(body: &mut B, idle: Duration) -> Result<Option<Bytes>, ApiError>
+where
+    B: Body<Data = Bytes> + Unpin,
+{
     loop {
         let frame = tokio::time::timeout(idle, body.frame())
             .await
@@ -95,7 +97,7 @@ fn too_large(limit: usize) -> ApiError {
 
 /// Swallows some of what is still coming: most clients read the answer only after they have sent
 /// everything, and lose it when the connection is closed before.
-async fn drain(mut body: Body, limit: usize) {
+async fn drain<B: Body<Data = Bytes> + Unpin>(mut body: B, limit: usize) {
     let swallow = async {
         let mut left = limit.saturating_mul(DRAIN_LIMITS);
         while let Some(Ok(frame)) = body.frame().await {

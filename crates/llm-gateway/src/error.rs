@@ -4,13 +4,13 @@ use std::borrow::Cow;
 use std::error::Error as _;
 use std::time::Duration;
 
-use axum::response::{IntoResponse, Response};
-use http::StatusCode;
-use http::header::{CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
+use http::header::{ALLOW, HeaderName, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
+use http::{Response, StatusCode};
 use llm_provider::{Error, ErrorKind};
 use llm_types::ErrorResponse;
 
 use crate::headers;
+use crate::response::{self, Body};
 
 /// An answer that is an error.
 #[derive(Debug)]
@@ -24,6 +24,8 @@ struct Inner {
     param: Option<String>,
     code: Option<Cow<'static, str>>,
     retry_after: Option<Duration>,
+    /// The methods that the path has.
+    allow: Option<&'static str>,
     /// Sending the same again is pointless, whatever the status suggests to a client.
     final_: bool,
     provider: Option<String>,
@@ -47,6 +49,7 @@ impl ApiError {
             param: None,
             code: None,
             retry_after: None,
+            allow: None,
             final_: false,
             provider: None,
         }))
@@ -62,6 +65,11 @@ impl ApiError {
         self
     }
 
+    pub(crate) fn with_allow(mut self, methods: &'static str) -> Self {
+        self.0.allow = Some(methods);
+        self
+    }
+
     /// The body, which is also the last event of a stream that fails half-way.
     pub(crate) fn body(&self) -> Vec<u8> {
         let mut body = ErrorResponse::new(self.0.message.as_ref(), self.0.type_);
@@ -74,13 +82,15 @@ impl ApiError {
         // Writing can only fail for maps whose keys are not strings; there is none in it.
         serde_json::to_vec(&body).unwrap_or_default()
     }
-}
 
-impl IntoResponse for ApiError {
-    fn into_response(self) -> Response {
-        let mut response = (self.0.status, self.body()).into_response();
+    /// The answer.
+    pub(crate) fn response(self) -> Response<Body> {
+        let mut response = response::json(self.body());
+        *response.status_mut() = self.0.status;
         let headers = response.headers_mut();
-        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        if let Some(methods) = self.0.allow {
+            headers.insert(ALLOW, HeaderValue::from_static(methods));
+        }
         if self.0.status == StatusCode::UNAUTHORIZED {
             headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
         }
@@ -127,6 +137,7 @@ impl From<Error> for ApiError {
                 .map(|code| Cow::Owned(code.to_owned()))
                 .or_else(|| code.map(Cow::Borrowed)),
             retry_after: error.retry_after(),
+            allow: None,
             final_: !error.is_retryable(),
             provider: error.provider().map(str::to_owned),
         }))

@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use llm_provider::ApiKey;
 use llm_router::Router;
 
-use crate::{Config, routes};
+use crate::{Config, GatewayService};
 
 /// An OpenAI-compatible server, ready to be embedded or to serve on its own.
 #[derive(Clone, Debug)]
@@ -66,12 +66,9 @@ impl Gateway {
         self.shared.router.groups()
     }
 
-    /// The routes as an axum router, for a program that has a server of its own.
-    ///
-    /// Whoever serves them has to await [`llm_provider::cleanup::finish`] before the process
-    /// ends, as [`serve`](Self::serve) does.
-    pub fn into_router(self) -> axum::Router {
-        routes::router(self.shared)
+    /// The gateway as a service, for a program that has a server of its own.
+    pub fn into_service(self) -> GatewayService {
+        GatewayService(self.shared)
     }
 }
 

@@ -47,7 +47,8 @@ pub(crate) fn request_id(headers: &HeaderMap) -> HeaderValue {
         .filter(|id| is_sane(id))
         .cloned()
         .unwrap_or_else(|| {
-            let id = format!("req_{:032x}", fastrand::u128(..));
+            let digits = std::iter::repeat_with(|| fastrand::digit(16)).take(32);
+            let id: String = "req_".chars().chain(digits).collect();
             HeaderValue::try_from(id).unwrap_or_else(|_| HeaderValue::from_static("req"))
         })
 }

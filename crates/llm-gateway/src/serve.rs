@@ -1,19 +1,21 @@
 //! The server: accepting connections, and stopping without leaving anything behind.
 
+use std::convert::Infallible;
 use std::future::Future;
 use std::io;
 use std::pin::pin;
+use std::sync::Arc;
 use std::time::Duration;
 
 use hyper::server::conn::http1;
+use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::GracefulShutdown;
-use hyper_util::service::TowerToHyperService;
 use llm_provider::cleanup;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 
-use crate::Gateway;
+use crate::{Gateway, routes};
 
 impl Gateway {
     /// Serves HTTP/1.1 on `listener` until `shutdown` ends.
@@ -32,7 +34,10 @@ impl Gateway {
     ) -> io::Result<()> {
         let grace = self.shared.options.grace;
         tracing::info!(address = %listener.local_addr()?, "serving");
-        let service = TowerToHyperService::new(self.into_router());
+        let service = service_fn(move |request| {
+            let shared = Arc::clone(&self.shared);
+            async { Ok::<_, Infallible>(routes::serve(shared, request).await) }
+        });
         let mut server = http1::Builder::new();
         server
             .timer(TokioTimer::new())

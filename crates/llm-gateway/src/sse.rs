@@ -9,6 +9,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures_core::Stream;
 use futures_core::future::BoxFuture;
+use http_body::{Body, Frame};
 use llm_provider::{Error, ErrorKind, ReplyEvent, ReplyStream, Result};
 use llm_types::RawObject;
 use serde::Serialize;
@@ -129,10 +130,14 @@ impl<T: Serialize> Frames<T> {
     }
 }
 
-impl<T: Serialize> Stream for Frames<T> {
-    type Item = std::result::Result<Bytes, Infallible>;
+impl<T: Serialize> Body for Frames<T> {
+    type Data = Bytes;
+    type Error = Infallible;
 
-    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<std::result::Result<Frame<Bytes>, Infallible>>> {
         let this = &mut *self;
         loop {
             if matches!(this.source, Source::Closed) {
@@ -157,7 +162,7 @@ impl<T: Serialize> Stream for Frames<T> {
                 }
             };
             this.last = Instant::now();
-            return Poll::Ready(Some(Ok(frame)));
+            return Poll::Ready(Some(Ok(Frame::data(frame))));
         }
     }
 }

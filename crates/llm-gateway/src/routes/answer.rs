@@ -2,19 +2,18 @@
 
 use std::sync::Arc;
 
-use axum::body::Body;
-use axum::extract::State;
-use axum::response::{IntoResponse, Response};
-use http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderName, HeaderValue};
-use http::{Request, StatusCode};
+use bytes::Bytes;
+use http::header::{CACHE_CONTROL, HeaderName, HeaderValue};
+use http::{Response, StatusCode};
 use llm_provider::{Call, Json, Metadata, Operation, StreamingOperation};
 use serde_json::{Map, Value};
 
 use crate::error::ApiError;
 use crate::gateway::Shared;
+use crate::headers;
 use crate::request::Params;
+use crate::response::{self, Body};
 use crate::sse::{Frames, Source};
-use crate::{body, headers};
 
 /// An operation that has a route.
 pub(super) trait Served: Operation {
@@ -27,31 +26,30 @@ pub(super) trait Served: Operation {
 
 /// The answer to the request of an operation that has no streams.
 pub(super) async fn plain<R: Served>(
-    State(shared): State<Arc<Shared>>,
-    request: Request<Body>,
-) -> Result<Response, ApiError> {
-    let (params, call) = question::<R>(&shared, request).await?;
-    whole(&shared, params, call).await
+    shared: &Shared,
+    body: Bytes,
+) -> Result<Response<Body>, ApiError> {
+    let (params, call) = question::<R>(shared, body)?;
+    whole(shared, params, call).await
 }
 
 /// The answer in one piece, or as a stream to whoever wants one.
 pub(super) async fn plain_or_streamed<R: Served + StreamingOperation>(
-    State(shared): State<Arc<Shared>>,
-    request: Request<Body>,
-) -> Result<Response, ApiError> {
-    let (params, call) = question::<R>(&shared, request).await?;
+    shared: &Arc<Shared>,
+    body: Bytes,
+) -> Result<Response<Body>, ApiError> {
+    let (params, call) = question::<R>(shared, body)?;
     if params.stream {
-        streamed(shared, params, call).await
+        streamed(Arc::clone(shared), params, call).await
     } else {
-        whole(&shared, params, call).await
+        whole(shared, params, call).await
     }
 }
 
-pub(super) async fn question<R: Served>(
+pub(super) fn question<R: Served>(
     shared: &Shared,
-    request: Request<Body>,
+    body: Bytes,
 ) -> Result<(Params, Call<R>), ApiError> {
-    let body = body::read(request, &shared.options).await?;
     let body = Json::from_bytes(body);
     let params = R::read(&body)?;
     Ok((params, Call::new(body).with_drop_params(shared.drop_params)))
@@ -61,7 +59,7 @@ pub(super) async fn whole<R: Served>(
     shared: &Shared,
     params: Params,
     call: Call<R>,
-) -> Result<Response, ApiError> {
+) -> Result<Response<Body>, ApiError> {
     let reply = shared.router.send(&params.model, call).await?;
     let none = Map::new();
     let body = if R::NAMES_MODEL || reply.body.has_field("model") {
@@ -72,10 +70,8 @@ pub(super) async fn whole<R: Served>(
         reply.body.edit([], &none)
     };
     let body = body.map_err(|_| unreadable())?;
-    let mut response = Body::from(body.bytes().clone()).into_response();
-    let headers = response.headers_mut();
-    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    headers::describe(headers, &reply.metadata);
+    let mut response = response::json(body.bytes().clone());
+    headers::describe(response.headers_mut(), &reply.metadata);
     Ok(response)
 }
 
@@ -85,7 +81,7 @@ async fn streamed<R: StreamingOperation>(
     shared: Arc<Shared>,
     params: Params,
     call: Call<R>,
-) -> Result<Response, ApiError> {
+) -> Result<Response<Body>, ApiError> {
     let keep_alive = shared.options.keep_alive;
     let Params {
         model,
@@ -103,9 +99,8 @@ async fn streamed<R: StreamingOperation>(
         Err(_) => (Source::Opening(opening), Metadata::default()),
     };
     let frames = Frames::new(source, model, include_usage, keep_alive);
-    let mut response = Body::from_stream(frames).into_response();
+    let mut response = response::events(frames);
     let headers = response.headers_mut();
-    headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
     headers.insert(ACCEL_BUFFERING, HeaderValue::from_static("no"));
     headers::describe(headers, &metadata);

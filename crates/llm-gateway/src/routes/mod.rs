@@ -1,10 +1,9 @@
-//! The routes, each with and without `/v1`.
+//! From any request to its answer: the envelope that all have in common, and the routes.
 
 mod answer;
 mod chat;
 mod completions;
 mod embeddings;
-mod health;
 mod models;
 mod rerank;
 
@@ -12,88 +11,38 @@ use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Instant;
 
-use axum::body::Body;
-use axum::extract::State;
-use axum::middleware::{self, Next};
-use axum::response::{IntoResponse, Response};
-use axum::routing::{get, post};
+use bytes::Bytes;
 use futures_util::FutureExt;
-use http::header::{CONTENT_TYPE, HeaderValue};
-use http::{Method, Request, StatusCode, Uri};
+use http::header::HeaderValue;
+use http::request::Parts;
+use http::{Method, Request, Response, StatusCode};
 use llm_types::ChatRequest;
 use llm_types::completions::CompletionRequest;
 use llm_types::embeddings::EmbeddingRequest;
 use llm_types::rerank::RerankRequest;
-use serde::Serialize;
+use serde_json::json;
 
 use crate::error::ApiError;
 use crate::gateway::Shared;
-use crate::{auth, headers};
+use crate::response::{self, Body};
+use crate::{auth, body, headers};
 
-pub(crate) fn router(shared: Arc<Shared>) -> axum::Router {
-    let mut router = axum::Router::new()
-        .route("/health/liveliness", get(health::liveliness))
-        .route("/health/liveness", get(health::liveliness))
-        .route("/health/readiness", get(health::readiness));
-    for base in ["", "/v1"] {
-        router = router
-            .route(
-                &format!("{base}/chat/completions"),
-                post(answer::plain_or_streamed::<ChatRequest>),
-            )
-            .route(
-                &format!("{base}/completions"),
-                post(answer::plain_or_streamed::<CompletionRequest>),
-            )
-            .route(
-                &format!("{base}/embeddings"),
-                post(answer::plain::<EmbeddingRequest>),
-            )
-            .route(
-                &format!("{base}/rerank"),
-                post(answer::plain::<RerankRequest>),
-            )
-            .route(&format!("{base}/v2/rerank"), post(rerank::v2))
-            .route(&format!("{base}/models"), get(models::list))
-            .route(&format!("{base}/models/{{*id}}"), get(models::one));
-    }
-    router
-        .fallback(unknown_path)
-        .method_not_allowed_fallback(wrong_method)
-        .layer(middleware::from_fn_with_state(
-            Arc::clone(&shared),
-            envelope,
-        ))
-        .with_state(shared)
-}
-
-/// What all requests have in common: the key, the id, a line in the log.
-async fn envelope(
-    State(shared): State<Arc<Shared>>,
-    request: Request<Body>,
-    next: Next,
-) -> Response {
+/// Answers a request: the key, the id, a line in the log, and what its route says.
+pub(crate) async fn serve<B>(shared: Arc<Shared>, request: Request<B>) -> Response<Body>
+where
+    B: http_body::Body<Data = Bytes> + Unpin,
+{
     let started = Instant::now();
-    let id = headers::request_id(request.headers());
-    let method = request.method().clone();
-    let path = request.uri().path().to_owned();
-    let refused = if path.starts_with("/health/") {
-        None
-    } else {
-        auth::check(shared.master_key.as_ref(), request.headers()).err()
-    };
-    let mut response = match refused {
-        Some(error) => error.into_response(),
-        // A provider that panics must not take the connection with it.
-        None => AssertUnwindSafe(next.run(request))
-            .catch_unwind()
-            .await
-            .unwrap_or_else(|_| panicked().into_response()),
-    };
+    let (head, body) = request.into_parts();
+    let id = headers::request_id(&head.headers);
+    // A provider that panics must not take the connection with it.
+    let answer = AssertUnwindSafe(route(&shared, &head, body)).catch_unwind();
+    let answer = answer.await.unwrap_or_else(|_| Err(panicked()));
+    let mut response = answer.unwrap_or_else(ApiError::response);
     tracing::info!(
         request = id.to_str().unwrap_or_default(),
-        %method,
-        path,
+        method = %head.method,
+        path = head.uri.path(),
         status = response.status().as_u16(),
         deployment = deployment(&response),
         ms = started.elapsed().as_millis(),
@@ -106,7 +55,101 @@ async fn envelope(
     response
 }
 
-fn deployment(response: &Response) -> Option<&str> {
+async fn route<B>(shared: &Arc<Shared>, head: &Parts, body: B) -> Result<Response<Body>, ApiError>
+where
+    B: http_body::Body<Data = Bytes> + Unpin,
+{
+    let (method, path) = (&head.method, head.uri.path());
+    let route = Route::of(path);
+    if !matches!(route, Some(Route::Get(Look::Alive | Look::Ready))) {
+        auth::check(shared.master_key.as_ref(), &head.headers)?;
+    }
+    match route {
+        Some(Route::Get(look)) if matches!(*method, Method::GET | Method::HEAD) => {
+            look.answer(shared)
+        }
+        Some(Route::Post(ask)) if *method == Method::POST => {
+            let body = body::read(&head.headers, body, &shared.options).await?;
+            ask.answer(shared, body).await
+        }
+        Some(route) => Err(wrong_method(method, path, &route)),
+        None => Err(unknown_path(method, path)),
+    }
+}
+
+/// What a path leads to.
+enum Route<'p> {
+    Get(Look<'p>),
+    Post(Ask),
+}
+
+/// What can be looked at.
+enum Look<'p> {
+    Alive,
+    Ready,
+    Models,
+    Model(&'p str),
+}
+
+/// What can be asked for.
+enum Ask {
+    Chat,
+    Completions,
+    Embeddings,
+    Rerank,
+    RerankV2,
+}
+
+impl<'p> Route<'p> {
+    fn of(path: &'p str) -> Option<Self> {
+        match path {
+            // In LiteLLM's words.
+            "/health/liveliness" | "/health/liveness" => return Some(Self::Get(Look::Alive)),
+            "/health/readiness" => return Some(Self::Get(Look::Ready)),
+            _ => {}
+        }
+        let versionless = path
+            .strip_prefix("/v1")
+            .filter(|rest| rest.starts_with('/'));
+        Some(match versionless.unwrap_or(path) {
+            "/chat/completions" => Self::Post(Ask::Chat),
+            "/completions" => Self::Post(Ask::Completions),
+            "/embeddings" => Self::Post(Ask::Embeddings),
+            "/rerank" => Self::Post(Ask::Rerank),
+            "/v2/rerank" => Self::Post(Ask::RerankV2),
+            "/models" => Self::Get(Look::Models),
+            other => {
+                let id = other.strip_prefix("/models/")?;
+                Self::Get(Look::Model(Some(id).filter(|id| !id.is_empty())?))
+            }
+        })
+    }
+}
+
+impl Look<'_> {
+    fn answer(self, shared: &Shared) -> Result<Response<Body>, ApiError> {
+        Ok(match self {
+            Self::Alive => response::json_of(&"I'm alive!"),
+            Self::Ready => response::json_of(&json!({ "status": "healthy" })),
+            Self::Models => models::list(shared),
+            Self::Model(id) => models::one(shared, id)?,
+        })
+    }
+}
+
+impl Ask {
+    async fn answer(self, shared: &Arc<Shared>, body: Bytes) -> Result<Response<Body>, ApiError> {
+        match self {
+            Self::Chat => answer::plain_or_streamed::<ChatRequest>(shared, body).await,
+            Self::Completions => answer::plain_or_streamed::<CompletionRequest>(shared, body).await,
+            Self::Embeddings => answer::plain::<EmbeddingRequest>(shared, body).await,
+            Self::Rerank => answer::plain::<RerankRequest>(shared, body).await,
+            Self::RerankV2 => rerank::v2(shared, body).await,
+        }
+    }
+}
+
+fn deployment(response: &Response<Body>) -> Option<&str> {
     response.headers().get(headers::DEPLOYMENT)?.to_str().ok()
 }
 
@@ -119,33 +162,20 @@ fn panicked() -> ApiError {
     .with_code("internal_error")
 }
 
-/// An answer in JSON.
-fn json<T: Serialize>(value: &T) -> Response {
-    // Writing can only fail for maps whose keys are not strings; no type here has one.
-    let body = serde_json::to_vec(value).unwrap_or_default();
-    (
-        [(CONTENT_TYPE, HeaderValue::from_static("application/json"))],
-        body,
-    )
-        .into_response()
-}
-
-async fn unknown_path(method: Method, uri: Uri) -> ApiError {
-    let message = format!("there is no {method} {}; there is {KNOWN}", uri.path());
+fn unknown_path(method: &Method, path: &str) -> ApiError {
+    let message = format!("there is no {method} {path}; there is {KNOWN}");
     ApiError::new(StatusCode::NOT_FOUND, "invalid_request_error", message).with_code("unknown_url")
 }
 
-async fn wrong_method(method: Method, uri: Uri) -> ApiError {
-    let message = format!(
-        "{method} is not allowed on {}; there is {KNOWN}",
-        uri.path()
-    );
-    ApiError::new(
-        StatusCode::METHOD_NOT_ALLOWED,
-        "invalid_request_error",
-        message,
-    )
-    .with_code("method_not_allowed")
+fn wrong_method(method: &Method, path: &str, route: &Route<'_>) -> ApiError {
+    let message = format!("{method} is not allowed on {path}; there is {KNOWN}");
+    let status = StatusCode::METHOD_NOT_ALLOWED;
+    ApiError::new(status, "invalid_request_error", message)
+        .with_code("method_not_allowed")
+        .with_allow(match route {
+            Route::Get(_) => "GET,HEAD",
+            Route::Post(_) => "POST",
+        })
 }
 
 const KNOWN: &str = "POST /v1/chat/completions, POST /v1/completions, POST /v1/embeddings, \

@@ -1,29 +1,25 @@
 //! The model groups as OpenAI's list of models.
 
-use std::sync::Arc;
-
-use axum::extract::rejection::PathRejection;
-use axum::extract::{Path, State};
-use axum::response::Response;
-use http::StatusCode;
+use http::{Response, StatusCode};
 use llm_types::{Model, ModelList};
+use percent_encoding::percent_decode_str;
 
 use crate::error::ApiError;
 use crate::gateway::Shared;
+use crate::response::{self, Body};
 
-pub(super) async fn list(State(shared): State<Arc<Shared>>) -> Response {
-    let models = shared.router.groups().map(|group| model(&shared, group));
-    super::json(&ModelList::new(models.collect()))
+pub(super) fn list(shared: &Shared) -> Response<Body> {
+    let models = shared.router.groups().map(|group| model(shared, group));
+    response::json_of(&ModelList::new(models.collect()))
 }
 
 /// One model. Its id may hold slashes, as they are or percent-encoded.
-pub(super) async fn one(
-    State(shared): State<Arc<Shared>>,
-    id: Result<Path<String>, PathRejection>,
-) -> Result<Response, ApiError> {
-    let Path(id) = id.map_err(|rejection| ApiError::invalid(rejection.body_text()))?;
+pub(super) fn one(shared: &Shared, id: &str) -> Result<Response<Body>, ApiError> {
+    let id = percent_decode_str(id)
+        .decode_utf8()
+        .map_err(|_| ApiError::invalid("the model's id is not UTF-8").with_param("model"))?;
     if shared.router.groups().any(|group| group == id) {
-        return Ok(super::json(&model(&shared, &id)));
+        return Ok(response::json_of(&model(shared, &id)));
     }
     let message = format!("the model \"{id}\" does not exist; GET /v1/models lists those that do");
     Err(

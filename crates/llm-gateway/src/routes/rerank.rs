@@ -1,11 +1,7 @@
 //! `POST /rerank` and `POST /v2/rerank`, the two versions of Cohere's API.
 
-use std::sync::Arc;
-
-use axum::body::Body;
-use axum::extract::State;
-use axum::response::Response;
-use http::Request;
+use bytes::Bytes;
+use http::Response;
 use llm_provider::Json;
 use llm_types::RawObject;
 use llm_types::rerank::RerankRequest;
@@ -15,16 +11,14 @@ use super::answer::{self, Served};
 use crate::error::ApiError;
 use crate::gateway::Shared;
 use crate::request::{Kind, Params, missing, object, wrong};
+use crate::response::Body;
 
 /// Version 2 has no `return_documents`, and its results have no documents.
-pub(super) async fn v2(
-    State(shared): State<Arc<Shared>>,
-    request: Request<Body>,
-) -> Result<Response, ApiError> {
-    let (params, mut call) = answer::question::<RerankRequest>(&shared, request).await?;
+pub(super) async fn v2(shared: &Shared, body: Bytes) -> Result<Response<Body>, ApiError> {
+    let (params, mut call) = answer::question::<RerankRequest>(shared, body)?;
     let none = Map::from_iter([("return_documents".to_owned(), Value::Bool(false))]);
     call.body = call.body.edit([], &none)?;
-    answer::whole(&shared, params, call).await
+    answer::whole(shared, params, call).await
 }
 
 impl Served for RerankRequest {

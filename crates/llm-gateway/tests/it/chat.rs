@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::support::*;
-use axum::body::Body;
+use axum::body::Body as Upload;
 use bytes::Bytes;
 use futures_util::stream;
 use http::{Request, StatusCode};
@@ -209,7 +209,7 @@ async fn a_body_over_the_limit_is_refused_however_it_comes() {
     );
     let told = Request::post("/v1/chat/completions")
         .header("content-length", long.len())
-        .body(Body::from(long.clone()))
+        .body(Upload::from(long.clone()))
         .unwrap();
     let pieces: Vec<Result<Bytes, std::io::Error>> = long
         .as_bytes()
@@ -218,7 +218,7 @@ async fn a_body_over_the_limit_is_refused_however_it_comes() {
         .collect();
     let chunked = post(
         "/v1/chat/completions",
-        Body::from_stream(stream::iter(pieces)),
+        Upload::from_stream(stream::iter(pieces)),
     );
     for request in [told, chunked] {
         let (status, error) = error(send(gateway(), request).await).await;
@@ -238,7 +238,7 @@ async fn a_body_over_the_limit_is_refused_however_it_comes() {
         .collect();
     let request = post(
         "/v1/chat/completions",
-        Body::from_stream(stream::iter(pieces)),
+        Upload::from_stream(stream::iter(pieces)),
     );
     assert_eq!(send(gateway(), request).await.status(), StatusCode::OK);
 }
@@ -246,7 +246,7 @@ async fn a_body_over_the_limit_is_refused_however_it_comes() {
 #[tokio::test(start_paused = true)]
 async fn a_body_that_never_ends_is_given_up() {
     let provider = Scripted::new([Step::Json(ANSWER)]);
-    let body = Body::from_stream(stream::pending::<Result<Bytes, std::io::Error>>());
+    let body = Upload::from_stream(stream::pending::<Result<Bytes, std::io::Error>>());
     let response = send(gateway(provider), post("/v1/chat/completions", body)).await;
     assert_eq!(error(response).await.0, 408);
 }

@@ -5,6 +5,7 @@ use http::{Method, StatusCode};
 use llm_gateway::{Config, Gateway, GatewayOptions};
 use llm_provider::ApiKey;
 use llm_router::Deployment;
+use tower::ServiceExt;
 
 #[tokio::test]
 async fn only_the_master_key_opens() {
@@ -141,5 +142,22 @@ async fn other_paths_and_methods_are_told_what_there_is() {
     assert_eq!(error(response).await.0, 405);
     let mut request = get("/v1/models");
     *request.method_mut() = Method::DELETE;
-    assert_eq!(error(send(gateway, request).await).await.0, 405);
+    let response = send(gateway.clone(), request).await;
+    assert_eq!(response.headers()["allow"], "GET,HEAD");
+    assert_eq!(error(response).await.0, 405);
+    let mut request = get("/health/liveliness");
+    *request.method_mut() = Method::HEAD;
+    assert_eq!(send(gateway, request).await.status(), 200);
+}
+
+#[tokio::test]
+async fn it_can_be_a_part_of_an_axum_program() {
+    let gateway = gateway(Scripted::new([]));
+    let program = axum::Router::new()
+        .route("/own", axum::routing::get(async || "mine"))
+        .fallback_service(gateway.into_service());
+    for (path, status) in [("/own", 200), ("/v1/models", 200), ("/v1/nothing", 404)] {
+        let response = program.clone().oneshot(get(path)).await.unwrap();
+        assert_eq!(response.status(), status, "{path}");
+    }
 }

@@ -5,13 +5,13 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use axum::body::Body;
+use axum::body::Body as Upload;
 use bytes::Bytes;
 use futures_core::future::BoxFuture;
 use futures_util::{StreamExt, stream};
 use http::{Request, Response};
 use http_body_util::BodyExt;
-use llm_gateway::{Config, Gateway, GatewayOptions};
+use llm_gateway::{Body, Config, Gateway, GatewayOptions};
 use llm_provider::{
     Call, Capabilities, ChatStream, CompletionStream, Error, ErrorKind, Json, Metadata, Progress,
     Provider, Registry, Reply, ReplyEvent, ReplyStream, Result, Settings,
@@ -236,25 +236,25 @@ pub(crate) fn deployment(provider: Arc<Scripted>) -> Deployment {
 }
 
 /// A chat request to `llama` with `more` members.
-pub(crate) fn ask(more: &str) -> Request<Body> {
+pub(crate) fn ask(more: &str) -> Request<Upload> {
     let body =
         format!(r#"{{"model":"llama","messages":[{{"role":"user","content":"Hello"}}]{more}}}"#);
     post("/v1/chat/completions", body)
 }
 
-pub(crate) fn post(path: &str, body: impl Into<Body>) -> Request<Body> {
+pub(crate) fn post(path: &str, body: impl Into<Upload>) -> Request<Upload> {
     Request::post(path)
         .header("content-type", "application/json")
         .body(body.into())
         .unwrap()
 }
 
-pub(crate) fn get(path: &str) -> Request<Body> {
-    Request::get(path).body(Body::empty()).unwrap()
+pub(crate) fn get(path: &str) -> Request<Upload> {
+    Request::get(path).body(Upload::empty()).unwrap()
 }
 
-pub(crate) async fn send(gateway: Gateway, request: Request<Body>) -> Response<Body> {
-    gateway.into_router().oneshot(request).await.unwrap()
+pub(crate) async fn send(gateway: Gateway, request: Request<Upload>) -> Response<Body> {
+    gateway.into_service().oneshot(request).await.unwrap()
 }
 
 pub(crate) async fn text(response: Response<Body>) -> String {

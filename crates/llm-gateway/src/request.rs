@@ -21,7 +21,7 @@ impl Params {
     pub(crate) fn chat(body: &Json<ChatRequest>) -> Result<Self, ApiError> {
         let object = object(body)?;
         let params = Self::read(&object, CHAT)?;
-        let mut messages = object.items("messages").into_iter().flatten().peekable();
+        let mut messages = object.objects("messages").into_iter().flatten().peekable();
         if messages.peek().is_none() {
             return Err(missing("messages", "an array with at least one message"));
         }
@@ -147,18 +147,18 @@ pub(crate) fn check_texts(object: &RawObject<'_>, key: &'static str) -> Result<(
     }
 }
 
-fn check_message(place: Place, message: &str) -> Result<(), ApiError> {
-    let message = message_object(place, message)?;
+fn check_message(place: Place, message: RawItem<'_>) -> Result<(), ApiError> {
+    let message = require_object(place, message)?;
     require_string(place, &message, "role")?;
     match message.bytes("content").map(Kind::of) {
         None | Some(Kind::String | Kind::Null) => Ok(()),
         Some(Kind::Array) => {
-            for (index, part) in message.items("content").into_iter().flatten().enumerate() {
+            for (index, part) in message.objects("content").into_iter().flatten().enumerate() {
                 let place = Place {
                     part: Some(index),
                     ..place
                 };
-                require_string(place, &message_object(place, part)?, "type")?;
+                require_string(place, &require_object(place, part)?, "type")?;
             }
             Ok(())
         }
@@ -169,14 +169,12 @@ fn check_message(place: Place, message: &str) -> Result<(), ApiError> {
     }
 }
 
-fn message_object(place: Place, value: &str) -> Result<RawObject<'_>, ApiError> {
-    RawObject::parse_str(value).map_err(|_| {
-        wrong(
-            &place.to_string(),
-            &Kind::Object.to_string(),
-            Kind::of(value),
-        )
-    })
+/// An object, or the text of what is there instead.
+type RawItem<'a> = Result<RawObject<'a>, &'a str>;
+
+fn require_object<'a>(place: Place, item: RawItem<'a>) -> Result<RawObject<'a>, ApiError> {
+    let expected = Kind::Object.to_string();
+    item.map_err(|found| wrong(&place.to_string(), &expected, Kind::of(found)))
 }
 
 fn require_string(place: Place, object: &RawObject<'_>, key: &str) -> Result<(), ApiError> {

@@ -41,9 +41,9 @@ impl<T> Call<T> {
         self
     }
 
-    /// The same call with another body.
+    /// A call like this one, with another body.
     #[must_use]
-    pub fn with_body<U>(self, body: Json<U>) -> Call<U> {
+    pub fn like<U>(&self, body: Json<U>) -> Call<U> {
         Call {
             body,
             drop_params: self.drop_params,

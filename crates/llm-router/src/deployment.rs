@@ -71,9 +71,7 @@ impl Deployment {
                 defaults.to_mut().remove(key);
             }
         }
-        let mut adapted = call.clone();
-        adapted.body = call.body.edit([("model", model)], &defaults)?;
-        Ok(adapted)
+        Ok(call.like(call.body.edit([("model", model)], &defaults)?))
     }
 }
 

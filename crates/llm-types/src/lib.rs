@@ -34,7 +34,7 @@ pub use input::TextInput;
 pub use models::{Model, ModelList};
 pub use number::Number;
 pub use parse::{ParseError, parse};
-pub use raw::{Edit, Piece, RawIndex, RawItems, RawObject};
+pub use raw::{Edit, Piece, RawIndex, RawItems, RawObject, RawObjects};
 #[doc(no_inline)]
 pub use serde_json::{Map, Value};
 pub use usage::{CompletionTokensDetails, PromptTokensDetails, Usage};

@@ -360,6 +360,15 @@ proptest! {
                     items.map(serde_json::from_str).collect::<Result<Vec<Value>, _>>().unwrap()
                 });
                 prop_assert_eq!(items.as_ref(), value.as_array());
+                // The same items, by the other way.
+                let objects = object.objects(key).map(|objects| {
+                    let text = |item: Result<RawObject<'_>, &str>| match item {
+                        Ok(object) => serde_json::from_slice(&object.edit().finish()),
+                        Err(other) => serde_json::from_str(other),
+                    };
+                    objects.map(text).collect::<Result<Vec<Value>, _>>().unwrap()
+                });
+                prop_assert_eq!(objects.as_ref(), value.as_array());
             }
         }
     }

@@ -60,21 +60,21 @@ impl Together {
     async fn either<T>(
         &self,
         call: Call<ChatRequest>,
-        chat: impl AsyncFnOnce(Call<ChatRequest>) -> Result<T>,
-        prompt: impl AsyncFnOnce(Call<ChatRequest>, Format) -> Result<T>,
+        chat: impl AsyncFnOnce(&Call<ChatRequest>, &str) -> Result<T>,
+        prompt: impl AsyncFnOnce(&Call<ChatRequest>, Format) -> Result<T>,
     ) -> Result<T> {
-        let model = call.body.str_field("model").unwrap_or_default();
+        let model = model_of(&call);
         if let Some(format) = self.format(&model) {
-            return prompt(call, format).await.map_err(name(&model));
+            return prompt(&call, format).await.map_err(name(&model));
         }
-        let error = match chat(call.clone()).await {
+        let error = match chat(&call, &model).await {
             Err(error) if self.known.may_ask(&error) => error,
             answer => return answer,
         };
         // What Together has against the chat may be that the model takes none.
         let _ = self.models().await;
         match self.format(&model) {
-            Some(format) => prompt(call, format).await.map_err(name(&model)),
+            Some(format) => prompt(&call, format).await.map_err(name(&model)),
             None => Err(error),
         }
     }
@@ -89,10 +89,10 @@ impl Together {
 
     async fn chat_by_prompt(
         &self,
-        call: Call<ChatRequest>,
+        call: &Call<ChatRequest>,
         format: Format,
     ) -> Result<Reply<ChatResponse>> {
-        let (call, dropped_params) = format.write(&self.prompts, &call)?;
+        let (call, dropped_params) = format.write(&self.prompts, call)?;
         let mut reply = as_chat(self.complete(call).await?)?;
         format.tell(dropped_params, &mut reply.metadata);
         Ok(reply)
@@ -100,10 +100,10 @@ impl Together {
 
     async fn stream_by_prompt(
         &self,
-        call: Call<ChatRequest>,
+        call: &Call<ChatRequest>,
         format: Format,
     ) -> Result<ChatStream> {
-        let (call, dropped_params) = format.write(&self.prompts, &call)?;
+        let (call, dropped_params) = format.write(&self.prompts, call)?;
         let mut stream = as_chat_stream(self.complete_stream(call).await?);
         format.tell(dropped_params, &mut stream.metadata);
         Ok(stream)
@@ -113,16 +113,16 @@ impl Together {
     /// together.
     async fn whole<R: Operation>(
         &self,
-        call: Call<R>,
-        plain: impl AsyncFnOnce(Call<R>) -> Result<Reply<R::Response>>,
-        by_stream: impl AsyncFnOnce(Call<R>) -> Result<Reply<R::Response>>,
+        call: &Call<R>,
+        model: &str,
+        plain: impl AsyncFnOnce(&Call<R>) -> Result<Reply<R::Response>>,
+        by_stream: impl AsyncFnOnce(&Call<R>) -> Result<Reply<R::Response>>,
     ) -> Result<Reply<R::Response>> {
-        let model = call.body.str_field("model").unwrap_or_default();
-        if self.known.only_streams(&model) {
+        if self.known.only_streams(model) {
             return by_stream(call).await;
         }
-        match plain(call.clone()).await {
-            Err(error) if self.known.learn_streaming(&model, &error) => by_stream(call).await,
+        match plain(call).await {
+            Err(error) if self.known.learn_streaming(model, &error) => by_stream(call).await,
             answer => answer,
         }
     }
@@ -139,18 +139,20 @@ impl Provider for Together {
 
     // What seldom happens is boxed apart, so that the futures of all calls stay small.
     fn chat(&self, call: Call<ChatRequest>) -> BoxFuture<'_, Result<Reply<ChatResponse>>> {
-        let chat = async |call| {
-            let plain = async |call| self.client.chat(call).await;
-            let by_stream = async |call| Box::pin(self.client.chat_by_stream(call)).await;
-            self.whole(call, plain, by_stream).await
+        let chat = async |call: &Call<_>, model: &str| {
+            let plain = async |call: &Call<_>| self.client.chat(call).await;
+            let by_stream = async |call: &Call<_>| Box::pin(self.client.chat_by_stream(call)).await;
+            self.whole(call, model, plain, by_stream).await
         };
-        let prompt = async |call, format| Box::pin(self.chat_by_prompt(call, format)).await;
+        let prompt =
+            async |call: &Call<_>, format| Box::pin(self.chat_by_prompt(call, format)).await;
         Box::pin(self.either(call, chat, prompt))
     }
 
     fn chat_stream(&self, call: Call<ChatRequest>) -> BoxFuture<'_, Result<ChatStream>> {
-        let chat = async |call| self.client.chat_stream(call).await;
-        let prompt = async |call, format| Box::pin(self.stream_by_prompt(call, format)).await;
+        let chat = async |call: &Call<_>, _: &str| self.client.chat_stream(call).await;
+        let prompt =
+            async |call: &Call<_>, format| Box::pin(self.stream_by_prompt(call, format)).await;
         Box::pin(self.either(call, chat, prompt))
     }
 
@@ -158,9 +160,12 @@ impl Provider for Together {
         &self,
         call: Call<CompletionRequest>,
     ) -> BoxFuture<'_, Result<Reply<CompletionResponse>>> {
-        let plain = async |call| self.client.complete(call).await;
-        let by_stream = async |call| Box::pin(self.client.complete_by_stream(call)).await;
-        Box::pin(self.whole(call, plain, by_stream))
+        Box::pin(async move {
+            let plain = async |call: &Call<_>| self.client.complete(call).await;
+            let by_stream =
+                async |call: &Call<_>| Box::pin(self.client.complete_by_stream(call)).await;
+            self.whole(&call, &model_of(&call), plain, by_stream).await
+        })
     }
 
     fn complete_stream(
@@ -188,6 +193,10 @@ impl Provider for Together {
             Ok(list)
         })
     }
+}
+
+fn model_of<R: Operation>(call: &Call<R>) -> String {
+    call.body.str_field("model").unwrap_or_default()
 }
 
 fn name(model: &str) -> impl Fn(Error) -> Error {

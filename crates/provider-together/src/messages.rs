@@ -2,7 +2,7 @@
 
 use llm_provider::openai::Translation;
 use llm_provider::{Error, ErrorKind, Result};
-use llm_types::{ChatRequest, Content, ContentPart, Field, Message, RawItems, RawObject, Role};
+use llm_types::{ChatRequest, Content, ContentPart, Field, Message, RawObject, RawObjects, Role};
 
 use crate::wire::unreadable;
 
@@ -13,7 +13,8 @@ pub(crate) fn translate(request: &mut Translation<'_, ChatRequest>) -> Result<()
         return Ok(());
     };
     // A look at each message, without copying what it says.
-    if !RawItems::of(&raw).into_iter().flatten().any(differs) {
+    let mut items = RawObjects::of(&raw).into_iter().flatten();
+    if !items.any(|message| message.is_ok_and(differs)) {
         return Ok(());
     }
     let mut messages: Vec<Message> =
@@ -33,10 +34,7 @@ pub(crate) fn translate(request: &mut Translation<'_, ChatRequest>) -> Result<()
     Ok(())
 }
 
-fn differs(message: &str) -> bool {
-    let Ok(message) = RawObject::parse_str(message) else {
-        return false;
-    };
+fn differs(message: RawObject<'_>) -> bool {
     let role = message.str("role").unwrap_or_default();
     let content = message.bytes("content");
     let parts = content.is_some_and(|content| content.starts_with(b"["));

@@ -84,7 +84,7 @@ impl Format {
         }
         let translated = edit.finish()?;
         let body = Json::from_bytes(translated.body.bytes().clone());
-        Ok((call.clone().with_body(body), translated.dropped_params))
+        Ok((call.like(body), translated.dropped_params))
     }
 
     /// Tells in the metadata of the answer how its prompt was made.

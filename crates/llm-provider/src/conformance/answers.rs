@@ -140,7 +140,7 @@ pub async fn parameters(simulation: &dyn Simulation) {
     let call = bench.ask(PROMPT);
     let body = call.body.edit([(name, value)], &none);
     let body = body.unwrap_or_else(|error| panic!("{name} cannot be set: {error:?}"));
-    let call = call.with_body(body);
+    let call = call.like(body);
     for (how, error) in bench.failures(&call).await {
         assert_eq!(error.kind(), ErrorKind::Unsupported, "{how}: {error:?}");
         assert_eq!(error.param(), Some(name), "{how}: {error:?}");

@@ -82,11 +82,13 @@ fn keep(choice: &mut ChunkChoice, seen: &mut Seen) -> bool {
 
 /// Whether a whole answer may pass as it is; an error for one that cannot be read.
 fn is_even(response: &Json<ChatResponse>) -> Result<bool, ParseError> {
-    let Some(choices) = response.object()?.items("choices") else {
+    let Some(choices) = response.object()?.objects("choices") else {
         return Ok(false);
     };
     for choice in choices {
-        let choice = RawObject::parse_str(choice)?;
+        let Ok(choice) = choice else {
+            return Ok(false);
+        };
         let message = choice.get("message").map(RawObject::parse_str);
         let Some(message) = message.transpose()? else {
             return Ok(false);

@@ -1,3 +1,4 @@
+use std::borrow::Borrow;
 use std::time::Duration;
 
 use futures_util::TryStreamExt;
@@ -57,24 +58,27 @@ impl<D: Dialect> OpenAiClient<D> {
     ///
     /// # Errors
     /// Those of the upstream and of the way to it.
-    pub async fn chat(&self, call: Call<ChatRequest>) -> Result<Reply<ChatResponse>> {
-        self.whole(call).await
+    pub async fn chat(&self, call: impl Borrow<Call<ChatRequest>>) -> Result<Reply<ChatResponse>> {
+        self.whole(call.borrow()).await
     }
 
     /// Answers a chat in chunks.
     ///
     /// # Errors
     /// Those of the upstream and of the way to it, up to the head of the answer.
-    pub async fn chat_stream(&self, call: Call<ChatRequest>) -> Result<ChatStream> {
-        self.streamed(call).await
+    pub async fn chat_stream(&self, call: impl Borrow<Call<ChatRequest>>) -> Result<ChatStream> {
+        self.streamed(call.borrow()).await
     }
 
     /// As [`chat`](Self::chat), where the upstream only streams: the chunks are put together.
     ///
     /// # Errors
     /// Those of the upstream and of the way to it.
-    pub async fn chat_by_stream(&self, call: Call<ChatRequest>) -> Result<Reply<ChatResponse>> {
-        self.folded(call).await
+    pub async fn chat_by_stream(
+        &self,
+        call: impl Borrow<Call<ChatRequest>>,
+    ) -> Result<Reply<ChatResponse>> {
+        self.folded(call.borrow()).await
     }
 
     /// Goes on from a text, in one piece.
@@ -83,17 +87,20 @@ impl<D: Dialect> OpenAiClient<D> {
     /// Those of the upstream and of the way to it.
     pub async fn complete(
         &self,
-        call: Call<CompletionRequest>,
+        call: impl Borrow<Call<CompletionRequest>>,
     ) -> Result<Reply<CompletionResponse>> {
-        self.whole(call).await
+        self.whole(call.borrow()).await
     }
 
     /// Goes on from a text, in chunks.
     ///
     /// # Errors
     /// Those of the upstream and of the way to it, up to the head of the answer.
-    pub async fn complete_stream(&self, call: Call<CompletionRequest>) -> Result<CompletionStream> {
-        self.streamed(call).await
+    pub async fn complete_stream(
+        &self,
+        call: impl Borrow<Call<CompletionRequest>>,
+    ) -> Result<CompletionStream> {
+        self.streamed(call.borrow()).await
     }
 
     /// As [`complete`](Self::complete), where the upstream only streams: the chunks are put
@@ -103,9 +110,9 @@ impl<D: Dialect> OpenAiClient<D> {
     /// Those of the upstream and of the way to it.
     pub async fn complete_by_stream(
         &self,
-        call: Call<CompletionRequest>,
+        call: impl Borrow<Call<CompletionRequest>>,
     ) -> Result<Reply<CompletionResponse>> {
-        self.folded(call).await
+        self.folded(call.borrow()).await
     }
 
     /// Turns texts into vectors, in base64 when the request asks for that, else as numbers.
@@ -115,16 +122,22 @@ impl<D: Dialect> OpenAiClient<D> {
     ///
     /// # Errors
     /// Those of the upstream and of the way to it.
-    pub async fn embed(&self, call: Call<EmbeddingRequest>) -> Result<Reply<EmbeddingResponse>> {
-        self.whole(call).await
+    pub async fn embed(
+        &self,
+        call: impl Borrow<Call<EmbeddingRequest>>,
+    ) -> Result<Reply<EmbeddingResponse>> {
+        self.whole(call.borrow()).await
     }
 
     /// Sorts documents by relevance; the answer has Cohere's `id` and `meta`.
     ///
     /// # Errors
     /// Those of the upstream and of the way to it.
-    pub async fn rerank(&self, call: Call<RerankRequest>) -> Result<Reply<RerankResponse>> {
-        self.whole(call).await
+    pub async fn rerank(
+        &self,
+        call: impl Borrow<Call<RerankRequest>>,
+    ) -> Result<Reply<RerankResponse>> {
+        self.whole(call.borrow()).await
     }
 
     /// Lists the models; whatever the upstream tells of each is in its `extra`.
@@ -151,11 +164,11 @@ impl<D: Dialect> OpenAiClient<D> {
     }
 
     /// One request, and its answer in one piece.
-    async fn whole<R: Exchange>(&self, call: Call<R>) -> Result<Reply<R::Response>> {
+    async fn whole<R: Exchange>(&self, call: &Call<R>) -> Result<Reply<R::Response>> {
         let limit = self.timeouts.of_call(call.timeout, false);
         let mut metadata = self.metadata(&call.body);
         let exchange = async {
-            let body = self.translate(&call, &mut metadata)?;
+            let body = self.translate(call, &mut metadata)?;
             let body = exchange::unstreamed(body)?;
             let response = self
                 .send(Method::POST, R::PATH, body.pieces().into(), limit)
@@ -173,14 +186,14 @@ impl<D: Dialect> OpenAiClient<D> {
     }
 
     /// One request, and its answer in chunks.
-    async fn streamed<R>(&self, call: Call<R>) -> Result<ReplyStream<R::Chunk>>
+    async fn streamed<R>(&self, call: &Call<R>) -> Result<ReplyStream<R::Chunk>>
     where
         R: Exchange + StreamingOperation<Chunk: WireChunk>,
     {
         let limit = self.timeouts.of_call(call.timeout, true);
         let mut metadata = self.metadata(&call.body);
         let exchange = async {
-            let body = self.translate(&call, &mut metadata)?;
+            let body = self.translate(call, &mut metadata)?;
             let body = exchange::streamed(body)?;
             let response = self
                 .send(Method::POST, R::PATH, body.pieces().into(), limit)
@@ -203,7 +216,7 @@ impl<D: Dialect> OpenAiClient<D> {
     }
 
     /// One request, and its answer in chunks that are put together.
-    async fn folded<R: Fold>(&self, call: Call<R>) -> Result<Reply<R::Response>> {
+    async fn folded<R: Fold>(&self, call: &Call<R>) -> Result<Reply<R::Response>> {
         let limit = self.timeouts.of_call(call.timeout, false);
         let body = call.body.clone();
         let exchange = async { fold::fold::<R>(self.streamed(call).await?).await };

@@ -2,6 +2,7 @@
 
 use std::ops::Range;
 
+use serde::Serialize;
 use serde_json::Value;
 
 use super::index::RawIndex;
@@ -37,7 +38,7 @@ impl<'a> Edit<'a> {
 
     /// Replaces a member's value, or adds the member at the end.
     pub fn set(mut self, key: &str, value: &Value) -> Self {
-        let value = value.to_string();
+        let value = text(value);
         if self.change(key, &Change::Replace(value.clone())) {
             return self;
         }
@@ -116,7 +117,7 @@ impl<'a> Edit<'a> {
             if !std::mem::take(&mut is_first) {
                 pieces.put(",");
             }
-            pieces.put(&Value::from(key.as_str()).to_string());
+            pieces.put(&text(key));
             pieces.put(":");
             pieces.put(value);
         }
@@ -143,6 +144,11 @@ impl<'a> Edit<'a> {
         members.any(|(member, change)| self.object.key(member) == key.as_bytes() && kept(change))
             || self.added.iter().any(|(added, _)| added == key)
     }
+}
+
+fn text<T: Serialize + ?Sized>(value: &T) -> String {
+    // Writing can only fail for maps whose keys are not strings; there is none in a value.
+    serde_json::to_string(value).unwrap_or_default()
 }
 
 /// A piece of a changed copy; see [`Edit::into_pieces`].

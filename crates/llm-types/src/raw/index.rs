@@ -45,7 +45,7 @@ impl RawIndex {
     ///
     /// When the text is no JSON, or no object; the error tells line, column and what to mend.
     pub fn parse(json: &[u8]) -> Result<Self, ParseError> {
-        Self::scan(Scanner::new(json)?)
+        Self::scan_all(Scanner::new(json)?)
     }
 
     /// The object, given the text that was parsed; `None` for a text of another length.
@@ -55,17 +55,30 @@ impl RawIndex {
         (json.len() == self.len).then(|| RawObject::borrowed(json, self))
     }
 
-    pub(super) fn scan(mut scanner: Scanner<'_>) -> Result<Self, ParseError> {
+    /// Finds the members of an object that is all of a text.
+    pub(super) fn scan_all(mut scanner: Scanner<'_>) -> Result<Self, ParseError> {
         scanner.open_object()?;
-        let mut members = Vec::with_capacity(16);
+        let mut index = Self::scan(&mut scanner, 0, 16)?;
+        scanner.end()?;
+        index.len = scanner.position();
+        Ok(index)
+    }
+
+    /// Finds the members of an object whose bracket has been passed; positions count from `base`.
+    pub(super) fn scan(
+        scanner: &mut Scanner<'_>,
+        base: usize,
+        capacity: usize,
+    ) -> Result<Self, ParseError> {
+        let mut members = Vec::with_capacity(capacity);
         let mut first = true;
         while scanner.next_item(&mut first, b'}')? {
-            let start = scanner.position();
+            let start = scanner.position() - base;
             let key = scanner.key()?;
             let unescaped_key = scanner.decode_escaped(key)?.map(Into::into);
             let key_end = start + 1 + key.len();
             let len = scanner.value()?.len();
-            let end = scanner.position();
+            let end = scanner.position() - base;
             members.push(Member {
                 start,
                 unescaped_key,
@@ -74,12 +87,12 @@ impl RawIndex {
                 end,
             });
         }
-        let close = scanner.position() - 1;
-        scanner.end()?;
+        let len = scanner.position() - base;
+        let close = len - 1;
         Ok(Self {
             members,
             close,
-            len: scanner.position(),
+            len,
         })
     }
 }

@@ -2,6 +2,7 @@
 
 use std::iter::FusedIterator;
 
+use super::object::RawObject;
 use super::scan::Scanner;
 
 /// The JSON texts of an array's items, in their order.
@@ -28,14 +29,53 @@ impl<'a> RawItems<'a> {
     }
 }
 
+impl RawItems<'_> {
+    /// Whether there is another item, at which the scanner then is.
+    fn advance(&mut self) -> bool {
+        let next = |this: &mut Self| this.scanner.next_item(&mut this.first, b']');
+        let goes_on = !self.ended && next(self).unwrap_or_default();
+        self.ended = !goes_on;
+        goes_on
+    }
+}
+
 impl<'a> Iterator for RawItems<'a> {
     type Item = &'a str;
 
     fn next(&mut self) -> Option<&'a str> {
-        let goes_on = !self.ended && self.scanner.next_item(&mut self.first, b']').ok()?;
-        self.ended = !goes_on;
-        goes_on.then(|| self.scanner.value().ok())?
+        self.advance().then(|| self.scanner.value().ok())?
     }
 }
 
 impl FusedIterator for RawItems<'_> {}
+
+/// The objects in an array, their members found in the same pass.
+///
+/// See [`RawObject::objects`](super::RawObject::objects).
+#[derive(Clone, Debug)]
+pub struct RawObjects<'a>(RawItems<'a>);
+
+impl<'a> RawObjects<'a> {
+    /// The objects in an array; `None` for the text of another value.
+    pub fn of(value: &'a str) -> Option<Self> {
+        RawItems::of(value).map(Self)
+    }
+}
+
+impl<'a> Iterator for RawObjects<'a> {
+    type Item = Result<RawObject<'a>, &'a str>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if !self.0.advance() {
+            return None;
+        }
+        let scanner = &mut self.0.scanner;
+        if scanner.peek() == Some(b'{') {
+            RawObject::scan(scanner).ok().map(Ok)
+        } else {
+            scanner.value().ok().map(Err)
+        }
+    }
+}
+
+impl FusedIterator for RawObjects<'_> {}

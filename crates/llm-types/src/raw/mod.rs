@@ -10,6 +10,6 @@ mod strings;
 
 pub use edit::{Edit, Piece};
 pub use index::RawIndex;
-pub use items::RawItems;
+pub use items::{RawItems, RawObjects};
 pub use object::RawObject;
 pub(crate) use scan::Scanner;

@@ -7,7 +7,7 @@ use serde::de::DeserializeOwned;
 
 use super::edit::Edit;
 use super::index::{Member, RawIndex};
-use super::items::RawItems;
+use super::items::{RawItems, RawObjects};
 use super::scan::Scanner;
 use crate::parse::{ParseError, parse};
 
@@ -42,7 +42,7 @@ impl<'a> RawObject<'a> {
     ///
     /// As [`parse`](Self::parse).
     pub fn parse_str(json: &'a str) -> Result<Self, ParseError> {
-        RawIndex::scan(Scanner::of(json)).map(|index| Self::owned(json.as_bytes(), index))
+        RawIndex::scan_all(Scanner::of(json)).map(|index| Self::owned(json.as_bytes(), index))
     }
 
     /// The JSON text of a member's value.
@@ -97,6 +97,23 @@ impl<'a> RawObject<'a> {
         self.get(key).and_then(RawItems::of)
     }
 
+    /// The objects in the array that a member holds, and the texts of items that are none.
+    ///
+    /// Faster than [`items`](Self::items) and [`parse_str`](Self::parse_str), since the text is
+    /// passed once.
+    ///
+    /// ```
+    /// # use llm_types::RawObject;
+    /// let body = RawObject::parse(br#"{"messages": [{"role": "user"}, 7]}"#)?;
+    /// let mut messages = body.objects("messages").into_iter().flatten();
+    /// assert!(matches!(messages.next(), Some(Ok(message)) if message.str("role").is_some()));
+    /// assert_eq!(messages.next().and_then(Result::err), Some("7"));
+    /// # Ok::<(), llm_types::ParseError>(())
+    /// ```
+    pub fn objects(&self, key: &str) -> Option<RawObjects<'a>> {
+        self.get(key).and_then(RawObjects::of)
+    }
+
     /// Reads a member that is there and not null.
     ///
     /// # Errors
@@ -141,6 +158,15 @@ impl<'a> RawObject<'a> {
     /// Begins a changed copy.
     pub fn edit(&self) -> Edit<'_> {
         Edit::new(self)
+    }
+
+    /// The object at which the scanner is, which passes it.
+    pub(super) fn scan(scanner: &mut Scanner<'a>) -> Result<Self, ParseError> {
+        let text = scanner.text.as_bytes();
+        let start = scanner.position();
+        scanner.open_object()?;
+        let index = RawIndex::scan(scanner, start, 4)?;
+        Ok(Self::owned(&text[start..start + index.len], index))
     }
 
     pub(super) fn borrowed(json: &'a [u8], index: &'a RawIndex) -> Self {

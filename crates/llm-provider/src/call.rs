@@ -1,8 +1,10 @@
 use std::time::Duration;
 
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
-use crate::Json;
+use crate::{Error, ErrorKind, Json, Result};
 
 /// A request on its way to a provider.
 #[derive(Clone, Debug)]
@@ -49,6 +51,22 @@ impl<T> Call<T> {
             drop_params: self.drop_params,
             timeout: self.timeout,
         }
+    }
+}
+
+impl<T: Serialize + DeserializeOwned> Call<T> {
+    /// The request, read.
+    ///
+    /// # Errors
+    /// [`ErrorKind::InvalidRequest`] for a body that is none, telling where without quoting it.
+    pub fn request(&self) -> Result<&T> {
+        self.body.value().map_err(|_| {
+            let message = match llm_types::parse::<T>(self.body.bytes()) {
+                Err(error) => format!("the request cannot be read: {error}"),
+                Ok(_) => "the request cannot be read".to_owned(),
+            };
+            Error::new(ErrorKind::InvalidRequest, message)
+        })
     }
 }
 

@@ -51,6 +51,9 @@ pub enum ErrorKind {
     InsufficientCredit,
     /// The request is wrong; sending it again cannot help.
     InvalidRequest,
+    /// The upstream ran the model, and the model failed: with this input it would fail again, but
+    /// another model, or the same on another machine, need not.
+    ModelFailed,
     /// The upstream does not know the model, version or deployment.
     NotFound,
     /// The upstream has no capacity just now.
@@ -297,29 +300,27 @@ impl Error {
         self.0.body.as_ref()
     }
 
-    /// Whether the same request may succeed when it is sent to the same upstream again.
+    /// Whether the same request may succeed when it is sent to the same upstream again: what the
+    /// upstream itself says ([`should_retry`](Self::should_retry)), else what the kind tells.
     pub fn is_retryable(&self) -> bool {
-        matches!(
-            self.0.kind,
-            ErrorKind::Overloaded
-                | ErrorKind::RateLimited
-                | ErrorKind::Timeout
-                | ErrorKind::Transport
-                | ErrorKind::UnexpectedBody
-                | ErrorKind::UpstreamFailed
-        )
+        self.0
+            .should_retry
+            .unwrap_or_else(|| self.0.kind.may_pass())
     }
 
     /// Whether another deployment, with its own key, account and model, may succeed.
     ///
-    /// Wider than [`is_retryable`](Self::is_retryable): a refused key says nothing of other keys.
+    /// Wider than [`is_retryable`](Self::is_retryable): a refused key says nothing of other keys,
+    /// and an upstream that does not want to be asked again says nothing of other upstreams.
     pub fn is_retryable_elsewhere(&self) -> bool {
         self.is_retryable()
+            || self.0.kind.may_pass()
             || matches!(
                 self.0.kind,
                 ErrorKind::Auth
                     | ErrorKind::Cancelled
                     | ErrorKind::InsufficientCredit
+                    | ErrorKind::ModelFailed
                     | ErrorKind::NotFound
                     | ErrorKind::Permission
             )
@@ -412,6 +413,19 @@ impl ErrorKind {
             500..=599 => Self::UpstreamFailed,
             _ => Self::UnexpectedBody,
         }
+    }
+
+    /// Whether a failure of this kind may be over when the same is asked again.
+    fn may_pass(self) -> bool {
+        matches!(
+            self,
+            Self::Overloaded
+                | Self::RateLimited
+                | Self::Timeout
+                | Self::Transport
+                | Self::UnexpectedBody
+                | Self::UpstreamFailed
+        )
     }
 }
 
@@ -514,5 +528,19 @@ mod tests {
         assert!(!error.is_retryable());
         assert!(error.is_retryable_elsewhere());
         assert!(!Error::new(ErrorKind::InvalidRequest, "wrong").is_retryable_elsewhere());
+    }
+
+    #[test]
+    fn what_the_upstream_says_of_trying_again_counts_there_only() {
+        let said = |kind, again: bool| {
+            let error = Error::new(kind, "").with_should_retry(again);
+            (error.is_retryable(), error.is_retryable_elsewhere())
+        };
+        assert_eq!(said(ErrorKind::UpstreamFailed, false), (false, true));
+        assert_eq!(said(ErrorKind::Timeout, true), (true, true));
+        assert_eq!(said(ErrorKind::InvalidRequest, true), (true, true));
+        assert_eq!(said(ErrorKind::InvalidRequest, false), (false, false));
+        let failed = Error::new(ErrorKind::ModelFailed, "");
+        assert!(!failed.is_retryable() && failed.is_retryable_elsewhere());
     }
 }

@@ -5,6 +5,7 @@ mod capability;
 pub mod cleanup;
 #[cfg(feature = "conformance")]
 pub mod conformance;
+mod connection;
 mod error;
 mod http;
 mod json;
@@ -22,6 +23,7 @@ pub mod webhook;
 
 pub use crate::call::{Call, Metadata, Reply};
 pub use crate::capability::{Capabilities, Capability};
+pub use crate::connection::{Connection, ExtraHeaders};
 pub use crate::error::{Error, ErrorKind, Result};
 pub use crate::http::{BaseUrl, Body, HttpClient, HttpOptions, RequestBody, with_limit};
 pub use crate::json::Json;

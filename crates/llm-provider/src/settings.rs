@@ -7,7 +7,7 @@ use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
 use crate::retry::Policy;
-use crate::{ApiKey, BaseUrl, Error, ErrorKind, HttpClient, Result, Timeouts};
+use crate::{ApiKey, BaseUrl, Error, ErrorKind, ExtraHeaders, HttpClient, Result, Timeouts};
 
 /// What a provider is built from. All of it is optional: keys and bases are also found in the
 /// environment variables that the provider documents.
@@ -46,6 +46,9 @@ pub struct Settings {
     /// A PEM file of certificate authorities that are trusted beside the system's.
     #[serde(default)]
     pub ca_file: Option<PathBuf>,
+    /// Headers that each request to the upstream has besides the usual ones.
+    #[serde(default)]
+    pub extra_headers: ExtraHeaders,
     /// What only one provider understands, such as `roles` of a prompt template.
     #[serde(flatten)]
     pub extra: Map<String, Value>,

@@ -1,20 +1,22 @@
-//! Predictions in OpenAI's words.
+//! Predictions in OpenAI's words, as text completions: a chat is given the shape of one last of
+//! all.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use llm_provider::{ChatEvent, Json, Metadata};
-use llm_types::{
-    AssistantMessage, ChatChunk, ChatResponse, Choice, ChunkChoice, Delta, FinishReason, Usage,
-};
+use llm_provider::{CompletionEvent, Json, Metadata};
+use llm_types::completions::{CompletionChoice, CompletionResponse};
+use llm_types::{FinishReason, Usage};
+use replicate_api::Prediction;
 use serde_json::Value;
 
 use crate::NAME;
 use crate::input::Input;
-use crate::wire::Prediction;
 
 /// What all parts of one answer have in common.
 #[derive(Clone, Debug)]
 pub(crate) struct Answer {
+    /// What ids begin with.
+    prefix: &'static str,
     id: String,
     created: u64,
     model: String,
@@ -27,61 +29,52 @@ impl Answer {
         let now = SystemTime::now()
             .duration_since(UNIX_EPOCH)
             .unwrap_or_default();
-        let prompt = input.values.get("prompt").and_then(Value::as_str);
         Self {
-            id: format!("chatcmpl-{}", prediction.id),
+            prefix: input.id_prefix,
+            id: format!("{}{}", input.id_prefix, prediction.id),
             created: now.as_secs(),
             model: model.to_owned(),
             max_tokens: input.max_tokens,
-            prompt_chars: prompt.map_or(0, |prompt| prompt.chars().count()),
+            prompt_chars: input.prompt_chars(),
         }
     }
 
     /// The same for another prediction.
     pub(crate) fn of(&self, prediction: &Prediction) -> Self {
         Self {
-            id: format!("chatcmpl-{}", prediction.id),
+            id: format!("{}{}", self.prefix, prediction.id),
             ..self.clone()
         }
     }
 
     /// The answer in one piece.
-    pub(crate) fn response(&self, prediction: &Prediction, text: String) -> ChatResponse {
+    pub(crate) fn whole(&self, prediction: &Prediction, text: String) -> CompletionResponse {
         let usage = self.usage(prediction, &text);
-        let finish_reason = self.finish_reason(prediction);
-        let message = AssistantMessage::new().with_content(text);
-        ChatResponse::new(self.id.as_str(), self.created, self.model.as_str())
-            .with_choice(Choice::new(0, message, finish_reason))
+        self.part(text, Some(self.finish_reason(prediction)))
             .with_usage(usage)
     }
 
-    /// The chunk that opens a stream.
-    pub(crate) fn opening(&self) -> ChatEvent {
-        event(
-            self.chunk()
-                .with_choice(ChunkChoice::new(0, Delta::start())),
-        )
-    }
-
     /// A piece of the text.
-    pub(crate) fn piece(&self, text: &str) -> ChatEvent {
-        event(
-            self.chunk()
-                .with_choice(ChunkChoice::new(0, Delta::content(text))),
-        )
+    pub(crate) fn piece(&self, text: &str) -> CompletionEvent {
+        event(self.part(text, None))
     }
 
     /// The last chunks of a stream: the finish reason, and the usage.
-    pub(crate) fn ending(&self, prediction: &Prediction, text: &str) -> [ChatEvent; 2] {
-        let last = ChunkChoice::finish(0, self.finish_reason(prediction));
+    pub(crate) fn ending(&self, prediction: &Prediction, text: &str) -> [CompletionEvent; 2] {
+        let usage = self.usage(prediction, text);
         [
-            event(self.chunk().with_choice(last)),
-            event(self.chunk().with_usage(self.usage(prediction, text))),
+            event(self.part("", Some(self.finish_reason(prediction)))),
+            event(self.empty().with_usage(usage)),
         ]
     }
 
-    fn chunk(&self) -> ChatChunk {
-        ChatChunk::new(self.id.as_str(), self.created, self.model.as_str())
+    fn part(&self, text: impl Into<String>, finish: Option<FinishReason>) -> CompletionResponse {
+        self.empty()
+            .with_choice(CompletionChoice::new(0, text, finish))
+    }
+
+    fn empty(&self) -> CompletionResponse {
+        CompletionResponse::new(self.id.as_str(), self.created, self.model.as_str())
     }
 
     /// Replicate does not tell why a model ended, but how many tokens it wrote.
@@ -134,8 +127,8 @@ pub(crate) fn metadata(prediction: &Prediction, model: &str, input: &Input) -> M
     metadata
 }
 
-fn event(chunk: ChatChunk) -> ChatEvent {
-    ChatEvent::Chunk(Json::from_value(chunk))
+fn event(chunk: CompletionResponse) -> CompletionEvent {
+    CompletionEvent::Chunk(Json::from_value(chunk))
 }
 
 /// A count as measured, else as logged: models that pass the prompt on to others write

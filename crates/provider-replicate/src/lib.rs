@@ -1,33 +1,29 @@
 #![doc = include_str!("../README.md")]
 
 mod answer;
-mod chat;
-mod client;
 mod config;
-mod error;
 mod input;
-pub mod manage;
+mod list;
 mod models;
-mod poll;
+mod parameters;
 mod prompt;
+mod provider;
 mod run;
-mod schema;
 mod stream;
-mod target;
-mod wire;
 
 use std::sync::Arc;
 
 use llm_provider::Registry;
 
+pub use replicate_api as manage;
 #[cfg(feature = "webhook")]
-pub use llm_provider::webhook;
+pub use replicate_api::webhook;
+pub use replicate_api::{API_BASE_VARIABLES, API_KEY_VARIABLES, DEFAULT_API_BASE};
 
-pub use crate::chat::Replicate;
-pub use crate::config::{API_BASE_VARIABLES, API_KEY_VARIABLES, DEFAULT_API_BASE};
+pub use crate::provider::Replicate;
 
 /// What names of models begin with: `replicate/meta/meta-llama-3-8b-instruct`.
-pub const NAME: &str = "replicate";
+pub const NAME: &str = replicate_api::NAME;
 
 /// Makes `replicate/…` models known.
 pub fn register(registry: &mut Registry) {

@@ -6,14 +6,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use llm_provider::{ErrorKind, Result, with_limit};
-use serde_json::Value;
+use replicate_api::{Client, Schema, Target, Version};
 use tokio::sync::OnceCell;
 use tokio::time::Instant;
 
 use crate::NAME;
-use crate::client::Client;
-use crate::schema::Schema;
-use crate::target::Target;
 
 /// The models that were asked for.
 #[derive(Debug, Default)]
@@ -29,8 +26,8 @@ pub(crate) struct Known {
     /// The input that it takes.
     pub(crate) schema: Schema,
     /// The newest version.
-    version: Option<String>,
-    /// Whether `/v1/models/…/predictions` is known to refuse it.
+    latest: Option<Target>,
+    /// Whether it is known that it cannot be run without naming a version.
     needs_version: AtomicBool,
     /// How long to believe all that.
     life: Duration,
@@ -44,7 +41,7 @@ impl Models {
     pub(crate) async fn find(&self, client: &Client, target: &Target) -> Arc<Known> {
         let cell = self.cell(target);
         let known = cell.get_or_init(|| async {
-            let guess = |life| Known::new(target, &Value::Null, life);
+            let guess = |life| Known::new(target, &Version::default(), life);
             Arc::new(
                 match with_limit(Some(LOOK_UP), look_up(client, target)).await {
                     Some(Ok(found)) => found.unwrap_or_else(|| guess(LIFE)),
@@ -75,77 +72,67 @@ impl Models {
 
 impl Known {
     /// What a version, as Replicate describes it, tells about `target`.
-    fn new(target: &Target, version: &Value, life: Duration) -> Self {
+    fn new(target: &Target, version: &Version, life: Duration) -> Self {
         let model = target.model_name();
         Self {
-            schema: Schema::from_openapi(&version["openapi_schema"])
+            schema: Schema::from_openapi(&version.openapi_schema)
                 .unwrap_or_else(|| Schema::guess(&model)),
             model,
-            version: version["id"].as_str().map(str::to_owned),
+            latest: target.at_version(&version.id).ok(),
             needs_version: AtomicBool::new(false),
             life,
         }
     }
 
-    /// The endpoint for a prediction of `target`, and the version that its body has to name.
-    pub(crate) fn endpoint(&self, target: &Target) -> (String, Option<String>) {
-        let version = self
-            .version
-            .as_ref()
-            .filter(|_| self.needs_version.load(Ordering::Relaxed));
-        match (target, version) {
-            (Target::Deployment { owner, name }, _) => {
-                (format!("/v1/deployments/{owner}/{name}/predictions"), None)
+    /// What to run when `target` is asked for.
+    pub(crate) fn resolve(&self, target: &Target) -> Target {
+        match (target, &self.latest) {
+            (Target::Model { .. }, Some(latest)) if self.needs_version.load(Ordering::Relaxed) => {
+                latest.clone()
             }
-            (Target::Model { owner, name }, None) => {
-                (format!("/v1/models/{owner}/{name}/predictions"), None)
-            }
-            (Target::Version { id, .. }, _) | (Target::Model { .. }, Some(id)) => {
-                ("/v1/predictions".to_owned(), Some(id.clone()))
-            }
+            _ => target.clone(),
         }
     }
 
     /// Takes note that the endpoint of official models knows nothing of this one; `false` when
     /// there is no other way.
     pub(crate) fn use_version(&self) -> bool {
-        self.version.is_some() && !self.needs_version.swap(true, Ordering::Relaxed)
+        self.latest.is_some() && !self.needs_version.swap(true, Ordering::Relaxed)
     }
 }
 
 /// `None` when there is nothing to ask for: an id alone does not tell whose version it is.
 async fn look_up(client: &Client, target: &Target) -> Result<Option<Known>> {
     match target {
-        Target::Deployment { owner, name } => {
-            let found: Value = client
-                .get(&format!("/v1/deployments/{owner}/{name}"))
-                .await?;
-            let release = &found["current_release"];
-            let (Some(model), Some(id)) = (release["model"].as_str(), release["version"].as_str())
-            else {
-                return Ok(None);
-            };
-            let version = Target::parse(&format!("{model}:{id}"))?;
-            Box::pin(look_up(client, &version)).await
+        Target::Deployment { .. } => {
+            let found = client.deployment(&target.model_name()).await?;
+            let release = found.current_release;
+            match Target::parse(&release.model).and_then(|model| model.at_version(&release.version))
+            {
+                Ok(version) => Box::pin(look_up(client, &version)).await,
+                Err(_) => Ok(None),
+            }
         }
-        Target::Model { owner, name } => {
-            let found: Value = client.get(&format!("/v1/models/{owner}/{name}")).await?;
-            let mut known = Known::new(target, &found["latest_version"], LIFE);
-            known.needs_version = AtomicBool::new(found["is_official"] == false);
+        Target::Model { .. } => {
+            let found = client.model(&target.model_name()).await?;
+            let version = found.latest_version.unwrap_or_default();
+            let mut known = Known::new(target, &version, LIFE);
+            known.needs_version = AtomicBool::new(found.is_official == Some(false));
             Ok(Some(known))
         }
         Target::Version {
             owner,
             name: Some(name),
             id,
+            ..
         } => {
             // `replicate/vicuna-13b:…` is found here without its first part, which is the name of
             // this provider, and of the owner as well.
             let owner = owner.as_deref().unwrap_or(NAME);
-            let path = format!("/v1/models/{owner}/{name}/versions/{id}");
-            Ok(Some(Known::new(target, &client.get(&path).await?, LIFE)))
+            let version = client.version(&format!("{owner}/{name}"), id).await?;
+            Ok(Some(Known::new(target, &version, LIFE)))
         }
-        Target::Version { name: None, .. } => Ok(None),
+        _ => Ok(None),
     }
 }
 

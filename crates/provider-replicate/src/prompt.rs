@@ -3,18 +3,19 @@
 use std::borrow::Cow;
 
 use llm_provider::{Error, ErrorKind, Result};
-use llm_types::{ChatRequest, ContentPart, Message, Role};
+use llm_types::completions::CompletionRequest;
+use llm_types::{ChatRequest, ContentPart, Message, Role, TextInput};
 use prompt_templates::{
     ControlTokens, Family, Message as Turn, Options, Strictness, Template, match_model,
 };
+use replicate_api::Parameter;
 use serde_json::{Map, Value};
 
 use crate::models::Known;
-use crate::schema::Parameter;
 
-/// What formatted a prompt: the family's name, `custom` or `messages`; and why this one: it was
-/// `configured`, or it goes by the `name` of the model, by the `schema` of its input, or is the
-/// `fallback`.
+/// What formatted a prompt: the family's name, `custom`, `messages`, `none` or `model`; and why this
+/// one: it was `configured`, or it goes by the `name` of the model, by the `schema` of its input,
+/// by the `request`, or is the `fallback`.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) struct Format(pub(crate) &'static str, pub(crate) &'static str);
 
@@ -82,6 +83,41 @@ pub(crate) fn write(
     }
     input.insert("prompt".to_owned(), prompt.into());
     Ok(format)
+}
+
+/// Writes the text to go on from into `input`, and keeps the model from wrapping it as far as it can
+/// be kept: by `prompt_template`, or else by an empty system prompt where it has one of its own.
+pub(crate) fn write_raw(
+    request: &CompletionRequest,
+    known: &Known,
+    input: &mut Map<String, Value>,
+) -> Result<Format> {
+    let refused = |kind, message| Error::new(kind, message).with_param("prompt".to_owned());
+    let prompt = match request.prompt.value() {
+        Some(TextInput::Text(prompt)) => prompt,
+        Some(TextInput::Texts(prompts)) if prompts.len() == 1 => &prompts[0],
+        None => return Err(refused(ErrorKind::InvalidRequest, "there is no prompt")),
+        Some(_) => {
+            let message = "Replicate's models take one prompt, as text";
+            return Err(refused(ErrorKind::Unsupported, message));
+        }
+    };
+    let schema = &known.schema;
+    input.insert("prompt".to_owned(), prompt.as_str().into());
+    if request.extra.contains_key("prompt_template") {
+        return Ok(Format("custom", "request"));
+    }
+    if schema.has("prompt_template") {
+        input.insert("prompt_template".to_owned(), "{prompt}".into());
+        return Ok(Format("none", "request"));
+    }
+    let Some(system) = schema.get("system_prompt") else {
+        return Ok(Format("none", "request"));
+    };
+    if system.default.as_str().is_some_and(|text| !text.is_empty()) {
+        input.insert("system_prompt".to_owned(), "".into());
+    }
+    Ok(Format("model", "schema"))
 }
 
 /// The text of the conversation, and the URLs of the pictures in it.

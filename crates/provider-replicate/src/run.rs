@@ -5,13 +5,10 @@ use std::time::Duration;
 
 use llm_provider::retry::Backoff;
 use llm_provider::{Error, ErrorKind, Result, cleanup};
-use serde_json::Value;
+use replicate_api::{Client, NewPrediction, Prediction, Watch};
 use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
-
-use crate::client::Client;
-use crate::wire::Prediction;
 
 /// A prediction, which is cancelled when this is dropped before its end.
 ///
@@ -19,20 +16,42 @@ use crate::wire::Prediction;
 /// for it in [`cleanup::finish`].
 #[derive(Debug)]
 pub(crate) struct Run {
+    /// It asks nothing twice by itself.
     pub(crate) client: Client,
     /// As it was seen last.
     pub(crate) prediction: Prediction,
     runtime: Handle,
 }
 
-/// What predictions are made of.
+/// A prediction that is to be made, and made anew where Replicate asks for that.
 #[derive(Clone, Debug)]
 pub(crate) struct Order {
-    /// Where to.
-    pub(crate) path: String,
-    pub(crate) body: Value,
-    /// When Replicate gives the prediction up by itself.
-    pub(crate) cancel_after: Duration,
+    pub(crate) client: Client,
+    pub(crate) new: NewPrediction,
+}
+
+/// What a run ended with.
+#[derive(Debug)]
+pub(crate) struct Failure {
+    pub(crate) error: Error,
+    /// Whether the caller has got some of its text: that cannot be taken back, so that no other
+    /// run can go on.
+    pub(crate) is_told: bool,
+}
+
+impl Failure {
+    fn may_be_repeated(&self) -> bool {
+        self.error.should_retry() == Some(true) && !self.is_told
+    }
+}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        Self {
+            error,
+            is_told: false,
+        }
+    }
 }
 
 impl Drop for Run {
@@ -48,46 +67,47 @@ impl Order {
     /// Makes a prediction; tries again where Replicate cannot have billed it.
     ///
     /// Dropping this future stops the prediction too, even while Replicate has not yet told its id.
-    pub(crate) async fn start(&self, client: &Client) -> Result<Run> {
-        let deadline = Instant::now().checked_add(self.cancel_after);
-        let attempt = |_| self.start_once(client);
-        client.0.retries.run(deadline, attempt).await
+    pub(crate) async fn start(&self) -> Result<Run> {
+        let limit = self.new.cancel_after;
+        let deadline = limit.and_then(|limit| Instant::now().checked_add(limit));
+        let retries = self.client.retries();
+        retries.run(deadline, |_| self.start_once()).await
     }
 
     /// Does `work` with `run`, and with new ones in its place as long as they end with errors
-    /// after which Replicate asks to try again.
-    pub(crate) async fn finish<T, F: Future<Output = Result<T>>>(
+    /// after which Replicate asks to try again, and nobody has been told of them.
+    pub(crate) async fn finish<T, F: Future<Output = Result<T, Failure>>>(
         &self,
         run: Run,
         deadline: Option<Instant>,
         work: impl Fn(Run) -> F,
     ) -> Result<T> {
-        let (client, work) = (run.client.clone(), &work);
+        let work = &work;
         let mut first = Some(run);
         let attempt = |_| {
-            let (first, client) = (first.take(), &client);
+            let first = first.take();
             async move {
                 let run = match first {
                     Some(run) => run,
-                    None => self.start_once(client).await?,
+                    None => self.start_once().await?,
                 };
-                let done = work(run).await;
-                // A prediction that failed in any other way would fail again, or has been billed.
-                done.map_err(|error| {
-                    let again = error.should_retry() == Some(true);
-                    error.with_should_retry(again)
-                })
+                match work(run).await {
+                    Ok(done) => Ok(Ok(done)),
+                    Err(failure) if failure.may_be_repeated() => Err(failure.error),
+                    // It would fail again, or has been billed.
+                    Err(failure) => Ok(Err(failure.error)),
+                }
             }
         };
-        client.0.retries.run(deadline, attempt).await
+        self.client.retries().run(deadline, attempt).await?
     }
 
-    async fn start_once(&self, client: &Client) -> Result<Run> {
+    async fn start_once(&self) -> Result<Run> {
         let runtime = Handle::current();
         let (sender, receiver) = oneshot::channel();
-        let (client, order, handle) = (client.clone(), self.clone(), runtime.clone());
+        let (client, new, handle) = (self.client.once(), self.new.clone(), runtime.clone());
         let task = async move {
-            let created = client.create(&order).await;
+            let created = client.create_prediction(&new).await;
             // When nobody listens any more, the run is dropped here, and cancels.
             let _ = sender.send(created.map(|prediction| Run {
                 client,
@@ -103,10 +123,30 @@ impl Order {
     }
 }
 
+/// Waits until the prediction has succeeded.
+///
+/// # Errors
+/// That of a prediction which ends in another way, and those of [`Watch`].
+pub(crate) async fn to_the_end(mut run: Run) -> Result<Run, Failure> {
+    let mut watch = Watch::new(&run.client, None);
+    // Replicate answers as soon as the output is there, and has the metrics a moment later.
+    let mut is_there = !run.prediction.output.is_null();
+    while !run.prediction.status.is_terminal() {
+        if !std::mem::take(&mut is_there) {
+            watch.pause().await?;
+        }
+        run.prediction = watch.ask(&run.prediction.id).await?;
+    }
+    match run.prediction.failure() {
+        Some(error) => Err(error.into()),
+        None => Ok(run),
+    }
+}
+
 async fn cancel(client: Client, id: String) {
     let backoff = Backoff::new(Duration::from_millis(250), Duration::from_secs(5));
     for attempt in 0..ATTEMPTS {
-        match client.cancel(&id).await {
+        match client.cancel_prediction(&id).await {
             Err(error) if error.is_retryable() && error.kind() != ErrorKind::UnexpectedBody => {
                 tokio::time::sleep(backoff.delay(attempt, error.retry_after())).await;
             }

@@ -8,29 +8,28 @@ use std::future::ready;
 use std::time::Duration;
 
 use futures_util::{Stream, StreamExt, stream};
-use llm_provider::{ChatEvent, Progress, Result};
+use llm_provider::{CompletionEvent, Error, ErrorKind, Progress, Result};
+use replicate_api::{Status, Watch};
 use serde_json::Value;
 use sse_codec::{EventStream, OwnedEvent};
 use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 use tokio::time::{Instant, sleep_until, timeout};
 
 use crate::answer::Answer;
-use crate::chat::Started;
-use crate::error::{self, unexpected};
-use crate::poll::Watch;
-use crate::run::Run;
+use crate::provider::Started;
+use crate::run::{Failure, Run};
 
 /// Follows what has started to its end. What goes wrong is the last item.
 pub(crate) fn follow(
     started: Started,
     deadline: Option<Instant>,
-) -> impl Stream<Item = Result<ChatEvent>> + Send + 'static {
+) -> impl Stream<Item = Result<CompletionEvent>> + Send + 'static {
     let (sender, mut receiver) = unbounded_channel();
     // The work is done while the stream is polled, and dropped with it: nothing runs ahead.
     let work = async move {
         let follow = |run: Run| {
             let follower = Follower {
-                watch: Watch::new(run.client.clone(), deadline),
+                watch: Watch::new(&run.client, deadline),
                 answer: started.answer.of(&run.prediction),
                 run,
                 told: String::new(),
@@ -54,7 +53,7 @@ struct Follower {
     answer: Answer,
     /// The text that the caller has got.
     told: String,
-    sender: UnboundedSender<Result<ChatEvent>>,
+    sender: UnboundedSender<Result<CompletionEvent>>,
     seen: Seen,
 }
 
@@ -80,12 +79,11 @@ enum End {
 }
 
 impl Follower {
-    async fn follow(mut self) -> Result<()> {
+    async fn follow(mut self) -> Result<(), Failure> {
         let done = self.tell_all().await;
-        // What has been told cannot be taken back, so that no other prediction can go on.
-        done.map_err(|error| match self.told.is_empty() {
-            true => error,
-            false => error.with_should_retry(false),
+        done.map_err(|error| Failure {
+            error,
+            is_told: !self.told.is_empty(),
         })
     }
 
@@ -184,8 +182,8 @@ impl Follower {
     async fn output(&mut self) -> Result<()> {
         loop {
             let is_over = self.run.prediction.status.is_terminal();
-            if is_over && !self.run.prediction.status.is_success() {
-                return Err(error::from_prediction(&self.run.prediction));
+            if let Some(error) = self.run.prediction.failure() {
+                return Err(error);
             }
             let text = self.run.prediction.text()?;
             match text.strip_prefix(self.told.as_str()) {
@@ -194,7 +192,7 @@ impl Follower {
                 None if !is_over && self.told.starts_with(&text) => {}
                 None => {
                     let message = "the prediction's output is not what its events began with";
-                    return Err(unexpected(message));
+                    return Err(Error::new(ErrorKind::UnexpectedBody, message));
                 }
             }
             if is_over {
@@ -209,12 +207,11 @@ impl Follower {
     /// Waits a little for the prediction's last word, which may come later than the stream's.
     async fn settle(&mut self, failure: Option<(String, Value)>) -> Result<()> {
         let _ = timeout(SETTLE, self.refresh_until_over()).await;
-        let is_over = self.run.prediction.status.is_terminal();
-        if is_over && !self.run.prediction.status.is_success() {
-            return Err(error::from_prediction(&self.run.prediction));
+        if let Some(error) = self.run.prediction.failure() {
+            return Err(error);
         }
         if let Some((reason, error)) = failure {
-            return Err(error::from_end(&reason, &error));
+            return Err(Status(reason).failure(&error));
         }
         // Files are other text in the events than in the output: then the events count.
         let text = self.run.prediction.text().unwrap_or_default();
@@ -244,7 +241,7 @@ impl Follower {
         let has_text = !self.told.is_empty() || !self.run.prediction.output.is_null();
         if !has_text && !self.run.prediction.status.is_terminal() {
             let progress = Progress::new(&*self.run.prediction.status.0, self.watch.elapsed());
-            self.send(ChatEvent::Progress(progress));
+            self.send(CompletionEvent::Progress(progress));
         }
     }
 
@@ -254,22 +251,18 @@ impl Follower {
         }
         if self.told.is_empty() {
             self.watch.answered();
-            self.send(self.answer.opening());
         }
         self.told.push_str(text);
         self.send(self.answer.piece(text));
     }
 
     fn end(&self) {
-        if self.told.is_empty() {
-            self.send(self.answer.opening());
-        }
         for event in self.answer.ending(&self.run.prediction, &self.told) {
             self.send(event);
         }
     }
 
-    fn send(&self, event: ChatEvent) {
+    fn send(&self, event: CompletionEvent) {
         // The receiver is dropped together with this.
         let _ = self.sender.send(Ok(event));
     }

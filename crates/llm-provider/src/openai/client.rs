@@ -2,7 +2,7 @@ use std::borrow::Borrow;
 use std::time::Duration;
 
 use futures_util::TryStreamExt;
-use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE};
+use http::header::{ACCEPT, CONTENT_TYPE};
 use http::{HeaderMap, HeaderValue, Method, Request, Response};
 use llm_types::completions::{CompletionRequest, CompletionResponse};
 use llm_types::embeddings::{EmbeddingRequest, EmbeddingResponse};
@@ -19,37 +19,29 @@ use crate::error::upstream_id;
 use crate::http::{Body, RequestBody, with_limit};
 use crate::retry::Policy;
 use crate::{
-    ApiKey, BaseUrl, Call, ChatStream, CompletionStream, Error, ErrorKind, HttpClient, Json,
-    Metadata, Reply, ReplyStream, Result, Settings, StreamingOperation, Timeouts,
+    ApiKey, BaseUrl, Call, ChatStream, CompletionStream, Connection, Error, ErrorKind, Json,
+    Metadata, Reply, ReplyStream, Result, Settings, StreamingOperation,
 };
 
 /// A client of an OpenAI-compatible upstream.
 #[derive(Debug)]
 pub struct OpenAiClient<D> {
     dialect: D,
-    http: HttpClient,
-    base: BaseUrl,
-    api_key: ApiKey,
-    /// The key, as it is sent.
-    authorization: HeaderValue,
-    timeouts: Timeouts,
+    connection: Connection,
     retries: Policy,
 }
 
 impl<D: Dialect> OpenAiClient<D> {
-    /// A client of the upstream at `base`; connections, limits of time and retries are those of
-    /// `settings`.
+    /// A client of the upstream at `base`; connections, limits of time, extra headers and retries
+    /// are those of `settings`.
     ///
     /// # Errors
-    /// Those of [`Settings::http_client`] and of [`ApiKey::bearer`].
+    /// Those of [`Connection::new`].
     pub fn new(dialect: D, settings: &Settings, base: BaseUrl, api_key: ApiKey) -> Result<Self> {
         Ok(Self {
+            connection: Connection::new(settings, base, api_key)
+                .map_err(|error| error.with_provider(dialect.provider()))?,
             dialect,
-            http: settings.http_client()?,
-            base,
-            authorization: api_key.bearer()?,
-            api_key,
-            timeouts: settings.timeouts(),
             retries: settings.retries(),
         })
     }
@@ -145,7 +137,7 @@ impl<D: Dialect> OpenAiClient<D> {
     /// # Errors
     /// Those of the upstream and of the way to it.
     pub async fn models(&self) -> Result<ModelList> {
-        let limit = self.timeouts.of_call(None, false);
+        let limit = self.connection.timeouts().of_call(None, false);
         let exchange = async {
             let response = self.send(Method::GET, MODELS, RequestBody::default(), limit);
             response.await?.into_body().collect(MAX_BODY).await
@@ -157,15 +149,14 @@ impl<D: Dialect> OpenAiClient<D> {
             Ok(models::normalize(list))
         });
         list.map_err(|error| {
-            error
-                .with_provider(self.dialect.provider())
-                .without_key(&self.api_key)
+            let error = error.with_provider(self.dialect.provider());
+            self.connection.discreet(error)
         })
     }
 
     /// One request, and its answer in one piece.
     async fn whole<R: Exchange>(&self, call: &Call<R>) -> Result<Reply<R::Response>> {
-        let limit = self.timeouts.of_call(call.timeout, false);
+        let limit = self.connection.timeouts().of_call(call.timeout, false);
         let mut metadata = self.metadata(&call.body);
         let exchange = async {
             let body = self.translate(call, &mut metadata)?;
@@ -190,7 +181,7 @@ impl<D: Dialect> OpenAiClient<D> {
     where
         R: Exchange + StreamingOperation<Chunk: WireChunk>,
     {
-        let limit = self.timeouts.of_call(call.timeout, true);
+        let limit = self.connection.timeouts().of_call(call.timeout, true);
         let mut metadata = self.metadata(&call.body);
         let exchange = async {
             let body = self.translate(call, &mut metadata)?;
@@ -217,7 +208,7 @@ impl<D: Dialect> OpenAiClient<D> {
 
     /// One request, and its answer in chunks that are put together.
     async fn folded<R: Fold>(&self, call: &Call<R>) -> Result<Reply<R::Response>> {
-        let limit = self.timeouts.of_call(call.timeout, false);
+        let limit = self.connection.timeouts().of_call(call.timeout, false);
         let body = call.body.clone();
         let exchange = async { fold::fold::<R>(self.streamed(call).await?).await };
         let reply = self.within(limit, exchange).await;
@@ -242,7 +233,7 @@ impl<D: Dialect> OpenAiClient<D> {
         exchange: impl Future<Output = Result<T>>,
     ) -> Result<T> {
         let too_late = || {
-            let message = format!("{} did not answer in time", self.base.host());
+            let message = format!("{} did not answer in time", self.connection.base().host());
             Err(Error::new(ErrorKind::Timeout, message))
         };
         with_limit(Some(limit), exchange)
@@ -258,7 +249,8 @@ impl<D: Dialect> OpenAiClient<D> {
         body: RequestBody,
         limit: Duration,
     ) -> Result<Response<Body>> {
-        let url = self.base.join(path)?;
+        let url = self.connection.base().join(path)?;
+        let timeouts = self.connection.timeouts();
         let deadline = Instant::now().checked_add(limit);
         let attempt = |_| {
             let mut request = Request::new(body.clone());
@@ -267,32 +259,20 @@ impl<D: Dialect> OpenAiClient<D> {
             let headers = request.headers_mut();
             headers.insert(CONTENT_TYPE, HeaderValue::from_static(JSON));
             headers.insert(ACCEPT, HeaderValue::from_static(JSON_OR_EVENTS));
-            headers.insert(AUTHORIZATION, self.authorization.clone());
-            self.attempt(request, self.timeouts.idle_of(limit))
+            let refusal =
+                |status, headers: &HeaderMap, body| self.dialect.error(status, headers, body);
+            let idle = timeouts.idle_of(limit);
+            self.connection
+                .send(request, timeouts.first_byte, idle, refusal)
         };
         self.retries.run(deadline, attempt).await
     }
 
-    async fn attempt(
-        &self,
-        request: Request<RequestBody>,
-        idle: Duration,
-    ) -> Result<Response<Body>> {
-        let sent = self.http.send(request, self.timeouts.first_byte, idle);
-        let response = sent.await?;
-        if response.status().is_success() {
-            return Ok(response);
-        }
-        let (parts, body) = response.into_parts();
-        let body = body.collect(MAX_ERROR_BODY).await.unwrap_or_default();
-        Err(self.dialect.error(parts.status, &parts.headers, body))
-    }
-
     fn name<R: Exchange>(&self, error: Error, body: &Json<R>) -> Error {
-        error
+        let error = error
             .with_provider(self.dialect.provider())
-            .with_model(body.str_field("model").unwrap_or_default())
-            .without_key(&self.api_key)
+            .with_model(body.str_field("model").unwrap_or_default());
+        self.connection.discreet(error)
     }
 }
 
@@ -305,6 +285,5 @@ fn is_event_stream(headers: &HeaderMap) -> bool {
 
 const MODELS: &str = "/v1/models";
 const MAX_BODY: usize = 64 << 20;
-const MAX_ERROR_BODY: usize = 1 << 20;
 const JSON: &str = "application/json";
 const JSON_OR_EVENTS: &str = "application/json, text/event-stream";

@@ -41,6 +41,8 @@ pub(crate) enum Command {
         #[command(flatten)]
         most: Most,
     },
+    /// Show whose account it is
+    Account,
     /// Print the secret that the account's webhooks are signed with
     WebhookSecret,
 }
@@ -145,6 +147,14 @@ pub(crate) struct Change {
 pub(crate) enum Models {
     /// List public models
     List(Most),
+    /// Search for public models
+    Search {
+        /// What to look for
+        #[arg(required = true)]
+        words: Vec<String>,
+        #[command(flatten)]
+        most: Most,
+    },
     /// Show a model, and the parameters that it takes: their types, defaults and ranges
     Get {
         /// The model

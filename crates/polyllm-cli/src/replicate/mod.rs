@@ -10,8 +10,7 @@ use std::process::ExitCode;
 use anyhow::Result;
 use futures_util::{Stream, StreamExt, TryStreamExt};
 use llm_sim::{Sim, SimOptions};
-use polyllm::replicate::Replicate;
-use polyllm::replicate::manage::{DeploymentChange, Machines};
+use polyllm::replicate::manage::{Client, DeploymentChange, Machines};
 use polyllm::{ApiKey, Error, Settings};
 use serde::Serialize;
 
@@ -27,9 +26,9 @@ pub(crate) async fn run(args: args::Replicate) -> Result<ExitCode> {
     } else {
         None
     };
-    let replicate = Replicate::new(settings(&args.account, sim.as_ref()));
-    let done = match replicate {
-        Ok(replicate) => run_with(&replicate, args.command, args.json).await,
+    let client = Client::new(&settings(&args.account, sim.as_ref()));
+    let done = match client {
+        Ok(client) => run_with(&client, args.command, args.json).await,
         Err(error) => Err(error.into()),
     };
     if let Some(sim) = sim {
@@ -38,44 +37,48 @@ pub(crate) async fn run(args: args::Replicate) -> Result<ExitCode> {
     done.map_err(|error| ask::explain(error, &args.account))
 }
 
-async fn run_with(replicate: &Replicate, command: Command, json: bool) -> Result<ExitCode> {
+async fn run_with(client: &Client, command: Command, json: bool) -> Result<ExitCode> {
     match command {
         Command::Predictions(Predictions::List(most)) => {
-            list(replicate.predictions(), most.limit, json).await?;
+            list(client.predictions(), most.limit, json).await?;
         }
         Command::Predictions(Predictions::Get { id }) => {
-            one(&replicate.prediction(&id).await?, json)?;
+            one(&client.prediction(&id).await?, json)?;
         }
         Command::Predictions(Predictions::Cancel { id }) => {
-            one(&replicate.cancel_prediction(&id).await?, json)?;
+            one(&client.cancel_prediction(&id).await?, json)?;
         }
         Command::Predictions(Predictions::Wait {
             id,
             cancel_on_interrupt,
-        }) => return wait::run(replicate, &id, cancel_on_interrupt, json).await,
-        Command::Deployments(command) => deployments(replicate, command, json).await?,
+        }) => return wait::run(client, &id, cancel_on_interrupt, json).await,
+        Command::Deployments(command) => deployments(client, command, json).await?,
         Command::Models(Models::List(most)) => {
-            list(replicate.public_models(), most.limit, json).await?;
+            list(client.public_models(), most.limit, json).await?;
         }
-        Command::Models(Models::Get { name }) => one(&replicate.model(&name).await?, json)?,
+        Command::Models(Models::Get { name }) => one(&client.model(&name).await?, json)?,
         Command::Versions { model, most } => {
-            list(replicate.versions(&model), most.limit, json).await?;
+            list(client.versions(&model), most.limit, json).await?;
         }
+        Command::Models(Models::Search { words, most }) => {
+            list(client.search_models(&words.join(" ")), most.limit, json).await?;
+        }
+        Command::Account => one(&client.account().await?, json)?,
         Command::WebhookSecret => {
-            let secret = replicate.webhook_secret().await?;
+            let secret = client.webhook_secret().await?;
             print(format_args!("{}\n", secret.expose()))?;
         }
     }
     Ok(ExitCode::SUCCESS)
 }
 
-async fn deployments(replicate: &Replicate, command: Deployments, json: bool) -> Result<()> {
+async fn deployments(client: &Client, command: Deployments, json: bool) -> Result<()> {
     let deployment = match command {
         Deployments::List(most) => {
-            return list(replicate.deployments(), most.limit, json).await;
+            return list(client.deployments(), most.limit, json).await;
         }
-        Deployments::Delete { name } => return Ok(replicate.delete_deployment(&name).await?),
-        Deployments::Get { name } => replicate.deployment(&name).await?,
+        Deployments::Delete { name } => return Ok(client.delete_deployment(&name).await?),
+        Deployments::Get { name } => client.deployment(&name).await?,
         Deployments::Create {
             name,
             model,
@@ -94,7 +97,7 @@ async fn deployments(replicate: &Replicate, command: Deployments, json: bool) ->
                     max_instances: Some(max_instances),
                 },
             };
-            replicate.create_deployment(&new).await?
+            client.create_deployment(&new).await?
         }
         Deployments::Update { name, change } => {
             let change = DeploymentChange {
@@ -106,7 +109,7 @@ async fn deployments(replicate: &Replicate, command: Deployments, json: bool) ->
                 },
                 ..DeploymentChange::default()
             };
-            replicate.update_deployment(&name, &change).await?
+            client.update_deployment(&name, &change).await?
         }
     };
     one(&deployment, json)

@@ -1,6 +1,6 @@
 //! Replicate's documents as a person reads them.
 
-use polyllm::replicate::manage::{Deployment, Model, Parameter, Prediction, Version};
+use polyllm::replicate::manage::{Account, Deployment, Model, Parameter, Prediction, Version};
 use serde_json::{Map, Value};
 
 use crate::output;
@@ -24,6 +24,23 @@ pub(crate) fn table<T: Show>(documents: &[T]) -> String {
         .chain(documents.iter().map(T::row))
         .collect();
     output::table(&rows, T::HEAD.len())
+}
+
+impl Show for Account {
+    const HEAD: &'static [&'static str] = &["ACCOUNT", "TYPE", "NAME"];
+
+    fn row(&self) -> Vec<String> {
+        vec![
+            self.username.clone(),
+            self.type_.clone(),
+            self.name.clone().unwrap_or_default(),
+        ]
+    }
+
+    fn whole(&self) -> String {
+        let names = ["account", "type", "name"];
+        pairs(&names.into_iter().zip(self.row()).collect::<Vec<_>>())
+    }
 }
 
 impl Show for Prediction {

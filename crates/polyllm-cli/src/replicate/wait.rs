@@ -5,8 +5,7 @@ use std::process::ExitCode;
 use anyhow::{Result, bail};
 use futures_util::TryStreamExt;
 use polyllm::provider::Progress;
-use polyllm::replicate::Replicate;
-use polyllm::replicate::manage::Status;
+use polyllm::replicate::manage::{Client, Status};
 use tokio::time::Instant;
 
 use crate::answer::Waiting;
@@ -16,17 +15,17 @@ use crate::signal;
 
 /// Waits for a prediction, tells how far it is, and prints what it gave.
 pub(crate) async fn run(
-    replicate: &Replicate,
+    client: &Client,
     id: &str,
     cancel_on_interrupt: bool,
     json: bool,
 ) -> Result<ExitCode> {
     let stopped = signal::stop();
     tokio::select! {
-        done = watch(replicate, id, json) => done.map(|()| ExitCode::SUCCESS),
+        done = watch(client, id, json) => done.map(|()| ExitCode::SUCCESS),
         () = stopped => {
             if cancel_on_interrupt {
-                let status = replicate.cancel_prediction(id).await?.status.0;
+                let status = client.cancel_prediction(id).await?.status.0;
                 note("note", Colour::Yellow, format_args!("the prediction {id} was told to stop: {status}"));
             } else {
                 let cancel = format!("polyllm replicate predictions cancel {id}");
@@ -37,9 +36,9 @@ pub(crate) async fn run(
     }
 }
 
-async fn watch(replicate: &Replicate, id: &str, json: bool) -> Result<()> {
+async fn watch(client: &Client, id: &str, json: bool) -> Result<()> {
     let begun = Instant::now();
-    let mut looks = pin!(replicate.watch_prediction(id));
+    let mut looks = pin!(client.watch_prediction(id));
     let mut waiting = Waiting::default();
     let mut before: Option<Status> = None;
     while let Some(prediction) = looks.try_next().await? {

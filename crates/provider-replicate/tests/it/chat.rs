@@ -195,15 +195,15 @@ async fn predictions_that_end_badly_are_typed_errors() {
         (
             "failed",
             json!("CUDA out of memory (E1001)"),
-            ErrorKind::InvalidRequest,
+            ErrorKind::ModelFailed,
         ),
         (
             "failed",
             json!("please retry (code: PA)"),
             ErrorKind::UpstreamFailed,
         ),
-        ("failed", json!({"odd": 1}), ErrorKind::InvalidRequest),
-        ("failed", Value::Null, ErrorKind::InvalidRequest),
+        ("failed", json!({"odd": 1}), ErrorKind::ModelFailed),
+        ("failed", Value::Null, ErrorKind::ModelFailed),
         ("canceled", Value::Null, ErrorKind::Cancelled),
         ("aborted", Value::Null, ErrorKind::Cancelled),
     ] {

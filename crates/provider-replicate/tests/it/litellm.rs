@@ -186,10 +186,10 @@ async fn every_end_is_told_as_it_is_plain_and_streamed() {
         (
             "failed",
             json!("ValueError: no"),
-            ErrorKind::InvalidRequest,
+            ErrorKind::ModelFailed,
             "ValueError: no",
         ),
-        ("failed", json!(["odd"]), ErrorKind::InvalidRequest, "odd"),
+        ("failed", json!(["odd"]), ErrorKind::ModelFailed, "odd"),
         ("canceled", Value::Null, ErrorKind::Cancelled, "cancelled"),
         ("aborted", Value::Null, ErrorKind::Cancelled, "aborted"),
     ] {

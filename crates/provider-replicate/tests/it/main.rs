@@ -4,9 +4,10 @@
 mod cancel;
 mod chat;
 mod litellm;
-mod manage;
 mod names;
 mod params;
+#[path = "../../../replicate-api/tests/it/scripted.rs"]
+mod scripted;
 mod sim;
 mod stream;
 mod support;

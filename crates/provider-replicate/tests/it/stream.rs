@@ -218,7 +218,7 @@ async fn without_a_stream_the_growing_output_is_told() {
     told.assert_whole();
     assert_eq!(
         (told.text.as_str(), told.chunks.len()),
-        (text().as_str(), 7)
+        (text().as_str(), 6)
     );
     assert_eq!(told.progress, ["starting", "queued"]);
 }
@@ -289,13 +289,13 @@ async fn failures_are_the_last_item() {
         (
             failed,
             end("failed", json!("out of memory (E1001)")),
-            ErrorKind::InvalidRequest,
+            ErrorKind::ModelFailed,
             "the prediction failed: out of memory (E1001)",
         ),
         (
             failed,
             end("processing", Value::Null),
-            ErrorKind::InvalidRequest,
+            ErrorKind::ModelFailed,
             "the prediction failed: Something went wrong",
         ),
         (

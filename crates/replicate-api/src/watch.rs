@@ -1,44 +1,18 @@
-//! Asking how far a prediction is.
-
 use std::time::Duration;
 
 use llm_provider::retry::Backoff;
 use llm_provider::{Error, ErrorKind, Result};
 use tokio::time::{Instant, sleep, sleep_until, timeout_at};
 
-use crate::client::Client;
-use crate::config::Limits;
-use crate::error;
-use crate::run::Run;
-use crate::wire::Prediction;
-
-/// Waits until the prediction has succeeded.
-///
-/// # Errors
-/// That of a prediction which ends in another way, and those of [`Watch`].
-pub(crate) async fn to_the_end(mut run: Run) -> Result<Run> {
-    let mut watch = Watch::new(run.client.clone(), None);
-    // Replicate answers as soon as the output is there, and has the metrics a moment later.
-    let mut is_there = !run.prediction.output.is_null();
-    while !run.prediction.status.is_terminal() {
-        if !std::mem::take(&mut is_there) {
-            watch.pause().await?;
-        }
-        run.prediction = watch.ask(&run.prediction.id).await?;
-    }
-    if run.prediction.status.is_success() {
-        Ok(run)
-    } else {
-        Err(error::from_prediction(&run.prediction))
-    }
-}
+use crate::client::{Client, Limits, NAME};
+use crate::prediction::Prediction;
 
 /// Watches one prediction: fast while it is young, and when it has just begun, then slower and
 /// slower, and to a deadline.
 ///
 /// A question that fails is asked again: it neither loses the prediction nor makes a new one.
 #[derive(Debug)]
-pub(crate) struct Watch {
+pub struct Watch {
     client: Client,
     limits: Limits,
     born: Instant,
@@ -51,12 +25,11 @@ pub(crate) struct Watch {
 
 impl Watch {
     /// Watches from now on, until `deadline` at the latest.
-    pub(crate) fn new(client: Client, deadline: Option<Instant>) -> Self {
-        let limits = client.0.limits;
+    pub fn new(client: &Client, deadline: Option<Instant>) -> Self {
         let born = Instant::now();
         Self {
-            client,
-            limits,
+            client: client.once(),
+            limits: client.limits(),
             born,
             begun: None,
             deadline,
@@ -68,7 +41,7 @@ impl Watch {
     ///
     /// # Errors
     /// [`ErrorKind::Timeout`] at the deadline; the last failure when there are too many in a row.
-    pub(crate) async fn ask(&mut self, id: &str) -> Result<Prediction> {
+    pub async fn ask(&mut self, id: &str) -> Result<Prediction> {
         let mut failures = 0;
         loop {
             let asked = timeout_at(self.end(), self.client.prediction(id)).await;
@@ -98,7 +71,7 @@ impl Watch {
     ///
     /// # Errors
     /// [`ErrorKind::Timeout`] at the deadline.
-    pub(crate) async fn pause(&mut self) -> Result<()> {
+    pub async fn pause(&mut self) -> Result<()> {
         let slowest = if self.begun.is_some() {
             RUN_PAUSE
         } else {
@@ -110,19 +83,19 @@ impl Watch {
     }
 
     /// Takes the caller's deadline away: there is an answer.
-    pub(crate) fn answered(&mut self) {
+    pub fn answered(&mut self) {
         self.deadline = None;
         self.begun.get_or_insert_with(Instant::now);
     }
 
     /// Waits for the deadline.
-    pub(crate) async fn deadline(&self) -> Error {
+    pub async fn deadline(&self) -> Error {
         sleep_until(self.end()).await;
         self.too_late()
     }
 
     /// The time since the prediction was made.
-    pub(crate) fn elapsed(&self) -> Duration {
+    pub fn elapsed(&self) -> Duration {
         self.born.elapsed()
     }
 
@@ -156,7 +129,8 @@ impl Watch {
             None => "the model, which may still be booting, did not start",
         };
         let seconds = self.elapsed().as_secs();
-        Error::new(ErrorKind::Timeout, format!("{did_not} within {seconds} s"))
+        let message = format!("{did_not} within {seconds} s");
+        Error::new(ErrorKind::Timeout, message).with_provider(NAME)
     }
 }
 

@@ -3,25 +3,41 @@
 use std::time::Duration;
 
 use futures_util::{StreamExt, TryStreamExt};
-use llm_provider::ErrorKind;
+use llm_provider::{ErrorKind, Result};
 use llm_sim::{Sim, SimOptions, Timing};
-use provider_replicate::Replicate;
-use provider_replicate::manage::{DeploymentChange, Machines, Prediction};
+use replicate_api::{
+    Client, DeploymentChange, Machines, NewPrediction, Prediction, Target, Version,
+};
 use serde_json::{Value, json};
 
-use crate::support::*;
+use crate::scripted::*;
 
-async fn sim(options: SimOptions) -> (Sim, Replicate) {
+const MODEL: &str = "meta/meta-llama-3-8b-instruct";
+
+async fn sim(options: SimOptions) -> (Sim, Client) {
     let sim = Sim::start(options).await.unwrap();
-    let replicate = Replicate::new(settings(sim.replicate_url())).unwrap();
-    (sim, replicate)
+    let client = Client::new(&settings(sim.replicate_url())).unwrap();
+    (sim, client)
+}
+
+fn client(server: &Server) -> Client {
+    Client::new(&settings(&server.url)).unwrap()
+}
+
+async fn run(client: &Client, name: &str) -> Result<Prediction> {
+    let input = json!({"prompt": "Hello!"});
+    let new = NewPrediction::new(
+        Target::parse(name)?,
+        input.as_object().cloned().unwrap_or_default(),
+    );
+    client.create_prediction(&new).await
 }
 
 #[tokio::test]
 async fn lists_go_over_all_pages_and_fetch_what_is_needed() {
-    let (sim, replicate) = sim(SimOptions::default()).await;
+    let (sim, client) = sim(SimOptions::default()).await;
     for _ in 0..205 {
-        chat(&replicate, ask(MODEL)).await.unwrap();
+        run(&client, MODEL).await.unwrap();
     }
     let mut expected: Vec<_> = sim
         .replicate()
@@ -31,13 +47,13 @@ async fn lists_go_over_all_pages_and_fetch_what_is_needed() {
         .collect();
     expected.reverse();
     sim.replicate().forget_requests();
-    let listed: Vec<Prediction> = replicate.predictions().try_collect().await.unwrap();
+    let listed: Vec<Prediction> = client.predictions().try_collect().await.unwrap();
     let ids: Vec<_> = listed.iter().map(|one| one.id.clone()).collect();
     assert_eq!(ids, expected);
     assert_eq!(sim.replicate().requests().len(), 3);
 
     sim.replicate().forget_requests();
-    let first: Vec<_> = replicate.predictions().take(100).collect().await;
+    let first: Vec<_> = client.predictions().take(100).collect().await;
     assert_eq!((first.len(), sim.replicate().requests().len()), (100, 1));
 }
 
@@ -53,7 +69,7 @@ async fn a_list_neither_leaves_its_host_nor_turns_in_circles() {
         _ => Answer::not_found(),
     })
     .await;
-    let listed: Vec<_> = server.provider().predictions().try_collect().await.unwrap();
+    let listed: Vec<_> = client(&server).predictions().try_collect().await.unwrap();
     assert_eq!((listed.len(), foreign.seen().len()), (2, 0));
     let written = serde_json::to_value(&listed[0]).unwrap();
     assert_eq!(
@@ -70,10 +86,9 @@ async fn a_prediction_is_watched_to_its_end_and_can_be_cancelled() {
     let timing = Timing::default()
         .with_boot(Duration::from_secs(30))
         .with_token(Duration::from_secs(2));
-    let (sim, replicate) = sim(SimOptions::default().with_timing(timing)).await;
-    let stream = stream(&replicate, ask(MODEL)).await.unwrap();
-    let id = stream.metadata.upstream_id.clone().unwrap();
-    let seen: Vec<_> = replicate
+    let (sim, client) = sim(SimOptions::default().with_timing(timing)).await;
+    let id = run(&client, MODEL).await.unwrap().id;
+    let seen: Vec<_> = client
         .watch_prediction(&id)
         .map_ok(|prediction| prediction.status.0)
         .try_collect()
@@ -82,23 +97,18 @@ async fn a_prediction_is_watched_to_its_end_and_can_be_cancelled() {
     assert_eq!(seen[0], "starting");
     assert!(seen.contains(&"processing".to_owned()));
     assert_eq!(seen.last().unwrap(), "succeeded");
-    drop(stream);
 
-    let stream = self::stream(&replicate, ask(MODEL)).await.unwrap();
-    let id = stream.metadata.upstream_id.clone().unwrap();
-    assert_eq!(replicate.cancel_prediction(&id).await.unwrap().id, id);
-    let cancelled = replicate.prediction(&id).await.unwrap();
+    let id = run(&client, MODEL).await.unwrap().id;
+    assert_eq!(client.cancel_prediction(&id).await.unwrap().id, id);
+    let cancelled = client.prediction(&id).await.unwrap();
     assert_eq!(cancelled.status.0, "canceled");
     assert_eq!(sim.replicate().running(), 0);
 }
 
 #[tokio::test]
 async fn deployments_are_made_changed_and_deleted() {
-    let (_sim, replicate) = sim(SimOptions::default()).await;
-    let model = replicate
-        .model("meta/meta-llama-3-8b-instruct")
-        .await
-        .unwrap();
+    let (_sim, client) = sim(SimOptions::default()).await;
+    let model = client.model("meta/meta-llama-3-8b-instruct").await.unwrap();
     let version = model.latest_version.unwrap();
     let machines = Machines {
         hardware: Some("gpu-t4".to_owned()),
@@ -111,17 +121,17 @@ async fn deployments_are_made_changed_and_deleted() {
         version: Some(version.id),
         machines,
     };
-    let made = replicate.create_deployment(&new).await.unwrap();
+    let made = client.create_deployment(&new).await.unwrap();
     assert_eq!(
         (made.owner.as_str(), made.current_release.number),
         ("acme", 1)
     );
-    let reply = chat(&replicate, ask("deployments/acme/chat")).await;
-    assert!(reply.is_ok());
+    let made = run(&client, "deployments/acme/chat").await;
+    assert!(made.is_ok());
 
     let mut change = DeploymentChange::default();
     change.machines.max_instances = Some(3);
-    let changed = replicate
+    let changed = client
         .update_deployment("acme/chat", &change)
         .await
         .unwrap();
@@ -130,18 +140,18 @@ async fn deployments_are_made_changed_and_deleted() {
         (release.number, release.configuration.max_instances),
         (2, Some(3))
     );
-    let all: Vec<_> = replicate.deployments().try_collect().await.unwrap();
+    let all: Vec<_> = client.deployments().try_collect().await.unwrap();
     assert!(all.iter().any(|one| one.name == "chat"));
-    let error = replicate.delete_deployment("acme/chat").await.unwrap_err();
+    let error = client.delete_deployment("acme/chat").await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::InvalidRequest, "it was just used");
 
     change.machines.max_instances = Some(300);
-    let error = replicate
+    let error = client
         .update_deployment("acme/chat", &change)
         .await
         .unwrap_err();
     assert_eq!(error.kind(), ErrorKind::InvalidRequest);
-    let error = replicate.deployment("acme/none").await.unwrap_err();
+    let error = client.deployment("acme/none").await.unwrap_err();
     assert_eq!(
         (error.kind(), error.provider()),
         (ErrorKind::NotFound, Some("replicate"))
@@ -150,27 +160,24 @@ async fn deployments_are_made_changed_and_deleted() {
 
 #[tokio::test]
 async fn an_unused_deployment_is_deleted() {
-    let (_sim, replicate) = sim(SimOptions::default()).await;
-    let mut all = std::pin::pin!(replicate.deployments());
+    let (_sim, client) = sim(SimOptions::default()).await;
+    let mut all = std::pin::pin!(client.deployments());
     let first = all.try_next().await.unwrap().unwrap();
     let name = format!("{}/{}", first.owner, first.name);
-    replicate.delete_deployment(&name).await.unwrap();
-    let error = replicate.deployment(&name).await.unwrap_err();
+    client.delete_deployment(&name).await.unwrap();
+    let error = client.deployment(&name).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::NotFound);
 }
 
 #[tokio::test]
 async fn a_models_inputs_are_told_in_its_order() {
-    let (_sim, replicate) = sim(SimOptions::default()).await;
-    let model = replicate
-        .model("meta/meta-llama-3-8b-instruct")
-        .await
-        .unwrap();
+    let (_sim, client) = sim(SimOptions::default()).await;
+    let model = client.model("meta/meta-llama-3-8b-instruct").await.unwrap();
     let inputs = model.latest_version.unwrap().inputs();
     insta::assert_json_snapshot!("inputs_of_llama_3", inputs);
-    let all: Vec<_> = replicate.public_models().try_collect().await.unwrap();
+    let all: Vec<_> = client.public_models().try_collect().await.unwrap();
     assert!(all.len() > 5);
-    let versions: Vec<_> = replicate
+    let versions: Vec<_> = client
         .versions("meta/meta-llama-3-8b-instruct")
         .try_collect()
         .await
@@ -189,30 +196,100 @@ async fn choices_are_found_where_they_are_told() {
         }},
     }}});
     let version = json!({"id": "v1", "openapi_schema": openapi});
-    let version: provider_replicate::manage::Version = serde_json::from_value(version).unwrap();
+    let version: Version = serde_json::from_value(version).unwrap();
     insta::assert_json_snapshot!("inputs_with_choices", version.inputs());
 }
 
 #[tokio::test]
+async fn models_are_searched_and_collected() {
+    let (sim, client) = sim(SimOptions::default()).await;
+    let found: Vec<_> = client.search_models("llama").try_collect().await.unwrap();
+    assert!(found.len() > 1);
+    assert!(found.iter().all(|model| {
+        let described = format!("{} {} {:?}", model.owner, model.name, model.description);
+        described.to_lowercase().contains("llama")
+    }));
+    let request = &sim.replicate().requests()[0];
+    assert_eq!(
+        (request.method.as_str(), request.path.as_str()),
+        ("QUERY", "/v1/models")
+    );
+    let nothing: Vec<_> = client
+        .search_models("no such thing")
+        .try_collect()
+        .await
+        .unwrap();
+    assert!(nothing.is_empty());
+
+    let collection = client.collection("language-models").await.unwrap();
+    assert!(
+        collection
+            .models
+            .iter()
+            .any(|model| model.name == "meta-llama-3-8b-instruct")
+    );
+    let error = client.collection("no-such").await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::NotFound);
+}
+
+#[tokio::test]
+async fn the_account_is_told() {
+    let (_sim, client) = sim(SimOptions::default()).await;
+    let account = client.account().await.unwrap();
+    assert_eq!(
+        (account.type_.as_str(), account.username.as_str()),
+        ("organization", "acme")
+    );
+    let odd = json!({"type": "robot", "username": "r", "name": null, "shape": "round"});
+    let account: replicate_api::Account = serde_json::from_value(odd).unwrap();
+    assert_eq!(account.extra["shape"], "round");
+}
+
+#[tokio::test]
+async fn a_search_keeps_its_words_on_every_page() {
+    let server = Server::start(|_, seen, _| {
+        let next = seen
+            .path
+            .ends_with("models")
+            .then_some("https://elsewhere/?cursor=2");
+        Answer::json(
+            200,
+            json!({"next": next, "results": [{"owner": "a", "name": seen.text}]}),
+        )
+    })
+    .await;
+    let found: Vec<_> = client(&server)
+        .search_models("two words")
+        .try_collect()
+        .await
+        .unwrap();
+    assert_eq!(
+        server.lines(),
+        ["QUERY /v1/models", "QUERY /v1/models?cursor=2"]
+    );
+    assert!(found.iter().all(|model| model.name == "two words"));
+}
+
+#[tokio::test]
 async fn the_webhook_secret_verifies_what_is_signed_with_it() {
-    let (sim, replicate) = sim(SimOptions::default()).await;
-    let secret = replicate.webhook_secret().await.unwrap();
+    let (sim, client) = sim(SimOptions::default()).await;
+    let secret = client.webhook_secret().await.unwrap();
     assert_eq!(secret.expose(), sim.replicate().webhook_secret());
-    assert!(provider_replicate::webhook::Secret::new(secret.expose()).is_ok());
+    assert!(replicate_api::webhook::Secret::new(secret.expose()).is_ok());
     assert!(!format!("{secret:?}").contains("whsec_"));
 }
 
 #[tokio::test]
 async fn names_that_would_change_the_path_are_refused_unsent() {
     let server = Server::start(|_, _, _| Answer::json(200, Value::Null)).await;
-    let replicate = server.provider();
+    let client = client(&server);
     for name in ["", "a", "a/b/c", "../b", "a/b?c", "a b/c"] {
-        let error = replicate.model(name).await.unwrap_err();
+        let error = client.model(name).await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::InvalidRequest, "{name}");
-        let mut versions = std::pin::pin!(replicate.versions(name));
+        let mut versions = std::pin::pin!(client.versions(name));
         assert!(versions.try_next().await.is_err());
-        assert!(replicate.prediction(&format!("{name}/x")).await.is_err());
-        let mut watched = std::pin::pin!(replicate.watch_prediction(&format!("{name}/x")));
+        assert!(client.prediction(&format!("{name}/x")).await.is_err());
+        let mut watched = std::pin::pin!(client.watch_prediction(&format!("{name}/x")));
         assert!(watched.try_next().await.is_err());
     }
     assert_eq!(server.seen().len(), 0);

@@ -1,20 +1,39 @@
-//! Model names: which of Replicate's things a name means.
-
 use std::fmt;
 
 use llm_provider::{Error, ErrorKind, Result};
 
-/// What a model name means.
+use crate::client::NAME;
+use crate::error::wrong_name;
+
+/// What can be run, as a name tells it. Names are checked when they are read: nothing in them can
+/// change the path of a URL.
 #[derive(Clone, Debug, Eq, Hash, PartialEq)]
-pub(crate) enum Target {
+#[non_exhaustive]
+pub enum Target {
     /// `deployments/owner/name`.
-    Deployment { owner: String, name: String },
-    /// `owner/name`: an official model, or the newest version of any other.
-    Model { owner: String, name: String },
-    /// `owner/name:id`, `name:id`, or an id alone.
+    #[non_exhaustive]
+    Deployment {
+        /// Whose it is.
+        owner: String,
+        /// Its name.
+        name: String,
+    },
+    /// `owner/name`: an official model.
+    #[non_exhaustive]
+    Model {
+        /// Who published it.
+        owner: String,
+        /// Its name.
+        name: String,
+    },
+    /// `owner/name:id`, `name:id`, or an id alone: a version of any model.
+    #[non_exhaustive]
     Version {
+        /// Who published the model, if that is said.
         owner: Option<String>,
+        /// The model's name, if that is said.
         name: Option<String>,
+        /// The version's.
         id: String,
     },
 }
@@ -24,7 +43,7 @@ impl Target {
     ///
     /// # Errors
     /// [`ErrorKind::NotFound`], saying what names look like.
-    pub(crate) fn parse(text: &str) -> Result<Self> {
+    pub fn parse(text: &str) -> Result<Self> {
         let (path, id) = match text.split_once(':') {
             Some((path, id)) => (path, Some(id)),
             None => (text, None),
@@ -60,8 +79,28 @@ impl Target {
         }
     }
 
+    /// This version of the same model.
+    ///
+    /// # Errors
+    /// Those of [`parse`](Self::parse).
+    pub fn at_version(&self, id: &str) -> Result<Self> {
+        Self::parse(&format!("{}:{id}", self.model_name()))
+    }
+
+    /// Where predictions of it are made, and the version that the body has to name; elsewhere, the
+    /// key is refused.
+    pub(crate) fn endpoint(&self) -> (String, Option<&str>) {
+        match self {
+            Self::Deployment { owner, name } => {
+                (format!("/v1/deployments/{owner}/{name}/predictions"), None)
+            }
+            Self::Model { owner, name } => (format!("/v1/models/{owner}/{name}/predictions"), None),
+            Self::Version { id, .. } => ("/v1/predictions".to_owned(), Some(id)),
+        }
+    }
+
     /// The name without version, by which a prompt format can be guessed.
-    pub(crate) fn model_name(&self) -> String {
+    pub fn model_name(&self) -> String {
         match self {
             Self::Deployment { owner, name }
             | Self::Model { owner, name }
@@ -90,6 +129,24 @@ impl fmt::Display for Target {
     }
 }
 
+/// `/v1/what/part/part`.
+pub(crate) fn path<const N: usize>(what: &str, parts: [&str; N]) -> Result<String> {
+    let mut path = format!("/v1/{what}");
+    for part in parts {
+        if !is_plain(part) {
+            return Err(wrong_name(part));
+        }
+        path = path + "/" + part;
+    }
+    Ok(path)
+}
+
+/// `/v1/what/owner/name` of `owner/name`.
+pub(crate) fn named_path(what: &str, name: &str) -> Result<String> {
+    let (owner, name) = name.split_once('/').ok_or_else(|| wrong_name(name))?;
+    path(what, [owner, name])
+}
+
 pub(crate) fn is_plain(part: &str) -> bool {
     let is_good = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
     !part.is_empty() && !part.starts_with('.') && part.bytes().all(is_good)
@@ -100,7 +157,9 @@ fn wrong(text: &str) -> Error {
         "\"{text}\" is no name of Replicate's: it has to be owner/name, owner/name:version, \
          a version id, or deployments/owner/name"
     );
-    Error::new(ErrorKind::NotFound, message).with_param("model".to_owned())
+    Error::new(ErrorKind::NotFound, message)
+        .with_provider(NAME)
+        .with_param("model".to_owned())
 }
 
 #[cfg(test)]

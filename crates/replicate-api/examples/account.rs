@@ -1,7 +1,7 @@
-//! Shows what a model takes, and the latest predictions of the account.
+//! Shows what a model takes, whose account it is, and its latest predictions.
 //!
 //! ```sh
-//! REPLICATE_API_TOKEN=r8_… cargo run -p provider-replicate --example manage -- \
+//! REPLICATE_API_TOKEN=r8_… cargo run -p replicate-api --example account -- \
 //!     meta/meta-llama-3-8b-instruct
 //! ```
 
@@ -11,20 +11,21 @@ use std::pin::pin;
 
 use futures_util::{StreamExt, TryStreamExt};
 use llm_provider::Settings;
-use provider_replicate::Replicate;
+use replicate_api::Client;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let Some(name) = std::env::args().nth(1) else {
-        return Err("usage: manage OWNER/NAME".into());
+        return Err("usage: account OWNER/NAME".into());
     };
-    let replicate = Replicate::new(Settings::new())?;
-    let model = replicate.model(&name).await?;
+    let client = Client::new(&Settings::new())?;
+    let model = client.model(&name).await?;
     for input in model.latest_version.unwrap_or_default().inputs() {
         println!("{} ({}): {}", input.name, input.type_, input.description);
     }
+    println!("{}", client.account().await?.username);
     // Pages are fetched as they are needed: this is one.
-    let mut latest = pin!(replicate.predictions().take(10));
+    let mut latest = pin!(client.predictions().take(10));
     while let Some(prediction) = latest.try_next().await? {
         println!("{} {}", prediction.id, prediction.status.0);
     }

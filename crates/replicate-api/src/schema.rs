@@ -1,11 +1,10 @@
-//! What a model takes as input: its own schema, or a guess by its name.
-
 use serde::Serialize;
 use serde_json::Value;
 
-/// The parameters that a model takes, in the order in which it shows them.
+/// The parameters that a model takes, in the order in which it shows them: as its own schema has
+/// it, or as its name lets guess.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
-pub(crate) struct Schema(pub(crate) Vec<Parameter>);
+pub struct Schema(pub Vec<Parameter>);
 
 /// A parameter of a model's input; what its schema does not tell is null or empty.
 #[derive(Clone, Debug, Default, Eq, PartialEq, Serialize)]
@@ -57,14 +56,15 @@ impl Parameter {
         }
     }
 
-    pub(crate) fn is_list(&self) -> bool {
+    /// Whether it takes several values.
+    pub fn is_list(&self) -> bool {
         self.type_ == "array"
     }
 }
 
 impl Schema {
     /// Reads the `openapi_schema` of a version; `None` when it tells of no parameter.
-    pub(crate) fn from_openapi(openapi: &Value) -> Option<Self> {
+    pub fn from_openapi(openapi: &Value) -> Option<Self> {
         let input = &openapi["components"]["schemas"]["Input"]["properties"];
         let mut names: Vec<_> = input.as_object()?.iter().collect();
         names.sort_by_key(|(_, one)| one["x-order"].as_u64().unwrap_or(u64::MAX));
@@ -74,7 +74,7 @@ impl Schema {
     }
 
     /// What a model of this name most likely takes, for when its schema cannot be had.
-    pub(crate) fn guess(model: &str) -> Self {
+    pub fn guess(model: &str) -> Self {
         let model = model.to_ascii_lowercase();
         let known = GUESSES
             .iter()
@@ -83,16 +83,18 @@ impl Schema {
         Self(names.split_ascii_whitespace().map(guessed).collect())
     }
 
-    pub(crate) fn get(&self, name: &str) -> Option<&Parameter> {
+    /// The parameter of that name.
+    pub fn get(&self, name: &str) -> Option<&Parameter> {
         self.0.iter().find(|parameter| parameter.name == name)
     }
 
-    pub(crate) fn has(&self, name: &str) -> bool {
+    /// Whether the model takes a parameter of that name.
+    pub fn has(&self, name: &str) -> bool {
         self.get(name).is_some()
     }
 
     /// The first of `names` that the model takes.
-    pub(crate) fn first_of<'n>(&self, names: &[&'n str]) -> Option<&'n str> {
+    pub fn first_of<'n>(&self, names: &[&'n str]) -> Option<&'n str> {
         names.iter().copied().find(|name| self.has(name))
     }
 }

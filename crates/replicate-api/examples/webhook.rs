@@ -1,7 +1,7 @@
 //! Receives Replicate's webhooks, and tells which of them are genuine.
 //!
 //! ```sh
-//! REPLICATE_API_TOKEN=r8_… cargo run -p provider-replicate --features webhook --example webhook
+//! REPLICATE_API_TOKEN=r8_… cargo run -p replicate-api --features webhook --example webhook
 //! ```
 //!
 //! Predictions that are made with `"webhook": "https://…"`, the address under which the world
@@ -14,16 +14,15 @@ use std::time::SystemTime;
 
 use http::{HeaderMap, HeaderName, HeaderValue};
 use llm_provider::Settings;
-use provider_replicate::Replicate;
-use provider_replicate::manage::Prediction;
-use provider_replicate::webhook::Secret;
+use replicate_api::webhook::Secret;
+use replicate_api::{Client, Prediction};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{TcpListener, TcpStream};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
-    let replicate = Replicate::new(Settings::new())?;
-    let secret = Secret::new(replicate.webhook_secret().await?.expose())?;
+    let client = Client::new(&Settings::new())?;
+    let secret = Secret::new(client.webhook_secret().await?.expose())?;
     let listener = TcpListener::bind("127.0.0.1:8080").await?;
     println!("waiting for webhooks at http://{}", listener.local_addr()?);
     loop {

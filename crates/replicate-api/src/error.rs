@@ -7,7 +7,7 @@ use http::{HeaderMap, StatusCode};
 use llm_provider::{Error, ErrorKind};
 use serde_json::Value;
 
-use crate::wire::Prediction;
+use crate::client::NAME;
 
 /// The error that an HTTP answer stands for.
 ///
@@ -49,24 +49,26 @@ pub(crate) fn from_response(status: StatusCode, headers: &HeaderMap, body: Bytes
 
 /// The error of an answer that cannot be understood.
 pub(crate) fn unexpected(message: impl Into<Cow<'static, str>>) -> Error {
-    Error::new(ErrorKind::UnexpectedBody, message)
+    Error::new(ErrorKind::UnexpectedBody, message).with_provider(NAME)
 }
 
-/// The error that a prediction which ended without success stands for.
-pub(crate) fn from_prediction(prediction: &Prediction) -> Error {
-    from_end(&prediction.status.0, &prediction.error)
+/// The error of what nobody was asked for: a name or an id that Replicate cannot have.
+pub(crate) fn wrong_name(name: &str) -> Error {
+    let message = format!("\"{name}\" is neither owner/name nor an id of Replicate's");
+    Error::new(ErrorKind::InvalidRequest, message).with_provider(NAME)
 }
 
 /// The error that a last status, or the word for it in an event stream, stands for.
 pub(crate) fn from_end(status: &str, error: &Value) -> Error {
     let cancelled = |message| Error::new(ErrorKind::Cancelled, message);
-    match (status, error) {
+    let error = match (status, error) {
         ("aborted", _) => cancelled("the prediction was aborted before it started"),
         ("canceled", _) => cancelled("the prediction was cancelled"),
         (_, Value::Null) => from_reason("Replicate gives no reason"),
         (_, Value::String(reason)) => from_reason(reason),
         (_, other) => from_reason(&other.to_string()),
-    }
+    };
+    error.with_provider(NAME)
 }
 
 /// The error that Replicate's words for a failed prediction stand for.
@@ -81,9 +83,8 @@ fn from_reason(reason: &str) -> Error {
         // Before there were codes, there were only these words.
         _ if reason.contains("flagged as sensitive") => ErrorKind::ContentFilter,
         _ if reason.contains("Service is temporarily unavailable") => ErrorKind::Overloaded,
-        // E1001, out of memory, and what the model itself says: the same input fails again, with
-        // this model anywhere.
-        _ => ErrorKind::InvalidRequest,
+        // E1001, out of memory, and what the model itself says.
+        _ => ErrorKind::ModelFailed,
     };
     let again = matches!(kind, ErrorKind::Overloaded | ErrorKind::UpstreamFailed);
     Error::new(kind, format!("the prediction failed: {}", shorten(reason)))
@@ -210,7 +211,7 @@ mod tests {
             ),
             (
                 "CUDA out of memory (E1001)",
-                ErrorKind::InvalidRequest,
+                ErrorKind::ModelFailed,
                 Some("E1001"),
             ),
             (
@@ -223,14 +224,15 @@ mod tests {
                 ErrorKind::Overloaded,
                 None,
             ),
-            ("ValueError: Ex123", ErrorKind::InvalidRequest, None),
+            ("ValueError: Ex123", ErrorKind::ModelFailed, None),
         ] {
             let error = from_reason(reason);
             assert_eq!((error.kind(), error.code()), (kind, code), "{reason}");
-            // Whoever may try again may do so here or elsewhere, and nobody else.
-            let again = error.should_retry() == Some(true);
+            let again = matches!(kind, ErrorKind::UpstreamFailed | ErrorKind::Overloaded);
             assert_eq!(error.is_retryable(), again, "{reason}");
-            assert_eq!(error.is_retryable_elsewhere(), again, "{reason}");
+            // What a filter refused is not passed on to those who have none.
+            let elsewhere = kind != ErrorKind::ContentFilter;
+            assert_eq!(error.is_retryable_elsewhere(), elsewhere, "{reason}");
         }
     }
 }

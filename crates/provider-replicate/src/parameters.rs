@@ -1,0 +1,112 @@
+//! From OpenAI's parameters to the ones that the model takes.
+
+use replicate_api::{Parameter, Schema};
+use serde_json::{Map, Value};
+
+/// What the model has for a parameter, if it has to be told anything; else why that is impossible.
+pub(crate) fn translate<'n>(
+    schema: &Schema,
+    name: &'n str,
+    value: Value,
+) -> Result<Option<(&'n str, Value)>, &'static str> {
+    let own = match name {
+        "model" | "stream" | "stream_options" => return Ok(None),
+        _ if value.is_null() => return Ok(None),
+        "max_tokens" | "max_completion_tokens" => schema.first_of(LENGTH),
+        "min_tokens" | "min_new_tokens" => schema.first_of(LEAST_LENGTH).or(Some(name)),
+        "stop" => schema.first_of(STOP),
+        _ if schema.has(name) || !(among(OPENAI, name) || among(WITHOUT_EFFECT, name)) => {
+            Some(name)
+        }
+        _ => None,
+    };
+    let Some(own) = own else {
+        return if is_neutral(name, &value) {
+            Ok(None)
+        } else {
+            Err("the model has nothing like it")
+        };
+    };
+    let property = schema.get(own);
+    let value = match name {
+        "stop" => stop(value, property.is_some_and(Parameter::is_list))?,
+        // OpenAI allows 0, for the most likely token; many models want a little more than that.
+        "temperature" | "top_p" => {
+            let least = property.map_or(&Value::Null, |property| &property.minimum);
+            let is_below = |least: f64| {
+                value
+                    .as_f64()
+                    .is_some_and(|given| (0.0..least).contains(&given))
+            };
+            if least.as_f64().is_some_and(is_below) {
+                least.clone()
+            } else {
+                value
+            }
+        }
+        _ => value,
+    };
+    Ok(Some((own, value)).filter(|(_, value)| !value.is_null()))
+}
+
+/// Most of Replicate's models take stops as one string with commas between them.
+fn stop(value: Value, as_list: bool) -> Result<Value, &'static str> {
+    let stops: Vec<&str> = match &value {
+        Value::String(stop) => vec![stop],
+        Value::Array(stops) => stops.iter().filter_map(Value::as_str).collect(),
+        _ => Vec::new(),
+    };
+    let stops: Vec<&str> = stops.into_iter().filter(|stop| !stop.is_empty()).collect();
+    match stops.as_slice() {
+        [] => Ok(Value::Null),
+        stops if as_list => Ok(stops.into()),
+        stops if stops.iter().any(|stop| stop.contains(',')) => {
+            Err("the model takes no stop sequence that holds a comma")
+        }
+        stops => Ok(stops.join(",").into()),
+    }
+}
+
+/// Whether the parameter asks for nothing but what happens anyway.
+fn is_neutral(name: &str, value: &Value) -> bool {
+    match name {
+        "frequency_penalty" | "presence_penalty" | "top_logprobs" => value.as_f64() == Some(0.0),
+        "function_call" | "tool_choice" => value == "none" || value == "auto",
+        "functions" | "stop" | "tools" => value.as_array().is_some_and(Vec::is_empty),
+        "logit_bias" => value.as_object().is_some_and(Map::is_empty),
+        "echo" | "logprobs" => value == false,
+        "modalities" => value == &serde_json::json!(["text"]),
+        "best_of" | "n" | "temperature" | "top_p" => value.as_f64() == Some(1.0),
+        "parallel_tool_calls" => true,
+        "response_format" => value["type"] == "text",
+        "suffix" => value == "",
+        _ => false,
+    }
+}
+
+/// Whether the answer is the same without the parameter: it is left out, and reported, unasked.
+pub(crate) fn is_without_effect(name: &str) -> bool {
+    among(WITHOUT_EFFECT, name)
+}
+
+fn among(names: &str, name: &str) -> bool {
+    names.split(' ').any(|other| other == name)
+}
+
+/// The names that models have for the most tokens of an answer, and for the fewest.
+pub(crate) const LENGTH: &[&str] = &[
+    "max_tokens",
+    "max_completion_tokens",
+    "max_new_tokens",
+    "max_output_tokens",
+    "max_length",
+];
+const LEAST_LENGTH: &[&str] = &["min_tokens", "min_new_tokens"];
+const STOP: &[&str] = &["stop_sequences", "stop"];
+const WITHOUT_EFFECT: &str = "metadata prompt_cache_key prompt_cache_options \
+    prompt_cache_retention safety_identifier service_tier store user";
+/// The other parameters of OpenAI's. All that are not here are taken for the model's own, and pass.
+const OPENAI: &str = "audio best_of echo frequency_penalty function_call functions logit_bias \
+    logprobs modalities moderation n parallel_tool_calls prediction presence_penalty \
+    reasoning_effort response_format seed suffix temperature tool_choice tools top_logprobs top_p \
+    verbosity web_search_options";

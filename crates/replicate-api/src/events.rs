@@ -1,0 +1,137 @@
+//! The event streams of predictions.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::header::{ACCEPT, CACHE_CONTROL, CONTENT_TYPE, HeaderName};
+use http::{HeaderValue, Request, Uri};
+use llm_provider::{Body, Error, Result};
+
+use crate::client::{Client, NAME};
+use crate::error::{self, unexpected};
+
+impl Client {
+    /// Opens the event stream at `url`, which came with a [`Prediction`](crate::Prediction) and is
+    /// a capability itself; behind `last_event_id`, unless that is empty.
+    ///
+    /// The API token goes with it to the account's own address and to hosts of Replicate's over
+    /// TLS, and nowhere else.
+    ///
+    /// # Errors
+    /// Those of HTTP, and
+    /// [`ErrorKind::UnexpectedBody`](llm_provider::ErrorKind::UnexpectedBody) when there is no
+    /// event stream, or one that is less secure than the account's address.
+    pub async fn events(&self, url: &str, last_event_id: &str) -> Result<Body> {
+        let opened = self.open(url, last_event_id).await;
+        opened.map_err(|error| self.connection.discreet(error.with_provider(NAME)))
+    }
+
+    async fn open(&self, url: &str, last_event_id: &str) -> Result<Body> {
+        let uri = self.stream_uri(url)?;
+        let mut request = Request::get(uri.clone())
+            .header(ACCEPT, EVENT_STREAM)
+            .header(CACHE_CONTROL, "no-store");
+        if !last_event_id.is_empty() {
+            request = request.header(LAST_EVENT_ID, last_event_id);
+        }
+        let mut request = request.body(Bytes::new()).map_err(no_url)?;
+        if self.may_see_token(&uri) {
+            self.connection.identify(request.headers_mut());
+        }
+        let timeouts = self.connection.timeouts();
+        let first_byte = timeouts.first_byte.unwrap_or(FIRST_BYTE);
+        let idle = timeouts.idle.unwrap_or(IDLE);
+        let http = self.connection.http();
+        let (parts, body) = http
+            .send(request, Some(first_byte), idle)
+            .await?
+            .into_parts();
+        if !parts.status.is_success() {
+            let nothing = Bytes::new();
+            return Err(error::from_response(parts.status, &parts.headers, nothing));
+        }
+        let kind = parts.headers.get(CONTENT_TYPE).map(HeaderValue::as_bytes);
+        if !kind.is_some_and(|kind| kind.starts_with(EVENT_STREAM.as_bytes())) {
+            return Err(unexpected("the prediction's stream is no event stream"));
+        }
+        Ok(body)
+    }
+
+    /// A stream may be anywhere, but where the base is secure, it has to be so, too.
+    fn stream_uri(&self, url: &str) -> Result<Uri> {
+        let uri: Uri = url.parse().map_err(no_url)?;
+        match uri.scheme_str() {
+            Some("https") => Ok(uri),
+            Some("http") if !self.connection.base().is_secure() => Ok(uri),
+            _ => Err(unexpected("the prediction's stream is not secure")),
+        }
+    }
+
+    fn may_see_token(&self, uri: &Uri) -> bool {
+        let host = uri.host().unwrap_or_default();
+        let is_replicate = host.ends_with(".replicate.com") || host.ends_with(".replicate.net");
+        let base = self.connection.base();
+        let is_base = uri
+            .authority()
+            .is_some_and(|host| host.as_str() == base.host());
+        is_base || is_replicate && uri.scheme_str() == Some("https")
+    }
+}
+
+fn no_url(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Error {
+    unexpected("the prediction's stream has no URL").with_source(error)
+}
+
+const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
+const EVENT_STREAM: &str = "text/event-stream";
+
+const FIRST_BYTE: Duration = Duration::from_secs(30);
+// Replicate closes idle streams after 30 s, so that a longer silence is a dead connection.
+const IDLE: Duration = Duration::from_secs(45);
+
+#[cfg(test)]
+mod tests {
+    use llm_provider::{ApiKey, Settings};
+
+    use super::*;
+
+    fn client(base: &str) -> Client {
+        let settings = Settings::new()
+            .with_api_key(ApiKey::new("r8_x"))
+            .with_api_base(base);
+        Client::new(&settings).unwrap()
+    }
+
+    #[test]
+    fn the_token_stays_with_replicate() {
+        let client = client("https://api.replicate.com");
+        let sees = |url: &str| client.may_see_token(&url.parse().unwrap());
+        assert!(sees("https://api.replicate.com/v1/x"));
+        assert!(sees("https://stream.replicate.com/v1/files/x"));
+        assert!(sees("https://streaming-api.svc.us.c.replicate.net/v1/x"));
+        assert!(!sees("http://stream.replicate.com/v1/files/x"));
+        assert!(!sees("https://evilreplicate.com/"));
+        assert!(!sees("https://replicate.com.evil.example/"));
+        assert!(!sees("https://stream.replicate.com@evil.example/"));
+    }
+
+    #[test]
+    fn a_secure_base_is_not_left_for_an_insecure_stream() {
+        assert!(
+            client("https://api.replicate.com")
+                .stream_uri("http://x.replicate.com/")
+                .is_err()
+        );
+        assert!(
+            client("http://127.0.0.1:1")
+                .stream_uri("http://127.0.0.1:2/")
+                .is_ok()
+        );
+        for url in ["", "/v1/x", "ftp://x/", "not a url"] {
+            assert!(
+                client("http://127.0.0.1:1").stream_uri(url).is_err(),
+                "{url}"
+            );
+        }
+    }
+}

@@ -1,0 +1,27 @@
+#![doc = include_str!("../README.md")]
+
+mod account;
+mod client;
+mod deployment;
+mod error;
+mod events;
+mod list;
+mod model;
+mod prediction;
+mod schema;
+mod target;
+mod watch;
+
+#[cfg(feature = "webhook")]
+pub use llm_provider::webhook;
+
+pub use crate::account::Account;
+pub use crate::client::{
+    API_BASE_VARIABLES, API_KEY_VARIABLES, Client, DEFAULT_API_BASE, Limits, NAME,
+};
+pub use crate::deployment::{Deployment, DeploymentChange, Machines, Release};
+pub use crate::model::{Collection, Model, Version};
+pub use crate::prediction::{NewPrediction, Prediction, Status};
+pub use crate::schema::{Parameter, Schema};
+pub use crate::target::Target;
+pub use crate::watch::Watch;

@@ -181,6 +181,8 @@ fn wire(kind: ErrorKind) -> Wire {
             true,
         ),
         ErrorKind::InvalidRequest => (400, "invalid_request_error", None, true),
+        // As LiteLLM has it. Nobody but the client can change the input that the model fails with.
+        ErrorKind::ModelFailed => (422, "invalid_request_error", Some("model_failed"), false),
         ErrorKind::Unsupported => (400, "invalid_request_error", Some("unsupported"), true),
         ErrorKind::RateLimited => (429, "rate_limit_error", Some("rate_limit_exceeded"), true),
         ErrorKind::Overloaded => (503, "service_unavailable_error", Some("overloaded"), false),

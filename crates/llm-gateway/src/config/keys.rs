@@ -197,10 +197,12 @@ pub(super) const SETTINGS: &[&str] = &[
     "api_base",
     "api_key",
     "base_url",
-    "ca_file",            // ours
-    "connect_timeout",    // ours
+    "ca_file",         // ours
+    "connect_timeout", // ours
+    "extra_headers",
     "first_byte_timeout", // ours
-    "idle_timeout",       // ours
+    "headers",
+    "idle_timeout", // ours
     "max_retries",
     "model",
     "retry_billed", // ours
@@ -252,8 +254,6 @@ pub(super) const SETTINGS_LATER: &[&str] = &[
     "default_api_key_tpm_limit",
     "drop_params",
     "extra_body",
-    "extra_headers",
-    "headers",
     "hf_model_name",
     "input_cost_per_second",
     "input_cost_per_token",

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use llm_provider::{ApiKey, BaseUrl, Settings};
+use llm_provider::{ApiKey, BaseUrl, ExtraHeaders, Settings};
 use serde_json::{Map, Number, Value};
 
 use super::keys::{self, Kind};
@@ -94,6 +94,12 @@ fn read_settings(reader: &mut Reader<'_>, section: &mut Section) -> Settings {
     settings.ca_file = reader
         .take_text(section, "ca_file")
         .map(|(path, _)| path.into());
+    // LiteLLM sends both, and the latter in place of the former.
+    for key in ["headers", "extra_headers"] {
+        if let Some(headers) = reader.take_section(section, key) {
+            read_headers(reader, headers, &mut settings.extra_headers);
+        }
+    }
     if let Some(prompts) = reader.take_bool(section, TEXT_COMPLETION) {
         settings
             .extra
@@ -116,6 +122,22 @@ fn read_settings(reader: &mut Reader<'_>, section: &mut Section) -> Settings {
             .insert(keys::TEMPLATE_ROLES.to_owned(), Value::Object(roles));
     }
     settings
+}
+
+/// Headers of each request to the upstream; their values are told to nobody, as they may be keys.
+fn read_headers(reader: &mut Reader<'_>, section: Section, headers: &mut ExtraHeaders) {
+    for mut entry in section.entries {
+        reader.resolve(&mut entry.value);
+        let value = match &entry.value.value {
+            Yaml::Bool(value) => Some(value.to_string()),
+            Yaml::Number(value) => Some(value.to_string()),
+            _ => reader.text(&entry),
+        };
+        let inserted = value.map(|value| headers.insert(&entry.key, &value));
+        if let Some(Err(why)) = inserted {
+            reader.mistake(entry.at, why);
+        }
+    }
 }
 
 /// `roles` of a prompt template: what comes before and after a message of each role; in LiteLLM's

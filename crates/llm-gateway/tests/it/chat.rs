@@ -270,12 +270,18 @@ async fn failures_of_the_upstream_keep_their_meaning() {
             .with_model("upstream/model")
     }
     type Case = (fn() -> Error, u16, Option<&'static str>);
-    let cases: [Case; 14] = [
+    let cases: [Case; 16] = [
         (|| of(ErrorKind::Auth), 401, Some("false")),
         (|| of(ErrorKind::InsufficientCredit), 402, Some("false")),
         (|| of(ErrorKind::Permission), 403, Some("false")),
         (|| of(ErrorKind::NotFound), 404, Some("false")),
         (|| of(ErrorKind::InvalidRequest), 400, Some("false")),
+        (|| of(ErrorKind::ModelFailed), 422, Some("false")),
+        (
+            || of(ErrorKind::UpstreamFailed).with_should_retry(false),
+            502,
+            Some("false"),
+        ),
         (
             || of(ErrorKind::InvalidRequest).with_status(StatusCode::UNPROCESSABLE_ENTITY),
             422,

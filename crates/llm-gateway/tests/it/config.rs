@@ -116,6 +116,47 @@ litellm_settings: {request_timeout: 100}";
 }
 
 #[test]
+fn extra_headers_reach_the_provider_and_bad_ones_are_told() {
+    let own = "
+environment_variables: {PROXY_KEY: pk-secret}
+model_list:
+  - model_name: a
+    litellm_params:
+      model: acme/a
+      headers: {X-Team: red, X-Tries: 3}
+      extra_headers: {x-team: blue, X-Proxy-Key: os.environ/PROXY_KEY}";
+    let settings = &settings_of(own)[0];
+    let mut expected = llm_provider::ExtraHeaders::default();
+    for (name, value) in [
+        ("x-team", "blue"),
+        ("x-tries", "3"),
+        ("x-proxy-key", "pk-secret"),
+    ] {
+        expected.insert(name, value).unwrap();
+    }
+    assert_eq!(settings.extra_headers, expected);
+    assert!(!format!("{settings:?}").contains("pk-secret"));
+
+    let mut registry = Registry::new();
+    registry.register("acme", |_| Ok(Scripted::new([]) as Arc<dyn Provider>));
+    for (headers, why) in [
+        (
+            "{Host: example.com}",
+            "the header host is not for others to set",
+        ),
+        ("{\"a b\": c}", "\"a b\" is no name of a header"),
+        ("{a: \"s3cret\\n\"}", "the value of a is none of a header"),
+    ] {
+        let text = format!(
+            "model_list: [{{model_name: a, litellm_params: {{model: acme/a, extra_headers: {headers}}}}}]"
+        );
+        let error = Config::parse(&text, &registry, &|_| None).unwrap_err();
+        let told = error.to_string();
+        assert!(told.contains(why) && !told.contains("s3cret"), "{told}");
+    }
+}
+
+#[test]
 fn templates_reach_the_provider_in_both_forms() {
     let older = r#"
 model_list:

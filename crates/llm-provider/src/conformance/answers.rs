@@ -7,7 +7,9 @@ use llm_types::rerank::RerankRequest;
 
 use super::bench::{Bench, PROMPT, TEXT};
 use super::{Mood, Simulation};
-use crate::{Call, Capability, ErrorKind, Json, Operation, Provider, Reply, Result};
+use crate::{
+    Call, Capability, CompletionEvent, ErrorKind, Json, Operation, Provider, Reply, Result,
+};
 
 /// A plain answer has the model's text to the last byte, and tells who gave it.
 pub async fn answers(simulation: &dyn Simulation) {
@@ -34,6 +36,68 @@ pub async fn streams(simulation: &dyn Simulation) {
         Ok(text) => assert_eq!(text, TEXT),
         Err(error) => panic!("a streamed call failed: {error:?}"),
     }
+}
+
+/// A text completion keeps the promises of a chat: the whole text, plain and streamed, one finish
+/// reason, and the usage alone at the end; and it is stopped when it is dropped.
+pub async fn completions(simulation: &dyn Simulation) {
+    let bench = Bench::new(simulation, Mood::Says(TEXT.to_owned())).await;
+    if !bench.provider.capabilities().has(Capability::Completions) {
+        return;
+    }
+    let request = CompletionRequest::new(bench.model(Capability::Completions), PROMPT);
+    let call = Call::new(Json::from_value(request));
+    match bench.provider.complete(call.clone()).await {
+        Ok(Reply { body, metadata, .. }) => {
+            let answer = body.into_value();
+            let answer = answer.unwrap_or_else(|error| panic!("no text completion: {error}"));
+            let choice = answer.choices.first();
+            let choice = choice.unwrap_or_else(|| panic!("a completion has no choice"));
+            assert_eq!(choice.text, TEXT);
+            assert!(
+                choice.finish_reason.is_value(),
+                "a completion has no finish reason"
+            );
+            assert_eq!(metadata.provider, bench.provider.name());
+        }
+        Err(error) => panic!("a plain completion failed: {error:?}"),
+    }
+    let stream = bench.provider.complete_stream(call.clone()).await;
+    let mut stream = stream.unwrap_or_else(|error| panic!("a completion failed: {error:?}"));
+    let (mut text, mut finishes, mut usages) = (String::new(), 0, 0);
+    while let Some(event) = stream.next().await {
+        let event = event.unwrap_or_else(|error| panic!("a streamed completion broke: {error:?}"));
+        let CompletionEvent::Chunk(chunk) = event else {
+            continue;
+        };
+        let chunk = chunk.into_value();
+        let chunk = chunk.unwrap_or_else(|error| panic!("a chunk is none: {error}"));
+        assert!(usages == 0, "something came after the usage");
+        usages += usize::from(chunk.usage.is_value());
+        assert!(
+            !chunk.usage.is_value() || chunk.choices.is_empty(),
+            "the usage is not alone in its chunk"
+        );
+        for choice in chunk.choices {
+            text.push_str(&choice.text);
+            finishes += usize::from(choice.finish_reason.is_value());
+        }
+    }
+    assert_eq!(
+        (text.as_str(), finishes),
+        (TEXT, 1),
+        "a streamed completion"
+    );
+
+    let endless = Bench::new(simulation, Mood::Endless).await;
+    match endless.provider.complete_stream(call).await {
+        Ok(mut stream) => {
+            assert!(stream.next().await.is_some_and(|event| event.is_ok()));
+            endless.until_running(true).await;
+        }
+        Err(error) => panic!("an endless completion did not begin: {error:?}"),
+    }
+    endless.until_running(false).await;
 }
 
 /// Text of any script comes and goes as it is.

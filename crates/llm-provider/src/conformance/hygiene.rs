@@ -34,6 +34,37 @@ pub async fn secrets(simulation: &dyn Simulation) {
     assert!(!shown.contains(KEY), "Debug of the provider shows the key");
 }
 
+/// The extra headers of the settings go with each call, and are shown nowhere.
+pub async fn extra_headers(simulation: &dyn Simulation) {
+    const VALUE: &str = "team-blue-5d12";
+    let bench = Bench::with(simulation, Mood::Says(TEXT.to_owned()), |mut settings| {
+        let added = settings.extra_headers.insert("X-Team", VALUE);
+        added.unwrap_or_else(|error| panic!("{error}"));
+        settings
+    });
+    let bench = bench.await;
+    for answer in [
+        bench.chat(bench.ask(PROMPT)).await,
+        bench.stream(bench.ask(PROMPT)).await,
+    ] {
+        if let Err(error) = answer {
+            panic!("a call failed: {error:?}");
+        }
+    }
+    let header = format!("x-team: {VALUE}");
+    let requests = bench.tap.requests();
+    let mut posts = requests.iter().filter(|request| request.is_post());
+    assert!(
+        posts.all(|post| post.lines().any(|line| line.eq_ignore_ascii_case(&header))),
+        "a call went without the extra header"
+    );
+    let shown = format!("{:?}", bench.provider);
+    assert!(
+        !shown.contains(VALUE),
+        "Debug of the provider shows an extra header"
+    );
+}
+
 /// An upstream that cannot be reached is [`ErrorKind::Transport`], and nothing was sent.
 pub async fn unreachable_upstream(simulation: &dyn Simulation) {
     let bench = Bench::with(simulation, Mood::Echoes, |settings| {

@@ -30,12 +30,12 @@ use serde_json::Value;
 use crate::{Capability, ErrorKind, Provider, Result, Settings};
 
 pub use self::answers::{
-    answers, big_bodies, capabilities, concurrency, parameters, streams, unicode,
+    answers, big_bodies, capabilities, completions, concurrency, parameters, streams, unicode,
 };
 pub use self::faults::{
     cancelling, chunkings, cut_answers, cut_streams, errors, garbage, retries, timeouts,
 };
-pub use self::hygiene::{secrets, unreachable_upstream};
+pub use self::hygiene::{extra_headers, secrets, unreachable_upstream};
 
 /// A provider and its simulated upstream.
 pub trait Simulation: Send + Sync + 'static {
@@ -96,6 +96,9 @@ const CHECKS: &[(&str, Check)] = &[
         Box::pin(capabilities(simulation))
     }),
     ("chunkings", |simulation| Box::pin(chunkings(simulation))),
+    ("completions", |simulation| {
+        Box::pin(completions(simulation))
+    }),
     ("concurrency", |simulation| {
         Box::pin(concurrency(simulation))
     }),
@@ -106,6 +109,9 @@ const CHECKS: &[(&str, Check)] = &[
         Box::pin(cut_streams(simulation))
     }),
     ("errors", |simulation| Box::pin(errors(simulation))),
+    ("extra_headers", |simulation| {
+        Box::pin(extra_headers(simulation))
+    }),
     ("garbage", |simulation| Box::pin(garbage(simulation))),
     ("parameters", |simulation| Box::pin(parameters(simulation))),
     ("retries", |simulation| Box::pin(retries(simulation))),

@@ -3,6 +3,7 @@
 
 mod cancel;
 mod chat;
+mod completions;
 mod litellm;
 mod names;
 mod params;

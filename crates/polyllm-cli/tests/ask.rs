@@ -165,6 +165,25 @@ fn a_text_is_gone_on_from_as_it_is() {
 }
 
 #[test]
+fn a_model_on_replicate_goes_on_from_a_text() {
+    let base = [
+        "complete",
+        "--simulate",
+        "-m",
+        "replicate/meta/meta-llama-3-8b-instruct",
+    ];
+    let with = |extra: &[&str]| run(&mut polyllm(&[&base[..], extra].concat()));
+    let (said, _, status) = with(&["The sky is"]);
+    assert_eq!(status, 0);
+    assert!(said.len() > 10 && said.ends_with('\n'), "{said}");
+    assert_eq!(with(&["--no-stream", "The sky is"]).0, said);
+    let (line, _, _) = with(&["--no-stream", "--json", "The sky is"]);
+    let answer: Value = serde_json::from_str(&line).unwrap();
+    assert_eq!(answer["object"], "text_completion");
+    assert!(answer["id"].as_str().unwrap().starts_with("cmpl-"));
+}
+
+#[test]
 fn each_text_becomes_a_line_of_numbers() {
     let base = [
         "embed",
@@ -260,6 +279,8 @@ fn models_are_listed_under_names_to_ask_for() {
             .split_whitespace()
             .collect()
     };
+    let official = "replicate/meta/meta-llama-3-8b-instruct";
+    assert!(table.lines().any(|line| line == official), "{table}");
     let turbo = "together_ai/meta-llama/Llama-3.3-70B-Instruct-Turbo";
     assert_eq!(row(turbo), [turbo, "chat", "131072", "$0.88", "$0.88"]);
     let names: Vec<String> = lines

@@ -201,6 +201,25 @@ async fn a_models_inputs_are_shown_readably() {
     assert_eq!(secret.trim_end(), sim.replicate().webhook_secret());
     let (list, _, status) = with(&sim, &["replicate", "models", "list", "-n", "3"]);
     assert_eq!((list.lines().count(), status), (4, 0));
+    let (found, _, status) = with(&sim, &["replicate", "models", "search", "llama", "70b"]);
+    assert_eq!(status, 0);
+    let models: Vec<_> = found.lines().skip(1).collect();
+    assert!(!models.is_empty(), "{found}");
+    assert!(
+        models
+            .iter()
+            .all(|line| line.to_lowercase().contains("70b")),
+        "{found}"
+    );
+    let (account, _, status) = with(&sim, &["replicate", "account"]);
+    assert_eq!(status, 0);
+    assert!(
+        account.starts_with("account") && account.contains("acme"),
+        "{account}"
+    );
+    let (line, _, _) = with(&sim, &["replicate", "account", "--json"]);
+    let account: Value = serde_json::from_str(&line).unwrap();
+    assert_eq!(account["username"], "acme");
     let (_, error, status) = run(&mut polyllm(&["replicate", "models", "list"]));
     assert_eq!(status, 1);
     assert!(

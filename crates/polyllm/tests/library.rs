@@ -205,8 +205,34 @@ async fn a_text_is_gone_on_from_plain_and_streamed() {
 }
 
 #[tokio::test]
+async fn a_prompt_goes_to_replicate_as_it_is() {
+    let (sim, client) = house().await;
+    let model = "replicate/meta/meta-llama-3-8b-instruct";
+    let complete = || client.complete(model, "The sky is").with_max_tokens(20);
+    let response = complete().send().await.unwrap();
+    let said = &response.choices[0].text;
+    let mut stream = complete().stream().await.unwrap();
+    let mut streamed = String::new();
+    while let Some(text) = stream.next_text().await.unwrap() {
+        streamed.push_str(&text);
+    }
+    assert!(!said.is_empty());
+    assert_eq!(&streamed, said);
+    for prediction in sim.replicate().predictions() {
+        assert_eq!(prediction.input["prompt"], "The sky is");
+        assert_eq!(prediction.input["prompt_template"], "{prompt}");
+    }
+}
+
+#[tokio::test]
 async fn models_are_listed_with_all_that_is_known_of_them() {
     let (_sim, client) = house().await;
+    let models = client.models("replicate").await.unwrap().data;
+    assert!(
+        models
+            .iter()
+            .any(|model| model.id == "meta/meta-llama-3-8b-instruct")
+    );
     let models = client.models("together_ai").await.unwrap().data;
     let of = |id: &str| models.iter().find(|model| model.id == id).unwrap();
     let chat = of("meta-llama/Llama-3.3-70B-Instruct-Turbo");
@@ -233,7 +259,8 @@ async fn what_a_provider_has_not_is_refused_before_anything_is_sent() {
     for refused in refused {
         let error = refused.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Unsupported);
-        assert!(error.message().ends_with(", but chat"), "{error}");
+        let has = ", but chat, text completions and models";
+        assert!(error.message().ends_with(has), "{error}");
     }
     assert!(sim.replicate().requests().is_empty());
 }

@@ -59,9 +59,11 @@ impl Answer {
         event(self.part(text, None))
     }
 
-    /// The last chunks of a stream: the finish reason, and the usage.
+    /// The last chunks of a stream: the finish reason, and the usage; with it the times, which the
+    /// stream's metadata was too early for.
     pub(crate) fn ending(&self, prediction: &Prediction, text: &str) -> [CompletionEvent; 2] {
-        let usage = self.usage(prediction, text);
+        let mut usage = self.usage(prediction, text);
+        usage.extra.extend(times(prediction));
         [
             event(self.part("", Some(self.finish_reason(prediction)))),
             event(self.empty().with_usage(usage)),
@@ -105,26 +107,32 @@ pub(crate) fn metadata(prediction: &Prediction, model: &str, input: &Input) -> M
     let mut metadata = Metadata::new(NAME, model);
     metadata.upstream_id = Some(prediction.id.clone());
     metadata.dropped_params = input.dropped.clone();
-    let metric = |name: &str| prediction.metric(name);
-    // Queue and boot.
-    let wait = metric("total_time").zip(metric("predict_time"));
     let extra = [
-        ("prompt_template", Some(input.format.0.into())),
-        ("prompt_template_source", Some(input.format.1.into())),
-        ("web_url", prediction.url("web").map(Value::from)),
-        ("predict_time", metric("predict_time").map(Value::from)),
-        ("total_time", metric("total_time").map(Value::from)),
-        (
-            "wait_time",
-            wait.map(|(total, predict)| (total - predict).max(0.0).into()),
-        ),
+        ("prompt_template", Some(input.format.0)),
+        ("prompt_template_source", Some(input.format.1)),
+        ("web_url", prediction.url("web")),
     ];
-    for (name, value) in extra {
-        metadata
-            .extra
-            .extend(value.map(|value| (name.to_owned(), value)));
-    }
+    let told = extra
+        .into_iter()
+        .filter_map(|(name, value)| Some((name.to_owned(), value?.into())));
+    metadata.extra.extend(told);
+    metadata.extra.extend(times(prediction));
     metadata
+}
+
+/// What of the times Replicate tells, in seconds: the run, all, and the rest of that: queue and boot.
+fn times(prediction: &Prediction) -> impl Iterator<Item = (String, Value)> {
+    let metric = |name| prediction.metric(name);
+    let (run, all) = (metric("predict_time"), metric("total_time"));
+    let wait = all.zip(run).map(|(all, run)| (all - run).max(0.0));
+    let times = [
+        ("predict_time", run),
+        ("total_time", all),
+        ("wait_time", wait),
+    ];
+    times
+        .into_iter()
+        .filter_map(|(name, seconds)| Some((name.to_owned(), seconds?.into())))
 }
 
 fn event(chunk: CompletionResponse) -> CompletionEvent {

@@ -1,13 +1,13 @@
 #![doc = include_str!("../README.md")]
 
 mod answer;
+mod client;
 mod config;
 mod input;
 mod list;
 mod models;
 mod parameters;
 mod prompt;
-mod provider;
 mod run;
 mod stream;
 
@@ -20,7 +20,7 @@ pub use replicate_api as manage;
 pub use replicate_api::webhook;
 pub use replicate_api::{API_BASE_VARIABLES, API_KEY_VARIABLES, DEFAULT_API_BASE};
 
-pub use crate::provider::Replicate;
+pub use crate::client::Replicate;
 
 /// What names of models begin with: `replicate/meta/meta-llama-3-8b-instruct`.
 pub const NAME: &str = replicate_api::NAME;

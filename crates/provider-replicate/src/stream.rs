@@ -16,7 +16,7 @@ use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 use tokio::time::{Instant, sleep_until, timeout};
 
 use crate::answer::Answer;
-use crate::provider::Started;
+use crate::client::Started;
 use crate::run::{Failure, Run};
 
 /// Follows what has started to its end. What goes wrong is the last item.

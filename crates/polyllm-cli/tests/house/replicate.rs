@@ -3,10 +3,10 @@
 use std::fmt::Write;
 use std::time::Duration;
 
-use llm_sim::{Reply, SimOptions, Timing};
+use llm_sim::{Failure, Fault, Reply, SimOptions, Timing};
 use serde_json::{Value, json};
 
-use crate::support::House;
+use crate::support::{House, chunks};
 
 /// The models of LiteLLM's page on Replicate, as its examples name them.
 const ROWS: [&str; 8] = [
@@ -80,6 +80,86 @@ async fn every_model_of_litellms_page_answers_whole() {
         assert_eq!(text(&streamed.text().await.unwrap()), TEXT, "{model}");
     }
     assert_eq!(house.sim.replicate().counts().succeeded, 2 * ROWS.len());
+}
+
+#[tokio::test]
+async fn every_model_of_litellms_page_goes_on_from_a_text() {
+    let house = house(Timing::default()).await;
+    for (place, model) in ROWS.iter().enumerate() {
+        let mut question = json!({ "model": format!("row-{place}"), "prompt": "Earth is" });
+        let plain = house.post("/v1/completions", &question).await;
+        let plain: Value = plain.json().await.unwrap();
+        assert_eq!(plain["object"], "text_completion", "{model}: {plain}");
+        assert_eq!(plain["choices"][0]["text"], TEXT, "{model}: {plain}");
+        question["stream"] = true.into();
+        let streamed = house.post("/v1/completions", &question).await;
+        let text: String = chunks(&streamed.text().await.unwrap())
+            .iter()
+            .filter_map(|chunk| chunk["choices"][0]["text"].as_str())
+            .collect();
+        assert_eq!(text, TEXT, "{model}");
+    }
+    let predictions = house.sim.replicate().predictions();
+    assert!(
+        predictions
+            .iter()
+            .all(|seen| seen.input["prompt"] == "Earth is")
+    );
+}
+
+#[tokio::test]
+async fn a_model_that_failed_is_told_as_litellm_tells_it() {
+    let house = house(Timing::default()).await;
+    for (failure, status, code, again) in [
+        (Failure::OutOfMemory, 422, "E1001", Some("false")),
+        (Failure::Sensitive, 400, "E005", Some("false")),
+        (Failure::Director, 502, "E9828", None),
+    ] {
+        house.sim.replicate().clear_faults();
+        house.sim.replicate().inject(Fault::Fail(failure));
+        let response = house
+            .post("/v1/chat/completions", &question(0, false))
+            .await;
+        assert_eq!(response.status(), status, "{failure:?}");
+        let advice = response.headers().get("x-should-retry").cloned();
+        let advice = advice.as_ref().map(|advice| advice.to_str().unwrap());
+        assert_eq!(advice, again, "{failure:?}");
+        let error = &response.json::<Value>().await.unwrap()["error"];
+        assert_eq!(error["code"], code, "{error}");
+        assert!(
+            error["message"]
+                .as_str()
+                .unwrap()
+                .contains("the prediction failed")
+        );
+    }
+}
+
+#[tokio::test]
+async fn the_extra_headers_of_a_deployment_are_sent() {
+    let config = "
+model_list:
+  - model_name: row-0
+    litellm_params:
+      model: replicate/meta/meta-llama-3-8b-instruct
+      api_key: os.environ/REPLICATE_API_KEY
+      api_base: os.environ/REPLICATE_BASE
+      extra_headers: {X-Team: os.environ/TEAM, X-Cost-Centre: 4711}
+";
+    let house = House::open(config, SimOptions::default()).await;
+    for stream in [false, true] {
+        let response = house
+            .post("/v1/chat/completions", &question(0, stream))
+            .await;
+        assert_eq!(response.status(), 200);
+        response.bytes().await.unwrap();
+    }
+    let requests = house.sim.replicate().requests();
+    assert!(requests.len() > 3);
+    for request in requests {
+        assert_eq!(request.header("x-team"), Some("key-of-the-house"));
+        assert_eq!(request.header("x-cost-centre"), Some("4711"));
+    }
 }
 
 #[tokio::test(start_paused = true)]

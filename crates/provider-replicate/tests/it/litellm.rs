@@ -354,3 +354,56 @@ async fn failures_are_tried_again_where_that_can_help() {
         }
     }
 }
+
+/// Throws `extra_headers` away.
+#[tokio::test]
+async fn extra_headers_are_sent_and_leave_replicate_never() {
+    let foreign =
+        Server::start(|_, _, _| Answer::sse("event: output\nid: 1:0\ndata: Hi\n\n")).await;
+    let events = format!("{}/events", foreign.url);
+    let server = Server::start(move |url, seen, before| match seen.line().as_str() {
+        LOOK_UP => Answer::json(200, official(llama_3())),
+        CREATE => {
+            let mut made = prediction(url, "starting", Value::Null);
+            made["urls"]["stream"] = json!(if before == 0 { &events } else { "" });
+            Answer::json(201, made)
+        }
+        GET => Answer::json(200, succeeded(url, json!("Hi"))),
+        _ => Answer::not_found(),
+    })
+    .await;
+    let mut settings = settings(&server.url);
+    for (name, value) in [("X-Team", "blue"), ("User-Agent", "ours/1")] {
+        settings.extra_headers.insert(name, value).unwrap();
+    }
+    let replicate = Replicate::new(settings).unwrap();
+    let told = Told::all(stream(&replicate, ask(MODEL)).await.unwrap()).await;
+    told.assert_whole();
+    chat(&replicate, ask(MODEL)).await.unwrap();
+    assert!(server.seen().len() > 4);
+    for seen in server.seen() {
+        assert_eq!(seen.header("x-team"), Some("blue"));
+        assert_eq!(seen.header("user-agent"), Some("ours/1"));
+        assert_eq!(seen.header("authorization"), Some("Bearer r8_test"));
+    }
+    let seen = &foreign.seen()[0];
+    assert_eq!(
+        (seen.header("x-team"), seen.header("authorization")),
+        (None, None)
+    );
+}
+
+/// Computes a cost a thousand times too low. Here none is, but what it is computed from is told.
+#[tokio::test]
+async fn what_a_cost_is_computed_from_is_told_plain_and_streamed() {
+    let server = ending(|url| succeeded(url, json!("Hi"))).await;
+    let reply = chat(&server.provider(), ask(MODEL)).await.unwrap();
+    let plain = json!(reply.metadata.extra);
+    let told = Told::all(stream(&server.provider(), ask(MODEL)).await.unwrap()).await;
+    let streamed = &told.chunks.last().unwrap()["usage"];
+    for told in [&plain, streamed] {
+        let times = ["predict_time", "total_time", "wait_time"].map(|name| &told[name]);
+        assert_eq!(json!(times), json!([0.5, 2.5, 2.0]));
+    }
+    assert_eq!(streamed["completion_tokens"], 4);
+}

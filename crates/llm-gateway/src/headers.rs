@@ -47,8 +47,10 @@ pub(crate) fn request_id(headers: &HeaderMap) -> HeaderValue {
         .filter(|id| is_sane(id))
         .cloned()
         .unwrap_or_else(|| {
-            let digits = std::iter::repeat_with(|| fastrand::digit(16)).take(32);
-            let id: String = "req_".chars().chain(digits).collect();
+            let random = fastrand::u128(..).to_le_bytes();
+            let digits = random.iter().flat_map(|byte| [byte >> 4, byte & 15]);
+            let digits = digits.map(|digit| b"0123456789abcdef"[usize::from(digit)]);
+            let id: Vec<u8> = b"req_".iter().copied().chain(digits).collect();
             HeaderValue::try_from(id).unwrap_or_else(|_| HeaderValue::from_static("req"))
         })
 }

@@ -5,6 +5,7 @@
     reason = "a command talks to its terminal"
 )]
 
+mod bench_truth;
 mod ci;
 mod clients;
 mod fixtures;
@@ -69,6 +70,7 @@ struct Command {
 }
 
 const COMMANDS: &[Command] = &[
+    bench_truth::COMMAND,
     ci::COMMAND,
     clients::COMMAND,
     fixtures::COMMAND,

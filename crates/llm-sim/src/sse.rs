@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use futures_util::{Stream, stream};
+use serde::Serialize;
 use tokio::time::Instant;
 
 use crate::clock::Clock;
@@ -36,9 +37,15 @@ where
     })
 }
 
-/// One `data:` event, as Together sends them.
-pub(crate) fn data(payload: &str) -> Bytes {
-    let mut out = Vec::with_capacity(payload.len() + 8);
-    sse_codec::encode_event(&mut out, None, None, payload);
+/// One `data:` event of JSON, as Together sends them: JSON has no line ends of its own.
+pub(crate) fn data(json: &impl Serialize) -> Bytes {
+    let mut out = Vec::with_capacity(TYPICAL_EVENT);
+    out.extend_from_slice(b"data: ");
+    // Writing to memory fails for maps whose keys are no strings only, and there are none.
+    let _ = serde_json::to_writer(&mut out, json);
+    out.extend_from_slice(b"\n\n");
     out.into()
 }
+
+/// Bytes; more grow.
+const TYPICAL_EVENT: usize = 512;

@@ -2,7 +2,7 @@
 
 mod owned;
 mod script;
-mod servers;
+pub(crate) mod servers;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -115,7 +115,7 @@ fn node_folder(folder: &Path, sources: &Path) -> Result<PathBuf> {
 }
 
 /// Builds polyllm and tells where it is.
-fn polyllm(release: bool) -> Result<PathBuf> {
+pub(crate) fn polyllm(release: bool) -> Result<PathBuf> {
     let (flag, profile) = if release {
         ("--release", "release")
     } else {
@@ -128,7 +128,7 @@ fn polyllm(release: bool) -> Result<PathBuf> {
 }
 
 /// A program that knows nothing of the keys, addresses and proxies of whoever runs this.
-fn clean(program: &Path) -> Command {
+pub(crate) fn clean(program: &Path) -> Command {
     let mut command = owned::watched(program);
     command
         .current_dir(tool::root())

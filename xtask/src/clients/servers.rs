@@ -61,7 +61,8 @@ impl Servers {
     }
 }
 
-struct Server {
+/// A `polyllm` that listens, until dropped.
+pub(crate) struct Server {
     name: &'static str,
     said: Value,
     _process: Owned,
@@ -69,7 +70,7 @@ struct Server {
 
 impl Server {
     /// Starts a server and reads the line of JSON that it prints when it listens.
-    fn start(name: &'static str, command: &mut Command, logs: &Path) -> Result<Self> {
+    pub(crate) fn start(name: &'static str, command: &mut Command, logs: &Path) -> Result<Self> {
         let path = logs.join(format!("{name}.log"));
         let log =
             File::create(&path).with_context(|| format!("cannot write {}", path.display()))?;
@@ -90,7 +91,8 @@ impl Server {
         }
     }
 
-    fn said(&self, key: &str) -> Result<String> {
+    /// What it said of itself when it listened.
+    pub(crate) fn said(&self, key: &str) -> Result<String> {
         let value = self.said[key].as_str().map(str::to_owned);
         value.ok_or_else(|| anyhow!("{} did not print its {key}: {}", self.name, self.said))
     }

@@ -1,7 +1,12 @@
-//! The dialects in which Together streams.
+//! The dialects in which Together streams: a chunk is written once per token, so it goes from
+//! what it is straight into bytes.
+
+use std::borrow::Cow;
+use std::ops::Range;
 
 use bytes::Bytes;
-use serde_json::{Value, json};
+use serde::Serialize;
+use serde_json::{Number, Value, json};
 
 use crate::sse::data;
 use crate::together::catalog::Engine;
@@ -12,15 +17,18 @@ use crate::together::stream::{Events, Kind, Step, Surface, of_tokens};
 
 impl Events {
     pub(super) fn event(&self, step: &Step) -> Bytes {
-        let chunk = match &step.kind {
-            Kind::Done => return data("[DONE]"),
-            Kind::Error => json!({"error": Refusal::of_status(500, None).error()}),
-            Kind::Usage => self.chunk(json!([]), Some(self.generation.usage())),
-            _ if self.is_of_tokens() => self.token(step),
-            _ if self.generation.ask.engine.is_turbo() => self.turbo(step),
-            _ => self.current(step),
-        };
-        data(&chunk.to_string())
+        let choice = self.generation.choices.get(step.choice);
+        match (&step.kind, choice) {
+            (Kind::Error, _) => data(&json!({"error": Refusal::of_status(500, None).error()})),
+            (Kind::Usage, _) => {
+                let no_choices: [(); 0] = [];
+                data(&self.chunk(no_choices, Some(Some(self.generation.usage()))))
+            }
+            (Kind::Done, _) | (_, None) => Bytes::from_static(b"data: [DONE]\n\n"),
+            (_, Some(choice)) if self.is_of_tokens() => self.token(step, choice),
+            (_, Some(choice)) if self.generation.ask.engine.is_turbo() => self.turbo(step, choice),
+            (_, Some(choice)) => self.current(step, choice),
+        }
     }
 
     /// Whether this is the completion stream that the spec has, which is not the one recorded.
@@ -29,153 +37,153 @@ impl Events {
     }
 
     /// The completions of 2024: the token with its logprob, and the finish reason at the top.
-    fn token(&self, step: &Step) -> Value {
-        let Some(choice) = self.generation.choices.get(step.choice) else {
-            return Value::Null;
-        };
+    fn token(&self, step: &Step, choice: &Choice) -> Bytes {
         let finish = match &step.kind {
             Kind::Finish { usage, .. } => Some(*usage),
             _ => None,
         };
         let text = match &step.kind {
-            Kind::Content(tokens) => tokens.concat(),
-            _ => String::new(),
+            Kind::Content(range) => joined(&choice.tokens, range),
+            _ => Cow::Borrowed(""),
         };
         let (id, told) = match finish {
             Some(_) => (END_OF_TURN, "<|eot_id|>"),
-            None => (logprobs::id(&text), text.as_str()),
+            None => (logprobs::id(&text), &*text),
         };
-        let mut body = json!({"index": step.choice, "text": text});
-        if finish.is_none() {
-            body["delta"] = json!({"role": "assistant", "token_id": id, "content": text});
-        }
+        let body = TokenChoice {
+            index: step.choice,
+            text: &text,
+            delta: finish.is_none().then_some(TokenDelta {
+                role: "assistant",
+                token_id: id,
+                content: &text,
+            }),
+        };
         let usage = finish.unwrap_or(false).then(|| self.generation.usage());
-        let mut chunk = self.chunk(json!([body]), Some(json!(usage)));
-        chunk["token"] = json!({
-            "id": id, "text": told, "logprob": logprobs::number(told), "special": finish.is_some(),
-        });
-        chunk["seed"] = json!(choice.seed);
-        chunk["finish_reason"] = json!(finish.map(|_| choice.finish));
-        chunk
+        let last = Token {
+            token: json!({
+                "id": id, "text": told, "logprob": logprobs::number(told),
+                "special": finish.is_some(),
+            }),
+            seed: &choice.seed,
+            finish_reason: finish.map(|_| choice.finish),
+        };
+        data(&Chunk {
+            token: Some(last),
+            ..self.chunk([body], Some(usage))
+        })
     }
 
     /// Engine of 2024 to 2026: `text` doubles `delta.content`, and the last chunk has it all.
-    fn turbo(&self, step: &Step) -> Value {
-        let Some(choice) = self.generation.choices.get(step.choice) else {
-            return Value::Null;
+    fn turbo(&self, step: &Step, choice: &Choice) -> Bytes {
+        let range = match &step.kind {
+            Kind::Content(range) | Kind::Finish { rest: range, .. } => range,
+            _ => &(0..0),
         };
-        let tokens = match &step.kind {
-            Kind::Content(tokens) | Kind::Finish { rest: tokens, .. } => tokens.as_slice(),
-            _ => &[],
-        };
-        let text = tokens.concat();
+        let text = joined(&choice.tokens, range);
         let finishing = matches!(&step.kind, Kind::Finish { .. });
         let token_id = match &step.kind {
             Kind::Finish { .. } => Some(END_OF_TURN),
             Kind::Content(_) => token_id(&text),
             _ => None,
         };
-        let mut delta = json!({"token_id": token_id, "role": "assistant", "content": text});
         let mut finish = finishing.then_some(choice.finish);
-        let calls = match &step.kind {
+        let tool_calls = match &step.kind {
             Kind::CallName => Some(json!([self.call_start(choice)])),
             Kind::CallArguments { part, last } => {
                 finish = last.then_some(choice.finish);
                 Some(json!([{"index": 0, "function": {"arguments": part}}]))
             }
+            _ if self.generation.ask.engine == Engine::TurboEos => Some(Value::Null),
             _ => None,
         };
-        match calls {
-            Some(calls) => delta["tool_calls"] = calls,
-            None if self.generation.ask.engine == Engine::TurboEos => {
-                delta["tool_calls"] = Value::Null;
-            }
-            None => {}
-        }
-        let logprob = self.generation.ask.logprobs.and_then(|_| tokens.last());
-        let mut body = json!({
-            "index": step.choice,
-            "text": delta["content"],
-            "logprobs": logprob.map(|token| logprobs::number(token)),
-            "finish_reason": finish,
-            "delta": delta,
-        });
+        let told = choice.tokens.get(range.clone()).and_then(<[_]>::last);
+        let logprob = told.filter(|_| self.generation.ask.logprobs.is_some());
         // Chunks of a tool call have neither seed nor usage until the last.
         let of_a_call = choice.call.is_some() && !finishing;
-        if !of_a_call {
-            body["seed"] = json!(finishing.then_some(&choice.seed));
-        }
-        if matches!(step.kind, Kind::Role) {
-            body["role"] = json!("assistant");
-        }
         let usage = match &step.kind {
-            Kind::Finish { usage: true, .. } => Some(self.generation.usage()),
+            Kind::Finish { usage: true, .. } => Some(Some(self.generation.usage())),
             _ if of_a_call => None,
-            _ => Some(Value::Null),
+            _ => Some(None),
         };
-        self.chunk(json!([body]), usage)
+        let body = ChatChoice {
+            index: step.choice,
+            text: &text,
+            logprobs: logprob.map(|token| logprobs::number(token)),
+            finish_reason: finish,
+            delta: Delta {
+                token_id,
+                role: "assistant",
+                content: &text,
+                reasoning: None,
+                tool_calls,
+            },
+            seed: (!of_a_call).then(|| finishing.then_some(&choice.seed)),
+            role: matches!(step.kind, Kind::Role).then_some("assistant"),
+        };
+        data(&self.chunk([body], usage))
     }
 
     /// Engine of 2026: role first and without `usage`, reasoning, a finish chunk of its own. Qwen
     /// says `usage: null` from the start, and `""` where it does not reason.
-    fn current(&self, step: &Step) -> Value {
-        let Some(choice) = self.generation.choices.get(step.choice) else {
-            return Value::Null;
-        };
+    fn current(&self, step: &Step, choice: &Choice) -> Bytes {
         let detailed = self.generation.ask.engine == Engine::Detailed;
-        let silent = if detailed { json!("") } else { Value::Null };
-        let mut delta = json!({
-            "token_id": null, "role": "assistant", "content": "", "reasoning": silent,
-        });
-        let mut logprobs = Value::Null;
+        let mut text = Cow::Borrowed("");
+        let mut reasoning = detailed.then_some(Cow::Borrowed(""));
+        let mut tool_calls = None;
+        let mut logprobs = None;
         let mut finish = None;
         match &step.kind {
-            Kind::Reasoning(tokens) => delta["reasoning"] = json!(tokens.concat()),
-            Kind::Content(tokens) => {
-                delta["content"] = json!(tokens.concat());
-                if let Some(top) = self.generation.ask.logprobs {
-                    logprobs = logprobs::streamed(tokens, top);
-                }
+            Kind::Reasoning(range) => reasoning = Some(joined(&choice.reasoning, range)),
+            Kind::Content(range) => {
+                text = joined(&choice.tokens, range);
+                let tokens = choice.tokens.get(range.clone()).unwrap_or_default();
+                let top = self.generation.ask.logprobs;
+                logprobs = top.map(|top| logprobs::streamed(tokens, top));
             }
-            Kind::CallName => delta["tool_calls"] = json!([self.call_start(choice)]),
+            Kind::CallName => tool_calls = Some(json!([self.call_start(choice)])),
             Kind::CallArguments { part, .. } => {
-                delta["tool_calls"] = json!([{
+                tool_calls = Some(json!([{
                     "id": null, "index": 0, "type": "function",
                     "function": {"name": null, "arguments": part},
-                }]);
+                }]));
             }
             Kind::Finish { .. } => finish = Some(choice.finish),
-            _ => {}
+            Kind::Role | Kind::Usage | Kind::Error | Kind::Done => {}
         }
-        let body = json!([{
-            "index": step.choice,
-            "text": delta["content"],
-            "logprobs": logprobs,
-            "finish_reason": finish,
-            "delta": delta,
-        }]);
+        let body = ChatChoice {
+            index: step.choice,
+            text: &text,
+            logprobs,
+            finish_reason: finish,
+            delta: Delta {
+                token_id: None,
+                role: "assistant",
+                content: &text,
+                reasoning: Some(reasoning),
+                tool_calls,
+            },
+            seed: None,
+            role: None,
+        };
         let first = matches!(step.kind, Kind::Role) && !detailed;
-        let usage = if first { None } else { Some(Value::Null) };
-        self.chunk(body, usage)
+        data(&self.chunk([body], (!first).then_some(None)))
     }
 
     /// `usage`: a value, `null`, or no such key.
-    fn chunk(&self, choices: Value, usage: Option<Value>) -> Value {
-        let object = match self.surface {
-            Surface::Chat => "chat.completion.chunk",
-            Surface::Completion => "completion.chunk",
-        };
-        let mut chunk = json!({
-            "id": self.generation.id,
-            "object": object,
-            "created": self.generation.created,
-            "choices": choices,
-            "model": self.generation.ask.model,
-        });
-        if let Some(usage) = usage {
-            chunk["usage"] = usage;
+    fn chunk<C>(&self, choices: C, usage: Option<Option<Value>>) -> Chunk<'_, C> {
+        Chunk {
+            id: &self.generation.id,
+            object: match self.surface {
+                Surface::Chat => "chat.completion.chunk",
+                Surface::Completion => "completion.chunk",
+            },
+            created: self.generation.created,
+            choices,
+            model: &self.generation.ask.model,
+            usage,
+            token: None,
         }
-        chunk
     }
 
     fn call_start(&self, choice: &Choice) -> Value {
@@ -190,6 +198,75 @@ impl Events {
             "index": 0, "id": choice.call, "type": "function",
             "function": {"name": name, "arguments": ""},
         })
+    }
+}
+
+#[derive(Serialize)]
+struct Chunk<'a, C> {
+    id: &'a str,
+    object: &'static str,
+    created: u64,
+    choices: C,
+    model: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    usage: Option<Option<Value>>,
+    #[serde(flatten)]
+    token: Option<Token<'a>>,
+}
+
+#[derive(Serialize)]
+struct ChatChoice<'a> {
+    index: usize,
+    text: &'a str,
+    logprobs: Option<Value>,
+    finish_reason: Option<&'static str>,
+    delta: Delta<'a>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    seed: Option<Option<&'a Number>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    role: Option<&'static str>,
+}
+
+#[derive(Serialize)]
+struct Delta<'a> {
+    token_id: Option<u64>,
+    role: &'static str,
+    content: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reasoning: Option<Option<Cow<'a, str>>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tool_calls: Option<Value>,
+}
+
+#[derive(Serialize)]
+struct TokenChoice<'a> {
+    index: usize,
+    text: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    delta: Option<TokenDelta<'a>>,
+}
+
+#[derive(Serialize)]
+struct TokenDelta<'a> {
+    role: &'static str,
+    token_id: u64,
+    content: &'a str,
+}
+
+/// What a chunk of the spec's completions ends with.
+#[derive(Serialize)]
+struct Token<'a> {
+    token: Value,
+    seed: &'a Number,
+    finish_reason: Option<&'static str>,
+}
+
+/// The text of some tokens.
+fn joined<'a>(tokens: &'a [String], range: &Range<usize>) -> Cow<'a, str> {
+    match tokens.get(range.clone()) {
+        Some([token]) => Cow::Borrowed(token),
+        Some(tokens) => Cow::Owned(tokens.concat()),
+        None => Cow::Borrowed(""),
     }
 }
 

@@ -130,8 +130,9 @@ impl Upstream for Api {
         let clock = &self.shared.clock;
         let now = Instant::now();
         ids.tell(&mut answer, call.header("x-together-debug").is_some());
-        set(&mut answer, "x-api-received", &clock.rfc3339(began, 3));
-        set(&mut answer, "x-api-call-start", &clock.rfc3339(began, 3));
+        let began = clock.rfc3339(began, 3);
+        set(&mut answer, "x-api-received", &began);
+        set(&mut answer, "x-api-call-start", &began);
         set(&mut answer, "x-api-call-end", &clock.rfc3339(now, 3));
         answer
     }

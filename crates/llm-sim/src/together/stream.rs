@@ -1,5 +1,7 @@
 //! What a streamed answer tells, and when.
 
+use std::ops::Range;
+
 use tokio::time::Instant;
 
 use crate::clock::later;
@@ -36,8 +38,10 @@ pub(super) struct Step {
 pub(super) enum Kind {
     /// The first chunk of the new engine, or of a tool call of the old one.
     Role,
-    Reasoning(Vec<String>),
-    Content(Vec<String>),
+    /// Of the choice's reasoning, these tokens.
+    Reasoning(Range<usize>),
+    /// Of the choice's tokens, these.
+    Content(Range<usize>),
     CallName,
     /// `last` says that it carries the finish reason already (old engine).
     CallArguments {
@@ -46,7 +50,7 @@ pub(super) enum Kind {
     },
     /// The old engine's last chunk may carry content and usage.
     Finish {
-        rest: Vec<String>,
+        rest: Range<usize>,
         usage: bool,
     },
     Usage,
@@ -160,24 +164,18 @@ fn steps(
             cost,
         })
     };
-    let grouped = |tokens: &[String]| {
-        let size = pace.tokens_per_event.max(1);
-        tokens
-            .chunks(size)
-            .map(<[String]>::to_vec)
-            .collect::<Vec<_>>()
-    };
     if !turbo || choice.call.is_some() {
         push(Kind::Role, 0);
     }
-    for group in grouped(&choice.reasoning) {
+    let size = pace.tokens_per_event.max(1);
+    for group in groups(choice.reasoning.len(), size) {
         let cost = group.len();
         push(Kind::Reasoning(group), cost);
     }
-    let mut content = grouped(&choice.tokens);
+    let mut content = groups(choice.tokens.len(), size);
     let rest = match choice.finish {
-        "eos" if !of_tokens(surface, engine) => content.pop().unwrap_or_default(),
-        _ => Vec::new(),
+        "eos" if !of_tokens(surface, engine) => content.next_back().unwrap_or(0..0),
+        _ => 0..0,
     };
     for group in content {
         let cost = group.len();
@@ -203,6 +201,11 @@ fn steps(
     }
     push(Kind::Finish { rest, usage: false }, 0);
     steps
+}
+
+/// So many tokens in groups of a size.
+fn groups(tokens: usize, size: usize) -> impl DoubleEndedIterator<Item = Range<usize>> {
+    (0..tokens.div_ceil(size)).map(move |at| at * size..tokens.min((at + 1) * size))
 }
 
 /// Ends a stream in an error after so many tokens, without a finish, usage or `[DONE]`.

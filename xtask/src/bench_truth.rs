@@ -1,0 +1,296 @@
+//! `cargo xtask bench-truth`: what `polyllm bench` measures against what the simulation did.
+
+mod seen;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use anyhow::{Context, Result, bail, ensure};
+use lexopt::{Arg, ValueExt};
+use serde_json::Value;
+
+use crate::clients::servers::Server;
+use crate::clients::{clean, polyllm};
+use crate::tool;
+use seen::{Seen, deviation, mean, quantile};
+
+pub(crate) const COMMAND: crate::Command = crate::Command {
+    name: "bench-truth",
+    usage: "[--polyllm FILE] [--only NAME]",
+    about: "Hold what `polyllm bench` measures against the simulation's own clock",
+    details: "\
+Builds polyllm for release, starts `polyllm sim` and `polyllm bench` as two processes, and prints
+what was measured beside what the simulation says it did, and beside the limit for a quiet machine
+of two processors. Times depend on what else the machine does and are only told; the command fails
+when a ratio is wrong that does not: time per output token, requests a second, requests at all.
+
+  --polyllm FILE   this binary instead of a new one
+  --only NAME      the measurements whose name contains NAME: streams, rate, start, serial, cpu",
+    run,
+};
+
+const MEASUREMENTS: &[(&str, fn(&Bench, &mut Table) -> Result<()>)] = &[
+    ("streams", streams),
+    ("rate", rate),
+    ("start", start),
+    ("serial", serial),
+    ("cpu", cpu),
+];
+
+fn run(mut args: lexopt::Parser) -> Result<()> {
+    let (mut only, mut binary) = (String::new(), None);
+    while let Some(arg) = args.next()? {
+        match arg {
+            Arg::Long("only") => only = args.value()?.string()?,
+            Arg::Long("polyllm") => binary = Some(PathBuf::from(args.value()?)),
+            _ => return Err(arg.unexpected().into()),
+        }
+    }
+    let folder = tool::target()?.join("bench-truth");
+    let _ = fs::remove_dir_all(&folder);
+    fs::create_dir_all(&folder)?;
+    let polyllm = match binary {
+        Some(binary) => fs::canonicalize(binary).context("no such binary")?,
+        None => polyllm(true)?,
+    };
+    let bench = Bench { polyllm, folder };
+    let mut table = Table::default();
+    println!("| {:<48} | {:>12} | {:>12} |", "what", "measured", "limit");
+    println!("|:{:-<48}-|-{:->12}:|-{:->12}:|", "", "", "");
+    for (_, measure) in MEASUREMENTS.iter().filter(|(name, _)| name.contains(&only)) {
+        measure(&bench, &mut table)?;
+    }
+    ensure!(table.wrong.is_empty(), "wrong: {}", table.wrong.join(", "));
+    Ok(())
+}
+
+/// 256 streams at once, ten times each.
+fn streams(bench: &Bench, table: &mut Table) -> Result<()> {
+    let sim = bench.sim(&PACE)?;
+    let load = ["--num-concurrency", "256", "--max-requests-per-run", "2560"];
+    let made = bench.run(&sim, "streams", &load)?;
+    let seen = Seen::all(&sim)?;
+    table.ratio("requests", made.ttft.len() as f64, seen.len() as f64, 0.0);
+
+    let ttft: Vec<_> = seen.iter().filter_map(Seen::ttft).collect();
+    let late: Vec<_> = seen.iter().filter_map(Seen::first_late).collect();
+    table.told("the simulation's first token, late, mean", mean(&late));
+    let (mean_off, p99_off) = (
+        (mean(&made.ttft) - mean(&ttft)).abs(),
+        (quantile(&made.ttft, 0.99) - quantile(&ttft, 0.99)).abs(),
+    );
+    table.told("true time to first token, mean", mean(&ttft));
+    table.time("time to first token, mean, off by", mean_off, 0.002);
+    table.time("time to first token, p99, off by", p99_off, 0.010);
+
+    let tpot: Vec<_> = seen.iter().filter_map(Seen::tpot).collect();
+    let stats = &made.aggregated["stats"]["tpot"]["mean"];
+    let told = stats.as_f64().context("no time per output token")?;
+    table.ratio("time per output token", told, mean(&tpot), 0.005);
+
+    let told = made.aggregated["requests_per_second"].as_f64();
+    let told = told.context("no requests per second")?;
+    table.ratio("requests a second", told, Seen::per_second(&seen), 0.01);
+    Ok(())
+}
+
+/// An open loop, beside a thread that only waits for the same times.
+fn rate(bench: &Bench, table: &mut Table) -> Result<()> {
+    let sim = bench.sim(&PACE)?;
+    let own = machines_own(1500, Duration::from_millis(10));
+    let load = ["--request-rate", "100", "--max-requests-per-run", "1500"];
+    let made = bench.run(&sim, "rate", &load)?;
+    let seen = Seen::all(&sim)?;
+    let Ok(own) = own.join() else {
+        bail!("the machine's own timers were not measured");
+    };
+    let mut received: Vec<_> = seen.iter().map(|seen| seen.received).collect();
+    received.sort_by(f64::total_cmp);
+    let own = gap_deviation(&own);
+    table.told("100/s: the machine's own deviation", own);
+    let beyond = (gap_deviation(&received) - own).max(0.0);
+    table.time("100/s: deviation between arrivals beyond it", beyond, 0.001);
+    let late = quantile(&made.late, 0.99);
+    table.time("100/s: dispatch late, p99", late, 0.003);
+    let last = received.len().saturating_sub(1);
+    let span = received.last().zip(received.first());
+    let span = span.map_or(f64::NAN, |(last, first)| last - first);
+    table.ratio("100/s: requests a second", last as f64 / span, 100.0, 0.01);
+    Ok(())
+}
+
+/// From the start of the process to the first request.
+fn start(bench: &Bench, table: &mut Table) -> Result<()> {
+    let mut waits = Vec::new();
+    for number in 0..5 {
+        let sim = bench.sim(&PACE)?;
+        let begun = SystemTime::now().duration_since(UNIX_EPOCH)?.as_secs_f64();
+        let load = ["--num-concurrency", "1", "--max-requests-per-run", "1"];
+        bench.run(&sim, &format!("start-{number}"), &load)?;
+        let seen = Seen::all(&sim)?;
+        let first = seen.first().context("no request was seen")?;
+        waits.push(first.received - begun);
+    }
+    let median = quantile(&waits, 0.5);
+    table.time("start to first request, median of 5", median, 0.050);
+    Ok(())
+}
+
+/// Ten requests of 1.04 s, one after the other.
+fn serial(bench: &Bench, table: &mut Table) -> Result<()> {
+    let sim = bench.sim(&PACE)?;
+    let begun = Instant::now();
+    let load = ["--num-concurrency", "1", "--max-requests-per-run", "10"];
+    bench.run(&sim, "serial", &load)?;
+    let took = begun.elapsed().as_secs_f64();
+    table.time("10 requests of 1.04 s, with report", took, 11.0);
+    Ok(())
+}
+
+/// What a second of the client's processor time is good for.
+fn cpu(bench: &Bench, table: &mut Table) -> Result<()> {
+    let sim = bench.sim(&["--instant"])?;
+    let load = ["--num-concurrency", "64", "--max-requests-per-run", "6000"];
+    let made = bench.run(&sim, "cpu", &load)?;
+    let cpu = made.client["cpu_seconds"].as_f64();
+    let cpu = cpu.context("the processor time is not told here")?;
+    let each = made.ttft.len() as f64 / cpu;
+    table.row(
+        "streamed requests of 100 chunks per CPU second",
+        format!("{each:.0}"),
+        "4000",
+        each >= 4000.0,
+    );
+    Ok(())
+}
+
+/// Where things are run.
+struct Bench {
+    polyllm: PathBuf,
+    folder: PathBuf,
+}
+
+/// What a run of `polyllm bench` wrote.
+struct Made {
+    aggregated: Value,
+    client: Value,
+    /// Seconds, of each request.
+    ttft: Vec<f64>,
+    late: Vec<f64>,
+}
+
+impl Bench {
+    fn sim(&self, pace: &[&str]) -> Result<Server> {
+        let mut sim = clean(&self.polyllm);
+        Server::start("sim", sim.args(["sim", "--json"]).args(pace), &self.folder)
+    }
+
+    fn run(&self, sim: &Server, name: &str, load: &[&str]) -> Result<Made> {
+        let mut command = Command::new(&self.polyllm);
+        command
+            .args(["bench", "--api-backend", "together", "--api-key", "any"])
+            .args(["--api-base", &sim.said("together")?])
+            .args(["--api-model-name", "simulated/llama-3-8b"])
+            .args(["--task", "text-to-text"])
+            .args(["--traffic-scenario", "D(100,100)"])
+            .args(["--experiment-folder-name", name, "--experiment-base-dir"])
+            .arg(&self.folder)
+            .args(load);
+        tool::output(command.stdout(Stdio::piped()))?;
+        Made::read(&self.folder.join(name))
+    }
+}
+
+impl Made {
+    fn read(folder: &Path) -> Result<Self> {
+        let find = |end: &str| -> Result<String> {
+            for entry in fs::read_dir(folder)? {
+                let path = entry?.path();
+                let name = path.file_name().unwrap_or_default().to_string_lossy();
+                if name.starts_with("D100_100") && name.ends_with(end) {
+                    return Ok(fs::read_to_string(&path)?);
+                }
+            }
+            bail!("no {end} in {}", folder.display())
+        };
+        let mut run: Value = serde_json::from_str(&find(".json")?)?;
+        let (mut ttft, mut late) = (Vec::new(), Vec::new());
+        for line in find(".jsonl")?.lines() {
+            let record: Value = serde_json::from_str(line)?;
+            let at = |name: &str| record[name].as_f64();
+            let dispatched = at("dispatched_ns").context("a record without a dispatch")?;
+            ttft.extend(at("first_token_ns").map(|first| (first - dispatched) / 1e9));
+            late.extend(at("scheduled_ns").map(|scheduled| (dispatched - scheduled) / 1e9));
+        }
+        Ok(Self {
+            aggregated: run["aggregated_metrics"].take(),
+            client: run["polyllm"]["run"]["client"].take(),
+            ttft,
+            late,
+        })
+    }
+}
+
+/// Prints a line for each thing measured.
+#[derive(Default)]
+struct Table {
+    /// Ratios that no load explains.
+    wrong: Vec<String>,
+}
+
+impl Table {
+    fn told(&self, what: &str, seconds: f64) {
+        self.row(what, format!("{:.3} ms", seconds * 1e3), "", true);
+    }
+
+    fn time(&self, what: &str, seconds: f64, limit: f64) {
+        let (measured, limit_ms) = (seconds * 1e3, limit * 1e3);
+        let limit_text = format!("{limit_ms} ms");
+        self.row(
+            what,
+            format!("{measured:.3} ms"),
+            &limit_text,
+            seconds <= limit,
+        );
+    }
+
+    /// `measured` may differ from `truth` by this share of it.
+    fn ratio(&mut self, what: &str, measured: f64, truth: f64, limit: f64) {
+        let off = (measured / truth - 1.0).abs();
+        let good = off <= limit;
+        let limit = format!("{} %", limit * 100.0);
+        let name = format!("{what}, off by");
+        self.row(&name, format!("{:.3} %", off * 100.0), &limit, good);
+        if !good {
+            self.wrong
+                .push(format!("{what} {measured} instead of {truth}"));
+        }
+    }
+
+    fn row(&self, what: &str, measured: String, limit: &str, good: bool) {
+        let mark = if good { "" } else { "  beyond" };
+        println!("| {what:<48} | {measured:>12} | {limit:>12} |{mark}");
+    }
+}
+
+/// When a thread woke that waited for such times, in seconds.
+fn machines_own(count: u32, gap: Duration) -> JoinHandle<Vec<f64>> {
+    thread::spawn(move || {
+        let begun = Instant::now();
+        let wake = |number| {
+            thread::sleep((gap * number).saturating_sub(begun.elapsed()));
+            begun.elapsed().as_secs_f64()
+        };
+        (1..=count).map(wake).collect()
+    })
+}
+
+fn gap_deviation(times: &[f64]) -> f64 {
+    let gaps: Vec<_> = times.windows(2).map(|pair| pair[1] - pair[0]).collect();
+    deviation(&gaps)
+}
+
+const PACE: [&str; 4] = ["--first-token", "50ms", "--token", "10ms"];

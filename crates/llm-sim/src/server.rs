@@ -136,9 +136,6 @@ async fn handle<U: Upstream>(upstream: Arc<U>, local: &str, request: Request<Inc
     let mut exchange = Exchange::begin(&upstream);
     let body = read(body).await;
     let received = Instant::now();
-    // Others that are there already are read before this one is answered: the requests of a burst
-    // come at their time, not one after the other as they are thought about.
-    tokio::task::yield_now().await;
     let shared = upstream.shared();
     let kept = body.as_ref().cloned().unwrap_or_default();
     let (number, trace) = shared.log.record(&parts, &kept, received, &shared.clock);

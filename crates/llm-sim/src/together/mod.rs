@@ -20,7 +20,7 @@ use hyper::Method;
 use serde_json::Value;
 use tokio::time::Instant;
 
-use crate::clock::Clock;
+use crate::clock::{Clock, later};
 use crate::fault::FaultRule;
 use crate::http::{self, Answer, Call, full, set};
 use crate::log::SeenRequest;
@@ -163,12 +163,10 @@ impl Api {
         match (&call.method, endpoint) {
             (&Method::GET, ["models"]) => Ok(json(&catalog::list())),
             (&Method::POST, ["chat", "completions"]) => {
-                self.generate(call, key, Ask::chat(call)?, Surface::Chat, ids)
-                    .await
+                self.generate(call, key, Surface::Chat, ids).await
             }
             (&Method::POST, ["completions"]) => {
-                self.generate(call, key, Ask::completion(call)?, Surface::Completion, ids)
-                    .await
+                self.generate(call, key, Surface::Completion, ids).await
             }
             (&Method::POST, ["embeddings"]) => {
                 self.charged(key, embeddings::answer(call, &ids.envelope)?)
@@ -207,12 +205,21 @@ impl Api {
         &self,
         call: &Call,
         key: &str,
-        ask: Ask,
         surface: Surface,
         ids: &mut Ids,
     ) -> Result<Answer, Refusal> {
         let Shared { options, clock, .. } = &self.shared;
         let timing = &options.timing;
+        // There is time until the first token: the requests of a burst are all read first, so that
+        // none of them seems to have come later because of the others.
+        let pause = timing.first_token / 4;
+        if !pause.is_zero() {
+            clock.until(later(call.began, pause)).await;
+        }
+        let ask = match surface {
+            Surface::Chat => Ask::chat(call)?,
+            Surface::Completion => Ask::completion(call)?,
+        };
         let created = clock.unix(call.began);
         let streamed = ask.stream;
         let id = ids.envelope.clone();

@@ -32,7 +32,9 @@ when a ratio is wrong that does not: time per output token, requests a second, r
     run,
 };
 
-const MEASUREMENTS: &[(&str, fn(&Bench, &mut Table) -> Result<()>)] = &[
+type Measurement = fn(&Bench, &mut Table) -> Result<()>;
+
+const MEASUREMENTS: &[(&str, Measurement)] = &[
     ("streams", streams),
     ("rate", rate),
     ("start", start),

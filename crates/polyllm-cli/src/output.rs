@@ -3,7 +3,9 @@
 use std::env;
 use std::fmt::Display;
 use std::io::{IsTerminal, Write, stderr, stdout};
+use std::mem;
 use std::process::ExitCode;
+use std::sync::{Mutex, PoisonError};
 
 use anyhow::Result;
 use llm_provider::Json;
@@ -32,8 +34,36 @@ pub(crate) fn note(label: &str, colour: Colour, text: impl Display) {
     } else {
         ("", "")
     };
+    let mut drawn = DRAWN.lock().unwrap_or_else(PoisonError::into_inner);
+    let over = over(mem::take(&mut drawn));
     // Nobody is left to tell when standard error is closed.
-    let _ = writeln!(stderr(), "{start}{label}:{end} {text}");
+    let _ = writeln!(stderr(), "{over}{start}{label}:{end} {text}");
+}
+
+/// Draws lines on a terminal, on standard error, over those that were drawn before. A note takes
+/// their place, and they come again below it.
+pub(crate) fn redraw(lines: &[String]) {
+    let mut drawn = DRAWN.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut text = over(mem::replace(&mut drawn, lines.len()));
+    // A line that is wrapped would be two: what does not fit is cut off by the terminal.
+    text.push_str("\u{1b}[?7l");
+    for line in lines {
+        text.extend(line.chars().filter(|c| !c.is_control()));
+        text.push('\n');
+    }
+    text.push_str("\u{1b}[?7h");
+    let _ = stderr().lock().write_all(text.as_bytes());
+}
+
+/// How many lines at the end of the screen [`redraw`] has drawn.
+static DRAWN: Mutex<usize> = Mutex::new(0);
+
+/// Goes to the first of so many lines, and clears them.
+fn over(drawn: usize) -> String {
+    match drawn {
+        0 => String::new(),
+        drawn => format!("\u{1b}[{drawn}A\r\u{1b}[J"),
+    }
 }
 
 /// Prints on standard output; a reader that has gone away (`| head`) is no failure.

@@ -32,6 +32,8 @@ pub(crate) struct Feed {
     jobs: Mutex<mpsc::Receiver<Job>>,
     /// How often a slot had to wait because the next request was not made yet.
     pub(crate) starved: AtomicU64,
+    /// No more are made.
+    stop: Arc<AtomicBool>,
     closed_loop: bool,
 }
 
@@ -79,6 +81,7 @@ impl Feed {
         let feed = Arc::new(Self {
             jobs: Mutex::new(jobs),
             starved: AtomicU64::new(0),
+            stop: Arc::clone(&stop),
             closed_loop,
         });
         let go = Some(go);
@@ -92,7 +95,9 @@ impl Feed {
             match jobs.try_recv() {
                 Ok(job) => return Some(job),
                 Err(mpsc::error::TryRecvError::Empty) => {
-                    self.starved.fetch_add(1, Ordering::Relaxed);
+                    let awaited = !self.stop.load(Ordering::Relaxed);
+                    self.starved
+                        .fetch_add(u64::from(awaited), Ordering::Relaxed);
                 }
                 Err(mpsc::error::TryRecvError::Disconnected) => return None,
             }

@@ -12,7 +12,7 @@ use serde_json::json;
 
 use crate::bench::args::TimeUnit;
 use crate::bench::setup::Point;
-use crate::output::print;
+use crate::output::{print, redraw};
 
 /// Who looks on.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -85,7 +85,6 @@ pub(crate) struct Live {
     /// Times to the first token, in milliseconds.
     ttft: Vec<f64>,
     last_failure: Option<String>,
-    drawn: usize,
     next: Instant,
 }
 
@@ -119,15 +118,14 @@ impl Live {
             output_tokens: 0,
             ttft: Vec::new(),
             last_failure: None,
-            drawn: 0,
             next: Instant::now() + FIRST_LINE,
         }
     }
 
     /// Takes the view off the screen.
-    pub(crate) fn finish(&mut self) {
+    pub(crate) fn finish(&self) {
         if self.style == Style::Terminal {
-            self.draw(&[]);
+            redraw(&[]);
         }
     }
 
@@ -166,22 +164,6 @@ impl Live {
         }
         lines
     }
-
-    /// Draws over what was drawn before. A screen that is gone is nobody's loss.
-    fn draw(&mut self, lines: &[String]) {
-        let mut text = String::new();
-        if self.drawn > 0 {
-            text.push_str(&format!("\u{1b}[{}A", self.drawn));
-        }
-        text.push_str("\r\u{1b}[J");
-        for line in lines {
-            // A line that wraps would be two.
-            text.extend(line.chars().filter(|c| !c.is_control()).take(WIDTH));
-            text.push('\n');
-        }
-        self.drawn = lines.len();
-        let _ = stderr().lock().write_all(text.as_bytes());
-    }
 }
 
 impl Observer for Live {
@@ -214,7 +196,7 @@ impl Observer for Live {
             Style::Json => {}
             Style::Terminal => {
                 let lines = self.lines(progress);
-                self.draw(&lines);
+                redraw(&lines);
             }
             Style::Plain if now >= self.next => {
                 self.next = now + BETWEEN_LINES;
@@ -250,8 +232,6 @@ fn histogram(sorted: &[f64]) -> String {
     });
     bars.collect()
 }
-
-const WIDTH: usize = 79;
 
 /// Values that a histogram is drawn of; more would take long to sort ten times a second.
 const MOST_SEEN: usize = 20_000;

@@ -80,12 +80,16 @@ fn take(stream: &mut Stream, event: Event<'_>, at: u64) {
         stream.done = true;
         return;
     }
-    let chunk: Wire<'_> = match serde_json::from_slice(data) {
+    let no_chunk =
+        |error: &dyn fmt::Display| format!("an event is no chunk of a chat completion: {error}");
+    // Checked once as a whole, instead of string by string.
+    let text = match str::from_utf8(data) {
+        Ok(text) => text,
+        Err(error) => return stream.fail(FailureKind::Protocol, no_chunk(&error)),
+    };
+    let chunk: Wire<'_> = match serde_json::from_str(text) {
         Ok(chunk) => chunk,
-        Err(error) => {
-            let message = format!("an event is no chunk of a chat completion: {error}");
-            return stream.fail(FailureKind::Protocol, message);
-        }
+        Err(error) => return stream.fail(FailureKind::Protocol, no_chunk(&error)),
     };
     let choices = chunk.choices;
     if choices.weight > 0 {
@@ -148,19 +152,21 @@ impl<'de> Visitor<'de> for ChoicesVisitor {
         while let Some(choice) = seq.next_element::<Choice<'de>>()? {
             let delta = choice.delta.unwrap_or_default();
             // Together repeats a chunk's text beside its delta; legacy completions have only that.
-            let content = delta.content.or(choice.text).unwrap_or_default();
+            let Text(content) = delta.content.or(choice.text).unwrap_or_default();
             all.weight += content.len()
                 + [delta.reasoning, delta.reasoning_content, delta.refusal]
                     .into_iter()
                     .flatten()
-                    .map(|text| text.len())
+                    .map(|Text(text)| text.len())
                     .sum::<usize>()
                 + delta.tool_calls.0
                 + usize::from(delta.function_call.is_some());
             if all.text.is_empty() {
                 all.text = content;
             }
-            all.finish_reason = all.finish_reason.or(choice.finish_reason);
+            all.finish_reason = all
+                .finish_reason
+                .or(choice.finish_reason.map(|Text(reason)| reason));
         }
         Ok(all)
     }
@@ -171,27 +177,31 @@ struct Choice<'a> {
     #[serde(borrow, default)]
     delta: Option<Delta<'a>>,
     #[serde(borrow, default)]
-    text: Option<Cow<'a, str>>,
+    text: Option<Text<'a>>,
     #[serde(borrow, default)]
-    finish_reason: Option<Cow<'a, str>>,
+    finish_reason: Option<Text<'a>>,
 }
 
 /// Every channel that tokens come by.
 #[derive(Default, Deserialize)]
 struct Delta<'a> {
     #[serde(borrow, default)]
-    content: Option<Cow<'a, str>>,
+    content: Option<Text<'a>>,
     #[serde(borrow, default)]
-    reasoning: Option<Cow<'a, str>>,
+    reasoning: Option<Text<'a>>,
     #[serde(borrow, default)]
-    reasoning_content: Option<Cow<'a, str>>,
+    reasoning_content: Option<Text<'a>>,
     #[serde(borrow, default)]
-    refusal: Option<Cow<'a, str>>,
+    refusal: Option<Text<'a>>,
     #[serde(default)]
     tool_calls: Length,
     #[serde(default)]
     function_call: Option<IgnoredAny>,
 }
+
+/// Borrowed where nothing is escaped; serde makes a copy of what stands in an `Option` otherwise.
+#[derive(Default, Deserialize)]
+struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
 
 /// Bytes of the JSON of tool calls: names and arguments are tokens too.
 #[derive(Default)]

@@ -66,6 +66,9 @@ fn files_are_named_as_genai_bench_names_them() {
         .map(|entry| entry.unwrap().file_name().into_string().unwrap())
         .collect();
     names.sort();
+    let sheets = names.extract_if(.., |name| name.ends_with(".xlsx"));
+    let wanted = cfg!(feature = "xlsx").then(|| "made_up_summary.xlsx".to_owned());
+    assert_eq!(sheets.collect::<Vec<_>>(), Vec::from_iter(wanted));
     insta::assert_snapshot!(names.join("\n"));
 }
 

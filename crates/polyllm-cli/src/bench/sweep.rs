@@ -1,6 +1,8 @@
 //! The runs of an experiment, one after another; each is on the disk before the next begins.
 
-use std::path::PathBuf;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::{Context, Result, bail};
@@ -24,6 +26,7 @@ pub(crate) async fn run(
     let json = args.output.json;
     let unit = args.output.metrics_time_unit;
     let base = args.output.experiment_base_dir.clone().unwrap_or_default();
+    let named = args.output.experiment_folder_name.is_some();
     let calibrator = match args.measuring.no_calibration {
         true => None,
         false => Some(Calibrator::start()?),
@@ -31,6 +34,10 @@ pub(crate) async fn run(
     let mut setup = Setup::new(args).await?;
     if let Some(member) = &mut member {
         member.sign(&mut setup.experiment);
+    }
+    if !named {
+        free_name(&base, &mut setup.experiment.name)
+            .with_context(|| format!("cannot write to {}", base.display()))?;
     }
     let path = base.join(&setup.experiment.name);
     if path.join("experiment_metadata.json").exists() {
@@ -62,6 +69,22 @@ pub(crate) async fn run(
         member.measured(sweep.results);
     }
     Ok(status)
+}
+
+/// Makes the folder of this name, or of one like it: two experiments may begin in the same second.
+fn free_name(base: &Path, name: &mut String) -> io::Result<()> {
+    fs::create_dir_all(base)?;
+    let wanted = name.clone();
+    let mut number = 1;
+    loop {
+        match fs::create_dir(base.join(&*name)) {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+                number += 1;
+                *name = format!("{wanted}_{number}");
+            }
+            made => return made,
+        }
+    }
 }
 
 struct Sweep<'a> {
@@ -228,5 +251,23 @@ fn advice(kind: FailureKind, message: &str) -> &'static str {
         FailureKind::RateLimited => "no request was answered, all were over the rate limit",
         FailureKind::Timeout => "no request was answered in time (see --timeout)",
         _ => "no request was answered",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn experiments_of_the_same_second_have_folders_of_their_own() {
+        let base = std::env::temp_dir().join(format!("polyllm-names-{}", std::process::id()));
+        let _ = fs::remove_dir_all(&base);
+        let names = [(); 3].map(|()| {
+            let mut name = "a".to_owned();
+            free_name(&base, &mut name).unwrap();
+            name
+        });
+        assert_eq!(names, ["a", "a_2", "a_3"]);
+        fs::remove_dir_all(&base).unwrap();
     }
 }

@@ -164,9 +164,8 @@ impl<'de> Visitor<'de> for ChoicesVisitor {
             if all.text.is_empty() {
                 all.text = content;
             }
-            all.finish_reason = all
-                .finish_reason
-                .or(choice.finish_reason.map(|Text(reason)| reason));
+            let reason = choice.finish_reason.map(|Text(reason)| reason);
+            all.finish_reason = all.finish_reason.or(reason);
         }
         Ok(all)
     }

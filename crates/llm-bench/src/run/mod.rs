@@ -1,10 +1,13 @@
 //! One run: a load on a target for a while, and everything that came of it.
 
+mod course;
 mod feed;
 mod health;
 mod runner;
 mod saturation;
+mod settings;
 mod worker;
 
 pub(crate) use feed::Timing;
-pub use runner::{Interrupts, Observer, Progress, RunSpec, Runner, Settings};
+pub use runner::{Interrupts, Observer, Progress, RunSpec, Runner};
+pub use settings::Settings;

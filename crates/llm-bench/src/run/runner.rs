@@ -3,75 +3,17 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use tokio::sync::{mpsc, watch};
-use tokio::time::Instant;
 
 use crate::client::Connector;
 use crate::clock::Clock;
 use crate::error::Error;
-use crate::experiment::{ClientHealth, Limits, Load, Run, RunEnd};
-use crate::record::{FailureKind, Outcome, Phase, RequestRecord};
-use crate::run::feed::{Feed, Plan, Source, Timing};
+use crate::experiment::{ClientHealth, Limits, Load, Run};
+use crate::record::{Phase, RequestRecord};
+use crate::run::course::Course;
+use crate::run::feed::{Feed, Plan, Timing};
 use crate::run::health::{Watch, cpu_seconds, mark};
-use crate::run::saturation::Backlog;
+use crate::run::settings::Settings;
 use crate::run::worker::{Event, Gate, Slots, Work};
-use crate::target::Target;
-use crate::tokens::Tokenizer;
-
-/// What all runs of an experiment have in common.
-#[non_exhaustive]
-#[derive(Clone, Debug)]
-pub struct Settings {
-    /// Where requests go.
-    pub target: Target,
-    /// A second target that gets every request too.
-    pub against: Option<Target>,
-    /// The model asked for.
-    pub model: String,
-    /// Opens a connection for every request, and counts that as part of it.
-    pub new_connections: bool,
-    /// How long an answer may take.
-    pub timeout: Duration,
-    /// How long requests under way may take to finish when a run ends.
-    pub drain: Duration,
-    /// Between two looks at a Replicate prediction that has no stream.
-    pub poll_interval: Duration,
-    /// A Replicate prediction that waits longer than this to start counts as cold.
-    pub cold_after: Duration,
-    /// Threads that measure; `None` chooses by the load and the machine.
-    pub threads: Option<u32>,
-    /// How long it takes until all slots of a closed loop are at work.
-    pub ramp_up: Duration,
-    /// Ends a run of an open loop when more comes in than goes out.
-    pub stop_on_saturation: bool,
-    /// Counts tokens where the server does not.
-    pub tokenizer: Option<Tokenizer>,
-    /// Share of completed requests left out at the beginning and at the end.
-    pub warmup_cooldown: (f64, f64),
-    /// Dollars per million tokens, in and out.
-    pub price_per_million: Option<(f64, f64)>,
-}
-
-impl Settings {
-    /// The defaults for a target and a model.
-    pub fn new(target: Target, model: impl Into<String>) -> Self {
-        Self {
-            target,
-            against: None,
-            model: model.into(),
-            new_connections: false,
-            timeout: Duration::from_secs(600),
-            drain: Duration::from_secs(30),
-            poll_interval: Duration::from_millis(500),
-            cold_after: Duration::from_secs(5),
-            threads: None,
-            ramp_up: Duration::ZERO,
-            stop_on_saturation: false,
-            tokenizer: None,
-            warmup_cooldown: (0.0, 0.0),
-            price_per_million: None,
-        }
-    }
-}
 
 /// One run of an experiment.
 pub struct RunSpec {
@@ -249,19 +191,15 @@ impl Runner {
         let begun = clock.now();
         source.go(begun);
         gate.go.send_replace(true);
-        let mut course = Course {
+        let course = Course::new(
             settings,
-            limits: spec.limits,
-            budget: spec.budget,
-            interrupts: self.interrupts.clone(),
-            gate: &gate,
-            source: &mut source,
-            spent: 0.0,
-            hopeless: 0,
-            end: None,
-            hopeless_after: FEWEST_HOPELESS.max(2 * concurrency.unwrap_or(0) as usize),
-            open: !matches!(run.load, Load::Concurrency { .. }),
-        };
+            &run.load,
+            spec.limits,
+            spec.budget,
+            self.interrupts.clone(),
+            &gate,
+            &mut source,
+        );
         run.end = course
             .follow(&mut told, observer, &mut run.records, &mut stalls)
             .await;
@@ -295,138 +233,6 @@ impl Runner {
         let chosen = self.settings.threads;
         let chosen = chosen.unwrap_or_else(|| wanted.min(cpus / 2));
         chosen.clamp(1, slots.max(1))
-    }
-}
-
-/// A run under way: when it stops, and why.
-struct Course<'a> {
-    settings: &'a Settings,
-    limits: Limits,
-    budget: Option<f64>,
-    interrupts: Interrupts,
-    gate: &'a Gate,
-    source: &'a mut Source,
-    spent: f64,
-    /// How many failed from the beginning on, for reasons that will not go away.
-    hopeless: usize,
-    hopeless_after: usize,
-    end: Option<RunEnd>,
-    open: bool,
-}
-
-impl Course<'_> {
-    async fn follow(
-        &mut self,
-        told: &mut mpsc::UnboundedReceiver<Event>,
-        observer: &mut dyn Observer,
-        records: &mut Vec<RequestRecord>,
-        stalls: &mut Vec<crate::experiment::Stall>,
-    ) -> RunEnd {
-        let start = Instant::now();
-        let time = Duration::try_from_secs_f64(self.limits.max_seconds).unwrap_or(FOREVER);
-        let mut deadline = start + time.min(FOREVER);
-        let mut ticks = tokio::time::interval(TICK);
-        let mut backlog = Backlog::default();
-        let mut tick = 0_u32;
-        let mut pressed = 0;
-        let mut interrupts = self.interrupts.clone();
-        loop {
-            tokio::select! {
-                event = told.recv() => match event {
-                    Some(Event::Done(raw)) => {
-                        let record = raw.finish(self.settings.tokenizer.as_ref());
-                        observer.record(&record);
-                        if let Some(end) = self.judge(&record, records.len()) {
-                            deadline = self.stop(end);
-                        }
-                        records.push(record);
-                    }
-                    Some(Event::Stalled(stall)) => stalls.push(stall),
-                    Some(Event::Ready) => {}
-                    None => break,
-                },
-                () = tokio::time::sleep_until(deadline) => {
-                    if self.end.is_none() {
-                        deadline = self.stop(RunEnd::Time);
-                    } else {
-                        self.gate.give_up.send_replace(true);
-                        deadline = Instant::now() + FOREVER;
-                    }
-                }
-                count = pressed_again(&mut interrupts, pressed) => {
-                    pressed = count;
-                    if count > 1 {
-                        self.gate.give_up.send_replace(true);
-                    }
-                    deadline = deadline.min(self.stop(RunEnd::Interrupted));
-                }
-                _ = ticks.tick() => {
-                    let in_flight = self.gate.in_flight.load(Ordering::Relaxed);
-                    observer.tick(&Progress {
-                        elapsed: start.elapsed(),
-                        in_flight,
-                        done: records.len() as u64,
-                        stopping: self.end.is_some(),
-                    });
-                    tick += 1;
-                    if self.open && self.settings.stop_on_saturation && tick.is_multiple_of(TICKS_OF_A_SECOND) {
-                        backlog.note(in_flight);
-                        if self.end.is_none() && backlog.is_growing() {
-                            deadline = self.stop(RunEnd::Saturated);
-                        }
-                    }
-                }
-            }
-        }
-        self.end.unwrap_or_default()
-    }
-
-    /// Starts no more requests; returns when those under way are given up.
-    fn stop(&mut self, end: RunEnd) -> Instant {
-        if self.end.is_none() {
-            self.end = Some(end);
-            self.gate.stop.store(true, Ordering::Relaxed);
-            self.source.stop();
-        }
-        Instant::now() + self.settings.drain
-    }
-
-    /// Whether a record ends the run.
-    fn judge(&mut self, record: &RequestRecord, so_far: usize) -> Option<RunEnd> {
-        if self.end.is_some() {
-            return None;
-        }
-        if let Some((input, output)) = self.settings.price_per_million {
-            let tokens = &record.tokens;
-            self.spent += (tokens.input as f64 * input + tokens.output as f64 * output) / 1e6;
-        }
-        if self.budget.is_some_and(|budget| self.spent >= budget) {
-            return Some(RunEnd::Cost);
-        }
-        if self.hopeless == so_far && is_hopeless(record) {
-            self.hopeless += 1;
-        }
-        (self.hopeless >= self.hopeless_after).then_some(RunEnd::Failing)
-    }
-}
-
-async fn pressed_again(interrupts: &mut Interrupts, pressed: u32) -> u32 {
-    match interrupts.wait_for(|count| *count > pressed).await {
-        Ok(count) => *count,
-        // Nobody is left who could press it.
-        Err(_) => std::future::pending().await,
-    }
-}
-
-/// A failure that the next request will have as well.
-fn is_hopeless(record: &RequestRecord) -> bool {
-    let Outcome::Failed(failure) = &record.outcome else {
-        return false;
-    };
-    match failure.kind {
-        FailureKind::Connect | FailureKind::Dns | FailureKind::Tls => true,
-        FailureKind::HttpStatus => matches!(record.http_status, Some(400..=405 | 422)),
-        _ => false,
     }
 }
 
@@ -494,16 +300,6 @@ const AHEAD: usize = 16;
 const MOST_AHEAD: f64 = 256.0;
 
 const SLOTS_OF_A_THREAD: u32 = 256;
-
-/// Requests that have to fail before a run is given up.
-const FEWEST_HOPELESS: usize = 20;
-
-const TICK: Duration = Duration::from_millis(100);
-
-const TICKS_OF_A_SECOND: u32 = 10;
-
-/// Longer than anybody waits, and still within the reach of timers.
-const FOREVER: Duration = Duration::from_secs(365 * 24 * 3600);
 
 #[cfg(test)]
 mod tests {

@@ -201,7 +201,9 @@ impl Aggregated {
         let outcomes = Outcomes::of(of_side.iter().copied());
         let seconds = run.measured_ns.1.saturating_sub(run.measured_ns.0) as f64 / 1e9;
         let per_second = |amount: f64| if seconds > 0.0 { amount / seconds } else { 0.0 };
-        let sum = |metric: Metric| done.iter().filter_map(|row| metric.of(row)).sum::<f64>();
+        // The `sum` of no floats is -0.
+        let values = |metric: Metric| done.iter().filter_map(move |row| metric.of(row));
+        let sum = |metric: Metric| values(metric).fold(0.0, |sum, value| sum + value);
 
         let mut stats = BTreeMap::new();
         let mut intervals = BTreeMap::new();

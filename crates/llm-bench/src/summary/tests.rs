@@ -129,6 +129,10 @@ fn a_run_without_an_answer_still_has_a_summary() {
     assert_eq!(numbers.num_requests, 1);
     assert_eq!(numbers.stats[&Metric::Ttft], Stats::default());
     assert!(numbers.extra.cautions[0].contains("No request completed"));
+    assert_eq!(
+        format!("{}", numbers.mean_output_throughput_tokens_per_s),
+        "0"
+    );
     let empty = summary(Vec::new()).aggregated;
     assert_eq!((empty.requests_per_second, empty.error_rate), (0.0, 0.0));
 }

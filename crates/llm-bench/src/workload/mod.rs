@@ -4,6 +4,7 @@ mod dataset;
 mod hub;
 mod image;
 mod plan;
+mod prompts;
 mod read;
 mod text;
 mod trace;

@@ -28,7 +28,7 @@ pub(crate) async fn lead(args: &Bench, coordinator: &str) -> Result<ExitCode> {
     note(
         "waiting",
         Colour::Yellow,
-        format_args!("for {workers} workers at session {session}"),
+        format_args!("for workers at session {session}, {workers} in all"),
     );
     let arguments = for_workers(std::env::args().skip(1));
     let leader = Leader::gather(

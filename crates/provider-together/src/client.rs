@@ -55,8 +55,8 @@ impl Together {
         self
     }
 
-    /// Answers a chat: of a model that is not known to take prompts as a chat, and if Together
-    /// refuses that because the model takes prompts, or else from the start, as a prompt.
+    /// Answers a chat. It is sent as one, unless the model is known to take prompts, and as a
+    /// prompt if Together refuses it because the model takes those.
     async fn either<T>(
         &self,
         call: Call<ChatRequest>,

@@ -370,6 +370,21 @@ pub enum Reply {
 }
 
 impl Reply {
+    /// This text, of whatever length: where it would be very many tokens, they are large ones.
+    pub fn text(text: impl Into<String>) -> Self {
+        let text = text.into();
+        if text.len() < LARGE_TOKEN {
+            return Self::Text(text);
+        }
+        let (mut tokens, mut rest) = (Vec::new(), text.as_str());
+        while !rest.is_empty() {
+            let (token, after) = rest.split_at(rest.floor_char_boundary(LARGE_TOKEN));
+            tokens.push(token.to_owned());
+            rest = after;
+        }
+        Self::Tokens(tokens)
+    }
+
     /// Exactly these tokens.
     pub fn tokens(tokens: impl IntoIterator<Item = impl Into<String>>) -> Self {
         Self::Tokens(tokens.into_iter().map(Into::into).collect())
@@ -408,3 +423,5 @@ impl Default for Memory {
         }
     }
 }
+
+const LARGE_TOKEN: usize = 10_000;

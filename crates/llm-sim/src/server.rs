@@ -32,6 +32,7 @@ use crate::upstream::{Exchange, Upstream};
 /// A listening upstream; dropping it closes everything at once.
 #[derive(Debug)]
 pub(crate) struct Server {
+    address: SocketAddr,
     url: String,
     stop: watch::Sender<bool>,
     accepting: JoinHandle<()>,
@@ -40,14 +41,20 @@ pub(crate) struct Server {
 impl Server {
     pub(crate) async fn start<U: Upstream>(port: u16, upstream: Arc<U>) -> io::Result<Self> {
         let listener = TcpListener::bind(SocketAddr::from((Ipv4Addr::LOCALHOST, port))).await?;
-        let url = format!("http://{}", listener.local_addr()?);
+        let address = listener.local_addr()?;
+        let url = format!("http://{address}");
         let (stop, stopping) = watch::channel(false);
         let accepting = tokio::spawn(accept(listener, url.clone(), upstream, stopping));
         Ok(Self {
+            address,
             url,
             stop,
             accepting,
         })
+    }
+
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.address
     }
 
     pub(crate) fn url(&self) -> &str {

@@ -1,4 +1,5 @@
 use std::io;
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use tokio::sync::watch;
@@ -60,6 +61,16 @@ impl Sim {
     /// Where Replicate's API is simulated: `http://127.0.0.1:PORT`, without the `/v1`.
     pub fn replicate_url(&self) -> &str {
         self.replicate.1.url()
+    }
+
+    /// The host and port of [`together_url`](Self::together_url).
+    pub fn together_address(&self) -> SocketAddr {
+        self.together.1.address()
+    }
+
+    /// The host and port of [`replicate_url`](Self::replicate_url).
+    pub fn replicate_address(&self) -> SocketAddr {
+        self.replicate.1.address()
     }
 
     /// Where Replicate's event streams are, when they have a host of their own.

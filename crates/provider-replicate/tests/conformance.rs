@@ -29,7 +29,7 @@ impl Simulation for Simulated {
                 options.with_timing(Timing::default().with_token(Duration::from_secs(600)))
             }
             Mood::Refuses(status) => options.with_fault(Fault::Status(status)),
-            Mood::Says(text) => options.with_reply(reply(text)),
+            Mood::Says(text) => options.with_reply(Reply::text(text)),
             mood => panic!("{mood:?} cannot be simulated"),
         };
         Box::pin(async { Box::new(Running(Sim::start(options).await.unwrap())) as _ })
@@ -52,20 +52,10 @@ struct Running(Sim);
 
 impl Upstream for Running {
     fn address(&self) -> SocketAddr {
-        let url = self.0.replicate_url();
-        url.trim_start_matches("http://").parse().unwrap()
+        self.0.replicate_address()
     }
 
     fn running(&self) -> usize {
         self.0.replicate().running()
     }
-}
-
-/// The text in tokens as they come, or in large ones when there would be too many.
-fn reply(text: String) -> Reply {
-    if text.len() < 10_000 {
-        return Reply::Text(text);
-    }
-    let pieces = text.as_bytes().chunks(10_000);
-    Reply::tokens(pieces.map(|piece| String::from_utf8_lossy(piece).into_owned()))
 }

@@ -26,7 +26,7 @@ impl Simulation for Simulated {
             // After a stream's first chunk, and before a plain answer's end.
             Mood::Endless => options.with_fault(Fault::HangAfter(350)),
             Mood::Refuses(status) => options.with_fault(Fault::Status(status)),
-            Mood::Says(text) => options.with_reply(reply(text)),
+            Mood::Says(text) => options.with_reply(Reply::text(text)),
             mood => panic!("{mood:?} cannot be simulated"),
         };
         Box::pin(async { Box::new(Running(Sim::start(options).await.unwrap())) as _ })
@@ -57,20 +57,10 @@ struct Running(Sim);
 
 impl Upstream for Running {
     fn address(&self) -> SocketAddr {
-        let url = self.0.together_url();
-        url.trim_start_matches("http://").parse().unwrap()
+        self.0.together_address()
     }
 
     fn running(&self) -> usize {
         self.0.together().in_flight()
     }
-}
-
-/// The text in tokens as they come, or in large ones when there would be too many.
-fn reply(text: String) -> Reply {
-    if text.len() < 10_000 {
-        return Reply::Text(text);
-    }
-    let pieces = text.as_bytes().chunks(10_000);
-    Reply::tokens(pieces.map(|piece| String::from_utf8_lossy(piece).into_owned()))
 }

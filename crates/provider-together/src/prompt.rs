@@ -49,10 +49,7 @@ impl Format {
         prompts: &Prompts,
         call: &Call<ChatRequest>,
     ) -> Result<(Call<CompletionRequest>, Vec<String>)> {
-        let request = call.body.value().map_err(|error| {
-            let message = format!("the request cannot be read: {error}");
-            Error::new(ErrorKind::InvalidRequest, message).with_source(error)
-        })?;
+        let request = call.request()?;
         let messages: Vec<Message<'_>> = request.messages.iter().map(Message::from).collect();
         let prompt = prompts.render(&self.template, &messages).map_err(|error| {
             let message = format!("the prompt cannot be written: {error}");

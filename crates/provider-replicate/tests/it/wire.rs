@@ -1,6 +1,7 @@
 //! Every request on the wire: method, path, headers and body.
 
-use llm_provider::cleanup;
+use llm_provider::{Call, Json, Provider, cleanup};
+use llm_types::completions::CompletionRequest;
 use serde_json::{Value, json};
 use std::time::Duration;
 
@@ -46,4 +47,23 @@ async fn a_stream_that_is_resumed_and_then_dropped() {
     server.wait_for(CANCEL).await;
     assert!(cleanup::finish(Duration::from_secs(1)).await);
     insta::assert_json_snapshot!("resumed_and_dropped", requests(&server));
+}
+
+#[tokio::test]
+async fn completions_and_the_list_of_models() {
+    let server = Server::start(|url, seen, _| match seen.line().as_str() {
+        LOOK_UP => Answer::json(200, official(llama_3())),
+        CREATE => Answer::json(201, succeeded(url, json!("ok"))),
+        "GET /v1/deployments" => Answer::json(200, json!({"results": [], "next": null})),
+        _ => Answer::json(200, json!({"slug": "language-models", "models": []})),
+    })
+    .await;
+    let replicate = server.provider();
+    let request = CompletionRequest::new(MODEL, "Once upon a time").with_max_tokens(3);
+    let call = Call::new(Json::from_value(request));
+    replicate.complete(call.clone()).await.unwrap();
+    let mut stream = replicate.complete_stream(call).await.unwrap();
+    assert_eq!(stream.next_text().await.unwrap().as_deref(), Some("ok"));
+    replicate.models().await.unwrap();
+    insta::assert_json_snapshot!("completions_and_models", requests(&server));
 }

@@ -2,6 +2,7 @@
 
 mod account;
 mod client;
+mod create;
 mod deployment;
 mod error;
 mod events;
@@ -19,9 +20,10 @@ pub use crate::account::Account;
 pub use crate::client::{
     API_BASE_VARIABLES, API_KEY_VARIABLES, Client, DEFAULT_API_BASE, Limits, NAME,
 };
+pub use crate::create::NewPrediction;
 pub use crate::deployment::{Deployment, DeploymentChange, Machines, Release};
 pub use crate::model::{Collection, Model, Version};
-pub use crate::prediction::{NewPrediction, Prediction, Status};
+pub use crate::prediction::{Prediction, Status};
 pub use crate::schema::{Parameter, Schema};
 pub use crate::target::Target;
 pub use crate::watch::Watch;

@@ -1,16 +1,14 @@
 use std::fmt;
-use std::time::Duration;
 
 use futures_util::{Stream, stream};
-use http::header::HeaderName;
-use http::{HeaderValue, Method};
+use http::Method;
 use llm_provider::{Error, ErrorKind, Result};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::client::{Ask, Client};
 use crate::error::{self, unexpected};
-use crate::target::{Target, is_plain, path};
+use crate::target::path;
 use crate::watch::Watch;
 
 /// A run of a model.
@@ -44,89 +42,7 @@ pub struct Prediction {
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 pub struct Status(pub String);
 
-/// A prediction to be.
-#[derive(Clone)]
-#[non_exhaustive]
-pub struct NewPrediction {
-    /// What to run.
-    pub target: Target,
-    /// What the model is given.
-    pub input: Map<String, Value>,
-    /// Whether its output is to be had as an event stream, too.
-    pub stream: bool,
-    /// How long Replicate shall hold its answer, for the output to be in it: nothing, or up to a
-    /// minute (`Prefer: wait`).
-    pub wait: Duration,
-    /// When Replicate shall give it up by itself: 5 seconds after its creation, or later
-    /// (`Cancel-After`).
-    pub cancel_after: Option<Duration>,
-    /// Other members of the body: `webhook`, `webhook_events_filter`.
-    pub extra: Map<String, Value>,
-}
-
-impl NewPrediction {
-    /// A prediction with nothing but the required.
-    pub fn new(target: Target, input: Map<String, Value>) -> Self {
-        Self {
-            target,
-            input,
-            stream: false,
-            wait: Duration::ZERO,
-            cancel_after: None,
-            extra: Map::new(),
-        }
-    }
-
-    fn ask(&self) -> Ask {
-        let (path, version) = self.target.endpoint();
-        let mut body = self.extra.clone();
-        body.insert("input".to_owned(), self.input.clone().into());
-        if let Some(version) = version {
-            body.insert("version".to_owned(), version.into());
-        }
-        if self.stream {
-            body.insert("stream".to_owned(), true.into());
-        }
-        let mut ask = Ask::new(Method::POST, path).with_json(&body.into());
-        if let Some(after) = self.cancel_after {
-            let seconds = after.as_secs().max(5); // less is refused
-            ask = ask.with_header(CANCEL_AFTER, text(format!("{seconds}s")));
-        }
-        let wait = self.wait.min(self.cancel_after.unwrap_or(self.wait));
-        match wait.as_secs().min(60) {
-            0 => ask,
-            wait => ask
-                .with_header(PREFER, text(format!("wait={wait}")))
-                .with_held(Duration::from_secs(wait)),
-        }
-    }
-}
-
-/// Without what people say.
-impl fmt::Debug for NewPrediction {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("NewPrediction")
-            .field("target", &self.target)
-            .field("stream", &self.stream)
-            .finish_non_exhaustive()
-    }
-}
-
 impl Client {
-    /// Makes a prediction. Dropping the future, or what it gives, leaves the prediction running.
-    ///
-    /// # Errors
-    /// [`ErrorKind::NotFound`] when there is no such model, version or deployment, and
-    /// [`ErrorKind::InvalidRequest`] when the model does not take the input.
-    pub async fn create_prediction(&self, new: &NewPrediction) -> Result<Prediction> {
-        let prediction: Prediction = self.ask(new.ask()).await?;
-        // The id becomes part of URL paths.
-        if is_plain(&prediction.id) {
-            return Ok(prediction);
-        }
-        Err(unexpected("the prediction's id cannot be understood"))
-    }
-
     /// A prediction as it is now.
     ///
     /// # Errors
@@ -263,14 +179,6 @@ impl Status {
         error::from_end(&self.0, error)
     }
 }
-
-/// A header of digits and letters.
-fn text(text: String) -> HeaderValue {
-    HeaderValue::try_from(text).unwrap_or(HeaderValue::from_static(""))
-}
-
-const CANCEL_AFTER: HeaderName = HeaderName::from_static("cancel-after");
-const PREFER: HeaderName = HeaderName::from_static("prefer");
 
 #[cfg(test)]
 mod tests {

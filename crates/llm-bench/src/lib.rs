@@ -5,6 +5,7 @@ mod answer;
 mod bias;
 mod client;
 mod clock;
+mod command_line;
 pub mod compare;
 #[cfg(any(feature = "nats", feature = "redis"))]
 pub mod coordinator;
@@ -29,10 +30,11 @@ mod tokens;
 mod workload;
 
 pub use bias::TrueTimes;
+pub use command_line::CommandLine;
 pub use error::Error;
 pub use experiment::{
-    ClientBias, ClientHealth, CommandLine, Experiment, IterationType, Limits, Load, Machine, Run,
-    RunEnd, ServerLabels, Stall, Task,
+    ClientBias, ClientHealth, Experiment, IterationType, Limits, Load, Machine, Run, RunEnd,
+    ServerLabels, Stall, Task,
 };
 pub use record::{
     Arrivals, ConnectTimes, Failure, FailureKind, Outcome, Phase, PredictionTimes, RateLimit,

@@ -2,8 +2,8 @@ use std::fmt;
 
 use http::{HeaderValue, Uri};
 
+use crate::command_line::without_userinfo;
 use crate::error::Error;
-use crate::experiment::without_userinfo;
 
 /// Where requests go: an API's address, its dialect, and the header that opens it.
 ///

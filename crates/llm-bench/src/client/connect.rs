@@ -14,8 +14,8 @@ use tokio_rustls::TlsConnector;
 use crate::client::connection::Connection;
 use crate::client::stamped::{Stamped, Stamps};
 use crate::clock::Clock;
+use crate::command_line::without_userinfo;
 use crate::error::Error;
-use crate::experiment::without_userinfo;
 use crate::record::{ConnectTimes, FailureKind};
 use crate::target::Origin;
 

@@ -5,7 +5,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval, timeout_at};
 use super::bus::Bus;
 use super::message::{FromLeader, FromWorker, decode, encode};
 use super::{AGAIN, CoordinatorError, HEARTBEAT, MOST_PARTS, SILENCE, subjects};
-use crate::experiment::without_secrets;
+use crate::command_line::without_secrets;
 use crate::report::Results;
 
 /// The machine that has others measure, and joins what they did.

@@ -1,0 +1,143 @@
+//! The command line of an experiment, as it may be shown.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+/// A call of this tool as it may be shown: made only by [`CommandLine::redacted`].
+#[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(transparent)]
+pub struct CommandLine(String);
+
+impl CommandLine {
+    /// Joins arguments for a shell, with `***` instead of the value of every option whose name
+    /// speaks of a key, token, secret or password, and of every occurrence of `secrets`. A secret
+    /// of a few letters is no secret and would be found in every second word.
+    pub fn redacted<'a>(
+        args: impl IntoIterator<Item = &'a str>,
+        secrets: impl IntoIterator<Item = &'a str> + Clone,
+    ) -> Self {
+        let mut words = Vec::new();
+        let mut hide_next = false;
+        for arg in args {
+            let mut word = arg.to_owned();
+            for secret in secrets.clone() {
+                if secret.len() >= SHORTEST_SECRET {
+                    word = word.replace(secret, HIDDEN);
+                }
+            }
+            if std::mem::take(&mut hide_next) {
+                HIDDEN.clone_into(&mut word);
+            } else if let Some((name, _)) = word.split_once('=').filter(|(n, _)| is_secret(n)) {
+                word = format!("{name}={HIDDEN}");
+            } else {
+                hide_next = is_secret(&word);
+            }
+            words.push(quoted(without_userinfo(&word)));
+        }
+        Self(words.join(" "))
+    }
+
+    /// The text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for CommandLine {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// Arguments without the options that hold secrets, and their values.
+#[cfg(any(feature = "nats", feature = "redis"))]
+pub(crate) fn without_secrets(arguments: impl IntoIterator<Item = String>) -> Vec<String> {
+    let mut kept = Vec::new();
+    let mut arguments = arguments.into_iter();
+    while let Some(argument) = arguments.next() {
+        match argument.split_once('=') {
+            Some((name, _)) if is_secret(name) => {}
+            None if is_secret(&argument) => {
+                arguments.next();
+            }
+            _ => kept.push(without_userinfo(&argument)),
+        }
+    }
+    kept
+}
+
+/// `scheme://user:password@host` without user and password.
+pub(crate) fn without_userinfo(text: &str) -> String {
+    let Some((scheme, rest)) = text.split_once("://") else {
+        return text.to_owned();
+    };
+    let authority_end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
+    match rest[..authority_end].rfind('@') {
+        Some(at) => format!("{scheme}://{}", &rest[at + 1..]),
+        None => text.to_owned(),
+    }
+}
+
+fn is_secret(option: &str) -> bool {
+    let Some(name) = option.strip_prefix("--") else {
+        return false;
+    };
+    let mut parts = name.split(['-', '_']);
+    parts.any(|part| SECRET_WORDS.contains(&part)) && !NOT_SECRET.contains(&name)
+}
+
+fn quoted(word: String) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_=./:,@%+*".contains(c);
+    if !word.is_empty() && word.chars().all(plain) {
+        return word;
+    }
+    format!("'{}'", word.replace('\'', r"'\''"))
+}
+
+const HIDDEN: &str = "***";
+
+const SHORTEST_SECRET: usize = 8;
+
+const SECRET_WORDS: &[&str] = &[
+    "key", "keys", "token", "secret", "password", "auth", "header",
+];
+
+/// Options with such a word in their names that hold no secret.
+const NOT_SECRET: &[&str] = &["group-key", "model-auth-type"];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_command_line_shows_no_secret() {
+        let args = [
+            "polyllm",
+            "bench",
+            "--api-key",
+            "tgp_v1_abc",
+            "--model-api-key=xyz",
+            "--traffic-scenario",
+            "D(100,100)",
+            "--api-base",
+            "https://me:pw@host/v1",
+            "--additional-request-params",
+            r#"{"note":"tgp_v1_abc"}"#,
+        ];
+        let line = CommandLine::redacted(args, ["tgp_v1_abc"]);
+        assert_eq!(
+            line.as_str(),
+            "polyllm bench --api-key *** --model-api-key=*** --traffic-scenario 'D(100,100)' \
+             --api-base https://host/v1 --additional-request-params '{\"note\":\"***\"}'"
+        );
+    }
+
+    #[test]
+    fn a_placeholder_of_a_key_spoils_no_word() {
+        let line = CommandLine::redacted(["polyllm", "bench", "--api-key", "k"], ["k"]);
+        assert_eq!(line.as_str(), "polyllm bench --api-key ***");
+        let line = CommandLine::redacted(["--task", "text-to-text"], ["k"]);
+        assert_eq!(line.as_str(), "--task text-to-text");
+    }
+}

@@ -1,4 +1,4 @@
-//! Event streams whose events come at their time, one write each.
+//! Event streams whose events come at their time, those of one time in one write.
 
 use std::io;
 use std::sync::Arc;
@@ -28,12 +28,18 @@ pub(crate) fn timed<I>(
 where
     I: Iterator<Item = Timed> + Send,
 {
+    let events = events.peekable();
     stream::unfold((events, clock, trace), |mut state| async move {
         let (events, clock, trace) = &mut state;
-        let event = events.next()?;
-        clock.event(event.at).await;
-        trace.wrote(Instant::now(), event.at, event.tokens);
-        Some((Ok(event.bytes), state))
+        let due = events.peek()?.at;
+        clock.event(due).await;
+        let now = Instant::now();
+        let mut bytes = Vec::new();
+        while let Some(event) = events.next_if(|event| event.at == due && bytes.len() < MOST) {
+            trace.wrote(now, due, event.tokens);
+            bytes.extend_from_slice(&event.bytes);
+        }
+        Some((Ok(bytes.into()), state))
     })
 }
 
@@ -46,6 +52,9 @@ pub(crate) fn data(json: &impl Serialize) -> Bytes {
     out.extend_from_slice(b"\n\n");
     out.into()
 }
+
+/// Bytes of one write, or an event more.
+const MOST: usize = 16 << 10;
 
 /// Bytes; more grow.
 const TYPICAL_EVENT: usize = 512;

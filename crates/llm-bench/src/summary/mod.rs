@@ -162,7 +162,7 @@ pub struct Extra {
     pub error_rate_interval: Option<Interval>,
     /// Requests that met all objectives.
     pub goodput: Option<Goodput>,
-    /// How many counts of output tokens each source gave.
+    /// How many counts of output tokens each source gave; an answer without any needs none.
     pub token_sources: BTreeMap<TokenSource, u64>,
     /// Dollars spent on the requests that count, where a price is known.
     pub cost: Option<f64>,
@@ -246,7 +246,8 @@ impl Aggregated {
             }
         });
         let mut token_sources = BTreeMap::new();
-        for row in &done {
+        let wrote = |row: &&&Row| row.num_output_tokens.is_some_and(|tokens| tokens > 0);
+        for row in done.iter().filter(wrote) {
             *token_sources.entry(row.output_tokens_source).or_default() += 1;
         }
         let left_out = |phase| {

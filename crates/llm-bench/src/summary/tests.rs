@@ -1,6 +1,6 @@
 use super::*;
 use crate::made_up::{answered, experiment, refused, run};
-use crate::{Arrivals, Load, Outcome, Task};
+use crate::{Arrivals, Load, Outcome, Task, TokenSource};
 
 #[track_caller]
 fn close(found: f64, expected: f64) {
@@ -65,6 +65,20 @@ fn formulas_are_those_of_genai_bench() {
         121.0 / 1.25,
     );
     close(numbers.extra.cost.unwrap(), (100.0 + 42.0) / 1e6);
+}
+
+#[test]
+fn estimates_are_told_of_answers_that_have_tokens() {
+    let guessed = |tokens| {
+        let mut record = answered(1, 0, 50_000_000, 1, 10_000);
+        record.tokens.output = tokens;
+        record.tokens.output_source = TokenSource::Estimate;
+        summary(vec![record]).aggregated.extra.cautions
+    };
+    assert!(guessed(5)[0].contains("The output tokens of 1 request are estimated"));
+    // As of embeddings.
+    let nothing = guessed(0);
+    assert!(nothing.is_empty(), "{nothing:?}");
 }
 
 #[test]

@@ -5,5 +5,7 @@
 
 mod chat;
 mod operations;
+#[path = "../common/page.rs"]
+mod page;
 mod replicate;
 mod support;

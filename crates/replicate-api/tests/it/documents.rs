@@ -24,6 +24,14 @@ fn client(server: &Server) -> Client {
     Client::new(&settings(&server.url)).unwrap()
 }
 
+pub(crate) fn small_machines() -> Machines {
+    Machines {
+        hardware: Some("gpu-t4".to_owned()),
+        min_instances: Some(0),
+        max_instances: Some(1),
+    }
+}
+
 async fn run(client: &Client, name: &str) -> Result<Prediction> {
     let input = json!({"prompt": "Hello!"});
     let new = NewPrediction::new(
@@ -110,16 +118,11 @@ async fn deployments_are_made_changed_and_deleted() {
     let (_sim, client) = sim(SimOptions::default()).await;
     let model = client.model("meta/meta-llama-3-8b-instruct").await.unwrap();
     let version = model.latest_version.unwrap();
-    let machines = Machines {
-        hardware: Some("gpu-t4".to_owned()),
-        min_instances: Some(0),
-        max_instances: Some(1),
-    };
     let new = DeploymentChange {
         name: Some("chat".to_owned()),
         model: Some("meta/meta-llama-3-8b-instruct".to_owned()),
         version: Some(version.id),
-        machines,
+        machines: small_machines(),
     };
     let made = client.create_deployment(&new).await.unwrap();
     assert_eq!(

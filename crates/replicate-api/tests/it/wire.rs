@@ -3,9 +3,10 @@
 use std::time::Duration;
 
 use futures_util::TryStreamExt;
-use replicate_api::{Client, DeploymentChange, Machines, NewPrediction, Target};
+use replicate_api::{Client, DeploymentChange, NewPrediction, Target};
 use serde_json::{Map, json};
 
+use crate::documents::small_machines;
 use crate::scripted::*;
 
 #[tokio::test]
@@ -23,16 +24,11 @@ async fn looking_after_an_account() {
     })
     .await;
     let client = Client::new(&settings(&server.url)).unwrap();
-    let machines = Machines {
-        hardware: Some("gpu-t4".to_owned()),
-        min_instances: Some(0),
-        max_instances: Some(1),
-    };
     let new = DeploymentChange {
         name: Some("chat".to_owned()),
         model: Some("acme/llama".to_owned()),
         version: Some("v1".to_owned()),
-        machines,
+        machines: small_machines(),
     };
     let mut change = DeploymentChange::default();
     change.machines.max_instances = Some(3);

@@ -113,18 +113,19 @@ impl<T: Serialize> Json<T> {
     /// The text in pieces, for who sends it: a long one that was changed is not copied for that.
     pub fn pieces(&self) -> Vec<Bytes> {
         let text = self.text();
-        let is_copied = self.changes.is_empty() || self.changed.get().is_some();
-        match text.object() {
-            Ok(object) if !is_copied && text.bytes.len() > COPIED => {
-                let pieces = self.edit_of(&object).into_pieces().into_iter();
-                let piece = |piece| match piece {
-                    Piece::Kept(range) => text.bytes.slice(range),
-                    Piece::New(new) => new.into(),
-                };
-                pieces.map(piece).collect()
-            }
-            _ => vec![self.bytes().clone()],
+        let is_written = self.changes.is_empty() || self.changed.get().is_some();
+        if !is_written
+            && text.bytes.len() > COPIED
+            && let Ok(object) = text.object()
+        {
+            let piece = |piece| match piece {
+                Piece::Kept(range) => text.bytes.slice(range),
+                Piece::New(new) => new.into(),
+            };
+            let pieces = self.edit_of(&object).into_pieces();
+            return pieces.into_iter().map(piece).collect();
         }
+        vec![self.bytes().clone()]
     }
 
     /// The members of the document.
@@ -346,3 +347,36 @@ impl<T> fmt::Debug for Json<T> {
 
 /// Up to this length, copying a text costs less than sending it in pieces.
 const COPIED: usize = 16 << 10;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn renamed(prompt: usize) -> Json<Value> {
+        let prompt = "x".repeat(prompt);
+        let body = format!(r#"{{"model":"a","prompt":"{prompt}","n":1}}"#);
+        let changes = [("model", Some("meta/a".into())), ("top_k", Some(2.into()))];
+        Json::from_bytes(body).change(changes).unwrap()
+    }
+
+    #[test]
+    fn a_long_text_is_not_copied_for_a_change() {
+        let json = renamed(COPIED);
+        let original = json.text().bytes.as_ptr_range();
+        let pieces = json.pieces();
+        let shared = |piece: &&Bytes| original.contains(&piece.as_ptr());
+        let kept: usize = pieces.iter().filter(shared).map(Bytes::len).sum();
+        assert!(kept > COPIED, "{kept}");
+        assert_eq!(pieces.concat(), json.bytes()[..]);
+        // Once it has been written, it is sent so.
+        assert_eq!(json.pieces(), [json.bytes().clone()]);
+    }
+
+    #[test]
+    fn a_short_text_is_one_piece() {
+        assert_eq!(
+            renamed(1).pieces(),
+            [&br#"{"model":"meta/a","prompt":"x","n":1,"top_k":2}"#[..]]
+        );
+    }
+}

@@ -8,7 +8,7 @@ use std::process::Command;
 use llm_sim::{Sim, SimOptions};
 use polyllm::types::Message;
 use polyllm::types::embeddings::{EncodingFormat, Vector};
-use polyllm::{ApiKey, Client, CustomTemplate, ErrorKind, Settings, registry};
+use polyllm::{ApiKey, Client, Completion, CustomTemplate, ErrorKind, Settings, registry};
 use serde_json::json;
 
 async fn house() -> (Sim, Client) {
@@ -177,14 +177,7 @@ async fn texts_become_vectors_in_either_encoding() {
     assert_ne!(floats.data[0].embedding, floats.data[1].embedding);
 }
 
-#[tokio::test]
-async fn a_text_is_gone_on_from_plain_and_streamed() {
-    let (sim, client) = house().await;
-    let complete = || {
-        let model = "together_ai/togethercomputer/LLaMA-2-7B-32K";
-        let completion = client.complete(model, "The sky is").with_max_tokens(20);
-        completion.with_param("top_k", 20).with_stop("\n\n")
-    };
+async fn says_the_same_plain_and_streamed<'c>(complete: impl Fn() -> Completion<'c>) {
     let response = complete().send().await.unwrap();
     let said = &response.choices[0].text;
     let mut stream = complete().stream().await.unwrap();
@@ -194,6 +187,17 @@ async fn a_text_is_gone_on_from_plain_and_streamed() {
     }
     assert!(!said.is_empty());
     assert_eq!(&streamed, said);
+}
+
+#[tokio::test]
+async fn a_text_is_gone_on_from_plain_and_streamed() {
+    let (sim, client) = house().await;
+    let complete = || {
+        let model = "together_ai/togethercomputer/LLaMA-2-7B-32K";
+        let completion = client.complete(model, "The sky is").with_max_tokens(20);
+        completion.with_param("top_k", 20).with_stop("\n\n")
+    };
+    says_the_same_plain_and_streamed(complete).await;
     for request in sim.together().requests() {
         let sent = request.json();
         assert_eq!(request.path, "/v1/completions");
@@ -209,15 +213,7 @@ async fn a_prompt_goes_to_replicate_as_it_is() {
     let (sim, client) = house().await;
     let model = "replicate/meta/meta-llama-3-8b-instruct";
     let complete = || client.complete(model, "The sky is").with_max_tokens(20);
-    let response = complete().send().await.unwrap();
-    let said = &response.choices[0].text;
-    let mut stream = complete().stream().await.unwrap();
-    let mut streamed = String::new();
-    while let Some(text) = stream.next_text().await.unwrap() {
-        streamed.push_str(&text);
-    }
-    assert!(!said.is_empty());
-    assert_eq!(&streamed, said);
+    says_the_same_plain_and_streamed(complete).await;
     for prediction in sim.replicate().predictions() {
         assert_eq!(prediction.input["prompt"], "The sky is");
         assert_eq!(prediction.input["prompt_template"], "{prompt}");

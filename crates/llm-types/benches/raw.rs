@@ -1,4 +1,4 @@
-//! Reading two members of a large body, and summing up a chunk, against full parses.
+//! Reads two members of a large body, and summarizes a chunk, compared with full parses.
 
 #![allow(clippy::unwrap_used, reason = "a benchmark")]
 
@@ -12,8 +12,8 @@ criterion_group!(benches, prompt, chunk);
 criterion_main!(benches);
 
 /// 256 KiB of prompt: a single line; English prose with paragraphs, a quotation and a dash; source
-/// code, in which an escape comes every few bytes; JSON, as tools return it, which is full of
-/// quotes; Chinese, in which no byte is ASCII, and the same as Python's `json.dumps` writes it.
+/// code, with an escape every few bytes; JSON as tools return it, with many quotes; Chinese, in
+/// which no byte is ASCII; and the same Chinese as written by Python's `json.dumps`.
 fn prompt(criterion: &mut Criterion) {
     for (name, line) in [
         ("line", "the quick brown fox jumps over the lazy dog "),

@@ -1,5 +1,5 @@
-//! What a gateway does with a request and its stream, without re-serializing what it does not change:
-//! `cargo run -p llm-types --example relay`.
+//! Handles a request and its stream as a gateway does, without re-serializing what it does not
+//! change: `cargo run -p llm-types --example relay`.
 #![allow(clippy::print_stdout, reason = "an example talks")]
 
 use std::error::Error;
@@ -10,7 +10,7 @@ use llm_types::{
 use serde_json::json;
 
 fn main() -> Result<(), Box<dyn Error>> {
-    // A client's body: the model is an alias, and one member is nobody's but the upstream's.
+    // A client's body: the model is an alias, and one member is known only to the upstream.
     let body = br#"{ "model": "fast", "stream": true, "top_k": 40,
         "messages": [{"role": "user", "content": "Good morning!"}] }"#;
     let object = RawObject::parse(body)?;
@@ -26,7 +26,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         .finish();
     println!("sent on: {}\n", String::from_utf8_lossy(&upstream));
 
-    // What comes back, event by event.
+    // The response, event by event.
     let mut answer = Accumulator::default();
     for data in [
         r#"{"id":"c-1","created":1780000000,"model":"m","choices":[{"index":0,"delta":{"role":"assistant","content":"Good"},"finish_reason":null}]}"#,
@@ -51,7 +51,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         serde_json::to_string_pretty(&answer.into_response())?
     );
 
-    // A body that cannot be read: the error tells where and what.
+    // A body that cannot be read: the error states where and what.
     let body =
         br#"{"model": "fast", "messages": [{"role": "user", "content": [{"type": "text"}]}]}"#;
     if let Err(error) = parse::<ChatRequest>(body) {

@@ -9,83 +9,83 @@ use crate::{field::Field, input::TextInput, lenient, number::Number, usage::Usag
 /// A request for a text completion.
 ///
 /// As in [`ChatRequest`](crate::ChatRequest), `null` parameters are left out when written, and
-/// parameters not named here are in `extra`.
+/// parameters without a field are in `extra`.
 #[non_exhaustive]
 #[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct CompletionRequest {
     /// The model.
     pub model: String,
-    /// The text to go on from.
+    /// The prompt.
     #[serde(default, skip_serializing_if = "Field::is_absent")]
     pub prompt: Field<TextInput>,
-    /// How many answers to choose the best of.
+    /// The number of candidates to generate, of which the best are returned.
     #[serde(
         default,
         deserialize_with = "lenient::count",
         skip_serializing_if = "Option::is_none"
     )]
     pub best_of: Option<u64>,
-    /// Whether to repeat the prompt before the answer.
+    /// Whether to include the prompt in the output.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub echo: Option<bool>,
-    /// Makes tokens less likely the more often they occurred, -2 to 2.
+    /// Penalizes tokens by how often they occurred, from -2 to 2.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub frequency_penalty: Option<Number>,
-    /// Changes of likelihood by token id.
+    /// Bias by token id.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub logit_bias: Option<Map<String, Value>>,
-    /// Of how many tokens in each place to tell the log probability.
+    /// For how many tokens per position to return log probabilities.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub logprobs: Option<LogprobsParam>,
-    /// The most tokens to write.
+    /// The maximum number of tokens to generate.
     #[serde(
         default,
         deserialize_with = "lenient::count",
         skip_serializing_if = "Option::is_none"
     )]
     pub max_tokens: Option<u64>,
-    /// How many answers.
+    /// The number of choices.
     #[serde(
         default,
         deserialize_with = "lenient::count",
         skip_serializing_if = "Option::is_none"
     )]
     pub n: Option<u64>,
-    /// Makes tokens less likely that occurred at all, -2 to 2.
+    /// Penalizes tokens that occurred at all, from -2 to 2.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub presence_penalty: Option<Number>,
-    /// The seed of the sampling.
+    /// The sampling seed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub seed: Option<Number>,
-    /// Where to stop writing.
+    /// Where to stop generating.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub stop: Option<Stop>,
-    /// Whether to answer as a stream of chunks.
+    /// Whether to stream the response.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub stream: Option<bool>,
-    /// What the stream is to tell besides.
+    /// Options of the stream.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub stream_options: Option<StreamOptions>,
-    /// The text that comes after the answer.
+    /// The text that follows the completion.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub suffix: Option<String>,
-    /// How random the sampling is, 0 to 2.
+    /// The sampling temperature, from 0 to 2.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub temperature: Option<Number>,
-    /// The share of likelihood to sample from, 0 to 1.
+    /// The nucleus sampling threshold, from 0 to 1.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub top_p: Option<Number>,
     /// The end user.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub user: Option<String>,
-    /// Parameters not named above.
+    /// All other parameters.
     #[serde(flatten)]
     pub extra: Map<String, Value>,
 }
 
 impl CompletionRequest {
-    /// A request with nothing but the required.
+    /// Creates a request with only the required members.
     pub fn new(model: impl Into<String>, prompt: impl Into<TextInput>) -> Self {
         Self {
             model: model.into(),
@@ -94,37 +94,37 @@ impl CompletionRequest {
         }
     }
 
-    /// Sets the most tokens to write.
+    /// Sets the maximum number of tokens to generate.
     pub fn with_max_tokens(mut self, tokens: u64) -> Self {
         self.max_tokens = Some(tokens);
         self
     }
 
-    /// Sets where to stop writing.
+    /// Sets where to stop generating.
     pub fn with_stop(mut self, stop: impl Into<Stop>) -> Self {
         self.stop = Some(stop.into());
         self
     }
 
-    /// Asks for a stream, or not.
+    /// Sets whether to stream the response.
     pub fn with_stream(mut self, stream: bool) -> Self {
         self.stream = Some(stream);
         self
     }
 
-    /// Sets how random the sampling is.
+    /// Sets the sampling temperature.
     pub fn with_temperature(mut self, temperature: impl Into<Number>) -> Self {
         self.temperature = Some(temperature.into());
         self
     }
 
-    /// Sets a parameter that has no member here.
+    /// Sets a parameter that has no field here.
     pub fn with_extra(mut self, key: impl Into<String>, value: impl Into<Value>) -> Self {
         self.extra.insert(key.into(), value.into());
         self
     }
 
-    /// Whether a stream is asked for.
+    /// Whether streaming is requested.
     pub fn is_stream(&self) -> bool {
         self.stream == Some(true)
     }
@@ -135,34 +135,34 @@ impl CompletionRequest {
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct CompletionResponse {
-    /// The id of the answer.
+    /// The id of the response.
     #[serde(default, deserialize_with = "lenient::or_default")]
     pub id: String,
-    /// `text_completion` with OpenAI; Together has names of its own.
+    /// `text_completion` at OpenAI; Together uses other names.
     #[serde(default = "object")]
     pub object: String,
-    /// When it was made, in seconds of Unix time.
+    /// The creation time, in seconds of Unix time.
     #[serde(default, deserialize_with = "lenient::or_default")]
     pub created: Number,
-    /// The model that answered; some of Together's chunks do not tell.
+    /// The model; some of Together's chunks leave it out.
     #[serde(default, skip_serializing_if = "Field::is_absent")]
     pub model: Field<String>,
-    /// The answers, or pieces of them.
+    /// The choices, or pieces of them.
     #[serde(deserialize_with = "choices")]
     pub choices: Vec<CompletionChoice>,
-    /// The token counts.
+    /// The token usage.
     #[serde(default, skip_serializing_if = "Field::is_absent")]
     pub usage: Field<Usage>,
-    /// The build of the engine.
+    /// The version of the engine.
     #[serde(default, skip_serializing_if = "Field::is_absent")]
     pub system_fingerprint: Field<String>,
-    /// Members not named above, as the `finish_reason` that Together's schema puts here.
+    /// All other members, such as the `finish_reason` in Together's schema.
     #[serde(flatten)]
     pub extra: Map<String, Value>,
 }
 
 impl CompletionResponse {
-    /// A response without choices.
+    /// Creates a response without choices.
     pub fn new(
         id: impl Into<String>,
         created: impl Into<Number>,
@@ -186,38 +186,38 @@ impl CompletionResponse {
         self
     }
 
-    /// Sets the token counts.
+    /// Sets the token usage.
     pub fn with_usage(mut self, usage: Usage) -> Self {
         self.usage = Field::Value(usage);
         self
     }
 }
 
-/// One answer, or a piece of it.
+/// A choice, or a piece of one.
 #[non_exhaustive]
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct CompletionChoice {
-    /// The text, or more of it.
+    /// The text, or a piece of it.
     #[serde(default, deserialize_with = "lenient::or_default")]
     pub text: String,
-    /// Its place among the answers.
+    /// The index of the choice.
     #[serde(default, deserialize_with = "lenient::index")]
     pub index: u32,
-    /// The log probabilities of its tokens: with OpenAI [`Logprobs::Tokens`], in Together's chunks
-    /// a bare number too.
+    /// The log probabilities: [`Logprobs::Tokens`] at OpenAI; in Together's chunks also a bare
+    /// number.
     #[serde(default, skip_serializing_if = "Field::is_absent")]
     pub logprobs: Field<Logprobs>,
-    /// Why it ended; null in a chunk until it does.
+    /// The finish reason; null in chunks before the last one of the choice.
     #[serde(default, skip_serializing_if = "Field::is_absent")]
     pub finish_reason: Field<FinishReason>,
-    /// Members not named above, as Together's `seed` and `delta`.
+    /// All other members, such as Together's `seed` and `delta`.
     #[serde(flatten)]
     pub extra: Map<String, Value>,
 }
 
 impl CompletionChoice {
-    /// An answer, or a piece of it when there is no reason; `logprobs` is null.
+    /// Creates a choice, or a piece of one if there is no finish reason; `logprobs` is null.
     pub fn new(index: u32, text: impl Into<String>, finish_reason: Option<FinishReason>) -> Self {
         Self {
             text: text.into(),
@@ -229,7 +229,7 @@ impl CompletionChoice {
     }
 }
 
-/// Choices without `index`, as Together's schema has them, are numbered in their order.
+/// Choices without `index`, as in Together's schema, are numbered in order.
 fn choices<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<CompletionChoice>, D::Error> {
     let mut choices: Vec<CompletionChoice> = lenient::or_default(deserializer)?;
     if choices.iter().all(|choice| choice.index == 0) {

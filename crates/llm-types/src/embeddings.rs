@@ -13,7 +13,7 @@ pub use vector::{Vector, VectorError};
 /// A request for embeddings.
 ///
 /// As in [`ChatRequest`](crate::ChatRequest), `null` parameters are left out when written, and
-/// parameters not named here are in `extra`.
+/// parameters without a field are in `extra`.
 #[non_exhaustive]
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
@@ -22,26 +22,26 @@ pub struct EmbeddingRequest {
     pub model: String,
     /// The texts, in the same four forms as a completion's prompt.
     pub input: TextInput,
-    /// How many numbers each vector has.
+    /// The number of dimensions of each vector.
     #[serde(
         default,
         deserialize_with = "lenient::count",
         skip_serializing_if = "Option::is_none"
     )]
     pub dimensions: Option<u64>,
-    /// How vectors are written; OpenAI's clients ask for base64 unless told otherwise.
+    /// The format of the vectors; OpenAI's clients request base64 by default.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub encoding_format: Option<EncodingFormat>,
     /// The end user.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub user: Option<String>,
-    /// Parameters not named above.
+    /// All other parameters.
     #[serde(flatten)]
     pub extra: Map<String, Value>,
 }
 
 impl EmbeddingRequest {
-    /// A request with nothing but the required.
+    /// Creates a request with only the required members.
     pub fn new(model: impl Into<String>, input: impl Into<TextInput>) -> Self {
         Self {
             model: model.into(),
@@ -53,13 +53,13 @@ impl EmbeddingRequest {
         }
     }
 
-    /// Sets how vectors are written.
+    /// Sets the format of the vectors.
     pub fn with_encoding_format(mut self, format: EncodingFormat) -> Self {
         self.encoding_format = Some(format);
         self
     }
 
-    /// Sets how many numbers each vector has.
+    /// Sets the number of dimensions of each vector.
     pub fn with_dimensions(mut self, dimensions: u64) -> Self {
         self.dimensions = Some(dimensions);
         self
@@ -76,19 +76,19 @@ pub struct EmbeddingResponse {
     pub object: String,
     /// The vectors, in the order of the texts.
     pub data: Vec<Embedding>,
-    /// The model that answered.
+    /// The model.
     #[serde(default, deserialize_with = "lenient::or_default")]
     pub model: String,
-    /// The token counts: Together leaves them out, OpenAI's clients need them.
+    /// The token usage. Together leaves it out; OpenAI's clients require it.
     #[serde(default, skip_serializing_if = "Field::is_absent")]
     pub usage: Field<Usage>,
-    /// Members not named above.
+    /// All other members.
     #[serde(flatten)]
     pub extra: Map<String, Value>,
 }
 
 impl EmbeddingResponse {
-    /// A response with these vectors, numbered in their order.
+    /// Creates a response with these vectors, numbered in order.
     pub fn new(model: impl Into<String>, vectors: impl IntoIterator<Item = Vector>) -> Self {
         let embedding = |(index, vector)| Embedding::new(index, vector);
         Self {
@@ -100,13 +100,13 @@ impl EmbeddingResponse {
         }
     }
 
-    /// Sets the token counts.
+    /// Sets the token usage.
     pub fn with_usage(mut self, usage: Usage) -> Self {
         self.usage = Field::Value(usage);
         self
     }
 
-    /// Rewrites all vectors in the format that the client asked for; OpenAI's clients read both.
+    /// Converts all vectors to the format that the client requested. OpenAI's clients read both.
     ///
     /// # Errors
     ///
@@ -131,18 +131,18 @@ pub struct Embedding {
     /// Always `embedding`.
     #[serde(default = "embedding")]
     pub object: String,
-    /// The place of the text among the texts.
+    /// The index of the text.
     #[serde(default, deserialize_with = "lenient::index")]
     pub index: u32,
     /// The vector.
     pub embedding: Vector,
-    /// Members not named above.
+    /// All other members.
     #[serde(flatten)]
     pub extra: Map<String, Value>,
 }
 
 impl Embedding {
-    /// The vector of the text in this place.
+    /// Creates the embedding of the text at this index.
     pub fn new(index: u32, vector: Vector) -> Self {
         Self {
             object: embedding(),
@@ -154,9 +154,9 @@ impl Embedding {
 }
 
 open_enum! {
-    /// How vectors are written.
+    /// The format of vectors.
     pub enum EncodingFormat {
-        /// The bytes of little-endian 32-bit floats, in base64.
+        /// Little-endian 32-bit floats, in base64.
         Base64 = "base64",
         /// An array of numbers.
         Float = "float",

@@ -7,23 +7,23 @@ use serde_json::{Map, Value};
 
 use crate::field::Field;
 
-/// The body of a failed request, and of the last event of a stream that fails half-way.
+/// The body of a failed request, and of the last event of a stream that fails.
 ///
-/// Deserializing keeps the body as it came; [`ErrorResponse::parse`] also understands what is not
-/// quite this shape.
+/// Deserializing keeps the body as it is. [`ErrorResponse::parse`] also accepts other shapes.
 #[non_exhaustive]
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct ErrorResponse {
-    /// What went wrong.
+    /// The error.
     pub error: ErrorObject,
-    /// Members not named above, as Together's `id`.
+    /// All other members, such as Together's `id`.
     #[serde(flatten)]
     pub extra: Map<String, Value>,
 }
 
 impl ErrorResponse {
-    /// An error with the four keys that OpenAI's clients need; `param` and `code` are null.
+    /// Creates an error with the four keys that OpenAI's clients require; `param` and `code` are
+    /// null.
     pub fn new(message: impl Into<String>, type_: impl Into<String>) -> Self {
         Self {
             error: ErrorObject {
@@ -37,19 +37,19 @@ impl ErrorResponse {
         }
     }
 
-    /// Names the parameter at fault.
+    /// Sets the invalid parameter.
     pub fn with_param(mut self, param: impl Into<String>) -> Self {
         self.error.param = Field::Value(Value::String(param.into()));
         self
     }
 
-    /// Sets the code that programs match on.
+    /// Sets the machine-readable code.
     pub fn with_code(mut self, code: impl Into<String>) -> Self {
         self.error.code = Field::Value(Value::String(code.into()));
         self
     }
 
-    /// Finds the error in a body, or nothing when the body is no error.
+    /// Finds the error in a body; `None` if the body contains no error.
     ///
     /// Accepted besides OpenAI's shape: `error` as a bare string (old engines), missing keys,
     /// `message` or `detail` without `error`. The result has all four keys.
@@ -68,30 +68,30 @@ impl ErrorResponse {
     }
 }
 
-/// What went wrong.
+/// The details of an error.
 #[non_exhaustive]
 #[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct ErrorObject {
-    /// The explanation for people.
+    /// The message.
     #[serde(default)]
     pub message: String,
-    /// The family of the error, such as `invalid_request_error`.
+    /// The type of the error, such as `invalid_request_error`.
     #[serde(default, rename = "type", skip_serializing_if = "Field::is_absent")]
     pub type_: Field<String>,
-    /// The parameter at fault.
+    /// The invalid parameter.
     #[serde(default, skip_serializing_if = "Field::is_absent")]
     pub param: Field<Value>,
-    /// The code that programs match on; most often a string, a number from some gateways.
+    /// The machine-readable code: usually a string, at some gateways a number.
     #[serde(default, skip_serializing_if = "Field::is_absent")]
     pub code: Field<Value>,
-    /// Members not named above.
+    /// All other members.
     #[serde(flatten)]
     pub extra: Map<String, Value>,
 }
 
 impl ErrorObject {
-    /// The parameter at fault, as text.
+    /// The invalid parameter, as text.
     pub fn param(&self) -> Option<Cow<'_, str>> {
         text(self.param.value()?)
     }
@@ -133,7 +133,7 @@ fn into_text(value: Value) -> String {
     }
 }
 
-/// A string as it is, a number as printed, nothing else.
+/// Strings as they are, numbers as printed; `None` for anything else.
 fn text(value: &Value) -> Option<Cow<'_, str>> {
     match value {
         Value::String(text) => Some(Cow::Borrowed(text)),

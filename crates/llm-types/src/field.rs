@@ -4,37 +4,38 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// A member of a JSON object in its three states.
 ///
-/// Providers differ over `null` and absent: some want `"content": null` beside tool calls, some
-/// refuse it, some refuse the empty string (rust-genai#74, aichat#1326). What came in goes out.
+/// Providers treat `null` and absent members differently: some require `"content": null` beside
+/// tool calls, some reject it, some reject the empty string (rust-genai#74, aichat#1326). The state
+/// is written as it was read.
 #[allow(clippy::exhaustive_enums)] // a JSON member has these three states and no other
 #[derive(Clone, Copy, Debug, Default, Eq, Hash, PartialEq)]
 pub enum Field<T> {
-    /// The key is not there.
+    /// The key is absent.
     #[default]
     Absent,
-    /// The key is there and holds `null`.
+    /// The value is `null`.
     Null,
-    /// The key holds a value.
+    /// The member has a value.
     Value(T),
 }
 
 impl<T> Field<T> {
-    /// A value, or `null` for `None`.
+    /// Creates a value, or `null` for `None`.
     pub fn nullable(value: Option<T>) -> Self {
         value.map_or(Self::Null, Self::Value)
     }
 
-    /// A value, or no key at all for `None`.
+    /// Creates a value, or an absent field for `None`.
     pub fn optional(value: Option<T>) -> Self {
         value.map_or(Self::Absent, Self::Value)
     }
 
-    /// Takes the field, leaving it absent.
+    /// Takes the field and leaves it absent.
     pub fn take(&mut self) -> Self {
         std::mem::take(self)
     }
 
-    /// Makes an absent field `null`, as OpenAI's schema wants it for required nullable keys.
+    /// Makes an absent field `null`, as OpenAI's schema requires for required nullable keys.
     pub fn fill_null(&mut self) {
         if self.is_absent() {
             *self = Self::Null;
@@ -48,7 +49,7 @@ impl<T> Field<T> {
         }
     }
 
-    /// The value to change in place.
+    /// A mutable reference to the value.
     pub fn value_mut(&mut self) -> Option<&mut T> {
         match self {
             Self::Value(value) => Some(value),
@@ -64,7 +65,7 @@ impl<T> Field<T> {
         }
     }
 
-    /// The value, owned.
+    /// Converts into the value.
     pub fn into_value(self) -> Option<T> {
         match self {
             Self::Value(value) => Some(value),
@@ -72,7 +73,7 @@ impl<T> Field<T> {
         }
     }
 
-    /// Changes the value and keeps the two other states.
+    /// Maps the value and keeps the two other states.
     pub fn map<U>(self, change: impl FnOnce(T) -> U) -> Field<U> {
         match self {
             Self::Absent => Field::Absent,
@@ -81,24 +82,24 @@ impl<T> Field<T> {
         }
     }
 
-    /// Whether the key is not there.
+    /// Whether the key is absent.
     pub fn is_absent(&self) -> bool {
         matches!(self, Self::Absent)
     }
 
-    /// Whether the key holds `null`.
+    /// Whether the value is `null`.
     pub fn is_null(&self) -> bool {
         matches!(self, Self::Null)
     }
 
-    /// Whether the key holds a value.
+    /// Whether there is a value.
     pub fn is_value(&self) -> bool {
         matches!(self, Self::Value(_))
     }
 }
 
 impl Field<String> {
-    /// The text, when there is one.
+    /// The value as text.
     pub fn as_str(&self) -> Option<&str> {
         self.value().map(String::as_str)
     }

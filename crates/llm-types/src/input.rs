@@ -1,13 +1,13 @@
-//! [`TextInput`]: what completions and embeddings start from.
+//! [`TextInput`]: the input of completions and embeddings.
 
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 
 use crate::tagged::{by_form, elements, unexpected};
 
-/// Text for a model that takes no messages, in OpenAI's four forms.
+/// The input of a model that takes no messages, in OpenAI's four forms.
 ///
-/// Written back in the form it came in. Together's completions know the first form alone, its
+/// Written in the form in which it was read. Together's completions accept only the first form, its
 /// embeddings the first two.
 #[allow(clippy::exhaustive_enums)] // OpenAI's schema has these four forms
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -16,16 +16,16 @@ use crate::tagged::{by_form, elements, unexpected};
 pub enum TextInput {
     /// One text.
     Text(String),
-    /// Several texts, each answered for itself.
+    /// Several texts, each processed separately.
     Texts(Vec<String>),
     /// One text as token ids.
     Tokens(Vec<u64>),
-    /// Several texts as token ids, each answered for itself.
+    /// Several texts as token ids, each processed separately.
     TokenLists(Vec<Vec<u64>>),
 }
 
 impl TextInput {
-    /// How many texts there are.
+    /// The number of texts.
     pub fn count(&self) -> usize {
         match self {
             Self::Text(_) | Self::Tokens(_) => 1,
@@ -65,7 +65,7 @@ impl From<Vec<String>> for TextInput {
     }
 }
 
-/// The first element tells which form a list has; the error tells which element is unlike it.
+/// The first element decides the form of a list; the error names the first element that differs.
 impl<'de> Deserialize<'de> for TextInput {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         by_form(deserializer, |value| {

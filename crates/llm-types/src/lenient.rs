@@ -1,4 +1,4 @@
-//! Readers that forgive what providers are known to send.
+//! Lenient readers for variants that providers are known to send.
 
 use std::fmt::Display;
 
@@ -18,7 +18,7 @@ where
     Option::deserialize(deserializer).map(Option::unwrap_or_default)
 }
 
-/// A count that may be written `7.0` or `null` (OpenAI's schema says number).
+/// Reads a count that may be written as `7.0` or `null` (OpenAI's schema says number).
 pub(crate) fn count<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u64>, D::Error> {
     by_form(deserializer, |value| match value {
         Value::Null => Ok(None),
@@ -27,7 +27,7 @@ pub(crate) fn count<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option
     })
 }
 
-/// As [`count`], where zero is the default.
+/// Like [`count`], with zero as the default.
 pub(crate) fn index<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u32, D::Error> {
     by_form(deserializer, |value| match value {
         Value::Null => Ok(0),
@@ -42,7 +42,7 @@ fn whole<T: Display + TryFrom<u64>>(number: serde_json::Number, most: T) -> Resu
     fitting.ok_or_else(|| format!("expected a whole number of at most {most}, found {number}"))
 }
 
-/// The arguments of a function call: text, also when an engine sends the object itself (TGI did).
+/// Reads the arguments of a function call as text, even if an engine sends an object (TGI did).
 pub(crate) fn arguments<'de, D: Deserializer<'de>>(
     deserializer: D,
 ) -> Result<Field<String>, D::Error> {

@@ -8,6 +8,7 @@ mod field;
 mod input;
 mod lenient;
 mod models;
+pub mod moderations;
 mod number;
 mod open_enum;
 mod parse;

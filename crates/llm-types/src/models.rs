@@ -5,7 +5,7 @@ use serde_json::{Map, Value};
 
 use crate::{field::Field, number::Number};
 
-/// The answer of `GET /models`.
+/// The response of `GET /models`.
 #[non_exhaustive]
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
@@ -14,13 +14,13 @@ pub struct ModelList {
     pub object: String,
     /// The models.
     pub data: Vec<Model>,
-    /// Members not named above.
+    /// All other members.
     #[serde(flatten)]
     pub extra: Map<String, Value>,
 }
 
 impl ModelList {
-    /// A list of models.
+    /// Creates a list of models.
     pub fn new(data: Vec<Model>) -> Self {
         Self {
             object: "list".to_owned(),
@@ -42,24 +42,24 @@ impl<'de> Deserialize<'de> for ModelList {
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Model {
-    /// The name to ask for.
+    /// The name for requests.
     pub id: String,
     /// Always `model`.
     #[serde(default, skip_serializing_if = "Field::is_absent")]
     pub object: Field<String>,
-    /// When it was made, in seconds of Unix time.
+    /// The creation time, in seconds of Unix time.
     #[serde(default, skip_serializing_if = "Field::is_absent")]
     pub created: Field<Number>,
-    /// Who owns it.
+    /// The owner.
     #[serde(default, skip_serializing_if = "Field::is_absent")]
     pub owned_by: Field<String>,
-    /// Members not named above: prices, context length, templates.
+    /// All other members, such as prices, context length and templates.
     #[serde(flatten)]
     pub extra: Map<String, Value>,
 }
 
 impl Model {
-    /// A model with the four members that OpenAI's clients need.
+    /// Creates a model with the four members that OpenAI's clients require.
     pub fn new(
         id: impl Into<String>,
         created: impl Into<Number>,

@@ -7,9 +7,9 @@ use serde::{Serialize, Serializer};
 
 /// A JSON number that prints as it came: `1` stays `1`, `1.0` stays `1.0`.
 ///
-/// Integers keep 64 bits; what is larger, as Together's rounded seeds are
-/// (`18446744073709552000`), is kept as the nearest `f64`, which is what JSON readers in JavaScript
-/// made of it in the first place.
+/// Integers keep 64 bits. A larger number, such as Together's rounded seeds
+/// (`18446744073709552000`), is kept as the nearest `f64`: JavaScript had already rounded it to
+/// that value.
 #[derive(Clone, Copy, PartialEq)]
 pub struct Number(Repr);
 
@@ -21,7 +21,7 @@ enum Repr {
 }
 
 impl Number {
-    /// The value as a float, rounded when it must be.
+    /// The value as a float, rounded if necessary.
     pub fn as_f64(self) -> f64 {
         match self.0 {
             Repr::Float(value) => value,
@@ -30,7 +30,7 @@ impl Number {
         }
     }
 
-    /// The value when it is a whole number that fits, also when written as `7.0`.
+    /// The value if it is an integer that fits, even if written as `7.0`.
     pub fn as_u64(self) -> Option<u64> {
         match self.0 {
             Repr::Positive(value) => Some(value),
@@ -41,7 +41,7 @@ impl Number {
         }
     }
 
-    /// The value when it is a whole number that fits, also when written as `-7.0`.
+    /// The value if it is an integer that fits, even if written as `-7.0`.
     pub fn as_i64(self) -> Option<i64> {
         match self.0 {
             Repr::Negative(value) => Some(value),

@@ -1,4 +1,4 @@
-//! Enums of strings that grow every few months: unknown names are kept, not refused.
+//! Open enums of strings: unknown names are kept, not rejected.
 
 use std::fmt;
 use std::marker::PhantomData;
@@ -16,7 +16,7 @@ macro_rules! open_enum {
         #[derive(Clone, Debug, Eq, Hash, PartialEq)]
         pub enum $name {
             $($(#[$doc])* $variant,)+
-            /// Any other name, kept as it came.
+            /// Any other name, unchanged.
             Other(String),
         }
 
@@ -82,7 +82,7 @@ macro_rules! open_enum {
 
 pub(crate) use open_enum;
 
-/// Reads a name, without a copy when it is a known one.
+/// Reads a name; a known name is not copied.
 pub(crate) fn read<'de, D, T>(deserializer: D) -> Result<T, D::Error>
 where
     D: Deserializer<'de>,

@@ -1,4 +1,4 @@
-//! Reading JSON with errors that tell where, what was expected and what was found.
+//! Reads JSON, with errors that state the position, what was expected and what was found.
 
 use std::error::Error as StdError;
 use std::fmt;
@@ -10,15 +10,15 @@ use crate::raw::Scanner;
 
 /// Reads a value from JSON text.
 ///
-/// Does what `serde_json::from_slice` does, with a better error.
+/// Like `serde_json::from_slice`, with better errors.
 ///
 /// # Errors
 ///
-/// When the text is no JSON, or not of this shape.
+/// If the text is not valid JSON, or does not have this shape.
 pub fn parse<T: DeserializeOwned>(json: &[u8]) -> Result<T, ParseError> {
     serde_json::from_slice(json).map_err(|error| {
         let is_json = error.is_data() || error.is_io();
-        // Of text that is no JSON our own scanner can tell more.
+        // For text that is not JSON, our own scanner gives a better error.
         match Scanner::check(json) {
             Err(error) if !is_json => error,
             _ => ParseError::from_serde(json, &error),
@@ -26,9 +26,9 @@ pub fn parse<T: DeserializeOwned>(json: &[u8]) -> Result<T, ParseError> {
     })
 }
 
-/// JSON that cannot be read: where, what was expected, what was found.
+/// An error in JSON text: the position, what was expected and what was found.
 ///
-/// It never holds a string of the text, which may be a prompt.
+/// It never contains a string of the text, which may be a prompt.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct ParseError(Box<Inner>);
 
@@ -41,27 +41,27 @@ struct Inner {
 }
 
 impl ParseError {
-    /// Where in the value, as `messages[1].content[0].type`; empty at the top.
+    /// The path in the value, such as `messages[1].content[0].type`; empty at the top level.
     pub fn path(&self) -> &str {
         &self.0.path
     }
 
-    /// What is wrong, without the place.
+    /// The message, without the position.
     pub fn message(&self) -> &str {
         &self.0.message
     }
 
-    /// The line of the text, from 1.
+    /// The line of the text, starting at 1.
     pub fn line(&self) -> usize {
         self.0.line
     }
 
-    /// The column in that line, in characters from 1.
+    /// The column in that line, in characters, starting at 1.
     pub fn column(&self) -> usize {
         self.0.column
     }
 
-    /// An error at a byte of the text.
+    /// Creates an error at a byte offset of the text.
     pub(crate) fn at(json: &[u8], offset: usize, message: impl Into<String>) -> Self {
         let before = &json[..offset.min(json.len())];
         let line_start = before
@@ -85,7 +85,7 @@ impl ParseError {
         let text = error.to_string();
         let place = format!(" at line {} column {}", error.line(), error.column());
         let message = text.strip_suffix(&place).unwrap_or(&text);
-        // An error from inside a buffered part begins with the rest of the path, see `tagged`.
+        // An error from inside a buffered part starts with the rest of the path; see `tagged`.
         let (path, message) = match message.split_once(": ") {
             Some((path, rest)) if path.starts_with(['.', '[']) => (path, rest),
             _ => ("", message),
@@ -98,7 +98,7 @@ impl ParseError {
         this
     }
 
-    /// The message with its path, for an error that is to be wrapped in another.
+    /// The message with its path, for wrapping in another error.
     pub(crate) fn inner_message(&self) -> String {
         let Inner { path, message, .. } = &*self.0;
         match path.as_bytes().first() {
@@ -126,7 +126,7 @@ impl fmt::Display for ParseError {
 
 impl StdError for ParseError {}
 
-/// What a value is, in words.
+/// Describes the type of a value.
 pub(crate) fn kind(value: &Value) -> &'static str {
     match value {
         Value::Null => "null",
@@ -138,7 +138,7 @@ pub(crate) fn kind(value: &Value) -> &'static str {
     }
 }
 
-/// Turns serde's wording into ours, without the string that it quotes.
+/// Rewrites serde's message in our wording, without the string that it quotes.
 fn reword(message: &str) -> String {
     let wrong = ["invalid type: ", "invalid value: ", "invalid length "]
         .into_iter()
@@ -165,7 +165,7 @@ fn reword(message: &str) -> String {
     format!("expected {expected}, found {found}")
 }
 
-/// The last byte that serde_json had read when it gave up.
+/// The offset of the last byte that serde_json had read before the error.
 fn offset_of(json: &[u8], line: usize, column: usize) -> usize {
     let newlines = json.iter().enumerate().filter(|(_, byte)| **byte == b'\n');
     let line_start = match line {
@@ -175,7 +175,7 @@ fn offset_of(json: &[u8], line: usize, column: usize) -> usize {
     (line_start + column.saturating_sub(1)).min(json.len())
 }
 
-/// The path of the innermost value that is open, by the brackets, keys and commas before the byte.
+/// The path of the innermost open value, from the brackets, keys and commas before the byte.
 fn path_before(json: &[u8], offset: usize) -> String {
     let mut frames: Vec<Frame<'_>> = Vec::new();
     let mut at = 0;
@@ -234,10 +234,10 @@ enum Frame<'a> {
     },
 }
 
-/// What is nested deeper is no body of ours, and its path would be endless.
+/// Deeper nesting does not occur in valid bodies, and would make the path too long.
 const MAX_FRAMES: usize = 128;
 
-/// A longer key is none of ours, and none to be printed.
+/// Longer keys do not occur in valid bodies, and are not printed.
 const MAX_KEY: usize = 64;
 
 fn string_end(json: &[u8], mut at: usize) -> usize {

@@ -1,4 +1,4 @@
-//! Rerank in the shape of Cohere's API, versions 1 and 2, and Together's kin.
+//! Rerank, as in Cohere's API versions 1 and 2, and Together's variant.
 
 use std::borrow::Cow;
 
@@ -8,10 +8,10 @@ use serde_json::{Map, Value};
 use crate::tagged::{by_form, unexpected};
 use crate::{field::Field, lenient, number::Number, usage::Usage};
 
-/// A request to sort documents by how well they answer a query.
+/// A request to sort documents by relevance to a query.
 ///
-/// The members are those of version 1 and of version 2 together; `null` ones are left out when
-/// written, and parameters not named here are in `extra`.
+/// It has the members of both versions. `null` members are left out when written, and parameters
+/// without a field are in `extra`.
 #[non_exhaustive]
 #[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
@@ -21,42 +21,42 @@ pub struct RerankRequest {
     pub model: Option<String>,
     /// The query.
     pub query: String,
-    /// The documents; only texts in version 2.
+    /// The documents; version 2 accepts only texts.
     pub documents: Vec<Document>,
-    /// How many results to tell.
+    /// The maximum number of results.
     #[serde(
         default,
         deserialize_with = "lenient::count",
         skip_serializing_if = "Option::is_none"
     )]
     pub top_n: Option<u64>,
-    /// The members of object documents to look at (version 1).
+    /// The members of object documents to rank by (version 1).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub rank_fields: Option<Vec<String>>,
-    /// Whether to repeat the documents in the results (version 1).
+    /// Whether to include the documents in the results (version 1).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub return_documents: Option<bool>,
-    /// The most pieces to cut a document into (version 1).
+    /// The maximum number of chunks per document (version 1).
     #[serde(
         default,
         deserialize_with = "lenient::count",
         skip_serializing_if = "Option::is_none"
     )]
     pub max_chunks_per_doc: Option<u64>,
-    /// Where to cut documents off (version 2).
+    /// The maximum number of tokens per document (version 2).
     #[serde(
         default,
         deserialize_with = "lenient::count",
         skip_serializing_if = "Option::is_none"
     )]
     pub max_tokens_per_doc: Option<u64>,
-    /// Parameters not named above, as version 2's `priority`.
+    /// All other parameters, such as version 2's `priority`.
     #[serde(flatten)]
     pub extra: Map<String, Value>,
 }
 
 impl RerankRequest {
-    /// A request with nothing but the required.
+    /// Creates a request with only the required members.
     pub fn new<D: Into<Document>>(
         model: impl Into<String>,
         query: impl Into<String>,
@@ -70,33 +70,33 @@ impl RerankRequest {
         }
     }
 
-    /// Sets how many results to tell.
+    /// Sets the maximum number of results.
     pub fn with_top_n(mut self, top_n: u64) -> Self {
         self.top_n = Some(top_n);
         self
     }
 
-    /// Asks for the documents in the results, or not.
+    /// Sets whether to include the documents in the results.
     pub fn with_return_documents(mut self, wanted: bool) -> Self {
         self.return_documents = Some(wanted);
         self
     }
 }
 
-/// A document: text, or an object with a `text`.
+/// A document: a text, or an object with a `text` member.
 #[allow(clippy::exhaustive_enums)] // Cohere's schema has these two forms
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(untagged)]
 pub enum Document {
-    /// An object; its `text` unless `rank_fields` name others.
+    /// An object. Its `text` is ranked unless `rank_fields` names other members.
     Object(Map<String, Value>),
-    /// Text.
+    /// A text.
     Text(String),
 }
 
 impl Document {
-    /// A text wrapped in an object, the form of documents in results.
+    /// Wraps a text in an object, the form of documents in results.
     pub fn object(text: impl Into<String>) -> Self {
         Self::Object(Map::from_iter([(
             "text".to_owned(),
@@ -112,7 +112,7 @@ impl Document {
         }
     }
 
-    /// The document as Together repeats it in a result: objects as their JSON text.
+    /// The document as Together includes it in a result: objects as their JSON text.
     pub fn to_text(&self) -> Cow<'_, str> {
         match self {
             Self::Object(map) => Cow::Owned(Value::Object(map.clone()).to_string()),
@@ -143,35 +143,35 @@ impl<'de> Deserialize<'de> for Document {
     }
 }
 
-/// The documents, sorted by relevance.
+/// The results, sorted by relevance.
 #[non_exhaustive]
 #[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct RerankResponse {
-    /// The id of the answer.
+    /// The id of the response.
     #[serde(default, skip_serializing_if = "Field::is_absent")]
     pub id: Field<String>,
-    /// `rerank` with Together; Cohere has no such member.
+    /// `rerank` at Together; Cohere has no such member.
     #[serde(default, skip_serializing_if = "Field::is_absent")]
     pub object: Field<String>,
-    /// The model that answered, with Together.
+    /// The model, at Together.
     #[serde(default, skip_serializing_if = "Field::is_absent")]
     pub model: Field<String>,
-    /// The results, the best first.
+    /// The results, the most relevant first.
     pub results: Vec<RerankResult>,
-    /// Version and cost, with Cohere.
+    /// Version and billing, at Cohere.
     #[serde(default, skip_serializing_if = "Field::is_absent")]
     pub meta: Field<RerankMeta>,
-    /// The token counts, with Together.
+    /// The token usage, at Together.
     #[serde(default, skip_serializing_if = "Field::is_absent")]
     pub usage: Field<Usage>,
-    /// Members not named above.
+    /// All other members.
     #[serde(flatten)]
     pub extra: Map<String, Value>,
 }
 
 impl RerankResponse {
-    /// A response with an id and results.
+    /// Creates a response with an id and results.
     pub fn new(id: impl Into<String>, results: impl Into<Vec<RerankResult>>) -> Self {
         Self {
             id: Field::Value(id.into()),
@@ -180,33 +180,33 @@ impl RerankResponse {
         }
     }
 
-    /// Sets version and cost.
+    /// Sets version and billing.
     pub fn with_meta(mut self, meta: RerankMeta) -> Self {
         self.meta = Field::Value(meta);
         self
     }
 }
 
-/// One document's relevance.
+/// The relevance of one document.
 #[non_exhaustive]
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct RerankResult {
-    /// The place of the document in the request.
+    /// The index of the document in the request.
     #[serde(deserialize_with = "lenient::index")]
     pub index: u32,
-    /// The relevance, most often 0 to 1.
+    /// The relevance score, usually from 0 to 1.
     pub relevance_score: Number,
-    /// The document, when asked for.
+    /// The document, if requested.
     #[serde(default, skip_serializing_if = "Field::is_absent")]
     pub document: Field<Document>,
-    /// Members not named above, as version 2's `relevant_spans`.
+    /// All other members, such as version 2's `relevant_spans`.
     #[serde(flatten)]
     pub extra: Map<String, Value>,
 }
 
 impl RerankResult {
-    /// The relevance of the document in this place.
+    /// Creates the result for the document at this index.
     pub fn new(index: u32, relevance_score: impl Into<Number>) -> Self {
         Self {
             index,
@@ -216,14 +216,14 @@ impl RerankResult {
         }
     }
 
-    /// Repeats the document.
+    /// Includes the document.
     pub fn with_document(mut self, document: Document) -> Self {
         self.document = Field::Value(document);
         self
     }
 }
 
-/// Version and cost of a rerank; all counts are floats in Cohere's schema.
+/// Version and billing of a rerank call; all counts are floats in Cohere's schema.
 #[non_exhaustive]
 #[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
@@ -231,22 +231,22 @@ pub struct RerankMeta {
     /// The version of the API.
     #[serde(default, skip_serializing_if = "Field::is_absent")]
     pub api_version: Field<ApiVersion>,
-    /// What is to be paid.
+    /// The billed units.
     #[serde(default, skip_serializing_if = "Field::is_absent")]
     pub billed_units: Field<BilledUnits>,
     /// The token counts.
     #[serde(default, skip_serializing_if = "Field::is_absent")]
     pub tokens: Field<RerankTokens>,
-    /// What the caller should know.
+    /// Warnings for the caller.
     #[serde(default, skip_serializing_if = "Field::is_absent")]
     pub warnings: Field<Vec<String>>,
-    /// Members not named above, as `cached_tokens`.
+    /// All other members, such as `cached_tokens`.
     #[serde(flatten)]
     pub extra: Map<String, Value>,
 }
 
 impl RerankMeta {
-    /// The version of the API (`1` or `2`) and the searches to be paid.
+    /// Creates metadata with the API version (`1` or `2`) and the number of billed searches.
     pub fn new(version: impl Into<String>, search_units: impl Into<Number>) -> Self {
         Self {
             api_version: Field::Value(ApiVersion {
@@ -269,36 +269,36 @@ impl RerankMeta {
 pub struct ApiVersion {
     /// `1` or `2`.
     pub version: String,
-    /// Members not named above, as `is_deprecated`.
+    /// All other members, such as `is_deprecated`.
     #[serde(flatten)]
     pub extra: Map<String, Value>,
 }
 
-/// What is to be paid.
+/// The billed units.
 #[non_exhaustive]
 #[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct BilledUnits {
-    /// Searches.
+    /// The number of searches.
     #[serde(default, skip_serializing_if = "Field::is_absent")]
     pub search_units: Field<Number>,
-    /// Members not named above, as `input_tokens`.
+    /// All other members, such as `input_tokens`.
     #[serde(flatten)]
     pub extra: Map<String, Value>,
 }
 
-/// Token counts of a rerank.
+/// The token counts of a rerank call.
 #[non_exhaustive]
 #[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct RerankTokens {
-    /// Tokens of query and documents.
+    /// The number of input tokens: query and documents.
     #[serde(default, skip_serializing_if = "Field::is_absent")]
     pub input_tokens: Field<Number>,
-    /// Tokens of the answer.
+    /// The number of output tokens.
     #[serde(default, skip_serializing_if = "Field::is_absent")]
     pub output_tokens: Field<Number>,
-    /// Members not named above.
+    /// All other members.
     #[serde(flatten)]
     pub extra: Map<String, Value>,
 }

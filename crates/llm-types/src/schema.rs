@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use crate::{field::Field, number::Number};
 
-/// A value or null; that the key may be absent is said by the struct around it.
+/// A value or null. The struct around it states whether the key may be absent.
 impl<T: JsonSchema> JsonSchema for Field<T> {
     fn inline_schema() -> bool {
         true
@@ -45,7 +45,7 @@ pub(crate) fn open_enum(names: &[&str]) -> Schema {
     json_schema!({"type": "string", "examples": names})
 }
 
-/// Adds the `type` that a struct writes by `#[serde(tag = "type")]`, which schemars does not see.
+/// Adds the `type` that a struct writes with `#[serde(tag = "type")]`: schemars does not see it.
 pub(crate) fn tagged(tag: &'static str) -> impl FnMut(&mut Schema) {
     move |schema| {
         let schema = schema.ensure_object();

@@ -1,8 +1,8 @@
-//! Reading what has several forms: a string or an object, objects told apart by their `type`.
+//! Reads values that have several forms: a string or an object, or objects with a `type`.
 //!
-//! Serde's untagged enums cannot say what is wrong, and its tagged ones cannot keep a type that
-//! they do not know. So: read the whole value, look at it, then read the form that it has. (The
-//! structs of the tagged forms write their tag themselves, by `#[serde(tag = "type")]`.)
+//! Serde's untagged enums cannot report what is wrong, and its tagged enums cannot keep an unknown
+//! type. These readers parse the whole value, inspect it, and then read the form that it has. (The
+//! structs of the tagged forms write their tag with `#[serde(tag = "type")]`.)
 
 use std::fmt;
 
@@ -15,13 +15,13 @@ use serde_json::{Map, Value};
 
 use crate::parse::{ParseError, kind};
 
-/// What is wrong with a value: a message, with a path before it when it is deeper inside.
+/// The error of a value: a message, preceded by a path if it is nested.
 pub(crate) type Problem = String;
 
-/// Reads any value and makes of it what `form` does.
+/// Reads any value and passes it to `form`.
 ///
-/// A visitor rather than `Value::deserialize`, because an error from inside a visitor gets the
-/// position of this value, and one from outside that of what is around it.
+/// This is a visitor instead of `Value::deserialize`, because an error from inside a visitor gets
+/// the position of this value, and one from outside gets that of the surrounding value.
 pub(crate) fn by_form<'de, D: Deserializer<'de>, T>(
     deserializer: D,
     form: fn(Value) -> Result<T, Problem>,
@@ -54,7 +54,7 @@ pub(crate) fn elements<T: DeserializeOwned>(list: Vec<Value>) -> Result<Vec<T>, 
     located(&Value::Array(list))
 }
 
-/// What to say of a value that has none of the forms.
+/// The message for a value that has none of the forms.
 pub(crate) fn unexpected(expected: &str, found: &Value) -> Problem {
     format!("expected {expected}, found {}", kind(found))
 }
@@ -66,7 +66,8 @@ where
     T: DeserializeOwned,
 {
     T::deserialize(source).map_err(|error| {
-        // Values have no positions to find the path by, text has: read it again, as text.
+        // A value has no positions from which to find the path, but text does: parse it again as
+        // text.
         let text = serde_json::to_vec(source).unwrap_or_default();
         match serde_json::from_slice::<T>(&text) {
             Err(error) => ParseError::from_serde(&text, &error).inner_message(),

@@ -1,26 +1,26 @@
-//! Token counts.
+//! Token usage.
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::{field::Field, lenient};
 
-/// The token counts of a request.
+/// The token usage of a request.
 ///
 /// Every count is optional: embeddings and rerank have no completion tokens, and some engines send
-/// `{}` (zed#42893). The methods of the same purpose answer 0 then.
+/// `{}` (zed#42893). The methods with the same names return 0 for a missing count.
 #[non_exhaustive]
 #[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Usage {
-    /// Tokens of the prompt.
+    /// The number of prompt tokens.
     #[serde(
         default,
         deserialize_with = "lenient::count",
         skip_serializing_if = "Option::is_none"
     )]
     pub prompt_tokens: Option<u64>,
-    /// Tokens of the answer.
+    /// The number of completion tokens.
     #[serde(
         default,
         deserialize_with = "lenient::count",
@@ -34,19 +34,19 @@ pub struct Usage {
         skip_serializing_if = "Option::is_none"
     )]
     pub total_tokens: Option<u64>,
-    /// What the prompt's tokens were.
+    /// Details of the prompt tokens.
     #[serde(default, skip_serializing_if = "Field::is_absent")]
     pub prompt_tokens_details: Field<PromptTokensDetails>,
-    /// What the answer's tokens were.
+    /// Details of the completion tokens.
     #[serde(default, skip_serializing_if = "Field::is_absent")]
     pub completion_tokens_details: Field<CompletionTokensDetails>,
-    /// Members not named above; Together's flat `cached_tokens` and `reasoning_tokens` are here.
+    /// All other members, such as Together's flat `cached_tokens` and `reasoning_tokens`.
     #[serde(flatten)]
     pub extra: Map<String, Value>,
 }
 
 impl Usage {
-    /// Counts of a prompt and its answer, with their sum.
+    /// Creates the usage of a prompt and its completion, with their sum.
     pub fn new(prompt_tokens: u64, completion_tokens: u64) -> Self {
         Self {
             prompt_tokens: Some(prompt_tokens),
@@ -56,7 +56,7 @@ impl Usage {
         }
     }
 
-    /// Counts of a prompt that has no answer in tokens: embeddings.
+    /// Creates the usage of a prompt without completion tokens, such as for embeddings.
     pub fn prompt_only(prompt_tokens: u64) -> Self {
         Self {
             prompt_tokens: Some(prompt_tokens),
@@ -65,23 +65,23 @@ impl Usage {
         }
     }
 
-    /// Tokens of the prompt, 0 when not told.
+    /// The number of prompt tokens; 0 if missing.
     pub fn prompt(&self) -> u64 {
         self.prompt_tokens.unwrap_or(0)
     }
 
-    /// Tokens of the answer, 0 when not told.
+    /// The number of completion tokens; 0 if missing.
     pub fn completion(&self) -> u64 {
         self.completion_tokens.unwrap_or(0)
     }
 
-    /// All tokens: as told, or the sum.
+    /// The total: as reported, or the sum.
     pub fn total(&self) -> u64 {
         self.total_tokens
             .unwrap_or_else(|| self.prompt().saturating_add(self.completion()))
     }
 
-    /// Prompt tokens read from a cache, in OpenAI's place or in Together's flat one.
+    /// Prompt tokens read from a cache, in OpenAI's nested member or in Together's flat one.
     pub fn cached(&self) -> Option<u64> {
         self.prompt_tokens_details
             .value()
@@ -89,9 +89,9 @@ impl Usage {
             .or_else(|| self.flat("cached_tokens"))
     }
 
-    /// Tokens of the reasoning, in OpenAI's place or in Together's flat one.
+    /// Reasoning tokens, in OpenAI's nested member or in Together's flat one.
     ///
-    /// Together counts them apart: they can exceed the completion tokens.
+    /// Together counts them separately: they can exceed the completion tokens.
     pub fn reasoning(&self) -> Option<u64> {
         self.completion_tokens_details
             .value()
@@ -104,12 +104,12 @@ impl Usage {
     }
 }
 
-/// What the tokens of a prompt were.
+/// Details of the prompt tokens.
 #[non_exhaustive]
 #[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct PromptTokensDetails {
-    /// Tokens of audio input.
+    /// Audio tokens.
     #[serde(
         default,
         deserialize_with = "lenient::count",
@@ -130,66 +130,66 @@ pub struct PromptTokensDetails {
         skip_serializing_if = "Option::is_none"
     )]
     pub cached_tokens: Option<u64>,
-    /// Tokens of image input.
+    /// Image tokens.
     #[serde(
         default,
         deserialize_with = "lenient::count",
         skip_serializing_if = "Option::is_none"
     )]
     pub image_tokens: Option<u64>,
-    /// Tokens of text.
+    /// Text tokens.
     #[serde(
         default,
         deserialize_with = "lenient::count",
         skip_serializing_if = "Option::is_none"
     )]
     pub text_tokens: Option<u64>,
-    /// Members not named above.
+    /// All other members.
     #[serde(flatten)]
     pub extra: Map<String, Value>,
 }
 
-/// What the tokens of an answer were.
+/// Details of the completion tokens.
 #[non_exhaustive]
 #[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct CompletionTokensDetails {
-    /// Tokens of a predicted output that came true.
+    /// Accepted tokens of a predicted output.
     #[serde(
         default,
         deserialize_with = "lenient::count",
         skip_serializing_if = "Option::is_none"
     )]
     pub accepted_prediction_tokens: Option<u64>,
-    /// Tokens of audio output.
+    /// Audio tokens.
     #[serde(
         default,
         deserialize_with = "lenient::count",
         skip_serializing_if = "Option::is_none"
     )]
     pub audio_tokens: Option<u64>,
-    /// Tokens of reasoning.
+    /// Reasoning tokens.
     #[serde(
         default,
         deserialize_with = "lenient::count",
         skip_serializing_if = "Option::is_none"
     )]
     pub reasoning_tokens: Option<u64>,
-    /// Tokens of a predicted output that did not come true.
+    /// Rejected tokens of a predicted output.
     #[serde(
         default,
         deserialize_with = "lenient::count",
         skip_serializing_if = "Option::is_none"
     )]
     pub rejected_prediction_tokens: Option<u64>,
-    /// Tokens of text.
+    /// Text tokens.
     #[serde(
         default,
         deserialize_with = "lenient::count",
         skip_serializing_if = "Option::is_none"
     )]
     pub text_tokens: Option<u64>,
-    /// Members not named above.
+    /// All other members.
     #[serde(flatten)]
     pub extra: Map<String, Value>,
 }

@@ -1,4 +1,4 @@
-//! Samples that are changed at random: what is read is written as it was, nothing panics.
+//! Randomly changed samples: what is read is written unchanged, and nothing panics.
 #![cfg(test)]
 
 use std::fs;
@@ -20,9 +20,9 @@ use serde_json::json;
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(1000))]
 
-    /// A member is dropped, added or replaced somewhere in a body.
+    /// A member is removed, added or replaced somewhere in a body.
     #[test]
-    fn what_can_be_read_comes_out_as_it_went_in(
+    fn accepted_text_round_trips(
         mut body in select(bodies()),
         changes in proptest::collection::vec(
             (any::<Index>(), 0..3_u8, prop_oneof![Just("zz".to_owned()), select(keys())], odd_value()),
@@ -67,7 +67,7 @@ proptest! {
     }
 }
 
-/// If the text can be read, then all of it is written.
+/// Checks that text that can be read is written completely.
 fn check<T: DeserializeOwned + Serialize>(text: &str) -> Result<(), TestCaseError> {
     let Ok(read) = parse::<T>(text.as_bytes()) else {
         return Ok(());
@@ -82,9 +82,9 @@ fn check<T: DeserializeOwned + Serialize>(text: &str) -> Result<(), TestCaseErro
     Ok(())
 }
 
-/// Whether nothing got lost or made up. Three changes are meant: requests leave null parameters
-/// out, keys that OpenAI's clients require are filled in, counts written `7.0` become `7` (and
-/// arguments that are no text become text).
+/// Whether nothing was lost or invented. Three changes are intended: requests leave out null
+/// parameters, keys that OpenAI's clients require are filled in, and counts written as `7.0` become
+/// `7`. In addition, arguments that are not text become text.
 fn same(before: &Value, after: &Value) -> bool {
     match (before, after) {
         (Value::Object(before), Value::Object(after)) => {

@@ -1,12 +1,12 @@
-//! Numbers keep their printed form, and nobody has turned on what would break that.
+//! Numbers keep their printed form, and no dependency enables the feature that would break this.
 #![cfg(test)]
 
 use llm_types::{ChatRequest, Number, Value, parse};
 use proptest::prelude::*;
 
 /// With serde_json's `arbitrary_precision`, numbers behind `flatten` and untagged enums become maps
-/// (serde-rs/json#505, #559, #721). Features are unified over a whole build, so any dependency can
-/// turn it on: this test then fails.
+/// (serde-rs/json#505, #559, #721). Cargo unifies features over a whole build, so any dependency
+/// can enable it: this test then fails.
 #[test]
 fn point_08_arbitrary_precision_is_off() {
     let number: Value = serde_json::from_str("18446744073709551616").unwrap();
@@ -94,8 +94,8 @@ proptest! {
         prop_assert_eq!(number.as_i64().filter(|_| !value.is_f64()), value.as_i64());
     }
 
-    /// Without serde_json's `float_roundtrip`, one float in some hundred comes out with another last
-    /// digit.
+    /// Without serde_json's `float_roundtrip`, about one float in a hundred is written with a
+    /// different last digit.
     #[test]
     fn keep_their_last_digit(float in any::<f64>().prop_filter("JSON has only finite numbers", |f| f.is_finite())) {
         let text = float.to_string();

@@ -1,5 +1,5 @@
-//! What a types crate must get right, point by point: each test is named after a way in which
-//! others fail.
+//! Requirements of a types crate, point by point: each test is named after a known fault of other
+//! crates.
 #![cfg(test)]
 
 use llm_types::embeddings::EmbeddingResponse;
@@ -34,7 +34,7 @@ fn point_01_content_keeps_its_form_and_unknown_parts() {
 }
 
 #[test]
-fn point_01_errors_tell_path_expected_and_found() {
+fn point_01_errors_state_path_expected_and_found() {
     let request = |content: Value| {
         json!({"model": "m", "messages": [{"role": "system", "content": "s"},
                                           {"role": "user", "content": content}]})
@@ -121,7 +121,7 @@ fn errors_never_show_the_text() {
 }
 
 #[test]
-fn point_02_null_absent_and_empty_are_three_things() {
+fn point_02_null_absent_and_empty_are_distinct() {
     for message in [
         json!({"role": "assistant"}),
         json!({"role": "assistant", "content": null, "refusal": null, "tool_calls": null}),
@@ -139,7 +139,7 @@ fn point_02_null_absent_and_empty_are_three_things() {
         let request: ChatRequest = keeps(json!({"model": "m", "messages": [message]}));
         assert_eq!(request.messages[0].role, Role::Assistant);
     }
-    // What OpenAI marks as required and nullable may still be null in lists' places.
+    // Members that OpenAI marks as required and nullable may also be null where a list is expected.
     let body = br#"{"id":null,"created":null,"model":null,"choices":[]}"#;
     assert_eq!(
         parse::<ChatResponse>(body).unwrap(),
@@ -167,7 +167,7 @@ fn point_03_requests_leave_nulls_out_but_messages_keep_them() {
 }
 
 #[test]
-fn point_04_chunks_of_ours_have_no_null_that_breaks_clients() {
+fn point_04_built_chunks_have_no_null_that_breaks_clients() {
     let chunk = ChatChunk::new("c", 1_u64, "m").with_choice(ChunkChoice::new(
         0,
         Delta::tool_calls([
@@ -180,7 +180,7 @@ fn point_04_chunks_of_ours_have_no_null_that_breaks_clients() {
     assert_eq!(nulls, 1, "only the finish reason is null in {json}");
     assert!(json["choices"][0]["finish_reason"].is_null());
 
-    // And those of others can be had without.
+    // Nulls of other engines' chunks can be removed.
     let body = json!({"id": "c", "object": "chat.completion.chunk", "created": 1, "model": "m",
         "choices": [{"index": 0, "finish_reason": null, "delta": {
             "content": null, "reasoning": null, "role": null, "function_call": {"name": null},
@@ -199,7 +199,7 @@ fn point_04_chunks_of_ours_have_no_null_that_breaks_clients() {
 }
 
 #[test]
-fn point_05_open_enums_keep_what_they_do_not_know() {
+fn point_05_open_enums_keep_unknown_names() {
     for reason in ["stop", "eos", "", "error", "stop_sequence"] {
         let choice = json!({"index": 0, "delta": {"role": "narrator"}, "finish_reason": reason});
         let choice: ChunkChoice = keeps(choice);
@@ -216,7 +216,7 @@ fn point_05_open_enums_keep_what_they_do_not_know() {
 }
 
 #[test]
-fn point_06_nearly_all_is_optional_when_read() {
+fn point_06_nearly_all_members_are_optional_when_read() {
     let response: ChatResponse = parse(br#"{"choices":[{"message":{}}]}"#).unwrap();
     assert_eq!(response.object, "chat.completion");
     assert_eq!(response.choices[0].message.role, Role::Assistant);
@@ -240,7 +240,7 @@ fn point_06_nearly_all_is_optional_when_read() {
 }
 
 #[test]
-fn point_06_an_error_is_looked_for_before_a_chunk() {
+fn point_06_an_error_is_detected_before_a_chunk() {
     let message = |data: &str| match StreamItem::parse(data.as_bytes()).unwrap() {
         StreamItem::Error(error) => error.error.message,
         other => panic!("{other:?}"),
@@ -294,7 +294,7 @@ fn point_10_numbers_may_be_floats() {
 }
 
 #[test]
-fn point_10_an_absent_index_counts_from_the_place() {
+fn point_10_an_absent_index_is_the_position() {
     use llm_types::completions::CompletionResponse;
     let response: CompletionResponse =
         parse(br#"{"choices":[{"text":"a"},{"text":"b"}]}"#).unwrap();
@@ -306,7 +306,7 @@ fn point_11_arguments_stay_text() {
     let call: ToolCall = keeps(json!({"id": "c", "type": "function",
         "function": {"name": "f", "arguments": "{\"number\": 132"}}));
     assert_eq!(call.arguments(), Some("{\"number\": 132"));
-    // TGI once sent the object itself: OpenAI's clients want text.
+    // TGI once sent the object itself; OpenAI's clients require text.
     let call: ToolCall =
         parse(br#"{"function":{"name":"f","arguments":{"b":1,"a":[2]}}}"#).unwrap();
     assert_eq!(call.arguments(), Some(r#"{"b":1,"a":[2]}"#));
@@ -431,7 +431,7 @@ fn stops_are_one_or_many() {
     assert!(stop(json!([])).as_slice().is_empty());
 }
 
-/// Reads the value, and makes sure that it is written as it was.
+/// Reads the value, and checks that it is written unchanged.
 #[track_caller]
 fn keeps<T: DeserializeOwned + Serialize>(value: Value) -> T {
     let read: T = parse(value.to_string().as_bytes()).unwrap();

@@ -1,4 +1,4 @@
-//! Raw objects and chunk summaries: against full parsing, byte for byte, on any input.
+//! Raw objects and chunk summaries, compared with full parsing, byte for byte, on any input.
 #![cfg(test)]
 
 use llm_types::{ChunkSummary, Field, Map, Piece, RawIndex, RawObject, Value, parse};
@@ -28,7 +28,7 @@ fn reads_members() {
 }
 
 #[test]
-fn the_last_of_two_counts_and_edits_act_on_both() {
+fn the_last_duplicate_counts_and_edits_change_both() {
     let body = br#"{"model":"a","mod\u0065l":"b","n":1}"#;
     let object = RawObject::parse(body).unwrap();
     assert_eq!(object.str("model").as_deref(), Some("b"));
@@ -102,7 +102,7 @@ fn edits_leave_the_rest_as_it_was() {
 }
 
 #[test]
-fn errors_tell_where_and_what() {
+fn errors_state_position_and_cause() {
     for (text, expected) in [
         (
             "",
@@ -126,7 +126,7 @@ fn errors_tell_where_and_what() {
         ),
         (
             "\u{feff}{}",
-            "expected a JSON object, found a byte-order mark or another character that is no JSON at line 1 column 1",
+            "expected a JSON object, found a byte-order mark or another character that is not JSON at line 1 column 1",
         ),
         ("{\n  \"a\": 1,\n}", "a: trailing comma at line 2 column 9"),
         (
@@ -210,7 +210,7 @@ fn errors_tell_where_and_what() {
     );
 }
 
-/// What is wrong inside of a string is for its reader.
+/// Errors inside a string are left to its reader.
 #[test]
 fn strings_are_checked_when_read() {
     for (text, expected) in [
@@ -280,7 +280,7 @@ fn an_index_is_for_its_text() {
     assert_eq!(object.str("model").as_deref(), Some("é"));
     assert_eq!(RawObject::parse_str(body).unwrap().into_index(), index);
     assert!(index.object(&body.as_bytes()[1..]).is_none());
-    // Another text of the same length makes no sense, and does no harm.
+    // Another text of the same length gives meaningless members, but does not panic.
     for other in [
         vec![b' '; body.len()],
         vec![0xff; body.len()],
@@ -360,7 +360,7 @@ proptest! {
                     items.map(serde_json::from_str).collect::<Result<Vec<Value>, _>>().unwrap()
                 });
                 prop_assert_eq!(items.as_ref(), value.as_array());
-                // The same items, by the other way.
+                // The same items, read the other way.
                 let objects = object.objects(key).map(|objects| {
                     let text = |item: Result<RawObject<'_>, &str>| match item {
                         Ok(object) => serde_json::from_slice(&object.edit().finish()),
@@ -410,7 +410,7 @@ proptest! {
         }
     }
 
-    /// Broken JSON: whatever serde_json makes of it, we make too, but for what is in strings.
+    /// Invalid JSON: the result equals that of serde_json, except for the contents of strings.
     #[test]
     fn agrees_with_serde_json_on_any_text(
         members in object(),
@@ -434,8 +434,8 @@ proptest! {
     }
 }
 
-/// The reader accepts exactly what is JSON once its strings have harmless contents, and finds in it
-/// what serde_json finds.
+/// The reader accepts exactly what is JSON after its strings are replaced by harmless ones, and
+/// finds in it what serde_json finds.
 fn agree(text: &[u8]) -> Result<(), TestCaseError> {
     let ours = RawObject::parse(text);
     let summary = ChunkSummary::parse(text);
@@ -450,13 +450,13 @@ fn agree(text: &[u8]) -> Result<(), TestCaseError> {
         }
         (Ok(_), Err(_)) => {
             let error = harmless(text).err();
-            // Text of a number does not overflow; a number type does.
+            // The text of a number does not overflow; a number type does.
             let too_large = |error: &serde_json::Error| error.to_string().contains("out of range");
             prop_assert!(error.as_ref().is_none_or(too_large), "{error:?}");
         }
         (Err(error), Err(_)) => {
             prop_assert!(error.line() > 0 && error.column() > 0);
-            // Keys are read, and so their contents are checked.
+            // Keys are read, so their contents are checked.
             let is_of_key = [
                 "control character",
                 "escape that",
@@ -477,7 +477,7 @@ fn agree(text: &[u8]) -> Result<(), TestCaseError> {
     Ok(())
 }
 
-/// Parses a text in which each string that ends has x's for what it says, if it is UTF-8.
+/// Parses a text in which every terminated string that is UTF-8 has its contents replaced by x's.
 fn harmless(text: &[u8]) -> serde_json::Result<Map<String, Value>> {
     let mut text = text.to_vec();
     if std::str::from_utf8(&text).is_err() {
@@ -501,7 +501,7 @@ fn harmless(text: &[u8]) -> serde_json::Result<Map<String, Value>> {
     serde_json::from_slice(&text)
 }
 
-/// The same object written in several ways.
+/// The same object, written in several ways.
 fn texts(members: &Map<String, Value>, spaces: &str) -> [String; 3] {
     let compact = serde_json::to_string(members).unwrap();
     let pretty = serde_json::to_string_pretty(members).unwrap();

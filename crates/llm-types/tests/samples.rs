@@ -1,9 +1,9 @@
-//! Sample bodies and streams come out as they went in.
+//! Sample bodies and streams are written as they were read.
 //!
-//! Each is read through the type that fits its name, and what comes out is compared, as values and
-//! in the printed form of the numbers. Our own samples are in the workspace's `fixtures`; more lie
-//! beside the project (`POLYLLM_SHARED` names the folder, or `../shared` from the workspace). Where
-//! those are missing, the test says so and checks ours alone.
+//! Each is read through the type that fits its name. The output is compared with the input, as
+//! values and in the printed form of the numbers. Our own samples are in the workspace's
+//! `fixtures`. More may be in the folder that `POLYLLM_SHARED` names, or in `../shared` from the
+//! workspace. If those are missing, the test reports it and checks only ours.
 #![cfg(test)]
 
 use std::borrow::Cow;
@@ -30,11 +30,11 @@ fn our_samples() {
 fn shared_samples() {
     let Some(wire) = shared("wire") else { return };
     assert!(check_folder(&wire.join("together")) > 50);
-    // Replicate's bodies have types in the crate of that provider; here they are plain objects.
+    // The types of Replicate's bodies are in that provider's crate; here they are plain objects.
     assert!(check_raw_folder(&wire.join("replicate")) > 50);
 }
 
-/// Checks all bodies and streams of a folder, and tells how many there are.
+/// Checks all bodies and streams of a folder, and returns their number.
 fn check_folder(folder: &Path) -> usize {
     let mut checked = 0;
     for entry in fs::read_dir(folder).unwrap() {
@@ -51,7 +51,7 @@ fn check_folder(folder: &Path) -> usize {
     checked
 }
 
-/// Checks the bodies of a folder as JSON objects of no known shape, and tells how many there are.
+/// Checks the bodies of a folder as JSON objects of unknown shape, and returns their number.
 fn check_raw_folder(folder: &Path) -> usize {
     let files = fs::read_dir(folder)
         .unwrap()
@@ -190,8 +190,8 @@ fn check_raw(name: &str, json: &[u8]) {
     assert_eq!(raw.edit().finish(), json, "{name}");
 }
 
-/// The numbers of a text, read by the standard library, which rounds none; sorted, because the
-/// order of members may differ.
+/// The numbers of a text, read by the standard library, which does not round them. They are sorted,
+/// because the order of members may differ.
 fn numbers(json: &str) -> Vec<f64> {
     let mut numbers = Vec::new();
     for outside in outside_of_strings(json) {

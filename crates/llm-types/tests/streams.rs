@@ -1,4 +1,4 @@
-//! Chunks add up to the response, and a response comes apart into chunks.
+//! Chunks add up to the response, and a response splits into chunks.
 #![cfg(test)]
 
 use llm_types::{
@@ -18,7 +18,7 @@ fn tool_calls_are_told_apart_by_index_and_id() {
             {"index": 1, "id": "b", "type": "custom", "custom": {"name": "sh", "input": "ls"}}]}}),
         json!({"delta": {"tool_calls": [{"index": 0, "function": {"arguments": " 1"}},
                                         {"index": 1, "custom": {"input": " -l"}}]}, "finish_reason": "tool_calls"}),
-        // Some engines begin another call under the same index, and go on with an empty id.
+        // Some engines start another call under the same index, and continue with an empty id.
         json!({"delta": {"tool_calls": [{"index": 0, "id": "c", "function": {"name": "g", "arguments": "{"}}]}}),
         json!({"delta": {"tool_calls": [{"index": 0, "id": "", "function": {"arguments": "}"}}]}, "finish_reason": "tool_calls"}),
     ]);
@@ -106,7 +106,7 @@ fn a_cut_stream_is_not_finished() {
 }
 
 #[test]
-fn a_response_comes_apart_as_openai_streams_it() {
+fn a_response_splits_as_openai_streams_it() {
     let call = ToolCall::function("call_1", "f", "{}");
     let response = ChatResponse::new("c", 1_u64, "m")
         .with_choice(Choice::new(
@@ -152,10 +152,10 @@ fn a_response_comes_apart_as_openai_streams_it() {
 
 proptest! {
     #[test]
-    fn apart_and_together_again(response in response()) {
+    fn split_and_joined_again(response in response()) {
         let chunks = response.clone().into_chunks(true);
         for chunk in &chunks {
-            // As it would travel.
+            // As it is sent.
             let data = serde_json::to_vec(chunk).unwrap();
             prop_assert_eq!(StreamItem::parse(&data).unwrap(), StreamItem::Chunk(chunk.clone()));
         }
@@ -200,7 +200,7 @@ fn message() -> impl Strategy<Value = AssistantMessage> {
         })
 }
 
-/// Folds chunks of one choice each.
+/// Joins chunks of one choice each.
 fn fold(choices: &[Value]) -> ChatResponse {
     let chunk = |choice| json!({"id": "c", "created": 1, "model": "m", "choices": [choice]});
     let chunks = choices.iter().map(|choice| {

@@ -1,4 +1,4 @@
-//! Decoding, beside what no decoder can beat: copying the bytes, and finding the line feeds.
+//! Decoding, compared with lower bounds: copying the bytes, and finding the line feeds.
 
 #![allow(missing_docs, reason = "made by a macro")]
 

@@ -1,4 +1,4 @@
-//! Prints the events of a stream as they come in:
+//! Prints the events of a stream as they arrive:
 //!
 //! `curl -sN https://example.com/stream | cargo run -p sse-codec --example events`
 

@@ -5,7 +5,7 @@ use core::{fmt, mem};
 use crate::event::lossy;
 use crate::line::{Field, parse};
 
-/// The lines of the current block that lie whole in the read being decoded.
+/// The complete lines of the current block in the read being decoded.
 #[derive(Clone, Copy, Default)]
 pub(crate) struct Block<'c> {
     pub(crate) data: Option<&'c [u8]>,
@@ -13,10 +13,10 @@ pub(crate) struct Block<'c> {
     pub(crate) name: Option<&'c [u8]>,
 }
 
-/// What earlier reads brought of the current block: the only place where bytes are copied to.
+/// The parts of the current block from earlier reads: the only place to which bytes are copied.
 ///
-/// `bytes` holds the joined data and, behind it, the line that a read broke off in. Flags stand
-/// beside the strings in place of `Option`s so that their memory is used again.
+/// `bytes` holds the joined data, followed by the line in which a read ended. Flags beside the
+/// strings replace `Option`s so that their memory is reused.
 #[derive(Default)]
 pub(crate) struct Carry {
     bytes: Vec<u8>,
@@ -31,7 +31,7 @@ pub(crate) struct Carry {
 }
 
 impl Carry {
-    /// Takes over the lines of a block that is not complete.
+    /// Takes over the lines of an incomplete block.
     pub(crate) fn keep(&mut self, block: Block<'_>) {
         if let Some(data) = block.data {
             self.push_data(data);
@@ -44,7 +44,7 @@ impl Carry {
         }
     }
 
-    /// Adds a data line; there must be no broken-off line.
+    /// Adds a data line; there must be no partial line.
     pub(crate) fn push_data(&mut self, value: &[u8]) {
         debug_assert!(!self.has_partial());
         if self.has_data {
@@ -55,18 +55,18 @@ impl Carry {
         self.has_data = true;
     }
 
-    /// Adds to the broken-off line.
+    /// Appends to the partial line.
     #[inline]
     pub(crate) fn push_partial(&mut self, bytes: &[u8]) {
         match bytes {
-            // Byte by byte, the call to `memcpy` would take most of the time.
+            // In reads of one byte, the call to `memcpy` would dominate.
             [byte] => self.bytes.push(*byte),
             _ => self.bytes.extend_from_slice(bytes),
         }
     }
 
-    /// Makes the broken-off line, now complete, the next data line; its value is its last `len`
-    /// bytes. Only a second data line is moved, by the length of its field name.
+    /// Makes the partial line, now complete, the next data line; its value is its last `len` bytes.
+    /// Only a second data line is moved, by the length of its field name.
     pub(crate) fn partial_to_data(&mut self, len: usize) {
         let value = self.bytes.len() - len;
         if self.has_data {
@@ -80,14 +80,14 @@ impl Carry {
         self.has_data = true;
     }
 
-    /// Makes the last `len` bytes of the broken-off line the id.
+    /// Makes the last `len` bytes of the partial line the id.
     pub(crate) fn partial_to_id(&mut self, len: usize) {
         set(&mut self.id, &self.bytes[self.bytes.len() - len..]);
         self.has_id = true;
         self.drop_partial();
     }
 
-    /// Makes the last `len` bytes of the broken-off line the name.
+    /// Makes the last `len` bytes of the partial line the name.
     pub(crate) fn partial_to_name(&mut self, len: usize) {
         set(&mut self.name, &self.bytes[self.bytes.len() - len..]);
         self.has_name = true;
@@ -113,14 +113,14 @@ impl Carry {
         self.retry = Some(millis);
     }
 
-    /// Exchanges the id with `last`, if there is one.
+    /// Swaps the id with `last`, if there is one.
     pub(crate) fn commit_id(&mut self, last: &mut String) {
         if mem::take(&mut self.has_id) {
             mem::swap(&mut self.id, last);
         }
     }
 
-    /// Forgets the block and gives back the memory of an unusually large one.
+    /// Clears the block and releases the memory of an unusually large one.
     pub(crate) fn clear(&mut self) {
         self.bytes.clear();
         (self.data_start, self.data_end, self.has_data) = (0, 0, false);
@@ -130,8 +130,7 @@ impl Carry {
         self.shrink();
     }
 
-    /// Gives back what an unusually large line took, if it is not in use.
-    /// Gives back what an unusually large line took, if it is not in use.
+    /// Releases the memory of an unusually large line, if it is not in use.
     fn shrink(&mut self) {
         if self.bytes.is_empty() && self.bytes.capacity() > RETAINED {
             self.bytes = Vec::new();
@@ -180,7 +179,7 @@ impl Carry {
         self.bytes.len() - self.data_end
     }
 
-    /// The broken-off line as a field and its value.
+    /// The partial line as a field and its value.
     pub(crate) fn partial(&self) -> (Field, &[u8]) {
         parse(&self.bytes[self.data_end..])
     }
@@ -199,5 +198,5 @@ pub(crate) fn set(text: &mut String, value: &[u8]) {
     text.push_str(&lossy(value));
 }
 
-/// The most memory kept for the next event.
+/// The maximum memory kept for the next event.
 const RETAINED: usize = 64 << 10;

@@ -7,10 +7,10 @@ use crate::event::{Event, Kind};
 use crate::limits::{LimitExceeded, Limits};
 use crate::line::split_plain;
 
-/// Decodes a stream of Server-Sent Events that comes in reads of any size.
+/// Decodes a stream of Server-Sent Events from reads of any size.
 ///
-/// Use [`feed`](Self::feed) to push reads in, or [`next`](Self::next) to pull events out. Both lend
-/// each event: one that lies whole in a read is borrowed from it.
+/// Use [`feed`](Self::feed) to push reads, or [`next`](Self::next) to pull events. Both lend each
+/// event: an event that lies completely in one read is borrowed from it.
 ///
 /// ```
 /// let mut decoder = sse_codec::Decoder::new();
@@ -27,13 +27,13 @@ pub struct Decoder {
     comments: bool,
     empty_events: bool,
     position: Position,
-    /// How many bytes of the byte-order mark were read; 3 behind the start of the stream.
+    /// The number of bytes of the byte-order mark read so far; 3 after the start of the stream.
     bom: usize,
-    /// The last byte was CR, so that LF belongs to the same line end.
+    /// The last byte was CR: an LF that follows belongs to the same line end.
     skip_lf: bool,
-    /// The rest of the block is skipped, a limit having been exceeded.
+    /// A limit was exceeded: the rest of the block is skipped.
     discard: bool,
-    /// While skipping: the line has begun in an earlier read.
+    /// While skipping: the line started in an earlier read.
     midline: bool,
     lent: Lent,
     carry: Carry,
@@ -42,38 +42,39 @@ pub struct Decoder {
 }
 
 impl Decoder {
-    /// A decoder at the start of a stream, with the default [`Limits`].
+    /// Creates a decoder at the start of a stream, with the default [`Limits`].
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Sets how long lines and events may be.
+    /// Sets the maximum length of lines and events.
     #[must_use]
     pub fn with_limits(mut self, limits: Limits) -> Self {
         self.limits = limits;
         self
     }
 
-    /// Reports comments as items of [`Kind::Comment`]: servers send them to keep a connection
-    /// alive, or to say why they close it.
+    /// Reports comments as items of [`Kind::Comment`]. Servers send them to keep a connection
+    /// alive, or to explain why they close it.
     #[must_use]
     pub fn with_comments(mut self, comments: bool) -> Self {
         self.comments = comments;
         self
     }
 
-    /// Reports blocks without a `data` line as items of [`Kind::Empty`], say a bare `event: done`.
+    /// Reports blocks without a `data` line, such as a bare `event: done`, as items of
+    /// [`Kind::Empty`].
     #[must_use]
     pub fn with_empty_events(mut self, empty_events: bool) -> Self {
         self.empty_events = empty_events;
         self
     }
 
-    /// Decodes a whole read, handing each event to `on_event`.
+    /// Decodes a whole read and passes each event to `on_event`.
     ///
     /// # Errors
     ///
-    /// The first [`LimitExceeded`] of the read, all of which was decoded nevertheless.
+    /// The first [`LimitExceeded`] of the read; the whole read is decoded nevertheless.
     #[inline]
     pub fn feed(
         &mut self,
@@ -90,12 +91,12 @@ impl Decoder {
         result
     }
 
-    /// Decodes up to the end of the next event, leaving in `input` what is behind it; `None` when
-    /// all of `input` is used up.
+    /// Decodes up to the end of the next event and leaves the rest in `input`; `None` when all of
+    /// `input` is consumed.
     ///
     /// # Errors
     ///
-    /// [`LimitExceeded`] once for an event that is given up; decoding goes on behind it.
+    /// [`LimitExceeded`] once for each event that is discarded; decoding continues after it.
     #[inline]
     pub fn next<'a, 'c: 'a>(
         &'a mut self,
@@ -126,16 +127,16 @@ impl Decoder {
         self.next_block(input)
     }
 
-    /// Ends the stream, and returns the event it broke off in, if any, as [`Kind::Incomplete`].
+    /// Ends the stream, and returns an incomplete last event, if any, as [`Kind::Incomplete`].
     ///
-    /// A browser drops that event; some servers leave out the last blank line, and only the
-    /// caller can tell the two apart. Its id and retry time are in the event but are not taken
-    /// over. The decoder is then ready for the next stream of the same source: it keeps the last
-    /// event ID and the reconnection time.
+    /// A browser drops that event. Some servers leave out the last blank line, and only the caller
+    /// can distinguish the two cases. The event has its id and retry time, but the decoder does not
+    /// adopt them. The decoder is then ready for the next stream of the same source: it keeps the
+    /// last event ID and the reconnection time.
     ///
     /// # Errors
     ///
-    /// [`LimitExceeded`] if the last line takes the event over the limit.
+    /// [`LimitExceeded`] if the last line makes the event exceed the limit.
     pub fn finish(&mut self) -> Option<Result<Event<'_>, LimitExceeded>> {
         self.take_back();
         let retry = self.retry;
@@ -165,30 +166,30 @@ impl Decoder {
         })
     }
 
-    /// The id to reconnect with, as of the last complete block; empty if there is none.
+    /// The last event ID of the last complete block, for reconnecting; empty if there is none.
     pub fn last_event_id(&self) -> &str {
         &self.last_id
     }
 
-    /// The reconnection time in milliseconds that the server set last.
+    /// The reconnection time in milliseconds that the server set most recently.
     pub fn retry(&self) -> Option<u64> {
         self.retry
     }
 }
 
-/// Where the decoder stands before the next byte.
+/// The state of the decoder before the next byte.
 #[derive(Debug, Default, PartialEq)]
 enum Position {
-    /// Within a block.
+    /// Inside a block.
     Block,
-    /// At the start of a block, with nothing kept of another.
+    /// At the start of a block; nothing is kept of an earlier one.
     BlockStart,
-    /// Where something is to be done first: see [`Decoder::resume`].
+    /// Some work is due first: see [`Decoder::resume`].
     #[default]
     Due,
 }
 
-/// What the last event borrows from the carry, to be taken back before the next.
+/// The parts of the carry that the last event borrows, to be reclaimed before the next one.
 #[derive(Debug, Default)]
 enum Lent {
     Block,

@@ -1,11 +1,11 @@
 use bytes::BufMut;
 use memchr::memchr2;
 
-/// Writes one event: its type, its id and its data, a `data` line for each line of it.
+/// Writes one event: its type, its id and its data, with a `data` line for each line of the data.
 ///
-/// `None` for `event` leaves the type at `message`. Any line end in `data` (LF, CR or CRLF) starts
-/// a new line, which a decoder gives back as LF. A name or an id is a single line: a line end in
-/// it, or a NUL in an id, is written as a space, so that no input can forge another field.
+/// `None` for `event` leaves the default type, `message`. Any line end in `data` (LF, CR or CRLF)
+/// starts a new line, which a decoder returns as LF. A name or an id is a single line: a line end
+/// in it, or a NUL in an id, is written as a space, so that no input can forge another field.
 ///
 /// ```
 /// let mut out = Vec::new();
@@ -32,7 +32,7 @@ pub fn encode_event(
     out.put_u8(b'\n');
 }
 
-/// Writes a comment and a blank line, as sent to keep a connection alive.
+/// Writes a comment and a blank line, which keep a connection alive.
 ///
 /// ```
 /// let mut out = Vec::new();
@@ -48,7 +48,7 @@ pub fn encode_comment(out: &mut impl BufMut, text: &str) {
     out.put_u8(b'\n');
 }
 
-/// Writes the time in milliseconds that a client is to wait before it connects again.
+/// Writes the time in milliseconds that a client waits before it reconnects.
 ///
 /// ```
 /// let mut out = Vec::new();

@@ -17,19 +17,19 @@
 //! clients that read streams of tokens and for servers that write them.
 //!
 //! - [`Decoder`] turns reads of any size into events, pushed or pulled. It lends each [`Event`]
-//!   from the read where it lies; bytes are copied only where a line straddles two reads or an
-//!   event has several `data` lines, and nothing is allocated per event.
-//! - `EventStream` (feature `stream`) does the same over a stream of `Bytes`, and yields events that
-//!   own their parts; the data stays a slice of its read.
-//! - `encode_event`, `encode_comment` and `encode_retry` (feature `encode`) write.
+//!   from the read that contains it. It copies bytes only if a line straddles two reads or an event
+//!   has several `data` lines, and allocates nothing per event.
+//! - `EventStream` (feature `stream`) decodes a stream of `Bytes` into events that own their parts;
+//!   the data remains a slice of its read.
+//! - `encode_event`, `encode_comment` and `encode_retry` (feature `encode`) write events.
 //!
-//! What a browser drops is reported where it matters: comments and events without data on request,
-//! the event that a stream breaks off in by [`Decoder::finish`], and an event longer than the
-//! [`Limits`] as an error, behind which decoding goes on. What the data means, `[DONE]` included,
-//! is the caller's business.
+//! What a browser drops is available: comments and events without data if enabled, and an
+//! incomplete last event through [`Decoder::finish`]. An event longer than the [`Limits`] is
+//! reported as an error, after which decoding continues. The meaning of the data, including
+//! `[DONE]`, is left to the caller.
 //!
-//! The crate is `no_std` and has no `unsafe` code. Feature `std` adds nothing but run-time detection
-//! of the CPU, for the fastest search and check of UTF-8: turn it on where there is a `std`.
+//! The crate is `no_std` and has no `unsafe` code. The feature `std` only adds run-time CPU
+//! detection, for the fastest search and UTF-8 check: enable it wherever `std` is available.
 
 #![no_std]
 #![forbid(unsafe_code)]

@@ -1,21 +1,21 @@
 use core::error::Error as StdError;
 use core::fmt;
 
-/// How much of one line and of one event a decoder takes before it gives the event up.
+/// The maximum size of one line and of one event; a decoder discards larger events.
 ///
-/// The default is 16 MiB for each: room for an image in a data URI, and a bound on what a hostile
-/// server can make a client hold.
+/// The default is 16 MiB for each. This leaves room for an image in a data URI, and bounds the
+/// memory that a hostile server can make a client use.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[non_exhaustive]
 pub struct Limits {
-    /// The most bytes of a line, its terminator not counted.
+    /// The maximum length of a line in bytes, without its terminator.
     pub line: usize,
-    /// The most bytes of the joined `data` of an event.
+    /// The maximum length of the joined `data` of an event, in bytes.
     pub event: usize,
 }
 
 impl Limits {
-    /// Limits for a line and for the data of an event, in bytes.
+    /// Creates limits for a line and for the data of an event, in bytes.
     pub const fn new(line: usize, event: usize) -> Self {
         Self { line, event }
     }
@@ -27,20 +27,20 @@ impl Default for Limits {
     }
 }
 
-/// An event was given up because it, or a line in it, was longer than the [`Limits`].
+/// An event was discarded because it, or one of its lines, exceeded the [`Limits`].
 ///
-/// The decoder goes on with the event behind the next blank line.
+/// The decoder continues with the event after the next blank line.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 #[non_exhaustive]
 pub enum LimitExceeded {
     /// The joined data of an event.
     Event {
-        /// The limit that was set.
+        /// The limit in bytes.
         limit: usize,
     },
     /// One line.
     Line {
-        /// The limit that was set.
+        /// The limit in bytes.
         limit: usize,
     },
 }

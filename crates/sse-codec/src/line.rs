@@ -2,7 +2,7 @@ use memchr::memchr2;
 
 use crate::limits::Limits;
 
-/// The shape of nearly every event of an LLM API, in one step: a `data` line and a blank line.
+/// Splits the form of nearly every event of an LLM API in one step: a `data` line and a blank line.
 #[inline]
 pub(crate) fn split_plain(input: &[u8], limits: Limits) -> Option<(&[u8], &[u8])> {
     let line = input.strip_prefix(b"data:")?;
@@ -17,9 +17,9 @@ pub(crate) fn split_plain(input: &[u8], limits: Limits) -> Option<(&[u8], &[u8])
     Some((value.strip_prefix(b" ").unwrap_or(value), rest))
 }
 
-/// Where the first line ends.
+/// The end of the first line.
 ///
-/// Fields other than data are short, and a word at a time costs less there than the call into
+/// Fields other than data are short. For them, scanning a word at a time costs less than calling
 /// `memchr2`.
 #[inline]
 pub(crate) fn find_end(input: &[u8]) -> Option<usize> {
@@ -29,7 +29,7 @@ pub(crate) fn find_end(input: &[u8]) -> Option<usize> {
         && let Some(word) = input[at..].first_chunk()
     {
         let word = u64::from_le_bytes(*word);
-        // The high bit of each byte below 14; those above the lowest may be wrong.
+        // The high bit of each byte below 14; bits above the lowest may be wrong.
         let low = word.wrapping_sub(ONES * 14) & !word & (ONES * 0x80);
         if low != 0 {
             let end = at + low.trailing_zeros() as usize / 8;
@@ -50,7 +50,7 @@ pub(crate) fn find_end(input: &[u8]) -> Option<usize> {
     memchr2(b'\n', b'\r', rest).map(|end| at + end)
 }
 
-/// What a line is, by its field name.
+/// The kind of a line, by its field name.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Field {
     Comment,
@@ -63,7 +63,7 @@ pub(crate) enum Field {
 
 /// Splits a non-empty line, without its terminator, into field and value (WHATWG HTML, 9.2.6).
 ///
-/// Compares prefixes in place of looking for the colon, which may be megabytes away.
+/// Compares prefixes instead of searching for the colon, which may be megabytes away.
 #[inline]
 pub(crate) fn parse(line: &[u8]) -> (Field, &[u8]) {
     let (field, rest) = match line {
@@ -75,14 +75,14 @@ pub(crate) fn parse(line: &[u8]) -> (Field, &[u8]) {
         _ => return (Field::Other, &[]),
     };
     match rest {
-        // A line that is only a field name has the empty string for its value.
+        // A line that is only a field name has an empty value.
         [] | [b':'] => (field, &[]),
         [b':', b' ', value @ ..] | [b':', value @ ..] => (field, value),
         _ => (Field::Other, &[]),
     }
 }
 
-/// Reads a reconnection time: ASCII digits and nothing else, saturating.
+/// Reads a reconnection time: ASCII digits only, saturating.
 pub(crate) fn parse_retry(value: &[u8]) -> Option<u64> {
     if value.is_empty() {
         return None;

@@ -14,11 +14,11 @@ use crate::event::{Event, Kind, lossy};
 use crate::limits::{LimitExceeded, Limits};
 
 pin_project! {
-    /// A stream of events over a stream of reads, such as the body of a response.
+    /// A stream of events from a stream of reads, such as the body of a response.
     ///
-    /// The event that the stream ends in without a blank line is yielded too, as
-    /// [`Kind::Incomplete`]. An event over the [`Limits`] is an error, behind which the stream goes
-    /// on; an error of the inner stream is yielded once and ends it.
+    /// An incomplete last event is yielded as [`Kind::Incomplete`]. An event over the [`Limits`] is
+    /// an error, after which the stream continues. An error of the inner stream is yielded once and
+    /// ends the stream.
     pub struct EventStream<S> {
         #[pin]
         inner: Option<S>,
@@ -30,7 +30,7 @@ pin_project! {
 }
 
 impl<S> EventStream<S> {
-    /// Decodes the reads that `inner` yields.
+    /// Decodes the reads of `inner`.
     pub fn new(inner: S) -> Self {
         Self {
             inner: Some(inner),
@@ -41,33 +41,33 @@ impl<S> EventStream<S> {
         }
     }
 
-    /// Sets how long lines and events may be.
+    /// Sets the maximum length of lines and events.
     #[must_use]
     pub fn with_limits(mut self, limits: Limits) -> Self {
         self.decoder = self.decoder.with_limits(limits);
         self
     }
 
-    /// Yields comments too, as [`Kind::Comment`].
+    /// Also yields comments, as [`Kind::Comment`].
     #[must_use]
     pub fn with_comments(mut self, comments: bool) -> Self {
         self.decoder = self.decoder.with_comments(comments);
         self
     }
 
-    /// Yields blocks without a `data` line too, as [`Kind::Empty`].
+    /// Also yields blocks without a `data` line, as [`Kind::Empty`].
     #[must_use]
     pub fn with_empty_events(mut self, empty_events: bool) -> Self {
         self.decoder = self.decoder.with_empty_events(empty_events);
         self
     }
 
-    /// The id to reconnect with, as of the last complete block; empty if there is none.
+    /// The last event ID of the last complete block, for reconnecting; empty if there is none.
     pub fn last_event_id(&self) -> &str {
         self.decoder.last_event_id()
     }
 
-    /// The reconnection time in milliseconds that the server set last.
+    /// The reconnection time in milliseconds that the server set most recently.
     pub fn retry(&self) -> Option<u64> {
         self.decoder.retry()
     }
@@ -85,7 +85,7 @@ where
             let mut rest = &this.chunk[..];
             let item = this.decoder.next(&mut rest);
             let used = this.chunk.len() - rest.len();
-            // No `map`: each would move an event of a hundred bytes once more.
+            // Not `map`: each call would move an event of about a hundred bytes again.
             match item {
                 Some(Ok(event)) => {
                     let event = own(event, this.chunk, this.names, this.ids);
@@ -136,11 +136,11 @@ impl<S> fmt::Debug for EventStream<S> {
     }
 }
 
-/// An event that owns its parts; its data is a slice of the read it came in where that is possible.
+/// An event that owns its parts; its data is a slice of its read if possible.
 #[derive(Clone, Debug, Eq, PartialEq)]
 #[non_exhaustive]
 pub struct OwnedEvent {
-    /// The `data` lines joined with LF, as [`Event::data`].
+    /// The `data` lines joined with LF, like [`Event::data`].
     pub data: Bytes,
     kind: Kind,
     name: Option<Arc<str>>,
@@ -149,7 +149,7 @@ pub struct OwnedEvent {
 }
 
 impl OwnedEvent {
-    /// What this item is.
+    /// The kind of the item.
     pub fn kind(&self) -> Kind {
         self.kind
     }
@@ -159,7 +159,7 @@ impl OwnedEvent {
         self.kind == Kind::Incomplete
     }
 
-    /// The event type, as [`Event::name`].
+    /// The event type, like [`Event::name`].
     pub fn name(&self) -> &str {
         match (&self.name, self.kind) {
             (Some(name), _) => name,
@@ -168,7 +168,7 @@ impl OwnedEvent {
         }
     }
 
-    /// The data as text, invalid UTF-8 replaced by U+FFFD.
+    /// The data as text; invalid UTF-8 is replaced by U+FFFD.
     pub fn text(&self) -> Cow<'_, str> {
         lossy(&self.data)
     }
@@ -178,7 +178,7 @@ impl OwnedEvent {
         self.id.as_deref().unwrap_or("")
     }
 
-    /// The reconnection time in milliseconds, if this very event set one.
+    /// The reconnection time in milliseconds, if this event sets one.
     pub fn retry(&self) -> Option<u64> {
         self.retry
     }
@@ -195,13 +195,13 @@ impl From<Event<'_>> for OwnedEvent {
     }
 }
 
-/// Why an [`EventStream`] yields no event.
+/// The error of an [`EventStream`].
 #[derive(Clone, Debug, Eq, PartialEq)]
 #[non_exhaustive]
 pub enum StreamError<E> {
     /// The inner stream failed; this is the last item.
     Inner(E),
-    /// An event was given up for its length; the stream goes on.
+    /// An event was discarded because of its length; the stream continues.
     Limit(LimitExceeded),
 }
 
@@ -248,7 +248,7 @@ fn own(event: Event<'_>, chunk: &Bytes, names: &mut Last, ids: &mut Last) -> Own
     }
 }
 
-/// The string seen last, to be shared by events in a row that have the same.
+/// The last string, shared by consecutive events with the same value.
 #[derive(Debug, Default)]
 struct Last(Option<Arc<str>>);
 

@@ -39,7 +39,7 @@ fn joined_lines_allocate_nothing() {
 }
 
 #[test]
-fn the_memory_of_a_giant_event_is_given_back() {
+fn the_memory_of_a_very_large_event_is_released() {
     for field in ["data: ", "event: ", "data: a\ndata: "] {
         let giant = [field.as_bytes(), &vec![b'x'; 8 << 20], b"\ndata: end\n\n"].concat();
         let mut decoder = Decoder::new();
@@ -70,7 +70,7 @@ fn a_line_over_the_limit_is_not_held() {
     assert_eq!(info.bytes_current, 0, "{info:?}");
 }
 
-/// Decodes `input` twice: the first time the buffers grow to what the events need.
+/// Decodes `input` twice: in the first pass, the buffers grow to the required size.
 #[track_caller]
 fn check(input: &[u8], size: usize) {
     let mut decoder = Decoder::new();

@@ -1,5 +1,5 @@
-//! However a stream is cut into reads, and whatever the way it is read, the events are the same,
-//! and they are those of the reference decoder.
+//! For every splitting into reads and every way of reading, the events are the same, and equal to
+//! those of the reference decoder.
 
 #![allow(clippy::expect_used, clippy::panic, reason = "helpers of tests")]
 
@@ -40,7 +40,7 @@ proptest! {
     }
 
     #[test]
-    fn a_decoder_is_as_new_behind_the_end(
+    fn a_decoder_is_fresh_after_the_end(
         first in input(),
         second in input(),
         options in options(),
@@ -114,7 +114,7 @@ fn pull(reads: &[&[u8]], options: Options) -> Decoded {
     }
 }
 
-/// As [`pull`], but all that `feed` tells of errors is the first of each read.
+/// Like [`pull`]; `feed` reports only the first error of each read.
 fn push(reads: &[&[u8]], options: Options) -> Decoded {
     let mut decoder = options.decoder();
     let mut pulled = options.decoder();
@@ -189,7 +189,7 @@ fn split<'a>(input: &'a [u8], cuts: &[Index]) -> Vec<&'a [u8]> {
     at.windows(2).map(|pair| &input[pair[0]..pair[1]]).collect()
 }
 
-/// Bytes made of what the syntax is made of, so that most of them mean something.
+/// Bytes from the alphabet of the syntax, so that most of them have a meaning.
 fn input() -> impl Strategy<Value = Vec<u8>> {
     let pieces: &[&[u8]] = &[
         b"data:",
@@ -240,7 +240,7 @@ fn input() -> impl Strategy<Value = Vec<u8>> {
 fn options() -> impl Strategy<Value = Options> {
     let limits = prop_oneof![
         Just(Limits::default()),
-        // From 2 on: what may be the start of a byte-order mark is held back and not counted.
+        // From 2 on: a possible start of a byte-order mark is held back and not counted.
         (2..80_usize, 0..80_usize).prop_map(|(line, event)| Limits::new(line, event)),
     ];
     (any::<bool>(), any::<bool>(), limits).prop_map(|(comments, empty_events, limits)| Options {

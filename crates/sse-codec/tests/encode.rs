@@ -1,4 +1,4 @@
-//! What is encoded decodes to the same.
+//! Encoded events decode to the same events.
 
 #![cfg(feature = "encode")]
 
@@ -46,7 +46,7 @@ proptest! {
     }
 
     #[test]
-    fn a_comment_comes_back_by_lines(note in text()) {
+    fn a_comment_decodes_to_its_lines(note in text()) {
         let mut out = BytesMut::new();
         encode_comment(&mut out, &note);
 
@@ -57,7 +57,7 @@ proptest! {
     }
 
     #[test]
-    fn a_reconnection_time_comes_back(millis: u64) {
+    fn a_reconnection_time_round_trips(millis: u64) {
         let mut out = Vec::new();
         encode_retry(&mut out, millis);
         let mut decoder = Decoder::new();

@@ -37,7 +37,7 @@ fn a_complete_stream_has_no_tail() {
 
 #[test]
 fn a_read_is_decoded_once_when_the_next_is_not_there_yet() {
-    // Between two reads the inner stream is pending once, as a socket is.
+    // Between two reads the inner stream is pending once, like a socket.
     let mut polls = ["da", "ta: o", "ne\n\n"]
         .into_iter()
         .flat_map(|read| [None, Some(read)]);
@@ -213,7 +213,7 @@ where
         .collect()
 }
 
-/// All items of a stream that never waits.
+/// All items of a stream that is never pending.
 fn now<S: Stream + Unpin>(mut stream: S) -> Vec<S::Item> {
     iter::from_fn(|| stream.next().now_or_never().unwrap()).collect()
 }

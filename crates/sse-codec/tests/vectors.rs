@@ -1,4 +1,4 @@
-//! Conformance vectors, each one whole, in small reads and at every split into two reads.
+//! Conformance vectors, each unsplit, in small reads, and at every split into two reads.
 
 #![allow(
     clippy::panic,
@@ -163,7 +163,7 @@ fn wanted(item: &Value) -> Result<Owned, &'static str> {
     })
 }
 
-/// A number beyond `u64` is one that saturates.
+/// A number beyond `u64` saturates.
 fn millis(value: &Value) -> Option<u64> {
     value
         .is_number()

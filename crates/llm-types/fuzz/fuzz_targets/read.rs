@@ -1,7 +1,7 @@
-//! Any bytes: nothing panics, and the raw readers accept what serde_json accepts, and no more but
-//! for what is in strings.
+//! Any bytes: nothing panics, and the raw readers accept what serde_json accepts and nothing else,
+//! except for the contents of strings.
 //!
-//! `cargo +nightly fuzz run read` in `crates/llm-types` (a corpus to begin with: the bodies of
+//! `cargo +nightly fuzz run read` in `crates/llm-types` (an initial corpus: the bodies of
 //! `fixtures/llm-types`).
 #![no_main]
 
@@ -61,7 +61,7 @@ fuzz_target!(|text: &[u8]| {
     }
 });
 
-/// What serde_json says of numbers that it has no type for, and of what is wrong in a string.
+/// serde_json's errors for numbers that fit no type, and for invalid contents of strings.
 const PASSED: [&str; 6] = [
     "out of range",
     "control character",

@@ -1,4 +1,4 @@
-//! [`Accumulator`]: the response that a stream adds up to.
+//! [`Accumulator`]: joins the chunks of a stream into a response.
 
 use std::collections::BTreeMap;
 
@@ -12,11 +12,11 @@ use super::response::{AssistantMessage, ChatResponse, Choice, FinishReason};
 use super::tools::{CustomCall, FunctionCall, ToolCall};
 use crate::field::Field;
 
-/// Folds the chunks of a stream into the response that would have come without streaming.
+/// Joins the chunks of a stream into the response that a call without streaming would return.
 ///
-/// It knows what engines do: the token counts come beside the finish reason or in a chunk of their
-/// own; a finish reason may come twice; a new id under a used index begins another tool call;
-/// thinking comes under either name.
+/// It accepts the variants of known engines: the usage is beside the finish reason or in a separate
+/// chunk; a finish reason occurs twice; a new id under a used index starts another tool call;
+/// reasoning has either name.
 ///
 /// ```
 /// use llm_types::{Accumulator, ChatChunk, ChunkChoice, Delta, FinishReason};
@@ -36,7 +36,7 @@ pub struct Accumulator {
     choices: BTreeMap<u32, Answer>,
 }
 
-/// An answer in the making.
+/// A choice under construction.
 #[derive(Clone, Debug, Default)]
 struct Answer {
     message: Delta,
@@ -52,7 +52,7 @@ impl Accumulator {
         let response = self
             .response
             .get_or_insert_with(|| ChatResponse::new("", 0_u64, ""));
-        // Some engines send a first chunk that knows neither id nor model yet.
+        // Some engines send a first chunk without id and model.
         if response.id.is_empty() {
             response.id = chunk.id;
         }
@@ -71,9 +71,9 @@ impl Accumulator {
         }
     }
 
-    /// Whether there is an answer, and every answer has told why it ended.
+    /// Whether there is at least one choice, and every choice has a finish reason.
     ///
-    /// A stream that ends before that was cut off.
+    /// Otherwise, the stream was interrupted.
     pub fn is_finished(&self) -> bool {
         let finished = |answer: &Answer| {
             let reason = answer.finish_reason.value();
@@ -84,8 +84,8 @@ impl Accumulator {
 
     /// The response so far.
     ///
-    /// Keys that OpenAI's schema requires are null where nothing came. Log probabilities are in
-    /// OpenAI's shape, whichever they came in.
+    /// Keys that OpenAI's schema requires are null if nothing was received. Log probabilities are
+    /// converted to OpenAI's shape.
     pub fn into_response(self) -> ChatResponse {
         let empty = || ChatResponse::new("", 0_u64, "");
         let mut response = self.response.unwrap_or_else(empty);
@@ -125,7 +125,7 @@ impl Answer {
             extra,
         } = choice.delta;
         let logprobs = choice.logprobs.map(|logprobs| {
-            // A bare number is of the chunk's only token.
+            // A bare number belongs to the only token of the chunk.
             logprobs.into_openai(content.as_str().unwrap_or_default())
         });
         match (&mut self.logprobs, logprobs) {
@@ -146,7 +146,7 @@ impl Answer {
         for call in tool_calls.into_value().into_iter().flatten() {
             self.push_call(call);
         }
-        // An empty reason is none (maple-proxy#3), and must not undo one that came before.
+        // An empty reason counts as none (maple-proxy#3), and must not replace an earlier one.
         let reason = choice.finish_reason;
         if reason
             .value()
@@ -192,7 +192,7 @@ impl Answer {
             message.role = role;
         }
         let calls: Vec<ToolCall> = self.calls.into_iter().map(into_call).collect();
-        // Streams begin with empty content also when only tool calls follow.
+        // Streams start with empty content even if only tool calls follow.
         let is_said = |text: &String| !text.is_empty() || calls.is_empty();
         message.content =
             Field::nullable(delta.content.into_value().filter(is_said)).map(Content::Text);
@@ -254,7 +254,7 @@ fn append_custom(call: &mut CustomCallDelta, more: CustomCallDelta) {
     merge(&mut call.extra, more.extra, &[]);
 }
 
-/// Adds text to text; null and absent add nothing.
+/// Appends text; null and absent add nothing.
 fn append(text: &mut Field<String>, more: Field<String>) {
     match (text, more) {
         (Field::Value(text), Field::Value(more)) => text.push_str(&more),
@@ -262,14 +262,14 @@ fn append(text: &mut Field<String>, more: Field<String>) {
     }
 }
 
-/// The later value counts; null and absent undo nothing.
+/// The later value wins; null and absent change nothing.
 fn replace<T>(slot: &mut Field<T>, new: Field<T>) {
     if new.is_value() || slot.is_absent() {
         *slot = new;
     }
 }
 
-/// The later value counts for each member, but for those that speak of one chunk alone.
+/// The later value of each member wins, except members that describe a single chunk.
 fn merge(into: &mut Map<String, Value>, more: Map<String, Value>, leave_out: &[&str]) {
     for (key, value) in more {
         let keep = !value.is_null() || !into.contains_key(&key);
@@ -279,7 +279,7 @@ fn merge(into: &mut Map<String, Value>, more: Map<String, Value>, leave_out: &[&
     }
 }
 
-/// Members of a delta are differences: texts and lists grow, as `reasoning_details` does.
+/// Members of a delta are increments: texts and lists grow, such as `reasoning_details`.
 fn append_extra(into: &mut Map<String, Value>, more: Map<String, Value>) {
     for (key, value) in more {
         match (into.get_mut(&key), value) {

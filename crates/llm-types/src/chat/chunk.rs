@@ -14,37 +14,37 @@ use crate::{field::Field, lenient, number::Number, usage::Usage};
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct ChatChunk {
-    /// The id of the answer, the same in all its chunks.
+    /// The id of the response, the same in all its chunks.
     #[serde(default, deserialize_with = "lenient::or_default")]
     pub id: String,
     /// Always `chat.completion.chunk`.
     #[serde(default = "object")]
     pub object: String,
-    /// When the answer was begun, in seconds of Unix time.
+    /// The creation time of the response, in seconds of Unix time.
     #[serde(default, deserialize_with = "lenient::or_default")]
     pub created: Number,
-    /// The model that answers.
+    /// The model.
     #[serde(default, deserialize_with = "lenient::or_default")]
     pub model: String,
-    /// Pieces of the answers; empty in the chunk that only tells the token counts.
+    /// The pieces of the choices; empty in the chunk that has only the usage.
     #[serde(default, deserialize_with = "lenient::or_default")]
     pub choices: Vec<ChunkChoice>,
-    /// The token counts: of a value in one of the last chunks, null in others.
+    /// The token usage: set in one of the last chunks, null in the others.
     #[serde(default, skip_serializing_if = "Field::is_absent")]
     pub usage: Field<Usage>,
-    /// The class of service that is given.
+    /// The service tier that was used.
     #[serde(default, skip_serializing_if = "Field::is_absent")]
     pub service_tier: Field<ServiceTier>,
-    /// The build of the engine.
+    /// The version of the engine.
     #[serde(default, skip_serializing_if = "Field::is_absent")]
     pub system_fingerprint: Field<String>,
-    /// Members not named above, as `obfuscation`.
+    /// All other members, such as `obfuscation`.
     #[serde(flatten)]
     pub extra: Map<String, Value>,
 }
 
 impl ChatChunk {
-    /// A chunk without choices.
+    /// Creates a chunk without choices.
     pub fn new(
         id: impl Into<String>,
         created: impl Into<Number>,
@@ -69,18 +69,18 @@ impl ChatChunk {
         self
     }
 
-    /// Sets the token counts.
+    /// Sets the token usage.
     pub fn with_usage(mut self, usage: Usage) -> Self {
         self.usage = Field::Value(usage);
         self
     }
 
-    /// What the chunk adds to the first answer's content.
+    /// The content that the chunk adds to the first choice.
     pub fn text(&self) -> Option<&str> {
         self.choices.first()?.delta.content.as_str()
     }
 
-    /// Removes the nulls that clients break on: in the deltas, and in their tool calls
+    /// Removes nulls on which clients fail, in the deltas and in their tool calls
     /// (async-openai#560, goose#8991).
     pub fn drop_nulls(&mut self) {
         for choice in &mut self.choices {
@@ -89,30 +89,30 @@ impl ChatChunk {
     }
 }
 
-/// A piece of one answer.
+/// A piece of a choice.
 #[non_exhaustive]
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct ChunkChoice {
-    /// The place of the answer among the answers.
+    /// The index of the choice.
     #[serde(default, deserialize_with = "lenient::index")]
     pub index: u32,
-    /// What is added.
+    /// The delta: what is added.
     #[serde(default, deserialize_with = "lenient::or_default")]
     pub delta: Delta,
     /// The log probabilities of the added tokens.
     #[serde(default, skip_serializing_if = "Field::is_absent")]
     pub logprobs: Field<Logprobs>,
-    /// Why the answer ended; null until it does.
+    /// The finish reason; null until the choice ends.
     #[serde(default, skip_serializing_if = "Field::is_absent")]
     pub finish_reason: Field<FinishReason>,
-    /// Members not named above, as Together's `text` and `seed`.
+    /// All other members, such as Together's `text` and `seed`.
     #[serde(flatten)]
     pub extra: Map<String, Value>,
 }
 
 impl ChunkChoice {
-    /// A piece of an answer; `finish_reason` is null.
+    /// Creates a piece of a choice; `finish_reason` is null.
     pub fn new(index: u32, delta: Delta) -> Self {
         Self {
             index,
@@ -123,7 +123,7 @@ impl ChunkChoice {
         }
     }
 
-    /// The end of an answer, with an empty delta.
+    /// Creates the end of a choice, with an empty delta.
     pub fn finish(index: u32, finish_reason: FinishReason) -> Self {
         let mut choice = Self::new(index, Delta::default());
         choice.finish_reason = Field::Value(finish_reason);

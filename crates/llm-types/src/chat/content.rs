@@ -11,7 +11,7 @@ use serde_json::{Map, Value};
 use crate::tagged::{by_form, tag, unexpected, untag};
 use crate::{field::Field, open_enum::open_enum};
 
-/// What a message says: a string or a list of parts, written back in the form it came in.
+/// The content of a message: a string or a list of parts, written in the form in which it was read.
 #[allow(clippy::exhaustive_enums)] // JSON content is a string or an array
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
@@ -24,7 +24,7 @@ pub enum Content {
 }
 
 impl Content {
-    /// The string, or the text parts joined; nothing when there is no text part.
+    /// The string, or the text parts joined; `None` if there is no text part.
     pub fn text(&self) -> Option<Cow<'_, str>> {
         let parts = match self {
             Self::Text(text) => return Some(Cow::Borrowed(text)),
@@ -57,7 +57,7 @@ impl From<Vec<ContentPart>> for Content {
     }
 }
 
-/// A visitor of its own: serde's untagged enums say only that nothing matched.
+/// A custom visitor: serde's untagged enums only report that no variant matched.
 impl<'de> Deserialize<'de> for Content {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         deserializer.deserialize_any(ContentVisitor)
@@ -74,18 +74,18 @@ pub enum ContentPart {
     File(FilePart),
     /// An image, by URL or inline as a `data:` URL.
     ImageUrl(ImageUrlPart),
-    /// Sound, inline.
+    /// Inline audio.
     InputAudio(InputAudioPart),
     /// A refusal of the model.
     Refusal(RefusalPart),
     /// Text.
     Text(TextPart),
-    /// A part of another type, such as Together's `video_url`, kept whole.
+    /// A part of another type, such as Together's `video_url`, unchanged.
     Other(Map<String, Value>),
 }
 
 impl ContentPart {
-    /// A text part.
+    /// Creates a text part.
     pub fn text(text: impl Into<String>) -> Self {
         Self::Text(TextPart {
             text: text.into(),
@@ -93,7 +93,7 @@ impl ContentPart {
         })
     }
 
-    /// An image by its URL, which may be a `data:` URL.
+    /// Creates an image part from a URL, which may be a `data:` URL.
     pub fn image_url(url: impl Into<String>) -> Self {
         Self::ImageUrl(ImageUrlPart {
             image_url: ImageUrl {
@@ -156,7 +156,7 @@ impl<'de> Deserialize<'de> for ContentPart {
 pub struct TextPart {
     /// The text.
     pub text: String,
-    /// Members not named above.
+    /// All other members.
     #[serde(flatten)]
     pub extra: Map<String, Value>,
 }
@@ -171,29 +171,29 @@ pub struct TextPart {
     schemars(rename = "ImageUrlPart", transform = crate::schema::tagged("image_url"))
 )]
 pub struct ImageUrlPart {
-    /// Where the image is.
+    /// The image's URL.
     pub image_url: ImageUrl,
-    /// Members not named above.
+    /// All other members.
     #[serde(flatten)]
     pub extra: Map<String, Value>,
 }
 
-/// Where an image is.
+/// The URL of an image.
 #[non_exhaustive]
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct ImageUrl {
     /// An `https:` or `data:` URL.
     pub url: String,
-    /// How closely the model looks.
+    /// The level of detail.
     #[serde(default, skip_serializing_if = "Field::is_absent")]
     pub detail: Field<ImageDetail>,
-    /// Members not named above.
+    /// All other members.
     #[serde(flatten)]
     pub extra: Map<String, Value>,
 }
 
-/// Sound.
+/// An audio part.
 #[non_exhaustive]
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
@@ -203,14 +203,14 @@ pub struct ImageUrl {
     schemars(rename = "InputAudioPart", transform = crate::schema::tagged("input_audio"))
 )]
 pub struct InputAudioPart {
-    /// The sound.
+    /// The audio.
     pub input_audio: InputAudio,
-    /// Members not named above.
+    /// All other members.
     #[serde(flatten)]
     pub extra: Map<String, Value>,
 }
 
-/// Sound in base64.
+/// Audio in base64.
 #[non_exhaustive]
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
@@ -220,7 +220,7 @@ pub struct InputAudio {
     /// `wav` or `mp3`.
     #[serde(default, skip_serializing_if = "Field::is_absent")]
     pub format: Field<String>,
-    /// Members not named above.
+    /// All other members.
     #[serde(flatten)]
     pub extra: Map<String, Value>,
 }
@@ -237,7 +237,7 @@ pub struct InputAudio {
 pub struct FilePart {
     /// The file, as the client described it.
     pub file: Map<String, Value>,
-    /// Members not named above.
+    /// All other members.
     #[serde(flatten)]
     pub extra: Map<String, Value>,
 }
@@ -252,21 +252,21 @@ pub struct FilePart {
     schemars(rename = "RefusalPart", transform = crate::schema::tagged("refusal"))
 )]
 pub struct RefusalPart {
-    /// What the model said instead.
+    /// The text of the refusal.
     pub refusal: String,
-    /// Members not named above.
+    /// All other members.
     #[serde(flatten)]
     pub extra: Map<String, Value>,
 }
 
 open_enum! {
-    /// How closely a model looks at an image.
+    /// The level of detail at which a model processes an image.
     pub enum ImageDetail {
-        /// As the model likes.
+        /// The model decides.
         Auto = "auto",
-        /// In full.
+        /// High.
         High = "high",
-        /// In few tokens.
+        /// Low: few tokens.
         Low = "low",
     }
 }

@@ -1,4 +1,4 @@
-//! What a chunk adds to an answer.
+//! The increments of a chunk.
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -7,39 +7,39 @@ use super::message::Role;
 use super::tools::ToolType;
 use crate::{field::Field, lenient};
 
-/// What a chunk adds to an answer.
+/// What a chunk adds to a choice.
 #[non_exhaustive]
 #[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Delta {
-    /// Who speaks; in the first chunk, with Together in all.
+    /// The role: in the first chunk; at Together in all chunks.
     #[serde(default, skip_serializing_if = "Field::is_absent")]
     pub role: Field<Role>,
-    /// More of the answer.
+    /// Additional content.
     #[serde(default, skip_serializing_if = "Field::is_absent")]
     pub content: Field<String>,
-    /// More of the refusal.
+    /// Additional refusal text.
     #[serde(default, skip_serializing_if = "Field::is_absent")]
     pub refusal: Field<String>,
-    /// More of the thinking, as Together names it.
+    /// Additional reasoning, under Together's name.
     #[serde(default, skip_serializing_if = "Field::is_absent")]
     pub reasoning: Field<String>,
-    /// More of the thinking, as DeepSeek and LiteLLM name it.
+    /// Additional reasoning, under the name of DeepSeek and LiteLLM.
     #[serde(default, skip_serializing_if = "Field::is_absent")]
     pub reasoning_content: Field<String>,
-    /// More of the tool calls.
+    /// Additional pieces of tool calls.
     #[serde(default, skip_serializing_if = "Field::is_absent")]
     pub tool_calls: Field<Vec<ToolCallDelta>>,
-    /// More of the function call, the predecessor of tool calls.
+    /// Additional pieces of the function call, the predecessor of tool calls.
     #[serde(default, skip_serializing_if = "Field::is_absent")]
     pub function_call: Field<FunctionCallDelta>,
-    /// Members not named above, as Together's `token_id`.
+    /// All other members, such as Together's `token_id`.
     #[serde(flatten)]
     pub extra: Map<String, Value>,
 }
 
 impl Delta {
-    /// The beginning of an answer: the role, and empty content.
+    /// Creates the first delta of a choice: the role, and empty content.
     pub fn start() -> Self {
         Self {
             role: Field::Value(Role::Assistant),
@@ -48,7 +48,7 @@ impl Delta {
         }
     }
 
-    /// More of the answer.
+    /// Creates a delta with content.
     pub fn content(text: impl Into<String>) -> Self {
         Self {
             content: Field::Value(text.into()),
@@ -56,7 +56,7 @@ impl Delta {
         }
     }
 
-    /// More of the thinking, under the name that OpenAI's clients know.
+    /// Creates a delta with reasoning, under the name that OpenAI's clients know.
     pub fn reasoning_content(text: impl Into<String>) -> Self {
         Self {
             reasoning_content: Field::Value(text.into()),
@@ -64,7 +64,7 @@ impl Delta {
         }
     }
 
-    /// More of the tool calls.
+    /// Creates a delta with pieces of tool calls.
     pub fn tool_calls(calls: impl Into<Vec<ToolCallDelta>>) -> Self {
         Self {
             tool_calls: Field::Value(calls.into()),
@@ -72,7 +72,7 @@ impl Delta {
         }
     }
 
-    /// More of the thinking, under either name.
+    /// The additional reasoning, under either name.
     pub fn thinking(&self) -> Option<&str> {
         self.reasoning_content
             .as_str()
@@ -96,33 +96,33 @@ impl Delta {
     }
 }
 
-/// More of a tool call: the first piece has the id and the name, the others arguments.
+/// A piece of a tool call: the first piece has the id and the name, later ones have arguments.
 #[non_exhaustive]
 #[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct ToolCallDelta {
-    /// The place of the call among the calls.
+    /// The index of the call.
     #[serde(default, deserialize_with = "lenient::index")]
     pub index: u32,
-    /// The id that the tool's message answers to.
+    /// The id to which the tool's message refers.
     #[serde(default, skip_serializing_if = "Field::is_absent")]
     pub id: Field<String>,
-    /// What is called.
+    /// The kind of tool that is called.
     #[serde(default, rename = "type", skip_serializing_if = "Field::is_absent")]
     pub type_: Field<ToolType>,
-    /// More of the function's name and arguments.
+    /// A piece of the function's name and arguments.
     #[serde(default, skip_serializing_if = "Field::is_absent")]
     pub function: Field<FunctionCallDelta>,
-    /// More of the custom tool's name and input.
+    /// A piece of the custom tool's name and input.
     #[serde(default, skip_serializing_if = "Field::is_absent")]
     pub custom: Field<CustomCallDelta>,
-    /// Members not named above.
+    /// All other members.
     #[serde(flatten)]
     pub extra: Map<String, Value>,
 }
 
 impl ToolCallDelta {
-    /// The first piece of a function call.
+    /// Creates the first piece of a function call.
     pub fn start(index: u32, id: impl Into<String>, name: impl Into<String>) -> Self {
         Self {
             index,
@@ -137,7 +137,7 @@ impl ToolCallDelta {
         }
     }
 
-    /// More of a function's arguments.
+    /// Creates a later piece, with arguments.
     pub fn arguments(index: u32, arguments: impl Into<String>) -> Self {
         Self {
             index,
@@ -164,22 +164,22 @@ impl ToolCallDelta {
     }
 }
 
-/// More of a function call.
+/// A piece of a function call.
 #[non_exhaustive]
 #[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct FunctionCallDelta {
-    /// The function.
+    /// The name of the function.
     #[serde(default, skip_serializing_if = "Field::is_absent")]
     pub name: Field<String>,
-    /// More of the arguments: a piece of JSON text.
+    /// A piece of the arguments, which are JSON text.
     #[serde(
         default,
         deserialize_with = "lenient::arguments",
         skip_serializing_if = "Field::is_absent"
     )]
     pub arguments: Field<String>,
-    /// Members not named above.
+    /// All other members.
     #[serde(flatten)]
     pub extra: Map<String, Value>,
 }
@@ -191,18 +191,18 @@ impl FunctionCallDelta {
     }
 }
 
-/// More of a call of a custom tool.
+/// A piece of a call of a custom tool.
 #[non_exhaustive]
 #[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct CustomCallDelta {
-    /// The tool.
+    /// The name of the tool.
     #[serde(default, skip_serializing_if = "Field::is_absent")]
     pub name: Field<String>,
-    /// More of the input.
+    /// A piece of the input.
     #[serde(default, skip_serializing_if = "Field::is_absent")]
     pub input: Field<String>,
-    /// Members not named above.
+    /// All other members.
     #[serde(flatten)]
     pub extra: Map<String, Value>,
 }

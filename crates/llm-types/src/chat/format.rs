@@ -1,4 +1,4 @@
-//! The form that the answer must have.
+//! Response formats.
 
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Map, Value};
@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 use crate::field::Field;
 use crate::tagged::{by_form, tag, unexpected, untag};
 
-/// The form that the answer must have.
+/// The required format of the response.
 #[non_exhaustive]
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
@@ -14,7 +14,7 @@ use crate::tagged::{by_form, tag, unexpected, untag};
 pub enum ResponseFormat {
     /// JSON that follows a schema.
     JsonSchema(JsonSchemaFormat),
-    /// Another form, kept whole: `text`, `json_object`, Together's `regex`.
+    /// Another format, unchanged: `text`, `json_object`, Together's `regex`.
     Other(Map<String, Value>),
 }
 
@@ -49,7 +49,7 @@ impl ResponseFormat {
         }
     }
 
-    /// The JSON schema, in OpenAI's place or in Together's flat one.
+    /// The JSON schema, in OpenAI's nested member or in Together's flat one.
     pub fn schema(&self) -> Option<&Value> {
         match self {
             Self::JsonSchema(format) => format
@@ -93,7 +93,7 @@ pub struct JsonSchemaFormat {
     /// `name`, `description`, `schema` and `strict`; absent in Together's flat form.
     #[serde(default, skip_serializing_if = "Field::is_absent")]
     pub json_schema: Field<Map<String, Value>>,
-    /// Members not named above; Together's flat form has `schema` here.
+    /// All other members; Together's flat form has `schema` here.
     #[serde(flatten)]
     pub extra: Map<String, Value>,
 }

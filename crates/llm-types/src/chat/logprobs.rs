@@ -1,4 +1,4 @@
-//! The log probabilities of an answer's tokens, in the shapes that are seen.
+//! Log probabilities of tokens, in the shapes that upstreams send.
 
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Map, Value};
@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 use crate::tagged::{by_form, from_map, unexpected};
 use crate::{field::Field, number::Number};
 
-/// Log probabilities in one of the shapes that Together sends; OpenAI's is the first.
+/// Log probabilities, in one of the shapes that Together sends; the first is OpenAI's.
 #[non_exhaustive]
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
@@ -21,9 +21,9 @@ pub enum Logprobs {
 }
 
 impl Logprobs {
-    /// The same in OpenAI's shape; `token` is the text that a bare number speaks of.
+    /// Converts to OpenAI's shape. `token` is the text that a bare number describes.
     ///
-    /// Tokens without a log probability, as the first of a prompt, are left out.
+    /// Tokens without a log probability, such as the first of a prompt, are left out.
     pub fn into_openai(self, token: &str) -> ChatLogprobs {
         match self {
             Self::Content(logprobs) => logprobs,
@@ -34,7 +34,7 @@ impl Logprobs {
         }
     }
 
-    /// These and those of the text that comes after, in the shape of OpenAI's completions.
+    /// Joins these with those of the text that follows, in the shape of OpenAI's completions.
     pub fn append(self, text: &str, more: Self, more_text: &str) -> Self {
         let mut this = self.into_tokens(text);
         let more = more.into_tokens(more_text);
@@ -46,8 +46,8 @@ impl Logprobs {
         Self::Tokens(this)
     }
 
-    /// The same in the shape of OpenAI's completions; `token` is the text that a bare number
-    /// speaks of.
+    /// Converts to the shape of OpenAI's completions. `token` is the text that a bare number
+    /// describes.
     pub fn into_tokens(self, token: &str) -> TokenLogprobs {
         match self {
             Self::Content(logprobs) => logprobs.into_tokens(),
@@ -92,13 +92,13 @@ pub struct ChatLogprobs {
     /// The tokens of the refusal.
     #[serde(default, skip_serializing_if = "Field::is_absent")]
     pub refusal: Field<Vec<TokenLogprob>>,
-    /// Members not named above.
+    /// All other members.
     #[serde(flatten)]
     pub extra: Map<String, Value>,
 }
 
 impl ChatLogprobs {
-    /// Log probabilities of an answer's content; `refusal` is null.
+    /// Creates log probabilities of content; `refusal` is null.
     pub fn new(content: Vec<TokenLogprob>) -> Self {
         Self {
             content: Field::Value(content),
@@ -107,7 +107,7 @@ impl ChatLogprobs {
         }
     }
 
-    /// Adds those of the tokens that come after.
+    /// Appends those of the tokens that follow.
     pub fn append(&mut self, more: Self) {
         append(&mut self.content, more.content);
         append(&mut self.refusal, more.refusal);
@@ -130,7 +130,7 @@ impl ChatLogprobs {
     }
 }
 
-/// A token of the answer.
+/// A token of the output.
 #[non_exhaustive]
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
@@ -142,16 +142,16 @@ pub struct TokenLogprob {
     /// Its bytes, which need not be UTF-8.
     #[serde(default, skip_serializing_if = "Field::is_absent")]
     pub bytes: Field<Vec<u8>>,
-    /// The most likely tokens in this place.
+    /// The most likely tokens at this position.
     #[serde(default, skip_serializing_if = "Field::is_absent")]
     pub top_logprobs: Field<Vec<TopLogprob>>,
-    /// Members not named above.
+    /// All other members.
     #[serde(flatten)]
     pub extra: Map<String, Value>,
 }
 
 impl TokenLogprob {
-    /// A token and those that might have been in its place.
+    /// Creates a token with its alternatives.
     pub fn new(
         token: impl Into<String>,
         logprob: impl Into<Number>,
@@ -168,7 +168,7 @@ impl TokenLogprob {
     }
 }
 
-/// A token that might have been.
+/// An alternative token.
 #[non_exhaustive]
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
@@ -180,13 +180,13 @@ pub struct TopLogprob {
     /// Its bytes, which need not be UTF-8.
     #[serde(default, skip_serializing_if = "Field::is_absent")]
     pub bytes: Field<Vec<u8>>,
-    /// Members not named above.
+    /// All other members.
     #[serde(flatten)]
     pub extra: Map<String, Value>,
 }
 
 impl TopLogprob {
-    /// A token that might have been.
+    /// Creates an alternative token.
     pub fn new(token: impl Into<String>, logprob: impl Into<Number>) -> Self {
         let token = token.into();
         Self {
@@ -209,13 +209,13 @@ pub struct TokenLogprobs {
     /// Their log probabilities; the first token of a prompt has none.
     #[serde(default, skip_serializing_if = "Field::is_absent")]
     pub token_logprobs: Field<Vec<Option<Number>>>,
-    /// The most likely tokens in each place: a map, or a list of `{token, logprob}`.
+    /// The most likely tokens at each position: a map, or a list of `{token, logprob}`.
     #[serde(default, skip_serializing_if = "Field::is_absent")]
     pub top_logprobs: Field<Vec<Value>>,
-    /// Where each token begins in the text.
+    /// The offset of each token in the text.
     #[serde(default, skip_serializing_if = "Field::is_absent")]
     pub text_offset: Field<Vec<u64>>,
-    /// Members not named above, such as `token_ids`.
+    /// All other members, such as `token_ids`.
     #[serde(flatten)]
     pub extra: Map<String, Value>,
 }
@@ -238,7 +238,7 @@ impl TokenLogprobs {
     }
 }
 
-/// One place of `top_logprobs`: `[{token, logprob}]`, or `{token: logprob}` (HELM#1828), or null.
+/// One position of `top_logprobs`: `[{token, logprob}]`, `{token: logprob}` (HELM#1828), or null.
 fn top_logprobs(place: Value) -> Vec<TopLogprob> {
     match place {
         Value::Array(list) => list
@@ -256,13 +256,13 @@ fn top_logprobs(place: Value) -> Vec<TopLogprob> {
     }
 }
 
-/// One place of `top_logprobs` as OpenAI's completions have it: a map.
+/// One position of `top_logprobs` as in OpenAI's completions: a map.
 fn likely(tops: Vec<TopLogprob>) -> Value {
     let entry = |top: TopLogprob| Some((top.token, serde_json::to_value(top.logprob).ok()?));
     Value::Object(tops.into_iter().filter_map(entry).collect())
 }
 
-/// The bytes of a token, unless it shows that its text is not all of it.
+/// The bytes of a token, unless its text has a replacement character and so is incomplete.
 fn bytes(token: &str) -> Field<Vec<u8>> {
     let whole = !token.contains(char::REPLACEMENT_CHARACTER);
     Field::nullable(whole.then(|| token.as_bytes().to_vec()))

@@ -12,34 +12,34 @@ use crate::{field::Field, open_enum::open_enum};
 
 /// One message of a conversation, of any role.
 ///
-/// Members are kept in their three states and never normalised: providers disagree over whether an
+/// Members keep their three states and are never normalized: providers disagree on whether an
 /// assistant's tool-call message must, may or must not have `content` (rust-genai#74, aichat#1326,
 /// zeph#1955).
 #[non_exhaustive]
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Message {
-    /// Who speaks.
+    /// The role of the author.
     pub role: Role,
-    /// What is said.
+    /// The content.
     #[serde(default, skip_serializing_if = "Field::is_absent")]
     pub content: Field<Content>,
-    /// The speaker's name.
+    /// The author's name.
     #[serde(default, skip_serializing_if = "Field::is_absent")]
     pub name: Field<String>,
     /// The assistant's refusal.
     #[serde(default, skip_serializing_if = "Field::is_absent")]
     pub refusal: Field<String>,
-    /// The assistant's earlier thinking, as Together names it.
+    /// The assistant's earlier reasoning, under Together's name.
     #[serde(default, skip_serializing_if = "Field::is_absent")]
     pub reasoning: Field<String>,
-    /// The assistant's earlier thinking, as DeepSeek and LiteLLM name it.
+    /// The assistant's earlier reasoning, under the name of DeepSeek and LiteLLM.
     #[serde(default, skip_serializing_if = "Field::is_absent")]
     pub reasoning_content: Field<String>,
     /// The assistant's tool calls.
     #[serde(default, skip_serializing_if = "Field::is_absent")]
     pub tool_calls: Field<Vec<ToolCall>>,
-    /// The call that a tool's message answers.
+    /// The id of the call to which a tool's message replies.
     #[serde(default, skip_serializing_if = "Field::is_absent")]
     pub tool_call_id: Field<String>,
     /// The assistant's function call, the predecessor of tool calls.
@@ -48,48 +48,48 @@ pub struct Message {
     /// The assistant's earlier audio.
     #[serde(default, skip_serializing_if = "Field::is_absent")]
     pub audio: Field<Value>,
-    /// Members not named above.
+    /// All other members.
     #[serde(flatten)]
     pub extra: Map<String, Value>,
 }
 
 impl Message {
-    /// A message of the given role.
+    /// Creates a message with the given role.
     pub fn new(role: impl Into<Role>, content: impl Into<Content>) -> Self {
         let mut message = Self::empty(role.into());
         message.content = Field::Value(content.into());
         message
     }
 
-    /// Instructions.
+    /// Creates a system message.
     pub fn system(content: impl Into<Content>) -> Self {
         Self::new(Role::System, content)
     }
 
-    /// What the user says.
+    /// Creates a user message.
     pub fn user(content: impl Into<Content>) -> Self {
         Self::new(Role::User, content)
     }
 
-    /// What the model said.
+    /// Creates an assistant message.
     pub fn assistant(content: impl Into<Content>) -> Self {
         Self::new(Role::Assistant, content)
     }
 
-    /// The result of the tool call with the given id.
+    /// Creates the result of the tool call with the given id.
     pub fn tool(tool_call_id: impl Into<String>, content: impl Into<Content>) -> Self {
         let mut message = Self::new(Role::Tool, content);
         message.tool_call_id = Field::Value(tool_call_id.into());
         message
     }
 
-    /// Names the speaker.
+    /// Sets the author's name.
     pub fn with_name(mut self, name: impl Into<String>) -> Self {
         self.name = Field::Value(name.into());
         self
     }
 
-    /// Adds the tool calls that the assistant made.
+    /// Adds tool calls of the assistant.
     pub fn with_tool_calls(mut self, calls: impl Into<Vec<ToolCall>>) -> Self {
         self.tool_calls = Field::Value(calls.into());
         self
@@ -117,7 +117,7 @@ impl Message {
     }
 }
 
-/// Puts an answer back into the conversation.
+/// Converts a response message to a message of the conversation.
 impl From<AssistantMessage> for Message {
     fn from(answer: AssistantMessage) -> Self {
         Self {
@@ -135,11 +135,11 @@ impl From<AssistantMessage> for Message {
 }
 
 open_enum! {
-    /// Who speaks.
+    /// The role of a message's author.
     pub enum Role {
         /// The model.
         Assistant = "assistant",
-        /// Instructions, as OpenAI's reasoning models name them.
+        /// Instructions, under the name used by OpenAI's reasoning models.
         Developer = "developer",
         /// The result of a function call, the predecessor of tool calls.
         Function = "function",

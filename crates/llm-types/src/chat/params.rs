@@ -1,4 +1,4 @@
-//! What the parameters of a request may be.
+//! Types of request parameters.
 
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Map, Value};
@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 use crate::open_enum::open_enum;
 use crate::tagged::{by_form, elements, unexpected};
 
-/// Where to stop writing: one string or several, written back in the form it came in.
+/// Stop sequences: one string or several, written in the form in which they were read.
 #[allow(clippy::exhaustive_enums)] // OpenAI's schema has these two forms
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
@@ -19,7 +19,7 @@ pub enum Stop {
 }
 
 impl Stop {
-    /// The strings, whichever form they came in.
+    /// The strings, in either form.
     pub fn as_slice(&self) -> &[String] {
         match self {
             Self::One(stop) => std::slice::from_ref(stop),
@@ -50,24 +50,24 @@ impl From<Vec<String>> for Stop {
     }
 }
 
-/// What a stream is to tell besides the answer.
+/// The options of a stream.
 #[non_exhaustive]
 #[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct StreamOptions {
-    /// Whether to tell the token counts in a last chunk without choices.
+    /// Whether to send the token usage in a last chunk without choices.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub include_usage: Option<bool>,
     /// Whether to pad chunks against traffic analysis.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub include_obfuscation: Option<bool>,
-    /// Members not named above.
+    /// All other members.
     #[serde(flatten)]
     pub extra: Map<String, Value>,
 }
 
 impl StreamOptions {
-    /// Asks for the token counts.
+    /// Requests the token usage.
     pub fn with_usage() -> Self {
         Self {
             include_usage: Some(true),
@@ -76,15 +76,15 @@ impl StreamOptions {
     }
 }
 
-/// Whether to tell log probabilities: OpenAI's boolean or Together's count.
+/// Requests log probabilities: OpenAI's boolean or Together's count.
 #[allow(clippy::exhaustive_enums)] // the two dialects
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(untagged)]
 pub enum LogprobsParam {
-    /// OpenAI's form; `top_logprobs` tells of how many tokens.
+    /// OpenAI's form; `top_logprobs` sets the number of tokens.
     Enabled(bool),
-    /// Together's and the completions' form.
+    /// The form of Together and of completions.
     Count(u64),
 }
 
@@ -111,9 +111,9 @@ impl From<u64> for LogprobsParam {
 }
 
 open_enum! {
-    /// A kind of answer.
+    /// An output modality.
     pub enum Modality {
-        /// Speech.
+        /// Audio.
         Audio = "audio",
         /// Text.
         Text = "text",
@@ -121,51 +121,51 @@ open_enum! {
 }
 
 open_enum! {
-    /// How much to think.
+    /// The reasoning effort.
     pub enum ReasoningEffort {
-        /// Not at all.
+        /// None.
         None = "none",
-        /// Hardly.
+        /// Minimal.
         Minimal = "minimal",
-        /// A little.
+        /// Low.
         Low = "low",
-        /// Some.
+        /// Medium.
         Medium = "medium",
-        /// A lot.
+        /// High.
         High = "high",
-        /// Very much.
+        /// Extra high.
         XHigh = "xhigh",
-        /// As much as possible.
+        /// The maximum.
         Max = "max",
     }
 }
 
 open_enum! {
-    /// The class of service.
+    /// The service tier.
     pub enum ServiceTier {
-        /// As the project is set up.
+        /// The project's setting.
         Auto = "auto",
-        /// The standard.
+        /// Default.
         Default = "default",
         /// Fast.
         Fast = "fast",
         /// Slower and cheaper.
         Flex = "flex",
-        /// Before others.
+        /// Priority.
         Priority = "priority",
-        /// Bought capacity.
+        /// Reserved capacity.
         Scale = "scale",
     }
 }
 
 open_enum! {
-    /// How much to say.
+    /// The verbosity of the output.
     pub enum Verbosity {
-        /// A lot.
+        /// High.
         High = "high",
-        /// Little.
+        /// Low.
         Low = "low",
-        /// Some.
+        /// Medium.
         Medium = "medium",
     }
 }

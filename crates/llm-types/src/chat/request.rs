@@ -13,21 +13,21 @@ use crate::{lenient, number::Number};
 
 /// A request for a chat completion.
 ///
-/// A parameter that is `null` is the same as one left out, and is left out when written: providers
-/// refuse nulls that OpenAI's schema allows (TGI#3155, codex#31290). Parameters not named here, such as
-/// Together's `top_k` or `repetition_penalty`, are in `extra`.
+/// A `null` parameter means the same as an absent one and is left out when written: providers
+/// reject nulls that OpenAI's schema allows (TGI#3155, codex#31290). Parameters without a field,
+/// such as Together's `top_k` or `repetition_penalty`, are in `extra`.
 #[non_exhaustive]
 #[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct ChatRequest {
     /// The model.
     pub model: String,
-    /// The conversation.
+    /// The messages of the conversation.
     pub messages: Vec<Message>,
-    /// The voice and format of spoken answers.
+    /// The voice and format of audio output.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub audio: Option<Value>,
-    /// Makes tokens less likely the more often they occurred, -2 to 2.
+    /// Penalizes tokens by how often they occurred, from -2 to 2.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub frequency_penalty: Option<Number>,
     /// `none`, `auto` or `{name}`; the predecessor of `tool_choice`.
@@ -36,49 +36,49 @@ pub struct ChatRequest {
     /// The predecessor of `tools`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub functions: Option<Vec<FunctionDefinition>>,
-    /// Changes of likelihood by token id.
+    /// Bias by token id.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub logit_bias: Option<Map<String, Value>>,
-    /// Whether to tell log probabilities; with Together, of how many tokens in each place.
+    /// Whether to return log probabilities; at Together, for how many tokens per position.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub logprobs: Option<LogprobsParam>,
-    /// The most tokens to write, reasoning included.
+    /// The maximum number of tokens to generate, including reasoning.
     #[serde(
         default,
         deserialize_with = "lenient::count",
         skip_serializing_if = "Option::is_none"
     )]
     pub max_completion_tokens: Option<u64>,
-    /// The most tokens to write; OpenAI's older name.
+    /// The maximum number of tokens to generate; OpenAI's older name.
     #[serde(
         default,
         deserialize_with = "lenient::count",
         skip_serializing_if = "Option::is_none"
     )]
     pub max_tokens: Option<u64>,
-    /// What the client wants to find again.
+    /// Metadata that the client can search for later.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub metadata: Option<Map<String, Value>>,
-    /// The kinds of answer.
+    /// The output modalities.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub modalities: Option<Vec<Modality>>,
     /// The moderation to apply.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub moderation: Option<Value>,
-    /// How many answers.
+    /// The number of choices.
     #[serde(
         default,
         deserialize_with = "lenient::count",
         skip_serializing_if = "Option::is_none"
     )]
     pub n: Option<u64>,
-    /// Whether several tools may be called at once.
+    /// Whether the model may call several tools at once.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub parallel_tool_calls: Option<bool>,
-    /// Text that is likely to come back.
+    /// Predicted output: text that is likely to recur.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub prediction: Option<Value>,
-    /// Makes tokens less likely that occurred at all, -2 to 2.
+    /// Penalizes tokens that occurred at all, from -2 to 2.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub presence_penalty: Option<Number>,
     /// The key of the prompt cache.
@@ -90,68 +90,68 @@ pub struct ChatRequest {
     /// How long to keep the prompt cached.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub prompt_cache_retention: Option<String>,
-    /// How much to think.
+    /// The reasoning effort.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reasoning_effort: Option<ReasoningEffort>,
-    /// The form of the answer.
+    /// The required format of the response.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub response_format: Option<ResponseFormat>,
-    /// A stable name of the end user, for abuse detection.
+    /// A stable identifier of the end user, for abuse detection.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub safety_identifier: Option<String>,
-    /// The seed of the sampling; seeds beyond 64 bits occur.
+    /// The sampling seed; seeds beyond 64 bits occur.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub seed: Option<Number>,
-    /// The class of service.
+    /// The service tier.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub service_tier: Option<ServiceTier>,
-    /// Where to stop writing.
+    /// Where to stop generating.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub stop: Option<Stop>,
-    /// Whether the provider may keep the exchange.
+    /// Whether the provider may store the exchange.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub store: Option<bool>,
-    /// Whether to answer as a stream of chunks.
+    /// Whether to stream the response.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub stream: Option<bool>,
-    /// What the stream is to tell besides.
+    /// Options of the stream.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub stream_options: Option<StreamOptions>,
-    /// How random the sampling is, 0 to 2.
+    /// The sampling temperature, from 0 to 2.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub temperature: Option<Number>,
     /// Which tool to call.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tool_choice: Option<ToolChoice>,
-    /// The tools to call.
+    /// The tools that the model may call.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tools: Option<Vec<Tool>>,
-    /// Of how many tokens in each place to tell the log probability.
+    /// For how many tokens per position to return log probabilities.
     #[serde(
         default,
         deserialize_with = "lenient::count",
         skip_serializing_if = "Option::is_none"
     )]
     pub top_logprobs: Option<u64>,
-    /// The share of likelihood to sample from, 0 to 1.
+    /// The nucleus sampling threshold, from 0 to 1.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub top_p: Option<Number>,
     /// The end user; OpenAI's older name of `safety_identifier`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub user: Option<String>,
-    /// How much to say.
+    /// The verbosity of the output.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub verbosity: Option<Verbosity>,
     /// The options of the web search.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub web_search_options: Option<Value>,
-    /// Parameters not named above.
+    /// All other parameters.
     #[serde(flatten)]
     pub extra: Map<String, Value>,
 }
 
 impl ChatRequest {
-    /// A request with nothing but the required.
+    /// Creates a request with only the required members.
     pub fn new(model: impl Into<String>, messages: impl Into<Vec<Message>>) -> Self {
         Self {
             model: model.into(),
@@ -160,61 +160,61 @@ impl ChatRequest {
         }
     }
 
-    /// Sets the most tokens to write, reasoning included.
+    /// Sets the maximum number of tokens to generate, including reasoning.
     pub fn with_max_completion_tokens(mut self, tokens: u64) -> Self {
         self.max_completion_tokens = Some(tokens);
         self
     }
 
-    /// Sets the most tokens to write.
+    /// Sets the maximum number of tokens to generate, under OpenAI's older name.
     pub fn with_max_tokens(mut self, tokens: u64) -> Self {
         self.max_tokens = Some(tokens);
         self
     }
 
-    /// Sets how random the sampling is.
+    /// Sets the sampling temperature.
     pub fn with_temperature(mut self, temperature: impl Into<Number>) -> Self {
         self.temperature = Some(temperature.into());
         self
     }
 
-    /// Sets the share of likelihood to sample from.
+    /// Sets the nucleus sampling threshold.
     pub fn with_top_p(mut self, top_p: impl Into<Number>) -> Self {
         self.top_p = Some(top_p.into());
         self
     }
 
-    /// Sets how many answers to give.
+    /// Sets the number of choices.
     pub fn with_n(mut self, n: u64) -> Self {
         self.n = Some(n);
         self
     }
 
-    /// Sets where to stop writing.
+    /// Sets where to stop generating.
     pub fn with_stop(mut self, stop: impl Into<Stop>) -> Self {
         self.stop = Some(stop.into());
         self
     }
 
-    /// Sets the seed of the sampling.
+    /// Sets the sampling seed.
     pub fn with_seed(mut self, seed: impl Into<Number>) -> Self {
         self.seed = Some(seed.into());
         self
     }
 
-    /// Asks for a stream, or not.
+    /// Sets whether to stream the response.
     pub fn with_stream(mut self, stream: bool) -> Self {
         self.stream = Some(stream);
         self
     }
 
-    /// Sets what the stream is to tell besides.
+    /// Sets the options of the stream.
     pub fn with_stream_options(mut self, options: StreamOptions) -> Self {
         self.stream_options = Some(options);
         self
     }
 
-    /// Sets the tools to call.
+    /// Sets the tools that the model may call.
     pub fn with_tools(mut self, tools: impl Into<Vec<Tool>>) -> Self {
         self.tools = Some(tools.into());
         self
@@ -226,48 +226,48 @@ impl ChatRequest {
         self
     }
 
-    /// Sets the form of the answer.
+    /// Sets the required format of the response.
     pub fn with_response_format(mut self, format: ResponseFormat) -> Self {
         self.response_format = Some(format);
         self
     }
 
-    /// Asks for log probabilities.
+    /// Requests log probabilities.
     pub fn with_logprobs(mut self, logprobs: impl Into<LogprobsParam>) -> Self {
         self.logprobs = Some(logprobs.into());
         self
     }
 
-    /// Sets of how many tokens in each place to tell the log probability.
+    /// Sets for how many tokens per position to return log probabilities.
     pub fn with_top_logprobs(mut self, count: u64) -> Self {
         self.top_logprobs = Some(count);
         self
     }
 
-    /// Sets how much to think.
+    /// Sets the reasoning effort.
     pub fn with_reasoning_effort(mut self, effort: impl Into<ReasoningEffort>) -> Self {
         self.reasoning_effort = Some(effort.into());
         self
     }
 
-    /// Names the end user.
+    /// Sets the end user.
     pub fn with_user(mut self, user: impl Into<String>) -> Self {
         self.user = Some(user.into());
         self
     }
 
-    /// Sets a parameter that has no member here, such as Together's `top_k`.
+    /// Sets a parameter that has no field here, such as Together's `top_k`.
     pub fn with_extra(mut self, key: impl Into<String>, value: impl Into<Value>) -> Self {
         self.extra.insert(key.into(), value.into());
         self
     }
 
-    /// Whether a stream is asked for.
+    /// Whether streaming is requested.
     pub fn is_stream(&self) -> bool {
         self.stream == Some(true)
     }
 
-    /// Whether the stream is to tell the token counts.
+    /// Whether the stream has to contain the token usage.
     pub fn wants_usage(&self) -> bool {
         self.stream_options
             .as_ref()

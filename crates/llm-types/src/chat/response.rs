@@ -14,42 +14,42 @@ use crate::{field::Field, lenient, number::Number, open_enum::open_enum, usage::
 
 /// A chat completion.
 ///
-/// Reading fills required keys that an engine left out with their empty default; all else comes
-/// out as it came in.
+/// Reading fills required keys that an engine left out with empty defaults. Everything else is
+/// written as it was read.
 #[non_exhaustive]
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct ChatResponse {
-    /// The id of the answer.
+    /// The id of the response.
     #[serde(default, deserialize_with = "lenient::or_default")]
     pub id: String,
     /// Always `chat.completion`.
     #[serde(default = "object")]
     pub object: String,
-    /// When it was made, in seconds of Unix time.
+    /// The creation time, in seconds of Unix time.
     #[serde(default, deserialize_with = "lenient::or_default")]
     pub created: Number,
-    /// The model that answered.
+    /// The model.
     #[serde(default, deserialize_with = "lenient::or_default")]
     pub model: String,
-    /// The answers.
+    /// The choices.
     pub choices: Vec<Choice>,
-    /// The token counts.
+    /// The token usage.
     #[serde(default, skip_serializing_if = "Field::is_absent")]
     pub usage: Field<Usage>,
-    /// The class of service that was given.
+    /// The service tier that was used.
     #[serde(default, skip_serializing_if = "Field::is_absent")]
     pub service_tier: Field<ServiceTier>,
-    /// The build of the engine.
+    /// The version of the engine.
     #[serde(default, skip_serializing_if = "Field::is_absent")]
     pub system_fingerprint: Field<String>,
-    /// Members not named above.
+    /// All other members.
     #[serde(flatten)]
     pub extra: Map<String, Value>,
 }
 
 impl ChatResponse {
-    /// A response without choices.
+    /// Creates a response without choices.
     pub fn new(
         id: impl Into<String>,
         created: impl Into<Number>,
@@ -74,42 +74,42 @@ impl ChatResponse {
         self
     }
 
-    /// Sets the token counts.
+    /// Sets the token usage.
     pub fn with_usage(mut self, usage: Usage) -> Self {
         self.usage = Field::Value(usage);
         self
     }
 
-    /// The text of the first answer.
+    /// The text of the first choice.
     pub fn text(&self) -> Option<Cow<'_, str>> {
         self.choices.first()?.message.text()
     }
 }
 
-/// One answer.
+/// A choice.
 #[non_exhaustive]
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Choice {
-    /// Its place among the answers.
+    /// The index of the choice.
     #[serde(default, deserialize_with = "lenient::index")]
     pub index: u32,
-    /// What the model said.
+    /// The message.
     #[serde(default)]
     pub message: AssistantMessage,
     /// The log probabilities of its tokens.
     #[serde(default, skip_serializing_if = "Field::is_absent")]
     pub logprobs: Field<Logprobs>,
-    /// Why it ended.
+    /// The finish reason.
     #[serde(default, skip_serializing_if = "Field::is_absent")]
     pub finish_reason: Field<FinishReason>,
-    /// Members not named above, as Together's `seed`.
+    /// All other members, such as Together's `seed`.
     #[serde(flatten)]
     pub extra: Map<String, Value>,
 }
 
 impl Choice {
-    /// An answer; `logprobs` is null.
+    /// Creates a choice; `logprobs` is null.
     pub fn new(index: u32, message: AssistantMessage, finish_reason: FinishReason) -> Self {
         Self {
             index,
@@ -121,7 +121,7 @@ impl Choice {
     }
 }
 
-/// What the model said.
+/// The message of a choice.
 #[non_exhaustive]
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
@@ -129,16 +129,16 @@ pub struct AssistantMessage {
     /// Always the assistant.
     #[serde(default = "assistant")]
     pub role: Role,
-    /// The answer; null beside tool calls.
+    /// The content; null beside tool calls.
     #[serde(default, skip_serializing_if = "Field::is_absent")]
     pub content: Field<Content>,
-    /// The refusal to answer.
+    /// The refusal.
     #[serde(default, skip_serializing_if = "Field::is_absent")]
     pub refusal: Field<String>,
-    /// The thinking, as Together names it.
+    /// The reasoning, under Together's name.
     #[serde(default, skip_serializing_if = "Field::is_absent")]
     pub reasoning: Field<String>,
-    /// The thinking, as DeepSeek and LiteLLM name it.
+    /// The reasoning, under the name of DeepSeek and LiteLLM.
     #[serde(default, skip_serializing_if = "Field::is_absent")]
     pub reasoning_content: Field<String>,
     /// The tool calls.
@@ -147,19 +147,19 @@ pub struct AssistantMessage {
     /// The function call, the predecessor of tool calls.
     #[serde(default, skip_serializing_if = "Field::is_absent")]
     pub function_call: Field<FunctionCall>,
-    /// Links of a web search.
+    /// Annotations, such as the links of a web search.
     #[serde(default, skip_serializing_if = "Field::is_absent")]
     pub annotations: Field<Vec<Value>>,
-    /// The spoken answer.
+    /// The audio output.
     #[serde(default, skip_serializing_if = "Field::is_absent")]
     pub audio: Field<Value>,
-    /// Members not named above, as `reasoning_details`.
+    /// All other members, such as `reasoning_details`.
     #[serde(flatten)]
     pub extra: Map<String, Value>,
 }
 
 impl AssistantMessage {
-    /// A message whose `content` and `refusal` are null, as OpenAI's schema requires them.
+    /// Creates a message whose `content` and `refusal` are null, as OpenAI's schema requires.
     pub fn new() -> Self {
         Self {
             role: Role::Assistant,
@@ -175,13 +175,13 @@ impl AssistantMessage {
         }
     }
 
-    /// Sets the answer.
+    /// Sets the content.
     pub fn with_content(mut self, content: impl Into<Content>) -> Self {
         self.content = Field::Value(content.into());
         self
     }
 
-    /// Sets the thinking, under the name that OpenAI's clients know.
+    /// Sets the reasoning, under the name that OpenAI's clients know.
     pub fn with_reasoning_content(mut self, reasoning: impl Into<String>) -> Self {
         self.reasoning_content = Field::Value(reasoning.into());
         self
@@ -193,19 +193,19 @@ impl AssistantMessage {
         self
     }
 
-    /// The text of the answer.
+    /// The text of the content.
     pub fn text(&self) -> Option<Cow<'_, str>> {
         self.content.value().and_then(Content::text)
     }
 
-    /// The thinking, under either name.
+    /// The reasoning, under either name.
     pub fn thinking(&self) -> Option<&str> {
         self.reasoning_content
             .as_str()
             .or_else(|| self.reasoning.as_str())
     }
 
-    /// The tool calls; none is the same as an empty list here.
+    /// The tool calls; an absent list counts as empty.
     pub fn calls(&self) -> &[ToolCall] {
         self.tool_calls.value().map_or(&[], Vec::as_slice)
     }
@@ -218,27 +218,26 @@ impl Default for AssistantMessage {
 }
 
 open_enum! {
-    /// Why an answer ended.
+    /// The reason why a choice ended.
     pub enum FinishReason {
-        /// Content was left out by a filter.
+        /// A filter removed content.
         ContentFilter = "content_filter",
-        /// The model calls a function, the predecessor of tool calls.
+        /// The model called a function, the predecessor of tool calls.
         FunctionCall = "function_call",
-        /// The most tokens are written.
+        /// The maximum number of tokens was reached.
         Length = "length",
-        /// The model was done, or a stop string came.
+        /// The model finished, or a stop sequence occurred.
         Stop = "stop",
-        /// The model calls tools.
+        /// The model called tools.
         ToolCalls = "tool_calls",
     }
 }
 
 impl FinishReason {
-    /// The key beside `finish_reason` under which the engine's own name is kept, as LiteLLM
-    /// names it.
+    /// The key beside `finish_reason` that keeps the engine's own name, as in LiteLLM.
     pub const NATIVE: &'static str = "native_finish_reason";
 
-    /// OpenAI's name of a reason that engines name otherwise, as `eos` is `stop`.
+    /// Maps an engine's name of a reason to OpenAI's, such as `eos` to `stop`.
     pub fn canonical(self) -> Self {
         let Self::Other(name) = &self else {
             return self;

@@ -1,4 +1,4 @@
-//! The chunks of a response that came whole, for clients that asked for a stream.
+//! Splits a complete response into chunks, for clients that requested a stream.
 
 use super::chunk::{ChatChunk, ChunkChoice};
 use super::delta::{CustomCallDelta, Delta, FunctionCallDelta, ToolCallDelta};
@@ -7,11 +7,11 @@ use super::tools::{FunctionCall, ToolCall};
 use crate::field::Field;
 
 impl ChatResponse {
-    /// The stream that adds up to this response, as OpenAI would send it; `[DONE]` is the caller's.
+    /// The stream that adds up to this response, as OpenAI would send it, without `[DONE]`.
     ///
-    /// Each answer begins with its role, then come thinking, content, refusal and tool calls each
-    /// in one chunk, then the finish reason. With `include_usage` the last chunk has the token
-    /// counts and no choices, and all others say `"usage": null`.
+    /// Each choice starts with its role. Reasoning, content, refusal and tool calls follow, each in
+    /// one chunk, then the finish reason. With `include_usage`, the last chunk has the usage and no
+    /// choices, and all others have `"usage": null`.
     pub fn into_chunks(self, include_usage: bool) -> Vec<ChatChunk> {
         let mut head = ChatChunk::new(self.id, self.created, self.model);
         head.service_tier = self.service_tier;

@@ -7,28 +7,28 @@ use super::chunk::ChatChunk;
 use crate::error::ErrorResponse;
 use crate::parse::{ParseError, parse};
 
-/// What an event of a chat stream says.
+/// The content of one event of a chat stream.
 #[allow(clippy::large_enum_variant)] // chunks are by far the most
 #[non_exhaustive]
 #[derive(Clone, Debug, PartialEq)]
 pub enum StreamItem {
-    /// A piece of the answer.
+    /// A piece of the response.
     Chunk(ChatChunk),
     /// `[DONE]`.
     Done,
-    /// The stream failed after it had begun.
+    /// The stream failed after it had started.
     Error(ErrorResponse),
 }
 
 impl StreamItem {
     /// Reads the data of an event.
     ///
-    /// An `error` is looked for first, so that it never shows as a chunk that lacks its members
-    /// (goose#7663).
+    /// It looks for an `error` first, so that an error is not mistaken for a chunk that lacks
+    /// members (goose#7663).
     ///
     /// # Errors
     ///
-    /// When the data is neither `[DONE]`, nor a chunk, nor an error.
+    /// If the data is neither `[DONE]`, nor a chunk, nor an error.
     pub fn parse(data: &[u8]) -> Result<Self, ChunkError> {
         if data.trim_ascii_start().starts_with(b"[DONE]") {
             return Ok(Self::Done);
@@ -45,7 +45,7 @@ impl StreamItem {
     }
 }
 
-/// Data of a stream that is no chunk; it shows the beginning of the data.
+/// Data of a stream that is not a chunk; the message shows its beginning.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct ChunkError {
     payload: String,
@@ -53,7 +53,7 @@ pub struct ChunkError {
 }
 
 impl ChunkError {
-    /// The beginning of the data (async-openai#61: without it nobody can tell what came).
+    /// The beginning of the data, which is needed to find the cause (async-openai#61).
     pub fn payload(&self) -> &str {
         &self.payload
     }
@@ -80,7 +80,7 @@ impl StdError for ChunkError {
     }
 }
 
-/// Whether a chunk that could be read may be an error in truth: all members of chunks are optional.
+/// Whether a readable chunk may in fact be an error: all members of chunks are optional.
 fn is_error(chunk: &ChatChunk) -> bool {
     let has = |key| chunk.extra.get(key).is_some_and(|value| !value.is_null());
     has("error") || chunk.choices.is_empty() && (has("message") || has("detail"))

@@ -1,4 +1,5 @@
-//! [`ChunkSummary`]: what a stream's consumer asks of a chunk, without building the chunk.
+//! [`ChunkSummary`]: the facts of a chunk that a stream's consumer needs, without building the
+//! chunk.
 
 use std::borrow::Cow;
 
@@ -6,23 +7,23 @@ use crate::field::Field;
 use crate::parse::ParseError;
 use crate::raw::Scanner;
 
-/// What a chunk of a chat stream says, read in one pass and lent from its bytes.
+/// The facts of a chunk of a chat stream, read in one pass and borrowed from its bytes.
 ///
-/// With several choices, the first one that has something to say about a member counts.
+/// If there are several choices, the first one that has a member counts.
 #[non_exhaustive]
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct ChunkSummary<'a> {
-    /// How many choices there are; none in the chunk that only tells the token counts.
+    /// The number of choices: zero in the chunk that has only the usage.
     pub choices: usize,
-    /// The added content, when not empty.
+    /// The added content, if not empty.
     pub content: Option<Cow<'a, str>>,
-    /// The added thinking under either name, when not empty.
+    /// The added reasoning under either name, if not empty.
     pub reasoning: Option<Cow<'a, str>>,
-    /// Whether a tool is called.
+    /// Whether there is a tool call.
     pub tool_calls: bool,
-    /// Why the answer ended, as it came; the empty string is no reason.
+    /// The finish reason as sent; an empty string counts as none.
     pub finish_reason: Option<Cow<'a, str>>,
-    /// The JSON text of the token counts.
+    /// The JSON text of the token usage.
     pub usage: Field<&'a str>,
     /// The JSON text of the error that ends the stream.
     pub error: Option<&'a str>,
@@ -33,8 +34,8 @@ impl<'a> ChunkSummary<'a> {
     ///
     /// # Errors
     ///
-    /// When the text is no JSON, or no object. Strings that are not part of the summary are passed
-    /// as [`RawObject`](crate::RawObject) passes them, not checked.
+    /// If the text is not JSON, or not an object. Strings that are not part of the summary are not
+    /// checked, as in [`RawObject`](crate::RawObject).
     pub fn parse(json: &'a [u8]) -> Result<Self, ParseError> {
         let mut this = Self::default();
         let mut scanner = Scanner::new(json)?;
@@ -58,7 +59,7 @@ impl<'a> ChunkSummary<'a> {
         Ok(this)
     }
 
-    /// Whether the chunk adds anything to an answer: content, thinking or a tool call.
+    /// Whether the chunk adds output to a choice: content, reasoning or a tool call.
     pub fn has_output(&self) -> bool {
         self.content.is_some() || self.reasoning.is_some() || self.tool_calls
     }
@@ -112,7 +113,7 @@ impl<'a> ChunkSummary<'a> {
     }
 }
 
-/// Passes a value, and keeps it if it is the first string here that is not empty.
+/// Skips a value, and keeps it if it is the first string here that is not empty.
 fn read_text<'a>(
     slot: &mut Option<Cow<'a, str>>,
     scanner: &mut Scanner<'a>,

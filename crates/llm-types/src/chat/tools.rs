@@ -1,4 +1,4 @@
-//! Tools, the choice among them, and their calls.
+//! Tools, tool choices, and tool calls.
 
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Map, Value};
@@ -12,16 +12,16 @@ use crate::{field::Field, lenient, open_enum::open_enum};
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(untagged)]
 pub enum Tool {
-    /// A tool with free text as its input.
+    /// A tool whose input is free text.
     Custom(CustomTool),
     /// A function with JSON arguments.
     Function(FunctionTool),
-    /// A tool of another type, kept whole.
+    /// A tool of another type, unchanged.
     Other(Map<String, Value>),
 }
 
 impl Tool {
-    /// A function; `parameters` is a JSON schema.
+    /// Creates a function; `parameters` is a JSON schema.
     pub fn function(name: impl Into<String>, parameters: impl Into<Value>) -> Self {
         let mut function = FunctionDefinition::new(name);
         function.parameters = Field::Value(parameters.into());
@@ -68,7 +68,7 @@ impl<'de> Deserialize<'de> for Tool {
 pub struct FunctionTool {
     /// The function.
     pub function: FunctionDefinition,
-    /// Members not named above.
+    /// All other members.
     #[serde(flatten)]
     pub extra: Map<String, Value>,
 }
@@ -80,7 +80,7 @@ pub struct FunctionTool {
 pub struct FunctionDefinition {
     /// The name.
     pub name: String,
-    /// What it does.
+    /// The description.
     #[serde(default, skip_serializing_if = "Field::is_absent")]
     pub description: Field<String>,
     /// The JSON schema of its arguments, in the client's order.
@@ -89,13 +89,13 @@ pub struct FunctionDefinition {
     /// Whether the arguments must follow the schema.
     #[serde(default, skip_serializing_if = "Field::is_absent")]
     pub strict: Field<bool>,
-    /// Members not named above.
+    /// All other members.
     #[serde(flatten)]
     pub extra: Map<String, Value>,
 }
 
 impl FunctionDefinition {
-    /// A function without arguments.
+    /// Creates a function without arguments.
     pub fn new(name: impl Into<String>) -> Self {
         Self {
             name: name.into(),
@@ -107,7 +107,7 @@ impl FunctionDefinition {
     }
 }
 
-/// A tool with free text as its input.
+/// A tool whose input is free text.
 #[non_exhaustive]
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
@@ -119,38 +119,38 @@ impl FunctionDefinition {
 pub struct CustomTool {
     /// The tool.
     pub custom: CustomToolDefinition,
-    /// Members not named above.
+    /// All other members.
     #[serde(flatten)]
     pub extra: Map<String, Value>,
 }
 
-/// A tool's name, and the form of its input.
+/// The name of a tool, and the format of its input.
 #[non_exhaustive]
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct CustomToolDefinition {
     /// The name.
     pub name: String,
-    /// What it does.
+    /// The description.
     #[serde(default, skip_serializing_if = "Field::is_absent")]
     pub description: Field<String>,
     /// `{"type": "text"}`, or a grammar.
     #[serde(default, skip_serializing_if = "Field::is_absent")]
     pub format: Field<Value>,
-    /// Members not named above.
+    /// All other members.
     #[serde(flatten)]
     pub extra: Map<String, Value>,
 }
 
-/// Which tool the model is to call.
+/// The tool that the model has to call.
 #[non_exhaustive]
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(untagged)]
 pub enum ToolChoice {
-    /// `auto`, `none`, `required`, or with Together a tool's name.
+    /// `auto`, `none`, `required`, or, at Together, a tool's name.
     Mode(String),
-    /// A choice by object: one function, one custom tool, `allowed_tools`.
+    /// An object: one function, one custom tool, or `allowed_tools`.
     Object(Map<String, Value>),
 }
 
@@ -165,7 +165,7 @@ impl ToolChoice {
         Self::Mode("none".to_owned())
     }
 
-    /// Some tool.
+    /// The model has to call a tool.
     pub fn required() -> Self {
         Self::Mode("required".to_owned())
     }
@@ -181,18 +181,18 @@ impl<'de> Deserialize<'de> for ToolChoice {
     }
 }
 
-/// A call that the model made.
+/// A tool call of the model.
 #[non_exhaustive]
 #[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct ToolCall {
-    /// The id that the tool's message answers to.
+    /// The id to which the tool's message refers.
     #[serde(default, skip_serializing_if = "Field::is_absent")]
     pub id: Field<String>,
-    /// What is called.
+    /// The kind of tool that is called.
     #[serde(default, rename = "type", skip_serializing_if = "Field::is_absent")]
     pub type_: Field<ToolType>,
-    /// The place in the list; Together sends it also outside of streams.
+    /// The index in the list; Together also sends it outside of streams.
     #[serde(
         default,
         deserialize_with = "lenient::count",
@@ -205,13 +205,13 @@ pub struct ToolCall {
     /// The custom tool and its input.
     #[serde(default, skip_serializing_if = "Field::is_absent")]
     pub custom: Field<CustomCall>,
-    /// Members not named above.
+    /// All other members.
     #[serde(flatten)]
     pub extra: Map<String, Value>,
 }
 
 impl ToolCall {
-    /// A call of a function; `arguments` is JSON text.
+    /// Creates a call of a function; `arguments` is JSON text.
     pub fn function(
         id: impl Into<String>,
         name: impl Into<String>,
@@ -225,7 +225,7 @@ impl ToolCall {
         }
     }
 
-    /// The name of what is called.
+    /// The name of the function or tool.
     pub fn name(&self) -> Option<&str> {
         match (&self.function, &self.custom) {
             (Field::Value(call), _) => Some(&call.name),
@@ -234,34 +234,34 @@ impl ToolCall {
         }
     }
 
-    /// The arguments of the function, as the model wrote them: JSON text that may be broken.
+    /// The arguments of the function, as the model wrote them: JSON text that may be invalid.
     pub fn arguments(&self) -> Option<&str> {
         self.function.value()?.arguments.as_str()
     }
 }
 
-/// A function and its arguments.
+/// The name and arguments of a function call.
 #[non_exhaustive]
 #[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct FunctionCall {
-    /// The function.
+    /// The name of the function.
     #[serde(default, deserialize_with = "lenient::or_default")]
     pub name: String,
-    /// JSON text, as the model wrote it; it may be cut or invalid, so it is never parsed here.
+    /// JSON text as the model wrote it. It may be truncated or invalid, so it is never parsed here.
     #[serde(
         default,
         deserialize_with = "lenient::arguments",
         skip_serializing_if = "Field::is_absent"
     )]
     pub arguments: Field<String>,
-    /// Members not named above.
+    /// All other members.
     #[serde(flatten)]
     pub extra: Map<String, Value>,
 }
 
 impl FunctionCall {
-    /// A call; `arguments` is JSON text.
+    /// Creates a function call; `arguments` is JSON text.
     pub fn new(name: impl Into<String>, arguments: impl Into<String>) -> Self {
         Self {
             name: name.into(),
@@ -271,26 +271,26 @@ impl FunctionCall {
     }
 }
 
-/// A custom tool and its input.
+/// The name and input of a custom tool's call.
 #[non_exhaustive]
 #[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct CustomCall {
-    /// The tool.
+    /// The name of the tool.
     #[serde(default, deserialize_with = "lenient::or_default")]
     pub name: String,
-    /// The input, free text.
+    /// The input: free text.
     #[serde(default, skip_serializing_if = "Field::is_absent")]
     pub input: Field<String>,
-    /// Members not named above.
+    /// All other members.
     #[serde(flatten)]
     pub extra: Map<String, Value>,
 }
 
 open_enum! {
-    /// What kind of tool is called.
+    /// The kind of a called tool.
     pub enum ToolType {
-        /// A tool with free text as its input.
+        /// A tool whose input is free text.
         Custom = "custom",
         /// A function with JSON arguments.
         Function = "function",

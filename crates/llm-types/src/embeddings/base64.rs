@@ -20,7 +20,7 @@ pub(super) fn encode(bytes: &[u8]) -> String {
     out
 }
 
-/// Decodes text with or without padding; nothing when it is not base64.
+/// Decodes text with or without padding; `None` if it is not base64.
 pub(super) fn decode(text: &str) -> Option<Vec<u8>> {
     let digits = text.trim_end_matches('=').as_bytes();
     let mut out = Vec::with_capacity(digits.len() * 3 / 4);

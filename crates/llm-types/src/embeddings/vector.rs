@@ -1,4 +1,4 @@
-//! [`Vector`]: numbers, or the base64 of 32-bit floats.
+//! [`Vector`]: numbers, or 32-bit floats in base64.
 
 use std::error::Error as StdError;
 use std::fmt;
@@ -10,20 +10,20 @@ use super::base64;
 use crate::number::Number;
 use crate::tagged::{by_form, elements, unexpected};
 
-/// A vector, written back in the form it came in.
+/// A vector, written in the form in which it was read.
 #[allow(clippy::exhaustive_enums)] // the two encoding formats of OpenAI
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(untagged)]
 pub enum Vector {
-    /// The bytes of little-endian 32-bit floats, in base64.
+    /// Little-endian 32-bit floats, in base64.
     Base64(String),
     /// Numbers.
     Floats(Vec<Number>),
 }
 
 impl Vector {
-    /// A vector as base64.
+    /// Creates a vector in base64.
     pub fn base64(floats: &[f32]) -> Self {
         let bytes: Vec<u8> = floats
             .iter()
@@ -32,7 +32,7 @@ impl Vector {
         Self::Base64(base64::encode(&bytes))
     }
 
-    /// A vector as numbers, in as few digits as tell the 32-bit floats apart.
+    /// Creates a vector of numbers, with the fewest digits that distinguish the 32-bit floats.
     pub fn floats(floats: &[f32]) -> Self {
         let shortest = |float: &f32| {
             float
@@ -47,7 +47,7 @@ impl Vector {
     ///
     /// # Errors
     ///
-    /// When the text is not the base64 of 32-bit floats.
+    /// If the text is not base64 of 32-bit floats.
     pub fn to_f32s(&self) -> Result<Vec<f32>, VectorError> {
         let text = match self {
             Self::Floats(numbers) => {
@@ -77,15 +77,15 @@ impl<'de> Deserialize<'de> for Vector {
     }
 }
 
-/// Why the text of a vector cannot be read.
+/// The error of a vector's text.
 #[non_exhaustive]
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum VectorError {
     /// The text is not base64.
     NotBase64,
-    /// The bytes are not a whole number of 32-bit floats.
+    /// The number of bytes is not a multiple of 4.
     NotFloats {
-        /// How many bytes there are.
+        /// The number of bytes.
         bytes: usize,
     },
 }
@@ -124,7 +124,7 @@ mod tests {
     }
 
     #[test]
-    fn tells_what_is_wrong_with_the_text() {
+    fn reports_what_is_wrong_with_the_text() {
         let error = |text: &str| Vector::Base64(text.to_owned()).to_f32s().unwrap_err();
         assert_eq!(error("?"), VectorError::NotBase64);
         assert_eq!(error("AACA"), VectorError::NotFloats { bytes: 3 });

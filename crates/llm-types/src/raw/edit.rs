@@ -1,4 +1,4 @@
-//! [`Edit`]: a changed copy of an object, byte for byte but for the change.
+//! [`Edit`]: a changed copy of an object, in which all other bytes stay the same.
 
 use std::ops::Range;
 
@@ -8,10 +8,10 @@ use serde_json::Value;
 use super::index::RawIndex;
 use super::object::RawObject;
 
-/// A changed copy of a [`RawObject`] in the making.
+/// Builds a changed copy of a [`RawObject`].
 ///
-/// White space, order and number formats of everything untouched stay as they were. When a key
-/// occurs twice, a change acts on each.
+/// White space, order and number formats of unchanged members stay as they were. If a key occurs
+/// twice, a change applies to both.
 #[derive(Clone, Debug)]
 pub struct Edit<'a> {
     object: &'a RawObject<'a>,
@@ -37,19 +37,23 @@ impl<'a> Edit<'a> {
     }
 
     /// Replaces a member's value, or adds the member at the end.
-    pub fn set(mut self, key: &str, value: &Value) -> Self {
-        let value = text(value);
-        if self.change(key, &Change::Replace(value.clone())) {
+    pub fn set(self, key: &str, value: &Value) -> Self {
+        self.set_raw(key, &text(value))
+    }
+
+    /// Like [`set`](Self::set), with a value that already is JSON text. The text is not checked.
+    pub fn set_raw(mut self, key: &str, value: &str) -> Self {
+        if self.change(key, &Change::Replace(value.to_owned())) {
             return self;
         }
         match self.added.iter_mut().find(|(added, _)| added == key) {
-            Some((_, slot)) => *slot = value,
-            None => self.added.push((key.to_owned(), value)),
+            Some((_, slot)) => value.clone_into(slot),
+            None => self.added.push((key.to_owned(), value.to_owned())),
         }
         self
     }
 
-    /// Adds a member unless it is there, with whatever value.
+    /// Adds a member unless it exists, with any value.
     pub fn set_default(self, key: &str, value: &Value) -> Self {
         if self.has(key) {
             self
@@ -58,14 +62,14 @@ impl<'a> Edit<'a> {
         }
     }
 
-    /// Removes a member, if it is there.
+    /// Removes a member, if it exists.
     pub fn remove(mut self, key: &str) -> Self {
         self.change(key, &Change::Remove);
         self.added.retain(|(added, _)| added != key);
         self
     }
 
-    /// The copy.
+    /// The changed copy.
     pub fn finish(self) -> Vec<u8> {
         let json = self.object.json;
         let pieces = self.into_pieces();
@@ -76,8 +80,8 @@ impl<'a> Edit<'a> {
         texts.collect::<Vec<_>>().concat()
     }
 
-    /// The copy as pieces of the text that was there and new ones, for who can send it so: a long
-    /// text then need not be copied for a short change.
+    /// The copy as pieces of the original text and new pieces, for a sender that can write several:
+    /// a long text then is not copied for a short change.
     ///
     /// ```
     /// # use llm_types::{Piece, RawObject};
@@ -125,7 +129,7 @@ impl<'a> Edit<'a> {
         pieces.0
     }
 
-    /// Applies a change to each member of the key that is not removed; false if there is none.
+    /// Applies a change to each member with this key that is not removed; false if there is none.
     fn change(&mut self, key: &str, change: &Change) -> bool {
         let mut found = false;
         let members = self.object.index.members.iter();
@@ -147,7 +151,7 @@ impl<'a> Edit<'a> {
 }
 
 fn text<T: Serialize + ?Sized>(value: &T) -> String {
-    // Writing can only fail for maps whose keys are not strings; there is none in a value.
+    // Writing fails only for maps whose keys are not strings, and a `Value` contains none.
     serde_json::to_string(value).unwrap_or_default()
 }
 
@@ -158,13 +162,13 @@ fn text<T: Serialize + ?Sized>(value: &T) -> String {
     reason = "there is nothing else that a copy could be made of"
 )]
 pub enum Piece {
-    /// These bytes of the text as it was.
+    /// A range of the original text.
     Kept(Range<usize>),
-    /// Text that was not there.
+    /// New text.
     New(String),
 }
 
-/// The pieces so far; neighbours that can be one are.
+/// The pieces so far; adjacent pieces are merged if possible.
 #[derive(Default)]
 struct Pieces(Vec<Piece>);
 

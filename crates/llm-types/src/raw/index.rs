@@ -1,13 +1,13 @@
-//! [`RawIndex`]: where the members of an object are.
+//! [`RawIndex`]: the positions of an object's members.
 
 use super::object::RawObject;
 use super::scan::Scanner;
 use crate::parse::ParseError;
 
-/// Where the top-level members of a JSON object are, found in one pass over its text.
+/// The positions of the top-level members of a JSON object, found in one pass over its text.
 ///
-/// It borrows nothing, so whoever owns the text can keep the index beside it, and nobody has to go
-/// through the text again:
+/// The index borrows nothing. It can be stored beside the text, so that the text is not scanned
+/// again:
 ///
 /// ```
 /// # use llm_types::{RawIndex, Value};
@@ -20,42 +20,42 @@ use crate::parse::ParseError;
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct RawIndex {
     pub(super) members: Vec<Member>,
-    /// Where the closing bracket is.
+    /// The offset of the closing bracket.
     pub(super) close: usize,
-    /// How long the text is.
+    /// The length of the text.
     pub(super) len: usize,
 }
 
-/// Where the text of a member is: from the quote of its key to the end of its value.
+/// The range of the member's text: from the quote of its key to the end of its value.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(super) struct Member {
     pub(super) start: usize,
     /// The key, if its text has escapes.
     pub(super) unescaped_key: Option<Box<str>>,
-    /// Where the closing quote of the key is.
+    /// The offset of the closing quote of the key.
     pub(super) key_end: usize,
     pub(super) value_start: usize,
     pub(super) end: usize,
 }
 
 impl RawIndex {
-    /// Finds the members of an object, and what is wrong with its text, as [`RawObject`] tells.
+    /// Finds the members of an object, and errors in its text, as [`RawObject`] does.
     ///
     /// # Errors
     ///
-    /// When the text is no JSON, or no object; the error tells line, column and what to mend.
+    /// If the text is not JSON, or not an object; the error has line, column and what was expected.
     pub fn parse(json: &[u8]) -> Result<Self, ParseError> {
         Self::scan_all(Scanner::new(json)?)
     }
 
-    /// The object, given the text that was parsed; `None` for a text of another length.
+    /// The object, given the text that was parsed; `None` if the text has another length.
     ///
-    /// (With another text of the same length the members are nonsense.)
+    /// (The members of another text of the same length are meaningless.)
     pub fn object<'a>(&'a self, json: &'a [u8]) -> Option<RawObject<'a>> {
         (json.len() == self.len).then(|| RawObject::borrowed(json, self))
     }
 
-    /// Finds the members of an object that is all of a text.
+    /// Finds the members of an object that is the whole text.
     pub(super) fn scan_all(mut scanner: Scanner<'_>) -> Result<Self, ParseError> {
         scanner.open_object()?;
         let mut index = Self::scan(&mut scanner, 0, 16)?;
@@ -64,7 +64,7 @@ impl RawIndex {
         Ok(index)
     }
 
-    /// Finds the members of an object whose bracket has been passed; positions count from `base`.
+    /// Finds the members of an object after its opening bracket; positions are relative to `base`.
     pub(super) fn scan(
         scanner: &mut Scanner<'_>,
         base: usize,

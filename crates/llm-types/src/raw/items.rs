@@ -1,24 +1,24 @@
-//! [`RawItems`]: the items of an array, left as text.
+//! [`RawItems`]: the items of an array, as text.
 
 use std::iter::FusedIterator;
 
 use super::object::RawObject;
 use super::scan::Scanner;
 
-/// The JSON texts of an array's items, in their order.
+/// The JSON texts of an array's items, in order.
 ///
 /// See [`RawObject::items`](super::RawObject::items).
 #[derive(Clone, Debug)]
 pub struct RawItems<'a> {
-    /// In an array that has been passed once, so it cannot fail.
+    /// Over an array that was already validated, so it cannot fail.
     scanner: Scanner<'a>,
     first: bool,
     ended: bool,
 }
 
 impl<'a> RawItems<'a> {
-    /// The items of an array; `None` for the text of another value. Where the text turns out not to
-    /// be JSON the items end.
+    /// The items of an array; `None` if the text is another value. If the text turns out to be
+    /// invalid JSON, the items end.
     pub fn of(value: &'a str) -> Option<Self> {
         let mut scanner = Scanner::of(value);
         scanner.open_array().then_some(Self {
@@ -30,7 +30,7 @@ impl<'a> RawItems<'a> {
 }
 
 impl RawItems<'_> {
-    /// Whether there is another item, at which the scanner then is.
+    /// Whether there is another item; the scanner then is at its start.
     fn advance(&mut self) -> bool {
         let next = |this: &mut Self| this.scanner.next_item(&mut this.first, b']');
         let goes_on = !self.ended && next(self).unwrap_or_default();
@@ -49,14 +49,14 @@ impl<'a> Iterator for RawItems<'a> {
 
 impl FusedIterator for RawItems<'_> {}
 
-/// The objects in an array, their members found in the same pass.
+/// The objects in an array, with their members found in the same pass.
 ///
 /// See [`RawObject::objects`](super::RawObject::objects).
 #[derive(Clone, Debug)]
 pub struct RawObjects<'a>(RawItems<'a>);
 
 impl<'a> RawObjects<'a> {
-    /// The objects in an array; `None` for the text of another value.
+    /// The objects in an array; `None` if the text is another value.
     pub fn of(value: &'a str) -> Option<Self> {
         RawItems::of(value).map(Self)
     }

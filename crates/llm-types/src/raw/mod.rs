@@ -1,8 +1,9 @@
-//! JSON kept as bytes, of which only a few members are read.
+//! JSON that is kept as bytes and of which only some members are read.
 
 mod edit;
 mod index;
 mod items;
+mod numbers;
 mod object;
 mod scalar;
 mod scan;

@@ -1,4 +1,4 @@
-//! [`RawObject`]: an object's members, found in one pass and left as text.
+//! [`RawObject`]: the members of an object, found in one pass and kept as text.
 
 use std::borrow::Cow;
 use std::ops::Range;
@@ -11,15 +11,15 @@ use super::items::{RawItems, RawObjects};
 use super::scan::Scanner;
 use crate::parse::{ParseError, parse};
 
-/// A JSON object whose members stay as text until asked for.
+/// A JSON object whose members stay text until they are read.
 ///
-/// One pass finds the top-level members, and every mistake in the text but those inside of strings:
-/// a string has to be UTF-8 and to end, and its escapes and control characters are looked at when
-/// it is read, here or by whoever gets the text. So the members are those that any parser finds
-/// that takes the text at all. When a key occurs twice the last one counts, as in JavaScript and
-/// Python.
+/// One pass finds the top-level members and every error in the text, except inside strings: a
+/// string must be UTF-8 and must end, but its escapes and control characters are checked only when
+/// it is read, here or by the recipient of the text. The members are therefore those that every
+/// parser finds that accepts the text. If a key occurs twice, the last one counts, as in JavaScript
+/// and Python.
 ///
-/// What was found can be kept without the text: see [`RawIndex`].
+/// The positions can be kept without the text; see [`RawIndex`].
 #[derive(Clone, Debug)]
 pub struct RawObject<'a> {
     pub(super) json: &'a [u8],
@@ -31,12 +31,13 @@ impl<'a> RawObject<'a> {
     ///
     /// # Errors
     ///
-    /// When the text is no JSON, or no object; the error tells line, column and what to mend.
+    /// If the text is not JSON, or not an object; the error has line, column and what was expected.
     pub fn parse(json: &'a [u8]) -> Result<Self, ParseError> {
         RawIndex::parse(json).map(|index| Self::owned(json, index))
     }
 
-    /// Finds the members of an object whose text is known to be UTF-8, such as that of a member.
+    /// Finds the members of an object whose text is known to be UTF-8, such as the value of a
+    /// member.
     ///
     /// # Errors
     ///
@@ -47,24 +48,24 @@ impl<'a> RawObject<'a> {
 
     /// The JSON text of a member's value.
     pub fn get(&self, key: &str) -> Option<&'a str> {
-        // It is UTF-8, unless this is another text than that of the index.
+        // The text is UTF-8, unless it is not the text of the index.
         simdutf8::basic::from_utf8(self.bytes(key)?).ok()
     }
 
-    /// Where the JSON text of a member's value is in the whole text, in bytes.
+    /// The byte range of a member's value in the whole text.
     pub fn span(&self, key: &str) -> Option<Range<usize>> {
         let member = self.member(key)?;
         Some(member.value_start..member.end)
     }
 
-    /// The JSON text of a member's value as bytes, for who needs no `str`: a long one is not gone
-    /// through again.
+    /// The JSON text of a member's value as bytes. This skips the UTF-8 check of
+    /// [`get`](Self::get).
     pub fn bytes(&self, key: &str) -> Option<&'a [u8]> {
         Some(&self.json[self.span(key)?])
     }
 
-    /// The string that a member holds; `None` too for one with a wrong escape or a control
-    /// character, of which [`read`](Self::read) tells the place.
+    /// A member that is a string. Also `None` if the string has an invalid escape or a control
+    /// character; [`read`](Self::read) reports its position.
     pub fn str(&self, key: &str) -> Option<Cow<'a, str>> {
         let value = self.get(key).filter(|value| value.starts_with('"'))?;
         let mut scanner = Scanner::of(value);
@@ -72,7 +73,7 @@ impl<'a> RawObject<'a> {
         scanner.decode(string).ok()
     }
 
-    /// The boolean that a member holds.
+    /// A member that is a boolean.
     pub fn bool(&self, key: &str) -> Option<bool> {
         match self.get(key)? {
             "true" => Some(true),
@@ -81,7 +82,7 @@ impl<'a> RawObject<'a> {
         }
     }
 
-    /// The items of the array that a member holds, as JSON texts.
+    /// The items of a member that is an array, as JSON texts.
     ///
     /// ```
     /// # use llm_types::RawObject;
@@ -97,10 +98,10 @@ impl<'a> RawObject<'a> {
         self.get(key).and_then(RawItems::of)
     }
 
-    /// The objects in the array that a member holds, and the texts of items that are none.
+    /// The objects in a member that is an array; other items as their text.
     ///
-    /// Faster than [`items`](Self::items) and [`parse_str`](Self::parse_str), since the text is
-    /// passed once.
+    /// Faster than [`items`](Self::items) and [`parse_str`](Self::parse_str), since it scans the
+    /// text once.
     ///
     /// ```
     /// # use llm_types::RawObject;
@@ -114,11 +115,11 @@ impl<'a> RawObject<'a> {
         self.get(key).and_then(RawObjects::of)
     }
 
-    /// Reads a member that is there and not null.
+    /// Reads a member that exists and is not null.
     ///
     /// # Errors
     ///
-    /// When the value is not of this shape; the error's place counts from the value's beginning.
+    /// If the value does not have this shape; positions are relative to the start of the value.
     pub fn read<T: DeserializeOwned>(&self, key: &str) -> Result<Option<T>, ParseError> {
         match self.get(key) {
             None | Some("null") => Ok(None),
@@ -126,17 +127,17 @@ impl<'a> RawObject<'a> {
         }
     }
 
-    /// Whether the key is there, with whatever value.
+    /// Whether the key exists, with any value.
     pub fn contains_key(&self, key: &str) -> bool {
         self.member(key).is_some()
     }
 
-    /// The keys in their order, each as often as it occurs.
+    /// The keys in order, each as often as it occurs.
     pub fn keys(&self) -> impl Iterator<Item = &str> {
         self.members().map(|(key, _)| key)
     }
 
-    /// The keys and the JSON texts of their values, as [`bytes`](Self::bytes) gives them, in their
+    /// The keys and the JSON texts of their values, as returned by [`bytes`](Self::bytes), in
     /// order.
     pub fn members(&self) -> impl Iterator<Item = (&str, &'a [u8])> {
         self.index.members.iter().map(|member| {
@@ -150,17 +151,17 @@ impl<'a> RawObject<'a> {
         self.json
     }
 
-    /// Where the members are, to be kept.
+    /// The positions of the members.
     pub fn into_index(self) -> RawIndex {
         self.index.into_owned()
     }
 
-    /// Begins a changed copy.
+    /// Starts a changed copy.
     pub fn edit(&self) -> Edit<'_> {
         Edit::new(self)
     }
 
-    /// The object at which the scanner is, which passes it.
+    /// Reads the object at the scanner's position.
     pub(super) fn scan(scanner: &mut Scanner<'a>) -> Result<Self, ParseError> {
         let text = scanner.text.as_bytes();
         let start = scanner.position();

@@ -1,4 +1,4 @@
-//! The scanner's steps for strings, numbers and literals.
+//! Scanning of strings, numbers and literals.
 
 use std::borrow::Cow;
 
@@ -6,24 +6,24 @@ use super::scan::Scanner;
 use super::strings::{closing_quote, has_controls, next_special};
 use crate::parse::ParseError;
 
-/// A string of JSON text, without its quotes and with its escapes, which are not checked yet.
+/// A string of JSON text, without quotes; its escapes are kept and not yet checked.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct RawStr<'a> {
     inner: &'a [u8],
     start: usize,
-    /// How many bytes come before the first escape. (A boolean would do, but its padding makes
+    /// The number of bytes before the first escape. (A boolean would suffice, but its padding makes
     /// every copy of the struct stall.)
     plain: usize,
 }
 
 impl RawStr<'_> {
-    /// Whether it is this string.
+    /// Whether it equals this string.
     #[inline(always)]
     pub(crate) fn is(self, other: &str) -> bool {
         self.inner == other.as_bytes() || self.is_escaped() && self.decodes_to(other)
     }
 
-    /// How many bytes it has between its quotes.
+    /// The number of bytes between the quotes.
     pub(crate) fn len(self) -> usize {
         self.inner.len()
     }
@@ -39,7 +39,7 @@ impl RawStr<'_> {
 }
 
 impl<'a> Scanner<'a> {
-    /// Passes a string and returns it.
+    /// Scans a string and returns it.
     #[inline(always)]
     pub(crate) fn string(&mut self) -> Result<RawStr<'a>, ParseError> {
         let start = self.at + 1;
@@ -56,14 +56,14 @@ impl<'a> Scanner<'a> {
         })
     }
 
-    /// What a string says.
+    /// The decoded string.
     pub(crate) fn decode(&self, string: RawStr<'a>) -> Result<Cow<'a, str>, ParseError> {
         let text = &self.text[string.start..string.start + string.len()];
         let escaped = self.decode_escaped(string)?;
         Ok(escaped.map_or(Cow::Borrowed(text), Cow::Owned))
     }
 
-    /// What a string says, if that is not its text.
+    /// The decoded string, if it differs from its text.
     pub(crate) fn decode_escaped(&self, string: RawStr<'a>) -> Result<Option<String>, ParseError> {
         if !string.is_escaped() && !has_controls(string.inner) {
             return Ok(None);
@@ -74,7 +74,7 @@ impl<'a> Scanner<'a> {
             .map_err(|_| self.error_at(string.start, "a string that cannot be read"))
     }
 
-    /// Passes a value that is neither an object nor an array.
+    /// Skips a value that is neither an object nor an array.
     #[inline]
     pub(super) fn scalar(&mut self) -> Result<(), ParseError> {
         match self.peek() {
@@ -87,7 +87,7 @@ impl<'a> Scanner<'a> {
         }
     }
 
-    /// Where a string ends that has escapes, or no end, or that is to be checked.
+    /// The end of a string that has escapes, has no end, or must be checked.
     fn uncommon_end(&self, start: usize, special: usize) -> Result<usize, ParseError> {
         let end = match self.json().get(special) {
             Some(b'\\') => closing_quote(self.json(), special),
@@ -102,7 +102,7 @@ impl<'a> Scanner<'a> {
         Ok(end)
     }
 
-    /// Looks for what must not be between the quotes of a string.
+    /// Looks for bytes that are not allowed in a string.
     fn check_contents(&self, start: usize, end: usize) -> Result<(), ParseError> {
         let mut at = start;
         while at < end {
@@ -160,7 +160,7 @@ impl<'a> Scanner<'a> {
         Ok(())
     }
 
-    /// Passes an escape and returns where it ends.
+    /// Skips an escape and returns its end.
     fn escape(&self, at: usize) -> Result<usize, ParseError> {
         match self.json().get(at + 1) {
             Some(b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't') => Ok(at + 2),

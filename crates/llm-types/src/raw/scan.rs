@@ -1,28 +1,30 @@
 //! A scanner that validates JSON without building anything from it.
 
+use super::numbers::closing_bracket;
 use super::scalar::RawStr;
 use crate::parse::ParseError;
 
 /// A cursor over JSON text.
 ///
-/// Each step checks by RFC 8259 what it passes, with one exception: of a string that nobody asks
-/// for it only finds the end, by the rule that every parser has: the next quote after an even
-/// number of backslashes. Its escapes and control characters are for whoever reads the string.
+/// Each step validates what it scans according to RFC 8259, with one exception: of a string that is
+/// not read, only the end is found, by the rule of every parser: the next quote after an even
+/// number of backslashes. Its escapes and control characters are checked by the reader of the
+/// string.
 #[derive(Clone, Debug)]
 pub(crate) struct Scanner<'a> {
     pub(super) text: &'a str,
     pub(super) at: usize,
-    /// Whether strings that are passed are checked too.
+    /// Whether skipped strings are checked, too.
     pub(super) strict: bool,
 }
 
 impl<'a> Scanner<'a> {
-    /// A scanner of bytes, which have to be UTF-8.
+    /// Creates a scanner over bytes, which must be UTF-8.
     pub(crate) fn new(json: &'a [u8]) -> Result<Self, ParseError> {
         if let Ok(text) = simdutf8::basic::from_utf8(json) {
             return Ok(Self::of(text));
         }
-        // Slower, but it tells the place.
+        // Slower, but it reports the position.
         std::str::from_utf8(json).map(Self::of).map_err(|error| {
             let at = error.valid_up_to();
             ParseError::at(json, at, "the text is not UTF-8")
@@ -37,7 +39,7 @@ impl<'a> Scanner<'a> {
         }
     }
 
-    /// Whether the text is JSON, of any kind, with all that is in its strings.
+    /// Whether the text is valid JSON of any type, including the contents of its strings.
     pub(crate) fn check(json: &'a [u8]) -> Result<(), ParseError> {
         let mut scanner = Self::new(json)?;
         scanner.strict = true;
@@ -57,12 +59,12 @@ impl<'a> Scanner<'a> {
         None
     }
 
-    /// Where the cursor is, in bytes.
+    /// The position of the cursor, in bytes.
     pub(crate) fn position(&self) -> usize {
         self.at
     }
 
-    /// Passes the opening bracket of an object, or tells what is there instead.
+    /// Consumes the opening bracket of an object, or reports what was found instead.
     pub(crate) fn open_object(&mut self) -> Result<(), ParseError> {
         match self.peek() {
             Some(b'{') => {
@@ -84,7 +86,7 @@ impl<'a> Scanner<'a> {
         }
     }
 
-    /// Passes a key and its colon.
+    /// Consumes a key and its colon.
     #[inline(always)]
     pub(crate) fn key(&mut self) -> Result<RawStr<'a>, ParseError> {
         if self.peek() != Some(b'"') {
@@ -98,7 +100,7 @@ impl<'a> Scanner<'a> {
         Ok(key)
     }
 
-    /// Passes the comma before the next item, or the closing bracket.
+    /// Consumes the comma before the next item, or the closing bracket.
     #[inline(always)]
     pub(crate) fn next_item(&mut self, first: &mut bool, close: u8) -> Result<bool, ParseError> {
         let found = self.peek();
@@ -127,14 +129,14 @@ impl<'a> Scanner<'a> {
         Ok(true)
     }
 
-    /// Passes the opening bracket of an array, if there is one.
+    /// Consumes the opening bracket of an array, if there is one.
     pub(crate) fn open_array(&mut self) -> bool {
         let opens = self.peek() == Some(b'[');
         self.at += usize::from(opens);
         opens
     }
 
-    /// Passes any value and returns its text.
+    /// Skips any value and returns its text.
     #[inline]
     pub(crate) fn value(&mut self) -> Result<&'a str, ParseError> {
         self.peek();
@@ -143,7 +145,7 @@ impl<'a> Scanner<'a> {
         Ok(&self.text[start..self.at])
     }
 
-    /// Passes any value.
+    /// Skips any value.
     pub(crate) fn skip(&mut self) -> Result<(), ParseError> {
         match self.peek() {
             Some(b'{' | b'[') => self.nested(),
@@ -151,7 +153,7 @@ impl<'a> Scanner<'a> {
         }
     }
 
-    /// Makes sure that nothing follows.
+    /// Checks that nothing follows.
     pub(crate) fn end(&mut self) -> Result<(), ParseError> {
         match self.peek() {
             None => Ok(()),
@@ -167,11 +169,11 @@ impl<'a> Scanner<'a> {
         }
     }
 
-    /// Passes an object or an array with all that is in it.
+    /// Skips an object or an array with its contents.
     fn nested(&mut self) -> Result<(), ParseError> {
         let mut open = Open::default();
         loop {
-            // A value, or a bracket and what comes after it.
+            // A value, or a bracket and what follows it.
             let entered = match self.peek() {
                 Some(b'{') => Some(true),
                 Some(b'[') => Some(false),
@@ -182,14 +184,20 @@ impl<'a> Scanner<'a> {
                     return Err(self.error("nested too deeply"));
                 }
                 self.at += 1;
-                if self.next_in(object, true)? {
+                let end = match object {
+                    true => None,
+                    false => closing_bracket(self.json(), self.at),
+                };
+                if let Some(end) = end {
+                    self.at = end + 1;
+                } else if self.next_in(object, true)? {
                     continue;
                 }
                 open.pop();
             } else {
                 self.scalar()?;
             }
-            // The next item of what is open, or its end and the next of what is around it.
+            // The next item of the open container, or its end and the next item of its parent.
             loop {
                 let Some(object) = open.top() else {
                     return Ok(());
@@ -225,7 +233,7 @@ impl<'a> Scanner<'a> {
     }
 }
 
-/// The brackets that are open: a bit for each, set for objects.
+/// The open brackets: one bit each, set for objects.
 #[derive(Default)]
 struct Open {
     bits: u128,
@@ -233,7 +241,7 @@ struct Open {
 }
 
 impl Open {
-    /// The same depth as serde_json's, so that both read the same texts.
+    /// The same depth as serde_json's, so that both accept the same texts.
     fn push(&mut self, object: bool) -> bool {
         if self.depth == MAX_DEPTH {
             return false;
@@ -253,7 +261,7 @@ impl Open {
     }
 }
 
-/// What begins with this byte, in words.
+/// Describes what starts with this byte.
 fn what(byte: u8) -> String {
     match byte {
         b'{' => "an object".to_owned(),
@@ -261,9 +269,9 @@ fn what(byte: u8) -> String {
         b'"' => "a string".to_owned(),
         b'-' | b'0'..=b'9' => "a number".to_owned(),
         b'\'' => "a single quote: JSON strings have double quotes".to_owned(),
-        0xef => "a byte-order mark or another character that is no JSON".to_owned(),
+        0xef => "a byte-order mark or another character that is not JSON".to_owned(),
         0x21..=0x7e => format!("`{}`", char::from(byte)),
-        _ => "a character that is no JSON".to_owned(),
+        _ => "a character that is not JSON".to_owned(),
     }
 }
 

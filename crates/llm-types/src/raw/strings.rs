@@ -1,6 +1,6 @@
-//! Finding the end of a string, fast: nearly all bytes of a prompt are inside strings.
+//! Fast search for the end of a string: nearly all bytes of a prompt are inside strings.
 
-/// Where the next quote or backslash is, or the end of the text.
+/// The offset of the next quote or backslash, or the end of the text.
 #[inline]
 pub(super) fn next_special(json: &[u8], at: usize) -> usize {
     find(json, at, [b'"', b'\\'], |rest| {
@@ -8,14 +8,15 @@ pub(super) fn next_special(json: &[u8], at: usize) -> usize {
     })
 }
 
-/// Where the string ends in which the first backslash is at `backslash`: at the next quote after
-/// an even number of backslashes, or at the end of the text.
+/// The end of a string whose first backslash is at `backslash`: the next quote after an even number
+/// of backslashes, or the end of the text.
 ///
-/// Escapes that are no quotes, such as `\n`, are not even looked at.
+/// Escapes other than quotes, such as `
+/// `, are not inspected.
 pub(super) fn closing_quote(json: &[u8], backslash: usize) -> usize {
     let mut at = backslash + 1;
     loop {
-        // What comes before a quote decides about it, so a window begins two bytes early.
+        // The bytes before a quote decide about it, so a window starts two bytes early.
         while let Some(window) = json.get(at - 2..).and_then(|rest| rest.first_chunk())
             && passes(window)
         {
@@ -34,10 +35,10 @@ pub(super) fn closing_quote(json: &[u8], backslash: usize) -> usize {
     }
 }
 
-/// Whether each quote of a window, if any, comes after a single backslash.
+/// Whether each quote of a window, if any, follows a single backslash.
 ///
-/// The compiler turns this into vector instructions, which cost the same however many quotes
-/// there are: they come in crowds, and a search begun anew for each would take the most time.
+/// The compiler vectorizes this, at a cost that does not depend on the number of quotes. Quotes
+/// come in clusters, and restarting a search for each would take the most time.
 #[inline]
 fn passes(window: &[u8; WINDOW + 2]) -> bool {
     let (before, bytes) = (&window[1..], &window[2..]);
@@ -50,21 +51,21 @@ fn passes(window: &[u8; WINDOW + 2]) -> bool {
     }))
 }
 
-/// Without stopping at the first, which would keep the compiler from using vectors.
+/// Does not stop at the first match, which would prevent vectorization.
 #[inline(always)]
 fn any(bytes: impl Iterator<Item = bool>) -> bool {
     bytes.fold(false, |any, byte| any | byte)
 }
 
-/// Whether there is a control character, which JSON wants escaped.
+/// Whether there is a control character, which JSON requires to be escaped.
 pub(super) fn has_controls(bytes: &[u8]) -> bool {
     bytes.iter().fold(u8::MAX, |least, &byte| least.min(byte)) < 0x20
 }
 
-/// Where the first of some bytes is, from `at` on, or the end of the text.
+/// The offset of the first of some bytes from `at` on, or the end of the text.
 ///
-/// Most strings of a chunk end within the first words; in those that do not the search is left to
-/// memchr, which is faster but needs longer to begin.
+/// Most strings of a chunk end within the first words. For longer ones, memchr continues: it is
+/// faster, but has a higher start-up cost.
 #[inline(always)]
 fn find<const N: usize>(
     json: &[u8],
@@ -85,8 +86,8 @@ fn find<const N: usize>(
     far(json.get(at..).unwrap_or_default()).map_or(json.len(), |found| at + found)
 }
 
-/// The high bit of each byte that is one of the needles; above the lowest such byte there may be
-/// false hits.
+/// The high bit of each byte that is one of the needles. Above the lowest such byte there may be
+/// false positives.
 #[inline]
 fn hits_in_word<const N: usize>(word: u64, needles: [u8; N]) -> u64 {
     let hits = needles.map(|needle| {
@@ -106,7 +107,7 @@ mod tests {
 
     use super::{closing_quote, has_controls, next_special};
 
-    /// Runs of backslashes, quotes and anything else, close together and far apart.
+    /// Runs of backslashes, quotes and other bytes, at short and long distances.
     fn text() -> impl Strategy<Value = Vec<u8>> {
         let bytes = |text: &str| Just(text.as_bytes().to_vec());
         let piece = prop_oneof![

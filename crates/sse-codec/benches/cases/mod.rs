@@ -1,8 +1,8 @@
-//! The inputs that the benchmarks share, here and in `peers`.
+//! The inputs of the benchmarks here and in `peers`.
 
 use std::ops::Range;
 
-/// One input and the reads it comes in.
+/// One input, split into reads.
 pub(crate) struct Case {
     pub(crate) key: &'static str,
     pub(crate) name: &'static str,

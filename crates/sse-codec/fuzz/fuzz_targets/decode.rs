@@ -1,4 +1,4 @@
-//! Any bytes, cut anywhere: no panic, and the same events as from the stream in one piece.
+//! Any bytes, split anywhere: no panic, and the same events as from the unsplit stream.
 //!
 //! `cargo +nightly fuzz run decode`, in the folder of the crate.
 
@@ -19,7 +19,7 @@ fuzz_target!(|input: &[u8]| {
         whole
     );
 
-    // What is decoded can be encoded, and comes back the same.
+    // Decoded events can be encoded, and decode to the same again.
     for event in whole
         .into_iter()
         .flatten()

@@ -1,4 +1,5 @@
-//! Decoding line by line, where [`split_plain`](crate::line::split_plain) does not apply.
+//! Line-by-line decoding, for input to which [`split_plain`](crate::line::split_plain) does not
+//! apply.
 
 use core::mem;
 
@@ -9,7 +10,7 @@ use crate::limits::LimitExceeded;
 use crate::line::{Field, find_end, parse, parse_retry};
 
 impl Decoder {
-    /// Forgets what the last event borrowed.
+    /// Clears what the last event borrowed.
     #[inline]
     pub(super) fn take_back(&mut self) {
         match mem::take(&mut self.lent) {
@@ -19,8 +20,8 @@ impl Decoder {
         }
     }
 
-    /// Does what is due before the next byte: strips the byte-order mark, and the second half of a
-    /// CRLF that a read ended in.
+    /// Does what is due before the next byte: skips the byte-order mark, and the second half of a
+    /// CRLF that was split between reads.
     pub(super) fn resume(&mut self, input: &mut &[u8]) {
         self.take_back();
         while self.bom < BOM.len()
@@ -47,7 +48,7 @@ impl Decoder {
         };
     }
 
-    /// As [`Decoder::next`], for `input` that is not empty.
+    /// Like [`Decoder::next`], for `input` that is not empty.
     pub(super) fn next_block<'a, 'c: 'a>(
         &'a mut self,
         input: &mut &'c [u8],
@@ -110,7 +111,7 @@ impl Decoder {
         Ok(None)
     }
 
-    /// Takes off the line that ends at `end`, and its line end.
+    /// Splits off the line that ends at `end`, with its line end.
     fn take_line<'c>(&mut self, input: &mut &'c [u8], end: usize) -> &'c [u8] {
         let (line, rest) = input.split_at(end);
         *input = match rest {
@@ -125,7 +126,7 @@ impl Decoder {
         line
     }
 
-    /// Adds to the broken-off line, which goes on in the next read if it is `midline`.
+    /// Appends to the partial line, which continues in the next read if it is `midline`.
     #[inline]
     fn extend_partial(&mut self, bytes: &[u8], midline: bool) -> Result<(), LimitExceeded> {
         if self.carry.partial_len() + bytes.len() > self.limits.line {
@@ -135,7 +136,7 @@ impl Decoder {
         Ok(())
     }
 
-    /// Adds a data line: the first one stays where it lies, a second one has them joined.
+    /// Adds a data line: the first one stays in place, a second one causes both to be joined.
     fn add_data<'c>(
         &mut self,
         block: &mut Block<'c>,
@@ -161,7 +162,7 @@ impl Decoder {
         Ok(())
     }
 
-    /// Takes the broken-off line, now complete, for the field it is; true for a comment to report.
+    /// Processes the partial line, now complete, as a field; true for a comment to report.
     pub(super) fn end_partial(&mut self) -> Result<bool, LimitExceeded> {
         let (field, value) = self.carry.partial();
         let len = value.len();
@@ -190,7 +191,7 @@ impl Decoder {
         Ok(false)
     }
 
-    /// Completes a block: its id becomes the last one, and its kind is told if it is an event.
+    /// Completes a block: adopts its id, and returns its kind if it is an event.
     fn end_block(&mut self, block: Block<'_>) -> Option<Kind> {
         let fields = block.id.is_some() || block.name.is_some() || self.carry.has_fields();
         match block.id {
@@ -258,13 +259,13 @@ impl Decoder {
         }
     }
 
-    /// Drops the current block, the rest of which is skipped.
+    /// Drops the current block; the rest of it is skipped.
     fn give_up(&mut self, midline: bool) {
         self.carry.clear();
         (self.discard, self.midline) = (true, midline);
     }
 
-    /// Moves behind the next blank line.
+    /// Skips to the end of the next blank line.
     fn skip_block(&mut self, input: &mut &[u8]) {
         while let Some(end) = find_end(input) {
             let midline = mem::take(&mut self.midline);
@@ -286,7 +287,7 @@ impl Decoder {
     }
 }
 
-/// A block that ended, or a comment; `None` where the text lies in the carry.
+/// A complete block or a comment; `None` where the text is in the carry.
 enum Found<'c> {
     Block(Kind, Block<'c>),
     Comment(Option<&'c [u8]>),

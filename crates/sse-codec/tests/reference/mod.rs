@@ -1,9 +1,9 @@
-//! A decoder that is slow and plain: it wants the whole stream at once and follows WHATWG HTML,
-//! 9.2.6, word by word. It shares no code with the crate.
+//! A slow and simple decoder: it takes the whole stream and follows WHATWG HTML, 9.2.6, word by
+//! word. It shares no code with the crate.
 
 use sse_codec::{Decoder, Event, Kind, LimitExceeded, Limits};
 
-/// An item with everything owned, to be compared.
+/// An item that owns its parts, for comparison.
 pub(crate) type Item = Result<Owned, LimitExceeded>;
 
 #[derive(Clone, Debug, PartialEq)]
@@ -48,7 +48,7 @@ pub(crate) struct Decoded {
     pub(crate) items: Vec<Item>,
     pub(crate) tail: Option<Item>,
     pub(crate) last_id: String,
-    /// As it was before the tail.
+    /// The state before the incomplete end.
     pub(crate) retry: Option<u64>,
 }
 
@@ -121,7 +121,7 @@ pub(crate) fn decode(input: &[u8], options: Options) -> Decoded {
     decoded
 }
 
-/// Every line that has its end, and what is left behind the last.
+/// Every complete line, and the rest after the last one.
 fn lines(input: &[u8]) -> (Vec<Vec<u8>>, Vec<u8>) {
     let mut bytes = input
         .strip_prefix(b"\xEF\xBB\xBF")

@@ -1,4 +1,4 @@
-//! Each decoder behind one function: all reads in, the number of events out.
+//! Each decoder as a function from all reads to the number of events.
 
 use std::convert::Infallible;
 use std::hint::black_box;

@@ -1,9 +1,9 @@
-//! Decoders side by side, as Markdown.
+//! Compares decoders and prints a table in Markdown.
 //!
 //! `cargo run --release --manifest-path crates/sse-codec/benches/peers/Cargo.toml [CASE...]`
 //!
-//! Each figure is the least thread CPU time of many runs, in which the decoders take turns, so that
-//! a busy machine disturbs all alike: compare figures of one line only.
+//! Each figure is the minimum thread CPU time of many runs. The decoders take turns, so that a busy
+//! machine affects all alike: compare figures within a row only.
 
 #![forbid(unsafe_code)]
 
@@ -36,7 +36,7 @@ fn main() {
     print_goals(&results);
 }
 
-/// What one case took, in nanoseconds per event.
+/// The result of one case, in nanoseconds per event.
 struct Measured {
     key: &'static str,
     name: &'static str,
@@ -153,11 +153,11 @@ impl Outcome {
     }
 }
 
-/// How our ratios stand to what we hold ourselves to.
+/// Our ratios, with their targets.
 fn print_goals(results: &[Measured]) {
     let case = |key| results.iter().find(|result| result.key == key);
     let (bytes, text, rival) = ("**bytes**", "**text**", "sse-core 0.2.3");
-    println!("\n| ratio | wanted | measured |\n|---|---:|---:|");
+    println!("\n| ratio | target | measured |\n|---|---:|---:|");
     if let Some(a) = case("a") {
         goal(
             "a: faster than sse-core",
@@ -165,12 +165,12 @@ fn print_goals(results: &[Measured]) {
             a.of(rival) / a.of(bytes),
         );
         goal(
-            "a: time to that of finding the line feeds",
+            "a: time relative to finding the line feeds",
             "≤ 3.5",
             a.of(bytes) / a.line_feeds,
         );
         goal(
-            "a: faster than sse-core, every text asked for",
+            "a: faster than sse-core, with every text",
             "≥ 1.4",
             a.of(rival) / a.of(text),
         );
@@ -183,7 +183,7 @@ fn print_goals(results: &[Measured]) {
             let per_byte = |result: &Measured| result.of(bytes) * result.events_per_byte;
             let ratio = per_byte(large) / per_byte(small);
             goal(
-                &format!("{name}: time per byte to that of 64 KiB"),
+                &format!("{name}: time per byte relative to 64 KiB"),
                 "≤ 1.5",
                 ratio,
             );
@@ -191,12 +191,12 @@ fn print_goals(results: &[Measured]) {
     }
 }
 
-fn goal(name: &str, wanted: &str, ratio: f64) {
-    println!("| {name} | {wanted} | {ratio:.2} |");
+fn goal(name: &str, target: &str, ratio: f64) {
+    println!("| {name} | {target} | {ratio:.2} |");
 }
 
-/// The time that all of `reads` would take at the growth seen in a part of them, if it is quadratic
-/// and too long to wait for.
+/// Extrapolates the time for all of `reads` from the growth over a part of them, if the time is
+/// quadratic and too long to measure.
 fn too_slow(decode: Decode, reads: &[Bytes]) -> Option<Duration> {
     let part = |share: usize| -> Vec<_> {
         match reads {
@@ -217,7 +217,7 @@ fn too_slow(decode: Decode, reads: &[Bytes]) -> Option<Duration> {
     (large > small * 3 && whole > Duration::from_secs(5)).then_some(whole)
 }
 
-/// Keeps the least time of a run; short ones are timed many at once, for the clock is coarse.
+/// Keeps the minimum time of a run. Short runs are timed in batches, since the clock is coarse.
 fn take(best: &mut Duration, mut run: impl FnMut()) {
     let start = ThreadTime::now();
     run();

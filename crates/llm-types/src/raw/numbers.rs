@@ -1,0 +1,124 @@
+//! Arrays of numbers, such as embeddings, which are long and hold nothing else.
+
+/// Where the closing bracket is if the rest of an array, from `at` on, has numbers only.
+///
+/// `None` for an empty array, for anything else in it, and for a mistake: then the general scanner
+/// decides. Exactly the numbers of RFC 8259 count.
+pub(super) fn closing_bracket(json: &[u8], mut at: usize) -> Option<usize> {
+    loop {
+        while matches!(json.get(at)?, b' ' | b'\n' | b'\r' | b'\t') {
+            at += 1;
+        }
+        at = number(json, at)?;
+        match json.get(at)? {
+            b',' => at += 1,
+            b']' => return Some(at),
+            _ => return None,
+        }
+    }
+}
+
+/// The end of the number at `at`.
+#[inline(always)]
+fn number(json: &[u8], mut at: usize) -> Option<usize> {
+    if *json.get(at)? == b'-' {
+        at += 1;
+    }
+    at = match json.get(at)? {
+        b'0' => at + 1,
+        b'1'..=b'9' => digits(json, at + 1),
+        _ => return None,
+    };
+    if *json.get(at)? == b'.' {
+        at = some_digits(json, at + 1)?;
+    }
+    if matches!(json.get(at)?, b'e' | b'E') {
+        at += 1;
+        if matches!(json.get(at)?, b'+' | b'-') {
+            at += 1;
+        }
+        at = some_digits(json, at)?;
+    }
+    Some(at)
+}
+
+#[inline(always)]
+fn some_digits(json: &[u8], at: usize) -> Option<usize> {
+    let end = digits(json, at);
+    (end > at).then_some(end)
+}
+
+/// The end of the digits at `at`, of which there may be none.
+#[inline(always)]
+fn digits(json: &[u8], mut at: usize) -> usize {
+    while let Some(block) = json.get(at..at + 8).and_then(|block| block.first_chunk())
+        && are_digits(*block)
+    {
+        at += 8;
+    }
+    while json.get(at).is_some_and(u8::is_ascii_digit) {
+        at += 1;
+    }
+    at
+}
+
+/// Whether all eight bytes are digits: the upper half of each byte is 3, and stays 3 when 6 is added.
+#[inline(always)]
+fn are_digits(block: [u8; 8]) -> bool {
+    const HIGH: u64 = 0xf0f0_f0f0_f0f0_f0f0;
+    const THREE: u64 = 0x3030_3030_3030_3030;
+    const SIX: u64 = 0x0606_0606_0606_0606;
+    let block = u64::from_le_bytes(block);
+    block & HIGH == THREE && block.wrapping_add(SIX) & HIGH == THREE
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        /// Arrays of numbers are found to the bracket, and nothing else is.
+        #[test]
+        fn only_arrays_of_numbers_are_found(
+            text in "(-?(0|[1-9][0-9]{0,20})(\\.[0-9]{1,20})?([eE][-+]?[0-9]{1,3})?,[ \n]?){0,4}[-0-9.eE, \\]\\[a\"]{0,12}\\]",
+        ) {
+            let json = format!("[{text}");
+            let end = json.find(']').unwrap_or_default();
+            let first = &json[..=end];
+            let parsed: Result<Vec<serde_json::Number>, _> = serde_json::from_str(first);
+            // Numbers that no f64 can hold are valid JSON, too.
+            let is_valid = parsed.is_ok_and(|numbers| !numbers.is_empty())
+                || is_out_of_range(first);
+            let found = closing_bracket(json.as_bytes(), 1);
+            // White space before a comma or a bracket is left to the general scanner.
+            let is_plain = !json.contains(" ,") && !json.contains(" ]");
+            if is_plain && !is_out_of_range(first) {
+                prop_assert_eq!(found, is_valid.then_some(end), "{}", json);
+            } else if let Some(found) = found {
+                prop_assert_eq!(found, end);
+            }
+        }
+    }
+
+    fn is_out_of_range(json: &str) -> bool {
+        let parsed: Result<Vec<serde_json::Number>, _> = serde_json::from_str(json);
+        parsed.is_err_and(|error| error.to_string().contains("out of range"))
+    }
+
+    #[test]
+    fn every_byte_but_digits_is_told_from_them() {
+        for byte in 0..=u8::MAX {
+            for place in 0..8 {
+                let mut block = *b"12345678";
+                block[place] = byte;
+                assert_eq!(
+                    are_digits(block),
+                    byte.is_ascii_digit(),
+                    "{byte} at {place}"
+                );
+            }
+        }
+    }
+}

@@ -12,6 +12,8 @@ pub enum Capability {
     Completions,
     /// Embeddings.
     Embeddings,
+    /// Moderations.
+    Moderations,
     /// Reranking of documents.
     Rerank,
     /// The list of models.
@@ -27,14 +29,14 @@ pub enum Capability {
 /// assert!(able.has(Capability::Chat));
 /// let error = able.require(Capability::Rerank, "acme").unwrap_err();
 /// assert_eq!(error.kind(), ErrorKind::Unsupported);
-/// assert_eq!(error.to_string(), "acme: it has no rerank, but chat and models");
+/// assert_eq!(error.to_string(), "acme: rerank not supported (supported: chat and models)");
 /// ```
 #[derive(Clone, Copy, Default, Eq, PartialEq)]
 pub struct Capabilities(u8);
 
 impl Capabilities {
     /// Everything that there is.
-    pub const ALL: Self = Self(0b1_1111);
+    pub const ALL: Self = Self(0b11_1111);
 
     /// These and no others.
     pub fn new(capabilities: impl IntoIterator<Item = Capability>) -> Self {
@@ -72,16 +74,17 @@ impl Capabilities {
             return Ok(());
         }
         let error = Error::unsupported(provider, capability);
-        let message = format!("{}, but {self}", error.message());
+        let message = format!("{} (supported: {self})", error.message());
         Err(error.with_message(message))
     }
 }
 
 impl Capability {
-    const ALL: [Self; 5] = [
+    const ALL: [Self; 6] = [
         Self::Chat,
         Self::Completions,
         Self::Embeddings,
+        Self::Moderations,
         Self::Rerank,
         Self::Models,
     ];
@@ -97,6 +100,7 @@ impl fmt::Display for Capability {
             Self::Chat => "chat",
             Self::Completions => "text completions",
             Self::Embeddings => "embeddings",
+            Self::Moderations => "moderations",
             Self::Rerank => "rerank",
             Self::Models => "models",
         })

@@ -1,38 +1,40 @@
 #![doc = include_str!("../README.md")]
 
+mod base_url;
 mod call;
 mod capability;
 pub mod cleanup;
-#[cfg(feature = "conformance")]
-pub mod conformance;
-mod connection;
+mod document;
+pub mod endpoint;
 mod error;
-mod http;
-mod json;
+mod extra_headers;
 mod key;
-pub mod openai;
-mod operation;
+mod names;
 mod provider;
 mod registry;
+mod request_body;
 pub mod retry;
+mod secrets;
 mod settings;
 mod stream;
+pub mod text;
 mod timeouts;
-#[cfg(feature = "webhook")]
-pub mod webhook;
+mod transport;
 
+pub use crate::base_url::BaseUrl;
 pub use crate::call::{Call, Metadata, Reply};
 pub use crate::capability::{Capabilities, Capability};
-pub use crate::connection::{Connection, ExtraHeaders};
-pub use crate::error::{Error, ErrorKind, Result};
-pub use crate::http::{BaseUrl, Body, HttpClient, HttpOptions, RequestBody, with_limit};
-pub use crate::json::Json;
+pub use crate::document::Document;
+pub use crate::endpoint::{Chunk, Endpoint};
+pub use crate::error::{Error, ErrorKind, Result, upstream_id};
+pub use crate::extra_headers::ExtraHeaders;
 pub use crate::key::ApiKey;
-pub use crate::operation::{Operation, StreamingOperation};
+pub use crate::names::{MAX_MODEL_NAME, nearest_names, similar_name};
 pub use crate::provider::Provider;
 pub use crate::registry::Registry;
-pub use crate::settings::{Settings, seconds};
-pub use crate::stream::{
-    ChatEvent, ChatStream, CompletionEvent, CompletionStream, Progress, ReplyEvent, ReplyStream,
-};
+pub use crate::request_body::RequestBody;
+pub use crate::secrets::Secrets;
+pub use crate::settings::{INVALID_ENVIRONMENT, Settings, seconds};
+pub use crate::stream::{Progress, ReplyEvent, ReplyStream};
 pub use crate::timeouts::Timeouts;
+pub use crate::transport::{BodyStream, Transport};

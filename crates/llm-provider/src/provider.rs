@@ -1,79 +1,48 @@
 use std::fmt;
 
 use futures_core::future::BoxFuture;
-use llm_types::completions::{CompletionRequest, CompletionResponse};
-use llm_types::embeddings::{EmbeddingRequest, EmbeddingResponse};
-use llm_types::rerank::{RerankRequest, RerankResponse};
-use llm_types::{ChatRequest, ChatResponse, ModelList};
+use llm_types::ModelList;
 
-use crate::{Call, Capabilities, Capability, ChatStream, CompletionStream, Error, Reply, Result};
+use crate::{Call, Capabilities, Capability, Error, Reply, ReplyStream, Result};
 
-/// One upstream account of one provider. Object safe: a router holds `Arc<dyn Provider>`.
+/// One account at one provider. Object safe: a router holds `Arc<dyn Provider>`.
 ///
 /// The `model` of a request is the name that the upstream knows, without polyllm's provider
 /// prefix. Dropping a returned future or stream stops the work upstream.
 ///
-/// A provider implements what its upstream has and says so in
-/// [`capabilities`](Self::capabilities); the rest is [`ErrorKind::Unsupported`] by itself, before
-/// anything is sent. Generic code calls through [`Operation`](crate::Operation) instead.
-///
-/// [`ErrorKind::Unsupported`]: crate::ErrorKind::Unsupported
+/// A call whose endpoint is not among the [`capabilities`](Self::capabilities) fails with
+/// [`ErrorKind::Unsupported`](crate::ErrorKind::Unsupported) before anything is sent.
 pub trait Provider: Send + Sync + fmt::Debug {
-    /// The name that model names are prefixed with, such as `together_ai`.
+    /// The prefix of model names, such as `together_ai`.
     fn name(&self) -> &'static str;
 
-    /// What this provider can be asked for.
+    /// What this provider supports.
     fn capabilities(&self) -> Capabilities;
 
-    /// Answers a chat in one piece. `stream` in the request is ignored.
-    fn chat(&self, call: Call<ChatRequest>) -> BoxFuture<'_, Result<Reply<ChatResponse>>> {
-        let _ = call;
-        unsupported(self.name(), Capability::Chat)
+    /// Answers a call in one piece. `stream` in the request is ignored.
+    fn send(&self, call: Call) -> BoxFuture<'_, Result<Reply>> {
+        unsupported(self.name(), call.endpoint.capability())
     }
 
-    /// Answers a chat in chunks. `stream` in the request is ignored.
+    /// Answers a call in chunks. `stream` in the request is ignored.
     ///
-    /// The future ends when the upstream has taken the request; what fails later is an item of
-    /// the stream, and the last one.
-    fn chat_stream(&self, call: Call<ChatRequest>) -> BoxFuture<'_, Result<ChatStream>> {
-        let _ = call;
-        unsupported(self.name(), Capability::Chat)
+    /// The future ends when the upstream has accepted the request. A later failure is the last item
+    /// of the stream.
+    fn stream(&self, call: Call) -> BoxFuture<'_, Result<ReplyStream>> {
+        unsupported(self.name(), call.endpoint.capability())
     }
 
-    /// Goes on from a text, in one piece. `stream` in the request is ignored.
-    fn complete(
-        &self,
-        call: Call<CompletionRequest>,
-    ) -> BoxFuture<'_, Result<Reply<CompletionResponse>>> {
-        let _ = call;
-        unsupported(self.name(), Capability::Completions)
+    /// Checks that the endpoint of a call is among the capabilities.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Unsupported`](crate::ErrorKind::Unsupported), naming what is supported.
+    fn require(&self, call: &Call) -> Result<()> {
+        let capability = call.endpoint.capability();
+        self.capabilities().require(capability, self.name())
     }
 
-    /// Goes on from a text, in chunks; else as [`chat_stream`](Self::chat_stream).
-    fn complete_stream(
-        &self,
-        call: Call<CompletionRequest>,
-    ) -> BoxFuture<'_, Result<CompletionStream>> {
-        let _ = call;
-        unsupported(self.name(), Capability::Completions)
-    }
-
-    /// Turns texts into vectors, in the encoding asked for.
-    fn embed(
-        &self,
-        call: Call<EmbeddingRequest>,
-    ) -> BoxFuture<'_, Result<Reply<EmbeddingResponse>>> {
-        let _ = call;
-        unsupported(self.name(), Capability::Embeddings)
-    }
-
-    /// Sorts documents by how well they answer a query.
-    fn rerank(&self, call: Call<RerankRequest>) -> BoxFuture<'_, Result<Reply<RerankResponse>>> {
-        let _ = call;
-        unsupported(self.name(), Capability::Rerank)
-    }
-
-    /// Lists the models that the account can ask for, with whatever the upstream tells of each.
+    /// Lists the models that the account can use, with everything that the upstream reports of
+    /// each.
     fn models(&self) -> BoxFuture<'_, Result<ModelList>> {
         unsupported(self.name(), Capability::Models)
     }
@@ -83,7 +52,6 @@ fn unsupported<T: Send + 'static>(
     provider: &'static str,
     capability: Capability,
 ) -> BoxFuture<'static, Result<T>> {
-    Box::pin(std::future::ready(Err(Error::unsupported(
-        provider, capability,
-    ))))
+    let error = Error::unsupported(provider, capability);
+    Box::pin(std::future::ready(Err(error)))
 }

@@ -1,17 +1,28 @@
-use std::env;
+use std::env::{self, VarError};
+use std::fmt;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
-use crate::retry::Policy;
-use crate::{ApiKey, BaseUrl, Error, ErrorKind, ExtraHeaders, HttpClient, Result, Timeouts};
+use crate::text::excerpt;
+use crate::{
+    ApiKey, BaseUrl, Error, ErrorKind, ExtraHeaders, Result, Timeouts, Transport, secrets,
+    similar_name,
+};
+
+/// The [code](Error::code) of errors about an environment variable that is set and cannot be used.
+pub const INVALID_ENVIRONMENT: &str = "invalid_environment";
 
 /// What a provider is built from. All of it is optional: keys and bases are also found in the
 /// environment variables that the provider documents.
-#[derive(Clone, Debug, Default, Deserialize)]
+///
+/// `Debug` shows no credentials: neither the key nor those in `api_base`, and of
+/// [`extra`](Self::extra) and the extra headers only the names.
+#[derive(Clone, Default, Deserialize)]
 #[non_exhaustive]
 pub struct Settings {
     /// The key to the account.
@@ -35,8 +46,7 @@ pub struct Settings {
     /// How long each wait for a piece of an answer's body may take.
     #[serde(default, deserialize_with = "seconds")]
     pub idle_timeout: Option<Duration>,
-    /// How often a call is sent again that the upstream cannot have billed; 2 by default. See
-    /// [`Policy`].
+    /// How often a call is sent again that the upstream cannot have billed; 2 by default.
     #[serde(default)]
     pub max_retries: Option<u32>,
     /// Whether a call is sent again that may have been billed: after a timeout, a broken
@@ -49,15 +59,35 @@ pub struct Settings {
     /// Headers that each request to the upstream has besides the usual ones.
     #[serde(default)]
     pub extra_headers: ExtraHeaders,
-    /// What only one provider understands, such as `roles` of a prompt template.
+    /// Settings that only some providers read, such as `roles` of a prompt template.
     #[serde(flatten)]
     pub extra: Map<String, Value>,
-    /// The connections to share, unless `connect_timeout` or `ca_file` ask for others.
+    /// Values of Rust types that only some providers read, such as the templates in a
+    /// `prompt_templates::Registry`.
     #[serde(skip)]
-    pub http: HttpClient,
+    pub extensions: http::Extensions,
+    /// What sends the requests; the default transport when there is none. A transport that is
+    /// given here has its own connect timeout and certificate authorities.
+    #[serde(skip)]
+    pub transport: Option<Arc<dyn Transport>>,
 }
 
 impl Settings {
+    /// The names of the settings that every provider has.
+    pub const FIELDS: &[&str] = &[
+        "api_base",
+        "api_key",
+        "ca_file",
+        "connect_timeout",
+        "extra_headers",
+        "first_byte_timeout",
+        "idle_timeout",
+        "max_retries",
+        "retry_billed",
+        "stream_timeout",
+        "timeout",
+    ];
+
     /// Settings that leave everything to the environment.
     pub fn new() -> Self {
         Self::default()
@@ -91,14 +121,15 @@ impl Settings {
         self
     }
 
-    /// Gives the connections to use.
+    /// Gives what sends the requests.
     #[must_use]
-    pub fn with_http(mut self, http: HttpClient) -> Self {
-        self.http = http;
+    pub fn with_transport(mut self, transport: impl Transport) -> Self {
+        self.transport = Some(Arc::new(transport));
         self
     }
 
-    /// Gives a setting that only one provider understands.
+    /// Gives a setting that only some providers read. Another provider rejects it when it is
+    /// built.
     #[must_use]
     pub fn with_extra(mut self, key: impl Into<String>, value: impl Into<Value>) -> Self {
         self.extra.insert(key.into(), value.into());
@@ -115,75 +146,72 @@ impl Settings {
         }
     }
 
-    /// What is sent again, and how often. Ask once: each policy has a budget of its own.
-    pub fn retries(&self) -> Policy {
-        self.max_retries
-            .map_or_else(Policy::default, Policy::new)
-            .with_retry_billed(self.retry_billed)
-    }
-
-    /// The connections: those of [`http`](Self::http), or those of all whose settings ask for the
-    /// same `connect_timeout` and `ca_file`.
-    ///
-    /// # Errors
-    /// [`ErrorKind::InvalidRequest`] when `ca_file` holds no certificates.
-    pub fn http_client(&self) -> Result<HttpClient> {
-        let mut options = self.http.options().clone();
-        if let Some(limit) = self.connect_timeout {
-            options = options.with_connect_timeout(limit);
-        }
-        if let Some(file) = &self.ca_file {
-            options = options.with_authorities_of(file)?;
-        }
-        Ok(if options == *self.http.options() {
-            self.http.clone()
-        } else {
-            HttpClient::with_options(options)
-        })
-    }
-
     /// The key given, or else the first of `env` that is set.
     ///
     /// # Errors
-    /// [`ErrorKind::Auth`], naming the variables, when there is none.
+    /// [`ErrorKind::Auth`], naming the variables, when there is none; naming the variable, with
+    /// the code [`INVALID_ENVIRONMENT`], for one that no header can carry.
     pub fn require_api_key(&self, provider: &'static str, env: &[&str]) -> Result<ApiKey> {
-        self.api_key
-            .clone()
-            .filter(|key| !key.is_empty())
-            .or_else(|| ApiKey::from_env(env))
-            .ok_or_else(|| {
-                let (first, rest) = env.split_first().map_or(("", &[][..]), |(f, r)| (*f, r));
-                let others = if rest.is_empty() {
-                    String::new()
-                } else {
-                    format!(" (or {})", rest.join(", "))
-                };
-                Error::new(
-                    ErrorKind::Auth,
-                    format!("no API key: set the environment variable {first}{others}, or api_key"),
-                )
-                .with_provider(provider)
-            })
+        if let Some(key) = self.api_key.as_ref().filter(|key| !key.is_empty()) {
+            return Ok(key.clone());
+        }
+        if let Some((name, key)) = first_set(provider, env)? {
+            let key = ApiKey::new(key);
+            return match key.bearer() {
+                Ok(_) => Ok(key),
+                Err(error) => Err(unusable(provider, name, error)),
+            };
+        }
+        let (first, rest) = env.split_first().map_or(("", &[][..]), |(f, r)| (*f, r));
+        let others = if rest.is_empty() {
+            String::new()
+        } else {
+            format!(" (or {})", rest.join(", "))
+        };
+        let message =
+            format!("no API key: set the environment variable {first}{others}, or api_key");
+        Err(Error::new(ErrorKind::Auth, message).with_provider(provider))
     }
 
     /// The address given, or else the first of `env` that is set, or else `default`.
     ///
     /// # Errors
-    /// [`ErrorKind::InvalidRequest`] when it is no URL.
+    /// [`ErrorKind::InvalidRequest`] when it is not a URL; naming the variable, with the code
+    /// [`INVALID_ENVIRONMENT`], when it comes from the environment.
     pub fn api_base_or(
         &self,
         provider: &'static str,
         env: &[&str],
         default: &str,
     ) -> Result<BaseUrl> {
-        let from_env = || {
-            env.iter()
-                .filter_map(|name| env::var(name).ok())
-                .find(|base| !base.trim().is_empty())
+        if let Some(base) = &self.api_base {
+            return BaseUrl::parse(base).map_err(|error| error.with_provider(provider));
+        }
+        if let Some((name, base)) = first_set(provider, env)? {
+            return BaseUrl::parse(&base).map_err(|error| unusable(provider, name, error));
+        }
+        BaseUrl::parse(default).map_err(|error| error.with_provider(provider))
+    }
+
+    /// Checks that [`extra`](Self::extra) holds no other settings than those in `known`, so that
+    /// a typing mistake is not ignored.
+    ///
+    /// # Errors
+    /// [`ErrorKind::InvalidRequest`], naming the unknown setting and the most similar known one.
+    pub fn deny_unknown_extra(&self, provider: &'static str, known: &[&str]) -> Result<()> {
+        let Some(unknown) = self.extra.keys().find(|key| !known.contains(&key.as_str())) else {
+            return Ok(());
         };
-        let base = self.api_base.clone().or_else(from_env);
-        BaseUrl::parse(base.as_deref().unwrap_or(default))
-            .map_err(|error| error.with_provider(provider))
+        let all = known.iter().chain(Self::FIELDS).copied();
+        let hint = match similar_name(unknown, all) {
+            Some(similar) => format!("; did you mean `{similar}`?"),
+            None if known.is_empty() => String::new(),
+            None => format!("; known: {}", known.join(", ")),
+        };
+        let message = format!("unknown setting `{}`{hint}", excerpt(unknown));
+        Err(Error::new(ErrorKind::InvalidRequest, message)
+            .with_provider(provider)
+            .with_param(unknown.clone()))
     }
 
     /// The provider's own settings, from [`extra`](Self::extra).
@@ -194,13 +222,64 @@ impl Settings {
         // Read from text, since the error then tells which setting it is.
         let extra = Value::Object(self.extra.clone()).to_string();
         llm_types::parse(extra.as_bytes()).map_err(|error| {
-            let message = format!("bad setting: {error}");
+            // Without the line and column, which are those of the text made above.
+            let message = match error.path() {
+                "" => format!("bad setting: {}", error.message()),
+                path => format!("bad setting: {path}: {}", error.message()),
+            };
             Error::new(ErrorKind::InvalidRequest, message)
                 .with_provider(provider)
                 .with_param(Some(error.path().to_owned()).filter(|path| !path.is_empty()))
                 .with_source(error)
         })
     }
+}
+
+impl fmt::Debug for Settings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let api_base = self
+            .api_base
+            .as_deref()
+            .map(secrets::url_without_credentials);
+        f.debug_struct("Settings")
+            .field("api_key", &self.api_key)
+            .field("api_base", &api_base)
+            .field("timeouts", &self.timeouts())
+            .field("connect_timeout", &self.connect_timeout)
+            .field("max_retries", &self.max_retries)
+            .field("retry_billed", &self.retry_billed)
+            .field("ca_file", &self.ca_file)
+            .field("extra_headers", &self.extra_headers)
+            .field("extra", &self.extra.keys())
+            .finish_non_exhaustive()
+    }
+}
+
+/// The first of the variables `names` that is set and not blank, and its value.
+fn first_set<'n>(provider: &'static str, names: &[&'n str]) -> Result<Option<(&'n str, String)>> {
+    for name in names {
+        match env::var(name) {
+            Ok(value) if !value.trim().is_empty() => return Ok(Some((name, value))),
+            Ok(_) | Err(VarError::NotPresent) => {}
+            Err(VarError::NotUnicode(_)) => {
+                let error = Error::new(ErrorKind::InvalidRequest, "it is not valid Unicode");
+                return Err(unusable(provider, name, error));
+            }
+        }
+    }
+    Ok(None)
+}
+
+/// The error for a variable that is set and cannot be used. It does not quote the value.
+fn unusable(provider: &'static str, name: &str, error: Error) -> Error {
+    let message = format!(
+        "the environment variable {name} cannot be used: {}",
+        error.message()
+    );
+    error
+        .with_message(message)
+        .with_provider(provider)
+        .with_code(INVALID_ENVIRONMENT.to_owned())
 }
 
 /// Reads a time in seconds, for `#[serde(deserialize_with = "seconds")]`.
@@ -242,10 +321,61 @@ mod tests {
         assert_eq!(timeouts.stream, Some(Duration::from_millis(2500)));
         assert_eq!(timeouts.first_byte, Some(Duration::from_secs(3)));
         assert_eq!(timeouts.idle, Some(LONGEST));
-        let http = settings.http_client().unwrap();
-        assert_eq!(http.options().connect_timeout, Duration::from_secs(1));
+        assert_eq!(settings.connect_timeout, Some(Duration::from_secs(1)));
         assert_eq!(settings.extra.keys().collect::<Vec<_>>(), ["roles"]);
         assert!(serde_json::from_value::<Settings>(json!({ "timeout": -1 })).is_err());
+    }
+
+    #[test]
+    fn the_settings_that_every_provider_has_are_all_listed() {
+        for name in Settings::FIELDS {
+            let wrong = json!({ *name: [[7]] });
+            assert!(serde_json::from_value::<Settings>(wrong).is_err(), "{name}");
+        }
+        // A field that is added here is to be added to the list, too.
+        let Settings {
+            api_key: _,
+            api_base: _,
+            timeout: _,
+            stream_timeout: _,
+            connect_timeout: _,
+            first_byte_timeout: _,
+            idle_timeout: _,
+            max_retries: _,
+            retry_billed: _,
+            ca_file: _,
+            extra_headers: _,
+            extra: _,
+            extensions: _,
+            transport: _,
+        } = Settings::new();
+        assert_eq!(Settings::FIELDS.len(), 11);
+    }
+
+    #[test]
+    fn an_unknown_setting_is_an_error_with_the_most_similar_one() {
+        let deny = |name: &str| {
+            let settings = Settings::new().with_extra(name, "secret");
+            settings.deny_unknown_extra("acme", &["roles", "prefer_wait"])
+        };
+        assert!(deny("roles").is_ok());
+        for (name, hint) in [
+            ("role", "unknown setting `role`; did you mean `roles`?"),
+            (
+                "api_kye",
+                "unknown setting `api_kye`; did you mean `api_key`?",
+            ),
+            (
+                "budget",
+                "unknown setting `budget`; known: roles, prefer_wait",
+            ),
+        ] {
+            let error = deny(name).unwrap_err();
+            assert_eq!((error.message(), error.param()), (hint, Some(name)));
+            assert!(!format!("{error:?}").contains("secret"));
+        }
+        let long = deny(&"x\n".repeat(1 << 20)).unwrap_err();
+        assert!(long.message().len() < 1000 && !long.message().contains('\n'));
     }
 
     #[test]
@@ -259,14 +389,21 @@ mod tests {
         let error = settings.extra_as::<Own>("acme").unwrap_err();
         assert_eq!(error.param(), Some("budget"));
         assert!(!format!("{error:?} {error}").contains("secret"), "{error}");
+        // The settings were no text, so that no line of one is named.
+        assert!(!error.message().contains("line"), "{error}");
     }
 
     #[test]
-    fn a_file_without_certificates_is_named() {
-        let error = read(json!({ "ca_file": "/no/such/file.pem" }))
-            .http_client()
-            .unwrap_err();
-        assert_eq!(error.param(), Some("ca_file"));
-        assert!(error.message().contains("/no/such/file.pem"), "{error}");
+    fn debug_shows_no_credentials() {
+        let mut settings = Settings::new()
+            .with_api_key(ApiKey::new("secret-key"))
+            .with_api_base("https://user:secret@relay.example/v1")
+            .with_extra("token", "secret");
+        settings.extra_headers.insert("x-team", "secret").unwrap();
+        let shown = format!("{settings:?}");
+        assert!(!shown.contains("secret"), "{shown}");
+        for named in ["https://***@relay.example/v1", "token", "x-team"] {
+            assert!(shown.contains(named), "{shown}");
+        }
     }
 }

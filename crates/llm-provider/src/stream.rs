@@ -6,58 +6,43 @@ use std::time::Duration;
 use futures_core::Stream;
 use futures_core::stream::BoxStream;
 use futures_util::StreamExt;
-use llm_types::ChatChunk;
-use llm_types::completions::CompletionResponse;
-use serde::Serialize;
-use serde::de::DeserializeOwned;
 
-use crate::{Error, ErrorKind, Json, Metadata, Result};
+use crate::endpoint::Chunk;
+use crate::{Metadata, Result};
 
-/// An answer as it arrives, in chunks of `T`.
+/// An answer as it arrives.
 ///
-/// Every stream that ends well carries a finish reason for each choice and, where the upstream
-/// counts tokens, one last chunk with no choices and the usage. A stream that is cut short ends
-/// with an error, never silently.
-pub struct ReplyStream<T> {
+/// Every stream that ends well has a finish reason for each choice and, where the upstream counts
+/// tokens, one last chunk with the usage and without choices. A stream that is cut short ends with
+/// an error, never silently.
+pub struct ReplyStream {
     /// What is known about the call when the stream starts.
     pub metadata: Metadata,
-    events: BoxStream<'static, Result<ReplyEvent<T>>>,
+    events: BoxStream<'static, Result<ReplyEvent>>,
 }
 
-/// A chat answer as it arrives.
-pub type ChatStream = ReplyStream<ChatChunk>;
-
-/// A piece of a [`ChatStream`].
-pub type ChatEvent = ReplyEvent<ChatChunk>;
-
-/// A text completion as it arrives.
-pub type CompletionStream = ReplyStream<CompletionResponse>;
-
-/// A piece of a [`CompletionStream`].
-pub type CompletionEvent = ReplyEvent<CompletionResponse>;
-
-/// A piece of a [`ReplyStream`].
+/// A part of a [`ReplyStream`].
 #[derive(Clone, Debug)]
 #[non_exhaustive]
-pub enum ReplyEvent<T> {
+pub enum ReplyEvent {
     /// A piece of the answer.
-    Chunk(Json<T>),
+    Chunk(Chunk),
     /// No answer yet, but the upstream is at work.
     Progress(Progress),
 }
 
-/// A sign of life from an upstream that has nothing to say yet, such as a model that boots.
+/// A report from an upstream that has no output yet, such as a model that boots.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Progress {
-    /// The upstream's word for what it does, such as `starting`.
+    /// The upstream's own word for its state, such as `starting`.
     pub status: String,
     /// The time since the call began.
     pub elapsed: Duration,
 }
 
 impl Progress {
-    /// A sign of life.
+    /// A progress event.
     pub fn new(status: impl Into<String>, elapsed: Duration) -> Self {
         Self {
             status: status.into(),
@@ -66,11 +51,11 @@ impl Progress {
     }
 }
 
-impl<T> ReplyStream<T> {
+impl ReplyStream {
     /// A stream of `events`.
     pub fn new(
         metadata: Metadata,
-        events: impl Stream<Item = Result<ReplyEvent<T>>> + Send + 'static,
+        events: impl Stream<Item = Result<ReplyEvent>> + Send + 'static,
     ) -> Self {
         Self {
             metadata,
@@ -79,80 +64,59 @@ impl<T> ReplyStream<T> {
     }
 
     /// The next event; `None` after the last.
-    pub async fn next(&mut self) -> Option<Result<ReplyEvent<T>>> {
+    pub async fn next(&mut self) -> Option<Result<ReplyEvent>> {
         self.events.next().await
     }
 
-    /// The same stream with its events changed by `change`, to chunks of the same sort or of
-    /// another.
-    #[must_use]
-    pub fn map_events<U, S>(
-        self,
-        change: impl FnOnce(BoxStream<'static, Result<ReplyEvent<T>>>) -> S,
-    ) -> ReplyStream<U>
-    where
-        S: Stream<Item = Result<ReplyEvent<U>>> + Send + 'static,
-    {
-        ReplyStream {
-            metadata: self.metadata,
-            events: Box::pin(change(self.events).fuse()),
-        }
-    }
-}
-
-impl<T: Serialize + DeserializeOwned> ReplyStream<T> {
-    /// The next text that `text` finds in a chunk, past everything else; `None` after the last.
-    async fn next_in_chunk(&mut self, text: impl Fn(&T) -> Option<&str>) -> Result<Option<String>> {
+    /// The next chunk, skipping progress events; `None` after the last.
+    ///
+    /// # Errors
+    /// What the stream ended with.
+    pub async fn next_chunk(&mut self) -> Result<Option<Chunk>> {
         while let Some(event) = self.next().await {
-            let ReplyEvent::Chunk(chunk) = event? else {
-                continue;
-            };
-            let chunk = chunk.value().map_err(|error| {
-                Error::new(ErrorKind::UnexpectedBody, "a chunk cannot be read").with_source(error)
-            })?;
-            if let Some(text) = text(chunk).filter(|text| !text.is_empty()) {
-                return Ok(Some(text.to_owned()));
+            if let ReplyEvent::Chunk(chunk) = event? {
+                return Ok(Some(chunk));
             }
         }
         Ok(None)
     }
-}
 
-impl ReplyStream<ChatChunk> {
-    /// The next piece of text of the first choice, past everything else; `None` after the last.
+    /// The next piece of text of the first choice, skipping everything else; `None` after the
+    /// last.
     ///
     /// # Errors
     /// What the stream ended with.
     pub async fn next_text(&mut self) -> Result<Option<String>> {
-        self.next_in_chunk(ChatChunk::text).await
+        while let Some(chunk) = self.next_chunk().await? {
+            if let Some(text) = chunk.text()? {
+                return Ok(Some(text));
+            }
+        }
+        Ok(None)
+    }
+
+    /// The same stream with other events.
+    #[must_use]
+    pub fn map_events<S>(
+        self,
+        change: impl FnOnce(BoxStream<'static, Result<ReplyEvent>>) -> S,
+    ) -> Self
+    where
+        S: Stream<Item = Result<ReplyEvent>> + Send + 'static,
+    {
+        Self::new(self.metadata, change(self.events))
     }
 }
 
-impl ReplyStream<CompletionResponse> {
-    /// The next piece of text of the first choice, past everything else; `None` after the last.
-    ///
-    /// # Errors
-    /// What the stream ended with.
-    pub async fn next_text(&mut self) -> Result<Option<String>> {
-        self.next_in_chunk(|chunk| {
-            let mut choices = chunk.choices.iter();
-            choices
-                .find(|choice| choice.index == 0)
-                .map(|choice| choice.text.as_str())
-        })
-        .await
-    }
-}
-
-impl<T> Stream for ReplyStream<T> {
-    type Item = Result<ReplyEvent<T>>;
+impl Stream for ReplyStream {
+    type Item = Result<ReplyEvent>;
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         self.events.as_mut().poll_next(cx)
     }
 }
 
-impl<T> fmt::Debug for ReplyStream<T> {
+impl fmt::Debug for ReplyStream {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ReplyStream")
             .field("metadata", &self.metadata)

@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 /// How long the parts of a call may take. All are off but the total and connecting, whose limit
-/// is part of [`HttpOptions`](crate::HttpOptions).
+/// is the transport's.
 ///
 /// | setting (seconds) | limits | default |
 /// |---|---|---|

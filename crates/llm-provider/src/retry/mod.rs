@@ -1,44 +1,55 @@
 //! When to try again, and when not.
 
 mod advice;
-mod policy;
 
 use std::time::Duration;
 
 pub use self::advice::{advice, should_retry};
-pub use self::policy::Policy;
 
 /// How long to wait before trying again: exponential, with full jitter.
 ///
 /// Full jitter (a random time between nothing and the ceiling) spreads clients that failed
-/// together better than a jittered fixed delay does.
+/// together better than a jittered fixed delay does. Where the upstream asks for a wait, jitter
+/// comes on top of it, since all clients that failed together were asked for the same: the longest
+/// wait of all is `max_advice` and `cap` together.
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
 pub struct Backoff {
     /// The ceiling of the first wait.
     pub base: Duration,
-    /// The ceiling of every wait, and the longest `retry-after` that is honoured.
+    /// The ceiling of every wait that the upstream did not ask for.
     pub cap: Duration,
+    /// The longest wait that an upstream may ask for.
+    pub max_advice: Duration,
 }
 
 impl Backoff {
-    /// Waits that grow from `base` to `cap`.
+    /// Waits that grow from `base` to `cap`, which bounds what an upstream asks for, too.
     pub fn new(base: Duration, cap: Duration) -> Self {
-        Self { base, cap }
+        Self {
+            base,
+            cap,
+            max_advice: cap,
+        }
     }
 
-    /// The wait before attempt `attempt`, counted from 0; at least what the upstream asked for.
+    /// The wait before attempt `attempt`, counted from 0; at least what the upstream asked for,
+    /// up to `max_advice`.
     pub fn delay(&self, attempt: u32, retry_after: Option<Duration>) -> Duration {
         let ceiling = self.base.saturating_mul(1 << attempt.min(16)).min(self.cap);
         let jittered = ceiling.mul_f64(fastrand::f64());
-        retry_after.map_or(jittered, |asked| asked.min(self.cap) + jittered)
+        retry_after.map_or(jittered, |asked| asked.min(self.max_advice) + jittered)
     }
 }
 
 impl Default for Backoff {
-    /// From half a second to eight seconds, as OpenAI's clients wait.
+    /// From half a second to eight seconds, and up to a minute where the upstream asks for it, as
+    /// OpenAI's clients wait.
     fn default() -> Self {
-        Self::new(Duration::from_millis(500), Duration::from_secs(8))
+        Self {
+            max_advice: Duration::from_secs(60),
+            ..Self::new(Duration::from_millis(500), Duration::from_secs(8))
+        }
     }
 }
 
@@ -54,5 +65,12 @@ mod tests {
             let asked = Duration::from_secs(2);
             assert!(backoff.delay(attempt, Some(asked)) >= asked);
         }
+    }
+
+    #[test]
+    fn the_cap_bounds_advice_too() {
+        let cap = Duration::from_secs(1);
+        let backoff = Backoff::new(Duration::ZERO, cap);
+        assert_eq!(backoff.delay(0, Some(Duration::from_secs(60))), cap);
     }
 }

@@ -1,0 +1,289 @@
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use llm_provider::retry::Backoff;
+use llm_provider::{Error, ErrorKind, Result, Settings};
+use tokio::time::Instant;
+use tower::retry::budget::{Budget, TpsBudget};
+
+/// How often one call to one upstream is sent again, and after what.
+///
+/// Sent again is what the upstream cannot have billed ([`Error::is_unbilled`]), or what it asks
+/// for itself by `x-should-retry`; the rest only with [`with_retry_billed`](Self::with_retry_billed).
+/// A requested wait that is longer than a minute ([`Backoff::max_advice`]), or than the call may
+/// still take, is returned as an error immediately: the error says how long, and a router can go
+/// elsewhere.
+///
+/// A budget is shared by all clones: at most ten retries a second, and a fifth of the calls of
+/// the last ten seconds on top, so that retries cannot drown an upstream that is down.
+///
+/// ```
+/// # tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build()?.block_on(async {
+/// use llm_http::Policy;
+/// use llm_provider::{Error, ErrorKind};
+///
+/// let policy = Policy::new(2);
+/// let answer = policy.run(None, |attempt| async move {
+///     match attempt {
+///         0 => Err(Error::new(ErrorKind::Transport, "cannot connect").with_unsent()),
+///         _ => Ok("hello"),
+///     }
+/// });
+/// assert_eq!(answer.await?, "hello");
+/// # Ok::<(), Error>(())
+/// # })?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone)]
+pub struct Policy {
+    max_retries: u32,
+    retry_billed: bool,
+    backoff: Backoff,
+    budget: Arc<TpsBudget>,
+}
+
+impl Policy {
+    /// Sends up to `max_retries` times again.
+    pub fn new(max_retries: u32) -> Self {
+        Self {
+            max_retries,
+            retry_billed: false,
+            backoff: Backoff::default(),
+            budget: Arc::default(),
+        }
+    }
+
+    /// The policy that `settings` ask for. Call it once for each account: each policy has a budget
+    /// of its own.
+    pub fn of(settings: &Settings) -> Self {
+        let policy = settings.max_retries.map_or_else(Self::default, Self::new);
+        policy.with_retry_billed(settings.retry_billed)
+    }
+
+    /// Also repeats what may have been billed already: after timeouts, broken connections and
+    /// any 5xx.
+    #[must_use]
+    pub fn with_retry_billed(mut self, retry_billed: bool) -> Self {
+        self.retry_billed = retry_billed;
+        self
+    }
+
+    /// Waits in this way. An upstream that asks for a wait longer than
+    /// [`max_advice`](Backoff::max_advice) is not asked again.
+    #[must_use]
+    pub fn with_backoff(mut self, backoff: Backoff) -> Self {
+        self.backoff = backoff;
+        self
+    }
+
+    /// Calls `attempt`, with the number of the attempt from 0, until it succeeds or it makes no
+    /// sense to go on, and at least once.
+    ///
+    /// # Errors
+    /// That of the last attempt.
+    pub async fn run<T, F: Future<Output = Result<T>>>(
+        &self,
+        deadline: Option<Instant>,
+        mut attempt: impl FnMut(u32) -> F,
+    ) -> Result<T> {
+        self.budget.deposit();
+        let mut retries = 0;
+        loop {
+            let error = match attempt(retries).await {
+                Ok(answer) => return Ok(answer),
+                Err(error) => error,
+            };
+            let Some(pause) = self.pause(retries, &error, deadline) else {
+                return Err(error);
+            };
+            tokio::time::sleep(pause).await;
+            retries += 1;
+        }
+    }
+
+    /// The wait before the next attempt, if there is to be one.
+    fn pause(&self, retries: u32, error: &Error, deadline: Option<Instant>) -> Option<Duration> {
+        let asked = error.retry_after();
+        if retries >= self.max_retries
+            || !self.may_repeat(error)
+            || asked.is_some_and(|asked| asked > self.backoff.max_advice)
+        {
+            return None;
+        }
+        let pause = self.backoff.delay(retries, asked);
+        if deadline.is_some_and(|deadline| Instant::now() + pause >= deadline) {
+            return None;
+        }
+        self.budget.withdraw().then_some(pause)
+    }
+
+    fn may_repeat(&self, error: &Error) -> bool {
+        // An answer that cannot be read was an answer, and would be the same again.
+        let may_help = error.is_retryable() && error.kind() != ErrorKind::UnexpectedBody;
+        let by_itself = error.is_unbilled() || self.retry_billed && may_help;
+        error.should_retry().unwrap_or(by_itself)
+    }
+}
+
+impl Default for Policy {
+    /// Two retries, as OpenAI's and Together's clients do.
+    fn default() -> Self {
+        Self::new(2)
+    }
+}
+
+impl fmt::Debug for Policy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Policy")
+            .field("max_retries", &self.max_retries)
+            .field("retry_billed", &self.retry_billed)
+            .field("backoff", &self.backoff)
+            .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::ready;
+
+    use http::{HeaderMap, HeaderValue, StatusCode};
+
+    use super::*;
+
+    fn answer(status: u16, headers: &[(&'static str, &'static str)]) -> Error {
+        let status = StatusCode::from_u16(status).unwrap();
+        let headers: HeaderMap = headers
+            .iter()
+            .map(|(name, value)| (name.parse().unwrap(), HeaderValue::from_static(value)))
+            .collect();
+        Error::new(ErrorKind::from_status(status), "").with_answer(status, &headers, "".into())
+    }
+
+    /// How often it was tried, and how long that took.
+    async fn attempts(policy: &Policy, error: impl Fn() -> Error) -> (u32, Duration) {
+        let begin = Instant::now();
+        let mut count = 0;
+        let result: Result<()> = policy
+            .run(None, |attempt| {
+                assert_eq!(attempt, count);
+                count += 1;
+                ready(Err(error()))
+            })
+            .await;
+        assert!(result.is_err());
+        (count, begin.elapsed())
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_cannot_have_been_billed_is_repeated() {
+        let policy = Policy::default();
+        for status in [408, 409, 429, 503, 529] {
+            assert_eq!(
+                attempts(&policy, || answer(status, &[])).await.0,
+                3,
+                "{status}"
+            );
+        }
+        let unsent = || Error::new(ErrorKind::Timeout, "").with_unsent();
+        assert_eq!(attempts(&policy, unsent).await.0, 3);
+        for status in [400, 401, 402, 403, 404, 422, 500, 502, 504, 524] {
+            assert_eq!(
+                attempts(&policy, || answer(status, &[])).await.0,
+                1,
+                "{status}"
+            );
+        }
+        let broken = || Error::new(ErrorKind::Transport, "");
+        assert_eq!(attempts(&policy, broken).await.0, 1);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_may_have_been_billed_is_repeated_when_told_to() {
+        let policy = Policy::new(1).with_retry_billed(true);
+        for status in [429, 500, 502, 503, 504] {
+            assert_eq!(
+                attempts(&policy, || answer(status, &[])).await.0,
+                2,
+                "{status}"
+            );
+        }
+        for kind in [ErrorKind::Transport, ErrorKind::Timeout] {
+            assert_eq!(attempts(&policy, || Error::new(kind, "")).await.0, 2);
+        }
+        let garbage = || Error::new(ErrorKind::UnexpectedBody, "");
+        assert_eq!(attempts(&policy, garbage).await.0, 1);
+        assert_eq!(attempts(&policy, || answer(401, &[])).await.0, 1);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_upstreams_own_word_counts() {
+        let policy = Policy::new(1);
+        let no = || answer(429, &[("x-should-retry", "false")]);
+        assert_eq!(attempts(&policy, no).await.0, 1);
+        let yes = || answer(500, &[("x-should-retry", "true")]);
+        assert_eq!(attempts(&policy, yes).await.0, 2);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn advice_is_waited_for_up_to_a_minute() {
+        let policy = Policy::new(1);
+        let (count, time) = attempts(&policy, || answer(429, &[("retry-after", "60")])).await;
+        assert_eq!(count, 2);
+        assert!(
+            time >= Duration::from_secs(60) && time < Duration::from_secs(61),
+            "{time:?}"
+        );
+        let (count, time) = attempts(&policy, || answer(429, &[("retry-after", "61")])).await;
+        assert_eq!((count, time), (1, Duration::ZERO));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_cap_of_a_policy_bounds_advice_too() {
+        let second = Duration::from_secs(1);
+        let policy = Policy::new(1).with_backoff(Backoff::new(Duration::ZERO, second));
+        let asked = |seconds| answer(429, &[("retry-after", seconds)]);
+        assert_eq!(attempts(&policy, || asked("1")).await, (2, second));
+        assert_eq!(attempts(&policy, || asked("2")).await, (1, Duration::ZERO));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn nobody_waits_beyond_the_deadline() {
+        let deadline = Instant::now() + Duration::from_secs(5);
+        let mut count = 0;
+        let result: Result<()> = Policy::default()
+            .run(Some(deadline), |_| {
+                count += 1;
+                ready(Err(answer(503, &[("retry-after", "3")])))
+            })
+            .await;
+        assert_eq!(result.unwrap_err().kind(), ErrorKind::Overloaded);
+        assert_eq!(count, 2);
+        assert!(Instant::now() < deadline);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_budget_is_shared_and_ends() {
+        let policy = Policy::new(1).with_backoff(Backoff::new(Duration::ZERO, Duration::ZERO));
+        let mut repeated = 0;
+        for _ in 0..1000 {
+            let clone = policy.clone();
+            repeated += attempts(&clone, || answer(503, &[])).await.0 - 1;
+        }
+        // Ten a second, saved up over ten seconds, and a fifth of a thousand calls.
+        assert!((200..=310).contains(&repeated), "{repeated}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn jitter_differs_and_stays_below_its_ceiling() {
+        let policy = Policy::new(1);
+        let mut times = Vec::new();
+        for _ in 0..20 {
+            times.push(attempts(&policy, || answer(503, &[])).await.1);
+        }
+        assert!(times.iter().all(|time| *time <= Duration::from_millis(502)));
+        times.sort();
+        times.dedup();
+        assert!(times.len() > 5, "{times:?}");
+    }
+}

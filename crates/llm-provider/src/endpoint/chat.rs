@@ -1,0 +1,293 @@
+use std::error::Error as StdError;
+use std::fmt;
+
+use llm_types::{
+    Accumulator, ChatChunk, ChatRequest, ChatResponse, ChunkChoice, ChunkSummary, Delta,
+    ErrorResponse, Field, FinishReason, Logprobs, ParseError, RawObject, Usage,
+};
+
+use super::check::{self, Kind};
+use super::chunks::{
+    Chunk, ChunkType, Inspection, Normalize, Normalizer, Seen, canonical, unexpected,
+};
+use super::{Accumulate, Endpoint, Request, StreamingRequest};
+use crate::{Capability, Document, Metadata, Result};
+
+/// Chat completions.
+#[derive(Clone, Copy, Debug)]
+#[allow(clippy::exhaustive_structs, reason = "it has no fields")]
+pub struct Chat;
+
+impl Endpoint for Chat {
+    fn capability(&self) -> Capability {
+        Capability::Chat
+    }
+
+    fn path(&self) -> &'static str {
+        "/v1/chat/completions"
+    }
+
+    fn check(&self, request: &Document) -> Result<()> {
+        let object = check::members(request, MEMBERS)?;
+        let mut messages = object.objects("messages").into_iter().flatten().peekable();
+        if messages.peek().is_none() {
+            let expected = "an array with at least one message";
+            return Err(check::missing("messages", expected));
+        }
+        for (message, object) in messages.enumerate() {
+            check_message(
+                Place {
+                    message,
+                    part: None,
+                },
+                object,
+            )?;
+        }
+        Ok(())
+    }
+
+    fn normalize(&self, _: &Document, answer: Document, _: &mut Metadata) -> Result<Document> {
+        normalize(answer)
+    }
+
+    fn is_streamed(&self) -> bool {
+        true
+    }
+
+    fn chunks(&self, request: &Document) -> Option<Box<dyn Normalize>> {
+        Some(Box::new(Normalizer::<ChatChunk>::new(request)))
+    }
+
+    fn accumulator(&self) -> Option<Box<dyn Accumulate>> {
+        Some(Box::new(Accumulator::default()))
+    }
+}
+
+impl Request for ChatRequest {
+    type Response = ChatResponse;
+    const ENDPOINT: &'static dyn Endpoint = &Chat;
+}
+
+impl StreamingRequest for ChatRequest {
+    type Chunk = ChatChunk;
+}
+
+impl Accumulate for Accumulator {
+    fn push(&mut self, chunk: &Chunk) -> Result<()> {
+        self.push(chunk.read()?);
+        Ok(())
+    }
+
+    fn finish(self: Box<Self>) -> Document {
+        Document::new(&self.into_response())
+    }
+}
+
+/// Normalizes a whole answer as streams are normalized. The check whether it needs that copies
+/// nothing.
+fn normalize(answer: Document) -> Result<Document> {
+    if is_normal(&answer).unwrap_or_default() {
+        return Ok(answer);
+    }
+    let mut value: ChatResponse = answer.read().map_err(unexpected("a chat completion"))?;
+    for choice in &mut value.choices {
+        choice.finish_reason = canonical(choice.finish_reason.take(), &mut choice.extra);
+        let message = &mut choice.message;
+        share_reasoning(&message.reasoning, &mut message.reasoning_content);
+        let text = message.text().unwrap_or_default();
+        choice.logprobs = in_openai_shape(choice.logprobs.take(), &text);
+    }
+    Ok(Document::new(&value))
+}
+
+/// A chunk that says nothing but content passes. In the others nulls are left out that clients
+/// break on, as in the ids of tool calls.
+impl ChunkType for ChatChunk {
+    fn inspect(data: &[u8], seen: &Seen) -> Result<Inspection, Box<dyn StdError + Send + Sync>> {
+        let summary = ChunkSummary::parse(data)?;
+        let is_empty = summary.choices == 0 && !summary.usage.is_value();
+        if summary.error.is_some() || (is_empty && ErrorResponse::parse(data).is_some()) {
+            return Ok(Inspection::Error);
+        }
+        let plain = summary.choices > 0
+            && summary.finish_reason.is_none()
+            && !summary.usage.is_value()
+            && !summary.tool_calls
+            && summary.reasoning.is_none()
+            && !seen.logprobs
+            && !seen.any_finish();
+        Ok(if plain {
+            Inspection::Plain {
+                has_output: summary.has_output(),
+            }
+        } else {
+            Inspection::Differs
+        })
+    }
+
+    fn take_usage(&mut self) -> Option<(Self, Usage)> {
+        let usage = self.usage.take().into_value()?;
+        let alone = Self::new(&*self.id, self.created, &*self.model);
+        Some((alone.with_usage(usage.clone()), usage))
+    }
+
+    fn normalize(&mut self, seen: &mut Seen) -> bool {
+        self.drop_nulls();
+        self.choices.retain_mut(|choice| keep(choice, seen));
+        !self.choices.is_empty()
+    }
+
+    fn has_output(&self) -> bool {
+        self.choices.iter().any(|choice| has_output(&choice.delta))
+    }
+
+    fn is_finish(&self) -> bool {
+        let mut choices = self.choices.iter();
+        choices.any(|choice| choice.finish_reason.is_value())
+    }
+}
+
+/// Whether a delta adds to the answer.
+fn has_output(delta: &Delta) -> bool {
+    let adds = |text: &Field<String>| text.as_str().is_some_and(|text| !text.is_empty());
+    adds(&delta.content)
+        || adds(&delta.refusal)
+        || adds(&delta.reasoning)
+        || adds(&delta.reasoning_content)
+        || delta
+            .tool_calls
+            .value()
+            .is_some_and(|calls| !calls.is_empty())
+        || delta.function_call.is_value()
+}
+
+/// Normalizes a choice; `false` when it has ended and nothing is left to add.
+fn keep(choice: &mut ChunkChoice, seen: &mut Seen) -> bool {
+    let delta = &mut choice.delta;
+    share_reasoning(&delta.reasoning, &mut delta.reasoning_content);
+    let text = delta.content.as_str().unwrap_or_default();
+    choice.logprobs = in_openai_shape(choice.logprobs.take(), text);
+    let ended = seen.finish(choice.index, &mut choice.finish_reason, &mut choice.extra);
+    !ended || has_output(&choice.delta)
+}
+
+/// Whether a whole answer may pass as it is; an error for one that cannot be read.
+fn is_normal(response: &Document) -> Result<bool, ParseError> {
+    let Some(choices) = response.object()?.objects("choices") else {
+        return Ok(false);
+    };
+    for choice in choices {
+        let Ok(choice) = choice else {
+            return Ok(false);
+        };
+        let message = choice.get("message").map(RawObject::parse_str);
+        let Some(message) = message.transpose()? else {
+            return Ok(false);
+        };
+        let is_canonical = choice.str("finish_reason").is_some_and(|reason| {
+            let reason = FinishReason::from(&*reason);
+            !reason.as_str().is_empty() && reason.clone().canonical() == reason
+        });
+        let shares = !has(&message, "reasoning") || has(&message, "reasoning_content");
+        if !is_canonical || !shares || has(&choice, "logprobs") {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
+fn has(object: &RawObject<'_>, key: &str) -> bool {
+    object.bytes(key).is_some_and(|value| value != b"null")
+}
+
+/// Log probabilities in OpenAI's shape, whichever they came in.
+fn in_openai_shape(logprobs: Field<Logprobs>, text: &str) -> Field<Logprobs> {
+    logprobs.map(|logprobs| {
+        let mut logprobs = logprobs.into_openai(text);
+        logprobs.refusal.fill_null();
+        Logprobs::Content(logprobs)
+    })
+}
+
+/// Gives thinking the name that OpenAI's clients know, beside the one it came under.
+fn share_reasoning(native: &Field<String>, known: &mut Field<String>) {
+    if known.is_absent() && native.is_value() {
+        *known = native.clone();
+    }
+}
+
+fn check_message(place: Place, message: RawItem<'_>) -> Result<()> {
+    let message = require_object(place, message)?;
+    require_string(place, &message, "role")?;
+    match message.bytes("content").map(Kind::of) {
+        None | Some(Kind::String | Kind::Null) => Ok(()),
+        Some(Kind::Array) => {
+            for (index, part) in message.objects("content").into_iter().flatten().enumerate() {
+                let place = Place {
+                    part: Some(index),
+                    ..place
+                };
+                require_string(place, &require_object(place, part)?, "type")?;
+            }
+            Ok(())
+        }
+        Some(found) => {
+            let expected = "a string or an array of content parts";
+            Err(check::wrong(&format!("{place}.content"), expected, found))
+        }
+    }
+}
+
+/// An object, or the text of what is there instead.
+type RawItem<'a> = Result<RawObject<'a>, &'a str>;
+
+fn require_object<'a>(place: Place, item: RawItem<'a>) -> Result<RawObject<'a>> {
+    let expected = Kind::Object.to_string();
+    item.map_err(|found| check::wrong(&place.to_string(), &expected, Kind::of(found)))
+}
+
+fn require_string(place: Place, object: &RawObject<'_>, key: &str) -> Result<()> {
+    match object.bytes(key).map(Kind::of) {
+        Some(Kind::String) => Ok(()),
+        Some(found) => Err(check::wrong(
+            &format!("{place}.{key}"),
+            &Kind::String.to_string(),
+            found,
+        )),
+        None => Err(check::missing(&format!("{place}.{key}"), "a string")),
+    }
+}
+
+/// A message, or a part of its content; a path only when somebody has to be told.
+#[derive(Clone, Copy)]
+struct Place {
+    message: usize,
+    part: Option<usize>,
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "messages[{}]", self.message)?;
+        self.part
+            .map_or(Ok(()), |part| write!(f, ".content[{part}]"))
+    }
+}
+
+/// Members that have the same type at every upstream.
+const MEMBERS: &[(&str, Kind)] = &[
+    ("messages", Kind::Array),
+    ("frequency_penalty", Kind::Number),
+    ("logit_bias", Kind::Object),
+    ("max_completion_tokens", Kind::Number),
+    ("max_tokens", Kind::Number),
+    ("metadata", Kind::Object),
+    ("n", Kind::Number),
+    ("parallel_tool_calls", Kind::Bool),
+    ("presence_penalty", Kind::Number),
+    ("response_format", Kind::Object),
+    ("seed", Kind::Number),
+    ("temperature", Kind::Number),
+    ("tools", Kind::Array),
+    ("top_logprobs", Kind::Number),
+    ("top_p", Kind::Number),
+];

@@ -1,0 +1,129 @@
+use llm_types::embeddings::{EmbeddingRequest, EmbeddingResponse, EncodingFormat};
+use llm_types::{TextInput, Usage};
+
+use super::check::{self, Kind};
+use super::chunks::unexpected;
+use super::{Endpoint, Request};
+use crate::{Capability, Document, Error, ErrorKind, Metadata, Result};
+
+/// Embeddings.
+#[derive(Clone, Copy, Debug)]
+#[allow(clippy::exhaustive_structs, reason = "it has no fields")]
+pub struct Embeddings;
+
+impl Endpoint for Embeddings {
+    fn capability(&self) -> Capability {
+        Capability::Embeddings
+    }
+
+    fn path(&self) -> &'static str {
+        "/v1/embeddings"
+    }
+
+    fn check(&self, request: &Document) -> Result<()> {
+        check::texts(&check::members(request, MEMBERS)?, "input")
+    }
+
+    fn normalize(
+        &self,
+        request: &Document,
+        answer: Document,
+        metadata: &mut Metadata,
+    ) -> Result<Document> {
+        normalize(request, answer, metadata)
+    }
+}
+
+impl Request for EmbeddingRequest {
+    type Response = EmbeddingResponse;
+    const ENDPOINT: &'static dyn Endpoint = &Embeddings;
+}
+
+/// An answer in the encoding that was asked for, with token counts.
+///
+/// Vectors that need no other encoding keep their digits.
+fn normalize(
+    request: &Document,
+    mut answer: Document,
+    metadata: &mut Metadata,
+) -> Result<Document> {
+    let encodings = Encodings::of(&answer)?;
+    let (format, differs) = match request.str("encoding_format").as_deref() {
+        Some("base64") => (EncodingFormat::Base64, encodings.floats),
+        _ => (EncodingFormat::Float, encodings.base64),
+    };
+    let has_usage = answer.has_value("usage");
+    let usage = (!has_usage).then(|| estimate(request)).flatten();
+    if differs {
+        let mut response: EmbeddingResponse = answer.read().map_err(unexpected(WHAT))?;
+        response.encode(&format).map_err(|error| {
+            let message = "the upstream's answer has a vector that cannot be read";
+            Error::new(ErrorKind::UnexpectedBody, message).with_source(error)
+        })?;
+        answer = Document::new(&response);
+    }
+    if let Some(usage) = usage {
+        answer.set("usage", usage);
+        let estimated = "usage_estimated".to_owned();
+        metadata.extra.insert(estimated, true.into());
+    }
+    Ok(answer)
+}
+
+/// The encodings that occur in an answer.
+#[derive(Default)]
+struct Encodings {
+    base64: bool,
+    floats: bool,
+}
+
+impl Encodings {
+    /// Looks at the first byte of each vector: the numbers are not read.
+    fn of(answer: &Document) -> Result<Self> {
+        let object = answer.object().map_err(unexpected(WHAT))?;
+        let items = object.objects("data").ok_or_else(no_vectors)?;
+        let mut found = Self::default();
+        for item in items {
+            let item = item.map_err(|_| no_vectors())?;
+            match item.bytes("embedding").and_then(<[u8]>::first) {
+                Some(b'"') => found.base64 = true,
+                Some(b'[') => found.floats = true,
+                _ => return Err(no_vectors()),
+            }
+        }
+        Ok(found)
+    }
+}
+
+fn no_vectors() -> Error {
+    Error::new(
+        ErrorKind::UnexpectedBody,
+        "the upstream's answer has no vectors",
+    )
+}
+
+/// The number of tokens, estimated for texts; token ids are counted.
+fn estimate(request: &Document) -> Option<Usage> {
+    let tokens = |text: &String| text.chars().count().div_ceil(CHARS_PER_TOKEN);
+    let (count, is_estimate) = match request.read_member::<TextInput>("input").ok()?? {
+        TextInput::Text(text) => (tokens(&text), true),
+        TextInput::Texts(texts) => (texts.iter().map(tokens).sum(), true),
+        TextInput::Tokens(ids) => (ids.len(), false),
+        TextInput::TokenLists(lists) => (lists.iter().map(Vec::len).sum(), false),
+    };
+    let mut usage = Usage::prompt_only(count as u64);
+    if is_estimate {
+        usage.extra.insert("estimated".to_owned(), true.into());
+    }
+    Some(usage)
+}
+
+/// The average of English text with most tokenizers.
+const CHARS_PER_TOKEN: usize = 4;
+const WHAT: &str = "embeddings";
+
+/// Members that have the same type at every upstream.
+const MEMBERS: &[(&str, Kind)] = &[
+    ("dimensions", Kind::Number),
+    ("encoding_format", Kind::String),
+];

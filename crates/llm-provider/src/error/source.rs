@@ -1,0 +1,75 @@
+//! The errors behind an error, without what they may quote.
+
+use std::error::Error as StdError;
+use std::fmt;
+
+use llm_types::ParseError;
+
+use super::{Error, ErrorKind};
+use crate::Secrets;
+
+type Source = Box<dyn StdError + Send + Sync>;
+
+/// The source without what it quotes of a document: of an error of `serde_json`, only the place.
+pub(super) fn without_document(source: Source) -> Source {
+    match source.downcast::<serde_json::Error>() {
+        Ok(error) => Box::new(BadJson {
+            is_json: error.is_data(),
+            line: error.line(),
+            column: error.column(),
+        }),
+        Err(source) => source,
+    }
+}
+
+/// The source without secrets: as it is, or as its redacted text when it shows one.
+pub(super) fn redacted(source: Source, secrets: &Secrets) -> Source {
+    let first: &(dyn StdError + 'static) = &*source;
+    let chain = || std::iter::successors(Some(first), |&error| error.source());
+    let shows_secret = |text: String| secrets.redact(&text) != text.as_str();
+    if !chain().any(|error| shows_secret(error.to_string()) || shows_secret(format!("{error:?}"))) {
+        return source;
+    }
+    let texts: Vec<String> = chain().map(ToString::to_string).collect();
+    Box::new(Redacted(secrets.redact(&texts.join(": ")).into_owned()))
+}
+
+/// Where a document could not be read.
+#[derive(Debug)]
+struct BadJson {
+    is_json: bool,
+    line: usize,
+    column: usize,
+}
+
+impl fmt::Display for BadJson {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let what = if self.is_json {
+            "the JSON has another shape"
+        } else {
+            "this is not JSON"
+        };
+        write!(f, "{what}, at line {} column {}", self.line, self.column)
+    }
+}
+
+impl StdError for BadJson {}
+
+/// What is left of a chain of errors that showed a secret.
+#[derive(Debug)]
+struct Redacted(String);
+
+impl fmt::Display for Redacted {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl StdError for Redacted {}
+
+impl From<ParseError> for Error {
+    /// An error of kind [`ErrorKind::InvalidRequest`].
+    fn from(error: ParseError) -> Self {
+        Self::new(ErrorKind::InvalidRequest, error.to_string()).with_source(error)
+    }
+}

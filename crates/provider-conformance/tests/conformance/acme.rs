@@ -1,0 +1,67 @@
+//! A provider that keeps the contract: the one that the mutants are made of.
+
+use futures_core::future::BoxFuture;
+use llm_provider::{
+    ApiKey, Call, Capabilities, Capability, Provider, Reply, ReplyStream, Result, Settings,
+};
+use llm_types::ModelList;
+use provider_openai::{Dialect, OpenAiClient};
+
+#[derive(Debug)]
+pub(crate) struct Acme(OpenAiClient<AcmeDialect>);
+
+impl Acme {
+    pub(crate) fn new(settings: &Settings) -> Result<Self> {
+        let key = settings.api_key.clone().unwrap_or_else(|| ApiKey::new(""));
+        let base = settings.api_base_or(NAME, &[], "http://127.0.0.1:1")?;
+        Ok(Self(OpenAiClient::new(AcmeDialect, settings, base, key)?))
+    }
+}
+
+impl Provider for Acme {
+    fn name(&self) -> &'static str {
+        NAME
+    }
+
+    fn capabilities(&self) -> Capabilities {
+        Capabilities::new([
+            Capability::Chat,
+            Capability::Completions,
+            Capability::Embeddings,
+            Capability::Rerank,
+            Capability::Models,
+        ])
+    }
+
+    fn send(&self, call: Call) -> BoxFuture<'_, Result<Reply>> {
+        Box::pin(self.0.send(call))
+    }
+
+    fn stream(&self, call: Call) -> BoxFuture<'_, Result<ReplyStream>> {
+        Box::pin(self.0.stream(call))
+    }
+
+    fn models(&self) -> BoxFuture<'_, Result<ModelList>> {
+        Box::pin(self.0.models())
+    }
+}
+
+/// OpenAI's own, but for two parameters.
+#[derive(Debug)]
+pub(crate) struct AcmeDialect;
+
+impl Dialect for AcmeDialect {
+    fn provider(&self) -> &'static str {
+        NAME
+    }
+
+    fn request(&self, call: &mut Call) -> Result<()> {
+        if call.endpoint.capability() == Capability::Chat {
+            call.body.rename("max_completion_tokens", "max_tokens");
+            call.refuse("logit_bias")?;
+        }
+        Ok(())
+    }
+}
+
+pub(crate) const NAME: &str = "acme";

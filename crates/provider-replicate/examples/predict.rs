@@ -7,7 +7,7 @@
 
 use std::io::{self, Write};
 
-use llm_provider::{Call, ChatEvent, Json, Provider, Settings};
+use llm_provider::{Call, Provider, ReplyEvent, Settings};
 use llm_types::{ChatRequest, Message};
 use provider_replicate::Replicate;
 
@@ -19,17 +19,15 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     };
     let replicate = Replicate::new(Settings::new())?;
     let request = ChatRequest::new(model, vec![Message::user(question)]);
-    let mut stream = replicate
-        .chat_stream(Call::new(Json::from_value(request)))
-        .await?;
+    let mut stream = replicate.stream(Call::of(&request)).await?;
     let mut out = io::stdout();
     while let Some(event) = stream.next().await {
         match event? {
-            ChatEvent::Chunk(chunk) => {
-                out.write_all(chunk.value()?.text().unwrap_or_default().as_bytes())?;
+            ReplyEvent::Chunk(chunk) => {
+                out.write_all(chunk.text()?.unwrap_or_default().as_bytes())?;
                 out.flush()?;
             }
-            ChatEvent::Progress(progress) => {
+            ReplyEvent::Progress(progress) => {
                 writeln!(
                     io::stderr(),
                     "{} for {:?}",

@@ -3,7 +3,7 @@
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use llm_provider::{CompletionEvent, Json, Metadata};
+use llm_provider::{Chunk, Document, Metadata, ReplyEvent};
 use llm_types::completions::{CompletionChoice, CompletionResponse};
 use llm_types::{FinishReason, Usage};
 use replicate_api::Prediction;
@@ -55,18 +55,21 @@ impl Answer {
     }
 
     /// A piece of the text.
-    pub(crate) fn piece(&self, text: &str) -> CompletionEvent {
-        event(self.part(text, None))
+    pub(crate) fn piece(&self, text: &str) -> ReplyEvent {
+        let chunk = Chunk::new(Document::new(&self.part(text, None)));
+        ReplyEvent::Chunk(chunk.with_output(!text.is_empty()))
     }
 
-    /// The last chunks of a stream: the finish reason, and the usage; with it the times, which the
-    /// stream's metadata was too early for.
-    pub(crate) fn ending(&self, prediction: &Prediction, text: &str) -> [CompletionEvent; 2] {
+    /// The last chunks of a stream: the finish reason, then the usage. With the usage come the
+    /// times, since the stream's metadata was made before they were known.
+    pub(crate) fn ending(&self, prediction: &Prediction, text: &str) -> [ReplyEvent; 2] {
         let mut usage = self.usage(prediction, text);
         usage.extra.extend(times(prediction));
+        let finish = self.part("", Some(self.finish_reason(prediction)));
+        let last = self.empty().with_usage(usage.clone());
         [
-            event(self.part("", Some(self.finish_reason(prediction)))),
-            event(self.empty().with_usage(usage)),
+            ReplyEvent::Chunk(Chunk::new(Document::new(&finish)).with_finish(true)),
+            ReplyEvent::Chunk(Chunk::new(Document::new(&last)).with_usage(usage)),
         ]
     }
 
@@ -133,10 +136,6 @@ fn times(prediction: &Prediction) -> impl Iterator<Item = (String, Value)> {
     times
         .into_iter()
         .filter_map(|(name, seconds)| Some((name.to_owned(), seconds?.into())))
-}
-
-fn event(chunk: CompletionResponse) -> CompletionEvent {
-    CompletionEvent::Chunk(Json::from_value(chunk))
 }
 
 /// A count as measured, else as logged: models that pass the prompt on to others write

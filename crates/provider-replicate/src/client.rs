@@ -2,13 +2,15 @@ use std::time::Duration;
 
 use futures_util::TryStreamExt;
 use futures_util::future::BoxFuture;
-use llm_provider::openai::{as_chat, as_chat_stream};
+use llm_http::with_limit;
+use llm_provider::endpoint::{as_chat, as_chat_stream};
+use llm_provider::text::excerpt;
 use llm_provider::{
-    Call, Capabilities, Capability, ChatStream, CompletionStream, Error, ErrorKind, Json, Provider,
-    Reply, Result, Settings, Timeouts, with_limit,
+    Call, Capabilities, Capability, Document, Error, ErrorKind, Provider, Reply, ReplyStream,
+    Result, Settings, Timeouts,
 };
-use llm_types::completions::{CompletionRequest, CompletionResponse};
-use llm_types::{ChatRequest, ChatResponse, ModelList};
+use llm_types::completions::CompletionRequest;
+use llm_types::{ChatRequest, ModelList};
 use prompt_templates::Template;
 use replicate_api::{Client, NewPrediction, Target};
 use tokio::time::Instant;
@@ -74,40 +76,45 @@ impl Replicate {
     }
 
     /// A prediction, to its end.
-    async fn whole<Q: Question>(&self, call: &Call<Q>) -> Result<Reply<CompletionResponse>> {
+    async fn whole<Q: Question>(&self, call: &Call) -> Result<Reply> {
         let limit = self.limit(call, false);
         let answer = async |request: &Q| {
-            let started = self.start(request, call, false).await?;
-            let run = started.order.finish(started.run, None, to_the_end);
+            let started = self.start(request, call, false, None).await?;
+            let run = started.order.finish(started.run, to_the_end);
             let prediction = &run.await?.prediction;
             let answer = started.answer.of(prediction);
             let response = answer.whole(prediction, prediction.text()?);
             let metadata = answer::metadata(prediction, request.model(), &started.input);
-            Ok(Reply::new(Json::from_value(response), metadata))
+            Ok(Reply::new(Document::new(&response), metadata))
         };
-        within(call, limit, answer).await
+        self.within(call, limit, answer).await
     }
 
     /// A prediction as it is written.
-    async fn streamed<Q: Question>(&self, call: &Call<Q>) -> Result<CompletionStream> {
+    async fn streamed<Q: Question>(&self, call: &Call) -> Result<ReplyStream> {
         let limit = self.limit(call, true);
         let deadline = limit.and_then(|limit| Instant::now().checked_add(limit));
         let start = async |request: &Q| {
-            let started = self.start(request, call, true).await?;
+            let started = self.start(request, call, true, deadline).await?;
             let model = request.model().to_owned();
             let metadata = answer::metadata(&started.run.prediction, &model, &started.input);
-            let events = stream::follow(started, deadline);
-            let named = move |error: Error| error.with_provider(NAME).with_model(model.as_str());
-            Ok(CompletionStream::new(metadata, events.map_err(named)))
+            let events = stream::follow(started);
+            let client = self.client.clone();
+            let named = move |error: Error| {
+                client.redact(error.with_provider(NAME).with_model(model.as_str()))
+            };
+            Ok(ReplyStream::new(metadata, events.map_err(named)))
         };
-        within(call, limit, start).await
+        self.within(call, limit, start).await
     }
 
+    /// Makes the prediction; `deadline` is that of a stream's first chunk.
     async fn start<Q: Question>(
         &self,
         request: &Q,
-        call: &Call<Q>,
+        call: &Call,
         stream: bool,
+        deadline: Option<Instant>,
     ) -> Result<Started> {
         let target = Target::parse(request.model())?;
         let known = self.models.find(&self.client, &target).await;
@@ -126,6 +133,7 @@ impl Replicate {
             let order = Order {
                 client: self.client.clone(),
                 new,
+                deadline,
             };
             match order.start().await {
                 Ok(run) => {
@@ -144,6 +152,23 @@ impl Replicate {
         }
     }
 
+    /// Does `work` on a call within its time, names provider and model in its errors, and redacts
+    /// them.
+    async fn within<Q: Question, T>(
+        &self,
+        call: &Call,
+        limit: Option<Duration>,
+        work: impl AsyncFnOnce(&Q) -> Result<T>,
+    ) -> Result<T> {
+        let request: Q = call.read().map_err(|error| error.with_provider(NAME))?;
+        let done = with_limit(limit, work(&request)).await;
+        let done = done.unwrap_or_else(|| Err(too_late(limit.unwrap_or_default())));
+        done.map_err(|error| {
+            let error = error.with_provider(NAME).with_model(request.model());
+            self.client.redact(error)
+        })
+    }
+
     fn style(&self, model: &str) -> Style<'_> {
         Style {
             template: self.config.prompts.find(model),
@@ -152,7 +177,7 @@ impl Replicate {
     }
 
     /// The limit that somebody has set; without one, there are those of booting and running.
-    fn limit<Q>(&self, call: &Call<Q>, stream: bool) -> Option<Duration> {
+    fn limit(&self, call: &Call, stream: bool) -> Option<Duration> {
         let streamed = self.timeouts.stream.filter(|_| stream);
         call.timeout.or(streamed).or(self.timeouts.total)
     }
@@ -171,26 +196,27 @@ impl Provider for Replicate {
         ])
     }
 
-    fn chat(&self, call: Call<ChatRequest>) -> BoxFuture<'_, Result<Reply<ChatResponse>>> {
-        Box::pin(async move { as_chat(self.whole(&call).await?) })
+    fn send(&self, call: Call) -> BoxFuture<'_, Result<Reply>> {
+        Box::pin(async move {
+            self.require(&call)?;
+            match call.endpoint.capability() {
+                Capability::Chat => as_chat(self.whole::<ChatRequest>(&call).await?),
+                _ => self.whole::<CompletionRequest>(&call).await,
+            }
+        })
     }
 
-    fn chat_stream(&self, call: Call<ChatRequest>) -> BoxFuture<'_, Result<ChatStream>> {
-        Box::pin(async move { Ok(as_chat_stream(self.streamed(&call).await?)) })
-    }
-
-    fn complete(
-        &self,
-        call: Call<CompletionRequest>,
-    ) -> BoxFuture<'_, Result<Reply<CompletionResponse>>> {
-        Box::pin(async move { self.whole(&call).await })
-    }
-
-    fn complete_stream(
-        &self,
-        call: Call<CompletionRequest>,
-    ) -> BoxFuture<'_, Result<CompletionStream>> {
-        Box::pin(async move { self.streamed(&call).await })
+    fn stream(&self, call: Call) -> BoxFuture<'_, Result<ReplyStream>> {
+        Box::pin(async move {
+            self.require(&call)?;
+            match call.endpoint.capability() {
+                Capability::Chat => {
+                    let stream = self.streamed::<ChatRequest>(&call).await?;
+                    Ok(as_chat_stream(stream))
+                }
+                _ => self.streamed::<CompletionRequest>(&call).await,
+            }
+        })
     }
 
     fn models(&self) -> BoxFuture<'_, Result<ModelList>> {
@@ -202,18 +228,6 @@ impl Provider for Replicate {
     }
 }
 
-/// Does `work` on a call within its time, and names provider and model in what goes wrong.
-async fn within<Q: Question, T>(
-    call: &Call<Q>,
-    limit: Option<Duration>,
-    work: impl AsyncFnOnce(&Q) -> Result<T>,
-) -> Result<T> {
-    let request = call.request().map_err(|error| error.with_provider(NAME))?;
-    let done = with_limit(limit, work(request)).await;
-    let done = done.unwrap_or_else(|| Err(too_late(limit.unwrap_or_default())));
-    done.map_err(|error| error.with_provider(NAME).with_model(request.model()))
-}
-
 fn too_late(limit: Duration) -> Error {
     let message = format!("there was no answer within {} s", limit.as_secs_f32());
     Error::new(ErrorKind::Timeout, message)
@@ -221,7 +235,12 @@ fn too_late(limit: Duration) -> Error {
 
 /// Replicate says no more than "not found": here is what was not found, and what may help.
 fn not_found(target: &Target, error: Error) -> Error {
-    let mut message = format!("Replicate knows nothing of {target}: {}", error.message());
+    let name = target.to_string();
+    let mut message = format!(
+        "Replicate does not know {}: {}",
+        excerpt(&name),
+        error.message()
+    );
     if matches!(target, Target::Model { .. }) {
         message += "; a model that is not official has to be named with its version, \
                     owner/name:version";

@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 use llm_provider::{Result, Settings, seconds};
-use prompt_templates::Prompts;
+use prompt_templates::{Prompts, Registry};
 use serde::Deserialize;
 
 use crate::NAME;
@@ -17,7 +17,13 @@ pub(crate) struct Config {
 
 impl Config {
     pub(crate) fn new(settings: &Settings) -> Result<Self> {
-        let own: Own = settings.extra_as(NAME)?;
+        let known = [Prompts::SETTINGS, OTHERS].concat();
+        settings.deny_unknown_extra(NAME, &known)?;
+        let mut own: Own = settings.extra_as(NAME)?;
+        let templates = settings.extensions.get::<Registry>();
+        for (model, template) in templates.into_iter().flat_map(Registry::iter) {
+            own.prompts.register(model, template.clone());
+        }
         Ok(Self {
             prompts: own.prompts,
             prefer_wait: own.prefer_wait.unwrap_or(WAIT),
@@ -34,5 +40,37 @@ struct Own {
     prefer_wait: Option<Duration>,
 }
 
+/// The settings that are not about prompts. `boot_timeout` and `run_timeout` are read by
+/// [`replicate_api::Client`]; `text_completion` changes nothing, as all models here take prompts.
+const OTHERS: &[&str] = &[
+    "boot_timeout",
+    "prefer_wait",
+    "run_timeout",
+    "text_completion",
+];
+
 // A caller who leaves during the wait leaves a prediction whose id nobody knows yet: so not long.
 const WAIT: Duration = Duration::from_secs(5);
+
+#[cfg(test)]
+mod tests {
+    use llm_provider::ApiKey;
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn every_setting_that_is_known_is_read() {
+        let known = [Prompts::SETTINGS, OTHERS].concat();
+        for name in known.into_iter().filter(|name| *name != "text_completion") {
+            let settings = Settings::new()
+                .with_api_key(ApiKey::new("k"))
+                .with_extra(name, json!([[7]]));
+            let error = crate::client::Replicate::new(settings).unwrap_err();
+            assert!(
+                error.message().starts_with("bad setting"),
+                "{name}: {error}"
+            );
+        }
+    }
+}

@@ -1,6 +1,7 @@
 //! From a request to the input of a prediction.
 
-use llm_provider::{Error, ErrorKind, Operation, Result};
+use llm_provider::endpoint::Request;
+use llm_provider::{Error, ErrorKind, Result};
 use llm_types::ChatRequest;
 use llm_types::completions::CompletionRequest;
 use serde_json::{Map, Value};
@@ -10,7 +11,7 @@ use crate::parameters::{LENGTH, is_without_effect, translate};
 use crate::prompt::{self, Format, Style};
 
 /// A request that a prediction can answer.
-pub(crate) trait Question: Operation {
+pub(crate) trait Question: Request {
     /// What the ids of its answers begin with.
     const ID_PREFIX: &'static str;
     /// The member that the prompt is made of.

@@ -4,6 +4,7 @@ mod answer;
 mod client;
 mod config;
 mod input;
+mod limit;
 mod list;
 mod models;
 mod parameters;

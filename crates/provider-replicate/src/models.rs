@@ -5,7 +5,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use llm_provider::{ErrorKind, Result, with_limit};
+use llm_http::with_limit;
+use llm_provider::{ErrorKind, Result};
 use replicate_api::{Client, Schema, Target, Version};
 use tokio::sync::OnceCell;
 use tokio::time::Instant;

@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 
+use llm_provider::text::excerpt;
 use llm_provider::{Error, ErrorKind, Result};
 use llm_types::completions::CompletionRequest;
 use llm_types::{ChatRequest, ContentPart, Message, Role, TextInput};
@@ -141,7 +142,8 @@ fn turns(messages: &[Message]) -> Result<(Vec<Turn<'_>>, Vec<&str>)> {
                         ContentPart::Refusal(part) => text.push_str(&part.refusal),
                         ContentPart::ImageUrl(part) => images.push(part.image_url.url.as_str()),
                         other => {
-                            let message = format!("the model takes no part \"{}\"", other.type_());
+                            let message =
+                                format!("the model takes no part \"{}\"", excerpt(other.type_()));
                             return Err(unsupported(message));
                         }
                     }
@@ -212,7 +214,10 @@ impl Style<'_> {
         template.render(turns, &options).map_err(|error| {
             Error::new(
                 ErrorKind::InvalidRequest,
-                format!("the prompt cannot be written: {error}"),
+                format!(
+                    "the prompt cannot be written: {}",
+                    excerpt(&error.to_string())
+                ),
             )
             .with_param("messages".to_owned())
             .with_source(error)

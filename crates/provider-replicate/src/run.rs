@@ -1,16 +1,15 @@
 //! Predictions that are run: made, made anew where Replicate asks for that, and stopped when nobody
 //! waits for them any more, so that nobody pays for them.
 
-use std::time::Duration;
-
-use llm_provider::retry::Backoff;
 use llm_provider::{Error, ErrorKind, Result, cleanup};
 use replicate_api::{Client, NewPrediction, Prediction, Watch};
 use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
-/// A prediction, which is cancelled when this is dropped before its end.
+use crate::limit::Limit;
+
+/// A prediction, which is cancelled when this is dropped before its end, or when its time is over.
 ///
 /// The call is made by a task of its own: it outlives the caller, and a process that stops waits
 /// for it in [`cleanup::finish`].
@@ -20,7 +19,9 @@ pub(crate) struct Run {
     pub(crate) client: Client,
     /// As it was seen last.
     pub(crate) prediction: Prediction,
-    runtime: Handle,
+    pub(crate) watch: Watch,
+    /// `None` once the prediction has ended.
+    limit: Option<Limit>,
 }
 
 /// A prediction that is to be made, and made anew where Replicate asks for that.
@@ -28,6 +29,8 @@ pub(crate) struct Run {
 pub(crate) struct Order {
     pub(crate) client: Client,
     pub(crate) new: NewPrediction,
+    /// When the caller has to have something, whatever the prediction does.
+    pub(crate) deadline: Option<Instant>,
 }
 
 /// What a run ended with.
@@ -54,11 +57,51 @@ impl From<Error> for Failure {
     }
 }
 
-impl Drop for Run {
-    fn drop(&mut self) {
+impl Run {
+    fn new(client: Client, prediction: Prediction, deadline: Option<Instant>) -> Self {
+        let watch = Watch::new(&client, deadline);
+        let goes_on = !prediction.status.is_terminal();
+        let limit = goes_on.then(|| Limit::new(&client, &prediction.id, watch.end()));
+        Self {
+            client,
+            prediction,
+            watch,
+            limit,
+        }
+    }
+
+    /// Asks how the prediction is now.
+    pub(crate) async fn refresh(&mut self) -> Result<()> {
+        self.prediction = self.watch.ask(&self.prediction.id).await?;
         if !self.prediction.status.is_terminal() {
-            let id = std::mem::take(&mut self.prediction.id);
-            cleanup::spawn(&self.runtime, cancel(self.client.clone(), id));
+            self.move_limit();
+        } else if let Some(limit) = self.limit.take() {
+            limit.lift();
+        }
+        Ok(())
+    }
+
+    /// Takes the caller's deadline away: there is an answer.
+    pub(crate) fn answered(&mut self) {
+        self.watch.answered();
+        self.move_limit();
+    }
+
+    /// Waits until the prediction has been cancelled because its time was over, also if that was
+    /// while nobody polled.
+    pub(crate) fn passed(&mut self) -> impl Future<Output = ()> + use<> {
+        let passed = self.limit.as_mut().map(Limit::passed);
+        async {
+            match passed {
+                Some(passed) => passed.await,
+                None => std::future::pending().await,
+            }
+        }
+    }
+
+    fn move_limit(&self) {
+        if let Some(limit) = &self.limit {
+            limit.move_to(self.watch.end());
         }
     }
 }
@@ -79,7 +122,6 @@ impl Order {
     pub(crate) async fn finish<T, F: Future<Output = Result<T, Failure>>>(
         &self,
         run: Run,
-        deadline: Option<Instant>,
         work: impl Fn(Run) -> F,
     ) -> Result<T> {
         let work = &work;
@@ -99,23 +141,18 @@ impl Order {
                 }
             }
         };
-        self.client.retries().run(deadline, attempt).await?
+        self.client.retries().run(self.deadline, attempt).await?
     }
 
     async fn start_once(&self) -> Result<Run> {
-        let runtime = Handle::current();
         let (sender, receiver) = oneshot::channel();
-        let (client, new, handle) = (self.client.once(), self.new.clone(), runtime.clone());
+        let (client, new, deadline) = (self.client.once(), self.new.clone(), self.deadline);
         let task = async move {
             let created = client.create_prediction(&new).await;
             // When nobody listens any more, the run is dropped here, and cancels.
-            let _ = sender.send(created.map(|prediction| Run {
-                client,
-                prediction,
-                runtime: handle,
-            }));
+            let _ = sender.send(created.map(|made| Run::new(client, made, deadline)));
         };
-        cleanup::spawn(&runtime, task);
+        cleanup::spawn(&Handle::current(), task);
         receiver.await.unwrap_or_else(|_| {
             let message = "the runtime stopped while a prediction was created";
             Err(Error::new(ErrorKind::Cancelled, message))
@@ -128,33 +165,27 @@ impl Order {
 /// # Errors
 /// That of a prediction which ends in another way, and those of [`Watch`].
 pub(crate) async fn to_the_end(mut run: Run) -> Result<Run, Failure> {
-    let mut watch = Watch::new(&run.client, None);
-    // Replicate answers as soon as the output is there, and has the metrics a moment later.
-    let mut is_there = !run.prediction.output.is_null();
-    while !run.prediction.status.is_terminal() {
-        if !std::mem::take(&mut is_there) {
-            watch.pause().await?;
-        }
-        run.prediction = watch.ask(&run.prediction.id).await?;
-    }
+    let passed = run.passed();
+    let done = tokio::select! {
+        biased;
+        () = passed => None,
+        done = watch_to_the_end(&mut run) => Some(done),
+    };
+    done.unwrap_or_else(|| Err(run.watch.too_late()))?;
     match run.prediction.failure() {
         Some(error) => Err(error.into()),
         None => Ok(run),
     }
 }
 
-async fn cancel(client: Client, id: String) {
-    let backoff = Backoff::new(Duration::from_millis(250), Duration::from_secs(5));
-    for attempt in 0..ATTEMPTS {
-        match client.cancel_prediction(&id).await {
-            Err(error) if error.is_retryable() && error.kind() != ErrorKind::UnexpectedBody => {
-                tokio::time::sleep(backoff.delay(attempt, error.retry_after())).await;
-            }
-            // Done, or it will never be: it is gone, or it is not ours.
-            _ => return,
+async fn watch_to_the_end(run: &mut Run) -> Result<()> {
+    // Replicate answers as soon as the output is there, and has the metrics a moment later.
+    let mut is_there = !run.prediction.output.is_null();
+    while !run.prediction.status.is_terminal() {
+        if !std::mem::take(&mut is_there) {
+            run.watch.pause().await?;
         }
+        run.refresh().await?;
     }
+    Ok(())
 }
-
-// Should all fail, the prediction still has its deadline (`Cancel-After`).
-const ATTEMPTS: u32 = 6;

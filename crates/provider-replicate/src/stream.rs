@@ -8,8 +8,8 @@ use std::future::ready;
 use std::time::Duration;
 
 use futures_util::{Stream, StreamExt, stream};
-use llm_provider::{CompletionEvent, Error, ErrorKind, Progress, Result};
-use replicate_api::{Status, Watch};
+use llm_provider::text::excerpt;
+use llm_provider::{Error, ErrorKind, Progress, ReplyEvent, Result};
 use serde_json::Value;
 use sse_codec::{EventStream, OwnedEvent};
 use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
@@ -20,16 +20,13 @@ use crate::client::Started;
 use crate::run::{Failure, Run};
 
 /// Follows what has started to its end. What goes wrong is the last item.
-pub(crate) fn follow(
-    started: Started,
-    deadline: Option<Instant>,
-) -> impl Stream<Item = Result<CompletionEvent>> + Send + 'static {
+pub(crate) fn follow(started: Started) -> impl Stream<Item = Result<ReplyEvent>> + Send + 'static {
     let (sender, mut receiver) = unbounded_channel();
-    // The work is done while the stream is polled, and dropped with it: nothing runs ahead.
+    // The work is done while the stream is polled, and dropped with it: nothing runs ahead but the
+    // limit of the run.
     let work = async move {
         let follow = |run: Run| {
             let follower = Follower {
-                watch: Watch::new(&run.client, deadline),
                 answer: started.answer.of(&run.prediction),
                 run,
                 told: String::new(),
@@ -38,7 +35,7 @@ pub(crate) fn follow(
             };
             follower.follow()
         };
-        let followed = started.order.finish(started.run, deadline, follow).await;
+        let followed = started.order.finish(started.run, follow).await;
         if let Err(error) = followed {
             let _ = sender.send(Err(error));
         }
@@ -49,11 +46,10 @@ pub(crate) fn follow(
 
 struct Follower {
     run: Run,
-    watch: Watch,
     answer: Answer,
     /// The text that the caller has got.
     told: String,
-    sender: UnboundedSender<Result<CompletionEvent>>,
+    sender: UnboundedSender<Result<ReplyEvent>>,
     seen: Seen,
 }
 
@@ -80,7 +76,13 @@ enum End {
 
 impl Follower {
     async fn follow(mut self) -> Result<(), Failure> {
-        let done = self.tell_all().await;
+        let passed = self.run.passed();
+        let done = tokio::select! {
+            biased;
+            () = passed => None,
+            done = self.tell_all() => Some(done),
+        };
+        let done = done.unwrap_or_else(|| Err(self.run.watch.too_late()));
         done.map_err(|error| Failure {
             error,
             is_told: !self.told.is_empty(),
@@ -105,7 +107,7 @@ impl Follower {
             let was_useful = self.told.len() > told || since.elapsed() >= USEFUL;
             failures = if was_useful { 0 } else { failures + 1 };
             if failures > 1 {
-                self.watch.pause().await?;
+                self.run.watch.pause().await?;
             }
             if !self.run.prediction.status.is_terminal() {
                 self.refresh().await?;
@@ -122,7 +124,7 @@ impl Follower {
         let last = self.seen.last.as_deref().unwrap_or_default();
         let opened = tokio::select! {
             opened = self.run.client.events(url, last) => opened,
-            error = self.watch.deadline() => return Err(error),
+            error = self.run.watch.deadline() => return Err(error),
         };
         let Ok(body) = opened else {
             return Ok(End::Broken);
@@ -147,7 +149,7 @@ impl Follower {
                     next_look = Instant::now() + pause;
                     continue;
                 }
-                error = self.watch.deadline() => return Err(error),
+                error = self.run.watch.deadline() => return Err(error),
             };
             // What is cut off is sent again, or found in the prediction's output.
             let event = event.and_then(Result::ok);
@@ -199,7 +201,7 @@ impl Follower {
                 self.end();
                 return Ok(());
             }
-            self.watch.pause().await?;
+            self.run.watch.pause().await?;
             self.refresh().await?;
         }
     }
@@ -211,7 +213,7 @@ impl Follower {
             return Err(error);
         }
         if let Some((reason, error)) = failure {
-            return Err(Status(reason).failure(&error));
+            return Err(self.run.client.failure(&reason, &error));
         }
         // Files are other text in the events than in the output: then the events count.
         let text = self.run.prediction.text().unwrap_or_default();
@@ -225,14 +227,14 @@ impl Follower {
     async fn refresh_until_over(&mut self) -> Result<()> {
         self.refresh().await?;
         while !self.run.prediction.status.is_terminal() {
-            self.watch.pause().await?;
+            self.run.watch.pause().await?;
             self.refresh().await?;
         }
         Ok(())
     }
 
     async fn refresh(&mut self) -> Result<()> {
-        self.run.prediction = self.watch.ask(&self.run.prediction.id).await?;
+        self.run.refresh().await?;
         self.report_progress();
         Ok(())
     }
@@ -240,8 +242,9 @@ impl Follower {
     fn report_progress(&self) {
         let has_text = !self.told.is_empty() || !self.run.prediction.output.is_null();
         if !has_text && !self.run.prediction.status.is_terminal() {
-            let progress = Progress::new(&*self.run.prediction.status.0, self.watch.elapsed());
-            self.send(CompletionEvent::Progress(progress));
+            let status = excerpt(&self.run.prediction.status.0);
+            let progress = Progress::new(status, self.run.watch.elapsed());
+            self.send(ReplyEvent::Progress(progress));
         }
     }
 
@@ -250,7 +253,7 @@ impl Follower {
             return;
         }
         if self.told.is_empty() {
-            self.watch.answered();
+            self.run.answered();
         }
         self.told.push_str(text);
         self.send(self.answer.piece(text));
@@ -262,7 +265,7 @@ impl Follower {
         }
     }
 
-    fn send(&self, event: CompletionEvent) {
+    fn send(&self, event: ReplyEvent) {
         // The receiver is dropped together with this.
         let _ = self.sender.send(Ok(event));
     }

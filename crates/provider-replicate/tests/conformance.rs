@@ -7,45 +7,98 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
-use llm_provider::conformance::{self, Mood, Simulation, Upstream};
 use llm_provider::{Capability, Provider, Result, Settings};
-use llm_sim::{Fault, Reply, Sim, SimOptions, Timing};
+use llm_sim::{Failure, Fault, Reply, Sim, SimOptions, Timing};
+use provider_conformance::{Scenario, Simulation, Upstream};
 use provider_replicate::Replicate;
 use serde_json::{Value, json};
 
 #[test]
 fn replicate_keeps_the_contract() {
-    conformance::run(Simulated);
+    provider_conformance::run(Simulated::default());
 }
 
-struct Simulated;
+#[test]
+fn control_tokens_that_are_kept_fail_their_check() {
+    let keeps = Simulated {
+        control_tokens: Some("keep"),
+    };
+    let why = provider_conformance::run_check("control_tokens", keeps).unwrap_err();
+    assert!(why.contains("forged turns"), "{why}");
+}
+
+#[derive(Default)]
+struct Simulated {
+    control_tokens: Option<&'static str>,
+}
 
 impl Simulation for Simulated {
-    fn start(&self, mood: Mood) -> BoxFuture<'_, Box<dyn Upstream>> {
+    fn start(&self, scenario: Scenario) -> BoxFuture<'_, Box<dyn Upstream>> {
         let options = SimOptions::default();
-        let options = match mood {
-            Mood::Echoes => options,
-            Mood::Endless => {
+        let options = match scenario {
+            Scenario::Echo => options,
+            Scenario::Endless => {
                 options.with_timing(Timing::default().with_token(Duration::from_secs(600)))
             }
-            Mood::Refuses(status) => options.with_fault(Fault::Status(status)),
-            Mood::Says(text) => options.with_reply(Reply::text(text)),
-            mood => panic!("{mood:?} cannot be simulated"),
+            // The simulation writes half of the answer first.
+            Scenario::FailMidway(text) => options
+                .with_reply(Reply::text(text))
+                .with_fault(Fault::Fail(Failure::Timeout)),
+            Scenario::Refuse(status) => options.with_fault(Fault::Status(status)),
+            Scenario::Reply(text) => options.with_reply(Reply::text(text)),
+            scenario => panic!("{scenario:?} cannot be simulated"),
         };
         Box::pin(async { Box::new(Running(Sim::start(options).await.unwrap())) as _ })
     }
 
-    fn provider(&self, settings: Settings) -> Result<Arc<dyn Provider>> {
+    fn provider(&self, mut settings: Settings) -> Result<Arc<dyn Provider>> {
+        if let Some(policy) = self.control_tokens {
+            settings = settings.with_extra("control_tokens", policy);
+        }
         Ok(Arc::new(Replicate::new(settings)?))
     }
 
     fn model(&self, _: Capability) -> &str {
-        "meta/meta-llama-3-8b-instruct"
+        MODEL
     }
 
     fn refused_param(&self) -> Option<(&'static str, Value)> {
         Some(("logit_bias", json!({ "50256": -100 })))
     }
+
+    /// Only creating a prediction starts a call: its path names the model, its input has the rest.
+    fn decode(&self, path: &str, body: Value) -> Option<Value> {
+        let model = path.strip_prefix("/v1/models/")?;
+        let model = model.strip_suffix("/predictions")?;
+        let mut request = body["input"].clone();
+        request["model"] = model.into();
+        if let Some(stops) = request["stop_sequences"].as_str() {
+            request["stop"] = stops.split(',').collect();
+        }
+        let prompt = request["prompt"].as_str().unwrap_or_default();
+        request["messages"] = turns(prompt).into();
+        Some(request)
+    }
+
+    fn speaks_openai(&self) -> bool {
+        false
+    }
+
+    fn has_upstream_ids(&self) -> bool {
+        true
+    }
+}
+
+/// The turns of a prompt in Llama 3's format, without the one that the model is to write.
+fn turns(prompt: &str) -> Vec<Value> {
+    let turns = prompt.split("<|start_header_id|>").skip(1);
+    let turn = |turn: &str| {
+        let (role, rest) = turn.split_once("<|end_header_id|>")?;
+        let (text, _) = rest.split_once("<|eot_id|>")?;
+        let text = text.strip_prefix("\n\n")?;
+        Some(json!({ "role": role, "content": text }))
+    };
+    turns.filter_map(turn).collect()
 }
 
 struct Running(Sim);
@@ -59,3 +112,5 @@ impl Upstream for Running {
         self.0.replicate().running()
     }
 }
+
+const MODEL: &str = "meta/meta-llama-3-8b-instruct";

@@ -4,7 +4,7 @@
 
 use std::io::Write;
 
-use llm_provider::{Call, Json, Provider, Settings};
+use llm_provider::{Call, Provider, Settings};
 use llm_types::{ChatRequest, Message};
 use provider_together::Together;
 
@@ -15,8 +15,8 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         .unwrap_or_else(|| "meta-llama/Llama-3.3-70B-Instruct-Turbo".to_owned());
     let together = Together::new(Settings::new())?;
     let messages = vec![Message::user("Write me a poem about the blue sky")];
-    let call = Call::new(Json::from_value(ChatRequest::new(model, messages)));
-    let mut stream = together.chat_stream(call).await?;
+    let call = Call::of(&ChatRequest::new(model, messages));
+    let mut stream = together.stream(call).await?;
     let mut out = std::io::stdout();
     while let Some(text) = stream.next_text().await? {
         write!(out, "{text}")?;

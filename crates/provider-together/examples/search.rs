@@ -4,9 +4,9 @@
 
 #![allow(clippy::print_stdout, reason = "an example prints")]
 
-use llm_provider::{Call, Json, Provider, Settings};
-use llm_types::embeddings::EmbeddingRequest;
-use llm_types::rerank::RerankRequest;
+use llm_provider::{Call, Provider, Settings};
+use llm_types::embeddings::{EmbeddingRequest, EmbeddingResponse};
+use llm_types::rerank::{RerankRequest, RerankResponse};
 use provider_together::Together;
 
 #[tokio::main(flavor = "current_thread")]
@@ -15,8 +15,8 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let query = "What is the capital of the United States?";
 
     let request = EmbeddingRequest::new("BAAI/bge-large-en-v1.5", query);
-    let reply = together.embed(Call::new(Json::from_value(request))).await?;
-    let vectors = &reply.body.value()?.data;
+    let reply = together.send(Call::of(&request)).await?;
+    let vectors = reply.read::<EmbeddingResponse>()?.data;
     let vector = vectors.first().ok_or("no vector")?.embedding.to_f32s()?;
     println!("{} dimensions", vector.len());
 
@@ -26,10 +26,8 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         "Capital punishment has existed in the United States since before it was a country.",
     ];
     let request = RerankRequest::new("Salesforce/Llama-Rank-V1", query, documents).with_top_n(2);
-    let reply = together
-        .rerank(Call::new(Json::from_value(request)))
-        .await?;
-    for result in &reply.body.value()?.results {
+    let reply = together.send(Call::of(&request)).await?;
+    for result in reply.read::<RerankResponse>()?.results {
         let place = usize::try_from(result.index)?;
         let document = documents.get(place).unwrap_or(&"?");
         println!("{} {document}", result.relevance_score);

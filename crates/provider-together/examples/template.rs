@@ -5,8 +5,8 @@
 
 #![allow(clippy::print_stdout, reason = "an example prints")]
 
-use llm_provider::{Call, Json, Provider, Settings};
-use llm_types::{ChatRequest, Message};
+use llm_provider::{Call, Provider, Settings};
+use llm_types::{ChatRequest, ChatResponse, Message};
 use prompt_templates::{CustomTemplate, RoleMarkers};
 use provider_together::Together;
 
@@ -22,9 +22,12 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let together = Together::new(Settings::new())?.with_template(model, template);
 
     let messages = vec![Message::user("Write me a poem about the blue sky")];
-    let call = Call::new(Json::from_value(ChatRequest::new(model, messages)));
-    let reply = together.chat(call).await?;
-    println!("{}", reply.body.value()?.text().unwrap_or_default());
+    let call = Call::of(&ChatRequest::new(model, messages));
+    let reply = together.send(call).await?;
+    println!(
+        "{}",
+        reply.read::<ChatResponse>()?.text().unwrap_or_default()
+    );
     println!("({} template)", reply.metadata.extra["prompt_template"]);
     Ok(())
 }

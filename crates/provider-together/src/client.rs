@@ -1,14 +1,13 @@
+use std::time::Duration;
+
 use futures_core::future::BoxFuture;
-use llm_provider::openai::{OpenAiClient, as_chat, as_chat_stream};
+use llm_provider::endpoint::{as_chat, as_chat_stream};
 use llm_provider::{
-    Call, Capabilities, ChatStream, CompletionStream, Error, Operation, Provider, Reply, Result,
-    Settings,
+    Call, Capabilities, Capability, Error, Provider, Reply, ReplyStream, Result, Settings,
 };
-use llm_types::completions::{CompletionRequest, CompletionResponse};
-use llm_types::embeddings::{EmbeddingRequest, EmbeddingResponse};
-use llm_types::rerank::{RerankRequest, RerankResponse};
-use llm_types::{ChatRequest, ChatResponse, ModelList};
+use llm_types::ModelList;
 use prompt_templates::{Prompts, Template};
+use provider_openai::OpenAiClient;
 
 use crate::config::{Config, NAME};
 use crate::known::Known;
@@ -55,31 +54,35 @@ impl Together {
         self
     }
 
-    /// Answers a chat. It is sent as one, unless the model is known to take prompts, and as a
-    /// prompt if Together refuses it because the model takes those.
-    async fn either<T>(
+    /// Answers a chat. It is sent as a chat, unless the model is known to take prompts, and as a
+    /// prompt if Together rejects it because the model takes those. The limit of the call bounds
+    /// all of that.
+    async fn chat<T>(
         &self,
-        call: Call<ChatRequest>,
-        chat: impl AsyncFnOnce(&Call<ChatRequest>, &str) -> Result<T>,
-        prompt: impl AsyncFnOnce(&Call<ChatRequest>, Format) -> Result<T>,
+        call: Call,
+        stream: bool,
+        chat: impl AsyncFnOnce(Call) -> Result<T>,
+        prompt: impl AsyncFnOnce(Call, Format) -> Result<T>,
     ) -> Result<T> {
-        let model = model_of(&call);
+        let end = self.client.deadline(&call, stream);
+        let model = call.model();
         if let Some(format) = self.format(&model) {
-            return prompt(&call, format).await.map_err(name(&model));
+            return prompt(call, format).await.map_err(name(&model));
         }
-        let error = match chat(&call, &model).await {
+        let error = match chat(call.clone()).await {
             Err(error) if self.known.may_ask(&error) => error,
             answer => return answer,
         };
-        // What Together has against the chat may be that the model takes none.
-        let _ = self.models().await;
-        match self.format(&model) {
-            Some(format) => prompt(&call, format).await.map_err(name(&model)),
+        // Perhaps Together rejected the chat because the model takes none. Without a list in time,
+        // the rejection itself is the error.
+        let list = end.at_most(LOOK_UP).bound(self.models());
+        match list.await.ok().and_then(|_| self.format(&model)) {
+            Some(format) => end.bound(prompt(call, format)).await.map_err(name(&model)),
             None => Err(error),
         }
     }
 
-    /// How the prompts of a model are formatted; of one that takes chats, not at all.
+    /// How the prompts of a model are formatted; `None` for one that takes chats.
     fn format(&self, model: &str) -> Option<Format> {
         Format::configured(&self.prompts, model).or_else(|| {
             let takes_prompts = self.text_completion || self.known.is_language(model);
@@ -87,44 +90,34 @@ impl Together {
         })
     }
 
-    async fn chat_by_prompt(
-        &self,
-        call: &Call<ChatRequest>,
-        format: Format,
-    ) -> Result<Reply<ChatResponse>> {
-        let (call, dropped_params) = format.write(&self.prompts, call)?;
-        let mut reply = as_chat(self.complete(call).await?)?;
-        format.tell(dropped_params, &mut reply.metadata);
+    /// Answers in one piece; a model that only streams, by joining its chunks.
+    async fn whole(&self, call: Call) -> Result<Reply> {
+        let end = self.client.deadline(&call, false);
+        let model = call.model();
+        if self.known.only_streams(&model) {
+            return Box::pin(self.client.send_by_stream(call)).await;
+        }
+        match self.client.send(call.clone()).await {
+            Err(error) if self.known.learn_streaming(&model, &error) => {
+                let by_stream = Box::pin(self.client.send_by_stream(call));
+                end.bound(by_stream).await.map_err(name(&model))
+            }
+            answer => answer,
+        }
+    }
+
+    async fn chat_by_prompt(&self, call: Call, format: Format) -> Result<Reply> {
+        let call = format.write(&self.prompts, call)?;
+        let mut reply = as_chat(self.whole(call).await?)?;
+        format.report(&mut reply.metadata);
         Ok(reply)
     }
 
-    async fn stream_by_prompt(
-        &self,
-        call: &Call<ChatRequest>,
-        format: Format,
-    ) -> Result<ChatStream> {
-        let (call, dropped_params) = format.write(&self.prompts, call)?;
-        let mut stream = as_chat_stream(self.complete_stream(call).await?);
-        format.tell(dropped_params, &mut stream.metadata);
+    async fn stream_by_prompt(&self, call: Call, format: Format) -> Result<ReplyStream> {
+        let call = format.write(&self.prompts, call)?;
+        let mut stream = as_chat_stream(self.client.stream(call).await?);
+        format.report(&mut stream.metadata);
         Ok(stream)
-    }
-
-    /// Asks for an answer in one piece; of a model that only streams, by putting its chunks
-    /// together.
-    async fn whole<R: Operation>(
-        &self,
-        call: &Call<R>,
-        model: &str,
-        plain: impl AsyncFnOnce(&Call<R>) -> Result<Reply<R::Response>>,
-        by_stream: impl AsyncFnOnce(&Call<R>) -> Result<Reply<R::Response>>,
-    ) -> Result<Reply<R::Response>> {
-        if self.known.only_streams(model) {
-            return by_stream(call).await;
-        }
-        match plain(call).await {
-            Err(error) if self.known.learn_streaming(model, &error) => by_stream(call).await,
-            answer => answer,
-        }
     }
 }
 
@@ -134,56 +127,41 @@ impl Provider for Together {
     }
 
     fn capabilities(&self) -> Capabilities {
-        Capabilities::ALL
+        Capabilities::new([
+            Capability::Chat,
+            Capability::Completions,
+            Capability::Embeddings,
+            Capability::Rerank,
+            Capability::Models,
+        ])
     }
 
-    // What seldom happens is boxed apart, so that the futures of all calls stay small.
-    fn chat(&self, call: Call<ChatRequest>) -> BoxFuture<'_, Result<Reply<ChatResponse>>> {
-        let chat = async |call: &Call<_>, model: &str| {
-            let plain = async |call: &Call<_>| self.client.chat(call).await;
-            let by_stream = async |call: &Call<_>| Box::pin(self.client.chat_by_stream(call)).await;
-            self.whole(call, model, plain, by_stream).await
-        };
-        let prompt =
-            async |call: &Call<_>, format| Box::pin(self.chat_by_prompt(call, format)).await;
-        Box::pin(self.either(call, chat, prompt))
+    // Rare cases are boxed apart, so that the futures of all calls stay small.
+    fn send(&self, call: Call) -> BoxFuture<'_, Result<Reply>> {
+        match call.endpoint.capability() {
+            Capability::Chat => {
+                let chat = async |call| self.whole(call).await;
+                let prompt = async |call, format| Box::pin(self.chat_by_prompt(call, format)).await;
+                Box::pin(self.chat(call, false, chat, prompt))
+            }
+            Capability::Completions => Box::pin(self.whole(call)),
+            _ => Box::pin(async {
+                self.require(&call)?;
+                self.client.send(call).await
+            }),
+        }
     }
 
-    fn chat_stream(&self, call: Call<ChatRequest>) -> BoxFuture<'_, Result<ChatStream>> {
-        let chat = async |call: &Call<_>, _: &str| self.client.chat_stream(call).await;
-        let prompt =
-            async |call: &Call<_>, format| Box::pin(self.stream_by_prompt(call, format)).await;
-        Box::pin(self.either(call, chat, prompt))
-    }
-
-    fn complete(
-        &self,
-        call: Call<CompletionRequest>,
-    ) -> BoxFuture<'_, Result<Reply<CompletionResponse>>> {
-        Box::pin(async move {
-            let plain = async |call: &Call<_>| self.client.complete(call).await;
-            let by_stream =
-                async |call: &Call<_>| Box::pin(self.client.complete_by_stream(call)).await;
-            self.whole(&call, &model_of(&call), plain, by_stream).await
+    fn stream(&self, call: Call) -> BoxFuture<'_, Result<ReplyStream>> {
+        if call.endpoint.capability() == Capability::Chat {
+            let chat = async |call| self.client.stream(call).await;
+            let prompt = async |call, format| Box::pin(self.stream_by_prompt(call, format)).await;
+            return Box::pin(self.chat(call, true, chat, prompt));
+        }
+        Box::pin(async {
+            self.require(&call)?;
+            self.client.stream(call).await
         })
-    }
-
-    fn complete_stream(
-        &self,
-        call: Call<CompletionRequest>,
-    ) -> BoxFuture<'_, Result<CompletionStream>> {
-        Box::pin(self.client.complete_stream(call))
-    }
-
-    fn embed(
-        &self,
-        call: Call<EmbeddingRequest>,
-    ) -> BoxFuture<'_, Result<Reply<EmbeddingResponse>>> {
-        Box::pin(self.client.embed(call))
-    }
-
-    fn rerank(&self, call: Call<RerankRequest>) -> BoxFuture<'_, Result<Reply<RerankResponse>>> {
-        Box::pin(self.client.rerank(call))
     }
 
     fn models(&self) -> BoxFuture<'_, Result<ModelList>> {
@@ -195,9 +173,8 @@ impl Provider for Together {
     }
 }
 
-fn model_of<R: Operation>(call: &Call<R>) -> String {
-    call.body.str_field("model").unwrap_or_default()
-}
+/// How long a rejected chat may wait for the list of models.
+const LOOK_UP: Duration = Duration::from_secs(10);
 
 fn name(model: &str) -> impl Fn(Error) -> Error {
     move |error| error.with_provider(NAME).with_model(model)

@@ -1,5 +1,5 @@
 use llm_provider::{ApiKey, BaseUrl, Result, Settings};
-use prompt_templates::Prompts;
+use prompt_templates::{Prompts, Registry};
 use serde::Deserialize;
 
 /// What Together's model names are prefixed with, as in LiteLLM.
@@ -30,10 +30,18 @@ pub(crate) struct Config {
 
 impl Config {
     pub(crate) fn new(settings: &Settings) -> Result<Self> {
+        let known = [Prompts::SETTINGS, OTHERS].concat();
+        settings.deny_unknown_extra(NAME, &known)?;
+        let mut own: Own = settings.extra_as(NAME)?;
+        let templates = settings.extensions.get::<Registry>();
+        for (model, template) in templates.into_iter().flat_map(Registry::iter) {
+            own.prompts.register(model, template.clone());
+        }
         Ok(Self {
-            api_key: settings.require_api_key(NAME, API_KEY_VARIABLES)?,
+            // The address first: a wrong one is reported whether there is a key or not.
             api_base: settings.api_base_or(NAME, API_BASE_VARIABLES, DEFAULT_API_BASE)?,
-            own: settings.extra_as(NAME)?,
+            api_key: settings.require_api_key(NAME, API_KEY_VARIABLES)?,
+            own,
         })
     }
 }
@@ -47,4 +55,28 @@ pub(crate) struct Own {
     /// Whether the models take prompts, not chats.
     #[serde(default)]
     pub(crate) text_completion: bool,
+}
+
+/// The settings that are not about prompts.
+const OTHERS: &[&str] = &["text_completion"];
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn every_setting_that_is_known_is_read() {
+        for name in [Prompts::SETTINGS, OTHERS].concat() {
+            let settings = Settings::new()
+                .with_api_key(ApiKey::new("k"))
+                .with_extra(name, json!([[7]]));
+            let error = Config::new(&settings).unwrap_err();
+            assert!(
+                error.message().starts_with("bad setting"),
+                "{name}: {error}"
+            );
+        }
+    }
 }

@@ -1,20 +1,22 @@
 use bytes::Bytes;
 use http::{HeaderMap, StatusCode};
-use llm_provider::{Error, ErrorKind, openai};
+use llm_provider::{Error, ErrorKind};
 use llm_types::ErrorResponse;
+use provider_openai::read_error;
 use serde_json::Value;
 
 /// Reads an error answer of Together's.
 ///
 /// The envelope is OpenAI's with an `id` beside it, but for `GET /models`, whose error has a
 /// message only, and for Cloudflare's pages. A context that overflows comes as 400 that blames
-/// `max_tokens`, or as 403, for which Together's table of errors knows no other reason. Which
-/// limit was hit is told by an `error_type`, inside of the error or beside it.
+/// `max_tokens`, or as 403 of type `invalid_request_error` without a code: Together's table of
+/// errors knows no other reason for that one. A 403 of another shape, such as a firewall's page,
+/// is a refusal. Which limit was hit is told by an `error_type`, inside of the error or beside it.
 pub(crate) fn read(status: StatusCode, headers: &HeaderMap, body: Bytes) -> Error {
-    let error = openai::read_error(status, headers, body);
+    let error = read_error(status, headers, body);
     let overflow = match status.as_u16() {
         400 => error.param() == Some("max_tokens"),
-        403 => error.code().is_none(),
+        403 => error.code().is_none() && error.body().is_some_and(|body| is_invalid_request(body)),
         _ => false,
     };
     if overflow {
@@ -25,6 +27,11 @@ pub(crate) fn read(status: StatusCode, headers: &HeaderMap, body: Bytes) -> Erro
         return error.with_code(code);
     }
     error
+}
+
+fn is_invalid_request(body: &[u8]) -> bool {
+    let envelope = ErrorResponse::parse(body);
+    envelope.is_some_and(|envelope| envelope.error.type_.as_str() == Some("invalid_request_error"))
 }
 
 fn error_type(body: &[u8]) -> Option<String> {

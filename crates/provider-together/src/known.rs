@@ -18,7 +18,8 @@ struct Facts {
     streaming: BTreeSet<String>,
     /// Models that take prompts, not chats, by the list of models.
     language: BTreeSet<String>,
-    listed: Option<Instant>,
+    /// When the list of models may be asked for again.
+    ask_again: Option<Instant>,
 }
 
 impl Known {
@@ -50,11 +51,11 @@ impl Known {
             .filter(|model| model.extra.get("type").is_some_and(is_language));
         let mut facts = self.write();
         facts.language = language.map(|model| model.id.clone()).collect();
-        facts.listed = Some(Instant::now());
+        facts.ask_again = Some(Instant::now() + FRESH);
     }
 
     /// Whether the list of models may tell why a chat was refused, and has not just been asked.
-    /// It counts as asked from now on, also when the answer fails.
+    /// It counts as asked from now on, for a short time unless an answer comes.
     pub(crate) fn may_ask(&self, error: &Error) -> bool {
         let unclear = matches!(
             error.kind(),
@@ -64,11 +65,12 @@ impl Known {
             return false;
         }
         let mut facts = self.write();
-        let is_old = facts.listed.is_none_or(|listed| listed.elapsed() > FRESH);
-        if is_old {
-            facts.listed = Some(Instant::now());
+        let now = Instant::now();
+        let may_ask = facts.ask_again.is_none_or(|again| again <= now);
+        if may_ask {
+            facts.ask_again = Some(now + PAUSE);
         }
-        is_old
+        may_ask
     }
 
     fn read(&self) -> RwLockReadGuard<'_, Facts> {
@@ -82,3 +84,5 @@ impl Known {
 
 /// For how long a list of models counts.
 const FRESH: Duration = Duration::from_secs(600);
+/// How long to wait for an answer, or after a failure, before the list is asked for again.
+const PAUSE: Duration = Duration::from_secs(60);

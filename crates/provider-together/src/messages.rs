@@ -1,24 +1,18 @@
 //! Messages as Together takes them.
 
-use llm_provider::openai::Translation;
-use llm_provider::{Error, ErrorKind, Result};
-use llm_types::{ChatRequest, Content, ContentPart, Field, Message, RawObject, RawObjects, Role};
+use llm_provider::text::excerpt;
+use llm_provider::{Call, Error, ErrorKind, Result};
+use llm_types::{Content, ContentPart, Field, Message, RawObject, Role};
 
-use crate::wire::unreadable;
-
-/// Rewrites the messages, if any has to be: `developer` is unknown, and content in parts is for
-/// users only.
-pub(crate) fn translate(request: &mut Translation<'_, ChatRequest>) -> Result<()> {
-    let Some(raw) = request.get("messages") else {
-        return Ok(());
-    };
-    // A look at each message, without copying what it says.
-    let mut items = RawObjects::of(&raw).into_iter().flatten();
+/// Rewrites the messages where Together's schema differs: `developer` is unknown, and only users
+/// may send content in parts.
+pub(crate) fn rewrite(call: &mut Call) -> Result<()> {
+    // A look at each message, without copying its text.
+    let mut items = call.body.objects("messages").into_iter().flatten();
     if !items.any(|message| message.is_ok_and(differs)) {
         return Ok(());
     }
-    let mut messages: Vec<Message> =
-        llm_types::parse(raw.as_bytes()).map_err(|error| unreadable("messages", error))?;
+    let mut messages: Vec<Message> = call.param("messages")?.unwrap_or_default();
     for (place, message) in messages.iter_mut().enumerate() {
         if message.role.as_str() == "developer" {
             message.role = Role::System;
@@ -29,8 +23,7 @@ pub(crate) fn translate(request: &mut Translation<'_, ChatRequest>) -> Result<()
             message.content = Field::Value(flat(place, &message.role, parts)?);
         }
     }
-    let messages = serde_json::to_value(messages).map_err(|error| unreadable("messages", error))?;
-    request.set("messages", messages);
+    call.body.set("messages", messages);
     Ok(())
 }
 
@@ -47,6 +40,7 @@ fn flat(place: usize, role: &Role, parts: &[ContentPart]) -> Result<Content> {
     texts
         .map(|texts| Content::Text(texts.concat()))
         .ok_or_else(|| {
+            let role = excerpt(role.as_str());
             let message = format!(
                 "Together takes images and sound in user messages only, not in a {role} message"
             );

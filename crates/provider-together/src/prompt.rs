@@ -1,9 +1,9 @@
 //! Chats with models that take prompts.
 
-use llm_provider::openai::Translation;
-use llm_provider::{Call, Error, ErrorKind, Json, Metadata, Result};
+use llm_provider::endpoint::Completions;
+use llm_provider::text::excerpt;
+use llm_provider::{Call, Error, ErrorKind, Metadata, Result};
 use llm_types::ChatRequest;
-use llm_types::completions::CompletionRequest;
 use prompt_templates::{Family, Message, Prompts, Template, match_model};
 use serde_json::Value;
 
@@ -38,55 +38,55 @@ impl Format {
         }
     }
 
-    /// Writes the conversation as a prompt. All else in the request stays as it is, but for what
-    /// has no place beside a prompt; what of that was dropped is told.
+    /// Turns a chat into a text completion: the conversation becomes the prompt, and everything
+    /// else stays as it is, except what has no meaning beside a prompt.
     ///
     /// # Errors
     /// [`ErrorKind::InvalidRequest`] for messages that fit no prompt, and
     /// [`ErrorKind::Unsupported`] for parameters that only chats have, unless they may be dropped.
-    pub(crate) fn write(
-        &self,
-        prompts: &Prompts,
-        call: &Call<ChatRequest>,
-    ) -> Result<(Call<CompletionRequest>, Vec<String>)> {
-        let request = call.request()?;
+    pub(crate) fn write(&self, prompts: &Prompts, mut call: Call) -> Result<Call> {
+        let request: ChatRequest = call.read()?;
         let messages: Vec<Message<'_>> = request.messages.iter().map(Message::from).collect();
         let prompt = prompts.render(&self.template, &messages).map_err(|error| {
-            let message = format!("the prompt cannot be written: {error}");
+            let message = format!(
+                "the prompt cannot be written: {}",
+                excerpt(&error.to_string())
+            );
             Error::new(ErrorKind::InvalidRequest, message)
                 .with_param("messages".to_owned())
                 .with_source(error)
         })?;
 
-        let mut edit = Translation::new(call)?;
         for key in CHATS_ONLY {
-            if edit.get(key).is_some_and(|value| is_neutral(key, &value)) {
-                edit.remove(key);
+            if call
+                .body
+                .get(key)
+                .is_some_and(|value| is_neutral(key, value))
+            {
+                call.body.remove(key);
             } else {
-                edit.refuse(key)?;
+                call.refuse(key)?;
             }
         }
-        wire::name_limit(&mut edit);
-        wire::count_logprobs(&mut edit)?;
-        edit.remove("messages");
-        edit.set("prompt", prompt);
-        let mut stop = wire::stops(&edit)?;
+        wire::rename_limit(&mut call);
+        wire::count_logprobs(&mut call)?;
+        call.body.remove("messages");
+        call.body.set("prompt", prompt);
+        let mut stop = wire::stops(&call)?;
         for end in self.template.stop() {
             if !stop.iter().any(|known| known == end) {
                 stop.push(end.to_owned());
             }
         }
         if !stop.is_empty() {
-            edit.set("stop", stop);
+            call.body.set("stop", stop);
         }
-        let translated = edit.finish()?;
-        let body = Json::from_bytes(translated.body.bytes().clone());
-        Ok((call.like(body), translated.dropped_params))
+        call.endpoint = &Completions;
+        Ok(call)
     }
 
-    /// Tells in the metadata of the answer how its prompt was made.
-    pub(crate) fn tell(&self, dropped_params: Vec<String>, metadata: &mut Metadata) {
-        metadata.dropped_params.splice(..0, dropped_params);
+    /// Reports in the metadata of the answer how its prompt was made.
+    pub(crate) fn report(&self, metadata: &mut Metadata) {
         let name = self.template.name().to_owned();
         let extra = &mut metadata.extra;
         extra.insert("prompt_template".to_owned(), name.into());
@@ -95,8 +95,8 @@ impl Format {
 }
 
 /// Whether the parameter asks for nothing but what happens anyway.
-fn is_neutral(key: &str, json: &str) -> bool {
-    let value: Value = serde_json::from_str(json).unwrap_or_default();
+fn is_neutral(key: &str, json: &[u8]) -> bool {
+    let value: Value = serde_json::from_slice(json).unwrap_or_default();
     match key {
         "tools" | "functions" => value.as_array().is_some_and(Vec::is_empty),
         "tool_choice" | "function_call" => value == "none" || value == "auto",

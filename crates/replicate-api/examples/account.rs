@@ -1,4 +1,4 @@
-//! Shows what a model takes, whose account it is, and its latest predictions.
+//! Shows the inputs of a model, the owner of the API token, and the latest predictions.
 //!
 //! ```sh
 //! REPLICATE_API_TOKEN=r8_… cargo run -p replicate-api --example account -- \
@@ -24,7 +24,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         println!("{} ({}): {}", input.name, input.type_, input.description);
     }
     println!("{}", client.account().await?.username);
-    // Pages are fetched as they are needed: this is one.
+    // Pages are fetched when they are needed: this is one page.
     let mut latest = pin!(client.predictions().take(10));
     while let Some(prediction) = latest.try_next().await? {
         println!("{} {}", prediction.id, prediction.status.0);

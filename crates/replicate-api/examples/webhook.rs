@@ -1,12 +1,12 @@
-//! Receives Replicate's webhooks, and tells which of them are genuine.
+//! Receives Replicate's webhooks and verifies their signatures.
 //!
 //! ```sh
 //! REPLICATE_API_TOKEN=r8_… cargo run -p replicate-api --features webhook --example webhook
 //! ```
 //!
-//! Predictions that are made with `"webhook": "https://…"`, the address under which the world
-//! reaches this port, are posted there. The server is the plainest that can be, to need nothing
-//! else; a real one hands `verify` the headers and the body that its framework has read.
+//! Create predictions with `"webhook": "https://…"`, the public address of this port, and Replicate
+//! posts to it. The server is minimal, to avoid dependencies; a real one passes the headers and the
+//! body from its framework to `verify`.
 
 #![allow(clippy::print_stdout, reason = "an example prints")]
 

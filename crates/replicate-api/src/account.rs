@@ -3,10 +3,10 @@ use llm_provider::{ApiKey, Result};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use crate::client::{Ask, Client};
+use crate::client::{ApiRequest, Client};
 use crate::error::unexpected;
 
-/// Whose API token it is.
+/// The owner of the API token.
 #[derive(Clone, Debug, Default, Deserialize, Serialize)]
 #[serde(default)]
 #[non_exhaustive]
@@ -14,34 +14,34 @@ pub struct Account {
     /// `user` or `organization`.
     #[serde(rename = "type")]
     pub type_: String,
-    /// What its models and deployments are called by, before the slash.
+    /// The name before the slash in the names of its models and deployments.
     pub username: String,
-    /// What it calls itself.
+    /// The display name.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
-    /// All else that Replicate tells.
+    /// All other members.
     #[serde(flatten)]
     pub extra: Map<String, Value>,
 }
 
 impl Client {
-    /// The account that the API token belongs to.
+    /// The account that owns the API token.
     ///
     /// # Errors
-    /// [`ErrorKind::Auth`](llm_provider::ErrorKind::Auth) when Replicate does not know the token.
+    /// [`ErrorKind::Auth`](llm_provider::ErrorKind::Auth) if Replicate does not know the token.
     pub async fn account(&self) -> Result<Account> {
-        self.ask(Ask::get("/v1/account")).await
+        self.ask(ApiRequest::get("/v1/account")).await
     }
 
-    /// What the account's webhooks are signed with: `webhook::Secret` checks that.
+    /// The secret that signs the account's webhooks; `webhook::Secret` verifies them.
     ///
     /// # Errors
-    /// [`ErrorKind::UnexpectedBody`](llm_provider::ErrorKind::UnexpectedBody) when Replicate tells
+    /// [`ErrorKind::UnexpectedBody`](llm_provider::ErrorKind::UnexpectedBody) if the response has
     /// none.
     pub async fn webhook_secret(&self) -> Result<ApiKey> {
         let path = "/v1/webhooks/default/secret".to_owned();
-        let told: Value = self.ask(Ask::new(Method::GET, path)).await?;
+        let told: Value = self.ask(ApiRequest::new(Method::GET, path)).await?;
         let key = told["key"].as_str().map(ApiKey::new);
-        key.ok_or_else(|| unexpected("Replicate tells no secret"))
+        key.ok_or_else(|| unexpected("Replicate's response has no webhook secret"))
     }
 }

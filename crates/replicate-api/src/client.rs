@@ -3,18 +3,20 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::header::{ACCEPT, CONTENT_TYPE, HeaderName};
 use http::{HeaderMap, HeaderValue, Method, Request};
-use llm_provider::retry::Policy;
-use llm_provider::{Connection, Result, Settings, seconds};
+use llm_http::{Connection, Policy};
+use llm_provider::{Error, Result, Settings, seconds};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use crate::error::{self, unexpected};
+use crate::prediction::Prediction;
 
-/// One account with Replicate. Clones share their connections.
+/// One account at Replicate. Clones share their connections.
 ///
-/// What Replicate turned away (429, 503) is asked again, up to `max_retries` times and as it
-/// advises; what it may have billed is not, unless `retry_billed` is set.
+/// A request that Replicate rejected with 429 or 503 is retried up to `max_retries` times, after
+/// the advised delay. A request that may have been billed is not retried, unless `retry_billed` is
+/// set.
 #[derive(Clone, Debug)]
 pub struct Client {
     pub(crate) connection: Connection,
@@ -22,23 +24,23 @@ pub struct Client {
     limits: Limits,
 }
 
-/// How long predictions may take.
+/// The time limits of predictions.
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
 pub struct Limits {
-    /// From the creation to the start: the queue and a cold boot.
+    /// From creation to start: the queue and a cold boot.
     pub boot: Duration,
-    /// From the start to the end.
+    /// From start to end.
     pub run: Duration,
 }
 
 impl Client {
-    /// Sets an account up. Key and address are looked for in the environment
-    /// ([`API_KEY_VARIABLES`], [`API_BASE_VARIABLES`]) when they are not given.
+    /// Creates a client. If the settings have no key or address, they are read from the environment
+    /// ([`API_KEY_VARIABLES`], [`API_BASE_VARIABLES`]).
     ///
     /// # Errors
     /// [`ErrorKind::Auth`](llm_provider::ErrorKind::Auth) without a key, and `InvalidRequest` for
-    /// an address or a setting that cannot be read.
+    /// an invalid address or setting.
     pub fn new(settings: &Settings) -> Result<Self> {
         let own: Own = settings.extra_as(NAME)?;
         let base = settings.api_base_or(NAME, API_BASE_VARIABLES, DEFAULT_API_BASE)?;
@@ -46,7 +48,7 @@ impl Client {
         let connection = Connection::new(settings, base, api_key);
         Ok(Self {
             connection: connection.map_err(|error| error.with_provider(NAME))?,
-            retries: settings.retries(),
+            retries: Policy::of(settings),
             limits: Limits {
                 boot: own.boot_timeout.unwrap_or(BOOT),
                 run: own.run_timeout.unwrap_or(RUN),
@@ -54,7 +56,7 @@ impl Client {
         })
     }
 
-    /// The same account for who tries again by himself: each call is made once.
+    /// The same account without retries.
     #[must_use]
     pub fn once(&self) -> Self {
         Self {
@@ -63,23 +65,58 @@ impl Client {
         }
     }
 
-    /// What is asked again, and how often.
+    /// Redacts the account's secrets in an error that quotes Replicate from another source than a
+    /// response to this client, such as an event stream.
+    pub fn redact(&self, error: Error) -> Error {
+        self.connection.redact(error)
+    }
+
+    /// The error of a prediction that ended with this status and text, as an event stream reports
+    /// them, without the account's secrets.
+    pub fn failure(&self, status: &str, error: &Value) -> Error {
+        let secrets = self.connection.secrets();
+        let mut error = error.clone();
+        // Before the text is truncated.
+        secrets.redact_json(&mut error);
+        error::from_end(status, &error)
+    }
+
+    /// The retry policy.
     pub fn retries(&self) -> &Policy {
         &self.retries
     }
 
-    /// How long predictions may take.
+    /// The time limits of predictions.
     pub fn limits(&self) -> Limits {
         self.limits
     }
 
-    /// Any call that is answered with JSON or nothing.
-    pub(crate) async fn ask<T: DeserializeOwned>(&self, ask: Ask) -> Result<T> {
+    /// Any call whose response is JSON or empty.
+    pub(crate) async fn ask<T: DeserializeOwned>(&self, ask: ApiRequest) -> Result<T> {
         let done = self.retries.run(None, |_| self.ask_once(&ask)).await;
         done.map_err(|error| error.with_provider(NAME))
     }
 
-    async fn ask_once<T: DeserializeOwned>(&self, ask: &Ask) -> Result<T> {
+    /// A call whose response is a prediction.
+    pub(crate) async fn ask_prediction(&self, ask: ApiRequest) -> Result<Prediction> {
+        let mut prediction = self.ask(ask).await?;
+        self.redact_prediction(&mut prediction);
+        Ok(prediction)
+    }
+
+    /// Redacts the account's secrets in a prediction, except in its output.
+    pub(crate) fn redact_prediction(&self, prediction: &mut Prediction) {
+        let secrets = self.connection.secrets();
+        secrets.redact_in(&mut prediction.id);
+        secrets.redact_in(&mut prediction.status.0);
+        secrets.redact_json(&mut prediction.error);
+        secrets.redact_json(&mut prediction.logs);
+        for (_, value) in &mut prediction.extra {
+            secrets.redact_json(value);
+        }
+    }
+
+    async fn ask_once<T: DeserializeOwned>(&self, ask: &ApiRequest) -> Result<T> {
         let mut request = Request::new(ask.body.clone());
         *request.method_mut() = ask.method.clone();
         *request.uri_mut() = self.connection.base().join(&ask.path)?;
@@ -94,25 +131,25 @@ impl Client {
         let body = body.collect(MAX_BODY).await?;
         let json = if body.is_empty() { NOTHING } else { &body[..] };
         serde_json::from_slice(json).map_err(|error| {
-            let error = unexpected("Replicate's answer cannot be understood").with_source(error);
+            let error = unexpected("Replicate's response cannot be read").with_source(error);
             self.connection
-                .discreet(error.with_status(parts.status).with_body(body))
+                .redact(error.with_status(parts.status).with_body(body))
         })
     }
 }
 
-/// A request to be.
+/// Request builder.
 #[derive(Clone, Debug)]
-pub(crate) struct Ask {
+pub(crate) struct ApiRequest {
     method: Method,
     pub(crate) path: String,
     headers: HeaderMap,
     body: Bytes,
-    /// How long Replicate may hold its answer on purpose.
+    /// How long Replicate may hold back its response on request.
     held: Duration,
 }
 
-impl Ask {
+impl ApiRequest {
     pub(crate) fn new(method: Method, path: String) -> Self {
         let mut headers = HeaderMap::new();
         headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
@@ -162,16 +199,17 @@ struct Own {
     run_timeout: Option<Duration>,
 }
 
-/// What errors call Replicate.
+/// The provider's name in errors.
 pub const NAME: &str = "replicate";
-/// Where the key is looked for: LiteLLM's name, then that of Replicate's own clients.
+/// The environment variables of the key: LiteLLM's name, then that of Replicate's own clients.
 pub const API_KEY_VARIABLES: &[&str] = &["REPLICATE_API_KEY", "REPLICATE_API_TOKEN"];
-/// Where the address is looked for.
+/// The environment variables of the address.
 pub const API_BASE_VARIABLES: &[&str] = &["REPLICATE_BASE_URL", "REPLICATE_API_BASE"];
-/// Replicate's own address.
+/// The default address.
 pub const DEFAULT_API_BASE: &str = "https://api.replicate.com";
 
-// Cold boots take 3 to 5 minutes, says LiteLLM's page; Replicate itself ends runs at 30 minutes.
+// Cold boots take 3 to 5 minutes according to LiteLLM's documentation; Replicate ends runs after 30
+// minutes.
 const BOOT: Duration = Duration::from_secs(15 * 60);
 const RUN: Duration = Duration::from_secs(30 * 60);
 const FIRST_BYTE: Duration = Duration::from_secs(30);

@@ -6,33 +6,33 @@ use http::{HeaderValue, Method};
 use llm_provider::Result;
 use serde_json::{Map, Value};
 
-use crate::client::{Ask, Client};
+use crate::client::{ApiRequest, Client};
 use crate::error::unexpected;
 use crate::prediction::Prediction;
 use crate::target::{Target, is_plain};
 
-/// A prediction to be.
+/// A request to create a prediction.
 #[derive(Clone)]
 #[non_exhaustive]
 pub struct NewPrediction {
-    /// What to run.
+    /// The model, version or deployment to run.
     pub target: Target,
-    /// What the model is given.
+    /// The model's input.
     pub input: Map<String, Value>,
-    /// Whether its output is to be had as an event stream, too.
+    /// Whether to also provide the output as an event stream.
     pub stream: bool,
-    /// How long Replicate shall hold its answer, for the output to be in it: nothing, or up to a
+    /// How long Replicate holds back its response until it contains the output: zero, or up to a
     /// minute (`Prefer: wait`).
     pub wait: Duration,
-    /// When Replicate shall give it up by itself: 5 seconds after its creation, or later
+    /// When Replicate cancels the prediction: 5 seconds after its creation, or later
     /// (`Cancel-After`).
     pub cancel_after: Option<Duration>,
-    /// Other members of the body: `webhook`, `webhook_events_filter`.
+    /// Other members of the body, such as `webhook` and `webhook_events_filter`.
     pub extra: Map<String, Value>,
 }
 
 impl NewPrediction {
-    /// A prediction with nothing but the required.
+    /// Creates a request with only the required members.
     pub fn new(target: Target, input: Map<String, Value>) -> Self {
         Self {
             target,
@@ -44,7 +44,7 @@ impl NewPrediction {
         }
     }
 
-    fn ask(&self) -> Ask {
+    fn ask(&self) -> ApiRequest {
         let (path, version) = self.target.endpoint();
         let mut body = self.extra.clone();
         body.insert("input".to_owned(), self.input.clone().into());
@@ -54,7 +54,7 @@ impl NewPrediction {
         if self.stream {
             body.insert("stream".to_owned(), true.into());
         }
-        let mut ask = Ask::new(Method::POST, path).with_json(&body.into());
+        let mut ask = ApiRequest::new(Method::POST, path).with_json(&body.into());
         if let Some(after) = self.cancel_after {
             let seconds = after.as_secs().max(5); // less is refused
             ask = ask.with_header(CANCEL_AFTER, header(format!("{seconds}s")));
@@ -69,7 +69,7 @@ impl NewPrediction {
     }
 }
 
-/// Without what people say.
+/// Leaves out the input, which may be a prompt.
 impl fmt::Debug for NewPrediction {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("NewPrediction")
@@ -80,22 +80,22 @@ impl fmt::Debug for NewPrediction {
 }
 
 impl Client {
-    /// Makes a prediction. Dropping the future, or what it gives, leaves the prediction running.
+    /// Creates a prediction. Dropping the future or its result leaves the prediction running.
     ///
     /// # Errors
-    /// [`ErrorKind::NotFound`](llm_provider::ErrorKind::NotFound) when there is no such model, version or deployment, and
-    /// `InvalidRequest` when the model does not take the input.
+    /// [`ErrorKind::NotFound`](llm_provider::ErrorKind::NotFound) if there is no such model,
+    /// version or deployment, and `InvalidRequest` if the model rejects the input.
     pub async fn create_prediction(&self, new: &NewPrediction) -> Result<Prediction> {
-        let prediction: Prediction = self.ask(new.ask()).await?;
+        let prediction = self.ask_prediction(new.ask()).await?;
         // The id becomes part of URL paths.
         if is_plain(&prediction.id) {
             return Ok(prediction);
         }
-        Err(unexpected("the prediction's id cannot be understood"))
+        Err(unexpected("the prediction's id is invalid"))
     }
 }
 
-/// A header of digits and letters.
+/// A header value of digits and letters.
 fn header(text: String) -> HeaderValue {
     HeaderValue::try_from(text).unwrap_or(HeaderValue::from_static(""))
 }

@@ -1,17 +1,18 @@
-//! Replicate's failures: HTTP answers in problem+json, and predictions that failed.
+//! Replicate's errors: HTTP responses with problem+json, and failed predictions.
 
 use std::borrow::Cow;
 
 use bytes::Bytes;
 use http::{HeaderMap, StatusCode};
+use llm_provider::text::excerpt;
 use llm_provider::{Error, ErrorKind};
 use serde_json::Value;
 
 use crate::client::NAME;
 
-/// The error that an HTTP answer stands for.
+/// The error of an HTTP response.
 ///
-/// The body is RFC 9457 as Replicate writes it: `detail` may be all there is.
+/// The body is RFC 9457 in Replicate's form: it may contain only `detail`.
 pub(crate) fn from_response(status: StatusCode, headers: &HeaderMap, body: Bytes) -> Error {
     let problem: Value = serde_json::from_slice(&body).unwrap_or_default();
     let title = problem["title"].as_str().unwrap_or_default();
@@ -25,13 +26,11 @@ pub(crate) fn from_response(status: StatusCode, headers: &HeaderMap, body: Bytes
     } else if let Some(text) = [detail, title].into_iter().find(|text| !text.is_empty()) {
         shorten(text)
     } else {
-        format!(
-            "Replicate answered with {}",
-            status.canonical_reason().unwrap_or("an error")
-        )
+        return Error::from_answer(status, headers, body);
     };
     let kind = match title {
-        // The one 422 that is not about the input: no such version, or not for this account.
+        // The only 422 that is not about the input: the version does not exist, or is not permitted
+        // for this account.
         "Invalid version or not permitted" => ErrorKind::NotFound,
         _ => ErrorKind::from_status(status),
     };
@@ -47,43 +46,44 @@ pub(crate) fn from_response(status: StatusCode, headers: &HeaderMap, body: Bytes
         .with_answer(status, headers, body)
 }
 
-/// The error of an answer that cannot be understood.
+/// The error of a response that cannot be read.
 pub(crate) fn unexpected(message: impl Into<Cow<'static, str>>) -> Error {
     Error::new(ErrorKind::UnexpectedBody, message).with_provider(NAME)
 }
 
-/// The error of what nobody was asked for: a name or an id that Replicate cannot have.
+/// The error of a name or an id that Replicate cannot have; nothing was sent.
 pub(crate) fn wrong_name(name: &str) -> Error {
-    let message = format!("\"{name}\" is neither owner/name nor an id of Replicate's");
+    let name = excerpt(name);
+    let message = format!("\"{name}\" is not a valid owner/name or Replicate id");
     Error::new(ErrorKind::InvalidRequest, message).with_provider(NAME)
 }
 
-/// The error that a last status, or the word for it in an event stream, stands for.
+/// The error of a final status, or of its name in an event stream.
 pub(crate) fn from_end(status: &str, error: &Value) -> Error {
     let cancelled = |message| Error::new(ErrorKind::Cancelled, message);
     let error = match (status, error) {
         ("aborted", _) => cancelled("the prediction was aborted before it started"),
         ("canceled", _) => cancelled("the prediction was cancelled"),
-        (_, Value::Null) => from_reason("Replicate gives no reason"),
+        (_, Value::Null) => from_reason("Replicate reported no reason"),
         (_, Value::String(reason)) => from_reason(reason),
         (_, other) => from_reason(&other.to_string()),
     };
     error.with_provider(NAME)
 }
 
-/// The error that Replicate's words for a failed prediction stand for.
+/// The error of a failed prediction, from Replicate's message.
 fn from_reason(reason: &str) -> Error {
     let code = code(reason);
     let kind = match code.as_deref() {
-        // Replicate's own faults, for which it asks to try again, and a model that did not get to
-        // start in time.
+        // Faults of Replicate, for which it asks for a retry, and a model that did not start in
+        // time.
         Some("E1000" | "E9828" | "PA") => ErrorKind::UpstreamFailed,
         Some("E6716") => ErrorKind::Overloaded,
         Some("E005") => ErrorKind::ContentFilter,
-        // Before there were codes, there were only these words.
+        // Before codes were introduced, there were only these messages.
         _ if reason.contains("flagged as sensitive") => ErrorKind::ContentFilter,
         _ if reason.contains("Service is temporarily unavailable") => ErrorKind::Overloaded,
-        // E1001, out of memory, and what the model itself says.
+        // E1001, out of memory, and errors of the model itself.
         _ => ErrorKind::ModelFailed,
     };
     let again = matches!(kind, ErrorKind::Overloaded | ErrorKind::UpstreamFailed);
@@ -101,7 +101,7 @@ fn invalid_field(invalid: &Value) -> Option<String> {
         .strip_prefix("input")
         .unwrap_or(field)
         .trim_start_matches('.');
-    // The description may name the field itself.
+    // The description may already name the field.
     Some(if description.contains(field) {
         description.to_owned()
     } else {
@@ -125,7 +125,7 @@ fn code(reason: &str) -> Option<String> {
         .map(str::to_owned)
 }
 
-/// The beginning of a text that may be a whole traceback.
+/// The beginning of a text that may be a complete traceback.
 fn shorten(text: &str) -> String {
     match text.char_indices().nth(MAX_CHARS) {
         Some((end, _)) => format!("{}…", &text[..end]),
@@ -148,7 +148,7 @@ mod tests {
     }
 
     #[test]
-    fn problems_are_told_in_words() {
+    fn problems_become_readable_messages() {
         check(
             401,
             r#"{"title":"Unauthenticated","detail":"No token"}"#,
@@ -165,13 +165,13 @@ mod tests {
             503,
             "Service Unavailable",
             ErrorKind::Overloaded,
-            "Replicate answered with Service Unavailable",
+            "the upstream answered with HTTP 503 and a body that is not JSON",
         );
         check(
             500,
             "[]",
             ErrorKind::UpstreamFailed,
-            "Replicate answered with Internal Server Error",
+            "the upstream answered with HTTP 500 and JSON without an error message",
         );
         check(
             422,
@@ -230,7 +230,7 @@ mod tests {
             assert_eq!((error.kind(), error.code()), (kind, code), "{reason}");
             let again = matches!(kind, ErrorKind::UpstreamFailed | ErrorKind::Overloaded);
             assert_eq!(error.is_retryable(), again, "{reason}");
-            // What a filter refused is not passed on to those who have none.
+            // A fallback must not get what a filter rejected.
             let elsewhere = kind != ErrorKind::ContentFilter;
             assert_eq!(error.is_retryable_elsewhere(), elsewhere, "{reason}");
         }

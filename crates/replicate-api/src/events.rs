@@ -5,25 +5,25 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::header::{ACCEPT, CACHE_CONTROL, CONTENT_TYPE, HeaderName};
 use http::{HeaderValue, Request, Uri};
-use llm_provider::{Body, Error, Result};
+use llm_http::{Body, send};
+use llm_provider::{Error, Result};
 
 use crate::client::{Client, NAME};
 use crate::error::{self, unexpected};
 
 impl Client {
-    /// Opens the event stream at `url`, which came with a [`Prediction`](crate::Prediction) and is
-    /// a capability itself; behind `last_event_id`, unless that is empty.
+    /// Opens the event stream at `url`, after `last_event_id` unless that is empty. The URL comes
+    /// from a [`Prediction`](crate::Prediction) and grants access by itself.
     ///
-    /// The API token goes with it to the account's own address and to hosts of Replicate's over
-    /// TLS, and nowhere else.
+    /// The API token is sent only to the account's own address and, over TLS, to Replicate's hosts.
     ///
     /// # Errors
-    /// Those of HTTP, and
-    /// [`ErrorKind::UnexpectedBody`](llm_provider::ErrorKind::UnexpectedBody) when there is no
-    /// event stream, or one that is less secure than the account's address.
+    /// HTTP errors, and [`ErrorKind::UnexpectedBody`](llm_provider::ErrorKind::UnexpectedBody) if
+    /// the response is not an event stream, or if the stream is less secure than the account's
+    /// address.
     pub async fn events(&self, url: &str, last_event_id: &str) -> Result<Body> {
         let opened = self.open(url, last_event_id).await;
-        opened.map_err(|error| self.connection.discreet(error.with_provider(NAME)))
+        opened.map_err(|error| self.connection.redact(error.with_provider(NAME)))
     }
 
     async fn open(&self, url: &str, last_event_id: &str) -> Result<Body> {
@@ -41,23 +41,21 @@ impl Client {
         let timeouts = self.connection.timeouts();
         let first_byte = timeouts.first_byte.unwrap_or(FIRST_BYTE);
         let idle = timeouts.idle.unwrap_or(IDLE);
-        let http = self.connection.http();
-        let (parts, body) = http
-            .send(request, Some(first_byte), idle)
-            .await?
-            .into_parts();
+        let transport = self.connection.transport();
+        let sent = send(transport, request, Some(first_byte), idle);
+        let (parts, body) = sent.await?.into_parts();
         if !parts.status.is_success() {
             let nothing = Bytes::new();
             return Err(error::from_response(parts.status, &parts.headers, nothing));
         }
         let kind = parts.headers.get(CONTENT_TYPE).map(HeaderValue::as_bytes);
         if !kind.is_some_and(|kind| kind.starts_with(EVENT_STREAM.as_bytes())) {
-            return Err(unexpected("the prediction's stream is no event stream"));
+            return Err(unexpected("the prediction's stream is not an event stream"));
         }
         Ok(body)
     }
 
-    /// A stream may be anywhere, but where the base is secure, it has to be so, too.
+    /// A stream may be on any host, but must be secure if the base is secure.
     fn stream_uri(&self, url: &str) -> Result<Uri> {
         let uri: Uri = url.parse().map_err(no_url)?;
         match uri.scheme_str() {
@@ -86,7 +84,7 @@ const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
 const EVENT_STREAM: &str = "text/event-stream";
 
 const FIRST_BYTE: Duration = Duration::from_secs(30);
-// Replicate closes idle streams after 30 s, so that a longer silence is a dead connection.
+// Replicate closes idle streams after 30 s: a longer silence means that the connection is dead.
 const IDLE: Duration = Duration::from_secs(45);
 
 #[cfg(test)]
@@ -103,7 +101,7 @@ mod tests {
     }
 
     #[test]
-    fn the_token_stays_with_replicate() {
+    fn the_token_is_sent_only_to_replicate() {
         let client = client("https://api.replicate.com");
         let sees = |url: &str| client.may_see_token(&url.parse().unwrap());
         assert!(sees("https://api.replicate.com/v1/x"));
@@ -116,7 +114,7 @@ mod tests {
     }
 
     #[test]
-    fn a_secure_base_is_not_left_for_an_insecure_stream() {
+    fn a_secure_base_requires_a_secure_stream() {
         assert!(
             client("https://api.replicate.com")
                 .stream_uri("http://x.replicate.com/")

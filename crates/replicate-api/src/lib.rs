@@ -12,9 +12,8 @@ mod prediction;
 mod schema;
 mod target;
 mod watch;
-
 #[cfg(feature = "webhook")]
-pub use llm_provider::webhook;
+pub mod webhook;
 
 pub use crate::account::Account;
 pub use crate::client::{

@@ -1,4 +1,4 @@
-//! Lists, page after page.
+//! Paginated lists.
 
 use std::collections::VecDeque;
 
@@ -7,13 +7,13 @@ use llm_provider::Result;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
-use crate::client::{Ask, Client};
+use crate::client::{ApiRequest, Client};
 
 impl Client {
     /// The entries of a list. Each page is fetched when it is needed.
     pub(crate) fn list<T: DeserializeOwned + Send + 'static>(
         &self,
-        first: Result<Ask>,
+        first: Result<ApiRequest>,
     ) -> impl Stream<Item = Result<T>> + Send + 'static {
         let client = self.clone();
         let state = (Some(first), VecDeque::new());
@@ -27,7 +27,7 @@ impl Client {
                     let Some(ask) = next.take() else {
                         return Ok(None);
                     };
-                    let ask: Ask = ask?;
+                    let ask: ApiRequest = ask?;
                     let page: Page<T> = client.ask(ask.clone()).await?;
                     entries = page.results.into();
                     next = following(ask, page.next.as_deref()).map(Ok);
@@ -37,16 +37,16 @@ impl Client {
     }
 }
 
-/// A part of a list.
+/// A page of a list.
 #[derive(Deserialize)]
 struct Page<T> {
     results: Vec<T>,
-    /// The URL of the next part; its query holds the place.
+    /// The URL of the next page; its query contains the position.
     next: Option<String>,
 }
 
-/// Only the query is taken over, so that the token goes to no other host.
-fn following(mut ask: Ask, next: Option<&str>) -> Option<Ask> {
+/// Only the query is used, so that the token is not sent to another host.
+fn following(mut ask: ApiRequest, next: Option<&str>) -> Option<ApiRequest> {
     let (_, query) = next?.split_once('?')?;
     let base = ask.path.split('?').next().unwrap_or_default();
     let path = format!("{base}?{query}");

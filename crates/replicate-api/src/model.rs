@@ -4,29 +4,29 @@ use llm_provider::Result;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use crate::client::{Ask, Client};
+use crate::client::{ApiRequest, Client};
 use crate::error::wrong_name;
 use crate::schema::{Parameter, Schema};
 use crate::target::{named_path, path};
 
-/// A model that somebody has published.
+/// A published model.
 #[derive(Clone, Debug, Default, Deserialize, Serialize)]
 #[serde(default)]
 #[non_exhaustive]
 pub struct Model {
-    /// Who published it.
+    /// The owner.
     pub owner: String,
-    /// Its name: it is asked for as `owner/name`.
+    /// The name; requests use `owner/name`.
     pub name: String,
-    /// What it does, in its owner's words.
+    /// The description, written by the owner.
     pub description: Option<String>,
-    /// Whether it can be asked for without a version; older answers do not tell.
+    /// Whether it can be run without a version; older responses do not say.
     pub is_official: Option<bool>,
-    /// How often it was run.
+    /// The number of runs.
     pub run_count: Option<u64>,
-    /// Its newest version.
+    /// The latest version.
     pub latest_version: Option<Version>,
-    /// All else that Replicate tells.
+    /// All other members.
     #[serde(flatten)]
     pub extra: Map<String, Value>,
 }
@@ -36,35 +36,35 @@ pub struct Model {
 #[serde(default)]
 #[non_exhaustive]
 pub struct Version {
-    /// Its name, 64 hexadecimal digits: it is asked for as `owner/name:id`.
+    /// The id, 64 hexadecimal digits; requests use `owner/name:id`.
     pub id: String,
-    /// When it was published, in RFC 3339.
+    /// The publication time, in RFC 3339.
     pub created_at: Option<String>,
-    /// What it takes and gives, in OpenAPI's words.
+    /// The input and output, as an OpenAPI schema.
     pub openapi_schema: Value,
-    /// All else that Replicate tells.
+    /// All other members.
     #[serde(flatten)]
     pub extra: Map<String, Value>,
 }
 
 impl Version {
-    /// What it takes, in its own order.
+    /// The inputs, in the model's order.
     pub fn inputs(&self) -> Vec<Parameter> {
         let schema = Schema::from_openapi(&self.openapi_schema);
         schema.unwrap_or_default().0
     }
 }
 
-/// Models that Replicate has put together.
+/// A collection of models, curated by Replicate.
 #[derive(Clone, Debug, Default, Deserialize, Serialize)]
 #[serde(default)]
 #[non_exhaustive]
 pub struct Collection {
-    /// Its name, as it is asked for.
+    /// The name for requests.
     pub slug: String,
     /// The models.
     pub models: Vec<Model>,
-    /// All else that Replicate tells.
+    /// All other members.
     #[serde(flatten)]
     pub extra: Map<String, Value>,
 }
@@ -73,46 +73,48 @@ impl Client {
     /// A model, by its `owner/name`.
     ///
     /// # Errors
-    /// [`ErrorKind::NotFound`](llm_provider::ErrorKind::NotFound) when there is none of this name.
+    /// [`ErrorKind::NotFound`](llm_provider::ErrorKind::NotFound) if no model has this name.
     pub async fn model(&self, name: &str) -> Result<Model> {
-        self.ask(Ask::get(named_path("models", name)?)).await
+        self.ask(ApiRequest::get(named_path("models", name)?)).await
     }
 
-    /// All public models, thousands of them; [`search_models`](Self::search_models) and
-    /// [`collection`](Self::collection) tell fewer.
+    /// All public models: thousands. [`search_models`](Self::search_models) and
+    /// [`collection`](Self::collection) return fewer.
     pub fn public_models(&self) -> impl Stream<Item = Result<Model>> + Send + 'static {
-        self.list(Ok(Ask::get("/v1/models")))
+        self.list(Ok(ApiRequest::get("/v1/models")))
     }
 
-    /// The public models that Replicate finds for what somebody looks for.
+    /// The public models that match a query.
     pub fn search_models(&self, query: &str) -> impl Stream<Item = Result<Model>> + Send + 'static {
-        // An extension method, safe and idempotent like GET, but with a body (RFC 9110, 9.1).
+        // QUERY is an extension method: safe and idempotent like GET, but with a body (RFC 9110,
+        // 9.1).
         let method = Method::from_bytes(b"QUERY").unwrap_or(Method::POST);
         self.list(Ok(
-            Ask::new(method, "/v1/models".to_owned()).with_text(query)
+            ApiRequest::new(method, "/v1/models".to_owned()).with_text(query)
         ))
     }
 
-    /// Models that Replicate has put together, such as `language-models` or `official`.
+    /// A collection of models, such as `language-models` or `official`.
     ///
     /// # Errors
-    /// [`ErrorKind::NotFound`](llm_provider::ErrorKind::NotFound) when there is none of this name.
+    /// [`ErrorKind::NotFound`](llm_provider::ErrorKind::NotFound) if no collection has this name.
     pub async fn collection(&self, slug: &str) -> Result<Collection> {
-        self.ask(Ask::get(path("collections", [slug])?)).await
+        self.ask(ApiRequest::get(path("collections", [slug])?))
+            .await
     }
 
     /// The versions of a model, the newest first.
     pub fn versions(&self, model: &str) -> impl Stream<Item = Result<Version>> + Send + 'static {
-        self.list(named_path("models", model).map(|path| Ask::get(path + "/versions")))
+        self.list(named_path("models", model).map(|path| ApiRequest::get(path + "/versions")))
     }
 
-    /// A version of a model, by the model's `owner/name` and its own id.
+    /// A version of a model, by the model's `owner/name` and the version's id.
     ///
     /// # Errors
-    /// [`ErrorKind::NotFound`](llm_provider::ErrorKind::NotFound) when there is none of this id.
+    /// [`ErrorKind::NotFound`](llm_provider::ErrorKind::NotFound) if no version has this id.
     pub async fn version(&self, model: &str, id: &str) -> Result<Version> {
         let (owner, name) = model.split_once('/').ok_or_else(|| wrong_name(model))?;
         let path = path("models", [owner, name, "versions", id])?;
-        self.ask(Ask::get(path)).await
+        self.ask(ApiRequest::get(path)).await
     }
 }

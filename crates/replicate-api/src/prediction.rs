@@ -1,78 +1,84 @@
 use std::fmt;
 
-use futures_util::{Stream, stream};
+use futures_util::{Stream, TryStreamExt, stream};
 use http::Method;
 use llm_provider::{Error, ErrorKind, Result};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use crate::client::{Ask, Client};
+use crate::client::{ApiRequest, Client};
 use crate::error::{self, unexpected};
 use crate::target::path;
 use crate::watch::Watch;
 
 /// A run of a model.
 ///
-/// Nothing but its id and status is relied upon: real bodies leave out fields that the
-/// specification requires, and null stands where it does not allow it. What may be absent, null or
-/// odd is a [`Value`], looked into with care.
+/// Only the id and the status are required. Real responses leave out fields that the specification
+/// requires, and contain null where it does not allow it. Every member that may be absent, null or
+/// of an unexpected type is a [`Value`].
 #[derive(Clone, Deserialize, Serialize)]
 #[non_exhaustive]
 pub struct Prediction {
-    /// Its name, for asking and cancelling.
+    /// The id, for fetching and cancelling.
     pub id: String,
-    /// How far it is.
+    /// The state.
     pub status: Status,
-    /// What the model has written so far; Replicate removes it after an hour.
+    /// The output so far; Replicate removes it after an hour.
     #[serde(default, skip_serializing_if = "Value::is_null")]
     pub output: Value,
-    /// Why it failed.
+    /// The error, if it failed.
     #[serde(default, skip_serializing_if = "Value::is_null")]
     pub error: Value,
-    /// What the model logged.
+    /// The logs.
     #[serde(default, skip_serializing_if = "Value::is_null")]
     pub logs: Value,
-    /// `metrics`, `urls`, `model`, `created_at` and all else that Replicate tells.
+    /// All other members, such as `metrics`, `urls`, `model` and `created_at`.
     #[serde(flatten)]
     pub extra: Map<String, Value>,
 }
 
-/// How far a prediction is. Unknown words are kept: Replicate added `aborted` in 2025, which made
-/// its own clients fail or poll for ever.
+/// The state of a prediction. Unknown values are kept: Replicate added `aborted` in 2025, and its
+/// own clients then failed or polled forever.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 pub struct Status(pub String);
 
 impl Client {
-    /// A prediction as it is now.
+    /// Fetches the current state of a prediction.
     ///
     /// # Errors
-    /// [`ErrorKind::NotFound`] when there is none of this id.
+    /// [`ErrorKind::NotFound`] if no prediction has this id.
     pub async fn prediction(&self, id: &str) -> Result<Prediction> {
-        let prediction: Prediction = self.ask(Ask::get(path("predictions", [id])?)).await?;
+        let ask = ApiRequest::get(path("predictions", [id])?);
+        let prediction = self.ask_prediction(ask).await?;
         if prediction.id == id {
             return Ok(prediction);
         }
-        Err(unexpected("Replicate tells of another prediction"))
+        Err(unexpected("Replicate returned a different prediction"))
     }
 
     /// The account's predictions, the newest first, without input, output and logs.
     pub fn predictions(&self) -> impl Stream<Item = Result<Prediction>> + Send + 'static {
-        self.list(Ok(Ask::get("/v1/predictions")))
+        let client = self.clone();
+        let listed = self.list(Ok(ApiRequest::get("/v1/predictions")));
+        listed.map_ok(move |mut prediction| {
+            client.redact_prediction(&mut prediction);
+            prediction
+        })
     }
 
-    /// Stops a prediction, and tells how it is then. One that has ended stays as it is.
+    /// Cancels a prediction and returns its new state. A prediction that has ended does not change.
     ///
     /// # Errors
-    /// [`ErrorKind::NotFound`] when there is none of this id.
+    /// [`ErrorKind::NotFound`] if no prediction has this id.
     pub async fn cancel_prediction(&self, id: &str) -> Result<Prediction> {
         let path = path("predictions", [id])? + "/cancel";
-        self.ask(Ask::new(Method::POST, path)).await
+        self.ask_prediction(ApiRequest::new(Method::POST, path))
+            .await
     }
 
-    /// A prediction as it is each time that it is looked at, with pauses, until it has ended.
+    /// Polls a prediction and yields each state, until it has ended.
     ///
-    /// Dropping the stream leaves the prediction running. The [`Limits`](crate::Limits) are
-    /// counted from now on.
+    /// Dropping the stream leaves the prediction running. The [`Limits`](crate::Limits) start now.
     pub fn watch_prediction(
         &self,
         id: &str,
@@ -94,7 +100,7 @@ impl Client {
 }
 
 impl Prediction {
-    /// Why it has ended without success; `None` if it goes on, or has succeeded.
+    /// Why it ended without success; `None` if it is running or has succeeded.
     pub fn failure(&self) -> Option<Error> {
         let failed = self.status.is_terminal() && !self.status.is_success();
         failed.then(|| self.status.failure(&self.error))
@@ -102,16 +108,18 @@ impl Prediction {
 
     /// The text so far.
     ///
-    /// A language model's output is a list of strings to be joined (`x-cog-array-display:
-    /// concatenate`) or a string; before the first token it is null, and remains so without one.
+    /// The output of a language model is a string, or a list of strings to be joined
+    /// (`x-cog-array-display: concatenate`). It is null before the first token, and remains null if
+    /// there is none.
     ///
     /// # Errors
-    /// [`ErrorKind::Unsupported`] for anything else, and [`ErrorKind::UnexpectedBody`] when it has
+    /// [`ErrorKind::Unsupported`] for any other output, and [`ErrorKind::UnexpectedBody`] if it was
+    /// removed.
     /// been removed.
     pub fn text(&self) -> Result<String> {
         let kind = match &self.output {
             Value::Null if self.member("data_removed") == true => {
-                let message = "Replicate has removed the prediction's output already";
+                let message = "Replicate has already removed the prediction's output";
                 return Err(unexpected(message));
             }
             Value::Null => return Ok(String::new()),
@@ -120,11 +128,11 @@ impl Prediction {
                 let pieces = pieces.iter().filter(|piece| !piece.is_null());
                 match pieces.map(Value::as_str).collect::<Option<String>>() {
                     Some(text) => return Ok(text),
-                    None => "a list of other things",
+                    None => "a list of other values",
                 }
             }
             Value::Object(_) => "an object",
-            Value::Bool(_) | Value::Number(_) => "a number or a truth value",
+            Value::Bool(_) | Value::Number(_) => "a number or a boolean",
         };
         let message = format!("the model's output is {kind}, not text: it is no language model");
         Err(Error::new(ErrorKind::Unsupported, message))
@@ -135,7 +143,7 @@ impl Prediction {
         self.member("metrics")[name].as_f64()
     }
 
-    /// `stream` or `web`; those to get and to cancel it are known from the id.
+    /// The URL of `stream` or `web`. Those for fetching and cancelling follow from the id.
     pub fn url(&self, name: &str) -> Option<&str> {
         self.member("urls")[name].as_str()
     }
@@ -145,7 +153,7 @@ impl Prediction {
     }
 }
 
-/// Without what people or models said.
+/// Leaves out input and output, which hold a prompt and a reply.
 impl fmt::Debug for Prediction {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut debug = f.debug_struct("Prediction");
@@ -155,7 +163,7 @@ impl fmt::Debug for Prediction {
 }
 
 impl Status {
-    /// Whether nothing comes after it. An unknown status may be followed by others.
+    /// Whether this is the last status. An unknown status may be followed by others.
     pub fn is_terminal(&self) -> bool {
         matches!(
             self.0.as_str(),
@@ -163,18 +171,20 @@ impl Status {
         )
     }
 
-    /// Whether the model has begun. An unknown status is taken for another word for waiting.
+    /// Whether the model has started. An unknown status counts as waiting.
     pub fn has_begun(&self) -> bool {
         self.is_terminal() || self.0 == "processing"
     }
 
-    /// Whether it has all its output.
+    /// Whether the output is complete.
     pub fn is_success(&self) -> bool {
         self.0 == "succeeded"
     }
 
-    /// The error that a prediction which ended so stands for, given Replicate's words for it; what
-    /// is no known word is taken for `failed`.
+    /// The error of a prediction that ended with this status, given Replicate's message; an unknown
+    /// status counts as `failed`.
+    ///
+    /// A text that did not come with a [`Prediction`] may contain secrets: see [`Client::failure`].
     pub fn failure(&self, error: &Value) -> Error {
         error::from_end(&self.0, error)
     }
@@ -204,7 +214,7 @@ mod tests {
     }
 
     #[test]
-    fn odd_fields_do_not_fail_the_whole() {
+    fn odd_fields_do_not_fail_the_prediction() {
         let body = r#"{"id":"a","status":"queued","urls":[],"metrics":null,"logs":7,"error":{}}"#;
         let prediction: Prediction = serde_json::from_str(body).unwrap();
         assert_eq!(prediction.status.0, "queued");

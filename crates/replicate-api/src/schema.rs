@@ -1,31 +1,30 @@
 use serde::Serialize;
 use serde_json::Value;
 
-/// The parameters that a model takes, in the order in which it shows them: as its own schema has
-/// it, or as its name lets guess.
+/// The parameters of a model in the model's order, from its own schema or guessed from its name.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct Schema(pub Vec<Parameter>);
 
-/// A parameter of a model's input; what its schema does not tell is null or empty.
+/// A parameter of a model's input. What its schema leaves out is null or empty.
 #[derive(Clone, Debug, Default, Eq, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct Parameter {
-    /// Its name in `input`.
+    /// The name in `input`.
     pub name: String,
-    /// Its type in JSON Schema: `string`, `integer`, `number`, `boolean`, `array` or `object`.
+    /// The type in JSON Schema: `string`, `integer`, `number`, `boolean`, `array` or `object`.
     #[serde(rename = "type")]
     pub type_: String,
-    /// Whether the model refuses an input without it.
+    /// Whether it is required.
     pub required: bool,
-    /// What the model takes without it.
+    /// The default.
     pub default: Value,
-    /// The least that it may be.
+    /// The minimum.
     pub minimum: Value,
-    /// The most that it may be.
+    /// The maximum.
     pub maximum: Value,
-    /// The only values that it may have.
+    /// The allowed values.
     pub choices: Vec<Value>,
-    /// What it does, in the model's words.
+    /// The description, written by the model's owner.
     pub description: String,
 }
 
@@ -33,7 +32,7 @@ impl Parameter {
     fn read(name: &str, openapi: &Value) -> Self {
         let input = &openapi["components"]["schemas"]["Input"];
         let own = &input["properties"][name];
-        // A choice is told elsewhere, in a schema of its own.
+        // An enum is defined in a separate schema.
         let other = own["allOf"][0]["$ref"]
             .as_str()
             .or_else(|| own["$ref"].as_str());
@@ -63,7 +62,7 @@ impl Parameter {
 }
 
 impl Schema {
-    /// Reads the `openapi_schema` of a version; `None` when it tells of no parameter.
+    /// Reads the `openapi_schema` of a version; `None` if it describes no parameters.
     pub fn from_openapi(openapi: &Value) -> Option<Self> {
         let input = &openapi["components"]["schemas"]["Input"]["properties"];
         let mut names: Vec<_> = input.as_object()?.iter().collect();
@@ -73,7 +72,7 @@ impl Schema {
         (!parameters.is_empty()).then_some(Self(parameters))
     }
 
-    /// What a model of this name most likely takes, for when its schema cannot be had.
+    /// The likely parameters of a model with this name, if its schema is not available.
     pub fn guess(model: &str) -> Self {
         let model = model.to_ascii_lowercase();
         let known = GUESSES
@@ -83,17 +82,17 @@ impl Schema {
         Self(names.split_ascii_whitespace().map(guessed).collect())
     }
 
-    /// The parameter of that name.
+    /// The parameter with this name.
     pub fn get(&self, name: &str) -> Option<&Parameter> {
         self.0.iter().find(|parameter| parameter.name == name)
     }
 
-    /// Whether the model takes a parameter of that name.
+    /// Whether the model has a parameter with this name.
     pub fn has(&self, name: &str) -> bool {
         self.get(name).is_some()
     }
 
-    /// The first of `names` that the model takes.
+    /// The first of `names` that the model has.
     pub fn first_of<'n>(&self, names: &[&'n str]) -> Option<&'n str> {
         names.iter().copied().find(|name| self.has(name))
     }
@@ -116,7 +115,7 @@ fn guessed(text: &str) -> Parameter {
     }
 }
 
-/// The parameters of the models whose names hold one of the words; the first match counts.
+/// The parameters of models whose names contain one of the words; the first match counts.
 const GUESSES: &[(&[&str], &str)] = &[
     (&["claude"], "prompt system_prompt max_tokens image"),
     (
@@ -144,7 +143,7 @@ const GUESSES: &[(&[&str], &str)] = &[
          frequency_penalty stop_sequences prompt_template seed",
     ),
 ];
-/// As `replicate/vllm`, the most usual server, but for what changes the prompt.
+/// Those of `replicate/vllm`, the most common server, except those that change the prompt.
 const ANY_MODEL: &str = "prompt max_tokens min_tokens temperature top_p top_k presence_penalty \
                          frequency_penalty stop_sequences seed";
 
@@ -155,7 +154,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_schema_tells_names_minima_and_lists() {
+    fn a_schema_has_names_minima_and_lists() {
         let openapi = json!({"components": {"schemas": {"Input": {"properties": {
             "prompt": {"type": "string"},
             "messages": {"type": "array", "default": []},
@@ -176,7 +175,7 @@ mod tests {
     }
 
     #[test]
-    fn names_are_guessed_as_litellm_and_the_schemas_have_them() {
+    fn guessed_names_match_litellm_and_the_schemas() {
         let length = |model: &str| {
             Schema::guess(model).first_of(&["max_tokens", "max_new_tokens", "max_length"])
         };

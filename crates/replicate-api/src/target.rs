@@ -1,48 +1,49 @@
 use std::fmt;
 
+use llm_provider::text::excerpt;
 use llm_provider::{Error, ErrorKind, Result};
 
 use crate::client::NAME;
 use crate::error::wrong_name;
 
-/// What can be run, as a name tells it. Names are checked when they are read: nothing in them can
-/// change the path of a URL.
+/// What a name refers to: a model, a version or a deployment. Names are validated when they are
+/// parsed: they cannot change the path of a URL.
 #[derive(Clone, Debug, Eq, Hash, PartialEq)]
 #[non_exhaustive]
 pub enum Target {
     /// `deployments/owner/name`.
     #[non_exhaustive]
     Deployment {
-        /// Whose it is.
+        /// The owner.
         owner: String,
-        /// Its name.
+        /// The name.
         name: String,
     },
     /// `owner/name`: an official model.
     #[non_exhaustive]
     Model {
-        /// Who published it.
+        /// The owner.
         owner: String,
-        /// Its name.
+        /// The name.
         name: String,
     },
     /// `owner/name:id`, `name:id`, or an id alone: a version of any model.
     #[non_exhaustive]
     Version {
-        /// Who published the model, if that is said.
+        /// The owner of the model, if given.
         owner: Option<String>,
-        /// The model's name, if that is said.
+        /// The name of the model, if given.
         name: Option<String>,
-        /// The version's.
+        /// The id of the version.
         id: String,
     },
 }
 
 impl Target {
-    /// Reads a name.
+    /// Parses a name.
     ///
     /// # Errors
-    /// [`ErrorKind::NotFound`], saying what names look like.
+    /// [`ErrorKind::NotFound`] with a message that describes valid names.
     pub fn parse(text: &str) -> Result<Self> {
         let (path, id) = match text.split_once(':') {
             Some((path, id)) => (path, Some(id)),
@@ -71,7 +72,7 @@ impl Target {
             },
             _ => return Err(wrong(text)),
         };
-        // A name becomes part of a URL path, so that nothing that means something there may pass.
+        // A name becomes part of a URL path, so characters with a meaning there are rejected.
         if parts.into_iter().chain(id).all(is_plain) {
             Ok(target)
         } else {
@@ -87,8 +88,8 @@ impl Target {
         Self::parse(&format!("{}:{id}", self.model_name()))
     }
 
-    /// Where predictions of it are made, and the version that the body has to name; elsewhere, the
-    /// key is refused.
+    /// The path for creating predictions, and the version that the body must contain. Other paths
+    /// reject that key.
     pub(crate) fn endpoint(&self) -> (String, Option<&str>) {
         match self {
             Self::Deployment { owner, name } => {
@@ -99,7 +100,7 @@ impl Target {
         }
     }
 
-    /// The name without version, by which a prompt format can be guessed.
+    /// The name without the version, from which a prompt format can be guessed.
     pub fn model_name(&self) -> String {
         match self {
             Self::Deployment { owner, name }
@@ -154,8 +155,9 @@ pub(crate) fn is_plain(part: &str) -> bool {
 
 fn wrong(text: &str) -> Error {
     let message = format!(
-        "\"{text}\" is no name of Replicate's: it has to be owner/name, owner/name:version, \
-         a version id, or deployments/owner/name"
+        "\"{}\" is not a name of a model at Replicate: it has to be owner/name, \
+         owner/name:version, a version id, or deployments/owner/name",
+        excerpt(text)
     );
     Error::new(ErrorKind::NotFound, message)
         .with_provider(NAME)
@@ -172,7 +174,7 @@ mod tests {
     }
 
     #[test]
-    fn every_form_of_name_is_read() {
+    fn every_form_of_name_is_parsed() {
         check(
             "meta/meta-llama-3-8b-instruct",
             "the model meta/meta-llama-3-8b-instruct",
@@ -190,7 +192,7 @@ mod tests {
     }
 
     #[test]
-    fn what_would_change_the_path_is_refused() {
+    fn names_that_would_change_the_path_are_rejected() {
         for text in [
             "", "a/", "/a", "a/b/c", "a/../b", "..", "a/b:", "a/b?c", "a b/c", "a/b:c/d",
         ] {

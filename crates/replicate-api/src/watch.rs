@@ -7,24 +7,24 @@ use tokio::time::{Instant, sleep, sleep_until, timeout_at};
 use crate::client::{Client, Limits, NAME};
 use crate::prediction::Prediction;
 
-/// Watches one prediction: fast while it is young, and when it has just begun, then slower and
-/// slower, and to a deadline.
+/// Polls one prediction: quickly after its creation and after its start, then more and more slowly,
+/// until a deadline.
 ///
-/// A question that fails is asked again: it neither loses the prediction nor makes a new one.
+/// A failed request is repeated; the prediction is neither lost nor created again.
 #[derive(Debug)]
 pub struct Watch {
     client: Client,
     limits: Limits,
     born: Instant,
     begun: Option<Instant>,
-    /// Until when the caller wants something, whatever the prediction does.
+    /// The caller's deadline, regardless of the prediction.
     deadline: Option<Instant>,
-    /// The questions since the prediction was made, or since it began.
+    /// The number of requests since the prediction was created, or since it started.
     asked: u32,
 }
 
 impl Watch {
-    /// Watches from now on, until `deadline` at the latest.
+    /// Starts now and ends at `deadline` at the latest.
     pub fn new(client: &Client, deadline: Option<Instant>) -> Self {
         let born = Instant::now();
         Self {
@@ -37,10 +37,10 @@ impl Watch {
         }
     }
 
-    /// Asks; again and again until there is an answer.
+    /// Polls until there is a response.
     ///
     /// # Errors
-    /// [`ErrorKind::Timeout`] at the deadline; the last failure when there are too many in a row.
+    /// [`ErrorKind::Timeout`] at the deadline; the last error if too many requests in a row fail.
     pub async fn ask(&mut self, id: &str) -> Result<Prediction> {
         let mut failures = 0;
         loop {
@@ -54,7 +54,7 @@ impl Watch {
             };
             failures += 1;
             let may_recover = match error.kind() {
-                // A prediction may be found a moment later than it is made.
+                // A new prediction may not be visible immediately.
                 ErrorKind::NotFound => failures <= MAX_NOT_FOUND,
                 _ => error.is_retryable() && failures <= MAX_FAILURES,
             };
@@ -67,7 +67,7 @@ impl Watch {
         }
     }
 
-    /// Waits as long as is sensible before the next question.
+    /// Waits for the polling interval.
     ///
     /// # Errors
     /// [`ErrorKind::Timeout`] at the deadline.
@@ -82,7 +82,7 @@ impl Watch {
         self.sleep(pause.max(MIN_PAUSE)).await
     }
 
-    /// Takes the caller's deadline away: there is an answer.
+    /// Removes the caller's deadline: there is a reply.
     pub fn answered(&mut self) {
         self.deadline = None;
         self.begun.get_or_insert_with(Instant::now);
@@ -94,7 +94,7 @@ impl Watch {
         self.too_late()
     }
 
-    /// The time since the prediction was made.
+    /// The time since the prediction was created.
     pub fn elapsed(&self) -> Duration {
         self.born.elapsed()
     }
@@ -115,7 +115,9 @@ impl Watch {
         Ok(())
     }
 
-    fn end(&self) -> Instant {
+    /// The deadline as far as it is known: it changes when the prediction starts, and when there is
+    /// a [reply](Self::answered).
+    pub fn end(&self) -> Instant {
         let own = match self.begun {
             Some(begun) => begun + self.limits.run,
             None => self.born + self.limits.boot,
@@ -123,7 +125,8 @@ impl Watch {
         self.deadline.map_or(own, |deadline| deadline.min(own))
     }
 
-    fn too_late(&self) -> Error {
+    /// The error of a prediction that ran out of time.
+    pub fn too_late(&self) -> Error {
         let did_not = match self.begun {
             Some(_) => "the prediction did not end",
             None => "the model, which may still be booting, did not start",

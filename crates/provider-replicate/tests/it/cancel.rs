@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use llm_provider::{ChatEvent, cleanup};
+use llm_provider::ReplyEvent;
 use serde_json::{Value, json};
 use tokio::time::sleep;
 
@@ -31,11 +31,11 @@ async fn endless(create: Duration) -> Server {
 async fn a_dropped_stream_is_cancelled_until_that_succeeds() {
     let server = endless(Duration::ZERO).await;
     let mut stream = stream(&server.provider(), ask(MODEL)).await.unwrap();
-    while !matches!(stream.next().await, Some(Ok(ChatEvent::Chunk(_)))) {}
+    while !matches!(stream.next().await, Some(Ok(ReplyEvent::Chunk(_)))) {}
     assert_eq!(server.count(CANCEL), 0);
     drop(stream);
     server.wait_for(CANCEL).await;
-    assert!(cleanup::finish(Duration::from_secs(1)).await);
+    cleaned_up().await;
     assert_eq!(server.count(CANCEL), 2);
 }
 

@@ -3,8 +3,8 @@
 use std::time::{Duration, Instant};
 
 use crate::support::*;
-use llm_provider::{Call, ErrorKind, Json, Provider};
-use llm_types::{ChatRequest, Message};
+use llm_provider::{Call, ErrorKind, Provider};
+use llm_types::{ChatRequest, ChatResponse, Message};
 use provider_replicate::Replicate;
 use serde_json::{Value, json};
 
@@ -73,7 +73,13 @@ async fn output_without_a_last_word_is_asked_about_at_once() {
     .await;
     let reply = chat(&server.provider(), ask(MODEL)).await.unwrap();
     assert_eq!(
-        reply.body.value().unwrap().usage.value().unwrap().prompt(),
+        reply
+            .read::<ChatResponse>()
+            .unwrap()
+            .usage
+            .value()
+            .unwrap()
+            .prompt(),
         18
     );
     assert_eq!(server.count(GET), 1);
@@ -94,7 +100,7 @@ async fn a_flaky_poll_neither_loses_nor_repeats_the_prediction() {
     })
     .await;
     let reply = chat(&server.provider(), ask(MODEL)).await.unwrap();
-    assert_eq!(reply.body.value().unwrap().text().unwrap(), "Hi");
+    assert_eq!(reply.read::<ChatResponse>().unwrap().text().unwrap(), "Hi");
     assert_eq!(
         (
             server.count(CREATE),
@@ -135,14 +141,8 @@ async fn logs_and_estimates_stand_in_for_missing_metrics() {
         .unwrap();
     let body: Value = serde_json::from_slice(reply.body.bytes()).unwrap();
     assert_eq!(body["choices"][0]["finish_reason"], "length");
-    let usage = reply
-        .body
-        .value()
-        .unwrap()
-        .usage
-        .clone()
-        .into_value()
-        .unwrap();
+    let usage = reply.read::<ChatResponse>().unwrap().usage;
+    let usage = usage.into_value().unwrap();
     assert_eq!(
         (usage.prompt(), usage.completion(), usage.extra.len()),
         (644, 757, 0)
@@ -150,25 +150,32 @@ async fn logs_and_estimates_stand_in_for_missing_metrics() {
 
     let server = model(0, |url| prediction(url, "succeeded", json!("12345678"))).await;
     let reply = chat(&server.provider(), ask(MODEL)).await.unwrap();
-    let usage = reply
-        .body
-        .value()
-        .unwrap()
-        .usage
-        .clone()
-        .into_value()
-        .unwrap();
+    let usage = reply.read::<ChatResponse>().unwrap().usage;
+    let usage = usage.into_value().unwrap();
     assert_eq!(
         (usage.completion(), &usage.extra["estimated"]),
         (2, &json!(true))
     );
+    // Four characters a token: a prompt of 400 more has 100 more.
+    let mut request = ask(MODEL);
+    request.messages.push(Message::user("x".repeat(400)));
+    let longer = chat(&server.provider(), request).await.unwrap();
+    let longer = longer
+        .read::<ChatResponse>()
+        .unwrap()
+        .usage
+        .value()
+        .unwrap()
+        .prompt();
+    let more = longer - usage.prompt();
+    assert!((100..115).contains(&more), "{more} tokens more");
 }
 
 #[tokio::test]
 async fn no_output_is_an_empty_answer_and_other_output_an_error() {
     let server = model(0, |url| succeeded(url, Value::Null)).await;
     let reply = chat(&server.provider(), ask(MODEL)).await.unwrap();
-    assert_eq!(reply.body.value().unwrap().text().unwrap(), "");
+    assert_eq!(reply.read::<ChatResponse>().unwrap().text().unwrap(), "");
 
     let server = model(0, |url| succeeded(url, json!({"text": "x", "score": 1}))).await;
     let error = chat(&server.provider(), ask(MODEL)).await.unwrap_err();
@@ -285,7 +292,7 @@ async fn an_unknown_model_is_explained() {
     assert_eq!(error.code(), Some("model_not_found"));
     assert_eq!(
         error.message(),
-        "Replicate knows nothing of the model acme/secret: Not found.; a model that is not \
+        "Replicate does not know the model acme/secret: Not found.; a model that is not \
          official has to be named with its version, owner/name:version"
     );
     let error = chat(&server.provider(), ask("a/b/c")).await.unwrap_err();
@@ -303,8 +310,8 @@ async fn a_call_that_takes_too_long_is_a_timeout_and_cancelled() {
         _ => Answer::not_found(),
     })
     .await;
-    let call = Call::new(Json::from_value(ask(MODEL))).with_timeout(Duration::from_secs(20));
-    let error = server.provider().chat(call).await.unwrap_err();
+    let call = Call::of(&ask(MODEL)).with_timeout(Duration::from_secs(20));
+    let error = server.provider().send(call).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Timeout);
     assert_eq!(server.first(CREATE).header("cancel-after"), Some("20s"));
     server.wait_for(CANCEL).await;

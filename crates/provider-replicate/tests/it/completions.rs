@@ -1,23 +1,16 @@
 //! Texts that a model goes on from.
 
-use llm_provider::{
-    Call, Capability, CompletionEvent, CompletionStream, Error, ErrorKind, Json, Provider, Reply,
-};
+use llm_provider::{Call, Capability, Error, ErrorKind, Provider, Reply, ReplyEvent, ReplyStream};
 use llm_sim::{Reply as Says, Sim, SimOptions};
 use llm_types::TextInput;
-use llm_types::completions::{CompletionRequest, CompletionResponse};
+use llm_types::completions::CompletionRequest;
 use provider_replicate::Replicate;
 use serde_json::{Value, json};
 
 use crate::support::*;
 
-async fn complete(
-    provider: &Replicate,
-    request: CompletionRequest,
-) -> Result<Reply<CompletionResponse>, Error> {
-    provider
-        .complete(Call::new(Json::from_value(request)))
-        .await
+async fn complete(provider: &Replicate, request: CompletionRequest) -> Result<Reply, Error> {
+    provider.send(Call::of(&request)).await
 }
 
 fn go_on(model: &str) -> CompletionRequest {
@@ -31,10 +24,10 @@ async fn sim() -> (Sim, Replicate) {
     (sim, replicate)
 }
 
-async fn chunks(mut stream: CompletionStream) -> Vec<Value> {
+async fn chunks(mut stream: ReplyStream) -> Vec<Value> {
     let mut chunks = Vec::new();
     while let Some(event) = stream.next().await {
-        if let CompletionEvent::Chunk(chunk) = event.unwrap() {
+        if let ReplyEvent::Chunk(chunk) = event.unwrap() {
             chunks.push(serde_json::from_slice(chunk.bytes()).unwrap());
         }
     }
@@ -75,8 +68,8 @@ async fn a_text_is_gone_on_from_plain_and_streamed() {
     body["id"] = json!("");
     insta::assert_json_snapshot!("completion", body);
 
-    let call = Call::new(Json::from_value(go_on(MODEL)));
-    let chunks = chunks(replicate.complete_stream(call).await.unwrap()).await;
+    let call = Call::of(&go_on(MODEL));
+    let chunks = chunks(replicate.stream(call).await.unwrap()).await;
     let (last, pieces) = chunks.split_last().unwrap();
     assert_eq!(
         (&last["choices"], last["usage"].is_object()),
@@ -163,8 +156,8 @@ async fn parameters_are_mapped_or_refused_as_in_chats() {
             (ErrorKind::Unsupported, Some(name))
         );
         let (_sim, replicate) = sim().await;
-        let call = Call::new(Json::from_value(request)).with_drop_params(true);
-        let reply = replicate.complete(call).await.unwrap();
+        let call = Call::of(&request).with_drop_params(true);
+        let reply = replicate.send(call).await.unwrap();
         assert_eq!(reply.metadata.dropped_params, [name]);
     }
 }

@@ -3,10 +3,10 @@
 
 use std::time::{Duration, Instant};
 
-use llm_provider::{Call, Capability, ErrorKind, Json, Provider, Settings};
+use llm_provider::{Call, Capability, ErrorKind, Provider, Settings};
 use llm_sim::{Failure, Fault, FaultRule, Reply, Sim, SimOptions, Status, Timing};
 use llm_types::embeddings::EmbeddingRequest;
-use llm_types::{Message, Stop};
+use llm_types::{ChatResponse, Message, Stop};
 use provider_replicate::Replicate;
 use serde_json::{Value, json};
 
@@ -127,8 +127,8 @@ async fn nothing_is_dropped_in_silence() {
         (error.kind(), error.param()),
         (ErrorKind::Unsupported, Some("tools"))
     );
-    let call = Call::new(Json::from_value(request)).with_drop_params(true);
-    let reply = replicate.chat(call).await.unwrap();
+    let call = Call::of(&request).with_drop_params(true);
+    let reply = replicate.send(call).await.unwrap();
     assert_eq!(reply.metadata.dropped_params, ["tools"]);
     assert_eq!(sim.replicate().predictions()[0].input["max_tokens"], 7);
 }
@@ -168,13 +168,13 @@ async fn time_is_the_callers() {
     let (sim, replicate) = sim(SimOptions::default().with_timing(timing)).await;
     let call = |seconds| {
         let limit = Duration::from_secs(seconds);
-        Call::new(Json::from_value(ask(MODEL))).with_timeout(limit)
+        Call::of(&ask(MODEL)).with_timeout(limit)
     };
-    let error = replicate.chat(call(30)).await.unwrap_err();
+    let error = replicate.send(call(30)).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Timeout);
     let counts = sim.replicate().counts_until(|counts| counts.running() == 0);
     assert_eq!(counts.await.created(), 1);
-    assert!(replicate.chat(call(300)).await.is_ok());
+    assert!(replicate.send(call(300)).await.is_ok());
 }
 
 /// Fails with "Unable to parse response. Got=None" when a stream's output is null yet; asks an
@@ -226,7 +226,14 @@ async fn output_is_what_the_model_said_or_an_error() {
     ] {
         let server = ending(move |url| succeeded(url, output.clone())).await;
         let reply = chat(&server.provider(), ask(MODEL)).await;
-        let text = reply.map(|reply| reply.body.value().unwrap().text().unwrap().into_owned());
+        let text = reply.map(|reply| {
+            reply
+                .read::<ChatResponse>()
+                .unwrap()
+                .text()
+                .unwrap()
+                .into_owned()
+        });
         let text = text.map_err(|error| error.kind());
         assert_eq!(text.as_deref().map_err(|kind| *kind), said);
         let told = Told::all(stream(&server.provider(), ask(MODEL)).await.unwrap()).await;
@@ -255,7 +262,7 @@ async fn the_answer_tells_what_replicate_tells() {
     let (sim, replicate) = sim(SimOptions::default()).await;
     let request = ask(MODEL).with_max_tokens(2);
     let reply = chat(&replicate, request.clone()).await.unwrap();
-    let body = reply.body.value().unwrap();
+    let body = reply.read::<ChatResponse>().unwrap();
     let told = Told::all(stream(&replicate, request).await.unwrap()).await;
     let ids: Vec<_> = sim
         .replicate()
@@ -298,13 +305,16 @@ async fn each_refusal_has_its_kind() {
 
 /// Knows no provider for embeddings and reranking.
 #[tokio::test]
-async fn what_replicate_has_not_is_said() {
+async fn an_unsupported_endpoint_is_named() {
     let (_sim, replicate) = sim(SimOptions::default()).await;
     assert!(!replicate.capabilities().has(Capability::Embeddings));
-    let call = Call::new(Json::from_value(EmbeddingRequest::new("a/b", "text")));
-    let error = replicate.embed(call).await.unwrap_err();
+    let call = Call::of(&EmbeddingRequest::new("a/b", "text"));
+    let error = replicate.send(call).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Unsupported);
-    assert_eq!(error.to_string(), "replicate: it has no embeddings");
+    assert_eq!(
+        error.to_string(),
+        "replicate: embeddings not supported (supported: chat, text completions and models)"
+    );
 }
 
 /// Predictions that fail are made anew where Replicate asks for it, and nowhere else.
@@ -331,7 +341,12 @@ async fn failures_are_tried_again_where_that_can_help() {
             } else {
                 match chat(&replicate, ask(MODEL)).await {
                     Ok(reply) => (
-                        reply.body.value().unwrap().text().unwrap().into_owned(),
+                        reply
+                            .read::<ChatResponse>()
+                            .unwrap()
+                            .text()
+                            .unwrap()
+                            .into_owned(),
                         None,
                     ),
                     Err(error) => (String::new(), Some(error)),

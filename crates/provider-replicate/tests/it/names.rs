@@ -111,3 +111,18 @@ async fn callers_at_the_same_time_share_one_look_up() {
     }
     assert_eq!((server.count(LOOK_UP), server.count(CREATE)), (1, 8));
 }
+
+#[tokio::test]
+async fn what_an_error_quotes_of_a_request_is_cut_and_escaped() {
+    let server = replicate().await;
+    let long = format!("a\n\u{1b}[2J{}", "b".repeat(1 << 20));
+    let part = json!({"role": "user", "content": [{"type": long}]});
+    let part = json!({"model": "meta/llama-2-70b-chat", "messages": [part]});
+    let part = serde_json::from_value(part).unwrap();
+    for request in [ask(&long), part] {
+        let error = chat(&server.provider(), request).await.unwrap_err();
+        assert!(error.message().contains("\"a\\n\\u{1b}[2Jb"), "{error}");
+        assert!(error.message().len() < 500, "{}", error.message().len());
+        assert!(!error.message().contains(char::is_control));
+    }
+}

@@ -1,6 +1,6 @@
 //! OpenAI's parameters in the model's words.
 
-use llm_provider::{Call, ErrorKind, Json, Provider};
+use llm_provider::{Call, ErrorKind, Provider};
 use llm_types::{ChatRequest, Content, ContentPart, Message};
 use prompt_templates::{CustomTemplate, Family, RoleMarkers};
 use provider_replicate::Replicate;
@@ -19,8 +19,8 @@ async fn sent(
     drop_params: bool,
 ) -> Result<(Value, Vec<String>), llm_provider::Error> {
     let server = server(properties).await;
-    let call = Call::new(Json::from_value(request(members))).with_drop_params(drop_params);
-    let reply = server.provider().chat(call).await?;
+    let call = Call::of(&request(members)).with_drop_params(drop_params);
+    let reply = server.provider().send(call).await?;
     Ok((
         server.first(CREATE).body["input"].clone(),
         reply.metadata.dropped_params,

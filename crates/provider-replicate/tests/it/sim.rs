@@ -3,14 +3,14 @@
 use std::time::Duration;
 
 use futures_util::{StreamExt, stream};
-use llm_provider::{ApiKey, ErrorKind, cleanup};
+use llm_provider::{ApiKey, ErrorKind};
 use llm_sim::{Fault, FaultRule, Pace, Reply, Sim, SimOptions, Status, Timing};
-use llm_types::{ChatRequest, Message, Stop};
+use llm_types::{ChatRequest, ChatResponse, Message, Stop};
 use provider_replicate::Replicate;
 use serde_json::json;
 use tokio::time::timeout;
 
-use crate::support::{self, Told, ask, chat, settings, wind_the_clock};
+use crate::support::{self, Told, ask, chat, cleaned_up, settings, wind_the_clock};
 
 const TEXT: &str = "Earth — 🌍 — is the third planet.\n\n It is  blue.\n";
 
@@ -58,7 +58,7 @@ async fn every_model_of_litellms_page_answers_whole() {
     for (model, path) in PAGE {
         sim.replicate().forget_requests();
         let reply = chat(&replicate, ask(model)).await.unwrap();
-        let answer = reply.body.value().unwrap();
+        let answer = reply.read::<ChatResponse>().unwrap();
         assert_eq!(answer.text().unwrap(), TEXT, "{model}");
         let told = Told::all(support::stream(&replicate, ask(model)).await.unwrap()).await;
         told.assert_whole();
@@ -163,7 +163,7 @@ async fn a_boot_of_four_minutes_is_waited_for_and_seen() {
     let reply = chat(&replicate, ask("meta/meta-llama-3-70b-instruct"))
         .await
         .unwrap();
-    assert_eq!(reply.body.value().unwrap().text().unwrap(), TEXT);
+    assert_eq!(reply.read::<ChatResponse>().unwrap().text().unwrap(), TEXT);
     assert!(reply.metadata.extra["wait_time"].as_f64().unwrap() >= 240.0);
     assert_eq!(sim.replicate().predictions().len(), 2);
 }
@@ -174,7 +174,7 @@ async fn an_answer_that_outlasts_the_wait_is_asked_for() {
     let timing = Timing::default().with_token(Duration::from_secs(2));
     let (sim, replicate) = start(SimOptions::default().with_timing(timing)).await;
     let reply = chat(&replicate, ask(PAGE[0].0)).await.unwrap();
-    assert_eq!(reply.body.value().unwrap().text().unwrap(), TEXT);
+    assert_eq!(reply.read::<ChatResponse>().unwrap().text().unwrap(), TEXT);
     let requests = sim.replicate().requests();
     let asked = requests
         .iter()
@@ -241,7 +241,7 @@ async fn a_thousand_calls_dropped_at_any_moment_leave_nothing_running() {
         .buffer_unordered(200)
         .collect::<()>()
         .await;
-    assert!(cleanup::finish(Duration::from_secs(60)).await);
+    cleaned_up().await;
     assert_eq!(sim.replicate().running(), 0);
     let cancelled = sim
         .replicate()

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use futures_util::StreamExt;
-use llm_provider::{Call, ChatEvent, ErrorKind, Json, Provider};
+use llm_provider::{Call, ErrorKind, Provider, ReplyEvent};
 use serde_json::{Value, json};
 
 use crate::support::*;
@@ -363,14 +363,14 @@ async fn a_stream_that_hangs_before_its_first_event_is_noticed() {
 #[tokio::test(start_paused = true)]
 async fn the_first_chunk_has_a_deadline_and_the_rest_has_not() {
     wind_the_clock();
-    let call = || Call::new(Json::from_value(ask(MODEL))).with_timeout(Duration::from_secs(20));
+    let call = || Call::of(&ask(MODEL)).with_timeout(Duration::from_secs(20));
     let server = Server::start(|url, seen, _| match seen.line().as_str() {
         CREATE | GET => Answer::json(200, streamed(url, "starting")),
         EVENTS => Answer::sse(": hi\n\n").ending(End::Hang),
         _ => Answer::not_found(),
     })
     .await;
-    let stream = server.provider().chat_stream(call()).await.unwrap();
+    let stream = server.provider().stream(call()).await.unwrap();
     assert_eq!(
         Told::all(stream).await.error.unwrap().kind(),
         ErrorKind::Timeout
@@ -378,8 +378,8 @@ async fn the_first_chunk_has_a_deadline_and_the_rest_has_not() {
     server.wait_for(CANCEL).await;
 
     let server = model(0, |_, _| Answer::sse(events(0))).await;
-    let mut stream = server.provider().chat_stream(call()).await.unwrap();
-    while !matches!(stream.next().await, Some(Ok(ChatEvent::Chunk(_)))) {}
+    let mut stream = server.provider().stream(call()).await.unwrap();
+    while !matches!(stream.next().await, Some(Ok(ReplyEvent::Chunk(_)))) {}
     tokio::time::sleep(Duration::from_secs(30)).await;
     assert!(Told::all(stream).await.error.is_none());
 }

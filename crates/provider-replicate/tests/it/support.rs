@@ -1,7 +1,9 @@
 //! What the tests have in common.
 
-use llm_provider::{Call, ChatEvent, ChatStream, Error, Json, Provider, Reply};
-use llm_types::{ChatRequest, ChatResponse, Message};
+use std::time::Duration;
+
+use llm_provider::{Call, Error, Provider, Reply, ReplyEvent, ReplyStream, cleanup};
+use llm_types::{ChatRequest, Message};
 use provider_replicate::Replicate;
 use serde_json::{Value, json};
 
@@ -17,20 +19,28 @@ pub(crate) fn ask(model: &str) -> ChatRequest {
     ChatRequest::new(model, vec![Message::user("Hello!")])
 }
 
-pub(crate) async fn chat(
-    provider: &Replicate,
-    request: ChatRequest,
-) -> Result<Reply<ChatResponse>, Error> {
-    provider.chat(Call::new(Json::from_value(request))).await
+pub(crate) async fn chat(provider: &Replicate, request: ChatRequest) -> Result<Reply, Error> {
+    provider.send(Call::of(&request)).await
 }
 
 pub(crate) async fn stream(
     provider: &Replicate,
     request: ChatRequest,
-) -> Result<ChatStream, Error> {
-    provider
-        .chat_stream(Call::new(Json::from_value(request)))
-        .await
+) -> Result<ReplyStream, Error> {
+    provider.stream(Call::of(&request)).await
+}
+
+/// Waits until the cleanup of all calls is done, those of other tests in this process included:
+/// their time differs from this test's, so that a limit in this test's time says nothing of them.
+pub(crate) async fn cleaned_up() {
+    for _ in 0..600 {
+        if cleanup::finish(Duration::from_secs(60)).await {
+            return;
+        }
+        let pause = || std::thread::park_timeout(Duration::from_millis(100));
+        tokio::task::spawn_blocking(pause).await.unwrap();
+    }
+    panic!("{} pieces of cleanup are left", cleanup::pending());
 }
 
 /// What came of a stream.
@@ -43,18 +53,18 @@ pub(crate) struct Told {
 }
 
 impl Told {
-    pub(crate) async fn all(mut stream: ChatStream) -> Self {
+    pub(crate) async fn all(mut stream: ReplyStream) -> Self {
         let mut told = Self::default();
         while let Some(event) = stream.next().await {
             assert!(told.error.is_none(), "something came after the error");
             match event {
-                Ok(ChatEvent::Chunk(chunk)) => {
+                Ok(ReplyEvent::Chunk(chunk)) => {
                     let chunk: Value = serde_json::from_slice(chunk.bytes()).unwrap();
                     let text = &chunk["choices"][0]["delta"]["content"];
                     told.text.push_str(text.as_str().unwrap_or_default());
                     told.chunks.push(chunk);
                 }
-                Ok(ChatEvent::Progress(progress)) => told.progress.push(progress.status),
+                Ok(ReplyEvent::Progress(progress)) => told.progress.push(progress.status),
                 Ok(_) => {}
                 Err(error) => told.error = Some(error),
             }

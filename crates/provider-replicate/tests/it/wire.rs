@@ -1,9 +1,8 @@
 //! Every request on the wire: method, path, headers and body.
 
-use llm_provider::{Call, Json, Provider, cleanup};
+use llm_provider::{Call, Provider};
 use llm_types::completions::CompletionRequest;
 use serde_json::{Value, json};
-use std::time::Duration;
 
 use crate::support::*;
 
@@ -45,7 +44,7 @@ async fn a_stream_that_is_resumed_and_then_dropped() {
     }
     drop(stream);
     server.wait_for(CANCEL).await;
-    assert!(cleanup::finish(Duration::from_secs(1)).await);
+    cleaned_up().await;
     insta::assert_json_snapshot!("resumed_and_dropped", requests(&server));
 }
 
@@ -60,9 +59,9 @@ async fn completions_and_the_list_of_models() {
     .await;
     let replicate = server.provider();
     let request = CompletionRequest::new(MODEL, "Once upon a time").with_max_tokens(3);
-    let call = Call::new(Json::from_value(request));
-    replicate.complete(call.clone()).await.unwrap();
-    let mut stream = replicate.complete_stream(call).await.unwrap();
+    let call = Call::of(&request);
+    replicate.send(call.clone()).await.unwrap();
+    let mut stream = replicate.stream(call).await.unwrap();
     assert_eq!(stream.next_text().await.unwrap().as_deref(), Some("ok"));
     replicate.models().await.unwrap();
     insta::assert_json_snapshot!("completions_and_models", requests(&server));

@@ -1,13 +1,13 @@
 //! Chats against the simulation: what leaves on the wire, and what comes back.
 
-use llm_provider::{ChatEvent, ErrorKind, Json, Provider, Registry, Settings};
+use llm_provider::endpoint::Chat;
+use llm_provider::{Call, Document, ErrorKind, Provider, Registry, ReplyEvent, Settings};
 use llm_sim::{Pace, Sim, SimOptions};
+use llm_types::{ChatChunk, ChatResponse};
 use provider_together::{NAME, register};
 use serde_json::json;
 
-use crate::support::{
-    THINKING, TURBO, chat, chat_call as call, question, sim, stream, text, together,
-};
+use crate::support::{THINKING, TURBO, chat, chat_call, question, sim, stream, text, together};
 
 #[tokio::test]
 async fn both_engines_say_the_same_plain_and_streamed() {
@@ -88,21 +88,16 @@ async fn tool_calls_come_whole() {
                 "parameters": { "type": "object", "properties": { "city": { "type": "string" } } } } }],
             "tool_choice": "required",
         });
-        let plain = together
-            .chat(call(&body))
-            .await
-            .unwrap()
-            .body
-            .into_value()
-            .unwrap();
+        let reply = together.send(chat_call(&body)).await.unwrap();
+        let plain: ChatResponse = reply.read().unwrap();
         let expected = &plain.choices[0].message.calls()[0];
-        let mut stream = together.chat_stream(call(&body)).await.unwrap();
+        let mut stream = together.stream(chat_call(&body)).await.unwrap();
         let mut arguments = String::new();
         while let Some(event) = stream.next().await {
-            let Ok(ChatEvent::Chunk(chunk)) = event else {
+            let Ok(ReplyEvent::Chunk(chunk)) = event else {
                 panic!("{event:?}")
             };
-            let chunk = chunk.into_value().unwrap();
+            let chunk: ChatChunk = chunk.read().unwrap();
             for delta in chunk
                 .choices
                 .iter()
@@ -125,7 +120,7 @@ async fn a_request_that_needs_no_change_leaves_as_it_came() {
          \"stream\": false, \"model\": \"{TURBO}\", \"min_p\": 0.10 }}"
     );
     together
-        .chat(llm_provider::Call::new(Json::from_bytes(body.clone())))
+        .send(Call::new(&Chat, Document::from_bytes(body.clone())))
         .await
         .unwrap();
     let seen = sim.together().requests().pop().unwrap();
@@ -154,9 +149,9 @@ async fn what_together_names_otherwise_is_translated() {
         "stop": "END",
         "top_k": 20,
     });
-    together.chat(call(&body)).await.unwrap();
+    together.send(chat_call(&body)).await.unwrap();
     insta::assert_json_snapshot!(sim.together().requests().pop().unwrap().json());
-    let mut stream = together.chat_stream(call(&body)).await.unwrap();
+    let mut stream = together.stream(chat_call(&body)).await.unwrap();
     while let Some(event) = stream.next().await {
         event.unwrap();
     }
@@ -170,7 +165,7 @@ async fn logprobs_that_are_not_wanted_are_not_sent() {
     let (sim, together) = sim(SimOptions::default()).await;
     let body = json!({ "model": TURBO, "messages": [{ "role": "user", "content": "Hi" }],
                        "logprobs": false });
-    together.chat(call(&body)).await.unwrap();
+    together.send(chat_call(&body)).await.unwrap();
     let sent = sim.together().requests().pop().unwrap().json();
     assert_eq!(sent.get("logprobs"), None);
 }
@@ -180,7 +175,7 @@ async fn a_picture_outside_a_users_message_is_refused_by_name() {
     let (sim, together) = sim(SimOptions::default()).await;
     let body = json!({ "model": TURBO, "messages": [
         { "role": "system", "content": [{ "type": "image_url", "image_url": { "url": "data:," } }] }] });
-    let error = together.chat(call(&body)).await.unwrap_err();
+    let error = together.send(chat_call(&body)).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Unsupported);
     assert_eq!(error.param(), Some("messages[0].content"));
     assert_eq!(sim.together().request_count(), 0);
@@ -242,7 +237,7 @@ async fn a_dropped_stream_closes_its_connection() {
     let options = SimOptions::default()
         .with_timing(llm_sim::Timing::default().with_token(std::time::Duration::from_secs(30)));
     let (sim, together) = sim(options).await;
-    let mut stream = together.chat_stream(question(TURBO)).await.unwrap();
+    let mut stream = together.stream(question(TURBO)).await.unwrap();
     assert!(stream.next().await.unwrap().is_ok());
     assert_eq!(sim.together().in_flight(), 1);
     drop(stream);
@@ -261,5 +256,5 @@ async fn the_registry_builds_it_and_a_base_may_end_in_v1() {
     let settings = json!({ "api_key": "k", "api_base": format!("{}/v1/", sim.together_url()) });
     let settings: Settings = serde_json::from_value(settings).unwrap();
     let together = registry.build(provider, settings).unwrap();
-    together.chat(question(model)).await.unwrap();
+    together.send(question(model)).await.unwrap();
 }

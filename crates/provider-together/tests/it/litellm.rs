@@ -56,11 +56,14 @@ async fn a_reranks_unknown_parameter_is_named_or_dropped() {
     for key in ["max_chunks_per_doc", "max_tokens_per_doc", "priority"] {
         let body = json!({ "model": "Salesforce/Llama-Rank-V1", "query": "q", "documents": ["a"],
                            key: 1 });
-        let error = together.rerank(call(&body)).await.unwrap_err();
+        let error = together
+            .send(call::<RerankRequest>(&body))
+            .await
+            .unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Unsupported);
         assert_eq!(error.param(), Some(key));
         let dropped = call::<RerankRequest>(&body).with_drop_params(true);
-        let reply = together.rerank(dropped).await.unwrap();
+        let reply = together.send(dropped).await.unwrap();
         assert_eq!(reply.metadata.dropped_params, [key]);
         assert_eq!(sent(&sim).get(key), None);
     }
@@ -72,7 +75,10 @@ async fn a_rerank_that_fails_keeps_its_status() {
     let (sim, together) = sim(SimOptions::default()).await;
     sim.together().inject(FaultRule::new(Fault::Status(503)));
     let body = json!({ "model": "acme/rank", "query": "q", "documents": ["a"] });
-    let error = together.rerank(call(&body)).await.unwrap_err();
+    let error = together
+        .send(call::<RerankRequest>(&body))
+        .await
+        .unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Overloaded);
     assert_eq!(error.status().unwrap(), 503);
 }
@@ -122,6 +128,48 @@ async fn the_words_of_an_error_do_not_decide() {
         let page = scripted(status, "text/html", b"<h1>invalid_request_error</h1>").await;
         let error = chat(&page, TURBO).await.unwrap_err();
         assert_eq!(error.status().unwrap().as_str(), &status[..3]);
+        // A page says nothing but its status: a firewall's 403 is not an overflow.
+        assert_eq!(
+            error.kind(),
+            ErrorKind::from_status(error.status().unwrap())
+        );
+        let expected = format!(
+            "the upstream answered with HTTP {} and a body that is not JSON (text/html)",
+            &status[..3]
+        );
+        assert_eq!(error.message(), expected);
+    }
+}
+
+#[tokio::test]
+async fn a_403_is_an_overflow_only_where_a_json_error_says_so() {
+    let own = json!({ "error": { "message": "No.", "type": "invalid_request_error" } });
+    for (body, kind) in [
+        (own.to_string(), ErrorKind::ContextWindow),
+        // Of another type, with another code, of a firewall's own shape.
+        (
+            own.to_string().replace("invalid_request", "permission"),
+            ErrorKind::Permission,
+        ),
+        (
+            own.to_string().replace("\"type\"", "\"code\""),
+            ErrorKind::Permission,
+        ),
+        (
+            r#"{"message":"Forbidden"}"#.to_owned(),
+            ErrorKind::Permission,
+        ),
+        (
+            r#"{"error":"invalid_request_error"}"#.to_owned(),
+            ErrorKind::Permission,
+        ),
+        ("{}".to_owned(), ErrorKind::Permission),
+        (String::new(), ErrorKind::Permission),
+        ("<h1>context length</h1>".to_owned(), ErrorKind::Permission),
+    ] {
+        let together = scripted("403 Forbidden", "application/json", body.as_bytes()).await;
+        let error = chat(&together, TURBO).await.unwrap_err();
+        assert_eq!(error.kind(), kind, "{body}");
     }
 }
 
@@ -131,7 +179,7 @@ async fn an_overflow_is_told_by_its_parameter() {
     let (_sim, together) = sim(SimOptions::default()).await;
     let body = json!({ "model": "acme/tiny-context", "max_tokens": 100,
                        "messages": [{ "role": "user", "content": "Hi" }] });
-    let error = together.chat(chat_call(&body)).await.unwrap_err();
+    let error = together.send(chat_call(&body)).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::ContextWindow);
     assert_eq!(error.param(), Some("max_tokens"));
 }
@@ -191,14 +239,14 @@ async fn the_engines_reason_is_kept_plain_and_streamed() {
 async fn the_usage_of_a_stream_is_always_told() {
     let (sim, together) = sim(SimOptions::default()).await;
     let mut last = None;
-    let mut stream = together.chat_stream(question(TURBO)).await.unwrap();
+    let mut stream = together.stream(question(TURBO)).await.unwrap();
     while let Some(event) = stream.next().await {
         last = Some(event.unwrap());
     }
-    let Some(llm_provider::ChatEvent::Chunk(chunk)) = last else {
+    let Some(llm_provider::ReplyEvent::Chunk(chunk)) = last else {
         panic!("{last:?}")
     };
-    assert!(chunk.value().unwrap().usage.is_value());
+    assert!(chunk.usage().is_some());
     assert_eq!(
         sent(&sim)["stream_options"],
         json!({ "include_usage": true })

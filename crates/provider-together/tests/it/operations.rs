@@ -1,6 +1,7 @@
 //! Text completions, embeddings, rerank and models.
 
-use llm_provider::{Error, ErrorKind, Operation, Provider};
+use llm_provider::endpoint::Request;
+use llm_provider::{Error, ErrorKind, Provider};
 use llm_sim::SimOptions;
 use llm_types::completions::CompletionRequest;
 use llm_types::embeddings::EmbeddingRequest;
@@ -38,7 +39,7 @@ async fn a_completion_says_the_same_plain_and_streamed() {
     );
 }
 
-async fn refused<R: Operation>(members: Value) -> Error {
+async fn refused<R: Request>(members: Value) -> Error {
     let (sim, together) = sim(SimOptions::default()).await;
     let error = send::<R>(&together, &members).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Unsupported, "{error}");
@@ -90,7 +91,7 @@ async fn embeddings_come_as_asked_for_and_with_a_usage() {
 
     let body = json!({ "model": "BAAI/bge-large-en-v1.5", "input": "a", "dimensions": 8 });
     let call = call::<EmbeddingRequest>(&body).with_drop_params(true);
-    let reply = together.embed(call).await.unwrap();
+    let reply = together.send(call).await.unwrap();
     assert_eq!(reply.metadata.dropped_params, ["dimensions"]);
     assert_eq!(reply.metadata.extra["usage_estimated"], true);
 }

@@ -3,6 +3,7 @@
 use llm_provider::{ErrorKind, Provider};
 use llm_sim::SimOptions;
 use llm_types::ChatRequest;
+use llm_types::rerank::RerankRequest;
 use serde_json::{Value, json};
 
 use crate::support::{TURBO, chat_call, send, sent, sim};
@@ -78,17 +79,17 @@ async fn what_together_cannot_do_is_refused_by_name_or_dropped_and_told() {
     });
     for (key, value) in cannot.as_object().unwrap() {
         let body = with(TURBO, json!({ key: value }));
-        let error = together.chat(chat_call(&body)).await.unwrap_err();
+        let error = together.send(chat_call(&body)).await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Unsupported);
         assert_eq!(error.param(), Some(key.as_str()));
         assert_eq!(error.provider(), Some("together_ai"));
-        let error = together.chat_stream(chat_call(&body)).await.unwrap_err();
+        let error = together.stream(chat_call(&body)).await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Unsupported);
     }
     assert_eq!(sim.together().request_count(), 0);
 
     let call = chat_call(&with(TURBO, cannot)).with_drop_params(true);
-    let reply = together.chat(call.clone()).await.unwrap();
+    let reply = together.send(call.clone()).await.unwrap();
     let mut dropped = reply.metadata.dropped_params;
     dropped.sort();
     assert_eq!(
@@ -96,7 +97,7 @@ async fn what_together_cannot_do_is_refused_by_name_or_dropped_and_told() {
         ["audio", "functions", "modalities", "web_search_options"]
     );
     assert_eq!(sent(&sim), with(TURBO, json!({})));
-    let stream = together.chat_stream(call).await.unwrap();
+    let stream = together.stream(call).await.unwrap();
     assert_eq!(stream.metadata.dropped_params.len(), 4);
     let text = with(TURBO, json!({ "modalities": ["text"] }));
     send::<ChatRequest>(&together, &text).await.unwrap();
@@ -124,7 +125,7 @@ async fn a_parameter_that_cannot_be_read_is_named() {
     let (sim, together) = sim(SimOptions::default()).await;
     for (key, value) in [("stop", json!([1])), ("top_logprobs", json!("two"))] {
         let body = with(TURBO, json!({ key: value, "max_tokens": 1 }));
-        let error = together.chat(chat_call(&body)).await;
+        let error = together.send(chat_call(&body)).await;
         // A list of stops passes as it is: what is in it is Together's business.
         if key == "stop" {
             assert_eq!(error.unwrap_err().status().unwrap(), 400);
@@ -134,7 +135,26 @@ async fn a_parameter_that_cannot_be_read_is_named() {
             assert_eq!(error.param(), Some(key));
         }
     }
-    let error = together.chat(chat_call(&json!([]))).await.unwrap_err();
+    let error = together.send(chat_call(&json!([]))).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::InvalidRequest);
     drop(sim);
+}
+
+#[tokio::test]
+async fn what_an_error_quotes_of_a_request_is_cut_and_escaped() {
+    let (_sim, together) = sim(SimOptions::default()).await;
+    let long = format!("a\n\u{1b}[2J{}", "b".repeat(1 << 20));
+    let image = json!([{ "type": "image_url", "image_url": { "url": "https://x.example/" } }]);
+    let chat = json!({ "model": TURBO, "messages": [{ "role": long, "content": image }] });
+    let rerank = json!({ "model": "m", "query": "q", "documents": ["d"], long.as_str(): 1 });
+    for error in [
+        send::<ChatRequest>(&together, &chat).await.unwrap_err(),
+        send::<RerankRequest>(&together, &rerank).await.unwrap_err(),
+    ] {
+        assert_eq!(error.kind(), ErrorKind::Unsupported);
+        for text in [error.message(), error.param().unwrap()] {
+            assert!(text.len() < 500, "{}", text.len());
+            assert!(!text.contains(char::is_control), "{text}");
+        }
+    }
 }

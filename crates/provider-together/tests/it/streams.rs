@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use llm_provider::{ErrorKind, HttpClient, Provider};
+use llm_http::HttpClient;
+use llm_provider::{ErrorKind, Provider};
 use llm_sim::{Fault, Reply, SimOptions};
 use llm_types::ChatRequest;
 use llm_types::completions::CompletionRequest;
@@ -24,7 +25,7 @@ async fn recorded(model: &str) -> Vec<u8> {
         .body(body.to_string())
         .unwrap();
     let limit = Duration::from_secs(10);
-    let answer = HttpClient::shared().send(request, None, limit).await;
+    let answer = llm_http::send(&HttpClient::shared(), request, None, limit).await;
     let body = answer.unwrap().into_body().collect(1 << 20).await;
     body.unwrap().to_vec()
 }
@@ -78,7 +79,7 @@ async fn a_model_that_only_streams_answers_plain_calls() {
         assert_eq!(answer["choices"][0]["message"]["content"], text(&chunks));
         // Refused once, then known.
         assert_eq!(sim.together().requests().len(), 3);
-        together.chat(question(model)).await.unwrap();
+        together.send(question(model)).await.unwrap();
         assert_eq!(sim.together().requests().len(), 4);
         assert_eq!(sent(&sim)["stream"], true);
     }
@@ -105,13 +106,13 @@ async fn a_model_that_only_streams_completes_too() {
 async fn a_folded_stream_that_breaks_is_an_error() {
     let (sim, together) = sim(SimOptions::default()).await;
     let model = "acme/stream-only";
-    together.chat(question(model)).await.unwrap();
+    together.send(question(model)).await.unwrap();
     for (fault, kind) in [
         (Fault::EndAfter(700), ErrorKind::Transport),
         (Fault::ErrorAfter(2), ErrorKind::UpstreamFailed),
     ] {
         sim.together().inject(llm_sim::FaultRule::new(fault));
-        let error = together.chat(question(model)).await.unwrap_err();
+        let error = together.send(question(model)).await.unwrap_err();
         assert_eq!(error.kind(), kind);
         assert_eq!(error.model(), Some(model));
         sim.together().clear_faults();

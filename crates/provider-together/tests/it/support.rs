@@ -1,15 +1,17 @@
-//! Accounts, calls, and a server that says what it is told to.
+//! Accounts, calls, and scripted servers.
 
-use llm_provider::{
-    ApiKey, Call, ChatEvent, CompletionEvent, Json, Metadata, Operation, Provider, Result, Settings,
-};
+use std::time::Duration;
+
+use llm_provider::endpoint::Request;
+use llm_provider::{ApiKey, Call, Document, Metadata, Provider, ReplyEvent, Result, Settings};
 use llm_sim::{Sim, SimOptions};
-use llm_types::completions::CompletionResponse;
+use llm_types::completions::{CompletionRequest, CompletionResponse};
 use llm_types::{ChatChunk, ChatRequest, ChatResponse, Message};
 use provider_together::Together;
 use serde_json::Value;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::mpsc;
 
 pub(crate) const TURBO: &str = "meta-llama/Llama-3.3-70B-Instruct-Turbo";
 pub(crate) const THINKING: &str = "openai/gpt-oss-20b";
@@ -32,29 +34,29 @@ pub(crate) fn together(sim: &Sim, key: &str) -> Together {
     Together::new(settings).unwrap()
 }
 
-pub(crate) fn call<R: Operation>(body: &Value) -> Call<R> {
-    Call::new(Json::from_bytes(body.to_string()))
+pub(crate) fn call<R: Request>(body: &Value) -> Call {
+    Call::new(R::ENDPOINT, Document::from_bytes(body.to_string()))
 }
 
-pub(crate) fn chat_call(body: &Value) -> Call<ChatRequest> {
-    call(body)
+pub(crate) fn chat_call(body: &Value) -> Call {
+    call::<ChatRequest>(body)
 }
 
-pub(crate) fn question(model: &str) -> Call<ChatRequest> {
-    Call::new(Json::from_value(ChatRequest::new(
+pub(crate) fn question(model: &str) -> Call {
+    Call::of(&ChatRequest::new(
         model,
         vec![Message::user("Grüß Gott 🌍")],
-    )))
+    ))
 }
 
 pub(crate) async fn chat(together: &Together, model: &str) -> Result<(ChatResponse, Metadata)> {
-    let reply = together.chat(question(model)).await?;
-    Ok((reply.body.into_value().unwrap(), reply.metadata))
+    let reply = together.send(question(model)).await?;
+    Ok((reply.read()?, reply.metadata))
 }
 
 /// Asks for an answer in one piece, and gives it as JSON.
-pub(crate) async fn send<R: Operation>(together: &Together, body: &Value) -> Result<Value> {
-    let reply = R::send(together, call(body)).await?;
+pub(crate) async fn send<R: Request>(together: &Together, body: &Value) -> Result<Value> {
+    let reply = together.send(call::<R>(body)).await?;
     Ok(serde_json::from_slice(reply.body.bytes()).unwrap())
 }
 
@@ -62,12 +64,12 @@ pub(crate) async fn stream(together: &Together, model: &str) -> Result<Vec<ChatC
     chunks(together, question(model)).await
 }
 
-pub(crate) async fn chunks(together: &Together, call: Call<ChatRequest>) -> Result<Vec<ChatChunk>> {
-    let mut stream = together.chat_stream(call).await?;
+pub(crate) async fn chunks(together: &Together, call: Call) -> Result<Vec<ChatChunk>> {
+    let mut stream = together.stream(call).await?;
     let mut chunks = Vec::new();
     while let Some(event) = stream.next().await {
-        if let ChatEvent::Chunk(chunk) = event? {
-            chunks.push(chunk.into_value().unwrap());
+        if let ReplyEvent::Chunk(chunk) = event? {
+            chunks.push(chunk.read().unwrap());
         }
     }
     Ok(chunks)
@@ -77,11 +79,11 @@ pub(crate) async fn completion_chunks(
     together: &Together,
     body: &Value,
 ) -> Result<Vec<CompletionResponse>> {
-    let mut stream = together.complete_stream(call(body)).await?;
+    let mut stream = together.stream(call::<CompletionRequest>(body)).await?;
     let mut chunks = Vec::new();
     while let Some(event) = stream.next().await {
-        if let CompletionEvent::Chunk(chunk) = event? {
-            chunks.push(chunk.into_value().unwrap());
+        if let ReplyEvent::Chunk(chunk) = event? {
+            chunks.push(chunk.read().unwrap());
         }
     }
     Ok(chunks)
@@ -118,20 +120,42 @@ pub(crate) async fn answering(
 ) -> Together {
     let head =
         format!("HTTP/1.1 {status}\r\ncontent-type: {content_type}\r\nconnection: close\r\n\r\n");
+    let mut number = 0..;
+    let answer = move |_: &str| {
+        let body = body(number.next().unwrap_or_default());
+        (Duration::ZERO, [head.as_bytes(), &body].concat())
+    };
+    Together::new(settings(&upstream(answer).await)).unwrap()
+}
+
+/// The address of an upstream that answers a request, given as text, with these bytes after this
+/// time.
+pub(crate) async fn upstream(
+    mut answer: impl FnMut(&str) -> (Duration, Vec<u8>) + Send + 'static,
+) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let base = format!("http://{}", listener.local_addr().unwrap());
+    let (sender, mut requests) = mpsc::unbounded_channel::<(TcpStream, String)>();
     tokio::spawn(async move {
-        for number in 0.. {
-            let (mut connection, _) = listener.accept().await.unwrap();
-            let answer = [head.as_bytes(), &body(number)].concat();
+        while let Some((mut connection, request)) = requests.recv().await {
+            let (delay, answer) = answer(&request);
             tokio::spawn(async move {
-                // Requests of these tests come in one read.
-                let mut request = vec![0; 1 << 16];
-                if connection.read(&mut request).await.is_ok() {
-                    let _ = connection.write_all(&answer).await;
-                }
+                tokio::time::sleep(delay).await;
+                let _ = connection.write_all(&answer).await;
             });
         }
     });
-    Together::new(settings(&base)).unwrap()
+    tokio::spawn(async move {
+        loop {
+            let (mut connection, _) = listener.accept().await.unwrap();
+            // Requests of these tests come in one read.
+            let mut request = vec![0; 1 << 16];
+            if let Ok(read) = connection.read(&mut request).await {
+                request.truncate(read);
+                let request = String::from_utf8_lossy(&request).into_owned();
+                let _ = sender.send((connection, request));
+            }
+        }
+    });
+    base
 }

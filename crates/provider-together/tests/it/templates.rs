@@ -2,7 +2,7 @@
 
 use llm_provider::{Capability, ErrorKind, Provider, Settings};
 use llm_sim::{Sim, SimOptions};
-use llm_types::ChatRequest;
+use llm_types::{ChatRequest, ChatResponse};
 use prompt_templates::{CustomTemplate, Family, RoleMarkers};
 use provider_together::Together;
 use serde_json::{Value, json};
@@ -54,7 +54,7 @@ async fn the_registered_template_is_what_together_receives() {
         with_template(&sim, by_separators()),
     ] {
         sim.together().forget_requests();
-        let reply = account.chat(chat_call(&poem(OASST))).await.unwrap();
+        let reply = account.send(chat_call(&poem(OASST))).await.unwrap();
         assert_eq!(paths(&sim), ["/v1/completions"]);
         assert_eq!(
             sent(&sim),
@@ -128,20 +128,20 @@ async fn what_has_no_place_beside_a_prompt_is_refused_or_dropped() {
     let account = together(&sim, "good-key").with_template("acme/*", Family::CHATML);
     let mut body = poem("acme/one");
     body["tools"] = json!([{ "type": "function", "function": { "name": "f" } }]);
-    let error = account.chat(chat_call(&body)).await.unwrap_err();
+    let error = account.send(chat_call(&body)).await.unwrap_err();
     assert_eq!(
         (error.kind(), error.param()),
         (ErrorKind::Unsupported, Some("tools"))
     );
     assert_eq!(error.model(), Some("acme/one"));
     let call = chat_call(&body).with_drop_params(true);
-    let reply = account.chat(call).await.unwrap();
+    let reply = account.send(call).await.unwrap();
     assert_eq!(reply.metadata.dropped_params, ["tools"]);
     assert_eq!(sent(&sim)["stop"], json!(["<|im_end|>"]));
 
     let body = json!({ "model": "acme/one", "messages": [{ "role": "user", "content": [
         { "type": "image_url", "image_url": { "url": "https://example.com/a.png" } }] }] });
-    let error = account.chat(chat_call(&body)).await.unwrap_err();
+    let error = account.send(chat_call(&body)).await.unwrap_err();
     assert_eq!(
         (error.kind(), error.param()),
         (ErrorKind::InvalidRequest, Some("messages"))
@@ -152,7 +152,7 @@ async fn what_has_no_place_beside_a_prompt_is_refused_or_dropped() {
 #[tokio::test]
 async fn a_language_model_is_sent_a_prompt_once_together_refuses_the_chat() {
     let (sim, together) = sim(SimOptions::default()).await;
-    let reply = together.chat(chat_call(&poem(BASE))).await.unwrap();
+    let reply = together.send(chat_call(&poem(BASE))).await.unwrap();
     assert_eq!(
         paths(&sim),
         ["/v1/chat/completions", "/v1/models", "/v1/completions"]
@@ -162,7 +162,7 @@ async fn a_language_model_is_sent_a_prompt_once_together_refuses_the_chat() {
     // Once is enough.
     sim.together().forget_requests();
     let chunks = chunks(&together, chat_call(&poem(BASE))).await.unwrap();
-    let answer = reply.body.into_value().unwrap();
+    let answer: ChatResponse = reply.read().unwrap();
     assert_eq!(text(&chunks), answer.text().unwrap());
     assert_eq!(paths(&sim), ["/v1/completions"]);
 }
@@ -199,7 +199,7 @@ async fn a_chat_that_is_wrong_asks_for_the_list_once() {
     for _ in 0..3 {
         let mut body = poem(TURBO);
         body["temperature"] = json!(-1);
-        let error = together.chat(chat_call(&body)).await.unwrap_err();
+        let error = together.send(chat_call(&body)).await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::InvalidRequest);
         assert_eq!(error.status().unwrap(), 400);
     }

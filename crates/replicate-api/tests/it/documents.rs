@@ -1,4 +1,4 @@
-//! What an account has on Replicate, and the models that there are.
+//! Resources of an account, and public models.
 
 use std::time::Duration;
 
@@ -42,7 +42,7 @@ async fn run(client: &Client, name: &str) -> Result<Prediction> {
 }
 
 #[tokio::test]
-async fn lists_go_over_all_pages_and_fetch_what_is_needed() {
+async fn lists_cover_all_pages_and_fetch_only_what_is_needed() {
     let (sim, client) = sim(SimOptions::default()).await;
     for _ in 0..205 {
         run(&client, MODEL).await.unwrap();
@@ -66,7 +66,7 @@ async fn lists_go_over_all_pages_and_fetch_what_is_needed() {
 }
 
 #[tokio::test]
-async fn a_list_neither_leaves_its_host_nor_turns_in_circles() {
+async fn a_list_neither_leaves_its_host_nor_loops() {
     let foreign = Server::start(|_, _, _| Answer::not_found()).await;
     let next = format!("{}/v1/predictions?cursor=2", foreign.url);
     let server = Server::start(move |_, seen, _| match seen.line().as_str() {
@@ -114,7 +114,7 @@ async fn a_prediction_is_watched_to_its_end_and_can_be_cancelled() {
 }
 
 #[tokio::test]
-async fn deployments_are_made_changed_and_deleted() {
+async fn deployments_are_created_changed_and_deleted() {
     let (_sim, client) = sim(SimOptions::default()).await;
     let model = client.model("meta/meta-llama-3-8b-instruct").await.unwrap();
     let version = model.latest_version.unwrap();
@@ -173,7 +173,7 @@ async fn an_unused_deployment_is_deleted() {
 }
 
 #[tokio::test]
-async fn a_models_inputs_are_told_in_its_order() {
+async fn a_models_inputs_keep_its_order() {
     let (_sim, client) = sim(SimOptions::default()).await;
     let model = client.model("meta/meta-llama-3-8b-instruct").await.unwrap();
     let inputs = model.latest_version.unwrap().inputs();
@@ -189,7 +189,7 @@ async fn a_models_inputs_are_told_in_its_order() {
 }
 
 #[tokio::test]
-async fn choices_are_found_where_they_are_told() {
+async fn enums_are_found_in_their_schema() {
     let openapi = json!({"components": {"schemas": {
         "decoding": {"type": "string", "enum": ["top_p", "top_k"], "description": "How to decode"},
         "Input": {"required": ["prompt"], "properties": {
@@ -204,7 +204,7 @@ async fn choices_are_found_where_they_are_told() {
 }
 
 #[tokio::test]
-async fn models_are_searched_and_collected() {
+async fn models_are_searched_and_listed_by_collection() {
     let (sim, client) = sim(SimOptions::default()).await;
     let found: Vec<_> = client.search_models("llama").try_collect().await.unwrap();
     assert!(found.len() > 1);
@@ -249,7 +249,7 @@ async fn the_account_is_told() {
 }
 
 #[tokio::test]
-async fn a_search_keeps_its_words_on_every_page() {
+async fn a_search_keeps_its_query_on_every_page() {
     let server = Server::start(|_, seen, _| {
         let next = seen
             .path
@@ -274,7 +274,7 @@ async fn a_search_keeps_its_words_on_every_page() {
 }
 
 #[tokio::test]
-async fn the_webhook_secret_verifies_what_is_signed_with_it() {
+async fn the_webhook_secret_verifies_its_signatures() {
     let (sim, client) = sim(SimOptions::default()).await;
     let secret = client.webhook_secret().await.unwrap();
     assert_eq!(secret.expose(), sim.replicate().webhook_secret());
@@ -283,7 +283,7 @@ async fn the_webhook_secret_verifies_what_is_signed_with_it() {
 }
 
 #[tokio::test]
-async fn names_that_would_change_the_path_are_refused_unsent() {
+async fn names_that_would_change_the_path_are_rejected_unsent() {
     let server = Server::start(|_, _, _| Answer::json(200, Value::Null)).await;
     let client = client(&server);
     for name in ["", "a", "a/b/c", "../b", "a/b?c", "a b/c"] {

@@ -1,20 +1,21 @@
-//! A server that answers as a test tells it, to the byte.
+//! A server with scripted responses, byte for byte.
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use llm_provider::{ApiKey, HttpClient, Settings};
+use llm_http::HttpClient;
+use llm_provider::{ApiKey, Settings};
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
-/// A request as it came.
+/// A request as received.
 #[derive(Clone, Debug)]
 pub(crate) struct Seen {
     pub(crate) method: String,
     pub(crate) path: String,
     pub(crate) headers: Vec<(String, String)>,
-    /// As JSON; null if it is none.
+    /// The body as JSON; null if it is not JSON.
     pub(crate) body: Value,
     pub(crate) text: String,
 }
@@ -32,7 +33,7 @@ impl Seen {
     }
 }
 
-/// What to answer.
+/// The response.
 #[derive(Clone, Debug)]
 pub(crate) struct Answer {
     status: u16,
@@ -44,11 +45,11 @@ pub(crate) struct Answer {
 
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum End {
-    /// The connection is closed as if all had been said.
+    /// The connection is closed as if the body were complete.
     Close,
-    /// The connection is closed in the middle of a body that was announced to be longer.
+    /// The connection is closed before the end of the announced length.
     Cut,
-    /// Nothing more comes, and nothing ends.
+    /// Nothing more is sent, and the connection stays open.
     Hang,
 }
 
@@ -104,8 +105,8 @@ pub(crate) struct Server {
 }
 
 impl Server {
-    /// `answer` is given the server's own URL, the request, and how many requests to the same
-    /// method and path came before it.
+    /// `answer` gets the server's own URL, the request, and the number of earlier requests with the
+    /// same method and path.
     pub(crate) async fn start(
         answer: impl Fn(&str, &Seen, usize) -> Answer + Send + Sync + 'static,
     ) -> Self {
@@ -147,7 +148,7 @@ impl Server {
         self.lines().iter().filter(|seen| *seen == line).count()
     }
 
-    /// The first request of this method and path.
+    /// The first request with this method and path.
     pub(crate) fn first(&self, line: &str) -> Seen {
         self.seen()
             .into_iter()
@@ -157,7 +158,7 @@ impl Server {
             })
     }
 
-    /// Waits until a request has come; fails after a second.
+    /// Waits for a request; fails after a second.
     pub(crate) async fn wait_for(&self, line: &str) {
         for _ in 0..200 {
             if self.count(line) > 0 {
@@ -169,7 +170,7 @@ impl Server {
     }
 }
 
-/// The requests that a server saw, without its address, which is another in each run.
+/// The requests that the server received, without its address, which differs in each run.
 pub(crate) fn requests(server: &Server) -> Vec<Value> {
     let seen = server.seen().into_iter().map(|seen| {
         let headers: Vec<String> = seen
@@ -194,14 +195,14 @@ pub(crate) fn settings(url: &str) -> Settings {
         .with_api_key(ApiKey::new("r8_test"))
         .with_api_base(url)
         .with_max_retries(0);
-    // Each test has its own thread with its own runtime, and connections die with theirs.
-    thread_local!(static HTTP: HttpClient = HttpClient::new());
-    settings.http = HTTP.with(Clone::clone);
+    // Each test has its own thread and runtime; connections end with them.
+    thread_local!(static HTTP: HttpClient = HttpClient::dedicated());
+    settings = settings.with_transport(HTTP.with(Clone::clone));
     settings
 }
 
-/// Lets paused time pass in small steps: without it, each wait for a socket would let the next
-/// timeout strike.
+/// Advances paused time in small steps. Otherwise, waiting for a socket would trigger the next
+/// timeout.
 pub(crate) fn wind_the_clock() {
     tokio::spawn(async {
         loop {
@@ -234,7 +235,7 @@ async fn serve(mut stream: TcpStream, answer: impl FnOnce(&Seen) -> Answer) -> s
         tokio::task::yield_now().await;
     }
     if matches!(answer.end, End::Hang) {
-        // Until the client leaves.
+        // Until the client disconnects.
         let _ = stream.read(&mut [0]).await;
     }
     stream.shutdown().await

@@ -10,7 +10,7 @@ use crate::documents::small_machines;
 use crate::scripted::*;
 
 #[tokio::test]
-async fn looking_after_an_account() {
+async fn account_requests() {
     let server = Server::start(|_, seen, _| match seen.line().as_str() {
         "DELETE /v1/deployments/acme/chat" => Answer::new(204, "text/plain", ""),
         "GET /v1/predictions" => {
@@ -57,7 +57,7 @@ async fn looking_after_an_account() {
 }
 
 #[tokio::test]
-async fn predictions_are_made_where_they_belong() {
+async fn predictions_are_created_at_the_right_path() {
     let server =
         Server::start(|_, _, _| Answer::json(201, json!({"id": "p1", "status": "starting"}))).await;
     let client = Client::new(&settings(&server.url)).unwrap();

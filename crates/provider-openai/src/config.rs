@@ -1,0 +1,95 @@
+use llm_provider::{ApiKey, BaseUrl, Result, Settings};
+
+/// What the model names of OpenAI and of compatible upstreams are prefixed with, as in LiteLLM.
+pub const NAME: &str = "openai";
+
+/// OpenAI's own address.
+pub const DEFAULT_API_BASE: &str = "https://api.openai.com/v1";
+
+/// The environment variables that may hold the key, first hit wins.
+pub const API_KEY_VARIABLES: &[&str] = &["OPENAI_API_KEY"];
+
+/// The environment variables that may hold the address: that of OpenAI's clients, then LiteLLM's
+/// older one.
+pub const API_BASE_VARIABLES: &[&str] = &["OPENAI_BASE_URL", "OPENAI_API_BASE"];
+
+/// Where the upstream is, and the key to it.
+#[derive(Debug)]
+pub(crate) struct Config {
+    /// Empty for an upstream that needs none.
+    pub(crate) api_key: ApiKey,
+    pub(crate) api_base: BaseUrl,
+}
+
+impl Config {
+    pub(crate) fn new(settings: &Settings) -> Result<Self> {
+        settings.deny_unknown_extra(NAME, &[])?;
+        let api_base = settings.api_base_or(NAME, API_BASE_VARIABLES, DEFAULT_API_BASE)?;
+        let is_openai = is_openai(&api_base);
+        // The key in the environment belongs to OpenAI, or to the address beside it in the
+        // environment. An upstream that is configured elsewhere must not see it.
+        let variables = match settings.api_base.is_none() || is_openai {
+            true => API_KEY_VARIABLES,
+            false => &[],
+        };
+        let api_key = match settings.require_api_key(NAME, variables) {
+            // A key that cannot be used has a code; one that is missing has none.
+            Err(error) if !is_openai && error.code().is_none() => ApiKey::new(""),
+            key => key?,
+        };
+        Ok(Self { api_key, api_base })
+    }
+}
+
+/// Whether an address is OpenAI's own, in any of its regions.
+fn is_openai(base: &BaseUrl) -> bool {
+    let host = base.host().to_ascii_lowercase();
+    let host = host.split(':').next().unwrap_or_default();
+    host == "openai.com" || host.ends_with(".openai.com")
+}
+
+#[cfg(test)]
+mod tests {
+    use llm_provider::ErrorKind;
+
+    use super::*;
+
+    #[test]
+    fn only_openai_itself_is_recognized() {
+        let is = |base| is_openai(&BaseUrl::parse(base).unwrap());
+        assert!(is("https://api.openai.com/v1"));
+        assert!(is("https://EU.api.openai.com:443"));
+        assert!(!is("https://openai.com.example"));
+        assert!(!is("https://notopenai.com"));
+        assert!(!is("http://localhost:8000/v1"));
+    }
+
+    #[test]
+    fn a_compatible_upstream_needs_no_key() {
+        let settings = Settings::new().with_api_base("http://localhost:8000/v1");
+        assert!(Config::new(&settings).unwrap().api_key.is_empty());
+        let settings = settings.with_api_key(ApiKey::new("local-key"));
+        let config = Config::new(&settings).unwrap();
+        assert_eq!(config.api_key.expose(), "local-key");
+    }
+
+    #[test]
+    fn openai_needs_a_key() {
+        if ApiKey::from_env(API_KEY_VARIABLES).is_some() {
+            return; // The environment of this process has one.
+        }
+        let settings = Settings::new().with_api_base(DEFAULT_API_BASE);
+        let error = Config::new(&settings).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Auth);
+        assert!(error.message().contains("OPENAI_API_KEY"), "{error}");
+    }
+
+    #[test]
+    fn an_unknown_setting_is_an_error() {
+        let settings = Settings::new()
+            .with_api_base("http://localhost")
+            .with_extra("roles", "x");
+        let error = Config::new(&settings).unwrap_err();
+        assert_eq!(error.param(), Some("roles"));
+    }
+}

@@ -1,0 +1,24 @@
+#![doc = include_str!("../README.md")]
+
+mod client;
+mod config;
+mod error;
+mod models;
+mod provider;
+mod stream;
+mod wire;
+
+use std::sync::Arc;
+
+use llm_provider::Registry;
+
+pub use crate::client::OpenAiClient;
+pub use crate::config::{API_BASE_VARIABLES, API_KEY_VARIABLES, DEFAULT_API_BASE, NAME};
+pub use crate::error::read_error;
+pub use crate::provider::OpenAi;
+pub use crate::wire::Dialect;
+
+/// Makes `openai/…` models known.
+pub fn register(registry: &mut Registry) {
+    registry.register(NAME, |settings| Ok(Arc::new(OpenAi::new(&settings)?)));
+}

@@ -1,0 +1,148 @@
+//! The limits of time, also while nobody polls.
+
+use std::time::Duration;
+
+use llm_provider::{Call, ErrorKind, Provider, ReplyEvent};
+use provider_replicate::Replicate;
+use serde_json::{Value, json};
+use tokio::time::sleep;
+
+use crate::support::*;
+
+const EVENTS: &str = "GET /events";
+
+fn seconds(count: u64) -> Duration {
+    Duration::from_secs(count)
+}
+
+fn running(url: &str, status: &str) -> Value {
+    let mut prediction = prediction(url, status, Value::Null);
+    prediction["urls"]["stream"] = json!(format!("{url}/events"));
+    prediction
+}
+
+/// A model that writes one token and goes on for ever.
+async fn endless() -> Server {
+    Server::start(|url, seen, _| match seen.line().as_str() {
+        LOOK_UP => Answer::json(200, official(llama_3())),
+        CREATE => Answer::json(201, running(url, "starting")),
+        GET => Answer::json(200, running(url, "processing")),
+        EVENTS => Answer::sse("event: output\nid: 1\ndata: Hi\n\n").ending(End::Hang),
+        CANCEL => Answer::json(200, prediction(url, "canceled", Value::Null)),
+        _ => Answer::not_found(),
+    })
+    .await
+}
+
+/// An account with a limit of 40 s to begin and of 50 s to run.
+fn limited(server: &Server) -> Replicate {
+    let settings = settings(&server.url)
+        .with_extra("boot_timeout", 40)
+        .with_extra("run_timeout", 50);
+    Replicate::new(settings).unwrap()
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stream_that_nobody_polls_is_cancelled_at_its_limit() {
+    wind_the_clock();
+    for (timeout, early, late) in [
+        // The limit of the call up to its first chunk, and that of the boot.
+        (Some(seconds(20)), 15, 10),
+        (None, 35, 10),
+    ] {
+        let server = endless().await;
+        let call = Call::of(&ask(MODEL)).with_timeout(timeout);
+        let stream = limited(&server).stream(call).await.unwrap();
+        sleep(seconds(early)).await;
+        assert_eq!(server.count(CANCEL), 0, "{timeout:?}");
+        sleep(seconds(late)).await;
+        server.wait_for(CANCEL).await;
+        // The stream tells so when it is polled at last, and asks nothing more.
+        let told = Told::all(stream).await;
+        assert_eq!(told.error.unwrap().kind(), ErrorKind::Timeout);
+        assert_eq!(told.text, "");
+        cleaned_up().await;
+        assert_eq!((server.count(CANCEL), server.count(EVENTS)), (1, 0));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stream_that_nobody_polls_on_is_cancelled_when_its_run_is_over() {
+    wind_the_clock();
+    let server = endless().await;
+    let call = Call::of(&ask(MODEL)).with_timeout(seconds(5));
+    let mut stream = limited(&server).stream(call).await.unwrap();
+    while !matches!(stream.next().await, Some(Ok(ReplyEvent::Chunk(_)))) {}
+    // The limit of the call was that of the first chunk.
+    sleep(seconds(45)).await;
+    assert_eq!(server.count(CANCEL), 0);
+    sleep(seconds(10)).await;
+    server.wait_for(CANCEL).await;
+    let told = Told::all(stream).await;
+    assert_eq!(told.error.unwrap().kind(), ErrorKind::Timeout);
+    cleaned_up().await;
+    assert_eq!(server.count(CANCEL), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_call_that_nobody_polls_on_is_cancelled_when_its_time_is_over() {
+    wind_the_clock();
+    let server = endless().await;
+    let provider = limited(&server);
+    let call = chat(&provider, ask(MODEL));
+    let mut call = std::pin::pin!(call);
+    tokio::select! {
+        reply = &mut call => panic!("{reply:?}"),
+        () = server.wait_for(GET) => {}
+    }
+    sleep(seconds(100)).await;
+    server.wait_for(CANCEL).await;
+    assert_eq!(call.await.unwrap_err().kind(), ErrorKind::Timeout);
+    cleaned_up().await;
+    assert_eq!(server.count(CANCEL), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_has_ended_in_time_is_not_cancelled_later() {
+    wind_the_clock();
+    let server = Server::start(|url, seen, _| match seen.line().as_str() {
+        CREATE => Answer::json(201, running(url, "starting")),
+        EVENTS => Answer::sse("event: output\nid: 1\ndata: Hi\n\nevent: done\nid: 2\ndata: {}\n\n"),
+        GET => Answer::json(200, succeeded(url, json!(["Hi"]))),
+        _ => Answer::not_found(),
+    })
+    .await;
+    let provider = limited(&server);
+    Told::all(stream(&provider, ask(MODEL)).await.unwrap())
+        .await
+        .assert_whole();
+    chat(&provider, ask(MODEL)).await.unwrap();
+    sleep(seconds(200)).await;
+    cleaned_up().await;
+    assert_eq!(server.count(CANCEL), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_limit_of_a_call_bounds_look_up_creation_and_run_together() {
+    wind_the_clock();
+    let slow = || async {
+        Server::start(|url, seen, _| match seen.line().as_str() {
+            LOOK_UP => Answer::json(200, official(llama_3())).after(seconds(8)),
+            CREATE => Answer::json(201, running(url, "starting")).after(seconds(8)),
+            EVENTS => {
+                Answer::sse("event: output\nid: 1\ndata: Hi\n\nevent: done\n\n").after(seconds(8))
+            }
+            GET => Answer::json(200, succeeded(url, json!(["Hi"]))).after(seconds(8)),
+            _ => Answer::not_found(),
+        })
+        .await
+    };
+    for (limit, is_enough) in [(20, false), (60, true)] {
+        let call = || Call::of(&ask(MODEL)).with_timeout(seconds(limit));
+        let plain = slow().await.provider().send(call()).await;
+        assert_eq!(plain.is_ok(), is_enough, "{limit}");
+        let stream = slow().await.provider().stream(call()).await.unwrap();
+        let error = Told::all(stream).await.error;
+        assert_eq!(error.is_none(), is_enough, "{limit}: {error:?}");
+    }
+}

@@ -1,0 +1,273 @@
+//! Checking that a webhook comes from whom it says: the signatures of Standard Webhooks
+//! (standardwebhooks.com), which Replicate writes.
+//!
+//! Both sides know a secret; Replicate tells it at `GET /v1/webhooks/default/secret`. Whoever
+//! receives a webhook checks the body as it came, before parsing it:
+//!
+//! ```
+//! use std::time::SystemTime;
+//!
+//! use http::HeaderMap;
+//! use replicate_api::webhook::{Secret, WebhookError};
+//!
+//! fn receive(headers: &HeaderMap, body: &[u8]) -> Result<(), WebhookError> {
+//!     let secret = Secret::new("whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD")?;
+//!     secret.verify(headers, body, SystemTime::now())
+//! }
+//! # assert_eq!(receive(&HeaderMap::new(), b""), Err(WebhookError::MissingHeader("webhook-id")));
+//! ```
+//!
+//! Webhooks may come twice and out of order: the header `webhook-id` is the same each time that one
+//! is sent again.
+
+use std::fmt;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
+use hmac::{Hmac, KeyInit, Mac};
+use http::HeaderMap;
+use sha2::Sha256;
+
+/// What an upstream signs webhooks with; never printed.
+///
+/// The scheme: HMAC-SHA256 over `id.timestamp.body`, in base64, any
+/// number of signatures in `webhook-signature`, each with its version.
+#[derive(Clone)]
+pub struct Secret {
+    key: Vec<u8>,
+    tolerance: Duration,
+}
+
+impl Secret {
+    /// Reads a secret as upstreams tell it: `whsec_` and base64.
+    ///
+    /// # Errors
+    ///
+    /// [`WebhookError::InvalidSecret`] for anything else, and for a secret of no bytes.
+    pub fn new(secret: &str) -> Result<Self, WebhookError> {
+        secret
+            .trim()
+            .strip_prefix("whsec_")
+            .and_then(|encoded| BASE64_STANDARD.decode(encoded).ok())
+            .filter(|key| !key.is_empty())
+            .map(|key| Self {
+                key,
+                tolerance: TOLERANCE,
+            })
+            .ok_or(WebhookError::InvalidSecret)
+    }
+
+    /// Accepts timestamps that are off by this much; five minutes by default. What is older may be
+    /// a recording that somebody sends again.
+    pub fn with_tolerance(mut self, tolerance: Duration) -> Self {
+        self.tolerance = tolerance;
+        self
+    }
+
+    /// Checks one webhook: its headers, and its body as it came. The comparison takes the same time
+    /// wherever a signature is wrong.
+    ///
+    /// # Errors
+    ///
+    /// When a header is missing or no text, when the timestamp is no number or too far from `now`,
+    /// and when none of the signatures is right.
+    pub fn verify(
+        &self,
+        headers: &HeaderMap,
+        body: &[u8],
+        now: SystemTime,
+    ) -> Result<(), WebhookError> {
+        let id = header(headers, "webhook-id")?;
+        let timestamp = header(headers, "webhook-timestamp")?;
+        let signatures = header(headers, "webhook-signature")?;
+        self.check_time(timestamp, now)?;
+
+        let mut mac =
+            Hmac::<Sha256>::new_from_slice(&self.key).map_err(|_| WebhookError::InvalidSecret)?;
+        for part in [id.as_bytes(), b".", timestamp.as_bytes(), b".", body] {
+            mac.update(part);
+        }
+        // Signatures of other versions, and what is no signature, are not for us.
+        let ours = signatures
+            .split(' ')
+            .filter_map(|signature| BASE64_STANDARD.decode(signature.strip_prefix("v1,")?).ok());
+        for signature in ours {
+            if mac.clone().verify_slice(&signature).is_ok() {
+                return Ok(());
+            }
+        }
+        Err(WebhookError::WrongSignature)
+    }
+
+    fn check_time(&self, timestamp: &str, now: SystemTime) -> Result<(), WebhookError> {
+        let sent = timestamp
+            .parse()
+            .map_err(|_| WebhookError::InvalidTimestamp)?;
+        let sent = Duration::from_secs(sent);
+        let now = now.duration_since(UNIX_EPOCH).unwrap_or_default();
+        if now.saturating_sub(sent) > self.tolerance {
+            Err(WebhookError::TooOld)
+        } else if sent.saturating_sub(now) > self.tolerance {
+            Err(WebhookError::TooNew)
+        } else {
+            Ok(())
+        }
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Secret")
+            .field("tolerance", &self.tolerance)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Why a webhook is not to be trusted. None of them tells the secret, or what was signed.
+#[non_exhaustive]
+#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
+pub enum WebhookError {
+    /// The secret is not `whsec_` and base64.
+    #[error("the webhook secret is not `whsec_` followed by base64")]
+    InvalidSecret,
+    /// The timestamp is not a number of seconds.
+    #[error("the header webhook-timestamp is not a number of seconds")]
+    InvalidTimestamp,
+    /// This header is not there, or not text.
+    #[error("the header {0} is missing or unreadable")]
+    MissingHeader(&'static str),
+    /// The timestamp is further in the future than clocks differ.
+    #[error("the webhook's timestamp is in the future")]
+    TooNew,
+    /// The timestamp is so old that this may be a recording.
+    #[error("the webhook's timestamp is too old")]
+    TooOld,
+    /// No signature is that of this body under this secret.
+    #[error("no signature of the webhook is right")]
+    WrongSignature,
+}
+
+fn header<'a>(headers: &'a HeaderMap, name: &'static str) -> Result<&'a str, WebhookError> {
+    headers
+        .get(name)
+        .and_then(|value| value.to_str().ok())
+        .ok_or(WebhookError::MissingHeader(name))
+}
+
+const TOLERANCE: Duration = Duration::from_secs(5 * 60);
+
+#[cfg(test)]
+mod tests {
+    use http::HeaderValue;
+
+    use super::*;
+
+    // The example key of Replicate's documentation, and what Python's hmac makes of it.
+    const KEY: &str = "whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD";
+    const BODY: &[u8] = br#"{"id":"ufawqhfynnddngldkgtslldrkq","status":"succeeded"}"#;
+    const SIGNATURE: &str = "v1,khzhb6nvh6j7ejwhctlIu880ueBxl7GggFNoj55u6NI=";
+
+    fn headers(signature: &str) -> HeaderMap {
+        let mut headers = HeaderMap::new();
+        for (name, value) in [
+            ("webhook-id", "msg_p5jXN8AQM9LWM0D4loKWxJek"),
+            ("webhook-timestamp", "1728065256"),
+            ("webhook-signature", signature),
+        ] {
+            headers.insert(name, HeaderValue::from_str(value).unwrap());
+        }
+        headers
+    }
+
+    fn at(seconds: u64) -> SystemTime {
+        UNIX_EPOCH + Duration::from_secs(seconds)
+    }
+
+    #[track_caller]
+    fn check(headers: &HeaderMap, body: &[u8], wanted: Result<(), WebhookError>) {
+        let secret = Secret::new(KEY).unwrap();
+        assert_eq!(secret.verify(headers, body, at(1_728_065_256)), wanted);
+    }
+
+    #[test]
+    fn a_right_signature_is_found_among_others() {
+        check(&headers(SIGNATURE), BODY, Ok(()));
+        let several = format!("v1,bm9wZQ== v2,{SIGNATURE} nonsense v1,*  {SIGNATURE}");
+        check(&headers(&several), BODY, Ok(()));
+    }
+
+    #[test]
+    fn whatever_is_signed_must_be_as_it_was() {
+        check(
+            &headers(SIGNATURE),
+            b"{}",
+            Err(WebhookError::WrongSignature),
+        );
+        for (name, value) in [
+            ("webhook-id", "msg_other"),
+            ("webhook-timestamp", "1728065257"),
+        ] {
+            let mut changed = headers(SIGNATURE);
+            changed.insert(name, HeaderValue::from_static(value));
+            check(&changed, BODY, Err(WebhookError::WrongSignature));
+        }
+        for wrong in [
+            "",
+            "v1,",
+            "v1,bm9wZQ==",
+            "v2,bm9wZQ==",
+            &SIGNATURE[3..],
+            &SIGNATURE[..20],
+        ] {
+            check(&headers(wrong), BODY, Err(WebhookError::WrongSignature));
+        }
+        let other = Secret::new("whsec_b3RoZXI=").unwrap();
+        let found = other.verify(&headers(SIGNATURE), BODY, at(1_728_065_256));
+        assert_eq!(found, Err(WebhookError::WrongSignature));
+    }
+
+    #[test]
+    fn headers_must_be_there() {
+        for name in ["webhook-id", "webhook-timestamp", "webhook-signature"] {
+            let mut without = headers(SIGNATURE);
+            without.remove(name);
+            check(&without, BODY, Err(WebhookError::MissingHeader(name)));
+            without.insert(name, HeaderValue::from_bytes(b"\xff").unwrap());
+            check(&without, BODY, Err(WebhookError::MissingHeader(name)));
+        }
+        let mut strange = headers(SIGNATURE);
+        strange.insert("webhook-timestamp", HeaderValue::from_static("-1"));
+        check(&strange, BODY, Err(WebhookError::InvalidTimestamp));
+    }
+
+    #[test]
+    fn time_is_kept() {
+        let secret = Secret::new(KEY).unwrap();
+        for (now, wanted) in [
+            (1_728_065_256 + 300, Ok(())),
+            (1_728_065_256 + 301, Err(WebhookError::TooOld)),
+            (1_728_065_256 - 300, Ok(())),
+            (1_728_065_256 - 301, Err(WebhookError::TooNew)),
+            (0, Err(WebhookError::TooNew)),
+        ] {
+            assert_eq!(secret.verify(&headers(SIGNATURE), BODY, at(now)), wanted);
+        }
+        let patient = secret.with_tolerance(Duration::MAX);
+        assert_eq!(patient.verify(&headers(SIGNATURE), BODY, at(0)), Ok(()));
+    }
+
+    #[test]
+    fn secrets_are_read_and_not_told() {
+        for wrong in [
+            "",
+            "whsec_",
+            "C2FVsBQIhrscChlQIMV+b5sSYspob7oD",
+            "whsec_C2FV*",
+        ] {
+            assert_eq!(Secret::new(wrong).unwrap_err(), WebhookError::InvalidSecret);
+        }
+        let secret = Secret::new(&format!("{KEY}\n")).unwrap();
+        assert_eq!(format!("{secret:?}"), "Secret { tolerance: 300s, .. }");
+    }
+}

@@ -1,6 +1,6 @@
-//! The costs as ratios, each of two measured in turn and taken at their best, so that a busy machine
-//! does not matter much; fails where a ratio is over its limit:
-//! `cargo bench -p prompt-templates --features jinja --bench ratios`.
+//! Measures the costs as ratios. The two sides of a ratio take turns and the best time of each
+//! counts, so that a busy machine has little effect. Fails if a ratio exceeds its limit: `cargo
+//! bench -p prompt-templates --features jinja --bench ratios`.
 #![allow(
     clippy::print_stdout,
     clippy::unwrap_used,

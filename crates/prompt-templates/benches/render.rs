@@ -1,6 +1,6 @@
-//! Native families against a plain concatenation of the same markers and contents, and chat
-//! templates against bare minijinja, with criterion:
-//! `cargo bench -p prompt-templates --features jinja --bench render`.
+//! Compares native families with a plain concatenation of the same markers and contents, and chat
+//! templates with bare minijinja, using criterion: `cargo bench -p prompt-templates --features
+//! jinja --bench render`.
 #![allow(
     missing_docs,
     reason = "criterion's macros make public items without any"

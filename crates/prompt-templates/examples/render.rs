@@ -1,4 +1,4 @@
-//! Prints the prompt that a model wants for a short conversation, or the families that there are:
+//! Prints the prompt of a model for a short conversation, or lists the families:
 //!
 //! ```sh
 //! cargo run -p prompt-templates --example render -- meta/meta-llama-3-8b-instruct

@@ -1,4 +1,4 @@
-//! Control tokens inside of content: kept, broken up or rejected.
+//! Control tokens in content: kept, broken up or rejected.
 
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -6,14 +6,14 @@ use alloc::vec::Vec;
 use crate::error::{Error, ErrorKind};
 use crate::options::ControlTokens;
 
-/// The sequences that content must not hold, made ready for a fast search.
+/// The sequences that content must not contain, prepared for a fast search.
 ///
-/// No one may lie within another, save at its beginning, and none is a single character: else one
-/// could be left whole when another is broken up.
+/// No sequence may contain another except at its beginning, and none is a single character.
+/// Otherwise one could stay intact when another is broken up.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Control<'t> {
     tokens: &'t [&'t str],
-    /// The different anchors of the tokens, if they are few.
+    /// The distinct anchors of the tokens, if there are few.
     anchors: [u8; MAX_ANCHORS],
     count: usize,
     /// The bytes, as a set, that may follow an anchor.
@@ -33,7 +33,7 @@ impl<'t> Control<'t> {
                 let next = bytes[place + 1];
                 followers[next as usize / 64] |= 1 << (next % 64);
             } else {
-                // Anything may stand there.
+                // Any byte may follow.
                 followers = [u64::MAX; 4];
             }
             let anchor = bytes[place];
@@ -61,7 +61,7 @@ impl<'t> Control<'t> {
         self.tokens
     }
 
-    /// Writes `text`, with the tokens in it treated as `policy` says.
+    /// Writes `text` and treats the tokens in it according to `policy`.
     pub(crate) fn write(
         &self,
         out: &mut String,
@@ -80,8 +80,8 @@ impl<'t> Control<'t> {
                     let detail = "the content holds the control token";
                     return Err(Error::new(ErrorKind::ControlToken, detail).with_token(token));
                 }
-                // The last character is written with what follows, as another token may begin
-                // with it.
+                // The last character is written with the text that follows, as another token may
+                // start with it.
                 let last =
                     start + token.len() - token.chars().next_back().map_or(1, char::len_utf8);
                 out.push_str(&text[written..last]);
@@ -94,7 +94,7 @@ impl<'t> Control<'t> {
         Ok(())
     }
 
-    /// The place of the next anchor from `from` on.
+    /// The offset of the next anchor from `from` on.
     fn next_anchor(&self, bytes: &[u8], from: usize) -> Option<usize> {
         let [a, b, c] = self.anchors;
         match self.count {
@@ -102,13 +102,13 @@ impl<'t> Control<'t> {
             1 => position([a], bytes, from),
             2 => position([a, b], bytes, from),
             MAX_ANCHORS => position([a, b, c], bytes, from),
-            // Too many to look for: every place is one.
+            // There are too many to search for: every position counts.
             _ => (from < bytes.len()).then_some(from),
         }
     }
 
-    /// The shortest token whose anchor is at `at`, and its place, if it begins not before `from`.
-    /// With that one broken up, no longer one is left.
+    /// The shortest token whose anchor is at `at`, and its offset, if it starts at `from` or later.
+    /// If it is broken up, no longer one remains intact.
     fn token_around(&self, text: &str, from: usize, at: usize) -> Option<(usize, &'t str)> {
         let bytes = text.as_bytes();
         let next = usize::from(bytes.get(at + 1).copied().unwrap_or_default());
@@ -132,7 +132,7 @@ impl<'t> Control<'t> {
     }
 }
 
-/// Drops the tokens that hold another one: with that broken up, they are too.
+/// Removes the tokens that contain another one: breaking that one up also breaks them.
 pub(crate) fn separate(tokens: &mut Vec<&str>) {
     let all = tokens.clone();
     tokens.retain(|token| {
@@ -141,19 +141,19 @@ pub(crate) fn separate(tokens: &mut Vec<&str>) {
     });
 }
 
-/// The place in a token of the byte by which to look for it: one that is rare in prose.
+/// The offset in a token of the byte to search for: one that is rare in prose.
 const fn anchor(token: &[u8]) -> usize {
     match (token[0], token[1], token[token.len() - 1]) {
         (b'<' | b'[' | b'#', ..) => 0,
-        // `USER:` and `ASSISTANT:` have it in common.
+        // `USER:` and `ASSISTANT:` share it.
         (_, b'S', _) => 1,
         (.., b':') => token.len() - 1,
         _ => 0,
     }
 }
 
-/// The first place from `from` on of any of `needles`. Blocks are looked through without a branch,
-/// which compilers turn into vector instructions.
+/// The first offset from `from` on of any of `needles`. Blocks are searched without a branch, so
+/// that compilers vectorize the loop.
 #[inline]
 fn position<const N: usize>(needles: [u8; N], bytes: &[u8], from: usize) -> Option<usize> {
     let rest = bytes.get(from..)?;
@@ -165,15 +165,15 @@ fn position<const N: usize>(needles: [u8; N], bytes: &[u8], from: usize) -> Opti
     let holds_none = |block: &[u8; BLOCK]| !block.iter().fold(false, |any, b| any | is_needle(*b));
     let (blocks, _) = rest.as_chunks::<BLOCK>();
     let skipped = BLOCK * blocks.iter().take_while(|block| holds_none(block)).count();
-    // What is left is less than a block, or a block with a needle: the last block of all tells
-    // them apart, if there is one.
+    // The rest is less than a block, or a block with a needle: the last full block decides, if
+    // there is one.
     if rest.len() - skipped < BLOCK && rest.last_chunk().is_some_and(holds_none) {
         return None;
     }
     position_by_words(needles, &rest[skipped..]).map(|at| from + skipped + at)
 }
 
-/// The first place of any of `needles`, eight bytes at a time: a byte of a word is zero where its
+/// The first offset of any of `needles`, eight bytes at a time: a byte of a word is zero where its
 /// lowest bit borrows from its highest.
 fn position_by_words<const N: usize>(needles: [u8; N], bytes: &[u8]) -> Option<usize> {
     const LOW: u64 = u64::from_ne_bytes([0x01; 8]);

@@ -10,23 +10,24 @@ use crate::error::Error;
 use crate::message::{Content, Message, Part, Role};
 use crate::options::{ControlTokens, Options};
 
-/// A template by markers around each role's messages: LiteLLM's `register_prompt_template` and
-/// the `roles` of its `config.yaml`.
+/// A template of markers around each role's messages: LiteLLM's `register_prompt_template` and the
+/// `roles` of its `config.yaml`.
 ///
 /// ```
-/// use prompt_templates::{CustomTemplate, Message, RoleMarkers};
+/// use prompt_templates::{CustomTemplate, Message, Options, RoleMarkers};
 ///
 /// let template = CustomTemplate::new()
 ///     .with_role("user", RoleMarkers::new("<|im_start|>user\n", "<|im_end|>\n"))
 ///     .with_final_prompt_value("<|im_start|>assistant\n");
 /// assert_eq!(
-///     template.render(&[Message::user("Hi")]),
+///     template.render(&[Message::user("Hi")], &Options::new())?,
 ///     "<|im_start|>user\nHi<|im_end|>\n<|im_start|>assistant\n",
 /// );
+/// # Ok::<(), prompt_templates::Error>(())
 /// ```
 ///
-/// With feature `serde` it is read from LiteLLM's keys, in both forms that its pages show: markers
-/// per role,
+/// With feature `serde`, it is read from LiteLLM's keys, in both documented forms: markers per
+/// role,
 ///
 /// ```yaml
 /// roles: {"user": {"pre_message": "<|im_start|>user\n", "post_message": "<|im_end|>"}}
@@ -36,31 +37,35 @@ use crate::options::{ControlTokens, Options};
 /// eos_token: "</s>"
 /// ```
 ///
-/// and the older one, a text per role and separators for all:
+/// and the older form, a text per role and separators for all:
 ///
 /// ```yaml
 /// roles: {"user": "<|im_start|>user"}
 /// pre_message_sep: "\n"
 /// post_message_sep: "\n"
 /// ```
+///
+/// An unknown key is an error. To read a template from a configuration with other keys beside it,
+/// use [`Prompts`](crate::Prompts).
 #[non_exhaustive]
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Deserialize, serde::Serialize))]
-#[cfg_attr(feature = "serde", serde(try_from = "crate::litellm::Template"))]
+#[cfg_attr(feature = "serde", serde(try_from = "crate::litellm::Keys<true>"))]
 pub struct CustomTemplate {
-    /// The markers by role name; a role without any is written bare.
+    /// The markers by role name; messages of other roles are written without markers.
     pub roles: BTreeMap<String, RoleMarkers>,
     /// Written first, after BOS.
     pub initial_prompt_value: String,
-    /// Written last, in place of a generation prompt.
+    /// Written last, instead of a generation prompt.
     pub final_prompt_value: String,
-    /// Written at the start, and before a `system` or `human` message that follows an assistant's.
+    /// Written at the start, and before a `system` or `human` message that follows an assistant
+    /// message.
     pub bos_token: String,
-    /// Written after each of the assistant's messages.
+    /// Written after each assistant message.
     pub eos_token: String,
 }
 
-/// What stands around a message of one role.
+/// The markers around a message of one role.
 #[non_exhaustive]
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
@@ -72,7 +77,7 @@ pub struct RoleMarkers {
 }
 
 impl RoleMarkers {
-    /// The markers before and after a message.
+    /// Creates markers before and after a message.
     pub fn new(pre_message: impl Into<String>, post_message: impl Into<String>) -> Self {
         Self {
             pre_message: pre_message.into(),
@@ -82,7 +87,7 @@ impl RoleMarkers {
 }
 
 impl CustomTemplate {
-    /// A template without any marker.
+    /// Creates a template without markers.
     pub fn new() -> Self {
         Self::default()
     }
@@ -94,14 +99,14 @@ impl CustomTemplate {
         self
     }
 
-    /// Sets what is written first.
+    /// Sets the text that is written first.
     #[must_use]
     pub fn with_initial_prompt_value(mut self, text: impl Into<String>) -> Self {
         self.initial_prompt_value = text.into();
         self
     }
 
-    /// Sets what is written last.
+    /// Sets the text that is written last.
     #[must_use]
     pub fn with_final_prompt_value(mut self, text: impl Into<String>) -> Self {
         self.final_prompt_value = text.into();
@@ -122,8 +127,8 @@ impl CustomTemplate {
         self
     }
 
-    /// What ends an assistant's message, and so the answer: its marker but for white space, and
-    /// the EOS token.
+    /// The sequences that end an assistant message and so the reply: the marker after it, without
+    /// white space, and the EOS token.
     pub fn stop(&self) -> Vec<&str> {
         let marker = self.roles.get("assistant").map(|role| &role.post_message);
         let mut stop = Vec::new();
@@ -136,25 +141,26 @@ impl CustomTemplate {
         stop
     }
 
-    /// The prompt for `messages`: LiteLLM's, to the byte.
+    /// Renders the prompt for `messages`.
     ///
-    /// As there, pictures are left out, a message without content leaves no trace, and control
-    /// tokens inside of content are kept; [`render_into`](Self::render_into) can treat them.
-    pub fn render(&self, messages: &[Message<'_>]) -> String {
-        let mut out = String::new();
-        let keep = Options::new().with_control_tokens(ControlTokens::Keep);
-        // With this policy, nothing can fail.
-        let _ = self.write(&mut out, messages, &keep);
-        out
-    }
-
-    /// Appends the prompt to `out`, which keeps its length when this fails.
-    ///
-    /// Of the options, only the policy for control tokens means anything here.
+    /// As in LiteLLM, images are left out, and a message without content is skipped. Of the
+    /// options, only the policy for control tokens applies: by default, control tokens in content
+    /// are broken up.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::ControlToken`](crate::ErrorKind::ControlToken), if that is the policy.
+    /// [`ErrorKind::ControlToken`](crate::ErrorKind::ControlToken) with the policy `Reject`.
+    pub fn render(&self, messages: &[Message<'_>], options: &Options) -> Result<String, Error> {
+        let mut out = String::new();
+        self.render_into(&mut out, messages, options)?;
+        Ok(out)
+    }
+
+    /// Appends the prompt to `out`. On failure, `out` is left unchanged.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`render`](Self::render).
     pub fn render_into(
         &self,
         out: &mut String,
@@ -164,6 +170,16 @@ impl CustomTemplate {
         let start = out.len();
         self.write(out, messages, options)
             .inspect_err(|_| out.truncate(start))
+    }
+
+    /// Renders the prompt for `messages` byte for byte as LiteLLM's `custom_prompt` does. Control
+    /// tokens in content are kept, so content can forge a turn.
+    pub fn render_like_litellm(&self, messages: &[Message<'_>]) -> String {
+        let mut out = String::new();
+        let keep = Options::new().with_control_tokens(ControlTokens::Keep);
+        // With this policy, rendering cannot fail.
+        let _ = self.write(&mut out, messages, &keep);
+        out
     }
 
     // `custom_prompt` in litellm_core_utils/prompt_templates/factory.py.
@@ -205,8 +221,8 @@ impl CustomTemplate {
         Ok(())
     }
 
-    /// What content must not hold: the tokens in angle or square brackets that the markers are
-    /// made of, or a whole marker without such.
+    /// The sequences that content must not contain: the tokens in angle or square brackets in the
+    /// markers, or the whole marker if it has none.
     fn control_tokens(&self) -> Vec<&str> {
         let markers = self
             .roles
@@ -220,7 +236,7 @@ impl CustomTemplate {
                 tokens.push(marker.trim());
             }
         }
-        // A letter or two stand in any text.
+        // One or two letters occur in any text.
         tokens.retain(|token| token.chars().count() > 2);
         tokens.sort_unstable();
         tokens.dedup();
@@ -236,7 +252,7 @@ fn bracketed(marker: &str) -> impl Iterator<Item = &str> {
         loop {
             rest = &rest[rest.find(['<', '['])?..];
             let close = if rest.starts_with('<') { '>' } else { ']' };
-            // `<<SYS>>` begins and ends with two.
+            // `<<SYS>>` starts and ends with two brackets.
             let inside = rest[1..].trim_start_matches('<');
             let skipped = rest.len() - inside.len();
             match inside.find([close, '<', '[', ' ', '\n']) {

@@ -1,4 +1,4 @@
-//! One error for the whole crate.
+//! The error type of the crate.
 
 use alloc::borrow::{Cow, ToOwned};
 use alloc::boxed::Box;
@@ -6,9 +6,9 @@ use alloc::string::String;
 use core::error::Error as StdError;
 use core::fmt;
 
-/// Why a prompt could not be rendered, or a template not be read.
+/// The error of rendering a prompt or reading a template.
 ///
-/// It never holds text of a message.
+/// It never contains text of a message.
 #[derive(Debug)]
 pub struct Error(Box<Inner>);
 
@@ -23,44 +23,44 @@ struct Inner {
     source: Option<Box<dyn StdError + Send + Sync>>,
 }
 
-/// What kind of failure it was.
+/// The kind of an [`Error`].
 #[non_exhaustive]
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub enum ErrorKind {
-    /// The roles do not take turns as the format demands, or the assistant speaks first.
+    /// The roles do not alternate as the format requires, or the assistant speaks first.
     Alternation,
-    /// A configuration of a tokenizer is malformed, or lacks what is asked of it.
+    /// A tokenizer configuration is malformed, or lacks a required value.
     Config,
-    /// The last message cannot be continued, as it is not the assistant's.
+    /// The last message cannot be continued, because it is not the assistant's.
     Continuation,
-    /// Content holds a control token, and the policy is to reject.
+    /// Content contains a control token, and the policy is to reject it.
     ControlToken,
-    /// There is no message.
+    /// There are no messages.
     Empty,
-    /// A picture or another part that is no text.
+    /// An image or another part that is not text.
     Image,
-    /// The template used up what it may: instructions, nested calls or output.
+    /// The template exceeded a limit: instructions, nested calls, output or memory.
     Limit,
     /// A message without content.
     NoContent,
-    /// The template itself raised an exception.
+    /// The template raised an exception.
     Raised,
-    /// Something went wrong in the template.
+    /// The template failed while rendering.
     Render,
-    /// The format does not know the role.
+    /// The format does not support the role.
     Role,
-    /// The template's source is not Jinja.
+    /// The template's source is not valid Jinja.
     Syntax,
-    /// The format has no place for a system message here.
+    /// The format does not support a system message at this position.
     System,
-    /// The format has no place for tools, tool calls or a tool's answer, or they are not JSON.
+    /// The format does not support tools, tool calls or tool results, or they are not JSON.
     Tools,
-    /// The writer that was given failed.
+    /// Writing to the output failed.
     Write,
 }
 
 impl Error {
-    /// What kind of failure it was.
+    /// The kind of the error.
     pub fn kind(&self) -> ErrorKind {
         self.0.kind
     }
@@ -70,17 +70,17 @@ impl Error {
         self.0.template.as_deref()
     }
 
-    /// The index of the message at fault, from 0.
+    /// The index of the message that caused the error, from 0.
     pub fn message(&self) -> Option<usize> {
         self.0.message
     }
 
-    /// The line of the template at fault, from 1.
+    /// The line of the template that caused the error, from 1.
     pub fn line(&self) -> Option<usize> {
         self.0.line
     }
 
-    /// The control token that was found in content.
+    /// The control token found in content.
     pub fn token(&self) -> Option<&str> {
         self.0.token.as_deref()
     }
@@ -102,7 +102,7 @@ impl Error {
         self
     }
 
-    /// The error as seen from the messages that were folded to those at fault.
+    /// Translates the index of a folded message to that of the original message.
     pub(crate) fn moved(mut self, places: &[usize]) -> Self {
         self.0.message = self.0.message.and_then(|index| places.get(index).copied());
         self

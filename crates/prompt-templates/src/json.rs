@@ -1,4 +1,4 @@
-//! Just enough JSON to print tools and their calls as the official templates do.
+//! The JSON functions needed to print tools and their calls as the official templates do.
 
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -6,12 +6,12 @@ use alloc::vec::Vec;
 use crate::error::{Error, ErrorKind};
 use crate::python::{write_float, write_json_string};
 
-/// Reprints JSON text as Python's `json.dumps(…, ensure_ascii=False)` would, on one line or
-/// indented by some spaces.
+/// Reprints JSON text like Python's `json.dumps(…, ensure_ascii=False)`, on one line or with an
+/// indentation.
 ///
 /// # Errors
 ///
-/// [`ErrorKind::Tools`] when the text is not JSON.
+/// [`ErrorKind::Tools`] if the text is not JSON.
 pub(crate) fn dumps(json: &str, indent: Option<usize>) -> Result<String, Error> {
     let mut reader = Reader { json, at: 0 };
     let mut out = String::with_capacity(json.len() + json.len() / 4);
@@ -37,7 +37,7 @@ pub(crate) fn quoted(text: &str) -> String {
 ///
 /// # Errors
 ///
-/// [`ErrorKind::Tools`] when the text is not a JSON object.
+/// [`ErrorKind::Tools`] if the text is not a JSON object.
 pub(crate) fn members(json: &str) -> Result<Vec<(String, &str)>, Error> {
     let mut reader = Reader { json, at: 0 };
     let mut members = Vec::new();
@@ -65,7 +65,7 @@ pub(crate) fn members(json: &str) -> Result<Vec<(String, &str)>, Error> {
     Ok(members)
 }
 
-/// The text of a JSON string; nothing for any other JSON.
+/// The text of a JSON string; `None` for any other JSON.
 pub(crate) fn text(json: &str) -> Option<String> {
     let mut reader = Reader { json, at: 0 };
     let text = reader.string().ok()?;
@@ -193,7 +193,7 @@ impl Reader<'_> {
         }
     }
 
-    /// What stands behind a backslash. A lone surrogate becomes the replacement character.
+    /// The character after a backslash. A lone surrogate becomes the replacement character.
     fn escape(&mut self) -> Result<char, Error> {
         let byte = self.json.as_bytes().get(self.at).copied();
         self.at += 1;

@@ -1,4 +1,4 @@
-//! Chat messages to prompt text, in the format that each model was trained on.
+//! Renders chat messages as prompt text, in the format that each model was trained on.
 //!
 //! ```
 //! use prompt_templates::{Message, Options, match_model};
@@ -10,19 +10,19 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! The crate is pure: no clock, no network, no files. Without features it is `no_std` + `alloc`
-//! and depends on nothing.
+//! The crate is pure: no clock, no network, no files. Without features it is `no_std` + `alloc` and
+//! has no dependencies.
 //!
-//! - [`Family`] is a built-in format, written by hand and checked against the official template;
-//!   [`match_model`] finds a model's family by its name, or says that it does not know it.
-//! - [`CustomTemplate`] is a template as LiteLLM's users register it, and [`Registry`] holds such by
-//!   the names of models.
-//! - `ChatTemplate` (feature `jinja`) renders Hugging Face chat templates as transformers does.
-//! - [`Template`] is any of these, and [`Options`] are for all.
-//! - [`Prompts`] is what an account with a completion server is set up with.
+//! - [`Family`] is a built-in format, written by hand and checked against the official template.
+//!   [`match_model`] finds a model's family by name, or reports that the model is unknown.
+//! - [`CustomTemplate`] is a template in LiteLLM's form, and [`Registry`] maps model names to
+//!   templates.
+//! - `ChatTemplate` (feature `jinja`) renders Hugging Face chat templates like transformers.
+//! - [`Template`] is any of these, and [`Options`] apply to all.
+//! - [`Prompts`] is the template configuration of an account with a completion server.
 //!
-//! Content cannot forge a turn: see [`ControlTokens`]. What a format has no place for is refused,
-//! unless [`Strictness`] says otherwise.
+//! Content cannot forge a turn; see [`ControlTokens`]. Messages that a format does not support are
+//! rejected by default; see [`Strictness`].
 //!
 //! # Features
 //!

@@ -1,18 +1,21 @@
-//! Registered templates in LiteLLM's keys.
+//! Registered templates with LiteLLM's keys.
 
 use alloc::borrow::ToOwned;
 use alloc::collections::BTreeMap;
 use alloc::format;
 use alloc::string::String;
+use alloc::vec::Vec;
 use core::fmt;
 
-use serde::de::{Deserialize, Deserializer, Error, MapAccess, Visitor};
+use serde::de::{Deserialize, Deserializer, Error, IgnoredAny, MapAccess, Visitor};
 
 use crate::custom::{CustomTemplate, RoleMarkers};
 
-/// A template as it is written; a key that is absent or null is an empty text.
-#[derive(serde::Deserialize)]
-pub(crate) struct Template {
+/// A template as written in a configuration. An absent or null key means an empty text. Other keys
+/// are errors if `STRICT`; otherwise they are ignored, since a configuration has other keys beside
+/// those of a template.
+#[derive(Default)]
+pub(crate) struct Keys<const STRICT: bool> {
     roles: Option<BTreeMap<String, Role>>,
     initial_prompt_value: Option<String>,
     final_prompt_value: Option<String>,
@@ -22,10 +25,95 @@ pub(crate) struct Template {
     post_message_sep: Option<String>,
 }
 
-impl TryFrom<Template> for CustomTemplate {
+const NAMES: &[&str] = &[
+    "roles",
+    "initial_prompt_value",
+    "final_prompt_value",
+    "bos_token",
+    "eos_token",
+    "pre_message_sep",
+    "post_message_sep",
+];
+
+impl<'de, const STRICT: bool> Deserialize<'de> for Keys<STRICT> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_map(KeysVisitor)
+    }
+}
+
+struct KeysVisitor<const STRICT: bool>;
+
+impl<'de, const STRICT: bool> Visitor<'de> for KeysVisitor<STRICT> {
+    type Value = Keys<STRICT>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the keys of a template")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Keys<STRICT>, A::Error> {
+        let mut keys = Keys::default();
+        while let Some(key) = map.next_key::<String>()? {
+            let text = match &*key {
+                "roles" => {
+                    keys.roles = map.next_value()?;
+                    continue;
+                }
+                "initial_prompt_value" => &mut keys.initial_prompt_value,
+                "final_prompt_value" => &mut keys.final_prompt_value,
+                "bos_token" => &mut keys.bos_token,
+                "eos_token" => &mut keys.eos_token,
+                "pre_message_sep" => &mut keys.pre_message_sep,
+                "post_message_sep" => &mut keys.post_message_sep,
+                unknown if STRICT => {
+                    let nearest = nearest(unknown);
+                    return Err(A::Error::custom(format_args!(
+                        "unknown key `{}` in a template; did you mean `{nearest}`?",
+                        start(unknown).escape_debug()
+                    )));
+                }
+                _ => {
+                    map.next_value::<IgnoredAny>()?;
+                    continue;
+                }
+            };
+            *text = map.next_value()?;
+        }
+        Ok(keys)
+    }
+}
+
+/// The known key that starts like this one, or has the smallest edit distance to it.
+fn nearest(unknown: &str) -> &'static str {
+    let unknown = start(unknown);
+    let edits = |name: &str| {
+        // The row of the edit distances from a prefix of `unknown` to each prefix of `name`.
+        let mut row: Vec<usize> = (0..=name.len()).collect();
+        for (index, a) in unknown.bytes().enumerate() {
+            let mut diagonal = core::mem::replace(&mut row[0], index + 1);
+            for (at, b) in name.bytes().enumerate() {
+                let changed = diagonal + usize::from(a != b);
+                diagonal = row[at + 1];
+                row[at + 1] = changed.min(diagonal + 1).min(row[at] + 1);
+            }
+        }
+        row[name.len()]
+    };
+    let distance = |name: &&str| (!name.starts_with(unknown), edits(name));
+    let nearest = NAMES.iter().copied().min_by_key(distance);
+    nearest.unwrap_or_default()
+}
+
+fn start(key: &str) -> &str {
+    &key[..key.floor_char_boundary(MAX_KEY)]
+}
+
+/// The rest of a longer unknown key is neither compared nor quoted.
+const MAX_KEY: usize = 64;
+
+impl<const STRICT: bool> TryFrom<Keys<STRICT>> for CustomTemplate {
     type Error = &'static str;
 
-    fn try_from(template: Template) -> Result<Self, &'static str> {
+    fn try_from(template: Keys<STRICT>) -> Result<Self, &'static str> {
         let is_text = |role: &Role| matches!(role, Role::Text(_));
         let has_separators =
             template.pre_message_sep.is_some() || template.post_message_sep.is_some();

@@ -1,15 +1,15 @@
-//! Which family a model belongs to, by its name.
+//! Finds the family of a model by its name.
 
 use alloc::string::String;
 
 use crate::family::Family;
 
-/// The family of the model of this name, as Together, Replicate and Hugging Face call it.
+/// Finds the family of the model with this name at Together, Replicate or Hugging Face.
 ///
-/// The name may carry a provider prefix (`replicate/`, `together_ai/`), an owner, and a version
-/// (`:2796ee94…`); its case does not matter. A model that is not known is [`How::Unknown`]: no
-/// format is guessed, and a caller that wants one all the same names it, such as
-/// [`Family::PLAIN`]. So is a deployment, as its name is not its model's.
+/// The name may have a provider prefix (`replicate/`, `together_ai/`), an owner, and a version
+/// (`:2796ee94…`). Case is ignored. An unknown model is [`How::Unknown`]: no format is guessed, and
+/// the caller can choose one explicitly, such as [`Family::PLAIN`]. Deployments are unknown too,
+/// since their names are not those of their models.
 ///
 /// ```
 /// use prompt_templates::{Family, How, match_model};
@@ -48,18 +48,18 @@ pub fn match_model(model: &str) -> Match {
     }
 }
 
-/// What [`match_model`] found.
+/// The result of [`match_model`].
 #[non_exhaustive]
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Match {
-    /// The family, unless the model is unknown.
+    /// The family; `None` if the model is unknown.
     pub family: Option<Family>,
-    /// How it was found.
+    /// How the family was found.
     pub how: How,
 }
 
 impl Match {
-    /// The family, unless the model is unknown.
+    /// The family; `None` if the model is unknown.
     pub fn family(&self) -> Option<Family> {
         self.family
     }
@@ -69,17 +69,17 @@ impl Match {
 #[non_exhaustive]
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum How {
-    /// The name is that of a base model, which has no format: this one, with nothing but sizes and
-    /// versions behind it.
+    /// The name is that of a base model without a format: the given name, followed only by sizes
+    /// and versions.
     Base(&'static str),
-    /// The name holds these words.
+    /// The name contains these words.
     Name(&'static str),
-    /// Not at all.
+    /// No rule matches.
     Unknown,
 }
 
-/// A name that holds all `words`, and none of `but`, is of the family. The first rule decides, so
-/// what builds on another model stands before it.
+/// A name that contains all `words`, and none of `but`, belongs to the family. The first matching
+/// rule wins, so derived models precede the models on which they build.
 struct Rule {
     words: &'static str,
     but: &'static str,
@@ -96,7 +96,7 @@ impl Rule {
     }
 }
 
-/// Whether the name is `base` and nothing but sizes and versions.
+/// Whether the name is `base`, followed only by sizes and versions.
 fn is_base(name: &str, base: &str) -> bool {
     let name = name.strip_prefix("meta-").unwrap_or(name);
     let is_size = |part: &str| {
@@ -118,7 +118,7 @@ const fn rule(words: &'static str, but: &'static str, family: Family) -> Rule {
 }
 
 const RULES: &[Rule] = &[
-    // Built on others, and named after them.
+    // Derived models, named after those on which they build.
     rule("nsql", "", Family::NSQL),
     rule("llama-3 sqlcoder", "", Family::LLAMA_3),
     rule("sqlcoder", "", Family::SQLCODER),
@@ -148,7 +148,7 @@ const RULES: &[Rule] = &[
     rule("dolly-v2", "", Family::ALPACA),
     rule("starchat", "starchat2", Family::STARCHAT),
     rule("redpajama chat", "", Family::REDPAJAMA),
-    // Code Llama 70B has a format of its own.
+    // Code Llama 70B has a separate format.
     rule("codellama instruct", "70b", Family::CODELLAMA),
     rule("code-llama instruct", "70b", Family::CODELLAMA),
     rule("llama-4 instruct", "", Family::LLAMA_4),

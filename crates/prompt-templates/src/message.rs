@@ -1,4 +1,4 @@
-//! The input: messages by role, borrowed from the caller where possible.
+//! The input: messages by role, borrowed from the caller if possible.
 
 use alloc::borrow::Cow;
 use alloc::string::String;
@@ -15,22 +15,22 @@ use alloc::vec::Vec;
 #[non_exhaustive]
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Message<'a> {
-    /// Who speaks.
+    /// The role.
     pub role: Role<'a>,
-    /// What is said.
+    /// The content.
     pub content: Content<'a>,
-    /// The calls that an assistant makes.
+    /// The assistant's tool calls.
     pub tool_calls: Vec<ToolCall<'a>>,
-    /// The call that a tool message answers.
+    /// The id of the call to which a tool message replies.
     pub tool_call_id: Option<Cow<'a, str>>,
-    /// The speaker's or the function's name.
+    /// The name of the author or the function.
     pub name: Option<Cow<'a, str>>,
-    /// What an assistant thought before it answered (`reasoning_content`).
+    /// The assistant's reasoning before its reply (`reasoning_content`).
     pub reasoning: Option<Cow<'a, str>>,
 }
 
 impl<'a> Message<'a> {
-    /// A message of any role.
+    /// Creates a message with any role.
     pub fn new(role: Role<'a>, content: impl Into<Content<'a>>) -> Self {
         Self {
             role,
@@ -42,22 +42,22 @@ impl<'a> Message<'a> {
         }
     }
 
-    /// A system message.
+    /// Creates a system message.
     pub fn system(content: impl Into<Content<'a>>) -> Self {
         Self::new(Role::System, content)
     }
 
-    /// A user's message.
+    /// Creates a user message.
     pub fn user(content: impl Into<Content<'a>>) -> Self {
         Self::new(Role::User, content)
     }
 
-    /// An assistant's message.
+    /// Creates an assistant message.
     pub fn assistant(content: impl Into<Content<'a>>) -> Self {
         Self::new(Role::Assistant, content)
     }
 
-    /// A tool's answer to the call `id`.
+    /// Creates the result of the tool call `id`.
     pub fn tool(id: impl Into<Cow<'a, str>>, content: impl Into<Content<'a>>) -> Self {
         Self {
             tool_call_id: Some(id.into()),
@@ -65,28 +65,28 @@ impl<'a> Message<'a> {
         }
     }
 
-    /// Adds the calls that an assistant makes.
+    /// Adds tool calls of the assistant.
     #[must_use]
     pub fn with_tool_calls(mut self, calls: Vec<ToolCall<'a>>) -> Self {
         self.tool_calls = calls;
         self
     }
 
-    /// Names the call that a tool message answers.
+    /// Sets the id of the call to which a tool message replies.
     #[must_use]
     pub fn with_tool_call_id(mut self, id: impl Into<Cow<'a, str>>) -> Self {
         self.tool_call_id = Some(id.into());
         self
     }
 
-    /// Names the speaker or the function.
+    /// Sets the name of the author or the function.
     #[must_use]
     pub fn with_name(mut self, name: impl Into<Cow<'a, str>>) -> Self {
         self.name = Some(name.into());
         self
     }
 
-    /// Adds what an assistant thought before it answered.
+    /// Adds the assistant's reasoning before its reply.
     #[must_use]
     pub fn with_reasoning(mut self, reasoning: impl Into<Cow<'a, str>>) -> Self {
         self.reasoning = Some(reasoning.into());
@@ -94,23 +94,23 @@ impl<'a> Message<'a> {
     }
 }
 
-/// Who speaks.
+/// The role of a message.
 #[non_exhaustive]
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub enum Role<'a> {
     /// The model.
     Assistant,
-    /// The application, in OpenAI's newer word for `system`.
+    /// The application, under OpenAI's newer name for `system`.
     Developer,
-    /// A function, in OpenAI's older word for `tool`.
+    /// A function, under OpenAI's older name for `tool`.
     Function,
     /// The application.
     System,
     /// A tool that the assistant called.
     Tool,
-    /// The person.
+    /// The user.
     User,
-    /// Any other name, as it was given.
+    /// Any other name, unchanged.
     Other(&'a str),
 }
 
@@ -143,16 +143,16 @@ impl<'a> From<&'a str> for Role<'a> {
     }
 }
 
-/// What a message says.
+/// The content of a message.
 #[non_exhaustive]
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub enum Content<'a> {
-    /// Nothing, as in an assistant's message that only calls tools.
+    /// No content, as in an assistant message that only has tool calls.
     #[default]
     None,
     /// Text.
     Text(Cow<'a, str>),
-    /// Text and pictures in turn.
+    /// Texts and images, in order.
     Parts(Vec<Part<'a>>),
 }
 
@@ -196,15 +196,15 @@ impl<'a, T: Into<Self>> From<Option<T>> for Content<'a> {
 #[non_exhaustive]
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum Part<'a> {
-    /// A picture, by its URL.
+    /// An image, by its URL.
     Image(Cow<'a, str>),
     /// Text.
     Text(Cow<'a, str>),
-    /// Anything else, by its type: `input_audio`, `file`.
+    /// Any other part, by its type, such as `input_audio` or `file`.
     Other(Cow<'a, str>),
 }
 
-/// A call of a function by the assistant.
+/// A function call of the assistant.
 #[non_exhaustive]
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct ToolCall<'a> {
@@ -217,7 +217,7 @@ pub struct ToolCall<'a> {
 }
 
 impl<'a> ToolCall<'a> {
-    /// A call of the function `name` with `arguments`, which are JSON text.
+    /// Creates a call of the function `name` with `arguments`, which are JSON text.
     pub fn new(
         id: impl Into<Cow<'a, str>>,
         name: impl Into<Cow<'a, str>>,

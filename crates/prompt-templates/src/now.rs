@@ -1,9 +1,9 @@
-//! A point in local time, and Python's `strftime` on it.
+//! A point in local time, with Python's `strftime`.
 
 use alloc::string::String;
 use core::fmt::Write as _;
 
-/// What a template takes for the present: a date and a time of day, without zone.
+/// The current date and time for templates, without a time zone.
 ///
 /// ```
 /// use prompt_templates::Now;
@@ -13,14 +13,15 @@ use core::fmt::Write as _;
 /// ```
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub struct Now {
-    /// Seconds since 1970-01-01T00:00:00, as the wall clock shows it.
+    /// Seconds since 1970-01-01T00:00:00, in local time.
     seconds: i64,
 }
 
 impl Now {
-    /// The wall clock that shows `seconds` since 1970: add the zone's offset to UTC beforehand.
+    /// Creates a time from `seconds` since 1970 in local time: add the zone's offset to UTC
+    /// beforehand.
     pub const fn from_unix(seconds: i64) -> Self {
-        // Beyond the years that four digits can tell there is nothing to format.
+        // Times beyond four-digit years cannot be formatted.
         Self {
             seconds: if seconds < MIN {
                 MIN
@@ -32,11 +33,11 @@ impl Now {
         }
     }
 
-    /// The time as Python's `strftime` formats it in the C locale.
+    /// Formats the time like Python's `strftime` in the C locale.
     ///
-    /// Of its directives, `%c`, `%x`, `%X`, `%U`, `%W`, `%G`, `%V`, `%u`, `%w`, `%e`, `%D`, `%F`,
-    /// `%R`, `%T` and the `-` flag of glibc are known besides the common ones; an unknown one is
-    /// written as it stands.
+    /// Besides the common directives, it supports `%c`, `%x`, `%X`, `%U`, `%W`, `%G`, `%V`, `%u`,
+    /// `%w`, `%e`, `%D`, `%F`, `%R`, `%T` and the `-` flag of glibc. An unknown directive is
+    /// written unchanged.
     pub fn format(&self, format: &str) -> String {
         let mut out = String::with_capacity(format.len() + 8);
         let mut rest = format;
@@ -97,7 +98,7 @@ impl Now {
             'X' | 'T' => out.push_str(&self.format("%H:%M:%S")),
             'F' => out.push_str(&self.format("%Y-%m-%d")),
             'R' => out.push_str(&self.format("%H:%M")),
-            // A naive time has neither offset nor zone.
+            // A naive time has neither an offset nor a zone.
             'z' | 'Z' => {}
             'n' => out.push('\n'),
             't' => out.push('\t'),
@@ -108,7 +109,7 @@ impl Now {
     }
 
     fn civil(&self) -> Civil {
-        // Days are counted in eras of 400 years that begin on 1 March, so that a leap day is last.
+        // Days are counted in eras of 400 years that start on 1 March, so that a leap day is last.
         let days = self.seconds.div_euclid(DAY) + 719_468;
         let era = days.div_euclid(146_097);
         let of_era = days.rem_euclid(146_097);
@@ -128,7 +129,7 @@ impl Now {
         BEFORE_MONTH[month as usize - 1] + leap + day - 1
     }
 
-    /// The ISO 8601 year and week: weeks begin on Monday, and the first has the year's 4 January.
+    /// The ISO 8601 year and week: weeks start on Monday, and the first week contains 4 January.
     fn iso_week(&self) -> (i64, i64) {
         let year = self.civil().year;
         let weekday = (self.seconds.div_euclid(DAY) + 3).rem_euclid(7);

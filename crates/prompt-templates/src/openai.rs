@@ -9,7 +9,7 @@ use llm_types::{ContentPart, FunctionCall};
 use crate::json;
 use crate::message::{Content, Message, Part, Role, ToolCall};
 
-/// Borrows everything from the request. A refusal counts as what the assistant said, and the older
+/// Borrows everything from the request. A refusal counts as the assistant's content, and the older
 /// `function_call` as a tool call.
 impl<'a> From<&'a llm_types::Message> for Message<'a> {
     fn from(message: &'a llm_types::Message) -> Self {
@@ -60,7 +60,7 @@ impl<'a> From<&'a ContentPart> for Part<'a> {
     }
 }
 
-/// The free text that a custom tool takes becomes a JSON string.
+/// The free-text input of a custom tool becomes a JSON string.
 impl<'a> From<&'a llm_types::ToolCall> for ToolCall<'a> {
     fn from(call: &'a llm_types::ToolCall) -> Self {
         let id = call.id.value().map_or("", String::as_str);

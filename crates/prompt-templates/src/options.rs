@@ -1,4 +1,4 @@
-//! What a caller may choose.
+//! Rendering options.
 
 use alloc::collections::BTreeMap;
 use alloc::string::String;
@@ -6,7 +6,7 @@ use alloc::vec::Vec;
 
 use crate::now::Now;
 
-/// How to render: every template takes these.
+/// The options of rendering; every template takes them.
 ///
 /// ```
 /// use prompt_templates::{Family, Message, Options};
@@ -19,39 +19,40 @@ use crate::now::Now;
 #[non_exhaustive]
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Options {
-    /// Whether the prompt begins with the family's BOS token.
+    /// Whether the prompt starts with the family's BOS token.
     ///
     /// Off by default: completion servers add it when they tokenize, and two of them harm the
-    /// answer. Only the first one is left out: the ones that Llama 2 has between turns stay.
+    /// output. Only the first one is left out: those of Llama 2 between turns stay.
     pub bos: bool,
-    /// Whether the assistant's turn is opened at the end. On by default.
+    /// Whether to open the assistant's turn at the end. On by default.
     pub generation_prompt: bool,
-    /// Whether the last message, which must be the assistant's, is left open for the model to
-    /// continue; then there is no generation prompt. Off by default.
+    /// Whether to leave the last message, which must be the assistant's, open for the model to
+    /// continue. There is no generation prompt then. Off by default.
     pub continue_final: bool,
-    /// Whether the family's own system prompt is written where the conversation has none, as the
-    /// official template does. On by default.
+    /// Whether to write the family's default system prompt if the conversation has no system
+    /// message, as the official template does. On by default.
     pub default_system: bool,
-    /// What to do with control tokens inside of content.
+    /// The policy for control tokens in content.
     pub control_tokens: ControlTokens,
-    /// What to do with a picture.
+    /// The policy for images.
     pub images: Images,
-    /// What to do with messages that the format has no place for.
+    /// The policy for messages that the format does not support.
     pub strictness: Strictness,
-    /// The clock, for templates that tell the date; without, they tell none.
+    /// The clock, for templates that contain the date. Without one, they leave the date out.
     pub now: Option<Now>,
-    /// Whether the model shall think before it answers, for families that can be told. Without,
-    /// as the family's template has it.
+    /// Whether the model reasons before its reply, for families with such a switch. By default, the
+    /// family's template decides.
     pub thinking: Option<bool>,
     /// The tools that the model may call, each as JSON text in OpenAI's form.
     pub tools: Vec<String>,
-    /// More variables for chat templates, each as JSON text: `documents`, and what a request has
-    /// under `chat_template_kwargs`. The built-in families have none.
+    /// Additional variables for chat templates, each as JSON text: `documents`, and the members of
+    /// a request's `chat_template_kwargs`. The built-in families have none.
     pub variables: BTreeMap<String, String>,
 }
 
 impl Options {
-    /// A generation prompt, no BOS, control tokens neutralised, everything unfitting refused.
+    /// The defaults: a generation prompt, no BOS, control tokens broken up, unsupported messages
+    /// rejected.
     pub const fn new() -> Self {
         Self {
             bos: false,
@@ -68,70 +69,70 @@ impl Options {
         }
     }
 
-    /// Writes BOS at the start, or leaves it to the server.
+    /// Sets whether to write BOS at the start.
     #[must_use]
     pub const fn with_bos(mut self, bos: bool) -> Self {
         self.bos = bos;
         self
     }
 
-    /// Opens the assistant's turn at the end, or not.
+    /// Sets whether to open the assistant's turn at the end.
     #[must_use]
     pub const fn with_generation_prompt(mut self, generation_prompt: bool) -> Self {
         self.generation_prompt = generation_prompt;
         self
     }
 
-    /// Leaves the last message open for the model to continue.
+    /// Sets whether to leave the last message open for the model to continue.
     #[must_use]
     pub const fn with_continue_final(mut self, continue_final: bool) -> Self {
         self.continue_final = continue_final;
         self
     }
 
-    /// Writes the family's own system prompt where there is none, or not.
+    /// Sets whether to write the family's default system prompt if there is none.
     #[must_use]
     pub const fn with_default_system(mut self, default_system: bool) -> Self {
         self.default_system = default_system;
         self
     }
 
-    /// Chooses what to do with control tokens inside of content.
+    /// Sets the policy for control tokens in content.
     #[must_use]
     pub const fn with_control_tokens(mut self, policy: ControlTokens) -> Self {
         self.control_tokens = policy;
         self
     }
 
-    /// Chooses what to do with pictures.
+    /// Sets the policy for images.
     #[must_use]
     pub fn with_images(mut self, images: Images) -> Self {
         self.images = images;
         self
     }
 
-    /// Chooses what to do with messages that the format has no place for.
+    /// Sets the policy for messages that the format does not support.
     #[must_use]
     pub const fn with_strictness(mut self, strictness: Strictness) -> Self {
         self.strictness = strictness;
         self
     }
 
-    /// Gives the clock for templates that tell the date.
+    /// Sets the clock for templates that contain the date.
     #[must_use]
     pub const fn with_now(mut self, now: Now) -> Self {
         self.now = Some(now);
         self
     }
 
-    /// Tells the model to think before it answers, or not to.
+    /// Sets whether the model reasons before its reply.
     #[must_use]
     pub const fn with_thinking(mut self, thinking: bool) -> Self {
         self.thinking = Some(thinking);
         self
     }
 
-    /// Gives the tools that the model may call, each as JSON text in OpenAI's form.
+    /// Sets the tools that the model may call, each as JSON text in OpenAI's form.
     #[must_use]
     pub fn with_tools(mut self, tools: Vec<String>) -> Self {
         self.tools = tools;
@@ -152,22 +153,22 @@ impl Default for Options {
     }
 }
 
-/// What to do with control tokens of the format inside of a message's content.
+/// The policy for control tokens of the format in a message's content.
 ///
-/// A completion server turns `<|im_end|>` in the prompt into the control token wherever it comes
-/// from, so text of a user could end the user's turn and speak as the system. The default is
-/// therefore [`Neutralise`](Self::Neutralise): it costs one scan, never refuses a request, and
-/// changes nothing but such tokens.
-// Every caller must decide what a new policy means for it.
+/// A completion server reads `<|im_end|>` in the prompt as the control token regardless of its
+/// origin, so user text could end the user's turn and speak as the system. The default is therefore
+/// [`Neutralise`](Self::Neutralise): it costs one scan, never rejects a request, and changes only
+/// such tokens.
+// Every caller must decide how to handle a new policy.
 #[allow(clippy::exhaustive_enums)]
 #[derive(Clone, Copy, Debug, Default, Eq, Hash, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Deserialize, serde::Serialize))]
 #[cfg_attr(feature = "serde", serde(rename_all = "lowercase"))]
 pub enum ControlTokens {
-    /// Leave them: for content that is trusted, or to get exactly what the official template gives.
+    /// Keep them: for trusted content, or to reproduce the official template exactly.
     Keep,
-    /// Break them up with a space before the last character (`<|im_end| >`), so that they can no
-    /// longer be read as control; all other text is kept.
+    /// Break them up with a space before the last character (`<|im_end| >`), so that they are not
+    /// read as control tokens. All other text is kept.
     #[default]
     Neutralise,
     /// Fail with [`ErrorKind::ControlToken`](crate::ErrorKind::ControlToken), which names the
@@ -175,29 +176,29 @@ pub enum ControlTokens {
     Reject,
 }
 
-/// What to do with a picture (or any part that is no text) in a text prompt.
+/// The policy for an image, or any other part that is not text, in a text prompt.
 #[non_exhaustive]
 #[derive(Clone, Debug, Default, Eq, Hash, PartialEq)]
 pub enum Images {
-    /// Write this text in its place, such as `<image>`.
+    /// Write this text instead, such as `<image>`.
     Placeholder(String),
     /// Fail with [`ErrorKind::Image`](crate::ErrorKind::Image).
     #[default]
     Refuse,
 }
 
-/// What to do with messages that the format has no place for.
+/// The policy for messages that the format does not support.
 #[non_exhaustive]
 #[derive(Clone, Copy, Debug, Default, Eq, Hash, PartialEq)]
 pub enum Strictness {
-    /// Make them fit: neighbours of the same role become one message, and a system message that
-    /// has no place becomes the beginning of the next user message, each joined by an empty line.
-    /// What cannot be made to fit is refused.
+    /// Make them fit: adjacent messages of the same role become one message, and an unsupported
+    /// system message becomes the beginning of the next user message, each joined with an empty
+    /// line. Other unsupported messages are rejected.
     Fold,
-    /// Do exactly what the family's official template does, even where it loses a message or
-    /// prints `None`: for comparison with the reference, not for production.
+    /// Do exactly what the family's official template does, even if it loses a message or prints
+    /// `None`: for comparison with the reference, not for production.
     Official,
-    /// Refuse them with a typed error, even where the official template would lose them silently.
+    /// Reject them with a typed error, even if the official template would lose them silently.
     #[default]
     Strict,
 }

@@ -1,4 +1,4 @@
-//! A prompt being written: what the formats of all families share.
+//! A prompt under construction: shared by the formats of all families.
 
 use alloc::borrow::Cow;
 use alloc::string::String;
@@ -9,15 +9,15 @@ use crate::message::{Content, Message, Part, Role};
 use crate::options::{ControlTokens, Images, Options, Strictness};
 use crate::python::{is_space, write_quoted};
 
-/// The conversation, how to write it, and where to.
+/// The conversation, how to write it, and the output.
 pub(crate) struct Prompt<'a> {
     pub(crate) messages: &'a [Message<'a>],
     pub(crate) options: &'a Options,
     pub(crate) spec: &'static Spec,
     out: &'a mut String,
-    /// The message that the model shall continue, if there is one.
+    /// The message that the model continues, if any.
     open: usize,
-    /// Whether all text is written as it is.
+    /// Whether all text is written unchanged.
     keeps: bool,
 }
 
@@ -41,27 +41,27 @@ impl<'a> Prompt<'a> {
         }
     }
 
-    /// Writes text of the format itself.
+    /// Writes text of the format.
     #[inline]
     pub(crate) fn push(&mut self, marker: &str) {
         self.out.push_str(marker);
     }
 
-    /// Writes the BOS token that begins the prompt, if the caller wants it.
+    /// Writes the BOS token that starts the prompt, if requested.
     pub(crate) fn bos(&mut self) {
         if self.options.bos {
             self.push(self.spec.bos);
         }
     }
 
-    /// Opens the assistant's turn, if the caller wants that.
+    /// Opens the assistant's turn, if requested.
     pub(crate) fn generation(&mut self, marker: &str) {
         if self.options.generation_prompt {
             self.push(marker);
         }
     }
 
-    /// Writes the content of message `index` under the caller's policy.
+    /// Writes the content of message `index` according to the caller's policy.
     #[inline(always)]
     pub(crate) fn content(&mut self, index: usize) -> Result<(), Error> {
         match &self.messages[index].content {
@@ -74,7 +74,7 @@ impl<'a> Prompt<'a> {
         }
     }
 
-    /// Writes any text that is not the format's own and came with message `index`.
+    /// Writes any other text that came with message `index` and is not part of the format.
     #[inline]
     pub(crate) fn foreign(&mut self, index: usize, text: &str) -> Result<(), Error> {
         if self.keeps {
@@ -84,7 +84,7 @@ impl<'a> Prompt<'a> {
         self.tool(text).map_err(|error| error.at_message(index))
     }
 
-    /// Writes the text of a tool's definition, which is not the format's own either.
+    /// Writes the text of a tool's definition, which is not part of the format either.
     pub(crate) fn tool(&mut self, text: &str) -> Result<(), Error> {
         let control = &self.spec.control;
         control.write(self.out, text, self.options.control_tokens)
@@ -100,7 +100,7 @@ impl<'a> Prompt<'a> {
         })
     }
 
-    /// The text of message `index`, as it was given.
+    /// The text of message `index`, unchanged.
     pub(crate) fn raw_text(&self, index: usize) -> Result<Cow<'a, str>, Error> {
         match &self.messages[index].content {
             Content::Text(text) => Ok(Cow::Borrowed(&**text)),
@@ -110,7 +110,7 @@ impl<'a> Prompt<'a> {
         .map_err(|error| error.at_message(index))
     }
 
-    /// Whether message `index` says anything.
+    /// Whether message `index` has content.
     pub(crate) fn has_text(&self, index: usize) -> bool {
         match &self.messages[index].content {
             Content::None => false,
@@ -119,21 +119,21 @@ impl<'a> Prompt<'a> {
         }
     }
 
-    /// Whether the conversation begins with a system message.
+    /// Whether the conversation starts with a system message.
     pub(crate) fn has_system(&self) -> bool {
         self.messages.first().is_some_and(|first| {
             first.role == Role::System || first.role == Role::Developer && !self.is_official()
         })
     }
 
-    /// The family's own system prompt, if the caller wants it.
+    /// The family's default system prompt, if requested.
     pub(crate) fn default_system(&self) -> Option<&'static str> {
         self.spec
             .default_system
             .filter(|_| self.options.default_system)
     }
 
-    /// Whether message `index` is the one that the model shall continue.
+    /// Whether message `index` is the one that the model continues.
     pub(crate) fn is_open(&self, index: usize) -> bool {
         index == self.open
     }
@@ -142,8 +142,8 @@ impl<'a> Prompt<'a> {
         self.options.strictness == Strictness::Official
     }
 
-    /// Whether the official template's `role == 'user'` finds message `index` at the wrong place,
-    /// when the turns begin at `start`.
+    /// Whether `role == 'user'` of the official template finds message `index` at the wrong
+    /// position, if the turns start at `start`.
     pub(crate) fn check_turn(&self, index: usize, start: usize) -> Result<(), Error> {
         let is_user = self.messages[index].role == Role::User;
         if is_user == (index - start).is_multiple_of(2) {
@@ -182,7 +182,7 @@ impl<'a> Prompt<'a> {
                 (_, Images::Refuse) => {
                     return Err(Error::new(
                         ErrorKind::Image,
-                        "a part of the message is no text",
+                        "a part of the message is not text",
                     ));
                 }
             }
@@ -190,11 +190,14 @@ impl<'a> Prompt<'a> {
         Ok(text)
     }
 
-    /// What an official template makes of a list where it wants a string: Python's `str` of it, or
+    /// How an official template prints a list where it expects a string: Python's `str` of it, or
     /// an error.
     fn printed(&self, parts: &[Part<'_>]) -> Result<String, Error> {
         if self.spec.text != Text::Stringified {
-            return Err(Error::new(ErrorKind::NoContent, "the content is no string"));
+            return Err(Error::new(
+                ErrorKind::NoContent,
+                "the content is not a string",
+            ));
         }
         let mut out = String::from("[");
         for (index, part) in parts.iter().enumerate() {
@@ -222,7 +225,7 @@ impl<'a> Prompt<'a> {
     }
 }
 
-/// Trims as Python's `str.strip` does.
+/// Trims like Python's `str.strip`.
 pub(crate) fn trim(text: Cow<'_, str>) -> Cow<'_, str> {
     match text {
         Cow::Borrowed(text) => Cow::Borrowed(trimmed(text)),

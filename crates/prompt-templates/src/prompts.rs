@@ -1,4 +1,4 @@
-//! How an account with a completion server writes its prompts.
+//! The prompt configuration of an account with a completion server.
 
 use alloc::string::String;
 
@@ -21,8 +21,9 @@ use crate::template::Template;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 ///
-/// With feature `serde` it is read from an account's settings: the keys of
-/// [`CustomTemplate`](crate::CustomTemplate), which is then for all models, and `control_tokens`.
+/// With feature `serde`, it is read from an account's settings: `control_tokens`, and the keys of
+/// [`CustomTemplate`](crate::CustomTemplate), which then applies to all models. Other keys are
+/// ignored: they belong to the account.
 #[derive(Clone, Debug, Default)]
 pub struct Prompts {
     by_model: Registry,
@@ -31,13 +32,26 @@ pub struct Prompts {
 }
 
 impl Prompts {
-    /// Sets the template for the models of this name, in which `*` stands for any characters.
+    /// The keys from which it is read, in alphabetical order.
+    #[cfg(feature = "serde")]
+    pub const SETTINGS: &[&str] = &[
+        "bos_token",
+        "control_tokens",
+        "eos_token",
+        "final_prompt_value",
+        "initial_prompt_value",
+        "post_message_sep",
+        "pre_message_sep",
+        "roles",
+    ];
+
+    /// Sets the template for the models with this name, in which `*` matches any characters.
     pub fn register(&mut self, model: impl Into<String>, template: impl Into<Template>) {
         self.by_model.register(model, template);
     }
 
-    /// The template that somebody set for a model: by its name, with or without its version
-    /// (`owner/name:version`), else the one for all.
+    /// The template that was set for a model: by its name, with or without its version
+    /// (`owner/name:version`), or else the one for all models.
     pub fn find(&self, model: &str) -> Option<&Template> {
         let bare = model.split(':').next().unwrap_or(model);
         let found = self
@@ -47,17 +61,17 @@ impl Prompts {
         found.map(|found| found.template).or(self.for_all.as_ref())
     }
 
-    /// What to do with control tokens inside of content.
+    /// The policy for control tokens in content.
     pub fn control_tokens(&self) -> ControlTokens {
         self.control_tokens
     }
 
-    /// The prompt for `messages`. Those that do not fit are made to, and BOS is left to the
-    /// server, which writes it when it tokenizes.
+    /// Renders the prompt for `messages`. Unsupported messages are made to fit, and BOS is left to
+    /// the server, which adds it when it tokenizes.
     ///
     /// # Errors
     ///
-    /// As [`Template::render`].
+    /// Those of [`Template::render`].
     pub fn render(&self, template: &Template, messages: &[Message<'_>]) -> Result<String, Error> {
         let options = Options::new()
             .with_strictness(Strictness::Fold)
@@ -70,19 +84,22 @@ impl Prompts {
 impl<'de> serde::Deserialize<'de> for Prompts {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         use crate::custom::CustomTemplate;
+        use crate::litellm::Keys;
 
         #[derive(serde::Deserialize)]
         struct Settings {
             #[serde(flatten)]
-            template: CustomTemplate,
+            template: Keys<false>,
             #[serde(default)]
             control_tokens: ControlTokens,
         }
         let settings = Settings::deserialize(deserializer)?;
-        let is_set = settings.template != CustomTemplate::default();
+        let template = CustomTemplate::try_from(settings.template);
+        let template = template.map_err(serde::de::Error::custom)?;
+        let is_set = template != CustomTemplate::default();
         Ok(Self {
             by_model: Registry::new(),
-            for_all: is_set.then(|| settings.template.into()),
+            for_all: is_set.then(|| template.into()),
             control_tokens: settings.control_tokens,
         })
     }

@@ -1,10 +1,10 @@
-//! Text as Python prints it: the pieces of `repr` and `json.dumps`.
+//! Prints text like Python: the parts of `repr` and `json.dumps`.
 
 use alloc::format;
 use alloc::string::String;
 use core::fmt::Write as _;
 
-/// White space as `str.isspace` has it, which counts the four ASCII separators too.
+/// White space according to `str.isspace`, which includes the four ASCII separators.
 pub(crate) fn is_space(c: char) -> bool {
     c.is_whitespace() || ('\u{1c}'..='\u{1f}').contains(&c)
 }
@@ -33,7 +33,7 @@ pub(crate) fn write_json_string(out: &mut String, text: &str, ensure_ascii: bool
     out.push('"');
 }
 
-/// A string's `repr`: in single quotes, unless it holds some and no double ones.
+/// A string's `repr`: in single quotes, unless it contains single and no double ones.
 pub(crate) fn write_quoted(out: &mut String, text: &str) {
     let quote = if text.contains('\'') && !text.contains('"') {
         '"'
@@ -75,8 +75,9 @@ pub(crate) fn write_float(out: &mut String, float: f64) {
     }
 }
 
-/// `str.isprintable` for one character, by Rust's own table of what `Debug` escapes. The letter
-/// before it keeps combining characters from being escaped, as they are at a beginning.
+/// `str.isprintable` for one character, according to Rust's table of what `Debug` escapes. The
+/// letter before it keeps combining characters from being escaped, as they are at the start of a
+/// string.
 fn is_printable(c: char) -> bool {
     format!("a{c}").escape_debug().count() == 2
 }

@@ -1,11 +1,11 @@
-//! Templates by the names of models.
+//! Templates by model name.
 
 use alloc::string::String;
 use alloc::vec::Vec;
 
 use crate::template::Template;
 
-/// Templates registered for models, as with LiteLLM's `register_prompt_template`.
+/// Templates registered for models, like LiteLLM's `register_prompt_template`.
 ///
 /// ```
 /// use prompt_templates::{Family, Registered, Registry};
@@ -24,15 +24,15 @@ pub struct Registry {
 }
 
 impl Registry {
-    /// A registry without templates.
+    /// Creates an empty registry.
     pub const fn new() -> Self {
         Self {
             entries: Vec::new(),
         }
     }
 
-    /// Registers a template for the models of this name, in which `*` stands for any characters.
-    /// Gives the template that had the same name before, and takes its place.
+    /// Registers a template for the models with this name, in which `*` matches any characters.
+    /// Replaces and returns the template that had the same name.
     pub fn register(
         &mut self,
         pattern: impl Into<String>,
@@ -48,9 +48,9 @@ impl Registry {
         }
     }
 
-    /// The template for a model: by its exact name; else by its name without the provider's prefix
-    /// (`replicate/`, `together_ai/`), which either side may carry; else by the wildcard that was
-    /// registered first.
+    /// Finds the template for a model: by its exact name; then by its name without the provider's
+    /// prefix (`replicate/`, `together_ai/`), which either side may have; then by the wildcard that
+    /// was registered first.
     pub fn find(&self, model: &str) -> Option<Found<'_>> {
         let bare = without_provider(model);
         self.find_by(Registered::Exact, |pattern| pattern == model)
@@ -62,7 +62,7 @@ impl Registry {
             })
     }
 
-    /// The registered templates by their names, in the order of registration.
+    /// The registered templates and their names, in the order of registration.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &Template)> {
         self.entries
             .iter()
@@ -79,27 +79,27 @@ impl Registry {
     }
 }
 
-/// What [`Registry::find`] found.
+/// The result of [`Registry::find`].
 #[non_exhaustive]
 #[derive(Clone, Copy, Debug)]
 pub struct Found<'r> {
     /// The template.
     pub template: &'r Template,
-    /// The name it was registered for.
+    /// The name under which it was registered.
     pub pattern: &'r str,
-    /// How that fits the model's name.
+    /// How this name matches the model's name.
     pub how: Registered,
 }
 
-/// How the name of a registered template fits a model's.
+/// How the name of a registered template matches a model's name.
 #[non_exhaustive]
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Registered {
-    /// It is the same.
+    /// The names are equal.
     Exact,
-    /// It holds a `*` that stands for the rest.
+    /// The name contains a `*` that matches the rest.
     Wildcard,
-    /// It is the same but for a provider's prefix.
+    /// The names are equal except for a provider's prefix.
     WithoutProvider,
 }
 
@@ -110,7 +110,7 @@ fn without_provider(name: &str) -> &str {
     prefix.unwrap_or(name)
 }
 
-/// Whether `name` is `pattern`, in which `*` stands for any characters.
+/// Whether `name` matches `pattern`, in which `*` matches any characters.
 fn matches(pattern: &str, name: &str) -> bool {
     let Some((head, mut rest)) = pattern.split_once('*') else {
         return pattern == name;
@@ -118,7 +118,7 @@ fn matches(pattern: &str, name: &str) -> bool {
     let Some(mut name) = name.strip_prefix(head) else {
         return false;
     };
-    // Each piece is taken where it comes first, the last one at the end.
+    // Each piece matches at its first occurrence, the last one at the end.
     while let Some((piece, tail)) = rest.split_once('*') {
         let Some(at) = name.find(piece) else {
             return false;

@@ -1,4 +1,4 @@
-//! Any template, as a caller holds it.
+//! Any template, as used by a caller.
 
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -45,8 +45,8 @@ impl Template {
         }
     }
 
-    /// The sequences at which to stop generating, as far as the template tells: a family's, and
-    /// of a registered one what ends an assistant's message.
+    /// The stop sequences that the template defines: those of a family, or, for a registered
+    /// template, those that end an assistant message.
     pub fn stop(&self) -> Vec<&str> {
         match self {
             #[cfg(feature = "jinja")]
@@ -56,22 +56,22 @@ impl Template {
         }
     }
 
-    /// The prompt for `messages`.
+    /// Renders the prompt for `messages`.
     ///
     /// # Errors
     ///
-    /// When the template has no place for a message: see [`Family::render`].
+    /// If the template does not support a message: see [`Family::render`].
     pub fn render(&self, messages: &[Message<'_>], options: &Options) -> Result<String, Error> {
         let mut out = String::new();
         self.render_into(&mut out, messages, options)?;
         Ok(out)
     }
 
-    /// Appends the prompt to `out`, which keeps its length when this fails.
+    /// Appends the prompt to `out`. On failure, `out` is left unchanged.
     ///
     /// # Errors
     ///
-    /// As [`render`](Self::render).
+    /// Those of [`render`](Self::render).
     pub fn render_into(
         &self,
         out: &mut String,
@@ -86,11 +86,11 @@ impl Template {
         }
     }
 
-    /// Writes the prompt to `out`, or nothing of it when this fails.
+    /// Writes the prompt to `out`; on failure, nothing is written.
     ///
     /// # Errors
     ///
-    /// As [`render`](Self::render), and [`ErrorKind::Write`](crate::ErrorKind::Write) when the
+    /// Those of [`render`](Self::render), and [`ErrorKind::Write`](crate::ErrorKind::Write) if the
     /// writer fails.
     pub fn render_to(
         &self,

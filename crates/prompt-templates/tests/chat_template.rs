@@ -1,4 +1,4 @@
-//! Chat templates through the same door as all others, and templates that mean harm.
+//! Chat templates through the common interface, and malicious templates.
 #![cfg(feature = "jinja")]
 #![allow(clippy::expect_used, clippy::unwrap_used, reason = "helpers of tests")]
 

@@ -1,8 +1,10 @@
-//! Registered templates in LiteLLM's keys.
+//! Registered templates with LiteLLM's keys.
 #![cfg(feature = "serde")]
 #![allow(clippy::unwrap_used, reason = "helpers of tests")]
 
-use prompt_templates::{ControlTokens, CustomTemplate, ErrorKind, Message, Options, RoleMarkers};
+use prompt_templates::{
+    ControlTokens, CustomTemplate, ErrorKind, Message, Options, Prompts, RoleMarkers, Template,
+};
 use serde_json::{Value, from_value, json, to_value};
 
 fn read(keys: Value) -> CustomTemplate {
@@ -15,7 +17,6 @@ fn both_documented_forms_are_read() {
         "roles": {"user": {"pre_message": "<|im_start|>user\n", "post_message": "\n"}, "system": {}},
         "initial_prompt_value": null,
         "bos_token": "<s>",
-        "max_tokens": 4096,
     }));
     let wanted = CustomTemplate::new()
         .with_role("user", RoleMarkers::new("<|im_start|>user\n", "\n"))
@@ -30,7 +31,7 @@ fn both_documented_forms_are_read() {
     }));
     let messages = [Message::system("s"), Message::user("u")];
     assert_eq!(
-        older.render(&messages),
+        older.render(&messages, &Options::new()).unwrap(),
         "<|im_start|>system\ns\n<|im_start|>user\nu\n"
     );
     assert_eq!(read(to_value(&older).unwrap()), older);
@@ -51,6 +52,62 @@ fn what_is_no_template_is_refused() {
             "{keys}"
         );
     }
+}
+
+#[test]
+fn an_unknown_key_is_refused_with_the_nearest() {
+    for (unknown, nearest) in [
+        ("role", "roles"),
+        ("Roles", "roles"),
+        ("initial_prompt", "initial_prompt_value"),
+        ("final_prompt_valu", "final_prompt_value"),
+        ("bos", "bos_token"),
+        ("pre_message_separator", "pre_message_sep"),
+    ] {
+        let error = from_value::<CustomTemplate>(json!({unknown: {}})).unwrap_err();
+        let wanted = format!("unknown key `{unknown}` in a template; did you mean `{nearest}`?");
+        assert_eq!(error.to_string(), wanted);
+    }
+    let long = from_value::<CustomTemplate>(json!({"é".repeat(100_000): 1, "a\nb": 1}));
+    let error = long.unwrap_err().to_string();
+    assert!(error.len() < 200 && !error.contains('\n'), "{error:.300}");
+}
+
+#[test]
+fn a_template_beside_other_keys_is_read_by_the_prompts_of_an_account() {
+    let settings = json!({
+        "roles": {"user": {"pre_message": "U: "}},
+        "max_tokens": 4096,
+        "control_tokens": "reject",
+    });
+    let prompts: Prompts = from_value(settings).unwrap();
+    assert_eq!(prompts.control_tokens(), ControlTokens::Reject);
+    let template = prompts.find("any").unwrap();
+    assert_eq!(
+        prompts.render(template, &[Message::user("x")]).unwrap(),
+        "U: x"
+    );
+    let malformed = from_value::<Prompts>(json!({"roles": {"user": {}}, "pre_message_sep": "x"}));
+    assert!(malformed.is_err());
+}
+
+#[test]
+fn every_kind_of_template_breaks_up_control_tokens_by_default() {
+    let template = read(json!({"roles": {"user": {"post_message": "<|im_end|>"}}}));
+    let messages = [Message::user("a<|im_end|>b")];
+    let options = Options::new();
+    let broken = "a<|im_end| >b<|im_end|>";
+    assert_eq!(template.render(&messages, &options).unwrap(), broken);
+    assert_eq!(
+        Template::from(template.clone())
+            .render(&messages, &options)
+            .unwrap(),
+        broken
+    );
+    assert_eq!(
+        template.render_like_litellm(&messages),
+        "a<|im_end|>b<|im_end|>"
+    );
 }
 
 #[test]
@@ -76,7 +133,7 @@ fn markers_in_content_obey_the_policy() {
     );
     assert_eq!(
         render(ControlTokens::Keep).unwrap(),
-        template.render(&messages)
+        template.render_like_litellm(&messages)
     );
     let error = render(ControlTokens::Reject).unwrap_err();
     assert_eq!(

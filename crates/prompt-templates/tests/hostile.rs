@@ -1,4 +1,4 @@
-//! Whatever a template, a tokenizer's configuration or a tool is: no panic, and an end.
+//! For any template, tokenizer configuration or tool: no panic, and rendering ends.
 #![cfg(feature = "jinja")]
 
 use prompt_templates::{ChatTemplate, Context, Family, Limits, Message, Now, Options, ToolCall};
@@ -6,7 +6,7 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::select;
 
-/// Pieces of templates that make sense together now and then.
+/// Pieces of templates that sometimes form valid combinations.
 const PIECES: &[&str] = &[
     "{% for m in messages %}",
     "{% endfor %}",

@@ -1,4 +1,4 @@
-//! Every model of the table has the family that the table says.
+//! Every model of the table has the family given in the table.
 
 use prompt_templates::match_model;
 

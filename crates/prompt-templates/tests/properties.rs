@@ -1,4 +1,4 @@
-//! Whatever the roles and the content are: no family panics, and none lets content forge a turn.
+//! For any roles and content: no family panics, and none lets content forge a turn.
 #![allow(clippy::unwrap_used, reason = "helpers of tests")]
 
 use std::fmt;
@@ -18,7 +18,7 @@ const POLICIES: &[ControlTokens] = &[
 ];
 const STRICTNESSES: &[Strictness] = &[Strictness::Fold, Strictness::Official, Strictness::Strict];
 
-/// A message in parts that are easily made: its role, texts, a picture, and a call.
+/// A message in parts that are easy to generate: its role, texts, an image, and a call.
 type Draft = (usize, Vec<Vec<String>>, bool, bool);
 
 proptest! {
@@ -93,7 +93,7 @@ proptest! {
         family in select(Family::ALL),
         pieces in vec(piece(), 0..8),
     ) {
-        // A family that only joins texts shows what became of one.
+        // A family that only joins texts shows the effect on one text.
         let text = pieces.concat();
         let template = family.control_tokens().iter().fold(CustomTemplate::new(), |template, token| {
             template.with_role(*token, RoleMarkers::new(*token, ""))
@@ -133,7 +133,7 @@ proptest! {
             |template, (name, (pre, post))| template.with_role(*name, RoleMarkers::new(pre, post)),
         );
         let messages = messages(&drafts, true);
-        let exact = template.render(&messages);
+        let exact = template.render_like_litellm(&messages);
         let mut out = String::new();
         let options = Options::new().with_control_tokens(policy);
         match template.render_into(&mut out, &messages, &options) {
@@ -144,7 +144,7 @@ proptest! {
     }
 }
 
-/// A writer that is no string.
+/// A writer that is not a string.
 struct Writer(String);
 
 impl fmt::Write for Writer {
@@ -159,7 +159,7 @@ fn draft() -> impl Strategy<Value = Draft> {
     (0..8_usize, texts, any::<bool>(), prop::bool::weighted(0.1))
 }
 
-/// Control tokens of all families, whole and in halves, and what may stand between them.
+/// Control tokens of all families, complete and in halves, and text between them.
 fn piece() -> impl Strategy<Value = String> {
     let tokens: Vec<&str> = Family::ALL
         .iter()
@@ -186,7 +186,7 @@ fn piece() -> impl Strategy<Value = String> {
     ]
 }
 
-/// The same messages with nothing in them that could be a part of a control token.
+/// The same messages without anything that could be part of a control token.
 fn innocent((role, texts, image, call): &Draft) -> Draft {
     let letter = |c: char| {
         if c.is_whitespace() || ('\u{1c}'..='\u{1f}').contains(&c) {

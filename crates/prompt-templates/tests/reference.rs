@@ -1,4 +1,4 @@
-//! Against what the reference implementations made of the same: `cargo xtask fixtures`.
+//! Compares the results with those of the reference implementations, from `cargo xtask fixtures`.
 #![cfg(all(feature = "jinja", feature = "serde"))]
 #![allow(clippy::print_stdout, clippy::unwrap_used, reason = "helpers of tests")]
 
@@ -11,7 +11,7 @@ use prompt_templates::{
 };
 use serde_json::Value;
 
-/// 2025-01-02T03:04:05, where the generator's clock stands.
+/// 2025-01-02T03:04:05, the time of the generator's clock.
 const NOW: i64 = 1_735_787_045;
 
 #[test]
@@ -60,7 +60,7 @@ fn chat_templates_are_rendered_as_transformers_does() {
                 wanted,
             );
             if stem.starts_with("deepseek") && name == "tool_call" {
-                // The case has its arguments as an object, and these templates want text.
+                // The case has its arguments as an object, but these templates expect text.
                 continue;
             }
             let context = Context::new(&case["messages"])
@@ -100,7 +100,7 @@ fn registered_templates_are_litellms() {
         let template: CustomTemplate = serde_json::from_value(common::read(&path)).unwrap();
         let expected = common::folder().join(format!("expected/registered/{stem}.json"));
         for (name, wanted) in common::read(&expected).as_object().unwrap() {
-            let got = template.render(&common::messages(&cases[name]["messages"]));
+            let got = template.render_like_litellm(&common::messages(&cases[name]["messages"]));
             if got != wanted.as_str().unwrap() {
                 misses.push(format!("{stem}/{name}: wanted {wanted}, got {got:?}"));
             }
@@ -120,7 +120,7 @@ fn compare(misses: &mut Vec<String>, name: String, got: &Result<String, Error>, 
     }
 }
 
-/// What the generator hands to the reference template as BOS and EOS.
+/// The BOS and EOS that the generator passes to the reference template.
 fn tokens(family: Family) -> [&'static str; 2] {
     if family.bos() == "<bos>" {
         ["<bos>", "<eos>"]

@@ -1,4 +1,4 @@
-//! What each family makes of each case: a case is a file.
+//! The prompt of each family for each case: a case is a file.
 #![cfg(feature = "serde")]
 
 mod common;
@@ -16,7 +16,7 @@ fn cases() {
             let case = common::read(path);
             let messages = common::messages(&case["messages"]);
             let mut out = String::new();
-            // Families with the same answer stand together.
+            // Families with the same result are grouped.
             let mut answers: Vec<(String, Vec<&str>)> = Vec::new();
             for family in Family::ALL {
                 let options = common::options(&case);
@@ -29,7 +29,7 @@ fn cases() {
                         shown(family.render(&messages, &options))
                     );
                 }
-                // The names of families do not make answers different.
+                // The names of families do not distinguish results.
                 let answer = answer.replace(&format!("{family}: "), "");
                 match answers.iter_mut().find(|(known, _)| *known == answer) {
                     Some((_, families)) => families.push(family.name()),

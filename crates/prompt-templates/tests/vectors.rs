@@ -1,4 +1,4 @@
-//! The shared vectors, where they are at hand: `../shared/vectors` beside the workspace, or
+//! The shared vectors, if available: `../shared/vectors` beside the workspace, or
 //! `$POLYLLM_SHARED/vectors`.
 #![cfg(all(feature = "jinja", feature = "serde"))]
 #![allow(
@@ -30,7 +30,7 @@ fn custom_templates() {
         let mut keys = vector["options"].clone();
         keys["roles"] = vector["custom_roles"].clone();
         let template: CustomTemplate = serde_json::from_value(keys).unwrap();
-        Ok(template.render(&messages(&vector["messages"])))
+        Ok(template.render_like_litellm(&messages(&vector["messages"])))
     });
     assert!(misses.is_empty());
 }
@@ -75,13 +75,13 @@ fn chat_templates() {
         }
         templates[file].render_context(&context)
     });
-    // COMPATIBILITY.md tells why: `safe` is no `Markup`.
+    // COMPATIBILITY.md explains this: `safe` does not return a `Markup`.
     let known = ["tools_user", "tools_call_dict"]
         .map(|case| format!("llamacpp-meetkai-functionary-medium-v3.1/{case}"));
     assert_eq!(misses, known);
 }
 
-/// Families against the official templates that they follow, rendered by transformers.
+/// Families compared with their official templates, rendered by transformers.
 #[test]
 fn official_templates() {
     let Some(mut vectors) = read("chat_templates.jsonl") else {
@@ -180,7 +180,7 @@ const OFFICIAL: [(&str, Family); 16] = [
     ("official-Llama-2-chat.jinja", Family::LLAMA_2),
 ];
 
-/// The vectors that do not render, or do not fail, as they should; each is printed.
+/// Prints and returns the vectors that do not render, or do not fail, as they should.
 fn misses(
     vectors: &[Map<String, Value>],
     mut render: impl FnMut(&Map<String, Value>) -> Result<String, Error>,

@@ -1,12 +1,12 @@
-//! What the benchmarks have in common.
+//! Shared parts of the benchmarks.
 #![allow(clippy::unwrap_used, dead_code, reason = "a benchmark may panic")]
 
 use prompt_templates::Message;
 
-/// Conversations of so many messages of so many bytes.
+/// Conversations by number of messages and bytes per message.
 pub(crate) const SIZES: [(usize, usize); 2] = [(3, 60), (20, 400)];
 
-/// Prose of the given length, with a list in it as chats have it.
+/// Prose of the given length with a list, as in typical chats.
 pub(crate) fn texts(count: usize, length: usize) -> Vec<String> {
     let words = "The quick brown fox, as they say, jumps over the lazy dog and runs on. Had it \
                  known what was to come, it would have stayed at home (or so they tell it), where \
@@ -23,7 +23,7 @@ pub(crate) fn texts(count: usize, length: usize) -> Vec<String> {
     (0..count).map(|index| text(index).collect()).collect()
 }
 
-/// A system message, then user and assistant in turn, the user last.
+/// A system message, then user and assistant alternating, with the user last.
 pub(crate) fn messages(texts: &[String]) -> Vec<Message<'_>> {
     let mut messages = vec![Message::system(&texts[0])];
     for (index, text) in texts.iter().enumerate().skip(1) {
@@ -34,14 +34,13 @@ pub(crate) fn messages(texts: &[String]) -> Vec<Message<'_>> {
         });
     }
     if texts.len() % 2 == 1 {
-        // The turns begin with the user, so an odd number has no place for a system message.
+        // The turns start with the user, so an odd number leaves no place for a system message.
         messages[0] = Message::user(&texts[0]);
     }
     messages
 }
 
-/// The prompt in the pieces that it is made of: what stands before each content, the content, and
-/// what stands after it.
+/// The prompt as pieces: the text before each content, the content, and the text after it.
 pub(crate) fn pieces<'p>(prompt: &'p str, texts: &[String]) -> Vec<&'p str> {
     const AFTER: [&str; 5] = ["<|im_end|>\n", "<|eot_id|>", " [/INST]", " </s>", "</s>"];
     let mut pieces = Vec::new();
@@ -65,14 +64,15 @@ pub(crate) fn pieces<'p>(prompt: &'p str, texts: &[String]) -> Vec<&'p str> {
 
 #[cfg(feature = "jinja")]
 pub(crate) mod bare {
-    //! minijinja as a caller would use it for these templates, without what transformers adds.
+    //! minijinja as a caller would use it for these templates, without the additions of
+    //! transformers.
 
     use minijinja::syntax::SyntaxConfig;
     use minijinja::value::Serde;
     use minijinja::{Environment, ErrorKind, Template, Value, context};
     use prompt_templates::Message;
 
-    /// The reference templates by their names.
+    /// The reference templates by name.
     pub(crate) const TEMPLATES: [(&str, &str); 3] = [
         (
             "chatml",

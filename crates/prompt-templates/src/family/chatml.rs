@@ -1,4 +1,4 @@
-//! ChatML and the formats that are built like it, with control tokens around each turn.
+//! ChatML and similar formats, with control tokens around each turn.
 
 use crate::control::Control;
 use crate::message::Role;
@@ -122,7 +122,7 @@ pub(super) static PHI_3: Spec = Spec {
             }
             prompt.push("<|end|>\n");
         }
-        // A conversation that is over ends with the end of the text.
+        // A complete conversation ends with the end-of-text token.
         let generation = prompt.options.generation_prompt;
         prompt.push(if generation {
             "<|assistant|>\n"
@@ -227,7 +227,7 @@ pub(super) static GEMMA_3: Spec = Spec {
                 }
             }
             if index == start && start == 1 {
-                // The system message alone is not trimmed.
+                // Only the system message is not trimmed.
                 let text = prompt.raw_text(0)?;
                 prompt.foreign(0, &text)?;
                 prompt.push("\n\n");
@@ -273,7 +273,7 @@ pub(super) static COMMAND_R: Spec = Spec {
             match message.role {
                 Role::User => prompt.push("<|START_OF_TURN_TOKEN|><|USER_TOKEN|>"),
                 Role::Assistant => prompt.push("<|START_OF_TURN_TOKEN|><|CHATBOT_TOKEN|>"),
-                // The system message alone is not trimmed.
+                // Only the system message is not trimmed.
                 _ if index < start => {
                     prompt.push("<|START_OF_TURN_TOKEN|><|SYSTEM_TOKEN|>");
                     let text = prompt.raw_text(index)?;

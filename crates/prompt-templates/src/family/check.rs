@@ -1,4 +1,4 @@
-//! What a family's format has no place for: found, or made to fit.
+//! Finds messages that a family does not support, and makes them fit.
 
 use alloc::borrow::Cow;
 use alloc::string::String;
@@ -12,7 +12,7 @@ use crate::prompt::Prompt;
 
 use super::{Spec, SystemRole};
 
-/// Refuses what the format has no place for.
+/// Rejects messages that the format does not support.
 pub(super) fn check(spec: &Spec, messages: &[Message<'_>], options: &Options) -> Result<(), Error> {
     if messages.is_empty() {
         return Err(no_message());
@@ -88,11 +88,11 @@ pub(super) fn no_message() -> Error {
     Error::new(ErrorKind::Empty, "there is no message")
 }
 
-/// The messages made to fit, as far as they can be, and the place of each among the original ones.
+/// The messages, made to fit as far as possible, with the index of each among the original ones.
 pub(super) fn fold<'m>(spec: &Spec, messages: &'m [Message<'_>]) -> (Vec<Message<'m>>, Vec<usize>) {
     let mut folded: Vec<Message<'m>> = Vec::with_capacity(messages.len());
     let mut places = Vec::with_capacity(messages.len());
-    // A system message without a place, which goes into the next message of the user.
+    // An unsupported system message, which goes into the next user message.
     let mut homeless: Option<Message<'m>> = None;
     for (index, message) in messages.iter().map(borrowed).enumerate() {
         let mut message = message;
@@ -125,7 +125,7 @@ pub(super) fn fold<'m>(spec: &Spec, messages: &'m [Message<'_>]) -> (Vec<Message
     if let Some(message) = homeless {
         push(spec, &mut folded, &mut places, message, messages.len() - 1);
     }
-    // A system message that no message of the user follows is one itself.
+    // A system message that no user message follows becomes a user message.
     if spec.system == SystemRole::InUser
         && let [first, rest @ ..] = &mut folded[..]
         && matches!(first.role, Role::System | Role::Developer)
@@ -136,7 +136,7 @@ pub(super) fn fold<'m>(spec: &Spec, messages: &'m [Message<'_>]) -> (Vec<Message
     (folded, places)
 }
 
-/// Adds a message, to the last one if that has the same role and roles must alternate.
+/// Adds a message; joins it to the last one if that has the same role and roles must alternate.
 fn push<'m>(
     spec: &Spec,
     folded: &mut Vec<Message<'m>>,
@@ -187,7 +187,7 @@ fn parts(content: Content<'_>) -> Vec<Part<'_>> {
     }
 }
 
-/// A copy that lends the text.
+/// A copy that borrows the text.
 fn borrowed<'m>(message: &'m Message<'_>) -> Message<'m> {
     Message {
         content: match &message.content {

@@ -102,7 +102,8 @@ fn write(prompt: &mut Prompt<'_>, thinks: bool) -> Result<(), Error> {
     Ok(())
 }
 
-/// The system messages come first, wherever they stood: all of them in V3, the last one in R1.
+/// The system messages come first, regardless of their position: all of them in V3, the last one in
+/// R1.
 fn write_system(prompt: &mut Prompt<'_>, last_only: bool) -> Result<(), Error> {
     let is_official = prompt.is_official();
     let is_system = |role| role == Role::System || role == Role::Developer && !is_official;

@@ -1,4 +1,4 @@
-//! Formats by words instead of control tokens, and no format at all.
+//! Formats with words instead of control tokens, and plain text.
 
 use crate::control::Control;
 use crate::error::Error;
@@ -284,7 +284,7 @@ fn write_falcon(prompt: &mut Prompt<'_>) -> Result<(), Error> {
             Role::Assistant => prompt.push("\n\nAssistant: "),
             _ => continue,
         }
-        // Turns are parted by an empty line, so none may stand within one.
+        // Turns are separated by an empty line, so a turn must not contain one.
         let text = prompt
             .text(index)?
             .replace("\r\n", "\n")

@@ -96,7 +96,7 @@ fn write_llama_2(prompt: &mut Prompt<'_>) -> Result<(), Error> {
         prompt.check_turn(index, start)?;
         match message.role {
             Role::User => {
-                // BOS begins each turn; only the first one may be left to the server.
+                // BOS starts each turn; only the first one may be left to the server.
                 if index == start {
                     prompt.bos();
                 } else {
@@ -118,14 +118,14 @@ fn write_llama_2(prompt: &mut Prompt<'_>) -> Result<(), Error> {
                 }
                 prompt.push(" </s>");
             }
-            // The official template looks at the content, and writes nothing of it.
+            // The official template inspects the content but writes nothing of it.
             _ => drop(prompt.text(index)?),
         }
     }
     Ok(())
 }
 
-/// The system's message and the first user's, which are trimmed as one.
+/// The system message and the first user message, which are trimmed as one.
 fn write_llama_2_system(prompt: &mut Prompt<'_>) -> Result<(), Error> {
     let (system, user) = (prompt.raw_text(0)?, prompt.raw_text(1)?);
     prompt.push("<<SYS>>\n");
@@ -159,12 +159,12 @@ fn write_llama_4(prompt: &mut Prompt<'_>) -> Result<(), Error> {
     Ok(())
 }
 
-/// What begins the turns of the usual roles, and what ends a turn.
+/// The start of the turns of the usual roles, and the end of a turn.
 struct Markers {
     system: &'static str,
     user: &'static str,
     assistant: &'static str,
-    /// Stands around the name of any other role.
+    /// Markers around the name of any other role.
     other: [&'static str; 2],
     end: &'static str,
 }
@@ -185,7 +185,7 @@ static LLAMA_4_MARKERS: Markers = Markers {
     end: "<|eot|>",
 };
 
-// As part of each family's own function, where the markers are constants.
+// Inlined into each family's function, in which the markers are constants.
 #[inline(always)]
 fn write_turn(
     prompt: &mut Prompt<'_>,
@@ -217,15 +217,15 @@ fn open_turn(prompt: &mut Prompt<'_>, markers: &Markers) {
     }
 }
 
-/// With a date or tools there is a system turn that tells them; the tools themselves are shown in
-/// the first user's turn.
+/// With a date or tools there is a system turn that states them; the tools themselves are in the
+/// first user turn.
 fn write_llama_3_1(prompt: &mut Prompt<'_>) -> Result<(), Error> {
     prompt.bos();
     let mut start = usize::from(prompt.has_system());
     let has_tools = !prompt.options.tools.is_empty();
     let date = match prompt.options.now {
         Some(now) => Some(Cow::Owned(now.format("%d %b %Y"))),
-        // What the official template takes for today.
+        // The date that the official template uses as today.
         None if prompt.is_official() => Some(Cow::Borrowed("26 Jul 2024")),
         None => None,
     };
@@ -282,7 +282,7 @@ fn write_llama_3_1(prompt: &mut Prompt<'_>) -> Result<(), Error> {
     Ok(())
 }
 
-/// The first user's turn, with the tools before what the user says.
+/// The first user turn, with the tools before the user's text.
 fn write_tools(prompt: &mut Prompt<'_>, first: usize) -> Result<(), Error> {
     if prompt
         .messages

@@ -61,7 +61,7 @@ pub(super) static MISTRAL_NEMO: Spec = Spec {
     ..MISTRAL_V3
 };
 
-/// The first format; `markers` stand around the user's messages and the assistant's.
+/// The first format; `markers` surround the messages of user and assistant.
 fn write_v1(prompt: &mut Prompt<'_>, markers: [&str; 4]) -> Result<(), Error> {
     let [before_user, after_user, before_assistant, after_assistant] = markers;
     let takes_system = prompt.spec.system == SystemRole::InUser;
@@ -93,7 +93,7 @@ fn write_v1(prompt: &mut Prompt<'_>, markers: [&str; 4]) -> Result<(), Error> {
     Ok(())
 }
 
-/// The format with tools; `space` is what the older tokenizer puts after some markers.
+/// The format with tools; `space` is what the older tokenizer inserts after some markers.
 fn write_v3(prompt: &mut Prompt<'_>, space: &str) -> Result<(), Error> {
     let start = usize::from(prompt.has_system());
     check_turns(prompt, start)?;
@@ -108,7 +108,8 @@ fn write_v3(prompt: &mut Prompt<'_>, space: &str) -> Result<(), Error> {
                 }
                 prompt.push("[INST]");
                 prompt.push(space);
-                // The official template loses the system message when the user's is not last.
+                // The official template loses the system message if the last message is not the
+                // user's.
                 let is_place = match prompt.is_official() {
                     true => index + 1 == prompt.messages.len(),
                     false => Some(index) == last_user,
@@ -123,7 +124,7 @@ fn write_v3(prompt: &mut Prompt<'_>, space: &str) -> Result<(), Error> {
             _ if !message.tool_calls.is_empty() => write_calls(prompt, index, space)?,
             Role::Assistant => {
                 prompt.push(space);
-                // Only the older template makes a string of it, whatever it is.
+                // Only the older template converts any value to a string.
                 let text = match message.content {
                     Content::None if prompt.is_official() && !space.is_empty() => "None".into(),
                     _ if space.is_empty() => prompt.raw_text(index)?,
@@ -151,7 +152,7 @@ fn write_v3(prompt: &mut Prompt<'_>, space: &str) -> Result<(), Error> {
     Ok(())
 }
 
-/// Turns must alternate, where calls of tools and their answers do not count.
+/// Turns must alternate; tool calls and their results do not count.
 fn check_turns(prompt: &Prompt<'_>, start: usize) -> Result<(), Error> {
     let counts = |message: &Message<'_>| {
         message.tool_calls.is_empty()
@@ -196,7 +197,7 @@ fn write_tools(prompt: &mut Prompt<'_>, space: &str) -> Result<(), Error> {
             text.push_str(key);
             text.push_str("\": ");
             match json::text(value) {
-                // The official template does not escape what is in a string.
+                // The official template does not escape strings.
                 Some(value) => {
                     text.push('"');
                     text.push_str(&value);

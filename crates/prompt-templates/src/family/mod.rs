@@ -1,4 +1,4 @@
-//! The built-in families, and what each one's format is made of.
+//! The built-in families and their formats.
 
 mod chatml;
 mod check;
@@ -44,15 +44,15 @@ impl Family {
     pub const CHATML: Self = Self(&chatml::CHATML);
     /// Chronos Hermes: Alpaca without its preface.
     pub const CHRONOS_HERMES: Self = Self(&instruct::CHRONOS_HERMES);
-    /// Code Llama instruct: as Llama 2.
+    /// Code Llama instruct: like Llama 2.
     pub const CODELLAMA: Self = Self(&llama::CODELLAMA);
     /// Cohere Command R: `<|START_OF_TURN_TOKEN|><|USER_TOKEN|>`.
     pub const COMMAND_R: Self = Self(&chatml::COMMAND_R);
-    /// DeepSeek R1 and its distillates: `<｜User｜>`, and the answer begins with thoughts.
+    /// DeepSeek R1 and its distillates: `<｜User｜>`, and the output starts with reasoning.
     pub const DEEPSEEK_R1: Self = Self(&deepseek::DEEPSEEK_R1);
     /// DeepSeek V3: `<｜User｜>`.
     pub const DEEPSEEK_V3: Self = Self(&deepseek::DEEPSEEK_V3);
-    /// Falcon instruct: `User:` and `Assistant:`, parted by an empty line.
+    /// Falcon instruct: `User:` and `Assistant:`, separated by an empty line.
     pub const FALCON: Self = Self(&instruct::FALCON);
     /// Falcon 180B chat: `User:` and `Falcon:`.
     pub const FALCON_CHAT: Self = Self(&instruct::FALCON_CHAT);
@@ -60,7 +60,7 @@ impl Family {
     pub const FLAN_T5: Self = Self(&instruct::FLAN_T5);
     /// Gemma 1 and 2: `<start_of_turn>user`, without a system role.
     pub const GEMMA: Self = Self(&chatml::GEMMA);
-    /// Gemma 3: as Gemma, with the system message in the first user's turn.
+    /// Gemma 3: like Gemma, with the system message in the first user turn.
     pub const GEMMA_3: Self = Self(&chatml::GEMMA_3);
     /// IBM Granite 3: `<|start_of_role|>user<|end_of_role|>`.
     pub const GRANITE: Self = Self(&chatml::GRANITE);
@@ -68,8 +68,7 @@ impl Family {
     pub const LLAMA_2: Self = Self(&llama::LLAMA_2);
     /// Llama 3 instruct: `<|start_header_id|>user<|end_header_id|>`.
     pub const LLAMA_3: Self = Self(&llama::LLAMA_3);
-    /// Llama 3.1, 3.2 and 3.3: as Llama 3, with tools, and the date of
-    /// [`Options::now`].
+    /// Llama 3.1, 3.2 and 3.3: like Llama 3, with tools, and the date from [`Options::now`].
     pub const LLAMA_3_1: Self = Self(&llama::LLAMA_3_1);
     /// Llama 4: `<|header_start|>user<|header_end|>`.
     pub const LLAMA_4: Self = Self(&llama::LLAMA_4);
@@ -81,7 +80,7 @@ impl Family {
     pub const MISTRAL_V3: Self = Self(&mistral::MISTRAL_V3);
     /// Mixtral, and Mistral 7B instruct v0.2.
     pub const MIXTRAL: Self = Self(&mistral::MIXTRAL);
-    /// MPT chat: ChatML with a system prompt of its own.
+    /// MPT chat: ChatML with a default system prompt.
     pub const MPT: Self = Self(&chatml::MPT);
     /// Nous Hermes Llama 2: Alpaca without its preface.
     pub const NOUS_HERMES: Self = Self(&instruct::NOUS_HERMES);
@@ -97,14 +96,14 @@ impl Family {
     pub const PHI_4: Self = Self(&chatml::PHI_4);
     /// Phind CodeLlama v2: `### User Message`.
     pub const PHIND_CODELLAMA: Self = Self(&instruct::PHIND_CODELLAMA);
-    /// No format at all: the messages' text, joined by an empty line. For base models, and the
-    /// fallback that a caller may choose for a model that is not known.
+    /// No format: the text of the messages, joined with an empty line. For base models, and as a
+    /// fallback that a caller may choose for an unknown model.
     pub const PLAIN: Self = Self(&instruct::PLAIN);
-    /// Qwen 1.5 and 2: ChatML with a system prompt of its own.
+    /// Qwen 1.5 and 2: ChatML with a default system prompt.
     pub const QWEN_2: Self = Self(&qwen::QWEN_2);
-    /// Qwen 2.5: ChatML with tools and a system prompt of its own.
+    /// Qwen 2.5: ChatML with tools and a default system prompt.
     pub const QWEN_2_5: Self = Self(&qwen::QWEN_2_5);
-    /// Qwen 3: ChatML with tools and thoughts.
+    /// Qwen 3: ChatML with tools and reasoning.
     pub const QWEN_3: Self = Self(&qwen::QWEN_3);
     /// RedPajama INCITE chat: `<human>:` and `<bot>:`.
     pub const REDPAJAMA: Self = Self(&instruct::REDPAJAMA);
@@ -116,14 +115,14 @@ impl Family {
     pub const STARCHAT: Self = Self(&chatml::STARCHAT);
     /// Vicuna 1.1: `USER:` and `ASSISTANT:`.
     pub const VICUNA: Self = Self(&instruct::VICUNA);
-    /// WizardCoder: Alpaca, with the answer right behind `### Response:`.
+    /// WizardCoder: Alpaca, with the output directly after `### Response:`.
     pub const WIZARDCODER: Self = Self(&instruct::WIZARDCODER);
-    /// WizardLM 70B: as Vicuna.
+    /// WizardLM 70B: like Vicuna.
     pub const WIZARDLM: Self = Self(&instruct::WIZARDLM);
     /// Zephyr: `<|user|>` and `</s>`.
     pub const ZEPHYR: Self = Self(&chatml::ZEPHYR);
 
-    /// Every family, in the order of their names.
+    /// Every family, sorted by name.
     pub const ALL: &'static [Self] = &[
         Self::ALPACA,
         Self::CHATML,
@@ -168,7 +167,7 @@ impl Family {
         Self::ZEPHYR,
     ];
 
-    /// The family of this [`name`](Self::name), whatever its case.
+    /// Finds the family with this [`name`](Self::name), ignoring case.
     pub fn from_name(name: &str) -> Option<Self> {
         Self::ALL
             .iter()
@@ -181,17 +180,17 @@ impl Family {
         self.0.name
     }
 
-    /// Where the format comes from.
+    /// The source of the format.
     pub const fn source(self) -> &'static str {
         self.0.source
     }
 
-    /// The token that begins a prompt, or nothing.
+    /// The token that starts a prompt, if any.
     pub const fn bos(self) -> &'static str {
         self.0.bos
     }
 
-    /// The token that ends an answer, or nothing.
+    /// The token that ends the assistant's turn, if any.
     pub const fn eos(self) -> &'static str {
         self.0.eos
     }
@@ -207,44 +206,44 @@ impl Family {
         self.0.control.tokens()
     }
 
-    /// Where a system message may stand.
+    /// The position at which the format supports a system message.
     pub const fn system(self) -> SystemRole {
         self.0.system
     }
 
-    /// The system prompt that is written where the conversation has none.
+    /// The default system prompt, written if the conversation has no system message.
     pub const fn default_system(self) -> Option<&'static str> {
         self.0.default_system
     }
 
-    /// Whether user and assistant must take turns.
+    /// Whether user and assistant must alternate.
     pub const fn alternates(self) -> bool {
         self.0.alternates
     }
 
-    /// Whether tools, their calls and their answers have a place.
+    /// Whether the format supports tools, tool calls and tool results.
     pub const fn tools(self) -> bool {
         self.0.tools
     }
 
-    /// The prompt for `messages`.
+    /// Renders the prompt for `messages`.
     ///
     /// # Errors
     ///
-    /// When there is no message, or one that the format has no place for: an unknown role, roles
-    /// out of turn, a tool's answer, a picture, no content; [`Strictness`] tells what to do with
-    /// these. When a message holds a control token and the policy is to reject it.
+    /// If there are no messages, or if the format does not support one: an unknown role, roles that
+    /// do not alternate, a tool result, an image, no content. [`Strictness`] is the policy for
+    /// these. Also if a message contains a control token and the policy is to reject it.
     pub fn render(self, messages: &[Message<'_>], options: &Options) -> Result<String, Error> {
         let mut out = String::new();
         self.render_into(&mut out, messages, options)?;
         Ok(out)
     }
 
-    /// Appends the prompt to `out`, which keeps its length when this fails.
+    /// Appends the prompt to `out`. On failure, `out` is left unchanged.
     ///
     /// # Errors
     ///
-    /// As [`render`](Self::render).
+    /// Those of [`render`](Self::render).
     pub fn render_into(
         self,
         out: &mut String,
@@ -258,11 +257,11 @@ impl Family {
         })
     }
 
-    /// Writes the prompt to `out`, or nothing of it when this fails.
+    /// Writes the prompt to `out`; on failure, nothing is written.
     ///
     /// # Errors
     ///
-    /// As [`render`](Self::render), and [`ErrorKind::Write`] when the writer fails.
+    /// Those of [`render`](Self::render), and [`ErrorKind::Write`] if the writer fails.
     pub fn render_to(
         self,
         out: &mut dyn fmt::Write,
@@ -337,8 +336,8 @@ impl Hash for Family {
     }
 }
 
-/// The messages with neighbours of one role as one, and with the system's as the user's if the
-/// template does not take them.
+/// The messages with adjacent ones of the same role joined, and system messages as user messages if
+/// the template does not accept them.
 #[cfg(feature = "jinja")]
 pub(crate) fn fold_for_template<'m>(
     messages: &'m [Message<'_>],

@@ -1,4 +1,4 @@
-//! Alibaba's Qwen: ChatML with tools, and thoughts in Qwen 3.
+//! Alibaba's Qwen: ChatML with tools, and reasoning in Qwen 3.
 
 use crate::control::Control;
 use crate::error::Error;
@@ -84,7 +84,7 @@ fn write_qwen_3(prompt: &mut Prompt<'_>) -> Result<(), Error> {
             Some(reasoning) => (&**reasoning, &*text),
             None => parted(&text),
         };
-        // Only thoughts about the last question are shown.
+        // Only the reasoning after the last question is shown.
         let mut text = text;
         let is_last = index + 1 == prompt.messages.len();
         if last_query.is_some_and(|query| index > query) && (is_last || !thoughts.is_empty()) {
@@ -112,7 +112,7 @@ fn write_qwen_3(prompt: &mut Prompt<'_>) -> Result<(), Error> {
     Ok(())
 }
 
-/// The system turn, which also tells the tools; gives the number of messages in it.
+/// The system turn, which also lists the tools; returns the number of messages in it.
 fn write_system(prompt: &mut Prompt<'_>) -> Result<usize, Error> {
     let start = usize::from(prompt.has_system());
     let default = prompt.default_system().filter(|_| start == 0);
@@ -162,7 +162,7 @@ fn write_other(prompt: &mut Prompt<'_>, index: usize) -> Result<(), Error> {
         Role::System => prompt.push("<|im_start|>system\n"),
         Role::Developer if !prompt.is_official() => prompt.push("<|im_start|>system\n"),
         Role::Tool => {
-            // Answers in a row share one turn of the user.
+            // Consecutive tool results share one user turn.
             let (first, last) = (!is_tool(index.checked_sub(1)), !is_tool(Some(index + 1)));
             if first {
                 prompt.push("<|im_start|>user");
@@ -192,7 +192,7 @@ fn write_call(prompt: &mut Prompt<'_>, index: usize, call: &ToolCall<'_>) -> Res
     Ok(())
 }
 
-/// The last message of the user that is no tool's answer in disguise.
+/// The last user message that is not a wrapped tool result.
 fn last_query(prompt: &Prompt<'_>) -> Result<Option<usize>, Error> {
     for (index, message) in prompt.messages.iter().enumerate().rev() {
         if message.role == Role::User {
@@ -205,7 +205,7 @@ fn last_query(prompt: &Prompt<'_>) -> Result<Option<usize>, Error> {
     Ok(prompt.messages.len().checked_sub(1))
 }
 
-/// Thoughts and answer, where a text holds both.
+/// Reasoning and reply, if a text contains both.
 fn parted(text: &str) -> (&str, &str) {
     let Some((before, _)) = text.split_once("</think>") else {
         return ("", text);

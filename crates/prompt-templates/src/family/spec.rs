@@ -1,25 +1,25 @@
-//! What a family is made of.
+//! The parts of a family.
 
 use crate::control::Control;
 use crate::error::Error;
 use crate::prompt::Prompt;
 
-/// Where a system message may stand in a family's format.
+/// The positions at which a family's format supports a system message.
 #[non_exhaustive]
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub enum SystemRole {
-    /// Anywhere, as a turn of its own.
+    /// Anywhere, as a separate turn.
     Anywhere,
-    /// At the beginning, as a turn of its own.
+    /// At the beginning, as a separate turn.
     First,
-    /// At the beginning, written into the user's turn that must follow.
+    /// At the beginning, written into the user turn that must follow.
     InUser,
-    /// Nowhere: it is refused, or folded into the user's turn
+    /// Nowhere: it is rejected, or folded into the user turn
     /// ([`Strictness::Fold`](crate::Strictness::Fold)).
     Nowhere,
 }
 
-/// All that there is to know of a family.
+/// The definition of a family.
 #[derive(Clone, Copy)]
 pub(crate) struct Spec {
     pub(crate) name: &'static str,
@@ -32,26 +32,26 @@ pub(crate) struct Spec {
     pub(crate) default_system: Option<&'static str>,
     pub(crate) alternates: bool,
     pub(crate) tools: bool,
-    /// Whether the official template looks at the first message without asking if there is one.
+    /// Whether the official template accesses the first message without checking that it exists.
     pub(crate) needs_message: bool,
     pub(crate) text: Text,
     /// Writes a conversation.
     pub(crate) write: fn(&mut Prompt<'_>) -> Result<(), Error>,
 }
 
-/// How the official template takes a message's content.
+/// How the official template converts a message's content.
 #[derive(Clone, Copy, Eq, PartialEq)]
 pub(crate) enum Text {
-    /// As it is: `+ content`.
+    /// Unchanged: `+ content`.
     Verbatim,
-    /// Trimmed, and anything but a string is an error: `content.strip()`.
+    /// Trimmed; anything but a string is an error: `content.strip()`.
     Trimmed,
-    /// Trimmed, after it was made a string, whatever it was: `content | trim`.
+    /// Converted to a string, then trimmed: `content | trim`.
     Stringified,
 }
 
 impl Spec {
-    /// No format: what the others are built on.
+    /// Plain text, the base of the other formats.
     pub(super) const PLAIN: Self = Self {
         name: "plain",
         source: "text completion: base models have no format",

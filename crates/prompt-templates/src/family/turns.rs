@@ -1,4 +1,4 @@
-//! Formats made of markers around each message.
+//! Formats with markers around each message.
 
 use alloc::string::String;
 
@@ -16,23 +16,23 @@ pub(super) struct Turns {
     pub(super) assistant: [&'static str; 2],
     /// Opens the assistant's turn.
     pub(super) generation: &'static str,
-    /// What the official template does with any other role.
+    /// How the official template treats any other role.
     pub(super) others: Others,
 }
 
-/// What an official template does with a role that it does not name.
+/// How an official template treats a role that it does not name.
 pub(super) enum Others {
     /// It leaves the message out.
     Dropped,
     /// It writes the role's name between the first two, and the third after the message.
     Named([&'static str; 3]),
-    /// As `Named`, with the name in title case.
+    /// Like `Named`, with the name in title case.
     Titled([&'static str; 3]),
 }
 
 impl Turns {
-    /// Writes a conversation. It is made part of each family's own function, so that the markers
-    /// are constants there: they are short, and copying texts of a known length costs the least.
+    /// Writes a conversation. This is inlined into each family's function so that the markers are
+    /// constants: they are short, and copying texts of a known length is cheapest.
     #[inline(always)]
     pub(super) fn write(&self, prompt: &mut Prompt<'_>) -> Result<(), Error> {
         prompt.bos();
@@ -50,7 +50,7 @@ impl Turns {
             if prompt.spec.alternates && index >= usize::from(has_system) {
                 prompt.check_turn(index, usize::from(has_system))?;
             }
-            // Each arm has its markers for constants.
+            // Each arm has constant markers.
             match message.role {
                 Role::Assistant => turn(prompt, index, self.assistant)?,
                 Role::User => turn(prompt, index, self.user)?,

@@ -11,9 +11,9 @@ use serde_json::{Map, Value};
 
 use crate::error::{Error, ErrorKind};
 
-/// What matters of a `tokenizer_config.json`.
+/// The relevant parts of a `tokenizer_config.json`.
 pub(super) struct Config {
-    /// The sources by their names; a single one is `default`.
+    /// The sources by name; a single one is `default`.
     pub(super) templates: Vec<(String, String)>,
     /// `bos_token`, `eos_token`, …
     pub(super) tokens: BTreeMap<String, String>,
@@ -25,7 +25,7 @@ impl Config {
     pub(super) fn parse(json: &str) -> Result<Self, Error> {
         let config: Map<String, Value> = serde_json::from_str(json).map_err(|error| {
             let line = error.line();
-            invalid("it is no JSON object")
+            invalid("it is not a JSON object")
                 .at_line(Some(line))
                 .caused_by(error)
         })?;
@@ -89,7 +89,7 @@ pub(super) fn invalid(detail: impl Into<alloc::borrow::Cow<'static, str>>) -> Er
     Error::new(ErrorKind::Config, detail)
 }
 
-/// What transformers hands to the template of these.
+/// The special tokens that transformers passes to the template.
 const TOKENS: [&str; 7] = [
     "bos_token",
     "cls_token",

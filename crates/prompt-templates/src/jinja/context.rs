@@ -3,14 +3,17 @@
 use alloc::borrow::{Cow, ToOwned};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
+use std::sync::OnceLock;
 
 use minijinja::value::{Enumerator, Object, Serde, Value};
 use serde::Serialize;
 
 use crate::now::Now;
 
-/// The variables that a chat template sees: for whoever wants exactly what `apply_chat_template`
-/// gives for the same arguments.
+use super::budget::Weight;
+
+/// The variables of a chat template, to reproduce exactly what `apply_chat_template` renders for
+/// the same arguments.
 ///
 /// ```
 /// # #[cfg(feature = "jinja")] {
@@ -31,8 +34,9 @@ pub struct Context {
 }
 
 impl Context {
-    /// A conversation, which is whatever serializes as a list of messages; with a generation
-    /// prompt, and without tools and documents. [`Context::default`] has no variable at all.
+    /// Creates the variables for a conversation, which is any value that serializes as a list of
+    /// messages. There is a generation prompt, and there are no tools and documents.
+    /// [`Context::default`] has no variables.
     pub fn new(messages: impl Serialize) -> Self {
         Self::default()
             .with_variable("messages", messages)
@@ -47,7 +51,7 @@ impl Context {
         self.with_value(name.to_owned(), Value::from(Serde(value)))
     }
 
-    /// Sets the clock of `strftime_now`, which is not defined without.
+    /// Sets the clock of `strftime_now`, which is otherwise undefined.
     #[must_use]
     pub fn with_now(self, now: Now) -> Self {
         let strftime_now = move |format: &str| now.format(format);
@@ -63,7 +67,7 @@ impl Context {
         self.variables.get("tools").is_some_and(Value::is_true)
     }
 
-    /// The variables, with others where they are not set.
+    /// The variables, with defaults where they are not set.
     pub(super) fn root<'c>(&self, others: impl Iterator<Item = (&'c str, &'c str)>) -> Value {
         let mut fields = self.variables.clone();
         for (name, value) in others {
@@ -75,25 +79,39 @@ impl Context {
     }
 }
 
-/// A mapping of few names, which are found faster one by one than by their hashes.
+/// A mapping with few names, for which a linear search is faster than hashing.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Fields(Vec<(Cow<'static, str>, Value)>);
+pub(super) struct Fields {
+    pairs: Vec<(Cow<'static, str>, Value)>,
+    weight: OnceLock<Weight>,
+}
 
 impl Fields {
     pub(super) fn with_capacity(capacity: usize) -> Self {
-        Self(Vec::with_capacity(capacity))
+        Self {
+            pairs: Vec::with_capacity(capacity),
+            weight: OnceLock::new(),
+        }
     }
 
     pub(super) fn set(&mut self, name: impl Into<Cow<'static, str>>, value: Value) {
         let name = name.into();
-        match self.0.iter_mut().find(|(known, _)| *known == name) {
+        self.weight = OnceLock::new();
+        match self.pairs.iter_mut().find(|(known, _)| *known == name) {
             Some((_, known)) => *known = value,
-            None => self.0.push((name, value)),
+            None => self.pairs.push((name, value)),
         }
     }
 
+    /// The cost of a walk through the values, computed once.
+    pub(super) fn weight(&self) -> Weight {
+        *self
+            .weight
+            .get_or_init(|| Weight::of(self.pairs.iter().map(|(_, value)| value)))
+    }
+
     fn get(&self, name: &str) -> Option<&Value> {
-        self.0
+        self.pairs
             .iter()
             .find(|(known, _)| known == name)
             .map(|(_, value)| value)
@@ -111,7 +129,7 @@ impl Object for Fields {
 
     fn enumerate(self: &Arc<Self>) -> Enumerator {
         Enumerator::Values(
-            self.0
+            self.pairs
                 .iter()
                 .map(|(name, _)| Value::from(&**name))
                 .collect(),
@@ -119,6 +137,6 @@ impl Object for Fields {
     }
 
     fn enumerator_len(self: &Arc<Self>) -> Option<usize> {
-        Some(self.0.len())
+        Some(self.pairs.len())
     }
 }

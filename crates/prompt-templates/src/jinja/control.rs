@@ -1,10 +1,10 @@
-//! The control tokens that a chat template writes, read off its source.
+//! Finds the control tokens in a chat template's source.
 
 use alloc::borrow::ToOwned;
 use alloc::string::String;
 use alloc::vec::Vec;
 
-/// The tokens in a source that are plainly meant as control: `<|im_end|>`, `<｜User｜>`, `[INST]`,
+/// The sequences in a source that are clearly control tokens: `<|im_end|>`, `<｜User｜>`, `[INST]`,
 /// `<start_of_turn>`, `<<SYS>>`, `</s>`, `### Instruction:`.
 pub(super) fn tokens(source: &str) -> Vec<String> {
     let mut tokens = Vec::new();

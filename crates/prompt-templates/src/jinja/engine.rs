@@ -1,8 +1,8 @@
-//! One compiled template, and what it may use up.
+//! One compiled template, and its limits.
 
 use alloc::borrow::ToOwned;
 use alloc::format;
-use alloc::string::String;
+use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 use std::io;
 use std::panic::AssertUnwindSafe;
@@ -12,10 +12,11 @@ use minijinja::{Environment, ErrorKind as EngineErrorKind};
 
 use crate::error::{Error, ErrorKind};
 
+use super::budget::Budget;
 use super::environment::{self, Raised};
 use super::source::{self, Prepared};
 
-/// What a template may use up in one render.
+/// The limits of a template in one render.
 #[non_exhaustive]
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Limits {
@@ -23,18 +24,22 @@ pub struct Limits {
     pub fuel: u64,
     /// Nested calls.
     pub recursion: usize,
-    /// Bytes of output.
+    /// Bytes of output, and of any single value that the template creates.
     pub output: usize,
+    /// Bytes of all values that the template's operations create, in total. Bytes that they only
+    /// read count as one eighth.
+    pub memory: usize,
 }
 
 impl Default for Limits {
-    /// Five million instructions, a depth of 200, and 32 MiB: a hundred times what a conversation
-    /// of thousands of messages needs.
+    /// Five million instructions, a depth of 200, 32 MiB of output and 512 MiB of memory: a hundred
+    /// times what a conversation of thousands of messages needs.
     fn default() -> Self {
         Self {
             fuel: 5_000_000,
             recursion: 200,
             output: 32 << 20,
+            memory: 512 << 20,
         }
     }
 }
@@ -49,15 +54,14 @@ impl Engine {
     pub(super) fn compile(name: &str, source: &str, limits: Limits) -> Result<Self, Error> {
         let Prepared {
             source,
-            longest_text,
+            uncounted_text,
         } = source::prepare(source).map_err(|error| error.in_template(name))?;
         let mut env = environment::environment();
-        // What is captured in a variable does not come by the output's limit: values are counted
-        // when they are written, and text by what an instruction may write of it.
-        let captured = limits.output.saturating_mul(MAX_CAPTURES);
-        let fuel = (captured / longest_text.max(1)) as u64;
-        env.set_fuel(Some(limits.fuel.min(fuel)));
-        env.set_formatter(move |out, state, value| environment::emit(out, state, value, captured));
+        Budget::install(&mut env, limits);
+        // A short text captured in a variable is not counted. It is bounded by what one instruction
+        // can write, times the number of instructions.
+        let writes = (limits.memory / uncounted_text.max(1)) as u64;
+        env.set_fuel(Some(limits.fuel.min(writes)));
         env.set_recursion_limit(limits.recursion);
         unwinding(|| env.add_template_owned(name.to_owned(), source))
             .map_err(|error| convert(&error, ErrorKind::Syntax, name))?;
@@ -68,8 +72,7 @@ impl Engine {
         })
     }
 
-    /// Appends what the template makes of its variables to `out`, which keeps its length when this
-    /// fails.
+    /// Appends the rendered output to `out`. On failure, `out` is left unchanged.
     pub(super) fn render_into(&self, out: &mut String, variables: Value) -> Result<(), Error> {
         let start = out.len();
         let mut sink = Sink {
@@ -81,7 +84,7 @@ impl Engine {
             let template = self.env.get_template(&self.name)?;
             template.render_captured_to(variables, &mut sink).map(drop)
         });
-        // Only whole strings were written.
+        // Only complete strings were written.
         *out = String::from_utf8(sink.bytes).unwrap_or_default();
         result.map_err(|error| {
             out.truncate(start);
@@ -94,9 +97,6 @@ impl Engine {
         })
     }
 }
-
-/// How many times the output's limit a template may write in all, into variables too.
-const MAX_CAPTURES: usize = 32;
 
 /// Output that ends at a limit.
 struct Sink {
@@ -120,8 +120,7 @@ impl io::Write for &mut Sink {
     }
 }
 
-/// minijinja 3.0.5 panics on some slices and on huge widths; a template must not take the process
-/// with it.
+/// minijinja 3.0.5 panics on some slices and on huge widths; a template must not end the process.
 fn unwinding<T>(
     render: impl FnOnce() -> Result<T, minijinja::Error>,
 ) -> Result<T, minijinja::Error> {
@@ -144,11 +143,12 @@ fn convert(error: &minijinja::Error, otherwise: ErrorKind, name: &str) -> Error 
                 _ if is_too_deep(error) => ErrorKind::Limit,
                 _ => otherwise,
             };
-            let detail = error
-                .detail()
-                .map(|detail| format!(": {detail}"))
-                .unwrap_or_default();
-            (kind, format!("{}{detail}", error.kind()))
+            let detail = match (error.kind(), error.detail()) {
+                (EngineErrorKind::OutOfFuel, Some(detail)) => detail.to_owned(),
+                (kind, Some(detail)) => format!("{kind}: {detail}"),
+                (kind, None) => kind.to_string(),
+            };
+            (kind, detail)
         }
     };
     Error::new(kind, shortened(detail))
@@ -156,7 +156,7 @@ fn convert(error: &minijinja::Error, otherwise: ErrorKind, name: &str) -> Error 
         .at_line(line)
 }
 
-/// A template may put whatever it likes into an error; an error is no place for a prompt.
+/// A template may put anything into an error, and an error must not contain a prompt.
 fn shortened(mut detail: String) -> String {
     if let Some((end, _)) = detail.char_indices().nth(MAX_DETAIL) {
         detail.truncate(end);
@@ -167,7 +167,7 @@ fn shortened(mut detail: String) -> String {
 
 const MAX_DETAIL: usize = 200;
 
-/// What the template said to `raise_exception`.
+/// The message that the template passed to `raise_exception`.
 fn raised(error: &minijinja::Error) -> Option<&str> {
     let mut source = core::error::Error::source(error);
     while let Some(inner) = source {
@@ -179,7 +179,7 @@ fn raised(error: &minijinja::Error) -> Option<&str> {
     None
 }
 
-/// The engine has no kind of its own for this.
+/// The engine has no error kind for this.
 fn is_too_deep(error: &minijinja::Error) -> bool {
     error
         .detail()

@@ -1,4 +1,4 @@
-//! Messages as a chat template wants them.
+//! Messages in the form that chat templates expect.
 
 use alloc::borrow::Cow;
 use alloc::string::String;
@@ -13,17 +13,17 @@ use crate::options::{ControlTokens, Images, Options};
 
 use super::context::{Context, Fields};
 
-/// Makes values of messages.
+/// Converts messages to values.
 pub(super) struct Maker<'a> {
     pub(super) control: Control<'a>,
     pub(super) options: &'a Options,
-    /// Whether the template wants the arguments of a call as an object, or as the text that
-    /// OpenAI's API has.
+    /// Whether the template expects the arguments of a call as an object or as text, as in OpenAI's
+    /// API.
     pub(super) wants_objects: bool,
 }
 
 impl Maker<'_> {
-    /// The variables for a conversation under the options.
+    /// The variables for a conversation with the options applied.
     pub(super) fn context(&self, messages: &[Message<'_>]) -> Result<Context, Error> {
         let options = self.options;
         let tools = match &*options.tools {
@@ -66,7 +66,7 @@ impl Maker<'_> {
         fields.set("role", self.text(message.role.as_str())?);
         fields.set("content", self.content(&message.content)?);
         if let Some(reasoning) = &message.reasoning {
-            // Templates read either name.
+            // Templates use either name.
             let reasoning = self.text(reasoning)?;
             fields.set("reasoning_content", reasoning.clone());
             fields.set("thinking", reasoning);
@@ -95,7 +95,7 @@ impl Maker<'_> {
                     (_, Images::Placeholder(placeholder)) => Ok(&**placeholder),
                     (_, Images::Refuse) => Err(Error::new(
                         ErrorKind::Image,
-                        "a part of the message is no text",
+                        "a part of the message is not text",
                     )),
                 });
                 self.text(&texts.collect::<Result<String, _>>()?)
@@ -128,7 +128,7 @@ impl Maker<'_> {
         Ok(Value::from(Serde(clean(self, value)?)))
     }
 
-    /// Text under the policy for control tokens.
+    /// Text with the policy for control tokens applied.
     fn foreign<'t>(&self, text: &'t str) -> Result<Cow<'t, str>, Error> {
         match self.options.control_tokens {
             ControlTokens::Keep => Ok(Cow::Borrowed(text)),
@@ -141,7 +141,7 @@ impl Maker<'_> {
     }
 }
 
-/// Puts all text in a JSON value under the policy; an escape in the JSON may hide a token.
+/// Applies the policy to all text in a JSON value; an escape in the JSON may hide a token.
 fn clean(maker: &Maker<'_>, value: serde_json::Value) -> Result<serde_json::Value, Error> {
     use serde_json::Value as Json;
     Ok(match value {

@@ -6,27 +6,40 @@ use alloc::vec::Vec;
 use minijinja::value::{Tuple, Value, ValueKind, from_args};
 use minijinja::{Error, ErrorKind, State};
 
+use super::budget::{self, Budget};
 use super::strings;
 
-/// Calls a method that minijinja does not know.
+/// Calls a method that minijinja does not support.
 pub(super) fn call(
-    _state: &mut State<'_, '_>,
+    state: &mut State<'_, '_>,
     value: &Value,
     method: &str,
     args: &[Value],
 ) -> Result<Value, Error> {
+    let budget = Budget::of(state);
     match value.kind() {
-        ValueKind::String => strings::call(value.as_str().unwrap_or_default(), method, args),
-        ValueKind::Map => on_dict(value, method, args),
-        ValueKind::Seq | ValueKind::Iterable => on_list(value, method, args),
+        ValueKind::String => {
+            strings::call(budget, value.as_str().unwrap_or_default(), method, args)
+        }
+        ValueKind::Map => on_dict(budget, value, method, args),
+        ValueKind::Seq | ValueKind::Iterable => on_list(budget, value, method, args),
         _ => Err(unknown()),
     }
 }
 
-fn on_dict(dict: &Value, method: &str, args: &[Value]) -> Result<Value, Error> {
+fn on_dict(
+    budget: &mut Budget,
+    dict: &Value,
+    method: &str,
+    args: &[Value],
+) -> Result<Value, Error> {
+    if matches!(method, "keys" | "values" | "items") {
+        budget.make_items(budget::len(dict).saturating_mul(4))?;
+    }
     match method {
         "get" => {
             let (key, default): (&Value, Option<&Value>) = from_args(args)?;
+            budget.walk(key)?;
             let found = dict
                 .get_item(key)
                 .ok()
@@ -67,7 +80,15 @@ fn on_dict(dict: &Value, method: &str, args: &[Value]) -> Result<Value, Error> {
     }
 }
 
-fn on_list(list: &Value, method: &str, args: &[Value]) -> Result<Value, Error> {
+fn on_list(
+    budget: &mut Budget,
+    list: &Value,
+    method: &str,
+    args: &[Value],
+) -> Result<Value, Error> {
+    if matches!(method, "count" | "index") {
+        budget.walk(list)?;
+    }
     match method {
         "count" => {
             let (wanted,): (&Value,) = from_args(args)?;

@@ -1,37 +1,57 @@
-//! Values as Python prints them: `str`, `repr` and `json.dumps`.
+//! Prints values like Python: `str`, `repr` and `json.dumps`.
 
 use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
 use minijinja::value::{Kwargs, Value, ValueKind};
-use minijinja::{Error, ErrorKind};
+use minijinja::{Error, ErrorKind, State};
 
-use super::environment::is_generator;
+use super::budget::{Budget, MAX_DEPTH, Text, exhausted};
+use super::generator::Generator;
 use crate::python::{write_float, write_json_string, write_quoted};
 
-/// `str(value)`.
-pub(super) fn str(value: &Value) -> Result<String, Error> {
+/// `str(value)`, which must not be longer than `room`.
+pub(super) fn str(value: &Value, room: usize) -> Result<String, Error> {
+    let mut text = Text::new(room);
+    write_str(&mut text, value)?;
+    Ok(text.out)
+}
+
+/// Appends `str(value)`.
+pub(super) fn write_str(text: &mut Text, value: &Value) -> Result<(), Error> {
     match value.as_str() {
-        Some(text) => Ok(text.into()),
-        None => {
-            let mut out = String::new();
-            write_repr(&mut out, value, 0)?;
-            Ok(out)
-        }
+        Some(string) => text.push(string),
+        None => write_repr(text, value, 0),
     }
 }
 
+/// `repr(value)`, which must not be longer than `room`.
+pub(super) fn repr(value: &Value, room: usize) -> Result<String, Error> {
+    let mut text = Text::new(room);
+    write_repr(&mut text, value, 0)?;
+    Ok(text.out)
+}
+
 /// The filter `tojson`, which is `json.dumps` with its keywords.
-pub(super) fn tojson(value: &Value, kwargs: Kwargs) -> Result<String, Error> {
-    let mut json = Json::new(&kwargs)?;
+pub(super) fn tojson(
+    state: &mut State<'_, '_>,
+    value: &Value,
+    kwargs: Kwargs,
+) -> Result<String, Error> {
+    let budget = Budget::of(state);
+    for name in kwargs.args() {
+        budget.walk(&kwargs.peek(name)?)?;
+    }
+    let mut json = Json::new(&kwargs, budget.room())?;
     kwargs.assert_all_used()?;
     json.write(value, 0)?;
-    Ok(json.out)
+    budget.make(json.text.out.len())?;
+    Ok(json.text.out)
 }
 
 struct Json {
-    out: String,
+    text: Text,
     ensure_ascii: bool,
     sort_keys: bool,
     indent: Option<String>,
@@ -40,7 +60,7 @@ struct Json {
 }
 
 impl Json {
-    fn new(kwargs: &Kwargs) -> Result<Self, Error> {
+    fn new(kwargs: &Kwargs, room: usize) -> Result<Self, Error> {
         let indent: Option<Value> = kwargs.get("indent")?;
         let indent = match indent.filter(|indent| !indent.is_none()) {
             None => None,
@@ -61,7 +81,7 @@ impl Json {
             None => [", ".into(), ": ".into()],
         };
         Ok(Self {
-            out: String::new(),
+            text: Text::new(room),
             ensure_ascii: kwargs.get::<Option<bool>>("ensure_ascii")?.unwrap_or(false),
             sort_keys: kwargs.get::<Option<bool>>("sort_keys")?.unwrap_or(false),
             indent,
@@ -73,86 +93,90 @@ impl Json {
     fn write(&mut self, value: &Value, depth: usize) -> Result<(), Error> {
         check_depth(depth)?;
         match value.kind() {
-            ValueKind::None => self.out.push_str("null"),
+            ValueKind::None => self.text.push("null"),
             ValueKind::Bool => self
-                .out
-                .push_str(if value.is_true() { "true" } else { "false" }),
-            ValueKind::Number => write_number(&mut self.out, value, ["NaN", "Infinity"]),
+                .text
+                .push(if value.is_true() { "true" } else { "false" }),
+            ValueKind::Number => write_number(&mut self.text, value, ["NaN", "Infinity"]),
             ValueKind::String => self.string(value.as_str().unwrap_or_default()),
-            ValueKind::Seq | ValueKind::Iterable if !is_generator(value) => {
-                self.out.push('[');
+            ValueKind::Seq | ValueKind::Iterable if !Generator::is(value) => {
+                self.text.push("[")?;
                 let mut empty = true;
                 for item in value.try_iter()?.checked() {
-                    self.begin_item(empty, depth);
+                    self.begin_item(empty, depth)?;
                     empty = false;
                     self.write(&item?, depth + 1)?;
                 }
-                self.end(empty, depth, ']');
+                self.end(empty, depth, "]")
             }
-            ValueKind::Map => {
-                let mut entries = Vec::new();
-                for key in value.try_iter()?.checked() {
-                    let key = key?;
-                    entries.push((json_key(&key)?, value.get_item(&key)?));
-                }
-                if self.sort_keys {
-                    entries.sort_by(|(a, _), (b, _)| a.cmp(b));
-                }
-                self.out.push('{');
-                for (index, (key, value)) in entries.iter().enumerate() {
-                    self.begin_item(index == 0, depth);
-                    self.string(key);
-                    self.out.push_str(&self.key_separator);
-                    self.write(value, depth + 1)?;
-                }
-                self.end(entries.is_empty(), depth, '}');
-            }
+            ValueKind::Map => self.map(value, depth),
             kind => {
                 let detail = format!("{kind} is not JSON serializable");
-                return Err(Error::new(ErrorKind::BadSerialization, detail));
+                Err(Error::new(ErrorKind::BadSerialization, detail))
+            }
+        }
+    }
+
+    fn map(&mut self, map: &Value, depth: usize) -> Result<(), Error> {
+        let mut entries = Vec::new();
+        for key in map.try_iter()?.checked() {
+            let key = key?;
+            entries.push((json_key(&key)?, map.get_item(&key)?));
+        }
+        if self.sort_keys {
+            entries.sort_by(|(a, _), (b, _)| a.cmp(b));
+        }
+        self.text.push("{")?;
+        for (index, (key, value)) in entries.iter().enumerate() {
+            self.begin_item(index == 0, depth)?;
+            self.string(key)?;
+            self.text.push(&self.key_separator)?;
+            self.write(value, depth + 1)?;
+        }
+        self.end(entries.is_empty(), depth, "}")
+    }
+
+    fn begin_item(&mut self, first: bool, depth: usize) -> Result<(), Error> {
+        if !first {
+            self.text.push(&self.item_separator)?;
+        }
+        self.line(depth + 1)
+    }
+
+    fn end(&mut self, empty: bool, depth: usize, bracket: &str) -> Result<(), Error> {
+        if !empty {
+            self.line(depth)?;
+        }
+        self.text.push(bracket)
+    }
+
+    fn line(&mut self, depth: usize) -> Result<(), Error> {
+        if let Some(indent) = &self.indent {
+            self.text.push("\n")?;
+            for _ in 0..depth {
+                self.text.push(indent)?;
             }
         }
         Ok(())
     }
 
-    fn begin_item(&mut self, first: bool, depth: usize) {
-        if !first {
-            self.out.push_str(&self.item_separator);
-        }
-        self.line(depth + 1);
-    }
-
-    fn end(&mut self, empty: bool, depth: usize, bracket: char) {
-        if !empty {
-            self.line(depth);
-        }
-        self.out.push(bracket);
-    }
-
-    fn line(&mut self, depth: usize) {
-        if let Some(indent) = &self.indent {
-            self.out.push('\n');
-            for _ in 0..depth {
-                self.out.push_str(indent);
-            }
-        }
-    }
-
-    fn string(&mut self, text: &str) {
-        write_json_string(&mut self.out, text, self.ensure_ascii);
+    fn string(&mut self, text: &str) -> Result<(), Error> {
+        let ensure_ascii = self.ensure_ascii;
+        self.text
+            .write(text.len(), |out| write_json_string(out, text, ensure_ascii))
     }
 }
 
-/// A key as `json.dumps` makes a string of it.
+/// A key as the string that `json.dumps` writes for it.
 fn json_key(key: &Value) -> Result<String, Error> {
     Ok(match key.kind() {
         ValueKind::String => key.as_str().unwrap_or_default().into(),
         ValueKind::None => "null".into(),
         ValueKind::Bool => (if key.is_true() { "true" } else { "false" }).into(),
         ValueKind::Number => {
-            let mut out = String::new();
-            write_number(&mut out, key, ["NaN", "Infinity"]);
-            out
+            let mut text = Text::new(usize::MAX);
+            write_number(&mut text, key, ["NaN", "Infinity"])?;
+            text.out
         }
         kind => {
             let detail = format!("{kind} cannot be a key in JSON");
@@ -161,79 +185,74 @@ fn json_key(key: &Value) -> Result<String, Error> {
     })
 }
 
-fn write_repr(out: &mut String, value: &Value, depth: usize) -> Result<(), Error> {
+fn write_repr(text: &mut Text, value: &Value, depth: usize) -> Result<(), Error> {
     check_depth(depth)?;
     match value.kind() {
-        ValueKind::None => out.push_str("None"),
-        ValueKind::Bool => out.push_str(if value.is_true() { "True" } else { "False" }),
-        ValueKind::Number => write_number(out, value, ["nan", "inf"]),
-        ValueKind::String => write_quoted(out, value.as_str().unwrap_or_default()),
+        ValueKind::None => text.push("None"),
+        ValueKind::Bool => text.push(if value.is_true() { "True" } else { "False" }),
+        ValueKind::Number => write_number(text, value, ["nan", "inf"]),
+        ValueKind::String => {
+            let string = value.as_str().unwrap_or_default();
+            text.write(string.len(), |out| write_quoted(out, string))
+        }
         ValueKind::Seq | ValueKind::Iterable => {
             let [open, close] = if value.is_tuple() {
-                ['(', ')']
+                ["(", ")"]
             } else {
-                ['[', ']']
+                ["[", "]"]
             };
-            out.push(open);
+            text.push(open)?;
             let mut count = 0;
             for item in value.try_iter()?.checked() {
                 if count > 0 {
-                    out.push_str(", ");
+                    text.push(", ")?;
                 }
                 count += 1;
-                write_repr(out, &item?, depth + 1)?;
+                write_repr(text, &item?, depth + 1)?;
             }
             if value.is_tuple() && count == 1 {
-                out.push(',');
+                text.push(",")?;
             }
-            out.push(close);
+            text.push(close)
         }
         ValueKind::Map => {
-            out.push('{');
+            text.push("{")?;
             for (index, key) in value.try_iter()?.checked().enumerate() {
                 let key = key?;
                 if index > 0 {
-                    out.push_str(", ");
+                    text.push(", ")?;
                 }
-                write_repr(out, &key, depth + 1)?;
-                out.push_str(": ");
-                write_repr(out, &value.get_item(&key)?, depth + 1)?;
+                write_repr(text, &key, depth + 1)?;
+                text.push(": ")?;
+                write_repr(text, &value.get_item(&key)?, depth + 1)?;
             }
-            out.push('}');
+            text.push("}")
         }
-        ValueKind::Undefined => {}
-        _ => out.push_str(&value.to_string()),
+        ValueKind::Undefined => Ok(()),
+        _ => text.push(&value.to_string()),
     }
-    Ok(())
 }
 
-fn write_number(out: &mut String, value: &Value, [nan, inf]: [&str; 2]) {
+fn write_number(text: &mut Text, value: &Value, [nan, inf]: [&str; 2]) -> Result<(), Error> {
     if value.is_integer() {
-        out.push_str(&value.to_string());
-        return;
+        return text.push(&value.to_string());
     }
     match f64::try_from(value.clone()) {
-        Ok(float) if float.is_nan() => out.push_str(nan),
+        Ok(float) if float.is_nan() => text.push(nan),
         Ok(float) if float.is_infinite() => {
             if float < 0.0 {
-                out.push('-');
+                text.push("-")?;
             }
-            out.push_str(inf);
+            text.push(inf)
         }
-        Ok(float) => write_float(out, float),
-        Err(_) => out.push_str(&value.to_string()),
+        Ok(float) => text.write(0, |out| write_float(out, float)),
+        Err(_) => text.push(&value.to_string()),
     }
 }
 
-/// A value may hold itself, by way of a namespace.
 fn check_depth(depth: usize) -> Result<(), Error> {
     if depth > MAX_DEPTH {
-        return Err(Error::new(
-            ErrorKind::InvalidOperation,
-            "the value is nested too deeply",
-        ));
+        return Err(exhausted("a value is nested too deeply"));
     }
     Ok(())
 }
-
-const MAX_DEPTH: usize = 200;

@@ -1,33 +1,41 @@
 //! The methods of Python's `str` that templates call.
 
-use alloc::format;
-use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
 use minijinja::Error;
-use minijinja::formatting::{FormatStyle, format};
 use minijinja::value::{Kwargs, Tuple, Value, from_args};
 
 use crate::python::is_space;
 
-use super::methods::{invalid, unknown};
-use super::widths;
+use super::budget::{Budget, text_len};
+use super::methods::invalid;
+use super::text::{self, title};
 
 /// Calls a method of `str`.
-pub(super) fn call(text: &str, method: &str, args: &[Value]) -> Result<Value, Error> {
+pub(super) fn call(
+    budget: &mut Budget,
+    text: &str,
+    method: &str,
+    args: &[Value],
+) -> Result<Value, Error> {
+    let length = args
+        .iter()
+        .map(text_len)
+        .fold(text.len(), usize::saturating_add);
+    budget.read(length)?;
     if let Some(value) = inspect(text, method, args)? {
         return Ok(Value::from(value));
     }
     if let Some(value) = search(text, method, args)? {
         return Ok(value);
     }
-    if let Some(value) = take_apart(text, method, args)? {
+    if let Some(value) = take_apart(budget, text, method, args)? {
         return Ok(value);
     }
-    transform(text, method, args).map(Value::from)
+    text::transform(budget, text, method, args).map(Value::from)
 }
 
-/// Methods that answer yes or no.
+/// Methods that return a boolean.
 fn inspect(text: &str, method: &str, args: &[Value]) -> Result<Option<bool>, Error> {
     let all = |test: fn(char) -> bool| !text.is_empty() && text.chars().all(test);
     let cased = || text.chars().any(|c| c.is_lowercase() || c.is_uppercase());
@@ -37,7 +45,7 @@ fn inspect(text: &str, method: &str, args: &[Value]) -> Result<Option<bool>, Err
         "isalnum" => all(char::is_alphanumeric),
         "isalpha" => all(char::is_alphabetic),
         "isascii" => text.is_ascii(),
-        // Exact for ASCII; other scripts' digits count as numeric only.
+        // Exact for ASCII; digits of other scripts only count as numeric.
         "isdecimal" | "isdigit" => all(|c| c.is_ascii_digit()),
         "isnumeric" => all(char::is_numeric),
         "isspace" => all(is_space),
@@ -73,7 +81,7 @@ fn affix(args: &[Value], test: impl Fn(&str) -> bool) -> Result<bool, Error> {
     Ok(false)
 }
 
-/// Methods that count characters or find them; places are counted in code points.
+/// Methods that count or find characters; positions are in code points.
 fn search(text: &str, method: &str, args: &[Value]) -> Result<Option<Value>, Error> {
     if !matches!(method, "count" | "find" | "index" | "rfind" | "rindex") {
         return Ok(None);
@@ -111,8 +119,18 @@ fn slice(text: &str, start: usize, end: usize) -> &str {
     &text[place(start)..place(end)]
 }
 
-/// Methods that give lists and tuples.
-fn take_apart(text: &str, method: &str, args: &[Value]) -> Result<Option<Value>, Error> {
+/// Methods that return lists and tuples.
+fn take_apart(
+    budget: &mut Budget,
+    text: &str,
+    method: &str,
+    args: &[Value],
+) -> Result<Option<Value>, Error> {
+    let mut parts = |separator| {
+        let count = text::split_count(text, separator);
+        budget.spend(count.saturating_mul(text::PART))?;
+        budget.make(text.len())
+    };
     Ok(Some(match method {
         "split" | "rsplit" => {
             let (separator, limit, kwargs): (Option<Value>, Option<i64>, Kwargs) = from_args(args)?;
@@ -128,10 +146,16 @@ fn take_apart(text: &str, method: &str, args: &[Value]) -> Result<Option<Value>,
             let limit = usize::try_from(limit).unwrap_or(usize::MAX - 1);
             let from_right = method == "rsplit";
             let parts = match separator.as_ref().filter(|separator| !separator.is_none()) {
-                None => split_space(text, limit, from_right),
+                None => {
+                    parts(None)?;
+                    split_space(text, limit, from_right)
+                }
                 Some(separator) => match separator.as_str() {
                     Some("") => return Err(invalid("empty separator")),
-                    Some(separator) => split(text, separator, limit, from_right),
+                    Some(separator) => {
+                        parts(Some(separator))?;
+                        split(text, separator, limit, from_right)
+                    }
                     None => return Err(invalid("the separator must be a string")),
                 },
             };
@@ -142,6 +166,7 @@ fn take_apart(text: &str, method: &str, args: &[Value]) -> Result<Option<Value>,
             if separator.is_empty() {
                 return Err(invalid("empty separator"));
             }
+            budget.make(text.len().saturating_add(separator.len()))?;
             let parts = match method {
                 "partition" => match text.split_once(separator) {
                     Some((head, tail)) => [head, separator, tail],
@@ -161,6 +186,9 @@ fn take_apart(text: &str, method: &str, args: &[Value]) -> Result<Option<Value>,
                 None => kwargs.get::<Option<bool>>("keepends")?.unwrap_or(false),
             };
             kwargs.assert_all_used()?;
+            let count = text.matches(is_break).count() + 1;
+            budget.spend(count.saturating_mul(text::PART))?;
+            budget.make(text.len())?;
             Value::from(
                 lines(text, keep)
                     .into_iter()
@@ -182,8 +210,8 @@ fn split<'t>(text: &'t str, separator: &str, limit: usize, from_right: bool) -> 
     }
 }
 
-/// Splits at runs of white space, without empty parts; what is left after `limit` splits keeps
-/// its inner space.
+/// Splits at runs of white space, without empty parts; the rest after `limit` splits keeps its
+/// inner white space.
 fn split_space(text: &str, limit: usize, from_right: bool) -> Vec<&str> {
     let mut parts = Vec::new();
     let mut rest = text;
@@ -214,14 +242,14 @@ fn split_space(text: &str, limit: usize, from_right: bool) -> Vec<&str> {
     parts
 }
 
+fn is_break(c: char) -> bool {
+    matches!(
+        c,
+        '\n' | '\r' | '\u{b}' | '\u{c}' | '\u{1c}'..='\u{1e}' | '\u{85}' | '\u{2028}' | '\u{2029}'
+    )
+}
+
 fn lines(text: &str, keep: bool) -> Vec<&str> {
-    let is_break = |c: char| {
-        matches!(
-            c,
-            '\n' | '\r' | '\u{b}' | '\u{c}' | '\u{1c}'
-                ..='\u{1e}' | '\u{85}' | '\u{2028}' | '\u{2029}'
-        )
-    };
     let mut lines = Vec::new();
     let mut rest = text;
     while !rest.is_empty() {
@@ -236,140 +264,3 @@ fn lines(text: &str, keep: bool) -> Vec<&str> {
     }
     lines
 }
-
-/// Methods that give a string.
-fn transform(text: &str, method: &str, args: &[Value]) -> Result<String, Error> {
-    let none = || from_args::<()>(args);
-    Ok(match method {
-        "capitalize" => {
-            none()?;
-            let mut chars = text.chars();
-            let first = chars.next().into_iter().flat_map(char::to_uppercase);
-            first.chain(chars.as_str().to_lowercase().chars()).collect()
-        }
-        "casefold" | "lower" => {
-            none()?;
-            text.to_lowercase()
-        }
-        "upper" => {
-            none()?;
-            text.to_uppercase()
-        }
-        "swapcase" => {
-            none()?;
-            let swap = |c: char| -> String {
-                if c.is_uppercase() {
-                    c.to_lowercase().collect()
-                } else {
-                    c.to_uppercase().collect()
-                }
-            };
-            text.chars().map(swap).collect()
-        }
-        "title" => {
-            none()?;
-            title(text)
-        }
-        "strip" | "lstrip" | "rstrip" => {
-            let (set,): (Option<&str>,) = from_args(args)?;
-            let strip = |c: char| set.map_or_else(|| is_space(c), |set| set.contains(c));
-            let text = if method == "rstrip" {
-                text
-            } else {
-                text.trim_start_matches(strip)
-            };
-            (if method == "lstrip" {
-                text
-            } else {
-                text.trim_end_matches(strip)
-            })
-            .to_string()
-        }
-        "removeprefix" => {
-            let (affix,): (&str,) = from_args(args)?;
-            text.strip_prefix(affix).unwrap_or(text).to_string()
-        }
-        "removesuffix" => {
-            let (affix,): (&str,) = from_args(args)?;
-            text.strip_suffix(affix).unwrap_or(text).to_string()
-        }
-        "replace" => {
-            let (old, new, count, kwargs): (&str, &str, Option<i64>, Kwargs) = from_args(args)?;
-            let count = match count {
-                Some(count) => count,
-                None => kwargs.get::<Option<i64>>("count")?.unwrap_or(-1),
-            };
-            kwargs.assert_all_used()?;
-            match usize::try_from(count) {
-                Ok(count) => text.replacen(old, new, count),
-                Err(_) => text.replace(old, new),
-            }
-        }
-        "join" => {
-            let (items,): (&Value,) = from_args(args)?;
-            let mut out = String::new();
-            for (index, item) in items.try_iter()?.checked().enumerate() {
-                if index > 0 {
-                    out.push_str(text);
-                }
-                out.push_str(
-                    item?
-                        .as_str()
-                        .ok_or_else(|| invalid("only strings can be joined"))?,
-                );
-            }
-            out
-        }
-        "center" | "ljust" | "rjust" | "zfill" => {
-            let (width, fill): (i64, Option<char>) = from_args(args)?;
-            pad(text, method, width, fill.unwrap_or(' '))?
-        }
-        "format" => {
-            widths::check_braces(text)?;
-            format(FormatStyle::StrFormat, text, args)?
-        }
-        _ => return Err(unknown()),
-    })
-}
-
-fn title(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    let mut inside = false;
-    for c in text.chars() {
-        if inside {
-            out.extend(c.to_lowercase());
-        } else {
-            out.extend(c.to_uppercase());
-        }
-        inside = c.is_alphabetic();
-    }
-    out
-}
-
-fn pad(text: &str, method: &str, width: i64, fill: char) -> Result<String, Error> {
-    let missing = usize::try_from(width)
-        .unwrap_or(0)
-        .saturating_sub(text.chars().count());
-    if missing > MAX_PADDING {
-        return Err(invalid("the width is too large"));
-    }
-    let run = |n: usize, c: char| core::iter::repeat_n(c, n).collect::<String>();
-    Ok(match method {
-        "ljust" => format!("{text}{}", run(missing, fill)),
-        "rjust" => format!("{}{text}", run(missing, fill)),
-        "zfill" => {
-            let digits = text.trim_start_matches(['+', '-']);
-            let sign = &text[..text.len() - digits.len()];
-            // Only one sign is one: the rest is text.
-            let sign = sign.get(..1).unwrap_or("");
-            format!("{sign}{}{}", run(missing, '0'), &text[sign.len()..])
-        }
-        _ => {
-            // CPython gives the odd one to the left when both missing and width are odd.
-            let left = missing / 2 + (missing & width as usize & 1);
-            format!("{}{text}{}", run(left, fill), run(missing - left, fill))
-        }
-    })
-}
-
-const MAX_PADDING: usize = 1 << 20;

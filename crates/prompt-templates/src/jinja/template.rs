@@ -1,4 +1,4 @@
-//! A chat template as a caller holds it.
+//! A chat template, as used by a caller.
 
 use alloc::borrow::{Cow, ToOwned};
 use alloc::collections::BTreeMap;
@@ -25,7 +25,7 @@ use super::engine::{Engine, Limits};
 use super::messages::Maker;
 use super::variant::Variant;
 
-/// A compiled chat template: cheap to clone, and to be kept, as compiling costs more than
+/// A compiled chat template. It is cheap to clone. Keep it, because compiling costs more than
 /// rendering.
 ///
 /// ```
@@ -41,8 +41,8 @@ use super::variant::Variant;
 /// # Ok::<(), prompt_templates::Error>(())
 /// ```
 ///
-/// The engine is minijinja with what transformers adds to Jinja and what Python does otherwise;
-/// COMPATIBILITY.md tells what is left.
+/// The engine is minijinja with the additions of transformers and the behaviour of Python;
+/// COMPATIBILITY.md lists the remaining differences.
 #[derive(Clone)]
 pub struct ChatTemplate {
     name: Arc<str>,
@@ -54,21 +54,21 @@ pub struct ChatTemplate {
 }
 
 impl ChatTemplate {
-    /// Compiles the Jinja source of a chat template, such as `chat_template.jinja`; `name` is what
-    /// errors call it.
+    /// Compiles the Jinja source of a chat template, such as `chat_template.jinja`. Errors use
+    /// `name` for it.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Syntax`], with the line; [`ErrorKind::Limit`] for a source beyond measure.
+    /// [`ErrorKind::Syntax`], with the line; [`ErrorKind::Limit`] for a source that is too large.
     pub fn compile(name: &str, source: &str) -> Result<Self, Error> {
         Self::compile_with(name, source, Limits::default())
     }
 
-    /// As [`compile`](Self::compile), with other limits than the default ones.
+    /// Like [`compile`](Self::compile), with other limits than the defaults.
     ///
     /// # Errors
     ///
-    /// As [`compile`](Self::compile).
+    /// Those of [`compile`](Self::compile).
     pub fn compile_with(name: &str, source: &str, limits: Limits) -> Result<Self, Error> {
         Self::of(
             name,
@@ -77,12 +77,12 @@ impl ChatTemplate {
         )
     }
 
-    /// Compiles what a `tokenizer_config.json` has under `chat_template`, one source or a list of
-    /// named ones, and takes its special tokens.
+    /// Compiles the `chat_template` of a `tokenizer_config.json`, one source or a list of named
+    /// ones, and reads its special tokens.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Config`] if it is malformed or has no template, and as
+    /// [`ErrorKind::Config`] if it is malformed or has no template, and those of
     /// [`compile`](Self::compile).
     pub fn from_tokenizer_config(name: &str, json: &str) -> Result<Self, Error> {
         let config = Config::parse(json).map_err(|error| error.in_template(name))?;
@@ -93,7 +93,7 @@ impl ChatTemplate {
         Ok(this.with_tokens(config.tokens, config.special))
     }
 
-    /// Takes the special tokens of a `tokenizer_config.json` that stands beside the template.
+    /// Reads the special tokens of a `tokenizer_config.json` beside the template.
     ///
     /// # Errors
     ///
@@ -121,19 +121,19 @@ impl ChatTemplate {
         )
     }
 
-    /// Adds to what content must not hold: see [`control_tokens`](Self::control_tokens).
+    /// Adds sequences that content must not contain: see [`control_tokens`](Self::control_tokens).
     #[must_use]
     pub fn with_control_tokens<T: Into<String>>(self, tokens: impl IntoIterator<Item = T>) -> Self {
         let special = tokens.into_iter().map(Into::into).collect();
         self.with_tokens(BTreeMap::new(), special)
     }
 
-    /// Chooses one of several named templates. Without, it is `tool_use` if there is one and the
-    /// model may call tools, else `default`.
+    /// Chooses one of several named templates. The default is `tool_use` if it exists and there are
+    /// tools, and `default` otherwise.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Config`] if there is none of that name.
+    /// [`ErrorKind::Config`] if no template has this name.
     pub fn with_variant(mut self, name: &str) -> Result<Self, Error> {
         let found = self
             .variants
@@ -143,39 +143,38 @@ impl ChatTemplate {
         Ok(self)
     }
 
-    /// The name that errors have for the template.
+    /// The template's name in errors.
     pub fn name(&self) -> &str {
         &self.name
     }
 
-    /// What content must not hold: the special tokens, and what the source plainly writes as
-    /// control, such as `<|im_end|>`, `[INST]` or `### Instruction:`.
+    /// The sequences that content must not contain: the special tokens, and those that are clearly
+    /// control tokens in the source, such as `<|im_end|>`, `[INST]` or `### Instruction:`.
     pub fn control_tokens(&self) -> &[String] {
         &self.control
     }
 
-    /// The prompt for `messages`.
+    /// Renders the prompt for `messages`.
     ///
-    /// Whatever the template cannot place it refuses itself. With [`Strictness::Fold`], it is asked
-    /// again with neighbours of the same role as one message, then with system messages as the
-    /// user's.
+    /// The template itself rejects what it does not support. With [`Strictness::Fold`], it is run
+    /// again with adjacent messages of the same role joined, then with system messages as user
+    /// messages.
     ///
     /// # Errors
     ///
-    /// What the template raises ([`ErrorKind::Raised`]), what goes wrong in it
-    /// ([`ErrorKind::Render`]), a limit that was passed, an empty conversation, and what the
-    /// options refuse.
+    /// What the template raises ([`ErrorKind::Raised`]), failures in it ([`ErrorKind::Render`]), an
+    /// exceeded limit, an empty conversation, and what the options reject.
     pub fn render(&self, messages: &[Message<'_>], options: &Options) -> Result<String, Error> {
         let mut out = String::new();
         self.render_into(&mut out, messages, options)?;
         Ok(out)
     }
 
-    /// Appends the prompt to `out`, which keeps its length when this fails.
+    /// Appends the prompt to `out`. On failure, `out` is left unchanged.
     ///
     /// # Errors
     ///
-    /// As [`render`](Self::render).
+    /// Those of [`render`](Self::render).
     pub fn render_into(
         &self,
         out: &mut String,
@@ -198,24 +197,23 @@ impl ChatTemplate {
         result
     }
 
-    /// The prompt for exactly this context: what `apply_chat_template` gives for the same
-    /// arguments. Special tokens are added to the context if it has none; nothing else is done.
+    /// Renders the prompt for exactly this context: what `apply_chat_template` renders for the same
+    /// arguments. Special tokens are added if the context has none; nothing else changes.
     ///
     /// # Errors
     ///
-    /// What the template raises, what goes wrong in it, and a limit that was passed.
+    /// What the template raises, failures in it, and an exceeded limit.
     pub fn render_context(&self, context: &Context) -> Result<String, Error> {
         let mut out = String::new();
         self.render_context_into(&mut out, context)?;
         Ok(out)
     }
 
-    /// Appends the prompt for exactly this context to `out`, which keeps its length when this
-    /// fails.
+    /// Appends the prompt for exactly this context to `out`. On failure, `out` is left unchanged.
     ///
     /// # Errors
     ///
-    /// As [`render_context`](Self::render_context).
+    /// Those of [`render_context`](Self::render_context).
     pub fn render_context_into(&self, out: &mut String, context: &Context) -> Result<(), Error> {
         let variant = self.variant(context.has_tools())?;
         variant.engine.render_into(out, self.root(context))
@@ -249,7 +247,7 @@ impl ChatTemplate {
         let own = tokens.values().cloned();
         let all: Vec<String> = self.control.drain(..).chain(own).chain(special).collect();
         let mut control: Vec<&str> = all.iter().map(String::as_str).collect();
-        // A single character stands in any text, and has no middle to be broken up at.
+        // A single character occurs in any text, and has no middle at which to break it up.
         control.retain(|token| token.chars().count() > 1);
         control.sort_unstable();
         control.dedup();
@@ -358,7 +356,7 @@ impl fmt::Debug for ChatTemplate {
     }
 }
 
-/// The messages with a mark behind the last one's text, by which to find its end in the prompt.
+/// The messages with a mark after the last one's text, for finding its end in the prompt.
 fn marked<'m>(messages: &'m [Message<'_>]) -> Result<Vec<Message<'m>>, Error> {
     let mut marked: Vec<Message<'m>> = messages.to_vec();
     let last = marked
@@ -374,5 +372,5 @@ fn marked<'m>(messages: &'m [Message<'_>]) -> Result<Vec<Message<'m>>, Error> {
     Ok(marked)
 }
 
-/// The space at its end tells whether the template trims.
+/// The space at its end shows whether the template trims.
 const MARK: &str = "CONTINUE_FINAL_MESSAGE_MARK ";

@@ -30,12 +30,12 @@ impl Variant {
         }
     }
 
-    /// Whether to hand the arguments of a call to the template as an object, which most print as
-    /// JSON, or as the text that OpenAI's API has, which some join to other text. It is found out
-    /// once, by trying.
+    /// Whether to pass the arguments of a call to the template as an object, which most templates
+    /// print as JSON, or as text, as in OpenAI's API, which some join to other text. This is
+    /// determined once, by a trial.
     pub(super) fn wants_objects(&self, root: impl Fn(&Context) -> Value) -> bool {
         *self.wants_objects.get_or_init(|| {
-            // An object must not come out as Python prints it.
+            // An object must not be printed in Python's notation.
             let prints_object = |out: String| out.contains(NEEDLE) && !out.contains(PYTHON_NEEDLE);
             let prints_text = |out: String| out.contains(NEEDLE);
             self.probe(&root, true).is_some_and(prints_object)
@@ -43,7 +43,7 @@ impl Variant {
         })
     }
 
-    /// What the template makes of a tool call.
+    /// How the template renders a tool call.
     fn probe(&self, root: impl Fn(&Context) -> Value, wants_objects: bool) -> Option<String> {
         let options = Options::new().with_control_tokens(ControlTokens::Keep);
         let control = Control::new(&[]);
@@ -53,7 +53,7 @@ impl Variant {
             wants_objects,
         };
         let call = ToolCall::new("callabcde", "function", format!("{{{NEEDLE}: 1}}"));
-        // Some templates want null beside a call, others a text.
+        // Some templates require null beside a call, others a text.
         [Content::None, Content::from("")]
             .into_iter()
             .find_map(|content| {

@@ -16,7 +16,7 @@ pub(crate) fn read(path: &Path) -> Value {
     serde_json::from_str(&fs::read_to_string(path).unwrap()).unwrap()
 }
 
-/// The files of a kind in a folder, by their names without it.
+/// The files of a kind in a folder, by their names without the extension.
 pub(crate) fn files(folder: &Path, kind: &str) -> BTreeMap<String, PathBuf> {
     let paths = fs::read_dir(folder)
         .unwrap()
@@ -27,7 +27,7 @@ pub(crate) fn files(folder: &Path, kind: &str) -> BTreeMap<String, PathBuf> {
         .collect()
 }
 
-/// All cases by their names.
+/// All cases by name.
 pub(crate) fn cases() -> BTreeMap<String, Value> {
     let files = files(&folder().join("cases"), "json");
     files
@@ -36,7 +36,7 @@ pub(crate) fn cases() -> BTreeMap<String, Value> {
         .collect()
 }
 
-/// The options that a case sets.
+/// The options of a case.
 pub(crate) fn options(case: &Value) -> Options {
     let tools = case["tools"]
         .as_array()

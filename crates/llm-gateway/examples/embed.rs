@@ -1,7 +1,8 @@
 //! A gateway inside a program of one's own: `cargo run -p llm-gateway --example embed`, then
 //!
 //! ```sh
-//! curl localhost:4000/v1/chat/completions -d '{"model":"parrot","messages":[{"role":"user","content":"Hello!"}]}'
+//! curl localhost:4000/v1/chat/completions -H 'Content-Type: application/json' \
+//!   -d '{"model":"parrot","messages":[{"role":"user","content":"Hello!"}]}'
 //! ```
 
 use std::sync::Arc;
@@ -9,11 +10,11 @@ use std::sync::Arc;
 use futures_core::future::BoxFuture;
 use llm_gateway::{Config, Gateway, GatewayOptions};
 use llm_provider::{
-    Call, Capabilities, Capability, ChatStream, Error, ErrorKind, Json, Metadata, Provider, Reply,
-    Result,
+    Call, Capabilities, Capability, Document, Error, ErrorKind, Metadata, Provider, Reply,
+    ReplyStream, Result,
 };
 use llm_router::Deployment;
-use llm_types::{ChatRequest, ChatResponse};
+use llm_types::ChatRequest;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> std::io::Result<()> {
@@ -38,11 +39,9 @@ impl Provider for Parrot {
         Capabilities::new([Capability::Chat])
     }
 
-    fn chat(&self, call: Call<ChatRequest>) -> BoxFuture<'_, Result<Reply<ChatResponse>>> {
+    fn send(&self, call: Call) -> BoxFuture<'_, Result<Reply>> {
         Box::pin(async move {
-            let wrong =
-                |error| Error::new(ErrorKind::InvalidRequest, "this is no chat").with_source(error);
-            let request = call.body.value().map_err(wrong)?;
+            let request: ChatRequest = call.read()?;
             let heard = request.messages.last().and_then(|message| message.text());
             let body = serde_json::json!({
                 "id": "1", "object": "chat.completion", "created": 0, "model": request.model,
@@ -50,11 +49,11 @@ impl Provider for Parrot {
                     "message": {"role": "assistant", "content": heard, "refusal": null}}],
             });
             let metadata = Metadata::new("parrot", "grey");
-            Ok(Reply::new(Json::from_bytes(body.to_string()), metadata))
+            Ok(Reply::new(Document::new(&body), metadata))
         })
     }
 
-    fn chat_stream(&self, _: Call<ChatRequest>) -> BoxFuture<'_, Result<ChatStream>> {
+    fn stream(&self, _: Call) -> BoxFuture<'_, Result<ReplyStream>> {
         let error = Error::new(ErrorKind::Unsupported, "parrots do not stream")
             .with_param("stream".to_owned());
         Box::pin(async { Err(error) })

@@ -8,9 +8,8 @@ use llm_provider::ApiKey;
 
 use crate::error::ApiError;
 
-/// Lets a request pass that carries `key`; without a key all pass, whatever they carry.
-pub(crate) fn check(key: Option<&ApiKey>, headers: &HeaderMap) -> Result<(), ApiError> {
-    let Some(key) = key else { return Ok(()) };
+/// Rejects a request that does not carry `key`.
+pub(crate) fn check(key: &ApiKey, headers: &HeaderMap) -> Result<(), ApiError> {
     match bearer(headers) {
         Some(given) if same(given, key.expose().as_bytes()) => Ok(()),
         Some(_) => Err(refused("the API key is not the gateway's")),

@@ -11,74 +11,121 @@ use http_body_util::BodyExt;
 use crate::GatewayOptions;
 use crate::error::ApiError;
 
-/// The whole body of a request.
-pub(crate) async fn read<B: Body<Data = Bytes> + Unpin>(
-    headers: &HeaderMap,
-    mut body: B,
-    options: &GatewayOptions,
-) -> Result<Bytes, ApiError> {
-    if headers
-        .get(CONTENT_ENCODING)
-        .is_some_and(|encoding| encoding != "identity")
-    {
-        return Err(ApiError::new(
-            StatusCode::UNSUPPORTED_MEDIA_TYPE,
-            "invalid_request_error",
-            "the body is compressed; send it without content-encoding",
-        ));
-    }
-    let limit = options.body_limit;
-    let length = content_length(headers);
-    if length.is_some_and(|length| length > limit) {
-        // Who waits for a `100 Continue` has not sent anything yet.
-        if !headers.contains_key(EXPECT) {
-            drain(body, limit).await;
-        }
-        return Err(too_large(limit));
-    }
-    let mut first = Bytes::new();
-    let mut whole = BytesMut::new();
-    while let Some(data) = next(&mut body, options.body_idle).await? {
-        if first.len() + whole.len() + data.len() > limit {
-            drain(body, limit).await;
-            return Err(too_large(limit));
-        }
-        // Most bodies come in one piece, which then need not be copied.
-        if first.is_empty() && whole.is_empty() {
-            first = data;
-        } else {
-            if whole.is_empty() {
-                whole.reserve(length.unwrap_or_default());
-            }
-            whole.extend_from_slice(&std::mem::take(&mut first));
-            whole.extend_from_slice(&data);
-        }
-    }
-    Ok(if whole.is_empty() {
-        first
-    } else {
-        whole.freeze()
-    })
+/// The body of a request: read within limits, or else drained before the answer.
+pub(crate) struct Upload<B> {
+    body: B,
+    state: State,
 }
 
-/// The next piece of data; `None` at the end.
-async fn next<B>(body: &mut B, idle: Duration) -> Result<Option<Bytes>, ApiError>
-where
-    B: Body<Data = Bytes> + Unpin,
-{
-    loop {
-        let frame = tokio::time::timeout(idle, body.frame())
-            .await
-            .map_err(|_| {
-                let message = format!("nothing of the body came for {} s", idle.as_secs());
-                ApiError::new(StatusCode::REQUEST_TIMEOUT, "timeout_error", message)
-            })?;
-        let Some(frame) = frame else { return Ok(None) };
-        let frame = frame
-            .map_err(|_| ApiError::invalid("the connection broke in the middle of the body"))?;
-        if let Ok(data) = frame.into_data() {
-            return Ok(Some(data));
+#[derive(Clone, Copy, Eq, PartialEq)]
+enum State {
+    Unread,
+    Begun,
+    Ended,
+}
+
+impl<B: Body<Data = Bytes> + Unpin> Upload<B> {
+    pub(crate) fn new(body: B) -> Self {
+        let state = match body.is_end_stream() {
+            true => State::Ended,
+            false => State::Unread,
+        };
+        Self { body, state }
+    }
+
+    /// The whole body.
+    pub(crate) async fn read(
+        &mut self,
+        headers: &HeaderMap,
+        options: &GatewayOptions,
+    ) -> Result<Bytes, ApiError> {
+        if headers
+            .get(CONTENT_ENCODING)
+            .is_some_and(|encoding| encoding != "identity")
+        {
+            return Err(ApiError::new(
+                StatusCode::UNSUPPORTED_MEDIA_TYPE,
+                "invalid_request_error",
+                "the body is compressed; send it without content-encoding",
+            ));
         }
+        let limit = options.body_limit;
+        let length = content_length(headers);
+        if length.is_some_and(|length| length > limit) {
+            return Err(too_large(limit));
+        }
+        let mut first = Bytes::new();
+        let mut whole = BytesMut::new();
+        while let Some(data) = self.next(options.body_idle).await? {
+            if first.len() + whole.len() + data.len() > limit {
+                return Err(too_large(limit));
+            }
+            // Most bodies come in one piece, which then need not be copied.
+            if first.is_empty() && whole.is_empty() {
+                first = data;
+            } else {
+                if whole.is_empty() {
+                    whole.reserve(length.unwrap_or_default());
+                }
+                whole.extend_from_slice(&std::mem::take(&mut first));
+                whole.extend_from_slice(&data);
+            }
+        }
+        Ok(if whole.is_empty() {
+            first
+        } else {
+            whole.freeze()
+        })
+    }
+
+    /// The next piece of data; `None` at the end.
+    async fn next(&mut self, idle: Duration) -> Result<Option<Bytes>, ApiError> {
+        loop {
+            self.state = State::Begun;
+            let frame = tokio::time::timeout(idle, self.body.frame())
+                .await
+                .map_err(|_| {
+                    let message = format!("nothing of the body came for {} s", idle.as_secs());
+                    ApiError::new(StatusCode::REQUEST_TIMEOUT, "timeout_error", message)
+                })?;
+            let Some(frame) = frame else {
+                self.state = State::Ended;
+                return Ok(None);
+            };
+            let frame = frame
+                .map_err(|_| ApiError::invalid("the connection broke in the middle of the body"))?;
+            if let Ok(data) = frame.into_data() {
+                return Ok(Some(data));
+            }
+        }
+    }
+
+    /// Discards what is left of the body, up to a limit of bytes and time.
+    ///
+    /// Many clients read the answer only after they have sent everything. If the connection is
+    /// closed before that, they see a broken pipe instead of the answer.
+    pub(crate) async fn drain(mut self, headers: &HeaderMap, options: &GatewayOptions) {
+        // A client that waits for `100 Continue` sends nothing before it.
+        let is_coming = match self.state {
+            State::Unread => !headers.contains_key(EXPECT),
+            State::Begun => true,
+            State::Ended => false,
+        };
+        if !is_coming {
+            return;
+        }
+        let discard = async {
+            let mut left = options.body_limit.saturating_mul(DRAIN_LIMITS);
+            while let Some(Ok(frame)) = self.body.frame().await {
+                let length = frame.data_ref().map_or(0, Bytes::len);
+                let Some(rest) = left.checked_sub(length) else {
+                    return;
+                };
+                left = rest;
+            }
+        };
+        // A client that is too slow loses the answer.
+        let _ = tokio::time::timeout(DRAIN_TIME, discard).await;
     }
 }
 
@@ -95,22 +142,6 @@ fn too_large(limit: usize) -> ApiError {
     .with_code("request_too_large")
 }
 
-/// Swallows some of what is still coming: most clients read the answer only after they have sent
-/// everything, and lose it when the connection is closed before.
-async fn drain<B: Body<Data = Bytes> + Unpin>(mut body: B, limit: usize) {
-    let swallow = async {
-        let mut left = limit.saturating_mul(DRAIN_LIMITS);
-        while let Some(Ok(frame)) = body.frame().await {
-            let length = frame.data_ref().map_or(0, Bytes::len);
-            let Some(rest) = left.checked_sub(length) else {
-                return;
-            };
-            left = rest;
-        }
-    };
-    // Too slow is as good as done.
-    let _ = tokio::time::timeout(DRAIN_TIME, swallow).await;
-}
-
+/// How many times the limit of a body is discarded.
 const DRAIN_LIMITS: usize = 4;
 const DRAIN_TIME: Duration = Duration::from_secs(2);

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use http::header::{ALLOW, HeaderName, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{Response, StatusCode};
+use llm_provider::text::printable;
 use llm_provider::{Error, ErrorKind};
 use llm_types::ErrorResponse;
 
@@ -113,7 +114,7 @@ impl ApiError {
 /// names the provider, so that nobody looks for the mistake in the gateway's own key.
 impl From<Error> for ApiError {
     fn from(error: Error) -> Self {
-        tracing::warn!(%error, model = error.model(), cause = cause(&error), "an upstream failed");
+        log(&error);
         let Wire {
             status,
             type_,
@@ -142,6 +143,36 @@ impl From<Error> for ApiError {
             provider: error.provider().map(str::to_owned),
         }))
     }
+}
+
+/// Logs a failure: as a warning, unless the client caused it.
+fn log(error: &Error) {
+    let (text, cause) = (error.to_string(), cause(error));
+    let (text, cause) = (logged(&text), cause.as_deref().map(logged));
+    let (model, cause) = (error.model(), cause.as_deref());
+    if is_clients_mistake(error) {
+        tracing::info!(error = %text, model, cause, "rejected a request");
+    } else {
+        tracing::warn!(error = %text, model, cause, "an upstream failed");
+    }
+}
+
+/// Whether the request was wrong, by the gateway's own judgement or by the upstream's.
+fn is_clients_mistake(error: &Error) -> bool {
+    match error.kind() {
+        ErrorKind::ContentFilter
+        | ErrorKind::ContextWindow
+        | ErrorKind::InvalidRequest
+        | ErrorKind::Unsupported => true,
+        // An upstream that does not know the model was configured wrongly.
+        ErrorKind::NotFound => error.provider().is_none(),
+        _ => false,
+    }
+}
+
+/// The text of an upstream or a client as one line of limited length.
+fn logged(text: &str) -> Cow<'_, str> {
+    printable(&text[..text.floor_char_boundary(LOGGED)])
 }
 
 /// What is behind an error, for the log: it may name addresses that are no client's business.
@@ -200,6 +231,9 @@ fn wire(kind: ErrorKind) -> Wire {
         relay,
     }
 }
+
+/// The most that is logged of one text, in bytes: enough for the last lines of a stack trace.
+const LOGGED: usize = 2000;
 
 /// OpenAI's clients obey it before they look at the status.
 const SHOULD_RETRY: HeaderName = HeaderName::from_static("x-should-retry");

@@ -1,5 +1,5 @@
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use llm_provider::ApiKey;
@@ -8,9 +8,28 @@ use llm_router::Router;
 use crate::{Config, GatewayService};
 
 /// An OpenAI-compatible server, ready to be embedded or to serve on its own.
+///
+/// Clones are the same gateway.
 #[derive(Clone, Debug)]
 pub struct Gateway {
-    pub(crate) shared: Arc<Shared>,
+    pub(crate) state: Arc<State>,
+}
+
+/// The configuration in force.
+#[derive(Debug)]
+pub(crate) struct State(RwLock<Arc<Shared>>);
+
+impl State {
+    /// What a request uses from its beginning to its end.
+    pub(crate) fn current(&self) -> Arc<Shared> {
+        Arc::clone(&self.0.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Replaces the configuration, and gives back the one before.
+    fn replace(&self, next: Shared) -> Arc<Shared> {
+        let mut current = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        std::mem::replace(&mut current, Arc::new(next))
+    }
 }
 
 /// What all requests see.
@@ -33,6 +52,12 @@ pub struct GatewayOptions {
     pub body_idle: Duration,
     /// The longest silence in a stream before a comment breaks it; 15 s at first.
     pub keep_alive: Duration,
+    /// How long a write to a client may make no progress, because the client does not read,
+    /// before its connection is closed and its upstream call cancelled; 60 s by default.
+    ///
+    /// [`Gateway::serve`] applies it. A program that serves [`GatewayService`] has to limit the
+    /// writes of its own server.
+    pub write_timeout: Duration,
     /// How long requests may still run when the server is to stop; 10 s at first.
     pub grace: Duration,
     /// Tell in a header of every answer that the upstreams are simulated.
@@ -42,33 +67,51 @@ pub struct GatewayOptions {
 impl Gateway {
     /// A gateway that serves what `config` says.
     pub fn new(config: Config, options: GatewayOptions) -> Self {
+        let created = SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .map_or(0, |age| age.as_secs());
+        let shared = Arc::new(Shared::new(config, options, created));
+        Self {
+            state: Arc::new(State(RwLock::new(shared))),
+        }
+    }
+
+    /// Replaces the configuration.
+    ///
+    /// Requests that begin from now on use `config`; those under way end with the configuration
+    /// that they began with. The options stay.
+    pub fn reload(&self, config: Config) {
+        let current = self.state.current();
+        let next = Shared::new(config, current.options.clone(), current.created);
+        // The last one to use the old configuration drops it: never inside the lock.
+        drop(self.state.replace(next));
+    }
+
+    /// The names that clients can ask for, in alphabetical order.
+    pub fn models(&self) -> Vec<String> {
+        let shared = self.state.current();
+        shared.router.groups().map(str::to_owned).collect()
+    }
+
+    /// The gateway as a service, for a program that has a server of its own.
+    pub fn into_service(self) -> GatewayService {
+        GatewayService(self.state)
+    }
+}
+
+impl Shared {
+    fn new(config: Config, options: GatewayOptions, created: u64) -> Self {
         let mut router = Router::new(config.deployments);
         if let Some(retries) = config.retries {
             router = router.with_retries(retries);
         }
-        let created = SystemTime::now()
-            .duration_since(UNIX_EPOCH)
-            .map_or(0, |age| age.as_secs());
-        let shared = Shared {
+        Self {
             router,
             master_key: config.master_key,
             drop_params: config.drop_params,
             options,
             created,
-        };
-        Self {
-            shared: Arc::new(shared),
         }
-    }
-
-    /// The names that clients can ask for, in alphabetical order.
-    pub fn models(&self) -> impl Iterator<Item = &str> {
-        self.shared.router.groups()
-    }
-
-    /// The gateway as a service, for a program that has a server of its own.
-    pub fn into_service(self) -> GatewayService {
-        GatewayService(self.shared)
     }
 }
 
@@ -99,6 +142,13 @@ impl GatewayOptions {
         self
     }
 
+    /// Sets how long a write to a client may make no progress.
+    #[must_use]
+    pub fn with_write_timeout(mut self, timeout: Duration) -> Self {
+        self.write_timeout = timeout;
+        self
+    }
+
     /// Sets how long requests may still run when the server is to stop.
     #[must_use]
     pub fn with_grace(mut self, grace: Duration) -> Self {
@@ -120,6 +170,7 @@ impl Default for GatewayOptions {
             body_limit: 10 * 1024 * 1024,
             body_idle: Duration::from_secs(30),
             keep_alive: Duration::from_secs(15),
+            write_timeout: Duration::from_secs(60),
             grace: Duration::from_secs(10),
             simulated: false,
         }

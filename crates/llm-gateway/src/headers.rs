@@ -22,11 +22,13 @@ pub(crate) fn describe(headers: &mut HeaderMap, metadata: &Metadata) {
         headers.insert(ATTEMPTS, HeaderValue::from(metadata.attempts));
     }
     if !metadata.dropped_params.is_empty() {
-        insert(
-            headers,
-            DROPPED_PARAMS,
-            Some(&metadata.dropped_params.join(",")),
-        );
+        let mut names = metadata.dropped_params.join(",");
+        // The names are the client's.
+        if names.len() > MAX_DROPPED_PARAMS {
+            names.truncate(names.floor_char_boundary(MAX_DROPPED_PARAMS));
+            names.push_str("...");
+        }
+        insert(headers, DROPPED_PARAMS, Some(&names));
     }
 }
 
@@ -64,6 +66,8 @@ fn is_sane(id: &HeaderValue) -> bool {
 }
 
 const MAX_REQUEST_ID: usize = 128;
+/// In bytes. Many clients and proxies reject an answer whose head is longer than a few KiB.
+const MAX_DROPPED_PARAMS: usize = 1024;
 
 #[cfg(test)]
 mod tests {

@@ -4,7 +4,6 @@ use std::convert::Infallible;
 use std::future::Future;
 use std::io;
 use std::pin::pin;
-use std::sync::Arc;
 use std::time::Duration;
 
 use hyper::server::conn::http1;
@@ -15,6 +14,8 @@ use llm_provider::cleanup;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 
+use crate::guard::Exposure;
+use crate::write_timeout::WriteTimeout;
 use crate::{Gateway, routes};
 
 impl Gateway {
@@ -24,6 +25,13 @@ impl Gateway {
     /// [`grace`](crate::GatewayOptions::grace) to end, and what their upstreams still have to be
     /// told, such as the cancelling of a prediction, is awaited.
     ///
+    /// Without a master key, requests that a web page may have caused are rejected: those of
+    /// another site (`Origin`, `Sec-Fetch-Site`), bodies that are not `application/json`, and, where
+    /// the listener's address is a loopback address, those to any other host (`Host`).
+    ///
+    /// A client that closes its writing half counts as gone, so its upstream call is cancelled:
+    /// on the wire, that is the same as a client that left.
+    ///
     /// # Errors
     /// When the listener has no address. A connection that cannot be accepted is logged and
     /// passed over.
@@ -32,13 +40,17 @@ impl Gateway {
         listener: TcpListener,
         shutdown: impl Future<Output = ()>,
     ) -> io::Result<()> {
-        let grace = self.shared.options.grace;
-        tracing::info!(address = %listener.local_addr()?, "serving");
+        let options = self.state.current().options.clone();
+        let address = listener.local_addr()?;
+        tracing::info!(%address, "serving");
+        let exposure = Exposure::of(address.ip());
         let service = service_fn(move |request| {
-            let shared = Arc::clone(&self.shared);
-            async { Ok::<_, Infallible>(routes::serve(shared, request).await) }
+            let shared = self.state.current();
+            async move { Ok::<_, Infallible>(routes::serve(shared, exposure, request).await) }
         });
         let mut server = http1::Builder::new();
+        // `half_close` stays off. With it, hyper would not notice a client that leaves before it
+        // has its answer, and nobody would cancel the prediction.
         server
             .timer(TokioTimer::new())
             .header_read_timeout(IDLE_CONNECTION);
@@ -54,7 +66,8 @@ impl Gateway {
             };
             // Finished tasks are taken out so that the set holds the live ones only.
             while connections.try_join_next().is_some() {}
-            let connection = server.serve_connection(TokioIo::new(socket), service.clone());
+            let socket = TokioIo::new(WriteTimeout::new(socket, options.write_timeout));
+            let connection = server.serve_connection(socket, service.clone());
             let connection = graceful.watch(connection);
             connections.spawn(async move {
                 if let Err(error) = connection.await {
@@ -63,7 +76,7 @@ impl Gateway {
             });
         }
         drop(listener);
-        if tokio::time::timeout(grace, graceful.shutdown())
+        if tokio::time::timeout(options.grace, graceful.shutdown())
             .await
             .is_err()
         {

@@ -8,17 +8,22 @@ use futures_core::future::BoxFuture;
 use http::{Request, Response};
 use tower_service::Service;
 
-use crate::gateway::Shared;
+use crate::gateway::State;
+use crate::guard::Exposure;
 use crate::response::Body;
 use crate::routes;
 
 /// A gateway as a service for a program's own server, such as axum's
 /// (`Router::fallback_service`) or hyper's.
 ///
-/// Whoever serves it has to await [`llm_provider::cleanup::finish`] before the process ends, as
+/// The program has to await [`llm_provider::cleanup::finish`] before it ends, as
 /// [`Gateway::serve`](crate::Gateway::serve) does.
+///
+/// Without a master key the service accepts every request. It does not know who can reach the
+/// server, so it does not check `Host`, `Origin` and `Content-Type` as `Gateway::serve` does.
+/// A limit of time for clients that do not read is the server's, too.
 #[derive(Clone)]
-pub struct GatewayService(pub(crate) Arc<Shared>);
+pub struct GatewayService(pub(crate) Arc<State>);
 
 impl<B> Service<Request<B>> for GatewayService
 where
@@ -34,8 +39,8 @@ where
     }
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
-        let shared = Arc::clone(&self.0);
-        Box::pin(async { Ok(routes::serve(shared, request).await) })
+        let shared = self.0.current();
+        Box::pin(async { Ok(routes::serve(shared, Exposure::Embedded, request).await) })
     }
 }
 

@@ -10,20 +10,19 @@ use bytes::Bytes;
 use futures_core::Stream;
 use futures_core::future::BoxFuture;
 use http_body::{Body, Frame};
-use llm_provider::{Error, ErrorKind, ReplyEvent, ReplyStream, Result};
+use llm_provider::{Chunk, Error, ErrorKind, ReplyEvent, ReplyStream, Result};
 use llm_types::RawObject;
-use serde::Serialize;
 use serde_json::Value;
 use tokio::time::{Instant, Sleep};
 
-use crate::beginning::Beginning;
 use crate::error::ApiError;
+use crate::prefix::Prefix;
 
 /// The frames of an answer. Dropping it drops the upstream's stream.
-pub(crate) struct Frames<T> {
-    source: Source<T>,
+pub(crate) struct Frames {
+    source: Source,
     model: Value,
-    beginning: Option<Beginning>,
+    prefix: Option<Prefix>,
     include_usage: bool,
     keep_alive: Duration,
     last: Instant,
@@ -31,18 +30,18 @@ pub(crate) struct Frames<T> {
 }
 
 /// Where the answer comes from.
-pub(crate) enum Source<T> {
-    /// The upstream has not shown a sign of life yet.
-    Opening(BoxFuture<'static, Result<ReplyStream<T>>>),
-    Open(ReplyStream<T>),
+pub(crate) enum Source {
+    /// The upstream has sent no event yet.
+    Opening(BoxFuture<'static, Result<ReplyStream>>),
+    Open(ReplyStream),
     Closed,
 }
 
-impl<T: Serialize> Frames<T> {
+impl Frames {
     /// Frames in which the model has the name `model`; after `keep_alive` of silence each time a
     /// comment.
     pub(crate) fn new(
-        source: Source<T>,
+        source: Source,
         model: String,
         include_usage: bool,
         keep_alive: Duration,
@@ -50,7 +49,7 @@ impl<T: Serialize> Frames<T> {
         Self {
             source,
             model: Value::String(model),
-            beginning: None,
+            prefix: None,
             include_usage,
             keep_alive,
             last: Instant::now(),
@@ -59,7 +58,7 @@ impl<T: Serialize> Frames<T> {
     }
 
     /// The next event of the upstream; `None` at its good end.
-    fn poll_event(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<ReplyEvent<T>>>> {
+    fn poll_event(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<ReplyEvent>>> {
         loop {
             match &mut self.source {
                 Source::Opening(opening) => match ready!(opening.as_mut().poll(cx)) {
@@ -73,9 +72,9 @@ impl<T: Serialize> Frames<T> {
     }
 
     /// The frame of an event; `None` for one that this client did not ask for.
-    fn frame(&mut self, event: &ReplyEvent<T>) -> Result<Option<Bytes>> {
+    fn frame(&mut self, event: &ReplyEvent) -> Result<Option<Bytes>> {
         match event {
-            ReplyEvent::Chunk(chunk) => self.chunk_frame(chunk.bytes()),
+            ReplyEvent::Chunk(chunk) => self.chunk_frame(chunk),
             ReplyEvent::Progress(progress) => {
                 let seconds = progress.elapsed.as_secs();
                 Ok(Some(comment(&format!("{} {seconds} s", progress.status))))
@@ -84,25 +83,24 @@ impl<T: Serialize> Frames<T> {
         }
     }
 
-    fn chunk_frame(&mut self, json: &[u8]) -> Result<Option<Bytes>> {
-        let known = self.beginning.as_ref();
-        if let Some(frame) = known.and_then(|beginning| beginning.frame(json)) {
+    fn chunk_frame(&mut self, chunk: &Chunk) -> Result<Option<Bytes>> {
+        let json = chunk.bytes();
+        let prefix = self.prefix.as_ref();
+        if let Some(frame) = prefix.and_then(|prefix| prefix.frame(json)) {
             return Ok(Some(frame));
+        }
+        if chunk.usage().is_some() && !self.include_usage {
+            return Ok(None);
         }
         let chunk = RawObject::parse(json).map_err(|error| {
             Error::new(
                 ErrorKind::UnexpectedBody,
-                "the upstream sent a chunk that is no JSON",
+                "the upstream sent a chunk that is not a JSON object",
             )
             .with_source(error)
         })?;
-        let is_usage = chunk.get("choices").is_some_and(is_empty_array)
-            && chunk.get("usage").is_some_and(|usage| usage != "null");
-        if is_usage && !self.include_usage {
-            return Ok(None);
-        }
         if !self.include_usage {
-            self.beginning = Beginning::new(&chunk, &self.model);
+            self.prefix = Prefix::new(&chunk, &self.model);
         }
         let lacks_usage = self.include_usage && !chunk.contains_key("usage");
         if !lacks_usage && chunk.str("model").as_deref() == self.model.as_str() {
@@ -130,7 +128,7 @@ impl<T: Serialize> Frames<T> {
     }
 }
 
-impl<T: Serialize> Body for Frames<T> {
+impl Body for Frames {
     type Data = Bytes;
     type Error = Infallible;
 
@@ -165,12 +163,6 @@ impl<T: Serialize> Body for Frames<T> {
             return Poll::Ready(Some(Ok(Frame::data(frame))));
         }
     }
-}
-
-fn is_empty_array(json: &str) -> bool {
-    json.strip_prefix('[')
-        .and_then(|rest| rest.strip_suffix(']'))
-        .is_some_and(|inner| inner.trim().is_empty())
 }
 
 fn data(json: &[u8]) -> Bytes {

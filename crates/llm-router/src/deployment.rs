@@ -1,30 +1,29 @@
-use std::borrow::Cow;
 use std::sync::Arc;
 
-use llm_provider::{Call, Operation, Provider, Result};
+use llm_provider::{Call, Provider};
 use serde_json::{Map, Value};
 
 /// One upstream behind a model group.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Deployment {
-    /// The public name that clients ask for.
+    /// The public name, used by clients.
     pub group: String,
-    /// What tells this deployment from the others, for logs and response headers.
+    /// Identifies this deployment in logs and response headers.
     pub id: String,
-    /// Who serves it.
+    /// The provider.
     pub provider: Arc<dyn Provider>,
-    /// The model as the upstream knows it, without the provider's prefix.
+    /// The model's name at the upstream, without the provider's prefix.
     pub model: String,
-    /// Request parameters for calls that do not set them.
+    /// Parameters for calls that do not set them.
     pub defaults: Map<String, Value>,
-    /// Its share of the group's traffic, relative to the others'; 0 means only when the others
-    /// have failed.
+    /// The share of the group's traffic, relative to the other weights. Deployments of weight 0 are
+    /// tried only after all others have failed, in order.
     pub weight: u32,
 }
 
 impl Deployment {
-    /// A deployment of weight 1.
+    /// Creates a deployment of weight 1.
     pub fn new(
         group: impl Into<String>,
         provider: Arc<dyn Provider>,
@@ -41,39 +40,41 @@ impl Deployment {
         }
     }
 
-    /// Names it.
+    /// Sets the id.
     #[must_use]
     pub fn with_id(mut self, id: impl Into<String>) -> Self {
         self.id = id.into();
         self
     }
 
-    /// Sets its share of the traffic.
+    /// Sets the weight.
     #[must_use]
     pub fn with_weight(mut self, weight: u32) -> Self {
         self.weight = weight;
         self
     }
 
-    /// Sets request parameters for calls that do not.
+    /// Sets parameters for calls that do not set them.
     #[must_use]
     pub fn with_defaults(mut self, defaults: Map<String, Value>) -> Self {
         self.defaults = defaults;
         self
     }
 
-    /// The call as this deployment's upstream wants it: its model name, its defaults.
-    pub(crate) fn adapt<R: Operation>(&self, call: &Call<R>) -> Result<Call<R>> {
-        let model = Value::String(self.model.clone());
-        let mut defaults = Cow::Borrowed(&self.defaults);
-        for [key, other] in [LIMITS, [LIMITS[1], LIMITS[0]]] {
-            if defaults.contains_key(key) && call.body.has_field(other) {
-                defaults.to_mut().remove(key);
+    /// Adapts a call to this deployment: sets the upstream's model name and the defaults.
+    pub(crate) fn adapt(&self, call: &Call) -> Call {
+        let mut call = call.clone();
+        call.body.set("model", &self.model);
+        for (key, value) in &self.defaults {
+            let other = match &**key {
+                "max_tokens" => "max_completion_tokens",
+                "max_completion_tokens" => "max_tokens",
+                key => key,
+            };
+            if !call.body.has(other) {
+                call.body.set_default(key.clone(), value);
             }
         }
-        Ok(call.like(call.body.edit([("model", model)], &defaults)?))
+        call
     }
 }
-
-/// The two names of one limit: a default under one gives way to the client's under the other.
-const LIMITS: [&str; 2] = ["max_tokens", "max_completion_tokens"];

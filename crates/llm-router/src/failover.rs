@@ -1,40 +1,55 @@
 use std::collections::VecDeque;
 
 use futures_util::{StreamExt, stream};
-use llm_provider::{Call, ReplyEvent, ReplyStream, Result, StreamingOperation};
+use llm_provider::{Call, ReplyEvent, ReplyStream, Result};
 
-use crate::router::Attempts;
+use crate::attempts::Attempts;
 
-/// A streamed call that may move to another deployment until content has been passed on.
+/// The maximum number of chunks without output that are held back before the router commits a
+/// stream to its deployment.
 ///
-/// Chunks that only announce an answer (a role, no content) are held back until then, since a
-/// client that has seen them cannot be given another answer's.
+/// A stream starts with one such chunk per choice, so few streams reach it.
+pub const MAX_HELD_CHUNKS: usize = 128;
+
+/// The maximum number of bytes of chunks without output that are held back, not counting the last
+/// chunk.
+pub const MAX_HELD_BYTES: usize = 64 << 10;
+
+/// A streamed call that can move to another deployment until output has been passed on.
+///
+/// Chunks without output, such as one with only a role, are held back until then: a client that has
+/// seen them cannot be given the chunks of another reply. Their number and size are limited, since
+/// an upstream may send them endlessly. Beyond [`MAX_HELD_CHUNKS`] or [`MAX_HELD_BYTES`], the
+/// router commits to the deployment and passes its chunks on. Such a reply is unusual but valid, so
+/// this is not an error; only the failover is lost.
 #[derive(Debug)]
-pub(crate) struct Failover<R: StreamingOperation> {
+pub(crate) struct Failover {
     attempts: Attempts,
-    call: Call<R>,
-    current: Option<ReplyStream<R::Chunk>>,
-    held: VecDeque<ReplyEvent<R::Chunk>>,
+    call: Call,
+    current: Option<ReplyStream>,
+    held: VecDeque<ReplyEvent>,
+    held_bytes: usize,
     committed: bool,
     ended: bool,
 }
 
-impl<R: StreamingOperation> Failover<R> {
-    pub(crate) fn new(attempts: Attempts, call: Call<R>) -> Self {
+impl Failover {
+    pub(crate) fn new(attempts: Attempts, call: Call) -> Self {
         let held = VecDeque::new();
         Self {
             attempts,
             call,
             current: None,
             held,
+            held_bytes: 0,
             committed: false,
             ended: false,
         }
     }
 
-    /// Waits for the first sign of life, so that the metadata is that of who answers and a
-    /// failure before it is an error of the call.
-    pub(crate) async fn start(mut self) -> Result<ReplyStream<R::Chunk>> {
+    /// Waits for the first event, so that the metadata is that of the deployment that serves the
+    /// call, and an earlier failure is an error of the call.
+    pub(crate) async fn start(mut self) -> Result<ReplyStream> {
         let first = self.next().await.transpose()?;
         let metadata = self
             .current
@@ -44,7 +59,7 @@ impl<R: StreamingOperation> Failover<R> {
         if self.committed
             && let Some(current) = self.current.take()
         {
-            // Nobody else can take over any more: the rest is the upstream's own stream.
+            // No other deployment can take over any more: the rest is the upstream's own stream.
             let begun = stream::iter(first.into_iter().chain(self.held).map(Ok));
             return Ok(ReplyStream::new(metadata, begun.chain(current)));
         }
@@ -61,7 +76,7 @@ impl<R: StreamingOperation> Failover<R> {
         ))
     }
 
-    async fn next(&mut self) -> Option<Result<ReplyEvent<R::Chunk>>> {
+    async fn next(&mut self) -> Option<Result<ReplyEvent>> {
         loop {
             if self.committed
                 && let Some(event) = self.held.pop_front()
@@ -79,7 +94,8 @@ impl<R: StreamingOperation> Failover<R> {
             };
             match current.next().await {
                 Some(Ok(ReplyEvent::Chunk(chunk))) if !self.committed => {
-                    self.committed = R::has_output(&chunk);
+                    self.held_bytes += chunk.bytes().len();
+                    self.committed = chunk.has_output() || self.is_full();
                     self.held.push_back(ReplyEvent::Chunk(chunk));
                 }
                 Some(Err(error)) if !self.committed => {
@@ -89,9 +105,10 @@ impl<R: StreamingOperation> Failover<R> {
                     }
                     self.current = None;
                     self.held.clear();
+                    self.held_bytes = 0;
                 }
                 None => {
-                    // An answer without content is an answer all the same.
+                    // A reply without output is still a reply.
                     self.committed = true;
                     self.ended = true;
                 }
@@ -100,11 +117,19 @@ impl<R: StreamingOperation> Failover<R> {
         }
     }
 
+    /// Whether the chunk that is being added is the last one to be held back.
+    fn is_full(&self) -> bool {
+        self.held.len() + 1 >= MAX_HELD_CHUNKS || self.held_bytes > MAX_HELD_BYTES
+    }
+
     async fn open(&mut self) -> Result<()> {
         loop {
             let (deployment, attempt) = self.attempts.next()?;
-            let call = deployment.adapt(&self.call)?;
-            match R::stream(&*deployment.provider, call).await {
+            match deployment
+                .provider
+                .stream(deployment.adapt(&self.call))
+                .await
+            {
                 Ok(mut stream) => {
                     stream.metadata.deployment = Some(deployment.id.clone());
                     stream.metadata.attempts = attempt;

@@ -1,26 +1,37 @@
 use std::collections::BTreeMap;
-use std::collections::VecDeque;
+use std::future::ready;
 use std::sync::Arc;
 
+use futures_util::future::BoxFuture;
+use llm_provider::text::excerpt;
 use llm_provider::{
-    Call, Capabilities, Capability, Error, ErrorKind, Operation, Reply, ReplyStream, Result,
-    StreamingOperation,
+    Call, Capabilities, Capability, Error, ErrorKind, MAX_MODEL_NAME, Provider, Reply, ReplyStream,
+    Result, nearest_names,
 };
+use llm_types::{Model, ModelList};
 
 use crate::Deployment;
+use crate::attempts::Attempts;
 use crate::failover::Failover;
+use crate::group::Group;
+
+/// The maximum number of retries per call; higher values are reduced to it.
+pub const MAX_RETRIES: usize = 100;
 
 /// Model groups and the deployments behind them.
 ///
-/// Cheap to share by reference; it holds no locks.
+/// It holds no locks and is cheap to share by reference. The cost of a call grows with the
+/// logarithm of the number of deployments.
 #[derive(Debug)]
 pub struct Router {
-    groups: BTreeMap<String, Vec<Arc<Deployment>>>,
+    groups: BTreeMap<String, Group>,
     retries: usize,
 }
 
 impl Router {
-    /// A router over `deployments`; those of the same group serve it together.
+    /// Creates a router over `deployments`; those with the same group serve it together.
+    ///
+    /// The capabilities of each provider are read once, here.
     pub fn new(deployments: impl IntoIterator<Item = Deployment>) -> Self {
         let mut groups: BTreeMap<String, Vec<Arc<Deployment>>> = BTreeMap::new();
         for deployment in deployments {
@@ -29,95 +40,51 @@ impl Router {
                 .or_default()
                 .push(Arc::new(deployment));
         }
-        Self { groups, retries: 1 }
+        let groups = groups
+            .into_iter()
+            .map(|(name, deployments)| (name, Group::new(deployments)));
+        Self {
+            groups: groups.collect(),
+            retries: 1,
+        }
     }
 
-    /// Sets how many other deployments are tried after one has failed.
+    /// Sets how many other deployments are tried after a failure: 1 by default, at most
+    /// [`MAX_RETRIES`], and never more than the group has.
     #[must_use]
     pub fn with_retries(mut self, retries: usize) -> Self {
-        self.retries = retries;
+        self.retries = retries.min(MAX_RETRIES);
         self
     }
 
-    /// The public names, in alphabetical order.
+    /// The public model names, sorted.
     pub fn groups(&self) -> impl Iterator<Item = &str> {
         self.groups.keys().map(String::as_str)
     }
 
-    /// Answers a request in one piece.
-    ///
-    /// # Errors
-    /// [`ErrorKind::NotFound`] with the code `model_not_found` for an unknown group,
-    /// [`ErrorKind::Unsupported`] when none of its deployments has the operation; otherwise the
-    /// error of the last deployment tried.
-    pub async fn send<R: Operation>(
-        &self,
-        group: &str,
-        call: Call<R>,
-    ) -> Result<Reply<R::Response>> {
-        let mut attempts = self.attempts(group, R::CAPABILITY)?;
-        loop {
-            let (deployment, attempt) = attempts.next()?;
-            match R::send(&*deployment.provider, deployment.adapt(&call)?).await {
-                Ok(mut reply) => {
-                    reply.metadata.deployment = Some(deployment.id.clone());
-                    reply.metadata.attempts = attempt;
-                    return Ok(reply);
-                }
-                Err(error) => attempts.failed(&deployment.id, error)?,
-            }
-        }
-    }
-
-    /// Answers a request in chunks.
-    ///
-    /// Another deployment takes over until the first content has been passed on; the future
-    /// ends with the first sign of life of the deployment that answers.
-    ///
-    /// # Errors
-    /// Those of [`send`](Self::send); what fails after content is the stream's last item.
-    pub async fn stream<R: StreamingOperation>(
-        &self,
-        group: &str,
-        call: Call<R>,
-    ) -> Result<ReplyStream<R::Chunk>> {
-        let attempts = self.attempts(group, R::CAPABILITY)?;
-        Failover::new(attempts, call).start().await
-    }
-
-    fn attempts(&self, group: &str, capability: Capability) -> Result<Attempts> {
+    fn attempts(&self, call: &Call) -> Result<Attempts> {
+        let (group, capability) = (&*call.model(), call.endpoint.capability());
         let deployments = self.groups.get(group).ok_or_else(|| self.unknown(group))?;
-        let able =
-            |deployment: &&Arc<Deployment>| deployment.provider.capabilities().has(capability);
-        let mut left = shuffled(deployments.iter().filter(able));
-        if left.is_empty() {
-            return Err(unable(group, deployments, capability));
-        }
-        left.truncate(self.retries + 1);
-        Ok(Attempts {
-            left,
-            made: 0,
-            error: None,
-        })
+        let pool = deployments.pool(capability);
+        let pool = pool.ok_or_else(|| unable(group, deployments, capability))?;
+        Ok(Attempts::new(Arc::clone(pool), self.retries))
     }
 
     fn unknown(&self, group: &str) -> Error {
-        let mut names: Vec<(usize, &str)> = self
-            .groups()
-            .map(|name| {
-                (
-                    strsim::damerau_levenshtein(&name.to_lowercase(), &group.to_lowercase()),
-                    name,
-                )
-            })
-            .collect();
-        names.sort_unstable();
-        let nearest: Vec<&str> = names.iter().take(NEAREST).map(|(_, name)| *name).collect();
-        let hint = match names.len() {
+        let count = self.groups.len();
+        let nearest = nearest_names(group, self.groups(), NEAREST);
+        let names: Vec<_> = nearest.into_iter().map(excerpt).collect();
+        let names = names.join(", ");
+        let hint = match count {
+            _ if group.len() > MAX_MODEL_NAME => {
+                format!("a model name has at most {MAX_MODEL_NAME} bytes")
+            }
             0 => "there are none".to_owned(),
-            known if known <= NEAREST => format!("known: {}", nearest.join(", ")),
-            known => format!("nearest of {known}: {}", nearest.join(", ")),
+            _ if names.is_empty() => format!("there are {count} others"),
+            _ if count <= NEAREST => format!("known: {names}"),
+            _ => format!("nearest of {count}: {names}"),
         };
+        let group = excerpt(group);
         Error::new(
             ErrorKind::NotFound,
             format!("the model \"{group}\" does not exist; {hint}"),
@@ -127,82 +94,74 @@ impl Router {
     }
 }
 
-/// The deployments to try for one call, in order.
-#[derive(Debug)]
-pub(crate) struct Attempts {
-    left: VecDeque<Arc<Deployment>>,
-    made: u32,
-    error: Option<Error>,
-}
-
-impl Attempts {
-    /// The next deployment and the number of the attempt, or the error of the last one.
-    pub(crate) fn next(&mut self) -> Result<(Arc<Deployment>, u32)> {
-        if let Some(deployment) = self.left.pop_front() {
-            self.made += 1;
-            return Ok((deployment, self.made));
-        }
-        Err(self.error.take().unwrap_or_else(|| {
-            Error::new(ErrorKind::NotFound, "the model group has no deployments")
-        }))
+/// The model of a call is the name of a model group.
+///
+/// An unknown group is [`ErrorKind::NotFound`] with the code `model_not_found`. A group without a
+/// deployment that supports the endpoint is [`ErrorKind::Unsupported`]. Otherwise the error of a
+/// call is that of the last deployment tried.
+impl Provider for Router {
+    fn name(&self) -> &'static str {
+        "router"
     }
 
-    /// Takes note of a failure of the deployment `id`; returns it when no other can do better.
-    pub(crate) fn failed(&mut self, id: &str, error: Error) -> Result<()> {
-        if !error.is_retryable_elsewhere() {
-            return Err(error);
-        }
-        // The last failure is the caller's, who will tell of it.
-        if !self.left.is_empty() {
-            tracing::warn!(deployment = id, %error, "a deployment failed, another one is asked");
-        }
-        self.error = Some(error);
-        Ok(())
+    fn capabilities(&self) -> Capabilities {
+        let groups = self.groups.values().map(Group::capabilities);
+        let all = groups.fold(Capabilities::default(), Capabilities::or);
+        all.or(Capabilities::new([Capability::Models]))
+    }
+
+    fn send(&self, call: Call) -> BoxFuture<'_, Result<Reply>> {
+        Box::pin(async move {
+            let mut attempts = self.attempts(&call)?;
+            loop {
+                let (deployment, attempt) = attempts.next()?;
+                match deployment.provider.send(deployment.adapt(&call)).await {
+                    Ok(mut reply) => {
+                        reply.metadata.deployment = Some(deployment.id.clone());
+                        reply.metadata.attempts = attempt;
+                        return Ok(reply);
+                    }
+                    Err(error) => attempts.failed(&deployment.id, error)?,
+                }
+            }
+        })
+    }
+
+    /// Another deployment can take over until the first output has been passed on, or until more
+    /// chunks precede it than are held back ([`MAX_HELD_CHUNKS`], [`MAX_HELD_BYTES`]). The future
+    /// ends with the first event of the deployment that serves the call; a later failure is the
+    /// stream's last item.
+    ///
+    /// [`MAX_HELD_CHUNKS`]: crate::MAX_HELD_CHUNKS
+    /// [`MAX_HELD_BYTES`]: crate::MAX_HELD_BYTES
+    fn stream(&self, call: Call) -> BoxFuture<'_, Result<ReplyStream>> {
+        Box::pin(async move {
+            let attempts = self.attempts(&call)?;
+            Failover::new(attempts, call).start().await
+        })
+    }
+
+    fn models(&self) -> BoxFuture<'_, Result<ModelList>> {
+        let models = self
+            .groups()
+            .map(|group| Model::new(group, 0_u64, "polyllm"));
+        let list = ModelList::new(models.collect());
+        Box::pin(ready(Ok(list)))
     }
 }
 
-/// The error of a group none of whose deployments can do what is asked.
-fn unable(group: &str, deployments: &[Arc<Deployment>], capability: Capability) -> Error {
-    let able = deployments
-        .iter()
-        .flat_map(|deployment| deployment.provider.capabilities().iter());
-    // A list of models is nothing that a model has.
-    let able = Capabilities::new(able.filter(|able| *able != Capability::Models));
+/// The error of a group without a deployment that supports `capability`.
+fn unable(group: &str, deployments: &Group, capability: Capability) -> Error {
+    let able = deployments.capabilities();
+    // Listing models is not a capability of a model.
+    let able = Capabilities::new(able.iter().filter(|able| *able != Capability::Models));
+    let group = excerpt(group);
     Error::new(
         ErrorKind::Unsupported,
-        format!("the model \"{group}\" has no {capability}; it has {able}"),
+        format!("the model \"{group}\" does not support {capability}; it supports {able}"),
     )
     .with_param("model".to_owned())
 }
 
-/// All deployments, each next one drawn by weight from those left; those of weight 0 come last.
-fn shuffled<'d>(
-    deployments: impl Iterator<Item = &'d Arc<Deployment>>,
-) -> VecDeque<Arc<Deployment>> {
-    let mut left: Vec<&Arc<Deployment>> = deployments.collect();
-    let mut order = VecDeque::with_capacity(left.len());
-    while !left.is_empty() {
-        let total: u64 = left
-            .iter()
-            .map(|deployment| u64::from(deployment.weight))
-            .sum();
-        let mut ticket = if total == 0 {
-            0
-        } else {
-            fastrand::u64(..total)
-        };
-        let drawn = left
-            .iter()
-            .position(|deployment| {
-                let weight = u64::from(deployment.weight);
-                let hit = ticket < weight;
-                ticket = ticket.saturating_sub(weight);
-                hit
-            })
-            .unwrap_or(0);
-        order.push_back(Arc::clone(left.remove(drawn)));
-    }
-    order
-}
-
+/// The maximum number of names in an error.
 const NEAREST: usize = 5;

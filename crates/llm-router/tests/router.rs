@@ -1,4 +1,4 @@
-//! The router over scripted providers: who is asked, how often, and what the caller sees.
+//! The router with scripted providers: which deployments are called, how often, and the result.
 
 #![allow(clippy::panic, clippy::unwrap_used, reason = "helpers of tests")]
 
@@ -6,9 +6,10 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
 
 use futures_core::future::BoxFuture;
+use llm_provider::endpoint::Chat;
 use llm_provider::{
-    Call, Capabilities, Capability, ChatEvent, ChatStream, Error, ErrorKind, Json, Metadata,
-    Progress, Provider, Reply, Result,
+    Call, Capabilities, Capability, Chunk, Document, Error, ErrorKind, Metadata, Progress,
+    Provider, Reply, ReplyEvent, ReplyStream, Result,
 };
 use llm_router::{Deployment, Router};
 use llm_types::{
@@ -17,7 +18,7 @@ use llm_types::{
 };
 use serde_json::{Map, Value, json};
 
-/// A provider that answers each call with the next of its scripts, and its name when done.
+/// A provider that replies to each call with the next of its scripts, then with its name.
 #[derive(Debug, Default)]
 struct Scripted {
     scripts: Mutex<VecDeque<Vec<Step>>>,
@@ -46,7 +47,7 @@ impl Scripted {
         self.seen.lock().unwrap().clone()
     }
 
-    fn next(&self, call: &Call<ChatRequest>) -> Vec<Step> {
+    fn next(&self, call: &Call) -> Vec<Step> {
         let body = serde_json::from_slice(call.body.bytes()).unwrap();
         self.seen.lock().unwrap().push(body);
         self.scripts
@@ -66,7 +67,7 @@ impl Provider for Scripted {
         Capabilities::new([Capability::Chat])
     }
 
-    fn chat(&self, call: Call<ChatRequest>) -> BoxFuture<'_, Result<Reply<ChatResponse>>> {
+    fn send(&self, call: Call) -> BoxFuture<'_, Result<Reply>> {
         let script = self.next(&call);
         Box::pin(async move {
             match script.first() {
@@ -76,7 +77,7 @@ impl Provider for Scripted {
                     let choice = Choice::new(0, message, FinishReason::Stop);
                     let response = ChatResponse::new("id", 1, "model").with_choice(choice);
                     Ok(Reply::new(
-                        Json::from_value(response),
+                        Document::new(&response),
                         Metadata::new("scripted", "model"),
                     ))
                 }
@@ -85,7 +86,7 @@ impl Provider for Scripted {
         })
     }
 
-    fn chat_stream(&self, call: Call<ChatRequest>) -> BoxFuture<'_, Result<ChatStream>> {
+    fn stream(&self, call: Call) -> BoxFuture<'_, Result<ReplyStream>> {
         let script = self.next(&call);
         Box::pin(async move {
             if let Some(Step::Refuse(kind)) = script.first() {
@@ -94,14 +95,14 @@ impl Provider for Scripted {
             let events = script.into_iter().map(|step| match step {
                 Step::Start => Ok(chunk(Delta::start())),
                 Step::Say(text) => Ok(chunk(Delta::content(text))),
-                Step::Boot => Ok(ChatEvent::Progress(Progress::new(
+                Step::Boot => Ok(ReplyEvent::Progress(Progress::new(
                     "starting",
                     std::time::Duration::ZERO,
                 ))),
                 Step::Fail(kind) | Step::Refuse(kind) => Err(Error::new(kind, "failed")),
             });
             let metadata = Metadata::new("scripted", "model");
-            Ok(ChatStream::new(
+            Ok(ReplyStream::new(
                 metadata,
                 futures_util::stream::iter(events.collect::<Vec<_>>()),
             ))
@@ -109,19 +110,21 @@ impl Provider for Scripted {
     }
 }
 
-fn chunk(delta: Delta) -> ChatEvent {
+fn chunk(delta: Delta) -> ReplyEvent {
     let chunk = ChatChunk::new("id", 1, "model").with_choice(ChunkChoice::new(0, delta));
-    ChatEvent::Chunk(Json::from_value(chunk))
+    let has_output = chunk.text().is_some_and(|text| !text.is_empty());
+    ReplyEvent::Chunk(Chunk::new(Document::new(&chunk)).with_output(has_output))
 }
 
-fn call() -> Call<ChatRequest> {
-    Call::new(Json::from_value(ChatRequest::new(
-        "group",
-        vec![Message::user("Hi")],
-    )))
+fn call() -> Call {
+    call_of("group")
 }
 
-/// A group of two: the first is always asked first, since only it has weight.
+fn call_of(group: &str) -> Call {
+    Call::of(&ChatRequest::new(group, vec![Message::user("Hi")]))
+}
+
+/// A group of two: the first is always called first, since only it has a weight.
 fn pair(first: &Arc<Scripted>, second: &Arc<Scripted>) -> Router {
     Router::new([
         Deployment::new("group", Arc::<Scripted>::clone(first), "one"),
@@ -129,17 +132,22 @@ fn pair(first: &Arc<Scripted>, second: &Arc<Scripted>) -> Router {
     ])
 }
 
-/// What a caller of a stream sees, in short.
+/// The events of a stream, abbreviated.
 async fn play(router: &Router) -> Vec<String> {
-    let mut stream = match router.stream("group", call()).await {
+    let mut stream = match router.stream(call()).await {
         Ok(stream) => stream,
         Err(error) => return vec![format!("refused {:?}", error.kind())],
     };
     let mut seen = vec![stream.metadata.deployment.clone().unwrap()];
     while let Some(event) = stream.next().await {
         seen.push(match event {
-            Ok(ChatEvent::Chunk(chunk)) => chunk.value().unwrap().text().unwrap().to_owned(),
-            Ok(ChatEvent::Progress(progress)) => progress.status,
+            Ok(ReplyEvent::Chunk(chunk)) => chunk
+                .read::<ChatChunk>()
+                .unwrap()
+                .text()
+                .unwrap()
+                .to_owned(),
+            Ok(ReplyEvent::Progress(progress)) => progress.status,
             Ok(other) => panic!("{other:?}"),
             Err(error) => format!("failed {:?}", error.kind()),
         });
@@ -158,8 +166,8 @@ async fn the_upstream_sees_its_own_model_name_and_the_defaults_that_the_client_l
     let router = Router::new([deployment.with_defaults(defaults)]);
 
     let body = json!({ "model": "group", "temperature": 0.9, "messages": [], "x": [1.50] });
-    let call = Call::<ChatRequest>::new(Json::from_bytes(body.to_string()));
-    let reply = router.send("group", call).await.unwrap();
+    let call = Call::new(&Chat, Document::from_bytes(body.to_string()));
+    let reply = router.send(call).await.unwrap();
 
     assert_eq!(
         reply.metadata.deployment.as_deref(),
@@ -181,7 +189,7 @@ async fn a_default_limit_gives_way_to_the_clients_under_its_other_name() {
     let router = Router::new([deployment.with_defaults(defaults)]);
     let body = r#"{"model":"group","messages":[],"max_completion_tokens":5}"#;
     router
-        .send("group", Call::<ChatRequest>::new(Json::from_bytes(body)))
+        .send(Call::new(&Chat, Document::from_bytes(body)))
         .await
         .unwrap();
     let expected = json!({ "model": "m", "messages": [], "max_completion_tokens": 5 });
@@ -191,7 +199,7 @@ async fn a_default_limit_gives_way_to_the_clients_under_its_other_name() {
 #[tokio::test]
 async fn an_unknown_group_names_the_nearest() {
     let router = pair(&Scripted::new([]), &Scripted::new([]));
-    let error = router.send("gruop", call()).await.unwrap_err();
+    let error = router.send(call_of("gruop")).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::NotFound);
     assert_eq!(error.code(), Some("model_not_found"));
     assert_eq!(
@@ -208,7 +216,7 @@ async fn a_failure_is_tried_once_more_elsewhere() {
         ErrorKind::Auth,
     ] {
         let (first, second) = (Scripted::new([vec![Step::Refuse(kind)]]), Scripted::new([]));
-        let reply = pair(&first, &second).send("group", call()).await.unwrap();
+        let reply = pair(&first, &second).send(call()).await.unwrap();
         assert_eq!(reply.metadata.deployment.as_deref(), Some("scripted/two"));
         assert_eq!(reply.metadata.attempts, 2);
         assert_eq!((first.calls().len(), second.calls().len()), (1, 1));
@@ -219,10 +227,7 @@ async fn a_failure_is_tried_once_more_elsewhere() {
 async fn a_wrong_request_is_not_tried_again() {
     let first = Scripted::new([vec![Step::Refuse(ErrorKind::InvalidRequest)]]);
     let second = Scripted::new([]);
-    let error = pair(&first, &second)
-        .send("group", call())
-        .await
-        .unwrap_err();
+    let error = pair(&first, &second).send(call()).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::InvalidRequest);
     assert!(second.calls().is_empty());
 }
@@ -236,7 +241,7 @@ async fn there_is_one_retry_and_no_more() {
             .iter()
             .map(|provider| Deployment::new("group", Arc::<Scripted>::clone(provider), "m")),
     );
-    let error = router.send("group", call()).await.unwrap_err();
+    let error = router.send(call()).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Overloaded);
     assert_eq!(
         providers
@@ -304,7 +309,7 @@ async fn weights_share_the_traffic() {
         Deployment::new("group", Arc::<Scripted>::clone(&providers[1]), "m"),
     ]);
     for _ in 0..2000 {
-        router.send("group", call()).await.unwrap();
+        router.send(call()).await.unwrap();
     }
     let first = providers[0].calls().len();
     // Three quarters of 2000, give or take five standard deviations.

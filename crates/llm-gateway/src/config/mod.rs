@@ -1,8 +1,12 @@
-//! LiteLLM's `config.yaml`, read strictly: whatever is wrong with it is told at once, with its
-//! place and how to mend it.
+//! LiteLLM's `config.yaml`, read strictly: all mistakes are reported in one run, each with its place
+//! and a fix.
 
+mod access;
+mod groups;
 mod keys;
 mod model;
+mod names;
+mod param_keys;
 mod params;
 mod problem;
 mod reader;
@@ -15,14 +19,15 @@ use llm_provider::{ApiKey, Registry};
 use llm_router::Deployment;
 
 use self::model::Defaults;
+use self::names::did_you_mean;
 pub use self::problem::{ConfigError, Position, Problem, Severity};
-use self::reader::{Reader, Section, did_you_mean};
-use self::yaml::{Entry, Node, Yaml};
+use self::reader::{Reader, Section};
+use self::yaml::{Node, Yaml};
 
 /// Looks an environment variable up.
 pub(crate) type Environment<'a> = &'a dyn Fn(&str) -> Option<String>;
 
-/// What a gateway serves and to whom.
+/// What a gateway serves, and to whom.
 ///
 /// ```
 /// use llm_gateway::Config;
@@ -41,20 +46,22 @@ pub(crate) type Environment<'a> = &'a dyn Fn(&str) -> Option<String>;
 /// ```
 #[non_exhaustive]
 pub struct Config {
-    /// The upstreams, by the names that clients ask for.
+    /// The upstreams, with the names that clients ask for.
     pub deployments: Vec<Deployment>,
-    /// The key that every client has to send; without it the gateway is open.
+    /// The key that every client has to send; without it the gateway lets everybody in.
     pub master_key: Option<ApiKey>,
-    /// Leave out what a provider cannot honour, instead of refusing the request.
+    /// Whether parameters that a provider does not support are dropped, instead of refusing the
+    /// request.
     pub drop_params: bool,
-    /// How many other deployments are tried after one has failed; the router decides if unset.
+    /// How many other deployments are tried after one has failed, in a file at most 100; the
+    /// router's default if `None`.
     pub retries: Option<usize>,
-    /// What the file says that is not done, or that looks like a slip.
+    /// What of the file has no effect.
     pub warnings: Vec<Problem>,
 }
 
 impl Config {
-    /// A gateway over `deployments`, open to everybody.
+    /// A gateway over `deployments` that lets everybody in.
     pub fn new(deployments: Vec<Deployment>) -> Self {
         Self {
             deployments,
@@ -65,14 +72,14 @@ impl Config {
         }
     }
 
-    /// Asks every client for `key`.
+    /// Requires `key` of every client.
     #[must_use]
     pub fn with_master_key(mut self, key: ApiKey) -> Self {
         self.master_key = Some(key);
         self
     }
 
-    /// Sets whether parameters that a provider cannot honour are left out.
+    /// Sets whether parameters that a provider does not support are dropped.
     #[must_use]
     pub fn with_drop_params(mut self, drop_params: bool) -> Self {
         self.drop_params = drop_params;
@@ -86,10 +93,10 @@ impl Config {
         self
     }
 
-    /// Reads a file, with the variables of this process.
+    /// Reads a file, with the environment variables of this process.
     ///
     /// # Errors
-    /// Every mistake in the file, and that it cannot be read.
+    /// All mistakes in the file, or that it cannot be read.
     pub fn load(path: &Path, registry: &Registry) -> Result<Self, ConfigError> {
         let bytes = std::fs::read(path).map_err(|error| ConfigError::unreadable(path, error))?;
         let text = std::str::from_utf8(&bytes).map_err(|error| {
@@ -101,29 +108,35 @@ impl Config {
             .map_err(|error| error.in_file(path))
     }
 
-    /// Reads a text; `environment` gives the value of `os.environ/NAME`.
+    /// Reads a text; `environment` returns the value of an environment variable.
     ///
-    /// The providers of the models are built here, so that what they have against their settings
-    /// is told with all the rest.
+    /// The providers of the models are built here, so that settings that they refuse are reported
+    /// with all other mistakes. Without a `master_key` in the text, `LITELLM_MASTER_KEY` is used, as
+    /// in LiteLLM.
     ///
     /// # Errors
-    /// Every mistake in the text.
+    /// All mistakes in the text. A setting that restricts access in LiteLLM and is not supported
+    /// here is one, so that no gateway is more open than its author wants.
     pub fn parse(
         text: &str,
         registry: &Registry,
         environment: &dyn Fn(&str) -> Option<String>,
     ) -> Result<Self, ConfigError> {
-        let root = yaml::parse(text).map_err(|problem| ConfigError::new(vec![problem]))?;
+        let (root, duplicates) =
+            yaml::parse(text).map_err(|problem| ConfigError::new(vec![problem]))?;
         let mut reader = Reader::new(environment);
+        for problem in duplicates {
+            reader.report(problem);
+        }
         let mut config = Self::read(&mut reader, root, registry);
-        config.warnings = ConfigError::new(reader.problems).into_warnings()?;
+        config.warnings = ConfigError::new(reader.into_problems()).into_warnings()?;
         Ok(config)
     }
 
     fn read(reader: &mut Reader<'_>, root: Node, registry: &Registry) -> Self {
         let mut config = Self::new(Vec::new());
         if matches!(root.value, Yaml::Null) {
-            reader.mend(root.at, "the file is empty", MODEL_LIST_HELP);
+            reader.mend(Position::START, "the file is empty", MODEL_LIST_HELP);
             return config;
         }
         let Some(mut top) = reader.section("the file", root) else {
@@ -132,8 +145,10 @@ impl Config {
         if let Some(section) = reader.take_section(&mut top, "environment_variables") {
             reader.set_variables(section);
         }
-        if let Some(section) = reader.take_section(&mut top, "general_settings") {
-            config.read_general(reader, section);
+        let mut general = reader.take_section(&mut top, keys::GENERAL_SETTINGS);
+        config.master_key = access::master_key(reader, general.as_mut(), top.at);
+        if let Some(general) = general {
+            reader.rest(general, &keys::GENERAL);
         }
         let mut defaults = Defaults::default();
         // In this order, since router_settings wins over litellm_settings.
@@ -143,32 +158,10 @@ impl Config {
         if let Some(section) = reader.take_section(&mut top, "router_settings") {
             config.read_router(reader, section, &mut defaults);
         }
-        match top.take("model_list") {
-            Some(Entry { key, at, value }) => match reader.list(&key, value) {
-                Some(items) if items.is_empty() => {
-                    reader.mend(at, "`model_list` has no models", MODEL_LIST_HELP);
-                }
-                Some(items) => {
-                    config.deployments = model::deployments(reader, items, registry, defaults);
-                }
-                None => {}
-            },
-            None => reader.mend(top.at, "there is no `model_list`", MODEL_LIST_HELP),
-        }
-        reader.unknown(top, keys::TOP, keys::TOP_LATER);
+        config.deployments = read_models(reader, &mut top, registry, defaults);
+        access::check_guardrails(reader, &mut top);
+        reader.rest(top, &keys::TOP);
         config
-    }
-
-    fn read_general(&mut self, reader: &mut Reader<'_>, mut section: Section) {
-        if let Some((key, at)) = reader.take_text(&mut section, "master_key") {
-            let key = ApiKey::new(key);
-            if key.is_empty() {
-                let help = "remove the line to let everybody in, or give a key";
-                reader.mend(at, "`master_key` is empty", help);
-            }
-            self.master_key = Some(key);
-        }
-        reader.unknown(section, keys::GENERAL, keys::GENERAL_LATER);
     }
 
     fn read_litellm(
@@ -180,9 +173,10 @@ impl Config {
         self.drop_params = reader
             .take_bool(&mut section, "drop_params")
             .unwrap_or_default();
-        self.retries = reader.take_count(&mut section, "num_retries");
-        defaults.timeout = reader.take_seconds(&mut section, "request_timeout");
-        reader.unknown(section, keys::LITELLM, keys::LITELLM_LATER);
+        self.retries = take_retries(reader, &mut section);
+        defaults.timeout = reader.take_time(&mut section, "request_timeout");
+        access::check_callbacks(reader, &mut section);
+        reader.rest(section, &keys::LITELLM);
     }
 
     fn read_router(
@@ -191,18 +185,45 @@ impl Config {
         mut section: Section,
         defaults: &mut Defaults,
     ) {
-        self.retries = reader
-            .take_count(&mut section, "num_retries")
-            .or(self.retries);
+        self.retries = take_retries(reader, &mut section).or(self.retries);
         defaults.timeout = reader
-            .take_seconds(&mut section, "timeout")
+            .take_time(&mut section, "timeout")
             .or(defaults.timeout);
-        defaults.stream_timeout = reader.take_seconds(&mut section, "stream_timeout");
+        defaults.stream_timeout = reader.take_time(&mut section, "stream_timeout");
         if let Some((strategy, at)) = reader.take_text(&mut section, "routing_strategy") {
             check_strategy(reader, &strategy, at);
         }
-        reader.unknown(section, keys::ROUTER, keys::ROUTER_LATER);
+        reader.rest(section, &keys::ROUTER);
     }
+}
+
+fn take_retries(reader: &mut Reader<'_>, section: &mut Section) -> Option<usize> {
+    let retries = reader.take_count(section, "num_retries", MAX_RETRIES)?;
+    usize::try_from(retries).ok()
+}
+
+fn read_models(
+    reader: &mut Reader<'_>,
+    top: &mut Section,
+    registry: &Registry,
+    defaults: Defaults,
+) -> Vec<Deployment> {
+    let Some(list) = top.take_any("model_list") else {
+        reader.mend(top.at, "there is no `model_list`", MODEL_LIST_HELP);
+        return Vec::new();
+    };
+    let items = match list.value.value {
+        Yaml::List(items) => items,
+        Yaml::Null => Vec::new(),
+        _ => {
+            reader.wrong("`model_list`", "a list (`- …`)", &list.value);
+            return Vec::new();
+        }
+    };
+    if items.is_empty() {
+        reader.mend(list.at, "`model_list` is empty", MODEL_LIST_HELP);
+    }
+    model::deployments(reader, items, registry, defaults)
 }
 
 fn check_strategy(reader: &mut Reader<'_>, strategy: &str, at: Position) {
@@ -212,8 +233,8 @@ fn check_strategy(reader: &mut Reader<'_>, strategy: &str, at: Position) {
         reader.warn(at, message, None);
     } else if strategy != STRATEGY {
         let help = did_you_mean(strategy, STRATEGIES_LATER.iter().copied().chain([STRATEGY]))
-            .unwrap_or_else(|| format!("the strategy to choose is `{STRATEGY}`"));
-        reader.mend(at, format!("there is no strategy `{strategy}`"), &help);
+            .unwrap_or_else(|| format!("use `{STRATEGY}`"));
+        reader.mend(at, "this strategy is not known", &help);
     }
 }
 
@@ -235,6 +256,8 @@ impl fmt::Debug for Config {
     }
 }
 
+/// The most retries that a file may ask for, of a request and of a call.
+const MAX_RETRIES: u32 = 100;
 const STRATEGY: &str = "simple-shuffle";
 const STRATEGIES_LATER: &[&str] = &[
     "cost-based-routing",

@@ -4,34 +4,36 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use llm_provider::{Error, ErrorKind, Provider, Registry};
+use llm_provider::text::printable;
+use llm_provider::{Error, ErrorKind, Provider, Registry, Settings};
 use llm_router::Deployment;
 
+use super::groups::{Share, shares};
 use super::keys;
-use super::params::{Params, TEXT_COMPLETION};
-use super::problem::{Position, Problem};
-use super::reader::{Reader, nearest};
+use super::names::nearest;
+use super::param_keys::TEXT_COMPLETION;
+use super::params::Params;
+use super::problem::Problem;
+use super::reader::Reader;
 use super::yaml::{Entry, Node};
 
-/// The deployments of `items`, as far as they can be built; what cannot is told to `reader`.
+/// The deployments of `items` that can be built; the mistakes of the others go to `reader`.
 pub(super) fn deployments(
     reader: &mut Reader<'_>,
     items: Vec<Node>,
     registry: &Registry,
     defaults: Defaults,
 ) -> Vec<Deployment> {
-    let mut models: Vec<Model> = items
+    let models: Vec<Model> = items
         .into_iter()
         .filter_map(|item| Model::read(reader, item, registry))
         .collect();
-    let weights = weights(&models);
-    set_retries(&mut models);
+    let named = models.iter();
+    let shares = shares(named.map(|model| (model.group.as_str(), model.params.metrics)));
     let mut built: Vec<Deployment> = models
         .into_iter()
-        .zip(weights)
-        .filter_map(|(model, weight)| {
-            Some(model.build(reader, registry, defaults)?.with_weight(weight))
-        })
+        .zip(shares)
+        .filter_map(|(model, share)| model.build(reader, registry, defaults, share))
         .collect();
     let mut seen: BTreeMap<String, u32> = BTreeMap::new();
     for deployment in &mut built {
@@ -44,7 +46,7 @@ pub(super) fn deployments(
     built
 }
 
-/// What the file says for all models that do not say it themselves.
+/// The file's limits for models without limits of their own.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Defaults {
     pub(super) timeout: Option<Duration>,
@@ -80,13 +82,13 @@ impl Model {
             (text("id"), text("mode"))
         });
         let params = section.take("litellm_params");
-        reader.unknown(section, keys::MODEL, &[]);
+        reader.rest(section, &keys::MODEL);
         let Some(params) = params else {
             let help = "add `litellm_params: {model: PROVIDER/MODEL}`";
             reader.mend(at, "this model has no `litellm_params`", help);
             return None;
         };
-        let params = reader.section(&params.key, params.value)?;
+        let params = reader.section("`litellm_params`", params.value)?;
         let mut params = Params::read(reader, params)?;
         if mode.as_deref() == Some("completion") {
             let extra = &mut params.settings.extra;
@@ -95,13 +97,13 @@ impl Model {
         let (provider, model) = match registry.split(&params.model) {
             Ok((provider, model)) => (provider, model.to_owned()),
             Err(error) => {
-                let problem = unknown_provider(&params.model, params.model_at, &error, registry);
-                reader.problems.push(problem);
+                reader.report(unknown_provider(&params, &error, registry));
                 return None;
             }
         };
-        // What the provider would say of settings with mistakes is a consequence of them.
-        (reader.mistakes() == mistakes).then_some(Self {
+        // A provider would refuse settings with mistakes, in consequence of them.
+        let is_whole = reader.mistakes() == mistakes && !params.lacks_key;
+        is_whole.then_some(Self {
             group: group?,
             id,
             provider,
@@ -115,6 +117,7 @@ impl Model {
         reader: &mut Reader<'_>,
         registry: &Registry,
         defaults: Defaults,
+        share: Share,
     ) -> Option<Deployment> {
         let Params {
             model_at,
@@ -125,23 +128,32 @@ impl Model {
         } = self.params;
         settings.timeout = settings.timeout.or(defaults.timeout);
         settings.stream_timeout = settings.stream_timeout.or(defaults.stream_timeout);
-        let provider: Arc<dyn Provider> = match registry.build(self.provider, settings) {
+        if !share.is_alone {
+            // Another deployment is tried instead of the same one again.
+            settings.max_retries.get_or_insert(0);
+        }
+        let provider: Arc<dyn Provider> = match registry.build(self.provider, settings.clone()) {
             Ok(provider) => provider,
             Err(error) => {
-                let named = error.param().and_then(|param| places.get(param));
-                let at = named.copied().unwrap_or(model_at);
+                let named = refused(&error, self.provider, &settings, registry);
+                let at = named.and_then(|name| places.get(&name).copied());
+                let at = at.unwrap_or(model_at);
+                let message = error.to_string();
+                let message = printable(&message[..message.floor_char_boundary(MAX_MESSAGE)]);
                 if error.kind() == ErrorKind::Auth && reader.has_variables() {
                     // They are not those of the process, where a provider looks for its own.
                     let help =
                         "add `api_key: os.environ/NAME` to use one of `environment_variables`";
-                    reader.mend(at, error.to_string(), help);
+                    reader.mend(at, message, help);
                 } else {
-                    reader.mistake(at, error.to_string());
+                    reader.mistake(at, message);
                 }
                 return None;
             }
         };
-        let deployment = Deployment::new(self.group, provider, self.model).with_defaults(params);
+        let deployment = Deployment::new(self.group, provider, self.model)
+            .with_defaults(params)
+            .with_weight(share.weight);
         Some(match self.id {
             Some(id) => deployment.with_id(id),
             None => deployment,
@@ -149,79 +161,74 @@ impl Model {
     }
 }
 
+/// The name of the setting for which a provider refuses to be built.
+fn refused(
+    error: &Error,
+    provider: &str,
+    settings: &Settings,
+    registry: &Registry,
+) -> Option<String> {
+    if let Some(param) = error.param() {
+        // Of a path such as `roles.user` the first name is a key of the file.
+        let name = param.split(['.', '[']).next().unwrap_or(param);
+        return Some(name.to_owned());
+    }
+    if error.kind() == ErrorKind::Auth {
+        return Some("api_key".to_owned());
+    }
+    // The provider does not name it: it is the one that is refused without the others, too.
+    let extra = settings.extra.iter();
+    let refused = extra.map(|(name, _)| name).find(|name| {
+        let mut settings = settings.clone();
+        settings.extra.retain(|other, _| other == *name);
+        registry.build(provider, settings).is_err()
+    });
+    refused.cloned()
+}
+
 fn read_group(reader: &mut Reader<'_>, name: &Entry) -> Option<String> {
     let group = reader.text(name)?;
+    let at = name.value.at;
     if group.trim().is_empty() {
-        reader.mistake(name.value.at, "`model_name` is empty");
+        reader.mistake(at, "`model_name` is empty");
+        return None;
+    }
+    if group.len() > MAX_NAME {
+        let message = format!("`model_name` is longer than {MAX_NAME} bytes");
+        reader.mistake(at, message);
         return None;
     }
     if group.contains('*') {
-        let message = "wildcards in `model_name` are not supported yet; the name is taken as it is";
-        reader.warn(name.value.at, message, None);
+        let message =
+            "wildcards in `model_name` are not supported yet; clients have to send the `*`";
+        reader.warn(at, message, None);
     }
     Some(group)
 }
 
-fn unknown_provider(model: &str, at: Position, error: &Error, registry: &Registry) -> Problem {
-    let problem = Problem::mistake(at, error.message());
+/// The mistake of a model whose name does not begin with a provider's.
+fn unknown_provider(params: &Params, error: &Error, registry: &Registry) -> Problem {
     if error.kind() != ErrorKind::NotFound {
-        return problem;
+        return Problem::mistake(params.model_at, error.message());
     }
-    let (prefix, rest) = model.split_once('/').unwrap_or((model, ""));
+    let known: Vec<String> = registry.names().map(|name| format!("{name}/…")).collect();
+    let message = format!(
+        "`model` has to begin with the name of a provider: {}",
+        known.join(", ")
+    );
+    let (prefix, _) = params.model.split_once('/').unwrap_or((&params.model, ""));
     let near = registry
         .names()
-        .find(|name| name.starts_with(prefix) || name.replace('_', "") == prefix.replace('-', ""))
-        .or_else(|| nearest(prefix, registry.names()));
-    problem.with_help(near.map(|name| format!("did you mean `{name}/{rest}`?")))
-}
-
-/// Where a name has several deployments, another one is asked instead of the same one again.
-fn set_retries(models: &mut [Model]) {
-    let groups: Vec<String> = models.iter().map(|model| model.group.clone()).collect();
-    for model in models {
-        let alike = groups.iter().filter(|group| **group == model.group);
-        if alike.count() > 1 {
-            model.params.settings.max_retries.get_or_insert(0);
-        }
-    }
-}
-
-/// What LiteLLM's simple-shuffle weighs by: `weight` where a deployment of the group has one,
-/// else `rpm`, else `tpm`, else all alike; who lacks what the others have gets nothing.
-fn weights(models: &[Model]) -> Vec<u32> {
-    let metrics: [fn(&Params) -> Option<f64>; 3] = [
-        |params| params.weight,
-        |params| params.rpm,
-        |params| params.tpm,
-    ];
-    models
-        .iter()
-        .map(|model| {
-            let group = || models.iter().filter(|other| other.group == model.group);
-            let metric = metrics
-                .iter()
-                .find(|metric| group().any(|other| metric(&other.params).is_some()));
-            let Some(metric) = metric else { return 1 };
-            let all: Vec<f64> = group().filter_map(|other| metric(&other.params)).collect();
-            scaled(metric(&model.params).unwrap_or(0.0), &all)
+        .find(|name| {
+            !prefix.is_empty()
+                && (name.starts_with(prefix) || name.replace('_', "") == prefix.replace('-', ""))
         })
-        .collect()
+        .or_else(|| nearest(prefix, registry.names()));
+    Problem::mistake(params.model_at, message)
+        .with_help(near.map(|name| format!("did you mean `{name}/…`?")))
 }
 
-/// `weight` as a whole number; where a weight among `all` is none, on a scale to a million.
-fn scaled(weight: f64, all: &[f64]) -> u32 {
-    let largest = all.iter().copied().fold(0.0, f64::max);
-    let whole = largest <= f64::from(u32::MAX) && all.iter().all(|weight| weight.fract() == 0.0);
-    let factor = if whole || largest <= 0.0 {
-        1.0
-    } else {
-        1e6 / largest
-    };
-    #[expect(
-        clippy::cast_possible_truncation,
-        clippy::cast_sign_loss,
-        reason = "0 to u32::MAX"
-    )]
-    let scaled = (weight * factor).ceil() as u32;
-    scaled
-}
+/// A provider's message may quote a setting of any length.
+const MAX_MESSAGE: usize = 500;
+/// A longer name is refused in requests, too, in bytes.
+const MAX_NAME: usize = 256;

@@ -1,9 +1,10 @@
+use std::collections::HashSet;
 use std::error::Error as StdError;
 use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 
-/// Something in a configuration file that its author should know.
+/// A mistake in a configuration file, or a warning.
 ///
 /// ```
 /// # use llm_gateway::Config;
@@ -19,13 +20,13 @@ use std::path::{Path, PathBuf};
 #[derive(Clone, Debug, Eq, PartialEq)]
 #[non_exhaustive]
 pub struct Problem {
-    /// Whether the gateway can start all the same.
+    /// Whether the gateway can start nevertheless.
     pub severity: Severity,
-    /// Where it is; the file itself when there is no place.
+    /// Where it is in the file, as the author wrote it; `None` if the file cannot be read.
     pub at: Option<Position>,
-    /// What is wrong. It never quotes a value that may be a secret.
+    /// What is wrong. It never quotes a value, which may be a secret.
     pub message: String,
-    /// How to mend it.
+    /// How to fix it.
     pub help: Option<String>,
 }
 
@@ -40,7 +41,7 @@ pub enum Severity {
 }
 
 /// A place in a text, both parts counted from 1, columns in characters.
-#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 #[allow(clippy::exhaustive_structs, reason = "a place in a text has two parts")]
 pub struct Position {
     /// The line.
@@ -49,7 +50,7 @@ pub struct Position {
     pub column: usize,
 }
 
-/// A configuration that cannot be used, with everything that is wrong with it.
+/// A configuration that cannot be used, with all its problems.
 #[derive(Debug)]
 pub struct ConfigError {
     file: Option<PathBuf>,
@@ -98,13 +99,18 @@ impl fmt::Display for Problem {
 }
 
 impl Position {
-    /// The place of a byte.
+    /// The beginning of the text.
+    pub(crate) const START: Self = Self { line: 1, column: 1 };
+
+    /// The place of a byte. As in YAML, a line ends with `\n`, `\r\n` or `\r`.
     pub(crate) fn of(text: &[u8], byte: usize) -> Self {
         let before = String::from_utf8_lossy(&text[..byte]);
-        let line = before.rsplit('\n').next().unwrap_or_default();
+        let before = before.strip_prefix('\u{feff}').unwrap_or(&before);
+        let line_start = before.rfind(['\n', '\r']).map_or(0, |end| end + 1);
+        let pairs = before.matches("\r\n").count();
         Self {
-            line: before.matches('\n').count() + 1,
-            column: line.chars().count() + 1,
+            line: before.matches(['\n', '\r']).count() - pairs + 1,
+            column: before[line_start..].chars().count() + 1,
         }
     }
 }
@@ -116,8 +122,10 @@ impl fmt::Display for Position {
 }
 
 impl ConfigError {
-    /// Sorts the problems by their place.
+    /// Sorts the problems by their place. One that aliases repeat is reported once.
     pub(crate) fn new(mut problems: Vec<Problem>) -> Self {
+        let mut seen = HashSet::new();
+        problems.retain(|problem| seen.insert((problem.at, problem.message.clone())));
         problems.sort_by_key(|problem| problem.at);
         Self {
             file: None,
@@ -156,7 +164,7 @@ impl ConfigError {
         self
     }
 
-    /// Everything that is wrong, warnings too, in the order of the file.
+    /// All problems, including warnings, in the order of the file.
     pub fn problems(&self) -> &[Problem] {
         &self.problems
     }

@@ -1,13 +1,17 @@
 //! YAML to a tree that knows its places: all that this crate knows of the YAML library.
 
+use std::collections::HashMap;
 use std::fmt;
 use std::thread;
+
+use llm_provider::text::excerpt;
 
 use serde::de::{Deserialize, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Number, Value};
 use serde_saphyr::options::DuplicateKeyPolicy;
 use serde_saphyr::{Location, Spanned};
 
+use super::names::quoted;
 use super::problem::{Position, Problem};
 
 /// A value and where it stands.
@@ -15,6 +19,8 @@ use super::problem::{Position, Problem};
 pub(super) struct Node {
     pub(super) at: Position,
     pub(super) value: Yaml,
+    /// The byte of the text at which it begins.
+    offset: usize,
 }
 
 #[derive(Clone)]
@@ -22,14 +28,16 @@ pub(super) enum Yaml {
     Null,
     Bool(bool),
     Number(Number),
+    /// A number such as `017`, which is 15 in YAML 1.1 and 17 in YAML 1.2.
+    Ambiguous,
     Text(String),
     List(Vec<Node>),
     Map(Vec<Entry>),
-    /// Something that has been told to be a mistake already.
+    /// A value whose mistake has been reported.
     Broken,
 }
 
-/// A key, where it stands, and its value. A key may occur more than once.
+/// A key, where it stands, and its value.
 #[derive(Clone)]
 pub(super) struct Entry {
     pub(super) key: String,
@@ -37,8 +45,11 @@ pub(super) struct Entry {
     pub(super) value: Node,
 }
 
-/// Reads a text of one YAML document.
-pub(super) fn parse(text: &str) -> Result<Node, Problem> {
+/// Reads a text of one YAML document. Of keys that stand in a mapping more than once the tree holds
+/// the first, and the list all others.
+pub(super) fn parse(text: &str) -> Result<(Node, Vec<Problem>), Problem> {
+    // Editors give the mark no column.
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     // The library recurses, with frames too large for the stacks of some callers.
     let parsed = thread::scope(|scope| {
         let thread = thread::Builder::new().stack_size(STACK);
@@ -49,21 +60,30 @@ pub(super) fn parse(text: &str) -> Result<Node, Problem> {
     match parsed {
         Ok(Ok(parsed)) => parsed,
         Ok(Err(_)) | Err(_) => Err(Problem::mistake(
-            Position { line: 1, column: 1 },
+            Position::START,
             "the YAML cannot be parsed",
         )),
     }
 }
 
-fn parse_here(text: &str) -> Result<Node, Problem> {
-    // The last one wins here, so that the tree holds both and each duplicate can be told of.
+fn parse_here(text: &str) -> Result<(Node, Vec<Problem>), Problem> {
+    // The last one wins here, so that the library yields every pair of equal keys.
     let root: Spanned<Yaml> = read(text, DuplicateKeyPolicy::LastWins)?;
-    let root = Node::from(root);
-    if !root.has_duplicates() {
+    let mut root = Node::from(root);
+    let mut duplicates = Vec::new();
+    root.check(text, &mut duplicates);
+    if duplicates.is_empty() {
         // Keys that are numbers are compared by the library alone.
         read::<IgnoredAny>(text, DuplicateKeyPolicy::Error)?;
     }
-    Ok(root)
+    Ok((root, duplicates))
+}
+
+impl Entry {
+    /// Whether there is no value.
+    pub(super) fn is_empty(&self) -> bool {
+        matches!(self.value.value, Yaml::Null)
+    }
 }
 
 impl Node {
@@ -72,20 +92,19 @@ impl Node {
         match &self.value {
             Yaml::Null => "nothing",
             Yaml::Bool(_) => "true or false",
-            Yaml::Number(number) if number.as_f64() < Some(0.0) => "a negative number",
-            Yaml::Number(number) if number.is_f64() => "a fraction",
-            Yaml::Number(_) => "a number",
+            Yaml::Number(number) => kind_of_number(number),
+            Yaml::Ambiguous => "a number that begins with 0",
             Yaml::Text(_) => "text",
             Yaml::List(_) => "a list",
             Yaml::Map(_) => "a mapping",
-            Yaml::Broken => "broken",
+            Yaml::Broken => "a value with a mistake",
         }
     }
 
     /// The value as JSON.
     pub(super) fn into_json(self) -> Value {
         match self.value {
-            Yaml::Null | Yaml::Broken => Value::Null,
+            Yaml::Null | Yaml::Ambiguous | Yaml::Broken => Value::Null,
             Yaml::Bool(value) => Value::Bool(value),
             Yaml::Number(value) => Value::Number(value),
             Yaml::Text(value) => Value::String(value),
@@ -99,25 +118,79 @@ impl Node {
         }
     }
 
-    fn has_duplicates(&self) -> bool {
+    /// Whether a mistake has been reported for it or for something in it.
+    pub(super) fn is_broken(&self) -> bool {
         match &self.value {
-            Yaml::List(items) => items.iter().any(Self::has_duplicates),
-            Yaml::Map(entries) => entries.iter().enumerate().any(|(index, entry)| {
-                entry.value.has_duplicates()
-                    || entries[..index]
-                        .iter()
-                        .any(|earlier| earlier.key == entry.key)
-            }),
+            Yaml::Broken => true,
+            Yaml::List(items) => items.iter().any(Self::is_broken),
+            Yaml::Map(entries) => entries.iter().any(|entry| entry.value.is_broken()),
             _ => false,
+        }
+    }
+
+    /// Removes keys that are there already, and marks ambiguous numbers.
+    fn check(&mut self, text: &str, duplicates: &mut Vec<Problem>) {
+        match &mut self.value {
+            Yaml::Number(_) if begins_with_0(text, self.offset) => self.value = Yaml::Ambiguous,
+            Yaml::List(items) => items
+                .iter_mut()
+                .for_each(|item| item.check(text, duplicates)),
+            Yaml::Map(entries) => {
+                let mut first: HashMap<String, Position> = HashMap::with_capacity(entries.len());
+                entries.retain_mut(|entry| {
+                    if let Some(at) = first.get(&entry.key) {
+                        let message = format!("{} is already at {at}", quoted(&entry.key));
+                        let help = "remove one of the two".to_owned();
+                        duplicates.push(Problem::mistake(entry.at, message).with_help(help));
+                        return false;
+                    }
+                    first.insert(entry.key.clone(), entry.at);
+                    entry.value.check(text, duplicates);
+                    true
+                });
+            }
+            _ => {}
         }
     }
 }
 
+fn kind_of_number(number: &Number) -> &'static str {
+    let value = number.as_f64().unwrap_or(f64::INFINITY);
+    if !number.is_f64() {
+        if value < 0.0 {
+            "a negative number"
+        } else {
+            "a number"
+        }
+    } else if value.abs() >= LARGEST {
+        "a number that is too large"
+    } else if value < 0.0 {
+        "a negative number"
+    } else if value.fract() == 0.0 {
+        "a number with a decimal point or an exponent"
+    } else {
+        "a fraction"
+    }
+}
+
+/// Whether a number has a 0 before its other digits.
+fn begins_with_0(text: &str, offset: usize) -> bool {
+    let number = text.as_bytes().get(offset..).unwrap_or_default();
+    let digits = match number {
+        [b'+' | b'-', digits @ ..] => digits,
+        digits => digits,
+    };
+    matches!(digits, [b'0', b'0'..=b'9', ..])
+}
+
 impl From<Spanned<Yaml>> for Node {
     fn from(spanned: Spanned<Yaml>) -> Self {
+        // A value that an alias stands for is shown where it is written.
+        let offset = spanned.defined.span().byte_offset().unwrap_or(u64::MAX);
         Self {
-            at: position(spanned.referenced),
+            at: position(spanned.defined),
             value: spanned.value,
+            offset: usize::try_from(offset).unwrap_or(usize::MAX),
         }
     }
 }
@@ -182,7 +255,7 @@ impl<'de> Visitor<'de> for YamlVisitor {
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Yaml, A::Error> {
         let mut entries = Vec::new();
         while let Some((key, value)) = map.next_entry::<Spanned<String>, Spanned<Yaml>>()? {
-            let at = position(key.referenced);
+            let at = position(key.defined);
             entries.push(Entry {
                 key: key.value,
                 at,
@@ -207,30 +280,60 @@ fn read<'de, T: Deserialize<'de>>(text: &'de str, keys: DuplicateKeyPolicy) -> R
 }
 
 /// The library's error in words for somebody who does not know the library.
+///
+/// Its own words are used for mistakes in the syntax only: others name types of the program, or
+/// quote values, which may be secrets.
 fn problem(error: &serde_saphyr::Error) -> Problem {
     use serde_saphyr::Error as E;
 
-    let at = error
-        .location()
-        .map_or(Position { line: 1, column: 1 }, position);
-    let message = match error {
-        E::Budget { .. } | E::AliasReplayLimitExceeded { .. } => {
-            "the values are too many, or nested too deeply".to_owned()
+    if let E::AliasError {
+        error, locations, ..
+    } = error
+    {
+        let mut problem = problem(error);
+        let defined = locations.defined_location;
+        if defined != Location::UNKNOWN {
+            problem.at = Some(position(defined));
         }
-        E::DuplicateMappingKey { .. } => "this key is here for the second time".to_owned(),
-        E::MultipleDocuments { .. } => "only one document may be in the file".to_owned(),
+        return problem;
+    }
+    let at = error.location().map_or(Position::START, position);
+    let message = match error {
+        E::Budget { .. }
+        | E::AliasReplayCounterOverflow { .. }
+        | E::AliasReplayLimitExceeded { .. }
+        | E::AliasExpansionLimitExceeded { .. }
+        | E::AliasReplayStackDepthExceeded { .. } => {
+            "there are too many values, or they are nested too deeply".to_owned()
+        }
+        E::DuplicateMappingKey { .. } => "this key is already in the mapping".to_owned(),
+        E::MultipleDocuments { .. } => "the file has more than one document".to_owned(),
         E::NonFiniteFloat { .. } => "a number has to be finite".to_owned(),
         E::RecursiveReferencesRequireWeakTypes { .. } => {
-            "an alias inside its own anchor".to_owned()
+            "this alias is inside its own anchor".to_owned()
         }
-        _ => {
+        E::UnknownAnchor { .. } => "this alias has no anchor".to_owned(),
+        E::MergeValueNotMapOrSeqOfMaps { .. } => {
+            "the value of `<<` has to be a mapping or a list of mappings".to_owned()
+        }
+        E::Eof { .. } => "invalid YAML: unexpected end of the file".to_owned(),
+        E::InvalidScalar { .. }
+        | E::InvalidBinaryBase64 { .. }
+        | E::BinaryNotUtf8 { .. }
+        | E::TaggedScalarCannotDeserializeIntoString { .. } => {
+            "this value does not fit its tag".to_owned()
+        }
+        // Whatever a value is, it can be read; so this is a key.
+        E::Unexpected { .. } | E::NullIntoString { .. } | E::SerdeInvalidType { .. } => {
+            "a key has to be text".to_owned()
+        }
+        E::ExternalMessage { .. } => {
             let message = error.to_string();
             let place = format!(" at line {}, column {}", at.line, at.column);
-            format!(
-                "this is no YAML: {}",
-                message.strip_suffix(&place).unwrap_or(&message)
-            )
+            let message = message.strip_suffix(&place).unwrap_or(&message);
+            format!("invalid YAML: {}", excerpt(message))
         }
+        _ => "invalid YAML".to_owned(),
     };
     Problem::mistake(at, message)
 }
@@ -243,9 +346,11 @@ fn position(location: Location) -> Position {
     }
 }
 
-/// How deep values may be nested, those that aliases stand for included.
+/// From here on a number is no longer a whole one of 64 bits.
+const LARGEST: f64 = 9_223_372_036_854_775_808.0;
+/// How deep values may be nested, including those that aliases stand for.
 const MAX_DEPTH: usize = 64;
-/// Enough for that depth: a level takes some 50 kB in a debug build.
+/// Enough for that depth: a level takes about 50 kB in a debug build.
 const STACK: usize = 16 * 1024 * 1024;
 /// How many values aliases may stand for in all, and how many of them inside one another.
 const MAX_REPLAYED: usize = 100_000;

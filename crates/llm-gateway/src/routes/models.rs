@@ -1,6 +1,8 @@
 //! The model groups as OpenAI's list of models.
 
 use http::{Response, StatusCode};
+use llm_provider::endpoint::check_model_name;
+use llm_provider::text::excerpt;
 use llm_types::{Model, ModelList};
 use percent_encoding::percent_decode_str;
 
@@ -18,9 +20,11 @@ pub(super) fn one(shared: &Shared, id: &str) -> Result<Response<Body>, ApiError>
     let id = percent_decode_str(id)
         .decode_utf8()
         .map_err(|_| ApiError::invalid("the model's id is not UTF-8").with_param("model"))?;
+    check_model_name(&id)?;
     if shared.router.groups().any(|group| group == id) {
         return Ok(response::json_of(&model(shared, &id)));
     }
+    let id = excerpt(&id);
     let message = format!("the model \"{id}\" does not exist; GET /v1/models lists those that do");
     Err(
         ApiError::new(StatusCode::NOT_FOUND, "invalid_request_error", message)

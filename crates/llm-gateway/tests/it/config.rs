@@ -1,5 +1,11 @@
 //! Configurations: a case is a file, what a person sees of it is its snapshot.
 
+mod access;
+mod growth;
+mod messages;
+mod mutations;
+mod params;
+
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -142,10 +148,10 @@ model_list:
     for (headers, why) in [
         (
             "{Host: example.com}",
-            "the header host is not for others to set",
+            "the header host cannot be overridden",
         ),
-        ("{\"a b\": c}", "\"a b\" is no name of a header"),
-        ("{a: \"s3cret\\n\"}", "the value of a is none of a header"),
+        ("{\"a b\": c}", "invalid header name"),
+        ("{a: \"s3cret\\n\"}", "invalid header value"),
     ] {
         let text = format!(
             "model_list: [{{model_name: a, litellm_params: {{model: acme/a, extra_headers: {headers}}}}}]"

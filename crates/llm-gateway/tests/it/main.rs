@@ -8,7 +8,10 @@
 
 mod chat;
 mod config;
+mod guard;
+mod hostile;
 mod operations;
+mod reload;
 mod routes;
 mod serve;
 mod stream;

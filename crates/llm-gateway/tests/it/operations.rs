@@ -288,7 +288,7 @@ async fn what_no_deployment_can_is_refused_with_what_they_can() {
         assert_eq!(error["param"], "model");
         assert_eq!(
             error["message"],
-            format!("the model \"llama\" has no {what}; it has chat and embeddings")
+            format!("the model \"llama\" does not support {what}; it supports chat and embeddings")
         );
     }
     assert!(provider.calls.lock().unwrap().is_empty());

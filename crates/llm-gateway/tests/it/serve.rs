@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use crate::support::*;
 use llm_gateway::{Config, Gateway, GatewayOptions};
+use llm_provider::ApiKey;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::oneshot;
@@ -25,7 +26,11 @@ async fn serve(provider: Arc<Scripted>, grace: Duration) -> Server {
 }
 
 async fn serve_with(provider: Arc<Scripted>, options: GatewayOptions) -> Server {
-    let gateway = Gateway::new(Config::new(vec![deployment(provider)]), options);
+    serve_config(Config::new(vec![deployment(provider)]), options).await
+}
+
+async fn serve_config(config: Config, options: GatewayOptions) -> Server {
+    let gateway = Gateway::new(config, options);
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let (stop, stopped) = oneshot::channel();
@@ -44,7 +49,8 @@ async fn ask_by_hand(address: SocketAddr, more: &str) -> TcpStream {
     let body = format!(r#"{{"model":"llama","messages":[{{"role":"user","content":"x"}}]{more}}}"#);
     let mut socket = TcpStream::connect(address).await.unwrap();
     let head = format!(
-        "POST /v1/chat/completions HTTP/1.1\r\nhost: gateway\r\ncontent-length: {}\r\n\r\n",
+        "POST /v1/chat/completions HTTP/1.1\r\nhost: localhost\r\n\
+         content-type: application/json\r\ncontent-length: {}\r\n\r\n",
         body.len()
     );
     socket.write_all(head.as_bytes()).await.unwrap();
@@ -217,11 +223,92 @@ async fn a_client_that_asks_first_need_not_send_what_is_too_long() {
     for (length, wanted) in [(999, "HTTP/1.1 100 "), (1001, "HTTP/1.1 413 ")] {
         let mut socket = TcpStream::connect(server.address).await.unwrap();
         let head = format!(
-            "POST /v1/chat/completions HTTP/1.1\r\nhost: gateway\r\n\
-             content-length: {length}\r\nexpect: 100-continue\r\n\r\n"
+            "POST /v1/chat/completions HTTP/1.1\r\nhost: localhost\r\n\
+             content-type: application/json\r\ncontent-length: {length}\r\nexpect: 100-continue\r\n\r\n"
         );
         socket.write_all(head.as_bytes()).await.unwrap();
         let seen = read_until(&mut socket, "\r\n\r\n").await;
         assert!(seen.starts_with(wanted), "{seen}");
     }
+}
+
+#[tokio::test]
+async fn a_client_that_never_reads_is_dropped_and_its_call_cancelled() {
+    let chunk = HELLO.replace("Hello", &"x".repeat(100_000));
+    let provider = Scripted::new([Step::Endless(chunk.leak())]);
+    let options = GatewayOptions::new().with_write_timeout(Duration::from_millis(100));
+    let server = serve_with(provider.clone(), options).await;
+    let socket = ask_by_hand(server.address, r#","stream":true"#).await;
+    provider.until_running(1).await;
+    provider.until_running(0).await;
+    drop(socket);
+}
+
+#[tokio::test]
+async fn a_client_that_closes_its_writing_half_counts_as_gone() {
+    for more in ["", r#","stream":true"#] {
+        let provider = Scripted::new([Step::Silence]);
+        let server = serve(provider.clone(), Duration::ZERO).await;
+        let mut socket = ask_by_hand(server.address, more).await;
+        provider.until_running(1).await;
+        socket.shutdown().await.unwrap();
+        provider.until_running(0).await;
+    }
+}
+
+#[tokio::test]
+async fn every_refusal_reaches_a_client_that_sends_its_whole_body_first() {
+    let body = vec![b' '; 4_000_000];
+    let post = "POST /v1/chat/completions";
+    let json = "content-type: application/json";
+    for (key, line, headers, status) in [
+        (Some("sk-1234"), post, json, 401),
+        (None, "POST /nowhere", json, 404),
+        (None, "DELETE /v1/models", json, 405),
+        (None, post, "content-type: text/plain", 415),
+        (
+            None,
+            post,
+            "content-type: application/json\r\ncontent-encoding: gzip",
+            415,
+        ),
+        (None, post, "origin: http://evil.example", 403),
+        (None, post, json, 400),
+    ] {
+        let mut config = Config::new(vec![deployment(Scripted::new([]))]);
+        config.master_key = key.map(ApiKey::new);
+        let server = serve_config(config, GatewayOptions::new()).await;
+        for chunked in [false, true] {
+            let mut socket = TcpStream::connect(server.address).await.unwrap();
+            let length = match chunked {
+                true => "transfer-encoding: chunked".to_owned(),
+                false => format!("content-length: {}", body.len()),
+            };
+            let head =
+                format!("{line} HTTP/1.1\r\nhost: localhost\r\n{headers}\r\n{length}\r\n\r\n");
+            socket.write_all(head.as_bytes()).await.unwrap();
+            if chunked {
+                let size = format!("{:x}\r\n", body.len());
+                socket.write_all(size.as_bytes()).await.unwrap();
+            }
+            let written = socket.write_all(&body).await;
+            written.unwrap_or_else(|error| panic!("{status} for {line}: {error}"));
+            if chunked {
+                socket.write_all(b"\r\n0\r\n\r\n").await.unwrap();
+            }
+            let seen = read_until(&mut socket, "}}").await;
+            assert!(seen.starts_with(&format!("HTTP/1.1 {status} ")), "{seen}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_refused_client_that_waits_for_a_continue_is_not_asked_for_its_body() {
+    let server = serve(Scripted::new([]), Duration::ZERO).await;
+    let mut socket = TcpStream::connect(server.address).await.unwrap();
+    let head = "POST /nowhere HTTP/1.1\r\nhost: localhost\r\n\
+                content-length: 1000\r\nexpect: 100-continue\r\n\r\n";
+    socket.write_all(head.as_bytes()).await.unwrap();
+    let seen = read_until(&mut socket, "}}").await;
+    assert!(seen.starts_with("HTTP/1.1 404 "), "{seen}");
 }

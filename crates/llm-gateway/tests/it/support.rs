@@ -13,23 +13,22 @@ use http::{Request, Response};
 use http_body_util::BodyExt;
 use llm_gateway::{Body, Config, Gateway, GatewayOptions};
 use llm_provider::{
-    Call, Capabilities, ChatStream, CompletionStream, Error, ErrorKind, Json, Metadata, Progress,
-    Provider, Registry, Reply, ReplyEvent, ReplyStream, Result, Settings,
+    Call, Capabilities, Chunk, Document, Error, ErrorKind, Metadata, Progress, Provider, Registry,
+    Reply, ReplyEvent, ReplyStream, Result, Settings,
 };
 use llm_router::Deployment;
-use llm_types::completions::{CompletionRequest, CompletionResponse};
-use llm_types::embeddings::{EmbeddingRequest, EmbeddingResponse};
-use llm_types::rerank::{RerankRequest, RerankResponse};
-use llm_types::{ChatRequest, ChatResponse};
-use serde::Serialize;
+use llm_types::ChunkSummary;
 use tokio::sync::Notify;
 use tower::ServiceExt;
+use tracing_subscriber::util::SubscriberInitExt;
 
 /// What a [`Scripted`] provider does for one call.
 #[derive(Clone)]
 pub(crate) enum Step {
     /// A piece of JSON: the answer, or a chunk of it.
     Json(&'static str),
+    /// The same chunk again and again, without end.
+    Endless(&'static str),
     Progress(&'static str, u64),
     Wait(Duration),
     Fail(fn() -> Error),
@@ -81,7 +80,7 @@ impl Scripted {
             .expect("calls did not settle");
     }
 
-    fn begin(&self, call: &Call<impl Serialize>) -> Running {
+    fn begin(&self, call: &Call) -> Running {
         let body = String::from_utf8_lossy(call.body.bytes()).into_owned();
         self.calls.lock().unwrap().push(body);
         self.running.fetch_add(1, Ordering::SeqCst);
@@ -89,18 +88,15 @@ impl Scripted {
         Running(Arc::clone(&self.running), Arc::clone(&self.changed))
     }
 
-    fn play<T: Send + 'static>(
-        &self,
-        call: Call<impl Serialize>,
-    ) -> BoxFuture<'_, Result<Reply<T>>> {
+    fn play(&self, call: Call) -> BoxFuture<'_, Result<Reply>> {
         let (running, drop_params) = (self.begin(&call), call.drop_params);
         Box::pin(async move {
             let _running = running;
             for step in &self.steps {
                 match step {
-                    Step::Json(json) => {
+                    Step::Json(json) | Step::Endless(json) => {
                         return Ok(Reply::new(
-                            Json::from_bytes(*json),
+                            Document::from_bytes(*json),
                             Self::metadata(drop_params),
                         ));
                     }
@@ -117,10 +113,7 @@ impl Scripted {
         })
     }
 
-    fn play_stream<T: Send + 'static>(
-        &self,
-        call: Call<impl Serialize>,
-    ) -> BoxFuture<'_, Result<ReplyStream<T>>> {
+    fn play_stream(&self, call: Call) -> BoxFuture<'_, Result<ReplyStream>> {
         let (running, drop_params) = (self.begin(&call), call.drop_params);
         let steps = VecDeque::from(self.steps.clone());
         Box::pin(async move {
@@ -130,7 +123,11 @@ impl Scripted {
             let events = stream::unfold((steps, running), |(mut steps, running)| async move {
                 loop {
                     let event = match steps.pop_front()? {
-                        Step::Json(json) => Ok(ReplyEvent::Chunk(Json::from_bytes(json))),
+                        Step::Json(json) => Ok(chunk(json)),
+                        Step::Endless(json) => {
+                            steps.push_front(Step::Endless(json));
+                            Ok(chunk(json))
+                        }
                         Step::Progress(status, seconds) => Ok(ReplyEvent::Progress(Progress::new(
                             status,
                             Duration::from_secs(seconds),
@@ -189,38 +186,27 @@ impl Provider for Scripted {
         self.capabilities
     }
 
-    fn chat(&self, call: Call<ChatRequest>) -> BoxFuture<'_, Result<Reply<ChatResponse>>> {
+    fn send(&self, call: Call) -> BoxFuture<'_, Result<Reply>> {
         self.play(call)
     }
 
-    fn chat_stream(&self, call: Call<ChatRequest>) -> BoxFuture<'_, Result<ChatStream>> {
+    fn stream(&self, call: Call) -> BoxFuture<'_, Result<ReplyStream>> {
         self.play_stream(call)
     }
+}
 
-    fn complete(
-        &self,
-        call: Call<CompletionRequest>,
-    ) -> BoxFuture<'_, Result<Reply<CompletionResponse>>> {
-        self.play(call)
-    }
-
-    fn complete_stream(
-        &self,
-        call: Call<CompletionRequest>,
-    ) -> BoxFuture<'_, Result<CompletionStream>> {
-        self.play_stream(call)
-    }
-
-    fn embed(
-        &self,
-        call: Call<EmbeddingRequest>,
-    ) -> BoxFuture<'_, Result<Reply<EmbeddingResponse>>> {
-        self.play(call)
-    }
-
-    fn rerank(&self, call: Call<RerankRequest>) -> BoxFuture<'_, Result<Reply<RerankResponse>>> {
-        self.play(call)
-    }
+/// A chunk of a chat or a completion with what a normalizer finds out about it.
+fn chunk(json: &'static str) -> ReplyEvent {
+    let summary = ChunkSummary::parse(json.as_bytes()).unwrap_or_default();
+    let has_text = json.contains(r#""text":""#) && !json.contains(r#""text":"""#);
+    let chunk = Chunk::new(Document::from_bytes(json));
+    let chunk = chunk.with_output(summary.has_output() || has_text);
+    let is_usage = summary.choices == 0;
+    let usage = summary.usage.value().filter(|_| is_usage);
+    ReplyEvent::Chunk(match usage {
+        Some(usage) => chunk.with_usage(serde_json::from_str(usage).unwrap()),
+        None => chunk,
+    })
 }
 
 /// A gateway that serves `provider` as `llama`.
@@ -260,6 +246,45 @@ pub(crate) async fn send(gateway: Gateway, request: Request<Upload>) -> Response
 pub(crate) async fn text(response: Response<Body>) -> String {
     let bytes = response.into_body().collect().await.unwrap().to_bytes();
     String::from_utf8(bytes.to_vec()).unwrap()
+}
+
+/// What is logged, from the creation of this value to its end, by the thread that made it.
+pub(crate) struct Log {
+    text: Arc<Mutex<Vec<u8>>>,
+    _guard: tracing::subscriber::DefaultGuard,
+}
+
+impl Log {
+    pub(crate) fn capture() -> Self {
+        let text = Arc::new(Mutex::new(Vec::new()));
+        let writer = Arc::clone(&text);
+        let guard = tracing_subscriber::fmt()
+            .with_max_level(tracing::Level::DEBUG)
+            .with_ansi(false)
+            .with_writer(move || Lines(Arc::clone(&writer)))
+            .set_default();
+        Self {
+            text,
+            _guard: guard,
+        }
+    }
+
+    pub(crate) fn text(&self) -> String {
+        String::from_utf8(self.text.lock().unwrap().clone()).unwrap()
+    }
+}
+
+struct Lines(Arc<Mutex<Vec<u8>>>);
+
+impl std::io::Write for Lines {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().unwrap().extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
 }
 
 /// The status and the error object of an answer, which has all four keys.

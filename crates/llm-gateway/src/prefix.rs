@@ -1,16 +1,16 @@
-//! What the chunks of a stream have in common.
+//! The prefix that the chunks of a stream share.
 
 use bytes::Bytes;
 use llm_types::RawObject;
 use memchr::memmem::Finder;
 use serde_json::Value;
 
-/// The beginning of a chunk up to the model's name, and what becomes of it.
+/// The text of a chunk up to the end of the model's name, and its replacement.
 ///
-/// The chunks of a stream begin alike: id, time and model come before the choices. So the name is
-/// looked for and replaced in one of them, and what that gave is put before the rest of the others.
+/// The chunks of a stream share it: id, time and model come before the choices. So the name is found
+/// and replaced in one of them, and the result is put before the rest of the others.
 #[derive(Debug)]
-pub(crate) struct Beginning {
+pub(crate) struct Prefix {
     /// As the upstream writes it.
     upstream: Vec<u8>,
     /// As it goes out, in a frame.
@@ -19,8 +19,8 @@ pub(crate) struct Beginning {
     usage: Finder<'static>,
 }
 
-impl Beginning {
-    /// The beginning of `chunk`, which is to have the model `model`.
+impl Prefix {
+    /// The prefix of `chunk`, which is to name the model `model`.
     pub(crate) fn new(chunk: &RawObject<'_>, model: &Value) -> Option<Self> {
         let json = chunk.as_bytes();
         let name = chunk.span("model")?;
@@ -32,10 +32,10 @@ impl Beginning {
             model: Finder::new("\"model\""),
             usage: Finder::new("\"usage\""),
         })
-        .filter(|beginning| is_one_line(&beginning.upstream))
+        .filter(|prefix| is_one_line(&prefix.upstream))
     }
 
-    /// The frame of a chunk that begins so, and of which nothing else has to be looked at.
+    /// The frame of a chunk that has this prefix, and nothing else to look at.
     pub(crate) fn frame(&self, chunk: &[u8]) -> Option<Bytes> {
         let rest = chunk.strip_prefix(&*self.upstream)?;
         // A key cannot be mistaken here: inside of a string its quotes have backslashes.
@@ -58,13 +58,13 @@ mod tests {
 
     fn frame(first: &str, next: &str) -> Option<String> {
         let chunk = RawObject::parse(first.as_bytes()).unwrap();
-        let beginning = Beginning::new(&chunk, &Value::from("alias"))?;
-        let frame = beginning.frame(next.as_bytes())?;
+        let prefix = Prefix::new(&chunk, &Value::from("alias"))?;
+        let frame = prefix.frame(next.as_bytes())?;
         Some(String::from_utf8(frame.to_vec()).unwrap())
     }
 
     #[test]
-    fn chunks_that_begin_alike_are_renamed_alike() {
+    fn chunks_with_the_same_prefix_are_renamed() {
         let first = r#"{"id":"1","model":"up/m","choices":[{"delta":{"role":"assistant"}}]}"#;
         let next = r#"{"id":"1","model":"up/m","choices":[{"delta":{"content":"\"model\" é"}}]}"#;
         assert_eq!(
@@ -77,7 +77,7 @@ mod tests {
     }
 
     #[test]
-    fn what_needs_another_look_is_left() {
+    fn a_chunk_that_needs_another_look_is_left_alone() {
         let first = r#"{"id":"1","model":"up/m","choices":[]}"#;
         for next in [
             r#"{"id":"2","model":"up/m","choices":[]}"#,

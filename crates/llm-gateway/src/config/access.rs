@@ -1,0 +1,90 @@
+//! Who is let in.
+
+use llm_provider::ApiKey;
+
+use super::keys::{GUARDS, MASTER_KEY};
+use super::problem::Position;
+use super::reader::{Reader, Section};
+use super::yaml::{Node, Yaml};
+
+/// LiteLLM's environment variable for the master key, for files without one.
+const VARIABLE: &str = "LITELLM_MASTER_KEY";
+
+/// The key that clients have to send: `master_key`, else the environment's.
+///
+/// A key that is there without a value is a mistake. The author wants one, and without it the
+/// gateway would be open.
+pub(super) fn master_key(
+    reader: &mut Reader<'_>,
+    general: Option<&mut Section>,
+    top: Position,
+) -> Option<ApiKey> {
+    let entry = general.and_then(|general| general.take_any(MASTER_KEY));
+    let Some(mut entry) = entry else {
+        let key = ApiKey::new(reader.variable(VARIABLE)?);
+        if key.is_empty() {
+            let message = format!("the environment variable {VARIABLE} is empty");
+            let help = "set it to the master key; to let everybody in, unset it";
+            reader.mend(top, message, help);
+        }
+        return Some(checked(reader, key, top));
+    };
+    reader.resolve(&mut entry.value);
+    let at = entry.value.at;
+    let key = match entry.value.value {
+        Yaml::Null => ApiKey::new(""),
+        _ => ApiKey::new(reader.text(&entry)?),
+    };
+    if key.is_empty() {
+        let help = "give a key; to let everybody in, remove the line";
+        reader.mend(at, "`master_key` is empty", help);
+    }
+    Some(checked(reader, key, at))
+}
+
+/// Reports a key that no client can send.
+fn checked(reader: &mut Reader<'_>, key: ApiKey, at: Position) -> ApiKey {
+    if key.bearer().is_err() {
+        let message = "`master_key` holds characters that no client can send";
+        reader.mend(at, message, "give a key of visible ASCII characters");
+    }
+    key
+}
+
+/// Checks `callbacks` of `litellm_settings`, some of which refuse requests.
+pub(super) fn check_callbacks(reader: &mut Reader<'_>, litellm: &mut Section) {
+    let is_guard = |node: &Node| match &node.value {
+        Yaml::Text(name) => GUARDS.contains(&name.as_str()),
+        _ => false,
+    };
+    let Some(entry) = litellm.find("callbacks") else {
+        return;
+    };
+    let guard = match &entry.value.value {
+        Yaml::List(callbacks) => callbacks.iter().find(|callback| is_guard(callback)),
+        _ => Some(&entry.value).filter(|callback| is_guard(callback)),
+    };
+    if let Some(guard) = guard {
+        let message = "this callback is not supported, and requests would not be checked";
+        let help = "remove it, and check requests in front of the gateway";
+        reader.mend(guard.at, message, help);
+        litellm.take_any("callbacks");
+    }
+}
+
+/// Removes `guardrails` without any guardrail, which guards nothing.
+pub(super) fn check_guardrails(reader: &mut Reader<'_>, top: &mut Section) {
+    let is_empty = |node: &Node| match &node.value {
+        Yaml::Null => true,
+        Yaml::List(items) => items.is_empty(),
+        _ => false,
+    };
+    let entry = top.find("guardrails");
+    if let Some(at) = entry
+        .filter(|entry| is_empty(&entry.value))
+        .map(|entry| entry.at)
+    {
+        reader.warn(at, "`guardrails` has no effect here", None);
+        top.take_any("guardrails");
+    }
+}

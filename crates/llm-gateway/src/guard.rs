@@ -1,0 +1,233 @@
+//! What a gateway without a master key lets in.
+//!
+//! A web page can make a browser send requests to any address that the browser's machine reaches.
+//! It cannot know a master key, but without one nothing else would stop it. So requests that a
+//! page could have caused are rejected: those under a foreign name (DNS rebinding), those that
+//! another site caused, and bodies of a type that a browser sends without asking first (the
+//! Fetch standard's CORS-safelisted types, and none).
+
+use std::net::IpAddr;
+
+use http::header::{CONTENT_TYPE, HOST, HeaderMap, HeaderName, HeaderValue, ORIGIN};
+use http::request::Parts;
+use http::{StatusCode, Uri};
+use llm_provider::text::excerpt;
+
+use crate::error::ApiError;
+
+/// Who can reach the socket that a request came by.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Exposure {
+    /// Unknown: the gateway is a part of a program that has a server and rules of its own.
+    Embedded,
+    /// This machine.
+    Loopback,
+    /// Other machines, under any name.
+    Network,
+}
+
+impl Exposure {
+    /// That of a listener on `address`.
+    pub(crate) fn of(address: IpAddr) -> Self {
+        match address.to_canonical().is_loopback() {
+            true => Self::Loopback,
+            false => Self::Network,
+        }
+    }
+}
+
+/// Rejects a request that a web page may have caused.
+pub(crate) fn check(exposure: Exposure, head: &Parts) -> Result<(), ApiError> {
+    if exposure == Exposure::Loopback {
+        check_host(&head.uri, &head.headers)?;
+    }
+    match exposure {
+        Exposure::Embedded => Ok(()),
+        Exposure::Loopback | Exposure::Network => check_site(&head.headers),
+    }
+}
+
+/// Rejects a body that a browser would have sent without asking first.
+pub(crate) fn check_type(exposure: Exposure, headers: &HeaderMap) -> Result<(), ApiError> {
+    let type_ = headers.get(CONTENT_TYPE);
+    if exposure == Exposure::Embedded || type_.is_some_and(is_json) {
+        return Ok(());
+    }
+    let found = match type_.map(HeaderValue::to_str) {
+        None => "there is none".into(),
+        Some(Err(_)) => "it is not text".into(),
+        Some(Ok(type_)) => format!("it is `{}`", excerpt(type_)),
+    };
+    let message = format!(
+        "the content-type has to be application/json, but {found}; send the header \
+         `Content-Type: application/json` (curl: -H 'Content-Type: application/json'). Other types \
+         are accepted only by a gateway with a master key"
+    );
+    let status = StatusCode::UNSUPPORTED_MEDIA_TYPE;
+    Err(ApiError::new(status, "invalid_request_error", message)
+        .with_code("unsupported_content_type"))
+}
+
+/// A page under `evil.example` can have that name resolve to 127.0.0.1. Its requests then count
+/// as the page's own site, but still carry the name.
+fn check_host(uri: &Uri, headers: &HeaderMap) -> Result<(), ApiError> {
+    if uri.authority().is_some_and(|host| !is_local(host.as_str())) {
+        return Err(foreign_host(uri.authority().map(|host| host.as_str())));
+    }
+    for host in headers.get_all(HOST) {
+        let host = host.to_str().ok();
+        if !host.is_some_and(is_local) {
+            return Err(foreign_host(host));
+        }
+    }
+    Ok(())
+}
+
+/// Browsers name the site of a page in `Origin`; a request without `Origin` (a picture, a link)
+/// at least says whether it crosses sites.
+fn check_site(headers: &HeaderMap) -> Result<(), ApiError> {
+    let Some(origin) = headers.get(ORIGIN) else {
+        return match headers.get(SEC_FETCH_SITE) {
+            Some(site) if site == "cross-site" => Err(cross_site("another site")),
+            _ => Ok(()),
+        };
+    };
+    let origin = origin.to_str().unwrap_or_default();
+    let site = ["http://", "https://"]
+        .into_iter()
+        .find_map(|scheme| origin.strip_prefix(scheme));
+    let is_own = |site: &str| {
+        let host = headers.get(HOST).map(HeaderValue::as_bytes);
+        host.is_some_and(|host| host.eq_ignore_ascii_case(site.as_bytes()))
+    };
+    match site {
+        Some(site) if is_local(site) || is_own(site) => Ok(()),
+        _ => Err(cross_site(origin)),
+    }
+}
+
+/// Whether `host` or `host:port` names this machine only.
+fn is_local(authority: &str) -> bool {
+    let (host, port) = match authority.strip_prefix('[') {
+        Some(bracketed) => match bracketed.split_once(']') {
+            Some(parts) => parts,
+            None => return false,
+        },
+        None => authority.split_at(authority.find(':').unwrap_or(authority.len())),
+    };
+    let is_number = |port: &str| port.bytes().all(|byte| byte.is_ascii_digit());
+    if !port.is_empty() && !port.strip_prefix(':').is_some_and(is_number) {
+        return false;
+    }
+    // Names below `localhost` are loopback by RFC 6761, section 6.3.
+    let name = host.strip_suffix('.').unwrap_or(host);
+    let last = name.rsplit('.').next().unwrap_or(name);
+    last.eq_ignore_ascii_case("localhost")
+        || host
+            .parse::<IpAddr>()
+            .is_ok_and(|ip| ip.to_canonical().is_loopback())
+}
+
+/// `application/json` or `…+json`, with any parameters.
+fn is_json(type_: &HeaderValue) -> bool {
+    let type_ = type_.as_bytes();
+    let end = memchr::memchr(b';', type_).unwrap_or(type_.len());
+    let essence = type_[..end].trim_ascii();
+    let ends_with = |suffix: &[u8]| {
+        let start = essence.len().checked_sub(suffix.len());
+        start.is_some_and(|start| essence[start..].eq_ignore_ascii_case(suffix))
+    };
+    essence.eq_ignore_ascii_case(b"application/json") || ends_with(b"+json")
+}
+
+fn foreign_host(host: Option<&str>) -> ApiError {
+    let host = match host {
+        Some(host) => format!("the host `{}`", excerpt(host)),
+        None => "a host that is not text".to_owned(),
+    };
+    let message = format!(
+        "{host} is not this machine: without a master key, a gateway on a loopback \
+         address accepts localhost, 127.0.0.0/8 and [::1] only, since web pages could use it under \
+         another name (DNS rebinding); set general_settings.master_key"
+    );
+    forbidden(message).with_code("host_not_allowed")
+}
+
+fn cross_site(origin: &str) -> ApiError {
+    let message = format!(
+        "a request from `{}` is not allowed: without a master key, the gateway accepts no requests \
+         that the web page of another site makes; CORS is not supported",
+        excerpt(origin)
+    );
+    forbidden(message).with_code("cross_site_request")
+}
+
+fn forbidden(message: String) -> ApiError {
+    ApiError::new(StatusCode::FORBIDDEN, "permission_error", message)
+}
+
+/// From the Fetch Metadata specification.
+const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_names_and_addresses_of_this_machine_are_local() {
+        for host in [
+            "localhost",
+            "LocalHost:4000",
+            "localhost.",
+            "app.localhost:80",
+            "127.0.0.1",
+            "127.8.9.10:4000",
+            "[::1]",
+            "[::1]:4000",
+            "[::ffff:127.0.0.1]:4000",
+        ] {
+            assert!(is_local(host), "{host}");
+        }
+        for host in [
+            "",
+            ":4000",
+            "evil.example",
+            "localhost.evil.example",
+            "evil-localhost",
+            "127.0.0.1.evil.example",
+            "localhost:80.evil.example",
+            "localhost@evil.example",
+            "0.0.0.0:4000",
+            "192.168.1.2",
+            "[::1]evil.example",
+            "[::1",
+            "[::2]",
+            "::1:4000",
+        ] {
+            assert!(!is_local(host), "{host}");
+        }
+    }
+
+    #[test]
+    fn only_types_that_browsers_ask_about_count_as_json() {
+        let json = |type_: &str| is_json(&HeaderValue::try_from(type_).unwrap());
+        for type_ in [
+            "application/json",
+            "Application/JSON; charset=utf-8",
+            "application/vnd.api+json",
+        ] {
+            assert!(json(type_), "{type_}");
+        }
+        for type_ in [
+            "",
+            "text/plain",
+            "text/plain; application/json",
+            "text/plain;x=+json",
+            "multipart/form-data; boundary=+json",
+            "application/x-www-form-urlencoded",
+            "application/jsonx",
+        ] {
+            assert!(!json(type_), "{type_}");
+        }
+    }
+}

@@ -1,0 +1,144 @@
+//! Whom the gateway lets in: what a file asks for is done, or the file is refused.
+
+use llm_gateway::{Config, ConfigError};
+
+use crate::support::registry;
+
+/// A config of one model, with `more` sections.
+fn config(more: &str) -> Result<Config, ConfigError> {
+    config_with(more, &[])
+}
+
+fn config_with(more: &str, variables: &[(&str, &str)]) -> Result<Config, ConfigError> {
+    let text = format!(
+        "model_list: [{{model_name: a, litellm_params: {{model: replicate/a/b, api_key: k}}}}]\n{more}\n"
+    );
+    Config::parse(&text, &registry(), &|name| {
+        let variable = variables.iter().find(|(known, _)| *known == name);
+        variable.map(|(_, value)| (*value).to_owned())
+    })
+}
+
+#[test]
+fn a_master_key_without_a_value_is_an_error() {
+    for key in [
+        "master_key:",
+        "master_key: null",
+        "master_key: ~",
+        "master_key: \"\"",
+        "master_key: \" \\n\"",
+        "master_key: os.environ/EMPTY",
+        "master_key: os.environ/BLANK",
+        "master_key: os.environ/UNSET",
+        "master_key: \"a\\nb\"",
+        "master_key: 1234",
+        "master_key: [a]",
+    ] {
+        let text = format!("general_settings:\n  {key}");
+        let error = config_with(&text, &[("EMPTY", ""), ("BLANK", " ")]).expect_err(key);
+        let problem = &error.problems()[0];
+        assert_eq!(problem.at.unwrap().line, 3, "{error}");
+        assert!(problem.help.is_some() || key.ends_with(']'), "{error}");
+    }
+}
+
+#[test]
+fn a_master_key_that_is_misspelt_or_misplaced_is_an_error() {
+    for more in [
+        "general_settings: {masterkey: sk-1}",
+        "general_settings: {master-key: sk-1}",
+        "general_settings: {MASTER_KEY: sk-1}",
+        "general_settings: {master_key:sk-1}",
+        "general_settings: {master_key=sk-1: }",
+        "general_setings: {master_key: sk-1}",
+        "general-settings: {master_key: sk-1}",
+        "master_key: sk-1",
+        "litellm_settings: {master_key: sk-1}",
+        "router_settings: {master_key: sk-1}",
+    ] {
+        let error = config(more).expect_err(more);
+        assert!(error.to_string().contains("error: "), "{error}");
+        assert!(!error.to_string().contains("sk-1"), "{error}");
+    }
+}
+
+#[test]
+fn a_setting_that_restricts_access_and_is_not_built_is_an_error() {
+    for setting in [
+        "admin_only_routes: [/v1/models]",
+        "allowed_ips: [10.0.0.1]",
+        "allowed_ips: []",
+        "allowed_routes: [/v1/chat/completions]",
+        "custom_auth: my_auth.user_api_key_auth",
+        "custom_auth:",
+        "enable_jwt_auth: true",
+        "enable_jwt_auth: os.environ/JWT",
+        "enable_oauth2_auth: true",
+        "enable_oauth2_proxy_auth: true",
+        "enforce_user_param: true",
+        "enforced_params: [user]",
+        "key_management_system: aws_secret_manager",
+        "litellm_jwtauth: {}",
+        "max_request_size_mb: 1",
+        "max_response_size_mb: 1",
+        "oauth2_config_mappings: {}",
+        "reject_clientside_metadata_tags: true",
+        "use_azure_key_vault: true",
+        "use_google_kms: true",
+        "custom_auht: my_auth.user_api_key_auth",
+    ] {
+        // A key of ours does not replace what the setting does.
+        for key in ["", "\n  master_key: sk-1"] {
+            let more = format!("general_settings:\n  {setting}{key}");
+            let error = config(&more).expect_err(&more);
+            assert_eq!(error.problems().len(), 1, "{error}");
+            assert!(error.problems()[0].help.is_some(), "{error}");
+            assert_eq!(error.problems()[0].at.unwrap().line, 3, "{error}");
+        }
+    }
+    for more in [
+        "guardrails: [{guardrail_name: no-secrets}]",
+        "include: [auth.yaml]",
+        "litellm_settings: {banned_keywords_list: [a]}",
+        "litellm_settings: {blocked_user_list: [a]}",
+        "litellm_settings: {callbacks: [langfuse, hide_secrets]}",
+        "litellm_settings: {callbacks: detect_prompt_injection}",
+    ] {
+        let error = config(more).expect_err(more);
+        assert!(error.problems()[0].help.is_some(), "{error}");
+    }
+}
+
+#[test]
+fn a_restriction_that_is_off_is_a_warning() {
+    for more in [
+        "general_settings: {enable_jwt_auth: false}",
+        "general_settings: {enforce_user_param: false}",
+        "guardrails: []",
+        "guardrails:",
+        "litellm_settings: {callbacks: [langfuse]}",
+        "general_settings: {public_routes: [/v1/models]}",
+        "general_settings: {max_parallel_requests: 10}",
+    ] {
+        let config = config(more).unwrap_or_else(|error| panic!("{error}"));
+        assert_eq!(config.warnings.len(), 1, "{more}");
+    }
+}
+
+#[test]
+fn the_master_key_may_come_from_the_environment() {
+    let key = |more: &str, variables: &[(&str, &str)]| {
+        let config = config_with(more, variables).unwrap_or_else(|error| panic!("{error}"));
+        config.master_key.map(|key| key.expose().to_owned())
+    };
+    let set = [("LITELLM_MASTER_KEY", "sk-env")];
+    assert_eq!(key("", &[]), None);
+    assert_eq!(key("", &set).as_deref(), Some("sk-env"));
+    assert_eq!(key("general_settings: {}", &set).as_deref(), Some("sk-env"));
+    let own = "environment_variables: {LITELLM_MASTER_KEY: sk-own}";
+    assert_eq!(key(own, &set).as_deref(), Some("sk-own"));
+    let given = "general_settings: {master_key: sk-file}";
+    assert_eq!(key(given, &set).as_deref(), Some("sk-file"));
+    let error = config_with("", &[("LITELLM_MASTER_KEY", " ")]).unwrap_err();
+    assert!(error.to_string().contains("LITELLM_MASTER_KEY"), "{error}");
+}

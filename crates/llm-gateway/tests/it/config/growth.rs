@@ -1,0 +1,94 @@
+//! A file of four times the size takes about four times as long.
+
+use std::fmt::Write as _;
+use std::time::{Duration, Instant};
+
+use llm_gateway::Config;
+
+use crate::support::registry;
+
+/// What writes one more item of a file.
+type Item = fn(&mut String, usize) -> std::fmt::Result;
+
+/// A name, the beginning of the file, how many items the smaller one has, and an item.
+const SHAPES: &[(&str, &str, usize, Item)] = &[
+    ("models of one name", "model_list:\n", 1_000, |text, n| {
+        let params = "model: replicate/a/b, api_key: k, rpm: 1";
+        writeln!(
+            text,
+            "- {{model_name: a, litellm_params: {{{params}, x{n}: 2}}}}"
+        )
+    }),
+    ("models of many names", "model_list:\n", 1_000, |text, n| {
+        let params = "model: gpt-4, timeout: x";
+        writeln!(text, "- {{model_name: a{n}, litellm_params: {{{params}}}}}")
+    }),
+    ("unknown keys", "general_settings:\n", 3_000, |text, n| {
+        writeln!(text, "  m{n}ster_key: 1")
+    }),
+    ("keys", "guardrails:\n", 3_000, |text, n| {
+        writeln!(text, "  {n}: 1")
+    }),
+    ("one key", "guardrails:\n", 3_000, |text, _| {
+        writeln!(text, "  a: 1")
+    }),
+    ("variables", "environment_variables:\n", 3_000, |text, n| {
+        writeln!(text, "  V{n}: os.environ/V{}", n / 2)
+    }),
+    ("numbers on one line", "guardrails: [", 3_000, |text, _| {
+        write!(text, "017, ")
+    }),
+    ("comments", "", 10_000, |text, _| writeln!(text, "# a")),
+    ("lines of a text", "a: |\n", 10_000, |text, _| {
+        writeln!(text, "  a")
+    }),
+    ("one long key", "", 100_000, |text, _| write!(text, "k")),
+    ("one long text", "a: \"", 100_000, |text, _| {
+        write!(text, "\\n")
+    }),
+    (
+        "aliases",
+        "a: &a {b: 1}\nguardrails:\n",
+        2_000,
+        |text, n| writeln!(text, "- &a{n} {{<<: *a}}\n- *a{n}"),
+    ),
+];
+
+#[test]
+fn the_time_of_reading_grows_as_the_file_does() {
+    for (name, head, count, item) in SHAPES {
+        let file = |count| {
+            let mut text = (*head).to_owned();
+            (0..count).for_each(|number| item(&mut text, number).unwrap());
+            text
+        };
+        let ratio = ratio(&file(*count), &file(4 * count));
+        assert!(ratio < MOST, "{name}: {ratio}");
+    }
+}
+
+/// Linear work gives 4, quadratic work 16; with some of it, these sizes gave 7 and more.
+const MOST: f64 = 6.0;
+
+/// How many times as long the larger file takes, by the fastest of up to ten runs of each: other
+/// work on the machine can only make a run slower.
+fn ratio(small: &str, large: &str) -> f64 {
+    let (mut of_small, mut of_large) = (Duration::MAX, Duration::MAX);
+    let mut ratio = f64::INFINITY;
+    for _ in 0..10 {
+        of_small = of_small.min(time(small));
+        of_large = of_large.min(time(large));
+        ratio = of_large.as_secs_f64() / of_small.as_secs_f64();
+        if ratio < MOST {
+            break;
+        }
+    }
+    ratio
+}
+
+fn time(text: &str) -> Duration {
+    let registry = registry();
+    let start = Instant::now();
+    drop(Config::parse(text, &registry, &|_| None));
+    start.elapsed()
+}

@@ -11,8 +11,8 @@
 use std::env;
 use std::time::Duration;
 
-use llm_bench::report::{Results, markdown};
-use llm_bench::summary::RunSummary;
+use llm_bench::stats::Statistic;
+use llm_bench::summary::{Metric, RunSummary};
 use llm_bench::{
     ArrivalProcess, Backend, Experiment, Limits, LoadSpec, RateProfile, Run, Runner, Scenario,
     Settings, Target, Task, Workload,
@@ -55,15 +55,26 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let run = runner.run(spec, &mut ()).await?;
     print_client(&run);
 
-    let mut experiment = Experiment::default();
-    experiment.name = "measure".to_owned();
-    experiment.model = MODEL.to_owned();
-    let mut results = Results::default();
-    results.runs.push(RunSummary::new(&experiment, &run));
-    results.experiment = experiment;
-    println!("{}", markdown(&results));
+    print_numbers(&RunSummary::new(&Experiment::default(), &run));
     sim.shutdown().await;
     Ok(())
+}
+
+/// What was measured; the crate `bench-report` makes reports of it.
+fn print_numbers(summary: &RunSummary) {
+    let numbers = &summary.aggregated;
+    println!(
+        "completed: {}, errors: {}, requests per second: {:.1}",
+        numbers.num_completed_requests, numbers.num_error_requests, numbers.requests_per_second
+    );
+    for (name, metric) in [("TTFT", Metric::Ttft), ("TPOT", Metric::Tpot)] {
+        let ms = |p| {
+            let seconds = numbers.get(Statistic::Percentile(p), metric);
+            seconds.unwrap_or(f64::NAN) * 1e3
+        };
+        let (median, p99) = (ms(50.0), ms(99.0));
+        println!("{name} (ms): p50 {median:.2}, p99 {p99:.2}");
+    }
 }
 
 /// How the client was doing, and how well an open loop kept its times.

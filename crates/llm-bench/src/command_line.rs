@@ -50,23 +50,6 @@ impl fmt::Display for CommandLine {
     }
 }
 
-/// Arguments without the options that hold secrets, and their values.
-#[cfg(any(feature = "nats", feature = "redis"))]
-pub(crate) fn without_secrets(arguments: impl IntoIterator<Item = String>) -> Vec<String> {
-    let mut kept = Vec::new();
-    let mut arguments = arguments.into_iter();
-    while let Some(argument) = arguments.next() {
-        match argument.split_once('=') {
-            Some((name, _)) if is_secret(name) => {}
-            None if is_secret(&argument) => {
-                arguments.next();
-            }
-            _ => kept.push(without_userinfo(&argument)),
-        }
-    }
-    kept
-}
-
 /// `scheme://user:password@host` without user and password.
 pub(crate) fn without_userinfo(text: &str) -> String {
     let Some((scheme, rest)) = text.split_once("://") else {

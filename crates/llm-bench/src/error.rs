@@ -1,6 +1,8 @@
 use std::io;
 use std::path::PathBuf;
 
+use llm_provider::text::{EXCERPT, printable};
+
 /// Why a benchmark cannot be run as asked. What goes wrong *during* a run is in its records.
 #[non_exhaustive]
 #[derive(Debug, thiserror::Error)]
@@ -14,6 +16,14 @@ pub enum Error {
         line: Option<u64>,
         /// What was found, and what was expected.
         reason: String,
+    },
+    /// Something that may not be read: see [`crate::Access`].
+    #[error("{}: not allowed on this machine; {option} allows it", printable(what))]
+    NotAllowed {
+        /// What was asked for.
+        what: String,
+        /// The worker's option that allows it.
+        option: &'static str,
     },
     /// A file that cannot be read.
     #[error("{}: cannot be read", path.display())]
@@ -46,7 +56,7 @@ impl Error {
     ) -> Self {
         Self::Usage {
             option,
-            value: value.into(),
+            value: cut(value.into(), EXCERPT),
             reason: reason.into(),
         }
     }
@@ -59,10 +69,22 @@ impl Error {
         Self::Dataset {
             path: path.into(),
             line,
-            reason: reason.into(),
+            // It may quote the dataset.
+            reason: printable(&cut(reason.into(), LONGEST_REASON)).into_owned(),
         }
     }
 }
+
+/// The beginning of a text that quotes something.
+fn cut(text: String, most: usize) -> String {
+    if text.len() <= most {
+        return text;
+    }
+    format!("{}…", &text[..text.floor_char_boundary(most)])
+}
+
+/// Bytes of a reason, which may list a dataset's columns.
+const LONGEST_REASON: usize = 1000;
 
 fn at_line(line: Option<u64>) -> String {
     line.map_or_else(String::new, |line| format!(":{line}"))

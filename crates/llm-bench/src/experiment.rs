@@ -123,6 +123,18 @@ pub enum Load {
     },
 }
 
+impl Experiment {
+    /// The experiment's name as part of a file's name.
+    pub fn file_name(&self) -> String {
+        crate::folder::file_name(&self.name)
+    }
+
+    /// The content of `experiment_metadata.json`: genai-bench's fields, and ours under `polyllm`.
+    pub fn metadata(&self) -> Value {
+        crate::folder::metadata(self)
+    }
+}
+
 impl Load {
     /// The number that genai-bench would put into `num_concurrency`: the concurrency, or the cap
     /// of an open loop, or 0 for an open loop without one.
@@ -135,6 +147,16 @@ impl Load {
             | Self::Trace {
                 max_concurrency, ..
             } => max_concurrency.unwrap_or(0),
+        }
+    }
+
+    /// The number that loads are sorted and drawn by: the concurrency, the requests per second, or
+    /// the speed of a trace.
+    pub fn value(&self) -> f64 {
+        match self {
+            Self::Concurrency { concurrency } => f64::from(*concurrency),
+            Self::Rate { per_second, .. } => *per_second,
+            Self::Trace { speed, .. } => *speed,
         }
     }
 }

@@ -6,18 +6,13 @@ mod bias;
 mod client;
 mod clock;
 mod command_line;
-pub mod compare;
-#[cfg(any(feature = "nats", feature = "redis"))]
 pub mod coordinator;
 mod error;
 mod experiment;
+mod folder;
 mod job;
-#[cfg(test)]
-mod made_up;
-pub mod merge;
 mod perform;
 mod record;
-pub mod report;
 mod request;
 mod run;
 mod scenario;
@@ -26,6 +21,8 @@ mod search;
 pub mod stats;
 pub mod summary;
 mod target;
+#[cfg(any(test, feature = "test-util"))]
+pub mod test_util;
 mod tokens;
 mod workload;
 
@@ -36,6 +33,7 @@ pub use experiment::{
     ClientBias, ClientHealth, Experiment, IterationType, Limits, Load, Machine, Run, RunEnd,
     ServerLabels, Stall, Task,
 };
+pub use folder::{Folder, FolderError, FolderErrorKind, Results};
 pub use record::{
     Arrivals, ConnectTimes, Failure, FailureKind, Outcome, Phase, PredictionTimes, RateLimit,
     RequestRecord, Side, TokenCounts, TokenSource, Turn,
@@ -46,4 +44,6 @@ pub use schedule::{ArrivalProcess, RateProfile};
 pub use search::LoadSearch;
 pub use target::{Backend, Target};
 pub use tokens::Tokenizer;
-pub use workload::{Dataset, DatasetConfig, DatasetSource, LoadSpec, Prefix, Row, Trace, Workload};
+pub use workload::{
+    Access, Dataset, DatasetConfig, DatasetSource, LoadSpec, Prefix, Row, Trace, Workload,
+};

@@ -109,6 +109,20 @@ impl<'a> ReplicateModel<'a> {
         }
     }
 
+    /// Whether the name can be part of a path as it is.
+    pub(crate) fn is_valid(&self) -> bool {
+        let plain = |part: &str| {
+            let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
+            !part.is_empty() && ![".", ".."].contains(&part) && part.bytes().all(plain)
+        };
+        match self {
+            Self::Deployment(name) | Self::Official(name) => name
+                .split_once('/')
+                .is_some_and(|(owner, name)| plain(owner) && plain(name)),
+            Self::Version(version) => plain(version),
+        }
+    }
+
     /// Where predictions of it are created.
     pub(crate) fn endpoint(&self) -> String {
         match self {
@@ -166,6 +180,21 @@ mod tests {
         check("meta/llama:abc", "/predictions");
         check("0123abc", "/predictions");
         check("deployments/a/b", "/deployments/a/b/predictions");
+        for name in ["meta/llama", "a/b:v1", "0123abc", "deployments/a/b.c"] {
+            assert!(ReplicateModel::of(name).is_valid(), "{name}");
+        }
+        for name in [
+            "",
+            "../account?x=/y",
+            "a/b/c",
+            "a/..",
+            "deployments/../b",
+            "a/b:",
+            "a/b c",
+            "a/b?x",
+        ] {
+            assert!(!ReplicateModel::of(name).is_valid(), "{name}");
+        }
         let mut body = bodies(r#"{"top_k":5}"#);
         body.model = "a/b:v1".to_owned();
         let body = parsed(&body.prediction("hi", Some(7)));

@@ -9,6 +9,10 @@ use crate::experiment::Task;
 
 /// How long prompts and answers are, by genai-bench's grammar.
 ///
+/// Numbers are bounded, so that no scenario can ask for more than a machine has: at most
+/// [`Scenario::MOST_TOKENS`] tokens each; images of 1 to 8,192 pixels a side, 1 to 64 in a request,
+/// and at most 268,435,456 pixels (four of the largest) in all of them.
+///
 /// ```
 /// use llm_bench::Scenario;
 ///
@@ -66,6 +70,10 @@ pub enum Scenario {
 }
 
 impl Scenario {
+    /// The most tokens of a prompt or an answer, and of all documents of a request together: as
+    /// many as the longest context of a public model.
+    pub const MOST_TOKENS: u64 = 10_000_000;
+
     /// The scenarios of a task when none is asked for: genai-bench's.
     pub fn defaults(task: Task) -> Vec<Self> {
         let texts: &[&str] = match task {
@@ -91,12 +99,14 @@ impl Scenario {
         texts.iter().filter_map(|text| text.parse().ok()).collect()
     }
 
-    /// Checks that a task can be measured with this.
+    /// Checks that a task can be measured with this, and that its numbers are within their limits.
     ///
     /// # Errors
     ///
     /// [`Error::Usage`] when not.
     pub fn check(&self, task: Task) -> Result<(), Error> {
+        self.check_numbers()
+            .map_err(|reason| Error::usage(OPTION, self.to_string(), reason))?;
         let (fits, fitting) = match task {
             Task::TextToText => (
                 matches!(
@@ -132,7 +142,9 @@ impl Scenario {
     pub(crate) fn sample(&self, rng: &mut impl Rng) -> Option<(u64, u64)> {
         let normal = |(mean, sd): (u64, u64), least: u64, rng: &mut _| {
             let normal = Normal::new(mean as f64, sd as f64).ok();
-            normal.map_or(mean, |normal| (normal.sample(rng) as u64).max(least))
+            // A float cast saturates: what is negative is 0.
+            let sampled = normal.map_or(mean, |normal| normal.sample(rng) as u64);
+            sampled.clamp(least, Self::MOST_TOKENS)
         };
         Some(match *self {
             Self::Deterministic { input, output } => (input, output),
@@ -145,6 +157,55 @@ impl Scenario {
                 return None;
             }
         })
+    }
+
+    /// Checks that all documents of a request together are within the limit.
+    pub(crate) fn check_batch(&self, batch_size: u32) -> Result<(), Error> {
+        let tokens = match *self {
+            Self::Embedding { tokens } => tokens,
+            Self::Rerank { document, .. } => document,
+            _ => return Ok(()),
+        };
+        if tokens.saturating_mul(batch_size.into()) <= Self::MOST_TOKENS {
+            return Ok(());
+        }
+        let most = Self::MOST_TOKENS;
+        let reason = format!("{batch_size} documents in a request have more than {most} tokens");
+        Err(Error::usage(OPTION, self.to_string(), reason))
+    }
+
+    fn check_numbers(&self) -> Result<(), &'static str> {
+        let (least, numbers) = match *self {
+            Self::Dataset => return Ok(()),
+            Self::Image {
+                width,
+                height,
+                count,
+            } => return check_images(width, height, count),
+            Self::Deterministic { input, output } => (input.min(output), [input, output, 0, 0]),
+            Self::Embedding { tokens } => (tokens, [tokens, 0, 0, 0]),
+            Self::Rerank { document, query } => (document.min(query), [document, query, 0, 0]),
+            Self::Normal {
+                input: (mi, si),
+                output: (mo, so),
+            } => (mi.min(mo), [mi, si, mo, so]),
+            Self::Uniform {
+                input: (i0, i1),
+                output: (o0, o1),
+            } => {
+                if i0 > i1 || o0 > o1 {
+                    return Err("expected the least first");
+                }
+                (i0.min(o0), [i0, i1, o0, o1])
+            }
+        };
+        if least == 0 {
+            return Err("tokens have to be at least 1");
+        }
+        if numbers.iter().any(|number| *number > Self::MOST_TOKENS) {
+            return Err("tokens have to be at most 10,000,000");
+        }
+        Ok(())
     }
 
     /// The fewest tokens that a prompt will have; for a normal distribution, those that all but a
@@ -175,7 +236,7 @@ impl FromStr for Scenario {
             ));
         };
         let groups: Vec<&[u64]> = groups.iter().map(Vec::as_slice).collect();
-        match (kind, groups.as_slice()) {
+        let scenario = match (kind, groups.as_slice()) {
             ('D', &[&[input, output]]) if input > 0 && output > 0 => {
                 Ok(Self::Deterministic { input, output })
             }
@@ -202,15 +263,17 @@ impl FromStr for Scenario {
             ('R', &[&[document, query]]) if document > 0 && query > 0 => {
                 Ok(Self::Rerank { document, query })
             }
-            ('I', &[&[width, height]]) => image(width, height, 1).map_err(&wrong),
-            ('I', &[&[width, height, count]]) => image(width, height, count).map_err(&wrong),
+            ('I', &[&[width, height]]) => Ok(image(width, height, 1)),
+            ('I', &[&[width, height, count]]) => Ok(image(width, height, count)),
             ('D', _) => Err(wrong("expected D(in,out)")),
             ('N', _) => Err(wrong("expected N(mean,sd)/(mean,sd)")),
             ('E', _) => Err(wrong("expected E(tokens)")),
             ('R', _) => Err(wrong("expected R(document,query)")),
             ('I', _) => Err(wrong("expected I(width,height) or I(width,height,n)")),
             _ => Err(wrong("scenarios begin with D, N, U, E, R or I")),
-        }
+        }?;
+        scenario.check_numbers().map_err(wrong)?;
+        Ok(scenario)
     }
 }
 
@@ -241,20 +304,26 @@ impl fmt::Display for Scenario {
     }
 }
 
-fn image(width: u64, height: u64, count: u64) -> Result<Scenario, &'static str> {
-    let side = |pixels: u64| {
-        u32::try_from(pixels)
-            .ok()
-            .filter(|n| (1..=MOST_PIXELS).contains(n))
-    };
-    match (side(width), side(height), u32::try_from(count)) {
-        (Some(width), Some(height), Ok(count @ 1..=MOST_IMAGES)) => Ok(Scenario::Image {
-            width,
-            height,
-            count,
-        }),
-        _ => Err("images have 1 to 8192 pixels a side, and 1 to 64 go into a request"),
+/// What does not fit is out of range as well.
+fn image(width: u64, height: u64, count: u64) -> Scenario {
+    let small = |number| u32::try_from(number).unwrap_or(u32::MAX);
+    Scenario::Image {
+        width: small(width),
+        height: small(height),
+        count: small(count),
     }
+}
+
+fn check_images(width: u32, height: u32, count: u32) -> Result<(), &'static str> {
+    let sides =
+        (1..=MOST_PIXELS_A_SIDE).contains(&width) && (1..=MOST_PIXELS_A_SIDE).contains(&height);
+    if !sides || !(1..=MOST_IMAGES).contains(&count) {
+        return Err("images have 1 to 8192 pixels a side, and 1 to 64 go into a request");
+    }
+    if u64::from(width) * u64::from(height) * u64::from(count) > MOST_PIXELS {
+        return Err("the images of a request have at most 268435456 pixels together");
+    }
+    Ok(())
 }
 
 /// `N(1,2)/(3,4)` into `N` and `[[1,2],[3,4]]`.
@@ -271,12 +340,16 @@ fn split(text: &str) -> Option<(char, Vec<Vec<u64>>)> {
 
 const OPTION: &str = "--traffic-scenario";
 
-const MOST_PIXELS: u32 = 8192;
+const MOST_PIXELS_A_SIDE: u32 = 8192;
+
+/// Of all images of a request.
+const MOST_PIXELS: u64 = 4 * 8192 * 8192;
 
 const MOST_IMAGES: u32 = 64;
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
     use rand_chacha::ChaCha8Rng;
     use rand_chacha::rand_core::SeedableRng;
 
@@ -322,6 +395,79 @@ mod tests {
         let image: Scenario = "I(5,5)".parse().unwrap();
         let error = image.check(Task::TextToText).unwrap_err().to_string();
         assert!(error.contains("does not go with text-to-text"), "{error}");
+    }
+
+    #[test]
+    fn numbers_have_limits() {
+        for text in [
+            "D(99999999999,5)",
+            "D(5,10000001)",
+            "N(5,18446744073709551615)/(5,5)",
+            "U(1,10000001)/(1,2)",
+            "U(10000001,1)",
+            "E(10000001)",
+            "R(1,10000001)",
+        ] {
+            let error = text.parse::<Scenario>().unwrap_err().to_string();
+            assert!(error.contains("at most 10,000,000"), "{text}: {error}");
+        }
+        for text in ["I(8193,1)", "I(1,4294967297)", "I(1,1,65)"] {
+            let error = text.parse::<Scenario>().unwrap_err().to_string();
+            assert!(error.contains("1 to 8192 pixels"), "{text}: {error}");
+        }
+        let error = "I(8192,8192,5)".parse::<Scenario>().unwrap_err();
+        assert!(error.to_string().contains("268435456"), "{error}");
+        assert!("D(10000000,10000000)".parse::<Scenario>().is_ok());
+        assert!("I(8192,8192,4)".parse::<Scenario>().is_ok());
+    }
+
+    #[test]
+    fn a_scenario_made_without_the_parser_is_checked_before_its_use() {
+        for scenario in [
+            Scenario::Deterministic {
+                input: u64::MAX,
+                output: 1,
+            },
+            Scenario::Uniform {
+                input: (9, 3),
+                output: (1, 1),
+            },
+            Scenario::Normal {
+                input: (0, 1),
+                output: (1, 1),
+            },
+        ] {
+            assert!(scenario.check(Task::TextToText).is_err(), "{scenario}");
+        }
+    }
+
+    #[test]
+    fn the_documents_of_a_request_have_a_limit_together() {
+        let scenario: Scenario = "E(1000)".parse().unwrap();
+        assert!(scenario.check_batch(10_000).is_ok());
+        assert!(scenario.check_batch(10_001).is_err());
+        let scenario: Scenario = "R(1000,5)".parse().unwrap();
+        assert!(scenario.check_batch(u32::MAX).is_err());
+    }
+
+    proptest! {
+        #[test]
+        fn any_text_is_an_error_or_a_bounded_scenario(
+            text in prop_oneof![
+                any::<String>(),
+                "[DNUERIdx]\\([0-9 ,]{0,40}\\)(/\\([0-9 ,]{0,40}\\))?",
+            ],
+            seed in any::<u64>(),
+        ) {
+            let Ok(scenario) = text.parse::<Scenario>() else { return Ok(()) };
+            let mut rng = ChaCha8Rng::seed_from_u64(seed);
+            if let Some((input, output)) = scenario.sample(&mut rng) {
+                prop_assert!((1..=Scenario::MOST_TOKENS).contains(&input));
+                prop_assert!((1..=Scenario::MOST_TOKENS).contains(&output));
+            }
+            prop_assert_eq!(scenario.check_numbers(), Ok(()));
+            prop_assert_eq!(scenario.to_string().parse::<Scenario>().unwrap(), scenario);
+        }
     }
 
     #[test]

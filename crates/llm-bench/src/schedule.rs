@@ -1,6 +1,7 @@
 //! When the requests of an open loop start.
 
 use std::fmt;
+use std::ops::RangeInclusive;
 use std::str::FromStr;
 
 use rand_chacha::ChaCha8Rng;
@@ -34,8 +35,10 @@ impl FromStr for ArrivalProcess {
             None if text == "constant" => Ok(Self::Constant),
             None if text == "poisson" => Ok(Self::Poisson),
             Some(("gamma", shape)) => match shape.parse() {
-                Ok(shape) if shape > 0.0 && f64::is_finite(shape) => Ok(Self::Gamma { shape }),
-                _ => Err(wrong("gamma wants a shape above 0, as in gamma:0.5")),
+                Ok(shape) if SHAPES.contains(&shape) => Ok(Self::Gamma { shape }),
+                _ => Err(wrong(
+                    "gamma takes a shape from 0.001 to 1000000, as in gamma:0.5",
+                )),
             },
             _ => Err(wrong("expected constant, poisson or gamma:SHAPE")),
         }
@@ -65,7 +68,7 @@ impl RateProfile {
     ///
     /// # Errors
     ///
-    /// [`Error::Usage`] when the rate is not above 0.
+    /// [`Error::Usage`] when the rate is not from 0.000001 to 1,000,000.
     pub fn steady(per_second: f64) -> Result<Self, Error> {
         Self::ramp(per_second, per_second, 0.0)
     }
@@ -74,11 +77,13 @@ impl RateProfile {
     ///
     /// # Errors
     ///
-    /// [`Error::Usage`] when a rate is negative, or the last one 0.
+    /// [`Error::Usage`] when the first rate is not from 0 to 1,000,000, the last one not from
+    /// 0.000001 to 1,000,000, or the time is negative or not finite.
     pub fn ramp(from: f64, to: f64, over_s: f64) -> Result<Self, Error> {
-        let sound = from >= 0.0 && to > 0.0 && over_s >= 0.0;
-        if !(sound && from.is_finite() && to.is_finite() && over_s.is_finite()) {
-            let reason = "expected requests per second above 0, as in 10, 0.5 or 1..20";
+        let sound = (0.0..=*RATES.end()).contains(&from) && RATES.contains(&to);
+        if !(sound && over_s >= 0.0 && over_s.is_finite()) {
+            let reason =
+                "expected requests per second from 0.000001 to 1000000, as in 10, 0.5 or 1..20";
             return Err(Error::usage(
                 "--request-rate",
                 format!("{from}..{to}"),
@@ -156,6 +161,13 @@ impl Iterator for Schedule {
     }
 }
 
+/// Requests per second. A slower rate sends nothing within a year; a faster one is beyond any
+/// machine.
+const RATES: RangeInclusive<f64> = 1e-6..=1e6;
+
+/// Shapes of the gamma distribution that samples of usable size come from.
+const SHAPES: RangeInclusive<f64> = 1e-3..=1e6;
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -217,11 +229,14 @@ mod tests {
             "gamma:0",
             "gamma:x",
             "gamma:inf",
+            "gamma:NaN",
+            "gamma:-1",
+            "gamma:1e-300",
             "poisson:2",
         ] {
             assert!(text.parse::<ArrivalProcess>().is_err(), "{text}");
         }
-        for rate in [0.0, -1.0, f64::NAN, f64::INFINITY] {
+        for rate in [0.0, -1.0, 1e-300, 1e300, f64::NAN, f64::INFINITY] {
             assert!(RateProfile::steady(rate).is_err(), "{rate}");
         }
     }

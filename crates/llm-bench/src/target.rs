@@ -1,6 +1,7 @@
 use std::fmt;
 
 use http::{HeaderValue, Uri};
+use llm_provider::text::printable;
 
 use crate::command_line::without_userinfo;
 use crate::error::Error;
@@ -89,6 +90,11 @@ impl Target {
         self.backend
     }
 
+    /// Whether both speak the same dialect at the same scheme, host, port and path.
+    pub fn is_same_address(&self, other: &Self) -> bool {
+        (self.backend, &self.origin, &self.prefix) == (other.backend, &other.origin, &other.prefix)
+    }
+
     pub(crate) fn origin(&self) -> &Origin {
         &self.origin
     }
@@ -102,7 +108,7 @@ impl Target {
         self.authorization.as_ref()
     }
 
-    /// A server's words without the key, should it repeat it, and short.
+    /// A server's text without the key, without control characters, and short.
     pub(crate) fn clean(&self, message: &str) -> String {
         let key = self
             .authorization
@@ -117,8 +123,8 @@ impl Target {
         };
         let flat = message.split_whitespace().collect::<Vec<_>>().join(" ");
         match flat.char_indices().nth(LONGEST_MESSAGE) {
-            Some((end, _)) => format!("{}…", &flat[..end]),
-            None => flat,
+            Some((end, _)) => format!("{}…", printable(&flat[..end])),
+            None => printable(&flat).into_owned(),
         }
     }
 }
@@ -150,7 +156,8 @@ impl Origin {
             "https" => true,
             _ => return None,
         };
-        let host = uri.host().filter(|host| !host.is_empty())?.to_owned();
+        let host = uri.host().filter(|host| !host.is_empty())?;
+        let host = host.to_ascii_lowercase();
         let port = uri.port_u16().unwrap_or(if tls { 443 } else { 80 });
         Some(Self { tls, host, port })
     }
@@ -197,6 +204,38 @@ mod tests {
     }
 
     #[test]
+    fn an_address_is_the_same_only_where_all_of_it_is() {
+        let target = |backend, base| Target::new(backend, base, None).unwrap();
+        let one = target(Backend::OpenAi, "https://h:8000/x");
+        for same in [
+            "https://H:8000/x/",
+            "https://h:8000/x/v1",
+            "https://u:p@h:8000/x",
+        ] {
+            assert!(
+                one.is_same_address(&target(Backend::OpenAi, same)),
+                "{same}"
+            );
+        }
+        for other in [
+            "http://h:8000/x",
+            "https://h/x",
+            "https://h:8001/x",
+            "https://h:8000",
+            "https://h:8000/x/../y",
+            "https://h:8000/X",
+            "https://h.evil:8000/x",
+            "https://h:8000@evil/x",
+        ] {
+            assert!(
+                !one.is_same_address(&target(Backend::OpenAi, other)),
+                "{other}"
+            );
+        }
+        assert!(!one.is_same_address(&target(Backend::Together, "https://h:8000/x")));
+    }
+
+    #[test]
     fn what_is_no_address_is_told() {
         for base in ["", "api.together.xyz", "ftp://x", "https://", "http:// x"] {
             let error = Target::new(Backend::OpenAi, base, None).unwrap_err();
@@ -214,5 +253,9 @@ mod tests {
             "Incorrect key: ***."
         );
         assert_eq!(target.clean(&"é".repeat(400)).chars().count(), 301);
+        assert_eq!(
+            target.clean("a\u{1b}[2J\0\u{202e}"),
+            "a\\u{1b}[2J\\0\\u{202e}"
+        );
     }
 }

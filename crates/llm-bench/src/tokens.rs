@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use crate::error::Error;
 use crate::record::TokenSource;
+use crate::workload::Access;
 
 /// A model's own tokenizer, from its `tokenizer.json`.
 ///
@@ -23,15 +24,15 @@ impl Tokenizer {
     ///
     /// # Errors
     ///
-    /// [`Error::Usage`] when there is none, or it cannot be used.
+    /// [`Error::Usage`] when it cannot be used; [`Error::Read`]; [`Error::NotAllowed`].
     #[cfg(feature = "tokenizer")]
-    pub fn read(path: &Path) -> Result<Self, Error> {
+    pub fn read(path: &Path, access: &Access) -> Result<Self, Error> {
         let file = if path.is_dir() {
             path.join("tokenizer.json")
         } else {
             path.to_owned()
         };
-        let inner = tokenizers::Tokenizer::from_file(&file)
+        let inner = tokenizers::Tokenizer::from_bytes(access.read(&file, LONGEST)?)
             .map_err(|error| Error::usage(OPTION, path.display().to_string(), error.to_string()))?;
         let inner = Arc::new(inner);
         Ok(Self { inner })
@@ -43,8 +44,8 @@ impl Tokenizer {
     ///
     /// Always [`Error::Usage`].
     #[cfg(not(feature = "tokenizer"))]
-    pub fn read(path: &Path) -> Result<Self, Error> {
-        let reason = "this program was built without the feature tokenizer";
+    pub fn read(path: &Path, _access: &Access) -> Result<Self, Error> {
+        let reason = "this build lacks the feature tokenizer";
         Err(Error::usage(OPTION, path.display().to_string(), reason))
     }
 
@@ -129,6 +130,10 @@ fn word_estimate(word: &str) -> u64 {
 }
 
 const LETTERS_OF_A_TOKEN: u64 = 9;
+
+/// Bytes of a `tokenizer.json`.
+#[cfg(feature = "tokenizer")]
+const LONGEST: u64 = 512 << 20;
 
 const OPTION: &str = "--model-tokenizer";
 

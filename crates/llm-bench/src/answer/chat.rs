@@ -63,14 +63,15 @@ impl Sink for ChatAnswer {
         self.head.read(head);
     }
 
-    fn data(&mut self, data: &[u8], at: u64) {
+    fn data(&mut self, data: &[u8], at: u64) -> bool {
         if !self.head.body(data) || !self.head.is_event_stream {
-            return;
+            return self.head.goes_on();
         }
         let stream = &mut self.stream;
         if let Err(error) = self.decoder.feed(data, |event| take(stream, event, at)) {
             stream.fail(FailureKind::Protocol, error.to_string());
         }
+        self.head.goes_on() && stream.goes_on()
     }
 }
 

@@ -24,9 +24,12 @@ impl Head {
             .is_some_and(|value| value.trim_start().starts_with("text/event-stream"));
     }
 
-    /// Counts bytes, and keeps those of an error; whether the answer is a good one.
+    /// Counts bytes, and keeps those of an error; whether they are part of a good answer.
     pub(crate) fn body(&mut self, data: &[u8]) -> bool {
         self.bytes += data.len() as u64;
+        if !self.goes_on() {
+            return false;
+        }
         if self.is_good() {
             return true;
         }
@@ -36,12 +39,23 @@ impl Head {
         false
     }
 
+    /// Whether the body is within its limit.
+    pub(crate) fn goes_on(&self) -> bool {
+        self.bytes <= MOST_BYTES
+    }
+
     pub(crate) fn is_good(&self) -> bool {
         self.status.is_some_and(|status| status.is_success())
     }
 
-    /// The failure that the status tells of.
+    /// The failure that status and length tell of.
     pub(crate) fn failure(&self) -> Option<Failure> {
+        if !self.goes_on() {
+            return Some(Failure {
+                kind: FailureKind::Protocol,
+                message: format!("the answer is longer than {} MiB", MOST_BYTES >> 20),
+            });
+        }
         let status = self.status.filter(|status| !status.is_success())?;
         let kind = if status == StatusCode::TOO_MANY_REQUESTS {
             FailureKind::RateLimited
@@ -126,6 +140,9 @@ fn seconds(text: &str) -> Option<f64> {
     }
     (!text.is_empty()).then_some(total)
 }
+
+/// Bytes of an answer that are read. A million chunks and a batch of 1,000 embeddings are shorter.
+const MOST_BYTES: u64 = 256 << 20;
 
 /// Bytes of an error's body that are looked at.
 const MOST_ERROR: usize = 16 << 10;

@@ -29,6 +29,19 @@ pub(crate) struct Usage {
     pub(crate) cached_input: Option<u64>,
 }
 
+impl Usage {
+    /// Without counts that no request has, so that sums over all requests cannot overflow.
+    pub(crate) fn credible(self) -> Self {
+        let credible = |count: Option<u64>| count.filter(|count| *count <= MOST_TOKENS);
+        Self {
+            input: credible(self.input),
+            output: credible(self.output),
+            reasoning: credible(self.reasoning),
+            cached_input: credible(self.cached_input),
+        }
+    }
+}
+
 /// What a streamed answer has come to.
 #[derive(Debug, Default)]
 pub(crate) struct Stream {
@@ -58,7 +71,16 @@ impl Stream {
         }
     }
 
+    /// Whether more of the stream is of use.
+    fn goes_on(&self) -> bool {
+        self.chunks.len() < MOST_CHUNKS
+    }
+
     fn token(&mut self, at: u64, text: &str, weight: usize) {
+        if !self.goes_on() {
+            let message = "the answer has more than 1000000 chunks";
+            return self.fail(FailureKind::Protocol, message);
+        }
         let weight = u32::try_from(weight).unwrap_or(u32::MAX);
         self.chunks.push(Chunk { at, weight });
         if let Some(all) = &mut self.text {
@@ -72,4 +94,10 @@ impl Stream {
     }
 }
 
+/// Tokens of a request or an answer, as far as a server is believed.
+const MOST_TOKENS: u64 = 1_000_000_000;
+
 const TYPICAL_CHUNKS: usize = 128;
+
+/// Chunks of an answer that are kept: more than the longest answer of a public model has tokens.
+const MOST_CHUNKS: usize = 1_000_000;

@@ -38,9 +38,9 @@ impl Sink for OutputStream {
         self.head.read(head);
     }
 
-    fn data(&mut self, data: &[u8], at: u64) {
+    fn data(&mut self, data: &[u8], at: u64) -> bool {
         if !self.head.body(data) {
-            return;
+            return self.head.goes_on();
         }
         let (stream, done_at) = (&mut self.stream, &mut self.done_at);
         let fed = self
@@ -49,6 +49,7 @@ impl Sink for OutputStream {
         if let Err(error) = fed {
             stream.fail(FailureKind::Protocol, error.to_string());
         }
+        self.head.goes_on() && stream.goes_on()
     }
 }
 

@@ -43,10 +43,11 @@ impl Sink for WholeAnswer {
         self.head.read(head);
     }
 
-    fn data(&mut self, data: &[u8], _at: u64) {
+    fn data(&mut self, data: &[u8], _at: u64) -> bool {
         if self.head.body(data) {
             self.body.extend_from_slice(data);
         }
+        self.head.goes_on()
     }
 }
 

@@ -27,7 +27,17 @@ pub(crate) struct Connection {
 /// Takes an answer as it comes; times are those of the reads from the socket.
 pub(crate) trait Sink {
     fn head(&mut self, head: &response::Parts);
-    fn data(&mut self, data: &[u8], at: u64);
+    /// Takes a piece of the body, and says whether more of it is of use.
+    fn data(&mut self, data: &[u8], at: u64) -> bool;
+}
+
+/// How an exchange ended.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Exchanged {
+    /// The answer was not read to its end: the connection is of no more use.
+    Cut,
+    /// The connection may carry another exchange.
+    Whole,
 }
 
 impl Connection {
@@ -60,12 +70,12 @@ impl Connection {
         .await
     }
 
-    /// Sends a request and hands its answer to `sink`.
+    /// Sends a request and hands its answer to `sink`, for as long as it takes more.
     pub(crate) async fn exchange(
         &mut self,
         request: Request<Full<Bytes>>,
         sink: &mut impl Sink,
-    ) -> Result<(), ExchangeError> {
+    ) -> Result<Exchanged, ExchangeError> {
         self.stamps.reset();
         let mut response = pin!(self.sender.send_request(request));
         let (driver, driven) = (&mut self.driver, &mut self.driven);
@@ -80,11 +90,13 @@ impl Connection {
         sink.head(&head);
         while let Some(frame) = self.frame(&mut body).await {
             let frame = frame.map_err(|source| ExchangeError { source })?;
-            if let Some(data) = frame.data_ref() {
-                sink.data(data, self.stamps.last_read());
+            if let Some(data) = frame.data_ref()
+                && !sink.data(data, self.stamps.last_read())
+            {
+                return Ok(Exchanged::Cut);
             }
         }
-        Ok(())
+        Ok(Exchanged::Whole)
     }
 
     /// The times of the exchange that went on last.

@@ -6,5 +6,5 @@ mod pool;
 mod stamped;
 
 pub(crate) use connect::{ConnectError, Connector};
-pub(crate) use connection::{Connection, Sink};
+pub(crate) use connection::{Connection, Exchanged, Sink};
 pub(crate) use pool::Pool;

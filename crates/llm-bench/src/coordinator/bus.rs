@@ -1,9 +1,18 @@
-//! Publish and subscribe, over the engines that there are.
+//! Publish and subscribe, over the engines that are built in.
+
+#![cfg_attr(
+    not(any(feature = "nats", feature = "redis")),
+    allow(
+        dead_code,
+        unused_variables,
+        reason = "a build without engines opens no bus"
+    )
+)]
 
 use futures_util::StreamExt;
 use futures_util::stream::BoxStream;
 
-use super::CoordinatorError;
+use super::{CoordinatorError, MOST_MESSAGE};
 
 /// A subscription to one subject, and a way to publish to others.
 pub(super) struct Bus {
@@ -13,7 +22,8 @@ pub(super) struct Bus {
 
 #[derive(Clone)]
 pub(super) enum Publisher {
-    #[cfg(test)]
+    // Builds without engines keep it, for an enum needs a variant.
+    #[cfg(any(test, not(any(feature = "nats", feature = "redis"))))]
     Memory(tokio::sync::broadcast::Sender<(String, Vec<u8>)>),
     #[cfg(feature = "nats")]
     Nats(async_nats::Client),
@@ -57,7 +67,7 @@ impl Bus {
         }
     }
 
-    /// The next message.
+    /// The next message; none of those that are too long.
     pub(super) async fn next(&mut self) -> Result<Vec<u8>, CoordinatorError> {
         let message = self.messages.next().await;
         message.ok_or_else(|| CoordinatorError::engine("the connection was closed"))
@@ -71,7 +81,7 @@ impl Publisher {
         message: Vec<u8>,
     ) -> Result<(), CoordinatorError> {
         match self {
-            #[cfg(test)]
+            #[cfg(any(test, not(any(feature = "nats", feature = "redis"))))]
             Self::Memory(all) => {
                 // Nobody needs to listen.
                 let _ = all.send((subject.to_owned(), message));
@@ -104,7 +114,9 @@ async fn nats(url: &str, subject: &str) -> Result<Bus, CoordinatorError> {
     client.flush().await.map_err(CoordinatorError::engine)?;
     Ok(Bus {
         publisher: Publisher::Nats(client),
-        messages: messages.map(|message| message.payload.to_vec()).boxed(),
+        messages: messages
+            .filter_map(async |message| copied(&message.payload))
+            .boxed(),
     })
 }
 
@@ -124,13 +136,21 @@ async fn redis(url: &str, subject: &str) -> Result<Bus, CoordinatorError> {
         publisher: Publisher::Redis(connection.map_err(CoordinatorError::engine)?),
         messages: messages
             .into_on_message()
-            .map(|message| message.get_payload_bytes().to_vec())
+            .filter_map(async |message| copied(message.get_payload_bytes()))
             .boxed(),
     })
 }
 
+/// A message that is not too long.
+fn copied(message: &[u8]) -> Option<Vec<u8>> {
+    (message.len() <= MOST_MESSAGE).then(|| message.to_vec())
+}
+
 const SUPPORTED: &str = match (cfg!(feature = "redis"), cfg!(feature = "nats")) {
     (true, true) => "redis://… or nats://…",
-    (true, false) => "redis://… (this build has no NATS)",
-    _ => "nats://… (this build has no Redis)",
+    (true, false) => "redis://… (NATS needs the feature nats)",
+    (false, true) => "nats://… (Redis needs the feature redis)",
+    (false, false) => {
+        "redis://… or nats://…, with the feature of that name, which this build lacks"
+    }
 };

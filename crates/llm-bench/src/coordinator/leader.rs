@@ -1,18 +1,23 @@
 use std::time::Duration;
 
-use tokio::time::{Instant, MissedTickBehavior, interval, timeout_at};
+use serde_json::Value;
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
 
 use super::bus::Bus;
-use super::message::{FromLeader, FromWorker, decode, encode};
-use super::{AGAIN, CoordinatorError, HEARTBEAT, MOST_PARTS, SILENCE, subjects};
-use crate::command_line::without_secrets;
-use crate::report::Results;
+use super::link::{Link, new_id};
+use super::message::{FromLeader, FromWorker};
+use super::seal::{Envelope, Id, Numbers, Secret, Side};
+use super::{
+    AGAIN, CoordinatorError, HEARTBEAT, MOST_PARTS, PART, SILENCE, is_name, shown, subjects,
+};
+use crate::folder;
+use crate::{Interrupts, Results};
 
 /// The machine that has others measure, and joins what they did.
 pub struct Leader {
-    bus: Bus,
-    to_workers: String,
-    arguments: Vec<String>,
+    link: Link<FromWorker>,
+    id: Id,
+    plan: Value,
     workers: Vec<Member>,
 }
 
@@ -33,8 +38,10 @@ pub enum Step {
 }
 
 struct Member {
-    id: u64,
+    id: Id,
     name: String,
+    /// The numbers of its messages.
+    numbers: Numbers,
     heard: Instant,
     /// The run that it waits for.
     ready: Option<u32>,
@@ -45,64 +52,96 @@ struct Member {
 }
 
 impl Leader {
-    /// Waits for so many workers, and hands them the arguments of `polyllm bench` that say what
-    /// to measure. Options with keys are left out.
+    /// Waits for so many workers, and sends them the plan that says what to measure. Keep keys
+    /// out of it: it is not encrypted.
     ///
     /// # Errors
-    /// When the engine cannot be reached, or too few workers come within `patience`.
+    /// When the engine cannot be reached, too few workers come within `patience`, or somebody
+    /// interrupts.
     pub async fn gather(
         url: &str,
         session: &str,
-        arguments: impl IntoIterator<Item = String>,
+        secret: &Secret,
+        plan: Value,
         workers: usize,
         patience: Duration,
+        interrupts: Interrupts,
     ) -> Result<Self, CoordinatorError> {
         let (listen, _) = subjects(session)?;
         let bus = Bus::open(url, &listen).await?;
-        Self::with_bus(bus, session, arguments, workers, patience).await
+        Self::with_bus(bus, session, secret, plan, workers, patience, interrupts).await
     }
 
     pub(super) async fn with_bus(
         bus: Bus,
         session: &str,
-        arguments: impl IntoIterator<Item = String>,
+        secret: &Secret,
+        plan: Value,
         workers: usize,
         patience: Duration,
+        interrupts: Interrupts,
     ) -> Result<Self, CoordinatorError> {
         let mut leader = Self {
-            bus,
-            to_workers: subjects(session)?.1,
-            arguments: without_secrets(arguments),
+            link: Link::new(bus, session, secret, Side::Leader)?,
+            id: new_id()?,
+            plan,
             workers: Vec::new(),
         };
-        let end = Instant::now() + patience;
-        while leader.workers.len() < workers {
-            let Ok(message) = timeout_at(end, leader.bus.next()).await else {
-                let found = leader.workers.len();
+        let end = Instant::now() + patience.min(LONGEST_PATIENCE);
+        match leader.call(workers, end, interrupts).await {
+            Ok(()) => {}
+            Err(error) => {
                 leader.stop("not enough workers came").await?;
-                return Err(CoordinatorError::Few {
-                    found,
-                    wanted: workers,
-                });
-            };
-            if let Some((FromWorker::Hello { worker, name }, _)) = decode(&message?)
-                && leader.workers.iter().all(|member| member.id != worker)
-            {
-                leader.workers.push(Member {
-                    id: worker,
-                    name,
-                    heard: Instant::now(),
-                    ready: None,
-                    received: Vec::new(),
-                    parts: 0,
-                    results: None,
-                });
+                return Err(error);
             }
         }
         for at in 0..leader.workers.len() {
             leader.send_plan(leader.workers[at].id).await?;
         }
         Ok(leader)
+    }
+
+    /// Asks for workers until there are enough.
+    async fn call(
+        &mut self,
+        workers: usize,
+        end: Instant,
+        mut interrupts: Interrupts,
+    ) -> Result<(), CoordinatorError> {
+        let mut again = interval(AGAIN);
+        while self.workers.len() < workers {
+            tokio::select! {
+                received = self.link.next() => self.welcome(received?.0),
+                _ = again.tick() => self.say(None, &FromLeader::Call).await?,
+                () = sleep_until(end) => {
+                    return Err(CoordinatorError::Few {
+                        found: self.workers.len(),
+                        wanted: workers,
+                    });
+                }
+                () = interrupted(&mut interrupts) => return Err(CoordinatorError::Interrupted),
+            }
+        }
+        Ok(())
+    }
+
+    fn welcome(&mut self, envelope: Envelope<FromWorker>) {
+        if let (FromWorker::Hello { name }, Some(id)) = (envelope.message, envelope.worker)
+            && envelope.leader == self.id
+            && is_name(&name)
+            && self.workers.iter().all(|member| member.id != id)
+        {
+            self.workers.push(Member {
+                id,
+                name,
+                numbers: Numbers::after(envelope.number),
+                heard: Instant::now(),
+                ready: None,
+                received: Vec::new(),
+                parts: 0,
+                results: None,
+            });
+        }
     }
 
     /// The names of the workers.
@@ -113,16 +152,20 @@ impl Leader {
     /// Starts each run when all workers are ready for it, until all have sent their results.
     ///
     /// # Errors
-    /// When a worker fails or falls silent; the others are stopped.
+    /// When a worker fails or falls silent, or somebody interrupts; the workers are stopped.
     pub async fn conduct(
         mut self,
+        mut interrupts: Interrupts,
         mut on: impl FnMut(Step),
     ) -> Result<Vec<Results>, CoordinatorError> {
         let now = Instant::now();
         self.workers
             .iter_mut()
             .for_each(|worker| worker.heard = now);
-        let done = self.conduct_all(&mut on).await;
+        let done = tokio::select! {
+            done = self.conduct_all(&mut on) => done,
+            () = interrupted(&mut interrupts) => Err(CoordinatorError::Interrupted),
+        };
         let reason = match &done {
             Ok(()) => "all results have arrived".to_owned(),
             Err(error) => error.to_string(),
@@ -143,14 +186,12 @@ impl Leader {
         let mut started = None;
         while self.workers.iter().any(|worker| worker.results.is_none()) {
             tokio::select! {
-                message = self.bus.next() => {
-                    let message = message?;
-                    if let Some((said, bytes)) = decode(&message) {
-                        self.hear(said, bytes, started, on).await?;
-                    }
+                received = self.link.next() => {
+                    let (envelope, bytes) = received?;
+                    self.hear(envelope, &bytes, started, on).await?;
                 }
                 _ = heartbeat.tick() => {
-                    self.say(&FromLeader::Alive).await?;
+                    self.say(None, &FromLeader::Alive).await?;
                     let mut silent = self.workers.iter().filter(|worker| worker.results.is_none());
                     if let Some(worker) = silent.find(|worker| worker.heard.elapsed() > SILENCE) {
                         return Err(CoordinatorError::Silent(format!("the worker {}", worker.name)));
@@ -165,7 +206,7 @@ impl Leader {
             if run.is_some() && run != started && waiting.all(|worker| worker.ready == run) {
                 started = run;
                 if let Some(run) = run {
-                    self.say(&FromLeader::Go { run }).await?;
+                    self.say(None, &FromLeader::Go { run }).await?;
                     on(Step::Started { run });
                 }
             }
@@ -175,30 +216,35 @@ impl Leader {
 
     async fn hear(
         &mut self,
-        said: FromWorker,
+        envelope: Envelope<FromWorker>,
         bytes: &[u8],
         started: Option<u32>,
         on: &mut impl FnMut(Step),
     ) -> Result<(), CoordinatorError> {
-        let Some(worker) = self
-            .workers
-            .iter_mut()
-            .find(|worker| worker.id == said.worker())
-        else {
+        if envelope.leader != self.id {
+            return Ok(());
+        }
+        let mut members = self.workers.iter_mut();
+        let member = members.find(|worker| envelope.worker == Some(worker.id));
+        let Some(worker) = member else {
             return Ok(());
         };
+        if !worker.numbers.is_new(envelope.number) {
+            return Ok(());
+        }
         worker.heard = Instant::now();
-        let answer = match said {
-            FromWorker::Alive { .. } => return Ok(()),
-            FromWorker::Failed { message, .. } => {
+        let id = worker.id;
+        let answer = match envelope.message {
+            FromWorker::Alive => return Ok(()),
+            FromWorker::Failed { message } => {
                 return Err(CoordinatorError::Worker {
                     worker: worker.name.clone(),
-                    message,
+                    message: shown(&message),
                 });
             }
             // The plan has not arrived.
-            FromWorker::Hello { worker, .. } => return self.send_plan(worker).await,
-            FromWorker::Ready { run, .. } => {
+            FromWorker::Hello { .. } => return self.send_plan(id).await,
+            FromWorker::Ready { run } => {
                 worker.ready = Some(run);
                 if started != Some(run) {
                     return Ok(());
@@ -206,12 +252,9 @@ impl Leader {
                 // It has not heard that the run has started.
                 FromLeader::Go { run }
             }
-            FromWorker::Part {
-                worker: id,
-                part,
-                parts,
-            } => {
-                if part == worker.parts && worker.results.is_none() && parts <= MOST_PARTS {
+            FromWorker::Part { part, parts } => {
+                let fits = parts <= MOST_PARTS && bytes.len() <= PART;
+                if part == worker.parts && worker.results.is_none() && fits {
                     worker.received.extend_from_slice(bytes);
                     worker.parts += 1;
                 }
@@ -219,38 +262,41 @@ impl Leader {
                     let results = Results::unpack(&std::mem::take(&mut worker.received));
                     worker.results = Some(results.map_err(|source| CoordinatorError::Results {
                         worker: worker.name.clone(),
-                        source,
+                        source: folder::shown(&source),
                     })?);
                     on(Step::Finished {
                         worker: worker.name.clone(),
                     });
                 }
-                FromLeader::Part {
-                    worker: id,
-                    part: worker.parts,
-                }
+                FromLeader::Part { part: worker.parts }
             }
         };
-        self.say(&answer).await
+        let to = match answer {
+            FromLeader::Go { .. } => None,
+            _ => Some(id),
+        };
+        self.say(to, &answer).await
     }
 
-    async fn send_plan(&self, worker: u64) -> Result<(), CoordinatorError> {
-        let arguments = self.arguments.clone();
-        self.say(&FromLeader::Plan { worker, arguments }).await
+    async fn send_plan(&self, worker: Id) -> Result<(), CoordinatorError> {
+        let plan = self.plan.clone();
+        self.say(Some(worker), &FromLeader::Plan { plan }).await
     }
 
     async fn stop(&self, reason: &str) -> Result<(), CoordinatorError> {
-        let reason = reason.to_owned();
-        self.say(&FromLeader::Stop { reason }).await
+        let reason = shown(reason);
+        self.say(None, &FromLeader::Stop { reason }).await
     }
 
-    async fn say(&self, message: &FromLeader) -> Result<(), CoordinatorError> {
-        let message = encode(message, &[]);
-        let sent = self.bus.publisher.publish(&self.to_workers, message);
-        match tokio::time::timeout(20 * AGAIN, sent).await {
-            Ok(sent) => sent,
-            Err(_) => Err(CoordinatorError::Silent("the coordinator".to_owned())),
-        }
+    async fn say(&self, worker: Option<Id>, message: &FromLeader) -> Result<(), CoordinatorError> {
+        self.link.sender.send(self.id, worker, message, &[]).await
+    }
+}
+
+async fn interrupted(interrupts: &mut Interrupts) {
+    if interrupts.wait_for(|count| *count > 0).await.is_err() {
+        // Nobody is left who could interrupt.
+        std::future::pending().await
     }
 }
 
@@ -262,3 +308,6 @@ impl std::fmt::Debug for Leader {
             .finish_non_exhaustive()
     }
 }
+
+/// Longer than anybody waits, and within the reach of timers.
+const LONGEST_PATIENCE: Duration = Duration::from_secs(365 * 24 * 3600);

@@ -1,31 +1,57 @@
 use std::time::Duration;
 
-use tokio::sync::broadcast;
+use serde_json::{Value, json};
+use tokio::sync::{broadcast, watch};
 
 use super::bus::Bus;
+use super::message::{FromLeader, FromWorker};
+use super::seal::{Envelope, Seal, Side};
 use super::*;
-use crate::made_up::experiment;
-use crate::merge::merge;
-use crate::report::Results;
+use crate::Interrupts;
+use crate::Results;
+use crate::test_util::experiment;
+
+const LEADER: &str = "polyllm.bench.s.leader";
+const WORKERS: &str = "polyllm.bench.s.workers";
+
+type All = broadcast::Sender<(String, Vec<u8>)>;
+
+fn secret() -> Secret {
+    Secret::new("the secret of these tests, for nothing else").unwrap()
+}
+
+fn other_secret() -> Secret {
+    Secret::new("another secret, which somebody else knows").unwrap()
+}
 
 fn measured() -> Results {
     let (experiment, runs) = experiment();
     Results::new(experiment, &runs)
 }
 
-fn arguments() -> Vec<String> {
-    let arguments =
-        "--api-model-name m --api-key secret --model-api-key=secret --num-concurrency 4";
-    arguments.split(' ').map(str::to_owned).collect()
+fn plan() -> Value {
+    json!({"api_model_name": "m", "num_concurrency": [4]})
+}
+
+fn nobody_interrupts() -> Interrupts {
+    watch::channel(0).1
+}
+
+async fn leader(all: &All, workers: usize, patience: u64) -> Result<Leader, CoordinatorError> {
+    let bus = Bus::memory(all, LEADER);
+    let patience = Duration::from_secs(patience);
+    let interrupts = nobody_interrupts();
+    Leader::with_bus(bus, "s", &secret(), plan(), workers, patience, interrupts).await
+}
+
+async fn worker(all: &All, name: &str) -> Result<(Worker, Value), CoordinatorError> {
+    Worker::with_bus(Bus::memory(all, WORKERS), "s", &secret(), name).await
 }
 
 /// Does what a worker does: runs that take no time, and their results.
-async fn work(joined: Result<(Worker, Vec<String>), CoordinatorError>) {
-    let (mut worker, arguments) = joined.unwrap();
-    assert_eq!(
-        arguments,
-        ["--api-model-name", "m", "--num-concurrency", "4"]
-    );
+async fn work(joined: Result<(Worker, Value), CoordinatorError>) {
+    let (mut worker, received) = joined.unwrap();
+    assert_eq!(received, plan());
     for run in 0..3 {
         worker.ready(run).await.unwrap();
     }
@@ -34,123 +60,342 @@ async fn work(joined: Result<(Worker, Vec<String>), CoordinatorError>) {
 
 async fn lead(leader: Result<Leader, CoordinatorError>) {
     let mut steps = Vec::new();
-    let results = leader
+    let conducted = leader
         .unwrap()
-        .conduct(|step| steps.push(step))
-        .await
-        .unwrap();
+        .conduct(nobody_interrupts(), |step| steps.push(step));
+    let results = conducted.await.unwrap();
     assert_eq!(results.len(), 2);
-    assert_eq!(merge(&results).unwrap().runs[2].aggregated.num_requests, 80);
+    let requests = results
+        .iter()
+        .map(|part| part.runs[2].aggregated.num_requests);
+    assert_eq!(requests.sum::<u64>(), 80);
     let started = steps
         .iter()
         .filter(|step| matches!(step, Step::Started { .. }));
     assert_eq!(started.count(), 3);
 }
 
-#[tokio::test(start_paused = true)]
-async fn workers_start_together_and_their_results_arrive() {
-    let (all, _keep) = broadcast::channel(1024);
-    let workers = ["one", "two"].map(|name| {
-        let bus = Bus::memory(&all, "polyllm.bench.s.workers");
-        async move { work(Worker::with_bus(bus, "s", name).await).await }
-    });
-    let bus = Bus::memory(&all, "polyllm.bench.s.leader");
-    let leader = async {
-        lead(Leader::with_bus(bus, "s", arguments(), 2, Duration::from_secs(60)).await).await;
-    };
-    let [one, two] = workers;
-    tokio::join!(one, two, leader);
+/// A leader and a worker that have met.
+async fn met(all: &All) -> (Leader, Worker) {
+    let (leader, worker) = tokio::join!(leader(all, 1, 60), worker(all, "one"));
+    (leader.unwrap(), worker.unwrap().0)
+}
+
+/// Publishes again, changed, everything that comes by, until it is dropped.
+fn meddle(
+    all: &All,
+    change: impl Fn(Vec<u8>) -> Vec<u8> + Send + 'static,
+) -> tokio::task::JoinHandle<()> {
+    let (all, mut seen) = (all.clone(), all.subscribe());
+    tokio::spawn(async move {
+        let mut own = std::collections::HashSet::new();
+        while let Ok((subject, message)) = seen.recv().await {
+            if own.len() < 5000 && !own.contains(&message) {
+                let changed = change(message);
+                own.insert(changed.clone());
+                let _ = all.send((subject, changed));
+            }
+        }
+    })
 }
 
 #[tokio::test(start_paused = true)]
-async fn who_falls_silent_is_not_waited_for() {
+async fn workers_start_together_and_their_results_arrive() {
     let (all, _keep) = broadcast::channel(1024);
-    let workers = Bus::memory(&all, "polyllm.bench.s.workers");
-    let bus = Bus::memory(&all, "polyllm.bench.s.leader");
-    let patience = Duration::from_secs(60);
-    let (worker, leader) = tokio::join!(
-        Worker::with_bus(workers, "s", "one"),
-        Leader::with_bus(bus, "s", arguments(), 1, patience),
+    tokio::join!(
+        async { work(worker(&all, "one").await).await },
+        async { work(worker(&all, "two").await).await },
+        async { lead(leader(&all, 2, 60).await).await },
     );
-    let (mut worker, _) = worker.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_side_that_falls_silent_is_not_waited_for() {
+    let (all, _keep) = broadcast::channel(1024);
+    let (leader, mut worker) = met(&all).await;
     // A leader that never says go.
     let error = worker.ready(0).await.unwrap_err();
     assert!(matches!(error, CoordinatorError::Silent(_)), "{error}");
     // A worker that is gone.
     drop(worker);
-    let error = leader.unwrap().conduct(|_| {}).await.unwrap_err();
+    let error = leader
+        .conduct(nobody_interrupts(), |_| {})
+        .await
+        .unwrap_err();
     assert_eq!(
         error.to_string(),
-        "nothing was heard of the worker one for 15 s"
+        "timed out after 15 s waiting for the worker one"
     );
 }
 
 #[tokio::test(start_paused = true)]
 async fn too_few_workers_and_failing_workers_end_it() {
     let (all, _keep) = broadcast::channel(1024);
-    let bus = || Bus::memory(&all, "polyllm.bench.s.leader");
-    let patience = Duration::from_secs(5);
-    let error = Leader::with_bus(bus(), "s", arguments(), 1, patience)
+    let error = leader(&all, 1, 5).await.unwrap_err();
+    assert!(
+        error.to_string().starts_with("0 of 1 workers came"),
+        "{error}"
+    );
+    let (leader, worker) = met(&all).await;
+    worker.fail("no such\nmodel").await.unwrap();
+    let error = leader
+        .conduct(nobody_interrupts(), |_| {})
         .await
         .unwrap_err();
-    assert_eq!(error.to_string(), "0 of 1 workers came");
-    let workers = Bus::memory(&all, "polyllm.bench.s.workers");
-    let (worker, leader) = tokio::join!(
-        Worker::with_bus(workers, "s", "one"),
-        Leader::with_bus(bus(), "s", arguments(), 1, patience),
+    assert_eq!(error.to_string(), "the worker one failed: no such\\nmodel");
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_interrupt_at_the_leader_stops_the_workers() {
+    let (all, _keep) = broadcast::channel(1024);
+    let (leader, mut worker) = met(&all).await;
+    let (interrupt, interrupts) = watch::channel(0);
+    let conducting = tokio::spawn(leader.conduct(interrupts, |_| {}));
+    worker.ready(0).await.unwrap();
+    interrupt.send_replace(1);
+    let error = conducting.await.unwrap().unwrap_err();
+    assert!(matches!(error, CoordinatorError::Interrupted), "{error}");
+    let error = worker.ready(1).await.unwrap_err();
+    assert!(matches!(error, CoordinatorError::Stopped(_)), "{error}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_wrong_secret_is_as_nobody() {
+    let (all, _keep) = broadcast::channel(1024);
+    let bus = Bus::memory(&all, WORKERS);
+    let (secret, session) = (other_secret(), "s");
+    let stranger = tokio::spawn(async move {
+        Worker::with_bus(bus, session, &secret, "stranger")
+            .await
+            .map(drop)
+    });
+    let error = leader(&all, 1, 5).await.unwrap_err();
+    assert!(
+        matches!(error, CoordinatorError::Few { found: 0, .. }),
+        "{error}"
     );
-    let leader = leader.unwrap();
-    worker.unwrap().0.fail("no such model").await.unwrap();
-    let error = leader.conduct(|_| {}).await.unwrap_err();
-    assert_eq!(error.to_string(), "the worker one failed: no such model");
+    assert!(!stranger.is_finished(), "it got a plan");
+    stranger.abort();
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_sent_again_or_changed_does_nothing() {
+    for change in [
+        // Replayed as it was.
+        (|message| message) as fn(Vec<u8>) -> Vec<u8>,
+        // A bit of the envelope is changed.
+        |mut message| {
+            message[40] ^= 1;
+            message
+        },
+        // The last bit is changed: part of the results, where there are some.
+        |mut message| {
+            if let Some(last) = message.last_mut() {
+                *last ^= 1;
+            }
+            message
+        },
+        // Without its tag, as an edition without secrets wrote it.
+        |message| message[32..].to_vec(),
+        |mut message| {
+            message.resize(2 * MOST_MESSAGE, b'x');
+            message
+        },
+    ] {
+        let (all, _keep) = broadcast::channel(4096);
+        let meddling = meddle(&all, change);
+        tokio::join!(
+            async { work(worker(&all, "one").await).await },
+            async { work(worker(&all, "two").await).await },
+            async { lead(leader(&all, 2, 60).await).await },
+        );
+        meddling.abort();
+    }
+}
+
+/// Everything that is published while a worker and a leader measure.
+async fn recorded() -> Vec<(String, Vec<u8>)> {
+    let (all, mut seen) = broadcast::channel(4096);
+    let (leader, mut worker) = met(&all).await;
+    let conducting = tokio::spawn(leader.conduct(nobody_interrupts(), |_| {}));
+    worker.ready(0).await.unwrap();
+    worker.finish(&measured()).await.unwrap();
+    conducting.await.unwrap().unwrap();
+    let mut recorded = Vec::new();
+    while let Ok(message) = seen.try_recv() {
+        recorded.push(message);
+    }
+    assert!(recorded.len() > 5, "{}", recorded.len());
+    recorded
+}
+
+#[tokio::test(start_paused = true)]
+async fn recordings_of_an_earlier_measurement_move_nobody() {
+    let recording = recorded().await;
+    let (all, _keep) = broadcast::channel(4096);
+    let replay = {
+        let (all, recording) = (all.clone(), recording.clone());
+        tokio::spawn(async move {
+            loop {
+                for message in &recording {
+                    let _ = all.send(message.clone());
+                }
+                tokio::time::sleep(Duration::from_millis(100)).await;
+            }
+        })
+    };
+    // A leader finds no worker in them, and a worker no plan.
+    let error = leader(&all, 1, 5).await.unwrap_err();
+    assert!(
+        matches!(error, CoordinatorError::Few { found: 0, .. }),
+        "{error}"
+    );
+    let waiting = tokio::time::timeout(Duration::from_secs(60), worker(&all, "one"));
+    assert!(waiting.await.is_err(), "an old plan was taken");
+    // Nor are they in the way of a measurement.
+    tokio::join!(
+        async { work(worker(&all, "one").await).await },
+        async { work(worker(&all, "two").await).await },
+        async { lead(leader(&all, 2, 60).await).await },
+    );
+    replay.abort();
+}
+
+#[tokio::test(start_paused = true)]
+async fn signs_of_life_that_are_sent_again_keep_nobody_alive() {
+    let (all, mut seen) = broadcast::channel(4096);
+    let (leader, worker) = met(&all).await;
+    tokio::time::sleep(Duration::from_secs(5)).await;
+    drop(worker);
+    let mut said = Vec::new();
+    while let Ok((subject, message)) = seen.try_recv() {
+        said.extend((subject == LEADER).then_some(message));
+    }
+    assert!(said.len() > 2, "{}", said.len());
+    let replay = tokio::spawn(async move {
+        loop {
+            for message in &said {
+                let _ = all.send((LEADER.to_owned(), message.clone()));
+            }
+            tokio::time::sleep(Duration::from_secs(1)).await;
+        }
+    });
+    let conducted = leader.conduct(nobody_interrupts(), |_| {});
+    let conducted = tokio::time::timeout(Duration::from_secs(60), conducted).await;
+    let error = conducted.expect("the leader waits for ever").unwrap_err();
+    assert!(matches!(error, CoordinatorError::Silent(_)), "{error}");
+    replay.abort();
+}
+
+#[tokio::test(start_paused = true)]
+async fn results_that_a_stranger_sends_are_not_taken() {
+    let (all, mut seen) = broadcast::channel(4096);
+    let (leader, worker) = met(&all).await;
+    // The numbers of leader and worker are no secret.
+    let mut ids = None;
+    while let Ok((subject, message)) = seen.try_recv() {
+        let seal = Seal::new(&secret(), "s", Side::Worker);
+        if subject == LEADER
+            && let Some((envelope, _)) = seal.open::<FromWorker>(&message)
+        {
+            ids = Some((envelope.leader, envelope.worker));
+        }
+    }
+    let (leader_id, worker_id) = ids.unwrap();
+    let forged = Envelope {
+        leader: leader_id,
+        worker: worker_id,
+        number: 1_000_000,
+        message: FromWorker::Part { part: 0, parts: 1 },
+    };
+    let theirs = Seal::new(&other_secret(), "s", Side::Worker);
+    let forged = theirs.close(&forged, &measured().pack()).unwrap();
+    all.send((LEADER.to_owned(), forged)).unwrap();
+    drop(worker);
+    let error = leader
+        .conduct(nobody_interrupts(), |_| {})
+        .await
+        .unwrap_err();
+    assert!(matches!(error, CoordinatorError::Silent(_)), "{error}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_plan_that_is_too_long_is_not_sent() {
+    let (all, _keep) = broadcast::channel(4096);
+    let bus = Bus::memory(&all, LEADER);
+    let long = json!({"labels": "x".repeat(MOST_MESSAGE)});
+    let (patience, interrupts) = (Duration::from_secs(60), nobody_interrupts());
+    let secret = secret();
+    let leader = Leader::with_bus(bus, "s", &secret, long, 1, patience, interrupts);
+    let error = tokio::select! {
+        leader = leader => leader.unwrap_err(),
+        worker = worker(&all, "one") => panic!("{worker:?}"),
+    };
+    assert!(matches!(error, CoordinatorError::TooLong(_)), "{error}");
+}
+
+#[test]
+fn no_message_names_a_key_and_unknown_fields_are_refused() {
+    let said = json!({"say": "plan", "plan": {}, "arguments": ["--api-base", "http://h"]});
+    assert!(serde_json::from_value::<FromLeader>(said).is_err());
+    let said = json!({"say": "run", "program": "sh"});
+    assert!(serde_json::from_value::<FromLeader>(said).is_err());
 }
 
 #[tokio::test]
-async fn addresses_and_sessions_are_checked() {
+async fn addresses_sessions_and_names_are_checked() {
+    let join = async |url, session, name| {
+        let joined = Worker::join(url, session, &secret(), name).await;
+        joined.unwrap_err()
+    };
     for url in ["http://127.0.0.1", "nonsense", "rediss://127.0.0.1"] {
-        let error = Worker::join(url, "s", "one").await.unwrap_err();
+        let error = join(url, "s", "one").await;
         assert!(matches!(error, CoordinatorError::Unsupported(_)), "{error}");
     }
-    for session in ["", "a b", "a.*", "ä"] {
-        let error = Worker::join("redis://127.0.0.1", session, "one")
-            .await
-            .unwrap_err();
+    let long = "a".repeat(65);
+    for session in ["", "a b", "a.*", "ä", &long] {
+        let error = join("redis://127.0.0.1", session, "one").await;
         assert!(matches!(error, CoordinatorError::Session(_)), "{error}");
+    }
+    for name in ["", "../x", "..", "a/b", "a\u{1b}", &long] {
+        let error = join("redis://127.0.0.1", "s", name).await;
+        assert!(matches!(error, CoordinatorError::Name(_)), "{error}");
     }
 }
 
-/// Over a real engine, which is named by a variable; without it the test says that it did
-/// nothing.
-#[allow(clippy::print_stderr, reason = "a test that is skipped says so")]
+/// Over a real engine: `cargo xtask ci --only services` starts one for it.
+#[cfg(any(feature = "nats", feature = "redis"))]
 async fn over(variable: &str, session: &str) {
-    let Ok(url) = std::env::var(variable) else {
-        eprintln!("skipped: {variable} names no engine to test with");
-        return;
-    };
+    let url = std::env::var(variable).unwrap();
     let session = format!("{session}-{}", std::process::id());
+    let (secret, patience) = (secret(), Duration::from_secs(10));
     let all = async {
         tokio::join!(
-            async { work(Worker::join(&url, &session, "one").await).await },
-            async { work(Worker::join(&url, &session, "two").await).await },
+            async { work(Worker::join(&url, &session, &secret, "one").await).await },
+            async { work(Worker::join(&url, &session, &secret, "two").await).await },
             async {
-                let patience = Duration::from_secs(10);
-                lead(Leader::gather(&url, &session, arguments(), 2, patience).await).await;
+                let interrupts = nobody_interrupts();
+                let leader =
+                    Leader::gather(&url, &session, &secret, plan(), 2, patience, interrupts);
+                lead(leader.await).await;
             },
         );
     };
-    tokio::time::timeout(Duration::from_secs(20), all)
+    tokio::time::timeout(Duration::from_secs(60), all)
         .await
         .unwrap();
 }
 
 #[cfg(feature = "redis")]
 #[tokio::test]
+#[ignore = "needs a Redis that LLM_BENCH_REDIS names"]
 async fn over_redis() {
     over("LLM_BENCH_REDIS", "test").await;
 }
 
 #[cfg(feature = "nats")]
 #[tokio::test]
+#[ignore = "needs a NATS server that LLM_BENCH_NATS names"]
 async fn over_nats() {
     over("LLM_BENCH_NATS", "test").await;
 }

@@ -1,70 +1,78 @@
-use tokio::task::AbortHandle;
-use tokio::time::{Instant, interval, timeout};
+use std::time::Duration;
+
+use serde_json::Value;
+use tokio::time::{Instant, interval, timeout_at};
 
 use super::bus::Bus;
-use super::message::{FromLeader, FromWorker, decode, encode};
-use super::{AGAIN, CoordinatorError, HEARTBEAT, PART, SILENCE, subjects};
-use crate::report::Results;
+use super::link::{Link, Task, new_id};
+use super::message::{FromLeader, FromWorker};
+use super::seal::{Envelope, Id, Numbers, Secret, Side};
+use super::{AGAIN, CoordinatorError, HEARTBEAT, PART, SILENCE, is_name, shown, subjects};
+use crate::Results;
 
 /// A machine that measures what a leader says, when it says.
 pub struct Worker {
-    bus: Bus,
-    to_leader: String,
-    id: u64,
-    heartbeat: Heartbeat,
-}
-
-/// Ends with its worker.
-struct Heartbeat(Option<AbortHandle>);
-
-impl Drop for Heartbeat {
-    fn drop(&mut self) {
-        if let Some(task) = &self.0 {
-            task.abort();
-        }
-    }
+    link: Link<FromLeader>,
+    id: Id,
+    leader: Id,
+    /// The numbers of the leader's messages.
+    numbers: Numbers,
+    _heartbeat: Task,
 }
 
 impl Worker {
-    /// Waits for a leader, for as long as it takes, and gives the arguments of `polyllm bench`
-    /// that say what to measure.
+    /// Waits for a leader, for as long as it takes, and returns the plan that it sends. The plan
+    /// is authentic, but nothing else is known about it.
     ///
     /// # Errors
-    /// When the engine cannot be reached, or the leader gives up.
+    /// When the session's or the worker's name is invalid, or the engine cannot be reached.
     pub async fn join(
         url: &str,
         session: &str,
+        secret: &Secret,
         name: &str,
-    ) -> Result<(Self, Vec<String>), CoordinatorError> {
+    ) -> Result<(Self, Value), CoordinatorError> {
         let (_, listen) = subjects(session)?;
+        check(name)?;
         let bus = Bus::open(url, &listen).await?;
-        Self::with_bus(bus, session, name).await
+        Self::with_bus(bus, session, secret, name).await
     }
 
     pub(super) async fn with_bus(
         bus: Bus,
         session: &str,
+        secret: &Secret,
         name: &str,
-    ) -> Result<(Self, Vec<String>), CoordinatorError> {
-        let mut worker = Self {
-            bus,
-            to_leader: subjects(session)?.0,
-            id: fastrand::u64(..),
-            heartbeat: Heartbeat(None),
-        };
+    ) -> Result<(Self, Value), CoordinatorError> {
+        check(name)?;
+        let mut link = Link::new(bus, session, secret, Side::Worker)?;
+        let id = new_id()?;
         let hello = FromWorker::Hello {
-            worker: worker.id,
             name: name.to_owned(),
         };
-        let id = worker.id;
-        let arguments = worker
-            .ask(&hello, &[], None, |said| match said {
-                FromLeader::Plan { worker, arguments } if worker == id => Some(arguments),
-                _ => None,
-            })
-            .await?;
-        worker.start_heartbeat();
-        Ok((worker, arguments))
+        let Plan {
+            leader,
+            numbers,
+            plan,
+        } = wait_for_plan(&mut link, id, &hello).await?;
+        let sender = link.sender.clone();
+        let heartbeat = tokio::spawn(async move {
+            let mut beat = interval(HEARTBEAT);
+            loop {
+                beat.tick().await;
+                // When it cannot be sent, the leader notices by itself.
+                let alive = sender.send(leader, Some(id), &FromWorker::Alive, &[]);
+                let _ = tokio::time::timeout(HEARTBEAT, alive).await;
+            }
+        });
+        let worker = Self {
+            link,
+            id,
+            leader,
+            numbers,
+            _heartbeat: Task(heartbeat.abort_handle()),
+        };
+        Ok((worker, plan))
     }
 
     /// Waits until all workers are ready for a run: call it right before the run starts.
@@ -72,13 +80,9 @@ impl Worker {
     /// # Errors
     /// When the leader stops, or falls silent.
     pub async fn ready(&mut self, run: u32) -> Result<(), CoordinatorError> {
-        let ready = FromWorker::Ready {
-            worker: self.id,
-            run,
-        };
         let go =
             |said| matches!(said, FromLeader::Go { run: started } if started == run).then_some(());
-        self.ask(&ready, &[], Some(SILENCE), go).await
+        self.ask(&FromWorker::Ready { run }, &[], go).await
     }
 
     /// Hands over what was measured.
@@ -88,19 +92,17 @@ impl Worker {
     pub async fn finish(mut self, results: &Results) -> Result<(), CoordinatorError> {
         let packed = results.pack();
         let parts: Vec<&[u8]> = packed.chunks(PART).collect();
-        let id = self.id;
         let mut next = 0;
         while let Some(bytes) = parts.get(next as usize) {
             let message = FromWorker::Part {
-                worker: id,
                 part: next,
                 parts: parts.len() as u32,
             };
             let wanted = |said| match said {
-                FromLeader::Part { worker, part } if worker == id && part > next => Some(part),
+                FromLeader::Part { part } if part > next => Some(part),
                 _ => None,
             };
-            next = self.ask(&message, bytes, Some(SILENCE), wanted).await?;
+            next = self.ask(&message, bytes, wanted).await?;
         }
         Ok(())
     }
@@ -111,11 +113,10 @@ impl Worker {
     /// When the engine cannot be reached.
     pub async fn fail(self, message: impl Into<String>) -> Result<(), CoordinatorError> {
         let message = FromWorker::Failed {
-            worker: self.id,
-            message: message.into(),
+            message: shown(&message.into()),
         };
-        let message = encode(&message, &[]);
-        self.bus.publisher.publish(&self.to_leader, message).await
+        let sender = &self.link.sender;
+        sender.send(self.leader, Some(self.id), &message, &[]).await
     }
 
     /// Says something again and again until the leader answers.
@@ -123,61 +124,107 @@ impl Worker {
         &mut self,
         message: &FromWorker,
         bytes: &[u8],
-        patience: Option<std::time::Duration>,
         mut answer: impl FnMut(FromLeader) -> Option<T>,
     ) -> Result<T, CoordinatorError> {
-        let message = encode(message, bytes);
         let mut heard = Instant::now();
         loop {
-            self.bus
-                .publisher
-                .publish(&self.to_leader, message.clone())
+            let sender = &self.link.sender;
+            sender
+                .send(self.leader, Some(self.id), message, bytes)
                 .await?;
             let again = Instant::now() + AGAIN;
-            while let Ok(said) = tokio::time::timeout_at(again, self.bus.next()).await {
-                let said = said?;
-                let Some((said, _)) = decode(&said) else {
+            while let Ok(received) = timeout_at(again, self.link.next()).await {
+                let Some(said) = self.new_message(received?.0) else {
                     continue;
                 };
                 heard = Instant::now();
-                match said {
-                    // Before it has a plan, a worker does not care for an earlier leader's end.
-                    FromLeader::Stop { reason } if patience.is_some() => {
-                        return Err(CoordinatorError::Stopped(reason));
-                    }
-                    said => {
-                        if let Some(answer) = answer(said) {
-                            return Ok(answer);
-                        }
-                    }
+                if let FromLeader::Stop { reason } = said {
+                    return Err(CoordinatorError::Stopped(shown(&reason)));
+                }
+                if let Some(answer) = answer(said) {
+                    return Ok(answer);
                 }
             }
-            if patience.is_some_and(|patience| heard.elapsed() > patience) {
+            if heard.elapsed() > SILENCE {
                 return Err(CoordinatorError::Silent("the leader".to_owned()));
             }
         }
     }
 
-    fn start_heartbeat(&mut self) {
-        let publisher = self.bus.publisher.clone();
-        let subject = self.to_leader.clone();
-        let alive = encode(&FromWorker::Alive { worker: self.id }, &[]);
-        let task = tokio::spawn(async move {
-            let mut beat = interval(HEARTBEAT);
-            loop {
-                beat.tick().await;
-                // When it cannot be told, the leader notices by itself.
-                let _ = timeout(HEARTBEAT, publisher.publish(&subject, alive.clone())).await;
+    /// What its own leader says to it, and did not say before.
+    fn new_message(&mut self, envelope: Envelope<FromLeader>) -> Option<FromLeader> {
+        let to_it = envelope.worker.is_none_or(|worker| worker == self.id);
+        let is_new =
+            envelope.leader == self.leader && to_it && self.numbers.is_new(envelope.number);
+        is_new.then_some(envelope.message)
+    }
+}
+
+fn check(name: &str) -> Result<(), CoordinatorError> {
+    if is_name(name) {
+        return Ok(());
+    }
+    Err(CoordinatorError::Name(shown(name)))
+}
+
+struct Plan {
+    leader: Id,
+    numbers: Numbers,
+    plan: Value,
+}
+
+/// Answers those who ask for workers until one of them sends a plan. The plan names this worker's
+/// number, which is new, so it cannot be an old one.
+async fn wait_for_plan(
+    link: &mut Link<FromLeader>,
+    id: Id,
+    hello: &FromWorker,
+) -> Result<Plan, CoordinatorError> {
+    // Who asked lately. One of them may be gone: its call may even be a recording.
+    let mut callers: Vec<(Id, Instant)> = Vec::new();
+    loop {
+        for (leader, _) in &callers {
+            link.sender.send(*leader, Some(id), hello, &[]).await?;
+        }
+        let again = Instant::now() + AGAIN;
+        while let Ok(received) = timeout_at(again, link.next()).await {
+            let (envelope, _) = received?;
+            let leader = envelope.leader;
+            match envelope.message {
+                FromLeader::Plan { plan } if envelope.worker == Some(id) => {
+                    let numbers = Numbers::after(envelope.number);
+                    return Ok(Plan {
+                        leader,
+                        numbers,
+                        plan,
+                    });
+                }
+                FromLeader::Call => {
+                    let known = callers.iter().any(|(caller, _)| *caller == leader);
+                    callers.retain(|(caller, _)| *caller != leader);
+                    if callers.len() == MOST_CALLERS {
+                        callers.remove(0);
+                    }
+                    callers.push((leader, Instant::now()));
+                    if !known {
+                        link.sender.send(leader, Some(id), hello, &[]).await?;
+                    }
+                }
+                _ => {}
             }
-        });
-        self.heartbeat = Heartbeat(Some(task.abort_handle()));
+        }
+        callers.retain(|(_, called)| called.elapsed() < FORGET_CALLER);
     }
 }
 
 impl std::fmt::Debug for Worker {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Worker")
-            .field("id", &self.id)
-            .finish_non_exhaustive()
+        f.debug_struct("Worker").finish_non_exhaustive()
     }
 }
+
+/// Leaders that are answered again and again until their plan arrives.
+const MOST_CALLERS: usize = 4;
+
+/// A leader has as long for its plan to arrive after its last call.
+const FORGET_CALLER: Duration = Duration::from_secs(30);

@@ -7,21 +7,22 @@ impl Raw {
     /// Makes the record complete: counts of tokens, and when each chunk of them came.
     pub(crate) fn finish(self, tokenizer: Option<&Tokenizer>) -> RequestRecord {
         let mut record = self.record;
+        let usage = self.usage.credible();
         let tokens = &mut record.tokens;
-        (tokens.input, tokens.input_source) = match self.usage.input {
+        (tokens.input, tokens.input_source) = match usage.input {
             Some(input) => (input, TokenSource::Server),
             None => self.estimated_input,
         };
         let counted = || Some(tokenizer?.count(self.text.as_deref()?));
-        (tokens.output, tokens.output_source) = match self.usage.output {
+        (tokens.output, tokens.output_source) = match usage.output {
             Some(output) => (output, TokenSource::Server),
             None => match counted() {
                 Some(output) => (output, TokenSource::Tokenizer),
                 None => (self.chunks.len() as u64, TokenSource::Estimate),
             },
         };
-        tokens.reasoning = self.usage.reasoning;
-        tokens.cached_input = self.usage.cached_input;
+        tokens.reasoning = usage.reasoning;
+        tokens.cached_input = usage.cached_input;
         if let Some(first) = self.chunks.first() {
             record.first_token_ns = Some(first.at);
             record.arrivals = arrivals(&self.chunks, tokens.output);

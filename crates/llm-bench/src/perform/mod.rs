@@ -13,7 +13,7 @@ use http_body_util::Full;
 use tokio::sync::watch;
 
 use crate::answer::{Chunk, Head, Usage};
-use crate::client::{ConnectError, Connection, Connector, Pool, Sink};
+use crate::client::{ConnectError, Connection, Connector, Exchanged, Pool, Sink};
 use crate::clock::Clock;
 use crate::record::{
     ConnectTimes, Failure, FailureKind, Outcome, RequestRecord, Side, TokenSource,
@@ -73,8 +73,12 @@ impl Performer {
             Endpoint::Rerank => self.whole(target, "/rerank", request, &mut raw).await,
             Endpoint::Prediction => self.prediction(target, request, &mut raw, keep_text).await,
         }
-        if let Outcome::Failed(failure) = &mut raw.record.outcome {
-            failure.message = target.clean(&failure.message);
+        match &mut raw.record.outcome {
+            Outcome::Failed(failure) => failure.message = target.clean(&failure.message),
+            Outcome::Ok {
+                finish_reason: Some(reason),
+            } if !is_usual(reason) => *reason = target.clean(reason),
+            _ => {}
         }
         raw
     }
@@ -139,8 +143,10 @@ impl Performer {
                 end_ns: stamps.last_read(),
             };
             match done {
-                Ok(()) => {
-                    self.pool.borrow_mut().give_back(origin, connection);
+                Ok(exchanged) => {
+                    if exchanged == Exchanged::Whole {
+                        self.pool.borrow_mut().give_back(origin, connection);
+                    }
                     return Ok(sent);
                 }
                 Err(error) if error.source.is_canceled() && connect.is_none() => {}
@@ -256,6 +262,12 @@ fn address(request: &mut Request<Full<Bytes>>, origin: &Origin, path: &str) {
         header::USER_AGENT,
         HeaderValue::from_static(concat!("polyllm-bench/", env!("CARGO_PKG_VERSION"))),
     );
+}
+
+/// A finish reason such as `stop` or `tool_calls`, which needs no cleaning.
+fn is_usual(reason: &str) -> bool {
+    let word = |byte: u8| byte.is_ascii_lowercase() || byte == b'_';
+    reason.len() <= 20 && reason.bytes().all(word)
 }
 
 /// An error with its causes, which hyper keeps apart.

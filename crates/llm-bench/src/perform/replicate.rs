@@ -203,8 +203,13 @@ impl Performer {
         if let Some(failure) = answer.head.failure() {
             return Err(failure);
         }
-        let prediction = serde_json::from_slice(&answer.body)
-            .map_err(|error| protocol(&format!("the answer is no prediction: {error}")))?;
+        let prediction: Prediction = serde_json::from_slice(&answer.body)
+            .map_err(|error| protocol(&format!("the answer is not a prediction: {error}")))?;
+        // It becomes part of a path.
+        let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_".contains(&byte);
+        if prediction.id.is_empty() || !prediction.id.bytes().all(plain) {
+            return Err(protocol("the answer has an invalid prediction id"));
+        }
         Ok((sent, prediction))
     }
 

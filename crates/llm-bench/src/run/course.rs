@@ -127,7 +127,7 @@ impl<'a> Course<'a> {
             self.gate.stop.store(true, Ordering::Relaxed);
             self.source.stop();
         }
-        Instant::now() + self.settings.drain
+        Instant::now() + self.settings.drain.min(FOREVER)
     }
 
     /// Whether a record ends the run.

@@ -8,10 +8,9 @@ use std::sync::mpsc as sync;
 use std::thread;
 use std::time::Duration;
 
-use tokio::sync::{Mutex, mpsc};
-
 use crate::clock::{Clock, nanos};
 use crate::job::Job;
+use crate::run::queue::{Giver, Queue};
 
 /// Jobs in the order of the plan; an open loop's have their times.
 pub(crate) type Plan = Box<dyn Iterator<Item = Job> + Send>;
@@ -29,7 +28,7 @@ pub(crate) enum Timing {
 /// Where slots take jobs from, on whichever thread they are.
 #[derive(Debug)]
 pub(crate) struct Feed {
-    jobs: Mutex<mpsc::Receiver<Job>>,
+    jobs: Arc<Queue<Job>>,
     /// How often a slot had to wait because the next request was not made yet.
     pub(crate) starved: AtomicU64,
     /// No more are made.
@@ -45,24 +44,30 @@ pub(crate) struct Source {
 }
 
 impl Feed {
-    /// Starts to make requests, some `ahead` of their need.
+    /// Starts to make requests, some `ahead` of their need; at most `most` wait at a time.
     pub(crate) fn start(
         plan: Plan,
         timing: Timing,
         ahead: usize,
+        most: usize,
         clock: Clock,
     ) -> io::Result<(Arc<Self>, Source)> {
         let closed_loop = matches!(timing, Timing::AtOnce);
-        // In an open loop whatever is due has to leave at once, whoever is there to take it.
-        let room = if closed_loop { ahead } else { BACKLOG };
-        let (give, jobs) = mpsc::channel(room);
+        let ahead = ahead.min(most).max(1);
+        // In an open loop a request is handed on when it is due, whether or not a slot is free.
+        let room = if closed_loop {
+            ahead
+        } else {
+            BACKLOG.min(most)
+        };
+        let (give, jobs) = Queue::new(room);
         let stop = Arc::new(AtomicBool::new(false));
         let (go, started) = sync::channel();
         if closed_loop {
             let stop = Arc::clone(&stop);
             named("bench-plan").spawn(move || {
                 for job in plan {
-                    if stop.load(Ordering::Relaxed) || give.blocking_send(job).is_err() {
+                    if stop.load(Ordering::Relaxed) || !give.give(job) {
                         break;
                     }
                 }
@@ -79,7 +84,7 @@ impl Feed {
             named("bench-pace").spawn(move || pace(&to_pace, timing, &give, &started, clock))?;
         }
         let feed = Arc::new(Self {
-            jobs: Mutex::new(jobs),
+            jobs,
             starved: AtomicU64::new(0),
             stop: Arc::clone(&stop),
             closed_loop,
@@ -90,19 +95,18 @@ impl Feed {
 
     /// The next job; `None` when there are no more.
     pub(crate) async fn next(&self) -> Option<Job> {
-        let mut jobs = self.jobs.lock().await;
-        if self.closed_loop {
-            match jobs.try_recv() {
-                Ok(job) => return Some(job),
-                Err(mpsc::error::TryRecvError::Empty) => {
-                    let awaited = !self.stop.load(Ordering::Relaxed);
-                    self.starved
-                        .fetch_add(u64::from(awaited), Ordering::Relaxed);
-                }
-                Err(mpsc::error::TryRecvError::Disconnected) => return None,
-            }
-        }
-        jobs.recv().await
+        let on_wait = || {
+            let starved = self.closed_loop && !self.stop.load(Ordering::Relaxed);
+            self.starved
+                .fetch_add(u64::from(starved), Ordering::Relaxed);
+        };
+        self.jobs.take(on_wait).await
+    }
+}
+
+impl Drop for Feed {
+    fn drop(&mut self) {
+        self.jobs.abandon();
     }
 }
 
@@ -127,7 +131,7 @@ impl Source {
 fn pace(
     jobs: &sync::Receiver<Job>,
     timing: Timing,
-    give: &mpsc::Sender<Job>,
+    give: &Giver<Job>,
     go: &sync::Receiver<Option<u64>>,
     clock: Clock,
 ) {
@@ -139,7 +143,10 @@ fn pace(
     while let Ok(mut job) = jobs.recv() {
         let offset = match (&mut times, job.scheduled_ns) {
             (Some(times), None) => match times.next() {
-                Some(seconds) => nanos(Duration::try_from_secs_f64(seconds).unwrap_or_default()),
+                // A time beyond all durations never comes.
+                Some(seconds) => {
+                    nanos(Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX))
+                }
                 None => return,
             },
             (_, own) => own.unwrap_or(0),
@@ -150,7 +157,7 @@ fn pace(
         if let Ok(_) | Err(sync::RecvTimeoutError::Disconnected) = go.recv_timeout(wait) {
             return;
         }
-        if give.blocking_send(job).is_err() {
+        if !give.give(job) {
             return;
         }
     }

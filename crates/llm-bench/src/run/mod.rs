@@ -3,6 +3,7 @@
 mod course;
 mod feed;
 mod health;
+mod queue;
 mod runner;
 mod saturation;
 mod settings;

@@ -25,6 +25,8 @@ pub struct RunSpec {
     pub(crate) limits: Limits,
     /// Dollars that may still be spent.
     pub(crate) budget: Option<f64>,
+    /// The size of a request, about: of the first, or of the largest of a trace.
+    pub(crate) job_bytes: usize,
 }
 
 impl std::fmt::Debug for RunSpec {
@@ -140,8 +142,9 @@ impl Runner {
         let threads = self.threads(&run.load);
         run.client.threads = threads;
         let ahead = AHEAD + 2 * concurrency.unwrap_or(64) as usize;
+        let most = MOST_BYTES_AHEAD / spec.job_bytes.max(1);
         let (feed, mut source) =
-            Feed::start(spec.plan, spec.timing, ahead, clock).map_err(Error::Start)?;
+            Feed::start(spec.plan, spec.timing, ahead, most, clock).map_err(Error::Start)?;
         let gate = Gate::new();
         let (events, mut told) = mpsc::unbounded_channel();
         let origins = [Some(&settings.target), settings.against.as_ref()];
@@ -296,6 +299,9 @@ impl Load {
 }
 
 const AHEAD: usize = 16;
+
+/// Bytes of requests that are made and wait to be sent.
+const MOST_BYTES_AHEAD: usize = 512 << 20;
 
 const MOST_AHEAD: f64 = 256.0;
 

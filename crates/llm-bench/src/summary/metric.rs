@@ -1,6 +1,9 @@
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt;
+use std::marker::PhantomData;
 
+use serde::de::{IgnoredAny, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
 
 use super::Row;
@@ -232,11 +235,29 @@ where
     D: Deserializer<'de>,
     T: Deserialize<'de>,
 {
-    let all = BTreeMap::<String, T>::deserialize(deserializer)?;
-    let known = all.into_iter();
-    Ok(known
-        .filter_map(|(name, value)| Some((Metric::parse(&name)?, value)))
-        .collect())
+    deserializer.deserialize_map(KnownVisitor(PhantomData))
+}
+
+struct KnownVisitor<T>(PhantomData<T>);
+
+impl<'de, T: Deserialize<'de>> Visitor<'de> for KnownVisitor<T> {
+    type Value = BTreeMap<Metric, T>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a map by the names of metrics")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+        let mut known = BTreeMap::new();
+        while let Some(name) = map.next_key::<Cow<'de, str>>()? {
+            match Metric::parse(&name) {
+                Some(metric) => drop(known.insert(metric, map.next_value()?)),
+                // It is not built: a histogram is large.
+                None => drop(map.next_value::<IgnoredAny>()?),
+            }
+        }
+        Ok(known)
+    }
 }
 
 /// What a metric is measured in.

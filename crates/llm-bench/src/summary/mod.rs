@@ -10,13 +10,13 @@ mod row;
 
 pub use metric::{Metric, Unit};
 pub use objectives::{Objective, ObjectiveError, Objectives};
-pub(crate) use outcomes::kind_name;
 pub use outcomes::{Outcomes, RowOutcome};
 pub use paired::{Paired, paired};
 pub use row::Row;
 
 use std::collections::BTreeMap;
 
+use llm_provider::text::excerpt;
 use serde::{Deserialize, Serialize};
 
 use crate::stats::{
@@ -64,7 +64,9 @@ impl RunSummary {
         Self::with_tokens(experiment, run, rows, |_| Tokens::default())
     }
 
-    pub(crate) fn with_tokens(
+    /// Computes the numbers of a run from its rows, and from what `tokens` counted per token for
+    /// each side.
+    pub fn with_tokens(
         experiment: &Experiment,
         run: Run,
         rows: Vec<Row>,
@@ -94,13 +96,14 @@ impl RunSummary {
         done.filter_map(|row| metric.of(row)).collect()
     }
 
-    /// What to call the run in a table: its scenario, load and batch size.
+    /// What to call the run in a table: its scenario, load and batch size. What a terminal would
+    /// obey is escaped, for a run may come from a folder of somebody else.
     pub fn label(&self) -> String {
         let mut label = format!("{} {}", self.run.scenario, self.run.load);
         if self.run.batch_size > 1 || self.aggregated.iteration_type == IterationType::BatchSize {
             label.push_str(&format!(" batch {}", self.run.batch_size));
         }
-        label
+        excerpt(&label).into_owned()
     }
 }
 
@@ -329,12 +332,13 @@ pub(crate) fn scenario_label(experiment: &Experiment, scenario: &str, load: &Loa
 }
 
 /// What is counted per token rather than per request.
+#[non_exhaustive]
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Tokens {
+pub struct Tokens {
     /// Seconds from each chunk with tokens to the next.
-    pub(crate) inter_chunk: Histogram,
+    pub inter_chunk: Histogram,
     /// The same spread evenly over the tokens of the later chunk.
-    pub(crate) itl: Histogram,
+    pub itl: Histogram,
 }
 
 impl Tokens {

@@ -80,7 +80,7 @@ impl RowOutcome {
 }
 
 /// A kind of failure by the name that files use.
-pub(crate) fn kind_name(kind: FailureKind) -> &'static str {
+fn kind_name(kind: FailureKind) -> &'static str {
     match kind {
         FailureKind::Connect => "connect",
         FailureKind::Disconnected => "disconnected",

@@ -1,5 +1,5 @@
 use super::*;
-use crate::made_up::{answered, experiment, refused, run};
+use crate::test_util::{answered, experiment, refused, run};
 use crate::{Arrivals, Load, Outcome, Task, TokenSource};
 
 #[track_caller]

@@ -1,10 +1,10 @@
-use std::fs;
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
 use crate::error::Error;
+use crate::workload::access::Access;
 use crate::workload::{hub, read};
 
 /// Prompts, and what goes with them.
@@ -89,18 +89,18 @@ impl DatasetConfig {
     /// # Errors
     ///
     /// [`Error`] when the file looks like a config and is none.
-    pub fn at(path: &Path) -> Result<Self, Error> {
+    pub fn at(path: &Path, access: &Access) -> Result<Self, Error> {
         if path.extension().is_some_and(|ending| ending == "json")
-            && let Ok(text) = fs::read_to_string(path)
+            && let Ok(text) = read::text(path, access)
             && text.trim_start().starts_with('{')
             && serde_json::from_str::<Map<String, Value>>(&text)
                 .is_ok_and(|fields| fields.contains_key("source"))
         {
-            return Self::read(path);
+            return Self::read(path, access);
         }
         // Not a file, and shaped like the name of a dataset on the hub.
         let named = path.to_string_lossy();
-        let on_hub = !path.exists()
+        let on_hub = !access.has(path)
             && path.extension().is_none()
             && !named.starts_with(['/', '.', '~'])
             && named.split('/').count() <= 2;
@@ -121,15 +121,15 @@ impl DatasetConfig {
     ///
     /// # Errors
     ///
-    /// [`Error::Read`] or [`Error::Dataset`].
-    pub fn read(path: &Path) -> Result<Self, Error> {
-        let text = read::text(path)?;
+    /// [`Error::Read`], [`Error::NotAllowed`] or [`Error::Dataset`].
+    pub fn read(path: &Path, access: &Access) -> Result<Self, Error> {
+        let text = read::text(path, access)?;
         let mut config: Self = serde_json::from_str(&text).map_err(|error| {
             let reason = format!("is no dataset config: {error}");
             Error::dataset(path, Some(error.line() as u64), reason)
         })?;
         let inside = Path::new(&config.source.path);
-        if config.source.kind == "file" && inside.is_relative() && !inside.exists() {
+        if config.source.kind == "file" && inside.is_relative() && !access.has(inside) {
             let beside = path.parent().unwrap_or_else(|| Path::new("")).join(inside);
             config.source.path = beside.to_string_lossy().into_owned();
         }
@@ -143,16 +143,20 @@ impl Dataset {
     ///
     /// # Errors
     ///
-    /// [`Error::Dataset`] with file, line and what was expected; [`Error::Read`].
-    pub async fn load(config: &DatasetConfig) -> Result<Self, Error> {
+    /// [`Error::Dataset`] with file, line and what was expected; [`Error::Read`];
+    /// [`Error::NotAllowed`].
+    pub async fn load(config: &DatasetConfig, access: &Access) -> Result<Self, Error> {
         let source = &config.source;
         if config.prompt_lambda.is_some() {
             let reason = "prompt_lambda is Python, which is not run here: use prompt_column";
             return Err(Error::dataset(&source.path, None, reason));
         }
         let rows = match source.kind.as_str() {
-            "file" => read::rows(config)?,
-            "huggingface" => hub::rows(config).await?,
+            "file" => read::rows(config, access)?,
+            "huggingface" => {
+                access.check_hub(&source.path)?;
+                hub::rows(config).await?
+            }
             other => {
                 let reason = format!("source type {other:?}: expected file or huggingface");
                 return Err(Error::dataset(&source.path, None, reason));
@@ -175,16 +179,18 @@ pub(super) struct Columns<'a> {
     pub(super) image: Option<&'a str>,
     /// Where image files are looked for.
     pub(super) folder: PathBuf,
+    pub(super) access: &'a Access,
     pub(super) large_images: bool,
 }
 
 impl<'a> Columns<'a> {
-    pub(super) fn of(config: &'a DatasetConfig) -> Self {
+    pub(super) fn of(config: &'a DatasetConfig, access: &'a Access) -> Self {
         let folder = Path::new(&config.source.path).parent();
         Self {
             prompt: config.prompt_column.as_deref(),
             image: config.image_column.as_deref(),
             folder: folder.map(Path::to_owned).unwrap_or_default(),
+            access,
             large_images: config.unsafe_allow_large_images,
         }
     }
@@ -253,7 +259,8 @@ impl<'a> Columns<'a> {
                 Ok(images.collect::<Result<Vec<_>, _>>()?.concat())
             }
             Value::String(text) => {
-                super::image::address(text, &self.folder, self.large_images).map(|url| vec![url])
+                let file = |path: &str| self.access.read(&self.folder.join(path), LONGEST_IMAGE);
+                super::image::address(text, file, self.large_images).map(|url| vec![url])
             }
             // The hub's viewer gives images as objects with an address.
             Value::Object(fields) => match fields.get("src").or_else(|| fields.get("url")) {
@@ -298,6 +305,9 @@ fn kind(value: &Value) -> &'static str {
         Value::Object(_) => "an object",
     }
 }
+
+/// Bytes of an image's file.
+const LONGEST_IMAGE: u64 = 256 << 20;
 
 const PROMPT_COLUMNS: &[&str] = &[
     "prompt",

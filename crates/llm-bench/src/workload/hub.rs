@@ -2,6 +2,7 @@
 //!
 //! Only read when a config or a name asks for it. `HF_TOKEN` opens private ones.
 
+use std::path::Path;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -15,6 +16,7 @@ use crate::client::Connector;
 use crate::clock::Clock;
 use crate::error::Error;
 use crate::target::Origin;
+use crate::workload::access::Access;
 use crate::workload::dataset::{Columns, DatasetConfig, Row};
 
 /// The first rows of a dataset: as many as its split's slice says, and no more than are of use.
@@ -37,7 +39,9 @@ async fn rows_from(base: &str, config: &DatasetConfig) -> Result<Vec<Row>, Error
     let text = |name: &str| kwargs.get(name).and_then(Value::as_str);
     let (split, most) = slice(text("split").unwrap_or("train"));
     let name = text("name").unwrap_or("default");
-    let columns = Columns::of(config);
+    // What the hub sends names no file of this machine.
+    let no_files = Access::within::<&Path>([])?;
+    let columns = Columns::of(config, &no_files);
     let clock = Clock::start();
     let connector = Connector::new(clock, origin.tls)?;
     let (mut connection, _) = connector
@@ -65,7 +69,7 @@ async fn rows_from(base: &str, config: &DatasetConfig) -> Result<Vec<Row>, Error
         let page: Page = serde_json::from_slice(&answer.body)
             .map_err(|error| wrong(config, format!("{origin} gives no rows: {error}")))?;
         let last = page.rows.len() < length;
-        for item in page.rows {
+        for item in page.rows.into_iter().take(length) {
             let row = columns
                 .row(&item.row)
                 .map_err(|reason| wrong(config, format!("row {}: {reason}", rows.len())))?;

@@ -1,15 +1,16 @@
 //! Images as requests carry them: addresses, or data in base64.
 
-use std::fs;
-use std::path::Path;
-
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
 use crate::error::Error;
 
 /// What a dataset's text for an image means: an address as it is, base64 as data, a file as data.
-pub(super) fn address(text: &str, folder: &Path, large: bool) -> Result<String, String> {
+pub(super) fn address(
+    text: &str,
+    file: impl Fn(&str) -> Result<Vec<u8>, Error>,
+    large: bool,
+) -> Result<String, String> {
     let text = text.trim();
     if ["http://", "https://", "data:"]
         .iter()
@@ -17,8 +18,7 @@ pub(super) fn address(text: &str, folder: &Path, large: bool) -> Result<String, 
     {
         return Ok(text.to_owned());
     }
-    let file = folder.join(text);
-    let bytes = if let Ok(bytes) = fs::read(&file) {
+    let bytes = if let Ok(bytes) = file(text) {
         bytes
     } else if text.len() > LONGEST_PATH
         && let Ok(bytes) = STANDARD.decode(text)
@@ -27,7 +27,7 @@ pub(super) fn address(text: &str, folder: &Path, large: bool) -> Result<String, 
     } else {
         let shown: String = text.chars().take(80).collect();
         return Err(format!(
-            "{shown:?} is no image: expected an address, a file or base64"
+            "{shown:?} is not an image: expected an address, a file or base64"
         ));
     };
     check_size(&bytes, large)?;
@@ -115,7 +115,7 @@ pub(super) fn sized(
     (width, height): (u32, u32),
     _number: u64,
 ) -> Result<String, Error> {
-    let reason = "this program was built without the feature images";
+    let reason = "this build lacks the feature images";
     Err(Error::usage(
         "--traffic-scenario",
         format!("I({width},{height})"),
@@ -156,17 +156,17 @@ mod tests {
 
     #[test]
     fn addresses_stay_and_nonsense_is_refused() {
-        let folder = Path::new("");
-        let kept = address(" https://h/x.png ", folder, false);
+        let none = |_: &str| Err(Error::usage("", "", "no such file"));
+        let kept = address(" https://h/x.png ", none, false);
         assert_eq!(kept.as_deref(), Ok("https://h/x.png"));
         assert!(
-            address("no such file", folder, false)
+            address("no such file", none, false)
                 .unwrap_err()
-                .contains("no image")
+                .contains("not an image")
         );
         let text = STANDARD.encode([b'x'; 300]);
         assert!(
-            address(&text, folder, false)
+            address(&text, none, false)
                 .unwrap_err()
                 .contains("is no JPEG")
         );

@@ -1,5 +1,6 @@
 //! What is asked: prompts of the lengths that a scenario wants, out of a dataset or made up.
 
+mod access;
 mod dataset;
 mod hub;
 mod image;
@@ -9,6 +10,7 @@ mod read;
 mod text;
 mod trace;
 
+pub use access::Access;
 pub use dataset::{Dataset, DatasetConfig, DatasetSource, Row};
 pub use plan::{LoadSpec, Workload};
 pub use text::Prefix;

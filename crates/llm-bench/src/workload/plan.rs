@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 use crate::error::Error;
 use crate::experiment::{Limits, Load, Task};
 use crate::job::Job;
-use crate::request::{Bodies, Endpoint, Prepared};
+use crate::request::{Bodies, Endpoint, Prepared, ReplicateModel};
 use crate::run::{RunSpec, Timing};
 use crate::scenario::Scenario;
 use crate::schedule::{ArrivalProcess, RateProfile, Schedule};
@@ -35,17 +35,24 @@ impl Workload {
     ///
     /// # Errors
     ///
-    /// [`Error::Usage`] when the backend cannot do the task.
+    /// [`Error::Usage`] when the backend cannot do the task, or the model's name is not one of
+    /// Replicate's.
     pub fn new(task: Task, backend: Backend, model: impl Into<String>) -> Result<Self, Error> {
         if backend == Backend::Replicate && task != Task::TextToText {
             let reason = "predictions are measured for text-to-text only";
             return Err(Error::usage("--task", task.name(), reason));
         }
+        let model = model.into();
+        if backend == Backend::Replicate && !ReplicateModel::of(&model).is_valid() {
+            let reason = "expected owner/name, owner/name:version, a version or \
+                          deployments/owner/name";
+            return Err(Error::usage("--api-model-name", model, reason));
+        }
         Ok(Self {
             task,
             backend,
             bodies: Arc::new(Bodies {
-                model: model.into(),
+                model,
                 additional: Map::new(),
             }),
             dataset: None,
@@ -106,6 +113,7 @@ impl Workload {
         limits: Limits,
     ) -> Result<RunSpec, Error> {
         scenario.check(self.task)?;
+        scenario.check_batch(batch_size)?;
         if let Some(prefix) = self.prefix {
             let least = scenario.least_input().ok_or_else(|| {
                 let reason = "goes with the scenarios D, N and U only";
@@ -138,8 +146,8 @@ impl Workload {
             }
         };
         let mut prompts = Prompts::new(self, scenario, batch_size, seed)?;
-        // What cannot be made is told before anything is sent.
-        prompts.try_next()?;
+        // What cannot be made is reported before anything is sent.
+        let job_bytes = prompts.try_next()?.first.body.len();
         let prompts = Prompts::new(self, scenario, batch_size, seed)?;
         Ok(RunSpec {
             scenario: scenario.to_string(),
@@ -149,6 +157,7 @@ impl Workload {
             timing,
             limits,
             budget: None,
+            job_bytes,
         })
     }
 
@@ -156,7 +165,7 @@ impl Workload {
     ///
     /// # Errors
     ///
-    /// [`Error::Usage`] when the speed is not above 0, or the task is not chat.
+    /// [`Error::Usage`] when the speed is not from 0.001 to 1,000,000, or the task is not chat.
     pub fn replay(
         &self,
         trace: &Trace,
@@ -164,8 +173,8 @@ impl Workload {
         max_concurrency: Option<u32>,
         limits: Limits,
     ) -> Result<RunSpec, Error> {
-        if !(speed > 0.0 && speed.is_finite()) {
-            let reason = "expected a factor above 0";
+        if !(1e-3..=1e6).contains(&speed) {
+            let reason = "expected a factor from 0.001 to 1000000";
             return Err(Error::usage("--trace-speed", speed.to_string(), reason));
         }
         if self.task != Task::TextToText {
@@ -173,6 +182,7 @@ impl Workload {
             return Err(Error::usage("--task", self.task.name(), reason));
         }
         let zero = trace.rows.first().map_or(0.0, |row| row.timestamp);
+        let job_bytes = trace.rows.iter().map(TraceRow::bytes).max().unwrap_or(0);
         let workload = self.clone();
         let rows = trace.rows.clone();
         let plan = (0..).zip(rows).map(move |(id, row)| {
@@ -191,6 +201,7 @@ impl Workload {
             timing: Timing::Own,
             limits,
             budget: None,
+            job_bytes,
         })
     }
 

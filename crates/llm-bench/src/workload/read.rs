@@ -1,19 +1,16 @@
 //! Datasets in files. What is wrong is told with its line.
 
-use std::fs;
 use std::path::Path;
 
 use serde_json::Value;
 use serde_json::value::RawValue;
 
 use crate::error::Error;
+use crate::workload::access::Access;
 use crate::workload::dataset::{Columns, DatasetConfig, Row};
 
-pub(super) fn text(path: &Path) -> Result<String, Error> {
-    let bytes = fs::read(path).map_err(|source| Error::Read {
-        path: path.to_owned(),
-        source,
-    })?;
+pub(super) fn text(path: &Path, access: &Access) -> Result<String, Error> {
+    let bytes = access.read(path, LONGEST)?;
     String::from_utf8(bytes).map_err(|error| {
         let valid = &error.as_bytes()[..error.utf8_error().valid_up_to()];
         let line = 1 + valid.iter().filter(|byte| **byte == b'\n').count();
@@ -21,12 +18,13 @@ pub(super) fn text(path: &Path) -> Result<String, Error> {
     })
 }
 
-pub(super) fn rows(config: &DatasetConfig) -> Result<Vec<Row>, Error> {
+pub(super) fn rows(config: &DatasetConfig, access: &Access) -> Result<Vec<Row>, Error> {
     let source = &config.source;
     let path = Path::new(&source.path);
+    access.resolve(path)?;
     let ending = path.extension().and_then(|ending| ending.to_str());
     let format = source.file_format.as_deref().or(ending).unwrap_or_default();
-    let columns = Columns::of(config);
+    let columns = Columns::of(config, access);
     let read = match format.to_ascii_lowercase().as_str() {
         "txt" => |path: &Path, text: &str, _: &Columns<'_>, _| Ok(lines(path, text)),
         "csv" => table,
@@ -39,7 +37,7 @@ pub(super) fn rows(config: &DatasetConfig) -> Result<Vec<Row>, Error> {
             return Err(Error::dataset(path, None, reason));
         }
     };
-    let text = text(path)?;
+    let text = text(path, access)?;
     let text = text.strip_prefix('\u{feff}').unwrap_or(&text);
     read(path, text, &columns, source.csv_column_index)
 }
@@ -110,3 +108,6 @@ fn row(path: &Path, line: u64, text: &str, columns: &Columns<'_>) -> Result<Row,
         .map_err(|error| wrong(format!("expected a JSON string or object: {error}")))?;
     columns.row(&value).map_err(wrong)
 }
+
+/// Bytes of a dataset or a trace.
+const LONGEST: u64 = 2 << 30;

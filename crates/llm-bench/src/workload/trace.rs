@@ -6,6 +6,8 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use crate::error::Error;
+use crate::scenario::Scenario;
+use crate::workload::access::Access;
 use crate::workload::read;
 
 /// A recorded load, in the order of its time.
@@ -39,9 +41,9 @@ impl Trace {
     ///
     /// # Errors
     ///
-    /// [`Error::Dataset`] with the line; [`Error::Read`].
-    pub fn read(path: &Path) -> Result<Self, Error> {
-        let text = read::text(path)?;
+    /// [`Error::Dataset`] with the line; [`Error::Read`]; [`Error::NotAllowed`].
+    pub fn read(path: &Path, access: &Access) -> Result<Self, Error> {
+        let text = read::text(path, access)?;
         let mut rows = Vec::new();
         for (number, line) in (1..).zip(text.lines()) {
             if line.trim().is_empty() {
@@ -53,16 +55,24 @@ impl Trace {
                     "expected {{\"timestamp\": ms, \"input_length\": …}}: {error}"
                 ))
             })?;
-            if !row.timestamp.is_finite() {
-                return Err(wrong("timestamp: expected milliseconds".to_owned()));
+            if row.timestamp.is_nan() || row.timestamp.abs() > MOST_MS {
+                return Err(wrong(
+                    "timestamp: expected milliseconds, at most 1e15".to_owned(),
+                ));
             }
             if row.input_length.is_none() && row.prompt.is_none() && row.messages.is_none() {
                 return Err(wrong(
                     "expected input_length, prompt or messages".to_owned(),
                 ));
             }
-            if row.input_length.is_some_and(|tokens| tokens > MOST_TOKENS) {
-                return Err(wrong(format!("input_length: more than {MOST_TOKENS}")));
+            for (name, tokens) in [
+                ("input_length", row.input_length),
+                ("output_length", row.output_length),
+            ] {
+                if tokens.is_some_and(|tokens| tokens > Scenario::MOST_TOKENS) {
+                    let most = Scenario::MOST_TOKENS;
+                    return Err(wrong(format!("{name}: more than {most}")));
+                }
             }
             rows.push(row);
         }
@@ -88,7 +98,23 @@ impl Trace {
     }
 }
 
+impl TraceRow {
+    /// The size of its request, about.
+    pub(crate) fn bytes(&self) -> usize {
+        // Words that are made up have some six letters a token.
+        let made_up = self.input_length.unwrap_or(0).saturating_mul(6);
+        let texts = self.messages.iter().flatten();
+        let texts = texts.filter_map(|message| message.get("content")?.as_str());
+        let given = self.prompt.as_deref().into_iter().chain(texts);
+        match given.map(str::len).sum() {
+            0 => usize::try_from(made_up).unwrap_or(usize::MAX),
+            bytes => bytes,
+        }
+    }
+}
+
 /// Tokens of a block in Mooncake's traces.
 pub(crate) const BLOCK: u64 = 512;
 
-const MOST_TOKENS: u64 = 10_000_000;
+/// Some 30,000 years: beyond any recording, and exact in a float.
+const MOST_MS: f64 = 1e15;

@@ -1,0 +1,187 @@
+use std::fmt;
+
+use llm_bench::stats::Change;
+
+use super::quantity::Quantity;
+use super::{ConditionError, Pair, parse};
+
+/// When a change is too much.
+///
+/// ```text
+/// condition = all ("or" all)*
+/// all       = one ("and" one)*
+/// one       = "not" one | "(" condition ")" | quantity comparison limit
+/// quantity  = statistic "(" metric ")"          p99(ttft), mean(e2e), p99.9(itl), max(tpot)
+///           | error_rate | goodput | requests_per_second | rps
+///           | input_throughput | output_throughput | total_throughput
+/// comparison = ">" | ">=" | "<" | "<="
+/// limit     = ("+" | "-")? number unit?
+/// unit      = "%" | "pp" | "us" | "ms" | "s"
+/// ```
+///
+/// A limit with a sign is about the change: `> +5%` is more than five percent above the first
+/// experiment, `> +10ms` more than ten milliseconds above it, `< -5%` more than five percent
+/// below it; `pp` are percentage points of a share. A limit without a sign is about the second
+/// experiment alone: `p99(ttft) > 200ms`, `error_rate > 1%`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Condition {
+    text: String,
+    root: Node,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Node {
+    All(Vec<Self>),
+    Any(Vec<Self>),
+    Not(Box<Self>),
+    Test {
+        quantity: Quantity,
+        comparison: Comparison,
+        limit: Limit,
+    },
+}
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) enum Comparison {
+    Above,
+    AtLeast,
+    AtMost,
+    Below,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) enum Limit {
+    /// Of `after - before`.
+    Change(f64),
+    /// Of `(after - before) / before`.
+    Relative(f64),
+    /// Of `after`.
+    Value(f64),
+}
+
+/// Whether a condition holds for two runs.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[allow(clippy::exhaustive_enums, reason = "there is no fourth answer")]
+pub enum Verdict {
+    /// It holds.
+    Holds,
+    /// It does not.
+    HoldsNot,
+    /// A quantity was not measured, in the first run or in the second.
+    Unknown,
+}
+
+/// A quantity that a condition asks for, and how it changed; none where it was not measured.
+#[derive(Clone, Copy, Debug, PartialEq)]
+#[allow(clippy::exhaustive_structs, reason = "a pair with names")]
+pub struct Evidence {
+    /// The quantity.
+    pub quantity: Quantity,
+    /// Its change.
+    pub change: Option<Change>,
+}
+
+impl Condition {
+    /// Reads a condition.
+    ///
+    /// # Errors
+    /// When it does not follow the grammar above; the error shows where, and what was expected.
+    pub fn parse(text: &str) -> Result<Self, ConditionError> {
+        Ok(Self {
+            root: parse::parse(text)?,
+            text: text.trim().to_owned(),
+        })
+    }
+
+    /// Whether it holds for two runs, and the changes that tell. With `significant`, a limit of
+    /// a change is only passed where chance is an unlikely cause of the change; where nothing is
+    /// known about chance, the change alone decides.
+    pub fn check(&self, pair: Pair<'_>, significant: bool) -> (Verdict, Vec<Evidence>) {
+        let mut evidence = Vec::new();
+        let verdict = self.root.check(pair, significant, &mut evidence);
+        (verdict, evidence)
+    }
+}
+
+impl fmt::Display for Condition {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
+    }
+}
+
+impl Node {
+    fn check(&self, pair: Pair<'_>, significant: bool, evidence: &mut Vec<Evidence>) -> Verdict {
+        let mut check = |node: &Self| node.check(pair, significant, evidence);
+        match self {
+            // All parts are looked at: their evidence is to be shown.
+            Self::All(nodes) => {
+                nodes
+                    .iter()
+                    .map(&mut check)
+                    .fold(Verdict::Holds, |a, b| match (a, b) {
+                        (Verdict::HoldsNot, _) | (_, Verdict::HoldsNot) => Verdict::HoldsNot,
+                        (Verdict::Unknown, _) | (_, Verdict::Unknown) => Verdict::Unknown,
+                        _ => Verdict::Holds,
+                    })
+            }
+            Self::Any(nodes) => {
+                nodes
+                    .iter()
+                    .map(&mut check)
+                    .fold(Verdict::HoldsNot, |a, b| match (a, b) {
+                        (Verdict::Holds, _) | (_, Verdict::Holds) => Verdict::Holds,
+                        (Verdict::Unknown, _) | (_, Verdict::Unknown) => Verdict::Unknown,
+                        _ => Verdict::HoldsNot,
+                    })
+            }
+            Self::Not(node) => match check(node) {
+                Verdict::Holds => Verdict::HoldsNot,
+                Verdict::HoldsNot => Verdict::Holds,
+                Verdict::Unknown => Verdict::Unknown,
+            },
+            Self::Test {
+                quantity,
+                comparison,
+                limit,
+            } => {
+                let change = match limit {
+                    // The first run does not matter.
+                    Limit::Value(_) => {
+                        let after = quantity.of(&pair.after.aggregated);
+                        let before = quantity.of(&pair.before.aggregated);
+                        after.map(|after| Change::new(before.unwrap_or(f64::NAN), after))
+                    }
+                    _ => quantity.change(pair),
+                };
+                evidence.push(Evidence {
+                    quantity: *quantity,
+                    change,
+                });
+                change.map_or(Verdict::Unknown, |change| {
+                    test(change, *comparison, *limit, significant)
+                })
+            }
+        }
+    }
+}
+
+fn test(change: Change, comparison: Comparison, limit: Limit, significant: bool) -> Verdict {
+    let (value, limit, about_change) = match limit {
+        Limit::Change(limit) => (change.absolute(), limit, true),
+        Limit::Relative(limit) => (change.relative(), limit, true),
+        Limit::Value(limit) => (change.after, limit, false),
+    };
+    let passed = match comparison {
+        Comparison::Above => value > limit,
+        Comparison::AtLeast => value >= limit,
+        Comparison::AtMost => value <= limit,
+        Comparison::Below => value < limit,
+    };
+    let chance =
+        significant && about_change && change.interval.is_some() && !change.is_significant();
+    if passed && !chance {
+        Verdict::Holds
+    } else {
+        Verdict::HoldsNot
+    }
+}

@@ -1,0 +1,84 @@
+//! What changed from one experiment to another, whether chance explains it, and whether it is
+//! too much.
+//!
+//! ```
+//! use bench_report::compare::{Comparison, Condition};
+//! use llm_bench::Results;
+//!
+//! let condition = Condition::parse("p99(ttft) > +5% or error_rate > 1%")?;
+//! let (before, after) = (Results::default(), Results::default());
+//! let comparison = Comparison::new(&before, &after);
+//! assert!(comparison.pairs.is_empty(), "there are no runs to compare");
+//! # let _ = condition;
+//! # Ok::<(), bench_report::compare::ConditionError>(())
+//! ```
+
+mod condition;
+mod parse;
+mod quantity;
+
+pub use condition::{Condition, Evidence, Verdict};
+pub use parse::ConditionError;
+pub use quantity::{Quantity, Whole};
+
+use llm_bench::summary::RunSummary;
+use llm_bench::{Load, Results};
+
+/// Two experiments, run by run.
+#[non_exhaustive]
+#[derive(Debug)]
+pub struct Comparison<'a> {
+    /// The runs with the same scenario, load and batch size: before and after.
+    pub pairs: Vec<Pair<'a>>,
+    /// Labels of runs that only the first experiment has.
+    pub only_before: Vec<String>,
+    /// Labels of runs that only the second experiment has.
+    pub only_after: Vec<String>,
+}
+
+/// Two runs that can be compared.
+#[non_exhaustive]
+#[derive(Clone, Copy, Debug)]
+pub struct Pair<'a> {
+    /// The run of the first experiment.
+    pub before: &'a RunSummary,
+    /// The run of the second experiment.
+    pub after: &'a RunSummary,
+}
+
+impl<'a> Comparison<'a> {
+    /// Pairs the runs of two experiments. Of several runs alike, the first goes with the first.
+    pub fn new(before: &'a Results, after: &'a Results) -> Self {
+        let mut rest: Vec<&RunSummary> = after.runs.iter().collect();
+        let mut comparison = Self {
+            pairs: Vec::new(),
+            only_before: Vec::new(),
+            only_after: Vec::new(),
+        };
+        for run in &before.runs {
+            match rest.iter().position(|other| key(run) == key(other)) {
+                Some(at) => comparison.pairs.push(Pair {
+                    before: run,
+                    after: rest.remove(at),
+                }),
+                None => comparison.only_before.push(run.label()),
+            }
+        }
+        comparison.only_after = rest.into_iter().map(RunSummary::label).collect();
+        comparison
+    }
+}
+
+impl Pair<'_> {
+    /// What to call the two.
+    pub fn label(&self) -> String {
+        self.before.label()
+    }
+}
+
+fn key(run: &RunSummary) -> (&str, &Load, u32) {
+    (&run.run.scenario, &run.run.load, run.run.batch_size)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,474 @@
+//! Charts over the runs of one or several experiments: a line per scenario, a point per run.
+
+use llm_bench::Results;
+use llm_bench::stats::{Interval, Statistic};
+use llm_bench::summary::{Aggregated, Metric, RowOutcome, RunSummary, Unit};
+use llm_bench::{IterationType, Load};
+
+use super::{CHOICES, Figure};
+use crate::chart::{Axis, AxisKind, Chart, Colour, Format, Mark, Point, Series};
+use crate::number::{count, number};
+
+/// The figures that have something to show.
+pub(crate) fn overview(all: &[Results]) -> Vec<Figure> {
+    let lines = lines(all);
+    let by = Places::new(&lines);
+    let statistics = |name, about, metric, x: Abscissa| {
+        let charts = CHOICES.into_iter().map(|statistic| {
+            let y = Ordinate::of(metric, statistic);
+            (Some(statistic), chart(&lines, &by, &x, &y))
+        });
+        figure(name, about, charts.collect())
+    };
+    let single = |name, about, y: Ordinate| {
+        figure(
+            name,
+            about,
+            vec![(None, chart(&lines, &by, &Abscissa::Load, &y))],
+        )
+    };
+    let figures = [
+        single(
+            "throughput",
+            "Tokens of all answers per second of the run.",
+            Ordinate::whole("Output throughput, tok/s", Format::Number, |n| {
+                Some(n.mean_output_throughput_tokens_per_s)
+            }),
+        ),
+        single(
+            "total_throughput",
+            "Tokens of prompts and answers per second of the run.",
+            Ordinate::whole("Total throughput, tok/s", Format::Number, |n| {
+                Some(n.mean_total_tokens_throughput_tokens_per_s)
+            }),
+        ),
+        single(
+            "requests",
+            "Requests that completed per second of the run.",
+            Ordinate::whole("Requests/s", Format::Number, |n| {
+                Some(n.requests_per_second)
+            }),
+        ),
+        statistics(
+            "ttft",
+            "From dispatch to the first token of any channel.",
+            Metric::Ttft,
+            Abscissa::Load,
+        ),
+        statistics(
+            "itl",
+            "From a token to the next, over all tokens of all requests.",
+            Metric::Itl,
+            Abscissa::Load,
+        ),
+        statistics(
+            "tpot",
+            "Time of the output after its first token, per token, request by request.",
+            Metric::Tpot,
+            Abscissa::Load,
+        ),
+        statistics(
+            "e2e_latency",
+            "From dispatch to the end of the answer.",
+            Metric::E2eLatency,
+            Abscissa::Load,
+        ),
+        statistics(
+            "ttft_from_schedule",
+            "From when the plan wanted the request to start: what a user waits in an open loop.",
+            Metric::TtftFromSchedule,
+            Abscissa::Load,
+        ),
+        statistics(
+            "speed_by_throughput",
+            "What a user sees against what the server gives: up and to the right is better.",
+            Metric::OutputInferenceSpeed,
+            Abscissa::OutputThroughput,
+        ),
+        statistics(
+            "ttft_by_throughput",
+            "Down and to the right is better.",
+            Metric::Ttft,
+            Abscissa::OutputThroughput,
+        ),
+        statistics(
+            "e2e_latency_by_requests",
+            "Down and to the right is better.",
+            Metric::E2eLatency,
+            Abscissa::Requests,
+        ),
+        errors(&lines, &by),
+        single(
+            "goodput",
+            "Share of requests that met all objectives; those that failed did not.",
+            Ordinate::whole("Good requests", Format::Share, |n| {
+                n.extra.goodput.as_ref().map(|goodput| goodput.share)
+            }),
+        ),
+        phases(&lines, &by),
+    ];
+    figures.into_iter().flatten().collect()
+}
+
+/// Runs that differ in nothing but their place on the axis of loads.
+struct Line<'a> {
+    name: String,
+    runs: Vec<(&'a RunSummary, &'a Aggregated)>,
+}
+
+fn lines(all: &[Results]) -> Vec<Line<'_>> {
+    let mut lines: Vec<Line<'_>> = Vec::new();
+    for results in all {
+        for run in &results.runs {
+            let sides = [
+                ("", Some(&run.aggregated)),
+                ("against", run.against.as_ref()),
+            ];
+            for (side, numbers) in sides {
+                let Some(numbers) = numbers else { continue };
+                let mut parts = Vec::new();
+                if all.len() > 1 {
+                    parts.push(results.experiment.name.clone());
+                }
+                parts.push(run.run.scenario.clone());
+                if by_batch(run) {
+                    if results.experiment.loads.len() > 1 {
+                        parts.push(run.run.load.to_string());
+                    }
+                } else if run.run.batch_size > 1 {
+                    parts.push(format!("batch {}", run.run.batch_size));
+                }
+                parts.extend((!side.is_empty()).then(|| side.to_owned()));
+                let name = parts.join(" · ");
+                match lines.iter_mut().find(|line| line.name == name) {
+                    Some(line) => line.runs.push((run, numbers)),
+                    None => lines.push(Line {
+                        name,
+                        runs: vec![(run, numbers)],
+                    }),
+                }
+            }
+        }
+    }
+    lines
+}
+
+fn by_batch(run: &RunSummary) -> bool {
+    run.aggregated.iteration_type == IterationType::BatchSize
+}
+
+/// The places on the axis of loads.
+struct Places {
+    label: &'static str,
+    values: Vec<f64>,
+}
+
+impl Places {
+    fn new(lines: &[Line<'_>]) -> Self {
+        let runs = || {
+            lines
+                .iter()
+                .flat_map(|line| &line.runs)
+                .map(|(run, _)| *run)
+        };
+        let mut values: Vec<f64> = runs().map(Self::value).collect();
+        values.sort_by(f64::total_cmp);
+        values.dedup();
+        let label = match runs().next() {
+            Some(run) if by_batch(run) => "Batch size",
+            Some(run) => match run.run.load {
+                Load::Concurrency { .. } => "Concurrency",
+                Load::Rate { .. } => "Requests/s asked for",
+                Load::Trace { .. } => "Speed of the trace",
+                _ => "Load",
+            },
+            None => "",
+        };
+        Self { label, values }
+    }
+
+    fn value(run: &RunSummary) -> f64 {
+        if by_batch(run) {
+            f64::from(run.run.batch_size)
+        } else {
+            run.run.load.value()
+        }
+    }
+
+    fn place(&self, run: &RunSummary) -> f64 {
+        let value = Self::value(run);
+        let place = self.values.iter().position(|known| *known == value);
+        place.unwrap_or_default() as f64
+    }
+
+    fn axis(&self) -> Axis {
+        Axis {
+            label: self.label.to_owned(),
+            kind: AxisKind::Named(self.values.iter().map(|value| number(*value)).collect()),
+            format: Format::Number,
+        }
+    }
+}
+
+/// What runs from left to right.
+enum Abscissa {
+    Load,
+    OutputThroughput,
+    Requests,
+}
+
+impl Abscissa {
+    fn axis(&self, places: &Places) -> Axis {
+        let label = match self {
+            Self::Load => return places.axis(),
+            Self::OutputThroughput => "Output throughput of the server, tok/s",
+            Self::Requests => "Requests/s",
+        };
+        Axis {
+            label: label.to_owned(),
+            ..Axis::default()
+        }
+    }
+
+    fn name(&self, places: &Places) -> &'static str {
+        match self {
+            Self::Load => places.label,
+            Self::OutputThroughput => "Output throughput",
+            Self::Requests => "Requests per second",
+        }
+    }
+
+    fn value(&self, places: &Places, run: &RunSummary, numbers: &Aggregated) -> f64 {
+        match self {
+            Self::Load => places.place(run),
+            Self::OutputThroughput => numbers.mean_output_throughput_tokens_per_s,
+            Self::Requests => numbers.requests_per_second,
+        }
+    }
+}
+
+/// What runs from bottom to top.
+struct Ordinate {
+    label: String,
+    format: Format,
+    value: Value,
+}
+
+enum Value {
+    Statistic(Metric, Statistic),
+    Whole(fn(&Aggregated) -> Option<f64>),
+}
+
+impl Ordinate {
+    fn of(metric: Metric, statistic: Statistic) -> Self {
+        let (format, unit) = match metric.unit() {
+            Unit::Seconds => (Format::Seconds, String::new()),
+            unit => (Format::Number, format!(", {}", unit.sign())),
+        };
+        Self {
+            label: format!("{} {statistic}{unit}", metric.title()),
+            format,
+            value: Value::Statistic(metric, statistic),
+        }
+    }
+
+    fn whole(label: &str, format: Format, value: fn(&Aggregated) -> Option<f64>) -> Self {
+        Self {
+            label: label.to_owned(),
+            format,
+            value: Value::Whole(value),
+        }
+    }
+
+    fn value(&self, numbers: &Aggregated) -> Option<f64> {
+        match self.value {
+            Value::Statistic(metric, statistic) => numbers.get(statistic, metric),
+            Value::Whole(value) => value(numbers),
+        }
+    }
+
+    fn interval(&self, numbers: &Aggregated) -> Option<Interval> {
+        let Value::Statistic(metric, statistic) = self.value else {
+            return None;
+        };
+        let of_metric = numbers.extra.intervals.get(&metric)?;
+        of_metric.get(&statistic.to_string()).copied()
+    }
+}
+
+fn chart(lines: &[Line<'_>], places: &Places, x: &Abscissa, y: &Ordinate) -> Chart {
+    let series = lines.iter().enumerate().map(|(at, line)| {
+        let points = line.runs.iter().filter_map(|(run, numbers)| {
+            // What was not measured, or is not part of the task, is 0 throughout.
+            let value = y.value(numbers).filter(|value| *value != 0.0)?;
+            let interval = y.interval(numbers);
+            let mut tip = format!("{}\n{}: {}", run.run.load, y.label, y.format.text(value));
+            if let Some(Interval { low, high }) = interval {
+                let (low, high) = (y.format.text(low), y.format.text(high));
+                tip.push_str(&format!("\n95 %: {low} to {high}"));
+            }
+            tip.push_str(&format!(
+                "\n{}",
+                count(numbers.num_completed_requests as usize, "request")
+            ));
+            Some(Point {
+                interval: interval.map(|interval| (interval.low, interval.high)),
+                ..Point::new(x.value(places, run, numbers), value, tip)
+            })
+        });
+        Series {
+            name: line.name.clone(),
+            colour: Colour::Number(at),
+            mark: Mark::Line,
+            points: points.collect(),
+        }
+    });
+    let axis = x.axis(places);
+    Chart {
+        title: format!(
+            "{} by {}",
+            without_unit(&y.label),
+            x.name(places).to_lowercase()
+        ),
+        y: Axis {
+            label: y.label.clone(),
+            kind: AxisKind::Linear,
+            format: y.format,
+        },
+        series: series.filter(|series| !series.points.is_empty()).collect(),
+        x: axis,
+        stacked: false,
+    }
+}
+
+/// `Output throughput` of `Output throughput, tok/s`.
+fn without_unit(label: &str) -> &str {
+    label.split_once(", ").map_or(label, |(name, _)| name)
+}
+
+fn figure(name: &str, about: &str, charts: Vec<(Option<Statistic>, Chart)>) -> Option<Figure> {
+    let title = charts.iter().find(|(_, chart)| !chart.is_empty())?;
+    let title = match title.0 {
+        Some(statistic) => title.1.title.replacen(&format!(" {statistic}"), "", 1),
+        None => title.1.title.clone(),
+    };
+    Some(Figure {
+        name: name.to_owned(),
+        title,
+        about: about.to_owned(),
+        charts,
+    })
+}
+
+/// Errors by kind where there is one line, else the rates of all lines.
+fn errors(lines: &[Line<'_>], places: &Places) -> Option<Figure> {
+    let numbers = || {
+        lines
+            .iter()
+            .flat_map(|line| &line.runs)
+            .map(|(_, numbers)| *numbers)
+    };
+    if numbers().all(|numbers| numbers.num_error_requests == 0) {
+        return None;
+    }
+    let mut chart = chart(
+        lines,
+        places,
+        &Abscissa::Load,
+        &Ordinate::whole("Error rate", Format::Share, |n| Some(n.error_rate)),
+    );
+    if let [line] = lines {
+        let mut kinds: Vec<String> = Vec::new();
+        for (kind, _) in numbers().flat_map(kinds_of) {
+            if !kinds.contains(&kind) {
+                kinds.push(kind);
+            }
+        }
+        let series = kinds.into_iter().enumerate().map(|(at, kind)| {
+            let points = line.runs.iter().filter_map(|(run, numbers)| {
+                let (_, errors) = kinds_of(numbers)
+                    .into_iter()
+                    .find(|(known, _)| *known == kind)?;
+                let share = errors as f64 / numbers.num_requests.max(1) as f64;
+                let tip = format!(
+                    "{}\n{errors} of {} ({})",
+                    run.run.load,
+                    count(numbers.num_requests as usize, "request"),
+                    Format::Share.text(share)
+                );
+                Some(Point::new(places.place(run), share, tip))
+            });
+            Series {
+                points: points.collect(),
+                colour: if at == 0 {
+                    Colour::Bad
+                } else {
+                    Colour::Number(at)
+                },
+                mark: Mark::Bars,
+                name: kind,
+            }
+        });
+        chart.series = series.collect();
+        chart.stacked = true;
+    }
+    let about = "Share of the requests that failed. Those given up at the end are not among them.";
+    figure("errors", about, vec![(None, chart)])
+}
+
+/// How many requests failed in which way: by status where it was one.
+fn kinds_of(numbers: &Aggregated) -> Vec<(String, u64)> {
+    let outcomes = &numbers.extra.outcomes;
+    let limited = (outcomes.rate_limited > 0).then(|| ("429".to_owned(), outcomes.rate_limited));
+    let failed = outcomes.failed.iter();
+    let failed =
+        failed.map(|(kind, errors)| (RowOutcome::Failed(*kind).name().replace('_', " "), *errors));
+    limited.into_iter().chain(failed).collect()
+}
+
+/// Where the time of a request goes, on average; for one line of runs.
+fn phases(lines: &[Line<'_>], places: &Places) -> Option<Figure> {
+    let [line] = lines else { return None };
+    let replicate = [Metric::Queue, Metric::Predict];
+    let has = |metric: Metric| {
+        let mut numbers = line.runs.iter().map(|(_, numbers)| numbers);
+        numbers.any(|numbers| {
+            numbers
+                .get(Statistic::Mean, metric)
+                .is_some_and(|mean| mean > 0.0)
+        })
+    };
+    let usual = [Metric::Send, Metric::Wait, Metric::Receive];
+    let metrics = if replicate.into_iter().any(has) {
+        replicate.to_vec()
+    } else {
+        usual.to_vec()
+    };
+    let series = metrics.into_iter().enumerate().map(|(at, metric)| {
+        let points = line.runs.iter().filter_map(|(run, numbers)| {
+            let mean = numbers.get(Statistic::Mean, metric)?;
+            let tip = format!("{}\n{}", run.run.load, Format::Seconds.text(mean));
+            Some(Point::new(places.place(run), mean, tip))
+        });
+        Series {
+            name: metric.title().to_owned(),
+            colour: Colour::Number(at),
+            mark: Mark::Bars,
+            points: points.collect(),
+        }
+    });
+    let chart = Chart {
+        title: "Where the time goes".to_owned(),
+        x: places.axis(),
+        y: Axis {
+            label: "Mean time".to_owned(),
+            kind: AxisKind::Linear,
+            format: Format::Seconds,
+        },
+        series: series.filter(|series| !series.points.is_empty()).collect(),
+        stacked: true,
+    };
+    let about = "Mean times of the parts of a request, at the client's socket; for Replicate, by \
+                 its own clock. Connecting is apart: most requests use a connection again.";
+    figure("phases", about, vec![(None, chart)])
+}

@@ -1,0 +1,137 @@
+use std::fmt::Write;
+
+use llm_bench::Results;
+use llm_bench::stats::Statistic;
+use llm_bench::summary::{Aggregated, Metric};
+
+use super::name;
+use crate::chart::escaped;
+use crate::figures::CHOICES;
+use crate::number::{duration, metric, number, percent};
+
+/// A line per run; the columns of metrics show the statistic that the reader chooses.
+pub(super) fn runs(out: &mut String, all: &[Results]) {
+    let measured = |of: &Metric| {
+        let mut numbers = super::runs(all).map(|(_, run)| &run.aggregated);
+        numbers.any(|numbers| {
+            numbers
+                .get(Statistic::Mean, *of)
+                .is_some_and(|mean| mean > 0.0)
+        })
+    };
+    let metrics: Vec<Metric> = COLUMNS.into_iter().filter(measured).collect();
+    let goodput = super::runs(all).any(|(_, run)| run.aggregated.extra.goodput.is_some());
+    out.push_str("<div class=\"scroll\"><table class=\"sortable\"><thead><tr><th>Run</th><th>Requests</th><th>Errors</th><th>Req/s</th><th>Output tok/s</th>");
+    for of in &metrics {
+        let _ = write!(
+            out,
+            "<th title=\"{}\">{} <em data-says>mean</em></th>",
+            of.title(),
+            short(*of)
+        );
+    }
+    if goodput {
+        out.push_str("<th>Goodput</th>");
+    }
+    out.push_str("<th>Duration</th></tr></thead><tbody>\n");
+    for (results, run) in super::runs(all) {
+        let sides = [
+            (name(all, results, run), Some(&run.aggregated)),
+            (
+                format!("{} · against", name(all, results, run)),
+                run.against.as_ref(),
+            ),
+        ];
+        for (label, numbers) in sides {
+            if let Some(numbers) = numbers {
+                line(out, &label, numbers, &metrics, goodput);
+            }
+        }
+    }
+    out.push_str("</tbody></table></div>\n");
+}
+
+fn line(out: &mut String, label: &str, numbers: &Aggregated, metrics: &[Metric], goodput: bool) {
+    let bad = if numbers.num_error_requests > 0 {
+        " class=\"bad\""
+    } else {
+        ""
+    };
+    let _ = write!(
+        out,
+        "<tr><th>{}</th>{}<td{bad} data-sort=\"{}\">{}</td>{}{}",
+        escaped(label),
+        cell(numbers.num_requests as f64),
+        numbers.error_rate,
+        percent(numbers.error_rate),
+        cell(numbers.requests_per_second),
+        cell(numbers.mean_output_throughput_tokens_per_s),
+    );
+    for of in metrics {
+        chosen(out, numbers, *of);
+    }
+    if goodput {
+        let share = numbers.extra.goodput.as_ref().map(|goodput| goodput.share);
+        let text = share.map_or_else(|| "–".to_owned(), percent);
+        let _ = write!(
+            out,
+            "<td data-sort=\"{}\">{text}</td>",
+            share.unwrap_or(-1.0)
+        );
+    }
+    let seconds = numbers.run_duration;
+    let _ = writeln!(
+        out,
+        "<td data-sort=\"{seconds}\">{}</td></tr>",
+        duration(seconds)
+    );
+}
+
+/// A metric's title where there is little room.
+fn short(metric: Metric) -> &'static str {
+    match metric {
+        Metric::E2eLatency => "E2E",
+        Metric::Itl => "ITL",
+        Metric::OutputInferenceSpeed => "Speed",
+        other => other.title(),
+    }
+}
+
+/// A cell that holds a metric's statistics, and shows the mean.
+fn chosen(out: &mut String, numbers: &Aggregated, of: Metric) {
+    out.push_str("<td");
+    for statistic in CHOICES {
+        let value = numbers.get(statistic, of);
+        let _ = write!(
+            out,
+            " data-{0}=\"{1}\" data-sort-{0}=\"{2}\"",
+            attribute(statistic),
+            metric(of, value),
+            value.unwrap_or(-1.0)
+        );
+    }
+    let mean = numbers.get(Statistic::Mean, of);
+    let _ = write!(
+        out,
+        " data-sort=\"{}\">{}</td>",
+        mean.unwrap_or(-1.0),
+        metric(of, mean)
+    );
+}
+
+/// A statistic as part of an attribute's name: `p99.9` is `p99_9`.
+fn attribute(statistic: Statistic) -> String {
+    statistic.to_string().replace('.', "_")
+}
+
+fn cell(value: f64) -> String {
+    format!("<td data-sort=\"{value}\">{}</td>", number(value))
+}
+
+const COLUMNS: [Metric; 5] = [
+    Metric::Ttft,
+    Metric::Itl,
+    Metric::Tpot,
+    Metric::E2eLatency,
+    Metric::OutputInferenceSpeed,
+];

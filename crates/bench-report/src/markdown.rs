@@ -1,0 +1,142 @@
+use std::fmt::Write;
+
+use llm_bench::Results;
+use llm_bench::stats::{Interval, Statistic};
+use llm_bench::summary::{Aggregated, Metric, Paired, RunSummary};
+use llm_provider::text::printable;
+
+use super::number::{count, date, duration, metric, number, percent};
+
+/// The summary of an experiment in Markdown, as it stands in `report.md`.
+pub fn markdown(results: &Results) -> String {
+    let experiment = &results.experiment;
+    let mut out = String::new();
+    // Writing to a string does not fail.
+    let _ = write!(
+        out,
+        "# {}\n\n{} of {} at {} ({}), {}, {}, by polyllm {}.\n\n",
+        escaped(&experiment.name),
+        experiment.task,
+        code(&experiment.model),
+        escaped(&experiment.api_base),
+        escaped(&experiment.backend),
+        date(experiment.started_at_ms),
+        count(results.runs.len(), "run"),
+        escaped(&experiment.version),
+    );
+    out.push_str(HEAD);
+    for run in &results.runs {
+        line(&mut out, &run.label(), &run.aggregated);
+        if let Some(against) = &run.against {
+            line(&mut out, &format!("{} (against)", run.label()), against);
+        }
+    }
+    errors(&mut out, &results.runs);
+    for run in &results.runs {
+        for paired in &run.paired {
+            let _ = write!(
+                out,
+                "\n- {}: {}\n",
+                escaped(&run.label()),
+                difference(paired)
+            );
+        }
+    }
+    let cautions = results.runs.iter().flat_map(|run| {
+        let cautions = run.aggregated.extra.cautions.iter();
+        cautions.map(|caution| (run.label(), caution))
+    });
+    let cautions: Vec<_> = cautions.collect();
+    if !cautions.is_empty() {
+        out.push_str("\n## Read with care\n\n");
+        for (label, caution) in cautions {
+            let _ = writeln!(out, "- {}: {}", escaped(&label), escaped(caution));
+        }
+    }
+    out
+}
+
+/// What `--against` shows, in words.
+pub(super) fn difference(paired: &Paired) -> String {
+    let interval = |interval: Option<Interval>| {
+        interval.map_or_else(String::new, |i| {
+            format!(" (95 %: {} to {})", duration(i.low), duration(i.high))
+        })
+    };
+    format!(
+        "{} differs by {} in the mean{} and by {} in the median{}, over {}",
+        paired.metric.title(),
+        duration(paired.mean),
+        interval(paired.mean_interval),
+        duration(paired.median),
+        interval(paired.median_interval),
+        count(paired.pairs as usize, "pair"),
+    )
+}
+
+fn line(out: &mut String, label: &str, numbers: &Aggregated) {
+    let at = |of, p| metric(of, numbers.get(p, of));
+    let goodput = numbers.extra.goodput.as_ref();
+    let _ = writeln!(
+        out,
+        "| {} | {} | {} | {} | {} | {} | {} | {} | {} | {} | {} |",
+        escaped(label),
+        numbers.num_requests,
+        percent(numbers.error_rate),
+        number(numbers.requests_per_second),
+        number(numbers.mean_output_throughput_tokens_per_s),
+        at(Metric::Ttft, Statistic::Mean),
+        at(Metric::Ttft, Statistic::Percentile(50.0)),
+        at(Metric::Ttft, Statistic::Percentile(99.0)),
+        at(Metric::Tpot, Statistic::Mean),
+        at(Metric::E2eLatency, Statistic::Percentile(99.0)),
+        goodput.map_or_else(|| "–".to_owned(), |goodput| percent(goodput.share)),
+    );
+}
+
+fn errors(out: &mut String, runs: &[RunSummary]) {
+    let failing = runs
+        .iter()
+        .filter(|run| run.aggregated.num_error_requests > 0);
+    let failing: Vec<_> = failing.collect();
+    if failing.is_empty() {
+        return;
+    }
+    out.push_str(
+        "\n## Errors\n\n| run | errors | of requests | rate | by status |\n|---|--:|--:|--:|---|\n",
+    );
+    for run in failing {
+        let numbers = &run.aggregated;
+        let codes = numbers.error_codes_frequency.iter();
+        let codes: Vec<_> = codes.map(|(code, n)| format!("{code}: {n}")).collect();
+        let _ = writeln!(
+            out,
+            "| {} | {} | {} | {} | {} |",
+            escaped(&run.label()),
+            numbers.num_error_requests,
+            numbers.num_requests,
+            percent(numbers.error_rate),
+            codes.join(", "),
+        );
+    }
+}
+
+/// A text that must not be taken for markup: neither Markdown's nor HTML's, which may stand in it.
+fn escaped(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for c in printable(&text.replace(['\n', '\r'], " ")).chars() {
+        if "\\`*[]<>|&".contains(c) {
+            out.push('\\');
+        }
+        out.push(c);
+    }
+    out
+}
+
+/// A text as code, in which nothing but its end is markup; a table's cell would need more.
+pub(super) fn code(text: &str) -> String {
+    let text = text.replace(['\n', '\r'], " ").replace('`', "'");
+    format!("`{}`", printable(&text))
+}
+
+const HEAD: &str = "| run | requests | errors | req/s | out tok/s | TTFT mean | TTFT p50 | TTFT p99 | TPOT mean | E2E p99 | goodput |\n|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|\n";

@@ -1,0 +1,270 @@
+//! One experiment out of those that several machines measured together.
+
+use std::collections::HashSet;
+
+use llm_bench::Results;
+use llm_bench::stats::Histogram;
+use llm_bench::summary::{Metric, RunSummary, Tokens};
+use llm_bench::{ClientHealth, Experiment, Load, Run, RunEnd, Side};
+use llm_provider::text::excerpt;
+
+/// Joins what several machines measured: their requests are those of one run, their histograms
+/// are added up, and so are their loads: two machines with 8 requests in flight each make a run
+/// with 16.
+///
+/// The machines' clocks are taken to agree. Runs that were not at the same time are put side by
+/// side as if they had been, and say so.
+///
+/// # Errors
+/// When there is nothing to join, or the experiments differ in what they measured.
+pub fn merge(parts: &[Results]) -> Result<Results, MergeError> {
+    let Some(first) = parts.first() else {
+        return Err(MergeError::Nothing);
+    };
+    for part in parts {
+        let (one, other) = (&first.experiment, &part.experiment);
+        let same = [
+            ("task", one.task.name(), other.task.name()),
+            ("model", &one.model, &other.model),
+        ];
+        if let Some((what, a, b)) = same.into_iter().find(|(_, a, b)| a != b) {
+            return Err(MergeError::Different {
+                what,
+                first: excerpt(a).into_owned(),
+                other: excerpt(b).into_owned(),
+            });
+        }
+        let labels = |part: &Results| part.runs.iter().map(RunSummary::label).collect::<Vec<_>>();
+        if labels(first).len() != labels(part).len() {
+            return Err(MergeError::Different {
+                what: "runs",
+                first: labels(first).join(", "),
+                other: labels(part).join(", "),
+            });
+        }
+    }
+    let experiment = joined_experiment(parts);
+    let runs = (0..first.runs.len()).map(|at| {
+        let alike: Vec<&RunSummary> = parts.iter().map(|part| &part.runs[at]).collect();
+        joined_run(&experiment, &alike)
+    });
+    let mut results = Results::default();
+    results.runs = runs.collect::<Result<_, _>>()?;
+    results.experiment = experiment.clone();
+    results.sort();
+    Ok(results)
+}
+
+/// Experiments that cannot be joined.
+#[non_exhaustive]
+#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
+pub enum MergeError {
+    /// They did not measure the same.
+    #[error("the experiments cannot be joined: they differ in their {what}: {first}, and {other}")]
+    Different {
+        /// What differs.
+        what: &'static str,
+        /// What it is in the first.
+        first: String,
+        /// What it is in another.
+        other: String,
+    },
+    /// There are none.
+    #[error("there is no experiment to join")]
+    Nothing,
+}
+
+fn joined_experiment(parts: &[Results]) -> Experiment {
+    let experiments = || parts.iter().map(|part| &part.experiment);
+    let mut joined = experiments().next().cloned().unwrap_or_default();
+    let names: Vec<&str> = experiments()
+        .map(|experiment| experiment.name.as_str())
+        .collect();
+    joined.name = format!(
+        "{}_merged",
+        common_start(&names).trim_end_matches(['_', '-', '.'])
+    );
+    joined.started_at_ms = experiments().map(|e| e.started_at_ms).min().unwrap_or(0);
+    joined.machine.cpus = experiments().map(|e| e.machine.cpus).sum();
+    let workers = experiments().filter_map(|e| e.machine.worker.clone());
+    let workers: Vec<String> = workers.collect();
+    joined.machine.worker = (!workers.is_empty()).then(|| workers.join(", "));
+    joined.limits.max_requests = experiments().map(|e| e.limits.max_requests).sum();
+    for at in 0..joined.loads.len() {
+        let loads = experiments().filter_map(|experiment| experiment.loads.get(at));
+        if let Some(load) = joined_load(&loads.collect::<Vec<_>>()) {
+            joined.loads[at] = load;
+        }
+    }
+    joined
+}
+
+fn joined_run(experiment: &Experiment, parts: &[&RunSummary]) -> Result<RunSummary, MergeError> {
+    let first = parts[0];
+    let key = |run: &RunSummary| (run.run.scenario.clone(), run.run.batch_size);
+    let loads: Vec<&Load> = parts.iter().map(|part| &part.run.load).collect();
+    let load = joined_load(&loads);
+    let other = parts.iter().find(|part| key(part) != key(first));
+    let (Some(load), None) = (load, other) else {
+        return Err(MergeError::Different {
+            what: "runs",
+            first: first.label(),
+            other: other
+                .or_else(|| parts.last())
+                .map_or_else(String::new, |run| run.label()),
+        });
+    };
+
+    let start = parts
+        .iter()
+        .map(|part| part.run.started_at_ms)
+        .min()
+        .unwrap_or(0);
+    let shift = |part: &RunSummary| (part.run.started_at_ms - start) * 1_000_000;
+    let together = parts.iter().all(|part| {
+        let begins = shift(part) + part.run.active_ns.0;
+        parts
+            .iter()
+            .all(|other| begins < shift(other) + other.run.active_ns.1)
+    });
+    let shift = |part: &RunSummary| if together { shift(part) } else { 0 };
+
+    let mut rows = Vec::new();
+    let mut first_id = 0;
+    for part in parts {
+        let seconds = shift(part) as f64 / 1e9;
+        rows.extend(part.rows.iter().map(|row| {
+            let mut row = row.clone();
+            row.id += first_id;
+            row.started = row.started.map(|started| started + seconds);
+            row.ended = row.ended.map(|ended| ended + seconds);
+            row
+        }));
+        first_id = rows.iter().map(|row| row.id + 1).max().unwrap_or(0);
+    }
+    let span = |of: fn(&Run) -> (u64, u64)| {
+        let spans = || parts.iter().map(|part| (of(&part.run), shift(part)));
+        let low = spans().map(|(span, shift)| span.0 + shift).min();
+        let high = spans().map(|(span, shift)| span.1 + shift).max();
+        (low.unwrap_or(0), high.unwrap_or(0))
+    };
+    let worst = parts.iter().filter_map(|part| part.run.bias);
+    let mut run = Run::default();
+    run.scenario.clone_from(&first.run.scenario);
+    run.load = load;
+    run.batch_size = first.run.batch_size;
+    run.started_at_ms = start;
+    run.active_ns = span(|run| run.active_ns);
+    run.measured_ns = span(|run| run.measured_ns);
+    run.client = joined_health(parts, &shift);
+    run.bias = worst.max_by(|a, b| a.ttft_mean_s.abs().total_cmp(&b.ttft_mean_s.abs()));
+    let mut ends = parts.iter().map(|part| part.run.end);
+    run.end = ends
+        .find(|end| *end != RunEnd::Requests)
+        .unwrap_or_default();
+    let tokens = |side| {
+        let mut tokens = Tokens::default();
+        tokens.inter_chunk = added(parts, side, Metric::InterChunk);
+        tokens.itl = added(parts, side, Metric::Itl);
+        tokens
+    };
+    let mut joined = RunSummary::with_tokens(experiment, run, rows, tokens);
+    if !together {
+        joined.aggregated.extra.cautions.push(
+            "The machines did not measure at the same time: throughput and load are what they \
+             would be together."
+                .to_owned(),
+        );
+    }
+    Ok(joined)
+}
+
+/// The load of machines together; none where they differ in kind.
+fn joined_load(loads: &[&Load]) -> Option<Load> {
+    let together = |a: Load, b: &&Load| match (a, b) {
+        (Load::Concurrency { concurrency: a }, Load::Concurrency { concurrency: b }) => {
+            Some(Load::Concurrency { concurrency: a + b })
+        }
+        (
+            Load::Rate {
+                per_second,
+                arrivals,
+                max_concurrency,
+            },
+            Load::Rate {
+                per_second: other,
+                arrivals: same,
+                max_concurrency: cap,
+            },
+        ) if arrivals == *same => Some(Load::Rate {
+            per_second: per_second + other,
+            arrivals,
+            max_concurrency: max_concurrency.zip(*cap).map(|(a, b)| a + b),
+        }),
+        (trace @ Load::Trace { .. }, other @ Load::Trace { .. }) if trace == **other => Some(trace),
+        _ => None,
+    };
+    let (first, others) = loads.split_first()?;
+    others.iter().try_fold((*first).clone(), together)
+}
+
+fn joined_health(parts: &[&RunSummary], shift: &dyn Fn(&RunSummary) -> u64) -> ClientHealth {
+    let clients = || parts.iter().map(|part| &part.run.client);
+    let most = |of: fn(&ClientHealth) -> u64| clients().map(of).max().unwrap_or(0);
+    let stalls = parts.iter().flat_map(|part| {
+        let shift = shift(part);
+        part.run.client.stalls.iter().map(move |stall| {
+            let mut stall = *stall;
+            stall.start_ns += shift;
+            stall
+        })
+    });
+    let mut health = ClientHealth::default();
+    health.threads = clients().map(|client| client.threads).sum();
+    health.cpu_seconds = clients().map(|client| client.cpu_seconds).sum();
+    health.stalls = stalls.collect();
+    health.timer_late_ns = (
+        most(|client| client.timer_late_ns.0),
+        most(|client| client.timer_late_ns.1),
+        most(|client| client.timer_late_ns.2),
+    );
+    health.starved = clients().map(|client| client.starved).sum();
+    health
+}
+
+fn added(parts: &[&RunSummary], side: Side, metric: Metric) -> Histogram {
+    let mut sum = Histogram::new();
+    for part in parts {
+        let numbers = match side {
+            Side::Against => part.against.as_ref(),
+            _ => Some(&part.aggregated),
+        };
+        if let Some(histogram) = numbers.and_then(|n| n.extra.histograms.get(&metric)) {
+            sum.add(histogram);
+        }
+    }
+    sum
+}
+
+/// What all names begin with; the first name when that is nothing.
+fn common_start<'a>(names: &[&'a str]) -> &'a str {
+    let first = names.first().copied().unwrap_or_default();
+    let different: HashSet<&str> = names.iter().copied().collect();
+    let mut ends = first
+        .char_indices()
+        .map(|(at, _)| at)
+        .chain([first.len()])
+        .rev();
+    let common = |end: &usize| {
+        different
+            .iter()
+            .all(|name| name.starts_with(&first[..*end]))
+    };
+    match ends.find(common) {
+        Some(end) if end > 0 => &first[..end],
+        _ => first,
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,197 @@
+use std::fs;
+use std::path::PathBuf;
+use std::sync::atomic::AtomicU32;
+use std::sync::atomic::Ordering::Relaxed;
+
+use llm_bench::test_util::{experiment, refused};
+use llm_bench::{Folder, Outcome, Results};
+
+use super::*;
+
+/// A folder that goes away with the test.
+pub(super) struct Scratch(pub(super) PathBuf);
+
+impl Scratch {
+    pub(super) fn new(name: &str) -> Self {
+        // Tests that run at the same time may use the same name.
+        static NUMBER: AtomicU32 = AtomicU32::new(0);
+        let number = NUMBER.fetch_add(1, Relaxed);
+        let path = format!("bench-report-{name}-{}-{number}", std::process::id());
+        let path = std::env::temp_dir().join(path);
+        let _ = fs::remove_dir_all(&path);
+        Self(path)
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+/// The formats of this build.
+pub(super) fn formats() -> Vec<Format> {
+    Vec::from_iter(Format::ALL.into_iter().filter(|f| f.is_supported()))
+}
+
+fn written(scratch: &Scratch) -> Results {
+    let (experiment, mut runs) = experiment();
+    for id in 40..44 {
+        runs[2].records.push(refused(id, id * 1_000_000, 429));
+    }
+    let folder = Folder::create(&scratch.0, &experiment).unwrap();
+    let mut results = Results::default();
+    for run in &runs {
+        results.runs.push(folder.add(&experiment, run).unwrap());
+    }
+    results.experiment = experiment;
+    write_reports(&folder, &results, &formats()).unwrap();
+    results
+}
+
+#[test]
+fn a_folder_that_is_read_back_has_the_same_summary() {
+    let scratch = Scratch::new("roundtrip");
+    let results = written(&scratch);
+    assert_eq!(
+        markdown(&Results::load(&scratch.0).unwrap()),
+        markdown(&results)
+    );
+}
+
+#[test]
+fn files_are_named_as_genai_bench_names_them() {
+    let scratch = Scratch::new("names");
+    written(&scratch);
+    let mut names: Vec<String> = fs::read_dir(&scratch.0)
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
+    names.sort();
+    let sheets = names.extract_if(.., |name| name.ends_with(".xlsx"));
+    let wanted = cfg!(feature = "xlsx").then(|| "made_up_summary.xlsx".to_owned());
+    assert_eq!(sheets.collect::<Vec<_>>(), Vec::from_iter(wanted));
+    insta::assert_snapshot!(names.join("\n"));
+}
+
+#[test]
+fn the_summary_says_how_many_were_refused() {
+    let scratch = Scratch::new("markdown");
+    insta::assert_snapshot!(markdown(&written(&scratch)));
+}
+
+/// Writes a folder to look at and to try genai-bench's commands on: see the README.
+#[test]
+#[ignore = "writes to LLM_BENCH_FOLDER"]
+fn write_a_folder() {
+    let path = PathBuf::from(std::env::var_os("LLM_BENCH_FOLDER").unwrap());
+    let scratch = std::mem::ManuallyDrop::new(Scratch(path));
+    written(&scratch);
+}
+
+#[test]
+fn hostile_names_stay_text() {
+    let (mut experiment, runs) = experiment();
+    experiment.name = "<script>alert(1)</script>".to_owned();
+    experiment.model = "\"><img src=x onerror=alert(2)>".to_owned();
+    experiment.scenarios = vec!["</script><b>".to_owned()];
+    let mut runs = runs;
+    runs[0].scenario = "</script><b>".to_owned();
+    let mut failed = refused(99, 0, 500);
+    if let Outcome::Failed(failure) = &mut failed.outcome {
+        failure.message = "</svg><script>alert(3)</script>\u{0}".to_owned();
+    }
+    runs[0].records.push(failed);
+    let page = html::page(&[Results::new(experiment, &runs)]);
+    assert_eq!(page.matches("<script>").count(), 1, "only our own");
+    assert!(!page.contains("<img"));
+    assert!(!page.contains('\u{0}'));
+}
+
+#[test]
+fn the_page_needs_no_network() {
+    let (experiment, runs) = experiment();
+    let page = html::page(&[Results::new(experiment, &runs)]);
+    for outside in ["src=", "@import", "url(", "<link", "http://"] {
+        assert!(!page.contains(outside), "{outside}");
+    }
+}
+
+#[test]
+fn an_experiment_without_runs_has_a_report() {
+    let scratch = Scratch::new("empty");
+    let (experiment, _) = experiment();
+    let folder = Folder::create(&scratch.0, &experiment).unwrap();
+    let results = Results::new(experiment, &[]);
+    write_reports(&folder, &results, &formats()).unwrap();
+    assert_eq!(Results::load(&scratch.0).unwrap(), results);
+}
+
+#[test]
+fn a_folder_of_genai_bench_is_read_and_its_error_rate_mended() {
+    let scratch = Scratch::new("foreign");
+    fs::create_dir_all(&scratch.0).unwrap();
+    let metadata = serde_json::json!({
+        "cmd": "genai-bench benchmark --api-key sk-secret", "benchmark_version": "0.0.5",
+        "api_backend": "together", "api_model_name": "m", "model": "m", "task": "text-to-text",
+        "num_concurrency": [4], "batch_size": [1], "iteration_type": "num_concurrency",
+        "traffic_scenario": ["D(100,100)"], "max_time_per_run_s": 60, "server_gpu_count": null,
+        "max_requests_per_run": 3, "experiment_folder_name": "e8",
+    });
+    let ok = serde_json::json!({
+        "ttft": 50.0, "tpot": 10.0, "e2e_latency": 1040.0, "output_latency": 990.0,
+        "output_inference_speed": 100.0, "num_input_tokens": 100, "num_output_tokens": 100,
+        "num_reasoning_tokens": 0, "total_tokens": 200, "input_throughput": 2000.0,
+        "output_throughput": 100.0, "audio_throughput": null, "error_code": null,
+        "error_message": null,
+    });
+    let refused = serde_json::json!({"error_code": 429, "error_message": "no"});
+    let run = serde_json::json!({
+        "aggregated_metrics": {"scenario": "D(100,100)", "num_concurrency": 4, "batch_size": 1,
+            "iteration_type": "num_concurrency", "run_duration": 2.0, "error_rate": 0.0,
+            "stats": {"ttft": {"mean": 50.0}, "later": {"mean": 1.0}}},
+        "individual_request_metrics": [ok, ok, refused],
+        "_time_unit": "ms",
+    });
+    fs::write(
+        scratch.0.join("experiment_metadata.json"),
+        metadata.to_string(),
+    )
+    .unwrap();
+    let name = "D100_100_text-to-text_num_concurrency_4_time_2s.json";
+    fs::write(scratch.0.join(name), run.to_string()).unwrap();
+    let results = Results::load(&scratch.0).unwrap();
+    let numbers = &results.runs[0].aggregated;
+    assert_eq!(numbers.extra.outcomes.rate_limited, 1);
+    assert!((numbers.error_rate - 1.0 / 3.0).abs() < 1e-9);
+    assert_eq!(numbers.requests_per_second, 1.0);
+    assert_eq!(results.runs[0].rows[0].ttft, Some(0.05));
+    assert!(!format!("{results:?}").contains("sk-secret"));
+    assert!(!html::page(&[results]).contains("sk-secret"));
+}
+
+#[test]
+fn only_the_formats_asked_for_are_written() {
+    let scratch = Scratch::new("formats");
+    let (experiment, runs) = experiment();
+    let folder = Folder::create(&scratch.0, &experiment).unwrap();
+    let results = Results::new(experiment, &runs);
+    let files = write_reports(&folder, &results, &[Format::Csv]).unwrap();
+    let names = ["runs.csv", "requests.csv"];
+    assert_eq!(files, names.map(|name| scratch.0.join(name)));
+    assert_eq!(fs::read_dir(&scratch.0).unwrap().count(), 1 + names.len());
+
+    let written = write_reports(&folder, &results, &[Format::Xlsx]);
+    assert_eq!(written.is_ok(), Format::Xlsx.is_supported(), "{written:?}");
+    let missing = matches!(written, Err(ReportError::Unsupported(Format::Xlsx)));
+    assert_eq!(missing, !cfg!(feature = "xlsx"));
+}
+
+#[cfg(feature = "xlsx")]
+#[test]
+fn the_spreadsheet_is_a_zip_with_content() {
+    let (experiment, runs) = experiment();
+    let book = xlsx::workbook(&Results::new(experiment, &runs)).unwrap();
+    assert!(book.starts_with(b"PK"));
+    assert!(book.len() > 10_000, "{}", book.len());
+}

@@ -1,0 +1,115 @@
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use llm_bench::stats::Statistic;
+use llm_bench::{Folder, Results};
+
+use crate::{ReportError, csv, figures, html, markdown};
+
+/// A format of reports.
+#[non_exhaustive]
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Format {
+    /// `report.html`: a page that needs no network.
+    Html,
+    /// `report.md`: the summary.
+    Markdown,
+    /// `runs.csv` and `requests.csv`.
+    Csv,
+    /// `…_summary.xlsx`: a spreadsheet. Needs the feature `xlsx`.
+    Xlsx,
+    /// `plot_….svg`: the charts of the page.
+    Svg,
+}
+
+impl Format {
+    /// All formats.
+    pub const ALL: [Self; 5] = [Self::Html, Self::Markdown, Self::Csv, Self::Xlsx, Self::Svg];
+
+    /// Whether this build can write the format.
+    pub fn is_supported(self) -> bool {
+        self != Self::Xlsx || cfg!(feature = "xlsx")
+    }
+}
+
+/// Writes reports of these formats into the experiment's folder, and returns the files.
+///
+/// # Errors
+/// When a file cannot be written, or this build does not support a format.
+pub fn write_reports(
+    folder: &Folder,
+    results: &Results,
+    formats: &[Format],
+) -> Result<Vec<PathBuf>, ReportError> {
+    let mut files = Vec::new();
+    let mut add = |name: &str, bytes: Vec<u8>| {
+        files.push(folder.write(name, &bytes)?);
+        Ok::<_, ReportError>(())
+    };
+    let all = std::slice::from_ref(results);
+    for format in formats {
+        match format {
+            Format::Html => add("report.html", html::page(all).into_bytes())?,
+            Format::Markdown => add("report.md", markdown(results).into_bytes())?,
+            Format::Csv => {
+                add("runs.csv", csv::runs(results))?;
+                add("requests.csv", csv::requests(results))?;
+            }
+            Format::Xlsx => {
+                let name = format!("{}_summary.xlsx", results.experiment.file_name());
+                let book = workbook(folder, &name, results)?;
+                add(&name, book)?;
+            }
+            Format::Svg => {
+                for (name, text) in plots(all) {
+                    add(&name, text.into_bytes())?;
+                }
+            }
+        }
+    }
+    Ok(files)
+}
+
+/// Writes a page that compares several experiments.
+///
+/// # Errors
+/// When the file cannot be written.
+pub fn write_comparison(path: &Path, all: &[Results]) -> Result<(), ReportError> {
+    fs::write(path, html::page(all)).map_err(|source| ReportError::Io {
+        path: path.to_owned(),
+        source,
+    })
+}
+
+#[cfg(feature = "xlsx")]
+fn workbook(folder: &Folder, name: &str, results: &Results) -> Result<Vec<u8>, ReportError> {
+    crate::xlsx::workbook(results).map_err(|error| ReportError::Spreadsheet {
+        path: folder.path().join(name),
+        source: error.into(),
+    })
+}
+
+#[cfg(not(feature = "xlsx"))]
+fn workbook(_: &Folder, _: &str, _: &Results) -> Result<Vec<u8>, ReportError> {
+    Err(ReportError::Unsupported(Format::Xlsx))
+}
+
+/// File names and contents. They are not in a folder of their own: genai-bench takes a folder with
+/// folders for several experiments.
+fn plots(all: &[Results]) -> Vec<(String, String)> {
+    let mut plots = Vec::new();
+    for figure in figures::overview(all) {
+        for (statistic, chart) in figure.charts {
+            let name = match statistic {
+                None => format!("plot_{}.svg", figure.name),
+                Some(statistic @ (Statistic::Mean | Statistic::Percentile(99.0))) => {
+                    format!("plot_{}_{statistic}.svg", figure.name)
+                }
+                // The page has the others.
+                Some(_) => continue,
+            };
+            plots.push((name, chart.to_svg_file()));
+        }
+    }
+    plots
+}

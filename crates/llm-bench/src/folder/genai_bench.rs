@@ -1,0 +1,365 @@
+//! The files of genai-bench 0.0.5, written and read: `experiment_metadata.json` and a file per
+//! run. Our own data stand under the key `polyllm`, which its readers skip.
+
+use std::collections::HashSet;
+use std::fs::{self, File};
+use std::io::Read;
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value, json};
+
+use super::{FolderError, Results, sound};
+use crate::summary::{Aggregated, Paired, Row, RowOutcome, RunSummary};
+use crate::{Experiment, FailureKind, IterationType, Limits, Load, Run, ServerLabels, Task};
+
+/// The name of the file that tells what was asked for.
+pub(super) const METADATA: &str = "experiment_metadata.json";
+
+/// The metadata of an experiment. They have no place for a key: `auth_config` stays empty.
+pub(crate) fn metadata(experiment: &Experiment) -> Value {
+    let server = &experiment.server;
+    let concurrency = experiment
+        .loads
+        .iter()
+        .map(|load| load.concurrency().max(1));
+    let mut concurrency: Vec<u32> = concurrency.collect();
+    concurrency.dedup();
+    let mut known = HashSet::new();
+    let mut scenarios = Vec::new();
+    for scenario in &experiment.scenarios {
+        for load in &experiment.loads {
+            let label = crate::summary::scenario_label(experiment, scenario, load);
+            if known.insert(label.clone()) {
+                scenarios.push(label);
+            }
+        }
+    }
+    json!({
+        "cmd": experiment.command,
+        "benchmark_version": experiment.version,
+        "api_backend": experiment.backend,
+        "auth_config": {},
+        "api_model_name": experiment.model,
+        "server_model_tokenizer": experiment.tokenizer,
+        "model": experiment.model_label,
+        "task": experiment.task,
+        "num_concurrency": concurrency,
+        "batch_size": experiment.batch_sizes,
+        "iteration_type": experiment.iteration_type,
+        "traffic_scenario": scenarios,
+        "additional_request_params": experiment.additional_request_params,
+        "server_engine": server.engine,
+        "server_version": server.version,
+        "server_gpu_type": server.gpu_type,
+        "server_gpu_count": server.gpu_count.map(|count| count.to_string()),
+        "max_time_per_run_s": experiment.limits.max_seconds.ceil() as u64,
+        "max_requests_per_run": experiment.limits.max_requests,
+        "experiment_folder_name": experiment.name,
+        "metrics_time_unit": "s",
+        "dataset_path": experiment.dataset,
+        "polyllm": experiment,
+    })
+}
+
+/// The file of a run.
+pub(super) fn run(summary: &RunSummary) -> String {
+    pretty(&RunFile::new(summary))
+}
+
+/// The files of an experiment in one.
+#[derive(Deserialize, Serialize)]
+struct Packed {
+    experiment: Experiment,
+    runs: Vec<RunFile>,
+}
+
+pub(super) fn pack(results: &Results) -> Vec<u8> {
+    let packed = Packed {
+        experiment: results.experiment.clone(),
+        runs: results.runs.iter().map(RunFile::new).collect(),
+    };
+    // As above, nothing here fails to serialize.
+    serde_json::to_vec(&packed).unwrap_or_default()
+}
+
+pub(super) fn unpack(bytes: &[u8]) -> Result<Results, serde_json::Error> {
+    let Packed { experiment, runs } = serde_json::from_slice(bytes)?;
+    let runs = runs.into_iter().map(|run| run.into_summary(&experiment));
+    let results = Results {
+        runs: runs.collect(),
+        experiment,
+    };
+    sound::check(&results).map_err(serde::de::Error::custom)?;
+    Ok(results)
+}
+
+/// The name of a run's file, without its ending; `number` tells apart runs that are named alike.
+pub(super) fn stem(experiment: &Experiment, summary: &RunSummary, number: u32) -> String {
+    let numbers = &summary.aggregated;
+    let (kind, value) = match numbers.iteration_type {
+        IterationType::BatchSize => ("batch_size", numbers.batch_size),
+        IterationType::NumConcurrency => ("num_concurrency", numbers.num_concurrency),
+    };
+    let again = if number > 1 {
+        format!("_{number}")
+    } else {
+        String::new()
+    };
+    format!(
+        "{}_{}{again}_{kind}_{value}_time_{}s",
+        file_name(&numbers.scenario),
+        experiment.task,
+        numbers.run_duration as u64,
+    )
+}
+
+/// A text as part of a file's name, as genai-bench makes it: `D(100,100)` is `D100_100`.
+pub(crate) fn file_name(text: &str) -> String {
+    let kept = text.chars().filter(|c| !"()".contains(*c));
+    let named = kept.map(|c| match c {
+        c if c.is_alphanumeric() || "-_.".contains(c) => c,
+        _ => '_',
+    });
+    // File systems take 255 bytes, and more follows.
+    let named: String = named.collect();
+    named[..named.floor_char_boundary(LONGEST_NAME.min(named.len()))].to_owned()
+}
+
+pub(super) fn load(folder: &Path) -> Result<Results, FolderError> {
+    let path = folder.join(METADATA);
+    if !path.is_file() {
+        return Err(FolderError::no_experiment(folder));
+    }
+    let metadata: Metadata = read(&path)?;
+    let experiment = metadata.into_experiment();
+    let entries = fs::read_dir(folder).map_err(|e| FolderError::io(folder, e))?;
+    let mut runs = Vec::new();
+    for entry in entries {
+        let path = entry.map_err(|e| FolderError::io(folder, e))?.path();
+        if path
+            .file_name()
+            .and_then(|name| name.to_str())
+            .is_some_and(is_run)
+        {
+            if runs.len() == sound::MOST_RUNS {
+                return Err(FolderError::unsound(folder, "too many runs"));
+            }
+            runs.push(read::<RunFile>(&path)?.into_summary(&experiment));
+        }
+    }
+    let mut results = Results { experiment, runs };
+    sound::check(&results).map_err(|reason| FolderError::unsound(folder, reason))?;
+    results.sort();
+    Ok(results)
+}
+
+/// Whether a file is that of a run: genai-bench looks for
+/// `^.+_.+_(?:concurrency|batch_size)_\d+_time_\d+s\.json$`.
+fn is_run(name: &str) -> bool {
+    let number = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
+    let parts = || {
+        let (rest, seconds) = name.strip_suffix("s.json")?.rsplit_once("_time_")?;
+        let (rest, value) = rest.rsplit_once('_')?;
+        let kind = rest.ends_with("_concurrency") || rest.ends_with("_batch_size");
+        Some(kind && number(seconds) && number(value))
+    };
+    parts().unwrap_or(false)
+}
+
+fn read<T: for<'de> Deserialize<'de>>(path: &Path) -> Result<T, FolderError> {
+    // A pipe would never end.
+    if !path.is_file() {
+        return Err(FolderError::unsound(path, "not a file"));
+    }
+    let mut bytes = Vec::new();
+    File::open(path)
+        .and_then(|file| file.take(LONGEST_FILE + 1).read_to_end(&mut bytes))
+        .map_err(|e| FolderError::io(path, e))?;
+    if bytes.len() as u64 > LONGEST_FILE {
+        return Err(FolderError::unsound(path, "longer than 4 GiB"));
+    }
+    serde_json::from_slice(&bytes).map_err(|e| FolderError::malformed(path, e))
+}
+
+pub(super) fn pretty(value: &impl Serialize) -> String {
+    // Nothing here fails to serialize: keys are strings, and no number is left out.
+    let mut text = serde_json::to_string_pretty(value).unwrap_or_default();
+    text.push('\n');
+    text
+}
+
+#[derive(Deserialize, Serialize)]
+struct RunFile {
+    aggregated_metrics: Aggregated,
+    #[serde(default)]
+    individual_request_metrics: Vec<Row>,
+    #[serde(rename = "_time_unit", default)]
+    time_unit: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    polyllm: Option<Beside>,
+}
+
+/// What stands beside genai-bench's data.
+#[derive(Deserialize, Serialize)]
+struct Beside {
+    run: Run,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    against: Option<Aggregated>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    paired: Vec<Paired>,
+}
+
+impl RunFile {
+    fn new(summary: &RunSummary) -> Self {
+        Self {
+            aggregated_metrics: summary.aggregated.clone(),
+            individual_request_metrics: summary.rows.clone(),
+            time_unit: "s".to_owned(),
+            polyllm: Some(Beside {
+                run: summary.run.clone(),
+                against: summary.against.clone(),
+                paired: summary.paired.clone(),
+            }),
+        }
+    }
+
+    fn into_summary(self, experiment: &Experiment) -> RunSummary {
+        let mut rows = self.individual_request_metrics;
+        let Some(beside) = self.polyllm else {
+            // genai-bench's own: nothing but its requests and the run's length is taken over.
+            let factor = if self.time_unit == "ms" { 1e-3 } else { 1.0 };
+            for (id, row) in rows.iter_mut().enumerate() {
+                adopt(row, id as u64, factor);
+            }
+            let numbers = self.aggregated_metrics;
+            let run = Run {
+                scenario: numbers.scenario,
+                load: Load::Concurrency {
+                    concurrency: numbers.num_concurrency,
+                },
+                batch_size: numbers.batch_size,
+                measured_ns: (0, (numbers.run_duration * 1e9) as u64),
+                active_ns: (0, (numbers.run_duration * 1e9) as u64),
+                ..Run::default()
+            };
+            return RunSummary::of_rows(experiment, run, rows);
+        };
+        RunSummary {
+            run: Run {
+                // They stand in a file of their own.
+                records: Vec::new(),
+                ..beside.run
+            },
+            aggregated: self.aggregated_metrics,
+            against: beside.against,
+            paired: beside.paired,
+            rows,
+        }
+    }
+}
+
+/// Fills in what genai-bench does not write, and turns its times into seconds.
+fn adopt(row: &mut Row, id: u64, factor: f64) {
+    row.id = id;
+    row.output_tokens_source = crate::TokenSource::Server;
+    row.outcome = match row.error_code {
+        None => RowOutcome::Ok,
+        Some(429) => RowOutcome::Failed(FailureKind::RateLimited),
+        Some(408) => RowOutcome::Failed(FailureKind::Timeout),
+        Some(_) => RowOutcome::Failed(FailureKind::HttpStatus),
+    };
+    let times = [
+        &mut row.ttft,
+        &mut row.tpot,
+        &mut row.e2e_latency,
+        &mut row.output_latency,
+    ];
+    for time in times.into_iter().flatten() {
+        *time *= factor;
+    }
+}
+
+/// genai-bench's metadata, as far as they say what its runs do not.
+#[derive(Deserialize)]
+struct Metadata {
+    #[serde(default)]
+    benchmark_version: String,
+    #[serde(default)]
+    api_backend: String,
+    #[serde(default)]
+    api_model_name: String,
+    #[serde(default)]
+    server_model_tokenizer: Option<String>,
+    #[serde(default)]
+    model: String,
+    #[serde(default)]
+    task: String,
+    #[serde(default)]
+    num_concurrency: Vec<u32>,
+    #[serde(default)]
+    batch_size: Option<Vec<u32>>,
+    #[serde(default)]
+    iteration_type: IterationType,
+    #[serde(default)]
+    traffic_scenario: Vec<String>,
+    #[serde(default)]
+    additional_request_params: Map<String, Value>,
+    server_engine: Option<String>,
+    server_version: Option<String>,
+    server_gpu_type: Option<String>,
+    server_gpu_count: Option<String>,
+    #[serde(default)]
+    max_time_per_run_s: f64,
+    #[serde(default)]
+    max_requests_per_run: u64,
+    #[serde(default)]
+    experiment_folder_name: String,
+    dataset_path: Option<String>,
+    polyllm: Option<Experiment>,
+}
+
+impl Metadata {
+    /// Its `cmd` is not taken over: it may hold a key.
+    fn into_experiment(self) -> Experiment {
+        if let Some(experiment) = self.polyllm {
+            return experiment;
+        }
+        let loads = self.num_concurrency.into_iter();
+        Experiment {
+            name: self.experiment_folder_name,
+            version: format!("genai-bench {}", self.benchmark_version),
+            backend: self.api_backend,
+            model: self.api_model_name,
+            model_label: self.model,
+            tokenizer: self.server_model_tokenizer,
+            task: serde_json::from_value(self.task.into()).unwrap_or(Task::TextToText),
+            scenarios: self.traffic_scenario,
+            loads: loads
+                .map(|concurrency| Load::Concurrency { concurrency })
+                .collect(),
+            batch_sizes: self.batch_size.unwrap_or_else(|| vec![1]),
+            iteration_type: self.iteration_type,
+            additional_request_params: self.additional_request_params,
+            server: ServerLabels {
+                engine: self.server_engine,
+                version: self.server_version,
+                gpu_type: self.server_gpu_type,
+                gpu_count: self.server_gpu_count.and_then(|count| count.parse().ok()),
+            },
+            limits: Limits {
+                max_seconds: self.max_time_per_run_s,
+                max_requests: self.max_requests_per_run,
+                max_cost: None,
+            },
+            dataset: self.dataset_path,
+            ..Experiment::default()
+        }
+    }
+}
+
+/// Bytes of a text as part of a file's name.
+const LONGEST_NAME: usize = 150;
+
+/// Bytes of a run's file: some four million requests.
+const LONGEST_FILE: u64 = 4 << 30;

@@ -1,4 +1,5 @@
-//! Timers that ring to the microsecond that the system allows: tokio's have a resolution of one.
+//! Timers with the precision of the system, to the microsecond; tokio's have a resolution of a
+//! millisecond.
 
 use std::collections::BTreeMap;
 use std::future::poll_fn;
@@ -15,7 +16,7 @@ pub(crate) struct Alarm(Arc<Owner>);
 impl Alarm {
     /// # Errors
     ///
-    /// When there are no more threads to be had.
+    /// Used if no thread can be started.
     pub(crate) fn start() -> io::Result<Self> {
         let bell = Arc::new(Bell::default());
         let ringing = Arc::clone(&bell);
@@ -55,7 +56,7 @@ struct Bell {
 
 #[derive(Debug, Default)]
 struct Queue {
-    /// By time; the number tells those of the same time apart.
+    /// Sorted by time; the number distinguishes those with the same time.
     wakers: BTreeMap<(Instant, u64), Waker>,
     count: u64,
     stopped: bool,
@@ -73,7 +74,7 @@ impl Bell {
                 due.push(first.remove());
             }
             if !due.is_empty() {
-                // Tasks that wake at once must not find the queue locked.
+                // Woken tasks must not find the queue locked.
                 drop(queue);
                 due.drain(..).for_each(Waker::wake);
                 queue = self.queue();
@@ -99,7 +100,7 @@ impl Bell {
     }
 }
 
-/// One place in the queue, given up when dropped.
+/// An entry in the queue, removed when dropped.
 struct Waiting<'a> {
     bell: &'a Bell,
     at: Instant,
@@ -145,7 +146,7 @@ mod tests {
     async fn nobody_is_woken_early_or_forgotten() {
         let alarm = Alarm::start().unwrap();
         let began = Instant::now();
-        // In no order, some at the same time, some already past.
+        // Unsorted, some at the same time, some already past.
         let waits = [7, 3, 3, 0, 20, 1].map(|millis| {
             let alarm = alarm.clone();
             tokio::spawn(async move {

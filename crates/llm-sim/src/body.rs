@@ -1,4 +1,4 @@
-//! Faults of bodies: cut, ended early, stalled, spoilt, split into odd writes.
+//! Faults of bodies: cut, ended early, stalled, corrupted, split into odd writes.
 
 use std::io;
 use std::time::Duration;
@@ -15,7 +15,7 @@ use crate::fault::{Fault, Faults};
 use crate::http::{Answer, Body, frames};
 use crate::options::Pace;
 
-/// Rebuilds an answer's body so that it misbehaves as asked.
+/// Rebuilds a response body so that it misbehaves as configured.
 pub(crate) fn spoil(answer: Answer, faults: &Faults, pace: &Pace, clock: &Clock) -> Answer {
     let (mut parts, mut body) = answer.into_parts();
     for fault in faults.iter() {
@@ -56,8 +56,8 @@ pub(crate) fn spoil(answer: Answer, faults: &Faults, pace: &Pace, clock: &Clock)
             .map_err(|never| match never {})
             .boxed_unsync();
     }
-    // A body that is cut must still promise its full length, or nobody could tell; one that ends
-    // otherwise has a length that nobody knows.
+    // A cut body must still promise its full length, so that clients can detect the cut. A body
+    // that ends otherwise has no known length.
     match (body.size_hint().exact(), end) {
         (Some(length), None | Some((_, End::Cut | End::Hang))) => {
             parts
@@ -85,7 +85,7 @@ enum End {
     Cut,
     Clean,
     Hang,
-    /// With something that does not belong there.
+    /// With bytes that do not belong there.
     With(&'static [u8]),
 }
 
@@ -105,7 +105,8 @@ impl Spoiled {
         if self.sent > 0 {
             match self.pause {
                 Some(pause) => self.clock.until(later(Instant::now(), pause)).await,
-                // Seen as pending in between, hyper flushes what it has: one write per piece.
+                // If the body is pending in between, hyper flushes what it has: one write per
+                // piece.
                 None => tokio::task::yield_now().await,
             }
         }
@@ -139,5 +140,5 @@ impl Spoiled {
 /// Neither JSON, nor an event, nor UTF-8.
 const GARBAGE: &[u8] = b"\xff\xfe<<<garbage>>> {\"choices\": [ \xc3\x28 data: \x00\n";
 
-/// The first half of a face of four bytes.
+/// The first half of a four-byte character.
 const HALF_A_CHARACTER: &[u8] = &[0xf0, 0x9f];

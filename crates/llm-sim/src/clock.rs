@@ -1,5 +1,5 @@
-//! One clock for a simulation: tokio's, so that tests can pause and wind it, tied to the wall
-//! clock once, so that timestamps in bodies and timers can never disagree.
+//! The clock of a simulation. It is tokio's, so that tests can pause and advance it. It is linked
+//! to the wall clock once, so that timestamps in bodies and timers never disagree.
 
 use std::io;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -13,14 +13,14 @@ use crate::options::Timing;
 pub(crate) struct Clock {
     origin: Instant,
     wall: Duration,
-    /// Rings where tokio's timers are too coarse.
+    /// Wakes tasks if tokio's timers are too coarse.
     alarm: Option<Alarm>,
 }
 
 impl Clock {
     /// # Errors
     ///
-    /// When the timing is to be precise and there is no thread for that.
+    /// If the timing is to be precise but no thread can be started.
     pub(crate) fn start(timing: &Timing) -> io::Result<Self> {
         Ok(Self {
             origin: Instant::now(),
@@ -44,8 +44,8 @@ impl Clock {
         }
     }
 
-    /// Waits until `at`, and at least long enough for hyper to flush the event before: what comes
-    /// without a pause in between would be written together.
+    /// Waits until `at`, and at least until hyper flushes the previous event: events without a
+    /// pause would be written together.
     pub(crate) async fn event(&self, at: Instant) {
         if at > Instant::now() {
             self.until(at).await;
@@ -66,30 +66,30 @@ impl Clock {
         self.wall(at).as_secs()
     }
 
-    /// As in the header `Retry-After`, to the second above.
+    /// As in the header `Retry-After`, rounded up to seconds.
     pub(crate) fn http_date(&self, at: Instant) -> String {
         http_date(self.wall(at) + Duration::from_nanos(999_999_999))
     }
 
-    /// RFC 3339 in UTC with `digits` fractional digits: Replicate's bodies mix 2 to 9 of them.
+    /// RFC 3339 in UTC with `digits` fractional digits: Replicate's bodies have 2 to 9 of them.
     pub(crate) fn rfc3339(&self, at: Instant, digits: usize) -> String {
         rfc3339(self.wall(at), digits)
     }
 }
 
-/// The date of HTTP (RFC 9110, section 5.6.7).
+/// An HTTP date (RFC 9110, section 5.6.7).
 fn http_date(since_epoch: Duration) -> String {
     let seconds = since_epoch.as_secs();
     let (year, month, day) = civil(seconds / 86_400);
     let (hour, minute, second) = (seconds / 3600 % 24, seconds / 60 % 60, seconds % 60);
-    // The first of January 1970 was a Thursday.
+    // 1 January 1970 was a Thursday.
     let weekday = &"ThuFriSatSunMonTueWed"[(seconds / 86_400 % 7) as usize * 3..][..3];
     let month = &"JanFebMarAprMayJunJulAugSepOctNovDec"[(month as usize - 1) * 3..][..3];
     format!("{weekday}, {day:02} {month} {year:04} {hour:02}:{minute:02}:{second:02} GMT")
 }
 
-/// RFC 3339 (and ISO 8601 as far as people use it: a date alone, no offset for UTC) to the time
-/// since the Unix epoch; nothing before it.
+/// Converts RFC 3339 (and common ISO 8601: a date alone, no offset for UTC) to the time since the
+/// Unix epoch; times before it become `None`.
 pub(crate) fn read_date(text: &str) -> Option<Duration> {
     let (date, time) = match text.find(['T', 't', ' ']) {
         Some(at) => (&text[..at], &text[at + 1..]),
@@ -137,7 +137,7 @@ fn numbers(text: &str, between: char) -> Option<[u64; 3]> {
     parts.next().is_none().then_some(numbers)
 }
 
-/// The days since the epoch of a Gregorian date, the other way round than [`civil`].
+/// The days since the epoch of a Gregorian date, the inverse of [`civil`].
 fn days(year: u64, month: u64, day: u64) -> u64 {
     let year = year - u64::from(month <= 2);
     let march_month = (month + 9) % 12;
@@ -147,7 +147,7 @@ fn days(year: u64, month: u64, day: u64) -> u64 {
     year / 400 * 146_097 + day_of_era - 719_468
 }
 
-/// `at + duration`, or a time that nobody will live to see.
+/// `at + duration`, saturating.
 pub(crate) fn later(at: Instant, duration: Duration) -> Instant {
     at.checked_add(duration).unwrap_or_else(|| at + FAR)
 }
@@ -161,8 +161,8 @@ fn rfc3339(since_epoch: Duration, digits: usize) -> String {
     format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{fraction}Z")
 }
 
-/// Days since the epoch to a Gregorian date (Hinnant, "chrono-compatible low-level date
-/// algorithms": years start in March, so that the leap day comes last).
+/// Converts days since the epoch to a Gregorian date (Hinnant, "chrono-compatible low-level date
+/// algorithms": years start in March, so that the leap day is last).
 fn civil(days: u64) -> (u64, u64, u64) {
     let shifted = days + 719_468;
     let era = shifted / 146_097;
@@ -181,7 +181,7 @@ fn civil(days: u64) -> (u64, u64, u64) {
     (year, month, day)
 }
 
-/// As far as tokio's own timers go.
+/// The maximum of tokio's own timers.
 const FAR: Duration = Duration::from_secs(30 * 365 * 24 * 3600);
 
 #[cfg(test)]

@@ -1,5 +1,5 @@
-//! `/_sim/…`: a simulation is watched and made to fail from other processes, too. No key is asked
-//! for, and nothing here is logged, counted or struck by faults.
+//! `/_sim/…`: other processes inspect the simulation and inject faults. It requires no key, and is
+//! not logged, counted or affected by faults.
 
 use std::time::Duration;
 
@@ -108,7 +108,7 @@ fn seen_request(seen: &SeenRequest) -> Value {
     })
 }
 
-/// All but `received_unix_ns` are nanoseconds from there; a write is `[at, due, tokens]`.
+/// Times except `received_unix_ns` are nanoseconds after it; a write is `[at, due, tokens]`.
 fn times(times: &Times) -> Value {
     let since = |at: Duration| nanos(at.saturating_sub(times.received));
     let writes = times.writes.iter();

@@ -1,13 +1,13 @@
-//! Durations as Replicate's `Cancel-After` has them (`30s`, `5m`, `1h30m45s`, plain seconds), with
+//! Durations as in Replicate's `Cancel-After` (`30s`, `5m`, `1h30m45s`, plain seconds), and with
 //! milliseconds and fractions for faults (`250ms`, `1.5s`).
 
 use std::time::Duration;
 
-/// Reads a time as the options and faults of a simulation have it: `250ms`, `1.5s`, `1h30m`.
+/// Parses a duration of the simulation's options and faults: `250ms`, `1.5s`, `1h30m`.
 ///
 /// # Errors
 ///
-/// When it is none, with what it should look like.
+/// If it is not a duration; the message shows valid forms.
 pub fn parse_duration(text: &str) -> Result<Duration, &'static str> {
     parse(text).ok_or("a time looks like 250ms, 1.5s or 1h30m")
 }
@@ -41,7 +41,7 @@ pub(crate) fn parse(text: &str) -> Option<Duration> {
     Some(total)
 }
 
-/// Longer ones overflow timers; nobody means them.
+/// Longer durations overflow timers and are never intended.
 const LONGEST: Duration = Duration::from_secs(366 * 24 * 3600);
 
 #[cfg(test)]

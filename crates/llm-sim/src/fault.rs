@@ -8,7 +8,7 @@ use memchr::memmem;
 
 use crate::duration;
 
-/// One thing that goes wrong with one request.
+/// One fault of one request.
 ///
 /// The text form, for the command line, the header `x-sim-fault` and prompts, is a list:
 ///
@@ -22,38 +22,39 @@ use crate::duration;
 #[non_exhaustive]
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum Fault {
-    /// `content-type=TYPE`: the body is what it should be, but called something else.
+    /// `content-type=TYPE`: the body is correct, but has this content type.
     ContentType(String),
-    /// `cut-after=BYTES`: the connection breaks after so much of the body.
+    /// `cut-after=BYTES`: the connection breaks after this many bytes of the body.
     CutAfter(usize),
-    /// `delay=250ms`: nothing happens for so long.
+    /// `delay=250ms`: nothing happens for this time.
     Delay(Duration),
-    /// `drip=BYTES/DURATION`: the body comes in drops of this size, with this pause between them.
+    /// `drip=BYTES/DURATION`: the body is sent in pieces of this size, with this pause between
+    /// them.
     Drip(usize, Duration),
     /// `end-after=BYTES`: the body ends there as if it were complete.
     EndAfter(usize),
-    /// `error-after=TOKENS`: a streamed Together answer breaks off with an error event.
+    /// `error-after=TOKENS`: a streamed Together reply ends with an error event.
     ErrorAfter(usize),
     /// `fail=KIND`: a Replicate prediction fails.
     Fail(Failure),
-    /// `garbage`: status and headers are fine, the body is not.
+    /// `garbage`: status and headers are correct, the body is garbage.
     Garbage,
-    /// `garbage-after=BYTES`: the body is good so far; then comes garbage, and its end.
+    /// `garbage-after=BYTES`: the body is correct up to there, then has garbage and ends.
     GarbageAfter(usize),
-    /// `half-char-after=BYTES`: the body ends there in half a character of UTF-8.
+    /// `half-char-after=BYTES`: the body ends there with half a UTF-8 character.
     HalfCharAfter(usize),
-    /// `hang`: no answer ever comes.
+    /// `hang`: no response is sent.
     Hang,
-    /// `hang-after=BYTES`: the body stops there and never ends.
+    /// `hang-after=BYTES`: the body stops there and does not end.
     HangAfter(usize),
-    /// `split=BYTES`: the body comes in writes of this size.
+    /// `split=BYTES`: the body is sent in writes of this size.
     Split(usize),
-    /// `status=503`: the provider's own error body of that status.
+    /// `status=503`: the provider's error body for that status.
     Status(u16),
 }
 
 impl fmt::Display for Fault {
-    /// As it is parsed.
+    /// In its parsed form.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::ContentType(kind) => write!(f, "content-type={kind}"),
@@ -74,23 +75,23 @@ impl fmt::Display for Fault {
     }
 }
 
-/// How a Replicate prediction fails; `error` is the text that Replicate gives.
+/// The way in which a Replicate prediction fails; `error` is Replicate's text.
 #[non_exhaustive]
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Failure {
-    /// `director`: a fault of the platform, before the start; worth a new prediction.
+    /// `director`: a platform fault before the start; a retry is worthwhile.
     Director,
     /// `interrupted`: the same in its most common form.
     Interrupted,
-    /// `oom`: out of memory, which will happen again.
+    /// `oom`: out of memory, which would happen again.
     OutOfMemory,
-    /// `sensitive`: refused by the content filter.
+    /// `sensitive`: rejected by the content filter.
     Sensitive,
-    /// `timeout`: half of the output came, then nothing.
+    /// `timeout`: no more output after half of it.
     Timeout,
 }
 
-/// Faults that strike the same request together.
+/// Faults that apply to the same request.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct Faults(Vec<Fault>);
 
@@ -108,8 +109,8 @@ impl Faults {
         self.0.iter().find_map(of)
     }
 
-    /// The faults that a prompt asks for: `[sim: status=503]` anywhere in a body. The grammar has
-    /// no character that JSON escapes, so the raw bytes can be searched, whatever the endpoint.
+    /// The faults requested in a prompt: `[sim: status=503]` anywhere in a body. The grammar has no
+    /// character that JSON escapes, so the raw bytes can be searched for any endpoint.
     pub(crate) fn in_body(body: &[u8]) -> Result<Self, ParseFaultError> {
         let mut faults = Self::default();
         for at in memmem::find_iter(body, IN_PROMPT) {
@@ -158,18 +159,18 @@ impl FromStr for Faults {
     }
 }
 
-/// When faults strike; without any condition, always.
+/// When faults apply; without conditions, always.
 #[derive(Clone, Debug)]
 pub struct FaultRule {
     pub(crate) faults: Faults,
     pub(crate) method: Option<String>,
     pub(crate) path: Option<String>,
-    /// How often it will strike yet.
+    /// The number of times it still applies.
     pub(crate) times: Option<usize>,
 }
 
 impl FaultRule {
-    /// Strikes every request.
+    /// Applies to every request.
     pub fn new(faults: impl Into<Faults>) -> Self {
         Self {
             faults: faults.into(),
@@ -179,19 +180,19 @@ impl FaultRule {
         }
     }
 
-    /// Only requests of this method.
+    /// Applies only to requests with this method.
     pub fn on_method(mut self, method: impl Into<String>) -> Self {
         self.method = Some(method.into());
         self
     }
 
-    /// Only requests whose path contains this.
+    /// Applies only to requests whose path contains this.
     pub fn on_path(mut self, part: impl Into<String>) -> Self {
         self.path = Some(part.into());
         self
     }
 
-    /// Only the first so many requests that match.
+    /// Applies only to this many matching requests.
     pub fn times(mut self, times: usize) -> Self {
         self.times = Some(times);
         self
@@ -285,7 +286,7 @@ impl Failure {
     }
 }
 
-/// A fault that could not be read, with what is known to be possible.
+/// An invalid fault; the message lists the valid ones.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct ParseFaultError {
     item: String,

@@ -1,4 +1,4 @@
-//! Requests taken apart, responses and bodies put together.
+//! Parses requests, and builds responses and bodies.
 
 use std::io;
 use std::sync::Arc;
@@ -18,7 +18,7 @@ use crate::trace::Trace;
 pub(crate) type Body = UnsyncBoxBody<Bytes, io::Error>;
 pub(crate) type Answer = Response<Body>;
 
-/// One request, read whole.
+/// One request, read completely.
 #[derive(Debug)]
 pub(crate) struct Call {
     pub(crate) method: Method,
@@ -27,13 +27,13 @@ pub(crate) struct Call {
     pub(crate) query: String,
     pub(crate) headers: HeaderMap,
     pub(crate) body: Bytes,
-    /// `http://host:port` as the client called us, for the URLs in bodies.
+    /// `http://host:port` as used by the client, for the URLs in bodies.
     pub(crate) base: String,
-    /// What goes wrong with it.
+    /// The faults of the request.
     pub(crate) faults: Faults,
-    /// Where its time begins: when it was read, or after the delay that a fault demands.
+    /// The start of its time: when it was read, or after the delay of a fault.
     pub(crate) began: Instant,
-    /// Where a streamed answer tells its times.
+    /// Records the times of a streamed response.
     pub(crate) trace: Arc<Trace>,
 }
 
@@ -45,7 +45,7 @@ impl Call {
             .collect()
     }
 
-    /// The base that this client uses, or `local` when its `Host` is unusable.
+    /// The base URL that this client uses, or `local` if its `Host` is invalid.
     pub(crate) fn base_of(headers: &HeaderMap, local: &str) -> String {
         headers
             .get(HOST)
@@ -81,7 +81,7 @@ impl Call {
     }
 }
 
-/// The first value of this name in a query.
+/// The first value with this name in a query.
 pub(crate) fn query_value(query: &str, name: &str) -> Option<String> {
     query.split('&').find_map(|pair| {
         let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
@@ -117,7 +117,7 @@ where
 }
 
 pub(crate) fn set(answer: &mut Answer, name: &'static str, value: &str) {
-    // Values come from clocks and counters; one that is no header is left out.
+    // Values come from clocks and counters; an invalid header value is left out.
     if let Ok(value) = HeaderValue::from_str(value) {
         answer
             .headers_mut()

@@ -1,4 +1,4 @@
-//! How much of something may be used in so much time.
+//! Rate limits.
 
 use std::collections::HashMap;
 use std::error::Error as StdError;
@@ -11,8 +11,7 @@ use tokio::time::Instant;
 
 use crate::duration;
 
-/// So many requests or tokens in so much time; what is not used can be used at once later, up to
-/// one such amount.
+/// A number of requests or tokens per time. Unused amounts accumulate up to one such number.
 ///
 /// ```
 /// use std::time::Duration;
@@ -29,7 +28,7 @@ pub struct Rate {
 }
 
 impl Rate {
-    /// This amount in this time; neither is less than one, or one nanosecond.
+    /// This amount in this time; the minimum is one, and one nanosecond.
     pub fn new(amount: u64, per: Duration) -> Self {
         Self {
             amount: amount.max(1),
@@ -37,12 +36,12 @@ impl Rate {
         }
     }
 
-    /// How much there can be at once.
+    /// The maximum that can accumulate.
     pub fn amount(self) -> u64 {
         self.amount
     }
 
-    /// The time in which that much comes again.
+    /// The time in which that maximum is refilled.
     pub fn per(self) -> Duration {
         self.per
     }
@@ -73,7 +72,7 @@ impl FromStr for Rate {
     }
 }
 
-/// A rate that could not be read.
+/// An invalid rate.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct ParseRateError {
     text: String,
@@ -82,25 +81,25 @@ pub struct ParseRateError {
 impl fmt::Display for ParseRateError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let text = &self.text;
-        write!(f, "{text:?} is no rate; write 10/s, 600/m or 5/100ms")
+        write!(f, "{text:?} is not a rate; use 10/s, 600/m or 5/100ms")
     }
 }
 
 impl StdError for ParseRateError {}
 
-/// Keeps a [`Rate`] for each of many users: buckets that fill all the time and are emptied by use.
+/// Applies a [`Rate`] to each of many users, with token buckets that are refilled continuously.
 #[derive(Debug)]
 pub(crate) struct Limiter {
     rate: Rate,
     buckets: Mutex<HashMap<String, Bucket>>,
 }
 
-/// Where a user stands after a try.
+/// The state of a user's bucket after an attempt.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Standing {
     pub(crate) rate: Rate,
     pub(crate) remaining: u64,
-    /// Until what was wanted is there; nothing when it was.
+    /// The time until the cost is available; zero if it was.
     pub(crate) wait: Duration,
 }
 
@@ -118,10 +117,10 @@ impl Limiter {
         }
     }
 
-    /// Uses `cost`, or nothing when there is not as much.
+    /// Takes `cost`, or nothing if less is available.
     ///
-    /// What costs more than there can ever be is let through when the bucket is full, and makes
-    /// others wait for longer.
+    /// A cost above the maximum is allowed if the bucket is full, and later requests then wait
+    /// longer.
     pub(crate) fn take(&self, user: &str, cost: u64, now: Instant) -> Result<Standing, Standing> {
         let mut buckets = self.buckets.lock().unwrap_or_else(PoisonError::into_inner);
         if buckets.len() >= MOST_USERS {
@@ -134,7 +133,8 @@ impl Limiter {
         bucket.level = bucket.level_at(self.rate, now);
         bucket.at = now;
         let wanted = cost.min(self.rate.amount) as f64;
-        // Half a nanosecond's worth: what was waited for exactly must be there in spite of rounding.
+        // Half a nanosecond's worth: after waiting for exactly the given time, the cost must be
+        // available in spite of rounding.
         let missing = wanted - bucket.level - self.rate.per_second() * 0.5e-9;
         let mut standing = Standing {
             rate: self.rate,
@@ -160,7 +160,7 @@ impl Bucket {
     }
 }
 
-/// From there on, those who would find their bucket full are forgotten.
+/// Above this number, users with a full bucket are forgotten.
 const MOST_USERS: usize = 10_000;
 
 #[cfg(test)]
@@ -181,7 +181,7 @@ mod tests {
         assert_eq!(take(2, 6), Ok(0));
         assert_eq!(take(1, 11), Err(1.0));
         assert_eq!(take(1, 12), Ok(0));
-        // Another user has a bucket of his own, and nobody's holds more than one amount.
+        // Another user has another bucket, and no bucket exceeds the maximum.
         assert!(limiter.take("you", 10, start).is_ok());
         assert_eq!(take(10, 10_000), Ok(0));
         assert_eq!(take(1, 10_000), Err(6.0));

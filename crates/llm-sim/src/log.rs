@@ -13,21 +13,22 @@ use tokio::time::Instant;
 use crate::clock::Clock;
 use crate::trace::{Times, Trace};
 
-/// A request that a simulated upstream received.
+/// A request received by a simulated upstream.
 #[non_exhaustive]
 #[derive(Clone)]
 pub struct SeenRequest {
-    /// Counts up from 0, over all requests of this upstream; the answer's header `x-sim-request`.
+    /// The number of the request, from 0, over all requests of this upstream; the response's header
+    /// `x-sim-request`.
     pub number: u64,
     /// `GET`, `POST` …
     pub method: String,
     /// The path, without the query.
     pub path: String,
-    /// The query, without the `?`; empty when there was none.
+    /// The query, without the `?`; empty if there is none.
     pub query: String,
-    /// The headers, secrets reduced to a [`fingerprint`].
+    /// The headers, with secrets replaced by a [`fingerprint`].
     pub headers: HeaderMap,
-    /// The body as it came.
+    /// The body, unchanged.
     pub body: Bytes,
     trace: Arc<Trace>,
 }
@@ -38,19 +39,19 @@ impl SeenRequest {
         self.headers.get(name)?.to_str().ok()
     }
 
-    /// When what happened to it, as far as it has.
+    /// The times of its processing so far.
     pub fn times(&self) -> Times {
         self.trace.look()
     }
 
-    /// The body as JSON; `Null` when it is none.
+    /// The body as JSON; `Null` if it is not JSON.
     pub fn json(&self) -> serde_json::Value {
         serde_json::from_slice(&self.body).unwrap_or_default()
     }
 }
 
 impl fmt::Debug for SeenRequest {
-    /// Leaves out headers and body: they may hold a prompt.
+    /// Leaves out headers and body, which may contain a prompt.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
@@ -62,16 +63,15 @@ impl fmt::Debug for SeenRequest {
     }
 }
 
-/// What is remembered in place of a secret: equal secrets give equal fingerprints within one
-/// process, and nothing leads back.
+/// A replacement for a secret: equal secrets give equal fingerprints within one process, and the
+/// secret cannot be derived.
 ///
-/// A request sent with `Authorization: Bearer KEY` is remembered with the header
-/// `Bearer FINGERPRINT`.
+/// A request with `Authorization: Bearer KEY` is stored with the header `Bearer FINGERPRINT`.
 pub fn fingerprint(secret: &str) -> String {
     format!("#{:016x}", unguessable(secret))
 }
 
-/// A hash that nobody outside this process can compute.
+/// A hash that cannot be computed outside this process.
 pub(crate) fn unguessable(of: impl Hash) -> u64 {
     static KEYS: OnceLock<RandomState> = OnceLock::new();
     KEYS.get_or_init(RandomState::new).hash_one(of)
@@ -81,7 +81,7 @@ pub(crate) fn unguessable(of: impl Hash) -> u64 {
 #[derive(Debug)]
 pub(crate) struct RequestLog {
     capacity: usize,
-    /// The writes of all traces that are alive.
+    /// The number of writes of all live traces.
     writes: Arc<AtomicUsize>,
     state: Mutex<State>,
 }
@@ -102,7 +102,7 @@ impl RequestLog {
         }
     }
 
-    /// Remembers a request that was read just now, and gives its number and its trace.
+    /// Stores a request, and returns its number and its trace.
     pub(crate) fn record(
         &self,
         request: &Parts,

@@ -4,7 +4,7 @@ use std::time::Duration;
 use crate::fault::FaultRule;
 use crate::limit::Rate;
 
-/// How a simulation behaves; the default answers at once and accepts any key.
+/// The options of a simulation. By default, it replies immediately and accepts any key.
 ///
 /// ```
 /// use std::time::Duration;
@@ -18,90 +18,90 @@ use crate::limit::Rate;
 #[non_exhaustive]
 #[derive(Clone, Debug, Default)]
 pub struct SimOptions {
-    /// Port of the simulated Together on 127.0.0.1; 0 takes a free one.
+    /// Port of the simulated Together on 127.0.0.1; 0 picks a free one.
     pub together_port: u16,
-    /// Port of the simulated Replicate on 127.0.0.1; 0 takes a free one.
+    /// Port of the simulated Replicate on 127.0.0.1; 0 picks a free one.
     pub replicate_port: u16,
-    /// Port of a second host for Replicate's event streams, as the real ones have it; without one
-    /// they are where the rest is.
+    /// Port of a separate host for Replicate's event streams, as at the real service; without it,
+    /// they are on the same host as the API.
     pub replicate_stream_port: Option<u16>,
-    /// Which API keys are good.
+    /// The accepted API keys.
     pub keys: Keys,
-    /// How long things take.
+    /// The delays.
     pub timing: Timing,
-    /// How much may be asked; by default as much as anybody likes.
+    /// The rate limits; none by default.
     pub limits: Limits,
-    /// How streamed answers are cut up.
+    /// How streamed replies are split.
     pub pace: Pace,
-    /// What the models say.
+    /// The replies of the models.
     pub reply: Reply,
-    /// Faults from the start; more can be injected while it runs.
+    /// The faults at the start; more can be injected later.
     pub faults: Vec<FaultRule>,
-    /// What is remembered of the requests seen.
+    /// How much is remembered.
     pub memory: Memory,
 }
 
 impl SimOptions {
-    /// A simulation that feels alive: tokens come one by one, models boot.
+    /// Options for demos: tokens arrive one by one, and models boot.
     pub fn lifelike() -> Self {
         Self::default().with_timing(Timing::lifelike())
     }
 
-    /// Listens for Together's clients on this port of 127.0.0.1.
+    /// Sets the port on 127.0.0.1 for Together's clients.
     pub fn with_together_port(mut self, port: u16) -> Self {
         self.together_port = port;
         self
     }
 
-    /// Listens for Replicate's clients on this port of 127.0.0.1.
+    /// Sets the port on 127.0.0.1 for Replicate's clients.
     pub fn with_replicate_port(mut self, port: u16) -> Self {
         self.replicate_port = port;
         self
     }
 
-    /// Serves Replicate's event streams on another port of 127.0.0.1; 0 takes a free one.
+    /// Serves Replicate's event streams on a separate port of 127.0.0.1; 0 picks a free one.
     pub fn with_replicate_stream_port(mut self, port: u16) -> Self {
         self.replicate_stream_port = Some(port);
         self
     }
 
-    /// Accepts these keys.
+    /// Sets the accepted keys.
     pub fn with_keys(mut self, keys: Keys) -> Self {
         self.keys = keys;
         self
     }
 
-    /// Takes this long.
+    /// Sets the delays.
     pub fn with_timing(mut self, timing: Timing) -> Self {
         self.timing = timing;
         self
     }
 
-    /// Allows so much.
+    /// Sets the rate limits.
     pub fn with_limits(mut self, limits: Limits) -> Self {
         self.limits = limits;
         self
     }
 
-    /// Cuts streamed answers up like this.
+    /// Sets how streamed replies are split.
     pub fn with_pace(mut self, pace: Pace) -> Self {
         self.pace = pace;
         self
     }
 
-    /// Says this.
+    /// Sets the reply.
     pub fn with_reply(mut self, reply: Reply) -> Self {
         self.reply = reply;
         self
     }
 
-    /// Adds a fault that is there from the start.
+    /// Adds a fault that applies from the start.
     pub fn with_fault(mut self, rule: impl Into<FaultRule>) -> Self {
         self.faults.push(rule.into());
         self
     }
 
-    /// Remembers this much.
+    /// Sets how much is remembered.
     pub fn with_memory(mut self, memory: Memory) -> Self {
         self.memory = memory;
         self
@@ -115,7 +115,7 @@ pub enum Keys {
     /// Every key that is not blank and does not start with `invalid`.
     #[default]
     Any,
-    /// Only these.
+    /// Only these keys.
     Only(Vec<String>),
 }
 
@@ -137,35 +137,34 @@ impl fmt::Debug for Keys {
     }
 }
 
-/// How long things take, on tokio's clock: with time paused, a boot of minutes is tested in
-/// milliseconds.
+/// The delays of a simulation, on tokio's clock: with paused time, a test boots a model for minutes
+/// in milliseconds.
 ///
-/// Every time is reckoned from the request, not from the event before: one late event does not
-/// make the next one late.
+/// Every time is relative to the request, not to the previous event, so delays do not add up.
 #[non_exhaustive]
 #[derive(Clone, Debug)]
 pub struct Timing {
-    /// From creating a Replicate prediction to its start, when the model is warm.
+    /// From creating a Replicate prediction to its start, if the model is warm.
     pub queue: Duration,
     /// The same for the first prediction of each model, version or deployment.
     pub boot: Duration,
-    /// From a request to its answer's first token; on Replicate, from the prediction's start.
+    /// From a request to the first token; on Replicate, from the prediction's start.
     pub first_token: Duration,
     /// Between two tokens.
     pub token: Duration,
-    /// After how long without an event a Replicate event stream is closed, without `done`
-    /// (30 seconds there); `None` keeps it open.
+    /// The time without an event after which a Replicate event stream is closed without `done` (30
+    /// seconds at the real service); `None` keeps it open.
     pub stream_idle: Option<Duration>,
-    /// How long after the creation of a Replicate prediction its input, output and logs are kept
-    /// (one hour there); `None` keeps them.
+    /// The time after its creation for which a Replicate prediction keeps its input, output and
+    /// logs (one hour at the real service); `None` keeps them.
     pub retention: Option<Duration>,
-    /// Keeps these times to well under a millisecond, by a thread of its own, where tokio's timers
-    /// are up to 2 ms late. Not for paused time, which does not move the system's clock.
+    /// Keeps delays accurate to well under a millisecond with a separate thread; tokio's timers are
+    /// up to 2 ms late. Not for paused time, which does not affect the system's clock.
     pub precise: bool,
 }
 
 impl Timing {
-    /// What a person at a terminal expects to see.
+    /// Delays for interactive use.
     pub fn lifelike() -> Self {
         Self {
             queue: Duration::from_millis(50),
@@ -176,13 +175,13 @@ impl Timing {
         }
     }
 
-    /// Sets the time that a warm model needs before it starts.
+    /// Sets the time before a warm model starts.
     pub fn with_queue(mut self, queue: Duration) -> Self {
         self.queue = queue;
         self
     }
 
-    /// Sets the time that a cold model needs before it starts.
+    /// Sets the time before a cold model starts.
     pub fn with_boot(mut self, boot: Duration) -> Self {
         self.boot = boot;
         self
@@ -212,7 +211,7 @@ impl Timing {
         self
     }
 
-    /// Keeps times to well under a millisecond.
+    /// Keeps delays accurate to well under a millisecond.
     pub fn with_precise(mut self, precise: bool) -> Self {
         self.precise = precise;
         self
@@ -220,7 +219,7 @@ impl Timing {
 }
 
 impl Default for Timing {
-    /// No waiting anywhere.
+    /// No delays.
     fn default() -> Self {
         Self {
             queue: Duration::ZERO,
@@ -234,44 +233,44 @@ impl Default for Timing {
     }
 }
 
-/// How much of what each key may ask for; what has no limit is not limited.
+/// The rate limits per key; those that are not set do not apply.
 ///
-/// The simulated Together keeps its limits for each key and model, tells where a client stands in
-/// the headers `x-ratelimit-*` and `x-tokenlimit-*`, and answers 429 beyond them. The simulated
-/// Replicate keeps its limits for each key, and tells in `ratelimit-remaining` and
+/// The simulated Together applies its limits to each key and model, reports the state in the
+/// headers `x-ratelimit-*` and `x-tokenlimit-*`, and returns 429 beyond them. The simulated
+/// Replicate applies its limits to each key, and reports the state in `ratelimit-remaining` and
 /// `ratelimit-reset`.
 #[non_exhaustive]
 #[derive(Clone, Debug, Default)]
 pub struct Limits {
     /// Requests to Together for one model.
     pub together_requests: Option<Rate>,
-    /// Tokens of Together's prompts and answers together, of one model.
+    /// Tokens of Together's prompts and replies together, for one model.
     pub together_tokens: Option<Rate>,
     /// Predictions created on Replicate.
     pub replicate_creates: Option<Rate>,
-    /// Looks at single predictions of Replicate's.
+    /// Reads of single predictions of Replicate.
     pub replicate_gets: Option<Rate>,
-    /// All other requests to Replicate; event streams are none.
+    /// All other requests to Replicate; event streams do not count.
     pub replicate_others: Option<Rate>,
-    /// How Replicate's 429 tells when to try again.
+    /// The form of the retry advice in Replicate's 429.
     pub replicate_advice: RetryAdvice,
 }
 
 impl Limits {
-    /// Allows so many requests to Together for each model.
+    /// Limits the requests to Together for each model.
     pub fn with_together_requests(mut self, rate: Rate) -> Self {
         self.together_requests = Some(rate);
         self
     }
 
-    /// Allows so many tokens on Together for each model.
+    /// Limits the tokens on Together for each model.
     pub fn with_together_tokens(mut self, rate: Rate) -> Self {
         self.together_tokens = Some(rate);
         self
     }
 
-    /// Allows as much on Replicate as the real one does: each minute 600 predictions created
-    /// and 3,000 other requests, as documented, and 60,000 looks at predictions, as recorded.
+    /// Sets the limits of the real Replicate: per minute 600 predictions created and 3,000 other
+    /// requests, as documented, and 60,000 reads of predictions, as recorded.
     pub fn with_replicate_defaults(mut self) -> Self {
         let minute = |amount| Some(Rate::new(amount, Duration::from_secs(60)));
         self.replicate_creates = minute(600);
@@ -280,66 +279,66 @@ impl Limits {
         self
     }
 
-    /// Allows so many predictions to be created on Replicate. One at a time is what an account
-    /// with little credit has, and what the 429 then says.
+    /// Limits the predictions created on Replicate. An account with little credit may create one at
+    /// a time, and the 429 then says so.
     pub fn with_replicate_creates(mut self, rate: Rate) -> Self {
         self.replicate_creates = Some(rate);
         self
     }
 
-    /// Allows so many looks at single predictions of Replicate's.
+    /// Limits the reads of single predictions of Replicate.
     pub fn with_replicate_gets(mut self, rate: Rate) -> Self {
         self.replicate_gets = Some(rate);
         self
     }
 
-    /// Allows so many other requests to Replicate.
+    /// Limits the other requests to Replicate.
     pub fn with_replicate_others(mut self, rate: Rate) -> Self {
         self.replicate_others = Some(rate);
         self
     }
 
-    /// Tells like this when to try again.
+    /// Sets the form of the retry advice.
     pub fn with_replicate_advice(mut self, advice: RetryAdvice) -> Self {
         self.replicate_advice = advice;
         self
     }
 }
 
-/// How a 429 of Replicate's tells when to try again; all of them say it in words, too.
+/// The form of the retry advice in Replicate's 429; all of them also contain it as text.
 #[non_exhaustive]
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub enum RetryAdvice {
     /// The header `Retry-After` with a date.
     Date,
-    /// The body's `retry_after`, in seconds, as newer answers have it.
+    /// The body's `retry_after`, in seconds, as in newer responses.
     #[default]
     Field,
     /// The header `Retry-After` with seconds.
     Header,
-    /// The words alone: `Your rate limit resets in ~30s.`
+    /// Text only: `Your rate limit resets in ~30s.`
     Words,
 }
 
-/// How streamed answers are cut up.
+/// How streamed replies are split.
 #[non_exhaustive]
 #[derive(Clone, Debug)]
 pub struct Pace {
-    /// Tokens in one event; 1 by default.
+    /// The number of tokens per event; 1 by default.
     pub tokens_per_event: usize,
-    /// Cuts the bytes of every body into writes of this size, wherever that falls: in the middle
-    /// of a line or of a character. `None` writes one event at a time.
+    /// Splits the bytes of every body into writes of this size, even in the middle of a line or a
+    /// character. `None` writes one event at a time.
     pub bytes_per_write: Option<usize>,
 }
 
 impl Pace {
-    /// Puts this many tokens into each event.
+    /// Sets the number of tokens per event.
     pub fn with_tokens_per_event(mut self, tokens: usize) -> Self {
         self.tokens_per_event = tokens.max(1);
         self
     }
 
-    /// Writes this many bytes at a time.
+    /// Sets the number of bytes per write.
     pub fn with_bytes_per_write(mut self, bytes: usize) -> Self {
         self.bytes_per_write = Some(bytes.max(1));
         self
@@ -355,12 +354,12 @@ impl Default for Pace {
     }
 }
 
-/// What the simulated models say.
+/// The replies of the simulated models.
 #[non_exhaustive]
 #[derive(Clone, Debug, Default)]
 pub enum Reply {
-    /// That this is a simulation, and what the user said; the same question always gets the same
-    /// answer.
+    /// A note that this is a simulation, and the user's text; the same question always gets the
+    /// same reply.
     #[default]
     Echo,
     /// This text, within the request's limits and stop sequences.
@@ -370,7 +369,7 @@ pub enum Reply {
 }
 
 impl Reply {
-    /// This text, of whatever length: where it would be very many tokens, they are large ones.
+    /// This text, of any length: if it would have very many tokens, they are larger.
     pub fn text(text: impl Into<String>) -> Self {
         let text = text.into();
         if text.len() < LARGE_TOKEN {
@@ -391,24 +390,24 @@ impl Reply {
     }
 }
 
-/// How much a simulation remembers; the oldest is forgotten first.
+/// How much a simulation remembers; the oldest entries are forgotten first.
 #[non_exhaustive]
 #[derive(Clone, Debug)]
 pub struct Memory {
-    /// Requests, with at most 64 MiB of bodies between them.
+    /// The number of requests, with at most 64 MiB of bodies in total.
     pub requests: usize,
-    /// Replicate predictions; when all of them are still running, no more are created (429).
+    /// The number of Replicate predictions; if all of them are running, no more are created (429).
     pub predictions: usize,
 }
 
 impl Memory {
-    /// Remembers this many requests.
+    /// Sets the number of remembered requests.
     pub fn with_requests(mut self, requests: usize) -> Self {
         self.requests = requests;
         self
     }
 
-    /// Remembers this many predictions.
+    /// Sets the number of remembered predictions.
     pub fn with_predictions(mut self, predictions: usize) -> Self {
         self.predictions = predictions;
         self

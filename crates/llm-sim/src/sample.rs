@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-/// A value that fits `schema` as far as the common keywords go; strings take `text`.
+/// A value that matches the common keywords of `schema`; strings get `text`.
 pub(crate) fn fitting(schema: &Value, text: &str) -> Value {
     Sampler {
         root: schema,
@@ -15,7 +15,7 @@ pub(crate) fn fitting(schema: &Value, text: &str) -> Value {
 struct Sampler<'a> {
     root: &'a Value,
     text: &'a str,
-    /// Schemas may refer to themselves, deep and wide.
+    /// Schemas may be recursive, deep and wide.
     left: usize,
 }
 
@@ -79,7 +79,7 @@ fn least(schema: &Value) -> f64 {
     schema.get("minimum").and_then(Value::as_f64).unwrap_or(1.0)
 }
 
-/// Also bounds the recursion.
+/// Also limits the recursion.
 const MOST_VALUES: usize = 200;
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! Determinism: the same question gets the same answer, in every run and on every machine.
+//! Determinism: the same question gets the same reply, in every run and on every machine.
 
 /// A hash that is stable over runs and platforms (FNV-1a, then mixed), unlike the standard
 /// library's.
@@ -13,7 +13,7 @@ pub(crate) fn hash<'a>(parts: impl IntoIterator<Item = &'a str>) -> u64 {
     Rng(hash).next()
 }
 
-/// SplitMix64: enough chance for a simulation.
+/// SplitMix64, which is random enough for a simulation.
 #[derive(Clone, Debug)]
 pub(crate) struct Rng(pub(crate) u64);
 

@@ -1,5 +1,5 @@
-//! Sockets to calls and back: one accept loop per upstream, HTTP/1.1, faults applied around the
-//! upstream's answers.
+//! Connects sockets and upstreams: one accept loop per upstream, HTTP/1.1, faults applied to the
+//! upstream's responses.
 
 use std::convert::Infallible;
 use std::io;
@@ -29,7 +29,7 @@ use crate::http::{Answer, Call, frames, set};
 use crate::trace::{Outcome, Trace};
 use crate::upstream::{Exchange, Upstream};
 
-/// A listening upstream; dropping it closes everything at once.
+/// A listening upstream; dropping it closes all connections immediately.
 #[derive(Debug)]
 pub(crate) struct Server {
     address: SocketAddr,
@@ -40,7 +40,10 @@ pub(crate) struct Server {
 
 impl Server {
     pub(crate) async fn start<U: Upstream>(port: u16, upstream: Arc<U>) -> io::Result<Self> {
-        let listener = TcpListener::bind(SocketAddr::from((Ipv4Addr::LOCALHOST, port))).await?;
+        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+        let listener = TcpListener::bind(address).await.map_err(|error| {
+            io::Error::new(error.kind(), format!("cannot listen on {address}: {error}"))
+        })?;
         let address = listener.local_addr()?;
         let url = format!("http://{address}");
         let (stop, stopping) = watch::channel(false);
@@ -61,10 +64,10 @@ impl Server {
         &self.url
     }
 
-    /// Accepts no more, lets requests in flight finish for a moment, then closes.
+    /// Stops accepting, lets requests in flight finish for a moment, then closes.
     pub(crate) async fn shutdown(mut self) {
         self.stop.send_replace(true);
-        // Only an abort makes this an error, and nobody else can abort it.
+        // Only an abort causes this error, and nothing else can abort the task.
         let _ = (&mut self.accepting).await;
     }
 }
@@ -90,8 +93,8 @@ async fn accept<U: Upstream>(
                     let serving = serve(socket, url.clone(), Arc::clone(&upstream), stopping.clone());
                     connections.spawn(serving);
                 }
-                // Out of file descriptors, or a client that is gone again: neither is ours to
-                // mend, and neither may make this loop spin.
+                // No file descriptors are left, or the client is gone already: neither can be fixed
+                // here, and neither may make this loop spin.
                 Err(_) => tokio::time::sleep(Duration::from_millis(20)).await,
             },
             Some(_) = connections.join_next(), if !connections.is_empty() => {}
@@ -100,7 +103,7 @@ async fn accept<U: Upstream>(
     }
     drop(listener);
     let finish = async { while connections.join_next().await.is_some() {} };
-    // What is left is aborted with the set.
+    // The rest is aborted with the set.
     let _ = tokio::time::timeout(GRACE, finish).await;
 }
 
@@ -110,7 +113,7 @@ async fn serve<U: Upstream>(
     upstream: Arc<U>,
     stopping: watch::Receiver<bool>,
 ) {
-    // Without it the kernel may hold back small events; on failure they are merely late.
+    // Without it, the kernel may delay small events; on failure they are only late.
     let _ = socket.set_nodelay(true);
     let service = service_fn(|request| {
         let upstream = Arc::clone(&upstream);
@@ -119,7 +122,7 @@ async fn serve<U: Upstream>(
     });
     let mut connection =
         std::pin::pin!(http1::Builder::new().serve_connection(TokioIo::new(socket), service));
-    // Errors are broken connections: the peer went away, or a fault asked for it.
+    // Errors are broken connections: the client disconnected, or a fault broke the connection.
     tokio::select! {
         _ = connection.as_mut() => {}
         () = told(stopping) => {
@@ -129,7 +132,7 @@ async fn serve<U: Upstream>(
     }
 }
 
-/// Waits until the server is told to stop, or dropped.
+/// Waits until the server is shut down or dropped.
 async fn told(mut stopping: watch::Receiver<bool>) {
     let _ = stopping.wait_for(|stop| *stop).await;
 }
@@ -215,8 +218,8 @@ enum Unread {
     TooLarge,
 }
 
-/// What is too large is read on for a while and thrown away: a client that is still sending does
-/// not look for an answer.
+/// Discards the rest of a body that is too large for a while: a client that is still sending does
+/// not read the response.
 async fn read(mut body: Incoming) -> Result<Bytes, Unread> {
     let mut all = BytesMut::new();
     let mut length = 0;
@@ -246,8 +249,8 @@ fn asked_for(headers: &hyper::HeaderMap, body: &Bytes) -> Result<Faults, ParseFa
     Ok(faults)
 }
 
-/// Keeps the request in flight until its body is sent or given up. A body of known size is sent
-/// at once and stays as it is, so that it keeps its `Content-Length`.
+/// Keeps the request in flight until its body is sent or dropped. A body of known size is sent
+/// immediately and unchanged, so that it keeps its `Content-Length`.
 fn guard<U: Upstream>(answer: Answer, exchange: Exchange<U>) -> Answer {
     use hyper::body::Body as _;
 
@@ -277,8 +280,8 @@ fn guard<U: Upstream>(answer: Answer, exchange: Exchange<U>) -> Answer {
     Answer::from_parts(parts, frames(guarded))
 }
 
-/// More than any prompt; less than would hurt.
+/// More than any prompt, but harmless.
 const MOST_BODY: usize = 32 << 20;
 
-/// How long a request in flight may take to finish at shutdown.
+/// The time that requests in flight have to finish at shutdown.
 const GRACE: Duration = Duration::from_secs(1);

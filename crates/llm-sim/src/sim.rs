@@ -12,24 +12,24 @@ use crate::together::Together;
 
 /// A running simulation: two upstreams on 127.0.0.1.
 ///
-/// It lives on the tokio runtime that started it. Dropping it closes both listeners and every
-/// connection at once; [`shutdown`](Self::shutdown) lets requests finish first.
+/// It runs on the tokio runtime that started it. Dropping it closes both listeners and every
+/// connection immediately; [`shutdown`](Self::shutdown) lets requests finish first.
 #[derive(Debug)]
 pub struct Sim {
     together: (Together, Server),
     replicate: (Replicate, Server),
-    /// Where Replicate's event streams are, when not where the rest is.
+    /// The host of Replicate's event streams, if it is separate.
     streams: Option<Server>,
-    /// Dropped with the simulation, which ends the sending of webhooks.
+    /// Dropped with the simulation, which stops the webhooks.
     _alive: watch::Sender<()>,
 }
 
 impl Sim {
-    /// Starts to listen.
+    /// Starts a simulation.
     ///
     /// # Errors
     ///
-    /// When a port is taken, or sockets or a thread cannot be had.
+    /// If a port is in use, which the message names, or if a socket or a thread cannot be created.
     pub async fn start(options: SimOptions) -> io::Result<Self> {
         let clock = Clock::start(&options.timing)?;
         let ports = (options.together_port, options.replicate_port);
@@ -53,12 +53,12 @@ impl Sim {
         })
     }
 
-    /// Where Together's API is simulated: `http://127.0.0.1:PORT`, without the `/v1`.
+    /// The URL of the simulated Together API: `http://127.0.0.1:PORT`, without the `/v1`.
     pub fn together_url(&self) -> &str {
         self.together.1.url()
     }
 
-    /// Where Replicate's API is simulated: `http://127.0.0.1:PORT`, without the `/v1`.
+    /// The URL of the simulated Replicate API: `http://127.0.0.1:PORT`, without the `/v1`.
     pub fn replicate_url(&self) -> &str {
         self.replicate.1.url()
     }
@@ -73,22 +73,22 @@ impl Sim {
         self.replicate.1.address()
     }
 
-    /// Where Replicate's event streams are, when they have a host of their own.
+    /// The URL of Replicate's event streams, if they have a separate host.
     pub fn replicate_stream_url(&self) -> Option<&str> {
         self.streams.as_ref().map(Server::url)
     }
 
-    /// What the simulated Together saw, and a way to make it fail.
+    /// The requests of the simulated Together, and its faults.
     pub fn together(&self) -> &Together {
         &self.together.0
     }
 
-    /// What the simulated Replicate saw and runs, and a way to make it fail.
+    /// The requests and predictions of the simulated Replicate, and its faults.
     pub fn replicate(&self) -> &Replicate {
         &self.replicate.0
     }
 
-    /// Stops listening, gives requests in flight a second to finish, and closes what is left.
+    /// Stops listening, gives requests in flight a second to finish, and closes the rest.
     pub async fn shutdown(self) {
         let streams = async {
             if let Some(server) = self.streams {

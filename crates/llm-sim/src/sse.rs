@@ -1,4 +1,4 @@
-//! Event streams whose events come at their time, those of one time in one write.
+//! Event streams whose events are sent at their time; those with the same time in one write.
 
 use std::io;
 use std::sync::Arc;
@@ -11,15 +11,15 @@ use tokio::time::Instant;
 use crate::clock::Clock;
 use crate::trace::Trace;
 
-/// An event that waits for its time.
+/// An event with its due time.
 pub(crate) struct Timed {
     pub(crate) at: Instant,
-    /// Of the answer, in this event.
+    /// The number of output tokens in this event.
     pub(crate) tokens: usize,
     pub(crate) bytes: Bytes,
 }
 
-/// Turns timed events into a body, and keeps in `trace` when they really came.
+/// Converts timed events to a body, and records the actual times in `trace`.
 pub(crate) fn timed<I>(
     events: I,
     clock: Clock,
@@ -43,11 +43,11 @@ where
     })
 }
 
-/// One `data:` event of JSON, as Together sends them: JSON has no line ends of its own.
+/// One `data:` event of JSON, as Together sends them: its JSON has no line ends.
 pub(crate) fn data(json: &impl Serialize) -> Bytes {
     let mut out = Vec::with_capacity(TYPICAL_EVENT);
     out.extend_from_slice(b"data: ");
-    // Writing to memory fails for maps whose keys are no strings only, and there are none.
+    // Writing to memory fails only for maps whose keys are not strings, and there are none.
     let _ = serde_json::to_writer(&mut out, json);
     out.extend_from_slice(b"\n\n");
     out.into()

@@ -1,4 +1,4 @@
-//! What the simulated models say, and how it falls into tokens.
+//! The replies of the simulated models, and their tokens.
 
 use crate::options::Reply;
 use crate::seed::{Rng, hash};
@@ -7,20 +7,20 @@ use crate::seed::{Rng, hash};
 #[derive(Clone, Debug)]
 pub(crate) struct Question<'a> {
     pub(crate) model: &'a str,
-    /// The last thing that the user said.
+    /// The last user message.
     pub(crate) said: &'a str,
-    /// Tells apart the choices of one request, and requests with different seeds.
+    /// Distinguishes the choices of one request, and requests with different seeds.
     pub(crate) variant: u64,
     pub(crate) max_tokens: Option<usize>,
     pub(crate) min_tokens: usize,
     pub(crate) stop: &'a [String],
 }
 
-/// Its answer, in tokens that concatenate to the text.
+/// The reply, as tokens that concatenate to the text.
 #[derive(Clone, Debug)]
 pub(crate) struct Answer {
     pub(crate) tokens: Vec<String>,
-    /// Cut by `max_tokens`, as against an end of its own or a stop sequence.
+    /// Whether it was cut by `max_tokens`, as opposed to its own end or a stop sequence.
     pub(crate) cut: bool,
 }
 
@@ -37,7 +37,7 @@ impl Question<'_> {
         }
     }
 
-    /// What a reasoning model thinks before it answers.
+    /// The reasoning of a reasoning model before its reply.
     pub(crate) fn reasoning(&self) -> Vec<String> {
         let said = excerpt(self.said);
         tokens(&format!(
@@ -89,8 +89,8 @@ impl Question<'_> {
     }
 }
 
-/// Splits a text into tokens of at most eight letters, each with the white space before it: the
-/// parts concatenate to the text again.
+/// Splits a text into tokens of at most eight letters, each with the white space before it. The
+/// tokens concatenate to the text.
 pub(crate) fn tokens(text: &str) -> impl Iterator<Item = &str> {
     let mut rest = text;
     std::iter::from_fn(move || {
@@ -101,13 +101,12 @@ pub(crate) fn tokens(text: &str) -> impl Iterator<Item = &str> {
     })
 }
 
-/// How many tokens a prompt has.
+/// The number of tokens of a prompt.
 pub(crate) fn count_tokens(text: &str) -> usize {
     tokens(text).count()
 }
 
-/// The last user turn of a rendered prompt, whatever the format; the whole prompt if it has none
-/// that is known here.
+/// The last user turn of a rendered prompt in any known format; otherwise the whole prompt.
 pub(crate) fn last_user_turn(prompt: &str) -> &str {
     TURNS
         .iter()
@@ -150,10 +149,10 @@ fn excerpt(said: &str) -> String {
 
 const EXCERPT: usize = 160;
 
-/// No answer is longer, whatever the request allows.
+/// The maximum length of a reply, regardless of the request.
 const MOST_TOKENS: usize = 16_384;
 
-/// How the formats in use mark a user's turn. Plain words come last in the formats that have
+/// The markers of a user turn in common formats. Plain words come last in the formats that have
 /// control tokens, but `max_by_key` takes the last start of all.
 const TURNS: &[(&str, &str)] = &[
     ("<|start_header_id|>user<|end_header_id|>", "<|eot_id|>"),
@@ -169,7 +168,7 @@ const TURNS: &[(&str, &str)] = &[
     ("Human:", "Assistant:"),
 ];
 
-/// Said after the echo. Letters beyond ASCII, and a newline, so that nobody can forget them.
+/// Appended to the echo. It has letters beyond ASCII and a newline, so that every test covers them.
 const SENTENCES: &[&str] = &[
     " The sky over Zürich is blue today.",
     " 空は青い、海も青い。",

@@ -6,69 +6,69 @@ use tokio::time::Instant;
 
 use crate::clock::Clock;
 
-/// When a simulated upstream did what for one request, by its own clock: the truth that a
-/// benchmark's measurements can be held against.
+/// The times at which a simulated upstream processed one request, by its own clock: the ground
+/// truth for a benchmark's measurements.
 ///
-/// All times count from the Unix epoch and come from one monotonic clock, so that differences
-/// hold to the microsecond.
+/// All times count from the Unix epoch and come from one monotonic clock, so that differences are
+/// accurate to the microsecond.
 #[non_exhaustive]
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct Times {
-    /// The request had been read whole. [`Timing`](crate::Timing) counts from here.
+    /// The request was read completely. [`Timing`](crate::Timing) counts from here.
     pub received: Duration,
-    /// Status and headers were handed to the connection.
+    /// Status and headers were passed to the connection.
     pub answered: Option<Duration>,
-    /// The events of a streamed answer.
+    /// The events of a streamed response.
     pub writes: Vec<Write>,
-    /// Nothing of the answer was left to be sent.
+    /// The response was sent completely.
     pub ended: Option<Duration>,
-    /// How it ended, if it did.
+    /// The outcome, if it has ended.
     pub outcome: Outcome,
 }
 
 impl Times {
-    /// From the request to the first event with tokens in it.
+    /// From the request to the first event with tokens.
     pub fn first_token(&self) -> Option<Duration> {
         Some(self.tokens().next()?.at.saturating_sub(self.received))
     }
 
-    /// The events that have tokens in them: not the first chunk of a role, not the last of usage.
+    /// The events with tokens: not the first chunk with a role, not the last one with usage.
     pub fn tokens(&self) -> impl Iterator<Item = &Write> {
         self.writes.iter().filter(|write| write.tokens > 0)
     }
 }
 
-/// One event of a streamed answer.
+/// One event of a streamed response.
 #[non_exhaustive]
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Write {
-    /// It was handed to the connection, which writes it at once: no client can have seen it
-    /// before.
+    /// The time at which it was passed to the connection, which writes it immediately: no client
+    /// can have received it earlier.
     pub at: Duration,
-    /// When it should have been, by [`Timing`](crate::Timing); the difference is the simulation's
-    /// own lateness, which does not add up from one event to the next.
+    /// The time at which it was due by [`Timing`](crate::Timing). The difference is the lateness of
+    /// the simulation, which does not add up over events.
     pub due: Duration,
-    /// The answer's tokens in it.
+    /// The number of output tokens in it.
     pub tokens: usize,
 }
 
-/// How a request ended.
+/// The outcome of a request.
 #[non_exhaustive]
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub enum Outcome {
     /// It has not ended.
     #[default]
     Running,
-    /// The whole answer was handed to the connection.
+    /// The complete response was passed to the connection.
     Finished,
-    /// The client left before that.
+    /// The client disconnected before that.
     Abandoned,
     /// A fault broke the connection.
     Broken,
 }
 
 impl Outcome {
-    /// As the control interface writes it.
+    /// The form of the control interface.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Running => "running",
@@ -79,11 +79,11 @@ impl Outcome {
     }
 }
 
-/// How many requests of one upstream began, and how they ended.
+/// The number of requests of one upstream, by outcome.
 #[non_exhaustive]
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub struct RequestCounts {
-    /// Requests whose head arrived.
+    /// Requests whose head was received.
     pub started: u64,
     /// [`Outcome::Finished`].
     pub finished: u64,
@@ -94,7 +94,7 @@ pub struct RequestCounts {
 }
 
 impl RequestCounts {
-    /// Requests that are being answered; a stream counts until its end.
+    /// Requests in progress; a stream counts until its end.
     pub fn running(&self) -> u64 {
         self.started - self.finished - self.abandoned - self.broken
     }
@@ -109,12 +109,12 @@ impl RequestCounts {
     }
 }
 
-/// [`Times`] in the making.
+/// [`Times`] under construction.
 #[derive(Debug)]
 pub(crate) struct Trace {
     clock: Clock,
     times: Mutex<Times>,
-    /// The writes of all traces that are alive, for whoever keeps them within bounds.
+    /// The number of writes of all live traces, for limiting them.
     kept: Arc<AtomicUsize>,
 }
 

@@ -1,4 +1,5 @@
-//! What both simulated upstreams have: a log, faults, a clock and somebody who waits for changes.
+//! The common parts of both simulated upstreams: a log, faults, a clock and notification of
+//! changes.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -18,12 +19,12 @@ pub(crate) trait Upstream: Send + Sync + 'static {
 
     fn answer(&self, call: Call) -> impl Future<Output = Answer> + Send;
 
-    /// What only this upstream has to tell at `/_sim/…`.
+    /// What this upstream adds to `/_sim/…`.
     fn state(&self, _path: &[&str]) -> Option<Value> {
         None
     }
 
-    /// The provider's own error body; `message` where it would say something of the request.
+    /// The provider's error body; `message` is used if it would describe the request.
     fn error(&self, status: u16, message: Option<&str>) -> Answer;
 }
 
@@ -53,7 +54,7 @@ impl Shared {
         *self.counting()
     }
 
-    /// Requests that are being answered; a stream counts until its end.
+    /// Requests in progress; a stream counts until its end.
     pub(crate) fn in_flight(&self) -> usize {
         usize::try_from(self.counts().running()).unwrap_or(usize::MAX)
     }
@@ -66,7 +67,7 @@ impl Shared {
         self.changes.subscribe()
     }
 
-    /// Waits until `look` finds something; it is asked again after every change.
+    /// Waits until `look` returns a value; it is called again after every change.
     pub(crate) async fn until<T>(&self, mut look: impl FnMut() -> Option<T>) -> T {
         let mut changes = self.watch();
         loop {
@@ -85,7 +86,8 @@ impl Shared {
     }
 }
 
-/// A request from its head to the end of its answer; dropped before that, its client has left.
+/// A request from its head to the end of its response; if it is dropped earlier, the client has
+/// disconnected.
 pub(crate) struct Exchange<U: Upstream> {
     upstream: Arc<U>,
     trace: Option<Arc<Trace>>,
@@ -102,7 +104,7 @@ impl<U: Upstream> Exchange<U> {
         }
     }
 
-    /// The request has been read, and everything is told to `trace` from now on.
+    /// The request was read; from now on, everything is recorded in `trace`.
     pub(crate) fn received(&mut self, trace: &Arc<Trace>) {
         self.trace = Some(Arc::clone(trace));
         self.upstream.shared().changed();

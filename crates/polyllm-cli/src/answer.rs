@@ -1,47 +1,40 @@
 //! What a model writes, as a person or a script sees it.
 
 use std::borrow::Cow;
-use std::io::{IsTerminal, Write, stderr};
 
 use anyhow::Result;
-use llm_provider::{ReplyEvent, ReplyStream, StreamingOperation};
-use polyllm::Request;
 use polyllm::provider::Progress;
-use serde::Serialize;
-use serde::de::DeserializeOwned;
+use polyllm::provider::endpoint::StreamingRequest;
+use polyllm::{ReplyEvent, ReplyStream, Request};
 
-use crate::output::{Printed, coloured, print, print_json};
+use crate::output::{Printed, can_redraw, print, print_json, redraw};
 
 /// Sends `request` and prints the answer: as it arrives if `stream`, as JSON if `json`.
 ///
-/// `whole` and `piece` find the text of an answer and of a chunk.
-pub(crate) async fn show<R: StreamingOperation>(
+/// `text` finds the text of an answer.
+pub(crate) async fn show<R: StreamingRequest>(
     request: Request<'_, R>,
     stream: bool,
     json: bool,
-    whole: impl Fn(&R::Response) -> Option<Cow<'_, str>>,
-    piece: impl Fn(&R::Chunk) -> Option<&str>,
+    text: impl Fn(&R::Response) -> Option<Cow<'_, str>>,
 ) -> Result<()> {
     if stream {
-        return show_stream(request.stream().await?, json, piece).await;
+        return show_stream(request.stream().await?, json).await;
     }
     let reply = request.reply().await?;
     if json {
         print_json(&reply.body)?;
     } else {
-        let text = whole(reply.body.value()?).unwrap_or_default();
+        let response = reply.read()?;
+        let text = text(&response).unwrap_or_default();
         print(format_args!("{text}\n"))?;
     }
     Ok(())
 }
 
-async fn show_stream<T: DeserializeOwned + Serialize>(
-    stream: ReplyStream<T>,
-    json: bool,
-    piece: impl Fn(&T) -> Option<&str>,
-) -> Result<()> {
+async fn show_stream(stream: ReplyStream, json: bool) -> Result<()> {
     let mut in_line = false;
-    let shown = pour(stream, json, piece, &mut in_line).await;
+    let shown = pour(stream, json, &mut in_line).await;
     // What comes next, be it an error or a prompt, has a line of its own.
     if in_line {
         print("\n")?;
@@ -50,28 +43,26 @@ async fn show_stream<T: DeserializeOwned + Serialize>(
 }
 
 /// Prints a stream; `in_line` tells, also after a failure, whether the last line is open.
-async fn pour<T: DeserializeOwned + Serialize>(
-    mut stream: ReplyStream<T>,
-    json: bool,
-    piece: impl Fn(&T) -> Option<&str>,
-    in_line: &mut bool,
-) -> Result<()> {
+async fn pour(mut stream: ReplyStream, json: bool, in_line: &mut bool) -> Result<()> {
     let mut waiting = Waiting::default();
     let mut said = false;
     while let Some(event) = stream.next().await {
         let printed = match event? {
             ReplyEvent::Progress(progress) => {
-                waiting.show(&progress);
+                // It would take the place of a line that is still being written.
+                if !said {
+                    waiting.show(&progress);
+                }
                 continue;
             }
-            ReplyEvent::Chunk(chunk) if json => print_json(&chunk)?,
-            ReplyEvent::Chunk(chunk) => match piece(chunk.value()?) {
-                Some(text) if !text.is_empty() => {
+            ReplyEvent::Chunk(chunk) if json => print_json(chunk.body())?,
+            ReplyEvent::Chunk(chunk) => match chunk.text()? {
+                Some(text) => {
                     waiting.clear();
                     *in_line = !text.ends_with('\n');
                     print(text)?
                 }
-                _ => continue,
+                None => continue,
             },
             _ => continue,
         };
@@ -93,25 +84,16 @@ pub(crate) struct Waiting {
 
 impl Waiting {
     pub(crate) fn show(&mut self, progress: &Progress) {
-        if stderr().is_terminal() {
+        if can_redraw() {
             let seconds = progress.elapsed.as_secs();
-            let (dim, end) = if coloured(&stderr()) {
-                ("\u{1b}[2m", "\u{1b}[0m")
-            } else {
-                ("", "")
-            };
-            let _ = write!(
-                stderr(),
-                "\r{dim}{}, {seconds} s{end}\u{1b}[K",
-                progress.status
-            );
+            redraw(&[format!("{}, {seconds} s", progress.status)]);
             self.shown = true;
         }
     }
 
     fn clear(&mut self) {
         if std::mem::take(&mut self.shown) {
-            let _ = write!(stderr(), "\r\u{1b}[K");
+            redraw(&[]);
         }
     }
 }

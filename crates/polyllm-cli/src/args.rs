@@ -1,12 +1,14 @@
 mod ask;
+pub(crate) mod number;
 
 use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::{ArgAction, Parser, Subcommand};
+use clap::error::ErrorKind;
+use clap::{ArgAction, CommandFactory, Parser, Subcommand};
 use clap_complete::Shell;
-use llm_sim::Rate;
+use llm_sim::{Faults, Rate};
 
 pub(crate) use self::ask::{Account, Chat, Complete, Embed, Models, Question, Rerank};
 
@@ -17,7 +19,7 @@ pub(crate) use self::ask::{Account, Chat, Complete, Embed, Models, Question, Rer
     version,
     arg_required_else_help = true,
     propagate_version = true,
-    after_help = "Try:\n  polyllm serve                      a gateway over simulated upstreams, no key needed\n  polyllm serve --config config.yaml the gateway, with LiteLLM's config.yaml\n  polyllm chat --simulate --model together_ai/openai/gpt-oss-20b \"Hello\"\n\nKeys: TOGETHERAI_API_KEY for together_ai/…, REPLICATE_API_KEY for replicate/…\nExit status: 0 good, 1 failed, 2 misused."
+    after_help = "Try:\n  polyllm serve                      a gateway over simulated upstreams, no key needed\n  polyllm serve --config config.yaml the gateway, with LiteLLM's config.yaml\n  polyllm chat --simulate --model together_ai/openai/gpt-oss-20b \"Hello\"\n\nKeys: TOGETHERAI_API_KEY for together_ai/…, REPLICATE_API_KEY for replicate/…, OPENAI_API_KEY for openai/…\nExit status: 0 good, 1 failed, 2 misused, 130 stopped by Ctrl-C, SIGTERM or SIGHUP."
 )]
 pub(crate) struct Args {
     #[command(subcommand)]
@@ -28,6 +30,29 @@ pub(crate) struct Args {
 }
 
 impl Args {
+    /// Reads the command line of the process.
+    ///
+    /// # Errors
+    /// What is to be printed instead of running a command: help, the version or a usage error.
+    pub(crate) fn read() -> Result<Self, clap::Error> {
+        let args = Self::try_parse()?;
+        let (name, checked) = match &args.command {
+            Command::Chat(chat) => ("chat", chat.check()),
+            Command::Complete(complete) => ("complete", complete.check()),
+            Command::Embed(embed) => ("embed", embed.check()),
+            Command::Rerank(rerank) => ("rerank", rerank.check()),
+            _ => return Ok(args),
+        };
+        let Err(message) = checked else {
+            return Ok(args);
+        };
+        let mut command = Self::command();
+        command.build();
+        let command = command.find_subcommand_mut(name).map(std::mem::take);
+        let mut command = command.unwrap_or_else(Self::command);
+        Err(command.error(ErrorKind::ArgumentConflict, message))
+    }
+
     /// How much to say: LiteLLM's `--debug` is `-vv`.
     pub(crate) fn verbosity(&self) -> u8 {
         match &self.command {
@@ -63,7 +88,7 @@ pub(crate) enum Command {
 /// Run the gateway: any OpenAI client against it
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Without --config the gateway serves simulated upstreams, and says so in a\nresponse header. With it, it serves LiteLLM's config.yaml:\n\n  model_list:\n    - model_name: llama-3\n      litellm_params:\n        model: replicate/meta/meta-llama-3-8b-instruct\n        api_key: os.environ/REPLICATE_API_KEY"
+    after_help = "Without --config the gateway serves simulated upstreams, and says so in a\nresponse header. With it, it serves LiteLLM's config.yaml:\n\n  model_list:\n    - model_name: llama-3\n      litellm_params:\n        model: replicate/meta/meta-llama-3-8b-instruct\n        api_key: os.environ/REPLICATE_API_KEY\n\nSIGHUP reloads the file: new requests use it, running ones end with the old one.\nA file with mistakes is reported and not used."
 )]
 pub(crate) struct Serve {
     /// LiteLLM's config.yaml
@@ -83,13 +108,13 @@ pub(crate) struct Serve {
     pub(crate) json: bool,
 }
 
-/// Check a config.yaml: every mistake with its line, column and mend
+/// Check a config.yaml: report all mistakes with line, column and fix
 #[derive(Debug, clap::Args)]
 pub(crate) struct Check {
     /// LiteLLM's config.yaml
     #[arg(short, long, value_name = "FILE")]
     pub(crate) config: PathBuf,
-    /// Print what was found as JSON
+    /// Print the problems as JSON
     #[arg(long)]
     pub(crate) json: bool,
 }
@@ -106,7 +131,7 @@ pub(crate) struct Sim {
     pub(crate) replicate_port: u16,
     /// Faults that strike every request, such as "status=503" (repeat it for more)
     #[arg(long, value_name = "FAULTS")]
-    pub(crate) fault: Vec<String>,
+    pub(crate) fault: Vec<Faults>,
     /// Answer at once instead of at a model's pace
     #[arg(long)]
     pub(crate) instant: bool,

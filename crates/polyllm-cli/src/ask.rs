@@ -10,7 +10,8 @@ use polyllm::provider::cleanup;
 use polyllm::{ApiKey, Client, Error, ErrorKind, Request, Settings};
 
 use crate::args::{Account, Question};
-use crate::signal;
+use crate::output;
+use crate::signal::{self, INTERRUPTED};
 
 /// Does `work` with a client of `account`, until it is done or the process is asked to stop.
 ///
@@ -30,7 +31,7 @@ pub(crate) async fn with_client(
         done = work(&client) => done.map_err(|error| explain(error, account)).map(|()| false),
         () = signal::stop() => Ok(true),
     };
-    // A prediction that was left behind is cancelled before the process goes.
+    // A prediction that was abandoned is cancelled before the process ends.
     cleanup::finish(GRACE).await;
     if let Some(sim) = sim {
         sim.shutdown().await;
@@ -82,17 +83,33 @@ fn said(text: String) -> Result<String> {
 }
 
 /// Several texts: the words of the command line; `-`, or no words at all, stands for the lines of
-/// standard input that are not empty.
+/// standard input.
+///
+/// A blank line is a text, too: the answers of a provider are numbered, and number 3 has to be about
+/// line 3.
 pub(crate) fn texts(words: &[String]) -> Result<Vec<String>> {
-    let lines = |piped: String| {
-        let lines = piped.lines().filter(|line| !line.trim().is_empty());
-        lines.map(str::to_owned).collect()
-    };
+    let lines = |piped: String| piped.lines().map(str::to_owned).collect();
     let texts = parts(words, lines)?;
-    if texts.is_empty() {
+    if texts.iter().all(|text| text.trim().is_empty()) {
         bail!("there is no text: give some, or pipe in a line for each");
     }
     Ok(texts)
+}
+
+/// Adds the number of the first blank text to an error that it may have caused: some models refuse
+/// blank texts, without telling which it was.
+pub(crate) fn point_at_blank(error: Error, texts: &[String]) -> anyhow::Error {
+    let blank = texts.iter().position(|text| text.trim().is_empty());
+    match blank {
+        Some(index) if error.kind() == ErrorKind::InvalidRequest => {
+            let message = output::message(&error.into());
+            anyhow!(
+                "{message}\n\nText {} is blank; the model may not take it.",
+                index + 1
+            )
+        }
+        _ => error.into(),
+    }
 }
 
 fn parts(words: &[String], of_stdin: impl Fn(String) -> Vec<String>) -> Result<Vec<String>> {
@@ -123,21 +140,21 @@ fn parts(words: &[String], of_stdin: impl Fn(String) -> Vec<String>) -> Result<V
 }
 
 fn client(account: &Account, provider: Option<&str>, sim: Option<&Sim>) -> Result<Client> {
-    let client = Client::from_env()?;
     if let Some(sim) = sim {
         let at = |base: &str| {
             let key = ApiKey::new("simulated");
             Settings::new().with_api_base(base).with_api_key(key)
         };
-        return Ok(client
-            .with_settings(polyllm::together::NAME, at(sim.together_url()))
-            .with_settings(polyllm::replicate::NAME, at(sim.replicate_url())));
+        return Ok(Client::new(polyllm::registry())
+            // The simulated Together speaks OpenAI's wire.
+            .with_settings(polyllm::openai::NAME, at(sim.together_url()))?
+            .with_settings(polyllm::together::NAME, at(sim.together_url()))?
+            .with_settings(polyllm::replicate::NAME, at(sim.replicate_url()))?);
     }
     Ok(match (&account.api_base, provider) {
-        (Some(base), Some(provider)) => {
-            client.with_settings(provider, Settings::new().with_api_base(base))
-        }
-        _ => client,
+        (Some(base), Some(provider)) => Client::new(polyllm::registry())
+            .with_settings(provider, Settings::new().with_api_base(base))?,
+        _ => Client::from_env()?,
     })
 }
 
@@ -145,7 +162,8 @@ fn client(account: &Account, provider: Option<&str>, sim: Option<&Sim>) -> Resul
 pub(crate) fn explain(error: anyhow::Error, account: &Account) -> anyhow::Error {
     match error.downcast_ref::<Error>().map(Error::kind) {
         Some(ErrorKind::Auth) if !account.simulate => {
-            anyhow!("{error:#}\n\nTo try without a key, add --simulate.")
+            let message = output::message(&error);
+            anyhow!("{message}\n\nTo try without a key, add --simulate.")
         }
         _ => error,
     }
@@ -153,6 +171,3 @@ pub(crate) fn explain(error: anyhow::Error, account: &Account) -> anyhow::Error 
 
 /// How long cancelling may take at the end.
 const GRACE: Duration = Duration::from_secs(10);
-
-/// The exit status of a process that Ctrl-C ended, by the shells' habit.
-pub(crate) const INTERRUPTED: u8 = 130;

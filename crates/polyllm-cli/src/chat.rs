@@ -1,7 +1,7 @@
 use std::process::ExitCode;
 
 use anyhow::Result;
-use polyllm::types::{ChatChunk, ChatResponse};
+use polyllm::types::ChatResponse;
 
 use crate::{answer, args, ask};
 
@@ -21,7 +21,6 @@ pub(crate) async fn run(args: args::Chat) -> Result<ExitCode> {
             !args.writing.no_stream,
             args.question.json,
             ChatResponse::text,
-            ChatChunk::text,
         )
         .await
     })

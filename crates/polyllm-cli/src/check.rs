@@ -1,13 +1,13 @@
 use std::collections::BTreeSet;
-use std::io::{Write, stderr};
 use std::process::ExitCode;
 
 use anyhow::Result;
 use llm_gateway::{Config, ConfigError, Problem, Severity};
+use llm_provider::text::printable;
 use serde_json::{Value, json};
 
 use crate::args;
-use crate::output::print;
+use crate::output::{print, tell};
 
 pub(crate) fn run(args: &args::Check) -> Result<ExitCode> {
     let outcome = Config::load(&args.config, &polyllm::registry());
@@ -44,14 +44,14 @@ pub(crate) fn run(args: &args::Check) -> Result<ExitCode> {
         "{file}: good: {} over {}: {}\n",
         count(models.len(), "model"),
         count(config.deployments.len(), "deployment"),
-        models.join(", "),
+        printable(&models.join(", ")),
     ))?;
     Ok(ExitCode::SUCCESS)
 }
 
-/// Prints what is wrong with a configuration, as compilers do.
+/// Prints the problems of a configuration, as compilers do.
 pub(crate) fn report(error: &ConfigError) -> Result<ExitCode> {
-    writeln!(stderr(), "{error}")?;
+    tell(error);
     Ok(ExitCode::FAILURE)
 }
 

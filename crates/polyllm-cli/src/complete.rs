@@ -22,14 +22,13 @@ pub(crate) async fn run(args: args::Complete) -> Result<ExitCode> {
             !args.writing.no_stream,
             args.question.json,
             |response| first_text(response).map(Cow::Borrowed),
-            first_text,
         )
         .await
     })
     .await
 }
 
-/// The text of the first answer; chunks have the shape of whole answers.
+/// The text of the first answer.
 fn first_text(response: &CompletionResponse) -> Option<&str> {
     let mut choices = response.choices.iter();
     let first = choices.find(|choice| choice.index == 0)?;

@@ -1,7 +1,7 @@
 use std::process::ExitCode;
 
-use anyhow::Result;
-use polyllm::types::embeddings::Vector;
+use anyhow::{Result, bail};
+use polyllm::types::embeddings::{EmbeddingResponse, Vector};
 
 use crate::output::{Printed, print, print_json};
 use crate::{args, ask};
@@ -10,14 +10,22 @@ pub(crate) async fn run(args: args::Embed) -> Result<ExitCode> {
     let texts = ask::texts(&args.text)?;
     ask::with_model(&args.question, async |client| {
         let request = client
-            .embed(&args.question.model, texts)
+            .embed(&args.question.model, texts.clone())
             .with_request(|request| request.dimensions = args.dimensions);
-        let reply = ask::asked(request, &args.question).reply().await?;
+        let reply = ask::asked(request, &args.question).reply().await;
+        let reply = reply.map_err(|error| ask::point_at_blank(error, &texts))?;
         if args.question.json {
             print_json(&reply.body)?;
             return Ok(());
         }
-        for embedding in &reply.body.value()?.data {
+        let mut embeddings = reply.read::<EmbeddingResponse>()?.data;
+        if embeddings.len() != texts.len() {
+            let (vectors, texts) = (embeddings.len(), texts.len());
+            bail!("the provider answered with {vectors} vectors for {texts} texts");
+        }
+        // Line 3 is the vector of text 3, whatever the order of the answer.
+        embeddings.sort_by_key(|embedding| embedding.index);
+        for embedding in embeddings {
             let numbers = match &embedding.embedding {
                 // Asked for by `--param encoding_format=base64`.
                 Vector::Base64(_) => Vector::floats(&embedding.embedding.to_f32s()?),

@@ -8,8 +8,10 @@ mod chat;
 mod check;
 mod complete;
 mod embed;
+mod log;
 mod models;
 mod output;
+mod reload;
 mod replicate;
 mod rerank;
 mod serve;
@@ -20,12 +22,16 @@ mod template;
 
 use std::process::ExitCode;
 
-use clap::{CommandFactory, Parser};
+use clap::CommandFactory;
 
 use crate::args::{Args, Command};
 
 fn main() -> ExitCode {
-    let args = Args::parse();
+    output::start();
+    let args = match Args::read() {
+        Ok(args) => args,
+        Err(error) => return output::usage(error),
+    };
     output::log(args.verbosity());
     let runtime = match tokio::runtime::Builder::new_multi_thread()
         .enable_all()
@@ -41,13 +47,10 @@ fn main() -> ExitCode {
             Command::Check(check) => check::run(&check),
             Command::Complete(complete) => complete::run(complete).await,
             Command::Completions { shell } => {
-                clap_complete::generate(
-                    shell,
-                    &mut Args::command(),
-                    "polyllm",
-                    &mut std::io::stdout(),
-                );
-                Ok(ExitCode::SUCCESS)
+                // The generator panics where it cannot write.
+                let mut script = Vec::new();
+                clap_complete::generate(shell, &mut Args::command(), "polyllm", &mut script);
+                output::print(String::from_utf8_lossy(&script)).map(|_| ExitCode::SUCCESS)
             }
             Command::Embed(embed) => embed::run(embed).await,
             Command::Models(models) => models::run(models).await,

@@ -1,30 +1,82 @@
-//! What a person sees: errors, colour, logs. Colour only on a terminal, and never with NO_COLOR.
+//! Everything that the commands print goes through here, and nothing else touches standard output or
+//! standard error (`tests/printer.rs` checks it).
+//!
+//! - Text may come from a provider or a stranger. On a terminal, and always on standard error, its
+//!   control characters are escaped; a pipe gets standard output as it is.
+//! - Colours are used on a terminal only, and never with `NO_COLOR` or `TERM=dumb`.
+//! - A reader that closes its end of the pipe (`| head`) is not a failure.
 
+use std::borrow::Cow;
 use std::env;
 use std::fmt::Display;
-use std::io::{IsTerminal, Write, stderr, stdout};
+use std::io::{self, IsTerminal, Write, stderr, stdout};
 use std::mem;
 use std::process::ExitCode;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{LazyLock, Mutex, PoisonError};
 
-use anyhow::Result;
-use llm_provider::Json;
-use serde::Serialize;
-use tracing_subscriber::EnvFilter;
+use anyhow::{Context, Result};
+use clap::error::{ContextKind, ContextValue};
+use llm_provider::text::{excerpt, printable, printable_lines};
+use llm_provider::{Document, Error};
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
 
-/// Prints an error with its causes, and the exit status that goes with it.
+/// Prints an error with its causes, and returns the exit status that goes with it.
 pub(crate) fn fail(error: &anyhow::Error) -> ExitCode {
-    let mut text = error.to_string();
-    for cause in error.chain().skip(1) {
-        let cause = cause.to_string();
-        // Many errors already say what caused them.
-        if !text.contains(&cause) {
-            text.push_str(": ");
-            text.push_str(&cause);
-        }
-    }
-    note("error", Colour::Red, text);
+    note("error", Colour::Red, message(error));
     ExitCode::FAILURE
+}
+
+/// An error with its causes as one text, without control characters.
+pub(crate) fn message(error: &anyhow::Error) -> String {
+    let mut text = String::new();
+    for cause in error.chain() {
+        let shown = cause.to_string();
+        // A provider's error is one sentence: a line end in it is the upstream's.
+        let shown = match cause.is::<Error>() {
+            true => printable(&shown),
+            false => printable_lines(&shown),
+        };
+        // Many errors already say what caused them.
+        if text.contains(&*shown) {
+            continue;
+        }
+        if !text.is_empty() {
+            text.push_str(": ");
+        }
+        text.push_str(&bounded(&shown, LONGEST_CAUSE));
+    }
+    text
+}
+
+/// Prints what the parser of the command line has to say: help, the version or a usage error.
+pub(crate) fn usage(mut error: clap::Error) -> ExitCode {
+    // Quoted arguments are as long as the user, or a script, made them.
+    let cut: Vec<_> = error.context().filter_map(shortened).collect();
+    for (kind, value) in cut {
+        error.insert(kind, value);
+    }
+    let text = error.render().to_string();
+    if error.use_stderr() {
+        tell(text.trim_end());
+    } else if let Err(error) = print(text) {
+        return fail(&error);
+    }
+    u8::try_from(error.exit_code()).map_or(ExitCode::FAILURE, ExitCode::from)
+}
+
+fn shortened((kind, value): (ContextKind, &ContextValue)) -> Option<(ContextKind, ContextValue)> {
+    let value = match value {
+        ContextValue::String(text) => ContextValue::String(excerpt(text).into_owned()),
+        ContextValue::Strings(texts) => ContextValue::Strings(
+            texts
+                .iter()
+                .map(|text| excerpt(text).into_owned())
+                .collect(),
+        ),
+        _ => return None,
+    };
+    Some((kind, value))
 }
 
 /// Prints `label: text` on standard error.
@@ -34,10 +86,41 @@ pub(crate) fn note(label: &str, colour: Colour, text: impl Display) {
     } else {
         ("", "")
     };
+    write_line(&format!("{start}{label}:{end} {}", readable(text)));
+}
+
+/// Prints a line, or several, on standard error.
+pub(crate) fn tell(text: impl Display) {
+    write_line(&readable(text));
+}
+
+/// The text without control characters and without lines that nobody reads to the end: they quote
+/// an argument, or a file.
+fn readable(text: impl Display) -> String {
+    let text = text.to_string();
+    let text = printable_lines(&text);
+    let lines = text.split('\n').map(|line| bounded(line, LONGEST_LINE));
+    lines.collect::<Vec<_>>().join("\n")
+}
+
+/// The text, or at most so many bytes of its beginning.
+fn bounded(text: &str, most: usize) -> Cow<'_, str> {
+    match text.floor_char_boundary(most) {
+        end if end < text.len() => format!("{}…", &text[..end]).into(),
+        _ => text.into(),
+    }
+}
+
+fn write_line(line: &str) {
     let mut drawn = DRAWN.lock().unwrap_or_else(PoisonError::into_inner);
     let over = over(mem::take(&mut drawn));
-    // Nobody is left to tell when standard error is closed.
-    let _ = writeln!(stderr(), "{over}{start}{label}:{end} {text}");
+    // There is nowhere to report that standard error is closed.
+    let _ = writeln!(stderr(), "{over}{line}");
+}
+
+/// Whether [`redraw`] makes sense: standard error is a terminal that can move its cursor.
+pub(crate) fn can_redraw() -> bool {
+    stderr().is_terminal() && env::var_os("TERM").is_some_and(|term| term != "dumb")
 }
 
 /// Draws lines on a terminal, on standard error, over those that were drawn before. A note takes
@@ -48,7 +131,7 @@ pub(crate) fn redraw(lines: &[String]) {
     // A line that is wrapped would be two: what does not fit is cut off by the terminal.
     text.push_str("\u{1b}[?7l");
     for line in lines {
-        text.extend(line.chars().filter(|c| !c.is_control()));
+        text.push_str(&printable(line));
         text.push('\n');
     }
     text.push_str("\u{1b}[?7h");
@@ -66,20 +149,106 @@ fn over(drawn: usize) -> String {
     }
 }
 
-/// Prints on standard output; a reader that has gone away (`| head`) is no failure.
+/// Prints on standard output.
 pub(crate) fn print(text: impl Display) -> Result<Printed> {
     let mut out = stdout().lock();
-    match write!(out, "{text}").and_then(|()| out.flush()) {
+    let written = write_text(&mut out, to_terminal(), text).and_then(|()| out.flush());
+    match written {
         Ok(()) => Ok(Printed::Yes),
-        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(Printed::ReaderGone),
-        Err(error) => Err(error.into()),
+        Err(error) if is_reader_gone(&error, to_terminal()) => Ok(Printed::ReaderGone),
+        Err(error) => Err(error).context("cannot write to standard output"),
     }
 }
 
-/// Prints a document on a line of its own, byte for byte as it came.
-pub(crate) fn print_json<T: Serialize>(json: &Json<T>) -> Result<Printed> {
-    print(format_args!("{}\n", String::from_utf8_lossy(json.bytes())))
+fn write_text(out: &mut impl Write, terminal: bool, text: impl Display) -> io::Result<()> {
+    if terminal {
+        out.write_all(printable_lines(&text.to_string()).as_bytes())
+    } else {
+        write!(out, "{text}")
+    }
 }
+
+fn is_reader_gone(error: &io::Error, terminal: bool) -> bool {
+    // A terminal whose window was closed fails with EIO. From a file, that is a failure.
+    const EIO: i32 = 5;
+    error.kind() == io::ErrorKind::BrokenPipe
+        || (cfg!(unix) && terminal && error.raw_os_error() == Some(EIO))
+}
+
+/// Prints a document on a line of its own: byte for byte as it came, but for the white space
+/// between its parts when it came on several lines.
+pub(crate) fn print_json(document: &Document) -> Result<Printed> {
+    let text = String::from_utf8_lossy(document.bytes());
+    if text.contains(['\n', '\r']) {
+        return print(format_args!("{}\n", on_one_line(&text)));
+    }
+    print(format_args!("{text}\n"))
+}
+
+/// JSON without the white space between its parts.
+fn on_one_line(json: &str) -> String {
+    let (mut in_string, mut escaped) = (false, false);
+    let kept = json.chars().filter(|&c| {
+        let keep = in_string || !c.is_ascii_whitespace();
+        match c {
+            _ if escaped => escaped = false,
+            '\\' if in_string => escaped = true,
+            '"' => in_string = !in_string,
+            _ => {}
+        }
+        keep
+    });
+    kept.collect()
+}
+
+/// Prints text with coloured words on standard output.
+pub(crate) fn print_styled(text: &Styled) -> Result<Printed> {
+    if !coloured(&stdout()) {
+        let plain: String = text.0.iter().map(|(_, text)| &**text).collect();
+        return print(plain);
+    }
+    for (colour, text) in &text.0 {
+        let printed = match colour {
+            None => print(text)?,
+            Some(colour) => {
+                let mut out = stdout().lock();
+                // What fails here fails again in the next `print`.
+                let _ = write!(out, "{}{}{RESET}", colour.code(), printable_lines(text));
+                Printed::Yes
+            }
+        };
+        if printed == Printed::ReaderGone {
+            return Ok(printed);
+        }
+    }
+    print("")
+}
+
+/// Text for standard output, some of it in colours.
+#[derive(Debug, Default)]
+pub(crate) struct Styled(Vec<(Option<Colour>, String)>);
+
+impl Styled {
+    pub(crate) fn push(&mut self, text: impl Display) {
+        self.0.push((None, text.to_string()));
+    }
+
+    pub(crate) fn paint(&mut self, colour: Colour, text: impl Display) {
+        self.0.push((Some(colour), text.to_string()));
+    }
+}
+
+/// Remembers what standard output is: a terminal that is closed later looks like a file.
+pub(crate) fn start() {
+    LazyLock::force(&TERMINAL);
+}
+
+/// Whether standard output is a terminal, or was one at the [`start`].
+pub(crate) fn to_terminal() -> bool {
+    *TERMINAL
+}
+
+static TERMINAL: LazyLock<bool> = LazyLock::new(|| stdout().is_terminal());
 
 /// Whether there still is a reader.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -105,39 +274,35 @@ impl Colour {
     }
 }
 
-/// A text in a colour, where a stream shows colours.
-pub(crate) fn painted(text: &str, colour: Colour, stream: &impl IsTerminal) -> String {
-    if coloured(stream) {
-        format!("{}{text}{RESET}", colour.code())
-    } else {
-        text.to_owned()
-    }
-}
-
-pub(crate) fn coloured(stream: &impl IsTerminal) -> bool {
-    stream.is_terminal() && env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
+fn coloured(stream: &impl IsTerminal) -> bool {
+    stream.is_terminal()
+        && env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
+        && env::var_os("TERM").is_none_or(|term| term != "dumb")
 }
 
 /// Logs to standard error: warnings, and more with each `-v`. `POLYLLM_LOG` overrides.
 pub(crate) fn log(verbose: u8) {
-    let default = match verbose {
-        0 => "warn",
-        1 => "info",
-        2 => "info,llm_gateway=debug,llm_router=debug,llm_provider=debug",
-        _ => "debug",
-    };
-    let filter = EnvFilter::try_from_env("POLYLLM_LOG").unwrap_or_else(|_| EnvFilter::new(default));
-    tracing_subscriber::fmt()
-        .with_env_filter(filter)
+    let set = env::var("POLYLLM_LOG").ok();
+    let lines = tracing_subscriber::fmt::layer()
+        .fmt_fields(crate::log::fields())
+        // Otherwise a closed standard error panics.
+        .log_internal_errors(false)
         .with_writer(stderr)
         .with_ansi(coloured(&stderr()))
-        .with_target(verbose > 1)
+        .with_target(verbose > 1);
+    tracing_subscriber::registry()
+        .with(crate::log::filter(verbose, set.as_deref()))
+        .with(lines)
         .init();
 }
 
 /// Rows under each other, in columns as wide as needed; from the column `right` on, words are at the
-/// right.
+/// right. Control characters are escaped, also for a pipe: a line end would forge a row.
 pub(crate) fn table(rows: &[Vec<String>], right: usize) -> String {
+    let rows: Vec<Vec<_>> = rows
+        .iter()
+        .map(|row| row.iter().map(|cell| printable(cell)).collect())
+        .collect();
     let columns = rows.iter().map(Vec::len).max().unwrap_or_default();
     let width = |column: usize| {
         let cells = rows.iter().filter_map(|row| row.get(column));
@@ -145,7 +310,7 @@ pub(crate) fn table(rows: &[Vec<String>], right: usize) -> String {
     };
     let widths: Vec<usize> = (0..columns).filter_map(width).collect();
     let mut table = String::new();
-    for row in rows {
+    for row in &rows {
         let cells = row.iter().zip(&widths).enumerate();
         let cells = cells.map(|(column, (cell, &width))| match column < right {
             true => format!("{cell:width$}"),
@@ -159,3 +324,71 @@ pub(crate) fn table(rows: &[Vec<String>], right: usize) -> String {
 }
 
 const RESET: &str = "\u{1b}[0m";
+
+/// The longest text of one cause of an error, in bytes.
+const LONGEST_CAUSE: usize = 1000;
+
+/// The longest line on standard error, in bytes.
+const LONGEST_LINE: usize = 4096;
+
+#[cfg(test)]
+mod tests {
+    use anyhow::anyhow;
+    use llm_provider::ErrorKind;
+
+    use super::*;
+
+    const FOREIGN: &str = "\u{1b}]0;title\u{7}a\u{9b}2J\r\tb\nc";
+
+    #[test]
+    fn a_terminal_gets_control_characters_escaped_and_a_pipe_gets_them_raw() {
+        let written = |terminal| {
+            let mut out = Vec::new();
+            write_text(&mut out, terminal, FOREIGN).unwrap();
+            String::from_utf8(out).unwrap()
+        };
+        assert_eq!(written(false), FOREIGN);
+        assert_eq!(written(true), "\\u{1b}]0;title\\u{7}a\\u{9b}2J\\r\tb\nc");
+    }
+
+    #[test]
+    fn a_closed_pipe_and_a_closed_terminal_have_no_reader() {
+        let broken = io::Error::from(io::ErrorKind::BrokenPipe);
+        assert!(is_reader_gone(&broken, false));
+        let eio = io::Error::from_raw_os_error(5);
+        assert!(!is_reader_gone(&eio, false));
+        assert_eq!(is_reader_gone(&eio, true), cfg!(unix));
+        let full = io::Error::from(io::ErrorKind::StorageFull);
+        assert!(!is_reader_gone(&full, true));
+    }
+
+    #[test]
+    fn a_document_of_several_lines_becomes_one_without_other_changes() {
+        let pretty = "{\n  \"a\": [1.50, 1e400,\r\n\t\"x \\\" \\\\\"],\n \"b\" : { } \n}\n";
+        assert_eq!(
+            on_one_line(pretty),
+            "{\"a\":[1.50,1e400,\"x \\\" \\\\\"],\"b\":{}}"
+        );
+    }
+
+    #[test]
+    fn a_cell_of_a_table_cannot_forge_a_row() {
+        let row = |cells: [&str; 2]| cells.map(str::to_owned).to_vec();
+        let rows = [row(["a\nevil/model  9", "b\u{1b}[2J"]), row(["c", "d"])];
+        let shown = table(&rows, 2);
+        assert_eq!(
+            shown,
+            "a\\nevil/model  9  b\\u{1b}[2J\nc                 d\n"
+        );
+    }
+
+    #[test]
+    fn an_upstream_cannot_add_lines_to_an_error_nor_make_it_endless() {
+        let error = Error::new(ErrorKind::UpstreamFailed, "no\nerror: all is well");
+        let shown = message(&anyhow!(error).context("first\nsecond"));
+        assert_eq!(shown, "first\nsecond: no\\nerror: all is well");
+        let long: Result<()> = Err(anyhow!("é".repeat(LONGEST_CAUSE)));
+        let shown = message(&long.context("cannot").unwrap_err());
+        assert!(shown.ends_with('…') && shown.len() < LONGEST_CAUSE + 20);
+    }
+}

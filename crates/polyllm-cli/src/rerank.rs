@@ -1,6 +1,7 @@
 use std::process::ExitCode;
 
 use anyhow::Result;
+use polyllm::types::rerank::RerankResponse;
 
 use crate::output::{Printed, print, print_json};
 use crate::{args, ask};
@@ -11,12 +12,13 @@ pub(crate) async fn run(args: args::Rerank) -> Result<ExitCode> {
         let request = client
             .rerank(&args.question.model, &args.query, documents.clone())
             .with_request(|request| request.top_n = args.top_n);
-        let reply = ask::asked(request, &args.question).reply().await?;
+        let reply = ask::asked(request, &args.question).reply().await;
+        let reply = reply.map_err(|error| ask::point_at_blank(error, &documents))?;
         if args.question.json {
             print_json(&reply.body)?;
             return Ok(());
         }
-        for result in &reply.body.value()?.results {
+        for result in reply.read::<RerankResponse>()?.results {
             // The documents are at hand, whether or not the provider repeats them.
             let document = usize::try_from(result.index).ok();
             let document = document.and_then(|index| documents.get(index));
@@ -24,7 +26,8 @@ pub(crate) async fn run(args: args::Rerank) -> Result<ExitCode> {
                 "{:.4}  {:>3}  {}\n",
                 result.relevance_score.as_f64(),
                 result.index,
-                document.map_or("", String::as_str),
+                // A document of several lines is a line of the answer.
+                document.map_or_else(String::new, |text| text.replace('\n', "\\n")),
             );
             if print(line)? == Printed::ReaderGone {
                 break;

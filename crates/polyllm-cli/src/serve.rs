@@ -1,4 +1,4 @@
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::process::ExitCode;
 
 use anyhow::{Context, Result};
@@ -8,6 +8,7 @@ use serde_json::json;
 use tokio::net::TcpListener;
 
 use crate::output::{Colour, note, print};
+use crate::reload::Reload;
 use crate::{args, check, signal};
 
 pub(crate) async fn run(args: args::Serve) -> Result<ExitCode> {
@@ -32,6 +33,9 @@ pub(crate) async fn run(args: args::Serve) -> Result<ExitCode> {
         note("config", Colour::Yellow, warning);
     }
     let locked = config.master_key.is_some();
+    // In the order of the file, so that it is a model for chats in most.
+    let first = config.deployments.first();
+    let model = first.map_or_else(|| "MODEL".to_owned(), |first| first.group.clone());
     let options = GatewayOptions::new().with_simulated(sim.is_some());
     let gateway = Gateway::new(config, options);
 
@@ -40,21 +44,29 @@ pub(crate) async fn run(args: args::Serve) -> Result<ExitCode> {
         format!("cannot listen on {address} (another port can be given with --port)")
     })?;
     let address = listener.local_addr()?;
-    let stop = signal::stop();
+    let stop = signal::stop_server();
+    let reload = Reload {
+        gateway: gateway.clone(),
+        file: args.config,
+        locked,
+    };
+    let reload = reload.on_hangup();
     if args.json {
         print(format_args!(
             "{}\n",
             json!({ "url": format!("http://{address}") })
         ))?;
     } else {
-        print(banner(&gateway, address, sim.is_some(), locked))?;
+        print(banner(&gateway, &model, address, sim.is_some(), locked))?;
     }
-    if !locked && !address.ip().is_loopback() {
-        let text = "the gateway is open to everybody who can reach this machine; \
-                    set general_settings.master_key to lock it";
+    if !locked {
+        let text = open_to(address.ip());
         note("warning", Colour::Yellow, text);
     }
-    gateway.serve(listener, stop).await?;
+    tokio::select! {
+        served = gateway.serve(listener, stop) => served?,
+        () = reload => {}
+    }
     if let Some(sim) = sim {
         sim.shutdown().await;
     }
@@ -67,9 +79,24 @@ async fn simulation() -> Result<Sim> {
         .context("cannot start the simulated upstreams")
 }
 
-fn banner(gateway: &Gateway, address: SocketAddr, simulated: bool, locked: bool) -> String {
-    let models: Vec<&str> = gateway.models().collect();
-    let model = models.first().copied().unwrap_or("MODEL");
+/// Who can use a gateway without a master key.
+fn open_to(host: IpAddr) -> &'static str {
+    if host.to_canonical().is_loopback() {
+        "there is no general_settings.master_key: every user and program of this machine can use \
+         the gateway (web pages of other sites cannot)"
+    } else {
+        "there is no general_settings.master_key: everybody who can reach this machine can use the \
+         gateway"
+    }
+}
+
+fn banner(
+    gateway: &Gateway,
+    model: &str,
+    address: SocketAddr,
+    simulated: bool,
+    locked: bool,
+) -> String {
     let upstreams = if simulated {
         "SIMULATED upstreams: every answer is made up. For real ones give --config config.yaml.\n"
     } else {
@@ -92,7 +119,7 @@ fn banner(gateway: &Gateway, address: SocketAddr, simulated: bool, locked: bool)
          Try:\n  curl -N http://{reach}/v1/chat/completions{key} -H 'Content-Type: application/json' -d '{body}'\n\n\
          Press Ctrl-C to stop.\n",
         version = env!("CARGO_PKG_VERSION"),
-        models = models.join(", "),
+        models = gateway.models().join(", "),
         reach = reachable(address),
         body = body.to_string().replace('\'', "'\\''"),
     )

@@ -1,7 +1,7 @@
 use std::process::ExitCode;
 
 use anyhow::{Context, Result};
-use llm_sim::{Faults, Limits, Sim, SimOptions, Timing};
+use llm_sim::{Limits, Sim, SimOptions, Timing};
 use serde_json::json;
 
 use crate::args;
@@ -25,12 +25,12 @@ pub(crate) async fn run(args: args::Sim) -> Result<ExitCode> {
         .with_limits(limits)
         .with_together_port(args.together_port)
         .with_replicate_port(args.replicate_port);
-    for fault in &args.fault {
-        options = options.with_fault(fault.parse::<Faults>()?);
+    for faults in args.fault {
+        options = options.with_fault(faults);
     }
     let sim = Sim::start(options)
         .await
-        .context("cannot listen on 127.0.0.1")?;
+        .context("cannot start (--together-port and --replicate-port choose the ports)")?;
     let stop = signal::stop();
     let (together, replicate) = (sim.together_url(), sim.replicate_url());
     if args.json {

@@ -32,18 +32,21 @@ pub(crate) fn run(args: &args::Sse) -> Result<ExitCode> {
         let mut rest = &buffer[..read];
         while let Some(event) = decoder.next(&mut rest) {
             if show(event, &mut too_long)? == Printed::ReaderGone {
-                return Ok(ExitCode::SUCCESS);
+                return Ok(status(too_long));
             }
         }
     }
     if let Some(tail) = decoder.finish() {
         show(tail, &mut too_long)?;
     }
-    Ok(if too_long == 0 {
-        ExitCode::SUCCESS
-    } else {
-        ExitCode::FAILURE
-    })
+    Ok(status(too_long))
+}
+
+fn status(too_long: usize) -> ExitCode {
+    match too_long {
+        0 => ExitCode::SUCCESS,
+        _ => ExitCode::FAILURE,
+    }
 }
 
 fn show(event: Result<Event<'_>, LimitExceeded>, too_long: &mut usize) -> Result<Printed> {

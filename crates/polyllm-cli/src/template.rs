@@ -1,19 +1,20 @@
 use std::fs;
-use std::io::{BufRead, IsTerminal, Read, stdin, stdout};
+use std::io::{BufRead, IsTerminal, Read, stdin};
 use std::path::Path;
 use std::process::ExitCode;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, Result, anyhow, bail};
-use llm_types::ChatRequest;
+use llm_types::ParseError;
 use prompt_templates::{
     ChatTemplate, CustomTemplate, Family, How, Message, Now, Options, Strictness, SystemRole,
     Template, match_model,
 };
+use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::args::{Render, TemplateCommand};
-use crate::output::{Colour, note, print};
+use crate::output::{Colour, note, print, to_terminal};
 
 pub(crate) fn run(command: &TemplateCommand) -> Result<ExitCode> {
     match command {
@@ -125,12 +126,12 @@ fn render(args: &Render) -> Result<ExitCode> {
     source(args.input.as_deref())?
         .read_to_string(&mut input)
         .context("cannot read the messages")?;
-    let prompt = render_one(&template, &options, &input)?;
+    let prompt = render_one(&template, &options, &input, 1)?;
     if args.json {
         print(format_args!("{}\n", json!({ "prompt": prompt })))?;
     } else {
         // A pipe gets the prompt and not a byte more.
-        let end = if stdout().is_terminal() { "\n" } else { "" };
+        let end = if to_terminal() { "\n" } else { "" };
         print(format_args!("{prompt}{end}"))?;
     }
     Ok(ExitCode::SUCCESS)
@@ -143,7 +144,7 @@ fn render_lines(args: &Render, template: &Template, options: &Options) -> Result
         if line.trim().is_empty() {
             continue;
         }
-        let answer = match render_one(template, options, &line) {
+        let answer = match render_one(template, options, &line, index + 1) {
             Ok(prompt) => json!({ "prompt": prompt }),
             Err(error) => {
                 failed += 1;
@@ -164,21 +165,50 @@ fn render_lines(args: &Render, template: &Template, options: &Options) -> Result
     })
 }
 
-/// `input` is a list of messages, or an object with `messages` and perhaps `tools`, such as the
-/// body of a chat request.
-fn render_one(template: &Template, options: &Options, input: &str) -> Result<String> {
-    let mut request: Value = serde_json::from_str(input).context("the messages are not JSON")?;
-    if request.is_array() {
-        request = json!({ "messages": request });
-    }
-    if request.get("model").is_none() && request.is_object() {
-        request["model"] = "".into();
-    }
-    let request: ChatRequest = llm_types::parse(request.to_string().as_bytes())?;
-    let tools = request.tools.iter().flatten().map(serde_json::to_string);
-    let options = options.clone().with_tools(tools.collect::<Result<_, _>>()?);
-    let messages: Vec<Message<'_>> = request.messages.iter().map(Message::from).collect();
+/// A conversation, as in the body of a chat request.
+#[derive(Deserialize)]
+struct Conversation {
+    messages: Vec<llm_types::Message>,
+    tools: Option<Vec<llm_types::Tool>>,
+}
+
+/// Renders `input`: a list of messages, or an object with `messages` and perhaps `tools`. Its first
+/// line is the line `first_line` of what the user gave.
+fn render_one(
+    template: &Template,
+    options: &Options,
+    input: &str,
+    first_line: usize,
+) -> Result<String> {
+    let json = input.as_bytes();
+    let conversation = if input.trim_start().starts_with('[') {
+        llm_types::parse(json).map(|messages| Conversation {
+            messages,
+            tools: None,
+        })
+    } else {
+        llm_types::parse(json)
+    };
+    let conversation = conversation.map_err(|error| located(&error, first_line))?;
+    let tools = conversation.tools.iter().flatten();
+    let tools = tools.map(serde_json::to_string).collect::<Result<_, _>>()?;
+    let options = options.clone().with_tools(tools);
+    let messages: Vec<Message<'_>> = conversation.messages.iter().map(Message::from).collect();
     Ok(template.render(&messages, &options)?)
+}
+
+/// The error with its place in what the user gave.
+fn located(error: &ParseError, first_line: usize) -> anyhow::Error {
+    let path = match error.path() {
+        "" => String::new(),
+        path => format!("{path}: "),
+    };
+    let line = first_line + error.line() - 1;
+    anyhow!(
+        "the messages cannot be read: {path}{} at line {line} column {}",
+        error.message(),
+        error.column()
+    )
 }
 
 fn template(args: &Render) -> Result<Template> {
@@ -189,8 +219,12 @@ fn template(args: &Render) -> Result<Template> {
         return chat_template(path);
     }
     if let Some(path) = &args.custom {
-        let custom: CustomTemplate = serde_saphyr::from_str(&read(path)?)
-            .with_context(|| format!("{} is no template in LiteLLM's keys", path.display()))?;
+        let custom: CustomTemplate = serde_saphyr::from_str(&read(path)?).with_context(|| {
+            format!(
+                "cannot read a template in LiteLLM's keys from {}",
+                path.display()
+            )
+        })?;
         return Ok(Template::from(custom));
     }
     let model = args.model.as_deref().unwrap_or_default();

@@ -3,6 +3,8 @@
 #![allow(clippy::panic, clippy::unwrap_used, reason = "helpers of tests")]
 
 mod common;
+#[path = "common/upstream.rs"]
+mod upstream;
 
 use std::io::Write;
 use std::net::TcpListener;
@@ -11,6 +13,7 @@ use std::process::Stdio;
 use serde_json::Value;
 
 use common::{polyllm, run};
+use upstream::upstream;
 
 #[test]
 fn chat_answers_from_the_simulation() {
@@ -109,7 +112,10 @@ fn a_missing_key_names_its_variable_and_the_simulation() {
     }
     let (_, error, status) = run(&mut polyllm(&["chat", "-m", "gpt-4", "Hi"]));
     assert_eq!(status, 1);
-    assert!(error.contains("replicate/…, together_ai/…"), "{error}");
+    assert!(
+        error.contains("openai/…, replicate/…, together_ai/…"),
+        "{error}"
+    );
 }
 
 #[test]
@@ -201,7 +207,7 @@ fn each_text_becomes_a_line_of_numbers() {
     assert_eq!(vectors.len(), 2);
     assert!(vectors.iter().all(|vector| vector.len() == 1024));
 
-    let (piped, _, status) = run_piped(&base, "good morning\n\ngood night\n");
+    let (piped, _, status) = run_piped(&base, "good morning\ngood night\n");
     assert_eq!((piped, status), (said, 0));
     let (base64, _, _) = with(&["--param", "encoding_format=base64", "good morning"]);
     let base64: Vec<f64> = serde_json::from_str(&base64).unwrap();
@@ -312,9 +318,9 @@ fn models_are_listed_under_names_to_ask_for() {
         status == 1 && error.contains("API_KEY") && error.contains("--simulate"),
         "{error}"
     );
-    let (_, error, status) = run(&mut polyllm(&["models", "-p", "openai"]));
+    let (_, error, status) = run(&mut polyllm(&["models", "-p", "acme"]));
     assert!(
-        status == 1 && error.contains("replicate, together_ai"),
+        status == 1 && error.contains("openai, replicate, together_ai"),
         "{error}"
     );
     // Whose address would it be?
@@ -325,7 +331,7 @@ fn models_are_listed_under_names_to_ask_for() {
 }
 
 #[test]
-fn what_a_provider_has_not_is_told_with_what_it_has() {
+fn an_unsupported_endpoint_is_an_error_that_names_the_supported_ones() {
     let model = "replicate/meta/meta-llama-3-8b-instruct";
     for command in [
         &["embed", "--simulate", "-m", model, "a"][..],
@@ -333,7 +339,197 @@ fn what_a_provider_has_not_is_told_with_what_it_has() {
     ] {
         let (said, error, status) = run(&mut polyllm(command));
         assert_eq!((said.as_str(), status), ("", 1));
-        assert!(error.contains(", but chat"), "{error}");
+        assert!(error.contains("(supported: chat"), "{error}");
+    }
+}
+
+#[test]
+fn line_i_of_the_output_belongs_to_line_i_of_the_input() {
+    let base = [
+        "embed",
+        "--simulate",
+        "-m",
+        "together_ai/BAAI/bge-large-en-v1.5",
+    ];
+    let (said, error, status) = run_piped(&base, "good morning\n\n  \ngood night\n\n");
+    assert_eq!((error.as_str(), status), ("", 0));
+    let lines: Vec<&str> = said.lines().collect();
+    assert_eq!(lines.len(), 5);
+    let alone = |text| run(&mut polyllm(&[&base[..], &[text]].concat())).0;
+    assert_eq!(lines[0], alone("good morning").trim_end());
+    assert_eq!(lines[3], alone("good night").trim_end());
+
+    let base = [
+        "rerank",
+        "--simulate",
+        "-m",
+        "together_ai/Salesforce/Llama-Rank-V1",
+        "--query",
+        "leak",
+        "-n",
+        "1",
+    ];
+    let (said, _, status) = run_piped(&base, "\nall is well\n\na leak\n");
+    assert_eq!(status, 0);
+    assert!(said.ends_with("    3  a leak\n"), "{said}");
+    let (_, error, status) = run_piped(&base, "\n\n");
+    assert!(status == 1 && error.contains("there is no text"), "{error}");
+}
+
+#[test]
+fn vectors_are_printed_in_the_order_of_the_texts() {
+    let vector = |index: u64| serde_json::json!({ "object": "embedding", "index": index, "embedding": [index] });
+    let answer = |data: &[Value]| {
+        let body = serde_json::json!({ "object": "list", "model": "m", "data": data });
+        let url = upstream(200, "application/json", &body.to_string());
+        let mut command = polyllm(&["embed", "-m", "together_ai/m", "a", "b", "c"]);
+        command
+            .env("TOGETHERAI_API_KEY", "key-of-the-test")
+            .env("TOGETHER_BASE_URL", url);
+        run(&mut command)
+    };
+    let (said, error, status) = answer(&[vector(2), vector(0), vector(1)]);
+    assert_eq!((error.as_str(), status), ("", 0));
+    assert_eq!(said, "[0]\n[1]\n[2]\n");
+    let (said, error, status) = answer(&[vector(0), vector(2)]);
+    assert_eq!((said.as_str(), status), ("", 1));
+    assert!(error.contains("2 vectors for 3 texts"), "{error}");
+}
+
+#[test]
+fn a_blank_text_that_may_have_caused_an_error_is_named() {
+    let body = r#"{"error": {"message": "input is too short", "type": "invalid_request_error"}}"#;
+    let url = upstream(400, "application/json", body);
+    for (texts, named) in [(["a", " "], true), (["a", "b"], false)] {
+        let mut command = polyllm(&[&["embed", "-m", "together_ai/m"][..], &texts].concat());
+        command
+            .env("TOGETHERAI_API_KEY", "key-of-the-test")
+            .env("TOGETHER_BASE_URL", &url);
+        let (_, error, status) = run(&mut command);
+        assert_eq!(status, 1);
+        assert!(error.contains("input is too short (HTTP 400)"), "{error}");
+        assert_eq!(error.contains("Text 2 is blank"), named, "{error}");
+    }
+}
+
+#[test]
+fn a_param_that_would_have_no_effect_is_misuse() {
+    let cases: &[(&str, &[&str], &[&str])] = &[
+        (
+            "chat",
+            &["model", "messages", "prompt", "stream", "stream_options"],
+            &[],
+        ),
+        ("chat", &["max_tokens"], &["--max-tokens", "5"]),
+        ("chat", &["temperature"], &["--temperature", "0.5"]),
+        ("complete", &["model", "prompt", "stream"], &[]),
+        ("complete", &["stop"], &["--stop", "a"]),
+        ("embed", &["model", "input"], &[]),
+        ("embed", &["dimensions"], &["--dimensions", "5"]),
+        ("rerank", &["model", "documents", "query"], &["-q", "q"]),
+        ("rerank", &["top_n"], &["-q", "q", "-n", "1"]),
+    ];
+    for (command, names, options) in cases {
+        for name in *names {
+            let param = format!("{name}=1");
+            let base = [
+                command,
+                "--simulate",
+                "-m",
+                "together_ai/m",
+                "--param",
+                &param,
+                "Hi",
+            ];
+            let (said, error, status) = run(&mut polyllm(&[&base[..], options].concat()));
+            assert_eq!((said.as_str(), status), ("", 2), "{command} {name}");
+            let expected = format!("error: --param cannot set '{name}': ");
+            assert!(error.starts_with(&expected), "{error}");
+            assert!(
+                error.contains(&format!("Usage: polyllm {command} ")),
+                "{error}"
+            );
+        }
+    }
+    let chat = [
+        "chat",
+        "--simulate",
+        "-m",
+        "together_ai/openai/gpt-oss-20b",
+        "Hi",
+    ];
+    let with = |extra: &[&str]| run(&mut polyllm(&[&chat[..], extra].concat()));
+    let (_, error, status) = with(&["--param", "top_k=1", "--param", "top_k=2"]);
+    assert!(
+        status == 2 && error.contains("'top_k' more than once"),
+        "{error}"
+    );
+    assert_eq!(with(&["--param", "=x"]).2, 2);
+    // Without the option, the parameter has its effect.
+    assert_eq!(
+        with(&["--param", "max_tokens=5", "--param", "top_k=2"]).2,
+        0
+    );
+}
+
+#[test]
+fn a_number_that_json_cannot_write_is_misuse() {
+    for number in ["nan", "inf", "-inf", "1e999"] {
+        let option = format!("--temperature={number}");
+        for command in ["chat", "complete"] {
+            let (said, error, status) = run(&mut polyllm(&[
+                command,
+                "--simulate",
+                "-m",
+                "together_ai/m",
+                &option,
+                "Hi",
+            ]));
+            assert_eq!((said.as_str(), status), ("", 2), "{number}");
+            assert!(error.contains("finite number"), "{error}");
+        }
+    }
+}
+
+#[test]
+fn a_limit_of_bench_that_is_not_a_number_is_misuse() {
+    let base = [
+        "bench",
+        "--api-model-name",
+        "m",
+        "--api-base",
+        "http://127.0.0.1:9",
+    ];
+    for (options, name) in [
+        (&["--spawn-rate", "nan"][..], "--spawn-rate"),
+        (&["--max-cost", "nan", "--price", "1,1"], "--max-cost"),
+        (&["--price", "1,inf"], "--price"),
+        (
+            &[
+                "--find-max-load",
+                "rate",
+                "--goodput",
+                "ttft:1s",
+                "--attainment",
+                "nan",
+            ],
+            "--attainment",
+        ),
+        (
+            &[
+                "--find-max-load",
+                "rate",
+                "--goodput",
+                "ttft:1s",
+                "--search-limit",
+                "inf",
+            ],
+            "--search-limit",
+        ),
+    ] {
+        let (said, error, status) = run(&mut polyllm(&[&base[..], options].concat()));
+        assert_eq!((said.as_str(), status), ("", 2), "{name}");
+        assert!(error.contains(name) && error.contains("finite") || error.contains("at most 1"));
     }
 }
 

@@ -292,20 +292,78 @@ fn datasets_are_refused_with_file_line_and_what_was_expected() {
         ("X(1)", "begin with"),
         ("E(5)", "does not go with text-to-text"),
         ("dataset", "needs --dataset-path"),
+        ("D(99999999999,5)", "at most 10,000,000"),
+        ("I(99999,99999)", "1 to 8192 pixels"),
     ] {
         let (_, errors, code) = bench.run(&format!(
             "--api-base $BASE {MODEL} --traffic-scenario '{scenario}'"
         ));
-        assert_eq!(code, 1, "{errors}");
+        assert_eq!(code, 2, "{errors}");
         assert!(errors.contains(said), "{said}: {errors}");
     }
+}
+
+#[test]
+fn numbers_out_of_their_limits_are_misuse_and_nothing_is_sent() {
+    let bench = Bench::new("limits-of-numbers", Timing::default());
+    for (options, said) in [
+        ("--request-rate 1e300", "requests per second"),
+        ("--request-rate nan", "requests per second"),
+        ("--request-rate 5 --arrivals gamma:1e-300", "a shape"),
+        ("--drain-timeout 500000000000years", "--drain-timeout"),
+        (
+            "--max-requests-per-run 18446744073709551615",
+            "--max-requests-per-run",
+        ),
+        ("--num-workers 4294967295", "--num-workers"),
+        ("--price nan,1", "--price"),
+        (
+            "--traffic-scenario 'D(10,5)' --prefix-len 18446744073709551615",
+            "--prefix-len",
+        ),
+        (
+            "--traffic-scenario 'D(10,5)' --prefix-ratio nan",
+            "--prefix-ratio",
+        ),
+        (
+            "--task text-to-embeddings --batch-size 100000 --traffic-scenario 'E(1000)'",
+            "10000000",
+        ),
+        (
+            "--api-backend replicate --api-key r8_x --api-model-name '../account?x=/y'",
+            "owner/name",
+        ),
+    ] {
+        let model = if options.contains("--api-model-name") {
+            ""
+        } else {
+            MODEL
+        };
+        let (_, errors, code) = bench.run(&format!("--api-base $BASE {model} {options}"));
+        assert_eq!(code, 2, "{options}: {errors}");
+        assert!(errors.contains(said), "{options}: {errors}");
+    }
+    assert_eq!(bench.sim().together().request_count(), 0);
 }
 
 #[cfg(unix)]
 #[test]
 fn ctrl_c_drains_and_writes_the_report() {
+    stopped_by("INT");
+}
+
+#[cfg(unix)]
+#[test]
+fn a_request_to_terminate_drains_and_writes_the_report() {
+    stopped_by("TERM");
+}
+
+/// Stops a benchmark by a signal in its first run.
+#[cfg(unix)]
+#[track_caller]
+fn stopped_by(signal: &str) {
     let bench = Bench::new(
-        "interrupt",
+        &format!("stopped-by-{signal}"),
         Timing::default().with_first_token(Duration::from_millis(40)),
     );
     let mut child = bench
@@ -321,7 +379,7 @@ fn ctrl_c_drains_and_writes_the_report() {
         .runtime
         .block_on(seen.requests_until(|seen| seen.len() > 20));
     let killed = Command::new("kill")
-        .args(["-INT", &child.id().to_string()])
+        .args([&format!("-{signal}"), &child.id().to_string()])
         .status()
         .unwrap();
     assert!(killed.success());

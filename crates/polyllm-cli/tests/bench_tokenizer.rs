@@ -59,6 +59,7 @@ fn answer(mut socket: &TcpStream, seen: &mpsc::Sender<Value>) -> Option<()> {
 }
 
 #[test]
+#[cfg_attr(not(feature = "bench-tokenizer"), ignore = "needs --features full")]
 fn a_tokenizer_counts_what_the_server_does_not() {
     let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("bench-tokenizer");
     let _ = fs::remove_dir_all(&folder);

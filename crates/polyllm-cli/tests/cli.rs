@@ -146,6 +146,42 @@ fn templates_are_listed_found_and_shown() {
 }
 
 #[test]
+fn an_error_of_render_is_at_its_place_in_the_input() {
+    let render = |input: &str, extra: &[&str]| {
+        let file = Temporary::new("messages.json", input);
+        let args = [
+            "template",
+            "render",
+            "--family",
+            "chatml",
+            "--input",
+            file.path(),
+        ];
+        let (out, error, status) = run(&mut polyllm(&[&args[..], extra].concat()));
+        assert_eq!(status, 1, "{out}{error}");
+        error
+    };
+    for (input, place) in [
+        ("{}", "at line 1 column 2\n"),
+        (
+            "[\n  {\"content\": \"x\"}\n]",
+            "[0]: missing field `role` at line 2 column 18\n",
+        ),
+        ("{\"messages\": [1]}", "messages[0]"),
+        (
+            "[{\"role\": \"user\",\n \"content\": x}]",
+            "line 2 column 13",
+        ),
+    ] {
+        let error = render(input, &[]);
+        assert!(error.contains(place), "{input}: {error}");
+    }
+    let lines = "[{\"role\": \"user\", \"content\": \"x\"}]\n\n[{]\n";
+    let error = render(lines, &["--jsonl"]);
+    assert!(error.contains("at line 3 column 3"), "{error}");
+}
+
+#[test]
 fn a_prompt_is_rendered_to_the_byte() {
     let page = r#"[{"role":"system","content":"Be a good human!"},
                    {"role":"user","content":"What do you know about earth?"}]"#;
@@ -249,6 +285,36 @@ fn every_mistake_of_a_config_is_told_with_its_place() {
 }
 
 #[test]
+fn a_setting_that_a_provider_refuses_is_shown_where_it_is() {
+    let good = BAD.replace("router_setings", "router_settings");
+    let good = good.replace("os.environ/NO_SUCH_VARIABLE", "k");
+    let file = |setting: &str| {
+        let text = good.replace("max_tokens: lots", setting);
+        Temporary::new("refused.yaml", &text)
+    };
+    for (setting, place) in [
+        ("control_tokens: sometimes", ":6:23: error: "),
+        ("control_tokens: \"\\e[2J\"", ":6:23: error: "),
+        ("roles: {user: {pre_message: 7}}", ":6:35: error: "),
+        ("ca_file: /no/such/file.pem", ":6:16: error: "),
+    ] {
+        let file = file(setting);
+        let (_, error, status) = run(&mut polyllm(&["check", "--config", file.path()]));
+        assert_eq!(status, 1, "{setting}");
+        assert!(error.contains(place), "{setting}: {error}");
+        assert!(
+            !error.contains("column") && !error.contains('\u{1b}'),
+            "{error}"
+        );
+    }
+    let text = good.replace("model_name: llama-3", "model_name: \"a\\e[2J\"");
+    let file = Temporary::new("escape.yaml", &text.replace("lots", "20"));
+    let (said, error, status) = run(&mut polyllm(&["check", "--config", file.path()]));
+    assert_eq!(status, 0, "{error}");
+    assert!(said.ends_with(": a\\u{1b}[2J\n"), "{said:?}");
+}
+
+#[test]
 fn a_good_config_is_called_good() {
     let text = BAD
         .replace("NO_SUCH_VARIABLE", "SOME_VARIABLE")
@@ -309,7 +375,7 @@ fn the_simulation_teaches_its_faults_and_reads_its_options() {
         assert!(error.contains(option) && error.contains(wanted), "{error}");
     }
     let (_, error, status) = run(&mut polyllm(&["sim", "--fault", "explode"]));
-    assert_eq!(status, 1);
+    assert_eq!(status, 2);
     assert!(
         error.contains("explode") && error.contains("drip="),
         "{error}"
@@ -343,7 +409,15 @@ fn a_server_that_is_asked_to_stop_stops() {
 fn a_port_that_is_taken_is_told_with_a_way_out() {
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = taken.local_addr().unwrap().port().to_string();
-    let (_, error, status) = run(&mut polyllm(&["serve", "--port", &port]));
-    assert_eq!(status, 1);
-    assert!(error.contains(&port) && error.contains("--port"), "{error}");
+    let address = format!("127.0.0.1:{port}");
+    for arguments in [
+        ["serve", "--port"],
+        ["sim", "--together-port"],
+        ["sim", "--replicate-port"],
+    ] {
+        let (_, error, status) = run(&mut polyllm(&[&arguments[..], &[&port]].concat()));
+        assert_eq!(status, 1);
+        assert!(error.contains(&address), "{error}");
+        assert!(error.contains(arguments[1]), "{error}");
+    }
 }

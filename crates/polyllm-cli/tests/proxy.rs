@@ -55,7 +55,7 @@ fn requests_over_tls_go_through_a_tunnel_that_sees_no_key() {
     );
     let request = request.join().unwrap();
     assert_eq!(request[0], "CONNECT upstream.invalid:443 HTTP/1.1");
-    assert!(!request.concat().contains("a-key"), "{request:?}");
+    assert!(!request.concat().contains("key-of-the-test"), "{request:?}");
 }
 
 #[test]
@@ -89,7 +89,7 @@ fn ask(base: &str) -> std::process::Command {
         command.env_remove(variable);
         command.env_remove(variable.to_lowercase());
     }
-    command.env("TOGETHER_API_KEY", "a-key");
+    command.env("TOGETHER_API_KEY", "key-of-the-test");
     command
 }
 

@@ -327,6 +327,8 @@ mod stopping {
 
         let counts = sim.replicate().counts();
         assert_eq!(counts.running(), 0, "{counts:?}");
-        assert!(counts.canceled + counts.aborted >= 100, "{counts:?}");
+        // How many of the first thousand got as far as a prediction is up to the machine.
+        assert!(counts.created() >= 50, "{counts:?}");
+        assert_eq!(counts.canceled + counts.aborted, counts.created());
     }
 }

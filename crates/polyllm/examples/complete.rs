@@ -1,4 +1,4 @@
-//! A text gone on from, as it is written: `cargo run -p polyllm --example complete [MODEL]`
+//! Completes a text: `cargo run -p polyllm --example complete [MODEL]`
 //!
 //! The key comes from TOGETHERAI_API_KEY.
 

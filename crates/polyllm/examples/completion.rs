@@ -1,6 +1,6 @@
-//! One answer, plain: `cargo run -p polyllm --example completion [MODEL]`
+//! Sends a chat, not streamed: `cargo run -p polyllm --example completion [MODEL]`
 //!
-//! The key comes from TOGETHERAI_API_KEY or REPLICATE_API_KEY, whichever the model asks for.
+//! The key comes from TOGETHERAI_API_KEY or REPLICATE_API_KEY, depending on the model.
 
 #![allow(clippy::print_stdout, reason = "an example prints")]
 

@@ -1,4 +1,4 @@
-//! What there is to ask: `cargo run -p polyllm --example models [PROVIDER]`
+//! Lists the models of a provider: `cargo run -p polyllm --example models [PROVIDER]`
 //!
 //! The key comes from TOGETHERAI_API_KEY.
 

@@ -1,4 +1,4 @@
-//! The document that answers best: `cargo run -p polyllm --example rerank [MODEL]`
+//! Finds the most relevant document: `cargo run -p polyllm --example rerank [MODEL]`
 //!
 //! The key comes from TOGETHERAI_API_KEY.
 

@@ -1,12 +1,12 @@
-//! One answer, as it arrives: `cargo run -p polyllm --example stream [MODEL]`
+//! Streams a chat: `cargo run -p polyllm --example stream [MODEL]`
 //!
-//! The key comes from TOGETHERAI_API_KEY or REPLICATE_API_KEY, whichever the model asks for.
+//! The key comes from TOGETHERAI_API_KEY or REPLICATE_API_KEY, depending on the model.
 
 #![allow(clippy::print_stderr, reason = "an example prints")]
 
 use std::io::Write;
 
-use polyllm::{ChatEvent, Client};
+use polyllm::{Client, ReplyEvent};
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -24,12 +24,12 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut out = std::io::stdout();
     while let Some(event) = stream.next().await {
         match event? {
-            ChatEvent::Chunk(chunk) => {
-                write!(out, "{}", chunk.value()?.text().unwrap_or_default())?;
+            ReplyEvent::Chunk(chunk) => {
+                write!(out, "{}", chunk.text()?.unwrap_or_default())?;
                 out.flush()?;
             }
-            // A model that boots on Replicate may take minutes, and says so.
-            ChatEvent::Progress(progress) => {
+            // A model that boots on Replicate may take minutes, and sends progress events.
+            ReplyEvent::Progress(progress) => {
                 eprintln!("{} for {} s", progress.status, progress.elapsed.as_secs());
             }
             _ => {}

@@ -1,19 +1,19 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use llm_provider::{Capability, Error, ErrorKind, Provider, Registry, Result, Settings};
+use llm_provider::{Capability, INVALID_ENVIRONMENT, Provider, Registry, Result, Settings};
 use llm_types::completions::CompletionRequest;
 use llm_types::embeddings::EmbeddingRequest;
 use llm_types::rerank::{Document, RerankRequest};
 use llm_types::{ChatRequest, ModelList, TextInput};
-use prompt_templates::CustomTemplate;
-use serde_json::{Map, Value};
+use prompt_templates::{Registry as Patterns, Template};
 
+use crate::patterns::Templates;
 use crate::request::{Chat, Completion, Embedding, Request, Rerank};
 
-/// A caller of models by name.
+/// A client that calls models by name.
 ///
-/// It opens an account at a provider when a model name first asks for it, and keeps it.
+/// It creates a provider when a model name first needs it, and keeps it.
 ///
 /// ```no_run
 /// # async fn example() -> polyllm::Result<()> {
@@ -33,61 +33,100 @@ use crate::request::{Chat, Completion, Embedding, Request, Rerank};
 #[derive(Debug)]
 pub struct Client {
     registry: Registry,
-    settings: BTreeMap<String, Settings>,
-    templates: BTreeMap<String, CustomTemplate>,
-    accounts: Mutex<BTreeMap<AccountKey, Arc<dyn Provider>>>,
-}
-
-/// An account serves all models of its provider, or those whose template is registered under
-/// one name.
-#[derive(Debug, Eq, Ord, PartialEq, PartialOrd)]
-struct AccountKey {
-    provider: &'static str,
-    template: Option<String>,
+    settings: BTreeMap<&'static str, Settings>,
+    templates: Templates,
+    accounts: Mutex<BTreeMap<&'static str, Arc<dyn Provider>>>,
 }
 
 impl Client {
-    /// A client of the enabled providers, with keys and addresses from the environment.
+    /// Creates a client of the enabled providers, with keys and addresses from the environment.
+    ///
+    /// A missing key is an error only when a model of its provider is called, since most programs
+    /// use one provider.
     ///
     /// # Errors
-    /// None now: a key that is missing is told when a model asks for it, since most programs
-    /// use one provider only.
+    /// If a variable is set but invalid, for any provider: an address that is not a URL
+    /// ([`InvalidRequest`]), or a key that is not a valid header value ([`Auth`]). The error names
+    /// the variable, and its code is [`INVALID_ENVIRONMENT`](llm_provider::INVALID_ENVIRONMENT).
+    ///
+    /// [`Auth`]: llm_provider::ErrorKind::Auth
+    /// [`InvalidRequest`]: llm_provider::ErrorKind::InvalidRequest
     pub fn from_env() -> Result<Self> {
-        Ok(Self::new(crate::registry()))
+        let client = Self::new(crate::registry());
+        for provider in client.registry.names() {
+            if let Err(error) = client.account(provider)
+                && error.code() == Some(INVALID_ENVIRONMENT)
+            {
+                return Err(error);
+            }
+        }
+        Ok(client)
     }
 
-    /// A client of the providers in `registry`.
+    /// Creates a client of the providers in `registry`. The environment is read when a model of a
+    /// provider is first called, and only for values that its settings leave out.
     pub fn new(registry: Registry) -> Self {
         Self {
             registry,
             settings: BTreeMap::new(),
-            templates: BTreeMap::new(),
+            templates: Templates::default(),
             accounts: Mutex::default(),
         }
     }
 
-    /// Sets key, address and the like for one provider.
-    #[must_use]
-    pub fn with_settings(mut self, provider: impl Into<String>, settings: Settings) -> Self {
-        self.settings.insert(provider.into(), settings);
-        self
+    /// Sets the settings of one provider, such as `together_ai`: its key, address and so on.
+    /// Invalid values are reported by the first call.
+    ///
+    /// # Errors
+    /// [`NotFound`](llm_provider::ErrorKind::NotFound) for an unknown provider; the message names
+    /// the closest one.
+    pub fn with_settings(mut self, provider: impl AsRef<str>, settings: Settings) -> Result<Self> {
+        let provider = self.registry.find(provider.as_ref())?;
+        self.settings.insert(provider, settings);
+        self.close_accounts();
+        Ok(self)
     }
 
-    /// Registers a prompt template for a model, named with or without its provider, as LiteLLM's
-    /// `register_prompt_template` does. On Replicate the prompt is the prediction's; on Together AI
-    /// the model's chats go to `/completions`.
-    #[must_use]
-    pub fn with_template(mut self, model: impl Into<String>, template: CustomTemplate) -> Self {
-        self.templates.insert(model.into(), template);
-        self
+    /// Registers a prompt template for a model, like LiteLLM's `register_prompt_template`. On
+    /// Replicate, it renders the prompt of the prediction. On Together AI, the model's chats are
+    /// sent to `/completions`.
+    ///
+    /// `model` is a model name, with or without provider and version (`:version`). In it, `*`
+    /// matches any characters. An exact name wins over wildcards, and of the wildcards the one
+    /// registered first wins. Registering the same name again replaces the template.
+    ///
+    /// ```
+    /// use polyllm::templates::{CustomTemplate, Family, RoleMarkers};
+    ///
+    /// # fn example() -> polyllm::Result<()> {
+    /// let markers = RoleMarkers::new("USER: ", " ASSISTANT:");
+    /// let client = polyllm::Client::new(polyllm::registry())
+    ///     .with_template("replicate/replicate/vicuna-13b", CustomTemplate::new().with_role("user", markers))?
+    ///     .with_template("together_ai/acme/*", Family::CHATML)?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// [`InvalidRequest`](llm_provider::ErrorKind::InvalidRequest) if it would never be used: no
+    /// model can have this name, or an earlier wildcard matches all of its models.
+    pub fn with_template(
+        mut self,
+        model: impl AsRef<str>,
+        template: impl Into<Template>,
+    ) -> Result<Self> {
+        let (model, template) = (model.as_ref(), template.into());
+        self.templates.register(&self.registry, model, &template)?;
+        self.close_accounts();
+        Ok(self)
     }
 
-    /// Begins a chat with `model`.
+    /// Starts a chat request to `model`.
     pub fn chat(&self, model: impl Into<String>) -> Chat<'_> {
         Request::new(self, model, ChatRequest::new("", Vec::new()))
     }
 
-    /// Has `model` go on from a text.
+    /// Starts a text completion request to `model`.
     pub fn complete(
         &self,
         model: impl Into<String>,
@@ -96,12 +135,12 @@ impl Client {
         Request::new(self, model, CompletionRequest::new("", prompt))
     }
 
-    /// Has `model` turn texts into vectors.
+    /// Starts an embeddings request to `model`.
     pub fn embed(&self, model: impl Into<String>, input: impl Into<TextInput>) -> Embedding<'_> {
         Request::new(self, model, EmbeddingRequest::new("", input))
     }
 
-    /// Has `model` sort documents by how well they answer a query.
+    /// Starts a rerank request to `model`: sorts documents by relevance to a query.
     pub fn rerank<D: Into<Document>>(
         &self,
         model: impl Into<String>,
@@ -111,66 +150,49 @@ impl Client {
         Request::new(self, model, RerankRequest::new("", query, documents))
     }
 
-    /// The models of `provider`, such as `together_ai`, by the names that it knows them by: put
-    /// `together_ai/` before one to ask for it. What else it tells of each, such as prices and
-    /// the context length, is in [`Model::extra`](llm_types::Model::extra).
+    /// Lists the models of `provider`, such as `together_ai`, under the provider's own names;
+    /// prefix a name with `together_ai/` to call it. Other facts, such as prices and the context
+    /// length, are in [`Model::extra`](llm_types::Model::extra).
     ///
     /// # Errors
-    /// Those of the provider; [`ErrorKind::Unsupported`] when it lists no models.
+    /// Those of the provider; `NotFound` for an unknown one, and `Unsupported` if it does not list
+    /// models.
     pub async fn models(&self, provider: &str) -> Result<ModelList> {
-        let known = self.registry.names().find(|name| *name == provider);
-        let provider = known.ok_or_else(|| self.no_such_provider(provider))?;
-        let account = self.account(provider, None)?;
+        let provider = self.registry.find(provider)?;
+        let account = self.account(provider)?;
         account
             .capabilities()
             .require(Capability::Models, provider)?;
         account.models().await
     }
 
-    /// The account that serves `name`, and the model as its provider knows it.
+    /// The provider that serves `name`, and the model's name at that provider.
     pub(crate) fn resolve<'m>(&self, name: &'m str) -> Result<(Arc<dyn Provider>, &'m str)> {
         let (provider, model) = self.registry.split(name)?;
-        let mut names = [name, model].into_iter();
-        let template = names.find(|name| self.templates.contains_key(*name));
-        Ok((self.account(provider, template)?, model))
+        Ok((self.account(provider)?, model))
     }
 
-    /// The account at `provider` for the models whose template is registered under this name.
-    fn account(&self, provider: &'static str, template: Option<&str>) -> Result<Arc<dyn Provider>> {
-        let key = AccountKey {
-            provider,
-            template: template.map(str::to_owned),
-        };
+    /// The account at `provider`, created when it is first needed.
+    fn account(&self, provider: &'static str) -> Result<Arc<dyn Provider>> {
         let mut accounts = self.accounts.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(account) = accounts.get(&key) {
+        if let Some(account) = accounts.get(provider) {
             return Ok(Arc::clone(account));
         }
         let mut settings = self.settings.get(provider).cloned().unwrap_or_default();
-        if let Some(template) = template.and_then(|name| self.templates.get(name)) {
-            settings.extra.extend(as_settings(template)?);
+        if let Some(templates) = self.templates.of(provider) {
+            let all: &mut Patterns = settings.extensions.get_or_insert_default();
+            for (model, template) in templates.iter() {
+                all.register(model, template.clone());
+            }
         }
         let account = self.registry.build(provider, settings)?;
-        accounts.insert(key, Arc::clone(&account));
+        accounts.insert(provider, Arc::clone(&account));
         Ok(account)
     }
 
-    fn no_such_provider(&self, name: &str) -> Error {
-        let known: Vec<&str> = self.registry.names().collect();
-        let message = format!(
-            "there is no provider \"{name}\"; there are: {}",
-            known.join(", ")
-        );
-        Error::new(ErrorKind::NotFound, message)
-    }
-}
-
-/// A template under the keys that `config.yaml` gives it.
-fn as_settings(template: &CustomTemplate) -> Result<Map<String, Value>> {
-    match serde_json::to_value(template) {
-        Ok(Value::Object(settings)) => Ok(settings),
-        _ => Err(Error::new(
-            ErrorKind::InvalidRequest,
-            "the prompt template cannot be written",
-        )),
+    /// Drops the accounts, which were created with other settings.
+    fn close_accounts(&mut self) {
+        let accounts = self.accounts.get_mut();
+        accounts.unwrap_or_else(PoisonError::into_inner).clear();
     }
 }

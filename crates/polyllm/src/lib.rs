@@ -1,19 +1,21 @@
 #![doc = include_str!("../README.md")]
 
 mod client;
+mod patterns;
 mod request;
 
 pub use llm_provider::{
-    ApiKey, ChatEvent, ChatStream, CompletionEvent, CompletionStream, Error, ErrorKind, Registry,
-    Reply, Result, Settings,
+    ApiKey, Chunk, Error, ErrorKind, Registry, Reply, ReplyEvent, ReplyStream, Result, Settings,
 };
-pub use prompt_templates::CustomTemplate;
+pub use prompt_templates::{CustomTemplate, Template};
 
 pub use llm_provider as provider;
 #[cfg(feature = "router")]
 pub use llm_router as router;
 pub use llm_types as types;
 pub use prompt_templates as templates;
+#[cfg(feature = "openai")]
+pub use provider_openai as openai;
 #[cfg(feature = "replicate")]
 pub use provider_replicate as replicate;
 #[cfg(feature = "together")]
@@ -24,8 +26,10 @@ pub use crate::request::{Chat, Completion, Embedding, Request, Rerank};
 
 /// The providers of the enabled features.
 pub fn registry() -> Registry {
-    #[allow(unused_mut, reason = "without provider features nobody is registered")]
+    #[allow(unused_mut, reason = "without provider features it stays empty")]
     let mut registry = Registry::new();
+    #[cfg(feature = "openai")]
+    provider_openai::register(&mut registry);
     #[cfg(feature = "replicate")]
     provider_replicate::register(&mut registry);
     #[cfg(feature = "together")]
@@ -33,11 +37,11 @@ pub fn registry() -> Registry {
     registry
 }
 
-/// Answers a chat, with keys and addresses from the environment.
+/// Sends a chat, with keys and addresses from the environment.
 ///
 /// # Errors
-/// Those of the provider; [`ErrorKind::NotFound`] when the model name names none and
-/// [`ErrorKind::Auth`] when its key is not set.
+/// Those of the provider and of [`Client::from_env`]; [`ErrorKind::NotFound`] if the model name has
+/// no known provider, and [`ErrorKind::Auth`] if the provider's key is not set.
 pub async fn completion(
     model: &str,
     messages: impl IntoIterator<Item = types::Message>,
@@ -49,7 +53,7 @@ pub async fn completion(
         .await
 }
 
-/// Goes on from a text, with keys and addresses from the environment.
+/// Completes a text, with keys and addresses from the environment.
 ///
 /// # Errors
 /// Those of [`completion`].
@@ -60,7 +64,7 @@ pub async fn text_completion(
     Client::from_env()?.complete(model, prompt).send().await
 }
 
-/// Turns texts into vectors, with keys and addresses from the environment.
+/// Converts texts to vectors, with keys and addresses from the environment.
 ///
 /// # Errors
 /// Those of [`completion`].
@@ -71,8 +75,8 @@ pub async fn embedding(
     Client::from_env()?.embed(model, input).send().await
 }
 
-/// Sorts documents by how well they answer a query and tells the `top_n` best, or all; with keys
-/// and addresses from the environment.
+/// Sorts documents by relevance to a query and returns the best `top_n`, or all, with keys and
+/// addresses from the environment.
 ///
 /// # Errors
 /// Those of [`completion`].

@@ -2,10 +2,9 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use llm_provider::{
-    Call, Error, ErrorKind, Json, Operation, Provider, Reply, ReplyStream, Result,
-    StreamingOperation,
-};
+use llm_provider::endpoint::{self, StreamingRequest};
+use llm_provider::text::excerpt;
+use llm_provider::{Call, Error, ErrorKind, Provider, Reply, ReplyStream, Result, Settings};
 use llm_types::completions::CompletionRequest;
 use llm_types::embeddings::{EmbeddingRequest, EncodingFormat};
 use llm_types::rerank::RerankRequest;
@@ -14,10 +13,10 @@ use serde_json::{Map, Value};
 
 use crate::Client;
 
-/// A request being put together; [`send`](Self::send) it, or [`stream`](Self::stream) its answer.
+/// Request builder; [`send`](Self::send) it, or [`stream`](Self::stream) the reply.
 ///
-/// `R` is what is asked for; see [`Chat`], [`Completion`], [`Embedding`] and [`Rerank`] for what
-/// can be set besides.
+/// `R` is the body. See [`Chat`], [`Completion`], [`Embedding`] and [`Rerank`] for the methods of
+/// each.
 #[must_use = "nothing happens until it is sent"]
 pub struct Request<'c, R> {
     client: &'c Client,
@@ -28,16 +27,16 @@ pub struct Request<'c, R> {
     timeout: Option<Duration>,
 }
 
-/// A chat being put together.
+/// A chat request.
 pub type Chat<'c> = Request<'c, ChatRequest>;
 
-/// A text completion being put together.
+/// A text completion request.
 pub type Completion<'c> = Request<'c, CompletionRequest>;
 
-/// A request for embeddings being put together.
+/// An embeddings request.
 pub type Embedding<'c> = Request<'c, EmbeddingRequest>;
 
-/// A rerank being put together.
+/// A rerank request.
 pub type Rerank<'c> = Request<'c, RerankRequest>;
 
 impl<'c, R> Request<'c, R> {
@@ -52,78 +51,97 @@ impl<'c, R> Request<'c, R> {
         }
     }
 
-    /// Changes anything in the request: tools, response format, stop sequences, seed.
+    /// Changes any member of the request, such as tools, response format, stop sequences or seed.
     pub fn with_request(mut self, change: impl FnOnce(&mut R)) -> Self {
         change(&mut self.body);
         self
     }
 
-    /// Sets a parameter that is no part of OpenAI's schema, such as `top_k` or `min_tokens`. One
-    /// that the request has set otherwise stays as it is.
+    /// Sets a parameter that is not in OpenAI's schema, such as `top_k` or `min_tokens`. It is sent
+    /// unchanged.
+    ///
+    /// The call fails with `InvalidRequest` for names that are not parameters: members that the
+    /// request already has (`model`, `messages`, `max_tokens` after
+    /// [`with_max_tokens`](Chat::with_max_tokens)), `stream`, and settings of the account
+    /// ([`Settings::FIELDS`]), which would be sent to the upstream in the body.
     pub fn with_param(mut self, name: impl Into<String>, value: impl Into<Value>) -> Self {
         self.params.insert(name.into(), value.into());
         self
     }
 
-    /// Leaves out what the provider cannot honour, instead of failing.
+    /// Leaves out parameters that the provider does not support, instead of failing.
     pub fn with_drop_params(mut self) -> Self {
         self.drop_params = true;
         self
     }
 
-    /// Limits the time: of the whole answer, or of a stream's first chunk.
+    /// Sets the timeout: of the whole reply, or of a stream's first chunk.
     pub fn with_timeout(mut self, timeout: Duration) -> Self {
         self.timeout = Some(timeout);
         self
     }
 }
 
-impl<R: Operation> Request<'_, R> {
-    /// Sends the request and waits for the whole answer.
+impl<R: endpoint::Request> Request<'_, R> {
+    /// Sends the request and waits for the complete reply.
     ///
     /// # Errors
-    /// Those of the provider; [`ErrorKind::Unsupported`] when it cannot be asked for this.
+    /// Those of the provider; [`ErrorKind::Unsupported`] when it does not support the endpoint.
     pub async fn send(self) -> Result<R::Response> {
-        let Reply { body, metadata, .. } = self.reply().await?;
-        body.into_value().map_err(|error| {
-            let message = format!("the answer ({}) cannot be read: {error}", R::CAPABILITY);
-            Error::new(ErrorKind::UnexpectedBody, message)
-                .with_provider(metadata.provider)
-                .with_model(metadata.model)
-                .with_source(error)
-        })
+        self.reply().await?.read()
     }
 
-    /// Sends the request and waits for the whole answer and what is told beside it.
+    /// Sends the request and waits for the complete reply, as JSON with its metadata.
     ///
     /// # Errors
     /// Those of [`send`](Self::send).
-    pub async fn reply(self) -> Result<Reply<R::Response>> {
+    pub async fn reply(self) -> Result<Reply> {
         let (provider, call) = self.prepare()?;
-        R::send(&*provider, call).await
+        provider.send(call).await
     }
 
-    fn prepare(self) -> Result<(Arc<dyn Provider>, Call<R>)> {
+    fn prepare(self) -> Result<(Arc<dyn Provider>, Call)> {
         let (provider, model) = self.client.resolve(&self.model)?;
-        provider
-            .capabilities()
-            .require(R::CAPABILITY, provider.name())?;
-        let body = Json::from_value(self.body).edit([("model", model.into())], &self.params)?;
-        let call = Call::new(body)
+        let mut call = Call::of(&self.body)
             .with_drop_params(self.drop_params)
             .with_timeout(self.timeout);
+        provider.require(&call)?;
+        call.body.set("model", model);
+        for name in self.params.keys() {
+            check_param(name, call.body.has(name))?;
+        }
+        for (name, value) in self.params {
+            call.body.set(name, value);
+        }
         Ok((provider, call))
     }
 }
 
-impl<R: StreamingOperation> Request<'_, R> {
-    /// Sends the request and returns the answer as it arrives.
+/// Checks that `name` can be a parameter; `is_set` if the request already has it.
+fn check_param(name: &str, is_set: bool) -> Result<()> {
+    let quoted = excerpt(name);
+    let message = if Settings::FIELDS.contains(&name) {
+        format!(
+            "`{quoted}` is a setting of the account, not a parameter: see Client::with_settings"
+        )
+    } else if name == "stream" {
+        "`stream` is not a parameter: call `send` or `stream`".to_owned()
+    } else if is_set {
+        format!("the parameter `{quoted}` is set twice: the request has it already")
+    } else {
+        return Ok(());
+    };
+    Err(Error::new(ErrorKind::InvalidRequest, message).with_param(name.to_owned()))
+}
+
+impl<R: StreamingRequest> Request<'_, R> {
+    /// Sends the request and returns the reply as it arrives.
     ///
     /// # Errors
-    /// Those of [`send`](Self::send), up to the provider's first sign of life.
-    pub async fn stream(self) -> Result<ReplyStream<R::Chunk>> {
+    /// Those of [`send`](Self::send) until the provider has accepted the request.
+    pub async fn stream(self) -> Result<ReplyStream> {
         let (provider, call) = self.prepare()?;
-        R::stream(&*provider, call).await
+        provider.stream(call).await
     }
 }
 
@@ -133,7 +151,7 @@ impl Chat<'_> {
         self.with_messages([Message::system(text)])
     }
 
-    /// Adds a user message: text, or parts with images.
+    /// Adds a user message: text, or parts such as images.
     pub fn with_user(self, text: impl Into<Content>) -> Self {
         self.with_messages([Message::user(text)])
     }
@@ -144,7 +162,7 @@ impl Chat<'_> {
         self
     }
 
-    /// Limits the answer's length in tokens.
+    /// Sets the maximum number of tokens to generate.
     pub fn with_max_tokens(mut self, max_tokens: u64) -> Self {
         self.body.max_tokens = Some(max_tokens);
         self
@@ -158,13 +176,13 @@ impl Chat<'_> {
 }
 
 impl Completion<'_> {
-    /// Limits the answer's length in tokens.
+    /// Sets the maximum number of tokens to generate.
     pub fn with_max_tokens(mut self, max_tokens: u64) -> Self {
         self.body.max_tokens = Some(max_tokens);
         self
     }
 
-    /// Sets where to stop writing.
+    /// Sets the stop sequences.
     pub fn with_stop(mut self, stop: impl Into<Stop>) -> Self {
         self.body.stop = Some(stop.into());
         self
@@ -178,13 +196,13 @@ impl Completion<'_> {
 }
 
 impl Embedding<'_> {
-    /// Sets how many numbers each vector has, for models that let one choose.
+    /// Sets the number of dimensions of each vector, for models that support it.
     pub fn with_dimensions(mut self, dimensions: u64) -> Self {
         self.body.dimensions = Some(dimensions);
         self
     }
 
-    /// Sets how vectors are written on the wire; [`Vector::to_f32s`] reads either form.
+    /// Sets the format of the vectors on the wire; [`Vector::to_f32s`] reads both formats.
     ///
     /// [`Vector::to_f32s`]: llm_types::embeddings::Vector::to_f32s
     pub fn with_encoding_format(mut self, format: EncodingFormat) -> Self {
@@ -194,20 +212,20 @@ impl Embedding<'_> {
 }
 
 impl Rerank<'_> {
-    /// Sets how many results to tell.
+    /// Sets the maximum number of results.
     pub fn with_top_n(mut self, top_n: u64) -> Self {
         self.body.top_n = Some(top_n);
         self
     }
 
-    /// Asks for the documents in the results, or not.
+    /// Sets whether to include the documents in the results.
     pub fn with_return_documents(mut self, wanted: bool) -> Self {
         self.body.return_documents = Some(wanted);
         self
     }
 }
 
-/// Leaves the body out: it holds a prompt.
+/// Leaves out the body, which contains a prompt.
 impl<R> fmt::Debug for Request<'_, R> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Request")

@@ -20,7 +20,9 @@ async fn house() -> (Sim, Client) {
     };
     let client = Client::new(registry())
         .with_settings("together_ai", settings(sim.together_url()))
-        .with_settings("replicate", settings(sim.replicate_url()));
+        .unwrap()
+        .with_settings("replicate", settings(sim.replicate_url()))
+        .unwrap();
     (sim, client)
 }
 
@@ -28,12 +30,12 @@ async fn house() -> (Sim, Client) {
 fn the_registry_knows_both_providers() {
     assert_eq!(
         registry().names().collect::<Vec<_>>(),
-        ["replicate", "together_ai"]
+        ["openai", "replicate", "together_ai"]
     );
 }
 
 #[tokio::test]
-async fn every_form_of_a_model_name_is_answered_plain_and_streamed() {
+async fn every_form_of_a_model_name_works_plain_and_streamed() {
     let (_sim, client) = house().await;
     for model in [
         "together_ai/togethercomputer/Llama-2-7B-32K-Instruct",
@@ -59,7 +61,7 @@ async fn every_form_of_a_model_name_is_answered_plain_and_streamed() {
 }
 
 #[tokio::test]
-async fn a_registered_template_writes_the_prompt() {
+async fn a_registered_template_renders_the_prompt() {
     let (sim, client) = house().await;
     let template: CustomTemplate = serde_json::from_value(json!({
         "initial_prompt_value": "You are a good assistant",
@@ -71,7 +73,9 @@ async fn a_registered_template_writes_the_prompt() {
         "final_prompt_value": "Now answer as best you can:",
     }))
     .unwrap();
-    let client = client.with_template("togethercomputer/LLaMA-2-7B-32K", template);
+    let client = client
+        .with_template("togethercomputer/LLaMA-2-7B-32K", template)
+        .unwrap();
     let messages = [Message::system("Be kind."), Message::user("Hi")];
     let chat = client
         .chat("replicate/togethercomputer/LLaMA-2-7B-32K")
@@ -85,7 +89,7 @@ async fn a_registered_template_writes_the_prompt() {
 }
 
 #[tokio::test]
-async fn parameters_of_the_provider_pass() {
+async fn provider_parameters_are_forwarded() {
     let (sim, client) = house().await;
     let chat = client
         .chat("replicate/meta/meta-llama-3-8b-instruct")
@@ -109,7 +113,7 @@ async fn parameters_of_the_provider_pass() {
 }
 
 #[tokio::test]
-async fn a_model_without_a_provider_is_told_which_there_are() {
+async fn a_model_without_a_provider_lists_the_providers() {
     let (_sim, client) = house().await;
     let error = client
         .chat("gpt-4")
@@ -119,14 +123,16 @@ async fn a_model_without_a_provider_is_told_which_there_are() {
         .unwrap_err();
     assert_eq!(error.kind(), ErrorKind::NotFound);
     assert!(
-        error.message().contains("replicate/…, together_ai/…"),
+        error
+            .message()
+            .contains("openai/…, replicate/…, together_ai/…"),
         "{error}"
     );
 }
 
 /// LiteLLM's page on Together, "Rerank": the call and the shape of its answer.
 #[tokio::test]
-async fn rerank_answers_in_the_documented_shape() {
+async fn rerank_returns_the_documented_shape() {
     let (sim, client) = house().await;
     let documents = [
         "Carson City is the capital city of the American state of Nevada.",
@@ -158,7 +164,7 @@ async fn rerank_answers_in_the_documented_shape() {
 }
 
 #[tokio::test]
-async fn texts_become_vectors_in_either_encoding() {
+async fn embeddings_work_in_both_encodings() {
     let (_sim, client) = house().await;
     let model = "together_ai/togethercomputer/m2-bert-80M-8k-retrieval";
     let embed = |texts| client.embed(model, texts);
@@ -190,7 +196,7 @@ async fn says_the_same_plain_and_streamed<'c>(complete: impl Fn() -> Completion<
 }
 
 #[tokio::test]
-async fn a_text_is_gone_on_from_plain_and_streamed() {
+async fn a_text_is_completed_plain_and_streamed() {
     let (sim, client) = house().await;
     let complete = || {
         let model = "together_ai/togethercomputer/LLaMA-2-7B-32K";
@@ -209,7 +215,7 @@ async fn a_text_is_gone_on_from_plain_and_streamed() {
 }
 
 #[tokio::test]
-async fn a_prompt_goes_to_replicate_as_it_is() {
+async fn a_prompt_is_sent_to_replicate_unchanged() {
     let (sim, client) = house().await;
     let model = "replicate/meta/meta-llama-3-8b-instruct";
     let complete = || client.complete(model, "The sky is").with_max_tokens(20);
@@ -221,7 +227,7 @@ async fn a_prompt_goes_to_replicate_as_it_is() {
 }
 
 #[tokio::test]
-async fn models_are_listed_with_all_that_is_known_of_them() {
+async fn models_are_listed_with_all_their_members() {
     let (_sim, client) = house().await;
     let models = client.models("replicate").await.unwrap().data;
     assert!(
@@ -239,29 +245,29 @@ async fn models_are_listed_with_all_that_is_known_of_them() {
     let error = client.models("togther").await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::NotFound);
     assert!(
-        error.message().contains("replicate, together_ai"),
+        error.message().contains("openai, replicate, together_ai"),
         "{error}"
     );
 }
 
 #[tokio::test]
-async fn what_a_provider_has_not_is_refused_before_anything_is_sent() {
+async fn an_unsupported_endpoint_is_an_error_before_anything_is_sent() {
     let (sim, client) = house().await;
     let model = "replicate/meta/meta-llama-3-8b-instruct";
-    let refused = [
+    let outcomes = [
         client.embed(model, "x").send().await.map(drop),
         client.rerank(model, "q", ["a"]).send().await.map(drop),
     ];
-    for refused in refused {
-        let error = refused.unwrap_err();
+    for outcome in outcomes {
+        let error = outcome.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Unsupported);
-        let has = ", but chat, text completions and models";
-        assert!(error.message().ends_with(has), "{error}");
+        let supported = "(supported: chat, text completions and models)";
+        assert!(error.message().ends_with(supported), "{error}");
     }
     assert!(sim.replicate().requests().is_empty());
 }
 
-/// The examples take their keys and addresses from the environment, as `completion` does.
+/// The examples read keys and addresses from the environment, like `completion`.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_examples_run() {
     let (sim, _client) = house().await;

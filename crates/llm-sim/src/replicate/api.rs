@@ -30,7 +30,7 @@ pub(crate) struct Api {
     pub(crate) limits: Limits,
     pub(crate) webhooks: Arc<Webhooks>,
     pub(crate) created: AtomicU64,
-    /// Where event streams are, when they have a host of their own.
+    /// The host of event streams, if it is separate.
     pub(crate) stream_host: OnceLock<String>,
 }
 
@@ -41,7 +41,7 @@ impl Upstream for Api {
 
     async fn answer(&self, call: Call) -> Answer {
         let path = call.path();
-        // The URL of a stream is its own key: some clients send none (replicate-javascript).
+        // The URL of a stream is its own key: some clients send no other (replicate-javascript).
         if let (&Method::GET, ["v1", "streams", token]) = (&call.method, path.as_slice()) {
             return self
                 .stream(&call, token)

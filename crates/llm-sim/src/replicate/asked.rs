@@ -1,4 +1,4 @@
-//! What an input asks of a model, and what the model says to it.
+//! The meaning of an input, and the model's reply.
 
 use serde_json::{Map, Value};
 
@@ -8,7 +8,7 @@ use crate::replicate::schema::Schema;
 use crate::seed::hash;
 use crate::text::{Question, count_tokens, last_user_turn, tokens};
 
-/// What an input asks of the model, by whatever names its schema has.
+/// The meaning of an input, independent of the names in the model's schema.
 pub(crate) struct Asked {
     prompt: String,
     said: String,
@@ -76,7 +76,7 @@ impl Asked {
         }
     }
 
-    /// The output's tokens, and how many the prompt has.
+    /// The output's tokens, and the number of tokens of the prompt.
     pub(crate) fn answer(
         &self,
         model: &str,

@@ -8,7 +8,7 @@ use crate::replicate::inputs::{
 use crate::replicate::schema::Schema;
 use crate::seed::{HEX, Rng, hash};
 
-/// A model as a request named it.
+/// A model as named in a request.
 #[derive(Clone, Debug)]
 pub(crate) struct Model {
     pub(crate) owner: String,
@@ -16,11 +16,11 @@ pub(crate) struct Model {
     pub(crate) listed: &'static Listed,
 }
 
-/// What the catalogue knows of a model, or of a kind of models.
+/// The catalogue's entry of a model, or of a group of models.
 #[derive(Debug)]
 pub(crate) struct Listed {
     name: &'static str,
-    /// Newest first; without any, the model's id is made from its name.
+    /// Newest first; if empty, the model's id is derived from its name.
     versions: &'static [&'static str],
     pub(crate) official: bool,
     pub(crate) schema: Schema,
@@ -30,20 +30,20 @@ pub(crate) struct Listed {
 /// The shape of a model's output.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Output {
-    /// Tokens, and their numbers in the metrics.
+    /// Tokens, with their number in the metrics.
     Tokens,
-    /// The same with an empty last token, as Llama 3 has it.
+    /// The same with an empty last token, like Llama 3.
     TokensAndEnd,
-    /// Tokens, and their numbers in the logs.
+    /// Tokens, with their number in the logs.
     TokensInLogs,
     /// One string, no stream.
     Text,
 }
 
 impl Model {
-    /// Any `owner/name` is a model, unless its name contains `no-such`. Names that are not in
-    /// the catalogue take vLLM's inputs; those of the houses whose models are official on
-    /// Replicate are official here, too.
+    /// Any `owner/name` is a model, unless its name contains `no-such`. Names that are not in the
+    /// catalogue have vLLM's inputs. Those of owners whose models are official on Replicate are
+    /// official here, too.
     pub(crate) fn find(owner: &str, name: &str) -> Option<Self> {
         let full = format!("{owner}/{name}").to_ascii_lowercase();
         let good = |part: &str| {
@@ -63,7 +63,7 @@ impl Model {
             "google" | "openai" | "xai" => &ANY_PROXY,
             _ => &ANY,
         });
-        // Names are found in any case and answered in the catalogue's.
+        // Names match in any case and are returned in the catalogue's case.
         let (owner, name) = match listed.name.split_once('/') {
             Some((_, "*")) | None => (owner, name),
             Some(canonical) => canonical,
@@ -75,7 +75,7 @@ impl Model {
         })
     }
 
-    /// The model that has this version, if the catalogue knows it.
+    /// The model with this version, if it is in the catalogue.
     pub(crate) fn of_version(id: &str) -> Option<Self> {
         let listed = MODELS.iter().find(|listed| listed.versions.contains(&id))?;
         let (owner, name) = listed.name.split_once('/')?;
@@ -120,7 +120,7 @@ impl Model {
         }
     }
 
-    /// A catalogued model has the versions listed; of others, any 64 hexadecimal digits will do.
+    /// A catalogued model has the listed versions; others accept any 64 hexadecimal digits.
     pub(crate) fn has_version(&self, id: &str) -> bool {
         let digits = id.len() == 64 && id.bytes().all(|byte| HEX.contains(&byte));
         match self.listed.versions {
@@ -256,7 +256,7 @@ static MODELS: &[Listed] = &[
         HELLO,
         Output::Text,
     ),
-    // What documents write where one's own version belongs.
+    // The placeholder in documentation for a version of one's own.
     community(
         "sim/custom-llm",
         &["custom-llm-version-id"],

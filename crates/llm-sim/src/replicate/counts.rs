@@ -3,39 +3,39 @@ use serde_json::{Value, json};
 use crate::replicate::prediction::Prediction;
 use crate::replicate::timeline::Status;
 
-/// How many predictions of the simulated Replicate stand where, over all that were ever created:
-/// those that the simulation has forgotten since ([`Memory`](crate::Memory)) are counted, too.
+/// The number of predictions of the simulated Replicate by status, over all that were ever created,
+/// including those that the simulation no longer remembers ([`Memory`](crate::Memory)).
 #[non_exhaustive]
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub struct PredictionCounts {
     /// Their deadline passed before they started.
     pub aborted: usize,
-    /// Somebody cancelled them, or their deadline passed while they ran.
+    /// They were cancelled, or their deadline passed while they ran.
     pub canceled: usize,
     /// They ended with an error.
     pub failed: usize,
     /// They run.
     pub processing: usize,
-    /// They wait for their turn, or for their model to boot.
+    /// They wait in the queue, or for their model to boot.
     pub starting: usize,
     /// They ended with their output.
     pub succeeded: usize,
-    /// How often somebody asked to cancel one, whether or not that was in time.
+    /// The number of cancel requests, whether or not they were in time.
     pub cancel_calls: usize,
 }
 
 impl PredictionCounts {
-    /// All that were ever created.
+    /// The total.
     pub fn created(&self) -> usize {
         self.running() + self.aborted + self.canceled + self.failed + self.succeeded
     }
 
-    /// Those that have not ended yet.
+    /// The number of those that have not ended.
     pub fn running(&self) -> usize {
         self.starting + self.processing
     }
 
-    /// Those that stand so.
+    /// The number of those with this status.
     pub fn of(&self, status: Status) -> usize {
         match status {
             Status::Aborted => self.aborted,

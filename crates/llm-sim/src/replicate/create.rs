@@ -1,4 +1,4 @@
-//! Creating predictions: bodies checked, headers read, the life laid down.
+//! Creates predictions: validates bodies, reads headers, and computes the timeline.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,7 +20,7 @@ use crate::replicate::timeline::Timeline;
 use crate::replicate::webhook::Hook;
 use crate::seed::{BASE32, Rng, hash};
 
-/// What a prediction is to run on.
+/// The target of a prediction.
 #[derive(Debug)]
 pub(crate) struct Target {
     pub(crate) model: Model,
@@ -45,7 +45,7 @@ pub(crate) struct Body {
 }
 
 impl Body {
-    /// `with_version`: whether `version` is required, or else not allowed.
+    /// `with_version`: whether `version` is required; otherwise it is not allowed.
     pub(crate) fn read(bytes: &[u8], with_version: bool) -> Result<Self, Problem> {
         let mut body = match serde_json::from_slice(bytes) {
             Ok(Value::Object(body)) => body,
@@ -99,8 +99,8 @@ impl Body {
     }
 }
 
-/// `Prefer: wait` or `wait=n`: how long the answer may be held back. A preference that cannot be
-/// understood is ignored (RFC 7240, section 2).
+/// `Prefer: wait` or `wait=n`: how long the response may be held back. An invalid preference is
+/// ignored (RFC 7240, section 2).
 pub(crate) fn wait(call: &Call) -> Option<(Duration, String)> {
     let preference = call.header("prefer")?.split([',', ';']).map(str::trim);
     preference.into_iter().find_map(|preference| {
@@ -119,7 +119,7 @@ pub(crate) fn wait(call: &Call) -> Option<(Duration, String)> {
     })
 }
 
-/// Makes the prediction that `body` asks for.
+/// Creates the prediction that `body` describes.
 pub(crate) fn create(
     call: &Call,
     target: Target,
@@ -153,7 +153,7 @@ pub(crate) fn create(
     Ok(prediction)
 }
 
-/// What a prediction of this model looks like, made when the simulation started.
+/// An example prediction of this model, created when the simulation started.
 pub(crate) fn example(model: Model, created: Instant, options: &SimOptions) -> Prediction {
     let schema = model.listed.schema;
     let name = if schema.has("text") { "text" } else { "prompt" };
@@ -182,16 +182,16 @@ pub(crate) fn example(model: Model, created: Instant, options: &SimOptions) -> P
     prediction.timeline.token = Duration::ZERO;
     prediction.timeline.first_token = Duration::ZERO;
     prediction.timeline.ends = created;
-    // Its stream is long over.
+    // Its stream has expired.
     prediction.stream = None;
     prediction
 }
 
-/// What is decided of a prediction's life before it is known what the model says.
+/// The part of a prediction's timeline that does not depend on the output.
 #[derive(Debug)]
 struct Life {
     created: Instant,
-    /// When the model gets to it.
+    /// The time at which the model starts.
     started: Instant,
     failure: Option<Failure>,
     lifetime: Option<Duration>,
@@ -204,7 +204,7 @@ fn lay_down(target: Target, body: Body, ids: Ids, life: &Life, options: &SimOpti
     let (mut said, prompt_tokens) = asked.answer(&model, listed.output, options);
     let logs = asked.logs(&model, listed.output, prompt_tokens, said.len());
     let started = match life.failure {
-        // These never get as far as the model.
+        // These never reach the model.
         Some(Failure::Director | Failure::Interrupted) => {
             said.clear();
             None
@@ -233,7 +233,7 @@ fn lay_down(target: Target, body: Body, ids: Ids, life: &Life, options: &SimOpti
     if started.is_some() {
         timeline.ends = timeline.token_at(life.started, said.len());
     }
-    // Official models always have a stream; others when it was asked for; hello-world never.
+    // Official models always have a stream; others if requested; hello-world never.
     let streams = listed.output != Output::Text && (listed.official || body.stream);
     Prediction {
         id: ids.id,

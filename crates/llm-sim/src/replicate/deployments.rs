@@ -1,4 +1,4 @@
-//! Deployments: which models run privately, on what.
+//! Deployments: private models with their hardware.
 
 use std::sync::{Mutex, PoisonError};
 
@@ -25,7 +25,7 @@ pub(crate) struct Deployment {
 }
 
 impl Deployments {
-    /// Those that are there from the start.
+    /// The initial deployments.
     pub(crate) fn new() -> Self {
         let preset = [
             (
@@ -114,7 +114,7 @@ impl Deployments {
         Ok(deployment)
     }
 
-    /// A change of anything makes a new release.
+    /// Every change creates a new release.
     pub(crate) fn update(
         &self,
         owner: &str,
@@ -147,7 +147,7 @@ impl Deployments {
         Ok(deployment.clone())
     }
 
-    /// `idle`: whether it has not been used for 15 minutes, without which it stays.
+    /// `idle`: whether it has been unused for 15 minutes; otherwise it cannot be deleted.
     pub(crate) fn delete(&self, owner: &str, name: &str, idle: bool) -> Result<(), Problem> {
         let mut all = self.lock();
         let found = all.iter().position(|deployment| deployment.is(owner, name));

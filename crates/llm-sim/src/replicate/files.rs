@@ -1,4 +1,4 @@
-//! Uploaded files, which official clients make of inputs that are no text.
+//! Uploaded files, which official clients create from inputs that are not text.
 
 use std::collections::VecDeque;
 use std::fmt::Write as _;
@@ -39,7 +39,7 @@ pub(crate) struct File {
 }
 
 impl Files {
-    /// `POST /v1/files`: a form with `content` and, perhaps, `metadata`.
+    /// `POST /v1/files`: a form with `content` and, optionally, `metadata`.
     pub(crate) fn create(&self, call: &Call) -> Result<File, Problem> {
         let parts = parts(call)
             .ok_or_else(|| Problem::new(400, "The request body must be multipart/form-data."))?;

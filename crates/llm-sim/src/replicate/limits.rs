@@ -1,4 +1,4 @@
-//! Rate limits, kept for each key, and the forms in which the refusal tells when to try again.
+//! Rate limits per key, and the forms of the retry advice.
 
 use std::time::Duration;
 
@@ -20,7 +20,7 @@ pub(crate) struct Limits {
     advice: RetryAdvice,
 }
 
-/// What a request is charged as.
+/// The category of a request.
 #[derive(Clone, Copy, Debug)]
 enum Kind {
     Create,
@@ -28,11 +28,11 @@ enum Kind {
     Other,
 }
 
-/// Where a client stands after a request: what `ratelimit-…` tell.
+/// The state of a client after a request, as reported in `ratelimit-…`.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Allowance {
     remaining: u64,
-    /// Seconds until all is there again.
+    /// Seconds until the limit is fully available again.
     reset: u64,
 }
 
@@ -46,7 +46,7 @@ impl Limits {
         }
     }
 
-    /// Charges one request, or refuses it.
+    /// Charges one request, or rejects it.
     pub(crate) fn charge(
         &self,
         key: &str,
@@ -75,7 +75,7 @@ impl Limits {
         }
     }
 
-    /// A 429 that has nothing to do with these limits.
+    /// A 429 that is independent of these limits.
     pub(crate) fn throttled(&self, clock: &Clock) -> Problem {
         self.refusal("", WAIT, clock)
     }
@@ -106,7 +106,7 @@ impl Kind {
         }
     }
 
-    /// Where everybody stands who has no limit: as recorded after a single request.
+    /// The state of a client without a limit: as recorded after a single request.
     fn untouched(self) -> Allowance {
         let remaining = match self {
             Self::Create => 599,

@@ -49,12 +49,12 @@ pub use crate::replicate::seen::SeenPrediction;
 pub use crate::replicate::timeline::Status;
 pub use crate::replicate::webhook::{SeenWebhook, WebhookEvent};
 
-/// A test's view of the simulated Replicate.
+/// The simulated Replicate, as seen by a test.
 #[derive(Clone, Debug)]
 pub struct Replicate(Arc<Api>);
 
 impl Replicate {
-    /// Sends webhooks while the other end of `alive` is there.
+    /// Sends webhooks while the other end of `alive` exists.
     pub(crate) fn new(
         options: &Arc<SimOptions>,
         clock: &Clock,
@@ -81,28 +81,28 @@ impl Replicate {
         Arc::new(StreamHost::new(&self.0))
     }
 
-    /// Event streams are there from now on.
+    /// Sets the host of event streams.
     pub(crate) fn stream_from(&self, host: &str) {
-        // Told once, when the simulation starts.
+        // Set once, when the simulation starts.
         let _ = self.0.stream_host.set(host.to_owned());
     }
 
-    /// The requests seen, oldest first.
+    /// The requests received, oldest first.
     pub fn requests(&self) -> Vec<SeenRequest> {
         self.0.shared.log.seen()
     }
 
-    /// How many requests were ever seen.
+    /// The number of requests received so far.
     pub fn request_count(&self) -> u64 {
         self.0.shared.log.count()
     }
 
-    /// Forgets the requests seen; the count goes on.
+    /// Clears the stored requests; the count continues.
     pub fn forget_requests(&self) {
         self.0.shared.log.forget();
     }
 
-    /// Waits until the requests seen satisfy `enough`.
+    /// Waits until the requests received satisfy `enough`.
     pub async fn requests_until(
         &self,
         enough: impl Fn(&[SeenRequest]) -> bool,
@@ -111,13 +111,13 @@ impl Replicate {
         self.0.shared.until(seen).await
     }
 
-    /// Requests that are being answered; a stream counts until its end, or until its client is
-    /// gone.
+    /// The number of requests in progress; a stream counts until its end, or until its client
+    /// disconnects.
     pub fn in_flight(&self) -> usize {
         self.0.shared.in_flight()
     }
 
-    /// How many requests began, and how they ended.
+    /// The number of requests, by outcome.
     pub fn request_counts(&self) -> RequestCounts {
         self.0.shared.counts()
     }
@@ -140,23 +140,23 @@ impl Replicate {
             .collect()
     }
 
-    /// How many predictions stand where; over HTTP, `GET /_sim/predictions`.
+    /// The number of predictions by status; over HTTP, `GET /_sim/predictions`.
     pub fn counts(&self) -> PredictionCounts {
         self.0.store.counts()
     }
 
-    /// How many predictions stand so; see [`counts`](Self::counts).
+    /// The number of predictions with this status; see [`counts`](Self::counts).
     pub fn count(&self, status: Status) -> usize {
         self.counts().of(status)
     }
 
-    /// How many predictions have not ended yet; see [`counts`](Self::counts).
+    /// The number of predictions that have not ended; see [`counts`](Self::counts).
     pub fn running(&self) -> usize {
         self.counts().running()
     }
 
-    /// Waits until the counts satisfy `enough`: at once, or after requests and the passing of
-    /// time.
+    /// Waits until the counts satisfy `enough`, which is checked immediately, and again after
+    /// requests and the passing of time.
     pub async fn counts_until(
         &self,
         enough: impl Fn(&PredictionCounts) -> bool,
@@ -164,8 +164,8 @@ impl Replicate {
         self.until(|| Some(self.counts()).filter(&enough)).await
     }
 
-    /// Waits until the predictions satisfy `enough`: at once, or after requests and the passing
-    /// of time.
+    /// Waits until the predictions satisfy `enough`, which is checked immediately, and again after
+    /// requests and the passing of time.
     pub async fn predictions_until(
         &self,
         enough: impl Fn(&[SeenPrediction]) -> bool,
@@ -174,19 +174,19 @@ impl Replicate {
             .await
     }
 
-    /// Waits until something happens: a request comes or ends, or time brings a prediction
-    /// forward. What happened before the call does not count; to wait for a certain state, use
+    /// Waits until something happens: a request arrives or ends, or a prediction progresses.
+    /// Earlier events do not count; to wait for a state, use
     /// [`predictions_until`](Self::predictions_until).
     pub async fn changed(&self) {
         self.next_change(&mut self.0.shared.watch()).await;
     }
 
-    /// The webhooks that were sent, each attempt, oldest first.
+    /// All attempts to send webhooks, oldest first.
     pub fn webhooks(&self) -> Vec<SeenWebhook> {
         self.0.webhooks.seen()
     }
 
-    /// Waits until the webhooks sent satisfy `enough`.
+    /// Waits until the attempts to send webhooks satisfy `enough`.
     pub async fn webhooks_until(
         &self,
         enough: impl Fn(&[SeenWebhook]) -> bool,
@@ -195,22 +195,22 @@ impl Replicate {
         self.webhooks()
     }
 
-    /// What webhooks are signed with, as `GET /v1/webhooks/default/secret` tells it.
+    /// The secret that signs webhooks, as `GET /v1/webhooks/default/secret` returns it.
     pub fn webhook_secret(&self) -> String {
         self.0.webhooks.secret()
     }
 
-    /// Makes requests fail from now on.
+    /// Adds a fault that applies from now on.
     pub fn inject(&self, rule: impl Into<FaultRule>) {
         self.0.shared.faults.add(rule.into());
     }
 
-    /// Lets requests succeed again.
+    /// Removes all faults.
     pub fn clear_faults(&self) {
         self.0.shared.faults.clear();
     }
 
-    /// Waits until `look` finds something; it is asked again after every change.
+    /// Waits until `look` returns a value; it is called again after every change.
     async fn until<T>(&self, look: impl Fn() -> Option<T>) -> T {
         let mut changes = self.0.shared.watch();
         loop {

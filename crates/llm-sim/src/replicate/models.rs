@@ -1,4 +1,4 @@
-//! What there is to run: models, their versions, texts and examples; collections; search.
+//! Public models, with their versions, readmes and examples; collections; search.
 
 use serde_json::{Value, json};
 
@@ -21,7 +21,7 @@ impl Api {
         models(call, &Model::all())
     }
 
-    /// `QUERY /v1/models`: what is searched for is the body, in plain text.
+    /// `QUERY /v1/models`: the body is the query, as plain text.
     pub(crate) fn search_models(&self, call: &Call) -> Result<Answer, Problem> {
         models(call, &found(&String::from_utf8_lossy(&call.body)))
     }
@@ -48,7 +48,7 @@ impl Api {
         Ok(full(200, "text/plain; charset=utf-8", text))
     }
 
-    /// One prediction that nobody made.
+    /// A prediction that no client created.
     pub(crate) fn examples(&self, call: &Call, owner: &str, name: &str) -> Result<Answer, Problem> {
         let shared = &self.shared;
         let example = example(
@@ -154,8 +154,8 @@ fn found(query: &str) -> Vec<Model> {
     models
 }
 
-/// Whether the text has every word of the query, in any case. Quotation marks are none of the
-/// words: replicate-javascript sends its query as JSON, whatever its content type says.
+/// Whether the text contains every word of the query, ignoring case. Quotation marks are ignored:
+/// replicate-javascript sends its query as JSON, whatever its content type says.
 fn matches(text: &str, query: &str) -> bool {
     let text = text.to_lowercase();
     query

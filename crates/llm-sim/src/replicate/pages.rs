@@ -8,9 +8,9 @@ use crate::http::{Answer, Call};
 use crate::replicate::api::json_answer;
 use crate::replicate::problem::Problem;
 
-/// The page that the call's `cursor` asks for; the first one without.
+/// The page for the call's `cursor`; without one, the first.
 ///
-/// A cursor names the first entry of its page, so that what is added meanwhile moves nothing.
+/// A cursor names the first entry of its page, so that new entries do not shift it.
 pub(crate) fn page<T>(
     call: &Call,
     all: &[T],
@@ -30,7 +30,7 @@ pub(crate) fn page<T>(
         let cursor = BASE64_URL_SAFE_NO_PAD.encode(key(first));
         let path = call.segments.join("/");
         let mut url = format!("{}/{path}?cursor={cursor}", call.base);
-        // What was filtered stays filtered.
+        // The filter applies to all pages.
         for other in call.query.split('&') {
             if !other.is_empty() && !other.starts_with("cursor=") {
                 url += "&";

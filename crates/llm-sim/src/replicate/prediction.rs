@@ -1,4 +1,4 @@
-//! One prediction, and how it looks to those who ask.
+//! One prediction, and its representations.
 
 use std::time::Duration;
 
@@ -25,9 +25,9 @@ pub(crate) struct Prediction {
     pub(crate) error: Option<&'static str>,
     pub(crate) logs: String,
     pub(crate) timeline: Timeline,
-    /// `"stream": true` was asked for.
+    /// Whether `"stream": true` was requested.
     pub(crate) asked_stream: bool,
-    /// Where the event stream is, if there is one.
+    /// The URL of the event stream, if there is one.
     pub(crate) stream: Option<StreamUrl>,
     /// How long after the creation input, output and logs are kept.
     pub(crate) retention: Option<Duration>,
@@ -35,11 +35,11 @@ pub(crate) struct Prediction {
     pub(crate) cancel: watch::Sender<Cancel>,
 }
 
-/// The address of an event stream: whoever has it may read the stream.
+/// The path of an event stream; it grants access.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct StreamUrl {
     pub(crate) token: String,
-    /// When streams are not where the API is.
+    /// The host of streams, if it is separate.
     pub(crate) host: Option<String>,
 }
 
@@ -56,12 +56,12 @@ pub(crate) struct Cancel {
     pub(crate) calls: usize,
 }
 
-/// Which answer a body is for: recorded bodies leave out what nobody knows yet.
+/// The kind of a response: recorded bodies leave out what is not known yet.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum View {
     Cancelled,
     Created,
-    /// Of a model's page: never removed.
+    /// An example on a model's page: never removed.
     Example,
     /// Created with `Prefer: wait`.
     Waited,
@@ -89,12 +89,12 @@ impl Prediction {
         });
     }
 
-    /// Whether input, output and logs are removed, as they are some time after the creation.
+    /// Whether input, output and logs have been removed, some time after the creation.
     pub(crate) fn is_removed(&self) -> bool {
         self.removal().is_some_and(|at| at <= Instant::now())
     }
 
-    /// The next moment at which anything will be different.
+    /// The next time at which anything changes.
     pub(crate) fn next_change(&self, now: Instant) -> Option<Instant> {
         let next = self.timeline.next_change(now, self.cancelled());
         next.or_else(|| self.removal().filter(|at| *at > now))
@@ -106,7 +106,7 @@ impl Prediction {
         Some(removal.max(end))
     }
 
-    /// Waits until the output is complete or will never be, but not beyond `latest`.
+    /// Waits until the output is complete or cannot be completed, but not beyond `latest`.
     pub(crate) async fn finished(&self, latest: Instant) {
         let mut cancels = self.cancel.subscribe();
         loop {
@@ -154,8 +154,8 @@ impl Prediction {
                 body["logs"] = json!("");
                 body["status"] = json!("starting");
             }
-            // With the output complete, the status is behind; with the wait over, it always is
-            // "starting"; only an end without success is told.
+            // With complete output, the reported status lags behind. After the wait, it is always
+            // "starting". Only a failure is reported.
             View::Waited => {
                 let status = match moment.status {
                     Status::Succeeded => Status::Processing,

@@ -136,7 +136,7 @@ impl Api {
         ))
     }
 
-    /// Newest first, of the time that was asked for. Nothing was ever made on the web here.
+    /// Newest first, within the requested time. No prediction here was created on the web.
     pub(crate) fn list(&self, call: &Call) -> Result<Answer, Problem> {
         let clock = &self.shared.clock;
         let [from, to] = ["created_after", "created_before"].map(|name| date(call, name));
@@ -184,7 +184,7 @@ impl Api {
         Ids {
             id: Rng(number).word(BASE32, 26),
             stream: StreamUrl {
-                // The one thing that must not be guessed.
+                // The only part that must not be guessable.
                 token: (0_u8..4)
                     .map(|part| Rng(unguessable((number, part))).word(BASE32, 13))
                     .collect(),

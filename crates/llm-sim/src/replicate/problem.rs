@@ -92,7 +92,7 @@ impl Problem {
         )
     }
 
-    /// A 429, `seconds` before the next try has a chance.
+    /// A 429, `seconds` before a retry can succeed.
     pub(crate) fn throttled(detail: String, seconds: u64) -> Self {
         Self {
             headers: vec![
@@ -118,12 +118,12 @@ impl Problem {
         self
     }
 
-    /// The fields that do not fit; `None` when there are none.
+    /// The invalid fields; `None` if there are none.
     pub(crate) fn validation(invalid: &[Invalid]) -> Option<Self> {
         (!invalid.is_empty()).then(|| Self::invalid_fields(invalid))
     }
 
-    /// The one field that does not fit.
+    /// The one invalid field.
     pub(crate) fn invalid(field: Invalid) -> Self {
         Self::invalid_fields(&[field])
     }
@@ -151,7 +151,7 @@ impl Problem {
         problem
     }
 
-    /// The fault `status=…`: what the API says of itself at that status.
+    /// The fault `status=…`: the API's own body for that status.
     pub(crate) fn of_status(status: u16, message: Option<&str>) -> Self {
         let detail = match (status, message) {
             (_, Some(message)) => message,
@@ -176,7 +176,7 @@ impl Problem {
     }
 
     pub(crate) fn into_answer(self) -> Answer {
-        // The one that is not JSON.
+        // The only one that is not JSON.
         if self.status == 503 {
             return full(503, "text/plain; charset=utf-8", "Service Unavailable");
         }

@@ -1,4 +1,4 @@
-//! The input schemas of the simulated models, and inputs checked against them.
+//! The input schemas of the simulated models, and the validation of inputs.
 
 use serde_json::{Map, Value, json};
 
@@ -59,7 +59,7 @@ impl Schema {
         input
     }
 
-    /// What does not fit. Keys that are not in the schema are ignored, as Replicate does.
+    /// The invalid fields. Keys that are not in the schema are ignored, as at Replicate.
     pub(crate) fn check(self, input: &Map<String, Value>) -> Vec<Invalid> {
         let missing = |field: &&Field| field.required && !input.contains_key(field.name);
         let mut invalid: Vec<_> = self
@@ -225,7 +225,7 @@ impl Field {
     }
 }
 
-/// `max_new_tokens` to `Max New Tokens`, as Cog does.
+/// `max_new_tokens` to `Max New Tokens`, like Cog.
 fn title(name: &str) -> String {
     let words = name.split('_').map(|word| match word.chars().next() {
         Some(first) => format!(

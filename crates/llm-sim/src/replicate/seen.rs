@@ -6,33 +6,33 @@ use tokio::time::Instant;
 use crate::replicate::prediction::Prediction;
 use crate::replicate::timeline::Status;
 
-/// A prediction of the simulated Replicate, as it stood when a test looked.
+/// A prediction of the simulated Replicate, at the time of the call.
 #[non_exhaustive]
 #[derive(Clone)]
 pub struct SeenPrediction {
-    /// Its id.
+    /// The id.
     pub id: String,
     /// `owner/name`.
     pub model: String,
     /// `hidden` for official models.
     pub version: String,
-    /// `owner/name` of the deployment, if it was made on one.
+    /// `owner/name` of the deployment, if it was created on one.
     pub deployment: Option<String>,
-    /// Where it stands.
+    /// The status.
     pub status: Status,
-    /// The input as it was sent.
+    /// The input, unchanged.
     pub input: Value,
-    /// What it has said so far.
+    /// The output so far.
     pub output: Value,
-    /// Whether the API has forgotten input, output and logs; a test still sees them here.
+    /// Whether the API has removed input, output and logs; they are still available here.
     pub data_removed: bool,
-    /// When it was created.
+    /// The time of its creation.
     pub created: Instant,
-    /// When it ended.
+    /// The time of its end.
     pub completed: Option<Instant>,
-    /// When somebody first asked to cancel it, whether or not that was in time.
+    /// The time of the first cancel request, whether or not it was in time.
     pub cancelled: Option<Instant>,
-    /// How often somebody asked to cancel it.
+    /// The number of cancel requests.
     pub cancel_calls: usize,
 }
 
@@ -57,7 +57,7 @@ impl SeenPrediction {
 }
 
 impl fmt::Debug for SeenPrediction {
-    /// Leaves out input and output: they hold a prompt and its answer.
+    /// Leaves out input and output, which contain a prompt and its reply.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("SeenPrediction")
             .field("id", &self.id)

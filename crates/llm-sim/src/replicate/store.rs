@@ -1,4 +1,4 @@
-//! The predictions that the simulation remembers, and the models that are warm.
+//! The stored predictions, and the warm models.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -22,9 +22,9 @@ struct State {
     order: VecDeque<Arc<Prediction>>,
     by_id: HashMap<String, Arc<Prediction>>,
     by_stream: HashMap<String, Arc<Prediction>>,
-    /// Those that were forgotten.
+    /// The number of those that were forgotten.
     forgotten: PredictionCounts,
-    /// From when on a model, version or deployment is warm.
+    /// The time from which a model, version or deployment is warm.
     warm: HashMap<String, Instant>,
 }
 
@@ -36,8 +36,8 @@ impl Store {
         }
     }
 
-    /// Keeps a prediction and forgets the oldest finished one when there are too many; refuses
-    /// when all of them are still running.
+    /// Stores a prediction and forgets the oldest finished one if there are too many; fails if all
+    /// of them are still running.
     pub(crate) fn add(&self, prediction: Arc<Prediction>) -> Result<(), Full> {
         let mut state = self.state();
         if state.order.len() >= self.capacity {
@@ -76,7 +76,7 @@ impl Store {
         self.state().order.iter().cloned().collect()
     }
 
-    /// Where all of them stand, the forgotten ones included.
+    /// The counts of all predictions, including the forgotten ones.
     pub(crate) fn counts(&self) -> PredictionCounts {
         let state = self.state();
         let mut counts = state.forgotten;
@@ -86,8 +86,8 @@ impl Store {
         counts
     }
 
-    /// When a prediction created now will start: the first one boots the model, those that come
-    /// meanwhile wait for the same boot.
+    /// The start of a prediction that is created now: the first one boots the model, and those
+    /// created meanwhile wait for the same boot.
     pub(crate) fn start_of(&self, what: &str, now: Instant, timing: &Timing) -> Instant {
         let mut state = self.state();
         let queued = later(now, timing.queue);
@@ -95,7 +95,7 @@ impl Store {
             Some(warm) => queued.max(*warm),
             None => {
                 let warm = later(now, timing.boot);
-                // Forgetting that everything is warm costs a boot; growing for ever costs more.
+                // Forgetting which models are warm costs a boot; unlimited growth would cost more.
                 if state.warm.len() >= MOST_WARM {
                     state.warm.clear();
                 }
@@ -110,7 +110,7 @@ impl Store {
     }
 }
 
-/// Every prediction in the store is still running.
+/// Every stored prediction is still running.
 #[derive(Debug)]
 pub(crate) struct Full;
 

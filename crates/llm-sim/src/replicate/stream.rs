@@ -1,4 +1,5 @@
-//! A prediction's event stream: greeting, output as it comes, one end; resumable by id.
+//! A prediction's event stream: a greeting, the output as it is generated, one end; resumable by
+//! id.
 
 use std::io;
 use std::sync::Arc;
@@ -94,7 +95,7 @@ impl Events {
         }
     }
 
-    /// Tells the trace of an event before which so many tokens had been told.
+    /// Records an event in the trace, given the number of tokens sent before it.
     fn wrote(&self, told: usize) {
         let timeline = &self.prediction.timeline;
         let now = Instant::now();
@@ -107,7 +108,7 @@ impl Events {
         self.trace.wrote(now, due, tokens);
     }
 
-    /// The next event, if its time has come.
+    /// The next event, if it is due.
     fn ready(&mut self) -> Option<Bytes> {
         let moment = self.prediction.now();
         let from = self.next.saturating_mul(self.size);

@@ -1,5 +1,4 @@
-//! The other host that Replicate serves event streams from: nothing else is there, and no key is
-//! asked for.
+//! The separate host of Replicate's event streams: it serves nothing else and requires no key.
 
 use std::sync::Arc;
 

@@ -1,5 +1,5 @@
-//! The life of a prediction, as a function of time: laid down when it is created, looked up when
-//! somebody asks. Nothing runs meanwhile, so nothing can be left running.
+//! The timeline of a prediction: computed when it is created, and evaluated on each request. No
+//! task runs meanwhile, so none can be left running.
 
 use std::fmt;
 use std::time::Duration;
@@ -8,26 +8,26 @@ use tokio::time::Instant;
 
 use crate::clock::later;
 
-/// Where a prediction stands.
+/// The status of a prediction.
 #[non_exhaustive]
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub enum Status {
     /// The deadline passed before it started.
     Aborted,
-    /// Somebody cancelled it, or the deadline passed while it ran.
+    /// It was cancelled, or the deadline passed while it ran.
     Canceled,
     /// It ended with an error.
     Failed,
     /// It runs.
     Processing,
-    /// It waits for its turn, or for its model to boot.
+    /// It waits in the queue, or for its model to boot.
     Starting,
     /// It ended with its output.
     Succeeded,
 }
 
 impl Status {
-    /// As the API spells it.
+    /// The API's spelling.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Aborted => "aborted",
@@ -39,7 +39,7 @@ impl Status {
         }
     }
 
-    /// Nothing more will happen.
+    /// Whether this status is final.
     pub fn is_terminal(self) -> bool {
         !matches!(self, Self::Processing | Self::Starting)
     }
@@ -51,30 +51,30 @@ impl fmt::Display for Status {
     }
 }
 
-/// What will happen unless somebody cancels.
+/// The events that happen unless it is cancelled.
 #[derive(Clone, Debug)]
 pub(crate) struct Timeline {
     pub(crate) created: Instant,
-    /// When the model starts on it; `None` when it fails before.
+    /// When the model starts; `None` if it fails before.
     pub(crate) started: Option<Instant>,
     pub(crate) first_token: Duration,
     pub(crate) token: Duration,
     pub(crate) tokens_per_event: usize,
-    /// How many tokens will have come at the end.
+    /// The number of tokens at the end.
     pub(crate) tokens: usize,
     pub(crate) ends: Instant,
     pub(crate) fails: bool,
     pub(crate) deadline: Option<Instant>,
 }
 
-/// How things stand at one moment.
+/// The state at one point in time.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) struct Moment {
     pub(crate) status: Status,
     /// Tokens out so far.
     pub(crate) tokens: usize,
     pub(crate) started: Option<Instant>,
-    /// Only of terminal statuses.
+    /// Only for terminal statuses.
     pub(crate) completed: Option<Instant>,
 }
 
@@ -83,7 +83,7 @@ impl Timeline {
         let (end, status) = self.end(cancelled);
         let until = now.min(end);
         let started = self.started.filter(|started| *started <= until);
-        // What stops before the start never started.
+        // A prediction that ended before its start never started.
         let started = started.filter(|started| *started < end || end == self.ends);
         let status = match started {
             _ if now >= end => status,
@@ -98,7 +98,7 @@ impl Timeline {
         }
     }
 
-    /// When the output is complete, or will never be.
+    /// When the output is complete, or can no longer be completed.
     pub(crate) fn end(&self, cancelled: Option<Instant>) -> (Instant, Status) {
         let mut end = (
             self.ends,
@@ -125,7 +125,7 @@ impl Timeline {
         end
     }
 
-    /// The next moment at which anything will be different, after `now`.
+    /// The next time after `now` at which anything changes.
     pub(crate) fn next_change(&self, now: Instant, cancelled: Option<Instant>) -> Option<Instant> {
         let (end, _) = self.end(cancelled);
         let token = self
@@ -142,7 +142,7 @@ impl Timeline {
             .min()
     }
 
-    /// When the token with this number, counted from 1, comes: with the last of its event.
+    /// When the token with this number, counted from 1, is sent: with the last one of its event.
     pub(crate) fn token_at(&self, started: Instant, number: usize) -> Instant {
         let size = self.tokens_per_event.max(1);
         let last = number.div_ceil(size).saturating_mul(size).min(self.tokens);

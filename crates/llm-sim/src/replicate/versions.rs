@@ -1,4 +1,4 @@
-//! Version ids that were given out for models beyond the catalogue: a bare id must lead back.
+//! Version ids returned for models outside the catalogue: a bare id must be resolved to its model.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
@@ -24,5 +24,5 @@ impl Versions {
     }
 }
 
-/// Forgetting them costs somebody a 422; growing for ever costs more.
+/// Forgetting them causes a 422; unlimited growth would cost more.
 const MOST: usize = 10_000;

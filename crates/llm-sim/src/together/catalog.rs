@@ -1,13 +1,13 @@
-//! Which models there are, and how they speak.
+//! The models, and the form of their responses.
 
 use serde_json::{Value, json};
 
 use crate::seed::{Rng, hash};
 
-/// How a model's answers look on the wire.
+/// The form of a model's responses on the wire.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Engine {
-    /// 2026: reasoning tokens, usage in a chunk of its own without being asked.
+    /// 2026: reasoning tokens, and usage in a separate chunk without being requested.
     Current,
     /// 2026 with OpenAI-style `*_details` in the usage (Qwen).
     Detailed,
@@ -37,8 +37,8 @@ impl Engine {
     }
 }
 
-/// Every model `owner/name` is served, unless its name contains `no-such`; and the one without an
-/// owner that LiteLLM's page on Together has in its example of rerank.
+/// Every model `owner/name` is served, unless its name contains `no-such`; so is the one without an
+/// owner in the rerank example of LiteLLM's page on Together.
 pub(crate) fn is_served(model: &str) -> bool {
     if model == "rerank-english-v3.0" {
         return true;
@@ -48,18 +48,18 @@ pub(crate) fn is_served(model: &str) -> bool {
         && !model.to_ascii_lowercase().contains("no-such")
 }
 
-/// Some models refuse plain calls: here, those whose name contains `stream-only`.
+/// Some models reject plain calls: here, those whose name contains `stream-only`.
 pub(crate) fn is_stream_only(model: &str) -> bool {
     model.to_ascii_lowercase().contains("stream-only")
 }
 
-/// Base models take prompts, and no chats.
+/// Base models accept prompts but no chats.
 pub(crate) fn takes_chats(model: &str) -> bool {
     let mut listed = MODELS.iter();
     !listed.any(|listed| listed.kind == "language" && listed.id.eq_ignore_ascii_case(model))
 }
 
-/// The listed context length, 64 for names that contain `tiny-context`, else 131,072.
+/// The context length: 64 for names that contain `tiny-context`, otherwise 131,072.
 pub(crate) fn context_length(model: &str) -> usize {
     if model.to_ascii_lowercase().contains("tiny-context") {
         return 64;
@@ -70,7 +70,7 @@ pub(crate) fn context_length(model: &str) -> usize {
     listed.and_then(|listed| listed.context).unwrap_or(131_072)
 }
 
-/// The dimensions of an embedding model's vectors.
+/// The number of dimensions of an embedding model's vectors.
 pub(crate) fn dimensions(model: &str) -> usize {
     let model = model.to_ascii_lowercase();
     if model.contains("large") { 1024 } else { 768 }
@@ -88,7 +88,7 @@ struct Listed {
     stop: &'static [&'static str],
     bos: Option<&'static str>,
     template: Option<&'static str>,
-    /// USD per million tokens, in and out.
+    /// USD per million tokens, for input and output.
     price: (f64, f64),
 }
 
@@ -160,7 +160,7 @@ impl Listed {
             entry["license"] = json!("simulated");
             entry["pricing"]["cached_input"] = json!(self.price.0 / 5.0);
         }
-        // Where nothing is priced by the token, a price is an object.
+        // Prices that are not per token are objects.
         match self.kind {
             "image" => {
                 entry["pricing"]["image_pixel"] =

@@ -1,5 +1,5 @@
-//! The dialects in which Together streams: a chunk is written once per token, so it goes from
-//! what it is straight into bytes.
+//! The dialects of Together's streams. A chunk is written once per token, so it is written directly
+//! as bytes.
 
 use std::borrow::Cow;
 use std::ops::Range;
@@ -31,12 +31,13 @@ impl Events {
         }
     }
 
-    /// Whether this is the completion stream that the spec has, which is not the one recorded.
+    /// Whether this is the completion stream of the specification, which differs from the recorded
+    /// one.
     fn is_of_tokens(&self) -> bool {
         of_tokens(self.surface, self.generation.ask.engine)
     }
 
-    /// The completions of 2024: the token with its logprob, and the finish reason at the top.
+    /// The completions of 2024: the token with its logprob, and the finish reason at the top level.
     fn token(&self, step: &Step, choice: &Choice) -> Bytes {
         let finish = match &step.kind {
             Kind::Finish { usage, .. } => Some(*usage),
@@ -99,7 +100,7 @@ impl Events {
         };
         let told = choice.tokens.get(range.clone()).and_then(<[_]>::last);
         let logprob = told.filter(|_| self.generation.ask.logprobs.is_some());
-        // Chunks of a tool call have neither seed nor usage until the last.
+        // Chunks of a tool call have neither seed nor usage before the last one.
         let of_a_call = choice.call.is_some() && !finishing;
         let usage = match &step.kind {
             Kind::Finish { usage: true, .. } => Some(Some(self.generation.usage())),
@@ -124,8 +125,8 @@ impl Events {
         data(&self.chunk([body], usage))
     }
 
-    /// Engine of 2026: role first and without `usage`, reasoning, a finish chunk of its own. Qwen
-    /// says `usage: null` from the start, and `""` where it does not reason.
+    /// Engine of 2026: first the role, without `usage`; then reasoning; a separate finish chunk.
+    /// Qwen has `usage: null` from the start, and `""` if it does not reason.
     fn current(&self, step: &Step, choice: &Choice) -> Bytes {
         let detailed = self.generation.ask.engine == Engine::Detailed;
         let mut text = Cow::Borrowed("");
@@ -170,7 +171,7 @@ impl Events {
         data(&self.chunk([body], (!first).then_some(None)))
     }
 
-    /// `usage`: a value, `null`, or no such key.
+    /// `usage`: a value, `null`, or absent.
     fn chunk<C>(&self, choices: C, usage: Option<Option<Value>>) -> Chunk<'_, C> {
         Chunk {
             id: &self.generation.id,
@@ -253,7 +254,7 @@ struct TokenDelta<'a> {
     content: &'a str,
 }
 
-/// What a chunk of the spec's completions ends with.
+/// The end of a completion chunk of the specification.
 #[derive(Serialize)]
 struct Token<'a> {
     token: Value,
@@ -270,7 +271,7 @@ fn joined<'a>(tokens: &'a [String], range: &Range<usize>) -> Cow<'a, str> {
     }
 }
 
-/// A number for some tokens, `null` for others: the recordings do not say which.
+/// A number for some tokens, `null` for others: the recordings do not show which.
 fn token_id(text: &str) -> Option<u64> {
     let id = logprobs::id(text);
     (!id.is_multiple_of(3)).then_some(id)

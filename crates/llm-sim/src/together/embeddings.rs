@@ -1,4 +1,4 @@
-//! `POST /v1/embeddings`: texts that share words get vectors that point the same way.
+//! `POST /v1/embeddings`: texts that share words get similar vectors.
 
 use serde_json::{Value, json};
 
@@ -9,11 +9,11 @@ use crate::together::catalog::{dimensions, is_served};
 use crate::together::error::Refusal;
 use crate::together::fields::{Fields, wrong};
 
-/// The answer, its model, and its tokens.
+/// The response, its model, and its tokens.
 pub(crate) fn answer(call: &Call, id: &str) -> Result<(Value, String, usize), Refusal> {
     let fields = Fields::read(&call.body)?;
     let model = fields.text("model")?;
-    // Strings alone: no token arrays here.
+    // Only strings: no token arrays here.
     let texts = match fields.required("input")? {
         Value::String(text) => vec![text.clone()],
         Value::Array(items) if !items.is_empty() => fields.strings("input")?,
@@ -31,7 +31,7 @@ pub(crate) fn answer(call: &Call, id: &str) -> Result<(Value, String, usize), Re
         .collect();
     let mut body = json!({"object": "list", "model": model, "data": data});
     let tokens: usize = texts.iter().map(|text| count_tokens(text)).sum();
-    // The spec has no usage, some models give one all the same.
+    // The specification has no usage, but some models return it.
     if model.starts_with("intfloat/") {
         body["request_id"] = json!(id);
         body["usage"] = json!({"prompt_tokens": tokens, "total_tokens": tokens});
@@ -39,7 +39,7 @@ pub(crate) fn answer(call: &Call, id: &str) -> Result<(Value, String, usize), Re
     Ok((body, model.to_owned(), tokens))
 }
 
-/// The sum of a random direction for each word, at length 1.
+/// The sum of a random direction for each word, normalized to length 1.
 fn vector(text: &str, size: usize) -> Vec<f32> {
     let mut sum = vec![0.0; size];
     for word in text
@@ -53,7 +53,7 @@ fn vector(text: &str, size: usize) -> Vec<f32> {
     }
     let length = sum.iter().map(|value| value * value).sum::<f64>().sqrt();
     if length == 0.0 {
-        // A text without words points somewhere, too.
+        // A text without words also gets a direction.
         if let Some(first) = sum.first_mut() {
             *first = 1.0;
         }

@@ -6,7 +6,7 @@ use crate::http::{Answer, full, set};
 use crate::together::JSON;
 use crate::together::limits::Allowance;
 
-/// A request refused, in the envelope of `/chat/completions`.
+/// A rejected request, in the envelope of `/chat/completions`.
 #[derive(Debug)]
 pub(crate) struct Refusal {
     pub(crate) status: u16,
@@ -14,7 +14,7 @@ pub(crate) struct Refusal {
     message: String,
     param: Option<&'static str>,
     code: Option<&'static str>,
-    /// Beyond a limit: where the client stands.
+    /// A rate limit was exceeded: includes the client's state.
     allowance: Option<Box<Allowance>>,
 }
 
@@ -100,7 +100,7 @@ impl Refusal {
         }
     }
 
-    /// The fault `status=…`: what the API says of itself at that status.
+    /// The fault `status=…`: the API's own body for that status.
     pub(crate) fn of_status(status: u16, message: Option<&str>) -> Self {
         let (kind, text) = match status {
             401 => return Self::key(),
@@ -150,7 +150,7 @@ impl Refusal {
     }
 
     pub(crate) fn into_answer(self, id: &str) -> Answer {
-        // Cloudflare stands in front of the API and answers its own statuses in HTML.
+        // Cloudflare, in front of the API, sends HTML for its own statuses.
         if (520..=530).contains(&self.status) {
             let page = format!(
                 "<!DOCTYPE html>\n<html><head><title>api.together.xyz | {0}</title></head>\n\
@@ -160,7 +160,8 @@ impl Refusal {
             return full(self.status, "text/html; charset=UTF-8", page);
         }
         let mut body = json!({"id": id, "error": self.error()});
-        // Where the documented `error_type` is, is not documented: readers must look everywhere.
+        // The position of the documented `error_type` is not documented: readers must look
+        // everywhere.
         match self.kind {
             "dynamic_request_limited" => body["error_type"] = json!(self.kind),
             "rate_limit" => body["error"]["error_type"] = json!("dynamic_token_limited"),

@@ -1,4 +1,4 @@
-//! A request's body, read strictly: a wrong type is named, `null` counts as absent.
+//! Reads a request's body strictly: a wrong type is named, `null` counts as absent.
 
 use std::ops::RangeInclusive;
 
@@ -72,7 +72,7 @@ impl Fields {
         };
         match value.as_u64() {
             Some(number) if within.contains(&number) => Ok(Some(number)),
-            // The wording that users of the API have quoted.
+            // The wording that users of the API have reported.
             Some(number) if number > *within.end() => Err(Refusal::invalid(
                 name,
                 format!(

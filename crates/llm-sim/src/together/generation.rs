@@ -1,4 +1,4 @@
-//! What a request gets: choices in tokens, usage, and the plain body.
+//! The generated result of a request: choices in tokens, usage, and the plain body.
 
 use serde_json::{Map, Number, Value, json};
 
@@ -9,7 +9,7 @@ use crate::together::catalog::Engine;
 use crate::together::logprobs;
 use crate::together::request::{Ask, Format};
 
-/// An answer, whole, before it is written plain or streamed.
+/// A complete result, before it is written plain or streamed.
 #[derive(Debug)]
 pub(crate) struct Generation {
     pub(crate) id: String,
@@ -22,7 +22,7 @@ pub(crate) struct Generation {
 pub(crate) struct Choice {
     pub(crate) reasoning: Vec<String>,
     pub(crate) tokens: Vec<String>,
-    /// The id of the call that `ask.tools` describes.
+    /// The id of the call described by `ask.tools`.
     pub(crate) call: Option<String>,
     pub(crate) finish: &'static str,
     pub(crate) seed: Number,
@@ -41,7 +41,7 @@ impl Generation {
         }
     }
 
-    /// Tokens that have to be waited for: choices are generated side by side.
+    /// The tokens that determine the delay: choices are generated in parallel.
     pub(crate) fn longest(&self) -> usize {
         self.choices
             .iter()
@@ -136,7 +136,7 @@ impl Generation {
         Value::Object(usage)
     }
 
-    /// Nothing, or with `echo` the prompt, with logprobs if those are asked for.
+    /// `None`, or the prompt with `echo`, with logprobs if requested.
     fn prompt(&self) -> Value {
         let echoed = self.ask.echo.iter().map(|text| {
             let tokens: Vec<_> = tokens(text).map(str::to_owned).collect();
@@ -194,7 +194,7 @@ impl Choice {
             Vec::new()
         };
         let seed = js_rounded(rng.next());
-        // Thinking is paid for, too: it can use up the whole limit.
+        // Reasoning is billed, too: it can use up the whole limit.
         if let Some(most) = question.max_tokens {
             if most <= reasoning.len() && ask.reasons {
                 reasoning.truncate(most);
@@ -259,5 +259,5 @@ fn js_rounded(seed: u64) -> Number {
         .map_or_else(|_| Number::from(u64::MAX), Number::from)
 }
 
-/// What a tool call costs, near enough.
+/// The approximate cost of a tool call.
 const CALL_TOKENS: usize = 19;

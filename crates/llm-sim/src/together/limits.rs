@@ -1,4 +1,4 @@
-//! Rate limits, kept for each key and model, and told in headers per second, as documented.
+//! Rate limits per key and model, reported in headers per second, as documented.
 
 use tokio::time::Instant;
 
@@ -14,15 +14,15 @@ pub(crate) struct Limits {
     tokens: Option<Limiter>,
 }
 
-/// What a request is charged.
+/// The cost of a request.
 pub(crate) struct Charge<'a> {
     pub(crate) key: &'a str,
     pub(crate) model: &'a str,
-    /// Of the prompt and the answer.
+    /// Of prompt and reply.
     pub(crate) tokens: usize,
 }
 
-/// Where a client stands, after a request or instead of one.
+/// The state of a client, after a request or instead of one.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Allowance {
     requests: Option<Standing>,
@@ -37,7 +37,7 @@ impl Limits {
         }
     }
 
-    /// Charges one request, or refuses it.
+    /// Charges one request, or rejects it.
     pub(crate) fn charge(&self, charge: &Charge<'_>, now: Instant) -> Result<Allowance, Refusal> {
         let mut allowance = Allowance::default();
         if self.requests.is_none() && self.tokens.is_none() {
@@ -72,13 +72,13 @@ impl Allowance {
             let left = standing.remaining.to_string();
             set(answer, limit, &rate);
             set(answer, remaining, &left);
-            // The dynamic rate is that of the moment; this one does not change.
+            // The dynamic rate is the current one; here it does not change.
             set(answer, limit_dynamic, &rate);
             set(answer, remaining_dynamic, &left);
         }
         let waits = [self.requests, self.tokens].into_iter().flatten();
         if let Some(wait) = waits.map(|standing| standing.wait).max() {
-            // Whole seconds, so that nobody is too early.
+            // Rounded up to seconds, so that no client retries too early.
             let seconds = wait.as_secs_f64().ceil().max(1.0);
             set(answer, "x-ratelimit-reset", &seconds.to_string());
         }

@@ -1,4 +1,4 @@
-//! The shapes in which Together gives log probabilities.
+//! The shapes of Together's log probabilities.
 
 use serde_json::{Value, json};
 
@@ -12,7 +12,7 @@ pub(crate) fn columns(tokens: &[String]) -> Value {
     })
 }
 
-/// The same of a completion: with ids, and with alternatives as maps.
+/// The same for a completion: with ids, and with alternatives as maps.
 pub(crate) fn completion(tokens: &[String], top: u64) -> Value {
     let mut columns = columns(tokens);
     columns["token_ids"] = tokens.iter().map(|token| id(token)).collect();
@@ -32,7 +32,7 @@ pub(crate) fn completion(tokens: &[String], top: u64) -> Value {
     columns
 }
 
-/// The documented shape of a prompt that is echoed: nothing comes before its first token.
+/// The documented shape of an echoed prompt: its first token has no logprob.
 pub(crate) fn prompt(tokens: &[String]) -> Value {
     let mut columns = columns(tokens);
     if let Some(first) = columns.pointer_mut("/token_logprobs/0") {
@@ -41,7 +41,7 @@ pub(crate) fn prompt(tokens: &[String]) -> Value {
     columns
 }
 
-/// What the 2026 engines stream: the same columns, with alternatives.
+/// Streams of the 2026 engines: the same columns, with alternatives.
 pub(crate) fn streamed(tokens: &[String], top: u64) -> Value {
     let alternatives: Vec<_> = tokens
         .iter()
@@ -53,7 +53,7 @@ pub(crate) fn streamed(tokens: &[String], top: u64) -> Value {
     columns
 }
 
-/// What the 2026 engines answer plainly: OpenAI's shape, over the reasoning too.
+/// Plain responses of the 2026 engines: OpenAI's shape, including the reasoning.
 pub(crate) fn content<'a>(tokens: impl Iterator<Item = &'a String>, top: u64) -> Value {
     let content: Vec<_> = tokens
         .map(|token| {
@@ -73,7 +73,7 @@ pub(crate) fn content<'a>(tokens: impl Iterator<Item = &'a String>, top: u64) ->
     json!({"content": content})
 }
 
-/// What the old engines stream: one bare number.
+/// Streams of the old engines: a bare number.
 pub(crate) fn number(token: &str) -> Value {
     json!(logprob(token))
 }

@@ -37,7 +37,7 @@ use crate::upstream::{Shared, Upstream};
 
 pub(crate) const JSON: &str = "application/json; charset=utf-8";
 
-/// A test's view of the simulated Together.
+/// The simulated Together, as seen by a test.
 #[derive(Clone, Debug)]
 pub struct Together(Arc<Api>);
 
@@ -54,22 +54,22 @@ impl Together {
         Arc::clone(&self.0)
     }
 
-    /// The requests seen, oldest first.
+    /// The requests received, oldest first.
     pub fn requests(&self) -> Vec<SeenRequest> {
         self.0.shared.log.seen()
     }
 
-    /// How many requests were ever seen.
+    /// The number of requests received so far.
     pub fn request_count(&self) -> u64 {
         self.0.shared.log.count()
     }
 
-    /// Forgets the requests seen; the count goes on.
+    /// Clears the stored requests; the count continues.
     pub fn forget_requests(&self) {
         self.0.shared.log.forget();
     }
 
-    /// Waits until the requests seen satisfy `enough`.
+    /// Waits until the requests received satisfy `enough`.
     pub async fn requests_until(
         &self,
         enough: impl Fn(&[SeenRequest]) -> bool,
@@ -78,13 +78,13 @@ impl Together {
         self.0.shared.until(seen).await
     }
 
-    /// Requests that are being answered; a stream counts until its end, or until its client is
-    /// gone.
+    /// The number of requests in progress; a stream counts until its end, or until its client
+    /// disconnects.
     pub fn in_flight(&self) -> usize {
         self.0.shared.in_flight()
     }
 
-    /// How many requests began, and how they ended.
+    /// The number of requests, by outcome.
     pub fn request_counts(&self) -> RequestCounts {
         self.0.shared.counts()
     }
@@ -97,12 +97,12 @@ impl Together {
             .await;
     }
 
-    /// Makes requests fail from now on.
+    /// Adds a fault that applies from now on.
     pub fn inject(&self, rule: impl Into<FaultRule>) {
         self.0.shared.faults.add(rule.into());
     }
 
-    /// Lets requests succeed again.
+    /// Removes all faults.
     pub fn clear_faults(&self) {
         self.0.shared.faults.clear();
     }
@@ -184,7 +184,7 @@ impl Api {
         }
     }
 
-    /// An answer that is known at once.
+    /// A response without delay.
     fn charged(
         &self,
         key: &str,
@@ -211,7 +211,7 @@ impl Api {
         let Shared { options, clock, .. } = &self.shared;
         let timing = &options.timing;
         // There is time until the first token: the requests of a burst are all read first, so that
-        // none of them seems to have come later because of the others.
+        // none of them seems to arrive later because of the others.
         let pause = timing.first_token / 4;
         if !pause.is_zero() {
             clock.until(later(call.began, pause)).await;
@@ -250,7 +250,7 @@ impl Api {
     }
 }
 
-/// The ids of one answer, which follow from its number.
+/// The ids of one response, derived from its number.
 struct Ids {
     rng: Rng,
     ray: String,
@@ -266,7 +266,7 @@ impl Ids {
         Self { rng, ray, envelope }
     }
 
-    /// What stands in front of the API puts them into headers; `x-together-debug` asks for more.
+    /// The edge in front of the API sends them as headers; `x-together-debug` requests more.
     fn tell(&self, answer: &mut Answer, debug: bool) {
         let uuid = |of: &str| Rng(hash([self.ray.as_str(), of])).uuid();
         set(answer, "cf-ray", &format!("{}-SIM", self.ray));
@@ -283,7 +283,7 @@ fn json(body: &Value) -> Answer {
     full(200, JSON, body.to_string())
 }
 
-/// `GET /models` says less than the others.
+/// `GET /models` reports less than the others.
 fn unauthorized() -> Answer {
     full(401, JSON, r#"{"error":{"message":"Unauthorized"}}"#)
 }

@@ -1,4 +1,4 @@
-//! Chat and completion requests, checked as the spec has them.
+//! Chat and completion requests, validated against the specification.
 
 use serde_json::Value;
 
@@ -11,15 +11,15 @@ use crate::together::error::Refusal;
 use crate::together::fields::{Fields, wrong};
 use crate::together::tools::Tools;
 
-/// What a request for text asks for.
+/// A request for text.
 #[derive(Debug)]
 pub(crate) struct Ask {
     pub(crate) model: String,
     pub(crate) engine: Engine,
-    /// The last thing that the user said.
+    /// The last user message.
     pub(crate) said: String,
     pub(crate) prompt_tokens: usize,
-    /// The prompt, if it is to be part of the answer.
+    /// The prompt, if the response includes it.
     pub(crate) echo: Option<String>,
     pub(crate) stream: bool,
     pub(crate) choices: u64,
@@ -27,7 +27,7 @@ pub(crate) struct Ask {
     pub(crate) logprobs: Option<u64>,
     pub(crate) format: Format,
     pub(crate) tools: Tools,
-    /// `error-after`: where the stream breaks off with an error event.
+    /// `error-after`: where the stream ends with an error event.
     pub(crate) error_after: Option<usize>,
     max_tokens: Option<usize>,
     min_tokens: usize,
@@ -35,7 +35,7 @@ pub(crate) struct Ask {
     seed: u64,
 }
 
-/// What the answer's text must be.
+/// The required form of the output.
 #[derive(Debug)]
 pub(crate) enum Format {
     Text,
@@ -63,7 +63,7 @@ impl Ask {
         let prompt = fields.text("prompt")?;
         let said = last_user_turn(prompt).to_owned();
         let mut ask = Self::sampled(&fields, call, prompt, said, count_tokens(prompt))?;
-        // The old engines' answers are the only ones recorded here.
+        // Only responses of the old engines are recorded here.
         if !ask.engine.is_turbo() {
             ask.engine = Engine::Turbo;
         }
@@ -90,7 +90,7 @@ impl Ask {
     ) -> Result<Self, Refusal> {
         let model = fields.text("model")?.to_owned();
         let stream = fields.flag("stream")?;
-        // Who only wants logprobs of the prompt wants no answer.
+        // A client that only requests logprobs of the prompt needs no output.
         let echo = fields.flag("echo")?;
         let least = if echo { 0 } else { 1 };
         let max_tokens = fields
@@ -161,7 +161,7 @@ impl Ask {
     }
 }
 
-/// The two engines word the same failure differently.
+/// The two engines use different wordings for the same error.
 fn check_context(
     model: &str,
     engine: Engine,
@@ -192,7 +192,7 @@ fn check_context(
 }
 
 struct Messages {
-    /// All of them, in a format of no model.
+    /// All messages, in a generic format.
     prompt: String,
     said: String,
     tokens: usize,
@@ -234,7 +234,7 @@ impl Messages {
             .or_else(|| message.get("function_call"));
         let text = match message.get("content") {
             Some(Value::String(text)) => text.clone(),
-            // The spec has parts for the user alone.
+            // The specification allows parts only for the user.
             Some(Value::Array(parts)) if role == "user" => text_of(at, parts)?,
             None | Some(Value::Null) if role == "assistant" && calls.is_some() => String::new(),
             _ => {

@@ -1,4 +1,4 @@
-//! `POST /v1/rerank`: documents that share words with the query come first.
+//! `POST /v1/rerank`: ranks documents that share words with the query first.
 
 use std::collections::HashSet;
 
@@ -11,10 +11,10 @@ use crate::together::catalog::is_served;
 use crate::together::error::Refusal;
 use crate::together::fields::{Fields, wrong};
 
-/// The answer, its model, and its tokens.
+/// The response, its model, and its tokens.
 pub(crate) fn answer(call: &Call, id: &str) -> Result<(Value, String, usize), Refusal> {
     let fields = Fields::read(&call.body)?;
-    // `additionalProperties: false` in the spec.
+    // The specification has `additionalProperties: false`.
     if let Some(unknown) = fields.keys().find(|key| !KEYS.contains(key)) {
         return Err(Refusal::body(format!(
             "Input validation error: unknown field `{unknown}`"
@@ -50,7 +50,7 @@ pub(crate) fn answer(call: &Call, id: &str) -> Result<(Value, String, usize), Re
         .map(|(index, score)| {
             let mut result = json!({"index": index, "relevance_score": score});
             if return_documents {
-                // Objects come back as JSON text.
+                // Objects are returned as JSON text.
                 let text = match &documents[index] {
                     Value::String(text) => text.clone(),
                     object => object.to_string(),
@@ -97,7 +97,7 @@ fn score(wanted: &HashSet<String>, text: &str) -> f64 {
     let words = words(text);
     let shared = wanted.intersection(&words).count() as f64;
     let share = shared / (wanted.len().max(1) as f64);
-    // No two documents are equally good.
+    // No two documents have the same score.
     let jitter = (hash([text]) % 1000) as f64 / 100_000.0;
     (0.02 + share * 0.95 + jitter).min(0.999)
 }

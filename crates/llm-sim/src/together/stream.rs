@@ -1,4 +1,4 @@
-//! What a streamed answer tells, and when.
+//! The events of a streamed response, with their times.
 
 use std::ops::Range;
 
@@ -10,45 +10,45 @@ use crate::sse::Timed;
 use crate::together::catalog::Engine;
 use crate::together::generation::{Choice, Generation};
 
-/// What a stream is of.
+/// The kind of a stream.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Surface {
     Chat,
     Completion,
 }
 
-/// The events of a streamed answer, each with its time.
+/// The events of a streamed response, each with its time.
 pub(crate) struct Events {
     pub(super) generation: Generation,
     pub(super) surface: Surface,
     steps: std::vec::IntoIter<Step>,
     began: Instant,
     timing: Timing,
-    /// Tokens told so far, by choice: choices are generated side by side.
+    /// Tokens sent so far, by choice: choices are generated in parallel.
     told: Vec<usize>,
 }
 
 pub(super) struct Step {
     pub(super) choice: usize,
     pub(super) kind: Kind,
-    /// The tokens in it.
+    /// The number of tokens in it.
     cost: usize,
 }
 
 pub(super) enum Kind {
     /// The first chunk of the new engine, or of a tool call of the old one.
     Role,
-    /// Of the choice's reasoning, these tokens.
+    /// These tokens of the choice's reasoning.
     Reasoning(Range<usize>),
-    /// Of the choice's tokens, these.
+    /// These tokens of the choice.
     Content(Range<usize>),
     CallName,
-    /// `last` says that it carries the finish reason already (old engine).
+    /// `last` means that it already has the finish reason (old engine).
     CallArguments {
         part: String,
         last: bool,
     },
-    /// The old engine's last chunk may carry content and usage.
+    /// The old engine's last chunk may contain content and usage.
     Finish {
         rest: Range<usize>,
         usage: bool,
@@ -71,7 +71,7 @@ impl Events {
             .zip(&generation.choices)
             .map(|(at, choice)| steps(&generation, surface, at, choice, pace).into_iter())
             .collect();
-        // Several choices come interleaved.
+        // Several choices are interleaved.
         let mut all = Vec::new();
         while columns
             .iter_mut()
@@ -122,7 +122,7 @@ impl Iterator for Events {
         let step = self.steps.next()?;
         let bytes = self.event(&step);
         let told = match step.kind {
-            // What is of no choice comes after all of them.
+            // Events without a choice follow all others.
             Kind::Usage | Kind::Error | Kind::Done => self.told.iter().max().copied(),
             _ => self.told.get(step.choice).copied(),
         };
@@ -139,8 +139,8 @@ impl Iterator for Events {
     }
 }
 
-/// When so many tokens of an answer are there: the first after its own time, the others one by
-/// one after it.
+/// The time at which this many tokens are available: the first after its own delay, the others one
+/// by one.
 pub(crate) fn token_at(began: Instant, timing: &Timing, tokens: usize) -> Instant {
     let others = u32::try_from(tokens.saturating_sub(1)).unwrap_or(u32::MAX);
     let after = timing.token.saturating_mul(others);
@@ -203,12 +203,12 @@ fn steps(
     steps
 }
 
-/// So many tokens in groups of a size.
+/// Splits this many tokens into groups of a size.
 fn groups(tokens: usize, size: usize) -> impl DoubleEndedIterator<Item = Range<usize>> {
     (0..tokens.div_ceil(size)).map(move |at| at * size..tokens.min((at + 1) * size))
 }
 
-/// Ends a stream in an error after so many tokens, without a finish, usage or `[DONE]`.
+/// Ends a stream with an error after this many tokens, without a finish, usage or `[DONE]`.
 fn break_off(steps: &mut Vec<Step>, after: Option<usize>) {
     let Some(after) = after else { return };
     let mut tokens = 0;
@@ -224,7 +224,7 @@ fn break_off(steps: &mut Vec<Step>, after: Option<usize>) {
     });
 }
 
-/// The spec's completion chunks have one `token` each.
+/// The specification's completion chunks have one `token` each.
 pub(super) fn of_tokens(surface: Surface, engine: Engine) -> bool {
     surface == Surface::Completion && engine == Engine::TurboEos
 }

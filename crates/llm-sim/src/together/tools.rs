@@ -1,4 +1,4 @@
-//! Which tool a simulated model calls.
+//! Tool calls of a simulated model.
 
 use serde_json::Value;
 
@@ -6,15 +6,15 @@ use crate::sample::fitting;
 use crate::together::error::Refusal;
 use crate::together::fields::{Fields, wrong};
 
-/// The tool that the answer calls, if any: with `tool_choice` `required` the first, with a name
-/// that one, and with `auto` one whose name the user said. The answer to a tool's result is text,
-/// unless a call is demanded.
+/// The tool that the model calls, if any: with `tool_choice` `required` the first one, with a name
+/// that one, and with `auto` one whose name is in the user's message. The reply to a tool's result
+/// is text, unless a call is required.
 #[derive(Debug, Default)]
 pub(crate) struct Tools {
     pub(crate) call: Option<ToolCall>,
 }
 
-/// A call with arguments that fit the tool's schema.
+/// A call with arguments that match the tool's schema.
 #[derive(Debug)]
 pub(crate) struct ToolCall {
     pub(crate) name: String,

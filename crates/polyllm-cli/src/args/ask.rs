@@ -1,6 +1,9 @@
 //! The commands that ask a provider for something.
 
+use llm_provider::text::excerpt;
 use serde_json::Value;
+
+use crate::args::number::finite;
 
 /// Ask a model, and print its answer as it arrives
 #[derive(Debug, clap::Args)]
@@ -39,7 +42,7 @@ pub(crate) struct Complete {
 /// Turn texts into vectors, printed as a line of numbers for each
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Each TEXT is a text of its own, and so is each line of standard input.\n\nExamples:\n  polyllm embed --model together_ai/BAAI/bge-base-en-v1.5 \"good morning\" \"good night\"\n  polyllm embed --model together_ai/BAAI/bge-base-en-v1.5 < lines.txt > vectors.jsonl"
+    after_help = "Each TEXT is a text of its own, and so is each line of standard input, also a blank one: line 3 of\nthe output belongs to line 3 of the input.\n\nExamples:\n  polyllm embed --model together_ai/BAAI/bge-base-en-v1.5 \"good morning\" \"good night\"\n  polyllm embed --model together_ai/BAAI/bge-base-en-v1.5 < lines.txt > vectors.jsonl"
 )]
 pub(crate) struct Embed {
     #[command(flatten)]
@@ -54,7 +57,7 @@ pub(crate) struct Embed {
 /// Sort documents by how well they answer a query: score, place and text, the best first
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Each DOCUMENT is one of its own, and so is each line of standard input.\n\nExamples:\n  polyllm rerank --model together_ai/Salesforce/Llama-Rank-V1 \\\n    --query \"What is the capital of the United States?\" --top-n 1 \\\n    \"Carson City is the capital city of the American state of Nevada.\" \\\n    \"Washington, D.C. is the capital of the United States.\"\n  polyllm rerank --model together_ai/Salesforce/Llama-Rank-V1 --query \"a leak\" < log.txt"
+    after_help = "Each DOCUMENT is one of its own, and so is each line of standard input, also a blank one. The\nplace counts from 0.\n\nExamples:\n  polyllm rerank --model together_ai/Salesforce/Llama-Rank-V1 \\\n    --query \"What is the capital of the United States?\" --top-n 1 \\\n    \"Carson City is the capital city of the American state of Nevada.\" \\\n    \"Washington, D.C. is the capital of the United States.\"\n  polyllm rerank --model together_ai/Salesforce/Llama-Rank-V1 --query \"a leak\" < log.txt"
 )]
 pub(crate) struct Rerank {
     #[command(flatten)]
@@ -98,7 +101,7 @@ pub(crate) struct Question {
     /// replicate/deployments/<owner>/<name>
     #[arg(short, long, value_name = "MODEL")]
     pub(crate) model: String,
-    /// A parameter of the provider's own, such as top_k=20 (repeat it for more)
+    /// Another parameter, such as top_k=20 (repeat it for more)
     #[arg(long, value_name = "NAME=VALUE", value_parser = name_and_value)]
     pub(crate) param: Vec<(String, Value)>,
     /// Leave out parameters that the provider cannot honour, instead of failing
@@ -121,9 +124,87 @@ pub(crate) struct Writing {
     #[arg(long, value_name = "N")]
     pub(crate) max_tokens: Option<u64>,
     /// The sampling temperature
-    #[arg(long, value_name = "T")]
+    #[arg(long, value_name = "T", value_parser = finite)]
     pub(crate) temperature: Option<f64>,
 }
+
+impl Chat {
+    pub(crate) fn check(&self) -> Result<(), String> {
+        let mut set = vec![TEXT, ("prompt", TEXT.1), STREAM, STREAM_OPTIONS];
+        set.extend(self.writing.set());
+        self.question.check(&set)
+    }
+}
+
+impl Complete {
+    pub(crate) fn check(&self) -> Result<(), String> {
+        let mut set = vec![TEXT, ("prompt", TEXT.1), STREAM, STREAM_OPTIONS];
+        set.extend(self.writing.set());
+        set.extend((!self.stop.is_empty()).then_some(("stop", "--stop sets it")));
+        self.question.check(&set)
+    }
+}
+
+impl Embed {
+    pub(crate) fn check(&self) -> Result<(), String> {
+        let dimensions = self
+            .dimensions
+            .map(|_| ("dimensions", "--dimensions sets it"));
+        let mut set = vec![("input", TEXT.1)];
+        set.extend(dimensions);
+        self.question.check(&set)
+    }
+}
+
+impl Rerank {
+    pub(crate) fn check(&self) -> Result<(), String> {
+        let top_n = self.top_n.map(|_| ("top_n", "--top-n sets it"));
+        let mut set = vec![
+            ("documents", "the arguments DOCUMENT set it"),
+            ("query", "--query sets it"),
+        ];
+        set.extend(top_n);
+        self.question.check(&set)
+    }
+}
+
+impl Writing {
+    /// The parameters that its options set.
+    fn set(&self) -> impl Iterator<Item = (&'static str, &'static str)> {
+        let max_tokens = self
+            .max_tokens
+            .map(|_| ("max_tokens", "--max-tokens sets it"));
+        let temperature = self
+            .temperature
+            .map(|_| ("temperature", "--temperature sets it"));
+        max_tokens.into_iter().chain(temperature)
+    }
+}
+
+impl Question {
+    /// Refuses a `--param` that would have no effect: its name is in `set`, with the reason, or
+    /// another `--param` has the same name.
+    fn check(&self, set: &[(&str, &str)]) -> Result<(), String> {
+        let model = ("model", "--model sets it");
+        for (number, (name, _)) in self.param.iter().enumerate() {
+            let is_name = |(set, _): &&(&str, &str)| set == name;
+            if let Some((name, why)) = set.iter().chain([&model]).find(is_name) {
+                return Err(format!("--param cannot set '{name}': {why}"));
+            }
+            if self.param[..number].iter().any(|(other, _)| other == name) {
+                let name = excerpt(name);
+                return Err(format!("--param sets '{name}' more than once"));
+            }
+        }
+        Ok(())
+    }
+}
+
+const TEXT: (&str, &str) = ("messages", "the argument TEXT sets it");
+
+const STREAM: (&str, &str) = ("stream", "answers are streamed unless --no-stream is given");
+
+const STREAM_OPTIONS: (&str, &str) = ("stream_options", "streams always include the usage");
 
 /// Where the provider is.
 #[derive(Debug, clap::Args)]
@@ -139,6 +220,9 @@ pub(crate) struct Account {
 /// `top_k=20` or `stop=["a"]`: a value that is no JSON is a string.
 fn name_and_value(text: &str) -> Result<(String, Value), String> {
     let (name, value) = text.split_once('=').ok_or("it has to be NAME=VALUE")?;
+    if name.trim().is_empty() {
+        return Err("the name before the = is empty".to_owned());
+    }
     let value = serde_json::from_str(value).unwrap_or_else(|_| value.into());
     Ok((name.to_owned(), value))
 }
@@ -160,5 +244,6 @@ mod tests {
         );
         assert_eq!(name_and_value("mode=top_p").unwrap().1, "top_p");
         assert!(name_and_value("top_k").is_err());
+        assert!(name_and_value("=20").is_err() && name_and_value(" =20").is_err());
     }
 }

@@ -2,7 +2,10 @@
 
 use std::path::PathBuf;
 
-use clap::Subcommand;
+use bench_report::Format;
+use clap::{Subcommand, ValueEnum};
+
+use crate::bench::allowed::Base;
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum After {
@@ -56,6 +59,9 @@ pub(crate) struct Report {
     /// The folders of the experiments, or folders of such
     #[arg(required = true, value_name = "DIR")]
     pub(crate) folders: Vec<PathBuf>,
+    /// Only these formats, for the folder of one experiment [default: all that this build has]
+    #[arg(long, value_enum, value_name = "FORMAT,…", value_delimiter = ',')]
+    pub(crate) format: Vec<FormatName>,
     /// The page about several experiments
     #[arg(short, long, value_name = "FILE", default_value = "comparison.html")]
     pub(crate) output: PathBuf,
@@ -64,10 +70,32 @@ pub(crate) struct Report {
     pub(crate) json: bool,
 }
 
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(crate) enum FormatName {
+    Html,
+    #[value(alias = "markdown")]
+    Md,
+    Csv,
+    Xlsx,
+    Svg,
+}
+
+impl From<FormatName> for Format {
+    fn from(name: FormatName) -> Self {
+        match name {
+            FormatName::Html => Self::Html,
+            FormatName::Md => Self::Markdown,
+            FormatName::Csv => Self::Csv,
+            FormatName::Xlsx => Self::Xlsx,
+            FormatName::Svg => Self::Svg,
+        }
+    }
+}
+
 /// Measure what a `polyllm bench --coordinator` on another machine asks for
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "The key is this machine's own, from its environment; none is ever sent. Files, such as a\ndataset, have to be on this machine too. Whoever may write to the coordinator can have this\nmachine measure something: use an engine of your own.\n\nExample, on each of two machines, and then on a third:\n  polyllm bench worker --coordinator redis://10.0.0.1\n  polyllm bench --coordinator redis://10.0.0.1 --workers 2 --api-model-name openai/gpt-oss-20b \\\n    --num-concurrency 64,128 --max-requests-per-run 5000"
+    after_help = "A leader decides what is measured, within what this command line allows: it names the\naddresses, the folders of datasets and traces, and nothing else is sent to or read. The key is\nthis machine's own, from its environment; it is never sent to the leader.\n\nLeader and workers authenticate each other's messages by a secret that they share, in\nPOLYLLM_BENCH_SECRET or in a file. Messages are not encrypted: those who can read the coordinator\nsee plans and results.\n\nExample, on each of two machines, and then on a third:\n  openssl rand -hex 32 > secret    (once; copy it to all three)\n  polyllm bench worker --coordinator redis://10.0.0.1 --secret-file secret \\\n    --allow-base https://api.together.xyz\n  polyllm bench --coordinator redis://10.0.0.1 --secret-file secret --workers 2 \\\n    --api-model-name openai/gpt-oss-20b --num-concurrency 64,128 --max-requests-per-run 5000"
 )]
 pub(crate) struct Worker {
     /// Redis or NATS: redis://… or nats://…
@@ -76,6 +104,20 @@ pub(crate) struct Worker {
     /// The name that leader and workers meet under
     #[arg(long, value_name = "NAME", default_value = "default")]
     pub(crate) session: String,
+    /// The file that holds the secret which leader and workers share; POLYLLM_BENCH_SECRET
+    /// without it
+    #[arg(long, value_name = "FILE")]
+    pub(crate) secret_file: Option<PathBuf>,
+    /// An address that may be measured, with this machine's key for its API (repeat it for more):
+    /// together=URL, replicate=URL or openai=URL; the API's own address needs no name
+    #[arg(long, value_name = "[BACKEND=]URL")]
+    pub(crate) allow_base: Vec<Base>,
+    /// A folder whose datasets, traces and tokenizers may be read (repeat it for more)
+    #[arg(long, value_name = "DIR")]
+    pub(crate) allow_folder: Vec<PathBuf>,
+    /// Datasets may be fetched from Hugging Face, with this machine's HF_TOKEN
+    #[arg(long)]
+    pub(crate) allow_hub: bool,
     /// What to call this machine in reports
     #[arg(long, value_name = "NAME", default_value = "worker")]
     pub(crate) name: String,

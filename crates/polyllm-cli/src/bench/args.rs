@@ -6,8 +6,10 @@ use std::time::Duration;
 
 use clap::ValueEnum;
 use llm_bench::{ArrivalProcess, Backend, Scenario, Task};
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use crate::args::number::{not_negative, positive, positive_share};
 use crate::bench::after::After;
 
 /// Measure a model: latency, throughput, errors, at one load after another
@@ -15,7 +17,7 @@ use crate::bench::after::After;
 #[command(
     args_conflicts_with_subcommands = true,
     subcommand_negates_reqs = true,
-    after_help = "The options are genai-bench's; `genai-bench benchmark …` runs as `polyllm bench …`.\n\nExamples:\n  polyllm bench --api-model-name openai/gpt-oss-20b --traffic-scenario 'D(100,100)' \\\n    --num-concurrency 1,8,64 --max-requests-per-run 500\n  polyllm bench --api-backend replicate --api-model-name meta/meta-llama-3-8b-instruct --num-concurrency 4\n  polyllm bench --api-backend openai --api-base http://127.0.0.1:4000 --api-model-name llama-3 \\\n    --request-rate 5,10,20 --arrivals poisson --against https://api.together.xyz\n  polyllm bench --api-model-name m/n --find-max-load rate --goodput ttft:200ms --goodput tpot:20ms\n  polyllm bench --calibrate --num-concurrency 256\n\nKeys: --api-key, else TOGETHERAI_API_KEY, REPLICATE_API_KEY or OPENAI_API_KEY; none is written anywhere.\nHTTPS trusts the system's certificates, or those of SSL_CERT_FILE.\nExit status: 0 measured, 1 nothing was answered, 2 misused, 130 interrupted (with a report)."
+    after_help = "The options are genai-bench's; `genai-bench benchmark …` runs as `polyllm bench …`.\n\nExamples:\n  polyllm bench --api-model-name openai/gpt-oss-20b --traffic-scenario 'D(100,100)' \\\n    --num-concurrency 1,8,64 --max-requests-per-run 500\n  polyllm bench --api-backend replicate --api-model-name meta/meta-llama-3-8b-instruct --num-concurrency 4\n  polyllm bench --api-backend openai --api-base http://127.0.0.1:4000 --api-model-name llama-3 \\\n    --request-rate 5,10,20 --arrivals poisson --against https://api.together.xyz\n  polyllm bench --api-model-name m/n --find-max-load rate --goodput ttft:200ms --goodput tpot:20ms\n  polyllm bench --calibrate --num-concurrency 256\n\nKeys: --api-key, else TOGETHERAI_API_KEY, REPLICATE_API_KEY or OPENAI_API_KEY; none is written anywhere.\nHTTPS trusts the system's certificates, or those of SSL_CERT_FILE.\nImages, tokenizers, spreadsheets and coordinators need `cargo install --path crates/polyllm-cli --features full`.\nExit status: 0 measured, 1 nothing was answered, 2 misused, 130 interrupted (with a report)."
 )]
 pub(crate) struct Bench {
     #[command(subcommand)]
@@ -34,8 +36,9 @@ pub(crate) struct Bench {
     pub(crate) together: Together,
 }
 
-#[derive(Debug, clap::Args)]
+#[derive(Clone, Debug, Deserialize, Serialize, clap::Args)]
 #[command(next_help_heading = "What is measured")]
+#[serde(deny_unknown_fields)]
 pub(crate) struct Api {
     /// Whose API it is
     #[arg(long, value_enum, default_value = "together")]
@@ -51,6 +54,7 @@ pub(crate) struct Api {
         env = "MODEL_API_KEY",
         hide_env_values = true
     )]
+    #[serde(skip)]
     pub(crate) api_key: Option<Secret>,
     /// The model, by the API's name
     #[arg(long, value_name = "MODEL", required_unless_present_any = ["calibrate"])]
@@ -69,6 +73,7 @@ pub(crate) struct Api {
     pub(crate) against_backend: Option<BackendName>,
     /// The key for it, if another
     #[arg(long, value_name = "KEY", requires = "against")]
+    #[serde(skip)]
     pub(crate) against_api_key: Option<Secret>,
     /// What to call the model in reports
     #[arg(long = "model", value_name = "LABEL")]
@@ -87,8 +92,9 @@ pub(crate) struct Api {
     pub(crate) server_gpu_count: Option<u32>,
 }
 
-#[derive(Debug, clap::Args)]
+#[derive(Clone, Debug, Deserialize, Serialize, clap::Args)]
 #[command(next_help_heading = "How much load")]
+#[serde(deny_unknown_fields)]
 pub(crate) struct Load {
     /// Requests in flight, a run for each [default: 1,2,4,8,16,32,64,128,256; 1 for batches]
     #[arg(long, value_name = "N,…", value_delimiter = ',', value_parser = clap::value_parser!(u32).range(1..=65_536))]
@@ -105,6 +111,7 @@ pub(crate) struct Load {
     pub(crate) request_rate: Vec<Rate>,
     /// How requests at a rate are spread: constant, poisson or gamma:SHAPE
     #[arg(long, value_name = "HOW", default_value = "constant")]
+    #[serde(with = "as_text")]
     pub(crate) arrivals: ArrivalProcess,
     /// The most requests in flight at a rate or of a trace; later ones wait, and that counts
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=65_536))]
@@ -120,7 +127,7 @@ pub(crate) struct Load {
     #[arg(long, value_name = "TIME", value_parser = humantime::parse_duration)]
     pub(crate) ramp_up: Option<Duration>,
     /// The same in slots a second
-    #[arg(long, value_name = "N", conflicts_with = "ramp_up")]
+    #[arg(long, value_name = "N", conflicts_with = "ramp_up", value_parser = positive)]
     pub(crate) spawn_rate: Option<f64>,
     /// Look for the highest load that meets --goodput: double it until it does not, then bisect
     #[arg(
@@ -136,6 +143,7 @@ pub(crate) struct Load {
         long,
         value_name = "N",
         default_value_t = 4096.0,
+        value_parser = positive,
         requires = "find_max_load"
     )]
     pub(crate) search_limit: f64,
@@ -147,6 +155,7 @@ pub(crate) struct Load {
         long,
         value_name = "SHARE",
         default_value_t = 0.95,
+        value_parser = positive_share,
         requires = "find_max_load"
     )]
     pub(crate) attainment: f64,
@@ -160,18 +169,20 @@ pub(crate) struct Load {
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     pub(crate) max_requests_per_run: Option<u64>,
     /// Dollars to spend at most, by --price
-    #[arg(long, value_name = "DOLLARS", requires = "price")]
+    #[arg(long, value_name = "DOLLARS", requires = "price", value_parser = not_negative)]
     pub(crate) max_cost: Option<f64>,
     /// Dollars per million tokens, in and out
     #[arg(long, value_name = "IN,OUT", value_parser = price)]
     pub(crate) price: Option<(f64, f64)>,
 }
 
-#[derive(Debug, clap::Args)]
+#[derive(Clone, Debug, Deserialize, Serialize, clap::Args)]
 #[command(next_help_heading = "What is asked")]
+#[serde(deny_unknown_fields)]
 pub(crate) struct Prompts {
     /// How long prompts and answers are (repeat it for more): D(in,out), N(mean,sd)/(mean,sd),
-    /// U(min,max)/(min,max), E(tokens), R(document,query), I(width,height), dataset
+    /// U(min,max)/(min,max), E(tokens), R(document,query), I(width,height), dataset; at most
+    /// 10,000,000 tokens and 8,192 pixels a side
     #[arg(long, value_name = "SCENARIO")]
     pub(crate) traffic_scenario: Vec<String>,
     /// Prompts: a .txt, .csv, .json or .jsonl file, a dataset config, or a dataset on Hugging Face
@@ -200,8 +211,9 @@ pub(crate) struct Prompts {
     pub(crate) seed: u64,
 }
 
-#[derive(Debug, clap::Args)]
+#[derive(Clone, Debug, Deserialize, Serialize, clap::Args)]
 #[command(next_help_heading = "How it is measured")]
+#[serde(deny_unknown_fields)]
 pub(crate) struct Measuring {
     /// Open a connection for every request, and count that as part of it
     #[arg(long)]
@@ -229,6 +241,7 @@ pub(crate) struct Measuring {
     pub(crate) cold_after: Duration,
     /// Only measure this client itself, against a simulation whose times are known
     #[arg(long)]
+    #[serde(skip)]
     pub(crate) calibrate: bool,
     /// Do without the short calibration before each run
     #[arg(long, conflicts_with = "calibrate")]
@@ -252,7 +265,7 @@ pub(crate) struct Output {
     pub(crate) json: bool,
 }
 
-#[derive(Debug, clap::Args)]
+#[derive(Debug, Default, clap::Args)]
 #[command(next_help_heading = "Several machines")]
 pub(crate) struct Together {
     /// Have workers measure at one time, who meet at redis://… or nats://…: see `bench worker`
@@ -269,12 +282,17 @@ pub(crate) struct Together {
     /// The name that leader and workers meet under
     #[arg(long, value_name = "NAME", default_value = "default")]
     pub(crate) session: String,
+    /// The file that holds the secret which leader and workers share; POLYLLM_BENCH_SECRET
+    /// without it
+    #[arg(long, value_name = "FILE")]
+    pub(crate) secret_file: Option<PathBuf>,
     /// How long to wait for the workers to come
     #[arg(long, value_name = "TIME", default_value = "60s", value_parser = humantime::parse_duration)]
     pub(crate) patience: Duration,
 }
 
-#[derive(Clone, Copy, Debug, ValueEnum)]
+#[derive(Clone, Copy, Debug, Deserialize, Serialize, ValueEnum)]
+#[serde(rename_all = "kebab-case")]
 pub(crate) enum BackendName {
     Together,
     #[value(alias = "vllm", alias = "sglang")]
@@ -292,7 +310,8 @@ impl From<BackendName> for Backend {
     }
 }
 
-#[derive(Clone, Copy, Debug, ValueEnum)]
+#[derive(Clone, Copy, Debug, Deserialize, Serialize, ValueEnum)]
+#[serde(rename_all = "kebab-case")]
 pub(crate) enum TaskName {
     TextToText,
     ImageTextToText,
@@ -311,14 +330,16 @@ impl From<TaskName> for Task {
     }
 }
 
-#[derive(Clone, Copy, Debug, ValueEnum)]
+#[derive(Clone, Copy, Debug, Deserialize, Serialize, ValueEnum)]
+#[serde(rename_all = "snake_case")]
 #[value(rename_all = "snake_case")]
 pub(crate) enum IterationName {
     NumConcurrency,
     BatchSize,
 }
 
-#[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize, ValueEnum)]
+#[serde(rename_all = "kebab-case")]
 pub(crate) enum SearchKind {
     Concurrency,
     Rate,
@@ -349,7 +370,8 @@ impl FromStr for Secret {
 }
 
 /// `20`, or `1..20`.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Serialize)]
+#[serde(deny_unknown_fields)]
 pub(crate) struct Rate {
     pub(crate) from: f64,
     pub(crate) to: f64,
@@ -388,6 +410,31 @@ pub(crate) fn scenarios(text: &str) -> Result<Vec<Scenario>, llm_bench::Error> {
     parts.map(str::parse).collect()
 }
 
+/// A value as the text that its parser reads.
+mod as_text {
+    use std::fmt::Display;
+    use std::str::FromStr;
+
+    use serde::{Deserialize, Deserializer, Serializer, de};
+
+    pub(super) fn serialize<T: Display, S: Serializer>(
+        value: &T,
+        to: S,
+    ) -> Result<S::Ok, S::Error> {
+        to.collect_str(value)
+    }
+
+    pub(super) fn deserialize<'de, T, D>(from: D) -> Result<T, D::Error>
+    where
+        T: FromStr<Err: Display>,
+        D: Deserializer<'de>,
+    {
+        String::deserialize(from)?
+            .parse()
+            .map_err(de::Error::custom)
+    }
+}
+
 fn object(text: &str) -> Result<Map<String, Value>, String> {
     match serde_json::from_str(text) {
         Ok(Value::Object(fields)) => Ok(fields),
@@ -407,12 +454,7 @@ fn price(text: &str) -> Result<(f64, f64), String> {
     let (input, output) = text
         .split_once(',')
         .ok_or("it has to be IN,OUT, as in 0.2,0.6")?;
-    let number = |text: &str| {
-        text.trim()
-            .parse::<f64>()
-            .map_err(|error| error.to_string())
-    };
-    Ok((number(input)?, number(output)?))
+    Ok((not_negative(input)?, not_negative(output)?))
 }
 
 fn share(text: &str) -> Result<f64, String> {

@@ -1,18 +1,18 @@
 //! `bench compare`: what changed, and whether it is too much.
 
-use std::io::stdout;
 use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::{Context, Result, bail};
-use llm_bench::compare::{Comparison, Condition, Evidence, Pair, Quantity, Verdict, Whole};
-use llm_bench::report::{Results, write_comparison};
+use bench_report::compare::{Comparison, Condition, Evidence, Pair, Quantity, Verdict, Whole};
+use bench_report::write_comparison;
+use llm_bench::Results;
 use llm_bench::stats::{Change, Statistic};
 use llm_bench::summary::Metric;
 use serde_json::{Value, json};
 
 use crate::bench::after;
-use crate::output::{Colour, note, painted, print};
+use crate::output::{Colour, Styled, note, print, print_styled};
 
 pub(crate) fn run(args: &after::Compare) -> Result<ExitCode> {
     let conditions = args.fail_if.iter().map(|text| Condition::parse(text));
@@ -55,7 +55,7 @@ pub(crate) fn run(args: &after::Compare) -> Result<ExitCode> {
         if args.json {
             print(format_args!("{}\n", as_json(*pair, &gates)))?;
         } else {
-            print(as_text(*pair, &gates))?;
+            print_styled(&as_text(*pair, &gates))?;
         }
     }
     for (labels, which) in [
@@ -86,8 +86,9 @@ fn load(folder: &Path) -> Result<Results> {
 
 type Gate<'a> = (&'a Condition, Verdict, Vec<Evidence>);
 
-fn as_text(pair: Pair<'_>, gates: &[Gate<'_>]) -> String {
-    let mut text = format!("{}\n", pair.label());
+fn as_text(pair: Pair<'_>, gates: &[Gate<'_>]) -> Styled {
+    let mut text = Styled::default();
+    text.push(format_args!("{}\n", pair.label()));
     for quantity in SHOWN {
         let Some(change) = quantity.change(pair) else {
             continue;
@@ -96,11 +97,9 @@ fn as_text(pair: Pair<'_>, gates: &[Gate<'_>]) -> String {
         if change.before == 0.0 && change.after == 0.0 && quantity != ERRORS {
             continue;
         }
-        text.push_str(&format!(
-            "  {:20} {}\n",
-            quantity.to_string(),
-            told(quantity, change)
-        ));
+        text.push(format_args!("  {:20} ", quantity.to_string()));
+        tell_change(&mut text, quantity, change);
+        text.push('\n');
     }
     for (condition, verdict, evidence) in gates {
         let (word, colour) = match verdict {
@@ -108,46 +107,51 @@ fn as_text(pair: Pair<'_>, gates: &[Gate<'_>]) -> String {
             Verdict::HoldsNot => ("ok", Colour::Green),
             Verdict::Unknown => ("FAIL, not measured", Colour::Red),
         };
-        let evidence = evidence.iter().map(|evidence| match evidence.change {
-            Some(change) => format!("{} {}", evidence.quantity, told(evidence.quantity, change)),
-            None => format!("{} was not measured", evidence.quantity),
-        });
-        let evidence: Vec<String> = evidence.collect();
-        text.push_str(&format!(
-            "  {}: {condition}: {}\n",
-            painted(word, colour, &stdout()),
-            evidence.join("; ")
-        ));
+        text.push("  ");
+        text.paint(colour, word);
+        text.push(format_args!(": {condition}"));
+        let mut separator = ": ";
+        for Evidence {
+            quantity, change, ..
+        } in evidence
+        {
+            text.push(format_args!("{separator}{quantity} "));
+            match change {
+                Some(change) => tell_change(&mut text, *quantity, *change),
+                None => text.push("was not measured"),
+            }
+            separator = "; ";
+        }
+        text.push('\n');
     }
     text.push('\n');
     text
 }
 
 /// `52.6 ms -> 56.2 ms, +6.8 % (95 %: +3.1 ms to +4.0 ms)`
-fn told(quantity: Quantity, change: Change) -> String {
+fn tell_change(text: &mut Styled, quantity: Quantity, change: Change) {
     if change.before.is_nan() {
-        return quantity.text(change.after);
+        return text.push(quantity.text(change.after));
     }
-    let mut text = format!(
+    text.push(format_args!(
         "{} -> {}, ",
         quantity.text(change.before),
         quantity.text(change.after)
-    );
+    ));
     if change.absolute() == 0.0 {
-        text.push_str("the same");
-        return text;
+        return text.push("the same");
     }
     if change.relative().is_finite() {
-        text.push_str(&format!("{:+.1} %", change.relative() * 100.0));
+        text.push(format_args!("{:+.1} %", change.relative() * 100.0));
     } else {
-        text.push_str("out of nothing");
+        text.push("out of nothing");
     }
     if let Some(interval) = change.interval {
         let signed = |value: f64| {
             let sign = if value > 0.0 { "+" } else { "" };
             format!("{sign}{}", quantity.text(value))
         };
-        text.push_str(&format!(
+        text.push(format_args!(
             " (95 %: {} to {}{})",
             signed(interval.low),
             signed(interval.high),
@@ -165,9 +169,8 @@ fn told(quantity: Quantity, change: Change) -> String {
         } else {
             (" better", Colour::Green)
         };
-        text.push_str(&painted(word, colour, &stdout()));
+        text.paint(colour, word);
     }
-    text
 }
 
 fn as_json(pair: Pair<'_>, gates: &[Gate<'_>]) -> Value {

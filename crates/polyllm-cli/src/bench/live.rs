@@ -1,7 +1,6 @@
 //! What is seen while it runs: a few lines that are drawn again on a terminal, else a line now and
 //! then.
 
-use std::io::{IsTerminal, Write, stderr};
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
@@ -12,7 +11,7 @@ use serde_json::json;
 
 use crate::bench::args::TimeUnit;
 use crate::bench::setup::Point;
-use crate::output::{print, redraw};
+use crate::output::{can_redraw, print, redraw, tell};
 
 /// Who looks on.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -31,7 +30,7 @@ impl Style {
         let wanted = std::env::var("ENABLE_UI").is_ok_and(|value| value == "false");
         if json {
             Self::Json
-        } else if stderr().is_terminal() && !wanted && std::env::var_os("TERM").is_some() {
+        } else if can_redraw() && !wanted {
             Self::Terminal
         } else {
             Self::Plain
@@ -201,7 +200,7 @@ impl Observer for Live {
             Style::Plain if now >= self.next => {
                 self.next = now + BETWEEN_LINES;
                 let lines = self.lines(progress);
-                let _ = writeln!(stderr(), "{}:{}", lines[0], lines[1..4].join(";"));
+                tell(format_args!("{}:{}", lines[0], lines[1..4].join(";")));
             }
             Style::Plain => {}
         }

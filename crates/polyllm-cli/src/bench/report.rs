@@ -4,17 +4,27 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::{Result, bail};
-use llm_bench::report::{Folder, Results, markdown, write_comparison};
+use bench_report::{Format, markdown, write_comparison, write_reports};
+use llm_bench::{Folder, Results};
 use serde_json::json;
 
-use crate::bench::after;
+use crate::bench::{after, parts};
 use crate::output::{Printed, print};
 
 pub(crate) fn run(args: &after::Report) -> Result<ExitCode> {
+    let formats: Vec<Format> = args.format.iter().copied().map(Format::from).collect();
+    parts::check_formats(&formats)?;
     let all = Results::load_all(&args.folders)?;
     let files = match (&all[..], &args.folders[..]) {
         ([one], [folder]) if folder.join("experiment_metadata.json").is_file() => {
-            Folder::open(folder).write_reports(one)?
+            let folder = Folder::open(folder);
+            match formats.is_empty() {
+                true => write(&folder, one)?,
+                false => write_reports(&folder, one, &formats)?,
+            }
+        }
+        _ if !formats.is_empty() => {
+            bail!("--format is for the folder of one experiment: of several there is only a page")
         }
         _ => {
             write_comparison(&args.output, &all)?;
@@ -47,7 +57,7 @@ pub(crate) fn merge(args: &after::Merge) -> Result<ExitCode> {
     if args.output.join("experiment_metadata.json").exists() {
         bail!("{} already holds an experiment", args.output.display());
     }
-    let mut joined = llm_bench::merge::merge(&Results::load_all(&args.folders)?)?;
+    let mut joined = bench_report::merge(&Results::load_all(&args.folders)?)?;
     if let Some(name) = args.output.file_name() {
         joined.experiment.name = name.to_string_lossy().into_owned();
     }
@@ -55,10 +65,19 @@ pub(crate) fn merge(args: &after::Merge) -> Result<ExitCode> {
     for run in &joined.runs {
         folder.add_summary(&joined.experiment, run)?;
     }
-    let files = folder.write_reports(&joined)?;
+    let files = write(&folder, &joined)?;
     print(format_args!("{}\n", markdown(&joined)))?;
     wrote(&files)?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// Writes the reports that this build can make, and says which it cannot.
+pub(crate) fn write(folder: &Folder, results: &Results) -> Result<Vec<PathBuf>> {
+    let mut formats = Vec::from(Format::ALL);
+    formats.retain(|format| format.is_supported());
+    let files = write_reports(folder, results, &formats)?;
+    parts::note_spreadsheet();
+    Ok(files)
 }
 
 /// Tells the page, which is what one wants to open.

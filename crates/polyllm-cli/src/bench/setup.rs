@@ -6,15 +6,17 @@ use std::time::{Duration, SystemTime};
 use anyhow::{Context, Result, bail};
 use llm_bench::summary::Objectives;
 use llm_bench::{
-    Backend, CommandLine, Dataset, DatasetConfig, Experiment, IterationType, Limits, Load,
+    Access, Backend, CommandLine, Dataset, DatasetConfig, Experiment, IterationType, Limits, Load,
     LoadSpec, Machine, Prefix, RateProfile, RunSpec, Scenario, ServerLabels, Settings, Target,
     Task, Tokenizer, Trace, Workload,
 };
 use polyllm::ApiKey;
 
+use crate::bench::allowed::Allowed;
 use crate::bench::args::{
     self, Api, Bench, IterationName, Load as LoadArgs, Prompts, Rate, SearchKind,
 };
+use crate::bench::{limits, parts};
 use crate::output::{Colour, note};
 
 /// All that a sweep needs.
@@ -37,14 +39,19 @@ pub(crate) struct Point {
 }
 
 impl Setup {
-    pub(crate) async fn new(args: Bench) -> Result<Self> {
+    /// # Errors
+    /// When an option makes no sense, or asks for what is not allowed; nothing was sent then.
+    pub(crate) async fn new(args: Bench, allowed: &Allowed) -> Result<Self> {
+        limits::check(&args)?;
+        // A worker's options come from the leader's plan.
+        parts::check(&args)?;
         let backend = Backend::from(args.api.api_backend);
         let task = Task::from(args.api.task);
         let model = args.api.api_model_name.clone().unwrap_or_default();
         let key = key(args.api.api_key.as_ref().map(|key| &key.0), backend);
-        let target = target(backend, args.api.api_base.as_deref(), key.as_ref())?;
+        let target = target(backend, args.api.api_base.as_deref(), key.as_ref(), allowed)?;
         let mut settings = Settings::new(target, &model);
-        settings.against = against(&args.api, backend, key.as_ref())?;
+        settings.against = against(&args.api, backend, key.as_ref(), allowed)?;
         settings.new_connections = args.measuring.new_connections;
         settings.timeout = args.measuring.timeout;
         settings.drain = args.measuring.drain_timeout;
@@ -57,12 +64,9 @@ impl Setup {
             args.measuring.warmup_ratio.unwrap_or(0.0),
             args.measuring.cooldown_ratio.unwrap_or(0.0),
         );
-        if settings.warmup_cooldown.0 + settings.warmup_cooldown.1 >= 1.0 {
-            bail!("--warmup-ratio and --cooldown-ratio together leave nothing to measure");
-        }
         let mut workload = Workload::new(task, backend, &model)?.with_seed(args.prompts.seed);
         if let Some(path) = &args.prompts.model_tokenizer {
-            let tokenizer = Tokenizer::read(path)?;
+            let tokenizer = Tokenizer::read(path, &allowed.access)?;
             settings.tokenizer = Some(tokenizer.clone());
             workload = workload.with_tokenizer(tokenizer);
         }
@@ -72,9 +76,9 @@ impl Setup {
                 .clone()
                 .unwrap_or_default(),
         );
-        let dataset = dataset(&args.prompts).await?;
+        let dataset = dataset(&args.prompts, &allowed.access).await?;
         let dataset_path = dataset.as_ref().map(|dataset| dataset.path.clone());
-        let scenarios = scenarios(&args.prompts, task, dataset.is_some())?;
+        let scenarios = scenarios(&args.prompts, task)?;
         if let Some(dataset) = dataset {
             workload = workload.with_dataset(dataset);
         }
@@ -83,7 +87,9 @@ impl Setup {
             (None, Some(ratio)) => workload.with_prefix(Prefix::Ratio(ratio)),
             (None, None) => workload,
         };
-        let trace = args.load.trace.as_deref().map(Trace::read).transpose()?;
+        let trace = args.load.trace.as_deref();
+        let trace = trace.map(|path| Trace::read(path, &allowed.access));
+        let trace = trace.transpose()?;
         Objectives::parse(&args.load.goodput).context("--goodput")?;
 
         let batch_sizes = batch_sizes(&args.load, task);
@@ -215,7 +221,12 @@ fn key(given: Option<&ApiKey>, backend: Backend) -> Option<ApiKey> {
     given.or_else(|| ApiKey::from_env(names))
 }
 
-fn target(backend: Backend, base: Option<&str>, key: Option<&ApiKey>) -> Result<Target> {
+fn target(
+    backend: Backend,
+    base: Option<&str>,
+    key: Option<&ApiKey>,
+    allowed: &Allowed,
+) -> Result<Target> {
     let variables: &[&str] = match backend {
         Backend::Together => &["TOGETHER_AI_API_BASE", "TOGETHER_BASE_URL"],
         Backend::Replicate => &["REPLICATE_BASE_URL", "REPLICATE_API_BASE"],
@@ -226,12 +237,22 @@ fn target(backend: Backend, base: Option<&str>, key: Option<&ApiKey>) -> Result<
         .map(str::to_owned)
         .or_else(|| from_env.filter(|base| !base.is_empty()));
     let base = base.or_else(|| backend.default_base().map(str::to_owned));
-    let base = base.context("--api-base is needed with --api-backend openai")?;
+    let base = base.ok_or_else(|| llm_bench::Error::Usage {
+        option: "--api-backend",
+        value: backend.name().to_owned(),
+        reason: "needs --api-base".to_owned(),
+    })?;
+    allowed.check(&Target::new(backend, &base, None)?)?;
     let authorization = key.map(ApiKey::bearer).transpose()?;
     Ok(Target::new(backend, &base, authorization)?)
 }
 
-fn against(api: &Api, backend: Backend, key_of_subject: Option<&ApiKey>) -> Result<Option<Target>> {
+fn against(
+    api: &Api,
+    backend: Backend,
+    key_of_subject: Option<&ApiKey>,
+    allowed: &Allowed,
+) -> Result<Option<Target>> {
     let Some(base) = &api.against else {
         return Ok(None);
     };
@@ -244,24 +265,26 @@ fn against(api: &Api, backend: Backend, key_of_subject: Option<&ApiKey>) -> Resu
         None if other == backend => key_of_subject.cloned(),
         None => key(None, other),
     };
-    target(other, Some(base), key.as_ref())
+    target(other, Some(base), key.as_ref(), allowed)
         .context("--against")
         .map(Some)
 }
 
-async fn dataset(args: &Prompts) -> Result<Option<Dataset>> {
+async fn dataset(args: &Prompts, access: &Access) -> Result<Option<Dataset>> {
     let config = match (&args.dataset_config, &args.dataset_path) {
-        (Some(file), _) => DatasetConfig::read(file)?,
-        (None, Some(path)) => DatasetConfig::at(path)?,
+        (Some(file), _) => DatasetConfig::read(file, access)?,
+        (None, Some(path)) => DatasetConfig::at(path, access)?,
         (None, None) => return Ok(None),
     };
     let mut config = config;
     config.prompt_column = args.dataset_prompt_column.clone().or(config.prompt_column);
     config.image_column = args.dataset_image_column.clone().or(config.image_column);
-    Ok(Some(Dataset::load(&config).await?))
+    Ok(Some(Dataset::load(&config, access).await?))
 }
 
-fn scenarios(args: &Prompts, task: Task, dataset: bool) -> Result<Vec<Scenario>> {
+/// The scenarios that the options ask for, or imply.
+pub(crate) fn scenarios(args: &Prompts, task: Task) -> Result<Vec<Scenario>> {
+    let dataset = args.dataset_config.is_some() || args.dataset_path.is_some();
     let mut given = Vec::new();
     for text in &args.traffic_scenario {
         given.extend(args::scenarios(text)?);

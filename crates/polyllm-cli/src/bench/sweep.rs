@@ -6,20 +6,25 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::{Context, Result, bail};
-use llm_bench::report::{Folder, Results, markdown};
+use bench_report::markdown;
 use llm_bench::summary::RunSummary;
-use llm_bench::{FailureKind, Interrupts, LoadSearch, Outcome, Run, RunEnd, Runner};
+use llm_bench::{
+    FailureKind, Folder, Interrupts, LoadSearch, Outcome, Results, Run, RunEnd, Runner,
+};
 
 use crate::bench::INTERRUPTED;
+use crate::bench::allowed::Allowed;
 use crate::bench::args::{Bench, SearchKind, TimeUnit};
 use crate::bench::calibrate::Calibrator;
 use crate::bench::live::{Live, Style};
+use crate::bench::report;
 use crate::bench::setup::{Point, Setup};
 use crate::bench::together::Member;
 use crate::output::{Colour, note, print};
 
 pub(crate) async fn run(
     args: Bench,
+    allowed: &Allowed,
     interrupts: Interrupts,
     mut member: Option<&mut Member>,
 ) -> Result<ExitCode> {
@@ -31,7 +36,12 @@ pub(crate) async fn run(
         true => None,
         false => Some(Calibrator::start()?),
     };
-    let mut setup = Setup::new(args).await?;
+    let mut stopped = interrupts.clone();
+    let mut setup = tokio::select! {
+        setup = Setup::new(args, allowed) => setup?,
+        // A dataset may take a while to arrive, and there is nothing to report yet.
+        _ = stopped.wait_for(|count| *count > 0) => return Ok(ExitCode::from(INTERRUPTED)),
+    };
     if let Some(member) = &mut member {
         member.sign(&mut setup.experiment);
     }
@@ -63,8 +73,10 @@ pub(crate) async fn run(
         failure: None,
         member,
     };
-    sweep.all().await?;
+    let done = sweep.all().await;
+    // Whatever went wrong, what was measured so far is reported.
     let status = sweep.conclude(json)?;
+    done?;
     if let Some(member) = sweep.member {
         member.measured(sweep.results);
     }
@@ -72,7 +84,7 @@ pub(crate) async fn run(
 }
 
 /// Makes the folder of this name, or of one like it: two experiments may begin in the same second.
-fn free_name(base: &Path, name: &mut String) -> io::Result<()> {
+pub(crate) fn free_name(base: &Path, name: &mut String) -> io::Result<()> {
     fs::create_dir_all(base)?;
     let wanted = name.clone();
     let mut number = 1;
@@ -132,7 +144,11 @@ impl Sweep<'_> {
             None => None,
         };
         if let Some(member) = &mut self.member {
-            member.ready(self.number - 1).await?;
+            let mut stopped = self.interrupts.clone();
+            tokio::select! {
+                ready = member.ready(self.number - 1) => ready?,
+                _ = stopped.wait_for(|count| *count > 0) => return Ok(None),
+            }
         }
         let mut live = Live::new(
             self.style,
@@ -154,7 +170,6 @@ impl Sweep<'_> {
             .add(&self.setup.experiment, &run)
             .context("cannot write the run's files")?;
         self.spent += summary.aggregated.extra.cost.unwrap_or(0.0);
-        self.style.tell(&summary, self.unit)?;
         let share = summary
             .aggregated
             .extra
@@ -162,7 +177,10 @@ impl Sweep<'_> {
             .as_ref()
             .map_or(0.0, |good| good.share);
         let saturated = run.end == RunEnd::Saturated;
+        let told = self.style.tell(&summary, self.unit);
+        // A terminal that is gone takes no run out of the report.
         self.results.runs.push(summary);
+        told?;
         Ok(Some(if saturated { 0.0 } else { share }))
     }
 
@@ -206,10 +224,8 @@ impl Sweep<'_> {
     }
 
     fn conclude(&self, json: bool) -> Result<ExitCode> {
-        let files = self
-            .folder
-            .write_reports(&self.results)
-            .context("cannot write the reports")?;
+        let files =
+            report::write(&self.folder, &self.results).context("cannot write the reports")?;
         let interrupted = *self.interrupts.borrow() > 0;
         let completed = |run: &RunSummary| run.aggregated.num_completed_requests;
         let done: u64 = self.results.runs.iter().map(completed).sum();

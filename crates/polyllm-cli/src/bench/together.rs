@@ -1,24 +1,33 @@
 //! Several machines: one leads, the others measure at one time.
 
+use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
-use clap::Parser;
-use llm_bench::coordinator::{Leader, Step, Worker};
-use llm_bench::report::{Folder, Results, markdown};
-use llm_bench::{Experiment, Interrupts};
+use bench_report::markdown;
+use llm_bench::coordinator::{Leader, Secret, Step, Worker};
+use llm_bench::{CommandLine, Experiment, Folder, Interrupts, Results};
+use llm_provider::text::printable;
 
-use crate::args::{Args, Command};
 use crate::bench::after;
+use crate::bench::allowed::Allowed;
 use crate::bench::args::Bench;
-use crate::bench::sweep;
+use crate::bench::plan::Plan;
+use crate::bench::{parts, report, sweep};
 use crate::output::{Colour, note, print};
 
 /// Has workers measure what the arguments say, and writes what they measured as one experiment.
-pub(crate) async fn lead(args: &Bench, coordinator: &str) -> Result<ExitCode> {
-    let workers = usize::from(args.together.workers.unwrap_or(1));
-    let session = &args.together.session;
+pub(crate) async fn lead(
+    args: &Bench,
+    coordinator: &str,
+    interrupts: Interrupts,
+) -> Result<ExitCode> {
+    parts::check_coordinator(coordinator)?;
+    let together = &args.together;
+    let workers = usize::from(together.workers.unwrap_or(1));
+    let secret = secret(together.secret_file.as_deref())?;
+    let plan = serde_json::to_value(Plan::of(args)?)?;
     let base = args.output.experiment_base_dir.clone().unwrap_or_default();
     if let Some(name) = &args.output.experiment_folder_name
         && base.join(name).join("experiment_metadata.json").exists()
@@ -28,45 +37,54 @@ pub(crate) async fn lead(args: &Bench, coordinator: &str) -> Result<ExitCode> {
     note(
         "waiting",
         Colour::Yellow,
-        format_args!("for workers at session {session}, {workers} in all"),
+        format_args!(
+            "for workers at session {}, {workers} in all",
+            together.session
+        ),
     );
-    let arguments = for_workers(std::env::args().skip(1));
     let leader = Leader::gather(
         coordinator,
-        session,
-        arguments,
+        &together.session,
+        &secret,
+        plan,
         workers,
-        args.together.patience,
-    )
-    .await?;
-    note(
-        "measuring",
-        Colour::Green,
-        leader.workers().collect::<Vec<_>>().join(", "),
+        together.patience,
+        interrupts.clone(),
     );
+    let leader = leader.await?;
+    let names = leader.workers().collect::<Vec<_>>().join(", ");
+    note("measuring", Colour::Green, printable(&names));
     let parts = leader
-        .conduct(|step| match step {
+        .conduct(interrupts, |step| match step {
             Step::Started { run } => {
                 note("started", Colour::Green, format_args!("run {}", run + 1))
             }
-            Step::Finished { worker } => note("finished", Colour::Green, worker),
+            Step::Finished { worker } => note("finished", Colour::Green, printable(&worker)),
             _ => {}
         })
         .await?;
-    let mut results = llm_bench::merge::merge(&parts)?;
-    if let Some(name) = &args.output.experiment_folder_name {
-        results.experiment.name.clone_from(name);
+    let mut results = bench_report::merge(&parts)?;
+    let words: Vec<String> = std::env::args().collect();
+    results.experiment.command = CommandLine::redacted(words.iter().map(String::as_str), []);
+    match &args.output.experiment_folder_name {
+        Some(name) => results.experiment.name.clone_from(name),
+        None => {
+            // The workers chose it.
+            results.experiment.name = folder_name(&results.experiment.name);
+            sweep::free_name(&base, &mut results.experiment.name)
+                .with_context(|| format!("cannot write to {}", base.display()))?;
+        }
     }
     write(&base.join(&results.experiment.name), &results)
 }
 
-fn write(path: &std::path::Path, results: &Results) -> Result<ExitCode> {
+fn write(path: &Path, results: &Results) -> Result<ExitCode> {
     let folder = Folder::create(path, &results.experiment)
         .with_context(|| format!("cannot write to {}", path.display()))?;
     for run in &results.runs {
         folder.add_summary(&results.experiment, run)?;
     }
-    folder.write_reports(results)?;
+    report::write(&folder, results)?;
     print(format_args!("{}\n", markdown(results)))?;
     print(format_args!(
         "Report: {}\n",
@@ -83,24 +101,41 @@ fn write(path: &std::path::Path, results: &Results) -> Result<ExitCode> {
     })
 }
 
-/// What the workers are told: all that is not about this machine. Keys are left out by the
-/// leader itself.
-fn for_workers(arguments: impl Iterator<Item = String>) -> Vec<String> {
-    let mut kept = Vec::new();
-    let mut arguments = arguments.skip_while(|argument| argument != "bench").skip(1);
-    while let Some(argument) = arguments.next() {
-        let name = argument.split('=').next().unwrap_or_default();
-        if !OF_THE_LEADER.contains(&name) {
-            kept.push(argument);
-        } else if name == argument {
-            arguments.next();
-        }
+/// A name from another machine as that of a folder: one part of a path, and not too long.
+fn folder_name(name: &str) -> String {
+    let keep = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
+    let name = name.trim_start_matches('.').chars().take(200);
+    let name: String = name.map(|c| if keep(c) { c } else { '-' }).collect();
+    if name.is_empty() {
+        "merged".to_owned()
+    } else {
+        name
     }
-    kept
+}
+
+/// The secret of a session, without which nobody leads and nobody works.
+fn secret(file: Option<&Path>) -> Result<Secret> {
+    if let Some(file) = file {
+        return Ok(Secret::read(file)?);
+    }
+    match std::env::var(SECRET) {
+        Ok(text) if !text.is_empty() => Secret::new(&text).context(SECRET),
+        _ => bail!(
+            "leader and workers need a secret in common: set {SECRET} on each machine, or name a \
+             file that holds it by --secret-file; `openssl rand -hex 32` prints one"
+        ),
+    }
 }
 
 /// Measures what a leader says, once.
 pub(crate) async fn work(args: &after::Worker, interrupts: Interrupts) -> Result<ExitCode> {
+    parts::check_coordinator(&args.coordinator)?;
+    let secret = secret(args.secret_file.as_deref())?;
+    let allowed = Allowed::only(&args.allow_base, &args.allow_folder, args.allow_hub)?;
+    if args.allow_base.is_empty() {
+        let text = "no address is allowed, so every plan will be refused: see --allow-base";
+        note("warning", Colour::Yellow, text);
+    }
     note(
         "waiting",
         Colour::Yellow,
@@ -108,30 +143,22 @@ pub(crate) async fn work(args: &after::Worker, interrupts: Interrupts) -> Result
     );
     let mut stopped = interrupts.clone();
     let joined = tokio::select! {
-        joined = Worker::join(&args.coordinator, &args.session, &args.name) => joined,
+        joined = Worker::join(&args.coordinator, &args.session, &secret, &args.name) => joined,
         _ = stopped.wait_for(|count| *count > 0) => return Ok(ExitCode::from(super::INTERRUPTED)),
     };
-    let (worker, arguments) = joined?;
+    let (worker, plan) = joined?;
     let mut member = Member {
         worker,
         name: args.name.clone(),
         results: None,
     };
-    let measured = async {
-        let arguments = ["polyllm".to_owned(), "bench".to_owned()]
-            .into_iter()
-            .chain(arguments);
-        // clap's own message would name this command instead of the leader's.
-        let Command::Bench(mut bench) = Args::try_parse_from(arguments)?.command else {
-            bail!("the leader asks for something other than a benchmark");
-        };
-        if bench.after.is_some() || bench.measuring.calibrate {
-            bail!("the leader asks for something other than a benchmark");
+    let measured = match Plan::read(plan) {
+        Ok(plan) => {
+            let bench = plan.into_bench(args.experiment_base_dir.clone());
+            sweep::run(bench, &allowed, interrupts, Some(&mut member)).await
         }
-        bench.output.experiment_base_dir = Some(args.experiment_base_dir.clone());
-        sweep::run(*bench, interrupts, Some(&mut member)).await
+        Err(error) => Err(error),
     };
-    let measured = measured.await;
     let told = match (&measured, member.results) {
         (Ok(_), Some(results)) => member.worker.finish(&results).await,
         (Ok(_), None) => member.worker.fail("nothing was measured").await,
@@ -172,25 +199,28 @@ impl Member {
     }
 }
 
-/// Options about the leader and its machine.
-const OF_THE_LEADER: [&str; 6] = [
-    "--coordinator",
-    "--experiment-base-dir",
-    "--experiment-folder-name",
-    "--patience",
-    "--session",
-    "--workers",
-];
+/// The variable that holds the secret.
+const SECRET: &str = "POLYLLM_BENCH_SECRET";
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn workers_are_told_what_to_measure_and_nothing_else() {
-        let line = "polyllm -v bench --coordinator redis://h --workers=2 --api-model-name m \
-                    --experiment-folder-name f --num-concurrency 1,2 --session s";
-        let told = for_workers(line.split_whitespace().map(str::to_owned));
-        assert_eq!(told, ["--api-model-name", "m", "--num-concurrency", "1,2"]);
+    fn a_name_from_elsewhere_is_one_part_of_a_path() {
+        for (name, folder) in [
+            (
+                "together_text-to-text_w_merged",
+                "together_text-to-text_w_merged",
+            ),
+            ("../../etc/cron.d/x", "-..-etc-cron.d-x"),
+            ("/etc/passwd", "-etc-passwd"),
+            ("..", "merged"),
+            ("", "merged"),
+            ("a\u{1b}[2J\n", "a--2J-"),
+        ] {
+            assert_eq!(folder_name(name), folder);
+        }
+        assert_eq!(folder_name(&"é".repeat(1000)).len(), 200);
     }
 }

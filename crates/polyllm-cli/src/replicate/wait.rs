@@ -1,4 +1,3 @@
-use std::io::{IsTerminal, Write, stderr};
 use std::pin::pin;
 use std::process::ExitCode;
 
@@ -9,9 +8,8 @@ use polyllm::replicate::manage::{Client, Status};
 use tokio::time::Instant;
 
 use crate::answer::Waiting;
-use crate::ask::INTERRUPTED;
-use crate::output::{Colour, note, print};
-use crate::signal;
+use crate::output::{Colour, can_redraw, note, print, tell};
+use crate::signal::{self, INTERRUPTED};
 
 /// Waits for a prediction, tells how far it is, and prints what it gave.
 pub(crate) async fn run(
@@ -44,11 +42,10 @@ async fn watch(client: &Client, id: &str, json: bool) -> Result<()> {
     while let Some(prediction) = looks.try_next().await? {
         if !prediction.status.is_terminal() {
             let status = &prediction.status.0;
-            if stderr().is_terminal() {
+            if can_redraw() {
                 waiting.show(&Progress::new(status, begun.elapsed()));
             } else if before.as_ref() != Some(&prediction.status) {
-                // Nobody is left to tell when standard error is closed.
-                let _ = writeln!(stderr(), "{status}, {} s", begun.elapsed().as_secs());
+                tell(format_args!("{status}, {} s", begun.elapsed().as_secs()));
             }
             before = Some(prediction.status);
             continue;
@@ -66,5 +63,5 @@ async fn watch(client: &Client, id: &str, json: bool) -> Result<()> {
         }
         return Ok(());
     }
-    bail!("the prediction {id} was lost sight of")
+    bail!("the prediction {id} was lost track of")
 }

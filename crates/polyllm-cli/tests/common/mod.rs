@@ -5,7 +5,10 @@
 use std::process::{Command, Output, Stdio};
 
 /// The variables that may hold keys or addresses on the machine that runs the tests.
-const VARIABLES: [&str; 11] = [
+const VARIABLES: [&str; 14] = [
+    "OPENAI_API_KEY",
+    "OPENAI_API_BASE",
+    "OPENAI_BASE_URL",
     "TOGETHERAI_API_KEY",
     "TOGETHER_API_KEY",
     "TOGETHER_AI_API_KEY",

@@ -4,8 +4,10 @@
 #![allow(clippy::panic, clippy::unwrap_used, reason = "helpers of tests")]
 
 mod chat;
+mod openai;
 mod operations;
 #[path = "../common/page.rs"]
 mod page;
 mod replicate;
+mod secrets;
 mod support;

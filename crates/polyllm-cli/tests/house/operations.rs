@@ -229,7 +229,7 @@ async fn what_a_model_has_not_is_a_clear_refusal() {
     assert_eq!(error["code"], "unsupported");
     let message = error["message"].as_str().unwrap();
     assert!(
-        message.starts_with("the model \"llama-3\" has no rerank; it has chat"),
+        message.starts_with("the model \"llama-3\" does not support rerank; it supports chat"),
         "{message}"
     );
     assert!(house.sim.replicate().requests().is_empty());

@@ -1,4 +1,4 @@
-//! Which event comes when: a function of a prediction's life and of what was told of it.
+//! Schedules webhook events, from a prediction's timeline and the events already sent.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use crate::replicate::prediction::Prediction;
 use crate::replicate::timeline::{Moment, Status};
 use crate::replicate::webhook::{Hook, WebhookEvent};
 
-/// An event, when it is due, and how the prediction stands then.
+/// An event, its due time, and the prediction's state at that time.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) struct Due {
     pub(super) at: Instant,
@@ -17,7 +17,7 @@ pub(super) struct Due {
     pub(super) moment: Moment,
 }
 
-/// What a webhook was told already.
+/// What was already sent to a webhook.
 #[derive(Debug, Default)]
 pub(super) struct Told {
     count: usize,
@@ -42,16 +42,16 @@ impl Told {
         }
     }
 
-    /// How many events that was.
+    /// The number of events sent.
     pub(super) fn count(&self) -> usize {
         self.count
     }
 }
 
-/// The next event, as things stand; `None` when there is none any more.
+/// The next event; `None` if there are no more.
 ///
-/// Output is told at most every 500 ms, and what comes in the last of those pauses only with the
-/// end. The simulated logs come all at once, so that they need no pause.
+/// Output is sent at most every 500 ms, and output of the last such interval only with the end. The
+/// simulated logs are complete immediately, so they need no interval.
 pub(super) fn next(
     hook: &Hook,
     prediction: &Prediction,
@@ -100,7 +100,7 @@ pub(super) fn next(
         moment: last,
     };
 
-    // Of several at the same time, the first in this order.
+    // Of several events at the same time, the first in this order.
     [start, logs, output, Some(completed)]
         .into_iter()
         .flatten()

@@ -5,11 +5,11 @@ use serde_json::{Map, Value};
 
 use crate::replicate::problem::Invalid;
 
-/// What a webhook tells.
+/// The type of a webhook event.
 #[non_exhaustive]
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub enum WebhookEvent {
-    /// The prediction has ended, however it did.
+    /// The prediction has ended, with any status.
     Completed,
     /// There are new logs.
     Logs,
@@ -20,7 +20,7 @@ pub enum WebhookEvent {
 }
 
 impl WebhookEvent {
-    /// As `webhook_events_filter` spells it.
+    /// The spelling in `webhook_events_filter`.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Completed => "completed",
@@ -37,7 +37,7 @@ impl fmt::Display for WebhookEvent {
     }
 }
 
-/// Where to post what.
+/// The URL, and the events to send.
 #[derive(Clone, Debug)]
 pub(crate) struct Hook {
     pub(crate) url: Uri,
@@ -45,8 +45,8 @@ pub(crate) struct Hook {
 }
 
 impl Hook {
-    /// Of the body of a create request; `webhook_completed` is the older way to ask for the end
-    /// alone. What does not fit is added to `invalid`.
+    /// Reads it from the body of a create request; `webhook_completed` is the older way to request
+    /// only the end. Invalid values are added to `invalid`.
     pub(crate) fn read(body: &Map<String, Value>, invalid: &mut Vec<Invalid>) -> Option<Self> {
         let events = events(body.get("webhook_events_filter"), invalid);
         let webhook = url(body, "webhook", invalid);
@@ -66,7 +66,7 @@ impl Hook {
     }
 }
 
-/// By default new output and the end are told (Replicate, "Setup webhook").
+/// The default is new output and the end (Replicate, "Setup webhook").
 fn events(filter: Option<&Value>, invalid: &mut Vec<Invalid>) -> Vec<WebhookEvent> {
     use WebhookEvent::{Completed, Logs, Output, Start};
 

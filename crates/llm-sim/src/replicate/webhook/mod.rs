@@ -1,7 +1,7 @@
-//! Webhooks: what happens to a prediction is posted to whoever asked for it, signed.
+//! Webhooks: events of a prediction are signed and posted to the requested URL.
 //!
-//! A prediction without a webhook needs no task; one with a webhook has one until its end is
-//! delivered, or given up.
+//! A prediction without a webhook needs no task. One with a webhook has a task until its end is
+//! delivered or abandoned.
 
 mod event;
 mod hook;
@@ -27,7 +27,7 @@ pub(crate) use self::hook::Hook;
 pub use self::hook::WebhookEvent;
 pub use self::seen::SeenWebhook;
 
-/// Sends the webhooks of one simulated Replicate, and remembers them.
+/// Sends the webhooks of one simulated Replicate, and stores the attempts.
 #[derive(Debug)]
 pub(crate) struct Webhooks {
     clock: Clock,
@@ -40,7 +40,7 @@ pub(crate) struct Webhooks {
 }
 
 impl Webhooks {
-    /// Remembers the latest `capacity` attempts, and sends while the other end of `alive` is there.
+    /// Stores the latest `capacity` attempts, and sends while the other end of `alive` exists.
     pub(crate) fn new(clock: &Clock, capacity: usize, alive: watch::Receiver<()>) -> Arc<Self> {
         Arc::new(Self {
             clock: clock.clone(),
@@ -52,7 +52,7 @@ impl Webhooks {
         })
     }
 
-    /// As `GET /v1/webhooks/default/secret` tells it.
+    /// As returned by `GET /v1/webhooks/default/secret`.
     pub(crate) fn secret(&self) -> String {
         self.secret.told()
     }
@@ -68,7 +68,7 @@ impl Webhooks {
         let _ = self.changes.subscribe().wait_for(look).await;
     }
 
-    /// Tells the prediction's webhook, if it has one, whatever it wants to know.
+    /// Sends the prediction's webhooks, if it has any.
     pub(crate) fn follow(self: &Arc<Self>, prediction: &Arc<Prediction>, base: &str) {
         let Some(hook) = prediction.hook.clone() else {
             return;
@@ -126,7 +126,7 @@ impl Webhooks {
                 at,
                 status: outcome.status(),
             });
-            // Only the end is told again, and nobody follows redirects.
+            // Only the end is retried, and redirects are not followed.
             let pause = match outcome {
                 Outcome::Answered(..400) | Outcome::Refused => None,
                 _ if due.event != WebhookEvent::Completed => None,

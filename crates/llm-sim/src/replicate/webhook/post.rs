@@ -1,4 +1,4 @@
-//! Posting to this machine, and to no other: a simulation never reaches out into the network.
+//! Posts to this machine only: a simulation never contacts the network.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
@@ -13,12 +13,12 @@ use tokio::net::TcpStream;
 
 use crate::replicate::webhook::sign::Signed;
 
-/// What became of one attempt.
+/// The result of one attempt.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum Outcome {
     Answered(u16),
     Lost,
-    /// Not sent: not to this machine, or not over plain HTTP.
+    /// Not sent: the URL is not on this machine, or not plain HTTP.
     Refused,
 }
 
@@ -60,13 +60,13 @@ async fn exchange(addresses: &[SocketAddr], request: Request<Full<Bytes>>) -> Op
     let mut answer = std::pin::pin!(sender.send_request(request));
     let answer = tokio::select! {
         answer = answer.as_mut() => answer,
-        // Closed, perhaps with the answer.
+        // Closed, perhaps after the response.
         _ = connection => answer.await,
     };
     Some(answer.ok()?.status().as_u16())
 }
 
-/// The addresses of this machine that the URL means; no name is looked up.
+/// The addresses of the URL on this machine; names are not resolved.
 fn here(url: &Uri) -> Option<Vec<SocketAddr>> {
     if url.scheme_str() != Some("http") {
         return None;

@@ -9,21 +9,21 @@ use crate::replicate::webhook::WebhookEvent;
 pub struct SeenWebhook {
     /// The prediction's id.
     pub prediction: String,
-    /// What was told of it.
+    /// The type of the event.
     pub event: WebhookEvent,
     /// The header `webhook-id`: the same for all attempts of one event.
     pub id: String,
-    /// Counts up from 1.
+    /// The number of the attempt, from 1.
     pub attempt: usize,
-    /// When it was sent.
+    /// The time of the attempt.
     pub at: Instant,
-    /// What the receiver answered; `None` when it did not, or when the URL leads away from this
-    /// machine, where nothing is sent.
+    /// The status of the receiver's response; `None` if there was none, or if the URL is not on
+    /// this machine, in which case nothing is sent.
     pub status: Option<u16>,
 }
 
 impl SeenWebhook {
-    /// Of `GET /_sim/webhooks`.
+    /// For `GET /_sim/webhooks`.
     pub(crate) fn json(&self) -> Value {
         json!({
             "prediction": self.prediction,

@@ -12,7 +12,7 @@ use crate::log::unguessable;
 #[derive(Clone)]
 pub(super) struct Secret([u8; 32]);
 
-/// What is sent with a body besides its id.
+/// The headers sent with a body, besides its id.
 #[derive(Debug)]
 pub(super) struct Signed {
     /// Seconds since the Unix epoch.
@@ -21,7 +21,7 @@ pub(super) struct Signed {
 }
 
 impl Secret {
-    /// The same for all simulations of this process, and nobody else knows it.
+    /// The same for all simulations of this process, and not known outside it.
     pub(super) fn of_this_process() -> Self {
         let mut bytes = [0; 32];
         for (part, eight) in bytes.chunks_exact_mut(8).enumerate() {
@@ -36,7 +36,7 @@ impl Secret {
 
     pub(super) fn sign(&self, id: &str, unix: u64, body: &[u8]) -> Signed {
         let timestamp = unix.to_string();
-        // A key is filled up with zeros to a block (RFC 2104, section 2).
+        // A key is padded with zeros to a block (RFC 2104, section 2).
         let mut key = [0; 64];
         key[..self.0.len()].copy_from_slice(&self.0);
         let mut mac = Hmac::<Sha256>::new(&key.into());

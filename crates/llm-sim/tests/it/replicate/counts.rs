@@ -1,4 +1,4 @@
-//! Where all predictions stand, for tests of cancelling and for whoever asks over HTTP.
+//! Counts of predictions by status, for tests of cancelling and over HTTP.
 
 use std::time::Duration;
 

@@ -1,0 +1,148 @@
+//! What a plan may have this machine do: which addresses it may measure, and what it may read.
+
+use std::path::PathBuf;
+use std::str::FromStr;
+
+use anyhow::{Result, bail};
+use clap::ValueEnum;
+use llm_bench::{Access, Backend, Target};
+
+use crate::bench::args::BackendName;
+
+/// Addresses that may be measured, and files that may be read.
+#[derive(Clone, Debug)]
+pub(crate) struct Allowed {
+    /// `None` for any.
+    targets: Option<Vec<Target>>,
+    pub(crate) access: Access,
+}
+
+impl Allowed {
+    /// Everything: the plan is this command's own.
+    pub(crate) fn all() -> Self {
+        Self {
+            targets: None,
+            access: Access::all(),
+        }
+    }
+
+    /// No address and no file but these.
+    pub(crate) fn only(bases: &[Base], folders: &[PathBuf], hub: bool) -> Result<Self> {
+        let targets = bases.iter().map(Base::target).collect::<Result<_>>()?;
+        let access = Access::within(folders)?;
+        Ok(Self {
+            targets: Some(targets),
+            access: if hub { access.with_hub() } else { access },
+        })
+    }
+
+    /// Refuses an address that is not allowed. To be called before a key is attached to it.
+    pub(crate) fn check(&self, target: &Target) -> Result<()> {
+        let Some(targets) = &self.targets else {
+            return Ok(());
+        };
+        if targets.iter().any(|known| known.is_same_address(target)) {
+            return Ok(());
+        }
+        let backend = target.backend().name();
+        bail!(
+            "the leader asks for {target}, which is not allowed on this machine; \
+             --allow-base {backend}={target} allows it"
+        );
+    }
+}
+
+/// An address and whose API it is, which decides the key: `URL` or `BACKEND=URL`.
+#[derive(Clone, Debug)]
+pub(crate) struct Base {
+    backend: Backend,
+    url: String,
+}
+
+impl Base {
+    fn target(&self) -> Result<Target> {
+        Ok(Target::new(self.backend, &self.url, None)?)
+    }
+}
+
+impl FromStr for Base {
+    type Err = llm_bench::Error;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let named = text.split_once('=').and_then(|(name, url)| {
+            let name = BackendName::from_str(name, false).ok()?;
+            Some((Backend::from(name), url))
+        });
+        let (backend, url) = match named {
+            Some(named) => named,
+            None => (own_backend(text)?, text),
+        };
+        Target::new(backend, url, None)?;
+        let url = url.to_owned();
+        Ok(Self { backend, url })
+    }
+}
+
+/// Whose own address this is; that of some OpenAI-compatible API otherwise.
+fn own_backend(url: &str) -> Result<Backend, llm_bench::Error> {
+    for backend in [Backend::Together, Backend::Replicate] {
+        let Some(base) = backend.default_base() else {
+            continue;
+        };
+        let own = Target::new(backend, base, None)?;
+        if own.is_same_address(&Target::new(backend, url, None)?) {
+            return Ok(backend);
+        }
+    }
+    Ok(Backend::OpenAi)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn allowed(bases: &[&str]) -> Allowed {
+        let bases: Vec<Base> = bases.iter().map(|base| base.parse().unwrap()).collect();
+        Allowed::only(&bases, &[], false).unwrap()
+    }
+
+    #[test]
+    fn an_address_is_allowed_with_its_backend_only() {
+        let allowed = allowed(&[
+            "https://api.together.xyz",
+            "http://10.0.0.5:8000/v1",
+            "replicate=http://127.0.0.1:9",
+        ]);
+        let check = |backend, base| allowed.check(&Target::new(backend, base, None).unwrap());
+        for (backend, base) in [
+            (Backend::Together, "https://api.together.xyz/v1"),
+            (Backend::OpenAi, "http://10.0.0.5:8000"),
+            (Backend::Replicate, "http://127.0.0.1:9"),
+        ] {
+            check(backend, base).unwrap();
+        }
+        for (backend, base) in [
+            // The key of another API would go there.
+            (Backend::Together, "http://10.0.0.5:8000"),
+            (Backend::OpenAi, "https://api.together.xyz"),
+            (Backend::Replicate, "https://api.replicate.com"),
+            (Backend::OpenAi, "http://10.0.0.5:8001"),
+            (Backend::OpenAi, "https://10.0.0.5:8000"),
+            (Backend::OpenAi, "http://10.0.0.5:8000/v1/../admin"),
+            (Backend::Together, "https://api.together.xyz.evil.example"),
+            (Backend::Together, "https://api.together.xyz@evil.example"),
+        ] {
+            let error = check(backend, base).unwrap_err().to_string();
+            let flag = format!("--allow-base {}=", backend.name());
+            assert!(error.contains(&flag), "{error}");
+        }
+        assert!(Allowed::only(&[], &[], false).unwrap().targets.is_some());
+    }
+
+    #[test]
+    fn an_address_has_to_be_one() {
+        for text in ["", "api.together.xyz", "ftp://h", "together=", "other=http"] {
+            assert!(text.parse::<Base>().is_err(), "{text}");
+        }
+    }
+}

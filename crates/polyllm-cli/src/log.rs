@@ -1,0 +1,120 @@
+//! What is logged, and the lines of the log, in which text of others cannot pass for anything but
+//! text.
+
+use std::fmt::{self, Write};
+
+use llm_provider::text::printable;
+use tracing::field::Field;
+use tracing_subscriber::field::MakeExt;
+use tracing_subscriber::filter::{LevelFilter, Targets};
+use tracing_subscriber::fmt::FormatFields;
+use tracing_subscriber::fmt::format::{Writer, debug_fn};
+
+/// What is logged: by `set`, such as `warn,llm_gateway=debug`, else by the number of `-v`.
+///
+/// An `EnvFilter` would add filters by span and field, and regex-automata to the build.
+pub(crate) fn filter(verbose: u8, set: Option<&str>) -> Targets {
+    let set = set.filter(|text| !text.trim().is_empty());
+    if let Some(filter) = set.and_then(|text| text.parse().ok()) {
+        return filter;
+    }
+    let ours = ["llm_gateway", "llm_router", "llm_provider"];
+    match verbose {
+        0 => Targets::new().with_default(LevelFilter::WARN),
+        1 => Targets::new().with_default(LevelFilter::INFO),
+        2 => Targets::new()
+            .with_default(LevelFilter::INFO)
+            .with_targets(ours.map(|name| (name, LevelFilter::DEBUG))),
+        _ => Targets::new().with_default(LevelFilter::DEBUG),
+    }
+}
+
+/// Writes the message and each `name=value` of an event.
+///
+/// Control characters are escaped, however a field was recorded: `tracing-subscriber` itself lets
+/// line ends pass, and in fields recorded with `%` escape sequences, too.
+pub(crate) fn fields() -> impl for<'w> FormatFields<'w> + 'static {
+    debug_fn(write_field).delimited(" ")
+}
+
+fn write_field(writer: &mut Writer<'_>, field: &Field, value: &dyn fmt::Debug) -> fmt::Result {
+    if field.name() != "message" {
+        write!(writer, "{}=", field.name())?;
+    }
+    write!(Printable(writer), "{value:?}")
+}
+
+struct Printable<'a, 'w>(&'a mut Writer<'w>);
+
+impl Write for Printable<'_, '_> {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        self.0.write_str(&printable(text))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+    use std::sync::{Arc, Mutex};
+
+    use tracing::Level;
+
+    use super::*;
+
+    #[derive(Clone, Default)]
+    struct Lines(Arc<Mutex<Vec<u8>>>);
+
+    impl io::Write for Lines {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.lock().unwrap().write(bytes)
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn each_v_logs_more_and_the_variable_overrides() {
+        let levels = |verbose, set| {
+            let filter = filter(verbose, set);
+            ["llm_gateway::server", "hyper"].map(|target| {
+                let levels = [Level::WARN, Level::INFO, Level::DEBUG, Level::TRACE];
+                let enabled = levels.iter().filter(|l| filter.would_enable(target, l));
+                enabled.count()
+            })
+        };
+        assert_eq!(levels(0, None), [1, 1]);
+        assert_eq!(levels(1, None), [2, 2]);
+        assert_eq!(levels(2, None), [3, 2]);
+        assert_eq!(levels(3, None), [3, 3]);
+        assert_eq!(levels(3, Some("llm_gateway=trace,warn")), [4, 1]);
+        assert_eq!(levels(0, Some("info")), [2, 2]);
+        for ignored in ["", "x=y=z"] {
+            assert_eq!(levels(1, Some(ignored)), [2, 2], "{ignored}");
+        }
+    }
+
+    #[test]
+    fn no_field_and_no_message_controls_the_log() {
+        let hostile = "x\nWARN forged\r\u{1b}[2J\u{9b}1m\0\u{202e}\u{2028}";
+        let lines = Lines::default();
+        let writer = lines.clone();
+        let subscriber = tracing_subscriber::fmt()
+            .fmt_fields(fields())
+            .with_ansi(false)
+            .with_writer(move || writer.clone())
+            .finish();
+        tracing::subscriber::with_default(subscriber, || {
+            let span = tracing::info_span!("span", name = %hostile);
+            let _entered = span.enter();
+            tracing::warn!(shown = %hostile, debug = ?hostile, text = hostile, n = 1, "said {hostile}");
+            tracing::warn!("{hostile}");
+        });
+        let log = String::from_utf8(lines.0.lock().unwrap().clone()).unwrap();
+        assert_eq!(log.lines().count(), 2, "{log}");
+        assert!(log.lines().all(|line| printable(line) == line), "{log:?}");
+        assert!(log.contains("WARN span{name=x\\nWARN forged"), "{log}");
+        assert!(log.contains(" n=1"), "{log}");
+    }
+}

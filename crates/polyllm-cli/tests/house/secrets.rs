@@ -1,0 +1,121 @@
+//! What clients of the gateway get to see of a deployment's secrets: nothing, whatever an upstream
+//! repeats.
+
+use llm_gateway::{Config, Gateway, GatewayOptions};
+use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpListener;
+
+const KEY: &str = "sk-canary/4f1c+key";
+const HEADER: &str = "header-canary-77aa";
+
+const CONFIG: &str = r#"
+model_list:
+  - model_name: together
+    litellm_params: &secrets
+      model: together_ai/acme/model
+      api_key: os.environ/KEY
+      api_base: os.environ/BASE
+      extra_headers: { x-team: os.environ/HEADER }
+      max_retries: 0
+  - model_name: replicate
+    litellm_params:
+      <<: *secrets
+      model: replicate/acme/model
+"#;
+
+/// The address of an upstream that answers everything with this.
+async fn upstream(status: &str, headers: &str, body: &str) -> String {
+    let answer = format!("HTTP/1.1 {status}\r\n{headers}connection: close\r\n\r\n{body}");
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let base = format!("http://{}", listener.local_addr().unwrap());
+    tokio::spawn(async move {
+        while let Ok((mut connection, _)) = listener.accept().await {
+            // Requests of these tests come in one read.
+            let mut request = vec![0; 1 << 16];
+            if connection.read(&mut request).await.is_ok() {
+                let _ = connection.write_all(answer.as_bytes()).await;
+            }
+        }
+    });
+    base
+}
+
+/// All that a client reads, head and body, when it asks every model in every way.
+async fn read(base: &str) -> Vec<String> {
+    let environment = |name: &str| {
+        Some(match name {
+            "BASE" => base.to_owned(),
+            "KEY" => KEY.to_owned(),
+            "HEADER" => HEADER.to_owned(),
+            _ => return None,
+        })
+    };
+    let config = Config::parse(CONFIG, &polyllm::registry(), &environment).unwrap();
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let gateway = Gateway::new(config, GatewayOptions::new());
+    tokio::spawn(gateway.serve(listener, std::future::pending()));
+    let client = reqwest::Client::new();
+    let mut read = Vec::new();
+    for model in ["together", "replicate"] {
+        for stream in [false, true] {
+            let body = json!({ "model": model, "stream": stream,
+                               "messages": [{ "role": "user", "content": "Hi" }] });
+            let request = client.post(format!("{url}/v1/chat/completions"));
+            let response = request.json(&body).send().await.unwrap();
+            let head = format!("{:?}", response.headers());
+            let body = response.text().await.unwrap();
+            // Without the escapes of JSON.
+            let plain = serde_json::from_str::<Value>(&body).map(|body| body["error"].to_string());
+            read.extend([head, body]);
+            read.extend(plain);
+        }
+    }
+    read
+}
+
+#[tokio::test]
+async fn no_secret_of_a_deployment_reaches_a_client() {
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let json_type = "content-type: application/json\r\n".to_owned();
+    let events_type = "content-type: text/event-stream\r\n".to_owned();
+    let piece = json!({ "choices": [{ "index": 0, "delta": { "content": "Hel" } }] });
+    for secret in [KEY, HEADER] {
+        let text = format!("it was {secret}");
+        let error = json!({ "error": { "message": text, "param": secret, "code": secret } });
+        let problem = json!({ "title": text, "detail": text,
+            "invalid_fields": [{ "field": format!("input.{secret}"), "description": text }] });
+        let failed = json!({ "id": "p1", "status": "failed", "error": text, "logs": text });
+        let headers = format!("x-request-id: {secret}\r\nretry-after: {secret}\r\n{json_type}");
+        for (status, headers, body) in [
+            ("400 Bad Request", &json_type, error.to_string()),
+            ("422 Unprocessable Content", &json_type, problem.to_string()),
+            ("401 Unauthorized", &headers, error.to_string()),
+            (
+                "502 Bad Gateway",
+                &format!("content-type: text/{secret}\r\n"),
+                text.clone(),
+            ),
+            ("201 Created", &json_type, failed.to_string()),
+            ("200 OK", &events_type, format!("data: {error}\n\n")),
+            (
+                "200 OK",
+                &events_type,
+                format!("data: {piece}\n\ndata: {error}\n\n"),
+            ),
+        ] {
+            let all = read(&upstream(status, headers, &body).await).await;
+            // The error did come through; a page is not quoted.
+            let is_quoted = all.iter().any(|seen| seen.contains("***"));
+            assert_eq!(
+                is_quoted,
+                !status.starts_with("502"),
+                "{status} with {body}"
+            );
+            for seen in all {
+                assert!(!seen.contains(secret), "{status} with {body}: {seen}");
+            }
+        }
+    }
+}

@@ -1,0 +1,292 @@
+//! `polyllm serve` as a process: its log, its signals, and what the README shows.
+
+#![cfg(unix)]
+#![allow(clippy::panic, clippy::unwrap_used, reason = "helpers of tests")]
+
+#[allow(dead_code, reason = "other tests need more of it")]
+mod common;
+
+use std::fs;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpStream;
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use common::polyllm;
+use serde_json::{Value, json};
+
+/// A gateway that is stopped after the test.
+struct Gateway {
+    child: Child,
+    /// Where it listens, such as `127.0.0.1:4000`.
+    address: String,
+    /// What it has written on standard error.
+    log: Arc<Mutex<String>>,
+}
+
+impl Gateway {
+    fn start(arguments: &[&str]) -> Self {
+        let mut command = polyllm(&["serve", "--port", "0", "--json"]);
+        command.args(arguments);
+        command.stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().unwrap();
+        let log = Arc::new(Mutex::new(String::new()));
+        let (errors, lines) = (child.stderr.take().unwrap(), Arc::clone(&log));
+        std::thread::spawn(move || {
+            let mut errors = BufReader::new(errors);
+            let mut line = Vec::new();
+            while errors
+                .read_until(b'\n', &mut line)
+                .is_ok_and(|read| read > 0)
+            {
+                lines
+                    .lock()
+                    .unwrap()
+                    .push_str(&String::from_utf8_lossy(&line));
+                line.clear();
+            }
+        });
+        let mut said = String::new();
+        let mut output = BufReader::new(child.stdout.take().unwrap());
+        output.read_line(&mut said).unwrap();
+        let said: Value = serde_json::from_str(&said).unwrap();
+        let address = said["url"].as_str().unwrap().replace("http://", "");
+        Self {
+            child,
+            address,
+            log,
+        }
+    }
+
+    /// The status and the body of the answer to a request.
+    fn ask(&self, line: &str, body: &str) -> (u16, Value) {
+        let mut socket = TcpStream::connect(&self.address).unwrap();
+        let (address, length) = (&self.address, body.len());
+        let request = format!(
+            "{line} HTTP/1.1\r\nhost: {address}\r\ncontent-type: application/json\r\n\
+             content-length: {length}\r\nconnection: close\r\n\r\n{body}"
+        );
+        socket.write_all(request.as_bytes()).unwrap();
+        let mut answer = String::new();
+        socket.read_to_string(&mut answer).unwrap();
+        let (_, body) = answer.split_once("\r\n\r\n").unwrap();
+        let body = serde_json::from_str(body).unwrap();
+        (answer[9..12].parse().unwrap(), body)
+    }
+
+    fn models(&self) -> Vec<String> {
+        let (status, list) = self.ask("GET /v1/models", "");
+        assert_eq!(status, 200, "{list}");
+        let models = list["data"].as_array().unwrap().iter();
+        models
+            .map(|model| model["id"].as_str().unwrap().to_owned())
+            .collect()
+    }
+
+    fn signal(&self, name: &str) {
+        let id = self.child.id().to_string();
+        let kill = Command::new("kill").args([name, &id]).status();
+        assert!(kill.unwrap().success());
+    }
+
+    /// Sends a SIGHUP and waits for what is logged about it.
+    fn reload(&self) -> String {
+        let before = self.log.lock().unwrap().len();
+        self.signal("-HUP");
+        self.wait_for(before, "reload: ")
+    }
+
+    /// What is logged after `start`, once it contains a whole line with `wanted`.
+    #[allow(
+        clippy::disallowed_methods,
+        reason = "no runtime: the server is another process"
+    )]
+    fn wait_for(&self, start: usize, wanted: &str) -> String {
+        for _ in 0..600 {
+            let log = self.log.lock().unwrap()[start..].to_owned();
+            if log
+                .split_inclusive('\n')
+                .any(|line| line.contains(wanted) && line.ends_with('\n'))
+            {
+                return log;
+            }
+            std::thread::sleep(Duration::from_millis(100));
+        }
+        panic!("{wanted} was not logged: {}", self.log.lock().unwrap());
+    }
+}
+
+impl Drop for Gateway {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// A configuration in a file that is gone after the test.
+struct File(PathBuf);
+
+impl File {
+    fn new(name: &str, text: &str) -> Self {
+        let file =
+            Self(std::env::temp_dir().join(format!("polyllm-{}-{name}", std::process::id())));
+        file.write(text);
+        file
+    }
+
+    fn write(&self, text: &str) {
+        fs::write(&self.0, text).unwrap();
+    }
+
+    fn path(&self) -> &str {
+        self.0.to_str().unwrap()
+    }
+}
+
+impl Drop for File {
+    fn drop(&mut self) {
+        let _ = fs::remove_file(&self.0);
+    }
+}
+
+/// A configuration of one model, which nobody serves.
+fn config(model: &str) -> String {
+    format!(
+        "model_list:\n  - model_name: {model}\n    litellm_params:\n      \
+         model: together_ai/some/model\n      api_key: any\n      \
+         api_base: http://127.0.0.1:1\n"
+    )
+}
+
+#[test]
+fn a_hangup_reloads_a_good_configuration_and_keeps_the_old_one_for_a_bad_one() {
+    let file = File::new("reload.yaml", &config("alpha"));
+    let mut gateway = Gateway::start(&["--config", file.path()]);
+    assert_eq!(gateway.models(), ["alpha"]);
+
+    file.write(&config("beta"));
+    let log = gateway.reload();
+    assert!(log.contains("in force; models: beta"), "{log}");
+    assert_eq!(gateway.models(), ["beta"]);
+
+    file.write(
+        "model_list:\n  - model_name: gamma\n    litellm_params: {model: nobody/x, api_key: 5}\n",
+    );
+    let log = gateway.reload();
+    for wanted in [
+        "3:",
+        "name of a provider",
+        "api_key",
+        "the old configuration stays",
+    ] {
+        assert!(log.contains(wanted), "{wanted}: {log}");
+    }
+    assert_eq!(gateway.models(), ["beta"]);
+
+    fs::remove_file(&file.0).unwrap();
+    let log = gateway.reload();
+    assert!(log.contains("the old configuration stays"), "{log}");
+    assert_eq!(gateway.models(), ["beta"]);
+
+    file.write(&config("delta"));
+    gateway.reload();
+    assert_eq!(gateway.models(), ["delta"]);
+    gateway.signal("-TERM");
+    assert!(gateway.child.wait().unwrap().success());
+}
+
+#[test]
+fn a_hangup_without_a_configuration_is_ignored_in_one_line() {
+    let gateway = Gateway::start(&[]);
+    let models = gateway.models();
+    let log = gateway.reload();
+    // The banner may still be on its way.
+    let mut lines = log.lines().filter(|line| line.contains("reload: "));
+    let line = lines.next().unwrap_or_default();
+    assert!(line.contains("ignored") && lines.next().is_none(), "{log}");
+    assert_eq!(gateway.models(), models);
+}
+
+#[test]
+fn a_reload_does_not_open_a_gateway_that_has_a_key() {
+    let locked = config("alpha") + "general_settings:\n  master_key: sk-1234\n";
+    let file = File::new("locked.yaml", &locked);
+    let gateway = Gateway::start(&["--config", file.path()]);
+    assert_eq!(gateway.ask("GET /v1/models", "").0, 401);
+    file.write(&config("beta"));
+    let log = gateway.reload();
+    assert!(log.contains("master_key") && log.contains("stays"), "{log}");
+    assert_eq!(gateway.ask("GET /v1/models", "").0, 401);
+}
+
+#[test]
+fn a_gateway_without_a_key_says_who_can_use_it() {
+    let open = Gateway::start(&[]);
+    let log = open.wait_for(0, "master_key");
+    assert!(
+        log.contains("every user and program of this machine"),
+        "{log}"
+    );
+    let open = Gateway::start(&["--host", "0.0.0.0"]);
+    let log = open.wait_for(0, "master_key");
+    assert!(log.contains("everybody who can reach"), "{log}");
+}
+
+#[test]
+fn a_client_cannot_forge_a_line_of_the_log_or_reach_the_terminal() {
+    let gateway = Gateway::start(&["-v"]);
+    gateway.wait_for(0, "serving");
+    let start = gateway.log.lock().unwrap().len();
+    let body = json!({
+        "model": "x\n2026-01-01 WARN forged\u{1b}[2J\0",
+        "messages": [{ "role": "user", "content": "x" }],
+    });
+    let (status, answer) = gateway.ask("POST /v1/chat/completions", &body.to_string());
+    assert_eq!(status, 404, "{answer}");
+    assert_eq!(gateway.ask("GET /%1b%0a", "").0, 404);
+    let log = gateway.wait_for(start, "%1b");
+    assert_eq!(log.lines().count(), 3, "{log}");
+    assert!(!log.contains(['\u{1b}', '\0']), "{log:?}");
+    assert!(!log.contains("an upstream failed"), "{log}");
+}
+
+const README: &str = include_str!("../../../README.md");
+
+#[test]
+fn the_curl_lines_of_the_readme_work_as_written() {
+    let gateway = Gateway::start(&[]);
+    let mut lines = README.lines().map(str::trim_start);
+    let mut tried = 0;
+    while let Some(line) = lines.by_ref().find(|line| line.starts_with("$ curl ")) {
+        let mut command = line.trim_start_matches("$ ").to_owned();
+        while command.matches('\'').count() % 2 == 1 {
+            command.push('\n');
+            command.push_str(lines.next().unwrap());
+        }
+        let here = command.replace("127.0.0.1:4000", &gateway.address);
+        assert_ne!(here, command);
+        let here = here.replacen("curl ", "curl --silent --show-error --fail-with-body ", 1);
+        let output = Command::new("sh").args(["-c", &here]).output().unwrap();
+        let said = String::from_utf8(output.stdout).unwrap();
+        assert!(output.status.success(), "{here}: {said}");
+        let answer: Value = serde_json::from_str(&said).unwrap();
+        if command.contains("/rerank") {
+            assert_eq!(answer["results"][0]["index"], 1, "{answer}");
+        }
+        tried += 1;
+    }
+    assert_eq!(tried, README.matches("$ curl ").count());
+    assert!(tried > 0);
+}
+
+#[test]
+fn the_python_lines_of_the_readme_name_a_model_that_the_gateway_serves() {
+    let gateway = Gateway::start(&[]);
+    let (_, after) = README.split_once("model=\"").unwrap();
+    let (model, _) = after.split_once('"').unwrap();
+    let body = json!({ "model": model, "messages": [{ "role": "user", "content": "Hi" }] });
+    let (status, answer) = gateway.ask("POST /v1/chat/completions", &body.to_string());
+    assert_eq!(status, 200, "{answer}");
+}

@@ -55,5 +55,5 @@ await check("a model without rerank is a BadRequestError that says what it has",
   const client = connect(CohereClientV2, GATEWAY_URL);
   const asked = client.rerank({ ...question, model: "mistral-deployment" });
   const error = await rejected(asked, Cohere.BadRequestError);
-  assert.match(error.body.error.message, /has no rerank; it has chat/);
+  assert.match(error.body.error.message, /does not support rerank; it supports chat/);
 });

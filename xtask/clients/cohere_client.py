@@ -69,7 +69,7 @@ def gateway():
     client = cohere.ClientV2(api_key=address("GATEWAY_KEY"), base_url=address("GATEWAY_URL"))
     with raises(cohere.BadRequestError) as error:
         client.rerank(**{**QUESTION, "model": "mistral-deployment"})
-    assert "has no rerank; it has chat" in error.value.body["error"]["message"], error.value.body
+    assert "does not support rerank; it supports chat" in error.value.body["error"]["message"], error.value.body
 
 
 run()

@@ -110,7 +110,7 @@ await check("what a model has not is a BadRequestError that says what it has", a
   const asked = client.embeddings.create({ model: LLAMA_3, input: "x" });
   const error = await rejected(asked, OpenAI.BadRequestError);
   assert.equal(error.code, "unsupported");
-  assert.match(error.message, /has no embeddings; it has chat/);
+  assert.match(error.message, /does not support embeddings; it supports chat/);
 });
 
 await check("a base URL without /v1", async () => {

@@ -20,15 +20,15 @@ use seen::{Seen, deviation, mean, quantile};
 pub(crate) const COMMAND: crate::Command = crate::Command {
     name: "bench-truth",
     usage: "[--polyllm FILE] [--only NAME]",
-    about: "Hold what `polyllm bench` measures against the simulation's own clock",
+    about: "Compare the results of `polyllm bench` with the simulation's own clock",
     details: "\
-Builds polyllm for release, starts `polyllm sim` and `polyllm bench` as two processes, and prints
-what was measured beside what the simulation says it did, and beside the limit for a quiet machine
-of two processors. Times depend on what else the machine does and are only told; the command fails
-when what does not depend on it is wrong: requests a second, requests at all.
+Makes a release build of polyllm, starts `polyllm sim` and `polyllm bench` as two processes, and prints
+the measured values beside those recorded by the simulation, and the limit for an idle machine with two
+processors. Times depend on other load of the machine and are only reported. The command fails if
+values that do not depend on it are wrong: requests per second, number of requests.
 
-  --polyllm FILE   this binary instead of a new one
-  --only NAME      the measurements whose name contains NAME: streams, rate, start, serial, cpu",
+  --polyllm FILE   use this binary instead of a new build
+  --only NAME      only the measurements whose name contains NAME: streams, rate, start, serial, cpu",
     run,
 };
 
@@ -51,6 +51,15 @@ fn run(mut args: lexopt::Parser) -> Result<()> {
             _ => return Err(arg.unexpected().into()),
         }
     }
+    measure(&only, binary)
+}
+
+/// Every measurement, of a new binary.
+pub(crate) fn check() -> Result<()> {
+    measure("", None)
+}
+
+fn measure(only: &str, binary: Option<PathBuf>) -> Result<()> {
     let folder = tool::target()?.join("bench-truth");
     let _ = fs::remove_dir_all(&folder);
     fs::create_dir_all(&folder)?;
@@ -62,7 +71,7 @@ fn run(mut args: lexopt::Parser) -> Result<()> {
     let mut table = Table::default();
     println!("| {:<48} | {:>12} | {:>12} |", "what", "measured", "limit");
     println!("|:{:-<48}-|-{:->12}:|-{:->12}:|", "", "", "");
-    for (_, measure) in MEASUREMENTS.iter().filter(|(name, _)| name.contains(&only)) {
+    for (_, measure) in MEASUREMENTS.iter().filter(|(name, _)| name.contains(only)) {
         measure(&bench, &mut table)?;
     }
     ensure!(table.wrong.is_empty(), "wrong: {}", table.wrong.join(", "));

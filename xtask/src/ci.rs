@@ -7,26 +7,50 @@ use anyhow::Result;
 use lexopt::{Arg, ValueExt};
 use serde_json::Value;
 
-use crate::{Command, clients, fixtures, layers, new_provider, tool, vectors};
+use crate::{
+    Command, bench, bench_truth, clients, crates, fixtures, fuzz, genai_bench, layers, lint,
+    mutants, new_provider, services, tool, vectors,
+};
 
 pub(crate) const COMMAND: Command = Command {
     name: "ci",
-    usage: "[--only STEP]... [--list]",
-    about: "Run everything that has to hold before a change goes in",
+    usage: "[--full] [--only STEP]... [--list]",
+    about: "Run the checks that every change must pass",
     details: "\
-This is what .ci/run and .github/workflows run. It stops at the first step that fails; the last
-lines say what each step took. `--list` names the steps, `--only STEP` runs that one.",
+This is what .ci/run and .github/workflows run. It stops at the first step that fails. The last
+lines list the time of each step. A step that cannot run prints `skipped:` and the reason.
+
+  --full        also run the slow steps, which take an hour or more
+  --only STEP   only this step, fast or slow
+  --list        list the steps",
     run,
 };
 
 /// A step's name, what it is about, and its work.
 type Step = (&'static str, &'static str, fn() -> Result<Done>);
 
-const STEPS: &[Step] = &[
+/// What every change goes through.
+const QUICK: &[Step] = &[
     ("fmt", "the formatting of rustfmt", fmt),
     ("layers", "who may know whom: cargo xtask layers", layers),
+    ("lint", "no fault of a known class: cargo xtask lint", lint),
     ("clippy", "no warning from rustc or clippy", clippy),
-    ("test", "cargo test --workspace", test),
+    (
+        "crates",
+        "how many crates the default binary compiles",
+        crates,
+    ),
+    (
+        "test",
+        "cargo test --workspace, with all parts of the binary",
+        test,
+    ),
+    ("default", "the binary without optional parts", default),
+    (
+        "services",
+        "the tests that need Redis or NATS, over servers started for them",
+        services,
+    ),
     ("features", "each feature of each crate alone", features),
     (
         "scaffold",
@@ -36,8 +60,17 @@ const STEPS: &[Step] = &[
     ("docs", "no warning from rustdoc", docs),
     ("vectors", "test vectors from elsewhere, if any", vectors),
     ("fixtures", "cargo xtask fixtures --check", fixtures),
-    ("binary", "cargo build --release, as users build", binary),
+    ("binary", "cargo build --release, with all parts", binary),
     ("clients", "cargo xtask clients --release", clients),
+    ("instructions", "cargo xtask bench gateway", instructions),
+];
+
+/// What takes too long for every change.
+const LONG: &[Step] = &[
+    ("fuzz", "cargo xtask fuzz: every fuzz target", fuzz),
+    ("mutants", "cargo xtask mutants: today's sample", mutants),
+    ("bench-truth", "cargo xtask bench-truth", bench_truth),
+    ("genai-bench", "cargo xtask genai-bench", genai_bench),
 ];
 
 enum Done {
@@ -46,21 +79,21 @@ enum Done {
 }
 
 fn run(mut args: lexopt::Parser) -> Result<()> {
-    let mut steps = Vec::new();
+    let (mut steps, mut full) = (Vec::new(), false);
     while let Some(arg) = args.next()? {
         match arg {
             Arg::Long("list") => {
-                STEPS
-                    .iter()
-                    .for_each(|(name, about, _)| println!("{name:<10} {about}"));
+                print!("{}", list());
                 return Ok(());
             }
+            Arg::Long("full") => full = true,
             Arg::Long("only") => steps.push(find(&args.value()?.string()?)?),
             _ => return Err(arg.unexpected().into()),
         }
     }
     if steps.is_empty() {
-        steps.extend(STEPS);
+        steps.extend(QUICK);
+        steps.extend(LONG.iter().filter(|_| full));
     }
     let mut report = Report::default();
     for (name, about, work) in steps {
@@ -78,10 +111,19 @@ fn run(mut args: lexopt::Parser) -> Result<()> {
 }
 
 fn find(name: &str) -> Result<&'static Step> {
-    STEPS.iter().find(|step| step.0 == name).ok_or_else(|| {
-        let names: Vec<_> = STEPS.iter().map(|step| step.0).collect();
+    let mut steps = QUICK.iter().chain(LONG);
+    steps.find(|step| step.0 == name).ok_or_else(|| {
+        let steps = QUICK.iter().chain(LONG);
+        let names: Vec<_> = steps.map(|step| step.0).collect();
         lexopt::Error::from(format!("no step '{name}'; there are {}", names.join(", "))).into()
     })
+}
+
+fn list() -> String {
+    let line = |(name, about, _): &Step| format!("{name:<WIDTH$} {about}\n");
+    let quick: String = QUICK.iter().map(line).collect();
+    let long: String = LONG.iter().map(line).collect();
+    format!("{quick}\nwith --full:\n{long}")
 }
 
 /// What became of the steps so far.
@@ -107,7 +149,7 @@ impl Report {
             }
         };
         self.time += time;
-        self.rows += &format!("{name:<10} {:>7.1} s  {word}\n", time.as_secs_f64());
+        self.rows += &format!("{name:<WIDTH$} {:>7.1} s  {word}\n", time.as_secs_f64());
     }
 
     fn text(&self) -> String {
@@ -118,7 +160,7 @@ impl Report {
             time,
         } = self;
         format!(
-            "{rows}{:<10} {:>7.1} s\n{passed} passed, {failed} failed\n",
+            "{rows}{:<WIDTH$} {:>7.1} s\n{passed} passed, {failed} failed\n",
             "all",
             time.as_secs_f64()
         )
@@ -134,12 +176,37 @@ fn layers() -> Result<Done> {
     Ok(Done::Passed)
 }
 
+fn lint() -> Result<Done> {
+    lint::check()?;
+    Ok(Done::Passed)
+}
+
 fn clippy() -> Result<Done> {
     call("cargo clippy --workspace --all-targets --all-features -- -D warnings")
 }
 
+fn crates() -> Result<Done> {
+    crates::check()?;
+    Ok(Done::Passed)
+}
+
+/// The parts that the binary leaves out by default have tests, too.
 fn test() -> Result<Done> {
-    call("cargo test --workspace")
+    call("cargo test --workspace --features polyllm-cli/full")
+}
+
+/// What the binary says about parts that it lacks: other tests do not depend on them.
+fn default() -> Result<Done> {
+    call("cargo test -p polyllm-cli --test bench_parts --test bench_report")
+}
+
+fn services() -> Result<Done> {
+    Ok(match services::check()? {
+        services::Outcome::Passed => Done::Passed,
+        services::Outcome::Missing(programs) => {
+            Done::Skipped(format!("not installed: {}", programs.join(", ")))
+        }
+    })
 }
 
 /// The workspace's own builds unify features: a crate that forgot one is seen only alone.
@@ -169,9 +236,6 @@ fn feature_lines(metadata: &Value) -> Vec<String> {
             .flat_map(|all| all.keys());
         let features: Vec<_> = features.filter(|feature| *feature != "default").collect();
         let leaf = layers::is_leaf(name);
-        if !leaf && features.is_empty() {
-            continue;
-        }
         let verb = if leaf { "test --quiet" } else { "check" };
         let bare = format!("cargo {verb} -p {name} --no-default-features");
         lines.push(bare.clone());
@@ -222,7 +286,7 @@ fn fixtures() -> Result<Done> {
 }
 
 fn binary() -> Result<Done> {
-    call("cargo build --release")
+    call("cargo build --release --features full")
 }
 
 fn clients() -> Result<Done> {
@@ -230,10 +294,54 @@ fn clients() -> Result<Done> {
     Ok(Done::Passed)
 }
 
+fn fuzz() -> Result<Done> {
+    if let Some(why) = fuzz::missing() {
+        return Ok(Done::Skipped(why));
+    }
+    match fuzz::check(FUZZ_SECONDS, "")? {
+        0 => Ok(Done::Skipped("no crates/*/fuzz".to_owned())),
+        _ => Ok(Done::Passed),
+    }
+}
+
+fn mutants() -> Result<Done> {
+    if let Some(why) = mutants::missing() {
+        return Ok(Done::Skipped(why));
+    }
+    mutants::check(mutants::of_today()?)?;
+    Ok(Done::Passed)
+}
+
+fn bench_truth() -> Result<Done> {
+    bench_truth::check()?;
+    Ok(Done::Passed)
+}
+
+fn genai_bench() -> Result<Done> {
+    if !genai_bench::is_installed()? {
+        let why = "genai-bench (1.3 GB) is not installed: `cargo xtask genai-bench` does that";
+        return Ok(Done::Skipped(why.to_owned()));
+    }
+    genai_bench::check()?;
+    Ok(Done::Passed)
+}
+
+fn instructions() -> Result<Done> {
+    if !bench::is_possible() {
+        return Ok(Done::Skipped("valgrind is not installed".to_owned()));
+    }
+    bench::check()?;
+    Ok(Done::Passed)
+}
+
 fn call(line: &str) -> Result<Done> {
     tool::run(&mut tool::command(line))?;
     Ok(Done::Passed)
 }
+
+/// Of a step's name in lists.
+const WIDTH: usize = 11;
+const FUZZ_SECONDS: u32 = 120;
 
 #[cfg(test)]
 mod tests {
@@ -257,10 +365,10 @@ mod tests {
         );
         assert_eq!(
             report.text(),
-            "fmt            1.5 s  ok\n\
-             vectors        0.0 s  skipped: no vectors\n\
-             clippy        61.0 s  FAIL\n\
-             all           62.5 s\n\
+            "fmt             1.5 s  ok\n\
+             vectors         0.0 s  skipped: no vectors\n\
+             clippy         61.0 s  FAIL\n\
+             all            62.5 s\n\
              1 passed, 1 failed\n",
         );
     }
@@ -283,13 +391,25 @@ mod tests {
                 "cargo test --quiet -p sse-codec --all-features",
                 "cargo check -p polyllm --no-default-features",
                 "cargo check -p polyllm --no-default-features --features router",
+                "cargo check -p llm-router --no-default-features",
             ],
         );
     }
 
     #[test]
+    fn long_steps_are_listed_apart() {
+        let list = list();
+        let (quick, long) = list.split_once("with --full:").unwrap();
+        assert!(quick.contains("lint ") && !quick.contains("fuzz"), "{list}");
+        for step in ["fuzz ", "mutants ", "bench-truth ", "genai-bench "] {
+            assert!(long.contains(step), "{list}");
+        }
+    }
+
+    #[test]
     fn an_unknown_step_is_misuse() {
         assert!(find("fmt").is_ok());
+        assert!(find("fuzz").is_ok());
         assert!(find("format").is_err_and(|error| error.is::<lexopt::Error>()));
     }
 }

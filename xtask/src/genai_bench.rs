@@ -10,11 +10,11 @@ use crate::{Command, python, tool};
 pub(crate) const COMMAND: Command = Command {
     name: "genai-bench",
     usage: "",
-    about: "Have genai-bench read a folder of polyllm bench",
+    about: "Check that genai-bench reads a folder of polyllm bench",
     details: "\
-genai-bench's `excel` and `plot` run on the folder of an experiment as it is written, and have to
-make a spreadsheet and plots of it. genai-bench and what it needs (1.3 GB) are installed under
-target/, so this is no step of `cargo xtask ci`.",
+Runs genai-bench's `excel` and `plot` on the unmodified folder of an experiment. They must create a
+spreadsheet and plots. genai-bench and its dependencies (1.3 GB) are installed under target/; `cargo
+xtask ci --full` runs this command only if they are installed.",
     run,
 };
 
@@ -22,13 +22,22 @@ fn run(mut args: lexopt::Parser) -> Result<()> {
     if let Some(arg) = args.next()? {
         return Err(arg.unexpected().into());
     }
+    check()
+}
+
+/// Whether genai-bench was installed by an earlier run.
+pub(crate) fn is_installed() -> Result<bool> {
+    Ok(tool::target()?.join("genai-bench").is_dir())
+}
+
+pub(crate) fn check() -> Result<()> {
     let target = tool::target()?;
     let requirements = tool::root().join("xtask/genai-bench/requirements.txt");
     let python = python::environment(&target.join("genai-bench"), &requirements)?;
     let folder = target.join("genai-bench-folder");
     let _ = fs::remove_dir_all(&folder);
     let mut write = tool::command(
-        "cargo test --quiet -p llm-bench --features xlsx write_a_folder -- --ignored",
+        "cargo test --quiet -p bench-report --features xlsx write_a_folder -- --ignored",
     );
     tool::run(write.env("LLM_BENCH_FOLDER", &folder))?;
 

@@ -1,18 +1,25 @@
 //! The maintainer's commands: `cargo xtask help`.
+#![allow(clippy::disallowed_methods, reason = "no asynchronous code runs here")]
 #![allow(
     clippy::print_stdout,
     clippy::print_stderr,
     reason = "a command talks to its terminal"
 )]
 
+mod bench;
 mod bench_truth;
 mod ci;
 mod clients;
+mod crates;
 mod fixtures;
+mod fuzz;
 mod genai_bench;
 mod layers;
+mod lint;
+mod mutants;
 mod new_provider;
 mod python;
+mod services;
 mod tool;
 mod vectors;
 
@@ -70,12 +77,16 @@ struct Command {
 }
 
 const COMMANDS: &[Command] = &[
+    bench::COMMAND,
     bench_truth::COMMAND,
     ci::COMMAND,
     clients::COMMAND,
     fixtures::COMMAND,
+    fuzz::COMMAND,
     genai_bench::COMMAND,
     layers::COMMAND,
+    lint::COMMAND,
+    mutants::COMMAND,
     new_provider::COMMAND,
     vectors::COMMAND,
 ];
@@ -87,7 +98,10 @@ fn find(name: &str) -> Result<&'static Command> {
         .ok_or_else(|| {
             let names: Vec<_> = COMMANDS.iter().map(|command| command.name).collect();
             let known = names.join(", ");
-            lexopt::Error::from(format!("no command '{name}'; there are {known} and help")).into()
+            lexopt::Error::from(format!(
+                "unknown command '{name}'; the commands are {known} and help"
+            ))
+            .into()
         })
 }
 
@@ -101,7 +115,7 @@ fn overview() -> String {
     for (call, command) in calls.iter().zip(COMMANDS) {
         text += &format!("  cargo xtask {call:<width$}  {}\n", command.about);
     }
-    text + "\ncargo xtask help COMMAND tells more. Exit status: 0 good, 1 failed, 2 misused.\n"
+    text + "\ncargo xtask help COMMAND describes a command. Exit status: 0 success, 1 failure, 2 usage error.\n"
 }
 
 fn explain(command: &Command) {

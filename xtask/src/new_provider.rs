@@ -1,7 +1,7 @@
 //! `cargo xtask new-provider`: the start of a provider crate, from `xtask/template`.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
@@ -12,14 +12,15 @@ use crate::{Command, tool};
 pub(crate) const COMMAND: Command = Command {
     name: "new-provider",
     usage: "NAME",
-    about: "Write the start of a provider crate",
+    about: "Generate a provider crate",
     details: "\
-Writes crates/provider-NAME, a whole provider for an OpenAI-compatible upstream that passes the
-conformance suite against a simulated upstream of its own, and enters it in the workspace and,
-behind a feature NAME, in the umbrella. Nothing that is there is overwritten.
+Writes crates/provider-NAME, a complete provider for an OpenAI-compatible upstream that passes the
+conformance suite against a simulated upstream. Adds it to the workspace and, behind a feature NAME, to
+the crate polyllm. The library, the gateway and the command line take their providers from there, so no
+other list has to be edited. Existing files of the crate are never overwritten.
 
-NAME is made of lower-case letters, digits and hyphens, such as acme or fire-works; models are then
-called NAME/… (with underscores for hyphens).",
+NAME consists of lower-case letters, digits and hyphens, such as acme or fire-works. Its model names
+start with NAME/ (with underscores for hyphens).",
     run,
 };
 
@@ -46,8 +47,8 @@ Next:
                                      from OpenAI; error.rs: its codes; client.rs: what it can do
   crates/provider-{kebab}/tests      let the simulated upstream behave like the real one
   crates/provider-{kebab}/README.md  say what is translated
-  crates/polyllm-cli/Cargo.toml      add \"{kebab}\" to polyllm's features, so that the command
-                                     and the gateway know {snake}/… models"
+
+The library, the gateway and the command serve {snake}/… models already."
     );
     Ok(())
 }
@@ -76,12 +77,14 @@ fn check_in(copy: &Path) -> Result<()> {
     }
     let names = Names::new("scaffold-test")?;
     write(copy, &names)?;
+    fs::write(copy.join("crates/polyllm/tests/scaffold.rs"), IS_REGISTERED)?;
     let target = tool::target()?;
     for line in [
         "cargo fmt --check -p provider-scaffold-test -p polyllm",
         "cargo clippy --offline -p provider-scaffold-test --all-targets -- -D warnings",
         "cargo test --offline -p provider-scaffold-test",
         "cargo check --offline -p polyllm --no-default-features --features scaffold-test",
+        "cargo test --offline -p polyllm --test scaffold",
     ] {
         println!("{line}");
         let mut command = tool::command(line);
@@ -165,6 +168,17 @@ impl Names {
 
 /// Writes the crate and enters it; or changes nothing.
 fn write(root: &Path, names: &Names) -> Result<()> {
+    for (path, text) in changes(root, names)? {
+        fs::create_dir_all(path.parent().context("a file without a folder")?)?;
+        fs::write(&path, text).with_context(|| format!("cannot write {}", path.display()))?;
+    }
+    // A name of another length breaks lines elsewhere.
+    let fmt = format!("cargo fmt -p provider-{} -p polyllm", names.kebab);
+    tool::run(tool::command(&fmt).current_dir(root))
+}
+
+/// The files of the crate, and those that list the providers, as they will be.
+fn changes(root: &Path, names: &Names) -> Result<Vec<(PathBuf, String)>> {
     let folder = root
         .join("crates")
         .join(format!("provider-{}", names.kebab));
@@ -190,6 +204,7 @@ fn write(root: &Path, names: &Names) -> Result<()> {
         (
             "crates/polyllm/Cargo.toml",
             &[
+                ("    \"", "\",", format!("    \"{kebab}\",")),
                 (
                     "",
                     " = [\"dep:provider-",
@@ -232,13 +247,7 @@ fn write(root: &Path, names: &Names) -> Result<()> {
     for (file, template) in TEMPLATE {
         changed.push((folder.join(file), names.fill(template)));
     }
-    for (path, text) in &changed {
-        fs::create_dir_all(path.parent().context("a file without a folder")?)?;
-        fs::write(path, text).with_context(|| format!("cannot write {}", path.display()))?;
-    }
-    // A name of another length breaks lines elsewhere.
-    let fmt = format!("cargo fmt -p provider-{kebab} -p polyllm");
-    tool::run(tool::command(&fmt).current_dir(root))
+    Ok(changed)
 }
 
 /// Puts `entry` in alphabetical order among the lines that begin with `start` and hold `inside`.
@@ -344,9 +353,20 @@ const TAKEN: &[&str] = &[
 
 const LONGEST: Duration = Duration::from_secs(300);
 
+/// A test of the umbrella with its default features.
+const IS_REGISTERED: &str = "\
+//! The providers of the default features.\n
+#[test]
+fn a_new_provider_is_known_by_default() {
+    let registry = polyllm::registry();
+    assert!(registry.names().any(|name| name == \"scaffold_test\"));
+}
+";
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::layers::{File, files};
 
     #[test]
     fn names_are_spelled_in_every_way() {
@@ -381,6 +401,61 @@ mod tests {
         assert!(enter("c").contains("# New.\nc = [\"dep:provider-c\"]\n# D.\nd = "));
         assert!(enter("e").ends_with("# New.\ne = [\"dep:provider-e\"]\n"));
         assert_eq!(super::enter("nothing", "x", "y", "x y"), None);
+    }
+
+    /// The files that list the providers, and no others.
+    const LISTS: [&str; 3] = [
+        "Cargo.toml",
+        "crates/polyllm/Cargo.toml",
+        "crates/polyllm/src/lib.rs",
+    ];
+
+    #[test]
+    fn a_provider_is_entered_in_every_list() {
+        let root = tool::scratch("new-provider-lists");
+        for file in LISTS {
+            let to = root.join(file);
+            fs::create_dir_all(to.parent().unwrap()).unwrap();
+            fs::copy(tool::root().join(file), to).unwrap();
+        }
+        let changed = changes(&root, &Names::new("fire-works").unwrap()).unwrap();
+        let text = |file: &str| {
+            let path = root.join(file);
+            let found = changed.iter().find(|(changed, _)| *changed == path);
+            found.map_or_else(String::new, |(_, text)| text.clone())
+        };
+        let umbrella = text("crates/polyllm/Cargo.toml");
+        let list = "providers = [\n    \"fire-works\",\n    \"openai\",\n    \"replicate\",\n    \"together\",\n]";
+        assert!(umbrella.contains(list), "{umbrella}");
+        assert!(
+            umbrella.contains("fire-works = [\"dep:provider-fire-works\"]"),
+            "{umbrella}"
+        );
+        assert!(
+            umbrella.contains("provider-fire-works = { workspace"),
+            "{umbrella}"
+        );
+        assert!(text("Cargo.toml").contains("provider-fire-works = { path"));
+        assert!(text("crates/polyllm/src/lib.rs").contains("provider_fire_works::register("));
+    }
+
+    #[test]
+    fn nothing_else_lists_the_providers() {
+        let mut lists = Vec::new();
+        for File { path, text } in files(&tool::root()).unwrap() {
+            let words = match path.rsplit('.').next() {
+                Some("toml") => ["provider-together", "\"together\""],
+                Some("rs") if path.contains("/src/") => {
+                    ["provider_together::", "provider_together;"]
+                }
+                _ => continue,
+            };
+            let exempt = path.starts_with("crates/provider-") || path.starts_with("xtask/");
+            if !exempt && words.iter().any(|word| text.contains(word)) {
+                lists.push(path);
+            }
+        }
+        assert_eq!(lists, LISTS, "a list that new-provider does not edit");
     }
 
     #[test]

@@ -11,9 +11,9 @@ use crate::{Command, tool};
 pub(crate) const COMMAND: Command = Command {
     name: "vectors",
     usage: "DIR [--known FILE]",
-    about: "Run the codec and the templates over vectors from elsewhere",
+    about: "Check the codec and the templates against external test vectors",
     details: "\
-DIR holds any of these files, one JSON object a line:
+DIR contains any of these files, with one JSON object per line:
 
   sse.jsonl               id, input_b64, expected_events [{event, data, id, retry}],
                           final_last_event_id, final_retry: each input whole, in reads of 1, 2, 3
@@ -24,9 +24,10 @@ DIR holds any of these files, one JSON object a line:
   chat_templates.jsonl    id, template_file (relative to DIR), context, now, expected or error:
                           Jinja templates
 
-Every failure is printed with its id, what was wanted and what came; a last line per file counts.
+Every failure is printed with its id, the expected and the actual result. The last line per file has
+the counts.
 
-  --known FILE   do not fail for the vectors whose ids FILE lists, such as xtask/vectors/known.txt",
+  --known FILE   ignore failures of the vectors whose ids FILE lists, such as xtask/vectors/known.txt",
     run,
 };
 

@@ -23,11 +23,11 @@ pub(crate) const COMMAND: crate::Command = crate::Command {
 Installs the packages pinned in xtask/clients/requirements.txt and package-lock.json under
 target/clients, builds polyllm, starts `polyllm sim`, another with rate limits, `polyllm serve` (with
 a simulation of its own) and `polyllm serve --config xtask/clients/config.yaml` on free ports, and runs the scripts
-xtask/clients/*_client.py and *_client.mjs. One line per check; the last line counts. What the
-servers log is left in target/clients.
+xtask/clients/*_client.py and *_client.mjs. Prints one line per check, then the counts. The
+servers' logs are in target/clients.
 
-  --only NAME   the scripts whose name contains NAME, such as `openai` or `.mjs`
-  --release     the release build, as CI does",
+  --only NAME   only the scripts whose name contains NAME, such as `openai` or `.mjs`
+  --release     use the release build, as CI does",
     run,
 };
 
@@ -114,7 +114,7 @@ fn node_folder(folder: &Path, sources: &Path) -> Result<PathBuf> {
     Ok(node)
 }
 
-/// Builds polyllm and tells where it is.
+/// Builds polyllm with all its parts and tells where it is.
 pub(crate) fn polyllm(release: bool) -> Result<PathBuf> {
     let (flag, profile) = if release {
         ("--release", "release")
@@ -122,7 +122,7 @@ pub(crate) fn polyllm(release: bool) -> Result<PathBuf> {
         ("", "debug")
     };
     tool::run(&mut tool::command(&format!(
-        "cargo build --quiet -p polyllm-cli {flag}"
+        "cargo build --quiet -p polyllm-cli --features full {flag}"
     )))?;
     Ok(tool::target()?.join(profile).join("polyllm"))
 }

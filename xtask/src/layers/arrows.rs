@@ -3,26 +3,32 @@
 use super::Breach;
 use super::facts::{Facts, Tree};
 
-/// The layers. A crate knows crates of lower layers only; what starts with `provider-` is in
-/// [`PROVIDERS`]. A crate may stand here before it exists.
+/// The layers. A crate knows crates of lower layers only; a provider that is not listed is in
+/// [`PROVIDERS`]. A crate may be listed before it exists.
 const LAYERS: &[(&str, u8)] = &[
     ("llm-types", 0),
     ("sse-codec", 0),
     ("prompt-templates", 0),
     ("llm-provider", 1),
+    ("llm-http", 2),
+    ("llm-router", 2),
     ("llm-sim", 3),
-    ("replicate-api", 2),
-    ("llm-router", 3),
-    ("llm-gateway", 4),
-    ("llm-bench", 4),
-    ("polyllm", 5),
-    ("polyllm-cli", 6),
-    // Not part of the house: they may know all, and nobody knows them.
-    ("vectors", 7),
-    ("xtask", 7),
+    // For tests only: see `conformance_is_for_tests`.
+    ("provider-conformance", 3),
+    // The wire that other providers build on.
+    ("provider-openai", 3),
+    ("replicate-api", 3),
+    ("llm-gateway", 5),
+    ("llm-bench", 5),
+    ("bench-report", 6),
+    ("polyllm", 6),
+    ("polyllm-cli", 7),
+    // Not part of the product: they may know all, and nothing depends on them.
+    ("vectors", 8),
+    ("xtask", 8),
 ];
 
-const PROVIDERS: u8 = 3;
+const PROVIDERS: u8 = 4;
 
 /// Arrows inside of a layer, each behind a feature and for a reason.
 const SIDEWAYS: &[(&str, &str)] = &[
@@ -36,6 +42,8 @@ pub(super) const TREES: &[(&str, &str)] = &[
     ("sse-codec", "--all-features"),
     ("prompt-templates", "--all-features"),
     ("prompt-templates", "--no-default-features"),
+    ("llm-provider", "--all-features"),
+    ("llm-router", "--all-features"),
     ("polyllm", "--all-features"),
 ];
 
@@ -61,6 +69,24 @@ const NETWORK: &[&str] = &[
     "tower",
     "ureq",
 ];
+
+/// HTTP clients and servers, and TLS.
+const HTTP: &[&str] = &[
+    "aws-lc-rs",
+    "h2",
+    "hyper",
+    "hyper-rustls",
+    "hyper-util",
+    "native-tls",
+    "openssl",
+    "reqwest",
+    "ring",
+    "rustls",
+    "tower",
+];
+
+/// The crates that know the contract and no transport.
+const WITHOUT_HTTP: &[&str] = &["llm-provider", "llm-router"];
 
 pub(super) fn point_down(facts: &Facts) -> Vec<Breach> {
     let mut breaches = Vec::new();
@@ -97,6 +123,31 @@ pub(super) fn leaves_know_no_network(facts: &Facts) -> Vec<Breach> {
         known.map(|name| breach(facts, tree, &format!("builds {name}: do without it")))
     });
     known.collect()
+}
+
+pub(super) fn contract_knows_no_http(facts: &Facts) -> Vec<Breach> {
+    let trees = facts.trees.iter();
+    let trees = trees.filter(|tree| WITHOUT_HTTP.contains(&tree.package));
+    let known = trees.flat_map(|tree| {
+        let known = HTTP.iter().filter(|name| tree.packages.contains(**name));
+        known.map(|name| {
+            breach(
+                facts,
+                tree,
+                &format!("builds {name}: leave that to llm-http"),
+            )
+        })
+    });
+    known.collect()
+}
+
+pub(super) fn conformance_is_for_tests(facts: &Facts) -> Vec<Breach> {
+    let users = facts.packages.iter();
+    let users = users.filter(|package| package.needs.iter().any(|need| need == CONFORMANCE));
+    let mend = format!("builds {CONFORMANCE}: make it a dependency of tests only");
+    users
+        .map(|package| Breach::new(format!("{}/Cargo.toml", package.folder), &mend))
+        .collect()
 }
 
 pub(super) fn templates_stand_alone(facts: &Facts) -> Vec<Breach> {
@@ -137,15 +188,20 @@ pub(crate) fn is_leaf(name: &str) -> bool {
     layer(name) == Some(0)
 }
 
-fn layer(name: &str) -> Option<u8> {
-    if name.starts_with("provider-") {
-        return Some(PROVIDERS);
-    }
-    LAYERS
-        .iter()
-        .find(|(known, _)| *known == name)
-        .map(|(_, layer)| *layer)
+/// The name of a provider, if the crate is one.
+pub(super) fn provider(package: &str) -> Option<&str> {
+    package
+        .strip_prefix("provider-")
+        .filter(|_| package != CONFORMANCE)
 }
+
+fn layer(name: &str) -> Option<u8> {
+    let listed = LAYERS.iter().find(|(known, _)| *known == name);
+    let listed = listed.map(|(_, layer)| *layer);
+    listed.or_else(|| provider(name).map(|_| PROVIDERS))
+}
+
+const CONFORMANCE: &str = "provider-conformance";
 
 fn breach(facts: &Facts, tree: &Tree, what: &str) -> Breach {
     let folder = facts
@@ -182,7 +238,8 @@ mod tests {
             &[
                 ("llm-types", &["llm-provider"]),
                 ("llm-provider", &["llm-types", "sse-codec"]),
-                ("provider-x", &["llm-provider", "llm-sim", "provider-y"]),
+                ("provider-x", &["llm-http", "provider-openai", "provider-y"]),
+                ("llm-router", &["llm-provider", "llm-http"]),
                 ("prompt-templates", &["llm-types"]),
                 ("xtask", &["sse-codec"]),
             ],
@@ -192,8 +249,8 @@ mod tests {
             &point_down(&facts),
             &[
                 "crates/llm-types/Cargo.toml: llm-types (layer 0) may not depend on llm-provider",
-                "provider-x (layer 3) may not depend on llm-sim (layer 3)",
-                "provider-x (layer 3) may not depend on provider-y (layer 3)",
+                "provider-x (layer 4) may not depend on provider-y (layer 4)",
+                "llm-router (layer 2) may not depend on llm-http (layer 2)",
             ],
         );
     }
@@ -219,6 +276,40 @@ mod tests {
         check(
             &leaves_know_no_network(&facts),
             &["sse-codec/Cargo.toml: `cargo tree -p sse-codec"],
+        );
+    }
+
+    #[test]
+    fn a_transport_in_the_contract_or_the_router_is_a_breach() {
+        let facts = Facts::made_up(&[("llm-provider", &[]), ("llm-router", &[])], &[])
+            .with_tree(
+                "llm-provider",
+                "--all-features",
+                &["http", "hyper", "tokio"],
+            )
+            .with_tree("llm-router", "--all-features", &["llm-provider", "ring"])
+            .with_tree("polyllm", "--all-features", &["hyper", "rustls"]);
+        check(
+            &contract_knows_no_http(&facts),
+            &[
+                "`cargo tree -p llm-provider -e normal --all-features` builds hyper",
+                "`cargo tree -p llm-router -e normal --all-features` builds ring",
+            ],
+        );
+    }
+
+    #[test]
+    fn a_build_with_the_conformance_suite_is_a_breach() {
+        let facts = Facts::made_up(
+            &[
+                ("provider-x", &["provider-conformance"]),
+                ("provider-y", &["llm-http"]),
+            ],
+            &[],
+        );
+        check(
+            &conformance_is_for_tests(&facts),
+            &["crates/provider-x/Cargo.toml: builds provider-conformance"],
         );
     }
 

@@ -29,11 +29,11 @@ pub(super) struct Package {
 
 /// A file that git tracks or would add.
 #[derive(Debug)]
-pub(super) struct File {
+pub(crate) struct File {
     /// Relative to the root, with slashes.
-    pub(super) path: String,
+    pub(crate) path: String,
     /// Empty for what is no text.
-    pub(super) text: String,
+    pub(crate) text: String,
 }
 
 /// All that is built for a package under some choice of features.
@@ -107,7 +107,8 @@ fn tree(package: &'static str, features: &'static str) -> Result<Tree> {
     })
 }
 
-fn files(root: &Path) -> Result<Vec<File>> {
+/// Every file that git tracks or would add.
+pub(crate) fn files(root: &Path) -> Result<Vec<File>> {
     let listed = tool::output(&mut tool::command(
         "git ls-files -z --cached --others --exclude-standard",
     ))?;

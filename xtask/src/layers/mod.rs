@@ -11,15 +11,17 @@ use crate::Command;
 use facts::Facts;
 
 pub(crate) use arrows::is_leaf;
+pub(crate) use facts::{File, files};
+pub(crate) use sources::code;
 
 pub(crate) const COMMAND: Command = Command {
     name: "layers",
     usage: "",
-    about: "Check who may know whom, and the rules of the house",
+    about: "Check the dependencies between crates, and the repository's conventions",
     details: "\
-Reads `cargo metadata`, `cargo tree` and the files that git knows or would add. Each rule prints
-`ok    RULE` or `FAIL  RULE: WHERE: WHAT TO DO`. The layers are a table in xtask/src/layers/arrows.rs:
-a new crate is entered there.",
+Reads `cargo metadata`, `cargo tree` and the files that are tracked or would be added by git. Each rule
+prints `ok    RULE` or `FAIL  RULE: WHERE: WHAT TO DO`. The layers are a table in
+xtask/src/layers/arrows.rs: add new crates there.",
     run,
 };
 
@@ -46,6 +48,14 @@ const RULES: &[Rule] = &[
     (
         "layer 0 knows no runtime and no HTTP",
         arrows::leaves_know_no_network,
+    ),
+    (
+        "llm-provider and llm-router know no HTTP client and no TLS",
+        arrows::contract_knows_no_http,
+    ),
+    (
+        "the conformance suite is for tests only",
+        arrows::conformance_is_for_tests,
     ),
     (
         "prompt-templates stands alone without features",

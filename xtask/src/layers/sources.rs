@@ -1,15 +1,16 @@
 //! What source files may name: a light scan, line by line.
 
 use super::Breach;
+use super::arrows::provider;
 use super::facts::{Facts, File};
 
 /// The only places that listen. Tests listen, too, and so does the kit for them.
 const SERVERS: &[&str] = &[
     "crates/llm-bench/",
     "crates/llm-gateway/",
-    "crates/llm-provider/src/conformance/",
     "crates/llm-sim/",
     "crates/polyllm-cli/",
+    "crates/provider-conformance/",
 ];
 
 const LISTENING: &[&str] = &["TcpListener", "UdpSocket", "UnixListener", "UnixDatagram"];
@@ -18,6 +19,7 @@ const LISTENING: &[&str] = &["TcpListener", "UdpSocket", "UnixListener", "UnixDa
 const READERS: &[&str] = &[
     "crates/llm-bench/src/",
     "crates/llm-gateway/src/config",
+    "crates/llm-http/src/client/connect.rs", // the variables of proxies
     "crates/llm-provider/src/key.rs",
     "crates/llm-provider/src/settings.rs",
     "crates/polyllm-cli/src/",
@@ -29,7 +31,7 @@ pub(super) fn router_names_no_provider(facts: &Facts) -> Vec<Breach> {
     let names = facts
         .packages
         .iter()
-        .filter_map(|package| package.name.strip_prefix("provider-"));
+        .filter_map(|package| provider(&package.name));
     // As a crate, as the start of a string, or as the prefix of a model. Not as a mere word:
     // deployments work *together*.
     let forms = names.flat_map(|name| {
@@ -129,7 +131,7 @@ fn named<'a>(
 }
 
 /// The lines of a source file, with comments and what is for tests only blanked.
-fn code(text: &str) -> Vec<&str> {
+pub(crate) fn code(text: &str) -> Vec<&str> {
     let mut test_item = None;
     let blanked = text.lines().map(|line| {
         let body = line.trim_start();
@@ -204,10 +206,10 @@ mod tests {
             sockets,
             &[
                 ("crates/llm-gateway/src/lib.rs", text),
-                ("crates/llm-provider/src/http.rs", text),
-                ("crates/llm-provider/tests/http.rs", text),
+                ("crates/llm-http/src/send.rs", text),
+                ("crates/llm-http/tests/http.rs", text),
             ],
-            &["crates/llm-provider/src/http.rs:2"],
+            &["crates/llm-http/src/send.rs:2"],
         );
     }
 

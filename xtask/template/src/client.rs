@@ -1,7 +1,9 @@
 use futures_core::future::BoxFuture;
-use llm_provider::openai::OpenAiClient;
-use llm_provider::{Call, Capabilities, Capability, ChatStream, Provider, Reply, Result, Settings};
-use llm_types::{ChatRequest, ChatResponse, ModelList};
+use llm_provider::{
+    Call, Capabilities, Capability, Provider, Reply, ReplyStream, Result, Settings,
+};
+use llm_types::ModelList;
+use provider_openai::OpenAiClient;
 
 use crate::config::{API_BASE_VARIABLES, API_KEY_VARIABLES, DEFAULT_API_BASE, NAME};
 use crate::wire::AcmeDialect;
@@ -17,8 +19,9 @@ impl Acme {
     ///
     /// # Errors
     /// [`ErrorKind::Auth`](llm_provider::ErrorKind::Auth) when there is no key anywhere, and
-    /// `InvalidRequest` for an address that is no URL.
+    /// `InvalidRequest` for an address that is not a URL, or an unknown setting.
     pub fn new(settings: &Settings) -> Result<Self> {
+        settings.deny_unknown_extra(NAME, &[])?;
         let api_key = settings.require_api_key(NAME, API_KEY_VARIABLES)?;
         let base = settings.api_base_or(NAME, API_BASE_VARIABLES, DEFAULT_API_BASE)?;
         let client = OpenAiClient::new(AcmeDialect, settings, base, api_key)?;
@@ -31,17 +34,23 @@ impl Provider for Acme {
         NAME
     }
 
-    // `complete`, `embed` and `rerank` are there in the same way: one line here, one method below.
+    // Text completions, embeddings and rerank need no more than their capability.
     fn capabilities(&self) -> Capabilities {
         Capabilities::new([Capability::Chat, Capability::Models])
     }
 
-    fn chat(&self, call: Call<ChatRequest>) -> BoxFuture<'_, Result<Reply<ChatResponse>>> {
-        Box::pin(self.client.chat(call))
+    fn send(&self, call: Call) -> BoxFuture<'_, Result<Reply>> {
+        Box::pin(async {
+            self.require(&call)?;
+            self.client.send(call).await
+        })
     }
 
-    fn chat_stream(&self, call: Call<ChatRequest>) -> BoxFuture<'_, Result<ChatStream>> {
-        Box::pin(self.client.chat_stream(call))
+    fn stream(&self, call: Call) -> BoxFuture<'_, Result<ReplyStream>> {
+        Box::pin(async {
+            self.require(&call)?;
+            self.client.stream(call).await
+        })
     }
 
     fn models(&self) -> BoxFuture<'_, Result<ModelList>> {

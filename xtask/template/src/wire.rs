@@ -1,8 +1,7 @@
 use bytes::Bytes;
 use http::{HeaderMap, StatusCode};
-use llm_provider::openai::{Dialect, Translated, Translation};
 use llm_provider::{Call, Error, Result};
-use llm_types::ChatRequest;
+use provider_openai::Dialect;
 
 use crate::config::NAME;
 use crate::error;
@@ -16,12 +15,10 @@ impl Dialect for AcmeDialect {
         NAME
     }
 
-    fn chat_request(&self, call: &Call<ChatRequest>) -> Result<Translated<ChatRequest>> {
-        let mut request = Translation::new(call)?;
-        // What Acme knows by another name, and what it cannot do: never dropped in silence.
-        request.rename("max_completion_tokens", "max_tokens");
-        request.refuse("logit_bias")?;
-        request.finish()
+    fn request(&self, call: &mut Call) -> Result<()> {
+        // What Acme knows by another name, and what it does not support: never dropped silently.
+        call.body.rename("max_completion_tokens", "max_tokens");
+        call.refuse("logit_bias")
     }
 
     fn error(&self, status: StatusCode, headers: &HeaderMap, body: Bytes) -> Error {

@@ -22,7 +22,7 @@ pub(crate) fn custom(vector: &Value) -> Result<(), Miss> {
     let template: CustomTemplate = serde_json::from_value(keys)
         .map_err(|error| Miss::new("a template in custom_roles and options", error.to_string()))?;
     compare(
-        Ok(template.render(&messages(vector)?)),
+        Ok(template.render_like_litellm(&messages(vector)?)),
         text(vector, "expected"),
     )
 }

@@ -7,21 +7,21 @@ mod upstream;
 use std::sync::Arc;
 
 use futures_core::future::BoxFuture;
-use llm_provider::conformance::{self, Mood, Simulation, Upstream};
 use llm_provider::{Capability, Provider, Result, Settings};
+use provider_conformance::{Scenario, Simulation, Upstream};
 use provider_acme::Acme;
 use serde_json::{Value, json};
 
 #[test]
 fn acme_keeps_the_contract() {
-    conformance::run(Simulated);
+    provider_conformance::run(Simulated);
 }
 
 struct Simulated;
 
 impl Simulation for Simulated {
-    fn start(&self, mood: Mood) -> BoxFuture<'_, Box<dyn Upstream>> {
-        Box::pin(async { Box::new(upstream::Server::start(mood).await) as _ })
+    fn start(&self, scenario: Scenario) -> BoxFuture<'_, Box<dyn Upstream>> {
+        Box::pin(async { Box::new(upstream::Server::start(scenario).await) as _ })
     }
 
     fn provider(&self, settings: Settings) -> Result<Arc<dyn Provider>> {

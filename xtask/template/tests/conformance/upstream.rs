@@ -1,10 +1,10 @@
-//! A simulated Acme: OpenAI's wire over plain sockets, one request per connection.
+//! A simulated Acme: OpenAI's schema over plain sockets, one request per connection.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use llm_provider::conformance::{Mood, Upstream};
+use provider_conformance::{Scenario, Upstream};
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -16,18 +16,18 @@ pub(crate) struct Server {
 }
 
 impl Server {
-    pub(crate) async fn start(mood: Mood) -> Self {
+    pub(crate) async fn start(scenario: Scenario) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let running = Arc::<AtomicUsize>::default();
         let counter = Arc::clone(&running);
         tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
-                let (mood, counter) = (mood.clone(), Arc::clone(&counter));
+                let (scenario, counter) = (scenario.clone(), Arc::clone(&counter));
                 tokio::spawn(async move {
                     counter.fetch_add(1, Ordering::SeqCst);
-                    // Whoever hangs up in the middle does no harm.
-                    let _ = serve(stream, &mood).await;
+                    // A client that hangs up is not an error here.
+                    let _ = serve(stream, &scenario).await;
                     counter.fetch_sub(1, Ordering::SeqCst);
                 });
             }
@@ -46,55 +46,78 @@ impl Upstream for Server {
     }
 }
 
-async fn serve(mut stream: TcpStream, mood: &Mood) -> std::io::Result<()> {
+async fn serve(mut stream: TcpStream, scenario: &Scenario) -> std::io::Result<()> {
     let (line, body) = read_request(&mut stream).await?;
-    let said = body["messages"][0]["content"].as_str().unwrap_or_default();
-    let text = match mood {
-        Mood::Refuses(status) => {
-            let error = json!({ "error": { "message": "Acme says no", "code": null } });
-            return answer(&mut stream, &status.to_string(), &error).await;
-        }
-        Mood::Says(text) => text.clone(),
-        _ => format!("You said: {said}"),
-    };
+    if let Scenario::Refuse(status) = scenario {
+        let error = json!({ "error": { "message": "Acme says no", "code": null } });
+        return answer(&mut stream, &status.to_string(), &error).await;
+    }
     if line.starts_with("GET ") {
         let models = json!({ "object": "list", "data": [{ "id": "acme-large" }] });
         return answer(&mut stream, "200", &models).await;
     }
-    let streamed = body["stream"] == true;
-    if *mood == Mood::Endless {
-        let first = if streamed {
-            event(&piece(&text))
-        } else {
-            String::new()
-        };
-        stream
-            .write_all(format!("{EVENTS}{first}").as_bytes())
-            .await?;
-        // Until the client hangs up.
-        return stream.read(&mut [0]).await.map(drop);
-    }
-    let usage = json!({ "prompt_tokens": 1, "completion_tokens": 2, "total_tokens": 3 });
-    if !streamed {
-        let mut whole = envelope(json!({
-            "index": 0, "finish_reason": "stop",
-            "message": { "role": "assistant", "content": text },
-        }));
+    let text = match scenario {
+        Scenario::Reply(text) | Scenario::FailMidway(text) => text.clone(),
+        _ => format!("You said: {}. That is all.", said(&body)),
+    };
+    let letters: Vec<char> = text.chars().collect();
+    let pieces = letters.chunks((letters.len() / 8).max(1));
+    let mut pieces: Vec<String> = pieces.map(|piece| piece.iter().collect()).collect();
+    let limit = body["max_tokens"].as_u64().map(|limit| limit as usize);
+    let cut = limit.is_some_and(|limit| limit < pieces.len());
+    pieces.truncate(limit.unwrap_or(usize::MAX));
+    let finish = if cut { "length" } else { "stop" };
+    let tokens = pieces.len();
+    let usage = json!({
+        "prompt_tokens": 5, "completion_tokens": tokens, "total_tokens": tokens + 5,
+    });
+
+    if body["stream"] != true {
+        if *scenario == Scenario::Endless {
+            stream.write_all(EVENTS.as_bytes()).await?;
+            // Until the client hangs up.
+            return stream.read(&mut [0]).await.map(drop);
+        }
+        let message = json!({ "role": "assistant", "content": pieces.concat() });
+        let choice = json!({ "index": 0, "message": message, "finish_reason": finish });
+        let mut whole = envelope(json!([choice]));
         whole["usage"] = usage;
         return answer(&mut stream, "200", &whole).await;
     }
     stream.write_all(EVENTS.as_bytes()).await?;
-    let letters: Vec<char> = text.chars().collect();
-    for part in letters.chunks((letters.len() / 8).max(1)) {
-        let part: String = part.iter().collect();
-        stream.write_all(event(&piece(&part)).as_bytes()).await?;
+    for (count, piece) in pieces.iter().enumerate() {
+        let delta = json!({ "content": piece });
+        let choice = json!({ "index": 0, "delta": delta, "finish_reason": null });
+        let chunk = event(&envelope(json!([choice])));
+        stream.write_all(chunk.as_bytes()).await?;
+        match scenario {
+            Scenario::Endless => return stream.read(&mut [0]).await.map(drop),
+            Scenario::FailMidway(_) if count == 2 => {
+                let error = json!({ "error": { "message": "Acme failed", "code": 500 } });
+                return stream.write_all(event(&error).as_bytes()).await;
+            }
+            _ => {}
+        }
     }
-    let end = envelope(json!({ "index": 0, "delta": {}, "finish_reason": "stop" }));
-    let mut last = envelope(Value::Null);
-    last["choices"] = json!([]);
+    let choice = json!({ "index": 0, "delta": {}, "finish_reason": finish });
+    let mut last = envelope(json!([]));
     last["usage"] = usage;
+    let end = envelope(json!([choice]));
     let rest = format!("{}{}data: [DONE]\n\n", event(&end), event(&last));
     stream.write_all(rest.as_bytes()).await
+}
+
+/// The text of the last message.
+fn said(body: &Value) -> String {
+    let messages = body["messages"].as_array();
+    let last = messages.and_then(|messages| messages.last());
+    match last.map_or(&Value::Null, |last| &last["content"]) {
+        Value::Array(parts) => parts
+            .iter()
+            .filter_map(|part| part["text"].as_str())
+            .collect(),
+        text => text.as_str().unwrap_or_default().to_owned(),
+    }
 }
 
 /// The first line, and the body as JSON.
@@ -132,12 +155,8 @@ async fn answer(stream: &mut TcpStream, status: &str, body: &Value) -> std::io::
     stream.write_all(format!("{head}{body}").as_bytes()).await
 }
 
-fn piece(text: &str) -> Value {
-    envelope(json!({ "index": 0, "delta": { "content": text }, "finish_reason": null }))
-}
-
-fn envelope(choice: Value) -> Value {
-    json!({ "id": "acme-1", "created": 1, "model": "acme-large", "choices": [choice] })
+fn envelope(choices: Value) -> Value {
+    json!({ "id": "acme-1", "created": 1, "model": "acme-large", "choices": choices })
 }
 
 fn event(data: &Value) -> String {

@@ -1,0 +1,111 @@
+//! Where in a file the words of a rule stand. The sources are formatted by rustfmt: a block ends at
+//! the first `}` that is indented as the line that began it.
+
+use std::ops::RangeInclusive;
+
+use super::rules::{Rule, Scope};
+
+/// The lines, from 0, at which the rule is broken.
+pub(super) fn lines(rule: &Rule, lines: &[&str]) -> Vec<usize> {
+    let excused = |text: &str| rule.unless.iter().any(|word| text.contains(word));
+    let is_found = |at: usize| match rule.scope {
+        Scope::Line => has(rule, lines[at]) && !excused(lines[at]),
+        Scope::Function => {
+            has(rule, lines[at])
+                && !enclosing(lines, at, is_function)
+                    .unwrap_or(at..=at)
+                    .any(|line| excused(lines[line]))
+        }
+        Scope::Async => {
+            has(rule, lines[at])
+                && !excused(lines[at])
+                && enclosing(lines, at, is_async).is_some_and(|outer| {
+                    // A blocking closure, or a function, inside of it.
+                    let inner = |line: &str| line.contains("spawn_blocking(") || is_sync(line);
+                    enclosing(lines, at, inner).is_none_or(|inner| inner.start() < outer.start())
+                })
+        }
+        Scope::Logging => logged(lines, at).is_some_and(|part| has(rule, part) && !excused(part)),
+    };
+    (0..lines.len()).filter(|&at| is_found(at)).collect()
+}
+
+fn has(rule: &Rule, text: &str) -> bool {
+    rule.words.iter().any(|word| text.contains(word))
+}
+
+/// The lines of the nearest block around a line whose first line is an `opener`.
+fn enclosing(
+    lines: &[&str],
+    at: usize,
+    opener: impl Fn(&str) -> bool,
+) -> Option<RangeInclusive<usize>> {
+    let mut inside = indent(lines[at]);
+    if opener(lines[at]) {
+        return Some(at..=end(lines, at));
+    }
+    for line in (0..at).rev() {
+        let text = lines[line];
+        if text.trim().is_empty() || indent(text) >= inside {
+            continue;
+        }
+        if opener(text) && end(lines, line) >= at {
+            return Some(line..=end(lines, line));
+        }
+        // A line such as `) -> Result<()> {` ends a signature: its beginning has the same indent.
+        if !text.trim_start().starts_with([')', '>']) {
+            inside = indent(text);
+        } else {
+            inside = indent(text) + 1;
+        }
+    }
+    None
+}
+
+/// The last line of a block.
+fn end(lines: &[&str], begin: usize) -> usize {
+    let own = indent(lines[begin]);
+    let closes = |line: &str| indent(line) == own && line.trim_start().starts_with('}');
+    let after = lines[begin + 1..].iter().position(|line| closes(line));
+    after.map_or(begin, |after| begin + 1 + after)
+}
+
+fn indent(line: &str) -> usize {
+    line.len() - line.trim_start().len()
+}
+
+fn is_function(line: &str) -> bool {
+    line.trim_start().starts_with("fn ") || line.contains(" fn ")
+}
+
+fn is_sync(line: &str) -> bool {
+    is_function(line) && !line.contains("async fn ")
+}
+
+fn is_async(line: &str) -> bool {
+    [
+        "async fn ",
+        "async {",
+        "async move {",
+        "async |",
+        "async move |",
+    ]
+    .iter()
+    .any(|word| line.contains(word))
+}
+
+/// What of a line belongs to a call of `tracing`, without its strings.
+fn logged<'a>(lines: &[&'a str], at: usize) -> Option<&'a str> {
+    let begins = |line: &str| line.contains("tracing::") && line.contains("!(");
+    let own = lines[at];
+    let part = if begins(own) {
+        own
+    } else {
+        let begin = (0..at)
+            .rev()
+            .find(|&line| indent(lines[line]) < indent(own))?;
+        let opens = begins(lines[begin]) && lines[begin].ends_with('(');
+        opens.then_some(own)?
+    };
+    Some(part.split('"').next().unwrap_or(part))
+}

@@ -1,0 +1,167 @@
+//! `cargo xtask mutants`: cargo-mutants over the providers and the wire that they share.
+
+use std::fs;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use anyhow::{Context, Result, bail};
+use lexopt::{Arg, ValueExt};
+
+use crate::{Command, tool};
+
+pub(crate) const COMMAND: Command = Command {
+    name: "mutants",
+    usage: "[--shard K/N]",
+    about: "Check that a test fails for each change of the providers' code",
+    details: "\
+Runs cargo-mutants over crates/provider-*/src, with the tests of those crates. A mutant that no test
+catches is printed. All mutants take most of a day, so a run tests a shard of them: by default one of
+30, chosen by the date.
+
+  --shard K/N   every Nth mutant, starting with the Kth, from 0; 0/1 is all of them
+
+A mutant that behaves like the original is excluded in .cargo/mutants.toml, with the reason.
+Results are in target/mutants.out.",
+    run,
+};
+
+fn run(mut args: lexopt::Parser) -> Result<()> {
+    let mut shard = of_today()?;
+    while let Some(arg) = args.next()? {
+        match arg {
+            Arg::Long("shard") => shard = Shard::parse(&args.value()?.string()?)?,
+            _ => return Err(arg.unexpected().into()),
+        }
+    }
+    if let Some(why) = missing() {
+        bail!("{why}");
+    }
+    check(shard)
+}
+
+/// Every `count`th mutant, from `first`.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) struct Shard {
+    first: u64,
+    count: u64,
+}
+
+impl Shard {
+    fn parse(text: &str) -> Result<Self> {
+        let parts = text.split_once('/');
+        let numbers =
+            parts.and_then(|(first, count)| Some((first.parse().ok()?, count.parse().ok()?)));
+        match numbers {
+            Some((first, count)) if first < count => Ok(Self { first, count }),
+            _ => Err(lexopt::Error::from(format!("'{text}' is not a shard such as 0/30")).into()),
+        }
+    }
+}
+
+/// Another sample each day.
+pub(crate) fn of_today() -> Result<Shard> {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH);
+    let days = now.context("the clock is before 1970")?.as_secs() / (24 * 3600);
+    Ok(Shard {
+        first: days % SHARDS,
+        count: SHARDS,
+    })
+}
+
+/// Why it cannot run here, if so.
+pub(crate) fn missing() -> Option<String> {
+    let version = tool::output(&mut tool::command("cargo mutants --version"));
+    version
+        .is_err()
+        .then(|| "cargo-mutants is not installed: `cargo install cargo-mutants`".to_owned())
+}
+
+/// Fails when more mutants survive than may.
+pub(crate) fn check(Shard { first, count }: Shard) -> Result<()> {
+    let target = tool::target()?;
+    let mut mutants = tool::command("cargo mutants --workspace --jobs 1 --timeout 300");
+    mutants.args(["--file", FILES, "--exclude", SUITE]);
+    for package in PACKAGES {
+        mutants.args(["--test-package", package]);
+    }
+    mutants
+        .args(["--sharding", "round-robin"])
+        .arg(format!("--shard={first}/{count}"))
+        .arg("--output")
+        .arg(&target)
+        // The suite is proved by mutants of its own; that proof says nothing about these.
+        .args(["--", "--", "--skip", "every_mutant_is_caught"])
+        .env("CARGO_TARGET_DIR", target.join("mutants"))
+        .env("PROPTEST_CASES", "16");
+    // Its status does not tell a survivor from a timeout: the lists do.
+    let outcome = tool::run(&mut mutants);
+    let results = target.join("mutants.out");
+    let lines = |list: &str| -> Result<Vec<String>> {
+        let text = fs::read_to_string(results.join(list));
+        let text = text.with_context(|| format!("cargo mutants wrote no {list}"));
+        Ok(text?.lines().map(str::to_owned).collect())
+    };
+    let (caught, missed) = (lines("caught.txt")?, lines("missed.txt")?);
+    if caught.is_empty() && missed.is_empty() {
+        outcome?;
+    }
+    println!(
+        "{} mutants were caught, {} were not",
+        caught.len(),
+        missed.len()
+    );
+    judge(caught.len(), &missed)
+}
+
+fn judge(caught: usize, missed: &[String]) -> Result<()> {
+    let tried = caught + missed.len();
+    if missed.len() * 100 > tried * SURVIVE {
+        bail!(
+            "more than {SURVIVE} % of {tried} mutants survive:\n{}",
+            missed.join("\n")
+        );
+    }
+    Ok(())
+}
+
+const FILES: &str = "crates/provider-*/src/**";
+/// The suite is tested by broken providers instead.
+const SUITE: &str = "crates/provider-conformance/**";
+const PACKAGES: [&str; 4] = [
+    "provider-conformance",
+    "provider-openai",
+    "provider-replicate",
+    "provider-together",
+];
+const SHARDS: u64 = 30;
+/// How many percent of a sample may survive: what nobody has looked at yet.
+const SURVIVE: usize = 20;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_shard_is_a_part_of_a_whole() {
+        let shard = Shard {
+            first: 2,
+            count: 30,
+        };
+        assert_eq!(Shard::parse("2/30").unwrap(), shard);
+        for bad in ["", "2", "30/30", "1/0", "a/b", "-1/3"] {
+            let error = Shard::parse(bad).unwrap_err();
+            assert!(error.is::<lexopt::Error>(), "{bad}");
+        }
+        assert!(of_today().unwrap().first < SHARDS);
+    }
+
+    #[test]
+    fn too_many_survivors_are_named() {
+        let missed = |count| vec!["src/a.rs:1:1: replace f".to_owned(); count];
+        assert!(judge(8, &missed(2)).is_ok());
+        let error = judge(7, &missed(2)).unwrap_err().to_string();
+        assert!(
+            error.contains("of 9 mutants") && error.contains("src/a.rs"),
+            "{error}"
+        );
+    }
+}

@@ -1,0 +1,129 @@
+//! The tests that need Redis or NATS: elsewhere they are ignored.
+
+use std::net::{Ipv4Addr, TcpListener, TcpStream};
+use std::process::{Child, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail};
+
+use crate::tool;
+
+/// What came of the tests.
+pub(crate) enum Outcome {
+    Passed,
+    /// These programs are not installed.
+    Missing(Vec<&'static str>),
+}
+
+/// Runs the tests over the engines that `LLM_BENCH_REDIS` and `LLM_BENCH_NATS` name; over engines
+/// of their own, which end with them, where these are not set.
+pub(crate) fn check() -> Result<Outcome> {
+    let missing: Vec<_> = ENGINES
+        .iter()
+        .filter(|engine| engine.given().is_none() && !engine.is_installed())
+        .map(|engine| engine.program)
+        .collect();
+    if !missing.is_empty() {
+        return Ok(Outcome::Missing(missing));
+    }
+    let running = ENGINES
+        .iter()
+        .map(Engine::start)
+        .collect::<Result<Vec<_>>>()?;
+    for line in LINES {
+        let mut test = tool::command(line);
+        for (engine, running) in ENGINES.iter().zip(&running) {
+            test.env(engine.variable, &running.url);
+        }
+        tool::run(&mut test)?;
+    }
+    Ok(Outcome::Passed)
+}
+
+/// Only these: other tests are ignored for other reasons.
+const LINES: [&str; 2] = [
+    "cargo test -p llm-bench --all-features --lib coordinator -- --ignored",
+    "cargo test -p polyllm-cli --features full --test bench_workers -- --ignored",
+];
+
+struct Engine {
+    variable: &'static str,
+    scheme: &'static str,
+    program: &'static str,
+    /// The port follows them.
+    arguments: &'static [&'static str],
+}
+
+const ENGINES: [Engine; 2] = [
+    Engine {
+        variable: "LLM_BENCH_REDIS",
+        scheme: "redis",
+        program: "redis-server",
+        arguments: &["--bind", "127.0.0.1", "--save", "", "--port"],
+    },
+    Engine {
+        variable: "LLM_BENCH_NATS",
+        scheme: "nats",
+        program: "nats-server",
+        arguments: &["--addr", "127.0.0.1", "--port"],
+    },
+];
+
+struct Running {
+    url: String,
+    server: Option<Child>,
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        if let Some(server) = &mut self.server {
+            // It may have ended by itself.
+            let _ = server.kill();
+            let _ = server.wait();
+        }
+    }
+}
+
+impl Engine {
+    fn given(&self) -> Option<String> {
+        std::env::var(self.variable).ok()
+    }
+
+    fn is_installed(&self) -> bool {
+        let mut version = std::process::Command::new(self.program);
+        let version = version.arg("--version").stdout(Stdio::null());
+        version.status().is_ok_and(|status| status.success())
+    }
+
+    fn start(&self) -> Result<Running> {
+        if let Some(url) = self.given() {
+            return Ok(Running { url, server: None });
+        }
+        // It is free now; only another program that wants any port could take it meanwhile.
+        let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?
+            .local_addr()?
+            .port();
+        let mut command = std::process::Command::new(self.program);
+        command
+            .args(self.arguments)
+            .arg(port.to_string())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null());
+        let server = command
+            .spawn()
+            .with_context(|| format!("cannot run {}", self.program))?;
+        let running = Running {
+            url: format!("{}://127.0.0.1:{port}", self.scheme),
+            server: Some(server),
+        };
+        let begin = Instant::now();
+        while TcpStream::connect((Ipv4Addr::LOCALHOST, port)).is_err() {
+            if begin.elapsed() > Duration::from_secs(20) {
+                bail!("{} does not listen on port {port}", self.program);
+            }
+            thread::sleep(Duration::from_millis(50));
+        }
+        Ok(running)
+    }
+}

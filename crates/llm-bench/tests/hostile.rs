@@ -17,7 +17,8 @@ const KEY: &str = "tgp_v1_canary-key";
 
 const STREAM: &str = "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n\r\n";
 
-/// Answers each request of each connection by `answer`, then closes it.
+/// Answers the first request of each connection by `answer`, then closes the connection.
+/// A whole answer says `connection: close`, so that no client sends another request there.
 fn server(answer: impl Fn(&str, &mut TcpStream) + Clone + Send + 'static) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = format!("http://{}", listener.local_addr().unwrap());
@@ -217,7 +218,7 @@ async fn a_prediction_cannot_choose_another_path() {
         let _ = seen.send(path.to_owned());
         let body = r#"{"id":"../account?x=","status":"starting"}"#;
         let head = format!(
-            "HTTP/1.1 201 Created\r\ncontent-length: {}\r\n\r\n",
+            "HTTP/1.1 201 Created\r\nconnection: close\r\ncontent-length: {}\r\n\r\n",
             body.len()
         );
         let _ = socket.write_all((head + body).as_bytes());
@@ -251,7 +252,7 @@ async fn a_prediction_sends_the_key_to_no_other_host() {
         };
         let body = format!(r#"{{"id":"p1","status":"{status}","urls":{{"stream":"{other}"}}}}"#);
         let head = format!(
-            "HTTP/1.1 201 Created\r\ncontent-length: {}\r\n\r\n",
+            "HTTP/1.1 201 Created\r\nconnection: close\r\ncontent-length: {}\r\n\r\n",
             body.len()
         );
         let _ = socket.write_all((head + &body).as_bytes());

@@ -119,8 +119,8 @@ async fn accept(listener: &TcpListener) -> TcpStream {
 /// How long a connection may be without a request.
 const IDLE_CONNECTION: Duration = Duration::from_secs(75);
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
-/// How long upstreams may take to be told that nobody waits any more: Replicate tells the id of a
-/// new prediction after 5 s (`prefer_wait`), and only then it can be cancelled.
+/// How long abandoned upstream calls may take to be cancelled. Some upstreams return the id of a call
+/// after several seconds, and it cannot be cancelled before.
 const CLEANUP: Duration = Duration::from_secs(10);
 /// A timer that ends later than the next one costs nothing to set, while one that ends first
 /// costs a system call to wake the clock: with a beat always near, no request's timeouts do.

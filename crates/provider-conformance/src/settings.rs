@@ -1,6 +1,5 @@
 //! Settings: the declared ones are accepted, others are rejected.
 
-use llm_http::HttpClient;
 use llm_provider::{ErrorKind, ProviderSpec, Result, SettingSpec, Settings, ValueKind};
 use serde_json::{Map, Value, json};
 
@@ -57,8 +56,7 @@ fn settings(values: &Map<String, Value>) -> Settings {
     ]);
     all.extend(values.clone());
     let settings = Settings::try_from(all);
-    let settings = settings.unwrap_or_else(|error| panic!("no settings: {error:?}"));
-    settings.with_transport(HttpClient::dedicated())
+    settings.unwrap_or_else(|error| panic!("these are not settings: {error:?}"))
 }
 
 /// A valid value of a setting: its default, or one of its type.

@@ -10,7 +10,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use crate::support::{Scripted, registry};
+use crate::support::{Scripted, acme, registry};
 use llm_gateway::{Config, ConfigError};
 use llm_provider::{Provider, Registry, Settings};
 use serde_json::json;
@@ -63,7 +63,7 @@ fn settings_of(text: &str) -> Vec<Settings> {
     let built = Arc::new(Mutex::new(Vec::new()));
     let mut registry = Registry::new();
     let seen = Arc::clone(&built);
-    registry.register("acme", move |settings| {
+    registry.register(acme(), move |settings| {
         seen.lock().unwrap().push(settings);
         Ok(Scripted::new([]) as Arc<dyn Provider>)
     });
@@ -241,7 +241,7 @@ fn a_file_is_named_in_what_is_told_of_it() {
 #[test]
 fn windows_line_ends_and_a_byte_order_mark_are_no_trouble() {
     let text = "\u{feff}model_list:\r\n  - model_name: a\r\n    litellm_params: \
-        {model: replicate/a/b, api_key: k}\r\n";
+        {model: acme/a/b, api_key: k}\r\n";
     let config = Config::parse(text, &registry(), &|_| None).unwrap();
     assert_eq!(config.deployments[0].group, "a");
 }
@@ -269,7 +269,7 @@ fn hostile_files_end_in_an_error() {
 fn load(path: &Path) -> Result<Config, ConfigError> {
     let text = std::fs::read_to_string(path).unwrap();
     Config::parse(&text, &registry(), &|name| match name {
-        "REPLICATE_API_KEY" | "TOGETHERAI_API_KEY" => Some(format!("secret of {name}")),
+        "ACME_API_KEY" | "OTHER_API_KEY" => Some(format!("secret of {name}")),
         "TOP_P" => Some("0.9".to_owned()),
         _ => None,
     })

@@ -13,8 +13,9 @@ use http::{Request, Response};
 use http_body_util::BodyExt;
 use llm_gateway::{Body, Config, Gateway, GatewayOptions};
 use llm_provider::{
-    Call, Capabilities, Chunk, Document, Error, ErrorKind, Metadata, Progress, Provider, Registry,
-    Reply, ReplyEvent, ReplyStream, Result, Settings,
+    Call, Capabilities, Chunk, Document, Error, ErrorKind, Metadata, ParamSpec, Progress, Provider,
+    ProviderSpec, Registry, Reply, ReplyEvent, ReplyStream, Result, SettingSpec, Settings,
+    TEMPLATE_SETTINGS, TEXT_COMPLETION, ValueKind,
 };
 use llm_router::Deployment;
 use llm_types::ChunkSummary;
@@ -311,21 +312,40 @@ pub(crate) async fn frame(body: &mut Body) -> Option<Bytes> {
         .map(|frame| frame.unwrap().into_data().unwrap())
 }
 
-/// Providers that take any settings with a key, and remember nothing.
+/// The declaration of a provider whose models boot, take prompts, and have parameters of their
+/// own.
+pub(crate) fn acme() -> ProviderSpec {
+    let seconds = |name| SettingSpec::new(name, ValueKind::Seconds, "A time limit");
+    let number = |name| ParamSpec::new(name, ValueKind::Number);
+    ProviderSpec::new("acme")
+        .with_settings([
+            seconds("boot_timeout"),
+            seconds("prefer_wait"),
+            TEXT_COMPLETION,
+        ])
+        .with_settings(TEMPLATE_SETTINGS.iter().copied())
+        .with_params(["length_penalty", "min_tokens", "num_beams", "top_k"].map(number))
+}
+
+/// The declaration of a provider that has only two parameters of its own.
+fn other_ai() -> ProviderSpec {
+    ProviderSpec::new("other_ai").with_params([
+        ParamSpec::new("chat_template_kwargs", ValueKind::Map),
+        ParamSpec::new("context_length_exceeded_behavior", ValueKind::Text),
+    ])
+}
+
+/// Two providers that accept their declared settings with a key.
 pub(crate) fn registry() -> Registry {
     let mut registry = Registry::new();
-    for name in ["replicate", "together_ai"] {
-        registry.register(name, move |settings: Settings| {
-            settings.require_api_key(name, &["POLYLLM_TEST_KEY_THAT_NOBODY_SETS"])?;
-            if settings
-                .extra
-                .get("prefer_wait")
-                .is_some_and(|wait| wait.as_f64() > Some(5.0))
-            {
-                return Err(
-                    Error::new(ErrorKind::InvalidRequest, "prefer_wait is at most 5")
-                        .with_param("prefer_wait".to_owned()),
-                );
+    for spec in [acme(), other_ai()] {
+        registry.register(spec.clone(), move |settings: Settings| {
+            spec.check(&settings)?;
+            settings.require_api_key(spec.name(), &["POLYLLM_TEST_UNSET_KEY"])?;
+            let wait = settings.extra.get("prefer_wait");
+            if wait.is_some_and(|wait| wait.as_f64() > Some(5.0)) {
+                let error = Error::new(ErrorKind::InvalidRequest, "prefer_wait is at most 5");
+                return Err(error.with_param("prefer_wait".to_owned()));
             }
             Ok(Scripted::new([Step::Silence]) as Arc<dyn Provider>)
         });

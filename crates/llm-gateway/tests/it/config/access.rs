@@ -11,7 +11,7 @@ fn config(more: &str) -> Result<Config, ConfigError> {
 
 fn config_with(more: &str, variables: &[(&str, &str)]) -> Result<Config, ConfigError> {
     let text = format!(
-        "model_list: [{{model_name: a, litellm_params: {{model: replicate/a/b, api_key: k}}}}]\n{more}\n"
+        "model_list: [{{model_name: a, litellm_params: {{model: acme/a/b, api_key: k}}}}]\n{more}\n"
     );
     Config::parse(&text, &registry(), &|name| {
         let variable = variables.iter().find(|(known, _)| *known == name);

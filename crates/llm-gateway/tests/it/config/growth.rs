@@ -13,7 +13,7 @@ type Item = fn(&mut String, usize) -> std::fmt::Result;
 /// A name, the beginning of the file, how many items the smaller one has, and an item.
 const SHAPES: &[(&str, &str, usize, Item)] = &[
     ("models of one name", "model_list:\n", 1_000, |text, n| {
-        let params = "model: replicate/a/b, api_key: k, rpm: 1";
+        let params = "model: acme/a/b, api_key: k, rpm: 1";
         writeln!(
             text,
             "- {{model_name: a, litellm_params: {{{params}, x{n}: 2}}}}"

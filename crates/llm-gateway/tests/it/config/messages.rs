@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use llm_gateway::Config;
-use llm_provider::{Error, ErrorKind, Provider, Registry};
+use llm_provider::{Error, ErrorKind, Provider, ProviderSpec, Registry, SettingSpec, ValueKind};
 use serde::Deserialize;
 
 use crate::support::{Scripted, registry};
@@ -23,7 +23,7 @@ fn problems_of(params: &str) -> String {
 
 #[test]
 fn a_number_is_called_what_it_is() {
-    let model = "model: replicate/a/b, api_key: k";
+    let model = "model: acme/a/b, api_key: k";
     for (param, words) in [
         (
             "max_tokens: 99999999999999999999",
@@ -123,7 +123,7 @@ fn an_alias_bomb_is_described_without_the_words_of_a_library() {
 
 #[test]
 fn a_key_that_no_header_can_carry_is_shown_where_it_is() {
-    let text = "model_list:\n  - model_name: a\n    litellm_params:\n      model: replicate/a/b\n      \
+    let text = "model_list:\n  - model_name: a\n    litellm_params:\n      model: acme/a/b\n      \
                 temperature: 1\n      api_key: \"s3cret\\nx\"\n";
     let told = problems(text);
     assert!(told.starts_with("6:16: error: "), "{told}");
@@ -162,7 +162,9 @@ fn a_setting_that_a_provider_refuses_is_shown_where_it_is() {
         Keep,
     }
     let mut registry = Registry::new();
-    registry.register("acme", |settings| {
+    let text = |name| SettingSpec::new(name, ValueKind::Text, "A text");
+    let spec = ProviderSpec::new("acme").with_settings(["bos_token", "control_tokens"].map(text));
+    registry.register(spec, |settings| {
         let _: Settings = settings.extra_as("acme")?;
         if settings
             .api_key
@@ -211,8 +213,8 @@ fn places_are_those_that_an_editor_shows() {
     assert!(problems("{é🙂: 1, model_list: {}}").contains("1:21: error"));
     // A mistake in shared parameters is where they are written, and told once.
     let shared = "shared: &shared\n  api_key: \"\"\nmodel_list:\n  \
-        - {model_name: a, litellm_params: {<<: *shared, model: replicate/a/b}}\n  \
-        - {model_name: b, litellm_params: {<<: *shared, model: replicate/a/c}}\n";
+        - {model_name: a, litellm_params: {<<: *shared, model: acme/a/b}}\n  \
+        - {model_name: b, litellm_params: {<<: *shared, model: acme/a/c}}\n";
     let told = problems(shared);
     assert!(told.contains("2:12: error: `api_key` is empty"), "{told}");
     assert_eq!(told.matches("`api_key` is empty").count(), 1, "{told}");
@@ -239,11 +241,11 @@ fn keys_and_values_that_may_be_secrets_are_not_quoted() {
         "model_list: [{model_name: a, Sk-CANARY-1: 1}]",
         "model_list: [{model_name: a, litellm_params: Sk-CANARY-1}]",
         "model_list: [{model_name: a, litellm_params: {model: Sk-CANARY-1}}]",
-        "model_list: [{model_name: a, litellm_params: {model: replicate/a/b, api_key: os.environ/Sk-CANARY-1}}]",
-        "model_list: [{model_name: a, litellm_params: {model: replicate/a/b, extra_headers: {X-Key:Sk-CANARY-1}}}]",
-        "model_list: [{model_name: a, litellm_params: {model: replicate/a/b, extra_headers: {Sk-CANARY-1: }}}]",
-        "model_list: [{model_name: a, litellm_params: {model: replicate/a/b, roles: {Sk-CANARY-1: }}}]",
-        "model_list: [{model_name: a, litellm_params: {model: replicate/a/b, api_base: \"http://u:Sk-CANARY-1@h\"}}]",
+        "model_list: [{model_name: a, litellm_params: {model: acme/a/b, api_key: os.environ/Sk-CANARY-1}}]",
+        "model_list: [{model_name: a, litellm_params: {model: acme/a/b, extra_headers: {X-Key:Sk-CANARY-1}}}]",
+        "model_list: [{model_name: a, litellm_params: {model: acme/a/b, extra_headers: {Sk-CANARY-1: }}}]",
+        "model_list: [{model_name: a, litellm_params: {model: acme/a/b, roles: {Sk-CANARY-1: }}}]",
+        "model_list: [{model_name: a, litellm_params: {model: acme/a/b, api_base: \"http://u:Sk-CANARY-1@h\"}}]",
         "router_settings: {routing_strategy: Sk-CANARY-1}\nmodel_list: []",
         "environment_variables: {Sk-CANARY-1: []}\nmodel_list: []",
         "a: !Sk-CANARY-1 b",
@@ -265,7 +267,7 @@ fn what_is_quoted_is_short_and_controls_no_terminal() {
         format!("{}: 1\nmodel_list: []", "k".repeat(100_000)),
         "\"a\\e[2J\\nb\": 1\nmodel_list: []".to_owned(),
         format!(
-            "model_list: [{{model_name: {}, litellm_params: {{model: replicate/a/b, api_key: k}}}}]",
+            "model_list: [{{model_name: {}, litellm_params: {{model: acme/a/b, api_key: k}}}}]",
             "n".repeat(257)
         ),
         format!(
@@ -273,7 +275,7 @@ fn what_is_quoted_is_short_and_controls_no_terminal() {
             "m".repeat(100_000)
         ),
         format!(
-            "model_list: [{{model_name: a, litellm_params: {{model: replicate/a, api_key: os.environ/{}}}}}]",
+            "model_list: [{{model_name: a, litellm_params: {{model: acme/a, api_key: os.environ/{}}}}}]",
             "N".repeat(100_000)
         ),
         format!(

@@ -23,7 +23,7 @@ model_list:
   - model_name: llama
     litellm_params:
       <<: *shared
-      model: replicate/meta/llama
+      model: acme/meta/llama
       api_base: "https://example.com/v1"
       extra_headers: {X-Key: Sk-Header-Canary-3, X-Team: os.environ/OWN_KEY}
       headers:
@@ -35,7 +35,7 @@ model_list:
       token: Sk-Token-Canary-5
       extra_body: {password: Sk-Body-Canary-6, deep: [1, 2.5, yes]}
     model_info: {id: one, mode: chat}
-  - {model_name: llama, litellm_params: {model: together_ai/a, api_key: os.environ/SECRET, rpm: 3}}
+  - {model_name: llama, litellm_params: {model: other_ai/a, api_key: os.environ/SECRET, rpm: 3}}
 litellm_settings: {drop_params: true, num_retries: 2, callbacks: [langfuse]}
 router_settings:
   routing_strategy: simple-shuffle

@@ -1,4 +1,4 @@
-//! A provider that does as it is told, and small clients.
+//! A scripted provider, and small clients.
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -26,26 +26,26 @@ use tracing_subscriber::util::SubscriberInitExt;
 /// What a [`Scripted`] provider does for one call.
 #[derive(Clone)]
 pub(crate) enum Step {
-    /// A piece of JSON: the answer, or a chunk of it.
+    /// A piece of JSON: the reply, or a chunk of it.
     Json(&'static str),
-    /// The same chunk again and again, without end.
+    /// The same chunk without end.
     Endless(&'static str),
     Progress(&'static str, u64),
     Wait(Duration),
     Fail(fn() -> Error),
-    /// Nothing ever again.
+    /// Nothing, without end.
     Silence,
 }
 
-/// A provider with a script, which it plays for every call, whatever is asked.
+/// A provider that plays its script for every call.
 pub(crate) struct Scripted {
     pub(crate) steps: Vec<Step>,
     pub(crate) capabilities: Capabilities,
     /// The bodies of the calls.
     pub(crate) calls: Mutex<Vec<String>>,
-    /// How many streams and calls are being served.
+    /// The number of running streams and calls.
     pub(crate) running: Arc<AtomicUsize>,
-    /// Told when a stream or call has begun and when it has ended.
+    /// Notified when a stream or call starts and ends.
     pub(crate) changed: Arc<Notify>,
 }
 
@@ -54,7 +54,7 @@ impl Scripted {
         Self::able(Capabilities::ALL, steps)
     }
 
-    /// One that has these capabilities and no others.
+    /// A provider with these capabilities.
     pub(crate) fn able(capabilities: Capabilities, steps: impl Into<Vec<Step>>) -> Arc<Self> {
         Arc::new(Self {
             steps: steps.into(),
@@ -65,7 +65,7 @@ impl Scripted {
         })
     }
 
-    /// Waits until `running` calls are being served.
+    /// Waits until `running` calls are running.
     pub(crate) async fn until_running(&self, running: usize) {
         let wait = async {
             loop {
@@ -109,7 +109,7 @@ impl Scripted {
             }
             Err(Error::new(
                 ErrorKind::UpstreamFailed,
-                "the script has no answer",
+                "the script has no reply",
             ))
         })
     }
@@ -196,7 +196,7 @@ impl Provider for Scripted {
     }
 }
 
-/// A chunk of a chat or a completion with what a normalizer finds out about it.
+/// A chunk of a chat or a completion, with the facts that a normalizer finds.
 fn chunk(json: &'static str) -> ReplyEvent {
     let summary = ChunkSummary::parse(json.as_bytes()).unwrap_or_default();
     let has_text = json.contains(r#""text":""#) && !json.contains(r#""text":"""#);
@@ -223,7 +223,7 @@ pub(crate) fn deployment(provider: Arc<Scripted>) -> Deployment {
 }
 
 /// A chat request to `llama` with `more` members.
-pub(crate) fn ask(more: &str) -> Request<Upload> {
+pub(crate) fn chat_request(more: &str) -> Request<Upload> {
     let body =
         format!(r#"{{"model":"llama","messages":[{{"role":"user","content":"Hello"}}]{more}}}"#);
     post("/v1/chat/completions", body)
@@ -249,7 +249,7 @@ pub(crate) async fn text(response: Response<Body>) -> String {
     String::from_utf8(bytes.to_vec()).unwrap()
 }
 
-/// What is logged, from the creation of this value to its end, by the thread that made it.
+/// The log of the current thread, from the creation of this value to its end.
 pub(crate) struct Log {
     text: Arc<Mutex<Vec<u8>>>,
     _guard: tracing::subscriber::DefaultGuard,
@@ -288,7 +288,7 @@ impl std::io::Write for Lines {
     }
 }
 
-/// The status and the error object of an answer, which has all four keys.
+/// The status and the error object of a response. Checks that it has all four keys.
 pub(crate) async fn error(response: Response<Body>) -> (u16, serde_json::Value) {
     let status = response.status().as_u16();
     assert_eq!(response.headers()["content-type"], "application/json");
@@ -304,7 +304,7 @@ pub(crate) async fn error(response: Response<Body>) -> (u16, serde_json::Value) 
     (status, error)
 }
 
-/// The next piece of a body that is a stream.
+/// The next piece of a streamed body.
 pub(crate) async fn frame(body: &mut Body) -> Option<Bytes> {
     let frame = tokio::time::timeout(Duration::from_secs(60), body.frame()).await;
     frame

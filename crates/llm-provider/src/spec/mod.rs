@@ -113,16 +113,26 @@ impl ProviderSpec {
         &self.params
     }
 
-    /// Checks that `settings` has only declared settings, so that a typing mistake is not ignored.
+    /// Checks that [`Settings::extra`] has only declared settings, so that a typing mistake is not
+    /// ignored, and that each has its type.
     ///
     /// # Errors
-    /// [`ErrorKind::InvalidRequest`], with the name of the unknown setting and the most similar
-    /// declared one.
+    /// [`ErrorKind::InvalidRequest`], with the name of the setting, and the most similar declared
+    /// one if it is unknown.
     pub fn check(&self, settings: &Settings) -> Result<()> {
-        let is_unknown = |name: &&String| self.setting(name).is_none();
-        let Some(unknown) = settings.extra.keys().find(is_unknown) else {
-            return Ok(());
-        };
+        for (name, value) in &settings.extra {
+            let Some(setting) = self.setting(name) else {
+                return Err(self.unknown(name));
+            };
+            if !setting.kind.accepts(value) {
+                let message = format!("bad setting: {name}: expected {}", setting.kind);
+                return Err(self.invalid(name, message));
+            }
+        }
+        Ok(())
+    }
+
+    fn unknown(&self, unknown: &str) -> Error {
         let specific = self.settings.iter().filter(|setting| !setting.is_common());
         let specific: Vec<&str> = specific.map(|setting| setting.name).collect();
         let hint = match similar_name(unknown, self.settings.iter().map(|it| it.name)) {
@@ -130,10 +140,16 @@ impl ProviderSpec {
             None if specific.is_empty() => String::new(),
             None => format!("; known: {}", specific.join(", ")),
         };
-        let message = format!("unknown setting `{}`{hint}", excerpt(unknown));
-        Err(Error::new(ErrorKind::InvalidRequest, message)
+        self.invalid(
+            unknown,
+            format!("unknown setting `{}`{hint}", excerpt(unknown)),
+        )
+    }
+
+    fn invalid(&self, setting: &str, message: String) -> Error {
+        Error::new(ErrorKind::InvalidRequest, message)
             .with_provider(self.name)
-            .with_param(unknown.clone()))
+            .with_param(setting.to_owned())
     }
 }
 
@@ -166,8 +182,17 @@ mod tests {
     use super::*;
 
     fn acme() -> ProviderSpec {
-        let number = |name| SettingSpec::new(name, ValueKind::Number, "A number");
-        ProviderSpec::new("acme").with_settings([number("roles"), number("prefer_wait")])
+        let text = |name| SettingSpec::new(name, ValueKind::Text, "A text");
+        ProviderSpec::new("acme").with_settings([text("roles"), text("prefer_wait")])
+    }
+
+    #[test]
+    fn a_setting_of_the_wrong_type_is_named_without_its_value() {
+        let error = acme().check(&Settings::new().with_extra("roles", 4711));
+        let error = error.unwrap_err();
+        assert_eq!(error.message(), "bad setting: roles: expected text");
+        assert_eq!(error.param(), Some("roles"));
+        assert!(!format!("{error:?}").contains("4711"));
     }
 
     #[test]

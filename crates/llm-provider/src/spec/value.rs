@@ -47,13 +47,39 @@ pub enum ValueKind {
     Url,
 }
 
-/// The type as a reader of a table needs it: `true or false`, `seconds above 0`.
+impl ValueKind {
+    /// Whether a value in JSON has this type. Null has every type: it is the same as no value. What
+    /// the inner mappings of a [`TextMap`](Self::TextMap) contain is not checked.
+    pub fn accepts(&self, value: &Value) -> bool {
+        let from = |least: f64| value.as_f64().is_some_and(|number| number >= least);
+        match self {
+            _ if value.is_null() => true,
+            Self::Any => true,
+            Self::Bool => value.is_boolean(),
+            Self::Choice(choices) => value.as_str().is_some_and(|text| choices.contains(&text)),
+            Self::Count { max } => value.as_u64().is_some_and(|count| count <= u64::from(*max)),
+            Self::Headers | Self::Map => value.is_object(),
+            Self::Integer => value.is_i64() || value.is_u64(),
+            Self::List => value.is_array(),
+            Self::Number => value.is_number(),
+            Self::Path | Self::Secret | Self::Text | Self::Url => value.is_string(),
+            Self::PositiveSeconds => from(f64::MIN_POSITIVE),
+            Self::Seconds => from(0.0),
+            Self::TextMap { .. } => value.as_object().is_some_and(|map| {
+                let mut values = map.values();
+                values.all(|value| value.is_string() || value.is_object())
+            }),
+        }
+    }
+}
+
+/// The type in words: `true or false`, `seconds, above 0`.
 impl fmt::Display for ValueKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Any => f.write_str("any value"),
             Self::Bool => f.write_str("true or false"),
-            Self::Choice(choices) => f.write_str(&choices.join(", ")),
+            Self::Choice(choices) => write!(f, "one of {}", choices.join(", ")),
             Self::Count { max } => write!(f, "whole number, 0 to {max}"),
             Self::Headers => f.write_str("header names and values"),
             Self::Integer => f.write_str("whole number"),
@@ -114,6 +140,46 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+
+    #[test]
+    fn a_type_accepts_its_values_only() {
+        let choice = ValueKind::Choice(&["a", "b"]);
+        let text_map = ValueKind::TextMap { keys: &["x"] };
+        for (kind, good, bad) in [
+            (ValueKind::Bool, json!([true]), json!(["true", 1])),
+            (choice, json!(["a", "b"]), json!(["c", 1])),
+            (
+                ValueKind::Count { max: 3 },
+                json!([0, 3]),
+                json!([4, -1, 1.5, "1"]),
+            ),
+            (ValueKind::Headers, json!([{ "a": "b" }]), json!([[], "a"])),
+            (ValueKind::Integer, json!([-1, 5]), json!([1.5, "1"])),
+            (ValueKind::List, json!([[]]), json!([{}, "a"])),
+            (ValueKind::Number, json!([-1, 1.5]), json!(["1", true])),
+            (
+                ValueKind::PositiveSeconds,
+                json!([1, 0.5]),
+                json!([0, -1, "1"]),
+            ),
+            (ValueKind::Seconds, json!([0, 0.5]), json!([-1, "1"])),
+            (ValueKind::Secret, json!(["key"]), json!([1, {}])),
+            (
+                text_map,
+                json!([{ "a": "b", "c": { "x": "y" } }]),
+                json!([{ "a": 1 }, "a"]),
+            ),
+        ] {
+            for value in good.as_array().unwrap() {
+                assert!(kind.accepts(value), "{kind}: {value}");
+            }
+            for value in bad.as_array().unwrap() {
+                assert!(!kind.accepts(value), "{kind}: {value}");
+            }
+            assert!(kind.accepts(&Value::Null));
+            assert!(ValueKind::Any.accepts(&bad));
+        }
+    }
 
     #[test]
     fn a_default_is_shown_as_in_a_configuration() {

@@ -7,7 +7,7 @@ use llm_gateway::Config;
 
 use crate::support::registry;
 
-/// What writes one more item of a file.
+/// Writes one more item of a file.
 type Item = fn(&mut String, usize) -> std::fmt::Result;
 
 /// A name, the beginning of the file, how many items the smaller one has, and an item.
@@ -55,7 +55,7 @@ const SHAPES: &[(&str, &str, usize, Item)] = &[
 ];
 
 #[test]
-fn the_time_of_reading_grows_as_the_file_does() {
+fn the_time_of_reading_grows_linearly_with_the_file() {
     for (name, head, count, item) in SHAPES {
         let file = |count| {
             let mut text = (*head).to_owned();

@@ -1,4 +1,4 @@
-//! What of `litellm_params` reaches the bodies of requests, and what does not.
+//! `litellm_params`: settings, default parameters, and keys without effect.
 
 use llm_gateway::{Config, ConfigError, Severity};
 use serde_json::{Value, json};
@@ -14,7 +14,7 @@ fn config(params: &str) -> Result<Config, ConfigError> {
     })
 }
 
-/// What requests get from `params`, and the warnings.
+/// The default parameters in `params`, and the warnings.
 fn sent(params: &str) -> (Value, Vec<String>) {
     let config = config(params).unwrap_or_else(|error| panic!("{error}"));
     let warnings = config.warnings.iter().map(ToString::to_string).collect();
@@ -50,7 +50,7 @@ fn a_parameter_is_sent_under_a_known_name_or_in_extra_body() {
 }
 
 #[test]
-fn an_unknown_key_is_ignored_with_a_warning_that_says_so() {
+fn an_unknown_key_is_ignored_with_a_warning() {
     for (key, help) in [
         ("watermark: true", "extra_body"),
         ("temprature: 0.5", "`temperature`"),
@@ -76,7 +76,7 @@ fn an_unknown_key_is_ignored_with_a_warning_that_says_so() {
     }
 }
 
-/// The key as one of a block, even if it has no value.
+/// The key as one of a block mapping, also without a value.
 fn block(key: &str) -> String {
     if key.contains(": ") {
         key.to_owned()
@@ -86,7 +86,7 @@ fn block(key: &str) -> String {
 }
 
 #[test]
-fn what_each_request_says_itself_is_not_sent_by_default() {
+fn members_that_each_request_sets_are_not_defaults() {
     for key in [
         "messages: []",
         "prompt: hello",
@@ -102,7 +102,7 @@ fn what_each_request_says_itself_is_not_sent_by_default() {
 }
 
 #[test]
-fn what_looks_like_a_secret_is_never_sent() {
+fn a_key_that_looks_like_a_secret_is_never_sent() {
     for key in [
         "api_kye",
         "token",
@@ -127,14 +127,14 @@ fn what_looks_like_a_secret_is_never_sent() {
             assert!(!warnings[0].contains("s3cret"), "{warnings:?}");
         }
     }
-    // Names of parameters that only sound like one.
+    // Names of parameters that only resemble a secret.
     let (sent, warnings) = sent("      max_tokens: 1\n      prompt_cache_key: red\n");
     assert_eq!(sent, json!({ "max_tokens": 1, "prompt_cache_key": "red" }));
     assert_eq!(warnings, Vec::<String>::new());
 }
 
 #[test]
-fn an_absurd_number_of_retries_is_an_error() {
+fn too_many_retries_are_an_error() {
     let text = |section: &str, retries: &str| {
         format!(
             "model_list: [{{model_name: a, litellm_params: {{model: acme/a/b, api_key: k, max_retries: {retries}}}}}]\n\
@@ -163,8 +163,8 @@ fn an_absurd_number_of_retries_is_an_error() {
 }
 
 #[test]
-fn a_time_that_nobody_waits_for_is_limited_to_a_year() {
-    // Not by an error: files are known that mean "for ever" by such a number.
+fn a_time_above_a_year_counts_as_a_year() {
+    // It is no error, since existing files use large numbers for "no limit".
     for timeout in ["1e9", "1e300", "18446744073709551616"] {
         config(&format!("      timeout: {timeout}\n")).unwrap_or_else(|error| panic!("{error}"));
     }
@@ -263,7 +263,7 @@ fn a_mode_without_effect_at_a_provider_is_no_error() {
 }
 
 #[test]
-fn warnings_do_not_keep_a_gateway_from_starting() {
+fn a_gateway_with_warnings_starts() {
     let config = config("      watermark: true\n").unwrap();
     assert_eq!(config.warnings[0].severity, Severity::Warning);
     assert_eq!(config.deployments.len(), 1);

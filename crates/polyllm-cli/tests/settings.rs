@@ -156,16 +156,16 @@ fn the_configs_in_litellms_documentation_load_without_a_warning() {
 model_list:
   - model_name: Salesforce/Llama-Rank-V1
     litellm_params:
-      model: other_ai/Salesforce/Llama-Rank-V1
-      api_key: os.environ/OTHER_API_KEY
+      model: together_ai/Salesforce/Llama-Rank-V1
+      api_key: os.environ/TOGETHERAI_API_KEY
   - model_name: llama-3
     litellm_params:
-      model: acme/meta/meta-llama-3-8b-instruct
-      api_key: os.environ/ACME_API_KEY
+      model: replicate/meta/meta-llama-3-8b-instruct
+      api_key: os.environ/REPLICATE_API_KEY
   - model_name: mistral-7b # model alias
     litellm_params: # actual params for litellm.completion()
-      model: "acme/mistralai/Mistral-7B-Instruct-v0.1"
-      api_key: os.environ/ACME_API_KEY
+      model: "replicate/mistralai/Mistral-7B-Instruct-v0.1"
+      api_key: os.environ/REPLICATE_API_KEY
       initial_prompt_value: "\n"
       roles: {"system":{"pre_message":"<|im_start|>system\n", "post_message":"<|im_end|>"}, "assistant":{"pre_message":"<|im_start|>assistant\n","post_message":"<|im_end|>"}, "user":{"pre_message":"<|im_start|>user\n","post_message":"<|im_end|>"}}
       final_prompt_value: "\n"
@@ -174,14 +174,14 @@ model_list:
       max_tokens: 4096
   - model_name: llama-3-short
     litellm_params:
-      model: acme/meta/meta-llama-3-8b-instruct
-      api_key: os.environ/ACME_API_KEY
+      model: replicate/meta/meta-llama-3-8b-instruct
+      api_key: os.environ/REPLICATE_API_KEY
       max_tokens: 20
       temperature: 0.5
   - model_name: llama-3-own
     litellm_params:
-      model: acme/meta/meta-llama-3-8b-instruct
-      api_key: os.environ/ACME_API_KEY
+      model: replicate/meta/meta-llama-3-8b-instruct
+      api_key: os.environ/REPLICATE_API_KEY
       min_tokens: 2
       top_k: 20
       seed: -1

@@ -200,8 +200,10 @@ async fn a_key_or_an_escape_sequence_in_an_answer_is_in_no_record() {
         format!(
             "{STREAM}data: {{\"choices\":[{{\"text\":\"a\",\"finish_reason\":\"{KEY}\\u001b\"}}]}}\n\n"
         ),
-        format!("HTTP/1.1 401 No\r\ncontent-length: 21\r\n\r\n\u{1b}[2J{KEY}"),
-        format!("HTTP/1.1 200 OK\r\ncontent-type: {KEY}\r\ncontent-length: 0\r\n\r\n"),
+        format!("HTTP/1.1 401 No\r\nconnection: close\r\ncontent-length: 21\r\n\r\n\u{1b}[2J{KEY}"),
+        format!(
+            "HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-type: {KEY}\r\ncontent-length: 0\r\n\r\n"
+        ),
     ] {
         // The run itself is looked through.
         chat(move |_, socket| {
@@ -238,9 +240,9 @@ async fn a_prediction_sends_the_key_to_no_other_host() {
     let other = format!("http://{}/stream", listener.local_addr().unwrap());
     thread::spawn(move || {
         let (mut socket, _) = listener.accept().unwrap();
-        let mut request = [0; 4096];
-        let length = socket.read(&mut request).unwrap();
-        let _ = seen.send(String::from_utf8_lossy(&request[..length]).into_owned());
+        let head = BufReader::new(&socket).lines().map(Result::unwrap);
+        let head: Vec<_> = head.take_while(|line| !line.is_empty()).collect();
+        let _ = seen.send(head.join("\n"));
         let body = "event: output\ndata: a\n\nevent: done\ndata: {}\n\n";
         let _ = socket.write_all(format!("{STREAM}{body}").as_bytes());
     });

@@ -414,7 +414,7 @@ mod tests {
             "fmt              1.5 s  ok\n\
              vectors          0.0 s  skipped: no vectors\n\
              clippy          61.0 s  FAIL\n\
-             all            62.5 s\n\
+             all             62.5 s\n\
              1 passed, 1 failed\n",
         );
     }

@@ -15,7 +15,8 @@ use tokio::sync::watch;
 
 const KEY: &str = "tgp_v1_canary-key";
 
-const STREAM: &str = "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n\r\n";
+const STREAM: &str =
+    "HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-type: text/event-stream\r\n\r\n";
 
 /// Answers the first request of each connection by `answer`, then closes the connection.
 /// A whole answer says `connection: close`, so that no client sends another request there.
@@ -110,14 +111,14 @@ fn endlessly(socket: &mut TcpStream, head: &str, piece: &[u8]) {
 
 #[tokio::test]
 async fn endless_bodies_end_the_request() {
-    let plain = "HTTP/1.1 500 Oops\r\ncontent-type: text/plain\r\n\r\n";
+    let plain = "HTTP/1.1 500 Oops\r\nconnection: close\r\ncontent-type: text/plain\r\n\r\n";
     let record = chat(move |_, socket| endlessly(socket, plain, b"no ")).await;
     let (kind, message) = failed(&record);
     assert_eq!(kind, FailureKind::Protocol);
     assert_eq!(message, "the answer is longer than 256 MiB");
 
     let base = server(|_, socket: &mut TcpStream| {
-        let head = "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\n\r\n";
+        let head = "HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-type: application/json\r\n\r\n";
         endlessly(socket, head, b"[[[[");
     });
     let run = run(Backend::Together, &base, Task::TextToEmbeddings).await;
@@ -143,10 +144,18 @@ async fn endless_streams_end_the_request() {
 
 #[tokio::test]
 async fn endless_headers_end_the_request() {
-    let record =
-        chat(|_, socket| endlessly(socket, "HTTP/1.1 200 OK\r\n", b"x-more: and more\r\n")).await;
+    let record = chat(|_, socket| {
+        endlessly(
+            socket,
+            "HTTP/1.1 200 OK\r\nconnection: close\r\n",
+            b"x-more: and more\r\n",
+        )
+    })
+    .await;
     assert_eq!(failed(&record).0, FailureKind::Protocol);
-    let record = chat(|_, socket| endlessly(socket, "HTTP/1.1 200 OK\r\nx: ", b"y")).await;
+    let record =
+        chat(|_, socket| endlessly(socket, "HTTP/1.1 200 OK\r\nconnection: close\r\nx: ", b"y"))
+            .await;
     assert_eq!(failed(&record).0, FailureKind::Protocol);
 }
 

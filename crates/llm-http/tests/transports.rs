@@ -124,7 +124,11 @@ async fn an_upstream_that_cannot_be_reached_is_unsent() {
 
 #[tokio::test]
 async fn a_body_that_is_cut_is_an_error() {
-    let address = server("HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\nshort", false).await;
+    let address = server(
+        "HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: 9\r\n\r\nshort",
+        false,
+    )
+    .await;
     for (name, transport) in on_sockets() {
         let response = send(&*transport, post(address), None, MINUTE).await;
         let error = response
@@ -143,7 +147,11 @@ async fn a_body_that_is_cut_is_an_error() {
 async fn silence_is_a_timeout_before_the_head_and_in_the_body() {
     let short = Duration::from_millis(50);
     let silent = server("", true).await;
-    let begun = server("HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\nbegun", true).await;
+    let begun = server(
+        "HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: 9\r\n\r\nbegun",
+        true,
+    )
+    .await;
     for (name, transport) in on_sockets() {
         let error = send(&*transport, post(silent), Some(short), MINUTE).await;
         let error = error.unwrap_err();

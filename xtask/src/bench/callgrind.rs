@@ -31,7 +31,7 @@ fn require_installed() -> Result<()> {
 pub(super) fn count_program(program: &Path, args: &[&str], folder: &Path) -> Result<u64> {
     require_installed()?;
     let counts = folder.join("program.callgrind");
-    let mut command = clean(Path::new("valgrind"));
+    let mut command = Command::new("valgrind");
     command
         .args(["--quiet", "--tool=callgrind"])
         .arg(format!("--callgrind-out-file={}", counts.display()))
@@ -72,7 +72,7 @@ impl Counted {
 
     /// The address of the server, such as `127.0.0.1:4000`.
     pub(super) fn address(&self) -> Result<String> {
-        let url = self.server.said("url")?;
+        let url = self.server.field("url")?;
         let address = url.trim_start_matches("http://");
         Ok(address.split('/').next().unwrap_or(address).to_owned())
     }

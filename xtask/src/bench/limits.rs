@@ -10,6 +10,18 @@ const LIMITS: &[(&str, &str, u64)] = &[
     ("gateway", "stream of 64 chunks", 530_000),
     ("gateway", "prompt of 256 KiB", 445_000),
     ("gateway", "64 embeddings", 3_000_000),
+    ("sse-codec", "decode 272-byte events", 618),
+    ("sse-codec", "decode byte by byte", 46_700),
+    ("sse-codec", "decode 8-byte events", 224),
+    ("sse-codec", "decode a line of 64 KiB", 48_200),
+    ("sse-codec", "decode event, id and data", 1_120),
+    ("sse-codec", "encode 272-byte events", 250),
+    ("prompt-templates", "family chatml", 9_000),
+    ("prompt-templates", "chat template chatml", 174_000),
+    ("prompt-templates", "family llama-3", 9_530),
+    ("prompt-templates", "chat template llama-3", 215_000),
+    ("prompt-templates", "family llama-2", 12_300),
+    ("prompt-templates", "chat template llama-2", 288_000),
 ];
 
 /// A measured case.

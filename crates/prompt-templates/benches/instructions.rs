@@ -1,5 +1,5 @@
-//! The work whose instructions `cargo xtask bench prompt-templates` counts: 20 messages of 400 bytes,
-//! rendered with control tokens neutralised.
+//! The work whose instructions `cargo xtask bench prompt-templates` counts: conversations, rendered
+//! with control tokens neutralised.
 //!
 //! Without arguments, it prints the name of each case. With a name and a number, it renders so many
 //! prompts.
@@ -11,6 +11,7 @@
 
 mod common;
 
+use std::fmt;
 use std::hint::black_box;
 
 use prompt_templates::{ChatTemplate, ControlTokens, Family, Options};
@@ -24,47 +25,71 @@ fn main() {
         .filter(|arg| !arg.starts_with("--"))
         .collect();
     let [name, passes] = &args[..] else {
-        for (name, _) in bare::TEMPLATES {
-            println!("{FAMILY}{name}\t1\n{TEMPLATE}{name}\t1");
+        for case in cases() {
+            println!("{case}\t1");
         }
         return;
     };
-    let passes = passes.parse().unwrap();
-    match name.strip_prefix(FAMILY) {
-        Some(name) => render_family(name, passes),
-        None => render_template(name.strip_prefix(TEMPLATE).unwrap(), passes),
+    let case = cases().find(|case| case.to_string() == *name).unwrap();
+    case.render(passes.parse().unwrap());
+}
+
+/// A template, and the number and length of the messages.
+struct Case {
+    name: &'static str,
+    source: &'static str,
+    is_family: bool,
+    size: (usize, usize),
+}
+
+fn cases() -> impl Iterator<Item = Case> {
+    let templates = bare::TEMPLATES.into_iter();
+    templates.flat_map(|(name, source)| {
+        [true, false].into_iter().flat_map(move |is_family| {
+            SIZES.into_iter().map(move |size| Case {
+                name,
+                source,
+                is_family,
+                size,
+            })
+        })
+    })
+}
+
+impl fmt::Display for Case {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let kind = if self.is_family {
+            "family"
+        } else {
+            "chat template"
+        };
+        let (count, length) = self.size;
+        write!(f, "{kind} {} {count} x {length} B", self.name)
     }
 }
 
-fn render_family(name: &str, passes: u32) {
-    let family = Family::from_name(name).unwrap();
-    render(passes, |messages, out| {
-        family.render_into(out, messages, &options()).unwrap();
-    });
-}
-
-fn render_template(name: &str, passes: u32) {
-    let family = Family::from_name(name).unwrap();
-    let mut sources = bare::TEMPLATES.iter();
-    let (_, source) = sources.find(|(of, _)| *of == name).unwrap();
-    let template = ChatTemplate::compile(name, source)
-        .unwrap()
-        .with_bos_token(family.bos())
-        .with_eos_token(family.eos());
-    render(passes, |messages, out| {
-        template.render_into(out, messages, &options()).unwrap();
-    });
-}
-
-fn render(passes: u32, mut render: impl FnMut(&[prompt_templates::Message<'_>], &mut String)) {
-    let (count, length) = SIZES[1];
-    let texts = common::texts(count, length);
-    let messages = common::messages(&texts);
-    let mut out = String::with_capacity(4 * count * length);
-    for _ in 0..passes {
-        out.clear();
-        render(black_box(&messages), &mut out);
-        black_box(&out);
+impl Case {
+    fn render(&self, passes: u32) {
+        let (count, length) = self.size;
+        let texts = common::texts(count, length);
+        let messages = common::messages(&texts);
+        let family = Family::from_name(self.name).unwrap();
+        let template = ChatTemplate::compile(self.name, self.source)
+            .unwrap()
+            .with_bos_token(family.bos())
+            .with_eos_token(family.eos());
+        let options = options();
+        let mut out = String::with_capacity(4 * count * length);
+        for _ in 0..passes {
+            out.clear();
+            let messages = black_box(&messages);
+            if self.is_family {
+                family.render_into(&mut out, messages, &options).unwrap();
+            } else {
+                template.render_into(&mut out, messages, &options).unwrap();
+            }
+            black_box(&out);
+        }
     }
 }
 
@@ -73,6 +98,3 @@ fn options() -> Options {
         .with_bos(true)
         .with_control_tokens(ControlTokens::Neutralise)
 }
-
-const FAMILY: &str = "family ";
-const TEMPLATE: &str = "chat template ";

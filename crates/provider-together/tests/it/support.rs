@@ -174,5 +174,9 @@ fn is_whole(request: &[u8]) -> bool {
     };
     let mut headers = head.lines().filter_map(|line| line.split_once(": "));
     let length = headers.find(|(name, _)| name.eq_ignore_ascii_case("content-length"));
-    length.is_none_or(|(_, length)| Ok(body.len()) >= length.parse())
+    length.is_none_or(|(_, length)| {
+        length
+            .parse()
+            .is_ok_and(|length: usize| body.len() >= length)
+    })
 }

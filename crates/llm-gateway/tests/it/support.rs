@@ -32,6 +32,8 @@ pub(crate) enum Step {
     Endless(&'static str),
     Progress(&'static str, u64),
     Wait(Duration),
+    /// Goes on after the notification.
+    Until(Arc<Notify>),
     Fail(fn() -> Error),
     /// Nothing, without end.
     Silence,
@@ -76,7 +78,7 @@ impl Scripted {
                 changed.await;
             }
         };
-        tokio::time::timeout(Duration::from_secs(5), wait)
+        tokio::time::timeout(Duration::from_secs(60), wait)
             .await
             .expect("calls did not settle");
     }
@@ -103,6 +105,7 @@ impl Scripted {
                     }
                     Step::Progress(..) => {}
                     Step::Wait(time) => tokio::time::sleep(*time).await,
+                    Step::Until(gate) => gate.notified().await,
                     Step::Fail(error) => return Err(error()),
                     Step::Silence => std::future::pending().await,
                 }
@@ -135,6 +138,10 @@ impl Scripted {
                         ))),
                         Step::Wait(time) => {
                             tokio::time::sleep(time).await;
+                            continue;
+                        }
+                        Step::Until(gate) => {
+                            gate.notified().await;
                             continue;
                         }
                         Step::Fail(error) => {

@@ -115,6 +115,7 @@ impl ChunkType for ChatChunk {
         }
         let plain = summary.choices > 0
             && summary.finish_reason.is_none()
+            && !summary.empty_finish_reason
             && !summary.usage.is_value()
             && !summary.tool_calls
             && summary.reasoning.is_none()

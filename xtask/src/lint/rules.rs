@@ -195,7 +195,7 @@ pub(super) const RULES: &[Rule] = &[
         exceptions: &[
             Exception {
                 path: "crates/llm-gateway/src/auth.rs",
-                line: "same(given, key.expose()",
+                line: "is_equal(given, key.expose()",
                 reason: "compares a client's key in constant time",
             },
             Exception {

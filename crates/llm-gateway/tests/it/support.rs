@@ -19,7 +19,7 @@ use llm_provider::{
 };
 use llm_router::Deployment;
 use llm_types::ChunkSummary;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, Semaphore};
 use tower::ServiceExt;
 use tracing_subscriber::util::SubscriberInitExt;
 
@@ -32,8 +32,8 @@ pub(crate) enum Step {
     Endless(&'static str),
     Progress(&'static str, u64),
     Wait(Duration),
-    /// Goes on after the notification.
-    Until(Arc<Notify>),
+    /// Continues when the semaphore is closed: later and earlier waiters alike.
+    Until(Arc<Semaphore>),
     Fail(fn() -> Error),
     /// Nothing, without end.
     Silence,
@@ -105,7 +105,7 @@ impl Scripted {
                     }
                     Step::Progress(..) => {}
                     Step::Wait(time) => tokio::time::sleep(*time).await,
-                    Step::Until(gate) => gate.notified().await,
+                    Step::Until(gate) => drop(gate.acquire().await),
                     Step::Fail(error) => return Err(error()),
                     Step::Silence => std::future::pending().await,
                 }
@@ -141,7 +141,7 @@ impl Scripted {
                             continue;
                         }
                         Step::Until(gate) => {
-                            gate.notified().await;
+                            drop(gate.acquire().await);
                             continue;
                         }
                         Step::Fail(error) => {

@@ -316,6 +316,8 @@ fn numbers_out_of_their_limits_are_misuse_and_nothing_is_sent() {
             "--max-requests-per-run",
         ),
         ("--num-workers 4294967295", "--num-workers"),
+        ("--timeout 0s", "--timeout"),
+        ("--traffic-scenario 'D(99999999999,5)'", "10,000,000"),
         ("--price nan,1", "--price"),
         (
             "--traffic-scenario 'D(10,5)' --prefix-len 18446744073709551615",

@@ -69,8 +69,8 @@ const RULES: &[Rule] = &[
         dependencies::library_without_simulation,
     ),
     (
-        "llm-router names no provider",
-        sources::router_names_no_provider,
+        "llm-router and llm-gateway name no provider",
+        sources::router_and_gateway_name_no_provider,
     ),
     (
         "a provider names no router",

@@ -27,7 +27,8 @@ const READERS: &[&str] = &[
 
 const READING: &[&str] = &["env::var", "env::{"];
 
-pub(super) fn router_names_no_provider(facts: &Facts) -> Vec<Violation> {
+/// Router and gateway take providers, and what they declare, from a registry.
+pub(super) fn router_and_gateway_name_no_provider(facts: &Facts) -> Vec<Violation> {
     let names = facts
         .packages
         .iter()
@@ -46,14 +47,17 @@ pub(super) fn router_names_no_provider(facts: &Facts) -> Vec<Violation> {
         .map(|form| form.replace("NAME", name))
     });
     let forms: Vec<_> = forms.collect();
-    let files = facts
-        .files
-        .iter()
-        .filter(|file| file.path.starts_with("crates/llm-router/src/"));
+    let files = facts.files.iter().filter(|file| {
+        ["crates/llm-router/src/", "crates/llm-gateway/src/"]
+            .iter()
+            .any(|folder| file.path.starts_with(folder))
+    });
     files
         .flat_map(|file| {
             named(file.text.lines(), &forms).map(|(line, form)| {
-                let fix = format!("names a provider, {form:?}: use the trait Provider");
+                let fix = format!(
+                    "names a provider, {form:?}: use the trait Provider, or what it declares"
+                );
                 Violation::new(format!("{}:{line}", file.path), fix)
             })
         })
@@ -169,21 +173,26 @@ mod tests {
     }
 
     #[test]
-    fn a_provider_named_in_the_router_is_a_violation() {
+    fn a_provider_named_in_router_or_gateway_is_a_violation() {
         let text = "// deployments that work together, and replicas\n\
                     use provider_together::Together;\n\
                     if name.starts_with(\"replicate\") {}\n\
                     /// `together_ai/x`\n";
         check(
-            router_names_no_provider,
+            router_and_gateway_name_no_provider,
             &[
                 ("crates/llm-router/src/a.rs", text),
-                ("crates/llm-gateway/src/a.rs", text),
+                (
+                    "crates/llm-gateway/src/a.rs",
+                    "const KEY: &str = \"replicate_weights\";\n",
+                ),
+                ("crates/llm-gateway/tests/a.rs", text),
             ],
             &[
                 "crates/llm-router/src/a.rs:2",
                 "crates/llm-router/src/a.rs:3",
                 "crates/llm-router/src/a.rs:4",
+                "crates/llm-gateway/src/a.rs:1",
             ],
         );
     }

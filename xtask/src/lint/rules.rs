@@ -219,18 +219,11 @@ pub(super) const RULES: &[Rule] = &[
         words: &["unbounded_channel()", "mpsc::unbounded()"],
         unless: &[],
         why: "grows with what the other side sends: bound it, or add an exception with its reason",
-        exceptions: &[
-            Exception {
-                path: "crates/provider-replicate/src/stream.rs",
-                line: "unbounded_channel()",
-                reason: "the sender runs only while the receiver is polled",
-            },
-            Exception {
-                path: "crates/llm-bench/src/run/runner.rs",
-                line: "mpsc::unbounded_channel()",
-                reason: "carries events of the bench itself, and is read while it runs",
-            },
-        ],
+        exceptions: &[Exception {
+            path: "crates/llm-bench/src/run/runner.rs",
+            line: "mpsc::unbounded_channel()",
+            reason: "carries events of the bench itself, and is read while it runs",
+        }],
     },
     Rule {
         name: "skipped-test",

@@ -10,8 +10,8 @@ use super::check::{self, Kind};
 use super::chunks::{
     Chunk, ChunkType, Inspection, Normalize, Normalizer, Seen, canonical, unexpected,
 };
-use super::{Accumulate, Endpoint, Request, StreamingRequest};
-use crate::{Capability, Document, Metadata, Result};
+use super::{Accumulate, Endpoint, Request, StreamingRequest, params};
+use crate::{Capability, Document, Metadata, ParamSpec, Result};
 
 /// Chat completions.
 #[derive(Clone, Copy, Debug)]
@@ -44,6 +44,10 @@ impl Endpoint for Chat {
             )?;
         }
         Ok(())
+    }
+
+    fn params(&self) -> &'static [ParamSpec] {
+        params::CHAT
     }
 
     fn normalize(&self, _: &Document, answer: Document, _: &mut Metadata) -> Result<Document> {

@@ -12,7 +12,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use futures_core::future::BoxFuture;
-use llm_provider::{Capability, Provider, Result, Settings};
+use llm_provider::{Capability, Provider, ProviderSpec, Result, Settings};
 use provider_conformance::{CHECKS, Scenario, Simulation, Upstream};
 use serde_json::{Value, json};
 
@@ -83,6 +83,10 @@ struct Simulated(Mutation);
 impl Simulation for Simulated {
     fn start(&self, scenario: Scenario) -> BoxFuture<'_, Box<dyn Upstream>> {
         Box::pin(async { Box::new(upstream::Server::start(scenario).await) as _ })
+    }
+
+    fn spec(&self) -> ProviderSpec {
+        acme::spec()
     }
 
     fn provider(&self, settings: Settings) -> Result<Arc<dyn Provider>> {

@@ -8,13 +8,13 @@ use llm_gateway::Config;
 
 use crate::support::registry;
 
-/// What writes one more item of a file.
+/// Writes one more item of a file.
 type Item = fn(&mut String, usize) -> std::fmt::Result;
 
 /// A name, the beginning of the file, how many items the smaller one has, and an item.
 const SHAPES: &[(&str, &str, usize, Item)] = &[
     ("models of one name", "model_list:\n", 1_000, |text, n| {
-        let params = "model: replicate/a/b, api_key: k, rpm: 1";
+        let params = "model: acme/a/b, api_key: k, rpm: 1";
         writeln!(
             text,
             "- {{model_name: a, litellm_params: {{{params}, x{n}: 2}}}}"
@@ -56,7 +56,7 @@ const SHAPES: &[(&str, &str, usize, Item)] = &[
 ];
 
 #[test]
-fn the_time_of_reading_grows_as_the_file_does() {
+fn the_time_of_reading_grows_linearly_with_the_file() {
     for (name, head, count, item) in SHAPES {
         let file = |count| {
             let mut text = (*head).to_owned();

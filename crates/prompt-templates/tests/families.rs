@@ -1,4 +1,4 @@
-//! The families' prompts, for rules that fit into one sentence.
+//! Rules of single families.
 
 use prompt_templates::{
     Content, ControlTokens, Error, ErrorKind, Family, Images, Message, Now, Options, Part, Role,

@@ -36,7 +36,7 @@ fn render(source: &str) -> Result<String, Error> {
     result
 }
 
-/// It must fail because of a limit.
+/// Checks that a render fails because of a limit.
 #[track_caller]
 fn is_stopped(source: &str) {
     let shown = &source[..source.len().min(200)];
@@ -157,7 +157,7 @@ fn nesting_of_values_is_bounded() {
     ] {
         is_stopped(&repeated("[1]", step));
     }
-    // In other ways than with a namespace.
+    // Without a namespace.
     is_stopped(&"{% set a = [a] %}".repeat(5_000));
     is_stopped(&"{% set a, b = [a], [b] %}".repeat(5_000));
     let with = "{% with a = [[[[[[[[[a]]]]]]]]] %}";

@@ -1,4 +1,4 @@
-//! `/_sim`: watched and made to fail over HTTP.
+//! `/_sim`: inspection and fault injection over HTTP.
 
 use std::time::Duration;
 

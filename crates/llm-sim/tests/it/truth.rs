@@ -1,4 +1,4 @@
-//! What the simulation knows of itself: when it wrote what, and how requests ended.
+//! What the simulation records: the times of its writes, and the outcomes of requests.
 
 use std::time::Duration;
 
@@ -125,7 +125,7 @@ async fn precise_times_use_a_separate_thread() {
         .map(|write| (write.due - times.received).as_micros())
         .collect();
     assert_eq!(due, [1_300, 2_000, 2_700]);
-    // How much later is no matter of a test that runs beside others.
+    // The delay depends on the load of the machine.
     assert!(times.tokens().all(|write| write.at >= write.due));
 }
 
@@ -133,7 +133,7 @@ async fn precise_times_use_a_separate_thread() {
 async fn requests_are_counted_by_outcome() {
     let timing = Timing::default().with_token(Duration::from_secs(3600));
     let sim = start_with(SimOptions::default().with_timing(timing)).await;
-    // One is finished, one broken by a fault, two left by their client.
+    // One finished, one was broken by a fault, and two clients disconnected.
     let quick = ask(&sim, json!({"max_tokens": 1, "stream": false}));
     assert_eq!(quick.send().await.unwrap().status(), 200);
     let broken = ask(&sim, json!({})).header("x-sim-fault", "cut-after=20");
@@ -186,7 +186,7 @@ async fn a_thousand_calls_that_are_dropped_leave_nothing_running() {
                     }
                     Ok::<_, reqwest::Error>(())
                 };
-                // A plain answer is left while it is waited for, a stream after a few events.
+                // A client leaves before a plain reply, and after a few events of a stream.
                 let patience = Duration::from_millis(if call % 10 == 0 { call } else { 10_000 });
                 let _ = tokio::time::timeout(patience, answer).await;
             }
@@ -200,6 +200,6 @@ async fn a_thousand_calls_that_are_dropped_leave_nothing_running() {
         counts.started,
         counts.finished + counts.abandoned + counts.broken
     );
-    // Each of the streams was left before its end.
+    // The client of each stream left before its end.
     assert!(counts.abandoned >= 900, "{counts:?}");
 }

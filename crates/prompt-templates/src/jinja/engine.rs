@@ -57,7 +57,6 @@ impl Engine {
             uncounted_text,
         } = source::prepare(source).map_err(|error| error.in_template(name))?;
         let mut env = environment::environment();
-        Budget::install(&mut env, limits);
         // A short text captured in a variable is not counted. It is bounded by what one instruction
         // can write, times the number of instructions.
         let writes = (limits.memory / uncounted_text.max(1)) as u64;
@@ -80,6 +79,7 @@ impl Engine {
             limit: start.saturating_add(self.limits.output),
             is_full: false,
         };
+        Budget::begin(self.limits);
         let result = unwinding(|| {
             let template = self.env.get_template(&self.name)?;
             template.render_captured_to(variables, &mut sink).map(drop)

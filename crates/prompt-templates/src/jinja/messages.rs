@@ -36,7 +36,7 @@ impl Maker<'_> {
             }
         };
         let generation_prompt = options.generation_prompt && !options.continue_final;
-        let mut context = Context::default()
+        let mut context = Context::with_capacity(VARIABLES)
             .with_value("messages", self.messages(messages)?)
             .with_value("tools", tools)
             .with_value("documents", Value::from(()))
@@ -162,3 +162,6 @@ fn clean(maker: &Maker<'_>, value: serde_json::Value) -> Result<serde_json::Valu
         other => other,
     })
 }
+
+/// The variables of a context with special tokens, a clock and `enable_thinking`.
+const VARIABLES: usize = 8;

@@ -1,4 +1,4 @@
-//! Counts of predictions by status, for tests of cancelling and over HTTP.
+//! Counts of predictions by status, in the process and over HTTP.
 
 use std::time::Duration;
 
@@ -33,7 +33,7 @@ async fn counts_follow_the_predictions() {
     let counts = replicate.counts_until(|counts| counts.running() == 0).await;
     assert_eq!((counts.succeeded, counts.failed), (2, 1));
     assert_eq!((counts.canceled, counts.cancel_calls), (1, 1));
-    // Too late, and counted.
+    // Too late, but counted.
     json(post(url(&ids[1], "cancel"), &json!({}))).await;
     assert_eq!(replicate.counts().cancel_calls, 2);
     assert_eq!(
@@ -41,7 +41,7 @@ async fn counts_follow_the_predictions() {
         (0, 1)
     );
 
-    // No key: nothing of the API that is simulated.
+    // Not part of the simulated API: it needs no key.
     let told = client().get(format!("{}/_sim/predictions", sim.replicate_url()));
     let wanted = json!({
         "created": 5, "running": 0, "starting": 0, "processing": 0, "succeeded": 2, "failed": 1,

@@ -1,4 +1,4 @@
-//! Predictions in time: boots, waits, streams, cancelling, failing.
+//! The life of predictions: boots, waits, streams, cancellation, failures.
 
 use std::time::Duration;
 
@@ -39,7 +39,7 @@ async fn a_prediction_is_created_read_and_streamed() {
     assert!(done["metrics"]["input_token_count"].as_u64().unwrap() > 5);
     assert!(done["logs"].as_str().unwrap().contains("<|begin_of_text|>"));
 
-    // No key for the stream: its URL is the key.
+    // The stream needs no key: its URL is secret.
     let response = client().get(url(&done, "stream")).send().await.unwrap();
     assert_eq!(response.headers()["content-type"], "text/event-stream");
     let all = events(response).await;
@@ -58,7 +58,7 @@ async fn a_prediction_is_created_read_and_streamed() {
         text
     );
 
-    // Resumed in the middle.
+    // Resumed after an event.
     let resumed = client()
         .get(url(&done, "stream"))
         .header("last-event-id", &outputs[3].1);
@@ -118,7 +118,7 @@ async fn a_boot_takes_minutes_and_happens_once() {
     assert_eq!(metrics["time_to_first_token"], 2.0);
     assert!(metrics["tokens_per_second"].as_f64().unwrap() < 1.0);
 
-    // Warm now.
+    // The model is warm now.
     let third = create(&sim, LLAMA3, &ask("hi")).await;
     tokio::time::sleep(Duration::from_millis(1100)).await;
     let (_, body) = json(get(url(&third, "get"))).await;
@@ -140,14 +140,14 @@ async fn an_expired_wait_returns_202_and_starting() {
         (Some("starting"), &Value::Null)
     );
 
-    // Running, and still called starting.
+    // It runs, but its status is still `starting`.
     tokio::time::sleep(Duration::from_secs(200)).await;
     let request = post(format!("{}/v1/{LLAMA3}", sim.replicate_url()), &ask("hi"));
     let response = request.header("prefer", "wait=5").send().await.unwrap();
     let body: Value = response.json().await.unwrap();
     assert_eq!(body["status"], "starting");
 
-    // What is no duration is no preference.
+    // An invalid duration is ignored.
     for strange in ["wait=0", "wait=x", "respond-async"] {
         let request = post(format!("{}/v1/{LLAMA3}", sim.replicate_url()), &ask("hi"));
         let response = request.header("prefer", strange).send().await.unwrap();
@@ -186,7 +186,7 @@ async fn cancelling_stops_a_prediction_and_its_stream() {
 
     let (_, again) = json(post(url(&fresh, "cancel"), &json!({}))).await;
     assert_eq!(again["completed_at"], body["completed_at"]);
-    // The stream gave up while the model booted, as the real one does.
+    // The stream ended during the boot, as at Replicate.
     assert_eq!(all.await.unwrap(), []);
     let end = events(get(url(&fresh, "stream")).send().await.unwrap()).await;
     let data: Vec<_> = end.iter().map(|(_, _, data)| data.as_str()).collect();

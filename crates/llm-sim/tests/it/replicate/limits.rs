@@ -1,4 +1,4 @@
-//! Rate limits, and how one is told to wait.
+//! Rate limits and their retry advice.
 
 use std::time::Duration;
 
@@ -53,7 +53,7 @@ async fn the_limit_of_a_minute_refills_continuously() {
     assert_eq!(header(&refused, "ratelimit-remaining"), Some("0"));
     assert_eq!(header(&refused, "ratelimit-reset"), Some("20"));
     assert_eq!(sim.replicate().counts().created(), 3);
-    // Others are not held back by it, nor is another key.
+    // Other requests and other keys are not limited by it.
     let account = get(format!("{}/v1/account", sim.replicate_url()));
     assert_eq!(account.send().await.unwrap().status(), 200);
     let other = client().post(format!("{}/v1/{LLAMA3}", sim.replicate_url()));
@@ -83,7 +83,7 @@ async fn reads_and_lists_have_separate_limits() {
         (cancel().await.as_u16(), cancel().await.as_u16()),
         (200, 429)
     );
-    // Streams are not counted, and without a key nobody is charged.
+    // Streams and requests without a key are not counted.
     for _ in 0..2 {
         let stream = client().get(url(&fresh, "stream")).send().await.unwrap();
         assert_eq!(stream.status(), 200);
@@ -128,7 +128,7 @@ async fn retry_advice_has_each_form() {
             _ => assert!(plain && after.is_none()),
         }
 
-        // A fault tells it in the same form.
+        // An injected fault has the same form.
         sim.replicate()
             .inject(FaultRule::new(Fault::Status(429)).times(1));
         let refused = get(format!("{}/v1/account", sim.replicate_url()))

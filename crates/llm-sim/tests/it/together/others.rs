@@ -1,4 +1,4 @@
-//! Errors, and the endpoints beside the chat.
+//! Errors, and the endpoints other than chat.
 
 use llm_sim::{Keys, Reply, SimOptions};
 use serde_json::{Value, json};

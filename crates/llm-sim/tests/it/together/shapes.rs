@@ -1,4 +1,4 @@
-//! Shapes that not every engine has: echoed prompts, chunks of one token, logprobs of completions.
+//! Formats of some engines: echoed prompts, chunks of one token, logprobs of completions.
 
 use llm_sim::{Reply, SimOptions};
 use serde_json::{Value, json};
@@ -38,7 +38,7 @@ async fn a_prompt_is_echoed_with_the_logprobs_of_all_but_its_first_token() {
         let (_, body) = json(post(url("chat/completions"), &chat(model, false))).await;
         assert_eq!(body["prompt"], json!([]));
     }
-    // An answer of no tokens is refused where no prompt is wanted.
+    // A limit of no tokens is rejected unless the prompt is echoed.
     let none = with(chat(TURBO, false), json!({"max_tokens": 0}));
     assert_eq!(json(post(url("chat/completions"), &none)).await.0, 400);
 }

@@ -15,6 +15,11 @@ use crate::{Metadata, Result};
 /// Every stream that ends well has a finish reason for each choice and, where the upstream counts
 /// tokens, one last chunk with the usage and without choices. A stream that is cut short ends with
 /// an error, never silently.
+///
+/// Timeouts count the time of waiting for the upstream, so they pass only while the stream is
+/// polled. A stream that is held but not polled keeps its connection, and the upstream waits until
+/// it is polled or dropped: a program that holds streams for slow readers needs a limit of its own,
+/// as the gateway's write timeout is. Only the time limits of Replicate's predictions pass anyway.
 pub struct ReplyStream {
     /// What is known about the call when the stream starts.
     pub metadata: Metadata,

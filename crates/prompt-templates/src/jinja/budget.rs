@@ -7,11 +7,11 @@ use minijinja::value::{Object, ObjectRepr, Value, ValueKind};
 use minijinja::{Environment, Error, ErrorKind, State};
 
 use super::context::Fields;
-use super::engine::Limits;
+use super::engine::RenderLimits;
 use super::generator::Generator;
 use super::namespace::Namespace;
 
-/// The remaining bytes that the operations of one render may use: see [`Limits::memory`].
+/// The remaining bytes that the operations of one render may use: see [`RenderLimits::memory`].
 ///
 /// An operation reserves before it works: [`make`](Self::make) for what it allocates, and
 /// [`read`](Self::read) or [`walk`](Self::walk) for what it reads, of which eight bytes count as
@@ -25,7 +25,7 @@ pub(super) struct Budget {
 
 impl Budget {
     /// Sets the limits for the renders of an environment.
-    pub(super) fn install(env: &mut Environment<'_>, limits: Limits) {
+    pub(super) fn install(env: &mut Environment<'_>, limits: RenderLimits) {
         env.add_global(GLOBAL, Value::from_object(Bounds(limits)));
     }
 
@@ -277,7 +277,7 @@ fn is_loop(value: &Value) -> bool {
 
 /// The limits, as a value that an environment holds.
 #[derive(Debug)]
-struct Bounds(Limits);
+struct Bounds(RenderLimits);
 
 impl Object for Bounds {
     fn repr(self: &Arc<Self>) -> ObjectRepr {

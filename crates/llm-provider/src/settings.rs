@@ -63,7 +63,7 @@ pub struct Settings {
     #[serde(flatten)]
     pub extra: Map<String, Value>,
     /// Values of Rust types that only some providers read, such as the templates in a
-    /// `prompt_templates::Registry`.
+    /// `prompt_templates::TemplateRegistry`.
     #[serde(skip)]
     pub extensions: http::Extensions,
     /// What sends the requests; the default transport when there is none. A transport that is
@@ -95,8 +95,8 @@ impl Settings {
 
     /// Gives the key.
     #[must_use]
-    pub fn with_api_key(mut self, api_key: ApiKey) -> Self {
-        self.api_key = Some(api_key);
+    pub fn with_api_key(mut self, api_key: impl Into<ApiKey>) -> Self {
+        self.api_key = Some(api_key.into());
         self
     }
 

@@ -9,7 +9,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures_util::StreamExt;
 use http::{Request, Response, StatusCode};
-use llm_http::{HttpClient, MemoryTransport, send, transport};
+use llm_http::{HttpClient, MemoryTransport, SendOptions, send, transport};
 use llm_provider::{Error, ErrorKind, Settings, Transport};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
@@ -69,7 +69,7 @@ async fn a_request_arrives_and_any_status_is_a_response() {
     let response = "HTTP/1.1 302 Found\r\nlocation: /elsewhere\r\nconnection: close\r\n\r\n{}";
     let address = server(response, false).await;
     for (name, transport) in on_sockets() {
-        let response = send(&*transport, post(address), None, MINUTE).await;
+        let response = send(&*transport, post(address), SendOptions::new(MINUTE)).await;
         let response = response.unwrap();
         assert_eq!(response.status(), StatusCode::FOUND, "{name}");
         let seen = response.into_body().collect(10_000).await.unwrap();
@@ -106,7 +106,7 @@ async fn an_upstream_that_cannot_be_reached_is_unsent() {
     let address = listener.local_addr().unwrap();
     drop(listener);
     for (name, transport) in on_sockets() {
-        let error = send(&*transport, post(address), None, MINUTE).await;
+        let error = send(&*transport, post(address), SendOptions::new(MINUTE)).await;
         let error = error.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Transport, "{name}");
         assert!(error.is_unsent(), "{name}");
@@ -118,7 +118,7 @@ async fn an_upstream_that_cannot_be_reached_is_unsent() {
 async fn a_body_that_is_cut_is_an_error() {
     let address = server("HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\nshort", false).await;
     for (name, transport) in on_sockets() {
-        let response = send(&*transport, post(address), None, MINUTE).await;
+        let response = send(&*transport, post(address), SendOptions::new(MINUTE)).await;
         let error = response
             .unwrap()
             .into_body()
@@ -137,12 +137,19 @@ async fn silence_is_a_timeout_before_the_head_and_in_the_body() {
     let silent = server("", true).await;
     let begun = server("HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\nbegun", true).await;
     for (name, transport) in on_sockets() {
-        let error = send(&*transport, post(silent), Some(short), MINUTE).await;
+        let error = send(
+            &*transport,
+            post(silent),
+            SendOptions::new(MINUTE).with_first_byte(short),
+        )
+        .await;
         let error = error.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Timeout, "{name}");
         assert_names_host(name, &error, silent);
 
-        let response = send(&*transport, post(begun), None, short).await.unwrap();
+        let response = send(&*transport, post(begun), SendOptions::new(short))
+            .await
+            .unwrap();
         let mut body = response.into_body();
         assert_eq!(body.next().await.unwrap().unwrap(), "begun", "{name}");
         let error = body.next().await.unwrap().unwrap_err();

@@ -12,8 +12,9 @@ use llm_provider::{
 use llm_types::completions::CompletionRequest;
 use llm_types::{ChatRequest, ModelList};
 use prompt_templates::Template;
-use replicate_api::{Client, NewPrediction, Target};
+use replicate_api::{NewPrediction, ReplicateClient, Target};
 use tokio::time::Instant;
+use tracing::{Instrument, debug_span};
 
 use crate::answer::{self, Answer};
 use crate::config::Config;
@@ -26,7 +27,7 @@ use crate::{NAME, list, stream};
 /// One account with Replicate.
 #[derive(Debug)]
 pub struct Replicate {
-    client: Client,
+    client: ReplicateClient,
     config: Config,
     timeouts: Timeouts,
     models: Models,
@@ -49,7 +50,7 @@ impl Replicate {
     /// setting that cannot be read.
     pub fn new(settings: Settings) -> Result<Self> {
         Ok(Self {
-            client: Client::new(&settings)?,
+            client: ReplicateClient::new(settings.clone())?,
             config: Config::new(&settings)?,
             timeouts: settings.timeouts(),
             models: Models::default(),
@@ -57,7 +58,7 @@ impl Replicate {
     }
 
     /// Replicate's own API, for looking after the account: predictions, deployments, models.
-    pub fn api(&self) -> &Client {
+    pub fn api(&self) -> &ReplicateClient {
         &self.client
     }
 
@@ -161,7 +162,13 @@ impl Replicate {
         work: impl AsyncFnOnce(&Q) -> Result<T>,
     ) -> Result<T> {
         let request: Q = call.read().map_err(|error| error.with_provider(NAME))?;
-        let done = with_limit(limit, work(&request)).await;
+        let span = debug_span!(
+            "call",
+            provider = NAME,
+            model = %excerpt(request.model()),
+            endpoint = call.endpoint.path(),
+        );
+        let done = with_limit(limit, work(&request)).instrument(span).await;
         let done = done.unwrap_or_else(|| Err(too_late(limit.unwrap_or_default())));
         done.map_err(|error| {
             let error = error.with_provider(NAME).with_model(request.model());
@@ -237,7 +244,8 @@ fn too_late(limit: Duration) -> Error {
 fn not_found(target: &Target, error: Error) -> Error {
     let name = target.to_string();
     let mut message = format!(
-        "Replicate does not know {}: {}",
+        "Replicate does not know the {} {}: {}",
+        target.kind(),
         excerpt(&name),
         error.message()
     );

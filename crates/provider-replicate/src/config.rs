@@ -1,13 +1,13 @@
 use std::time::Duration;
 
 use llm_provider::{Result, Settings, seconds};
-use prompt_templates::{Prompts, Registry};
+use prompt_templates::{Prompts, TemplateRegistry};
 use serde::Deserialize;
 
 use crate::NAME;
 
 /// The settings that not every provider has, apart from those of
-/// [`replicate_api::Client`].
+/// [`replicate_api::ReplicateClient`].
 #[derive(Clone, Debug)]
 pub(crate) struct Config {
     pub(crate) prompts: Prompts,
@@ -20,8 +20,8 @@ impl Config {
         let known = [Prompts::SETTINGS, OTHERS].concat();
         settings.deny_unknown_extra(NAME, &known)?;
         let mut own: Own = settings.extra_as(NAME)?;
-        let templates = settings.extensions.get::<Registry>();
-        for (model, template) in templates.into_iter().flat_map(Registry::iter) {
+        let templates = settings.extensions.get::<TemplateRegistry>();
+        for (model, template) in templates.into_iter().flat_map(TemplateRegistry::iter) {
             own.prompts.register(model, template.clone());
         }
         Ok(Self {
@@ -41,7 +41,7 @@ struct Own {
 }
 
 /// The settings that are not about prompts. `boot_timeout` and `run_timeout` are read by
-/// [`replicate_api::Client`]; `text_completion` changes nothing, as all models here take prompts.
+/// [`replicate_api::ReplicateClient`]; `text_completion` changes nothing, as all models here take prompts.
 const OTHERS: &[&str] = &[
     "boot_timeout",
     "prefer_wait",

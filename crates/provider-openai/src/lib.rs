@@ -20,5 +20,5 @@ pub use crate::wire::Dialect;
 
 /// Makes `openai/…` models known.
 pub fn register(registry: &mut Registry) {
-    registry.register(NAME, |settings| Ok(Arc::new(OpenAi::new(&settings)?)));
+    registry.register(NAME, |settings| Ok(Arc::new(OpenAi::new(settings)?)));
 }

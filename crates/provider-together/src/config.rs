@@ -1,5 +1,5 @@
 use llm_provider::{ApiKey, BaseUrl, Result, Settings};
-use prompt_templates::{Prompts, Registry};
+use prompt_templates::{Prompts, TemplateRegistry};
 use serde::Deserialize;
 
 /// What Together's model names are prefixed with, as in LiteLLM.
@@ -33,8 +33,8 @@ impl Config {
         let known = [Prompts::SETTINGS, OTHERS].concat();
         settings.deny_unknown_extra(NAME, &known)?;
         let mut own: Own = settings.extra_as(NAME)?;
-        let templates = settings.extensions.get::<Registry>();
-        for (model, template) in templates.into_iter().flat_map(Registry::iter) {
+        let templates = settings.extensions.get::<TemplateRegistry>();
+        for (model, template) in templates.into_iter().flat_map(TemplateRegistry::iter) {
             own.prompts.register(model, template.clone());
         }
         Ok(Self {

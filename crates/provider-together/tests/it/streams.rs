@@ -25,7 +25,12 @@ async fn recorded(model: &str) -> Vec<u8> {
         .body(body.to_string())
         .unwrap();
     let limit = Duration::from_secs(10);
-    let answer = llm_http::send(&HttpClient::shared(), request, None, limit).await;
+    let answer = llm_http::send(
+        &HttpClient::shared(),
+        request,
+        llm_http::SendOptions::new(limit),
+    )
+    .await;
     let body = answer.unwrap().into_body().collect(1 << 20).await;
     body.unwrap().to_vec()
 }

@@ -61,7 +61,9 @@ fn a_line_over_the_limit_is_not_held() {
     assert!(info.bytes_max <= 256 << 10, "{info:?}");
     assert_eq!((info.bytes_current, errors), (0, 1), "{info:?}");
     let mut lines = 0;
-    decoder.feed(b"x\nnext\n", |line| lines += line.len()).unwrap();
+    decoder
+        .feed(b"x\nnext\n", |line| lines += line.len())
+        .unwrap();
     assert_eq!(lines, 4);
 }
 
@@ -91,15 +93,24 @@ mod stream {
     #[test]
     fn lines_share_their_reads_and_the_last_may_be_incomplete() {
         let read = Bytes::from_static(b"one\ntwo\nth");
-        let reads = [Ok::<_, io::Error>(read.clone()), Ok(Bytes::from_static(b"ree"))];
+        let reads = [
+            Ok::<_, io::Error>(read.clone()),
+            Ok(Bytes::from_static(b"ree")),
+        ];
         let mut lines = LineStream::new(stream::iter(reads));
         let next = |lines: &mut LineStream<_>| lines.next().now_or_never().unwrap();
         let one = next(&mut lines).unwrap().unwrap();
-        assert_eq!((one.text(), one.data.as_ptr()), ("one".into(), read.as_ptr()));
+        assert_eq!(
+            (one.text(), one.data.as_ptr()),
+            ("one".into(), read.as_ptr())
+        );
         let two = next(&mut lines).unwrap().unwrap();
         assert_eq!((&two.data[..], two.is_incomplete()), (&b"two"[..], false));
         let three = next(&mut lines).unwrap().unwrap();
-        assert_eq!((&three.data[..], three.is_incomplete()), (&b"three"[..], true));
+        assert_eq!(
+            (&three.data[..], three.is_incomplete()),
+            (&b"three"[..], true)
+        );
         assert!(next(&mut lines).is_none() && lines.is_terminated());
     }
 
@@ -137,7 +148,9 @@ fn reference(input: &[u8], limit: usize) -> Lines {
 fn error_of(limit: usize) -> LimitExceeded {
     let mut decoder = LineDecoder::new().with_limit(limit);
     let long = vec![b'x'; limit + 1];
-    decoder.feed(&long, |_| {}).expect_err("a line over the limit")
+    decoder
+        .feed(&long, |_| {})
+        .expect_err("a line over the limit")
 }
 
 fn pull(reads: &[&[u8]], limit: usize) -> Lines {
@@ -167,6 +180,15 @@ fn split<'i>(input: &'i [u8], cuts: &[Index]) -> Vec<&'i [u8]> {
 }
 
 fn input() -> impl Strategy<Value = Vec<u8>> {
-    let piece = select(vec!["\n", "\r\n", "\r", "a", "{}", "{\"a\":1}", "\u{1f30d}", " "]);
+    let piece = select(vec![
+        "\n",
+        "\r\n",
+        "\r",
+        "a",
+        "{}",
+        "{\"a\":1}",
+        "\u{1f30d}",
+        " ",
+    ]);
     prop::collection::vec(piece, 0..24).prop_map(|pieces| pieces.concat().into_bytes())
 }

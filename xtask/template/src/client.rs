@@ -20,11 +20,11 @@ impl Acme {
     /// # Errors
     /// [`ErrorKind::Auth`](llm_provider::ErrorKind::Auth) when there is no key anywhere, and
     /// `InvalidRequest` for an address that is not a URL, or an unknown setting.
-    pub fn new(settings: &Settings) -> Result<Self> {
+    pub fn new(settings: Settings) -> Result<Self> {
         settings.deny_unknown_extra(NAME, &[])?;
         let api_key = settings.require_api_key(NAME, API_KEY_VARIABLES)?;
         let base = settings.api_base_or(NAME, API_BASE_VARIABLES, DEFAULT_API_BASE)?;
-        let client = OpenAiClient::new(AcmeDialect, settings, base, api_key)?;
+        let client = OpenAiClient::new(AcmeDialect, &settings, base, api_key)?;
         Ok(Self { client })
     }
 }

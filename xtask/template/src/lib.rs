@@ -14,5 +14,5 @@ pub use crate::config::{API_BASE_VARIABLES, API_KEY_VARIABLES, DEFAULT_API_BASE,
 
 /// Makes `acme/…` models known.
 pub fn register(registry: &mut Registry) {
-    registry.register(NAME, |settings| Ok(Arc::new(Acme::new(&settings)?)));
+    registry.register(NAME, |settings| Ok(Arc::new(Acme::new(settings)?)));
 }

@@ -135,7 +135,7 @@ impl LineDecoder {
         if self.discard {
             return Ok(());
         }
-        let last_is_cr = bytes.last().or(self.carry.last()) == Some(&b'\r');
+        let last_is_cr = bytes.last().or_else(|| self.carry.last()) == Some(&b'\r');
         let len = self.carry.len() + bytes.len() - usize::from(last_is_cr);
         if len > self.limit {
             self.clear();

@@ -55,7 +55,7 @@ impl RunSpec {
 }
 
 /// Hears of a run while it goes on.
-pub trait Observer {
+pub trait Observer: Send {
     /// A request is over.
     fn record(&mut self, record: &RequestRecord);
 

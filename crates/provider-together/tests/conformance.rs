@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use futures_core::future::BoxFuture;
 use llm_provider::{Capability, ErrorKind, Provider, Result, Settings};
-use llm_sim::{Fault, Reply, Sim, SimOptions};
+use llm_sim::{Fault, SimReply, Sim, SimOptions};
 use prompt_templates::Family;
 use provider_conformance::{Scenario, Simulation, Upstream};
 use provider_together::Together;
@@ -71,10 +71,10 @@ impl Simulation for Simulated {
             // After a stream's first chunk, and before a plain answer's end.
             Scenario::Endless => options.with_fault(Fault::HangAfter(350)),
             Scenario::FailMidway(text) => options
-                .with_reply(Reply::text(text))
+                .with_reply(SimReply::text(text))
                 .with_fault(Fault::ErrorAfter(3)),
             Scenario::Refuse(status) => options.with_fault(Fault::Status(status)),
-            Scenario::Reply(text) => options.with_reply(Reply::text(text)),
+            Scenario::SimReply(text) => options.with_reply(SimReply::text(text)),
             scenario => panic!("{scenario:?} cannot be simulated"),
         };
         Box::pin(async { Box::new(Running(Sim::start(options).await.unwrap())) as _ })

@@ -10,7 +10,7 @@ use llm_bench::{
     Backend, ClientBias, Interrupts, Limits, Load, LoadSpec, Run, Runner, Scenario, Settings,
     Target, Task, TrueTimes, Workload,
 };
-use llm_sim::{Memory, Sim, SimOptions, Timing, Together};
+use llm_sim::{Memory, Sim, SimOptions, Timing, TogetherSim};
 use serde_json::json;
 use tokio::sync::oneshot;
 
@@ -75,7 +75,7 @@ pub(crate) async fn run(args: &Bench, interrupts: Interrupts) -> Result<ExitCode
 /// A simulation on a thread of its own, so that it does not wait for the client nor the other way.
 pub(crate) struct Calibrator {
     url: String,
-    together: Together,
+    together: TogetherSim,
     _stop: oneshot::Sender<()>,
 }
 

@@ -1,7 +1,7 @@
 //! Texts that a model goes on from.
 
-use llm_provider::{Call, Capability, Error, ErrorKind, Provider, Reply, ReplyEvent, ReplyStream};
-use llm_sim::{Reply as Says, Sim, SimOptions};
+use llm_provider::{Call, Capability, Error, ErrorKind, Provider, SimReply, ReplyEvent, ReplyStream};
+use llm_sim::{SimReply as Says, Sim, SimOptions};
 use llm_types::TextInput;
 use llm_types::completions::CompletionRequest;
 use provider_replicate::Replicate;
@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use crate::support::*;
 
-async fn complete(provider: &Replicate, request: CompletionRequest) -> Result<Reply, Error> {
+async fn complete(provider: &Replicate, request: CompletionRequest) -> Result<SimReply, Error> {
     provider.send(Call::of(&request)).await
 }
 

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 use llm_provider::{Capability, Provider, Result, Settings};
-use llm_sim::{PredictionFailure, Fault, SimReply, Sim, SimOptions, Timing};
+use llm_sim::{Fault, PredictionFailure, Sim, SimOptions, SimReply, Timing};
 use provider_conformance::{Scenario, Simulation, Upstream};
 use provider_replicate::Replicate;
 use serde_json::{Value, json};

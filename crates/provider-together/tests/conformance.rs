@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use futures_core::future::BoxFuture;
 use llm_provider::{Capability, ErrorKind, Provider, Result, Settings};
-use llm_sim::{Fault, SimReply, Sim, SimOptions};
+use llm_sim::{Fault, Sim, SimOptions, SimReply};
 use prompt_templates::Family;
 use provider_conformance::{Scenario, Simulation, Upstream};
 use provider_together::Together;

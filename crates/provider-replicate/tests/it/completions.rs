@@ -1,7 +1,7 @@
 //! Texts that a model goes on from.
 
-use llm_provider::{Call, Capability, Error, ErrorKind, Provider, SimReply, ReplyEvent, ReplyStream};
-use llm_sim::{SimReply as Says, Sim, SimOptions};
+use llm_provider::{Call, Capability, Error, ErrorKind, Provider, Reply, ReplyEvent, ReplyStream};
+use llm_sim::{Sim, SimOptions, SimReply};
 use llm_types::TextInput;
 use llm_types::completions::CompletionRequest;
 use provider_replicate::Replicate;
@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use crate::support::*;
 
-async fn complete(provider: &Replicate, request: CompletionRequest) -> Result<SimReply, Error> {
+async fn complete(provider: &Replicate, request: CompletionRequest) -> Result<Reply, Error> {
     provider.send(Call::of(&request)).await
 }
 
@@ -18,7 +18,7 @@ fn go_on(model: &str) -> CompletionRequest {
 }
 
 async fn sim() -> (Sim, Replicate) {
-    let options = SimOptions::default().with_reply(Says::Text(", in  a land.\n".to_owned()));
+    let options = SimOptions::default().with_reply(SimReply::Text(", in  a land.\n".to_owned()));
     let sim = Sim::start(options).await.unwrap();
     let replicate = Replicate::new(settings(sim.replicate_url())).unwrap();
     (sim, replicate)

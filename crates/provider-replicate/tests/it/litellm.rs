@@ -4,7 +4,7 @@
 use std::time::{Duration, Instant};
 
 use llm_provider::{Call, Capability, ErrorKind, Provider, Settings};
-use llm_sim::{PredictionFailure, Fault, FaultRule, SimReply, Sim, SimOptions, SimStatus, Timing};
+use llm_sim::{Fault, FaultRule, PredictionFailure, Sim, SimOptions, SimReply, SimStatus, Timing};
 use llm_types::embeddings::EmbeddingRequest;
 use llm_types::{ChatResponse, Message, Stop};
 use provider_replicate::Replicate;

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use futures_util::{StreamExt, stream};
 use llm_provider::{ApiKey, ErrorKind};
-use llm_sim::{Fault, FaultRule, Pace, SimReply, Sim, SimOptions, SimStatus, Timing};
+use llm_sim::{Fault, FaultRule, Pace, Sim, SimOptions, SimReply, SimStatus, Timing};
 use llm_types::{ChatRequest, ChatResponse, Message, Stop};
 use provider_replicate::Replicate;
 use serde_json::json;

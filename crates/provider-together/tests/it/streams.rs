@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use llm_http::HttpClient;
 use llm_provider::{ErrorKind, Provider};
-use llm_sim::{Fault, SimReply, SimOptions};
+use llm_sim::{Fault, SimOptions, SimReply};
 use llm_types::ChatRequest;
 use llm_types::completions::CompletionRequest;
 use serde_json::json;

@@ -4,7 +4,7 @@
 
 use std::time::{Duration, Instant};
 
-use llm_sim::{Memory, SimReply, Sim, SimOptions, Times, Timing};
+use llm_sim::{Memory, Sim, SimOptions, SimReply, Times, Timing};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::task::JoinSet;

@@ -50,7 +50,7 @@ pub enum Fault {
     /// `split=BYTES`: the body is sent in writes of this size.
     Split(usize),
     /// `status=503`: the provider's error body for that status.
-    SimStatus(u16),
+    Status(u16),
 }
 
 impl fmt::Display for Fault {

@@ -22,13 +22,13 @@ mod trace;
 mod upstream;
 
 pub use duration::parse_duration;
-pub use fault::{PredictionFailure, Fault, FaultRule, Faults, ParseFaultError};
+pub use fault::{Fault, FaultRule, Faults, ParseFaultError, PredictionFailure};
 pub use limit::{ParseRateError, Rate};
 pub use log::{SeenRequest, fingerprint};
-pub use options::{Keys, Memory, Pace, SimReply, RetryAdvice, SimLimits, SimOptions, Timing};
+pub use options::{Keys, Memory, Pace, RetryAdvice, SimLimits, SimOptions, SimReply, Timing};
 pub use replicate::{
     PredictionCounts, ReplicateSim, SeenPrediction, SeenWebhook, SimStatus, WebhookEvent,
 };
 pub use sim::Sim;
 pub use together::TogetherSim;
-pub use trace::{RequestOutcome, RequestCounts, Times, Write};
+pub use trace::{RequestCounts, RequestOutcome, Times, Write};

@@ -214,11 +214,17 @@ mod tests {
 
     #[test]
     fn answers_are_deterministic_and_say_what_they_are() {
-        let answer = question("hello", &[]).answer(&SimReply::Echo).tokens.concat();
+        let answer = question("hello", &[])
+            .answer(&SimReply::Echo)
+            .tokens
+            .concat();
         assert!(answer.starts_with("This is a simulated answer from acme/model. You said: hello."));
         assert_eq!(
             answer,
-            question("hello", &[]).answer(&SimReply::Echo).tokens.concat()
+            question("hello", &[])
+                .answer(&SimReply::Echo)
+                .tokens
+                .concat()
         );
         let other = Question {
             variant: 1,

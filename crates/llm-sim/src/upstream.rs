@@ -11,7 +11,7 @@ use crate::fault::FaultBook;
 use crate::http::{Answer, Call};
 use crate::log::RequestLog;
 use crate::options::SimOptions;
-use crate::trace::{RequestOutcome, RequestCounts, Trace};
+use crate::trace::{RequestCounts, RequestOutcome, Trace};
 
 /// A provider's API over a [`Shared`] state.
 pub(crate) trait Upstream: Send + Sync + 'static {

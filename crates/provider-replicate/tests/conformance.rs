@@ -45,7 +45,7 @@ impl Simulation for Simulated {
                 .with_reply(SimReply::text(text))
                 .with_fault(Fault::Fail(PredictionFailure::Timeout)),
             Scenario::Refuse(status) => options.with_fault(Fault::Status(status)),
-            Scenario::SimReply(text) => options.with_reply(SimReply::text(text)),
+            Scenario::Reply(text) => options.with_reply(SimReply::text(text)),
             scenario => panic!("{scenario:?} cannot be simulated"),
         };
         Box::pin(async { Box::new(Running(Sim::start(options).await.unwrap())) as _ })

@@ -8,7 +8,7 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 use crate::duration;
-use crate::fault::{PredictionFailure, Fault};
+use crate::fault::{Fault, PredictionFailure};
 use crate::http::Call;
 use crate::options::SimOptions;
 use crate::replicate::asked::Asked;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use llm_sim::{SimReply, Sim, SimOptions, Timing};
+use llm_sim::{Sim, SimOptions, SimReply, Timing};
 use reqwest::Method;
 use serde_json::{Value, json};
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use llm_sim::{Fault, FaultRule, Pace, SimReply, Sim, SimOptions, Timing};
+use llm_sim::{Fault, FaultRule, Pace, Sim, SimOptions, SimReply, Timing};
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;

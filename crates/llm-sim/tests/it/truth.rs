@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use llm_sim::{RequestOutcome, SimReply, Sim, SimOptions, Times, Timing};
+use llm_sim::{RequestOutcome, Sim, SimOptions, SimReply, Times, Timing};
 use serde_json::{Value, json};
 
 use crate::common::{KEY, client, post, start_with};

@@ -11,7 +11,6 @@ use tracing::Level;
 use tracing_subscriber::fmt::format::FmtSpan;
 
 use crate::canaries;
-use crate::support::*;
 
 const PROMPT: &str = "prompt-4711-0815";
 const OUTPUT: &str = "output-4711-0815";

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use llm_sim::{PredictionFailure, Fault, FaultRule, Memory, SimOptions, SimStatus};
+use llm_sim::{Fault, FaultRule, Memory, PredictionFailure, SimOptions, SimStatus};
 use serde_json::json;
 
 use super::{LLAMA3, ask, create, slow, url};

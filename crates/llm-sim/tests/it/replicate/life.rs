@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use llm_sim::{PredictionFailure, Fault, FaultRule, Pace, SimReply, SimOptions, SimStatus, Timing};
+use llm_sim::{Fault, FaultRule, Pace, PredictionFailure, SimOptions, SimReply, SimStatus, Timing};
 use serde_json::{Value, json};
 
 use super::{LLAMA3, VICUNA, ask, create, said, slow, url};

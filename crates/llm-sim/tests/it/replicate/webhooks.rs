@@ -5,7 +5,7 @@ use std::time::Duration;
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use hmac::{Hmac, KeyInit, Mac};
-use llm_sim::{Pace, SimReply, Sim, SimOptions, Timing, WebhookEvent};
+use llm_sim::{Pace, Sim, SimOptions, SimReply, Timing, WebhookEvent};
 use serde_json::{Value, json};
 use sha2::Sha256;
 

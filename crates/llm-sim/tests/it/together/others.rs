@@ -1,6 +1,6 @@
 //! Errors, and the endpoints beside the chat.
 
-use llm_sim::{Keys, SimReply, SimOptions};
+use llm_sim::{Keys, SimOptions, SimReply};
 use serde_json::{Value, json};
 
 use super::{CURRENT, TURBO, chat, with};

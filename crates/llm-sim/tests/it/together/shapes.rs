@@ -1,6 +1,6 @@
 //! Shapes that not every engine has: echoed prompts, chunks of one token, logprobs of completions.
 
-use llm_sim::{SimReply, SimOptions};
+use llm_sim::{SimOptions, SimReply};
 use serde_json::{Value, json};
 
 use super::{CURRENT, TURBO, chat, with};

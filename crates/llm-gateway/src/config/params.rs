@@ -122,7 +122,7 @@ fn read_headers(reader: &mut Reader<'_>, section: Section, headers: &mut ExtraHe
         } else if HeaderValue::try_from(&value).is_err() {
             reader.mistake(entry.value.at, "invalid header value");
         } else if let Err(why) = headers.insert(&entry.key, &value) {
-            reader.mistake(entry.at, why);
+            reader.mistake(entry.at, why.message().to_owned());
         }
     }
 }

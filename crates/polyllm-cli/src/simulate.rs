@@ -1,7 +1,7 @@
 use std::process::ExitCode;
 
 use anyhow::{Context, Result};
-use llm_sim::{SimLimits, Sim, SimOptions, Timing};
+use llm_sim::{Sim, SimLimits, SimOptions, Timing};
 use serde_json::json;
 
 use crate::args;

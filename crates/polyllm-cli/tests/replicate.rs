@@ -10,7 +10,7 @@ use std::io::{BufRead, BufReader};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use llm_sim::{SimReply, Sim, SimOptions, Timing};
+use llm_sim::{Sim, SimOptions, SimReply, Timing};
 use serde_json::{Value, json};
 
 use crate::common::{polyllm, run};

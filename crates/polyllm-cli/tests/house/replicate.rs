@@ -3,7 +3,7 @@
 use std::fmt::Write;
 use std::time::Duration;
 
-use llm_sim::{PredictionFailure, Fault, SimReply, SimOptions, Timing};
+use llm_sim::{Fault, PredictionFailure, SimOptions, SimReply, Timing};
 use serde_json::{Value, json};
 
 use crate::page::ROWS;

@@ -18,6 +18,7 @@ pub mod retry;
 mod secrets;
 mod settings;
 mod settings_builder;
+mod spec;
 mod stream;
 pub mod text;
 mod timeouts;
@@ -38,6 +39,10 @@ pub use crate::registry::Registry;
 pub use crate::request_body::RequestBody;
 pub use crate::secrets::Secrets;
 pub use crate::settings::{INVALID_ENVIRONMENT, Settings, seconds};
+pub use crate::spec::{
+    COMMON_SETTINGS, ParamSpec, ProviderSpec, SettingSpec, SettingValue, TEMPLATE_SETTINGS,
+    TEXT_COMPLETION, ValueKind, settings_table,
+};
 pub use crate::stream::{Progress, ReplyEvent, ReplyStream};
 pub use crate::timeouts::Timeouts;
 pub use crate::transport::{BodyStream, Transport};

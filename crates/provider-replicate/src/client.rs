@@ -49,10 +49,12 @@ impl Replicate {
     /// [`ErrorKind::Auth`] without a key; [`ErrorKind::InvalidRequest`] for an address or a
     /// setting that cannot be read.
     pub fn new(settings: Settings) -> Result<Self> {
+        // The declared types are checked first: these errors name the setting.
+        let config = Config::new(&settings)?;
         Ok(Self {
-            client: ReplicateClient::new(settings.clone())?,
-            config: Config::new(&settings)?,
             timeouts: settings.timeouts(),
+            client: ReplicateClient::new(settings)?,
+            config,
             models: Models::default(),
         })
     }

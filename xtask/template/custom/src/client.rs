@@ -7,13 +7,16 @@ use llm_provider::{
 };
 use llm_types::ModelList;
 
-use crate::config::{API_BASE_VARIABLES, API_KEY_VARIABLES, DEFAULT_API_BASE, NAME};
+use crate::config::{
+    API_BASE_VARIABLES, API_KEY_VARIABLES, DEFAULT_API_BASE, NAME, SpecificSettings,
+};
 use crate::{error, stream, wire};
 
 /// An account at Acme.
 #[derive(Clone, Debug)]
 pub struct Acme {
     upstream: UpstreamClient,
+    safe_mode: bool,
 }
 
 impl Acme {
@@ -23,13 +26,14 @@ impl Acme {
     /// [`ErrorKind::Auth`] when there is no key, and [`ErrorKind::InvalidRequest`] for an address
     /// that is not a URL, or an unknown setting.
     pub fn new(settings: Settings) -> Result<Self> {
-        settings.deny_unknown_extra(NAME, &[])?;
+        let SpecificSettings { safe_mode } = SpecificSettings::new(&settings)?;
         let api_key = settings.require_api_key(NAME, API_KEY_VARIABLES)?;
         let base = settings.api_base_or(NAME, API_BASE_VARIABLES, DEFAULT_API_BASE)?;
         // Or `Authentication::query`, or a `Signer` of your own.
         let authentication = Authentication::header(API_KEY_HEADER, api_key);
         Ok(Self {
             upstream: UpstreamClient::new(NAME, &settings, base, authentication)?,
+            safe_mode,
         })
     }
 
@@ -38,7 +42,7 @@ impl Acme {
         let mut metadata = exchange.metadata();
         let work = async {
             self.require(&call)?;
-            let body = wire::request(&mut call, false)?;
+            let body = wire::request(&mut call, false, self.safe_mode)?;
             metadata.dropped_params = std::mem::take(&mut call.dropped_params);
             let request = self.upstream.request(Method::POST, GENERATE, body)?;
             let response = exchange.send(&request, error::read).await?;
@@ -59,7 +63,7 @@ impl Acme {
             let normalizer = call.endpoint.chunks(&call.body);
             let normalizer = normalizer
                 .ok_or_else(|| Error::unsupported(NAME, call.endpoint.capability()))?;
-            let body = wire::request(&mut call, true)?;
+            let body = wire::request(&mut call, true, self.safe_mode)?;
             metadata.dropped_params = std::mem::take(&mut call.dropped_params);
             let request = self.upstream.request(Method::POST, GENERATE, body)?;
             let response = exchange.send(&request, error::read).await?;

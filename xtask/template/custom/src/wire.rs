@@ -11,8 +11,9 @@ use crate::config::NAME;
 
 /// The body of a request. Parameters that Acme does not support are rejected, or dropped from the
 /// call.
-pub(crate) fn request(call: &mut Call, stream: bool) -> Result<Bytes> {
+pub(crate) fn request(call: &mut Call, stream: bool, safe_mode: bool) -> Result<Bytes> {
     let request: ChatRequest = call.read()?;
+    let safe_mode = call.param("safe_mode")?.unwrap_or(safe_mode);
     for key in call.body.keys() {
         if !CONVERTED.contains(&&*key) {
             call.refuse(&key)?;
@@ -23,6 +24,7 @@ pub(crate) fn request(call: &mut Call, stream: bool) -> Result<Bytes> {
         "model": request.model,
         "conversation": conversation?,
         "stream": stream,
+        "safe_mode": safe_mode,
     });
     if let Some(limit) = request.max_completion_tokens.or(request.max_tokens) {
         body["max_tokens"] = limit.into();
@@ -182,6 +184,7 @@ const CONVERTED: &[&str] = &[
     "max_tokens",
     "messages",
     "model",
+    "safe_mode",
     "stop",
     "stream",
     "stream_options",

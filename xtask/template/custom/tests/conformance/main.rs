@@ -8,7 +8,7 @@ mod upstream;
 use std::sync::Arc;
 
 use futures_core::future::BoxFuture;
-use llm_provider::{Capability, Provider, Result, Settings};
+use llm_provider::{Capability, Provider, ProviderSpec, Result, Settings, settings_table};
 use provider_acme::Acme;
 use provider_conformance::{Scenario, Simulation, Upstream};
 use serde_json::{Value, json};
@@ -18,11 +18,21 @@ fn acme_keeps_the_contract() {
     provider_conformance::run(Simulated);
 }
 
+#[test]
+fn the_readme_lists_the_settings() {
+    let table = settings_table(provider_acme::spec().specific_settings());
+    assert!(include_str!("../../README.md").contains(&table), "{table}");
+}
+
 struct Simulated;
 
 impl Simulation for Simulated {
     fn start(&self, scenario: Scenario) -> BoxFuture<'_, Box<dyn Upstream>> {
         Box::pin(async { Box::new(server::Server::start(scenario).await) as _ })
+    }
+
+    fn spec(&self) -> ProviderSpec {
+        provider_acme::spec()
     }
 
     fn provider(&self, settings: Settings) -> Result<Arc<dyn Provider>> {
@@ -49,6 +59,7 @@ impl Simulation for Simulated {
             "max_tokens": body["max_tokens"],
             "temperature": body["temperature"],
             "stop": body["stop_sequences"],
+            "safe_mode": body["safe_mode"],
         }))
     }
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use llm_sim::{Fault, FaultRule, SimLimits, Rate, RetryAdvice, Sim, SimOptions};
+use llm_sim::{Fault, FaultRule, Rate, RetryAdvice, Sim, SimLimits, SimOptions};
 use reqwest::Response;
 use serde_json::{Value, json};
 

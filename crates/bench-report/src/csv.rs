@@ -2,7 +2,7 @@ use std::borrow::Cow;
 
 use llm_bench::Results;
 use llm_bench::stats::Statistic;
-use llm_bench::summary::{Metric, Row, RunSummary};
+use llm_bench::summary::{Metric, RunSummary, SummaryRow};
 use llm_provider::text::printable;
 use serde::Serialize;
 
@@ -93,7 +93,7 @@ pub(super) fn requests(results: &Results) -> Vec<u8> {
     let mut writer = csv::Writer::from_writer(Vec::new());
     for run in &results.runs {
         for row in &run.rows {
-            let Row {
+            let SummaryRow {
                 id, side, phase, ..
             } = *row;
             // Writing to memory does not fail.

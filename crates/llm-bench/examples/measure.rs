@@ -14,8 +14,8 @@ use std::time::Duration;
 use llm_bench::stats::Statistic;
 use llm_bench::summary::{Metric, RunSummary};
 use llm_bench::{
-    ArrivalProcess, Backend, Experiment, Limits, LoadSpec, RateProfile, Run, Runner, Scenario,
-    Settings, Target, Task, Workload,
+    ArrivalProcess, Backend, Experiment, LoadSpec, RateProfile, Run, RunLimits, RunSettings,
+    Runner, ServerTarget, Task, TrafficScenario, Workload,
 };
 use llm_sim::{Sim, SimOptions, Timing};
 use tokio::sync::watch;
@@ -33,9 +33,9 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let requests = args.next().map_or(Ok(80), |text| text.parse())?;
     let tokens = args.next().map_or(Ok(100), |text| text.parse::<u64>())?;
 
-    let target = Target::new(Backend::OpenAi, &base, Some("Bearer any".parse()?))?;
+    let target = ServerTarget::new(Backend::OpenAi, &base, Some("Bearer any".parse()?))?;
     let workload = Workload::new(Task::TextToText, Backend::OpenAi, MODEL)?;
-    let scenario: Scenario = format!("D(100,{tokens})").parse()?;
+    let scenario: TrafficScenario = format!("D(100,{tokens})").parse()?;
     let load = match load.strip_suffix("/s") {
         Some(rate) => LoadSpec::Rate {
             per_second: rate.parse()?,
@@ -45,13 +45,13 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         },
         None => LoadSpec::Concurrency(load.parse()?),
     };
-    let mut limits = Limits::default();
+    let mut limits = RunLimits::default();
     limits.max_requests = requests;
     limits.max_seconds = 600.0;
     let spec = workload.run(0, scenario, load, 1, limits)?;
 
     let (_interrupt, interrupts) = watch::channel(0);
-    let runner = Runner::new(Settings::new(target, MODEL), interrupts);
+    let runner = Runner::new(RunSettings::new(target, MODEL), interrupts);
     let run = runner.run(spec, &mut ()).await?;
     print_client(&run);
 

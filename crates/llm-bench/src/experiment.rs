@@ -47,7 +47,7 @@ pub struct Experiment {
     /// What the user told about the server.
     pub server: ServerLabels,
     /// When a run ends.
-    pub limits: Limits,
+    pub limits: RunLimits,
     /// The dataset's path, `None` for the built-in text.
     pub dataset: Option<String>,
     /// Share of completed requests left out at the beginning of a run.
@@ -259,7 +259,7 @@ pub struct ServerLabels {
 /// When a run ends: at the first of these.
 #[non_exhaustive]
 #[derive(Clone, Copy, Debug, Default, Deserialize, PartialEq, Serialize)]
-pub struct Limits {
+pub struct RunLimits {
     /// Seconds after which no request is started.
     pub max_seconds: f64,
     /// Requests.

@@ -10,19 +10,19 @@ use crate::experiment::Task;
 /// How long prompts and answers are, by genai-bench's grammar.
 ///
 /// Numbers are bounded, so that no scenario can ask for more than a machine has: at most
-/// [`Scenario::MOST_TOKENS`] tokens each; images of 1 to 8,192 pixels a side, 1 to 64 in a request,
+/// [`TrafficScenario::MOST_TOKENS`] tokens each; images of 1 to 8,192 pixels a side, 1 to 64 in a request,
 /// and at most 268,435,456 pixels (four of the largest) in all of them.
 ///
 /// ```
-/// use llm_bench::Scenario;
+/// use llm_bench::TrafficScenario;
 ///
-/// let scenario: Scenario = "N(480,240)/(300,150)".parse()?;
+/// let scenario: TrafficScenario = "N(480,240)/(300,150)".parse()?;
 /// assert_eq!(scenario.to_string(), "N(480,240)/(300,150)");
 /// # Ok::<(), llm_bench::Error>(())
 /// ```
 #[non_exhaustive]
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Scenario {
+pub enum TrafficScenario {
     /// `dataset`: prompts as they are in the dataset, answers as long as the model likes.
     Dataset,
     /// `D(in,out)`: always as many tokens.
@@ -69,7 +69,7 @@ pub enum Scenario {
     },
 }
 
-impl Scenario {
+impl TrafficScenario {
     /// The most tokens of a prompt or an answer, and of all documents of a request together: as
     /// many as the longest context of a public model.
     pub const MOST_TOKENS: u64 = 10_000_000;
@@ -220,7 +220,7 @@ impl Scenario {
     }
 }
 
-impl FromStr for Scenario {
+impl FromStr for TrafficScenario {
     type Err = Error;
 
     fn from_str(text: &str) -> Result<Self, Error> {
@@ -277,7 +277,7 @@ impl FromStr for Scenario {
     }
 }
 
-impl fmt::Display for Scenario {
+impl fmt::Display for TrafficScenario {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Dataset => f.write_str("dataset"),
@@ -305,9 +305,9 @@ impl fmt::Display for Scenario {
 }
 
 /// What does not fit is out of range as well.
-fn image(width: u64, height: u64, count: u64) -> Scenario {
+fn image(width: u64, height: u64, count: u64) -> TrafficScenario {
     let small = |number| u32::try_from(number).unwrap_or(u32::MAX);
-    Scenario::Image {
+    TrafficScenario::Image {
         width: small(width),
         height: small(height),
         count: small(count),
@@ -367,9 +367,9 @@ mod tests {
             "I(1024,512,3)",
             "dataset",
         ] {
-            assert_eq!(text.parse::<Scenario>().unwrap().to_string(), text);
+            assert_eq!(text.parse::<TrafficScenario>().unwrap().to_string(), text);
         }
-        let short: Scenario = " U( 50, 100 ) ".parse().unwrap();
+        let short: TrafficScenario = " U( 50, 100 ) ".parse().unwrap();
         assert_eq!(short.to_string(), "U(1,50)/(1,100)");
     }
 
@@ -389,10 +389,10 @@ mod tests {
             ("D(99999999999999999999,1)", "expected a form"),
             ("É(1)", "begin with"),
         ] {
-            let error = text.parse::<Scenario>().unwrap_err().to_string();
+            let error = text.parse::<TrafficScenario>().unwrap_err().to_string();
             assert!(error.contains(part), "{text}: {error}");
         }
-        let image: Scenario = "I(5,5)".parse().unwrap();
+        let image: TrafficScenario = "I(5,5)".parse().unwrap();
         let error = image.check(Task::TextToText).unwrap_err().to_string();
         assert!(error.contains("does not go with text-to-text"), "{error}");
     }
@@ -408,31 +408,31 @@ mod tests {
             "E(10000001)",
             "R(1,10000001)",
         ] {
-            let error = text.parse::<Scenario>().unwrap_err().to_string();
+            let error = text.parse::<TrafficScenario>().unwrap_err().to_string();
             assert!(error.contains("at most 10,000,000"), "{text}: {error}");
         }
         for text in ["I(8193,1)", "I(1,4294967297)", "I(1,1,65)"] {
-            let error = text.parse::<Scenario>().unwrap_err().to_string();
+            let error = text.parse::<TrafficScenario>().unwrap_err().to_string();
             assert!(error.contains("1 to 8192 pixels"), "{text}: {error}");
         }
-        let error = "I(8192,8192,5)".parse::<Scenario>().unwrap_err();
+        let error = "I(8192,8192,5)".parse::<TrafficScenario>().unwrap_err();
         assert!(error.to_string().contains("268435456"), "{error}");
-        assert!("D(10000000,10000000)".parse::<Scenario>().is_ok());
-        assert!("I(8192,8192,4)".parse::<Scenario>().is_ok());
+        assert!("D(10000000,10000000)".parse::<TrafficScenario>().is_ok());
+        assert!("I(8192,8192,4)".parse::<TrafficScenario>().is_ok());
     }
 
     #[test]
     fn a_scenario_made_without_the_parser_is_checked_before_its_use() {
         for scenario in [
-            Scenario::Deterministic {
+            TrafficScenario::Deterministic {
                 input: u64::MAX,
                 output: 1,
             },
-            Scenario::Uniform {
+            TrafficScenario::Uniform {
                 input: (9, 3),
                 output: (1, 1),
             },
-            Scenario::Normal {
+            TrafficScenario::Normal {
                 input: (0, 1),
                 output: (1, 1),
             },
@@ -443,10 +443,10 @@ mod tests {
 
     #[test]
     fn the_documents_of_a_request_have_a_limit_together() {
-        let scenario: Scenario = "E(1000)".parse().unwrap();
+        let scenario: TrafficScenario = "E(1000)".parse().unwrap();
         assert!(scenario.check_batch(10_000).is_ok());
         assert!(scenario.check_batch(10_001).is_err());
-        let scenario: Scenario = "R(1000,5)".parse().unwrap();
+        let scenario: TrafficScenario = "R(1000,5)".parse().unwrap();
         assert!(scenario.check_batch(u32::MAX).is_err());
     }
 
@@ -459,14 +459,14 @@ mod tests {
             ],
             seed in any::<u64>(),
         ) {
-            let Ok(scenario) = text.parse::<Scenario>() else { return Ok(()) };
+            let Ok(scenario) = text.parse::<TrafficScenario>() else { return Ok(()) };
             let mut rng = ChaCha8Rng::seed_from_u64(seed);
             if let Some((input, output)) = scenario.sample(&mut rng) {
-                prop_assert!((1..=Scenario::MOST_TOKENS).contains(&input));
-                prop_assert!((1..=Scenario::MOST_TOKENS).contains(&output));
+                prop_assert!((1..=TrafficScenario::MOST_TOKENS).contains(&input));
+                prop_assert!((1..=TrafficScenario::MOST_TOKENS).contains(&output));
             }
             prop_assert_eq!(scenario.check_numbers(), Ok(()));
-            prop_assert_eq!(scenario.to_string().parse::<Scenario>().unwrap(), scenario);
+            prop_assert_eq!(scenario.to_string().parse::<TrafficScenario>().unwrap(), scenario);
         }
     }
 
@@ -474,7 +474,7 @@ mod tests {
     fn samples_are_as_the_scenario_says() {
         let mut rng = ChaCha8Rng::seed_from_u64(1);
         let mut mean = |text: &str| {
-            let scenario: Scenario = text.parse().unwrap();
+            let scenario: TrafficScenario = text.parse().unwrap();
             let samples: Vec<_> = (0..4000)
                 .map(|_| scenario.sample(&mut rng).unwrap())
                 .collect();
@@ -503,7 +503,7 @@ mod tests {
             Task::TextToEmbeddings,
             Task::TextToRerank,
         ] {
-            let defaults = Scenario::defaults(task);
+            let defaults = TrafficScenario::defaults(task);
             assert!(defaults.len() >= 3);
             assert!(defaults.iter().all(|scenario| scenario.check(task).is_ok()));
         }

@@ -10,7 +10,7 @@ use crate::error::Error;
 ///
 /// `Debug` and `Display` show no secret.
 #[derive(Clone)]
-pub struct Target {
+pub struct ServerTarget {
     backend: Backend,
     origin: Origin,
     /// The path that endpoints are appended to, with the version and without a slash at its end.
@@ -50,7 +50,7 @@ impl Backend {
     }
 }
 
-impl Target {
+impl ServerTarget {
     /// An API at `base`, with or without `/v1`, opened by the header `authorization`.
     ///
     /// # Errors
@@ -129,13 +129,13 @@ impl Target {
     }
 }
 
-impl fmt::Debug for Target {
+impl fmt::Debug for ServerTarget {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Target({} {self})", self.backend.name())
     }
 }
 
-impl fmt::Display for Target {
+impl fmt::Display for ServerTarget {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}{}", self.origin, self.prefix)
     }
@@ -189,7 +189,7 @@ mod tests {
 
     #[track_caller]
     fn check(base: &str, shown: &str) {
-        let target = Target::new(Backend::Together, base, None).unwrap();
+        let target = ServerTarget::new(Backend::Together, base, None).unwrap();
         assert_eq!(target.to_string(), shown);
     }
 
@@ -205,7 +205,7 @@ mod tests {
 
     #[test]
     fn an_address_is_the_same_only_where_all_of_it_is() {
-        let target = |backend, base| Target::new(backend, base, None).unwrap();
+        let target = |backend, base| ServerTarget::new(backend, base, None).unwrap();
         let one = target(Backend::OpenAi, "https://h:8000/x");
         for same in [
             "https://H:8000/x/",
@@ -238,7 +238,7 @@ mod tests {
     #[test]
     fn what_is_no_address_is_told() {
         for base in ["", "api.together.xyz", "ftp://x", "https://", "http:// x"] {
-            let error = Target::new(Backend::OpenAi, base, None).unwrap_err();
+            let error = ServerTarget::new(Backend::OpenAi, base, None).unwrap_err();
             assert!(error.to_string().starts_with("--api-base"), "{error}");
         }
     }
@@ -246,7 +246,7 @@ mod tests {
     #[test]
     fn neither_debug_nor_messages_show_the_key() {
         let key = HeaderValue::from_static("Bearer tgp_v1_secret");
-        let target = Target::new(Backend::Together, "http://h", Some(key)).unwrap();
+        let target = ServerTarget::new(Backend::Together, "http://h", Some(key)).unwrap();
         assert!(!format!("{target:?}").contains("secret"));
         assert_eq!(
             target.clean("Incorrect key:\n tgp_v1_secret."),

@@ -19,7 +19,7 @@ pub fn experiment() -> (Experiment, Vec<Run>) {
         scenarios: vec!["D(100,20)".to_owned()],
         loads: loads.to_vec(),
         batch_sizes: vec![1],
-        limits: crate::Limits {
+        limits: crate::RunLimits {
             max_seconds: 60.0,
             max_requests: 100,
             max_cost: None,

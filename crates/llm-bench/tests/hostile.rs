@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use http::HeaderValue;
 use llm_bench::{
-    Backend, Experiment, FailureKind, Limits, LoadSpec, Outcome, RequestRecord, Results, Run,
-    Runner, Settings, Target, Task, Workload,
+    Backend, Experiment, FailureKind, LoadSpec, Outcome, RequestRecord, Results, Run, RunLimits,
+    RunSettings, Runner, ServerTarget, Task, Workload,
 };
 use tokio::sync::watch;
 
@@ -61,10 +61,11 @@ fn request(socket: &TcpStream) -> Option<String> {
 async fn run(backend: Backend, base: &str, task: Task) -> Run {
     let key = HeaderValue::try_from(format!("Bearer {KEY}")).unwrap();
     let model = "owner/model";
-    let mut settings = Settings::new(Target::new(backend, base, Some(key)).unwrap(), model);
+    let mut settings =
+        RunSettings::new(ServerTarget::new(backend, base, Some(key)).unwrap(), model);
     settings.timeout = Duration::from_secs(120);
     let workload = Workload::new(task, backend, model).unwrap();
-    let mut limits = Limits::default();
+    let mut limits = RunLimits::default();
     limits.max_requests = 1;
     limits.max_seconds = 200.0;
     let scenario = match task {

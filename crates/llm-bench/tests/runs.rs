@@ -5,8 +5,9 @@ use std::time::Duration;
 
 use http::HeaderValue;
 use llm_bench::{
-    ArrivalProcess, Backend, FailureKind, Limits, LoadSpec, Outcome, Phase, RateProfile, Run,
-    RunEnd, Runner, Scenario, Settings, Side, Target, Task, TokenSource, Workload,
+    ArrivalProcess, Backend, FailureKind, LoadSpec, Outcome, Phase, RateProfile, Run, RunEnd,
+    RunLimits, RunSettings, Runner, ServerTarget, Side, Task, TokenSource, TrafficScenario,
+    Workload,
 };
 use llm_sim::{Faults, Sim, SimOptions, Timing};
 use tokio::sync::watch;
@@ -19,19 +20,19 @@ async fn sim(timing: Timing) -> Sim {
         .unwrap()
 }
 
-fn target(backend: Backend, base: &str, key: &'static str) -> Target {
-    Target::new(backend, base, Some(HeaderValue::from_static(key))).unwrap()
+fn target(backend: Backend, base: &str, key: &'static str) -> ServerTarget {
+    ServerTarget::new(backend, base, Some(HeaderValue::from_static(key))).unwrap()
 }
 
-fn together(sim: &Sim) -> Settings {
+fn together(sim: &Sim) -> RunSettings {
     let target = target(Backend::Together, sim.together_url(), "Bearer key");
-    let mut settings = Settings::new(target, CHAT);
+    let mut settings = RunSettings::new(target, CHAT);
     settings.timeout = Duration::from_secs(10);
     settings
 }
 
-fn limits(max_requests: u64) -> Limits {
-    let mut limits = Limits::default();
+fn limits(max_requests: u64) -> RunLimits {
+    let mut limits = RunLimits::default();
     limits.max_requests = max_requests;
     limits.max_seconds = 20.0;
     limits
@@ -42,15 +43,15 @@ fn chat() -> Workload {
 }
 
 async fn run(
-    settings: Settings,
+    settings: RunSettings,
     workload: &Workload,
     scenario: &str,
     load: LoadSpec,
     batch: u32,
-    limits: Limits,
+    limits: RunLimits,
 ) -> Run {
     let (_interrupt, interrupts) = watch::channel(0);
-    let scenario: Scenario = scenario.parse().unwrap();
+    let scenario: TrafficScenario = scenario.parse().unwrap();
     let spec = workload.run(0, scenario, load, batch, limits).unwrap();
     let runner = Runner::new(settings, interrupts);
     runner.run(spec, &mut ()).await.unwrap()
@@ -226,7 +227,7 @@ async fn a_wrong_key_ends_the_run_and_is_told_without_the_key() {
         sim.together_url(),
         "Bearer invalid-secret",
     );
-    let settings = Settings::new(target, CHAT);
+    let settings = RunSettings::new(target, CHAT);
     let load = LoadSpec::Concurrency(1);
     let run = run(settings, &chat(), "D(5,1)", load, 1, limits(1000)).await;
     assert_eq!(run.end, RunEnd::Failing);
@@ -238,7 +239,7 @@ async fn a_wrong_key_ends_the_run_and_is_told_without_the_key() {
 #[tokio::test]
 async fn an_unreachable_base_is_a_failure_of_connecting() {
     let target = target(Backend::Together, "http://127.0.0.1:9", "Bearer k");
-    let settings = Settings::new(target, CHAT);
+    let settings = RunSettings::new(target, CHAT);
     let load = LoadSpec::Concurrency(2);
     let run = run(settings, &chat(), "D(5,1)", load, 1, limits(500)).await;
     assert_eq!(run.end, RunEnd::Failing);
@@ -335,7 +336,7 @@ async fn replicate_is_split_into_queue_and_predict_time() {
     let sim = sim(timing).await;
     let model = "meta/meta-llama-3-8b-instruct";
     let target = target(Backend::Replicate, sim.replicate_url(), "Bearer k");
-    let mut settings = Settings::new(target, model);
+    let mut settings = RunSettings::new(target, model);
     settings.cold_after = Duration::from_millis(200);
     let workload = Workload::new(Task::TextToText, Backend::Replicate, model).unwrap();
     let load = LoadSpec::Concurrency(1);
@@ -358,7 +359,7 @@ async fn a_prediction_that_is_given_up_is_cancelled() {
     let sim = sim(Timing::default().with_first_token(Duration::from_secs(30))).await;
     let model = "meta/meta-llama-3-8b-instruct";
     let target = target(Backend::Replicate, sim.replicate_url(), "Bearer k");
-    let mut settings = Settings::new(target, model);
+    let mut settings = RunSettings::new(target, model);
     settings.timeout = Duration::from_millis(150);
     let workload = Workload::new(Task::TextToText, Backend::Replicate, model).unwrap();
     let load = LoadSpec::Concurrency(1);

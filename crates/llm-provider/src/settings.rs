@@ -62,7 +62,7 @@ pub struct Settings {
     /// Settings that not every provider has, such as `roles` of a prompt template.
     #[serde(flatten)]
     pub extra: Map<String, Value>,
-    /// Values of Rust types for some providers, such as a `prompt_templates::Registry`.
+    /// Values of Rust types for some providers, such as a `prompt_templates::TemplateRegistry`.
     #[serde(skip)]
     pub extensions: http::Extensions,
     /// What sends the requests, instead of the default transport. It has its own connect timeout
@@ -79,8 +79,8 @@ impl Settings {
 
     /// Sets the key.
     #[must_use]
-    pub fn with_api_key(mut self, api_key: ApiKey) -> Self {
-        self.api_key = Some(api_key);
+    pub fn with_api_key(mut self, api_key: impl Into<ApiKey>) -> Self {
+        self.api_key = Some(api_key.into());
         self
     }
 

@@ -7,8 +7,9 @@ use futures_core::Stream;
 use futures_core::stream::BoxStream;
 use futures_util::StreamExt;
 
-use crate::endpoint::Chunk;
-use crate::{Metadata, Result};
+use crate::endpoint::{Chunk, Normalize};
+use crate::records::Records;
+use crate::{Metadata, Record, Result};
 
 /// An answer as it arrives.
 ///
@@ -66,6 +67,19 @@ impl ReplyStream {
             metadata,
             events: Box::pin(events.fuse()),
         }
+    }
+
+    /// A stream of the chunks in `records`, normalized by `normalizer`
+    /// ([`Endpoint::chunks`](crate::Endpoint::chunks)).
+    ///
+    /// A stream of records that ends before the reply is complete ends with an error of kind
+    /// [`ErrorKind::Transport`](crate::ErrorKind::Transport).
+    pub fn from_records(
+        metadata: Metadata,
+        records: impl Stream<Item = Result<Record>> + Send + Unpin + 'static,
+        normalizer: Box<dyn Normalize>,
+    ) -> Self {
+        Self::new(metadata, Records::new(records, normalizer))
     }
 
     /// The next event; `None` after the last.

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use anyhow::Result;
 use polyllm::provider::Progress;
 use polyllm::provider::endpoint::StreamingRequest;
-use polyllm::{ReplyEvent, ReplyStream, Request};
+use polyllm::{ReplyEvent, ReplyStream, RequestBuilder};
 
 use crate::output::{Printed, can_redraw, print, print_json, redraw};
 
@@ -13,7 +13,7 @@ use crate::output::{Printed, can_redraw, print, print_json, redraw};
 ///
 /// `text` finds the text of an answer.
 pub(crate) async fn show<R: StreamingRequest>(
-    request: Request<'_, R>,
+    request: RequestBuilder<'_, R>,
     stream: bool,
     json: bool,
     text: impl Fn(&R::Response) -> Option<Cow<'_, str>>,

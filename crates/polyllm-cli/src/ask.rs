@@ -7,7 +7,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, anyhow, bail};
 use llm_sim::{Sim, SimOptions};
 use polyllm::provider::cleanup;
-use polyllm::{ApiKey, Client, Error, ErrorKind, Request, Settings};
+use polyllm::{ApiKey, Client, Error, ErrorKind, RequestBuilder, Settings};
 
 use crate::args::{Account, Question};
 use crate::output;
@@ -53,14 +53,14 @@ pub(crate) async fn with_model(
 }
 
 /// The request with what every question has.
-pub(crate) fn asked<'c, R>(mut request: Request<'c, R>, question: &Question) -> Request<'c, R> {
+pub(crate) fn asked<'c, R>(
+    mut request: RequestBuilder<'c, R>,
+    question: &Question,
+) -> RequestBuilder<'c, R> {
     for (name, value) in &question.param {
         request = request.with_param(name, value.clone());
     }
-    if question.drop_params {
-        request = request.with_drop_params();
-    }
-    request
+    request.with_drop_params(question.drop_params)
 }
 
 /// One text: the words of the command line; `-`, or no words at all, stands for standard input.

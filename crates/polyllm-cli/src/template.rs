@@ -7,7 +7,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use anyhow::{Context, Result, anyhow, bail};
 use llm_types::ParseError;
 use prompt_templates::{
-    ChatTemplate, CustomTemplate, Family, How, Message, Now, Options, Strictness, SystemRole,
+    ChatTemplate, CustomTemplate, Family, How, Now, Options, PromptMessage, Strictness, SystemRole,
     Template, match_model,
 };
 use serde::Deserialize;
@@ -49,10 +49,10 @@ fn show(name: &str, json: bool) -> Result<ExitCode> {
         return Ok(ExitCode::SUCCESS);
     }
     let example = [
-        Message::system("Be brief."),
-        Message::user("Hi"),
-        Message::assistant("Hello!"),
-        Message::user("Bye"),
+        PromptMessage::system("Be brief."),
+        PromptMessage::user("Hi"),
+        PromptMessage::assistant("Hello!"),
+        PromptMessage::user("Bye"),
     ];
     let options = Options::new()
         .with_bos(true)
@@ -193,7 +193,11 @@ fn render_one(
     let tools = conversation.tools.iter().flatten();
     let tools = tools.map(serde_json::to_string).collect::<Result<_, _>>()?;
     let options = options.clone().with_tools(tools);
-    let messages: Vec<Message<'_>> = conversation.messages.iter().map(Message::from).collect();
+    let messages: Vec<PromptMessage<'_>> = conversation
+        .messages
+        .iter()
+        .map(PromptMessage::from)
+        .collect();
     Ok(template.render(&messages, &options)?)
 }
 

@@ -10,7 +10,7 @@ use std::io::{BufRead, BufReader};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use llm_sim::{Reply, Sim, SimOptions, Timing};
+use llm_sim::{Sim, SimOptions, SimReply, Timing};
 use serde_json::{Value, json};
 
 use crate::common::{polyllm, run};
@@ -30,7 +30,7 @@ fn with(sim: &Sim, arguments: &[&str]) -> (String, String, i32) {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_model_of_litellms_page_answers_whole() {
     let text = "Earth is  the third planet — 🌍.";
-    let options = SimOptions::default().with_reply(Reply::Text(text.to_owned()));
+    let options = SimOptions::default().with_reply(SimReply::Text(text.to_owned()));
     let sim = Sim::start(options).await.unwrap();
     for model in ROWS {
         for more in [&[][..], &["--no-stream"]] {
@@ -56,7 +56,7 @@ async fn create(sim: &Sim) -> String {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn predictions_are_listed_shown_and_waited_for() {
     let timing = Timing::default().with_boot(Duration::from_millis(150));
-    let options = SimOptions::default().with_reply(Reply::Text("Hi there".to_owned()));
+    let options = SimOptions::default().with_reply(SimReply::Text("Hi there".to_owned()));
     let sim = Sim::start(options.with_timing(timing)).await.unwrap();
     let ids = [create(&sim).await, create(&sim).await, create(&sim).await];
     let wait = ["replicate", "predictions", "wait", &ids[0]];

@@ -5,8 +5,8 @@ use std::fs;
 use std::path::Path;
 
 use prompt_templates::{
-    ChatTemplate, Content, Context, ControlTokens, CustomTemplate, Family, Message, Now, Options,
-    Part, Role, Strictness, ToolCall, match_model,
+    ChatTemplate, Context, ControlTokens, CustomTemplate, Family, Now, Options, PromptContent,
+    PromptMessage, PromptPart, PromptRole, PromptToolCall, Strictness, match_model,
 };
 use serde_json::Value;
 
@@ -118,19 +118,19 @@ fn compare(got: Result<String, String>, expected: Option<&str>) -> Result<(), Mi
     }
 }
 
-fn messages(vector: &Value) -> Result<Vec<Message<'_>>, Miss> {
+fn messages(vector: &Value) -> Result<Vec<PromptMessage<'_>>, Miss> {
     let list = vector["messages"]
         .as_array()
         .ok_or_else(|| Miss::lacks("messages"))?;
     list.iter().map(message).collect()
 }
 
-fn message(message: &Value) -> Result<Message<'_>, Miss> {
+fn message(message: &Value) -> Result<PromptMessage<'_>, Miss> {
     let role = text(message, "role").ok_or_else(|| Miss::lacks("a role in each message"))?;
     let content = match &message["content"] {
-        Value::String(text) => Content::from(text),
-        Value::Array(parts) => Content::Parts(parts.iter().map(part).collect()),
-        _ => Content::None,
+        Value::String(text) => PromptContent::from(text),
+        Value::Array(parts) => PromptContent::Parts(parts.iter().map(part).collect()),
+        _ => PromptContent::None,
     };
     let calls = message["tool_calls"]
         .as_array()
@@ -139,13 +139,14 @@ fn message(message: &Value) -> Result<Message<'_>, Miss> {
         .map(|call| {
             let function = &call["function"];
             let [name, arguments] = ["name", "arguments"].map(|key| text(function, key));
-            ToolCall::new(
+            PromptToolCall::new(
                 text(call, "id").unwrap_or_default(),
                 name.unwrap_or_default(),
                 arguments.unwrap_or_default(),
             )
         });
-    let mut out = Message::new(Role::from(role), content).with_tool_calls(calls.collect());
+    let mut out =
+        PromptMessage::new(PromptRole::from(role), content).with_tool_calls(calls.collect());
     if let Some(name) = text(message, "name") {
         out = out.with_name(name);
     }
@@ -155,15 +156,15 @@ fn message(message: &Value) -> Result<Message<'_>, Miss> {
     Ok(out)
 }
 
-fn part(part: &Value) -> Part<'_> {
+fn part(part: &Value) -> PromptPart<'_> {
     match (
         text(part, "type"),
         text(part, "text"),
         text(&part["image_url"], "url"),
     ) {
-        (Some("text"), Some(text), _) => Part::Text(text.into()),
-        (Some("image_url"), _, Some(url)) => Part::Image(url.into()),
-        (kind, ..) => Part::Other(kind.unwrap_or_default().into()),
+        (Some("text"), Some(text), _) => PromptPart::Text(text.into()),
+        (Some("image_url"), _, Some(url)) => PromptPart::Image(url.into()),
+        (kind, ..) => PromptPart::Other(kind.unwrap_or_default().into()),
     }
 }
 

@@ -2,7 +2,7 @@
 
 use llm_bench::Phase;
 use llm_bench::stats::Histogram;
-use llm_bench::summary::{Metric, Row, RunSummary};
+use llm_bench::summary::{Metric, RunSummary, SummaryRow};
 
 use super::Figure;
 use crate::chart::{Axis, AxisKind, Chart, Colour, Format, Mark, Point, Series};
@@ -101,9 +101,9 @@ fn timeline(run: &RunSummary) -> Option<Figure> {
     ];
     let mut left_out = 0;
     let series = kinds.into_iter().map(|Kind(name, colour, is)| {
-        let mut rows: Vec<&Row> = run.rows.iter().filter(|row| is(row)).collect();
-        let span = |row: &Row| Some(row.ended? - row.started?);
-        let time = |row: &Row| row.ttft.or_else(|| span(row)).unwrap_or(0.0);
+        let mut rows: Vec<&SummaryRow> = run.rows.iter().filter(|row| is(row)).collect();
+        let span = |row: &SummaryRow| Some(row.ended? - row.started?);
+        let time = |row: &SummaryRow| row.ttft.or_else(|| span(row)).unwrap_or(0.0);
         if rows.len() > MOST_DOTS {
             left_out += rows.len() - MOST_DOTS;
             // The slowest are what one looks for, the others stand for their like.
@@ -181,7 +181,7 @@ fn per_second(run: &RunSummary) -> Option<Figure> {
     let spans = run.rows.iter().filter_map(|row| row.started.zip(row.ended));
     let (times, width) = bins(&spans.collect::<Vec<_>>())?;
     let kinds: [Kind; 2] = [
-        Kind("completed", Colour::Number(2), Row::is_ok),
+        Kind("completed", Colour::Number(2), SummaryRow::is_ok),
         Kind("failed", Colour::Bad, |row| row.outcome.is_error()),
     ];
     let series = kinds.into_iter().map(|Kind(name, colour, is)| {
@@ -243,7 +243,7 @@ fn figure(name: &str, about: &str, chart: Chart) -> Figure {
 }
 
 /// Requests of a kind: its name, its colour, and which they are.
-struct Kind(&'static str, Colour, fn(&Row) -> bool);
+struct Kind(&'static str, Colour, fn(&SummaryRow) -> bool);
 
 const BARS: usize = 48;
 const MOST_DOTS: usize = 800;

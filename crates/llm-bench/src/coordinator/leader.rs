@@ -6,7 +6,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
 use super::bus::Bus;
 use super::link::{Link, new_id};
 use super::message::{FromLeader, FromWorker};
-use super::seal::{Envelope, Id, Numbers, Secret, Side};
+use super::seal::{Envelope, Id, Numbers, SessionSecret, Side};
 use super::{
     AGAIN, CoordinatorError, HEARTBEAT, MOST_PARTS, PART, SILENCE, is_name, shown, subjects,
 };
@@ -24,7 +24,7 @@ pub struct Leader {
 /// What happens while workers measure.
 #[non_exhaustive]
 #[derive(Clone, Debug, Eq, PartialEq)]
-pub enum Step {
+pub enum LeaderStep {
     /// The results of a worker have arrived.
     Finished {
         /// Its name.
@@ -61,7 +61,7 @@ impl Leader {
     pub async fn gather(
         url: &str,
         session: &str,
-        secret: &Secret,
+        secret: &SessionSecret,
         plan: Value,
         workers: usize,
         patience: Duration,
@@ -75,7 +75,7 @@ impl Leader {
     pub(super) async fn with_bus(
         bus: Bus,
         session: &str,
-        secret: &Secret,
+        secret: &SessionSecret,
         plan: Value,
         workers: usize,
         patience: Duration,
@@ -156,7 +156,7 @@ impl Leader {
     pub async fn conduct(
         mut self,
         mut interrupts: Interrupts,
-        mut on: impl FnMut(Step),
+        mut on: impl FnMut(LeaderStep),
     ) -> Result<Vec<Results>, CoordinatorError> {
         let now = Instant::now();
         self.workers
@@ -180,7 +180,10 @@ impl Leader {
             .collect())
     }
 
-    async fn conduct_all(&mut self, on: &mut impl FnMut(Step)) -> Result<(), CoordinatorError> {
+    async fn conduct_all(
+        &mut self,
+        on: &mut impl FnMut(LeaderStep),
+    ) -> Result<(), CoordinatorError> {
         let mut heartbeat = interval(HEARTBEAT);
         heartbeat.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut started = None;
@@ -207,7 +210,7 @@ impl Leader {
                 started = run;
                 if let Some(run) = run {
                     self.say(None, &FromLeader::Go { run }).await?;
-                    on(Step::Started { run });
+                    on(LeaderStep::Started { run });
                 }
             }
         }
@@ -219,7 +222,7 @@ impl Leader {
         envelope: Envelope<FromWorker>,
         bytes: &[u8],
         started: Option<u32>,
-        on: &mut impl FnMut(Step),
+        on: &mut impl FnMut(LeaderStep),
     ) -> Result<(), CoordinatorError> {
         if envelope.leader != self.id {
             return Ok(());
@@ -264,7 +267,7 @@ impl Leader {
                         worker: worker.name.clone(),
                         source: folder::shown(&source),
                     })?);
-                    on(Step::Finished {
+                    on(LeaderStep::Finished {
                         worker: worker.name.clone(),
                     });
                 }

@@ -11,7 +11,7 @@ use tokio::sync::mpsc;
 use tokio::task::AbortHandle;
 
 use super::bus::{Bus, Publisher};
-use super::seal::{Envelope, Id, Seal, Secret, Side};
+use super::seal::{Envelope, Id, Seal, SessionSecret, Side};
 use super::{AGAIN, CoordinatorError, subjects};
 
 /// Sends what one side says and receives what the other says, both of one session.
@@ -45,7 +45,7 @@ impl<T: DeserializeOwned + Send + 'static> Link<T> {
     pub(super) fn new(
         mut bus: Bus,
         session: &str,
-        secret: &Secret,
+        secret: &SessionSecret,
         side: Side,
     ) -> Result<Self, CoordinatorError> {
         let (to_leader, to_workers) = subjects(session)?;

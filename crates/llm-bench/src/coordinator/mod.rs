@@ -10,14 +10,14 @@
 //! # Security
 //!
 //! Anybody who can publish there can write messages, so messages are authenticated: leader and
-//! workers share a [`Secret`], and each message carries a tag (HMAC-SHA256) over its bytes, the
+//! workers share a [`SessionSecret`], and each message carries a tag (HMAC-SHA256) over its bytes, the
 //! session and the side that wrote it. It also carries random numbers that the leader has chosen
 //! for this measurement and the worker for itself, and a number that its sender uses once, so that a
 //! recorded message is of no use later. What is too long, not authentic, or not new is
 //! dropped before it is parsed.
 //!
 //! Messages are not encrypted: whoever can subscribe reads plans and results. A worker should
-//! check what a plan asks for, too: see [`crate::Access`] and [`crate::Target::is_same_address`].
+//! check what a plan asks for, too: see [`crate::Access`] and [`crate::ServerTarget::is_same_address`].
 
 mod bus;
 mod error;
@@ -28,8 +28,8 @@ mod seal;
 mod worker;
 
 pub use error::CoordinatorError;
-pub use leader::{Leader, Step};
-pub use seal::Secret;
+pub use leader::{Leader, LeaderStep};
+pub use seal::SessionSecret;
 pub use worker::Worker;
 
 use std::time::Duration;

@@ -15,13 +15,13 @@ use super::{CoordinatorError, MOST_MESSAGE};
 /// What leader and workers of a session have in common, and nobody else knows. Never printed, and
 /// never sent.
 #[derive(Clone)]
-pub struct Secret(Hmac<Sha256>);
+pub struct SessionSecret(Hmac<Sha256>);
 
-impl Secret {
+impl SessionSecret {
     /// The fewest characters: those who read the messages may try short ones.
     pub const SHORTEST: usize = 32;
 
-    /// Takes a secret of at least [`Secret::SHORTEST`] characters, such as `openssl rand -hex 32`
+    /// Takes a secret of at least [`SessionSecret::SHORTEST`] characters, such as `openssl rand -hex 32`
     /// prints; white space around it is cut.
     ///
     /// # Errors
@@ -38,7 +38,7 @@ impl Secret {
     /// Reads a secret from a file.
     ///
     /// # Errors
-    /// As [`Secret::new`], and [`CoordinatorError::SecretFile`] when the file cannot be read.
+    /// As [`SessionSecret::new`], and [`CoordinatorError::SecretFile`] when the file cannot be read.
     pub fn read(path: &Path) -> Result<Self, CoordinatorError> {
         let mut text = String::new();
         // White space may surround it.
@@ -52,7 +52,7 @@ impl Secret {
     }
 }
 
-impl fmt::Debug for Secret {
+impl fmt::Debug for SessionSecret {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Secret(***)")
     }
@@ -127,7 +127,7 @@ pub(super) enum Side {
 pub(super) struct Seal(Hmac<Sha256>);
 
 impl Seal {
-    pub(super) fn new(secret: &Secret, session: &str, side: Side) -> Self {
+    pub(super) fn new(secret: &SessionSecret, session: &str, side: Side) -> Self {
         let mut mac = secret.0.clone();
         let side = match side {
             Side::Leader => "leader",
@@ -184,7 +184,7 @@ mod tests {
     use super::*;
 
     fn seal(secret: &str, session: &str, side: Side) -> Seal {
-        Seal::new(&Secret::new(secret).unwrap(), session, side)
+        Seal::new(&SessionSecret::new(secret).unwrap(), session, side)
     }
 
     const SECRET: &str = "0123456789abcdef0123456789abcdef";
@@ -192,11 +192,11 @@ mod tests {
     #[test]
     fn a_secret_is_long_and_is_not_shown() {
         for text in ["", "short", &SECRET[1..], &"x".repeat(LONGEST + 1)] {
-            assert!(Secret::new(text).is_err(), "{text}");
+            assert!(SessionSecret::new(text).is_err(), "{text}");
         }
-        let secret = Secret::new(&format!(" {SECRET}\n")).unwrap();
+        let secret = SessionSecret::new(&format!(" {SECRET}\n")).unwrap();
         assert!(!format!("{secret:?}").contains("0123"));
-        let missing = Secret::read(Path::new("/nowhere/secret")).unwrap_err();
+        let missing = SessionSecret::read(Path::new("/nowhere/secret")).unwrap_err();
         assert!(missing.to_string().contains("/nowhere/secret"), "{missing}");
     }
 

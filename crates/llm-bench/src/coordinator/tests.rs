@@ -16,12 +16,12 @@ const WORKERS: &str = "polyllm.bench.s.workers";
 
 type All = broadcast::Sender<(String, Vec<u8>)>;
 
-fn secret() -> Secret {
-    Secret::new("the secret of these tests, for nothing else").unwrap()
+fn secret() -> SessionSecret {
+    SessionSecret::new("the secret of these tests, for nothing else").unwrap()
 }
 
-fn other_secret() -> Secret {
-    Secret::new("another secret, which somebody else knows").unwrap()
+fn other_secret() -> SessionSecret {
+    SessionSecret::new("another secret, which somebody else knows").unwrap()
 }
 
 fn measured() -> Results {
@@ -71,7 +71,7 @@ async fn lead(leader: Result<Leader, CoordinatorError>) {
     assert_eq!(requests.sum::<u64>(), 80);
     let started = steps
         .iter()
-        .filter(|step| matches!(step, Step::Started { .. }));
+        .filter(|step| matches!(step, LeaderStep::Started { .. }));
     assert_eq!(started.count(), 3);
 }
 

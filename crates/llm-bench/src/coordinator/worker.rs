@@ -6,7 +6,7 @@ use tokio::time::{Instant, interval, timeout_at};
 use super::bus::Bus;
 use super::link::{Link, Task, new_id};
 use super::message::{FromLeader, FromWorker};
-use super::seal::{Envelope, Id, Numbers, Secret, Side};
+use super::seal::{Envelope, Id, Numbers, SessionSecret, Side};
 use super::{AGAIN, CoordinatorError, HEARTBEAT, PART, SILENCE, is_name, shown, subjects};
 use crate::Results;
 
@@ -29,7 +29,7 @@ impl Worker {
     pub async fn join(
         url: &str,
         session: &str,
-        secret: &Secret,
+        secret: &SessionSecret,
         name: &str,
     ) -> Result<(Self, Value), CoordinatorError> {
         let (_, listen) = subjects(session)?;
@@ -41,7 +41,7 @@ impl Worker {
     pub(super) async fn with_bus(
         bus: Bus,
         session: &str,
-        secret: &Secret,
+        secret: &SessionSecret,
         name: &str,
     ) -> Result<(Self, Value), CoordinatorError> {
         check(name)?;

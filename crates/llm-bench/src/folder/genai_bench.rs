@@ -10,8 +10,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
 use super::{FolderError, Results, sound};
-use crate::summary::{Aggregated, Paired, Row, RowOutcome, RunSummary};
-use crate::{Experiment, FailureKind, IterationType, Limits, Load, Run, ServerLabels, Task};
+use crate::summary::{Aggregated, Paired, RowOutcome, RunSummary, SummaryRow};
+use crate::{Experiment, FailureKind, IterationType, Load, Run, RunLimits, ServerLabels, Task};
 
 /// The name of the file that tells what was asked for.
 pub(super) const METADATA: &str = "experiment_metadata.json";
@@ -193,7 +193,7 @@ pub(super) fn pretty(value: &impl Serialize) -> String {
 struct RunFile {
     aggregated_metrics: Aggregated,
     #[serde(default)]
-    individual_request_metrics: Vec<Row>,
+    individual_request_metrics: Vec<SummaryRow>,
     #[serde(rename = "_time_unit", default)]
     time_unit: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -260,7 +260,7 @@ impl RunFile {
 }
 
 /// Fills in what genai-bench does not write, and turns its times into seconds.
-fn adopt(row: &mut Row, id: u64, factor: f64) {
+fn adopt(row: &mut SummaryRow, id: u64, factor: f64) {
     row.id = id;
     row.output_tokens_source = crate::TokenSource::Server;
     row.outcome = match row.error_code {
@@ -347,7 +347,7 @@ impl Metadata {
                 gpu_type: self.server_gpu_type,
                 gpu_count: self.server_gpu_count.and_then(|count| count.parse().ok()),
             },
-            limits: Limits {
+            limits: RunLimits {
                 max_seconds: self.max_time_per_run_s,
                 max_requests: self.max_requests_per_run,
                 max_cost: None,

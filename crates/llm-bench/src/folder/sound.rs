@@ -5,7 +5,7 @@
 //! texts are escaped where they are shown.
 
 use super::Results;
-use crate::summary::{Aggregated, Row, RunSummary};
+use crate::summary::{Aggregated, RunSummary, SummaryRow};
 use crate::{Experiment, Load, Run};
 
 /// Checks all numbers that are added up or multiplied.
@@ -95,7 +95,7 @@ fn aggregated(numbers: &Aggregated) -> Result<(), &'static str> {
         .try_for_each(count)
 }
 
-fn row(row: &Row) -> Result<(), &'static str> {
+fn row(row: &SummaryRow) -> Result<(), &'static str> {
     count(row.id)?;
     let tokens = [
         row.num_input_tokens,

@@ -19,14 +19,14 @@ use crate::record::{
     ConnectTimes, Failure, FailureKind, Outcome, RequestRecord, Side, TokenSource,
 };
 use crate::request::{Endpoint, Prepared};
-use crate::target::{Origin, Target};
+use crate::target::{Origin, ServerTarget};
 
 /// Performs requests on one thread.
 #[derive(Debug)]
 pub(crate) struct Performer {
     pub(crate) clock: Clock,
     /// The subject, and the one it is compared with.
-    pub(crate) targets: (Target, Option<Target>),
+    pub(crate) targets: (ServerTarget, Option<ServerTarget>),
     /// The model, for its place in Replicate's paths.
     pub(crate) model: String,
     pub(crate) pool: RefCell<Pool>,
@@ -83,7 +83,7 @@ impl Performer {
         raw
     }
 
-    pub(crate) fn target(&self, side: Side) -> &Target {
+    pub(crate) fn target(&self, side: Side) -> &ServerTarget {
         match (side, &self.targets.1) {
             (Side::Against, Some(against)) => against,
             _ => &self.targets.0,
@@ -233,7 +233,12 @@ impl From<ConnectError> for Failure {
 }
 
 /// A request in JSON to a target's own origin.
-fn post(target: &Target, path: &str, body: &Bytes, accept: &'static str) -> Request<Full<Bytes>> {
+fn post(
+    target: &ServerTarget,
+    path: &str,
+    body: &Bytes,
+    accept: &'static str,
+) -> Request<Full<Bytes>> {
     let mut request = Request::new(Full::new(body.clone()));
     *request.method_mut() = Method::POST;
     address(&mut request, target.origin(), path);

@@ -2,13 +2,13 @@ use crate::answer::{ChatAnswer, WholeAnswer};
 use crate::perform::{Ended, Performer, Raw, post};
 use crate::record::Outcome;
 use crate::request::Prepared;
-use crate::target::Target;
+use crate::target::ServerTarget;
 
 impl Performer {
     /// A streamed chat.
     pub(super) async fn chat(
         &self,
-        target: &Target,
+        target: &ServerTarget,
         request: &Prepared,
         raw: &mut Raw,
         keep_text: bool,
@@ -50,7 +50,7 @@ impl Performer {
     /// Embeddings or a rerank. What they give is whole or nothing: its first token is its end.
     pub(super) async fn whole(
         &self,
-        target: &Target,
+        target: &ServerTarget,
         endpoint: &str,
         request: &Prepared,
         raw: &mut Raw,

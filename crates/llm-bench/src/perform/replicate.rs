@@ -11,13 +11,13 @@ use crate::clock::nanos;
 use crate::perform::{Ended, Performer, Raw, Sent, address, post};
 use crate::record::{Failure, FailureKind, Outcome, PredictionTimes};
 use crate::request::{Prepared, ReplicateModel};
-use crate::target::{Origin, Target};
+use crate::target::{Origin, ServerTarget};
 
 impl Performer {
     /// A prediction: created, its stream read to the end, then asked for what it counted.
     pub(super) async fn prediction(
         &self,
-        target: &Target,
+        target: &ServerTarget,
         request: &Prepared,
         raw: &mut Raw,
         keep_text: bool,
@@ -47,7 +47,7 @@ impl Performer {
 
     async fn predict(
         &self,
-        target: &Target,
+        target: &ServerTarget,
         request: &Prepared,
         raw: &mut Raw,
         state: &mut Progress,
@@ -79,7 +79,7 @@ impl Performer {
     /// as long as the prediction is not over, they are opened again where they broke off.
     async fn follow(
         &self,
-        target: &Target,
+        target: &ServerTarget,
         url: &str,
         raw: &mut Raw,
         state: &mut Progress,
@@ -130,7 +130,7 @@ impl Performer {
     /// by counts as arrived when it was seen.
     async fn watch(
         &self,
-        target: &Target,
+        target: &ServerTarget,
         raw: &mut Raw,
         state: &mut Progress,
     ) -> Result<(), Failure> {
@@ -153,7 +153,7 @@ impl Performer {
     /// Waits until the prediction knows its metrics: the stream's end runs ahead of them.
     async fn settle(
         &self,
-        target: &Target,
+        target: &ServerTarget,
         raw: &mut Raw,
         state: &mut Progress,
     ) -> Result<(), Failure> {
@@ -176,7 +176,7 @@ impl Performer {
 
     async fn look(
         &self,
-        target: &Target,
+        target: &ServerTarget,
         raw: &mut Raw,
         state: &mut Progress,
     ) -> Result<u64, Failure> {
@@ -214,7 +214,7 @@ impl Performer {
     }
 
     /// Nobody shall pay for an answer that nobody reads.
-    async fn cancel(&self, target: &Target, prediction: &Prediction) {
+    async fn cancel(&self, target: &ServerTarget, prediction: &Prediction) {
         let path = target.path(&format!("/predictions/{}/cancel", prediction.id));
         let send = || post(target, &path, &Bytes::new(), "application/json");
         let mut answer = WholeAnswer::default();
@@ -327,7 +327,12 @@ fn moment(text: &str) -> Option<SystemTime> {
 }
 
 /// The key goes to the API and to Replicate's own hosts, and to no other that a URL may name.
-fn get(target: &Target, origin: &Origin, path: &str, accept: &'static str) -> Request<Full<Bytes>> {
+fn get(
+    target: &ServerTarget,
+    origin: &Origin,
+    path: &str,
+    accept: &'static str,
+) -> Request<Full<Bytes>> {
     let mut request = Request::new(Full::default());
     *request.method_mut() = Method::GET;
     address(&mut request, origin, path);

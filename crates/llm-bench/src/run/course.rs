@@ -4,18 +4,18 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
-use crate::experiment::{Limits, Load, RunEnd, Stall};
+use crate::experiment::{Load, RunEnd, RunLimits, Stall};
 use crate::record::{FailureKind, Outcome, RequestRecord};
 use crate::run::feed::Source;
-use crate::run::runner::{Interrupts, Observer, Progress};
+use crate::run::runner::{Interrupts, Observer, RunProgress};
 use crate::run::saturation::Backlog;
-use crate::run::settings::Settings;
+use crate::run::settings::RunSettings;
 use crate::run::worker::{Event, Gate};
 
 /// A run under way: when it stops, and why.
 pub(super) struct Course<'a> {
-    settings: &'a Settings,
-    limits: Limits,
+    settings: &'a RunSettings,
+    limits: RunLimits,
     budget: Option<f64>,
     interrupts: Interrupts,
     gate: &'a Gate,
@@ -30,9 +30,9 @@ pub(super) struct Course<'a> {
 
 impl<'a> Course<'a> {
     pub(super) fn new(
-        settings: &'a Settings,
+        settings: &'a RunSettings,
         load: &Load,
-        limits: Limits,
+        limits: RunLimits,
         budget: Option<f64>,
         interrupts: Interrupts,
         gate: &'a Gate,
@@ -101,7 +101,7 @@ impl<'a> Course<'a> {
                 }
                 _ = ticks.tick() => {
                     let in_flight = self.gate.in_flight.load(Ordering::Relaxed);
-                    observer.tick(&Progress {
+                    observer.tick(&RunProgress {
                         elapsed: start.elapsed(),
                         in_flight,
                         done: records.len() as u64,
@@ -150,8 +150,10 @@ impl<'a> Course<'a> {
 }
 
 async fn pressed_again(interrupts: &mut Interrupts, pressed: u32) -> u32 {
-    match interrupts.wait_for(|count| *count > pressed).await {
-        Ok(count) => *count,
+    let count = interrupts.wait_for(|count| *count > pressed).await;
+    // The guard of the value is not `Send`: it must not last until the next await.
+    match count.map(|count| *count) {
+        Ok(count) => count,
         // Nobody is left who could press it.
         Err(_) => std::future::pending().await,
     }

@@ -10,5 +10,5 @@ mod settings;
 mod worker;
 
 pub(crate) use feed::Timing;
-pub use runner::{Interrupts, Observer, Progress, RunSpec, Runner};
-pub use settings::Settings;
+pub use runner::{Interrupts, Observer, RunProgress, RunSpec, Runner};
+pub use settings::RunSettings;

@@ -7,12 +7,12 @@ use tokio::sync::{mpsc, watch};
 use crate::client::Connector;
 use crate::clock::Clock;
 use crate::error::Error;
-use crate::experiment::{ClientHealth, Limits, Load, Run};
+use crate::experiment::{ClientHealth, Load, Run, RunLimits};
 use crate::record::{Phase, RequestRecord};
 use crate::run::course::Course;
 use crate::run::feed::{Feed, Plan, Timing};
 use crate::run::health::{Watch, cpu_seconds, mark};
-use crate::run::settings::Settings;
+use crate::run::settings::RunSettings;
 use crate::run::worker::{Event, Gate, Slots, Work};
 
 /// One run of an experiment.
@@ -22,7 +22,7 @@ pub struct RunSpec {
     pub(crate) batch_size: u32,
     pub(crate) plan: Plan,
     pub(crate) timing: Timing,
-    pub(crate) limits: Limits,
+    pub(crate) limits: RunLimits,
     /// Dollars that may still be spent.
     pub(crate) budget: Option<f64>,
     /// The size of a request, about: of the first, or of the largest of a trace.
@@ -49,29 +49,29 @@ impl RunSpec {
     }
 
     /// When it ends by itself.
-    pub fn limits(&self) -> Limits {
+    pub fn limits(&self) -> RunLimits {
         self.limits
     }
 }
 
 /// Hears of a run while it goes on.
-pub trait Observer {
+pub trait Observer: Send {
     /// A request is over.
     fn record(&mut self, record: &RequestRecord);
 
     /// A tenth of a second has gone by.
-    fn tick(&mut self, progress: &Progress);
+    fn tick(&mut self, progress: &RunProgress);
 }
 
 impl Observer for () {
     fn record(&mut self, _record: &RequestRecord) {}
-    fn tick(&mut self, _progress: &Progress) {}
+    fn tick(&mut self, _progress: &RunProgress) {}
 }
 
 /// Where a run stands.
 #[non_exhaustive]
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Progress {
+pub struct RunProgress {
     /// Since the load began.
     pub elapsed: Duration,
     /// Requests under way.
@@ -88,13 +88,13 @@ pub type Interrupts = watch::Receiver<u32>;
 /// Makes runs.
 #[derive(Debug)]
 pub struct Runner {
-    settings: Settings,
+    settings: RunSettings,
     interrupts: Interrupts,
 }
 
 impl Runner {
     /// A runner that ends its runs when `interrupts` rises above 0.
-    pub fn new(settings: Settings, interrupts: Interrupts) -> Self {
+    pub fn new(settings: RunSettings, interrupts: Interrupts) -> Self {
         Self {
             settings,
             interrupts,
@@ -102,7 +102,7 @@ impl Runner {
     }
 
     /// What it runs with.
-    pub fn settings(&self) -> &Settings {
+    pub fn settings(&self) -> &RunSettings {
         &self.settings
     }
 

@@ -1,16 +1,16 @@
 use std::time::Duration;
 
-use crate::target::Target;
+use crate::target::ServerTarget;
 use crate::tokens::Tokenizer;
 
 /// What all runs of an experiment have in common.
 #[non_exhaustive]
 #[derive(Clone, Debug)]
-pub struct Settings {
+pub struct RunSettings {
     /// Where requests go.
-    pub target: Target,
+    pub target: ServerTarget,
     /// A second target that gets every request too.
-    pub against: Option<Target>,
+    pub against: Option<ServerTarget>,
     /// The model asked for.
     pub model: String,
     /// Opens a connection for every request, and counts that as part of it.
@@ -37,9 +37,9 @@ pub struct Settings {
     pub price_per_million: Option<(f64, f64)>,
 }
 
-impl Settings {
+impl RunSettings {
     /// The defaults for a target and a model.
-    pub fn new(target: Target, model: impl Into<String>) -> Self {
+    pub fn new(target: ServerTarget, model: impl Into<String>) -> Self {
         Self {
             target,
             against: None,

@@ -20,14 +20,14 @@ use crate::perform::{Performer, Raw};
 use crate::record::{Outcome, Side};
 use crate::run::feed::Feed;
 use crate::run::health::watch_from_within;
-use crate::target::Target;
+use crate::target::ServerTarget;
 use crate::tokens::Tokenizer;
 
 /// What a worker needs to know; each gets a copy.
 #[derive(Clone, Debug)]
 pub(crate) struct Work {
     pub(crate) clock: Clock,
-    pub(crate) targets: (Target, Option<Target>),
+    pub(crate) targets: (ServerTarget, Option<ServerTarget>),
     pub(crate) model: String,
     pub(crate) connector: Connector,
     pub(crate) new_connections: bool,

@@ -6,7 +6,7 @@ use std::marker::PhantomData;
 use serde::de::{IgnoredAny, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
 
-use super::Row;
+use super::SummaryRow;
 
 /// What can be measured about a request, by the names that files use.
 #[non_exhaustive]
@@ -192,7 +192,7 @@ impl Metric {
 
     /// Its value for a request that completed. Not for [`Metric::Itl`] and
     /// [`Metric::InterChunk`], of which a request has many.
-    pub fn of(self, row: &Row) -> Option<f64> {
+    pub fn of(self, row: &SummaryRow) -> Option<f64> {
         let count = |count: Option<u64>| count.map(|count| count as f64);
         match self {
             Self::Ttft => row.ttft,

@@ -12,7 +12,7 @@ pub use metric::{Metric, Unit};
 pub use objectives::{Objective, ObjectiveError, Objectives};
 pub use outcomes::{Outcomes, RowOutcome};
 pub use paired::{Paired, paired};
-pub use row::Row;
+pub use row::SummaryRow;
 
 use std::collections::BTreeMap;
 
@@ -38,7 +38,7 @@ pub struct RunSummary {
     /// What differs between the two, pair by pair.
     pub paired: Vec<Paired>,
     /// Each request, those that do not count included.
-    pub rows: Vec<Row>,
+    pub rows: Vec<SummaryRow>,
 }
 
 impl RunSummary {
@@ -47,7 +47,7 @@ impl RunSummary {
         let rows = run
             .records
             .iter()
-            .map(|record| Row::new(record, experiment.task));
+            .map(|record| SummaryRow::new(record, experiment.task));
         let head = Run {
             records: Vec::new(),
             scenario: run.scenario.clone(),
@@ -60,7 +60,7 @@ impl RunSummary {
     }
 
     /// Computes what can be computed of a run whose records are not known any more.
-    pub(crate) fn of_rows(experiment: &Experiment, run: Run, rows: Vec<Row>) -> Self {
+    pub(crate) fn of_rows(experiment: &Experiment, run: Run, rows: Vec<SummaryRow>) -> Self {
         Self::with_tokens(experiment, run, rows, |_| Tokens::default())
     }
 
@@ -69,7 +69,7 @@ impl RunSummary {
     pub fn with_tokens(
         experiment: &Experiment,
         run: Run,
-        rows: Vec<Row>,
+        rows: Vec<SummaryRow>,
         tokens: impl Fn(Side) -> Tokens,
     ) -> Self {
         let numbers = |side| Aggregated::new(experiment, &run, &rows, side, tokens(side));
@@ -84,7 +84,7 @@ impl RunSummary {
     }
 
     /// The rows that count: those of the experiment's target, without warm-up and cool-down.
-    pub fn measured(&self) -> impl Iterator<Item = &Row> {
+    pub fn measured(&self) -> impl Iterator<Item = &SummaryRow> {
         measured(&self.rows, Side::Subject)
     }
 
@@ -131,7 +131,7 @@ pub struct Aggregated {
     pub mean_total_tokens_throughput_tokens_per_s: f64,
     /// Completed requests per second.
     pub requests_per_second: f64,
-    /// How often each status came; see [`Row::error_code`].
+    /// How often each status came; see [`SummaryRow::error_code`].
     pub error_codes_frequency: BTreeMap<i64, u64>,
     /// Share of the requests that failed, 0 to 1.
     pub error_rate: f64,
@@ -198,9 +198,15 @@ pub struct Goodput {
 
 impl Aggregated {
     /// Sums up the rows of one side of a run.
-    fn new(experiment: &Experiment, run: &Run, rows: &[Row], side: Side, tokens: Tokens) -> Self {
-        let of_side: Vec<&Row> = measured(rows, side).collect();
-        let done: Vec<&Row> = of_side.iter().copied().filter(|row| row.is_ok()).collect();
+    fn new(
+        experiment: &Experiment,
+        run: &Run,
+        rows: &[SummaryRow],
+        side: Side,
+        tokens: Tokens,
+    ) -> Self {
+        let of_side: Vec<&SummaryRow> = measured(rows, side).collect();
+        let done: Vec<&SummaryRow> = of_side.iter().copied().filter(|row| row.is_ok()).collect();
         let outcomes = Outcomes::of(of_side.iter().copied());
         let seconds = run.measured_ns.1.saturating_sub(run.measured_ns.0) as f64 / 1e9;
         let per_second = |amount: f64| if seconds > 0.0 { amount / seconds } else { 0.0 };
@@ -249,7 +255,7 @@ impl Aggregated {
             }
         });
         let mut token_sources = BTreeMap::new();
-        let wrote = |row: &&&Row| row.num_output_tokens.is_some_and(|tokens| tokens > 0);
+        let wrote = |row: &&&SummaryRow| row.num_output_tokens.is_some_and(|tokens| tokens > 0);
         for row in done.iter().filter(wrote) {
             *token_sources.entry(row.output_tokens_source).or_default() += 1;
         }
@@ -364,8 +370,8 @@ fn counts(record: &RequestRecord) -> bool {
     record.phase == Phase::Measured && record.is_ok()
 }
 
-fn measured(rows: &[Row], side: Side) -> impl Iterator<Item = &Row> {
-    let counts = move |row: &&Row| row.phase == Phase::Measured && row.side == side;
+fn measured(rows: &[SummaryRow], side: Side) -> impl Iterator<Item = &SummaryRow> {
+    let counts = move |row: &&SummaryRow| row.phase == Phase::Measured && row.side == side;
     rows.iter().filter(counts)
 }
 

@@ -1,4 +1,4 @@
-use super::{Metric, Row, Unit};
+use super::{Metric, SummaryRow, Unit};
 
 /// Objectives that a request has to meet, all of them, to count as good.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -43,7 +43,7 @@ impl Objectives {
     }
 
     /// Whether a request completed and met them all.
-    pub fn are_met(&self, row: &Row) -> bool {
+    pub fn are_met(&self, row: &SummaryRow) -> bool {
         row.is_ok() && self.0.iter().all(|objective| objective.is_met(row))
     }
 }
@@ -85,7 +85,7 @@ impl Objective {
 
     /// Whether a request met it. What a request has no value for, such as the time per output
     /// token of a single token, it cannot miss.
-    pub fn is_met(&self, row: &Row) -> bool {
+    pub fn is_met(&self, row: &SummaryRow) -> bool {
         let Some(value) = self.metric.of(row) else {
             return true;
         };
@@ -153,16 +153,16 @@ mod tests {
     #[test]
     fn all_objectives_have_to_be_met() {
         let objectives = Objectives::parse(&["ttft:200ms tpot:20ms speed:40"]).unwrap();
-        let row = |ttft, tpot: f64| Row {
+        let row = |ttft, tpot: f64| SummaryRow {
             ttft: Some(ttft),
             tpot: Some(tpot),
             output_inference_speed: Some(1.0 / tpot),
-            ..Row::default()
+            ..SummaryRow::default()
         };
         assert!(objectives.are_met(&row(0.2, 0.02)));
         assert!(!objectives.are_met(&row(0.21, 0.02)));
         assert!(!objectives.are_met(&row(0.1, 0.021)));
-        let failed = Row {
+        let failed = SummaryRow {
             outcome: super::super::RowOutcome::Cancelled,
             ..row(0.1, 0.01)
         };

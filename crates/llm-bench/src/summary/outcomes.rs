@@ -2,7 +2,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::Row;
+use super::SummaryRow;
 use crate::{FailureKind, Outcome};
 
 /// How many requests ended in which way. Each request is in one of them.
@@ -22,7 +22,7 @@ pub struct Outcomes {
 
 impl Outcomes {
     /// Counts rows.
-    pub fn of<'a>(rows: impl Iterator<Item = &'a Row>) -> Self {
+    pub fn of<'a>(rows: impl Iterator<Item = &'a SummaryRow>) -> Self {
         let mut outcomes = Self::default();
         for row in rows {
             match row.outcome {

@@ -2,7 +2,7 @@ use std::collections::HashMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Metric, Row};
+use super::{Metric, SummaryRow};
 use crate::stats::{Interval, Stats, mean_interval, percentile_interval, sorted};
 use crate::{Phase, Side};
 
@@ -28,17 +28,17 @@ pub struct Paired {
 }
 
 /// Tells the differences of the metrics that say something about a target; empty without pairs.
-pub fn paired(rows: &[Row]) -> Vec<Paired> {
-    let counts = |row: &&Row| row.is_ok() && row.phase == Phase::Measured;
-    let (against, subject): (Vec<&Row>, Vec<&Row>) = rows
+pub fn paired(rows: &[SummaryRow]) -> Vec<Paired> {
+    let counts = |row: &&SummaryRow| row.is_ok() && row.phase == Phase::Measured;
+    let (against, subject): (Vec<&SummaryRow>, Vec<&SummaryRow>) = rows
         .iter()
         .filter(counts)
         .partition(|row| row.side == Side::Against);
-    let against: HashMap<u64, &Row> = against.into_iter().map(|row| (row.id, row)).collect();
+    let against: HashMap<u64, &SummaryRow> = against.into_iter().map(|row| (row.id, row)).collect();
     let pairs = subject
         .into_iter()
         .filter_map(|row| Some((row, *against.get(&row.id)?)));
-    let pairs: Vec<(&Row, &Row)> = pairs.collect();
+    let pairs: Vec<(&SummaryRow, &SummaryRow)> = pairs.collect();
     let metrics = [Metric::Ttft, Metric::Tpot, Metric::E2eLatency];
     let of = |metric: Metric| {
         let differences = pairs
@@ -62,19 +62,19 @@ pub fn paired(rows: &[Row]) -> Vec<Paired> {
 mod tests {
     use super::*;
 
-    fn row(id: u64, side: Side, ttft: f64) -> Row {
-        Row {
+    fn row(id: u64, side: Side, ttft: f64) -> SummaryRow {
+        SummaryRow {
             id,
             side,
             ttft: Some(ttft),
-            ..Row::default()
+            ..SummaryRow::default()
         }
     }
 
     #[test]
     fn what_both_share_falls_out() {
         // The machine gets slower and slower; the gateway always adds a millisecond.
-        let rows: Vec<Row> = (0..50)
+        let rows: Vec<SummaryRow> = (0..50)
             .flat_map(|id| {
                 let slow = 0.05 + id as f64 / 100.0;
                 [

@@ -12,7 +12,7 @@ use crate::{FailureKind, Outcome, Phase, RequestRecord, Side, Task, TokenSource}
 #[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
 #[serde(default)]
 #[allow(missing_docs, reason = "documented at Metric")]
-pub struct Row {
+pub struct SummaryRow {
     pub ttft: Option<f64>,
     pub tpot: Option<f64>,
     pub e2e_latency: Option<f64>,
@@ -65,7 +65,7 @@ pub struct Row {
     pub stalled: bool,
 }
 
-impl Row {
+impl SummaryRow {
     /// Computes the row of a record.
     pub fn new(record: &RequestRecord, task: Task) -> Self {
         let mut row = Self {

@@ -96,7 +96,7 @@ fn what_takes_no_time_has_no_speed() {
 fn embeddings_have_no_output() {
     let mut record = answered(1, 0, 50_000_000, 2, 10_000);
     record.tokens.output = 0;
-    let row = Row::new(&record, Task::TextToEmbeddings);
+    let row = SummaryRow::new(&record, Task::TextToEmbeddings);
     assert_eq!(row.ttft, row.e2e_latency);
     assert_eq!(row.tpot, Some(0.0));
     assert_eq!(row.total_tokens, Some(100));

@@ -14,13 +14,13 @@ pub struct Dataset {
     /// Where it came from.
     pub path: String,
     /// At least one.
-    pub rows: Vec<Row>,
+    pub rows: Vec<DatasetRow>,
 }
 
 /// A row of a dataset.
 #[non_exhaustive]
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Row {
+pub struct DatasetRow {
     /// A system message.
     pub system: Option<String>,
     /// What the user says, in one turn or several; at least one.
@@ -31,7 +31,7 @@ pub struct Row {
     pub max_tokens: Option<u64>,
 }
 
-impl Row {
+impl DatasetRow {
     /// A row of one prompt.
     pub fn prompt(text: impl Into<String>) -> Self {
         Self {
@@ -197,9 +197,9 @@ impl<'a> Columns<'a> {
 
     /// A row from a JSON value: a string, or an object with the columns, with `messages` in
     /// OpenAI's form, or with `conversations` in ShareGPT's.
-    pub(super) fn row(&self, value: &Value) -> Result<Row, String> {
+    pub(super) fn row(&self, value: &Value) -> Result<DatasetRow, String> {
         let fields = match value {
-            Value::String(text) => return Ok(Row::prompt(text)),
+            Value::String(text) => return Ok(DatasetRow::prompt(text)),
             Value::Object(fields) => fields,
             other => {
                 return Err(format!(
@@ -210,7 +210,7 @@ impl<'a> Columns<'a> {
         };
         let mut row = match self.prompt {
             Some(column) => match fields.get(column) {
-                Some(Value::String(text)) => Row::prompt(text),
+                Some(Value::String(text)) => DatasetRow::prompt(text),
                 Some(Value::Array(messages)) => conversation(messages)?,
                 Some(other) => {
                     return Err(format!(
@@ -238,7 +238,7 @@ impl<'a> Columns<'a> {
         Ok(row)
     }
 
-    fn guess(&self, fields: &Map<String, Value>) -> Result<Row, String> {
+    fn guess(&self, fields: &Map<String, Value>) -> Result<DatasetRow, String> {
         for name in ["messages", "conversations", "conversation"] {
             if let Some(Value::Array(messages)) = fields.get(name) {
                 return conversation(messages);
@@ -246,7 +246,7 @@ impl<'a> Columns<'a> {
         }
         let texts = PROMPT_COLUMNS.iter();
         let mut found = texts.filter_map(|name| fields.get(*name)?.as_str());
-        found.next().map(Row::prompt).ok_or_else(|| {
+        found.next().map(DatasetRow::prompt).ok_or_else(|| {
             let names = PROMPT_COLUMNS.join(", ");
             format!("has none of {names}, messages, conversations: name the column with prompts")
         })
@@ -277,8 +277,8 @@ impl<'a> Columns<'a> {
 
 /// OpenAI's messages or ShareGPT's: what user and system say. The model's own answers take the
 /// place of the recorded ones.
-fn conversation(messages: &[Value]) -> Result<Row, String> {
-    let mut row = Row::default();
+fn conversation(messages: &[Value]) -> Result<DatasetRow, String> {
+    let mut row = DatasetRow::default();
     for message in messages {
         let field = |names: [&str; 2]| names.iter().find_map(|name| message.get(*name)?.as_str());
         let role = field(["role", "from"]).ok_or("a message has neither role nor from")?;

@@ -17,10 +17,10 @@ use crate::clock::Clock;
 use crate::error::Error;
 use crate::target::Origin;
 use crate::workload::access::Access;
-use crate::workload::dataset::{Columns, DatasetConfig, Row};
+use crate::workload::dataset::{Columns, DatasetConfig, DatasetRow};
 
 /// The first rows of a dataset: as many as its split's slice says, and no more than are of use.
-pub(super) async fn rows(config: &DatasetConfig) -> Result<Vec<Row>, Error> {
+pub(super) async fn rows(config: &DatasetConfig) -> Result<Vec<DatasetRow>, Error> {
     let base = std::env::var("HF_DATASETS_SERVER").unwrap_or_else(|_| BASE.to_owned());
     let ask = rows_from(&base, config);
     match tokio::time::timeout(WITHIN, ask).await {
@@ -29,7 +29,7 @@ pub(super) async fn rows(config: &DatasetConfig) -> Result<Vec<Row>, Error> {
     }
 }
 
-async fn rows_from(base: &str, config: &DatasetConfig) -> Result<Vec<Row>, Error> {
+async fn rows_from(base: &str, config: &DatasetConfig) -> Result<Vec<DatasetRow>, Error> {
     let uri: http::Uri = base
         .parse()
         .map_err(|_| wrong(config, format!("{base:?} is no address")))?;

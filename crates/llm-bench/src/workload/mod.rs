@@ -11,7 +11,7 @@ mod text;
 mod trace;
 
 pub use access::Access;
-pub use dataset::{Dataset, DatasetConfig, DatasetSource, Row};
+pub use dataset::{Dataset, DatasetConfig, DatasetRow, DatasetSource};
 pub use plan::{LoadSpec, Workload};
 pub use text::Prefix;
 pub use trace::Trace;

@@ -5,11 +5,11 @@ use rand_chacha::rand_core::SeedableRng;
 use serde_json::{Map, Value, json};
 
 use crate::error::Error;
-use crate::experiment::{Limits, Load, Task};
+use crate::experiment::{Load, RunLimits, Task};
 use crate::job::Job;
 use crate::request::{Bodies, Endpoint, Prepared, ReplicateModel};
 use crate::run::{RunSpec, Timing};
-use crate::scenario::Scenario;
+use crate::scenario::TrafficScenario;
 use crate::schedule::{ArrivalProcess, RateProfile, Schedule};
 use crate::target::Backend;
 use crate::tokens::{self, Tokenizer};
@@ -107,10 +107,10 @@ impl Workload {
     pub fn run(
         &self,
         number: u32,
-        scenario: Scenario,
+        scenario: TrafficScenario,
         load: LoadSpec,
         batch_size: u32,
-        limits: Limits,
+        limits: RunLimits,
     ) -> Result<RunSpec, Error> {
         scenario.check(self.task)?;
         scenario.check_batch(batch_size)?;
@@ -121,7 +121,7 @@ impl Workload {
             })?;
             prefix.check(least)?;
         }
-        if scenario == Scenario::Dataset && self.dataset.is_none() {
+        if scenario == TrafficScenario::Dataset && self.dataset.is_none() {
             let reason = "needs --dataset-path or --dataset-config";
             return Err(Error::usage("--traffic-scenario", "dataset", reason));
         }
@@ -171,7 +171,7 @@ impl Workload {
         trace: &Trace,
         speed: f64,
         max_concurrency: Option<u32>,
-        limits: Limits,
+        limits: RunLimits,
     ) -> Result<RunSpec, Error> {
         if !(1e-3..=1e6).contains(&speed) {
             let reason = "expected a factor from 0.001 to 1000000";

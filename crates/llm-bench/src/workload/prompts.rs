@@ -10,17 +10,17 @@ use crate::error::Error;
 use crate::experiment::Task;
 use crate::job::{Conversation, Job};
 use crate::request::{Endpoint, Prepared};
-use crate::scenario::Scenario;
+use crate::scenario::TrafficScenario;
 use crate::target::Backend;
 use crate::tokens;
 use crate::workload::plan::Workload;
 use crate::workload::text::Writer;
-use crate::workload::{Row, image};
+use crate::workload::{DatasetRow, image};
 
 /// Requests without an end.
 pub(super) struct Prompts {
     workload: Workload,
-    scenario: Scenario,
+    scenario: TrafficScenario,
     batch_size: u32,
     rng: ChaCha8Rng,
     writer: Writer,
@@ -34,7 +34,7 @@ pub(super) struct Prompts {
 impl Prompts {
     pub(super) fn new(
         workload: &Workload,
-        scenario: Scenario,
+        scenario: TrafficScenario,
         batch_size: u32,
         seed: u64,
     ) -> Result<Self, Error> {
@@ -43,7 +43,7 @@ impl Prompts {
         let mut order: Vec<usize> = (0..rows.len()).collect();
         order.shuffle(&mut rng);
         let lines = match scenario {
-            Scenario::Dataset => Vec::new(),
+            TrafficScenario::Dataset => Vec::new(),
             _ => rows.iter().map(|row| row.text().to_owned()).collect(),
         };
         Ok(Self {
@@ -101,10 +101,10 @@ impl Prompts {
     fn vision(&mut self, id: u64) -> Result<Job, Error> {
         let row = match self.workload.dataset {
             Some(_) => self.row(),
-            None => Row::prompt(DESCRIBE),
+            None => DatasetRow::prompt(DESCRIBE),
         };
         let images = match self.scenario {
-            Scenario::Image {
+            TrafficScenario::Image {
                 width,
                 height,
                 count,
@@ -134,7 +134,7 @@ impl Prompts {
 
     fn embeddings(&mut self, id: u64) -> Job {
         let documents = self.documents(match self.scenario {
-            Scenario::Embedding { tokens } => Some(tokens),
+            TrafficScenario::Embedding { tokens } => Some(tokens),
             _ => None,
         });
         self.batch(id, &documents, None)
@@ -142,7 +142,7 @@ impl Prompts {
 
     fn rerank(&mut self, id: u64) -> Job {
         let (document, query) = match self.scenario {
-            Scenario::Rerank { document, query } => (Some(document), Some(query)),
+            TrafficScenario::Rerank { document, query } => (Some(document), Some(query)),
             _ => (None, None),
         };
         let documents = self.documents(document);
@@ -188,7 +188,7 @@ impl Prompts {
         documents.collect()
     }
 
-    fn row(&mut self) -> Row {
+    fn row(&mut self) -> DatasetRow {
         let rows = self
             .workload
             .dataset
@@ -204,7 +204,7 @@ impl Prompts {
         row.unwrap_or_else(|| {
             // Without a dataset a few words do.
             let tokens = self.rng.random_range(50..150);
-            Row::prompt(self.writer.text(tokens, &mut self.rng))
+            DatasetRow::prompt(self.writer.text(tokens, &mut self.rng))
         })
     }
 }

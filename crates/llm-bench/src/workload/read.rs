@@ -7,7 +7,7 @@ use serde_json::value::RawValue;
 
 use crate::error::Error;
 use crate::workload::access::Access;
-use crate::workload::dataset::{Columns, DatasetConfig, Row};
+use crate::workload::dataset::{Columns, DatasetConfig, DatasetRow};
 
 pub(super) fn text(path: &Path, access: &Access) -> Result<String, Error> {
     let bytes = access.read(path, LONGEST)?;
@@ -18,7 +18,7 @@ pub(super) fn text(path: &Path, access: &Access) -> Result<String, Error> {
     })
 }
 
-pub(super) fn rows(config: &DatasetConfig, access: &Access) -> Result<Vec<Row>, Error> {
+pub(super) fn rows(config: &DatasetConfig, access: &Access) -> Result<Vec<DatasetRow>, Error> {
     let source = &config.source;
     let path = Path::new(&source.path);
     access.resolve(path)?;
@@ -42,11 +42,11 @@ pub(super) fn rows(config: &DatasetConfig, access: &Access) -> Result<Vec<Row>, 
     read(path, text, &columns, source.csv_column_index)
 }
 
-fn lines(_path: &Path, text: &str) -> Vec<Row> {
+fn lines(_path: &Path, text: &str) -> Vec<DatasetRow> {
     let lines = text.lines().map(str::trim);
     lines
         .filter(|line| !line.is_empty())
-        .map(Row::prompt)
+        .map(DatasetRow::prompt)
         .collect()
 }
 
@@ -55,7 +55,7 @@ fn table(
     text: &str,
     columns: &Columns<'_>,
     index: Option<usize>,
-) -> Result<Vec<Row>, Error> {
+) -> Result<Vec<DatasetRow>, Error> {
     let mut reader = csv::Reader::from_reader(text.as_bytes());
     let broken = |error: csv::Error| {
         let line = error.position().map(csv::Position::line);
@@ -81,7 +81,7 @@ fn table(
     Ok(rows)
 }
 
-fn list(path: &Path, text: &str, columns: &Columns<'_>) -> Result<Vec<Row>, Error> {
+fn list(path: &Path, text: &str, columns: &Columns<'_>) -> Result<Vec<DatasetRow>, Error> {
     let items: Vec<&RawValue> = serde_json::from_str(text).map_err(|error| {
         let reason = format!("expected a list of strings or objects: {error}");
         Error::dataset(path, Some(error.line() as u64), reason)
@@ -94,7 +94,7 @@ fn list(path: &Path, text: &str, columns: &Columns<'_>) -> Result<Vec<Row>, Erro
     rows.collect()
 }
 
-fn json_lines(path: &Path, text: &str, columns: &Columns<'_>) -> Result<Vec<Row>, Error> {
+fn json_lines(path: &Path, text: &str, columns: &Columns<'_>) -> Result<Vec<DatasetRow>, Error> {
     let lines = (1..).zip(text.lines());
     let lines = lines.filter(|(_, line)| !line.trim().is_empty());
     lines
@@ -102,7 +102,7 @@ fn json_lines(path: &Path, text: &str, columns: &Columns<'_>) -> Result<Vec<Row>
         .collect()
 }
 
-fn row(path: &Path, line: u64, text: &str, columns: &Columns<'_>) -> Result<Row, Error> {
+fn row(path: &Path, line: u64, text: &str, columns: &Columns<'_>) -> Result<DatasetRow, Error> {
     let wrong = |reason: String| Error::dataset(path, Some(line), reason);
     let value: Value = serde_json::from_str(text)
         .map_err(|error| wrong(format!("expected a JSON string or object: {error}")))?;

@@ -6,7 +6,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use crate::error::Error;
-use crate::scenario::Scenario;
+use crate::scenario::TrafficScenario;
 use crate::workload::access::Access;
 use crate::workload::read;
 
@@ -69,8 +69,8 @@ impl Trace {
                 ("input_length", row.input_length),
                 ("output_length", row.output_length),
             ] {
-                if tokens.is_some_and(|tokens| tokens > Scenario::MOST_TOKENS) {
-                    let most = Scenario::MOST_TOKENS;
+                if tokens.is_some_and(|tokens| tokens > TrafficScenario::MOST_TOKENS) {
+                    let most = TrafficScenario::MOST_TOKENS;
                     return Err(wrong(format!("{name}: more than {most}")));
                 }
             }

@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use anyhow::{Result, bail};
 use clap::ValueEnum;
-use llm_bench::{Access, Backend, Target};
+use llm_bench::{Access, Backend, ServerTarget};
 
 use crate::bench::args::BackendName;
 
@@ -13,7 +13,7 @@ use crate::bench::args::BackendName;
 #[derive(Clone, Debug)]
 pub(crate) struct Allowed {
     /// `None` for any.
-    targets: Option<Vec<Target>>,
+    targets: Option<Vec<ServerTarget>>,
     pub(crate) access: Access,
 }
 
@@ -37,7 +37,7 @@ impl Allowed {
     }
 
     /// Refuses an address that is not allowed. To be called before a key is attached to it.
-    pub(crate) fn check(&self, target: &Target) -> Result<()> {
+    pub(crate) fn check(&self, target: &ServerTarget) -> Result<()> {
         let Some(targets) = &self.targets else {
             return Ok(());
         };
@@ -60,8 +60,8 @@ pub(crate) struct Base {
 }
 
 impl Base {
-    fn target(&self) -> Result<Target> {
-        Ok(Target::new(self.backend, &self.url, None)?)
+    fn target(&self) -> Result<ServerTarget> {
+        Ok(ServerTarget::new(self.backend, &self.url, None)?)
     }
 }
 
@@ -77,7 +77,7 @@ impl FromStr for Base {
             Some(named) => named,
             None => (own_backend(text)?, text),
         };
-        Target::new(backend, url, None)?;
+        ServerTarget::new(backend, url, None)?;
         let url = url.to_owned();
         Ok(Self { backend, url })
     }
@@ -89,8 +89,8 @@ fn own_backend(url: &str) -> Result<Backend, llm_bench::Error> {
         let Some(base) = backend.default_base() else {
             continue;
         };
-        let own = Target::new(backend, base, None)?;
-        if own.is_same_address(&Target::new(backend, url, None)?) {
+        let own = ServerTarget::new(backend, base, None)?;
+        if own.is_same_address(&ServerTarget::new(backend, url, None)?) {
             return Ok(backend);
         }
     }
@@ -113,7 +113,7 @@ mod tests {
             "http://10.0.0.5:8000/v1",
             "replicate=http://127.0.0.1:9",
         ]);
-        let check = |backend, base| allowed.check(&Target::new(backend, base, None).unwrap());
+        let check = |backend, base| allowed.check(&ServerTarget::new(backend, base, None).unwrap());
         for (backend, base) in [
             (Backend::Together, "https://api.together.xyz/v1"),
             (Backend::OpenAi, "http://10.0.0.5:8000"),

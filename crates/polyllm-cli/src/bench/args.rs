@@ -5,7 +5,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use clap::ValueEnum;
-use llm_bench::{ArrivalProcess, Backend, Scenario, Task};
+use llm_bench::{ArrivalProcess, Backend, Task, TrafficScenario};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
@@ -397,7 +397,7 @@ impl FromStr for Rate {
 }
 
 /// The scenarios in one value; their own commas stand in parentheses.
-pub(crate) fn scenarios(text: &str) -> Result<Vec<Scenario>, llm_bench::Error> {
+pub(crate) fn scenarios(text: &str) -> Result<Vec<TrafficScenario>, llm_bench::Error> {
     let mut depth = 0_i32;
     let parts = text.split(|c| {
         depth += match c {

@@ -7,10 +7,10 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow};
 use llm_bench::{
-    Backend, ClientBias, Interrupts, Limits, Load, LoadSpec, Run, Runner, Scenario, Settings,
-    Target, Task, TrueTimes, Workload,
+    Backend, ClientBias, Interrupts, Load, LoadSpec, Run, RunLimits, RunSettings, Runner,
+    ServerTarget, Task, TrafficScenario, TrueTimes, Workload,
 };
-use llm_sim::{Memory, Sim, SimOptions, Timing, Together};
+use llm_sim::{Memory, Sim, SimOptions, Timing, TogetherSim};
 use serde_json::json;
 use tokio::sync::oneshot;
 
@@ -75,7 +75,7 @@ pub(crate) async fn run(args: &Bench, interrupts: Interrupts) -> Result<ExitCode
 /// A simulation on a thread of its own, so that it does not wait for the client nor the other way.
 pub(crate) struct Calibrator {
     url: String,
-    together: Together,
+    together: TogetherSim,
     _stop: oneshot::Sender<()>,
 }
 
@@ -147,12 +147,12 @@ impl Calibrator {
     ) -> Result<Run> {
         self.together.forget_requests();
         let authorization = "Bearer calibration".parse()?;
-        let target = Target::new(Backend::Together, &self.url, Some(authorization))?;
-        let mut settings = Settings::new(target, MODEL);
+        let target = ServerTarget::new(Backend::Together, &self.url, Some(authorization))?;
+        let mut settings = RunSettings::new(target, MODEL);
         settings.threads = threads.filter(|threads| *threads > 0);
         let workload = Workload::new(Task::TextToText, Backend::Together, MODEL)?;
-        let scenario: Scenario = format!("D(20,{tokens})").parse()?;
-        let mut limits = Limits::default();
+        let scenario: TrafficScenario = format!("D(20,{tokens})").parse()?;
+        let mut limits = RunLimits::default();
         limits.max_requests = requests;
         limits.max_seconds = 60.0;
         let spec = workload.run(0, scenario, LoadSpec::Concurrency(slots), 1, limits)?;

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use anyhow::Result;
 use llm_bench::stats::Statistic;
 use llm_bench::summary::{Metric, RunSummary};
-use llm_bench::{Observer, Outcome, Progress, RequestRecord, RunSpec, Side};
+use llm_bench::{Observer, Outcome, RequestRecord, RunProgress, RunSpec, Side};
 use serde_json::json;
 
 use crate::bench::args::TimeUnit;
@@ -128,7 +128,7 @@ impl Live {
         }
     }
 
-    fn lines(&mut self, progress: &Progress) -> Vec<String> {
+    fn lines(&mut self, progress: &RunProgress) -> Vec<String> {
         let seconds = progress.elapsed.as_secs_f64().max(0.001);
         let by_count = progress.done as f64 / self.most_requests.max(1) as f64;
         let by_time = seconds / self.most_time.as_secs_f64().max(0.001);
@@ -189,7 +189,7 @@ impl Observer for Live {
         }
     }
 
-    fn tick(&mut self, progress: &Progress) {
+    fn tick(&mut self, progress: &RunProgress) {
         let now = Instant::now();
         match self.style {
             Style::Json => {}

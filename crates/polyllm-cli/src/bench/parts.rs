@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 use bench_report::Format;
-use llm_bench::{Scenario, Task};
+use llm_bench::{Task, TrafficScenario};
 
 use crate::bench::args::Bench;
 use crate::bench::setup;
@@ -28,7 +28,7 @@ pub(crate) fn check(args: &Bench) -> Result<()> {
     // A trace has its own lengths, and no images.
     if args.load.trace.is_none() {
         let scenarios = setup::scenarios(&args.prompts, Task::from(args.api.task))?;
-        let image = |scenario: &&Scenario| matches!(scenario, Scenario::Image { .. });
+        let image = |scenario: &&TrafficScenario| matches!(scenario, TrafficScenario::Image { .. });
         if let Some(scenario) = scenarios.iter().find(image) {
             IMAGES.require(|| format!("--traffic-scenario {scenario}"))?;
         }

@@ -1,7 +1,7 @@
 //! What a leader asks of its workers.
 
 use anyhow::{Result, anyhow};
-use llm_bench::{Backend, Target};
+use llm_bench::{Backend, ServerTarget};
 use llm_provider::text::excerpt;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -37,7 +37,7 @@ impl Plan {
         // As a target shows itself: without user and password.
         for (base, backend) in [(&mut api.api_base, backend), (&mut api.against, against)] {
             if let Some(url) = base {
-                *url = Target::new(backend, url, None)?.to_string();
+                *url = ServerTarget::new(backend, url, None)?.to_string();
             }
         }
         Ok(Self {

@@ -6,9 +6,9 @@ use std::time::{Duration, SystemTime};
 use anyhow::{Context, Result, bail};
 use llm_bench::summary::Objectives;
 use llm_bench::{
-    Access, Backend, CommandLine, Dataset, DatasetConfig, Experiment, IterationType, Limits, Load,
-    LoadSpec, Machine, Prefix, RateProfile, RunSpec, Scenario, ServerLabels, Settings, Target,
-    Task, Tokenizer, Trace, Workload,
+    Access, Backend, CommandLine, Dataset, DatasetConfig, Experiment, IterationType, Load,
+    LoadSpec, Machine, Prefix, RateProfile, RunLimits, RunSettings, RunSpec, ServerLabels,
+    ServerTarget, Task, Tokenizer, Trace, TrafficScenario, Workload,
 };
 use polyllm::ApiKey;
 
@@ -22,7 +22,7 @@ use crate::output::{Colour, note};
 /// All that a sweep needs.
 pub(crate) struct Setup {
     pub(crate) experiment: Experiment,
-    pub(crate) settings: Settings,
+    pub(crate) settings: RunSettings,
     pub(crate) points: Vec<Point>,
     pub(crate) search: Option<SearchKind>,
     workload: Workload,
@@ -33,7 +33,7 @@ pub(crate) struct Setup {
 /// One run to be made.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Point {
-    pub(crate) scenario: Scenario,
+    pub(crate) scenario: TrafficScenario,
     pub(crate) load: LoadSpec,
     pub(crate) batch_size: u32,
 }
@@ -50,7 +50,7 @@ impl Setup {
         let model = args.api.api_model_name.clone().unwrap_or_default();
         let key = key(args.api.api_key.as_ref().map(|key| &key.0), backend);
         let target = target(backend, args.api.api_base.as_deref(), key.as_ref(), allowed)?;
-        let mut settings = Settings::new(target, &model);
+        let mut settings = RunSettings::new(target, &model);
         settings.against = against(&args.api, backend, key.as_ref(), allowed)?;
         settings.new_connections = args.measuring.new_connections;
         settings.timeout = args.measuring.timeout;
@@ -145,7 +145,7 @@ impl Setup {
     }
 
     /// The settings of a point: slots a second make a ramp that depends on the concurrency.
-    pub(crate) fn settings(&self, point: &Point) -> Settings {
+    pub(crate) fn settings(&self, point: &Point) -> RunSettings {
         let mut settings = self.settings.clone();
         if let (Some(rate), LoadSpec::Concurrency(slots)) = (self.load.spawn_rate, point.load) {
             let ramp = f64::from(slots) / rate.max(0.001);
@@ -172,13 +172,13 @@ impl Setup {
         (self.load.search_limit, self.load.attainment)
     }
 
-    fn limits(&self, point: &Point) -> Limits {
+    fn limits(&self, point: &Point) -> RunLimits {
         let in_flight = match point.load {
             LoadSpec::Concurrency(slots) => u64::from(slots),
             _ => 0,
         };
         let requests = self.load.max_requests_per_run;
-        let mut limits = Limits::default();
+        let mut limits = RunLimits::default();
         limits.max_requests = match (&self.trace, requests) {
             (_, Some(requests)) => requests,
             (Some(trace), None) => trace.len() as u64,
@@ -226,7 +226,7 @@ fn target(
     base: Option<&str>,
     key: Option<&ApiKey>,
     allowed: &Allowed,
-) -> Result<Target> {
+) -> Result<ServerTarget> {
     let variables: &[&str] = match backend {
         Backend::Together => &["TOGETHER_AI_API_BASE", "TOGETHER_BASE_URL"],
         Backend::Replicate => &["REPLICATE_BASE_URL", "REPLICATE_API_BASE"],
@@ -242,9 +242,9 @@ fn target(
         value: backend.name().to_owned(),
         reason: "needs --api-base".to_owned(),
     })?;
-    allowed.check(&Target::new(backend, &base, None)?)?;
+    allowed.check(&ServerTarget::new(backend, &base, None)?)?;
     let authorization = key.map(ApiKey::bearer).transpose()?;
-    Ok(Target::new(backend, &base, authorization)?)
+    Ok(ServerTarget::new(backend, &base, authorization)?)
 }
 
 fn against(
@@ -252,7 +252,7 @@ fn against(
     backend: Backend,
     key_of_subject: Option<&ApiKey>,
     allowed: &Allowed,
-) -> Result<Option<Target>> {
+) -> Result<Option<ServerTarget>> {
     let Some(base) = &api.against else {
         return Ok(None);
     };
@@ -283,7 +283,7 @@ async fn dataset(args: &Prompts, access: &Access) -> Result<Option<Dataset>> {
 }
 
 /// The scenarios that the options ask for, or imply.
-pub(crate) fn scenarios(args: &Prompts, task: Task) -> Result<Vec<Scenario>> {
+pub(crate) fn scenarios(args: &Prompts, task: Task) -> Result<Vec<TrafficScenario>> {
     let dataset = args.dataset_config.is_some() || args.dataset_path.is_some();
     let mut given = Vec::new();
     for text in &args.traffic_scenario {
@@ -291,8 +291,8 @@ pub(crate) fn scenarios(args: &Prompts, task: Task) -> Result<Vec<Scenario>> {
     }
     Ok(match (given.is_empty(), dataset) {
         (false, _) => given,
-        (true, true) => vec![Scenario::Dataset],
-        (true, false) => Scenario::defaults(task),
+        (true, true) => vec![TrafficScenario::Dataset],
+        (true, false) => TrafficScenario::defaults(task),
     })
 }
 
@@ -356,9 +356,9 @@ fn rate(args: &LoadArgs, Rate { from, to }: Rate) -> Result<LoadSpec> {
 
 fn experiment(
     args: &Bench,
-    settings: &Settings,
+    settings: &RunSettings,
     task: Task,
-    scenarios: Vec<Scenario>,
+    scenarios: Vec<TrafficScenario>,
     dataset: Option<String>,
     key: Option<&ApiKey>,
 ) -> Experiment {
@@ -424,7 +424,7 @@ fn experiment(
     experiment.additional_request_params =
         api.additional_request_params.clone().unwrap_or_default();
     experiment.server = labels;
-    experiment.limits = Limits::default();
+    experiment.limits = RunLimits::default();
     let time = args.load.max_time_per_run.unwrap_or(DEFAULT_TIME);
     experiment.limits.max_seconds = time.as_secs_f64();
     experiment.limits.max_requests = args.load.max_requests_per_run.unwrap_or(DEFAULT_REQUESTS);

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use bench_report::markdown;
-use llm_bench::coordinator::{Leader, Secret, Step, Worker};
+use llm_bench::coordinator::{Leader, LeaderStep, SessionSecret, Worker};
 use llm_bench::{CommandLine, Experiment, Folder, Interrupts, Results};
 use llm_provider::text::printable;
 
@@ -56,10 +56,10 @@ pub(crate) async fn lead(
     note("measuring", Colour::Green, printable(&names));
     let parts = leader
         .conduct(interrupts, |step| match step {
-            Step::Started { run } => {
+            LeaderStep::Started { run } => {
                 note("started", Colour::Green, format_args!("run {}", run + 1))
             }
-            Step::Finished { worker } => note("finished", Colour::Green, printable(&worker)),
+            LeaderStep::Finished { worker } => note("finished", Colour::Green, printable(&worker)),
             _ => {}
         })
         .await?;
@@ -114,12 +114,12 @@ fn folder_name(name: &str) -> String {
 }
 
 /// The secret of a session, without which nobody leads and nobody works.
-fn secret(file: Option<&Path>) -> Result<Secret> {
+fn secret(file: Option<&Path>) -> Result<SessionSecret> {
     if let Some(file) = file {
-        return Ok(Secret::read(file)?);
+        return Ok(SessionSecret::read(file)?);
     }
     match std::env::var(SECRET) {
-        Ok(text) if !text.is_empty() => Secret::new(&text).context(SECRET),
+        Ok(text) if !text.is_empty() => SessionSecret::new(&text).context(SECRET),
         _ => bail!(
             "leader and workers need a secret in common: set {SECRET} on each machine, or name a \
              file that holds it by --secret-file; `openssl rand -hex 32` prints one"

@@ -10,7 +10,7 @@ use std::process::ExitCode;
 use anyhow::Result;
 use futures_util::{Stream, StreamExt, TryStreamExt};
 use llm_sim::{Sim, SimOptions};
-use polyllm::replicate::manage::{Client, DeploymentChange, Machines};
+use polyllm::replicate::manage::{DeploymentChange, Machines, ReplicateClient};
 use polyllm::{ApiKey, Error, Settings};
 use serde::Serialize;
 
@@ -26,7 +26,7 @@ pub(crate) async fn run(args: args::Replicate) -> Result<ExitCode> {
     } else {
         None
     };
-    let client = Client::new(&settings(&args.account, sim.as_ref()));
+    let client = ReplicateClient::new(settings(&args.account, sim.as_ref()));
     let done = match client {
         Ok(client) => run_with(&client, args.command, args.json).await,
         Err(error) => Err(error.into()),
@@ -37,7 +37,7 @@ pub(crate) async fn run(args: args::Replicate) -> Result<ExitCode> {
     done.map_err(|error| ask::explain(error, &args.account))
 }
 
-async fn run_with(client: &Client, command: Command, json: bool) -> Result<ExitCode> {
+async fn run_with(client: &ReplicateClient, command: Command, json: bool) -> Result<ExitCode> {
     match command {
         Command::Predictions(Predictions::List(most)) => {
             list(client.predictions(), most.limit, json).await?;
@@ -72,7 +72,7 @@ async fn run_with(client: &Client, command: Command, json: bool) -> Result<ExitC
     Ok(ExitCode::SUCCESS)
 }
 
-async fn deployments(client: &Client, command: Deployments, json: bool) -> Result<()> {
+async fn deployments(client: &ReplicateClient, command: Deployments, json: bool) -> Result<()> {
     let deployment = match command {
         Deployments::List(most) => {
             return list(client.deployments(), most.limit, json).await;

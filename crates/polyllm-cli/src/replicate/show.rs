@@ -1,6 +1,8 @@
 //! Replicate's documents as a person reads them.
 
-use polyllm::replicate::manage::{Account, Deployment, Model, Parameter, Prediction, Version};
+use polyllm::replicate::manage::{
+    Account, Parameter, Prediction, ReplicateDeployment, ReplicateModel, Version,
+};
 use serde_json::{Map, Value};
 
 use crate::output;
@@ -86,7 +88,7 @@ impl Show for Prediction {
     }
 }
 
-impl Show for Deployment {
+impl Show for ReplicateDeployment {
     const HEAD: &'static [&'static str] =
         &["DEPLOYMENT", "RELEASE", "MODEL", "HARDWARE", "INSTANCES"];
 
@@ -120,7 +122,7 @@ impl Show for Deployment {
     }
 }
 
-impl Show for Model {
+impl Show for ReplicateModel {
     const HEAD: &'static [&'static str] = &["MODEL", "RUNS", "DESCRIPTION"];
 
     fn row(&self) -> Vec<String> {

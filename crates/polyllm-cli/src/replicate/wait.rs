@@ -4,7 +4,7 @@ use std::process::ExitCode;
 use anyhow::{Result, bail};
 use futures_util::TryStreamExt;
 use polyllm::provider::Progress;
-use polyllm::replicate::manage::{Client, Status};
+use polyllm::replicate::manage::{PredictionStatus, ReplicateClient};
 use tokio::time::Instant;
 
 use crate::answer::Waiting;
@@ -13,7 +13,7 @@ use crate::signal::{self, INTERRUPTED};
 
 /// Waits for a prediction, tells how far it is, and prints what it gave.
 pub(crate) async fn run(
-    client: &Client,
+    client: &ReplicateClient,
     id: &str,
     cancel_on_interrupt: bool,
     json: bool,
@@ -34,13 +34,13 @@ pub(crate) async fn run(
     }
 }
 
-async fn watch(client: &Client, id: &str, json: bool) -> Result<()> {
+async fn watch(client: &ReplicateClient, id: &str, json: bool) -> Result<()> {
     // An unknown id fails here. The watch would ask again: a new prediction may be listed late.
     client.prediction(id).await?;
     let begun = Instant::now();
     let mut looks = pin!(client.watch_prediction(id));
     let mut waiting = Waiting::default();
-    let mut before: Option<Status> = None;
+    let mut before: Option<PredictionStatus> = None;
     while let Some(prediction) = looks.try_next().await? {
         if !prediction.status.is_terminal() {
             let status = &prediction.status.0;

@@ -8,6 +8,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::{HeaderValue, Request, header};
 use http_body_util::Full;
+use percent_encoding::{NON_ALPHANUMERIC, PercentEncode, utf8_percent_encode};
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -54,9 +55,9 @@ async fn rows_from(base: &str, config: &DatasetConfig) -> Result<Vec<Row>, Error
         let path = format!(
             "{}/rows?dataset={}&config={}&split={}&offset={offset}&length={length}",
             uri.path().trim_end_matches('/'),
-            escaped(&config.source.path),
-            escaped(name),
-            escaped(split),
+            encoded(&config.source.path),
+            encoded(name),
+            encoded(split),
         );
         let mut answer = WholeAnswer::default();
         connection
@@ -120,13 +121,8 @@ fn slice(split: &str) -> (&str, usize) {
     (name, count.unwrap_or(MOST_ROWS).clamp(1, MOST_ROWS))
 }
 
-fn escaped(text: &str) -> String {
-    let plain = |byte: &u8| byte.is_ascii_alphanumeric() || b"-._~".contains(byte);
-    let escape = |byte: u8| match plain(&byte) {
-        true => char::from(byte).to_string(),
-        false => format!("%{byte:02X}"),
-    };
-    text.bytes().map(escape).collect()
+fn encoded(text: &str) -> PercentEncode<'_> {
+    utf8_percent_encode(text, NON_ALPHANUMERIC)
 }
 
 fn wrong(config: &DatasetConfig, reason: String) -> Error {
@@ -152,6 +148,7 @@ mod tests {
         assert_eq!(slice("train"), ("train", MOST_ROWS));
         assert_eq!(slice("train[:1000]"), ("train", 1000));
         assert_eq!(slice("test[:10%]"), ("test", MOST_ROWS));
-        assert_eq!(escaped("lmms-lab/llava bench"), "lmms-lab%2Fllava%20bench");
+        let path = encoded("lmms-lab/llava bench").to_string();
+        assert_eq!(path, "lmms%2Dlab%2Fllava%20bench");
     }
 }

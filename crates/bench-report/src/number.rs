@@ -1,5 +1,7 @@
 //! Numbers as people read them.
 
+use std::time::{Duration, UNIX_EPOCH};
+
 use llm_bench::summary::{Metric, Unit};
 
 /// Three to four significant digits: `0`, `0.0123`, `1.23`, `123`, `12,345`.
@@ -61,32 +63,9 @@ pub(super) fn count(number: usize, what: &str) -> String {
 
 /// Milliseconds since the Unix epoch as `2026-11-21 08:15:00 UTC`.
 pub(super) fn date(ms: u64) -> String {
-    let seconds = ms / 1000;
-    let (days, rest) = (seconds / 86_400, seconds % 86_400);
-    let (year, month, day) = civil(days);
-    format!(
-        "{year:04}-{month:02}-{day:02} {:02}:{:02}:{:02} UTC",
-        rest / 3600,
-        rest % 3600 / 60,
-        rest % 60
-    )
-}
-
-/// The day of the Gregorian calendar that is so many days after 1 January 1970: eras of 400
-/// years, counted from March so that a leap day is a year's last.
-fn civil(days: u64) -> (u64, u64, u64) {
-    let days = days + 719_468;
-    let (era, of_era) = (days / 146_097, days % 146_097);
-    let year = (of_era - of_era / 1460 + of_era / 36_524 - of_era / 146_096) / 365;
-    let of_year = of_era - (365 * year + year / 4 - year / 100);
-    let from_march = (5 * of_year + 2) / 153;
-    let day = of_year - (153 * from_march + 2) / 5 + 1;
-    let month = if from_march < 10 {
-        from_march + 3
-    } else {
-        from_march - 9
-    };
-    (era * 400 + year + u64::from(month <= 2), month, day)
+    let time = UNIX_EPOCH + Duration::from_millis(ms.min(LATEST_MS));
+    let time = humantime::format_rfc3339_seconds(time).to_string();
+    time.replace('T', " ").replace('Z', " UTC")
 }
 
 /// Thousands set apart.
@@ -104,6 +83,9 @@ fn grouped(text: &str) -> String {
     }
     out + rest
 }
+
+/// 9999-12-31T23:59:59Z; later times cannot be formatted.
+const LATEST_MS: u64 = 253_402_300_799_000;
 
 #[cfg(test)]
 mod tests {
@@ -148,6 +130,7 @@ mod tests {
     fn dates_are_those_of_the_calendar() {
         assert_eq!(date(0), "1970-01-01 00:00:00 UTC");
         assert_eq!(date(951_782_400_000), "2000-02-29 00:00:00 UTC");
+        assert_eq!(date(u64::MAX), "9999-12-31 23:59:59 UTC");
         assert_eq!(date(1_700_000_000_000), "2023-11-14 22:13:20 UTC");
     }
 }

@@ -2,6 +2,7 @@ use std::fmt;
 
 use llm_bench::stats::Statistic;
 use llm_bench::summary::Metric;
+use llm_provider::similar_name;
 
 use super::condition::{Comparison, Limit, Node};
 use super::quantity::{Measure, Quantity, Whole};
@@ -259,12 +260,8 @@ impl<'a> Parser<'a> {
         found: &str,
         known: impl Iterator<Item = &'static str>,
     ) -> ConditionError {
-        let close = known
-            .map(|name| (strsim::damerau_levenshtein(name, found), name))
-            .filter(|(distance, _)| *distance <= 3 && !found.is_empty())
-            .min();
-        match close {
-            Some((_, name)) => self.expected(&format!("{what}; did you mean {name}?")),
+        match similar_name(found, known) {
+            Some(name) => self.expected(&format!("{what}; did you mean {name}?")),
             None => self.expected(what),
         }
     }

@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, Result, anyhow, bail};
+use llm_provider::nearest_names;
 use llm_types::ParseError;
 use prompt_templates::{
     ChatTemplate, CustomTemplate, Family, How, Message, Now, Options, Strictness, SystemRole,
@@ -251,14 +252,13 @@ fn chat_template(path: &Path) -> Result<Template> {
 
 fn family(name: &str) -> Result<Family> {
     Family::from_name(name).ok_or_else(|| {
-        let nearest = Family::ALL
-            .iter()
-            .map(|family| family.name())
-            .min_by_key(|known| strsim::damerau_levenshtein(&name.to_lowercase(), known));
-        anyhow!(
-            "there is no family \"{name}\"; did you mean \"{}\"? `polyllm template list` names all",
-            nearest.unwrap_or_default()
-        )
+        let names = Family::ALL.iter().map(|family| family.name());
+        let nearest = nearest_names(name, names, 1);
+        let hint = match nearest.first() {
+            Some(nearest) => format!("did you mean \"{nearest}\"? "),
+            None => String::new(),
+        };
+        anyhow!("unknown family \"{name}\"; {hint}`polyllm template list` lists all families")
     })
 }
 

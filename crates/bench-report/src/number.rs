@@ -1,4 +1,4 @@
-//! Numbers as people read them.
+//! Formats numbers for reports.
 
 use std::time::{Duration, UNIX_EPOCH};
 
@@ -20,7 +20,7 @@ pub(crate) fn number(value: f64) -> String {
     grouped(&format!("{value:.digits$}"))
 }
 
-/// A number to as many decimals as a step has: `1.25` of steps of 0.25, `1.50` then, too.
+/// A number with the decimals that a step needs: `1.25` and `1.50` for a step of 0.25.
 pub(super) fn round(value: f64, step: f64) -> String {
     let fits = |digits: &usize| {
         let scaled = step * 10f64.powi(*digits as i32);
@@ -47,7 +47,7 @@ pub(crate) fn percent(share: f64) -> String {
     format!("{:.1} %", share * 100.0)
 }
 
-/// The value of a metric with its unit, a dash for none.
+/// The value of a metric with its unit; a dash for `None`.
 pub(super) fn metric(metric: Metric, value: Option<f64>) -> String {
     match (value, metric.unit()) {
         (None, _) => "–".to_owned(),
@@ -68,7 +68,7 @@ pub(super) fn date(ms: u64) -> String {
     time.replace('T', " ").replace('Z', " UTC")
 }
 
-/// Thousands set apart.
+/// A number with thousands separators.
 fn grouped(text: &str) -> String {
     let (whole, rest) = text.split_at(text.find('.').unwrap_or(text.len()));
     let (sign, digits) = whole
@@ -92,7 +92,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn numbers_have_the_digits_that_matter() {
+    fn numbers_have_three_significant_digits() {
         let texts = [
             0.0,
             0.01234,
@@ -127,7 +127,7 @@ mod tests {
     }
 
     #[test]
-    fn dates_are_those_of_the_calendar() {
+    fn dates_are_formatted_in_utc() {
         assert_eq!(date(0), "1970-01-01 00:00:00 UTC");
         assert_eq!(date(951_782_400_000), "2000-02-29 00:00:00 UTC");
         assert_eq!(date(u64::MAX), "9999-12-31 23:59:59 UTC");

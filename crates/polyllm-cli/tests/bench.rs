@@ -1,4 +1,4 @@
-//! `polyllm bench` as a person or a script runs it, against simulated upstreams.
+//! `polyllm bench` against simulated upstreams.
 
 #![allow(clippy::panic, clippy::unwrap_used, reason = "helpers of tests")]
 
@@ -15,7 +15,7 @@ use tokio::runtime::Runtime;
 
 const KEY: &str = "tgp_v1_very-secret";
 
-/// A simulation, and a folder that is gone after the test.
+/// A simulation, and a folder that is deleted on drop.
 struct Bench {
     runtime: Runtime,
     sim: Option<Sim>,
@@ -47,7 +47,7 @@ impl Bench {
         path.to_str().unwrap().to_owned()
     }
 
-    /// `polyllm bench` in the folder, by a shell, in whose place it comes: signals reach it.
+    /// `polyllm bench` in the folder. The shell is replaced by it, so that signals reach it.
     fn command(&self, arguments: &str) -> Command {
         let mut command = Command::new("bash");
         let bench = format!("exec {} bench {arguments}", env!("CARGO_BIN_EXE_polyllm"));
@@ -80,7 +80,7 @@ impl Bench {
         (text(stdout), text(stderr), status.code().unwrap())
     }
 
-    /// Runs with `name` as the results' folder; has to end well.
+    /// Runs with `name` as the results' folder; must succeed.
     #[track_caller]
     fn measure(&self, name: &str, arguments: &str) -> Vec<Value> {
         let (_, errors, code) = self.run(&format!(
@@ -100,7 +100,7 @@ impl Drop for Bench {
     }
 }
 
-/// The runs' files of an experiment's folder, by their names.
+/// The files of an experiment's runs, by name.
 fn runs(folder: &Path) -> Vec<Value> {
     let files = fs::read_dir(folder)
         .unwrap()
@@ -168,7 +168,7 @@ fn the_documented_commands_run_as_printed() {
 }
 
 #[test]
-fn no_file_and_no_line_holds_the_key() {
+fn no_file_and_no_output_contains_the_key() {
     let bench = Bench::new("secret", Timing::default());
     let (out, errors, _) = bench.run(&format!(
         "--api-base $BASE --api-key {KEY} {MODEL} --traffic-scenario 'D(5,5)' --num-concurrency 1 \
@@ -188,7 +188,7 @@ fn no_file_and_no_line_holds_the_key() {
 }
 
 #[test]
-fn rate_limits_are_reported_in_number_and_rate() {
+fn rate_limited_requests_are_reported() {
     let bench = Bench::new("limits", Timing::default());
     let fault: Faults = "status=429".parse().unwrap();
     bench
@@ -209,17 +209,17 @@ fn rate_limits_are_reported_in_number_and_rate() {
 }
 
 #[test]
-fn what_is_wrong_is_told_and_there_is_a_report() {
+fn failures_are_explained_and_reported() {
     let bench = Bench::new("wrong", Timing::default());
     let common = "--traffic-scenario 'D(5,5)' --num-concurrency 1,2 --experiment-folder-name";
     for (arguments, said) in [
         (
             format!("--api-base http://127.0.0.1:9 {MODEL} {common} a"),
-            "no connection",
+            "cannot connect",
         ),
         (
             format!("--api-base $BASE --api-key invalid-key {MODEL} {common} b"),
-            "key is not accepted",
+            "key was rejected",
         ),
         (
             format!("--api-base $BASE --api-model-name no-such/model {common} c"),
@@ -241,7 +241,7 @@ fn what_is_wrong_is_told_and_there_is_a_report() {
 }
 
 #[test]
-fn datasets_are_refused_with_file_line_and_what_was_expected() {
+fn an_invalid_dataset_is_an_error_with_file_and_line() {
     let bench = Bench::new("datasets", Timing::default());
     for (name, text, said) in [
         ("empty.txt", "\n\n", "expected at least one"),
@@ -263,12 +263,12 @@ fn datasets_are_refused_with_file_line_and_what_was_expected() {
         (
             "column.csv",
             "a,b\n1,2\n",
-            "column.csv:2: has none of prompt",
+            "column.csv:2: expected one of prompt",
         ),
         (
             "ragged.csv",
             "prompt,b\n1,2\n3\n",
-            "ragged.csv:3: is no CSV",
+            "ragged.csv:3: invalid CSV",
         ),
         ("file.xls", "x", "expected a file that ends with"),
         ("latin.txt", "ok\n\u{e9}", ""),
@@ -281,7 +281,7 @@ fn datasets_are_refused_with_file_line_and_what_was_expected() {
             bench.run(&format!("--api-base $BASE {MODEL} --dataset-path {path}"));
         assert_eq!(code, 1, "{name}: {errors}");
         let said = if said.is_empty() {
-            "latin.txt:2: is not UTF-8"
+            "latin.txt:2: invalid UTF-8"
         } else {
             said
         };
@@ -289,8 +289,8 @@ fn datasets_are_refused_with_file_line_and_what_was_expected() {
     }
     for (scenario, said) in [
         ("D(0,5)", "at least 1"),
-        ("X(1)", "begin with"),
-        ("E(5)", "does not go with text-to-text"),
+        ("X(1)", "at the start"),
+        ("E(5)", "does not fit text-to-text"),
         ("dataset", "needs --dataset-path"),
         ("D(99999999999,5)", "at most 10,000,000"),
         ("I(99999,99999)", "1 to 8192 pixels"),
@@ -304,7 +304,7 @@ fn datasets_are_refused_with_file_line_and_what_was_expected() {
 }
 
 #[test]
-fn numbers_out_of_their_limits_are_misuse_and_nothing_is_sent() {
+fn numbers_out_of_range_are_usage_errors_and_nothing_is_sent() {
     let bench = Bench::new("limits-of-numbers", Timing::default());
     for (options, said) in [
         ("--request-rate 1e300", "requests per second"),
@@ -358,7 +358,7 @@ fn a_request_to_terminate_drains_and_writes_the_report() {
     stopped_by("TERM");
 }
 
-/// Stops a benchmark by a signal in its first run.
+/// Stops a benchmark with a signal in its first run.
 #[cfg(unix)]
 #[track_caller]
 fn stopped_by(signal: &str) {
@@ -399,7 +399,7 @@ fn stopped_by(signal: &str) {
 }
 
 #[test]
-fn a_line_of_json_for_each_run() {
+fn json_prints_a_line_per_run() {
     let bench = Bench::new("json", Timing::default());
     let (out, _, code) = bench.run(&format!(
         "--json --api-base $BASE {MODEL} --traffic-scenario 'D(5,5),D(9,2)' --num-concurrency 1 \
@@ -470,7 +470,7 @@ fn traces_and_conversations_are_replayed() {
 }
 
 #[test]
-fn replicate_and_a_gateway_are_measured_too() {
+fn replicate_and_a_gateway_are_measured() {
     let bench = Bench::new(
         "backends",
         Timing::default().with_queue(Duration::from_millis(20)),
@@ -507,7 +507,7 @@ fn the_highest_load_is_searched() {
 }
 
 #[test]
-fn money_ends_it() {
+fn the_cost_limit_ends_the_benchmark() {
     let bench = Bench::new("cost", Timing::default());
     let runs = bench.measure(
         "e",
@@ -522,7 +522,7 @@ fn money_ends_it() {
 }
 
 #[test]
-fn a_dataset_on_the_hub_is_read_by_its_rows() {
+fn a_dataset_is_read_from_the_hub() {
     let bench = Bench::new("hub", Timing::default());
     let hub = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = format!("http://{}", hub.local_addr().unwrap());

@@ -1,4 +1,4 @@
-//! `polyllm bench report`, `compare` and `merge` as a script runs them.
+//! `polyllm bench report`, `compare` and `merge`.
 
 #![allow(clippy::panic, clippy::unwrap_used, reason = "helpers of tests")]
 
@@ -9,7 +9,7 @@ use std::process::Command;
 use llm_bench::{Experiment, Folder, Load, RequestRecord, Run};
 use serde_json::json;
 
-/// A folder that goes away with the test.
+/// A folder that is deleted on drop.
 struct Scratch(PathBuf);
 
 impl Scratch {
@@ -19,7 +19,7 @@ impl Scratch {
         Self(path)
     }
 
-    /// Writes an experiment of fifty requests, some of which were refused.
+    /// Writes an experiment of fifty requests, some of them rejected.
     fn experiment(&self, name: &str, ttft_ms: u64, refused: u64) -> String {
         let mut experiment = Experiment::default();
         experiment.name = name.to_owned();
@@ -89,7 +89,7 @@ fn a_regression_is_exit_status_1() {
     assert_eq!((status, err.as_str()), (1, ""), "{out}");
     assert!(out.contains("FAIL: p99(ttft) > +5%"), "{out}");
     assert!(out.contains("+19."), "{out}");
-    // The other way round it got better.
+    // In the other direction it improved.
     let (out, _, status) = bench(&[&["compare", &new, &old], &gate[..]].concat());
     assert_eq!(status, 0, "{out}");
     let page = scratch.0.join("page.html");
@@ -104,7 +104,7 @@ fn a_regression_is_exit_status_1() {
 }
 
 #[test]
-fn misuse_is_exit_status_2_and_shows_where() {
+fn a_usage_error_is_exit_status_2_and_shows_the_position() {
     let scratch = Scratch::new("misuse");
     let old = scratch.experiment("old", 50, 0);
     let (_, err, status) = bench(&["compare", &old, &old, "--fail-if", "p99(ttft) > 5"]);
@@ -115,14 +115,14 @@ fn misuse_is_exit_status_2_and_shows_where() {
     );
     let (_, err, status) = bench(&["compare", &old, "/nowhere"]);
     assert_eq!(status, 1);
-    assert!(err.contains("/nowhere holds no experiment"), "{err}");
+    assert!(err.contains("no experiment in /nowhere"), "{err}");
     let (_, err, status) = bench(&["merge", &old, "--output", &old]);
     assert_eq!(status, 1);
-    assert!(err.contains("already holds an experiment"), "{err}");
+    assert!(err.contains("already contains an experiment"), "{err}");
 }
 
 #[test]
-fn reports_are_written_and_say_what_failed() {
+fn reports_are_written_and_contain_failures() {
     let scratch = Scratch::new("report");
     let old = scratch.experiment("old", 50, 10);
     let (out, err, status) = bench(&["report", &old]);
@@ -131,9 +131,9 @@ fn reports_are_written_and_say_what_failed() {
     for file in ["report.html", "report.md", "runs.csv", "requests.csv"] {
         assert!(Path::new(&old).join(file).is_file(), "{file}");
     }
-    // Without the part that makes it, the spreadsheet is left out with one note.
+    // Without its feature, the spreadsheet is omitted, with one note.
     let with_spreadsheet = cfg!(feature = "bench-xlsx");
-    let note = "note: no spreadsheet is written: that needs the feature bench-xlsx; \
+    let note = "note: no spreadsheet is written: it needs the feature bench-xlsx; \
                 `cargo install --path crates/polyllm-cli --features full` adds it\n";
     assert_eq!(err, if with_spreadsheet { "" } else { note });
     let spreadsheet = Path::new(&old).join("old_summary.xlsx");
@@ -173,7 +173,7 @@ fn reports_are_written_and_say_what_failed() {
 }
 
 #[test]
-fn machines_are_joined() {
+fn results_of_machines_are_merged() {
     let scratch = Scratch::new("merge");
     let (one, two) = (
         scratch.experiment("w_1", 50, 0),

@@ -1,4 +1,4 @@
-//! The binary as a person or a script runs it: what it prints, where, and with which status.
+//! The binary: output, streams and exit statuses.
 
 #![allow(clippy::panic, clippy::unwrap_used, reason = "helpers of tests")]
 
@@ -13,7 +13,7 @@ use std::process::{Child, ChildStdout, Command, Stdio};
 use common::{polyllm, run};
 use serde_json::Value;
 
-/// A file that is gone after the test.
+/// A file that is deleted on drop.
 struct Temporary(PathBuf);
 
 impl Temporary {
@@ -34,7 +34,7 @@ impl Drop for Temporary {
     }
 }
 
-/// A server that is stopped after the test.
+/// A server that is stopped on drop.
 struct Server {
     child: Child,
     output: BufReader<ChildStdout>,
@@ -47,7 +47,7 @@ impl Server {
         Self { child, output }
     }
 
-    /// What it prints, up to the line that contains `last`.
+    /// Its output up to the line that contains `last`.
     fn read_until(&mut self, last: &str) -> String {
         let mut text = String::new();
         while !text.contains(last) {
@@ -65,7 +65,7 @@ impl Drop for Server {
 }
 
 #[test]
-fn help_teaches_and_misuse_has_its_own_status() {
+fn help_has_examples_and_usage_errors_exit_with_2() {
     let (help, _, status) = run(&mut polyllm(&["--help"]));
     assert_eq!(status, 0);
     for word in [
@@ -113,7 +113,7 @@ fn an_event_stream_becomes_json_lines() {
 }
 
 #[test]
-fn templates_are_listed_found_and_shown() {
+fn templates_are_listed_matched_and_shown() {
     let (list, _, status) = run(&mut polyllm(&["template", "list", "--json"]));
     let families: Vec<Value> = list
         .lines()
@@ -140,13 +140,13 @@ fn templates_are_listed_found_and_shown() {
     );
     let (found, _, status) = run(&mut polyllm(&["template", "match", known, "gpt-4"]));
     assert!(
-        status == 1 && found.ends_with("gpt-4: unknown (no rule fits)\n"),
+        status == 1 && found.ends_with("gpt-4: unknown (no rule matches)\n"),
         "{found}"
     );
 }
 
 #[test]
-fn an_error_of_render_is_at_its_place_in_the_input() {
+fn a_render_error_has_its_position_in_the_input() {
     let render = |input: &str, extra: &[&str]| {
         let file = Temporary::new("messages.json", input);
         let args = [
@@ -182,7 +182,7 @@ fn an_error_of_render_is_at_its_place_in_the_input() {
 }
 
 #[test]
-fn a_prompt_is_rendered_to_the_byte() {
+fn a_prompt_is_rendered_exactly() {
     let page = r#"[{"role":"system","content":"Be a good human!"},
                    {"role":"user","content":"What do you know about earth?"}]"#;
     let file = Temporary::new("page.json", page);
@@ -215,7 +215,7 @@ fn a_prompt_is_rendered_to_the_byte() {
 }
 
 #[test]
-fn one_bad_line_does_not_stop_the_others() {
+fn an_invalid_line_does_not_stop_the_others() {
     let lines = "[{\"role\":\"user\",\"content\":\"Hi\"}]\nnonsense\n\n[]\n";
     let file = Temporary::new("lines.jsonl", lines);
     let arguments = [
@@ -315,7 +315,7 @@ fn a_setting_that_a_provider_refuses_is_shown_where_it_is() {
 }
 
 #[test]
-fn a_good_config_is_called_good() {
+fn a_valid_config_is_accepted() {
     let text = BAD
         .replace("NO_SUCH_VARIABLE", "SOME_VARIABLE")
         .replace("lots", "20");
@@ -355,7 +355,7 @@ fn the_curl_line_of_the_banner_works_when_pasted() {
 }
 
 #[test]
-fn the_simulation_teaches_its_faults_and_reads_its_options() {
+fn the_simulation_documents_faults_and_reads_options() {
     let (help, _, _) = run(&mut polyllm(&["sim", "--help"]));
     for word in [
         "status=503",
@@ -384,7 +384,7 @@ fn the_simulation_teaches_its_faults_and_reads_its_options() {
 
 #[cfg(unix)]
 #[test]
-fn a_server_that_is_asked_to_stop_stops() {
+fn a_server_stops_at_a_signal() {
     for arguments in [&["serve", "--port", "0", "--json"][..], &["sim", "--json"]] {
         let mut server = Server::start(arguments);
         let addresses: Value = serde_json::from_str(&server.read_until("\n")).unwrap();
@@ -406,7 +406,7 @@ fn a_server_that_is_asked_to_stop_stops() {
 }
 
 #[test]
-fn a_port_that_is_taken_is_told_with_a_way_out() {
+fn a_port_in_use_is_an_error_with_a_hint() {
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = taken.local_addr().unwrap().port().to_string();
     let address = format!("127.0.0.1:{port}");

@@ -1,4 +1,4 @@
-//! Signals end commands in good order: predictions are cancelled, reports are written.
+//! Signals end commands gracefully: predictions are cancelled and reports written.
 
 #![cfg(unix)]
 #![allow(clippy::panic, clippy::unwrap_used, reason = "helpers of tests")]
@@ -21,7 +21,7 @@ use crate::common::polyllm;
 
 const LLAMA: &str = "replicate/meta/meta-llama-3-8b-instruct";
 
-/// A simulation whose predictions take until somebody stops them.
+/// A simulation whose predictions run until they are cancelled.
 async fn endless() -> Sim {
     let timing = Timing::default()
         .with_first_token(Duration::from_millis(5))
@@ -68,7 +68,7 @@ async fn end(child: Child) -> (Option<i32>, String, String) {
     )
 }
 
-/// A folder that is gone after the test.
+/// A folder that is deleted on drop.
 struct Folder(PathBuf);
 
 impl Folder {
@@ -123,7 +123,7 @@ async fn a_hangup_cancels_the_prediction_as_sigterm_does() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_hangup_ends_the_waiting_for_a_prediction_in_good_order() {
+async fn a_hangup_ends_the_wait_for_a_prediction_gracefully() {
     for cancel in [false, true] {
         let sim = endless().await;
         let create = reqwest::Client::new()
@@ -148,7 +148,7 @@ async fn a_hangup_ends_the_waiting_for_a_prediction_in_good_order() {
         assert_eq!(status, Some(130), "{error}");
         assert_eq!(replicate.counts().running(), usize::from(!cancel));
         let hint = if cancel {
-            "was told to stop"
+            "was cancelled"
         } else {
             "predictions cancel"
         };
@@ -174,7 +174,7 @@ async fn a_hangup_makes_bench_write_its_report() {
 
 #[cfg(target_os = "linux")]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_terminal_that_is_closed_leaves_the_report_of_bench() {
+async fn bench_writes_its_report_after_the_terminal_is_closed() {
     let sim = start(Timing::default().with_first_token(Duration::from_millis(40))).await;
     let folder = Folder::new("closed-terminal");
     let url = sim.together_url().to_owned();
@@ -183,7 +183,7 @@ async fn a_terminal_that_is_closed_leaves_the_report_of_bench() {
     let mut script = terminal::on_terminal(&bench);
     let mut terminal = script.stdout(Stdio::null()).spawn().unwrap();
     sim.together().requests_until(|seen| seen.len() > 20).await;
-    // The terminal is gone: the kernel sends SIGHUP, and every write to it fails.
+    // The kernel sends SIGHUP, and every write to the terminal fails.
     terminal.kill().unwrap();
     terminal.wait().unwrap();
     let report = folder.0.join("e/report.html");
@@ -200,7 +200,7 @@ async fn a_terminal_that_is_closed_leaves_the_report_of_bench() {
 /// `nohup` and `trap '' HUP` start a command with the signal ignored.
 #[cfg(target_os = "linux")]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_command_that_was_started_to_ignore_hangups_goes_on() {
+async fn a_command_started_with_ignored_hangups_continues() {
     let sim = start(
         Timing::default()
             .with_first_token(Duration::from_millis(5))

@@ -1,10 +1,10 @@
-//! How the tests run the binary.
+//! Runs the binary in tests.
 
 #![allow(clippy::panic, clippy::unwrap_used, reason = "helpers of tests")]
 
 use std::process::{Command, Output, Stdio};
 
-/// The variables that may hold keys or addresses on the machine that runs the tests.
+/// The environment variables that may contain keys or addresses.
 const VARIABLES: [&str; 14] = [
     "OPENAI_API_KEY",
     "OPENAI_API_BASE",

@@ -2,14 +2,16 @@
 
 use std::collections::BTreeSet;
 use std::fs;
+use std::path::Path;
 
 use llm_bench::stats::Statistic;
 use llm_bench::summary::Metric;
 use llm_bench::test_util::{experiment, refused, run};
 use llm_bench::{Experiment, Folder, FolderErrorKind, Load, Outcome, Results};
 use serde_json::{Value, json};
+use tempfile::tempdir;
 
-use super::tests::{TempDir, formats};
+use super::tests::formats;
 use super::*;
 use crate::compare::{Comparison, Quantity};
 
@@ -20,11 +22,11 @@ fn files() -> (Value, Value) {
     let mut run = run(Load::Concurrency { concurrency: 1 }, 3);
     run.records.push(refused(3, 0, 429));
     let results = Results::new(experiment, &[run]);
-    let dir = TempDir::new("hostile-files");
-    let folder = Folder::create(&dir.0, &results.experiment).unwrap();
+    let dir = tempdir().unwrap();
+    let folder = Folder::create(dir.path(), &results.experiment).unwrap();
     let stem = folder.add_summary(&results.experiment, &results.runs[0]);
     let read = |name: &str| {
-        let text = fs::read(dir.0.join(name)).unwrap();
+        let text = fs::read(dir.path().join(name)).unwrap();
         serde_json::from_slice(&text).unwrap()
     };
     (read(METADATA), read(&(stem.unwrap() + ".json")))
@@ -34,10 +36,9 @@ const METADATA: &str = "experiment_metadata.json";
 
 const RUN: &str = "D100_20_text-to-text_num_concurrency_1_time_1s.json";
 
-fn write_files(dir: &TempDir, metadata: &Value, run: &Value) {
-    fs::create_dir_all(&dir.0).unwrap();
-    fs::write(dir.0.join(METADATA), metadata.to_string()).unwrap();
-    fs::write(dir.0.join(RUN), run.to_string()).unwrap();
+fn write_files(dir: &Path, metadata: &Value, run: &Value) {
+    fs::write(dir.join(METADATA), metadata.to_string()).unwrap();
+    fs::write(dir.join(RUN), run.to_string()).unwrap();
 }
 
 /// Creates all reports and comparisons.
@@ -47,8 +48,8 @@ fn create_all_reports(results: &Results) {
     markdown(results);
     csv::runs(results);
     csv::requests(results);
-    let dir = TempDir::new("hostile-again");
-    let folder = Folder::create(&dir.0, &results.experiment).unwrap();
+    let dir = tempdir().unwrap();
+    let folder = Folder::create(dir.path(), &results.experiment).unwrap();
     for summary in &results.runs {
         folder.add_summary(&results.experiment, summary).unwrap();
     }
@@ -109,7 +110,7 @@ fn set(value: &mut Value, way: &str, to: &Value) {
 
 #[test]
 fn no_value_in_a_folder_causes_a_panic() {
-    let dir = TempDir::new("values");
+    let dir = tempdir().unwrap();
     let (metadata, run) = files();
     let hostile = [
         json!(u64::MAX),
@@ -128,8 +129,8 @@ fn no_value_in_a_folder_causes_a_panic() {
             for value in &hostile {
                 let mut files = [metadata.clone(), run.clone()];
                 set(&mut files[file], &way, value);
-                write_files(&dir, &files[0], &files[1]);
-                match Results::load(&dir.0) {
+                write_files(dir.path(), &files[0], &files[1]);
+                match Results::load(dir.path()) {
                     Ok(results) => {
                         create_all_reports(&results);
                         read += 1;
@@ -150,7 +151,7 @@ fn no_value_in_a_folder_causes_a_panic() {
 
 #[test]
 fn numbers_that_could_overflow_are_errors() {
-    let dir = TempDir::new("overflow");
+    let dir = tempdir().unwrap();
     let (metadata, run) = files();
     for way in [
         "/individual_request_metrics/*/id",
@@ -167,8 +168,8 @@ fn numbers_that_could_overflow_are_errors() {
             false => u64::MAX,
         };
         set(&mut run, way, &json!(max));
-        write_files(&dir, &metadata, &run);
-        let error = Results::load(&dir.0).unwrap_err();
+        write_files(dir.path(), &metadata, &run);
+        let error = Results::load(dir.path()).unwrap_err();
         let source = std::error::Error::source(&error).unwrap().to_string();
         assert!(source.contains("out of range"), "{way}: {source}");
     }
@@ -176,7 +177,7 @@ fn numbers_that_could_overflow_are_errors() {
 
 #[test]
 fn unknown_members_take_no_memory() {
-    let dir = TempDir::new("unknown");
+    let dir = tempdir().unwrap();
     let (metadata, mut run) = files();
     // As histograms, these would take gigabytes.
     let day = json!([[86_400_000_000_000_u64, 1]]);
@@ -184,8 +185,8 @@ fn unknown_members_take_no_memory() {
     for number in 0..20_000 {
         histograms[format!("metric_{number}")] = day.clone();
     }
-    write_files(&dir, &metadata, &run);
-    let results = Results::load(&dir.0).unwrap();
+    write_files(dir.path(), &metadata, &run);
+    let results = Results::load(dir.path()).unwrap();
     let histograms = &results.runs[0].aggregated.extra.histograms;
     assert!(histograms.len() <= Metric::ALL.len());
 
@@ -193,12 +194,12 @@ fn unknown_members_take_no_memory() {
     let loads = vec![json!({"kind": "concurrency", "concurrency": 1}); 1000];
     many["polyllm"]["loads"] = json!(loads);
     many["polyllm"]["scenarios"] = json!(vec!["D(1,1)"; 1000]);
-    write_files(&dir, &many, &run);
-    assert!(Results::load(&dir.0).is_err());
+    write_files(dir.path(), &many, &run);
+    assert!(Results::load(dir.path()).is_err());
     let mut long = metadata;
     long["polyllm"]["name"] = json!("x".repeat(100_000));
-    write_files(&dir, &long, &run);
-    assert!(Results::load(&dir.0).is_err());
+    write_files(dir.path(), &long, &run);
+    assert!(Results::load(dir.path()).is_err());
 }
 
 #[cfg(unix)]
@@ -206,34 +207,37 @@ fn unknown_members_take_no_memory() {
 fn reports_are_not_written_through_links() {
     use std::os::unix::fs::symlink;
 
-    let dir = TempDir::new("links");
-    let outside = TempDir::new("links-outside");
-    fs::create_dir_all(&outside.0).unwrap();
+    let dir = tempdir().unwrap();
+    let outside = tempdir().unwrap();
     let (metadata, run) = files();
-    write_files(&dir, &metadata, &run);
-    let victim = outside.0.join("victim");
+    write_files(dir.path(), &metadata, &run);
+    let victim = outside.path().join("victim");
     fs::write(&victim, "precious").unwrap();
     let reports = ["report.html", "report.md", "runs.csv", "requests.csv"];
     for name in reports {
-        symlink(&victim, dir.0.join(name)).unwrap();
+        symlink(&victim, dir.path().join(name)).unwrap();
     }
-    symlink(outside.0.join("new"), dir.0.join("plot_ttft_mean.svg")).unwrap();
-    let results = Results::load(&dir.0).unwrap();
-    write_reports(&Folder::open(&dir.0), &results, &formats()).unwrap();
+    symlink(
+        outside.path().join("new"),
+        dir.path().join("plot_ttft_mean.svg"),
+    )
+    .unwrap();
+    let results = Results::load(dir.path()).unwrap();
+    write_reports(&Folder::open(dir.path()), &results, &formats()).unwrap();
     assert_eq!(fs::read_to_string(&victim).unwrap(), "precious");
-    assert!(!outside.0.join("new").exists());
+    assert!(!outside.path().join("new").exists());
     for name in reports {
-        let path = dir.0.join(name);
+        let path = dir.path().join(name);
         assert!(path.symlink_metadata().unwrap().is_file(), "{name}");
     }
-    let left = fs::read_dir(&dir.0).unwrap();
+    let left = fs::read_dir(dir.path()).unwrap();
     let left = left.map(|entry| entry.unwrap().file_name().into_string().unwrap());
     assert_eq!(left.filter(|name| name.starts_with('.')).count(), 0);
 
     // A run's file that is not a file: reading a pipe or a device would never end.
-    fs::remove_file(dir.0.join(RUN)).unwrap();
-    symlink("/dev/zero", dir.0.join(RUN)).unwrap();
-    let error = Results::load(&dir.0).unwrap_err();
+    fs::remove_file(dir.path().join(RUN)).unwrap();
+    symlink("/dev/zero", dir.path().join(RUN)).unwrap();
+    let error = Results::load(dir.path()).unwrap_err();
     assert_eq!(error.kind(), FolderErrorKind::Malformed);
 }
 
@@ -254,15 +258,15 @@ fn file_names_cannot_leave_the_folder() {
             "{name}"
         );
     }
-    let dir = TempDir::new("names-within");
+    let dir = tempdir().unwrap();
     let (mut experiment, mut runs) = experiment();
     experiment.name = format!("../../{}", "x".repeat(300));
     runs[0].scenario = "../".repeat(200);
-    let folder = Folder::create(&dir.0, &experiment).unwrap();
+    let folder = Folder::create(dir.path(), &experiment).unwrap();
     folder.add(&experiment, &runs[0]).unwrap();
     let results = Results::new(experiment, &runs[..1]);
     for file in write_reports(&folder, &results, &formats()).unwrap() {
-        assert_eq!(file.parent(), Some(dir.0.as_path()), "{}", file.display());
+        assert_eq!(file.parent(), Some(dir.path()), "{}", file.display());
     }
 }
 

@@ -1,45 +1,23 @@
 use std::fs;
-use std::path::PathBuf;
-use std::sync::atomic::AtomicU32;
-use std::sync::atomic::Ordering::Relaxed;
+use std::path::Path;
 
 use llm_bench::test_util::{experiment, refused};
 use llm_bench::{Folder, Outcome, Results};
+use tempfile::tempdir;
 
 use super::*;
-
-/// A folder that is deleted on drop.
-pub(super) struct TempDir(pub(super) PathBuf);
-
-impl TempDir {
-    pub(super) fn new(name: &str) -> Self {
-        // Concurrent tests may use the same name.
-        static NUMBER: AtomicU32 = AtomicU32::new(0);
-        let number = NUMBER.fetch_add(1, Relaxed);
-        let path = format!("bench-report-{name}-{}-{number}", std::process::id());
-        let path = std::env::temp_dir().join(path);
-        let _ = fs::remove_dir_all(&path);
-        Self(path)
-    }
-}
-
-impl Drop for TempDir {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.0);
-    }
-}
 
 /// The formats of this build.
 pub(super) fn formats() -> Vec<Format> {
     Vec::from_iter(Format::ALL.into_iter().filter(|f| f.is_supported()))
 }
 
-fn written(dir: &TempDir) -> Results {
+fn written(dir: &Path) -> Results {
     let (experiment, mut runs) = experiment();
     for id in 40..44 {
         runs[2].records.push(refused(id, id * 1_000_000, 429));
     }
-    let folder = Folder::create(&dir.0, &experiment).unwrap();
+    let folder = Folder::create(dir, &experiment).unwrap();
     let mut results = Results::default();
     for run in &runs {
         results.runs.push(folder.add(&experiment, run).unwrap());
@@ -51,19 +29,19 @@ fn written(dir: &TempDir) -> Results {
 
 #[test]
 fn a_folder_round_trips() {
-    let dir = TempDir::new("roundtrip");
-    let results = written(&dir);
+    let dir = tempdir().unwrap();
+    let results = written(dir.path());
     assert_eq!(
-        markdown(&Results::load(&dir.0).unwrap()),
+        markdown(&Results::load(dir.path()).unwrap()),
         markdown(&results)
     );
 }
 
 #[test]
 fn file_names_match_genai_bench() {
-    let dir = TempDir::new("names");
-    written(&dir);
-    let mut names: Vec<String> = fs::read_dir(&dir.0)
+    let dir = tempdir().unwrap();
+    written(dir.path());
+    let mut names: Vec<String> = fs::read_dir(dir.path())
         .unwrap()
         .map(|entry| entry.unwrap().file_name().into_string().unwrap())
         .collect();
@@ -76,17 +54,16 @@ fn file_names_match_genai_bench() {
 
 #[test]
 fn the_summary_contains_the_rejections() {
-    let dir = TempDir::new("markdown");
-    insta::assert_snapshot!(markdown(&written(&dir)));
+    let dir = tempdir().unwrap();
+    insta::assert_snapshot!(markdown(&written(dir.path())));
 }
 
 /// Writes a folder for inspection and for genai-bench's commands: see the README.
 #[test]
 #[ignore = "writes to LLM_BENCH_FOLDER"]
 fn write_a_folder() {
-    let path = PathBuf::from(std::env::var_os("LLM_BENCH_FOLDER").unwrap());
-    let dir = std::mem::ManuallyDrop::new(TempDir(path));
-    written(&dir);
+    let path = std::env::var_os("LLM_BENCH_FOLDER").unwrap();
+    written(Path::new(&path));
 }
 
 #[test]
@@ -123,18 +100,18 @@ fn the_page_needs_no_network() {
 
 #[test]
 fn an_experiment_without_runs_has_a_report() {
-    let dir = TempDir::new("empty");
+    let dir = tempdir().unwrap();
     let (experiment, _) = experiment();
-    let folder = Folder::create(&dir.0, &experiment).unwrap();
+    let folder = Folder::create(dir.path(), &experiment).unwrap();
     let results = Results::new(experiment, &[]);
     write_reports(&folder, &results, &formats()).unwrap();
-    assert_eq!(Results::load(&dir.0).unwrap(), results);
+    assert_eq!(Results::load(dir.path()).unwrap(), results);
 }
 
 #[test]
 fn the_error_rate_of_a_genai_bench_folder_is_computed_again() {
-    let dir = TempDir::new("foreign");
-    fs::create_dir_all(&dir.0).unwrap();
+    let dir = tempdir().unwrap();
+    fs::create_dir_all(dir.path()).unwrap();
     let metadata = serde_json::json!({
         "cmd": "genai-bench benchmark --api-key sk-secret", "benchmark_version": "0.0.5",
         "api_backend": "together", "api_model_name": "m", "model": "m", "task": "text-to-text",
@@ -157,10 +134,14 @@ fn the_error_rate_of_a_genai_bench_folder_is_computed_again() {
         "individual_request_metrics": [ok, ok, refused],
         "_time_unit": "ms",
     });
-    fs::write(dir.0.join("experiment_metadata.json"), metadata.to_string()).unwrap();
+    fs::write(
+        dir.path().join("experiment_metadata.json"),
+        metadata.to_string(),
+    )
+    .unwrap();
     let name = "D100_100_text-to-text_num_concurrency_4_time_2s.json";
-    fs::write(dir.0.join(name), run.to_string()).unwrap();
-    let results = Results::load(&dir.0).unwrap();
+    fs::write(dir.path().join(name), run.to_string()).unwrap();
+    let results = Results::load(dir.path()).unwrap();
     let numbers = &results.runs[0].aggregated;
     assert_eq!(numbers.extra.outcomes.rate_limited, 1);
     assert!((numbers.error_rate - 1.0 / 3.0).abs() < 1e-9);
@@ -172,14 +153,14 @@ fn the_error_rate_of_a_genai_bench_folder_is_computed_again() {
 
 #[test]
 fn only_the_requested_formats_are_written() {
-    let dir = TempDir::new("formats");
+    let dir = tempdir().unwrap();
     let (experiment, runs) = experiment();
-    let folder = Folder::create(&dir.0, &experiment).unwrap();
+    let folder = Folder::create(dir.path(), &experiment).unwrap();
     let results = Results::new(experiment, &runs);
     let files = write_reports(&folder, &results, &[Format::Csv]).unwrap();
     let names = ["runs.csv", "requests.csv"];
-    assert_eq!(files, names.map(|name| dir.0.join(name)));
-    assert_eq!(fs::read_dir(&dir.0).unwrap().count(), 1 + names.len());
+    assert_eq!(files, names.map(|name| dir.path().join(name)));
+    assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1 + names.len());
 
     let written = write_reports(&folder, &results, &[Format::Xlsx]);
     assert_eq!(written.is_ok(), Format::Xlsx.is_supported(), "{written:?}");

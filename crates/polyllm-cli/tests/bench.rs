@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use llm_sim::{FaultRule, Faults, Sim, SimOptions, Timing};
 use serde_json::{Value, json};
+use tempfile::{TempDir, tempdir};
 use tokio::runtime::Runtime;
 
 const KEY: &str = "tgp_v1_very-secret";
@@ -19,21 +20,18 @@ const KEY: &str = "tgp_v1_very-secret";
 struct Bench {
     runtime: Runtime,
     sim: Option<Sim>,
-    folder: PathBuf,
+    folder: TempDir,
 }
 
 impl Bench {
-    fn new(name: &str, timing: Timing) -> Self {
+    fn new(timing: Timing) -> Self {
         let runtime = Runtime::new().unwrap();
         let options = SimOptions::default().with_timing(timing);
         let sim = runtime.block_on(Sim::start(options)).unwrap();
-        let folder =
-            std::env::temp_dir().join(format!("polyllm-bench-{}-{name}", std::process::id()));
-        fs::create_dir_all(&folder).unwrap();
         Self {
             runtime,
             sim: Some(sim),
-            folder,
+            folder: tempdir().unwrap(),
         }
     }
 
@@ -42,7 +40,7 @@ impl Bench {
     }
 
     fn write(&self, name: &str, text: &str) -> String {
-        let path = self.folder.join(name);
+        let path = self.folder.path().join(name);
         fs::write(&path, text).unwrap();
         path.to_str().unwrap().to_owned()
     }
@@ -87,7 +85,7 @@ impl Bench {
             "--api-base $BASE --experiment-folder-name {name} --no-calibration {arguments}"
         ));
         assert_eq!(code, 0, "{errors}");
-        runs(&self.folder.join(name))
+        runs(&self.folder.path().join(name))
     }
 }
 
@@ -96,7 +94,6 @@ impl Drop for Bench {
         if let Some(sim) = self.sim.take() {
             self.runtime.block_on(sim.shutdown());
         }
-        let _ = fs::remove_dir_all(&self.folder);
     }
 }
 
@@ -123,7 +120,7 @@ const MODEL: &str = "--api-model-name meta-llama/Llama-2-7b-chat-hf";
 
 #[test]
 fn the_documented_commands_run_as_printed() {
-    let bench = Bench::new("printed", Timing::default());
+    let bench = Bench::new(Timing::default());
     let prompts = bench.write(
         "dataset.json",
         r#"["Hello?", "How are you?", "Why is the sky blue?"]"#,
@@ -157,7 +154,7 @@ fn the_documented_commands_run_as_printed() {
         assert_eq!(code, 0, "{task}: {errors}");
         assert!(out.contains("Report: "), "{out}");
     }
-    let folder = |task| runs(&bench.folder.join(task));
+    let folder = |task| runs(&bench.folder.path().join(task));
     assert_eq!(folder("text-to-text").len(), 4);
     assert_eq!(
         folder("text-to-embeddings").len(),
@@ -169,27 +166,28 @@ fn the_documented_commands_run_as_printed() {
 
 #[test]
 fn no_file_and_no_output_contains_the_key() {
-    let bench = Bench::new("secret", Timing::default());
+    let bench = Bench::new(Timing::default());
     let (out, errors, _) = bench.run(&format!(
         "--api-base $BASE --api-key {KEY} {MODEL} --traffic-scenario 'D(5,5)' --num-concurrency 1 \
          --max-requests-per-run 3 --experiment-folder-name e --additional-request-params '{{\"user\":\"me\"}}'"
     ));
     assert!(!format!("{out}{errors}").contains(KEY));
     let mut files = 0;
-    for entry in fs::read_dir(bench.folder.join("e")).unwrap() {
+    for entry in fs::read_dir(bench.folder.path().join("e")).unwrap() {
         let bytes = fs::read(entry.unwrap().path()).unwrap();
         let hidden = !String::from_utf8_lossy(&bytes).contains(KEY);
         assert!(hidden);
         files += 1;
     }
     assert!(files > 5, "{files}");
-    let metadata = fs::read_to_string(bench.folder.join("e/experiment_metadata.json")).unwrap();
+    let metadata =
+        fs::read_to_string(bench.folder.path().join("e/experiment_metadata.json")).unwrap();
     assert!(metadata.contains("--api-key ***"), "{metadata}");
 }
 
 #[test]
 fn rate_limited_requests_are_reported() {
-    let bench = Bench::new("limits", Timing::default());
+    let bench = Bench::new(Timing::default());
     let fault: Faults = "status=429".parse().unwrap();
     bench
         .sim()
@@ -204,13 +202,13 @@ fn rate_limited_requests_are_reported() {
     assert_eq!(number(&runs[0], "num_error_requests"), 23.0);
     assert_eq!(number(&runs[0], "num_completed_requests"), 64.0);
     assert!((number(&runs[0], "error_rate") - 23.0 / 87.0).abs() < 1e-9);
-    let report = fs::read_to_string(bench.folder.join("e/report.md")).unwrap();
+    let report = fs::read_to_string(bench.folder.path().join("e/report.md")).unwrap();
     assert!(report.contains("26.4"), "{report}");
 }
 
 #[test]
 fn failures_are_explained_and_reported() {
-    let bench = Bench::new("wrong", Timing::default());
+    let bench = Bench::new(Timing::default());
     let common = "--traffic-scenario 'D(5,5)' --num-concurrency 1,2 --experiment-folder-name";
     for (arguments, said) in [
         (
@@ -231,9 +229,16 @@ fn failures_are_explained_and_reported() {
         assert!(errors.contains(said), "{said}: {errors}");
     }
     for folder in ["a", "b", "c"] {
-        assert!(bench.folder.join(folder).join("report.html").exists());
+        assert!(
+            bench
+                .folder
+                .path()
+                .join(folder)
+                .join("report.html")
+                .exists()
+        );
         assert_eq!(
-            runs(&bench.folder.join(folder)).len(),
+            runs(&bench.folder.path().join(folder)).len(),
             2,
             "no run stops the others"
         );
@@ -242,7 +247,7 @@ fn failures_are_explained_and_reported() {
 
 #[test]
 fn an_invalid_dataset_is_an_error_with_file_and_line() {
-    let bench = Bench::new("datasets", Timing::default());
+    let bench = Bench::new(Timing::default());
     for (name, text, said) in [
         ("empty.txt", "\n\n", "expected at least one"),
         (
@@ -305,7 +310,7 @@ fn an_invalid_dataset_is_an_error_with_file_and_line() {
 
 #[test]
 fn numbers_out_of_range_are_usage_errors_and_nothing_is_sent() {
-    let bench = Bench::new("limits-of-numbers", Timing::default());
+    let bench = Bench::new(Timing::default());
     for (options, said) in [
         ("--request-rate 1e300", "requests per second"),
         ("--request-rate nan", "requests per second"),
@@ -362,10 +367,7 @@ fn a_request_to_terminate_drains_and_writes_the_report() {
 #[cfg(unix)]
 #[track_caller]
 fn stopped_by(signal: &str) {
-    let bench = Bench::new(
-        &format!("stopped-by-{signal}"),
-        Timing::default().with_first_token(Duration::from_millis(40)),
-    );
+    let bench = Bench::new(Timing::default().with_first_token(Duration::from_millis(40)));
     let mut child = bench
         .command(&format!(
             "--api-base $BASE {MODEL} --task text-to-text --experiment-folder-name e"
@@ -393,14 +395,14 @@ fn stopped_by(signal: &str) {
         .unwrap();
     assert_eq!(status.code(), Some(130), "{errors}");
     assert!(errors.contains("stopping"), "{errors}");
-    let runs = runs(&bench.folder.join("e"));
+    let runs = runs(&bench.folder.path().join("e"));
     assert!(number(&runs[0], "num_completed_requests") > 3.0);
-    assert!(bench.folder.join("e/report.html").exists());
+    assert!(bench.folder.path().join("e/report.html").exists());
 }
 
 #[test]
 fn json_prints_a_line_per_run() {
-    let bench = Bench::new("json", Timing::default());
+    let bench = Bench::new(Timing::default());
     let (out, _, code) = bench.run(&format!(
         "--json --api-base $BASE {MODEL} --traffic-scenario 'D(5,5),D(9,2)' --num-concurrency 1 \
          --num-concurrency 2 --max-requests-per-run 8 --experiment-folder-name e"
@@ -416,7 +418,7 @@ fn json_prints_a_line_per_run() {
 
 #[test]
 fn traces_and_conversations_are_replayed() {
-    let bench = Bench::new("replay", Timing::default());
+    let bench = Bench::new(Timing::default());
     let line = |at: u64, hashes: Value| json!({"timestamp": at, "input_length": 700, "output_length": 4, "hash_ids": hashes});
     let text = [
         line(0, json!([1, 2])),
@@ -471,17 +473,14 @@ fn traces_and_conversations_are_replayed() {
 
 #[test]
 fn replicate_and_a_gateway_are_measured() {
-    let bench = Bench::new(
-        "backends",
-        Timing::default().with_queue(Duration::from_millis(20)),
-    );
+    let bench = Bench::new(Timing::default().with_queue(Duration::from_millis(20)));
     let base = bench.sim().replicate_url().to_owned();
     let (_, errors, code) = bench.run(&format!(
         "--api-backend replicate --api-base {base} --api-key r8_x --api-model-name meta/meta-llama-3-8b-instruct \
          --traffic-scenario 'D(9,5)' --num-concurrency 2 --max-requests-per-run 6 --experiment-folder-name r"
     ));
     assert_eq!(code, 0, "{errors}");
-    let run = &runs(&bench.folder.join("r"))[0];
+    let run = &runs(&bench.folder.path().join("r"))[0];
     assert_eq!(number(run, "num_completed_requests"), 6.0);
     let (_, errors, code) = bench.run(&format!(
         "--api-backend openai --api-base $BASE/v1 --api-key x {MODEL} --against $BASE \
@@ -493,22 +492,19 @@ fn replicate_and_a_gateway_are_measured() {
 
 #[test]
 fn the_highest_load_is_searched() {
-    let bench = Bench::new(
-        "search",
-        Timing::default().with_first_token(Duration::from_millis(5)),
-    );
+    let bench = Bench::new(Timing::default().with_first_token(Duration::from_millis(5)));
     let (_, errors, code) = bench.run(&format!(
         "--api-base $BASE {MODEL} --traffic-scenario 'D(5,2)' --find-max-load concurrency \
          --search-limit 4 --goodput ttft:5s --max-requests-per-run 8 --experiment-folder-name e"
     ));
     assert_eq!(code, 0, "{errors}");
     assert!(errors.contains("meet the objectives is 4"), "{errors}");
-    assert_eq!(runs(&bench.folder.join("e")).len(), 3);
+    assert_eq!(runs(&bench.folder.path().join("e")).len(), 3);
 }
 
 #[test]
 fn the_cost_limit_ends_the_benchmark() {
-    let bench = Bench::new("cost", Timing::default());
+    let bench = Bench::new(Timing::default());
     let runs = bench.measure(
         "e",
         &format!(
@@ -523,7 +519,7 @@ fn the_cost_limit_ends_the_benchmark() {
 
 #[test]
 fn a_dataset_is_read_from_the_hub() {
-    let bench = Bench::new("hub", Timing::default());
+    let bench = Bench::new(Timing::default());
     let hub = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = format!("http://{}", hub.local_addr().unwrap());
     let serving = std::thread::spawn(move || {

@@ -3,20 +3,19 @@
 #![allow(clippy::panic, clippy::unwrap_used, reason = "helpers of tests")]
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 
 use llm_bench::{Experiment, Folder, Load, RequestRecord, Run};
 use serde_json::json;
+use tempfile::{TempDir, tempdir};
 
-/// A folder that is deleted on drop.
-struct Scratch(PathBuf);
+/// A temporary folder for experiments.
+struct Experiments(TempDir);
 
-impl Scratch {
-    fn new(name: &str) -> Self {
-        let path = std::env::temp_dir().join(format!("polyllm-{name}-{}", std::process::id()));
-        let _ = fs::remove_dir_all(&path);
-        Self(path)
+impl Experiments {
+    fn new() -> Self {
+        Self(tempdir().unwrap())
     }
 
     /// Writes an experiment of fifty requests, some of them rejected.
@@ -34,16 +33,10 @@ impl Scratch {
         run.records = (0..50)
             .map(|id| record(id, ttft_ms, id < refused))
             .collect();
-        let path = self.0.join(name);
+        let path = self.0.path().join(name);
         let folder = Folder::create(&path, &experiment).unwrap();
         folder.add(&experiment, &run).unwrap();
         path.to_str().unwrap().to_owned()
-    }
-}
-
-impl Drop for Scratch {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.0);
     }
 }
 
@@ -79,10 +72,10 @@ fn bench(arguments: &[&str]) -> (String, String, i32) {
 
 #[test]
 fn a_regression_is_exit_status_1() {
-    let scratch = Scratch::new("compare");
+    let experiments = Experiments::new();
     let (old, new) = (
-        scratch.experiment("old", 50, 0),
-        scratch.experiment("new", 60, 0),
+        experiments.experiment("old", 50, 0),
+        experiments.experiment("new", 60, 0),
     );
     let gate = ["--fail-if", "p99(ttft) > +5%"];
     let (out, err, status) = bench(&[&["compare", &old, &new], &gate[..]].concat());
@@ -92,7 +85,7 @@ fn a_regression_is_exit_status_1() {
     // In the other direction it improved.
     let (out, _, status) = bench(&[&["compare", &new, &old], &gate[..]].concat());
     assert_eq!(status, 0, "{out}");
-    let page = scratch.0.join("page.html");
+    let page = experiments.0.path().join("page.html");
     let page = page.to_str().unwrap();
     let (out, _, status) = bench(&[
         "compare", &old, &old, "--json", "--html", page, gate[0], gate[1],
@@ -105,8 +98,8 @@ fn a_regression_is_exit_status_1() {
 
 #[test]
 fn a_usage_error_is_exit_status_2_and_shows_the_position() {
-    let scratch = Scratch::new("misuse");
-    let old = scratch.experiment("old", 50, 0);
+    let experiments = Experiments::new();
+    let old = experiments.experiment("old", 50, 0);
     let (_, err, status) = bench(&["compare", &old, &old, "--fail-if", "p99(ttft) > 5"]);
     assert_eq!(status, 2, "{err}");
     assert!(
@@ -123,8 +116,8 @@ fn a_usage_error_is_exit_status_2_and_shows_the_position() {
 
 #[test]
 fn reports_are_written_and_contain_failures() {
-    let scratch = Scratch::new("report");
-    let old = scratch.experiment("old", 50, 10);
+    let experiments = Experiments::new();
+    let old = experiments.experiment("old", 50, 10);
     let (out, err, status) = bench(&["report", &old]);
     assert_eq!(status, 0, "{err}");
     assert!(out.contains("| 10 | 50 | 20.0 % | 429: 10 |"), "{out}");
@@ -164,7 +157,7 @@ fn reports_are_written_and_contain_failures() {
     let (out, _, _) = bench(&[
         "report",
         "--json",
-        scratch.0.to_str().unwrap(),
+        experiments.0.path().to_str().unwrap(),
         "--output",
         &format!("{old}/all.html"),
     ]);
@@ -174,12 +167,12 @@ fn reports_are_written_and_contain_failures() {
 
 #[test]
 fn results_of_machines_are_merged() {
-    let scratch = Scratch::new("merge");
+    let experiments = Experiments::new();
     let (one, two) = (
-        scratch.experiment("w_1", 50, 0),
-        scratch.experiment("w_2", 60, 5),
+        experiments.experiment("w_1", 50, 0),
+        experiments.experiment("w_2", 60, 5),
     );
-    let joined = scratch.0.join("joined");
+    let joined = experiments.0.path().join("joined");
     let (out, err, status) = bench(&["merge", &one, &two, "--output", joined.to_str().unwrap()]);
     assert_eq!(status, 0, "{err}");
     assert!(

@@ -5,11 +5,11 @@
 mod common;
 
 use std::fs;
-use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 
 use common::{polyllm, run};
 use llm_sim::{Sim, SimOptions};
+use tempfile::{TempDir, tempdir};
 use tokio::runtime::Runtime;
 
 const SECRET: &str = "the secret of these tests, for nothing else";
@@ -21,7 +21,7 @@ struct Machines {
     runtime: Runtime,
     /// The upstream that the worker allows, and another.
     sims: Option<(Sim, Sim)>,
-    folder: PathBuf,
+    folder: TempDir,
     session: String,
 }
 
@@ -31,9 +31,8 @@ impl Machines {
         let sim = || runtime.block_on(Sim::start(SimOptions::default())).unwrap();
         let sims = Some((sim(), sim()));
         let session = format!("{name}-{}", std::process::id());
-        let folder = std::env::temp_dir().join(format!("polyllm-workers-{session}"));
-        let _ = fs::remove_dir_all(&folder);
-        fs::create_dir_all(folder.join("open")).unwrap();
+        let folder = tempdir().unwrap();
+        fs::create_dir(folder.path().join("open")).unwrap();
         Self {
             runtime,
             sims,
@@ -102,7 +101,6 @@ impl Drop for Machines {
             self.runtime.block_on(one.shutdown());
             self.runtime.block_on(two.shutdown());
         }
-        let _ = fs::remove_dir_all(&self.folder);
     }
 }
 
@@ -136,7 +134,11 @@ fn leader_and_worker_need_a_secret() {
 #[ignore = "needs a Redis that LLM_BENCH_REDIS names"]
 fn a_worker_measures_an_allowed_address() {
     let machines = Machines::new("allowed");
-    fs::write(machines.folder.join("open/prompts.txt"), "Who?\nWhere?\n").unwrap();
+    fs::write(
+        machines.folder.path().join("open/prompts.txt"),
+        "Who?\nWhere?\n",
+    )
+    .unwrap();
     let base = machines.sims().0.together_url();
     let (leader_said, leader, worker_said, worker) = machines.measure(&format!(
         "--api-base {base} --dataset-path open/prompts.txt --num-concurrency 1 \
@@ -145,7 +147,7 @@ fn a_worker_measures_an_allowed_address() {
     assert_eq!((leader, worker), (0, 0), "{leader_said}\n{worker_said}");
     let seen = machines.sims().0.together().requests();
     assert_eq!(seen.len(), 4);
-    let page = fs::read_to_string(machines.folder.join("joined/report.html")).unwrap();
+    let page = fs::read_to_string(machines.folder.path().join("joined/report.html")).unwrap();
     assert!(page.contains("--workers 1") && !page.contains("canary"));
 }
 
@@ -178,9 +180,9 @@ fn a_worker_sends_nothing_to_other_addresses() {
 #[ignore = "needs a Redis that LLM_BENCH_REDIS names"]
 fn a_worker_reads_nothing_outside_its_folders() {
     let machines = Machines::new("folders");
-    fs::write(machines.folder.join("private.txt"), "canary\n").unwrap();
-    let link = machines.folder.join("open/link.txt");
-    std::os::unix::fs::symlink(machines.folder.join("private.txt"), link).unwrap();
+    fs::write(machines.folder.path().join("private.txt"), "canary\n").unwrap();
+    let link = machines.folder.path().join("open/link.txt");
+    std::os::unix::fs::symlink(machines.folder.path().join("private.txt"), link).unwrap();
     let base = machines.sims().0.together_url();
     for option in [
         "--dataset-path private.txt",
@@ -207,7 +209,7 @@ fn a_worker_reads_nothing_outside_its_folders() {
 #[ignore = "needs a Redis that LLM_BENCH_REDIS names"]
 fn leader_and_workers_with_different_secrets_do_not_connect() {
     let machines = Machines::new("secrets");
-    let file = machines.folder.join("secret");
+    let file = machines.folder.path().join("secret");
     fs::write(&file, "another secret, which somebody else knows\n").unwrap();
     let mut worker = machines.worker();
     let leader = "--workers 1 --patience 3s --api-model-name m --secret-file secret";

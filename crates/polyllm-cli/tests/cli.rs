@@ -12,25 +12,27 @@ use std::process::{Child, ChildStdout, Command, Stdio};
 
 use common::{polyllm, run};
 use serde_json::Value;
+use tempfile::{TempDir, tempdir};
 
-/// A file that is deleted on drop.
-struct Temporary(PathBuf);
+/// A file in a temporary folder.
+struct TempFile {
+    path: PathBuf,
+    _folder: TempDir,
+}
 
-impl Temporary {
+impl TempFile {
     fn new(name: &str, text: &str) -> Self {
-        let path = std::env::temp_dir().join(format!("polyllm-{}-{name}", std::process::id()));
+        let folder = tempdir().unwrap();
+        let path = folder.path().join(name);
         fs::write(&path, text).unwrap();
-        Self(path)
+        Self {
+            path,
+            _folder: folder,
+        }
     }
 
     fn path(&self) -> &str {
-        self.0.to_str().unwrap()
-    }
-}
-
-impl Drop for Temporary {
-    fn drop(&mut self) {
-        let _ = fs::remove_file(&self.0);
+        self.path.to_str().unwrap()
     }
 }
 
@@ -97,7 +99,7 @@ fn help_has_examples_and_usage_errors_exit_with_2() {
 fn an_event_stream_becomes_json_lines() {
     let stream =
         ": hi\nevent: output\nid: 1\ndata: a\ndata:  b\n\nevent: done\n\nretry: 5\ndata: {}";
-    let file = Temporary::new("stream.sse", stream);
+    let file = TempFile::new("stream.sse", stream);
     let (lines, _, status) = run(&mut polyllm(&["sse", "--comments", file.path()]));
     assert_eq!(status, 0);
     assert_eq!(
@@ -148,7 +150,7 @@ fn templates_are_listed_matched_and_shown() {
 #[test]
 fn a_render_error_has_its_position_in_the_input() {
     let render = |input: &str, extra: &[&str]| {
-        let file = Temporary::new("messages.json", input);
+        let file = TempFile::new("messages.json", input);
         let args = [
             "template",
             "render",
@@ -185,7 +187,7 @@ fn a_render_error_has_its_position_in_the_input() {
 fn a_prompt_is_rendered_exactly() {
     let page = r#"[{"role":"system","content":"Be a good human!"},
                    {"role":"user","content":"What do you know about earth?"}]"#;
-    let file = Temporary::new("page.json", page);
+    let file = TempFile::new("page.json", page);
     let render = ["template", "render", "--input", file.path()];
     let with = |extra: &[&str]| run(&mut polyllm(&[&render[..], extra].concat()));
     let prompt = "<|start_header_id|>system<|end_header_id|>\n\nBe a good human!<|eot_id|>\
@@ -198,13 +200,13 @@ fn a_prompt_is_rendered_exactly() {
         prompt
     );
 
-    let custom = Temporary::new(
+    let custom = TempFile::new(
         "custom.yaml",
         "roles: {user: {pre_message: <U>}}\nbos_token: <s>",
     );
     let said = with(&["--custom", custom.path()]).0;
     assert_eq!(said, "<s>Be a good human!<U>What do you know about earth?");
-    let jinja = Temporary::new(
+    let jinja = TempFile::new(
         "t.jinja",
         "{% for m in messages %}{{ m.role }}/{% endfor %}",
     );
@@ -217,7 +219,7 @@ fn a_prompt_is_rendered_exactly() {
 #[test]
 fn an_invalid_line_does_not_stop_the_others() {
     let lines = "[{\"role\":\"user\",\"content\":\"Hi\"}]\nnonsense\n\n[]\n";
-    let file = Temporary::new("lines.jsonl", lines);
+    let file = TempFile::new("lines.jsonl", lines);
     let arguments = [
         "template",
         "render",
@@ -258,7 +260,7 @@ router_setings:
 
 #[test]
 fn every_mistake_of_a_config_is_told_with_its_place() {
-    let file = Temporary::new("bad.yaml", BAD);
+    let file = TempFile::new("bad.yaml", BAD);
     for command in ["check", "serve"] {
         let (said, error, status) = run(&mut polyllm(&[command, "--config", file.path()]));
         assert_eq!((said.as_str(), status), ("", 1), "{error}");
@@ -290,7 +292,7 @@ fn a_setting_that_a_provider_refuses_is_shown_where_it_is() {
     let good = good.replace("os.environ/NO_SUCH_VARIABLE", "k");
     let file = |setting: &str| {
         let text = good.replace("max_tokens: lots", setting);
-        Temporary::new("refused.yaml", &text)
+        TempFile::new("refused.yaml", &text)
     };
     for (setting, place) in [
         ("control_tokens: sometimes", ":6:23: error: "),
@@ -308,7 +310,7 @@ fn a_setting_that_a_provider_refuses_is_shown_where_it_is() {
         );
     }
     let text = good.replace("model_name: llama-3", "model_name: \"a\\e[2J\"");
-    let file = Temporary::new("escape.yaml", &text.replace("lots", "20"));
+    let file = TempFile::new("escape.yaml", &text.replace("lots", "20"));
     let (said, error, status) = run(&mut polyllm(&["check", "--config", file.path()]));
     assert_eq!(status, 0, "{error}");
     assert!(said.ends_with(": a\\u{1b}[2J\n"), "{said:?}");
@@ -319,7 +321,7 @@ fn a_valid_config_is_accepted() {
     let text = BAD
         .replace("NO_SUCH_VARIABLE", "SOME_VARIABLE")
         .replace("lots", "20");
-    let file = Temporary::new("good.yaml", &text.replace("setings", "settings"));
+    let file = TempFile::new("good.yaml", &text.replace("setings", "settings"));
     let mut command = polyllm(&["check", "--config", file.path()]);
     let (said, error, status) = run(command.env("SOME_VARIABLE", "very-secret"));
     assert_eq!(status, 0, "{error}");

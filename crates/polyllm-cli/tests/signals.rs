@@ -9,13 +9,12 @@ mod common;
 #[path = "common/terminal.rs"]
 mod terminal;
 
-use std::fs;
-use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use llm_sim::{Sim, SimOptions, Timing};
 use serde_json::{Value, json};
+use tempfile::tempdir;
 
 use crate::common::polyllm;
 
@@ -66,23 +65,6 @@ async fn end(child: Child) -> (Option<i32>, String, String) {
         text(output.stdout),
         text(output.stderr),
     )
-}
-
-/// A folder that is deleted on drop.
-struct Folder(PathBuf);
-
-impl Folder {
-    fn new(name: &str) -> Self {
-        let path = std::env::temp_dir().join(format!("polyllm-{}-{name}", std::process::id()));
-        fs::create_dir_all(&path).unwrap();
-        Self(path)
-    }
-}
-
-impl Drop for Folder {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.0);
-    }
 }
 
 const BENCH: [&str; 11] = [
@@ -160,15 +142,15 @@ async fn a_hangup_ends_the_wait_for_a_prediction_gracefully() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_hangup_makes_bench_write_its_report() {
     let sim = start(Timing::default().with_first_token(Duration::from_millis(40))).await;
-    let folder = Folder::new("hangup");
+    let folder = tempdir().unwrap();
     let url = sim.together_url().to_owned();
     let mut bench = with(&sim, &[&BENCH[..], &[&url]].concat());
-    let child = bench.current_dir(&folder.0).spawn().unwrap();
+    let child = bench.current_dir(folder.path()).spawn().unwrap();
     sim.together().requests_until(|seen| seen.len() > 20).await;
     send("-HUP", &child);
     let (status, _, error) = end(child).await;
     assert_eq!(status, Some(130), "{error}");
-    assert!(folder.0.join("e/report.html").exists());
+    assert!(folder.path().join("e/report.html").exists());
     sim.shutdown().await;
 }
 
@@ -176,17 +158,17 @@ async fn a_hangup_makes_bench_write_its_report() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn bench_writes_its_report_after_the_terminal_is_closed() {
     let sim = start(Timing::default().with_first_token(Duration::from_millis(40))).await;
-    let folder = Folder::new("closed-terminal");
+    let folder = tempdir().unwrap();
     let url = sim.together_url().to_owned();
     let mut bench = with(&sim, &[&BENCH[..], &[&url]].concat());
-    bench.current_dir(&folder.0);
+    bench.current_dir(folder.path());
     let mut script = terminal::on_terminal(&bench);
     let mut terminal = script.stdout(Stdio::null()).spawn().unwrap();
     sim.together().requests_until(|seen| seen.len() > 20).await;
     // The kernel sends SIGHUP, and every write to the terminal fails.
     terminal.kill().unwrap();
     terminal.wait().unwrap();
-    let report = folder.0.join("e/report.html");
+    let report = folder.path().join("e/report.html");
     for _ in 0..600 {
         if report.exists() {
             break;

@@ -1,33 +1,18 @@
 use std::fs;
-use std::path::PathBuf;
+use std::path::Path;
+
+use tempfile::tempdir;
 
 use super::*;
 use crate::Load;
 use crate::test_util::{experiment, refused, run};
 
-/// A folder that is deleted on drop.
-struct TempDir(PathBuf);
-
-impl TempDir {
-    fn new(name: &str) -> Self {
-        let path = std::env::temp_dir().join(format!("llm-bench-{name}-{}", std::process::id()));
-        let _ = fs::remove_dir_all(&path);
-        Self(path)
-    }
-}
-
-impl Drop for TempDir {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.0);
-    }
-}
-
-fn written(dir: &TempDir) -> Results {
+fn written(dir: &Path) -> Results {
     let (experiment, mut runs) = experiment();
     for id in 40..44 {
         runs[2].records.push(refused(id, id * 1_000_000, 429));
     }
-    let folder = Folder::create(&dir.0, &experiment).unwrap();
+    let folder = Folder::create(dir, &experiment).unwrap();
     let mut results = Results::default();
     for run in &runs {
         results.runs.push(folder.add(&experiment, run).unwrap());
@@ -38,9 +23,9 @@ fn written(dir: &TempDir) -> Results {
 
 #[test]
 fn a_folder_round_trips() {
-    let dir = TempDir::new("roundtrip");
-    let results = written(&dir);
-    let all = Results::load_all(std::slice::from_ref(&dir.0)).unwrap();
+    let dir = tempdir().unwrap();
+    let results = written(dir.path());
+    let all = Results::load_all(&[dir.path().to_owned()]).unwrap();
     assert_eq!(all.len(), 1);
     // JSON may change the last bit of a float, so not everything is equal.
     assert_eq!(all[0].experiment, results.experiment);
@@ -57,21 +42,21 @@ fn a_folder_round_trips() {
 
 #[test]
 fn equal_runs_have_different_files() {
-    let dir = TempDir::new("alike");
+    let dir = tempdir().unwrap();
     let (experiment, _) = experiment();
-    let folder = Folder::create(&dir.0, &experiment).unwrap();
+    let folder = Folder::create(dir.path(), &experiment).unwrap();
     let run = run(Load::default(), 3);
     folder.add(&experiment, &run).unwrap();
     folder.add(&experiment, &run).unwrap();
-    assert_eq!(Results::load(&dir.0).unwrap().runs.len(), 2);
+    assert_eq!(Results::load(dir.path()).unwrap().runs.len(), 2);
 }
 
 #[test]
 fn records_are_lines_with_their_wall_clock_time() {
-    let dir = TempDir::new("lines");
-    written(&dir);
+    let dir = tempdir().unwrap();
+    written(dir.path());
     let file = dir
-        .0
+        .path()
         .join("D100_20_text-to-text_num_concurrency_4_time_2s.jsonl");
     let text = fs::read_to_string(file).unwrap();
     assert_eq!(text.lines().count(), 40);
@@ -82,14 +67,17 @@ fn records_are_lines_with_their_wall_clock_time() {
 
 #[test]
 fn errors_name_the_file() {
-    let dir = TempDir::new("broken");
-    let error = Results::load(&dir.0).unwrap_err();
+    let dir = tempdir().unwrap();
+    let error = Results::load(dir.path()).unwrap_err();
     assert_eq!(error.kind(), FolderErrorKind::NoExperiment);
-    fs::create_dir_all(&dir.0).unwrap();
-    let error = Results::load_all(std::slice::from_ref(&dir.0)).unwrap_err();
+    let error = Results::load_all(&[dir.path().to_owned()]).unwrap_err();
     assert_eq!(error.kind(), FolderErrorKind::NoExperiment);
-    fs::write(dir.0.join("experiment_metadata.json"), "{\n  \"cmd\": ").unwrap();
-    let error = Results::load(&dir.0).unwrap_err();
+    fs::write(
+        dir.path().join("experiment_metadata.json"),
+        "{\n  \"cmd\": ",
+    )
+    .unwrap();
+    let error = Results::load(dir.path()).unwrap_err();
     assert_eq!(error.kind(), FolderErrorKind::Malformed);
     assert!(error.to_string().contains("experiment_metadata.json"));
     let source = std::error::Error::source(&error).unwrap().to_string();
@@ -98,14 +86,14 @@ fn errors_name_the_file() {
 
 #[test]
 fn a_file_is_written_only_inside_the_folder() {
-    let dir = TempDir::new("within");
+    let dir = tempdir().unwrap();
     let (experiment, _) = experiment();
-    let folder = Folder::create(dir.0.join("e"), &experiment).unwrap();
+    let folder = Folder::create(dir.path().join("e"), &experiment).unwrap();
     let file = folder.write("report.md", b"text").unwrap();
     assert_eq!(fs::read(file).unwrap(), b"text");
     for name in ["", "..", "../x", "/tmp/x", "a/b", "a/"] {
         let error = folder.write(name, b"text").unwrap_err();
         assert_eq!(error.kind(), FolderErrorKind::Io, "{name}");
     }
-    assert!(!dir.0.join("x").exists());
+    assert!(!dir.path().join("x").exists());
 }

@@ -118,39 +118,30 @@ fn unreadable(path: &Path, source: io::Error) -> Error {
 mod tests {
     use std::fs;
 
+    use tempfile::{TempDir, tempdir};
+
     use super::*;
 
-    /// A folder with `open/a.txt` and `closed/b.txt`, deleted on drop.
-    struct TempDir(PathBuf);
-
-    impl TempDir {
-        fn new(name: &str) -> Self {
-            let path =
-                std::env::temp_dir().join(format!("llm-bench-{name}-{}", std::process::id()));
-            let _ = fs::remove_dir_all(&path);
-            for (folder, file) in [("open", "a.txt"), ("closed", "b.txt")] {
-                fs::create_dir_all(path.join(folder)).unwrap();
-                fs::write(path.join(folder).join(file), "secret").unwrap();
-            }
-            Self(path)
+    /// A folder with `open/a.txt` and `closed/b.txt`.
+    fn folders() -> TempDir {
+        let dir = tempdir().unwrap();
+        for (folder, file) in [("open", "a.txt"), ("closed", "b.txt")] {
+            let folder = dir.path().join(folder);
+            fs::create_dir(&folder).unwrap();
+            fs::write(folder.join(file), "secret").unwrap();
         }
-
-        fn access(&self) -> Access {
-            Access::within([self.0.join("open")]).unwrap()
-        }
+        dir
     }
 
-    impl Drop for TempDir {
-        fn drop(&mut self) {
-            let _ = fs::remove_dir_all(&self.0);
-        }
+    fn access(dir: &TempDir) -> Access {
+        Access::within([dir.path().join("open")]).unwrap()
     }
 
     #[test]
     fn nothing_outside_the_folders_is_read() {
-        let dir = TempDir::new("access");
-        let access = dir.access();
-        let read = |path: &str| access.read(&dir.0.join(path), 100);
+        let dir = folders();
+        let access = access(&dir);
+        let read = |path: &str| access.read(&dir.path().join(path), 100);
         assert_eq!(read("open/a.txt").unwrap(), b"secret");
         assert_eq!(read("open/../open/a.txt").unwrap(), b"secret");
         for path in [
@@ -170,7 +161,7 @@ mod tests {
         let error = read("open/none.txt").unwrap_err();
         assert!(matches!(error, Error::Read { .. }), "{error}");
         let nothing = Access::within::<&Path>([]).unwrap();
-        assert!(nothing.read(&dir.0.join("open/a.txt"), 100).is_err());
+        assert!(nothing.read(&dir.path().join("open/a.txt"), 100).is_err());
         assert!(access.check_hub("squad").is_err());
         assert!(access.with_hub().check_hub("squad").is_ok());
     }
@@ -178,22 +169,22 @@ mod tests {
     #[cfg(unix)]
     #[test]
     fn a_symbolic_link_cannot_leave_the_folders() {
-        let dir = TempDir::new("links");
-        let access = dir.access();
+        let dir = folders();
+        let access = access(&dir);
         for (link, to) in [("file", "closed/b.txt"), ("folder", "closed")] {
-            let link = dir.0.join("open").join(link);
-            std::os::unix::fs::symlink(dir.0.join(to), link).unwrap();
+            let link = dir.path().join("open").join(link);
+            std::os::unix::fs::symlink(dir.path().join(to), link).unwrap();
         }
         for path in ["open/file", "open/folder/b.txt"] {
-            let error = access.read(&dir.0.join(path), 100).unwrap_err();
+            let error = access.read(&dir.path().join(path), 100).unwrap_err();
             assert!(matches!(error, Error::NotAllowed { .. }), "{path}: {error}");
         }
     }
 
     #[test]
     fn the_size_of_a_file_is_limited() {
-        let dir = TempDir::new("limit");
-        let file = dir.0.join("open/a.txt");
+        let dir = folders();
+        let file = dir.path().join("open/a.txt");
         assert!(Access::all().read(&file, 6).is_ok());
         let error = Access::all().read(&file, 5).unwrap_err();
         assert!(error.to_string().contains("longer than"), "{error}");

@@ -276,14 +276,12 @@ mod tests {
 
     #[test]
     fn experiments_of_the_same_second_have_different_folders() {
-        let base = std::env::temp_dir().join(format!("polyllm-names-{}", std::process::id()));
-        let _ = fs::remove_dir_all(&base);
+        let base = tempfile::tempdir().unwrap();
         let names = [(); 3].map(|()| {
             let mut name = "a".to_owned();
-            free_name(&base, &mut name).unwrap();
+            free_name(base.path(), &mut name).unwrap();
             name
         });
         assert_eq!(names, ["a", "a_2", "a_3"]);
-        fs::remove_dir_all(&base).unwrap();
     }
 }

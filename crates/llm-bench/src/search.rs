@@ -15,6 +15,7 @@
 pub struct LoadSearch {
     start: f64,
     max: f64,
+    min: f64,
     good: Option<f64>,
     bad: Option<f64>,
 }
@@ -25,9 +26,17 @@ impl LoadSearch {
         Self {
             start: start.min(max),
             max,
+            min: 0.1,
             good: None,
             bad: None,
         }
+    }
+
+    /// Sets the lowest load, such as 1 for a number of requests in flight.
+    #[must_use]
+    pub fn with_min(mut self, min: f64) -> Self {
+        self.min = min;
+        self
     }
 
     /// The next load to try; `None` when the result is known to 2 % or to one step.
@@ -36,7 +45,9 @@ impl LoadSearch {
             (None, None) => Some(self.start),
             (Some(good), None) if good < self.max => Some((good * 2.0).min(self.max)),
             (Some(_), None) => None,
-            (None, Some(bad)) => Some(step(bad / 2.0)).filter(|next| *next < bad && *next > 0.0),
+            (None, Some(bad)) => {
+                Some(step(bad / 2.0)).filter(|next| *next < bad && *next >= self.min)
+            }
             (Some(good), Some(bad)) => {
                 let middle = step((good + bad) / 2.0);
                 let fine = (bad - good) / good <= TOLERANCE;
@@ -86,6 +97,20 @@ mod tests {
             assert!(tries < 50);
         }
         (search.best(), tries)
+    }
+
+    #[test]
+    fn no_load_below_the_minimum_is_tried() {
+        for min in [1.0, 0.1] {
+            let mut search = LoadSearch::new(8.0, 64.0).with_min(min);
+            let mut tried = Vec::new();
+            while let Some(load) = search.next_load() {
+                tried.push(load);
+                search.report(false);
+            }
+            assert_eq!(tried.last(), Some(&min), "{tried:?}");
+            assert_eq!(search.best(), None);
+        }
     }
 
     #[test]

@@ -120,9 +120,9 @@ fn a_missing_key_is_an_error_with_hints() {
 
 #[test]
 fn an_unreachable_upstream_is_named_without_the_key() {
-    // A bound socket that does not listen: no other process can take its port.
+    // A bound socket keeps its port and refuses connections until it listens.
     let socket = TcpSocket::new_v4().unwrap();
-    socket.bind(([127, 0, 0, 1], 0).into()).unwrap();
+    socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
     let closed = socket.local_addr().unwrap();
     let mut command = polyllm(&["chat", "-m", "together_ai/a/b", "Hi", "--api-base"]);
     command

@@ -188,6 +188,9 @@ impl Sweep<'_> {
     async fn search(&mut self, kind: SearchKind, mut point: Point) -> Result<bool> {
         let (max, attainment) = self.setup.search_limit();
         let mut search = LoadSearch::new(1.0, max);
+        if matches!(kind, SearchKind::Concurrency) {
+            search = search.with_min(1.0);
+        }
         while let Some(load) = search.next_load() {
             point.load = self.setup.search_load(kind, load)?;
             match self.run_point(&point).await? {

@@ -1,5 +1,5 @@
-//! Measures the simulation and writes a folder with all reports; given folders, writes a page that
-//! compares them:
+//! Measures the simulation and writes a folder with all reports. Given folders, it writes a page
+//! that compares them:
 //!
 //! ```text
 //! cargo run -p bench-report --example report -- [DIR...]

@@ -1,4 +1,4 @@
-//! Measures a server, or without an address the simulation, and prints what came of it:
+//! Measures a server, or the simulation if there is no address, and prints the statistics:
 //!
 //! ```text
 //! cargo run --release -p llm-bench --example measure -- [BASE [CONCURRENCY [REQUESTS [TOKENS]]]]
@@ -60,7 +60,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     Ok(())
 }
 
-/// What was measured; the crate `bench-report` makes reports of it.
+/// Prints the statistics; the crate `bench-report` writes reports.
 fn print_numbers(summary: &RunSummary) {
     let numbers = &summary.aggregated;
     println!(
@@ -77,7 +77,7 @@ fn print_numbers(summary: &RunSummary) {
     }
 }
 
-/// How the client was doing, and how well an open loop kept its times.
+/// Prints the health of the client and the accuracy of an open loop.
 fn print_client(run: &Run) {
     let requests = run.records.len() as f64;
     let cpu = run.client.cpu_seconds.unwrap_or(f64::NAN);
@@ -86,12 +86,12 @@ fn print_client(run: &Run) {
         requests / cpu
     );
     let ms = |nanos: u64| nanos as f64 / 1e6;
-    let (median, p99, most) = run.client.timer_late_ns;
+    let (median, p99, max) = run.client.timer_late_ns;
     println!(
-        "timers late by (ms): p50 {:.3}, p99 {:.3}, max {:.3}",
+        "timer delay (ms): p50 {:.3}, p99 {:.3}, max {:.3}",
         ms(median),
         ms(p99),
-        ms(most)
+        ms(max)
     );
     println!(
         "stalls: {}, starved: {}",
@@ -102,12 +102,12 @@ fn print_client(run: &Run) {
     let late = late.filter_map(|record| Some(record.dispatched_ns - record.scheduled_ns?));
     let mut late: Vec<_> = late.collect();
     late.sort_unstable();
-    if let Some(most) = late.last() {
+    if let Some(max) = late.last() {
         let at = |share: f64| late[((late.len() - 1) as f64 * share) as usize];
         let (median, p99) = (ms(at(0.5)), ms(at(0.99)));
         println!(
-            "dispatch late by (ms): p50 {median:.3}, p99 {p99:.3}, max {:.3}",
-            ms(*most)
+            "dispatch delay (ms): p50 {median:.3}, p99 {p99:.3}, max {:.3}",
+            ms(*max)
         );
         let starts: Vec<_> = run
             .records

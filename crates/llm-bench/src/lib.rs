@@ -1,19 +1,19 @@
 #![doc = include_str!("../README.md")]
 #![forbid(unsafe_code)]
 
-mod answer;
 mod bias;
 mod client;
 mod clock;
 mod command_line;
 pub mod coordinator;
 mod error;
+mod executor;
 mod experiment;
 mod folder;
 mod job;
-mod perform;
 mod record;
 mod request;
+mod response;
 mod run;
 mod scenario;
 mod schedule;

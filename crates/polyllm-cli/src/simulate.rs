@@ -40,7 +40,7 @@ pub(crate) async fn run(args: args::Sim) -> Result<ExitCode> {
         ))?;
     } else {
         print(format_args!(
-            "Simulated upstreams; every answer is made up, any key is good.\n\n\
+            "Simulated upstreams: replies are synthetic, and any key is accepted.\n\n\
              Together   {together}\n\
              Replicate  {replicate}\n\n\
              Try:\n\

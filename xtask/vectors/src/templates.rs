@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
+use std::time::UNIX_EPOCH;
 
 use prompt_templates::{
     ChatTemplate, Context, ControlTokens, CustomTemplate, Family, Now, Options, PromptContent,
@@ -172,19 +173,11 @@ fn text<'a>(value: &'a Value, key: &str) -> Option<&'a str> {
     value[key].as_str()
 }
 
-/// `2025-01-02T03:04:05` in seconds since 1970: days by the months' lengths from 1 March on, so
-/// that a leap day is the last day of a year.
+/// `2025-01-02T03:04:05` in seconds since 1970.
 fn seconds(time: &str) -> Option<i64> {
-    let field = |range: std::ops::Range<usize>| time.get(range)?.parse::<i64>().ok();
-    let (year, month, day) = (field(0..4)?, field(5..7)?, field(8..10)?);
-    let (year, month) = if month > 2 {
-        (year, month - 3)
-    } else {
-        (year - 1, month + 9)
-    };
-    let days = year * 365 + year / 4 - year / 100 + year / 400 + (153 * month + 2) / 5 + day;
-    let of_day = field(11..13)? * 3600 + field(14..16)? * 60 + field(17..19)?;
-    Some((days - 719_469) * 86_400 + of_day)
+    let time = humantime::parse_rfc3339_weak(time).ok()?;
+    let since_epoch = time.duration_since(UNIX_EPOCH).ok()?;
+    i64::try_from(since_epoch.as_secs()).ok()
 }
 
 #[cfg(test)]

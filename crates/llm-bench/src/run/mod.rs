@@ -1,6 +1,6 @@
-//! One run: a load on a target for a while, and everything that came of it.
+//! One run: a load on a target, and its measurements.
 
-mod course;
+mod controller;
 mod feed;
 mod health;
 mod queue;

@@ -6,28 +6,28 @@ use super::{Metric, SummaryRow};
 use crate::stats::{Interval, Stats, mean_interval, percentile_interval, sorted};
 use crate::{Phase, Side};
 
-/// What the target of the experiment adds to that of `--against`, over pairs of requests.
+/// The difference between the experiment's target and that of `--against`, over pairs of requests.
 ///
-/// A pair are two requests with the same number, sent one after the other: what changes slowly,
-/// such as the load of a machine, is the same for both and falls out of the difference.
+/// A pair consists of two requests with the same id, sent one after the other. Slow changes, such
+/// as the load of the machine, affect both and cancel out.
 #[non_exhaustive]
 #[derive(Clone, Copy, Debug, Deserialize, PartialEq, Serialize)]
 pub struct Paired {
-    /// What is compared.
+    /// The metric.
     pub metric: Metric,
-    /// Pairs of which both completed.
+    /// The number of pairs in which both requests completed.
     pub pairs: u64,
-    /// The mean difference, in the metric's unit: positive when the experiment's target has more.
+    /// The mean difference in the metric's unit; positive if the experiment's target has more.
     pub mean: f64,
     /// Its 95 % confidence interval.
     pub mean_interval: Option<Interval>,
-    /// The median difference, which a few slow requests do not move.
+    /// The median difference, which is robust against outliers.
     pub median: f64,
     /// Its 95 % confidence interval.
     pub median_interval: Option<Interval>,
 }
 
-/// Tells the differences of the metrics that say something about a target; empty without pairs.
+/// Computes the differences of the metrics that describe a target; empty without pairs.
 pub fn paired(rows: &[SummaryRow]) -> Vec<Paired> {
     let counts = |row: &&SummaryRow| row.is_ok() && row.phase == Phase::Measured;
     let (against, subject): (Vec<&SummaryRow>, Vec<&SummaryRow>) = rows
@@ -72,8 +72,8 @@ mod tests {
     }
 
     #[test]
-    fn what_both_share_falls_out() {
-        // The machine gets slower and slower; the gateway always adds a millisecond.
+    fn common_changes_cancel_out() {
+        // The machine slows down; the gateway always adds a millisecond.
         let rows: Vec<SummaryRow> = (0..50)
             .flat_map(|id| {
                 let slow = 0.05 + id as f64 / 100.0;
@@ -92,7 +92,7 @@ mod tests {
     }
 
     #[test]
-    fn without_pairs_there_is_nothing_to_tell() {
+    fn without_pairs_there_are_no_differences() {
         assert!(paired(&[row(1, Side::Subject, 0.1), row(2, Side::Against, 0.1)]).is_empty());
         assert!(paired(&[]).is_empty());
     }

@@ -1,4 +1,4 @@
-//! From options to an experiment: everything that can be wrong is told before anything is sent.
+//! Builds an experiment from options. All errors are reported before anything is sent.
 
 use std::env;
 use std::time::{Duration, SystemTime};
@@ -12,14 +12,14 @@ use llm_bench::{
 };
 use polyllm::ApiKey;
 
-use crate::bench::allowed::Allowed;
 use crate::bench::args::{
     self, Api, Bench, IterationName, Load as LoadArgs, Prompts, Rate, SearchKind,
 };
-use crate::bench::{limits, parts};
+use crate::bench::permissions::Permissions;
+use crate::bench::{features, limits};
 use crate::output::{Colour, note};
 
-/// All that a sweep needs.
+/// The parameters of a sweep.
 pub(crate) struct Setup {
     pub(crate) experiment: Experiment,
     pub(crate) settings: RunSettings,
@@ -30,7 +30,7 @@ pub(crate) struct Setup {
     load: LoadArgs,
 }
 
-/// One run to be made.
+/// A point: the parameters of one run.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Point {
     pub(crate) scenario: TrafficScenario,
@@ -40,11 +40,11 @@ pub(crate) struct Point {
 
 impl Setup {
     /// # Errors
-    /// When an option makes no sense, or asks for what is not allowed; nothing was sent then.
-    pub(crate) async fn new(args: Bench, allowed: &Allowed) -> Result<Self> {
+    /// If an option is invalid or requests something that is not permitted; nothing was sent then.
+    pub(crate) async fn new(args: Bench, allowed: &Permissions) -> Result<Self> {
         limits::check(&args)?;
-        // A worker's options come from the leader's plan.
-        parts::check(&args)?;
+        // The options of a worker come from the leader's plan.
+        features::check(&args)?;
         let backend = Backend::from(args.api.api_backend);
         let task = Task::from(args.api.task);
         let model = args.api.api_model_name.clone().unwrap_or_default();
@@ -133,10 +133,10 @@ impl Setup {
     pub(crate) fn spec(&self, number: u32, point: &Point) -> Result<RunSpec> {
         let limits = self.limits(point);
         if let Some(trace) = &self.trace {
-            let most = self.load.max_concurrency;
+            let max = self.load.max_concurrency;
             return Ok(self
                 .workload
-                .replay(trace, self.load.trace_speed, most, limits)?);
+                .replay(trace, self.load.trace_speed, max, limits)?);
         }
         let run =
             self.workload
@@ -144,7 +144,7 @@ impl Setup {
         Ok(run)
     }
 
-    /// The settings of a point: slots a second make a ramp that depends on the concurrency.
+    /// The settings of a point: a spawn rate makes a ramp that depends on the concurrency.
     pub(crate) fn settings(&self, point: &Point) -> RunSettings {
         let mut settings = self.settings.clone();
         if let (Some(rate), LoadSpec::Concurrency(slots)) = (self.load.spawn_rate, point.load) {
@@ -154,8 +154,8 @@ impl Setup {
         settings
     }
 
-    /// A load of a search.
-    pub(crate) fn searched(&self, kind: SearchKind, load: f64) -> Result<LoadSpec> {
+    /// A load of the search.
+    pub(crate) fn search_load(&self, kind: SearchKind, load: f64) -> Result<LoadSpec> {
         Ok(match kind {
             SearchKind::Concurrency => LoadSpec::Concurrency(load as u32),
             SearchKind::Rate => rate(
@@ -225,7 +225,7 @@ fn target(
     backend: Backend,
     base: Option<&str>,
     key: Option<&ApiKey>,
-    allowed: &Allowed,
+    allowed: &Permissions,
 ) -> Result<ServerTarget> {
     let variables: &[&str] = match backend {
         Backend::Together => &["TOGETHER_AI_API_BASE", "TOGETHER_BASE_URL"],
@@ -251,14 +251,14 @@ fn against(
     api: &Api,
     backend: Backend,
     key_of_subject: Option<&ApiKey>,
-    allowed: &Allowed,
+    allowed: &Permissions,
 ) -> Result<Option<ServerTarget>> {
     let Some(base) = &api.against else {
         return Ok(None);
     };
     let other = api.against_backend.map_or(backend, Backend::from);
     if (other == Backend::Replicate) != (backend == Backend::Replicate) {
-        bail!("--against-backend: one request has to fit both, and Replicate's is its own");
+        bail!("--against-backend: Replicate can only be compared with Replicate");
     }
     let key = match &api.against_api_key {
         Some(key) => Some(key.0.clone()),
@@ -282,7 +282,7 @@ async fn dataset(args: &Prompts, access: &Access) -> Result<Option<Dataset>> {
     Ok(Some(Dataset::load(&config, access).await?))
 }
 
-/// The scenarios that the options ask for, or imply.
+/// The scenarios of the options, or the defaults.
 pub(crate) fn scenarios(args: &Prompts, task: Task) -> Result<Vec<TrafficScenario>> {
     let dataset = args.dataset_config.is_some() || args.dataset_path.is_some();
     let mut given = Vec::new();
@@ -299,7 +299,7 @@ pub(crate) fn scenarios(args: &Prompts, task: Task) -> Result<Vec<TrafficScenari
 fn batch_sizes(args: &LoadArgs, task: Task) -> Vec<u32> {
     if !task.has_batches() {
         if !args.batch_size.is_empty() {
-            let text = format!("--batch-size says nothing about {task}: every request is one");
+            let text = format!("--batch-size has no effect on {task}");
             note("note", Colour::Yellow, text);
         }
         return vec![1];
@@ -313,7 +313,7 @@ fn batch_sizes(args: &LoadArgs, task: Task) -> Vec<u32> {
 
 fn loads(args: &LoadArgs, task: Task) -> Result<Vec<LoadSpec>> {
     if let Some(kind) = args.find_max_load {
-        // The search chooses; it begins here.
+        // The search starts here and chooses the others.
         let first = match kind {
             SearchKind::Concurrency => LoadSpec::Concurrency(1),
             SearchKind::Rate => rate(args, Rate { from: 1.0, to: 1.0 })?,
@@ -338,8 +338,8 @@ fn loads(args: &LoadArgs, task: Task) -> Result<Vec<LoadSpec>> {
     Ok(slots.iter().copied().map(LoadSpec::Concurrency).collect())
 }
 
-/// A rate that rises does so over the ramp, else over the whole run; a steady one over the ramp
-/// from nothing.
+/// A rising rate rises over the ramp, else over the whole run. A constant rate rises from zero over
+/// the ramp.
 fn rate(args: &LoadArgs, Rate { from, to }: Rate) -> Result<LoadSpec> {
     let whole = args.max_time_per_run.unwrap_or(DEFAULT_TIME);
     let profile = match args.ramp_up {
@@ -396,8 +396,8 @@ fn experiment(
                 Some(task.name()),
                 Some(&model),
             ];
-            let mut parts: Vec<_> = parts.into_iter().flatten().map(plain).collect();
-            parts.push(stamp(now));
+            let mut parts: Vec<_> = parts.into_iter().flatten().map(file_name).collect();
+            parts.push(timestamp(now));
             parts.join("_")
         });
     experiment.command = CommandLine::redacted(words.iter().map(String::as_str), secrets);
@@ -439,8 +439,8 @@ fn experiment(
     experiment
 }
 
-/// A part of a folder's name.
-fn plain(text: &str) -> String {
+/// A text as part of a folder's name.
+fn file_name(text: &str) -> String {
     let keep = |c: char| c.is_ascii_alphanumeric() || "-.".contains(c);
     text.chars()
         .map(|c| if keep(c) { c } else { '-' })
@@ -448,7 +448,7 @@ fn plain(text: &str) -> String {
 }
 
 /// `20261121_094500`, in UTC.
-fn stamp(time: SystemTime) -> String {
+fn timestamp(time: SystemTime) -> String {
     let text = humantime::format_rfc3339_seconds(time).to_string();
     let digits: String = text.chars().filter(char::is_ascii_digit).collect();
     format!("{}_{}", &digits[..8], &digits[8..])
@@ -463,8 +463,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn folders_have_names_that_any_disk_takes() {
-        assert_eq!(plain("meta-llama/Llama-2:v1"), "meta-llama-Llama-2-v1");
-        assert_eq!(stamp(SystemTime::UNIX_EPOCH), "19700101_000000");
+    fn folder_names_are_portable() {
+        assert_eq!(file_name("meta-llama/Llama-2:v1"), "meta-llama-Llama-2-v1");
+        assert_eq!(timestamp(SystemTime::UNIX_EPOCH), "19700101_000000");
     }
 }

@@ -217,13 +217,10 @@ async fn a_thousand_calls_dropped_at_any_moment_leave_nothing_running() {
         .with_boot(Duration::from_secs(20))
         .with_token(Duration::from_millis(500));
     let (sim, replicate) = start(SimOptions::default().with_timing(timing)).await;
-    let mut random = 7_u64;
+    // The same moments in every run.
+    let mut random = fastrand::Rng::with_seed(7);
     let calls = (0..1000).map(|number| {
-        // A linear congruential generator: the same moments in every run.
-        random = random
-            .wrapping_mul(6_364_136_223_846_793_005)
-            .wrapping_add(1);
-        let moment = Duration::from_millis((random >> 33) % 30_000);
+        let moment = Duration::from_millis(random.u64(..30_000));
         let replicate = &replicate;
         async move {
             let (model, _) = PAGE[number % PAGE.len()];

@@ -1,4 +1,4 @@
-//! Messages that only those who know the session's secret can write.
+//! Signed messages, which only holders of the session's secret can write.
 
 use std::fmt;
 use std::fs::File;
@@ -10,25 +10,24 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use sha2::Sha256;
 
-use super::{CoordinatorError, MOST_MESSAGE};
+use super::{CoordinatorError, MAX_MESSAGE};
 
-/// What leader and workers of a session have in common, and nobody else knows. Never printed, and
-/// never sent.
+/// The secret that leader and workers of a session share. It is never printed and never sent.
 #[derive(Clone)]
 pub struct SessionSecret(Hmac<Sha256>);
 
 impl SessionSecret {
-    /// The fewest characters: those who read the messages may try short ones.
-    pub const SHORTEST: usize = 32;
+    /// The minimum of characters: an eavesdropper could guess shorter secrets.
+    pub const MIN_LENGTH: usize = 32;
 
-    /// Takes a secret of at least [`SessionSecret::SHORTEST`] characters, such as `openssl rand -hex 32`
-    /// prints; white space around it is cut.
+    /// Takes a secret of at least [`SessionSecret::MIN_LENGTH`] characters, such as the output of
+    /// `openssl rand -hex 32`; surrounding white space is removed.
     ///
     /// # Errors
-    /// [`CoordinatorError::Secret`] when it is shorter, or longer than 1,024 bytes.
+    /// [`CoordinatorError::Secret`] if it is shorter, or longer than 1,024 bytes.
     pub fn new(text: &str) -> Result<Self, CoordinatorError> {
         let text = text.trim();
-        if !(Self::SHORTEST..=LONGEST).contains(&text.len()) {
+        if !(Self::MIN_LENGTH..=MAX_LENGTH).contains(&text.len()) {
             return Err(CoordinatorError::Secret);
         }
         let key = Hmac::new_from_slice(text.as_bytes()).map_err(|_| CoordinatorError::Secret)?;
@@ -38,12 +37,12 @@ impl SessionSecret {
     /// Reads a secret from a file.
     ///
     /// # Errors
-    /// As [`SessionSecret::new`], and [`CoordinatorError::SecretFile`] when the file cannot be read.
+    /// As [`SessionSecret::new`], and [`CoordinatorError::SecretFile`] if the file cannot be read.
     pub fn read(path: &Path) -> Result<Self, CoordinatorError> {
         let mut text = String::new();
-        // White space may surround it.
-        let most = 2 * LONGEST as u64;
-        let read = File::open(path).and_then(|file| file.take(most).read_to_string(&mut text));
+        // Leaves room for surrounding white space.
+        let max = 2 * MAX_LENGTH as u64;
+        let read = File::open(path).and_then(|file| file.take(max).read_to_string(&mut text));
         read.map_err(|source| CoordinatorError::SecretFile {
             path: path.to_owned(),
             source,
@@ -54,37 +53,38 @@ impl SessionSecret {
 
 impl fmt::Debug for SessionSecret {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Secret(***)")
+        f.write_str("SessionSecret(***)")
     }
 }
 
-/// A number that no other measurement and no other worker has.
+/// A number that identifies a measurement or a worker.
 pub(super) type Id = [u64; 2];
 
-/// A message, and what keeps it from being used again.
+/// A message, with what protects it from replay.
 #[derive(Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Envelope<T> {
-    /// The measurement that it belongs to.
+    /// The measurement.
     pub(super) leader: Id,
-    /// Who wrote it, or to whom it is; none for all workers.
+    /// The worker that sent it or that receives it; `None` for all workers.
     pub(super) worker: Option<Id>,
-    /// Its sender gives no two messages the same number, and counts up.
+    /// The sender's counter; no two messages have the same number.
     pub(super) number: u64,
     pub(super) message: T,
 }
 
-/// The numbers of a sender's messages so far, to tell what was sent again. Messages may overtake
-/// each other a little: a sender has several tasks.
+/// The numbers of a sender's messages so far, to detect replays. Messages may overtake each other,
+/// since a sender has several tasks.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Numbers {
+pub(super) struct ReplayWindow {
     highest: u64,
-    /// Which of the highest and the 63 below it have come, the highest in the lowest bit.
+    /// Which of the highest number and the 63 below it were received; the highest is the lowest
+    /// bit.
     seen: u64,
 }
 
-impl Numbers {
-    /// After a sender's first message.
+impl ReplayWindow {
+    /// The state after a sender's first message.
     pub(super) fn after(first: u64) -> Self {
         Self {
             highest: first,
@@ -92,7 +92,7 @@ impl Numbers {
         }
     }
 
-    /// Notes a number; whether it had not come before. What is far behind counts as old.
+    /// Records a number and returns whether it is new. A number far behind counts as old.
     pub(super) fn is_new(&mut self, number: u64) -> bool {
         if let Some(ahead) = number.checked_sub(self.highest).filter(|ahead| *ahead > 0) {
             let shifted = u32::try_from(ahead)
@@ -112,43 +112,44 @@ impl Numbers {
     }
 }
 
-/// Who writes a message. What one side wrote is never taken for the other's.
+/// The sender of a message. A message of one side is never accepted as one of the other.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Side {
     Leader,
     Worker,
 }
 
-/// Seals the messages of a side of a session, and opens those.
+/// Signs and verifies the messages of one side of a session.
 ///
-/// A message is a tag of 32 bytes (HMAC-SHA256), the envelope as a line of JSON, and bytes. The
-/// tag covers all of it, and before it the session and the side, which are not sent.
+/// A message consists of a tag of 32 bytes (HMAC-SHA256), the envelope as a line of JSON, and
+/// bytes. The tag covers all of these, and before them the session and the side, which are not
+/// sent.
 #[derive(Clone)]
-pub(super) struct Seal(Hmac<Sha256>);
+pub(super) struct Signer(Hmac<Sha256>);
 
-impl Seal {
+impl Signer {
     pub(super) fn new(secret: &SessionSecret, session: &str, side: Side) -> Self {
         let mut mac = secret.0.clone();
         let side = match side {
             Side::Leader => "leader",
             Side::Worker => "worker",
         };
-        // A session's name has no space and no line end.
+        // The name of a session contains no space and no line end.
         mac.update(format!("polyllm bench 1 {session} {side}\n").as_bytes());
         Self(mac)
     }
 
-    pub(super) fn close(
+    pub(super) fn sign(
         &self,
         envelope: &impl Serialize,
         bytes: &[u8],
     ) -> Result<Vec<u8>, CoordinatorError> {
         let mut sealed = vec![0; TAG];
-        // Nothing here fails to serialize.
+        // Serialization of these types does not fail.
         sealed.extend(serde_json::to_vec(envelope).unwrap_or_default());
         sealed.push(b'\n');
         sealed.extend_from_slice(bytes);
-        if sealed.len() > MOST_MESSAGE {
+        if sealed.len() > MAX_MESSAGE {
             return Err(CoordinatorError::TooLong(sealed.len()));
         }
         let mut mac = self.0.clone();
@@ -157,12 +158,13 @@ impl Seal {
         Ok(sealed)
     }
 
-    /// None for what was not sealed with this, or is too long; nothing of it is parsed.
-    pub(super) fn open<T: DeserializeOwned>(
+    /// Verifies and parses a message. `None` if its tag is wrong or it is too long; then nothing of
+    /// it is parsed.
+    pub(super) fn verify<T: DeserializeOwned>(
         &self,
         message: &[u8],
     ) -> Option<(Envelope<T>, Vec<u8>)> {
-        if message.len() > MOST_MESSAGE {
+        if message.len() > MAX_MESSAGE {
             return None;
         }
         let (tag, sealed) = message.split_at_checked(TAG)?;
@@ -177,21 +179,21 @@ impl Seal {
 
 const TAG: usize = 32;
 
-const LONGEST: usize = 1024;
+const MAX_LENGTH: usize = 1024;
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn seal(secret: &str, session: &str, side: Side) -> Seal {
-        Seal::new(&SessionSecret::new(secret).unwrap(), session, side)
+    fn seal(secret: &str, session: &str, side: Side) -> Signer {
+        Signer::new(&SessionSecret::new(secret).unwrap(), session, side)
     }
 
     const SECRET: &str = "0123456789abcdef0123456789abcdef";
 
     #[test]
-    fn a_secret_is_long_and_is_not_shown() {
-        for text in ["", "short", &SECRET[1..], &"x".repeat(LONGEST + 1)] {
+    fn a_secret_has_a_minimum_length_and_is_not_shown() {
+        for text in ["", "short", &SECRET[1..], &"x".repeat(MAX_LENGTH + 1)] {
             assert!(SessionSecret::new(text).is_err(), "{text}");
         }
         let secret = SessionSecret::new(&format!(" {SECRET}\n")).unwrap();
@@ -201,7 +203,7 @@ mod tests {
     }
 
     #[test]
-    fn only_what_was_sealed_for_the_same_session_and_side_is_opened() {
+    fn only_messages_of_the_same_session_and_side_are_valid() {
         let ours = seal(SECRET, "s", Side::Leader);
         let envelope = Envelope {
             leader: [1, 2],
@@ -209,8 +211,8 @@ mod tests {
             number: 3,
             message: "hi".to_owned(),
         };
-        let sealed = ours.close(&envelope, b"\n\0bytes").unwrap();
-        let (opened, bytes) = ours.open::<String>(&sealed).unwrap();
+        let sealed = ours.sign(&envelope, b"\n\0bytes").unwrap();
+        let (opened, bytes) = ours.verify::<String>(&sealed).unwrap();
         assert_eq!((opened.number, opened.message.as_str()), (3, "hi"));
         assert_eq!(bytes, b"\n\0bytes");
 
@@ -220,21 +222,24 @@ mod tests {
             seal(SECRET, "t", Side::Leader),
             seal(SECRET, "s", Side::Worker),
         ] {
-            assert!(theirs.open::<String>(&sealed).is_none());
+            assert!(theirs.verify::<String>(&sealed).is_none());
         }
         for at in 0..sealed.len() {
             let mut changed = sealed.clone();
             changed[at] ^= 1;
-            assert!(ours.open::<String>(&changed).is_none(), "byte {at}");
-            assert!(ours.open::<String>(&sealed[..at]).is_none(), "cut at {at}");
+            assert!(ours.verify::<String>(&changed).is_none(), "byte {at}");
+            assert!(
+                ours.verify::<String>(&sealed[..at]).is_none(),
+                "cut at {at}"
+            );
         }
         let longer = [&sealed[..], b"x"].concat();
-        assert!(ours.open::<String>(&longer).is_none());
+        assert!(ours.verify::<String>(&longer).is_none());
     }
 
     #[test]
-    fn each_number_is_new_once() {
-        let mut numbers = Numbers::after(100);
+    fn each_number_is_accepted_once() {
+        let mut numbers = ReplayWindow::after(100);
         let come = [
             100, 101, 103, 102, 102, 103, 40, 39, 38, 99, 99, 200, 137, 136, 103, 1,
         ];
@@ -249,7 +254,7 @@ mod tests {
     }
 
     #[test]
-    fn a_message_has_a_limit() {
+    fn the_length_of_a_message_is_limited() {
         let ours = seal(SECRET, "s", Side::Leader);
         let envelope = |message| Envelope {
             leader: [0; 2],
@@ -257,15 +262,15 @@ mod tests {
             number: 0,
             message,
         };
-        let long = "x".repeat(MOST_MESSAGE);
-        let error = ours.close(&envelope(long.as_str()), &[]).unwrap_err();
+        let long = "x".repeat(MAX_MESSAGE);
+        let error = ours.sign(&envelope(long.as_str()), &[]).unwrap_err();
         assert!(matches!(error, CoordinatorError::TooLong(_)), "{error}");
-        // Not even one that was sealed as it should be.
-        let mut sealed = ours.close(&envelope(""), &[]).unwrap();
+        // Not even one with a valid tag.
+        let mut sealed = ours.sign(&envelope(""), &[]).unwrap();
         sealed.extend(long.bytes());
         let mut mac = ours.0.clone();
         mac.update(&sealed[TAG..]);
         sealed[..TAG].copy_from_slice(&mac.finalize().into_bytes());
-        assert!(ours.open::<String>(&sealed).is_none());
+        assert!(ours.verify::<String>(&sealed).is_none());
     }
 }

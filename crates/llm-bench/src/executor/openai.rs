@@ -1,20 +1,20 @@
-use crate::answer::{ChatAnswer, WholeAnswer};
-use crate::perform::{Ended, Performer, Raw, post};
+use crate::executor::{Completion, Executor, RawRecord, post};
 use crate::record::Outcome;
-use crate::request::Prepared;
+use crate::request::PreparedRequest;
+use crate::response::{ChatResponse, JsonResponse};
 use crate::target::ServerTarget;
 
-impl Performer {
-    /// A streamed chat.
+impl Executor {
+    /// Measures a streamed chat.
     pub(super) async fn chat(
         &self,
         target: &ServerTarget,
-        request: &Prepared,
-        raw: &mut Raw,
+        request: &PreparedRequest,
+        raw: &mut RawRecord,
         keep_text: bool,
     ) {
         let path = target.path("/chat/completions");
-        let mut answer = ChatAnswer::new(keep_text);
+        let mut answer = ChatResponse::new(keep_text);
         let send = || post(target, &path, &request.body, "text/event-stream");
         let ended = self
             .bounded(self.send(target.origin(), send, &mut answer))
@@ -22,7 +22,7 @@ impl Performer {
         raw.record.end_ns = self.clock.now();
         let mut failure = None;
         match ended {
-            Ended::Well(sent) => {
+            Completion::Well(sent) => {
                 raw.sent(&sent);
                 raw.record.end_ns = sent.end_ns;
                 answer.finish(sent.end_ns);
@@ -31,9 +31,11 @@ impl Performer {
                     .failure()
                     .or_else(|| answer.stream.failure.take());
             }
-            // An error that the server told explains why the connection closed.
-            Ended::Badly(broken) => failure = Some(answer.stream.failure.take().unwrap_or(broken)),
-            Ended::GivenUp => raw.record.outcome = Outcome::Cancelled,
+            // An error of the server explains why the connection closed.
+            Completion::Badly(broken) => {
+                failure = Some(answer.stream.failure.take().unwrap_or(broken))
+            }
+            Completion::GivenUp => raw.record.outcome = Outcome::Cancelled,
         }
         raw.head(&answer.head);
         raw.usage = answer.stream.usage;
@@ -47,23 +49,23 @@ impl Performer {
         }
     }
 
-    /// Embeddings or a rerank. What they give is whole or nothing: its first token is its end.
-    pub(super) async fn whole(
+    /// Measures embeddings or a rerank: the first token is the end of the response.
+    pub(super) async fn batch(
         &self,
         target: &ServerTarget,
         endpoint: &str,
-        request: &Prepared,
-        raw: &mut Raw,
+        request: &PreparedRequest,
+        raw: &mut RawRecord,
     ) {
         let path = target.path(endpoint);
-        let mut answer = WholeAnswer::default();
+        let mut answer = JsonResponse::default();
         let send = || post(target, &path, &request.body, "application/json");
         let ended = self
             .bounded(self.send(target.origin(), send, &mut answer))
             .await;
         raw.record.end_ns = self.clock.now();
         match ended {
-            Ended::Well(sent) => {
+            Completion::Well(sent) => {
                 raw.sent(&sent);
                 raw.record.end_ns = sent.end_ns;
                 let usage = match answer.head.failure() {
@@ -78,8 +80,8 @@ impl Performer {
                     Err(failure) => raw.record.outcome = Outcome::Failed(failure),
                 }
             }
-            Ended::Badly(failure) => raw.record.outcome = Outcome::Failed(failure),
-            Ended::GivenUp => raw.record.outcome = Outcome::Cancelled,
+            Completion::Badly(failure) => raw.record.outcome = Outcome::Failed(failure),
+            Completion::GivenUp => raw.record.outcome = Outcome::Cancelled,
         }
         raw.head(&answer.head);
     }

@@ -1,4 +1,4 @@
-//! What a model writes, as a person or a script sees it.
+//! Prints the output of a model, for users or as JSON.
 
 use std::borrow::Cow;
 
@@ -9,9 +9,9 @@ use polyllm::{ReplyEvent, ReplyStream, RequestBuilder};
 
 use crate::output::{Printed, can_redraw, print, print_json, redraw};
 
-/// Sends `request` and prints the answer: as it arrives if `stream`, as JSON if `json`.
+/// Sends `request` and prints the reply: as it arrives if `stream`, as JSON if `json`.
 ///
-/// `text` finds the text of an answer.
+/// `text` returns the text of a reply.
 pub(crate) async fn show<R: StreamingRequest>(
     request: RequestBuilder<'_, R>,
     stream: bool,
@@ -34,23 +34,23 @@ pub(crate) async fn show<R: StreamingRequest>(
 
 async fn show_stream(stream: ReplyStream, json: bool) -> Result<()> {
     let mut in_line = false;
-    let shown = pour(stream, json, &mut in_line).await;
-    // What comes next, be it an error or a prompt, has a line of its own.
+    let shown = print_stream(stream, json, &mut in_line).await;
+    // The next output, such as an error or a prompt, starts on its own line.
     if in_line {
         print("\n")?;
     }
     shown
 }
 
-/// Prints a stream; `in_line` tells, also after a failure, whether the last line is open.
-async fn pour(mut stream: ReplyStream, json: bool, in_line: &mut bool) -> Result<()> {
-    let mut waiting = Waiting::default();
-    let mut said = false;
+/// Prints a stream. `in_line` is set while the last line is open, also after a failure.
+async fn print_stream(mut stream: ReplyStream, json: bool, in_line: &mut bool) -> Result<()> {
+    let mut waiting = ProgressLine::default();
+    let mut has_output = false;
     while let Some(event) = stream.next().await {
         let printed = match event? {
             ReplyEvent::Progress(progress) => {
-                // It would take the place of a line that is still being written.
-                if !said {
+                // The progress line would overwrite a line that is being written.
+                if !has_output {
                     waiting.show(&progress);
                 }
                 continue;
@@ -69,20 +69,20 @@ async fn pour(mut stream: ReplyStream, json: bool, in_line: &mut bool) -> Result
         if printed == Printed::ReaderGone {
             return Ok(());
         }
-        said = true;
+        has_output = true;
     }
-    // An answer without text is an empty line.
-    *in_line |= !json && !said;
+    // A reply without text is an empty line.
+    *in_line |= !json && !has_output;
     Ok(())
 }
 
-/// The line that tells, on a terminal, that a model is still booting.
+/// The line on a terminal that shows the progress of a booting model.
 #[derive(Default)]
-pub(crate) struct Waiting {
+pub(crate) struct ProgressLine {
     shown: bool,
 }
 
-impl Waiting {
+impl ProgressLine {
     pub(crate) fn show(&mut self, progress: &Progress) {
         if can_redraw() {
             let seconds = progress.elapsed.as_secs();
@@ -98,8 +98,8 @@ impl Waiting {
     }
 }
 
-/// Whatever ends the waiting, an error too, finds the line empty.
-impl Drop for Waiting {
+/// Clears the line, whether the wait ends with a reply or an error.
+impl Drop for ProgressLine {
     fn drop(&mut self) {
         self.clear();
     }

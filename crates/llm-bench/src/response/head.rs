@@ -3,9 +3,9 @@ use serde_json::Value;
 
 use crate::record::{Failure, FailureKind, RateLimit};
 
-/// What every answer begins with, and the body of one that tells of an error.
+/// The head of a response, and the body of an error.
 #[derive(Debug, Default)]
-pub(crate) struct Head {
+pub(crate) struct ResponseHead {
     pub(crate) status: Option<StatusCode>,
     pub(crate) rate_limit: Option<RateLimit>,
     pub(crate) is_event_stream: bool,
@@ -13,7 +13,7 @@ pub(crate) struct Head {
     error_body: Vec<u8>,
 }
 
-impl Head {
+impl ResponseHead {
     pub(crate) fn read(&mut self, head: &response::Parts) {
         self.status = Some(head.status);
         self.rate_limit = rate_limit(&head.headers);
@@ -24,36 +24,37 @@ impl Head {
             .is_some_and(|value| value.trim_start().starts_with("text/event-stream"));
     }
 
-    /// Counts bytes, and keeps those of an error; whether they are part of a good answer.
+    /// Counts bytes and keeps those of an error. Returns whether they are part of a successful
+    /// response.
     pub(crate) fn body(&mut self, data: &[u8]) -> bool {
         self.bytes += data.len() as u64;
-        if !self.goes_on() {
+        if !self.is_within_limit() {
             return false;
         }
-        if self.is_good() {
+        if self.is_success() {
             return true;
         }
-        let room = MOST_ERROR.saturating_sub(self.error_body.len());
+        let room = MAX_ERROR_BODY.saturating_sub(self.error_body.len());
         self.error_body
             .extend_from_slice(&data[..data.len().min(room)]);
         false
     }
 
     /// Whether the body is within its limit.
-    pub(crate) fn goes_on(&self) -> bool {
-        self.bytes <= MOST_BYTES
+    pub(crate) fn is_within_limit(&self) -> bool {
+        self.bytes <= MAX_BODY
     }
 
-    pub(crate) fn is_good(&self) -> bool {
+    pub(crate) fn is_success(&self) -> bool {
         self.status.is_some_and(|status| status.is_success())
     }
 
-    /// The failure that status and length tell of.
+    /// The failure that the status or the length implies.
     pub(crate) fn failure(&self) -> Option<Failure> {
-        if !self.goes_on() {
+        if !self.is_within_limit() {
             return Some(Failure {
                 kind: FailureKind::Protocol,
-                message: format!("the answer is longer than {} MiB", MOST_BYTES >> 20),
+                message: format!("the response is longer than {} MiB", MAX_BODY >> 20),
             });
         }
         let status = self.status.filter(|status| !status.is_success())?;
@@ -62,24 +63,24 @@ impl Head {
         } else {
             FailureKind::HttpStatus
         };
-        let said = said(&self.error_body);
-        let message = match said.as_deref() {
+        let text = error_message(&self.error_body);
+        let message = match text.as_deref() {
             None | Some("") => status.to_string(),
-            Some(said) => format!("{status}: {said}"),
+            Some(text) => format!("{status}: {text}"),
         };
         Some(Failure { kind, message })
     }
 }
 
-/// The sentence in an error's body: OpenAI's `error.message`, Replicate's `detail`, or the text.
-fn said(body: &[u8]) -> Option<String> {
+/// The message of an error body: OpenAI's `error.message`, Replicate's `detail`, or the text.
+fn error_message(body: &[u8]) -> Option<String> {
     let Ok(value) = serde_json::from_slice::<Value>(body) else {
         return std::str::from_utf8(body).ok().map(str::to_owned);
     };
     message_in(&value)
 }
 
-/// The sentence in an error's JSON.
+/// The message in the JSON of an error.
 pub(crate) fn message_in(value: &Value) -> Option<String> {
     let places = ["/error/message", "/error", "/detail", "/message", "/title"];
     let found = places
@@ -117,7 +118,7 @@ fn rate_limit(headers: &HeaderMap) -> Option<RateLimit> {
     (limits != RateLimit::default()).then_some(limits)
 }
 
-/// OpenAI writes durations: `1s`, `6m0s`, `250ms`.
+/// OpenAI writes durations such as `1s`, `6m0s` and `250ms`.
 fn seconds(text: &str) -> Option<f64> {
     let mut total = 0.0;
     let mut rest = text;
@@ -141,20 +142,24 @@ fn seconds(text: &str) -> Option<f64> {
     (!text.is_empty()).then_some(total)
 }
 
-/// Bytes of an answer that are read. A million chunks and a batch of 1,000 embeddings are shorter.
-const MOST_BYTES: u64 = 256 << 20;
+/// The longest response body in bytes. A million chunks and 1,000 embeddings are shorter.
+const MAX_BODY: u64 = 256 << 20;
 
-/// Bytes of an error's body that are looked at.
-const MOST_ERROR: usize = 16 << 10;
+/// The bytes of an error body that are kept.
+const MAX_ERROR_BODY: usize = 16 << 10;
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn the_sentence_of_an_error_is_found_in_either_dialect() {
+    fn error_messages_are_found_in_both_dialects() {
         let check = |body: &str, sentence: &str| {
-            assert_eq!(said(body.as_bytes()).as_deref(), Some(sentence), "{body}");
+            assert_eq!(
+                error_message(body.as_bytes()).as_deref(),
+                Some(sentence),
+                "{body}"
+            );
         };
         check(r#"{"error":{"message":"no such model"}}"#, "no such model");
         check(r#"{"error":"overloaded"}"#, "overloaded");
@@ -163,11 +168,11 @@ mod tests {
             "no token",
         );
         check("<html>bad gateway", "<html>bad gateway");
-        assert_eq!(said(b"\xff"), None);
+        assert_eq!(error_message(b"\xff"), None);
     }
 
     #[test]
-    fn limits_are_read_in_either_dialect() {
+    fn rate_limits_are_read_in_both_dialects() {
         let limits = |pairs: &[(&'static str, &'static str)]| {
             let pairs = pairs.iter().map(|(name, value)| {
                 let name = http::HeaderName::from_static(name);

@@ -2,43 +2,43 @@ use http::response;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 
-use crate::answer::chat::WireUsage;
-use crate::answer::{Head, Usage};
-use crate::client::Sink;
+use crate::client::ResponseSink;
 use crate::record::{Failure, FailureKind};
+use crate::response::chat::WireUsage;
+use crate::response::{ResponseHead, Usage};
 
-/// An answer that is one piece of JSON: embeddings, rerank, a prediction.
+/// A response in one JSON document: embeddings, rerank, a prediction.
 #[derive(Debug, Default)]
-pub(crate) struct WholeAnswer {
-    pub(crate) head: Head,
+pub(crate) struct JsonResponse {
+    pub(crate) head: ResponseHead,
     pub(crate) body: Vec<u8>,
 }
 
-impl WholeAnswer {
-    /// The usage of embeddings or a rerank, and whether there is anything in it.
+impl JsonResponse {
+    /// The usage of embeddings or a rerank; an error if there are no results.
     pub(crate) fn usage(&self) -> Result<Usage, Failure> {
         let protocol = |message: String| Failure {
             kind: FailureKind::Protocol,
             message,
         };
-        let wire: Wire = serde_json::from_slice(&self.body)
-            .map_err(|error| protocol(format!("the answer is no JSON as expected: {error}")))?;
+        let wire: WireBody = serde_json::from_slice(&self.body)
+            .map_err(|error| protocol(format!("the response is not the expected JSON: {error}")))?;
         let Some(items) = wire.data.or(wire.results) else {
             return Err(protocol(
-                "the answer has neither data nor results".to_owned(),
+                "the response has neither data nor results".to_owned(),
             ));
         };
         if items.is_empty() {
             return Err(Failure {
                 kind: FailureKind::Empty,
-                message: "the answer has nothing in it".to_owned(),
+                message: "the response has no results".to_owned(),
             });
         }
         Ok(wire.usage.map(Usage::from).unwrap_or_default())
     }
 }
 
-impl Sink for WholeAnswer {
+impl ResponseSink for JsonResponse {
     fn head(&mut self, head: &response::Parts) {
         self.head.read(head);
     }
@@ -47,12 +47,12 @@ impl Sink for WholeAnswer {
         if self.head.body(data) {
             self.body.extend_from_slice(data);
         }
-        self.head.goes_on()
+        self.head.is_within_limit()
     }
 }
 
 #[derive(Deserialize)]
-struct Wire {
+struct WireBody {
     data: Option<Vec<IgnoredAny>>,
     results: Option<Vec<IgnoredAny>>,
     usage: Option<WireUsage>,
@@ -63,11 +63,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn usage_of_embeddings_is_all_input() {
+    fn all_usage_of_embeddings_is_input() {
         let usage = |body: &str| {
             let body = body.as_bytes().to_vec();
-            let head = Head::default();
-            WholeAnswer { head, body }.usage()
+            let head = ResponseHead::default();
+            JsonResponse { head, body }.usage()
         };
         let found = usage(r#"{"data":[{"embedding":[0.1]}],"usage":{"total_tokens":9}}"#);
         assert_eq!(found.unwrap().input, Some(9));

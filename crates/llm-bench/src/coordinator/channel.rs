@@ -1,4 +1,4 @@
-//! One end of a session: what it sends is sealed, what it receives is authentic.
+//! One end of a session: it signs what it sends and verifies what it receives.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -11,28 +11,28 @@ use tokio::sync::mpsc;
 use tokio::task::AbortHandle;
 
 use super::bus::{Bus, Publisher};
-use super::seal::{Envelope, Id, Seal, SessionSecret, Side};
-use super::{AGAIN, CoordinatorError, subjects};
+use super::signature::{Envelope, Id, SessionSecret, Side, Signer};
+use super::{CoordinatorError, REPEAT_INTERVAL, subjects};
 
-/// Sends what one side says and receives what the other says, both of one session.
-pub(super) struct Link<T> {
+/// Sends the messages of one side and receives those of the other side of a session.
+pub(super) struct Channel<T> {
     pub(super) sender: Sender,
     received: mpsc::Receiver<(Envelope<T>, Vec<u8>)>,
     _reader: Task,
 }
 
-/// Seals and sends; its clones count on together.
+/// Signs and sends; clones share one counter.
 #[derive(Clone)]
 pub(super) struct Sender(Arc<Inner>);
 
 struct Inner {
     publisher: Publisher,
     subject: String,
-    seal: Seal,
+    seal: Signer,
     number: AtomicU64,
 }
 
-/// A task that ends with its owner.
+/// A task that is aborted on drop.
 pub(super) struct Task(pub(super) AbortHandle);
 
 impl Drop for Task {
@@ -41,7 +41,7 @@ impl Drop for Task {
     }
 }
 
-impl<T: DeserializeOwned + Send + 'static> Link<T> {
+impl<T: DeserializeOwned + Send + 'static> Channel<T> {
     pub(super) fn new(
         mut bus: Bus,
         session: &str,
@@ -56,17 +56,17 @@ impl<T: DeserializeOwned + Send + 'static> Link<T> {
         let sender = Sender(Arc::new(Inner {
             publisher: bus.publisher.clone(),
             subject,
-            seal: Seal::new(secret, session, side),
+            seal: Signer::new(secret, session, side),
             number: AtomicU64::new(0),
         }));
-        let seal = Seal::new(secret, session, other);
-        let (receive, received) = mpsc::channel(WAITING);
-        // It reads whatever comes, also while nobody asks for messages: others may write as much
-        // as they like, and none of that is kept.
+        let seal = Signer::new(secret, session, other);
+        let (receive, received) = mpsc::channel(MAX_QUEUED);
+        // It keeps reading when nobody waits for messages: others may write any amount, and none of
+        // that may be kept.
         let reader = tokio::spawn(async move {
             while let Ok(message) = bus.next().await {
-                if let Some(opened) = seal.open(&message) {
-                    // When there is no room, it is lost, as any message may be.
+                if let Some(opened) = seal.verify(&message) {
+                    // If the channel is full, the message is lost, which may happen to any message.
                     let _ = receive.try_send(opened);
                 }
             }
@@ -78,7 +78,7 @@ impl<T: DeserializeOwned + Send + 'static> Link<T> {
         })
     }
 
-    /// The next authentic message of the other side, of whichever measurement.
+    /// The next authentic message of the other side, from any measurement.
     pub(super) async fn next(&mut self) -> Result<(Envelope<T>, Vec<u8>), CoordinatorError> {
         let message = self.received.recv().await;
         message.ok_or_else(|| CoordinatorError::engine("the connection was closed"))
@@ -100,20 +100,20 @@ impl Sender {
             number: inner.number.fetch_add(1, Ordering::Relaxed) + 1,
             message,
         };
-        let sealed = inner.seal.close(&envelope, bytes)?;
+        let sealed = inner.seal.sign(&envelope, bytes)?;
         let sent = inner.publisher.publish(&inner.subject, sealed);
-        match tokio::time::timeout(20 * AGAIN, sent).await {
+        match tokio::time::timeout(20 * REPEAT_INTERVAL, sent).await {
             Ok(sent) => sent,
-            Err(_) => Err(CoordinatorError::Silent("the coordinator".to_owned())),
+            Err(_) => Err(CoordinatorError::TimedOut("the coordinator".to_owned())),
         }
     }
 }
 
-/// A new number, from the operating system's randomness.
+/// A random number from the operating system.
 pub(super) fn new_id() -> Result<Id, CoordinatorError> {
     let next = || SysRng.try_next_u64().map_err(CoordinatorError::engine);
     Ok([next()?, next()?])
 }
 
-/// Messages that were received and not asked for yet.
-const WAITING: usize = 4096;
+/// Received messages that wait to be processed.
+const MAX_QUEUED: usize = 4096;

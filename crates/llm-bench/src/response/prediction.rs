@@ -1,46 +1,46 @@
 use http::response;
 use sse_codec::{Decoder, Event};
 
-use crate::answer::head::message_in;
-use crate::answer::{Head, Stream};
-use crate::client::Sink;
+use crate::client::ResponseSink;
 use crate::record::FailureKind;
+use crate::response::head::message_in;
+use crate::response::{ResponseHead, StreamState};
 
 /// The event stream of a Replicate prediction: `output`, `error`, `done`.
 #[derive(Debug)]
-pub(crate) struct OutputStream {
-    pub(crate) head: Head,
-    pub(crate) stream: Stream,
-    /// When `done` came.
+pub(crate) struct PredictionStream {
+    pub(crate) head: ResponseHead,
+    pub(crate) stream: StreamState,
+    /// When `done` arrived.
     pub(crate) done_at: Option<u64>,
     decoder: Decoder,
 }
 
-impl OutputStream {
-    /// Goes on where an earlier connection broke off.
-    pub(crate) fn new(stream: Stream) -> Self {
+impl PredictionStream {
+    /// Resumes where an earlier connection broke.
+    pub(crate) fn new(stream: StreamState) -> Self {
         Self {
-            head: Head::default(),
+            head: ResponseHead::default(),
             stream,
             done_at: None,
             decoder: Decoder::new().with_empty_events(true),
         }
     }
 
-    /// Where to go on, should the connection break.
+    /// The event to resume after if the connection breaks.
     pub(crate) fn last_event_id(&self) -> &str {
         self.decoder.last_event_id()
     }
 }
 
-impl Sink for OutputStream {
+impl ResponseSink for PredictionStream {
     fn head(&mut self, head: &response::Parts) {
         self.head.read(head);
     }
 
     fn data(&mut self, data: &[u8], at: u64) -> bool {
         if !self.head.body(data) {
-            return self.head.goes_on();
+            return self.head.is_within_limit();
         }
         let (stream, done_at) = (&mut self.stream, &mut self.done_at);
         let fed = self
@@ -49,13 +49,13 @@ impl Sink for OutputStream {
         if let Err(error) = fed {
             stream.fail(FailureKind::Protocol, error.to_string());
         }
-        self.head.goes_on() && stream.goes_on()
+        self.head.is_within_limit() && stream.is_open()
     }
 }
 
-fn take(stream: &mut Stream, done_at: &mut Option<u64>, event: Event<'_>, at: u64) {
+fn take(stream: &mut StreamState, done_at: &mut Option<u64>, event: Event<'_>, at: u64) {
     match event.name() {
-        // An empty piece of text is no token.
+        // An empty text is not a token.
         "output" if !event.data().is_empty() => {
             let text = event.text();
             stream.token(at, &text, text.len());
@@ -71,7 +71,7 @@ fn take(stream: &mut Stream, done_at: &mut Option<u64>, event: Event<'_>, at: u6
             stream.done = true;
             done_at.get_or_insert(at);
         }
-        // Logs and whatever comes next year.
+        // Logs and unknown events.
         _ => {}
     }
 }
@@ -81,8 +81,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn outputs_are_tokens_and_done_is_the_end() {
-        let mut answer = OutputStream::new(Stream::new(true));
+    fn output_events_are_tokens_and_done_ends_the_stream() {
+        let mut answer = PredictionStream::new(StreamState::new(true));
         answer.head(&http::Response::new(()).into_parts().0);
         answer.data(b": hi\n\nevent: output\nid: 1\ndata: a\n\n", 1);
         answer.data(b"event: output\ndata:  b\n\nevent: output\ndata:\n\n", 2);
@@ -93,8 +93,8 @@ mod tests {
     }
 
     #[test]
-    fn an_error_is_told_in_its_words() {
-        let mut answer = OutputStream::new(Stream::new(false));
+    fn an_error_event_fails_with_its_message() {
+        let mut answer = PredictionStream::new(StreamState::new(false));
         answer.head(&http::Response::new(()).into_parts().0);
         answer.data(b"event: error\ndata: {\"detail\":\"out of memory\"}\n\n", 1);
         assert_eq!(answer.stream.failure.unwrap().message, "out of memory");

@@ -1,26 +1,26 @@
-//! What is made of the bytes of an answer while they come.
+//! Reads responses while their bytes arrive.
 
 mod chat;
 mod head;
-mod output;
-mod whole;
+mod json;
+mod prediction;
 
-pub(crate) use chat::ChatAnswer;
-pub(crate) use head::Head;
-pub(crate) use output::OutputStream;
-pub(crate) use whole::WholeAnswer;
+pub(crate) use chat::ChatResponse;
+pub(crate) use head::ResponseHead;
+pub(crate) use json::JsonResponse;
+pub(crate) use prediction::PredictionStream;
 
 use crate::record::{Failure, FailureKind};
 
-/// A chunk with tokens: when its bytes were read, and how much text it held.
+/// A chunk with tokens: when it was read, and the length of its text.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) struct Chunk {
     pub(crate) at: u64,
-    /// Bytes of text: tokens are spread over chunks in proportion to it.
+    /// The length of the text in bytes; tokens are distributed over chunks in proportion to it.
     pub(crate) weight: u32,
 }
 
-/// Tokens as the server counted them.
+/// The token counts of the server.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub(crate) struct Usage {
     pub(crate) input: Option<u64>,
@@ -30,9 +30,9 @@ pub(crate) struct Usage {
 }
 
 impl Usage {
-    /// Without counts that no request has, so that sums over all requests cannot overflow.
-    pub(crate) fn credible(self) -> Self {
-        let credible = |count: Option<u64>| count.filter(|count| *count <= MOST_TOKENS);
+    /// Without impossible counts, so that sums over all requests cannot overflow.
+    pub(crate) fn plausible(self) -> Self {
+        let credible = |count: Option<u64>| count.filter(|count| *count <= MAX_TOKENS);
         Self {
             input: credible(self.input),
             output: credible(self.output),
@@ -42,20 +42,20 @@ impl Usage {
     }
 }
 
-/// What a streamed answer has come to.
+/// The state of a streamed response.
 #[derive(Debug, Default)]
-pub(crate) struct Stream {
+pub(crate) struct StreamState {
     pub(crate) chunks: Vec<Chunk>,
     pub(crate) usage: Usage,
     pub(crate) finish_reason: Option<String>,
-    /// The text, where somebody needs it: a next turn, or a tokenizer.
+    /// The text, if a next turn or a tokenizer needs it.
     pub(crate) text: Option<String>,
-    /// The stream said that it is over.
+    /// Whether the stream sent its end marker.
     pub(crate) done: bool,
     pub(crate) failure: Option<Failure>,
 }
 
-impl Stream {
+impl StreamState {
     pub(crate) fn new(keep_text: bool) -> Self {
         Self {
             chunks: Vec::with_capacity(TYPICAL_CHUNKS),
@@ -64,21 +64,21 @@ impl Stream {
         }
     }
 
-    /// A piece of text that was not streamed; an empty one is no token.
+    /// Adds output that was not streamed; an empty text is not a token.
     pub(crate) fn piece(&mut self, at: u64, text: &str) {
         if !text.is_empty() {
             self.token(at, text, text.len());
         }
     }
 
-    /// Whether more of the stream is of use.
-    fn goes_on(&self) -> bool {
-        self.chunks.len() < MOST_CHUNKS
+    /// Whether to continue reading the stream.
+    fn is_open(&self) -> bool {
+        self.chunks.len() < MAX_CHUNKS
     }
 
     fn token(&mut self, at: u64, text: &str, weight: usize) {
-        if !self.goes_on() {
-            let message = "the answer has more than 1000000 chunks";
+        if !self.is_open() {
+            let message = "the response has more than 1000000 chunks";
             return self.fail(FailureKind::Protocol, message);
         }
         let weight = u32::try_from(weight).unwrap_or(u32::MAX);
@@ -94,10 +94,10 @@ impl Stream {
     }
 }
 
-/// Tokens of a request or an answer, as far as a server is believed.
-const MOST_TOKENS: u64 = 1_000_000_000;
+/// The highest plausible token count of a request or a response.
+const MAX_TOKENS: u64 = 1_000_000_000;
 
 const TYPICAL_CHUNKS: usize = 128;
 
-/// Chunks of an answer that are kept: more than the longest answer of a public model has tokens.
-const MOST_CHUNKS: usize = 1_000_000;
+/// The most chunks that are kept: no public model writes as many tokens.
+const MAX_CHUNKS: usize = 1_000_000;

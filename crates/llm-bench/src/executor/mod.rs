@@ -1,4 +1,4 @@
-//! One request from beginning to end, with everything that can happen to it.
+//! Sends one request and measures it to its end.
 
 mod finish;
 mod openai;
@@ -12,38 +12,38 @@ use http::{HeaderValue, Method, Request, header};
 use http_body_util::Full;
 use tokio::sync::watch;
 
-use crate::answer::{Chunk, Head, Usage};
-use crate::client::{ConnectError, Connection, Connector, Exchanged, Pool, Sink};
+use crate::client::{ConnectError, Connection, Connector, ExchangeEnd, Pool, ResponseSink};
 use crate::clock::Clock;
 use crate::record::{
     ConnectTimes, Failure, FailureKind, Outcome, RequestRecord, Side, TokenSource,
 };
-use crate::request::{Endpoint, Prepared};
+use crate::request::{Endpoint, PreparedRequest};
+use crate::response::{Chunk, ResponseHead, Usage};
 use crate::target::{Origin, ServerTarget};
 
-/// Performs requests on one thread.
+/// Sends requests on one thread.
 #[derive(Debug)]
-pub(crate) struct Performer {
+pub(crate) struct Executor {
     pub(crate) clock: Clock,
-    /// The subject, and the one it is compared with.
+    /// The target, and the one that it is compared with.
     pub(crate) targets: (ServerTarget, Option<ServerTarget>),
-    /// The model, for its place in Replicate's paths.
+    /// The model, for Replicate's paths.
     pub(crate) model: String,
     pub(crate) pool: RefCell<Pool>,
     pub(crate) timeout: Duration,
-    /// Between two looks at a prediction that has no stream.
+    /// The poll interval of a prediction without a stream.
     pub(crate) poll_interval: Duration,
-    /// A prediction that waits longer than this to start waits for a boot.
+    /// A prediction that waits longer than this counts as a cold boot.
     pub(crate) cold_after: Duration,
-    /// Whether texts are needed, to count their tokens.
+    /// Whether texts are kept to count their tokens.
     pub(crate) keep_text: bool,
-    /// Turns true when requests under way have to be given up.
+    /// Becomes true when running requests must be cancelled.
     pub(crate) give_up: watch::Receiver<bool>,
 }
 
-/// A request just performed; [`Raw::finish`] makes the rest of its record, away from this thread.
+/// A finished request; [`RawRecord::finish`] completes its record on another thread.
 #[derive(Debug)]
-pub(crate) struct Raw {
+pub(crate) struct RawRecord {
     pub(crate) record: RequestRecord,
     pub(crate) chunks: Vec<Chunk>,
     pub(crate) usage: Usage,
@@ -51,17 +51,17 @@ pub(crate) struct Raw {
     pub(crate) estimated_input: (u64, TokenSource),
 }
 
-impl Performer {
-    /// Sends a request now, and reads its answer.
-    pub(crate) async fn perform(
+impl Executor {
+    /// Sends a request and reads its response.
+    pub(crate) async fn execute(
         &self,
         id: u64,
-        request: &Prepared,
+        request: &PreparedRequest,
         side: Side,
         scheduled_ns: Option<u64>,
         keep_text: bool,
-    ) -> Raw {
-        let mut raw = Raw::new(id, request);
+    ) -> RawRecord {
+        let mut raw = RawRecord::new(id, request);
         raw.record.side = side;
         raw.record.scheduled_ns = scheduled_ns;
         raw.record.dispatched_ns = self.clock.now();
@@ -69,15 +69,15 @@ impl Performer {
         let target = self.target(side);
         match request.endpoint {
             Endpoint::Chat => self.chat(target, request, &mut raw, keep_text).await,
-            Endpoint::Embeddings => self.whole(target, "/embeddings", request, &mut raw).await,
-            Endpoint::Rerank => self.whole(target, "/rerank", request, &mut raw).await,
+            Endpoint::Embeddings => self.batch(target, "/embeddings", request, &mut raw).await,
+            Endpoint::Rerank => self.batch(target, "/rerank", request, &mut raw).await,
             Endpoint::Prediction => self.prediction(target, request, &mut raw, keep_text).await,
         }
         match &mut raw.record.outcome {
             Outcome::Failed(failure) => failure.message = target.clean(&failure.message),
             Outcome::Ok {
                 finish_reason: Some(reason),
-            } if !is_usual(reason) => *reason = target.clean(reason),
+            } if !is_plain(reason) => *reason = target.clean(reason),
             _ => {}
         }
         raw
@@ -90,40 +90,40 @@ impl Performer {
         }
     }
 
-    /// Opens a connection ahead of time; a failure is told when a request needs one.
+    /// Opens a connection ahead of time. A failure is reported when a request needs one.
     pub(crate) async fn open_ahead(&self, side: Side) {
         let origin = self.target(side).origin();
         let connector = self.connector();
         if let Ok((connection, _)) = connector.connect(origin).await {
-            self.pool.borrow_mut().give_back(origin, connection);
+            self.pool.borrow_mut().put_back(origin, connection);
         }
     }
 
-    /// Runs `work` unless it takes too long or has to be given up.
-    async fn bounded<T>(&self, work: impl Future<Output = Result<T, Failure>>) -> Ended<T> {
+    /// Runs `work` with the timeout and until it is cancelled.
+    async fn bounded<T>(&self, work: impl Future<Output = Result<T, Failure>>) -> Completion<T> {
         let mut give_up = self.give_up.clone();
         tokio::select! {
             biased;
             done = work => match done {
-                Ok(value) => Ended::Well(value),
-                Err(failure) => Ended::Badly(failure),
+                Ok(value) => Completion::Well(value),
+                Err(failure) => Completion::Badly(failure),
             },
-            () = tokio::time::sleep(self.timeout) => Ended::Badly(Failure {
+            () = tokio::time::sleep(self.timeout) => Completion::Badly(Failure {
                 kind: FailureKind::Timeout,
-                message: format!("no complete answer within {:?}", self.timeout),
+                message: format!("no complete response within {:?}", self.timeout),
             }),
-            _ = give_up.wait_for(|given_up| *given_up) => Ended::GivenUp,
+            _ = give_up.wait_for(|given_up| *given_up) => Completion::GivenUp,
         }
     }
 
-    /// Sends one HTTP request. An idle connection that turns out to be closed before anything of
-    /// the request was written is nobody's failure: a new one is tried, once.
+    /// Sends one HTTP request. If an idle connection turns out to be closed before anything was
+    /// written, the request is sent once more over a new connection.
     async fn send(
         &self,
         origin: &Origin,
         request: impl Fn() -> Request<Full<Bytes>>,
-        sink: &mut impl Sink,
-    ) -> Result<Sent, Failure> {
+        sink: &mut impl ResponseSink,
+    ) -> Result<ExchangeTimes, Failure> {
         let mut reusable = self.idle(origin).await;
         loop {
             let (mut connection, connect) = match reusable.take() {
@@ -135,17 +135,17 @@ impl Performer {
                 }
             };
             let done = connection.exchange(request(), sink).await;
-            let stamps = connection.stamps();
-            let sent = Sent {
+            let io_times = connection.io_times();
+            let sent = ExchangeTimes {
                 connect,
-                sent_ns: stamps.last_write(),
-                first_byte_ns: stamps.first_read(),
-                end_ns: stamps.last_read(),
+                sent_ns: io_times.last_write(),
+                first_byte_ns: io_times.first_read(),
+                end_ns: io_times.last_read(),
             };
             match done {
                 Ok(exchanged) => {
-                    if exchanged == Exchanged::Whole {
-                        self.pool.borrow_mut().give_back(origin, connection);
+                    if exchanged == ExchangeEnd::Whole {
+                        self.pool.borrow_mut().put_back(origin, connection);
                     }
                     return Ok(sent);
                 }
@@ -157,7 +157,7 @@ impl Performer {
                         } else {
                             FailureKind::Disconnected
                         },
-                        message: told(&error.source),
+                        message: describe(&error.source),
                     });
                 }
             }
@@ -178,8 +178,8 @@ impl Performer {
     }
 }
 
-/// How something bounded came out.
-enum Ended<T> {
+/// The result of work with a timeout.
+enum Completion<T> {
     Badly(Failure),
     GivenUp,
     Well(T),
@@ -187,15 +187,15 @@ enum Ended<T> {
 
 /// The times of one HTTP exchange.
 #[derive(Clone, Copy, Debug, Default)]
-struct Sent {
+struct ExchangeTimes {
     connect: Option<ConnectTimes>,
     sent_ns: Option<u64>,
     first_byte_ns: Option<u64>,
     end_ns: u64,
 }
 
-impl Raw {
-    pub(crate) fn new(id: u64, request: &Prepared) -> Self {
+impl RawRecord {
+    pub(crate) fn new(id: u64, request: &PreparedRequest) -> Self {
         let record = RequestRecord {
             id,
             turn: request.turn,
@@ -210,13 +210,13 @@ impl Raw {
         }
     }
 
-    fn sent(&mut self, sent: &Sent) {
+    fn sent(&mut self, sent: &ExchangeTimes) {
         self.record.connect = sent.connect;
         self.record.sent_ns = sent.sent_ns;
         self.record.first_byte_ns = sent.first_byte_ns;
     }
 
-    fn head(&mut self, head: &Head) {
+    fn head(&mut self, head: &ResponseHead) {
         self.record.http_status = head.status.map(|status| status.as_u16());
         self.record.rate_limit = head.rate_limit;
         self.record.response_bytes = head.bytes;
@@ -232,7 +232,7 @@ impl From<ConnectError> for Failure {
     }
 }
 
-/// A request in JSON to a target's own origin.
+/// A request with a JSON body to a target's own origin.
 fn post(
     target: &ServerTarget,
     path: &str,
@@ -254,7 +254,8 @@ fn post(
     request
 }
 
-/// Names path, host and client. A path that is none is the root: paths are made of checked parts.
+/// Sets path, host and user agent. An invalid path becomes the root; paths are made of checked
+/// parts.
 fn address(request: &mut Request<Full<Bytes>>, origin: &Origin, path: &str) {
     if let Ok(uri) = path.parse() {
         *request.uri_mut() = uri;
@@ -270,13 +271,13 @@ fn address(request: &mut Request<Full<Bytes>>, origin: &Origin, path: &str) {
 }
 
 /// A finish reason such as `stop` or `tool_calls`, which needs no cleaning.
-fn is_usual(reason: &str) -> bool {
+fn is_plain(reason: &str) -> bool {
     let word = |byte: u8| byte.is_ascii_lowercase() || byte == b'_';
     reason.len() <= 20 && reason.bytes().all(word)
 }
 
-/// An error with its causes, which hyper keeps apart.
-fn told(error: &hyper::Error) -> String {
+/// An error with its causes, which hyper's `Display` omits.
+fn describe(error: &hyper::Error) -> String {
     let mut text = error.to_string();
     let mut source = std::error::Error::source(error);
     while let Some(cause) = source {

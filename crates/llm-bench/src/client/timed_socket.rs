@@ -9,24 +9,25 @@ use tokio::net::TcpStream;
 
 use crate::clock::Clock;
 
-/// A socket that notes when it was read and written. It lies under TLS, so that the times are
+/// A socket that records when it was read and written. It is below TLS, so that the times are
 /// those of the bytes on the wire.
 #[derive(Debug)]
-pub(crate) struct Stamped {
+pub(crate) struct TimedSocket {
     socket: TcpStream,
-    stamps: Rc<Stamps>,
+    io_times: Rc<IoTimes>,
 }
 
-/// When the socket was last read and written; a connection and all its exchanges are of one thread.
+/// When the socket was last read and written. A connection and all its exchanges stay on one
+/// thread.
 #[derive(Debug)]
-pub(crate) struct Stamps {
+pub(crate) struct IoTimes {
     clock: Clock,
     first_read: Cell<Option<u64>>,
     last_read: Cell<u64>,
     last_write: Cell<Option<u64>>,
 }
 
-impl Stamps {
+impl IoTimes {
     pub(crate) fn new(clock: Clock) -> Rc<Self> {
         Rc::new(Self {
             clock,
@@ -36,7 +37,7 @@ impl Stamps {
         })
     }
 
-    /// Begins an exchange: times from before are not its own.
+    /// Starts an exchange: clears earlier times.
     pub(crate) fn reset(&self) {
         self.first_read.set(None);
         self.last_write.set(None);
@@ -46,7 +47,7 @@ impl Stamps {
         self.first_read.get()
     }
 
-    /// When the bytes came that are being looked at.
+    /// When the current bytes were read.
     pub(crate) fn last_read(&self) -> u64 {
         self.last_read.get()
     }
@@ -56,20 +57,22 @@ impl Stamps {
     }
 }
 
-impl Stamped {
-    pub(crate) fn new(socket: TcpStream, stamps: Rc<Stamps>) -> Self {
-        Self { socket, stamps }
+impl TimedSocket {
+    pub(crate) fn new(socket: TcpStream, io_times: Rc<IoTimes>) -> Self {
+        Self { socket, io_times }
     }
 
     fn written(&self, done: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
         if matches!(done, Poll::Ready(Ok(_))) {
-            self.stamps.last_write.set(Some(self.stamps.clock.now()));
+            self.io_times
+                .last_write
+                .set(Some(self.io_times.clock.now()));
         }
         done
     }
 }
 
-impl AsyncRead for Stamped {
+impl AsyncRead for TimedSocket {
     fn poll_read(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -78,17 +81,17 @@ impl AsyncRead for Stamped {
         let before = buf.filled().len();
         let done = Pin::new(&mut self.socket).poll_read(cx, buf);
         if done.is_ready() && buf.filled().len() > before {
-            let now = self.stamps.clock.now();
-            self.stamps.last_read.set(now);
-            if self.stamps.first_read.get().is_none() {
-                self.stamps.first_read.set(Some(now));
+            let now = self.io_times.clock.now();
+            self.io_times.last_read.set(now);
+            if self.io_times.first_read.get().is_none() {
+                self.io_times.first_read.set(Some(now));
             }
         }
         done
     }
 }
 
-impl AsyncWrite for Stamped {
+impl AsyncWrite for TimedSocket {
     fn poll_write(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,

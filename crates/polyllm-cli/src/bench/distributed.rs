@@ -1,4 +1,4 @@
-//! Several machines: one leads, the others measure at one time.
+//! Distributed measurements: one machine leads, the others measure at the same time.
 
 use std::path::Path;
 use std::process::ExitCode;
@@ -6,60 +6,60 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use bench_report::markdown;
-use llm_bench::coordinator::{Leader, LeaderStep, SessionSecret, Worker};
+use llm_bench::coordinator::{Leader, LeaderEvent, SessionSecret, Worker};
 use llm_bench::{CommandLine, Experiment, Folder, Interrupts, Results};
 use llm_provider::text::printable;
 
-use crate::bench::after;
-use crate::bench::allowed::Allowed;
 use crate::bench::args::Bench;
+use crate::bench::commands;
+use crate::bench::permissions::Permissions;
 use crate::bench::plan::Plan;
-use crate::bench::{parts, report, sweep};
+use crate::bench::{features, report, sweep};
 use crate::output::{Colour, note, print};
 
-/// Has workers measure what the arguments say, and writes what they measured as one experiment.
+/// Lets workers measure, and writes their results as one experiment.
 pub(crate) async fn lead(
     args: &Bench,
     coordinator: &str,
     interrupts: Interrupts,
 ) -> Result<ExitCode> {
-    parts::check_coordinator(coordinator)?;
-    let together = &args.together;
-    let workers = usize::from(together.workers.unwrap_or(1));
-    let secret = secret(together.secret_file.as_deref())?;
+    features::check_coordinator(coordinator)?;
+    let options = &args.distributed;
+    let workers = usize::from(options.workers.unwrap_or(1));
+    let secret = secret(options.secret_file.as_deref())?;
     let plan = serde_json::to_value(Plan::of(args)?)?;
     let base = args.output.experiment_base_dir.clone().unwrap_or_default();
     if let Some(name) = &args.output.experiment_folder_name
         && base.join(name).join("experiment_metadata.json").exists()
     {
-        bail!("{} holds an experiment already", base.join(name).display());
+        bail!(
+            "{} already contains an experiment",
+            base.join(name).display()
+        );
     }
     note(
         "waiting",
         Colour::Yellow,
-        format_args!(
-            "for workers at session {}, {workers} in all",
-            together.session
-        ),
+        format_args!("for {workers} workers in session {}", options.session),
     );
     let leader = Leader::gather(
         coordinator,
-        &together.session,
+        &options.session,
         &secret,
         plan,
         workers,
-        together.patience,
+        options.patience,
         interrupts.clone(),
     );
     let leader = leader.await?;
     let names = leader.workers().collect::<Vec<_>>().join(", ");
     note("measuring", Colour::Green, printable(&names));
     let parts = leader
-        .conduct(interrupts, |step| match step {
-            LeaderStep::Started { run } => {
+        .run(interrupts, |event| match event {
+            LeaderEvent::Started { run } => {
                 note("started", Colour::Green, format_args!("run {}", run + 1))
             }
-            LeaderStep::Finished { worker } => note("finished", Colour::Green, printable(&worker)),
+            LeaderEvent::Finished { worker } => note("finished", Colour::Green, printable(&worker)),
             _ => {}
         })
         .await?;
@@ -69,7 +69,7 @@ pub(crate) async fn lead(
     match &args.output.experiment_folder_name {
         Some(name) => results.experiment.name.clone_from(name),
         None => {
-            // The workers chose it.
+            // The workers chose their names.
             results.experiment.name = folder_name(&results.experiment.name);
             sweep::free_name(&base, &mut results.experiment.name)
                 .with_context(|| format!("cannot write to {}", base.display()))?;
@@ -101,7 +101,7 @@ fn write(path: &Path, results: &Results) -> Result<ExitCode> {
     })
 }
 
-/// A name from another machine as that of a folder: one part of a path, and not too long.
+/// The name of a worker as a folder's name: a single path component of limited length.
 fn folder_name(name: &str) -> String {
     let keep = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
     let name = name.trim_start_matches('.').chars().take(200);
@@ -113,7 +113,7 @@ fn folder_name(name: &str) -> String {
     }
 }
 
-/// The secret of a session, without which nobody leads and nobody works.
+/// The secret of the session.
 fn secret(file: Option<&Path>) -> Result<SessionSecret> {
     if let Some(file) = file {
         return Ok(SessionSecret::read(file)?);
@@ -121,25 +121,25 @@ fn secret(file: Option<&Path>) -> Result<SessionSecret> {
     match std::env::var(SECRET) {
         Ok(text) if !text.is_empty() => SessionSecret::new(&text).context(SECRET),
         _ => bail!(
-            "leader and workers need a secret in common: set {SECRET} on each machine, or name a \
-             file that holds it by --secret-file; `openssl rand -hex 32` prints one"
+            "leader and workers need a shared secret: set {SECRET} on each machine, or pass a file \
+             by --secret-file; `openssl rand -hex 32` prints one"
         ),
     }
 }
 
-/// Measures what a leader says, once.
-pub(crate) async fn work(args: &after::Worker, interrupts: Interrupts) -> Result<ExitCode> {
-    parts::check_coordinator(&args.coordinator)?;
+/// Measures one plan of a leader.
+pub(crate) async fn work(args: &commands::Worker, interrupts: Interrupts) -> Result<ExitCode> {
+    features::check_coordinator(&args.coordinator)?;
     let secret = secret(args.secret_file.as_deref())?;
-    let allowed = Allowed::only(&args.allow_base, &args.allow_folder, args.allow_hub)?;
+    let allowed = Permissions::only(&args.allow_base, &args.allow_folder, args.allow_hub)?;
     if args.allow_base.is_empty() {
-        let text = "no address is allowed, so every plan will be refused: see --allow-base";
+        let text = "every plan will be rejected, since no address is allowed: see --allow-base";
         note("warning", Colour::Yellow, text);
     }
     note(
         "waiting",
         Colour::Yellow,
-        format_args!("for a leader at session {}", args.session),
+        format_args!("for a leader in session {}", args.session),
     );
     let mut stopped = interrupts.clone();
     let joined = tokio::select! {
@@ -147,7 +147,7 @@ pub(crate) async fn work(args: &after::Worker, interrupts: Interrupts) -> Result
         _ = stopped.wait_for(|count| *count > 0) => return Ok(ExitCode::from(super::INTERRUPTED)),
     };
     let (worker, plan) = joined?;
-    let mut member = Member {
+    let mut member = Membership {
         worker,
         name: args.name.clone(),
         results: None,
@@ -159,31 +159,31 @@ pub(crate) async fn work(args: &after::Worker, interrupts: Interrupts) -> Result
         }
         Err(error) => Err(error),
     };
-    let told = match (&measured, member.results) {
+    let reported = match (&measured, member.results) {
         (Ok(_), Some(results)) => member.worker.finish(&results).await,
-        (Ok(_), None) => member.worker.fail("nothing was measured").await,
+        (Ok(_), None) => member.worker.fail("no results").await,
         (Err(error), _) => {
-            let told = member.worker.fail(format!("{error:#}"));
-            tokio::time::timeout(Duration::from_secs(5), told)
+            let reported = member.worker.fail(format!("{error:#}"));
+            tokio::time::timeout(Duration::from_secs(5), reported)
                 .await
                 .unwrap_or(Ok(()))
         }
     };
     let status = measured?;
-    told?;
+    reported?;
     Ok(status)
 }
 
-/// This machine, as one of several that measure together.
-pub(crate) struct Member {
+/// This machine's membership in a distributed measurement.
+pub(crate) struct Membership {
     worker: Worker,
     name: String,
     results: Option<Results>,
 }
 
-impl Member {
-    /// Writes its name into what it measures.
-    pub(crate) fn sign(&self, experiment: &mut Experiment) {
+impl Membership {
+    /// Sets the worker's name in an experiment.
+    pub(crate) fn set_worker_name(&self, experiment: &mut Experiment) {
         experiment.name = format!("{}_{}", experiment.name, self.name);
         experiment.machine.worker = Some(self.name.clone());
     }
@@ -193,13 +193,13 @@ impl Member {
         Ok(self.worker.ready(run).await?)
     }
 
-    /// Keeps what is to be handed over.
-    pub(crate) fn measured(&mut self, results: Results) {
+    /// Keeps the results for the leader.
+    pub(crate) fn set_results(&mut self, results: Results) {
         self.results = Some(results);
     }
 }
 
-/// The variable that holds the secret.
+/// The environment variable of the secret.
 const SECRET: &str = "POLYLLM_BENCH_SECRET";
 
 #[cfg(test)]
@@ -207,7 +207,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_name_from_elsewhere_is_one_part_of_a_path() {
+    fn a_worker_name_is_a_single_path_component() {
         for (name, folder) in [
             (
                 "together_text-to-text_w_merged",

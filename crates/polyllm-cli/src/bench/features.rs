@@ -1,4 +1,4 @@
-//! Parts of `polyllm bench` that a build may lack: each is a cargo feature.
+//! Optional features of `polyllm bench`; each is a cargo feature.
 
 use anyhow::Result;
 use bench_report::Format;
@@ -8,24 +8,26 @@ use crate::bench::args::Bench;
 use crate::bench::setup;
 use crate::output::{Colour, note};
 
-/// A part that was asked for and is not in this build.
+/// A feature is missing in this build.
 #[derive(Debug, thiserror::Error)]
-#[error("{wanted} needs the feature {feature}, which this build lacks; `{INSTALL}` adds it")]
-pub(crate) struct Missing {
-    wanted: String,
+#[error(
+    "{option} needs the feature {feature}, which is not part of this build; `{INSTALL}` adds it"
+)]
+pub(crate) struct MissingFeature {
+    option: String,
     feature: &'static str,
 }
 
-/// Checks that this build has all parts that the measurement needs.
+/// Checks that this build has all features that the measurement needs.
 ///
 /// # Errors
-/// [`Missing`] with the first that it lacks; when a scenario cannot be read.
+/// [`MissingFeature`] with the first missing one; an error if a scenario is invalid.
 pub(crate) fn check(args: &Bench) -> Result<()> {
     if let Some(path) = &args.prompts.model_tokenizer {
-        let wanted = || format!("--model-tokenizer {:?}", path.display().to_string());
-        TOKENIZER.require(wanted)?;
+        let option = || format!("--model-tokenizer {:?}", path.display().to_string());
+        TOKENIZER.require(option)?;
     }
-    // A trace has its own lengths, and no images.
+    // A trace has its own lengths and no images.
     if args.load.trace.is_none() {
         let scenarios = setup::scenarios(&args.prompts, Task::from(args.api.task))?;
         let image = |scenario: &&TrafficScenario| matches!(scenario, TrafficScenario::Image { .. });
@@ -36,12 +38,12 @@ pub(crate) fn check(args: &Bench) -> Result<()> {
     Ok(())
 }
 
-/// Checks that this build can talk to a coordinator. Other addresses are left to the engine.
+/// Checks that this build supports the coordinator. Other addresses are left to the engine.
 ///
 /// # Errors
-/// [`Missing`] when it cannot.
-pub(crate) fn check_coordinator(url: &str) -> Result<(), Missing> {
-    // The address is not shown: there may be a password in it.
+/// [`MissingFeature`] if it does not.
+pub(crate) fn check_coordinator(url: &str) -> Result<(), MissingFeature> {
+    // The address is not shown, since it may contain a password.
     match url.split_once("://") {
         Some(("nats", _)) => NATS.require(|| "--coordinator nats://…".to_owned()),
         Some(("redis", _)) => REDIS.require(|| "--coordinator redis://…".to_owned()),
@@ -52,66 +54,66 @@ pub(crate) fn check_coordinator(url: &str) -> Result<(), Missing> {
 /// Checks that this build can write reports of these formats.
 ///
 /// # Errors
-/// [`Missing`] when it cannot.
-pub(crate) fn check_formats(formats: &[Format]) -> Result<(), Missing> {
+/// [`MissingFeature`] if it cannot.
+pub(crate) fn check_formats(formats: &[Format]) -> Result<(), MissingFeature> {
     match formats.contains(&Format::Xlsx) {
         true => XLSX.require(|| "--format xlsx".to_owned()),
         false => Ok(()),
     }
 }
 
-/// Says that the reports are without a spreadsheet, where they are.
+/// Prints a note if this build cannot write the spreadsheet.
 pub(crate) fn note_spreadsheet() {
     if !XLSX.built {
         let text = format_args!(
-            "no spreadsheet is written: that needs the feature {}; `{INSTALL}` adds it",
+            "no spreadsheet is written: it needs the feature {}; `{INSTALL}` adds it",
             XLSX.feature
         );
         note("note", Colour::Yellow, text);
     }
 }
 
-struct Part {
+struct Feature {
     feature: &'static str,
     built: bool,
 }
 
-impl Part {
-    fn require(&self, wanted: impl FnOnce() -> String) -> Result<(), Missing> {
+impl Feature {
+    fn require(&self, option: impl FnOnce() -> String) -> Result<(), MissingFeature> {
         if self.built {
             return Ok(());
         }
-        Err(Missing {
-            wanted: wanted(),
+        Err(MissingFeature {
+            option: option(),
             feature: self.feature,
         })
     }
 }
 
-/// Adds all parts.
+/// The command that installs all features.
 const INSTALL: &str = "cargo install --path crates/polyllm-cli --features full";
 
-const IMAGES: Part = Part {
+const IMAGES: Feature = Feature {
     feature: "bench-images",
     built: cfg!(feature = "bench-images"),
 };
 
-const NATS: Part = Part {
+const NATS: Feature = Feature {
     feature: "bench-nats",
     built: cfg!(feature = "bench-nats"),
 };
 
-const REDIS: Part = Part {
+const REDIS: Feature = Feature {
     feature: "bench-redis",
     built: cfg!(feature = "bench-redis"),
 };
 
-const TOKENIZER: Part = Part {
+const TOKENIZER: Feature = Feature {
     feature: "bench-tokenizer",
     built: cfg!(feature = "bench-tokenizer"),
 };
 
-const XLSX: Part = Part {
+const XLSX: Feature = Feature {
     feature: "bench-xlsx",
     built: cfg!(feature = "bench-xlsx"),
 };

@@ -1,4 +1,4 @@
-//! What a plan may have this machine do: which addresses it may measure, and what it may read.
+//! The permissions of a plan on this machine: addresses to measure, and files to read.
 
 use std::path::PathBuf;
 use std::str::FromStr;
@@ -9,16 +9,16 @@ use llm_bench::{Access, Backend, ServerTarget};
 
 use crate::bench::args::BackendName;
 
-/// Addresses that may be measured, and files that may be read.
+/// The permitted addresses and files.
 #[derive(Clone, Debug)]
-pub(crate) struct Allowed {
-    /// `None` for any.
+pub(crate) struct Permissions {
+    /// `None` permits all.
     targets: Option<Vec<ServerTarget>>,
     pub(crate) access: Access,
 }
 
-impl Allowed {
-    /// Everything: the plan is this command's own.
+impl Permissions {
+    /// Permits everything: the plan is this command's own.
     pub(crate) fn all() -> Self {
         Self {
             targets: None,
@@ -26,9 +26,12 @@ impl Allowed {
         }
     }
 
-    /// No address and no file but these.
-    pub(crate) fn only(bases: &[Base], folders: &[PathBuf], hub: bool) -> Result<Self> {
-        let targets = bases.iter().map(Base::target).collect::<Result<_>>()?;
+    /// Permits only these addresses and files.
+    pub(crate) fn only(bases: &[AllowedBase], folders: &[PathBuf], hub: bool) -> Result<Self> {
+        let targets = bases
+            .iter()
+            .map(AllowedBase::target)
+            .collect::<Result<_>>()?;
         let access = Access::within(folders)?;
         Ok(Self {
             targets: Some(targets),
@@ -36,7 +39,7 @@ impl Allowed {
         })
     }
 
-    /// Refuses an address that is not allowed. To be called before a key is attached to it.
+    /// Rejects an address that is not permitted. Must be called before a key is attached to it.
     pub(crate) fn check(&self, target: &ServerTarget) -> Result<()> {
         let Some(targets) = &self.targets else {
             return Ok(());
@@ -46,26 +49,26 @@ impl Allowed {
         }
         let backend = target.backend().name();
         bail!(
-            "the leader asks for {target}, which is not allowed on this machine; \
+            "the leader requested {target}, which is not allowed on this machine; \
              --allow-base {backend}={target} allows it"
         );
     }
 }
 
-/// An address and whose API it is, which decides the key: `URL` or `BACKEND=URL`.
+/// An address and its API, which decides the key: `URL` or `BACKEND=URL`.
 #[derive(Clone, Debug)]
-pub(crate) struct Base {
+pub(crate) struct AllowedBase {
     backend: Backend,
     url: String,
 }
 
-impl Base {
+impl AllowedBase {
     fn target(&self) -> Result<ServerTarget> {
         Ok(ServerTarget::new(self.backend, &self.url, None)?)
     }
 }
 
-impl FromStr for Base {
+impl FromStr for AllowedBase {
     type Err = llm_bench::Error;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
@@ -83,7 +86,7 @@ impl FromStr for Base {
     }
 }
 
-/// Whose own address this is; that of some OpenAI-compatible API otherwise.
+/// The API of an address: the provider's for its own address, else OpenAI-compatible.
 fn own_backend(url: &str) -> Result<Backend, llm_bench::Error> {
     for backend in [Backend::Together, Backend::Replicate] {
         let Some(base) = backend.default_base() else {
@@ -101,13 +104,13 @@ fn own_backend(url: &str) -> Result<Backend, llm_bench::Error> {
 mod tests {
     use super::*;
 
-    fn allowed(bases: &[&str]) -> Allowed {
-        let bases: Vec<Base> = bases.iter().map(|base| base.parse().unwrap()).collect();
-        Allowed::only(&bases, &[], false).unwrap()
+    fn allowed(bases: &[&str]) -> Permissions {
+        let bases: Vec<AllowedBase> = bases.iter().map(|base| base.parse().unwrap()).collect();
+        Permissions::only(&bases, &[], false).unwrap()
     }
 
     #[test]
-    fn an_address_is_allowed_with_its_backend_only() {
+    fn an_address_is_allowed_only_with_its_backend() {
         let allowed = allowed(&[
             "https://api.together.xyz",
             "http://10.0.0.5:8000/v1",
@@ -122,7 +125,7 @@ mod tests {
             check(backend, base).unwrap();
         }
         for (backend, base) in [
-            // The key of another API would go there.
+            // Another API's key would be sent there.
             (Backend::Together, "http://10.0.0.5:8000"),
             (Backend::OpenAi, "https://api.together.xyz"),
             (Backend::Replicate, "https://api.replicate.com"),
@@ -136,13 +139,18 @@ mod tests {
             let flag = format!("--allow-base {}=", backend.name());
             assert!(error.contains(&flag), "{error}");
         }
-        assert!(Allowed::only(&[], &[], false).unwrap().targets.is_some());
+        assert!(
+            Permissions::only(&[], &[], false)
+                .unwrap()
+                .targets
+                .is_some()
+        );
     }
 
     #[test]
-    fn an_address_has_to_be_one() {
+    fn an_invalid_address_is_an_error() {
         for text in ["", "api.together.xyz", "ftp://h", "together=", "other=http"] {
-            assert!(text.parse::<Base>().is_err(), "{text}");
+            assert!(text.parse::<AllowedBase>().is_err(), "{text}");
         }
     }
 }

@@ -7,35 +7,35 @@ use serde::de::{Deserializer, IgnoredAny, SeqAccess, Visitor};
 use serde_json::Value;
 use sse_codec::{Decoder, Event};
 
-use crate::answer::head::message_in;
-use crate::answer::{Head, Stream, Usage};
-use crate::client::Sink;
+use crate::client::ResponseSink;
 use crate::record::FailureKind;
+use crate::response::head::message_in;
+use crate::response::{ResponseHead, StreamState, Usage};
 
 /// A streamed chat completion in OpenAI's dialect.
 #[derive(Debug)]
-pub(crate) struct ChatAnswer {
-    pub(crate) head: Head,
-    pub(crate) stream: Stream,
+pub(crate) struct ChatResponse {
+    pub(crate) head: ResponseHead,
+    pub(crate) stream: StreamState,
     decoder: Decoder,
 }
 
-impl ChatAnswer {
+impl ChatResponse {
     pub(crate) fn new(keep_text: bool) -> Self {
         Self {
-            head: Head::default(),
-            stream: Stream::new(keep_text),
+            head: ResponseHead::default(),
+            stream: StreamState::new(keep_text),
             decoder: Decoder::new(),
         }
     }
 
-    /// The body has ended: the last event may lack its blank line.
+    /// Ends the body: the last event may lack its blank line.
     pub(crate) fn finish(&mut self, at: u64) {
-        if !self.head.is_good() {
+        if !self.head.is_success() {
             return;
         }
         if !self.head.is_event_stream {
-            let message = "the answer is no event stream";
+            let message = "the response is not an event stream";
             self.stream.fail(FailureKind::Protocol, message);
             return;
         }
@@ -48,47 +48,47 @@ impl ChatAnswer {
         if stream.failure.is_some() {
             return;
         }
-        // Some servers leave `[DONE]` out; a finish reason is as good.
+        // Some servers omit `[DONE]`; a finish reason is enough.
         if !stream.done && stream.finish_reason.is_none() {
-            let message = "the stream ended before the answer did";
+            let message = "the stream ended before the output was complete";
             stream.fail(FailureKind::Disconnected, message);
         } else if stream.chunks.is_empty() {
-            stream.fail(FailureKind::Empty, "the answer has no tokens");
+            stream.fail(FailureKind::Empty, "the response has no tokens");
         }
     }
 }
 
-impl Sink for ChatAnswer {
+impl ResponseSink for ChatResponse {
     fn head(&mut self, head: &response::Parts) {
         self.head.read(head);
     }
 
     fn data(&mut self, data: &[u8], at: u64) -> bool {
         if !self.head.body(data) || !self.head.is_event_stream {
-            return self.head.goes_on();
+            return self.head.is_within_limit();
         }
         let stream = &mut self.stream;
         if let Err(error) = self.decoder.feed(data, |event| take(stream, event, at)) {
             stream.fail(FailureKind::Protocol, error.to_string());
         }
-        self.head.goes_on() && stream.goes_on()
+        self.head.is_within_limit() && stream.is_open()
     }
 }
 
-fn take(stream: &mut Stream, event: Event<'_>, at: u64) {
+fn take(stream: &mut StreamState, event: Event<'_>, at: u64) {
     let data = event.data();
     if data == b"[DONE]" {
         stream.done = true;
         return;
     }
     let no_chunk =
-        |error: &dyn fmt::Display| format!("an event is no chunk of a chat completion: {error}");
-    // Checked once as a whole, instead of string by string.
+        |error: &dyn fmt::Display| format!("an event is not a chat completion chunk: {error}");
+    // Validated once as a whole instead of per string.
     let text = match str::from_utf8(data) {
         Ok(text) => text,
         Err(error) => return stream.fail(FailureKind::Protocol, no_chunk(&error)),
     };
-    let chunk: Wire<'_> = match serde_json::from_str(text) {
+    let chunk: WireChunk<'_> = match serde_json::from_str(text) {
         Ok(chunk) => chunk,
         Err(error) => return stream.fail(FailureKind::Protocol, no_chunk(&error)),
     };
@@ -104,14 +104,14 @@ fn take(stream: &mut Stream, event: Event<'_>, at: u64) {
     }
     if let Some(error) = chunk.error {
         let body = Value::Object([("error".to_owned(), error)].into_iter().collect());
-        let message = message_in(&body).unwrap_or_else(|| "an error without words".to_owned());
+        let message = message_in(&body).unwrap_or_else(|| "an error without a message".to_owned());
         stream.fail(FailureKind::InStream, message);
     }
 }
 
-/// Only what is measured: the rest of a chunk is skipped, not parsed into values.
+/// The measured members; the rest of a chunk is skipped without building values.
 #[derive(Deserialize)]
-struct Wire<'a> {
+struct WireChunk<'a> {
     #[serde(borrow, default)]
     choices: Choices<'a>,
     #[serde(default)]
@@ -120,11 +120,11 @@ struct Wire<'a> {
     error: Option<Value>,
 }
 
-/// All choices of a chunk as one, for no list is needed to add them up.
+/// All choices of a chunk in one, since only their sums are needed.
 #[derive(Default)]
 struct Choices<'a> {
     weight: usize,
-    /// Content only: what a next turn would repeat.
+    /// Content only, which a next turn repeats.
     text: Cow<'a, str>,
     finish_reason: Option<Cow<'a, str>>,
 }
@@ -182,7 +182,7 @@ struct Choice<'a> {
     finish_reason: Option<Text<'a>>,
 }
 
-/// Every channel that tokens come by.
+/// All channels of tokens.
 #[derive(Default, Deserialize)]
 struct Delta<'a> {
     #[serde(borrow, default)]
@@ -194,24 +194,24 @@ struct Delta<'a> {
     #[serde(borrow, default)]
     refusal: Option<Text<'a>>,
     #[serde(default)]
-    tool_calls: Length,
+    tool_calls: JsonLength,
     #[serde(default)]
     function_call: Option<IgnoredAny>,
 }
 
-/// Borrowed where nothing is escaped; serde makes a copy of what stands in an `Option` otherwise.
+/// Borrowed if nothing is escaped; serde copies a `Cow` inside an `Option`.
 #[derive(Default, Deserialize)]
 struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
 
-/// Bytes of the JSON of tool calls: names and arguments are tokens too.
+/// The length of the JSON of tool calls in bytes: names and arguments are tokens, too.
 #[derive(Default)]
-struct Length(usize);
+struct JsonLength(usize);
 
-impl<'de> Deserialize<'de> for Length {
+impl<'de> Deserialize<'de> for JsonLength {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let raw: Option<&serde_json::value::RawValue> = Option::deserialize(deserializer)?;
         let length = raw.map_or(0, |raw| raw.get().len());
-        // `[]` holds nothing.
+        // `[]` has no tokens.
         Ok(Self(if length > 2 { length } else { 0 }))
     }
 }
@@ -241,7 +241,7 @@ impl From<WireUsage> for Usage {
     fn from(wire: WireUsage) -> Self {
         let output = wire.completion_tokens;
         Self {
-            // Embeddings and rerank may have a total only, which is all input.
+            // Embeddings and rerank may report only a total, which is all input.
             input: wire.prompt_tokens.or(match output {
                 None | Some(0) => wire.total_tokens,
                 Some(_) => None,
@@ -263,8 +263,8 @@ impl From<WireUsage> for Usage {
 mod tests {
     use super::*;
 
-    fn answer(events: &str) -> ChatAnswer {
-        let mut answer = ChatAnswer::new(true);
+    fn answer(events: &str) -> ChatResponse {
+        let mut answer = ChatResponse::new(true);
         let head = http::Response::builder()
             .header("content-type", "text/event-stream; charset=utf-8")
             .body(())
@@ -280,7 +280,7 @@ mod tests {
     }
 
     #[test]
-    fn the_first_token_is_of_any_channel() {
+    fn the_first_token_may_come_by_any_channel() {
         for delta in [
             r#"{"reasoning":"hm"}"#,
             r#"{"reasoning_content":"hm"}"#,
@@ -302,7 +302,7 @@ mod tests {
     }
 
     #[test]
-    fn text_usage_and_reason_are_kept() {
+    fn text_usage_and_finish_reason_are_kept() {
         let answer = answer(
             "data: {\"choices\":[{\"delta\":{\"content\":\"a\\n\"},\"text\":\"a\\n\"}]}\n\n\
              : comment\n\n\
@@ -322,7 +322,7 @@ mod tests {
     }
 
     #[test]
-    fn what_goes_wrong_has_a_kind() {
+    fn every_failure_has_a_kind() {
         let kind = |events: &str| answer(events).stream.failure.unwrap().kind;
         let token = "data: {\"choices\":[{\"delta\":{\"content\":\"a\"}}]}\n\n";
         assert_eq!(kind("data: [DONE]\n\n"), FailureKind::Empty);

@@ -6,40 +6,40 @@ use http_body_util::Full;
 use serde::Deserialize;
 use serde_json::Value;
 
-use crate::answer::{OutputStream, Stream, WholeAnswer};
 use crate::clock::nanos;
-use crate::perform::{Ended, Performer, Raw, Sent, address, post};
+use crate::executor::{Completion, ExchangeTimes, Executor, RawRecord, address, post};
 use crate::record::{Failure, FailureKind, Outcome, PredictionTimes};
-use crate::request::{Prepared, ReplicateModel};
+use crate::request::{PreparedRequest, ReplicateModel};
+use crate::response::{JsonResponse, PredictionStream, StreamState};
 use crate::target::{Origin, ServerTarget};
 
-impl Performer {
-    /// A prediction: created, its stream read to the end, then asked for what it counted.
+impl Executor {
+    /// Measures a prediction: creates it, reads its stream to the end, and gets its token counts.
     pub(super) async fn prediction(
         &self,
         target: &ServerTarget,
-        request: &Prepared,
-        raw: &mut Raw,
+        request: &PreparedRequest,
+        raw: &mut RawRecord,
         keep_text: bool,
     ) {
-        let mut state = Progress {
-            stream: Stream::new(keep_text),
-            ..Progress::default()
+        let mut state = PredictionProgress {
+            stream: StreamState::new(keep_text),
+            ..PredictionProgress::default()
         };
         let ended = self
             .bounded(self.predict(target, request, raw, &mut state))
             .await;
         match ended {
-            Ended::Well(()) => {}
-            Ended::Badly(failure) => raw.record.outcome = Outcome::Failed(failure),
-            Ended::GivenUp => raw.record.outcome = Outcome::Cancelled,
+            Completion::Well(()) => {}
+            Completion::Badly(failure) => raw.record.outcome = Outcome::Failed(failure),
+            Completion::GivenUp => raw.record.outcome = Outcome::Cancelled,
         }
         raw.record.end_ns = state.end_ns.unwrap_or_else(|| self.clock.now());
         if let Some(prediction) = &state.prediction {
             if !prediction.is_over() {
                 self.cancel(target, prediction).await;
             }
-            prediction.tell(raw, self.cold_after);
+            prediction.record(raw, self.cold_after);
         }
         raw.chunks = state.stream.chunks;
         raw.text = state.stream.text;
@@ -48,21 +48,21 @@ impl Performer {
     async fn predict(
         &self,
         target: &ServerTarget,
-        request: &Prepared,
-        raw: &mut Raw,
-        state: &mut Progress,
+        request: &PreparedRequest,
+        raw: &mut RawRecord,
+        state: &mut PredictionProgress,
     ) -> Result<(), Failure> {
-        let path = target.path(&ReplicateModel::of(&self.model).endpoint());
+        let path = target.path(&ReplicateModel::parse(&self.model).endpoint());
         let send = || post(target, &path, &request.body, "application/json");
-        let (sent, created) = self.ask(target.origin(), send, raw).await?;
+        let (sent, created) = self.request(target.origin(), send, raw).await?;
         raw.sent(&sent);
         let stream_url = created.urls.stream.clone();
         state.prediction = Some(created);
         match stream_url {
             Some(url) => self.follow(target, &url, raw, state).await?,
-            None => self.watch(target, raw, state).await?,
+            None => self.poll_until_done(target, raw, state).await?,
         }
-        self.settle(target, raw, state).await?;
+        self.poll_metrics(target, raw, state).await?;
         if let Some(failure) = state.stream.failure.take() {
             return Err(failure);
         }
@@ -76,22 +76,22 @@ impl Performer {
     }
 
     /// Reads the event stream until `done`. Replicate closes streams that are idle for 30 seconds;
-    /// as long as the prediction is not over, they are opened again where they broke off.
+    /// they are reopened where they broke until the prediction ends.
     async fn follow(
         &self,
         target: &ServerTarget,
         url: &str,
-        raw: &mut Raw,
-        state: &mut Progress,
+        raw: &mut RawRecord,
+        state: &mut PredictionProgress,
     ) -> Result<(), Failure> {
         let uri: Uri = url
             .parse()
-            .map_err(|_| protocol("the stream has no address"))?;
-        let origin = Origin::of(&uri).ok_or_else(|| protocol("the stream has no address"))?;
+            .map_err(|_| protocol("the stream has no valid URL"))?;
+        let origin = Origin::of(&uri).ok_or_else(|| protocol("the stream has no valid URL"))?;
         let path = uri.path_and_query().map_or("/", |path| path.as_str());
         let mut last_event_id = String::new();
         loop {
-            let mut answer = OutputStream::new(std::mem::take(&mut state.stream));
+            let mut answer = PredictionStream::new(std::mem::take(&mut state.stream));
             let send = || {
                 let mut request = get(target, &origin, path, "text/event-stream");
                 if let Ok(id) = HeaderValue::from_str(&last_event_id)
@@ -113,30 +113,30 @@ impl Performer {
             if state.stream.done || state.stream.failure.is_some() {
                 return Ok(());
             }
-            // Broken off: by an idle timeout, or because everything was over already.
+            // Broken by an idle timeout, or because the prediction had ended.
             done.map(drop).or_else(|failure| match failure.kind {
                 FailureKind::Disconnected => Ok(()),
                 _ => Err(failure),
             })?;
-            self.look(target, raw, state).await?;
+            self.poll(target, raw, state).await?;
             if state.is_over() {
                 return Ok(());
             }
-            tokio::time::sleep(BEFORE_REOPENING).await;
+            tokio::time::sleep(REOPEN_DELAY).await;
         }
     }
 
-    /// Looks at a prediction that cannot be streamed until it is over. What its output has grown
-    /// by counts as arrived when it was seen.
-    async fn watch(
+    /// Polls a prediction without a stream until it ends. New output counts as arrived when it is
+    /// seen.
+    async fn poll_until_done(
         &self,
         target: &ServerTarget,
-        raw: &mut Raw,
-        state: &mut Progress,
+        raw: &mut RawRecord,
+        state: &mut PredictionProgress,
     ) -> Result<(), Failure> {
         let mut seen = 0;
         loop {
-            let at = self.look(target, raw, state).await?;
+            let at = self.poll(target, raw, state).await?;
             let pieces = state.prediction.as_ref().map(Prediction::pieces);
             for piece in pieces.unwrap_or_default().into_iter().skip(seen) {
                 seen += 1;
@@ -150,19 +150,19 @@ impl Performer {
         }
     }
 
-    /// Waits until the prediction knows its metrics: the stream's end runs ahead of them.
-    async fn settle(
+    /// Polls until the prediction has its metrics, which arrive after the end of the stream.
+    async fn poll_metrics(
         &self,
         target: &ServerTarget,
-        raw: &mut Raw,
-        state: &mut Progress,
+        raw: &mut RawRecord,
+        state: &mut PredictionProgress,
     ) -> Result<(), Failure> {
         let mut wait = Duration::from_millis(20);
-        for _ in 0..MOST_LOOKS {
+        for _ in 0..MAX_METRIC_POLLS {
             if state.is_over() {
                 break;
             }
-            self.look(target, raw, state).await?;
+            self.poll(target, raw, state).await?;
             if !state.is_over() {
                 tokio::time::sleep(wait).await;
                 wait = (wait * 2).min(self.poll_interval);
@@ -174,27 +174,27 @@ impl Performer {
         }
     }
 
-    async fn look(
+    async fn poll(
         &self,
         target: &ServerTarget,
-        raw: &mut Raw,
-        state: &mut Progress,
+        raw: &mut RawRecord,
+        state: &mut PredictionProgress,
     ) -> Result<u64, Failure> {
         let id = state.prediction.as_ref().map_or("", |known| &known.id);
         let path = target.path(&format!("/predictions/{id}"));
         let send = || get(target, target.origin(), &path, "application/json");
-        let (sent, prediction) = self.ask(target.origin(), send, raw).await?;
+        let (sent, prediction) = self.request(target.origin(), send, raw).await?;
         state.prediction = Some(prediction);
         Ok(sent.end_ns)
     }
 
-    async fn ask(
+    async fn request(
         &self,
         origin: &Origin,
         request: impl Fn() -> Request<Full<Bytes>>,
-        raw: &mut Raw,
-    ) -> Result<(Sent, Prediction), Failure> {
-        let mut answer = WholeAnswer::default();
+        raw: &mut RawRecord,
+    ) -> Result<(ExchangeTimes, Prediction), Failure> {
+        let mut answer = JsonResponse::default();
         let sent = self.send(origin, request, &mut answer).await;
         let bytes = raw.record.response_bytes;
         raw.head(&answer.head);
@@ -204,41 +204,41 @@ impl Performer {
             return Err(failure);
         }
         let prediction: Prediction = serde_json::from_slice(&answer.body)
-            .map_err(|error| protocol(&format!("the answer is not a prediction: {error}")))?;
+            .map_err(|error| protocol(&format!("the response is not a prediction: {error}")))?;
         // It becomes part of a path.
         let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_".contains(&byte);
         if prediction.id.is_empty() || !prediction.id.bytes().all(plain) {
-            return Err(protocol("the answer has an invalid prediction id"));
+            return Err(protocol("the response has an invalid prediction id"));
         }
         Ok((sent, prediction))
     }
 
-    /// Nobody shall pay for an answer that nobody reads.
+    /// Cancels an abandoned prediction, so that it is not billed to its end.
     async fn cancel(&self, target: &ServerTarget, prediction: &Prediction) {
         let path = target.path(&format!("/predictions/{}/cancel", prediction.id));
         let send = || post(target, &path, &Bytes::new(), "application/json");
-        let mut answer = WholeAnswer::default();
+        let mut answer = JsonResponse::default();
         let sending = self.send(target.origin(), send, &mut answer);
-        // There is nothing more to be done about a prediction that cannot be cancelled.
-        let _ = tokio::time::timeout(CANCEL_WITHIN, sending).await;
+        // A failed cancellation cannot be repaired.
+        let _ = tokio::time::timeout(CANCEL_TIMEOUT, sending).await;
     }
 }
 
-/// How far a prediction has come; it survives when the waiting for it ends early.
+/// The progress of a prediction; it is kept when the waiting ends early.
 #[derive(Debug, Default)]
-struct Progress {
-    stream: Stream,
+struct PredictionProgress {
+    stream: StreamState,
     prediction: Option<Prediction>,
     end_ns: Option<u64>,
 }
 
-impl Progress {
+impl PredictionProgress {
     fn is_over(&self) -> bool {
         self.prediction.as_ref().is_some_and(Prediction::is_over)
     }
 }
 
-/// What is read of a prediction; everything but `id` may be missing.
+/// The members of a prediction that are read; all but `id` are optional.
 #[derive(Debug, Deserialize)]
 struct Prediction {
     id: String,
@@ -301,13 +301,13 @@ impl Prediction {
         }
     }
 
-    /// Adds what Replicate counted and timed.
-    fn tell(&self, raw: &mut Raw, cold_after: Duration) {
+    /// Adds Replicate's counts and times.
+    fn record(&self, raw: &mut RawRecord, cold_after: Duration) {
         let metrics = self.metrics.as_ref();
         raw.usage.input = metrics.and_then(|metrics| metrics.input_token_count);
         raw.usage.output = metrics.and_then(|metrics| metrics.output_token_count);
-        let created = self.created_at.as_deref().and_then(moment);
-        let started = self.started_at.as_deref().and_then(moment);
+        let created = self.created_at.as_deref().and_then(parse_time);
+        let started = self.started_at.as_deref().and_then(parse_time);
         let queue = created
             .zip(started)
             .map(|(created, started)| started.duration_since(created).unwrap_or_default());
@@ -322,11 +322,11 @@ impl Prediction {
     }
 }
 
-fn moment(text: &str) -> Option<SystemTime> {
+fn parse_time(text: &str) -> Option<SystemTime> {
     humantime::parse_rfc3339(text).ok()
 }
 
-/// The key goes to the API and to Replicate's own hosts, and to no other that a URL may name.
+/// The key is sent to the API and to Replicate's own hosts only, whatever host a URL names.
 fn get(
     target: &ServerTarget,
     origin: &Origin,
@@ -356,9 +356,9 @@ fn protocol(message: &str) -> Failure {
     }
 }
 
-const BEFORE_REOPENING: Duration = Duration::from_millis(100);
+const REOPEN_DELAY: Duration = Duration::from_millis(100);
 
-const CANCEL_WITHIN: Duration = Duration::from_secs(2);
+const CANCEL_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// Looks at a prediction whose stream is over and whose metrics are not there yet.
-const MOST_LOOKS: u32 = 20;
+/// How often an ended prediction is polled for its metrics.
+const MAX_METRIC_POLLS: u32 = 20;

@@ -6,57 +6,57 @@ use tokio::time::Instant;
 
 use crate::experiment::{Load, RunEnd, RunLimits, Stall};
 use crate::record::{FailureKind, Outcome, RequestRecord};
-use crate::run::feed::Source;
+use crate::run::feed::FeedHandle;
 use crate::run::runner::{Interrupts, Observer, RunProgress};
 use crate::run::saturation::Backlog;
 use crate::run::settings::RunSettings;
-use crate::run::worker::{Event, Gate};
+use crate::run::worker::{RunState, WorkerEvent};
 
-/// A run under way: when it stops, and why.
-pub(super) struct Course<'a> {
+/// A run in progress: decides when it stops, and why.
+pub(super) struct Controller<'a> {
     settings: &'a RunSettings,
     limits: RunLimits,
     budget: Option<f64>,
     interrupts: Interrupts,
-    gate: &'a Gate,
-    source: &'a mut Source,
+    state: &'a RunState,
+    source: &'a mut FeedHandle,
     spent: f64,
-    /// How many failed from the beginning on, for reasons that will not go away.
-    hopeless: usize,
-    hopeless_after: usize,
+    /// The number of failures from the beginning with lasting causes.
+    lasting_failures: usize,
+    max_lasting_failures: usize,
     end: Option<RunEnd>,
     open: bool,
 }
 
-impl<'a> Course<'a> {
+impl<'a> Controller<'a> {
     pub(super) fn new(
         settings: &'a RunSettings,
         load: &Load,
         limits: RunLimits,
         budget: Option<f64>,
         interrupts: Interrupts,
-        gate: &'a Gate,
-        source: &'a mut Source,
+        state: &'a RunState,
+        source: &'a mut FeedHandle,
     ) -> Self {
         Self {
             settings,
             limits,
             budget,
             interrupts,
-            gate,
+            state,
             source,
             spent: 0.0,
-            hopeless: 0,
-            hopeless_after: FEWEST_HOPELESS.max(2 * load.concurrency() as usize),
+            lasting_failures: 0,
+            max_lasting_failures: MIN_LASTING_FAILURES.max(2 * load.concurrency() as usize),
             end: None,
             open: !matches!(load, Load::Concurrency { .. }),
         }
     }
 
-    /// Hears what the workers tell until the last of them is done; how it ended.
+    /// Processes the events of the workers until the last of them ends; returns why the run ended.
     pub(super) async fn follow(
         mut self,
-        told: &mut mpsc::UnboundedReceiver<Event>,
+        events: &mut mpsc::UnboundedReceiver<WorkerEvent>,
         observer: &mut dyn Observer,
         records: &mut Vec<RequestRecord>,
         stalls: &mut Vec<Stall>,
@@ -71,36 +71,36 @@ impl<'a> Course<'a> {
         let mut interrupts = self.interrupts.clone();
         loop {
             tokio::select! {
-                event = told.recv() => match event {
-                    Some(Event::Done(raw)) => {
+                event = events.recv() => match event {
+                    Some(WorkerEvent::Done(raw)) => {
                         let record = raw.finish(self.settings.tokenizer.as_ref());
                         observer.record(&record);
-                        if let Some(end) = self.judge(&record, records.len()) {
+                        if let Some(end) = self.end_after(&record, records.len()) {
                             deadline = self.stop(end);
                         }
                         records.push(record);
                     }
-                    Some(Event::Stalled(stall)) => stalls.push(stall),
-                    Some(Event::Ready) => {}
+                    Some(WorkerEvent::Stalled(stall)) => stalls.push(stall),
+                    Some(WorkerEvent::Ready) => {}
                     None => break,
                 },
                 () = tokio::time::sleep_until(deadline) => {
                     if self.end.is_none() {
                         deadline = self.stop(RunEnd::Time);
                     } else {
-                        self.gate.give_up.send_replace(true);
+                        self.state.give_up.send_replace(true);
                         deadline = Instant::now() + FOREVER;
                     }
                 }
-                count = pressed_again(&mut interrupts, pressed) => {
+                count = next_interrupt(&mut interrupts, pressed) => {
                     pressed = count;
                     if count > 1 {
-                        self.gate.give_up.send_replace(true);
+                        self.state.give_up.send_replace(true);
                     }
                     deadline = deadline.min(self.stop(RunEnd::Interrupted));
                 }
                 _ = ticks.tick() => {
-                    let in_flight = self.gate.in_flight.load(Ordering::Relaxed);
+                    let in_flight = self.state.in_flight.load(Ordering::Relaxed);
                     observer.tick(&RunProgress {
                         elapsed: start.elapsed(),
                         in_flight,
@@ -108,7 +108,7 @@ impl<'a> Course<'a> {
                         stopping: self.end.is_some(),
                     });
                     tick += 1;
-                    if self.open && self.settings.stop_on_saturation && tick.is_multiple_of(TICKS_OF_A_SECOND) {
+                    if self.open && self.settings.stop_on_saturation && tick.is_multiple_of(TICKS_PER_SECOND) {
                         backlog.note(in_flight);
                         if self.end.is_none() && backlog.is_growing() {
                             deadline = self.stop(RunEnd::Saturated);
@@ -120,18 +120,18 @@ impl<'a> Course<'a> {
         self.end.unwrap_or_default()
     }
 
-    /// Starts no more requests; returns when those under way are given up.
+    /// Starts no more requests; returns when running requests will be cancelled.
     fn stop(&mut self, end: RunEnd) -> Instant {
         if self.end.is_none() {
             self.end = Some(end);
-            self.gate.stop.store(true, Ordering::Relaxed);
+            self.state.stop.store(true, Ordering::Relaxed);
             self.source.stop();
         }
         Instant::now() + self.settings.drain.min(FOREVER)
     }
 
     /// Whether a record ends the run.
-    fn judge(&mut self, record: &RequestRecord, so_far: usize) -> Option<RunEnd> {
+    fn end_after(&mut self, record: &RequestRecord, so_far: usize) -> Option<RunEnd> {
         if self.end.is_some() {
             return None;
         }
@@ -142,25 +142,25 @@ impl<'a> Course<'a> {
         if self.budget.is_some_and(|budget| self.spent >= budget) {
             return Some(RunEnd::Cost);
         }
-        if self.hopeless == so_far && is_hopeless(record) {
-            self.hopeless += 1;
+        if self.lasting_failures == so_far && is_lasting(record) {
+            self.lasting_failures += 1;
         }
-        (self.hopeless >= self.hopeless_after).then_some(RunEnd::Failing)
+        (self.lasting_failures >= self.max_lasting_failures).then_some(RunEnd::Failing)
     }
 }
 
-async fn pressed_again(interrupts: &mut Interrupts, pressed: u32) -> u32 {
+async fn next_interrupt(interrupts: &mut Interrupts, pressed: u32) -> u32 {
     let count = interrupts.wait_for(|count| *count > pressed).await;
     // The guard of the value is not `Send`: it must not last until the next await.
     match count.map(|count| *count) {
         Ok(count) => count,
-        // Nobody is left who could press it.
+        // The interrupting side is gone.
         Err(_) => std::future::pending().await,
     }
 }
 
-/// A failure that the next request will have as well.
-fn is_hopeless(record: &RequestRecord) -> bool {
+/// A failure that the next request will have, too.
+fn is_lasting(record: &RequestRecord) -> bool {
     let Outcome::Failed(failure) = &record.outcome else {
         return false;
     };
@@ -171,12 +171,12 @@ fn is_hopeless(record: &RequestRecord) -> bool {
     }
 }
 
-/// Requests that have to fail before a run is given up.
-const FEWEST_HOPELESS: usize = 20;
+/// The fewest lasting failures that end a run.
+const MIN_LASTING_FAILURES: usize = 20;
 
 const TICK: Duration = Duration::from_millis(100);
 
-const TICKS_OF_A_SECOND: u32 = 10;
+const TICKS_PER_SECOND: u32 = 10;
 
-/// Longer than anybody waits, and still within the reach of timers.
+/// Within the range of timers.
 const FOREVER: Duration = Duration::from_secs(365 * 24 * 3600);

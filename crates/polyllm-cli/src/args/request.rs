@@ -1,74 +1,74 @@
-//! The commands that ask a provider for something.
+//! The commands that send requests to a provider.
 
 use llm_provider::text::excerpt;
 use serde_json::Value;
 
 use crate::args::number::finite;
 
-/// Ask a model, and print its answer as it arrives
+/// Send a message to a model and print the reply as it arrives
 #[derive(Debug, clap::Args)]
 #[command(
     after_help = "Examples:\n  polyllm chat --model together_ai/openai/gpt-oss-20b \"Write me a poem about the blue sky\"\n  polyllm chat --model replicate/meta/meta-llama-3-8b-instruct < question.txt\n  git diff | polyllm chat --model together_ai/openai/gpt-oss-20b \"Review this:\" -"
 )]
 pub(crate) struct Chat {
     #[command(flatten)]
-    pub(crate) question: Question,
-    /// A system message
+    pub(crate) question: ModelOptions,
+    /// The system message
     #[arg(short, long, value_name = "TEXT")]
     pub(crate) system: Option<String>,
     #[command(flatten)]
-    pub(crate) writing: Writing,
-    /// What to say; - stands for standard input, as no text at all does
+    pub(crate) writing: GenerationOptions,
+    /// The message; standard input if omitted or -
     pub(crate) text: Vec<String>,
 }
 
-/// Have a model go on from a text, and print what it writes as it arrives
+/// Complete a text and print the output as it arrives
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "The text goes to the model as it is, in no chat format and with all its white space.\n\nExamples:\n  polyllm complete --model together_ai/meta-llama/Llama-3.3-70B-Instruct-Turbo \"The sky is\"\n  polyllm complete --model together_ai/togethercomputer/llama-2-70b --stop \"\\n\" < start.txt\n  polyllm template render --family llama-3 < chat.json \\\n    | polyllm complete --model together_ai/meta-llama/Llama-3.3-70B-Instruct-Turbo"
+    after_help = "The text is sent unchanged, without a chat format and with all white space.\n\nExamples:\n  polyllm complete --model together_ai/meta-llama/Llama-3.3-70B-Instruct-Turbo \"The sky is\"\n  polyllm complete --model together_ai/togethercomputer/llama-2-70b --stop \"\\n\" < start.txt\n  polyllm template render --family llama-3 < chat.json \\\n    | polyllm complete --model together_ai/meta-llama/Llama-3.3-70B-Instruct-Turbo"
 )]
 pub(crate) struct Complete {
     #[command(flatten)]
-    pub(crate) question: Question,
+    pub(crate) question: ModelOptions,
     #[command(flatten)]
-    pub(crate) writing: Writing,
-    /// Stop before this text (repeat it for more); \n and \t stand for a line's end and a tab
+    pub(crate) writing: GenerationOptions,
+    /// Stop before this text (can be repeated); \n and \t are a line end and a tab
     #[arg(long, value_name = "TEXT", value_parser = unescaped)]
     pub(crate) stop: Vec<String>,
-    /// The text to go on from; - stands for standard input, as no text at all does
+    /// The text; standard input if omitted or -
     pub(crate) text: Option<String>,
 }
 
-/// Turn texts into vectors, printed as a line of numbers for each
+/// Compute embeddings and print each vector as a line of numbers
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Each TEXT is a text of its own, and so is each line of standard input, also a blank one: line 3 of\nthe output belongs to line 3 of the input.\n\nExamples:\n  polyllm embed --model together_ai/BAAI/bge-base-en-v1.5 \"good morning\" \"good night\"\n  polyllm embed --model together_ai/BAAI/bge-base-en-v1.5 < lines.txt > vectors.jsonl"
+    after_help = "Each TEXT and each line of standard input, including blank ones, is one text: line 3 of the\noutput belongs to line 3 of the input.\n\nExamples:\n  polyllm embed --model together_ai/BAAI/bge-base-en-v1.5 \"good morning\" \"good night\"\n  polyllm embed --model together_ai/BAAI/bge-base-en-v1.5 < lines.txt > vectors.jsonl"
 )]
 pub(crate) struct Embed {
     #[command(flatten)]
-    pub(crate) question: Question,
-    /// How many numbers each vector has, for models that let one choose
+    pub(crate) question: ModelOptions,
+    /// The size of the vectors, for models with a choice
     #[arg(long, value_name = "N")]
     pub(crate) dimensions: Option<u64>,
-    /// The texts; - stands for the lines of standard input, as no text at all does
+    /// The texts; the lines of standard input if omitted or -
     pub(crate) text: Vec<String>,
 }
 
-/// Sort documents by how well they answer a query: score, place and text, the best first
+/// Sort documents by relevance to a query, and print score, index and text
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Each DOCUMENT is one of its own, and so is each line of standard input, also a blank one. The\nplace counts from 0.\n\nExamples:\n  polyllm rerank --model together_ai/Salesforce/Llama-Rank-V1 \\\n    --query \"What is the capital of the United States?\" --top-n 1 \\\n    \"Carson City is the capital city of the American state of Nevada.\" \\\n    \"Washington, D.C. is the capital of the United States.\"\n  polyllm rerank --model together_ai/Salesforce/Llama-Rank-V1 --query \"a leak\" < log.txt"
+    after_help = "Each DOCUMENT and each line of standard input, including blank ones, is one document. The index\ncounts from 0.\n\nExamples:\n  polyllm rerank --model together_ai/Salesforce/Llama-Rank-V1 \\\n    --query \"What is the capital of the United States?\" --top-n 1 \\\n    \"Carson City is the capital city of the American state of Nevada.\" \\\n    \"Washington, D.C. is the capital of the United States.\"\n  polyllm rerank --model together_ai/Salesforce/Llama-Rank-V1 --query \"a leak\" < log.txt"
 )]
 pub(crate) struct Rerank {
     #[command(flatten)]
-    pub(crate) question: Question,
-    /// What the documents are to answer
+    pub(crate) question: ModelOptions,
+    /// The query
     #[arg(short, long, value_name = "TEXT")]
     pub(crate) query: String,
-    /// How many documents to print, instead of all
+    /// Print only this many documents
     #[arg(short = 'n', long, value_name = "N")]
     pub(crate) top_n: Option<u64>,
-    /// The documents; - stands for the lines of standard input, as no document at all does
+    /// The documents; the lines of standard input if omitted or -
     pub(crate) document: Vec<String>,
 }
 
@@ -76,51 +76,51 @@ pub(crate) struct Rerank {
 #[derive(Debug, clap::Args)]
 #[command(
     mut_arg("api_base", |arg| arg.requires("provider")),
-    after_help = "Prices are in USD for a million tokens, in and out. With --json each model is a line, with\nall that its provider tells of it.\n\nExamples:\n  polyllm models llama                  those with \"llama\" in their name\n  polyllm models --provider together_ai --type embedding\n  polyllm models --json | jq -r 'select(.context_length > 100000).id'"
+    after_help = "Prices are in USD per million tokens, input and output. With --json, each model is a line with all\nmembers that its provider sent.\n\nExamples:\n  polyllm models llama                  names that contain \"llama\"\n  polyllm models --provider together_ai --type embedding\n  polyllm models --json | jq -r 'select(.context_length > 100000).id'"
 )]
 pub(crate) struct Models {
-    /// List this provider's only; otherwise all whose key is there
+    /// List the models of this provider [default: all providers with a key]
     #[arg(short, long, value_name = "NAME")]
     pub(crate) provider: Option<String>,
-    /// List those of this type only, such as chat, language, embedding or rerank
+    /// List only models of this type, such as chat, language, embedding or rerank
     #[arg(short, long = "type", value_name = "TYPE")]
     pub(crate) type_: Option<String>,
     #[command(flatten)]
     pub(crate) account: Account,
-    /// Print a line of JSON for each
+    /// Print each as a line of JSON
     #[arg(long)]
     pub(crate) json: bool,
-    /// List those only whose name contains this
+    /// List only models whose name contains this text
     pub(crate) name: Option<String>,
 }
 
-/// What all questions to a model have in common.
+/// The options of every request to a model.
 #[derive(Debug, clap::Args)]
-pub(crate) struct Question {
+pub(crate) struct ModelOptions {
     /// The model: together_ai/<model>, replicate/<owner>/<name>[:<version>] or
     /// replicate/deployments/<owner>/<name>
     #[arg(short, long, value_name = "MODEL")]
     pub(crate) model: String,
-    /// Another parameter, such as top_k=20 (repeat it for more)
+    /// Another parameter, such as top_k=20 (can be repeated)
     #[arg(long, value_name = "NAME=VALUE", value_parser = name_and_value)]
     pub(crate) param: Vec<(String, Value)>,
-    /// Leave out parameters that the provider cannot honour, instead of failing
+    /// Omit parameters that the provider does not support, instead of failing
     #[arg(long)]
     pub(crate) drop_params: bool,
     #[command(flatten)]
     pub(crate) account: Account,
-    /// Print the response, or each chunk, as a line of JSON
+    /// Print the reply, or each chunk, as a line of JSON
     #[arg(long)]
     pub(crate) json: bool,
 }
 
-/// What a model that writes can be told.
+/// The options of text generation.
 #[derive(Debug, clap::Args)]
-pub(crate) struct Writing {
-    /// Wait for the whole answer instead of printing it as it arrives
+pub(crate) struct GenerationOptions {
+    /// Wait for the complete reply instead of printing it as it arrives
     #[arg(long)]
     pub(crate) no_stream: bool,
-    /// The most tokens to answer with
+    /// The maximum of output tokens
     #[arg(long, value_name = "N")]
     pub(crate) max_tokens: Option<u64>,
     /// The sampling temperature
@@ -168,8 +168,8 @@ impl Rerank {
     }
 }
 
-impl Writing {
-    /// The parameters that its options set.
+impl GenerationOptions {
+    /// The parameters that the options set.
     fn set(&self) -> impl Iterator<Item = (&'static str, &'static str)> {
         let max_tokens = self
             .max_tokens
@@ -181,9 +181,9 @@ impl Writing {
     }
 }
 
-impl Question {
-    /// Refuses a `--param` that would have no effect: its name is in `set`, with the reason, or
-    /// another `--param` has the same name.
+impl ModelOptions {
+    /// Rejects a `--param` that would have no effect: its name is in `set`, with the reason, or
+    /// is repeated.
     fn check(&self, set: &[(&str, &str)]) -> Result<(), String> {
         let model = ("model", "--model sets it");
         for (number, (name, _)) in self.param.iter().enumerate() {
@@ -202,24 +202,24 @@ impl Question {
 
 const TEXT: (&str, &str) = ("messages", "the argument TEXT sets it");
 
-const STREAM: (&str, &str) = ("stream", "answers are streamed unless --no-stream is given");
+const STREAM: (&str, &str) = ("stream", "replies are streamed unless --no-stream is given");
 
 const STREAM_OPTIONS: (&str, &str) = ("stream_options", "streams always include the usage");
 
-/// Where the provider is.
+/// The provider's address.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Account {
-    /// The provider's address, instead of its own or the environment's
+    /// The provider's address [default: from the environment, else its own]
     #[arg(long, value_name = "URL", conflicts_with = "simulate")]
     pub(crate) api_base: Option<String>,
-    /// Talk to a simulation of the provider: no key, no cost, no model
+    /// Use a simulation of the provider: no key, no cost, no model
     #[arg(long)]
     pub(crate) simulate: bool,
 }
 
-/// `top_k=20` or `stop=["a"]`: a value that is no JSON is a string.
+/// `top_k=20` or `stop=["a"]`; a value that is not JSON is a string.
 fn name_and_value(text: &str) -> Result<(String, Value), String> {
-    let (name, value) = text.split_once('=').ok_or("it has to be NAME=VALUE")?;
+    let (name, value) = text.split_once('=').ok_or("expected NAME=VALUE")?;
     if name.trim().is_empty() {
         return Err("the name before the = is empty".to_owned());
     }
@@ -227,7 +227,7 @@ fn name_and_value(text: &str) -> Result<(String, Value), String> {
     Ok((name.to_owned(), value))
 }
 
-/// What a shell makes hard to write.
+/// Replaces the escapes of characters that are hard to type in a shell.
 fn unescaped(text: &str) -> Result<String, std::convert::Infallible> {
     Ok(text.replace("\\n", "\n").replace("\\t", "\t"))
 }
@@ -237,7 +237,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_parameter_is_json_where_it_can_be() {
+    fn a_parameter_is_json_or_a_string() {
         assert_eq!(
             name_and_value("top_k=20").unwrap(),
             ("top_k".to_owned(), 20.into())

@@ -1,5 +1,4 @@
-//! What is seen while it runs: a few lines that are drawn again on a terminal, else a line now and
-//! then.
+//! Shows the progress of runs: lines that are redrawn on a terminal, else a line every few seconds.
 
 use std::time::{Duration, Instant};
 
@@ -11,34 +10,34 @@ use serde_json::json;
 
 use crate::bench::args::TimeUnit;
 use crate::bench::setup::Point;
-use crate::output::{can_redraw, print, redraw, tell};
+use crate::output::{can_redraw, print, print_message, redraw};
 
-/// Who looks on.
+/// The form of the output.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Style {
-    /// Another program: a line of JSON for each run.
+    /// A line of JSON per run.
     Json,
-    /// Nobody, or a log.
+    /// Lines for a log.
     Plain,
-    /// A person at a terminal.
+    /// Redrawn lines on a terminal.
     Terminal,
 }
 
 impl Style {
     pub(crate) fn choose(json: bool) -> Self {
         // genai-bench's way to turn its dashboard off.
-        let wanted = std::env::var("ENABLE_UI").is_ok_and(|value| value == "false");
+        let is_disabled = std::env::var("ENABLE_UI").is_ok_and(|value| value == "false");
         if json {
             Self::Json
-        } else if can_redraw() && !wanted {
+        } else if can_redraw() && !is_disabled {
             Self::Terminal
         } else {
             Self::Plain
         }
     }
 
-    /// Tells a run's numbers.
-    pub(crate) fn tell(self, summary: &RunSummary, unit: TimeUnit) -> Result<()> {
+    /// Prints the statistics of a run.
+    pub(crate) fn print_summary(self, summary: &RunSummary, unit: TimeUnit) -> Result<()> {
         let numbers = &summary.aggregated;
         if self == Self::Json {
             print(format_args!("{}\n", json!(numbers)))?;
@@ -70,13 +69,13 @@ impl Style {
     }
 }
 
-/// A run as it is seen.
+/// The progress of a run on the screen.
 #[derive(Debug)]
-pub(crate) struct Live {
+pub(crate) struct ProgressView {
     style: Style,
     title: String,
-    most_requests: u64,
-    most_time: Duration,
+    max_requests: u64,
+    max_time: Duration,
     ok: u64,
     failed: u64,
     limited: u64,
@@ -87,7 +86,7 @@ pub(crate) struct Live {
     next: Instant,
 }
 
-impl Live {
+impl ProgressView {
     pub(crate) fn new(
         style: Style,
         spec: &RunSpec,
@@ -105,23 +104,23 @@ impl Live {
             title.push_str(&format!(" batch {}", point.batch_size));
         }
         let limits = spec.limits();
-        let most_time = Duration::try_from_secs_f64(limits.max_seconds);
+        let max_time = Duration::try_from_secs_f64(limits.max_seconds);
         Self {
             style,
             title,
-            most_requests: limits.max_requests,
-            most_time: most_time.unwrap_or(Duration::MAX),
+            max_requests: limits.max_requests,
+            max_time: max_time.unwrap_or(Duration::MAX),
             ok: 0,
             failed: 0,
             limited: 0,
             output_tokens: 0,
             ttft: Vec::new(),
             last_failure: None,
-            next: Instant::now() + FIRST_LINE,
+            next: Instant::now() + FIRST_LINE_DELAY,
         }
     }
 
-    /// Takes the view off the screen.
+    /// Clears the screen.
     pub(crate) fn finish(&self) {
         if self.style == Style::Terminal {
             redraw(&[]);
@@ -130,8 +129,8 @@ impl Live {
 
     fn lines(&mut self, progress: &RunProgress) -> Vec<String> {
         let seconds = progress.elapsed.as_secs_f64().max(0.001);
-        let by_count = progress.done as f64 / self.most_requests.max(1) as f64;
-        let by_time = seconds / self.most_time.as_secs_f64().max(0.001);
+        let by_count = progress.done as f64 / self.max_requests.max(1) as f64;
+        let by_time = seconds / self.max_time.as_secs_f64().max(0.001);
         let state = if progress.stopping { ", draining" } else { "" };
         let mut lines = vec![
             self.title.clone(),
@@ -147,13 +146,13 @@ impl Live {
             ),
         ];
         self.ttft.sort_by(f64::total_cmp);
-        if let (Some(least), Some(most)) = (self.ttft.first(), self.ttft.last()) {
+        if let (Some(min), Some(max)) = (self.ttft.first(), self.ttft.last()) {
             let at = |share: f64| self.ttft[((self.ttft.len() - 1) as f64 * share) as usize];
             lines.push(format!(
                 "  TTFT ms  {:.1} [{}] {:.1}  p50 {:.1}  p99 {:.1}",
-                least,
+                min,
                 histogram(&self.ttft),
-                most,
+                max,
                 at(0.5),
                 at(0.99)
             ));
@@ -165,7 +164,7 @@ impl Live {
     }
 }
 
-impl Observer for Live {
+impl Observer for ProgressView {
     fn record(&mut self, record: &RequestRecord) {
         if record.side == Side::Against {
             return;
@@ -175,7 +174,7 @@ impl Observer for Live {
                 self.ok += 1;
                 self.output_tokens += record.tokens.output;
                 if let Some(first) = record.first_token_ns
-                    && self.ttft.len() < MOST_SEEN
+                    && self.ttft.len() < MAX_SAMPLES
                 {
                     self.ttft.push((first - record.dispatched_ns) as f64 / 1e6);
                 }
@@ -198,9 +197,9 @@ impl Observer for Live {
                 redraw(&lines);
             }
             Style::Plain if now >= self.next => {
-                self.next = now + BETWEEN_LINES;
+                self.next = now + LINE_INTERVAL;
                 let lines = self.lines(progress);
-                tell(format_args!("{}:{}", lines[0], lines[1..4].join(";")));
+                print_message(format_args!("{}:{}", lines[0], lines[1..4].join(";")));
             }
             Style::Plain => {}
         }
@@ -212,16 +211,16 @@ fn bar(share: f64) -> String {
     format!("[{}{}]", "#".repeat(full), ".".repeat(30 - full))
 }
 
-/// Sorted values, from least to most, as a row of bars.
+/// Draws the histogram of sorted values in a row of bars.
 fn histogram(sorted: &[f64]) -> String {
     const BARS: [char; 8] = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
-    let (Some(least), Some(most)) = (sorted.first(), sorted.last()) else {
+    let (Some(min), Some(max)) = (sorted.first(), sorted.last()) else {
         return String::new();
     };
-    let width = (most - least).max(f64::MIN_POSITIVE);
+    let width = (max - min).max(f64::MIN_POSITIVE);
     let mut counts = [0_usize; 24];
     for value in sorted {
-        let at = ((value - least) / width * counts.len() as f64) as usize;
+        let at = ((value - min) / width * counts.len() as f64) as usize;
         counts[at.min(counts.len() - 1)] += 1;
     }
     let highest = counts.iter().copied().max().unwrap_or(1).max(1);
@@ -232,19 +231,19 @@ fn histogram(sorted: &[f64]) -> String {
     bars.collect()
 }
 
-/// Values that a histogram is drawn of; more would take long to sort ten times a second.
-const MOST_SEEN: usize = 20_000;
+/// The most values of the histogram: more would take long to sort ten times a second.
+const MAX_SAMPLES: usize = 20_000;
 
-const FIRST_LINE: Duration = Duration::from_secs(2);
+const FIRST_LINE_DELAY: Duration = Duration::from_secs(2);
 
-const BETWEEN_LINES: Duration = Duration::from_secs(5);
+const LINE_INTERVAL: Duration = Duration::from_secs(5);
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn a_histogram_has_its_highest_bar_where_most_is() {
+    fn the_highest_bar_has_the_most_values() {
         let values: Vec<f64> = [vec![1.0; 50], vec![2.0; 10], vec![9.0]].concat();
         let bars: Vec<char> = histogram(&values).chars().collect();
         assert_eq!(bars.len(), 24);

@@ -1,13 +1,13 @@
-use crate::answer::Chunk;
-use crate::perform::Raw;
+use crate::executor::RawRecord;
 use crate::record::{Arrivals, RequestRecord, TokenSource};
+use crate::response::Chunk;
 use crate::tokens::Tokenizer;
 
-impl Raw {
-    /// Makes the record complete: counts of tokens, and when each chunk of them came.
+impl RawRecord {
+    /// Completes the record: token counts, and the arrival of each chunk.
     pub(crate) fn finish(self, tokenizer: Option<&Tokenizer>) -> RequestRecord {
         let mut record = self.record;
-        let usage = self.usage.credible();
+        let usage = self.usage.plausible();
         let tokens = &mut record.tokens;
         (tokens.input, tokens.input_source) = match usage.input {
             Some(input) => (input, TokenSource::Server),
@@ -40,13 +40,13 @@ fn arrivals(chunks: &[Chunk], tokens: u64) -> Arrivals {
     let tokens = if tokens == chunks.len() as u64 {
         Vec::new()
     } else {
-        spread(chunks, tokens)
+        distribute(chunks, tokens)
     };
     Arrivals { gaps_us, tokens }
 }
 
-/// Spreads tokens over chunks in proportion to their text, whole tokens that add up.
-fn spread(chunks: &[Chunk], tokens: u64) -> Vec<u32> {
+/// Distributes tokens over chunks in proportion to their text, in whole tokens.
+fn distribute(chunks: &[Chunk], tokens: u64) -> Vec<u32> {
     let total: u64 = chunks.iter().map(|chunk| u64::from(chunk.weight)).sum();
     let mut weight = 0;
     let mut given = 0;
@@ -71,7 +71,7 @@ mod tests {
     }
 
     #[test]
-    fn gaps_add_up_to_the_whole() {
+    fn gaps_add_up_to_the_total() {
         let chunks = chunks(&[(1_400, 1), (2_800, 1), (4_200, 1), (5_600, 1)]);
         let arrivals = arrivals(&chunks, 4);
         assert_eq!(arrivals.gaps_us.iter().sum::<u32>(), 5);
@@ -79,9 +79,9 @@ mod tests {
     }
 
     #[test]
-    fn tokens_are_spread_by_text_and_add_up() {
-        assert_eq!(spread(&chunks(&[(0, 4), (1, 8), (2, 4)]), 8), [2, 4, 2]);
-        assert_eq!(spread(&chunks(&[(0, 1), (1, 1), (2, 1)]), 8), [2, 3, 3]);
-        assert_eq!(spread(&chunks(&[(0, 5), (1, 5)]), 1), [0, 1]);
+    fn tokens_are_distributed_by_text() {
+        assert_eq!(distribute(&chunks(&[(0, 4), (1, 8), (2, 4)]), 8), [2, 4, 2]);
+        assert_eq!(distribute(&chunks(&[(0, 1), (1, 1), (2, 1)]), 8), [2, 3, 3]);
+        assert_eq!(distribute(&chunks(&[(0, 5), (1, 5)]), 1), [0, 1]);
     }
 }

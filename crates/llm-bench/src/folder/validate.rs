@@ -1,17 +1,17 @@
-//! Whether results from a folder or a worker can be computed with.
+//! Validates results from a folder or a worker.
 //!
-//! They may come from anybody. Their numbers are checked here, once, so that sums over requests,
-//! runs and machines cannot overflow anywhere else, and nothing is repeated without end; their
-//! texts are escaped where they are shown.
+//! They may come from anyone. Their numbers are checked here, once, so that sums over requests,
+//! runs and machines cannot overflow, and loops are bounded. Their texts are escaped where they are
+//! shown.
 
 use super::Results;
 use crate::summary::{Aggregated, RunSummary, SummaryRow};
 use crate::{Experiment, Load, Run};
 
-/// Checks all numbers that are added up or multiplied.
+/// Checks all numbers that are added or multiplied.
 pub(super) fn check(results: &Results) -> Result<(), &'static str> {
     experiment(&results.experiment)?;
-    if results.runs.len() > MOST_RUNS {
+    if results.runs.len() > MAX_RUNS {
         return Err("too many runs");
     }
     results.runs.iter().try_for_each(summary)
@@ -19,7 +19,7 @@ pub(super) fn check(results: &Results) -> Result<(), &'static str> {
 
 fn experiment(experiment: &Experiment) -> Result<(), &'static str> {
     let (scenarios, loads) = (experiment.scenarios.len(), experiment.loads.len());
-    if scenarios.saturating_mul(loads) > MOST_POINTS || experiment.batch_sizes.len() > MOST_POINTS {
+    if scenarios.saturating_mul(loads) > MAX_POINTS || experiment.batch_sizes.len() > MAX_POINTS {
         return Err("too many scenarios, loads or batch sizes");
     }
     if experiment.goodput.len() > 100 {
@@ -105,42 +105,42 @@ fn row(row: &SummaryRow) -> Result<(), &'static str> {
         row.cached_input_tokens,
     ];
     tokens.into_iter().flatten().try_for_each(|tokens| {
-        // Millions of rows are added up.
+        // Millions of rows are added.
         (tokens <= 1 << 40).then_some(()).ok_or(OUT_OF_RANGE)
     })
 }
 
-/// A count, of which a thousand can be added up.
+/// A count; a thousand of them can be added.
 fn count(count: u64) -> Result<(), &'static str> {
     (count <= 1 << 50).then_some(()).ok_or(OUT_OF_RANGE)
 }
 
-/// A number of slots, threads or processors, of which a thousand can be added up.
+/// A number of slots, threads or processors; a thousand of them can be added.
 fn small(number: u32) -> Result<(), &'static str> {
     (number <= 1 << 21).then_some(()).ok_or(OUT_OF_RANGE)
 }
 
-/// A text that stands in many places of a report.
+/// A text that occurs in many places of a report.
 fn short(text: &str) -> Result<(), &'static str> {
     (text.len() <= 1000)
         .then_some(())
         .ok_or("a name is too long")
 }
 
-/// Milliseconds since the Unix epoch, before the year 2100: as nanoseconds they fit.
+/// Milliseconds since the Unix epoch, before the year 2100; their nanoseconds fit.
 fn time(ms: u64) -> Result<(), &'static str> {
     (ms < 4_102_444_800_000).then_some(()).ok_or(OUT_OF_RANGE)
 }
 
-/// Nanoseconds of a run, of which several can be added to those of [`time`].
+/// Nanoseconds of a run; several can be added to those of [`time`].
 fn nanoseconds(ns: u64) -> Result<(), &'static str> {
     (ns <= 1 << 60).then_some(()).ok_or(OUT_OF_RANGE)
 }
 
-/// Runs of an experiment, and experiments that are read together.
-pub(super) const MOST_RUNS: usize = 1000;
+/// The most runs of an experiment, and the most experiments that are read together.
+pub(super) const MAX_RUNS: usize = 1000;
 
-/// Scenarios times loads.
-const MOST_POINTS: usize = 100_000;
+/// The most combinations of scenarios and loads.
+const MAX_POINTS: usize = 100_000;
 
 const OUT_OF_RANGE: &str = "a number is out of range";

@@ -1,4 +1,4 @@
-//! What the commands that ask a provider have in common.
+//! The common parts of the commands that send requests.
 
 use std::io::{IsTerminal, Read, stdin};
 use std::process::ExitCode;
@@ -9,13 +9,13 @@ use llm_sim::{Sim, SimOptions};
 use polyllm::provider::cleanup;
 use polyllm::{ApiKey, Client, Error, ErrorKind, RequestBuilder, Settings};
 
-use crate::args::{Account, Question};
+use crate::args::{Account, ModelOptions};
 use crate::output;
 use crate::signal::{self, INTERRUPTED};
 
-/// Does `work` with a client of `account`, until it is done or the process is asked to stop.
+/// Runs `work` with a client for `account`, until it is done or the process is asked to stop.
 ///
-/// `provider` is whose address the account's is, if it has one.
+/// The account's address, if it has one, belongs to `provider`.
 pub(crate) async fn with_client(
     account: &Account,
     provider: Option<&str>,
@@ -31,7 +31,7 @@ pub(crate) async fn with_client(
         done = work(&client) => done.map_err(|error| explain(error, account)).map(|()| false),
         () = signal::stop() => Ok(true),
     };
-    // A prediction that was abandoned is cancelled before the process ends.
+    // An abandoned prediction is cancelled before the process ends.
     cleanup::finish(GRACE).await;
     if let Some(sim) = sim {
         sim.shutdown().await;
@@ -43,68 +43,67 @@ pub(crate) async fn with_client(
     })
 }
 
-/// As [`with_client`], for a question to a model.
+/// As [`with_client`], for a request to a model.
 pub(crate) async fn with_model(
-    question: &Question,
+    options: &ModelOptions,
     work: impl AsyncFnOnce(&Client) -> Result<()>,
 ) -> Result<ExitCode> {
-    let provider = question.model.split('/').next();
-    with_client(&question.account, provider, work).await
+    let provider = options.model.split('/').next();
+    with_client(&options.account, provider, work).await
 }
 
-/// The request with what every question has.
-pub(crate) fn asked<'c, R>(
+/// Adds the common options to a request.
+pub(crate) fn with_options<'c, R>(
     mut request: RequestBuilder<'c, R>,
-    question: &Question,
+    options: &ModelOptions,
 ) -> RequestBuilder<'c, R> {
-    for (name, value) in &question.param {
+    for (name, value) in &options.param {
         request = request.with_param(name, value.clone());
     }
-    request.with_drop_params(question.drop_params)
+    request.with_drop_params(options.drop_params)
 }
 
-/// One text: the words of the command line; `-`, or no words at all, stands for standard input.
+/// One text: the words of the command line, or standard input for `-` or no words.
 pub(crate) fn text(words: &[String]) -> Result<String> {
     let parts = parts(words, |piped| vec![piped.trim_end().to_owned()])?;
-    said(parts.join("\n\n"))
+    non_empty(parts.join("\n\n"))
 }
 
-/// One text with all its white space; `-`, or none, stands for standard input.
+/// One text with all white space; `-` or none means standard input.
 pub(crate) fn exact_text(word: Option<&str>) -> Result<String> {
     let words: Vec<String> = word.into_iter().map(str::to_owned).collect();
-    said(parts(&words, |piped| vec![piped])?.concat())
+    non_empty(parts(&words, |piped| vec![piped])?.concat())
 }
 
-fn said(text: String) -> Result<String> {
+fn non_empty(text: String) -> Result<String> {
     if text.trim().is_empty() {
-        bail!("there is nothing to say: give a text, or pipe one in");
+        bail!("no text: pass it as an argument or on standard input");
     }
     Ok(text)
 }
 
-/// Several texts: the words of the command line; `-`, or no words at all, stands for the lines of
-/// standard input.
+/// Several texts: the words of the command line, or the lines of standard input for `-` or no
+/// words.
 ///
-/// A blank line is a text, too: the answers of a provider are numbered, and number 3 has to be about
-/// line 3.
+/// Blank lines count, so that result 3 belongs to line 3.
 pub(crate) fn texts(words: &[String]) -> Result<Vec<String>> {
     let lines = |piped: String| piped.lines().map(str::to_owned).collect();
     let texts = parts(words, lines)?;
     if texts.iter().all(|text| text.trim().is_empty()) {
-        bail!("there is no text: give some, or pipe in a line for each");
+        bail!("no texts: pass them as arguments or as lines of standard input");
     }
     Ok(texts)
 }
 
-/// Adds the number of the first blank text to an error that it may have caused: some models refuse
-/// blank texts, without telling which it was.
-pub(crate) fn point_at_blank(error: Error, texts: &[String]) -> anyhow::Error {
+/// Adds the number of the first blank text to an error that it may have caused: some models reject
+/// blank texts without naming them.
+pub(crate) fn mention_blank(error: Error, texts: &[String]) -> anyhow::Error {
     let blank = texts.iter().position(|text| text.trim().is_empty());
     match blank {
         Some(index) if error.kind() == ErrorKind::InvalidRequest => {
             let message = output::message(&error.into());
             anyhow!(
-                "{message}\n\nText {} is blank; the model may not take it.",
+                "{message}\n\nText {} is blank; the model may not accept it.",
                 index + 1
             )
         }
@@ -121,7 +120,7 @@ fn parts(words: &[String], of_stdin: impl Fn(String) -> Vec<String>) -> Result<V
         Ok::<_, anyhow::Error>(of_stdin(piped))
     };
     if words.is_empty() {
-        // Nobody knows that a terminal waits for them.
+        // Otherwise a user may not notice that the command waits for input.
         return if stdin().is_terminal() {
             Ok(Vec::new())
         } else {
@@ -146,7 +145,7 @@ fn client(account: &Account, provider: Option<&str>, sim: Option<&Sim>) -> Resul
             Settings::new().with_api_base(base).with_api_key(key)
         };
         return Ok(Client::new(polyllm::registry())
-            // The simulated Together speaks OpenAI's wire.
+            // The simulated Together is OpenAI-compatible.
             .with_settings(polyllm::openai::NAME, at(sim.together_url()))?
             .with_settings(polyllm::together::NAME, at(sim.together_url()))?
             .with_settings(polyllm::replicate::NAME, at(sim.replicate_url()))?);
@@ -158,7 +157,7 @@ fn client(account: &Account, provider: Option<&str>, sim: Option<&Sim>) -> Resul
     })
 }
 
-/// Adds what to do next to an error that has an answer.
+/// Adds a hint to an error, if there is one.
 pub(crate) fn explain(error: anyhow::Error, account: &Account) -> anyhow::Error {
     match error.downcast_ref::<Error>().map(Error::kind) {
         Some(ErrorKind::Auth) if !account.simulate => {
@@ -169,5 +168,5 @@ pub(crate) fn explain(error: anyhow::Error, account: &Account) -> anyhow::Error 
     }
 }
 
-/// How long cancelling may take at the end.
+/// The time for cancellations at the end.
 const GRACE: Duration = Duration::from_secs(10);

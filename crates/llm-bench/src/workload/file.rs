@@ -1,4 +1,4 @@
-//! Datasets in files. What is wrong is told with its line.
+//! Reads datasets from files. Errors contain the line.
 
 use std::path::Path;
 
@@ -10,11 +10,11 @@ use crate::workload::access::Access;
 use crate::workload::dataset::{Columns, DatasetConfig, DatasetRow};
 
 pub(super) fn text(path: &Path, access: &Access) -> Result<String, Error> {
-    let bytes = access.read(path, LONGEST)?;
+    let bytes = access.read(path, MAX_FILE)?;
     String::from_utf8(bytes).map_err(|error| {
         let valid = &error.as_bytes()[..error.utf8_error().valid_up_to()];
         let line = 1 + valid.iter().filter(|byte| **byte == b'\n').count();
-        Error::dataset(path, Some(line as u64), "is not UTF-8 here")
+        Error::dataset(path, Some(line as u64), "invalid UTF-8")
     })
 }
 
@@ -59,7 +59,7 @@ fn table(
     let mut reader = csv::Reader::from_reader(text.as_bytes());
     let broken = |error: csv::Error| {
         let line = error.position().map(csv::Position::line);
-        Error::dataset(path, line, format!("is no CSV: {error}"))
+        Error::dataset(path, line, format!("invalid CSV: {error}"))
     };
     let names = reader.headers().map_err(broken)?.clone();
     let only = (names.len() == 1).then(|| names[0].to_owned());
@@ -103,11 +103,11 @@ fn json_lines(path: &Path, text: &str, columns: &Columns<'_>) -> Result<Vec<Data
 }
 
 fn row(path: &Path, line: u64, text: &str, columns: &Columns<'_>) -> Result<DatasetRow, Error> {
-    let wrong = |reason: String| Error::dataset(path, Some(line), reason);
+    let invalid = |reason: String| Error::dataset(path, Some(line), reason);
     let value: Value = serde_json::from_str(text)
-        .map_err(|error| wrong(format!("expected a JSON string or object: {error}")))?;
-    columns.row(&value).map_err(wrong)
+        .map_err(|error| invalid(format!("expected a JSON string or object: {error}")))?;
+    columns.row(&value).map_err(invalid)
 }
 
-/// Bytes of a dataset or a trace.
-const LONGEST: u64 = 2 << 30;
+/// The longest dataset or trace, in bytes.
+const MAX_FILE: u64 = 2 << 30;

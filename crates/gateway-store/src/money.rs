@@ -136,14 +136,15 @@ fn parse(text: &str) -> Option<i64> {
 }
 
 impl Serialize for Money {
-    /// A JSON number where that is exact, which it is below 9 million dollars.
+    /// A JSON number below one million dollars, where every reader gets the same digits from it;
+    /// text from there on.
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let text = self.to_string();
-        match text.parse::<f64>() {
+        match text.parse() {
             // An integer keeps its form: `25`, not `25.0`.
             Ok(_) if self.0 % NANOS == 0 => serializer.serialize_i64(self.0 / NANOS),
-            Ok(number) => serializer.serialize_f64(number),
-            Err(_) => serializer.serialize_str(&text),
+            Ok(number) if self.0.unsigned_abs() < EXACT => serializer.serialize_f64(number),
+            _ => serializer.serialize_str(&text),
         }
     }
 }
@@ -186,6 +187,9 @@ impl Visitor<'_> for Dollars {
 }
 
 const NANOS: i64 = 1_000_000_000;
+
+/// Numbers of at most 15 digits are exact in a float.
+const EXACT: u64 = 1_000_000_000_000_000;
 
 /// More digits would exceed `i128` together with the scale.
 const MOST_DIGITS: usize = 28;
@@ -247,7 +251,8 @@ mod tests {
         }
 
         #[test]
-        fn json_keeps_amounts_below_nine_million_dollars(nanos in -9_000_000 * NANOS..9_000_000 * NANOS) {
+        fn json_keeps_the_amount(nanos: i64, places in 0_u32..18) {
+            let nanos = nanos / 10_i64.pow(places);
             let json = serde_json::to_string(&Money(nanos)).unwrap();
             prop_assert_eq!(serde_json::from_str::<Money>(&json).unwrap(), Money(nanos));
         }

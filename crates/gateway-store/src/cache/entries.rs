@@ -77,22 +77,22 @@ impl Entries {
         self.old.clear();
     }
 
-    /// Brings the entries from the version `from` to that of the changes.
-    pub(super) fn apply(&mut self, from: i64, changes: Changes) {
-        // Another refresh was faster.
-        if self.version != from {
-            return;
-        }
-        self.version = changes.version;
-        let Some(changes) = changes.list else {
+    /// Brings the entries to the version of the changes, unless another refresh was faster.
+    pub(super) fn apply(&mut self, changes: Changes) {
+        let Some(list) = changes.list else {
+            self.version = changes.version;
             self.clear();
             return;
         };
+        if changes.version <= self.version {
+            return;
+        }
+        self.version = changes.version;
         // A changed key is read again when it is used: its secret may be another one now, and an
         // absent key may have come to be.
         let is_stale = |entry: &Entry| match entry {
             Entry::Absent(_) => true,
-            Entry::Present(access) => changes.iter().any(|change| concerns(change, access)),
+            Entry::Present(access) => list.iter().any(|change| concerns(change, access)),
         };
         self.young.retain(|_, entry| !is_stale(entry));
         self.old.retain(|_, entry| !is_stale(entry));

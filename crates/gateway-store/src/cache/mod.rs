@@ -156,7 +156,7 @@ impl Shared {
     async fn refresh(&self) -> Result<()> {
         let version = self.entries().version();
         if let Some(changes) = feed::changes(&self.database, version).await? {
-            self.entries().apply(version, changes);
+            self.entries().apply(changes);
         }
         Ok(())
     }

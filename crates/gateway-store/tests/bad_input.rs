@@ -162,7 +162,7 @@ async fn gateways_that_start_at_once_migrate_once() {
 async fn a_locked_file_is_an_outage_that_ends_with_the_lock() {
     let place = Place::sqlite();
     let store = open(&place.url).await.unwrap();
-    let key = key_with_budget(&store, "10").await;
+    let key = key_with_budget(&store, "100").await;
     let ledger = ledger(&store).await;
     let reservation = ledger.reserve(key.charge(), dollars("1")).await.unwrap();
     let raw = Connection::open(path(&place)).unwrap();
@@ -171,7 +171,7 @@ async fn a_locked_file_is_an_outage_that_ends_with_the_lock() {
     assert_eq!(error.kind(), ErrorKind::Locked, "{error}");
     assert!(error.is_outage() && error.to_string().contains("another process"));
     assert_eq!(*store.health().borrow(), Health::Unavailable);
-    // The lease still covers calls, then the overdraft does; what they cost is queued.
+    // The lease still covers calls; what they cost is queued.
     reservation.settle(record(&key, "a", "1"));
     for id in ["b", "c", "d"] {
         let reservation = ledger.reserve(key.charge(), dollars("0.5")).await.unwrap();

@@ -315,7 +315,7 @@ fn runtime() -> tokio::runtime::Runtime {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 24, max_shrink_iters: 200, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 24, max_shrink_iters: 10, ..ProptestConfig::default() })]
 
     #[test]
     fn the_ledger_equals_the_model_on_sqlite(steps in steps()) {
@@ -325,7 +325,7 @@ proptest! {
 
 #[cfg(feature = "postgres")]
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 12, max_shrink_iters: 50, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 12, max_shrink_iters: 10, ..ProptestConfig::default() })]
 
     #[test]
     #[ignore = "needs a PostgreSQL server: cargo xtask ci --only services"]

@@ -77,8 +77,9 @@ impl Entries {
         self.old.clear();
     }
 
-    /// Brings the entries to the version of the changes, unless another refresh was faster.
-    pub(super) fn apply(&mut self, changes: Changes) {
+    /// Brings the entries to the version of the changes, unless another refresh was faster. Keys
+    /// that changed become what was read of them, and are forgotten if nothing was.
+    pub(super) fn apply(&mut self, changes: Changes, fresh: Vec<(KeyHash, Arc<Access>)>) {
         let Some(list) = changes.list else {
             self.version = changes.version;
             self.clear();
@@ -88,14 +89,29 @@ impl Entries {
             return;
         }
         self.version = changes.version;
-        // A changed key is read again when it is used: its secret may be another one now, and an
-        // absent key may have come to be.
-        let is_stale = |entry: &Entry| match entry {
-            Entry::Absent(_) => true,
-            Entry::Present(access) => list.iter().any(|change| concerns(change, access)),
-        };
-        self.young.retain(|_, entry| !is_stale(entry));
-        self.old.retain(|_, entry| !is_stale(entry));
+        self.young.retain(|_, entry| !is_stale(entry, &list));
+        self.old.retain(|_, entry| !is_stale(entry, &list));
+        for (hash, access) in fresh {
+            self.keep(hash, Entry::Present(access));
+        }
+    }
+
+    /// The keys that the changes concern, as far as they are here.
+    pub(super) fn stale(&self, changes: &Changes) -> Vec<KeyHash> {
+        let list = changes.list.as_deref().unwrap_or_default();
+        let entries = self.young.iter().chain(&self.old);
+        entries
+            .filter(|(_, entry)| matches!(entry, Entry::Present(_)) && is_stale(entry, list))
+            .map(|(hash, _)| *hash)
+            .collect()
+    }
+}
+
+/// Whether an entry has to be read again: an absent key may have come to be.
+fn is_stale(entry: &Entry, changes: &[Change]) -> bool {
+    match entry {
+        Entry::Absent(_) => true,
+        Entry::Present(access) => changes.iter().any(|change| concerns(change, access)),
     }
 }
 

@@ -137,6 +137,15 @@ impl Shared {
 
     /// Reads a key, and keeps it unless changes came in since `version` was in force.
     async fn load(&self, hash: &KeyHash, version: i64) -> Result<Option<Arc<Access>>> {
+        let access = self.read(hash).await?;
+        let mut entries = self.entries();
+        if entries.version() == version {
+            entries.insert(*hash, access.clone(), self.clock.now());
+        }
+        Ok(access)
+    }
+
+    async fn read(&self, hash: &KeyHash) -> Result<Option<Arc<Access>>> {
         let select = format!(
             "SELECT {KEY_COLUMNS}, u.deleted, u.data, t.deleted, t.data FROM gateway_keys k \
              LEFT JOIN gateway_owners u ON u.kind = 'user' AND u.id = k.user_id \
@@ -145,22 +154,29 @@ impl Shared {
         );
         let select = Statement::new(select).with(hash.to_string());
         let rows = self.database.rows(select).await?;
-        let access = rows.first().map(access).transpose()?.map(Arc::new);
-        let mut entries = self.entries();
-        if entries.version() == version {
-            entries.insert(*hash, access.clone(), self.clock.now());
-        }
-        Ok(access)
+        Ok(rows.first().map(access).transpose()?.map(Arc::new))
     }
 
+    /// Keys that changed are read here, so that they are still known if the database goes down.
     async fn refresh(&self) -> Result<()> {
         let version = self.entries().version();
-        if let Some(changes) = feed::changes(&self.database, version).await? {
-            self.entries().apply(changes);
+        let Some(changes) = feed::changes(&self.database, version).await? else {
+            return Ok(());
+        };
+        let stale = self.entries().stale(&changes);
+        let mut fresh = Vec::new();
+        for hash in stale.into_iter().take(MOST_READ) {
+            if let Some(access) = self.read(&hash).await? {
+                fresh.push((hash, access));
+            }
         }
+        self.entries().apply(changes, fresh);
         Ok(())
     }
 }
+
+/// Further keys that changed at once, such as those of a team, are read when they are used.
+const MOST_READ: usize = 200;
 
 fn access(row: &Row) -> Result<Access> {
     let key = read_key(row)?;

@@ -20,6 +20,8 @@ const REFUSAL: Duration = Duration::from_secs(1);
 pub(super) struct Book {
     accounts: HashMap<BudgetId, Account>,
     queue: VecDeque<Entry>,
+    /// How many records are being written.
+    in_writing: usize,
 }
 
 /// A record that waits to be written, with its place in the queue.
@@ -87,8 +89,7 @@ pub(super) struct Page {
     pub(super) entries: Vec<Entry>,
     /// The budgets and their leases after the batch.
     pub(super) leases: Vec<(BudgetId, Money)>,
-    written: Vec<(BudgetId, Money)>,
-    raised: Vec<(BudgetId, Money)>,
+    costs: Vec<Money>,
 }
 
 impl Book {
@@ -219,8 +220,9 @@ impl Book {
         !self.queue.is_empty() || accounts.any(|account| account.is_dirty || holds(account))
     }
 
+    /// How many records are not written yet.
     pub(super) fn queued(&self) -> usize {
-        self.queue.len()
+        self.queue.len() + self.in_writing
     }
 
     /// Marks budgets whose spare was not used since the last call, and forgets empty accounts.
@@ -260,45 +262,41 @@ impl Book {
         let mut touched: Vec<_> = touched.cloned().collect();
         touched.sort_unstable();
         touched.dedup();
-        let (mut leases, mut written, mut raised) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut leases, mut written) = (Vec::new(), Vec::new());
         for budget in touched {
             let account = self.accounts.entry(budget.clone()).or_default();
             let cost = costs.get(&budget).copied().unwrap_or_default();
             let committed = account.committed();
-            if account.lease < committed {
-                raised.push((budget.clone(), account.lease));
-                account.lease = committed;
-            } else if std::mem::take(&mut account.is_idle) {
-                account.lease = committed;
+            if std::mem::take(&mut account.is_idle) {
+                account.lease = account.lease.min(committed);
             }
             // Changes from now on need another batch.
             account.is_dirty = false;
-            leases.push((budget.clone(), account.lease - cost));
-            written.push((budget, cost));
+            leases.push((budget, account.lease.max(committed) - cost));
+            written.push(cost);
         }
+        self.in_writing = entries.len();
         Page {
             entries,
             leases,
-            written,
-            raised,
+            costs: written,
         }
     }
 
     /// The page was written.
     pub(super) fn commit(&mut self, page: Page) {
-        for (budget, cost) in page.written {
+        self.in_writing = 0;
+        for ((budget, lease), cost) in page.leases.into_iter().zip(page.costs) {
             let account = self.accounts.entry(budget).or_default();
-            account.lease = account.lease - cost;
+            account.lease = lease;
             account.queued = account.queued - cost;
         }
     }
 
     /// The page was not written, or perhaps it was and the answer is lost: it is written again.
     pub(super) fn put_back(&mut self, page: Page) {
-        for (budget, lease) in page.raised {
-            self.accounts.entry(budget).or_default().lease = lease;
-        }
-        for (budget, _) in page.written {
+        self.in_writing = 0;
+        for (budget, _) in page.leases {
             self.accounts.entry(budget).or_default().is_dirty = true;
         }
         for entry in page.entries.into_iter().rev() {

@@ -93,6 +93,7 @@ impl Writer {
                 () = sleep_until(next_housekeeping) => {
                     self.keep_house().await;
                     next_housekeeping = Instant::now() + HOUSEKEEPING;
+                    continue;
                 }
                 () = sleep_until(next_flush) => {}
                 () = wake.notified(), if self.backoff.is_zero() => {}

@@ -86,8 +86,14 @@ impl Place {
         self.url.rsplit("%3D").next().unwrap()
     }
 
+    /// Tasks of stores that were not closed may hold locks for a moment.
     pub(crate) async fn remove(self) {
-        execute(&format!("DROP SCHEMA {} CASCADE", self.schema())).await;
+        let drop = format!("DROP SCHEMA {} CASCADE", self.schema());
+        for _ in 0..100 {
+            if try_execute(&drop).await.is_ok() {
+                return;
+            }
+        }
     }
 }
 
@@ -99,13 +105,17 @@ pub(crate) fn server() -> String {
 
 #[cfg(feature = "postgres")]
 pub(crate) async fn execute(sql: &str) {
+    try_execute(sql).await.unwrap();
+}
+
+#[cfg(feature = "postgres")]
+async fn try_execute(sql: &str) -> Result<(), tokio_postgres::Error> {
     let url = format!("{}/postgres", server());
-    let (client, connection) = tokio_postgres::connect(&url, tokio_postgres::NoTls)
-        .await
-        .unwrap();
+    let (client, connection) = tokio_postgres::connect(&url, tokio_postgres::NoTls).await?;
     let connection = tokio::spawn(connection);
-    client.batch_execute(sql).await.unwrap();
+    let done = client.batch_execute(sql).await;
     connection.abort();
+    done
 }
 
 /// A clock that the test moves.

@@ -1,4 +1,10 @@
 //! Databases that cannot be used: one clear error each.
+#![allow(
+    clippy::expect_used,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "tests"
+)]
 
 mod common;
 

@@ -1,4 +1,10 @@
 //! Random histories of calls over several gateways: the ledger equals a model of it.
+#![allow(
+    clippy::expect_used,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "tests"
+)]
 
 mod common;
 

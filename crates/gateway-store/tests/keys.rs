@@ -1,4 +1,10 @@
 //! Keys, users and teams, and the cache of keys.
+#![allow(
+    clippy::expect_used,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "tests"
+)]
 
 mod common;
 

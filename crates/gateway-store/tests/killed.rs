@@ -1,4 +1,10 @@
 //! A gateway that is killed: what it settled a second ago is written, and written once.
+#![allow(
+    clippy::expect_used,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "tests"
+)]
 
 mod common;
 

@@ -1,4 +1,10 @@
 //! Reservations, budgets and usage records.
+#![allow(
+    clippy::expect_used,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "tests"
+)]
 
 mod common;
 

@@ -1,5 +1,11 @@
 //! PostgreSQL that stops, hangs or loses connections.
 #![cfg(feature = "postgres")]
+#![allow(
+    clippy::expect_used,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "tests"
+)]
 
 mod common;
 

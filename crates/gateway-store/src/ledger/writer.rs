@@ -277,7 +277,7 @@ impl Writer {
         Ok(())
     }
 
-    async fn keep_house(&mut self) {
+    async fn keep_house(&self) {
         let now = self.clock.now();
         self.book.lock().tidy(now);
         if !self.backoff.is_zero() {

@@ -1,5 +1,10 @@
 //! Databases for tests, and what tests of all databases share.
-#![allow(dead_code)] // Each test file uses a part.
+#![allow(
+    clippy::panic,
+    clippy::unwrap_used,
+    dead_code,
+    reason = "helpers of tests"
+)]
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};

@@ -20,7 +20,7 @@ use self::common::{
 };
 
 async fn open(url: &str) -> Result<Store> {
-    let options = StoreOptions::default().with_timeout(Duration::from_millis(200));
+    let options = StoreOptions::default().with_timeout(Duration::from_secs(1));
     Store::open(url, options).await
 }
 

@@ -456,3 +456,22 @@ async fn texts_of_clients_are_bounded(place: &Place) {
         Some("'; DROP TABLE gateway_usage; --")
     );
 }
+
+/// The clock of tokio, on which intervals run, stands still while the database works.
+#[tokio::test(start_paused = true)]
+async fn a_settled_call_is_written_within_a_second() {
+    let place = Place::sqlite();
+    let store = place.open().await;
+    let key = access(&store, settings(|_| {})).await;
+    let ledger = ledger(&store).await;
+    for round in 1..=10 {
+        for index in 0..500 {
+            let reservation = ledger.reserve(key.charge(), Money::ZERO).await.unwrap();
+            reservation.settle(record(&key, format!("r{round}-{index}"), "0.001"));
+        }
+        assert!(ledger.queued() > 0);
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        assert_eq!(ledger.queued(), 0);
+        assert_eq!(spend(&store, &key).await, dollars("0.5").times(round));
+    }
+}

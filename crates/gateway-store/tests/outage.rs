@@ -109,7 +109,7 @@ async fn pass(mut client: TcpStream, upstream: String, mut modes: watch::Receive
 }
 
 const PATIENT: Duration = Duration::from_secs(20);
-const HASTY: Duration = Duration::from_millis(500);
+const HASTY: Duration = Duration::from_secs(2);
 
 async fn cache(store: &Store) -> KeyCache {
     let options = CacheOptions::default().with_poll_interval(Duration::from_millis(100));

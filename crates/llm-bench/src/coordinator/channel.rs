@@ -11,7 +11,7 @@ use tokio::sync::mpsc;
 use tokio::task::AbortHandle;
 
 use super::bus::{Bus, Publisher};
-use super::signature::{Envelope, Id, Role, Secret, Signer};
+use super::signature::{Envelope, Id, Role, SessionSecret, Signer};
 use super::{CoordinatorError, REPEAT_INTERVAL, subjects};
 
 /// Sends the messages of one side and receives those of the other side of a session.
@@ -45,7 +45,7 @@ impl<T: DeserializeOwned + Send + 'static> Channel<T> {
     pub(super) fn new(
         mut bus: Bus,
         session: &str,
-        secret: &Secret,
+        secret: &SessionSecret,
         role: Role,
     ) -> Result<Self, CoordinatorError> {
         let (to_leader, to_workers) = subjects(session)?;

@@ -128,7 +128,7 @@ pub(super) enum Role {
 pub(super) struct Signer(Hmac<Sha256>);
 
 impl Signer {
-    pub(super) fn new(secret: &Secret, session: &str, role: Role) -> Self {
+    pub(super) fn new(secret: &SessionSecret, session: &str, role: Role) -> Self {
         let mut mac = secret.0.clone();
         let role = match role {
             Role::Leader => "leader",
@@ -186,7 +186,7 @@ mod tests {
     use super::*;
 
     fn signer(secret: &str, session: &str, role: Role) -> Signer {
-        Signer::new(&Secret::new(secret).unwrap(), session, role)
+        Signer::new(&SessionSecret::new(secret).unwrap(), session, role)
     }
 
     const SECRET: &str = "0123456789abcdef0123456789abcdef";

@@ -6,7 +6,7 @@ use tokio::time::{Instant, interval, timeout_at};
 use super::bus::Bus;
 use super::channel::{Channel, Task, new_id};
 use super::message::{LeaderMessage, WorkerMessage};
-use super::signature::{Envelope, Id, ReplayWindow, Role, Secret};
+use super::signature::{Envelope, Id, ReplayWindow, Role, SessionSecret};
 use super::{
     CoordinatorError, HEARTBEAT, PART, REPEAT_INTERVAL, TIMEOUT, is_name, shown, subjects,
 };

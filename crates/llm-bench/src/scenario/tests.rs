@@ -16,9 +16,9 @@ fn a_scenario_is_displayed_as_it_was_parsed() {
         "I(1024,512,3)",
         "dataset",
     ] {
-        assert_eq!(text.parse::<Scenario>().unwrap().to_string(), text);
+        assert_eq!(text.parse::<TrafficScenario>().unwrap().to_string(), text);
     }
-    let short: Scenario = " U( 50, 100 ) ".parse().unwrap();
+    let short: TrafficScenario = " U( 50, 100 ) ".parse().unwrap();
     assert_eq!(short.to_string(), "U(1,50)/(1,100)");
 }
 
@@ -38,10 +38,10 @@ fn an_invalid_scenario_is_an_error_with_the_expected_form() {
         ("D(99999999999999999999,1)", "expected a form"),
         ("É(1)", "at the start"),
     ] {
-        let error = text.parse::<Scenario>().unwrap_err().to_string();
+        let error = text.parse::<TrafficScenario>().unwrap_err().to_string();
         assert!(error.contains(part), "{text}: {error}");
     }
-    let image: Scenario = "I(5,5)".parse().unwrap();
+    let image: TrafficScenario = "I(5,5)".parse().unwrap();
     let error = image.check(Task::TextToText).unwrap_err().to_string();
     assert!(error.contains("does not fit text-to-text"), "{error}");
 }
@@ -57,31 +57,31 @@ fn numbers_are_limited() {
         "E(10000001)",
         "R(1,10000001)",
     ] {
-        let error = text.parse::<Scenario>().unwrap_err().to_string();
+        let error = text.parse::<TrafficScenario>().unwrap_err().to_string();
         assert!(error.contains("at most 10,000,000"), "{text}: {error}");
     }
     for text in ["I(8193,1)", "I(1,4294967297)", "I(1,1,65)"] {
-        let error = text.parse::<Scenario>().unwrap_err().to_string();
+        let error = text.parse::<TrafficScenario>().unwrap_err().to_string();
         assert!(error.contains("1 to 8192 pixels"), "{text}: {error}");
     }
-    let error = "I(8192,8192,5)".parse::<Scenario>().unwrap_err();
+    let error = "I(8192,8192,5)".parse::<TrafficScenario>().unwrap_err();
     assert!(error.to_string().contains("268435456"), "{error}");
-    assert!("D(10000000,10000000)".parse::<Scenario>().is_ok());
-    assert!("I(8192,8192,4)".parse::<Scenario>().is_ok());
+    assert!("D(10000000,10000000)".parse::<TrafficScenario>().is_ok());
+    assert!("I(8192,8192,4)".parse::<TrafficScenario>().is_ok());
 }
 
 #[test]
 fn a_scenario_built_without_the_parser_is_checked() {
     for scenario in [
-        Scenario::Deterministic {
+        TrafficScenario::Deterministic {
             input: u64::MAX,
             output: 1,
         },
-        Scenario::Uniform {
+        TrafficScenario::Uniform {
             input: (9, 3),
             output: (1, 1),
         },
-        Scenario::Normal {
+        TrafficScenario::Normal {
             input: (0, 1),
             output: (1, 1),
         },
@@ -92,10 +92,10 @@ fn a_scenario_built_without_the_parser_is_checked() {
 
 #[test]
 fn the_total_size_of_documents_is_limited() {
-    let scenario: Scenario = "E(1000)".parse().unwrap();
+    let scenario: TrafficScenario = "E(1000)".parse().unwrap();
     assert!(scenario.check_batch(10_000).is_ok());
     assert!(scenario.check_batch(10_001).is_err());
-    let scenario: Scenario = "R(1000,5)".parse().unwrap();
+    let scenario: TrafficScenario = "R(1000,5)".parse().unwrap();
     assert!(scenario.check_batch(u32::MAX).is_err());
 }
 
@@ -108,14 +108,14 @@ proptest! {
         ],
         seed in any::<u64>(),
     ) {
-        if let Ok(scenario) = text.parse::<Scenario>() {
+        if let Ok(scenario) = text.parse::<TrafficScenario>() {
             let mut rng = ChaCha8Rng::seed_from_u64(seed);
             if let Some((input, output)) = scenario.sample(&mut rng) {
-                prop_assert!((1..=Scenario::MAX_TOKENS).contains(&input));
-                prop_assert!((1..=Scenario::MAX_TOKENS).contains(&output));
+                prop_assert!((1..=TrafficScenario::MAX_TOKENS).contains(&input));
+                prop_assert!((1..=TrafficScenario::MAX_TOKENS).contains(&output));
             }
             prop_assert_eq!(scenario.check_numbers(), Ok(()));
-            prop_assert_eq!(scenario.to_string().parse::<Scenario>().unwrap(), scenario);
+            prop_assert_eq!(scenario.to_string().parse::<TrafficScenario>().unwrap(), scenario);
         }
     }
 }
@@ -124,7 +124,7 @@ proptest! {
 fn samples_follow_the_distribution() {
     let mut rng = ChaCha8Rng::seed_from_u64(1);
     let mut mean = |text: &str| {
-        let scenario: Scenario = text.parse().unwrap();
+        let scenario: TrafficScenario = text.parse().unwrap();
         let samples: Vec<_> = (0..4000)
             .map(|_| scenario.sample(&mut rng).unwrap())
             .collect();
@@ -147,7 +147,7 @@ fn every_task_has_default_scenarios() {
         Task::TextToEmbeddings,
         Task::TextToRerank,
     ] {
-        let defaults = Scenario::defaults(task);
+        let defaults = TrafficScenario::defaults(task);
         assert!(defaults.len() >= 3);
         assert!(defaults.iter().all(|scenario| scenario.check(task).is_ok()));
     }

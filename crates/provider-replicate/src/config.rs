@@ -5,18 +5,14 @@ use llm_provider::{
     TEXT_COMPLETION, ValueKind, seconds,
 };
 use prompt_templates::{Prompts, TemplateRegistry};
-use replicate_api::{API_BASE_VARIABLES, API_KEY_VARIABLES, DEFAULT_API_BASE};
 use serde::Deserialize;
 
 use crate::NAME;
 
 /// The declaration of the provider.
 pub fn spec() -> ProviderSpec {
-    ProviderSpec::new(NAME)
-        .with_api_key(API_KEY_VARIABLES)
-        .with_api_base(DEFAULT_API_BASE, API_BASE_VARIABLES)
+    replicate_api::spec()
         .with_settings([TIMEOUT])
-        .with_settings(replicate_api::SETTINGS.iter().copied())
         .with_settings([PREFER_WAIT, TEXT_COMPLETION.with_doc(ALWAYS_PROMPTS)])
         .with_settings(TEMPLATE_SETTINGS.iter().copied())
         .with_params(PARAMS.iter().copied())

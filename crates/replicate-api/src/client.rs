@@ -4,7 +4,9 @@ use bytes::Bytes;
 use http::header::{ACCEPT, CONTENT_TYPE, HeaderName};
 use http::{HeaderMap, HeaderValue, Method, Request};
 use llm_http::{Connection, RetryPolicy, SendOptions};
-use llm_provider::{Error, Result, SettingSpec, SettingValue, Settings, ValueKind, seconds};
+use llm_provider::{
+    Error, ProviderSpec, Result, SettingSpec, SettingValue, Settings, ValueKind, seconds,
+};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -191,7 +193,7 @@ impl ApiRequest {
     }
 }
 
-/// The values of [`SETTINGS`].
+/// The values of [`LIMIT_SETTINGS`].
 #[derive(Deserialize)]
 struct PredictionTimes {
     #[serde(default, deserialize_with = "seconds")]
@@ -200,8 +202,15 @@ struct PredictionTimes {
     run_timeout: Option<Duration>,
 }
 
-/// The settings that only Replicate has.
-pub const SETTINGS: &[SettingSpec] = &[
+/// The declaration of Replicate: the settings of [`ReplicateClient`].
+pub fn spec() -> ProviderSpec {
+    ProviderSpec::new(NAME)
+        .with_api_key(API_KEY_VARIABLES)
+        .with_api_base(DEFAULT_API_BASE, API_BASE_VARIABLES)
+        .with_settings(LIMIT_SETTINGS.iter().copied())
+}
+
+const LIMIT_SETTINGS: &[SettingSpec] = &[
     SettingSpec::new(
         "boot_timeout",
         ValueKind::Seconds,

@@ -18,7 +18,7 @@ pub mod webhook;
 pub use crate::account::Account;
 pub use crate::client::{
     API_BASE_VARIABLES, API_KEY_VARIABLES, DEFAULT_API_BASE, NAME, PredictionLimits,
-    ReplicateClient, SETTINGS,
+    ReplicateClient, spec,
 };
 pub use crate::create::NewPrediction;
 pub use crate::deployment::{DeploymentChange, Machines, Release, ReplicateDeployment};

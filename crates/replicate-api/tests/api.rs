@@ -2,7 +2,7 @@
 
 use std::fmt::{Debug, Display};
 
-use llm_provider::{Result, Settings};
+use llm_provider::{Result, Settings, settings_table};
 use replicate_api::{
     Account, Collection, DeploymentChange, Machines, NewPrediction, Parameter, Prediction,
     PredictionLimits, PredictionStatus, Release, ReplicateClient, ReplicateDeployment,
@@ -56,4 +56,10 @@ fn futures_are_send() -> Result<()> {
     drop(is_send(client.cancel_prediction("id")));
     drop(is_send(client.watch_prediction("id")));
     Ok(())
+}
+
+#[test]
+fn the_readme_lists_the_settings() {
+    let table = settings_table(replicate_api::spec().specific_settings());
+    assert!(include_str!("../README.md").contains(&table), "{table}");
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use llm_sim::{Fault, FaultRule, Pace, Reply, Sim, SimOptions, Timing};
+use llm_sim::{Fault, FaultRule, Pace, Sim, SimOptions, SimReply, Timing};
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -167,7 +167,7 @@ async fn bodies_are_sent_slowly() {
 
 #[tokio::test]
 async fn a_stream_breaks_off_with_an_error_event() {
-    let sim = start_with(SimOptions::default().with_reply(Reply::tokens(["a", "b", "c"]))).await;
+    let sim = start_with(SimOptions::default().with_reply(SimReply::tokens(["a", "b", "c"]))).await;
     let mut body = chat(true);
     body["model"] = json!("meta-llama/Llama-3.3-70B-Instruct-Turbo");
     let url = format!("{}/v1/chat/completions", sim.together_url());

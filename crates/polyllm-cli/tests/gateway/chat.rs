@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use llm_sim::{SimOptions, Status, Timing};
+use llm_sim::{SimOptions, SimStatus, Timing};
 use reqwest::{Response, StatusCode};
 use serde_json::{Value, json};
 
@@ -271,7 +271,7 @@ async fn a_client_that_goes_away_has_its_prediction_cancelled_within_a_second() 
         }),
     );
     let predictions = cancelled.await.unwrap();
-    assert_eq!(predictions[0].status, Status::Canceled);
+    assert_eq!(predictions[0].status, SimStatus::Canceled);
 }
 
 #[tokio::test]
@@ -291,7 +291,7 @@ async fn a_gateway_that_stops_leaves_no_prediction_running() {
     assert!(
         predictions
             .iter()
-            .all(|prediction| prediction.status == Status::Canceled)
+            .all(|prediction| prediction.status == SimStatus::Canceled)
     );
 }
 

@@ -8,11 +8,11 @@ use minijinja::value::{ObjectRepr, Value, ValueKind};
 use minijinja::{Error, ErrorKind, State};
 
 use super::context::Fields;
-use super::engine::Limits;
+use super::engine::RenderLimits;
 use super::generator::Generator;
 use super::namespace::Namespace;
 
-/// The remaining bytes that the operations of one render may use: see [`Limits::memory`].
+/// The remaining bytes that the operations of one render may use: see [`RenderLimits::memory`].
 ///
 /// An operation reserves before it works: [`make`](Self::make) for what it allocates, and
 /// [`read`](Self::read) or [`walk`](Self::walk) for what it reads, of which eight bytes count as
@@ -27,7 +27,7 @@ pub(super) struct Budget {
 impl Budget {
     /// Sets the limits of the next render on this thread. A render stays on its thread, and no
     /// template renders another one.
-    pub(super) fn begin(limits: Limits) {
+    pub(super) fn begin(limits: RenderLimits) {
         LIMITS.set(Some(limits));
     }
 
@@ -273,7 +273,7 @@ fn is_loop(value: &Value) -> bool {
 }
 
 thread_local! {
-    static LIMITS: Cell<Option<Limits>> = const { Cell::new(None) };
+    static LIMITS: Cell<Option<RenderLimits>> = const { Cell::new(None) };
 }
 
 /// The bytes of a list for each of its items.

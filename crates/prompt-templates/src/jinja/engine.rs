@@ -19,7 +19,7 @@ use super::source::{self, Prepared};
 /// The limits of a template in one render.
 #[non_exhaustive]
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub struct Limits {
+pub struct RenderLimits {
     /// Instructions.
     pub fuel: u64,
     /// Nested calls.
@@ -31,7 +31,7 @@ pub struct Limits {
     pub memory: usize,
 }
 
-impl Default for Limits {
+impl Default for RenderLimits {
     /// Five million instructions, a depth of 200, 32 MiB of output and 512 MiB of memory: a hundred
     /// times what a conversation of thousands of messages needs.
     fn default() -> Self {
@@ -47,11 +47,11 @@ impl Default for Limits {
 pub(super) struct Engine {
     name: String,
     env: Environment<'static>,
-    limits: Limits,
+    limits: RenderLimits,
 }
 
 impl Engine {
-    pub(super) fn compile(name: &str, source: &str, limits: Limits) -> Result<Self, Error> {
+    pub(super) fn compile(name: &str, source: &str, limits: RenderLimits) -> Result<Self, Error> {
         let Prepared {
             source,
             uncounted_text,

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use llm_sim::{Failure, Fault, FaultRule, Pace, Reply, SimOptions, Status, Timing};
+use llm_sim::{Fault, FaultRule, Pace, PredictionFailure, SimOptions, SimReply, SimStatus, Timing};
 use serde_json::{Value, json};
 
 use super::{LLAMA3, VICUNA, ask, create, said, slow, url};
@@ -96,7 +96,7 @@ async fn a_boot_takes_minutes_and_happens_once() {
     assert!(body.get("started_at").is_none() && body.get("output").is_none());
 
     sim.replicate()
-        .predictions_until(|all| all[1].status == Status::Processing)
+        .predictions_until(|all| all[1].status == SimStatus::Processing)
         .await;
     assert_eq!(began.elapsed().as_secs(), 240);
     tokio::time::sleep(Duration::from_secs(4)).await;
@@ -174,12 +174,12 @@ async fn cancelling_stops_a_prediction_and_its_stream() {
     assert_eq!(body["output"], json!(["This"]));
     assert!(body["completed_at"].is_string() && body["metrics"]["predict_time"].is_f64());
     let seen = &sim.replicate().predictions()[0];
-    assert_eq!((seen.status, seen.cancel_calls), (Status::Canceled, 1));
+    assert_eq!((seen.status, seen.cancel_calls), (SimStatus::Canceled, 1));
     assert!(seen.cancelled.is_some());
     assert_eq!(
         (
             sim.replicate().running(),
-            sim.replicate().count(Status::Canceled)
+            sim.replicate().count(SimStatus::Canceled)
         ),
         (0, 1)
     );
@@ -254,7 +254,7 @@ async fn deadlines_abort_or_cancel() {
 async fn predictions_fail_on_demand() {
     let sim = start().await;
     sim.replicate()
-        .inject(FaultRule::new(Fault::Fail(Failure::Interrupted)).times(1));
+        .inject(FaultRule::new(Fault::Fail(PredictionFailure::Interrupted)).times(1));
     let fresh = create(&sim, LLAMA3, &ask("hi")).await;
     let (_, body) = json(get(url(&fresh, "get"))).await;
     assert_eq!(body["status"], "failed");
@@ -308,7 +308,7 @@ async fn streams_keep_every_character() {
         "data: x",
         " 空🙂",
     ];
-    let sim = start_with(SimOptions::default().with_reply(Reply::tokens(tokens))).await;
+    let sim = start_with(SimOptions::default().with_reply(SimReply::tokens(tokens))).await;
     let fresh = create(&sim, LLAMA3, &ask("hi")).await;
     let all = events(client().get(url(&fresh, "stream")).send().await.unwrap()).await;
     let data: Vec<_> = all.iter().map(|(_, _, data)| data.as_str()).collect();
@@ -318,7 +318,7 @@ async fn streams_keep_every_character() {
 #[tokio::test]
 async fn tokens_can_be_grouped() {
     let options = SimOptions::default()
-        .with_reply(Reply::tokens(["a", "b", "c", "d", "e"]))
+        .with_reply(SimReply::tokens(["a", "b", "c", "d", "e"]))
         .with_pace(Pace::default().with_tokens_per_event(2));
     let sim = start_with(options).await;
     let body = json!({"version": VICUNA, "input": {"prompt": "x"}, "stream": true});

@@ -5,7 +5,7 @@ use std::time::Duration;
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use hmac::{Hmac, KeyInit, Mac};
-use llm_sim::{Pace, Reply, Sim, SimOptions, Timing, WebhookEvent};
+use llm_sim::{Pace, Sim, SimOptions, SimReply, Timing, WebhookEvent};
 use serde_json::{Value, json};
 use sha2::Sha256;
 
@@ -31,7 +31,7 @@ async fn ten_tokens() -> Sim {
         .with_first_token(Duration::from_secs(1))
         .with_token(Duration::from_millis(200));
     let options = SimOptions::default()
-        .with_reply(Reply::tokens((0..9).map(|token| token.to_string())))
+        .with_reply(SimReply::tokens((0..9).map(|token| token.to_string())))
         .with_timing(timing)
         .with_pace(Pace::default());
     start_with(options).await

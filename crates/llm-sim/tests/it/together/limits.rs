@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use llm_sim::{Limits, Rate, Sim, SimOptions};
+use llm_sim::{Rate, Sim, SimLimits, SimOptions};
 use reqwest::Response;
 use serde_json::{Value, json};
 use tokio::time::Instant;
@@ -29,7 +29,7 @@ async fn without_limits_there_are_no_rate_limit_headers() {
 #[tokio::test(start_paused = true)]
 async fn requests_beyond_the_limit_get_retry_advice() {
     let rate = Rate::new(120, Duration::from_secs(60));
-    let limits = Limits::default().with_together_requests(rate);
+    let limits = SimLimits::default().with_together_requests(rate);
     let sim = start_with(SimOptions::default().with_limits(limits)).await;
     let client = client();
     let ask = |model: &str, key: &str| {
@@ -78,7 +78,8 @@ async fn requests_beyond_the_limit_get_retry_advice() {
 
 #[tokio::test(start_paused = true)]
 async fn tokens_are_limited_in_prompts_and_answers() {
-    let limits = Limits::default().with_together_tokens(Rate::new(600, Duration::from_secs(600)));
+    let limits =
+        SimLimits::default().with_together_tokens(Rate::new(600, Duration::from_secs(600)));
     let sim = start_with(SimOptions::default().with_limits(limits)).await;
     let body = with(
         chat(TURBO, true),
@@ -113,7 +114,8 @@ async fn tokens_are_limited_in_prompts_and_answers() {
 
 #[tokio::test]
 async fn a_refused_body_is_not_charged() {
-    let limits = Limits::default().with_together_requests(Rate::new(1, Duration::from_secs(3600)));
+    let limits =
+        SimLimits::default().with_together_requests(Rate::new(1, Duration::from_secs(3600)));
     let sim = start_with(SimOptions::default().with_limits(limits)).await;
     let wrong = with(chat(TURBO, false), json!({"n": 0}));
     for body in [wrong, chat("acme/no-such-model", false)] {

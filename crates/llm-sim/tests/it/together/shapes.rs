@@ -1,6 +1,6 @@
 //! Formats of some engines: echoed prompts, chunks of one token, logprobs of completions.
 
-use llm_sim::{Reply, SimOptions};
+use llm_sim::{SimOptions, SimReply};
 use serde_json::{Value, json};
 
 use super::{CURRENT, TURBO, chat, with};
@@ -45,7 +45,7 @@ async fn a_prompt_is_echoed_with_the_logprobs_of_all_but_its_first_token() {
 
 #[tokio::test]
 async fn completions_of_2024_stream_one_token_per_chunk() {
-    let options = SimOptions::default().with_reply(Reply::tokens([" Paris", "."]));
+    let options = SimOptions::default().with_reply(SimReply::tokens([" Paris", "."]));
     let sim = start_with(options).await;
     let url = format!("{}/v1/completions", sim.together_url());
     let body = json!({"model": EOS, "prompt": "The largest city is", "stream": true});

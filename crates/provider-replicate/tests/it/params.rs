@@ -293,3 +293,20 @@ async fn a_longer_conversation_keeps_the_markers_between_its_turns() {
     .unwrap();
     insta::assert_json_snapshot!("llama_2_turns", server.first("POST /v1/predictions").body);
 }
+
+#[tokio::test]
+async fn stops_are_a_list_where_the_model_takes_one() {
+    let text = json!({"stop": {"type": "string"}});
+    let list = json!({"stop": {"type": "array", "items": {"type": "string"}}});
+    for (properties, stops, expected) in [
+        (text, json!(["END", "", "\n"]), json!("END,\n")),
+        (list.clone(), json!(["END", "a,b"]), json!(["END", "a,b"])),
+        (list, json!("END"), json!(["END"])),
+    ] {
+        let (input, dropped) = sent(properties, json!({"stop": stops}), false)
+            .await
+            .unwrap();
+        assert_eq!(input["stop"], expected);
+        assert!(dropped.is_empty(), "{dropped:?}");
+    }
+}

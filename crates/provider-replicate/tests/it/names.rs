@@ -99,9 +99,7 @@ async fn a_model_that_turns_out_not_to_be_official_is_run_by_its_version() {
 #[tokio::test]
 async fn callers_at_the_same_time_share_one_look_up() {
     let server = Server::start(|url, seen, _| match seen.line().as_str() {
-        LOOK_UP => {
-            Answer::json(200, official(llama_3())).after(std::time::Duration::from_millis(50))
-        }
+        LOOK_UP => Answer::json(200, official(llama_3())).after(Duration::from_millis(50)),
         CREATE => Answer::json(201, succeeded(url, json!("ok"))),
         _ => Answer::not_found(),
     })

@@ -432,6 +432,12 @@ async fn a_whole_answer_is_evened_out_like_a_stream() {
     assert_eq!(choice["native_finish_reason"], "eos");
     assert_eq!(choice["message"]["reasoning_content"], "Hm.");
 
+    // The id that support asks for goes before that of the reply.
+    let script = Script::json("200 OK", body.to_string()).header("x-request-id", "r1");
+    let server = Server::start(script).await;
+    let reply = client(&server).send(call()).await.unwrap();
+    assert_eq!(reply.metadata.upstream_id.as_deref(), Some("r1"));
+
     for body in ["{}", "[]", "nonsense", r#"{"choices":{}}"#] {
         let server = Server::start(Script::json("200 OK", body)).await;
         let error = client(&server).send(call()).await.unwrap_err();

@@ -1,5 +1,7 @@
 //! Every form of name goes to its own endpoint, and is looked up once.
 
+use std::time::Duration;
+
 use serde_json::{Value, json};
 
 use crate::support::*;
@@ -97,9 +99,7 @@ async fn a_model_that_turns_out_not_to_be_official_is_run_by_its_version() {
 #[tokio::test]
 async fn callers_at_the_same_time_share_one_look_up() {
     let server = Server::start(|url, seen, _| match seen.line().as_str() {
-        LOOK_UP => {
-            Answer::json(200, official(llama_3())).after(std::time::Duration::from_millis(50))
-        }
+        LOOK_UP => Answer::json(200, official(llama_3())).after(Duration::from_millis(50)),
         CREATE => Answer::json(201, succeeded(url, json!("ok"))),
         _ => Answer::not_found(),
     })
@@ -124,5 +124,24 @@ async fn what_an_error_quotes_of_a_request_is_cut_and_escaped() {
         assert!(error.message().contains("\"a\\n\\u{1b}[2Jb"), "{error}");
         assert!(error.message().len() < 500, "{}", error.message().len());
         assert!(!error.message().contains(char::is_control));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_model_that_does_not_exist_is_looked_up_once_and_a_failed_look_up_soon_again() {
+    for (status, looked_up) in [(404, 1), (403, 2)] {
+        wind_the_clock();
+        let server = Server::start(move |url, seen, _| match seen.line().as_str() {
+            LOOK_UP => Answer::json(status, json!({"detail": "No."})),
+            CREATE => Answer::json(201, succeeded(url, json!("ok"))),
+            _ => Answer::not_found(),
+        })
+        .await;
+        let provider = server.provider();
+        for _ in 0..2 {
+            chat(&provider, ask(MODEL)).await.unwrap();
+            tokio::time::sleep(Duration::from_secs(120)).await;
+        }
+        assert_eq!(server.count(LOOK_UP), looked_up, "{status}");
     }
 }

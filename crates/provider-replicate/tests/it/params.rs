@@ -293,3 +293,61 @@ async fn a_longer_conversation_keeps_the_markers_between_its_turns() {
     .unwrap();
     insta::assert_json_snapshot!("llama_2_turns", server.first("POST /v1/predictions").body);
 }
+
+#[tokio::test]
+async fn stops_are_a_list_where_the_model_takes_one() {
+    let text = json!({"stop": {"type": "string"}});
+    let list = json!({"stop": {"type": "array", "items": {"type": "string"}}});
+    for (properties, stops, expected) in [
+        (text, json!(["END", "", "\n"]), json!("END,\n")),
+        (list.clone(), json!(["END", "a,b"]), json!(["END", "a,b"])),
+        (list, json!("END"), json!(["END"])),
+    ] {
+        let (input, dropped) = sent(properties, json!({"stop": stops}), false)
+            .await
+            .unwrap();
+        assert_eq!(input["stop"], expected);
+        assert!(dropped.is_empty(), "{dropped:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_parameter_that_the_model_lacks_is_refused_unless_it_changes_nothing() {
+    for (name, value, changes_nothing) in [
+        ("seed", Value::Null, true),
+        ("tool_choice", json!("auto"), true),
+        ("tool_choice", json!("none"), true),
+        ("tool_choice", json!("required"), false),
+        ("function_call", json!("none"), true),
+        ("function_call", json!({"name": "f"}), false),
+        ("modalities", json!(["text"]), true),
+        ("modalities", json!(["text", "audio"]), false),
+        ("functions", json!([]), true),
+        ("functions", json!([{"name": "f"}]), false),
+        ("logit_bias", json!({}), true),
+        ("logit_bias", json!({"5": 1}), false),
+        ("frequency_penalty", json!(0), true),
+        ("frequency_penalty", json!(0.5), false),
+        ("logprobs", json!(false), true),
+        ("logprobs", json!(true), false),
+        ("n", json!(2), false),
+        ("top_p", json!(1), true),
+        ("top_p", json!(0.5), false),
+        ("parallel_tool_calls", json!(true), true),
+        ("response_format", json!({"type": "text"}), true),
+        ("response_format", json!({"type": "json_object"}), false),
+    ] {
+        let members = json!({ name: value });
+        match sent(properties(&["prompt"]), members.clone(), false).await {
+            Ok((input, dropped)) => {
+                assert!(changes_nothing, "{members}");
+                assert_eq!((input.get(name), dropped.len()), (None, 0), "{members}");
+            }
+            Err(error) => {
+                assert!(!changes_nothing, "{members}: {error}");
+                assert_eq!(error.kind(), ErrorKind::Unsupported, "{members}");
+                assert_eq!(error.param(), Some(name));
+            }
+        }
+    }
+}

@@ -56,9 +56,14 @@ async fn efforts_are_those_that_the_model_knows() {
         ("Qwen/Qwen3-235B", "none", off.clone()),
         ("Qwen/Qwen3-235B", "default", json!({})),
         ("Qwen/Qwen3-235B", "medium", effort("medium")),
+        ("Qwen/Qwen3-235B", "minimal", effort("low")),
+        ("Qwen/Qwen3-235B", "max", effort("high")),
         ("deepseek-ai/DeepSeek-V4-Pro", "none", off),
         ("deepseek-ai/DeepSeek-V4-Pro", "low", effort("high")),
+        ("deepseek-ai/DeepSeek-V4-Pro", "minimal", effort("high")),
+        ("deepseek-ai/DeepSeek-V4-Pro", "high", effort("high")),
         ("deepseek-ai/DeepSeek-V4-Pro", "xhigh", effort("max")),
+        ("deepseek-ai/DeepSeek-V4-Pro", "max", effort("max")),
     ] {
         // The simulation knows three efforts and no `max`: what counts is what it was sent.
         let _ = send::<ChatRequest>(&together, &with(model, effort(asked))).await;

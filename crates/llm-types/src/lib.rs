@@ -7,6 +7,7 @@ mod error;
 mod field;
 mod input;
 mod lenient;
+pub mod messages;
 mod models;
 pub mod moderations;
 mod number;

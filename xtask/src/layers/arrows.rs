@@ -9,6 +9,7 @@ const LAYERS: &[(&str, u8)] = &[
     ("llm-types", 0),
     ("sse-codec", 0),
     ("prompt-templates", 0),
+    ("llm-adapters", 1),
     ("llm-provider", 1),
     ("llm-http", 2),
     ("llm-router", 2),

@@ -15,6 +15,7 @@ mod open_enum;
 mod parse;
 mod raw;
 pub mod rerank;
+pub mod responses;
 #[cfg(feature = "schema")]
 mod schema;
 mod tagged;

@@ -1,6 +1,6 @@
 //! Values of chat requests that both APIs need.
 
-use llm_types::{Field, Map, ResponseFormat, Tool, ToolChoice, Value};
+use llm_types::{Field, Map, ReasoningEffort, ResponseFormat, Tool, ToolChoice, Value};
 
 /// JSON that follows a schema.
 pub(crate) fn json_schema(name: &str, schema: Value, strict: bool) -> ResponseFormat {
@@ -36,4 +36,12 @@ pub(crate) fn function_choice(name: &str) -> ToolChoice {
         ("type".to_owned(), "function".into()),
         ("function".to_owned(), function.into()),
     ]))
+}
+
+/// An effort that chat upstreams know: they have three levels, and none.
+pub(crate) fn known_effort(effort: ReasoningEffort) -> ReasoningEffort {
+    match effort {
+        ReasoningEffort::XHigh | ReasoningEffort::Max => ReasoningEffort::High,
+        other => other,
+    }
 }

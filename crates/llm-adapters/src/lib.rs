@@ -6,6 +6,7 @@ mod format;
 mod ignored;
 pub mod messages;
 mod partial;
+pub mod responses;
 
 pub use error::{Error, ErrorKind};
 pub use estimate::estimate_tokens;

@@ -11,6 +11,7 @@ use super::replies::MessagesReplies;
 use super::tools::{self, Tools};
 use super::turns::{self, Turns};
 use crate::error::{Error, excerpt};
+use crate::format;
 use crate::ignored::Ignored;
 
 /// Converts requests of the Messages API to chat requests.
@@ -171,7 +172,7 @@ impl MessagesAdapter {
         }
         let config = request.output_config.unwrap_or_default();
         chat.reasoning_effort = effort(request.thinking, &config, ignored)?;
-        chat.response_format = format(request.output_format, config, ignored)?;
+        chat.response_format = output_format(request.output_format, config, ignored)?;
         if let Some(true) = request.stream {
             chat.stream = Some(true);
             chat.stream_options = Some(StreamOptions::with_usage());
@@ -248,11 +249,7 @@ fn effort(
     ignored: &mut Ignored,
 ) -> Result<Option<ReasoningEffort>, Error> {
     ignored.add_members(&config.extra);
-    let set = config.effort.value().map(|effort| match effort {
-        // Chat upstreams know three levels.
-        ReasoningEffort::XHigh | ReasoningEffort::Max => ReasoningEffort::High,
-        other => other.clone(),
-    });
+    let set = config.effort.value().cloned().map(format::known_effort);
     let Some(thinking) = thinking else {
         return Ok(set);
     };
@@ -284,7 +281,7 @@ fn of_budget(tokens: u64) -> ReasoningEffort {
 
 /// The format under either name, with the client's schema as it is: requiring all properties, as
 /// other gateways do, would make optional ones mandatory.
-fn format(
+fn output_format(
     older: Option<OutputFormat>,
     config: OutputConfig,
     ignored: &mut Ignored,
@@ -297,7 +294,7 @@ fn format(
     match (format.type_.as_str(), format.schema) {
         ("text", _) => Ok(None),
         ("json_schema", Field::Value(schema)) => {
-            Ok(Some(crate::format::json_schema("output", schema, true)))
+            Ok(Some(format::json_schema("output", schema, true)))
         }
         ("json_schema", _) => Err(Error::invalid(format!("{param}.schema"), "required")),
         _ => Err(Error::invalid(format!("{param}.type"), "use json_schema")),

@@ -3,3 +3,4 @@
 
 pub(crate) mod chunks;
 pub(crate) mod messages_order;
+pub(crate) mod responses_order;

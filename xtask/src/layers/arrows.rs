@@ -43,6 +43,7 @@ pub(super) const TREES: &[(&str, &str)] = &[
     ("sse-codec", "--all-features"),
     ("prompt-templates", "--all-features"),
     ("prompt-templates", "--no-default-features"),
+    ("llm-adapters", "--all-features"),
     ("llm-provider", "--all-features"),
     ("llm-router", "--all-features"),
     ("polyllm", "--all-features"),
@@ -86,6 +87,9 @@ const HTTP: &[&str] = &[
     "tower",
 ];
 
+/// The crates above layer 0 that know no network.
+const WITHOUT_NETWORK: &[&str] = &["llm-adapters"];
+
 /// The crates that know the contract and no transport.
 const WITHOUT_HTTP: &[&str] = &["llm-provider", "llm-router"];
 
@@ -118,7 +122,8 @@ pub(super) fn point_down(facts: &Facts) -> Vec<Breach> {
 }
 
 pub(super) fn leaves_know_no_network(facts: &Facts) -> Vec<Breach> {
-    let leaves = facts.trees.iter().filter(|tree| is_leaf(tree.package));
+    let without = |name: &str| is_leaf(name) || WITHOUT_NETWORK.contains(&name);
+    let leaves = facts.trees.iter().filter(|tree| without(tree.package));
     let known = leaves.flat_map(|tree| {
         let known = NETWORK.iter().filter(|name| tree.packages.contains(**name));
         known.map(|name| breach(facts, tree, &format!("builds {name}: do without it")))
@@ -273,10 +278,14 @@ mod tests {
                 "--all-features",
                 &["sse-codec", "memchr", "tokio"],
             )
+            .with_tree("llm-adapters", "--all-features", &["llm-types", "http"])
             .with_tree("polyllm", "--all-features", &["polyllm", "tokio"]);
         check(
             &leaves_know_no_network(&facts),
-            &["sse-codec/Cargo.toml: `cargo tree -p sse-codec"],
+            &[
+                "sse-codec/Cargo.toml: `cargo tree -p sse-codec",
+                "`cargo tree -p llm-adapters",
+            ],
         );
     }
 

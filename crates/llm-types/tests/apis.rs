@@ -138,7 +138,8 @@ fn responses_and_their_events_are_kept() {
     }
     for item in items.as_array().unwrap() {
         let read: Item = parse(item.to_string().as_bytes()).unwrap();
-        assert_eq!(read.type_(), item.get("type").unwrap_or(&json!("message")));
+        let type_ = item.get("type").and_then(Value::as_str);
+        assert_eq!(read.type_(), type_.unwrap_or("message"));
         assert_eq!(read.id(), item.get("id").and_then(Value::as_str));
     }
 }

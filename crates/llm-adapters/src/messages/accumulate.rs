@@ -42,12 +42,12 @@ impl MessagesAccumulator {
     /// # Errors
     ///
     /// The error of the stream, if it has one, or an `api_error` if the stream is not complete.
-    pub fn into_response(self) -> Result<MessagesResponse, MessagesError> {
+    pub fn into_response(self) -> Result<MessagesResponse, Box<MessagesError>> {
         let interrupted = || MessagesError::new("api_error", "the stream was interrupted");
         match (self.error, self.message) {
-            (Some(error), _) => Err(error),
+            (Some(error), _) => Err(Box::new(error)),
             (None, Some(message)) if self.is_complete => Ok(message),
-            (None, _) => Err(interrupted()),
+            (None, _) => Err(Box::new(interrupted())),
         }
     }
 

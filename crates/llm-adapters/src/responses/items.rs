@@ -54,7 +54,7 @@ enum Kind {
 
 impl Entry {
     pub(super) fn reasoning(id: String, output_index: u32, events: &mut Events) -> Self {
-        let mut this = Self::new(id, output_index, Kind::Reasoning(String::new()));
+        let this = Self::new(id, output_index, Kind::Reasoning(String::new()));
         this.added(events);
         this.part_event(
             "response.content_part.added",
@@ -66,7 +66,7 @@ impl Entry {
     }
 
     pub(super) fn message(id: String, output_index: u32, events: &mut Events) -> Self {
-        let mut this = Self::new(id, output_index, Kind::Message(Vec::new()));
+        let this = Self::new(id, output_index, Kind::Message(Vec::new()));
         this.added(events);
         this
     }
@@ -92,7 +92,7 @@ impl Entry {
                 arguments: String::new(),
             }
         };
-        let mut this = Self::new(id, output_index, kind);
+        let this = Self::new(id, output_index, kind);
         this.added(events);
         this
     }
@@ -215,7 +215,7 @@ impl Entry {
         }
     }
 
-    fn added(&mut self, events: &mut Events) {
+    fn added(&self, events: &mut Events) {
         let mut item = self.item(ItemStatus::InProgress);
         if let Item::Reasoning(item) = &mut item {
             item.content = Field::Absent;
@@ -250,7 +250,7 @@ impl Entry {
         }
     }
 
-    fn close_part(&mut self, events: &mut Events) {
+    fn close_part(&self, events: &mut Events) {
         let Kind::Message(parts) = &self.kind else {
             return;
         };

@@ -117,7 +117,10 @@ impl ResponsesOrder {
         let value = json!(response);
         check_keys(&value);
         let identity = json!([value["id"], value["created_at"], value["model"]]);
-        assert_eq!(self.response.get_or_insert(identity.clone()), &identity);
+        assert_eq!(
+            self.response.get_or_insert_with(|| identity.clone()),
+            &identity
+        );
         let status = response.status.value().unwrap().as_str();
         match event.type_.as_str() {
             "response.created" | "response.in_progress" => {

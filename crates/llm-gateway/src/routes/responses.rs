@@ -80,9 +80,8 @@ impl FrameWriter for ResponsesWriter {
         let ReplyEvent::Chunk(chunk) = event else {
             return Ok(sse::progress(event));
         };
-        if chunk.is_finish() {
-            self.stream.set_completed_at(now());
-        }
+        // That of the last chunk counts.
+        self.stream.set_completed_at(now());
         let chunk = adapted::chunk(chunk)?;
         let events = self.stream.push(chunk);
         let has_failed = &mut self.has_failed;

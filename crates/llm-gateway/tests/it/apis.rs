@@ -26,13 +26,13 @@ async fn messages_are_served_on_all_paths() {
         let provider = Scripted::new([Step::Json(REPLY)]);
         let body = json!({"model": "llama", "max_tokens": 9, "system": "Be brief.", "service_tier": "auto",
             "messages": [{"role": "user", "content": "Hi"}]});
-        let response = send(gateway(provider.clone()), post(path, &body)).await;
+        let response = send(gateway(provider.clone()), post_json(path, &body)).await;
         assert_eq!(response.status(), StatusCode::OK, "{path}");
         let headers = response.headers().clone();
         assert_eq!(headers["request-id"], headers["x-request-id"]);
         assert_eq!(headers["x-polyllm-provider"], "scripted");
         assert_eq!(headers["x-polyllm-ignored-params"], "service_tier");
-        let message = json(response).await;
+        let message = read(response).await;
         assert_eq!(message["type"], "message");
         assert_eq!(message["model"], "llama");
         assert_eq!(message["content"][0]["text"], "Hello");
@@ -50,7 +50,7 @@ async fn messages_are_streamed() {
     let provider = Scripted::new([HELLO, LAST, USAGE].map(Step::Json));
     let body = json!({"model": "llama", "max_tokens": 9, "stream": true,
         "messages": [{"role": "user", "content": "Hi"}]});
-    let response = send(gateway(provider.clone()), post("/v1/messages", &body)).await;
+    let response = send(gateway(provider.clone()), post_json("/v1/messages", &body)).await;
     assert_eq!(response.headers()["content-type"], "text/event-stream");
     let frames = text(response).await;
     let names: Vec<_> = frames
@@ -77,14 +77,14 @@ async fn responses_are_served_whole_and_streamed() {
     for path in ["/v1/responses", "/responses"] {
         let provider = Scripted::new([Step::Json(REPLY)]);
         let body = json!({"model": "llama", "input": "Hi"});
-        let response = json(send(gateway(provider), post(path, &body)).await).await;
+        let response = read(send(gateway(provider), post_json(path, &body)).await).await;
         assert_eq!(response["object"], "response");
         assert_eq!(response["model"], "llama");
         assert_eq!(response["output"][0]["content"][0]["text"], "Hello");
     }
     let provider = Scripted::new([HELLO, LAST, USAGE].map(Step::Json));
     let body = json!({"model": "llama", "input": "Hi", "stream": true});
-    let frames = text(send(gateway(provider), post("/v1/responses", &body)).await).await;
+    let frames = text(send(gateway(provider), post_json("/v1/responses", &body)).await).await;
     assert!(frames.starts_with("event: response.created\n"));
     let last = frames.trim_end().lines().last().unwrap();
     let last: Value = serde_json::from_str(last.strip_prefix("data: ").unwrap()).unwrap();
@@ -98,17 +98,17 @@ async fn tokens_are_counted_without_a_call() {
     let provider = Scripted::new([]);
     let gateway = gateway(provider.clone());
     let body = json!({"model": "llama", "messages": [{"role": "user", "content": "Hi"}]});
-    let count = json(
+    let count = read(
         send(
             gateway.clone(),
-            post("/v1/messages/count_tokens?beta=true", &body),
+            post_json("/v1/messages/count_tokens?beta=true", &body),
         )
         .await,
     )
     .await;
     assert!(count["input_tokens"].as_u64().unwrap() > 0);
     let body = json!({"model": "llama", "input": "Hi"});
-    let count = json(send(gateway, post("/v1/responses/input_tokens", &body)).await).await;
+    let count = read(send(gateway, post_json("/v1/responses/input_tokens", &body)).await).await;
     assert_eq!(count["object"], "response.input_tokens");
     assert!(provider.calls.lock().unwrap().is_empty());
 }
@@ -123,15 +123,23 @@ async fn errors_have_the_form_of_the_api() {
     let unknown = json!({"model": "nobody", "max_tokens": 9, "messages": [{"role": "user", "content": "Hi"}]});
     let gateway = gateway(Scripted::new([Step::Fail(busy)]));
     for (request, status, type_) in [
-        (post("/v1/messages", &ask), 529, "overloaded_error"),
-        (post("/v1/messages", &unknown), 404, "not_found_error"),
+        (post_json("/v1/messages", &ask), 529, "overloaded_error"),
+        (post_json("/v1/messages", &unknown), 404, "not_found_error"),
         (
-            post("/v1/messages", &json!({"model": "llama"})),
+            post_json("/v1/messages", &json!({"model": "llama"})),
             400,
             "invalid_request_error",
         ),
-        (post("/v1/messages/batches", &ask), 404, "not_found_error"),
-        (post("/anthropic/v1/nowhere", &ask), 404, "not_found_error"),
+        (
+            post_json("/v1/messages/batches", &ask),
+            404,
+            "not_found_error",
+        ),
+        (
+            post_json("/anthropic/v1/nowhere", &ask),
+            404,
+            "not_found_error",
+        ),
         (get("/v1/messages"), 405, "invalid_request_error"),
     ] {
         let response = send(gateway.clone(), request).await;
@@ -140,7 +148,7 @@ async fn errors_have_the_form_of_the_api() {
             .to_str()
             .unwrap()
             .to_owned();
-        let body = json(response).await;
+        let body = read(response).await;
         assert_eq!(
             (&body["type"], &body["error"]["type"]),
             (&json!("error"), &json!(type_))
@@ -149,7 +157,7 @@ async fn errors_have_the_form_of_the_api() {
     }
     for (request, status) in [
         (
-            post(
+            post_json(
                 "/v1/responses",
                 &json!({"model": "llama", "input": "a", "previous_response_id": "r"}),
             ),
@@ -174,7 +182,7 @@ async fn a_failure_in_a_stream_is_an_event_of_the_api() {
     let body = json!({"model": "llama", "max_tokens": 9, "stream": true,
         "messages": [{"role": "user", "content": "Hi"}]});
     let provider = Scripted::new(steps.clone());
-    let frames = text(send(gateway(provider), post("/v1/messages", &body)).await).await;
+    let frames = text(send(gateway(provider), post_json("/v1/messages", &body)).await).await;
     let last = frames.trim_end().rsplit("\n\n").next().unwrap();
     assert!(
         last.starts_with("event: error\ndata: {\"type\":\"error\""),
@@ -183,8 +191,14 @@ async fn a_failure_in_a_stream_is_an_event_of_the_api() {
     assert!(last.contains("overloaded_error"));
 
     let body = json!({"model": "llama", "input": "Hi", "stream": true});
-    let frames =
-        text(send(gateway(Scripted::new(steps)), post("/v1/responses", &body)).await).await;
+    let frames = text(
+        send(
+            gateway(Scripted::new(steps)),
+            post_json("/v1/responses", &body),
+        )
+        .await,
+    )
+    .await;
     let last = frames.trim_end().rsplit("\n\n").next().unwrap();
     assert!(last.starts_with("event: response.failed\n"), "{last}");
 }
@@ -192,13 +206,14 @@ async fn a_failure_in_a_stream_is_an_event_of_the_api() {
 #[tokio::test(start_paused = true)]
 async fn a_silent_model_is_started_and_pinged() {
     let provider = Scripted::new([
-        Step::Wait(Duration::from_secs(40)),
+        Step::Wait(Duration::from_secs(50)),
         Step::Json(HELLO),
         Step::Json(LAST),
     ]);
     let body = json!({"model": "llama", "max_tokens": 9, "stream": true,
         "messages": [{"role": "user", "content": "Hi"}]});
-    let frames = text(send(gateway(provider.clone()), post("/v1/messages", &body)).await).await;
+    let frames =
+        text(send(gateway(provider.clone()), post_json("/v1/messages", &body)).await).await;
     let names: Vec<_> = frames
         .lines()
         .filter_map(|line| line.strip_prefix("event: "))
@@ -214,7 +229,7 @@ async fn a_silent_model_is_started_and_pinged() {
     assert_eq!(names.last(), Some(&"message_stop"));
 
     let body = json!({"model": "llama", "input": "Hi", "stream": true});
-    let frames = text(send(gateway(provider), post("/v1/responses", &body)).await).await;
+    let frames = text(send(gateway(provider), post_json("/v1/responses", &body)).await).await;
     assert!(frames.starts_with("event: response.created\n"));
     assert!(frames.contains(": keep-alive"));
     assert_eq!(frames.matches("event: response.created").count(), 1);
@@ -227,7 +242,7 @@ async fn models_have_the_form_of_the_api() {
     request
         .headers_mut()
         .insert("anthropic-version", "2026-10-21".parse().unwrap());
-    let list = json(send(gateway.clone(), request).await).await;
+    let list = read(send(gateway.clone(), request).await).await;
     assert_eq!(list["data"][0]["type"], "model");
     assert_eq!(list["data"][0]["id"], "llama");
     assert!(
@@ -240,7 +255,7 @@ async fn models_have_the_form_of_the_api() {
         (&list["first_id"], &list["has_more"]),
         (&json!("llama"), &json!(false))
     );
-    let one = json(send(gateway, get("/anthropic/v1/models/llama")).await).await;
+    let one = read(send(gateway, get("/anthropic/v1/models/llama")).await).await;
     assert_eq!(one["type"], "model");
 }
 
@@ -268,6 +283,10 @@ async fn the_key_may_be_an_api_key_header_and_the_root_answers_a_head() {
     assert_eq!(send(gateway, request).await.status(), StatusCode::OK);
 }
 
-async fn json(response: http::Response<llm_gateway::Body>) -> Value {
+async fn read(response: http::Response<llm_gateway::Body>) -> Value {
     serde_json::from_str(&text(response).await).unwrap()
+}
+
+fn post_json(path: &str, body: &Value) -> http::Request<axum::body::Body> {
+    post(path, body.to_string())
 }

@@ -12,7 +12,7 @@ use llm_types::ErrorResponse;
 
 use crate::api::Api;
 use crate::headers;
-use crate::response::{self, Body};
+use crate::response::{self, ResponseBody};
 
 /// An error response.
 #[derive(Debug)]
@@ -96,7 +96,7 @@ impl ApiError {
     }
 
     /// The response, with the error body of the client's API.
-    pub(crate) fn response(self, api: Api, request_id: &HeaderValue) -> Response<Body> {
+    pub(crate) fn response(self, api: Api, request_id: &HeaderValue) -> Response<ResponseBody> {
         let (status, body) = api.error(&self, request_id);
         let mut response = response::json(body);
         *response.status_mut() = status;

@@ -1,4 +1,4 @@
-//! The commands that ask a provider: chat, complete, embed, rerank and models.
+//! The commands that send requests: chat, complete, embed, rerank and models.
 
 #![allow(clippy::panic, clippy::unwrap_used, reason = "helpers of tests")]
 
@@ -16,7 +16,7 @@ use common::{polyllm, run};
 use upstream::upstream;
 
 #[test]
-fn chat_answers_from_the_simulation() {
+fn chat_prints_the_reply_of_the_simulation() {
     let question = "Write me a poem about the blue sky";
     for model in [
         "together_ai/openai/gpt-oss-20b",
@@ -37,7 +37,7 @@ fn chat_answers_from_the_simulation() {
 }
 
 #[test]
-fn an_answer_that_breaks_off_is_told_on_a_line_of_its_own() {
+fn an_interrupted_reply_is_reported_on_its_own_line() {
     let arguments = [
         "chat",
         "--simulate",
@@ -67,11 +67,11 @@ fn chat_reads_standard_input() {
     }
     let (_, error, status) = run(&mut polyllm(&["chat", "--simulate", "-m", model]));
     assert_eq!(status, 1);
-    assert!(error.contains("nothing to say"), "{error}");
+    assert!(error.contains("no text: "), "{error}");
 }
 
 #[test]
-fn chat_prints_json_for_machines() {
+fn chat_prints_json() {
     let arguments = [
         "chat",
         "--simulate",
@@ -95,7 +95,7 @@ fn chat_prints_json_for_machines() {
 }
 
 #[test]
-fn a_missing_key_names_its_variable_and_the_simulation() {
+fn a_missing_key_is_an_error_with_hints() {
     for (model, variable) in [
         ("together_ai/openai/gpt-oss-20b", "TOGETHERAI_API_KEY"),
         (
@@ -119,7 +119,7 @@ fn a_missing_key_names_its_variable_and_the_simulation() {
 }
 
 #[test]
-fn an_upstream_that_is_not_there_is_named_without_the_key() {
+fn an_unreachable_upstream_is_named_without_the_key() {
     // A bound socket keeps its port and refuses connections until it listens.
     let socket = TcpSocket::new_v4().unwrap();
     socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
@@ -138,7 +138,7 @@ fn an_upstream_that_is_not_there_is_named_without_the_key() {
 }
 
 #[test]
-fn a_text_is_gone_on_from_as_it_is() {
+fn complete_sends_the_text_unchanged() {
     let base = [
         "complete",
         "--simulate",
@@ -158,7 +158,7 @@ fn a_text_is_gone_on_from_as_it_is() {
     let short = answer["choices"][0]["text"].as_str().unwrap();
     assert!(said.starts_with(short), "{short}: {said}");
 
-    // White space at the end of a prompt counts: three characters are more tokens than one.
+    // Trailing white space counts: three characters are more tokens than one.
     let tokens = |text: &str| {
         let arguments = [&base[..], &["--no-stream", "--json"]].concat();
         let (line, _, _) = run_piped(&arguments, text);
@@ -167,11 +167,11 @@ fn a_text_is_gone_on_from_as_it_is() {
     };
     assert!(tokens("a\n\n\n\n\n\n\n\n\n\n\n\n") > tokens("a"));
     let (_, error, status) = run(&mut polyllm(&base));
-    assert!(status == 1 && error.contains("nothing to say"), "{error}");
+    assert!(status == 1 && error.contains("no text: "), "{error}");
 }
 
 #[test]
-fn a_model_on_replicate_goes_on_from_a_text() {
+fn complete_works_on_replicate() {
     let base = [
         "complete",
         "--simulate",
@@ -190,7 +190,7 @@ fn a_model_on_replicate_goes_on_from_a_text() {
 }
 
 #[test]
-fn each_text_becomes_a_line_of_numbers() {
+fn each_text_is_embedded_as_a_line_of_numbers() {
     let base = [
         "embed",
         "--simulate",
@@ -225,11 +225,11 @@ fn each_text_becomes_a_line_of_numbers() {
     assert_eq!(answer["data"].as_array().unwrap().len(), 1);
     assert!(answer["usage"]["total_tokens"].is_u64());
     let (_, error, status) = run(&mut polyllm(&base));
-    assert!(status == 1 && error.contains("there is no text"), "{error}");
+    assert!(status == 1 && error.contains("no texts: "), "{error}");
 }
 
 #[test]
-fn documents_are_sorted_by_how_well_they_answer() {
+fn documents_are_sorted_by_relevance() {
     let documents = [
         "Carson City is the capital city of the American state of Nevada.",
         "Washington, D.C. is the capital of the United States.",
@@ -267,12 +267,12 @@ fn documents_are_sorted_by_how_well_they_answer() {
     let (line, _, _) = run(&mut polyllm(&[&arguments[..], &["--json"]].concat()));
     let answer: Value = serde_json::from_str(&line).unwrap();
     assert_eq!(answer["results"][0]["index"], 1);
-    // Without a query it is misused.
+    // The query is required.
     assert_eq!(run(&mut polyllm(&base[..4])).2, 2);
 }
 
 #[test]
-fn models_are_listed_under_names_to_ask_for() {
+fn models_are_listed_under_their_request_names() {
     let (table, errors, status) = run(&mut polyllm(&["models", "--simulate"]));
     assert_eq!((errors.as_str(), status), ("", 0));
     let mut lines = table.lines();
@@ -323,7 +323,7 @@ fn models_are_listed_under_names_to_ask_for() {
         status == 1 && error.contains("openai, replicate, together_ai"),
         "{error}"
     );
-    // Whose address would it be?
+    // The provider of the address is unknown.
     assert_eq!(
         run(&mut polyllm(&["models", "--api-base", "http://x"])).2,
         2
@@ -373,7 +373,7 @@ fn line_i_of_the_output_belongs_to_line_i_of_the_input() {
     assert_eq!(status, 0);
     assert!(said.ends_with("    3  a leak\n"), "{said}");
     let (_, error, status) = run_piped(&base, "\n\n");
-    assert!(status == 1 && error.contains("there is no text"), "{error}");
+    assert!(status == 1 && error.contains("no texts: "), "{error}");
 }
 
 #[test]
@@ -413,7 +413,7 @@ fn a_blank_text_that_may_have_caused_an_error_is_named() {
 }
 
 #[test]
-fn a_param_that_would_have_no_effect_is_misuse() {
+fn a_param_without_effect_is_a_usage_error() {
     let cases: &[(&str, &[&str], &[&str])] = &[
         (
             "chat",
@@ -465,7 +465,7 @@ fn a_param_that_would_have_no_effect_is_misuse() {
         "{error}"
     );
     assert_eq!(with(&["--param", "=x"]).2, 2);
-    // Without the option, the parameter has its effect.
+    // Without the option, the parameter is used.
     assert_eq!(
         with(&["--param", "max_tokens=5", "--param", "top_k=2"]).2,
         0
@@ -473,7 +473,7 @@ fn a_param_that_would_have_no_effect_is_misuse() {
 }
 
 #[test]
-fn a_number_that_json_cannot_write_is_misuse() {
+fn a_non_finite_number_is_a_usage_error() {
     for number in ["nan", "inf", "-inf", "1e999"] {
         let option = format!("--temperature={number}");
         for command in ["chat", "complete"] {
@@ -492,7 +492,7 @@ fn a_number_that_json_cannot_write_is_misuse() {
 }
 
 #[test]
-fn a_limit_of_bench_that_is_not_a_number_is_misuse() {
+fn a_non_finite_limit_of_bench_is_a_usage_error() {
     let base = [
         "bench",
         "--api-model-name",
@@ -533,7 +533,7 @@ fn a_limit_of_bench_that_is_not_a_number_is_misuse() {
     }
 }
 
-/// With `text` on standard input.
+/// Runs with `text` on standard input.
 fn run_piped(arguments: &[&str], text: &str) -> (String, String, i32) {
     let mut command = polyllm(arguments);
     command

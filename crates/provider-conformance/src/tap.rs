@@ -230,7 +230,8 @@ fn take_request(sent: &mut Vec<u8>) -> Option<Received> {
 fn end_of_events_head(bytes: &[u8]) -> Option<usize> {
     let end = bytes.windows(4).position(|window| window == b"\r\n\r\n")? + 4;
     let head = String::from_utf8_lossy(&bytes[..end]).to_lowercase();
-    let is_events = head.starts_with("http/") && head.contains("text/event-stream");
+    let types = ["text/event-stream", "application/x-ndjson"];
+    let is_events = head.starts_with("http/") && types.iter().any(|name| head.contains(name));
     is_events.then_some(end)
 }
 

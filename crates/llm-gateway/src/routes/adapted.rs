@@ -15,7 +15,7 @@ use super::endpoint::{streamed, unreadable};
 use crate::error::ApiError;
 use crate::gateway::Shared;
 use crate::headers;
-use crate::response::Body;
+use crate::response::ResponseBody;
 use crate::sse::FrameWriter;
 
 /// A request that was converted to a chat request.
@@ -33,7 +33,7 @@ pub(super) trait Replies: Sized + Send + 'static {
     fn with_estimate(self, tokens: u64) -> Self;
 
     /// The response to a reply in one piece.
-    fn response(self, chat: ChatResponse) -> Result<Response<Body>, ApiError>;
+    fn response(self, chat: ChatResponse) -> Result<Response<ResponseBody>, ApiError>;
 
     /// The writer of a streamed reply.
     fn writer(self) -> Self::Writer;
@@ -54,7 +54,7 @@ pub(super) fn read<T: DeserializeOwned>(body: &Bytes) -> Result<T, ApiError> {
 pub(super) async fn serve<R: Replies>(
     shared: &Arc<Shared>,
     exchange: Exchange<R>,
-) -> Result<Response<Body>, ApiError> {
+) -> Result<Response<ResponseBody>, ApiError> {
     let Exchange {
         chat,
         ignored,

@@ -15,11 +15,14 @@ use crate::api::messages_error;
 use crate::error::ApiError;
 use crate::gateway::Shared;
 use crate::headers::random_id;
-use crate::response::{self, Body};
+use crate::response::{self, ResponseBody};
 use crate::sse::{self, FrameWriter};
 
 /// Serves a request for a message.
-pub(super) async fn serve(shared: &Arc<Shared>, body: &Bytes) -> Result<Response<Body>, ApiError> {
+pub(super) async fn serve(
+    shared: &Arc<Shared>,
+    body: &Bytes,
+) -> Result<Response<ResponseBody>, ApiError> {
     let request: MessagesRequest = adapted::read(body)?;
     let exchange = MessagesAdapter::new().convert(request)?;
     let exchange = Exchange {
@@ -31,7 +34,7 @@ pub(super) async fn serve(shared: &Arc<Shared>, body: &Bytes) -> Result<Response
 }
 
 /// Counts the tokens of a prompt, without a call to the upstream: clients count at every turn.
-pub(super) fn count_tokens(body: &Bytes) -> Result<Response<Body>, ApiError> {
+pub(super) fn count_tokens(body: &Bytes) -> Result<Response<ResponseBody>, ApiError> {
     let request: MessagesRequest = adapted::read(body)?;
     let chat = MessagesAdapter::new().convert_prompt(request)?;
     Ok(response::json_of(&TokenCount::new(estimate_tokens(&chat))))
@@ -44,7 +47,7 @@ impl Replies for MessagesReplies {
         self.with_input_tokens(tokens)
     }
 
-    fn response(self, chat: ChatResponse) -> Result<Response<Body>, ApiError> {
+    fn response(self, chat: ChatResponse) -> Result<Response<ResponseBody>, ApiError> {
         Ok(response::json_of(&self.reply(chat)?))
     }
 

@@ -12,9 +12,9 @@ use serde_json::json;
 use crate::api::Api;
 use crate::error::ApiError;
 use crate::gateway::Shared;
-use crate::response::{self, Body};
+use crate::response::{self, ResponseBody};
 
-pub(super) fn list(shared: &Shared, api: Api) -> Response<Body> {
+pub(super) fn list(shared: &Shared, api: Api) -> Response<ResponseBody> {
     let groups = shared.router.groups();
     match api {
         Api::OpenAi => {
@@ -35,7 +35,7 @@ pub(super) fn list(shared: &Shared, api: Api) -> Response<Body> {
 }
 
 /// One model. Its id may contain slashes, percent-encoded or not.
-pub(super) fn one(shared: &Shared, id: &str, api: Api) -> Result<Response<Body>, ApiError> {
+pub(super) fn one(shared: &Shared, id: &str, api: Api) -> Result<Response<ResponseBody>, ApiError> {
     let id = percent_decode_str(id)
         .decode_utf8()
         .map_err(|_| ApiError::invalid("the model's id is not UTF-8").with_param("model"))?;

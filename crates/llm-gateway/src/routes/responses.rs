@@ -17,11 +17,14 @@ use super::adapted::{self, Exchange, Replies};
 use crate::error::ApiError;
 use crate::gateway::Shared;
 use crate::headers::random_id;
-use crate::response::{self, Body};
+use crate::response::{self, ResponseBody};
 use crate::sse::{self, FrameWriter};
 
 /// Serves a request for a response.
-pub(super) async fn serve(shared: &Arc<Shared>, body: &Bytes) -> Result<Response<Body>, ApiError> {
+pub(super) async fn serve(
+    shared: &Arc<Shared>,
+    body: &Bytes,
+) -> Result<Response<ResponseBody>, ApiError> {
     let request: ResponsesRequest = adapted::read(body)?;
     let exchange = ResponsesAdapter::new().convert(request)?;
     let exchange = Exchange {
@@ -33,7 +36,7 @@ pub(super) async fn serve(shared: &Arc<Shared>, body: &Bytes) -> Result<Response
 }
 
 /// Counts the tokens of a prompt, without a call to the upstream.
-pub(super) fn input_tokens(body: &Bytes) -> Result<Response<Body>, ApiError> {
+pub(super) fn input_tokens(body: &Bytes) -> Result<Response<ResponseBody>, ApiError> {
     let request: ResponsesRequest = adapted::read(body)?;
     let chat = ResponsesAdapter::new().convert(request)?.chat;
     let count = estimate_tokens(&chat);
@@ -57,7 +60,7 @@ impl Replies for ResponsesReplies {
         self.with_input_tokens(tokens)
     }
 
-    fn response(self, chat: ChatResponse) -> Result<Response<Body>, ApiError> {
+    fn response(self, chat: ChatResponse) -> Result<Response<ResponseBody>, ApiError> {
         Ok(response::json_of(&self.reply(chat)?))
     }
 

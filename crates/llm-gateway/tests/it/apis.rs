@@ -283,7 +283,7 @@ async fn the_key_may_be_an_api_key_header_and_the_root_answers_a_head() {
     assert_eq!(send(gateway, request).await.status(), StatusCode::OK);
 }
 
-async fn read(response: http::Response<llm_gateway::Body>) -> Value {
+async fn read(response: http::Response<llm_gateway::ResponseBody>) -> Value {
     serde_json::from_str(&text(response).await).unwrap()
 }
 

@@ -175,7 +175,7 @@ impl MessagesAdapter {
         chat.response_format = output_format(request.output_format, config, ignored)?;
         if let Some(true) = request.stream {
             chat.stream = Some(true);
-            chat.stream_options = Some(StreamOptions::with_usage());
+            chat.stream_options = Some(StreamOptions::new().with_include_usage(true));
         }
         Ok((chat, single_call, is_prefill))
     }

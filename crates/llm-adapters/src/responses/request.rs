@@ -128,7 +128,7 @@ impl ResponsesAdapter {
         }
         if let Some(true) = request.stream {
             chat.stream = Some(true);
-            chat.stream_options = Some(StreamOptions::with_usage());
+            chat.stream_options = Some(StreamOptions::new().with_include_usage(true));
         }
         Ok(chat)
     }

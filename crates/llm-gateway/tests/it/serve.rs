@@ -114,7 +114,7 @@ async fn frames_are_sent_at_once() {
         seen.starts_with("HTTP/1.1 200 OK\r\n") && !seen.contains("World"),
         "{seen}"
     );
-    gate.notify_one();
+    gate.add_permits(1);
     read_until(&mut socket, "World").await;
 }
 

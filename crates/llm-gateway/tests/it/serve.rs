@@ -114,7 +114,7 @@ async fn frames_are_sent_at_once() {
         seen.starts_with("HTTP/1.1 200 OK\r\n") && !seen.contains("World"),
         "{seen}"
     );
-    gate.add_permits(1);
+    gate.close();
     read_until(&mut socket, "World").await;
 }
 

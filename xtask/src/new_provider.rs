@@ -51,8 +51,8 @@ fn run(mut args: lexopt::Parser) -> Result<()> {
 
 Next:
   cargo test -p provider-{kebab}     it passes the conformance suite as it is
-  crates/provider-{kebab}/src        config.rs: address and variables; wire.rs: how its API differs
-                                     from OpenAI's; error.rs: its codes; client.rs: what it can do
+  crates/provider-{kebab}/src        config.rs: settings and parameters; wire.rs: how its API differs from
+                                     OpenAI's; error.rs: its codes; client.rs: what it can do
   crates/provider-{kebab}/tests      let the simulated upstream behave like the real one
   crates/provider-{kebab}/README.md  say what is translated
 

@@ -153,6 +153,14 @@ mod tests {
 
     use super::*;
 
+    #[test]
+    fn the_default_is_that_of_the_declared_setting() {
+        let mut declared = llm_provider::COMMON_SETTINGS.iter();
+        let declared = declared.find(|setting| setting.name == "max_retries");
+        let default = llm_provider::SettingValue::Count(RetryPolicy::default().max_retries);
+        assert_eq!(declared.unwrap().default, Some(default));
+    }
+
     fn answer(status: u16, headers: &[(&'static str, &'static str)]) -> Error {
         let status = StatusCode::from_u16(status).unwrap();
         let headers: HeaderMap = headers

@@ -23,7 +23,7 @@ pub(super) struct Chart {
 pub(super) struct Axis {
     pub(super) label: String,
     pub(super) kind: AxisKind,
-    pub(super) format: Format,
+    pub(super) format: NumberFormat,
 }
 
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -41,14 +41,14 @@ pub(super) enum AxisKind {
 
 /// The number format of an axis.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub(super) enum Format {
+pub(super) enum NumberFormat {
     #[default]
     Number,
     Seconds,
     Share,
 }
 
-impl Format {
+impl NumberFormat {
     pub(super) fn text(self, value: f64) -> String {
         match self {
             Self::Number => number(value),

@@ -36,13 +36,13 @@ pub(super) enum Node {
     Not(Box<Self>),
     Test {
         quantity: Quantity,
-        comparison: Comparison,
+        comparison: Operator,
         limit: Limit,
     },
 }
 
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) enum Comparison {
+pub(super) enum Operator {
     Above,
     AtLeast,
     AtMost,
@@ -165,17 +165,17 @@ impl Node {
     }
 }
 
-fn test(change: Change, comparison: Comparison, limit: Limit, significant: bool) -> Verdict {
+fn test(change: Change, comparison: Operator, limit: Limit, significant: bool) -> Verdict {
     let (value, limit, about_change) = match limit {
         Limit::Change(limit) => (change.absolute(), limit, true),
         Limit::Relative(limit) => (change.relative(), limit, true),
         Limit::Value(limit) => (change.after, limit, false),
     };
     let passed = match comparison {
-        Comparison::Above => value > limit,
-        Comparison::AtLeast => value >= limit,
-        Comparison::AtMost => value <= limit,
-        Comparison::Below => value < limit,
+        Operator::Above => value > limit,
+        Operator::AtLeast => value >= limit,
+        Operator::AtMost => value <= limit,
+        Operator::Below => value < limit,
     };
     let chance =
         significant && about_change && change.interval.is_some() && !change.is_significant();

@@ -4,7 +4,7 @@ use llm_bench::stats::Statistic;
 use llm_bench::summary::Metric;
 use llm_provider::similar_name;
 
-use super::condition::{Comparison, Limit, Node};
+use super::condition::{Limit, Node, Operator};
 use super::quantity::{Measure, Quantity, RunQuantity};
 
 /// The error of an invalid condition. It shows the condition with a caret at the position.
@@ -103,10 +103,10 @@ impl<'a> Parser<'a> {
     fn test(&mut self) -> Result<Node, ConditionError> {
         let quantity = self.quantity()?;
         let signs = [
-            (">=", Comparison::AtLeast),
-            ("<=", Comparison::AtMost),
-            (">", Comparison::Above),
-            ("<", Comparison::Below),
+            (">=", Operator::AtLeast),
+            ("<=", Operator::AtMost),
+            (">", Operator::Above),
+            ("<", Operator::Below),
         ];
         let found = signs.into_iter().find(|(sign, _)| self.sign(sign));
         let Some((_, comparison)) = found else {

@@ -6,7 +6,7 @@ use llm_bench::summary::{Aggregated, Metric, RowOutcome, RunSummary, Unit};
 use llm_bench::{IterationType, Load};
 
 use super::{Figure, STATISTICS};
-use crate::chart::{Axis, AxisKind, Chart, Colour, Format, Mark, Point, Series};
+use crate::chart::{Axis, AxisKind, Chart, Colour, Mark, NumberFormat, Point, Series};
 use crate::number::{count, number};
 
 /// The figures that are not empty.
@@ -31,21 +31,21 @@ pub(crate) fn overview(all: &[Results]) -> Vec<Figure> {
         single(
             "throughput",
             "Output tokens per second of the run.",
-            YValue::whole("Output throughput, tok/s", Format::Number, |n| {
+            YValue::whole("Output throughput, tok/s", NumberFormat::Number, |n| {
                 Some(n.mean_output_throughput_tokens_per_s)
             }),
         ),
         single(
             "total_throughput",
             "Input and output tokens per second of the run.",
-            YValue::whole("Total throughput, tok/s", Format::Number, |n| {
+            YValue::whole("Total throughput, tok/s", NumberFormat::Number, |n| {
                 Some(n.mean_total_tokens_throughput_tokens_per_s)
             }),
         ),
         single(
             "requests",
             "Completed requests per second of the run.",
-            YValue::whole("Requests/s", Format::Number, |n| {
+            YValue::whole("Requests/s", NumberFormat::Number, |n| {
                 Some(n.requests_per_second)
             }),
         ),
@@ -101,7 +101,7 @@ pub(crate) fn overview(all: &[Results]) -> Vec<Figure> {
         single(
             "goodput",
             "Share of requests that met all objectives. Failed requests do not meet them.",
-            YValue::whole("Good requests", Format::Share, |n| {
+            YValue::whole("Good requests", NumberFormat::Share, |n| {
                 n.extra.goodput.as_ref().map(|goodput| goodput.share)
             }),
         ),
@@ -205,7 +205,7 @@ impl LoadAxis {
         Axis {
             label: self.label.to_owned(),
             kind: AxisKind::Named(self.values.iter().map(|value| number(*value)).collect()),
-            format: Format::Number,
+            format: NumberFormat::Number,
         }
     }
 }
@@ -250,7 +250,7 @@ impl XValue {
 /// The quantity on the y axis.
 struct YValue {
     label: String,
-    format: Format,
+    format: NumberFormat,
     value: Value,
 }
 
@@ -262,8 +262,8 @@ enum Value {
 impl YValue {
     fn of(metric: Metric, statistic: Statistic) -> Self {
         let (format, unit) = match metric.unit() {
-            Unit::Seconds => (Format::Seconds, String::new()),
-            unit => (Format::Number, format!(", {}", unit.sign())),
+            Unit::Seconds => (NumberFormat::Seconds, String::new()),
+            unit => (NumberFormat::Number, format!(", {}", unit.sign())),
         };
         Self {
             label: format!("{} {statistic}{unit}", metric.title()),
@@ -272,7 +272,7 @@ impl YValue {
         }
     }
 
-    fn whole(label: &str, format: Format, value: fn(&Aggregated) -> Option<f64>) -> Self {
+    fn whole(label: &str, format: NumberFormat, value: fn(&Aggregated) -> Option<f64>) -> Self {
         Self {
             label: label.to_owned(),
             format,
@@ -375,7 +375,7 @@ fn errors(lines: &[Line<'_>], load_axis: &LoadAxis) -> Option<Figure> {
         lines,
         load_axis,
         &XValue::Load,
-        &YValue::whole("Error rate", Format::Share, |n| Some(n.error_rate)),
+        &YValue::whole("Error rate", NumberFormat::Share, |n| Some(n.error_rate)),
     );
     if let [line] = lines {
         let mut kinds: Vec<String> = Vec::new();
@@ -394,7 +394,7 @@ fn errors(lines: &[Line<'_>], load_axis: &LoadAxis) -> Option<Figure> {
                     "{}\n{errors} of {} ({})",
                     run.run.load,
                     count(numbers.num_requests as usize, "request"),
-                    Format::Share.text(share)
+                    NumberFormat::Share.text(share)
                 );
                 Some(Point::new(load_axis.place(run), share, tip))
             });
@@ -448,7 +448,7 @@ fn phases(lines: &[Line<'_>], load_axis: &LoadAxis) -> Option<Figure> {
     let series = metrics.into_iter().enumerate().map(|(at, metric)| {
         let points = line.runs.iter().filter_map(|(run, numbers)| {
             let mean = numbers.get(Statistic::Mean, metric)?;
-            let tip = format!("{}\n{}", run.run.load, Format::Seconds.text(mean));
+            let tip = format!("{}\n{}", run.run.load, NumberFormat::Seconds.text(mean));
             Some(Point::new(load_axis.place(run), mean, tip))
         });
         Series {
@@ -464,7 +464,7 @@ fn phases(lines: &[Line<'_>], load_axis: &LoadAxis) -> Option<Figure> {
         y: Axis {
             label: "Mean time".to_owned(),
             kind: AxisKind::Linear,
-            format: Format::Seconds,
+            format: NumberFormat::Seconds,
         },
         series: series.filter(|series| !series.points.is_empty()).collect(),
         stacked: true,

@@ -5,7 +5,7 @@ use llm_bench::stats::Histogram;
 use llm_bench::summary::{Metric, RunSummary, SummaryRow};
 
 use super::Figure;
-use crate::chart::{Axis, AxisKind, Chart, Colour, Format, Mark, Point, Series};
+use crate::chart::{Axis, AxisKind, Chart, Colour, Mark, NumberFormat, Point, Series};
 use crate::number::{count, duration, percent};
 
 /// The figures of a run that are not empty.
@@ -78,9 +78,9 @@ fn distribution(run: &RunSummary, metric: Metric, what: &str) -> Option<Figure> 
         title: metric.title().to_owned(),
         x: Axis {
             kind: AxisKind::Range,
-            ..axis(metric.title(), Format::Seconds)
+            ..axis(metric.title(), NumberFormat::Seconds)
         },
-        y: axis(&format!("Share of {what}s"), Format::Share),
+        y: axis(&format!("Share of {what}s"), NumberFormat::Share),
         series: series.collect(),
         stacked: false,
     };
@@ -134,8 +134,8 @@ fn timeline(run: &RunSummary) -> Option<Figure> {
     });
     let chart = Chart {
         title: "Requests over time".to_owned(),
-        x: axis("Start of the request in the run", Format::Seconds),
-        y: axis("TTFT, or time until failure", Format::Seconds),
+        x: axis("Start of the request in the run", NumberFormat::Seconds),
+        y: axis("TTFT, or time until failure", NumberFormat::Seconds),
         series: series.filter(|series| !series.points.is_empty()).collect(),
         stacked: false,
     };
@@ -164,8 +164,8 @@ fn in_flight(run: &RunSummary) -> Option<Figure> {
     };
     let chart = Chart {
         title: "Requests in flight".to_owned(),
-        x: axis("Time in the run", Format::Seconds),
-        y: axis("Requests", Format::Number),
+        x: axis("Time in the run", NumberFormat::Seconds),
+        y: axis("Requests", NumberFormat::Number),
         series: vec![series],
         stacked: false,
     };
@@ -204,8 +204,8 @@ fn per_second(run: &RunSummary) -> Option<Figure> {
     });
     let chart = Chart {
         title: "Requests ended per second".to_owned(),
-        x: axis("Time in the run", Format::Seconds),
-        y: axis("Requests/s", Format::Number),
+        x: axis("Time in the run", NumberFormat::Seconds),
+        y: axis("Requests/s", NumberFormat::Number),
         series: series.filter(|series| !series.points.is_empty()).collect(),
         stacked: false,
     };
@@ -225,7 +225,7 @@ fn bins(spans: &[(f64, f64)]) -> Option<(Vec<f64>, f64)> {
     (width.is_finite() && width > 0.0).then_some((times, width))
 }
 
-fn axis(label: &str, format: Format) -> Axis {
+fn axis(label: &str, format: NumberFormat) -> Axis {
     Axis {
         label: label.to_owned(),
         kind: AxisKind::Linear,

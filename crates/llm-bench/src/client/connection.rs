@@ -35,9 +35,9 @@ pub(crate) trait ResponseSink {
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum ExchangeEnd {
     /// The response was not read to its end: the connection cannot be reused.
-    Cut,
+    Aborted,
     /// The connection can carry another exchange.
-    Whole,
+    Complete,
 }
 
 impl Connection {
@@ -93,10 +93,10 @@ impl Connection {
             if let Some(data) = frame.data_ref()
                 && !sink.data(data, self.io_times.last_read())
             {
-                return Ok(ExchangeEnd::Cut);
+                return Ok(ExchangeEnd::Aborted);
             }
         }
-        Ok(ExchangeEnd::Whole)
+        Ok(ExchangeEnd::Complete)
     }
 
     /// The times of the latest exchange.

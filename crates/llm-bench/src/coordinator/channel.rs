@@ -11,7 +11,7 @@ use tokio::sync::mpsc;
 use tokio::task::AbortHandle;
 
 use super::bus::{Bus, Publisher};
-use super::signature::{Envelope, Id, SessionSecret, Side, Signer};
+use super::signature::{Envelope, Id, Role, Secret, Signer};
 use super::{CoordinatorError, REPEAT_INTERVAL, subjects};
 
 /// Sends the messages of one side and receives those of the other side of a session.
@@ -28,7 +28,7 @@ pub(super) struct Sender(Arc<Inner>);
 struct Inner {
     publisher: Publisher,
     subject: String,
-    seal: Signer,
+    signer: Signer,
     number: AtomicU64,
 }
 
@@ -45,29 +45,29 @@ impl<T: DeserializeOwned + Send + 'static> Channel<T> {
     pub(super) fn new(
         mut bus: Bus,
         session: &str,
-        secret: &SessionSecret,
-        side: Side,
+        secret: &Secret,
+        role: Role,
     ) -> Result<Self, CoordinatorError> {
         let (to_leader, to_workers) = subjects(session)?;
-        let (subject, other) = match side {
-            Side::Leader => (to_workers, Side::Worker),
-            Side::Worker => (to_leader, Side::Leader),
+        let (subject, other) = match role {
+            Role::Leader => (to_workers, Role::Worker),
+            Role::Worker => (to_leader, Role::Leader),
         };
         let sender = Sender(Arc::new(Inner {
             publisher: bus.publisher.clone(),
             subject,
-            seal: Signer::new(secret, session, side),
+            signer: Signer::new(secret, session, role),
             number: AtomicU64::new(0),
         }));
-        let seal = Signer::new(secret, session, other);
+        let signer = Signer::new(secret, session, other);
         let (receive, received) = mpsc::channel(MAX_QUEUED);
         // It keeps reading when nobody waits for messages: others may write any amount, and none of
         // that may be kept.
         let reader = tokio::spawn(async move {
             while let Ok(message) = bus.next().await {
-                if let Some(opened) = seal.verify(&message) {
+                if let Some(verified) = signer.verify(&message) {
                     // If the channel is full, the message is lost, which may happen to any message.
-                    let _ = receive.try_send(opened);
+                    let _ = receive.try_send(verified);
                 }
             }
         });
@@ -100,8 +100,8 @@ impl Sender {
             number: inner.number.fetch_add(1, Ordering::Relaxed) + 1,
             message,
         };
-        let sealed = inner.seal.sign(&envelope, bytes)?;
-        let sent = inner.publisher.publish(&inner.subject, sealed);
+        let signed = inner.signer.sign(&envelope, bytes)?;
+        let sent = inner.publisher.publish(&inner.subject, signed);
         match tokio::time::timeout(20 * REPEAT_INTERVAL, sent).await {
             Ok(sent) => sent,
             Err(_) => Err(CoordinatorError::TimedOut("the coordinator".to_owned())),

@@ -6,7 +6,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
 use super::bus::Bus;
 use super::channel::{Channel, new_id};
 use super::message::{LeaderMessage, WorkerMessage};
-use super::signature::{Envelope, Id, ReplayWindow, SessionSecret, Side};
+use super::signature::{Envelope, Id, ReplayWindow, Role, Secret};
 use super::{
     CoordinatorError, HEARTBEAT, MAX_PARTS, PART, REPEAT_INTERVAL, TIMEOUT, is_name, shown,
     subjects,
@@ -83,7 +83,7 @@ impl Leader {
         interrupts: Interrupts,
     ) -> Result<Self, CoordinatorError> {
         let mut leader = Self {
-            channel: Channel::new(bus, session, secret, Side::Leader)?,
+            channel: Channel::new(bus, session, secret, Role::Leader)?,
             id: new_id()?,
             plan,
             workers: Vec::new(),

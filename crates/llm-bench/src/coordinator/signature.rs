@@ -114,7 +114,7 @@ impl ReplayWindow {
 
 /// The sender of a message. A message of one side is never accepted as one of the other.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum Side {
+pub(super) enum Role {
     Leader,
     Worker,
 }
@@ -128,14 +128,14 @@ pub(super) enum Side {
 pub(super) struct Signer(Hmac<Sha256>);
 
 impl Signer {
-    pub(super) fn new(secret: &SessionSecret, session: &str, side: Side) -> Self {
+    pub(super) fn new(secret: &Secret, session: &str, role: Role) -> Self {
         let mut mac = secret.0.clone();
-        let side = match side {
-            Side::Leader => "leader",
-            Side::Worker => "worker",
+        let role = match role {
+            Role::Leader => "leader",
+            Role::Worker => "worker",
         };
         // The name of a session contains no space and no line end.
-        mac.update(format!("polyllm bench 1 {session} {side}\n").as_bytes());
+        mac.update(format!("polyllm bench 1 {session} {role}\n").as_bytes());
         Self(mac)
     }
 
@@ -144,18 +144,18 @@ impl Signer {
         envelope: &impl Serialize,
         bytes: &[u8],
     ) -> Result<Vec<u8>, CoordinatorError> {
-        let mut sealed = vec![0; TAG];
+        let mut signed = vec![0; TAG];
         // Serialization of these types does not fail.
-        sealed.extend(serde_json::to_vec(envelope).unwrap_or_default());
-        sealed.push(b'\n');
-        sealed.extend_from_slice(bytes);
-        if sealed.len() > MAX_MESSAGE {
-            return Err(CoordinatorError::TooLong(sealed.len()));
+        signed.extend(serde_json::to_vec(envelope).unwrap_or_default());
+        signed.push(b'\n');
+        signed.extend_from_slice(bytes);
+        if signed.len() > MAX_MESSAGE {
+            return Err(CoordinatorError::TooLong(signed.len()));
         }
         let mut mac = self.0.clone();
-        mac.update(&sealed[TAG..]);
-        sealed[..TAG].copy_from_slice(&mac.finalize().into_bytes());
-        Ok(sealed)
+        mac.update(&signed[TAG..]);
+        signed[..TAG].copy_from_slice(&mac.finalize().into_bytes());
+        Ok(signed)
     }
 
     /// Verifies and parses a message. `None` if its tag is wrong or it is too long; then nothing of
@@ -167,13 +167,13 @@ impl Signer {
         if message.len() > MAX_MESSAGE {
             return None;
         }
-        let (tag, sealed) = message.split_at_checked(TAG)?;
+        let (tag, signed) = message.split_at_checked(TAG)?;
         let mut mac = self.0.clone();
-        mac.update(sealed);
+        mac.update(signed);
         mac.verify_slice(tag).ok()?;
-        let end = sealed.iter().position(|byte| *byte == b'\n')?;
-        let envelope = serde_json::from_slice(&sealed[..end]).ok()?;
-        Some((envelope, sealed[end + 1..].to_vec()))
+        let end = signed.iter().position(|byte| *byte == b'\n')?;
+        let envelope = serde_json::from_slice(&signed[..end]).ok()?;
+        Some((envelope, signed[end + 1..].to_vec()))
     }
 }
 
@@ -185,8 +185,8 @@ const MAX_LENGTH: usize = 1024;
 mod tests {
     use super::*;
 
-    fn seal(secret: &str, session: &str, side: Side) -> Signer {
-        Signer::new(&SessionSecret::new(secret).unwrap(), session, side)
+    fn signer(secret: &str, session: &str, role: Role) -> Signer {
+        Signer::new(&Secret::new(secret).unwrap(), session, role)
     }
 
     const SECRET: &str = "0123456789abcdef0123456789abcdef";
@@ -204,36 +204,36 @@ mod tests {
 
     #[test]
     fn only_messages_of_the_same_session_and_side_are_valid() {
-        let ours = seal(SECRET, "s", Side::Leader);
+        let ours = signer(SECRET, "s", Role::Leader);
         let envelope = Envelope {
             leader: [1, 2],
             worker: None,
             number: 3,
             message: "hi".to_owned(),
         };
-        let sealed = ours.sign(&envelope, b"\n\0bytes").unwrap();
-        let (opened, bytes) = ours.verify::<String>(&sealed).unwrap();
-        assert_eq!((opened.number, opened.message.as_str()), (3, "hi"));
+        let signed = ours.sign(&envelope, b"\n\0bytes").unwrap();
+        let (verified, bytes) = ours.verify::<String>(&signed).unwrap();
+        assert_eq!((verified.number, verified.message.as_str()), (3, "hi"));
         assert_eq!(bytes, b"\n\0bytes");
 
         let other = "f".repeat(32);
         for theirs in [
-            seal(&other, "s", Side::Leader),
-            seal(SECRET, "t", Side::Leader),
-            seal(SECRET, "s", Side::Worker),
+            signer(&other, "s", Role::Leader),
+            signer(SECRET, "t", Role::Leader),
+            signer(SECRET, "s", Role::Worker),
         ] {
-            assert!(theirs.verify::<String>(&sealed).is_none());
+            assert!(theirs.verify::<String>(&signed).is_none());
         }
-        for at in 0..sealed.len() {
-            let mut changed = sealed.clone();
+        for at in 0..signed.len() {
+            let mut changed = signed.clone();
             changed[at] ^= 1;
             assert!(ours.verify::<String>(&changed).is_none(), "byte {at}");
             assert!(
-                ours.verify::<String>(&sealed[..at]).is_none(),
+                ours.verify::<String>(&signed[..at]).is_none(),
                 "cut at {at}"
             );
         }
-        let longer = [&sealed[..], b"x"].concat();
+        let longer = [&signed[..], b"x"].concat();
         assert!(ours.verify::<String>(&longer).is_none());
     }
 
@@ -255,7 +255,7 @@ mod tests {
 
     #[test]
     fn the_length_of_a_message_is_limited() {
-        let ours = seal(SECRET, "s", Side::Leader);
+        let ours = signer(SECRET, "s", Role::Leader);
         let envelope = |message| Envelope {
             leader: [0; 2],
             worker: None,
@@ -266,11 +266,11 @@ mod tests {
         let error = ours.sign(&envelope(long.as_str()), &[]).unwrap_err();
         assert!(matches!(error, CoordinatorError::TooLong(_)), "{error}");
         // Not even one with a valid tag.
-        let mut sealed = ours.sign(&envelope(""), &[]).unwrap();
-        sealed.extend(long.bytes());
+        let mut signed = ours.sign(&envelope(""), &[]).unwrap();
+        signed.extend(long.bytes());
         let mut mac = ours.0.clone();
-        mac.update(&sealed[TAG..]);
-        sealed[..TAG].copy_from_slice(&mac.finalize().into_bytes());
-        assert!(ours.verify::<String>(&sealed).is_none());
+        mac.update(&signed[TAG..]);
+        signed[..TAG].copy_from_slice(&mac.finalize().into_bytes());
+        assert!(ours.verify::<String>(&signed).is_none());
     }
 }

@@ -5,7 +5,7 @@ use tokio::sync::{broadcast, watch};
 
 use super::bus::Bus;
 use super::message::{LeaderMessage, WorkerMessage};
-use super::signature::{Envelope, Side, Signer};
+use super::signature::{Envelope, Role, Signer};
 use super::*;
 use crate::Interrupts;
 use crate::Results;
@@ -288,9 +288,9 @@ async fn results_from_a_stranger_are_ignored() {
     // The ids of leader and worker are not secret.
     let mut ids = None;
     while let Ok((subject, message)) = seen.try_recv() {
-        let seal = Signer::new(&secret(), "s", Side::Worker);
+        let signer = Signer::new(&secret(), "s", Role::Worker);
         if subject == LEADER
-            && let Some((envelope, _)) = seal.verify::<WorkerMessage>(&message)
+            && let Some((envelope, _)) = signer.verify::<WorkerMessage>(&message)
         {
             ids = Some((envelope.leader, envelope.worker));
         }
@@ -302,7 +302,7 @@ async fn results_from_a_stranger_are_ignored() {
         number: 1_000_000,
         message: WorkerMessage::Part { part: 0, parts: 1 },
     };
-    let theirs = Signer::new(&other_secret(), "s", Side::Worker);
+    let theirs = Signer::new(&other_secret(), "s", Role::Worker);
     let forged = theirs.sign(&forged, &measured().pack()).unwrap();
     all.send((LEADER.to_owned(), forged)).unwrap();
     drop(worker);

@@ -6,7 +6,7 @@ use tokio::time::{Instant, interval, timeout_at};
 use super::bus::Bus;
 use super::channel::{Channel, Task, new_id};
 use super::message::{LeaderMessage, WorkerMessage};
-use super::signature::{Envelope, Id, ReplayWindow, SessionSecret, Side};
+use super::signature::{Envelope, Id, ReplayWindow, Role, Secret};
 use super::{
     CoordinatorError, HEARTBEAT, PART, REPEAT_INTERVAL, TIMEOUT, is_name, shown, subjects,
 };
@@ -47,7 +47,7 @@ impl Worker {
         name: &str,
     ) -> Result<(Self, Value), CoordinatorError> {
         check(name)?;
-        let mut channel = Channel::new(bus, session, secret, Side::Worker)?;
+        let mut channel = Channel::new(bus, session, secret, Role::Worker)?;
         let id = new_id()?;
         let hello = WorkerMessage::Hello {
             name: name.to_owned(),

@@ -38,7 +38,7 @@ pub(crate) struct Executor {
     /// Whether texts are kept to count their tokens.
     pub(crate) keep_text: bool,
     /// Becomes true when running requests must be cancelled.
-    pub(crate) give_up: watch::Receiver<bool>,
+    pub(crate) cancel: watch::Receiver<bool>,
 }
 
 /// A finished request; [`RawRecord::finish`] completes its record on another thread.
@@ -101,18 +101,18 @@ impl Executor {
 
     /// Runs `work` with the timeout and until it is cancelled.
     async fn bounded<T>(&self, work: impl Future<Output = Result<T, Failure>>) -> Completion<T> {
-        let mut give_up = self.give_up.clone();
+        let mut cancel = self.cancel.clone();
         tokio::select! {
             biased;
             done = work => match done {
-                Ok(value) => Completion::Well(value),
-                Err(failure) => Completion::Badly(failure),
+                Ok(value) => Completion::Done(value),
+                Err(failure) => Completion::Failed(failure),
             },
-            () = tokio::time::sleep(self.timeout) => Completion::Badly(Failure {
+            () = tokio::time::sleep(self.timeout) => Completion::Failed(Failure {
                 kind: FailureKind::Timeout,
                 message: format!("no complete response within {:?}", self.timeout),
             }),
-            _ = give_up.wait_for(|given_up| *given_up) => Completion::GivenUp,
+            _ = cancel.wait_for(|cancelled| *cancelled) => Completion::Cancelled,
         }
     }
 
@@ -144,7 +144,7 @@ impl Executor {
             };
             match done {
                 Ok(exchanged) => {
-                    if exchanged == ExchangeEnd::Whole {
+                    if exchanged == ExchangeEnd::Complete {
                         self.pool.borrow_mut().put_back(origin, connection);
                     }
                     return Ok(sent);
@@ -180,9 +180,9 @@ impl Executor {
 
 /// The result of work with a timeout.
 enum Completion<T> {
-    Badly(Failure),
-    GivenUp,
-    Well(T),
+    Cancelled,
+    Done(T),
+    Failed(Failure),
 }
 
 /// The times of one HTTP exchange.

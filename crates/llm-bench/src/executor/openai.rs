@@ -22,7 +22,7 @@ impl Executor {
         raw.record.end_ns = self.clock.now();
         let mut failure = None;
         match ended {
-            Completion::Well(sent) => {
+            Completion::Done(sent) => {
                 raw.sent(&sent);
                 raw.record.end_ns = sent.end_ns;
                 answer.finish(sent.end_ns);
@@ -32,10 +32,10 @@ impl Executor {
                     .or_else(|| answer.stream.failure.take());
             }
             // An error of the server explains why the connection closed.
-            Completion::Badly(broken) => {
+            Completion::Failed(broken) => {
                 failure = Some(answer.stream.failure.take().unwrap_or(broken))
             }
-            Completion::GivenUp => raw.record.outcome = Outcome::Cancelled,
+            Completion::Cancelled => raw.record.outcome = Outcome::Cancelled,
         }
         raw.head(&answer.head);
         raw.usage = answer.stream.usage;
@@ -65,7 +65,7 @@ impl Executor {
             .await;
         raw.record.end_ns = self.clock.now();
         match ended {
-            Completion::Well(sent) => {
+            Completion::Done(sent) => {
                 raw.sent(&sent);
                 raw.record.end_ns = sent.end_ns;
                 let usage = match answer.head.failure() {
@@ -80,8 +80,8 @@ impl Executor {
                     Err(failure) => raw.record.outcome = Outcome::Failed(failure),
                 }
             }
-            Completion::Badly(failure) => raw.record.outcome = Outcome::Failed(failure),
-            Completion::GivenUp => raw.record.outcome = Outcome::Cancelled,
+            Completion::Failed(failure) => raw.record.outcome = Outcome::Failed(failure),
+            Completion::Cancelled => raw.record.outcome = Outcome::Cancelled,
         }
         raw.head(&answer.head);
     }

@@ -30,9 +30,9 @@ impl Executor {
             .bounded(self.predict(target, request, raw, &mut state))
             .await;
         match ended {
-            Completion::Well(()) => {}
-            Completion::Badly(failure) => raw.record.outcome = Outcome::Failed(failure),
-            Completion::GivenUp => raw.record.outcome = Outcome::Cancelled,
+            Completion::Done(()) => {}
+            Completion::Failed(failure) => raw.record.outcome = Outcome::Failed(failure),
+            Completion::Cancelled => raw.record.outcome = Outcome::Cancelled,
         }
         raw.record.end_ns = state.end_ns.unwrap_or_else(|| self.clock.now());
         if let Some(prediction) = &state.prediction {

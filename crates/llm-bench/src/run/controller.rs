@@ -88,14 +88,14 @@ impl<'a> Controller<'a> {
                     if self.end.is_none() {
                         deadline = self.stop(RunEnd::Time);
                     } else {
-                        self.state.give_up.send_replace(true);
+                        self.state.cancel.send_replace(true);
                         deadline = Instant::now() + FOREVER;
                     }
                 }
                 count = next_interrupt(&mut interrupts, pressed) => {
                     pressed = count;
                     if count > 1 {
-                        self.state.give_up.send_replace(true);
+                        self.state.cancel.send_replace(true);
                     }
                     deadline = deadline.min(self.stop(RunEnd::Interrupted));
                 }

@@ -18,11 +18,11 @@ pub(crate) type Plan = Box<dyn Iterator<Item = Job> + Send>;
 /// When jobs are handed out.
 pub(crate) enum Timing {
     /// As soon as a slot is free.
-    AtOnce,
+    Immediate,
     /// At these times, in seconds from the start; jobs with their own time keep it.
     At(Box<dyn Iterator<Item = f64> + Send>),
     /// At the jobs' own times.
-    Own,
+    PerJob,
 }
 
 /// The queue from which slots on any thread take jobs.
@@ -52,7 +52,7 @@ impl Feed {
         max: usize,
         clock: Clock,
     ) -> io::Result<(Arc<Self>, FeedHandle)> {
-        let closed_loop = matches!(timing, Timing::AtOnce);
+        let closed_loop = matches!(timing, Timing::Immediate);
         let ahead = ahead.min(max).max(1);
         // In an open loop a request is handed out when it is due, whether or not a slot is free.
         let room = if closed_loop { ahead } else { BACKLOG.min(max) };
@@ -134,7 +134,7 @@ fn pace(
     let Ok(Some(start)) = go.recv() else { return };
     let mut times = match timing {
         Timing::At(times) => Some(times),
-        Timing::AtOnce | Timing::Own => None,
+        Timing::Immediate | Timing::PerJob => None,
     };
     while let Ok(mut job) = jobs.recv() {
         let offset = match (&mut times, job.scheduled_ns) {

@@ -48,7 +48,7 @@ pub(crate) struct RunState {
     /// Becomes true when no more requests may start.
     pub(crate) stop: AtomicBool,
     /// Becomes true when running requests must be cancelled.
-    pub(crate) give_up: watch::Sender<bool>,
+    pub(crate) cancel: watch::Sender<bool>,
     /// The number of running requests.
     pub(crate) in_flight: AtomicUsize,
 }
@@ -58,7 +58,7 @@ impl RunState {
         Arc::new(Self {
             go: watch::Sender::new(false),
             stop: AtomicBool::new(false),
-            give_up: watch::Sender::new(false),
+            cancel: watch::Sender::new(false),
             in_flight: AtomicUsize::new(0),
         })
     }
@@ -119,7 +119,7 @@ impl WorkerConfig {
                 poll_interval: self.poll_interval,
                 cold_after: self.cold_after,
                 keep_text: self.tokenizer.is_some(),
-                give_up: self.state.give_up.subscribe(),
+                cancel: self.state.cancel.subscribe(),
             },
             feed: self.feed,
             state: self.state,

@@ -76,7 +76,7 @@ pub(super) fn sized(
 
     let invalid =
         |reason: String| Error::usage("--traffic-scenario", format!("I({width},{height})"), reason);
-    let image_ = match source {
+    let raster = match source {
         Some(address) => {
             let data = address
                 .strip_prefix("data:")
@@ -104,7 +104,7 @@ pub(super) fn sized(
     };
     let mut bytes = Vec::new();
     JpegEncoder::new_with_quality(&mut bytes, 85)
-        .encode_image(&image_.to_rgb8())
+        .encode_image(&raster.to_rgb8())
         .map_err(|error| invalid(error.to_string()))?;
     Ok(data_url("image/jpeg", &bytes))
 }
@@ -179,8 +179,8 @@ mod tests {
         assert_ne!(synthetic, sized(None, (64, 32), 2).unwrap());
         let resized = sized(Some(&synthetic), (16, 16), 1).unwrap();
         let data = resized.strip_prefix("data:image/jpeg;base64,").unwrap();
-        let image_ = image::load_from_memory(&STANDARD.decode(data).unwrap()).unwrap();
-        assert_eq!((image_.width(), image_.height()), (16, 16));
+        let raster = image::load_from_memory(&STANDARD.decode(data).unwrap()).unwrap();
+        assert_eq!((raster.width(), raster.height()), (16, 16));
         assert!(sized(Some("https://h/x.png"), (1, 1), 1).is_err());
     }
 }

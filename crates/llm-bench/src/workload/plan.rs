@@ -128,7 +128,7 @@ impl Workload {
         let seed = self.seed ^ (u64::from(number) << 32);
         let (load, timing) = match load {
             LoadSpec::Concurrency(concurrency) => {
-                (Load::Concurrency { concurrency }, Timing::AtOnce)
+                (Load::Concurrency { concurrency }, Timing::Immediate)
             }
             LoadSpec::Rate {
                 per_second,
@@ -198,7 +198,7 @@ impl Workload {
             },
             batch_size: 1,
             plan: Box::new(RequestLimit::new(plan, limits.max_requests)),
-            timing: Timing::Own,
+            timing: Timing::PerJob,
             limits,
             budget: None,
             job_bytes,

@@ -286,6 +286,14 @@ mod tests {
     }
 
     #[test]
+    fn the_default_is_that_of_the_declared_setting() {
+        let mut declared = llm_provider::COMMON_SETTINGS.iter();
+        let declared = declared.find(|setting| setting.name == "connect_timeout");
+        let default = llm_provider::SettingValue::Seconds(CONNECT_TIMEOUT);
+        assert_eq!(declared.unwrap().default, Some(default));
+    }
+
+    #[test]
     fn connections_of_settings_have_their_options() {
         let mut settings = Settings::new();
         settings.connect_timeout = Some(Duration::from_secs(1));

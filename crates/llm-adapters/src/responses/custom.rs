@@ -153,7 +153,8 @@ fn unicode(text: &str) -> Option<(char, usize)> {
     }
 }
 
-/// The digits of `\uXXXX`: `None` if the text ends before them, `Some(None)` if they are invalid.
+/// The value of a Unicode escape: `None` if the text ends before its four digits, `Some(None)` if
+/// they are invalid.
 fn hex(text: &str) -> Option<Option<u32>> {
     let mut value = 0;
     let mut chars = text.chars().skip(2);

@@ -10,12 +10,18 @@ use crate::error::ApiError;
 
 /// Rejects a request without `key`.
 pub(crate) fn check(key: &ApiKey, headers: &HeaderMap) -> Result<(), ApiError> {
-    match bearer(headers) {
-        Some(given) if is_equal(given, key.expose().as_bytes()) => Ok(()),
-        Some(_) => Err(unauthorized("the API key is not the gateway's")),
-        None => Err(unauthorized(
+    let given = [bearer(headers), api_key(headers)];
+    if given == [None, None] {
+        return Err(unauthorized(
             "no API key: send the header `Authorization: Bearer KEY`",
-        )),
+        ));
+    }
+    let is_key = |given: &&[u8]| is_equal(given, key.expose().as_bytes());
+    // Older SDKs of Anthropic send `x-api-key`, and some clients send both.
+    if given.iter().flatten().any(is_key) {
+        Ok(())
+    } else {
+        Err(unauthorized("the API key is not the gateway's"))
     }
 }
 
@@ -30,6 +36,10 @@ fn bearer(headers: &HeaderMap) -> Option<&[u8]> {
     scheme
         .eq_ignore_ascii_case(SCHEME)
         .then(|| key.trim_ascii())
+}
+
+fn api_key(headers: &HeaderMap) -> Option<&[u8]> {
+    Some(headers.get("x-api-key")?.as_bytes().trim_ascii())
 }
 
 /// Compares in a time that does not depend on the position of the first difference.

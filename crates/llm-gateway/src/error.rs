@@ -10,6 +10,7 @@ use llm_provider::text::printable;
 use llm_provider::{Error, ErrorKind};
 use llm_types::ErrorResponse;
 
+use crate::api::Api;
 use crate::headers;
 use crate::response::{self, ResponseBody};
 
@@ -71,8 +72,19 @@ impl ApiError {
         self
     }
 
+    /// The status.
+    pub(crate) fn status(&self) -> StatusCode {
+        self.0.status
+    }
+
     /// The body, which is also the last event of a stream that fails.
     pub(crate) fn body(&self) -> Vec<u8> {
+        // Serialization fails only for maps whose keys are not strings.
+        serde_json::to_vec(&self.error()).unwrap_or_default()
+    }
+
+    /// The error as OpenAI's API has it.
+    pub(crate) fn error(&self) -> ErrorResponse {
         let mut body = ErrorResponse::new(self.0.message.as_ref(), self.0.type_);
         if let Some(param) = &self.0.param {
             body = body.with_param(param.as_str());
@@ -80,14 +92,14 @@ impl ApiError {
         if let Some(code) = &self.0.code {
             body = body.with_code(code.as_ref());
         }
-        // Serialization fails only for maps whose keys are not strings.
-        serde_json::to_vec(&body).unwrap_or_default()
+        body
     }
 
-    /// The response.
-    pub(crate) fn response(self) -> Response<ResponseBody> {
-        let mut response = response::json(self.body());
-        *response.status_mut() = self.0.status;
+    /// The response, with the error body of the client's API.
+    pub(crate) fn response(self, api: Api, request_id: &HeaderValue) -> Response<ResponseBody> {
+        let (status, body) = api.error(&self, request_id);
+        let mut response = response::json(body);
+        *response.status_mut() = status;
         let headers = response.headers_mut();
         if let Some(methods) = self.0.allow {
             headers.insert(ALLOW, HeaderValue::from_static(methods));
@@ -104,6 +116,26 @@ impl ApiError {
         }
         headers::insert(headers, headers::PROVIDER, self.0.provider.as_deref());
         response
+    }
+}
+
+/// An error of a conversion between APIs.
+impl From<llm_adapters::Error> for ApiError {
+    fn from(error: llm_adapters::Error) -> Self {
+        let status = StatusCode::from_u16(error.status()).unwrap_or(StatusCode::BAD_GATEWAY);
+        let type_ = if status.is_client_error() {
+            "invalid_request_error"
+        } else {
+            "api_error"
+        };
+        let mut converted = Self::new(status, type_, error.to_string());
+        if let Some(param) = error.param() {
+            converted = converted.with_param(param);
+        }
+        match error.code() {
+            Some(code) => converted.with_code(code),
+            None => converted,
+        }
     }
 }
 

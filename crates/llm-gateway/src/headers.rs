@@ -7,6 +7,9 @@ pub(crate) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id"
 pub(crate) const DEPLOYMENT: HeaderName = HeaderName::from_static("x-polyllm-deployment");
 pub(crate) const PROVIDER: HeaderName = HeaderName::from_static("x-polyllm-provider");
 pub(crate) const SIMULATED: HeaderName = HeaderName::from_static("x-polyllm-simulated");
+/// The request's id, under the name that Anthropic's SDKs read.
+pub(crate) const ANTHROPIC_REQUEST_ID: HeaderName = HeaderName::from_static("request-id");
+pub(crate) const IGNORED: HeaderName = HeaderName::from_static("x-polyllm-ignored-params");
 const ATTEMPTS: HeaderName = HeaderName::from_static("x-polyllm-attempts");
 const DROPPED_PARAMS: HeaderName = HeaderName::from_static("x-polyllm-dropped-params");
 
@@ -49,12 +52,14 @@ pub(crate) fn request_id(headers: &HeaderMap) -> HeaderValue {
         .filter(|id| is_valid_id(id))
         .cloned()
         .unwrap_or_else(|| {
-            let random = fastrand::u128(..).to_le_bytes();
-            let digits = random.iter().flat_map(|byte| [byte >> 4, byte & 15]);
-            let digits = digits.map(|digit| b"0123456789abcdef"[usize::from(digit)]);
-            let id: Vec<u8> = b"req_".iter().copied().chain(digits).collect();
-            HeaderValue::try_from(id).unwrap_or_else(|_| HeaderValue::from_static("req"))
+            let id = HeaderValue::try_from(random_id("req_"));
+            id.unwrap_or_else(|_| HeaderValue::from_static("req"))
         })
+}
+
+/// A random id with this prefix.
+pub(crate) fn random_id(prefix: &str) -> String {
+    format!("{prefix}{:032x}", fastrand::u128(..))
 }
 
 fn is_valid_id(id: &HeaderValue) -> bool {

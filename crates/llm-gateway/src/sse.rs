@@ -12,6 +12,7 @@ use futures_core::future::BoxFuture;
 use http_body::{Body, Frame};
 use llm_provider::{Chunk, Error, ErrorKind, ReplyEvent, ReplyStream, Result};
 use llm_types::RawObject;
+use serde::Serialize;
 use serde_json::Value;
 use tokio::time::{Instant, Sleep};
 
@@ -19,14 +20,41 @@ use crate::error::ApiError;
 use crate::prefix::Prefix;
 
 /// The frames of a streamed reply. Dropping it drops the upstream's stream.
-pub(crate) struct Frames {
+pub(crate) struct Frames<W> {
     source: Source,
-    model: Value,
-    prefix: Option<Prefix>,
-    include_usage: bool,
+    writer: W,
     keep_alive: Duration,
     last: Instant,
     timer: Pin<Box<Sleep>>,
+}
+
+/// Writes the events of a stream as frames, as the client's API requires.
+pub(crate) trait FrameWriter: Send + Unpin + 'static {
+    /// The frames of an event; `None` for an event that the client did not request.
+    fn event(&mut self, event: &ReplyEvent) -> Result<Option<Bytes>>;
+
+    /// The last frames of a complete stream.
+    fn end(&mut self) -> Bytes;
+
+    /// The last frames of a stream that fails.
+    fn failure(&mut self, error: ApiError) -> Bytes;
+
+    /// The frames that keep a silent connection open.
+    fn keep_alive(&mut self) -> Bytes {
+        comment("keep-alive")
+    }
+
+    /// Whether the writer ended the stream with an error of its own.
+    fn has_failed(&self) -> bool {
+        false
+    }
+}
+
+/// Writes OpenAI's chunks.
+pub(crate) struct ChunkWriter {
+    model: Value,
+    prefix: Option<Prefix>,
+    include_usage: bool,
 }
 
 /// The source of the events.
@@ -37,20 +65,12 @@ pub(crate) enum Source {
     Closed,
 }
 
-impl Frames {
-    /// Frames in which the model is named `model`. After each silence of `keep_alive`, a comment is
-    /// sent.
-    pub(crate) fn new(
-        source: Source,
-        model: String,
-        include_usage: bool,
-        keep_alive: Duration,
-    ) -> Self {
+impl<W: FrameWriter> Frames<W> {
+    /// The frames of `writer`. After each silence of `keep_alive`, a frame is sent.
+    pub(crate) fn new(source: Source, writer: W, keep_alive: Duration) -> Self {
         Self {
             source,
-            model: Value::String(model),
-            prefix: None,
-            include_usage,
+            writer,
             keep_alive,
             last: Instant::now(),
             timer: Box::pin(tokio::time::sleep(keep_alive)),
@@ -71,15 +91,27 @@ impl Frames {
         }
     }
 
-    /// The frame of an event; `None` for an event that the client did not request.
-    fn frame(&mut self, event: &ReplyEvent) -> Result<Option<Bytes>> {
-        match event {
-            ReplyEvent::Chunk(chunk) => self.chunk_frame(chunk),
-            ReplyEvent::Progress(progress) => {
-                let seconds = progress.elapsed.as_secs();
-                Ok(Some(comment(&format!("{} {seconds} s", progress.status))))
+    /// Waits until the stream has been silent for `keep_alive`.
+    fn poll_silence(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        loop {
+            ready!(self.timer.as_mut().poll(cx));
+            // Resetting the timer for each frame would cost more than the frame.
+            let due = self.last + self.keep_alive;
+            if due <= Instant::now() {
+                return Poll::Ready(());
             }
-            _ => Ok(None),
+            self.timer.as_mut().reset(due);
+        }
+    }
+}
+
+impl ChunkWriter {
+    /// A writer of chunks in which the model is named `model`.
+    pub(crate) fn new(model: String, include_usage: bool) -> Self {
+        Self {
+            model: Value::String(model),
+            prefix: None,
+            include_usage,
         }
     }
 
@@ -113,22 +145,26 @@ impl Frames {
         }
         Ok(Some(data(&changed.finish())))
     }
+}
 
-    /// Waits until the stream has been silent for `keep_alive`.
-    fn poll_silence(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        loop {
-            ready!(self.timer.as_mut().poll(cx));
-            // Resetting the timer for each frame would cost more than the frame.
-            let due = self.last + self.keep_alive;
-            if due <= Instant::now() {
-                return Poll::Ready(());
-            }
-            self.timer.as_mut().reset(due);
+impl FrameWriter for ChunkWriter {
+    fn event(&mut self, event: &ReplyEvent) -> Result<Option<Bytes>> {
+        match event {
+            ReplyEvent::Chunk(chunk) => self.chunk_frame(chunk),
+            other => Ok(progress(other)),
         }
+    }
+
+    fn end(&mut self) -> Bytes {
+        Bytes::from_static(b"data: [DONE]\n\n")
+    }
+
+    fn failure(&mut self, error: ApiError) -> Bytes {
+        data(&error.body())
     }
 }
 
-impl Body for Frames {
+impl<W: FrameWriter> Body for Frames<W> {
     type Data = Bytes;
     type Error = Infallible;
 
@@ -142,23 +178,32 @@ impl Body for Frames {
                 return Poll::Ready(None);
             }
             let frame = match this.poll_event(cx) {
-                Poll::Ready(Some(event)) => match event.and_then(|event| this.frame(&event)) {
-                    Ok(None) => continue,
-                    Ok(Some(frame)) => frame,
-                    Err(error) => {
-                        this.source = Source::Closed;
-                        data(&ApiError::from(error).body())
+                Poll::Ready(Some(event)) => {
+                    match event.and_then(|event| this.writer.event(&event)) {
+                        Ok(frame) => {
+                            if this.writer.has_failed() {
+                                this.source = Source::Closed;
+                            }
+                            frame.unwrap_or_default()
+                        }
+                        Err(error) => {
+                            this.source = Source::Closed;
+                            this.writer.failure(error.into())
+                        }
                     }
-                },
+                }
                 Poll::Ready(None) => {
                     this.source = Source::Closed;
-                    Bytes::from_static(b"data: [DONE]\n\n")
+                    this.writer.end()
                 }
                 Poll::Pending => {
                     ready!(this.poll_silence(cx));
-                    comment("keep-alive")
+                    this.writer.keep_alive()
                 }
             };
+            if frame.is_empty() {
+                continue;
+            }
             this.last = Instant::now();
             return Poll::Ready(Some(Ok(Frame::data(frame))));
         }
@@ -171,7 +216,31 @@ fn data(json: &[u8]) -> Bytes {
     frame.into()
 }
 
-fn comment(text: &str) -> Bytes {
+/// Events with names, as frames.
+pub(crate) fn named_events<E: Serialize>(
+    events: impl Iterator<Item = E>,
+    name: fn(&E) -> &str,
+) -> Bytes {
+    let mut frames = Vec::new();
+    for event in events {
+        // Serialization fails only for maps whose keys are not strings.
+        let data = serde_json::to_vec(&event).unwrap_or_default();
+        sse_codec::encode_event(&mut frames, Some(name(&event)), None, data);
+    }
+    frames.into()
+}
+
+/// The comment of a progress event.
+pub(crate) fn progress(event: &ReplyEvent) -> Option<Bytes> {
+    let ReplyEvent::Progress(progress) = event else {
+        return None;
+    };
+    let seconds = progress.elapsed.as_secs();
+    Some(comment(&format!("{} {seconds} s", progress.status)))
+}
+
+/// A comment, which clients ignore.
+pub(crate) fn comment(text: &str) -> Bytes {
     let mut frame = Vec::new();
     sse_codec::encode_comment(&mut frame, text);
     frame.into()

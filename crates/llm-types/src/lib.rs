@@ -7,6 +7,7 @@ mod error;
 mod field;
 mod input;
 mod lenient;
+pub mod messages;
 mod models;
 pub mod moderations;
 mod number;
@@ -14,6 +15,7 @@ mod open_enum;
 mod parse;
 mod raw;
 pub mod rerank;
+pub mod responses;
 #[cfg(feature = "schema")]
 mod schema;
 mod tagged;

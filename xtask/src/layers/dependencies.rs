@@ -9,6 +9,7 @@ const LAYERS: &[(&str, u8)] = &[
     ("llm-types", 0),
     ("sse-codec", 0),
     ("prompt-templates", 0),
+    ("llm-adapters", 1),
     ("llm-provider", 1),
     ("llm-http", 2),
     ("llm-router", 2),
@@ -43,6 +44,7 @@ pub(super) const TREES: &[(&str, &str)] = &[
     ("sse-codec", "--all-features"),
     ("prompt-templates", "--all-features"),
     ("prompt-templates", "--no-default-features"),
+    ("llm-adapters", "--all-features"),
     ("llm-provider", "--all-features"),
     ("llm-router", "--all-features"),
     ("polyllm", "--all-features"),
@@ -86,6 +88,9 @@ const HTTP: &[&str] = &[
     "tower",
 ];
 
+/// The crates above layer 0 that must not depend on [`NETWORK`].
+const WITHOUT_NETWORK: &[&str] = &["llm-adapters"];
+
 /// The crates that must not depend on [`HTTP`].
 const WITHOUT_HTTP: &[&str] = &["llm-provider", "llm-router"];
 
@@ -120,7 +125,8 @@ pub(super) fn point_to_lower_layers(facts: &Facts) -> Vec<Violation> {
 }
 
 pub(super) fn layer_0_without_network(facts: &Facts) -> Vec<Violation> {
-    let leaves = facts.trees.iter().filter(|tree| is_leaf(tree.package));
+    let without = |name: &str| is_leaf(name) || WITHOUT_NETWORK.contains(&name);
+    let leaves = facts.trees.iter().filter(|tree| without(tree.package));
     let known = leaves.flat_map(|tree| {
         let known = NETWORK.iter().filter(|name| tree.packages.contains(**name));
         known.map(|name| {
@@ -275,10 +281,14 @@ mod tests {
                 "--all-features",
                 &["sse-codec", "memchr", "tokio"],
             )
+            .with_tree("llm-adapters", "--all-features", &["llm-types", "http"])
             .with_tree("polyllm", "--all-features", &["polyllm", "tokio"]);
         check(
             &layer_0_without_network(&facts),
-            &["sse-codec/Cargo.toml: `cargo tree -p sse-codec"],
+            &[
+                "sse-codec/Cargo.toml: `cargo tree -p sse-codec",
+                "`cargo tree -p llm-adapters",
+            ],
         );
     }
 

@@ -12,7 +12,7 @@ use crate::error::ApiError;
 use crate::gateway::Shared;
 use crate::headers;
 use crate::response::{self, ResponseBody};
-use crate::sse::{Frames, Source};
+use crate::sse::{ChunkWriter, FrameWriter, Frames, Source};
 
 /// Serves a request.
 pub(super) async fn serve(
@@ -46,7 +46,8 @@ async fn send(
 ) -> Result<Response<ResponseBody>, ApiError> {
     let call = Call::new(endpoint, body).with_drop_params(shared.drop_params);
     if endpoint.is_streamed() && call.body.get("stream") == Some(b"true") {
-        streamed(Arc::clone(shared), call).await
+        let writer = ChunkWriter::new(call.model(), include_usage(&call.body));
+        streamed(Arc::clone(shared), call, writer).await
     } else {
         whole(shared, call).await
     }
@@ -71,9 +72,12 @@ async fn whole(shared: &Shared, call: Call) -> Result<Response<ResponseBody>, Ap
 /// The status waits for the upstream's first event, so that a failure before it is an HTTP error. It
 /// waits no longer than a client may be idle: after that, the response starts with a comment, and a
 /// failure is an event.
-async fn streamed(shared: Arc<Shared>, call: Call) -> Result<Response<ResponseBody>, ApiError> {
+pub(super) async fn streamed<W: FrameWriter>(
+    shared: Arc<Shared>,
+    call: Call,
+    writer: W,
+) -> Result<Response<ResponseBody>, ApiError> {
     let keep_alive = shared.options.keep_alive;
-    let (model, include_usage) = (call.model(), include_usage(&call.body));
     let mut opening = Box::pin(async move { shared.router.stream(call).await });
     let (source, metadata) = match tokio::time::timeout(keep_alive, &mut opening).await {
         Ok(stream) => {
@@ -83,7 +87,7 @@ async fn streamed(shared: Arc<Shared>, call: Call) -> Result<Response<ResponseBo
         }
         Err(_) => (Source::Opening(opening), Metadata::default()),
     };
-    let frames = Frames::new(source, model, include_usage, keep_alive);
+    let frames = Frames::new(source, writer, keep_alive);
     let mut response = response::events(frames);
     let headers = response.headers_mut();
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
@@ -99,7 +103,7 @@ fn include_usage(request: &Document) -> bool {
     options.and_then(|options| options.bool("include_usage")) == Some(true)
 }
 
-fn unreadable() -> ApiError {
+pub(super) fn unreadable() -> ApiError {
     ApiError::new(
         StatusCode::BAD_GATEWAY,
         "api_error",

@@ -1,7 +1,10 @@
 //! From a request to its response: the steps of all requests, and the routes.
 
+mod adapted;
 mod endpoint;
+mod messages;
 mod models;
+mod responses;
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
@@ -17,6 +20,7 @@ use llm_provider::endpoint::{ENDPOINTS, Rerank};
 use llm_provider::text::excerpt;
 use serde_json::json;
 
+use crate::api::Api;
 use crate::body::BodyReader;
 use crate::error::ApiError;
 use crate::gateway::Shared;
@@ -41,7 +45,8 @@ where
     let response = AssertUnwindSafe(route(&shared, exposure, &head, &mut body)).catch_unwind();
     let response = response.await.unwrap_or_else(|_| Err(panicked()));
     body.drain(&head.headers, &shared.options).await;
-    let mut response = response.unwrap_or_else(ApiError::response);
+    let api = Api::of(head.uri.path(), &head.headers);
+    let mut response = response.unwrap_or_else(|error| error.response(api, &id));
     tracing::info!(
         request = id.to_str().unwrap_or_default(),
         method = &*excerpt(head.method.as_str()),
@@ -51,6 +56,9 @@ where
         ms = started.elapsed().as_millis(),
     );
     let headers = response.headers_mut();
+    if api == Api::Anthropic {
+        headers.insert(headers::ANTHROPIC_REQUEST_ID, id.clone());
+    }
     headers.insert(headers::REQUEST_ID, id);
     if shared.options.simulated {
         headers.insert(headers::SIMULATED, HeaderValue::from_static("true"));
@@ -68,6 +76,10 @@ where
     B: http_body::Body<Data = Bytes> + Unpin,
 {
     let (method, path) = (&head.method, head.uri.path());
+    // Claude Code checks whether the server is there.
+    if *method == Method::HEAD && path == "/" {
+        return Ok(response::json(""));
+    }
     let route = Route::of(path);
     if !matches!(route, Some(Route::Alive | Route::Ready)) {
         match &shared.master_key {
@@ -87,8 +99,25 @@ where
     match route {
         Route::Alive => Ok(response::json_of(&"I'm alive!")),
         Route::Ready => Ok(response::json_of(&json!({ "status": "healthy" }))),
-        Route::Models => Ok(models::list(shared)),
-        Route::Model(id) => models::one(shared, id),
+        Route::Models => Ok(models::list(shared, Api::of(path, &head.headers))),
+        Route::Model(id) => models::one(shared, id, Api::of(path, &head.headers)),
+        Route::Response(id) => Err(responses::not_found(id)),
+        Route::Messages => {
+            let body = body.read(&head.headers, &shared.options).await?;
+            messages::serve(shared, &body).await
+        }
+        Route::CountTokens => {
+            let body = body.read(&head.headers, &shared.options).await?;
+            messages::count_tokens(&body)
+        }
+        Route::Responses => {
+            let body = body.read(&head.headers, &shared.options).await?;
+            responses::serve(shared, &body).await
+        }
+        Route::InputTokens => {
+            let body = body.read(&head.headers, &shared.options).await?;
+            responses::input_tokens(&body)
+        }
         Route::Endpoint(endpoint) => {
             let body = body.read(&head.headers, &shared.options).await?;
             endpoint::serve(shared, endpoint, body).await
@@ -108,10 +137,17 @@ enum Route<'p> {
     Model(&'p str),
     Endpoint(&'static dyn Endpoint),
     RerankV2,
+    Messages,
+    CountTokens,
+    Responses,
+    InputTokens,
+    /// A stored response, or something below it.
+    Response(&'p str),
 }
 
 impl<'p> Route<'p> {
-    /// The route of a path. Paths below `/v1` are also served without it.
+    /// The route of a path. Paths below `/v1` are also served without it, and those of Anthropic's
+    /// API also below `/anthropic`.
     fn of(path: &'p str) -> Option<Self> {
         match path {
             // LiteLLM's paths.
@@ -123,6 +159,10 @@ impl<'p> Route<'p> {
             path.strip_prefix("/v1")
                 .filter(|rest| rest.starts_with('/'))
         };
+        if let Some(path) = path.strip_prefix("/anthropic") {
+            let route = Self::of(path).filter(|_| path.starts_with('/'))?;
+            return route.is_of_anthropic().then_some(route);
+        }
         let path = below(path).unwrap_or(path);
         let is_path = |endpoint: &&&dyn Endpoint| below(endpoint.path()) == Some(path);
         if let Some(endpoint) = ENDPOINTS.iter().find(is_path) {
@@ -131,16 +171,43 @@ impl<'p> Route<'p> {
         Some(match path {
             "/v2/rerank" => Self::RerankV2,
             "/models" => Self::Models,
+            "/messages" => Self::Messages,
+            "/messages/count_tokens" => Self::CountTokens,
+            "/responses" => Self::Responses,
+            "/responses/input_tokens" => Self::InputTokens,
             other => {
-                let id = other.strip_prefix("/models/")?;
-                Self::Model(Some(id).filter(|id| !id.is_empty())?)
+                let below = |prefix| {
+                    other
+                        .strip_prefix(prefix)
+                        .filter(|id: &&str| !id.is_empty())
+                };
+                let model = below("/models/").map(Self::Model);
+                model.or_else(|| below("/responses/").map(Self::Response))?
             }
         })
     }
 
+    fn is_of_anthropic(&self) -> bool {
+        matches!(
+            self,
+            Self::Messages | Self::CountTokens | Self::Models | Self::Model(_)
+        )
+    }
+
     fn takes(&self, method: &Method) -> bool {
         match self {
-            Self::Endpoint(_) | Self::RerankV2 => *method == Method::POST,
+            Self::Endpoint(_)
+            | Self::RerankV2
+            | Self::Messages
+            | Self::CountTokens
+            | Self::Responses
+            | Self::InputTokens => *method == Method::POST,
+            Self::Response(_) => {
+                matches!(
+                    *method,
+                    Method::GET | Method::HEAD | Method::DELETE | Method::POST
+                )
+            }
             _ => matches!(*method, Method::GET | Method::HEAD),
         }
     }
@@ -184,7 +251,8 @@ fn served() -> String {
         .map(|endpoint| format!("POST {}", endpoint.path()));
     let posts: Vec<_> = posts.collect();
     format!(
-        "the gateway serves {}, POST /v2/rerank, GET /v1/models, GET /v1/models/ID, \
+        "the gateway serves {}, POST /v1/messages, POST /v1/messages/count_tokens, \
+         POST /v1/responses, POST /v1/responses/input_tokens, POST /v2/rerank, GET /v1/models, GET /v1/models/ID, \
          GET /health/liveliness and GET /health/readiness, also without /v1",
         posts.join(", ")
     )

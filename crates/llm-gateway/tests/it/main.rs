@@ -6,6 +6,7 @@
     reason = "this is a test"
 )]
 
+mod apis;
 mod chat;
 mod config;
 mod guard;

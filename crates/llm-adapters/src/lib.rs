@@ -1,0 +1,13 @@
+#![doc = include_str!("../README.md")]
+
+mod error;
+mod estimate;
+mod format;
+mod ignored;
+pub mod messages;
+mod partial;
+pub mod responses;
+
+pub use error::{Error, ErrorKind};
+pub use estimate::estimate_tokens;
+pub use ignored::Ignored;

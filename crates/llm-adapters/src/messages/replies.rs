@@ -1,0 +1,111 @@
+//! [`MessagesReplies`]: converts the replies to one request.
+
+use llm_types::messages::{MessagesRequest, MessagesResponse};
+use llm_types::{ChatResponse, Field};
+
+use super::accumulate::MessagesAccumulator;
+use super::stream::MessagesStream;
+use crate::error::Error;
+
+/// Converts the replies to one request, in one piece or as a stream.
+#[derive(Clone, Debug)]
+pub struct MessagesReplies {
+    pub(super) id: Option<String>,
+    pub(super) model: String,
+    pub(super) stop_sequences: Vec<String>,
+    /// Whether only the first tool call is passed on.
+    pub(super) single_call: bool,
+    pub(super) names_natural_ends: bool,
+    pub(super) input_tokens: u64,
+    pub(super) max_held_bytes: usize,
+}
+
+impl MessagesReplies {
+    pub(super) fn new(request: &MessagesRequest) -> Self {
+        Self {
+            id: None,
+            model: request.model.clone(),
+            stop_sequences: request.stop_sequences.clone().unwrap_or_default(),
+            single_call: false,
+            names_natural_ends: false,
+            input_tokens: 0,
+            max_held_bytes: MAX_HELD_BYTES,
+        }
+    }
+
+    pub(super) fn with_single_call(mut self, single_call: bool) -> Self {
+        self.single_call = single_call;
+        self
+    }
+
+    /// Sets the id of the message; by default, it is made from the upstream's id.
+    pub fn with_id(mut self, id: impl Into<String>) -> Self {
+        self.id = Some(id.into());
+        self
+    }
+
+    /// Sets the model that the reply names; by default, that of the request.
+    pub fn with_model(mut self, model: impl Into<String>) -> Self {
+        self.model = model.into();
+        self
+    }
+
+    /// States that the upstream's finish reason distinguishes a natural end, such as `eos`, from
+    /// `stop`, which then means that a stop sequence occurred.
+    ///
+    /// By default, a stop sequence is reported only if the upstream names it in `stop_reason` or
+    /// reports `stop_sequence`; otherwise the message ends with `end_turn`.
+    pub fn with_named_natural_ends(mut self, named: bool) -> Self {
+        self.names_natural_ends = named;
+        self
+    }
+
+    /// Sets an estimate of the prompt's tokens, for the start of a stream and for upstreams that do
+    /// not report usage; 0 by default.
+    pub fn with_input_tokens(mut self, tokens: u64) -> Self {
+        self.input_tokens = tokens;
+        self
+    }
+
+    /// Sets how many bytes of interleaved tool calls a stream may hold; 8 MiB by default. A stream
+    /// that exceeds it ends with an error.
+    pub fn with_max_held_bytes(mut self, bytes: usize) -> Self {
+        self.max_held_bytes = bytes;
+        self
+    }
+
+    /// Converts a reply in one piece. It is the same as the reply's stream, joined.
+    ///
+    /// # Errors
+    ///
+    /// If the reply has no choice, or reports that it failed.
+    pub fn reply(&self, mut chat: ChatResponse) -> Result<MessagesResponse, Error> {
+        let Some(choice) = chat.choices.first_mut() else {
+            return Err(Error::reply("the upstream's reply has no choice"));
+        };
+        // Some engines send the reasoning under both names.
+        if choice.message.reasoning_content.is_value() {
+            choice.message.reasoning = Field::Absent;
+        }
+        if !choice.finish_reason.is_value() {
+            choice.finish_reason = Field::Value("stop".into());
+        }
+        // A reply in one piece need not be held back.
+        let mut stream = self.clone().with_max_held_bytes(usize::MAX).stream();
+        let mut accumulator = MessagesAccumulator::default();
+        for chunk in chat.into_chunks(true) {
+            accumulator.extend(stream.push(chunk));
+        }
+        accumulator.extend(stream.finish());
+        accumulator
+            .into_response()
+            .map_err(|error| Error::reply(&error.message))
+    }
+
+    /// Starts to convert a stream.
+    pub fn stream(&self) -> MessagesStream {
+        MessagesStream::new(self.clone())
+    }
+}
+
+const MAX_HELD_BYTES: usize = 8 << 20;

@@ -1,0 +1,114 @@
+//! [`ResponsesReplies`]: converts the replies to one request.
+
+use llm_types::responses::{ResponsesRequest, ResponsesResponse, ResponsesStatus};
+use llm_types::{ChatResponse, Field, Value};
+
+use super::request::LOGPROBS;
+use super::stream::ResponsesStream;
+use super::tool_names::ToolNames;
+use super::tools::Tools;
+use crate::error::Error;
+
+/// Converts the replies to one request, in one piece or as a stream.
+#[derive(Clone, Debug)]
+pub struct ResponsesReplies {
+    /// The response before it has output.
+    pub(super) template: ResponsesResponse,
+    pub(super) id: Option<String>,
+    pub(super) names: ToolNames,
+    /// Whether only the first tool call is passed on.
+    pub(super) single_call: bool,
+    pub(super) logprobs: bool,
+    pub(super) input_tokens: u64,
+    pub(super) max_output_bytes: usize,
+}
+
+impl ResponsesReplies {
+    pub(super) fn new(
+        request: &ResponsesRequest,
+        tools: &Tools,
+        template: ResponsesResponse,
+    ) -> Self {
+        Self {
+            template,
+            id: None,
+            names: tools.names.clone(),
+            single_call: tools.tools.is_some() && request.parallel_tool_calls == Some(false),
+            logprobs: request
+                .include
+                .iter()
+                .flatten()
+                .any(|name| name == LOGPROBS),
+            input_tokens: 0,
+            max_output_bytes: MAX_OUTPUT_BYTES,
+        }
+    }
+
+    /// Sets the id of the response; by default, it is made from the upstream's id.
+    pub fn with_id(mut self, id: impl Into<String>) -> Self {
+        self.id = Some(id.into());
+        self
+    }
+
+    /// Sets the model that the reply names; by default, that of the request.
+    pub fn with_model(mut self, model: impl Into<String>) -> Self {
+        self.template.model = model.into();
+        self
+    }
+
+    /// Sets a member of the response, such as `store` if the caller stores it.
+    pub fn with_member(mut self, key: impl Into<String>, value: impl Into<Value>) -> Self {
+        self.template.extra.insert(key.into(), value.into());
+        self
+    }
+
+    /// Sets an estimate of the prompt's tokens for upstreams that do not report usage; 0 by default.
+    pub fn with_input_tokens(mut self, tokens: u64) -> Self {
+        self.input_tokens = tokens;
+        self
+    }
+
+    /// Sets how many bytes of output a stream may hold; 32 MiB by default. The last event repeats
+    /// the whole output. A stream that exceeds it fails.
+    pub fn with_max_output_bytes(mut self, bytes: usize) -> Self {
+        self.max_output_bytes = bytes;
+        self
+    }
+
+    /// Converts a reply in one piece. It is the same as the reply's stream, joined.
+    ///
+    /// # Errors
+    ///
+    /// If the reply has no choice, or reports that it failed.
+    pub fn reply(&self, mut chat: ChatResponse) -> Result<ResponsesResponse, Error> {
+        let Some(choice) = chat.choices.first_mut() else {
+            return Err(Error::reply("the upstream's reply has no choice"));
+        };
+        // Some engines send the reasoning under both names.
+        if choice.message.reasoning_content.is_value() {
+            choice.message.reasoning = Field::Absent;
+        }
+        if !choice.finish_reason.is_value() {
+            choice.finish_reason = Field::Value("stop".into());
+        }
+        let mut stream = self.clone().with_max_output_bytes(usize::MAX).stream();
+        let mut last = None;
+        for chunk in chat.into_chunks(true) {
+            last = stream.push(chunk).next_back().or(last);
+        }
+        last = stream.finish().next_back().or(last);
+        let failed = || Error::reply("the model failed");
+        let response = last.and_then(|event| event.response).ok_or_else(failed)?;
+        match response.status.value() {
+            Some(ResponsesStatus::Failed) => Err(failed()),
+            _ => Ok(*response),
+        }
+    }
+
+    /// Starts to convert a stream.
+    pub fn stream(&self) -> ResponsesStream {
+        ResponsesStream::new(self.clone())
+    }
+}
+
+const MAX_OUTPUT_BYTES: usize = 32 << 20;

@@ -7,6 +7,7 @@ mod error;
 mod gateway;
 mod guard;
 mod headers;
+mod keys;
 mod prefix;
 mod response;
 mod routes;
@@ -17,5 +18,6 @@ mod write_timeout;
 
 pub use crate::config::{Config, ConfigError, Position, Problem, Severity};
 pub use crate::gateway::{Gateway, GatewayOptions};
+pub use crate::keys::VirtualKeys;
 pub use crate::response::Body;
 pub use crate::service::GatewayService;

@@ -1,6 +1,7 @@
 //! From a request to its response: the steps of all requests, and the routes.
 
 mod endpoint;
+mod keys;
 mod models;
 
 use std::panic::AssertUnwindSafe;
@@ -17,12 +18,15 @@ use llm_provider::endpoint::{ENDPOINTS, Rerank};
 use llm_provider::text::excerpt;
 use serde_json::json;
 
+use crate::auth::Client;
 use crate::body::BodyReader;
 use crate::error::ApiError;
 use crate::gateway::Shared;
 use crate::guard::{self, Exposure};
 use crate::response::{self, Body};
 use crate::{auth, headers};
+
+use self::keys::KeyRoute;
 
 /// Serves a request: checks its key, sets an id, writes a log line, and runs its route.
 pub(crate) async fn serve<B>(
@@ -69,12 +73,17 @@ where
 {
     let (method, path) = (&head.method, head.uri.path());
     let route = Route::of(path);
-    if !matches!(route, Some(Route::Alive | Route::Ready)) {
-        match &shared.master_key {
-            Some(key) => auth::check(key, &head.headers)?,
-            None => guard::check(exposure, head)?,
+    let client = match (&route, &shared.master_key) {
+        (Some(Route::Alive | Route::Ready), _) => Client::Anyone,
+        (_, Some(key)) => {
+            let virtual_keys = shared.options.virtual_keys.as_ref();
+            auth::authenticate(key, virtual_keys, &head.headers).await?
         }
-    }
+        (_, None) => {
+            guard::check(exposure, head)?;
+            Client::Anyone
+        }
+    };
     let Some(route) = route else {
         return Err(unknown_path(method, path));
     };
@@ -87,15 +96,24 @@ where
     match route {
         Route::Alive => Ok(response::json_of(&"I'm alive!")),
         Route::Ready => Ok(response::json_of(&json!({ "status": "healthy" }))),
-        Route::Models => Ok(models::list(shared)),
-        Route::Model(id) => models::one(shared, id),
+        Route::Models => Ok(models::list(shared, &client)),
+        Route::Model(id) => models::one(shared, &client, id),
         Route::Endpoint(endpoint) => {
             let body = body.read(&head.headers, &shared.options).await?;
-            endpoint::serve(shared, endpoint, body).await
+            endpoint::serve(shared, &client, endpoint, body).await
         }
         Route::RerankV2 => {
             let body = body.read(&head.headers, &shared.options).await?;
-            endpoint::serve_rerank_v2(shared, &Rerank, body).await
+            endpoint::serve_rerank_v2(shared, &client, &Rerank, body).await
+        }
+        Route::Key(route) if route.method() == Method::GET => {
+            keys::serve(shared, &client, route, head, Bytes::new()).await
+        }
+        Route::Key(route) => {
+            // Only the operator may make the gateway read a body here.
+            client.require_operator()?;
+            let body = body.read(&head.headers, &shared.options).await?;
+            keys::serve(shared, &client, route, head, body).await
         }
     }
 }
@@ -108,6 +126,7 @@ enum Route<'p> {
     Model(&'p str),
     Endpoint(&'static dyn Endpoint),
     RerankV2,
+    Key(KeyRoute),
 }
 
 impl<'p> Route<'p> {
@@ -132,6 +151,9 @@ impl<'p> Route<'p> {
             "/v2/rerank" => Self::RerankV2,
             "/models" => Self::Models,
             other => {
+                if let Some(path) = other.strip_prefix("/key/") {
+                    return KeyRoute::of(path).map(Self::Key);
+                }
                 let id = other.strip_prefix("/models/")?;
                 Self::Model(Some(id).filter(|id| !id.is_empty())?)
             }
@@ -141,6 +163,7 @@ impl<'p> Route<'p> {
     fn takes(&self, method: &Method) -> bool {
         match self {
             Self::Endpoint(_) | Self::RerankV2 => *method == Method::POST,
+            Self::Key(route) => *method == route.method(),
             _ => matches!(*method, Method::GET | Method::HEAD),
         }
     }

@@ -6,21 +6,27 @@ use llm_provider::text::excerpt;
 use llm_types::{Model, ModelList};
 use percent_encoding::percent_decode_str;
 
+use crate::auth::Client;
 use crate::error::ApiError;
 use crate::gateway::Shared;
 use crate::response::{self, Body};
 
-pub(super) fn list(shared: &Shared) -> Response<Body> {
-    let models = shared.router.groups().map(|group| model(shared, group));
+pub(super) fn list(shared: &Shared, client: &Client) -> Response<Body> {
+    let groups = shared
+        .router
+        .groups()
+        .filter(|group| client.may_call(group));
+    let models = groups.map(|group| model(shared, group));
     response::json_of(&ModelList::new(models.collect()))
 }
 
 /// One model. Its id may contain slashes, percent-encoded or not.
-pub(super) fn one(shared: &Shared, id: &str) -> Result<Response<Body>, ApiError> {
+pub(super) fn one(shared: &Shared, client: &Client, id: &str) -> Result<Response<Body>, ApiError> {
     let id = percent_decode_str(id)
         .decode_utf8()
         .map_err(|_| ApiError::invalid("the model's id is not UTF-8").with_param("model"))?;
     check_model_name(&id)?;
+    client.require_model(&id)?;
     if shared.router.groups().any(|group| group == id) {
         return Ok(response::json_of(&model(shared, &id)));
     }

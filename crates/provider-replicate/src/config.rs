@@ -4,7 +4,7 @@ use llm_provider::{
     ParamSpec, ProviderSpec, Result, SettingSpec, SettingValue, Settings, TEMPLATE_SETTINGS,
     TEXT_COMPLETION, ValueKind, seconds,
 };
-use prompt_templates::{Prompts, Registry};
+use prompt_templates::{Prompts, TemplateRegistry};
 use replicate_api::{API_BASE_VARIABLES, API_KEY_VARIABLES, DEFAULT_API_BASE};
 use serde::Deserialize;
 
@@ -65,7 +65,7 @@ const PARAMS: &[ParamSpec] = &[
 ];
 
 /// The values of the settings that not every provider has, apart from those of
-/// [`replicate_api::Client`].
+/// [`replicate_api::ReplicateClient`].
 #[derive(Clone, Debug)]
 pub(crate) struct Config {
     pub(crate) prompts: Prompts,
@@ -78,8 +78,8 @@ impl Config {
     pub(crate) fn new(settings: &Settings) -> Result<Self> {
         spec().check(settings)?;
         let mut specific: SpecificSettings = settings.extra_as(NAME)?;
-        let templates = settings.extensions.get::<Registry>();
-        for (model, template) in templates.into_iter().flat_map(Registry::iter) {
+        let templates = settings.extensions.get::<TemplateRegistry>();
+        for (model, template) in templates.into_iter().flat_map(TemplateRegistry::iter) {
             specific.prompts.register(model, template.clone());
         }
         Ok(Self {

@@ -16,7 +16,7 @@ use crate::auth::Client;
 use crate::error::ApiError;
 use crate::gateway::Shared;
 use crate::keys::VirtualKeys;
-use crate::response::{self, Body};
+use crate::response::{self, ResponseBody};
 
 /// An operation on keys.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -62,7 +62,7 @@ pub(super) async fn serve(
     route: KeyRoute,
     head: &Parts,
     body: Bytes,
-) -> Result<Response<Body>, ApiError> {
+) -> Result<Response<ResponseBody>, ApiError> {
     let query = Query::of(head.uri.query().unwrap_or_default());
     // A client may look at its own key.
     if !(route == KeyRoute::Info && query.is_about_sender()) {

@@ -9,9 +9,9 @@ use percent_encoding::percent_decode_str;
 use crate::auth::Client;
 use crate::error::ApiError;
 use crate::gateway::Shared;
-use crate::response::{self, Body};
+use crate::response::{self, ResponseBody};
 
-pub(super) fn list(shared: &Shared, client: &Client) -> Response<Body> {
+pub(super) fn list(shared: &Shared, client: &Client) -> Response<ResponseBody> {
     let groups = shared
         .router
         .groups()
@@ -21,7 +21,11 @@ pub(super) fn list(shared: &Shared, client: &Client) -> Response<Body> {
 }
 
 /// One model. Its id may contain slashes, percent-encoded or not.
-pub(super) fn one(shared: &Shared, client: &Client, id: &str) -> Result<Response<Body>, ApiError> {
+pub(super) fn one(
+    shared: &Shared,
+    client: &Client,
+    id: &str,
+) -> Result<Response<ResponseBody>, ApiError> {
     let id = percent_decode_str(id)
         .decode_utf8()
         .map_err(|_| ApiError::invalid("the model's id is not UTF-8").with_param("model"))?;

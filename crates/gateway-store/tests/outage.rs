@@ -129,6 +129,7 @@ async fn an_outage_is_not_an_outage_of_the_gateway(mode: Mode, timeout: Duration
         .unwrap();
     let other = direct.keys().generate(settings(|_| {})).await.unwrap();
     let find = async |secret: &llm_provider::ApiKey| cache.find(secret.expose().as_bytes()).await;
+    cache.refresh().await.unwrap();
     let found = find(&known.secret).await.unwrap().unwrap();
     let reserve = async |cents| {
         let estimate = dollars("0.01").times(cents);

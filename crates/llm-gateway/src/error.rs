@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use http::header::{ALLOW, HeaderName, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{Response, StatusCode};
-use llm_provider::text::printable;
+use llm_provider::text::{excerpt, printable};
 use llm_provider::{Error, ErrorKind};
 use llm_types::ErrorResponse;
 
@@ -143,6 +143,31 @@ impl From<llm_adapters::Error> for ApiError {
 ///
 /// A rejected upstream key keeps its 401, 402 or 403, as clients of LiteLLM expect. The message
 /// names the provider, to distinguish its key from the gateway's.
+impl From<gateway_store::Error> for ApiError {
+    fn from(error: gateway_store::Error) -> Self {
+        use gateway_store::ErrorKind;
+        let (status, type_, code) = match error.kind() {
+            ErrorKind::InvalidInput => return Self::invalid(error.to_string()),
+            ErrorKind::NotFound => (StatusCode::NOT_FOUND, "invalid_request_error", "not_found"),
+            ErrorKind::Conflict => (StatusCode::CONFLICT, "invalid_request_error", "conflict"),
+            // The store logs its outages; their texts may name files and hosts.
+            _ if error.is_outage() => {
+                let message = "the database of the keys does not answer; try again later";
+                return Self::new(StatusCode::SERVICE_UNAVAILABLE, "server_error", message)
+                    .with_code("database_unavailable");
+            }
+            _ => {
+                let text = error.to_string();
+                tracing::error!(error = &*excerpt(&text), "the store failed");
+                let message = "internal error; see the gateway's log";
+                return Self::new(StatusCode::INTERNAL_SERVER_ERROR, "server_error", message)
+                    .with_code("internal_error");
+            }
+        };
+        Self::new(status, type_, error.to_string()).with_code(code)
+    }
+}
+
 impl From<Error> for ApiError {
     fn from(error: Error) -> Self {
         log(&error);

@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use llm_provider::ApiKey;
 use llm_router::Router;
 
-use crate::{Config, GatewayService};
+use crate::{Config, GatewayService, VirtualKeys};
 
 /// An OpenAI-compatible server. It serves alone ([`serve`](Self::serve)) or as a service in another
 /// program's server ([`into_service`](Self::into_service)).
@@ -63,6 +63,9 @@ pub struct GatewayOptions {
     pub grace: Duration,
     /// Whether a header of each response says that the upstreams are simulated; false by default.
     pub simulated: bool,
+    /// Keys of clients besides the master key; none by default. Without a master key, all clients
+    /// are accepted, and nobody can manage keys.
+    pub virtual_keys: Option<VirtualKeys>,
 }
 
 impl Gateway {
@@ -163,6 +166,13 @@ impl GatewayOptions {
         self.simulated = simulated;
         self
     }
+
+    /// Sets the keys of clients besides the master key.
+    #[must_use]
+    pub fn with_virtual_keys(mut self, keys: VirtualKeys) -> Self {
+        self.virtual_keys = Some(keys);
+        self
+    }
 }
 
 impl Default for GatewayOptions {
@@ -174,6 +184,7 @@ impl Default for GatewayOptions {
             write_timeout: Duration::from_secs(60),
             grace: Duration::from_secs(10),
             simulated: false,
+            virtual_keys: None,
         }
     }
 }

@@ -8,6 +8,7 @@ mod error;
 mod gateway;
 mod guard;
 mod headers;
+mod keys;
 mod prefix;
 mod response;
 mod routes;
@@ -18,5 +19,6 @@ mod write_timeout;
 
 pub use crate::config::{Config, ConfigError, Position, Problem, Severity};
 pub use crate::gateway::{Gateway, GatewayOptions};
+pub use crate::keys::VirtualKeys;
 pub use crate::response::ResponseBody;
 pub use crate::service::GatewayService;

@@ -135,14 +135,19 @@ impl Shared {
         self.entries.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Reads a key, and keeps it unless changes came in since `version` was in force.
-    async fn load(&self, hash: &KeyHash, version: i64) -> Result<Option<Arc<Access>>> {
-        let access = self.read(hash).await?;
-        let mut entries = self.entries();
-        if entries.version() == version {
-            entries.insert(*hash, access.clone(), self.clock.now());
+    /// Reads a key and keeps it. If changes come in meanwhile, what was read may be older than
+    /// they are, so it is read again.
+    async fn load(&self, hash: &KeyHash, mut version: i64) -> Result<Option<Arc<Access>>> {
+        for _ in 0..MOST_ATTEMPTS {
+            let access = self.read(hash).await?;
+            let mut entries = self.entries();
+            if entries.version() == version {
+                entries.insert(*hash, access.clone(), self.clock.now());
+                return Ok(access);
+            }
+            version = entries.version();
         }
-        Ok(access)
+        self.read(hash).await
     }
 
     async fn read(&self, hash: &KeyHash) -> Result<Option<Arc<Access>>> {
@@ -174,6 +179,9 @@ impl Shared {
         Ok(())
     }
 }
+
+/// After so many changes during attempts to read a key, it is not kept.
+const MOST_ATTEMPTS: usize = 3;
 
 /// Further keys that changed at once, such as those of a team, are read when they are used.
 const MOST_READ: usize = 200;

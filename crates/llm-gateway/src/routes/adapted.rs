@@ -11,7 +11,8 @@ use llm_provider::{Call, Chunk, Document, Endpoint, Error, ErrorKind, Provider, 
 use llm_types::{ChatChunk, ChatRequest, ChatResponse, parse};
 use serde::de::DeserializeOwned;
 
-use super::endpoint::{streamed, unreadable};
+use super::endpoint::{check_model, streamed, unreadable};
+use crate::auth::Client;
 use crate::error::ApiError;
 use crate::gateway::Shared;
 use crate::headers;
@@ -53,6 +54,7 @@ pub(super) fn read<T: DeserializeOwned>(body: &Bytes) -> Result<T, ApiError> {
 /// Sends a converted request.
 pub(super) async fn serve<R: Replies>(
     shared: &Arc<Shared>,
+    client: &Client,
     exchange: Exchange<R>,
 ) -> Result<Response<ResponseBody>, ApiError> {
     let Exchange {
@@ -61,8 +63,9 @@ pub(super) async fn serve<R: Replies>(
         replies,
     } = exchange;
     let replies = replies.with_estimate(estimate_tokens(&chat));
-    let call = Call::new(&Chat, Document::new(&chat)).with_drop_params(shared.drop_params);
+    let mut call = Call::new(&Chat, Document::new(&chat)).with_drop_params(shared.drop_params);
     Chat.check(&call.body)?;
+    check_model(client, &mut call)?;
     let mut response = if chat.is_stream() {
         streamed(Arc::clone(shared), call, replies.writer()).await?
     } else {

@@ -8,6 +8,7 @@ use http::{Response, StatusCode};
 use llm_provider::{Call, Document, Endpoint, Metadata, Provider};
 use llm_types::RawObject;
 
+use crate::auth::Client;
 use crate::error::ApiError;
 use crate::gateway::Shared;
 use crate::headers;
@@ -17,40 +18,58 @@ use crate::sse::{ChunkWriter, FrameWriter, Frames, Source};
 /// Serves a request.
 pub(super) async fn serve(
     shared: &Arc<Shared>,
+    client: &Client,
     endpoint: &'static dyn Endpoint,
     body: Bytes,
 ) -> Result<Response<ResponseBody>, ApiError> {
     let body = Document::from_bytes(body);
     endpoint.check(&body)?;
-    send(shared, endpoint, body).await
+    send(shared, client, endpoint, body).await
 }
 
 /// Serves a request to version 2 of Cohere's rerank, which has no `return_documents` and returns no
 /// documents.
 pub(super) async fn serve_rerank_v2(
     shared: &Arc<Shared>,
+    client: &Client,
     endpoint: &'static dyn Endpoint,
     body: Bytes,
 ) -> Result<Response<ResponseBody>, ApiError> {
     let mut body = Document::from_bytes(body);
     endpoint.check(&body)?;
     body.set_default("return_documents", false);
-    send(shared, endpoint, body).await
+    send(shared, client, endpoint, body).await
 }
 
 /// Sends a request whose body has been checked.
 async fn send(
     shared: &Arc<Shared>,
+    client: &Client,
     endpoint: &'static dyn Endpoint,
     body: Document,
 ) -> Result<Response<ResponseBody>, ApiError> {
-    let call = Call::new(endpoint, body).with_drop_params(shared.drop_params);
+    let mut call = Call::new(endpoint, body).with_drop_params(shared.drop_params);
+    check_model(client, &mut call)?;
     if endpoint.is_streamed() && call.body.get("stream") == Some(b"true") {
         let writer = ChunkWriter::new(call.model(), include_usage(&call.body));
         streamed(Arc::clone(shared), call, writer).await
     } else {
         whole(shared, call).await
     }
+}
+
+/// Replaces an alias of the key by its model group, and checks whether the key may call that.
+pub(super) fn check_model(client: &Client, call: &mut Call) -> Result<(), ApiError> {
+    let Client::Key(access) = client else {
+        return Ok(());
+    };
+    let model = call.model();
+    let group = access.resolve(&model);
+    client.require_model(group)?;
+    if group != model {
+        call.body.set("model", group);
+    }
+    Ok(())
 }
 
 /// The response in one piece.

@@ -12,6 +12,7 @@ use llm_types::messages::{MessagesEvent, MessagesRequest, TokenCount};
 
 use super::adapted::{self, Exchange, Replies};
 use crate::api::messages_error;
+use crate::auth::Client;
 use crate::error::ApiError;
 use crate::gateway::Shared;
 use crate::headers::random_id;
@@ -21,6 +22,7 @@ use crate::sse::{self, FrameWriter};
 /// Serves a request for a message.
 pub(super) async fn serve(
     shared: &Arc<Shared>,
+    client: &Client,
     body: &Bytes,
 ) -> Result<Response<ResponseBody>, ApiError> {
     let request: MessagesRequest = adapted::read(body)?;
@@ -30,7 +32,7 @@ pub(super) async fn serve(
         ignored: exchange.ignored,
         replies: exchange.replies.with_id(random_id("msg_")),
     };
-    adapted::serve(shared, exchange).await
+    adapted::serve(shared, client, exchange).await
 }
 
 /// Counts the tokens of a prompt, without a call to the upstream: clients count at every turn.

@@ -2,6 +2,7 @@
 
 mod adapted;
 mod endpoint;
+mod keys;
 mod messages;
 mod models;
 mod responses;
@@ -21,12 +22,15 @@ use llm_provider::text::excerpt;
 use serde_json::json;
 
 use crate::api::Api;
+use crate::auth::Client;
 use crate::body::BodyReader;
 use crate::error::ApiError;
 use crate::gateway::Shared;
 use crate::guard::{self, Exposure};
 use crate::response::{self, ResponseBody};
 use crate::{auth, headers};
+
+use self::keys::KeyRoute;
 
 /// Serves a request: checks its key, sets an id, writes a log line, and runs its route.
 pub(crate) async fn serve<B>(
@@ -81,12 +85,17 @@ where
         return Ok(response::json(""));
     }
     let route = Route::of(path);
-    if !matches!(route, Some(Route::Alive | Route::Ready)) {
-        match &shared.master_key {
-            Some(key) => auth::check(key, &head.headers)?,
-            None => guard::check(exposure, head)?,
+    let client = match (&route, &shared.master_key) {
+        (Some(Route::Alive | Route::Ready), _) => Client::Anyone,
+        (_, Some(key)) => {
+            let virtual_keys = shared.options.virtual_keys.as_ref();
+            auth::authenticate(key, virtual_keys, &head.headers).await?
         }
-    }
+        (_, None) => {
+            guard::check(exposure, head)?;
+            Client::Anyone
+        }
+    };
     let Some(route) = route else {
         return Err(unknown_path(method, path));
     };
@@ -99,12 +108,12 @@ where
     match route {
         Route::Alive => Ok(response::json_of(&"I'm alive!")),
         Route::Ready => Ok(response::json_of(&json!({ "status": "healthy" }))),
-        Route::Models => Ok(models::list(shared, Api::of(path, &head.headers))),
-        Route::Model(id) => models::one(shared, id, Api::of(path, &head.headers)),
+        Route::Models => Ok(models::list(shared, &client, Api::of(path, &head.headers))),
+        Route::Model(id) => models::one(shared, &client, id, Api::of(path, &head.headers)),
         Route::Response(id) => Err(responses::not_found(id)),
         Route::Messages => {
             let body = body.read(&head.headers, &shared.options).await?;
-            messages::serve(shared, &body).await
+            messages::serve(shared, &client, &body).await
         }
         Route::CountTokens => {
             let body = body.read(&head.headers, &shared.options).await?;
@@ -112,7 +121,7 @@ where
         }
         Route::Responses => {
             let body = body.read(&head.headers, &shared.options).await?;
-            responses::serve(shared, &body).await
+            responses::serve(shared, &client, &body).await
         }
         Route::InputTokens => {
             let body = body.read(&head.headers, &shared.options).await?;
@@ -120,11 +129,20 @@ where
         }
         Route::Endpoint(endpoint) => {
             let body = body.read(&head.headers, &shared.options).await?;
-            endpoint::serve(shared, endpoint, body).await
+            endpoint::serve(shared, &client, endpoint, body).await
         }
         Route::RerankV2 => {
             let body = body.read(&head.headers, &shared.options).await?;
-            endpoint::serve_rerank_v2(shared, &Rerank, body).await
+            endpoint::serve_rerank_v2(shared, &client, &Rerank, body).await
+        }
+        Route::Key(route) if route.method() == Method::GET => {
+            keys::serve(shared, &client, route, head, Bytes::new()).await
+        }
+        Route::Key(route) => {
+            // Only the operator may make the gateway read a body here.
+            client.require_operator()?;
+            let body = body.read(&head.headers, &shared.options).await?;
+            keys::serve(shared, &client, route, head, body).await
         }
     }
 }
@@ -143,6 +161,7 @@ enum Route<'p> {
     InputTokens,
     /// A stored response, or something below it.
     Response(&'p str),
+    Key(KeyRoute),
 }
 
 impl<'p> Route<'p> {
@@ -176,6 +195,9 @@ impl<'p> Route<'p> {
             "/responses" => Self::Responses,
             "/responses/input_tokens" => Self::InputTokens,
             other => {
+                if let Some(path) = other.strip_prefix("/key/") {
+                    return KeyRoute::of(path).map(Self::Key);
+                }
                 let below = |prefix| {
                     other
                         .strip_prefix(prefix)
@@ -208,6 +230,7 @@ impl<'p> Route<'p> {
                     Method::GET | Method::HEAD | Method::DELETE | Method::POST
                 )
             }
+            Self::Key(route) => *method == route.method(),
             _ => matches!(*method, Method::GET | Method::HEAD),
         }
     }

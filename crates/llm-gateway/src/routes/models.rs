@@ -10,12 +10,14 @@ use percent_encoding::percent_decode_str;
 use serde_json::json;
 
 use crate::api::Api;
+use crate::auth::Client;
 use crate::error::ApiError;
 use crate::gateway::Shared;
 use crate::response::{self, ResponseBody};
 
-pub(super) fn list(shared: &Shared, api: Api) -> Response<ResponseBody> {
+pub(super) fn list(shared: &Shared, client: &Client, api: Api) -> Response<ResponseBody> {
     let groups = shared.router.groups();
+    let groups = groups.filter(|group| client.may_call(group));
     match api {
         Api::OpenAi => {
             let models = groups.map(|group| model(shared, group));
@@ -35,11 +37,17 @@ pub(super) fn list(shared: &Shared, api: Api) -> Response<ResponseBody> {
 }
 
 /// One model. Its id may contain slashes, percent-encoded or not.
-pub(super) fn one(shared: &Shared, id: &str, api: Api) -> Result<Response<ResponseBody>, ApiError> {
+pub(super) fn one(
+    shared: &Shared,
+    client: &Client,
+    id: &str,
+    api: Api,
+) -> Result<Response<ResponseBody>, ApiError> {
     let id = percent_decode_str(id)
         .decode_utf8()
         .map_err(|_| ApiError::invalid("the model's id is not UTF-8").with_param("model"))?;
     check_model_name(&id)?;
+    client.require_model(&id)?;
     if shared.router.groups().any(|group| group == id) {
         return Ok(match api {
             Api::OpenAi => response::json_of(&model(shared, &id)),

@@ -14,6 +14,7 @@ use llm_types::responses::{ResponsesEvent, ResponsesRequest};
 use serde_json::json;
 
 use super::adapted::{self, Exchange, Replies};
+use crate::auth::Client;
 use crate::error::ApiError;
 use crate::gateway::Shared;
 use crate::headers::random_id;
@@ -23,6 +24,7 @@ use crate::sse::{self, FrameWriter};
 /// Serves a request for a response.
 pub(super) async fn serve(
     shared: &Arc<Shared>,
+    client: &Client,
     body: &Bytes,
 ) -> Result<Response<ResponseBody>, ApiError> {
     let request: ResponsesRequest = adapted::read(body)?;
@@ -32,7 +34,7 @@ pub(super) async fn serve(
         ignored: exchange.ignored,
         replies: exchange.replies.with_id(random_id("resp_")),
     };
-    adapted::serve(shared, exchange).await
+    adapted::serve(shared, client, exchange).await
 }
 
 /// Counts the tokens of a prompt, without a call to the upstream.

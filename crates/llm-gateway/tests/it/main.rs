@@ -11,6 +11,7 @@ mod chat;
 mod config;
 mod guard;
 mod hostile;
+mod keys;
 mod operations;
 mod reload;
 mod routes;

@@ -1,0 +1,211 @@
+//! The routes below `/key`, with the names of LiteLLM's fields.
+
+mod answer;
+mod request;
+
+use bytes::Bytes;
+use gateway_store::{KeyFilter, KeyHash, KeySettings, Store};
+use http::request::Parts;
+use http::{Method, Response, StatusCode};
+use llm_provider::ApiKey;
+use serde_json::json;
+
+use self::answer::KeyAnswer;
+use self::request::{Changes, Query, Selected, Settings, parse};
+use crate::auth::Client;
+use crate::error::ApiError;
+use crate::gateway::Shared;
+use crate::keys::VirtualKeys;
+use crate::response::{self, ResponseBody};
+
+/// An operation on keys.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum KeyRoute {
+    Generate,
+    Info,
+    Update,
+    Delete,
+    List,
+    Regenerate,
+    Block,
+    Unblock,
+}
+
+impl KeyRoute {
+    /// The operation of a path below `/key/`.
+    pub(super) fn of(path: &str) -> Option<Self> {
+        Some(match path {
+            "generate" => Self::Generate,
+            "info" => Self::Info,
+            "update" => Self::Update,
+            "delete" => Self::Delete,
+            "list" => Self::List,
+            "regenerate" => Self::Regenerate,
+            "block" => Self::Block,
+            "unblock" => Self::Unblock,
+            _ => return None,
+        })
+    }
+
+    pub(super) fn method(self) -> Method {
+        match self {
+            Self::Info | Self::List => Method::GET,
+            _ => Method::POST,
+        }
+    }
+}
+
+/// Runs an operation. Its body is empty for `GET`.
+pub(super) async fn serve(
+    shared: &Shared,
+    client: &Client,
+    route: KeyRoute,
+    head: &Parts,
+    body: Bytes,
+) -> Result<Response<ResponseBody>, ApiError> {
+    let query = Query::of(head.uri.query().unwrap_or_default());
+    // A client may look at its own key.
+    if !(route == KeyRoute::Info && query.is_about_sender()) {
+        client.require_operator()?;
+    }
+    let keys = virtual_keys(shared)?;
+    let store = keys.store();
+    let answer = match route {
+        KeyRoute::Generate => generate(store, parse(&body)?).await?,
+        KeyRoute::Info => info(store, client, &query).await?,
+        KeyRoute::Update => update(store, parse(&body)?).await?,
+        KeyRoute::Delete => delete(store, parse(&body)?).await?,
+        KeyRoute::List => list(store, &query).await?,
+        KeyRoute::Regenerate => regenerate(store, parse(&body)?).await?,
+        KeyRoute::Block => block(store, parse(&body)?, true).await?,
+        KeyRoute::Unblock => block(store, parse(&body)?, false).await?,
+    };
+    if route.method() == Method::POST {
+        keys.refresh().await?;
+    }
+    Ok(response::json_of(&answer))
+}
+
+fn virtual_keys(shared: &Shared) -> Result<&VirtualKeys, ApiError> {
+    shared.options.virtual_keys.as_ref().ok_or_else(|| {
+        let message = "this gateway has no database for keys";
+        ApiError::new(StatusCode::NOT_FOUND, "invalid_request_error", message)
+            .with_code("no_key_database")
+    })
+}
+
+async fn generate(store: &Store, request: Settings) -> Result<serde_json::Value, ApiError> {
+    let secret = request.key.clone().map(ApiKey::new);
+    let mut settings = KeySettings::default();
+    request.changes.check()?;
+    request.changes.apply(&mut settings);
+    let keys = store.keys();
+    let (secret, key) = match secret {
+        Some(secret) => {
+            let key = keys.add(&secret, settings).await?;
+            (secret, key)
+        }
+        None => {
+            let generated = keys.generate(settings).await?;
+            (generated.secret, generated.key)
+        }
+    };
+    Ok(json!(KeyAnswer::new(&key).with_secret(&secret)))
+}
+
+async fn info(
+    store: &Store,
+    client: &Client,
+    query: &Query<'_>,
+) -> Result<serde_json::Value, ApiError> {
+    let hash = match (query.get("key"), client) {
+        (Some(key), _) => hash(&key),
+        (None, Client::Key(access)) => access.key.hash,
+        (None, _) => return Err(ApiError::invalid("give `key`").with_param("key")),
+    };
+    let info = store.keys().get(&hash).await?.ok_or_else(unknown_key)?;
+    let answer = KeyAnswer::new(&info.key).with_spend(&info);
+    Ok(json!({ "key": hash.to_string(), "info": answer }))
+}
+
+async fn update(store: &Store, request: Settings) -> Result<serde_json::Value, ApiError> {
+    let Some(key) = &request.key else {
+        return Err(ApiError::invalid("give `key`").with_param("key"));
+    };
+    request.changes.check()?;
+    let changes: &Changes = &request.changes;
+    let apply = |settings: &mut KeySettings| changes.apply(settings);
+    let key = store.keys().update(&hash(key), apply).await?;
+    Ok(json!(KeyAnswer::new(&key)))
+}
+
+async fn delete(store: &Store, request: Selected) -> Result<serde_json::Value, ApiError> {
+    let mut deleted = Vec::new();
+    for key in request.keys()? {
+        let hash = hash(key);
+        store.keys().delete(&hash).await?;
+        deleted.push(hash.to_string());
+    }
+    Ok(json!({ "deleted_keys": deleted }))
+}
+
+async fn list(store: &Store, query: &Query<'_>) -> Result<serde_json::Value, ApiError> {
+    let mut filter = KeyFilter::default();
+    filter.user_id = query.get("user_id");
+    filter.team_id = query.get("team_id");
+    filter.key_alias = query.get("key_alias");
+    filter.after = query.get("after");
+    if let Some(size) = query.get("size") {
+        let size = size.parse().ok().filter(|size| (1..=1000).contains(size));
+        let invalid = || ApiError::invalid("`size`: give 1 to 1000").with_param("size");
+        filter.limit = size.ok_or_else(invalid)?;
+    }
+    let found = store.keys().list(&filter).await?;
+    let is_last = found.len() < usize::try_from(filter.limit).unwrap_or(usize::MAX);
+    let next = found.last().filter(|_| !is_last);
+    let next = next.map(|info| info.key.id.clone());
+    let keys: Vec<_> = if query.get("return_full_object").as_deref() == Some("true") {
+        let answers = found
+            .iter()
+            .map(|info| KeyAnswer::new(&info.key).with_spend(info));
+        answers.map(|answer| json!(answer)).collect()
+    } else {
+        let hashes = found.iter().map(|info| info.key.hash.to_string());
+        hashes.map(|hash| json!(hash)).collect()
+    };
+    Ok(json!({ "keys": keys, "next": next }))
+}
+
+async fn regenerate(store: &Store, request: Selected) -> Result<serde_json::Value, ApiError> {
+    let generated = store.keys().regenerate(&hash(request.key()?)).await?;
+    Ok(json!(
+        KeyAnswer::new(&generated.key).with_secret(&generated.secret)
+    ))
+}
+
+async fn block(
+    store: &Store,
+    request: Selected,
+    blocked: bool,
+) -> Result<serde_json::Value, ApiError> {
+    let key = store
+        .keys()
+        .set_blocked(&hash(request.key()?), blocked)
+        .await?;
+    Ok(json!(KeyAnswer::new(&key)))
+}
+
+/// A key is given as its secret or as the hash of it.
+fn hash(key: &str) -> KeyHash {
+    KeyHash::parse(key).unwrap_or_else(|| KeyHash::of(key))
+}
+
+fn unknown_key() -> ApiError {
+    ApiError::new(
+        StatusCode::NOT_FOUND,
+        "invalid_request_error",
+        "no such key",
+    )
+    .with_param("key")
+    .with_code("not_found")
+}

@@ -1,0 +1,151 @@
+use std::collections::BTreeMap;
+
+use gateway_store::{KeySettings, Period};
+use llm_provider::text::excerpt;
+use percent_encoding::percent_decode_str;
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Deserializer};
+use serde_json::{Map, Value};
+
+use crate::error::ApiError;
+use crate::keys;
+
+/// The body of `/key/generate` and `/key/update`.
+#[derive(Deserialize)]
+pub(super) struct Settings {
+    /// The secret of a new key, or the key to update.
+    pub(super) key: Option<String>,
+    #[serde(flatten)]
+    pub(super) changes: Changes,
+}
+
+/// What to change: what is absent stays as it is, and `null` removes it.
+#[derive(Deserialize)]
+pub(super) struct Changes {
+    #[serde(default, deserialize_with = "present")]
+    key_alias: Option<Option<String>>,
+    #[serde(default, deserialize_with = "present")]
+    user_id: Option<Option<String>>,
+    #[serde(default, deserialize_with = "present")]
+    team_id: Option<Option<String>>,
+    /// The time from now until the key expires.
+    #[serde(default, deserialize_with = "present")]
+    duration: Option<Option<Period>>,
+    #[serde(default, deserialize_with = "present")]
+    models: Option<Option<Vec<String>>>,
+    #[serde(default, deserialize_with = "present")]
+    aliases: Option<Option<BTreeMap<String, String>>>,
+    #[serde(default, deserialize_with = "present")]
+    metadata: Option<Option<Map<String, Value>>>,
+    #[serde(default, deserialize_with = "present")]
+    tags: Option<Option<Vec<String>>>,
+    #[serde(default, deserialize_with = "present")]
+    blocked: Option<Option<bool>>,
+    /// Members that have no effect here.
+    #[serde(flatten)]
+    others: Map<String, Value>,
+}
+
+fn present<'de, T: Deserialize<'de>, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<T>, D::Error> {
+    T::deserialize(deserializer).map(Some)
+}
+
+impl Changes {
+    /// Rejects members without effect, such as limits, which a client must not believe in.
+    pub(super) fn check(&self) -> Result<(), ApiError> {
+        let mut others = self.others.iter().filter(|(_, value)| !value.is_null());
+        let Some((name, _)) = others.next() else {
+            return Ok(());
+        };
+        let name = excerpt(name).into_owned();
+        let message = format!("`{name}` is not supported for keys: remove it");
+        Err(ApiError::invalid(message)
+            .with_param(name)
+            .with_code("unsupported_parameter"))
+    }
+
+    pub(super) fn apply(&self, settings: &mut KeySettings) {
+        set(&mut settings.key_alias, self.key_alias.as_ref());
+        set(&mut settings.user_id, self.user_id.as_ref());
+        set(&mut settings.team_id, self.team_id.as_ref());
+        let expires = |period: Period| keys::now().after(period.duration());
+        let expires = self.duration.map(|duration| duration.map(expires));
+        set(&mut settings.expires, expires.as_ref());
+        set_or_clear(&mut settings.models, self.models.as_ref());
+        set_or_clear(&mut settings.aliases, self.aliases.as_ref());
+        set_or_clear(&mut settings.metadata, self.metadata.as_ref());
+        set_or_clear(&mut settings.tags, self.tags.as_ref());
+        set_or_clear(&mut settings.blocked, self.blocked.as_ref());
+    }
+}
+
+fn set<T: Clone>(setting: &mut T, value: Option<&T>) {
+    if let Some(value) = value {
+        setting.clone_from(value);
+    }
+}
+
+fn set_or_clear<T: Clone + Default>(setting: &mut T, value: Option<&Option<T>>) {
+    if let Some(value) = value {
+        *setting = value.clone().unwrap_or_default();
+    }
+}
+
+/// The body of the other routes.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Selected {
+    key: Option<String>,
+    keys: Option<Vec<String>>,
+}
+
+impl Selected {
+    pub(super) fn key(&self) -> Result<&str, ApiError> {
+        let missing = || ApiError::invalid("give `key`").with_param("key");
+        self.key.as_deref().ok_or_else(missing)
+    }
+
+    pub(super) fn keys(&self) -> Result<Vec<&str>, ApiError> {
+        let listed = self.keys.iter().flatten().map(String::as_str);
+        let all: Vec<_> = listed.chain(self.key.as_deref()).collect();
+        if (1..=MOST_KEYS).contains(&all.len()) {
+            return Ok(all);
+        }
+        let message = format!("`keys`: give 1 to {MOST_KEYS} keys");
+        Err(ApiError::invalid(message).with_param("keys"))
+    }
+}
+
+/// Keys that one request may delete.
+const MOST_KEYS: usize = 1000;
+
+pub(super) fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, ApiError> {
+    serde_json::from_slice(body).map_err(|error| {
+        let text = error.to_string();
+        ApiError::invalid(format!("the body is invalid: {}", excerpt(&text)))
+    })
+}
+
+/// The parameters in a URL.
+pub(super) struct Query<'u>(&'u str);
+
+impl<'u> Query<'u> {
+    pub(super) fn of(query: &'u str) -> Self {
+        Self(query)
+    }
+
+    /// The value of a parameter that is not empty.
+    pub(super) fn get(&self, name: &str) -> Option<String> {
+        let mut pairs = self.0.split('&').filter_map(|pair| pair.split_once('='));
+        let value = pairs.find(|(key, _)| *key == name)?.1.replace('+', " ");
+        let value = percent_decode_str(&value).decode_utf8_lossy().into_owned();
+        Some(value).filter(|value| !value.is_empty())
+    }
+
+    /// Whether no other key is named.
+    pub(super) fn is_about_sender(&self) -> bool {
+        self.get("key").is_none()
+    }
+}

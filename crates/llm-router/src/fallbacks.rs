@@ -94,17 +94,18 @@ impl Fallbacks {
         self
     }
 
-    /// The groups that take over from `group` after `error`.
-    pub(crate) fn of(&self, group: &str, error: &Error) -> &[String] {
+    /// The groups that take over from `group` after `error`; `None` if no other group can serve the
+    /// call, since the request is at fault.
+    pub(crate) fn of(&self, group: &str, error: &Error) -> Option<&[String]> {
         let special = match error.kind() {
             ErrorKind::ContextWindow => self.context_window.get(group),
             ErrorKind::ContentFilter => self.content_policy.get(group),
             _ if error.is_retryable_elsewhere() => None,
             // The client's mistake.
-            _ => return &[],
+            _ => return None,
         };
         let own = special.or_else(|| self.general.get(group));
-        own.unwrap_or(&self.default)
+        Some(own.unwrap_or(&self.default))
     }
 
     /// All lists, each with the setting and the group that it belongs to.

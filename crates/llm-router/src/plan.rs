@@ -164,8 +164,10 @@ impl Plan {
     fn fall_back(&mut self, call: &Call, error: Error) -> Result<()> {
         let fallbacks = &self.core.options.fallbacks;
         let from = self.current.group.name.clone();
-        let next = fallbacks.of(&from, &error).iter().rev().cloned();
-        self.fallbacks.extend(next);
+        let Some(next) = fallbacks.of(&from, &error) else {
+            return Err(error);
+        };
+        self.fallbacks.extend(next.iter().rev().cloned());
         self.visited.push(from.clone());
         while let Some(name) = self.fallbacks.pop() {
             if self.visited.len() > fallbacks.max {

@@ -39,7 +39,7 @@ impl Refusal {
     fn add(&mut self, state: &State, demand: &Demand, now: Nanos) {
         match state.readiness(demand, now) {
             // It had no room when it was chosen; another call has left it since.
-            Readiness::Ready => self.limited = Some(now),
+            Readiness::Ready => self.limited = Some(earliest(self.limited, now + SOON)),
             Readiness::At(at) => self.limited = Some(earliest(self.limited, at)),
             Readiness::Busy => {
                 let latency = Duration::from_nanos(whole(state.mean_latency(now)));
@@ -47,7 +47,8 @@ impl Refusal {
                 self.busy = Some(before.min(latency));
             }
             Readiness::Cooling(at) => {
-                let at = at.max(now);
+                // A probe is under way, which ends at an unknown time.
+                let at = if at == 0 { now + PROBE } else { at };
                 let cause = state.breaker.cooldown(now).map(|(cause, _)| cause);
                 let cause = cause.unwrap_or(ErrorKind::Overloaded);
                 if self.cooling.is_none_or(|(earliest, _)| at < earliest) {
@@ -154,6 +155,10 @@ fn describe(cause: ErrorKind) -> &'static str {
         _ => "failures of the upstream",
     }
 }
+
+/// When to look again after another call has left its room.
+const SOON: Nanos = 1_000_000;
+const PROBE: Nanos = 1_000_000_000;
 
 fn earliest(before: Option<Nanos>, at: Nanos) -> Nanos {
     before.map_or(at, |before| before.min(at))

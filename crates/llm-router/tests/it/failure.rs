@@ -1,9 +1,5 @@
 //! Failures: cooldowns, fallbacks, deadlines and stalled streams.
 
-#![allow(clippy::panic, clippy::unwrap_used, reason = "helpers of tests")]
-
-mod support;
-
 use std::sync::Arc;
 
 use futures_util::future::join_all;
@@ -11,7 +7,7 @@ use llm_provider::{Call, Document, ErrorKind, Provider, endpoint::Chat};
 use llm_router::{
     AttemptTimeouts, Cooldown, Fallbacks, LeastBusy, RetryPolicy, Router, RouterBuilder,
 };
-use support::{Act, Log, Upstream, call, deployment, millis, read, seconds};
+use crate::support::{Act, Log, Upstream, call, deployment, millis, read, seconds};
 use tokio::time::{Instant, advance};
 
 #[tokio::test(start_paused = true)]

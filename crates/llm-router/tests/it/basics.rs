@@ -1,7 +1,5 @@
 //! The router with scripted providers: which deployments are called, how often, and the result.
 
-#![allow(clippy::panic, clippy::unwrap_used, reason = "helpers of tests")]
-
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
 

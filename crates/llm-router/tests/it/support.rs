@@ -1,8 +1,8 @@
 //! A provider in memory whose behaviour is a function of the call's number.
 
-#![allow(dead_code, reason = "each test uses a part")]
-
 use std::fmt;
+// Unlike `panic!`, it prints nothing.
+use std::panic::resume_unwind;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -19,7 +19,7 @@ use tokio::time::{Instant, sleep};
 
 /// What an upstream does with a call.
 #[derive(Clone, Copy, Debug)]
-pub enum Act {
+pub(crate) enum Act {
     /// Replies, with these prompt and completion tokens.
     Reply(u64, u64),
     Fail(ErrorKind),
@@ -36,7 +36,7 @@ pub enum Act {
 
 type Script = dyn Fn(usize) -> (Duration, Act) + Send + Sync;
 
-pub struct Upstream {
+pub(crate) struct Upstream {
     script: Box<Script>,
     calls: AtomicUsize,
     running: AtomicUsize,
@@ -52,7 +52,7 @@ impl fmt::Debug for Upstream {
 }
 
 impl Upstream {
-    pub fn new(script: impl Fn(usize) -> (Duration, Act) + Send + Sync + 'static) -> Arc<Self> {
+    pub(crate) fn new(script: impl Fn(usize) -> (Duration, Act) + Send + Sync + 'static) -> Arc<Self> {
         Arc::new(Self {
             script: Box::new(script),
             calls: AtomicUsize::new(0),
@@ -64,34 +64,34 @@ impl Upstream {
     }
 
     /// Replies after `latency`.
-    pub fn healthy(latency: Duration) -> Arc<Self> {
+    pub(crate) fn healthy(latency: Duration) -> Arc<Self> {
         Self::new(move |_| (latency, Act::Reply(10, 5)))
     }
 
-    pub fn failing(kind: ErrorKind) -> Arc<Self> {
+    pub(crate) fn failing(kind: ErrorKind) -> Arc<Self> {
         Self::new(move |_| (Duration::ZERO, Act::Fail(kind)))
     }
 
-    pub fn calls(&self) -> usize {
+    pub(crate) fn calls(&self) -> usize {
         self.calls.load(SeqCst)
     }
 
     /// The most calls at the same time.
-    pub fn peak(&self) -> usize {
+    pub(crate) fn peak(&self) -> usize {
         self.peak.load(SeqCst)
     }
 
-    pub fn running(&self) -> usize {
+    pub(crate) fn running(&self) -> usize {
         self.running.load(SeqCst)
     }
 
     /// When the calls began.
-    pub fn starts(&self) -> Vec<Instant> {
+    pub(crate) fn starts(&self) -> Vec<Instant> {
         self.starts.lock().unwrap().clone()
     }
 
     /// The models that were asked for.
-    pub fn models(&self) -> Vec<String> {
+    pub(crate) fn models(&self) -> Vec<String> {
         self.models.lock().unwrap().clone()
     }
 
@@ -116,7 +116,7 @@ impl Drop for Running {
 
 /// An account at an upstream.
 #[derive(Debug)]
-pub struct Account(pub Arc<Upstream>);
+pub(crate) struct Account(pub(crate) Arc<Upstream>);
 
 impl Provider for Account {
     fn name(&self) -> &'static str {
@@ -144,7 +144,7 @@ impl Provider for Account {
                     Err(Error::new(kind, "failed").with_retry_after(wait))
                 }
                 Act::Hang | Act::Stall => std::future::pending().await,
-                Act::Panic => panic!("the provider panics"),
+                Act::Panic => resume_unwind(Box::new("the provider panics")),
             }
         })
     }
@@ -169,7 +169,7 @@ impl Provider for Account {
                 Act::Break(kind) => vec![text, Err(Error::new(kind, "failed"))],
                 Act::Stall => vec![text],
                 Act::Hang => std::future::pending().await,
-                Act::Panic => panic!("the provider panics"),
+                Act::Panic => resume_unwind(Box::new("the provider panics")),
             };
             let is_stalled = matches!(act, Act::Stall);
             let rest = async move {
@@ -186,31 +186,31 @@ impl Provider for Account {
     }
 }
 
-pub fn chunk(content: &str) -> ReplyEvent {
+pub(crate) fn chunk(content: &str) -> ReplyEvent {
     let body = Document::from_bytes(format!(
         r#"{{"id":"c","choices":[{{"index":0,"delta":{{"content":"{content}"}}}}]}}"#
     ));
     ReplyEvent::Chunk(Chunk::new(body).with_output(!content.is_empty()))
 }
 
-pub fn call(group: &str) -> Call {
+pub(crate) fn call(group: &str) -> Call {
     Call::of(&ChatRequest::new(group, vec![Message::user("Hi")]))
 }
 
-pub fn deployment(group: &str, upstream: &Arc<Upstream>, id: &str) -> Deployment {
+pub(crate) fn deployment(group: &str, upstream: &Arc<Upstream>, id: &str) -> Deployment {
     Deployment::new(group, Arc::new(Account(Arc::clone(upstream))), "m").with_id(id)
 }
 
-pub fn millis(millis: u64) -> Duration {
+pub(crate) fn millis(millis: u64) -> Duration {
     Duration::from_millis(millis)
 }
 
-pub fn seconds(seconds: u64) -> Duration {
+pub(crate) fn seconds(seconds: u64) -> Duration {
     Duration::from_secs(seconds)
 }
 
 /// Reads a stream to its end: the number of events, and the error at the end.
-pub async fn read(mut stream: ReplyStream) -> (usize, Option<Error>) {
+pub(crate) async fn read(mut stream: ReplyStream) -> (usize, Option<Error>) {
     let mut events = 0;
     while let Some(event) = stream.next().await {
         match event {
@@ -223,10 +223,10 @@ pub async fn read(mut stream: ReplyStream) -> (usize, Option<Error>) {
 
 /// Keeps the events as short texts.
 #[derive(Debug, Default)]
-pub struct Log(Mutex<Vec<String>>);
+pub(crate) struct Log(Mutex<Vec<String>>);
 
 impl Log {
-    pub fn events(&self) -> Vec<String> {
+    pub(crate) fn events(&self) -> Vec<String> {
         self.0.lock().unwrap().clone()
     }
 }

@@ -79,7 +79,13 @@ impl Affinity {
     /// Pins a session to a deployment.
     pub(crate) fn pin(&self, session: u64, deployment: u32, now: Nanos) {
         let expires = now.saturating_add(self.time_to_live);
-        self.pins.insert(session, Pin { deployment, expires });
+        self.pins.insert(
+            session,
+            Pin {
+                deployment,
+                expires,
+            },
+        );
     }
 }
 
@@ -130,10 +136,12 @@ mod tests {
 
     #[test]
     fn later_turns_are_of_the_same_session() {
-        let first = r#"{"messages":[{"role":"system","content":"S"},{"role":"user","content":"U"}]}"#;
+        let first =
+            r#"{"messages":[{"role":"system","content":"S"},{"role":"user","content":"U"}]}"#;
         let later = r#"{"messages":[{"role":"system","content":"S"},{"role":"user","content":"U"},
             {"role":"assistant","content":"A"},{"role":"user","content":"V"}]}"#;
-        let other = r#"{"messages":[{"role":"system","content":"S"},{"role":"user","content":"V"}]}"#;
+        let other =
+            r#"{"messages":[{"role":"system","content":"S"},{"role":"user","content":"V"}]}"#;
         assert!(session(first).is_some());
         assert_eq!(session(first), session(later));
         assert_ne!(session(first), session(other));
@@ -142,7 +150,9 @@ mod tests {
     #[test]
     fn a_key_wins_over_the_user_and_the_user_over_the_messages() {
         let with = |members: &str| {
-            session(&format!(r#"{{{members}"messages":[{{"role":"user","content":"U"}}]}}"#))
+            session(&format!(
+                r#"{{{members}"messages":[{{"role":"user","content":"U"}}]}}"#
+            ))
         };
         let key = with(r#""prompt_cache_key":"k","#);
         assert_eq!(key, with(r#""prompt_cache_key":"k","user":"u","#));

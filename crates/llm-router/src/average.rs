@@ -66,14 +66,17 @@ fn count(packed: u64, now: Nanos) -> u64 {
 }
 
 fn pack(now: Nanos, count: u64) -> u64 {
-    minute(now) << COUNT_BITS | count.min(COUNT_MASK)
+    (minute(now) << COUNT_BITS) | count.min(COUNT_MASK)
 }
 
 fn minute(now: Nanos) -> u64 {
-    now / 60_000_000_000 & (u64::MAX >> COUNT_BITS)
+    (now / 60_000_000_000) & (u64::MAX >> COUNT_BITS)
 }
 
-#[expect(clippy::cast_precision_loss, reason = "times, whose last digits do not matter")]
+#[expect(
+    clippy::cast_precision_loss,
+    reason = "times, whose last digits do not matter"
+)]
 pub(crate) fn as_f64(nanos: Nanos) -> f64 {
     nanos as f64
 }

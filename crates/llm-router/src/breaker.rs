@@ -173,13 +173,7 @@ impl Breaker {
         time
     }
 
-    fn cool(
-        &self,
-        verdict: Verdict,
-        cause: ErrorKind,
-        now: Nanos,
-        options: &Cooldown,
-    ) -> Duration {
+    fn cool(&self, verdict: Verdict, cause: ErrorKind, now: Nanos, options: &Cooldown) -> Duration {
         let before = self.cooldowns.fetch_add(1, Relaxed).min(16);
         let grown = options.time.saturating_mul(1 << before);
         let own = grown.min(options.max_time);
@@ -189,7 +183,8 @@ impl Breaker {
         };
         self.cause.store(code(cause), Relaxed);
         self.streak.store(0, Relaxed);
-        self.until.store(now.saturating_add(nanos(time).max(1)), Relaxed);
+        self.until
+            .store(now.saturating_add(nanos(time).max(1)), Relaxed);
         time
     }
 
@@ -245,7 +240,9 @@ const CAUSES: [ErrorKind; 9] = [
 
 fn code(kind: ErrorKind) -> u8 {
     let index = CAUSES.iter().position(|cause| *cause == kind);
-    index.and_then(|index| u8::try_from(index).ok()).unwrap_or(0)
+    index
+        .and_then(|index| u8::try_from(index).ok())
+        .unwrap_or(0)
 }
 
 fn kind(code: u8) -> ErrorKind {
@@ -336,7 +333,12 @@ mod tests {
         breaker.failed(&error(ErrorKind::Auth, None), false, NOW, &options);
         let later = NOW + 6 * SECOND;
         assert_eq!(breaker.enter(later), Some(true));
-        breaker.failed(&error(ErrorKind::InvalidRequest, None), true, later, &options);
+        breaker.failed(
+            &error(ErrorKind::InvalidRequest, None),
+            true,
+            later,
+            &options,
+        );
         assert_eq!(breaker.cooldown(later), None);
     }
 

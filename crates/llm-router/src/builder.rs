@@ -43,7 +43,8 @@ impl RouterBuilder {
     pub fn with_alias(mut self, alias: impl Into<String>, group: impl Into<String>) -> Self {
         let group = group.into();
         let is_hidden = false;
-        self.aliases.insert(alias.into(), Alias { group, is_hidden });
+        self.aliases
+            .insert(alias.into(), Alias { group, is_hidden });
         self
     }
 
@@ -52,7 +53,8 @@ impl RouterBuilder {
     pub fn with_hidden_alias(mut self, alias: impl Into<String>, group: impl Into<String>) -> Self {
         let group = group.into();
         let is_hidden = true;
-        self.aliases.insert(alias.into(), Alias { group, is_hidden });
+        self.aliases
+            .insert(alias.into(), Alias { group, is_hidden });
         self
     }
 

@@ -25,7 +25,11 @@ pub struct BuildError {
 type Result<T = (), E = BuildError> = std::result::Result<T, E>;
 
 pub(crate) fn check(builder: &RouterBuilder) -> Result {
-    let groups: BTreeSet<&str> = builder.deployments.iter().map(|d| d.group.as_str()).collect();
+    let groups: BTreeSet<&str> = builder
+        .deployments
+        .iter()
+        .map(|d| d.group.as_str())
+        .collect();
     let names = Known {
         groups: &groups,
         aliases: &builder.aliases,
@@ -64,7 +68,10 @@ impl Known<'_> {
         if self.has(name) {
             return Ok(());
         }
-        fail(place, format!("there is no model group `{}`", excerpt(name)))
+        fail(
+            place,
+            format!("there is no model group `{}`", excerpt(name)),
+        )
     }
 }
 
@@ -126,7 +133,10 @@ fn check_limits(limits: &RateLimits, place: &str) -> Result {
         }
     }
     if limits.max_parallel_requests == Some(0) {
-        return fail(format!("{place}, max_parallel_requests"), "has to be at least 1");
+        return fail(
+            format!("{place}, max_parallel_requests"),
+            "has to be at least 1",
+        );
     }
     Ok(())
 }
@@ -138,7 +148,10 @@ fn check_aliases(names: &Known<'_>) -> Result {
             return fail(place, "a model group has the same name");
         }
         if names.aliases.contains_key(group) {
-            return fail(place, "is the alias of an alias; name the model group itself");
+            return fail(
+                place,
+                "is the alias of an alias; name the model group itself",
+            );
         }
         names.require(&place, group)?;
     }
@@ -170,7 +183,10 @@ fn check_fallbacks(fallbacks: &Fallbacks, names: &Known<'_>) -> Result {
         for group in lists.keys() {
             if reaches(lists, group) {
                 let place = format!("{setting}, `{}`", excerpt(group));
-                return fail(place, "the group falls back to itself, directly or through others");
+                return fail(
+                    place,
+                    "the group falls back to itself, directly or through others",
+                );
             }
         }
     }
@@ -203,7 +219,11 @@ fn check_options(builder: &RouterBuilder) -> Result {
         at_most_a_day("the timeout of the queue", queue.timeout)?;
     }
     if let Some(affinity) = &builder.affinity {
-        at_most("the capacity of the affinity", affinity.capacity, MAX_SESSIONS)?;
+        at_most(
+            "the capacity of the affinity",
+            affinity.capacity,
+            MAX_SESSIONS,
+        )?;
         at_most_a_day("the time to live of the affinity", affinity.time_to_live)?;
     }
     if options.deadline.is_some_and(|deadline| deadline.is_zero()) {

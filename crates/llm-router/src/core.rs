@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use llm_provider::ErrorKind;
 
+use crate::TokenCounts;
 use crate::affinity::Affinity;
 use crate::breaker::Cooldown;
 use crate::clock::Clock;
@@ -17,7 +18,6 @@ use crate::observe::{DeploymentHealth, RouterEvent, RouterObserver};
 use crate::queue::QueueOptions;
 use crate::retries::RetryPolicy;
 use crate::strategy::Strategy;
-use crate::TokenCounts;
 
 /// The parts of a router that calls and streams keep alive.
 #[derive(Debug)]

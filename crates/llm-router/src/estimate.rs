@@ -17,8 +17,14 @@ impl Estimate {
     /// English text has about four characters per token, and the JSON around it adds some. The
     /// prompt is not tokenized: every model has its own tokenizer.
     pub(crate) fn of(body: &Document) -> Self {
-        let bytes: usize = PROMPTS.iter().filter_map(|key| body.get(key)).map(<[u8]>::len).sum();
-        let prompt = u64::try_from(bytes).unwrap_or(u64::MAX).div_ceil(BYTES_PER_TOKEN);
+        let bytes: usize = PROMPTS
+            .iter()
+            .filter_map(|key| body.get(key))
+            .map(<[u8]>::len)
+            .sum();
+        let prompt = u64::try_from(bytes)
+            .unwrap_or(u64::MAX)
+            .div_ceil(BYTES_PER_TOKEN);
         let limit = LIMITS.iter().find_map(|key| body.u64(key));
         let generates = GENERATED_FROM.iter().any(|key| body.has(key));
         let reply = match (generates, limit) {
@@ -50,10 +56,18 @@ mod tests {
             (r#"{"prompt":"123456","max_tokens":10}"#, 2, 12),
             (r#"{"prompt":"123456"}"#, 2, 502),
             (r#"{"prompt":"123456","max_tokens":10,"n":3}"#, 2, 32),
-            (r#"{"prompt":"123456","max_completion_tokens":7,"max_tokens":10}"#, 2, 9),
+            (
+                r#"{"prompt":"123456","max_completion_tokens":7,"max_tokens":10}"#,
+                2,
+                9,
+            ),
             (r#"{"input":"123456"}"#, 2, 2),
             (r#"{"messages":[],"max_tokens":1}"#, 1, 2),
-            (r#"{"prompt":"12","max_tokens":18446744073709551615,"n":9}"#, 1, u64::MAX),
+            (
+                r#"{"prompt":"12","max_tokens":18446744073709551615,"n":9}"#,
+                1,
+                u64::MAX,
+            ),
             ("[]", 0, 0),
         ] {
             let estimate = Estimate::of(&Document::from_bytes(body));

@@ -51,7 +51,7 @@ enum Next {
     /// A progress event, which is passed on at once.
     Progress(ReplyEvent),
     /// The rest of the stream: the router has committed to its deployment.
-    Tail(Tail),
+    Tail(Box<Tail>),
 }
 
 impl Failover {
@@ -70,7 +70,7 @@ impl Failover {
     pub(crate) async fn start(mut self) -> Result<ReplyStream> {
         match self.next().await? {
             // No other deployment can take over any more: the rest is the upstream's own stream.
-            Next::Tail(tail) => Ok(ReplyStream::new(tail.metadata(), tail)),
+            Next::Tail(tail) => Ok(ReplyStream::new(tail.metadata(), *tail)),
             Next::Progress(first) => {
                 let current = self.current.as_ref();
                 let metadata = current.map(|current| current.stream.metadata.clone());
@@ -121,12 +121,9 @@ impl Failover {
         }
     }
 
-    fn commit(&mut self, current: Current) -> Tail {
-        Tail::new(
-            std::mem::take(&mut self.held),
-            current.stream,
-            current.lease,
-        )
+    fn commit(&mut self, current: Current) -> Box<Tail> {
+        let held = std::mem::take(&mut self.held);
+        Box::new(Tail::new(held, current.stream, current.lease))
     }
 
     /// Whether the chunk that is being added is the last one to be held back.
@@ -149,7 +146,7 @@ impl Failover {
 /// A stream that has passed a progress event on.
 enum Stage {
     Open(Box<Failover>),
-    Committed(Tail),
+    Committed(Box<Tail>),
     Ended,
 }
 

@@ -23,10 +23,15 @@ impl Group {
     pub(crate) fn new(name: String, queue: Arc<Queue>, states: &[Arc<State>]) -> Self {
         let count = states.len();
         let all = Arc::new(Pool::new(states.iter().cloned()));
-        let able = states.iter().map(|state| state.deployment.provider.capabilities());
+        let able = states
+            .iter()
+            .map(|state| state.deployment.provider.capabilities());
         let able: Vec<Capabilities> = able.collect();
         let pool = |capability| {
-            let has = able.iter().zip(states).filter(|(able, _)| able.has(capability));
+            let has = able
+                .iter()
+                .zip(states)
+                .filter(|(able, _)| able.has(capability));
             let able: Vec<_> = has.map(|(_, state)| Arc::clone(state)).collect();
             let pool = match able.len() {
                 0 => return None,

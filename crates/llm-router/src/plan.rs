@@ -56,7 +56,10 @@ impl Plan {
                 .pool(capability)
                 .ok_or_else(|| unable(&current.group, capability))?,
         );
-        let limit = [call.timeout, core.options.deadline].into_iter().flatten().min();
+        let limit = [call.timeout, core.options.deadline]
+            .into_iter()
+            .flatten()
+            .min();
         core.budget.deposit();
         let mut plan = Self {
             core: Arc::clone(core),
@@ -90,13 +93,17 @@ impl Plan {
             ..Demand::default()
         };
         if group.counts_tokens {
-            let estimate = *self.estimate.get_or_insert_with(|| Estimate::of(&call.body));
+            let estimate = *self
+                .estimate
+                .get_or_insert_with(|| Estimate::of(&call.body));
             self.demand.prompt = estimate.prompt;
             self.demand.tokens = estimate.total;
         }
         let session = self.route.session.as_deref();
         let pins = self.core.affinity.is_some();
-        self.session = pins.then(|| session_of(&group.name, session, &call.body)).flatten();
+        self.session = pins
+            .then(|| session_of(&group.name, session, &call.body))
+            .flatten();
     }
 
     /// Admits the call to a deployment, for the next attempt: within the limits, if need be after a
@@ -130,7 +137,9 @@ impl Plan {
     /// # Errors
     /// The failure, if there is no other attempt.
     pub(crate) fn failed(&mut self, call: &Call, lease: Lease, error: Error) -> Result<()> {
-        let is_late = self.deadline.is_some_and(|deadline| deadline <= Instant::now());
+        let is_late = self
+            .deadline
+            .is_some_and(|deadline| deadline <= Instant::now());
         let is_clients = is_late && self.is_clients_deadline && error.kind() == ErrorKind::Timeout;
         self.tried.push(lease.index());
         self.failures += 1;
@@ -198,7 +207,9 @@ impl Plan {
     /// Picks a deployment: that of the session, else the one that the strategy prefers.
     fn pick(&mut self) -> Result<Lease, Refusal> {
         let now = self.core.clock.now();
-        let picked = self.pinned(now).map(|(state, permit)| (Arc::clone(state), permit));
+        let picked = self
+            .pinned(now)
+            .map(|(state, permit)| (Arc::clone(state), permit));
         let (state, permit) = match picked {
             Some(picked) => picked,
             None => {
@@ -257,7 +268,10 @@ impl Plan {
 
     async fn wait(&mut self, options: &QueueOptions, refusal: Refusal) -> Result<Lease, Refusal> {
         let now = self.core.clock.now();
-        let priority = self.route.priority.unwrap_or(self.core.options.default_priority);
+        let priority = self
+            .route
+            .priority
+            .unwrap_or(self.core.options.default_priority);
         let queue = Arc::clone(&self.current.group.queue);
         let Some(place) = queue.join(options, priority, now) else {
             return Err(refusal);

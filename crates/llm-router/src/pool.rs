@@ -94,8 +94,8 @@ impl Choice<'_> {
     }
 
     fn score(&self, state: &State) -> Option<f64> {
-        let is_ready = !self.is_tried(state)
-            && state.readiness(self.demand, self.now) == Readiness::Ready;
+        let is_ready =
+            !self.is_tried(state) && state.readiness(self.demand, self.now) == Readiness::Ready;
         is_ready.then(|| self.strategy.score(&Candidate::new(state, self.now)))
     }
 }
@@ -219,20 +219,29 @@ mod tests {
     }
 
     fn pool(deployments: impl IntoIterator<Item = Deployment>) -> Pool {
-        let states = (0..).zip(deployments).map(|(index, deployment)| {
-            Arc::new(State::new(deployment, index, Arc::default()))
-        });
+        let states = (0..)
+            .zip(deployments)
+            .map(|(index, deployment)| Arc::new(State::new(deployment, index, Arc::default())));
         Pool::new(states)
     }
 
     fn weighted(weights: &[u32]) -> Pool {
-        pool(weights.iter().map(|weight| deployment().with_weight(*weight)))
+        pool(
+            weights
+                .iter()
+                .map(|weight| deployment().with_weight(*weight)),
+        )
     }
 
     /// The index of the deployment that is picked.
     fn pick(pool: &Pool, strategy: &dyn Strategy, tried: &[u32], rng: &mut Rng) -> Option<u32> {
         let demand = Demand::default();
-        let choice = Choice { strategy, demand: &demand, tried, now: NOW };
+        let choice = Choice {
+            strategy,
+            demand: &demand,
+            tried,
+            now: NOW,
+        };
         let (state, permit) = pool.pick(&choice, rng).ok()?;
         state.return_tokens(permit.tokens, 0, NOW);
         state.leave();
@@ -292,7 +301,10 @@ mod tests {
                 // Ten standard deviations.
                 let allowed = 10.0 * f64::from(expected).sqrt();
                 let difference = f64::from(count.abs_diff(expected));
-                assert!(difference <= allowed, "{strategy:?} {index}: {count} of {expected}");
+                assert!(
+                    difference <= allowed,
+                    "{strategy:?} {index}: {count} of {expected}"
+                );
             }
         }
     }
@@ -315,7 +327,12 @@ mod tests {
         let full = deployment().with_limits(RateLimits::default().with_max_parallel_requests(1));
         let pool = pool((0..50).map(|_| full.clone()));
         let demand = Demand::default();
-        let choice = Choice { strategy: &PeakEwma, demand: &demand, tried: &[], now: NOW };
+        let choice = Choice {
+            strategy: &PeakEwma,
+            demand: &demand,
+            tried: &[],
+            now: NOW,
+        };
         let mut rng = Rng::with_seed(3);
         for _ in 0..50 {
             assert!(pool.pick(&choice, &mut rng).is_ok());

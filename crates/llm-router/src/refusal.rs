@@ -128,7 +128,9 @@ impl Refusal {
 fn refuse(kind: ErrorKind, message: String, wait: Option<Duration>) -> Error {
     // Clients that come back too early are refused again: round up to a millisecond.
     let wait = wait.map(|wait| wait.max(Duration::from_millis(1)));
-    Error::new(kind, message).with_retry_after(wait).with_unsent()
+    Error::new(kind, message)
+        .with_retry_after(wait)
+        .with_unsent()
 }
 
 /// The kind of the error: that of the cause if the operator has to act on it.

@@ -5,6 +5,7 @@ use futures_util::future::BoxFuture;
 use llm_provider::{Call, Capabilities, Capability, Provider, Reply, ReplyStream, Result};
 use llm_types::{Model, ModelList};
 
+use crate::Deployment;
 use crate::attempt;
 use crate::builder::RouterBuilder;
 use crate::core::Core;
@@ -13,7 +14,6 @@ use crate::observe::DeploymentHealth;
 use crate::plan::Plan;
 use crate::retries::MAX_RETRIES;
 use crate::route::RouteOptions;
-use crate::Deployment;
 
 /// Model groups and the deployments behind them.
 ///

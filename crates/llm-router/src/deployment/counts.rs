@@ -55,7 +55,9 @@ impl<'de> Deserialize<'de> for TokenCounts {
         let prompt = wire.prompt_tokens.unwrap_or(0);
         let completion = wire.completion_tokens.unwrap_or(0);
         let total = wire.total_tokens.unwrap_or(0);
-        let nested = wire.prompt_tokens_details.and_then(|details| details.cached_tokens);
+        let nested = wire
+            .prompt_tokens_details
+            .and_then(|details| details.cached_tokens);
         Ok(Self {
             prompt,
             cached: nested.or(wire.cached_tokens).unwrap_or(0),

@@ -136,14 +136,17 @@ impl Lease {
             error,
         });
         // The client named the model, so that only the client is affected.
-        let is_own = is_own && !(state.deployment.is_wildcard() && error.kind() == ErrorKind::NotFound);
+        let is_own =
+            is_own && !(state.deployment.is_wildcard() && error.kind() == ErrorKind::NotFound);
         if is_own {
             if is_fault(error) {
                 let elapsed = now.saturating_sub(self.started).max(FAILURE_LATENCY);
                 state.record_latency(elapsed, now);
             }
             let options = &self.core.options.cooldown;
-            let time = state.breaker.failed(error, self.permit.is_probe, now, options);
+            let time = state
+                .breaker
+                .failed(error, self.permit.is_probe, now, options);
             self.permit.is_probe = false;
             if let Some(time) = time {
                 self.core.cooled(&state.deployment.id, error.kind(), time);

@@ -48,7 +48,9 @@ impl Prices {
             (counts.completion, self.output_token),
         ];
         let tokens = parts.into_iter().filter(|(count, _)| *count > 0);
-        let costs: Option<f64> = tokens.map(|(count, price)| Some(as_f64(count) * price?)).sum();
+        let costs: Option<f64> = tokens
+            .map(|(count, price)| Some(as_f64(count) * price?))
+            .sum();
         if self.request.is_none() && counts.total() == 0 {
             return None;
         }
@@ -90,7 +92,11 @@ mod tests {
             (only_input, TokenCounts::new(10, 1), None),
             (only_input, TokenCounts::new(10, 0), Some(20.0)),
             (prices, TokenCounts::default(), None),
-            (Prices::default().with_request(1.0), TokenCounts::default(), Some(1.0)),
+            (
+                Prices::default().with_request(1.0),
+                TokenCounts::default(),
+                Some(1.0),
+            ),
         ] {
             assert_eq!(prices.cost(&counts), cost, "{prices:?} {counts:?}");
         }

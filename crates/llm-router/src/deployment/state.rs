@@ -1,5 +1,8 @@
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::{Relaxed, SeqCst}};
+use std::sync::atomic::{
+    AtomicU32, AtomicU64,
+    Ordering::{Relaxed, SeqCst},
+};
 
 use super::{Deployment, TokenCounts};
 use crate::average::{MovingLatency, PerMinute, as_f64};
@@ -104,7 +107,10 @@ impl State {
             until => return Readiness::Cooling(until.unwrap_or(0)),
         }
         let requests = self.requests.as_ref().map(|gcra| gcra.ready_at(1));
-        let tokens = self.tokens.as_ref().map(|gcra| gcra.ready_at(demand.tokens));
+        let tokens = self
+            .tokens
+            .as_ref()
+            .map(|gcra| gcra.ready_at(demand.tokens));
         let mut ready = 0;
         for limit in [requests, tokens].into_iter().flatten() {
             match limit {
@@ -152,7 +158,10 @@ impl State {
             None => None,
         };
         let take_request = |gcra: &Gcra| gcra.take(1, now);
-        let has_request = self.requests.as_ref().is_none_or(|gcra| take_request(gcra).is_some());
+        let has_request = self
+            .requests
+            .as_ref()
+            .is_none_or(|gcra| take_request(gcra).is_some());
         let is_probe = if has_request {
             self.breaker.enter(now)
         } else {
@@ -171,7 +180,10 @@ impl State {
             return Some(());
         };
         let add = |calls: u32| (calls < max).then_some(calls + 1);
-        self.in_flight.fetch_update(SeqCst, SeqCst, add).ok().map(drop)
+        self.in_flight
+            .fetch_update(SeqCst, SeqCst, add)
+            .ok()
+            .map(drop)
     }
 
     /// Counts a call out, and lets the next one of the queue try.

@@ -109,7 +109,9 @@ mod tests {
     /// The most that any half-open window of a minute holds.
     fn fullest_window(admitted: &[(Nanos, u64)]) -> u64 {
         let from = |begin: Nanos| {
-            let inside = admitted.iter().filter(|(at, _)| (begin..begin + MINUTE).contains(at));
+            let inside = admitted
+                .iter()
+                .filter(|(at, _)| (begin..begin + MINUTE).contains(at));
             inside.map(|(_, cost)| cost).sum()
         };
         admitted.iter().map(|(at, _)| from(*at)).max().unwrap_or(0)

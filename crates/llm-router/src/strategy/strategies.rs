@@ -118,6 +118,8 @@ impl Strategy for CostBased {
 
     fn score(&self, candidate: &Candidate<'_>) -> f64 {
         let prices = candidate.deployment().prices;
-        prices.and_then(|prices| prices.per_token()).unwrap_or(f64::MAX)
+        prices
+            .and_then(|prices| prices.per_token())
+            .unwrap_or(f64::MAX)
     }
 }

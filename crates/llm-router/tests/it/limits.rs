@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::support::{Act, Log, Upstream, call, deployment, millis, read, seconds};
 use futures_util::FutureExt;
 use futures_util::future::join_all;
 use llm_provider::{ErrorKind, Provider};
@@ -13,7 +14,6 @@ use llm_router::{
 };
 use proptest::collection::vec;
 use proptest::prelude::*;
-use crate::support::{Act, Log, Upstream, call, deployment, millis, read, seconds};
 use tokio::time::{Instant, advance, sleep, timeout};
 
 /// The most calls that began in any window of a minute.
@@ -67,7 +67,10 @@ async fn the_time_in_a_refusal_is_true() {
         if let Err(error) = router.send(call("group")).await {
             let wait = error.retry_after().unwrap();
             advance(wait.saturating_sub(millis(2))).await;
-            assert!(router.send(call("group")).await.is_err(), "refused until {wait:?}");
+            assert!(
+                router.send(call("group")).await.is_err(),
+                "refused until {wait:?}"
+            );
             advance(millis(3)).await;
             router.send(call("group")).await.unwrap();
         }
@@ -81,7 +84,11 @@ async fn tokens_are_reserved_and_what_was_not_used_is_given_back() {
     let limits = RateLimits::default().with_tpm(5000);
     let router = Router::new([deployment("group", &upstream, "one").with_limits(limits)]);
     let both = join_all((0..2).map(|_| router.send(call("group")))).await;
-    assert_eq!(both.iter().filter(|reply| reply.is_ok()).count(), 1, "the burst is 1000");
+    assert_eq!(
+        both.iter().filter(|reply| reply.is_ok()).count(),
+        1,
+        "the burst is 1000"
+    );
     let mut served = 1;
     for _ in 0..40 {
         served += usize::from(router.send(call("group")).await.is_ok());
@@ -157,11 +164,19 @@ async fn a_queue_drains_completely() {
         .build()
         .unwrap();
     let calls = (0..103).map(|number| {
-        let patience = if number % 3 == 0 { millis(number * 10) } else { seconds(3600) };
+        let patience = if number % 3 == 0 {
+            millis(number * 10)
+        } else {
+            seconds(3600)
+        };
         timeout(patience, router.send(call("group")))
     });
     let replies = join_all(calls).await;
-    let answered = replies.iter().flatten().filter(|reply| reply.is_ok()).count();
+    let answered = replies
+        .iter()
+        .flatten()
+        .filter(|reply| reply.is_ok())
+        .count();
     assert!(answered >= 68, "{answered}: all that were not cancelled");
     assert_eq!(router.snapshot()[0].in_flight, 0);
     assert_eq!(upstream.peak(), 3);
@@ -169,11 +184,17 @@ async fn a_queue_drains_completely() {
 
 #[tokio::test(start_paused = true)]
 async fn no_deployment_starves() {
-    for name in STRATEGIES.iter().filter(|name| **name != "cost-based-routing") {
+    for name in STRATEGIES
+        .iter()
+        .filter(|name| **name != "cost-based-routing")
+    {
         let speeds = [100, 150, 200, 400, 100];
         let upstreams = speeds.map(|speed| Upstream::healthy(millis(speed)));
         let ids = ["a", "b", "c", "d", "e"];
-        let deployments = upstreams.iter().zip(ids).map(|(u, id)| deployment("group", u, id));
+        let deployments = upstreams
+            .iter()
+            .zip(ids)
+            .map(|(u, id)| deployment("group", u, id));
         let router = Router::builder()
             .with_deployments(deployments)
             .with_strategy(strategy(name).unwrap())
@@ -195,14 +216,22 @@ async fn no_deployment_starves() {
 #[tokio::test(start_paused = true)]
 async fn the_cheapest_deployment_is_used_up_to_its_limit() {
     let upstreams = [0, 1, 2].map(|_| Upstream::healthy(millis(10)));
-    let prices = [Some(Prices::new(2.0, 2.0)), Some(Prices::new(1.0, 1.0)), None];
+    let prices = [
+        Some(Prices::new(2.0, 2.0)),
+        Some(Prices::new(1.0, 1.0)),
+        None,
+    ];
     let ids = ["dear", "cheap", "unknown"];
     let log = Arc::new(Log::default());
-    let deployments = upstreams.iter().zip(prices).zip(ids).map(|((upstream, prices), id)| {
-        deployment("group", upstream, id)
-            .with_prices(prices)
-            .with_limits(RateLimits::default().with_max_parallel_requests(2))
-    });
+    let deployments = upstreams
+        .iter()
+        .zip(prices)
+        .zip(ids)
+        .map(|((upstream, prices), id)| {
+            deployment("group", upstream, id)
+                .with_prices(prices)
+                .with_limits(RateLimits::default().with_max_parallel_requests(2))
+        });
     let router = Router::builder()
         .with_deployments(deployments)
         .with_strategy(strategy("cost-based-routing").unwrap())
@@ -212,7 +241,10 @@ async fn the_cheapest_deployment_is_used_up_to_its_limit() {
     join_all((0..5).map(|_| router.send(call("group")))).await;
     let calls = upstreams.each_ref().map(|upstream| upstream.calls());
     assert_eq!(calls, [2, 2, 1]);
-    let costs = log.events().into_iter().filter(|event| event.starts_with("finished"));
+    let costs = log
+        .events()
+        .into_iter()
+        .filter(|event| event.starts_with("finished"));
     let mut costs: Vec<String> = costs.collect();
     costs.sort();
     assert_eq!(costs[0], "finished cheap Some(15) Some(15.0) 10ms");
@@ -228,7 +260,10 @@ async fn a_session_stays_at_one_deployment_until_that_fails() {
         })
     });
     let ids = ["a", "b", "c", "d"];
-    let deployments = upstreams.iter().zip(ids).map(|(u, id)| deployment("group", u, id));
+    let deployments = upstreams
+        .iter()
+        .zip(ids)
+        .map(|(u, id)| deployment("group", u, id));
     let router = Router::builder()
         .with_deployments(deployments)
         .with_affinity(AffinityOptions::default())
@@ -239,7 +274,10 @@ async fn a_session_stays_at_one_deployment_until_that_fails() {
         let session = format!("session {}", number % 3);
         let route = RouteOptions::default().with_session(session.clone());
         let reply = router.send_with(call("group"), route).await.unwrap();
-        served.entry(session).or_default().push(reply.metadata.deployment.unwrap());
+        served
+            .entry(session)
+            .or_default()
+            .push(reply.metadata.deployment.unwrap());
     }
     for deployments in served.into_values() {
         let mut distinct = deployments.clone();
@@ -280,10 +318,17 @@ async fn a_call_with_tags_goes_to_a_deployment_with_one_of_them() {
         deployment("group", &upstreams[0], "a").with_tags(["free", "eu"]),
         deployment("group", &upstreams[1], "b").with_tags(["paid"]),
     ]);
-    for (tags, expected) in [(["eu", "x"], Some("a")), (["paid", "x"], Some("b")), (["x", "y"], None)] {
+    for (tags, expected) in [
+        (["eu", "x"], Some("a")),
+        (["paid", "x"], Some("b")),
+        (["x", "y"], None),
+    ] {
         let route = RouteOptions::default().with_tags(tags);
         let reply = router.send_with(call("group"), route).await;
-        let served = reply.as_ref().ok().and_then(|reply| reply.metadata.deployment.as_deref());
+        let served = reply
+            .as_ref()
+            .ok()
+            .and_then(|reply| reply.metadata.deployment.as_deref());
         assert_eq!(served, expected);
         if let Err(error) = reply {
             assert_eq!(error.code(), Some("no_deployment_with_tag"));

@@ -44,7 +44,10 @@ async fn a_call_reaches_its_group_by_every_name() {
         assert_eq!(error.kind(), ErrorKind::NotFound, "{name}");
     }
     let listed: Vec<&str> = router.groups().collect();
-    assert_eq!(listed, ["*-eu", "acme/*", "acme/special-*", "gpt-4", "large"]);
+    assert_eq!(
+        listed,
+        ["*-eu", "acme/*", "acme/special-*", "gpt-4", "large"]
+    );
 }
 
 #[tokio::test(start_paused = true)]
@@ -83,13 +86,22 @@ fn a_builder_names_the_setting_that_is_wrong() {
     };
     let none = RateLimits::default;
     let cases: [(RouterBuilder, &str); 17] = [
-        (builder().with_alias("x", "y"), "model_group_alias, `x`: there is no model group `y`"),
-        (builder().with_alias("a", "b"), "model_group_alias, `a`: a model group has the same name"),
+        (
+            builder().with_alias("x", "y"),
+            "model_group_alias, `x`: there is no model group `y`",
+        ),
+        (
+            builder().with_alias("a", "b"),
+            "model_group_alias, `a`: a model group has the same name",
+        ),
         (
             builder().with_alias("x", "y").with_alias("y", "a"),
             "model_group_alias, `x`: is the alias of an alias",
         ),
-        (builder().with_default_model("x".to_owned()), "default_model: there is no model group"),
+        (
+            builder().with_default_model("x".to_owned()),
+            "default_model: there is no model group",
+        ),
         (
             builder().with_fallbacks(Fallbacks::default().with("a", ["x"])),
             "fallbacks, `a`: there is no model group `x`",
@@ -110,21 +122,27 @@ fn a_builder_names_the_setting_that_is_wrong() {
             builder().with_fallbacks(Fallbacks::default().with_context_window("a", ["a"])),
             "context_window_fallbacks, `a`: the group falls back to itself",
         ),
-        (limited(none().with_rpm(0)), "the deployment `three`, rpm: has to be from 1 to"),
-        (limited(none().with_tpm(u64::MAX)), "the deployment `three`, tpm: has to be from 1"),
+        (
+            limited(none().with_rpm(0)),
+            "the deployment `three`, rpm: has to be from 1 to",
+        ),
+        (
+            limited(none().with_tpm(u64::MAX)),
+            "the deployment `three`, tpm: has to be from 1",
+        ),
         (
             limited(none().with_max_parallel_requests(0)),
             "the deployment `three`, max_parallel_requests: has to be at least 1",
         ),
         (
             builder().with_deployments([
-                deployment("b", &upstream, "one").with_limits(none().with_rpm(5)),
+                deployment("b", &upstream, "one").with_limits(none().with_rpm(5))
             ]),
             "the deployment `one`: another deployment has the same id and other limits",
         ),
         (
             builder().with_deployments([
-                deployment("b", &upstream, "x").with_prices(Prices::new(-1.0, 0.0)),
+                deployment("b", &upstream, "x").with_prices(Prices::new(-1.0, 0.0))
             ]),
             "the deployment `x`, input_cost_per_token: a price is a number from 0",
         ),

@@ -52,7 +52,9 @@ impl fmt::Debug for Upstream {
 }
 
 impl Upstream {
-    pub(crate) fn new(script: impl Fn(usize) -> (Duration, Act) + Send + Sync + 'static) -> Arc<Self> {
+    pub(crate) fn new(
+        script: impl Fn(usize) -> (Duration, Act) + Send + Sync + 'static,
+    ) -> Arc<Self> {
         Arc::new(Self {
             script: Box::new(script),
             calls: AtomicUsize::new(0),
@@ -136,7 +138,10 @@ impl Provider for Account {
                 Act::Reply(prompt, completion) => {
                     let usage = Usage::new(prompt, completion);
                     let body = serde_json::json!({ "id": "id", "choices": [], "usage": usage });
-                    Ok(Reply::new(Document::new(&body), Metadata::new("memory", "m")))
+                    Ok(Reply::new(
+                        Document::new(&body),
+                        Metadata::new("memory", "m"),
+                    ))
                 }
                 Act::Fail(kind) | Act::Break(kind) => Err(Error::new(kind, "failed")),
                 Act::FailFor(kind, seconds) => {
@@ -234,11 +239,22 @@ impl Log {
 impl RouterObserver for Log {
     fn on_event(&self, event: &RouterEvent<'_>) {
         let text = match event {
-            RouterEvent::Picked { deployment, attempt, .. } => format!("picked {deployment} {attempt}"),
-            RouterEvent::Failed { deployment, error, .. } => {
+            RouterEvent::Picked {
+                deployment,
+                attempt,
+                ..
+            } => format!("picked {deployment} {attempt}"),
+            RouterEvent::Failed {
+                deployment, error, ..
+            } => {
                 format!("failed {deployment} {:?}", error.kind())
             }
-            RouterEvent::Cooled { deployment, cause, time, .. } => {
+            RouterEvent::Cooled {
+                deployment,
+                cause,
+                time,
+                ..
+            } => {
                 format!("cooled {deployment} {cause:?} {time:?}")
             }
             RouterEvent::Recovered { deployment, .. } => format!("recovered {deployment}"),
@@ -247,10 +263,20 @@ impl RouterObserver for Log {
             RouterEvent::Refused { group, error, .. } => {
                 format!("refused {group} {:?}", error.kind())
             }
-            RouterEvent::FirstOutput { deployment, latency, .. } => {
+            RouterEvent::FirstOutput {
+                deployment,
+                latency,
+                ..
+            } => {
                 format!("first output {deployment} {latency:?}")
             }
-            RouterEvent::Finished { deployment, counts, cost, latency, .. } => {
+            RouterEvent::Finished {
+                deployment,
+                counts,
+                cost,
+                latency,
+                ..
+            } => {
                 let total = counts.map(|counts| counts.total());
                 format!("finished {deployment} {total:?} {cost:?} {latency:?}")
             }

@@ -2,6 +2,8 @@
 
 mod callgrind;
 mod gateway;
+mod leaf;
+mod limits;
 mod load;
 mod upstream;
 
@@ -12,40 +14,53 @@ use lexopt::{Arg, ValueExt};
 
 pub(crate) const COMMAND: crate::Command = crate::Command {
     name: "bench",
-    usage: "gateway [--polyllm FILE] [--against FILE] [--json]",
-    about: "Count the instructions of requests through the gateway",
+    usage: "gateway|sse-codec|prompt-templates [--polyllm FILE] [--against FILE] [--json]",
+    about: "Count instructions, and compare them with their limits",
     details: "\
-Runs the gateway under valgrind's callgrind, in front of an upstream that replies immediately, and
-counts the instructions of its process (user code, without the kernel) per request, per stream of
-64 chunks, for a prompt of 256 KiB and for 64 embeddings. Counts hardly depend on other load of
-the machine. The command fails if a count exceeds its limit.
+Counts instructions (user code, without the kernel) under valgrind's callgrind. Counts hardly depend
+on other load of the machine. The command fails if a count exceeds its limit in
+xtask/src/bench/limits.rs.
 
-  --polyllm FILE   use this binary instead of a new release build
-  --against FILE   also measure another binary, such as that of an earlier commit
-  --json           print a line of JSON per count",
+  gateway            the gateway's process per request, per stream of 64 chunks, for a prompt of
+                     256 KiB and for 64 embeddings, in front of an upstream that replies immediately
+  sse-codec          decoding and encoding, per event: crates/sse-codec/benches/instructions.rs
+  prompt-templates   rendering, per prompt: crates/prompt-templates/benches/instructions.rs
+
+  --json             print a line of JSON per count
+  --polyllm FILE     gateway: use this binary instead of a new release build
+  --against FILE     gateway: also measure another binary, such as that of an earlier commit",
     run,
 };
 
 fn run(mut args: lexopt::Parser) -> Result<()> {
     let mut options = Options::default();
-    let mut what = None;
+    let mut subject = None;
     while let Some(arg) = args.next()? {
         match arg {
             Arg::Long("polyllm") => options.polyllm = Some(PathBuf::from(args.value()?)),
             Arg::Long("against") => options.against = Some(PathBuf::from(args.value()?)),
             Arg::Long("json") => options.json = true,
-            Arg::Value(value) if what.is_none() => what = Some(value.string()?),
+            Arg::Value(value) if subject.is_none() => subject = Some(value.string()?),
             _ => return Err(arg.unexpected().into()),
         }
     }
-    match what.as_deref() {
-        Some("gateway") => gateway::run(&options),
-        Some(other) => {
-            let message = format!("nothing to measure is called '{other}'; there is gateway");
-            Err(lexopt::Error::from(message).into())
+    let subject = subject.as_deref().unwrap_or_default();
+    if let Some(leaf) = leaf::ALL.iter().find(|leaf| leaf.package == subject) {
+        if options.polyllm.is_some() || options.against.is_some() {
+            let message = "--polyllm and --against are for the gateway only";
+            return Err(lexopt::Error::from(message).into());
         }
-        None => Err(lexopt::Error::from("what to measure is missing; there is gateway").into()),
+        return leaf.run(options.json);
     }
+    if subject == "gateway" {
+        return gateway::run(&options);
+    }
+    let packages: Vec<_> = leaf::ALL.iter().map(|leaf| leaf.package).collect();
+    let message = format!(
+        "'{subject}' cannot be measured: expected gateway, {}",
+        packages.join(" or ")
+    );
+    Err(lexopt::Error::from(message).into())
 }
 
 /// What the command line asks for.
@@ -56,12 +71,33 @@ struct Options {
     json: bool,
 }
 
-/// Counts the instructions of a new release build; fails when one is above its limit.
+/// Counts the instructions of new release builds; fails if one is above its limit.
 pub(crate) fn check() -> Result<()> {
+    for leaf in &leaf::ALL {
+        leaf.run(false)?;
+    }
     gateway::run(&Options::default())
 }
 
 /// Whether the counts can be taken on this machine.
 pub(crate) fn is_possible() -> bool {
     callgrind::is_installed()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_unknown_subject_or_a_wrong_option_is_misuse() {
+        for arguments in [
+            &["router"][..],
+            &[],
+            &["sse-codec", "--against", "polyllm"],
+            &["gateway", "sse-codec"],
+        ] {
+            let error = run(lexopt::Parser::from_args(arguments)).unwrap_err();
+            assert!(error.is::<lexopt::Error>(), "{arguments:?}: {error}");
+        }
+    }
 }

@@ -1,4 +1,4 @@
-//! `cargo xtask bench-truth`: what `polyllm bench` measures against what the simulation did.
+//! `cargo xtask bench-truth`: the measurements of `polyllm bench` compared with the simulation's.
 
 mod seen;
 
@@ -54,7 +54,7 @@ fn run(mut args: lexopt::Parser) -> Result<()> {
     measure(&only, binary)
 }
 
-/// Every measurement, of a new binary.
+/// All measurements of a new build.
 pub(crate) fn check() -> Result<()> {
     measure("", None)
 }
@@ -82,55 +82,65 @@ fn measure(only: &str, binary: Option<PathBuf>) -> Result<()> {
 fn streams(bench: &Bench, table: &mut Table) -> Result<()> {
     let sim = bench.sim(&PACE)?;
     let load = ["--num-concurrency", "256", "--max-requests-per-run", "2560"];
-    let made = bench.run(&sim, "streams", &load)?;
+    let results = bench.run(&sim, "streams", &load)?;
     let seen = Seen::all(&sim)?;
-    let requests = (made.ttft.len() as f64, seen.len() as f64);
-    table.has_to_be("requests", requests.0, requests.1, 0.0);
+    let requests = (results.ttft.len() as f64, seen.len() as f64);
+    table.require("requests", requests.0, requests.1, 0.0);
 
     let ttft: Vec<_> = seen.iter().filter_map(Seen::ttft).collect();
     let late: Vec<_> = seen.iter().filter_map(Seen::first_late).collect();
-    table.told("the simulation's first token, late, mean", mean(&late));
+    table.report("the simulation's first token, late, mean", mean(&late));
     let (mean_off, p99_off) = (
-        (mean(&made.ttft) - mean(&ttft)).abs(),
-        (quantile(&made.ttft, 0.99) - quantile(&ttft, 0.99)).abs(),
+        (mean(&results.ttft) - mean(&ttft)).abs(),
+        (quantile(&results.ttft, 0.99) - quantile(&ttft, 0.99)).abs(),
     );
-    table.told("true time to first token, mean", mean(&ttft));
+    table.report("true time to first token, mean", mean(&ttft));
     table.time("time to first token, mean, off by", mean_off, 0.002);
     table.time("time to first token, p99, off by", p99_off, 0.010);
 
     let tpot: Vec<_> = seen.iter().filter_map(Seen::tpot).collect();
-    let stats = &made.aggregated["stats"]["tpot"]["mean"];
-    let told = stats.as_f64().context("no time per output token")?;
-    table.ratio("time per output token", told, mean(&tpot), 0.005);
+    let stats = &results.aggregated["stats"]["tpot"]["mean"];
+    let measured = stats.as_f64().context("no time per output token")?;
+    table.ratio("time per output token", measured, mean(&tpot), 0.005);
 
-    let told = made.aggregated["requests_per_second"].as_f64();
-    let told = told.context("no requests per second")?;
-    table.has_to_be("requests a second", told, Seen::per_second(&seen), 0.01);
+    let measured = results.aggregated["requests_per_second"].as_f64();
+    let measured = measured.context("no requests per second")?;
+    table.require(
+        "requests per second",
+        measured,
+        Seen::per_second(&seen),
+        0.01,
+    );
     Ok(())
 }
 
 /// An open loop, beside a thread that only waits for the same times.
 fn rate(bench: &Bench, table: &mut Table) -> Result<()> {
     let sim = bench.sim(&PACE)?;
-    let own = machines_own(1500, Duration::from_millis(10));
+    let own = timer_wakeups(1500, Duration::from_millis(10));
     let load = ["--request-rate", "100", "--max-requests-per-run", "1500"];
-    let made = bench.run(&sim, "rate", &load)?;
+    let results = bench.run(&sim, "rate", &load)?;
     let seen = Seen::all(&sim)?;
     let Ok(own) = own.join() else {
-        bail!("the machine's own timers were not measured");
+        bail!("the timers of the machine were not measured");
     };
     let mut received: Vec<_> = seen.iter().map(|seen| seen.received).collect();
     received.sort_by(f64::total_cmp);
     let own = gap_deviation(&own);
-    table.told("100/s: the machine's own deviation", own);
+    table.report("100/s: the machine's own deviation", own);
     let beyond = (gap_deviation(&received) - own).max(0.0);
     table.time("100/s: deviation between arrivals beyond it", beyond, 0.001);
-    let late = quantile(&made.late, 0.99);
+    let late = quantile(&results.late, 0.99);
     table.time("100/s: dispatch late, p99", late, 0.003);
     let last = received.len().saturating_sub(1);
     let span = received.last().zip(received.first());
     let span = span.map_or(f64::NAN, |(last, first)| last - first);
-    table.has_to_be("100/s: requests a second", last as f64 / span, 100.0, 0.01);
+    table.require(
+        "100/s: requests per second",
+        last as f64 / span,
+        100.0,
+        0.01,
+    );
     Ok(())
 }
 
@@ -162,14 +172,14 @@ fn serial(bench: &Bench, table: &mut Table) -> Result<()> {
     Ok(())
 }
 
-/// What a second of the client's processor time is good for.
+/// Requests per second of the client's processor time.
 fn cpu(bench: &Bench, table: &mut Table) -> Result<()> {
     let sim = bench.sim(&["--instant"])?;
     let load = ["--num-concurrency", "64", "--max-requests-per-run", "6000"];
-    let made = bench.run(&sim, "cpu", &load)?;
-    let cpu = made.client["cpu_seconds"].as_f64();
-    let cpu = cpu.context("the processor time is not told here")?;
-    let each = made.ttft.len() as f64 / cpu;
+    let results = bench.run(&sim, "cpu", &load)?;
+    let cpu = results.client["cpu_seconds"].as_f64();
+    let cpu = cpu.context("no processor time on this system")?;
+    let each = results.ttft.len() as f64 / cpu;
     table.row(
         "streamed requests of 100 chunks per CPU second",
         format!("{each:.0}"),
@@ -179,14 +189,14 @@ fn cpu(bench: &Bench, table: &mut Table) -> Result<()> {
     Ok(())
 }
 
-/// Where things are run.
+/// The binary and the folder of results.
 struct Bench {
     polyllm: PathBuf,
     folder: PathBuf,
 }
 
-/// What a run of `polyllm bench` wrote.
-struct Made {
+/// The results of a run of `polyllm bench`.
+struct Results {
     aggregated: Value,
     client: Value,
     /// Seconds, of each request.
@@ -200,11 +210,11 @@ impl Bench {
         Server::start("sim", sim.args(["sim", "--json"]).args(pace), &self.folder)
     }
 
-    fn run(&self, sim: &Server, name: &str, load: &[&str]) -> Result<Made> {
+    fn run(&self, sim: &Server, name: &str, load: &[&str]) -> Result<Results> {
         let mut command = Command::new(&self.polyllm);
         command
             .args(["bench", "--api-backend", "together", "--api-key", "any"])
-            .args(["--api-base", &sim.said("together")?])
+            .args(["--api-base", &sim.field("together")?])
             .args(["--api-model-name", "simulated/llama-3-8b"])
             .args(["--task", "text-to-text"])
             .args(["--traffic-scenario", "D(100,100)"])
@@ -212,11 +222,11 @@ impl Bench {
             .arg(&self.folder)
             .args(load);
         tool::output(command.stdout(Stdio::piped()))?;
-        Made::read(&self.folder.join(name))
+        Results::read(&self.folder.join(name))
     }
 }
 
-impl Made {
+impl Results {
     fn read(folder: &Path) -> Result<Self> {
         let find = |end: &str| -> Result<String> {
             for entry in fs::read_dir(folder)? {
@@ -249,12 +259,12 @@ impl Made {
 /// Prints a line for each thing measured.
 #[derive(Default)]
 struct Table {
-    /// Ratios that no load explains.
+    /// Deviations that load does not explain.
     wrong: Vec<String>,
 }
 
 impl Table {
-    fn told(&self, what: &str, seconds: f64) {
+    fn report(&self, what: &str, seconds: f64) {
         self.row(what, format!("{:.3} ms", seconds * 1e3), "", true);
     }
 
@@ -279,8 +289,8 @@ impl Table {
         good
     }
 
-    /// The same, and no load is an excuse.
-    fn has_to_be(&mut self, what: &str, measured: f64, truth: f64, limit: f64) {
+    /// Like [`ratio`](Self::ratio); a deviation is a failure, because load does not explain it.
+    fn require(&mut self, what: &str, measured: f64, truth: f64, limit: f64) {
         if !self.ratio(what, measured, truth, limit) {
             self.wrong
                 .push(format!("{what} {measured} instead of {truth}"));
@@ -293,8 +303,8 @@ impl Table {
     }
 }
 
-/// When a thread woke that waited for such times, in seconds.
-fn machines_own(count: u32, gap: Duration) -> JoinHandle<Vec<f64>> {
+/// The times, in seconds, at which a sleeping thread woke.
+fn timer_wakeups(count: u32, gap: Duration) -> JoinHandle<Vec<f64>> {
     thread::spawn(move || {
         let begun = Instant::now();
         let wake = |number| {

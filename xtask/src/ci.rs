@@ -8,7 +8,7 @@ use lexopt::{Arg, ValueExt};
 use serde_json::Value;
 
 use crate::{
-    Command, bench, bench_truth, clients, crates, fixtures, fuzz, genai_bench, layers, lint,
+    Command, bench, bench_truth, clients, crates, deny, fixtures, fuzz, genai_bench, layers, lint,
     mutants, new_provider, services, tool, vectors,
 };
 
@@ -26,14 +26,28 @@ lines list the time of each step. A step that cannot run prints `skipped:` and t
     run,
 };
 
-/// A step's name, what it is about, and its work.
+/// A step's name, its description, and its work.
 type Step = (&'static str, &'static str, fn() -> Result<Done>);
 
-/// What every change goes through.
+/// The steps that every change must pass.
 const QUICK: &[Step] = &[
     ("fmt", "the formatting of rustfmt", fmt),
-    ("layers", "who may know whom: cargo xtask layers", layers),
+    (
+        "layers",
+        "dependencies and conventions: cargo xtask layers",
+        layers,
+    ),
     ("lint", "no fault of a known class: cargo xtask lint", lint),
+    (
+        "deny",
+        "licences, duplicate versions and sources of dependencies",
+        deny,
+    ),
+    (
+        "advisories",
+        "no known vulnerability in a dependency",
+        advisories,
+    ),
     ("clippy", "no warning from rustc or clippy", clippy),
     (
         "crates",
@@ -62,10 +76,14 @@ const QUICK: &[Step] = &[
     ("fixtures", "cargo xtask fixtures --check", fixtures),
     ("binary", "cargo build --release, with all parts", binary),
     ("clients", "cargo xtask clients --release", clients),
-    ("instructions", "cargo xtask bench gateway", instructions),
+    (
+        "instructions",
+        "cargo xtask bench: every subject",
+        instructions,
+    ),
 ];
 
-/// What takes too long for every change.
+/// The steps that take too long for every change.
 const LONG: &[Step] = &[
     ("fuzz", "cargo xtask fuzz: every fuzz target", fuzz),
     ("mutants", "cargo xtask mutants: today's sample", mutants),
@@ -115,7 +133,8 @@ fn find(name: &str) -> Result<&'static Step> {
     steps.find(|step| step.0 == name).ok_or_else(|| {
         let steps = QUICK.iter().chain(LONG);
         let names: Vec<_> = steps.map(|step| step.0).collect();
-        lexopt::Error::from(format!("no step '{name}'; there are {}", names.join(", "))).into()
+        let names = names.join(", ");
+        lexopt::Error::from(format!("unknown step '{name}'; the steps are {names}")).into()
     })
 }
 
@@ -126,7 +145,7 @@ fn list() -> String {
     format!("{quick}\nwith --full:\n{long}")
 }
 
-/// What became of the steps so far.
+/// The results of the steps so far.
 #[derive(Default)]
 struct Report {
     rows: String,
@@ -181,6 +200,21 @@ fn lint() -> Result<Done> {
     Ok(Done::Passed)
 }
 
+fn deny() -> Result<Done> {
+    if let Some(why) = deny::missing() {
+        return Ok(Done::Skipped(why));
+    }
+    deny::check()?;
+    Ok(Done::Passed)
+}
+
+fn advisories() -> Result<Done> {
+    if let Some(why) = deny::missing() {
+        return Ok(Done::Skipped(why));
+    }
+    Ok(deny::advisories()?.map_or(Done::Passed, Done::Skipped))
+}
+
 fn clippy() -> Result<Done> {
     call("cargo clippy --workspace --all-targets --all-features -- -D warnings")
 }
@@ -190,12 +224,12 @@ fn crates() -> Result<Done> {
     Ok(Done::Passed)
 }
 
-/// The parts that the binary leaves out by default have tests, too.
+/// With the optional parts of the binary, which have tests, too.
 fn test() -> Result<Done> {
     call("cargo test --workspace --features polyllm-cli/full")
 }
 
-/// What the binary says about parts that it lacks: other tests do not depend on them.
+/// The errors for parts that the binary lacks.
 fn default() -> Result<Done> {
     call("cargo test -p polyllm-cli --test bench_parts --test bench_report")
 }
@@ -209,7 +243,8 @@ fn services() -> Result<Done> {
     })
 }
 
-/// The workspace's own builds unify features: a crate that forgot one is seen only alone.
+/// A build of the workspace unifies features, which hides that a crate does not enable one that it
+/// needs.
 fn features() -> Result<Done> {
     let metadata = tool::output(&mut tool::command(
         "cargo metadata --format-version 1 --no-deps",
@@ -263,7 +298,7 @@ fn docs() -> Result<Done> {
     Ok(Done::Passed)
 }
 
-/// Vectors from elsewhere are no part of the project; the crates' tests have their own.
+/// External vectors are not part of the project. The tests that need them are ignored elsewhere.
 fn vectors() -> Result<Done> {
     let shared = std::env::var_os("POLYLLM_SHARED").map(PathBuf::from);
     let folder = shared
@@ -275,6 +310,10 @@ fn vectors() -> Result<Done> {
         ));
     }
     vectors::check(&folder, Some(&tool::root().join("xtask/vectors/known.txt")))?;
+    for line in EXTERNAL {
+        let mut test = tool::command(line);
+        tool::run(test.env("POLYLLM_SHARED", folder.parent().unwrap_or(&folder)))?;
+    }
     Ok(Done::Passed)
 }
 
@@ -339,8 +378,15 @@ fn call(line: &str) -> Result<Done> {
     Ok(Done::Passed)
 }
 
-/// Of a step's name in lists.
-const WIDTH: usize = 11;
+/// The tests that read the folder `POLYLLM_SHARED`.
+const EXTERNAL: [&str; 3] = [
+    "cargo test -p llm-types --test samples -- --ignored",
+    "cargo test -p prompt-templates --all-features --test vectors -- --ignored",
+    "cargo test -p sse-codec --test vectors -- --ignored",
+];
+
+/// The width of a step's name in lists.
+const WIDTH: usize = 12;
 const FUZZ_SECONDS: u32 = 120;
 
 #[cfg(test)]
@@ -365,10 +411,10 @@ mod tests {
         );
         assert_eq!(
             report.text(),
-            "fmt             1.5 s  ok\n\
-             vectors         0.0 s  skipped: no vectors\n\
-             clippy         61.0 s  FAIL\n\
-             all            62.5 s\n\
+            "fmt              1.5 s  ok\n\
+             vectors          0.0 s  skipped: no vectors\n\
+             clippy          61.0 s  FAIL\n\
+             all             62.5 s\n\
              1 passed, 1 failed\n",
         );
     }

@@ -147,8 +147,8 @@ fn changes(fresh: &Path, fixtures: &Path) -> Result<Vec<Change>> {
     let mut changes = Vec::new();
     let made = files(fresh)?;
     for path in &made {
-        let wanted = fs::read(fresh.join(path))?;
-        if fs::read(fixtures.join(path)).ok() != Some(wanted) {
+        let expected = fs::read(fresh.join(path))?;
+        if fs::read(fixtures.join(path)).ok() != Some(expected) {
             changes.push(Change::Write(path.clone()));
         }
     }
@@ -205,7 +205,7 @@ mod tests {
     }
 
     #[test]
-    fn stale_fixtures_are_told_and_mended() {
+    fn stale_fixtures_are_reported_and_updated() {
         let folder = tool::scratch("fixtures");
         let (fresh, fixtures) = (folder.join("fresh"), folder.join("fixtures"));
         write(

@@ -51,7 +51,7 @@ pub(crate) fn missing() -> Option<String> {
         .then(|| format!("libFuzzer needs a C++ compiler, and {compiler} cannot be run"))
 }
 
-/// Runs the targets whose name contains `only`, and tells how many there were.
+/// Runs the targets whose name contains `only`, and returns their number.
 pub(crate) fn check(seconds: u32, only: &str) -> Result<usize> {
     let folders = folders(&tool::root())?;
     let mut count = 0;
@@ -80,7 +80,7 @@ fn folders(root: &Path) -> Result<Vec<PathBuf>> {
     Ok(folders)
 }
 
-/// A program that fuzzes one thing.
+/// A fuzz target.
 #[derive(Debug, Eq, PartialEq)]
 struct Target {
     /// The crate that is fuzzed, such as `sse-codec`.

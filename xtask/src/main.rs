@@ -11,6 +11,7 @@ mod bench_truth;
 mod ci;
 mod clients;
 mod crates;
+mod deny;
 mod fixtures;
 mod fuzz;
 mod genai_bench;

@@ -88,11 +88,11 @@ pub(crate) fn check(Shard { first, count }: Shard) -> Result<()> {
         .arg(format!("--shard={first}/{count}"))
         .arg("--output")
         .arg(&target)
-        // The suite is proved by mutants of its own; that proof says nothing about these.
+        // This test checks the suite itself, by mutants of its own.
         .args(["--", "--", "--skip", "every_mutant_is_caught"])
         .env("CARGO_TARGET_DIR", target.join("mutants"))
         .env("PROPTEST_CASES", "16");
-    // Its status does not tell a survivor from a timeout: the lists do.
+    // The status does not distinguish a survivor from a timeout: the lists do.
     let outcome = tool::run(&mut mutants);
     let results = target.join("mutants.out");
     let lines = |list: &str| -> Result<Vec<String>> {
@@ -133,7 +133,7 @@ const PACKAGES: [&str; 4] = [
     "provider-together",
 ];
 const SHARDS: u64 = 30;
-/// How many percent of a sample may survive: what nobody has looked at yet.
+/// The percentage of a sample that may survive.
 const SURVIVE: usize = 20;
 
 #[cfg(test)]
@@ -155,7 +155,7 @@ mod tests {
     }
 
     #[test]
-    fn too_many_survivors_are_named() {
+    fn too_many_survivors_are_an_error() {
         let missed = |count| vec!["src/a.rs:1:1: replace f".to_owned(); count];
         assert!(judge(8, &missed(2)).is_ok());
         let error = judge(7, &missed(2)).unwrap_err().to_string();

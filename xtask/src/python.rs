@@ -39,20 +39,20 @@ pub(crate) fn kept(
     sources: &[&Path],
     make: impl FnOnce() -> Result<()>,
 ) -> Result<()> {
-    let mut wanted = String::new();
+    let mut content = String::new();
     for source in sources {
         let shown = source.display();
-        wanted += &fs::read_to_string(source).with_context(|| format!("cannot read {shown}"))?;
+        content += &fs::read_to_string(source).with_context(|| format!("cannot read {shown}"))?;
     }
     let stamp = folder.join("made-from");
-    if fs::read_to_string(&stamp).is_ok_and(|made_from| made_from == wanted) {
+    if fs::read_to_string(&stamp).is_ok_and(|made_from| made_from == content) {
         return Ok(());
     }
-    // Without its stamp, what is half made is not taken for whole the next time.
+    // Without its stamp, an incomplete folder is made again the next time.
     let _ = fs::remove_file(&stamp);
     fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
     make()?;
-    fs::write(&stamp, wanted).with_context(|| format!("cannot write {}", stamp.display()))
+    fs::write(&stamp, content).with_context(|| format!("cannot write {}", stamp.display()))
 }
 
 #[cfg(test)]

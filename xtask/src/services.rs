@@ -1,4 +1,4 @@
-//! The tests that need Redis or NATS: elsewhere they are ignored.
+//! The tests that need Redis or NATS, which are otherwise ignored.
 
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::process::{Child, Stdio};
@@ -9,15 +9,15 @@ use anyhow::{Context, Result, bail};
 
 use crate::tool;
 
-/// What came of the tests.
+/// The result of the tests.
 pub(crate) enum Outcome {
     Passed,
     /// These programs are not installed.
     Missing(Vec<&'static str>),
 }
 
-/// Runs the tests over the engines that `LLM_BENCH_REDIS` and `LLM_BENCH_NATS` name; over engines
-/// of their own, which end with them, where these are not set.
+/// Runs the tests over the servers that `LLM_BENCH_REDIS` and `LLM_BENCH_NATS` name. Without these
+/// variables, starts servers that end with the tests.
 pub(crate) fn check() -> Result<Outcome> {
     let missing: Vec<_> = ENGINES
         .iter()
@@ -78,7 +78,7 @@ struct Running {
 impl Drop for Running {
     fn drop(&mut self) {
         if let Some(server) = &mut self.server {
-            // It may have ended by itself.
+            // Fails if it has already ended.
             let _ = server.kill();
             let _ = server.wait();
         }
@@ -100,7 +100,18 @@ impl Engine {
         if let Some(url) = self.given() {
             return Ok(Running { url, server: None });
         }
-        // It is free now; only another program that wants any port could take it meanwhile.
+        // Another process may take the free port first: then the server ends, and another port is
+        // tried.
+        for _ in 0..ATTEMPTS {
+            if let Some(running) = self.start_on_free_port()? {
+                return Ok(running);
+            }
+        }
+        bail!("{} ends instead of listening", self.program);
+    }
+
+    /// Starts the server; `None` if it ended.
+    fn start_on_free_port(&self) -> Result<Option<Running>> {
         let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?
             .local_addr()?
             .port();
@@ -113,17 +124,29 @@ impl Engine {
         let server = command
             .spawn()
             .with_context(|| format!("cannot run {}", self.program))?;
-        let running = Running {
+        let mut running = Running {
             url: format!("{}://127.0.0.1:{port}", self.scheme),
             server: Some(server),
         };
         let begin = Instant::now();
         while TcpStream::connect((Ipv4Addr::LOCALHOST, port)).is_err() {
-            if begin.elapsed() > Duration::from_secs(20) {
+            if begin.elapsed() > PATIENCE {
                 bail!("{} does not listen on port {port}", self.program);
             }
             thread::sleep(Duration::from_millis(50));
         }
-        Ok(running)
+        // A server that could not bind has ended, and another process listens there.
+        thread::sleep(Duration::from_millis(50));
+        let ended = running
+            .server
+            .as_mut()
+            .map(Child::try_wait)
+            .transpose()?
+            .flatten();
+        Ok(ended.is_none().then_some(running))
     }
 }
+
+/// How often a server is started on another port.
+const ATTEMPTS: u32 = 5;
+const PATIENCE: Duration = Duration::from_secs(60);

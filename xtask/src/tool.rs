@@ -24,7 +24,7 @@ pub(crate) fn target() -> Result<PathBuf> {
     let target = metadata["target_directory"].as_str();
     target
         .map(PathBuf::from)
-        .context("cargo metadata tells no target_directory")
+        .context("cargo metadata has no target_directory")
 }
 
 /// A program to run at the root, with words of a command line as arguments.
@@ -66,7 +66,8 @@ pub(crate) fn output(command: &mut Command) -> Result<String> {
             errors.trim_end()
         );
     }
-    String::from_utf8(out.stdout).with_context(|| format!("{} printed no text", shown(command)))
+    String::from_utf8(out.stdout)
+        .with_context(|| format!("{} printed text that is not UTF-8", shown(command)))
 }
 
 fn shown(command: &Command) -> String {
@@ -97,7 +98,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_program_that_fails_or_is_not_there_is_named() {
+    fn the_error_names_a_program_that_fails_or_is_missing() {
         let failed = output(&mut command("git no-such-command"))
             .unwrap_err()
             .to_string();

@@ -15,6 +15,7 @@
 pub struct LoadSearch {
     start: f64,
     most: f64,
+    least: f64,
     good: Option<f64>,
     bad: Option<f64>,
 }
@@ -25,9 +26,17 @@ impl LoadSearch {
         Self {
             start: start.min(most),
             most,
+            least: 0.1,
             good: None,
             bad: None,
         }
+    }
+
+    /// Tries no load below `least`, such as 1 for a number of requests in flight.
+    #[must_use]
+    pub fn with_least(mut self, least: f64) -> Self {
+        self.least = least;
+        self
     }
 
     /// The next load to try; `None` when the answer is known to a twentieth, or to a step.
@@ -36,7 +45,9 @@ impl LoadSearch {
             (None, None) => Some(self.start),
             (Some(good), None) if good < self.most => Some((good * 2.0).min(self.most)),
             (Some(_), None) => None,
-            (None, Some(bad)) => Some(step(bad / 2.0)).filter(|next| *next < bad && *next > 0.0),
+            (None, Some(bad)) => {
+                Some(step(bad / 2.0)).filter(|next| *next < bad && *next >= self.least)
+            }
             (Some(good), Some(bad)) => {
                 let middle = step((good + bad) / 2.0);
                 let fine = (bad - good) / good <= FINENESS;
@@ -86,6 +97,20 @@ mod tests {
             assert!(tries < 50);
         }
         (search.best(), tries)
+    }
+
+    #[test]
+    fn no_load_below_the_least_is_tried() {
+        for (least, lowest) in [(1.0, 1.0), (0.1, 0.1)] {
+            let mut search = LoadSearch::new(8.0, 64.0).with_least(least);
+            let mut tried = Vec::new();
+            while let Some(load) = search.next_load() {
+                tried.push(load);
+                search.tell(false);
+            }
+            assert_eq!(tried.last(), Some(&lowest), "{tried:?}");
+            assert_eq!(search.best(), None);
+        }
     }
 
     #[test]

@@ -15,7 +15,8 @@ use tokio::sync::watch;
 
 const KEY: &str = "tgp_v1_canary-key";
 
-const STREAM: &str = "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n\r\n";
+const STREAM: &str =
+    "HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-type: text/event-stream\r\n\r\n";
 
 /// Answers the first request of each connection by `answer`, then closes the connection.
 /// A whole answer says `connection: close`, so that no client sends another request there.
@@ -110,14 +111,14 @@ fn endlessly(socket: &mut TcpStream, head: &str, piece: &[u8]) {
 
 #[tokio::test]
 async fn endless_bodies_end_the_request() {
-    let plain = "HTTP/1.1 500 Oops\r\ncontent-type: text/plain\r\n\r\n";
+    let plain = "HTTP/1.1 500 Oops\r\nconnection: close\r\ncontent-type: text/plain\r\n\r\n";
     let record = chat(move |_, socket| endlessly(socket, plain, b"no ")).await;
     let (kind, message) = failed(&record);
     assert_eq!(kind, FailureKind::Protocol);
     assert_eq!(message, "the answer is longer than 256 MiB");
 
     let base = server(|_, socket: &mut TcpStream| {
-        let head = "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\n\r\n";
+        let head = "HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-type: application/json\r\n\r\n";
         endlessly(socket, head, b"[[[[");
     });
     let run = run(Backend::Together, &base, Task::TextToEmbeddings).await;
@@ -143,10 +144,18 @@ async fn endless_streams_end_the_request() {
 
 #[tokio::test]
 async fn endless_headers_end_the_request() {
-    let record =
-        chat(|_, socket| endlessly(socket, "HTTP/1.1 200 OK\r\n", b"x-more: and more\r\n")).await;
+    let record = chat(|_, socket| {
+        endlessly(
+            socket,
+            "HTTP/1.1 200 OK\r\nconnection: close\r\n",
+            b"x-more: and more\r\n",
+        )
+    })
+    .await;
     assert_eq!(failed(&record).0, FailureKind::Protocol);
-    let record = chat(|_, socket| endlessly(socket, "HTTP/1.1 200 OK\r\nx: ", b"y")).await;
+    let record =
+        chat(|_, socket| endlessly(socket, "HTTP/1.1 200 OK\r\nconnection: close\r\nx: ", b"y"))
+            .await;
     assert_eq!(failed(&record).0, FailureKind::Protocol);
 }
 
@@ -200,8 +209,10 @@ async fn a_key_or_an_escape_sequence_in_an_answer_is_in_no_record() {
         format!(
             "{STREAM}data: {{\"choices\":[{{\"text\":\"a\",\"finish_reason\":\"{KEY}\\u001b\"}}]}}\n\n"
         ),
-        format!("HTTP/1.1 401 No\r\ncontent-length: 21\r\n\r\n\u{1b}[2J{KEY}"),
-        format!("HTTP/1.1 200 OK\r\ncontent-type: {KEY}\r\ncontent-length: 0\r\n\r\n"),
+        format!("HTTP/1.1 401 No\r\nconnection: close\r\ncontent-length: 21\r\n\r\n\u{1b}[2J{KEY}"),
+        format!(
+            "HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-type: {KEY}\r\ncontent-length: 0\r\n\r\n"
+        ),
     ] {
         // The run itself is looked through.
         chat(move |_, socket| {
@@ -238,9 +249,9 @@ async fn a_prediction_sends_the_key_to_no_other_host() {
     let other = format!("http://{}/stream", listener.local_addr().unwrap());
     thread::spawn(move || {
         let (mut socket, _) = listener.accept().unwrap();
-        let mut request = [0; 4096];
-        let length = socket.read(&mut request).unwrap();
-        let _ = seen.send(String::from_utf8_lossy(&request[..length]).into_owned());
+        let head = BufReader::new(&socket).lines().map(Result::unwrap);
+        let head: Vec<_> = head.take_while(|line| !line.is_empty()).collect();
+        let _ = seen.send(head.join("\n"));
         let body = "event: output\ndata: a\n\nevent: done\ndata: {}\n\n";
         let _ = socket.write_all(format!("{STREAM}{body}").as_bytes());
     });

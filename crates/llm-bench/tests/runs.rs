@@ -175,7 +175,12 @@ async fn time_ends_a_run_and_what_runs_is_drained() {
     let load = LoadSpec::Concurrency(5);
     let run = run(together(&sim), &chat(), "D(5,1)", load, 1, limits).await;
     assert_eq!(run.end, RunEnd::Time);
-    assert_eq!(run.records.len(), 10);
+    // A slow machine has no time for the second five.
+    assert!(
+        (5..=10).contains(&run.records.len()),
+        "{}",
+        run.records.len()
+    );
     assert!(run.records.iter().all(llm_bench::RequestRecord::is_ok));
 }
 
@@ -185,7 +190,7 @@ async fn a_drain_has_an_end_and_what_is_given_up_is_recorded() {
     let mut settings = together(&sim);
     settings.drain = Duration::from_millis(100);
     let mut limits = limits(1000);
-    limits.max_seconds = 0.1;
+    limits.max_seconds = 0.5;
     let load = LoadSpec::Concurrency(3);
     let run = run(settings, &chat(), "D(5,1)", load, 1, limits).await;
     let outcomes: Vec<_> = run.records.iter().map(|record| &record.outcome).collect();
@@ -195,18 +200,19 @@ async fn a_drain_has_an_end_and_what_is_given_up_is_recorded() {
 
 #[tokio::test]
 async fn an_interrupt_drains_and_a_second_gives_up() {
-    let sim = sim(Timing::default().with_first_token(Duration::from_millis(300))).await;
+    let sim = sim(Timing::default().with_first_token(Duration::from_secs(2))).await;
     let (interrupt, interrupts) = watch::channel(0);
     let scenario = "D(5,1)".parse().unwrap();
     let load = LoadSpec::Concurrency(2);
     let spec = chat().run(0, scenario, load, 1, limits(1000)).unwrap();
     let runner = Runner::new(together(&sim), interrupts);
-    tokio::spawn(async move {
-        tokio::time::sleep(Duration::from_millis(100)).await;
+    let interrupting = async {
+        sim.together().requests_until(|seen| seen.len() == 2).await;
         interrupt.send_replace(1);
-        tokio::time::sleep(Duration::from_millis(500)).await;
-    });
-    let run = runner.run(spec, &mut ()).await.unwrap();
+    };
+    let mut observer = ();
+    let (run, ()) = tokio::join!(runner.run(spec, &mut observer), interrupting);
+    let run = run.unwrap();
     assert_eq!(run.end, RunEnd::Interrupted);
     assert_eq!(run.records.len(), 2);
     assert!(run.records[1].is_ok());

@@ -1,4 +1,4 @@
-//! The master key.
+//! Authentication by the master key.
 
 use std::hint::black_box;
 
@@ -8,18 +8,18 @@ use llm_provider::ApiKey;
 
 use crate::error::ApiError;
 
-/// Rejects a request that does not carry `key`.
+/// Rejects a request without `key`.
 pub(crate) fn check(key: &ApiKey, headers: &HeaderMap) -> Result<(), ApiError> {
     match bearer(headers) {
-        Some(given) if same(given, key.expose().as_bytes()) => Ok(()),
-        Some(_) => Err(refused("the API key is not the gateway's")),
-        None => Err(refused(
-            "no API key: the gateway wants the header `Authorization: Bearer KEY`",
+        Some(given) if is_equal(given, key.expose().as_bytes()) => Ok(()),
+        Some(_) => Err(unauthorized("the API key is not the gateway's")),
+        None => Err(unauthorized(
+            "no API key: send the header `Authorization: Bearer KEY`",
         )),
     }
 }
 
-fn refused(message: &'static str) -> ApiError {
+fn unauthorized(message: &'static str) -> ApiError {
     ApiError::new(StatusCode::UNAUTHORIZED, "invalid_request_error", message)
         .with_code("invalid_api_key")
 }
@@ -32,13 +32,13 @@ fn bearer(headers: &HeaderMap) -> Option<&[u8]> {
         .then(|| key.trim_ascii())
 }
 
-/// Compares in a time that does not tell where the first difference is.
-fn same(given: &[u8], wanted: &[u8]) -> bool {
+/// Compares in a time that does not depend on the position of the first difference.
+fn is_equal(given: &[u8], expected: &[u8]) -> bool {
     let difference = given
         .iter()
-        .zip(wanted)
+        .zip(expected)
         .fold(0, |sum, (a, b)| black_box(sum | (a ^ b)));
-    given.len() == wanted.len() && difference == 0
+    given.len() == expected.len() && difference == 0
 }
 
 const SCHEME: &[u8] = b"Bearer ";

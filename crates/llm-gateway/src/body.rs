@@ -1,4 +1,4 @@
-//! Request bodies, within limits.
+//! Reading of request bodies, within limits of size and time.
 
 use std::time::Duration;
 
@@ -11,8 +11,8 @@ use http_body_util::BodyExt;
 use crate::GatewayOptions;
 use crate::error::ApiError;
 
-/// The body of a request: read within limits, or else drained before the answer.
-pub(crate) struct Upload<B> {
+/// The body of a request. What is not read is drained before the response.
+pub(crate) struct BodyReader<B> {
     body: B,
     state: State,
 }
@@ -20,11 +20,11 @@ pub(crate) struct Upload<B> {
 #[derive(Clone, Copy, Eq, PartialEq)]
 enum State {
     Unread,
-    Begun,
+    Started,
     Ended,
 }
 
-impl<B: Body<Data = Bytes> + Unpin> Upload<B> {
+impl<B: Body<Data = Bytes> + Unpin> BodyReader<B> {
     pub(crate) fn new(body: B) -> Self {
         let state = match body.is_end_stream() {
             true => State::Ended,
@@ -33,7 +33,7 @@ impl<B: Body<Data = Bytes> + Unpin> Upload<B> {
         Self { body, state }
     }
 
-    /// The whole body.
+    /// Reads the whole body.
     pub(crate) async fn read(
         &mut self,
         headers: &HeaderMap,
@@ -60,7 +60,7 @@ impl<B: Body<Data = Bytes> + Unpin> Upload<B> {
             if first.len() + whole.len() + data.len() > limit {
                 return Err(too_large(limit));
             }
-            // Most bodies come in one piece, which then need not be copied.
+            // Most bodies arrive in one piece, which need not be copied.
             if first.is_empty() && whole.is_empty() {
                 first = data;
             } else {
@@ -78,14 +78,15 @@ impl<B: Body<Data = Bytes> + Unpin> Upload<B> {
         })
     }
 
-    /// The next piece of data; `None` at the end.
+    /// Reads the next piece; `None` at the end.
     async fn next(&mut self, idle: Duration) -> Result<Option<Bytes>, ApiError> {
         loop {
-            self.state = State::Begun;
+            self.state = State::Started;
             let frame = tokio::time::timeout(idle, self.body.frame())
                 .await
                 .map_err(|_| {
-                    let message = format!("nothing of the body came for {} s", idle.as_secs());
+                    let message =
+                        format!("no data of the body arrived within {} s", idle.as_secs());
                     ApiError::new(StatusCode::REQUEST_TIMEOUT, "timeout_error", message)
                 })?;
             let Some(frame) = frame else {
@@ -100,18 +101,18 @@ impl<B: Body<Data = Bytes> + Unpin> Upload<B> {
         }
     }
 
-    /// Discards what is left of the body, up to a limit of bytes and time.
+    /// Discards the rest of the body, within limits of size and time.
     ///
-    /// Many clients read the answer only after they have sent everything. If the connection is
-    /// closed before that, they see a broken pipe instead of the answer.
+    /// Many clients read the response only after they have sent the whole body. If the connection is
+    /// closed before that, they get a broken pipe instead of the response.
     pub(crate) async fn drain(mut self, headers: &HeaderMap, options: &GatewayOptions) {
-        // A client that waits for `100 Continue` sends nothing before it.
-        let is_coming = match self.state {
+        // A client that waits for `100 Continue` sends no body before it.
+        let has_more = match self.state {
             State::Unread => !headers.contains_key(EXPECT),
-            State::Begun => true,
+            State::Started => true,
             State::Ended => false,
         };
-        if !is_coming {
+        if !has_more {
             return;
         }
         let discard = async {
@@ -124,7 +125,7 @@ impl<B: Body<Data = Bytes> + Unpin> Upload<B> {
                 left = rest;
             }
         };
-        // A client that is too slow loses the answer.
+        // A slower client does not get the response.
         let _ = tokio::time::timeout(DRAIN_TIME, discard).await;
     }
 }
@@ -142,6 +143,6 @@ fn too_large(limit: usize) -> ApiError {
     .with_code("request_too_large")
 }
 
-/// How many times the limit of a body is discarded.
+/// How much is discarded, in multiples of the limit of a body.
 const DRAIN_LIMITS: usize = 4;
 const DRAIN_TIME: Duration = Duration::from_secs(2);

@@ -1,4 +1,4 @@
-//! Failures as OpenAI clients understand them: a status and a body with all four keys.
+//! Error responses in OpenAI's form: a status, and a body with all four keys.
 
 use std::borrow::Cow;
 use std::error::Error as _;
@@ -13,7 +13,7 @@ use llm_types::ErrorResponse;
 use crate::headers;
 use crate::response::{self, Body};
 
-/// An answer that is an error.
+/// An error response.
 #[derive(Debug)]
 pub(crate) struct ApiError(Box<Inner>);
 
@@ -25,15 +25,15 @@ struct Inner {
     param: Option<String>,
     code: Option<Cow<'static, str>>,
     retry_after: Option<Duration>,
-    /// The methods that the path has.
+    /// The methods of the path.
     allow: Option<&'static str>,
-    /// Sending the same again is pointless, whatever the status suggests to a client.
-    final_: bool,
+    /// Whether the client should not retry, even if the status suggests it.
+    is_final: bool,
     provider: Option<String>,
 }
 
 impl ApiError {
-    /// The client's mistake.
+    /// An invalid request.
     pub(crate) fn invalid(message: impl Into<Cow<'static, str>>) -> Self {
         Self::new(StatusCode::BAD_REQUEST, "invalid_request_error", message)
     }
@@ -51,7 +51,7 @@ impl ApiError {
             code: None,
             retry_after: None,
             allow: None,
-            final_: false,
+            is_final: false,
             provider: None,
         }))
     }
@@ -71,7 +71,7 @@ impl ApiError {
         self
     }
 
-    /// The body, which is also the last event of a stream that fails half-way.
+    /// The body, which is also the last event of a stream that fails.
     pub(crate) fn body(&self) -> Vec<u8> {
         let mut body = ErrorResponse::new(self.0.message.as_ref(), self.0.type_);
         if let Some(param) = &self.0.param {
@@ -80,11 +80,11 @@ impl ApiError {
         if let Some(code) = &self.0.code {
             body = body.with_code(code.as_ref());
         }
-        // Writing can only fail for maps whose keys are not strings; there is none in it.
+        // Serialization fails only for maps whose keys are not strings.
         serde_json::to_vec(&body).unwrap_or_default()
     }
 
-    /// The answer.
+    /// The response.
     pub(crate) fn response(self) -> Response<Body> {
         let mut response = response::json(self.body());
         *response.status_mut() = self.0.status;
@@ -99,7 +99,7 @@ impl ApiError {
             let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
             headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
         }
-        if self.0.final_ {
+        if self.0.is_final {
             headers.insert(SHOULD_RETRY, HeaderValue::from_static("false"));
         }
         headers::insert(headers, headers::PROVIDER, self.0.provider.as_deref());
@@ -107,23 +107,22 @@ impl ApiError {
     }
 }
 
-/// What an upstream failed with, in its own words and with its own status where the client can
-/// act on it.
+/// The error of a provider, with its message, and with its status if the client can act on it.
 ///
-/// A refused upstream key keeps its 401, 402 or 403, as clients of LiteLLM expect; the message
-/// names the provider, so that nobody looks for the mistake in the gateway's own key.
+/// A rejected upstream key keeps its 401, 402 or 403, as clients of LiteLLM expect. The message
+/// names the provider, to distinguish its key from the gateway's.
 impl From<Error> for ApiError {
     fn from(error: Error) -> Self {
         log(&error);
-        let Wire {
+        let Mapping {
             status,
             type_,
             code,
-            relay,
-        } = wire(error.kind());
+            keeps_status,
+        } = mapping(error.kind());
         let upstream = error
             .status()
-            .filter(|status| relay && status.is_client_error());
+            .filter(|status| keeps_status && status.is_client_error());
         let message = match error.provider() {
             Some(provider) => format!("{provider}: {}", error.message()),
             None => error.message().to_owned(),
@@ -139,7 +138,7 @@ impl From<Error> for ApiError {
                 .or_else(|| code.map(Cow::Borrowed)),
             retry_after: error.retry_after(),
             allow: None,
-            final_: !error.is_retryable(),
+            is_final: !error.is_retryable(),
             provider: error.provider().map(str::to_owned),
         }))
     }
@@ -150,49 +149,49 @@ fn log(error: &Error) {
     let (text, cause) = (error.to_string(), cause(error));
     let (text, cause) = (logged(&text), cause.as_deref().map(logged));
     let (model, cause) = (error.model(), cause.as_deref());
-    if is_clients_mistake(error) {
+    if is_client_error(error) {
         tracing::info!(error = %text, model, cause, "rejected a request");
     } else {
         tracing::warn!(error = %text, model, cause, "an upstream failed");
     }
 }
 
-/// Whether the request was wrong, by the gateway's own judgement or by the upstream's.
-fn is_clients_mistake(error: &Error) -> bool {
+/// Whether the request is invalid, according to the gateway or the upstream.
+fn is_client_error(error: &Error) -> bool {
     match error.kind() {
         ErrorKind::ContentFilter
         | ErrorKind::ContextWindow
         | ErrorKind::InvalidRequest
         | ErrorKind::Unsupported => true,
-        // An upstream that does not know the model was configured wrongly.
+        // If an upstream does not know the model, the configuration is wrong.
         ErrorKind::NotFound => error.provider().is_none(),
         _ => false,
     }
 }
 
-/// The text of an upstream or a client as one line of limited length.
+/// A text from an upstream or a client as one line of limited length.
 fn logged(text: &str) -> Cow<'_, str> {
     printable(&text[..text.floor_char_boundary(LOGGED)])
 }
 
-/// What is behind an error, for the log: it may name addresses that are no client's business.
+/// The causes of an error, for the log only: they may name internal addresses.
 fn cause(error: &Error) -> Option<String> {
     let causes = std::iter::successors(error.source(), |cause| (*cause).source());
     let causes: Vec<String> = causes.map(ToString::to_string).collect();
     (!causes.is_empty()).then(|| causes.join(": "))
 }
 
-/// How a kind of failure looks on the wire.
-struct Wire {
+/// The HTTP error of an error kind.
+struct Mapping {
     status: StatusCode,
     type_: &'static str,
     code: Option<&'static str>,
-    /// Keep the upstream's own status if it is the client's fault (4xx).
-    relay: bool,
+    /// Whether the upstream's own status is kept if it is a client error (4xx).
+    keeps_status: bool,
 }
 
-fn wire(kind: ErrorKind) -> Wire {
-    let (status, type_, code, relay) = match kind {
+fn mapping(kind: ErrorKind) -> Mapping {
+    let (status, type_, code, keeps_status) = match kind {
         ErrorKind::Auth => (
             401,
             "authentication_error",
@@ -212,7 +211,7 @@ fn wire(kind: ErrorKind) -> Wire {
             true,
         ),
         ErrorKind::InvalidRequest => (400, "invalid_request_error", None, true),
-        // As LiteLLM has it. Nobody but the client can change the input that the model fails with.
+        // As in LiteLLM. Only the client can change the input with which the model fails.
         ErrorKind::ModelFailed => (422, "invalid_request_error", Some("model_failed"), false),
         ErrorKind::Unsupported => (400, "invalid_request_error", Some("unsupported"), true),
         ErrorKind::RateLimited => (429, "rate_limit_error", Some("rate_limit_exceeded"), true),
@@ -224,16 +223,16 @@ fn wire(kind: ErrorKind) -> Wire {
         _ => (502, "api_error", Some("upstream_failed"), false),
     };
     let status = StatusCode::from_u16(status).unwrap_or(StatusCode::BAD_GATEWAY);
-    Wire {
+    Mapping {
         status,
         type_,
         code,
-        relay,
+        keeps_status,
     }
 }
 
-/// The most that is logged of one text, in bytes: enough for the last lines of a stack trace.
+/// The most that is logged of one text, in bytes.
 const LOGGED: usize = 2000;
 
-/// OpenAI's clients obey it before they look at the status.
+/// For OpenAI's clients, it takes precedence over the status.
 const SHOULD_RETRY: HeaderName = HeaderName::from_static("x-should-retry");

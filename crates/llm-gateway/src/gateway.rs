@@ -7,65 +7,66 @@ use llm_router::Router;
 
 use crate::{Config, GatewayService};
 
-/// An OpenAI-compatible server, ready to be embedded or to serve on its own.
+/// An OpenAI-compatible server. It serves alone ([`serve`](Self::serve)) or as a service in another
+/// program's server ([`into_service`](Self::into_service)).
 ///
-/// Clones are the same gateway.
+/// Clones share one state.
 #[derive(Clone, Debug)]
 pub struct Gateway {
     pub(crate) state: Arc<State>,
 }
 
-/// The configuration in force.
+/// The current configuration.
 #[derive(Debug)]
 pub(crate) struct State(RwLock<Arc<Shared>>);
 
 impl State {
-    /// What a request uses from its beginning to its end.
+    /// The configuration that a request uses from its start to its end.
     pub(crate) fn current(&self) -> Arc<Shared> {
         Arc::clone(&self.0.read().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Replaces the configuration, and gives back the one before.
+    /// Replaces the configuration and returns the previous one.
     fn replace(&self, next: Shared) -> Arc<Shared> {
         let mut current = self.0.write().unwrap_or_else(PoisonError::into_inner);
         std::mem::replace(&mut current, Arc::new(next))
     }
 }
 
-/// What all requests see.
+/// The configuration and state that all requests share.
 pub(crate) struct Shared {
     pub(crate) router: Router,
     pub(crate) master_key: Option<ApiKey>,
     pub(crate) drop_params: bool,
     pub(crate) options: GatewayOptions,
-    /// When it was made, in seconds of Unix time: the age of all models that it lists.
+    /// The time of its creation in seconds of Unix time, also that of all listed models.
     pub(crate) created: u64,
 }
 
-/// How a gateway behaves, beside what its configuration says.
+/// The options of a gateway that are not in its configuration.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct GatewayOptions {
-    /// The longest request body that is read, in bytes; 10 MiB at first.
+    /// The size limit of a request body in bytes; 10 MiB by default.
     pub body_limit: usize,
-    /// How long a client may be silent in the middle of its request's body; 30 s at first.
+    /// How long a client may pause while it sends a body; 30 s by default.
     pub body_idle: Duration,
-    /// The longest silence in a stream before a comment breaks it; 15 s at first.
+    /// How long a stream may be silent before a comment is sent; 15 s by default.
     pub keep_alive: Duration,
-    /// How long a write to a client may make no progress, because the client does not read,
-    /// before its connection is closed and its upstream call cancelled; 60 s by default.
+    /// How long a write to a client may make no progress before the connection is closed and its
+    /// upstream call cancelled; 60 s by default.
     ///
     /// [`Gateway::serve`] applies it. A program that serves [`GatewayService`] has to limit the
-    /// writes of its own server.
+    /// writes of its server.
     pub write_timeout: Duration,
-    /// How long requests may still run when the server is to stop; 10 s at first.
+    /// How long requests may run after a shutdown began; 10 s by default.
     pub grace: Duration,
-    /// Tell in a header of every answer that the upstreams are simulated.
+    /// Whether a header of each response says that the upstreams are simulated; false by default.
     pub simulated: bool,
 }
 
 impl Gateway {
-    /// A gateway that serves what `config` says.
+    /// Creates a gateway from its configuration.
     pub fn new(config: Config, options: GatewayOptions) -> Self {
         let created = SystemTime::now()
             .duration_since(UNIX_EPOCH)
@@ -78,22 +79,22 @@ impl Gateway {
 
     /// Replaces the configuration.
     ///
-    /// Requests that begin from now on use `config`; those under way end with the configuration
-    /// that they began with. The options stay.
+    /// New requests use `config`; running requests end with the previous configuration. The options
+    /// stay.
     pub fn reload(&self, config: Config) {
         let current = self.state.current();
         let next = Shared::new(config, current.options.clone(), current.created);
-        // The last one to use the old configuration drops it: never inside the lock.
+        // The last user of the old configuration drops it, never inside the lock.
         drop(self.state.replace(next));
     }
 
-    /// The names that clients can ask for, in alphabetical order.
+    /// The model names that clients can use, in alphabetical order.
     pub fn models(&self) -> Vec<String> {
         let shared = self.state.current();
         shared.router.groups().map(str::to_owned).collect()
     }
 
-    /// The gateway as a service, for a program that has a server of its own.
+    /// Converts the gateway to a service for the server of another program.
     pub fn into_service(self) -> GatewayService {
         GatewayService(self.state)
     }
@@ -116,26 +117,26 @@ impl Shared {
 }
 
 impl GatewayOptions {
-    /// The options that suit most.
+    /// The default options.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Sets the longest request body.
+    /// Sets the size limit of a request body, in bytes.
     #[must_use]
     pub fn with_body_limit(mut self, bytes: usize) -> Self {
         self.body_limit = bytes;
         self
     }
 
-    /// Sets how long a client may be silent in the middle of a body.
+    /// Sets how long a client may pause while it sends a body.
     #[must_use]
     pub fn with_body_idle(mut self, idle: Duration) -> Self {
         self.body_idle = idle;
         self
     }
 
-    /// Sets the longest silence in a stream.
+    /// Sets how long a stream may be silent before a comment is sent.
     #[must_use]
     pub fn with_keep_alive(mut self, keep_alive: Duration) -> Self {
         self.keep_alive = keep_alive;
@@ -149,14 +150,14 @@ impl GatewayOptions {
         self
     }
 
-    /// Sets how long requests may still run when the server is to stop.
+    /// Sets how long requests may run after a shutdown began.
     #[must_use]
     pub fn with_grace(mut self, grace: Duration) -> Self {
         self.grace = grace;
         self
     }
 
-    /// Sets whether answers say that the upstreams are simulated.
+    /// Sets whether responses say that the upstreams are simulated.
     #[must_use]
     pub fn with_simulated(mut self, simulated: bool) -> Self {
         self.simulated = simulated;

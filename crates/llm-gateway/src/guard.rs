@@ -1,10 +1,10 @@
-//! What a gateway without a master key lets in.
+//! The protection of a gateway without a master key.
 //!
-//! A web page can make a browser send requests to any address that the browser's machine reaches.
-//! It cannot know a master key, but without one nothing else would stop it. So requests that a
-//! page could have caused are rejected: those under a foreign name (DNS rebinding), those that
-//! another site caused, and bodies of a type that a browser sends without asking first (the
-//! Fetch standard's CORS-safelisted types, and none).
+//! A web page can make a browser send requests to any address that the browser's machine can reach.
+//! A master key would stop it, since the page does not know the key. Without one, requests that a
+//! page can cause are rejected: those to another host name (DNS rebinding), those from another site,
+//! and bodies of a type that a browser sends without a preflight request (the Fetch standard's
+//! CORS-safelisted types, and none).
 
 use std::net::IpAddr;
 
@@ -15,19 +15,19 @@ use llm_provider::text::excerpt;
 
 use crate::error::ApiError;
 
-/// Who can reach the socket that a request came by.
+/// Which machines can reach the socket of a request.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Exposure {
-    /// Unknown: the gateway is a part of a program that has a server and rules of its own.
+    /// Unknown: the gateway is part of a program with its own server.
     Embedded,
-    /// This machine.
+    /// Only this machine.
     Loopback,
-    /// Other machines, under any name.
+    /// Other machines, under any host name.
     Network,
 }
 
 impl Exposure {
-    /// That of a listener on `address`.
+    /// The exposure of a listener on `address`.
     pub(crate) fn of(address: IpAddr) -> Self {
         match address.to_canonical().is_loopback() {
             true => Self::Loopback,
@@ -47,7 +47,7 @@ pub(crate) fn check(exposure: Exposure, head: &Parts) -> Result<(), ApiError> {
     }
 }
 
-/// Rejects a body that a browser would have sent without asking first.
+/// Rejects a body that a browser would send without a preflight request.
 pub(crate) fn check_type(exposure: Exposure, headers: &HeaderMap) -> Result<(), ApiError> {
     let type_ = headers.get(CONTENT_TYPE);
     if exposure == Exposure::Embedded || type_.is_some_and(is_json) {
@@ -68,8 +68,8 @@ pub(crate) fn check_type(exposure: Exposure, headers: &HeaderMap) -> Result<(), 
         .with_code("unsupported_content_type"))
 }
 
-/// A page under `evil.example` can have that name resolve to 127.0.0.1. Its requests then count
-/// as the page's own site, but still carry the name.
+/// A page of `evil.example` can make that name resolve to 127.0.0.1. The browser then treats the
+/// gateway as the page's own site, but its requests still have the name as host.
 fn check_host(uri: &Uri, headers: &HeaderMap) -> Result<(), ApiError> {
     if uri.authority().is_some_and(|host| !is_local(host.as_str())) {
         return Err(foreign_host(uri.authority().map(|host| host.as_str())));
@@ -83,8 +83,8 @@ fn check_host(uri: &Uri, headers: &HeaderMap) -> Result<(), ApiError> {
     Ok(())
 }
 
-/// Browsers name the site of a page in `Origin`; a request without `Origin` (a picture, a link)
-/// at least says whether it crosses sites.
+/// Browsers send the site of a page in `Origin`. A request without `Origin` (an image, a link) has
+/// `Sec-Fetch-Site`.
 fn check_site(headers: &HeaderMap) -> Result<(), ApiError> {
     let Some(origin) = headers.get(ORIGIN) else {
         return match headers.get(SEC_FETCH_SITE) {
@@ -106,7 +106,7 @@ fn check_site(headers: &HeaderMap) -> Result<(), ApiError> {
     }
 }
 
-/// Whether `host` or `host:port` names this machine only.
+/// Whether `host` or `host:port` is this machine.
 fn is_local(authority: &str) -> bool {
     let (host, port) = match authority.strip_prefix('[') {
         Some(bracketed) => match bracketed.split_once(']') {
@@ -119,7 +119,7 @@ fn is_local(authority: &str) -> bool {
     if !port.is_empty() && !port.strip_prefix(':').is_some_and(is_number) {
         return false;
     }
-    // Names below `localhost` are loopback by RFC 6761, section 6.3.
+    // Names below `localhost` are loopback: RFC 6761, section 6.3.
     let name = host.strip_suffix('.').unwrap_or(host);
     let last = name.rsplit('.').next().unwrap_or(name);
     last.eq_ignore_ascii_case("localhost")
@@ -147,7 +147,7 @@ fn foreign_host(host: Option<&str>) -> ApiError {
     };
     let message = format!(
         "{host} is not this machine: without a master key, a gateway on a loopback \
-         address accepts localhost, 127.0.0.0/8 and [::1] only, since web pages could use it under \
+         address accepts only localhost, 127.0.0.0/8 and [::1], since web pages could use it under \
          another name (DNS rebinding); set general_settings.master_key"
     );
     forbidden(message).with_code("host_not_allowed")
@@ -155,8 +155,8 @@ fn foreign_host(host: Option<&str>) -> ApiError {
 
 fn cross_site(origin: &str) -> ApiError {
     let message = format!(
-        "a request from `{}` is not allowed: without a master key, the gateway accepts no requests \
-         that the web page of another site makes; CORS is not supported",
+        "a request from `{}` is not allowed: without a master key, the gateway rejects requests \
+         from web pages of other sites; CORS is not supported",
         excerpt(origin)
     );
     forbidden(message).with_code("cross_site_request")
@@ -209,7 +209,7 @@ mod tests {
     }
 
     #[test]
-    fn only_types_that_browsers_ask_about_count_as_json() {
+    fn only_types_that_need_a_preflight_request_count_as_json() {
         let json = |type_: &str| is_json(&HeaderValue::try_from(type_).unwrap());
         for type_ in [
             "application/json",

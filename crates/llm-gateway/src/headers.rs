@@ -1,4 +1,4 @@
-//! The response headers that tell how an answer came to be.
+//! The response headers that describe a call.
 
 use http::header::{HeaderMap, HeaderName, HeaderValue};
 use llm_provider::Metadata;
@@ -10,7 +10,7 @@ pub(crate) const SIMULATED: HeaderName = HeaderName::from_static("x-polyllm-simu
 const ATTEMPTS: HeaderName = HeaderName::from_static("x-polyllm-attempts");
 const DROPPED_PARAMS: HeaderName = HeaderName::from_static("x-polyllm-dropped-params");
 
-/// Adds what the metadata of a call know.
+/// Adds the metadata of a call.
 pub(crate) fn describe(headers: &mut HeaderMap, metadata: &Metadata) {
     insert(
         headers,
@@ -23,7 +23,7 @@ pub(crate) fn describe(headers: &mut HeaderMap, metadata: &Metadata) {
     }
     if !metadata.dropped_params.is_empty() {
         let mut names = metadata.dropped_params.join(",");
-        // The names are the client's.
+        // The names come from the client.
         if names.len() > MAX_DROPPED_PARAMS {
             names.truncate(names.floor_char_boundary(MAX_DROPPED_PARAMS));
             names.push_str("...");
@@ -32,7 +32,7 @@ pub(crate) fn describe(headers: &mut HeaderMap, metadata: &Metadata) {
     }
 }
 
-/// Adds a header; what a header cannot carry is escaped as in `\u{e9}`.
+/// Adds a header. Characters that are not valid in a header are escaped, as in `\u{e9}`.
 pub(crate) fn insert(headers: &mut HeaderMap, name: HeaderName, value: Option<&str>) {
     let Some(value) = value else { return };
     let value = HeaderValue::try_from(value)
@@ -42,11 +42,11 @@ pub(crate) fn insert(headers: &mut HeaderMap, name: HeaderName, value: Option<&s
     }
 }
 
-/// The client's own request id if it is a sane one, else a new one.
+/// The client's request id if it is valid, or else a new one.
 pub(crate) fn request_id(headers: &HeaderMap) -> HeaderValue {
     headers
         .get(REQUEST_ID)
-        .filter(|id| is_sane(id))
+        .filter(|id| is_valid_id(id))
         .cloned()
         .unwrap_or_else(|| {
             let random = fastrand::u128(..).to_le_bytes();
@@ -57,7 +57,7 @@ pub(crate) fn request_id(headers: &HeaderMap) -> HeaderValue {
         })
 }
 
-fn is_sane(id: &HeaderValue) -> bool {
+fn is_valid_id(id: &HeaderValue) -> bool {
     let id = id.as_bytes();
     (1..=MAX_REQUEST_ID).contains(&id.len())
         && id
@@ -66,7 +66,7 @@ fn is_sane(id: &HeaderValue) -> bool {
 }
 
 const MAX_REQUEST_ID: usize = 128;
-/// In bytes. Many clients and proxies reject an answer whose head is longer than a few KiB.
+/// In bytes. Many clients and proxies reject a response with a head of more than a few KiB.
 const MAX_DROPPED_PARAMS: usize = 1024;
 
 #[cfg(test)]
@@ -74,11 +74,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_a_header_cannot_carry_is_escaped() {
+    fn characters_that_are_not_valid_in_a_header_are_escaped() {
         let mut headers = HeaderMap::new();
-        for (value, wanted) in [("a/b:c#2", "a/b:c#2"), ("modèle\n", "mod\\u{e8}le\\n")] {
+        for (value, expected) in [("a/b:c#2", "a/b:c#2"), ("modèle\n", "mod\\u{e8}le\\n")] {
             insert(&mut headers, DEPLOYMENT, Some(value));
-            assert_eq!(headers[DEPLOYMENT], wanted);
+            assert_eq!(headers[DEPLOYMENT], expected);
         }
     }
 }

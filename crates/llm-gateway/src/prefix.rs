@@ -7,20 +7,20 @@ use serde_json::Value;
 
 /// The text of a chunk up to the end of the model's name, and its replacement.
 ///
-/// The chunks of a stream share it: id, time and model come before the choices. So the name is found
-/// and replaced in one of them, and the result is put before the rest of the others.
+/// The chunks of a stream share it: id, time and model precede the choices. The name is replaced in
+/// one chunk, and the result is written before the rest of each other chunk.
 #[derive(Debug)]
 pub(crate) struct Prefix {
-    /// As the upstream writes it.
+    /// The upstream's text.
     upstream: Vec<u8>,
-    /// As it goes out, in a frame.
+    /// The replacement, as the start of a frame.
     frame: Vec<u8>,
     model: Finder<'static>,
     usage: Finder<'static>,
 }
 
 impl Prefix {
-    /// The prefix of `chunk`, which is to name the model `model`.
+    /// The prefix of `chunk`, with the model's name replaced by `model`.
     pub(crate) fn new(chunk: &RawObject<'_>, model: &Value) -> Option<Self> {
         let json = chunk.as_bytes();
         let name = chunk.span("model")?;
@@ -35,10 +35,10 @@ impl Prefix {
         .filter(|prefix| is_one_line(&prefix.upstream))
     }
 
-    /// The frame of a chunk that has this prefix, and nothing else to look at.
+    /// The frame of a chunk with this prefix; `None` if the chunk needs other changes.
     pub(crate) fn frame(&self, chunk: &[u8]) -> Option<Bytes> {
         let rest = chunk.strip_prefix(&*self.upstream)?;
-        // A key cannot be mistaken here: inside of a string its quotes have backslashes.
+        // This finds keys only: inside a string, quotes are escaped.
         let plain = self.model.find(rest).is_none() && self.usage.find(rest).is_none();
         if !plain || !is_one_line(rest) {
             return None;
@@ -47,7 +47,7 @@ impl Prefix {
     }
 }
 
-/// A line break between tokens would end the frame's line.
+/// Whether a frame can contain it: a line break would end the line of the frame.
 fn is_one_line(json: &[u8]) -> bool {
     memchr::memchr2(b'\n', b'\r', json).is_none()
 }
@@ -77,7 +77,7 @@ mod tests {
     }
 
     #[test]
-    fn a_chunk_that_needs_another_look_is_left_alone() {
+    fn a_chunk_that_needs_other_changes_has_no_frame() {
         let first = r#"{"id":"1","model":"up/m","choices":[]}"#;
         for next in [
             r#"{"id":"2","model":"up/m","choices":[]}"#,

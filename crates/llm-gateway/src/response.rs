@@ -1,4 +1,4 @@
-//! Answers, whole or in frames.
+//! Responses: whole, or as event streams.
 
 use std::convert::Infallible;
 
@@ -9,10 +9,10 @@ use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt, Either, Full};
 use serde::Serialize;
 
-/// The body of an answer: in one piece, or as an event stream.
+/// The body of a response: in one piece, or as an event stream.
 pub type Body = Either<Full<Bytes>, UnsyncBoxBody<Bytes, Infallible>>;
 
-/// An answer in JSON.
+/// A response in JSON.
 pub(crate) fn json(text: impl Into<Bytes>) -> Response<Body> {
     let mut response = Response::new(Either::Left(Full::new(text.into())));
     let json = HeaderValue::from_static("application/json");
@@ -20,13 +20,13 @@ pub(crate) fn json(text: impl Into<Bytes>) -> Response<Body> {
     response
 }
 
-/// An answer in JSON that is made of a value.
+/// A response with a value in JSON.
 pub(crate) fn json_of<T: Serialize>(value: &T) -> Response<Body> {
-    // Writing can only fail for maps whose keys are not strings; no type here has one.
+    // Serialization fails only for maps whose keys are not strings.
     json(serde_json::to_vec(value).unwrap_or_default())
 }
 
-/// An answer as an event stream.
+/// A response as an event stream.
 pub(crate) fn events<B>(frames: B) -> Response<Body>
 where
     B: http_body::Body<Data = Bytes, Error = Infallible> + Send + 'static,

@@ -1,4 +1,4 @@
-//! The server: accepting connections, and stopping without leaving anything behind.
+//! The server: accepts connections, and cleans up when it stops.
 
 use std::convert::Infallible;
 use std::future::Future;
@@ -21,20 +21,19 @@ use crate::{Gateway, routes};
 impl Gateway {
     /// Serves HTTP/1.1 on `listener` until `shutdown` ends.
     ///
-    /// Then no more connections are accepted, running requests get
-    /// [`grace`](crate::GatewayOptions::grace) to end, and what their upstreams still have to be
-    /// told, such as the cancelling of a prediction, is awaited.
+    /// Then it accepts no more connections, gives running requests
+    /// [`grace`](crate::GatewayOptions::grace) to end, and waits for the cleanup of abandoned upstream
+    /// calls.
     ///
     /// Without a master key, requests that a web page may have caused are rejected: those of
     /// another site (`Origin`, `Sec-Fetch-Site`), bodies that are not `application/json`, and, where
     /// the listener's address is a loopback address, those to any other host (`Host`).
     ///
-    /// A client that closes its writing half counts as gone, so its upstream call is cancelled:
-    /// on the wire, that is the same as a client that left.
+    /// A client that closes its writing half is treated as gone, since the two cannot be
+    /// distinguished, and its upstream call is cancelled.
     ///
     /// # Errors
-    /// When the listener has no address. A connection that cannot be accepted is logged and
-    /// passed over.
+    /// If the listener has no address. A failure to accept a connection is only logged.
     pub async fn serve(
         self,
         listener: TcpListener,
@@ -49,8 +48,8 @@ impl Gateway {
             async move { Ok::<_, Infallible>(routes::serve(shared, exposure, request).await) }
         });
         let mut server = http1::Builder::new();
-        // `half_close` stays off. With it, hyper would not notice a client that leaves before it
-        // has its answer, and nobody would cancel the prediction.
+        // `half_close` stays off. With it, hyper would not notice that a client has left before its
+        // response, and its upstream call would not be cancelled.
         server
             .timer(TokioTimer::new())
             .header_read_timeout(IDLE_CONNECTION);
@@ -64,7 +63,7 @@ impl Gateway {
                 _ = heartbeat.tick() => continue,
                 socket = accept(&listener) => socket,
             };
-            // Finished tasks are taken out so that the set holds the live ones only.
+            // Remove finished tasks, so that the set does not grow.
             while connections.try_join_next().is_some() {}
             let socket = TokioIo::new(WriteTimeout::new(socket, options.write_timeout));
             let connection = server.serve_connection(socket, service.clone());
@@ -82,10 +81,10 @@ impl Gateway {
         {
             tracing::warn!(
                 requests = connections.len(),
-                "stopped in the middle of requests"
+                "stopped while requests were running"
             );
         }
-        // Dropping a request drops its upstream call, which may leave work to clean up.
+        // Dropping a request drops its upstream call, which may need cleanup.
         connections.shutdown().await;
         if !cleanup::finish(CLEANUP).await {
             tracing::warn!(
@@ -97,31 +96,31 @@ impl Gateway {
     }
 }
 
-/// The next connection. Running out of file descriptors is no reason to stop serving.
+/// The next connection. A failure, such as too many open files, does not stop the server.
 async fn accept(listener: &TcpListener) -> TcpStream {
     loop {
         match listener.accept().await {
             Ok((socket, _)) => {
-                // Frames are small and must not wait for each other.
+                // Small frames must not wait for each other.
                 if let Err(error) = socket.set_nodelay(true) {
                     tracing::debug!(%error, "TCP_NODELAY");
                 }
                 return socket;
             }
             Err(error) => {
-                tracing::warn!(%error, "a connection could not be accepted");
+                tracing::warn!(%error, "cannot accept a connection");
                 tokio::time::sleep(ACCEPT_PAUSE).await;
             }
         }
     }
 }
 
-/// How long a connection may be without a request.
+/// How long a connection may be idle.
 const IDLE_CONNECTION: Duration = Duration::from_secs(75);
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
-/// How long upstreams may take to be told that nobody waits any more: Replicate tells the id of a
-/// new prediction after 5 s (`prefer_wait`), and only then it can be cancelled.
+/// How long abandoned upstream calls may take to be cancelled. Some upstreams return the id of a call
+/// after several seconds, and it cannot be cancelled before.
 const CLEANUP: Duration = Duration::from_secs(10);
-/// A timer that ends later than the next one costs nothing to set, while one that ends first
-/// costs a system call to wake the clock: with a beat always near, no request's timeouts do.
+/// Setting a timer that ends before all others costs a system call. With this timer always near, the
+/// timeouts of requests end later and do not.
 const HEARTBEAT: Duration = Duration::from_millis(500);

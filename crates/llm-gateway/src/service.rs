@@ -13,15 +13,15 @@ use crate::guard::Exposure;
 use crate::response::Body;
 use crate::routes;
 
-/// A gateway as a service for a program's own server, such as axum's
+/// A gateway as a service for the server of another program, such as axum's
 /// (`Router::fallback_service`) or hyper's.
 ///
-/// The program has to await [`llm_provider::cleanup::finish`] before it ends, as
+/// The program has to await [`llm_provider::cleanup::finish`] before it exits, as
 /// [`Gateway::serve`](crate::Gateway::serve) does.
 ///
-/// Without a master key the service accepts every request. It does not know who can reach the
-/// server, so it does not check `Host`, `Origin` and `Content-Type` as `Gateway::serve` does.
-/// A limit of time for clients that do not read is the server's, too.
+/// Without a master key, the service accepts every request: it does not know the server's address,
+/// so it does not check `Host`, `Origin` and `Content-Type` as `Gateway::serve` does. The server also
+/// has to limit the time of clients that do not read.
 #[derive(Clone)]
 pub struct GatewayService(pub(crate) Arc<State>);
 

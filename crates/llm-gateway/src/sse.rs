@@ -18,7 +18,7 @@ use tokio::time::{Instant, Sleep};
 use crate::error::ApiError;
 use crate::prefix::Prefix;
 
-/// The frames of an answer. Dropping it drops the upstream's stream.
+/// The frames of a streamed reply. Dropping it drops the upstream's stream.
 pub(crate) struct Frames {
     source: Source,
     model: Value,
@@ -29,7 +29,7 @@ pub(crate) struct Frames {
     timer: Pin<Box<Sleep>>,
 }
 
-/// Where the answer comes from.
+/// The source of the events.
 pub(crate) enum Source {
     /// The upstream has sent no event yet.
     Opening(BoxFuture<'static, Result<ReplyStream>>),
@@ -38,8 +38,8 @@ pub(crate) enum Source {
 }
 
 impl Frames {
-    /// Frames in which the model has the name `model`; after `keep_alive` of silence each time a
-    /// comment.
+    /// Frames in which the model is named `model`. After each silence of `keep_alive`, a comment is
+    /// sent.
     pub(crate) fn new(
         source: Source,
         model: String,
@@ -57,7 +57,7 @@ impl Frames {
         }
     }
 
-    /// The next event of the upstream; `None` at its good end.
+    /// The next event of the upstream; `None` at the end of a complete stream.
     fn poll_event(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<ReplyEvent>>> {
         loop {
             match &mut self.source {
@@ -71,7 +71,7 @@ impl Frames {
         }
     }
 
-    /// The frame of an event; `None` for one that this client did not ask for.
+    /// The frame of an event; `None` for an event that the client did not request.
     fn frame(&mut self, event: &ReplyEvent) -> Result<Option<Bytes>> {
         match event {
             ReplyEvent::Chunk(chunk) => self.chunk_frame(chunk),
@@ -108,17 +108,17 @@ impl Frames {
         }
         let mut changed = chunk.edit().set("model", &self.model);
         if lacks_usage {
-            // OpenAI's schema: with `include_usage`, all other chunks have a null.
+            // OpenAI's schema: with `include_usage`, the usage of all other chunks is null.
             changed = changed.set("usage", &Value::Null);
         }
         Ok(Some(data(&changed.finish())))
     }
 
-    /// Waits for the end of the silence that calls for a comment.
+    /// Waits until the stream has been silent for `keep_alive`.
     fn poll_silence(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         loop {
             ready!(self.timer.as_mut().poll(cx));
-            // The timer is not moved for each frame, which would cost more than the frame.
+            // Resetting the timer for each frame would cost more than the frame.
             let due = self.last + self.keep_alive;
             if due <= Instant::now() {
                 return Poll::Ready(());

@@ -1,4 +1,4 @@
-//! A limit of time for a client that does not read.
+//! A time limit for clients that do not read.
 
 use std::future::Future;
 use std::io::{self, IoSlice};
@@ -9,15 +9,15 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, Sleep};
 
-/// A connection whose writes fail once none has made progress for `limit`.
+/// A connection whose writes fail after a time without progress.
 ///
-/// The failure ends the connection, and with it the upstream call whose answer nobody reads. A
-/// write that succeeds costs a look at a flag: the timer is only set while a write waits.
+/// The failure ends the connection and its upstream call. A write that succeeds at once costs only
+/// the check of a flag: the timer is set only while a write waits.
 #[derive(Debug)]
 pub(crate) struct WriteTimeout<S> {
     stream: S,
     limit: Duration,
-    /// Made when a write waits for the first time.
+    /// Created when a write waits for the first time.
     timer: Option<Pin<Box<Sleep>>>,
     is_waiting: bool,
 }
@@ -32,7 +32,7 @@ impl<S> WriteTimeout<S> {
         }
     }
 
-    /// Passes on what a write came to, or ends its waiting.
+    /// Returns the result of a write, or an error if it has waited too long.
     fn check<T>(
         &mut self,
         written: Poll<io::Result<T>>,
@@ -48,7 +48,7 @@ impl<S> WriteTimeout<S> {
             .get_or_insert_with(|| Box::pin(tokio::time::sleep(limit)));
         if !self.is_waiting {
             self.is_waiting = true;
-            // A limit beyond what the clock can express is none.
+            // The clock cannot express the end of a longer limit.
             match Instant::now().checked_add(limit) {
                 Some(due) => timer.as_mut().reset(due),
                 None => return Poll::Pending,
@@ -93,8 +93,8 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for WriteTimeout<S> {
         self.stream.is_write_vectored()
     }
 
-    // A socket has no buffer to flush: only writes tell whether the client reads. A flush that is
-    // ready says nothing and must not end the waiting of a write.
+    // A socket has no buffer to flush: only writes show whether the client reads. A flush that is
+    // ready must not end the wait of a write.
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut self.stream).poll_flush(cx)
     }
@@ -113,7 +113,7 @@ mod tests {
     const LIMIT: Duration = Duration::from_secs(60);
 
     #[tokio::test(start_paused = true)]
-    async fn a_write_that_nobody_reads_fails_after_the_limit() {
+    async fn a_write_fails_after_the_limit_if_the_client_does_not_read() {
         let (stream, _reader) = duplex(4);
         let mut stream = WriteTimeout::new(stream, LIMIT);
         let started = Instant::now();
@@ -124,7 +124,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_client_that_reads_slowly_but_steadily_is_kept() {
+    async fn a_slow_client_that_keeps_reading_stays_connected() {
         let (stream, mut reader) = duplex(4);
         let mut stream = WriteTimeout::new(stream, LIMIT);
         let writer = tokio::spawn(async move { stream.write_all(&[0; 40]).await });
@@ -152,7 +152,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_limit_without_end_is_none() {
+    async fn an_endless_limit_never_ends() {
         let (stream, mut reader) = duplex(4);
         let mut stream = WriteTimeout::new(stream, Duration::MAX);
         stream.write_all(b"full").await.unwrap();

@@ -12,7 +12,7 @@ use http::{Request, Response, StatusCode};
 use llm_http::{HttpClient, MemoryTransport, send, transport};
 use llm_provider::{Error, ErrorKind, Settings, Transport};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 
 /// Every transport that uses sockets, by name.
 fn on_sockets() -> Vec<(&'static str, Arc<dyn Transport>)> {
@@ -43,10 +43,7 @@ async fn server(response: &'static str, hang: bool) -> SocketAddr {
     tokio::spawn(async move {
         while let Ok((mut stream, _)) = listener.accept().await {
             tokio::spawn(async move {
-                let mut request = vec![0; 4096];
-                let read = stream.read(&mut request).await.unwrap();
-                let request = String::from_utf8_lossy(&request[..read]).into_owned();
-                let text = response.replace("{}", &request);
+                let text = response.replace("{}", &request(&mut stream).await);
                 stream.write_all(text.as_bytes()).await.unwrap();
                 if hang {
                     let _ = stream.read(&mut [0]).await;
@@ -57,11 +54,22 @@ async fn server(response: &'static str, hang: bool) -> SocketAddr {
     address
 }
 
-fn post(address: SocketAddr) -> Request<Bytes> {
-    let url = format!("http://{address}/v1/x?secret=1");
-    Request::post(url).body("prompt".into()).unwrap()
+/// Reads a request, which ends with its body.
+async fn request(stream: &mut TcpStream) -> String {
+    let mut request = Vec::new();
+    while !request.ends_with(BODY.as_bytes()) {
+        assert_ne!(stream.read_buf(&mut request).await.unwrap(), 0);
+    }
+    String::from_utf8(request).unwrap()
 }
 
+fn post(address: SocketAddr) -> Request<Bytes> {
+    let url = format!("http://{address}/v1/x?secret=1");
+    Request::post(url).body(BODY.into()).unwrap()
+}
+
+/// The body of every request.
+const BODY: &str = "prompt";
 const MINUTE: Duration = Duration::from_secs(60);
 
 #[tokio::test]
@@ -101,10 +109,10 @@ fn assert_names_host(name: &str, error: &Error, address: SocketAddr) {
 
 #[tokio::test]
 async fn an_upstream_that_cannot_be_reached_is_unsent() {
-    // Nobody listens there any more.
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let address = listener.local_addr().unwrap();
-    drop(listener);
+    // A bound socket keeps its port and refuses connections until it listens.
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let address = socket.local_addr().unwrap();
     for (name, transport) in on_sockets() {
         let error = send(&*transport, post(address), None, MINUTE).await;
         let error = error.unwrap_err();
@@ -116,7 +124,11 @@ async fn an_upstream_that_cannot_be_reached_is_unsent() {
 
 #[tokio::test]
 async fn a_body_that_is_cut_is_an_error() {
-    let address = server("HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\nshort", false).await;
+    let address = server(
+        "HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: 9\r\n\r\nshort",
+        false,
+    )
+    .await;
     for (name, transport) in on_sockets() {
         let response = send(&*transport, post(address), None, MINUTE).await;
         let error = response
@@ -135,7 +147,11 @@ async fn a_body_that_is_cut_is_an_error() {
 async fn silence_is_a_timeout_before_the_head_and_in_the_body() {
     let short = Duration::from_millis(50);
     let silent = server("", true).await;
-    let begun = server("HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\nbegun", true).await;
+    let begun = server(
+        "HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: 9\r\n\r\nbegun",
+        true,
+    )
+    .await;
     for (name, transport) in on_sockets() {
         let error = send(&*transport, post(silent), Some(short), MINUTE).await;
         let error = error.unwrap_err();

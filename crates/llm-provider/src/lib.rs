@@ -16,6 +16,7 @@ mod request_body;
 pub mod retry;
 mod secrets;
 mod settings;
+mod spec;
 mod stream;
 pub mod text;
 mod timeouts;
@@ -35,6 +36,10 @@ pub use crate::registry::Registry;
 pub use crate::request_body::RequestBody;
 pub use crate::secrets::Secrets;
 pub use crate::settings::{INVALID_ENVIRONMENT, Settings, seconds};
+pub use crate::spec::{
+    COMMON_SETTINGS, ParamSpec, ProviderSpec, SettingSpec, SettingValue, TEMPLATE_SETTINGS,
+    TEXT_COMPLETION, ValueKind, settings_table,
+};
 pub use crate::stream::{Progress, ReplyEvent, ReplyStream};
 pub use crate::timeouts::Timeouts;
 pub use crate::transport::{BodyStream, Transport};

@@ -2,18 +2,26 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
+use crate::endpoint::ENDPOINTS;
 use crate::text::excerpt;
-use crate::{Error, ErrorKind, Provider, Result, Settings, similar_name};
+use crate::{Error, ErrorKind, ParamSpec, Provider, ProviderSpec, Result, Settings, similar_name};
 
-/// What turns settings into a provider.
+/// Builds a provider from settings.
 type Factory = dyn Fn(Settings) -> Result<Arc<dyn Provider>> + Send + Sync;
 
-/// The providers that a program knows, by the prefix of their model names.
+/// The providers of a program, by the prefix of their model names.
 ///
 /// A provider crate has one function `register(&mut Registry)`; adding a provider edits no list.
 #[derive(Clone, Default)]
 pub struct Registry {
-    factories: BTreeMap<&'static str, Arc<Factory>>,
+    entries: BTreeMap<&'static str, Entry>,
+}
+
+/// A registered provider.
+#[derive(Clone)]
+struct Entry {
+    spec: Arc<ProviderSpec>,
+    factory: Arc<Factory>,
 }
 
 impl Registry {
@@ -22,26 +30,47 @@ impl Registry {
         Self::default()
     }
 
-    /// Adds a provider, or replaces the one of the same name.
-    pub fn register<F>(&mut self, name: &'static str, factory: F)
+    /// Adds a provider with its declaration, or replaces the one of the same name. A name alone
+    /// declares a provider with the settings of all providers only.
+    pub fn register<F>(&mut self, spec: impl Into<ProviderSpec>, factory: F)
     where
         F: Fn(Settings) -> Result<Arc<dyn Provider>> + Send + Sync + 'static,
     {
-        self.factories.insert(name, Arc::new(factory));
+        let spec = Arc::new(spec.into());
+        let factory: Arc<Factory> = Arc::new(factory);
+        self.entries.insert(spec.name(), Entry { spec, factory });
     }
 
     /// The names of the providers, in alphabetical order.
     pub fn names(&self) -> impl Iterator<Item = &'static str> {
-        self.factories.keys().copied()
+        self.entries.keys().copied()
     }
 
-    /// Cuts `replicate/meta/llama` into `replicate` and `meta/llama`.
+    /// The declarations of the providers, in alphabetical order of their names.
+    pub fn specs(&self) -> impl Iterator<Item = &ProviderSpec> {
+        self.entries.values().map(|entry| &*entry.spec)
+    }
+
+    /// The declaration of the provider `name`.
+    pub fn spec(&self, name: &str) -> Option<&ProviderSpec> {
+        self.entries.get(name).map(|entry| &*entry.spec)
+    }
+
+    /// The parameters that a request may have: those of the endpoints, then those of the
+    /// providers. Several may have the same name.
+    pub fn params(&self) -> impl Iterator<Item = ParamSpec> {
+        let of_endpoints = ENDPOINTS.iter().flat_map(|endpoint| endpoint.params());
+        let of_providers = self.specs().flat_map(ProviderSpec::params);
+        of_endpoints.chain(of_providers).copied()
+    }
+
+    /// Splits `replicate/meta/llama` into `replicate` and `meta/llama`.
     ///
     /// # Errors
-    /// [`ErrorKind::NotFound`], naming the known prefixes, when the name begins with none.
+    /// [`ErrorKind::NotFound`], with the known prefixes, if the name starts with none of them.
     pub fn split<'m>(&self, model: &'m str) -> Result<(&'static str, &'m str)> {
         let (prefix, rest) = model.split_once('/').unwrap_or((model, ""));
-        match self.factories.get_key_value(prefix) {
+        match self.entries.get_key_value(prefix) {
             Some((name, _)) if !rest.is_empty() => Ok((name, rest)),
             _ => {
                 let known: Vec<String> = self.names().map(|name| format!("{name}/…")).collect();
@@ -60,9 +89,9 @@ impl Registry {
     /// The registered name of the provider `name`.
     ///
     /// # Errors
-    /// [`ErrorKind::NotFound`], naming the known providers and the most similar one.
+    /// [`ErrorKind::NotFound`], with the known providers and the most similar one.
     pub fn find(&self, name: &str) -> Result<&'static str> {
-        if let Some((known, _)) = self.factories.get_key_value(name) {
+        if let Some((known, _)) = self.entries.get_key_value(name) {
             return Ok(known);
         }
         let known: Vec<&str> = self.names().collect();
@@ -78,8 +107,8 @@ impl Registry {
         Err(Error::new(ErrorKind::NotFound, message))
     }
 
-    /// The provider that was probably meant by `name`, if there is none of that name: it differs
-    /// by a typing mistake, or `name` is its beginning.
+    /// The provider whose name is most similar to the unknown `name`: it differs by a typing
+    /// mistake, or starts with `name`.
     pub fn similar(&self, name: &str) -> Option<&'static str> {
         let begins = |known: &&str| name.len() >= 3 && known.starts_with(name);
         let similar = || similar_name(name, self.names());
@@ -89,10 +118,10 @@ impl Registry {
     /// Builds the provider `name`.
     ///
     /// # Errors
-    /// Those of the provider for its settings, and of [`find`](Self::find).
+    /// Those of the provider for its settings, and those of [`find`](Self::find).
     pub fn build(&self, name: &str, settings: Settings) -> Result<Arc<dyn Provider>> {
         let name = self.find(name)?;
-        self.factories[name](settings)
+        (self.entries[name].factory)(settings)
     }
 }
 
@@ -105,6 +134,7 @@ impl fmt::Debug for Registry {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::ValueKind;
 
     fn registry() -> Registry {
         let mut registry = Registry::new();
@@ -117,8 +147,8 @@ mod tests {
     }
 
     #[test]
-    fn an_unknown_provider_is_told_with_the_one_that_was_meant() {
-        for (name, meant) in [
+    fn an_unknown_provider_is_an_error_with_the_most_similar_name() {
+        for (name, similar) in [
             ("together", Some("together_ai")),
             ("togetherai", Some("together_ai")),
             ("replciate", Some("replicate")),
@@ -128,7 +158,7 @@ mod tests {
             let error = registry().build(name, Settings::new()).unwrap_err();
             assert_eq!(error.kind(), ErrorKind::NotFound, "{name}");
             assert!(error.message().contains("known: replicate, together_ai"));
-            let hint = meant.map(|meant| format!("; did you mean \"{meant}\"?"));
+            let hint = similar.map(|similar| format!("; did you mean \"{similar}\"?"));
             match hint {
                 Some(hint) => assert!(error.message().ends_with(&hint), "{error}"),
                 None => assert!(error.message().ends_with("together_ai"), "{error}"),
@@ -137,7 +167,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_that_is_quoted_is_cut_and_escaped() {
+    fn a_quoted_name_is_cut_and_escaped() {
         let name = format!("a\n\u{1b}[2J{}", "b".repeat(1 << 20));
         let registry = registry();
         let model = registry.split(&name).unwrap_err();
@@ -146,5 +176,21 @@ mod tests {
             assert!(error.message().len() < 500, "{}", error.message().len());
             assert!(!error.message().contains(char::is_control));
         }
+    }
+
+    #[test]
+    fn the_declarations_of_all_providers_can_be_read() {
+        let kind = ValueKind::Bool;
+        let spec = ProviderSpec::new("acme").with_params([ParamSpec::new("watermark", kind)]);
+        let mut registry = registry();
+        registry.register(spec, |_| {
+            Err(Error::new(ErrorKind::Auth, "there is no account"))
+        });
+        let names: Vec<_> = registry.specs().map(ProviderSpec::name).collect();
+        assert_eq!(names, ["acme", "replicate", "together_ai"]);
+        assert_eq!(registry.spec("acme").unwrap().params().len(), 1);
+        assert!(registry.spec("Acme").is_none());
+        let params: Vec<_> = registry.params().map(|param| param.name).collect();
+        assert!(params.contains(&"temperature") && params.contains(&"watermark"));
     }
 }

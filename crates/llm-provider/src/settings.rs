@@ -8,135 +8,119 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
-use crate::text::excerpt;
 use crate::{
     ApiKey, BaseUrl, Error, ErrorKind, ExtraHeaders, Result, Timeouts, Transport, secrets,
-    similar_name,
 };
 
-/// The [code](Error::code) of errors about an environment variable that is set and cannot be used.
+/// The [code](Error::code) of errors about an environment variable that is set to an invalid value.
 pub const INVALID_ENVIRONMENT: &str = "invalid_environment";
 
-/// What a provider is built from. All of it is optional: keys and bases are also found in the
-/// environment variables that the provider documents.
+/// What a provider is built from. Every setting is optional: a key or address that is not set is
+/// read from the environment variables that the provider [declares](crate::ProviderSpec).
 ///
-/// `Debug` shows no credentials: neither the key nor those in `api_base`, and of
-/// [`extra`](Self::extra) and the extra headers only the names.
+/// The declarations of the fields are [`COMMON_SETTINGS`](crate::COMMON_SETTINGS).
+///
+/// `Debug` shows no credentials: neither the key nor those in `api_base`, and only the names of the
+/// [`extra`](Self::extra) settings and the extra headers.
 #[derive(Clone, Default, Deserialize)]
 #[non_exhaustive]
 pub struct Settings {
     /// The key to the account.
     #[serde(default)]
     pub api_key: Option<ApiKey>,
-    /// The upstream's address, with or without its `/v1`.
+    /// The upstream's address, with or without `/v1`.
     #[serde(default)]
     pub api_base: Option<String>,
-    /// How long one plain call may take when the call itself does not say; see [`Timeouts`].
+    /// The time limit of a call that is not streamed and has no timeout itself; see [`Timeouts`].
     #[serde(default, deserialize_with = "seconds")]
     pub timeout: Option<Duration>,
-    /// The same for a streamed call, up to the head of its answer.
+    /// The same for a streamed call, until the head of its response.
     #[serde(default, deserialize_with = "seconds")]
     pub stream_timeout: Option<Duration>,
-    /// How long connecting may take.
+    /// The time limit of connecting.
     #[serde(default, deserialize_with = "seconds")]
     pub connect_timeout: Option<Duration>,
-    /// How long each attempt may take up to the head of its answer.
+    /// The time limit of each attempt until the head of its response.
     #[serde(default, deserialize_with = "seconds")]
     pub first_byte_timeout: Option<Duration>,
-    /// How long each wait for a piece of an answer's body may take.
+    /// The time limit of each wait for the next bytes of a response.
     #[serde(default, deserialize_with = "seconds")]
     pub idle_timeout: Option<Duration>,
     /// How often a call is sent again that the upstream cannot have billed; 2 by default.
     #[serde(default)]
     pub max_retries: Option<u32>,
-    /// Whether a call is sent again that may have been billed: after a timeout, a broken
+    /// Whether a call is also sent again that may have been billed: after a timeout, a broken
     /// connection, a 5xx.
     #[serde(default)]
     pub retry_billed: bool,
-    /// A PEM file of certificate authorities that are trusted beside the system's.
+    /// A PEM file of certificate authorities to trust besides the system's.
     #[serde(default)]
     pub ca_file: Option<PathBuf>,
-    /// Headers that each request to the upstream has besides the usual ones.
+    /// Headers to add to each request to the upstream.
     #[serde(default)]
     pub extra_headers: ExtraHeaders,
-    /// Settings that only some providers read, such as `roles` of a prompt template.
+    /// Settings that not every provider has, such as `roles` of a prompt template.
     #[serde(flatten)]
     pub extra: Map<String, Value>,
-    /// Values of Rust types that only some providers read, such as the templates in a
-    /// `prompt_templates::Registry`.
+    /// Values of Rust types for some providers, such as a `prompt_templates::Registry`.
     #[serde(skip)]
     pub extensions: http::Extensions,
-    /// What sends the requests; the default transport when there is none. A transport that is
-    /// given here has its own connect timeout and certificate authorities.
+    /// What sends the requests, instead of the default transport. It has its own connect timeout
+    /// and certificate authorities.
     #[serde(skip)]
     pub transport: Option<Arc<dyn Transport>>,
 }
 
 impl Settings {
-    /// The names of the settings that every provider has.
-    pub const FIELDS: &[&str] = &[
-        "api_base",
-        "api_key",
-        "ca_file",
-        "connect_timeout",
-        "extra_headers",
-        "first_byte_timeout",
-        "idle_timeout",
-        "max_retries",
-        "retry_billed",
-        "stream_timeout",
-        "timeout",
-    ];
-
-    /// Settings that leave everything to the environment.
+    /// Empty settings: key and address come from the environment.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Gives the key.
+    /// Sets the key.
     #[must_use]
     pub fn with_api_key(mut self, api_key: ApiKey) -> Self {
         self.api_key = Some(api_key);
         self
     }
 
-    /// Gives the address.
+    /// Sets the address.
     #[must_use]
     pub fn with_api_base(mut self, api_base: impl Into<String>) -> Self {
         self.api_base = Some(api_base.into());
         self
     }
 
-    /// Limits the time of one call.
+    /// Sets the time limit of a call.
     #[must_use]
     pub fn with_timeout(mut self, timeout: Duration) -> Self {
         self.timeout = Some(timeout);
         self
     }
 
-    /// Says how often a call is sent again.
+    /// Sets how often a call is sent again.
     #[must_use]
     pub fn with_max_retries(mut self, max_retries: u32) -> Self {
         self.max_retries = Some(max_retries);
         self
     }
 
-    /// Gives what sends the requests.
+    /// Sets what sends the requests.
     #[must_use]
     pub fn with_transport(mut self, transport: impl Transport) -> Self {
         self.transport = Some(Arc::new(transport));
         self
     }
 
-    /// Gives a setting that only some providers read. Another provider rejects it when it is
-    /// built.
+    /// Sets a setting that not every provider has. A provider that does not declare it rejects it
+    /// when it is built.
     #[must_use]
     pub fn with_extra(mut self, key: impl Into<String>, value: impl Into<Value>) -> Self {
         self.extra.insert(key.into(), value.into());
         self
     }
 
-    /// The limits of time.
+    /// The time limits.
     pub fn timeouts(&self) -> Timeouts {
         Timeouts {
             total: self.timeout,
@@ -146,11 +130,11 @@ impl Settings {
         }
     }
 
-    /// The key given, or else the first of `env` that is set.
+    /// The key in the settings, or else in the first of the variables `env` that is set.
     ///
     /// # Errors
-    /// [`ErrorKind::Auth`], naming the variables, when there is none; naming the variable, with
-    /// the code [`INVALID_ENVIRONMENT`], for one that no header can carry.
+    /// [`ErrorKind::Auth`], with the names of the variables, if there is no key; with the code
+    /// [`INVALID_ENVIRONMENT`] and the name of the variable if its value is not valid in a header.
     pub fn require_api_key(&self, provider: &'static str, env: &[&str]) -> Result<ApiKey> {
         if let Some(key) = self.api_key.as_ref().filter(|key| !key.is_empty()) {
             return Ok(key.clone());
@@ -173,11 +157,12 @@ impl Settings {
         Err(Error::new(ErrorKind::Auth, message).with_provider(provider))
     }
 
-    /// The address given, or else the first of `env` that is set, or else `default`.
+    /// The address in the settings, or else in the first of the variables `env` that is set, or
+    /// else `default`.
     ///
     /// # Errors
-    /// [`ErrorKind::InvalidRequest`] when it is not a URL; naming the variable, with the code
-    /// [`INVALID_ENVIRONMENT`], when it comes from the environment.
+    /// [`ErrorKind::InvalidRequest`] if it is not a URL; with the code [`INVALID_ENVIRONMENT`] and
+    /// the name of the variable if it comes from the environment.
     pub fn api_base_or(
         &self,
         provider: &'static str,
@@ -193,46 +178,41 @@ impl Settings {
         BaseUrl::parse(default).map_err(|error| error.with_provider(provider))
     }
 
-    /// Checks that [`extra`](Self::extra) holds no other settings than those in `known`, so that
-    /// a typing mistake is not ignored.
+    /// Reads the settings that not every provider has, from [`extra`](Self::extra).
     ///
     /// # Errors
-    /// [`ErrorKind::InvalidRequest`], naming the unknown setting and the most similar known one.
-    pub fn deny_unknown_extra(&self, provider: &'static str, known: &[&str]) -> Result<()> {
-        let Some(unknown) = self.extra.keys().find(|key| !known.contains(&key.as_str())) else {
-            return Ok(());
-        };
-        let all = known.iter().chain(Self::FIELDS).copied();
-        let hint = match similar_name(unknown, all) {
-            Some(similar) => format!("; did you mean `{similar}`?"),
-            None if known.is_empty() => String::new(),
-            None => format!("; known: {}", known.join(", ")),
-        };
-        let message = format!("unknown setting `{}`{hint}", excerpt(unknown));
-        Err(Error::new(ErrorKind::InvalidRequest, message)
-            .with_provider(provider)
-            .with_param(unknown.clone()))
-    }
-
-    /// The provider's own settings, from [`extra`](Self::extra).
-    ///
-    /// # Errors
-    /// [`ErrorKind::InvalidRequest`], naming the setting, when one has the wrong type.
+    /// [`ErrorKind::InvalidRequest`], with the name of the setting, if one has the wrong type.
     pub fn extra_as<T: DeserializeOwned>(&self, provider: &'static str) -> Result<T> {
-        // Read from text, since the error then tells which setting it is.
-        let extra = Value::Object(self.extra.clone()).to_string();
-        llm_types::parse(extra.as_bytes()).map_err(|error| {
-            // Without the line and column, which are those of the text made above.
-            let message = match error.path() {
-                "" => format!("bad setting: {}", error.message()),
-                path => format!("bad setting: {path}: {}", error.message()),
-            };
-            Error::new(ErrorKind::InvalidRequest, message)
-                .with_provider(provider)
-                .with_param(Some(error.path().to_owned()).filter(|path| !path.is_empty()))
-                .with_source(error)
-        })
+        from_values(self.extra.clone()).map_err(|error| error.with_provider(provider))
     }
+}
+
+/// Reads settings from values by name; times are in seconds.
+///
+/// # Errors
+/// [`ErrorKind::InvalidRequest`], with the name of the setting, if a value has the wrong type.
+impl TryFrom<Map<String, Value>> for Settings {
+    type Error = Error;
+
+    fn try_from(values: Map<String, Value>) -> Result<Self> {
+        from_values(values)
+    }
+}
+
+/// Reads `values`. An error names the setting and does not quote its value.
+fn from_values<T: DeserializeOwned>(values: Map<String, Value>) -> Result<T> {
+    // An error about a text, unlike one about a value, has the path of the setting.
+    let text = Value::Object(values).to_string();
+    llm_types::parse(text.as_bytes()).map_err(|error| {
+        // Line and column are those of the text made above, so they are left out.
+        let message = match error.path() {
+            "" => format!("bad setting: {}", error.message()),
+            path => format!("bad setting: {path}: {}", error.message()),
+        };
+        Error::new(ErrorKind::InvalidRequest, message)
+            .with_param(Some(error.path().to_owned()).filter(|path| !path.is_empty()))
+            .with_source(error)
+    })
 }
 
 impl fmt::Debug for Settings {
@@ -270,7 +250,7 @@ fn first_set<'n>(provider: &'static str, names: &[&'n str]) -> Result<Option<(&'
     Ok(None)
 }
 
-/// The error for a variable that is set and cannot be used. It does not quote the value.
+/// The error for a variable with an invalid value, which it does not quote.
 fn unusable(provider: &'static str, name: &str, error: Error) -> Error {
     let message = format!(
         "the environment variable {name} cannot be used: {}",
@@ -282,10 +262,11 @@ fn unusable(provider: &'static str, name: &str, error: Error) -> Error {
         .with_code(INVALID_ENVIRONMENT.to_owned())
 }
 
-/// Reads a time in seconds, for `#[serde(deserialize_with = "seconds")]`.
+/// Reads a time in seconds, for `#[serde(deserialize_with = "seconds")]`. A time above a year is
+/// read as a year.
 ///
 /// # Errors
-/// For what is neither null nor a number of seconds; what is longer than a year is a year.
+/// If the value is neither null nor a number of seconds.
 pub fn seconds<'de, D: serde::Deserializer<'de>>(
     deserializer: D,
 ) -> Result<Option<Duration>, D::Error> {
@@ -297,7 +278,7 @@ pub fn seconds<'de, D: serde::Deserializer<'de>>(
         .map_err(serde::de::Error::custom)
 }
 
-// Longer than anything lasts, and short enough to be added to a time.
+// Longer than any call, and short enough to be added to a point in time.
 const LONGEST: Duration = Duration::from_secs(365 * 24 * 3600);
 
 #[cfg(test)]
@@ -305,6 +286,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::COMMON_SETTINGS;
 
     fn read(settings: Value) -> Settings {
         serde_json::from_value(settings).unwrap()
@@ -327,12 +309,12 @@ mod tests {
     }
 
     #[test]
-    fn the_settings_that_every_provider_has_are_all_listed() {
-        for name in Settings::FIELDS {
-            let wrong = json!({ *name: [[7]] });
+    fn every_field_is_declared_as_a_common_setting() {
+        for name in COMMON_SETTINGS.iter().map(|setting| setting.name) {
+            let wrong = json!({ name: [[7]] });
             assert!(serde_json::from_value::<Settings>(wrong).is_err(), "{name}");
         }
-        // A field that is added here is to be added to the list, too.
+        // A new field needs a declaration, too.
         let Settings {
             api_key: _,
             api_base: _,
@@ -349,47 +331,21 @@ mod tests {
             extensions: _,
             transport: _,
         } = Settings::new();
-        assert_eq!(Settings::FIELDS.len(), 11);
-    }
-
-    #[test]
-    fn an_unknown_setting_is_an_error_with_the_most_similar_one() {
-        let deny = |name: &str| {
-            let settings = Settings::new().with_extra(name, "secret");
-            settings.deny_unknown_extra("acme", &["roles", "prefer_wait"])
-        };
-        assert!(deny("roles").is_ok());
-        for (name, hint) in [
-            ("role", "unknown setting `role`; did you mean `roles`?"),
-            (
-                "api_kye",
-                "unknown setting `api_kye`; did you mean `api_key`?",
-            ),
-            (
-                "budget",
-                "unknown setting `budget`; known: roles, prefer_wait",
-            ),
-        ] {
-            let error = deny(name).unwrap_err();
-            assert_eq!((error.message(), error.param()), (hint, Some(name)));
-            assert!(!format!("{error:?}").contains("secret"));
-        }
-        let long = deny(&"x\n".repeat(1 << 20)).unwrap_err();
-        assert!(long.message().len() < 1000 && !long.message().contains('\n'));
+        assert_eq!(COMMON_SETTINGS.len(), 11);
     }
 
     #[test]
     fn a_bad_setting_is_named_without_its_text() {
         #[derive(Debug, Deserialize)]
-        struct Own {
-            #[allow(dead_code, reason = "only its type is of interest")]
+        struct Budget {
+            #[allow(dead_code, reason = "the test needs only its type")]
             budget: f64,
         }
         let settings = read(json!({ "budget": "secret" }));
-        let error = settings.extra_as::<Own>("acme").unwrap_err();
+        let error = settings.extra_as::<Budget>("acme").unwrap_err();
         assert_eq!(error.param(), Some("budget"));
         assert!(!format!("{error:?} {error}").contains("secret"), "{error}");
-        // The settings were no text, so that no line of one is named.
+        // Settings are not a text, so the message has no line number.
         assert!(!error.message().contains("line"), "{error}");
     }
 

@@ -41,7 +41,7 @@ impl Timeouts {
 }
 
 // As OpenAI's clients.
-const TOTAL: Duration = Duration::from_secs(600);
+pub(crate) const TOTAL: Duration = Duration::from_secs(600);
 
 #[cfg(test)]
 mod tests {

@@ -143,7 +143,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn nobody_is_woken_early_or_forgotten() {
+    async fn no_sleeper_is_woken_early_or_missed() {
         let alarm = Alarm::start().unwrap();
         let began = Instant::now();
         // Unsorted, some at the same time, some already past.
@@ -162,7 +162,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn whoever_leaves_gives_up_the_place() {
+    async fn a_disconnected_client_releases_its_slot() {
         let alarm = Alarm::start().unwrap();
         let far = Instant::now() + Duration::from_secs(3600);
         let short = Duration::from_millis(1);

@@ -13,7 +13,7 @@ use crate::trace::{RequestCounts, Times};
 use crate::upstream::{Shared, Upstream};
 
 /// Whether this path leads to the simulation itself.
-pub(crate) fn is_asked(path: &str) -> bool {
+pub(crate) fn is_control_path(path: &str) -> bool {
     path == "/_sim" || path.starts_with("/_sim/")
 }
 

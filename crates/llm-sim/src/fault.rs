@@ -399,7 +399,7 @@ mod tests {
     }
 
     #[test]
-    fn prompts_can_ask_for_faults() {
+    fn prompts_can_request_faults() {
         let body = br#"{"prompt":"x [sim: fail=oom] y [sim:split=3]"}"#;
         let faults = Faults::in_body(body).unwrap();
         assert_eq!(
@@ -414,7 +414,7 @@ mod tests {
     }
 
     #[test]
-    fn rules_strike_what_they_name_and_no_more() {
+    fn a_fault_applies_to_the_requests_that_it_names() {
         let rule = FaultRule::new(Fault::Hang)
             .on_method("post")
             .on_path("/chat")

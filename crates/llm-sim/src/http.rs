@@ -172,7 +172,7 @@ mod tests {
     }
 
     #[test]
-    fn a_strange_host_is_not_echoed() {
+    fn an_unknown_host_is_not_echoed() {
         let mut headers = HeaderMap::new();
         assert_eq!(
             Call::base_of(&headers, "http://127.0.0.1:1"),

@@ -168,7 +168,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_bucket_fills_as_it_was_told() {
+    fn a_bucket_refills_at_its_rate() {
         let limiter = Limiter::new(Rate::new(10, Duration::from_secs(60)));
         let start = Instant::now();
         let take = |cost, seconds| {
@@ -188,7 +188,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_larger_than_the_bucket_is_paid_for_later() {
+    fn a_request_larger_than_the_bucket_is_charged_later() {
         let limiter = Limiter::new(Rate::new(10, Duration::from_secs(1)));
         let start = Instant::now();
         let take = |cost, seconds| limiter.take("me", cost, start + Duration::from_secs(seconds));
@@ -199,7 +199,7 @@ mod tests {
     }
 
     #[test]
-    fn users_with_full_buckets_are_forgotten() {
+    fn users_with_full_buckets_are_removed() {
         let limiter = Limiter::new(Rate::new(1, Duration::from_secs(1)));
         let start = Instant::now();
         for user in 0..MOST_USERS {
@@ -211,7 +211,7 @@ mod tests {
     }
 
     #[test]
-    fn only_rates_are_rates() {
+    fn invalid_rates_are_rejected() {
         for bad in ["", "10", "0/s", "-1/s", "10/", "10/0s", "x/s", "1/year"] {
             let error = bad.parse::<Rate>().unwrap_err();
             assert!(error.to_string().contains("600/m"), "{error}");

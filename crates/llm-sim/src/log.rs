@@ -201,7 +201,7 @@ mod tests {
     }
 
     #[test]
-    fn secrets_are_not_kept() {
+    fn secrets_are_not_recorded() {
         let log = RequestLog::new(10);
         let request = Request::builder()
             .header(AUTHORIZATION, "Bearer r8_secret")
@@ -214,7 +214,7 @@ mod tests {
     }
 
     #[test]
-    fn the_oldest_is_forgotten_first() {
+    fn the_oldest_is_removed_first() {
         let log = RequestLog::new(2);
         for path in ["/a", "/b", "/c"] {
             record(&log, Request::builder().uri(path).body(()).unwrap());
@@ -229,7 +229,7 @@ mod tests {
     }
 
     #[test]
-    fn long_streams_are_forgotten_before_they_fill_the_memory() {
+    fn long_streams_are_discarded_before_memory_is_exhausted() {
         let log = RequestLog::new(10);
         let long = record(&log, Request::new(()));
         for _ in 0..=MOST_WRITES {

@@ -108,7 +108,7 @@ mod tests {
     }
 
     #[test]
-    fn endless_schemas_end() {
+    fn recursive_schemas_terminate() {
         let schema = json!({"properties": {"again": {"$ref": "#"}}});
         assert!(fitting(&schema, "").is_object());
         let wide = json!({"properties": {"a": {"$ref": "#"}, "b": {"$ref": "#"}}});

@@ -85,7 +85,7 @@ async fn accept<U: Upstream>(
     stopping: watch::Receiver<bool>,
 ) {
     let mut connections = JoinSet::new();
-    let mut told = std::pin::pin!(told(stopping.clone()));
+    let mut stopped = std::pin::pin!(stopped(stopping.clone()));
     loop {
         tokio::select! {
             accepted = listener.accept() => match accepted {
@@ -98,7 +98,7 @@ async fn accept<U: Upstream>(
                 Err(_) => tokio::time::sleep(Duration::from_millis(20)).await,
             },
             Some(_) = connections.join_next(), if !connections.is_empty() => {}
-            () = told.as_mut() => break,
+            () = stopped.as_mut() => break,
         }
     }
     drop(listener);
@@ -125,7 +125,7 @@ async fn serve<U: Upstream>(
     // Errors are broken connections: the client disconnected, or a fault broke the connection.
     tokio::select! {
         _ = connection.as_mut() => {}
-        () = told(stopping) => {
+        () = stopped(stopping) => {
             connection.as_mut().graceful_shutdown();
             let _ = connection.await;
         }
@@ -133,13 +133,13 @@ async fn serve<U: Upstream>(
 }
 
 /// Waits until the server is shut down or dropped.
-async fn told(mut stopping: watch::Receiver<bool>) {
+async fn stopped(mut stopping: watch::Receiver<bool>) {
     let _ = stopping.wait_for(|stop| *stop).await;
 }
 
 async fn handle<U: Upstream>(upstream: Arc<U>, local: &str, request: Request<Incoming>) -> Answer {
     let (parts, body) = request.into_parts();
-    if control::is_asked(parts.uri.path()) {
+    if control::is_control_path(parts.uri.path()) {
         let body = read(body).await.unwrap_or_default();
         return control::answer(&*upstream, &parts, &body);
     }
@@ -171,8 +171,8 @@ async fn answer<U: Upstream>(
     let shared = upstream.shared();
     let path = request.uri.path();
     let mut faults = shared.faults.strike(request.method.as_str(), path);
-    match asked_for(&request.headers, &body) {
-        Ok(asked) => faults.add(asked),
+    match requested_faults(&request.headers, &body) {
+        Ok(requested) => faults.add(requested),
         Err(error) => return upstream.error(400, Some(&error.to_string())),
     }
     let mut began = received;
@@ -241,7 +241,7 @@ async fn read(mut body: Incoming) -> Result<Bytes, Unread> {
     }
 }
 
-fn asked_for(headers: &hyper::HeaderMap, body: &Bytes) -> Result<Faults, ParseFaultError> {
+fn requested_faults(headers: &hyper::HeaderMap, body: &Bytes) -> Result<Faults, ParseFaultError> {
     let mut faults = Faults::in_body(body)?;
     for value in headers.get_all("x-sim-fault") {
         faults.add(String::from_utf8_lossy(value.as_bytes()).parse()?);

@@ -8,7 +8,7 @@ use crate::seed::{Rng, hash};
 pub(crate) struct Question<'a> {
     pub(crate) model: &'a str,
     /// The last user message.
-    pub(crate) said: &'a str,
+    pub(crate) user_text: &'a str,
     /// Distinguishes the choices of one request, and requests with different seeds.
     pub(crate) variant: u64,
     pub(crate) max_tokens: Option<usize>,
@@ -39,35 +39,35 @@ impl Question<'_> {
 
     /// The reasoning of a reasoning model before its reply.
     pub(crate) fn reasoning(&self) -> Vec<String> {
-        let said = excerpt(self.said);
+        let quote = excerpt(self.user_text);
         tokens(&format!(
-            "The user says: \"{said}\". This is a simulation, so I echo it."
+            "The user says: \"{quote}\". This is a simulation, so I echo it."
         ))
         .map(str::to_owned)
         .collect()
     }
 
     fn echo(&self, limit: usize) -> String {
-        let mut rng = Rng(hash([self.model, self.said]) ^ self.variant);
-        let said = excerpt(self.said);
+        let mut rng = Rng(hash([self.model, self.user_text]) ^ self.variant);
+        let quote = excerpt(self.user_text);
         let mut text = format!(
-            "This is a simulated answer from {}. You said: {said}",
+            "This is a simulated answer from {}. You said: {quote}",
             self.model
         );
-        if !said.ends_with(['.', '!', '?', '…']) {
+        if !quote.ends_with(['.', '!', '?', '…']) {
             text.push('.');
         }
         let sentences = 1 + rng.next() % 3;
-        let wanted = self.min_tokens.min(limit);
+        let minimum = self.min_tokens.min(limit);
         let mut count = tokens(&text).count();
-        let mut told = 0;
-        while told < sentences || count < wanted {
+        let mut added = 0;
+        while added < sentences || count < minimum {
             let Some(sentence) = rng.pick(SENTENCES) else {
                 break;
             };
             count += tokens(sentence).count();
             text.push_str(sentence);
-            told += 1;
+            added += 1;
         }
         text
     }
@@ -139,11 +139,11 @@ fn token_end(text: &str) -> usize {
     text.len()
 }
 
-fn excerpt(said: &str) -> String {
-    let said = said.trim();
-    match said.char_indices().nth(EXCERPT) {
-        Some((at, _)) => format!("{}…", &said[..at]),
-        None => said.to_owned(),
+fn excerpt(text: &str) -> String {
+    let text = text.trim();
+    match text.char_indices().nth(EXCERPT) {
+        Some((at, _)) => format!("{}…", &text[..at]),
+        None => text.to_owned(),
     }
 }
 
@@ -184,10 +184,10 @@ const SENTENCES: &[&str] = &[
 mod tests {
     use super::*;
 
-    fn question<'a>(said: &'a str, stop: &'a [String]) -> Question<'a> {
+    fn question<'a>(user_text: &'a str, stop: &'a [String]) -> Question<'a> {
         Question {
             model: "acme/model",
-            said,
+            user_text,
             variant: 0,
             max_tokens: None,
             min_tokens: 0,
@@ -213,7 +213,7 @@ mod tests {
     }
 
     #[test]
-    fn answers_are_deterministic_and_say_what_they_are() {
+    fn replies_are_deterministic_and_marked_as_simulated() {
         let answer = question("hello", &[]).answer(&Reply::Echo).tokens.concat();
         assert!(answer.starts_with("This is a simulated answer from acme/model. You said: hello."));
         assert_eq!(
@@ -228,7 +228,7 @@ mod tests {
     }
 
     #[test]
-    fn limits_and_stops_shape_the_answer() {
+    fn limits_and_stops_end_the_reply() {
         let short = Question {
             max_tokens: Some(3),
             ..question("hello", &[])

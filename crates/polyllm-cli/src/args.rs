@@ -70,6 +70,7 @@ pub(crate) enum Command {
     Embed(Embed),
     Rerank(Rerank),
     Models(Models),
+    Providers(crate::providers::Providers),
     Replicate(Box<crate::replicate::args::Replicate>),
     Bench(Box<crate::bench::args::Bench>),
     Check(Check),
@@ -108,7 +109,7 @@ pub(crate) struct Serve {
     pub(crate) json: bool,
 }
 
-/// Check a config.yaml: report all mistakes with line, column and fix
+/// Check a config.yaml: report all errors with line, column and a suggested fix
 #[derive(Debug, clap::Args)]
 pub(crate) struct Check {
     /// LiteLLM's config.yaml

@@ -41,7 +41,7 @@ pub(crate) fn run(args: &args::Check) -> Result<ExitCode> {
         .map(|deployment| deployment.group.as_str());
     let models = Vec::from_iter(BTreeSet::from_iter(groups));
     print(format_args!(
-        "{file}: good: {} over {}: {}\n",
+        "{file}: valid: {} with {}: {}\n",
         count(models.len(), "model"),
         count(config.deployments.len(), "deployment"),
         printable(&models.join(", ")),
@@ -49,7 +49,7 @@ pub(crate) fn run(args: &args::Check) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Prints the problems of a configuration, as compilers do.
+/// Prints the problems of a configuration like a compiler.
 pub(crate) fn report(error: &ConfigError) -> Result<ExitCode> {
     tell(error);
     Ok(ExitCode::FAILURE)
@@ -58,7 +58,7 @@ pub(crate) fn report(error: &ConfigError) -> Result<ExitCode> {
 fn as_json(problem: &Problem) -> Value {
     json!({
         "severity": match problem.severity {
-            Severity::Mistake => "error",
+            Severity::Error => "error",
             _ => "warning",
         },
         "line": problem.at.map(|at| at.line),

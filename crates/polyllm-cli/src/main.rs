@@ -11,6 +11,7 @@ mod embed;
 mod log;
 mod models;
 mod output;
+mod providers;
 mod reload;
 mod replicate;
 mod rerank;
@@ -54,6 +55,7 @@ fn main() -> ExitCode {
             }
             Command::Embed(embed) => embed::run(embed).await,
             Command::Models(models) => models::run(models).await,
+            Command::Providers(args) => providers::run(&args),
             Command::Replicate(replicate) => replicate::run(*replicate).await,
             Command::Rerank(rerank) => rerank::run(rerank).await,
             Command::Serve(serve) => serve::run(serve).await,

@@ -7,10 +7,10 @@ mod common;
 mod upstream;
 
 use std::io::Write;
-use std::net::TcpListener;
 use std::process::Stdio;
 
 use serde_json::Value;
+use tokio::net::TcpSocket;
 
 use common::{polyllm, run};
 use upstream::upstream;
@@ -120,10 +120,10 @@ fn a_missing_key_names_its_variable_and_the_simulation() {
 
 #[test]
 fn an_upstream_that_is_not_there_is_named_without_the_key() {
-    let closed = TcpListener::bind("127.0.0.1:0")
-        .unwrap()
-        .local_addr()
-        .unwrap();
+    // A bound socket keeps its port and refuses connections until it listens.
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let closed = socket.local_addr().unwrap();
     let mut command = polyllm(&["chat", "-m", "together_ai/a/b", "Hi", "--api-base"]);
     command
         .arg(format!("http://{closed}"))

@@ -3,7 +3,7 @@
 #![allow(clippy::panic, clippy::unwrap_used, reason = "helpers of tests")]
 
 use std::fs;
-use std::io::{Read, Write};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
@@ -316,6 +316,8 @@ fn numbers_out_of_their_limits_are_misuse_and_nothing_is_sent() {
             "--max-requests-per-run",
         ),
         ("--num-workers 4294967295", "--num-workers"),
+        ("--timeout 0s", "--timeout"),
+        ("--traffic-scenario 'D(99999999999,5)'", "10,000,000"),
         ("--price nan,1", "--price"),
         (
             "--traffic-scenario 'D(10,5)' --prefix-len 18446744073709551615",
@@ -528,17 +530,17 @@ fn a_dataset_on_the_hub_is_read_by_its_rows() {
     let address = format!("http://{}", hub.local_addr().unwrap());
     let serving = std::thread::spawn(move || {
         let (mut socket, _) = hub.accept().unwrap();
-        let mut request = [0; 4096];
-        let length = socket.read(&mut request).unwrap();
+        let head = BufReader::new(&socket).lines().map(Result::unwrap);
+        let head: Vec<_> = head.take_while(|line| !line.is_empty()).collect();
         let body =
             json!({"rows": [{"row": {"question": "Who?"}}, {"row": {"question": "Where?"}}]})
                 .to_string();
         let answer = format!(
-            "HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n{body}",
+            "HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: {}\r\n\r\n{body}",
             body.len()
         );
         socket.write_all(answer.as_bytes()).unwrap();
-        String::from_utf8_lossy(&request[..length]).into_owned()
+        head.join("\n")
     });
     let config = bench.write(
         "huggingface_simple.json",

@@ -324,7 +324,7 @@ fn a_good_config_is_called_good() {
     let (said, error, status) = run(command.env("SOME_VARIABLE", "very-secret"));
     assert_eq!(status, 0, "{error}");
     assert!(
-        said.ends_with("good: 1 model over 1 deployment: llama-3\n"),
+        said.ends_with("valid: 1 model with 1 deployment: llama-3\n"),
         "{said}"
     );
     assert!(!said.contains("very-secret"));

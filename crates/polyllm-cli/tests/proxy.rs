@@ -17,7 +17,11 @@ fn requests_in_the_clear_name_the_whole_url() {
     let (address, request) = proxy(|mut stream| {
         let length = ANSWER.len();
         let head = "HTTP/1.1 200 OK\r\ncontent-type: application/json";
-        write!(stream, "{head}\r\ncontent-length: {length}\r\n\r\n{ANSWER}").unwrap();
+        write!(
+            stream,
+            "{head}\r\nconnection: close\r\ncontent-length: {length}\r\n\r\n{ANSWER}"
+        )
+        .unwrap();
     });
     let proxy = address.replace("http://", "http://user:word@");
     let mut command = ask("http://upstream.invalid/v1");
@@ -43,7 +47,7 @@ fn requests_in_the_clear_name_the_whole_url() {
 fn requests_over_tls_go_through_a_tunnel_that_sees_no_key() {
     let (address, request) = proxy(|mut stream| {
         stream
-            .write_all(b"HTTP/1.1 403 Forbidden\r\ncontent-length: 0\r\n\r\n")
+            .write_all(b"HTTP/1.1 403 Forbidden\r\nconnection: close\r\ncontent-length: 0\r\n\r\n")
             .unwrap();
     });
     let (said, error, status) =
@@ -63,7 +67,11 @@ fn hosts_that_need_no_proxy_get_none() {
     let (address, request) = proxy(|mut stream| {
         let length = ANSWER.len();
         let head = "HTTP/1.1 200 OK\r\ncontent-type: application/json";
-        write!(stream, "{head}\r\ncontent-length: {length}\r\n\r\n{ANSWER}").unwrap();
+        write!(
+            stream,
+            "{head}\r\nconnection: close\r\ncontent-length: {length}\r\n\r\n{ANSWER}"
+        )
+        .unwrap();
     });
     let (said, error, _) = run(ask(&format!("{address}/v1"))
         .env("ALL_PROXY", "http://upstream.invalid:1")

@@ -88,9 +88,15 @@ async fn predictions_are_listed_shown_and_waited_for() {
     ] {
         assert!(shown.contains(expected), "{expected}: {shown}");
     }
-    let (_, error, status) = with(&sim, &["replicate", "predictions", "get", "none"]);
-    assert_eq!(status, 1);
-    assert!(error.contains("could not be found"), "{error}");
+    let path = "/v1/predictions/none";
+    for (command, before) in [("get", 0), ("wait", 1)] {
+        let (_, error, status) = with(&sim, &["replicate", "predictions", command, "none"]);
+        assert_eq!(status, 1);
+        assert!(error.contains("could not be found"), "{error}");
+        let requests = sim.replicate().requests();
+        let asked = requests.iter().filter(|request| request.path == path);
+        assert_eq!(asked.count(), before + 1, "{command}");
+    }
 }
 
 #[cfg(unix)]

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use llm_provider::endpoint::{self, StreamingRequest};
 use llm_provider::text::excerpt;
-use llm_provider::{Call, Error, ErrorKind, Provider, Reply, ReplyStream, Result, Settings};
+use llm_provider::{COMMON_SETTINGS, Call, Error, ErrorKind, Provider, Reply, ReplyStream, Result};
 use llm_types::completions::CompletionRequest;
 use llm_types::embeddings::{EmbeddingRequest, EncodingFormat};
 use llm_types::rerank::RerankRequest;
@@ -63,7 +63,7 @@ impl<'c, R> Request<'c, R> {
     /// The call fails with `InvalidRequest` for names that are not parameters: members that the
     /// request already has (`model`, `messages`, `max_tokens` after
     /// [`with_max_tokens`](Chat::with_max_tokens)), `stream`, and settings of the account
-    /// ([`Settings::FIELDS`]), which would be sent to the upstream in the body.
+    /// ([`COMMON_SETTINGS`]), which would be sent to the upstream in the body.
     pub fn with_param(mut self, name: impl Into<String>, value: impl Into<Value>) -> Self {
         self.params.insert(name.into(), value.into());
         self
@@ -120,7 +120,7 @@ impl<R: endpoint::Request> Request<'_, R> {
 /// Checks that `name` can be a parameter; `is_set` if the request already has it.
 fn check_param(name: &str, is_set: bool) -> Result<()> {
     let quoted = excerpt(name);
-    let message = if Settings::FIELDS.contains(&name) {
+    let message = if COMMON_SETTINGS.iter().any(|setting| setting.name == name) {
         format!(
             "`{quoted}` is a setting of the account, not a parameter: see Client::with_settings"
         )

@@ -11,7 +11,7 @@ use polyllm::types::embeddings::{EncodingFormat, Vector};
 use polyllm::{ApiKey, Client, Completion, CustomTemplate, ErrorKind, Settings, registry};
 use serde_json::json;
 
-async fn house() -> (Sim, Client) {
+async fn setup() -> (Sim, Client) {
     let sim = Sim::start(SimOptions::default()).await.unwrap();
     let settings = |base: &str| {
         Settings::new()
@@ -36,7 +36,7 @@ fn the_registry_knows_both_providers() {
 
 #[tokio::test]
 async fn every_form_of_a_model_name_works_plain_and_streamed() {
-    let (_sim, client) = house().await;
+    let (_sim, client) = setup().await;
     for model in [
         "together_ai/togethercomputer/Llama-2-7B-32K-Instruct",
         "replicate/meta/meta-llama-3-8b-instruct",
@@ -62,7 +62,7 @@ async fn every_form_of_a_model_name_works_plain_and_streamed() {
 
 #[tokio::test]
 async fn a_registered_template_renders_the_prompt() {
-    let (sim, client) = house().await;
+    let (sim, client) = setup().await;
     let template: CustomTemplate = serde_json::from_value(json!({
         "initial_prompt_value": "You are a good assistant",
         "roles": {
@@ -90,7 +90,7 @@ async fn a_registered_template_renders_the_prompt() {
 
 #[tokio::test]
 async fn provider_parameters_are_forwarded() {
-    let (sim, client) = house().await;
+    let (sim, client) = setup().await;
     let chat = client
         .chat("replicate/meta/meta-llama-3-8b-instruct")
         .with_user("Hi");
@@ -114,7 +114,7 @@ async fn provider_parameters_are_forwarded() {
 
 #[tokio::test]
 async fn a_model_without_a_provider_lists_the_providers() {
-    let (_sim, client) = house().await;
+    let (_sim, client) = setup().await;
     let error = client
         .chat("gpt-4")
         .with_user("Hi")
@@ -133,7 +133,7 @@ async fn a_model_without_a_provider_lists_the_providers() {
 /// LiteLLM's page on Together, "Rerank": the call and the shape of its answer.
 #[tokio::test]
 async fn rerank_returns_the_documented_shape() {
-    let (sim, client) = house().await;
+    let (sim, client) = setup().await;
     let documents = [
         "Carson City is the capital city of the American state of Nevada.",
         "The Commonwealth of the Northern Mariana Islands is a group of islands in the Pacific Ocean. Its capital is Saipan.",
@@ -165,7 +165,7 @@ async fn rerank_returns_the_documented_shape() {
 
 #[tokio::test]
 async fn embeddings_work_in_both_encodings() {
-    let (_sim, client) = house().await;
+    let (_sim, client) = setup().await;
     let model = "together_ai/togethercomputer/m2-bert-80M-8k-retrieval";
     let embed = |texts| client.embed(model, texts);
     let floats = embed(vec!["a", "b"]).send().await.unwrap();
@@ -197,7 +197,7 @@ async fn says_the_same_plain_and_streamed<'c>(complete: impl Fn() -> Completion<
 
 #[tokio::test]
 async fn a_text_is_completed_plain_and_streamed() {
-    let (sim, client) = house().await;
+    let (sim, client) = setup().await;
     let complete = || {
         let model = "together_ai/togethercomputer/LLaMA-2-7B-32K";
         let completion = client.complete(model, "The sky is").with_max_tokens(20);
@@ -216,7 +216,7 @@ async fn a_text_is_completed_plain_and_streamed() {
 
 #[tokio::test]
 async fn a_prompt_is_sent_to_replicate_unchanged() {
-    let (sim, client) = house().await;
+    let (sim, client) = setup().await;
     let model = "replicate/meta/meta-llama-3-8b-instruct";
     let complete = || client.complete(model, "The sky is").with_max_tokens(20);
     says_the_same_plain_and_streamed(complete).await;
@@ -228,7 +228,7 @@ async fn a_prompt_is_sent_to_replicate_unchanged() {
 
 #[tokio::test]
 async fn models_are_listed_with_all_their_members() {
-    let (_sim, client) = house().await;
+    let (_sim, client) = setup().await;
     let models = client.models("replicate").await.unwrap().data;
     assert!(
         models
@@ -252,7 +252,7 @@ async fn models_are_listed_with_all_their_members() {
 
 #[tokio::test]
 async fn an_unsupported_endpoint_is_an_error_before_anything_is_sent() {
-    let (sim, client) = house().await;
+    let (sim, client) = setup().await;
     let model = "replicate/meta/meta-llama-3-8b-instruct";
     let outcomes = [
         client.embed(model, "x").send().await.map(drop),
@@ -270,7 +270,7 @@ async fn an_unsupported_endpoint_is_an_error_before_anything_is_sent() {
 /// The examples read keys and addresses from the environment, like `completion`.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_examples_run() {
-    let (sim, _client) = house().await;
+    let (sim, _client) = setup().await;
     for (example, says) in [
         ("completion", "simulated answer"),
         ("stream", "simulated answer"),

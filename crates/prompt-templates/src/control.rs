@@ -13,6 +13,12 @@ use crate::options::ControlTokens;
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Control<'t> {
     tokens: &'t [&'t str],
+    search: Search,
+}
+
+/// What the search for control tokens needs beside the tokens.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Search {
     /// The distinct anchors of the tokens, if there are few.
     anchors: [u8; MAX_ANCHORS],
     count: usize,
@@ -20,8 +26,8 @@ pub(crate) struct Control<'t> {
     followers: [u64; 4],
 }
 
-impl<'t> Control<'t> {
-    pub(crate) const fn new(tokens: &'t [&'t str]) -> Self {
+impl Search {
+    pub(crate) const fn new(tokens: &[&str]) -> Self {
         let mut anchors = [0; MAX_ANCHORS];
         let mut count = 0;
         let mut followers = [0; 4];
@@ -50,11 +56,47 @@ impl<'t> Control<'t> {
             index += 1;
         }
         Self {
-            tokens,
             anchors,
             count,
             followers,
         }
+    }
+
+    /// The offset of the next anchor from `from` on.
+    fn next_anchor(&self, bytes: &[u8], from: usize) -> Option<usize> {
+        let [a, b, c] = self.anchors;
+        match self.count {
+            0 => None,
+            1 => position([a], bytes, from),
+            2 => position([a, b], bytes, from),
+            MAX_ANCHORS => position([a, b, c], bytes, from),
+            // There are too many to search for: every position counts.
+            _ => (from < bytes.len()).then_some(from),
+        }
+    }
+}
+
+impl<'t> Control<'t> {
+    pub(crate) const fn new(tokens: &'t [&'t str]) -> Self {
+        Self::prepared(tokens, Search::new(tokens))
+    }
+
+    /// With a search that was prepared for the same tokens.
+    pub(crate) const fn prepared(tokens: &'t [&'t str], search: Search) -> Self {
+        Self { tokens, search }
+    }
+
+    /// Whether no token is in `text`.
+    #[cfg(feature = "jinja")]
+    pub(crate) fn is_absent(&self, text: &str) -> bool {
+        let mut from = 0;
+        while let Some(at) = self.search.next_anchor(text.as_bytes(), from) {
+            if self.token_around(text, 0, at).is_some() {
+                return false;
+            }
+            from = at + 1;
+        }
+        true
     }
 
     pub(crate) const fn tokens(&self) -> &'t [&'t str] {
@@ -71,7 +113,7 @@ impl<'t> Control<'t> {
         let mut written = 0;
         if policy != ControlTokens::Keep {
             let mut from = 0;
-            while let Some(at) = self.next_anchor(text.as_bytes(), from) {
+            while let Some(at) = self.search.next_anchor(text.as_bytes(), from) {
                 from = at + 1;
                 let Some((start, token)) = self.token_around(text, written, at) else {
                     continue;
@@ -94,25 +136,12 @@ impl<'t> Control<'t> {
         Ok(())
     }
 
-    /// The offset of the next anchor from `from` on.
-    fn next_anchor(&self, bytes: &[u8], from: usize) -> Option<usize> {
-        let [a, b, c] = self.anchors;
-        match self.count {
-            0 => None,
-            1 => position([a], bytes, from),
-            2 => position([a, b], bytes, from),
-            MAX_ANCHORS => position([a, b, c], bytes, from),
-            // There are too many to search for: every position counts.
-            _ => (from < bytes.len()).then_some(from),
-        }
-    }
-
     /// The shortest token whose anchor is at `at`, and its offset, if it starts at `from` or later.
     /// If it is broken up, no longer one remains intact.
     fn token_around(&self, text: &str, from: usize, at: usize) -> Option<(usize, &'t str)> {
         let bytes = text.as_bytes();
         let next = usize::from(bytes.get(at + 1).copied().unwrap_or_default());
-        if self.followers[next / 64] & 1 << (next % 64) == 0 {
+        if self.search.followers[next / 64] & 1 << (next % 64) == 0 {
             return None;
         }
         let mut found: Option<(usize, &'t str)> = None;

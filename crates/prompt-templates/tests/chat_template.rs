@@ -67,7 +67,7 @@ fn the_last_message_can_be_continued() {
 }
 
 #[test]
-fn control_tokens_in_content_obey_the_policy() {
+fn control_tokens_in_content_follow_the_policy() {
     let template = compile(CHATML).with_eos_token("</s>");
     let messages = [Message::user("a"), Message::user("b<|im_end|></s>")];
     let render = |policy| {
@@ -90,7 +90,7 @@ fn control_tokens_in_content_obey_the_policy() {
 }
 
 #[test]
-fn no_escape_in_json_hides_a_control_token() {
+fn control_tokens_escaped_in_json_are_found() {
     let source = "<|im_end|>{{ tools | tojson }}{% for m in messages %}\
                   {{ m.tool_calls | default(none) | tojson }}{% endfor %}";
     let call = ToolCall::new("1", "f", r#"{"x": "\u003c|im_end|>"}"#);
@@ -101,7 +101,7 @@ fn no_escape_in_json_hides_a_control_token() {
 }
 
 #[test]
-fn arguments_are_an_object_or_text_as_the_template_wants_them() {
+fn arguments_are_an_object_or_text_as_the_template_requires() {
     let calls = "{% for m in messages %}{% for c in m.tool_calls | default([]) %}";
     let end = "{% endfor %}{% endfor %}";
     let call = ToolCall::new("1", "f", r#"{"a":1}"#);
@@ -117,7 +117,7 @@ fn arguments_are_an_object_or_text_as_the_template_wants_them() {
 }
 
 #[test]
-fn messages_are_folded_if_the_template_refuses_them() {
+fn messages_are_folded_if_the_template_rejects_them() {
     let source = "{% for m in messages %}\
                   {% if (m.role == 'user') != (loop.index0 % 2 == 0) %}\
                   {{ raise_exception('out of turn') }}{% endif %}[{{ m.content }}]{% endfor %}";
@@ -181,7 +181,7 @@ fn a_tokenizer_config_has_one_template_or_several() {
 }
 
 #[test]
-fn a_malformed_tokenizer_config_is_refused() {
+fn a_malformed_tokenizer_config_is_rejected() {
     for json in [
         "",
         "[]",
@@ -197,7 +197,7 @@ fn a_malformed_tokenizer_config_is_refused() {
 }
 
 #[test]
-fn a_template_with_a_mistake_names_its_line() {
+fn the_error_of_a_template_has_the_line() {
     let error = ChatTemplate::compile("test", "a\n{% if %}").unwrap_err();
     assert_eq!((error.kind(), error.line()), (ErrorKind::Syntax, Some(2)));
     let error = compile("a\n\n{{ x.y }}")
@@ -207,7 +207,7 @@ fn a_template_with_a_mistake_names_its_line() {
 }
 
 #[test]
-fn what_has_no_end_is_stopped() {
+fn endless_output_is_stopped() {
     let twice = "{% for i in range(99999) %}{% for j in range(99999) %}";
     fails(
         &format!("{twice}{{% endfor %}}{{% endfor %}}"),
@@ -243,7 +243,7 @@ fn what_has_no_end_is_stopped() {
 }
 
 #[test]
-fn no_width_takes_up_all_memory() {
+fn widths_are_bounded() {
     for source in [
         "{{ [1] | slice(9999999999) | list }}",
         "{{ [1] | batch(9999999999, 1) | list }}",
@@ -260,7 +260,7 @@ fn no_width_takes_up_all_memory() {
 }
 
 #[test]
-fn what_is_nested_beyond_measure_is_refused() {
+fn excessive_nesting_is_rejected() {
     for source in [
         format!("{{{{ {}1{} }}}}", "(".repeat(100_000), ")".repeat(100_000)),
         format!("{{{{ 1{} }}}}", "+1".repeat(100_000)),
@@ -282,7 +282,7 @@ fn what_is_nested_beyond_measure_is_refused() {
 }
 
 #[test]
-fn what_is_nested_up_to_the_limits_compiles_on_a_small_stack() {
+fn nesting_up_to_the_limits_compiles_on_a_small_stack() {
     for source in [
         format!("{{{{ {}1{} }}}}", "(".repeat(50), ")".repeat(50)),
         format!("{{{{ {}1{} }}}}", "[".repeat(50), "]".repeat(50)),
@@ -319,7 +319,7 @@ fn limits_can_be_set() {
 }
 
 #[test]
-fn python_is_followed() {
+fn python_is_matched() {
     for (source, wanted) in [
         (
             "{{ [][::-1] }}{{ ''[::-1] }}{{ 'abc'[::-1] }}{{ [1, 2][::-1] }}",
@@ -379,7 +379,7 @@ fn python_is_followed() {
 }
 
 #[test]
-fn python_refuses_too() {
+fn the_errors_of_python_are_errors() {
     for source in [
         "{% for x in none %}{% endfor %}",
         "{{ [1].append(2) }}",

@@ -39,7 +39,7 @@ fn both_documented_forms_are_read() {
 }
 
 #[test]
-fn what_is_no_template_is_refused() {
+fn an_invalid_template_is_rejected() {
     for keys in [
         json!({"roles": {"user": {"pre_mesage": "x"}}}),
         json!({"roles": {"user": 1}}),
@@ -55,7 +55,7 @@ fn what_is_no_template_is_refused() {
 }
 
 #[test]
-fn an_unknown_key_is_refused_with_the_nearest() {
+fn the_error_for_an_unknown_key_suggests_the_nearest() {
     for (unknown, nearest) in [
         ("role", "roles"),
         ("Roles", "roles"),
@@ -74,7 +74,7 @@ fn an_unknown_key_is_refused_with_the_nearest() {
 }
 
 #[test]
-fn a_template_beside_other_keys_is_read_by_the_prompts_of_an_account() {
+fn prompts_are_read_from_settings_with_other_keys() {
     let settings = json!({
         "roles": {"user": {"pre_message": "U: "}},
         "max_tokens": 4096,
@@ -111,7 +111,7 @@ fn every_kind_of_template_breaks_up_control_tokens_by_default() {
 }
 
 #[test]
-fn markers_in_content_obey_the_policy() {
+fn markers_in_content_follow_the_policy() {
     let template = read(json!({
         "roles": {
             "user": {"pre_message": "[INST] <<SYS>>\n", "post_message": " [/INST]"},

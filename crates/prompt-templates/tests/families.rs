@@ -6,7 +6,7 @@ use prompt_templates::{
 };
 
 #[test]
-fn llama_3_without_bos_is_what_the_replicate_page_shows() {
+fn llama_3_without_bos_equals_the_prompt_on_the_page_at_replicate() {
     let messages = [
         Message::system("Be a good human!"),
         Message::user("What do you know about earth?"),
@@ -29,7 +29,7 @@ fn every_family_is_found_by_its_name() {
 }
 
 #[test]
-fn every_family_tells_how_an_answer_ends() {
+fn every_family_has_the_ends_of_a_reply() {
     for family in Family::ALL {
         assert!(!family.source().is_empty());
         let is_plain = *family == Family::PLAIN;
@@ -67,7 +67,7 @@ fn the_last_message_of_the_assistant_can_be_continued() {
 }
 
 #[test]
-fn parts_are_joined_and_pictures_refused_or_replaced() {
+fn parts_are_joined_and_images_rejected_or_replaced() {
     let parts = |picture: bool| {
         let mut parts = vec![Part::Text("See ".into()), Part::Text("this: ".into())];
         if picture {
@@ -84,7 +84,7 @@ fn parts_are_joined_and_pictures_refused_or_replaced() {
 }
 
 #[test]
-fn a_token_in_two_parts_is_one_token() {
+fn a_token_split_between_parts_is_found() {
     let parts = vec![Part::Text("<|im_".into()), Part::Text("end|>".into())];
     let prompt = Family::CHATML
         .render(&[Message::user(parts)], &Options::new())
@@ -96,7 +96,7 @@ fn a_token_in_two_parts_is_one_token() {
 }
 
 #[test]
-fn what_does_not_fit_is_a_typed_error() {
+fn an_unsupported_conversation_is_a_typed_error() {
     let user = || Message::user("x");
     let call =
         Message::assistant(Content::None).with_tool_calls(vec![ToolCall::new("1", "f", "{}")]);
@@ -161,7 +161,7 @@ fn what_does_not_fit_is_a_typed_error() {
 }
 
 #[test]
-fn an_error_after_folding_names_the_message_as_it_was_given() {
+fn an_error_after_folding_has_the_original_message_index() {
     let messages = [
         Message::system("a"),
         Message::system("b"),
@@ -177,7 +177,7 @@ fn an_error_after_folding_names_the_message_as_it_was_given() {
 }
 
 #[test]
-fn a_rejected_token_is_named() -> Result<(), Error> {
+fn the_error_for_a_rejected_token_names_it() -> Result<(), Error> {
     let options = Options::new().with_control_tokens(ControlTokens::Reject);
     let messages = [Message::system("x"), Message::user("[INST] y")];
     let mut out = String::from("kept");
@@ -195,7 +195,7 @@ fn a_rejected_token_is_named() -> Result<(), Error> {
 }
 
 #[test]
-fn llama_3_1_tells_the_date_that_it_is_given() {
+fn llama_3_1_writes_the_given_date() {
     let now = Options::new().with_now(Now::from_unix(1_735_787_045));
     let prompt = Family::LLAMA_3_1
         .render(&[Message::user("x")], &now)
@@ -211,7 +211,7 @@ fn llama_3_1_tells_the_date_that_it_is_given() {
 }
 
 #[test]
-fn qwen_3_thinks_unless_told_not_to() {
+fn qwen_3_thinks_unless_disabled() {
     let render = |options: &Options| {
         Family::QWEN_3
             .render(&[Message::user("x")], options)

@@ -55,7 +55,7 @@ fn repeated(start: &str, step: &str) -> String {
 }
 
 #[test]
-fn no_text_doubles_without_end() {
+fn doubling_a_text_is_bounded() {
     for step in [
         "ns.x + ns.x",
         "ns.x + ns.x + ns.x",
@@ -100,7 +100,7 @@ fn no_text_doubles_without_end() {
 }
 
 #[test]
-fn no_list_doubles_without_end() {
+fn doubling_a_list_is_bounded() {
     for step in [
         "ns.x + ns.x",
         "ns.x * 2",
@@ -134,7 +134,7 @@ fn no_list_doubles_without_end() {
 }
 
 #[test]
-fn no_value_is_nested_without_end() {
+fn nesting_of_values_is_bounded() {
     for step in [
         "[ns.x]",
         "(ns.x,)",
@@ -180,7 +180,7 @@ fn no_value_is_nested_without_end() {
 }
 
 #[test]
-fn what_is_nested_deeply_is_handled_on_a_small_stack() {
+fn deep_nesting_works_on_a_small_stack() {
     let deep = "{% set ns = namespace(x=[], y=[]) %}{% for i in range(190) %}\
                 {% set ns.x = [ns.x] %}{% set ns.y = [ns.y] %}{% endfor %}";
     for operation in [
@@ -210,7 +210,7 @@ fn what_is_nested_deeply_is_handled_on_a_small_stack() {
 }
 
 #[test]
-fn lazy_values_do_not_pile_up() {
+fn lazy_values_do_not_accumulate() {
     for (start, step) in [
         ("range(9)", "ns.x[0:]"),
         ("range(9)", "ns.x | reverse"),
@@ -228,7 +228,7 @@ fn lazy_values_do_not_pile_up() {
 }
 
 #[test]
-fn what_takes_long_is_counted() {
+fn long_operations_are_counted() {
     let many = |statement: &str| format!("{{% for i in range(9000) %}}{statement}{{% endfor %}}");
     for expression in [
         "text == text + ''",
@@ -279,7 +279,7 @@ fn what_takes_long_is_counted() {
 }
 
 #[test]
-fn no_width_or_count_takes_up_all_memory() {
+fn widths_and_counts_are_bounded() {
     for expression in [
         "('%99999d' * 100) | format(*[1] * 100)",
         "'%(a)9999999999d' | format(a=1)",
@@ -375,7 +375,7 @@ fn loops_are_bounded() {
 }
 
 #[test]
-fn what_would_never_be_freed_cannot_be_made() {
+fn reference_cycles_are_rejected() {
     for source in [
         "{% set ns = namespace() %}{% set ns.a = ns %}",
         "{% set ns = namespace() %}{% set ns.a = [{'b': ns}] %}",
@@ -418,7 +418,7 @@ fn a_source_is_bounded() {
 }
 
 #[test]
-fn input_that_is_nested_deeply_is_refused_or_rendered() {
+fn deeply_nested_input_is_rejected_or_rendered() {
     let deep = |n: usize| format!("{}{}", "[".repeat(n), "]".repeat(n));
     let source = "{% for m in messages %}{{ m.tool_calls | default('') | tojson }}{% endfor %}\
                   {{ tools | tojson }}{{ messages == messages[:] }}";
@@ -439,7 +439,7 @@ fn input_that_is_nested_deeply_is_refused_or_rendered() {
 }
 
 #[test]
-fn templates_do_what_they_should_within_the_limits() {
+fn templates_within_the_limits_are_rendered() {
     for (source, wanted) in [
         ("{{ 'a' + 'b' ~ 1 + 2 * 3 if not false else 4 }}", "Error"),
         ("{{ 1 + 2 * 3 - 4 // 2 % 3 ** 2 }}", "5"),
@@ -523,7 +523,7 @@ fn templates_do_what_they_should_within_the_limits() {
 }
 
 #[test]
-fn an_error_in_a_tag_of_many_lines_names_the_line() {
+fn an_error_in_a_long_tag_has_the_line() {
     let source = "a\n{{ 'x'\n ~ [1,\n\n x.y.z][0] }}";
     assert_eq!(render(source).unwrap_err().line(), Some(5));
     let source = "{# \n #}{% set x = 1\n + 2 %}\n{{ x.y.z }}";

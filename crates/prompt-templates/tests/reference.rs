@@ -79,7 +79,7 @@ fn chat_templates_are_rendered_as_transformers_does() {
 }
 
 #[test]
-fn expressions_are_what_python_makes_of_them() {
+fn expressions_have_the_results_of_python() {
     let expected = common::read(&common::folder().join("expected/expressions.json"));
     let mut misses = Vec::new();
     for wanted in expected.as_array().unwrap() {
@@ -93,7 +93,7 @@ fn expressions_are_what_python_makes_of_them() {
 }
 
 #[test]
-fn registered_templates_are_litellms() {
+fn registered_templates_render_as_in_litellm() {
     let cases = common::cases();
     let mut misses = Vec::new();
     for (stem, path) in common::files(&common::folder().join("registered"), "json") {

@@ -4,6 +4,8 @@ use crate::harness::{Harness, KEY, PROMPT, TEXT, assert_discreet};
 use crate::tap::{Tap, answer};
 use crate::{Scenario, Simulation};
 use llm_provider::ErrorKind;
+use std::net::Ipv4Addr;
+use tokio::net::TcpSocket;
 
 pub(crate) async fn secrets(simulation: &dyn Simulation) {
     let harness = Harness::new(simulation, Scenario::Reply(TEXT.to_owned())).await;
@@ -81,14 +83,14 @@ pub(crate) async fn foreign_hosts(simulation: &dyn Simulation) {
 }
 
 pub(crate) async fn unreachable_upstream(simulation: &dyn Simulation) {
+    // A bound socket keeps its port and refuses connections until it listens.
+    let bound = TcpSocket::new_v4().and_then(|socket| {
+        socket.bind((Ipv4Addr::LOCALHOST, 0).into())?;
+        Ok((socket.local_addr()?, socket))
+    });
+    let (address, _socket) = bound.unwrap_or_else(|error| panic!("no free port: {error}"));
     let harness = Harness::with(simulation, Scenario::Echo, |settings| {
-        // A port that was free a moment ago, and is so again.
-        let listener = std::net::TcpListener::bind("127.0.0.1:0");
-        let address = listener.and_then(|listener| listener.local_addr());
-        match address {
-            Ok(address) => settings.with_api_base(format!("http://{address}")),
-            Err(error) => panic!("no free port: {error}"),
-        }
+        settings.with_api_base(format!("http://{address}"))
     });
     let harness = harness.await;
     for (how, error) in harness.failures(&harness.ask(PROMPT)).await {

@@ -21,6 +21,7 @@ mod parameters;
 mod replies;
 mod requests;
 mod scripted;
+mod settings;
 mod tap;
 mod timing;
 
@@ -35,13 +36,16 @@ use futures_core::future::{BoxFuture, LocalBoxFuture};
 use http::StatusCode;
 use serde_json::Value;
 
-use llm_provider::{Capability, ErrorKind, Provider, Result, Settings};
+use llm_provider::{Capability, ErrorKind, Provider, ProviderSpec, Result, Settings};
 
 /// A provider and its simulated upstream.
 pub trait Simulation: Send + Sync + 'static {
     /// Starts an upstream on loopback for one check; it stops when it is dropped, or with the
     /// runtime that it was started on.
     fn start(&self, scenario: Scenario) -> BoxFuture<'_, Box<dyn Upstream>>;
+
+    /// The declaration with which the provider is registered.
+    fn spec(&self) -> ProviderSpec;
 
     /// Builds the provider; key, address and connections are in `settings`.
     ///
@@ -148,6 +152,7 @@ checks! {
     requests::control_tokens: "control tokens in a message cannot forge a turn of the prompt",
     cuts::cut_answers: "a plain answer that is cut is an error",
     cuts::cut_streams: "a stream that is cut ends with an error, never as a shorter answer",
+    settings::declared_settings: "declared settings are accepted, others are rejected by name",
     parameters::dropped_params: "what cannot be honored is Unsupported, or dropped and reported",
     operations::embeddings: "vectors come in the order of the inputs, in the requested encoding",
     errors::error_pages: "an error page without JSON has the kind of its status",

@@ -9,7 +9,8 @@ use std::sync::Arc;
 
 use futures_core::future::BoxFuture;
 use llm_provider::{
-    Call, Capabilities, Capability, Provider, Registry, Reply, ReplyStream, Result, Settings,
+    Call, Capabilities, Capability, Provider, ProviderSpec, Registry, Reply, ReplyStream, Result,
+    Settings,
 };
 use llm_types::{ChatRequest, ChatResponse, Message};
 use provider_openai::{Dialect, OpenAiClient};
@@ -57,7 +58,10 @@ impl Provider for Acme {
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> std::result::Result<(), Box<dyn std::error::Error>> {
     let mut registry = Registry::new();
-    registry.register("acme", |settings| Ok(Arc::new(Acme::new(&settings)?)));
+    let spec = ProviderSpec::new("acme")
+        .with_api_key(&["ACME_API_KEY"])
+        .with_api_base("https://api.acme.example", &["ACME_API_BASE"]);
+    registry.register(spec, |settings| Ok(Arc::new(Acme::new(&settings)?)));
 
     let mut arguments = std::env::args().skip(1);
     let (Some(base), Some(model)) = (arguments.next(), arguments.next()) else {

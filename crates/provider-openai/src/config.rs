@@ -1,4 +1,4 @@
-use llm_provider::{ApiKey, BaseUrl, Result, Settings};
+use llm_provider::{ApiKey, BaseUrl, ProviderSpec, Result, Settings};
 
 /// What the model names of OpenAI and of compatible upstreams are prefixed with, as in LiteLLM.
 pub const NAME: &str = "openai";
@@ -13,6 +13,13 @@ pub const API_KEY_VARIABLES: &[&str] = &["OPENAI_API_KEY"];
 /// older one.
 pub const API_BASE_VARIABLES: &[&str] = &["OPENAI_BASE_URL", "OPENAI_API_BASE"];
 
+/// The declaration of the provider. It has no settings of its own.
+pub fn spec() -> ProviderSpec {
+    ProviderSpec::new(NAME)
+        .with_api_key(API_KEY_VARIABLES)
+        .with_api_base(DEFAULT_API_BASE, API_BASE_VARIABLES)
+}
+
 /// Where the upstream is, and the key to it.
 #[derive(Debug)]
 pub(crate) struct Config {
@@ -23,7 +30,7 @@ pub(crate) struct Config {
 
 impl Config {
     pub(crate) fn new(settings: &Settings) -> Result<Self> {
-        settings.deny_unknown_extra(NAME, &[])?;
+        spec().check(settings)?;
         let api_base = settings.api_base_or(NAME, API_BASE_VARIABLES, DEFAULT_API_BASE)?;
         let is_openai = is_openai(&api_base);
         // The key in the environment belongs to OpenAI, or to the address beside it in the

@@ -13,12 +13,12 @@ use std::sync::Arc;
 use llm_provider::Registry;
 
 pub use crate::client::OpenAiClient;
-pub use crate::config::{API_BASE_VARIABLES, API_KEY_VARIABLES, DEFAULT_API_BASE, NAME};
+pub use crate::config::{API_BASE_VARIABLES, API_KEY_VARIABLES, DEFAULT_API_BASE, NAME, spec};
 pub use crate::error::read_error;
 pub use crate::provider::OpenAi;
 pub use crate::wire::Dialect;
 
-/// Makes `openai/…` models known.
+/// Registers the provider of `openai/…` models.
 pub fn register(registry: &mut Registry) {
-    registry.register(NAME, |settings| Ok(Arc::new(OpenAi::new(&settings)?)));
+    registry.register(spec(), |settings| Ok(Arc::new(OpenAi::new(&settings)?)));
 }

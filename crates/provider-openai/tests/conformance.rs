@@ -8,9 +8,15 @@ mod upstream;
 use std::sync::Arc;
 
 use futures_core::future::BoxFuture;
-use llm_provider::{Capability, Provider, Result, Settings};
+use llm_provider::{Capability, Provider, ProviderSpec, Result, Settings, settings_table};
 use provider_conformance::{Scenario, Simulation, Upstream};
 use provider_openai::OpenAi;
+
+#[test]
+fn the_readme_lists_the_settings() {
+    let table = settings_table(provider_openai::spec().specific_settings());
+    assert!(include_str!("../README.md").contains(&table), "{table}");
+}
 
 #[test]
 fn openai_keeps_the_contract() {
@@ -22,6 +28,10 @@ struct Simulated;
 impl Simulation for Simulated {
     fn start(&self, scenario: Scenario) -> BoxFuture<'_, Box<dyn Upstream>> {
         Box::pin(async { Box::new(upstream::Server::start(scenario).await) as _ })
+    }
+
+    fn spec(&self) -> ProviderSpec {
+        provider_openai::spec()
     }
 
     fn provider(&self, settings: Settings) -> Result<Arc<dyn Provider>> {

@@ -48,9 +48,11 @@ impl Replicate {
     /// [`ErrorKind::Auth`] without a key; [`ErrorKind::InvalidRequest`] for an address or a
     /// setting that cannot be read.
     pub fn new(settings: Settings) -> Result<Self> {
+        // The declared types are checked first: these errors name the setting.
+        let config = Config::new(&settings)?;
         Ok(Self {
             client: Client::new(&settings)?,
-            config: Config::new(&settings)?,
+            config,
             timeouts: settings.timeouts(),
             models: Models::default(),
         })

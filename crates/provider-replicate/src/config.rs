@@ -1,76 +1,106 @@
 use std::time::Duration;
 
-use llm_provider::{Result, Settings, seconds};
+use llm_provider::{
+    ParamSpec, ProviderSpec, Result, SettingSpec, SettingValue, Settings, TEMPLATE_SETTINGS,
+    TEXT_COMPLETION, ValueKind, seconds,
+};
 use prompt_templates::{Prompts, Registry};
+use replicate_api::{API_BASE_VARIABLES, API_KEY_VARIABLES, DEFAULT_API_BASE};
 use serde::Deserialize;
 
 use crate::NAME;
 
-/// The settings that not every provider has, apart from those of
+/// The declaration of the provider.
+pub fn spec() -> ProviderSpec {
+    ProviderSpec::new(NAME)
+        .with_api_key(API_KEY_VARIABLES)
+        .with_api_base(DEFAULT_API_BASE, API_BASE_VARIABLES)
+        .with_settings([TIMEOUT])
+        .with_settings(replicate_api::SETTINGS.iter().copied())
+        .with_settings([PREFER_WAIT, TEXT_COMPLETION.with_doc(ALWAYS_PROMPTS)])
+        .with_settings(TEMPLATE_SETTINGS.iter().copied())
+        .with_params(PARAMS.iter().copied())
+}
+
+const TIMEOUT: SettingSpec = SettingSpec::new(
+    "timeout",
+    ValueKind::PositiveSeconds,
+    "The time limit of a call, until the first chunk of a stream; by default those of \
+     `boot_timeout` and `run_timeout`",
+);
+
+const PREFER_WAIT: SettingSpec = SettingSpec::new(
+    "prefer_wait",
+    ValueKind::Seconds,
+    "How long Replicate holds back its response to a call that is not streamed, at most 60",
+)
+.with_default(SettingValue::Seconds(WAIT));
+
+const ALWAYS_PROMPTS: &str = "Has no effect: all models take prompts";
+
+/// The inputs that Replicate documents for its language models besides OpenAI's parameters, in
+/// alphabetical order.
+const PARAMS: &[ParamSpec] = &[
+    ParamSpec::new("debug", ValueKind::Bool),
+    ParamSpec::new("decoding", ValueKind::Text),
+    ParamSpec::new("extended_thinking", ValueKind::Bool),
+    ParamSpec::new("image", ValueKind::Text),
+    ParamSpec::new("image_input", ValueKind::Any),
+    ParamSpec::new("length_penalty", ValueKind::Number),
+    ParamSpec::new("log_performance_metrics", ValueKind::Bool),
+    ParamSpec::new("max_image_resolution", ValueKind::Number),
+    ParamSpec::new("max_length", ValueKind::Integer),
+    ParamSpec::new("max_new_tokens", ValueKind::Integer),
+    ParamSpec::new("max_output_tokens", ValueKind::Integer),
+    ParamSpec::new("min_new_tokens", ValueKind::Integer),
+    ParamSpec::new("min_tokens", ValueKind::Integer),
+    ParamSpec::new("num_beams", ValueKind::Integer),
+    ParamSpec::new("prompt_template", ValueKind::Text),
+    ParamSpec::new("repetition_penalty", ValueKind::Number),
+    ParamSpec::new("replicate_weights", ValueKind::Text),
+    ParamSpec::new("stop_sequences", ValueKind::Any),
+    ParamSpec::new("system_prompt", ValueKind::Text),
+    ParamSpec::new("thinking_budget_tokens", ValueKind::Integer),
+    ParamSpec::new("top_k", ValueKind::Integer),
+];
+
+/// The values of the settings that not every provider has, apart from those of
 /// [`replicate_api::Client`].
 #[derive(Clone, Debug)]
 pub(crate) struct Config {
     pub(crate) prompts: Prompts,
-    /// How long Replicate shall hold its answer to a plain call (`Prefer: wait`).
+    /// How long Replicate holds back its response to a call that is not streamed
+    /// (`Prefer: wait`).
     pub(crate) prefer_wait: Duration,
 }
 
 impl Config {
     pub(crate) fn new(settings: &Settings) -> Result<Self> {
-        let known = [Prompts::SETTINGS, OTHERS].concat();
-        settings.deny_unknown_extra(NAME, &known)?;
-        let mut own: Own = settings.extra_as(NAME)?;
+        spec().check(settings)?;
+        let mut specific: SpecificSettings = settings.extra_as(NAME)?;
         let templates = settings.extensions.get::<Registry>();
         for (model, template) in templates.into_iter().flat_map(Registry::iter) {
-            own.prompts.register(model, template.clone());
+            specific.prompts.register(model, template.clone());
         }
         Ok(Self {
-            prompts: own.prompts,
-            prefer_wait: own.prefer_wait.unwrap_or(WAIT),
+            prompts: specific.prompts,
+            prefer_wait: specific.prefer_wait.unwrap_or(WAIT),
         })
     }
 }
 
 #[derive(Deserialize)]
-struct Own {
+struct SpecificSettings {
     /// LiteLLM's keys of a template, and the policy for control tokens.
     #[serde(flatten)]
     prompts: Prompts,
     #[serde(default, deserialize_with = "seconds")]
     prefer_wait: Option<Duration>,
+    /// Read for its type only: all models here take prompts.
+    #[serde(default, rename = "text_completion")]
+    _text_completion: bool,
 }
 
-/// The settings that are not about prompts. `boot_timeout` and `run_timeout` are read by
-/// [`replicate_api::Client`]; `text_completion` changes nothing, as all models here take prompts.
-const OTHERS: &[&str] = &[
-    "boot_timeout",
-    "prefer_wait",
-    "run_timeout",
-    "text_completion",
-];
-
-// A caller who leaves during the wait leaves a prediction whose id nobody knows yet: so not long.
+// During the wait the id of the prediction is unknown, so that an abandoned call cannot be
+// cancelled until it is over.
 const WAIT: Duration = Duration::from_secs(5);
-
-#[cfg(test)]
-mod tests {
-    use llm_provider::ApiKey;
-    use serde_json::json;
-
-    use super::*;
-
-    #[test]
-    fn every_setting_that_is_known_is_read() {
-        let known = [Prompts::SETTINGS, OTHERS].concat();
-        for name in known.into_iter().filter(|name| *name != "text_completion") {
-            let settings = Settings::new()
-                .with_api_key(ApiKey::new("k"))
-                .with_extra(name, json!([[7]]));
-            let error = crate::client::Replicate::new(settings).unwrap_err();
-            assert!(
-                error.message().starts_with("bad setting"),
-                "{name}: {error}"
-            );
-        }
-    }
-}

@@ -22,11 +22,12 @@ pub use replicate_api::webhook;
 pub use replicate_api::{API_BASE_VARIABLES, API_KEY_VARIABLES, DEFAULT_API_BASE};
 
 pub use crate::client::Replicate;
+pub use crate::config::spec;
 
 /// What names of models begin with: `replicate/meta/meta-llama-3-8b-instruct`.
 pub const NAME: &str = replicate_api::NAME;
 
-/// Makes `replicate/…` models known.
+/// Registers the provider of `replicate/…` models.
 pub fn register(registry: &mut Registry) {
-    registry.register(NAME, |settings| Ok(Arc::new(Replicate::new(settings)?)));
+    registry.register(spec(), |settings| Ok(Arc::new(Replicate::new(settings)?)));
 }

@@ -12,7 +12,7 @@ use llm_provider::text::excerpt;
 use llm_provider::{Error, ErrorKind, Progress, ReplyEvent, Result};
 use serde_json::Value;
 use sse_codec::{EventStream, OwnedEvent};
-use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
+use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until, timeout};
 
 use crate::answer::Answer;
@@ -21,7 +21,8 @@ use crate::run::{Failure, Run};
 
 /// Follows what has started to its end. What goes wrong is the last item.
 pub(crate) fn follow(started: Started) -> impl Stream<Item = Result<ReplyEvent>> + Send + 'static {
-    let (sender, mut receiver) = unbounded_channel();
+    // A caller who reads slowly holds the upstream back.
+    let (sender, mut receiver) = mpsc::channel(WAITING);
     // The work is done while the stream is polled, and dropped with it: nothing runs ahead but the
     // limit of the run.
     let work = async move {
@@ -37,11 +38,12 @@ pub(crate) fn follow(started: Started) -> impl Stream<Item = Result<ReplyEvent>>
         };
         let followed = started.order.finish(started.run, follow).await;
         if let Err(error) = followed {
-            let _ = sender.send(Err(error));
+            let _ = sender.send(Err(error)).await;
         }
     };
     let events = stream::poll_fn(move |context| receiver.poll_recv(context));
-    stream::select(events, stream::once(work).filter_map(|()| ready(None)))
+    let work = stream::once(work).filter_map(|()| ready(None));
+    stream::select(events, work)
 }
 
 struct Follower {
@@ -49,7 +51,7 @@ struct Follower {
     answer: Answer,
     /// The text that the caller has got.
     told: String,
-    sender: UnboundedSender<Result<ReplyEvent>>,
+    sender: mpsc::Sender<Result<ReplyEvent>>,
     seen: Seen,
 }
 
@@ -64,6 +66,8 @@ struct Seen {
     last: Option<String>,
     /// Some events have no id of their own, so that resuming would repeat them.
     has_gaps: bool,
+    /// The bytes of all ids, with the overhead of keeping them.
+    size: usize,
 }
 
 /// How an event stream ends.
@@ -90,7 +94,7 @@ impl Follower {
     }
 
     async fn tell_all(&mut self) -> Result<()> {
-        self.report_progress();
+        self.report_progress().await;
         let url = self.run.prediction.url("stream").map(str::to_owned);
         let Some(url) = url.filter(|_| !self.run.prediction.status.is_terminal()) else {
             return self.output().await;
@@ -158,7 +162,7 @@ impl Follower {
             };
             let said = || serde_json::from_slice::<Value>(&event.data).unwrap_or_default();
             match event.name() {
-                "output" => self.take(&event),
+                "output" => self.take(&event).await?,
                 "done" => match said()["reason"].as_str() {
                     Some(reason) => return Ok(End::Failed(reason.to_owned(), Value::Null)),
                     None => return Ok(End::Done),
@@ -169,15 +173,20 @@ impl Follower {
         }
     }
 
-    fn take(&mut self, event: &OwnedEvent) {
+    async fn take(&mut self, event: &OwnedEvent) -> Result<()> {
         let id = event.id();
         if self.seen.earlier.contains(id) {
-            return;
+            return Ok(());
         }
-        self.tell(&event.text());
+        self.tell(&event.text()).await?;
         // An event without an id is given that of the one before.
-        self.seen.has_gaps |= id.is_empty() || !self.seen.now.insert(id.to_owned());
+        if id.is_empty() || !self.seen.now.insert(id.to_owned()) {
+            self.seen.has_gaps = true;
+        } else {
+            self.seen.size += id.len() + ID_OVERHEAD;
+        }
         self.seen.last = Some(id.to_owned()).filter(|_| !self.seen.has_gaps);
+        self.check_size()
     }
 
     /// Tells by how much the prediction's output grows, to its end.
@@ -189,7 +198,7 @@ impl Follower {
             }
             let text = self.run.prediction.text()?;
             match text.strip_prefix(self.told.as_str()) {
-                Some(more) => self.tell(more),
+                Some(more) => self.tell(more).await?,
                 // While it grows, the output may lag behind the events.
                 None if !is_over && self.told.starts_with(&text) => {}
                 None => {
@@ -198,7 +207,7 @@ impl Follower {
                 }
             }
             if is_over {
-                self.end();
+                self.end().await;
                 return Ok(());
             }
             self.run.watch.pause().await?;
@@ -218,9 +227,9 @@ impl Follower {
         // Files are other text in the events than in the output: then the events count.
         let text = self.run.prediction.text().unwrap_or_default();
         if let Some(more) = text.strip_prefix(self.told.as_str()) {
-            self.tell(more);
+            self.tell(more).await?;
         }
-        self.end();
+        self.end().await;
         Ok(())
     }
 
@@ -235,39 +244,51 @@ impl Follower {
 
     async fn refresh(&mut self) -> Result<()> {
         self.run.refresh().await?;
-        self.report_progress();
+        self.report_progress().await;
         Ok(())
     }
 
-    fn report_progress(&self) {
+    async fn report_progress(&self) {
         let has_text = !self.told.is_empty() || !self.run.prediction.output.is_null();
         if !has_text && !self.run.prediction.status.is_terminal() {
             let status = excerpt(&self.run.prediction.status.0);
             let progress = Progress::new(status, self.run.watch.elapsed());
-            self.send(ReplyEvent::Progress(progress));
+            self.send(ReplyEvent::Progress(progress)).await;
         }
     }
 
-    fn tell(&mut self, text: &str) {
+    async fn tell(&mut self, text: &str) -> Result<()> {
         if text.is_empty() {
-            return;
+            return Ok(());
         }
         if self.told.is_empty() {
             self.run.answered();
         }
         self.told.push_str(text);
-        self.send(self.answer.piece(text));
+        self.check_size()?;
+        self.send(self.answer.piece(text)).await;
+        Ok(())
     }
 
-    fn end(&self) {
+    /// Text and ids are kept, to go on where a stream broke. A model writes far less.
+    fn check_size(&self) -> Result<()> {
+        if self.told.len() + self.seen.size <= MAX_SIZE {
+            return Ok(());
+        }
+        let mebibytes = MAX_SIZE >> 20;
+        let message = format!("the events of the prediction are longer than {mebibytes} MiB");
+        Err(Error::new(ErrorKind::UnexpectedBody, message))
+    }
+
+    async fn end(&self) {
         for event in self.answer.ending(&self.run.prediction, &self.told) {
-            self.send(event);
+            self.send(event).await;
         }
     }
 
-    fn send(&self, event: ReplyEvent) {
+    async fn send(&self, event: ReplyEvent) {
         // The receiver is dropped together with this.
-        let _ = self.sender.send(Ok(event));
+        let _ = self.sender.send(Ok(event)).await;
     }
 }
 
@@ -276,3 +297,10 @@ const LONGEST_LOOK: Duration = Duration::from_secs(5);
 const SETTLE: Duration = Duration::from_secs(3);
 const USEFUL: Duration = Duration::from_secs(5);
 const MAX_FAILURES: u32 = 3;
+/// The text and the ids of a prediction's events, in bytes: as long as a response of Replicate may
+/// be.
+const MAX_SIZE: usize = 64 << 20;
+/// Events that wait for the caller.
+const WAITING: usize = 16;
+/// What a set needs for an entry, besides its text.
+const ID_OVERHEAD: usize = 64;

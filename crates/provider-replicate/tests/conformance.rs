@@ -7,11 +7,17 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
-use llm_provider::{Capability, Provider, Result, Settings};
+use llm_provider::{Capability, Provider, ProviderSpec, Result, Settings, settings_table};
 use llm_sim::{Failure, Fault, Reply, Sim, SimOptions, Timing};
 use provider_conformance::{Scenario, Simulation, Upstream};
 use provider_replicate::Replicate;
 use serde_json::{Value, json};
+
+#[test]
+fn the_readme_lists_the_settings() {
+    let table = settings_table(provider_replicate::spec().specific_settings());
+    assert!(include_str!("../README.md").contains(&table), "{table}");
+}
 
 #[test]
 fn replicate_keeps_the_contract() {
@@ -49,6 +55,10 @@ impl Simulation for Simulated {
             scenario => panic!("{scenario:?} cannot be simulated"),
         };
         Box::pin(async { Box::new(Running(Sim::start(options).await.unwrap())) as _ })
+    }
+
+    fn spec(&self) -> ProviderSpec {
+        provider_replicate::spec()
     }
 
     fn provider(&self, mut settings: Settings) -> Result<Arc<dyn Provider>> {

@@ -34,8 +34,8 @@ impl Together {
         let (base, key) = (config.api_base, config.api_key);
         Ok(Self {
             client: OpenAiClient::new(TogetherDialect, &settings, base, key)?,
-            prompts: config.own.prompts,
-            text_completion: config.own.text_completion,
+            prompts: config.specific.prompts,
+            text_completion: config.specific.text_completion,
             known: Known::default(),
         })
     }

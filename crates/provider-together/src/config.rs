@@ -1,4 +1,7 @@
-use llm_provider::{ApiKey, BaseUrl, Result, Settings};
+use llm_provider::{
+    ApiKey, BaseUrl, ParamSpec, ProviderSpec, Result, Settings, TEMPLATE_SETTINGS, TEXT_COMPLETION,
+    ValueKind,
+};
 use prompt_templates::{Prompts, Registry};
 use serde::Deserialize;
 
@@ -20,35 +23,56 @@ pub const API_KEY_VARIABLES: &[&str] = &[
 /// The environment variables that may hold the address: LiteLLM's and Together's own.
 pub const API_BASE_VARIABLES: &[&str] = &["TOGETHER_AI_API_BASE", "TOGETHER_BASE_URL"];
 
-/// Where Together is, who we are there, and how prompts are written.
+/// The declaration of the provider.
+pub fn spec() -> ProviderSpec {
+    ProviderSpec::new(NAME)
+        .with_api_key(API_KEY_VARIABLES)
+        .with_api_base(DEFAULT_API_BASE, API_BASE_VARIABLES)
+        .with_settings([TEXT_COMPLETION])
+        .with_settings(TEMPLATE_SETTINGS.iter().copied())
+        .with_params(PARAMS.iter().copied())
+}
+
+/// The parameters that Together has besides OpenAI's, in alphabetical order.
+const PARAMS: &[ParamSpec] = &[
+    ParamSpec::new("chat_template_kwargs", ValueKind::Map),
+    ParamSpec::new("compliance", ValueKind::Text),
+    ParamSpec::new("context_length_exceeded_behavior", ValueKind::Text),
+    ParamSpec::new("min_p", ValueKind::Number),
+    ParamSpec::new("reasoning", ValueKind::Any),
+    ParamSpec::new("repetition_penalty", ValueKind::Number),
+    ParamSpec::new("safety_model", ValueKind::Text),
+    ParamSpec::new("top_k", ValueKind::Integer),
+];
+
+/// What an account is built from: its address, its key, and how prompts are written.
 #[derive(Debug)]
 pub(crate) struct Config {
     pub(crate) api_key: ApiKey,
     pub(crate) api_base: BaseUrl,
-    pub(crate) own: Own,
+    pub(crate) specific: SpecificSettings,
 }
 
 impl Config {
     pub(crate) fn new(settings: &Settings) -> Result<Self> {
-        let known = [Prompts::SETTINGS, OTHERS].concat();
-        settings.deny_unknown_extra(NAME, &known)?;
-        let mut own: Own = settings.extra_as(NAME)?;
+        spec().check(settings)?;
+        let mut specific: SpecificSettings = settings.extra_as(NAME)?;
         let templates = settings.extensions.get::<Registry>();
         for (model, template) in templates.into_iter().flat_map(Registry::iter) {
-            own.prompts.register(model, template.clone());
+            specific.prompts.register(model, template.clone());
         }
         Ok(Self {
             // The address first: a wrong one is reported whether there is a key or not.
             api_base: settings.api_base_or(NAME, API_BASE_VARIABLES, DEFAULT_API_BASE)?,
             api_key: settings.require_api_key(NAME, API_KEY_VARIABLES)?,
-            own,
+            specific,
         })
     }
 }
 
 /// The settings that not every provider has.
 #[derive(Debug, Deserialize)]
-pub(crate) struct Own {
+pub(crate) struct SpecificSettings {
     /// LiteLLM's keys of a template, and the policy for control tokens.
     #[serde(flatten)]
     pub(crate) prompts: Prompts,
@@ -57,26 +81,14 @@ pub(crate) struct Own {
     pub(crate) text_completion: bool,
 }
 
-/// The settings that are not about prompts.
-const OTHERS: &[&str] = &["text_completion"];
-
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
-
     use super::*;
 
     #[test]
-    fn every_setting_that_is_known_is_read() {
-        for name in [Prompts::SETTINGS, OTHERS].concat() {
-            let settings = Settings::new()
-                .with_api_key(ApiKey::new("k"))
-                .with_extra(name, json!([[7]]));
-            let error = Config::new(&settings).unwrap_err();
-            assert!(
-                error.message().starts_with("bad setting"),
-                "{name}: {error}"
-            );
-        }
+    fn the_declared_template_settings_are_those_that_templates_are_read_from() {
+        let mut declared: Vec<_> = TEMPLATE_SETTINGS.iter().map(|it| it.name).collect();
+        declared.sort_unstable();
+        assert_eq!(declared, Prompts::SETTINGS);
     }
 }

@@ -13,9 +13,9 @@ use std::sync::Arc;
 use llm_provider::Registry;
 
 pub use crate::client::Together;
-pub use crate::config::{API_BASE_VARIABLES, API_KEY_VARIABLES, DEFAULT_API_BASE, NAME};
+pub use crate::config::{API_BASE_VARIABLES, API_KEY_VARIABLES, DEFAULT_API_BASE, NAME, spec};
 
-/// Makes `together_ai/…` models known.
+/// Registers the provider of `together_ai/…` models.
 pub fn register(registry: &mut Registry) {
-    registry.register(NAME, |settings| Ok(Arc::new(Together::new(settings)?)));
+    registry.register(spec(), |settings| Ok(Arc::new(Together::new(settings)?)));
 }

@@ -6,12 +6,20 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use futures_core::future::BoxFuture;
-use llm_provider::{Capability, ErrorKind, Provider, Result, Settings};
+use llm_provider::{
+    Capability, ErrorKind, Provider, ProviderSpec, Result, Settings, settings_table,
+};
 use llm_sim::{Fault, Reply, Sim, SimOptions};
 use prompt_templates::Family;
 use provider_conformance::{Scenario, Simulation, Upstream};
 use provider_together::Together;
 use serde_json::{Value, json};
+
+#[test]
+fn the_readme_lists_the_settings() {
+    let table = settings_table(provider_together::spec().specific_settings());
+    assert!(include_str!("../README.md").contains(&table), "{table}");
+}
 
 #[test]
 fn together_keeps_the_contract() {
@@ -78,6 +86,10 @@ impl Simulation for Simulated {
             scenario => panic!("{scenario:?} cannot be simulated"),
         };
         Box::pin(async { Box::new(Running(Sim::start(options).await.unwrap())) as _ })
+    }
+
+    fn spec(&self) -> ProviderSpec {
+        provider_together::spec()
     }
 
     fn provider(&self, mut settings: Settings) -> Result<Arc<dyn Provider>> {

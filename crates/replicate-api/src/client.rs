@@ -4,7 +4,7 @@ use bytes::Bytes;
 use http::header::{ACCEPT, CONTENT_TYPE, HeaderName};
 use http::{HeaderMap, HeaderValue, Method, Request};
 use llm_http::{Connection, Policy};
-use llm_provider::{Error, Result, Settings, seconds};
+use llm_provider::{Error, Result, SettingSpec, SettingValue, Settings, ValueKind, seconds};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -42,7 +42,7 @@ impl Client {
     /// [`ErrorKind::Auth`](llm_provider::ErrorKind::Auth) without a key, and `InvalidRequest` for
     /// an invalid address or setting.
     pub fn new(settings: &Settings) -> Result<Self> {
-        let own: Own = settings.extra_as(NAME)?;
+        let times: PredictionTimes = settings.extra_as(NAME)?;
         let base = settings.api_base_or(NAME, API_BASE_VARIABLES, DEFAULT_API_BASE)?;
         let api_key = settings.require_api_key(NAME, API_KEY_VARIABLES)?;
         let connection = Connection::new(settings, base, api_key);
@@ -50,8 +50,8 @@ impl Client {
             connection: connection.map_err(|error| error.with_provider(NAME))?,
             retries: Policy::of(settings),
             limits: Limits {
-                boot: own.boot_timeout.unwrap_or(BOOT),
-                run: own.run_timeout.unwrap_or(RUN),
+                boot: times.boot_timeout.unwrap_or(BOOT),
+                run: times.run_timeout.unwrap_or(RUN),
             },
         })
     }
@@ -190,14 +190,30 @@ impl ApiRequest {
     }
 }
 
-/// The settings that not every provider has.
+/// The values of [`SETTINGS`].
 #[derive(Deserialize)]
-struct Own {
+struct PredictionTimes {
     #[serde(default, deserialize_with = "seconds")]
     boot_timeout: Option<Duration>,
     #[serde(default, deserialize_with = "seconds")]
     run_timeout: Option<Duration>,
 }
+
+/// The settings that only Replicate has.
+pub const SETTINGS: &[SettingSpec] = &[
+    SettingSpec::new(
+        "boot_timeout",
+        ValueKind::Seconds,
+        "The time limit of a prediction until it starts: the queue and a cold boot",
+    )
+    .with_default(SettingValue::Seconds(BOOT)),
+    SettingSpec::new(
+        "run_timeout",
+        ValueKind::Seconds,
+        "The time limit of a prediction from its start to its end",
+    )
+    .with_default(SettingValue::Seconds(RUN)),
+];
 
 /// The provider's name in errors.
 pub const NAME: &str = "replicate";

@@ -17,7 +17,7 @@ pub mod webhook;
 
 pub use crate::account::Account;
 pub use crate::client::{
-    API_BASE_VARIABLES, API_KEY_VARIABLES, Client, DEFAULT_API_BASE, Limits, NAME,
+    API_BASE_VARIABLES, API_KEY_VARIABLES, Client, DEFAULT_API_BASE, Limits, NAME, SETTINGS,
 };
 pub use crate::create::NewPrediction;
 pub use crate::deployment::{Deployment, DeploymentChange, Machines, Release};

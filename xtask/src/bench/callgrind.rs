@@ -1,4 +1,5 @@
-//! A gateway under valgrind's callgrind, whose counts are taken while it runs.
+//! Programs under valgrind's callgrind: a gateway whose counts are taken while it runs, and programs
+//! that are counted as a whole.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -18,6 +19,28 @@ pub(super) fn is_installed() -> bool {
     })
 }
 
+fn require_installed() -> Result<()> {
+    ensure!(
+        is_installed(),
+        "valgrind is missing: install the package valgrind"
+    );
+    Ok(())
+}
+
+/// The instructions of a program from its start to its end; `folder` takes what callgrind writes.
+pub(super) fn count_program(program: &Path, args: &[&str], folder: &Path) -> Result<u64> {
+    require_installed()?;
+    let counts = folder.join("program.callgrind");
+    let mut command = Command::new("valgrind");
+    command
+        .args(["--quiet", "--tool=callgrind"])
+        .arg(format!("--callgrind-out-file={}", counts.display()))
+        .arg(program)
+        .args(args);
+    tool::output(&mut command)?;
+    totals(&fs::read_to_string(counts)?)
+}
+
 /// A server whose instructions are counted, until dropped.
 pub(super) struct Counted {
     server: Server,
@@ -27,10 +50,7 @@ pub(super) struct Counted {
 impl Counted {
     /// Starts `polyllm` with these arguments; `folder` takes what callgrind writes.
     pub(super) fn start(polyllm: &Path, args: &[&str], folder: &Path) -> Result<Self> {
-        ensure!(
-            is_installed(),
-            "valgrind is missing: install the package valgrind"
-        );
+        require_installed()?;
         let _ = fs::remove_dir_all(folder);
         fs::create_dir_all(folder)?;
         let mut command = clean(Path::new("valgrind"));
@@ -52,7 +72,7 @@ impl Counted {
 
     /// The address of the server, such as `127.0.0.1:4000`.
     pub(super) fn address(&self) -> Result<String> {
-        let url = self.server.said("url")?;
+        let url = self.server.field("url")?;
         let address = url.trim_start_matches("http://");
         Ok(address.split('/').next().unwrap_or(address).to_owned())
     }

@@ -1,31 +1,29 @@
-//! What a request through the gateway costs.
+//! The instructions of a request through the gateway.
 
 use std::fs;
 use std::path::Path;
 
-use anyhow::{Result, bail};
+use anyhow::Result;
 use serde_json::json;
 
 use super::callgrind::Counted;
+use super::limits::{Count, report};
 use super::load::{Client, KEY};
 use super::{Options, upstream};
 use crate::clients::polyllm;
 use crate::tool;
 
-/// A sort of request.
+/// A kind of request.
 struct Case {
     name: &'static str,
     path: &'static str,
     body: String,
-    /// How the answer ends.
+    /// How the reply ends.
     end: &'static str,
     /// How many are counted.
     requests: u64,
-    /// The most instructions that one may take.
-    limit: u64,
 }
 
-/// The limits are the counts that were reached, and a tenth more: they change with the compiler.
 fn cases() -> [Case; 4] {
     let chat = |content: &str, stream: bool| {
         let messages = json!([{ "role": "user", "content": content }]);
@@ -38,7 +36,6 @@ fn cases() -> [Case; 4] {
             body: chat("Hello!", false),
             end: "}",
             requests: 200,
-            limit: 115_000,
         },
         Case {
             name: "stream of 64 chunks",
@@ -46,7 +43,6 @@ fn cases() -> [Case; 4] {
             body: chat("Hello!", true),
             end: "[DONE]",
             requests: 100,
-            limit: 530_000,
         },
         Case {
             name: "prompt of 256 KiB",
@@ -54,7 +50,6 @@ fn cases() -> [Case; 4] {
             body: chat(&"lorem ipsum ".repeat((256 << 10) / 12), false),
             end: "}",
             requests: 50,
-            limit: 445_000,
         },
         Case {
             name: "64 embeddings",
@@ -62,7 +57,6 @@ fn cases() -> [Case; 4] {
             body: json!({ "model": "bench", "input": vec!["word"; 64] }).to_string(),
             end: "}",
             requests: 50,
-            limit: 3_000_000,
         },
     ]
 }
@@ -78,35 +72,18 @@ pub(super) fn run(options: &Options) -> Result<()> {
         Some(file) => Some(counts(&fs::canonicalize(file)?)?),
         None => None,
     };
-    let mut exceeded = Vec::new();
-    for (at, (case, count)) in cases().iter().zip(&ours).enumerate() {
-        let other = others.as_ref().and_then(|others| others.get(at).copied());
-        print(case, *count, other, options.json);
-        if *count > case.limit {
-            exceeded.push(format!("{}: {count} above {}", case.name, case.limit));
-        }
-    }
-    if !exceeded.is_empty() {
-        bail!("more instructions than allowed: {}", exceeded.join(", "));
-    }
-    Ok(())
-}
-
-fn print(case: &Case, count: u64, other: Option<u64>, json: bool) {
-    let Case { name, limit, .. } = case;
-    if json {
-        let line = json!({
-            "name": name, "instructions": count, "limit": limit, "against": other,
-        });
-        println!("{line}");
-        return;
-    }
-    let against = other.map_or_else(String::new, |other| {
-        #[expect(clippy::cast_precision_loss, reason = "far below 2^52")]
-        let ratio = count as f64 / other as f64;
-        format!("  against {other:>9} ({ratio:.2})")
-    });
-    println!("{name:<20} {count:>9} instructions, limit {limit:>9}{against}");
+    let counts: Vec<_> = cases()
+        .iter()
+        .zip(&ours)
+        .enumerate()
+        .map(|(at, (case, count))| Count {
+            subject: "gateway",
+            case: case.name.to_owned(),
+            count: *count,
+            against: others.as_ref().and_then(|others| others.get(at).copied()),
+        })
+        .collect();
+    report(&counts, options.json)
 }
 
 /// The instructions per request of each case.

@@ -1,4 +1,4 @@
-//! What the simulation says it did, and sums over it.
+//! The requests that the simulation recorded, and statistics of them.
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -20,7 +20,7 @@ pub(super) struct Seen {
 impl Seen {
     /// The requests of a simulated Together, in the order in which they came.
     pub(super) fn all(sim: &Server) -> Result<Vec<Self>> {
-        let url = sim.said("together")?;
+        let url = sim.field("together")?;
         let body = get(&url, "/_sim/requests")?;
         let requests: Vec<Value> = serde_json::from_str(&body)?;
         requests.iter().map(Self::read).collect()

@@ -61,7 +61,7 @@ pub(crate) fn check(only: &str, release: bool) -> Result<()> {
                 .env("PYTHONDONTWRITEBYTECODE", "1");
             process
         } else {
-            // JavaScript's modules are found from where a script lies.
+            // Node.js resolves modules relative to the script.
             let copy = node.join(&name);
             fs::copy(sources.join(&name), &copy).with_context(|| format!("cannot copy {name}"))?;
             let mut process = clean(Path::new("node"));
@@ -87,7 +87,10 @@ fn scripts(sources: &Path, only: &str) -> Result<Vec<String>> {
     let known = names.join(", ");
     names.retain(|name| name.contains(only));
     if names.is_empty() {
-        return Err(lexopt::Error::from(format!("no script '{only}'; there are {known}")).into());
+        return Err(lexopt::Error::from(format!(
+            "unknown script '{only}'; the scripts are {known}"
+        ))
+        .into());
     }
     Ok(names)
 }
@@ -114,7 +117,7 @@ fn node_folder(folder: &Path, sources: &Path) -> Result<PathBuf> {
     Ok(node)
 }
 
-/// Builds polyllm with all its parts and tells where it is.
+/// Builds polyllm with all optional parts, and returns the path of the binary.
 pub(crate) fn polyllm(release: bool) -> Result<PathBuf> {
     let (flag, profile) = if release {
         ("--release", "release")
@@ -127,7 +130,7 @@ pub(crate) fn polyllm(release: bool) -> Result<PathBuf> {
     Ok(tool::target()?.join(profile).join("polyllm"))
 }
 
-/// A program that knows nothing of the keys, addresses and proxies of whoever runs this.
+/// A command without the keys, addresses and proxies in the environment of this process.
 pub(crate) fn clean(program: &Path) -> Command {
     let mut command = owned::watched(program);
     command

@@ -9,15 +9,15 @@ use std::time::Instant;
 use anyhow::{Context, Result, anyhow};
 
 /// A program for [`Owned::start`], which takes arguments and variables as usual: a shell runs it,
-/// and kills it when nobody holds the other end of the shell's standard input any more.
+/// and kills it when the shell's standard input is closed.
 pub(super) fn watched(program: impl AsRef<OsStr>) -> Command {
     let mut shell = Command::new("sh");
     shell.args(["-c", WATCH, "sh"]).arg(program);
     shell
 }
 
-// The watcher lets go of the output, so that it ends with the program; the shell says nothing of
-// its own about a program that was killed.
+// The watcher closes its output, which therefore ends with the program. The shell does not report a
+// program that was killed.
 const WATCH: &str = r#"
 exec 3<&0
 "$@" </dev/null 3<&- &
@@ -35,14 +35,14 @@ pub(super) struct Owned {
     lines: Receiver<String>,
 }
 
-/// What a program said until a deadline.
+/// The next output of a program.
 #[derive(Debug, Eq, PartialEq)]
-pub(super) enum Said {
+pub(super) enum Output {
     Line(String),
-    /// It closed its output.
+    /// The program closed its output.
     End,
-    /// It said nothing in time.
-    Nothing,
+    /// No line came until the deadline.
+    Timeout,
 }
 
 impl Owned {
@@ -59,8 +59,7 @@ impl Owned {
             .take()
             .ok_or_else(|| anyhow!("sh has no output"))?;
         let (sender, lines) = channel();
-        // It goes on reading after the last line that anybody wants, so that the program never
-        // waits for a reader.
+        // Reads on after the last line that is used, so that the program never waits for a reader.
         std::thread::spawn(move || {
             for line in BufReader::new(out).split(b'\n').map_while(Result::ok) {
                 let _ = sender.send(String::from_utf8_lossy(&line).into_owned());
@@ -73,14 +72,15 @@ impl Owned {
         })
     }
 
-    pub(super) fn line(&self, deadline: Instant) -> Said {
+    /// The next line of output.
+    pub(super) fn line(&self, deadline: Instant) -> Output {
         match self
             .lines
             .recv_timeout(deadline.saturating_duration_since(Instant::now()))
         {
-            Ok(line) => Said::Line(line),
-            Err(RecvTimeoutError::Disconnected) => Said::End,
-            Err(RecvTimeoutError::Timeout) => Said::Nothing,
+            Ok(line) => Output::Line(line),
+            Err(RecvTimeoutError::Disconnected) => Output::End,
+            Err(RecvTimeoutError::Timeout) => Output::Timeout,
         }
     }
 
@@ -94,7 +94,7 @@ impl Owned {
 impl Drop for Owned {
     fn drop(&mut self) {
         drop(self.tether.take());
-        // It cannot fail for a child that was not waited for, and need not succeed otherwise.
+        // Fails only if the child was waited for before.
         let _ = self.shell.wait();
     }
 }
@@ -112,22 +112,22 @@ mod tests {
     }
 
     #[test]
-    fn lines_the_end_and_silence_are_told_apart() {
-        let deadline = Instant::now() + Duration::from_secs(10);
+    fn a_line_the_end_and_a_timeout_are_distinguished() {
+        let deadline = Instant::now() + Duration::from_secs(60);
         let mut echo = start("echo a; echo b; exit 3");
-        assert_eq!(echo.line(deadline), Said::Line("a".to_owned()));
-        assert_eq!(echo.line(deadline), Said::Line("b".to_owned()));
-        assert_eq!(echo.line(deadline), Said::End);
+        assert_eq!(echo.line(deadline), Output::Line("a".to_owned()));
+        assert_eq!(echo.line(deadline), Output::Line("b".to_owned()));
+        assert_eq!(echo.line(deadline), Output::End);
         assert_eq!(echo.wait().unwrap().code(), Some(3));
 
         let silent = start("exec sleep 60");
-        assert_eq!(silent.line(Instant::now()), Said::Nothing);
+        assert_eq!(silent.line(Instant::now()), Output::Timeout);
     }
 
     #[test]
     fn a_program_ends_with_its_owner() {
         let program = start("echo $$; exec sleep 60");
-        let Said::Line(id) = program.line(Instant::now() + Duration::from_secs(10)) else {
+        let Output::Line(id) = program.line(Instant::now() + Duration::from_secs(60)) else {
             panic!("it did not print its id");
         };
         let process = PathBuf::from("/proc").join(id);

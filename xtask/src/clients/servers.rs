@@ -1,4 +1,4 @@
-//! The servers that the clients talk to.
+//! The servers under test.
 
 use std::fs::{self, File};
 use std::path::Path;
@@ -9,7 +9,7 @@ use anyhow::{Context, Result, anyhow, bail};
 use serde_json::Value;
 
 use super::clean;
-use super::owned::{Owned, Said};
+use super::owned::{Output, Owned};
 
 /// The simulation, another with rate limits, a gateway without configuration and one with it, until
 /// dropped.
@@ -22,7 +22,7 @@ impl Servers {
     /// Starts all of them of this binary and waits until they listen.
     pub(super) fn start(polyllm: &Path, logs: &Path) -> Result<Self> {
         let sim = Server::start("sim", clean(polyllm).args(["sim", "--json"]), logs)?;
-        // Two requests for each key and model; no check waits for more.
+        // Two requests per key and model: no check needs more.
         let limits = [
             "--together-requests",
             "2/h",
@@ -35,10 +35,10 @@ impl Servers {
         let serve = ["serve", "--port", "0", "--json"];
         let demo = Server::start("demo", clean(polyllm).args(serve), logs)?;
         let mut addresses = vec![
-            ("TOGETHER_URL", sim.said("together")?),
-            ("REPLICATE_URL", sim.said("replicate")?),
-            ("LIMITED_URL", limited.said("together")?),
-            ("DEMO_URL", demo.said("url")?),
+            ("TOGETHER_URL", sim.field("together")?),
+            ("REPLICATE_URL", sim.field("replicate")?),
+            ("LIMITED_URL", limited.field("together")?),
+            ("DEMO_URL", demo.field("url")?),
             ("GATEWAY_KEY", "sk-check-1234".to_owned()),
         ];
         let mut gateway = clean(polyllm);
@@ -46,14 +46,14 @@ impl Servers {
             .args(serve)
             .args(["--config", "xtask/clients/config.yaml"]);
         let gateway = Server::start("gateway", gateway.envs(addresses.iter().cloned()), logs)?;
-        addresses.push(("GATEWAY_URL", gateway.said("url")?));
+        addresses.push(("GATEWAY_URL", gateway.field("url")?));
         Ok(Self {
             addresses,
             _running: [sim, limited, demo, gateway],
         })
     }
 
-    /// Where they are, as variables for the scripts' environment.
+    /// Their addresses, as environment variables for the scripts.
     pub(super) fn addresses(&self) -> impl Iterator<Item = (&'static str, &str)> {
         self.addresses
             .iter()
@@ -64,7 +64,8 @@ impl Servers {
 /// A `polyllm` that listens, until dropped.
 pub(crate) struct Server {
     name: &'static str,
-    said: Value,
+    /// The JSON that it printed when it began to listen.
+    ready: Value,
     _process: Owned,
 }
 
@@ -77,28 +78,28 @@ impl Server {
         let process = Owned::start(command.stderr(log))?;
         let logged = || fs::read_to_string(&path).unwrap_or_default();
         match process.line(Instant::now() + PATIENCE) {
-            Said::Line(line) => {
-                let said = serde_json::from_str(&line)
+            Output::Line(line) => {
+                let ready = serde_json::from_str(&line)
                     .with_context(|| format!("{name} printed no JSON with --json: {line}"))?;
                 Ok(Self {
                     name,
-                    said,
+                    ready,
                     _process: process,
                 })
             }
-            Said::End => bail!("{name} ended at once:\n{}", logged()),
-            Said::Nothing => bail!("{name} does not listen after {PATIENCE:?}:\n{}", logged()),
+            Output::End => bail!("{name} ended before it listened:\n{}", logged()),
+            Output::Timeout => bail!("{name} does not listen after {PATIENCE:?}:\n{}", logged()),
         }
     }
 
-    /// What it said of itself when it listened.
-    pub(crate) fn said(&self, key: &str) -> Result<String> {
-        let value = self.said[key].as_str().map(str::to_owned);
-        value.ok_or_else(|| anyhow!("{} did not print its {key}: {}", self.name, self.said))
+    /// A member of the JSON that it printed when it began to listen.
+    pub(crate) fn field(&self, key: &str) -> Result<String> {
+        let value = self.ready[key].as_str().map(str::to_owned);
+        value.ok_or_else(|| anyhow!("{} did not print its {key}: {}", self.name, self.ready))
     }
 }
 
-const PATIENCE: Duration = Duration::from_secs(20);
+const PATIENCE: Duration = Duration::from_secs(60);
 
 #[cfg(test)]
 mod tests {
@@ -107,16 +108,20 @@ mod tests {
     use crate::tool;
 
     #[track_caller]
-    fn start(shell: &str) -> Result<Server> {
-        let logs = tool::scratch("servers");
+    fn start(name: &str, shell: &str) -> Result<Server> {
+        let logs = tool::scratch(name);
         Server::start("test", watched("sh").arg("-c").arg(shell), &logs)
     }
 
     #[test]
     fn a_server_is_ready_when_it_prints_its_address() {
-        let server = start("echo '{\"url\": \"http://127.0.0.1:1\"}'; exec sleep 60").unwrap();
-        assert_eq!(server.said("url").unwrap(), "http://127.0.0.1:1");
-        let error = server.said("together").unwrap_err().to_string();
+        let server = start(
+            "ready",
+            "echo '{\"url\": \"http://127.0.0.1:1\"}'; exec sleep 60",
+        )
+        .unwrap();
+        assert_eq!(server.field("url").unwrap(), "http://127.0.0.1:1");
+        let error = server.field("together").unwrap_err().to_string();
         assert!(
             error.starts_with("test did not print its together"),
             "{error}"
@@ -124,10 +129,13 @@ mod tests {
     }
 
     #[test]
-    fn a_server_that_ends_is_told_with_its_log() {
-        let error = start("echo 'no config' >&2; exit 1")
+    fn the_error_for_a_server_that_ends_has_its_log() {
+        let error = start("ended", "echo 'no config' >&2; exit 1")
             .err()
             .map(|error| error.to_string());
-        assert_eq!(error.as_deref(), Some("test ended at once:\nno config\n"));
+        assert_eq!(
+            error.as_deref(),
+            Some("test ended before it listened:\nno config\n")
+        );
     }
 }

@@ -1,4 +1,4 @@
-//! What the rules look at, gathered once.
+//! The input of the rules, collected once.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -6,10 +6,10 @@ use std::path::Path;
 use anyhow::{Context, Result};
 use serde_json::Value;
 
-use super::arrows;
+use super::dependencies;
 use crate::tool;
 
-/// The workspace as the rules see it.
+/// The packages, files and dependency trees of the workspace.
 #[derive(Debug, Default)]
 pub(super) struct Facts {
     pub(super) packages: Vec<Package>,
@@ -23,8 +23,8 @@ pub(super) struct Package {
     pub(super) name: String,
     /// Relative to the root, such as `crates/llm-types`.
     pub(super) folder: String,
-    /// The members it depends on, other than for its tests; optional ones too.
-    pub(super) needs: Vec<String>,
+    /// The members that it depends on, optional ones too, without dev-dependencies.
+    pub(super) dependencies: Vec<String>,
 }
 
 /// A file that git tracks or would add.
@@ -32,11 +32,11 @@ pub(super) struct Package {
 pub(crate) struct File {
     /// Relative to the root, with slashes.
     pub(crate) path: String,
-    /// Empty for what is no text.
+    /// Empty if it is not UTF-8.
     pub(crate) text: String,
 }
 
-/// All that is built for a package under some choice of features.
+/// The packages that are built for a package with certain features.
 #[derive(Debug)]
 pub(super) struct Tree {
     pub(super) package: &'static str,
@@ -45,14 +45,14 @@ pub(super) struct Tree {
 }
 
 impl Facts {
-    pub(super) fn gather() -> Result<Self> {
+    pub(super) fn collect() -> Result<Self> {
         let root = tool::root();
         let metadata = tool::output(&mut tool::command(
             "cargo metadata --format-version 1 --no-deps",
         ))?;
         let packages = packages(&serde_json::from_str(&metadata)?, &root)
-            .context("cargo metadata is not what it was")?;
-        let trees = arrows::TREES
+            .context("unexpected output of cargo metadata")?;
+        let trees = dependencies::TREES
             .iter()
             .filter(|(name, _)| packages.iter().any(|package| package.name == *name))
             .map(|&(package, features)| tree(package, features))
@@ -80,15 +80,15 @@ fn packages(metadata: &Value, root: &Path) -> Option<Vec<Package>> {
         .map(|package| {
             let manifest = Path::new(package["manifest_path"].as_str()?);
             let folder = manifest.parent()?.strip_prefix(root).ok()?;
-            let needs = package["dependencies"].as_array()?;
-            let needs = needs
+            let dependencies = package["dependencies"].as_array()?;
+            let dependencies = dependencies
                 .iter()
-                .filter(|need| need["kind"] != "dev" && need["path"].is_string())
-                .filter_map(|need| need["name"].as_str().map(str::to_owned));
+                .filter(|other| other["kind"] != "dev" && other["path"].is_string())
+                .filter_map(|other| other["name"].as_str().map(str::to_owned));
             Some(Package {
                 name: package["name"].as_str()?.to_owned(),
                 folder: folder.to_str()?.replace('\\', "/"),
-                needs: needs.collect(),
+                dependencies: dependencies.collect(),
             })
         })
         .collect()
@@ -117,7 +117,7 @@ pub(crate) fn files(root: &Path) -> Result<Vec<File>> {
     for path in paths {
         let bytes = match std::fs::read(root.join(path)) {
             Ok(bytes) => bytes,
-            // Deleted, and git was not told yet.
+            // Deleted, but still in the index.
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => continue,
             Err(error) => return Err(error).with_context(|| format!("cannot read {path}")),
         };
@@ -132,12 +132,12 @@ pub(crate) fn files(root: &Path) -> Result<Vec<File>> {
 
 #[cfg(test)]
 impl Facts {
-    /// Made-up facts for the rules' tests: names and needs, paths and texts.
-    pub(super) fn made_up(packages: &[(&str, &[&str])], files: &[(&str, &str)]) -> Self {
-        let package = |&(name, needs): &(&str, &[&str])| Package {
+    /// Sample facts for the tests of the rules: names and dependencies, paths and texts.
+    pub(super) fn sample(packages: &[(&str, &[&str])], files: &[(&str, &str)]) -> Self {
+        let package = |&(name, dependencies): &(&str, &[&str])| Package {
             name: name.to_owned(),
             folder: format!("crates/{name}"),
-            needs: needs.iter().map(|&need| need.to_owned()).collect(),
+            dependencies: dependencies.iter().map(|&name| name.to_owned()).collect(),
         };
         let file = |&(path, text): &(&str, &str)| File {
             path: path.to_owned(),
@@ -173,7 +173,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn dependencies_of_tests_and_of_others_are_no_arrows() {
+    fn dev_dependencies_and_external_crates_are_left_out() {
         let metadata = json!({"packages": [{
             "name": "llm-types",
             "manifest_path": "/r/crates/llm-types/Cargo.toml",
@@ -186,6 +186,6 @@ mod tests {
         }]});
         let packages = packages(&metadata, Path::new("/r")).unwrap();
         assert_eq!(packages[0].folder, "crates/llm-types");
-        assert_eq!(packages[0].needs, ["sse-codec", "llm-provider"]);
+        assert_eq!(packages[0].dependencies, ["sse-codec", "llm-provider"]);
     }
 }

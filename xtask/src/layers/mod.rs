@@ -1,8 +1,8 @@
-//! `cargo xtask layers`: the invariants of the plan, checked.
+//! `cargo xtask layers`: the invariants in ARCHITECTURE.md and the conventions of the repository.
 
-mod arrows;
+mod conventions;
+mod dependencies;
 mod facts;
-mod house;
 mod sources;
 
 use anyhow::{Result, bail};
@@ -10,7 +10,7 @@ use anyhow::{Result, bail};
 use crate::Command;
 use facts::Facts;
 
-pub(crate) use arrows::is_leaf;
+pub(crate) use dependencies::is_leaf;
 pub(crate) use facts::{File, files};
 pub(crate) use sources::code;
 
@@ -21,71 +21,83 @@ pub(crate) const COMMAND: Command = Command {
     details: "\
 Reads `cargo metadata`, `cargo tree` and the files that are tracked or would be added by git. Each rule
 prints `ok    RULE` or `FAIL  RULE: WHERE: WHAT TO DO`. The layers are a table in
-xtask/src/layers/arrows.rs: add new crates there.",
+xtask/src/layers/dependencies.rs: add new crates there.",
     run,
 };
 
-/// One place where a rule is broken, and how to mend it.
+/// A place where a rule is violated, and how to fix it.
 #[derive(Debug, Eq, PartialEq)]
-struct Breach {
+struct Violation {
     at: String,
-    mend: String,
+    fix: String,
 }
 
-impl Breach {
-    fn new(at: impl Into<String>, mend: impl Into<String>) -> Self {
+impl Violation {
+    fn new(at: impl Into<String>, fix: impl Into<String>) -> Self {
         Self {
             at: at.into(),
-            mend: mend.into(),
+            fix: fix.into(),
         }
     }
 }
 
-type Rule = (&'static str, fn(&Facts) -> Vec<Breach>);
+type Rule = (&'static str, fn(&Facts) -> Vec<Violation>);
 
 const RULES: &[Rule] = &[
-    ("arrows point down only", arrows::point_down),
     (
-        "layer 0 knows no runtime and no HTTP",
-        arrows::leaves_know_no_network,
+        "dependencies point to lower layers",
+        dependencies::point_to_lower_layers,
     ),
     (
-        "llm-provider and llm-router know no HTTP client and no TLS",
-        arrows::contract_knows_no_http,
+        "layer 0 depends on no runtime and no HTTP",
+        dependencies::layer_0_without_network,
+    ),
+    (
+        "llm-provider and llm-router depend on no HTTP client and no TLS",
+        dependencies::contract_without_http,
     ),
     (
         "the conformance suite is for tests only",
-        arrows::conformance_is_for_tests,
+        dependencies::conformance_is_for_tests,
     ),
     (
-        "prompt-templates stands alone without features",
-        arrows::templates_stand_alone,
+        "prompt-templates has no dependencies without features",
+        dependencies::templates_without_dependencies,
     ),
     (
-        "a library user does not link the simulation",
-        arrows::library_without_simulation,
+        "no build of polyllm contains the simulation",
+        dependencies::library_without_simulation,
     ),
     (
-        "llm-router names no provider",
-        sources::router_names_no_provider,
+        "llm-router and llm-gateway name no provider",
+        sources::router_and_gateway_name_no_provider,
     ),
     (
         "a provider names no router",
         sources::provider_names_no_router,
     ),
+    ("only servers open listening sockets", sources::sockets),
     (
-        "listening sockets are opened by servers only",
-        sources::sockets,
-    ),
-    (
-        "environment variables are read in documented places only",
+        "environment variables are read in the documented places",
         sources::environment,
     ),
-    ("the top level holds what the plan says", house::top_level),
-    ("no machine's paths, no leftovers", house::leftovers),
-    ("every crate has a README with an example", house::readmes),
-    ("every package inherits the workspace's lints", house::lints),
-    ("no source file is over 600 lines", house::long_files),
+    (
+        "the top level has the listed entries only",
+        conventions::top_level,
+    ),
+    (
+        "no paths of a machine, nothing unfinished",
+        conventions::leftovers,
+    ),
+    (
+        "every crate has a README with an example",
+        conventions::readmes,
+    ),
+    (
+        "every package inherits the workspace's lints",
+        conventions::lints,
+    ),
+    ("no source file is over 600 lines", conventions::long_files),
 ];
 
 fn run(mut args: lexopt::Parser) -> Result<()> {
@@ -95,22 +107,22 @@ fn run(mut args: lexopt::Parser) -> Result<()> {
     check()
 }
 
-/// Prints what became of each rule.
+/// Prints the result of each rule; fails if one is violated.
 pub(crate) fn check() -> Result<()> {
-    let facts = Facts::gather()?;
-    let mut broken = 0;
+    let facts = Facts::collect()?;
+    let mut violated = 0;
     for (name, rule) in RULES {
-        let breaches = rule(&facts);
-        if breaches.is_empty() {
+        let violations = rule(&facts);
+        if violations.is_empty() {
             println!("ok    {name}");
         }
-        for Breach { at, mend } in &breaches {
-            println!("FAIL  {name}: {at}: {mend}");
+        for Violation { at, fix } in &violations {
+            println!("FAIL  {name}: {at}: {fix}");
         }
-        broken += usize::from(!breaches.is_empty());
+        violated += usize::from(!violations.is_empty());
     }
-    if broken > 0 {
-        bail!("{broken} of {} rules broken", RULES.len());
+    if violated > 0 {
+        bail!("{violated} of {} rules violated", RULES.len());
     }
     Ok(())
 }

@@ -1,10 +1,10 @@
-//! What source files may name: a light scan, line by line.
+//! Names that source files must not contain, found by a scan line by line.
 
-use super::Breach;
-use super::arrows::provider;
+use super::Violation;
+use super::dependencies::provider;
 use super::facts::{Facts, File};
 
-/// The only places that listen. Tests listen, too, and so does the kit for them.
+/// The only places that may open listening sockets, beside tests.
 const SERVERS: &[&str] = &[
     "crates/llm-bench/",
     "crates/llm-gateway/",
@@ -15,7 +15,7 @@ const SERVERS: &[&str] = &[
 
 const LISTENING: &[&str] = &["TcpListener", "UdpSocket", "UnixListener", "UnixDatagram"];
 
-/// The only places that read the environment at run time.
+/// The only places that may read the environment at run time.
 const READERS: &[&str] = &[
     "crates/llm-bench/src/",
     "crates/llm-gateway/src/config",
@@ -27,7 +27,8 @@ const READERS: &[&str] = &[
 
 const READING: &[&str] = &["env::var", "env::{"];
 
-pub(super) fn router_names_no_provider(facts: &Facts) -> Vec<Breach> {
+/// Router and gateway take providers, and what they declare, from a registry.
+pub(super) fn router_and_gateway_name_no_provider(facts: &Facts) -> Vec<Violation> {
     let names = facts
         .packages
         .iter()
@@ -49,18 +50,22 @@ pub(super) fn router_names_no_provider(facts: &Facts) -> Vec<Breach> {
     let files = facts
         .files
         .iter()
-        .filter(|file| file.path.starts_with("crates/llm-router/src/"));
+        .filter(|file| {
+            ["crates/llm-router/src/", "crates/llm-gateway/src/"]
+                .iter()
+                .any(|folder| file.path.starts_with(folder))
+        });
     files
         .flat_map(|file| {
             named(file.text.lines(), &forms).map(|(line, form)| {
-                let mend = format!("names a provider, {form:?}: ask the trait Provider instead");
-                Breach::new(format!("{}:{line}", file.path), mend)
+                let fix = format!("names a provider, {form:?}: use the trait Provider, or what it declares");
+                Violation::new(format!("{}:{line}", file.path), fix)
             })
         })
         .collect()
 }
 
-pub(super) fn provider_names_no_router(facts: &Facts) -> Vec<Breach> {
+pub(super) fn provider_names_no_router(facts: &Facts) -> Vec<Violation> {
     let files = facts.files.iter().filter(|file| {
         let place = file
             .path
@@ -72,26 +77,26 @@ pub(super) fn provider_names_no_router(facts: &Facts) -> Vec<Breach> {
     files
         .flat_map(|file| {
             named(file.text.lines(), &names).map(|(line, _)| {
-                let mend = "names the router: a provider serves whoever calls it";
-                Breach::new(format!("{}:{line}", file.path), mend)
+                let fix = "names the router: a provider must not depend on its caller";
+                Violation::new(format!("{}:{line}", file.path), fix)
             })
         })
         .collect()
 }
 
-pub(super) fn sockets(facts: &Facts) -> Vec<Breach> {
-    let mend = "opens a listening socket: leave that to llm-gateway, llm-bench, llm-sim or the CLI";
-    outside(facts, SERVERS, LISTENING, mend)
+pub(super) fn sockets(facts: &Facts) -> Vec<Violation> {
+    let fix = "opens a listening socket: only llm-gateway, llm-bench, llm-sim and the CLI may";
+    outside(facts, SERVERS, LISTENING, fix)
 }
 
-pub(super) fn environment(facts: &Facts) -> Vec<Breach> {
-    let mend = "reads the environment: use ApiKey and Settings of llm-provider, or let the \
+pub(super) fn environment(facts: &Facts) -> Vec<Violation> {
+    let fix = "reads the environment: use ApiKey and Settings of llm-provider, or let the \
                 caller pass the value";
-    outside(facts, READERS, READING, mend)
+    outside(facts, READERS, READING, fix)
 }
 
-/// Where one of `words` stands in code outside of `places`.
-fn outside(facts: &Facts, places: &[&str], words: &[&str], mend: &str) -> Vec<Breach> {
+/// The places outside of `places` whose code contains one of `words`.
+fn outside(facts: &Facts, places: &[&str], words: &[&str], fix: &str) -> Vec<Violation> {
     let words: Vec<_> = words.iter().map(|&word| word.to_owned()).collect();
     let files = facts.files.iter().filter(|file| {
         is_library_source(file) && !places.iter().any(|place| file.path.starts_with(place))
@@ -100,7 +105,7 @@ fn outside(facts: &Facts, places: &[&str], words: &[&str], mend: &str) -> Vec<Br
         .flat_map(|file| {
             named(code(&file.text).into_iter(), &words)
                 .map(|(line, word)| {
-                    Breach::new(format!("{}:{line}", file.path), format!("{word} {mend}"))
+                    Violation::new(format!("{}:{line}", file.path), format!("{word} {fix}"))
                 })
                 .collect::<Vec<_>>()
         })
@@ -130,7 +135,7 @@ fn named<'a>(
     })
 }
 
-/// The lines of a source file, with comments and what is for tests only blanked.
+/// The lines of a source file, with comments and test code replaced by empty lines.
 pub(crate) fn code(text: &str) -> Vec<&str> {
     let mut test_item = None;
     let blanked = text.lines().map(|line| {
@@ -156,37 +161,42 @@ mod tests {
     use super::*;
 
     #[track_caller]
-    fn check(rule: fn(&Facts) -> Vec<Breach>, files: &[(&str, &str)], expected: &[&str]) {
-        let facts = Facts::made_up(
+    fn check(rule: fn(&Facts) -> Vec<Violation>, files: &[(&str, &str)], expected: &[&str]) {
+        let facts = Facts::sample(
             &[("provider-replicate", &[]), ("provider-together", &[])],
             files,
         );
-        let places: Vec<_> = rule(&facts).into_iter().map(|breach| breach.at).collect();
+        let places: Vec<_> = rule(&facts)
+            .into_iter()
+            .map(|violation| violation.at)
+            .collect();
         assert_eq!(places, expected);
     }
 
     #[test]
-    fn a_provider_named_in_the_router_is_a_breach() {
+    fn a_provider_named_in_router_or_gateway_is_a_violation() {
         let text = "// deployments that work together, and replicas\n\
                     use provider_together::Together;\n\
                     if name.starts_with(\"replicate\") {}\n\
                     /// `together_ai/x`\n";
         check(
-            router_names_no_provider,
+            router_and_gateway_name_no_provider,
             &[
                 ("crates/llm-router/src/a.rs", text),
-                ("crates/llm-gateway/src/a.rs", text),
+                ("crates/llm-gateway/src/a.rs", "const KEY: &str = \"replicate_weights\";\n"),
+                ("crates/llm-gateway/tests/a.rs", text),
             ],
             &[
                 "crates/llm-router/src/a.rs:2",
                 "crates/llm-router/src/a.rs:3",
                 "crates/llm-router/src/a.rs:4",
+                "crates/llm-gateway/src/a.rs:1",
             ],
         );
     }
 
     #[test]
-    fn a_router_named_in_a_provider_is_a_breach() {
+    fn a_router_named_in_a_provider_is_a_violation() {
         let text = "use llm_router::Router;\n";
         check(
             provider_names_no_router,
@@ -200,7 +210,7 @@ mod tests {
     }
 
     #[test]
-    fn a_socket_outside_of_the_servers_is_a_breach() {
+    fn a_socket_outside_of_the_servers_is_a_violation() {
         let text = "// a TcpListener is a TcpListener\nlet a = TcpListener::bind(b);\n";
         check(
             sockets,
@@ -214,7 +224,7 @@ mod tests {
     }
 
     #[test]
-    fn the_environment_read_elsewhere_is_a_breach() {
+    fn reading_the_environment_elsewhere_is_a_violation() {
         let text = "let key = std::env::var(\"KEY\");\n";
         check(
             environment,
@@ -232,7 +242,7 @@ mod tests {
     }
 
     #[test]
-    fn code_leaves_out_comments_and_tests_and_nothing_else() {
+    fn comments_and_tests_are_left_out() {
         let text = "a\n  // b\n#[cfg(test)]\nmod tests {\n    c {\n    }\n}\nd\n\
                     #[cfg(test)]\nmod more;\ne\n    #[cfg(test)]\n    fn f() {\n        g\n    }\nh\n";
         let left: Vec<_> = code(text)

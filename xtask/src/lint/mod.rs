@@ -1,4 +1,4 @@
-//! `cargo xtask lint`: rules for faults that were found once and must not come back.
+//! `cargo xtask lint`: rules for classes of faults that were found before.
 
 mod rules;
 mod scan;
@@ -17,7 +17,7 @@ pub(crate) const COMMAND: Command = Command {
     details: "\
 Each rule of xtask/src/lint/rules.rs has a pattern, the files to which it applies, and a reason. It
 prints `ok    RULE` or `FAIL  RULE: WHERE: WHY`. To allow an occurrence, add it to the rule's list of
-exceptions, with the reason. Comments and tests are not checked.",
+exceptions, with the reason. Comments are not checked, and tests only by the rules for tests.",
     run,
 };
 
@@ -28,7 +28,7 @@ fn run(mut args: lexopt::Parser) -> Result<()> {
     check()
 }
 
-/// Fails when a rule is broken, after printing what every rule found.
+/// Prints the findings of every rule; fails if there is one.
 pub(crate) fn check() -> Result<()> {
     let files = files(&tool::root())?;
     let mut broken = 0;
@@ -46,19 +46,16 @@ pub(crate) fn check() -> Result<()> {
         }
         broken += usize::from(!findings.is_empty());
         for Exception { path, reason, .. } in unused(rule, &files) {
-            println!(
-                "note  {}: nothing in {path} needs its exception: {reason}",
-                rule.name
-            );
+            println!("note  {}: unused exception for {path}: {reason}", rule.name);
         }
     }
     if broken > 0 {
-        bail!("{broken} of {} rules are broken", RULES.len());
+        bail!("{broken} of {} rules are violated", RULES.len());
     }
     Ok(())
 }
 
-/// A place where a rule is broken.
+/// A place that a rule matches.
 #[derive(Debug, Eq, PartialEq)]
 struct Finding {
     path: String,
@@ -225,6 +222,36 @@ mod tests {
         let text = "// retries + 1\n#[cfg(test)]\nmod tests {\n    fn f() {\n        \
                         let n = retries + 1;\n    }\n}\n";
         check("wrapping-attempts", "crates/llm-router/src/a.rs", text, &[]);
+    }
+
+    #[test]
+    fn a_test_that_returns_early_is_found() {
+        let text = "#[test]\nfn needs_a_tool() {\n    let Some(tool) = tool() else {\n        \
+                        return;\n    };\n    \
+                        thread::spawn(move || {\n        return;\n    });\n}\n\n\
+                    fn helper() {\n    return;\n}\n\n\
+                    #[tokio::test(start_paused = true)]\nasync fn waits() {\n    \
+                        if !has_tool() { return }\n    \
+                        tokio::spawn(async move {\n        return;\n    });\n}\n";
+        check("skipped-test", "crates/a/tests/a.rs", text, &[4, 17]);
+        check("skipped-test", "crates/a/src/a.rs", text, &[]);
+    }
+
+    #[test]
+    fn a_test_server_that_reads_once_or_keeps_connections_is_found() {
+        let text = "fn serve() {\n    let read = socket.read(&mut request);\n    \
+                        let head = \"HTTP/1.1 200 OK\\r\\n\\r\\n\";\n}\n\n\
+                    fn serve_whole() {\n    while !is_whole(&request) {\n        \
+                            socket.read(&mut request);\n    }\n    \
+                        let head = \"HTTP/1.1 200 OK\\r\\nconnection: close\\r\\n\\r\\n\";\n}\n";
+        check("partial-request", "crates/a/tests/a.rs", text, &[2]);
+        check("kept-connection", "crates/a/tests/a.rs", text, &[3]);
+    }
+
+    #[test]
+    fn a_test_of_wall_clock_times_is_found() {
+        let text = "use std::time::{Duration, Instant};\nuse tokio::time::{Duration, Instant};\n";
+        check("wall-clock", "crates/a/tests/a.rs", text, &[1]);
     }
 
     #[test]

@@ -1,8 +1,9 @@
-//! The rules. One is added for each class of fault that a search can find.
+//! The rules: one for each class of faults that a search can find.
 
-/// What must not be in the sources, and where.
+/// A text that must not be in the sources, and where.
 pub(super) struct Rule {
     pub(super) name: &'static str,
+    pub(super) files: Files,
     /// Beginnings of paths.
     pub(super) paths: &'static [&'static str],
     /// Beginnings of paths that are exempt.
@@ -10,13 +11,13 @@ pub(super) struct Rule {
     pub(super) scope: Scope,
     /// Any of these is a finding.
     pub(super) words: &'static [&'static str],
-    /// In the scope, these make it right.
+    /// Any of these in the scope makes it right.
     pub(super) unless: &'static [&'static str],
     pub(super) why: &'static str,
     pub(super) exceptions: &'static [Exception],
 }
 
-/// Where the words count.
+/// Where the words are searched for.
 #[derive(Clone, Copy)]
 pub(super) enum Scope {
     /// Everywhere; `unless` is looked for in the same line.
@@ -27,9 +28,20 @@ pub(super) enum Scope {
     Async,
     /// In the fields of a call of `tracing`.
     Logging,
+    /// In functions with the attribute `#[test]` or the like, but not in closures and async blocks.
+    Test,
 }
 
-/// A place that breaks a rule and is right all the same.
+/// The files in which words are searched for. Examples and benches are never checked.
+#[derive(Clone, Copy)]
+pub(super) enum Files {
+    /// Sources of libraries and programs, without their tests.
+    Sources,
+    /// Files of tests.
+    Tests,
+}
+
+/// A place that a rule matches although it is right.
 pub(super) struct Exception {
     pub(super) path: &'static str,
     /// A part of the line; empty for every line of the file.
@@ -38,14 +50,15 @@ pub(super) struct Exception {
 }
 
 impl Rule {
-    /// Library and program sources only: tests, examples and benches may do as they like.
+    /// Whether the rule applies to a file.
     pub(super) fn is_for(&self, path: &str) -> bool {
         let begins = |with: &[&str]| with.iter().any(|start| path.starts_with(start));
-        path.ends_with(".rs")
-            && path.contains("/src/")
-            && !path.ends_with("/tests.rs")
-            && begins(self.paths)
-            && !begins(self.except)
+        let is_test = path.contains("/tests/") || path.ends_with("/tests.rs");
+        let is_kind = match self.files {
+            Files::Sources => path.contains("/src/") && !is_test,
+            Files::Tests => is_test,
+        };
+        path.ends_with(".rs") && is_kind && begins(self.paths) && !begins(self.except)
     }
 }
 
@@ -58,6 +71,7 @@ impl Exception {
 pub(super) const RULES: &[Rule] = &[
     Rule {
         name: "quoted-input",
+        files: Files::Sources,
         paths: &[
             "crates/llm-gateway/src/",
             "crates/llm-http/src/",
@@ -95,6 +109,7 @@ pub(super) const RULES: &[Rule] = &[
     },
     Rule {
         name: "raw-terminal-text",
+        files: Files::Sources,
         paths: &["crates/polyllm-cli/src/"],
         // Whatever goes to a terminal is escaped there.
         except: &["crates/polyllm-cli/src/output.rs"],
@@ -106,6 +121,7 @@ pub(super) const RULES: &[Rule] = &[
     },
     Rule {
         name: "raw-log-text",
+        files: Files::Sources,
         paths: &["crates/"],
         except: &[],
         scope: Scope::Logging,
@@ -128,6 +144,7 @@ pub(super) const RULES: &[Rule] = &[
     },
     Rule {
         name: "wrapping-attempts",
+        files: Files::Sources,
         paths: &["crates/"],
         except: &[],
         scope: Scope::Line,
@@ -143,6 +160,7 @@ pub(super) const RULES: &[Rule] = &[
     },
     Rule {
         name: "blocking-in-async",
+        files: Files::Sources,
         paths: &["crates/"],
         // Every file of a bench is read before or after the load.
         except: &["crates/polyllm-cli/src/bench/"],
@@ -167,6 +185,7 @@ pub(super) const RULES: &[Rule] = &[
     },
     Rule {
         name: "exposed-secret",
+        files: Files::Sources,
         paths: &["crates/"],
         except: &["crates/llm-provider/src/key.rs"],
         scope: Scope::Line,
@@ -193,26 +212,95 @@ pub(super) const RULES: &[Rule] = &[
     },
     Rule {
         name: "unbounded-queue",
+        files: Files::Sources,
         paths: &["crates/"],
         except: &[],
         scope: Scope::Line,
         words: &["unbounded_channel()", "mpsc::unbounded()"],
         unless: &[],
         why: "grows with what the other side sends: bound it, or add an exception with its reason",
+        exceptions: &[Exception {
+            path: "crates/llm-bench/src/run/runner.rs",
+            line: "mpsc::unbounded_channel()",
+            reason: "carries events of the bench itself, and is read while it runs",
+        }],
+    },
+    Rule {
+        name: "skipped-test",
+        files: Files::Tests,
+        paths: &["crates/"],
+        except: &[],
+        scope: Scope::Test,
+        words: &["return;", "return }", "return Ok(())"],
+        unless: &[],
+        why: "a test that returns early passes: give it #[ignore] with the reason",
+        exceptions: &[Exception {
+            path: "crates/prompt-templates/tests/properties.rs",
+            line: "return Ok(())",
+            reason: "a case of a property that the family refuses",
+        }],
+    },
+    Rule {
+        name: "partial-request",
+        files: Files::Tests,
+        paths: &["crates/"],
+        except: &[],
+        scope: Scope::Function,
+        words: &[
+            ".read(&mut request",
+            ".read(&mut buffer",
+            ".read(&mut bytes",
+        ],
+        unless: &["while ", "loop {"],
+        why: "one read may return a part of a request: read until its end",
+        exceptions: &[],
+    },
+    Rule {
+        name: "kept-connection",
+        files: Files::Tests,
+        paths: &["crates/"],
+        except: &[],
+        scope: Scope::Function,
+        words: &[
+            "\"HTTP/1.1 1",
+            "\"HTTP/1.1 2",
+            "\"HTTP/1.1 3",
+            "\"HTTP/1.1 4",
+            "\"HTTP/1.1 5",
+            "\"HTTP/1.1 {",
+        ],
+        unless: &["connection: close", "starts_with("],
+        why: "a client sends its next request on a connection that this server closes: add \
+              `connection: close`",
         exceptions: &[
             Exception {
-                path: "crates/provider-replicate/src/stream.rs",
-                line: "unbounded_channel()",
-                reason: "the sender runs only while the receiver is polled",
+                path: "crates/polyllm-cli/tests/bench_tokenizer.rs",
+                line: "text/event-stream",
+                reason: "the server answers every request of a connection",
             },
             Exception {
-                path: "crates/llm-bench/src/run/runner.rs",
-                line: "mpsc::unbounded_channel()",
-                reason: "carries events of the bench itself, and is read while it runs",
+                path: "crates/provider-openai/tests/support/mod.rs",
+                line: "HTTP/1.1 {status}",
+                reason: "the server adds `connection: close` when it sends the head",
             },
         ],
     },
+    Rule {
+        name: "wall-clock",
+        files: Files::Tests,
+        paths: &["crates/"],
+        except: &[],
+        scope: Scope::Line,
+        words: &[
+            "std::time::Instant",
+            "time::{Duration, Instant}",
+            "SystemTime",
+        ],
+        unless: &["tokio::time"],
+        why: "a slow machine fails a test of times: pause tokio's clock, or compare ratios",
+        exceptions: &[],
+    },
 ];
 
-/// What makes text of others safe to quote: functions of `llm_provider::text`.
+/// The functions that make external text safe to quote, of `llm_provider::text`.
 const SAFE: &[&str] = &["excerpt", "printable"];

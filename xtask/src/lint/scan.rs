@@ -1,4 +1,4 @@
-//! Where in a file the words of a rule stand. The sources are formatted by rustfmt: a block ends at
+//! The places of a file that match a rule. The sources are formatted by rustfmt: a block ends at
 //! the first `}` that is indented as the line that began it.
 
 use std::ops::RangeInclusive;
@@ -25,6 +25,7 @@ pub(super) fn lines(rule: &Rule, lines: &[&str]) -> Vec<usize> {
                     enclosing(lines, at, inner).is_none_or(|inner| inner.start() < outer.start())
                 })
         }
+        Scope::Test => has(rule, lines[at]) && !excused(lines[at]) && is_in_test(lines, at),
         Scope::Logging => logged(lines, at).is_some_and(|part| has(rule, part) && !excused(part)),
     };
     (0..lines.len()).filter(|&at| is_found(at)).collect()
@@ -32,6 +33,22 @@ pub(super) fn lines(rule: &Rule, lines: &[&str]) -> Vec<usize> {
 
 fn has(rule: &Rule, text: &str) -> bool {
     rule.words.iter().any(|word| text.contains(word))
+}
+
+/// Whether a line belongs to a test itself, not to a closure or an async block in it.
+fn is_in_test(lines: &[&str], at: usize) -> bool {
+    let Some(function) = enclosing(lines, at, is_function) else {
+        return false;
+    };
+    let attributes = lines[..*function.start()].iter().rev();
+    let mut attributes = attributes.take_while(|line| line.trim_start().starts_with("#["));
+    let is_test = attributes.any(|line| {
+        let name = line.trim_start().trim_start_matches("#[");
+        name.starts_with("test]") || name.starts_with("tokio::test")
+    });
+    let inner = |line: &str| line.contains("async ") || line.trim_end().ends_with("| {");
+    let inner = enclosing(lines, at, inner);
+    is_test && inner.is_none_or(|inner| inner.start() <= function.start())
 }
 
 /// The lines of the nearest block around a line whose first line is an `opener`.

@@ -5,7 +5,9 @@ use llm_provider::{
 use llm_types::ModelList;
 use provider_openai::OpenAiClient;
 
-use crate::config::{API_BASE_VARIABLES, API_KEY_VARIABLES, DEFAULT_API_BASE, NAME};
+use crate::config::{
+    API_BASE_VARIABLES, API_KEY_VARIABLES, DEFAULT_API_BASE, NAME, SpecificSettings,
+};
 use crate::wire::AcmeDialect;
 
 /// An account at Acme.
@@ -21,10 +23,10 @@ impl Acme {
     /// [`ErrorKind::Auth`](llm_provider::ErrorKind::Auth) when there is no key anywhere, and
     /// `InvalidRequest` for an address that is not a URL, or an unknown setting.
     pub fn new(settings: &Settings) -> Result<Self> {
-        settings.deny_unknown_extra(NAME, &[])?;
+        let SpecificSettings { safe_mode } = SpecificSettings::new(settings)?;
         let api_key = settings.require_api_key(NAME, API_KEY_VARIABLES)?;
         let base = settings.api_base_or(NAME, API_BASE_VARIABLES, DEFAULT_API_BASE)?;
-        let client = OpenAiClient::new(AcmeDialect, settings, base, api_key)?;
+        let client = OpenAiClient::new(AcmeDialect { safe_mode }, settings, base, api_key)?;
         Ok(Self { client })
     }
 }

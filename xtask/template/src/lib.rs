@@ -10,9 +10,9 @@ use std::sync::Arc;
 use llm_provider::Registry;
 
 pub use crate::client::Acme;
-pub use crate::config::{API_BASE_VARIABLES, API_KEY_VARIABLES, DEFAULT_API_BASE, NAME};
+pub use crate::config::{API_BASE_VARIABLES, API_KEY_VARIABLES, DEFAULT_API_BASE, NAME, spec};
 
-/// Makes `acme/…` models known.
+/// Registers the provider of `acme/…` models.
 pub fn register(registry: &mut Registry) {
-    registry.register(NAME, |settings| Ok(Arc::new(Acme::new(&settings)?)));
+    registry.register(spec(), |settings| Ok(Arc::new(Acme::new(&settings)?)));
 }

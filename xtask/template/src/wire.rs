@@ -8,7 +8,9 @@ use crate::error;
 
 /// OpenAI's dialect as Acme speaks it.
 #[derive(Debug)]
-pub(crate) struct AcmeDialect;
+pub(crate) struct AcmeDialect {
+    pub(crate) safe_mode: bool,
+}
 
 impl Dialect for AcmeDialect {
     fn provider(&self) -> &'static str {
@@ -18,6 +20,9 @@ impl Dialect for AcmeDialect {
     fn request(&self, call: &mut Call) -> Result<()> {
         // What Acme knows by another name, and what it does not support: never dropped silently.
         call.body.rename("max_completion_tokens", "max_tokens");
+        if self.safe_mode {
+            call.body.set_default("safe_mode", true);
+        }
         call.refuse("logit_bias")
     }
 

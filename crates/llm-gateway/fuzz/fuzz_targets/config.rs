@@ -14,7 +14,7 @@ use llm_provider::{Capabilities, Provider, Registry, Settings};
 /// Providers that take any settings.
 static REGISTRY: LazyLock<Registry> = LazyLock::new(|| {
     let mut registry = Registry::new();
-    for name in ["replicate", "together_ai"] {
+    for name in ["acme", "other_ai"] {
         registry.register(name, |_: Settings| Ok(Arc::new(Silent) as Arc<dyn Provider>));
     }
     registry

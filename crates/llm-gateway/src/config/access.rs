@@ -1,4 +1,4 @@
-//! Who is let in.
+//! The settings that restrict access.
 
 use llm_provider::ApiKey;
 
@@ -10,10 +10,10 @@ use super::yaml::{Node, Yaml};
 /// LiteLLM's environment variable for the master key, for files without one.
 const VARIABLE: &str = "LITELLM_MASTER_KEY";
 
-/// The key that clients have to send: `master_key`, else the environment's.
+/// The key that clients have to send: `master_key`, or else the environment variable.
 ///
-/// A key that is there without a value is a mistake. The author wants one, and without it the
-/// gateway would be open.
+/// A key without a value is an error, since the gateway would be open although the file demands a
+/// key.
 pub(super) fn master_key(
     reader: &mut Reader<'_>,
     general: Option<&mut Section>,
@@ -24,10 +24,10 @@ pub(super) fn master_key(
         let key = ApiKey::new(reader.variable(VARIABLE)?);
         if key.is_empty() {
             let message = format!("the environment variable {VARIABLE} is empty");
-            let help = "set it to the master key; to let everybody in, unset it";
-            reader.mend(top, message, help);
+            let help = "set it to the master key; to accept all clients, unset it";
+            reader.error_with_help(top, message, help);
         }
-        return Some(checked(reader, key, top));
+        return Some(check_key(reader, key, top));
     };
     reader.resolve(&mut entry.value);
     let at = entry.value.at;
@@ -36,22 +36,22 @@ pub(super) fn master_key(
         _ => ApiKey::new(reader.text(&entry)?),
     };
     if key.is_empty() {
-        let help = "give a key; to let everybody in, remove the line";
-        reader.mend(at, "`master_key` is empty", help);
+        let help = "give a key; to accept all clients, remove the line";
+        reader.error_with_help(at, "`master_key` is empty", help);
     }
-    Some(checked(reader, key, at))
+    Some(check_key(reader, key, at))
 }
 
 /// Reports a key that no client can send.
-fn checked(reader: &mut Reader<'_>, key: ApiKey, at: Position) -> ApiKey {
+fn check_key(reader: &mut Reader<'_>, key: ApiKey, at: Position) -> ApiKey {
     if key.bearer().is_err() {
-        let message = "`master_key` holds characters that no client can send";
-        reader.mend(at, message, "give a key of visible ASCII characters");
+        let message = "`master_key` has characters that are not valid in a header";
+        reader.error_with_help(at, message, "give a key of visible ASCII characters");
     }
     key
 }
 
-/// Checks `callbacks` of `litellm_settings`, some of which refuse requests.
+/// Reports `callbacks` of `litellm_settings` that refuse requests.
 pub(super) fn check_callbacks(reader: &mut Reader<'_>, litellm: &mut Section) {
     let is_guard = |node: &Node| match &node.value {
         Yaml::Text(name) => GUARDS.contains(&name.as_str()),
@@ -67,12 +67,12 @@ pub(super) fn check_callbacks(reader: &mut Reader<'_>, litellm: &mut Section) {
     if let Some(guard) = guard {
         let message = "this callback is not supported, and requests would not be checked";
         let help = "remove it, and check requests in front of the gateway";
-        reader.mend(guard.at, message, help);
+        reader.error_with_help(guard.at, message, help);
         litellm.take_any("callbacks");
     }
 }
 
-/// Removes `guardrails` without any guardrail, which guards nothing.
+/// Removes an empty `guardrails`, which restricts nothing.
 pub(super) fn check_guardrails(reader: &mut Reader<'_>, top: &mut Section) {
     let is_empty = |node: &Node| match &node.value {
         Yaml::Null => true,

@@ -1,23 +1,24 @@
-//! Models of the same name, which share its traffic.
+//! The traffic of a model group, divided among its deployments.
 
 use std::collections::HashMap;
 
-/// What LiteLLM's simple-shuffle may weigh a model by, in this order: `weight`, `rpm`, `tpm`.
+/// The metrics by which LiteLLM's simple-shuffle weighs a model: `weight`, `rpm` and `tpm`, in this
+/// order of precedence.
 pub(super) type Metrics = [Option<f64>; 3];
 
-/// The place of one model among those of its name.
+/// The share of one model in its group.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Share {
-    /// Its part of the traffic, relative to the others'.
+    /// Its part of the traffic, relative to that of the others.
     pub(super) weight: u32,
-    /// Whether no other model has this name.
+    /// Whether it is the only model of the group.
     pub(super) is_alone: bool,
 }
 
 /// The shares of `models`, in their order.
 ///
 /// A group is weighed by the first metric that any of its models has; a model without it gets
-/// nothing. Without any metric all weigh the same.
+/// no traffic. Without any metric, all have the same weight.
 pub(super) fn shares<'m>(models: impl Iterator<Item = (&'m str, Metrics)>) -> Vec<Share> {
     let mut groups: HashMap<&str, Group> = HashMap::new();
     let models: Vec<_> = models.collect();
@@ -40,7 +41,7 @@ struct Group {
     metrics: [Metric; 3],
 }
 
-/// What the models of a group have of one metric.
+/// One metric of the models of a group.
 #[derive(Clone, Copy, Default)]
 struct Metric {
     is_set: bool,
@@ -70,7 +71,7 @@ impl Group {
 }
 
 impl Metric {
-    /// `value` as a whole number: as it is, or else on a scale to a million.
+    /// `value` as a whole number: unchanged if all are whole, or else on a scale up to a million.
     fn scaled(&self, value: f64) -> u32 {
         let is_whole = !self.has_fractions && self.largest <= f64::from(u32::MAX);
         let scaled = if is_whole {

@@ -1,18 +1,18 @@
 //! The keys of LiteLLM's `config.yaml`, by section.
 
-/// What is known of the keys of one section.
+/// The known keys of one section.
 pub(super) struct Keys {
     /// The keys that are read.
     pub(super) read: &'static [&'static str],
     /// LiteLLM's keys that have no effect here: the file loads, with a warning.
     pub(super) ignored: &'static [&'static str],
-    /// LiteLLM's keys that refuse clients or requests, and what to do instead: the file does not
-    /// load, since the gateway would let in what its author wants to keep out.
+    /// LiteLLM's keys that refuse clients or requests, and what to do instead. The file does not
+    /// load, since the gateway would be more open than the file demands.
     pub(super) restricting: &'static [(&'static str, &'static str)],
 }
 
 impl Keys {
-    /// Keys without any others of LiteLLM.
+    /// Keys of a section in which LiteLLM has no others.
     pub(super) const fn only(read: &'static [&'static str]) -> Self {
         Self {
             read,
@@ -22,12 +22,12 @@ impl Keys {
     }
 
     /// What to do instead of `key`, if it refuses clients or requests.
-    pub(super) fn instead_of(&self, key: &str) -> Option<&'static str> {
+    pub(super) fn alternative(&self, key: &str) -> Option<&'static str> {
         let known = self.restricting.iter().find(|(name, _)| *name == key);
-        known.map(|(_, instead)| *instead)
+        known.map(|(_, alternative)| *alternative)
     }
 
-    /// Every key that is known.
+    /// All known keys.
     pub(super) fn all(&self) -> impl Iterator<Item = &'static str> {
         let known = self.read.iter().chain(self.ignored).copied();
         known.chain(self.restricting.iter().map(|(name, _)| *name))
@@ -62,7 +62,7 @@ pub(super) const TOP: Keys = Keys {
     ],
 };
 
-/// `model_info` holds whatever its author likes; only its `id` and `mode` are read.
+/// `model_info` may have any keys; only `id` and `mode` are read.
 pub(super) const MODEL: Keys = Keys::only(&["litellm_params", "model_info", "model_name"]);
 
 pub(super) const GENERAL: Keys = Keys {

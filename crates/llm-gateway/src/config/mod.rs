@@ -1,7 +1,8 @@
-//! LiteLLM's `config.yaml`, read strictly: all mistakes are reported in one run, each with its place
-//! and a fix.
+//! LiteLLM's `config.yaml`. All errors are reported in one run, with line, column and a suggested
+//! fix.
 
 mod access;
+mod declarations;
 mod groups;
 mod keys;
 mod model;
@@ -10,6 +11,7 @@ mod param_keys;
 mod params;
 mod problem;
 mod reader;
+mod value;
 mod yaml;
 
 use std::fmt;
@@ -18,16 +20,17 @@ use std::path::Path;
 use llm_provider::{ApiKey, Registry};
 use llm_router::Deployment;
 
+use self::declarations::Declarations;
 use self::model::Defaults;
 use self::names::did_you_mean;
 pub use self::problem::{ConfigError, Position, Problem, Severity};
 use self::reader::{Reader, Section};
 use self::yaml::{Node, Yaml};
 
-/// Looks an environment variable up.
+/// Returns the value of an environment variable.
 pub(crate) type Environment<'a> = &'a dyn Fn(&str) -> Option<String>;
 
-/// What a gateway serves, and to whom.
+/// The configuration of a gateway.
 ///
 /// ```
 /// use llm_gateway::Config;
@@ -38,30 +41,30 @@ pub(crate) type Environment<'a> = &'a dyn Fn(&str) -> Option<String>;
 /// model_list:
 ///   - model_name: llama-3
 ///     litellm_params:
-///       model: nobody/meta/meta-llama-3-8b-instruct
-///       api_key: os.environ/NOBODYS_KEY
+///       model: acme/meta-llama-3-8b-instruct
+///       api_key: os.environ/ACME_API_KEY
 /// ";
 /// let error = Config::parse(text, &registry, &|_| None).unwrap_err();
-/// assert_eq!(error.problems().len(), 2); // no such variable, no such provider
+/// assert_eq!(error.problems().len(), 2); // unknown variable, unknown provider
 /// ```
 #[non_exhaustive]
 pub struct Config {
-    /// The upstreams, with the names that clients ask for.
+    /// The deployments, with the names of their model groups.
     pub deployments: Vec<Deployment>,
-    /// The key that every client has to send; without it the gateway lets everybody in.
+    /// The key that every client has to send; without it, all clients are accepted.
     pub master_key: Option<ApiKey>,
-    /// Whether parameters that a provider does not support are dropped, instead of refusing the
-    /// request.
+    /// Whether parameters that a provider does not support are dropped; otherwise such a request is
+    /// rejected.
     pub drop_params: bool,
-    /// How many other deployments are tried after one has failed, in a file at most 100; the
-    /// router's default if `None`.
+    /// How many other deployments are tried after a failure; the router's default if `None`. In a
+    /// file, at most 100.
     pub retries: Option<usize>,
-    /// What of the file has no effect.
+    /// The parts of the file without effect.
     pub warnings: Vec<Problem>,
 }
 
 impl Config {
-    /// A gateway over `deployments` that lets everybody in.
+    /// Creates a configuration that accepts all clients.
     pub fn new(deployments: Vec<Deployment>) -> Self {
         Self {
             deployments,
@@ -72,7 +75,7 @@ impl Config {
         }
     }
 
-    /// Requires `key` of every client.
+    /// Sets the key that every client has to send.
     #[must_use]
     pub fn with_master_key(mut self, key: ApiKey) -> Self {
         self.master_key = Some(key);
@@ -86,22 +89,22 @@ impl Config {
         self
     }
 
-    /// Sets how many other deployments are tried after one has failed.
+    /// Sets how many other deployments are tried after a failure.
     #[must_use]
     pub fn with_retries(mut self, retries: usize) -> Self {
         self.retries = Some(retries);
         self
     }
 
-    /// Reads a file, with the environment variables of this process.
+    /// Reads a file, with the environment variables of the process.
     ///
     /// # Errors
-    /// All mistakes in the file, or that it cannot be read.
+    /// All errors in the file, or the failure to read it.
     pub fn load(path: &Path, registry: &Registry) -> Result<Self, ConfigError> {
         let bytes = std::fs::read(path).map_err(|error| ConfigError::unreadable(path, error))?;
         let text = std::str::from_utf8(&bytes).map_err(|error| {
             let at = Position::of(&bytes, error.valid_up_to());
-            let problem = Problem::mistake(at, "the file is not UTF-8 text");
+            let problem = Problem::error(at, "the file is not UTF-8 text");
             ConfigError::new(vec![problem]).in_file(path)
         })?;
         Self::parse(text, registry, &|name| std::env::var(name).ok())
@@ -110,13 +113,14 @@ impl Config {
 
     /// Reads a text; `environment` returns the value of an environment variable.
     ///
-    /// The providers of the models are built here, so that settings that they refuse are reported
-    /// with all other mistakes. Without a `master_key` in the text, `LITELLM_MASTER_KEY` is used, as
-    /// in LiteLLM.
+    /// The declarations in `registry` say which settings and parameters `litellm_params` may have.
+    /// The providers are built here, so that the settings that they reject are reported with all
+    /// other errors. Without a `master_key` in the text, `LITELLM_MASTER_KEY` is used, as in
+    /// LiteLLM.
     ///
     /// # Errors
-    /// All mistakes in the text. A setting that restricts access in LiteLLM and is not supported
-    /// here is one, so that no gateway is more open than its author wants.
+    /// All errors in the text. An unsupported setting that restricts access in LiteLLM is one, so
+    /// that no gateway is more open than its configuration demands.
     pub fn parse(
         text: &str,
         registry: &Registry,
@@ -136,7 +140,7 @@ impl Config {
     fn read(reader: &mut Reader<'_>, root: Node, registry: &Registry) -> Self {
         let mut config = Self::new(Vec::new());
         if matches!(root.value, Yaml::Null) {
-            reader.mend(Position::START, "the file is empty", MODEL_LIST_HELP);
+            reader.error_with_help(Position::START, "the file is empty", MODEL_LIST_HELP);
             return config;
         }
         let Some(mut top) = reader.section("the file", root) else {
@@ -148,7 +152,7 @@ impl Config {
         let mut general = reader.take_section(&mut top, keys::GENERAL_SETTINGS);
         config.master_key = access::master_key(reader, general.as_mut(), top.at);
         if let Some(general) = general {
-            reader.rest(general, &keys::GENERAL);
+            reader.report_rest(general, &keys::GENERAL);
         }
         let mut defaults = Defaults::default();
         // In this order, since router_settings wins over litellm_settings.
@@ -160,7 +164,7 @@ impl Config {
         }
         config.deployments = read_models(reader, &mut top, registry, defaults);
         access::check_guardrails(reader, &mut top);
-        reader.rest(top, &keys::TOP);
+        reader.report_rest(top, &keys::TOP);
         config
     }
 
@@ -176,7 +180,7 @@ impl Config {
         self.retries = take_retries(reader, &mut section);
         defaults.timeout = reader.take_time(&mut section, "request_timeout");
         access::check_callbacks(reader, &mut section);
-        reader.rest(section, &keys::LITELLM);
+        reader.report_rest(section, &keys::LITELLM);
     }
 
     fn read_router(
@@ -193,7 +197,7 @@ impl Config {
         if let Some((strategy, at)) = reader.take_text(&mut section, "routing_strategy") {
             check_strategy(reader, &strategy, at);
         }
-        reader.rest(section, &keys::ROUTER);
+        reader.report_rest(section, &keys::ROUTER);
     }
 }
 
@@ -209,36 +213,40 @@ fn read_models(
     defaults: Defaults,
 ) -> Vec<Deployment> {
     let Some(list) = top.take_any("model_list") else {
-        reader.mend(top.at, "there is no `model_list`", MODEL_LIST_HELP);
+        reader.error_with_help(top.at, "there is no `model_list`", MODEL_LIST_HELP);
         return Vec::new();
     };
     let items = match list.value.value {
         Yaml::List(items) => items,
         Yaml::Null => Vec::new(),
         _ => {
-            reader.wrong("`model_list`", "a list (`- …`)", &list.value);
+            reader.wrong_type("`model_list`", "a list (`- …`)", &list.value);
             return Vec::new();
         }
     };
     if items.is_empty() {
-        reader.mend(list.at, "`model_list` is empty", MODEL_LIST_HELP);
+        reader.error_with_help(list.at, "`model_list` is empty", MODEL_LIST_HELP);
     }
-    model::deployments(reader, items, registry, defaults)
+    let declarations = Declarations::new(registry);
+    model::deployments(reader, items, &declarations, defaults)
 }
 
 fn check_strategy(reader: &mut Reader<'_>, strategy: &str, at: Position) {
-    if STRATEGIES_LATER.contains(&strategy) {
+    if UNSUPPORTED_STRATEGIES.contains(&strategy) {
         let message =
             format!("the strategy `{strategy}` is not supported yet; `{STRATEGY}` is used");
         reader.warn(at, message, None);
     } else if strategy != STRATEGY {
-        let help = did_you_mean(strategy, STRATEGIES_LATER.iter().copied().chain([STRATEGY]))
-            .unwrap_or_else(|| format!("use `{STRATEGY}`"));
-        reader.mend(at, "this strategy is not known", &help);
+        let help = did_you_mean(
+            strategy,
+            UNSUPPORTED_STRATEGIES.iter().copied().chain([STRATEGY]),
+        )
+        .unwrap_or_else(|| format!("use `{STRATEGY}`"));
+        reader.error_with_help(at, "unknown routing strategy", &help);
     }
 }
 
-/// Shows no key and no default parameter, which may hold a prompt.
+/// Shows no key and no default parameter, which may contain a prompt.
 impl fmt::Debug for Config {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let deployments: Vec<(&str, &str)> = self
@@ -256,10 +264,10 @@ impl fmt::Debug for Config {
     }
 }
 
-/// The most retries that a file may ask for, of a request and of a call.
+/// The largest number of retries in a file.
 const MAX_RETRIES: u32 = 100;
 const STRATEGY: &str = "simple-shuffle";
-const STRATEGIES_LATER: &[&str] = &[
+const UNSUPPORTED_STRATEGIES: &[&str] = &[
     "cost-based-routing",
     "latency-based-routing",
     "least-busy",

@@ -1,39 +1,40 @@
-//! `model_list`: its entries, and the deployments that they describe.
+//! `model_list`: its entries, and the deployments built from them.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use llm_provider::text::printable;
-use llm_provider::{Error, ErrorKind, Provider, Registry, Settings};
+use llm_provider::{
+    Error, ErrorKind, MAX_MODEL_NAME, Provider, Registry, Settings, TEXT_COMPLETION,
+};
 use llm_router::Deployment;
 
+use super::declarations::Declarations;
 use super::groups::{Share, shares};
 use super::keys;
-use super::names::nearest;
-use super::param_keys::TEXT_COMPLETION;
 use super::params::Params;
 use super::problem::Problem;
 use super::reader::Reader;
 use super::yaml::{Entry, Node};
 
-/// The deployments of `items` that can be built; the mistakes of the others go to `reader`.
+/// Builds the deployments of `items`; errors are reported to `reader`.
 pub(super) fn deployments(
     reader: &mut Reader<'_>,
     items: Vec<Node>,
-    registry: &Registry,
+    declarations: &Declarations<'_>,
     defaults: Defaults,
 ) -> Vec<Deployment> {
     let models: Vec<Model> = items
         .into_iter()
-        .filter_map(|item| Model::read(reader, item, registry))
+        .filter_map(|item| Model::read(reader, item, declarations))
         .collect();
     let named = models.iter();
     let shares = shares(named.map(|model| (model.group.as_str(), model.params.metrics)));
     let mut built: Vec<Deployment> = models
         .into_iter()
         .zip(shares)
-        .filter_map(|(model, share)| model.build(reader, registry, defaults, share))
+        .filter_map(|(model, share)| model.build(reader, declarations.registry, defaults, share))
         .collect();
     let mut seen: BTreeMap<String, u32> = BTreeMap::new();
     for deployment in &mut built {
@@ -46,33 +47,34 @@ pub(super) fn deployments(
     built
 }
 
-/// The file's limits for models without limits of their own.
+/// The timeouts of the file for models without timeouts.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Defaults {
     pub(super) timeout: Option<Duration>,
     pub(super) stream_timeout: Option<Duration>,
 }
 
-/// One entry of `model_list` that can be built.
+/// A valid entry of `model_list`.
 struct Model {
     group: String,
     id: Option<String>,
     provider: &'static str,
-    /// The model as the upstream knows it.
+    /// The upstream's name of the model.
     model: String,
     params: Params,
 }
 
 impl Model {
-    fn read(reader: &mut Reader<'_>, item: Node, registry: &Registry) -> Option<Self> {
-        let mistakes = reader.mistakes();
+    fn read(reader: &mut Reader<'_>, item: Node, declarations: &Declarations<'_>) -> Option<Self> {
+        let registry = declarations.registry;
+        let errors = reader.errors();
         let at = item.at;
         let mut section = reader.section("an entry of model_list", item)?;
         let group = match reader.take(&mut section, "model_name") {
             Some(name) => read_group(reader, &name),
             None => {
-                let help = "give the name that clients ask for, such as `model_name: llama-3`";
-                reader.mend(at, "this model has no `model_name`", help);
+                let help = "give the name that clients use, such as `model_name: llama-3`";
+                reader.error_with_help(at, "this model has no `model_name`", help);
                 None
             }
         };
@@ -82,18 +84,14 @@ impl Model {
             (text("id"), text("mode"))
         });
         let params = section.take("litellm_params");
-        reader.rest(section, &keys::MODEL);
+        reader.report_rest(section, &keys::MODEL);
         let Some(params) = params else {
             let help = "add `litellm_params: {model: PROVIDER/MODEL}`";
-            reader.mend(at, "this model has no `litellm_params`", help);
+            reader.error_with_help(at, "this model has no `litellm_params`", help);
             return None;
         };
         let params = reader.section("`litellm_params`", params.value)?;
-        let mut params = Params::read(reader, params)?;
-        if mode.as_deref() == Some("completion") {
-            let extra = &mut params.settings.extra;
-            extra.entry(TEXT_COMPLETION).or_insert(true.into());
-        }
+        let mut params = Params::read(reader, params, declarations)?;
         let (provider, model) = match registry.split(&params.model) {
             Ok((provider, model)) => (provider, model.to_owned()),
             Err(error) => {
@@ -101,9 +99,15 @@ impl Model {
                 return None;
             }
         };
-        // A provider would refuse settings with mistakes, in consequence of them.
-        let is_whole = reader.mistakes() == mistakes && !params.lacks_key;
-        is_whole.then_some(Self {
+        let name = TEXT_COMPLETION.name;
+        let takes_prompts = registry.spec(provider)?.setting(name).is_some();
+        if takes_prompts && mode.as_deref() == Some("completion") {
+            let extra = &mut params.settings.extra;
+            extra.entry(name).or_insert(true.into());
+        }
+        // The provider would only report consequences of earlier errors.
+        let is_valid = reader.errors() == errors && params.is_complete;
+        is_valid.then_some(Self {
             group: group?,
             id,
             provider,
@@ -123,30 +127,30 @@ impl Model {
             model_at,
             mut settings,
             defaults: params,
-            places,
+            positions,
             ..
         } = self.params;
         settings.timeout = settings.timeout.or(defaults.timeout);
         settings.stream_timeout = settings.stream_timeout.or(defaults.stream_timeout);
         if !share.is_alone {
-            // Another deployment is tried instead of the same one again.
+            // Another deployment is tried instead.
             settings.max_retries.get_or_insert(0);
         }
         let provider: Arc<dyn Provider> = match registry.build(self.provider, settings.clone()) {
             Ok(provider) => provider,
             Err(error) => {
-                let named = refused(&error, self.provider, &settings, registry);
-                let at = named.and_then(|name| places.get(&name).copied());
+                let name = rejected_setting(&error, self.provider, &settings, registry);
+                let at = name.and_then(|name| positions.get(&name).copied());
                 let at = at.unwrap_or(model_at);
                 let message = error.to_string();
                 let message = printable(&message[..message.floor_char_boundary(MAX_MESSAGE)]);
                 if error.kind() == ErrorKind::Auth && reader.has_variables() {
-                    // They are not those of the process, where a provider looks for its own.
+                    // A provider reads the variables of the process, not those of the file.
                     let help =
                         "add `api_key: os.environ/NAME` to use one of `environment_variables`";
-                    reader.mend(at, message, help);
+                    reader.error_with_help(at, message, help);
                 } else {
-                    reader.mistake(at, message);
+                    reader.error(at, message);
                 }
                 return None;
             }
@@ -161,41 +165,41 @@ impl Model {
     }
 }
 
-/// The name of the setting for which a provider refuses to be built.
-fn refused(
+/// The name of the setting that a provider rejects.
+fn rejected_setting(
     error: &Error,
     provider: &str,
     settings: &Settings,
     registry: &Registry,
 ) -> Option<String> {
     if let Some(param) = error.param() {
-        // Of a path such as `roles.user` the first name is a key of the file.
+        // The first name of a path such as `roles.user` is a key of the file.
         let name = param.split(['.', '[']).next().unwrap_or(param);
         return Some(name.to_owned());
     }
     if error.kind() == ErrorKind::Auth {
         return Some("api_key".to_owned());
     }
-    // The provider does not name it: it is the one that is refused without the others, too.
+    // The error does not name it: it is the one that is rejected without the others, too.
     let extra = settings.extra.iter();
-    let refused = extra.map(|(name, _)| name).find(|name| {
+    let rejected = extra.map(|(name, _)| name).find(|name| {
         let mut settings = settings.clone();
         settings.extra.retain(|other, _| other == *name);
         registry.build(provider, settings).is_err()
     });
-    refused.cloned()
+    rejected.cloned()
 }
 
 fn read_group(reader: &mut Reader<'_>, name: &Entry) -> Option<String> {
     let group = reader.text(name)?;
     let at = name.value.at;
     if group.trim().is_empty() {
-        reader.mistake(at, "`model_name` is empty");
+        reader.error(at, "`model_name` is empty");
         return None;
     }
-    if group.len() > MAX_NAME {
-        let message = format!("`model_name` is longer than {MAX_NAME} bytes");
-        reader.mistake(at, message);
+    if group.len() > MAX_MODEL_NAME {
+        let message = format!("`model_name` is longer than {MAX_MODEL_NAME} bytes");
+        reader.error(at, message);
         return None;
     }
     if group.contains('*') {
@@ -206,10 +210,10 @@ fn read_group(reader: &mut Reader<'_>, name: &Entry) -> Option<String> {
     Some(group)
 }
 
-/// The mistake of a model whose name does not begin with a provider's.
+/// The error of a model whose name does not start with a provider.
 fn unknown_provider(params: &Params, error: &Error, registry: &Registry) -> Problem {
     if error.kind() != ErrorKind::NotFound {
-        return Problem::mistake(params.model_at, error.message());
+        return Problem::error(params.model_at, error.message());
     }
     let known: Vec<String> = registry.names().map(|name| format!("{name}/…")).collect();
     let message = format!(
@@ -217,18 +221,10 @@ fn unknown_provider(params: &Params, error: &Error, registry: &Registry) -> Prob
         known.join(", ")
     );
     let (prefix, _) = params.model.split_once('/').unwrap_or((&params.model, ""));
-    let near = registry
-        .names()
-        .find(|name| {
-            !prefix.is_empty()
-                && (name.starts_with(prefix) || name.replace('_', "") == prefix.replace('-', ""))
-        })
-        .or_else(|| nearest(prefix, registry.names()));
-    Problem::mistake(params.model_at, message)
-        .with_help(near.map(|name| format!("did you mean `{name}/…`?")))
+    let similar = registry.similar(prefix);
+    Problem::error(params.model_at, message)
+        .with_help(similar.map(|name| format!("did you mean `{name}/…`?")))
 }
 
-/// A provider's message may quote a setting of any length.
+/// In bytes. A provider's message may quote a setting of any length.
 const MAX_MESSAGE: usize = 500;
-/// A longer name is refused in requests, too, in bytes.
-const MAX_NAME: usize = 256;

@@ -1,21 +1,21 @@
-//! Names of settings: which of them are alike, which may be quoted, and which look like secrets.
+//! Names of keys: which are similar, which may be quoted, and which look like secrets.
 
 use std::borrow::Cow;
 
-/// The one of `known` that a typing mistake turns into `name`.
+/// The name in `known` that differs from `name` by a typing mistake.
 pub(super) fn nearest<'k>(name: &str, known: impl Iterator<Item = &'k str>) -> Option<&'k str> {
-    if name.len() > LONGEST {
+    if name.len() > MAX_LENGTH {
         return None;
     }
     let name = name.to_lowercase();
     let length = name.chars().count();
     let letters = letters(&name);
-    // One slip in a short word, three in a long one.
+    // One typing mistake in a short name, up to three in a long one.
     let allowed = (length / 4).clamp(1, 3);
     known
         .filter(|known| {
-            // Both are cheap, and rule out nearly all names that the distance would rule out:
-            // a slip changes the length by one, and the set by two letters.
+            // Both are cheap, and exclude nearly all names that the distance would exclude: a
+            // typing mistake changes the length by one at most, and two letters of the set.
             known.len().abs_diff(length) <= allowed
                 && (self::letters(known) ^ letters).count_ones() as usize <= 2 * allowed
         })
@@ -31,14 +31,14 @@ fn letters(name: &str) -> u64 {
         .fold(0, |letters, letter| letters | 1 << (u32::from(letter) % 64))
 }
 
-/// `did you mean …?`, when one of `known` is near enough.
+/// `did you mean …?`, if a name in `known` is similar.
 pub(super) fn did_you_mean<'k>(name: &str, known: impl Iterator<Item = &'k str>) -> Option<String> {
     nearest(name, known).map(|known| format!("did you mean `{known}`?"))
 }
 
 /// The key in quotes, if it has the form of a setting's or an environment variable's name.
 ///
-/// Others may hold a secret: `{api_key:sk-1}`, which lacks a space, has one key and no value.
+/// Other keys may contain a secret: `{api_key:sk-1}`, without a space, is a key without a value.
 pub(super) fn quoted(key: &str) -> Cow<'static, str> {
     let has_case = |is_case: fn(&char) -> bool| {
         key.starts_with(|c| is_case(&c) || c == '_')
@@ -46,7 +46,7 @@ pub(super) fn quoted(key: &str) -> Cow<'static, str> {
                 .chars()
                 .all(|c| is_case(&c) || c.is_ascii_digit() || c == '_')
     };
-    let is_name = key.len() <= LONGEST
+    let is_name = key.len() <= MAX_LENGTH
         && (has_case(char::is_ascii_lowercase) || has_case(char::is_ascii_uppercase));
     if is_name {
         Cow::Owned(format!("`{key}`"))
@@ -55,7 +55,7 @@ pub(super) fn quoted(key: &str) -> Cow<'static, str> {
     }
 }
 
-/// The name in a key that holds its value, too, since `=` or `:` without a space comes after it.
+/// The name in a key that also contains its value, after `=` or after `:` without a space.
 pub(super) fn before_value(key: &str) -> Option<&str> {
     let (name, _) = key.split_once([':', '='])?;
     Some(name.trim_end())
@@ -63,7 +63,7 @@ pub(super) fn before_value(key: &str) -> Option<&str> {
 
 /// Whether a key has the form of an environment variable's name.
 pub(super) fn is_variable(name: &str) -> bool {
-    name.len() <= LONGEST
+    name.len() <= MAX_LENGTH
         && name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
         && name
             .bytes()
@@ -79,8 +79,8 @@ pub(super) fn is_secret(name: &str) -> bool {
         || nearest(&name, ["api_key"].into_iter()).is_some()
 }
 
-/// No name that is known is as long.
-const LONGEST: usize = 64;
+/// Longer than all known names, in bytes.
+const MAX_LENGTH: usize = 64;
 const SECRET_WORDS: &[&str] = &["auth", "bearer", "key", "pass", "pwd", "token"];
 const SECRET_PARTS: &[&str] = &[
     "accesstoken",
@@ -101,9 +101,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_slip_is_found_and_another_word_is_not() {
+    fn a_typing_mistake_is_found_and_another_word_is_not() {
         let known = || ["api_key", "model", "temperature", "top_p"].into_iter();
-        for (name, near) in [
+        for (name, similar) in [
             ("temprature", Some("temperature")),
             ("Temperature", Some("temperature")),
             ("api-key", Some("api_key")),
@@ -113,13 +113,13 @@ mod tests {
             ("watermark", None),
             ("", None),
         ] {
-            assert_eq!(nearest(name, known()), near, "{name}");
+            assert_eq!(nearest(name, known()), similar, "{name}");
         }
         assert_eq!(nearest(&"model".repeat(100_000), known()), None);
     }
 
     #[test]
-    fn the_cheap_comparison_rules_out_nothing_that_is_near() {
+    fn the_cheap_comparison_excludes_no_similar_name() {
         let known = ["general_settings", "api_key", "x", "aaaa", "top_p"];
         let all = |name: &str| {
             let allowed = (name.chars().count() / 4).clamp(1, 3);

@@ -4,7 +4,7 @@ use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 
-/// A mistake in a configuration file, or a warning.
+/// An error or a warning about a configuration file.
 ///
 /// ```
 /// # use llm_gateway::Config;
@@ -20,9 +20,9 @@ use std::path::{Path, PathBuf};
 #[derive(Clone, Debug, Eq, PartialEq)]
 #[non_exhaustive]
 pub struct Problem {
-    /// Whether the gateway can start nevertheless.
+    /// Whether the gateway can start.
     pub severity: Severity,
-    /// Where it is in the file, as the author wrote it; `None` if the file cannot be read.
+    /// The position in the file; `None` if the file cannot be read.
     pub at: Option<Position>,
     /// What is wrong. It never quotes a value, which may be a secret.
     pub message: String,
@@ -30,19 +30,22 @@ pub struct Problem {
     pub help: Option<String>,
 }
 
-/// How bad a [`Problem`] is.
+/// The severity of a [`Problem`].
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[non_exhaustive]
 pub enum Severity {
     /// The gateway cannot start.
-    Mistake,
-    /// The gateway starts, but does not do all that the file says.
+    Error,
+    /// The gateway starts, but a part of the file has no effect.
     Warning,
 }
 
-/// A place in a text, both parts counted from 1, columns in characters.
+/// A position in a text. Lines and columns are counted from 1, columns in characters.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
-#[allow(clippy::exhaustive_structs, reason = "a place in a text has two parts")]
+#[allow(
+    clippy::exhaustive_structs,
+    reason = "a position has a line and a column"
+)]
 pub struct Position {
     /// The line.
     pub line: usize,
@@ -59,9 +62,9 @@ pub struct ConfigError {
 }
 
 impl Problem {
-    pub(crate) fn mistake(at: Position, message: impl Into<String>) -> Self {
+    pub(crate) fn error(at: Position, message: impl Into<String>) -> Self {
         Self {
-            severity: Severity::Mistake,
+            severity: Severity::Error,
             at: Some(at),
             message: message.into(),
             help: None,
@@ -71,7 +74,7 @@ impl Problem {
     pub(crate) fn warning(at: Position, message: impl Into<String>) -> Self {
         Self {
             severity: Severity::Warning,
-            ..Self::mistake(at, message)
+            ..Self::error(at, message)
         }
     }
 
@@ -87,7 +90,7 @@ impl fmt::Display for Problem {
             write!(f, "{at}: ")?;
         }
         let severity = match self.severity {
-            Severity::Mistake => "error",
+            Severity::Error => "error",
             Severity::Warning => "warning",
         };
         write!(f, "{severity}: {}", self.message)?;
@@ -102,7 +105,7 @@ impl Position {
     /// The beginning of the text.
     pub(crate) const START: Self = Self { line: 1, column: 1 };
 
-    /// The place of a byte. As in YAML, a line ends with `\n`, `\r\n` or `\r`.
+    /// The position of a byte. As in YAML, a line ends with `\n`, `\r\n` or `\r`.
     pub(crate) fn of(text: &[u8], byte: usize) -> Self {
         let before = String::from_utf8_lossy(&text[..byte]);
         let before = before.strip_prefix('\u{feff}').unwrap_or(&before);
@@ -122,7 +125,7 @@ impl fmt::Display for Position {
 }
 
 impl ConfigError {
-    /// Sorts the problems by their place. One that aliases repeat is reported once.
+    /// Sorts the problems by position, and removes those that YAML aliases repeat.
     pub(crate) fn new(mut problems: Vec<Problem>) -> Self {
         let mut seen = HashSet::new();
         problems.retain(|problem| seen.insert((problem.at, problem.message.clone())));
@@ -134,10 +137,10 @@ impl ConfigError {
         }
     }
 
-    /// The problems, when all of them are warnings.
+    /// The problems, if all of them are warnings.
     pub(crate) fn into_warnings(self) -> Result<Vec<Problem>, Self> {
-        let mistakes = |problem: &Problem| problem.severity == Severity::Mistake;
-        if self.problems.iter().any(mistakes) {
+        let is_error = |problem: &Problem| problem.severity == Severity::Error;
+        if self.problems.iter().any(is_error) {
             Err(self)
         } else {
             Ok(self.problems)
@@ -147,7 +150,7 @@ impl ConfigError {
     pub(crate) fn unreadable(file: &Path, source: io::Error) -> Self {
         let message = format!("the file cannot be read: {source}");
         let problem = Problem {
-            severity: Severity::Mistake,
+            severity: Severity::Error,
             at: None,
             message,
             help: None,
@@ -169,13 +172,13 @@ impl ConfigError {
         &self.problems
     }
 
-    /// The file, when it was read from one.
+    /// The file, unless the configuration was read from a text.
     pub fn file(&self) -> Option<&Path> {
         self.file.as_deref()
     }
 }
 
-/// One problem after the other, each led by file, line and column as compilers do.
+/// All problems, each with file, line and column like a compiler's.
 impl fmt::Display for ConfigError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (index, problem) in self.problems.iter().enumerate() {

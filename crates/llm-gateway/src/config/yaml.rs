@@ -1,4 +1,4 @@
-//! YAML to a tree that knows its places: all that this crate knows of the YAML library.
+//! YAML to a tree with positions. Only this file uses the YAML library.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -14,12 +14,12 @@ use serde_saphyr::{Location, Spanned};
 use super::names::quoted;
 use super::problem::{Position, Problem};
 
-/// A value and where it stands.
+/// A value and its position.
 #[derive(Clone)]
 pub(super) struct Node {
     pub(super) at: Position,
     pub(super) value: Yaml,
-    /// The byte of the text at which it begins.
+    /// The byte of the text where it starts.
     offset: usize,
 }
 
@@ -33,11 +33,11 @@ pub(super) enum Yaml {
     Text(String),
     List(Vec<Node>),
     Map(Vec<Entry>),
-    /// A value whose mistake has been reported.
+    /// A value with an error that has been reported.
     Broken,
 }
 
-/// A key, where it stands, and its value.
+/// A key, its position, and its value.
 #[derive(Clone)]
 pub(super) struct Entry {
     pub(super) key: String,
@@ -45,12 +45,12 @@ pub(super) struct Entry {
     pub(super) value: Node,
 }
 
-/// Reads a text of one YAML document. Of keys that stand in a mapping more than once the tree holds
-/// the first, and the list all others.
+/// Reads a text of one YAML document. If a mapping has a key more than once, the tree has the first
+/// one, and the others are in the list of problems.
 pub(super) fn parse(text: &str) -> Result<(Node, Vec<Problem>), Problem> {
-    // Editors give the mark no column.
+    // Editors do not count the byte order mark as a column.
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
-    // The library recurses, with frames too large for the stacks of some callers.
+    // The library recurses, with frames that are too large for the stacks of some callers.
     let parsed = thread::scope(|scope| {
         let thread = thread::Builder::new().stack_size(STACK);
         thread
@@ -59,21 +59,18 @@ pub(super) fn parse(text: &str) -> Result<(Node, Vec<Problem>), Problem> {
     });
     match parsed {
         Ok(Ok(parsed)) => parsed,
-        Ok(Err(_)) | Err(_) => Err(Problem::mistake(
-            Position::START,
-            "the YAML cannot be parsed",
-        )),
+        Ok(Err(_)) | Err(_) => Err(Problem::error(Position::START, "the YAML cannot be parsed")),
     }
 }
 
 fn parse_here(text: &str) -> Result<(Node, Vec<Problem>), Problem> {
-    // The last one wins here, so that the library yields every pair of equal keys.
+    // With this policy the library yields every pair of equal keys.
     let root: Spanned<Yaml> = read(text, DuplicateKeyPolicy::LastWins)?;
     let mut root = Node::from(root);
     let mut duplicates = Vec::new();
     root.check(text, &mut duplicates);
     if duplicates.is_empty() {
-        // Keys that are numbers are compared by the library alone.
+        // Only the library compares keys that are numbers.
         read::<IgnoredAny>(text, DuplicateKeyPolicy::Error)?;
     }
     Ok((root, duplicates))
@@ -87,7 +84,7 @@ impl Entry {
 }
 
 impl Node {
-    /// What it is, in words.
+    /// Its type, in words.
     pub(super) fn kind(&self) -> &'static str {
         match &self.value {
             Yaml::Null => "nothing",
@@ -97,7 +94,7 @@ impl Node {
             Yaml::Text(_) => "text",
             Yaml::List(_) => "a list",
             Yaml::Map(_) => "a mapping",
-            Yaml::Broken => "a value with a mistake",
+            Yaml::Broken => "a value with an error",
         }
     }
 
@@ -118,7 +115,7 @@ impl Node {
         }
     }
 
-    /// Whether a mistake has been reported for it or for something in it.
+    /// Whether an error has been reported for it or for a value inside it.
     pub(super) fn is_broken(&self) -> bool {
         match &self.value {
             Yaml::Broken => true,
@@ -128,7 +125,7 @@ impl Node {
         }
     }
 
-    /// Removes keys that are there already, and marks ambiguous numbers.
+    /// Removes repeated keys, and marks ambiguous numbers.
     fn check(&mut self, text: &str, duplicates: &mut Vec<Problem>) {
         match &mut self.value {
             Yaml::Number(_) if begins_with_0(text, self.offset) => self.value = Yaml::Ambiguous,
@@ -141,7 +138,7 @@ impl Node {
                     if let Some(at) = first.get(&entry.key) {
                         let message = format!("{} is already at {at}", quoted(&entry.key));
                         let help = "remove one of the two".to_owned();
-                        duplicates.push(Problem::mistake(entry.at, message).with_help(help));
+                        duplicates.push(Problem::error(entry.at, message).with_help(help));
                         return false;
                     }
                     first.insert(entry.key.clone(), entry.at);
@@ -173,7 +170,7 @@ fn kind_of_number(number: &Number) -> &'static str {
     }
 }
 
-/// Whether a number has a 0 before its other digits.
+/// Whether a number has a leading 0.
 fn begins_with_0(text: &str, offset: usize) -> bool {
     let number = text.as_bytes().get(offset..).unwrap_or_default();
     let digits = match number {
@@ -185,7 +182,7 @@ fn begins_with_0(text: &str, offset: usize) -> bool {
 
 impl From<Spanned<Yaml>> for Node {
     fn from(spanned: Spanned<Yaml>) -> Self {
-        // A value that an alias stands for is shown where it is written.
+        // The value of an alias has the position of its anchor.
         let offset = spanned.defined.span().byte_offset().unwrap_or(u64::MAX);
         Self {
             at: position(spanned.defined),
@@ -279,10 +276,10 @@ fn read<'de, T: Deserialize<'de>>(text: &'de str, keys: DuplicateKeyPolicy) -> R
     serde_saphyr::from_str_with_options(text, options).map_err(|error| problem(&error))
 }
 
-/// The library's error in words for somebody who does not know the library.
+/// The library's error as a problem.
 ///
-/// Its own words are used for mistakes in the syntax only: others name types of the program, or
-/// quote values, which may be secrets.
+/// The library's message is used for syntax errors only: others name types of the program or quote
+/// values, which may be secrets.
 fn problem(error: &serde_saphyr::Error) -> Problem {
     use serde_saphyr::Error as E;
 
@@ -323,7 +320,7 @@ fn problem(error: &serde_saphyr::Error) -> Problem {
         | E::TaggedScalarCannotDeserializeIntoString { .. } => {
             "this value does not fit its tag".to_owned()
         }
-        // Whatever a value is, it can be read; so this is a key.
+        // A value of any type can be read, so the error is about a key.
         E::Unexpected { .. } | E::NullIntoString { .. } | E::SerdeInvalidType { .. } => {
             "a key has to be text".to_owned()
         }
@@ -335,7 +332,7 @@ fn problem(error: &serde_saphyr::Error) -> Problem {
         }
         _ => "invalid YAML".to_owned(),
     };
-    Problem::mistake(at, message)
+    Problem::error(at, message)
 }
 
 fn position(location: Location) -> Position {
@@ -346,12 +343,12 @@ fn position(location: Location) -> Position {
     }
 }
 
-/// From here on a number is no longer a whole one of 64 bits.
+/// Larger whole numbers do not fit into 64 bits.
 const LARGEST: f64 = 9_223_372_036_854_775_808.0;
-/// How deep values may be nested, including those that aliases stand for.
+/// How deep values may be nested, aliases included.
 const MAX_DEPTH: usize = 64;
-/// Enough for that depth: a level takes about 50 kB in a debug build.
+/// In bytes. Enough for that depth: a level takes about 50 kB in a debug build.
 const STACK: usize = 16 * 1024 * 1024;
-/// How many values aliases may stand for in all, and how many of them inside one another.
+/// How many values aliases may repeat in total, and how deep they may be nested.
 const MAX_REPLAYED: usize = 100_000;
 const MAX_REPLAY_DEPTH: usize = 4;

@@ -1,4 +1,4 @@
-//! `POST` to an endpoint: from the request's body to the answer, alike for all of them.
+//! `POST` to an endpoint, from the request's body to the response; the same for all endpoints.
 
 use std::sync::Arc;
 
@@ -14,8 +14,8 @@ use crate::headers;
 use crate::response::{self, Body};
 use crate::sse::{Frames, Source};
 
-/// Answers the request with this body.
-pub(super) async fn answer(
+/// Serves a request.
+pub(super) async fn serve(
     shared: &Arc<Shared>,
     endpoint: &'static dyn Endpoint,
     body: Bytes,
@@ -25,9 +25,9 @@ pub(super) async fn answer(
     send(shared, endpoint, body).await
 }
 
-/// Answers a request to version 2 of Cohere's rerank, which has no `return_documents` and whose
-/// results have no documents.
-pub(super) async fn answer_rerank_v2(
+/// Serves a request to version 2 of Cohere's rerank, which has no `return_documents` and returns no
+/// documents.
+pub(super) async fn serve_rerank_v2(
     shared: &Arc<Shared>,
     endpoint: &'static dyn Endpoint,
     body: Bytes,
@@ -38,7 +38,7 @@ pub(super) async fn answer_rerank_v2(
     send(shared, endpoint, body).await
 }
 
-/// Answers a request whose body was checked as the client sent it.
+/// Sends a request whose body has been checked.
 async fn send(
     shared: &Arc<Shared>,
     endpoint: &'static dyn Endpoint,
@@ -52,13 +52,13 @@ async fn send(
     }
 }
 
-/// The answer in one piece.
+/// The response in one piece.
 async fn whole(shared: &Shared, call: Call) -> Result<Response<Body>, ApiError> {
     let (endpoint, model) = (call.endpoint, call.model());
     let mut reply = shared.router.send(call).await?;
     reply.body.require_object().map_err(|_| unreadable())?;
     if endpoint.names_model() || reply.body.has("model") {
-        // Clients know the model by the name that they asked for.
+        // Clients expect the model name of their request.
         reply.body.set("model", model);
     }
     let mut response = response::json(reply.body.bytes().clone());
@@ -66,10 +66,11 @@ async fn whole(shared: &Shared, call: Call) -> Result<Response<Body>, ApiError> 
     Ok(response)
 }
 
-/// The answer as a stream.
+/// The response as a stream.
 ///
-/// The status waits for the upstream's first event, but not longer than a client's idle connection
-/// can bear: after that the answer begins with a comment, and a failure is an event.
+/// The status waits for the upstream's first event, so that a failure before it is an HTTP error. It
+/// waits no longer than a client may be idle: after that, the response starts with a comment, and a
+/// failure is an event.
 async fn streamed(shared: Arc<Shared>, call: Call) -> Result<Response<Body>, ApiError> {
     let keep_alive = shared.options.keep_alive;
     let (model, include_usage) = (call.model(), include_usage(&call.body));
@@ -91,7 +92,7 @@ async fn streamed(shared: Arc<Shared>, call: Call) -> Result<Response<Body>, Api
     Ok(response)
 }
 
-/// Whether the client asked for the chunk with the usage.
+/// Whether the client requested the chunk with the usage.
 fn include_usage(request: &Document) -> bool {
     let options = request.get("stream_options").map(RawObject::parse);
     let options = options.and_then(Result::ok);
@@ -102,10 +103,10 @@ fn unreadable() -> ApiError {
     ApiError::new(
         StatusCode::BAD_GATEWAY,
         "api_error",
-        "the upstream's answer is not a JSON object",
+        "the upstream's response is not a JSON object",
     )
     .with_code("upstream_unreadable")
 }
 
-/// Keeps nginx from holding frames back.
+/// Keeps nginx from buffering frames.
 const ACCEL_BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");

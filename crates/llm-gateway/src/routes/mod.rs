@@ -1,4 +1,4 @@
-//! From any request to its answer: what all requests share, and the routes.
+//! From a request to its response: the steps of all requests, and the routes.
 
 mod endpoint;
 mod models;
@@ -17,14 +17,14 @@ use llm_provider::endpoint::{ENDPOINTS, Rerank};
 use llm_provider::text::excerpt;
 use serde_json::json;
 
-use crate::body::Upload;
+use crate::body::BodyReader;
 use crate::error::ApiError;
 use crate::gateway::Shared;
 use crate::guard::{self, Exposure};
 use crate::response::{self, Body};
 use crate::{auth, headers};
 
-/// Answers a request: checks its key, sets an id, logs a line, and runs its route.
+/// Serves a request: checks its key, sets an id, writes a log line, and runs its route.
 pub(crate) async fn serve<B>(
     shared: Arc<Shared>,
     exposure: Exposure,
@@ -35,13 +35,13 @@ where
 {
     let started = Instant::now();
     let (head, body) = request.into_parts();
-    let mut body = Upload::new(body);
+    let mut body = BodyReader::new(body);
     let id = headers::request_id(&head.headers);
-    // A provider that panics must not take the connection with it.
-    let answer = AssertUnwindSafe(route(&shared, exposure, &head, &mut body)).catch_unwind();
-    let answer = answer.await.unwrap_or_else(|_| Err(panicked()));
+    // A panic in a provider must not end the connection.
+    let response = AssertUnwindSafe(route(&shared, exposure, &head, &mut body)).catch_unwind();
+    let response = response.await.unwrap_or_else(|_| Err(panicked()));
     body.drain(&head.headers, &shared.options).await;
-    let mut response = answer.unwrap_or_else(ApiError::response);
+    let mut response = response.unwrap_or_else(ApiError::response);
     tracing::info!(
         request = id.to_str().unwrap_or_default(),
         method = &*excerpt(head.method.as_str()),
@@ -62,7 +62,7 @@ async fn route<B>(
     shared: &Arc<Shared>,
     exposure: Exposure,
     head: &Parts,
-    body: &mut Upload<B>,
+    body: &mut BodyReader<B>,
 ) -> Result<Response<Body>, ApiError>
 where
     B: http_body::Body<Data = Bytes> + Unpin,
@@ -91,16 +91,16 @@ where
         Route::Model(id) => models::one(shared, id),
         Route::Endpoint(endpoint) => {
             let body = body.read(&head.headers, &shared.options).await?;
-            endpoint::answer(shared, endpoint, body).await
+            endpoint::serve(shared, endpoint, body).await
         }
         Route::RerankV2 => {
             let body = body.read(&head.headers, &shared.options).await?;
-            endpoint::answer_rerank_v2(shared, &Rerank, body).await
+            endpoint::serve_rerank_v2(shared, &Rerank, body).await
         }
     }
 }
 
-/// What a path leads to.
+/// The target of a path.
 enum Route<'p> {
     Alive,
     Ready,
@@ -111,7 +111,7 @@ enum Route<'p> {
 }
 
 impl<'p> Route<'p> {
-    /// Paths below `/v1` are also served without it.
+    /// The route of a path. Paths below `/v1` are also served without it.
     fn of(path: &'p str) -> Option<Self> {
         match path {
             // LiteLLM's paths.

@@ -15,7 +15,7 @@ pub(super) fn list(shared: &Shared) -> Response<Body> {
     response::json_of(&ModelList::new(models.collect()))
 }
 
-/// One model. Its id may hold slashes, as they are or percent-encoded.
+/// One model. Its id may contain slashes, percent-encoded or not.
 pub(super) fn one(shared: &Shared, id: &str) -> Result<Response<Body>, ApiError> {
     let id = percent_decode_str(id)
         .decode_utf8()

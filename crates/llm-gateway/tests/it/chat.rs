@@ -1,4 +1,4 @@
-//! `POST /v1/chat/completions` in one piece: what goes up, what comes down, what is refused.
+//! `POST /v1/chat/completions` in one piece: requests, responses, errors.
 
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ use llm_provider::{Error, ErrorKind};
 const ANSWER: &str = r#"{"id":"a1", "model":"upstream/model","choices":[{"index":0,"message":{"role":"assistant","content":"Blue.","x":1.50},"finish_reason":"stop","logprobs":null}]}"#;
 
 #[tokio::test]
-async fn both_bodies_pass_byte_for_byte_but_for_the_model() {
+async fn both_bodies_are_forwarded_byte_for_byte_except_for_the_model() {
     let provider = Scripted::new([Step::Json(ANSWER)]);
     let request = r#"{ "model": "llama", "messages": [{"role":"user","content":"Grüße, 🌍 \u00e9"}], "temperature": 1.50, "top_k": 20, "vendor": {"b":1,"a":2} }"#;
     for path in ["/v1/chat/completions", "/chat/completions"] {
@@ -38,7 +38,7 @@ async fn both_bodies_pass_byte_for_byte_but_for_the_model() {
 }
 
 #[tokio::test]
-async fn the_request_id_is_the_clients_if_it_is_a_sane_one() {
+async fn a_valid_request_id_of_the_client_is_kept() {
     let provider = Scripted::new([Step::Json(ANSWER)]);
     for (given, kept) in [
         ("trace-1.b_c", true),
@@ -46,7 +46,7 @@ async fn the_request_id_is_the_clients_if_it_is_a_sane_one() {
         ("a b", false),
         (&"x".repeat(200), false),
     ] {
-        let mut request = ask("");
+        let mut request = chat_request("");
         request
             .headers_mut()
             .insert("x-request-id", given.parse().unwrap());
@@ -58,7 +58,7 @@ async fn the_request_id_is_the_clients_if_it_is_a_sane_one() {
 }
 
 #[tokio::test]
-async fn bodies_that_are_no_chat_request_are_told_what_is_wrong() {
+async fn an_invalid_chat_request_is_an_error_that_says_what_is_wrong() {
     let cases = [
         ("", None, "the body is empty"),
         (
@@ -170,7 +170,7 @@ async fn bodies_that_are_no_chat_request_are_told_what_is_wrong() {
 #[tokio::test]
 async fn null_counts_as_absent() {
     let provider = Scripted::new([Step::Json(ANSWER)]);
-    let request = ask(
+    let request = chat_request(
         r#","stream":null,"stream_options":{"include_usage":null},"max_tokens":null,"tools":null"#,
     );
     assert_eq!(
@@ -180,7 +180,7 @@ async fn null_counts_as_absent() {
 }
 
 #[tokio::test]
-async fn an_unknown_model_is_told_with_the_nearest_names() {
+async fn an_unknown_model_is_an_error_with_the_nearest_names() {
     let provider = Scripted::new([Step::Json(ANSWER)]);
     let request = post(
         "/v1/chat/completions",
@@ -197,7 +197,7 @@ async fn an_unknown_model_is_told_with_the_nearest_names() {
 }
 
 #[tokio::test]
-async fn a_body_over_the_limit_is_refused_however_it_comes() {
+async fn a_body_above_the_limit_is_rejected_with_and_without_content_length() {
     let provider = Scripted::new([Step::Json(ANSWER)]);
     let gateway = || {
         let config = Config::new(vec![deployment(provider.clone())]);
@@ -207,7 +207,7 @@ async fn a_body_over_the_limit_is_refused_however_it_comes() {
         r#"{{"model":"llama","messages":[{{"role":"user","content":"{}"}}]}}"#,
         "x".repeat(1000)
     );
-    let told = Request::post("/v1/chat/completions")
+    let with_length = Request::post("/v1/chat/completions")
         .header("content-length", long.len())
         .body(Upload::from(long.clone()))
         .unwrap();
@@ -220,7 +220,7 @@ async fn a_body_over_the_limit_is_refused_however_it_comes() {
         "/v1/chat/completions",
         Upload::from_stream(stream::iter(pieces)),
     );
-    for request in [told, chunked] {
+    for request in [with_length, chunked] {
         let (status, error) = error(send(gateway(), request).await).await;
         assert_eq!(status, 413);
         assert!(
@@ -244,7 +244,7 @@ async fn a_body_over_the_limit_is_refused_however_it_comes() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_body_that_never_ends_is_given_up() {
+async fn reading_a_body_that_never_ends_times_out() {
     let provider = Scripted::new([Step::Json(ANSWER)]);
     let body = Upload::from_stream(stream::pending::<Result<Bytes, std::io::Error>>());
     let response = send(gateway(provider), post("/v1/chat/completions", body)).await;
@@ -252,8 +252,8 @@ async fn a_body_that_never_ends_is_given_up() {
 }
 
 #[tokio::test]
-async fn a_compressed_body_is_refused_by_its_name() {
-    let mut request = ask("");
+async fn a_compressed_body_is_rejected() {
+    let mut request = chat_request("");
     request
         .headers_mut()
         .insert("content-encoding", "gzip".parse().unwrap());
@@ -263,7 +263,7 @@ async fn a_compressed_body_is_refused_by_its_name() {
 }
 
 #[tokio::test]
-async fn failures_of_the_upstream_keep_their_meaning() {
+async fn failures_of_the_upstream_have_their_status_and_code() {
     fn of(kind: ErrorKind) -> Error {
         Error::new(kind, "no")
             .with_provider("scripted")
@@ -316,9 +316,13 @@ async fn failures_of_the_upstream_keep_their_meaning() {
         ),
         (|| of(ErrorKind::Cancelled), 502, Some("false")),
     ];
-    for (fail, wanted, should_retry) in cases {
+    for (fail, expected, should_retry) in cases {
         for more in ["", r#","stream":true"#] {
-            let response = send(gateway(Scripted::new([Step::Fail(fail)])), ask(more)).await;
+            let response = send(
+                gateway(Scripted::new([Step::Fail(fail)])),
+                chat_request(more),
+            )
+            .await;
             assert_eq!(
                 response
                     .headers()
@@ -330,14 +334,14 @@ async fn failures_of_the_upstream_keep_their_meaning() {
             );
             assert_eq!(response.headers()["x-polyllm-provider"], "scripted");
             let (status, error) = error(response).await;
-            assert_eq!(status, wanted, "{:?}", fail());
+            assert_eq!(status, expected, "{:?}", fail());
             assert_eq!(error["message"], "scripted: no");
         }
     }
 }
 
 #[tokio::test]
-async fn what_the_upstream_says_of_itself_is_passed_on() {
+async fn status_and_retry_advice_of_the_upstream_are_forwarded() {
     let fail = || {
         Error::new(ErrorKind::RateLimited, "slow down")
             .with_provider("scripted")
@@ -347,7 +351,7 @@ async fn what_the_upstream_says_of_itself_is_passed_on() {
             .with_param("model".to_owned())
             .with_body(Bytes::from_static(b"a prompt, quoted"))
     };
-    let response = send(gateway(Scripted::new([Step::Fail(fail)])), ask("")).await;
+    let response = send(gateway(Scripted::new([Step::Fail(fail)])), chat_request("")).await;
     assert_eq!(response.headers()["retry-after"], "2");
     let (_, error) = error(response).await;
     assert_eq!(error["code"], "dynamic_request_limited");
@@ -356,8 +360,12 @@ async fn what_the_upstream_says_of_itself_is_passed_on() {
 }
 
 #[tokio::test]
-async fn an_answer_that_is_no_json_is_a_bad_gateway() {
-    let response = send(gateway(Scripted::new([Step::Json("<html>")])), ask("")).await;
+async fn a_reply_that_is_not_json_is_a_bad_gateway() {
+    let response = send(
+        gateway(Scripted::new([Step::Json("<html>")])),
+        chat_request(""),
+    )
+    .await;
     let (status, error) = error(response).await;
     assert_eq!(
         (status, &error["code"]),
@@ -366,12 +374,12 @@ async fn an_answer_that_is_no_json_is_a_bad_gateway() {
 }
 
 #[tokio::test]
-async fn drop_params_and_simulated_come_from_the_set_up() {
+async fn drop_params_and_simulated_come_from_config_and_options() {
     let provider = Scripted::new([Step::Json(ANSWER)]);
     let config = Config::new(vec![deployment(provider.clone())]).with_drop_params(true);
     let gateway = Gateway::new(config, GatewayOptions::new().with_simulated(true));
     for more in ["", r#","stream":true"#] {
-        let response = send(gateway.clone(), ask(more)).await;
+        let response = send(gateway.clone(), chat_request(more)).await;
         assert_eq!(response.headers()["x-polyllm-simulated"], "true");
         assert_eq!(response.headers()["x-polyllm-dropped-params"], "seed,tools");
     }
@@ -380,10 +388,11 @@ async fn drop_params_and_simulated_come_from_the_set_up() {
 }
 
 #[tokio::test]
-async fn a_provider_that_panics_is_an_error_like_others() {
+async fn a_panic_in_a_provider_is_an_error_response() {
     let provider = Scripted::new([Step::Fail(|| panic!("a bug, on purpose"))]);
     for more in ["", r#","stream":true"#] {
-        let (status, error) = error(send(gateway(provider.clone()), ask(more)).await).await;
+        let (status, error) =
+            error(send(gateway(provider.clone()), chat_request(more)).await).await;
         assert_eq!((status, &error["code"]), (500, &"internal_error".into()));
     }
 }

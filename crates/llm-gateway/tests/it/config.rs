@@ -1,4 +1,4 @@
-//! Configurations: a case is a file, what a person sees of it is its snapshot.
+//! Configurations: each case is a file, and its messages are a snapshot.
 
 mod access;
 mod growth;
@@ -10,13 +10,13 @@ use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use crate::support::{Scripted, registry};
+use crate::support::{Scripted, acme, registry};
 use llm_gateway::{Config, ConfigError};
 use llm_provider::{Provider, Registry, Settings};
 use serde_json::json;
 
 #[test]
-fn mistakes_are_told_all_at_once() {
+fn all_errors_are_reported_in_one_run() {
     insta::glob!("configs/bad/*.yaml", |path| {
         let error = load(path).expect_err("this file is good");
         insta::assert_snapshot!(error.to_string());
@@ -58,12 +58,12 @@ fn good_files_load() {
     });
 }
 
-/// What the providers of a config are built from.
+/// The settings of the providers of a configuration.
 fn settings_of(text: &str) -> Vec<Settings> {
     let built = Arc::new(Mutex::new(Vec::new()));
     let mut registry = Registry::new();
     let seen = Arc::clone(&built);
-    registry.register("acme", move |settings| {
+    registry.register(acme(), move |settings| {
         seen.lock().unwrap().push(settings);
         Ok(Scripted::new([]) as Arc<dyn Provider>)
     });
@@ -73,7 +73,7 @@ fn settings_of(text: &str) -> Vec<Settings> {
 }
 
 #[test]
-fn limits_of_time_and_retries_reach_the_provider() {
+fn timeouts_and_retries_reach_the_provider() {
     let seconds = |seconds| Some(Duration::from_secs_f64(seconds));
     let own = "
 model_list:
@@ -113,7 +113,7 @@ litellm_settings: {request_timeout: 100}";
         (settings[0].timeout, settings[0].stream_timeout),
         (seconds(100.0), seconds(20.0))
     );
-    // Where there is another deployment, it is asked instead.
+    // With several deployments, another one is tried instead.
     let retries: Vec<_> = settings
         .iter()
         .map(|settings| settings.max_retries)
@@ -122,7 +122,7 @@ litellm_settings: {request_timeout: 100}";
 }
 
 #[test]
-fn extra_headers_reach_the_provider_and_bad_ones_are_told() {
+fn extra_headers_reach_the_provider_and_invalid_ones_are_errors() {
     let own = "
 environment_variables: {PROXY_KEY: pk-secret}
 model_list:
@@ -157,8 +157,11 @@ model_list:
             "model_list: [{{model_name: a, litellm_params: {{model: acme/a, extra_headers: {headers}}}}}]"
         );
         let error = Config::parse(&text, &registry, &|_| None).unwrap_err();
-        let told = error.to_string();
-        assert!(told.contains(why) && !told.contains("s3cret"), "{told}");
+        let report = error.to_string();
+        assert!(
+            report.contains(why) && !report.contains("s3cret"),
+            "{report}"
+        );
     }
 }
 
@@ -199,7 +202,7 @@ model_list:
 }
 
 #[test]
-fn secrets_are_not_told() {
+fn secrets_are_not_shown() {
     insta::glob!("configs/bad/secrets.yaml", |path| {
         let error = load(path).expect_err("this file is good");
         for text in [error.to_string(), format!("{error:?}")] {
@@ -212,7 +215,7 @@ fn secrets_are_not_told() {
 }
 
 #[test]
-fn a_file_is_named_in_what_is_told_of_it() {
+fn problems_of_a_file_name_the_file() {
     let folder = std::env::temp_dir().join(format!("llm-gateway-{}", std::process::id()));
     std::fs::create_dir_all(&folder).unwrap();
     let file = folder.join("config.yaml");
@@ -239,9 +242,9 @@ fn a_file_is_named_in_what_is_told_of_it() {
 }
 
 #[test]
-fn windows_line_ends_and_a_byte_order_mark_are_no_trouble() {
+fn windows_line_ends_and_a_byte_order_mark_are_accepted() {
     let text = "\u{feff}model_list:\r\n  - model_name: a\r\n    litellm_params: \
-        {model: replicate/a/b, api_key: k}\r\n";
+        {model: acme/a/b, api_key: k}\r\n";
     let config = Config::parse(text, &registry(), &|_| None).unwrap();
     assert_eq!(config.deployments[0].group, "a");
 }
@@ -269,7 +272,7 @@ fn hostile_files_end_in_an_error() {
 fn load(path: &Path) -> Result<Config, ConfigError> {
     let text = std::fs::read_to_string(path).unwrap();
     Config::parse(&text, &registry(), &|name| match name {
-        "REPLICATE_API_KEY" | "TOGETHERAI_API_KEY" => Some(format!("secret of {name}")),
+        "ACME_API_KEY" | "OTHER_API_KEY" => Some(format!("secret of {name}")),
         "TOP_P" => Some("0.9".to_owned()),
         _ => None,
     })

@@ -1,4 +1,4 @@
-//! What a gateway without a master key rejects, because a web page may have caused it.
+//! Requests that a gateway without a master key rejects, since a web page may have caused them.
 
 use std::net::SocketAddr;
 
@@ -24,8 +24,8 @@ async fn serve(host: &str, key: Option<&str>) -> SocketAddr {
     SocketAddr::from(([127, 0, 0, 1], port))
 }
 
-/// The status of the answer, and the code of its error if there is one.
-async fn ask_by_hand(address: SocketAddr, line: &str, headers: &[&str]) -> (u16, String) {
+/// The status of the response, and the code of its error, if any.
+async fn send_raw(address: SocketAddr, line: &str, headers: &[&str]) -> (u16, String) {
     let body = match line.starts_with("POST") {
         true => r#"{"model":"llama","messages":[{"role":"user","content":"x"}]}"#,
         false => "",
@@ -51,7 +51,7 @@ async fn ask_by_hand(address: SocketAddr, line: &str, headers: &[&str]) -> (u16,
 }
 
 #[tokio::test]
-async fn on_loopback_only_the_names_of_this_machine_are_accepted() {
+async fn on_loopback_only_host_names_of_this_machine_are_accepted() {
     let address = serve("127.0.0.1", None).await;
     for host in [
         "host: localhost:PORT",
@@ -62,13 +62,13 @@ async fn on_loopback_only_the_names_of_this_machine_are_accepted() {
         "host: app.localhost:PORT",
     ] {
         for (line, headers) in [(CHAT, &[host, JSON][..]), (MODELS, &[host])] {
-            assert_eq!(ask_by_hand(address, line, headers).await.0, 200, "{host}");
+            assert_eq!(send_raw(address, line, headers).await.0, 200, "{host}");
         }
     }
     let rebound = (403, "host_not_allowed".to_owned());
     for headers in [
         &["host: evil.example:PORT", JSON][..],
-        // To the browser it is the page's own site.
+        // The browser treats it as the page's own site.
         &[
             "host: evil.example:PORT",
             "origin: http://evil.example:PORT",
@@ -83,19 +83,19 @@ async fn on_loopback_only_the_names_of_this_machine_are_accepted() {
         &["host: localhost", "host: evil.example", JSON],
     ] {
         for line in [CHAT, MODELS, "GET /nowhere"] {
-            let (status, code) = ask_by_hand(address, line, headers).await;
-            // What is no HTTP at all is rejected by the server itself.
+            let (status, code) = send_raw(address, line, headers).await;
+            // The server itself rejects invalid HTTP.
             if status != 400 {
                 assert_eq!((status, code), rebound, "{line} {headers:?}");
             }
         }
     }
     let absolute = "GET http://evil.example/v1/models";
-    let answer = ask_by_hand(address, absolute, &["host: localhost"]).await;
+    let answer = send_raw(address, absolute, &["host: localhost"]).await;
     assert_eq!(answer, rebound);
     let health = "GET /health/liveliness";
-    let answer = ask_by_hand(address, health, &["host: evil.example"]).await;
-    assert_eq!(answer.0, 200, "health checks are open to everybody");
+    let answer = send_raw(address, health, &["host: evil.example"]).await;
+    assert_eq!(answer.0, 200, "health checks need no key");
 }
 
 #[tokio::test]
@@ -115,7 +115,7 @@ async fn requests_of_other_sites_are_rejected() {
             &host.replace("host: ", "origin: http://"),
         ] {
             for line in [CHAT, MODELS] {
-                let answer = ask_by_hand(address, line, &[host, site, JSON]).await;
+                let answer = send_raw(address, line, &[host, site, JSON]).await;
                 assert_eq!(answer.0, 200, "{line} {site}");
             }
         }
@@ -131,7 +131,7 @@ async fn requests_of_other_sites_are_rejected() {
             "sec-fetch-site: cross-site",
         ] {
             for line in [CHAT, MODELS] {
-                let answer = ask_by_hand(address, line, &[host, site, JSON]).await;
+                let answer = send_raw(address, line, &[host, site, JSON]).await;
                 assert_eq!(answer, (403, "cross_site_request".into()), "{line} {site}");
             }
         }
@@ -139,7 +139,7 @@ async fn requests_of_other_sites_are_rejected() {
 }
 
 #[tokio::test]
-async fn bodies_that_a_browser_sends_without_asking_are_rejected() {
+async fn bodies_that_a_browser_sends_without_a_preflight_request_are_rejected() {
     for listen in ["127.0.0.1", "0.0.0.0"] {
         let address = serve(listen, None).await;
         let host = "host: localhost";
@@ -152,23 +152,23 @@ async fn bodies_that_a_browser_sends_without_asking_are_rejected() {
             "",
         ] {
             let header = format!("content-type: {type_}");
-            let answer = ask_by_hand(address, CHAT, &[host, &header]).await;
+            let answer = send_raw(address, CHAT, &[host, &header]).await;
             assert_eq!(answer, (415, "unsupported_content_type".into()), "{type_}");
         }
-        let answer = ask_by_hand(address, CHAT, &[host]).await;
+        let answer = send_raw(address, CHAT, &[host]).await;
         assert_eq!(answer.0, 415, "a browser sends bytes without a type");
         for type_ in ["application/json; charset=utf-8", "Application/JSON"] {
             let header = format!("content-type: {type_}");
-            let answer = ask_by_hand(address, CHAT, &[host, &header]).await;
+            let answer = send_raw(address, CHAT, &[host, &header]).await;
             assert_eq!(answer.0, 200, "{type_}");
         }
-        let answer = ask_by_hand(address, "POST /nowhere", &[host]).await;
+        let answer = send_raw(address, "POST /nowhere", &[host]).await;
         assert_eq!(answer.0, 404);
     }
 }
 
 #[tokio::test]
-async fn a_master_key_is_enough() {
+async fn a_master_key_replaces_the_checks() {
     let address = serve("127.0.0.1", Some("sk-1234")).await;
     let key = "authorization: Bearer sk-1234";
     for headers in [
@@ -176,17 +176,17 @@ async fn a_master_key_is_enough() {
         &[key, "host: localhost", "origin: http://other.example"],
         &[key, "host: localhost", "content-type: text/plain"],
     ] {
-        let answer = ask_by_hand(address, CHAT, headers).await;
+        let answer = send_raw(address, CHAT, headers).await;
         assert_eq!(answer.0, 200, "{headers:?}");
     }
-    let answer = ask_by_hand(address, CHAT, &["host: localhost", JSON]).await;
+    let answer = send_raw(address, CHAT, &["host: localhost", JSON]).await;
     assert_eq!(answer.0, 401);
 }
 
 #[tokio::test]
-async fn a_program_with_a_server_of_its_own_makes_its_own_rules() {
+async fn a_service_in_another_server_does_not_check() {
     let gateway = gateway(Scripted::new([Step::Json(r#"{"choices":[]}"#)]));
-    let mut request = ask("");
+    let mut request = chat_request("");
     for (name, value) in [
         ("host", "gateway.example"),
         ("origin", "http://other.example"),

@@ -1,4 +1,4 @@
-//! Clients and upstreams that try to do harm: long names, control characters, broken bodies.
+//! Hostile clients and upstreams: long names, control characters, broken bodies.
 
 use std::sync::Arc;
 
@@ -20,10 +20,10 @@ const ROUTES: [&str; 5] = [
     "/v2/rerank",
 ];
 
-/// A line end that forges a line of the log, an escape sequence, NUL, and marks that reorder text.
+/// A line end that starts a forged log line, an escape sequence, NUL, and marks that reorder text.
 const FORGED: &str = "x\n2026-01-01T00:00:00Z  WARN forged\r\u{1b}[2J\u{9b}31m\0\u{202e}\u{2028}";
 
-/// A body that is good on every route, for `model`.
+/// A body that is valid on every route, for `model`.
 fn body(model: &str) -> Value {
     json!({
         "model": model, "messages": [{ "role": "user", "content": "x" }], "prompt": "x",
@@ -64,7 +64,7 @@ async fn a_model_name_has_at_most_256_bytes() {
 }
 
 #[tokio::test]
-async fn what_a_client_sends_is_quoted_in_part_only() {
+async fn a_quote_of_a_client_is_short() {
     let log = Log::capture();
     let path = format!("/{}", "x".repeat(60_000));
     let method = Method::from_bytes(&[b'X'; 60_000]).unwrap();
@@ -85,7 +85,7 @@ async fn what_a_client_sends_is_quoted_in_part_only() {
 }
 
 #[tokio::test]
-async fn nothing_that_a_client_sends_forges_a_line_of_the_log() {
+async fn a_client_cannot_forge_a_log_line() {
     let log = Log::capture();
     let gateway = gateway(Scripted::new([Step::Json("{}")]));
     let mut sent = 0;
@@ -107,7 +107,7 @@ async fn nothing_that_a_client_sends_forges_a_line_of_the_log() {
 }
 
 #[tokio::test]
-async fn nothing_that_an_upstream_says_forges_a_line_of_the_log() {
+async fn an_upstream_cannot_forge_a_log_line() {
     let fail = || {
         Error::new(ErrorKind::UpstreamFailed, FORGED)
             .with_provider("scripted")
@@ -117,7 +117,11 @@ async fn nothing_that_an_upstream_says_forges_a_line_of_the_log() {
     };
     let log = Log::capture();
     for more in ["", r#","stream":true"#] {
-        send(gateway(Scripted::new([Step::Fail(fail)])), ask(more)).await;
+        send(
+            gateway(Scripted::new([Step::Fail(fail)])),
+            chat_request(more),
+        )
+        .await;
     }
     let log = log.text();
     assert_eq!(log.lines().count(), 4, "{log}");
@@ -126,7 +130,7 @@ async fn nothing_that_an_upstream_says_forges_a_line_of_the_log() {
 }
 
 #[tokio::test]
-async fn a_clients_mistake_is_not_logged_as_an_upstreams_failure() {
+async fn a_client_error_is_not_logged_as_an_upstream_failure() {
     type Case = (fn() -> Error, bool);
     let cases: [Case; 7] = [
         (|| Error::new(ErrorKind::InvalidRequest, "no"), true),
@@ -142,7 +146,7 @@ async fn a_clients_mistake_is_not_logged_as_an_upstreams_failure() {
     ];
     for (fail, is_clients) in cases {
         let log = Log::capture();
-        send(gateway(Scripted::new([Step::Fail(fail)])), ask("")).await;
+        send(gateway(Scripted::new([Step::Fail(fail)])), chat_request("")).await;
         let log = log.text();
         assert_eq!(log.contains("an upstream failed"), !is_clients, "{log}");
         assert_eq!(log.contains(" WARN "), !is_clients, "{log}");
@@ -157,8 +161,8 @@ async fn a_clients_mistake_is_not_logged_as_an_upstreams_failure() {
     );
 }
 
-/// Text as somebody writes who wants to do harm.
-fn text_of_an_attacker() -> impl Strategy<Value = String> {
+/// Text of a hostile client.
+fn hostile_text() -> impl Strategy<Value = String> {
     prop_oneof![
         any::<String>(),
         Just(FORGED.to_owned()),
@@ -169,24 +173,24 @@ fn text_of_an_attacker() -> impl Strategy<Value = String> {
     ]
 }
 
-fn value_of_an_attacker() -> impl Strategy<Value = Value> {
+fn hostile_value() -> impl Strategy<Value = Value> {
     let leaf = prop_oneof![
         Just(Value::Null),
         any::<bool>().prop_map(Value::from),
         any::<i64>().prop_map(Value::from),
         Just(json!(1e308)),
-        text_of_an_attacker().prop_map(Value::from),
+        hostile_text().prop_map(Value::from),
     ];
     leaf.prop_recursive(3, 12, 4, |inner| {
         prop_oneof![
             prop::collection::vec(inner.clone(), 0..4).prop_map(Value::from),
-            (text_of_an_attacker(), inner).prop_map(|(key, value)| json!({ key: value })),
+            (hostile_text(), inner).prop_map(|(key, value)| json!({ key: value })),
         ]
     })
 }
 
-/// A body with members of an attacker, of which a piece may be missing.
-fn body_of_an_attacker() -> impl Strategy<Value = Vec<u8>> {
+/// A body with hostile members, which may be cut.
+fn hostile_body() -> impl Strategy<Value = Vec<u8>> {
     let key = prop_oneof![
         prop::sample::select(vec![
             "model",
@@ -201,9 +205,9 @@ fn body_of_an_attacker() -> impl Strategy<Value = Vec<u8>> {
             "tools",
         ])
         .prop_map(str::to_owned),
-        text_of_an_attacker(),
+        hostile_text(),
     ];
-    let changes = prop::collection::vec((key, value_of_an_attacker()), 0..3);
+    let changes = prop::collection::vec((key, hostile_value()), 0..3);
     let cut = prop::option::weighted(0.2, (any::<prop::sample::Index>(), 0_usize..20));
     let whole = (changes, cut).prop_map(|(changes, cut)| {
         let mut body = body("llama");
@@ -220,11 +224,11 @@ fn body_of_an_attacker() -> impl Strategy<Value = Vec<u8>> {
     prop_oneof![9 => whole, 1 => prop::collection::vec(any::<u8>(), 0..200)]
 }
 
-fn request_of_an_attacker() -> impl Strategy<Value = Request<Upload>> {
+fn hostile_request() -> impl Strategy<Value = Request<Upload>> {
     let path = prop_oneof![
         8 => prop::sample::select(ROUTES.to_vec()).prop_map(str::to_owned),
-        1 => text_of_an_attacker().prop_map(|text| format!("/{text}")),
-        1 => text_of_an_attacker().prop_map(|text| format!("/v1/models/{text}")),
+        1 => hostile_text().prop_map(|text| format!("/{text}")),
+        1 => hostile_text().prop_map(|text| format!("/v1/models/{text}")),
     ];
     let method = prop::sample::select(vec!["POST", "POST", "POST", "GET", "HEAD", "BREW"]);
     let header = prop::sample::select(vec![
@@ -235,8 +239,8 @@ fn request_of_an_attacker() -> impl Strategy<Value = Request<Upload>> {
         "origin",
         "authorization",
     ]);
-    let headers = prop::collection::vec((header, text_of_an_attacker()), 0..3);
-    (method, path, headers, body_of_an_attacker()).prop_filter_map(
+    let headers = prop::collection::vec((header, hostile_text()), 0..3);
+    (method, path, headers, hostile_body()).prop_filter_map(
         "no HTTP",
         |(method, path, headers, body)| {
             let mut request = Request::builder()
@@ -256,8 +260,8 @@ proptest! {
     #![proptest_config(Runs { cases: 400, max_shrink_iters: 200, ..Runs::default() })]
 
     #[test]
-    fn every_request_has_a_short_and_typed_answer_and_one_line_in_the_log(
-        request in request_of_an_attacker()
+    fn every_request_has_a_short_typed_response_and_one_log_line(
+        request in hostile_request()
     ) {
         let runtime = tokio::runtime::Builder::new_current_thread();
         let runtime = { runtime }.enable_time().build().unwrap();

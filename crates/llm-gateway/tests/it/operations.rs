@@ -1,4 +1,4 @@
-//! Completions, embeddings and rerank: what goes up, what comes down, what is refused.
+//! Completions, embeddings and rerank: requests, responses, errors.
 
 use crate::support::*;
 use http::StatusCode;
@@ -10,7 +10,7 @@ const EMBEDDING: &str = r#"{"object":"list","data":[{"object":"embedding","index
 const RERANK: &str = r#"{"id":"r1","results":[{"index":2,"relevance_score":0.98,"document":{"text":"W"}}],"meta":{"billed_units":{"search_units":1.0}}}"#;
 
 #[tokio::test]
-async fn bodies_pass_byte_for_byte_but_for_the_model() {
+async fn bodies_are_forwarded_byte_for_byte_except_for_the_model() {
     let cases = [
         (
             "/completions",
@@ -48,9 +48,9 @@ async fn bodies_pass_byte_for_byte_but_for_the_model() {
 }
 
 #[tokio::test]
-async fn a_rerank_answer_names_its_model_only_if_the_upstream_does() {
+async fn a_rerank_reply_names_its_model_only_if_the_upstream_does() {
     let with_model = r#"{"results":[],"model":"upstream/model"}"#;
-    for (answer, wanted) in [
+    for (answer, expected) in [
         (RERANK, RERANK),
         (with_model, r#"{"results":[],"model":"llama"}"#),
     ] {
@@ -59,13 +59,13 @@ async fn a_rerank_answer_names_its_model_only_if_the_upstream_does() {
             "/rerank",
             r#"{"model":"llama","query":"q","documents":["a"]}"#,
         );
-        assert_eq!(text(send(gateway(provider), request).await).await, wanted);
+        assert_eq!(text(send(gateway(provider), request).await).await, expected);
     }
 }
 
 #[tokio::test]
-async fn version_2_of_rerank_has_no_documents_unless_asked_for() {
-    for (more, wanted) in [
+async fn version_2_of_rerank_returns_documents_only_on_request() {
+    for (more, expected) in [
         ("", r#","return_documents":false"#),
         (r#","return_documents":true"#, r#","return_documents":true"#),
     ] {
@@ -78,18 +78,18 @@ async fn version_2_of_rerank_has_no_documents_unless_asked_for() {
             let response = send(gateway(provider.clone()), request).await;
             assert_eq!(response.status(), StatusCode::OK);
             let sent = provider.calls.lock().unwrap().pop().unwrap();
-            assert_eq!(sent, question("upstream/model", wanted));
+            assert_eq!(sent, question("upstream/model", expected));
         }
     }
 }
 
 #[tokio::test]
-async fn a_completion_is_streamed_to_those_who_ask() {
+async fn a_completion_is_streamed_on_request() {
     const PIECE: &str = r#"{"id":"c1","object":"text_completion","created":1,"model":"upstream/model","choices":[{"text":" blue","index":0,"logprobs":null,"finish_reason":null}]}"#;
     const LAST: &str = r#"{"id":"c1","object":"text_completion","created":1,"model":"upstream/model","choices":[{"text":"","index":0,"logprobs":null,"finish_reason":"stop"}]}"#;
     const USAGE: &str = r#"{"id":"c1","object":"text_completion","created":1,"model":"upstream/model","choices":[],"usage":{"total_tokens":3}}"#;
     let data = |chunk: &str| format!("data: {}\n\n", chunk.replace("upstream/model", "llama"));
-    let ask = async |more: &str| {
+    let stream_of = async |more: &str| {
         let provider = Scripted::new([PIECE, LAST, USAGE].map(Step::Json));
         let body = format!(r#"{{"model":"llama","prompt":"The sky is","stream":true{more}}}"#);
         let response = send(gateway(provider.clone()), post("/v1/completions", body)).await;
@@ -101,19 +101,19 @@ async fn a_completion_is_streamed_to_those_who_ask() {
     let end = "data: [DONE]\n\n";
     let pieces = |change: fn(&str) -> String| [change(PIECE), change(LAST)].map(|c| data(&c));
     assert_eq!(
-        ask("").await,
+        stream_of("").await,
         pieces(str::to_owned).concat() + end,
-        "the token counts were not asked for"
+        "the usage was not requested"
     );
     let null = |chunk: &str| chunk.replace("}]}", "}],\"usage\":null}");
     assert_eq!(
-        ask(r#","stream_options":{"include_usage":true}"#).await,
+        stream_of(r#","stream_options":{"include_usage":true}"#).await,
         pieces(null).concat() + &data(USAGE) + end
     );
 }
 
 #[tokio::test]
-async fn a_stream_of_a_completion_that_breaks_says_so() {
+async fn a_broken_stream_of_a_completion_ends_with_an_error() {
     const PIECE: &str = r#"{"model":"llama","choices":[{"text":"x","index":0}]}"#;
     let fail = || Error::new(ErrorKind::Transport, "cut off").with_provider("scripted");
     let provider = Scripted::new([Step::Json(PIECE), Step::Fail(fail)]);
@@ -124,7 +124,7 @@ async fn a_stream_of_a_completion_that_breaks_says_so() {
 }
 
 #[tokio::test]
-async fn bodies_that_are_no_such_request_are_told_what_is_wrong() {
+async fn an_invalid_request_is_an_error_that_says_what_is_wrong() {
     let cases = [
         ("/completions", "", None, "the body is empty"),
         ("/embeddings", "[]", None, "expected a JSON object"),
@@ -250,7 +250,7 @@ async fn bodies_that_are_no_such_request_are_told_what_is_wrong() {
 }
 
 #[tokio::test]
-async fn all_forms_of_text_are_taken() {
+async fn all_forms_of_text_are_accepted() {
     for texts in [
         r#""x""#,
         r#"["x","y"]"#,
@@ -271,7 +271,7 @@ async fn all_forms_of_text_are_taken() {
 }
 
 #[tokio::test]
-async fn what_no_deployment_can_is_refused_with_what_they_can() {
+async fn an_unsupported_endpoint_is_an_error_with_the_supported_ones() {
     let able = Capabilities::new([Capability::Chat, Capability::Embeddings, Capability::Models]);
     let provider = Scripted::able(able, [Step::Json(RERANK)]);
     let rerank = r#"{"model":"llama","query":"q","documents":["a"]}"#;
@@ -295,7 +295,7 @@ async fn what_no_deployment_can_is_refused_with_what_they_can() {
 }
 
 #[tokio::test]
-async fn a_deployment_that_can_is_found_among_those_that_cannot() {
+async fn a_deployment_that_supports_the_endpoint_is_chosen() {
     let chat = Scripted::able(Capabilities::new([Capability::Chat]), [Step::Silence]);
     let all = Scripted::new([Step::Json(EMBEDDING)]);
     let config = Config::new(vec![
@@ -320,20 +320,23 @@ async fn failures_of_the_upstream_are_those_of_a_chat() {
         ),
     ] {
         let failing = Scripted::new([Step::Fail(fail)]);
-        let (status, told) = error(send(gateway(failing), post(path, body)).await).await;
+        let (status, error_body) = error(send(gateway(failing), post(path, body)).await).await;
         assert_eq!(status, 429, "{path}");
-        assert_eq!(told["message"], "scripted: slow down");
+        assert_eq!(error_body["message"], "scripted: slow down");
         let unreadable = Scripted::new([Step::Json("<html>")]);
         let response = send(gateway(unreadable), post(path, body)).await;
-        let (status, told) = error(response).await;
+        let (status, error_body) = error(response).await;
         assert_eq!(
-            (status, &told["code"]),
+            (status, &error_body["code"]),
             (502, &"upstream_unreadable".into()),
             "{path}"
         );
         let unknown = body.replace("llama", "lama");
         let response = send(gateway(Scripted::new([])), post(path, unknown)).await;
-        let (status, told) = error(response).await;
-        assert_eq!((status, &told["code"]), (404, &"model_not_found".into()));
+        let (status, error_body) = error(response).await;
+        assert_eq!(
+            (status, &error_body["code"]),
+            (404, &"model_not_found".into())
+        );
     }
 }

@@ -1,4 +1,4 @@
-//! Everything but chat: keys, models, health, and paths that are not there.
+//! Keys, models, health checks, and unknown paths.
 
 use crate::support::*;
 use http::{Method, StatusCode};
@@ -8,7 +8,7 @@ use llm_router::Deployment;
 use tower::ServiceExt;
 
 #[tokio::test]
-async fn only_the_master_key_opens() {
+async fn only_the_master_key_is_accepted() {
     let provider = Scripted::new([Step::Json("{}")]);
     let config = Config::new(vec![deployment(provider)]).with_master_key(ApiKey::new("sk-1234"));
     let gateway = Gateway::new(config, GatewayOptions::new());
@@ -24,7 +24,7 @@ async fn only_the_master_key_opens() {
         (Some("sk-1234"), 401),
         (None, 401),
     ] {
-        for mut request in [ask(""), get("/v1/models"), get("/models/llama")] {
+        for mut request in [chat_request(""), get("/v1/models"), get("/models/llama")] {
             if let Some(given) = given {
                 request
                     .headers_mut()
@@ -57,9 +57,9 @@ async fn only_the_master_key_opens() {
 }
 
 #[tokio::test]
-async fn without_a_master_key_any_key_will_do() {
+async fn without_a_master_key_any_key_is_accepted() {
     let provider = Scripted::new([Step::Json("{}")]);
-    let mut request = ask("");
+    let mut request = chat_request("");
     request
         .headers_mut()
         .insert("authorization", "Bearer whatever".parse().unwrap());
@@ -108,7 +108,7 @@ async fn models_are_listed_and_found_by_ids_with_slashes() {
 }
 
 #[tokio::test]
-async fn health_speaks_as_litellm_does() {
+async fn health_responses_are_those_of_litellm() {
     let gateway = gateway(Scripted::new([]));
     let response = send(gateway.clone(), get("/health/liveliness")).await;
     assert_eq!(response.headers()["content-type"], "application/json");
@@ -118,7 +118,7 @@ async fn health_speaks_as_litellm_does() {
 }
 
 #[tokio::test]
-async fn other_paths_and_methods_are_told_what_there_is() {
+async fn an_unknown_path_or_method_is_an_error_with_the_routes() {
     let gateway = gateway(Scripted::new([]));
     for path in [
         "/",
@@ -151,7 +151,7 @@ async fn other_paths_and_methods_are_told_what_there_is() {
 }
 
 #[tokio::test]
-async fn it_can_be_a_part_of_an_axum_program() {
+async fn it_can_be_a_service_in_axum() {
     let gateway = gateway(Scripted::new([]));
     let program = axum::Router::new()
         .route("/own", axum::routing::get(async || "mine"))

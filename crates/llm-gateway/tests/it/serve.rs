@@ -1,4 +1,4 @@
-//! The server on a socket: clients that leave, servers that stop, many at once.
+//! The server on a socket: disconnecting clients, stopping servers, many clients.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -9,7 +9,7 @@ use llm_gateway::{Config, Gateway, GatewayOptions};
 use llm_provider::ApiKey;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::oneshot;
+use tokio::sync::{Notify, oneshot};
 use tokio::task::JoinHandle;
 
 const HELLO: &str = r#"{"model":"llama","choices":[{"index":0,"delta":{"content":"Hello"}}]}"#;
@@ -44,8 +44,8 @@ async fn serve_config(config: Config, options: GatewayOptions) -> Server {
     }
 }
 
-/// Sends a chat request by hand.
-async fn ask_by_hand(address: SocketAddr, more: &str) -> TcpStream {
+/// Sends a chat request over a raw socket.
+async fn send_raw(address: SocketAddr, more: &str) -> TcpStream {
     let body = format!(r#"{{"model":"llama","messages":[{{"role":"user","content":"x"}}]{more}}}"#);
     let mut socket = TcpStream::connect(address).await.unwrap();
     let head = format!(
@@ -58,28 +58,28 @@ async fn ask_by_hand(address: SocketAddr, more: &str) -> TcpStream {
     socket
 }
 
-async fn read_until(socket: &mut TcpStream, wanted: &str) -> String {
+async fn read_until(socket: &mut TcpStream, expected: &str) -> String {
     let mut seen = Vec::new();
     let read = async {
-        while !String::from_utf8_lossy(&seen).contains(wanted) {
+        while !String::from_utf8_lossy(&seen).contains(expected) {
             assert_ne!(
                 socket.read_buf(&mut seen).await.unwrap(),
                 0,
-                "closed before {wanted}"
+                "closed before {expected}"
             );
         }
     };
-    tokio::time::timeout(Duration::from_secs(5), read)
+    tokio::time::timeout(Duration::from_secs(60), read)
         .await
         .expect("nothing came");
     String::from_utf8(seen).unwrap()
 }
 
 #[tokio::test]
-async fn a_client_that_leaves_a_silent_stream_ends_it_at_once() {
+async fn a_client_that_disconnects_ends_a_silent_stream_at_once() {
     let provider = Scripted::new([Step::Json(HELLO), Step::Silence]);
     let server = serve(provider.clone(), Duration::ZERO).await;
-    let mut socket = ask_by_hand(server.address, r#","stream":true"#).await;
+    let mut socket = send_raw(server.address, r#","stream":true"#).await;
     read_until(&mut socket, "Hello").await;
     provider.until_running(1).await;
     drop(socket);
@@ -87,11 +87,11 @@ async fn a_client_that_leaves_a_silent_stream_ends_it_at_once() {
 }
 
 #[tokio::test]
-async fn a_client_that_leaves_before_the_answer_ends_the_call() {
+async fn a_client_that_disconnects_before_the_response_ends_the_call() {
     for more in ["", r#","stream":true"#] {
         let provider = Scripted::new([Step::Silence]);
         let server = serve(provider.clone(), Duration::ZERO).await;
-        let socket = ask_by_hand(server.address, more).await;
+        let socket = send_raw(server.address, more).await;
         provider.until_running(1).await;
         drop(socket);
         provider.until_running(0).await;
@@ -99,28 +99,30 @@ async fn a_client_that_leaves_before_the_answer_ends_the_call() {
 }
 
 #[tokio::test]
-async fn frames_are_sent_as_they_come() {
+async fn frames_are_sent_at_once() {
+    let gate = Arc::new(Notify::new());
     let provider = Scripted::new([
         Step::Json(HELLO),
-        Step::Wait(Duration::from_millis(50)),
+        Step::Until(Arc::clone(&gate)),
         Step::Json(r#"{"model":"llama","choices":[{"index":0,"delta":{"content":"World"}}]}"#),
         Step::Silence,
     ]);
     let server = serve(provider, Duration::ZERO).await;
-    let mut socket = ask_by_hand(server.address, r#","stream":true"#).await;
+    let mut socket = send_raw(server.address, r#","stream":true"#).await;
     let seen = read_until(&mut socket, "Hello").await;
     assert!(
         seen.starts_with("HTTP/1.1 200 OK\r\n") && !seen.contains("World"),
         "{seen}"
     );
+    gate.notify_one();
     read_until(&mut socket, "World").await;
 }
 
 #[tokio::test]
-async fn a_server_that_stops_lets_requests_end() {
+async fn a_stopping_server_lets_requests_end() {
     let provider = Scripted::new([Step::Wait(Duration::from_millis(100)), Step::Json(ANSWER)]);
     let server = serve(provider.clone(), Duration::from_secs(5)).await;
-    let mut socket = ask_by_hand(server.address, "").await;
+    let mut socket = send_raw(server.address, "").await;
     provider.until_running(1).await;
     server.stop.send(()).unwrap();
     read_until(&mut socket, ANSWER).await;
@@ -132,10 +134,10 @@ async fn a_server_that_stops_lets_requests_end() {
 }
 
 #[tokio::test]
-async fn a_server_that_stops_ends_what_outlasts_the_grace_and_awaits_the_cleaning_up() {
+async fn a_stopping_server_ends_requests_after_the_grace_and_waits_for_the_cleanup() {
     let provider = Scripted::new([Step::Json(HELLO), Step::Silence]);
     let server = serve(provider.clone(), Duration::from_millis(50)).await;
-    let mut socket = ask_by_hand(server.address, r#","stream":true"#).await;
+    let mut socket = send_raw(server.address, r#","stream":true"#).await;
     read_until(&mut socket, "Hello").await;
     let cancel = tokio::time::sleep(Duration::from_millis(100));
     llm_provider::cleanup::spawn(&tokio::runtime::Handle::current(), cancel);
@@ -150,29 +152,28 @@ async fn a_server_that_stops_ends_what_outlasts_the_grace_and_awaits_the_cleanin
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn many_clients_are_served_at_once() {
-    let provider = Scripted::new([Step::Wait(Duration::from_millis(50)), Step::Json(ANSWER)]);
+    let gate = Arc::new(Notify::new());
+    let provider = Scripted::new([Step::Until(Arc::clone(&gate)), Step::Json(ANSWER)]);
     let server = serve(provider.clone(), Duration::from_secs(1)).await;
-    let started = tokio::time::Instant::now();
     let clients: Vec<_> = (0..100)
         .map(|_| {
             tokio::spawn(async move {
-                let mut socket = ask_by_hand(server.address, "").await;
+                let mut socket = send_raw(server.address, "").await;
                 read_until(&mut socket, ANSWER).await;
             })
         })
         .collect();
+    // All of them wait at the same time.
+    provider.until_running(100).await;
+    gate.notify_waiters();
     for client in clients {
         client.await.unwrap();
     }
     assert_eq!(provider.calls.lock().unwrap().len(), 100);
-    assert!(
-        started.elapsed() < Duration::from_secs(3),
-        "one after the other"
-    );
 }
 
 #[tokio::test]
-async fn nonsense_on_the_socket_hurts_nobody() {
+async fn invalid_http_does_not_harm_other_clients() {
     let provider = Scripted::new([Step::Json(ANSWER)]);
     let server = serve(provider, Duration::ZERO).await;
     for nonsense in [
@@ -187,14 +188,14 @@ async fn nonsense_on_the_socket_hurts_nobody() {
         let mut rest = Vec::new();
         let _ = socket.read_to_end(&mut rest).await;
     }
-    let mut socket = ask_by_hand(server.address, "").await;
+    let mut socket = send_raw(server.address, "").await;
     read_until(&mut socket, ANSWER).await;
 }
 
 #[tokio::test]
-async fn an_idle_connection_does_not_hold_a_stop_up() {
+async fn an_idle_connection_does_not_delay_a_stop() {
     let server = serve(Scripted::new([Step::Json(ANSWER)]), Duration::from_secs(60)).await;
-    let mut used = ask_by_hand(server.address, "").await;
+    let mut used = send_raw(server.address, "").await;
     read_until(&mut used, ANSWER).await;
     let unused = TcpStream::connect(server.address).await.unwrap();
     server.stop.send(()).unwrap();
@@ -207,20 +208,20 @@ async fn an_idle_connection_does_not_hold_a_stop_up() {
 }
 
 #[tokio::test]
-async fn a_body_over_the_limit_is_told_to_a_client_that_sends_it_all_first() {
+async fn a_client_that_first_sends_a_body_above_the_limit_gets_the_error() {
     let options = GatewayOptions::new().with_body_limit(300_000);
     let server = serve_with(Scripted::new([Step::Json(ANSWER)]), options).await;
     let filling = "x".repeat(1_000_000);
-    let mut socket = ask_by_hand(server.address, &format!(r#","user":"{filling}""#)).await;
+    let mut socket = send_raw(server.address, &format!(r#","user":"{filling}""#)).await;
     let seen = read_until(&mut socket, "300000 bytes").await;
     assert!(seen.starts_with("HTTP/1.1 413 "), "{seen}");
 }
 
 #[tokio::test]
-async fn a_client_that_asks_first_need_not_send_what_is_too_long() {
+async fn a_client_that_expects_a_continue_does_not_send_a_body_above_the_limit() {
     let options = GatewayOptions::new().with_body_limit(1000);
     let server = serve_with(Scripted::new([Step::Json(ANSWER)]), options).await;
-    for (length, wanted) in [(999, "HTTP/1.1 100 "), (1001, "HTTP/1.1 413 ")] {
+    for (length, expected) in [(999, "HTTP/1.1 100 "), (1001, "HTTP/1.1 413 ")] {
         let mut socket = TcpStream::connect(server.address).await.unwrap();
         let head = format!(
             "POST /v1/chat/completions HTTP/1.1\r\nhost: localhost\r\n\
@@ -228,28 +229,28 @@ async fn a_client_that_asks_first_need_not_send_what_is_too_long() {
         );
         socket.write_all(head.as_bytes()).await.unwrap();
         let seen = read_until(&mut socket, "\r\n\r\n").await;
-        assert!(seen.starts_with(wanted), "{seen}");
+        assert!(seen.starts_with(expected), "{seen}");
     }
 }
 
 #[tokio::test]
-async fn a_client_that_never_reads_is_dropped_and_its_call_cancelled() {
+async fn a_client_that_never_reads_is_disconnected_and_its_call_cancelled() {
     let chunk = HELLO.replace("Hello", &"x".repeat(100_000));
     let provider = Scripted::new([Step::Endless(chunk.leak())]);
     let options = GatewayOptions::new().with_write_timeout(Duration::from_millis(100));
     let server = serve_with(provider.clone(), options).await;
-    let socket = ask_by_hand(server.address, r#","stream":true"#).await;
+    let socket = send_raw(server.address, r#","stream":true"#).await;
     provider.until_running(1).await;
     provider.until_running(0).await;
     drop(socket);
 }
 
 #[tokio::test]
-async fn a_client_that_closes_its_writing_half_counts_as_gone() {
+async fn a_client_that_closes_its_writing_half_is_treated_as_disconnected() {
     for more in ["", r#","stream":true"#] {
         let provider = Scripted::new([Step::Silence]);
         let server = serve(provider.clone(), Duration::ZERO).await;
-        let mut socket = ask_by_hand(server.address, more).await;
+        let mut socket = send_raw(server.address, more).await;
         provider.until_running(1).await;
         socket.shutdown().await.unwrap();
         provider.until_running(0).await;
@@ -257,7 +258,7 @@ async fn a_client_that_closes_its_writing_half_counts_as_gone() {
 }
 
 #[tokio::test]
-async fn every_refusal_reaches_a_client_that_sends_its_whole_body_first() {
+async fn every_error_reaches_a_client_that_first_sends_its_whole_body() {
     let body = vec![b' '; 4_000_000];
     let post = "POST /v1/chat/completions";
     let json = "content-type: application/json";
@@ -303,7 +304,7 @@ async fn every_refusal_reaches_a_client_that_sends_its_whole_body_first() {
 }
 
 #[tokio::test]
-async fn a_refused_client_that_waits_for_a_continue_is_not_asked_for_its_body() {
+async fn a_rejected_client_that_expects_a_continue_is_not_asked_for_its_body() {
     let server = serve(Scripted::new([]), Duration::ZERO).await;
     let mut socket = TcpStream::connect(server.address).await.unwrap();
     let head = "POST /nowhere HTTP/1.1\r\nhost: localhost\r\n\

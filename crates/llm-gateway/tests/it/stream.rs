@@ -1,4 +1,4 @@
-//! Streamed chats: the frames as they are, and what happens in silence and in trouble.
+//! Streamed chats: frames, silence and failures.
 
 use std::time::Duration;
 
@@ -19,7 +19,7 @@ const STREAM: &str = r#","stream":true"#;
 #[tokio::test]
 async fn each_chunk_is_a_frame_and_done_is_the_last() {
     let provider = Scripted::new([FIRST, HELLO, LAST, USAGE].map(Step::Json));
-    let response = send(gateway(provider.clone()), ask(STREAM)).await;
+    let response = send(gateway(provider.clone()), chat_request(STREAM)).await;
     let headers = response.headers().clone();
     assert_eq!(headers["content-type"], "text/event-stream");
     assert_eq!(headers["cache-control"], "no-cache");
@@ -27,21 +27,21 @@ async fn each_chunk_is_a_frame_and_done_is_the_last() {
     assert_eq!(headers["x-polyllm-provider"], "scripted");
     assert_eq!(headers["x-polyllm-attempts"], "1");
     let mut body = response.into_body();
-    for wanted in [
+    for expected in [
         renamed(FIRST),
         renamed(HELLO),
         renamed(LAST),
         "data: [DONE]\n\n".to_owned(),
     ] {
-        assert_eq!(frame(&mut body).await.unwrap(), wanted);
+        assert_eq!(frame(&mut body).await.unwrap(), expected);
     }
     assert_eq!(frame(&mut body).await, None);
     provider.until_running(0).await;
 }
 
 #[tokio::test]
-async fn usage_comes_to_those_who_ask() {
-    for (options, wanted) in [
+async fn usage_is_sent_on_request() {
+    for (options, expected) in [
         (
             r#","stream":true,"stream_options":{"include_usage":true}"#,
             true,
@@ -53,8 +53,8 @@ async fn usage_comes_to_those_who_ask() {
         (r#","stream":true,"stream_options":{}"#, false),
     ] {
         let provider = Scripted::new([HELLO, LAST, USAGE].map(Step::Json));
-        let frames = text(send(gateway(provider), ask(options)).await).await;
-        assert_eq!(frames.contains(&renamed(USAGE)), wanted, "{options}");
+        let frames = text(send(gateway(provider), chat_request(options)).await).await;
+        assert_eq!(frames.contains(&renamed(USAGE)), expected, "{options}");
     }
 }
 
@@ -63,7 +63,7 @@ async fn a_chunk_with_line_breaks_stays_one_event() {
     let provider = Scripted::new([Step::Json(
         "{\n\"choices\":[{\"index\":0,\"delta\":{\"content\":\"x\"}}],\r\n\"model\":\"llama\"}",
     )]);
-    let frames = text(send(gateway(provider), ask(STREAM)).await).await;
+    let frames = text(send(gateway(provider), chat_request(STREAM)).await).await;
     assert_eq!(
         frames,
         "data: {\ndata: \"choices\":[{\"index\":0,\"delta\":{\"content\":\"x\"}}],\ndata: \"model\":\"llama\"}\n\ndata: [DONE]\n\n"
@@ -71,31 +71,32 @@ async fn a_chunk_with_line_breaks_stays_one_event() {
 }
 
 #[tokio::test]
-async fn a_failure_before_the_first_event_is_a_plain_error() {
+async fn a_failure_before_the_first_event_is_an_http_error() {
     let fail = || Error::new(ErrorKind::Overloaded, "full").with_provider("scripted");
     for steps in [
         vec![Step::Fail(fail)],
         vec![Step::Json(FIRST), Step::Fail(fail)],
     ] {
-        let (status, error) = error(send(gateway(Scripted::new(steps)), ask(STREAM)).await).await;
+        let (status, error) =
+            error(send(gateway(Scripted::new(steps)), chat_request(STREAM)).await).await;
         assert_eq!(status, 503);
         assert_eq!(error["message"], "scripted: full");
     }
 }
 
 #[tokio::test]
-async fn a_failure_half_way_is_the_last_event() {
+async fn a_later_failure_is_the_last_event() {
     let fail = || Error::new(ErrorKind::Transport, "cut off").with_provider("scripted");
     let provider = Scripted::new([Step::Json(HELLO), Step::Fail(fail), Step::Json(LAST)]);
-    let frames = text(send(gateway(provider), ask(STREAM)).await).await;
+    let frames = text(send(gateway(provider), chat_request(STREAM)).await).await;
     let error = r#"{"error":{"message":"scripted: cut off","type":"api_error","param":null,"code":"upstream_unreachable"}}"#;
     assert_eq!(frames, format!("{}data: {error}\n\n", renamed(HELLO)));
 }
 
 #[tokio::test]
-async fn a_chunk_that_is_no_json_is_a_failure_not_a_frame() {
+async fn a_chunk_that_is_not_json_is_a_failure() {
     let provider = Scripted::new([Step::Json(HELLO), Step::Json("{oops")]);
-    let frames = text(send(gateway(provider), ask(STREAM)).await).await;
+    let frames = text(send(gateway(provider), chat_request(STREAM)).await).await;
     assert!(frames.starts_with(&renamed(HELLO)));
     assert!(
         frames.contains("upstream_unreadable") && !frames.contains("oops"),
@@ -113,9 +114,9 @@ async fn silence_and_progress_become_comments() {
         Step::Wait(Duration::from_secs(14)),
         Step::Json(LAST),
     ]);
-    let response = send(gateway(provider), ask(STREAM)).await;
+    let response = send(gateway(provider), chat_request(STREAM)).await;
     let mut body = response.into_body();
-    for wanted in [
+    for expected in [
         ": starting 12 s\n\n".to_owned(),
         ": keep-alive\n\n".to_owned(),
         ": keep-alive\n\n".to_owned(),
@@ -123,17 +124,17 @@ async fn silence_and_progress_become_comments() {
         renamed(LAST),
         "data: [DONE]\n\n".to_owned(),
     ] {
-        assert_eq!(frame(&mut body).await.unwrap(), wanted);
+        assert_eq!(frame(&mut body).await.unwrap(), expected);
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_upstream_that_is_long_silent_at_first_does_not_keep_the_client_waiting() {
+async fn the_response_starts_although_the_upstream_is_silent() {
     let fail = || Error::new(ErrorKind::Overloaded, "full").with_provider("scripted");
     let long = Step::Wait(Duration::from_secs(31));
     let started = tokio::time::Instant::now();
     let provider = Scripted::new([long.clone(), Step::Json(HELLO)]);
-    let response = send(gateway(provider), ask(STREAM)).await;
+    let response = send(gateway(provider), chat_request(STREAM)).await;
     assert_eq!(response.status(), 200);
     assert_eq!(started.elapsed().as_secs(), 15);
     let frames = text(response).await;
@@ -142,10 +143,10 @@ async fn an_upstream_that_is_long_silent_at_first_does_not_keep_the_client_waiti
         format!(": keep-alive\n\n{}data: [DONE]\n\n", renamed(HELLO))
     );
 
-    // The status is gone by then, so that the failure has to be an event.
+    // The status has been sent, so the failure is an event.
     let response = send(
         gateway(Scripted::new([long, Step::Fail(fail)])),
-        ask(STREAM),
+        chat_request(STREAM),
     )
     .await;
     assert_eq!(response.status(), 200);
@@ -160,7 +161,7 @@ async fn an_upstream_that_is_long_silent_at_first_does_not_keep_the_client_waiti
 #[tokio::test]
 async fn dropping_the_body_drops_the_upstreams_stream() {
     let provider = Scripted::new([Step::Json(HELLO), Step::Silence]);
-    let response = send(gateway(provider.clone()), ask(STREAM)).await;
+    let response = send(gateway(provider.clone()), chat_request(STREAM)).await;
     provider.until_running(1).await;
     drop(response);
     provider.until_running(0).await;

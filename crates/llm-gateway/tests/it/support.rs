@@ -1,4 +1,4 @@
-//! A provider that does as it is told, and small clients.
+//! A scripted provider, and small clients.
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -13,8 +13,9 @@ use http::{Request, Response};
 use http_body_util::BodyExt;
 use llm_gateway::{Body, Config, Gateway, GatewayOptions};
 use llm_provider::{
-    Call, Capabilities, Chunk, Document, Error, ErrorKind, Metadata, Progress, Provider, Registry,
-    Reply, ReplyEvent, ReplyStream, Result, Settings,
+    Call, Capabilities, Chunk, Document, Error, ErrorKind, Metadata, ParamSpec, Progress, Provider,
+    ProviderSpec, Registry, Reply, ReplyEvent, ReplyStream, Result, SettingSpec, Settings,
+    TEMPLATE_SETTINGS, TEXT_COMPLETION, ValueKind,
 };
 use llm_router::Deployment;
 use llm_types::ChunkSummary;
@@ -25,26 +26,28 @@ use tracing_subscriber::util::SubscriberInitExt;
 /// What a [`Scripted`] provider does for one call.
 #[derive(Clone)]
 pub(crate) enum Step {
-    /// A piece of JSON: the answer, or a chunk of it.
+    /// A piece of JSON: the reply, or a chunk of it.
     Json(&'static str),
-    /// The same chunk again and again, without end.
+    /// The same chunk without end.
     Endless(&'static str),
     Progress(&'static str, u64),
     Wait(Duration),
+    /// Goes on after the notification.
+    Until(Arc<Notify>),
     Fail(fn() -> Error),
-    /// Nothing ever again.
+    /// Nothing, without end.
     Silence,
 }
 
-/// A provider with a script, which it plays for every call, whatever is asked.
+/// A provider that plays its script for every call.
 pub(crate) struct Scripted {
     pub(crate) steps: Vec<Step>,
     pub(crate) capabilities: Capabilities,
     /// The bodies of the calls.
     pub(crate) calls: Mutex<Vec<String>>,
-    /// How many streams and calls are being served.
+    /// The number of running streams and calls.
     pub(crate) running: Arc<AtomicUsize>,
-    /// Told when a stream or call has begun and when it has ended.
+    /// Notified when a stream or call starts and ends.
     pub(crate) changed: Arc<Notify>,
 }
 
@@ -53,7 +56,7 @@ impl Scripted {
         Self::able(Capabilities::ALL, steps)
     }
 
-    /// One that has these capabilities and no others.
+    /// A provider with these capabilities.
     pub(crate) fn able(capabilities: Capabilities, steps: impl Into<Vec<Step>>) -> Arc<Self> {
         Arc::new(Self {
             steps: steps.into(),
@@ -64,7 +67,7 @@ impl Scripted {
         })
     }
 
-    /// Waits until `running` calls are being served.
+    /// Waits until `running` calls are running.
     pub(crate) async fn until_running(&self, running: usize) {
         let wait = async {
             loop {
@@ -75,7 +78,7 @@ impl Scripted {
                 changed.await;
             }
         };
-        tokio::time::timeout(Duration::from_secs(5), wait)
+        tokio::time::timeout(Duration::from_secs(60), wait)
             .await
             .expect("calls did not settle");
     }
@@ -102,13 +105,14 @@ impl Scripted {
                     }
                     Step::Progress(..) => {}
                     Step::Wait(time) => tokio::time::sleep(*time).await,
+                    Step::Until(gate) => gate.notified().await,
                     Step::Fail(error) => return Err(error()),
                     Step::Silence => std::future::pending().await,
                 }
             }
             Err(Error::new(
                 ErrorKind::UpstreamFailed,
-                "the script has no answer",
+                "the script has no reply",
             ))
         })
     }
@@ -134,6 +138,10 @@ impl Scripted {
                         ))),
                         Step::Wait(time) => {
                             tokio::time::sleep(time).await;
+                            continue;
+                        }
+                        Step::Until(gate) => {
+                            gate.notified().await;
                             continue;
                         }
                         Step::Fail(error) => {
@@ -195,7 +203,7 @@ impl Provider for Scripted {
     }
 }
 
-/// A chunk of a chat or a completion with what a normalizer finds out about it.
+/// A chunk of a chat or a completion, with the facts that a normalizer finds.
 fn chunk(json: &'static str) -> ReplyEvent {
     let summary = ChunkSummary::parse(json.as_bytes()).unwrap_or_default();
     let has_text = json.contains(r#""text":""#) && !json.contains(r#""text":"""#);
@@ -222,7 +230,7 @@ pub(crate) fn deployment(provider: Arc<Scripted>) -> Deployment {
 }
 
 /// A chat request to `llama` with `more` members.
-pub(crate) fn ask(more: &str) -> Request<Upload> {
+pub(crate) fn chat_request(more: &str) -> Request<Upload> {
     let body =
         format!(r#"{{"model":"llama","messages":[{{"role":"user","content":"Hello"}}]{more}}}"#);
     post("/v1/chat/completions", body)
@@ -248,7 +256,7 @@ pub(crate) async fn text(response: Response<Body>) -> String {
     String::from_utf8(bytes.to_vec()).unwrap()
 }
 
-/// What is logged, from the creation of this value to its end, by the thread that made it.
+/// The log of the current thread, from the creation of this value to its end.
 pub(crate) struct Log {
     text: Arc<Mutex<Vec<u8>>>,
     _guard: tracing::subscriber::DefaultGuard,
@@ -287,7 +295,7 @@ impl std::io::Write for Lines {
     }
 }
 
-/// The status and the error object of an answer, which has all four keys.
+/// The status and the error object of a response. Checks that it has all four keys.
 pub(crate) async fn error(response: Response<Body>) -> (u16, serde_json::Value) {
     let status = response.status().as_u16();
     assert_eq!(response.headers()["content-type"], "application/json");
@@ -303,7 +311,7 @@ pub(crate) async fn error(response: Response<Body>) -> (u16, serde_json::Value) 
     (status, error)
 }
 
-/// The next piece of a body that is a stream.
+/// The next piece of a streamed body.
 pub(crate) async fn frame(body: &mut Body) -> Option<Bytes> {
     let frame = tokio::time::timeout(Duration::from_secs(60), body.frame()).await;
     frame
@@ -311,21 +319,40 @@ pub(crate) async fn frame(body: &mut Body) -> Option<Bytes> {
         .map(|frame| frame.unwrap().into_data().unwrap())
 }
 
-/// Providers that take any settings with a key, and remember nothing.
+/// The declaration of a provider whose models boot, take prompts, and have parameters of their
+/// own.
+pub(crate) fn acme() -> ProviderSpec {
+    let seconds = |name| SettingSpec::new(name, ValueKind::Seconds, "A time limit");
+    let number = |name| ParamSpec::new(name, ValueKind::Number);
+    ProviderSpec::new("acme")
+        .with_settings([
+            seconds("boot_timeout"),
+            seconds("prefer_wait"),
+            TEXT_COMPLETION,
+        ])
+        .with_settings(TEMPLATE_SETTINGS.iter().copied())
+        .with_params(["length_penalty", "min_tokens", "num_beams", "top_k"].map(number))
+}
+
+/// The declaration of a provider that has only two parameters of its own.
+fn other_ai() -> ProviderSpec {
+    ProviderSpec::new("other_ai").with_params([
+        ParamSpec::new("chat_template_kwargs", ValueKind::Map),
+        ParamSpec::new("context_length_exceeded_behavior", ValueKind::Text),
+    ])
+}
+
+/// Two providers that accept their declared settings with a key.
 pub(crate) fn registry() -> Registry {
     let mut registry = Registry::new();
-    for name in ["replicate", "together_ai"] {
-        registry.register(name, move |settings: Settings| {
-            settings.require_api_key(name, &["POLYLLM_TEST_KEY_THAT_NOBODY_SETS"])?;
-            if settings
-                .extra
-                .get("prefer_wait")
-                .is_some_and(|wait| wait.as_f64() > Some(5.0))
-            {
-                return Err(
-                    Error::new(ErrorKind::InvalidRequest, "prefer_wait is at most 5")
-                        .with_param("prefer_wait".to_owned()),
-                );
+    for spec in [acme(), other_ai()] {
+        registry.register(spec.clone(), move |settings: Settings| {
+            spec.check(&settings)?;
+            settings.require_api_key(spec.name(), &["POLYLLM_TEST_UNSET_KEY"])?;
+            let wait = settings.extra.get("prefer_wait");
+            if wait.is_some_and(|wait| wait.as_f64() > Some(5.0)) {
+                let error = Error::new(ErrorKind::InvalidRequest, "prefer_wait is at most 5");
+                return Err(error.with_param("prefer_wait".to_owned()));
             }
             Ok(Scripted::new([Step::Silence]) as Arc<dyn Provider>)
         });

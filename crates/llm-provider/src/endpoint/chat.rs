@@ -10,8 +10,8 @@ use super::check::{self, Kind};
 use super::chunks::{
     Chunk, ChunkType, Inspection, Normalize, Normalizer, Seen, canonical, unexpected,
 };
-use super::{Accumulate, Endpoint, Request, StreamingRequest};
-use crate::{Capability, Document, Metadata, Result};
+use super::{Accumulate, Endpoint, Request, StreamingRequest, params};
+use crate::{Capability, Document, Metadata, ParamSpec, Result};
 
 /// Chat completions.
 #[derive(Clone, Copy, Debug)]
@@ -44,6 +44,10 @@ impl Endpoint for Chat {
             )?;
         }
         Ok(())
+    }
+
+    fn params(&self) -> &'static [ParamSpec] {
+        params::CHAT
     }
 
     fn normalize(&self, _: &Document, answer: Document, _: &mut Metadata) -> Result<Document> {
@@ -111,6 +115,7 @@ impl ChunkType for ChatChunk {
         }
         let plain = summary.choices > 0
             && summary.finish_reason.is_none()
+            && !summary.empty_finish_reason
             && !summary.usage.is_value()
             && !summary.tool_calls
             && summary.reasoning.is_none()

@@ -12,8 +12,8 @@ use super::check::{self, Kind};
 use super::chunks::{
     Chunk, ChunkType, Inspection, Normalize, Normalizer, Seen, canonical, unexpected,
 };
-use super::{Accumulate, Endpoint, Request, StreamingRequest};
-use crate::{Capability, Document, Metadata, Result};
+use super::{Accumulate, Endpoint, Request, StreamingRequest, params};
+use crate::{Capability, Document, Metadata, ParamSpec, Result};
 
 /// Text completions.
 #[derive(Clone, Copy, Debug)]
@@ -31,6 +31,10 @@ impl Endpoint for Completions {
 
     fn check(&self, request: &Document) -> Result<()> {
         check::texts(&check::members(request, MEMBERS)?, "prompt")
+    }
+
+    fn params(&self) -> &'static [ParamSpec] {
+        params::COMPLETIONS
     }
 
     fn normalize(&self, _: &Document, answer: Document, _: &mut Metadata) -> Result<Document> {

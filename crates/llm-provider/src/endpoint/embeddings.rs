@@ -3,8 +3,8 @@ use llm_types::{TextInput, Usage};
 
 use super::check::{self, Kind};
 use super::chunks::unexpected;
-use super::{Endpoint, Request};
-use crate::{Capability, Document, Error, ErrorKind, Metadata, Result};
+use super::{Endpoint, Request, params};
+use crate::{Capability, Document, Error, ErrorKind, Metadata, ParamSpec, Result};
 
 /// Embeddings.
 #[derive(Clone, Copy, Debug)]
@@ -22,6 +22,10 @@ impl Endpoint for Embeddings {
 
     fn check(&self, request: &Document) -> Result<()> {
         check::texts(&check::members(request, MEMBERS)?, "input")
+    }
+
+    fn params(&self) -> &'static [ParamSpec] {
+        params::EMBEDDINGS
     }
 
     fn normalize(

@@ -8,6 +8,7 @@ mod chunks;
 mod completions;
 mod embeddings;
 mod moderations;
+mod params;
 mod rerank;
 
 use std::fmt;
@@ -15,7 +16,7 @@ use std::fmt;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::{Capability, Document, Metadata, Result};
+use crate::{Capability, Document, Metadata, ParamSpec, Result};
 
 pub use self::as_chat::{as_chat, as_chat_stream};
 pub use self::chat::Chat;
@@ -59,6 +60,12 @@ pub trait Endpoint: fmt::Debug + Send + Sync + 'static {
         answer: Document,
         metadata: &mut Metadata,
     ) -> Result<Document>;
+
+    /// The parameters of its requests, in alphabetical order. A provider declares those that only
+    /// its API has ([`ProviderSpec::with_params`](crate::ProviderSpec::with_params)).
+    fn params(&self) -> &'static [ParamSpec] {
+        &[]
+    }
 
     /// Whether every answer names its model, as OpenAI's do.
     fn names_model(&self) -> bool {

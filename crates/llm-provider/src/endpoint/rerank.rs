@@ -4,8 +4,8 @@ use serde_json::json;
 
 use super::check::{self, Kind};
 use super::chunks::unexpected;
-use super::{Endpoint, Request};
-use crate::{Capability, Document, Metadata, Result};
+use super::{Endpoint, Request, params};
+use crate::{Capability, Document, Metadata, ParamSpec, Result};
 
 /// Reranking of documents, in the schema of Cohere's API.
 #[derive(Clone, Copy, Debug)]
@@ -27,6 +27,10 @@ impl Endpoint for Rerank {
             return Err(check::missing("query", "a string"));
         }
         check_documents(&object)
+    }
+
+    fn params(&self) -> &'static [ParamSpec] {
+        params::RERANK
     }
 
     fn normalize(

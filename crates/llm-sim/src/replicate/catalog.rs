@@ -276,7 +276,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_are_found_in_any_case() {
+    fn names_are_case_insensitive() {
         let model = Model::find("mistralai", "Mistral-7B-Instruct-v0.1").unwrap();
         assert_eq!(model.full_name(), "mistralai/mistral-7b-instruct-v0.1");
         assert!(!model.listed.official);
@@ -287,7 +287,7 @@ mod tests {
     }
 
     #[test]
-    fn unknown_names_and_versions_are_refused() {
+    fn unknown_names_and_versions_are_rejected() {
         assert!(Model::find("meta", "no-such-model").is_none());
         assert!(Model::find("", "x").is_none());
         assert!(Model::find("a b", "x").is_none());

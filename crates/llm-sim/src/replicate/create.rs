@@ -11,8 +11,8 @@ use crate::duration;
 use crate::fault::{Failure, Fault};
 use crate::http::Call;
 use crate::options::SimOptions;
-use crate::replicate::asked::Asked;
 use crate::replicate::catalog::{Model, Output};
+use crate::replicate::model_input::ModelInput;
 use crate::replicate::prediction::{Cancel, Prediction, StreamUrl};
 use crate::replicate::problem::{Invalid, Problem};
 use crate::replicate::store::Store;
@@ -200,21 +200,21 @@ struct Life {
 fn lay_down(target: Target, body: Body, ids: Ids, life: &Life, options: &SimOptions) -> Prediction {
     let listed = target.model.listed;
     let model = target.model.full_name();
-    let asked = Asked::read(listed.schema, &body.input);
-    let (mut said, prompt_tokens) = asked.answer(&model, listed.output, options);
-    let logs = asked.logs(&model, listed.output, prompt_tokens, said.len());
+    let input = ModelInput::read(listed.schema, &body.input);
+    let (mut tokens, prompt_tokens) = input.answer(&model, listed.output, options);
+    let logs = input.logs(&model, listed.output, prompt_tokens, tokens.len());
     let started = match life.failure {
         // These never reach the model.
         Some(Failure::Director | Failure::Interrupted) => {
-            said.clear();
+            tokens.clear();
             None
         }
         Some(Failure::Timeout) => {
-            said.truncate(said.len() / 2);
+            tokens.truncate(tokens.len() / 2);
             Some(life.started)
         }
         Some(_) => {
-            said.clear();
+            tokens.clear();
             Some(life.started)
         }
         None => Some(life.started),
@@ -225,13 +225,13 @@ fn lay_down(target: Target, body: Body, ids: Ids, life: &Life, options: &SimOpti
         first_token: options.timing.first_token,
         token: options.timing.token,
         tokens_per_event: options.pace.tokens_per_event,
-        tokens: said.len(),
+        tokens: tokens.len(),
         ends: life.started,
         fails: life.failure.is_some(),
         deadline: life.lifetime.map(|lifetime| life.created + lifetime),
     };
     if started.is_some() {
-        timeline.ends = timeline.token_at(life.started, said.len());
+        timeline.ends = timeline.token_at(life.started, tokens.len());
     }
     // Official models always have a stream; others if requested; hello-world never.
     let streams = listed.output != Output::Text && (listed.official || body.stream);
@@ -246,12 +246,12 @@ fn lay_down(target: Target, body: Body, ids: Ids, life: &Life, options: &SimOpti
         deployment: target.deployment,
         input: body.input,
         output: listed.output,
-        tokens: said,
+        tokens,
         prompt_tokens,
         error: life.failure.map(Failure::message),
         logs,
         timeline,
-        asked_stream: body.stream,
+        stream_requested: body.stream,
         stream: streams.then_some(ids.stream),
         retention: options.timing.retention,
         hook: body.hook,

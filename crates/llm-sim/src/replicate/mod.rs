@@ -1,7 +1,6 @@
 //! The simulated Replicate.
 
 mod api;
-mod asked;
 mod catalog;
 mod counts;
 mod create;
@@ -9,6 +8,7 @@ mod deployments;
 mod files;
 mod inputs;
 mod limits;
+mod model_input;
 mod models;
 mod pages;
 mod prediction;

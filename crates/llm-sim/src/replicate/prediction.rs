@@ -26,7 +26,7 @@ pub(crate) struct Prediction {
     pub(crate) logs: String,
     pub(crate) timeline: Timeline,
     /// Whether `"stream": true` was requested.
-    pub(crate) asked_stream: bool,
+    pub(crate) stream_requested: bool,
     /// The URL of the event stream, if there is one.
     pub(crate) stream: Option<StreamUrl>,
     /// How long after the creation input, output and logs are kept.
@@ -140,7 +140,7 @@ impl Prediction {
             "error": null,
             "created_at": clock.rfc3339(self.timeline.created, 3),
         });
-        if self.asked_stream {
+        if self.stream_requested {
             body["stream"] = json!(true);
         }
         if let Some(deployment) = &self.deployment {

@@ -200,7 +200,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_life_takes_its_course() {
+    async fn a_prediction_passes_through_its_states() {
         let life = timeline();
         let course: Vec<_> = [0, 9, 10, 12, 14, 15, 16, 99]
             .map(|t| look(&life, t, None))
@@ -229,7 +229,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn cancelling_and_deadlines_cut_it_short() {
+    async fn cancellation_and_deadlines_end_a_prediction_early() {
         let mut life = timeline();
         assert_eq!(look(&life, 20, Some(5)), (Status::Canceled, 0));
         assert_eq!(life.at(life.ends, Some(life.created)).started, None);
@@ -242,7 +242,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn tokens_come_in_groups() {
+    async fn tokens_are_grouped() {
         let life = Timeline {
             tokens_per_event: 2,
             ..timeline()

@@ -252,7 +252,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn engines_go_by_family() {
+    fn the_engine_depends_on_the_family() {
         assert_eq!(
             Engine::of("meta-llama/Llama-3.3-70B-Instruct-Turbo"),
             Engine::Turbo

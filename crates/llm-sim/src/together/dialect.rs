@@ -47,7 +47,7 @@ impl Events {
             Kind::Content(range) => joined(&choice.tokens, range),
             _ => Cow::Borrowed(""),
         };
-        let (id, told) = match finish {
+        let (id, token) = match finish {
             Some(_) => (END_OF_TURN, "<|eot_id|>"),
             None => (logprobs::id(&text), &*text),
         };
@@ -63,7 +63,7 @@ impl Events {
         let usage = finish.unwrap_or(false).then(|| self.generation.usage());
         let last = Token {
             token: json!({
-                "id": id, "text": told, "logprob": logprobs::number(told),
+                "id": id, "text": token, "logprob": logprobs::number(token),
                 "special": finish.is_some(),
             }),
             seed: &choice.seed,
@@ -98,8 +98,8 @@ impl Events {
             _ if self.generation.ask.engine == Engine::TurboEos => Some(Value::Null),
             _ => None,
         };
-        let told = choice.tokens.get(range.clone()).and_then(<[_]>::last);
-        let logprob = told.filter(|_| self.generation.ask.logprobs.is_some());
+        let last = choice.tokens.get(range.clone()).and_then(<[_]>::last);
+        let logprob = last.filter(|_| self.generation.ask.logprobs.is_some());
         // Chunks of a tool call have neither seed nor usage before the last one.
         let of_a_call = choice.call.is_some() && !finishing;
         let usage = match &step.kind {

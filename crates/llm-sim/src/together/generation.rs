@@ -221,10 +221,10 @@ impl Choice {
                 seed,
             };
         }
-        let said = question.said;
+        let user_text = question.user_text;
         let json = match &ask.format {
             Format::Text => None,
-            Format::Json => Some(json!({"simulated": true, "model": ask.model, "said": said})),
+            Format::Json => Some(json!({"simulated": true, "model": ask.model, "said": user_text})),
             Format::Schema(schema) => Some(crate::sample::fitting(schema, "simulated")),
         };
         let Text { tokens, cut } = match json {

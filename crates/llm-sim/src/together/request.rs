@@ -17,7 +17,7 @@ pub(crate) struct Ask {
     pub(crate) model: String,
     pub(crate) engine: Engine,
     /// The last user message.
-    pub(crate) said: String,
+    pub(crate) user_text: String,
     pub(crate) prompt_tokens: usize,
     /// The prompt, if the response includes it.
     pub(crate) echo: Option<String>,
@@ -47,12 +47,14 @@ impl Ask {
     pub(crate) fn chat(call: &Call) -> Result<Self, Refusal> {
         let fields = Fields::read(&call.body)?;
         let messages = Messages::read(&fields)?;
-        let Messages { said, tokens, .. } = messages;
-        let mut ask = Self::sampled(&fields, call, &messages.prompt, said, tokens)?;
+        let Messages {
+            user_text, tokens, ..
+        } = messages;
+        let mut ask = Self::sampled(&fields, call, &messages.prompt, user_text, tokens)?;
         if !takes_chats(&ask.model) {
             return Err(Refusal::language_model(&ask.model));
         }
-        ask.tools = Tools::read(&fields, &ask.said, messages.ends_with_tool)?;
+        ask.tools = Tools::read(&fields, &ask.user_text, messages.ends_with_tool)?;
         ask.format = format(&fields)?;
         ask.reasons = !ask.engine.is_turbo() && reasoning(&fields)?;
         Ok(ask)
@@ -61,8 +63,8 @@ impl Ask {
     pub(crate) fn completion(call: &Call) -> Result<Self, Refusal> {
         let fields = Fields::read(&call.body)?;
         let prompt = fields.text("prompt")?;
-        let said = last_user_turn(prompt).to_owned();
-        let mut ask = Self::sampled(&fields, call, prompt, said, count_tokens(prompt))?;
+        let user_text = last_user_turn(prompt).to_owned();
+        let mut ask = Self::sampled(&fields, call, prompt, user_text, count_tokens(prompt))?;
         // Only responses of the old engines are recorded here.
         if !ask.engine.is_turbo() {
             ask.engine = Engine::Turbo;
@@ -73,7 +75,7 @@ impl Ask {
     pub(crate) fn question(&self, choice: u64) -> Question<'_> {
         Question {
             model: &self.model,
-            said: &self.said,
+            user_text: &self.user_text,
             variant: self.seed ^ choice,
             max_tokens: self.max_tokens,
             min_tokens: self.min_tokens,
@@ -85,7 +87,7 @@ impl Ask {
         fields: &Fields,
         call: &Call,
         prompt: &str,
-        said: String,
+        user_text: String,
         prompt_tokens: usize,
     ) -> Result<Self, Refusal> {
         let model = fields.text("model")?.to_owned();
@@ -135,7 +137,7 @@ impl Ask {
         }
         Ok(Self {
             engine,
-            said,
+            user_text,
             prompt_tokens,
             echo: echo.then(|| prompt.to_owned()),
             stream,
@@ -194,7 +196,7 @@ fn check_context(
 struct Messages {
     /// All messages, in a generic format.
     prompt: String,
-    said: String,
+    user_text: String,
     tokens: usize,
     ends_with_tool: bool,
 }
@@ -208,7 +210,7 @@ impl Messages {
         }
         let mut read = Self {
             prompt: String::new(),
-            said: String::new(),
+            user_text: String::new(),
             tokens: 0,
             ends_with_tool: false,
         };
@@ -249,7 +251,7 @@ impl Messages {
         self.prompt.push_str(&format!("<{role}>: {text}\n"));
         self.ends_with_tool = role == "tool";
         if role == "user" || role == "tool" {
-            self.said = text;
+            self.user_text = text;
         }
         Ok(())
     }

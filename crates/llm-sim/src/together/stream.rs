@@ -25,7 +25,7 @@ pub(crate) struct Events {
     began: Instant,
     timing: Timing,
     /// Tokens sent so far, by choice: choices are generated in parallel.
-    told: Vec<usize>,
+    sent: Vec<usize>,
 }
 
 pub(super) struct Step {
@@ -107,7 +107,7 @@ impl Events {
         Self {
             began,
             timing: timing.clone(),
-            told: vec![0; generation.choices.len()],
+            sent: vec![0; generation.choices.len()],
             generation,
             surface,
             steps: all.into_iter(),
@@ -121,14 +121,14 @@ impl Iterator for Events {
     fn next(&mut self) -> Option<Timed> {
         let step = self.steps.next()?;
         let bytes = self.event(&step);
-        let told = match step.kind {
+        let sent = match step.kind {
             // Events without a choice follow all others.
-            Kind::Usage | Kind::Error | Kind::Done => self.told.iter().max().copied(),
-            _ => self.told.get(step.choice).copied(),
+            Kind::Usage | Kind::Error | Kind::Done => self.sent.iter().max().copied(),
+            _ => self.sent.get(step.choice).copied(),
         };
-        let told = told.unwrap_or(0);
-        let at = token_at(self.began, &self.timing, told + step.cost);
-        if let Some(of_choice) = self.told.get_mut(step.choice) {
+        let sent = sent.unwrap_or(0);
+        let at = token_at(self.began, &self.timing, sent + step.cost);
+        if let Some(of_choice) = self.sent.get_mut(step.choice) {
             *of_choice += step.cost;
         }
         Some(Timed {

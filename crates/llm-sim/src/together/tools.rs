@@ -22,7 +22,11 @@ pub(crate) struct ToolCall {
 }
 
 impl Tools {
-    pub(crate) fn read(fields: &Fields, said: &str, after_tool: bool) -> Result<Self, Refusal> {
+    pub(crate) fn read(
+        fields: &Fields,
+        user_text: &str,
+        after_tool: bool,
+    ) -> Result<Self, Refusal> {
         let mut tools = Vec::new();
         for tool in fields.list("tools")? {
             let function = tool.get("function");
@@ -43,7 +47,7 @@ impl Tools {
         let chosen = match choice(fields)? {
             Choice::None => None,
             Choice::Auto if after_tool => None,
-            Choice::Auto => tools.iter().find(|(name, _)| said.contains(name)),
+            Choice::Auto => tools.iter().find(|(name, _)| user_text.contains(name)),
             Choice::Required => {
                 let first = tools.first();
                 Some(first.ok_or_else(|| wrong("tool_choice", "none when there are no tools"))?)

@@ -55,7 +55,7 @@ async fn faults_are_added_listed_and_cleared() {
 }
 
 #[tokio::test]
-async fn what_is_wrong_is_told() {
+async fn an_invalid_request_is_an_error_that_names_the_fault() {
     let upstreams = start().await;
     let base = upstreams.together_url();
     for (path, body, wanted) in [

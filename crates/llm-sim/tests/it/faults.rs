@@ -23,7 +23,7 @@ fn ask(sim: &Sim, stream: bool, fault: &'static str) -> reqwest::RequestBuilder 
 }
 
 #[tokio::test]
-async fn statuses_come_in_the_providers_own_words() {
+async fn errors_have_the_messages_of_the_provider() {
     let sim = start().await;
     for (status, kind) in [
         (402, "credit_limit"),
@@ -68,7 +68,7 @@ async fn statuses_come_in_the_providers_own_words() {
 }
 
 #[tokio::test]
-async fn an_unknown_fault_is_told() {
+async fn an_unknown_fault_is_an_error() {
     let sim = start().await;
     let (status, body) = json(ask(&sim, false, "explode")).await;
     assert_eq!(status, 400);
@@ -80,7 +80,7 @@ async fn an_unknown_fault_is_told() {
 }
 
 #[tokio::test]
-async fn prompts_reach_through_the_house() {
+async fn prompts_can_request_faults_through_the_gateway() {
     let sim = start().await;
     let mut body = chat(false);
     body["messages"][0]["content"] = json!("please fail [sim: status=503]");
@@ -89,7 +89,7 @@ async fn prompts_reach_through_the_house() {
 }
 
 #[tokio::test]
-async fn bodies_are_cut_ended_and_spoilt() {
+async fn bodies_are_cut_closed_and_corrupted() {
     let sim = start().await;
     let cut = ask(&sim, true, "cut-after=100").send().await.unwrap();
     assert_eq!(cut.status(), 200);
@@ -110,7 +110,7 @@ async fn bodies_are_cut_ended_and_spoilt() {
 }
 
 #[tokio::test]
-async fn bodies_end_in_garbage_and_in_half_a_character() {
+async fn bodies_end_with_garbage_or_half_a_character() {
     let sim = start().await;
     for stream in [true, false] {
         let half = ask(&sim, stream, "half-char-after=70")
@@ -131,7 +131,7 @@ async fn bodies_end_in_garbage_and_in_half_a_character() {
 }
 
 #[tokio::test]
-async fn bodies_can_be_called_something_else() {
+async fn a_body_can_have_another_content_type() {
     let sim = start().await;
     let html = ask(&sim, false, "content-type=text/html")
         .send()
@@ -149,7 +149,7 @@ async fn bodies_can_be_called_something_else() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn bodies_drip() {
+async fn bodies_are_sent_slowly() {
     let sim = start().await;
     for stream in [true, false] {
         let began = tokio::time::Instant::now();
@@ -207,7 +207,7 @@ async fn delays_and_hangs_take_their_time() {
 }
 
 #[tokio::test]
-async fn bodies_come_in_the_writes_that_were_asked_for() {
+async fn bodies_are_written_in_the_requested_pieces() {
     let options = SimOptions::default().with_pace(Pace::default().with_bytes_per_write(7));
     let (split, whole) = (start_with(options).await, start().await);
     let text = |sim: &Sim| {
@@ -256,7 +256,7 @@ async fn a_client_that_leaves_is_noticed() {
 }
 
 #[tokio::test]
-async fn requests_are_remembered_without_secrets() {
+async fn requests_are_recorded_without_secrets() {
     let sim = start().await;
     json(ask(&sim, false, "")).await;
     let seen = sim.together().requests();
@@ -273,7 +273,7 @@ async fn requests_are_remembered_without_secrets() {
 }
 
 #[tokio::test]
-async fn nothing_that_comes_in_makes_it_panic() {
+async fn no_request_causes_a_panic() {
     let sim = start().await;
     let client = client();
     let bodies = [
@@ -342,7 +342,7 @@ async fn nothing_that_comes_in_makes_it_panic() {
 }
 
 #[tokio::test]
-async fn what_is_too_large_is_refused() {
+async fn a_body_that_is_too_large_is_rejected() {
     let sim = start().await;
     let url = format!("{}/v1/chat/completions", sim.together_url());
     let huge = client()

@@ -30,7 +30,7 @@ fn times(sim: &Sim, number: usize) -> Times {
 }
 
 #[tokio::test(start_paused = true)]
-async fn every_event_is_told_with_the_time_it_was_due() {
+async fn every_event_is_recorded_with_its_due_time() {
     let options = SimOptions::default()
         .with_timing(timing())
         .with_reply(Reply::tokens(["a", "b", "c"]));
@@ -56,7 +56,7 @@ async fn every_event_is_told_with_the_time_it_was_due() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_predictions_stream_is_told_by_its_start() {
+async fn the_prediction_of_a_stream_is_found_by_the_start_of_its_id() {
     let options = SimOptions::default()
         .with_timing(timing())
         .with_reply(Reply::tokens(["a", "b"]));
@@ -102,7 +102,7 @@ async fn choices_are_generated_side_by_side() {
 }
 
 #[tokio::test]
-async fn precise_times_are_kept_by_a_thread_of_its_own() {
+async fn precise_times_use_a_separate_thread() {
     let timing = Timing::default()
         .with_first_token(Duration::from_micros(1_300))
         .with_token(Duration::from_micros(700))
@@ -130,7 +130,7 @@ async fn precise_times_are_kept_by_a_thread_of_its_own() {
 }
 
 #[tokio::test]
-async fn requests_are_counted_by_how_they_ended() {
+async fn requests_are_counted_by_outcome() {
     let timing = Timing::default().with_token(Duration::from_secs(3600));
     let sim = start_with(SimOptions::default().with_timing(timing)).await;
     // One is finished, one broken by a fault, two left by their client.

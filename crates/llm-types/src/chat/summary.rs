@@ -23,6 +23,9 @@ pub struct ChunkSummary<'a> {
     pub tool_calls: bool,
     /// The finish reason as sent; an empty string counts as none.
     pub finish_reason: Option<Cow<'a, str>>,
+    /// Whether a finish reason is the empty string, which some engines send for null
+    /// (maple-proxy#3).
+    pub empty_finish_reason: bool,
     /// The JSON text of the token usage.
     pub usage: Field<&'a str>,
     /// The JSON text of the error that ends the stream.
@@ -81,7 +84,7 @@ impl<'a> ChunkSummary<'a> {
                 if key.is("delta") {
                     self.read_delta(scanner)?;
                 } else if key.is("finish_reason") {
-                    read_text(&mut self.finish_reason, scanner)?;
+                    self.empty_finish_reason |= read_text(&mut self.finish_reason, scanner)?;
                 } else {
                     scanner.skip()?;
                 }
@@ -98,9 +101,9 @@ impl<'a> ChunkSummary<'a> {
         let mut first = true;
         while let Some(key) = scanner.next_key(&mut first)? {
             if key.is("content") {
-                read_text(&mut self.content, scanner)?;
+                let _ = read_text(&mut self.content, scanner)?;
             } else if key.is("reasoning") || key.is("reasoning_content") {
-                read_text(&mut self.reasoning, scanner)?;
+                let _ = read_text(&mut self.reasoning, scanner)?;
             } else if key.is("tool_calls") {
                 self.tool_calls |= !matches!(scanner.value()?, "null" | "[]");
             } else if key.is("function_call") {
@@ -113,17 +116,20 @@ impl<'a> ChunkSummary<'a> {
     }
 }
 
-/// Skips a value, and keeps it if it is the first string here that is not empty.
+/// Skips a value, and keeps it if it is the first string here that is not empty. Returns whether it
+/// is the empty string.
 fn read_text<'a>(
     slot: &mut Option<Cow<'a, str>>,
     scanner: &mut Scanner<'a>,
-) -> Result<(), ParseError> {
+) -> Result<bool, ParseError> {
     if scanner.peek() != Some(b'"') {
-        return scanner.skip();
+        scanner.skip()?;
+        return Ok(false);
     }
     let string = scanner.string()?;
-    if slot.is_none() && string.len() > 0 {
+    let is_empty = string.len() == 0;
+    if slot.is_none() && !is_empty {
         *slot = Some(scanner.decode(string)?);
     }
-    Ok(())
+    Ok(is_empty)
 }

@@ -188,6 +188,9 @@ impl Sweep<'_> {
     async fn search(&mut self, kind: SearchKind, mut point: Point) -> Result<bool> {
         let (most, attainment) = self.setup.search_limit();
         let mut search = LoadSearch::new(1.0, most);
+        if matches!(kind, SearchKind::Concurrency) {
+            search = search.with_least(1.0);
+        }
         while let Some(load) = search.next_load() {
             point.load = self.setup.searched(kind, load)?;
             match self.one(&point).await? {

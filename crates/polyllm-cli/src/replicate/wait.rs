@@ -35,6 +35,8 @@ pub(crate) async fn run(
 }
 
 async fn watch(client: &Client, id: &str, json: bool) -> Result<()> {
+    // An unknown id fails here. The watch would ask again: a new prediction may be listed late.
+    client.prediction(id).await?;
     let begun = Instant::now();
     let mut looks = pin!(client.watch_prediction(id));
     let mut waiting = Waiting::default();

@@ -4,30 +4,16 @@
 
 use std::process::{Command, Output, Stdio};
 
-/// The variables that may hold keys or addresses on the machine that runs the tests.
-const VARIABLES: [&str; 14] = [
-    "OPENAI_API_KEY",
-    "OPENAI_API_BASE",
-    "OPENAI_BASE_URL",
-    "TOGETHERAI_API_KEY",
-    "TOGETHER_API_KEY",
-    "TOGETHER_AI_API_KEY",
-    "TOGETHER_AI_TOKEN",
-    "TOGETHER_AI_API_BASE",
-    "TOGETHER_BASE_URL",
-    "REPLICATE_API_KEY",
-    "REPLICATE_API_TOKEN",
-    "REPLICATE_BASE_URL",
-    "REPLICATE_API_BASE",
-    "POLYLLM_LOG",
-];
-
 pub(crate) fn polyllm(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_polyllm"));
     command.args(arguments).stdin(Stdio::null());
-    for variable in VARIABLES {
-        command.env_remove(variable);
+    // Keys and addresses of the machine that runs the tests.
+    for spec in ::polyllm::registry().specs() {
+        for variable in spec.settings().iter().flat_map(|setting| setting.variables) {
+            command.env_remove(variable);
+        }
     }
+    command.env_remove("POLYLLM_LOG");
     command
 }
 

@@ -68,8 +68,8 @@ impl Context {
     }
 
     /// The variables, with defaults where they are not set.
-    pub(super) fn root<'c>(&self, others: impl Iterator<Item = (&'c str, &'c str)>) -> Value {
-        let mut fields = self.variables.clone();
+    pub(super) fn root<'c>(self, others: impl Iterator<Item = (&'c str, &'c str)>) -> Value {
+        let mut fields = self.variables;
         for (name, value) in others {
             if fields.get(name).is_none() {
                 fields.set(Cow::Owned(name.to_owned()), Value::from(value));
@@ -92,6 +92,11 @@ impl Fields {
             pairs: Vec::with_capacity(capacity),
             weight: OnceLock::new(),
         }
+    }
+
+    /// Adds a value under a name that is not there yet.
+    pub(super) fn push(&mut self, name: &'static str, value: Value) {
+        self.pairs.push((Cow::Borrowed(name), value));
     }
 
     pub(super) fn set(&mut self, name: impl Into<Cow<'static, str>>, value: Value) {

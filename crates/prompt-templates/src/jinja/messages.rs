@@ -63,24 +63,24 @@ impl Maker<'_> {
 
     fn message(&self, message: &Message<'_>) -> Result<Value, Error> {
         let mut fields = Fields::with_capacity(2);
-        fields.set("role", self.text(message.role.as_str())?);
-        fields.set("content", self.content(&message.content)?);
+        fields.push("role", self.text(message.role.as_str())?);
+        fields.push("content", self.content(&message.content)?);
         if let Some(reasoning) = &message.reasoning {
             // Templates use either name.
             let reasoning = self.text(reasoning)?;
-            fields.set("reasoning_content", reasoning.clone());
-            fields.set("thinking", reasoning);
+            fields.push("reasoning_content", reasoning.clone());
+            fields.push("thinking", reasoning);
         }
         if !message.tool_calls.is_empty() {
             let calls = message.tool_calls.iter().map(|call| self.call(call));
             let calls = calls.collect::<Result<Vec<_>, _>>()?;
-            fields.set("tool_calls", Value::from(calls));
+            fields.push("tool_calls", Value::from(calls));
         }
         if let Some(id) = &message.tool_call_id {
-            fields.set("tool_call_id", self.text(id)?);
+            fields.push("tool_call_id", self.text(id)?);
         }
         if let Some(name) = &message.name {
-            fields.set("name", self.text(name)?);
+            fields.push("name", self.text(name)?);
         }
         Ok(Value::from_object(fields))
     }
@@ -132,6 +132,7 @@ impl Maker<'_> {
     fn foreign<'t>(&self, text: &'t str) -> Result<Cow<'t, str>, Error> {
         match self.options.control_tokens {
             ControlTokens::Keep => Ok(Cow::Borrowed(text)),
+            _ if self.control.is_absent(text) => Ok(Cow::Borrowed(text)),
             policy => {
                 let mut out = String::with_capacity(text.len());
                 self.control.write(&mut out, text, policy)?;

@@ -11,7 +11,7 @@ use core::fmt;
 
 use minijinja::value::Value;
 
-use crate::control::{Control, separate};
+use crate::control::{Control, Search, separate};
 use crate::error::{Error, ErrorKind};
 use crate::family::fold_for_template;
 use crate::message::{Content, Message, Part, Role};
@@ -51,6 +51,7 @@ pub struct ChatTemplate {
     chosen: Option<usize>,
     tokens: BTreeMap<String, String>,
     control: Vec<String>,
+    search: Search,
 }
 
 impl ChatTemplate {
@@ -216,7 +217,7 @@ impl ChatTemplate {
     /// Those of [`render_context`](Self::render_context).
     pub fn render_context_into(&self, out: &mut String, context: &Context) -> Result<(), Error> {
         let variant = self.variant(context.has_tools())?;
-        variant.engine.render_into(out, self.root(context))
+        variant.engine.render_into(out, self.root(context.clone()))
     }
 
     fn of(name: &str, sources: Vec<(String, String)>, limits: Limits) -> Result<Self, Error> {
@@ -239,6 +240,7 @@ impl ChatTemplate {
             chosen: None,
             tokens: BTreeMap::new(),
             control: Vec::new(),
+            search: Search::new(&[]),
         };
         Ok(this.with_tokens(BTreeMap::new(), control))
     }
@@ -252,6 +254,7 @@ impl ChatTemplate {
         control.sort_unstable();
         control.dedup();
         separate(&mut control);
+        self.search = Search::new(&control);
         self.control = control.into_iter().map(ToOwned::to_owned).collect();
         self.tokens.extend(tokens);
         self
@@ -274,7 +277,7 @@ impl ChatTemplate {
             }
         };
         let maker = Maker {
-            control: Control::new(&control),
+            control: Control::prepared(&control, self.search),
             options,
             wants_objects: calls && variant.wants_objects(|context| self.root(context)),
         };
@@ -286,7 +289,7 @@ impl ChatTemplate {
             .context(marked.as_deref().unwrap_or(messages))
             .map_err(|error| error.in_template(&self.name))?;
         let start = out.len();
-        variant.engine.render_into(out, self.root(&context))?;
+        variant.engine.render_into(out, self.root(context))?;
         if marked.is_some() {
             self.cut_at_mark(out, start)?;
         }
@@ -339,7 +342,7 @@ impl ChatTemplate {
         self.error(ErrorKind::Config, detail)
     }
 
-    fn root(&self, context: &Context) -> Value {
+    fn root(&self, context: Context) -> Value {
         context.root(self.tokens.iter().map(|(name, token)| (&**name, &**token)))
     }
 

@@ -33,7 +33,7 @@ impl Variant {
     /// Whether to pass the arguments of a call to the template as an object, which most templates
     /// print as JSON, or as text, as in OpenAI's API, which some join to other text. This is
     /// determined once, by a trial.
-    pub(super) fn wants_objects(&self, root: impl Fn(&Context) -> Value) -> bool {
+    pub(super) fn wants_objects(&self, root: impl Fn(Context) -> Value) -> bool {
         *self.wants_objects.get_or_init(|| {
             // An object must not be printed in Python's notation.
             let prints_object = |out: String| out.contains(NEEDLE) && !out.contains(PYTHON_NEEDLE);
@@ -44,7 +44,7 @@ impl Variant {
     }
 
     /// How the template renders a tool call.
-    fn probe(&self, root: impl Fn(&Context) -> Value, wants_objects: bool) -> Option<String> {
+    fn probe(&self, root: impl Fn(Context) -> Value, wants_objects: bool) -> Option<String> {
         let options = Options::new().with_control_tokens(ControlTokens::Keep);
         let control = Control::new(&[]);
         let maker = Maker {
@@ -61,7 +61,7 @@ impl Variant {
                     Message::new(Role::Assistant, content).with_tool_calls(vec![call.clone()]);
                 let context = maker.context(&[Message::user("x"), calls]).ok()?;
                 let mut out = String::new();
-                self.engine.render_into(&mut out, root(&context)).ok()?;
+                self.engine.render_into(&mut out, root(context)).ok()?;
                 Some(out)
             })
     }

@@ -2,16 +2,35 @@
 
 use futures_core::future::BoxFuture;
 use llm_provider::{
-    ApiKey, Call, Capabilities, Capability, Provider, Reply, ReplyStream, Result, Settings,
+    ApiKey, Call, Capabilities, Capability, Provider, ProviderSpec, Reply, ReplyStream, Result,
+    SettingSpec, Settings, ValueKind,
 };
 use llm_types::ModelList;
 use provider_openai::{Dialect, OpenAiClient};
+use serde::Deserialize;
+
+pub(crate) fn spec() -> ProviderSpec {
+    let region = SettingSpec::new(
+        "region",
+        ValueKind::Text,
+        "The region that serves the calls",
+    );
+    ProviderSpec::new(NAME).with_settings([region])
+}
+
+#[derive(Deserialize)]
+struct SpecificSettings {
+    #[serde(default, rename = "region")]
+    _region: Option<String>,
+}
 
 #[derive(Debug)]
 pub(crate) struct Acme(OpenAiClient<AcmeDialect>);
 
 impl Acme {
     pub(crate) fn new(settings: &Settings) -> Result<Self> {
+        spec().check(settings)?;
+        let _: SpecificSettings = settings.extra_as(NAME)?;
         let key = settings.api_key.clone().unwrap_or_else(|| ApiKey::new(""));
         let base = settings.api_base_or(NAME, &[], "http://127.0.0.1:1")?;
         Ok(Self(OpenAiClient::new(AcmeDialect, settings, base, key)?))

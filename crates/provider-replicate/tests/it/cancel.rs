@@ -80,6 +80,6 @@ async fn what_has_ended_is_not_cancelled() {
     .await;
     chat(&server.provider(), ask(MODEL)).await.unwrap();
     drop(stream(&server.provider(), ask(MODEL)).await.unwrap());
-    sleep(Duration::from_millis(100)).await;
+    cleaned_up().await;
     assert_eq!(server.count(CANCEL), 0);
 }

@@ -1,7 +1,7 @@
 //! What LiteLLM gets wrong about Replicate, done right: a test for each of its faults, by the name
 //! of what it does there.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use llm_provider::{Call, Capability, ErrorKind, Provider, Settings};
 use llm_sim::{Failure, Fault, FaultRule, Reply, Sim, SimOptions, Status, Timing};
@@ -148,11 +148,12 @@ async fn the_system_prompt_goes_where_the_model_has_one() {
 }
 
 /// Sleeps for a second before its first look, also at an answer that is there.
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn an_answer_that_is_there_is_not_waited_for() {
+    wind_the_clock();
     let (sim, replicate) = sim(SimOptions::default()).await;
     chat(&replicate, ask(MODEL)).await.unwrap();
-    let before = Instant::now();
+    let before = tokio::time::Instant::now();
     chat(&replicate, ask(MODEL)).await.unwrap();
     assert!(before.elapsed() < Duration::from_millis(900));
     // One to make it, and one for its metrics.

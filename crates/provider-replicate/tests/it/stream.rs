@@ -1,9 +1,16 @@
 //! Streams: the whole text, whatever the connection does.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use futures_util::StreamExt;
-use llm_provider::{Call, ErrorKind, Provider, ReplyEvent};
+use bytes::Bytes;
+use futures_util::future::BoxFuture;
+use futures_util::{StreamExt, stream as streams};
+use llm_provider::{
+    BodyStream, Call, ErrorKind, Provider, ReplyEvent, ReplyStream, RequestBody, Result, Transport,
+};
+use provider_replicate::Replicate;
 use serde_json::{Value, json};
 
 use crate::support::*;
@@ -122,7 +129,7 @@ async fn at_every_cut<F: Future<Output = ()>>(check: impl Fn(usize, Answer) -> F
         let end = if cut % 2 == 0 { End::Close } else { End::Cut };
         check(cut, Answer::sse(&whole.as_bytes()[..cut]).ending(end))
     });
-    futures_util::stream::iter(checks)
+    streams::iter(checks)
         .buffer_unordered(24)
         .collect::<()>()
         .await;
@@ -382,4 +389,102 @@ async fn the_first_chunk_has_a_deadline_and_the_rest_has_not() {
     while !matches!(stream.next().await, Some(Ok(ReplyEvent::Chunk(_)))) {}
     tokio::time::sleep(Duration::from_secs(30)).await;
     assert!(Told::all(stream).await.error.is_none());
+}
+
+/// The event stream of a prediction as a body that counts how many of its pieces were read.
+#[derive(Clone, Debug)]
+struct Counted {
+    piece: fn(usize) -> String,
+    pieces: usize,
+    read: Arc<AtomicUsize>,
+}
+
+impl Counted {
+    fn new(piece: fn(usize) -> String, pieces: usize) -> Self {
+        Self {
+            piece,
+            pieces,
+            read: Arc::default(),
+        }
+    }
+
+    fn read(&self) -> usize {
+        self.read.load(Ordering::Relaxed)
+    }
+
+    fn provider(&self) -> Replicate {
+        let settings = settings("http://replicate.example").with_transport(self.clone());
+        Replicate::new(settings).unwrap()
+    }
+}
+
+impl Transport for Counted {
+    fn send(
+        &self,
+        request: http::Request<RequestBody>,
+    ) -> BoxFuture<'_, Result<http::Response<BodyStream>>> {
+        let line = format!("{} {}", request.method(), request.uri().path());
+        let whole = |body: Value| streams::iter([Ok(Bytes::from(body.to_string()))]).boxed();
+        let body = match line.as_str() {
+            LOOK_UP => whole(official(llama_3())),
+            CREATE => whole(streamed("http://replicate.example", "starting")),
+            EVENTS => {
+                let (piece, read) = (self.piece, Arc::clone(&self.read));
+                streams::iter(0..self.pieces)
+                    .map(move |number| {
+                        read.fetch_add(1, Ordering::Relaxed);
+                        Ok(Bytes::from(piece(number)))
+                    })
+                    .boxed()
+            }
+            _ => whole(streamed("http://replicate.example", "processing")),
+        };
+        let type_ = match line.as_str() {
+            EVENTS => "text/event-stream",
+            _ => "application/json",
+        };
+        let response = http::Response::builder().header("content-type", type_);
+        Box::pin(async { Ok(response.body(body).unwrap()) })
+    }
+}
+
+#[tokio::test]
+async fn a_caller_that_reads_slowly_holds_the_upstream_back() {
+    let upstream = Counted::new(|_| "event: output\ndata: Hi\n\n".to_owned(), 10_000);
+    let mut stream = stream_of(&upstream.provider()).await;
+    for _ in 0..10 {
+        stream.next().await.unwrap().unwrap();
+    }
+    let read = upstream.read();
+    assert!((10..100).contains(&read), "{read} events were read");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_text_without_end_is_an_error() {
+    let long_text = |_| format!("event: output\ndata: {}\n\n", "x".repeat(1 << 20));
+    // An event of 1 MiB that has no text.
+    let long_id = |number| {
+        format!(
+            "event: output\nid: {number}{}\ndata:\n\n",
+            "x".repeat(1 << 20)
+        )
+    };
+    for event in [long_text as fn(usize) -> String, long_id] {
+        let upstream = Counted::new(event, 1000);
+        let mut stream = stream_of(&upstream.provider()).await;
+        let error = loop {
+            match stream.next().await.unwrap() {
+                Ok(_) => {}
+                Err(error) => break error,
+            }
+        };
+        assert_eq!(error.kind(), ErrorKind::UnexpectedBody, "{error}");
+        assert!(error.message().contains("longer than 64 MiB"), "{error}");
+        assert!(stream.next().await.is_none());
+        assert!((64..=66).contains(&upstream.read()), "{}", upstream.read());
+    }
+}
+
+async fn stream_of(provider: &Replicate) -> ReplyStream {
+    stream(provider, ask(MODEL)).await.unwrap()
 }

@@ -148,14 +148,35 @@ pub(crate) async fn upstream(
     tokio::spawn(async move {
         loop {
             let (mut connection, _) = listener.accept().await.unwrap();
-            // Requests of these tests come in one read.
-            let mut request = vec![0; 1 << 16];
-            if let Ok(read) = connection.read(&mut request).await {
-                request.truncate(read);
-                let request = String::from_utf8_lossy(&request).into_owned();
+            if let Some(request) = read(&mut connection).await {
                 let _ = sender.send((connection, request));
             }
         }
     });
     base
+}
+
+/// Reads a request as text; `None` when the connection ends first.
+async fn read(connection: &mut TcpStream) -> Option<String> {
+    let mut request = Vec::new();
+    while !is_whole(&request) {
+        let read = connection.read_buf(&mut request).await;
+        read.ok().filter(|read| *read > 0)?;
+    }
+    String::from_utf8(request).ok()
+}
+
+/// Whether a request has its head and the body that the head announces.
+fn is_whole(request: &[u8]) -> bool {
+    let text = String::from_utf8_lossy(request);
+    let Some((head, body)) = text.split_once("\r\n\r\n") else {
+        return false;
+    };
+    let mut headers = head.lines().filter_map(|line| line.split_once(": "));
+    let length = headers.find(|(name, _)| name.eq_ignore_ascii_case("content-length"));
+    length.is_none_or(|(_, length)| {
+        length
+            .parse()
+            .is_ok_and(|length: usize| body.len() >= length)
+    })
 }

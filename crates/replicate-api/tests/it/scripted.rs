@@ -158,15 +158,15 @@ impl Server {
             })
     }
 
-    /// Waits for a request; fails after a second.
+    /// Waits for a request; fails after a minute.
     pub(crate) async fn wait_for(&self, line: &str) {
-        for _ in 0..200 {
+        for _ in 0..12_000 {
             if self.count(line) > 0 {
                 return;
             }
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
-        panic!("no {line} within a second, but {:?}", self.lines());
+        panic!("no {line} within a minute, but {:?}", self.lines());
     }
 }
 

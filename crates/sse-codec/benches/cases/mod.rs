@@ -12,7 +12,7 @@ pub(crate) struct Case {
 }
 
 impl Case {
-    fn new(key: &'static str, name: &'static str, input: Vec<u8>, read: usize) -> Self {
+    pub(crate) fn new(key: &'static str, name: &'static str, input: Vec<u8>, read: usize) -> Self {
         let len = input.len();
         let reads = (0..len)
             .step_by(read)
@@ -108,7 +108,7 @@ pub(crate) fn all() -> Vec<Case> {
 }
 
 /// Chat completion chunks, 272 bytes each on average.
-fn completions(total: usize, line_end: &str) -> Vec<u8> {
+pub(crate) fn completions(total: usize, line_end: &str) -> Vec<u8> {
     let mut out = Vec::with_capacity(total + 512);
     for word in TOKENS.iter().cycle() {
         let event = format!(
@@ -129,12 +129,13 @@ fn completions(total: usize, line_end: &str) -> Vec<u8> {
     out
 }
 
-fn line(len: usize) -> Vec<u8> {
+/// One event with a long line.
+pub(crate) fn line(len: usize) -> Vec<u8> {
     [b"data: ".as_slice(), &vec![b'x'; len], b"\n\n"].concat()
 }
 
 /// The output of a model on Replicate.
-fn predictions(events: usize) -> Vec<u8> {
+pub(crate) fn predictions(events: usize) -> Vec<u8> {
     TOKENS
         .iter()
         .cycle()

@@ -7,7 +7,7 @@ mod upstream;
 use std::sync::Arc;
 
 use futures_core::future::BoxFuture;
-use llm_provider::{Capability, Provider, Result, Settings};
+use llm_provider::{Capability, Provider, ProviderSpec, Result, Settings, settings_table};
 use provider_conformance::{Scenario, Simulation, Upstream};
 use provider_acme::Acme;
 use serde_json::{Value, json};
@@ -17,11 +17,21 @@ fn acme_keeps_the_contract() {
     provider_conformance::run(Simulated);
 }
 
+#[test]
+fn the_readme_lists_the_settings() {
+    let table = settings_table(provider_acme::spec().specific_settings());
+    assert!(include_str!("../../README.md").contains(&table), "{table}");
+}
+
 struct Simulated;
 
 impl Simulation for Simulated {
     fn start(&self, scenario: Scenario) -> BoxFuture<'_, Box<dyn Upstream>> {
         Box::pin(async { Box::new(upstream::Server::start(scenario).await) as _ })
+    }
+
+    fn spec(&self) -> ProviderSpec {
+        provider_acme::spec()
     }
 
     fn provider(&self, settings: Settings) -> Result<Arc<dyn Provider>> {

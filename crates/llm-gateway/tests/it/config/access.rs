@@ -1,4 +1,4 @@
-//! Whom the gateway lets in: what a file asks for is done, or the file is refused.
+//! Restricted access: a file is applied completely or rejected.
 
 use llm_gateway::{Config, ConfigError};
 
@@ -11,7 +11,7 @@ fn config(more: &str) -> Result<Config, ConfigError> {
 
 fn config_with(more: &str, variables: &[(&str, &str)]) -> Result<Config, ConfigError> {
     let text = format!(
-        "model_list: [{{model_name: a, litellm_params: {{model: replicate/a/b, api_key: k}}}}]\n{more}\n"
+        "model_list: [{{model_name: a, litellm_params: {{model: acme/a/b, api_key: k}}}}]\n{more}\n"
     );
     Config::parse(&text, &registry(), &|name| {
         let variable = variables.iter().find(|(known, _)| *known == name);
@@ -63,7 +63,7 @@ fn a_master_key_that_is_misspelt_or_misplaced_is_an_error() {
 }
 
 #[test]
-fn a_setting_that_restricts_access_and_is_not_built_is_an_error() {
+fn an_unsupported_setting_that_restricts_access_is_an_error() {
     for setting in [
         "admin_only_routes: [/v1/models]",
         "allowed_ips: [10.0.0.1]",
@@ -87,7 +87,7 @@ fn a_setting_that_restricts_access_and_is_not_built_is_an_error() {
         "use_google_kms: true",
         "custom_auht: my_auth.user_api_key_auth",
     ] {
-        // A key of ours does not replace what the setting does.
+        // A master key does not replace the setting.
         for key in ["", "\n  master_key: sk-1"] {
             let more = format!("general_settings:\n  {setting}{key}");
             let error = config(&more).expect_err(&more);

@@ -1,9 +1,9 @@
-//! Where a problem is said to be, and in which words.
+//! The positions and messages of problems.
 
 use std::sync::Arc;
 
 use llm_gateway::Config;
-use llm_provider::{Error, ErrorKind, Provider, Registry};
+use llm_provider::{Error, ErrorKind, Provider, ProviderSpec, Registry, SettingSpec, ValueKind};
 use serde::Deserialize;
 
 use crate::support::{Scripted, registry};
@@ -22,8 +22,8 @@ fn problems_of(params: &str) -> String {
 }
 
 #[test]
-fn a_number_is_called_what_it_is() {
-    let model = "model: replicate/a/b, api_key: k";
+fn a_number_of_the_wrong_form_is_described() {
+    let model = "model: acme/a/b, api_key: k";
     for (param, words) in [
         (
             "max_tokens: 99999999999999999999",
@@ -57,11 +57,11 @@ fn a_number_is_called_what_it_is() {
                 ", api_key: k"
             },
         );
-        let told = problems_of(&format!("{model}, {param}"));
-        assert!(told.contains(words), "{param}: {told}");
+        let report = problems_of(&format!("{model}, {param}"));
+        assert!(report.contains(words), "{param}: {report}");
         assert!(
-            !told.contains("a fraction") || words == "a fraction",
-            "{told}"
+            !report.contains("a fraction") || words == "a fraction",
+            "{report}"
         );
     }
     for fine in [
@@ -77,7 +77,7 @@ fn a_number_is_called_what_it_is() {
 }
 
 #[test]
-fn an_alias_bomb_is_described_without_the_words_of_a_library() {
+fn an_error_of_the_yaml_library_is_described_without_its_terms() {
     let bomb = |levels: usize, width: usize| {
         (1..levels).fold(format!("a0: &a0 [{}]\n", "x, ".repeat(width)), |text, n| {
             let alias = format!("*a{}, ", n - 1).repeat(width);
@@ -100,7 +100,7 @@ fn an_alias_bomb_is_described_without_the_words_of_a_library() {
         "a: 1e999\n".to_owned(),
         "a: b: c\n".to_owned(),
     ] {
-        let told = problems(&text);
+        let report = problems(&text);
         for word in [
             "replay",
             "budget",
@@ -116,35 +116,35 @@ fn an_alias_bomb_is_described_without_the_words_of_a_library() {
             "YAML merge",
             "no YAML",
         ] {
-            assert!(!told.contains(word), "{word}: {told}");
+            assert!(!report.contains(word), "{word}: {report}");
         }
     }
 }
 
 #[test]
-fn a_key_that_no_header_can_carry_is_shown_where_it_is() {
-    let text = "model_list:\n  - model_name: a\n    litellm_params:\n      model: replicate/a/b\n      \
+fn a_key_that_is_not_valid_in_a_header_is_reported_at_its_position() {
+    let text = "model_list:\n  - model_name: a\n    litellm_params:\n      model: acme/a/b\n      \
                 temperature: 1\n      api_key: \"s3cret\\nx\"\n";
-    let told = problems(text);
-    assert!(told.starts_with("6:16: error: "), "{told}");
-    assert!(!told.contains("s3cret"), "{told}");
+    let report = problems(text);
+    assert!(report.starts_with("6:16: error: "), "{report}");
+    assert!(!report.contains("s3cret"), "{report}");
 }
 
 #[test]
-fn an_empty_list_of_models_is_not_called_absent() {
+fn an_empty_list_of_models_is_not_reported_as_missing() {
     for text in ["model_list:\n", "model_list: null\n", "model_list: []\n"] {
-        let told = problems(text);
+        let report = problems(text);
         assert!(
-            told.starts_with("1:1: error: `model_list` is empty\n"),
-            "{told}"
+            report.starts_with("1:1: error: `model_list` is empty\n"),
+            "{report}"
         );
     }
     assert!(problems("a: b\n").contains("there is no `model_list`"));
 }
 
-/// What a provider has against its settings, which it reads as the real ones do.
+/// The provider reads its settings like the real ones.
 #[test]
-fn a_setting_that_a_provider_refuses_is_shown_where_it_is() {
+fn a_setting_that_a_provider_rejects_is_reported_at_its_position() {
     #[derive(Deserialize)]
     struct Settings {
         #[serde(flatten)]
@@ -162,7 +162,9 @@ fn a_setting_that_a_provider_refuses_is_shown_where_it_is() {
         Keep,
     }
     let mut registry = Registry::new();
-    registry.register("acme", |settings| {
+    let text = |name| SettingSpec::new(name, ValueKind::Text, "A text");
+    let spec = ProviderSpec::new("acme").with_settings(["bos_token", "control_tokens"].map(text));
+    registry.register(spec, |settings| {
         let _: Settings = settings.extra_as("acme")?;
         if settings
             .api_key
@@ -190,43 +192,49 @@ fn a_setting_that_a_provider_refuses_is_shown_where_it_is() {
             "6:23: ",
         ),
     ] {
-        let told = Config::parse(&text(params), &registry, &|_| None)
+        let report = Config::parse(&text(params), &registry, &|_| None)
             .unwrap_err()
             .to_string();
-        assert!(told.starts_with(place) && told.len() < 1_000, "{told}");
-        assert!(!told.contains('\u{1b}'), "{told:?}");
         assert!(
-            !told.contains("line 1") && !told.contains("column"),
-            "{told}"
+            report.starts_with(place) && report.len() < 1_000,
+            "{report}"
+        );
+        assert!(!report.contains('\u{1b}'), "{report:?}");
+        assert!(
+            !report.contains("line 1") && !report.contains("column"),
+            "{report}"
         );
     }
 }
 
 #[test]
-fn places_are_those_that_an_editor_shows() {
+fn positions_are_those_of_an_editor() {
     // A byte order mark has no column; a carriage return alone ends a line, as in YAML.
     assert!(problems("\u{feff}model_list: {}\n").starts_with("1:13: "));
     assert!(problems("# é🙂\r\nmodel_list: {}\r\n").starts_with("2:13: "));
     assert!(problems("# a\rmodel_list: {}\r").starts_with("2:13: "));
     assert!(problems("{é🙂: 1, model_list: {}}").contains("1:21: error"));
-    // A mistake in shared parameters is where they are written, and told once.
+    // An error in shared parameters is reported once, at the anchor.
     let shared = "shared: &shared\n  api_key: \"\"\nmodel_list:\n  \
-        - {model_name: a, litellm_params: {<<: *shared, model: replicate/a/b}}\n  \
-        - {model_name: b, litellm_params: {<<: *shared, model: replicate/a/c}}\n";
-    let told = problems(shared);
-    assert!(told.contains("2:12: error: `api_key` is empty"), "{told}");
-    assert_eq!(told.matches("`api_key` is empty").count(), 1, "{told}");
+        - {model_name: a, litellm_params: {<<: *shared, model: acme/a/b}}\n  \
+        - {model_name: b, litellm_params: {<<: *shared, model: acme/a/c}}\n";
+    let report = problems(shared);
+    assert!(
+        report.contains("2:12: error: `api_key` is empty"),
+        "{report}"
+    );
+    assert_eq!(report.matches("`api_key` is empty").count(), 1, "{report}");
     // An empty file has a first line.
     assert!(problems("# nothing\n\n").starts_with("1:1: error: the file is empty"));
 }
 
 #[test]
-fn every_duplicate_key_is_told_wherever_it_is() {
-    let told = problems(
+fn every_duplicate_key_is_reported() {
+    let report = problems(
         "model_list: []\nguardrails: {a: 1, a: 2}\nlitellm_settings:\n  metadata: {b: 1, b: 2}\n  metadata: 1\n",
     );
     for place in ["2:20: ", "4:20: ", "5:3: "] {
-        assert!(told.contains(&format!("{place}error: ")), "{told}");
+        assert!(report.contains(&format!("{place}error: ")), "{report}");
     }
 }
 
@@ -239,11 +247,11 @@ fn keys_and_values_that_may_be_secrets_are_not_quoted() {
         "model_list: [{model_name: a, Sk-CANARY-1: 1}]",
         "model_list: [{model_name: a, litellm_params: Sk-CANARY-1}]",
         "model_list: [{model_name: a, litellm_params: {model: Sk-CANARY-1}}]",
-        "model_list: [{model_name: a, litellm_params: {model: replicate/a/b, api_key: os.environ/Sk-CANARY-1}}]",
-        "model_list: [{model_name: a, litellm_params: {model: replicate/a/b, extra_headers: {X-Key:Sk-CANARY-1}}}]",
-        "model_list: [{model_name: a, litellm_params: {model: replicate/a/b, extra_headers: {Sk-CANARY-1: }}}]",
-        "model_list: [{model_name: a, litellm_params: {model: replicate/a/b, roles: {Sk-CANARY-1: }}}]",
-        "model_list: [{model_name: a, litellm_params: {model: replicate/a/b, api_base: \"http://u:Sk-CANARY-1@h\"}}]",
+        "model_list: [{model_name: a, litellm_params: {model: acme/a/b, api_key: os.environ/Sk-CANARY-1}}]",
+        "model_list: [{model_name: a, litellm_params: {model: acme/a/b, extra_headers: {X-Key:Sk-CANARY-1}}}]",
+        "model_list: [{model_name: a, litellm_params: {model: acme/a/b, extra_headers: {Sk-CANARY-1: }}}]",
+        "model_list: [{model_name: a, litellm_params: {model: acme/a/b, roles: {Sk-CANARY-1: }}}]",
+        "model_list: [{model_name: a, litellm_params: {model: acme/a/b, api_base: \"http://u:Sk-CANARY-1@h\"}}]",
         "router_settings: {routing_strategy: Sk-CANARY-1}\nmodel_list: []",
         "environment_variables: {Sk-CANARY-1: []}\nmodel_list: []",
         "a: !Sk-CANARY-1 b",
@@ -252,20 +260,20 @@ fn keys_and_values_that_may_be_secrets_are_not_quoted() {
         "a: 1e999999",
     ] {
         let error = Config::parse(text, &registry(), &|_| None).expect_err(text);
-        for told in [error.to_string(), format!("{error:?}")] {
-            assert!(!told.to_lowercase().contains("canary"), "{told}");
-            assert!(!told.contains("1e999999"), "{told}");
+        for report in [error.to_string(), format!("{error:?}")] {
+            assert!(!report.to_lowercase().contains("canary"), "{report}");
+            assert!(!report.contains("1e999999"), "{report}");
         }
     }
 }
 
 #[test]
-fn what_is_quoted_is_short_and_controls_no_terminal() {
+fn quotes_are_short_and_have_no_control_characters() {
     for text in [
         format!("{}: 1\nmodel_list: []", "k".repeat(100_000)),
         "\"a\\e[2J\\nb\": 1\nmodel_list: []".to_owned(),
         format!(
-            "model_list: [{{model_name: {}, litellm_params: {{model: replicate/a/b, api_key: k}}}}]",
+            "model_list: [{{model_name: {}, litellm_params: {{model: acme/a/b, api_key: k}}}}]",
             "n".repeat(257)
         ),
         format!(
@@ -273,7 +281,7 @@ fn what_is_quoted_is_short_and_controls_no_terminal() {
             "m".repeat(100_000)
         ),
         format!(
-            "model_list: [{{model_name: a, litellm_params: {{model: replicate/a, api_key: os.environ/{}}}}}]",
+            "model_list: [{{model_name: a, litellm_params: {{model: acme/a, api_key: os.environ/{}}}}}]",
             "N".repeat(100_000)
         ),
         format!(
@@ -281,11 +289,11 @@ fn what_is_quoted_is_short_and_controls_no_terminal() {
             "s".repeat(100_000)
         ),
     ] {
-        let told = problems(&text);
-        assert!(told.len() < 1_000, "{}", told.len());
+        let report = problems(&text);
+        assert!(report.len() < 1_000, "{}", report.len());
         assert!(
-            !told.chars().any(|c| c.is_control() && c != '\n'),
-            "{told:?}"
+            !report.chars().any(|c| c.is_control() && c != '\n'),
+            "{report:?}"
         );
     }
 }

@@ -1,4 +1,4 @@
-//! Files that are damaged at random: no panic, every problem inside the file, and no secret told.
+//! Files that are damaged at random: no panic, all problems inside the file, no secret shown.
 
 use std::fs;
 use std::path::PathBuf;
@@ -9,10 +9,10 @@ use proptest::sample::Index;
 
 use crate::support::registry;
 
-/// What no message may hold, in any case of its letters.
+/// No message may contain it, in upper or lower case.
 const CANARY: &str = "canary";
 
-/// A file with a secret wherever one may be.
+/// A file with secrets in all places for one.
 const SECRETS: &str = r#"# A file with secrets.
 environment_variables:
   OWN_KEY: "Sk-Own-Canary-1"
@@ -23,7 +23,7 @@ model_list:
   - model_name: llama
     litellm_params:
       <<: *shared
-      model: replicate/meta/llama
+      model: acme/meta/llama
       api_base: "https://example.com/v1"
       extra_headers: {X-Key: Sk-Header-Canary-3, X-Team: os.environ/OWN_KEY}
       headers:
@@ -35,7 +35,7 @@ model_list:
       token: Sk-Token-Canary-5
       extra_body: {password: Sk-Body-Canary-6, deep: [1, 2.5, yes]}
     model_info: {id: one, mode: chat}
-  - {model_name: llama, litellm_params: {model: together_ai/a, api_key: os.environ/SECRET, rpm: 3}}
+  - {model_name: llama, litellm_params: {model: other_ai/a, api_key: os.environ/SECRET, rpm: 3}}
 litellm_settings: {drop_params: true, num_retries: 2, callbacks: [langfuse]}
 router_settings:
   routing_strategy: simple-shuffle
@@ -45,7 +45,7 @@ general_settings:
   database_url: postgres://user:Sk-Canary-9@host/db
 "#;
 
-/// Pieces that mean something to YAML or to the gateway.
+/// Pieces with a meaning in YAML or for the gateway.
 const PIECES: &[&str] = &[
     ": ",
     ":",
@@ -100,7 +100,7 @@ const PIECES: &[&str] = &[
     "=",
 ];
 
-/// One change of a text, at a place of its choice.
+/// One change of a text, at a random position.
 #[derive(Clone, Debug)]
 enum Mutation {
     Insert(Index, Index),
@@ -171,7 +171,7 @@ fn read(text: &str) -> Result<Config, ConfigError> {
     })
 }
 
-/// Whether the place is one in the text, or its end.
+/// Whether the position is in the text, or at its end.
 fn is_inside(text: &str, at: Position) -> bool {
     let text = text
         .strip_prefix('\u{feff}')
@@ -181,7 +181,7 @@ fn is_inside(text: &str, at: Position) -> bool {
     line.is_some_and(|line| at.column <= line.chars().count() + 1)
 }
 
-/// The problems of a text, which are all that may be wrong with its reading.
+/// Reads a text and checks its problems.
 fn check(text: &str) {
     let (problems, shown): (Vec<Problem>, String) = match read(text) {
         Ok(config) => {
@@ -222,7 +222,7 @@ proptest! {
     #![proptest_config(cases(1_500))]
 
     #[test]
-    fn a_damaged_file_ends_in_problems_inside_it_that_show_no_secret(
+    fn problems_of_a_damaged_file_are_inside_it_and_show_no_secret(
         mutations in prop::collection::vec(mutation(), 1..8),
     ) {
         let damaged = mutations
@@ -232,7 +232,7 @@ proptest! {
     }
 
     #[test]
-    fn any_text_ends_in_problems_inside_it(
+    fn problems_of_any_text_are_inside_it(
         pieces in prop::collection::vec(prop_oneof![
             any::<Index>().prop_map(|piece| (*piece.get(PIECES)).to_owned()),
             "[a-z_]{1,8}",
@@ -247,7 +247,7 @@ proptest! {
     #![proptest_config(cases(100))]
 
     #[test]
-    fn any_bytes_are_read_or_refused(
+    fn any_bytes_are_read_or_rejected(
         bytes in prop::collection::vec(any::<u8>(), 0..200),
         at in any::<Index>(),
     ) {

@@ -1,4 +1,4 @@
-//! What of `litellm_params` reaches the bodies of requests, and what does not.
+//! `litellm_params`: settings, default parameters, and keys without effect.
 
 use llm_gateway::{Config, ConfigError, Severity};
 use serde_json::{Value, json};
@@ -7,14 +7,14 @@ use crate::support::registry;
 
 fn config(params: &str) -> Result<Config, ConfigError> {
     let text = format!(
-        "model_list:\n  - model_name: a\n    litellm_params:\n      model: replicate/a/b\n      api_key: k\n{params}"
+        "model_list:\n  - model_name: a\n    litellm_params:\n      model: acme/a/b\n      api_key: k\n{params}"
     );
     Config::parse(&text, &registry(), &|name| {
         (name == "TOP_K").then(|| "20".to_owned())
     })
 }
 
-/// What requests get from `params`, and the warnings.
+/// The default parameters in `params`, and the warnings.
 fn sent(params: &str) -> (Value, Vec<String>) {
     let config = config(params).unwrap_or_else(|error| panic!("{error}"));
     let warnings = config.warnings.iter().map(ToString::to_string).collect();
@@ -23,7 +23,7 @@ fn sent(params: &str) -> (Value, Vec<String>) {
 
 #[test]
 fn a_parameter_is_sent_under_a_known_name_or_in_extra_body() {
-    // OpenAI's, Together's, Cohere's and those that Replicate documents for its models.
+    // Parameters of OpenAI's and Cohere's APIs, and those that the providers declare.
     let known = "
       temperature: 0.5
       prompt_cache_key: red
@@ -50,7 +50,7 @@ fn a_parameter_is_sent_under_a_known_name_or_in_extra_body() {
 }
 
 #[test]
-fn an_unknown_key_is_ignored_with_a_warning_that_says_so() {
+fn an_unknown_key_is_ignored_with_a_warning() {
     for (key, help) in [
         ("watermark: true", "extra_body"),
         ("temprature: 0.5", "`temperature`"),
@@ -76,7 +76,7 @@ fn an_unknown_key_is_ignored_with_a_warning_that_says_so() {
     }
 }
 
-/// The key as one of a block, even if it has no value.
+/// The key as one of a block mapping, also without a value.
 fn block(key: &str) -> String {
     if key.contains(": ") {
         key.to_owned()
@@ -86,7 +86,7 @@ fn block(key: &str) -> String {
 }
 
 #[test]
-fn what_each_request_says_itself_is_not_sent_by_default() {
+fn members_that_each_request_sets_are_not_defaults() {
     for key in [
         "messages: []",
         "prompt: hello",
@@ -102,7 +102,7 @@ fn what_each_request_says_itself_is_not_sent_by_default() {
 }
 
 #[test]
-fn what_looks_like_a_secret_is_never_sent() {
+fn a_key_that_looks_like_a_secret_is_never_sent() {
     for key in [
         "api_kye",
         "token",
@@ -127,17 +127,17 @@ fn what_looks_like_a_secret_is_never_sent() {
             assert!(!warnings[0].contains("s3cret"), "{warnings:?}");
         }
     }
-    // Names of parameters that only sound like one.
+    // Names of parameters that only resemble a secret.
     let (sent, warnings) = sent("      max_tokens: 1\n      prompt_cache_key: red\n");
     assert_eq!(sent, json!({ "max_tokens": 1, "prompt_cache_key": "red" }));
     assert_eq!(warnings, Vec::<String>::new());
 }
 
 #[test]
-fn an_absurd_number_of_retries_is_an_error() {
+fn too_many_retries_are_an_error() {
     let text = |section: &str, retries: &str| {
         format!(
-            "model_list: [{{model_name: a, litellm_params: {{model: replicate/a/b, api_key: k, max_retries: {retries}}}}}]\n\
+            "model_list: [{{model_name: a, litellm_params: {{model: acme/a/b, api_key: k, max_retries: {retries}}}}}]\n\
              {section}: {{num_retries: {retries}}}\n"
         )
     };
@@ -163,8 +163,8 @@ fn an_absurd_number_of_retries_is_an_error() {
 }
 
 #[test]
-fn a_time_that_nobody_waits_for_is_limited_to_a_year() {
-    // Not by an error: files are known that mean "for ever" by such a number.
+fn a_time_above_a_year_counts_as_a_year() {
+    // It is no error, since existing files use large numbers for "no limit".
     for timeout in ["1e9", "1e300", "18446744073709551616"] {
         config(&format!("      timeout: {timeout}\n")).unwrap_or_else(|error| panic!("{error}"));
     }
@@ -173,64 +173,97 @@ fn a_time_that_nobody_waits_for_is_limited_to_a_year() {
 }
 
 #[test]
-fn the_configs_of_litellms_pages_load_without_a_warning() {
-    // The pages on Together AI and Replicate, one after the other.
-    let page = r#"
-model_list:
-  - model_name: Salesforce/Llama-Rank-V1
-    litellm_params:
-      model: together_ai/Salesforce/Llama-Rank-V1
-      api_key: os.environ/TOGETHERAI_API_KEY
-  - model_name: llama-3
-    litellm_params:
-      model: replicate/meta/meta-llama-3-8b-instruct
-      api_key: os.environ/REPLICATE_API_KEY
-  - model_name: mistral-7b # model alias
-    litellm_params: # actual params for litellm.completion()
-      model: "replicate/mistralai/Mistral-7B-Instruct-v0.1"
-      api_key: os.environ/REPLICATE_API_KEY
-      initial_prompt_value: "\n"
-      roles: {"system":{"pre_message":"<|im_start|>system\n", "post_message":"<|im_end|>"}, "assistant":{"pre_message":"<|im_start|>assistant\n","post_message":"<|im_end|>"}, "user":{"pre_message":"<|im_start|>user\n","post_message":"<|im_end|>"}}
-      final_prompt_value: "\n"
-      bos_token: "<s>"
-      eos_token: "</s>"
-      max_tokens: 4096
-  - model_name: llama-3-short
-    litellm_params:
-      model: replicate/meta/meta-llama-3-8b-instruct
-      api_key: os.environ/REPLICATE_API_KEY
-      max_tokens: 20
-      temperature: 0.5
-  - model_name: llama-3-own
-    litellm_params:
-      model: replicate/meta/meta-llama-3-8b-instruct
-      api_key: os.environ/REPLICATE_API_KEY
-      min_tokens: 2
-      top_k: 20
-      seed: -1
-"#;
-    let config = Config::parse(page, &registry(), &|_| Some("key".to_owned()));
-    let config = config.unwrap_or_else(|error| panic!("{error}"));
+fn a_setting_of_another_provider_is_ignored_with_a_warning_that_names_both() {
+    let text = |model: &str, params: &str| {
+        let params = format!("model: {model}, api_key: k, {params}");
+        format!("model_list: [{{model_name: a, litellm_params: {{{params}}}}}]")
+    };
+    let parse = |model, params| Config::parse(&text(model, params), &registry(), &|_| None);
+    for setting in [
+        "boot_timeout: 1",
+        "boot_timeout: [wrong]",
+        "text_completion: true",
+        "roles: {user: {pre_message: x}}",
+        "bos_token: os.environ/UNSET",
+    ] {
+        let config = parse("other_ai/a", setting).unwrap_or_else(|error| panic!("{error}"));
+        let (name, _) = setting.split_once(':').unwrap();
+        let message = format!("`{name}` is a setting of acme; other_ai ignores it");
+        let messages: Vec<_> = config
+            .warnings
+            .iter()
+            .map(|it| it.message.as_str())
+            .collect();
+        assert_eq!(messages, [message], "{setting}");
+        assert!(config.deployments[0].defaults.is_empty());
+    }
+    let config = parse("acme/a", "boot_timeout: 1, text_completion: true").unwrap();
     assert_eq!(config.warnings, []);
-    let sent: Vec<Value> = config
-        .deployments
-        .into_iter()
-        .map(|deployment| deployment.defaults.into())
-        .collect();
+}
+
+#[test]
+fn similar_names_are_those_of_the_models_provider() {
+    let warning = |model: &str, key: &str| {
+        let params = format!("model: {model}, api_key: k, {key}: 1");
+        let text = format!("model_list: [{{model_name: a, litellm_params: {{{params}}}}}]");
+        let config = Config::parse(&text, &registry(), &|_| None);
+        config.unwrap_or_else(|error| panic!("{error}")).warnings[0].to_string()
+    };
+    let suggestion = "did you mean `boot_timeout`?";
+    assert!(warning("acme/a", "boot_timeuot").ends_with(suggestion));
+    assert!(!warning("other_ai/a", "boot_timeuot").contains("boot_timeout"));
+    assert!(warning("other_ai/a", "idle_timeot").ends_with("did you mean `idle_timeout`?"));
+}
+
+#[test]
+fn a_setting_is_checked_against_its_declared_type() {
+    for (params, message) in [
+        (
+            "prefer_wait: soon",
+            "`prefer_wait` has to be a number from 0, but here is text",
+        ),
+        (
+            "control_tokens: neutralize",
+            "`control_tokens` has to be one of: neutralise, reject, keep\n    help: did you mean \
+             `neutralise`?",
+        ),
+        (
+            "roles: [user]",
+            "`roles` has to be a mapping (`key: value`), but here is a list",
+        ),
+        (
+            "text_completion: 1",
+            "`text_completion` has to be true or false, but here is a number",
+        ),
+        (
+            "max_retries: 101",
+            "`max_retries` has to be a whole number from 0 to 100",
+        ),
+        (
+            "idle_timeout: 0",
+            "`idle_timeout` has to be a number of seconds above 0",
+        ),
+    ] {
+        let error = config(&format!("      {params}\n"))
+            .unwrap_err()
+            .to_string();
+        assert!(error.ends_with(message), "{error}");
+    }
+}
+
+#[test]
+fn a_mode_without_effect_at_a_provider_is_no_error() {
+    let text = "model_list: [{model_name: a, model_info: {mode: completion}, \
+        litellm_params: {model: other_ai/a, api_key: k}}]";
+    let config = Config::parse(text, &registry(), &|_| None);
     assert_eq!(
-        sent,
-        [
-            json!({}),
-            json!({}),
-            json!({ "max_tokens": 4096 }),
-            json!({ "max_tokens": 20, "temperature": 0.5 }),
-            json!({ "min_tokens": 2, "top_k": 20, "seed": -1 }),
-        ]
+        config.unwrap_or_else(|error| panic!("{error}")).warnings,
+        []
     );
 }
 
 #[test]
-fn warnings_do_not_keep_a_gateway_from_starting() {
+fn a_gateway_with_warnings_starts() {
     let config = config("      watermark: true\n").unwrap();
     assert_eq!(config.warnings[0].severity, Severity::Warning);
     assert_eq!(config.deployments.len(), 1);

@@ -19,7 +19,7 @@ pub(super) struct Due {
 
 /// What was already sent to a webhook.
 #[derive(Debug, Default)]
-pub(super) struct Told {
+pub(super) struct Sent {
     count: usize,
     start: bool,
     logs: bool,
@@ -28,7 +28,7 @@ pub(super) struct Told {
     completed: bool,
 }
 
-impl Told {
+impl Sent {
     pub(super) fn note(&mut self, due: &Due, now: Instant) {
         self.count += 1;
         match due.event {
@@ -55,10 +55,10 @@ impl Told {
 pub(super) fn next(
     hook: &Hook,
     prediction: &Prediction,
-    told: &Told,
+    sent: &Sent,
     cancelled: Option<Instant>,
 ) -> Option<Due> {
-    if told.completed {
+    if sent.completed {
         return None;
     }
     let timeline = &prediction.timeline;
@@ -70,7 +70,7 @@ pub(super) fn next(
         ..timeline.at(at, cancelled)
     };
 
-    let start = last.started.filter(|_| !told.start).map(|at| Due {
+    let start = last.started.filter(|_| !sent.start).map(|at| Due {
         at,
         event: WebhookEvent::Start,
         moment: Moment {
@@ -78,16 +78,16 @@ pub(super) fn next(
             ..running(at)
         },
     });
-    let has_logs = !told.logs && !prediction.logs.is_empty();
+    let has_logs = !sent.logs && !prediction.logs.is_empty();
     let logs = last.started.filter(|_| has_logs).map(|at| Due {
         at,
         event: WebhookEvent::Logs,
         moment: running(at),
     });
-    let output = last.started.filter(|_| told.tokens < last.tokens);
+    let output = last.started.filter(|_| sent.tokens < last.tokens);
     let output = output.and_then(|started| {
-        let token = timeline.token_at(started, told.tokens + 1);
-        let at = token.max(told.last_output.map_or(token, |last| later(last, PAUSE)));
+        let token = timeline.token_at(started, sent.tokens + 1);
+        let at = token.max(sent.last_output.map_or(token, |last| later(last, PAUSE)));
         (at <= end).then(|| Due {
             at,
             event: WebhookEvent::Output,

@@ -18,7 +18,7 @@ use tokio::time::{Instant, sleep, sleep_until};
 
 use crate::clock::Clock;
 use crate::replicate::prediction::{Prediction, View};
-use crate::replicate::webhook::event::{Due, Told, next};
+use crate::replicate::webhook::event::{Due, Sent, next};
 use crate::replicate::webhook::post::{Outcome, post};
 use crate::replicate::webhook::sign::Secret;
 use crate::seed::{BASE62, Rng, hash};
@@ -54,7 +54,7 @@ impl Webhooks {
 
     /// As returned by `GET /v1/webhooks/default/secret`.
     pub(crate) fn secret(&self) -> String {
-        self.secret.told()
+        self.secret.encoded()
     }
 
     /// Attempts so far, oldest first.
@@ -77,18 +77,18 @@ impl Webhooks {
         let (base, mut alive) = (base.to_owned(), self.alive.clone());
         tokio::spawn(async move {
             tokio::select! {
-                () = webhooks.tell(&hook, &prediction, &base) => {}
+                () = webhooks.send(&hook, &prediction, &base) => {}
                 _ = alive.changed() => {}
             }
         });
     }
 
-    async fn tell(&self, hook: &Hook, prediction: &Prediction, base: &str) {
+    async fn send(&self, hook: &Hook, prediction: &Prediction, base: &str) {
         let mut cancels = prediction.cancel.subscribe();
-        let mut told = Told::default();
+        let mut sent = Sent::default();
         loop {
             let cancelled = cancels.borrow_and_update().at;
-            let Some(due) = next(hook, prediction, &told, cancelled) else {
+            let Some(due) = next(hook, prediction, &sent, cancelled) else {
                 return;
             };
             tokio::select! {
@@ -96,8 +96,8 @@ impl Webhooks {
                 // The sender lives as long as the prediction.
                 _ = cancels.changed() => continue,
             }
-            told.note(&due, Instant::now());
-            self.deliver(hook, prediction, base, &due, &told).await;
+            sent.note(&due, Instant::now());
+            self.deliver(hook, prediction, base, &due, &sent).await;
         }
     }
 
@@ -107,11 +107,11 @@ impl Webhooks {
         prediction: &Prediction,
         base: &str,
         due: &Due,
-        told: &Told,
+        sent: &Sent,
     ) {
         let body = prediction.body_at(due.moment, View::Got, &self.clock, base);
         let body = body.to_string();
-        let number = told.count().to_string();
+        let number = sent.count().to_string();
         let seed = hash([prediction.id.as_str(), number.as_str()]);
         let id = format!("msg_{}", Rng(seed).word(BASE62, 24));
         for attempt in 1.. {

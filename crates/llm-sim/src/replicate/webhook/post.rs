@@ -91,7 +91,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn nothing_goes_to_other_machines() {
+    fn no_request_is_sent_to_another_machine() {
         for url in [
             "http://127.0.0.1:1/x",
             "http://127.9.9.9",

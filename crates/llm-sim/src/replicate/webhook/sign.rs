@@ -30,7 +30,8 @@ impl Secret {
         Self(bytes)
     }
 
-    pub(super) fn told(&self) -> String {
+    /// As Replicate shows it: `whsec_` and base64.
+    pub(super) fn encoded(&self) -> String {
         format!("whsec_{}", BASE64_STANDARD.encode(self.0))
     }
 

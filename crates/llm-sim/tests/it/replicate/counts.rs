@@ -51,7 +51,7 @@ async fn counts_follow_the_predictions() {
 }
 
 #[tokio::test]
-async fn what_is_forgotten_is_still_counted() {
+async fn discarded_requests_are_still_counted() {
     let memory = Memory::default().with_predictions(2);
     let sim = start_with(SimOptions::default().with_memory(memory)).await;
     for _ in 0..5 {
@@ -63,7 +63,7 @@ async fn what_is_forgotten_is_still_counted() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn cancelled_predictions_do_not_run_on() {
+async fn a_cancelled_prediction_stops() {
     let sim = slow().await;
     for number in 0..200_u64 {
         let fresh = create(&sim, LLAMA3, &ask("hi")).await;

@@ -29,7 +29,7 @@ async fn upload(url: &str, kind: &str, body: Vec<u8>) -> Response {
 }
 
 #[tokio::test]
-async fn files_are_kept_as_they_came() {
+async fn files_are_stored_unchanged() {
     let sim = start().await;
     let url = format!("{}/v1/files", sim.replicate_url());
     let body = form(&[
@@ -73,7 +73,7 @@ async fn files_are_kept_as_they_came() {
 }
 
 #[tokio::test]
-async fn what_is_no_form_is_refused() {
+async fn a_body_that_is_not_a_form_is_rejected() {
     let sim = start().await;
     let url = format!("{}/v1/files", sim.replicate_url());
     let kind = "multipart/form-data; boundary=Boundary";

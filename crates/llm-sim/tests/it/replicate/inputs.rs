@@ -90,7 +90,7 @@ async fn inputs_are_checked_like_the_real_ones() {
 }
 
 #[tokio::test]
-async fn outputs_come_in_their_models_shape() {
+async fn the_output_has_the_shape_of_the_model() {
     let sim = start().await;
     let hello = "5c7d5dc6dd8bf75c1acaa8565735e7986bc5b66206b55cca93cb72c9bf15ccaa";
     let body = json!({"version": hello, "input": {"text": "Alice"}, "stream": true});
@@ -124,7 +124,7 @@ async fn outputs_come_in_their_models_shape() {
 }
 
 #[tokio::test]
-async fn a_models_own_names_limit_its_output() {
+async fn output_is_limited_by_the_parameter_names_of_the_model() {
     let sim = start().await;
     for (version, input, tokens) in [
         (VICUNA, json!({"prompt": "x", "max_length": 3}), 3),

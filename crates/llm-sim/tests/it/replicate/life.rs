@@ -9,7 +9,7 @@ use super::{LLAMA3, VICUNA, ask, create, said, slow, url};
 use crate::common::{client, events, get, json, post, start, start_with};
 
 #[tokio::test]
-async fn a_prediction_is_created_got_and_streamed() {
+async fn a_prediction_is_created_read_and_streamed() {
     let sim = start().await;
     let base = format!("{}/v1", sim.replicate_url());
     let (status, fresh) = json(post(format!("{base}/{LLAMA3}"), &ask("hi"))).await;
@@ -126,7 +126,7 @@ async fn a_boot_takes_minutes_and_happens_once() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_wait_that_is_over_answers_202_and_starting() {
+async fn an_expired_wait_returns_202_and_starting() {
     let sim = slow().await;
     let began = tokio::time::Instant::now();
     let request = post(format!("{}/v1/{LLAMA3}", sim.replicate_url()), &ask("hi"));
@@ -316,7 +316,7 @@ async fn streams_keep_every_character() {
 }
 
 #[tokio::test]
-async fn tokens_can_come_in_groups() {
+async fn tokens_can_be_grouped() {
     let options = SimOptions::default()
         .with_reply(Reply::tokens(["a", "b", "c", "d", "e"]))
         .with_pace(Pace::default().with_tokens_per_event(2));

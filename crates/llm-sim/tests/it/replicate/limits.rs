@@ -26,7 +26,7 @@ fn header<'a>(response: &'a Response, name: &str) -> Option<&'a str> {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_minutes_worth_comes_back_by_and_by() {
+async fn the_limit_of_a_minute_refills_continuously() {
     let sim = limited(Limits::default().with_replicate_defaults()).await;
     let first = try_to_create(&sim).await;
     // As recorded after a single request.
@@ -66,7 +66,7 @@ async fn a_minutes_worth_comes_back_by_and_by() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn looks_and_lists_have_limits_of_their_own() {
+async fn reads_and_lists_have_separate_limits() {
     let one = Rate::new(1, Duration::from_secs(30));
     let limits = Limits::default()
         .with_replicate_gets(one)
@@ -93,7 +93,7 @@ async fn looks_and_lists_have_limits_of_their_own() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn advice_comes_in_each_form() {
+async fn retry_advice_has_each_form() {
     let one = Rate::new(2, Duration::from_secs(59));
     for advice in [
         RetryAdvice::Date,
@@ -144,7 +144,7 @@ async fn advice_comes_in_each_form() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn little_credit_allows_one_at_a_time() {
+async fn low_credit_allows_one_prediction_at_a_time() {
     let rate = Rate::new(1, Duration::from_secs(10));
     let sim = limited(Limits::default().with_replicate_creates(rate)).await;
     create(&sim, LLAMA3, &ask("hi")).await;

@@ -29,7 +29,7 @@ fn ids(page: &Value) -> Vec<&str> {
 }
 
 #[tokio::test]
-async fn pages_stay_where_they_are_while_more_is_created() {
+async fn pages_are_stable_while_predictions_are_created() {
     let sim = start().await;
     for _ in 0..103 {
         create(&sim, LLAMA3, &ask("hi")).await;
@@ -58,7 +58,7 @@ async fn pages_stay_where_they_are_while_more_is_created() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn predictions_of_a_time_are_found() {
+async fn predictions_are_filtered_by_time() {
     let sim = slow().await;
     let mut times = Vec::new();
     for _ in 0..3 {

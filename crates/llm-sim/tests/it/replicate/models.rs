@@ -9,7 +9,7 @@ use super::{LLAMA3, VICUNA, ask, create, refused, url};
 use crate::common::{self, client, get, json, post, start, start_with};
 
 #[tokio::test]
-async fn versions_run_where_they_belong() {
+async fn a_version_runs_with_its_model_only() {
     let sim = start().await;
     let version = |version: &str| json!({"version": version, "input": {"prompt": "hi"}});
     for (name, model) in [
@@ -151,7 +151,7 @@ async fn deployments_run_and_are_managed() {
 }
 
 #[tokio::test]
-async fn both_schemes_are_keys_and_nothing_else() {
+async fn only_the_two_schemes_are_accepted() {
     let sim = start().await;
     let account = format!("{}/v1/account", sim.replicate_url());
     for good in ["Bearer r8_x", "Token r8_x", "bearer r8_x"] {
@@ -197,7 +197,7 @@ async fn both_schemes_are_keys_and_nothing_else() {
 }
 
 #[tokio::test]
-async fn models_tell_their_schemas() {
+async fn models_have_schemas() {
     let sim = start().await;
     let base = format!("{}/v1", sim.replicate_url());
     let input = async |model: &str| {

@@ -9,7 +9,7 @@ use super::{LLAMA3, ask, create, said, slow, url};
 use crate::common::{client, events, get, json, post, start_with};
 
 #[tokio::test]
-async fn streams_can_have_a_host_of_their_own() {
+async fn streams_can_have_a_separate_host() {
     let sim = start_with(SimOptions::default().with_replicate_stream_port(0)).await;
     let host = sim.replicate_stream_url().unwrap().to_owned();
     assert_ne!(host, sim.replicate_url());
@@ -83,7 +83,7 @@ async fn data_is_removed_after_an_hour() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_still_runs_is_not_removed() {
+async fn running_predictions_are_not_removed() {
     let timing = Timing::default()
         .with_boot(Duration::from_secs(7200))
         .with_retention(Some(Duration::from_secs(60)));

@@ -38,7 +38,7 @@ async fn ten_tokens() -> Sim {
 }
 
 #[tokio::test(start_paused = true)]
-async fn every_event_comes_at_its_time() {
+async fn every_event_is_sent_when_it_is_due() {
     let sim = ten_tokens().await;
     let mut receiver = Receiver::start(&[]).await;
     let began = tokio::time::Instant::now();
@@ -84,7 +84,7 @@ async fn every_event_comes_at_its_time() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn only_what_was_asked_for_comes() {
+async fn only_the_requested_events_are_sent() {
     let sim = slow().await;
     let mut receiver = Receiver::start(&[]).await;
     create(&sim, LLAMA3, &ask_for(&receiver, &["start", "completed"])).await;
@@ -113,7 +113,7 @@ async fn only_what_was_asked_for_comes() {
 }
 
 #[tokio::test]
-async fn an_answer_at_once_still_has_all_its_events() {
+async fn an_immediate_reply_has_all_events() {
     let sim = start().await;
     let mut receiver = Receiver::start(&[]).await;
     let every = ["start", "output", "logs", "completed"];
@@ -125,7 +125,7 @@ async fn an_answer_at_once_still_has_all_its_events() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn however_it_ends_it_is_told() {
+async fn every_end_of_a_prediction_is_reported() {
     let sim = slow().await;
     let mut receiver = Receiver::start(&[]).await;
     let fresh = create(&sim, LLAMA3, &ask_for(&receiver, &["start", "completed"])).await;
@@ -151,7 +151,7 @@ async fn however_it_ends_it_is_told() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_end_is_told_again_until_somebody_listens() {
+async fn the_completed_event_is_retried_until_it_is_accepted() {
     let sim = start().await;
     let mut receiver = Receiver::start(&[500, 404, 429]).await;
     create(&sim, LLAMA3, &ask_for(&receiver, &["completed"])).await;
@@ -235,7 +235,7 @@ async fn webhooks_are_signed() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn nothing_leaves_this_machine() {
+async fn no_request_leaves_the_machine() {
     let sim = start().await;
     let mut body = ask("hi");
     body["webhook"] = json!("https://example.com/my-webhook");

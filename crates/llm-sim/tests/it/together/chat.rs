@@ -50,7 +50,7 @@ async fn a_plain_answer_has_the_recorded_shape() {
 }
 
 #[tokio::test]
-async fn the_old_engine_says_everything_in_its_last_chunk() {
+async fn the_last_chunk_of_the_old_engine_has_everything() {
     let sim = start().await;
     let url = format!("{}/v1/chat/completions", sim.together_url());
     let (_, plain) = json(post(url.clone(), &chat(TURBO, false))).await;
@@ -116,7 +116,7 @@ async fn the_new_engine_sends_role_reasoning_finish_and_usage_apart() {
 }
 
 #[tokio::test]
-async fn qwen_details_its_usage() {
+async fn usage_of_qwen_has_details() {
     let sim = start().await;
     let url = format!("{}/v1/chat/completions", sim.together_url());
     let (_, body) = json(post(url, &chat("Qwen/Qwen3.8-Flash", false))).await;
@@ -312,7 +312,7 @@ async fn logprobs_come_in_every_shape() {
 }
 
 #[tokio::test]
-async fn parts_and_tool_results_are_heard() {
+async fn content_parts_and_tool_results_are_read() {
     let sim = start().await;
     let url = format!("{}/v1/chat/completions", sim.together_url());
     let messages = json!([

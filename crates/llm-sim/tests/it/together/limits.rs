@@ -19,7 +19,7 @@ fn header<'a>(response: &'a Response, name: &str) -> Option<&'a str> {
 }
 
 #[tokio::test]
-async fn without_limits_nothing_is_told_of_them() {
+async fn without_limits_there_are_no_rate_limit_headers() {
     let sim = start().await;
     let response = post(url(&sim), &chat(TURBO, false)).send().await.unwrap();
     assert_eq!(header(&response, "x-ratelimit-limit"), None);
@@ -27,7 +27,7 @@ async fn without_limits_nothing_is_told_of_them() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn requests_beyond_the_limit_wait_as_told() {
+async fn requests_beyond_the_limit_get_retry_advice() {
     let rate = Rate::new(120, Duration::from_secs(60));
     let limits = Limits::default().with_together_requests(rate);
     let sim = start_with(SimOptions::default().with_limits(limits)).await;

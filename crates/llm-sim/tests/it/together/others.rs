@@ -76,7 +76,7 @@ async fn errors_have_the_recorded_bodies() {
 }
 
 #[tokio::test]
-async fn wrong_bodies_are_refused_by_name() {
+async fn an_invalid_body_is_rejected_with_the_name_of_the_field() {
     let sim = start().await;
     let url = format!("{}/v1/chat/completions", sim.together_url());
     for (wrong, param) in [
@@ -166,7 +166,7 @@ async fn completions_have_the_old_shapes() {
 }
 
 #[tokio::test]
-async fn embeddings_are_unit_vectors_that_know_their_words() {
+async fn embeddings_are_unit_vectors_that_depend_on_the_words() {
     let sim = start().await;
     let url = format!("{}/v1/embeddings", sim.together_url());
     let ask =

@@ -44,7 +44,7 @@ async fn a_prompt_is_echoed_with_the_logprobs_of_all_but_its_first_token() {
 }
 
 #[tokio::test]
-async fn completions_of_2024_stream_one_token_a_chunk() {
+async fn completions_of_2024_stream_one_token_per_chunk() {
     let options = SimOptions::default().with_reply(Reply::tokens([" Paris", "."]));
     let sim = start_with(options).await;
     let url = format!("{}/v1/completions", sim.together_url());
@@ -98,7 +98,7 @@ async fn completions_map_tokens_to_their_alternatives() {
 }
 
 #[tokio::test]
-async fn headers_for_finding_faults_come_when_asked_for() {
+async fn debug_headers_are_sent_on_request() {
     let sim = start().await;
     let ask = || {
         post(

@@ -72,6 +72,20 @@ pub(super) const MUTANTS: &[Mutant] = &[
         "retries",
         Settings(|settings| settings.retry_billed = false),
     ),
+    (
+        "accepts undeclared settings",
+        "declared_settings",
+        Settings(|settings| settings.extra.clear()),
+    ),
+    (
+        "rejects a declared setting",
+        "declared_settings",
+        Settings(|settings| {
+            if let Some(region) = settings.extra.shift_remove("region") {
+                settings.extra.insert("zone".to_owned(), region);
+            }
+        }),
+    ),
     ("ignores retry-after", "retry_advice", Hasty),
     ("goes on when it is dropped", "cancelling", Detached),
 ];

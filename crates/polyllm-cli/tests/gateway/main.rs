@@ -1,4 +1,4 @@
-//! The whole house in one process: a client, the gateway, the router, the providers, and the
+//! End-to-end tests in one process: a client, the gateway, the router, the providers, and the
 //! simulated upstreams.
 
 #![allow(clippy::panic, clippy::unwrap_used, reason = "helpers of tests")]

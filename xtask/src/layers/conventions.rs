@@ -1,11 +1,11 @@
-//! The rules of the house: what lies where, and what every file and crate has.
+//! Conventions of the repository: the top level, READMEs, lints and the length of files.
 
 use std::collections::BTreeSet;
 
-use super::Breach;
+use super::Violation;
 use super::facts::{Facts, File};
 
-/// What stands at the top besides dotfiles and licences.
+/// The entries of the top level, beside dotfiles and licences.
 const TOP_LEVEL: &[&str] = &[
     "ARCHITECTURE.md",
     "Cargo.lock",
@@ -16,10 +16,10 @@ const TOP_LEVEL: &[&str] = &[
     "xtask",
 ];
 
-/// What holds on one machine only: home folders, and where a lock file's packages came from.
+/// Text that is valid on one machine only: home folders, and mirrors in lock files.
 const MACHINES: &[&str] = &["/home/", "/Users/", "\"resolved\": \"http"];
 
-/// What says that something is not finished.
+/// Marks of unfinished work.
 const LEFTOVERS: &[&str] = &[
     "FIXME",
     "TODO",
@@ -31,7 +31,7 @@ const LEFTOVERS: &[&str] = &[
 
 const MOST_LINES: usize = 600;
 
-pub(super) fn top_level(facts: &Facts) -> Vec<Breach> {
+pub(super) fn top_level(facts: &Facts) -> Vec<Violation> {
     let entries = facts
         .files
         .iter()
@@ -43,42 +43,45 @@ pub(super) fn top_level(facts: &Facts) -> Vec<Breach> {
         entry.starts_with('.') || entry.starts_with("LICENSE-") || TOP_LEVEL.contains(entry)
     };
     let others: BTreeSet<_> = entries.filter(|entry| !known(entry)).collect();
-    let mend =
+    let fix =
         "does not belong here: move it into a crate, xtask or fixtures, or have git ignore it";
     others
         .into_iter()
-        .map(|entry| Breach::new(entry, mend))
+        .map(|entry| Violation::new(entry, fix))
         .collect()
 }
 
-pub(super) fn leftovers(facts: &Facts) -> Vec<Breach> {
-    let mut breaches = Vec::new();
-    // This file has to name what it looks for.
+pub(super) fn leftovers(facts: &Facts) -> Vec<Violation> {
+    let mut violations = Vec::new();
+    // This file contains the words for which it searches.
     let files = facts
         .files
         .iter()
-        .filter(|file| !file.path.ends_with("layers/house.rs"));
+        .filter(|file| !file.path.ends_with("layers/conventions.rs"));
     for file in files {
         for (at, line) in file.text.lines().enumerate() {
             let at = format!("{}:{}", file.path, at + 1);
             if let Some(path) = MACHINES.iter().find(|path| line.contains(**path)) {
-                breaches.push(Breach::new(
+                violations.push(Violation::new(
                     &at,
-                    format!("holds {path}, which is of one machine only"),
+                    format!("contains {path}, which is valid on one machine only"),
                 ));
             }
             if let Some(word) = LEFTOVERS
                 .iter()
                 .find(|word| is_source(file) && line.contains(**word))
             {
-                breaches.push(Breach::new(&at, format!("says {word}: finish it")));
+                violations.push(Violation::new(
+                    &at,
+                    format!("contains {word}: finish the work"),
+                ));
             }
         }
     }
-    breaches
+    violations
 }
 
-pub(super) fn readmes(facts: &Facts) -> Vec<Breach> {
+pub(super) fn readmes(facts: &Facts) -> Vec<Violation> {
     let crates = facts
         .packages
         .iter()
@@ -86,17 +89,17 @@ pub(super) fn readmes(facts: &Facts) -> Vec<Breach> {
     crates
         .filter_map(|package| {
             let path = format!("{}/README.md", package.folder);
-            let mend = match facts.file(&path) {
-                None => "is missing: say what the crate is for, with one example",
+            let fix = match facts.file(&path) {
+                None => "is missing: describe what the crate is for, with an example",
                 Some(readme) if !readme.text.contains("```") => "has no example: add a short one",
                 Some(_) => return None,
             };
-            Some(Breach::new(path, mend))
+            Some(Violation::new(path, fix))
         })
         .collect()
 }
 
-pub(super) fn lints(facts: &Facts) -> Vec<Breach> {
+pub(super) fn lints(facts: &Facts) -> Vec<Violation> {
     let manifests = facts
         .packages
         .iter()
@@ -107,17 +110,17 @@ pub(super) fn lints(facts: &Facts) -> Vec<Breach> {
                 .file(path)
                 .is_some_and(|file| inherits_lints(&file.text))
         })
-        .map(|path| Breach::new(path, "add `[lints]` with `workspace = true`"))
+        .map(|path| Violation::new(path, "add `[lints]` with `workspace = true`"))
         .collect()
 }
 
-pub(super) fn long_files(facts: &Facts) -> Vec<Breach> {
+pub(super) fn long_files(facts: &Facts) -> Vec<Violation> {
     let sources = facts.files.iter().filter(|file| is_source(file));
     sources
         .filter_map(|file| {
             let lines = file.text.lines().count();
-            let mend = format!("has {lines} lines: split it where its parts know each other least");
-            (lines > MOST_LINES).then(|| Breach::new(&file.path, mend))
+            let fix = format!("has {lines} lines: split it into files with one purpose each");
+            (lines > MOST_LINES).then(|| Violation::new(&file.path, fix))
         })
         .collect()
 }
@@ -131,7 +134,7 @@ fn inherits_lints(manifest: &str) -> bool {
     lines.find(|line| !line.is_empty() && !line.starts_with('#')) == Some("workspace = true")
 }
 
-/// Whether people write it: code and its settings, not data.
+/// Whether it is written by hand: code and settings, not data.
 fn is_source(file: &File) -> bool {
     let Some((_, kind)) = file.path.rsplit_once('.') else {
         return file.path.starts_with('.');
@@ -147,14 +150,17 @@ mod tests {
     use super::*;
 
     #[track_caller]
-    fn check(rule: fn(&Facts) -> Vec<Breach>, files: &[(&str, &str)], expected: &[&str]) {
-        let facts = Facts::made_up(&[("llm-types", &[])], files);
-        let places: Vec<_> = rule(&facts).into_iter().map(|breach| breach.at).collect();
+    fn check(rule: fn(&Facts) -> Vec<Violation>, files: &[(&str, &str)], expected: &[&str]) {
+        let facts = Facts::sample(&[("llm-types", &[])], files);
+        let places: Vec<_> = rule(&facts)
+            .into_iter()
+            .map(|violation| violation.at)
+            .collect();
         assert_eq!(places, expected);
     }
 
     #[test]
-    fn a_stranger_at_the_top_is_a_breach() {
+    fn an_unlisted_entry_of_the_top_level_is_a_violation() {
         let files = [
             (".github/workflows/ci.yml", ""),
             (".gitignore", ""),
@@ -169,7 +175,7 @@ mod tests {
     }
 
     #[test]
-    fn a_machine_path_and_a_leftover_are_breaches() {
+    fn a_machine_path_and_a_leftover_are_violations() {
         let files = [
             ("README.md", "fine\nrun /home/me/polyllm\n"),
             ("crates/a/src/lib.rs", "// TODO: later\ntodo!()\n"),
@@ -192,7 +198,7 @@ mod tests {
     }
 
     #[test]
-    fn a_crate_without_readme_or_example_is_a_breach() {
+    fn a_crate_without_readme_or_example_is_a_violation() {
         let path = "crates/llm-types/README.md";
         check(readmes, &[], &[path]);
         check(readmes, &[(path, "# llm-types\n")], &[path]);
@@ -200,7 +206,7 @@ mod tests {
     }
 
     #[test]
-    fn lints_of_ones_own_are_a_breach() {
+    fn a_package_without_the_lints_of_the_workspace_is_a_violation() {
         let path = "crates/llm-types/Cargo.toml";
         check(
             lints,
@@ -220,7 +226,7 @@ mod tests {
     }
 
     #[test]
-    fn a_long_source_file_is_a_breach() {
+    fn a_long_source_file_is_a_violation() {
         let (long, fair) = ("x\n".repeat(601), "x\n".repeat(600));
         let files = [
             ("a/src/a.rs", &*long),

@@ -9,9 +9,9 @@ use crate::seed::hash;
 use crate::text::{Question, count_tokens, last_user_turn, tokens};
 
 /// The meaning of an input, independent of the names in the model's schema.
-pub(crate) struct Asked {
+pub(crate) struct ModelInput {
     prompt: String,
-    said: String,
+    user_text: String,
     seed: u64,
     max_tokens: Option<usize>,
     min_tokens: usize,
@@ -19,7 +19,7 @@ pub(crate) struct Asked {
     greeting: Option<String>,
 }
 
-impl Asked {
+impl ModelInput {
     pub(crate) fn read(schema: Schema, input: &Map<String, Value>) -> Self {
         let text = |name: &str| input.get(name).and_then(Value::as_str);
         let prompt = text("prompt").unwrap_or_default();
@@ -54,7 +54,7 @@ impl Asked {
             }
         };
         Self {
-            said: last_user_turn(prompt).to_owned(),
+            user_text: last_user_turn(prompt).to_owned(),
             prompt: formatted,
             seed: input
                 .get("seed")
@@ -88,28 +88,34 @@ impl Asked {
         }
         let question = Question {
             model,
-            said: &self.said,
+            user_text: &self.user_text,
             variant: self.seed,
             max_tokens: self.max_tokens,
             min_tokens: self.min_tokens,
             stop: &self.stop,
         };
-        let mut said = question.answer(&options.reply).tokens;
+        let mut tokens = question.answer(&options.reply).tokens;
         if output == Output::TokensAndEnd {
-            said.push(String::new());
+            tokens.push(String::new());
         }
-        (said, count_tokens(&self.prompt))
+        (tokens, count_tokens(&self.prompt))
     }
 
-    pub(crate) fn logs(&self, model: &str, output: Output, prompt: usize, said: usize) -> String {
+    pub(crate) fn logs(
+        &self,
+        model: &str,
+        output: Output,
+        prompt: usize,
+        output_tokens: usize,
+    ) -> String {
         match output {
             Output::Text => String::new(),
             Output::TokensInLogs => {
-                let total = prompt + said;
+                let total = prompt + output_tokens;
                 let variant = model.rsplit('/').next().unwrap_or(model);
                 format!(
                     "Model variant: {variant}\nInput token count: {prompt}\n\
-                     Output token count: {said}\nTotal token count: {total}\nTTFT: 0.22s"
+                     Output token count: {output_tokens}\nTotal token count: {total}\nTTFT: 0.22s"
                 )
             }
             Output::Tokens | Output::TokensAndEnd => {

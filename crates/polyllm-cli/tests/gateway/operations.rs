@@ -4,7 +4,7 @@ use llm_sim::SimOptions;
 use reqwest::StatusCode;
 use serde_json::{Value, json};
 
-use crate::support::{House, chunks};
+use crate::support::{TestGateway, chunks};
 
 /// The config of LiteLLM's page on Together, its template as a config has it, and others' models.
 const CONFIG: &str = r#"
@@ -47,8 +47,8 @@ general_settings:
   master_key: sk-1234
 "#;
 
-async fn open() -> House {
-    House::open(CONFIG, SimOptions::default()).await
+async fn start() -> TestGateway {
+    TestGateway::start(CONFIG, SimOptions::default()).await
 }
 
 /// The body of the page's curl line.
@@ -68,9 +68,9 @@ fn page() -> Value {
 
 #[tokio::test]
 async fn the_rerank_call_of_the_page_gives_the_documented_shape() {
-    let house = open().await;
+    let gateway = open().await;
     for path in ["/rerank", "/v1/rerank", "/v2/rerank"] {
-        let response = house.post(path, &page()).await;
+        let response = gateway.post(path, &page()).await;
         assert_eq!(response.status(), StatusCode::OK, "{path}");
         assert_eq!(response.headers()["x-polyllm-provider"], "together_ai");
         let answer: Value = response.json().await.unwrap();
@@ -93,14 +93,14 @@ async fn the_rerank_call_of_the_page_gives_the_documented_shape() {
             assert!(answer["meta"][units].is_object(), "{answer}");
         }
     }
-    let sent = &house.sim.together().requests()[0];
+    let sent = &gateway.sim.together().requests()[0];
     assert_eq!(sent.path, "/v1/rerank");
     assert_eq!(sent.json()["query"], page()["query"]);
 }
 
 #[tokio::test]
 async fn embeddings_come_in_the_encoding_asked_for() {
-    let house = open().await;
+    let gateway = open().await;
     let mut question = json!({ "model": "embedder", "input": ["a", "b"] });
     for (format, is_asked) in [
         (
@@ -111,7 +111,7 @@ async fn embeddings_come_in_the_encoding_asked_for() {
         (json!("base64"), |vector| vector.is_string()),
     ] {
         question["encoding_format"] = format;
-        let response = house.post("/v1/embeddings", &question).await;
+        let response = gateway.post("/v1/embeddings", &question).await;
         assert_eq!(response.status(), StatusCode::OK, "{question}");
         let answer: Value = response.json().await.unwrap();
         assert_eq!(
@@ -130,9 +130,9 @@ async fn embeddings_come_in_the_encoding_asked_for() {
 
 #[tokio::test]
 async fn a_completion_says_the_same_plain_and_streamed() {
-    let house = open().await;
+    let gateway = open().await;
     let mut question = json!({ "model": "writer", "prompt": "The sky is" });
-    let answer: Value = house
+    let answer: Value = gateway
         .post("/v1/completions", &question)
         .await
         .json()
@@ -148,7 +148,7 @@ async fn a_completion_says_the_same_plain_and_streamed() {
 
     question["stream"] = true.into();
     question["stream_options"] = json!({ "include_usage": true });
-    let response = house.post("/completions", &question).await;
+    let response = gateway.post("/completions", &question).await;
     assert_eq!(response.headers()["content-type"], "text/event-stream");
     let chunks = chunks(&response.text().await.unwrap());
     let (last, chunks) = chunks.split_last().unwrap();
@@ -172,7 +172,7 @@ async fn a_completion_says_the_same_plain_and_streamed() {
         .filter(|chunk| chunk["choices"][0]["finish_reason"].is_string());
     assert_eq!(finishes.count(), 1);
 
-    let requests = house.sim.together().requests();
+    let requests = gateway.sim.together().requests();
     let sent = requests
         .iter()
         .find(|request| request.path == "/v1/completions")
@@ -183,14 +183,14 @@ async fn a_completion_says_the_same_plain_and_streamed() {
 
 #[tokio::test]
 async fn the_template_of_the_page_is_what_the_upstream_gets() {
-    let house = open().await;
+    let gateway = open().await;
     for stream in [false, true] {
         let question = json!({
             "model": "oasst",
             "messages": [{ "role": "user", "content": "Write me a poem about the blue sky" }],
             "stream": stream,
         });
-        let response = house.post("/v1/chat/completions", &question).await;
+        let response = gateway.post("/v1/chat/completions", &question).await;
         assert_eq!(response.status(), StatusCode::OK);
         let body = response.text().await.unwrap();
         let (object, said) = if stream {
@@ -208,7 +208,7 @@ async fn the_template_of_the_page_is_what_the_upstream_gets() {
         let suffix = if stream { ".chunk" } else { "" };
         assert_eq!(object, format!("chat.completion{suffix}"));
         assert!(!said.is_empty());
-        let requests = house.sim.together().requests();
+        let requests = gateway.sim.together().requests();
         let sent = requests.last().unwrap();
         assert_eq!(sent.path, "/v1/completions");
         assert_eq!(
@@ -220,10 +220,10 @@ async fn the_template_of_the_page_is_what_the_upstream_gets() {
 
 #[tokio::test]
 async fn what_a_model_has_not_is_a_clear_refusal() {
-    let house = open().await;
+    let gateway = open().await;
     let mut question = page();
     question["model"] = "llama-3".into();
-    let response = house.post("/rerank", &question).await;
+    let response = gateway.post("/rerank", &question).await;
     assert_eq!(response.status(), StatusCode::BAD_REQUEST);
     let error = &response.json::<Value>().await.unwrap()["error"];
     assert_eq!(error["code"], "unsupported");
@@ -232,12 +232,12 @@ async fn what_a_model_has_not_is_a_clear_refusal() {
         message.starts_with("the model \"llama-3\" does not support rerank; it supports chat"),
         "{message}"
     );
-    assert!(house.sim.replicate().requests().is_empty());
+    assert!(gateway.sim.replicate().requests().is_empty());
 }
 
 #[tokio::test]
 async fn errors_of_the_upstream_reach_the_client() {
-    let house = open().await;
+    let gateway = open().await;
     let rerank = page();
     let embed = json!({ "model": "embedder", "input": "a" });
     let complete = json!({ "model": "writer", "prompt": "a" });
@@ -251,14 +251,14 @@ async fn errors_of_the_upstream_reach_the_client() {
             ("status=503", 503),
             ("status=402", 402),
         ] {
-            house
+            gateway
                 .sim
                 .together()
                 .inject(fault.parse::<llm_sim::Faults>().unwrap());
-            let response = house.post(path, &question).await;
+            let response = gateway.post(path, &question).await;
             assert_eq!(response.status(), status, "{path} {fault}");
             assert!(response.json::<Value>().await.unwrap()["error"]["message"].is_string());
-            house.sim.together().clear_faults();
+            gateway.sim.together().clear_faults();
         }
     }
 }

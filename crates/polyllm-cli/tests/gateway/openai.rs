@@ -4,7 +4,7 @@ use llm_sim::SimOptions;
 use reqwest::StatusCode;
 use serde_json::{Value, json};
 
-use crate::support::{House, chunks};
+use crate::support::{TestGateway, chunks};
 
 /// Two deployments at one address, which is served by the simulation's OpenAI wire.
 const CONFIG: &str = "
@@ -26,11 +26,11 @@ general_settings:
 
 #[tokio::test]
 async fn an_openai_compatible_upstream_is_served_from_config() {
-    let house = House::open(CONFIG, SimOptions::default()).await;
+    let gateway = TestGateway::start(CONFIG, SimOptions::default()).await;
     let mut question = json!({
         "model": "local", "messages": [{ "role": "user", "content": "Hello" }],
     });
-    let response = house.post("/v1/chat/completions", &question).await;
+    let response = gateway.post("/v1/chat/completions", &question).await;
     assert_eq!(response.status(), StatusCode::OK);
     assert_eq!(response.headers()["x-polyllm-provider"], "openai");
     let answer: Value = response.json().await.unwrap();
@@ -40,11 +40,11 @@ async fn an_openai_compatible_upstream_is_served_from_config() {
     );
 
     question["stream"] = true.into();
-    let response = house.post("/v1/chat/completions", &question).await;
+    let response = gateway.post("/v1/chat/completions", &question).await;
     assert!(chunks(&response.text().await.unwrap()).len() > 1);
 
     let texts = json!({ "model": "embedder", "input": ["a", "b"] });
-    let response = house.post("/v1/embeddings", &texts).await;
+    let response = gateway.post("/v1/embeddings", &texts).await;
     let vectors: Value = response.json().await.unwrap();
     assert_eq!(
         vectors["data"].as_array().map(Vec::len),

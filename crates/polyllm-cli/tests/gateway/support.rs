@@ -1,4 +1,4 @@
-//! The house with its doors open, and what a client reads.
+//! A gateway with simulated upstreams, and what a client reads.
 
 use llm_gateway::{Config, Gateway, GatewayOptions};
 use llm_sim::{Sim, SimOptions};
@@ -9,7 +9,7 @@ use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
 /// A gateway over the simulated upstreams.
-pub(crate) struct House {
+pub(crate) struct TestGateway {
     pub(crate) sim: Sim,
     pub(crate) url: String,
     pub(crate) client: reqwest::Client,
@@ -17,10 +17,10 @@ pub(crate) struct House {
     pub(crate) served: JoinHandle<std::io::Result<()>>,
 }
 
-impl House {
+impl TestGateway {
     /// Serves a `config.yaml`, which may have TOGETHER_BASE and REPLICATE_BASE in its
-    /// environment; any other variable of the config is the key of the house.
-    pub(crate) async fn open(config: &str, options: SimOptions) -> Self {
+    /// environment; any other variable of the config is the key of the upstreams.
+    pub(crate) async fn start(config: &str, options: SimOptions) -> Self {
         // The providers' own connections bring theirs; the test's client needs one too.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let sim = Sim::start(options).await.unwrap();
@@ -29,7 +29,7 @@ impl House {
                 "TOGETHER_BASE" => sim.together_url().to_owned(),
                 "REPLICATE_BASE" => format!("{}/v1", sim.replicate_url()),
                 "LITELLM_MASTER_KEY" => return None,
-                _ => "key-of-the-house".to_owned(),
+                _ => "key-of-the-upstream".to_owned(),
             })
         };
         let config = Config::parse(config, &polyllm::registry(), &environment).unwrap();

@@ -7,12 +7,12 @@ use llm_sim::{Failure, Fault, Reply, SimOptions, Timing};
 use serde_json::{Value, json};
 
 use crate::page::ROWS;
-use crate::support::{House, chunks};
+use crate::support::{TestGateway, chunks};
 
 const TEXT: &str = "Earth is  the third planet — 🌍.\n";
 
-/// A house that serves every row under its place in the list.
-async fn house(timing: Timing) -> House {
+/// A gateway that serves every row under its place in the list.
+async fn gateway(timing: Timing) -> TestGateway {
     let mut config = "model_list:\n".to_owned();
     for (place, model) in ROWS.iter().enumerate() {
         write!(
@@ -23,7 +23,7 @@ async fn house(timing: Timing) -> House {
         .unwrap();
     }
     let reply = Reply::Text(TEXT.to_owned());
-    House::open(
+    TestGateway::start(
         &config,
         SimOptions::default().with_reply(reply).with_timing(timing),
     )
@@ -53,9 +53,9 @@ fn text(body: &str) -> String {
 
 #[tokio::test]
 async fn every_model_of_litellms_page_answers_whole() {
-    let house = house(Timing::default()).await;
+    let gateway = gateway(Timing::default()).await;
     for (place, model) in ROWS.iter().enumerate() {
-        let plain = house
+        let plain = gateway
             .post("/v1/chat/completions", &question(place, false))
             .await;
         let plain: Value = plain.json().await.unwrap();
@@ -63,32 +63,32 @@ async fn every_model_of_litellms_page_answers_whole() {
             plain["choices"][0]["message"]["content"], TEXT,
             "{model}: {plain}"
         );
-        let streamed = house
+        let streamed = gateway
             .post("/v1/chat/completions", &question(place, true))
             .await;
         assert_eq!(text(&streamed.text().await.unwrap()), TEXT, "{model}");
     }
-    assert_eq!(house.sim.replicate().counts().succeeded, 2 * ROWS.len());
+    assert_eq!(gateway.sim.replicate().counts().succeeded, 2 * ROWS.len());
 }
 
 #[tokio::test]
 async fn every_model_of_litellms_page_goes_on_from_a_text() {
-    let house = house(Timing::default()).await;
+    let gateway = gateway(Timing::default()).await;
     for (place, model) in ROWS.iter().enumerate() {
         let mut question = json!({ "model": format!("row-{place}"), "prompt": "Earth is" });
-        let plain = house.post("/v1/completions", &question).await;
+        let plain = gateway.post("/v1/completions", &question).await;
         let plain: Value = plain.json().await.unwrap();
         assert_eq!(plain["object"], "text_completion", "{model}: {plain}");
         assert_eq!(plain["choices"][0]["text"], TEXT, "{model}: {plain}");
         question["stream"] = true.into();
-        let streamed = house.post("/v1/completions", &question).await;
+        let streamed = gateway.post("/v1/completions", &question).await;
         let text: String = chunks(&streamed.text().await.unwrap())
             .iter()
             .filter_map(|chunk| chunk["choices"][0]["text"].as_str())
             .collect();
         assert_eq!(text, TEXT, "{model}");
     }
-    let predictions = house.sim.replicate().predictions();
+    let predictions = gateway.sim.replicate().predictions();
     assert!(
         predictions
             .iter()
@@ -98,15 +98,15 @@ async fn every_model_of_litellms_page_goes_on_from_a_text() {
 
 #[tokio::test]
 async fn a_model_that_failed_is_told_as_litellm_tells_it() {
-    let house = house(Timing::default()).await;
+    let gateway = gateway(Timing::default()).await;
     for (failure, status, code, again) in [
         (Failure::OutOfMemory, 422, "E1001", Some("false")),
         (Failure::Sensitive, 400, "E005", Some("false")),
         (Failure::Director, 502, "E9828", None),
     ] {
-        house.sim.replicate().clear_faults();
-        house.sim.replicate().inject(Fault::Fail(failure));
-        let response = house
+        gateway.sim.replicate().clear_faults();
+        gateway.sim.replicate().inject(Fault::Fail(failure));
+        let response = gateway
             .post("/v1/chat/completions", &question(0, false))
             .await;
         assert_eq!(response.status(), status, "{failure:?}");
@@ -135,18 +135,18 @@ model_list:
       api_base: os.environ/REPLICATE_BASE
       extra_headers: {X-Team: os.environ/TEAM, X-Cost-Centre: 4711}
 ";
-    let house = House::open(config, SimOptions::default()).await;
+    let gateway = TestGateway::start(config, SimOptions::default()).await;
     for stream in [false, true] {
-        let response = house
+        let response = gateway
             .post("/v1/chat/completions", &question(0, stream))
             .await;
         assert_eq!(response.status(), 200);
         response.bytes().await.unwrap();
     }
-    let requests = house.sim.replicate().requests();
+    let requests = gateway.sim.replicate().requests();
     assert!(requests.len() > 3);
     for request in requests {
-        assert_eq!(request.header("x-team"), Some("key-of-the-house"));
+        assert_eq!(request.header("x-team"), Some("key-of-the-upstream"));
         assert_eq!(request.header("x-cost-centre"), Some("4711"));
     }
 }
@@ -159,8 +159,10 @@ async fn an_open_connection_lives_through_a_boot_of_four_minutes() {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     });
-    let house = house(Timing::default().with_boot(Duration::from_secs(240))).await;
-    let mut response = house.post("/v1/chat/completions", &question(0, true)).await;
+    let gateway = gateway(Timing::default().with_boot(Duration::from_secs(240))).await;
+    let mut response = gateway
+        .post("/v1/chat/completions", &question(0, true))
+        .await;
     let (mut body, mut longest) = (Vec::new(), Duration::ZERO);
     let mut last = tokio::time::Instant::now();
     while let Some(bytes) = response.chunk().await.unwrap() {

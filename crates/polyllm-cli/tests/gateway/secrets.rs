@@ -3,8 +3,8 @@
 
 use llm_gateway::{Config, Gateway, GatewayOptions};
 use serde_json::{Value, json};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpListener;
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::net::{TcpListener, TcpStream};
 
 const KEY: &str = "sk-canary/4f1c+key";
 const HEADER: &str = "header-canary-77aa";
@@ -31,14 +31,31 @@ async fn upstream(status: &str, headers: &str, body: &str) -> String {
     let base = format!("http://{}", listener.local_addr().unwrap());
     tokio::spawn(async move {
         while let Ok((mut connection, _)) = listener.accept().await {
-            // Requests of these tests come in one read.
-            let mut request = vec![0; 1 << 16];
-            if connection.read(&mut request).await.is_ok() {
+            if read_request(&mut connection).await.is_some() {
                 let _ = connection.write_all(answer.as_bytes()).await;
             }
         }
     });
     base
+}
+
+/// Reads a request; `None` when the connection ends first.
+async fn read_request(connection: &mut TcpStream) -> Option<()> {
+    let mut reader = BufReader::new(connection);
+    let mut length = 0;
+    loop {
+        let mut line = String::new();
+        let read = reader.read_line(&mut line).await;
+        read.ok().filter(|read| *read > 0)?;
+        if line == "\r\n" {
+            break;
+        }
+        let (name, value) = line.split_once(':').unwrap_or_default();
+        if name.eq_ignore_ascii_case("content-length") {
+            length = value.trim().parse().ok()?;
+        }
+    }
+    reader.read_exact(&mut vec![0; length]).await.ok().map(drop)
 }
 
 /// All that a client reads, head and body, when it asks every model in every way.

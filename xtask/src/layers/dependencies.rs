@@ -1,10 +1,10 @@
-//! Who may depend on whom.
+//! The rules for dependencies between crates.
 
-use super::Breach;
+use super::Violation;
 use super::facts::{Facts, Tree};
 
-/// The layers. A crate knows crates of lower layers only; a provider that is not listed is in
-/// [`PROVIDERS`]. A crate may be listed before it exists.
+/// The layers. A crate may depend on crates of lower layers only. A provider that is not listed is
+/// in [`PROVIDERS`]. A crate may be listed before it exists.
 const LAYERS: &[(&str, u8)] = &[
     ("llm-types", 0),
     ("sse-codec", 0),
@@ -23,14 +23,14 @@ const LAYERS: &[(&str, u8)] = &[
     ("bench-report", 6),
     ("polyllm", 6),
     ("polyllm-cli", 7),
-    // Not part of the product: they may know all, and nothing depends on them.
+    // Not part of the product: they may depend on every crate, and no crate depends on them.
     ("vectors", 8),
     ("xtask", 8),
 ];
 
 const PROVIDERS: u8 = 4;
 
-/// Arrows inside of a layer, each behind a feature and for a reason.
+/// Allowed dependencies within a layer, each behind a feature and with its reason.
 const SIDEWAYS: &[(&str, &str)] = &[
     // Feature `openai`: conversions from the messages of OpenAI's schema.
     ("prompt-templates", "llm-types"),
@@ -85,79 +85,87 @@ const HTTP: &[&str] = &[
     "tower",
 ];
 
-/// The crates that know the contract and no transport.
+/// The crates that must not depend on [`HTTP`].
 const WITHOUT_HTTP: &[&str] = &["llm-provider", "llm-router"];
 
-pub(super) fn point_down(facts: &Facts) -> Vec<Breach> {
-    let mut breaches = Vec::new();
+pub(super) fn point_to_lower_layers(facts: &Facts) -> Vec<Violation> {
+    let mut violations = Vec::new();
     for package in &facts.packages {
         let at = format!("{}/Cargo.toml", package.folder);
         let Some(own) = layer(&package.name) else {
-            let mend = format!(
-                "{} has no layer: enter it in LAYERS in xtask/src/layers/arrows.rs",
+            let fix = format!(
+                "{} has no layer: add it to LAYERS in xtask/src/layers/dependencies.rs",
                 package.name
             );
-            breaches.push(Breach::new(at, mend));
+            violations.push(Violation::new(at, fix));
             continue;
         };
-        for need in &package.needs {
-            // A need without a layer is reported where it is a package itself.
-            let Some(below) = layer(need) else { continue };
-            if below >= own && !SIDEWAYS.contains(&(&package.name, need)) {
-                let mend = format!(
-                    "{} (layer {own}) may not depend on {need} (layer {below}): \
-                     move what it needs to a lower layer",
+        for dependency in &package.dependencies {
+            // A dependency without a layer is reported at its own package.
+            let Some(below) = layer(dependency) else {
+                continue;
+            };
+            if below >= own && !SIDEWAYS.contains(&(&package.name, dependency)) {
+                let fix = format!(
+                    "{} (layer {own}) may not depend on {dependency} (layer {below}): \
+                     move the code that it needs to a lower layer",
                     package.name
                 );
-                breaches.push(Breach::new(&at, mend));
+                violations.push(Violation::new(&at, fix));
             }
         }
     }
-    breaches
+    violations
 }
 
-pub(super) fn leaves_know_no_network(facts: &Facts) -> Vec<Breach> {
+pub(super) fn layer_0_without_network(facts: &Facts) -> Vec<Violation> {
     let leaves = facts.trees.iter().filter(|tree| is_leaf(tree.package));
     let known = leaves.flat_map(|tree| {
         let known = NETWORK.iter().filter(|name| tree.packages.contains(**name));
-        known.map(|name| breach(facts, tree, &format!("builds {name}: do without it")))
-    });
-    known.collect()
-}
-
-pub(super) fn contract_knows_no_http(facts: &Facts) -> Vec<Breach> {
-    let trees = facts.trees.iter();
-    let trees = trees.filter(|tree| WITHOUT_HTTP.contains(&tree.package));
-    let known = trees.flat_map(|tree| {
-        let known = HTTP.iter().filter(|name| tree.packages.contains(**name));
         known.map(|name| {
-            breach(
+            violation(
                 facts,
                 tree,
-                &format!("builds {name}: leave that to llm-http"),
+                &format!("builds {name}: remove that dependency"),
             )
         })
     });
     known.collect()
 }
 
-pub(super) fn conformance_is_for_tests(facts: &Facts) -> Vec<Breach> {
+pub(super) fn contract_without_http(facts: &Facts) -> Vec<Violation> {
+    let trees = facts.trees.iter();
+    let trees = trees.filter(|tree| WITHOUT_HTTP.contains(&tree.package));
+    let known = trees.flat_map(|tree| {
+        let known = HTTP.iter().filter(|name| tree.packages.contains(**name));
+        known.map(|name| {
+            violation(
+                facts,
+                tree,
+                &format!("builds {name}: move that code to llm-http"),
+            )
+        })
+    });
+    known.collect()
+}
+
+pub(super) fn conformance_is_for_tests(facts: &Facts) -> Vec<Violation> {
     let users = facts.packages.iter();
-    let users = users.filter(|package| package.needs.iter().any(|need| need == CONFORMANCE));
-    let mend = format!("builds {CONFORMANCE}: make it a dependency of tests only");
+    let users = users.filter(|package| package.dependencies.iter().any(|name| name == CONFORMANCE));
+    let fix = format!("builds {CONFORMANCE}: make it a dev-dependency");
     users
-        .map(|package| Breach::new(format!("{}/Cargo.toml", package.folder), &mend))
+        .map(|package| Violation::new(format!("{}/Cargo.toml", package.folder), &fix))
         .collect()
 }
 
-pub(super) fn templates_stand_alone(facts: &Facts) -> Vec<Breach> {
+pub(super) fn templates_without_dependencies(facts: &Facts) -> Vec<Violation> {
     let alone = |tree: &&Tree| {
         tree.package == "prompt-templates" && tree.features == "--no-default-features"
     };
     let others = facts.trees.iter().filter(alone).flat_map(|tree| {
         let others = tree.packages.iter().filter(|name| *name != tree.package);
         others.map(|name| {
-            breach(
+            violation(
                 facts,
                 tree,
                 &format!("builds {name}: put it behind a feature"),
@@ -167,23 +175,17 @@ pub(super) fn templates_stand_alone(facts: &Facts) -> Vec<Breach> {
     others.collect()
 }
 
-pub(super) fn library_without_simulation(facts: &Facts) -> Vec<Breach> {
+pub(super) fn library_without_simulation(facts: &Facts) -> Vec<Violation> {
     let linked = facts
         .trees
         .iter()
         .filter(|tree| tree.package == "polyllm" && tree.packages.contains("llm-sim"));
     linked
-        .map(|tree| {
-            breach(
-                facts,
-                tree,
-                "builds llm-sim: make that a dependency of tests only",
-            )
-        })
+        .map(|tree| violation(facts, tree, "builds llm-sim: make it a dev-dependency"))
         .collect()
 }
 
-/// Whether a crate is of layer 0.
+/// Whether a crate is in layer 0.
 pub(crate) fn is_leaf(name: &str) -> bool {
     layer(name) == Some(0)
 }
@@ -203,11 +205,11 @@ fn layer(name: &str) -> Option<u8> {
 
 const CONFORMANCE: &str = "provider-conformance";
 
-fn breach(facts: &Facts, tree: &Tree, what: &str) -> Breach {
+fn violation(facts: &Facts, tree: &Tree, what: &str) -> Violation {
     let folder = facts
         .package(tree.package)
         .map_or(tree.package, |package| &package.folder);
-    Breach::new(
+    Violation::new(
         format!("{folder}/Cargo.toml"),
         format!(
             "`cargo tree -p {} -e normal {}` {what}",
@@ -221,10 +223,10 @@ mod tests {
     use super::*;
 
     #[track_caller]
-    fn check(breaches: &[Breach], expected: &[&str]) {
-        let texts: Vec<_> = breaches
+    fn check(violations: &[Violation], expected: &[&str]) {
+        let texts: Vec<_> = violations
             .iter()
-            .map(|b| format!("{}: {}", b.at, b.mend))
+            .map(|b| format!("{}: {}", b.at, b.fix))
             .collect();
         assert_eq!(texts.len(), expected.len(), "{texts:#?}");
         for (text, part) in texts.iter().zip(expected) {
@@ -233,8 +235,8 @@ mod tests {
     }
 
     #[test]
-    fn an_arrow_up_or_sideways_is_a_breach() {
-        let facts = Facts::made_up(
+    fn a_dependency_on_the_same_or_a_higher_layer_is_a_violation() {
+        let facts = Facts::sample(
             &[
                 ("llm-types", &["llm-provider"]),
                 ("llm-provider", &["llm-types", "sse-codec"]),
@@ -246,7 +248,7 @@ mod tests {
             &[],
         );
         check(
-            &point_down(&facts),
+            &point_to_lower_layers(&facts),
             &[
                 "crates/llm-types/Cargo.toml: llm-types (layer 0) may not depend on llm-provider",
                 "provider-x (layer 4) may not depend on provider-y (layer 4)",
@@ -256,17 +258,17 @@ mod tests {
     }
 
     #[test]
-    fn a_crate_without_a_layer_is_a_breach() {
-        let facts = Facts::made_up(&[("llm-new", &["llm-types"])], &[]);
+    fn a_crate_without_a_layer_is_a_violation() {
+        let facts = Facts::sample(&[("llm-new", &["llm-types"])], &[]);
         check(
-            &point_down(&facts),
-            &["llm-new has no layer: enter it in LAYERS"],
+            &point_to_lower_layers(&facts),
+            &["llm-new has no layer: add it to LAYERS"],
         );
     }
 
     #[test]
-    fn a_runtime_in_a_leaf_is_a_breach() {
-        let facts = Facts::made_up(&[("sse-codec", &[])], &[])
+    fn a_runtime_in_layer_0_is_a_violation() {
+        let facts = Facts::sample(&[("sse-codec", &[])], &[])
             .with_tree(
                 "sse-codec",
                 "--all-features",
@@ -274,14 +276,14 @@ mod tests {
             )
             .with_tree("polyllm", "--all-features", &["polyllm", "tokio"]);
         check(
-            &leaves_know_no_network(&facts),
+            &layer_0_without_network(&facts),
             &["sse-codec/Cargo.toml: `cargo tree -p sse-codec"],
         );
     }
 
     #[test]
-    fn a_transport_in_the_contract_or_the_router_is_a_breach() {
-        let facts = Facts::made_up(&[("llm-provider", &[]), ("llm-router", &[])], &[])
+    fn a_transport_in_the_contract_or_the_router_is_a_violation() {
+        let facts = Facts::sample(&[("llm-provider", &[]), ("llm-router", &[])], &[])
             .with_tree(
                 "llm-provider",
                 "--all-features",
@@ -290,7 +292,7 @@ mod tests {
             .with_tree("llm-router", "--all-features", &["llm-provider", "ring"])
             .with_tree("polyllm", "--all-features", &["hyper", "rustls"]);
         check(
-            &contract_knows_no_http(&facts),
+            &contract_without_http(&facts),
             &[
                 "`cargo tree -p llm-provider -e normal --all-features` builds hyper",
                 "`cargo tree -p llm-router -e normal --all-features` builds ring",
@@ -299,8 +301,8 @@ mod tests {
     }
 
     #[test]
-    fn a_build_with_the_conformance_suite_is_a_breach() {
-        let facts = Facts::made_up(
+    fn a_build_with_the_conformance_suite_is_a_violation() {
+        let facts = Facts::sample(
             &[
                 ("provider-x", &["provider-conformance"]),
                 ("provider-y", &["llm-http"]),
@@ -314,7 +316,7 @@ mod tests {
     }
 
     #[test]
-    fn a_dependency_of_bare_templates_is_a_breach() {
+    fn a_dependency_of_templates_without_features_is_a_violation() {
         let facts = Facts::default()
             .with_tree(
                 "prompt-templates",
@@ -327,13 +329,13 @@ mod tests {
                 &["prompt-templates", "minijinja"],
             );
         check(
-            &templates_stand_alone(&facts),
+            &templates_without_dependencies(&facts),
             &["builds serde: put it behind a feature"],
         );
     }
 
     #[test]
-    fn a_linked_simulation_is_a_breach() {
+    fn a_linked_simulation_is_a_violation() {
         let facts = Facts::default().with_tree(
             "polyllm",
             "--all-features",

@@ -142,11 +142,12 @@ impl RouterBuilder {
     /// The first setting that is contradictory or out of range.
     pub fn build(self) -> Result<Router, BuildError> {
         check(&self)?;
-        Ok(self.assemble())
+        Ok(self.build_unchecked())
     }
 
-    /// Builds the router without checks.
-    pub(crate) fn assemble(self) -> Router {
+    /// Builds the router without checks. A setting that refers to an unknown group has no effect,
+    /// and no group serves a call twice.
+    pub fn build_unchecked(self) -> Router {
         let (groups, states) = group(self.deployments);
         Router::from_core(Core {
             names: Names::new(groups, self.aliases, self.default_model),

@@ -30,7 +30,7 @@ impl Router {
     /// The capabilities of each provider are read once, here. [`builder`](Self::builder) has
     /// options, and checks them.
     pub fn new(deployments: impl IntoIterator<Item = Deployment>) -> Self {
-        Self::builder().with_deployments(deployments).assemble()
+        Self::builder().with_deployments(deployments).build_unchecked()
     }
 
     /// Collects deployments and options for a router.

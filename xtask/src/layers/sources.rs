@@ -47,18 +47,17 @@ pub(super) fn router_and_gateway_name_no_provider(facts: &Facts) -> Vec<Violatio
         .map(|form| form.replace("NAME", name))
     });
     let forms: Vec<_> = forms.collect();
-    let files = facts
-        .files
-        .iter()
-        .filter(|file| {
-            ["crates/llm-router/src/", "crates/llm-gateway/src/"]
-                .iter()
-                .any(|folder| file.path.starts_with(folder))
-        });
+    let files = facts.files.iter().filter(|file| {
+        ["crates/llm-router/src/", "crates/llm-gateway/src/"]
+            .iter()
+            .any(|folder| file.path.starts_with(folder))
+    });
     files
         .flat_map(|file| {
             named(file.text.lines(), &forms).map(|(line, form)| {
-                let fix = format!("names a provider, {form:?}: use the trait Provider, or what it declares");
+                let fix = format!(
+                    "names a provider, {form:?}: use the trait Provider, or what it declares"
+                );
                 Violation::new(format!("{}:{line}", file.path), fix)
             })
         })
@@ -183,7 +182,10 @@ mod tests {
             router_and_gateway_name_no_provider,
             &[
                 ("crates/llm-router/src/a.rs", text),
-                ("crates/llm-gateway/src/a.rs", "const KEY: &str = \"replicate_weights\";\n"),
+                (
+                    "crates/llm-gateway/src/a.rs",
+                    "const KEY: &str = \"replicate_weights\";\n",
+                ),
                 ("crates/llm-gateway/tests/a.rs", text),
             ],
             &[

@@ -336,3 +336,72 @@ fn after(time: Duration) -> Instant {
 }
 
 const YEAR: Duration = Duration::from_secs(365 * 24 * 3600);
+
+#[cfg(test)]
+mod tests {
+    use llm_provider::endpoint::Chat;
+    use llm_provider::{Capabilities, Document, Provider};
+
+    use super::*;
+    use crate::{
+        Deployment, LatencyBased, LeastBusy, PeakEwma, RateLimits, Router, SimpleShuffle, Strategy,
+        TokenCounts, UsageBased,
+    };
+
+    #[derive(Debug)]
+    struct Idle;
+
+    impl Provider for Idle {
+        fn name(&self) -> &'static str {
+            "idle"
+        }
+
+        fn capabilities(&self) -> Capabilities {
+            Capabilities::ALL
+        }
+    }
+
+    /// 100 deployments with every limit.
+    fn core(strategy: Arc<dyn Strategy>) -> Arc<Core> {
+        let limits = RateLimits::default()
+            .with_rpm(1_000_000)
+            .with_tpm(1_000_000_000)
+            .with_max_parallel_requests(1000);
+        let deployments = (0..100).map(|number| {
+            Deployment::new("group", Arc::new(Idle), "m")
+                .with_id(number.to_string())
+                .with_limits(limits.clone())
+        });
+        let router = Router::builder()
+            .with_deployments(deployments)
+            .with_strategy(strategy)
+            .build()
+            .unwrap();
+        router.core().clone()
+    }
+
+    #[test]
+    fn a_deployment_is_admitted_picked_and_settled_without_allocation() {
+        let strategies: [Arc<dyn Strategy>; 5] = [
+            Arc::new(PeakEwma),
+            Arc::new(SimpleShuffle),
+            Arc::new(LeastBusy),
+            Arc::new(LatencyBased),
+            Arc::new(UsageBased),
+        ];
+        let body = Document::from_bytes(r#"{"model":"group","messages":[]}"#);
+        let call = Call::new(&Chat, body);
+        for strategy in strategies {
+            let core = core(strategy);
+            let serve = || {
+                let mut plan = Plan::new(&core, &call, RouteOptions::default()).unwrap();
+                let lease = plan.pick().unwrap();
+                lease.succeeded(Some(TokenCounts::new(10, 5)));
+            };
+            // The first call indexes the body and seeds the random numbers of the thread.
+            serve();
+            let allocated = allocation_counter::measure(serve);
+            assert_eq!(allocated.count_total, 0, "{:?}", core.strategy);
+        }
+    }
+}

@@ -30,7 +30,9 @@ impl Router {
     /// The capabilities of each provider are read once, here. [`builder`](Self::builder) has
     /// options, and checks them.
     pub fn new(deployments: impl IntoIterator<Item = Deployment>) -> Self {
-        Self::builder().with_deployments(deployments).build_unchecked()
+        Self::builder()
+            .with_deployments(deployments)
+            .build_unchecked()
     }
 
     /// Collects deployments and options for a router.
@@ -42,6 +44,11 @@ impl Router {
         Self {
             core: Arc::new(core),
         }
+    }
+
+    #[cfg(test)]
+    pub(crate) fn core(&self) -> &Arc<Core> {
+        &self.core
     }
 
     /// Sets how many other deployments are tried after a failure: 1 by default, at most

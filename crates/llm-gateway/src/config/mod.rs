@@ -221,7 +221,10 @@ impl Config {
     /// list of models, every name would be unknown.
     fn finish_router(&mut self, reader: &mut Reader<'_>, routing: Routing, at: Position) {
         self.router = routing.into_builder(self.retries);
-        let router = self.router.clone().with_deployments(self.deployments.clone());
+        let router = self
+            .router
+            .clone()
+            .with_deployments(self.deployments.clone());
         if reader.errors() == 0
             && let Err(error) = router.build()
         {

@@ -33,8 +33,14 @@ impl Routing {
     pub(super) fn read_common(&mut self, reader: &mut Reader<'_>, section: &mut Section) {
         for (key, lists) in [
             ("fallbacks", &mut self.fallbacks.general),
-            ("context_window_fallbacks", &mut self.fallbacks.context_window),
-            ("content_policy_fallbacks", &mut self.fallbacks.content_policy),
+            (
+                "context_window_fallbacks",
+                &mut self.fallbacks.context_window,
+            ),
+            (
+                "content_policy_fallbacks",
+                &mut self.fallbacks.content_policy,
+            ),
         ] {
             let Some(entry) = reader.take(section, key) else {
                 continue;
@@ -171,7 +177,9 @@ impl Routing {
         for name in read_names(reader, &entry.key, entry.value) {
             match &*name {
                 "enforce_model_rate_limits" => self.enforces_rates = true,
-                "deployment_affinity" | "prompt_caching" | "responses_api_deployment_check"
+                "deployment_affinity"
+                | "prompt_caching"
+                | "responses_api_deployment_check"
                 | "session_affinity" => {
                     let builder = std::mem::take(&mut self.builder);
                     self.builder = builder.with_affinity(AffinityOptions::default());
@@ -203,7 +211,11 @@ fn read_fallbacks(reader: &mut Reader<'_>, entry: Entry) -> Vec<(String, Vec<Str
         Yaml::List(items) => items,
         Yaml::Map(_) => vec![entry.value],
         _ => {
-            reader.wrong_type(&quoted(&entry.key), "a list (`- GROUP: [OTHERS]`)", &entry.value);
+            reader.wrong_type(
+                &quoted(&entry.key),
+                "a list (`- GROUP: [OTHERS]`)",
+                &entry.value,
+            );
             return Vec::new();
         }
     };
@@ -278,13 +290,19 @@ const RETRY_KEYS: Keys = Keys {
         "TimeoutErrorRetries",
     ],
     // The request is at fault: another deployment would fail, too.
-    ignored: &["BadRequestErrorRetries", "ContentPolicyViolationErrorRetries"],
+    ignored: &[
+        "BadRequestErrorRetries",
+        "ContentPolicyViolationErrorRetries",
+    ],
     restricting: &[],
 };
 
 /// LiteLLM's settings that have no effect, and why.
 pub(super) const REFUSED: &[(&str, &str)] = &[
-    ("allowed_fails_policy", "cooldowns depend on the cause of a failure already"),
+    (
+        "allowed_fails_policy",
+        "cooldowns depend on the cause of a failure already",
+    ),
     ("cache_kwargs", "replies are not cached"),
     ("cache_responses", "replies are not cached"),
     ("client_ttl", "connections are kept as long as they work"),
@@ -292,7 +310,10 @@ pub(super) const REFUSED: &[(&str, &str)] = &[
     ("default_litellm_params", "set the parameters of each model"),
     ("default_priority", "calls have no priority of their own"),
     ("enable_tag_filtering", "the tags of requests are not read"),
-    ("model_group_retry_policy", "`retry_policy` is for all models"),
+    (
+        "model_group_retry_policy",
+        "`retry_policy` is for all models",
+    ),
     ("polling_interval", "calls in a queue are woken, not polled"),
     ("provider_budget_config", "budgets are not supported"),
     ("redis_db", "state is kept in memory"),
@@ -303,7 +324,10 @@ pub(super) const REFUSED: &[(&str, &str)] = &[
     ("retry_after", "another deployment is tried immediately"),
     ("routing_strategy_args", "the strategies have no arguments"),
     ("set_verbose", "set the level of the log with -v"),
-    ("tag_filtering_match_any", "the tags of requests are not read"),
+    (
+        "tag_filtering_match_any",
+        "the tags of requests are not read",
+    ),
 ];
 
 /// Budgets per provider need the costs of all models.

@@ -22,6 +22,7 @@ pub(super) struct Routing {
     fallbacks: Fallbacks,
     cooldown: Cooldown,
     retries: RetryPolicy,
+    affinity: Option<AffinityOptions>,
     /// Whether `rpm` and `tpm` are limits, and not only weights.
     pub(super) enforces_rates: bool,
     /// The calls at the same time of deployments that do not set them.
@@ -98,6 +99,10 @@ impl Routing {
         self.builder = builder;
         if let Some(entry) = reader.take(section, "optional_pre_call_checks") {
             self.read_checks(reader, entry);
+        }
+        if let Some(time) = reader.take_time(section, "deployment_affinity_ttl_seconds") {
+            let affinity = self.affinity.take();
+            self.affinity = affinity.map(|affinity| affinity.with_time_to_live(time.min(DAY)));
         }
         for (key, reason) in REFUSED {
             if let Some(entry) = section.take(key) {
@@ -181,8 +186,7 @@ impl Routing {
                 | "prompt_caching"
                 | "responses_api_deployment_check"
                 | "session_affinity" => {
-                    let builder = std::mem::take(&mut self.builder);
-                    self.builder = builder.with_affinity(AffinityOptions::default());
+                    self.affinity.get_or_insert_default();
                 }
                 _ => {
                     let message = format!("{} is not supported and is ignored", quoted(&name));
@@ -202,6 +206,7 @@ impl Routing {
             .with_retries(policy)
             .with_cooldown(self.cooldown)
             .with_fallbacks(self.fallbacks)
+            .with_affinity(self.affinity)
     }
 }
 
@@ -299,17 +304,24 @@ const RETRY_KEYS: Keys = Keys {
 
 /// LiteLLM's settings that have no effect, and why.
 pub(super) const REFUSED: &[(&str, &str)] = &[
+    ("alerting_config", "no alerts are sent"),
     (
         "allowed_fails_policy",
         "cooldowns depend on the cause of a failure already",
     ),
+    ("assistants_config", "assistants are not supported"),
     ("cache_kwargs", "replies are not cached"),
     ("cache_responses", "replies are not cached"),
+    ("caching_groups", "replies are not cached"),
     ("client_ttl", "connections are kept as long as they work"),
     ("debug_level", "set the level of the log with -v"),
     ("default_litellm_params", "set the parameters of each model"),
     ("default_priority", "calls have no priority of their own"),
     ("enable_tag_filtering", "the tags of requests are not read"),
+    (
+        "ignore_invalid_deployments",
+        "an invalid deployment is an error",
+    ),
     (
         "model_group_retry_policy",
         "`retry_policy` is for all models",
@@ -322,6 +334,11 @@ pub(super) const REFUSED: &[(&str, &str)] = &[
     ("redis_port", "state is kept in memory"),
     ("redis_url", "state is kept in memory"),
     ("retry_after", "another deployment is tried immediately"),
+    (
+        "router_general_settings",
+        "the deployments are those of the file",
+    ),
+    ("routing_groups", "one strategy is for all models"),
     ("routing_strategy_args", "the strategies have no arguments"),
     ("set_verbose", "set the level of the log with -v"),
     (
@@ -335,3 +352,59 @@ const UNSUPPORTED_STRATEGY: &str = "provider-budget-routing";
 const MAX_COUNT: u32 = 1_000_000;
 const MAX_QUEUE: u32 = 1_000_000;
 const DAY: Duration = Duration::from_secs(24 * 3600);
+
+#[cfg(test)]
+mod tests {
+    use super::super::keys;
+    use super::*;
+
+    /// The first column of the table of `router_settings`, which has the value "served" or a reason.
+    fn documented() -> Vec<(String, String)> {
+        let readme = include_str!("../../README.md");
+        let table = readme.split("| `router_settings` |").nth(1).unwrap();
+        let rows = table
+            .lines()
+            .skip(2)
+            .take_while(|line| line.starts_with('|'));
+        let cells = rows.flat_map(|row| {
+            let mut cells = row.trim_matches('|').split('|').map(str::trim);
+            let (names, effect) = (cells.next().unwrap(), cells.next().unwrap());
+            let names = names
+                .split(',')
+                .map(|name| name.trim().trim_matches('`').to_owned());
+            names
+                .map(|name| (name, effect.to_owned()))
+                .collect::<Vec<_>>()
+        });
+        cells.collect()
+    }
+
+    #[test]
+    fn every_setting_is_documented_as_served_or_refused() {
+        let refused = REFUSED.iter().map(|(name, reason)| (*name, Some(*reason)));
+        let served = keys::ROUTER.read.iter().map(|name| (*name, None));
+        let mut expected: Vec<(String, Option<String>)> = refused
+            .chain(served)
+            .map(|(name, reason)| {
+                (
+                    name.to_owned(),
+                    reason.map(|reason| format!("no effect: {reason}")),
+                )
+            })
+            .collect();
+        expected.sort();
+        let mut documented: Vec<_> = documented()
+            .into_iter()
+            .map(|(name, effect)| (name, effect.starts_with("no effect").then_some(effect)))
+            .collect();
+        documented.sort();
+        assert_eq!(documented, expected);
+    }
+
+    #[test]
+    fn every_ignored_setting_has_a_reason() {
+        let mut reasons: Vec<&str> = REFUSED.iter().map(|(name, _)| *name).collect();
+        reasons.sort_unstable();
+        assert_eq!(keys::ROUTER.ignored, reasons);
+    }
+}

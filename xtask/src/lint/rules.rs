@@ -101,7 +101,7 @@ pub(super) const RULES: &[Rule] = &[
                 reason: "what is shown was made an excerpt when it was built",
             },
             Exception {
-                path: "crates/llm-router/src/deployment.rs",
+                path: "crates/llm-router/src/deployment/mod.rs",
                 line: "id: format!",
                 reason: "the id of a deployment, from the operator's config",
             },

@@ -62,7 +62,7 @@ const QUICK: &[Step] = &[
     ("default", "the binary without optional parts", default),
     (
         "services",
-        "the tests that need Redis or NATS, over servers started for them",
+        "the tests that need PostgreSQL, Redis or NATS, over servers started for them",
         services,
     ),
     ("features", "each feature of each crate alone", features),

@@ -33,8 +33,8 @@ pub(crate) fn advisories() -> Result<Option<String>> {
 
 /// The last line of what git wrote is its reason.
 fn unavailable(error: &str) -> String {
-    let lines = error.lines().map(str::trim).filter(|line| !line.is_empty());
-    let reason = lines.last().unwrap_or("unknown reason");
+    let mut lines = error.lines().map(str::trim).filter(|line| !line.is_empty());
+    let reason = lines.next_back().unwrap_or("unknown reason");
     format!("the advisory database cannot be fetched: {reason}")
 }
 

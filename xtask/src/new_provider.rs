@@ -1,5 +1,8 @@
 //! `cargo xtask new-provider`: the start of a provider crate, from `xtask/template`.
 
+mod names;
+mod templates;
+
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -7,15 +10,18 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail};
 use lexopt::{Arg, ValueExt};
 
+use self::names::Names;
+use self::templates::Form;
 use crate::{Command, tool};
 
 pub(crate) const COMMAND: Command = Command {
     name: "new-provider",
-    usage: "NAME",
+    usage: "NAME [--custom]",
     about: "Generate a provider crate",
     details: "\
 Writes crates/provider-NAME, a complete provider for an OpenAI-compatible upstream that passes the
-conformance suite against a simulated upstream. Adds it to the workspace and, behind a feature NAME, to
+conformance suite against a simulated upstream. With --custom, the upstream is not OpenAI-compatible:
+it has its own schema, a key in a header of its own, and streams in NDJSON. Adds it to the workspace and, behind a feature NAME, to
 the crate polyllm. The library, the gateway and the command line take their providers from there, so no
 other list has to be edited. Existing files of the crate are never overwritten.
 
@@ -26,8 +32,10 @@ start with NAME/ (with underscores for hyphens).",
 
 fn run(mut args: lexopt::Parser) -> Result<()> {
     let mut name = None;
+    let mut form = Form::OpenAi;
     while let Some(arg) = args.next()? {
         match arg {
+            Arg::Long("custom") => form = Form::Custom,
             Arg::Value(value) if name.is_none() => name = Some(value.string()?),
             _ => return Err(arg.unexpected().into()),
         }
@@ -36,15 +44,15 @@ fn run(mut args: lexopt::Parser) -> Result<()> {
         return Err(lexopt::Error::from("new-provider needs a NAME").into());
     };
     let names = Names::new(&name)?;
-    write(&tool::root(), &names)?;
+    write(&tool::root(), &names, form)?;
     let Names { kebab, snake, .. } = &names;
     println!(
         "wrote crates/provider-{kebab}, and entered it in Cargo.toml and crates/polyllm
 
 Next:
   cargo test -p provider-{kebab}     it passes the conformance suite as it is
-  crates/provider-{kebab}/src        config.rs: address and variables; wire.rs: what is different
-                                     from OpenAI; error.rs: its codes; client.rs: what it can do
+  crates/provider-{kebab}/src        config.rs: settings and parameters; wire.rs: how its API differs from
+                                     OpenAI's; error.rs: its codes; client.rs: what it can do
   crates/provider-{kebab}/tests      let the simulated upstream behave like the real one
   crates/provider-{kebab}/README.md  say what is translated
 
@@ -75,15 +83,16 @@ fn check_in(copy: &Path) -> Result<()> {
             fs::copy(&from, &to).with_context(|| format!("cannot copy {file}"))?;
         }
     }
-    let names = Names::new("scaffold-test")?;
-    write(copy, &names)?;
+    write(copy, &Names::new("scaffold-test")?, Form::OpenAi)?;
+    write(copy, &Names::new("scaffold-custom")?, Form::Custom)?;
     fs::write(copy.join("crates/polyllm/tests/scaffold.rs"), IS_REGISTERED)?;
     let target = tool::target()?;
     for line in [
-        "cargo fmt --check -p provider-scaffold-test -p polyllm",
-        "cargo clippy --offline -p provider-scaffold-test --all-targets -- -D warnings",
-        "cargo test --offline -p provider-scaffold-test",
+        "cargo fmt --check -p provider-scaffold-test -p provider-scaffold-custom -p polyllm",
+        "cargo clippy --offline -p provider-scaffold-test -p provider-scaffold-custom --all-targets -- -D warnings",
+        "cargo test --offline -p provider-scaffold-test -p provider-scaffold-custom",
         "cargo check --offline -p polyllm --no-default-features --features scaffold-test",
+        "cargo check --offline -p polyllm --no-default-features --features scaffold-custom",
         "cargo test --offline -p polyllm --test scaffold",
     ] {
         println!("{line}");
@@ -98,77 +107,9 @@ fn check_in(copy: &Path) -> Result<()> {
     Ok(())
 }
 
-/// A provider's name in every spelling.
-#[derive(Debug)]
-struct Names {
-    /// `fire-works`: in package and feature.
-    kebab: String,
-    /// `fire_works`: in Rust, and in front of model names.
-    snake: String,
-    /// `FireWorks`: the type.
-    camel: String,
-    /// `FIRE_WORKS`: in environment variables.
-    upper: String,
-}
-
-impl Names {
-    fn new(name: &str) -> Result<Self> {
-        let mut words = name.split('-');
-        let is_word = |word: &str| {
-            !word.is_empty()
-                && word
-                    .bytes()
-                    .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit())
-        };
-        if !words.all(is_word) || !name.starts_with(|first: char| first.is_ascii_lowercase()) {
-            bail!(lexopt::Error::from(format!(
-                "'{name}' cannot be a provider's name: use lower-case letters, digits and hyphens, \
-                 a letter first"
-            )));
-        }
-        if TAKEN.contains(&name) {
-            bail!(lexopt::Error::from(format!(
-                "'{name}' cannot be a provider's name: it means something else in Rust or in the \
-                 umbrella"
-            )));
-        }
-        let capital = |word: &str| word[..1].to_uppercase() + &word[1..];
-        Ok(Self {
-            kebab: name.to_owned(),
-            snake: name.replace('-', "_"),
-            camel: name.split('-').map(capital).collect(),
-            upper: name.replace('-', "_").to_uppercase(),
-        })
-    }
-
-    /// A file of the template for this provider.
-    fn fill(&self, template: &str) -> String {
-        let spellings = [
-            ("provider-acme", format!("provider-{}", self.kebab)),
-            ("acme.example", format!("{}.example", self.kebab)),
-            ("acme", self.snake.clone()),
-            ("Acme", self.camel.clone()),
-            ("ACME", self.upper.clone()),
-        ];
-        let mut filled = String::new();
-        let mut rest = template;
-        // The first that fits, at each place: a name may itself hold "acme".
-        while let Some(next) = rest.chars().next() {
-            let spelling = spellings.iter().find(|(word, _)| rest.starts_with(word));
-            let (word, own) = match spelling {
-                Some((word, own)) => (*word, own.as_str()),
-                None => (&rest[..next.len_utf8()], &rest[..next.len_utf8()]),
-            };
-            filled += own;
-            rest = &rest[word.len()..];
-        }
-        filled
-    }
-}
-
 /// Writes the crate and enters it; or changes nothing.
-fn write(root: &Path, names: &Names) -> Result<()> {
-    for (path, text) in changes(root, names)? {
+fn write(root: &Path, names: &Names, form: Form) -> Result<()> {
+    for (path, text) in changes(root, names, form)? {
         fs::create_dir_all(path.parent().context("a file without a folder")?)?;
         fs::write(&path, text).with_context(|| format!("cannot write {}", path.display()))?;
     }
@@ -178,7 +119,7 @@ fn write(root: &Path, names: &Names) -> Result<()> {
 }
 
 /// The files of the crate, and those that list the providers, as they will be.
-fn changes(root: &Path, names: &Names) -> Result<Vec<(PathBuf, String)>> {
+fn changes(root: &Path, names: &Names, form: Form) -> Result<Vec<(PathBuf, String)>> {
     let folder = root
         .join("crates")
         .join(format!("provider-{}", names.kebab));
@@ -244,7 +185,7 @@ fn changes(root: &Path, names: &Names) -> Result<Vec<(PathBuf, String)>> {
         }
         changed.push((path, text));
     }
-    for (file, template) in TEMPLATE {
+    for (file, template) in form.templates() {
         changed.push((folder.join(file), names.fill(template)));
     }
     Ok(changed)
@@ -270,88 +211,7 @@ fn enter(text: &str, start: &str, inside: &str, entry: &str) -> Option<String> {
     Some(lines.join("\n") + "\n")
 }
 
-/// The provider that the template is: `acme`.
-const TEMPLATE: &[(&str, &str)] = &[
-    ("Cargo.toml", include_str!("../template/Cargo.toml")),
-    ("README.md", include_str!("../template/README.md")),
-    ("src/client.rs", include_str!("../template/src/client.rs")),
-    ("src/config.rs", include_str!("../template/src/config.rs")),
-    ("src/error.rs", include_str!("../template/src/error.rs")),
-    ("src/lib.rs", include_str!("../template/src/lib.rs")),
-    ("src/wire.rs", include_str!("../template/src/wire.rs")),
-    (
-        "tests/conformance/main.rs",
-        include_str!("../template/tests/conformance/main.rs"),
-    ),
-    (
-        "tests/conformance/upstream.rs",
-        include_str!("../template/tests/conformance/upstream.rs"),
-    ),
-];
-
-/// Features and modules of the umbrella, and words of Rust that a crate could be named after.
-const TAKEN: &[&str] = &[
-    "abstract",
-    "as",
-    "async",
-    "await",
-    "become",
-    "box",
-    "break",
-    "client",
-    "const",
-    "continue",
-    "crate",
-    "default",
-    "do",
-    "dyn",
-    "else",
-    "enum",
-    "extern",
-    "false",
-    "final",
-    "fn",
-    "for",
-    "gen",
-    "if",
-    "impl",
-    "in",
-    "let",
-    "loop",
-    "macro",
-    "match",
-    "mod",
-    "move",
-    "mut",
-    "override",
-    "priv",
-    "provider",
-    "pub",
-    "ref",
-    "request",
-    "return",
-    "router",
-    "self",
-    "static",
-    "struct",
-    "super",
-    "templates",
-    "trait",
-    "true",
-    "try",
-    "type",
-    "typeof",
-    "types",
-    "unsafe",
-    "unsized",
-    "use",
-    "virtual",
-    "where",
-    "while",
-    "yield",
-];
-
-const LONGEST: Duration = Duration::from_secs(300);
+const LONGEST: Duration = Duration::from_secs(600);
 
 /// A test of the umbrella with its default features.
 const IS_REGISTERED: &str = "\
@@ -359,7 +219,9 @@ const IS_REGISTERED: &str = "\
 #[test]
 fn a_new_provider_is_known_by_default() {
     let registry = polyllm::registry();
-    assert!(registry.names().any(|name| name == \"scaffold_test\"));
+    for added in [\"scaffold_custom\", \"scaffold_test\"] {
+        assert!(registry.names().any(|name| name == added), \"{added}\");
+    }
 }
 ";
 
@@ -367,28 +229,6 @@ fn a_new_provider_is_known_by_default() {
 mod tests {
     use super::*;
     use crate::layers::{File, files};
-
-    #[test]
-    fn names_are_spelled_in_every_way() {
-        let names = Names::new("fire-works2").unwrap();
-        let text = names.fill("provider-acme acme/x ACME_API_KEY Acme api.acme.example");
-        let all = "provider-fire-works2 fire_works2/x FIRE_WORKS2_API_KEY FireWorks2 \
-                   api.fire-works2.example";
-        assert_eq!(text, all);
-        let names = Names::new("acme2").unwrap();
-        let text = names.fill("provider-acme api.acme.example");
-        assert_eq!(text, "provider-acme2 api.acme2.example");
-    }
-
-    #[test]
-    fn a_name_that_cannot_be_is_misuse() {
-        for name in [
-            "", "Acme", "a_b", "1a", "-a", "a-", "a--b", "a/b", "é", "type", "router",
-        ] {
-            let error = Names::new(name).unwrap_err();
-            assert!(error.is::<lexopt::Error>(), "{name}: {error}");
-        }
-    }
 
     #[test]
     fn entries_come_in_order() {
@@ -418,7 +258,8 @@ mod tests {
             fs::create_dir_all(to.parent().unwrap()).unwrap();
             fs::copy(tool::root().join(file), to).unwrap();
         }
-        let changed = changes(&root, &Names::new("fire-works").unwrap()).unwrap();
+        let names = Names::new("fire-works").unwrap();
+        let changed = changes(&root, &names, Form::Custom).unwrap();
         let text = |file: &str| {
             let path = root.join(file);
             let found = changed.iter().find(|(changed, _)| *changed == path);
@@ -462,7 +303,7 @@ mod tests {
     fn what_is_there_is_not_overwritten() {
         let root = tool::scratch("new-provider");
         fs::create_dir_all(root.join("crates/provider-acme")).unwrap();
-        let error = write(&root, &Names::new("acme").unwrap()).unwrap_err();
+        let error = write(&root, &Names::new("acme").unwrap(), Form::OpenAi).unwrap_err();
         assert!(error.to_string().ends_with("is there already"), "{error}");
     }
 
@@ -470,7 +311,7 @@ mod tests {
     fn without_a_place_to_enter_nothing_is_written() {
         let root = tool::scratch("new-provider-bare");
         fs::write(root.join("Cargo.toml"), "[workspace]\n").unwrap();
-        let error = write(&root, &Names::new("acme").unwrap()).unwrap_err();
+        let error = write(&root, &Names::new("acme").unwrap(), Form::OpenAi).unwrap_err();
         assert!(
             error.to_string().starts_with("Cargo.toml has no place"),
             "{error}"

@@ -1,4 +1,6 @@
-//! The tests that need Redis or NATS, which are otherwise ignored.
+//! The tests that need PostgreSQL, Redis or NATS, which are otherwise ignored.
+
+mod postgres;
 
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::process::{Child, Stdio};
@@ -16,14 +18,17 @@ pub(crate) enum Outcome {
     Missing(Vec<&'static str>),
 }
 
-/// Runs the tests over the servers that `LLM_BENCH_REDIS` and `LLM_BENCH_NATS` name. Without these
-/// variables, starts servers that end with the tests.
+/// Runs the tests over the servers that `LLM_BENCH_REDIS`, `LLM_BENCH_NATS` and
+/// `GATEWAY_STORE_POSTGRES` name. Without these variables, starts servers that end with the tests.
 pub(crate) fn check() -> Result<Outcome> {
-    let missing: Vec<_> = ENGINES
+    let mut missing: Vec<_> = ENGINES
         .iter()
         .filter(|engine| engine.given().is_none() && !engine.is_installed())
         .map(|engine| engine.program)
         .collect();
+    if !postgres::is_available() {
+        missing.push("postgresql");
+    }
     if !missing.is_empty() {
         return Ok(Outcome::Missing(missing));
     }
@@ -31,8 +36,10 @@ pub(crate) fn check() -> Result<Outcome> {
         .iter()
         .map(Engine::start)
         .collect::<Result<Vec<_>>>()?;
+    let postgres = postgres::start()?;
     for line in LINES {
         let mut test = tool::command(line);
+        test.env(postgres::VARIABLE, postgres.url());
         for (engine, running) in ENGINES.iter().zip(&running) {
             test.env(engine.variable, &running.url);
         }
@@ -42,7 +49,8 @@ pub(crate) fn check() -> Result<Outcome> {
 }
 
 /// Only these: other tests are ignored for other reasons.
-const LINES: [&str; 2] = [
+const LINES: [&str; 3] = [
+    "cargo test -p gateway-store --features postgres -- --ignored",
     "cargo test -p llm-bench --all-features --lib coordinator -- --ignored",
     "cargo test -p polyllm-cli --features full --test bench_workers -- --ignored",
 ];

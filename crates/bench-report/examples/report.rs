@@ -1,5 +1,5 @@
-//! Measures the simulation and writes a folder with all reports; given folders, writes a page that
-//! compares them:
+//! Measures the simulation and writes a folder with all reports. Given folders, it writes a page
+//! that compares them:
 //!
 //! ```text
 //! cargo run -p bench-report --example report -- [DIR...]
@@ -12,8 +12,8 @@ use std::path::{Path, PathBuf};
 
 use bench_report::{Format, markdown, write_comparison, write_reports};
 use llm_bench::{
-    Backend, Experiment, Folder, Limits, LoadSpec, Results, Runner, Settings, Target, Task,
-    Workload,
+    Backend, Experiment, Folder, LoadSpec, Results, RunLimits, RunSettings, Runner, ServerTarget,
+    Task, Workload,
 };
 use llm_sim::{Sim, SimOptions};
 use tokio::sync::watch;
@@ -29,7 +29,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     }
 
     let sim = Sim::start(SimOptions::default()).await?;
-    let target = Target::new(
+    let target = ServerTarget::new(
         Backend::Together,
         sim.together_url(),
         Some("Bearer any".parse()?),
@@ -40,9 +40,9 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let folder = Folder::create(env::temp_dir().join("bench-report-example"), &experiment)?;
     let workload = Workload::new(Task::TextToText, Backend::Together, MODEL)?;
     let (_interrupt, interrupts) = watch::channel(0);
-    let runner = Runner::new(Settings::new(target, MODEL), interrupts);
+    let runner = Runner::new(RunSettings::new(target, MODEL), interrupts);
     for slots in [1, 4] {
-        let mut limits = Limits::default();
+        let mut limits = RunLimits::default();
         limits.max_requests = 40;
         limits.max_seconds = 60.0;
         let load = LoadSpec::Concurrency(slots);

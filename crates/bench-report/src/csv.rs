@@ -2,11 +2,11 @@ use std::borrow::Cow;
 
 use llm_bench::Results;
 use llm_bench::stats::Statistic;
-use llm_bench::summary::{Metric, Row, RunSummary};
+use llm_bench::summary::{Metric, RunSummary, SummaryRow};
 use llm_provider::text::printable;
 use serde::Serialize;
 
-/// A line per run.
+/// A row per run.
 pub(super) fn runs(results: &Results) -> Vec<u8> {
     let metrics: Vec<Metric> = Metric::ALL
         .into_iter()
@@ -53,11 +53,11 @@ pub(super) fn runs(results: &Results) -> Vec<u8> {
     table(std::iter::once(head).chain(lines))
 }
 
-/// A line per request of all runs.
+/// A row per request of all runs.
 pub(super) fn requests(results: &Results) -> Vec<u8> {
-    /// As the `csv` crate writes a header from the names of fields.
+    /// The `csv` crate writes the header from the names of the fields.
     #[derive(Serialize)]
-    struct Line<'a> {
+    struct RequestRow<'a> {
         scenario: Cow<'a, str>,
         load: String,
         batch_size: u32,
@@ -93,11 +93,11 @@ pub(super) fn requests(results: &Results) -> Vec<u8> {
     let mut writer = csv::Writer::from_writer(Vec::new());
     for run in &results.runs {
         for row in &run.rows {
-            let Row {
+            let SummaryRow {
                 id, side, phase, ..
             } = *row;
             // Writing to memory does not fail.
-            let _ = writer.serialize(Line {
+            let _ = writer.serialize(RequestRow {
                 scenario: cell(&run.run.scenario),
                 load: cell(&run.run.load.to_string()).into_owned(),
                 batch_size: run.run.batch_size,
@@ -135,8 +135,8 @@ pub(super) fn requests(results: &Results) -> Vec<u8> {
     writer.into_inner().unwrap_or_default()
 }
 
-/// A text as a cell that no spreadsheet takes for a formula: one that begins like a formula has an
-/// apostrophe before it (OWASP, CSV injection). Control characters are escaped.
+/// A text as a cell that no spreadsheet interprets as a formula: an apostrophe precedes a text that
+/// starts like one (OWASP, CSV injection). Control characters are escaped.
 fn cell(text: &str) -> Cow<'_, str> {
     let shown = printable(text);
     match text
@@ -151,7 +151,7 @@ fn cell(text: &str) -> Cow<'_, str> {
 fn table(lines: impl Iterator<Item = Vec<String>>) -> Vec<u8> {
     let mut writer = csv::Writer::from_writer(Vec::new());
     for line in lines {
-        // Writing to memory does not fail, and all lines are as long as the first.
+        // Writing to memory does not fail, and all rows have the same length.
         let _ = writer.write_record(line);
     }
     writer.into_inner().unwrap_or_default()

@@ -7,30 +7,30 @@ use llm_provider::text::printable;
 
 use crate::Format;
 
-/// A report that could not be written.
+/// An error of writing a report.
 #[non_exhaustive]
 #[derive(Debug, thiserror::Error)]
 pub enum ReportError {
-    /// A file of an experiment's folder could not be written.
+    /// A file of an experiment's folder cannot be written.
     #[error(transparent)]
     Folder(#[from] FolderError),
-    /// A file elsewhere could not be written.
-    #[error("{} cannot be written", printable(&path.display().to_string()))]
+    /// A file elsewhere cannot be written.
+    #[error("cannot write {}", printable(&path.display().to_string()))]
     Io {
         /// The file.
         path: PathBuf,
-        /// Why not.
+        /// The cause.
         source: io::Error,
     },
-    /// The spreadsheet could not be made.
-    #[error("{} cannot be made", printable(&path.display().to_string()))]
+    /// The spreadsheet cannot be created.
+    #[error("cannot create {}", printable(&path.display().to_string()))]
     Spreadsheet {
         /// The file.
         path: PathBuf,
-        /// Why not.
+        /// The cause.
         source: Box<dyn StdError + Send + Sync>,
     },
-    /// This build cannot write the format: it lacks a feature.
+    /// This build cannot write the format: a feature is missing.
     #[error("the report format {0:?} is not supported by this build")]
     Unsupported(Format),
 }

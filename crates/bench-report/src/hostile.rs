@@ -1,30 +1,32 @@
-//! Folders that somebody else made: nothing in them does harm.
+//! Tests with hostile folders.
 
 use std::collections::BTreeSet;
 use std::fs;
+use std::path::Path;
 
 use llm_bench::stats::Statistic;
 use llm_bench::summary::Metric;
 use llm_bench::test_util::{experiment, refused, run};
 use llm_bench::{Experiment, Folder, FolderErrorKind, Load, Outcome, Results};
 use serde_json::{Value, json};
+use tempfile::tempdir;
 
-use super::tests::{Scratch, formats};
+use super::tests::formats;
 use super::*;
 use crate::compare::{Comparison, Quantity};
 
-/// An experiment of one small run, as its two files.
+/// The two files of an experiment with one small run.
 fn files() -> (Value, Value) {
     let (mut experiment, _) = experiment();
     experiment.loads.truncate(1);
     let mut run = run(Load::Concurrency { concurrency: 1 }, 3);
     run.records.push(refused(3, 0, 429));
     let results = Results::new(experiment, &[run]);
-    let scratch = Scratch::new("hostile-files");
-    let folder = Folder::create(&scratch.0, &results.experiment).unwrap();
+    let dir = tempdir().unwrap();
+    let folder = Folder::create(dir.path(), &results.experiment).unwrap();
     let stem = folder.add_summary(&results.experiment, &results.runs[0]);
     let read = |name: &str| {
-        let text = fs::read(scratch.0.join(name)).unwrap();
+        let text = fs::read(dir.path().join(name)).unwrap();
         serde_json::from_slice(&text).unwrap()
     };
     (read(METADATA), read(&(stem.unwrap() + ".json")))
@@ -34,21 +36,20 @@ const METADATA: &str = "experiment_metadata.json";
 
 const RUN: &str = "D100_20_text-to-text_num_concurrency_1_time_1s.json";
 
-fn write_files(scratch: &Scratch, metadata: &Value, run: &Value) {
-    fs::create_dir_all(&scratch.0).unwrap();
-    fs::write(scratch.0.join(METADATA), metadata.to_string()).unwrap();
-    fs::write(scratch.0.join(RUN), run.to_string()).unwrap();
+fn write_files(dir: &Path, metadata: &Value, run: &Value) {
+    fs::write(dir.join(METADATA), metadata.to_string()).unwrap();
+    fs::write(dir.join(RUN), run.to_string()).unwrap();
 }
 
-/// Everything that is done with results.
-fn use_all_of_it(results: &Results) {
+/// Creates all reports and comparisons.
+fn create_all_reports(results: &Results) {
     let pair = [results.clone(), results.clone()];
     html::page(&pair[..1]);
     markdown(results);
     csv::runs(results);
     csv::requests(results);
-    let scratch = Scratch::new("hostile-again");
-    let folder = Folder::create(&scratch.0, &results.experiment).unwrap();
+    let dir = tempdir().unwrap();
+    let folder = Folder::create(dir.path(), &results.experiment).unwrap();
     for summary in &results.runs {
         folder.add_summary(&results.experiment, summary).unwrap();
     }
@@ -61,21 +62,21 @@ fn use_all_of_it(results: &Results) {
     }
 }
 
-/// The ways to all values; those in one list, or of one kind for each metric, as one.
-fn ways(value: &Value, way: &str, all: &mut BTreeSet<String>) {
+/// The paths to all values; those in one list, or of one kind for each metric, count as one.
+fn paths(value: &Value, way: &str, all: &mut BTreeSet<String>) {
     all.insert(way.to_owned());
     match value {
         Value::Object(fields) if BY_METRIC.iter().any(|name| way.ends_with(name)) => fields
             .values()
-            .for_each(|value| ways(value, &format!("{way}/*"), all)),
+            .for_each(|value| paths(value, &format!("{way}/*"), all)),
         Value::Object(fields) => {
             let fields = fields.iter();
-            fields.for_each(|(name, value)| ways(value, &format!("{way}/{name}"), all));
+            fields.for_each(|(name, value)| paths(value, &format!("{way}/{name}"), all));
         }
         Value::Array(items) => {
             items
                 .iter()
-                .for_each(|item| ways(item, &format!("{way}/*"), all));
+                .for_each(|item| paths(item, &format!("{way}/*"), all));
         }
         _ => {}
     }
@@ -108,8 +109,8 @@ fn set(value: &mut Value, way: &str, to: &Value) {
 }
 
 #[test]
-fn no_value_in_a_folder_is_a_panic() {
-    let scratch = Scratch::new("values");
+fn no_value_in_a_folder_causes_a_panic() {
+    let dir = tempdir().unwrap();
     let (metadata, run) = files();
     let hostile = [
         json!(u64::MAX),
@@ -122,16 +123,16 @@ fn no_value_in_a_folder_is_a_panic() {
     let (mut read, mut refused) = (0, 0);
     for (file, original) in [(0, &metadata), (1, &run)] {
         let mut all = BTreeSet::new();
-        ways(original, "", &mut all);
+        paths(original, "", &mut all);
         assert!(all.len() > 40, "{}", all.len());
         for way in all {
             for value in &hostile {
                 let mut files = [metadata.clone(), run.clone()];
                 set(&mut files[file], &way, value);
-                write_files(&scratch, &files[0], &files[1]);
-                match Results::load(&scratch.0) {
+                write_files(dir.path(), &files[0], &files[1]);
+                match Results::load(dir.path()) {
                     Ok(results) => {
-                        use_all_of_it(&results);
+                        create_all_reports(&results);
                         read += 1;
                     }
                     Err(error) => {
@@ -149,8 +150,8 @@ fn no_value_in_a_folder_is_a_panic() {
 }
 
 #[test]
-fn numbers_that_could_overflow_are_refused() {
-    let scratch = Scratch::new("overflow");
+fn numbers_that_could_overflow_are_errors() {
+    let dir = tempdir().unwrap();
     let (metadata, run) = files();
     for way in [
         "/individual_request_metrics/*/id",
@@ -162,30 +163,30 @@ fn numbers_that_could_overflow_are_refused() {
         "/aggregated_metrics/extra/outcomes/ok",
     ] {
         let mut run = run.clone();
-        let most = match way.ends_with("concurrency") {
+        let max = match way.ends_with("concurrency") {
             true => u64::from(u32::MAX),
             false => u64::MAX,
         };
-        set(&mut run, way, &json!(most));
-        write_files(&scratch, &metadata, &run);
-        let error = Results::load(&scratch.0).unwrap_err();
+        set(&mut run, way, &json!(max));
+        write_files(dir.path(), &metadata, &run);
+        let error = Results::load(dir.path()).unwrap_err();
         let source = std::error::Error::source(&error).unwrap().to_string();
         assert!(source.contains("out of range"), "{way}: {source}");
     }
 }
 
 #[test]
-fn what_is_unknown_takes_no_memory() {
-    let scratch = Scratch::new("unknown");
+fn unknown_members_take_no_memory() {
+    let dir = tempdir().unwrap();
     let (metadata, mut run) = files();
-    // As histograms these would take gigabytes.
+    // As histograms, these would take gigabytes.
     let day = json!([[86_400_000_000_000_u64, 1]]);
     let histograms = &mut run["aggregated_metrics"]["extra"]["histograms"];
     for number in 0..20_000 {
         histograms[format!("metric_{number}")] = day.clone();
     }
-    write_files(&scratch, &metadata, &run);
-    let results = Results::load(&scratch.0).unwrap();
+    write_files(dir.path(), &metadata, &run);
+    let results = Results::load(dir.path()).unwrap();
     let histograms = &results.runs[0].aggregated.extra.histograms;
     assert!(histograms.len() <= Metric::ALL.len());
 
@@ -193,12 +194,12 @@ fn what_is_unknown_takes_no_memory() {
     let loads = vec![json!({"kind": "concurrency", "concurrency": 1}); 1000];
     many["polyllm"]["loads"] = json!(loads);
     many["polyllm"]["scenarios"] = json!(vec!["D(1,1)"; 1000]);
-    write_files(&scratch, &many, &run);
-    assert!(Results::load(&scratch.0).is_err());
+    write_files(dir.path(), &many, &run);
+    assert!(Results::load(dir.path()).is_err());
     let mut long = metadata;
     long["polyllm"]["name"] = json!("x".repeat(100_000));
-    write_files(&scratch, &long, &run);
-    assert!(Results::load(&scratch.0).is_err());
+    write_files(dir.path(), &long, &run);
+    assert!(Results::load(dir.path()).is_err());
 }
 
 #[cfg(unix)]
@@ -206,39 +207,42 @@ fn what_is_unknown_takes_no_memory() {
 fn reports_are_not_written_through_links() {
     use std::os::unix::fs::symlink;
 
-    let scratch = Scratch::new("links");
-    let outside = Scratch::new("links-outside");
-    fs::create_dir_all(&outside.0).unwrap();
+    let dir = tempdir().unwrap();
+    let outside = tempdir().unwrap();
     let (metadata, run) = files();
-    write_files(&scratch, &metadata, &run);
-    let victim = outside.0.join("victim");
+    write_files(dir.path(), &metadata, &run);
+    let victim = outside.path().join("victim");
     fs::write(&victim, "precious").unwrap();
     let reports = ["report.html", "report.md", "runs.csv", "requests.csv"];
     for name in reports {
-        symlink(&victim, scratch.0.join(name)).unwrap();
+        symlink(&victim, dir.path().join(name)).unwrap();
     }
-    symlink(outside.0.join("new"), scratch.0.join("plot_ttft_mean.svg")).unwrap();
-    let results = Results::load(&scratch.0).unwrap();
-    write_reports(&Folder::open(&scratch.0), &results, &formats()).unwrap();
+    symlink(
+        outside.path().join("new"),
+        dir.path().join("plot_ttft_mean.svg"),
+    )
+    .unwrap();
+    let results = Results::load(dir.path()).unwrap();
+    write_reports(&Folder::open(dir.path()), &results, &formats()).unwrap();
     assert_eq!(fs::read_to_string(&victim).unwrap(), "precious");
-    assert!(!outside.0.join("new").exists());
+    assert!(!outside.path().join("new").exists());
     for name in reports {
-        let path = scratch.0.join(name);
+        let path = dir.path().join(name);
         assert!(path.symlink_metadata().unwrap().is_file(), "{name}");
     }
-    let left = fs::read_dir(&scratch.0).unwrap();
+    let left = fs::read_dir(dir.path()).unwrap();
     let left = left.map(|entry| entry.unwrap().file_name().into_string().unwrap());
     assert_eq!(left.filter(|name| name.starts_with('.')).count(), 0);
 
-    // A run's file that is none: a pipe or a device would never end.
-    fs::remove_file(scratch.0.join(RUN)).unwrap();
-    symlink("/dev/zero", scratch.0.join(RUN)).unwrap();
-    let error = Results::load(&scratch.0).unwrap_err();
+    // A run's file that is not a file: reading a pipe or a device would never end.
+    fs::remove_file(dir.path().join(RUN)).unwrap();
+    symlink("/dev/zero", dir.path().join(RUN)).unwrap();
+    let error = Results::load(dir.path()).unwrap_err();
     assert_eq!(error.kind(), FolderErrorKind::Malformed);
 }
 
 #[test]
-fn names_stay_within_the_folder() {
+fn file_names_cannot_leave_the_folder() {
     for name in [
         "../../x",
         "/etc/passwd",
@@ -254,24 +258,19 @@ fn names_stay_within_the_folder() {
             "{name}"
         );
     }
-    let scratch = Scratch::new("names-within");
+    let dir = tempdir().unwrap();
     let (mut experiment, mut runs) = experiment();
     experiment.name = format!("../../{}", "x".repeat(300));
     runs[0].scenario = "../".repeat(200);
-    let folder = Folder::create(&scratch.0, &experiment).unwrap();
+    let folder = Folder::create(dir.path(), &experiment).unwrap();
     folder.add(&experiment, &runs[0]).unwrap();
     let results = Results::new(experiment, &runs[..1]);
     for file in write_reports(&folder, &results, &formats()).unwrap() {
-        assert_eq!(
-            file.parent(),
-            Some(scratch.0.as_path()),
-            "{}",
-            file.display()
-        );
+        assert_eq!(file.parent(), Some(dir.path()), "{}", file.display());
     }
 }
 
-/// Results in which everything that can hold a text holds this one.
+/// Results with this text in every place of a text.
 fn with_text(text: &str) -> Results {
     let (mut experiment, mut runs) = experiment();
     for field in [
@@ -304,7 +303,7 @@ fn with_text(text: &str) -> Results {
 }
 
 #[test]
-fn no_text_is_a_formula_in_a_spreadsheet() {
+fn no_text_becomes_a_formula() {
     for text in [
         "=HYPERLINK(\"http://evil\")",
         "+1+1",
@@ -336,7 +335,7 @@ fn csv_reader(table: &[u8]) -> ::csv::Reader<&[u8]> {
 }
 
 #[test]
-fn no_text_is_markup_or_an_escape_sequence() {
+fn no_text_becomes_markup_or_an_escape_sequence() {
     let text = "a|b`c<script>alert(1)</script>[x](javascript:y)\u{1b}[2J\u{9b}\u{202e}\r\n# title";
     let results = with_text(text);
     let summary = markdown(&results);
@@ -348,7 +347,7 @@ fn no_text_is_markup_or_an_escape_sequence() {
         !summary.lines().skip(1).any(|line| line.starts_with("# ")),
         "{summary}"
     );
-    // Within code nothing is markup.
+    // Inside code, nothing is markup.
     let code = markdown::code(text);
     assert_eq!(code.matches('`').count(), 2, "{code}");
     let outside = summary.replace(&code, "");
@@ -365,5 +364,9 @@ fn no_text_is_markup_or_an_escape_sequence() {
         });
         assert_eq!(obeyed, None);
     }
-    assert_eq!(page.matches("<script>").count(), 1, "only our own");
+    assert_eq!(
+        page.matches("<script>").count(),
+        1,
+        "only the report's own script"
+    );
 }

@@ -7,7 +7,7 @@ use llm_provider::text::printable;
 
 use super::number::{count, date, duration, metric, number, percent};
 
-/// The summary of an experiment in Markdown, as it stands in `report.md`.
+/// The summary of an experiment in Markdown, the content of `report.md`.
 pub fn markdown(results: &Results) -> String {
     let experiment = &results.experiment;
     let mut out = String::new();
@@ -26,9 +26,9 @@ pub fn markdown(results: &Results) -> String {
     );
     out.push_str(HEAD);
     for run in &results.runs {
-        line(&mut out, &run.label(), &run.aggregated);
+        row(&mut out, &run.label(), &run.aggregated);
         if let Some(against) = &run.against {
-            line(&mut out, &format!("{} (against)", run.label()), against);
+            row(&mut out, &format!("{} (against)", run.label()), against);
         }
     }
     errors(&mut out, &results.runs);
@@ -48,7 +48,7 @@ pub fn markdown(results: &Results) -> String {
     });
     let cautions: Vec<_> = cautions.collect();
     if !cautions.is_empty() {
-        out.push_str("\n## Read with care\n\n");
+        out.push_str("\n## Warnings\n\n");
         for (label, caution) in cautions {
             let _ = writeln!(out, "- {}: {}", escaped(&label), escaped(caution));
         }
@@ -56,7 +56,7 @@ pub fn markdown(results: &Results) -> String {
     out
 }
 
-/// What `--against` shows, in words.
+/// The difference to the target of `--against`, as a sentence.
 pub(super) fn difference(paired: &Paired) -> String {
     let interval = |interval: Option<Interval>| {
         interval.map_or_else(String::new, |i| {
@@ -74,7 +74,7 @@ pub(super) fn difference(paired: &Paired) -> String {
     )
 }
 
-fn line(out: &mut String, label: &str, numbers: &Aggregated) {
+fn row(out: &mut String, label: &str, numbers: &Aggregated) {
     let at = |of, p| metric(of, numbers.get(p, of));
     let goodput = numbers.extra.goodput.as_ref();
     let _ = writeln!(
@@ -121,7 +121,7 @@ fn errors(out: &mut String, runs: &[RunSummary]) {
     }
 }
 
-/// A text that must not be taken for markup: neither Markdown's nor HTML's, which may stand in it.
+/// Escapes a text so that it contains no Markdown and no HTML.
 fn escaped(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for c in printable(&text.replace(['\n', '\r'], " ")).chars() {
@@ -133,7 +133,7 @@ fn escaped(text: &str) -> String {
     out
 }
 
-/// A text as code, in which nothing but its end is markup; a table's cell would need more.
+/// A text as code, in which only the end marker is markup; a table cell would need more.
 pub(super) fn code(text: &str) -> String {
     let text = text.replace(['\n', '\r'], " ").replace('`', "'");
     format!("`{}`", printable(&text))

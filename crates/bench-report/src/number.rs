@@ -1,4 +1,6 @@
-//! Numbers as people read them.
+//! Formats numbers for reports.
+
+use std::time::{Duration, UNIX_EPOCH};
 
 use llm_bench::summary::{Metric, Unit};
 
@@ -18,7 +20,7 @@ pub(crate) fn number(value: f64) -> String {
     grouped(&format!("{value:.digits$}"))
 }
 
-/// A number to as many decimals as a step has: `1.25` of steps of 0.25, `1.50` then, too.
+/// A number with the decimals that a step needs: `1.25` and `1.50` for a step of 0.25.
 pub(super) fn round(value: f64, step: f64) -> String {
     let fits = |digits: &usize| {
         let scaled = step * 10f64.powi(*digits as i32);
@@ -45,7 +47,7 @@ pub(crate) fn percent(share: f64) -> String {
     format!("{:.1} %", share * 100.0)
 }
 
-/// The value of a metric with its unit, a dash for none.
+/// The value of a metric with its unit; a dash for `None`.
 pub(super) fn metric(metric: Metric, value: Option<f64>) -> String {
     match (value, metric.unit()) {
         (None, _) => "–".to_owned(),
@@ -61,35 +63,12 @@ pub(super) fn count(number: usize, what: &str) -> String {
 
 /// Milliseconds since the Unix epoch as `2026-11-21 08:15:00 UTC`.
 pub(super) fn date(ms: u64) -> String {
-    let seconds = ms / 1000;
-    let (days, rest) = (seconds / 86_400, seconds % 86_400);
-    let (year, month, day) = civil(days);
-    format!(
-        "{year:04}-{month:02}-{day:02} {:02}:{:02}:{:02} UTC",
-        rest / 3600,
-        rest % 3600 / 60,
-        rest % 60
-    )
+    let time = UNIX_EPOCH + Duration::from_millis(ms.min(LATEST_MS));
+    let time = humantime::format_rfc3339_seconds(time).to_string();
+    time.replace('T', " ").replace('Z', " UTC")
 }
 
-/// The day of the Gregorian calendar that is so many days after 1 January 1970: eras of 400
-/// years, counted from March so that a leap day is a year's last.
-fn civil(days: u64) -> (u64, u64, u64) {
-    let days = days + 719_468;
-    let (era, of_era) = (days / 146_097, days % 146_097);
-    let year = (of_era - of_era / 1460 + of_era / 36_524 - of_era / 146_096) / 365;
-    let of_year = of_era - (365 * year + year / 4 - year / 100);
-    let from_march = (5 * of_year + 2) / 153;
-    let day = of_year - (153 * from_march + 2) / 5 + 1;
-    let month = if from_march < 10 {
-        from_march + 3
-    } else {
-        from_march - 9
-    };
-    (era * 400 + year + u64::from(month <= 2), month, day)
-}
-
-/// Thousands set apart.
+/// A number with thousands separators.
 fn grouped(text: &str) -> String {
     let (whole, rest) = text.split_at(text.find('.').unwrap_or(text.len()));
     let (sign, digits) = whole
@@ -105,12 +84,15 @@ fn grouped(text: &str) -> String {
     out + rest
 }
 
+/// 9999-12-31T23:59:59Z; later times cannot be formatted.
+const LATEST_MS: u64 = 253_402_300_799_000;
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn numbers_have_the_digits_that_matter() {
+    fn numbers_have_three_significant_digits() {
         let texts = [
             0.0,
             0.01234,
@@ -145,9 +127,10 @@ mod tests {
     }
 
     #[test]
-    fn dates_are_those_of_the_calendar() {
+    fn dates_are_formatted_in_utc() {
         assert_eq!(date(0), "1970-01-01 00:00:00 UTC");
         assert_eq!(date(951_782_400_000), "2000-02-29 00:00:00 UTC");
+        assert_eq!(date(u64::MAX), "9999-12-31 23:59:59 UTC");
         assert_eq!(date(1_700_000_000_000), "2023-11-14 22:13:20 UTC");
     }
 }

@@ -1,45 +1,23 @@
 use std::fs;
-use std::path::PathBuf;
-use std::sync::atomic::AtomicU32;
-use std::sync::atomic::Ordering::Relaxed;
+use std::path::Path;
 
 use llm_bench::test_util::{experiment, refused};
 use llm_bench::{Folder, Outcome, Results};
+use tempfile::tempdir;
 
 use super::*;
-
-/// A folder that goes away with the test.
-pub(super) struct Scratch(pub(super) PathBuf);
-
-impl Scratch {
-    pub(super) fn new(name: &str) -> Self {
-        // Tests that run at the same time may use the same name.
-        static NUMBER: AtomicU32 = AtomicU32::new(0);
-        let number = NUMBER.fetch_add(1, Relaxed);
-        let path = format!("bench-report-{name}-{}-{number}", std::process::id());
-        let path = std::env::temp_dir().join(path);
-        let _ = fs::remove_dir_all(&path);
-        Self(path)
-    }
-}
-
-impl Drop for Scratch {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.0);
-    }
-}
 
 /// The formats of this build.
 pub(super) fn formats() -> Vec<Format> {
     Vec::from_iter(Format::ALL.into_iter().filter(|f| f.is_supported()))
 }
 
-fn written(scratch: &Scratch) -> Results {
+fn written(dir: &Path) -> Results {
     let (experiment, mut runs) = experiment();
     for id in 40..44 {
         runs[2].records.push(refused(id, id * 1_000_000, 429));
     }
-    let folder = Folder::create(&scratch.0, &experiment).unwrap();
+    let folder = Folder::create(dir, &experiment).unwrap();
     let mut results = Results::default();
     for run in &runs {
         results.runs.push(folder.add(&experiment, run).unwrap());
@@ -50,47 +28,46 @@ fn written(scratch: &Scratch) -> Results {
 }
 
 #[test]
-fn a_folder_that_is_read_back_has_the_same_summary() {
-    let scratch = Scratch::new("roundtrip");
-    let results = written(&scratch);
+fn a_folder_round_trips() {
+    let dir = tempdir().unwrap();
+    let results = written(dir.path());
     assert_eq!(
-        markdown(&Results::load(&scratch.0).unwrap()),
+        markdown(&Results::load(dir.path()).unwrap()),
         markdown(&results)
     );
 }
 
 #[test]
-fn files_are_named_as_genai_bench_names_them() {
-    let scratch = Scratch::new("names");
-    written(&scratch);
-    let mut names: Vec<String> = fs::read_dir(&scratch.0)
+fn file_names_match_genai_bench() {
+    let dir = tempdir().unwrap();
+    written(dir.path());
+    let mut names: Vec<String> = fs::read_dir(dir.path())
         .unwrap()
         .map(|entry| entry.unwrap().file_name().into_string().unwrap())
         .collect();
     names.sort();
     let sheets = names.extract_if(.., |name| name.ends_with(".xlsx"));
-    let wanted = cfg!(feature = "xlsx").then(|| "made_up_summary.xlsx".to_owned());
-    assert_eq!(sheets.collect::<Vec<_>>(), Vec::from_iter(wanted));
+    let expected = cfg!(feature = "xlsx").then(|| "made_up_summary.xlsx".to_owned());
+    assert_eq!(sheets.collect::<Vec<_>>(), Vec::from_iter(expected));
     insta::assert_snapshot!(names.join("\n"));
 }
 
 #[test]
-fn the_summary_says_how_many_were_refused() {
-    let scratch = Scratch::new("markdown");
-    insta::assert_snapshot!(markdown(&written(&scratch)));
+fn the_summary_contains_the_rejections() {
+    let dir = tempdir().unwrap();
+    insta::assert_snapshot!(markdown(&written(dir.path())));
 }
 
-/// Writes a folder to look at and to try genai-bench's commands on: see the README.
+/// Writes a folder for inspection and for genai-bench's commands: see the README.
 #[test]
 #[ignore = "writes to LLM_BENCH_FOLDER"]
 fn write_a_folder() {
-    let path = PathBuf::from(std::env::var_os("LLM_BENCH_FOLDER").unwrap());
-    let scratch = std::mem::ManuallyDrop::new(Scratch(path));
-    written(&scratch);
+    let path = std::env::var_os("LLM_BENCH_FOLDER").unwrap();
+    written(Path::new(&path));
 }
 
 #[test]
-fn hostile_names_stay_text() {
+fn hostile_names_are_escaped() {
     let (mut experiment, runs) = experiment();
     experiment.name = "<script>alert(1)</script>".to_owned();
     experiment.model = "\"><img src=x onerror=alert(2)>".to_owned();
@@ -103,7 +80,11 @@ fn hostile_names_stay_text() {
     }
     runs[0].records.push(failed);
     let page = html::page(&[Results::new(experiment, &runs)]);
-    assert_eq!(page.matches("<script>").count(), 1, "only our own");
+    assert_eq!(
+        page.matches("<script>").count(),
+        1,
+        "only the report's own script"
+    );
     assert!(!page.contains("<img"));
     assert!(!page.contains('\u{0}'));
 }
@@ -112,25 +93,25 @@ fn hostile_names_stay_text() {
 fn the_page_needs_no_network() {
     let (experiment, runs) = experiment();
     let page = html::page(&[Results::new(experiment, &runs)]);
-    for outside in ["src=", "@import", "url(", "<link", "http://"] {
-        assert!(!page.contains(outside), "{outside}");
+    for reference in ["src=", "@import", "url(", "<link", "http://"] {
+        assert!(!page.contains(reference), "{reference}");
     }
 }
 
 #[test]
 fn an_experiment_without_runs_has_a_report() {
-    let scratch = Scratch::new("empty");
+    let dir = tempdir().unwrap();
     let (experiment, _) = experiment();
-    let folder = Folder::create(&scratch.0, &experiment).unwrap();
+    let folder = Folder::create(dir.path(), &experiment).unwrap();
     let results = Results::new(experiment, &[]);
     write_reports(&folder, &results, &formats()).unwrap();
-    assert_eq!(Results::load(&scratch.0).unwrap(), results);
+    assert_eq!(Results::load(dir.path()).unwrap(), results);
 }
 
 #[test]
-fn a_folder_of_genai_bench_is_read_and_its_error_rate_mended() {
-    let scratch = Scratch::new("foreign");
-    fs::create_dir_all(&scratch.0).unwrap();
+fn the_error_rate_of_a_genai_bench_folder_is_computed_again() {
+    let dir = tempdir().unwrap();
+    fs::create_dir_all(dir.path()).unwrap();
     let metadata = serde_json::json!({
         "cmd": "genai-bench benchmark --api-key sk-secret", "benchmark_version": "0.0.5",
         "api_backend": "together", "api_model_name": "m", "model": "m", "task": "text-to-text",
@@ -154,13 +135,13 @@ fn a_folder_of_genai_bench_is_read_and_its_error_rate_mended() {
         "_time_unit": "ms",
     });
     fs::write(
-        scratch.0.join("experiment_metadata.json"),
+        dir.path().join("experiment_metadata.json"),
         metadata.to_string(),
     )
     .unwrap();
     let name = "D100_100_text-to-text_num_concurrency_4_time_2s.json";
-    fs::write(scratch.0.join(name), run.to_string()).unwrap();
-    let results = Results::load(&scratch.0).unwrap();
+    fs::write(dir.path().join(name), run.to_string()).unwrap();
+    let results = Results::load(dir.path()).unwrap();
     let numbers = &results.runs[0].aggregated;
     assert_eq!(numbers.extra.outcomes.rate_limited, 1);
     assert!((numbers.error_rate - 1.0 / 3.0).abs() < 1e-9);
@@ -171,15 +152,15 @@ fn a_folder_of_genai_bench_is_read_and_its_error_rate_mended() {
 }
 
 #[test]
-fn only_the_formats_asked_for_are_written() {
-    let scratch = Scratch::new("formats");
+fn only_the_requested_formats_are_written() {
+    let dir = tempdir().unwrap();
     let (experiment, runs) = experiment();
-    let folder = Folder::create(&scratch.0, &experiment).unwrap();
+    let folder = Folder::create(dir.path(), &experiment).unwrap();
     let results = Results::new(experiment, &runs);
     let files = write_reports(&folder, &results, &[Format::Csv]).unwrap();
     let names = ["runs.csv", "requests.csv"];
-    assert_eq!(files, names.map(|name| scratch.0.join(name)));
-    assert_eq!(fs::read_dir(&scratch.0).unwrap().count(), 1 + names.len());
+    assert_eq!(files, names.map(|name| dir.path().join(name)));
+    assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1 + names.len());
 
     let written = write_reports(&folder, &results, &[Format::Xlsx]);
     assert_eq!(written.is_ok(), Format::Xlsx.is_supported(), "{written:?}");
@@ -189,7 +170,7 @@ fn only_the_formats_asked_for_are_written() {
 
 #[cfg(feature = "xlsx")]
 #[test]
-fn the_spreadsheet_is_a_zip_with_content() {
+fn the_spreadsheet_is_a_zip_file() {
     let (experiment, runs) = experiment();
     let book = xlsx::workbook(&Results::new(experiment, &runs)).unwrap();
     assert!(book.starts_with(b"PK"));

@@ -6,7 +6,7 @@ use llm_bench::{Folder, Results};
 
 use crate::{ReportError, csv, figures, html, markdown};
 
-/// A format of reports.
+/// A report format.
 #[non_exhaustive]
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Format {
@@ -32,10 +32,10 @@ impl Format {
     }
 }
 
-/// Writes reports of these formats into the experiment's folder, and returns the files.
+/// Writes reports into the experiment's folder and returns the paths of the files.
 ///
 /// # Errors
-/// When a file cannot be written, or this build does not support a format.
+/// If a file cannot be written, or this build does not support a format.
 pub fn write_reports(
     folder: &Folder,
     results: &Results,
@@ -70,10 +70,10 @@ pub fn write_reports(
     Ok(files)
 }
 
-/// Writes a page that compares several experiments.
+/// Writes an HTML page that compares several experiments.
 ///
 /// # Errors
-/// When the file cannot be written.
+/// If the file cannot be written.
 pub fn write_comparison(path: &Path, all: &[Results]) -> Result<(), ReportError> {
     fs::write(path, html::page(all)).map_err(|source| ReportError::Io {
         path: path.to_owned(),
@@ -94,8 +94,8 @@ fn workbook(_: &Folder, _: &str, _: &Results) -> Result<Vec<u8>, ReportError> {
     Err(ReportError::Unsupported(Format::Xlsx))
 }
 
-/// File names and contents. They are not in a folder of their own: genai-bench takes a folder with
-/// folders for several experiments.
+/// The names and contents of the plots. They have no folder of their own, since genai-bench treats
+/// a folder with folders as several experiments.
 fn plots(all: &[Results]) -> Vec<(String, String)> {
     let mut plots = Vec::new();
     for figure in figures::overview(all) {

@@ -7,7 +7,7 @@ use llm_bench::{IterationType, Task};
 use rust_xlsxwriter::{Format, FormatAlign, Workbook, Worksheet, XlsxError};
 use serde_json::Value;
 
-/// The workbook as the bytes of a file.
+/// The content of the workbook file.
 pub(super) fn workbook(results: &Results) -> Result<Vec<u8>, XlsxError> {
     let mut book = Workbook::new();
     summary(book.add_worksheet().set_name("Summary")?, results)?;
@@ -29,7 +29,7 @@ pub(super) fn workbook(results: &Results) -> Result<Vec<u8>, XlsxError> {
     book.save_to_buffer()
 }
 
-/// Per scenario, the highest load that still is fast enough for a user.
+/// Per scenario, the highest load with an acceptable speed for a user.
 fn summary(sheet: &mut Worksheet, results: &Results) -> Result<(), XlsxError> {
     let embeddings = is_embeddings(results);
     let (load, what) = match results.experiment.iteration_type {
@@ -37,7 +37,7 @@ fn summary(sheet: &mut Worksheet, results: &Results) -> Result<(), XlsxError> {
         _ => ("Concurrency", "speed"),
     };
     let target = if embeddings { 100.0 } else { 10.0 };
-    let mut rows = Rows::new(sheet);
+    let mut rows = SheetWriter::new(sheet);
     rows.head(&[
         "GPU Type".to_owned(),
         "Use Case".to_owned(),
@@ -62,8 +62,8 @@ fn summary(sheet: &mut Worksheet, results: &Results) -> Result<(), XlsxError> {
     rows.finish()
 }
 
-/// The run with the highest load whose speed is above the target. As in genai-bench, it ends
-/// where a higher load changes neither throughput nor requests per second by 5 %.
+/// The run with the highest load whose speed is above the target. As in genai-bench, the search
+/// ends where a higher load changes neither throughput nor requests per second by 5 %.
 fn fast_enough<'a>(
     runs: impl Iterator<Item = &'a RunSummary>,
     target: f64,
@@ -96,7 +96,7 @@ fn fast_enough<'a>(
     best
 }
 
-/// A line per run.
+/// A row per run.
 fn appendix(sheet: &mut Worksheet, results: &Results) -> Result<(), XlsxError> {
     let embeddings = is_embeddings(results);
     let load = match results.experiment.iteration_type {
@@ -117,7 +117,7 @@ fn appendix(sheet: &mut Worksheet, results: &Results) -> Result<(), XlsxError> {
         // Not in genai-bench.
         "Error Rate",
     ]);
-    let mut rows = Rows::new(sheet);
+    let mut rows = SheetWriter::new(sheet);
     rows.head(&head.map_to_owned())?;
     for run in &results.runs {
         let numbers = &run.aggregated;
@@ -143,11 +143,11 @@ fn appendix(sheet: &mut Worksheet, results: &Results) -> Result<(), XlsxError> {
     rows.finish()
 }
 
-/// What was asked for, as a name and a value per line.
+/// The configuration, a name and a value per row.
 fn metadata(sheet: &mut Worksheet, results: &Results) -> Result<(), XlsxError> {
     let fields = results.experiment.metadata();
     let bold = Format::new().set_bold();
-    let mut rows = Rows::new(sheet);
+    let mut rows = SheetWriter::new(sheet);
     for name in METADATA {
         let value = fields.get(name).cloned().unwrap_or_default();
         let value = match value {
@@ -172,7 +172,7 @@ fn metadata(sheet: &mut Worksheet, results: &Results) -> Result<(), XlsxError> {
     rows.finish()
 }
 
-/// All numbers of each run; the statistics of a metric are JSON.
+/// All statistics of each run; those of a metric are JSON.
 fn aggregated(sheet: &mut Worksheet, results: &Results) -> Result<(), XlsxError> {
     let fields = |run: &RunSummary| match serde_json::to_value(&run.aggregated) {
         Ok(Value::Object(fields)) => fields,
@@ -188,7 +188,7 @@ fn aggregated(sheet: &mut Worksheet, results: &Results) -> Result<(), XlsxError>
         })
         .collect();
     head.extend(metrics.iter().map(|metric| titled(*metric)));
-    let mut rows = Rows::new(sheet);
+    let mut rows = SheetWriter::new(sheet);
     rows.head(&head)?;
     for run in &results.runs {
         let fields = fields(run);
@@ -216,7 +216,7 @@ fn aggregated(sheet: &mut Worksheet, results: &Results) -> Result<(), XlsxError>
     rows.finish()
 }
 
-/// A line per request.
+/// A row per request.
 fn individual(sheet: &mut Worksheet, results: &Results) -> Result<(), XlsxError> {
     let genai = Metric::ALL
         .into_iter()
@@ -237,7 +237,7 @@ fn individual(sheet: &mut Worksheet, results: &Results) -> Result<(), XlsxError>
     head.extend(genai.iter().map(|metric| titled(*metric)));
     head.extend(["error_code", "error_message", "outcome", "started (s)"].map(str::to_owned));
     head.extend(more.map(titled));
-    let mut rows = Rows::new(sheet);
+    let mut rows = SheetWriter::new(sheet);
     rows.head(&head)?;
     for run in &results.runs {
         for row in &run.rows {
@@ -253,7 +253,7 @@ fn individual(sheet: &mut Worksheet, results: &Results) -> Result<(), XlsxError>
             cells.extend(more.map(|metric| value(metric.of(row))));
             rows.add(cells)?;
             if rows.next >= LAST_ROW {
-                // A sheet holds no more; the CSV does.
+                // The limit of a sheet; the CSV has all rows.
                 return rows.finish();
             }
         }
@@ -262,15 +262,15 @@ fn individual(sheet: &mut Worksheet, results: &Results) -> Result<(), XlsxError>
     rows.finish()
 }
 
-/// A sheet that is filled from top to bottom.
-struct Rows<'a> {
+/// Fills a sheet from top to bottom.
+struct SheetWriter<'a> {
     sheet: &'a mut Worksheet,
     next: u32,
-    /// Which columns have something other than nothing and 0 in them.
+    /// The columns with values other than empty and 0.
     filled: Vec<bool>,
 }
 
-impl<'a> Rows<'a> {
+impl<'a> SheetWriter<'a> {
     fn new(sheet: &'a mut Worksheet) -> Self {
         Self {
             sheet,
@@ -312,7 +312,7 @@ impl<'a> Rows<'a> {
             }
             Value::String(text) => {
                 filled = text != NO_STATISTICS;
-                // A cell holds no more than this; a text is never taken for a formula.
+                // The limit of a cell. Strings are never interpreted as formulas.
                 let text: String = text.chars().take(32_767).collect();
                 self.sheet.write_string(self.next, column, text)?;
             }
@@ -327,7 +327,7 @@ impl<'a> Rows<'a> {
         Ok(())
     }
 
-    /// Hides columns that say nothing, as genai-bench does.
+    /// Hides columns without information, as genai-bench does.
     fn hide_empty(&mut self) -> Result<(), XlsxError> {
         for (column, filled) in (0u16..).zip(&self.filled) {
             if !filled {
@@ -343,11 +343,11 @@ impl<'a> Rows<'a> {
     }
 }
 
-trait ToOwnedTexts {
+trait ToOwnedStrings {
     fn map_to_owned(&self) -> Vec<String>;
 }
 
-impl ToOwnedTexts for Vec<&str> {
+impl ToOwnedStrings for Vec<&str> {
     fn map_to_owned(&self) -> Vec<String> {
         self.iter().map(|text| (*text).to_owned()).collect()
     }
@@ -375,7 +375,7 @@ fn iteration(results: &Results, run: &RunSummary) -> u32 {
     }
 }
 
-/// The scenarios of the runs, each once.
+/// The scenarios of the runs, without duplicates.
 fn scenarios(results: &Results) -> Vec<&str> {
     let mut scenarios: Vec<&str> = Vec::new();
     for run in &results.runs {
@@ -391,11 +391,11 @@ fn gpu(results: &Results) -> String {
     match (server.gpu_count, &server.gpu_type) {
         (Some(count), Some(kind)) => format!("{count}x{kind}"),
         (None, Some(kind)) => kind.clone(),
-        _ => "not told".to_owned(),
+        _ => "unknown".to_owned(),
     }
 }
 
-/// genai-bench's words for its default scenarios.
+/// genai-bench's names of its default scenarios.
 fn use_case(scenario: &str) -> String {
     let words = match scenario {
         "N(480,240)/(300,150)" => "Scenario 1: Fusion ",
@@ -446,10 +446,10 @@ const METADATA: [&str; 22] = [
     "dataset_path",
 ];
 
-/// A sheet's last row.
+/// The last row of a sheet.
 const LAST_ROW: u32 = 1_048_575;
 
-/// The statistics of nothing, as JSON.
+/// The statistics of an empty sample, as JSON.
 const NO_STATISTICS: &str = concat!(
     r#"{"min":null,"max":null,"mean":null,"stddev":null,"sum":null,"p25":null,"#,
     r#""p50":null,"p75":null,"p90":null,"p95":null,"p99":null,"p99_9":null}"#

@@ -1,4 +1,4 @@
-//! Measures a server, or without an address the simulation, and prints what came of it:
+//! Measures a server, or the simulation if there is no address, and prints the statistics:
 //!
 //! ```text
 //! cargo run --release -p llm-bench --example measure -- [BASE [CONCURRENCY [REQUESTS [TOKENS]]]]
@@ -14,8 +14,8 @@ use std::time::Duration;
 use llm_bench::stats::Statistic;
 use llm_bench::summary::{Metric, RunSummary};
 use llm_bench::{
-    ArrivalProcess, Backend, Experiment, Limits, LoadSpec, RateProfile, Run, Runner, Scenario,
-    Settings, Target, Task, Workload,
+    ArrivalProcess, Backend, Experiment, LoadSpec, RateProfile, Run, RunLimits, RunSettings,
+    Runner, ServerTarget, Task, TrafficScenario, Workload,
 };
 use llm_sim::{Sim, SimOptions, Timing};
 use tokio::sync::watch;
@@ -33,9 +33,9 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let requests = args.next().map_or(Ok(80), |text| text.parse())?;
     let tokens = args.next().map_or(Ok(100), |text| text.parse::<u64>())?;
 
-    let target = Target::new(Backend::OpenAi, &base, Some("Bearer any".parse()?))?;
+    let target = ServerTarget::new(Backend::OpenAi, &base, Some("Bearer any".parse()?))?;
     let workload = Workload::new(Task::TextToText, Backend::OpenAi, MODEL)?;
-    let scenario: Scenario = format!("D(100,{tokens})").parse()?;
+    let scenario: TrafficScenario = format!("D(100,{tokens})").parse()?;
     let load = match load.strip_suffix("/s") {
         Some(rate) => LoadSpec::Rate {
             per_second: rate.parse()?,
@@ -45,13 +45,13 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         },
         None => LoadSpec::Concurrency(load.parse()?),
     };
-    let mut limits = Limits::default();
+    let mut limits = RunLimits::default();
     limits.max_requests = requests;
     limits.max_seconds = 600.0;
     let spec = workload.run(0, scenario, load, 1, limits)?;
 
     let (_interrupt, interrupts) = watch::channel(0);
-    let runner = Runner::new(Settings::new(target, MODEL), interrupts);
+    let runner = Runner::new(RunSettings::new(target, MODEL), interrupts);
     let run = runner.run(spec, &mut ()).await?;
     print_client(&run);
 
@@ -60,7 +60,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     Ok(())
 }
 
-/// What was measured; the crate `bench-report` makes reports of it.
+/// Prints the statistics; the crate `bench-report` writes reports.
 fn print_numbers(summary: &RunSummary) {
     let numbers = &summary.aggregated;
     println!(
@@ -77,7 +77,7 @@ fn print_numbers(summary: &RunSummary) {
     }
 }
 
-/// How the client was doing, and how well an open loop kept its times.
+/// Prints the health of the client and the accuracy of an open loop.
 fn print_client(run: &Run) {
     let requests = run.records.len() as f64;
     let cpu = run.client.cpu_seconds.unwrap_or(f64::NAN);
@@ -86,12 +86,12 @@ fn print_client(run: &Run) {
         requests / cpu
     );
     let ms = |nanos: u64| nanos as f64 / 1e6;
-    let (median, p99, most) = run.client.timer_late_ns;
+    let (median, p99, max) = run.client.timer_late_ns;
     println!(
-        "timers late by (ms): p50 {:.3}, p99 {:.3}, max {:.3}",
+        "timer delay (ms): p50 {:.3}, p99 {:.3}, max {:.3}",
         ms(median),
         ms(p99),
-        ms(most)
+        ms(max)
     );
     println!(
         "stalls: {}, starved: {}",
@@ -102,12 +102,12 @@ fn print_client(run: &Run) {
     let late = late.filter_map(|record| Some(record.dispatched_ns - record.scheduled_ns?));
     let mut late: Vec<_> = late.collect();
     late.sort_unstable();
-    if let Some(most) = late.last() {
+    if let Some(max) = late.last() {
         let at = |share: f64| late[((late.len() - 1) as f64 * share) as usize];
         let (median, p99) = (ms(at(0.5)), ms(at(0.99)));
         println!(
-            "dispatch late by (ms): p50 {median:.3}, p99 {p99:.3}, max {:.3}",
-            ms(*most)
+            "dispatch delay (ms): p50 {median:.3}, p99 {p99:.3}, max {:.3}",
+            ms(*max)
         );
         let starts: Vec<_> = run
             .records

@@ -1,29 +1,30 @@
-//! What the client itself adds: its measurements against the truth of a server that tells it.
+//! The client's own bias: its measurements compared with the true times of a server that reports
+//! them.
 
 use crate::experiment::{ClientBias, Run};
 
-/// What a server did for one request, by its own clock, in seconds.
+/// The true times of one request by the server's clock, in seconds.
 #[non_exhaustive]
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct TrueTimes {
     /// From reading the request to writing the first token.
     pub ttft_s: f64,
-    /// Between the writes of tokens.
+    /// Between writes of tokens.
     pub gaps_s: Vec<f64>,
 }
 
 impl TrueTimes {
-    /// The times of one request.
+    /// Creates the times of one request.
     pub fn new(ttft_s: f64, gaps_s: Vec<f64>) -> Self {
         Self { ttft_s, gaps_s }
     }
 }
 
 impl ClientBias {
-    /// The difference between what was measured and what was; `None` when either is nothing.
+    /// Computes measured minus true times; `None` if there are no values of either.
     ///
-    /// What lies between the two clocks is the way through the kernel and the client: on one
-    /// machine, nothing of a network is in it.
+    /// The difference is the way through the kernel and the client. On one machine it includes no
+    /// network.
     pub fn of(run: &Run, truth: &[TrueTimes]) -> Option<Self> {
         let done = || run.records.iter().filter(|record| record.is_ok());
         let ttft = done().filter_map(|record| {

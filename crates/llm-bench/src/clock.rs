@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-/// Copied to every thread of a run, so that all times are of one scale.
+/// Copied to every thread of a run, so that all times use one scale.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Clock(Instant);
 
@@ -15,13 +15,13 @@ impl Clock {
         nanos(self.0.elapsed())
     }
 
-    /// How long it is until then.
+    /// The duration until `at`.
     pub(crate) fn until(self, at: u64) -> Duration {
         Duration::from_nanos(at.saturating_sub(self.now()))
     }
 }
 
-/// 585 years fit.
+/// A `u64` holds 585 years.
 pub(crate) fn nanos(duration: Duration) -> u64 {
     u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
 }

@@ -1,18 +1,18 @@
-//! The command line of an experiment, as it may be shown.
+//! The command line of an experiment, without secrets.
 
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-/// A call of this tool as it may be shown: made only by [`CommandLine::redacted`].
+/// A redacted command line; [`CommandLine::redacted`] is its only constructor.
 #[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(transparent)]
 pub struct CommandLine(String);
 
 impl CommandLine {
-    /// Joins arguments for a shell, with `***` instead of the value of every option whose name
-    /// speaks of a key, token, secret or password, and of every occurrence of `secrets`. A secret
-    /// of a few letters is no secret and would be found in every second word.
+    /// Joins arguments for a shell. It writes `***` for the value of every option whose name
+    /// contains a word such as key, token, secret or password, and for every occurrence of
+    /// `secrets`. Very short secrets are ignored, since they would match in ordinary words.
     pub fn redacted<'a>(
         args: impl IntoIterator<Item = &'a str>,
         secrets: impl IntoIterator<Item = &'a str> + Clone,
@@ -22,7 +22,7 @@ impl CommandLine {
         for arg in args {
             let mut word = arg.to_owned();
             for secret in secrets.clone() {
-                if secret.len() >= SHORTEST_SECRET {
+                if secret.len() >= MIN_SECRET {
                     word = word.replace(secret, HIDDEN);
                 }
             }
@@ -80,13 +80,13 @@ fn quoted(word: String) -> String {
 
 const HIDDEN: &str = "***";
 
-const SHORTEST_SECRET: usize = 8;
+const MIN_SECRET: usize = 8;
 
 const SECRET_WORDS: &[&str] = &[
     "key", "keys", "token", "secret", "password", "auth", "header",
 ];
 
-/// Options with such a word in their names that hold no secret.
+/// Options whose names contain such a word but whose values are not secret.
 const NOT_SECRET: &[&str] = &["group-key", "model-auth-type"];
 
 #[cfg(test)]
@@ -117,7 +117,7 @@ mod tests {
     }
 
     #[test]
-    fn a_placeholder_of_a_key_spoils_no_word() {
+    fn a_placeholder_key_is_not_redacted_in_other_words() {
         let line = CommandLine::redacted(["polyllm", "bench", "--api-key", "k"], ["k"]);
         assert_eq!(line.as_str(), "polyllm bench --api-key ***");
         let line = CommandLine::redacted(["--task", "text-to-text"], ["k"]);

@@ -3,47 +3,47 @@ use std::path::PathBuf;
 
 use llm_provider::text::{EXCERPT, printable};
 
-/// Why a benchmark cannot be run as asked. What goes wrong *during* a run is in its records.
+/// Why a benchmark cannot start. Failures *during* a run are in its records.
 #[non_exhaustive]
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// A dataset or a trace that is not what it should be.
+    /// A dataset or a trace is invalid.
     #[error("{}{}: {reason}", path.display(), at_line(*line))]
     Dataset {
         /// The file, or the name of a dataset on a hub.
         path: PathBuf,
-        /// The line, from 1, where one can be told.
+        /// The line, from 1, if it is known.
         line: Option<u64>,
         /// What was found, and what was expected.
         reason: String,
     },
-    /// Something that may not be read: see [`crate::Access`].
+    /// A file or dataset may not be read; see [`crate::Access`].
     #[error("{}: not allowed on this machine; {option} allows it", printable(what))]
     NotAllowed {
-        /// What was asked for.
+        /// The file or dataset.
         what: String,
-        /// The worker's option that allows it.
+        /// The option of the worker that allows it.
         option: &'static str,
     },
-    /// A file that cannot be read.
+    /// A file cannot be read.
     #[error("{}: cannot be read", path.display())]
     Read {
-        /// The file.
+        /// The cause.
         path: PathBuf,
         /// Why not.
         source: io::Error,
     },
-    /// A thread or a runtime that the system does not give.
-    #[error("cannot start measuring")]
+    /// The system cannot start a thread or a runtime.
+    #[error("cannot start the measurement")]
     Start(#[source] io::Error),
-    /// An option's value that makes no sense; the text says what would.
+    /// The value of an option is invalid.
     #[error("{option} {value:?}: {reason}")]
     Usage {
-        /// The option, as it is written on the command line.
+        /// The option, as written on the command line.
         option: &'static str,
-        /// What was given.
+        /// The value.
         value: String,
-        /// What is wrong with it.
+        /// What is wrong, and what is expected.
         reason: String,
     },
 }
@@ -70,21 +70,21 @@ impl Error {
             path: path.into(),
             line,
             // It may quote the dataset.
-            reason: printable(&cut(reason.into(), LONGEST_REASON)).into_owned(),
+            reason: printable(&cut(reason.into(), MAX_REASON)).into_owned(),
         }
     }
 }
 
 /// The beginning of a text that quotes something.
-fn cut(text: String, most: usize) -> String {
-    if text.len() <= most {
+fn cut(text: String, max: usize) -> String {
+    if text.len() <= max {
         return text;
     }
-    format!("{}…", &text[..text.floor_char_boundary(most)])
+    format!("{}…", &text[..text.floor_char_boundary(max)])
 }
 
 /// Bytes of a reason, which may list a dataset's columns.
-const LONGEST_REASON: usize = 1000;
+const MAX_REASON: usize = 1000;
 
 fn at_line(line: Option<u64>) -> String {
     line.map_or_else(String::new, |line| format!(":{line}"))

@@ -1,4 +1,5 @@
-//! What was asked for, and what each of its runs gave. No type here can hold an API key.
+//! The configuration of an experiment, and the results of its runs. No type here can hold an API
+//! key.
 
 use std::fmt;
 
@@ -8,61 +9,61 @@ use serde_json::{Map, Value};
 use crate::command_line::CommandLine;
 use crate::record::RequestRecord;
 
-/// What was asked for: one call of `polyllm bench`.
+/// The configuration of one call of `polyllm bench`.
 #[non_exhaustive]
 #[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
 pub struct Experiment {
-    /// Name of the experiment and of its folder.
+    /// The name of the experiment and of its folder.
     pub name: String,
-    /// The call, without secrets.
+    /// The command line, without secrets.
     pub command: CommandLine,
-    /// Version of this tool.
+    /// The version of this tool.
     pub version: String,
-    /// When it started: milliseconds since the Unix epoch.
+    /// The start, in milliseconds since the Unix epoch.
     pub started_at_ms: u64,
     /// `together`, `openai` or `replicate`.
     pub backend: String,
-    /// Where requests went, without user and password.
+    /// The address of the API, without user and password.
     pub api_base: String,
     /// The second target of a comparison, without user and password.
     pub against: Option<String>,
-    /// The model that was asked for.
+    /// The model.
     pub model: String,
-    /// What to call the model in reports.
+    /// The name of the model in reports.
     pub model_label: String,
-    /// Where token counts came from when the server gave none: the tokenizer's file.
+    /// The file of the tokenizer that counts tokens when the server does not.
     pub tokenizer: Option<String>,
-    /// What was measured.
+    /// The task.
     pub task: Task,
-    /// Traffic scenarios as they were given.
+    /// Traffic scenarios, as given.
     pub scenarios: Vec<String>,
     /// Loads, in the order of the runs.
     pub loads: Vec<Load>,
     /// Batch sizes; `[1]` for tasks without batches.
     pub batch_sizes: Vec<u32>,
-    /// What genai-bench would call the parameter that the runs differ in.
+    /// The parameter in which the runs differ, by genai-bench's names.
     pub iteration_type: IterationType,
     /// Parameters added to every request.
     pub additional_request_params: Map<String, Value>,
-    /// What the user told about the server.
+    /// Labels of the server, from the user.
     pub server: ServerLabels,
-    /// When a run ends.
-    pub limits: Limits,
+    /// The limits of a run.
+    pub limits: RunLimits,
     /// The dataset's path, `None` for the built-in text.
     pub dataset: Option<String>,
-    /// Share of completed requests left out at the beginning of a run.
+    /// Share of completed requests excluded at the beginning of a run.
     pub warmup_ratio: f64,
-    /// Share of completed requests left out at the end of a run.
+    /// Share of completed requests excluded at the end of a run.
     pub cooldown_ratio: f64,
-    /// What the random choices began with.
+    /// The seed of all random choices.
     pub seed: u64,
     /// Objectives of goodput, such as `ttft:200ms`.
     pub goodput: Vec<String>,
-    /// Dollars per million tokens, in and out, when given.
+    /// Dollars per million input tokens and per million output tokens.
     pub price_per_million: Option<(f64, f64)>,
-    /// Whether each request opens a connection of its own.
+    /// Whether each request opens its own connection.
     pub new_connections: bool,
-    /// Where the client ran.
+    /// The machine of the client.
     pub machine: Machine,
     /// The client's own bias, measured before the first run.
     pub bias: Option<ClientBias>,
@@ -72,22 +73,22 @@ pub struct Experiment {
 #[non_exhaustive]
 #[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
 pub struct Run {
-    /// The traffic scenario as it was given, `dataset` without one.
+    /// The traffic scenario as given, or `dataset`.
     pub scenario: String,
-    /// How requests came about.
+    /// The load.
     pub load: Load,
     /// Documents per request; 1 for tasks without batches.
     pub batch_size: u32,
-    /// When it started, the zero of the records' times: milliseconds since the Unix epoch.
+    /// The start, in milliseconds since the Unix epoch; the times of records count from here.
     pub started_at_ms: u64,
-    /// From the first dispatch to the end of the last request, in nanoseconds since the run's
-    /// start; warm-up and cool-down included.
+    /// From the first dispatch to the end of the last request, in nanoseconds since the start;
+    /// includes warm-up and cool-down.
     pub active_ns: (u64, u64),
-    /// The same for the requests that count.
+    /// The same for the measured requests.
     pub measured_ns: (u64, u64),
-    /// Every request, in the order of their numbers.
+    /// Every request, in the order of ids.
     pub records: Vec<RequestRecord>,
-    /// How the client itself was doing.
+    /// The health of the client during the run.
     pub client: ClientHealth,
     /// The client's own bias at this load, if it was calibrated.
     pub bias: Option<ClientBias>,
@@ -95,36 +96,37 @@ pub struct Run {
     pub end: RunEnd,
 }
 
-/// How requests come about.
+/// How requests are generated.
 #[non_exhaustive]
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum Load {
-    /// Closed loop: as many requests in flight at any time.
+    /// Closed loop: a fixed number of requests is in flight.
     Concurrency {
-        /// How many.
+        /// The number of requests in flight.
         concurrency: u32,
     },
-    /// Open loop: requests start at times that do not depend on the answers.
+    /// Open loop: the start times do not depend on the responses.
     Rate {
         /// Mean requests per second.
         per_second: f64,
         /// `constant`, `poisson` or `gamma:SHAPE`.
         arrivals: String,
-        /// Most requests in flight; later ones wait, and their wait counts from the schedule.
+        /// The limit of requests in flight. Later requests wait, and their wait counts from the
+        /// schedule.
         max_concurrency: Option<u32>,
     },
-    /// Open loop: requests start when those of a trace did.
+    /// Open loop: requests start at the times of a trace.
     Trace {
-        /// How much faster than the trace.
+        /// The factor of acceleration.
         speed: f64,
-        /// Most requests in flight.
+        /// The limit of requests in flight.
         max_concurrency: Option<u32>,
     },
 }
 
 impl Experiment {
-    /// The experiment's name as part of a file's name.
+    /// The experiment's name as part of a file name.
     pub fn file_name(&self) -> String {
         crate::folder::file_name(&self.name)
     }
@@ -136,8 +138,8 @@ impl Experiment {
 }
 
 impl Load {
-    /// The number that genai-bench would put into `num_concurrency`: the concurrency, or the cap
-    /// of an open loop, or 0 for an open loop without one.
+    /// The value of genai-bench's `num_concurrency`: the concurrency, the limit of an open loop,
+    /// or 0 for an open loop without a limit.
     pub fn concurrency(&self) -> u32 {
         match self {
             Self::Concurrency { concurrency } => *concurrency,
@@ -150,8 +152,8 @@ impl Load {
         }
     }
 
-    /// The number that loads are sorted and drawn by: the concurrency, the requests per second, or
-    /// the speed of a trace.
+    /// The number that orders loads in tables and charts: the concurrency, the requests per second,
+    /// or the speed of a trace.
     pub fn value(&self) -> f64 {
         match self {
             Self::Concurrency { concurrency } => f64::from(*concurrency),
@@ -208,7 +210,7 @@ impl Task {
         }
     }
 
-    /// Whether a request holds several documents.
+    /// Whether a request has several documents.
     pub fn has_batches(self) -> bool {
         matches!(self, Self::TextToEmbeddings | Self::TextToRerank)
     }
@@ -220,14 +222,14 @@ impl fmt::Display for Task {
     }
 }
 
-/// What runs differ in, by genai-bench's names.
+/// The parameter in which runs differ, by genai-bench's names.
 #[non_exhaustive]
 #[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum IterationType {
-    /// Their batch size.
+    /// The batch size.
     BatchSize,
-    /// Their concurrency.
+    /// The concurrency.
     #[default]
     NumConcurrency,
 }
@@ -242,29 +244,29 @@ impl IterationType {
     }
 }
 
-/// What the user told about the server: labels for reports, nothing else.
+/// Labels of the server, for reports only.
 #[non_exhaustive]
 #[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
 pub struct ServerLabels {
-    /// vLLM, SGLang …
+    /// The engine, such as vLLM or SGLang.
     pub engine: Option<String>,
-    /// Its version.
+    /// The engine's version.
     pub version: Option<String>,
-    /// H100, MI300 …
+    /// The GPU, such as H100 or MI300.
     pub gpu_type: Option<String>,
-    /// How many.
+    /// The number of GPUs.
     pub gpu_count: Option<u32>,
 }
 
-/// When a run ends: at the first of these.
+/// The limits of a run. It ends at the first one.
 #[non_exhaustive]
 #[derive(Clone, Copy, Debug, Default, Deserialize, PartialEq, Serialize)]
-pub struct Limits {
-    /// Seconds after which no request is started.
+pub struct RunLimits {
+    /// The time after which no request starts, in seconds.
     pub max_seconds: f64,
-    /// Requests.
+    /// The number of requests.
     pub max_requests: u64,
-    /// Dollars over all runs, by `price_per_million`.
+    /// The cost of all runs in dollars, by `price_per_million`.
     pub max_cost: Option<f64>,
 }
 
@@ -273,76 +275,74 @@ pub struct Limits {
 #[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum RunEnd {
-    /// The money was spent.
+    /// The cost limit was reached.
     Cost,
-    /// From the beginning everything failed for a reason that does not go away: no connection, a
-    /// wrong key, an unknown model.
+    /// All requests failed for a lasting reason: no connection, a wrong key, an unknown model.
     Failing,
-    /// Somebody pressed Ctrl-C.
+    /// The user pressed Ctrl-C.
     Interrupted,
-    /// All requests were made.
+    /// The number of requests was reached.
     #[default]
     Requests,
-    /// More came in than went out.
+    /// The server could not keep up with an open loop.
     Saturated,
-    /// The time was over.
+    /// The time limit was reached.
     Time,
 }
 
-/// Where the client ran.
+/// The machine of the client.
 #[non_exhaustive]
 #[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
 pub struct Machine {
-    /// `linux`, `macos` …
+    /// The operating system, such as `linux` or `macos`.
     pub os: String,
-    /// `x86_64`, `aarch64` …
+    /// The architecture, such as `x86_64` or `aarch64`.
     pub arch: String,
-    /// Processors that this process may use.
+    /// Processors available to this process.
     pub cpus: u32,
-    /// Name of this worker, when several machines measure together.
+    /// The name of the worker, when several machines measure together.
     pub worker: Option<String>,
 }
 
-/// How the client was doing during a run.
+/// The health of the client during a run.
 #[non_exhaustive]
 #[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
 pub struct ClientHealth {
-    /// Threads that measured.
+    /// Measuring threads.
     pub threads: u32,
-    /// Processor time of this process during the run, where the system tells.
+    /// Processor time of this process during the run, where the system reports it.
     pub cpu_seconds: Option<f64>,
-    /// Times when a measuring thread did not get to run.
+    /// Times at which a measuring thread did not run.
     pub stalls: Vec<Stall>,
-    /// How late a timer of this machine fires while the run goes on, in nanoseconds: median, 99th
-    /// percentile and most.
+    /// How late timers fired during the run, in nanoseconds: median, 99th percentile and maximum.
     pub timer_late_ns: (u64, u64, u64),
-    /// How often a free slot had to wait for the next prompt to be made.
+    /// How often a free slot waited because the next prompt was not ready.
     pub starved: u64,
 }
 
-/// A time when a measuring thread did not get to run.
+/// A time at which a measuring thread did not run.
 #[non_exhaustive]
 #[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
 pub struct Stall {
-    /// When it began, in nanoseconds since the start of the run.
+    /// The start, in nanoseconds since the start of the run.
     pub start_ns: u64,
-    /// How long it took.
+    /// The length in nanoseconds.
     pub length_ns: u64,
 }
 
-/// What the client itself adds, measured against a simulation whose delays are known.
+/// What the client itself adds, measured against a simulation with known delays.
 #[non_exhaustive]
 #[derive(Clone, Copy, Debug, Default, Deserialize, PartialEq, Serialize)]
 pub struct ClientBias {
-    /// The concurrency at which it was measured.
+    /// The concurrency of the calibration.
     pub concurrency: u32,
-    /// Requests that it was measured with.
+    /// The number of requests.
     pub requests: u64,
-    /// Mean of measured minus true time to the first token, in seconds.
+    /// Mean of measured minus true time to first token, in seconds.
     pub ttft_mean_s: f64,
     /// 99th percentile of the same.
     pub ttft_p99_s: f64,
-    /// Mean of measured minus true time between tokens, in seconds.
+    /// Mean of measured minus true inter-token time, in seconds.
     pub itl_mean_s: f64,
     /// 99th percentile of the same.
     pub itl_p99_s: f64,
@@ -355,7 +355,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn metadata_come_back_from_json() {
+    fn metadata_round_trips_through_json() {
         let experiment = Experiment {
             loads: vec![
                 Load::Concurrency { concurrency: 4 },

@@ -1,4 +1,4 @@
-//! What a slot of the load takes up: one request, or a conversation of several.
+//! A unit of load: one request, or a conversation of several.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -6,22 +6,22 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 
 use crate::record::{TokenSource, Turn};
-use crate::request::{Bodies, Endpoint, Prepared};
+use crate::request::{BodyBuilder, Endpoint, PreparedRequest};
 use crate::tokens::{self, Tokenizer};
 
-/// One unit of load. Its requests follow one another.
+/// One unit of load. Its requests are sent one after another.
 #[derive(Debug)]
 pub(crate) struct Job {
-    /// The number of its first request; a conversation takes as many numbers as it has turns.
+    /// The id of the first request; a conversation takes one id per turn.
     pub(crate) id: u64,
-    /// Nanoseconds from the start of the load to when it shall begin, in an open loop.
+    /// When it starts in an open loop, in nanoseconds from the start of the load.
     pub(crate) scheduled_ns: Option<u64>,
-    pub(crate) first: Prepared,
+    pub(crate) first: PreparedRequest,
     pub(crate) conversation: Option<Conversation>,
 }
 
 impl Job {
-    pub(crate) fn once(id: u64, first: Prepared) -> Self {
+    pub(crate) fn single(id: u64, first: PreparedRequest) -> Self {
         Self {
             id,
             scheduled_ns: None,
@@ -30,16 +30,19 @@ impl Job {
         }
     }
 
-    /// Its requests, however far they are known.
+    /// The number of its requests, as far as it is known.
     pub(crate) fn requests(&self) -> u64 {
-        1 + self.conversation.as_ref().map_or(0, Conversation::left)
+        1 + self
+            .conversation
+            .as_ref()
+            .map_or(0, Conversation::remaining)
     }
 }
 
-/// A conversation whose later requests repeat the answers to the earlier ones.
+/// A conversation; later requests include the responses to earlier ones.
 #[derive(Debug)]
 pub(crate) struct Conversation {
-    bodies: Arc<Bodies>,
+    bodies: Arc<BodyBuilder>,
     tokenizer: Option<Tokenizer>,
     messages: Vec<Value>,
     to_say: VecDeque<String>,
@@ -49,12 +52,11 @@ pub(crate) struct Conversation {
 }
 
 impl Conversation {
-    /// The job of a conversation in which the user says `turns`, one after another; `None` when
-    /// there are none.
+    /// Creates a conversation with the user's `turns`; `None` if there are none.
     pub(crate) fn job(
         id: u64,
         number: u64,
-        bodies: Arc<Bodies>,
+        bodies: Arc<BodyBuilder>,
         tokenizer: Option<Tokenizer>,
         system: Option<&str>,
         turns: Vec<String>,
@@ -73,7 +75,7 @@ impl Conversation {
             },
             input: (0, TokenSource::default()),
         };
-        let first = conversation.say()?;
+        let first = conversation.prepare()?;
         let conversation = (!conversation.to_say.is_empty()).then_some(conversation);
         Some(Job {
             id,
@@ -83,24 +85,24 @@ impl Conversation {
         })
     }
 
-    /// The next request, after the last one was answered.
-    pub(crate) fn answered(&mut self, text: &str) -> Option<Prepared> {
+    /// The next request, after the response to the last one.
+    pub(crate) fn next(&mut self, text: &str) -> Option<PreparedRequest> {
         self.count(text);
         self.messages
             .push(json!({"role": "assistant", "content": text}));
         self.at.turn += 1;
-        self.say()
+        self.prepare()
     }
 
-    fn left(&self) -> u64 {
+    fn remaining(&self) -> u64 {
         self.to_say.len() as u64
     }
 
-    fn say(&mut self) -> Option<Prepared> {
+    fn prepare(&mut self) -> Option<PreparedRequest> {
         let text = self.to_say.pop_front()?;
         self.count(&text);
         self.messages.push(json!({"role": "user", "content": text}));
-        Some(Prepared {
+        Some(PreparedRequest {
             endpoint: Endpoint::Chat,
             body: self.bodies.chat(&self.messages, self.max_tokens),
             input: self.input,
@@ -119,8 +121,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn later_turns_repeat_what_was_said() {
-        let bodies = Arc::new(Bodies {
+    fn later_turns_include_earlier_ones() {
+        let bodies = Arc::new(BodyBuilder {
             model: "m".to_owned(),
             additional: serde_json::Map::new(),
         });
@@ -128,14 +130,14 @@ mod tests {
         let job = Conversation::job(3, 0, bodies, None, Some("be brief"), turns, None).unwrap();
         assert_eq!(job.requests(), 2);
         let mut conversation = job.conversation.unwrap();
-        let second = conversation.answered("first answer").unwrap();
+        let second = conversation.next("first answer").unwrap();
         assert_eq!(second.turn.unwrap().turn, 1);
         let body: Value = serde_json::from_slice(&second.body).unwrap();
-        let said = body["messages"].as_array().unwrap().iter();
-        let said: Vec<_> = said
+        let contents = body["messages"].as_array().unwrap().iter();
+        let contents: Vec<_> = contents
             .map(|message| message["content"].as_str().unwrap())
             .collect();
-        assert_eq!(said, ["be brief", "one", "first answer", "two"]);
-        assert!(conversation.answered("x").is_none());
+        assert_eq!(contents, ["be brief", "one", "first answer", "two"]);
+        assert!(conversation.next("x").is_none());
     }
 }

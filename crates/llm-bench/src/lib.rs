@@ -1,19 +1,19 @@
 #![doc = include_str!("../README.md")]
 #![forbid(unsafe_code)]
 
-mod answer;
 mod bias;
 mod client;
 mod clock;
 mod command_line;
 pub mod coordinator;
 mod error;
+mod executor;
 mod experiment;
 mod folder;
 mod job;
-mod perform;
 mod record;
 mod request;
+mod response;
 mod run;
 mod scenario;
 mod schedule;
@@ -30,7 +30,7 @@ pub use bias::TrueTimes;
 pub use command_line::CommandLine;
 pub use error::Error;
 pub use experiment::{
-    ClientBias, ClientHealth, Experiment, IterationType, Limits, Load, Machine, Run, RunEnd,
+    ClientBias, ClientHealth, Experiment, IterationType, Load, Machine, Run, RunEnd, RunLimits,
     ServerLabels, Stall, Task,
 };
 pub use folder::{Folder, FolderError, FolderErrorKind, Results};
@@ -38,12 +38,12 @@ pub use record::{
     Arrivals, ConnectTimes, Failure, FailureKind, Outcome, Phase, PredictionTimes, RateLimit,
     RequestRecord, Side, TokenCounts, TokenSource, Turn,
 };
-pub use run::{Interrupts, Observer, Progress, RunSpec, Runner, Settings};
-pub use scenario::Scenario;
+pub use run::{Interrupts, Observer, RunProgress, RunSettings, RunSpec, Runner};
+pub use scenario::TrafficScenario;
 pub use schedule::{ArrivalProcess, RateProfile};
 pub use search::LoadSearch;
-pub use target::{Backend, Target};
+pub use target::{Backend, ServerTarget};
 pub use tokens::Tokenizer;
 pub use workload::{
-    Access, Dataset, DatasetConfig, DatasetSource, LoadSpec, Prefix, Row, Trace, Workload,
+    Access, Dataset, DatasetConfig, DatasetRow, DatasetSource, LoadSpec, Prefix, Trace, Workload,
 };

@@ -1,76 +1,77 @@
-//! What is measured about one request. A record is a line of JSON; everything that is reported is
-//! computed from records alone.
+//! The measurements of one request. A record is one line of JSON. All reported numbers are computed
+//! from records alone.
 
 use serde::{Deserialize, Serialize};
 
-/// Everything that was measured about one request.
+/// The measurements of one request.
 ///
-/// Times named `…_ns` are nanoseconds since the start of the run on a monotonic clock. What did
-/// not happen is `None`.
+/// Times named `…_ns` are nanoseconds since the start of the run on a monotonic clock. They are
+/// `None` if the event did not happen.
 #[non_exhaustive]
 #[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
 pub struct RequestRecord {
-    /// Number of the request in the plan of its run, from 0.
+    /// The number of the request in the plan of its run, from 0.
     pub id: u64,
-    /// Which of two compared targets it went to.
+    /// The target of the request, when two are compared.
     #[serde(default, skip_serializing_if = "is_default")]
     pub side: Side,
-    /// Whether it counts: warm-up and cool-down are recorded, and left out of statistics.
+    /// The phase of the run. Warm-up and cool-down are recorded but excluded from statistics.
     #[serde(default, skip_serializing_if = "is_default")]
     pub phase: Phase,
-    /// Its place in a conversation of several turns.
+    /// The place in a multi-turn conversation.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub turn: Option<Turn>,
 
-    /// When the plan wanted it to start. `None` in a closed loop, which has no such time.
+    /// The scheduled start; `None` in a closed loop.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub scheduled_ns: Option<u64>,
-    /// When the client took it up: the start of every latency that is not from the schedule.
+    /// When the client started the request. Latencies count from here, except those from the
+    /// schedule.
     pub dispatched_ns: u64,
-    /// How long connecting took, when this request opened a connection.
+    /// The times of connecting, if this request opened a connection.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub connect: Option<ConnectTimes>,
-    /// When its last byte was handed to the socket.
+    /// When the last byte was written to the socket.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sent_ns: Option<u64>,
     /// When the first byte of the response was read from the socket.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub first_byte_ns: Option<u64>,
-    /// When the first token was read, of any channel: content, reasoning, tool call, refusal.
-    /// For what has no tokens in its answer (embeddings, rerank), when the answer was complete.
+    /// When the first token of any channel was read: content, reasoning, tool call or refusal. For
+    /// embeddings and rerank, when the response was complete.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub first_token_ns: Option<u64>,
     /// The chunks with tokens after the first one.
     #[serde(default, skip_serializing_if = "is_default")]
     pub arrivals: Arrivals,
-    /// When the answer was complete (the end of the body) or given up.
+    /// When the response body ended, or when the client cancelled.
     pub end_ns: u64,
 
-    /// Tokens in and out.
+    /// Input and output tokens.
     #[serde(default)]
     pub tokens: TokenCounts,
-    /// Bytes of the response's body.
+    /// The length of the response body in bytes.
     #[serde(default)]
     pub response_bytes: u64,
-    /// The status of the response.
+    /// The HTTP status.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub http_status: Option<u16>,
-    /// How it ended.
+    /// How the request ended.
     pub outcome: Outcome,
-    /// What the server said about its rate limits.
+    /// The rate limits that the server reported.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rate_limit: Option<RateLimit>,
     /// Replicate's own times of the prediction.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub prediction: Option<PredictionTimes>,
-    /// Whether the client or its machine stood still for a moment while this request ran, so that
-    /// its times are not to be trusted.
+    /// Whether the client or its machine stalled during the request, so that its times are not
+    /// reliable.
     #[serde(default, skip_serializing_if = "is_default")]
     pub stalled: bool,
 }
 
 impl RequestRecord {
-    /// Whether the answer came whole.
+    /// Whether the response is complete.
     pub fn is_ok(&self) -> bool {
         matches!(self.outcome, Outcome::Ok { .. })
     }
@@ -82,29 +83,29 @@ impl RequestRecord {
     }
 }
 
-/// Which target a request went to, when two are compared.
+/// The target of a request, when two are compared.
 #[non_exhaustive]
 #[derive(Clone, Copy, Debug, Default, Deserialize, Eq, Hash, PartialEq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Side {
-    /// The one given by `--against`. Requests of both sides with one id form a pair.
+    /// The target of `--against`. Requests of both sides with the same id form a pair.
     Against,
     /// The target of the experiment.
     #[default]
     Subject,
 }
 
-/// Which part of a run a request belongs to.
+/// The phase of a run.
 #[non_exhaustive]
 #[derive(Clone, Copy, Debug, Default, Deserialize, Eq, Hash, PartialEq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Phase {
-    /// At the end, left out.
+    /// The end, excluded from statistics.
     Cooldown,
-    /// Counted.
+    /// The measured part.
     #[default]
     Measured,
-    /// At the beginning, left out.
+    /// The beginning, excluded from statistics.
     Warmup,
 }
 
@@ -112,17 +113,17 @@ pub enum Phase {
 #[non_exhaustive]
 #[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
 pub struct Turn {
-    /// Number of the conversation, from 0.
+    /// The number of the conversation, from 0.
     pub conversation: u64,
-    /// Number of the user's message in it, from 0.
+    /// The number of the user's message in it, from 0.
     pub turn: u32,
 }
 
-/// How long the parts of connecting took, in nanoseconds.
+/// The durations of connecting, in nanoseconds.
 #[non_exhaustive]
 #[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
 pub struct ConnectTimes {
-    /// Resolving the name; 0 for a literal address.
+    /// Name resolution; 0 for a literal address.
     pub dns_ns: u64,
     /// The TCP handshake.
     pub tcp_ns: u64,
@@ -130,39 +131,38 @@ pub struct ConnectTimes {
     pub tls_ns: u64,
 }
 
-/// The chunks with tokens behind the first, in the order of their arrival.
+/// The chunks with tokens after the first, in the order of arrival.
 ///
-/// Chunks that came in one read of the socket have a gap of 0 between them: that they arrived
-/// together is what was measured.
+/// Chunks that were read from the socket at once have a gap of 0 between them.
 #[non_exhaustive]
 #[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
 pub struct Arrivals {
-    /// Microseconds from the chunk before to this chunk, rounded so that errors do not add up.
+    /// Microseconds from the previous chunk to this one, rounded so that errors do not add up.
     #[serde(default)]
     pub gaps_us: Vec<u32>,
-    /// Tokens of each chunk, the first chunk included, so one longer than `gaps_us`; empty when
-    /// every chunk holds one token. Where the server does not say how its tokens are spread over
-    /// chunks, its total is spread in proportion to the chunks' text.
+    /// The tokens of each chunk, including the first, so one longer than `gaps_us`; empty if every
+    /// chunk has one token. If the server reports only a total, it is distributed in proportion to
+    /// the text of the chunks.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub tokens: Vec<u32>,
 }
 
-/// Tokens of a request and of its answer.
+/// The tokens of a request and of its response.
 #[non_exhaustive]
 #[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
 pub struct TokenCounts {
-    /// Of the prompt.
+    /// Input tokens.
     pub input: u64,
     /// Who counted `input`.
     pub input_source: TokenSource,
-    /// Of the answer, reasoning included.
+    /// Output tokens, including reasoning.
     pub output: u64,
     /// Who counted `output`.
     pub output_source: TokenSource,
-    /// Of the answer's reasoning, where the server tells.
+    /// Reasoning tokens of the output, if the server reports them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reasoning: Option<u64>,
-    /// Of the prompt, those that the server had in its cache, where it tells.
+    /// Input tokens from the server's cache, if the server reports them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cached_input: Option<u64>,
 }
@@ -174,7 +174,7 @@ pub struct TokenCounts {
 )]
 #[serde(rename_all = "snake_case")]
 pub enum TokenSource {
-    /// Nobody: guessed from the text's length, or from the number of chunks.
+    /// An estimate from the length of the text, or from the number of chunks.
     #[default]
     Estimate,
     /// The server, in its usage.
@@ -183,18 +183,18 @@ pub enum TokenSource {
     Tokenizer,
 }
 
-/// How a request ended. Nothing is dropped: each request has one of these.
+/// How a request ended. Every request has an outcome.
 #[non_exhaustive]
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(tag = "status", rename_all = "snake_case")]
 pub enum Outcome {
-    /// It was still running when the run had to end, and was given up by the client.
+    /// The client cancelled it, because the run had to end.
     Cancelled,
     /// It failed.
     Failed(Failure),
-    /// The answer came whole.
+    /// The response is complete.
     Ok {
-        /// Why the model stopped, where the server tells: `stop`, `length` …
+        /// The finish reason, such as `stop` or `length`, if the server reports one.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         finish_reason: Option<String>,
     },
@@ -212,50 +212,50 @@ impl Default for Outcome {
 #[non_exhaustive]
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 pub struct Failure {
-    /// What kind of failure.
+    /// The kind of the failure.
     pub kind: FailureKind,
-    /// For a person; shortened, and never with a key or a prompt in it.
+    /// A message for users; shortened, and without keys and prompts.
     pub message: String,
 }
 
-/// What kind of failure.
+/// The kind of a failure.
 #[non_exhaustive]
 #[derive(Clone, Copy, Debug, Deserialize, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum FailureKind {
-    /// No connection: refused, unreachable, reset while connecting.
+    /// The connection failed: refused, unreachable, or reset while connecting.
     Connect,
-    /// The connection broke while the request or its answer was under way.
+    /// The connection broke during the request or the response.
     Disconnected,
     /// The host's name could not be resolved.
     Dns,
-    /// The answer ended well and had nothing in it.
+    /// A complete response without output.
     Empty,
     /// A status other than 2xx and 429.
     HttpStatus,
-    /// An error inside of a stream that began well, or a prediction that failed.
+    /// An error inside a stream, or a failed prediction.
     InStream,
-    /// An answer that is not what the protocol allows: no JSON, no usable body.
+    /// A response that violates the protocol, such as invalid JSON.
     Protocol,
     /// Status 429.
     RateLimited,
-    /// No answer within the time allowed.
+    /// No response within the timeout.
     Timeout,
     /// The TLS handshake failed.
     Tls,
 }
 
-/// What a server said about its rate limits, from its headers.
+/// The rate limits in the headers of a response.
 #[non_exhaustive]
 #[derive(Clone, Copy, Debug, Default, Deserialize, PartialEq, Serialize)]
 pub struct RateLimit {
-    /// Requests allowed.
+    /// The limit of requests.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub limit: Option<f64>,
-    /// Requests left.
+    /// Remaining requests.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub remaining: Option<f64>,
-    /// Seconds until there are more.
+    /// Seconds until the limit resets.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reset_s: Option<f64>,
     /// Seconds to wait, from `Retry-After`.
@@ -263,18 +263,18 @@ pub struct RateLimit {
     pub retry_after_s: Option<f64>,
 }
 
-/// Replicate's own times of a prediction, by its clock, in nanoseconds.
+/// Replicate's own times of a prediction, in nanoseconds.
 #[non_exhaustive]
 #[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
 pub struct PredictionTimes {
     /// From created to started: queueing, and booting if `cold`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub queue_ns: Option<u64>,
-    /// `metrics.predict_time`: the model at work.
+    /// `metrics.predict_time`: the run time of the model.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub predict_ns: Option<u64>,
-    /// Whether the queue time is so long that a model was booted (Replicate's documentation: a
-    /// prediction that is `starting` for longer than a few seconds waits for a new worker).
+    /// Whether the queue time implies a cold boot (Replicate's documentation: a prediction that is
+    /// `starting` for longer than a few seconds waits for a new worker).
     #[serde(default, skip_serializing_if = "is_default")]
     pub cold: bool,
 }
@@ -288,7 +288,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_record_is_a_line_of_json_and_comes_back() {
+    fn a_record_round_trips_as_a_line_of_json() {
         let mut record = RequestRecord {
             id: 7,
             dispatched_ns: 1_000,

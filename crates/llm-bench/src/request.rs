@@ -1,21 +1,21 @@
-//! Requests as they will be sent: made before their time, so that nothing is left to do at it.
+//! Requests, prepared ahead of time so that sending them takes no other work.
 
 use bytes::Bytes;
 use serde_json::{Map, Value, json};
 
 use crate::record::{TokenSource, Turn};
 
-/// A request that only has to be sent.
+/// A request that is ready to be sent.
 #[derive(Clone, Debug)]
-pub(crate) struct Prepared {
+pub(crate) struct PreparedRequest {
     pub(crate) endpoint: Endpoint,
     pub(crate) body: Bytes,
-    /// Tokens of the prompt by our own count, should the server not tell.
+    /// Our own count of the prompt's tokens, in case the server reports none.
     pub(crate) input: (u64, TokenSource),
     pub(crate) turn: Option<Turn>,
 }
 
-/// What a request asks for; it decides the path and how the answer is read.
+/// The endpoint; it decides the path and how the response is read.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Endpoint {
     Chat,
@@ -24,17 +24,16 @@ pub(crate) enum Endpoint {
     Rerank,
 }
 
-/// What makes up requests beside their prompts: equal for all of an experiment.
+/// The parts of requests besides their prompts; equal for all runs of an experiment.
 #[derive(Clone, Debug)]
-pub(crate) struct Bodies {
+pub(crate) struct BodyBuilder {
     pub(crate) model: String,
-    /// Merged last into every body, as genai-bench does.
+    /// Merged last into every body, as in genai-bench.
     pub(crate) additional: Map<String, Value>,
 }
 
-impl Bodies {
-    /// A chat that is streamed, with usage at its end. Without `max_tokens` the model stops by
-    /// itself.
+impl BodyBuilder {
+    /// A streamed chat with usage. Without `max_tokens`, the model decides when to stop.
     pub(crate) fn chat(&self, messages: &[Value], max_tokens: Option<u64>) -> Bytes {
         let mut body = json!({
             "model": self.model,
@@ -62,7 +61,7 @@ impl Bodies {
         self.finish(json!({"model": self.model, "query": query, "documents": documents}))
     }
 
-    /// A prediction; additional parameters are inputs of the model.
+    /// A prediction; additional parameters become inputs of the model.
     pub(crate) fn prediction(&self, prompt: &str, max_tokens: Option<u64>) -> Bytes {
         let mut input = Map::new();
         input.insert("prompt".to_owned(), prompt.into());
@@ -71,7 +70,7 @@ impl Bodies {
         }
         input.extend(self.additional.clone());
         let mut body = json!({"input": input, "stream": true});
-        if let ReplicateModel::Version(version) = ReplicateModel::of(&self.model) {
+        if let ReplicateModel::Version(version) = ReplicateModel::parse(&self.model) {
             body["version"] = version.into();
         }
         to_bytes(&body)
@@ -85,19 +84,19 @@ impl Bodies {
     }
 }
 
-/// What a name on Replicate means.
+/// The forms of a model name on Replicate.
 #[derive(Debug, Eq, PartialEq)]
 pub(crate) enum ReplicateModel<'a> {
     /// `deployments/owner/name`.
     Deployment(&'a str),
     /// `owner/name`: official models only.
     Official(&'a str),
-    /// `owner/name:version`, or the version alone.
+    /// `owner/name:version`, or a version alone.
     Version(&'a str),
 }
 
 impl<'a> ReplicateModel<'a> {
-    pub(crate) fn of(model: &'a str) -> Self {
+    pub(crate) fn parse(model: &'a str) -> Self {
         if let Some(deployment) = model.strip_prefix("deployments/") {
             Self::Deployment(deployment)
         } else if let Some((_, version)) = model.split_once(':') {
@@ -109,7 +108,7 @@ impl<'a> ReplicateModel<'a> {
         }
     }
 
-    /// Whether the name can be part of a path as it is.
+    /// Whether the name can be used in a path unchanged.
     pub(crate) fn is_valid(&self) -> bool {
         let plain = |part: &str| {
             let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
@@ -123,7 +122,7 @@ impl<'a> ReplicateModel<'a> {
         }
     }
 
-    /// Where predictions of it are created.
+    /// The path that creates its predictions.
     pub(crate) fn endpoint(&self) -> String {
         match self {
             Self::Deployment(name) => format!("/deployments/{name}/predictions"),
@@ -141,8 +140,8 @@ fn to_bytes(body: &Value) -> Bytes {
 mod tests {
     use super::*;
 
-    fn bodies(additional: &str) -> Bodies {
-        Bodies {
+    fn bodies(additional: &str) -> BodyBuilder {
+        BodyBuilder {
             model: "m".to_owned(),
             additional: serde_json::from_str(additional).unwrap(),
         }
@@ -165,23 +164,23 @@ mod tests {
     }
 
     #[test]
-    fn without_a_limit_the_model_stops_by_itself() {
+    fn without_max_tokens_no_limit_is_sent() {
         let body = parsed(&bodies("{}").chat(&[], None));
         assert_eq!(body["ignore_eos"], false);
         assert_eq!(body.get("max_tokens"), None);
     }
 
     #[test]
-    fn replicates_names_say_where_predictions_are_made() {
+    fn a_replicate_name_determines_the_path() {
         let check = |model: &str, endpoint: &str| {
-            assert_eq!(ReplicateModel::of(model).endpoint(), endpoint);
+            assert_eq!(ReplicateModel::parse(model).endpoint(), endpoint);
         };
         check("meta/llama", "/models/meta/llama/predictions");
         check("meta/llama:abc", "/predictions");
         check("0123abc", "/predictions");
         check("deployments/a/b", "/deployments/a/b/predictions");
         for name in ["meta/llama", "a/b:v1", "0123abc", "deployments/a/b.c"] {
-            assert!(ReplicateModel::of(name).is_valid(), "{name}");
+            assert!(ReplicateModel::parse(name).is_valid(), "{name}");
         }
         for name in [
             "",
@@ -193,7 +192,7 @@ mod tests {
             "a/b c",
             "a/b?x",
         ] {
-            assert!(!ReplicateModel::of(name).is_valid(), "{name}");
+            assert!(!ReplicateModel::parse(name).is_valid(), "{name}");
         }
         let mut body = bodies(r#"{"top_k":5}"#);
         body.model = "a/b:v1".to_owned();

@@ -7,32 +7,32 @@ use rand_distr::{Distribution, Normal};
 use crate::error::Error;
 use crate::experiment::Task;
 
-/// How long prompts and answers are, by genai-bench's grammar.
+/// The lengths of prompts and outputs, in genai-bench's grammar.
 ///
-/// Numbers are bounded, so that no scenario can ask for more than a machine has: at most
-/// [`Scenario::MOST_TOKENS`] tokens each; images of 1 to 8,192 pixels a side, 1 to 64 in a request,
-/// and at most 268,435,456 pixels (four of the largest) in all of them.
+/// The numbers are bounded: at most [`TrafficScenario::MAX_TOKENS`] tokens each; images of 1 to 8,192
+/// pixels per side, 1 to 64 per request, and at most 268,435,456 pixels (four of the largest) per
+/// request.
 ///
 /// ```
-/// use llm_bench::Scenario;
+/// use llm_bench::TrafficScenario;
 ///
-/// let scenario: Scenario = "N(480,240)/(300,150)".parse()?;
+/// let scenario: TrafficScenario = "N(480,240)/(300,150)".parse()?;
 /// assert_eq!(scenario.to_string(), "N(480,240)/(300,150)");
 /// # Ok::<(), llm_bench::Error>(())
 /// ```
 #[non_exhaustive]
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Scenario {
-    /// `dataset`: prompts as they are in the dataset, answers as long as the model likes.
+pub enum TrafficScenario {
+    /// `dataset`: prompts as in the dataset, outputs of any length.
     Dataset,
-    /// `D(in,out)`: always as many tokens.
+    /// `D(in,out)`: fixed numbers of tokens.
     Deterministic {
-        /// Tokens of the prompt.
+        /// Tokens of the output.
         input: u64,
         /// Tokens of the answer.
         output: u64,
     },
-    /// `E(n)`: documents of as many tokens.
+    /// `E(n)`: documents of `n` tokens.
     Embedding {
         /// Tokens of each document.
         tokens: u64,
@@ -43,38 +43,38 @@ pub enum Scenario {
         width: u32,
         /// Pixels.
         height: u32,
-        /// Images in a request.
+        /// Images per request.
         count: u32,
     },
     /// `N(mean,sd)/(mean,sd)`: normally distributed.
     Normal {
         /// Mean and standard deviation of the prompt's tokens; at least 1.
         input: (u64, u64),
-        /// Mean and standard deviation of the answer's tokens; at least 2.
+        /// Mean and standard deviation of the output's tokens; at least 2.
         output: (u64, u64),
     },
-    /// `R(document,query)`: a rerank of documents of as many tokens.
+    /// `R(document,query)`: a rerank of documents of this length.
     Rerank {
         /// Tokens of each document.
         document: u64,
         /// Tokens of the query.
         query: u64,
     },
-    /// `U(min,max)/(min,max)` or `U(max,max)`: evenly distributed.
+    /// `U(min,max)/(min,max)` or `U(max,max)`: uniformly distributed.
     Uniform {
-        /// Least and most tokens of the prompt.
+        /// Minimum and maximum of the prompt's tokens.
         input: (u64, u64),
-        /// Least and most tokens of the answer.
+        /// Minimum and maximum of the output's tokens.
         output: (u64, u64),
     },
 }
 
-impl Scenario {
-    /// The most tokens of a prompt or an answer, and of all documents of a request together: as
-    /// many as the longest context of a public model.
-    pub const MOST_TOKENS: u64 = 10_000_000;
+impl TrafficScenario {
+    /// The most tokens of a prompt or an output, and of all documents of a request together. No
+    /// public model has a longer context.
+    pub const MAX_TOKENS: u64 = 10_000_000;
 
-    /// The scenarios of a task when none is asked for: genai-bench's.
+    /// The default scenarios of a task, which are genai-bench's.
     pub fn defaults(task: Task) -> Vec<Self> {
         let texts: &[&str] = match task {
             Task::TextToText => &[
@@ -99,11 +99,11 @@ impl Scenario {
         texts.iter().filter_map(|text| text.parse().ok()).collect()
     }
 
-    /// Checks that a task can be measured with this, and that its numbers are within their limits.
+    /// Checks that the scenario fits a task, and that its numbers are in range.
     ///
     /// # Errors
     ///
-    /// [`Error::Usage`] when not.
+    /// [`Error::Usage`] if it does not.
     pub fn check(&self, task: Task) -> Result<(), Error> {
         self.check_numbers()
             .map_err(|reason| Error::usage(OPTION, self.to_string(), reason))?;
@@ -134,17 +134,17 @@ impl Scenario {
         if fits {
             return Ok(());
         }
-        let reason = format!("does not go with {task}: expected {fitting}");
+        let reason = format!("does not fit {task}: expected {fitting}");
         Err(Error::usage(OPTION, self.to_string(), reason))
     }
 
-    /// Tokens of a prompt and of its answer, where the scenario says so.
+    /// The tokens of a prompt and of its output, if the scenario specifies them.
     pub(crate) fn sample(&self, rng: &mut impl Rng) -> Option<(u64, u64)> {
-        let normal = |(mean, sd): (u64, u64), least: u64, rng: &mut _| {
+        let normal = |(mean, sd): (u64, u64), min: u64, rng: &mut _| {
             let normal = Normal::new(mean as f64, sd as f64).ok();
-            // A float cast saturates: what is negative is 0.
+            // A float cast saturates: negative values become 0.
             let sampled = normal.map_or(mean, |normal| normal.sample(rng) as u64);
-            sampled.clamp(least, Self::MOST_TOKENS)
+            sampled.clamp(min, Self::MAX_TOKENS)
         };
         Some(match *self {
             Self::Deterministic { input, output } => (input, output),
@@ -159,23 +159,23 @@ impl Scenario {
         })
     }
 
-    /// Checks that all documents of a request together are within the limit.
+    /// Checks the limit of all documents of a request together.
     pub(crate) fn check_batch(&self, batch_size: u32) -> Result<(), Error> {
         let tokens = match *self {
             Self::Embedding { tokens } => tokens,
             Self::Rerank { document, .. } => document,
             _ => return Ok(()),
         };
-        if tokens.saturating_mul(batch_size.into()) <= Self::MOST_TOKENS {
+        if tokens.saturating_mul(batch_size.into()) <= Self::MAX_TOKENS {
             return Ok(());
         }
-        let most = Self::MOST_TOKENS;
-        let reason = format!("{batch_size} documents in a request have more than {most} tokens");
+        let max = Self::MAX_TOKENS;
+        let reason = format!("{batch_size} documents in a request have more than {max} tokens");
         Err(Error::usage(OPTION, self.to_string(), reason))
     }
 
     fn check_numbers(&self) -> Result<(), &'static str> {
-        let (least, numbers) = match *self {
+        let (min, numbers) = match *self {
             Self::Dataset => return Ok(()),
             Self::Image {
                 width,
@@ -194,22 +194,22 @@ impl Scenario {
                 output: (o0, o1),
             } => {
                 if i0 > i1 || o0 > o1 {
-                    return Err("expected the least first");
+                    return Err("expected the minimum first");
                 }
                 (i0.min(o0), [i0, i1, o0, o1])
             }
         };
-        if least == 0 {
-            return Err("tokens have to be at least 1");
+        if min == 0 {
+            return Err("expected at least 1 token");
         }
-        if numbers.iter().any(|number| *number > Self::MOST_TOKENS) {
-            return Err("tokens have to be at most 10,000,000");
+        if numbers.iter().any(|number| *number > Self::MAX_TOKENS) {
+            return Err("expected at most 10,000,000 tokens");
         }
         Ok(())
     }
 
-    /// The fewest tokens that a prompt will have; for a normal distribution, those that all but a
-    /// thousandth have.
+    /// The fewest tokens that a prompt can have; for a normal distribution, the mean minus three
+    /// standard deviations.
     pub(crate) fn least_input(&self) -> Option<u64> {
         match *self {
             Self::Deterministic { input, .. } => Some(input),
@@ -220,7 +220,7 @@ impl Scenario {
     }
 }
 
-impl FromStr for Scenario {
+impl FromStr for TrafficScenario {
     type Err = Error;
 
     fn from_str(text: &str) -> Result<Self, Error> {
@@ -228,9 +228,9 @@ impl FromStr for Scenario {
         if text == "dataset" {
             return Ok(Self::Dataset);
         }
-        let wrong = |reason: &str| Error::usage(OPTION, text, reason);
+        let invalid = |reason: &str| Error::usage(OPTION, text, reason);
         let Some((kind, groups)) = split(text) else {
-            return Err(wrong(
+            return Err(invalid(
                 "expected a form such as D(100,100), N(480,240)/(300,150), U(50,100)/(200,250), \
                  E(64), R(64,100), I(512,512) or dataset, with whole numbers",
             ));
@@ -240,12 +240,12 @@ impl FromStr for Scenario {
             ('D', &[&[input, output]]) if input > 0 && output > 0 => {
                 Ok(Self::Deterministic { input, output })
             }
-            ('D', &[&[_, _]]) => Err(wrong("tokens have to be at least 1")),
+            ('D', &[&[_, _]]) => Err(invalid("expected at least 1 token")),
             ('N', &[&[mi, si], &[mo, so]]) if mi > 0 && mo > 0 => Ok(Self::Normal {
                 input: (mi, si),
                 output: (mo, so),
             }),
-            ('N', &[&[_, _], &[_, _]]) => Err(wrong("means have to be at least 1")),
+            ('N', &[&[_, _], &[_, _]]) => Err(invalid("expected means of at least 1")),
             ('U', &[&[i0, i1], &[o0, o1]]) if i0 <= i1 && o0 <= o1 && i1 > 0 && o1 > 0 => {
                 Ok(Self::Uniform {
                     input: (i0.max(1), i1),
@@ -256,8 +256,8 @@ impl FromStr for Scenario {
                 input: (1, i1),
                 output: (1, o1),
             }),
-            ('U', _) => Err(wrong(
-                "expected U(min,max)/(min,max), least first, or U(max,max)",
+            ('U', _) => Err(invalid(
+                "expected U(min,max)/(min,max), minimum first, or U(max,max)",
             )),
             ('E', &[&[tokens]]) if tokens > 0 => Ok(Self::Embedding { tokens }),
             ('R', &[&[document, query]]) if document > 0 && query > 0 => {
@@ -265,19 +265,19 @@ impl FromStr for Scenario {
             }
             ('I', &[&[width, height]]) => Ok(image(width, height, 1)),
             ('I', &[&[width, height, count]]) => Ok(image(width, height, count)),
-            ('D', _) => Err(wrong("expected D(in,out)")),
-            ('N', _) => Err(wrong("expected N(mean,sd)/(mean,sd)")),
-            ('E', _) => Err(wrong("expected E(tokens)")),
-            ('R', _) => Err(wrong("expected R(document,query)")),
-            ('I', _) => Err(wrong("expected I(width,height) or I(width,height,n)")),
-            _ => Err(wrong("scenarios begin with D, N, U, E, R or I")),
+            ('D', _) => Err(invalid("expected D(in,out)")),
+            ('N', _) => Err(invalid("expected N(mean,sd)/(mean,sd)")),
+            ('E', _) => Err(invalid("expected E(tokens)")),
+            ('R', _) => Err(invalid("expected R(document,query)")),
+            ('I', _) => Err(invalid("expected I(width,height) or I(width,height,n)")),
+            _ => Err(invalid("expected D, N, U, E, R or I at the start")),
         }?;
-        scenario.check_numbers().map_err(wrong)?;
+        scenario.check_numbers().map_err(invalid)?;
         Ok(scenario)
     }
 }
 
-impl fmt::Display for Scenario {
+impl fmt::Display for TrafficScenario {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Dataset => f.write_str("dataset"),
@@ -304,10 +304,10 @@ impl fmt::Display for Scenario {
     }
 }
 
-/// What does not fit is out of range as well.
-fn image(width: u64, height: u64, count: u64) -> Scenario {
+/// Numbers that do not fit become the maximum, which is out of range.
+fn image(width: u64, height: u64, count: u64) -> TrafficScenario {
     let small = |number| u32::try_from(number).unwrap_or(u32::MAX);
-    Scenario::Image {
+    TrafficScenario::Image {
         width: small(width),
         height: small(height),
         count: small(count),
@@ -316,17 +316,17 @@ fn image(width: u64, height: u64, count: u64) -> Scenario {
 
 fn check_images(width: u32, height: u32, count: u32) -> Result<(), &'static str> {
     let sides =
-        (1..=MOST_PIXELS_A_SIDE).contains(&width) && (1..=MOST_PIXELS_A_SIDE).contains(&height);
-    if !sides || !(1..=MOST_IMAGES).contains(&count) {
-        return Err("images have 1 to 8192 pixels a side, and 1 to 64 go into a request");
+        (1..=MAX_PIXELS_PER_SIDE).contains(&width) && (1..=MAX_PIXELS_PER_SIDE).contains(&height);
+    if !sides || !(1..=MAX_IMAGES).contains(&count) {
+        return Err("expected 1 to 8192 pixels per side, and 1 to 64 images");
     }
-    if u64::from(width) * u64::from(height) * u64::from(count) > MOST_PIXELS {
-        return Err("the images of a request have at most 268435456 pixels together");
+    if u64::from(width) * u64::from(height) * u64::from(count) > MAX_PIXELS {
+        return Err("expected at most 268435456 pixels in all images of a request");
     }
     Ok(())
 }
 
-/// `N(1,2)/(3,4)` into `N` and `[[1,2],[3,4]]`.
+/// Splits `N(1,2)/(3,4)` into `N` and `[[1,2],[3,4]]`.
 fn split(text: &str) -> Option<(char, Vec<Vec<u64>>)> {
     let kind = text.chars().next()?;
     let groups = text[kind.len_utf8()..].split('/');
@@ -340,172 +340,12 @@ fn split(text: &str) -> Option<(char, Vec<Vec<u64>>)> {
 
 const OPTION: &str = "--traffic-scenario";
 
-const MOST_PIXELS_A_SIDE: u32 = 8192;
+const MAX_PIXELS_PER_SIDE: u32 = 8192;
 
-/// Of all images of a request.
-const MOST_PIXELS: u64 = 4 * 8192 * 8192;
+/// Per request.
+const MAX_PIXELS: u64 = 4 * 8192 * 8192;
 
-const MOST_IMAGES: u32 = 64;
+const MAX_IMAGES: u32 = 64;
 
 #[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-    use rand_chacha::ChaCha8Rng;
-    use rand_chacha::rand_core::SeedableRng;
-
-    use super::*;
-
-    #[test]
-    fn what_is_read_is_written() {
-        for text in [
-            "D(100,100)",
-            "N(480,240)/(300,150)",
-            "U(50,100)/(200,250)",
-            "E(64)",
-            "R(64,100)",
-            "I(512,512)",
-            "I(1024,512,3)",
-            "dataset",
-        ] {
-            assert_eq!(text.parse::<Scenario>().unwrap().to_string(), text);
-        }
-        let short: Scenario = " U( 50, 100 ) ".parse().unwrap();
-        assert_eq!(short.to_string(), "U(1,50)/(1,100)");
-    }
-
-    #[test]
-    fn the_impossible_is_refused_with_what_was_expected() {
-        for (text, part) in [
-            ("", "expected a form"),
-            ("D(100)", "expected D(in,out)"),
-            ("D(0,5)", "at least 1"),
-            ("D(1.5,5)", "whole numbers"),
-            ("D(1,2", "expected a form"),
-            ("U(9,3)/(1,2)", "least first"),
-            ("N(5,5)", "expected N(mean,sd)/(mean,sd)"),
-            ("X(1,2)", "begin with"),
-            ("I(0,5)", "1 to 8192 pixels"),
-            ("I(5,5,0)", "1 to 64"),
-            ("D(99999999999999999999,1)", "expected a form"),
-            ("É(1)", "begin with"),
-        ] {
-            let error = text.parse::<Scenario>().unwrap_err().to_string();
-            assert!(error.contains(part), "{text}: {error}");
-        }
-        let image: Scenario = "I(5,5)".parse().unwrap();
-        let error = image.check(Task::TextToText).unwrap_err().to_string();
-        assert!(error.contains("does not go with text-to-text"), "{error}");
-    }
-
-    #[test]
-    fn numbers_have_limits() {
-        for text in [
-            "D(99999999999,5)",
-            "D(5,10000001)",
-            "N(5,18446744073709551615)/(5,5)",
-            "U(1,10000001)/(1,2)",
-            "U(10000001,1)",
-            "E(10000001)",
-            "R(1,10000001)",
-        ] {
-            let error = text.parse::<Scenario>().unwrap_err().to_string();
-            assert!(error.contains("at most 10,000,000"), "{text}: {error}");
-        }
-        for text in ["I(8193,1)", "I(1,4294967297)", "I(1,1,65)"] {
-            let error = text.parse::<Scenario>().unwrap_err().to_string();
-            assert!(error.contains("1 to 8192 pixels"), "{text}: {error}");
-        }
-        let error = "I(8192,8192,5)".parse::<Scenario>().unwrap_err();
-        assert!(error.to_string().contains("268435456"), "{error}");
-        assert!("D(10000000,10000000)".parse::<Scenario>().is_ok());
-        assert!("I(8192,8192,4)".parse::<Scenario>().is_ok());
-    }
-
-    #[test]
-    fn a_scenario_made_without_the_parser_is_checked_before_its_use() {
-        for scenario in [
-            Scenario::Deterministic {
-                input: u64::MAX,
-                output: 1,
-            },
-            Scenario::Uniform {
-                input: (9, 3),
-                output: (1, 1),
-            },
-            Scenario::Normal {
-                input: (0, 1),
-                output: (1, 1),
-            },
-        ] {
-            assert!(scenario.check(Task::TextToText).is_err(), "{scenario}");
-        }
-    }
-
-    #[test]
-    fn the_documents_of_a_request_have_a_limit_together() {
-        let scenario: Scenario = "E(1000)".parse().unwrap();
-        assert!(scenario.check_batch(10_000).is_ok());
-        assert!(scenario.check_batch(10_001).is_err());
-        let scenario: Scenario = "R(1000,5)".parse().unwrap();
-        assert!(scenario.check_batch(u32::MAX).is_err());
-    }
-
-    proptest! {
-        #[test]
-        fn any_text_is_an_error_or_a_bounded_scenario(
-            text in prop_oneof![
-                any::<String>(),
-                "[DNUERIdx]\\([0-9 ,]{0,40}\\)(/\\([0-9 ,]{0,40}\\))?",
-            ],
-            seed in any::<u64>(),
-        ) {
-            let Ok(scenario) = text.parse::<Scenario>() else { return Ok(()) };
-            let mut rng = ChaCha8Rng::seed_from_u64(seed);
-            if let Some((input, output)) = scenario.sample(&mut rng) {
-                prop_assert!((1..=Scenario::MOST_TOKENS).contains(&input));
-                prop_assert!((1..=Scenario::MOST_TOKENS).contains(&output));
-            }
-            prop_assert_eq!(scenario.check_numbers(), Ok(()));
-            prop_assert_eq!(scenario.to_string().parse::<Scenario>().unwrap(), scenario);
-        }
-    }
-
-    #[test]
-    fn samples_are_as_the_scenario_says() {
-        let mut rng = ChaCha8Rng::seed_from_u64(1);
-        let mut mean = |text: &str| {
-            let scenario: Scenario = text.parse().unwrap();
-            let samples: Vec<_> = (0..4000)
-                .map(|_| scenario.sample(&mut rng).unwrap())
-                .collect();
-            let least = samples.iter().map(|sample| sample.1).min().unwrap();
-            let sum: u64 = samples.iter().map(|sample| sample.0).sum();
-            (sum as f64 / 4000.0, least)
-        };
-        assert_eq!(mean("D(7,3)"), (7.0, 3));
-        let (normal, least) = mean("N(480,24)/(3,30)");
-        assert!(
-            (normal - 480.0).abs() < 3.0 && least == 2,
-            "{normal} {least}"
-        );
-        let (uniform, least) = mean("U(100,200)/(5,6)");
-        assert!(
-            (uniform - 150.0).abs() < 3.0 && least == 5,
-            "{uniform} {least}"
-        );
-    }
-
-    #[test]
-    fn every_task_has_scenarios_that_go_with_it() {
-        for task in [
-            Task::TextToText,
-            Task::ImageTextToText,
-            Task::TextToEmbeddings,
-            Task::TextToRerank,
-        ] {
-            let defaults = Scenario::defaults(task);
-            assert!(defaults.len() >= 3);
-            assert!(defaults.iter().all(|scenario| scenario.check(task).is_ok()));
-        }
-    }
-}
+mod tests;

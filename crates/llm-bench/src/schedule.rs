@@ -1,4 +1,4 @@
-//! When the requests of an open loop start.
+//! Start times of the requests of an open loop.
 
 use std::fmt;
 use std::ops::RangeInclusive;
@@ -10,19 +10,19 @@ use rand_distr::{Distribution, Exp1, Gamma};
 
 use crate::error::Error;
 
-/// How the gaps between arrivals are spread around their mean.
+/// The distribution of the gaps between arrivals.
 #[non_exhaustive]
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub enum ArrivalProcess {
-    /// All gaps are equal.
+    /// Equal gaps.
     #[default]
     Constant,
-    /// Gamma-distributed gaps: a shape below 1 is burstier than Poisson, above it smoother.
+    /// Gamma-distributed gaps: burstier than Poisson for shapes below 1, smoother above.
     Gamma {
-        /// Shape; the squared coefficient of variation of the gaps is 1/shape.
+        /// The shape; the squared coefficient of variation of the gaps is 1/shape.
         shape: f64,
     },
-    /// Exponential gaps: independent users.
+    /// Exponentially distributed gaps, as of independent users.
     Poisson,
 }
 
@@ -30,17 +30,17 @@ impl FromStr for ArrivalProcess {
     type Err = Error;
 
     fn from_str(text: &str) -> Result<Self, Error> {
-        let wrong = |reason| Error::usage("--arrivals", text, reason);
+        let invalid = |reason| Error::usage("--arrivals", text, reason);
         match text.split_once(':') {
             None if text == "constant" => Ok(Self::Constant),
             None if text == "poisson" => Ok(Self::Poisson),
             Some(("gamma", shape)) => match shape.parse() {
                 Ok(shape) if SHAPES.contains(&shape) => Ok(Self::Gamma { shape }),
-                _ => Err(wrong(
-                    "gamma takes a shape from 0.001 to 1000000, as in gamma:0.5",
+                _ => Err(invalid(
+                    "expected a shape from 0.001 to 1000000, as in gamma:0.5",
                 )),
             },
-            _ => Err(wrong("expected constant, poisson or gamma:SHAPE")),
+            _ => Err(invalid("expected constant, poisson or gamma:SHAPE")),
         }
     }
 }
@@ -55,7 +55,7 @@ impl fmt::Display for ArrivalProcess {
     }
 }
 
-/// A rate over time: from one to another within a while, then steady.
+/// A rate over time: a linear ramp, then constant.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct RateProfile {
     from: f64,
@@ -64,20 +64,20 @@ pub struct RateProfile {
 }
 
 impl RateProfile {
-    /// The same rate always, in requests per second.
+    /// A constant rate in requests per second.
     ///
     /// # Errors
     ///
-    /// [`Error::Usage`] when the rate is not from 0.000001 to 1,000,000.
+    /// [`Error::Usage`] if the rate is not from 0.000001 to 1,000,000.
     pub fn steady(per_second: f64) -> Result<Self, Error> {
         Self::ramp(per_second, per_second, 0.0)
     }
 
-    /// A rate that goes straight from one to another within `over_s` seconds, and then stays.
+    /// A rate that changes linearly within `over_s` seconds and then stays constant.
     ///
     /// # Errors
     ///
-    /// [`Error::Usage`] when the first rate is not from 0 to 1,000,000, the last one not from
+    /// [`Error::Usage`] if the first rate is not from 0 to 1,000,000, the last rate is not from
     /// 0.000001 to 1,000,000, or the time is negative or not finite.
     pub fn ramp(from: f64, to: f64, over_s: f64) -> Result<Self, Error> {
         let sound = (0.0..=*RATES.end()).contains(&from) && RATES.contains(&to);
@@ -93,25 +93,25 @@ impl RateProfile {
         Ok(Self { from, to, over_s })
     }
 
-    /// When the `n`th arrival of rate 1 comes at this rate: the inverse of its integral.
+    /// The time of the `n`th arrival of rate 1 at this rate: the inverse of its integral.
     fn warp(&self, n: f64) -> f64 {
         let in_ramp = (self.from + self.to) / 2.0 * self.over_s;
         if n >= in_ramp {
             return self.over_s + (n - in_ramp) / self.to;
         }
         let slope = (self.to - self.from) / self.over_s;
-        // n = from·t + slope·t²/2; this form of the root stands a slope of 0.
+        // n = from·t + slope·t²/2; this form of the root also works for a slope of 0.
         2.0 * n / (self.from + (self.from * self.from + 2.0 * slope * n).max(0.0).sqrt())
     }
 }
 
-/// The times of arrivals, in seconds from the start, without an end. The first comes at once.
+/// Arrival times in seconds from the start, without an end. The first is 0.
 #[derive(Clone, Debug)]
 pub(crate) struct Schedule {
     profile: RateProfile,
     gaps: Gaps,
     rng: ChaCha8Rng,
-    /// ArrivalProcess so far, at rate 1.
+    /// The arrivals so far, at rate 1.
     at: f64,
 }
 
@@ -161,11 +161,10 @@ impl Iterator for Schedule {
     }
 }
 
-/// Requests per second. A slower rate sends nothing within a year; a faster one is beyond any
-/// machine.
+/// Requests per second. Slower rates send nothing for days; no machine reaches faster ones.
 const RATES: RangeInclusive<f64> = 1e-6..=1e6;
 
-/// Shapes of the gamma distribution that samples of usable size come from.
+/// Shapes of the gamma distribution with usable samples.
 const SHAPES: RangeInclusive<f64> = 1e-3..=1e6;
 
 #[cfg(test)]
@@ -177,7 +176,7 @@ mod tests {
         schedule.take(count).collect()
     }
 
-    /// Mean and coefficient of variation of the gaps.
+    /// The mean and coefficient of variation of the gaps.
     fn gaps(times: &[f64]) -> (f64, f64) {
         let gaps: Vec<_> = times.windows(2).map(|pair| pair[1] - pair[0]).collect();
         let mean = gaps.iter().sum::<f64>() / gaps.len() as f64;
@@ -186,7 +185,7 @@ mod tests {
     }
 
     #[test]
-    fn gaps_have_the_mean_and_spread_asked_for() {
+    fn gaps_have_the_configured_mean_and_variation() {
         let steady = RateProfile::steady(50.0).unwrap();
         for (arrivals, spread) in [
             ("constant", 0.0),
@@ -201,19 +200,19 @@ mod tests {
     }
 
     #[test]
-    fn a_seed_fixes_everything() {
+    fn equal_seeds_give_equal_times() {
         let steady = RateProfile::steady(5.0).unwrap();
         assert_eq!(times(steady, "poisson", 9), times(steady, "poisson", 9));
     }
 
     #[test]
-    fn a_ramp_takes_its_time() {
-        // From 0 to 10/s within 10 s: 50 arrivals, then 10 each second.
+    fn a_ramp_is_linear() {
+        // From 0/s to 10/s within 10 s: 50 arrivals, then 10 each second.
         let ramp = RateProfile::ramp(0.0, 10.0, 10.0).unwrap();
         let times = times(ramp, "constant", 71);
         assert!((times[50] - 10.0).abs() < 1e-9, "{}", times[50]);
         assert!((times[70] - 12.0).abs() < 1e-9, "{}", times[70]);
-        // After half the time a quarter of them.
+        // After half of the time, a quarter of them.
         assert!((times[12] - 4.9).abs() < 0.1, "{}", times[12]);
         let down = RateProfile::ramp(10.0, 2.0, 5.0).unwrap();
         let times = self::times(down, "constant", 33);
@@ -221,7 +220,7 @@ mod tests {
     }
 
     #[test]
-    fn what_makes_no_sense_is_refused() {
+    fn invalid_rates_and_shapes_are_errors() {
         for text in [
             "",
             "uniform",

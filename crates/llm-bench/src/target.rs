@@ -6,19 +6,19 @@ use llm_provider::text::printable;
 use crate::command_line::without_userinfo;
 use crate::error::Error;
 
-/// Where requests go: an API's address, its dialect, and the header that opens it.
+/// The server that requests go to: an API's address, its dialect and its `authorization` header.
 ///
 /// `Debug` and `Display` show no secret.
 #[derive(Clone)]
-pub struct Target {
+pub struct ServerTarget {
     backend: Backend,
     origin: Origin,
-    /// The path that endpoints are appended to, with the version and without a slash at its end.
+    /// The prefix of endpoint paths, with the version and without a trailing slash.
     prefix: String,
     authorization: Option<HeaderValue>,
 }
 
-/// Whose dialect a target speaks.
+/// The API dialect of a target.
 #[non_exhaustive]
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Backend {
@@ -26,7 +26,7 @@ pub enum Backend {
     OpenAi,
     /// Replicate's predictions.
     Replicate,
-    /// Together's API: as `OpenAi`, with its own address.
+    /// Together's API: like `OpenAi`, with its own address.
     Together,
 }
 
@@ -40,7 +40,7 @@ impl Backend {
         }
     }
 
-    /// The API's own address; none for any OpenAI-compatible one.
+    /// The API's own address; `None` for OpenAI-compatible APIs.
     pub fn default_base(self) -> Option<&'static str> {
         match self {
             Self::OpenAi => None,
@@ -50,23 +50,23 @@ impl Backend {
     }
 }
 
-impl Target {
-    /// An API at `base`, with or without `/v1`, opened by the header `authorization`.
+impl ServerTarget {
+    /// An API at `base`, with or without `/v1`. Each request carries `authorization`.
     ///
     /// # Errors
     ///
-    /// [`Error::Usage`] when `base` is no address with `http://` or `https://`.
+    /// [`Error::Usage`] if `base` is not an `http://` or `https://` address.
     pub fn new(
         backend: Backend,
         base: &str,
         authorization: Option<HeaderValue>,
     ) -> Result<Self, Error> {
-        let wrong = |reason: &str| Error::usage("--api-base", without_userinfo(base), reason);
+        let invalid = |reason: &str| Error::usage("--api-base", without_userinfo(base), reason);
         let uri: Uri = base
             .parse()
-            .map_err(|_| wrong("is no address such as https://api.together.xyz"))?;
-        let origin = Origin::of(&uri)
-            .ok_or_else(|| wrong("has to begin with http:// or https:// and a host"))?;
+            .map_err(|_| invalid("expected an address such as https://api.together.xyz"))?;
+        let origin =
+            Origin::of(&uri).ok_or_else(|| invalid("expected http:// or https:// and a host"))?;
         let path = uri.path().trim_end_matches('/');
         let prefix = if path.ends_with("/v1") {
             path.to_owned()
@@ -90,7 +90,7 @@ impl Target {
         self.backend
     }
 
-    /// Whether both speak the same dialect at the same scheme, host, port and path.
+    /// Whether both have the same dialect, scheme, host, port and path.
     pub fn is_same_address(&self, other: &Self) -> bool {
         (self.backend, &self.origin, &self.prefix) == (other.backend, &other.origin, &other.prefix)
     }
@@ -108,40 +108,40 @@ impl Target {
         self.authorization.as_ref()
     }
 
-    /// A server's text without the key, without control characters, and short.
+    /// The text of a server on one line: shortened, and without the key and control characters.
     pub(crate) fn clean(&self, message: &str) -> String {
         let key = self
             .authorization
             .as_ref()
             .and_then(|value| value.to_str().ok())
             .map_or("", |value| value.rsplit(' ').next().unwrap_or(value));
-        // A placeholder of a few letters would be found in every second word.
-        let message = if key.len() < SHORTEST_KEY {
+        // A placeholder of a few letters would match in ordinary words.
+        let message = if key.len() < MIN_KEY {
             message.to_owned()
         } else {
             message.replace(key, "***")
         };
         let flat = message.split_whitespace().collect::<Vec<_>>().join(" ");
-        match flat.char_indices().nth(LONGEST_MESSAGE) {
+        match flat.char_indices().nth(MAX_MESSAGE) {
             Some((end, _)) => format!("{}…", printable(&flat[..end])),
             None => printable(&flat).into_owned(),
         }
     }
 }
 
-impl fmt::Debug for Target {
+impl fmt::Debug for ServerTarget {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Target({} {self})", self.backend.name())
+        write!(f, "ServerTarget({} {self})", self.backend.name())
     }
 }
 
-impl fmt::Display for Target {
+impl fmt::Display for ServerTarget {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}{}", self.origin, self.prefix)
     }
 }
 
-/// What a connection is made to.
+/// The peer of a connection.
 #[derive(Clone, Debug, Eq, Hash, PartialEq)]
 pub(crate) struct Origin {
     pub(crate) tls: bool,
@@ -162,7 +162,7 @@ impl Origin {
         Some(Self { tls, host, port })
     }
 
-    /// The `Host` header: the port only where it is not the usual one.
+    /// The value of the `Host` header; it omits the scheme's default port.
     pub(crate) fn authority(&self) -> String {
         match (self.tls, self.port) {
             (true, 443) | (false, 80) => self.host.clone(),
@@ -178,10 +178,10 @@ impl fmt::Display for Origin {
     }
 }
 
-const SHORTEST_KEY: usize = 8;
+const MIN_KEY: usize = 8;
 
-/// Characters of a server's message that are kept.
-const LONGEST_MESSAGE: usize = 300;
+/// The longest message of a server, in characters.
+const MAX_MESSAGE: usize = 300;
 
 #[cfg(test)]
 mod tests {
@@ -189,12 +189,12 @@ mod tests {
 
     #[track_caller]
     fn check(base: &str, shown: &str) {
-        let target = Target::new(Backend::Together, base, None).unwrap();
+        let target = ServerTarget::new(Backend::Together, base, None).unwrap();
         assert_eq!(target.to_string(), shown);
     }
 
     #[test]
-    fn a_base_is_taken_with_and_without_its_version() {
+    fn a_base_may_have_a_version_or_not() {
         check("https://api.together.xyz", "https://api.together.xyz/v1");
         check(
             "https://api.together.xyz/v1/",
@@ -204,8 +204,8 @@ mod tests {
     }
 
     #[test]
-    fn an_address_is_the_same_only_where_all_of_it_is() {
-        let target = |backend, base| Target::new(backend, base, None).unwrap();
+    fn addresses_are_equal_only_if_all_parts_are() {
+        let target = |backend, base| ServerTarget::new(backend, base, None).unwrap();
         let one = target(Backend::OpenAi, "https://h:8000/x");
         for same in [
             "https://H:8000/x/",
@@ -236,9 +236,9 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_address_is_told() {
+    fn an_invalid_address_is_an_error() {
         for base in ["", "api.together.xyz", "ftp://x", "https://", "http:// x"] {
-            let error = Target::new(Backend::OpenAi, base, None).unwrap_err();
+            let error = ServerTarget::new(Backend::OpenAi, base, None).unwrap_err();
             assert!(error.to_string().starts_with("--api-base"), "{error}");
         }
     }
@@ -246,7 +246,7 @@ mod tests {
     #[test]
     fn neither_debug_nor_messages_show_the_key() {
         let key = HeaderValue::from_static("Bearer tgp_v1_secret");
-        let target = Target::new(Backend::Together, "http://h", Some(key)).unwrap();
+        let target = ServerTarget::new(Backend::Together, "http://h", Some(key)).unwrap();
         assert!(!format!("{target:?}").contains("secret"));
         assert_eq!(
             target.clean("Incorrect key:\n tgp_v1_secret."),

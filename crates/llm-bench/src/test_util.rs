@@ -1,4 +1,4 @@
-//! Made-up measurements for tests: the same every time.
+//! Synthetic measurements for tests; equal in every run.
 
 use crate::{
     Arrivals, ConnectTimes, Experiment, Failure, FailureKind, Load, Outcome, Phase, RequestRecord,
@@ -19,7 +19,7 @@ pub fn experiment() -> (Experiment, Vec<Run>) {
         scenarios: vec!["D(100,20)".to_owned()],
         loads: loads.to_vec(),
         batch_sizes: vec![1],
-        limits: crate::Limits {
+        limits: crate::RunLimits {
             max_seconds: 60.0,
             max_requests: 100,
             max_cost: None,
@@ -33,7 +33,7 @@ pub fn experiment() -> (Experiment, Vec<Run>) {
     (experiment, runs)
 }
 
-/// A run that gets slower with its concurrency.
+/// A run whose latencies grow with its concurrency.
 pub fn run(load: Load, requests: u64) -> Run {
     let concurrency = u64::from(load.concurrency().max(1));
     let mut random = fastrand::Rng::with_seed(concurrency);
@@ -59,7 +59,7 @@ pub fn run(load: Load, requests: u64) -> Run {
     }
 }
 
-/// An answer of some tokens, one per chunk.
+/// A successful request with one token per chunk.
 pub fn answered(id: u64, start: u64, ttft: u64, tokens: u32, gap_us: u32) -> RequestRecord {
     let gaps = vec![gap_us; tokens as usize - 1];
     let streaming: u64 = gaps.iter().map(|gap| u64::from(*gap) * 1000).sum();
@@ -95,7 +95,7 @@ pub fn answered(id: u64, start: u64, ttft: u64, tokens: u32, gap_us: u32) -> Req
     }
 }
 
-/// A request that was refused.
+/// A request that failed with an HTTP status.
 pub fn refused(id: u64, start: u64, status: u16) -> RequestRecord {
     RequestRecord {
         id,

@@ -1,4 +1,4 @@
-//! Counting tokens where the server does not.
+//! Counts tokens when the server does not.
 
 use std::path::Path;
 #[cfg(feature = "tokenizer")]
@@ -10,7 +10,7 @@ use crate::workload::Access;
 
 /// A model's own tokenizer, from its `tokenizer.json`.
 ///
-/// Without the feature `tokenizer` there is none, and [`Tokenizer::read`] says so.
+/// It needs the feature `tokenizer`; without it, [`Tokenizer::read`] is an error.
 #[derive(Clone)]
 pub struct Tokenizer {
     #[cfg(feature = "tokenizer")]
@@ -24,7 +24,7 @@ impl Tokenizer {
     ///
     /// # Errors
     ///
-    /// [`Error::Usage`] when it cannot be used; [`Error::Read`]; [`Error::NotAllowed`].
+    /// [`Error::Usage`] if it is invalid; [`Error::Read`]; [`Error::NotAllowed`].
     #[cfg(feature = "tokenizer")]
     pub fn read(path: &Path, access: &Access) -> Result<Self, Error> {
         let file = if path.is_dir() {
@@ -32,30 +32,30 @@ impl Tokenizer {
         } else {
             path.to_owned()
         };
-        let inner = tokenizers::Tokenizer::from_bytes(access.read(&file, LONGEST)?)
+        let inner = tokenizers::Tokenizer::from_bytes(access.read(&file, MAX_FILE)?)
             .map_err(|error| Error::usage(OPTION, path.display().to_string(), error.to_string()))?;
         let inner = Arc::new(inner);
         Ok(Self { inner })
     }
 
-    /// Reads a `tokenizer.json`: not in this build.
+    /// Reads a `tokenizer.json`; always an error in this build.
     ///
     /// # Errors
     ///
     /// Always [`Error::Usage`].
     #[cfg(not(feature = "tokenizer"))]
     pub fn read(path: &Path, _access: &Access) -> Result<Self, Error> {
-        let reason = "this build lacks the feature tokenizer";
+        let reason = "needs the feature `tokenizer`, which is not part of this build";
         Err(Error::usage(OPTION, path.display().to_string(), reason))
     }
 
-    /// How many tokens a text has, without those that a chat adds.
+    /// The number of tokens of a text, without those of a chat template.
     #[cfg(feature = "tokenizer")]
     pub fn count(&self, text: &str) -> u64 {
         self.ids(text).len() as u64
     }
 
-    /// How many tokens a text has.
+    /// The number of tokens of a text.
     #[cfg(not(feature = "tokenizer"))]
     pub fn count(&self, _text: &str) -> u64 {
         match self.never {}
@@ -66,7 +66,7 @@ impl Tokenizer {
     pub(crate) fn cut(&self, text: &str, count: usize) -> String {
         let ids = self.ids(text);
         let kept = &ids[..count.min(ids.len())];
-        // A tokenizer can say all that it has understood; if not, the text stays as it was.
+        // A tokenizer can decode what it encoded; otherwise the text stays unchanged.
         self.inner
             .decode(kept, true)
             .unwrap_or_else(|_| text.to_owned())
@@ -92,7 +92,7 @@ impl std::fmt::Debug for Tokenizer {
     }
 }
 
-/// Counts a text's tokens by the tokenizer, or guesses.
+/// Counts the tokens of a text with the tokenizer, or estimates them.
 pub(crate) fn count(tokenizer: Option<&Tokenizer>, text: &str) -> (u64, TokenSource) {
     match tokenizer {
         Some(tokenizer) => (tokenizer.count(text), TokenSource::Tokenizer),
@@ -100,7 +100,7 @@ pub(crate) fn count(tokenizer: Option<&Tokenizer>, text: &str) -> (u64, TokenSou
     }
 }
 
-/// A text of at most `count` tokens from the start of `text`.
+/// The beginning of `text`, at most `count` tokens.
 pub(crate) fn cut(tokenizer: Option<&Tokenizer>, text: &str, count: u64) -> String {
     if let Some(tokenizer) = tokenizer {
         return tokenizer.cut(text, usize::try_from(count).unwrap_or(usize::MAX));
@@ -117,7 +117,7 @@ pub(crate) fn cut(tokenizer: Option<&Tokenizer>, text: &str, count: u64) -> Stri
     text[..end].trim_end().to_owned()
 }
 
-/// Byte-pair encodings give common words one token each and cut long ones every few letters.
+/// Common words are one token; byte-pair encodings split long words every few letters.
 fn estimate(text: &str) -> u64 {
     text.split_whitespace().map(word_estimate).sum()
 }
@@ -126,14 +126,14 @@ fn word_estimate(word: &str) -> u64 {
     let word = word.trim();
     let letters = word.chars().filter(|c| c.is_alphanumeric()).count() as u64;
     let marks = word.chars().count() as u64 - letters;
-    letters.div_ceil(LETTERS_OF_A_TOKEN) + marks
+    letters.div_ceil(LETTERS_PER_TOKEN) + marks
 }
 
-const LETTERS_OF_A_TOKEN: u64 = 9;
+const LETTERS_PER_TOKEN: u64 = 9;
 
-/// Bytes of a `tokenizer.json`.
+/// The longest `tokenizer.json`, in bytes.
 #[cfg(feature = "tokenizer")]
-const LONGEST: u64 = 512 << 20;
+const MAX_FILE: u64 = 512 << 20;
 
 const OPTION: &str = "--model-tokenizer";
 
@@ -142,13 +142,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_estimate_says_that_it_is_one() {
+    fn an_estimate_is_marked_as_such() {
         let (count, source) = count(None, "How are you, extraordinarily?");
         assert_eq!((count, source), (7, TokenSource::Estimate));
     }
 
     #[test]
-    fn a_text_is_cut_at_a_word() {
+    fn a_text_is_cut_between_words() {
         assert_eq!(cut(None, "one two three", 2), "one two");
         assert_eq!(cut(None, "one two", 9), "one two");
         assert_eq!(cut(None, "one", 0), "");

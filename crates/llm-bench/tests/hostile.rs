@@ -1,4 +1,4 @@
-//! Runs against servers that answer with whatever does harm.
+//! Runs against hostile servers.
 #![allow(clippy::panic, clippy::unwrap_used, reason = "tests")]
 
 use std::io::{BufRead, BufReader, Read, Write};
@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use http::HeaderValue;
 use llm_bench::{
-    Backend, Experiment, FailureKind, Limits, LoadSpec, Outcome, RequestRecord, Results, Run,
-    Runner, Settings, Target, Task, Workload,
+    Backend, Experiment, FailureKind, LoadSpec, Outcome, RequestRecord, Results, Run, RunLimits,
+    RunSettings, Runner, ServerTarget, Task, Workload,
 };
 use tokio::sync::watch;
 
@@ -18,8 +18,8 @@ const KEY: &str = "tgp_v1_canary-key";
 const STREAM: &str =
     "HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-type: text/event-stream\r\n\r\n";
 
-/// Answers the first request of each connection by `answer`, then closes the connection.
-/// A whole answer says `connection: close`, so that no client sends another request there.
+/// Handles the first request of each connection with `answer`, then closes the connection. Complete
+/// responses have `connection: close`, so that no client reuses it.
 fn server(answer: impl Fn(&str, &mut TcpStream) + Clone + Send + 'static) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = format!("http://{}", listener.local_addr().unwrap());
@@ -61,10 +61,11 @@ fn request(socket: &TcpStream) -> Option<String> {
 async fn run(backend: Backend, base: &str, task: Task) -> Run {
     let key = HeaderValue::try_from(format!("Bearer {KEY}")).unwrap();
     let model = "owner/model";
-    let mut settings = Settings::new(Target::new(backend, base, Some(key)).unwrap(), model);
+    let mut settings =
+        RunSettings::new(ServerTarget::new(backend, base, Some(key)).unwrap(), model);
     settings.timeout = Duration::from_secs(120);
     let workload = Workload::new(task, backend, model).unwrap();
-    let mut limits = Limits::default();
+    let mut limits = RunLimits::default();
     limits.max_requests = 1;
     limits.max_seconds = 200.0;
     let scenario = match task {
@@ -78,7 +79,7 @@ async fn run(backend: Backend, base: &str, task: Task) -> Run {
     let run = Runner::new(settings, interrupts).run(spec, &mut ()).await;
     let run = run.unwrap();
     assert_eq!(run.records.len(), 1);
-    // Whatever came, it can be reported, and the key is not in it.
+    // Every run can be reported, and the report does not contain the key.
     let results = Results::new(Experiment::default(), std::slice::from_ref(&run));
     let text = format!("{}{results:?}", serde_json::to_string(&run).unwrap());
     assert!(!text.contains("canary"), "{text}");
@@ -100,7 +101,7 @@ fn failed(record: &RequestRecord) -> (FailureKind, &str) {
     }
 }
 
-/// Writes `piece` until nobody reads any more.
+/// Writes `piece` until the client disconnects.
 fn endlessly(socket: &mut TcpStream, head: &str, piece: &[u8]) {
     let pieces = piece.repeat((1 << 20) / piece.len());
     let mut written = socket.write_all(head.as_bytes());
@@ -115,7 +116,7 @@ async fn endless_bodies_end_the_request() {
     let record = chat(move |_, socket| endlessly(socket, plain, b"no ")).await;
     let (kind, message) = failed(&record);
     assert_eq!(kind, FailureKind::Protocol);
-    assert_eq!(message, "the answer is longer than 256 MiB");
+    assert_eq!(message, "the response is longer than 256 MiB");
 
     let base = server(|_, socket: &mut TcpStream| {
         let head = "HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-type: application/json\r\n\r\n";
@@ -131,10 +132,10 @@ async fn endless_streams_end_the_request() {
     let record = chat(move |_, socket| endlessly(socket, STREAM, chunk)).await;
     let (kind, message) = failed(&record);
     assert_eq!(kind, FailureKind::Protocol);
-    assert_eq!(message, "the answer has more than 1000000 chunks");
+    assert_eq!(message, "the response has more than 1000000 chunks");
     assert_eq!(record.arrivals.gaps_us.len(), 999_999);
 
-    // A line that does not end, and events without a token.
+    // An endless line, and events without tokens.
     let empty = format!("data: {{\"more\":\"{}\"}}\n\n", "x".repeat(10_000));
     for piece in ["x".to_owned(), empty] {
         let record = chat(move |_, socket| endlessly(socket, STREAM, piece.as_bytes())).await;
@@ -160,7 +161,7 @@ async fn endless_headers_end_the_request() {
 }
 
 #[tokio::test]
-async fn what_is_not_text_or_json_is_a_failure() {
+async fn a_body_that_is_not_text_or_json_is_a_failure() {
     for body in [
         &b"data: \xff\xfe\n\n"[..],
         b"data: {\"choices\":[{\"delta\":{\"content\":\"\xff\"}}]}\n\n",
@@ -183,12 +184,12 @@ async fn what_is_not_text_or_json_is_a_failure() {
 }
 
 #[tokio::test]
-async fn counts_that_no_request_has_are_not_believed() {
-    let most = u64::MAX;
+async fn implausible_token_counts_are_ignored() {
+    let max = u64::MAX;
     let body = format!(
         "{STREAM}data: {{\"choices\":[{{\"text\":\"a\",\"finish_reason\":\"stop\"}}],\"usage\":{{\
-         \"prompt_tokens\":{most},\"completion_tokens\":{most},\"reasoning_tokens\":{most},\
-         \"cached_tokens\":{most}}}}}\n\ndata: [DONE]\n\n"
+         \"prompt_tokens\":{max},\"completion_tokens\":{max},\"reasoning_tokens\":{max},\
+         \"cached_tokens\":{max}}}}}\n\ndata: [DONE]\n\n"
     );
     let record = chat(move |_, socket| {
         let _ = socket.write_all(body.as_bytes());
@@ -203,7 +204,7 @@ async fn counts_that_no_request_has_are_not_believed() {
 }
 
 #[tokio::test]
-async fn a_key_or_an_escape_sequence_in_an_answer_is_in_no_record() {
+async fn records_contain_no_key_and_no_escape_sequence() {
     for body in [
         format!("{STREAM}data: {{\"error\":{{\"message\":\"\\u001b[2J {KEY}\"}}}}\n\n"),
         format!(
@@ -214,7 +215,7 @@ async fn a_key_or_an_escape_sequence_in_an_answer_is_in_no_record() {
             "HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-type: {KEY}\r\ncontent-length: 0\r\n\r\n"
         ),
     ] {
-        // The run itself is looked through.
+        // Searches the run itself.
         chat(move |_, socket| {
             let _ = socket.write_all(body.as_bytes());
         })
@@ -243,7 +244,7 @@ async fn a_prediction_cannot_choose_another_path() {
 }
 
 #[tokio::test]
-async fn a_prediction_sends_the_key_to_no_other_host() {
+async fn the_key_is_sent_to_no_other_host() {
     let (seen, authorizations) = std::sync::mpsc::channel();
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let other = format!("http://{}/stream", listener.local_addr().unwrap());

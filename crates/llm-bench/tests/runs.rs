@@ -1,12 +1,13 @@
-//! Whole runs against the simulation.
+//! Complete runs against the simulation.
 #![allow(clippy::panic, clippy::unwrap_used, reason = "tests")]
 
 use std::time::Duration;
 
 use http::HeaderValue;
 use llm_bench::{
-    ArrivalProcess, Backend, FailureKind, Limits, LoadSpec, Outcome, Phase, RateProfile, Run,
-    RunEnd, Runner, Scenario, Settings, Side, Target, Task, TokenSource, Workload,
+    ArrivalProcess, Backend, FailureKind, LoadSpec, Outcome, Phase, RateProfile, Run, RunEnd,
+    RunLimits, RunSettings, Runner, ServerTarget, Side, Task, TokenSource, TrafficScenario,
+    Workload,
 };
 use llm_sim::{Faults, Sim, SimOptions, Timing};
 use tokio::sync::watch;
@@ -19,19 +20,19 @@ async fn sim(timing: Timing) -> Sim {
         .unwrap()
 }
 
-fn target(backend: Backend, base: &str, key: &'static str) -> Target {
-    Target::new(backend, base, Some(HeaderValue::from_static(key))).unwrap()
+fn target(backend: Backend, base: &str, key: &'static str) -> ServerTarget {
+    ServerTarget::new(backend, base, Some(HeaderValue::from_static(key))).unwrap()
 }
 
-fn together(sim: &Sim) -> Settings {
+fn together(sim: &Sim) -> RunSettings {
     let target = target(Backend::Together, sim.together_url(), "Bearer key");
-    let mut settings = Settings::new(target, CHAT);
+    let mut settings = RunSettings::new(target, CHAT);
     settings.timeout = Duration::from_secs(10);
     settings
 }
 
-fn limits(max_requests: u64) -> Limits {
-    let mut limits = Limits::default();
+fn limits(max_requests: u64) -> RunLimits {
+    let mut limits = RunLimits::default();
     limits.max_requests = max_requests;
     limits.max_seconds = 20.0;
     limits
@@ -42,15 +43,15 @@ fn chat() -> Workload {
 }
 
 async fn run(
-    settings: Settings,
+    settings: RunSettings,
     workload: &Workload,
     scenario: &str,
     load: LoadSpec,
     batch: u32,
-    limits: Limits,
+    limits: RunLimits,
 ) -> Run {
     let (_interrupt, interrupts) = watch::channel(0);
-    let scenario: Scenario = scenario.parse().unwrap();
+    let scenario: TrafficScenario = scenario.parse().unwrap();
     let spec = workload.run(0, scenario, load, batch, limits).unwrap();
     let runner = Runner::new(settings, interrupts);
     runner.run(spec, &mut ()).await.unwrap()
@@ -66,7 +67,7 @@ fn rate(per_second: f64, max_concurrency: Option<u32>) -> LoadSpec {
 }
 
 #[tokio::test]
-async fn every_request_has_a_record_with_all_its_times() {
+async fn every_request_has_a_record_with_all_times() {
     let sim = sim(Timing::default().with_first_token(Duration::from_millis(20))).await;
     let load = LoadSpec::Concurrency(4);
     let run = run(together(&sim), &chat(), "D(20,10)", load, 1, limits(13)).await;
@@ -98,7 +99,7 @@ async fn every_request_has_a_record_with_all_its_times() {
 }
 
 #[tokio::test]
-async fn new_connections_are_part_of_the_request() {
+async fn new_connections_count_as_part_of_the_request() {
     let sim = sim(Timing::default()).await;
     let mut settings = together(&sim);
     settings.new_connections = true;
@@ -110,7 +111,7 @@ async fn new_connections_are_part_of_the_request() {
 }
 
 #[tokio::test]
-async fn rate_limits_are_failures_of_their_own_and_stay_in_the_count() {
+async fn rate_limited_requests_are_counted_as_failures() {
     let sim = sim(Timing::default()).await;
     let fault: Faults = "status=429".parse().unwrap();
     sim.together()
@@ -130,7 +131,7 @@ async fn rate_limits_are_failures_of_their_own_and_stay_in_the_count() {
 }
 
 #[tokio::test]
-async fn an_open_loop_keeps_its_schedule() {
+async fn an_open_loop_follows_its_schedule() {
     let sim = sim(Timing::default().with_first_token(Duration::from_millis(30))).await;
     let run = run(
         together(&sim),
@@ -151,7 +152,7 @@ async fn an_open_loop_keeps_its_schedule() {
 }
 
 #[tokio::test]
-async fn a_cap_makes_requests_wait_from_their_schedule_on() {
+async fn a_concurrency_limit_delays_scheduled_requests() {
     let sim = sim(Timing::default().with_first_token(Duration::from_millis(50))).await;
     let run = run(
         together(&sim),
@@ -168,7 +169,7 @@ async fn a_cap_makes_requests_wait_from_their_schedule_on() {
 }
 
 #[tokio::test]
-async fn time_ends_a_run_and_what_runs_is_drained() {
+async fn the_time_limit_ends_a_run_after_a_drain() {
     let sim = sim(Timing::default().with_first_token(Duration::from_millis(200))).await;
     let mut limits = limits(1000);
     limits.max_seconds = 0.3;
@@ -185,7 +186,7 @@ async fn time_ends_a_run_and_what_runs_is_drained() {
 }
 
 #[tokio::test]
-async fn a_drain_has_an_end_and_what_is_given_up_is_recorded() {
+async fn a_drain_is_limited_and_cancelled_requests_are_recorded() {
     let sim = sim(Timing::default().with_first_token(Duration::from_secs(60))).await;
     let mut settings = together(&sim);
     settings.drain = Duration::from_millis(100);
@@ -199,7 +200,7 @@ async fn a_drain_has_an_end_and_what_is_given_up_is_recorded() {
 }
 
 #[tokio::test]
-async fn an_interrupt_drains_and_a_second_gives_up() {
+async fn an_interrupt_drains_and_a_second_cancels() {
     let sim = sim(Timing::default().with_first_token(Duration::from_secs(2))).await;
     let (interrupt, interrupts) = watch::channel(0);
     let scenario = "D(5,1)".parse().unwrap();
@@ -219,14 +220,14 @@ async fn an_interrupt_drains_and_a_second_gives_up() {
 }
 
 #[tokio::test]
-async fn a_wrong_key_ends_the_run_and_is_told_without_the_key() {
+async fn an_invalid_key_ends_the_run_and_is_not_shown() {
     let sim = sim(Timing::default()).await;
     let target = target(
         Backend::Together,
         sim.together_url(),
         "Bearer invalid-secret",
     );
-    let settings = Settings::new(target, CHAT);
+    let settings = RunSettings::new(target, CHAT);
     let load = LoadSpec::Concurrency(1);
     let run = run(settings, &chat(), "D(5,1)", load, 1, limits(1000)).await;
     assert_eq!(run.end, RunEnd::Failing);
@@ -236,9 +237,9 @@ async fn a_wrong_key_ends_the_run_and_is_told_without_the_key() {
 }
 
 #[tokio::test]
-async fn an_unreachable_base_is_a_failure_of_connecting() {
+async fn an_unreachable_base_is_a_connect_failure() {
     let target = target(Backend::Together, "http://127.0.0.1:9", "Bearer k");
-    let settings = Settings::new(target, CHAT);
+    let settings = RunSettings::new(target, CHAT);
     let load = LoadSpec::Concurrency(2);
     let run = run(settings, &chat(), "D(5,1)", load, 1, limits(500)).await;
     assert_eq!(run.end, RunEnd::Failing);
@@ -250,7 +251,7 @@ async fn an_unreachable_base_is_a_failure_of_connecting() {
 }
 
 #[tokio::test]
-async fn a_stream_that_is_cut_is_disconnected() {
+async fn an_interrupted_stream_is_a_disconnect_failure() {
     let sim = sim(Timing::default()).await;
     sim.together()
         .inject("cut-after=600".parse::<Faults>().unwrap());
@@ -266,7 +267,7 @@ async fn a_stream_that_is_cut_is_disconnected() {
 }
 
 #[tokio::test]
-async fn a_server_that_hangs_runs_into_the_timeout() {
+async fn a_hanging_server_is_a_timeout() {
     let sim = sim(Timing::default()).await;
     sim.together().inject("hang".parse::<Faults>().unwrap());
     let mut settings = together(&sim);
@@ -307,7 +308,7 @@ async fn embeddings_and_rerank_send_batches() {
 }
 
 #[tokio::test]
-async fn two_targets_get_every_request() {
+async fn both_targets_receive_every_request() {
     let (one, two) = (sim(Timing::default()).await, sim(Timing::default()).await);
     let mut settings = together(&one);
     settings.against = Some(target(Backend::Together, two.together_url(), "Bearer k"));
@@ -327,7 +328,7 @@ async fn two_targets_get_every_request() {
 }
 
 #[tokio::test]
-async fn replicate_is_split_into_queue_and_predict_time() {
+async fn replicate_times_are_split_into_queue_and_predict_time() {
     let timing = Timing::default()
         .with_boot(Duration::from_millis(300))
         .with_first_token(Duration::from_millis(20))
@@ -335,7 +336,7 @@ async fn replicate_is_split_into_queue_and_predict_time() {
     let sim = sim(timing).await;
     let model = "meta/meta-llama-3-8b-instruct";
     let target = target(Backend::Replicate, sim.replicate_url(), "Bearer k");
-    let mut settings = Settings::new(target, model);
+    let mut settings = RunSettings::new(target, model);
     settings.cold_after = Duration::from_millis(200);
     let workload = Workload::new(Task::TextToText, Backend::Replicate, model).unwrap();
     let load = LoadSpec::Concurrency(1);
@@ -354,11 +355,11 @@ async fn replicate_is_split_into_queue_and_predict_time() {
 }
 
 #[tokio::test]
-async fn a_prediction_that_is_given_up_is_cancelled() {
+async fn an_abandoned_prediction_is_cancelled() {
     let sim = sim(Timing::default().with_first_token(Duration::from_secs(30))).await;
     let model = "meta/meta-llama-3-8b-instruct";
     let target = target(Backend::Replicate, sim.replicate_url(), "Bearer k");
-    let mut settings = Settings::new(target, model);
+    let mut settings = RunSettings::new(target, model);
     settings.timeout = Duration::from_millis(150);
     let workload = Workload::new(Task::TextToText, Backend::Replicate, model).unwrap();
     let load = LoadSpec::Concurrency(1);

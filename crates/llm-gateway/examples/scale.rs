@@ -17,8 +17,10 @@ use llm_provider::{
 use llm_router::Deployment;
 use tower::ServiceExt;
 
+type BoxError = Box<dyn std::error::Error + Send + Sync>;
+
 #[tokio::main(flavor = "current_thread")]
-async fn main() -> std::result::Result<(), Box<dyn std::error::Error>> {
+async fn main() -> std::result::Result<(), BoxError> {
     for (name, head, count, item) in FILES {
         let mut text = (*head).to_owned();
         (0..*count).try_for_each(|number| item(&mut text, number))?;
@@ -70,7 +72,7 @@ const FILES: &[(&str, &str, usize, Item)] = &[
 ];
 
 /// The time of one chat request through a gateway, without a network.
-async fn request(gateway: &Gateway) -> std::result::Result<Duration, Box<dyn std::error::Error>> {
+async fn request(gateway: &Gateway) -> std::result::Result<Duration, BoxError> {
     let mut fastest = Duration::MAX;
     for _ in 0..10 {
         let start = Instant::now();

@@ -11,7 +11,7 @@ use llm_provider::{Error, ErrorKind};
 use llm_types::ErrorResponse;
 
 use crate::headers;
-use crate::response::{self, Body};
+use crate::response::{self, ResponseBody};
 
 /// An error response.
 #[derive(Debug)]
@@ -85,7 +85,7 @@ impl ApiError {
     }
 
     /// The response.
-    pub(crate) fn response(self) -> Response<Body> {
+    pub(crate) fn response(self) -> Response<ResponseBody> {
         let mut response = response::json(self.body());
         *response.status_mut() = self.0.status;
         let headers = response.headers_mut();

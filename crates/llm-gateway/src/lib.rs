@@ -17,5 +17,5 @@ mod write_timeout;
 
 pub use crate::config::{Config, ConfigError, Position, Problem, Severity};
 pub use crate::gateway::{Gateway, GatewayOptions};
-pub use crate::response::Body;
+pub use crate::response::ResponseBody;
 pub use crate::service::GatewayService;

@@ -10,10 +10,10 @@ use http_body_util::{BodyExt, Either, Full};
 use serde::Serialize;
 
 /// The body of a response: in one piece, or as an event stream.
-pub type Body = Either<Full<Bytes>, UnsyncBoxBody<Bytes, Infallible>>;
+pub type ResponseBody = Either<Full<Bytes>, UnsyncBoxBody<Bytes, Infallible>>;
 
 /// A response in JSON.
-pub(crate) fn json(text: impl Into<Bytes>) -> Response<Body> {
+pub(crate) fn json(text: impl Into<Bytes>) -> Response<ResponseBody> {
     let mut response = Response::new(Either::Left(Full::new(text.into())));
     let json = HeaderValue::from_static("application/json");
     response.headers_mut().insert(CONTENT_TYPE, json);
@@ -21,13 +21,13 @@ pub(crate) fn json(text: impl Into<Bytes>) -> Response<Body> {
 }
 
 /// A response with a value in JSON.
-pub(crate) fn json_of<T: Serialize>(value: &T) -> Response<Body> {
+pub(crate) fn json_of<T: Serialize>(value: &T) -> Response<ResponseBody> {
     // Serialization fails only for maps whose keys are not strings.
     json(serde_json::to_vec(value).unwrap_or_default())
 }
 
 /// A response as an event stream.
-pub(crate) fn events<B>(frames: B) -> Response<Body>
+pub(crate) fn events<B>(frames: B) -> Response<ResponseBody>
 where
     B: http_body::Body<Data = Bytes, Error = Infallible> + Send + 'static,
 {

@@ -10,7 +10,7 @@ use tower_service::Service;
 
 use crate::gateway::State;
 use crate::guard::Exposure;
-use crate::response::Body;
+use crate::response::ResponseBody;
 use crate::routes;
 
 /// A gateway as a service for the server of another program, such as axum's
@@ -30,9 +30,9 @@ where
     B: http_body::Body<Data = Bytes> + Send + Unpin + 'static,
     B::Error: Send,
 {
-    type Response = Response<Body>;
+    type Response = Response<ResponseBody>;
     type Error = Infallible;
-    type Future = BoxFuture<'static, Result<Response<Body>, Infallible>>;
+    type Future = BoxFuture<'static, Result<Response<ResponseBody>, Infallible>>;
 
     fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
         Poll::Ready(Ok(()))

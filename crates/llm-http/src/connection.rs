@@ -1,34 +1,31 @@
 use std::sync::Arc;
-use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::AUTHORIZATION;
-use http::{HeaderMap, HeaderValue, Request, Response, StatusCode};
+use http::{HeaderMap, Request, Response, StatusCode};
 use llm_provider::{
-    ApiKey, BaseUrl, Error, ExtraHeaders, RequestBody, Result, Secrets, Settings, Timeouts,
-    Transport,
+    BaseUrl, Error, ExtraHeaders, RequestBody, Result, Secrets, Settings, Timeouts, Transport,
 };
 
+use crate::authentication::Credentials;
 use crate::client::proxy_urls;
-use crate::{Body, send, transport};
+use crate::{Authentication, Body, SendOptions, send, transport};
 
-/// The way to one account of one upstream: its address, the key, and how long things may take.
+/// A connection to one account at one upstream: address, authentication, extra headers and timeouts.
 #[derive(Clone, Debug)]
 pub struct Connection {
     transport: Arc<dyn Transport>,
     base: BaseUrl,
-    /// `None` for an upstream that needs no key.
-    authorization: Option<HeaderValue>,
+    credentials: Credentials,
     extra_headers: ExtraHeaders,
     secrets: Secrets,
     timeouts: Timeouts,
 }
 
 impl Connection {
-    /// The way to `base`; transport, timeouts and extra headers are those of `settings`. With an
-    /// empty key, requests have no `Authorization` header.
+    /// Creates a connection to `base`; transport, timeouts and extra headers are those of
+    /// `settings`. An [`ApiKey`](llm_provider::ApiKey) is sent as a bearer token, unless it is empty.
     ///
-    /// The key, the values of the extra headers and the credentials of proxies are redacted from
+    /// The key, or the secrets of the [`Signer`](crate::Signer), the values of the extra headers and the credentials of proxies are redacted from
     /// what the upstream says; see [`Secrets`]. A key of fewer than [`Secrets::MIN_CHARS`]
     /// characters is not, and is warned of in the log. It is not an error, since local servers
     /// are often given a placeholder.
@@ -36,8 +33,15 @@ impl Connection {
     /// # Errors
     /// Those of [`transport`], and [`ErrorKind::Auth`](llm_provider::ErrorKind::Auth) for a key
     /// that no header can carry.
-    pub fn new(settings: &Settings, base: BaseUrl, api_key: ApiKey) -> Result<Self> {
-        if !api_key.is_empty() && !Secrets::covers(api_key.expose()) {
+    pub fn new(
+        settings: &Settings,
+        base: BaseUrl,
+        authentication: impl Into<Authentication>,
+    ) -> Result<Self> {
+        let authentication = authentication.into();
+        let keys = authentication.secrets();
+        let is_short = |key: &String| !key.is_empty() && !Secrets::covers(key);
+        if keys.iter().any(is_short) {
             tracing::warn!(
                 host = base.host(),
                 "the API key has fewer than {} characters: it is not redacted where the upstream \
@@ -49,14 +53,11 @@ impl Connection {
         let secrets = of_headers
             .flat_map(Secrets::in_header)
             .chain(proxy_urls().flat_map(|url| Secrets::in_url(&url)))
-            .chain([api_key.expose().to_owned()]);
+            .chain(keys);
         Ok(Self {
             transport: transport(settings)?,
             base,
-            authorization: match api_key.is_empty() {
-                true => None,
-                false => Some(api_key.bearer()?),
-            },
+            credentials: authentication.credentials()?,
             extra_headers: settings.extra_headers.clone(),
             secrets: Secrets::new(secrets),
             timeouts: settings.timeouts(),
@@ -83,21 +84,22 @@ impl Connection {
         &self.secrets
     }
 
-    /// Adds to a request what tells the upstream who asks: the key, and the extra headers, which
-    /// replace others of the same name. Only for the upstream itself.
-    pub fn identify(&self, headers: &mut HeaderMap) {
-        if let Some(authorization) = &self.authorization {
-            headers.insert(AUTHORIZATION, authorization.clone());
-        }
+    /// Adds the key, then the extra headers, which replace others of the same name, then the
+    /// signature. Only for requests to the upstream itself. [`send`](Self::send) does it.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Auth`](llm_provider::ErrorKind::Auth) when the request cannot be signed.
+    pub fn authenticate(&self, request: &mut Request<RequestBody>) -> Result<()> {
+        self.credentials.add_key(request)?;
         for (name, value) in self.extra_headers.as_map() {
-            headers.insert(name, value.clone());
+            request.headers_mut().insert(name, value.clone());
         }
+        self.credentials.add_signature(request)
     }
 
     /// Sends one request to the upstream, and waits for the head of a good answer.
     ///
-    /// `idle` limits each wait for a piece of the body, and `first_byte`, where there is any, the
-    /// wait for the head. `refusal` makes the error of an answer whose status is not a success; it
+    /// `refusal` makes the error of an answer whose status is not a success; it
     /// is given headers and a body without secrets, so that it may cut their texts anywhere.
     ///
     /// # Errors
@@ -105,21 +107,24 @@ impl Connection {
     pub async fn send(
         &self,
         request: Request<impl Into<RequestBody>>,
-        first_byte: Option<Duration>,
-        idle: Duration,
+        options: SendOptions,
         refusal: impl FnOnce(StatusCode, &HeaderMap, Bytes) -> Error,
     ) -> Result<Response<Body>> {
         let mut request = request.map(Into::into);
-        self.identify(request.headers_mut());
-        let response = send(&*self.transport, request, first_byte, idle).await?;
+        self.authenticate(&mut request)?;
+        let signatures = self.credentials.secrets_of(&request);
+        let response = send(&*self.transport, request, options).await?;
         if response.status().is_success() {
             return Ok(response);
         }
         let (mut parts, body) = response.into_parts();
         let body = body.collect(MAX_ERROR_BODY).await.unwrap_or_default();
-        let body = self.secrets.redact_body(body);
-        self.secrets.redact_headers(&mut parts.headers);
-        Err(self.redact(refusal(parts.status, &parts.headers, body)))
+        let body = signatures.redact_body(self.secrets.redact_body(body));
+        for secrets in [&self.secrets, &signatures] {
+            secrets.redact_headers(&mut parts.headers);
+        }
+        let error = refusal(parts.status, &parts.headers, body);
+        Err(self.redact(error.redacted(&signatures)))
     }
 
     /// The error without the secrets that the upstream may have repeated in it.

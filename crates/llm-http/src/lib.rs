@@ -1,5 +1,6 @@
 #![doc = include_str!("../README.md")]
 
+mod authentication;
 mod body;
 mod client;
 mod connection;
@@ -9,7 +10,9 @@ mod memory;
 mod reqwest;
 mod retry;
 mod send;
+mod upstream_client;
 
+pub use crate::authentication::{Authentication, Signer};
 pub use crate::body::Body;
 pub use crate::client::{HttpClient, HttpOptions};
 pub use crate::connection::Connection;
@@ -17,5 +20,6 @@ pub use crate::deadline::{Deadline, with_limit};
 pub use crate::memory::MemoryTransport;
 #[cfg(feature = "reqwest")]
 pub use crate::reqwest::ReqwestTransport;
-pub use crate::retry::Policy;
-pub use crate::send::{send, transport};
+pub use crate::retry::RetryPolicy;
+pub use crate::send::{SendOptions, send, transport};
+pub use crate::upstream_client::{Exchange, UpstreamClient};

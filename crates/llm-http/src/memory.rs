@@ -17,11 +17,11 @@ type Answer = dyn Fn(Request<Bytes>) -> Result<Response<Bytes>> + Send + Sync;
 /// use std::time::Duration;
 ///
 /// use http::{Request, Response};
-/// use llm_http::{MemoryTransport, send};
+/// use llm_http::{MemoryTransport, SendOptions, send};
 ///
 /// let echo = MemoryTransport::new(|request| Ok(Response::new(request.into_body())));
 /// let request = Request::post("http://upstream.example/").body("hello".to_owned()).unwrap();
-/// let response = send(&echo, request, None, Duration::from_secs(1)).await?;
+/// let response = send(&echo, request, SendOptions::new(Duration::from_secs(1))).await?;
 /// assert_eq!(response.into_body().collect(100).await?, "hello");
 /// # Ok::<(), llm_provider::Error>(())
 /// # })?;

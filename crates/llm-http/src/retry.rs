@@ -20,10 +20,10 @@ use tower::retry::budget::{Budget, TpsBudget};
 ///
 /// ```
 /// # tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build()?.block_on(async {
-/// use llm_http::Policy;
+/// use llm_http::RetryPolicy;
 /// use llm_provider::{Error, ErrorKind};
 ///
-/// let policy = Policy::new(2);
+/// let policy = RetryPolicy::new(2);
 /// let answer = policy.run(None, |attempt| async move {
 ///     match attempt {
 ///         0 => Err(Error::new(ErrorKind::Transport, "cannot connect").with_unsent()),
@@ -36,14 +36,14 @@ use tower::retry::budget::{Budget, TpsBudget};
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Clone)]
-pub struct Policy {
+pub struct RetryPolicy {
     max_retries: u32,
     retry_billed: bool,
     backoff: Backoff,
     budget: Arc<TpsBudget>,
 }
 
-impl Policy {
+impl RetryPolicy {
     /// Sends up to `max_retries` times again.
     pub fn new(max_retries: u32) -> Self {
         Self {
@@ -52,13 +52,6 @@ impl Policy {
             backoff: Backoff::default(),
             budget: Arc::default(),
         }
-    }
-
-    /// The policy that `settings` ask for. Call it once for each account: each policy has a budget
-    /// of its own.
-    pub fn of(settings: &Settings) -> Self {
-        let policy = settings.max_retries.map_or_else(Self::default, Self::new);
-        policy.with_retry_billed(settings.retry_billed)
     }
 
     /// Also repeats what may have been billed already: after timeouts, broken connections and
@@ -126,16 +119,25 @@ impl Policy {
     }
 }
 
-impl Default for Policy {
+/// The policy of `max_retries` and `retry_billed`. Convert once for each account: each policy has a
+/// budget of its own.
+impl From<&Settings> for RetryPolicy {
+    fn from(settings: &Settings) -> Self {
+        let policy = settings.max_retries.map_or_else(Self::default, Self::new);
+        policy.with_retry_billed(settings.retry_billed)
+    }
+}
+
+impl Default for RetryPolicy {
     /// Two retries, as OpenAI's and Together's clients do.
     fn default() -> Self {
         Self::new(2)
     }
 }
 
-impl fmt::Debug for Policy {
+impl fmt::Debug for RetryPolicy {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Policy")
+        f.debug_struct("RetryPolicy")
             .field("max_retries", &self.max_retries)
             .field("retry_billed", &self.retry_billed)
             .field("backoff", &self.backoff)
@@ -151,6 +153,14 @@ mod tests {
 
     use super::*;
 
+    #[test]
+    fn the_default_is_that_of_the_declared_setting() {
+        let mut declared = llm_provider::COMMON_SETTINGS.iter();
+        let declared = declared.find(|setting| setting.name == "max_retries");
+        let default = llm_provider::SettingValue::Count(RetryPolicy::default().max_retries);
+        assert_eq!(declared.unwrap().default, Some(default));
+    }
+
     fn answer(status: u16, headers: &[(&'static str, &'static str)]) -> Error {
         let status = StatusCode::from_u16(status).unwrap();
         let headers: HeaderMap = headers
@@ -161,7 +171,7 @@ mod tests {
     }
 
     /// How often it was tried, and how long that took.
-    async fn attempts(policy: &Policy, error: impl Fn() -> Error) -> (u32, Duration) {
+    async fn attempts(policy: &RetryPolicy, error: impl Fn() -> Error) -> (u32, Duration) {
         let begin = Instant::now();
         let mut count = 0;
         let result: Result<()> = policy
@@ -177,7 +187,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn what_cannot_have_been_billed_is_repeated() {
-        let policy = Policy::default();
+        let policy = RetryPolicy::default();
         for status in [408, 409, 429, 503, 529] {
             assert_eq!(
                 attempts(&policy, || answer(status, &[])).await.0,
@@ -200,7 +210,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn what_may_have_been_billed_is_repeated_when_told_to() {
-        let policy = Policy::new(1).with_retry_billed(true);
+        let policy = RetryPolicy::new(1).with_retry_billed(true);
         for status in [429, 500, 502, 503, 504] {
             assert_eq!(
                 attempts(&policy, || answer(status, &[])).await.0,
@@ -218,7 +228,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn the_upstreams_own_word_counts() {
-        let policy = Policy::new(1);
+        let policy = RetryPolicy::new(1);
         let no = || answer(429, &[("x-should-retry", "false")]);
         assert_eq!(attempts(&policy, no).await.0, 1);
         let yes = || answer(500, &[("x-should-retry", "true")]);
@@ -227,7 +237,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn advice_is_waited_for_up_to_a_minute() {
-        let policy = Policy::new(1);
+        let policy = RetryPolicy::new(1);
         let (count, time) = attempts(&policy, || answer(429, &[("retry-after", "60")])).await;
         assert_eq!(count, 2);
         assert!(
@@ -241,7 +251,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn the_cap_of_a_policy_bounds_advice_too() {
         let second = Duration::from_secs(1);
-        let policy = Policy::new(1).with_backoff(Backoff::new(Duration::ZERO, second));
+        let policy = RetryPolicy::new(1).with_backoff(Backoff::new(Duration::ZERO, second));
         let asked = |seconds| answer(429, &[("retry-after", seconds)]);
         assert_eq!(attempts(&policy, || asked("1")).await, (2, second));
         assert_eq!(attempts(&policy, || asked("2")).await, (1, Duration::ZERO));
@@ -251,7 +261,7 @@ mod tests {
     async fn nobody_waits_beyond_the_deadline() {
         let deadline = Instant::now() + Duration::from_secs(5);
         let mut count = 0;
-        let result: Result<()> = Policy::default()
+        let result: Result<()> = RetryPolicy::default()
             .run(Some(deadline), |_| {
                 count += 1;
                 ready(Err(answer(503, &[("retry-after", "3")])))
@@ -264,7 +274,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn the_budget_is_shared_and_ends() {
-        let policy = Policy::new(1).with_backoff(Backoff::new(Duration::ZERO, Duration::ZERO));
+        let policy = RetryPolicy::new(1).with_backoff(Backoff::new(Duration::ZERO, Duration::ZERO));
         let mut repeated = 0;
         for _ in 0..1000 {
             let clone = policy.clone();
@@ -276,7 +286,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn jitter_differs_and_stays_below_its_ceiling() {
-        let policy = Policy::new(1);
+        let policy = RetryPolicy::new(1);
         let mut times = Vec::new();
         for _ in 0..20 {
             times.push(attempts(&policy, || answer(503, &[])).await.1);

@@ -4,17 +4,19 @@ use std::time::Duration;
 use http::uri::Authority;
 use http::{Request, Response};
 use llm_provider::{Error, ErrorKind, RequestBody, Result, Settings, Transport};
+use tracing::field::Empty;
+use tracing::{Instrument, debug, debug_span};
 
 use crate::{Body, HttpClient, with_limit};
 
 /// The transport of `settings`, or else the [`HttpClient`] that they ask for.
 ///
 /// # Errors
-/// Those of [`HttpClient::of`], and [`ErrorKind::InvalidRequest`] where `settings` have a transport
-/// and also `connect_timeout` or `ca_file`, which only the transport itself can follow.
+/// [`ErrorKind::InvalidRequest`] when `ca_file` holds no certificates, and where `settings` have a
+/// transport and also `connect_timeout` or `ca_file`, which only the transport itself can follow.
 pub fn transport(settings: &Settings) -> Result<Arc<dyn Transport>> {
     let Some(transport) = &settings.transport else {
-        return Ok(Arc::new(HttpClient::of(settings)?));
+        return Ok(Arc::new(HttpClient::try_from(settings)?));
     };
     let unused = [
         ("ca_file", settings.ca_file.is_some()),
@@ -32,26 +34,78 @@ pub fn transport(settings: &Settings) -> Result<Arc<dyn Transport>> {
     }
 }
 
+/// The time limits of one request, and its number for the log.
+#[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
+pub struct SendOptions {
+    /// The limit of the wait for the head of the response, connecting included.
+    pub first_byte: Option<Duration>,
+    /// The limit of each wait for a piece of the body.
+    pub idle: Duration,
+    /// How often the same request was sent before.
+    pub attempt: u32,
+}
+
+impl SendOptions {
+    /// Creates options for the first attempt, without a limit for the head of the response.
+    pub fn new(idle: Duration) -> Self {
+        Self {
+            first_byte: None,
+            idle,
+            attempt: 0,
+        }
+    }
+
+    /// Sets the limit of the wait for the head of the response.
+    #[must_use]
+    pub fn with_first_byte(mut self, limit: impl Into<Option<Duration>>) -> Self {
+        self.first_byte = limit.into();
+        self
+    }
+
+    /// Sets how often the same request was sent before.
+    #[must_use]
+    pub fn with_attempt(mut self, attempt: u32) -> Self {
+        self.attempt = attempt;
+        self
+    }
+}
+
 /// Sends a request and waits for the head of the response, whatever its status is.
 ///
-/// `first_byte` limits that wait, connecting included, and `idle` each wait for a piece of the
-/// body.
+/// The wait is a tracing span `http` at debug level, with method, host, attempt and status. It has
+/// neither the rest of the URL, which may hold a key, nor headers or bodies.
 ///
 /// # Errors
 /// Those of the transport, and [`ErrorKind::Timeout`], naming the host only.
 pub async fn send(
     transport: &dyn Transport,
     request: Request<impl Into<RequestBody>>,
-    first_byte: Option<Duration>,
-    idle: Duration,
+    options: SendOptions,
 ) -> Result<Response<Body>> {
     let request = request.map(Into::into);
     let host = request.uri().authority().cloned();
-    match with_limit(first_byte, transport.send(request)).await {
-        Some(response) => Ok(response?.map(|pieces| Body::new(pieces, host, idle))),
-        None => {
-            let message = format!("{} did not answer in time", host_name(host.as_ref()));
-            Err(Error::new(ErrorKind::Timeout, message))
+    let span = debug_span!(
+        "http",
+        method = %request.method(),
+        host = host_name(host.as_ref()),
+        attempt = options.attempt,
+        status = Empty,
+    );
+    let sent = with_limit(options.first_byte, transport.send(request));
+    let response = sent.instrument(span.clone()).await.unwrap_or_else(|| {
+        let message = format!("{} did not answer in time", host_name(host.as_ref()));
+        Err(Error::new(ErrorKind::Timeout, message))
+    });
+    match response {
+        Ok(response) => {
+            span.record("status", response.status().as_u16());
+            span.in_scope(|| debug!("response"));
+            Ok(response.map(|pieces| Body::new(pieces, host, options.idle)))
+        }
+        Err(error) => {
+            span.in_scope(|| debug!(error = display(error.kind()), "no response"));
+            Err(error)
         }
     }
 }

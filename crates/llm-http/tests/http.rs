@@ -15,7 +15,7 @@ use http_body_util::Full;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::server::conn::auto;
-use llm_http::{HttpClient, HttpOptions, send};
+use llm_http::{HttpClient, HttpOptions, SendOptions, send};
 use llm_provider::{Error, ErrorKind, Result, Settings};
 use rcgen::{CertifiedKey, generate_simple_self_signed};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
@@ -69,7 +69,12 @@ fn ca_file(name: &str, pem: &str) -> PathBuf {
 async fn ask(client: &HttpClient, url: String) -> Result<Bytes> {
     let request = Request::get(url).body(Bytes::new()).unwrap();
     let minute = Duration::from_secs(60);
-    let answer = send(client, request, Some(minute), minute).await?;
+    let answer = send(
+        client,
+        request,
+        SendOptions::new(minute).with_first_byte(minute),
+    )
+    .await?;
     answer.into_body().collect(1000).await
 }
 
@@ -84,7 +89,7 @@ async fn an_authority_of_ones_own_is_trusted_and_http_2_is_spoken_where_it_can_b
         let url = format!("https://localhost:{}/", address.port());
         let mut settings = Settings::new();
         settings.ca_file = Some(ca_file(&format!("ca-{}.pem", protocols.len()), &pem));
-        let client = HttpClient::of(&settings).unwrap();
+        let client = HttpClient::try_from(&settings).unwrap();
         assert_eq!(ask(&client, url.clone()).await.unwrap(), version);
 
         let error = ask(&HttpClient::dedicated(), url).await.unwrap_err();
@@ -98,8 +103,11 @@ async fn clients_with_the_same_options_share_their_connections() {
     let (_, pem) = secure(&[]).await;
     let mut settings = Settings::new();
     settings.ca_file = Some(ca_file("ca-shared.pem", &pem));
-    let same = HttpClient::of(&settings).unwrap();
-    assert_eq!(same.options(), HttpClient::of(&settings).unwrap().options());
+    let same = HttpClient::try_from(&settings).unwrap();
+    assert_eq!(
+        same.options(),
+        HttpClient::try_from(&settings).unwrap().options()
+    );
     assert_ne!(same.options(), HttpClient::shared().options());
     let empty = ca_file("ca-empty.pem", "");
     let error = HttpOptions::default()
@@ -171,7 +179,7 @@ async fn connecting_has_a_limit_of_its_own() {
         assert!(queue.len() < 100, "the queue has no end here");
     }
     let options = HttpOptions::default().with_connect_timeout(Duration::from_secs(3));
-    let client = HttpClient::with_options(options);
+    let client = HttpClient::new(options);
     tokio::time::pause();
     let begin = tokio::time::Instant::now();
     let error = ask(&client, format!("http://{address}/"))

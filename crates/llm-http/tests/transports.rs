@@ -9,7 +9,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures_util::StreamExt;
 use http::{Request, Response, StatusCode};
-use llm_http::{HttpClient, MemoryTransport, send, transport};
+use llm_http::{HttpClient, MemoryTransport, SendOptions, send, transport};
 use llm_provider::{Error, ErrorKind, Settings, Transport};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
@@ -77,7 +77,7 @@ async fn a_request_arrives_and_any_status_is_a_response() {
     let response = "HTTP/1.1 302 Found\r\nlocation: /elsewhere\r\nconnection: close\r\n\r\n{}";
     let address = server(response, false).await;
     for (name, transport) in on_sockets() {
-        let response = send(&*transport, post(address), None, MINUTE).await;
+        let response = send(&*transport, post(address), SendOptions::new(MINUTE)).await;
         let response = response.unwrap();
         assert_eq!(response.status(), StatusCode::FOUND, "{name}");
         let seen = response.into_body().collect(10_000).await.unwrap();
@@ -114,7 +114,7 @@ async fn an_upstream_that_cannot_be_reached_is_unsent() {
     socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
     let address = socket.local_addr().unwrap();
     for (name, transport) in on_sockets() {
-        let error = send(&*transport, post(address), None, MINUTE).await;
+        let error = send(&*transport, post(address), SendOptions::new(MINUTE)).await;
         let error = error.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Transport, "{name}");
         assert!(error.is_unsent(), "{name}");
@@ -130,7 +130,7 @@ async fn a_body_that_is_cut_is_an_error() {
     )
     .await;
     for (name, transport) in on_sockets() {
-        let response = send(&*transport, post(address), None, MINUTE).await;
+        let response = send(&*transport, post(address), SendOptions::new(MINUTE)).await;
         let error = response
             .unwrap()
             .into_body()
@@ -153,12 +153,19 @@ async fn silence_is_a_timeout_before_the_head_and_in_the_body() {
     )
     .await;
     for (name, transport) in on_sockets() {
-        let error = send(&*transport, post(silent), Some(short), MINUTE).await;
+        let error = send(
+            &*transport,
+            post(silent),
+            SendOptions::new(MINUTE).with_first_byte(short),
+        )
+        .await;
         let error = error.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Timeout, "{name}");
         assert_names_host(name, &error, silent);
 
-        let response = send(&*transport, post(begun), None, short).await.unwrap();
+        let response = send(&*transport, post(begun), SendOptions::new(short))
+            .await
+            .unwrap();
         let mut body = response.into_body();
         assert_eq!(body.next().await.unwrap().unwrap(), "begun", "{name}");
         let error = body.next().await.unwrap().unwrap_err();

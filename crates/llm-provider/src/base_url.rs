@@ -1,3 +1,6 @@
+use std::fmt;
+use std::str::FromStr;
+
 use http::Uri;
 use http::uri::{Authority, PathAndQuery, Scheme};
 
@@ -57,7 +60,7 @@ impl BaseUrl {
         })
     }
 
-    /// The URL of `path`, which begins with `/v1/`.
+    /// The URL of `path`, which begins with a slash, such as `/v1/models`.
     ///
     /// # Errors
     /// [`ErrorKind::InvalidRequest`] when `path` holds what no URL can.
@@ -88,6 +91,29 @@ impl BaseUrl {
     }
 }
 
+impl FromStr for BaseUrl {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        Self::parse(text)
+    }
+}
+
+impl TryFrom<&str> for BaseUrl {
+    type Error = Error;
+
+    fn try_from(text: &str) -> Result<Self> {
+        Self::parse(text)
+    }
+}
+
+/// The address without its `/v1`. It holds no credentials.
+impl fmt::Display for BaseUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}://{}{}", self.scheme, self.authority, self.prefix)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -102,6 +128,7 @@ mod tests {
         ] {
             let base = BaseUrl::parse(base).unwrap();
             assert_eq!(base.join("/v1/x?y=1").unwrap(), url);
+            assert_eq!(base.to_string().parse::<BaseUrl>().unwrap(), base);
         }
     }
 

@@ -284,6 +284,18 @@ impl From<Bytes> for Document {
     }
 }
 
+impl From<String> for Document {
+    fn from(text: String) -> Self {
+        Self::from_bytes(text)
+    }
+}
+
+impl From<&'static str> for Document {
+    fn from(text: &'static str) -> Self {
+        Self::from_bytes(text)
+    }
+}
+
 /// Shows the length only: a document holds a prompt or an answer.
 impl fmt::Debug for Document {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

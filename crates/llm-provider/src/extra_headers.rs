@@ -4,8 +4,8 @@ use http::header::{CONNECTION, CONTENT_LENGTH, HOST, HeaderName, TRANSFER_ENCODI
 use http::{HeaderMap, HeaderValue};
 use serde::{Deserialize, Deserializer};
 
-use crate::Result;
 use crate::text::excerpt;
+use crate::{Error, ErrorKind, Result};
 
 /// Headers that a deployment's requests have besides the usual ones, such as a proxy's own key.
 ///
@@ -17,21 +17,30 @@ impl ExtraHeaders {
     /// Adds a header; one of the same name is replaced.
     ///
     /// # Errors
-    /// A sentence about what is wrong with it: no header can carry it, or it would change how the
-    /// request itself is read.
-    pub fn insert(&mut self, name: &str, value: &str) -> Result<(), String> {
+    /// [`ErrorKind::InvalidRequest`] for a name or a value that is not valid in a header, and for
+    /// headers that frame the request, such as `host` and `content-length`.
+    pub fn insert(&mut self, name: &str, value: &str) -> Result<()> {
         let named = HeaderName::try_from(name);
-        let named =
-            named.map_err(|_| format!("\"{}\" is not a valid header name", excerpt(name)))?;
+        let named = named
+            .map_err(|_| invalid(format!("\"{}\" is not a valid header name", excerpt(name))))?;
         if FRAMING.contains(&named) {
-            return Err(format!("the header {named} cannot be overridden"));
+            return Err(invalid(format!("the header {named} cannot be overridden")));
         }
         let value = HeaderValue::try_from(value);
         let mut value =
-            value.map_err(|_| format!("the value of {named} is not valid in a header"))?;
+            value.map_err(|_| invalid(format!("the value of {named} is not valid in a header")))?;
         value.set_sensitive(true);
         self.0.insert(named, value);
         Ok(())
+    }
+
+    /// Adds a header, like [`insert`](Self::insert).
+    ///
+    /// # Errors
+    /// Those of [`insert`](Self::insert).
+    pub fn with(mut self, name: &str, value: &str) -> Result<Self> {
+        self.insert(name, value)?;
+        Ok(self)
     }
 
     /// The headers.
@@ -59,6 +68,10 @@ impl<'de> Deserialize<'de> for ExtraHeaders {
         }
         Ok(headers)
     }
+}
+
+fn invalid(message: String) -> Error {
+    Error::new(ErrorKind::InvalidRequest, message)
 }
 
 /// What tells where a request goes and where it ends.

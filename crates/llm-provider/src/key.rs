@@ -42,14 +42,38 @@ impl ApiKey {
     /// # Errors
     /// [`ErrorKind::Auth`] when the key holds characters that a header cannot carry.
     pub fn bearer(&self) -> Result<HeaderValue> {
-        let mut value = HeaderValue::try_from(format!("Bearer {}", self.0)).map_err(|_| {
-            Error::new(
-                ErrorKind::Auth,
-                "the API key holds characters that a header cannot carry",
-            )
-        })?;
-        value.set_sensitive(true);
-        Ok(value)
+        sensitive(format!("Bearer {}", self.0))
+    }
+
+    /// The key alone as the value of a header, marked as sensitive.
+    ///
+    /// # Errors
+    /// Those of [`bearer`](Self::bearer).
+    pub fn header_value(&self) -> Result<HeaderValue> {
+        sensitive(self.0.clone())
+    }
+}
+
+fn sensitive(value: String) -> Result<HeaderValue> {
+    let mut value = HeaderValue::try_from(value).map_err(|_| {
+        Error::new(
+            ErrorKind::Auth,
+            "the API key holds characters that a header cannot carry",
+        )
+    })?;
+    value.set_sensitive(true);
+    Ok(value)
+}
+
+impl From<&str> for ApiKey {
+    fn from(key: &str) -> Self {
+        Self::new(key)
+    }
+}
+
+impl From<String> for ApiKey {
+    fn from(key: String) -> Self {
+        Self::new(key)
     }
 }
 

@@ -1,5 +1,4 @@
-//! Names that clients and configurations give: how long they may be, and which known one was
-//! meant.
+//! Names from clients and configurations: how long they may be, and which known one is similar.
 
 /// The longest model name, in bytes.
 ///
@@ -29,7 +28,7 @@ pub fn nearest_names<'k>(
     names.into_iter().map(|(_, name)| name).collect()
 }
 
-/// The one of `known` that a typing mistake turns into `name`.
+/// The name in `known` that differs from `name` by a typing mistake.
 ///
 /// One mistake is allowed in a short name, and up to three in one of twelve characters or more.
 /// The work is limited as in [`nearest_names`].
@@ -41,12 +40,16 @@ pub fn nearest_names<'k>(
 /// assert_eq!(similar_name("seed", ["api_base", "api_key"]), None);
 /// ```
 pub fn similar_name<'k>(name: &str, known: impl IntoIterator<Item = &'k str>) -> Option<&'k str> {
-    let allowed = (name.chars().count() / 4).clamp(1, 3);
+    let length = name.chars().count();
+    let allowed = (length / 4).clamp(1, 3);
+    // Each mistake changes the length by one at most. This excludes most names at little cost.
+    let is_near = |known: &&str| known.chars().count().abs_diff(length) <= allowed;
+    let known = known.into_iter().filter(is_near);
     let (distance, nearest) = distances(name, known).into_iter().min()?;
     (distance <= allowed).then_some(nearest)
 }
 
-/// The names that are compared, each with its edit distance from `name`.
+/// The compared names, each with its edit distance from `name`.
 fn distances<'k>(name: &str, known: impl IntoIterator<Item = &'k str>) -> Vec<(usize, &'k str)> {
     let compared = compared(name, known);
     let name = name.to_lowercase();
@@ -55,8 +58,8 @@ fn distances<'k>(name: &str, known: impl IntoIterator<Item = &'k str>) -> Vec<(u
     compared.map(|known| (distance(known), known)).collect()
 }
 
-/// The names of `known` that are compared with `name`: those whose length differs least, as many
-/// as [`MAX_WORK`] allows. The difference is the least that the edit distance can be.
+/// The names of `known` to compare with `name`: those whose length differs least, as many as
+/// [`MAX_WORK`] allows. The edit distance is at least the difference in length.
 fn compared<'k>(name: &str, known: impl IntoIterator<Item = &'k str>) -> Vec<&'k str> {
     if name.len() > MAX_MODEL_NAME {
         return Vec::new();
@@ -74,12 +77,12 @@ fn compared<'k>(name: &str, known: impl IntoIterator<Item = &'k str>) -> Vec<&'k
     names
 }
 
-/// What comparing two names costs: the cells of the table of distances.
+/// The cost of comparing two names: the cells of the table of distances.
 fn work_of(one: &str, other: &str) -> usize {
     (one.len() + 1) * (other.len() + 1)
 }
 
-/// The most cells that are computed for one name: about 1,000 names of 30 characters, in a few
+/// The maximum number of cells for one name: about 1,000 names of 30 characters, in a few
 /// milliseconds.
 const MAX_WORK: usize = 1 << 20;
 
@@ -103,6 +106,18 @@ mod tests {
         assert_eq!(similar_name("replciate", known), Some("replicate"));
         assert_eq!(similar_name("togetherai", known), Some("together_ai"));
         assert_eq!(similar_name("openai", known), None);
+        let known = ["api_key", "model", "temperature", "top_p"];
+        for (name, similar) in [
+            ("temprature", Some("temperature")),
+            ("Temperature", Some("temperature")),
+            ("api-key", Some("api_key")),
+            ("modell", Some("model")),
+            ("tpo_p", Some("top_p")),
+            ("watermark", None),
+            ("", None),
+        ] {
+            assert_eq!(similar_name(name, known), similar, "{name}");
+        }
     }
 
     #[test]

@@ -8,6 +8,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 use serde_json::Value;
 
 /// The secrets of one deployment: its API key, the values of its extra headers, and the
@@ -214,47 +215,31 @@ fn forms(secret: &str) -> [String; 6] {
         .replace('<', "\\u003c")
         .replace('>', "\\u003e");
     let (upper, lower) = (
-        percent_encoded(secret, true),
-        percent_encoded(secret, false),
+        percent_encoded(secret, str::to_owned),
+        percent_encoded(secret, str::to_ascii_lowercase),
     );
     [secret.to_owned(), json, slashes, html_safe, upper, lower]
 }
 
-fn percent_encoded(text: &str, upper: bool) -> String {
-    let mut encoded = String::with_capacity(text.len());
-    for byte in text.bytes() {
-        // The unreserved characters of RFC 3986, section 2.3.
-        match byte {
-            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => {
-                encoded.push(char::from(byte));
-            }
-            _ if upper => encoded.push_str(&format!("%{byte:02X}")),
-            _ => encoded.push_str(&format!("%{byte:02x}")),
-        }
-    }
-    encoded
+fn percent_encoded(text: &str, case: fn(&str) -> String) -> String {
+    let pieces = utf8_percent_encode(text, RESERVED);
+    let pieces = pieces.map(|piece| match piece.starts_with('%') {
+        true => case(piece),
+        false => piece.to_owned(),
+    });
+    pieces.collect()
 }
 
 fn percent_decoded(text: &str) -> String {
-    let digit = |byte: Option<&u8>| char::from(*byte?).to_digit(16);
-    let bytes = text.as_bytes();
-    let mut decoded = Vec::with_capacity(bytes.len());
-    let mut at = 0;
-    while let Some(&byte) = bytes.get(at) {
-        let pair = digit(bytes.get(at + 1)).zip(digit(bytes.get(at + 2)));
-        match pair.filter(|_| byte == b'%') {
-            Some((high, low)) => {
-                decoded.extend(u8::try_from(high * 16 + low));
-                at += 3;
-            }
-            None => {
-                decoded.push(byte);
-                at += 1;
-            }
-        }
-    }
-    String::from_utf8_lossy(&decoded).into_owned()
+    percent_decode_str(text).decode_utf8_lossy().into_owned()
 }
+
+/// All but the unreserved characters of RFC 3986, section 2.3.
+const RESERVED: &AsciiSet = &NON_ALPHANUMERIC
+    .remove(b'-')
+    .remove(b'.')
+    .remove(b'_')
+    .remove(b'~');
 
 const REDACTED: &str = "***";
 

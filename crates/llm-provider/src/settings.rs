@@ -62,7 +62,7 @@ pub struct Settings {
     /// Settings that not every provider has, such as `roles` of a prompt template.
     #[serde(flatten)]
     pub extra: Map<String, Value>,
-    /// Values of Rust types for some providers, such as a `prompt_templates::Registry`.
+    /// Values of Rust types for some providers, such as a `prompt_templates::TemplateRegistry`.
     #[serde(skip)]
     pub extensions: http::Extensions,
     /// What sends the requests, instead of the default transport. It has its own connect timeout
@@ -79,8 +79,8 @@ impl Settings {
 
     /// Sets the key.
     #[must_use]
-    pub fn with_api_key(mut self, api_key: ApiKey) -> Self {
-        self.api_key = Some(api_key);
+    pub fn with_api_key(mut self, api_key: impl Into<ApiKey>) -> Self {
+        self.api_key = Some(api_key.into());
         self
     }
 
@@ -266,15 +266,19 @@ fn unusable(provider: &'static str, name: &str, error: Error) -> Error {
 /// read as a year.
 ///
 /// # Errors
-/// If the value is neither null nor a number of seconds.
+/// If the value is neither null nor a number of 0 or more.
 pub fn seconds<'de, D: serde::Deserializer<'de>>(
     deserializer: D,
 ) -> Result<Option<Duration>, D::Error> {
     let Some(seconds) = Option::<f64>::deserialize(deserializer)? else {
         return Ok(None);
     };
-    Duration::try_from_secs_f64(seconds)
-        .map(|limit| Some(limit.min(LONGEST)))
+    if seconds.is_nan() || seconds < 0.0 {
+        let message = "expected a number of seconds, 0 or more";
+        return Err(serde::de::Error::custom(message));
+    }
+    Duration::try_from_secs_f64(seconds.min(LONGEST.as_secs_f64()))
+        .map(Some)
         .map_err(serde::de::Error::custom)
 }
 
@@ -296,7 +300,7 @@ mod tests {
     fn every_limit_is_read_in_seconds() {
         let settings = read(json!({
             "timeout": 30, "stream_timeout": 2.5, "connect_timeout": 1,
-            "first_byte_timeout": 3, "idle_timeout": 1e300_f64.min(1e12), "roles": {},
+            "first_byte_timeout": 3, "idle_timeout": 1e300, "roles": {},
         }));
         let timeouts = settings.timeouts();
         assert_eq!(timeouts.total, Some(Duration::from_secs(30)));
@@ -305,7 +309,8 @@ mod tests {
         assert_eq!(timeouts.idle, Some(LONGEST));
         assert_eq!(settings.connect_timeout, Some(Duration::from_secs(1)));
         assert_eq!(settings.extra.keys().collect::<Vec<_>>(), ["roles"]);
-        assert!(serde_json::from_value::<Settings>(json!({ "timeout": -1 })).is_err());
+        let error = serde_json::from_value::<Settings>(json!({ "timeout": -1 })).unwrap_err();
+        assert!(error.to_string().contains("seconds, 0 or more"), "{error}");
     }
 
     #[test]

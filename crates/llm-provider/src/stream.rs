@@ -7,14 +7,20 @@ use futures_core::Stream;
 use futures_core::stream::BoxStream;
 use futures_util::StreamExt;
 
-use crate::endpoint::Chunk;
-use crate::{Metadata, Result};
+use crate::endpoint::{Chunk, Normalize};
+use crate::records::Records;
+use crate::{Metadata, Record, Result};
 
 /// An answer as it arrives.
 ///
 /// Every stream that ends well has a finish reason for each choice and, where the upstream counts
 /// tokens, one last chunk with the usage and without choices. A stream that is cut short ends with
 /// an error, never silently.
+///
+/// Timeouts count the time of waiting for the upstream, so they pass only while the stream is
+/// polled. A stream that is held but not polled keeps its connection, and the upstream waits until
+/// it is polled or dropped: a program that holds streams for slow readers needs a limit of its own,
+/// as the gateway's write timeout is. Only the time limits of Replicate's predictions pass anyway.
 pub struct ReplyStream {
     /// What is known about the call when the stream starts.
     pub metadata: Metadata,
@@ -61,6 +67,19 @@ impl ReplyStream {
             metadata,
             events: Box::pin(events.fuse()),
         }
+    }
+
+    /// A stream of the chunks in `records`, normalized by `normalizer`
+    /// ([`Endpoint::chunks`](crate::Endpoint::chunks)).
+    ///
+    /// A stream of records that ends before the reply is complete ends with an error of kind
+    /// [`ErrorKind::Transport`](crate::ErrorKind::Transport).
+    pub fn from_records(
+        metadata: Metadata,
+        records: impl Stream<Item = Result<Record>> + Send + Unpin + 'static,
+        normalizer: Box<dyn Normalize>,
+    ) -> Self {
+        Self::new(metadata, Records::new(records, normalizer))
     }
 
     /// The next event; `None` after the last.

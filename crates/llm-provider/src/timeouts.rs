@@ -28,6 +28,34 @@ pub struct Timeouts {
 }
 
 impl Timeouts {
+    /// Sets the limit of a plain call in all.
+    #[must_use]
+    pub fn with_total(mut self, limit: impl Into<Option<Duration>>) -> Self {
+        self.total = limit.into();
+        self
+    }
+
+    /// Sets the limit of a streamed call up to the head of its answer.
+    #[must_use]
+    pub fn with_stream(mut self, limit: impl Into<Option<Duration>>) -> Self {
+        self.stream = limit.into();
+        self
+    }
+
+    /// Sets the limit of each attempt up to the head of its answer.
+    #[must_use]
+    pub fn with_first_byte(mut self, limit: impl Into<Option<Duration>>) -> Self {
+        self.first_byte = limit.into();
+        self
+    }
+
+    /// Sets the limit of each wait for a piece of the body.
+    #[must_use]
+    pub fn with_idle(mut self, limit: impl Into<Option<Duration>>) -> Self {
+        self.idle = limit.into();
+        self
+    }
+
     /// The limit of a call that brings `own`.
     pub fn of_call(&self, own: Option<Duration>, stream: bool) -> Duration {
         let streamed = self.stream.filter(|_| stream);

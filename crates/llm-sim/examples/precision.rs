@@ -4,7 +4,7 @@
 
 use std::time::{Duration, Instant};
 
-use llm_sim::{Memory, Reply, Sim, SimOptions, Times, Timing};
+use llm_sim::{Memory, Sim, SimOptions, SimReply, Times, Timing};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::task::JoinSet;
@@ -22,7 +22,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
             .with_precise(precise);
         let options = SimOptions::default()
             .with_timing(timing)
-            .with_reply(Reply::tokens(vec![" word"; tokens]))
+            .with_reply(SimReply::tokens(vec![" word"; tokens]))
             .with_memory(Memory::default().with_requests(streams));
         let sim = Sim::start(options).await?;
         let began = Instant::now();

@@ -79,13 +79,7 @@ impl Clock {
 
 /// An HTTP date (RFC 9110, section 5.6.7).
 fn http_date(since_epoch: Duration) -> String {
-    let seconds = since_epoch.as_secs();
-    let (year, month, day) = civil(seconds / 86_400);
-    let (hour, minute, second) = (seconds / 3600 % 24, seconds / 60 % 60, seconds % 60);
-    // 1 January 1970 was a Thursday.
-    let weekday = &"ThuFriSatSunMonTueWed"[(seconds / 86_400 % 7) as usize * 3..][..3];
-    let month = &"JanFebMarAprMayJunJulAugSepOctNovDec"[(month as usize - 1) * 3..][..3];
-    format!("{weekday}, {day:02} {month} {year:04} {hour:02}:{minute:02}:{second:02} GMT")
+    httpdate::fmt_http_date(system_time(since_epoch))
 }
 
 /// Converts RFC 3339 (and common ISO 8601: a date alone, no offset for UTC) to the time since the
@@ -93,32 +87,19 @@ fn http_date(since_epoch: Duration) -> String {
 pub(crate) fn read_date(text: &str) -> Option<Duration> {
     let (date, time) = match text.find(['T', 't', ' ']) {
         Some(at) => (&text[..at], &text[at + 1..]),
-        None => (text, "00:00:00Z"),
-    };
-    let [year, month, day] = numbers(date, '-')?;
-    let last = match month {
-        4 | 6 | 9 | 11 => 30,
-        2 if year % 4 == 0 && (year % 100 != 0 || year % 400 == 0) => 29,
-        2 => 28,
-        _ => 31,
+        None => (text, "00:00:00"),
     };
     let (time, offset) = match time.find(['Z', 'z', '+', '-']) {
-        Some(at) => (&time[..at], &time[at..]),
+        Some(at) => time.split_at(at),
         None => (time, "Z"),
     };
-    let (time, fraction) = time.split_once('.').unwrap_or((time, "0"));
-    let [hour, minute, second] = numbers(time, ':')?;
-    let known = (1..=12).contains(&month) && (1..=last).contains(&day);
-    if !known || !(1970..10_000).contains(&year) || hour > 23 || minute > 59 || second > 60 {
-        return None;
-    }
-    let fraction: f64 = format!("0.{fraction}").parse().ok()?;
-    let seconds = days(year, month, day) * 86_400 + hour * 3600 + minute * 60 + second;
-    let local = Duration::from_secs(seconds) + Duration::try_from_secs_f64(fraction).ok()?;
+    let local = humantime::parse_rfc3339_weak(&format!("{date}T{time}")).ok()?;
+    let local = local.duration_since(UNIX_EPOCH).ok()?;
     let shift = |offset: &str| {
         let (hours, minutes) = offset.split_once(':')?;
-        let [hours, minutes] = [hours, minutes].map(|part| part.parse::<u64>().ok());
-        Some(Duration::from_secs(hours? * 3600 + minutes? * 60))
+        let [hours, minutes] = [hours, minutes].map(|part| part.parse::<u8>().ok());
+        let minutes = u64::from(hours?) * 60 + u64::from(minutes?);
+        Some(Duration::from_secs(minutes * 60))
     };
     match offset.split_at(1) {
         ("+", offset) => local.checked_sub(shift(offset)?),
@@ -128,58 +109,24 @@ pub(crate) fn read_date(text: &str) -> Option<Duration> {
     }
 }
 
-fn numbers(text: &str, between: char) -> Option<[u64; 3]> {
-    let mut parts = text.split(between).map(|part| {
-        let digits = part.bytes().all(|byte| byte.is_ascii_digit()) && part.len() <= 4;
-        part.parse().ok().filter(|_| digits)
-    });
-    let numbers = [parts.next()??, parts.next()??, parts.next()??];
-    parts.next().is_none().then_some(numbers)
-}
-
-/// The days since the epoch of a Gregorian date, the inverse of [`civil`].
-fn days(year: u64, month: u64, day: u64) -> u64 {
-    let year = year - u64::from(month <= 2);
-    let march_month = (month + 9) % 12;
-    let day_of_year = (153 * march_month + 2) / 5 + day - 1;
-    let year_of_era = year % 400;
-    let day_of_era = year_of_era * 365 + year_of_era / 4 - year_of_era / 100 + day_of_year;
-    year / 400 * 146_097 + day_of_era - 719_468
-}
-
 /// `at + duration`, saturating.
 pub(crate) fn later(at: Instant, duration: Duration) -> Instant {
     at.checked_add(duration).unwrap_or_else(|| at + FAR)
 }
 
 fn rfc3339(since_epoch: Duration, digits: usize) -> String {
-    let seconds = since_epoch.as_secs();
-    let (year, month, day) = civil(seconds / 86_400);
-    let (hour, minute, second) = (seconds / 3600 % 24, seconds / 60 % 60, seconds % 60);
-    let nanos = format!("{:09}", since_epoch.subsec_nanos());
-    let fraction = &nanos[..digits.clamp(1, 9)];
-    format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{fraction}Z")
+    let time = humantime::format_rfc3339_nanos(system_time(since_epoch)).to_string();
+    let end = time.len() - 1 - 9 + digits.clamp(1, 9);
+    format!("{}Z", &time[..end])
 }
 
-/// Converts days since the epoch to a Gregorian date (Hinnant, "chrono-compatible low-level date
-/// algorithms": years start in March, so that the leap day is last).
-fn civil(days: u64) -> (u64, u64, u64) {
-    let shifted = days + 719_468;
-    let era = shifted / 146_097;
-    let day_of_era = shifted % 146_097;
-    let year_of_era =
-        (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
-    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let march_month = (5 * day_of_year + 2) / 153;
-    let day = day_of_year - (153 * march_month + 2) / 5 + 1;
-    let month = if march_month < 10 {
-        march_month + 3
-    } else {
-        march_month - 9
-    };
-    let year = year_of_era + era * 400 + u64::from(month <= 2);
-    (year, month, day)
+/// The formatters panic after the year 9999.
+fn system_time(since_epoch: Duration) -> SystemTime {
+    UNIX_EPOCH + since_epoch.min(LATEST)
 }
+
+/// 9999-12-31T23:59:59Z.
+const LATEST: Duration = Duration::from_secs(253_402_300_799);
 
 /// The maximum of tokio's own timers.
 const FAR: Duration = Duration::from_secs(30 * 365 * 24 * 3600);
@@ -204,6 +151,7 @@ mod tests {
             rfc3339(at(1_735_689_599, 558_752_983), 9),
             "2024-12-31T23:59:59.558752983Z"
         );
+        assert_eq!(rfc3339(Duration::MAX, 2), "9999-12-31T23:59:59.00Z");
     }
 
     #[test]
@@ -212,6 +160,7 @@ mod tests {
         assert_eq!(at(0), "Thu, 01 Jan 1970 00:00:00 GMT");
         assert_eq!(at(784_111_777), "Sun, 06 Nov 1994 08:49:37 GMT");
         assert_eq!(at(951_782_400), "Tue, 29 Feb 2000 00:00:00 GMT");
+        assert_eq!(at(u64::MAX), "Fri, 31 Dec 9999 23:59:59 GMT");
     }
 
     #[test]

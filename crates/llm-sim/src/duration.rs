@@ -13,32 +13,17 @@ pub fn parse_duration(text: &str) -> Result<Duration, &'static str> {
 }
 
 pub(crate) fn parse(text: &str) -> Option<Duration> {
-    let mut rest = text.trim();
-    if rest.is_empty() {
+    let text = text.trim();
+    // Fewer units than `humantime` has.
+    let is_known = |c: char| c.is_ascii_digit() || ".hms".contains(c);
+    if !text.chars().all(is_known) {
         return None;
     }
-    let mut total = Duration::ZERO;
-    while !rest.is_empty() {
-        let digits = rest
-            .find(|c: char| !c.is_ascii_digit() && c != '.')
-            .unwrap_or(rest.len());
-        let (number, tail) = rest.split_at(digits);
-        let letters = tail
-            .find(|c: char| !c.is_ascii_alphabetic())
-            .unwrap_or(tail.len());
-        let (unit, tail) = tail.split_at(letters);
-        let seconds = match unit {
-            "" | "s" => 1.0,
-            "ms" => 0.001,
-            "m" => 60.0,
-            "h" => 3600.0,
-            _ => return None,
-        };
-        let part = Duration::try_from_secs_f64(number.parse::<f64>().ok()? * seconds).ok()?;
-        total = total.checked_add(part).filter(|total| *total <= LONGEST)?;
-        rest = tail;
-    }
-    Some(total)
+    let duration = match text.parse() {
+        Ok(seconds) => Duration::try_from_secs_f64(seconds).ok()?,
+        Err(_) => humantime::parse_duration(text).ok()?,
+    };
+    (duration <= LONGEST).then_some(duration)
 }
 
 /// Longer durations overflow timers and are never intended.

@@ -36,7 +36,7 @@ pub enum Fault {
     /// `error-after=TOKENS`: a streamed Together reply ends with an error event.
     ErrorAfter(usize),
     /// `fail=KIND`: a Replicate prediction fails.
-    Fail(Failure),
+    Fail(PredictionFailure),
     /// `garbage`: status and headers are correct, the body is garbage.
     Garbage,
     /// `garbage-after=BYTES`: the body is correct up to there, then has garbage and ends.
@@ -78,7 +78,7 @@ impl fmt::Display for Fault {
 /// The way in which a Replicate prediction fails; `error` is Replicate's text.
 #[non_exhaustive]
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Failure {
+pub enum PredictionFailure {
     /// `director`: a platform fault before the start; a retry is worthwhile.
     Director,
     /// `interrupted`: the same in its most common form.
@@ -261,7 +261,7 @@ impl FaultBook {
     }
 }
 
-impl Failure {
+impl PredictionFailure {
     fn name(self) -> &'static str {
         match self {
             Self::Director => "director",
@@ -349,8 +349,8 @@ fn drip(value: &str) -> Option<Fault> {
     Some(Fault::Drip(bytes, duration::parse(pause)?))
 }
 
-fn failure(name: &str) -> Option<Failure> {
-    use Failure::{Director, Interrupted, OutOfMemory, Sensitive, Timeout};
+fn failure(name: &str) -> Option<PredictionFailure> {
+    use PredictionFailure::{Director, Interrupted, OutOfMemory, Sensitive, Timeout};
     [Director, Interrupted, OutOfMemory, Sensitive, Timeout]
         .into_iter()
         .find(|failure| failure.name() == name)
@@ -404,7 +404,7 @@ mod tests {
         let faults = Faults::in_body(body).unwrap();
         assert_eq!(
             faults.0,
-            [Fault::Fail(Failure::OutOfMemory), Fault::Split(3)]
+            [Fault::Fail(PredictionFailure::OutOfMemory), Fault::Split(3)]
         );
         assert_eq!(
             Faults::in_body(b"[sim: never closed").unwrap(),

@@ -10,6 +10,7 @@ use http_body_util::{BodyExt, Full, StreamBody};
 use hyper::body::Frame;
 use hyper::header::{AUTHORIZATION, CONTENT_TYPE, HOST, HeaderMap, HeaderName, HeaderValue};
 use hyper::{Method, Response, StatusCode};
+use percent_encoding::percent_decode_str;
 use tokio::time::Instant;
 
 use crate::fault::Faults;
@@ -140,23 +141,7 @@ fn is_host_byte(byte: u8) -> bool {
 }
 
 fn percent_decode(text: &str) -> String {
-    let mut out = Vec::with_capacity(text.len());
-    let mut rest = text.as_bytes();
-    while let Some((&byte, tail)) = rest.split_first() {
-        rest = tail;
-        let hex = |digit: &u8| char::from(*digit).to_digit(16);
-        match tail {
-            [high, low, after @ ..] if byte == b'%' => match (hex(high), hex(low)) {
-                (Some(high), Some(low)) => {
-                    out.push((high * 16 + low) as u8);
-                    rest = after;
-                }
-                _ => out.push(byte),
-            },
-            _ => out.push(byte),
-        }
-    }
-    String::from_utf8_lossy(&out).into_owned()
+    percent_decode_str(text).decode_utf8_lossy().into_owned()
 }
 
 #[cfg(test)]

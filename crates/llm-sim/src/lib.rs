@@ -22,13 +22,13 @@ mod trace;
 mod upstream;
 
 pub use duration::parse_duration;
-pub use fault::{Failure, Fault, FaultRule, Faults, ParseFaultError};
+pub use fault::{Fault, FaultRule, Faults, ParseFaultError, PredictionFailure};
 pub use limit::{ParseRateError, Rate};
 pub use log::{SeenRequest, fingerprint};
-pub use options::{Keys, Limits, Memory, Pace, Reply, RetryAdvice, SimOptions, Timing};
+pub use options::{Keys, Memory, Pace, RetryAdvice, SimLimits, SimOptions, SimReply, Timing};
 pub use replicate::{
-    PredictionCounts, Replicate, SeenPrediction, SeenWebhook, Status, WebhookEvent,
+    PredictionCounts, ReplicateSim, SeenPrediction, SeenWebhook, SimStatus, WebhookEvent,
 };
 pub use sim::Sim;
-pub use together::Together;
-pub use trace::{Outcome, RequestCounts, Times, Write};
+pub use together::TogetherSim;
+pub use trace::{RequestCounts, RequestOutcome, Times, Write};

@@ -30,11 +30,11 @@ pub struct SimOptions {
     /// The delays.
     pub timing: Timing,
     /// The rate limits; none by default.
-    pub limits: Limits,
+    pub limits: SimLimits,
     /// How streamed replies are split.
     pub pace: Pace,
     /// The replies of the models.
-    pub reply: Reply,
+    pub reply: SimReply,
     /// The faults at the start; more can be injected later.
     pub faults: Vec<FaultRule>,
     /// How much is remembered.
@@ -78,7 +78,7 @@ impl SimOptions {
     }
 
     /// Sets the rate limits.
-    pub fn with_limits(mut self, limits: Limits) -> Self {
+    pub fn with_limits(mut self, limits: SimLimits) -> Self {
         self.limits = limits;
         self
     }
@@ -90,7 +90,7 @@ impl SimOptions {
     }
 
     /// Sets the reply.
-    pub fn with_reply(mut self, reply: Reply) -> Self {
+    pub fn with_reply(mut self, reply: SimReply) -> Self {
         self.reply = reply;
         self
     }
@@ -241,7 +241,7 @@ impl Default for Timing {
 /// `ratelimit-reset`.
 #[non_exhaustive]
 #[derive(Clone, Debug, Default)]
-pub struct Limits {
+pub struct SimLimits {
     /// Requests to Together for one model.
     pub together_requests: Option<Rate>,
     /// Tokens of Together's prompts and replies together, for one model.
@@ -256,7 +256,7 @@ pub struct Limits {
     pub replicate_advice: RetryAdvice,
 }
 
-impl Limits {
+impl SimLimits {
     /// Limits the requests to Together for each model.
     pub fn with_together_requests(mut self, rate: Rate) -> Self {
         self.together_requests = Some(rate);
@@ -357,7 +357,7 @@ impl Default for Pace {
 /// The replies of the simulated models.
 #[non_exhaustive]
 #[derive(Clone, Debug, Default)]
-pub enum Reply {
+pub enum SimReply {
     /// A note that this is a simulation, and the user's text; the same question always gets the
     /// same reply.
     #[default]
@@ -368,7 +368,7 @@ pub enum Reply {
     Tokens(Vec<String>),
 }
 
-impl Reply {
+impl SimReply {
     /// This text, of any length: if it would have very many tokens, they are larger.
     pub fn text(text: impl Into<String>) -> Self {
         let text = text.into();

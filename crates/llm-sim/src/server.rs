@@ -26,7 +26,7 @@ use crate::clock::later;
 use crate::control;
 use crate::fault::{Fault, Faults, ParseFaultError};
 use crate::http::{Answer, Call, frames, set};
-use crate::trace::{Outcome, Trace};
+use crate::trace::{RequestOutcome, Trace};
 use crate::upstream::{Exchange, Upstream};
 
 /// A listening upstream; dropping it closes all connections immediately.
@@ -256,7 +256,7 @@ fn guard<U: Upstream>(answer: Answer, exchange: Exchange<U>) -> Answer {
 
     exchange.answered();
     if answer.body().size_hint().exact().is_some() {
-        exchange.end(Outcome::Finished);
+        exchange.end(RequestOutcome::Finished);
         return answer;
     }
     let (parts, body) = answer.into_parts();
@@ -266,8 +266,8 @@ fn guard<U: Upstream>(answer: Answer, exchange: Exchange<U>) -> Answer {
             let next = body.next().await;
             let over = match &next {
                 Some(Ok(_)) => None,
-                Some(Err(_)) => Some(Outcome::Broken),
-                None => Some(Outcome::Finished),
+                Some(Err(_)) => Some(RequestOutcome::Broken),
+                None => Some(RequestOutcome::Finished),
             };
             if let Some(outcome) = over
                 && let Some(exchange) = exchange.take()

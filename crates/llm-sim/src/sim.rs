@@ -6,9 +6,9 @@ use tokio::sync::watch;
 
 use crate::clock::Clock;
 use crate::options::SimOptions;
-use crate::replicate::Replicate;
+use crate::replicate::ReplicateSim;
 use crate::server::Server;
-use crate::together::Together;
+use crate::together::TogetherSim;
 
 /// A running simulation: two upstreams on 127.0.0.1.
 ///
@@ -16,8 +16,8 @@ use crate::together::Together;
 /// connection immediately; [`shutdown`](Self::shutdown) lets requests finish first.
 #[derive(Debug)]
 pub struct Sim {
-    together: (Together, Server),
-    replicate: (Replicate, Server),
+    together: (TogetherSim, Server),
+    replicate: (ReplicateSim, Server),
     /// The host of Replicate's event streams, if it is separate.
     streams: Option<Server>,
     /// Dropped with the simulation, which stops the webhooks.
@@ -34,9 +34,9 @@ impl Sim {
         let clock = Clock::start(&options.timing)?;
         let ports = (options.together_port, options.replicate_port);
         let options = Arc::new(options);
-        let together = Together::new(&options, &clock);
+        let together = TogetherSim::new(&options, &clock);
         let (alive, lives) = watch::channel(());
-        let replicate = Replicate::new(&options, &clock, lives);
+        let replicate = ReplicateSim::new(&options, &clock, lives);
         let together_server = Server::start(ports.0, together.upstream()).await?;
         let replicate_server = Server::start(ports.1, replicate.upstream()).await?;
         let mut streams = None;
@@ -79,12 +79,12 @@ impl Sim {
     }
 
     /// The requests of the simulated Together, and its faults.
-    pub fn together(&self) -> &Together {
+    pub fn together(&self) -> &TogetherSim {
         &self.together.0
     }
 
     /// The requests and predictions of the simulated Replicate, and its faults.
-    pub fn replicate(&self) -> &Replicate {
+    pub fn replicate(&self) -> &ReplicateSim {
         &self.replicate.0
     }
 

@@ -1,6 +1,6 @@
 //! The replies of the simulated models, and their tokens.
 
-use crate::options::Reply;
+use crate::options::SimReply;
 use crate::seed::{Rng, hash};
 
 /// One question to a simulated model.
@@ -25,12 +25,12 @@ pub(crate) struct Answer {
 }
 
 impl Question<'_> {
-    pub(crate) fn answer(&self, reply: &Reply) -> Answer {
+    pub(crate) fn answer(&self, reply: &SimReply) -> Answer {
         let limit = self.max_tokens.unwrap_or(MOST_TOKENS).min(MOST_TOKENS);
         match reply {
-            Reply::Echo => self.shape(&self.echo(limit), limit),
-            Reply::Text(text) => self.shape(text, limit),
-            Reply::Tokens(tokens) => Answer {
+            SimReply::Echo => self.shape(&self.echo(limit), limit),
+            SimReply::Text(text) => self.shape(text, limit),
+            SimReply::Tokens(tokens) => Answer {
                 tokens: tokens.iter().take(limit).cloned().collect(),
                 cut: tokens.len() > limit,
             },
@@ -214,17 +214,23 @@ mod tests {
 
     #[test]
     fn replies_are_deterministic_and_marked_as_simulated() {
-        let answer = question("hello", &[]).answer(&Reply::Echo).tokens.concat();
+        let answer = question("hello", &[])
+            .answer(&SimReply::Echo)
+            .tokens
+            .concat();
         assert!(answer.starts_with("This is a simulated answer from acme/model. You said: hello."));
         assert_eq!(
             answer,
-            question("hello", &[]).answer(&Reply::Echo).tokens.concat()
+            question("hello", &[])
+                .answer(&SimReply::Echo)
+                .tokens
+                .concat()
         );
         let other = Question {
             variant: 1,
             ..question("hello", &[])
         };
-        assert_ne!(answer, other.answer(&Reply::Echo).tokens.concat());
+        assert_ne!(answer, other.answer(&SimReply::Echo).tokens.concat());
     }
 
     #[test]
@@ -233,14 +239,14 @@ mod tests {
             max_tokens: Some(3),
             ..question("hello", &[])
         };
-        let answer = short.answer(&Reply::Echo);
+        let answer = short.answer(&SimReply::Echo);
         assert_eq!(
             (answer.tokens.concat().as_str(), answer.cut),
             ("This is a", true)
         );
 
         let stop = ["answer".to_owned(), "simulated".to_owned(), String::new()];
-        let answer = question("hello", &stop).answer(&Reply::Echo);
+        let answer = question("hello", &stop).answer(&SimReply::Echo);
         assert_eq!(
             (answer.tokens.concat().as_str(), answer.cut),
             ("This is a ", false)
@@ -251,14 +257,14 @@ mod tests {
             max_tokens: Some(600),
             ..question("hello", &[])
         };
-        let count = long.answer(&Reply::Echo).tokens.len();
+        let count = long.answer(&SimReply::Echo).tokens.len();
         assert!((500..=600).contains(&count), "{count}");
         let exact = Question {
             min_tokens: 100,
             max_tokens: Some(100),
             ..question("hello", &[])
         };
-        let answer = exact.answer(&Reply::Echo);
+        let answer = exact.answer(&SimReply::Echo);
         assert_eq!(answer.tokens.len(), 100);
     }
 

@@ -23,7 +23,7 @@ pub struct Times {
     /// The response was sent completely.
     pub ended: Option<Duration>,
     /// The outcome, if it has ended.
-    pub outcome: Outcome,
+    pub outcome: RequestOutcome,
 }
 
 impl Times {
@@ -55,7 +55,7 @@ pub struct Write {
 /// The outcome of a request.
 #[non_exhaustive]
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
-pub enum Outcome {
+pub enum RequestOutcome {
     /// It has not ended.
     #[default]
     Running,
@@ -67,7 +67,7 @@ pub enum Outcome {
     Broken,
 }
 
-impl Outcome {
+impl RequestOutcome {
     /// The form of the control interface.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -85,11 +85,11 @@ impl Outcome {
 pub struct RequestCounts {
     /// Requests whose head was received.
     pub started: u64,
-    /// [`Outcome::Finished`].
+    /// [`RequestOutcome::Finished`].
     pub finished: u64,
-    /// [`Outcome::Abandoned`].
+    /// [`RequestOutcome::Abandoned`].
     pub abandoned: u64,
-    /// [`Outcome::Broken`].
+    /// [`RequestOutcome::Broken`].
     pub broken: u64,
 }
 
@@ -99,12 +99,12 @@ impl RequestCounts {
         self.started - self.finished - self.abandoned - self.broken
     }
 
-    pub(crate) fn end(&mut self, outcome: Outcome) {
+    pub(crate) fn end(&mut self, outcome: RequestOutcome) {
         match outcome {
-            Outcome::Running => {}
-            Outcome::Finished => self.finished += 1,
-            Outcome::Abandoned => self.abandoned += 1,
-            Outcome::Broken => self.broken += 1,
+            RequestOutcome::Running => {}
+            RequestOutcome::Finished => self.finished += 1,
+            RequestOutcome::Abandoned => self.abandoned += 1,
+            RequestOutcome::Broken => self.broken += 1,
         }
     }
 }
@@ -145,7 +145,7 @@ impl Trace {
         self.kept.fetch_add(1, Ordering::Relaxed);
     }
 
-    pub(crate) fn ended(&self, outcome: Outcome) {
+    pub(crate) fn ended(&self, outcome: RequestOutcome) {
         let mut times = self.times();
         times.ended = Some(self.clock.wall(Instant::now()));
         times.outcome = outcome;

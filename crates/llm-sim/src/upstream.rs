@@ -11,7 +11,7 @@ use crate::fault::FaultBook;
 use crate::http::{Answer, Call};
 use crate::log::RequestLog;
 use crate::options::SimOptions;
-use crate::trace::{Outcome, RequestCounts, Trace};
+use crate::trace::{RequestCounts, RequestOutcome, Trace};
 
 /// A provider's API over a [`Shared`] state.
 pub(crate) trait Upstream: Send + Sync + 'static {
@@ -91,7 +91,7 @@ impl Shared {
 pub(crate) struct Exchange<U: Upstream> {
     upstream: Arc<U>,
     trace: Option<Arc<Trace>>,
-    outcome: Outcome,
+    outcome: RequestOutcome,
 }
 
 impl<U: Upstream> Exchange<U> {
@@ -100,7 +100,7 @@ impl<U: Upstream> Exchange<U> {
         Self {
             upstream: Arc::clone(upstream),
             trace: None,
-            outcome: Outcome::Abandoned,
+            outcome: RequestOutcome::Abandoned,
         }
     }
 
@@ -116,7 +116,7 @@ impl<U: Upstream> Exchange<U> {
         }
     }
 
-    pub(crate) fn end(mut self, outcome: Outcome) {
+    pub(crate) fn end(mut self, outcome: RequestOutcome) {
         self.outcome = outcome;
     }
 }

@@ -22,7 +22,7 @@ pub struct RerankRequest {
     /// The query.
     pub query: String,
     /// The documents; version 2 accepts only texts.
-    pub documents: Vec<Document>,
+    pub documents: Vec<RerankDocument>,
     /// The maximum number of results.
     #[serde(
         default,
@@ -57,7 +57,7 @@ pub struct RerankRequest {
 
 impl RerankRequest {
     /// Creates a request with only the required members.
-    pub fn new<D: Into<Document>>(
+    pub fn new<D: Into<RerankDocument>>(
         model: impl Into<String>,
         query: impl Into<String>,
         documents: impl IntoIterator<Item = D>,
@@ -88,14 +88,14 @@ impl RerankRequest {
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(untagged)]
-pub enum Document {
+pub enum RerankDocument {
     /// An object. Its `text` is ranked unless `rank_fields` names other members.
     Object(Map<String, Value>),
     /// A text.
     Text(String),
 }
 
-impl Document {
+impl RerankDocument {
     /// Wraps a text in an object, the form of documents in results.
     pub fn object(text: impl Into<String>) -> Self {
         Self::Object(Map::from_iter([(
@@ -121,19 +121,19 @@ impl Document {
     }
 }
 
-impl From<&str> for Document {
+impl From<&str> for RerankDocument {
     fn from(text: &str) -> Self {
         Self::Text(text.to_owned())
     }
 }
 
-impl From<String> for Document {
+impl From<String> for RerankDocument {
     fn from(text: String) -> Self {
         Self::Text(text)
     }
 }
 
-impl<'de> Deserialize<'de> for Document {
+impl<'de> Deserialize<'de> for RerankDocument {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         by_form(deserializer, |value| match value {
             Value::Object(map) => Ok(Self::Object(map)),
@@ -199,7 +199,7 @@ pub struct RerankResult {
     pub relevance_score: Number,
     /// The document, if requested.
     #[serde(default, skip_serializing_if = "Field::is_absent")]
-    pub document: Field<Document>,
+    pub document: Field<RerankDocument>,
     /// All other members, such as version 2's `relevant_spans`.
     #[serde(flatten)]
     pub extra: Map<String, Value>,
@@ -217,7 +217,7 @@ impl RerankResult {
     }
 
     /// Includes the document.
-    pub fn with_document(mut self, document: Document) -> Self {
+    pub fn with_document(mut self, document: RerankDocument) -> Self {
         self.document = Field::Value(document);
         self
     }

@@ -1,5 +1,5 @@
-mod ask;
 pub(crate) mod number;
+mod request;
 
 use std::net::IpAddr;
 use std::path::PathBuf;
@@ -10,30 +10,30 @@ use clap::{ArgAction, CommandFactory, Parser, Subcommand};
 use clap_complete::Shell;
 use llm_sim::{Faults, Rate};
 
-pub(crate) use self::ask::{Account, Chat, Complete, Embed, Models, Question, Rerank};
+pub(crate) use self::request::{Account, Chat, Complete, Embed, ModelOptions, Models, Rerank};
 
-/// One OpenAI-shaped door to the models on Together AI and Replicate.
+/// OpenAI-compatible access to models on Together AI and Replicate
 #[derive(Debug, Parser)]
 #[command(
     name = "polyllm",
     version,
     arg_required_else_help = true,
     propagate_version = true,
-    after_help = "Try:\n  polyllm serve                      a gateway over simulated upstreams, no key needed\n  polyllm serve --config config.yaml the gateway, with LiteLLM's config.yaml\n  polyllm chat --simulate --model together_ai/openai/gpt-oss-20b \"Hello\"\n\nKeys: TOGETHERAI_API_KEY for together_ai/…, REPLICATE_API_KEY for replicate/…, OPENAI_API_KEY for openai/…\nExit status: 0 good, 1 failed, 2 misused, 130 stopped by Ctrl-C, SIGTERM or SIGHUP."
+    after_help = "Try:\n  polyllm serve                      the gateway with simulated upstreams; needs no key\n  polyllm serve --config config.yaml the gateway with LiteLLM's config.yaml\n  polyllm chat --simulate --model together_ai/openai/gpt-oss-20b \"Hello\"\n\nKeys: TOGETHERAI_API_KEY for together_ai/…, REPLICATE_API_KEY for replicate/…, OPENAI_API_KEY for openai/…\nExit status: 0 success, 1 failure, 2 usage error, 130 stopped by Ctrl-C, SIGTERM or SIGHUP."
 )]
 pub(crate) struct Args {
     #[command(subcommand)]
     pub(crate) command: Command,
-    /// Say more on standard error (-vv: much more)
+    /// Log more on standard error (-vv: even more)
     #[arg(short, long, global = true, action = ArgAction::Count)]
     pub(crate) verbose: u8,
 }
 
 impl Args {
-    /// Reads the command line of the process.
+    /// Parses the command line of the process.
     ///
     /// # Errors
-    /// What is to be printed instead of running a command: help, the version or a usage error.
+    /// The text to print instead of running a command: help, the version or a usage error.
     pub(crate) fn read() -> Result<Self, clap::Error> {
         let args = Self::try_parse()?;
         let (name, checked) = match &args.command {
@@ -53,7 +53,7 @@ impl Args {
         Err(command.error(ErrorKind::ArgumentConflict, message))
     }
 
-    /// How much to say: LiteLLM's `--debug` is `-vv`.
+    /// The log level: LiteLLM's `--debug` is `-vv`.
     pub(crate) fn verbosity(&self) -> u8 {
         match &self.command {
             Command::Serve(serve) if serve.debug => self.verbose.max(2),
@@ -76,7 +76,7 @@ pub(crate) enum Command {
     Check(Check),
     Sim(Sim),
     Sse(Sse),
-    /// Show prompt formats, and write prompts with them
+    /// List prompt formats and render prompts
     #[command(subcommand)]
     Template(TemplateCommand),
     /// Print a completion script for a shell
@@ -86,10 +86,10 @@ pub(crate) enum Command {
     },
 }
 
-/// Run the gateway: any OpenAI client against it
+/// Run the gateway, an OpenAI-compatible server
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Without --config the gateway serves simulated upstreams, and says so in a\nresponse header. With it, it serves LiteLLM's config.yaml:\n\n  model_list:\n    - model_name: llama-3\n      litellm_params:\n        model: replicate/meta/meta-llama-3-8b-instruct\n        api_key: os.environ/REPLICATE_API_KEY\n\nSIGHUP reloads the file: new requests use it, running ones end with the old one.\nA file with mistakes is reported and not used."
+    after_help = "Without --config, the gateway serves simulated upstreams and adds a response header that\nsays so. With --config, it serves the models of LiteLLM's config.yaml:\n\n  model_list:\n    - model_name: llama-3\n      litellm_params:\n        model: replicate/meta/meta-llama-3-8b-instruct\n        api_key: os.environ/REPLICATE_API_KEY\n\nSIGHUP reloads the file: new requests use the new configuration, running requests keep the\nold one. A file with errors is reported and not used."
 )]
 pub(crate) struct Serve {
     /// LiteLLM's config.yaml
@@ -98,7 +98,7 @@ pub(crate) struct Serve {
     /// The address to listen on
     #[arg(long, default_value = "127.0.0.1")]
     pub(crate) host: IpAddr,
-    /// The port to listen on; 0 takes a free one
+    /// The port to listen on; 0 chooses a free port
     #[arg(short, long, default_value_t = 4000)]
     pub(crate) port: u16,
     /// Log every request on standard error, as -vv does
@@ -120,35 +120,35 @@ pub(crate) struct Check {
     pub(crate) json: bool,
 }
 
-/// Run the simulated Together and Replicate on their own
+/// Run the simulated Together and Replicate upstreams
 #[derive(Debug, clap::Args)]
 #[command(after_help = SIM_HELP)]
 pub(crate) struct Sim {
-    /// The port of the simulated Together; 0 takes a free one
+    /// The port of the simulated Together; 0 chooses a free port
     #[arg(long, value_name = "PORT", default_value_t = 0)]
     pub(crate) together_port: u16,
-    /// The port of the simulated Replicate; 0 takes a free one
+    /// The port of the simulated Replicate; 0 chooses a free port
     #[arg(long, value_name = "PORT", default_value_t = 0)]
     pub(crate) replicate_port: u16,
-    /// Faults that strike every request, such as "status=503" (repeat it for more)
+    /// Faults of every request, such as "status=503" (can be repeated)
     #[arg(long, value_name = "FAULTS")]
     pub(crate) fault: Vec<Faults>,
-    /// Answer at once instead of at a model's pace
+    /// Respond immediately instead of at a model's speed
     #[arg(long)]
     pub(crate) instant: bool,
-    /// From a request to its answer's first token, such as 200ms
+    /// Time to first token, such as 200ms
     #[arg(long, value_name = "TIME", value_parser = llm_sim::parse_duration)]
     pub(crate) first_token: Option<Duration>,
-    /// From one token to the next, such as 20ms
+    /// Time between tokens, such as 20ms
     #[arg(long, value_name = "TIME", value_parser = llm_sim::parse_duration)]
     pub(crate) token: Option<Duration>,
-    /// Requests to Together for each key and model, such as 600/m
+    /// Rate limit of Together per key and model, such as 600/m
     #[arg(long, value_name = "RATE")]
     pub(crate) together_requests: Option<Rate>,
-    /// Tokens on Together for each key and model, such as 3000/s
+    /// Token limit of Together per key and model, such as 3000/s
     #[arg(long, value_name = "RATE")]
     pub(crate) together_tokens: Option<Rate>,
-    /// Predictions created on Replicate for each key, such as 600/m
+    /// Rate limit of Replicate's predictions per key, such as 600/m
     #[arg(long, value_name = "RATE")]
     pub(crate) replicate_creates: Option<Rate>,
     /// Print the addresses as one line of JSON
@@ -157,43 +157,43 @@ pub(crate) struct Sim {
 }
 
 const SIM_HELP: &str = "\
-Point the providers' own clients at it:
-  TOGETHER_BASE_URL, REPLICATE_BASE_URL   with the addresses it prints
+To use the providers' own clients, set
+  TOGETHER_BASE_URL, REPLICATE_BASE_URL   to the printed addresses
 
-Any key is good but one that begins with \"invalid\".
+Every key is accepted, except those that start with \"invalid\".
 
-Faults, several with commas between them:
-  status=503             the provider's own error of that status, with its headers
-  delay=250ms            nothing happens for so long
-  hang                   no answer ever comes
-  cut-after=BYTES        the connection breaks after so much of the body
-  end-after=BYTES        the body ends there as if it were complete
-  hang-after=BYTES       the body stops there and never ends
-  garbage                the body is neither JSON nor text
-  garbage-after=BYTES    the body ends there in garbage
-  half-char-after=BYTES  the body ends there in half a character of UTF-8
-  split=BYTES            the body comes in writes of this size
-  drip=BYTES/TIME        the body comes in drops, with this pause between them
-  content-type=TYPE      the body is called something else
-  error-after=TOKENS     a streamed answer of Together breaks off with an error event
-  fail=KIND              a prediction fails: director, interrupted, oom, sensitive, timeout
+Faults, separated by commas:
+  status=503             respond with the provider's own error of that status
+  delay=250ms            wait before processing the request
+  hang                   never respond
+  cut-after=BYTES        break the connection after this much of the body
+  end-after=BYTES        end the body there as if it were complete
+  hang-after=BYTES       stall the body there, without an end
+  garbage                send a body that is neither JSON nor text
+  garbage-after=BYTES    end the body there with garbage
+  half-char-after=BYTES  end the body there with an incomplete UTF-8 character
+  split=BYTES            send the body in writes of this size
+  drip=BYTES/TIME        send the body in writes of this size, with this pause
+  content-type=TYPE      send another content type
+  error-after=TOKENS     end a stream of Together with an error event
+  fail=KIND              fail a prediction: director, interrupted, oom, sensitive, timeout
 
-All requests are struck with --fault; one by its header x-sim-fault: status=503, or by
-[sim: status=503] anywhere in its prompt, which also reaches through a gateway; some with
+--fault affects all requests. One request is affected by its header x-sim-fault: status=503, or by
+[sim: status=503] anywhere in its prompt, which also works through a gateway. To affect some, run
   curl -d 'status=503' 'http://127.0.0.1:PORT/_sim/faults?path=/chat&times=2'
 
-GET /_sim/requests shows what came in and when what was written, GET /_sim/counts how requests
-ended, GET /_sim/predictions where predictions stand, GET /_sim/webhooks what was sent of them.";
+GET /_sim/requests lists requests and the times of their responses, GET /_sim/counts counts
+requests by outcome, GET /_sim/predictions lists predictions, GET /_sim/webhooks sent webhooks.";
 
-/// Show an event stream as JSON lines: a debugging aid
+/// Convert an event stream to JSON lines, for debugging
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "  curl -sN … | polyllm sse\n\nAn event that the stream ends in, without its blank line, is marked \"incomplete\"."
+    after_help = "  curl -sN … | polyllm sse\n\nIf the stream ends within an event, before its blank line, the event is marked \"incomplete\"."
 )]
 pub(crate) struct Sse {
-    /// The stream; standard input without it
+    /// The stream [default: standard input]
     pub(crate) file: Option<PathBuf>,
-    /// Show comments too
+    /// Print comments, too
     #[arg(long)]
     pub(crate) comments: bool,
 }
@@ -202,68 +202,68 @@ pub(crate) struct Sse {
 pub(crate) enum TemplateCommand {
     /// List the families of prompt formats
     List {
-        /// Print a line of JSON for each
+        /// Print each as a line of JSON
         #[arg(long)]
         json: bool,
     },
-    /// Show a family: where its format comes from, its tokens, and an example
+    /// Show a family: the source of its format, its tokens, and an example
     Show {
-        /// Its name, as `list` shows it
+        /// The name, as in `list`
         family: String,
-        /// Print it as JSON
+        /// Print JSON
         #[arg(long)]
         json: bool,
     },
-    /// Tell the families of models; exit status 1 when one is unknown
+    /// Show the families of models; exit status 1 if one is unknown
     Match {
         /// The models, with or without their provider
         #[arg(required = true)]
         models: Vec<String>,
-        /// Print a line of JSON for each
+        /// Print each as a line of JSON
         #[arg(long)]
         json: bool,
     },
     Render(Render),
 }
 
-/// Write the prompt of a conversation
+/// Render the prompt of a conversation
 #[derive(Debug, clap::Args)]
 #[command(
     group = clap::ArgGroup::new("template").required(true),
     after_help = "The conversation is a list of OpenAI's messages, or a chat request's body:\n\n  echo '[{\"role\": \"user\", \"content\": \"Hi\"}]' | polyllm template render --family llama-3\n  polyllm template render --file tokenizer_config.json --jsonl < requests.jsonl > prompts.jsonl"
 )]
 pub(crate) struct Render {
-    /// The format of this family
+    /// Use the format of this family
     #[arg(long, group = "template", value_name = "NAME")]
     pub(crate) family: Option<String>,
-    /// The format of this model
+    /// Use the format of this model
     #[arg(long, group = "template", value_name = "MODEL")]
     pub(crate) model: Option<String>,
-    /// A chat template in Jinja, or a tokenizer_config.json that holds one
+    /// A chat template in Jinja, or a tokenizer_config.json that contains one
     #[arg(long, group = "template", value_name = "FILE")]
     pub(crate) file: Option<PathBuf>,
-    /// A template in the keys of config.yaml: roles, initial_prompt_value, …
+    /// A template with the keys of config.yaml: roles, initial_prompt_value, …
     #[arg(long, group = "template", value_name = "FILE")]
     pub(crate) custom: Option<PathBuf>,
-    /// The conversation; standard input without it
+    /// The conversation [default: standard input]
     #[arg(long, value_name = "FILE")]
     pub(crate) input: Option<PathBuf>,
-    /// One conversation a line in, one prompt a line out, as JSON
+    /// Read one conversation per line, and print one prompt per line as JSON
     #[arg(long)]
     pub(crate) jsonl: bool,
     /// Print the prompt as JSON
     #[arg(long)]
     pub(crate) json: bool,
-    /// Begin with the BOS token, which completion servers add by themselves
+    /// Start with the BOS token, which completion servers add by default
     #[arg(long)]
     pub(crate) bos: bool,
     /// Do not open the assistant's turn at the end
     #[arg(long)]
     pub(crate) no_generation_prompt: bool,
-    /// Leave the last message, the assistant's, open to be continued
+    /// Leave the last message, which must be the assistant's, open to be continued
     #[arg(long)]
     pub(crate) continue_final: bool,
-    /// Make messages fit that the format has no place for, instead of failing
+    /// Adapt messages that the format does not support, instead of failing
     #[arg(long)]
     pub(crate) fold: bool,
 }
@@ -275,7 +275,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_definition_is_sound() {
+    fn the_command_line_definition_is_valid() {
         Args::command().debug_assert();
     }
 }

@@ -3,11 +3,11 @@ use std::process::ExitCode;
 use anyhow::Result;
 use polyllm::types::ChatResponse;
 
-use crate::{answer, args, ask};
+use crate::{args, reply, request};
 
 pub(crate) async fn run(args: args::Chat) -> Result<ExitCode> {
-    let text = ask::text(&args.text)?;
-    ask::with_model(&args.question, async |client| {
+    let text = request::text(&args.text)?;
+    request::with_model(&args.question, async |client| {
         let mut chat = client.chat(&args.question.model);
         if let Some(system) = &args.system {
             chat = chat.with_system(system.as_str());
@@ -16,8 +16,8 @@ pub(crate) async fn run(args: args::Chat) -> Result<ExitCode> {
             request.max_tokens = args.writing.max_tokens;
             request.temperature = args.writing.temperature.map(Into::into);
         });
-        answer::show(
-            ask::asked(chat, &args.question),
+        reply::show(
+            request::with_options(chat, &args.question),
             !args.writing.no_stream,
             args.question.json,
             ChatResponse::text,

@@ -7,7 +7,7 @@ use llm_provider::text::printable;
 use serde_json::{Value, json};
 
 use crate::args;
-use crate::output::{print, tell};
+use crate::output::{print, print_message};
 
 pub(crate) fn run(args: &args::Check) -> Result<ExitCode> {
     let outcome = Config::load(&args.config, &polyllm::registry());
@@ -51,7 +51,7 @@ pub(crate) fn run(args: &args::Check) -> Result<ExitCode> {
 
 /// Prints the problems of a configuration like a compiler.
 pub(crate) fn report(error: &ConfigError) -> Result<ExitCode> {
-    tell(error);
+    print_message(error);
     Ok(ExitCode::FAILURE)
 }
 

@@ -5,11 +5,11 @@ use anyhow::Result;
 use polyllm::types::Stop;
 use polyllm::types::completions::CompletionResponse;
 
-use crate::{answer, args, ask};
+use crate::{args, reply, request};
 
 pub(crate) async fn run(args: args::Complete) -> Result<ExitCode> {
-    let text = ask::exact_text(args.text.as_deref())?;
-    ask::with_model(&args.question, async |client| {
+    let text = request::exact_text(args.text.as_deref())?;
+    request::with_model(&args.question, async |client| {
         let completion = client
             .complete(&args.question.model, text)
             .with_request(|request| {
@@ -17,8 +17,8 @@ pub(crate) async fn run(args: args::Complete) -> Result<ExitCode> {
                 request.temperature = args.writing.temperature.map(Into::into);
                 request.stop = (!args.stop.is_empty()).then(|| Stop::from(args.stop.clone()));
             });
-        answer::show(
-            ask::asked(completion, &args.question),
+        reply::show(
+            request::with_options(completion, &args.question),
             !args.writing.no_stream,
             args.question.json,
             |response| first_text(response).map(Cow::Borrowed),
@@ -28,7 +28,7 @@ pub(crate) async fn run(args: args::Complete) -> Result<ExitCode> {
     .await
 }
 
-/// The text of the first answer.
+/// The text of the first choice.
 fn first_text(response: &CompletionResponse) -> Option<&str> {
     let mut choices = response.choices.iter();
     let first = choices.find(|choice| choice.index == 0)?;

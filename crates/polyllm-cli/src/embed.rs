@@ -4,16 +4,16 @@ use anyhow::{Result, bail};
 use polyllm::types::embeddings::{EmbeddingResponse, Vector};
 
 use crate::output::{Printed, print, print_json};
-use crate::{args, ask};
+use crate::{args, request};
 
 pub(crate) async fn run(args: args::Embed) -> Result<ExitCode> {
-    let texts = ask::texts(&args.text)?;
-    ask::with_model(&args.question, async |client| {
+    let texts = request::texts(&args.text)?;
+    request::with_model(&args.question, async |client| {
         let request = client
             .embed(&args.question.model, texts.clone())
             .with_request(|request| request.dimensions = args.dimensions);
-        let reply = ask::asked(request, &args.question).reply().await;
-        let reply = reply.map_err(|error| ask::point_at_blank(error, &texts))?;
+        let reply = request::with_options(request, &args.question).reply().await;
+        let reply = reply.map_err(|error| request::mention_blank(error, &texts))?;
         if args.question.json {
             print_json(&reply.body)?;
             return Ok(());
@@ -21,13 +21,13 @@ pub(crate) async fn run(args: args::Embed) -> Result<ExitCode> {
         let mut embeddings = reply.read::<EmbeddingResponse>()?.data;
         if embeddings.len() != texts.len() {
             let (vectors, texts) = (embeddings.len(), texts.len());
-            bail!("the provider answered with {vectors} vectors for {texts} texts");
+            bail!("the provider returned {vectors} vectors for {texts} texts");
         }
-        // Line 3 is the vector of text 3, whatever the order of the answer.
+        // Line 3 is the vector of text 3, whatever the order in the reply.
         embeddings.sort_by_key(|embedding| embedding.index);
         for embedding in embeddings {
             let numbers = match &embedding.embedding {
-                // Asked for by `--param encoding_format=base64`.
+                // Requested by `--param encoding_format=base64`.
                 Vector::Base64(_) => Vector::floats(&embedding.embedding.to_f32s()?),
                 floats @ Vector::Floats(_) => floats.clone(),
             };

@@ -1,5 +1,4 @@
-//! What is logged, and the lines of the log, in which text of others cannot pass for anything but
-//! text.
+//! The log filter, and the format of log lines, in which foreign text cannot forge anything.
 
 use std::fmt::{self, Write};
 
@@ -10,9 +9,9 @@ use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::fmt::FormatFields;
 use tracing_subscriber::fmt::format::{Writer, debug_fn};
 
-/// What is logged: by `set`, such as `warn,llm_gateway=debug`, else by the number of `-v`.
+/// The filter: `set`, such as `warn,llm_gateway=debug`, else the number of `-v`.
 ///
-/// An `EnvFilter` would add filters by span and field, and regex-automata to the build.
+/// `EnvFilter` would add regex-automata to the build, for filters by span and field.
 pub(crate) fn filter(verbose: u8, set: Option<&str>) -> Targets {
     let set = set.filter(|text| !text.trim().is_empty());
     if let Some(filter) = set.and_then(|text| text.parse().ok()) {
@@ -29,10 +28,10 @@ pub(crate) fn filter(verbose: u8, set: Option<&str>) -> Targets {
     }
 }
 
-/// Writes the message and each `name=value` of an event.
+/// Formats the message and each `name=value` of an event.
 ///
-/// Control characters are escaped, however a field was recorded: `tracing-subscriber` itself lets
-/// line ends pass, and in fields recorded with `%` escape sequences, too.
+/// Escapes control characters, however a field was recorded: `tracing-subscriber` itself keeps line
+/// ends, and in fields recorded with `%` also escape sequences.
 pub(crate) fn fields() -> impl for<'w> FormatFields<'w> + 'static {
     debug_fn(write_field).delimited(" ")
 }
@@ -96,7 +95,7 @@ mod tests {
     }
 
     #[test]
-    fn no_field_and_no_message_controls_the_log() {
+    fn control_characters_in_events_are_escaped() {
         let hostile = "x\nWARN forged\r\u{1b}[2J\u{9b}1m\0\u{202e}\u{2028}";
         let lines = Lines::default();
         let writer = lines.clone();

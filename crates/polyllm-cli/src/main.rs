@@ -1,8 +1,6 @@
-//! The command `polyllm`: see `polyllm --help`.
+//! The command `polyllm`; see `polyllm --help`.
 
-mod answer;
 mod args;
-mod ask;
 mod bench;
 mod chat;
 mod check;
@@ -14,6 +12,8 @@ mod output;
 mod providers;
 mod reload;
 mod replicate;
+mod reply;
+mod request;
 mod rerank;
 mod serve;
 mod signal;
@@ -48,7 +48,7 @@ fn main() -> ExitCode {
             Command::Check(check) => check::run(&check),
             Command::Complete(complete) => complete::run(complete).await,
             Command::Completions { shell } => {
-                // The generator panics where it cannot write.
+                // The generator panics if it cannot write.
                 let mut script = Vec::new();
                 clap_complete::generate(shell, &mut Args::command(), "polyllm", &mut script);
                 output::print(String::from_utf8_lossy(&script)).map(|_| ExitCode::SUCCESS)

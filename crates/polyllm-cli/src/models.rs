@@ -5,10 +5,10 @@ use polyllm::types::{Map, Model, Value};
 use polyllm::{Client, Error, ErrorKind};
 
 use crate::output::{self, Colour, Printed, note, print};
-use crate::{args, ask};
+use crate::{args, request};
 
 pub(crate) async fn run(args: args::Models) -> Result<ExitCode> {
-    ask::with_client(&args.account, args.provider.as_deref(), async |client| {
+    request::with_client(&args.account, args.provider.as_deref(), async |client| {
         let mut models = match &args.provider {
             Some(provider) => list(client, provider).await?,
             None => list_all(client).await?,
@@ -34,7 +34,7 @@ pub(crate) async fn run(args: args::Models) -> Result<ExitCode> {
     .await
 }
 
-/// A provider's models, under names that polyllm takes.
+/// The models of a provider, under polyllm's names.
 async fn list(client: &Client, provider: &str) -> Result<Vec<Model>, Error> {
     let mut models = client.models(provider).await?.data;
     for model in &mut models {
@@ -43,7 +43,7 @@ async fn list(client: &Client, provider: &str) -> Result<Vec<Model>, Error> {
     Ok(models)
 }
 
-/// The models of all providers that list some; those whose key is not there are named.
+/// The models of all providers with a list; providers without a key are noted.
 async fn list_all(client: &Client) -> Result<Vec<Model>> {
     let (mut models, mut locked) = (Vec::new(), Vec::new());
     for provider in polyllm::registry().names() {

@@ -1,10 +1,10 @@
-//! Everything that the commands print goes through here, and nothing else touches standard output or
-//! standard error (`tests/printer.rs` checks it).
+//! Prints to standard output and standard error. No other module accesses them (`tests/printer.rs`
+//! checks it).
 //!
-//! - Text may come from a provider or a stranger. On a terminal, and always on standard error, its
-//!   control characters are escaped; a pipe gets standard output as it is.
-//! - Colours are used on a terminal only, and never with `NO_COLOR` or `TERM=dumb`.
-//! - A reader that closes its end of the pipe (`| head`) is not a failure.
+//! - Text may come from a provider or another untrusted source. On a terminal, and always on standard
+//!   error, its control characters are escaped; a pipe receives standard output unchanged.
+//! - Colours are used only on a terminal, without `NO_COLOR` and `TERM=dumb`.
+//! - A closed pipe (`| head`) is not a failure.
 
 use std::borrow::Cow;
 use std::env;
@@ -21,7 +21,7 @@ use llm_provider::{Document, Error};
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 
-/// Prints an error with its causes, and returns the exit status that goes with it.
+/// Prints an error with its causes, and returns the exit status of a failure.
 pub(crate) fn fail(error: &anyhow::Error) -> ExitCode {
     note("error", Colour::Red, message(error));
     ExitCode::FAILURE
@@ -32,33 +32,33 @@ pub(crate) fn message(error: &anyhow::Error) -> String {
     let mut text = String::new();
     for cause in error.chain() {
         let shown = cause.to_string();
-        // A provider's error is one sentence: a line end in it is the upstream's.
+        // A provider's error is one sentence: line ends in it come from the upstream.
         let shown = match cause.is::<Error>() {
             true => printable(&shown),
             false => printable_lines(&shown),
         };
-        // Many errors already say what caused them.
+        // Many errors already contain their cause.
         if text.contains(&*shown) {
             continue;
         }
         if !text.is_empty() {
             text.push_str(": ");
         }
-        text.push_str(&bounded(&shown, LONGEST_CAUSE));
+        text.push_str(&bounded(&shown, MAX_CAUSE));
     }
     text
 }
 
-/// Prints what the parser of the command line has to say: help, the version or a usage error.
+/// Prints the result of the command line parser: help, the version or a usage error.
 pub(crate) fn usage(mut error: clap::Error) -> ExitCode {
-    // Quoted arguments are as long as the user, or a script, made them.
+    // Quoted arguments can be of any length.
     let cut: Vec<_> = error.context().filter_map(shortened).collect();
     for (kind, value) in cut {
         error.insert(kind, value);
     }
     let text = error.render().to_string();
     if error.use_stderr() {
-        tell(text.trim_end());
+        print_message(text.trim_end());
     } else if let Err(error) = print(text) {
         return fail(&error);
     }
@@ -89,23 +89,23 @@ pub(crate) fn note(label: &str, colour: Colour, text: impl Display) {
     write_line(&format!("{start}{label}:{end} {}", readable(text)));
 }
 
-/// Prints a line, or several, on standard error.
-pub(crate) fn tell(text: impl Display) {
+/// Prints one or several lines on standard error.
+pub(crate) fn print_message(text: impl Display) {
     write_line(&readable(text));
 }
 
-/// The text without control characters and without lines that nobody reads to the end: they quote
-/// an argument, or a file.
+/// The text without control characters and with shortened lines: they may quote an argument or a
+/// file.
 fn readable(text: impl Display) -> String {
     let text = text.to_string();
     let text = printable_lines(&text);
-    let lines = text.split('\n').map(|line| bounded(line, LONGEST_LINE));
+    let lines = text.split('\n').map(|line| bounded(line, MAX_LINE));
     lines.collect::<Vec<_>>().join("\n")
 }
 
-/// The text, or at most so many bytes of its beginning.
-fn bounded(text: &str, most: usize) -> Cow<'_, str> {
-    match text.floor_char_boundary(most) {
+/// The text, or its first `max` bytes.
+fn bounded(text: &str, max: usize) -> Cow<'_, str> {
+    match text.floor_char_boundary(max) {
         end if end < text.len() => format!("{}…", &text[..end]).into(),
         _ => text.into(),
     }
@@ -114,21 +114,21 @@ fn bounded(text: &str, most: usize) -> Cow<'_, str> {
 fn write_line(line: &str) {
     let mut drawn = DRAWN.lock().unwrap_or_else(PoisonError::into_inner);
     let over = over(mem::take(&mut drawn));
-    // There is nowhere to report that standard error is closed.
+    // A closed standard error cannot be reported.
     let _ = writeln!(stderr(), "{over}{line}");
 }
 
-/// Whether [`redraw`] makes sense: standard error is a terminal that can move its cursor.
+/// Whether [`redraw`] is possible: standard error is a terminal that can move its cursor.
 pub(crate) fn can_redraw() -> bool {
     stderr().is_terminal() && env::var_os("TERM").is_some_and(|term| term != "dumb")
 }
 
-/// Draws lines on a terminal, on standard error, over those that were drawn before. A note takes
-/// their place, and they come again below it.
+/// Draws lines on the terminal of standard error in place of those drawn before. A note replaces
+/// them until the next call.
 pub(crate) fn redraw(lines: &[String]) {
     let mut drawn = DRAWN.lock().unwrap_or_else(PoisonError::into_inner);
     let mut text = over(mem::replace(&mut drawn, lines.len()));
-    // A line that is wrapped would be two: what does not fit is cut off by the terminal.
+    // A wrapped line would count as two, so the terminal cuts long lines off.
     text.push_str("\u{1b}[?7l");
     for line in lines {
         text.push_str(&printable(line));
@@ -138,10 +138,10 @@ pub(crate) fn redraw(lines: &[String]) {
     let _ = stderr().lock().write_all(text.as_bytes());
 }
 
-/// How many lines at the end of the screen [`redraw`] has drawn.
+/// The number of lines that [`redraw`] has drawn at the end of the screen.
 static DRAWN: Mutex<usize> = Mutex::new(0);
 
-/// Goes to the first of so many lines, and clears them.
+/// The escape sequence that moves to the first of the drawn lines and clears them.
 fn over(drawn: usize) -> String {
     match drawn {
         0 => String::new(),
@@ -169,14 +169,14 @@ fn write_text(out: &mut impl Write, terminal: bool, text: impl Display) -> io::R
 }
 
 fn is_reader_gone(error: &io::Error, terminal: bool) -> bool {
-    // A terminal whose window was closed fails with EIO. From a file, that is a failure.
+    // A closed terminal fails with EIO. For a file, EIO is a failure.
     const EIO: i32 = 5;
     error.kind() == io::ErrorKind::BrokenPipe
         || (cfg!(unix) && terminal && error.raw_os_error() == Some(EIO))
 }
 
-/// Prints a document on a line of its own: byte for byte as it came, but for the white space
-/// between its parts when it came on several lines.
+/// Prints a document on one line, byte for byte as it arrived. If it has several lines, the white
+/// space between tokens is removed.
 pub(crate) fn print_json(document: &Document) -> Result<Printed> {
     let text = String::from_utf8_lossy(document.bytes());
     if text.contains(['\n', '\r']) {
@@ -185,7 +185,7 @@ pub(crate) fn print_json(document: &Document) -> Result<Printed> {
     print(format_args!("{text}\n"))
 }
 
-/// JSON without the white space between its parts.
+/// JSON without white space between tokens.
 fn on_one_line(json: &str) -> String {
     let (mut in_string, mut escaped) = (false, false);
     let kept = json.chars().filter(|&c| {
@@ -212,7 +212,7 @@ pub(crate) fn print_styled(text: &Styled) -> Result<Printed> {
             None => print(text)?,
             Some(colour) => {
                 let mut out = stdout().lock();
-                // What fails here fails again in the next `print`.
+                // A failure here is repeated by the next `print`.
                 let _ = write!(out, "{}{}{RESET}", colour.code(), printable_lines(text));
                 Printed::Yes
             }
@@ -224,7 +224,7 @@ pub(crate) fn print_styled(text: &Styled) -> Result<Printed> {
     print("")
 }
 
-/// Text for standard output, some of it in colours.
+/// Text for standard output with coloured parts.
 #[derive(Debug, Default)]
 pub(crate) struct Styled(Vec<(Option<Colour>, String)>);
 
@@ -238,19 +238,19 @@ impl Styled {
     }
 }
 
-/// Remembers what standard output is: a terminal that is closed later looks like a file.
+/// Stores whether standard output is a terminal: a terminal that is closed later looks like a file.
 pub(crate) fn start() {
     LazyLock::force(&TERMINAL);
 }
 
-/// Whether standard output is a terminal, or was one at the [`start`].
+/// Whether standard output was a terminal at the [`start`].
 pub(crate) fn to_terminal() -> bool {
     *TERMINAL
 }
 
 static TERMINAL: LazyLock<bool> = LazyLock::new(|| stdout().is_terminal());
 
-/// Whether there still is a reader.
+/// The result of printing.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Printed {
     Yes,
@@ -280,7 +280,7 @@ fn coloured(stream: &impl IsTerminal) -> bool {
         && env::var_os("TERM").is_none_or(|term| term != "dumb")
 }
 
-/// Logs to standard error: warnings, and more with each `-v`. `POLYLLM_LOG` overrides.
+/// Sets up logging to standard error: warnings, and more with each `-v`. `POLYLLM_LOG` overrides it.
 pub(crate) fn log(verbose: u8) {
     let set = env::var("POLYLLM_LOG").ok();
     let lines = tracing_subscriber::fmt::layer()
@@ -296,8 +296,8 @@ pub(crate) fn log(verbose: u8) {
         .init();
 }
 
-/// Rows under each other, in columns as wide as needed; from the column `right` on, words are at the
-/// right. Control characters are escaped, also for a pipe: a line end would forge a row.
+/// Formats rows as a table. Columns from `right` on are aligned to the right. Control characters are
+/// escaped, also for a pipe: a line end would forge a row.
 pub(crate) fn table(rows: &[Vec<String>], right: usize) -> String {
     let rows: Vec<Vec<_>> = rows
         .iter()
@@ -326,10 +326,10 @@ pub(crate) fn table(rows: &[Vec<String>], right: usize) -> String {
 const RESET: &str = "\u{1b}[0m";
 
 /// The longest text of one cause of an error, in bytes.
-const LONGEST_CAUSE: usize = 1000;
+const MAX_CAUSE: usize = 1000;
 
 /// The longest line on standard error, in bytes.
-const LONGEST_LINE: usize = 4096;
+const MAX_LINE: usize = 4096;
 
 #[cfg(test)]
 mod tests {
@@ -338,16 +338,16 @@ mod tests {
 
     use super::*;
 
-    const FOREIGN: &str = "\u{1b}]0;title\u{7}a\u{9b}2J\r\tb\nc";
+    const UNTRUSTED: &str = "\u{1b}]0;title\u{7}a\u{9b}2J\r\tb\nc";
 
     #[test]
-    fn a_terminal_gets_control_characters_escaped_and_a_pipe_gets_them_raw() {
+    fn control_characters_are_escaped_on_a_terminal_only() {
         let written = |terminal| {
             let mut out = Vec::new();
-            write_text(&mut out, terminal, FOREIGN).unwrap();
+            write_text(&mut out, terminal, UNTRUSTED).unwrap();
             String::from_utf8(out).unwrap()
         };
-        assert_eq!(written(false), FOREIGN);
+        assert_eq!(written(false), UNTRUSTED);
         assert_eq!(written(true), "\\u{1b}]0;title\\u{7}a\\u{9b}2J\\r\tb\nc");
     }
 
@@ -363,7 +363,7 @@ mod tests {
     }
 
     #[test]
-    fn a_document_of_several_lines_becomes_one_without_other_changes() {
+    fn a_document_of_several_lines_is_printed_on_one() {
         let pretty = "{\n  \"a\": [1.50, 1e400,\r\n\t\"x \\\" \\\\\"],\n \"b\" : { } \n}\n";
         assert_eq!(
             on_one_line(pretty),
@@ -383,12 +383,12 @@ mod tests {
     }
 
     #[test]
-    fn an_upstream_cannot_add_lines_to_an_error_nor_make_it_endless() {
+    fn an_upstream_cannot_add_lines_to_an_error() {
         let error = Error::new(ErrorKind::UpstreamFailed, "no\nerror: all is well");
         let shown = message(&anyhow!(error).context("first\nsecond"));
         assert_eq!(shown, "first\nsecond: no\\nerror: all is well");
-        let long: Result<()> = Err(anyhow!("é".repeat(LONGEST_CAUSE)));
+        let long: Result<()> = Err(anyhow!("é".repeat(MAX_CAUSE)));
         let shown = message(&long.context("cannot").unwrap_err());
-        assert!(shown.ends_with('…') && shown.len() < LONGEST_CAUSE + 20);
+        assert!(shown.ends_with('…') && shown.len() < MAX_CAUSE + 20);
     }
 }

@@ -33,16 +33,16 @@ pub(crate) async fn run(args: args::Serve) -> Result<ExitCode> {
         note("config", Colour::Yellow, warning);
     }
     let locked = config.master_key.is_some();
-    // In the order of the file, so that it is a model for chats in most.
+    // The first model in the file usually supports chats.
     let first = config.deployments.first();
     let model = first.map_or_else(|| "MODEL".to_owned(), |first| first.group.clone());
     let options = GatewayOptions::new().with_simulated(sim.is_some());
     let gateway = Gateway::new(config, options);
 
     let address = SocketAddr::new(args.host, args.port);
-    let listener = TcpListener::bind(address).await.with_context(|| {
-        format!("cannot listen on {address} (another port can be given with --port)")
-    })?;
+    let listener = TcpListener::bind(address)
+        .await
+        .with_context(|| format!("cannot listen on {address} (set another port with --port)"))?;
     let address = listener.local_addr()?;
     let stop = signal::stop_server();
     let reload = Reload {
@@ -60,7 +60,7 @@ pub(crate) async fn run(args: args::Serve) -> Result<ExitCode> {
         print(banner(&gateway, &model, address, sim.is_some(), locked))?;
     }
     if !locked {
-        let text = open_to(address.ip());
+        let text = open_warning(address.ip());
         note("warning", Colour::Yellow, text);
     }
     tokio::select! {
@@ -79,13 +79,13 @@ async fn simulation() -> Result<Sim> {
         .context("cannot start the simulated upstreams")
 }
 
-/// Who can use a gateway without a master key.
-fn open_to(host: IpAddr) -> &'static str {
+/// Warns who can use a gateway without a master key.
+fn open_warning(host: IpAddr) -> &'static str {
     if host.to_canonical().is_loopback() {
-        "there is no general_settings.master_key: every user and program of this machine can use \
+        "general_settings.master_key is not set: every user and program of this machine can use \
          the gateway (web pages of other sites cannot)"
     } else {
-        "there is no general_settings.master_key: everybody who can reach this machine can use the \
+        "general_settings.master_key is not set: everyone who can reach this machine can use the \
          gateway"
     }
 }
@@ -98,11 +98,11 @@ fn banner(
     locked: bool,
 ) -> String {
     let upstreams = if simulated {
-        "SIMULATED upstreams: every answer is made up. For real ones give --config config.yaml.\n"
+        "SIMULATED upstreams: every reply is simulated. For real ones, use --config config.yaml.\n"
     } else {
         ""
     };
-    // The key itself has no place on a screen or in a log.
+    // The key itself must not be shown.
     let key = if locked {
         " -H \"Authorization: Bearer $MASTER_KEY\""
     } else {
@@ -120,13 +120,13 @@ fn banner(
          Press Ctrl-C to stop.\n",
         version = env!("CARGO_PKG_VERSION"),
         models = gateway.models().join(", "),
-        reach = reachable(address),
+        reach = client_address(address),
         body = body.to_string().replace('\'', "'\\''"),
     )
 }
 
-/// An address that a client on this machine can use: 0.0.0.0 is none.
-fn reachable(mut address: SocketAddr) -> SocketAddr {
+/// An address that a client on this machine can use, which 0.0.0.0 is not.
+fn client_address(mut address: SocketAddr) -> SocketAddr {
     if address.ip().is_unspecified() {
         address.set_ip(match address {
             SocketAddr::V4(_) => std::net::Ipv4Addr::LOCALHOST.into(),

@@ -1,14 +1,14 @@
-//! The signals that ask a process to stop.
+//! Signals that stop a process.
 
 use std::future::Future;
 
 /// The exit status of a command that was stopped by a signal.
 pub(crate) const INTERRUPTED: u8 = 130;
 
-/// Ends when a command is asked to stop: by Ctrl-C, by SIGTERM from a service manager, or by
-/// SIGHUP when its terminal is closed.
+/// Completes at a request to stop: Ctrl-C, SIGTERM from a service manager, or SIGHUP when the
+/// terminal is closed.
 ///
-/// A command that was started with SIGHUP ignored, as `nohup` does, goes on after a SIGHUP.
+/// A command that was started with SIGHUP ignored, such as by `nohup`, continues after a SIGHUP.
 pub(crate) fn stop() -> impl Future<Output = ()> {
     let mut signals = Signals::watch(if hangup_is_ignored() {
         &[Signal::Interrupt, Signal::Terminate]
@@ -20,8 +20,8 @@ pub(crate) fn stop() -> impl Future<Output = ()> {
     }
 }
 
-/// Ends when a server is asked to stop: by Ctrl-C or SIGTERM. SIGHUP is left to others: watch it
-/// with [`Signals`].
+/// Completes when a server is requested to stop, by Ctrl-C or SIGTERM. SIGHUP is not included; watch
+/// it with [`Signals`].
 pub(crate) fn stop_server() -> impl Future<Output = ()> {
     let mut signals = Signals::watch(&[Signal::Interrupt, Signal::Terminate]);
     async move {
@@ -29,7 +29,7 @@ pub(crate) fn stop_server() -> impl Future<Output = ()> {
     }
 }
 
-/// A signal that a process can react to. Outside Unix there is only `Interrupt`.
+/// A signal. Outside Unix, only `Interrupt` occurs.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Signal {
     Hangup,
@@ -37,8 +37,8 @@ pub(crate) enum Signal {
     Terminate,
 }
 
-/// Signals that are watched from the creation on, not from the first [`next`](Self::next): a
-/// process that prints that it runs has to be ready to be stopped before.
+/// Watches signals from its creation on, not from the first [`next`](Self::next): a process must be
+/// ready to be stopped before it prints that it runs.
 pub(crate) struct Signals {
     #[cfg(unix)]
     watched: Vec<(Signal, tokio::signal::unix::Signal)>,
@@ -46,7 +46,7 @@ pub(crate) struct Signals {
 
 #[cfg(unix)]
 impl Signals {
-    /// Where a signal cannot be watched, it keeps its usual effect.
+    /// A signal that cannot be watched keeps its default effect.
     pub(crate) fn watch(signals: &[Signal]) -> Self {
         use tokio::signal::unix::{SignalKind, signal};
 
@@ -63,7 +63,7 @@ impl Signals {
         }
     }
 
-    /// Waits for the next one.
+    /// Waits for the next signal.
     pub(crate) async fn next(&mut self) -> Signal {
         std::future::poll_fn(|context| {
             for (kind, signal) in &mut self.watched {
@@ -91,8 +91,8 @@ impl Signals {
     }
 }
 
-/// Whether the process was started with SIGHUP ignored. Known on Linux only: elsewhere the
-/// question takes unsafe code.
+/// Whether the process was started with SIGHUP ignored. Always false outside Linux, where it would
+/// need unsafe code.
 fn hangup_is_ignored() -> bool {
     cfg!(target_os = "linux")
         && std::fs::read_to_string("/proc/self/status")

@@ -1,7 +1,7 @@
 use std::process::ExitCode;
 
 use anyhow::{Context, Result};
-use llm_sim::{Limits, Sim, SimOptions, Timing};
+use llm_sim::{Sim, SimLimits, SimOptions, Timing};
 use serde_json::json;
 
 use crate::args;
@@ -16,7 +16,7 @@ pub(crate) async fn run(args: args::Sim) -> Result<ExitCode> {
     };
     timing.first_token = args.first_token.unwrap_or(timing.first_token);
     timing.token = args.token.unwrap_or(timing.token);
-    let mut limits = Limits::default();
+    let mut limits = SimLimits::default();
     limits.together_requests = args.together_requests;
     limits.together_tokens = args.together_tokens;
     limits.replicate_creates = args.replicate_creates;
@@ -40,7 +40,7 @@ pub(crate) async fn run(args: args::Sim) -> Result<ExitCode> {
         ))?;
     } else {
         print(format_args!(
-            "Simulated upstreams; every answer is made up, any key is good.\n\n\
+            "Simulated upstreams: replies are synthetic, and any key is accepted.\n\n\
              Together   {together}\n\
              Replicate  {replicate}\n\n\
              Try:\n\

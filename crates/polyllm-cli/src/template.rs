@@ -5,9 +5,10 @@ use std::process::ExitCode;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, Result, anyhow, bail};
+use llm_provider::nearest_names;
 use llm_types::ParseError;
 use prompt_templates::{
-    ChatTemplate, CustomTemplate, Family, How, Message, Now, Options, Strictness, SystemRole,
+    ChatTemplate, CustomTemplate, Family, How, Now, Options, PromptMessage, Strictness, SystemRole,
     Template, match_model,
 };
 use serde::Deserialize;
@@ -49,10 +50,10 @@ fn show(name: &str, json: bool) -> Result<ExitCode> {
         return Ok(ExitCode::SUCCESS);
     }
     let example = [
-        Message::system("Be brief."),
-        Message::user("Hi"),
-        Message::assistant("Hello!"),
-        Message::user("Bye"),
+        PromptMessage::system("Be brief."),
+        PromptMessage::user("Hi"),
+        PromptMessage::assistant("Hello!"),
+        PromptMessage::user("Bye"),
     ];
     let options = Options::new()
         .with_bos(true)
@@ -78,7 +79,7 @@ fn show(name: &str, json: bool) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Exit status 1 when a model is unknown, so that scripts need not read the output.
+/// Exit status 1 if a model is unknown, so that scripts need not parse the output.
 fn find(models: &[String], json: bool) -> Result<ExitCode> {
     let mut all_known = true;
     for model in models {
@@ -87,8 +88,8 @@ fn find(models: &[String], json: bool) -> Result<ExitCode> {
         all_known &= family.is_some();
         let how = match found.how {
             How::Base(name) => format!("a base model: {name}"),
-            How::Name(words) => format!("its name holds {}", words.replace(' ', " and ")),
-            _ => "no rule fits".to_owned(),
+            How::Name(words) => format!("its name contains {}", words.replace(' ', " and ")),
+            _ => "no rule matches".to_owned(),
         };
         if json {
             print(format_args!(
@@ -130,7 +131,7 @@ fn render(args: &Render) -> Result<ExitCode> {
     if args.json {
         print(format_args!("{}\n", json!({ "prompt": prompt })))?;
     } else {
-        // A pipe gets the prompt and not a byte more.
+        // A pipe receives the prompt without an additional line end.
         let end = if to_terminal() { "\n" } else { "" };
         print(format_args!("{prompt}{end}"))?;
     }
@@ -172,8 +173,8 @@ struct Conversation {
     tools: Option<Vec<llm_types::Tool>>,
 }
 
-/// Renders `input`: a list of messages, or an object with `messages` and perhaps `tools`. Its first
-/// line is the line `first_line` of what the user gave.
+/// Renders `input`: a list of messages, or an object with `messages` and optionally `tools`. Its
+/// first line is line `first_line` of the whole input.
 fn render_one(
     template: &Template,
     options: &Options,
@@ -193,11 +194,15 @@ fn render_one(
     let tools = conversation.tools.iter().flatten();
     let tools = tools.map(serde_json::to_string).collect::<Result<_, _>>()?;
     let options = options.clone().with_tools(tools);
-    let messages: Vec<Message<'_>> = conversation.messages.iter().map(Message::from).collect();
+    let messages: Vec<PromptMessage<'_>> = conversation
+        .messages
+        .iter()
+        .map(PromptMessage::from)
+        .collect();
     Ok(template.render(&messages, &options)?)
 }
 
-/// The error with its place in what the user gave.
+/// The error with its position in the whole input.
 fn located(error: &ParseError, first_line: usize) -> anyhow::Error {
     let path = match error.path() {
         "" => String::new(),
@@ -205,7 +210,7 @@ fn located(error: &ParseError, first_line: usize) -> anyhow::Error {
     };
     let line = first_line + error.line() - 1;
     anyhow!(
-        "the messages cannot be read: {path}{} at line {line} column {}",
+        "invalid messages: {path}{} at line {line} column {}",
         error.message(),
         error.column()
     )
@@ -219,22 +224,18 @@ fn template(args: &Render) -> Result<Template> {
         return chat_template(path);
     }
     if let Some(path) = &args.custom {
-        let custom: CustomTemplate = serde_saphyr::from_str(&read(path)?).with_context(|| {
-            format!(
-                "cannot read a template in LiteLLM's keys from {}",
-                path.display()
-            )
-        })?;
+        let custom: CustomTemplate = serde_saphyr::from_str(&read(path)?)
+            .with_context(|| format!("cannot read the template {}", path.display()))?;
         return Ok(Template::from(custom));
     }
     let model = args.model.as_deref().unwrap_or_default();
-    let family = match_model(model).family().ok_or_else(|| {
-        anyhow!("the format of \"{model}\" is not known; choose one with --family, or give --file")
-    })?;
+    let family = match_model(model)
+        .family()
+        .ok_or_else(|| anyhow!("unknown format of \"{model}\"; set --family or --file"))?;
     Ok(Template::from(family))
 }
 
-/// A `chat_template.jinja`, or a `tokenizer_config.json` with the template and its tokens.
+/// A `chat_template.jinja`, or a `tokenizer_config.json` with a template and its tokens.
 fn chat_template(path: &Path) -> Result<Template> {
     let text = read(path)?;
     let name = path.file_name().unwrap_or_default().to_string_lossy();
@@ -251,14 +252,13 @@ fn chat_template(path: &Path) -> Result<Template> {
 
 fn family(name: &str) -> Result<Family> {
     Family::from_name(name).ok_or_else(|| {
-        let nearest = Family::ALL
-            .iter()
-            .map(|family| family.name())
-            .min_by_key(|known| strsim::damerau_levenshtein(&name.to_lowercase(), known));
-        anyhow!(
-            "there is no family \"{name}\"; did you mean \"{}\"? `polyllm template list` names all",
-            nearest.unwrap_or_default()
-        )
+        let names = Family::ALL.iter().map(|family| family.name());
+        let nearest = nearest_names(name, names, 1);
+        let hint = match nearest.first() {
+            Some(nearest) => format!("did you mean \"{nearest}\"? "),
+            None => String::new(),
+        };
+        anyhow!("unknown family \"{name}\"; {hint}`polyllm template list` lists all families")
     })
 }
 
@@ -291,7 +291,7 @@ fn source(path: Option<&Path>) -> Result<Box<dyn BufRead>> {
             Ok(Box::new(std::io::BufReader::new(file)))
         }
         None if stdin().is_terminal() => {
-            bail!("there are no messages: give --input FILE, or pipe them in")
+            bail!("no messages: pass --input FILE or standard input")
         }
         None => Ok(Box::new(stdin().lock())),
     }

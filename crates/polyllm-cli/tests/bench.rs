@@ -1,4 +1,4 @@
-//! `polyllm bench` as a person or a script runs it, against simulated upstreams.
+//! `polyllm bench` against simulated upstreams.
 
 #![allow(clippy::panic, clippy::unwrap_used, reason = "helpers of tests")]
 
@@ -11,29 +11,27 @@ use std::time::Duration;
 
 use llm_sim::{FaultRule, Faults, Sim, SimOptions, Timing};
 use serde_json::{Value, json};
+use tempfile::{TempDir, tempdir};
 use tokio::runtime::Runtime;
 
 const KEY: &str = "tgp_v1_very-secret";
 
-/// A simulation, and a folder that is gone after the test.
+/// A simulation, and a folder that is deleted on drop.
 struct Bench {
     runtime: Runtime,
     sim: Option<Sim>,
-    folder: PathBuf,
+    folder: TempDir,
 }
 
 impl Bench {
-    fn new(name: &str, timing: Timing) -> Self {
+    fn new(timing: Timing) -> Self {
         let runtime = Runtime::new().unwrap();
         let options = SimOptions::default().with_timing(timing);
         let sim = runtime.block_on(Sim::start(options)).unwrap();
-        let folder =
-            std::env::temp_dir().join(format!("polyllm-bench-{}-{name}", std::process::id()));
-        fs::create_dir_all(&folder).unwrap();
         Self {
             runtime,
             sim: Some(sim),
-            folder,
+            folder: tempdir().unwrap(),
         }
     }
 
@@ -42,12 +40,12 @@ impl Bench {
     }
 
     fn write(&self, name: &str, text: &str) -> String {
-        let path = self.folder.join(name);
+        let path = self.folder.path().join(name);
         fs::write(&path, text).unwrap();
         path.to_str().unwrap().to_owned()
     }
 
-    /// `polyllm bench` in the folder, by a shell, in whose place it comes: signals reach it.
+    /// `polyllm bench` in the folder. The shell is replaced by it, so that signals reach it.
     fn command(&self, arguments: &str) -> Command {
         let mut command = Command::new("bash");
         let bench = format!("exec {} bench {arguments}", env!("CARGO_BIN_EXE_polyllm"));
@@ -80,14 +78,14 @@ impl Bench {
         (text(stdout), text(stderr), status.code().unwrap())
     }
 
-    /// Runs with `name` as the results' folder; has to end well.
+    /// Runs with `name` as the results' folder; must succeed.
     #[track_caller]
     fn measure(&self, name: &str, arguments: &str) -> Vec<Value> {
         let (_, errors, code) = self.run(&format!(
             "--api-base $BASE --experiment-folder-name {name} --no-calibration {arguments}"
         ));
         assert_eq!(code, 0, "{errors}");
-        runs(&self.folder.join(name))
+        runs(&self.folder.path().join(name))
     }
 }
 
@@ -96,11 +94,10 @@ impl Drop for Bench {
         if let Some(sim) = self.sim.take() {
             self.runtime.block_on(sim.shutdown());
         }
-        let _ = fs::remove_dir_all(&self.folder);
     }
 }
 
-/// The runs' files of an experiment's folder, by their names.
+/// The files of an experiment's runs, by name.
 fn runs(folder: &Path) -> Vec<Value> {
     let files = fs::read_dir(folder)
         .unwrap()
@@ -123,7 +120,7 @@ const MODEL: &str = "--api-model-name meta-llama/Llama-2-7b-chat-hf";
 
 #[test]
 fn the_documented_commands_run_as_printed() {
-    let bench = Bench::new("printed", Timing::default());
+    let bench = Bench::new(Timing::default());
     let prompts = bench.write(
         "dataset.json",
         r#"["Hello?", "How are you?", "Why is the sky blue?"]"#,
@@ -157,7 +154,7 @@ fn the_documented_commands_run_as_printed() {
         assert_eq!(code, 0, "{task}: {errors}");
         assert!(out.contains("Report: "), "{out}");
     }
-    let folder = |task| runs(&bench.folder.join(task));
+    let folder = |task| runs(&bench.folder.path().join(task));
     assert_eq!(folder("text-to-text").len(), 4);
     assert_eq!(
         folder("text-to-embeddings").len(),
@@ -168,28 +165,29 @@ fn the_documented_commands_run_as_printed() {
 }
 
 #[test]
-fn no_file_and_no_line_holds_the_key() {
-    let bench = Bench::new("secret", Timing::default());
+fn no_file_and_no_output_contains_the_key() {
+    let bench = Bench::new(Timing::default());
     let (out, errors, _) = bench.run(&format!(
         "--api-base $BASE --api-key {KEY} {MODEL} --traffic-scenario 'D(5,5)' --num-concurrency 1 \
          --max-requests-per-run 3 --experiment-folder-name e --additional-request-params '{{\"user\":\"me\"}}'"
     ));
     assert!(!format!("{out}{errors}").contains(KEY));
     let mut files = 0;
-    for entry in fs::read_dir(bench.folder.join("e")).unwrap() {
+    for entry in fs::read_dir(bench.folder.path().join("e")).unwrap() {
         let bytes = fs::read(entry.unwrap().path()).unwrap();
         let hidden = !String::from_utf8_lossy(&bytes).contains(KEY);
         assert!(hidden);
         files += 1;
     }
     assert!(files > 5, "{files}");
-    let metadata = fs::read_to_string(bench.folder.join("e/experiment_metadata.json")).unwrap();
+    let metadata =
+        fs::read_to_string(bench.folder.path().join("e/experiment_metadata.json")).unwrap();
     assert!(metadata.contains("--api-key ***"), "{metadata}");
 }
 
 #[test]
-fn rate_limits_are_reported_in_number_and_rate() {
-    let bench = Bench::new("limits", Timing::default());
+fn rate_limited_requests_are_reported() {
+    let bench = Bench::new(Timing::default());
     let fault: Faults = "status=429".parse().unwrap();
     bench
         .sim()
@@ -204,22 +202,22 @@ fn rate_limits_are_reported_in_number_and_rate() {
     assert_eq!(number(&runs[0], "num_error_requests"), 23.0);
     assert_eq!(number(&runs[0], "num_completed_requests"), 64.0);
     assert!((number(&runs[0], "error_rate") - 23.0 / 87.0).abs() < 1e-9);
-    let report = fs::read_to_string(bench.folder.join("e/report.md")).unwrap();
+    let report = fs::read_to_string(bench.folder.path().join("e/report.md")).unwrap();
     assert!(report.contains("26.4"), "{report}");
 }
 
 #[test]
-fn what_is_wrong_is_told_and_there_is_a_report() {
-    let bench = Bench::new("wrong", Timing::default());
+fn failures_are_explained_and_reported() {
+    let bench = Bench::new(Timing::default());
     let common = "--traffic-scenario 'D(5,5)' --num-concurrency 1,2 --experiment-folder-name";
     for (arguments, said) in [
         (
             format!("--api-base http://127.0.0.1:9 {MODEL} {common} a"),
-            "no connection",
+            "cannot connect",
         ),
         (
             format!("--api-base $BASE --api-key invalid-key {MODEL} {common} b"),
-            "key is not accepted",
+            "key was rejected",
         ),
         (
             format!("--api-base $BASE --api-model-name no-such/model {common} c"),
@@ -231,9 +229,16 @@ fn what_is_wrong_is_told_and_there_is_a_report() {
         assert!(errors.contains(said), "{said}: {errors}");
     }
     for folder in ["a", "b", "c"] {
-        assert!(bench.folder.join(folder).join("report.html").exists());
+        assert!(
+            bench
+                .folder
+                .path()
+                .join(folder)
+                .join("report.html")
+                .exists()
+        );
         assert_eq!(
-            runs(&bench.folder.join(folder)).len(),
+            runs(&bench.folder.path().join(folder)).len(),
             2,
             "no run stops the others"
         );
@@ -241,8 +246,8 @@ fn what_is_wrong_is_told_and_there_is_a_report() {
 }
 
 #[test]
-fn datasets_are_refused_with_file_line_and_what_was_expected() {
-    let bench = Bench::new("datasets", Timing::default());
+fn an_invalid_dataset_is_an_error_with_file_and_line() {
+    let bench = Bench::new(Timing::default());
     for (name, text, said) in [
         ("empty.txt", "\n\n", "expected at least one"),
         (
@@ -263,12 +268,12 @@ fn datasets_are_refused_with_file_line_and_what_was_expected() {
         (
             "column.csv",
             "a,b\n1,2\n",
-            "column.csv:2: has none of prompt",
+            "column.csv:2: expected one of prompt",
         ),
         (
             "ragged.csv",
             "prompt,b\n1,2\n3\n",
-            "ragged.csv:3: is no CSV",
+            "ragged.csv:3: invalid CSV",
         ),
         ("file.xls", "x", "expected a file that ends with"),
         ("latin.txt", "ok\n\u{e9}", ""),
@@ -281,7 +286,7 @@ fn datasets_are_refused_with_file_line_and_what_was_expected() {
             bench.run(&format!("--api-base $BASE {MODEL} --dataset-path {path}"));
         assert_eq!(code, 1, "{name}: {errors}");
         let said = if said.is_empty() {
-            "latin.txt:2: is not UTF-8"
+            "latin.txt:2: invalid UTF-8"
         } else {
             said
         };
@@ -289,8 +294,8 @@ fn datasets_are_refused_with_file_line_and_what_was_expected() {
     }
     for (scenario, said) in [
         ("D(0,5)", "at least 1"),
-        ("X(1)", "begin with"),
-        ("E(5)", "does not go with text-to-text"),
+        ("X(1)", "at the start"),
+        ("E(5)", "does not fit text-to-text"),
         ("dataset", "needs --dataset-path"),
         ("D(99999999999,5)", "at most 10,000,000"),
         ("I(99999,99999)", "1 to 8192 pixels"),
@@ -304,8 +309,8 @@ fn datasets_are_refused_with_file_line_and_what_was_expected() {
 }
 
 #[test]
-fn numbers_out_of_their_limits_are_misuse_and_nothing_is_sent() {
-    let bench = Bench::new("limits-of-numbers", Timing::default());
+fn numbers_out_of_range_are_usage_errors_and_nothing_is_sent() {
+    let bench = Bench::new(Timing::default());
     for (options, said) in [
         ("--request-rate 1e300", "requests per second"),
         ("--request-rate nan", "requests per second"),
@@ -360,14 +365,11 @@ fn a_request_to_terminate_drains_and_writes_the_report() {
     stopped_by("TERM");
 }
 
-/// Stops a benchmark by a signal in its first run.
+/// Stops a benchmark with a signal in its first run.
 #[cfg(unix)]
 #[track_caller]
 fn stopped_by(signal: &str) {
-    let bench = Bench::new(
-        &format!("stopped-by-{signal}"),
-        Timing::default().with_first_token(Duration::from_millis(40)),
-    );
+    let bench = Bench::new(Timing::default().with_first_token(Duration::from_millis(40)));
     let mut child = bench
         .command(&format!(
             "--api-base $BASE {MODEL} --task text-to-text --experiment-folder-name e"
@@ -395,14 +397,14 @@ fn stopped_by(signal: &str) {
         .unwrap();
     assert_eq!(status.code(), Some(130), "{errors}");
     assert!(errors.contains("stopping"), "{errors}");
-    let runs = runs(&bench.folder.join("e"));
+    let runs = runs(&bench.folder.path().join("e"));
     assert!(number(&runs[0], "num_completed_requests") > 3.0);
-    assert!(bench.folder.join("e/report.html").exists());
+    assert!(bench.folder.path().join("e/report.html").exists());
 }
 
 #[test]
-fn a_line_of_json_for_each_run() {
-    let bench = Bench::new("json", Timing::default());
+fn json_prints_a_line_per_run() {
+    let bench = Bench::new(Timing::default());
     let (out, _, code) = bench.run(&format!(
         "--json --api-base $BASE {MODEL} --traffic-scenario 'D(5,5),D(9,2)' --num-concurrency 1 \
          --num-concurrency 2 --max-requests-per-run 8 --experiment-folder-name e"
@@ -418,7 +420,7 @@ fn a_line_of_json_for_each_run() {
 
 #[test]
 fn traces_and_conversations_are_replayed() {
-    let bench = Bench::new("replay", Timing::default());
+    let bench = Bench::new(Timing::default());
     let line = |at: u64, hashes: Value| json!({"timestamp": at, "input_length": 700, "output_length": 4, "hash_ids": hashes});
     let text = [
         line(0, json!([1, 2])),
@@ -472,18 +474,15 @@ fn traces_and_conversations_are_replayed() {
 }
 
 #[test]
-fn replicate_and_a_gateway_are_measured_too() {
-    let bench = Bench::new(
-        "backends",
-        Timing::default().with_queue(Duration::from_millis(20)),
-    );
+fn replicate_and_a_gateway_are_measured() {
+    let bench = Bench::new(Timing::default().with_queue(Duration::from_millis(20)));
     let base = bench.sim().replicate_url().to_owned();
     let (_, errors, code) = bench.run(&format!(
         "--api-backend replicate --api-base {base} --api-key r8_x --api-model-name meta/meta-llama-3-8b-instruct \
          --traffic-scenario 'D(9,5)' --num-concurrency 2 --max-requests-per-run 6 --experiment-folder-name r"
     ));
     assert_eq!(code, 0, "{errors}");
-    let run = &runs(&bench.folder.join("r"))[0];
+    let run = &runs(&bench.folder.path().join("r"))[0];
     assert_eq!(number(run, "num_completed_requests"), 6.0);
     let (_, errors, code) = bench.run(&format!(
         "--api-backend openai --api-base $BASE/v1 --api-key x {MODEL} --against $BASE \
@@ -495,22 +494,19 @@ fn replicate_and_a_gateway_are_measured_too() {
 
 #[test]
 fn the_highest_load_is_searched() {
-    let bench = Bench::new(
-        "search",
-        Timing::default().with_first_token(Duration::from_millis(5)),
-    );
+    let bench = Bench::new(Timing::default().with_first_token(Duration::from_millis(5)));
     let (_, errors, code) = bench.run(&format!(
         "--api-base $BASE {MODEL} --traffic-scenario 'D(5,2)' --find-max-load concurrency \
          --search-limit 4 --goodput ttft:5s --max-requests-per-run 8 --experiment-folder-name e"
     ));
     assert_eq!(code, 0, "{errors}");
     assert!(errors.contains("meet the objectives is 4"), "{errors}");
-    assert_eq!(runs(&bench.folder.join("e")).len(), 3);
+    assert_eq!(runs(&bench.folder.path().join("e")).len(), 3);
 }
 
 #[test]
-fn money_ends_it() {
-    let bench = Bench::new("cost", Timing::default());
+fn the_cost_limit_ends_the_benchmark() {
+    let bench = Bench::new(Timing::default());
     let runs = bench.measure(
         "e",
         &format!(
@@ -524,8 +520,8 @@ fn money_ends_it() {
 }
 
 #[test]
-fn a_dataset_on_the_hub_is_read_by_its_rows() {
-    let bench = Bench::new("hub", Timing::default());
+fn a_dataset_is_read_from_the_hub() {
+    let bench = Bench::new(Timing::default());
     let hub = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = format!("http://{}", hub.local_addr().unwrap());
     let serving = std::thread::spawn(move || {

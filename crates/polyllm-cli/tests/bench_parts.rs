@@ -1,4 +1,4 @@
-//! `polyllm bench` with the parts that a build has, and without those that it lacks.
+//! `polyllm bench` with and without its optional features.
 
 #![allow(clippy::panic, clippy::unwrap_used, reason = "helpers of tests")]
 
@@ -13,14 +13,14 @@ use llm_sim::{Sim, SimOptions};
 
 const INSTALL: &str = "`cargo install --path crates/polyllm-cli --features full` adds it";
 
-/// Options that need a part, and the part.
+/// Options and the feature that they need.
 const CASES: [(&str, &str); 6] = [
     ("--model-tokenizer tokenizer.json", "bench-tokenizer"),
     (
         "--task image-text-to-text --traffic-scenario I(64,64)",
         "bench-images",
     ),
-    // The task's own scenarios are of images.
+    // The default scenarios of the task are images.
     ("--task image-text-to-text", "bench-images"),
     (
         "--calibrate --model-tokenizer tokenizer.json",
@@ -41,15 +41,15 @@ fn check_missing(arguments: &str, feature: &str) {
     let words: Vec<&str> = arguments.split_whitespace().collect();
     let (out, errors, status) = run(&mut polyllm(&words));
     assert_eq!((status, out.as_str()), (2, ""), "{arguments}: {errors}");
-    let needs = format!("needs the feature {feature}, which this build lacks; {INSTALL}");
+    let needs = format!("needs the feature {feature}, which is not part of this build; {INSTALL}");
     assert!(errors.contains(&needs), "{arguments}: {errors}");
     assert_eq!(errors.lines().count(), 1, "{errors}");
     assert!(!errors.contains("hunter2"), "{errors}");
 }
 
 #[test]
-#[cfg_attr(feature = "full", ignore = "this build has all parts")]
-fn a_missing_part_is_an_error_with_the_command_that_adds_it_and_nothing_is_sent() {
+#[cfg_attr(feature = "full", ignore = "this build has all features")]
+fn a_missing_feature_is_an_error_and_nothing_is_sent() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let base = format!("http://{}", listener.local_addr().unwrap());
     for (options, feature) in CASES {
@@ -67,8 +67,8 @@ fn a_missing_part_is_an_error_with_the_command_that_adds_it_and_nothing_is_sent(
 }
 
 #[test]
-#[cfg_attr(feature = "full", ignore = "this build has all parts")]
-fn a_worker_without_the_engine_names_the_command_that_adds_it() {
+#[cfg_attr(feature = "full", ignore = "this build has all features")]
+fn a_worker_without_the_engine_reports_the_missing_feature() {
     for (scheme, feature) in [("nats", "bench-nats"), ("redis", "bench-redis")] {
         check_missing(
             &format!("bench worker --coordinator {scheme}://me:hunter2@127.0.0.1:9"),
@@ -79,7 +79,7 @@ fn a_worker_without_the_engine_names_the_command_that_adds_it() {
 
 #[test]
 #[cfg_attr(not(feature = "bench-images"), ignore = "needs --features full")]
-fn images_are_made_for_scenarios_of_images() {
+fn image_scenarios_send_images() {
     let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("bench-images");
     let _ = fs::remove_dir_all(&folder);
     fs::create_dir_all(&folder).unwrap();

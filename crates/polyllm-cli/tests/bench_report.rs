@@ -1,25 +1,24 @@
-//! `polyllm bench report`, `compare` and `merge` as a script runs them.
+//! `polyllm bench report`, `compare` and `merge`.
 
 #![allow(clippy::panic, clippy::unwrap_used, reason = "helpers of tests")]
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 
 use llm_bench::{Experiment, Folder, Load, RequestRecord, Run};
 use serde_json::json;
+use tempfile::{TempDir, tempdir};
 
-/// A folder that goes away with the test.
-struct Scratch(PathBuf);
+/// A temporary folder for experiments.
+struct Experiments(TempDir);
 
-impl Scratch {
-    fn new(name: &str) -> Self {
-        let path = std::env::temp_dir().join(format!("polyllm-{name}-{}", std::process::id()));
-        let _ = fs::remove_dir_all(&path);
-        Self(path)
+impl Experiments {
+    fn new() -> Self {
+        Self(tempdir().unwrap())
     }
 
-    /// Writes an experiment of fifty requests, some of which were refused.
+    /// Writes an experiment of fifty requests, some of them rejected.
     fn experiment(&self, name: &str, ttft_ms: u64, refused: u64) -> String {
         let mut experiment = Experiment::default();
         experiment.name = name.to_owned();
@@ -34,16 +33,10 @@ impl Scratch {
         run.records = (0..50)
             .map(|id| record(id, ttft_ms, id < refused))
             .collect();
-        let path = self.0.join(name);
+        let path = self.0.path().join(name);
         let folder = Folder::create(&path, &experiment).unwrap();
         folder.add(&experiment, &run).unwrap();
         path.to_str().unwrap().to_owned()
-    }
-}
-
-impl Drop for Scratch {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.0);
     }
 }
 
@@ -79,20 +72,20 @@ fn bench(arguments: &[&str]) -> (String, String, i32) {
 
 #[test]
 fn a_regression_is_exit_status_1() {
-    let scratch = Scratch::new("compare");
+    let experiments = Experiments::new();
     let (old, new) = (
-        scratch.experiment("old", 50, 0),
-        scratch.experiment("new", 60, 0),
+        experiments.experiment("old", 50, 0),
+        experiments.experiment("new", 60, 0),
     );
     let gate = ["--fail-if", "p99(ttft) > +5%"];
     let (out, err, status) = bench(&[&["compare", &old, &new], &gate[..]].concat());
     assert_eq!((status, err.as_str()), (1, ""), "{out}");
     assert!(out.contains("FAIL: p99(ttft) > +5%"), "{out}");
     assert!(out.contains("+19."), "{out}");
-    // The other way round it got better.
+    // In the other direction it improved.
     let (out, _, status) = bench(&[&["compare", &new, &old], &gate[..]].concat());
     assert_eq!(status, 0, "{out}");
-    let page = scratch.0.join("page.html");
+    let page = experiments.0.path().join("page.html");
     let page = page.to_str().unwrap();
     let (out, _, status) = bench(&[
         "compare", &old, &old, "--json", "--html", page, gate[0], gate[1],
@@ -104,9 +97,9 @@ fn a_regression_is_exit_status_1() {
 }
 
 #[test]
-fn misuse_is_exit_status_2_and_shows_where() {
-    let scratch = Scratch::new("misuse");
-    let old = scratch.experiment("old", 50, 0);
+fn a_usage_error_is_exit_status_2_and_shows_the_position() {
+    let experiments = Experiments::new();
+    let old = experiments.experiment("old", 50, 0);
     let (_, err, status) = bench(&["compare", &old, &old, "--fail-if", "p99(ttft) > 5"]);
     assert_eq!(status, 2, "{err}");
     assert!(
@@ -115,25 +108,25 @@ fn misuse_is_exit_status_2_and_shows_where() {
     );
     let (_, err, status) = bench(&["compare", &old, "/nowhere"]);
     assert_eq!(status, 1);
-    assert!(err.contains("/nowhere holds no experiment"), "{err}");
+    assert!(err.contains("no experiment in /nowhere"), "{err}");
     let (_, err, status) = bench(&["merge", &old, "--output", &old]);
     assert_eq!(status, 1);
-    assert!(err.contains("already holds an experiment"), "{err}");
+    assert!(err.contains("already contains an experiment"), "{err}");
 }
 
 #[test]
-fn reports_are_written_and_say_what_failed() {
-    let scratch = Scratch::new("report");
-    let old = scratch.experiment("old", 50, 10);
+fn reports_are_written_and_contain_failures() {
+    let experiments = Experiments::new();
+    let old = experiments.experiment("old", 50, 10);
     let (out, err, status) = bench(&["report", &old]);
     assert_eq!(status, 0, "{err}");
     assert!(out.contains("| 10 | 50 | 20.0 % | 429: 10 |"), "{out}");
     for file in ["report.html", "report.md", "runs.csv", "requests.csv"] {
         assert!(Path::new(&old).join(file).is_file(), "{file}");
     }
-    // Without the part that makes it, the spreadsheet is left out with one note.
+    // Without its feature, the spreadsheet is omitted, with one note.
     let with_spreadsheet = cfg!(feature = "bench-xlsx");
-    let note = "note: no spreadsheet is written: that needs the feature bench-xlsx; \
+    let note = "note: no spreadsheet is written: it needs the feature bench-xlsx; \
                 `cargo install --path crates/polyllm-cli --features full` adds it\n";
     assert_eq!(err, if with_spreadsheet { "" } else { note });
     let spreadsheet = Path::new(&old).join("old_summary.xlsx");
@@ -164,7 +157,7 @@ fn reports_are_written_and_say_what_failed() {
     let (out, _, _) = bench(&[
         "report",
         "--json",
-        scratch.0.to_str().unwrap(),
+        experiments.0.path().to_str().unwrap(),
         "--output",
         &format!("{old}/all.html"),
     ]);
@@ -173,13 +166,13 @@ fn reports_are_written_and_say_what_failed() {
 }
 
 #[test]
-fn machines_are_joined() {
-    let scratch = Scratch::new("merge");
+fn results_of_machines_are_merged() {
+    let experiments = Experiments::new();
     let (one, two) = (
-        scratch.experiment("w_1", 50, 0),
-        scratch.experiment("w_2", 60, 5),
+        experiments.experiment("w_1", 50, 0),
+        experiments.experiment("w_2", 60, 5),
     );
-    let joined = scratch.0.join("joined");
+    let joined = experiments.0.path().join("joined");
     let (out, err, status) = bench(&["merge", &one, &two, "--output", joined.to_str().unwrap()]);
     assert_eq!(status, 0, "{err}");
     assert!(

@@ -1,4 +1,4 @@
-//! `polyllm bench` over HTTPS, against the simulation behind a certificate of its own.
+//! `polyllm bench` over HTTPS, against the simulation behind a TLS proxy.
 
 #![allow(clippy::panic, clippy::unwrap_used, reason = "helpers of tests")]
 
@@ -17,9 +17,8 @@ use tokio::runtime::Runtime;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::rustls::{ServerConfig, crypto::ring, pki_types::PrivateKeyDer};
 
-/// Decrypts for a server, and tells its port and the PEM of its certificate, which is for
-/// `localhost`.
-async fn in_front_of(server: String) -> (u16, String) {
+/// A TLS proxy for a server: returns its port and the PEM of its certificate for `localhost`.
+async fn tls_proxy(server: String) -> (u16, String) {
     let CertifiedKey { cert, signing_key } =
         generate_simple_self_signed(["localhost".to_owned()]).unwrap();
     let key = PrivateKeyDer::try_from(signing_key.serialize_der()).unwrap();
@@ -36,7 +35,7 @@ async fn in_front_of(server: String) -> (u16, String) {
         while let Ok((client, _)) = listener.accept().await {
             let (acceptor, server) = (acceptor.clone(), server.clone());
             tokio::spawn(async move {
-                // Who does not trust the certificate breaks off.
+                // A client that rejects the certificate closes the connection.
                 let Ok(mut client) = acceptor.accept(client).await else {
                     return;
                 };
@@ -61,7 +60,7 @@ impl Https {
         let runtime = Runtime::new().unwrap();
         let sim = runtime.block_on(Sim::start(SimOptions::default())).unwrap();
         let address = sim.together_url().trim_start_matches("http://").to_owned();
-        let (port, pem) = runtime.block_on(in_front_of(address));
+        let (port, pem) = runtime.block_on(tls_proxy(address));
         let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(name);
         let _ = fs::remove_dir_all(&folder);
         fs::create_dir_all(&folder).unwrap();
@@ -76,7 +75,7 @@ impl Https {
         }
     }
 
-    /// Output, errors, status, and the record of each request.
+    /// Standard output, standard error, status, and the record of each request.
     fn measure(&self, options: &[&str], trusted: &Path) -> (String, i32, Vec<Value>) {
         let mut bench = polyllm(&["bench", "--api-base", &self.base, "--api-key", "k"]);
         bench
@@ -103,7 +102,7 @@ impl Https {
 }
 
 #[test]
-fn the_handshake_is_measured_where_it_is_part_of_the_request() {
+fn the_handshake_is_measured_for_new_connections() {
     let https = Https::start("bench-handshake");
     let options = ["--new-connections"];
     let (errors, status, records) = https.measure(&options, &https.certificate);
@@ -122,7 +121,7 @@ fn the_handshake_is_measured_where_it_is_part_of_the_request() {
 }
 
 #[test]
-fn connections_of_https_are_kept_and_opened_ahead() {
+fn https_connections_are_reused_and_opened_ahead() {
     let https = Https::start("bench-kept");
     let (errors, status, records) = https.measure(&[], &https.certificate);
     assert_eq!(status, 0, "{errors}");
@@ -132,7 +131,7 @@ fn connections_of_https_are_kept_and_opened_ahead() {
 }
 
 #[test]
-fn a_certificate_that_nobody_vouches_for_is_told() {
+fn an_untrusted_certificate_is_reported() {
     let https = Https::start("bench-untrusted");
     let other = generate_simple_self_signed(["elsewhere".to_owned()]).unwrap();
     let trusted = https.folder.join("other.pem");

@@ -1,4 +1,4 @@
-//! `polyllm bench` with a tokenizer, against a server that counts nothing.
+//! `polyllm bench` with a tokenizer, against a server without usage.
 
 #![allow(clippy::panic, clippy::unwrap_used, reason = "helpers of tests")]
 
@@ -19,7 +19,7 @@ const ANSWER: &str = "data: {\"choices\":[{\"index\":0,\"delta\":{\"content\":\"
     data: {\"choices\":[{\"index\":0,\"delta\":{\"content\":\" three\"},\"finish_reason\":\"stop\"}]}\n\n\
     data: [DONE]\n\n";
 
-/// Tells the bodies of the requests, and its address.
+/// A server: receives the bodies of its requests, and its address.
 fn server() -> (String, mpsc::Receiver<Value>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = format!("http://{}", listener.local_addr().unwrap());
@@ -27,7 +27,7 @@ fn server() -> (String, mpsc::Receiver<Value>) {
     thread::spawn(move || {
         for socket in listener.incoming() {
             let (socket, seen) = (socket.unwrap(), seen.clone());
-            // It ends with its connection.
+            // The thread ends with its connection.
             thread::spawn(move || while answer(&socket, &seen).is_some() {});
         }
     });
@@ -60,11 +60,11 @@ fn answer(mut socket: &TcpStream, seen: &mpsc::Sender<Value>) -> Option<()> {
 
 #[test]
 #[cfg_attr(not(feature = "bench-tokenizer"), ignore = "needs --features full")]
-fn a_tokenizer_counts_what_the_server_does_not() {
+fn a_tokenizer_counts_tokens_without_usage() {
     let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("bench-tokenizer");
     let _ = fs::remove_dir_all(&folder);
     fs::create_dir_all(&folder).unwrap();
-    // Every word is one token, and unknown.
+    // Every word is one unknown token.
     let tokenizer = json!({
         "version": "1.0", "truncation": null, "padding": null, "added_tokens": [],
         "normalizer": null, "pre_tokenizer": {"type": "WhitespaceSplit"},
@@ -76,7 +76,7 @@ fn a_tokenizer_counts_what_the_server_does_not() {
 
     for (name, options, output, source) in [
         ("counted", &["--model-tokenizer", "."][..], 3, "tokenizer"),
-        // One for each chunk, for want of anything better.
+        // One token per chunk, as there is nothing better.
         ("estimated", &[], 2, "estimate"),
     ] {
         let mut bench = polyllm(&["bench", "--api-backend", "openai", "--api-base", &base]);

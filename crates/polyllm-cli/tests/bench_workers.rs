@@ -1,27 +1,27 @@
-//! `polyllm bench worker` and its leader, as processes of their own.
+//! `polyllm bench worker` and its leader as processes.
 
 #![allow(clippy::panic, clippy::unwrap_used, reason = "helpers of tests")]
 
 mod common;
 
 use std::fs;
-use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 
 use common::{polyllm, run};
 use llm_sim::{Sim, SimOptions};
+use tempfile::{TempDir, tempdir};
 use tokio::runtime::Runtime;
 
 const SECRET: &str = "the secret of these tests, for nothing else";
 
 const KEY: &str = "tgp_v1_canary-of-the-worker";
 
-/// Two simulated upstreams, a session of its own, and a folder that goes away with the test.
+/// Two simulated upstreams, a session, and a folder that is deleted on drop.
 struct Machines {
     runtime: Runtime,
-    /// The one that the worker allows, and another.
+    /// The upstream that the worker allows, and another.
     sims: Option<(Sim, Sim)>,
-    folder: PathBuf,
+    folder: TempDir,
     session: String,
 }
 
@@ -31,9 +31,8 @@ impl Machines {
         let sim = || runtime.block_on(Sim::start(SimOptions::default())).unwrap();
         let sims = Some((sim(), sim()));
         let session = format!("{name}-{}", std::process::id());
-        let folder = std::env::temp_dir().join(format!("polyllm-workers-{session}"));
-        let _ = fs::remove_dir_all(&folder);
-        fs::create_dir_all(folder.join("open")).unwrap();
+        let folder = tempdir().unwrap();
+        fs::create_dir(folder.path().join("open")).unwrap();
         Self {
             runtime,
             sims,
@@ -77,7 +76,7 @@ impl Machines {
         command.spawn().unwrap()
     }
 
-    /// What leader and worker print on standard error, and their statuses.
+    /// The standard error and the statuses of leader and worker.
     fn measure(&self, options: &str) -> (String, i32, String, i32) {
         let worker = self.worker();
         let leader = format!(
@@ -102,14 +101,13 @@ impl Drop for Machines {
             self.runtime.block_on(one.shutdown());
             self.runtime.block_on(two.shutdown());
         }
-        let _ = fs::remove_dir_all(&self.folder);
     }
 }
 
 #[test]
 #[cfg_attr(not(feature = "bench-redis"), ignore = "needs --features full")]
-fn without_a_secret_nobody_leads_and_nobody_works() {
-    // Nobody is reached, so no engine is needed.
+fn leader_and_worker_need_a_secret() {
+    // Nothing is contacted, so no engine is needed.
     let nowhere = ["--coordinator", "redis://127.0.0.1:9"];
     for options in [
         &["bench", "worker"][..],
@@ -134,9 +132,13 @@ fn without_a_secret_nobody_leads_and_nobody_works() {
 
 #[test]
 #[ignore = "needs a Redis that LLM_BENCH_REDIS names"]
-fn a_worker_measures_what_it_allows() {
+fn a_worker_measures_an_allowed_address() {
     let machines = Machines::new("allowed");
-    fs::write(machines.folder.join("open/prompts.txt"), "Who?\nWhere?\n").unwrap();
+    fs::write(
+        machines.folder.path().join("open/prompts.txt"),
+        "Who?\nWhere?\n",
+    )
+    .unwrap();
     let base = machines.sims().0.together_url();
     let (leader_said, leader, worker_said, worker) = machines.measure(&format!(
         "--api-base {base} --dataset-path open/prompts.txt --num-concurrency 1 \
@@ -145,22 +147,22 @@ fn a_worker_measures_what_it_allows() {
     assert_eq!((leader, worker), (0, 0), "{leader_said}\n{worker_said}");
     let seen = machines.sims().0.together().requests();
     assert_eq!(seen.len(), 4);
-    let page = fs::read_to_string(machines.folder.join("joined/report.html")).unwrap();
+    let page = fs::read_to_string(machines.folder.path().join("joined/report.html")).unwrap();
     assert!(page.contains("--workers 1") && !page.contains("canary"));
 }
 
 #[test]
 #[ignore = "needs a Redis that LLM_BENCH_REDIS names"]
-fn a_worker_sends_nothing_to_an_address_that_it_does_not_allow() {
+fn a_worker_sends_nothing_to_other_addresses() {
     let machines = Machines::new("foreign");
     let (allowed, other) = machines.sims();
     let (allowed_base, other_base) = (allowed.together_url(), other.together_url());
     for options in [
         format!("--api-base {other_base}"),
         format!("--api-base {allowed_base} --against {other_base}"),
-        // The key of another API would go there.
+        // Another API's key would be sent there.
         format!("--api-backend openai --api-base {allowed_base}"),
-        // Without an address, Together's own.
+        // Without an address, it is Together's own.
         String::new(),
     ] {
         let (leader_said, leader, worker_said, worker) = machines.measure(&options);
@@ -176,11 +178,11 @@ fn a_worker_sends_nothing_to_an_address_that_it_does_not_allow() {
 
 #[test]
 #[ignore = "needs a Redis that LLM_BENCH_REDIS names"]
-fn a_worker_reads_nothing_outside_of_its_folders() {
+fn a_worker_reads_nothing_outside_its_folders() {
     let machines = Machines::new("folders");
-    fs::write(machines.folder.join("private.txt"), "canary\n").unwrap();
-    let link = machines.folder.join("open/link.txt");
-    std::os::unix::fs::symlink(machines.folder.join("private.txt"), link).unwrap();
+    fs::write(machines.folder.path().join("private.txt"), "canary\n").unwrap();
+    let link = machines.folder.path().join("open/link.txt");
+    std::os::unix::fs::symlink(machines.folder.path().join("private.txt"), link).unwrap();
     let base = machines.sims().0.together_url();
     for option in [
         "--dataset-path private.txt",
@@ -209,15 +211,15 @@ fn a_worker_reads_nothing_outside_of_its_folders() {
 
 #[test]
 #[ignore = "needs a Redis that LLM_BENCH_REDIS names"]
-fn leader_and_workers_of_different_secrets_do_not_meet() {
+fn leader_and_workers_with_different_secrets_do_not_connect() {
     let machines = Machines::new("secrets");
-    let file = machines.folder.join("secret");
+    let file = machines.folder.path().join("secret");
     fs::write(&file, "another secret, which somebody else knows\n").unwrap();
     let mut worker = machines.worker();
     let leader = "--workers 1 --patience 3s --api-model-name m --secret-file secret";
     let (_, said, status) = run(&mut machines.command(leader));
     assert_eq!(status, 1, "{said}");
-    assert!(said.contains("0 of 1 workers came"), "{said}");
+    assert!(said.contains("0 of 1 workers joined"), "{said}");
     assert!(worker.try_wait().unwrap().is_none(), "it goes on waiting");
     worker.kill().unwrap();
     worker.wait().unwrap();

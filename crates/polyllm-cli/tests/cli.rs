@@ -1,4 +1,4 @@
-//! The binary as a person or a script runs it: what it prints, where, and with which status.
+//! The binary: output, streams and exit statuses.
 
 #![allow(clippy::panic, clippy::unwrap_used, reason = "helpers of tests")]
 
@@ -12,29 +12,31 @@ use std::process::{Child, ChildStdout, Command, Stdio};
 
 use common::{polyllm, run};
 use serde_json::Value;
+use tempfile::{TempDir, tempdir};
 
-/// A file that is gone after the test.
-struct Temporary(PathBuf);
+/// A file in a temporary folder.
+struct TempFile {
+    path: PathBuf,
+    _folder: TempDir,
+}
 
-impl Temporary {
+impl TempFile {
     fn new(name: &str, text: &str) -> Self {
-        let path = std::env::temp_dir().join(format!("polyllm-{}-{name}", std::process::id()));
+        let folder = tempdir().unwrap();
+        let path = folder.path().join(name);
         fs::write(&path, text).unwrap();
-        Self(path)
+        Self {
+            path,
+            _folder: folder,
+        }
     }
 
     fn path(&self) -> &str {
-        self.0.to_str().unwrap()
+        self.path.to_str().unwrap()
     }
 }
 
-impl Drop for Temporary {
-    fn drop(&mut self) {
-        let _ = fs::remove_file(&self.0);
-    }
-}
-
-/// A server that is stopped after the test.
+/// A server that is stopped on drop.
 struct Server {
     child: Child,
     output: BufReader<ChildStdout>,
@@ -47,7 +49,7 @@ impl Server {
         Self { child, output }
     }
 
-    /// What it prints, up to the line that contains `last`.
+    /// Its output up to the line that contains `last`.
     fn read_until(&mut self, last: &str) -> String {
         let mut text = String::new();
         while !text.contains(last) {
@@ -65,7 +67,7 @@ impl Drop for Server {
 }
 
 #[test]
-fn help_teaches_and_misuse_has_its_own_status() {
+fn help_has_examples_and_usage_errors_exit_with_2() {
     let (help, _, status) = run(&mut polyllm(&["--help"]));
     assert_eq!(status, 0);
     for word in [
@@ -97,7 +99,7 @@ fn help_teaches_and_misuse_has_its_own_status() {
 fn an_event_stream_becomes_json_lines() {
     let stream =
         ": hi\nevent: output\nid: 1\ndata: a\ndata:  b\n\nevent: done\n\nretry: 5\ndata: {}";
-    let file = Temporary::new("stream.sse", stream);
+    let file = TempFile::new("stream.sse", stream);
     let (lines, _, status) = run(&mut polyllm(&["sse", "--comments", file.path()]));
     assert_eq!(status, 0);
     assert_eq!(
@@ -113,7 +115,7 @@ fn an_event_stream_becomes_json_lines() {
 }
 
 #[test]
-fn templates_are_listed_found_and_shown() {
+fn templates_are_listed_matched_and_shown() {
     let (list, _, status) = run(&mut polyllm(&["template", "list", "--json"]));
     let families: Vec<Value> = list
         .lines()
@@ -140,15 +142,15 @@ fn templates_are_listed_found_and_shown() {
     );
     let (found, _, status) = run(&mut polyllm(&["template", "match", known, "gpt-4"]));
     assert!(
-        status == 1 && found.ends_with("gpt-4: unknown (no rule fits)\n"),
+        status == 1 && found.ends_with("gpt-4: unknown (no rule matches)\n"),
         "{found}"
     );
 }
 
 #[test]
-fn an_error_of_render_is_at_its_place_in_the_input() {
+fn a_render_error_has_its_position_in_the_input() {
     let render = |input: &str, extra: &[&str]| {
-        let file = Temporary::new("messages.json", input);
+        let file = TempFile::new("messages.json", input);
         let args = [
             "template",
             "render",
@@ -182,10 +184,10 @@ fn an_error_of_render_is_at_its_place_in_the_input() {
 }
 
 #[test]
-fn a_prompt_is_rendered_to_the_byte() {
+fn a_prompt_is_rendered_exactly() {
     let page = r#"[{"role":"system","content":"Be a good human!"},
                    {"role":"user","content":"What do you know about earth?"}]"#;
-    let file = Temporary::new("page.json", page);
+    let file = TempFile::new("page.json", page);
     let render = ["template", "render", "--input", file.path()];
     let with = |extra: &[&str]| run(&mut polyllm(&[&render[..], extra].concat()));
     let prompt = "<|start_header_id|>system<|end_header_id|>\n\nBe a good human!<|eot_id|>\
@@ -198,13 +200,13 @@ fn a_prompt_is_rendered_to_the_byte() {
         prompt
     );
 
-    let custom = Temporary::new(
+    let custom = TempFile::new(
         "custom.yaml",
         "roles: {user: {pre_message: <U>}}\nbos_token: <s>",
     );
     let said = with(&["--custom", custom.path()]).0;
     assert_eq!(said, "<s>Be a good human!<U>What do you know about earth?");
-    let jinja = Temporary::new(
+    let jinja = TempFile::new(
         "t.jinja",
         "{% for m in messages %}{{ m.role }}/{% endfor %}",
     );
@@ -215,9 +217,9 @@ fn a_prompt_is_rendered_to_the_byte() {
 }
 
 #[test]
-fn one_bad_line_does_not_stop_the_others() {
+fn an_invalid_line_does_not_stop_the_others() {
     let lines = "[{\"role\":\"user\",\"content\":\"Hi\"}]\nnonsense\n\n[]\n";
-    let file = Temporary::new("lines.jsonl", lines);
+    let file = TempFile::new("lines.jsonl", lines);
     let arguments = [
         "template",
         "render",
@@ -258,7 +260,7 @@ router_setings:
 
 #[test]
 fn every_mistake_of_a_config_is_told_with_its_place() {
-    let file = Temporary::new("bad.yaml", BAD);
+    let file = TempFile::new("bad.yaml", BAD);
     for command in ["check", "serve"] {
         let (said, error, status) = run(&mut polyllm(&[command, "--config", file.path()]));
         assert_eq!((said.as_str(), status), ("", 1), "{error}");
@@ -290,7 +292,7 @@ fn a_setting_that_a_provider_refuses_is_shown_where_it_is() {
     let good = good.replace("os.environ/NO_SUCH_VARIABLE", "k");
     let file = |setting: &str| {
         let text = good.replace("max_tokens: lots", setting);
-        Temporary::new("refused.yaml", &text)
+        TempFile::new("refused.yaml", &text)
     };
     for (setting, place) in [
         ("control_tokens: sometimes", ":6:23: error: "),
@@ -308,18 +310,18 @@ fn a_setting_that_a_provider_refuses_is_shown_where_it_is() {
         );
     }
     let text = good.replace("model_name: llama-3", "model_name: \"a\\e[2J\"");
-    let file = Temporary::new("escape.yaml", &text.replace("lots", "20"));
+    let file = TempFile::new("escape.yaml", &text.replace("lots", "20"));
     let (said, error, status) = run(&mut polyllm(&["check", "--config", file.path()]));
     assert_eq!(status, 0, "{error}");
     assert!(said.ends_with(": a\\u{1b}[2J\n"), "{said:?}");
 }
 
 #[test]
-fn a_good_config_is_called_good() {
+fn a_valid_config_is_accepted() {
     let text = BAD
         .replace("NO_SUCH_VARIABLE", "SOME_VARIABLE")
         .replace("lots", "20");
-    let file = Temporary::new("good.yaml", &text.replace("setings", "settings"));
+    let file = TempFile::new("good.yaml", &text.replace("setings", "settings"));
     let mut command = polyllm(&["check", "--config", file.path()]);
     let (said, error, status) = run(command.env("SOME_VARIABLE", "very-secret"));
     assert_eq!(status, 0, "{error}");
@@ -355,7 +357,7 @@ fn the_curl_line_of_the_banner_works_when_pasted() {
 }
 
 #[test]
-fn the_simulation_teaches_its_faults_and_reads_its_options() {
+fn the_simulation_documents_faults_and_reads_options() {
     let (help, _, _) = run(&mut polyllm(&["sim", "--help"]));
     for word in [
         "status=503",
@@ -384,7 +386,7 @@ fn the_simulation_teaches_its_faults_and_reads_its_options() {
 
 #[cfg(unix)]
 #[test]
-fn a_server_that_is_asked_to_stop_stops() {
+fn a_server_stops_at_a_signal() {
     for arguments in [&["serve", "--port", "0", "--json"][..], &["sim", "--json"]] {
         let mut server = Server::start(arguments);
         let addresses: Value = serde_json::from_str(&server.read_until("\n")).unwrap();
@@ -406,7 +408,7 @@ fn a_server_that_is_asked_to_stop_stops() {
 }
 
 #[test]
-fn a_port_that_is_taken_is_told_with_a_way_out() {
+fn a_port_in_use_is_an_error_with_a_hint() {
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = taken.local_addr().unwrap().port().to_string();
     let address = format!("127.0.0.1:{port}");

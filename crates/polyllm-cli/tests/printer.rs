@@ -1,4 +1,4 @@
-//! What is printed where: foreign text on terminals and in pipes, JSON lines, closed pipes.
+//! Output on terminals and in pipes: untrusted text, JSON lines, closed pipes.
 
 #![allow(clippy::panic, clippy::unwrap_used, reason = "helpers of tests")]
 
@@ -20,7 +20,7 @@ use crate::upstream::upstream;
 
 const MODEL: &str = "together_ai/openai/gpt-oss-20b";
 
-/// What a hostile text does to a terminal: sets its title, and clears it.
+/// A hostile text: it sets the terminal's title and clears the screen.
 const HOSTILE: &str = "nice\u{1b}]0;title\u{7}\u{9b}2J forged";
 
 const ESCAPED: &str = "nice\\u{1b}]0;title\\u{7}\\u{9b}2J forged";
@@ -60,14 +60,14 @@ fn streamed(text: &str) -> String {
 }
 
 #[cfg(target_os = "linux")]
-/// What the terminal shows, standard output and standard error together.
+/// The output on a terminal, standard output and standard error together.
 fn shown(command: &Command) -> String {
     let output = terminal::on_terminal(command).output().unwrap();
     String::from_utf8(output.stdout).unwrap()
 }
 
 #[test]
-fn only_the_printer_touches_standard_output_and_standard_error() {
+fn only_the_module_output_accesses_standard_streams() {
     let sources = sources(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src"));
     assert!(sources.len() > 20);
     for path in sources {
@@ -87,7 +87,7 @@ fn only_the_printer_touches_standard_output_and_standard_error() {
     assert_eq!(raw_prints(bad), [2, 3]);
 }
 
-/// The lines that print past the printer.
+/// Lines that print without the module `output`.
 fn raw_prints(text: &str) -> Vec<usize> {
     let raw = ["stdout", "stderr", "print!", "println!", "dbg!", "/dev/tty"];
     let lines = text.lines().zip(1..);
@@ -112,7 +112,7 @@ fn sources(folder: &Path) -> Vec<PathBuf> {
 
 #[cfg(target_os = "linux")]
 #[test]
-fn a_description_that_anybody_can_publish_cannot_control_the_terminal() {
+fn a_public_description_cannot_control_the_terminal() {
     let models = json!({ "next": null, "previous": null, "results": [{
         "url": "https://replicate.com/acme/x", "owner": "acme", "name": "x",
         "description": HOSTILE, "visibility": "public", "run_count": 5,
@@ -129,13 +129,13 @@ fn a_description_that_anybody_can_publish_cannot_control_the_terminal() {
         !shown.contains('\u{1b}') && !shown.contains('\u{9b}'),
         "{shown:?}"
     );
-    // A table in a pipe ends on a terminal, too, behind `grep` or `head`.
+    // A table in a pipe may end on a terminal, too, behind `grep` or `head`.
     let (piped, _, _) = run(&mut with_upstream(
         &url,
         &["replicate", "models", "search", "llama"],
     ));
     assert!(piped.contains(ESCAPED), "{piped:?}");
-    // Programs get the document.
+    // JSON is unchanged.
     let json = ["replicate", "models", "search", "llama", "--json"];
     let (line, _, _) = run(&mut with_upstream(&url, &json));
     let model: Value = serde_json::from_str(&line).unwrap();
@@ -144,7 +144,7 @@ fn a_description_that_anybody_can_publish_cannot_control_the_terminal() {
 
 #[cfg(target_os = "linux")]
 #[test]
-fn an_answer_is_escaped_on_a_terminal_and_raw_in_a_pipe() {
+fn a_reply_is_escaped_on_a_terminal_and_raw_in_a_pipe() {
     let text = format!("a\tb\n{HOSTILE}");
     let whole = upstream(200, "application/json", &answer(&text).to_string());
     let stream = upstream(200, "text/event-stream", &streamed(&text));
@@ -172,7 +172,7 @@ fn an_answer_is_escaped_on_a_terminal_and_raw_in_a_pipe() {
 
 #[cfg(target_os = "linux")]
 #[test]
-fn an_error_of_an_upstream_cannot_control_the_terminal_and_tells_its_status() {
+fn an_upstream_error_is_escaped_and_contains_its_status() {
     let body = json!({ "error": { "message": format!("{HOSTILE}\nerror: forged") } });
     let url = upstream(400, "application/json", &body.to_string());
     for arguments in [
@@ -199,7 +199,7 @@ fn an_error_of_an_upstream_cannot_control_the_terminal_and_tells_its_status() {
 }
 
 #[test]
-fn an_error_that_is_not_json_tells_its_status() {
+fn an_error_without_json_contains_its_status() {
     let url = upstream(422, "text/html", "<html>\n<h1>Blocked</h1>\n</html>");
     for arguments in [
         &["chat", "-m", MODEL, "Hi"][..],
@@ -221,7 +221,7 @@ fn an_error_that_is_not_json_tells_its_status() {
 }
 
 #[test]
-fn a_usage_error_quotes_the_start_of_an_argument_without_control_characters() {
+fn a_usage_error_shortens_and_escapes_arguments() {
     let long = format!("\u{1b}[2J\n{}", "x".repeat(50_000));
     for arguments in [
         &["chat", "-m", MODEL, "--temperature", &long, "Hi"][..],
@@ -244,7 +244,7 @@ fn a_usage_error_quotes_the_start_of_an_argument_without_control_characters() {
 }
 
 #[test]
-fn an_error_that_quotes_an_argument_says_why_it_failed() {
+fn an_error_with_a_long_argument_contains_its_cause() {
     let long = "x".repeat(50_000);
     for (arguments, reason) in [
         (&["sse", &long][..], "File name too long"),
@@ -283,7 +283,7 @@ fn output_that_cannot_be_written_is_a_failure() {
 }
 
 #[test]
-fn every_document_of_json_is_one_line() {
+fn every_json_document_is_one_line() {
     let pretty = |value: &Value| serde_json::to_string_pretty(value).unwrap();
     let vector = json!({ "object": "list", "model": "m", "data": [
         { "object": "embedding", "index": 0, "embedding": [0.5, 1.25] },
@@ -348,7 +348,7 @@ fn a_closed_pipe_ends_every_command_quietly() {
         (&["check", "--json", "--config", config_path], 0),
         (&["template", "list"], 0),
         (&["template", "show", "llama-3"], 0),
-        // The status is that of the work, not that of the output.
+        // The status is that of the work, not of the output.
         (&["template", "match", "gpt-4"], 1),
         (&["sse", events_path], 0),
         (&["chat", "--simulate", "-m", MODEL, "Hi"], 0),

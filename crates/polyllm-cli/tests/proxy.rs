@@ -1,4 +1,4 @@
-//! The proxy variables of the environment, which a test can only set for another process.
+//! The proxy variables, which a test can set only for another process.
 
 #![allow(clippy::panic, clippy::unwrap_used, reason = "helpers of tests")]
 
@@ -13,7 +13,7 @@ use common::{polyllm, run};
 const ANSWER: &str = r#"{"id":"1","object":"chat.completion","created":1,"model":"m","choices":[{"index":0,"message":{"role":"assistant","content":"by the proxy"},"finish_reason":"stop"}]}"#;
 
 #[test]
-fn requests_in_the_clear_name_the_whole_url() {
+fn plain_requests_contain_the_absolute_url() {
     let (address, request) = proxy(|mut stream| {
         let length = ANSWER.len();
         let head = "HTTP/1.1 200 OK\r\ncontent-type: application/json";
@@ -44,7 +44,7 @@ fn requests_in_the_clear_name_the_whole_url() {
 }
 
 #[test]
-fn requests_over_tls_go_through_a_tunnel_that_sees_no_key() {
+fn tls_requests_use_a_tunnel_without_the_key() {
     let (address, request) = proxy(|mut stream| {
         stream
             .write_all(b"HTTP/1.1 403 Forbidden\r\nconnection: close\r\ncontent-length: 0\r\n\r\n")
@@ -63,7 +63,7 @@ fn requests_over_tls_go_through_a_tunnel_that_sees_no_key() {
 }
 
 #[test]
-fn hosts_that_need_no_proxy_get_none() {
+fn excluded_hosts_are_contacted_directly() {
     let (address, request) = proxy(|mut stream| {
         let length = ANSWER.len();
         let head = "HTTP/1.1 200 OK\r\ncontent-type: application/json";
@@ -101,7 +101,7 @@ fn ask(base: &str) -> std::process::Command {
     command
 }
 
-/// A server for one connection: its address, and the lines of the head that it got.
+/// A server for one connection: its address, and the received head as lines.
 fn proxy(answer: fn(TcpStream)) -> (String, JoinHandle<Vec<String>>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = format!("http://{}", listener.local_addr().unwrap());

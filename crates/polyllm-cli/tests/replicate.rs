@@ -1,4 +1,4 @@
-//! Replicate through the binary, against a simulation in the test.
+//! `polyllm replicate`, and Replicate through other commands, against a simulation.
 
 #![allow(clippy::panic, clippy::unwrap_used, reason = "helpers of tests")]
 
@@ -10,7 +10,7 @@ use std::io::{BufRead, BufReader};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use llm_sim::{Reply, Sim, SimOptions, Timing};
+use llm_sim::{Sim, SimOptions, SimReply, Timing};
 use serde_json::{Value, json};
 
 use crate::common::{polyllm, run};
@@ -28,9 +28,9 @@ fn with(sim: &Sim, arguments: &[&str]) -> (String, String, i32) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn every_model_of_litellms_page_answers_whole() {
+async fn every_model_of_litellms_page_replies() {
     let text = "Earth is  the third planet — 🌍.";
-    let options = SimOptions::default().with_reply(Reply::Text(text.to_owned()));
+    let options = SimOptions::default().with_reply(SimReply::Text(text.to_owned()));
     let sim = Sim::start(options).await.unwrap();
     for model in ROWS {
         for more in [&[][..], &["--no-stream"]] {
@@ -41,7 +41,7 @@ async fn every_model_of_litellms_page_answers_whole() {
     }
 }
 
-/// Makes a prediction, and tells its id.
+/// Creates a prediction and returns its id.
 async fn create(sim: &Sim) -> String {
     let _ = rustls::crypto::ring::default_provider().install_default();
     let model = "v1/models/meta/meta-llama-3-8b-instruct/predictions";
@@ -54,9 +54,9 @@ async fn create(sim: &Sim) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn predictions_are_listed_shown_and_waited_for() {
+async fn predictions_can_be_listed_shown_and_awaited() {
     let timing = Timing::default().with_boot(Duration::from_millis(150));
-    let options = SimOptions::default().with_reply(Reply::Text("Hi there".to_owned()));
+    let options = SimOptions::default().with_reply(SimReply::Text("Hi there".to_owned()));
     let sim = Sim::start(options.with_timing(timing)).await.unwrap();
     let ids = [create(&sim).await, create(&sim).await, create(&sim).await];
     let wait = ["replicate", "predictions", "wait", &ids[0]];
@@ -101,7 +101,7 @@ async fn predictions_are_listed_shown_and_waited_for() {
 
 #[cfg(unix)]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_interrupted_wait_leaves_the_prediction_running_unless_told_otherwise() {
+async fn an_interrupted_wait_keeps_the_prediction_running_by_default() {
     let timing = Timing::default().with_boot(Duration::from_secs(3600));
     let sim = Sim::start(SimOptions::default().with_timing(timing))
         .await
@@ -131,11 +131,11 @@ async fn an_interrupted_wait_leaves_the_prediction_running_unless_told_otherwise
     }
     let (said, error, status) = with(&sim, &["replicate", "predictions", "wait", &id]);
     assert_eq!((said.as_str(), status), ("", 1));
-    assert!(error.contains("was not successful"), "{error}");
+    assert!(error.contains(" failed: "), "{error}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn deployments_are_made_changed_and_deleted() {
+async fn deployments_are_created_changed_and_deleted() {
     let sim = Sim::start(SimOptions::default()).await.unwrap();
     let replicate = |words: &str| {
         let words: Vec<&str> = words.split(' ').collect();
@@ -177,7 +177,7 @@ async fn deployments_are_made_changed_and_deleted() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_models_inputs_are_shown_readably() {
+async fn the_inputs_of_a_model_are_shown() {
     let sim = Sim::start(SimOptions::default()).await.unwrap();
     let model = "meta/meta-llama-3-8b-instruct";
     let (shown, _, status) = with(&sim, &["replicate", "models", "get", model]);
@@ -237,7 +237,7 @@ async fn a_models_inputs_are_shown_readably() {
     );
 }
 
-/// SIGTERM is Unix's.
+/// SIGTERM exists on Unix only.
 #[cfg(unix)]
 mod stopping {
     use std::fs;
@@ -294,14 +294,10 @@ mod stopping {
                 while let Ok(Some(_)) = response.chunk().await {}
             }
         };
-        let mut random = 7_u64;
-        let leaving = (0..1000).map(|number| {
-            // A linear congruential generator: the same moments in every run.
-            random = random
-                .wrapping_mul(6_364_136_223_846_793_005)
-                .wrapping_add(1);
-            timeout(Duration::from_millis((random >> 33) % 80), ask(number))
-        });
+        // The same moments in every run.
+        let mut random = fastrand::Rng::with_seed(7);
+        let leaving =
+            (0..1000).map(|number| timeout(Duration::from_millis(random.u64(..80)), ask(number)));
         let leaving = stream::iter(leaving).buffer_unordered(100);
         assert_eq!(
             leaving
@@ -311,7 +307,7 @@ mod stopping {
             0
         );
 
-        // These are in the middle of their answers when the gateway is stopped, and leave then.
+        // These are receiving replies when the gateway stops, and disconnect then.
         let before = sim.replicate().counts().created();
         let staying: Vec<_> = (0..50).map(|number| tokio::spawn(ask(number))).collect();
         let all_there = sim
@@ -333,7 +329,7 @@ mod stopping {
 
         let counts = sim.replicate().counts();
         assert_eq!(counts.running(), 0, "{counts:?}");
-        // How many of the first thousand got as far as a prediction is up to the machine.
+        // How many of the first thousand created a prediction depends on the machine.
         assert!(counts.created() >= 50, "{counts:?}");
         assert_eq!(counts.canceled + counts.aborted, counts.created());
     }

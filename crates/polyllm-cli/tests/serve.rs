@@ -231,7 +231,7 @@ fn a_gateway_without_a_key_says_who_can_use_it() {
     );
     let open = Gateway::start(&["--host", "0.0.0.0"]);
     let log = open.wait_for(0, "master_key");
-    assert!(log.contains("everybody who can reach"), "{log}");
+    assert!(log.contains("everyone who can reach"), "{log}");
 }
 
 #[test]

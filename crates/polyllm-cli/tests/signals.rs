@@ -1,4 +1,4 @@
-//! Signals end commands in good order: predictions are cancelled, reports are written.
+//! Signals end commands gracefully: predictions are cancelled and reports written.
 
 #![cfg(unix)]
 #![allow(clippy::panic, clippy::unwrap_used, reason = "helpers of tests")]
@@ -9,19 +9,18 @@ mod common;
 #[path = "common/terminal.rs"]
 mod terminal;
 
-use std::fs;
-use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use llm_sim::{Sim, SimOptions, Timing};
 use serde_json::{Value, json};
+use tempfile::tempdir;
 
 use crate::common::polyllm;
 
 const LLAMA: &str = "replicate/meta/meta-llama-3-8b-instruct";
 
-/// A simulation whose predictions take until somebody stops them.
+/// A simulation whose predictions run until they are cancelled.
 async fn endless() -> Sim {
     let timing = Timing::default()
         .with_first_token(Duration::from_millis(5))
@@ -68,23 +67,6 @@ async fn end(child: Child) -> (Option<i32>, String, String) {
     )
 }
 
-/// A folder that is gone after the test.
-struct Folder(PathBuf);
-
-impl Folder {
-    fn new(name: &str) -> Self {
-        let path = std::env::temp_dir().join(format!("polyllm-{}-{name}", std::process::id()));
-        fs::create_dir_all(&path).unwrap();
-        Self(path)
-    }
-}
-
-impl Drop for Folder {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.0);
-    }
-}
-
 const BENCH: [&str; 11] = [
     "bench",
     "--api-model-name",
@@ -123,7 +105,7 @@ async fn a_hangup_cancels_the_prediction_as_sigterm_does() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_hangup_ends_the_waiting_for_a_prediction_in_good_order() {
+async fn a_hangup_ends_the_wait_for_a_prediction_gracefully() {
     for cancel in [false, true] {
         let sim = endless().await;
         let create = reqwest::Client::new()
@@ -148,7 +130,7 @@ async fn a_hangup_ends_the_waiting_for_a_prediction_in_good_order() {
         assert_eq!(status, Some(130), "{error}");
         assert_eq!(replicate.counts().running(), usize::from(!cancel));
         let hint = if cancel {
-            "was told to stop"
+            "was cancelled"
         } else {
             "predictions cancel"
         };
@@ -160,33 +142,33 @@ async fn a_hangup_ends_the_waiting_for_a_prediction_in_good_order() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_hangup_makes_bench_write_its_report() {
     let sim = start(Timing::default().with_first_token(Duration::from_millis(40))).await;
-    let folder = Folder::new("hangup");
+    let folder = tempdir().unwrap();
     let url = sim.together_url().to_owned();
     let mut bench = with(&sim, &[&BENCH[..], &[&url]].concat());
-    let child = bench.current_dir(&folder.0).spawn().unwrap();
+    let child = bench.current_dir(folder.path()).spawn().unwrap();
     sim.together().requests_until(|seen| seen.len() > 20).await;
     send("-HUP", &child);
     let (status, _, error) = end(child).await;
     assert_eq!(status, Some(130), "{error}");
-    assert!(folder.0.join("e/report.html").exists());
+    assert!(folder.path().join("e/report.html").exists());
     sim.shutdown().await;
 }
 
 #[cfg(target_os = "linux")]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_terminal_that_is_closed_leaves_the_report_of_bench() {
+async fn bench_writes_its_report_after_the_terminal_is_closed() {
     let sim = start(Timing::default().with_first_token(Duration::from_millis(40))).await;
-    let folder = Folder::new("closed-terminal");
+    let folder = tempdir().unwrap();
     let url = sim.together_url().to_owned();
     let mut bench = with(&sim, &[&BENCH[..], &[&url]].concat());
-    bench.current_dir(&folder.0);
+    bench.current_dir(folder.path());
     let mut script = terminal::on_terminal(&bench);
     let mut terminal = script.stdout(Stdio::null()).spawn().unwrap();
     sim.together().requests_until(|seen| seen.len() > 20).await;
-    // The terminal is gone: the kernel sends SIGHUP, and every write to it fails.
+    // The kernel sends SIGHUP, and every write to the terminal fails.
     terminal.kill().unwrap();
     terminal.wait().unwrap();
-    let report = folder.0.join("e/report.html");
+    let report = folder.path().join("e/report.html");
     for _ in 0..600 {
         if report.exists() {
             break;
@@ -200,7 +182,7 @@ async fn a_terminal_that_is_closed_leaves_the_report_of_bench() {
 /// `nohup` and `trap '' HUP` start a command with the signal ignored.
 #[cfg(target_os = "linux")]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_command_that_was_started_to_ignore_hangups_goes_on() {
+async fn a_command_started_with_ignored_hangups_continues() {
     let sim = start(
         Timing::default()
             .with_first_token(Duration::from_millis(5))

@@ -1,19 +1,24 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use llm_provider::{Capability, INVALID_ENVIRONMENT, Provider, Registry, Result, Settings};
+use llm_provider::{
+    Capability, Error, ErrorKind, INVALID_ENVIRONMENT, Provider, Registry, Result, Settings,
+};
 use llm_types::completions::CompletionRequest;
 use llm_types::embeddings::EmbeddingRequest;
-use llm_types::rerank::{Document, RerankRequest};
+use llm_types::rerank::{RerankDocument, RerankRequest};
 use llm_types::{ChatRequest, ModelList, TextInput};
-use prompt_templates::{Registry as Patterns, Template};
+use prompt_templates::{Template, TemplateRegistry};
 
 use crate::patterns::Templates;
-use crate::request::{Chat, Completion, Embedding, Request, Rerank};
+use crate::request::{
+    ChatBuilder, CompletionBuilder, EmbeddingBuilder, RequestBuilder, RerankBuilder,
+};
 
 /// A client that calls models by name.
 ///
-/// It creates a provider when a model name first needs it, and keeps it.
+/// It creates a provider when a model name first needs it, and keeps it. Clones share the providers
+/// that exist.
 ///
 /// ```no_run
 /// # async fn example() -> polyllm::Result<()> {
@@ -30,12 +35,14 @@ use crate::request::{Chat, Completion, Embedding, Request, Rerank};
 /// # Ok(())
 /// # }
 /// ```
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Client {
     registry: Registry,
+    /// The provider of every model, in place of the registry.
+    provider: Option<Arc<dyn Provider>>,
     settings: BTreeMap<&'static str, Settings>,
     templates: Templates,
-    accounts: Mutex<BTreeMap<&'static str, Arc<dyn Provider>>>,
+    accounts: Arc<Mutex<BTreeMap<&'static str, Arc<dyn Provider>>>>,
 }
 
 impl Client {
@@ -68,9 +75,33 @@ impl Client {
     pub fn new(registry: Registry) -> Self {
         Self {
             registry,
+            provider: None,
             settings: BTreeMap::new(),
             templates: Templates::default(),
-            accounts: Mutex::default(),
+            accounts: Arc::default(),
+        }
+    }
+
+    /// Creates a client of one provider, such as a router. Model names are those of the provider,
+    /// without a prefix.
+    ///
+    /// ```
+    /// # #[cfg(feature = "router")]
+    /// # fn example() -> polyllm::Result<()> {
+    /// use polyllm::Settings;
+    /// use polyllm::router::{Deployment, Router};
+    ///
+    /// let together = polyllm::registry().build("together_ai", Settings::new())?;
+    /// let deployment = Deployment::new("small", together, "meta-llama/Llama-3.2-3B-Instruct-Turbo");
+    /// let client = polyllm::Client::from_provider(Router::new([deployment]));
+    /// let chat = client.chat("small").with_user("What is Rust?");
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn from_provider(provider: impl Provider + 'static) -> Self {
+        Self {
+            provider: Some(Arc::new(provider)),
+            ..Self::new(Registry::new())
         }
     }
 
@@ -79,8 +110,10 @@ impl Client {
     ///
     /// # Errors
     /// [`NotFound`](llm_provider::ErrorKind::NotFound) for an unknown provider; the message names
-    /// the closest one.
+    /// the closest one. [`InvalidRequest`](llm_provider::ErrorKind::InvalidRequest) for a client
+    /// [of one provider](Self::from_provider), which has its settings already.
     pub fn with_settings(mut self, provider: impl AsRef<str>, settings: Settings) -> Result<Self> {
+        self.require_registry()?;
         let provider = self.registry.find(provider.as_ref())?;
         self.settings.insert(provider, settings);
         self.close_accounts();
@@ -109,12 +142,14 @@ impl Client {
     ///
     /// # Errors
     /// [`InvalidRequest`](llm_provider::ErrorKind::InvalidRequest) if it would never be used: no
-    /// model can have this name, or an earlier wildcard matches all of its models.
+    /// model can have this name, an earlier wildcard matches all of its models, or the client is
+    /// [of one provider](Self::from_provider), which has its templates already.
     pub fn with_template(
         mut self,
         model: impl AsRef<str>,
         template: impl Into<Template>,
     ) -> Result<Self> {
+        self.require_registry()?;
         let (model, template) = (model.as_ref(), template.into());
         self.templates.register(&self.registry, model, &template)?;
         self.close_accounts();
@@ -122,8 +157,8 @@ impl Client {
     }
 
     /// Starts a chat request to `model`.
-    pub fn chat(&self, model: impl Into<String>) -> Chat<'_> {
-        Request::new(self, model, ChatRequest::new("", Vec::new()))
+    pub fn chat(&self, model: impl Into<String>) -> ChatBuilder<'_> {
+        RequestBuilder::new(self, model, ChatRequest::new("", Vec::new()))
     }
 
     /// Starts a text completion request to `model`.
@@ -131,23 +166,27 @@ impl Client {
         &self,
         model: impl Into<String>,
         prompt: impl Into<TextInput>,
-    ) -> Completion<'_> {
-        Request::new(self, model, CompletionRequest::new("", prompt))
+    ) -> CompletionBuilder<'_> {
+        RequestBuilder::new(self, model, CompletionRequest::new("", prompt))
     }
 
     /// Starts an embeddings request to `model`.
-    pub fn embed(&self, model: impl Into<String>, input: impl Into<TextInput>) -> Embedding<'_> {
-        Request::new(self, model, EmbeddingRequest::new("", input))
+    pub fn embed(
+        &self,
+        model: impl Into<String>,
+        input: impl Into<TextInput>,
+    ) -> EmbeddingBuilder<'_> {
+        RequestBuilder::new(self, model, EmbeddingRequest::new("", input))
     }
 
     /// Starts a rerank request to `model`: sorts documents by relevance to a query.
-    pub fn rerank<D: Into<Document>>(
+    pub fn rerank<D: Into<RerankDocument>>(
         &self,
         model: impl Into<String>,
         query: impl Into<String>,
         documents: impl IntoIterator<Item = D>,
-    ) -> Rerank<'_> {
-        Request::new(self, model, RerankRequest::new("", query, documents))
+    ) -> RerankBuilder<'_> {
+        RequestBuilder::new(self, model, RerankRequest::new("", query, documents))
     }
 
     /// Lists the models of `provider`, such as `together_ai`, under the provider's own names;
@@ -158,16 +197,21 @@ impl Client {
     /// Those of the provider; `NotFound` for an unknown one, and `Unsupported` if it does not list
     /// models.
     pub async fn models(&self, provider: &str) -> Result<ModelList> {
-        let provider = self.registry.find(provider)?;
-        let account = self.account(provider)?;
+        let account = match &self.provider {
+            Some(only) if only.name() == provider => Arc::clone(only),
+            _ => self.account(self.registry.find(provider)?)?,
+        };
         account
             .capabilities()
-            .require(Capability::Models, provider)?;
+            .require(Capability::Models, account.name())?;
         account.models().await
     }
 
     /// The provider that serves `name`, and the model's name at that provider.
     pub(crate) fn resolve<'m>(&self, name: &'m str) -> Result<(Arc<dyn Provider>, &'m str)> {
+        if let Some(provider) = &self.provider {
+            return Ok((Arc::clone(provider), name));
+        }
         let (provider, model) = self.registry.split(name)?;
         Ok((self.account(provider)?, model))
     }
@@ -180,7 +224,7 @@ impl Client {
         }
         let mut settings = self.settings.get(provider).cloned().unwrap_or_default();
         if let Some(templates) = self.templates.of(provider) {
-            let all: &mut Patterns = settings.extensions.get_or_insert_default();
+            let all: &mut TemplateRegistry = settings.extensions.get_or_insert_default();
             for (model, template) in templates.iter() {
                 all.register(model, template.clone());
             }
@@ -190,9 +234,16 @@ impl Client {
         Ok(account)
     }
 
-    /// Drops the accounts, which were created with other settings.
+    /// Forgets the accounts, which were created with other settings. Clones keep theirs.
     fn close_accounts(&mut self) {
-        let accounts = self.accounts.get_mut();
-        accounts.unwrap_or_else(PoisonError::into_inner).clear();
+        self.accounts = Arc::default();
+    }
+
+    fn require_registry(&self) -> Result<()> {
+        let Some(provider) = &self.provider else {
+            return Ok(());
+        };
+        let message = "the client has a provider that is already set up: set it up before";
+        Err(Error::new(ErrorKind::InvalidRequest, message).with_provider(provider.name()))
     }
 }

@@ -5,8 +5,10 @@ mod patterns;
 mod request;
 
 pub use llm_provider::{
-    ApiKey, Chunk, Error, ErrorKind, Registry, Reply, ReplyEvent, ReplyStream, Result, Settings,
+    ApiKey, Chunk, Error, ErrorKind, Metadata, Provider, Registry, Reply, ReplyEvent, ReplyStream,
+    Result, Settings,
 };
+pub use llm_types::{ChatRequest, ChatResponse, Content, Message, Stop};
 pub use prompt_templates::{CustomTemplate, Template};
 
 pub use llm_provider as provider;
@@ -22,7 +24,9 @@ pub use provider_replicate as replicate;
 pub use provider_together as together;
 
 pub use crate::client::Client;
-pub use crate::request::{Chat, Completion, Embedding, Request, Rerank};
+pub use crate::request::{
+    ChatBuilder, CompletionBuilder, EmbeddingBuilder, RequestBuilder, RerankBuilder,
+};
 
 /// The providers of the enabled features.
 pub fn registry() -> Registry {
@@ -44,8 +48,8 @@ pub fn registry() -> Registry {
 /// no known provider, and [`ErrorKind::Auth`] if the provider's key is not set.
 pub async fn completion(
     model: &str,
-    messages: impl IntoIterator<Item = types::Message>,
-) -> Result<types::ChatResponse> {
+    messages: impl IntoIterator<Item = Message>,
+) -> Result<ChatResponse> {
     Client::from_env()?
         .chat(model)
         .with_messages(messages)
@@ -80,7 +84,7 @@ pub async fn embedding(
 ///
 /// # Errors
 /// Those of [`completion`].
-pub async fn rerank<D: Into<types::rerank::Document>>(
+pub async fn rerank<D: Into<types::rerank::RerankDocument>>(
     model: &str,
     query: &str,
     documents: impl IntoIterator<Item = D>,

@@ -4,14 +4,14 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use llm_provider::text::excerpt;
 use llm_provider::{Error, ErrorKind, Registry, Result};
-use prompt_templates::{Registered, Registry as Patterns, Template};
+use prompt_templates::{Registered, Template, TemplateRegistry};
 
 /// The templates of a client.
 ///
 /// Each provider decides which of its templates matches a model.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Templates {
-    by_provider: BTreeMap<&'static str, Patterns>,
+    by_provider: BTreeMap<&'static str, TemplateRegistry>,
     /// The patterns that were registered with a provider's name.
     with_provider: BTreeSet<(&'static str, String)>,
 }
@@ -64,7 +64,7 @@ impl Templates {
     }
 
     /// The templates for the models of `provider`, by the provider's own names.
-    pub(crate) fn of(&self, provider: &str) -> Option<&Patterns> {
+    pub(crate) fn of(&self, provider: &str) -> Option<&TemplateRegistry> {
         self.by_provider.get(provider)
     }
 }
@@ -97,7 +97,7 @@ fn provider_of<'p>(
 }
 
 /// An earlier wildcard that matches everything that `pattern` matches; the first one wins.
-fn hidden_by(known: &Patterns, pattern: &str) -> Option<String> {
+fn hidden_by(known: &TemplateRegistry, pattern: &str) -> Option<String> {
     if !pattern.contains('*') {
         return None; // a name in full goes before wildcards
     }

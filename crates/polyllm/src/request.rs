@@ -13,12 +13,13 @@ use serde_json::{Map, Value};
 
 use crate::Client;
 
-/// Request builder; [`send`](Self::send) it, or [`stream`](Self::stream) the reply.
+/// A request to a model; [`send`](Self::send) it, or [`stream`](Self::stream) the reply.
 ///
-/// `R` is the body. See [`Chat`], [`Completion`], [`Embedding`] and [`Rerank`] for the methods of
-/// each.
+/// `R` is the body. See [`ChatBuilder`], [`CompletionBuilder`], [`EmbeddingBuilder`] and
+/// [`RerankBuilder`] for the methods of each.
+#[derive(Clone)]
 #[must_use = "nothing happens until it is sent"]
-pub struct Request<'c, R> {
+pub struct RequestBuilder<'c, R> {
     client: &'c Client,
     model: String,
     body: R,
@@ -28,18 +29,18 @@ pub struct Request<'c, R> {
 }
 
 /// A chat request.
-pub type Chat<'c> = Request<'c, ChatRequest>;
+pub type ChatBuilder<'c> = RequestBuilder<'c, ChatRequest>;
 
 /// A text completion request.
-pub type Completion<'c> = Request<'c, CompletionRequest>;
+pub type CompletionBuilder<'c> = RequestBuilder<'c, CompletionRequest>;
 
 /// An embeddings request.
-pub type Embedding<'c> = Request<'c, EmbeddingRequest>;
+pub type EmbeddingBuilder<'c> = RequestBuilder<'c, EmbeddingRequest>;
 
 /// A rerank request.
-pub type Rerank<'c> = Request<'c, RerankRequest>;
+pub type RerankBuilder<'c> = RequestBuilder<'c, RerankRequest>;
 
-impl<'c, R> Request<'c, R> {
+impl<'c, R> RequestBuilder<'c, R> {
     pub(crate) fn new(client: &'c Client, model: impl Into<String>, body: R) -> Self {
         Self {
             client,
@@ -69,9 +70,10 @@ impl<'c, R> Request<'c, R> {
         self
     }
 
-    /// Leaves out parameters that the provider does not support, instead of failing.
-    pub fn with_drop_params(mut self) -> Self {
-        self.drop_params = true;
+    /// Sets whether parameters that the provider does not support are left out; by default, the
+    /// call fails.
+    pub fn with_drop_params(mut self, drop_params: bool) -> Self {
+        self.drop_params = drop_params;
         self
     }
 
@@ -82,7 +84,7 @@ impl<'c, R> Request<'c, R> {
     }
 }
 
-impl<R: endpoint::Request> Request<'_, R> {
+impl<R: endpoint::Request> RequestBuilder<'_, R> {
     /// Sends the request and waits for the complete reply.
     ///
     /// # Errors
@@ -134,7 +136,7 @@ fn check_param(name: &str, is_set: bool) -> Result<()> {
     Err(Error::new(ErrorKind::InvalidRequest, message).with_param(name.to_owned()))
 }
 
-impl<R: StreamingRequest> Request<'_, R> {
+impl<R: StreamingRequest> RequestBuilder<'_, R> {
     /// Sends the request and returns the reply as it arrives.
     ///
     /// # Errors
@@ -145,7 +147,7 @@ impl<R: StreamingRequest> Request<'_, R> {
     }
 }
 
-impl Chat<'_> {
+impl ChatBuilder<'_> {
     /// Adds a system message.
     pub fn with_system(self, text: impl Into<Content>) -> Self {
         self.with_messages([Message::system(text)])
@@ -175,7 +177,7 @@ impl Chat<'_> {
     }
 }
 
-impl Completion<'_> {
+impl CompletionBuilder<'_> {
     /// Sets the maximum number of tokens to generate.
     pub fn with_max_tokens(mut self, max_tokens: u64) -> Self {
         self.body.max_tokens = Some(max_tokens);
@@ -195,7 +197,7 @@ impl Completion<'_> {
     }
 }
 
-impl Embedding<'_> {
+impl EmbeddingBuilder<'_> {
     /// Sets the number of dimensions of each vector, for models that support it.
     pub fn with_dimensions(mut self, dimensions: u64) -> Self {
         self.body.dimensions = Some(dimensions);
@@ -211,7 +213,7 @@ impl Embedding<'_> {
     }
 }
 
-impl Rerank<'_> {
+impl RerankBuilder<'_> {
     /// Sets the maximum number of results.
     pub fn with_top_n(mut self, top_n: u64) -> Self {
         self.body.top_n = Some(top_n);
@@ -226,9 +228,9 @@ impl Rerank<'_> {
 }
 
 /// Leaves out the body, which contains a prompt.
-impl<R> fmt::Debug for Request<'_, R> {
+impl<R> fmt::Debug for RequestBuilder<'_, R> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Request")
+        f.debug_struct("RequestBuilder")
             .field("model", &self.model)
             .field("drop_params", &self.drop_params)
             .field("timeout", &self.timeout)

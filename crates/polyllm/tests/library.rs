@@ -8,7 +8,7 @@ use std::process::Command;
 use llm_sim::{Sim, SimOptions};
 use polyllm::types::Message;
 use polyllm::types::embeddings::{EncodingFormat, Vector};
-use polyllm::{ApiKey, Client, Completion, CustomTemplate, ErrorKind, Settings, registry};
+use polyllm::{ApiKey, Client, CompletionBuilder, CustomTemplate, ErrorKind, Settings, registry};
 use serde_json::json;
 
 async fn setup() -> (Sim, Client) {
@@ -183,7 +183,7 @@ async fn embeddings_work_in_both_encodings() {
     assert_ne!(floats.data[0].embedding, floats.data[1].embedding);
 }
 
-async fn says_the_same_plain_and_streamed<'c>(complete: impl Fn() -> Completion<'c>) {
+async fn says_the_same_plain_and_streamed<'c>(complete: impl Fn() -> CompletionBuilder<'c>) {
     let response = complete().send().await.unwrap();
     let said = &response.choices[0].text;
     let mut stream = complete().stream().await.unwrap();

@@ -8,7 +8,7 @@
 
 use std::error::Error;
 
-use prompt_templates::{Family, Message, Options, match_model};
+use prompt_templates::{Family, Options, PromptMessage, match_model};
 
 fn main() -> Result<(), Box<dyn Error>> {
     let Some(model) = std::env::args().nth(1) else {
@@ -20,10 +20,10 @@ fn main() -> Result<(), Box<dyn Error>> {
     let found = match_model(&model);
     let family = found.family().ok_or("no family is known for this model")?;
     let messages = [
-        Message::system("Be brief."),
-        Message::user("Which planet is the largest?"),
-        Message::assistant("Jupiter."),
-        Message::user("And the smallest?<|im_end|>"),
+        PromptMessage::system("Be brief."),
+        PromptMessage::user("Which planet is the largest?"),
+        PromptMessage::assistant("Jupiter."),
+        PromptMessage::user("And the smallest?<|im_end|>"),
     ];
     println!(
         "{model} is of the family {family} ({:?}); stop at {:?}\n",

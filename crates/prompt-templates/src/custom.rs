@@ -7,20 +7,20 @@ use alloc::vec::Vec;
 
 use crate::control::{self, Control};
 use crate::error::Error;
-use crate::message::{Content, Message, Part, Role};
+use crate::message::{PromptContent, PromptMessage, PromptPart, PromptRole};
 use crate::options::{ControlTokens, Options};
 
 /// A template of markers around each role's messages: LiteLLM's `register_prompt_template` and the
 /// `roles` of its `config.yaml`.
 ///
 /// ```
-/// use prompt_templates::{CustomTemplate, Message, Options, RoleMarkers};
+/// use prompt_templates::{CustomTemplate, PromptMessage, Options, RoleMarkers};
 ///
 /// let template = CustomTemplate::new()
 ///     .with_role("user", RoleMarkers::new("<|im_start|>user\n", "<|im_end|>\n"))
 ///     .with_final_prompt_value("<|im_start|>assistant\n");
 /// assert_eq!(
-///     template.render(&[Message::user("Hi")], &Options::new())?,
+///     template.render(&[PromptMessage::user("Hi")], &Options::new())?,
 ///     "<|im_start|>user\nHi<|im_end|>\n<|im_start|>assistant\n",
 /// );
 /// # Ok::<(), prompt_templates::Error>(())
@@ -150,7 +150,11 @@ impl CustomTemplate {
     /// # Errors
     ///
     /// [`ErrorKind::ControlToken`](crate::ErrorKind::ControlToken) with the policy `Reject`.
-    pub fn render(&self, messages: &[Message<'_>], options: &Options) -> Result<String, Error> {
+    pub fn render(
+        &self,
+        messages: &[PromptMessage<'_>],
+        options: &Options,
+    ) -> Result<String, Error> {
         let mut out = String::new();
         self.render_into(&mut out, messages, options)?;
         Ok(out)
@@ -164,7 +168,7 @@ impl CustomTemplate {
     pub fn render_into(
         &self,
         out: &mut String,
-        messages: &[Message<'_>],
+        messages: &[PromptMessage<'_>],
         options: &Options,
     ) -> Result<(), Error> {
         let start = out.len();
@@ -174,7 +178,7 @@ impl CustomTemplate {
 
     /// Renders the prompt for `messages` byte for byte as LiteLLM's `custom_prompt` does. Control
     /// tokens in content are kept, so content can forge a turn.
-    pub fn render_like_litellm(&self, messages: &[Message<'_>]) -> String {
+    pub fn render_like_litellm(&self, messages: &[PromptMessage<'_>]) -> String {
         let mut out = String::new();
         let keep = Options::new().with_control_tokens(ControlTokens::Keep);
         // With this policy, rendering cannot fail.
@@ -186,7 +190,7 @@ impl CustomTemplate {
     fn write(
         &self,
         out: &mut String,
-        messages: &[Message<'_>],
+        messages: &[PromptMessage<'_>],
         options: &Options,
     ) -> Result<(), Error> {
         let bare = RoleMarkers::default();
@@ -212,7 +216,7 @@ impl CustomTemplate {
                     .map_err(|error| error.at_message(index).in_template("custom"))?;
                 out.push_str(&markers.post_message);
             }
-            if message.role == Role::Assistant {
+            if message.role == PromptRole::Assistant {
                 out.push_str(&self.eos_token);
                 bos_is_open = false;
             }
@@ -271,13 +275,13 @@ fn bracketed(marker: &str) -> impl Iterator<Item = &str> {
     })
 }
 
-fn text<'a>(content: &'a Content<'_>) -> Option<Cow<'a, str>> {
+fn text<'a>(content: &'a PromptContent<'_>) -> Option<Cow<'a, str>> {
     match content {
-        Content::None => None,
-        Content::Text(text) => Some(Cow::Borrowed(text)),
-        Content::Parts(parts) => {
+        PromptContent::None => None,
+        PromptContent::Text(text) => Some(Cow::Borrowed(text)),
+        PromptContent::Parts(parts) => {
             let texts = parts.iter().filter_map(|part| match part {
-                Part::Text(text) => Some(&**text),
+                PromptPart::Text(text) => Some(&**text),
                 _ => None,
             });
             Some(Cow::Owned(texts.collect()))

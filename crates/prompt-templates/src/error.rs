@@ -59,6 +59,29 @@ pub enum ErrorKind {
     Write,
 }
 
+/// In words, such as `control token in content`.
+impl fmt::Display for ErrorKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Alternation => "roles out of order",
+            Self::Config => "invalid configuration",
+            Self::Continuation => "nothing to continue",
+            Self::ControlToken => "control token in content",
+            Self::Empty => "no messages",
+            Self::Image => "unsupported part",
+            Self::Limit => "limit exceeded",
+            Self::NoContent => "no content",
+            Self::Raised => "exception raised",
+            Self::Render => "rendering failed",
+            Self::Role => "unsupported role",
+            Self::Syntax => "invalid syntax",
+            Self::System => "misplaced system message",
+            Self::Tools => "unsupported tools",
+            Self::Write => "writing failed",
+        })
+    }
+}
+
 impl Error {
     /// The kind of the error.
     pub fn kind(&self) -> ErrorKind {

@@ -1,9 +1,9 @@
 //! Renders chat messages as prompt text, in the format that each model was trained on.
 //!
 //! ```
-//! use prompt_templates::{Message, Options, match_model};
+//! use prompt_templates::{PromptMessage, Options, match_model};
 //!
-//! let messages = [Message::system("Be brief."), Message::user("What is Rust?")];
+//! let messages = [PromptMessage::system("Be brief."), PromptMessage::user("What is Rust?")];
 //! let family = match_model("meta/meta-llama-3-8b-instruct").family().ok_or("unknown model")?;
 //! let prompt = family.render(&messages, &Options::new())?;
 //! assert!(prompt.starts_with("<|start_header_id|>system<|end_header_id|>\n\nBe brief.<|eot_id|>"));
@@ -15,7 +15,7 @@
 //!
 //! - [`Family`] is a built-in format, written by hand and checked against the official template.
 //!   [`match_model`] finds a model's family by name, or reports that the model is unknown.
-//! - [`CustomTemplate`] is a template in LiteLLM's form, and [`Registry`] maps model names to
+//! - [`CustomTemplate`] is a template in LiteLLM's form, and [`TemplateRegistry`] maps model names to
 //!   templates.
 //! - `ChatTemplate` (feature `jinja`) renders Hugging Face chat templates like transformers.
 //! - [`Template`] is any of these, and [`Options`] apply to all.
@@ -30,7 +30,7 @@
 //!
 //! - `serde`: [`CustomTemplate`] and [`Prompts`] from YAML or JSON in LiteLLM's keys.
 //! - `jinja`: `ChatTemplate` and its `Context`, with minijinja.
-//! - `openai`: [`Message`] from `&llm_types::Message`.
+//! - `openai`: [`PromptMessage`] from `&llm_types::Message`.
 #![cfg_attr(doctest, doc = include_str!("../README.md"))]
 #![no_std]
 
@@ -63,11 +63,11 @@ pub use custom::{CustomTemplate, RoleMarkers};
 pub use error::{Error, ErrorKind};
 pub use family::{Family, SystemRole};
 #[cfg(feature = "jinja")]
-pub use jinja::{ChatTemplate, Context, Limits};
+pub use jinja::{ChatTemplate, Context, RenderLimits};
 pub use matching::{How, Match, match_model};
-pub use message::{Content, Message, Part, Role, ToolCall};
+pub use message::{PromptContent, PromptMessage, PromptPart, PromptRole, PromptToolCall};
 pub use now::Now;
 pub use options::{ControlTokens, Images, Options, Strictness};
 pub use prompts::Prompts;
-pub use registry::{Found, Registered, Registry};
+pub use registry::{Found, Registered, TemplateRegistry};
 pub use template::Template;

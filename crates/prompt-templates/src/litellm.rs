@@ -16,7 +16,7 @@ use crate::custom::{CustomTemplate, RoleMarkers};
 /// those of a template.
 #[derive(Default)]
 pub(crate) struct Keys<const STRICT: bool> {
-    roles: Option<BTreeMap<String, Role>>,
+    roles: Option<BTreeMap<String, RoleValue>>,
     initial_prompt_value: Option<String>,
     final_prompt_value: Option<String>,
     bos_token: Option<String>,
@@ -114,7 +114,7 @@ impl<const STRICT: bool> TryFrom<Keys<STRICT>> for CustomTemplate {
     type Error = &'static str;
 
     fn try_from(template: Keys<STRICT>) -> Result<Self, &'static str> {
-        let is_text = |role: &Role| matches!(role, Role::Text(_));
+        let is_text = |role: &RoleValue| matches!(role, RoleValue::Text(_));
         let has_separators =
             template.pre_message_sep.is_some() || template.post_message_sep.is_some();
         if has_separators
@@ -129,8 +129,8 @@ impl<const STRICT: bool> TryFrom<Keys<STRICT>> for CustomTemplate {
         let before = template.pre_message_sep.unwrap_or_default();
         let after = template.post_message_sep.unwrap_or_default();
         let markers = |role| match role {
-            Role::Markers(markers) => markers,
-            Role::Text(text) => RoleMarkers::new(format!("{text}{before}"), after.clone()),
+            RoleValue::Markers(markers) => markers,
+            RoleValue::Text(text) => RoleMarkers::new(format!("{text}{before}"), after.clone()),
         };
         let mut this = Self::new();
         let roles = template.roles.unwrap_or_default();
@@ -147,12 +147,12 @@ impl<const STRICT: bool> TryFrom<Keys<STRICT>> for CustomTemplate {
 }
 
 /// A role in either form.
-enum Role {
+enum RoleValue {
     Markers(RoleMarkers),
     Text(String),
 }
 
-impl<'de> Deserialize<'de> for Role {
+impl<'de> Deserialize<'de> for RoleValue {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         deserializer.deserialize_any(RoleVisitor)
     }
@@ -161,17 +161,17 @@ impl<'de> Deserialize<'de> for Role {
 struct RoleVisitor;
 
 impl<'de> Visitor<'de> for RoleVisitor {
-    type Value = Role;
+    type Value = RoleValue;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("`pre_message` and `post_message`, or the text before a message")
     }
 
-    fn visit_str<E: Error>(self, text: &str) -> Result<Role, E> {
-        Ok(Role::Text(text.to_owned()))
+    fn visit_str<E: Error>(self, text: &str) -> Result<RoleValue, E> {
+        Ok(RoleValue::Text(text.to_owned()))
     }
 
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Role, A::Error> {
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<RoleValue, A::Error> {
         let mut markers = RoleMarkers::default();
         while let Some(key) = map.next_key::<String>()? {
             let marker = match &*key {
@@ -186,6 +186,6 @@ impl<'de> Visitor<'de> for RoleVisitor {
             };
             *marker = map.next_value::<Option<String>>()?.unwrap_or_default();
         }
-        Ok(Role::Markers(markers))
+        Ok(RoleValue::Markers(markers))
     }
 }

@@ -3,24 +3,25 @@
 use alloc::borrow::Cow;
 use alloc::string::String;
 use alloc::vec::Vec;
+use core::fmt;
 
 /// One message of a conversation.
 ///
 /// ```
-/// use prompt_templates::{Message, Role};
+/// use prompt_templates::{PromptMessage, PromptRole};
 ///
-/// let message = Message::new(Role::from("user"), "Hello!");
-/// assert_eq!(message, Message::user("Hello!"));
+/// let message = PromptMessage::new(PromptRole::from("user"), "Hello!");
+/// assert_eq!(message, PromptMessage::user("Hello!"));
 /// ```
 #[non_exhaustive]
 #[derive(Clone, Debug, Eq, PartialEq)]
-pub struct Message<'a> {
+pub struct PromptMessage<'a> {
     /// The role.
-    pub role: Role<'a>,
+    pub role: PromptRole<'a>,
     /// The content.
-    pub content: Content<'a>,
+    pub content: PromptContent<'a>,
     /// The assistant's tool calls.
-    pub tool_calls: Vec<ToolCall<'a>>,
+    pub tool_calls: Vec<PromptToolCall<'a>>,
     /// The id of the call to which a tool message replies.
     pub tool_call_id: Option<Cow<'a, str>>,
     /// The name of the author or the function.
@@ -29,9 +30,9 @@ pub struct Message<'a> {
     pub reasoning: Option<Cow<'a, str>>,
 }
 
-impl<'a> Message<'a> {
+impl<'a> PromptMessage<'a> {
     /// Creates a message with any role.
-    pub fn new(role: Role<'a>, content: impl Into<Content<'a>>) -> Self {
+    pub fn new(role: PromptRole<'a>, content: impl Into<PromptContent<'a>>) -> Self {
         Self {
             role,
             content: content.into(),
@@ -43,31 +44,31 @@ impl<'a> Message<'a> {
     }
 
     /// Creates a system message.
-    pub fn system(content: impl Into<Content<'a>>) -> Self {
-        Self::new(Role::System, content)
+    pub fn system(content: impl Into<PromptContent<'a>>) -> Self {
+        Self::new(PromptRole::System, content)
     }
 
     /// Creates a user message.
-    pub fn user(content: impl Into<Content<'a>>) -> Self {
-        Self::new(Role::User, content)
+    pub fn user(content: impl Into<PromptContent<'a>>) -> Self {
+        Self::new(PromptRole::User, content)
     }
 
     /// Creates an assistant message.
-    pub fn assistant(content: impl Into<Content<'a>>) -> Self {
-        Self::new(Role::Assistant, content)
+    pub fn assistant(content: impl Into<PromptContent<'a>>) -> Self {
+        Self::new(PromptRole::Assistant, content)
     }
 
     /// Creates the result of the tool call `id`.
-    pub fn tool(id: impl Into<Cow<'a, str>>, content: impl Into<Content<'a>>) -> Self {
+    pub fn tool(id: impl Into<Cow<'a, str>>, content: impl Into<PromptContent<'a>>) -> Self {
         Self {
             tool_call_id: Some(id.into()),
-            ..Self::new(Role::Tool, content)
+            ..Self::new(PromptRole::Tool, content)
         }
     }
 
     /// Adds tool calls of the assistant.
     #[must_use]
-    pub fn with_tool_calls(mut self, calls: Vec<ToolCall<'a>>) -> Self {
+    pub fn with_tool_calls(mut self, calls: Vec<PromptToolCall<'a>>) -> Self {
         self.tool_calls = calls;
         self
     }
@@ -97,7 +98,7 @@ impl<'a> Message<'a> {
 /// The role of a message.
 #[non_exhaustive]
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
-pub enum Role<'a> {
+pub enum PromptRole<'a> {
     /// The model.
     Assistant,
     /// The application, under OpenAI's newer name for `system`.
@@ -114,7 +115,7 @@ pub enum Role<'a> {
     Other(&'a str),
 }
 
-impl<'a> Role<'a> {
+impl<'a> PromptRole<'a> {
     /// The role's name on the wire.
     pub fn as_str(&self) -> &'a str {
         match self {
@@ -129,7 +130,14 @@ impl<'a> Role<'a> {
     }
 }
 
-impl<'a> From<&'a str> for Role<'a> {
+/// The role's name on the wire.
+impl fmt::Display for PromptRole<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl<'a> From<&'a str> for PromptRole<'a> {
     fn from(name: &'a str) -> Self {
         match name {
             "assistant" => Self::Assistant,
@@ -146,47 +154,47 @@ impl<'a> From<&'a str> for Role<'a> {
 /// The content of a message.
 #[non_exhaustive]
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
-pub enum Content<'a> {
+pub enum PromptContent<'a> {
     /// No content, as in an assistant message that only has tool calls.
     #[default]
     None,
     /// Text.
     Text(Cow<'a, str>),
     /// Texts and images, in order.
-    Parts(Vec<Part<'a>>),
+    Parts(Vec<PromptPart<'a>>),
 }
 
-impl<'a> From<&'a str> for Content<'a> {
+impl<'a> From<&'a str> for PromptContent<'a> {
     fn from(text: &'a str) -> Self {
         Self::Text(Cow::Borrowed(text))
     }
 }
 
-impl<'a> From<&'a String> for Content<'a> {
+impl<'a> From<&'a String> for PromptContent<'a> {
     fn from(text: &'a String) -> Self {
         Self::Text(Cow::Borrowed(text))
     }
 }
 
-impl From<String> for Content<'_> {
+impl From<String> for PromptContent<'_> {
     fn from(text: String) -> Self {
         Self::Text(Cow::Owned(text))
     }
 }
 
-impl<'a> From<Cow<'a, str>> for Content<'a> {
+impl<'a> From<Cow<'a, str>> for PromptContent<'a> {
     fn from(text: Cow<'a, str>) -> Self {
         Self::Text(text)
     }
 }
 
-impl<'a> From<Vec<Part<'a>>> for Content<'a> {
-    fn from(parts: Vec<Part<'a>>) -> Self {
+impl<'a> From<Vec<PromptPart<'a>>> for PromptContent<'a> {
+    fn from(parts: Vec<PromptPart<'a>>) -> Self {
         Self::Parts(parts)
     }
 }
 
-impl<'a, T: Into<Self>> From<Option<T>> for Content<'a> {
+impl<'a, T: Into<Self>> From<Option<T>> for PromptContent<'a> {
     fn from(content: Option<T>) -> Self {
         content.map_or(Self::None, Into::into)
     }
@@ -195,7 +203,7 @@ impl<'a, T: Into<Self>> From<Option<T>> for Content<'a> {
 /// A part of a message.
 #[non_exhaustive]
 #[derive(Clone, Debug, Eq, PartialEq)]
-pub enum Part<'a> {
+pub enum PromptPart<'a> {
     /// An image, by its URL.
     Image(Cow<'a, str>),
     /// Text.
@@ -207,7 +215,7 @@ pub enum Part<'a> {
 /// A function call of the assistant.
 #[non_exhaustive]
 #[derive(Clone, Debug, Eq, PartialEq)]
-pub struct ToolCall<'a> {
+pub struct PromptToolCall<'a> {
     /// The call's id.
     pub id: Cow<'a, str>,
     /// The function's name.
@@ -216,7 +224,7 @@ pub struct ToolCall<'a> {
     pub arguments: Cow<'a, str>,
 }
 
-impl<'a> ToolCall<'a> {
+impl<'a> PromptToolCall<'a> {
     /// Creates a call of the function `name` with `arguments`, which are JSON text.
     pub fn new(
         id: impl Into<Cow<'a, str>>,

@@ -7,29 +7,29 @@ use alloc::vec::Vec;
 use llm_types::{ContentPart, FunctionCall};
 
 use crate::json;
-use crate::message::{Content, Message, Part, Role, ToolCall};
+use crate::message::{PromptContent, PromptMessage, PromptPart, PromptRole, PromptToolCall};
 
 /// Borrows everything from the request. A refusal counts as the assistant's content, and the older
 /// `function_call` as a tool call.
-impl<'a> From<&'a llm_types::Message> for Message<'a> {
+impl<'a> From<&'a llm_types::Message> for PromptMessage<'a> {
     fn from(message: &'a llm_types::Message) -> Self {
         let content = match (message.content.value(), message.refusal.value()) {
-            (Some(content), _) => Content::from(content),
-            (None, Some(refusal)) => Content::from(refusal),
-            (None, None) => Content::None,
+            (Some(content), _) => PromptContent::from(content),
+            (None, Some(refusal)) => PromptContent::from(refusal),
+            (None, None) => PromptContent::None,
         };
         let calls = message
             .tool_calls
             .value()
             .into_iter()
             .flatten()
-            .map(ToolCall::from);
+            .map(PromptToolCall::from);
         let older = message.function_call.value().map(older_call);
         let reasoning = message
             .reasoning_content
             .value()
             .or_else(|| message.reasoning.value());
-        let mut this = Self::new(Role::from(message.role.as_str()), content);
+        let mut this = Self::new(PromptRole::from(message.role.as_str()), content);
         this.tool_calls = calls.chain(older).collect();
         this.tool_call_id = message.tool_call_id.value().map(Cow::from);
         this.name = message.name.value().map(Cow::from);
@@ -38,18 +38,18 @@ impl<'a> From<&'a llm_types::Message> for Message<'a> {
     }
 }
 
-impl<'a> From<&'a llm_types::Content> for Content<'a> {
+impl<'a> From<&'a llm_types::Content> for PromptContent<'a> {
     fn from(content: &'a llm_types::Content) -> Self {
         match content {
             llm_types::Content::Text(text) => Self::from(text),
             llm_types::Content::Parts(parts) => {
-                Self::Parts(parts.iter().map(Part::from).collect::<Vec<_>>())
+                Self::Parts(parts.iter().map(PromptPart::from).collect::<Vec<_>>())
             }
         }
     }
 }
 
-impl<'a> From<&'a ContentPart> for Part<'a> {
+impl<'a> From<&'a ContentPart> for PromptPart<'a> {
     fn from(part: &'a ContentPart) -> Self {
         match part {
             ContentPart::ImageUrl(part) => Self::Image(Cow::from(&part.image_url.url)),
@@ -61,7 +61,7 @@ impl<'a> From<&'a ContentPart> for Part<'a> {
 }
 
 /// The free-text input of a custom tool becomes a JSON string.
-impl<'a> From<&'a llm_types::ToolCall> for ToolCall<'a> {
+impl<'a> From<&'a llm_types::ToolCall> for PromptToolCall<'a> {
     fn from(call: &'a llm_types::ToolCall) -> Self {
         let id = call.id.value().map_or("", String::as_str);
         let name = call.name().unwrap_or_default();
@@ -75,8 +75,8 @@ impl<'a> From<&'a llm_types::ToolCall> for ToolCall<'a> {
     }
 }
 
-fn older_call(call: &FunctionCall) -> ToolCall<'_> {
-    ToolCall::new("", &*call.name, call.arguments.as_str().unwrap_or("{}"))
+fn older_call(call: &FunctionCall) -> PromptToolCall<'_> {
+    PromptToolCall::new("", &*call.name, call.arguments.as_str().unwrap_or("{}"))
 }
 
 #[cfg(test)]
@@ -87,44 +87,44 @@ mod tests {
     use super::*;
 
     #[track_caller]
-    fn check(message: serde_json::Value, wanted: &Message<'_>) {
+    fn check(message: serde_json::Value, wanted: &PromptMessage<'_>) {
         let message: OpenAi = from_value(message).unwrap();
-        assert_eq!(Message::from(&message), *wanted);
+        assert_eq!(PromptMessage::from(&message), *wanted);
     }
 
     #[test]
     fn nothing_is_lost() {
         check(
             json!({"role": "user", "content": "x", "name": "n"}),
-            &Message::user("x").with_name("n"),
+            &PromptMessage::user("x").with_name("n"),
         );
         check(
             json!({"role": "tool", "content": "x", "tool_call_id": "1"}),
-            &Message::tool("1", "x"),
+            &PromptMessage::tool("1", "x"),
         );
         check(
             json!({"role": "assistant", "content": null, "reasoning_content": "r", "tool_calls": [
                 {"id": "1", "type": "function", "function": {"name": "f", "arguments": "{}"}},
                 {"id": "2", "type": "custom", "custom": {"name": "c", "input": "a\"b"}},
             ]}),
-            &Message::assistant(Content::None)
+            &PromptMessage::assistant(PromptContent::None)
                 .with_reasoning("r")
                 .with_tool_calls(
                     [
-                        ToolCall::new("1", "f", "{}"),
-                        ToolCall::new("2", "c", "\"a\\\"b\""),
+                        PromptToolCall::new("1", "f", "{}"),
+                        PromptToolCall::new("2", "c", "\"a\\\"b\""),
                     ]
                     .into(),
                 ),
         );
         check(
             json!({"role": "assistant", "function_call": {"name": "f", "arguments": "{}"}}),
-            &Message::assistant(Content::None)
-                .with_tool_calls([ToolCall::new("", "f", "{}")].into()),
+            &PromptMessage::assistant(PromptContent::None)
+                .with_tool_calls([PromptToolCall::new("", "f", "{}")].into()),
         );
         check(
             json!({"role": "assistant", "refusal": "no"}),
-            &Message::assistant("no"),
+            &PromptMessage::assistant("no"),
         );
         check(
             json!({"role": "narrator", "content": [
@@ -132,13 +132,13 @@ mod tests {
                 {"type": "image_url", "image_url": {"url": "u"}},
                 {"type": "video_url"},
             ]}),
-            &Message::new(
-                Role::Other("narrator"),
-                Content::Parts(
+            &PromptMessage::new(
+                PromptRole::Other("narrator"),
+                PromptContent::Parts(
                     [
-                        Part::Text("t".into()),
-                        Part::Image("u".into()),
-                        Part::Other("video_url".into()),
+                        PromptPart::Text("t".into()),
+                        PromptPart::Image("u".into()),
+                        PromptPart::Other("video_url".into()),
                     ]
                     .into(),
                 ),

@@ -9,9 +9,9 @@ use crate::now::Now;
 /// The options of rendering; every template takes them.
 ///
 /// ```
-/// use prompt_templates::{Family, Message, Options};
+/// use prompt_templates::{Family, PromptMessage, Options};
 ///
-/// let messages = [Message::user("Hi")];
+/// let messages = [PromptMessage::user("Hi")];
 /// let options = Options::new().with_bos(true).with_generation_prompt(false);
 /// assert_eq!(Family::LLAMA_2.render(&messages, &options)?, "<s>[INST] Hi [/INST]");
 /// # Ok::<(), prompt_templates::Error>(())

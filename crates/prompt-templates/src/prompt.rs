@@ -5,13 +5,13 @@ use alloc::string::String;
 
 use crate::error::{Error, ErrorKind};
 use crate::family::{Spec, Text};
-use crate::message::{Content, Message, Part, Role};
+use crate::message::{PromptContent, PromptMessage, PromptPart, PromptRole};
 use crate::options::{ControlTokens, Images, Options, Strictness};
 use crate::python::{is_space, write_quoted};
 
 /// The conversation, how to write it, and the output.
 pub(crate) struct Prompt<'a> {
-    pub(crate) messages: &'a [Message<'a>],
+    pub(crate) messages: &'a [PromptMessage<'a>],
     pub(crate) options: &'a Options,
     pub(crate) spec: &'static Spec,
     out: &'a mut String,
@@ -25,7 +25,7 @@ impl<'a> Prompt<'a> {
     pub(crate) fn new(
         out: &'a mut String,
         spec: &'static Spec,
-        messages: &'a [Message<'a>],
+        messages: &'a [PromptMessage<'a>],
         options: &'a Options,
     ) -> Self {
         let last = messages.len().checked_sub(1);
@@ -65,8 +65,10 @@ impl<'a> Prompt<'a> {
     #[inline(always)]
     pub(crate) fn content(&mut self, index: usize) -> Result<(), Error> {
         match &self.messages[index].content {
-            Content::Text(text) if self.spec.text == Text::Verbatim => self.foreign(index, text),
-            Content::Text(text) => self.foreign(index, trimmed(text)),
+            PromptContent::Text(text) if self.spec.text == Text::Verbatim => {
+                self.foreign(index, text)
+            }
+            PromptContent::Text(text) => self.foreign(index, trimmed(text)),
             _ => {
                 let text = self.text(index)?;
                 self.foreign(index, &text)
@@ -103,9 +105,9 @@ impl<'a> Prompt<'a> {
     /// The text of message `index`, unchanged.
     pub(crate) fn raw_text(&self, index: usize) -> Result<Cow<'a, str>, Error> {
         match &self.messages[index].content {
-            Content::Text(text) => Ok(Cow::Borrowed(&**text)),
-            Content::None => self.no_text(),
-            Content::Parts(parts) => self.joined(parts).map(Cow::Owned),
+            PromptContent::Text(text) => Ok(Cow::Borrowed(&**text)),
+            PromptContent::None => self.no_text(),
+            PromptContent::Parts(parts) => self.joined(parts).map(Cow::Owned),
         }
         .map_err(|error| error.at_message(index))
     }
@@ -113,16 +115,17 @@ impl<'a> Prompt<'a> {
     /// Whether message `index` has content.
     pub(crate) fn has_text(&self, index: usize) -> bool {
         match &self.messages[index].content {
-            Content::None => false,
-            Content::Text(text) => !text.is_empty(),
-            Content::Parts(parts) => !parts.is_empty(),
+            PromptContent::None => false,
+            PromptContent::Text(text) => !text.is_empty(),
+            PromptContent::Parts(parts) => !parts.is_empty(),
         }
     }
 
     /// Whether the conversation starts with a system message.
     pub(crate) fn has_system(&self) -> bool {
         self.messages.first().is_some_and(|first| {
-            first.role == Role::System || first.role == Role::Developer && !self.is_official()
+            first.role == PromptRole::System
+                || first.role == PromptRole::Developer && !self.is_official()
         })
     }
 
@@ -145,7 +148,7 @@ impl<'a> Prompt<'a> {
     /// Whether `role == 'user'` of the official template finds message `index` at the wrong
     /// position, if the turns start at `start`.
     pub(crate) fn check_turn(&self, index: usize, start: usize) -> Result<(), Error> {
-        let is_user = self.messages[index].role == Role::User;
+        let is_user = self.messages[index].role == PromptRole::User;
         if is_user == (index - start).is_multiple_of(2) {
             Ok(())
         } else {
@@ -170,14 +173,14 @@ impl<'a> Prompt<'a> {
         }
     }
 
-    fn joined(&self, parts: &[Part<'_>]) -> Result<String, Error> {
+    fn joined(&self, parts: &[PromptPart<'_>]) -> Result<String, Error> {
         if self.is_official() {
             return self.printed(parts);
         }
         let mut text = String::new();
         for part in parts {
             match (part, &self.options.images) {
-                (Part::Text(part), _) => text.push_str(part),
+                (PromptPart::Text(part), _) => text.push_str(part),
                 (_, Images::Placeholder(placeholder)) => text.push_str(placeholder),
                 (_, Images::Refuse) => {
                     return Err(Error::new(
@@ -192,7 +195,7 @@ impl<'a> Prompt<'a> {
 
     /// How an official template prints a list where it expects a string: Python's `str` of it, or
     /// an error.
-    fn printed(&self, parts: &[Part<'_>]) -> Result<String, Error> {
+    fn printed(&self, parts: &[PromptPart<'_>]) -> Result<String, Error> {
         if self.spec.text != Text::Stringified {
             return Err(Error::new(
                 ErrorKind::NoContent,
@@ -207,16 +210,16 @@ impl<'a> Prompt<'a> {
                 "{'type': "
             });
             match part {
-                Part::Image(url) => {
+                PromptPart::Image(url) => {
                     out.push_str("'image_url', 'image_url': {'url': ");
                     write_quoted(&mut out, url);
                     out.push('}');
                 }
-                Part::Text(text) => {
+                PromptPart::Text(text) => {
                     out.push_str("'text', 'text': ");
                     write_quoted(&mut out, text);
                 }
-                Part::Other(kind) => write_quoted(&mut out, kind),
+                PromptPart::Other(kind) => write_quoted(&mut out, kind),
             }
             out.push('}');
         }

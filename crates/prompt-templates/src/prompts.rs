@@ -3,20 +3,20 @@
 use alloc::string::String;
 
 use crate::error::Error;
-use crate::message::Message;
+use crate::message::PromptMessage;
 use crate::options::{ControlTokens, Options, Strictness};
-use crate::registry::Registry;
+use crate::registry::TemplateRegistry;
 use crate::template::Template;
 
 /// The templates of an account, and how they are applied.
 ///
 /// ```
-/// use prompt_templates::{Family, Message, Prompts};
+/// use prompt_templates::{Family, PromptMessage, Prompts};
 ///
 /// let mut prompts = Prompts::default();
 /// prompts.register("acme/*", Family::CHATML);
 /// let template = prompts.find("acme/one").ok_or("no template")?;
-/// let prompt = prompts.render(template, &[Message::user("Hi")])?;
+/// let prompt = prompts.render(template, &[PromptMessage::user("Hi")])?;
 /// assert_eq!(prompt, "<|im_start|>user\nHi<|im_end|>\n<|im_start|>assistant\n");
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
@@ -26,7 +26,7 @@ use crate::template::Template;
 /// ignored: they belong to the account.
 #[derive(Clone, Debug, Default)]
 pub struct Prompts {
-    by_model: Registry,
+    by_model: TemplateRegistry,
     for_all: Option<Template>,
     control_tokens: ControlTokens,
 }
@@ -72,7 +72,11 @@ impl Prompts {
     /// # Errors
     ///
     /// Those of [`Template::render`].
-    pub fn render(&self, template: &Template, messages: &[Message<'_>]) -> Result<String, Error> {
+    pub fn render(
+        &self,
+        template: &Template,
+        messages: &[PromptMessage<'_>],
+    ) -> Result<String, Error> {
         let options = Options::new()
             .with_strictness(Strictness::Fold)
             .with_control_tokens(self.control_tokens);
@@ -98,7 +102,7 @@ impl<'de> serde::Deserialize<'de> for Prompts {
         let template = template.map_err(serde::de::Error::custom)?;
         let is_set = template != CustomTemplate::default();
         Ok(Self {
-            by_model: Registry::new(),
+            by_model: TemplateRegistry::new(),
             for_all: is_set.then(|| template.into()),
             control_tokens: settings.control_tokens,
         })

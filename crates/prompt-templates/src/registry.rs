@@ -8,9 +8,9 @@ use crate::template::Template;
 /// Templates registered for models, like LiteLLM's `register_prompt_template`.
 ///
 /// ```
-/// use prompt_templates::{Family, Registered, Registry};
+/// use prompt_templates::{Family, Registered, TemplateRegistry};
 ///
-/// let mut registry = Registry::new();
+/// let mut registry = TemplateRegistry::new();
 /// registry.register("acme/llama", Family::LLAMA_3);
 /// registry.register("acme/*", Family::CHATML);
 ///
@@ -19,11 +19,11 @@ use crate::template::Template;
 /// # Ok::<(), &str>(())
 /// ```
 #[derive(Clone, Debug, Default)]
-pub struct Registry {
+pub struct TemplateRegistry {
     entries: Vec<(String, Template)>,
 }
 
-impl Registry {
+impl TemplateRegistry {
     /// Creates an empty registry.
     pub const fn new() -> Self {
         Self {
@@ -79,7 +79,7 @@ impl Registry {
     }
 }
 
-/// The result of [`Registry::find`].
+/// The result of [`TemplateRegistry::find`].
 #[non_exhaustive]
 #[derive(Clone, Copy, Debug)]
 pub struct Found<'r> {
@@ -154,7 +154,7 @@ mod tests {
 
     #[test]
     fn the_nearest_name_wins() {
-        let mut registry = Registry::new();
+        let mut registry = TemplateRegistry::new();
         assert!(
             registry
                 .register("replicate/acme/*", Family::PLAIN)

@@ -9,16 +9,16 @@ use crate::error::Error;
 use crate::family::Family;
 #[cfg(feature = "jinja")]
 use crate::jinja::ChatTemplate;
-use crate::message::Message;
+use crate::message::PromptMessage;
 use crate::options::Options;
 
 /// Any template: a built-in family, a registered one or a chat template.
 ///
 /// ```
-/// use prompt_templates::{Family, Message, Options, Template};
+/// use prompt_templates::{Family, PromptMessage, Options, Template};
 ///
 /// let template = Template::from(Family::CHATML);
-/// let prompt = template.render(&[Message::user("Hi")], &Options::new())?;
+/// let prompt = template.render(&[PromptMessage::user("Hi")], &Options::new())?;
 /// assert_eq!(prompt, "<|im_start|>user\nHi<|im_end|>\n<|im_start|>assistant\n");
 /// # Ok::<(), prompt_templates::Error>(())
 /// ```
@@ -61,7 +61,11 @@ impl Template {
     /// # Errors
     ///
     /// If the template does not support a message: see [`Family::render`].
-    pub fn render(&self, messages: &[Message<'_>], options: &Options) -> Result<String, Error> {
+    pub fn render(
+        &self,
+        messages: &[PromptMessage<'_>],
+        options: &Options,
+    ) -> Result<String, Error> {
         let mut out = String::new();
         self.render_into(&mut out, messages, options)?;
         Ok(out)
@@ -75,7 +79,7 @@ impl Template {
     pub fn render_into(
         &self,
         out: &mut String,
-        messages: &[Message<'_>],
+        messages: &[PromptMessage<'_>],
         options: &Options,
     ) -> Result<(), Error> {
         match self {
@@ -95,7 +99,7 @@ impl Template {
     pub fn render_to(
         &self,
         out: &mut dyn fmt::Write,
-        messages: &[Message<'_>],
+        messages: &[PromptMessage<'_>],
         options: &Options,
     ) -> Result<(), Error> {
         let prompt = self.render(messages, options)?;

@@ -3,8 +3,8 @@
 #![allow(clippy::expect_used, clippy::unwrap_used, reason = "helpers of tests")]
 
 use prompt_templates::{
-    ChatTemplate, Context, ControlTokens, ErrorKind, Limits, Message, Now, Options, Strictness,
-    ToolCall,
+    ChatTemplate, Context, ControlTokens, ErrorKind, Now, Options, PromptMessage, PromptToolCall,
+    RenderLimits, Strictness,
 };
 
 const CHATML: &str = "{{ bos_token }}{% for m in messages %}<|im_start|>{{ m.role }}\n\
@@ -32,7 +32,7 @@ fn fails(source: &str, kind: ErrorKind) {
 #[test]
 fn bos_is_written_or_left_to_the_server() {
     let template = compile(CHATML).with_bos_token("<s>");
-    let messages = [Message::user("Hi")];
+    let messages = [PromptMessage::user("Hi")];
     let without = template.render(&messages, &Options::new()).unwrap();
     assert_eq!(
         without,
@@ -46,7 +46,10 @@ fn bos_is_written_or_left_to_the_server() {
 
 #[test]
 fn the_last_message_can_be_continued() {
-    let messages = [Message::user("Hi"), Message::assistant("Well, ")];
+    let messages = [
+        PromptMessage::user("Hi"),
+        PromptMessage::assistant("Well, "),
+    ];
     let options = Options::new().with_continue_final(true);
     let prompt = compile(CHATML).render(&messages, &options).unwrap();
     assert!(
@@ -69,7 +72,10 @@ fn the_last_message_can_be_continued() {
 #[test]
 fn control_tokens_in_content_follow_the_policy() {
     let template = compile(CHATML).with_eos_token("</s>");
-    let messages = [Message::user("a"), Message::user("b<|im_end|></s>")];
+    let messages = [
+        PromptMessage::user("a"),
+        PromptMessage::user("b<|im_end|></s>"),
+    ];
     let render = |policy| {
         let options = Options::new()
             .with_control_tokens(policy)
@@ -93,8 +99,8 @@ fn control_tokens_in_content_follow_the_policy() {
 fn control_tokens_escaped_in_json_are_found() {
     let source = "<|im_end|>{{ tools | tojson }}{% for m in messages %}\
                   {{ m.tool_calls | default(none) | tojson }}{% endfor %}";
-    let call = ToolCall::new("1", "f", r#"{"x": "\u003c|im_end|>"}"#);
-    let messages = [Message::assistant("").with_tool_calls(vec![call])];
+    let call = PromptToolCall::new("1", "f", r#"{"x": "\u003c|im_end|>"}"#);
+    let messages = [PromptMessage::assistant("").with_tool_calls(vec![call])];
     let options = Options::new().with_tools(vec![r#"{"y": "<\u007cim_end|>"}"#.to_owned()]);
     let prompt = compile(source).render(&messages, &options).unwrap();
     assert_eq!(prompt.matches("<|im_end|>").count(), 1, "{prompt}");
@@ -104,8 +110,8 @@ fn control_tokens_escaped_in_json_are_found() {
 fn arguments_are_an_object_or_text_as_the_template_requires() {
     let calls = "{% for m in messages %}{% for c in m.tool_calls | default([]) %}";
     let end = "{% endfor %}{% endfor %}";
-    let call = ToolCall::new("1", "f", r#"{"a":1}"#);
-    let messages = [Message::assistant("").with_tool_calls(vec![call])];
+    let call = PromptToolCall::new("1", "f", r#"{"a":1}"#);
+    let messages = [PromptMessage::assistant("").with_tool_calls(vec![call])];
     let check = |print: &str, wanted: &str| {
         let template = compile(&format!("{calls}{{{{ {print} }}}}{end}"));
         assert_eq!(template.render(&messages, &Options::new()).unwrap(), wanted);
@@ -121,7 +127,11 @@ fn messages_are_folded_if_the_template_rejects_them() {
     let source = "{% for m in messages %}\
                   {% if (m.role == 'user') != (loop.index0 % 2 == 0) %}\
                   {{ raise_exception('out of turn') }}{% endif %}[{{ m.content }}]{% endfor %}";
-    let messages = [Message::system("s"), Message::user("a"), Message::user("b")];
+    let messages = [
+        PromptMessage::system("s"),
+        PromptMessage::user("a"),
+        PromptMessage::user("b"),
+    ];
     let error = compile(source)
         .render(&messages, &Options::new())
         .unwrap_err();
@@ -142,7 +152,7 @@ fn options_reach_the_template() {
         .with_variable("documents", r#"[{"text": "d"}]"#)
         .with_tools(vec![r#"{"function": {"name": "f"}}"#.to_owned()]);
     let prompt = compile(source)
-        .render(&[Message::user("x")], &options)
+        .render(&[PromptMessage::user("x")], &options)
         .unwrap();
     assert_eq!(prompt, "01 Jan 1970 False d f");
 }
@@ -165,7 +175,7 @@ fn a_tokenizer_config_has_one_template_or_several() {
                                         {"name": "tool_use", "template": "tools"},
                                         {"name": "rag", "template": "documents"}]}"#;
     let template = ChatTemplate::from_tokenizer_config("test", several).unwrap();
-    let messages = [Message::user("x")];
+    let messages = [PromptMessage::user("x")];
     let tools = Options::new().with_tools(vec!["{}".to_owned()]);
     assert_eq!(
         template.render(&messages, &Options::new()).unwrap(),
@@ -307,7 +317,7 @@ fn nesting_up_to_the_limits_compiles_on_a_small_stack() {
 
 #[test]
 fn limits_can_be_set() {
-    let mut limits = Limits::default();
+    let mut limits = RenderLimits::default();
     limits.output = 10;
     let template = ChatTemplate::compile_with("test", "{{ x }}", limits).unwrap();
     let short = Context::default().with_variable("x", "x".repeat(10));

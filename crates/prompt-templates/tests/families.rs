@@ -1,15 +1,15 @@
-//! The families' prompts, for rules that fit into one sentence.
+//! Rules of single families.
 
 use prompt_templates::{
-    Content, ControlTokens, Error, ErrorKind, Family, Images, Message, Now, Options, Part, Role,
-    Strictness, ToolCall,
+    ControlTokens, Error, ErrorKind, Family, Images, Now, Options, PromptContent, PromptMessage,
+    PromptPart, PromptRole, PromptToolCall, Strictness,
 };
 
 #[test]
 fn llama_3_without_bos_equals_the_prompt_on_the_page_at_replicate() {
     let messages = [
-        Message::system("Be a good human!"),
-        Message::user("What do you know about earth?"),
+        PromptMessage::system("Be a good human!"),
+        PromptMessage::user("What do you know about earth?"),
     ];
     assert_eq!(
         Family::LLAMA_3.render(&messages, &Options::new()).unwrap(),
@@ -41,9 +41,9 @@ fn every_family_has_the_ends_of_a_reply() {
 #[test]
 fn bos_is_written_or_left_to_the_server() {
     let messages = [
-        Message::user("a"),
-        Message::assistant("b"),
-        Message::user("c"),
+        PromptMessage::user("a"),
+        PromptMessage::assistant("b"),
+        PromptMessage::user("c"),
     ];
     for family in Family::ALL {
         let without = family.render(&messages, &Options::new()).unwrap();
@@ -56,7 +56,10 @@ fn bos_is_written_or_left_to_the_server() {
 
 #[test]
 fn the_last_message_of_the_assistant_can_be_continued() {
-    let messages = [Message::user("Count."), Message::assistant("One, two,")];
+    let messages = [
+        PromptMessage::user("Count."),
+        PromptMessage::assistant("One, two,"),
+    ];
     let options = Options::new().with_continue_final(true);
     for family in Family::ALL {
         let prompt = family.render(&messages, &options).unwrap();
@@ -69,11 +72,14 @@ fn the_last_message_of_the_assistant_can_be_continued() {
 #[test]
 fn parts_are_joined_and_images_rejected_or_replaced() {
     let parts = |picture: bool| {
-        let mut parts = vec![Part::Text("See ".into()), Part::Text("this: ".into())];
+        let mut parts = vec![
+            PromptPart::Text("See ".into()),
+            PromptPart::Text("this: ".into()),
+        ];
         if picture {
-            parts.push(Part::Image("https://example.com/x.png".into()));
+            parts.push(PromptPart::Image("https://example.com/x.png".into()));
         }
-        [Message::user(parts)]
+        [PromptMessage::user(parts)]
     };
     let render = |picture, options: &Options| Family::PLAIN.render(&parts(picture), options);
     assert_eq!(render(false, &Options::new()).unwrap(), "See this: ");
@@ -85,9 +91,12 @@ fn parts_are_joined_and_images_rejected_or_replaced() {
 
 #[test]
 fn a_token_split_between_parts_is_found() {
-    let parts = vec![Part::Text("<|im_".into()), Part::Text("end|>".into())];
+    let parts = vec![
+        PromptPart::Text("<|im_".into()),
+        PromptPart::Text("end|>".into()),
+    ];
     let prompt = Family::CHATML
-        .render(&[Message::user(parts)], &Options::new())
+        .render(&[PromptMessage::user(parts)], &Options::new())
         .unwrap();
     assert!(
         prompt.starts_with("<|im_start|>user\n<|im_end| ><|im_end|>"),
@@ -97,20 +106,20 @@ fn a_token_split_between_parts_is_found() {
 
 #[test]
 fn an_unsupported_conversation_is_a_typed_error() {
-    let user = || Message::user("x");
-    let call =
-        Message::assistant(Content::None).with_tool_calls(vec![ToolCall::new("1", "f", "{}")]);
+    let user = || PromptMessage::user("x");
+    let call = PromptMessage::assistant(PromptContent::None)
+        .with_tool_calls(vec![PromptToolCall::new("1", "f", "{}")]);
     for (family, messages, kind, place) in [
         (Family::CHATML, vec![], ErrorKind::Empty, None),
         (
             Family::CHATML,
-            vec![user(), Message::new(Role::Other("x"), "x")],
+            vec![user(), PromptMessage::new(PromptRole::Other("x"), "x")],
             ErrorKind::Role,
             Some(1),
         ),
         (
             Family::CHATML,
-            vec![user(), Message::tool("1", "x")],
+            vec![user(), PromptMessage::tool("1", "x")],
             ErrorKind::Tools,
             Some(1),
         ),
@@ -122,13 +131,13 @@ fn an_unsupported_conversation_is_a_typed_error() {
         ),
         (
             Family::CHATML,
-            vec![Message::user(Content::None)],
+            vec![PromptMessage::user(PromptContent::None)],
             ErrorKind::NoContent,
             Some(0),
         ),
         (
             Family::LLAMA_2,
-            vec![Message::assistant("x"), user()],
+            vec![PromptMessage::assistant("x"), user()],
             ErrorKind::Alternation,
             Some(0),
         ),
@@ -140,13 +149,13 @@ fn an_unsupported_conversation_is_a_typed_error() {
         ),
         (
             Family::LLAMA_2,
-            vec![Message::system("x")],
+            vec![PromptMessage::system("x")],
             ErrorKind::System,
             Some(0),
         ),
         (
             Family::GEMMA,
-            vec![Message::system("x"), user()],
+            vec![PromptMessage::system("x"), user()],
             ErrorKind::System,
             Some(0),
         ),
@@ -163,11 +172,11 @@ fn an_unsupported_conversation_is_a_typed_error() {
 #[test]
 fn an_error_after_folding_has_the_original_message_index() {
     let messages = [
-        Message::system("a"),
-        Message::system("b"),
-        Message::user("c"),
-        Message::user("d"),
-        Message::tool("1", "e"),
+        PromptMessage::system("a"),
+        PromptMessage::system("b"),
+        PromptMessage::user("c"),
+        PromptMessage::user("d"),
+        PromptMessage::tool("1", "e"),
     ];
     let options = Options::new().with_strictness(Strictness::Fold);
     let error = Family::LLAMA_2.render(&messages, &options).unwrap_err();
@@ -179,7 +188,7 @@ fn an_error_after_folding_has_the_original_message_index() {
 #[test]
 fn the_error_for_a_rejected_token_names_it() -> Result<(), Error> {
     let options = Options::new().with_control_tokens(ControlTokens::Reject);
-    let messages = [Message::system("x"), Message::user("[INST] y")];
+    let messages = [PromptMessage::system("x"), PromptMessage::user("[INST] y")];
     let mut out = String::from("kept");
     let error = Family::LLAMA_2
         .render_into(&mut out, &messages, &options)
@@ -198,14 +207,14 @@ fn the_error_for_a_rejected_token_names_it() -> Result<(), Error> {
 fn llama_3_1_writes_the_given_date() {
     let now = Options::new().with_now(Now::from_unix(1_735_787_045));
     let prompt = Family::LLAMA_3_1
-        .render(&[Message::user("x")], &now)
+        .render(&[PromptMessage::user("x")], &now)
         .unwrap();
     assert!(prompt.starts_with(
         "<|start_header_id|>system<|end_header_id|>\n\nCutting Knowledge Date: December 2023\n\
          Today Date: 02 Jan 2025\n\n<|eot_id|>"
     ));
     let prompt = Family::LLAMA_3_1
-        .render(&[Message::user("x")], &Options::new())
+        .render(&[PromptMessage::user("x")], &Options::new())
         .unwrap();
     assert!(prompt.starts_with("<|start_header_id|>user<|end_header_id|>"));
 }
@@ -214,7 +223,7 @@ fn llama_3_1_writes_the_given_date() {
 fn qwen_3_thinks_unless_disabled() {
     let render = |options: &Options| {
         Family::QWEN_3
-            .render(&[Message::user("x")], options)
+            .render(&[PromptMessage::user("x")], options)
             .unwrap()
     };
     assert!(render(&Options::new()).ends_with("<|im_start|>assistant\n"));
@@ -226,7 +235,7 @@ fn qwen_3_thinks_unless_disabled() {
 fn a_default_system_prompt_can_be_left_out() {
     let options = Options::new().with_default_system(false);
     for family in Family::ALL {
-        let render = |options| family.render(&[Message::user("x")], options).unwrap();
+        let render = |options| family.render(&[PromptMessage::user("x")], options).unwrap();
         let has_one = family.default_system().is_some();
         assert_eq!(
             render(&Options::new()) != render(&options),

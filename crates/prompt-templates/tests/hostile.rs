@@ -1,7 +1,9 @@
 //! For any template, tokenizer configuration or tool: no panic, and rendering ends.
 #![cfg(feature = "jinja")]
 
-use prompt_templates::{ChatTemplate, Context, Family, Limits, Message, Now, Options, ToolCall};
+use prompt_templates::{
+    ChatTemplate, Context, Family, Now, Options, PromptMessage, PromptToolCall, RenderLimits,
+};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::select;
@@ -62,11 +64,11 @@ const PIECES: &[&str] = &[
 proptest! {
     #[test]
     fn no_template_panics(pieces in vec(select(PIECES), 0..24)) {
-        let mut limits = Limits::default();
+        let mut limits = RenderLimits::default();
         limits.fuel = 10_000;
         limits.output = 10_000;
         if let Ok(template) = ChatTemplate::compile_with("test", &pieces.concat(), limits) {
-            let messages = [Message::system("s"), Message::user("u"), Message::assistant("a")];
+            let messages = [PromptMessage::system("s"), PromptMessage::user("u"), PromptMessage::assistant("a")];
             let options = Options::new().with_now(Now::from_unix(0));
             let mut out = String::from("kept");
             let result = template.render_into(&mut out, &messages, &options);
@@ -96,10 +98,10 @@ proptest! {
     #[test]
     fn no_tool_panics(json in "[\\[\\]{}:,\"\\\\u0-9a-fnrt .é-]{0,40}") {
         let options = Options::new().with_tools(vec![json.clone()]);
-        let call = Message::assistant("").with_tool_calls(vec![ToolCall::new("1", "f", json)]);
+        let call = PromptMessage::assistant("").with_tool_calls(vec![PromptToolCall::new("1", "f", json)]);
         for family in [Family::LLAMA_3_1, Family::MISTRAL_V3, Family::QWEN_3] {
-            let _ = family.render(&[Message::user("x")], &options);
-            let _ = family.render(&[Message::user("x"), call.clone()], &Options::new());
+            let _ = family.render(&[PromptMessage::user("x")], &options);
+            let _ = family.render(&[PromptMessage::user("x"), call.clone()], &Options::new());
         }
     }
 

@@ -5,7 +5,7 @@
 
 use allocation_counter::measure;
 use prompt_templates::{
-    ChatTemplate, Context, Error, ErrorKind, Limits, Message, Options, ToolCall,
+    ChatTemplate, Context, Error, ErrorKind, Options, PromptMessage, PromptToolCall, RenderLimits,
 };
 use serde_json::json;
 
@@ -17,7 +17,7 @@ const MEMORY: usize = 1 << 20;
 const PEAK: u64 = 24 << 20;
 
 fn render(source: &str) -> Result<String, Error> {
-    let mut limits = Limits::default();
+    let mut limits = RenderLimits::default();
     limits.fuel = FUEL;
     limits.output = OUTPUT;
     limits.memory = MEMORY;
@@ -36,7 +36,7 @@ fn render(source: &str) -> Result<String, Error> {
     result
 }
 
-/// It must fail because of a limit.
+/// Checks that a render fails because of a limit.
 #[track_caller]
 fn is_stopped(source: &str) {
     let shown = &source[..source.len().min(200)];
@@ -157,7 +157,7 @@ fn nesting_of_values_is_bounded() {
     ] {
         is_stopped(&repeated("[1]", step));
     }
-    // In other ways than with a namespace.
+    // Without a namespace.
     is_stopped(&"{% set a = [a] %}".repeat(5_000));
     is_stopped(&"{% set a, b = [a], [b] %}".repeat(5_000));
     let with = "{% with a = [[[[[[[[[a]]]]]]]]] %}";
@@ -424,14 +424,14 @@ fn deeply_nested_input_is_rejected_or_rendered() {
                   {{ tools | tojson }}{{ messages == messages[:] }}";
     let template = ChatTemplate::compile("test", source).unwrap();
     for (depth, is_rendered) in [(100, true), (200, false), (100_000, false)] {
-        let call = ToolCall::new("1", "f", deep(depth));
-        let calls = [Message::assistant("").with_tool_calls(vec![call])];
+        let call = PromptToolCall::new("1", "f", deep(depth));
+        let calls = [PromptMessage::assistant("").with_tool_calls(vec![call])];
         let tools = Options::new().with_tools(vec![deep(depth)]);
         let variable = Options::new().with_variable("documents", deep(depth));
         for result in [
             template.render(&calls, &Options::new()),
-            template.render(&[Message::user("x")], &tools),
-            template.render(&[Message::user("x")], &variable),
+            template.render(&[PromptMessage::user("x")], &tools),
+            template.render(&[PromptMessage::user("x")], &variable),
         ] {
             assert_eq!(result.is_ok(), is_rendered, "{depth}: {result:?}");
         }

@@ -1,4 +1,4 @@
-//! Every model of the table has the family given in the table.
+//! Every model in the table matches the given family.
 
 use prompt_templates::match_model;
 

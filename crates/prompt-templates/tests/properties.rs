@@ -4,8 +4,8 @@
 use std::fmt;
 
 use prompt_templates::{
-    Content, ControlTokens, CustomTemplate, ErrorKind, Family, Images, Message, Options, Part,
-    Role, RoleMarkers, Strictness, ToolCall,
+    ControlTokens, CustomTemplate, ErrorKind, Family, Images, Options, PromptContent,
+    PromptMessage, PromptPart, PromptRole, PromptToolCall, RoleMarkers, Strictness,
 };
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -75,7 +75,7 @@ proptest! {
         let options = Options::new()
             .with_control_tokens(ControlTokens::Reject)
             .with_strictness(Strictness::Fold);
-        let result = family.render(&[Message::user(&text)], &options);
+        let result = family.render(&[PromptMessage::user(&text)], &options);
         let held = family.control_tokens().iter().any(|token| text.contains(token));
         match result {
             Ok(_) => prop_assert!(!held),
@@ -99,7 +99,7 @@ proptest! {
             template.with_role(*token, RoleMarkers::new(*token, ""))
         });
         let mut out = String::new();
-        template.render_into(&mut out, &[Message::user(&text)], &Options::new()).unwrap();
+        template.render_into(&mut out, &[PromptMessage::user(&text)], &Options::new()).unwrap();
         let without_space = |text: &str| text.replace(' ', "");
         prop_assert_eq!(without_space(&out), without_space(&text));
     }
@@ -199,7 +199,7 @@ fn innocent((role, texts, image, call): &Draft) -> Draft {
     (*role, texts.iter().map(text).collect(), *image, *call)
 }
 
-fn messages(drafts: &[Draft], with_other_roles: bool) -> Vec<Message<'static>> {
+fn messages(drafts: &[Draft], with_other_roles: bool) -> Vec<PromptMessage<'static>> {
     drafts
         .iter()
         .map(|(role, texts, image, call)| {
@@ -209,31 +209,31 @@ fn messages(drafts: &[Draft], with_other_roles: bool) -> Vec<Message<'static>> {
                 _ => "narrator",
             };
             let role = [
-                Role::System,
-                Role::User,
-                Role::User,
-                Role::Assistant,
-                Role::Assistant,
-                Role::Tool,
-                Role::Developer,
-                Role::Other(other),
+                PromptRole::System,
+                PromptRole::User,
+                PromptRole::User,
+                PromptRole::Assistant,
+                PromptRole::Assistant,
+                PromptRole::Tool,
+                PromptRole::Developer,
+                PromptRole::Other(other),
             ][*role];
             let content = match texts.len() {
-                0 => Content::None,
-                1 if !image => Content::from(texts.remove(0)),
+                0 => PromptContent::None,
+                1 if !image => PromptContent::from(texts.remove(0)),
                 _ => {
-                    let mut parts: Vec<Part<'_>> = texts
+                    let mut parts: Vec<PromptPart<'_>> = texts
                         .into_iter()
-                        .map(|text| Part::Text(text.into()))
+                        .map(|text| PromptPart::Text(text.into()))
                         .collect();
                     if *image {
-                        parts.push(Part::Image("https://example.com/x.png".into()));
+                        parts.push(PromptPart::Image("https://example.com/x.png".into()));
                     }
-                    Content::Parts(parts)
+                    PromptContent::Parts(parts)
                 }
             };
-            let calls = call.then(|| ToolCall::new("callabcde", "f", r#"{"x": "y"}"#));
-            Message::new(role, content)
+            let calls = call.then(|| PromptToolCall::new("callabcde", "f", r#"{"x": "y"}"#));
+            PromptMessage::new(role, content)
                 .with_tool_call_id("callabcde")
                 .with_tool_calls(calls.into_iter().collect())
         })

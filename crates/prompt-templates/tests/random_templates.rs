@@ -3,7 +3,7 @@
 #![cfg(feature = "jinja")]
 
 use allocation_counter::measure;
-use prompt_templates::{ChatTemplate, Context, ErrorKind, Limits};
+use prompt_templates::{ChatTemplate, Context, ErrorKind, RenderLimits};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::select;
@@ -211,7 +211,7 @@ proptest! {
         fuel in select(&[500_u64, 20_000][..]),
     ) {
         let source = template(&choices);
-        let mut limits = Limits::default();
+        let mut limits = RenderLimits::default();
         limits.fuel = fuel;
         limits.output = OUTPUT;
         limits.memory = MEMORY;

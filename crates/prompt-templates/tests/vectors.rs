@@ -2,6 +2,7 @@
 //! `cargo xtask help vectors` for their format.
 #![cfg(all(feature = "jinja", feature = "serde"))]
 #![allow(
+    clippy::expect_used,
     clippy::panic,
     clippy::print_stdout,
     clippy::unwrap_used,
@@ -13,6 +14,7 @@ mod common;
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::PathBuf;
+use std::time::UNIX_EPOCH;
 
 use prompt_templates::{
     ChatTemplate, Context, ControlTokens, CustomTemplate, Error, Family, Now, Options, Strictness,
@@ -202,14 +204,8 @@ fn misses(
 }
 
 fn now(text: &str) -> Now {
-    let number = |range: std::ops::Range<usize>| text[range].parse::<i64>().unwrap();
-    let (year, month, day) = (number(0..4), number(5..7), number(8..10));
-    let days = (1970..year)
-        .map(|y| if y % 4 == 0 { 366 } else { 365 })
-        .sum::<i64>();
-    let month = [0, 31, 59, 90, 120, 151, 181, 212, 243, 273, 304, 334][month as usize - 1];
-    let time = number(11..13) * 3600 + number(14..16) * 60 + number(17..19);
-    Now::from_unix((days + month + day - 1) * 86_400 + time)
+    let time = humantime::parse_rfc3339_weak(text).unwrap();
+    Now::from_unix(time.duration_since(UNIX_EPOCH).unwrap().as_secs() as i64)
 }
 
 fn read(name: &str) -> Vec<Map<String, Value>> {

@@ -1,4 +1,4 @@
-//! How the suite calls a provider. No other file of it does, but for the list of models.
+//! The calls of the suite. Only the list of models is called elsewhere.
 
 use std::time::Duration;
 
@@ -94,7 +94,7 @@ fn value_of<T: DeserializeOwned>(body: &Document) -> Value {
     value.unwrap_or_else(|error| panic!("an answer is not JSON: {error}"))
 }
 
-/// The chunk as it would be sent to a client; what the provider says about it has to be true.
+/// The chunk as it would be sent to a client; checks that its flags match its content.
 fn value_of_chunk(chunk: &Chunk, capability: Capability) -> Value {
     let value = match capability {
         Capability::Chat => value_of::<ChatChunk>(chunk.body()),

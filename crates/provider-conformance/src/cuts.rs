@@ -1,4 +1,4 @@
-//! Answers that the network splits, gathers or cuts.
+//! Replies that the network splits, joins or cuts.
 
 use crate::harness::{Answer, Harness, PROMPT, TEXT, assert_discreet};
 use crate::tap::Fault;
@@ -62,7 +62,7 @@ fn check_cut(at: usize, length: usize, outcome: Result<Answer>) {
     }
 }
 
-/// How many bytes a call that succeeds gets back.
+/// The number of bytes of a successful reply.
 pub(crate) async fn returned(
     harness: &Harness<'_>,
     call: impl Future<Output = Result<Answer>>,

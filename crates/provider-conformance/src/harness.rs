@@ -100,7 +100,7 @@ impl<'s> Harness<'s> {
         ]
     }
 
-    /// Both answers of a call that must succeed.
+    /// Both replies to a call that must succeed.
     pub(crate) async fn answers(&self, request: &Request) -> Both<Answer> {
         self.both(request).await.map(|(how, answer)| match answer {
             Ok(answer) => (how, answer),
@@ -119,7 +119,7 @@ impl<'s> Harness<'s> {
         })
     }
 
-    /// What the latest call asked the upstream for, in OpenAI's schema.
+    /// The latest request to the upstream, in OpenAI's schema.
     pub(crate) fn sent(&self) -> Value {
         let requests = self.tap.requests();
         let decoded = requests.iter().rev().filter(|request| request.is_post());
@@ -150,7 +150,7 @@ impl<'s> Harness<'s> {
 
 pub(crate) type Both<T> = [(&'static str, T); 2];
 
-/// An answer, plain or put together from a stream.
+/// A reply, plain or joined from a stream.
 #[derive(Debug)]
 pub(crate) struct Answer {
     pub(crate) metadata: Metadata,
@@ -158,7 +158,7 @@ pub(crate) struct Answer {
     pub(crate) choices: BTreeMap<u64, Choice>,
     /// `Null` when there is none.
     pub(crate) usage: Value,
-    /// The body of a plain answer, or the chunks of a stream.
+    /// The body of a plain reply, or the chunks of a stream.
     pub(crate) body: Value,
 }
 
@@ -237,7 +237,7 @@ impl Answer {
     }
 }
 
-/// Reads a stream to its end, and checks what every stream promises.
+/// Reads a stream to its end, and checks the requirements for all streams.
 async fn read_stream(metadata: Metadata, mut stream: Chunks) -> Result<Answer> {
     let mut answer = Answer::new(metadata, Value::Null);
     let mut chunks = Vec::new();

@@ -1,4 +1,4 @@
-//! Where key and headers go.
+//! The destinations of the key and the headers.
 
 use crate::harness::{Harness, KEY, PROMPT, TEXT, assert_discreet};
 use crate::tap::{Tap, answer};

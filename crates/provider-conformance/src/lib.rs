@@ -110,7 +110,7 @@ pub enum Scenario {
     /// Begins a streamed answer with part of this text, then reports a failure in the way of this
     /// upstream. A plain call may succeed.
     FailMidway(String),
-    /// Refuses every request with this status and the upstream's own error body.
+    /// Rejects every request with this status and the upstream's own error body.
     Refuse(u16),
     /// Answers with exactly this text, in several pieces when streamed; with fewer tokens when the
     /// request limits them.
@@ -123,7 +123,7 @@ pub enum Scenario {
 pub struct Check {
     /// Its name, for [`run_check`].
     pub name: &'static str,
-    /// What a provider that passes does.
+    /// The requirement.
     pub promise: &'static str,
     run: for<'s> fn(&'s dyn Simulation) -> LocalBoxFuture<'s, ()>,
 }
@@ -188,7 +188,7 @@ checks! {
 /// Runs every check, each on its own thread and runtime with paused time.
 ///
 /// # Panics
-/// When checks fail; the message names each with its promise and what was found.
+/// When checks fail; the message has the name, the requirement and the finding of each.
 pub fn run(simulation: impl Simulation) {
     let simulation: Arc<dyn Simulation> = Arc::new(simulation);
     let running: Vec<_> = CHECKS
@@ -213,7 +213,7 @@ pub fn run(simulation: impl Simulation) {
 /// Runs the check of this name.
 ///
 /// # Errors
-/// What the check found.
+/// The finding of the check.
 ///
 /// # Panics
 /// When there is no such check.

@@ -1,4 +1,4 @@
-//! The operations beside chats.
+//! The endpoints other than chats.
 
 use std::time::Duration;
 
@@ -235,7 +235,7 @@ pub(crate) async fn models(simulation: &dyn Simulation) {
     assert_eq!(error.kind(), ErrorKind::Auth, "{error:?}");
 }
 
-/// Every way to call an operation, and how it went.
+/// Every way to call an endpoint, and its result.
 async fn attempts(
     harness: &Harness<'_>,
     capability: Capability,
@@ -288,7 +288,7 @@ async fn send(harness: &Harness<'_>, capability: Capability, body: Value) -> Val
     }
 }
 
-/// The vectors as numbers, in the order of the answer.
+/// The vectors as numbers, in the order of the reply.
 async fn vectors(harness: &Harness<'_>, body: Value) -> Vec<Value> {
     let answer = send(harness, Capability::Embeddings, body).await;
     let answer = serde_json::from_value::<EmbeddingResponse>(answer);

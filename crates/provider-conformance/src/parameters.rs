@@ -1,4 +1,4 @@
-//! Parameters: honored, refused, or dropped and reported.
+//! Parameters: honored, rejected, or dropped and reported.
 
 use serde_json::{Map, Value, json};
 
@@ -134,7 +134,7 @@ fn arrived(sent: &Value, name: &str, value: &Value) -> bool {
     }
 }
 
-/// In the order of the names; a suffix `#` tells two values of one parameter apart.
+/// In the order of the names; a suffix `#` distinguishes two values of one parameter.
 fn members(parameters: Value) -> Vec<(String, Value)> {
     let members: Map<String, Value> = match parameters {
         Value::Object(members) => members,

@@ -1,4 +1,4 @@
-//! Answers when nothing goes wrong.
+//! Successful replies.
 
 use futures_util::future::join_all;
 use serde_json::{Value, json};

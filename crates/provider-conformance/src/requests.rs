@@ -1,4 +1,4 @@
-//! What of a request arrives upstream.
+//! The request that arrives upstream.
 
 use serde_json::{Value, json};
 

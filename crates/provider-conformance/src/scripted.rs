@@ -1,4 +1,4 @@
-//! Answers in OpenAI's schema that the suite gives itself, for upstreams that speak it.
+//! Replies in OpenAI's schema from the suite itself, for OpenAI-compatible upstreams.
 
 use serde_json::{Value, json};
 
@@ -154,7 +154,7 @@ pub(crate) async fn unknown_members(simulation: &dyn Simulation) {
     }
 }
 
-/// What the upstream answers.
+/// The reply of the upstream.
 #[derive(Clone)]
 struct Script {
     whole: Value,
@@ -176,7 +176,7 @@ impl Script {
         }
     }
 
-    /// Both answers, which the upstream gives in this way.
+    /// Both replies of an upstream with this script.
     async fn play(&self, harness: &Harness<'_>) -> Both<Answer> {
         let mut body = json!({ "messages": [{ "role": "user", "content": PROMPT }] });
         if self.n > 1 {

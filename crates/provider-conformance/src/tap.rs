@@ -8,34 +8,34 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::tcp::OwnedWriteHalf;
 use tokio::net::{TcpListener, TcpStream};
 
-/// What the tap does to answers.
+/// A fault that the tap injects.
 #[derive(Clone, Debug, Default)]
 pub(crate) enum Fault {
     #[default]
     None,
-    /// Answers so many POSTs itself, with these bytes.
+    /// Responds to this number of POSTs itself, with these bytes.
     Answer { times: usize, bytes: String },
-    /// Closes the connection in place of an answer to so many POSTs, which do not reach the
+    /// Closes the connection in place of a reply to this number of POSTs, which do not reach the
     /// upstream.
     Close { times: usize },
-    /// Breaks the connection once, after so many bytes of answers.
+    /// Closes the connection once, after this number of bytes of replies.
     Cut(usize),
-    /// Holds bytes back until no more come.
+    /// Holds bytes back until the upstream pauses.
     Gather,
     /// Passes bytes on in pieces of this size.
     Split(usize),
-    /// Lets nothing through after so many bytes of answers, on any connection.
+    /// Stalls all connections after this number of bytes of replies.
     Stall(usize),
-    /// Lets nothing of an event stream through but the head of its answer.
+    /// Passes only the head of an event stream.
     StallEvents,
 }
 
-/// This answer to every POST.
+/// Responds so to every POST.
 pub(crate) fn answer(status: &str, headers: &str, body: &str) -> Fault {
     answer_times(status, headers, body, usize::MAX)
 }
 
-/// This answer to so many POSTs.
+/// Responds so to this number of POSTs.
 pub(crate) fn answer_times(status: &str, headers: &str, body: &str, times: usize) -> Fault {
     let length = body.len();
     let bytes = format!("HTTP/1.1 {status}\r\n{headers}content-length: {length}\r\n\r\n{body}");
@@ -53,11 +53,11 @@ pub(crate) struct Tap {
 struct Notes {
     fault: Fault,
     requests: Vec<Received>,
-    /// How many bytes of answers have gone to the provider.
+    /// The number of bytes of replies that were passed to the provider.
     returned: usize,
 }
 
-/// A request as it went over the wire.
+/// A request as sent on the wire.
 #[derive(Clone, Debug)]
 pub(crate) struct Received {
     pub(crate) head: String,
@@ -101,7 +101,7 @@ impl Tap {
         Self { address, shared }
     }
 
-    /// Injects this fault from now on, and counts the bytes of answers from now on.
+    /// Injects this fault from now on, and restarts the count of bytes.
     pub(crate) fn play(&self, fault: Fault) {
         let mut notes = lock(&self.shared);
         notes.fault = fault;
@@ -230,7 +230,8 @@ fn take_request(sent: &mut Vec<u8>) -> Option<Received> {
 fn end_of_events_head(bytes: &[u8]) -> Option<usize> {
     let end = bytes.windows(4).position(|window| window == b"\r\n\r\n")? + 4;
     let head = String::from_utf8_lossy(&bytes[..end]).to_lowercase();
-    let is_events = head.starts_with("http/") && head.contains("text/event-stream");
+    let types = ["text/event-stream", "application/x-ndjson"];
+    let is_events = head.starts_with("http/") && types.iter().any(|name| head.contains(name));
     is_events.then_some(end)
 }
 

@@ -21,7 +21,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     if let Some(key) = arguments.next() {
         settings = settings.with_api_key(ApiKey::new(key));
     }
-    let upstream = OpenAi::new(&settings)?;
+    let upstream = OpenAi::new(settings)?;
     let request = ChatRequest::new(model, vec![Message::user(text)]);
     let reply = upstream.send(Call::of(&request)).await?;
     println!(

@@ -29,10 +29,10 @@ impl Dialect for AcmeDialect {
 struct Acme(OpenAiClient<AcmeDialect>);
 
 impl Acme {
-    fn new(settings: &Settings) -> Result<Self> {
+    fn new(settings: Settings) -> Result<Self> {
         let api_key = settings.require_api_key("acme", &["ACME_API_KEY"])?;
         let base = settings.api_base_or("acme", &["ACME_API_BASE"], "https://api.acme.example")?;
-        let client = OpenAiClient::new(AcmeDialect, settings, base, api_key)?;
+        let client = OpenAiClient::new(AcmeDialect, &settings, base, api_key)?;
         Ok(Self(client))
     }
 }
@@ -61,7 +61,7 @@ async fn main() -> std::result::Result<(), Box<dyn std::error::Error>> {
     let spec = ProviderSpec::new("acme")
         .with_api_key(&["ACME_API_KEY"])
         .with_api_base("https://api.acme.example", &["ACME_API_BASE"]);
-    registry.register(spec, |settings| Ok(Arc::new(Acme::new(&settings)?)));
+    registry.register(spec, |settings| Ok(Arc::new(Acme::new(settings)?)));
 
     let mut arguments = std::env::args().skip(1);
     let (Some(base), Some(model)) = (arguments.next(), arguments.next()) else {

@@ -20,5 +20,5 @@ pub use crate::wire::Dialect;
 
 /// Registers the provider of `openai/…` models.
 pub fn register(registry: &mut Registry) {
-    registry.register(spec(), |settings| Ok(Arc::new(OpenAi::new(&settings)?)));
+    registry.register(spec(), |settings| Ok(Arc::new(OpenAi::new(settings)?)));
 }

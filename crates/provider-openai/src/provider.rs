@@ -27,9 +27,9 @@ impl OpenAi {
     /// # Errors
     /// [`ErrorKind::Auth`](llm_provider::ErrorKind::Auth) when there is no key for OpenAI itself,
     /// and `InvalidRequest` for an address that is not a URL, or an unknown setting.
-    pub fn new(settings: &Settings) -> Result<Self> {
-        let Config { api_key, api_base } = Config::new(settings)?;
-        let client = OpenAiClient::new(OpenAiDialect, settings, api_base, api_key)?;
+    pub fn new(settings: Settings) -> Result<Self> {
+        let Config { api_key, api_base } = Config::new(&settings)?;
+        let client = OpenAiClient::new(OpenAiDialect, &settings, api_base, api_key)?;
         Ok(Self { client })
     }
 }

@@ -35,7 +35,7 @@ impl Simulation for Simulated {
     }
 
     fn provider(&self, settings: Settings) -> Result<Arc<dyn Provider>> {
-        Ok(Arc::new(OpenAi::new(&settings)?))
+        Ok(Arc::new(OpenAi::new(settings)?))
     }
 
     fn model(&self, _: Capability) -> &str {

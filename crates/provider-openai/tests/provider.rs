@@ -29,7 +29,7 @@ async fn headers(settings: Settings) -> HeaderMap {
         Ok(Response::new(answer.into()))
     });
     let settings = settings.with_transport(transport);
-    let _ = OpenAi::new(&settings).unwrap().send(question("m")).await;
+    let _ = OpenAi::new(settings).unwrap().send(question("m")).await;
     seen.lock().unwrap().clone()
 }
 
@@ -80,7 +80,7 @@ async fn every_endpoint_is_sent_to_its_path() {
     let settings = Settings::new()
         .with_api_base("http://upstream.example")
         .with_transport(transport);
-    let upstream = OpenAi::new(&settings).unwrap();
+    let upstream = OpenAi::new(settings).unwrap();
     assert!(upstream.capabilities().has(Capability::Moderations));
     for endpoint in ENDPOINTS {
         let body =

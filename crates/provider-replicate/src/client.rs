@@ -12,8 +12,9 @@ use llm_provider::{
 use llm_types::completions::CompletionRequest;
 use llm_types::{ChatRequest, ModelList};
 use prompt_templates::Template;
-use replicate_api::{Client, NewPrediction, Target};
+use replicate_api::{NewPrediction, ReplicateClient, Target};
 use tokio::time::Instant;
+use tracing::{Instrument, debug_span};
 
 use crate::answer::{self, Answer};
 use crate::config::Config;
@@ -26,7 +27,7 @@ use crate::{NAME, list, stream};
 /// One account with Replicate.
 #[derive(Debug)]
 pub struct Replicate {
-    client: Client,
+    client: ReplicateClient,
     config: Config,
     timeouts: Timeouts,
     models: Models,
@@ -51,15 +52,15 @@ impl Replicate {
         // The declared types are checked first: these errors name the setting.
         let config = Config::new(&settings)?;
         Ok(Self {
-            client: Client::new(&settings)?,
-            config,
             timeouts: settings.timeouts(),
+            client: ReplicateClient::new(settings)?,
+            config,
             models: Models::default(),
         })
     }
 
     /// Replicate's own API, for looking after the account: predictions, deployments, models.
-    pub fn api(&self) -> &Client {
+    pub fn api(&self) -> &ReplicateClient {
         &self.client
     }
 
@@ -163,7 +164,13 @@ impl Replicate {
         work: impl AsyncFnOnce(&Q) -> Result<T>,
     ) -> Result<T> {
         let request: Q = call.read().map_err(|error| error.with_provider(NAME))?;
-        let done = with_limit(limit, work(&request)).await;
+        let span = debug_span!(
+            "call",
+            provider = NAME,
+            model = %excerpt(request.model()),
+            endpoint = call.endpoint.path(),
+        );
+        let done = with_limit(limit, work(&request)).instrument(span).await;
         let done = done.unwrap_or_else(|| Err(too_late(limit.unwrap_or_default())));
         done.map_err(|error| {
             let error = error.with_provider(NAME).with_model(request.model());
@@ -239,7 +246,8 @@ fn too_late(limit: Duration) -> Error {
 fn not_found(target: &Target, error: Error) -> Error {
     let name = target.to_string();
     let mut message = format!(
-        "Replicate does not know {}: {}",
+        "Replicate does not know the {} {}: {}",
+        target.kind(),
         excerpt(&name),
         error.message()
     );

@@ -4,19 +4,15 @@ use llm_provider::{
     ParamSpec, ProviderSpec, Result, SettingSpec, SettingValue, Settings, TEMPLATE_SETTINGS,
     TEXT_COMPLETION, ValueKind, seconds,
 };
-use prompt_templates::{Prompts, Registry};
-use replicate_api::{API_BASE_VARIABLES, API_KEY_VARIABLES, DEFAULT_API_BASE};
+use prompt_templates::{Prompts, TemplateRegistry};
 use serde::Deserialize;
 
 use crate::NAME;
 
 /// The declaration of the provider.
 pub fn spec() -> ProviderSpec {
-    ProviderSpec::new(NAME)
-        .with_api_key(API_KEY_VARIABLES)
-        .with_api_base(DEFAULT_API_BASE, API_BASE_VARIABLES)
+    replicate_api::spec()
         .with_settings([TIMEOUT])
-        .with_settings(replicate_api::SETTINGS.iter().copied())
         .with_settings([PREFER_WAIT, TEXT_COMPLETION.with_doc(ALWAYS_PROMPTS)])
         .with_settings(TEMPLATE_SETTINGS.iter().copied())
         .with_params(PARAMS.iter().copied())
@@ -65,7 +61,7 @@ const PARAMS: &[ParamSpec] = &[
 ];
 
 /// The values of the settings that not every provider has, apart from those of
-/// [`replicate_api::Client`].
+/// [`replicate_api::ReplicateClient`].
 #[derive(Clone, Debug)]
 pub(crate) struct Config {
     pub(crate) prompts: Prompts,
@@ -78,8 +74,8 @@ impl Config {
     pub(crate) fn new(settings: &Settings) -> Result<Self> {
         spec().check(settings)?;
         let mut specific: SpecificSettings = settings.extra_as(NAME)?;
-        let templates = settings.extensions.get::<Registry>();
-        for (model, template) in templates.into_iter().flat_map(Registry::iter) {
+        let templates = settings.extensions.get::<TemplateRegistry>();
+        for (model, template) in templates.into_iter().flat_map(TemplateRegistry::iter) {
             specific.prompts.register(model, template.clone());
         }
         Ok(Self {

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use llm_provider::retry::Backoff;
 use llm_provider::{ErrorKind, cleanup};
-use replicate_api::Client;
+use replicate_api::ReplicateClient;
 use tokio::runtime::Handle;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -26,7 +26,7 @@ pub(crate) struct Limit {
 /// What is needed to cancel a prediction, once.
 #[derive(Clone, Debug)]
 struct Cancelling {
-    client: Client,
+    client: ReplicateClient,
     id: String,
     runtime: Handle,
     is_done: Arc<AtomicBool>,
@@ -34,7 +34,7 @@ struct Cancelling {
 
 impl Limit {
     /// Limits the prediction `id` to `end`.
-    pub(crate) fn new(client: &Client, id: &str, end: Instant) -> Self {
+    pub(crate) fn new(client: &ReplicateClient, id: &str, end: Instant) -> Self {
         let runtime = Handle::current();
         let cancelling = Cancelling {
             client: client.clone(),
@@ -112,7 +112,7 @@ async fn keep_time(mut ends: watch::Receiver<Instant>, cancelling: Cancelling) -
     }
 }
 
-async fn cancel(client: Client, id: String) {
+async fn cancel(client: ReplicateClient, id: String) {
     let backoff = Backoff::new(Duration::from_millis(250), Duration::from_secs(5));
     for attempt in 0..ATTEMPTS {
         match client.cancel_prediction(&id).await {

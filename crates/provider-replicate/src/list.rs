@@ -1,13 +1,14 @@
 use futures_util::{StreamExt, TryStreamExt};
 use llm_provider::{ErrorKind, Result};
 use llm_types::{Model, ModelList};
-use replicate_api::{Client, Deployment};
+use replicate_api::{ReplicateClient, ReplicateDeployment};
 use serde_json::{Map, Value};
 
 /// What the account can ask for by name: its deployments, and the language models that Replicate
 /// recommends. All public models are tens of thousands, few of which write text.
-pub(crate) async fn models(client: &Client) -> Result<ModelList> {
-    let deployments: Vec<Deployment> = client.deployments().take(MOST).try_collect().await?;
+pub(crate) async fn models(client: &ReplicateClient) -> Result<ModelList> {
+    let deployments: Vec<ReplicateDeployment> =
+        client.deployments().take(MOST).try_collect().await?;
     let recommended = match client.collection(LANGUAGE_MODELS).await {
         // An address that is not Replicate's own may know no collections.
         Err(error) if error.kind() == ErrorKind::NotFound => {

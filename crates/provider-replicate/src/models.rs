@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use llm_http::with_limit;
 use llm_provider::{ErrorKind, Result};
-use replicate_api::{Client, Schema, Target, Version};
+use replicate_api::{ReplicateClient, Schema, Target, Version};
 use tokio::sync::OnceCell;
 use tokio::time::Instant;
 
@@ -39,7 +39,7 @@ impl Models {
     ///
     /// A look-up that fails fails no call: what the model takes is guessed from its name then,
     /// and whether it exists is for the prediction's own call to tell.
-    pub(crate) async fn find(&self, client: &Client, target: &Target) -> Arc<Known> {
+    pub(crate) async fn find(&self, client: &ReplicateClient, target: &Target) -> Arc<Known> {
         let cell = self.cell(target);
         let known = cell.get_or_init(|| async {
             let guess = |life| Known::new(target, &Version::default(), life);
@@ -103,7 +103,7 @@ impl Known {
 }
 
 /// `None` when there is nothing to ask for: an id alone does not tell whose version it is.
-async fn look_up(client: &Client, target: &Target) -> Result<Option<Known>> {
+async fn look_up(client: &ReplicateClient, target: &Target) -> Result<Option<Known>> {
     match target {
         Target::Deployment { .. } => {
             let found = client.deployment(&target.model_name()).await?;

@@ -7,7 +7,7 @@ use llm_provider::{Error, ErrorKind, Result};
 use llm_types::completions::CompletionRequest;
 use llm_types::{ChatRequest, ContentPart, Message, Role, TextInput};
 use prompt_templates::{
-    ControlTokens, Family, Message as Turn, Options, Strictness, Template, match_model,
+    ControlTokens, Family, Options, PromptMessage as Turn, Strictness, Template, match_model,
 };
 use replicate_api::Parameter;
 use serde_json::{Map, Value};
@@ -185,7 +185,7 @@ fn put_system(turns: &mut Vec<Turn<'_>>, input: &mut Map<String, Value>) {
     let texts: Vec<String> = turns
         .drain(..count)
         .filter_map(|turn| match turn.content {
-            prompt_templates::Content::Text(text) => Some(text.into_owned()),
+            prompt_templates::PromptContent::Text(text) => Some(text.into_owned()),
             _ => None,
         })
         .collect();
@@ -211,17 +211,9 @@ impl Style<'_> {
         let options = Options::new()
             .with_strictness(Strictness::Fold)
             .with_control_tokens(self.control_tokens);
-        template.render(turns, &options).map_err(|error| {
-            Error::new(
-                ErrorKind::InvalidRequest,
-                format!(
-                    "the prompt cannot be written: {}",
-                    excerpt(&error.to_string())
-                ),
-            )
-            .with_param("messages".to_owned())
-            .with_source(error)
-        })
+        template
+            .render(turns, &options)
+            .map_err(|error| Error::from(error).with_param("messages".to_owned()))
     }
 }
 

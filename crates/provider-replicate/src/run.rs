@@ -2,7 +2,7 @@
 //! waits for them any more, so that nobody pays for them.
 
 use llm_provider::{Error, ErrorKind, Result, cleanup};
-use replicate_api::{Client, NewPrediction, Prediction, Watch};
+use replicate_api::{NewPrediction, Prediction, ReplicateClient, Watch};
 use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
@@ -16,7 +16,7 @@ use crate::limit::Limit;
 #[derive(Debug)]
 pub(crate) struct Run {
     /// It asks nothing twice by itself.
-    pub(crate) client: Client,
+    pub(crate) client: ReplicateClient,
     /// As it was seen last.
     pub(crate) prediction: Prediction,
     pub(crate) watch: Watch,
@@ -27,7 +27,7 @@ pub(crate) struct Run {
 /// A prediction that is to be made, and made anew where Replicate asks for that.
 #[derive(Clone, Debug)]
 pub(crate) struct Order {
-    pub(crate) client: Client,
+    pub(crate) client: ReplicateClient,
     pub(crate) new: NewPrediction,
     /// When the caller has to have something, whatever the prediction does.
     pub(crate) deadline: Option<Instant>,
@@ -58,7 +58,7 @@ impl From<Error> for Failure {
 }
 
 impl Run {
-    fn new(client: Client, prediction: Prediction, deadline: Option<Instant>) -> Self {
+    fn new(client: ReplicateClient, prediction: Prediction, deadline: Option<Instant>) -> Self {
         let watch = Watch::new(&client, deadline);
         let goes_on = !prediction.status.is_terminal();
         let limit = goes_on.then(|| Limit::new(&client, &prediction.id, watch.end()));

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 use llm_provider::{Capability, Provider, ProviderSpec, Result, Settings, settings_table};
-use llm_sim::{Failure, Fault, Reply, Sim, SimOptions, Timing};
+use llm_sim::{Fault, PredictionFailure, Sim, SimOptions, SimReply, Timing};
 use provider_conformance::{Scenario, Simulation, Upstream};
 use provider_replicate::Replicate;
 use serde_json::{Value, json};
@@ -48,10 +48,10 @@ impl Simulation for Simulated {
             }
             // The simulation writes half of the answer first.
             Scenario::FailMidway(text) => options
-                .with_reply(Reply::text(text))
-                .with_fault(Fault::Fail(Failure::Timeout)),
+                .with_reply(SimReply::text(text))
+                .with_fault(Fault::Fail(PredictionFailure::Timeout)),
             Scenario::Refuse(status) => options.with_fault(Fault::Status(status)),
-            Scenario::Reply(text) => options.with_reply(Reply::text(text)),
+            Scenario::Reply(text) => options.with_reply(SimReply::text(text)),
             scenario => panic!("{scenario:?} cannot be simulated"),
         };
         Box::pin(async { Box::new(Running(Sim::start(options).await.unwrap())) as _ })

@@ -2,7 +2,7 @@ use llm_provider::{
     ApiKey, BaseUrl, ParamSpec, ProviderSpec, Result, Settings, TEMPLATE_SETTINGS, TEXT_COMPLETION,
     ValueKind,
 };
-use prompt_templates::{Prompts, Registry};
+use prompt_templates::{Prompts, TemplateRegistry};
 use serde::Deserialize;
 
 /// What Together's model names are prefixed with, as in LiteLLM.
@@ -57,8 +57,8 @@ impl Config {
     pub(crate) fn new(settings: &Settings) -> Result<Self> {
         spec().check(settings)?;
         let mut specific: SpecificSettings = settings.extra_as(NAME)?;
-        let templates = settings.extensions.get::<Registry>();
-        for (model, template) in templates.into_iter().flat_map(Registry::iter) {
+        let templates = settings.extensions.get::<TemplateRegistry>();
+        for (model, template) in templates.into_iter().flat_map(TemplateRegistry::iter) {
             specific.prompts.register(model, template.clone());
         }
         Ok(Self {

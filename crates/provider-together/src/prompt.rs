@@ -1,10 +1,9 @@
 //! Chats with models that take prompts.
 
 use llm_provider::endpoint::Completions;
-use llm_provider::text::excerpt;
-use llm_provider::{Call, Error, ErrorKind, Metadata, Result};
+use llm_provider::{Call, Error, Metadata, Result};
 use llm_types::ChatRequest;
-use prompt_templates::{Family, Message, Prompts, Template, match_model};
+use prompt_templates::{Family, PromptMessage, Prompts, Template, match_model};
 use serde_json::Value;
 
 use crate::wire;
@@ -42,20 +41,15 @@ impl Format {
     /// else stays as it is, except what has no meaning beside a prompt.
     ///
     /// # Errors
-    /// [`ErrorKind::InvalidRequest`] for messages that fit no prompt, and
-    /// [`ErrorKind::Unsupported`] for parameters that only chats have, unless they may be dropped.
+    /// [`InvalidRequest`](llm_provider::ErrorKind::InvalidRequest) for messages that fit no prompt, and
+    /// [`Unsupported`](llm_provider::ErrorKind::Unsupported) for parameters that only chats have, unless they may be dropped.
     pub(crate) fn write(&self, prompts: &Prompts, mut call: Call) -> Result<Call> {
         let request: ChatRequest = call.read()?;
-        let messages: Vec<Message<'_>> = request.messages.iter().map(Message::from).collect();
-        let prompt = prompts.render(&self.template, &messages).map_err(|error| {
-            let message = format!(
-                "the prompt cannot be written: {}",
-                excerpt(&error.to_string())
-            );
-            Error::new(ErrorKind::InvalidRequest, message)
-                .with_param("messages".to_owned())
-                .with_source(error)
-        })?;
+        let messages: Vec<PromptMessage<'_>> =
+            request.messages.iter().map(PromptMessage::from).collect();
+        let prompt = prompts
+            .render(&self.template, &messages)
+            .map_err(|error| Error::from(error).with_param("messages".to_owned()))?;
 
         for key in CHATS_ONLY {
             if call

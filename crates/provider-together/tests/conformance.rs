@@ -9,7 +9,7 @@ use futures_core::future::BoxFuture;
 use llm_provider::{
     Capability, ErrorKind, Provider, ProviderSpec, Result, Settings, settings_table,
 };
-use llm_sim::{Fault, Reply, Sim, SimOptions};
+use llm_sim::{Fault, Sim, SimOptions, SimReply};
 use prompt_templates::Family;
 use provider_conformance::{Scenario, Simulation, Upstream};
 use provider_together::Together;
@@ -79,10 +79,10 @@ impl Simulation for Simulated {
             // After a stream's first chunk, and before a plain answer's end.
             Scenario::Endless => options.with_fault(Fault::HangAfter(350)),
             Scenario::FailMidway(text) => options
-                .with_reply(Reply::text(text))
+                .with_reply(SimReply::text(text))
                 .with_fault(Fault::ErrorAfter(3)),
             Scenario::Refuse(status) => options.with_fault(Fault::Status(status)),
-            Scenario::Reply(text) => options.with_reply(Reply::text(text)),
+            Scenario::Reply(text) => options.with_reply(SimReply::text(text)),
             scenario => panic!("{scenario:?} cannot be simulated"),
         };
         Box::pin(async { Box::new(Running(Sim::start(options).await.unwrap())) as _ })

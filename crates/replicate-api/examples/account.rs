@@ -11,14 +11,14 @@ use std::pin::pin;
 
 use futures_util::{StreamExt, TryStreamExt};
 use llm_provider::Settings;
-use replicate_api::Client;
+use replicate_api::ReplicateClient;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let Some(name) = std::env::args().nth(1) else {
         return Err("usage: account OWNER/NAME".into());
     };
-    let client = Client::new(&Settings::new())?;
+    let client = ReplicateClient::new(Settings::new())?;
     let model = client.model(&name).await?;
     for input in model.latest_version.unwrap_or_default().inputs() {
         println!("{} ({}): {}", input.name, input.type_, input.description);

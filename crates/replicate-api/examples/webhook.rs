@@ -14,15 +14,15 @@ use std::time::SystemTime;
 
 use http::{HeaderMap, HeaderName, HeaderValue};
 use llm_provider::Settings;
-use replicate_api::webhook::Secret;
-use replicate_api::{Client, Prediction};
+use replicate_api::webhook::WebhookSecret;
+use replicate_api::{Prediction, ReplicateClient};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{TcpListener, TcpStream};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
-    let client = Client::new(&Settings::new())?;
-    let secret = Secret::new(client.webhook_secret().await?.expose())?;
+    let client = ReplicateClient::new(Settings::new())?;
+    let secret = WebhookSecret::new(client.webhook_secret().await?.expose())?;
     let listener = TcpListener::bind("127.0.0.1:8080").await?;
     println!("waiting for webhooks at http://{}", listener.local_addr()?);
     loop {

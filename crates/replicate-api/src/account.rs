@@ -3,7 +3,7 @@ use llm_provider::{ApiKey, Result};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use crate::client::{ApiRequest, Client};
+use crate::client::{ApiRequest, ReplicateClient};
 use crate::error::unexpected;
 
 /// The owner of the API token.
@@ -24,7 +24,7 @@ pub struct Account {
     pub extra: Map<String, Value>,
 }
 
-impl Client {
+impl ReplicateClient {
     /// The account that owns the API token.
     ///
     /// # Errors
@@ -33,7 +33,7 @@ impl Client {
         self.ask(ApiRequest::get("/v1/account")).await
     }
 
-    /// The secret that signs the account's webhooks; `webhook::Secret` verifies them.
+    /// The secret that signs the account's webhooks; `webhook::WebhookSecret` verifies them.
     ///
     /// # Errors
     /// [`ErrorKind::UnexpectedBody`](llm_provider::ErrorKind::UnexpectedBody) if the response has

@@ -3,8 +3,10 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::header::{ACCEPT, CONTENT_TYPE, HeaderName};
 use http::{HeaderMap, HeaderValue, Method, Request};
-use llm_http::{Connection, Policy};
-use llm_provider::{Error, Result, SettingSpec, SettingValue, Settings, ValueKind, seconds};
+use llm_http::{Connection, RetryPolicy, SendOptions};
+use llm_provider::{
+    Error, ProviderSpec, Result, SettingSpec, SettingValue, Settings, ValueKind, seconds,
+};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -18,38 +20,38 @@ use crate::prediction::Prediction;
 /// the advised delay. A request that may have been billed is not retried, unless `retry_billed` is
 /// set.
 #[derive(Clone, Debug)]
-pub struct Client {
+pub struct ReplicateClient {
     pub(crate) connection: Connection,
-    retries: Policy,
-    limits: Limits,
+    retries: RetryPolicy,
+    limits: PredictionLimits,
 }
 
 /// The time limits of predictions.
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
-pub struct Limits {
+pub struct PredictionLimits {
     /// From creation to start: the queue and a cold boot.
     pub boot: Duration,
     /// From start to end.
     pub run: Duration,
 }
 
-impl Client {
+impl ReplicateClient {
     /// Creates a client. If the settings have no key or address, they are read from the environment
     /// ([`API_KEY_VARIABLES`], [`API_BASE_VARIABLES`]).
     ///
     /// # Errors
     /// [`ErrorKind::Auth`](llm_provider::ErrorKind::Auth) without a key, and `InvalidRequest` for
     /// an invalid address or setting.
-    pub fn new(settings: &Settings) -> Result<Self> {
+    pub fn new(settings: Settings) -> Result<Self> {
         let times: PredictionTimes = settings.extra_as(NAME)?;
         let base = settings.api_base_or(NAME, API_BASE_VARIABLES, DEFAULT_API_BASE)?;
         let api_key = settings.require_api_key(NAME, API_KEY_VARIABLES)?;
-        let connection = Connection::new(settings, base, api_key);
+        let connection = Connection::new(&settings, base, api_key);
         Ok(Self {
             connection: connection.map_err(|error| error.with_provider(NAME))?,
-            retries: Policy::of(settings),
-            limits: Limits {
+            retries: RetryPolicy::from(&settings),
+            limits: PredictionLimits {
                 boot: times.boot_timeout.unwrap_or(BOOT),
                 run: times.run_timeout.unwrap_or(RUN),
             },
@@ -60,7 +62,7 @@ impl Client {
     #[must_use]
     pub fn once(&self) -> Self {
         Self {
-            retries: Policy::new(0),
+            retries: RetryPolicy::new(0),
             ..self.clone()
         }
     }
@@ -82,18 +84,19 @@ impl Client {
     }
 
     /// The retry policy.
-    pub fn retries(&self) -> &Policy {
+    pub fn retries(&self) -> &RetryPolicy {
         &self.retries
     }
 
     /// The time limits of predictions.
-    pub fn limits(&self) -> Limits {
+    pub fn limits(&self) -> PredictionLimits {
         self.limits
     }
 
     /// Any call whose response is JSON or empty.
     pub(crate) async fn ask<T: DeserializeOwned>(&self, ask: ApiRequest) -> Result<T> {
-        let done = self.retries.run(None, |_| self.ask_once(&ask)).await;
+        let attempt = |number| self.ask_once(&ask, number);
+        let done = self.retries.run(None, attempt).await;
         done.map_err(|error| error.with_provider(NAME))
     }
 
@@ -116,17 +119,17 @@ impl Client {
         }
     }
 
-    async fn ask_once<T: DeserializeOwned>(&self, ask: &ApiRequest) -> Result<T> {
+    async fn ask_once<T: DeserializeOwned>(&self, ask: &ApiRequest, attempt: u32) -> Result<T> {
         let mut request = Request::new(ask.body.clone());
         *request.method_mut() = ask.method.clone();
         *request.uri_mut() = self.connection.base().join(&ask.path)?;
         *request.headers_mut() = ask.headers.clone();
         let timeouts = self.connection.timeouts();
         let first_byte = timeouts.first_byte.unwrap_or(FIRST_BYTE + ask.held);
-        let idle = timeouts.idle.unwrap_or(IDLE);
-        let sent = self
-            .connection
-            .send(request, Some(first_byte), idle, error::from_response);
+        let options = SendOptions::new(timeouts.idle.unwrap_or(IDLE))
+            .with_first_byte(first_byte)
+            .with_attempt(attempt);
+        let sent = self.connection.send(request, options, error::from_response);
         let (parts, body) = sent.await?.into_parts();
         let body = body.collect(MAX_BODY).await?;
         let json = if body.is_empty() { NOTHING } else { &body[..] };
@@ -190,7 +193,7 @@ impl ApiRequest {
     }
 }
 
-/// The values of [`SETTINGS`].
+/// The values of [`LIMIT_SETTINGS`].
 #[derive(Deserialize)]
 struct PredictionTimes {
     #[serde(default, deserialize_with = "seconds")]
@@ -199,8 +202,15 @@ struct PredictionTimes {
     run_timeout: Option<Duration>,
 }
 
-/// The settings that only Replicate has.
-pub const SETTINGS: &[SettingSpec] = &[
+/// The declaration of Replicate: the settings of [`ReplicateClient`].
+pub fn spec() -> ProviderSpec {
+    ProviderSpec::new(NAME)
+        .with_api_key(API_KEY_VARIABLES)
+        .with_api_base(DEFAULT_API_BASE, API_BASE_VARIABLES)
+        .with_settings(LIMIT_SETTINGS.iter().copied())
+}
+
+const LIMIT_SETTINGS: &[SettingSpec] = &[
     SettingSpec::new(
         "boot_timeout",
         ValueKind::Seconds,

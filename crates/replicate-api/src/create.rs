@@ -6,7 +6,7 @@ use http::{HeaderValue, Method};
 use llm_provider::Result;
 use serde_json::{Map, Value};
 
-use crate::client::{ApiRequest, Client};
+use crate::client::{ApiRequest, ReplicateClient};
 use crate::error::unexpected;
 use crate::prediction::Prediction;
 use crate::target::{Target, is_plain};
@@ -79,7 +79,7 @@ impl fmt::Debug for NewPrediction {
     }
 }
 
-impl Client {
+impl ReplicateClient {
     /// Creates a prediction. Dropping the future or its result leaves the prediction running.
     ///
     /// # Errors

@@ -4,14 +4,14 @@ use llm_provider::Result;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
-use crate::client::{ApiRequest, Client};
+use crate::client::{ApiRequest, ReplicateClient};
 use crate::target::named_path;
 
 /// A model on dedicated hardware of an account.
 #[derive(Clone, Debug, Default, Deserialize, Serialize)]
 #[serde(default)]
 #[non_exhaustive]
-pub struct Deployment {
+pub struct ReplicateDeployment {
     /// The owner.
     pub owner: String,
     /// The name; requests use `deployments/owner/name`.
@@ -79,18 +79,18 @@ impl DeploymentChange {
     }
 }
 
-impl Client {
+impl ReplicateClient {
     /// A deployment, by its `owner/name`.
     ///
     /// # Errors
     /// [`ErrorKind::NotFound`](llm_provider::ErrorKind::NotFound) if no deployment has this name.
-    pub async fn deployment(&self, name: &str) -> Result<Deployment> {
+    pub async fn deployment(&self, name: &str) -> Result<ReplicateDeployment> {
         self.ask(ApiRequest::get(named_path("deployments", name)?))
             .await
     }
 
     /// The account's deployments.
-    pub fn deployments(&self) -> impl Stream<Item = Result<Deployment>> + Send + 'static {
+    pub fn deployments(&self) -> impl Stream<Item = Result<ReplicateDeployment>> + Send + 'static {
         self.list(Ok(ApiRequest::get("/v1/deployments")))
     }
 
@@ -99,7 +99,7 @@ impl Client {
     /// # Errors
     /// [`ErrorKind::InvalidRequest`](llm_provider::ErrorKind::InvalidRequest) if Replicate rejects
     /// it.
-    pub async fn create_deployment(&self, new: &DeploymentChange) -> Result<Deployment> {
+    pub async fn create_deployment(&self, new: &DeploymentChange) -> Result<ReplicateDeployment> {
         let ask = ApiRequest::new(Method::POST, "/v1/deployments".to_owned());
         self.ask(ask.with_json(&new.body())).await
     }
@@ -112,7 +112,7 @@ impl Client {
         &self,
         name: &str,
         change: &DeploymentChange,
-    ) -> Result<Deployment> {
+    ) -> Result<ReplicateDeployment> {
         let ask = ApiRequest::new(Method::PATCH, named_path("deployments", name)?);
         self.ask(ask.with_json(&change.body())).await
     }

@@ -5,13 +5,13 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::header::{ACCEPT, CACHE_CONTROL, CONTENT_TYPE, HeaderName};
 use http::{HeaderValue, Request, Uri};
-use llm_http::{Body, send};
-use llm_provider::{Error, Result};
+use llm_http::{Body, SendOptions, send};
+use llm_provider::{Error, RequestBody, Result};
 
-use crate::client::{Client, NAME};
+use crate::client::{NAME, ReplicateClient};
 use crate::error::{self, unexpected};
 
-impl Client {
+impl ReplicateClient {
     /// Opens the event stream at `url`, after `last_event_id` unless that is empty. The URL comes
     /// from a [`Prediction`](crate::Prediction) and grants access by itself.
     ///
@@ -34,15 +34,14 @@ impl Client {
         if !last_event_id.is_empty() {
             request = request.header(LAST_EVENT_ID, last_event_id);
         }
-        let mut request = request.body(Bytes::new()).map_err(no_url)?;
+        let mut request = request.body(RequestBody::default()).map_err(no_url)?;
         if self.may_see_token(&uri) {
-            self.connection.identify(request.headers_mut());
+            self.connection.authenticate(&mut request)?;
         }
         let timeouts = self.connection.timeouts();
         let first_byte = timeouts.first_byte.unwrap_or(FIRST_BYTE);
-        let idle = timeouts.idle.unwrap_or(IDLE);
-        let transport = self.connection.transport();
-        let sent = send(transport, request, Some(first_byte), idle);
+        let options = SendOptions::new(timeouts.idle.unwrap_or(IDLE)).with_first_byte(first_byte);
+        let sent = send(self.connection.transport(), request, options);
         let (parts, body) = sent.await?.into_parts();
         if !parts.status.is_success() {
             let nothing = Bytes::new();
@@ -93,11 +92,11 @@ mod tests {
 
     use super::*;
 
-    fn client(base: &str) -> Client {
+    fn client(base: &str) -> ReplicateClient {
         let settings = Settings::new()
             .with_api_key(ApiKey::new("r8_x"))
             .with_api_base(base);
-        Client::new(&settings).unwrap()
+        ReplicateClient::new(settings).unwrap()
     }
 
     #[test]

@@ -17,12 +17,13 @@ pub mod webhook;
 
 pub use crate::account::Account;
 pub use crate::client::{
-    API_BASE_VARIABLES, API_KEY_VARIABLES, Client, DEFAULT_API_BASE, Limits, NAME, SETTINGS,
+    API_BASE_VARIABLES, API_KEY_VARIABLES, DEFAULT_API_BASE, NAME, PredictionLimits,
+    ReplicateClient, spec,
 };
 pub use crate::create::NewPrediction;
-pub use crate::deployment::{Deployment, DeploymentChange, Machines, Release};
-pub use crate::model::{Collection, Model, Version};
-pub use crate::prediction::{Prediction, Status};
+pub use crate::deployment::{DeploymentChange, Machines, Release, ReplicateDeployment};
+pub use crate::model::{Collection, ReplicateModel, Version};
+pub use crate::prediction::{Prediction, PredictionStatus};
 pub use crate::schema::{Parameter, Schema};
 pub use crate::target::Target;
 pub use crate::watch::Watch;

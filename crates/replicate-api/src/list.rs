@@ -7,9 +7,9 @@ use llm_provider::Result;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
-use crate::client::{ApiRequest, Client};
+use crate::client::{ApiRequest, ReplicateClient};
 
-impl Client {
+impl ReplicateClient {
     /// The entries of a list. Each page is fetched when it is needed.
     pub(crate) fn list<T: DeserializeOwned + Send + 'static>(
         &self,

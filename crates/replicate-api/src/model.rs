@@ -4,7 +4,7 @@ use llm_provider::Result;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use crate::client::{ApiRequest, Client};
+use crate::client::{ApiRequest, ReplicateClient};
 use crate::error::wrong_name;
 use crate::schema::{Parameter, Schema};
 use crate::target::{named_path, path};
@@ -13,7 +13,7 @@ use crate::target::{named_path, path};
 #[derive(Clone, Debug, Default, Deserialize, Serialize)]
 #[serde(default)]
 #[non_exhaustive]
-pub struct Model {
+pub struct ReplicateModel {
     /// The owner.
     pub owner: String,
     /// The name; requests use `owner/name`.
@@ -63,29 +63,32 @@ pub struct Collection {
     /// The name for requests.
     pub slug: String,
     /// The models.
-    pub models: Vec<Model>,
+    pub models: Vec<ReplicateModel>,
     /// All other members.
     #[serde(flatten)]
     pub extra: Map<String, Value>,
 }
 
-impl Client {
+impl ReplicateClient {
     /// A model, by its `owner/name`.
     ///
     /// # Errors
     /// [`ErrorKind::NotFound`](llm_provider::ErrorKind::NotFound) if no model has this name.
-    pub async fn model(&self, name: &str) -> Result<Model> {
+    pub async fn model(&self, name: &str) -> Result<ReplicateModel> {
         self.ask(ApiRequest::get(named_path("models", name)?)).await
     }
 
     /// All public models: thousands. [`search_models`](Self::search_models) and
     /// [`collection`](Self::collection) return fewer.
-    pub fn public_models(&self) -> impl Stream<Item = Result<Model>> + Send + 'static {
+    pub fn public_models(&self) -> impl Stream<Item = Result<ReplicateModel>> + Send + 'static {
         self.list(Ok(ApiRequest::get("/v1/models")))
     }
 
     /// The public models that match a query.
-    pub fn search_models(&self, query: &str) -> impl Stream<Item = Result<Model>> + Send + 'static {
+    pub fn search_models(
+        &self,
+        query: &str,
+    ) -> impl Stream<Item = Result<ReplicateModel>> + Send + 'static {
         // QUERY is an extension method: safe and idempotent like GET, but with a body (RFC 9110,
         // 9.1).
         let method = Method::from_bytes(b"QUERY").unwrap_or(Method::POST);

@@ -2,11 +2,12 @@ use std::fmt;
 
 use futures_util::{Stream, TryStreamExt, stream};
 use http::Method;
+use llm_provider::text::printable;
 use llm_provider::{Error, ErrorKind, Result};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use crate::client::{ApiRequest, Client};
+use crate::client::{ApiRequest, ReplicateClient};
 use crate::error::{self, unexpected};
 use crate::target::path;
 use crate::watch::Watch;
@@ -22,7 +23,7 @@ pub struct Prediction {
     /// The id, for fetching and cancelling.
     pub id: String,
     /// The state.
-    pub status: Status,
+    pub status: PredictionStatus,
     /// The output so far; Replicate removes it after an hour.
     #[serde(default, skip_serializing_if = "Value::is_null")]
     pub output: Value,
@@ -40,9 +41,9 @@ pub struct Prediction {
 /// The state of a prediction. Unknown values are kept: Replicate added `aborted` in 2025, and its
 /// own clients then failed or polled forever.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
-pub struct Status(pub String);
+pub struct PredictionStatus(pub String);
 
-impl Client {
+impl ReplicateClient {
     /// Fetches the current state of a prediction.
     ///
     /// # Errors
@@ -78,7 +79,7 @@ impl Client {
 
     /// Polls a prediction and yields each state, until it has ended.
     ///
-    /// Dropping the stream leaves the prediction running. The [`Limits`](crate::Limits) start now.
+    /// Dropping the stream leaves the prediction running. The [`PredictionLimits`](crate::PredictionLimits) start now.
     pub fn watch_prediction(
         &self,
         id: &str,
@@ -162,7 +163,20 @@ impl fmt::Debug for Prediction {
     }
 }
 
-impl Status {
+/// The status as Replicate names it.
+impl fmt::Display for PredictionStatus {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&printable(&self.0))
+    }
+}
+
+impl From<&str> for PredictionStatus {
+    fn from(status: &str) -> Self {
+        Self(status.to_owned())
+    }
+}
+
+impl PredictionStatus {
     /// Whether this is the last status. An unknown status may be followed by others.
     pub fn is_terminal(&self) -> bool {
         matches!(
@@ -184,7 +198,7 @@ impl Status {
     /// The error of a prediction that ended with this status, given Replicate's message; an unknown
     /// status counts as `failed`.
     ///
-    /// A text that did not come with a [`Prediction`] may contain secrets: see [`Client::failure`].
+    /// A text that did not come with a [`Prediction`] may contain secrets: see [`ReplicateClient::failure`].
     pub fn failure(&self, error: &Value) -> Error {
         error::from_end(&self.0, error)
     }

@@ -1,4 +1,5 @@
 use std::fmt;
+use std::str::FromStr;
 
 use llm_provider::text::excerpt;
 use llm_provider::{Error, ErrorKind, Result};
@@ -100,6 +101,15 @@ impl Target {
         }
     }
 
+    /// What the name refers to: `model`, `version` or `deployment`.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Deployment { .. } => "deployment",
+            Self::Model { .. } => "model",
+            Self::Version { .. } => "version",
+        }
+    }
+
     /// The name without the version, from which a prompt format can be guessed.
     pub fn model_name(&self) -> String {
         match self {
@@ -118,15 +128,32 @@ impl Target {
     }
 }
 
+/// The name, as it is parsed.
 impl fmt::Display for Target {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let name = self.model_name();
         match self {
-            Self::Deployment { .. } => write!(f, "the deployment {name}"),
-            Self::Model { .. } => write!(f, "the model {name}"),
-            Self::Version { name: None, id, .. } => write!(f, "the version {id}"),
-            Self::Version { id, .. } => write!(f, "the version {name}:{id}"),
+            Self::Deployment { .. } => write!(f, "deployments/{name}"),
+            Self::Model { .. } => write!(f, "{name}"),
+            Self::Version { name: None, id, .. } => write!(f, "{id}"),
+            Self::Version { id, .. } => write!(f, "{name}:{id}"),
         }
+    }
+}
+
+impl FromStr for Target {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        Self::parse(text)
+    }
+}
+
+impl TryFrom<&str> for Target {
+    type Error = Error;
+
+    fn try_from(text: &str) -> Result<Self> {
+        Self::parse(text)
     }
 }
 
@@ -169,26 +196,18 @@ mod tests {
     use super::*;
 
     #[track_caller]
-    fn check(text: &str, expected: &str) {
-        assert_eq!(Target::parse(text).unwrap().to_string(), expected);
+    fn check(text: &str, kind: &str) {
+        let target: Target = text.parse().unwrap();
+        assert_eq!((target.kind(), &*target.to_string()), (kind, text));
     }
 
     #[test]
     fn every_form_of_name_is_parsed() {
-        check(
-            "meta/meta-llama-3-8b-instruct",
-            "the model meta/meta-llama-3-8b-instruct",
-        );
-        check(
-            "a16z-infra/llama-2-13b-chat:2a7f98",
-            "the version a16z-infra/llama-2-13b-chat:2a7f98",
-        );
-        check("vicuna-13b:6282abe6", "the version vicuna-13b:6282abe6");
-        check("custom-llm-version-id", "the version custom-llm-version-id");
-        check(
-            "deployments/ishaan-jaff/ishaan-mistral",
-            "the deployment ishaan-jaff/ishaan-mistral",
-        );
+        check("meta/meta-llama-3-8b-instruct", "model");
+        check("a16z-infra/llama-2-13b-chat:2a7f98", "version");
+        check("vicuna-13b:6282abe6", "version");
+        check("custom-llm-version-id", "version");
+        check("deployments/ishaan-jaff/ishaan-mistral", "deployment");
     }
 
     #[test]

@@ -4,7 +4,7 @@ use llm_provider::retry::Backoff;
 use llm_provider::{Error, ErrorKind, Result};
 use tokio::time::{Instant, sleep, sleep_until, timeout_at};
 
-use crate::client::{Client, Limits, NAME};
+use crate::client::{NAME, PredictionLimits, ReplicateClient};
 use crate::prediction::Prediction;
 
 /// Polls one prediction: quickly after its creation and after its start, then more and more slowly,
@@ -13,8 +13,8 @@ use crate::prediction::Prediction;
 /// A failed request is repeated; the prediction is neither lost nor created again.
 #[derive(Debug)]
 pub struct Watch {
-    client: Client,
-    limits: Limits,
+    client: ReplicateClient,
+    limits: PredictionLimits,
     born: Instant,
     begun: Option<Instant>,
     /// The caller's deadline, regardless of the prediction.
@@ -25,7 +25,7 @@ pub struct Watch {
 
 impl Watch {
     /// Starts now and ends at `deadline` at the latest.
-    pub fn new(client: &Client, deadline: Option<Instant>) -> Self {
+    pub fn new(client: &ReplicateClient, deadline: Option<Instant>) -> Self {
         let born = Instant::now();
         Self {
             client: client.once(),

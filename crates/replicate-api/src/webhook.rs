@@ -8,10 +8,10 @@
 //! use std::time::SystemTime;
 //!
 //! use http::HeaderMap;
-//! use replicate_api::webhook::{Secret, WebhookError};
+//! use replicate_api::webhook::{WebhookSecret, WebhookError};
 //!
 //! fn receive(headers: &HeaderMap, body: &[u8]) -> Result<(), WebhookError> {
-//!     let secret = Secret::new("whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD")?;
+//!     let secret = WebhookSecret::new("whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD")?;
 //!     secret.verify(headers, body, SystemTime::now())
 //! }
 //! # assert_eq!(receive(&HeaderMap::new(), b""), Err(WebhookError::MissingHeader("webhook-id")));
@@ -34,12 +34,12 @@ use sha2::Sha256;
 /// The scheme: HMAC-SHA256 over `id.timestamp.body`, in base64, any
 /// number of signatures in `webhook-signature`, each with its version.
 #[derive(Clone)]
-pub struct Secret {
+pub struct WebhookSecret {
     key: Vec<u8>,
     tolerance: Duration,
 }
 
-impl Secret {
+impl WebhookSecret {
     /// Reads a secret as upstreams tell it: `whsec_` and base64.
     ///
     /// # Errors
@@ -116,7 +116,7 @@ impl Secret {
     }
 }
 
-impl fmt::Debug for Secret {
+impl fmt::Debug for WebhookSecret {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Secret")
             .field("tolerance", &self.tolerance)
@@ -186,7 +186,7 @@ mod tests {
 
     #[track_caller]
     fn check(headers: &HeaderMap, body: &[u8], wanted: Result<(), WebhookError>) {
-        let secret = Secret::new(KEY).unwrap();
+        let secret = WebhookSecret::new(KEY).unwrap();
         assert_eq!(secret.verify(headers, body, at(1_728_065_256)), wanted);
     }
 
@@ -222,7 +222,7 @@ mod tests {
         ] {
             check(&headers(wrong), BODY, Err(WebhookError::WrongSignature));
         }
-        let other = Secret::new("whsec_b3RoZXI=").unwrap();
+        let other = WebhookSecret::new("whsec_b3RoZXI=").unwrap();
         let found = other.verify(&headers(SIGNATURE), BODY, at(1_728_065_256));
         assert_eq!(found, Err(WebhookError::WrongSignature));
     }
@@ -243,7 +243,7 @@ mod tests {
 
     #[test]
     fn time_is_kept() {
-        let secret = Secret::new(KEY).unwrap();
+        let secret = WebhookSecret::new(KEY).unwrap();
         for (now, wanted) in [
             (1_728_065_256 + 300, Ok(())),
             (1_728_065_256 + 301, Err(WebhookError::TooOld)),
@@ -265,9 +265,12 @@ mod tests {
             "C2FVsBQIhrscChlQIMV+b5sSYspob7oD",
             "whsec_C2FV*",
         ] {
-            assert_eq!(Secret::new(wrong).unwrap_err(), WebhookError::InvalidSecret);
+            assert_eq!(
+                WebhookSecret::new(wrong).unwrap_err(),
+                WebhookError::InvalidSecret
+            );
         }
-        let secret = Secret::new(&format!("{KEY}\n")).unwrap();
+        let secret = WebhookSecret::new(&format!("{KEY}\n")).unwrap();
         assert_eq!(format!("{secret:?}"), "Secret { tolerance: 300s, .. }");
     }
 }

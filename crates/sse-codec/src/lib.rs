@@ -21,6 +21,8 @@
 //!   has several `data` lines, and allocates nothing per event.
 //! - `EventStream` (feature `stream`) decodes a stream of `Bytes` into events that own their parts;
 //!   the data remains a slice of its read.
+//! - [`LineDecoder`] and `LineStream` (feature `stream`) do the same for newline-delimited text, such
+//!   as NDJSON.
 //! - `encode_event`, `encode_comment` and `encode_retry` (feature `encode`) write events.
 //!
 //! What a browser drops is available: comments and events without data if enabled, and an
@@ -44,6 +46,9 @@ mod event;
 mod limits;
 mod line;
 #[cfg(feature = "stream")]
+mod line_stream;
+mod lines;
+#[cfg(feature = "stream")]
 mod stream;
 
 pub use decoder::Decoder;
@@ -51,6 +56,9 @@ pub use decoder::Decoder;
 pub use encode::{encode_comment, encode_event, encode_retry};
 pub use event::{Event, Kind};
 pub use limits::{LimitExceeded, Limits};
+#[cfg(feature = "stream")]
+pub use line_stream::{LineStream, OwnedLine};
+pub use lines::LineDecoder;
 #[cfg(feature = "stream")]
 pub use stream::{EventStream, OwnedEvent, StreamError};
 

@@ -27,9 +27,10 @@ impl Default for Limits {
     }
 }
 
-/// An event was discarded because it, or one of its lines, exceeded the [`Limits`].
+/// An event or a line was discarded because it exceeded its limit.
 ///
-/// The decoder continues with the event after the next blank line.
+/// A [`Decoder`](crate::Decoder) continues with the event after the next blank line, a
+/// [`LineDecoder`](crate::LineDecoder) with the next line.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 #[non_exhaustive]
 pub enum LimitExceeded {
@@ -49,7 +50,7 @@ impl fmt::Display for LimitExceeded {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Event { limit } => write!(f, "event data longer than {limit} bytes"),
-            Self::Line { limit } => write!(f, "event stream line longer than {limit} bytes"),
+            Self::Line { limit } => write!(f, "line longer than {limit} bytes"),
         }
     }
 }

@@ -195,13 +195,13 @@ impl From<Event<'_>> for OwnedEvent {
     }
 }
 
-/// The error of an [`EventStream`].
+/// The error of an [`EventStream`] or a [`LineStream`](crate::LineStream).
 #[derive(Clone, Debug, Eq, PartialEq)]
 #[non_exhaustive]
 pub enum StreamError<E> {
     /// The inner stream failed; this is the last item.
     Inner(E),
-    /// An event was discarded because of its length; the stream continues.
+    /// An event or a line was discarded because of its length; the stream continues.
     Limit(LimitExceeded),
 }
 
@@ -225,14 +225,7 @@ impl<E: StdError + 'static> StdError for StreamError<E> {
 
 #[inline]
 fn own(event: Event<'_>, chunk: &Bytes, names: &mut Last, ids: &mut Last) -> OwnedEvent {
-    let data = event.data();
-    let data = if data.is_empty() {
-        Bytes::new()
-    } else if chunk.as_ptr_range().contains(&data.as_ptr()) {
-        chunk.slice_ref(data)
-    } else {
-        Bytes::copy_from_slice(data)
-    };
+    let data = own_bytes(event.data(), chunk);
     OwnedEvent {
         data,
         kind: event.kind(),
@@ -245,6 +238,18 @@ fn own(event: Event<'_>, chunk: &Bytes, names: &mut Last, ids: &mut Last) -> Own
             id => Some(ids.share(id)),
         },
         retry: event.retry(),
+    }
+}
+
+/// The bytes as a slice of `chunk` if they lie in it, or else as a copy.
+#[inline]
+pub(crate) fn own_bytes(bytes: &[u8], chunk: &Bytes) -> Bytes {
+    if bytes.is_empty() {
+        Bytes::new()
+    } else if chunk.as_ptr_range().contains(&bytes.as_ptr()) {
+        chunk.slice_ref(bytes)
+    } else {
+        Bytes::copy_from_slice(bytes)
     }
 }
 

@@ -1,4 +1,4 @@
-//! Crates that are measured alone, by a benchmark named `instructions` in each.
+//! The crates of layer 0, by a benchmark named `instructions` in each.
 //!
 //! Without arguments, that program prints a line per case: its name, a tab, and the number of units,
 //! such as events, in one pass. With a name and a number, it makes so many passes.
@@ -19,11 +19,7 @@ pub(super) struct Leaf {
     features: &'static str,
 }
 
-pub(super) const ALL: [Leaf; 3] = [
-    Leaf {
-        package: "llm-router",
-        features: "default",
-    },
+pub(super) const ALL: [Leaf; 2] = [
     Leaf {
         package: "sse-codec",
         features: "encode,std",

@@ -18,6 +18,7 @@ const LAYERS: &[(&str, u8)] = &[
     // The wire that other providers build on.
     ("provider-openai", 3),
     ("replicate-api", 3),
+    ("gateway-store", 4),
     ("llm-gateway", 5),
     ("llm-bench", 5),
     ("bench-report", 6),

@@ -46,9 +46,11 @@ fn is_in_test(lines: &[&str], at: usize) -> bool {
         let name = line.trim_start().trim_start_matches("#[");
         name.starts_with("test]") || name.starts_with("tokio::test")
     });
+    // A case of a property may be skipped.
+    let is_property = enclosing(lines, at, |line| line.contains("proptest! {")).is_some();
     let inner = |line: &str| line.contains("async ") || line.trim_end().ends_with("| {");
     let inner = enclosing(lines, at, inner);
-    is_test && inner.is_none_or(|inner| inner.start() <= function.start())
+    is_test && !is_property && inner.is_none_or(|inner| inner.start() <= function.start())
 }
 
 /// The lines of the nearest block around a line whose first line is an `opener`.

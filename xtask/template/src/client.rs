@@ -22,11 +22,11 @@ impl Acme {
     /// # Errors
     /// [`ErrorKind::Auth`](llm_provider::ErrorKind::Auth) when there is no key anywhere, and
     /// `InvalidRequest` for an address that is not a URL, or an unknown setting.
-    pub fn new(settings: &Settings) -> Result<Self> {
-        let SpecificSettings { safe_mode } = SpecificSettings::new(settings)?;
+    pub fn new(settings: Settings) -> Result<Self> {
+        let SpecificSettings { safe_mode } = SpecificSettings::new(&settings)?;
         let api_key = settings.require_api_key(NAME, API_KEY_VARIABLES)?;
         let base = settings.api_base_or(NAME, API_BASE_VARIABLES, DEFAULT_API_BASE)?;
-        let client = OpenAiClient::new(AcmeDialect { safe_mode }, settings, base, api_key)?;
+        let client = OpenAiClient::new(AcmeDialect { safe_mode }, &settings, base, api_key)?;
         Ok(Self { client })
     }
 }

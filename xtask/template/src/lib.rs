@@ -14,5 +14,5 @@ pub use crate::config::{API_BASE_VARIABLES, API_KEY_VARIABLES, DEFAULT_API_BASE,
 
 /// Registers the provider of `acme/…` models.
 pub fn register(registry: &mut Registry) {
-    registry.register(spec(), |settings| Ok(Arc::new(Acme::new(&settings)?)));
+    registry.register(spec(), |settings| Ok(Arc::new(Acme::new(settings)?)));
 }

@@ -3,10 +3,11 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
+use std::time::UNIX_EPOCH;
 
 use prompt_templates::{
-    ChatTemplate, Content, Context, ControlTokens, CustomTemplate, Family, Message, Now, Options,
-    Part, Role, Strictness, ToolCall, match_model,
+    ChatTemplate, Context, ControlTokens, CustomTemplate, Family, Now, Options, PromptContent,
+    PromptMessage, PromptPart, PromptRole, PromptToolCall, Strictness, match_model,
 };
 use serde_json::Value;
 
@@ -118,19 +119,19 @@ fn compare(got: Result<String, String>, expected: Option<&str>) -> Result<(), Mi
     }
 }
 
-fn messages(vector: &Value) -> Result<Vec<Message<'_>>, Miss> {
+fn messages(vector: &Value) -> Result<Vec<PromptMessage<'_>>, Miss> {
     let list = vector["messages"]
         .as_array()
         .ok_or_else(|| Miss::lacks("messages"))?;
     list.iter().map(message).collect()
 }
 
-fn message(message: &Value) -> Result<Message<'_>, Miss> {
+fn message(message: &Value) -> Result<PromptMessage<'_>, Miss> {
     let role = text(message, "role").ok_or_else(|| Miss::lacks("a role in each message"))?;
     let content = match &message["content"] {
-        Value::String(text) => Content::from(text),
-        Value::Array(parts) => Content::Parts(parts.iter().map(part).collect()),
-        _ => Content::None,
+        Value::String(text) => PromptContent::from(text),
+        Value::Array(parts) => PromptContent::Parts(parts.iter().map(part).collect()),
+        _ => PromptContent::None,
     };
     let calls = message["tool_calls"]
         .as_array()
@@ -139,13 +140,14 @@ fn message(message: &Value) -> Result<Message<'_>, Miss> {
         .map(|call| {
             let function = &call["function"];
             let [name, arguments] = ["name", "arguments"].map(|key| text(function, key));
-            ToolCall::new(
+            PromptToolCall::new(
                 text(call, "id").unwrap_or_default(),
                 name.unwrap_or_default(),
                 arguments.unwrap_or_default(),
             )
         });
-    let mut out = Message::new(Role::from(role), content).with_tool_calls(calls.collect());
+    let mut out =
+        PromptMessage::new(PromptRole::from(role), content).with_tool_calls(calls.collect());
     if let Some(name) = text(message, "name") {
         out = out.with_name(name);
     }
@@ -155,15 +157,15 @@ fn message(message: &Value) -> Result<Message<'_>, Miss> {
     Ok(out)
 }
 
-fn part(part: &Value) -> Part<'_> {
+fn part(part: &Value) -> PromptPart<'_> {
     match (
         text(part, "type"),
         text(part, "text"),
         text(&part["image_url"], "url"),
     ) {
-        (Some("text"), Some(text), _) => Part::Text(text.into()),
-        (Some("image_url"), _, Some(url)) => Part::Image(url.into()),
-        (kind, ..) => Part::Other(kind.unwrap_or_default().into()),
+        (Some("text"), Some(text), _) => PromptPart::Text(text.into()),
+        (Some("image_url"), _, Some(url)) => PromptPart::Image(url.into()),
+        (kind, ..) => PromptPart::Other(kind.unwrap_or_default().into()),
     }
 }
 
@@ -171,19 +173,11 @@ fn text<'a>(value: &'a Value, key: &str) -> Option<&'a str> {
     value[key].as_str()
 }
 
-/// `2025-01-02T03:04:05` in seconds since 1970: days by the months' lengths from 1 March on, so
-/// that a leap day is the last day of a year.
+/// `2025-01-02T03:04:05` in seconds since 1970.
 fn seconds(time: &str) -> Option<i64> {
-    let field = |range: std::ops::Range<usize>| time.get(range)?.parse::<i64>().ok();
-    let (year, month, day) = (field(0..4)?, field(5..7)?, field(8..10)?);
-    let (year, month) = if month > 2 {
-        (year, month - 3)
-    } else {
-        (year - 1, month + 9)
-    };
-    let days = year * 365 + year / 4 - year / 100 + year / 400 + (153 * month + 2) / 5 + day;
-    let of_day = field(11..13)? * 3600 + field(14..16)? * 60 + field(17..19)?;
-    Some((days - 719_469) * 86_400 + of_day)
+    let time = humantime::parse_rfc3339_weak(time).ok()?;
+    let since_epoch = time.duration_since(UNIX_EPOCH).ok()?;
+    i64::try_from(since_epoch.as_secs()).ok()
 }
 
 #[cfg(test)]

@@ -1,5 +1,5 @@
-//! Charts as SVG. One renderer serves the plots' files and the page, whose script only shows,
-//! hides and reads out what is drawn here: without a script the page has all its charts.
+//! Renders charts as SVG, for files and for the HTML report. The report's script only shows and
+//! hides elements: without it, all charts are visible.
 
 mod scale;
 pub(super) mod style;
@@ -14,7 +14,7 @@ pub(super) struct Chart {
     pub(super) x: Axis,
     pub(super) y: Axis,
     pub(super) series: Vec<Series>,
-    /// Whether bars stand on those of the series before.
+    /// Whether bars are stacked on those of the previous series.
     pub(super) stacked: bool,
 }
 
@@ -23,7 +23,7 @@ pub(super) struct Chart {
 pub(super) struct Axis {
     pub(super) label: String,
     pub(super) kind: AxisKind,
-    pub(super) format: Format,
+    pub(super) format: NumberFormat,
 }
 
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -31,24 +31,24 @@ pub(super) enum AxisKind {
     /// From zero.
     #[default]
     Linear,
-    /// By powers of ten; values that are not positive are left out.
+    /// Powers of ten; values that are not positive are omitted.
     Log,
-    /// Places with names, at 0, 1, 2 …
+    /// Named positions, at 0, 1, 2 …
     Named(Vec<String>),
-    /// From the least to the greatest value.
+    /// From the minimum to the maximum.
     Range,
 }
 
-/// How the values of an axis are written.
+/// The number format of an axis.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub(super) enum Format {
+pub(super) enum NumberFormat {
     #[default]
     Number,
     Seconds,
     Share,
 }
 
-impl Format {
+impl NumberFormat {
     pub(super) fn text(self, value: f64) -> String {
         match self {
             Self::Number => number(value),
@@ -57,22 +57,20 @@ impl Format {
         }
     }
 
-    /// The labels of an axis: all in one unit, with as many decimals as tell them apart.
+    /// The labels of ticks: all in one unit, with enough decimals to be distinct.
     fn ticks(self, ticks: &[f64]) -> Vec<String> {
-        let most = ticks
-            .iter()
-            .fold(0.0, |most: f64, tick| most.max(tick.abs()));
+        let max = ticks.iter().fold(0.0, |max: f64, tick| max.max(tick.abs()));
         let (factor, unit) = match self {
             Self::Number => (1.0, ""),
-            Self::Seconds if most < 1e-3 => (1e6, " µs"),
-            Self::Seconds if most < 1.0 => (1e3, " ms"),
+            Self::Seconds if max < 1e-3 => (1e6, " µs"),
+            Self::Seconds if max < 1.0 => (1e3, " ms"),
             Self::Seconds => (1.0, " s"),
             Self::Share => (100.0, " %"),
         };
         let labels = ticks.iter().map(|tick| {
-            // Ends of a logarithmic axis are as round as can be, but far from each other.
+            // The ends of a logarithmic axis are round but differ by orders of magnitude.
             let step = if ticks.len() > 2
-                && (ticks[1] - ticks[0] - (ticks[2] - ticks[1])).abs() > 1e-9 * most
+                && (ticks[1] - ticks[0] - (ticks[2] - ticks[1])).abs() > 1e-9 * max
             {
                 tick.abs()
             } else {
@@ -84,7 +82,7 @@ impl Format {
     }
 }
 
-/// Values that belong together, in one colour.
+/// A series of points in one colour.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Series {
     pub(super) name: String,
@@ -98,14 +96,14 @@ pub(super) enum Mark {
     /// From `x` to `to_x`, or around a named place.
     Bars,
     Dots,
-    /// Dots, and a line through them.
+    /// Dots connected by a line.
     #[default]
     Line,
     /// A line without dots.
     Plain,
 }
 
-/// One of the palette's colours, or that of errors.
+/// A colour of the palette, or that of errors.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum Colour {
     Number(usize),
@@ -119,7 +117,7 @@ impl Default for Colour {
 }
 
 impl Colour {
-    /// The class that gives an element this colour.
+    /// The CSS class of the colour.
     pub(super) fn class(self) -> String {
         match self {
             Self::Number(n) => format!("c{}", n % COLOURS),
@@ -128,16 +126,16 @@ impl Colour {
     }
 }
 
-/// A value.
+/// A point or bar.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Point {
     pub(super) x: f64,
     pub(super) y: f64,
-    /// What is told about it to whoever points at it; nothing is told when it is empty.
+    /// The tooltip; none if empty.
     pub(super) tip: String,
-    /// The interval in which its `y` lies.
+    /// The confidence interval of `y`.
     pub(super) interval: Option<(f64, f64)>,
-    /// Where a bar ends.
+    /// The end of a bar.
     pub(super) to_x: Option<f64>,
 }
 
@@ -153,24 +151,23 @@ impl Point {
 }
 
 impl Chart {
-    /// Whether there is anything to see.
+    /// Whether there are no points.
     pub(super) fn is_empty(&self) -> bool {
         self.series.iter().all(|series| series.points.is_empty())
     }
 
-    /// As an element of a page, which has the styles, the title and the legend.
+    /// An element for a page that provides the styles, the title and the legend.
     pub(super) fn to_svg(&self) -> String {
         svg::element(self)
     }
 
-    /// As a file that stands alone, with title, legend and styles; light or dark as the viewer
-    /// prefers.
+    /// A standalone file with title, legend and styles, light or dark by the viewer's preference.
     pub(super) fn to_svg_file(&self) -> String {
         svg::file(self)
     }
 }
 
-/// A text inside of markup.
+/// Escapes a text for HTML and XML.
 pub(super) fn escaped(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for c in text.chars() {
@@ -180,11 +177,11 @@ pub(super) fn escaped(text: &str) -> String {
             '>' => out.push_str("&gt;"),
             '"' => out.push_str("&quot;"),
             '\'' => out.push_str("&#39;"),
-            // Not allowed in XML, not even escaped.
+            // Not allowed in XML, even escaped.
             c if c.is_control() && !"\n\t".contains(c) => out.push('\u{fffd}'),
-            // They would reorder what follows.
+            // They would reorder the following text.
             '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' => out.push('\u{fffd}'),
-            // Nor are these.
+            // Not allowed either.
             '\u{fffe}' | '\u{ffff}' => out.push('\u{fffd}'),
             c => out.push(c),
         }

@@ -1,6 +1,6 @@
 use super::{Axis, AxisKind};
 
-/// Where values stand between two ends of a line.
+/// Maps the values of an axis to positions on a line.
 #[derive(Debug)]
 pub(super) struct Scale {
     low: f64,
@@ -8,12 +8,12 @@ pub(super) struct Scale {
     log: bool,
     from: f64,
     to: f64,
-    /// Values with a label.
+    /// Labelled values.
     pub(super) ticks: Vec<(f64, String)>,
 }
 
 impl Scale {
-    /// Fits an axis to values, on a line from one place to another.
+    /// Fits an axis to values, on a line between two positions.
     pub(super) fn new(axis: &Axis, values: impl Iterator<Item = f64>, from: f64, to: f64) -> Self {
         if let AxisKind::Named(names) = &axis.kind {
             return Self {
@@ -47,7 +47,7 @@ impl Scale {
         }
     }
 
-    /// The place of a value; values outside are put at the end.
+    /// The position of a value; values outside are moved to the nearest end.
     pub(super) fn at(&self, value: f64) -> f64 {
         let share = if self.log {
             (value.max(self.low) / self.low).ln() / (self.high / self.low).ln()
@@ -62,13 +62,13 @@ impl Scale {
         self.from + share * (self.to - self.from)
     }
 
-    /// Whether it has a place for a value.
-    pub(super) fn holds(&self, value: f64) -> bool {
+    /// Whether the scale includes a value.
+    pub(super) fn contains(&self, value: f64) -> bool {
         value.is_finite() && (!self.log || value > 0.0)
     }
 }
 
-/// Round ends around values, and round steps between them.
+/// Round ends around the values, and round steps between them.
 fn linear(low: f64, high: f64) -> (f64, f64, Vec<f64>) {
     let spread = if high > low {
         high - low
@@ -95,7 +95,7 @@ fn linear(low: f64, high: f64) -> (f64, f64, Vec<f64>) {
     (first * step, last * step, ticks.collect())
 }
 
-/// Ends at 1, 2 or 5 times a power of ten; ticks at these, or at the powers when there are many.
+/// Ends at 1, 2 or 5 times a power of ten; ticks at these, or at the powers if there are many.
 fn logarithmic(low: f64, high: f64) -> (f64, f64, Vec<f64>) {
     let mut steps = Vec::new();
     let first = low.log10().floor() as i32 - 1;
@@ -156,7 +156,7 @@ mod tests {
     }
 
     #[test]
-    fn hostile_values_have_a_place() {
+    fn hostile_values_have_a_position() {
         for kind in [AxisKind::Linear, AxisKind::Log, AxisKind::Range] {
             for values in [
                 &[][..],

@@ -1,12 +1,12 @@
-//! The colours and lines of charts.
+//! The styles of charts.
 
 use std::fmt::Write;
 
-/// The rules, in terms of the palette: `var(--ink)`.
+/// The rules, with the variables of the palette, such as `var(--ink)`.
 pub(crate) const RULES: &str = include_str!("chart.css");
 
-/// Names of colours, for light and dark. Those of series differ in lightness too, so that they
-/// can be told apart without seeing colours.
+/// Variables with their light and dark colours. Colours of series also differ in lightness, so that
+/// they can be distinguished without colour vision.
 const PALETTE: [(&str, &str, &str); 14] = [
     ("paper", "#ffffff", "#161b26"),
     ("ink", "#1b2333", "#e7ebf4"),
@@ -24,7 +24,7 @@ const PALETTE: [(&str, &str, &str); 14] = [
     ("c7", "#6b7385", "#a3acbf"),
 ];
 
-/// The palette as variables of a page, which may choose `color-scheme` itself.
+/// The palette as CSS variables of a page, which may set `color-scheme` itself.
 pub(crate) fn variables() -> String {
     let mut out = ":root{color-scheme:light dark;".to_owned();
     for (name, light, dark) in PALETTE {
@@ -34,8 +34,8 @@ pub(crate) fn variables() -> String {
     out
 }
 
-/// The rules for a file that stands alone, with the colours put in: not all viewers of SVG know
-/// variables. Those that know what their user prefers take the dark ones.
+/// The rules for a standalone file with literal colours: not all SVG viewers support variables.
+/// Viewers that support `prefers-color-scheme` use the dark colours if preferred.
 pub(super) fn standalone() -> String {
     let filled = |dark: bool| {
         let mut rules = RULES.to_owned();

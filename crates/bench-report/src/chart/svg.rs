@@ -58,7 +58,7 @@ fn draw(out: &mut String, chart: &Chart) {
             [point.y, low, high]
         })
         .chain(stacks.iter().flatten().map(|(_, top)| *top))
-        // Bars stand on the ground.
+        // Bars start at the x axis.
         .chain(bars.then_some(0.0));
     let x = Scale::new(&chart.x, xs, LEFT, WIDTH - RIGHT);
     let y = Scale::new(&chart.y, ys, HEIGHT - BOTTOM, TOP);
@@ -78,7 +78,7 @@ fn draw(out: &mut String, chart: &Chart) {
     }
 }
 
-/// Where each bar begins and ends: above those of the series before when they are stacked.
+/// The start and end of each bar; stacked bars start at the end of the previous series.
 fn stacks(chart: &Chart) -> Vec<Vec<(f64, f64)>> {
     let mut tops: Vec<(f64, f64)> = Vec::new();
     let stacks = chart.series.iter().map(|series| {
@@ -112,7 +112,7 @@ fn axes(out: &mut String, chart: &Chart, x: &Scale, y: &Scale) {
             escaped(label)
         );
     }
-    // Names that would not fit side by side are left out.
+    // Names that would overlap are omitted.
     let room = (right - LEFT) / x.ticks.len().max(1) as f64;
     let longest = x.ticks.iter().map(|(_, label)| label.chars().count()).max();
     let every = (6.3 * longest.unwrap_or(0) as f64 / room).ceil().max(1.0) as usize;
@@ -158,7 +158,7 @@ fn draw_bars(
              height=\"{:.1}\"{}>{}</rect>",
             (to - from - gap).max(0.5),
             (bottom - top).max(0.0),
-            told(name_in(chart, series), point),
+            data_tip(name_in(chart, series), point),
             title(name_in(chart, series), point),
         );
     }
@@ -168,7 +168,7 @@ fn draw_points(out: &mut String, mark: Mark, series: &Series, x: &Scale, y: &Sca
     let shown = series
         .points
         .iter()
-        .filter(|point| x.holds(point.x) && y.holds(point.y));
+        .filter(|point| x.contains(point.x) && y.contains(point.y));
     let shown: Vec<&Point> = shown.collect();
     if mark != Mark::Dots && shown.len() > 1 {
         let mut path = String::new();
@@ -196,7 +196,7 @@ fn draw_points(out: &mut String, mark: Mark, series: &Series, x: &Scale, y: &Sca
             let _ = write!(
                 out,
                 "<circle class=\"speck\" cx=\"{at_x:.1}\" cy=\"{at_y:.1}\" r=\"2.2\"{}/>",
-                told(&series.name, point)
+                data_tip(&series.name, point)
             );
             continue;
         }
@@ -204,13 +204,13 @@ fn draw_points(out: &mut String, mark: Mark, series: &Series, x: &Scale, y: &Sca
             out,
             "<circle class=\"dot\" cx=\"{at_x:.1}\" cy=\"{at_y:.1}\" r=\"4\"/>\
              <circle class=\"hit\" cx=\"{at_x:.1}\" cy=\"{at_y:.1}\" r=\"11\"{}>{}</circle>",
-            told(&series.name, point),
+            data_tip(&series.name, point),
             title(&series.name, point)
         );
     }
 }
 
-/// The name of a series where there are several to tell apart.
+/// The name of a series if there are several.
 fn name_in<'a>(chart: &Chart, series: &'a Series) -> &'a str {
     if chart.series.len() > 1 {
         &series.name
@@ -219,15 +219,15 @@ fn name_in<'a>(chart: &Chart, series: &'a Series) -> &'a str {
     }
 }
 
-/// What the page's script shows at the pointer.
-fn told(name: &str, point: &Point) -> String {
+/// The tooltip of the page's script.
+fn data_tip(name: &str, point: &Point) -> String {
     if point.tip.is_empty() {
         return String::new();
     }
     format!(" data-tip=\"{}\"", escaped(&tip(name, point)))
 }
 
-/// What browsers show by themselves.
+/// The tooltip of browsers.
 fn title(name: &str, point: &Point) -> String {
     if point.tip.is_empty() {
         return String::new();

@@ -5,7 +5,7 @@ use llm_bench::stats::Change;
 use super::quantity::Quantity;
 use super::{ConditionError, Pair, parse};
 
-/// When a change is too much.
+/// A condition on the change between two runs.
 ///
 /// ```text
 /// condition = all ("or" all)*
@@ -19,9 +19,9 @@ use super::{ConditionError, Pair, parse};
 /// unit      = "%" | "pp" | "us" | "ms" | "s"
 /// ```
 ///
-/// A limit with a sign is about the change: `> +5%` is more than five percent above the first
+/// A limit with a sign applies to the change: `> +5%` is more than five percent above the first
 /// experiment, `> +10ms` more than ten milliseconds above it, `< -5%` more than five percent
-/// below it; `pp` are percentage points of a share. A limit without a sign is about the second
+/// below it; `pp` are percentage points of a share. A limit without a sign applies to the second
 /// experiment alone: `p99(ttft) > 200ms`, `error_rate > 1%`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Condition {
@@ -36,13 +36,13 @@ pub(super) enum Node {
     Not(Box<Self>),
     Test {
         quantity: Quantity,
-        comparison: Comparison,
+        comparison: Operator,
         limit: Limit,
     },
 }
 
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) enum Comparison {
+pub(super) enum Operator {
     Above,
     AtLeast,
     AtMost,
@@ -59,33 +59,33 @@ pub(super) enum Limit {
     Value(f64),
 }
 
-/// Whether a condition holds for two runs.
+/// The result of a condition for two runs.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-#[allow(clippy::exhaustive_enums, reason = "there is no fourth answer")]
+#[allow(clippy::exhaustive_enums, reason = "three-valued logic")]
 pub enum Verdict {
-    /// It holds.
+    /// The condition is true.
     Holds,
-    /// It does not.
-    HoldsNot,
-    /// A quantity was not measured, in the first run or in the second.
+    /// The condition is false.
+    DoesNotHold,
+    /// A quantity was not measured in one of the runs.
     Unknown,
 }
 
-/// A quantity that a condition asks for, and how it changed; none where it was not measured.
+/// A quantity of a condition and its change.
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[allow(clippy::exhaustive_structs, reason = "a pair with names")]
 pub struct Evidence {
     /// The quantity.
     pub quantity: Quantity,
-    /// Its change.
+    /// The change; `None` if the quantity was not measured.
     pub change: Option<Change>,
 }
 
 impl Condition {
-    /// Reads a condition.
+    /// Parses a condition.
     ///
     /// # Errors
-    /// When it does not follow the grammar above; the error shows where, and what was expected.
+    /// If it violates the grammar; the error contains the position and the expected input.
     pub fn parse(text: &str) -> Result<Self, ConditionError> {
         Ok(Self {
             root: parse::parse(text)?,
@@ -93,9 +93,9 @@ impl Condition {
         })
     }
 
-    /// Whether it holds for two runs, and the changes that tell. With `significant`, a limit of
-    /// a change is only passed where chance is an unlikely cause of the change; where nothing is
-    /// known about chance, the change alone decides.
+    /// Evaluates the condition for two runs, and returns the changes it depends on. With
+    /// `significant`, a limit of a change is only exceeded if chance is an unlikely cause of the
+    /// change. Changes without an interval are compared directly.
     pub fn check(&self, pair: Pair<'_>, significant: bool) -> (Verdict, Vec<Evidence>) {
         let mut evidence = Vec::new();
         let verdict = self.root.check(pair, significant, &mut evidence);
@@ -113,30 +113,30 @@ impl Node {
     fn check(&self, pair: Pair<'_>, significant: bool, evidence: &mut Vec<Evidence>) -> Verdict {
         let mut check = |node: &Self| node.check(pair, significant, evidence);
         match self {
-            // All parts are looked at: their evidence is to be shown.
+            // All parts are evaluated, since their evidence is shown.
             Self::All(nodes) => {
                 nodes
                     .iter()
                     .map(&mut check)
                     .fold(Verdict::Holds, |a, b| match (a, b) {
-                        (Verdict::HoldsNot, _) | (_, Verdict::HoldsNot) => Verdict::HoldsNot,
+                        (Verdict::DoesNotHold, _) | (_, Verdict::DoesNotHold) => {
+                            Verdict::DoesNotHold
+                        }
                         (Verdict::Unknown, _) | (_, Verdict::Unknown) => Verdict::Unknown,
                         _ => Verdict::Holds,
                     })
             }
-            Self::Any(nodes) => {
-                nodes
-                    .iter()
-                    .map(&mut check)
-                    .fold(Verdict::HoldsNot, |a, b| match (a, b) {
-                        (Verdict::Holds, _) | (_, Verdict::Holds) => Verdict::Holds,
-                        (Verdict::Unknown, _) | (_, Verdict::Unknown) => Verdict::Unknown,
-                        _ => Verdict::HoldsNot,
-                    })
-            }
+            Self::Any(nodes) => nodes
+                .iter()
+                .map(&mut check)
+                .fold(Verdict::DoesNotHold, |a, b| match (a, b) {
+                    (Verdict::Holds, _) | (_, Verdict::Holds) => Verdict::Holds,
+                    (Verdict::Unknown, _) | (_, Verdict::Unknown) => Verdict::Unknown,
+                    _ => Verdict::DoesNotHold,
+                }),
             Self::Not(node) => match check(node) {
-                Verdict::Holds => Verdict::HoldsNot,
-                Verdict::HoldsNot => Verdict::Holds,
+                Verdict::Holds => Verdict::DoesNotHold,
+                Verdict::DoesNotHold => Verdict::Holds,
                 Verdict::Unknown => Verdict::Unknown,
             },
             Self::Test {
@@ -145,7 +145,7 @@ impl Node {
                 limit,
             } => {
                 let change = match limit {
-                    // The first run does not matter.
+                    // The first run is irrelevant.
                     Limit::Value(_) => {
                         let after = quantity.of(&pair.after.aggregated);
                         let before = quantity.of(&pair.before.aggregated);
@@ -165,23 +165,23 @@ impl Node {
     }
 }
 
-fn test(change: Change, comparison: Comparison, limit: Limit, significant: bool) -> Verdict {
+fn test(change: Change, comparison: Operator, limit: Limit, significant: bool) -> Verdict {
     let (value, limit, about_change) = match limit {
         Limit::Change(limit) => (change.absolute(), limit, true),
         Limit::Relative(limit) => (change.relative(), limit, true),
         Limit::Value(limit) => (change.after, limit, false),
     };
     let passed = match comparison {
-        Comparison::Above => value > limit,
-        Comparison::AtLeast => value >= limit,
-        Comparison::AtMost => value <= limit,
-        Comparison::Below => value < limit,
+        Operator::Above => value > limit,
+        Operator::AtLeast => value >= limit,
+        Operator::AtMost => value <= limit,
+        Operator::Below => value < limit,
     };
     let chance =
         significant && about_change && change.interval.is_some() && !change.is_significant();
     if passed && !chance {
         Verdict::Holds
     } else {
-        Verdict::HoldsNot
+        Verdict::DoesNotHold
     }
 }

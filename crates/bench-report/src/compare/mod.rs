@@ -1,5 +1,5 @@
-//! What changed from one experiment to another, whether chance explains it, and whether it is
-//! too much.
+//! Compares two experiments: what changed, whether it is significant, and whether it exceeds a
+//! limit.
 //!
 //! ```
 //! use bench_report::compare::{Comparison, Condition};
@@ -19,7 +19,7 @@ mod quantity;
 
 pub use condition::{Condition, Evidence, Verdict};
 pub use parse::ConditionError;
-pub use quantity::{Quantity, Whole};
+pub use quantity::{Quantity, RunQuantity};
 
 use llm_bench::summary::RunSummary;
 use llm_bench::{Load, Results};
@@ -28,7 +28,7 @@ use llm_bench::{Load, Results};
 #[non_exhaustive]
 #[derive(Debug)]
 pub struct Comparison<'a> {
-    /// The runs with the same scenario, load and batch size: before and after.
+    /// The runs with equal scenario, load and batch size: before and after.
     pub pairs: Vec<Pair<'a>>,
     /// Labels of runs that only the first experiment has.
     pub only_before: Vec<String>,
@@ -36,7 +36,7 @@ pub struct Comparison<'a> {
     pub only_after: Vec<String>,
 }
 
-/// Two runs that can be compared.
+/// Two runs to compare.
 #[non_exhaustive]
 #[derive(Clone, Copy, Debug)]
 pub struct Pair<'a> {
@@ -47,7 +47,7 @@ pub struct Pair<'a> {
 }
 
 impl<'a> Comparison<'a> {
-    /// Pairs the runs of two experiments. Of several runs alike, the first goes with the first.
+    /// Pairs the runs of two experiments. Equal runs are paired in their order.
     pub fn new(before: &'a Results, after: &'a Results) -> Self {
         let mut rest: Vec<&RunSummary> = after.runs.iter().collect();
         let mut comparison = Self {
@@ -70,7 +70,7 @@ impl<'a> Comparison<'a> {
 }
 
 impl Pair<'_> {
-    /// What to call the two.
+    /// The label of both runs.
     pub fn label(&self) -> String {
         self.before.label()
     }

@@ -2,11 +2,12 @@ use std::fmt;
 
 use llm_bench::stats::Statistic;
 use llm_bench::summary::Metric;
+use llm_provider::similar_name;
 
-use super::condition::{Comparison, Limit, Node};
-use super::quantity::{Measure, Quantity, Whole};
+use super::condition::{Limit, Node, Operator};
+use super::quantity::{Measure, Quantity, RunQuantity};
 
-/// A condition that cannot be read. It shows the condition, and a caret where the mistake is.
+/// The error of an invalid condition. It shows the condition with a caret at the position.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct ConditionError {
     text: String,
@@ -15,7 +16,7 @@ pub struct ConditionError {
 }
 
 impl ConditionError {
-    /// Where the mistake is: bytes from the beginning.
+    /// The position in bytes.
     pub fn at(&self) -> usize {
         self.at
     }
@@ -26,7 +27,7 @@ impl fmt::Display for ConditionError {
         let column = self.text[..self.at].chars().count();
         write!(
             f,
-            "the condition cannot be read: expected {}\n  {}\n  {:column$}^",
+            "invalid condition: expected {}\n  {}\n  {:column$}^",
             self.expected, self.text, ""
         )
     }
@@ -35,7 +36,7 @@ impl fmt::Display for ConditionError {
 impl std::error::Error for ConditionError {}
 
 pub(super) fn parse(text: &str) -> Result<Node, ConditionError> {
-    // A caret under a line needs a line.
+    // The caret needs a single line.
     let text = text.replace(|c: char| c.is_whitespace(), " ");
     let mut parser = Parser {
         text: &text,
@@ -59,7 +60,7 @@ struct Parser<'a> {
 impl<'a> Parser<'a> {
     fn any(&mut self) -> Result<Node, ConditionError> {
         self.depth += 1;
-        if self.depth > DEEPEST {
+        if self.depth > MAX_DEPTH {
             return Err(self.expected("a condition with fewer parentheses"));
         }
         let mut nodes = vec![self.all()?];
@@ -102,10 +103,10 @@ impl<'a> Parser<'a> {
     fn test(&mut self) -> Result<Node, ConditionError> {
         let quantity = self.quantity()?;
         let signs = [
-            (">=", Comparison::AtLeast),
-            ("<=", Comparison::AtMost),
-            (">", Comparison::Above),
-            ("<", Comparison::Below),
+            (">=", Operator::AtLeast),
+            ("<=", Operator::AtMost),
+            (">", Operator::Above),
+            ("<", Operator::Below),
         ];
         let found = signs.into_iter().find(|(sign, _)| self.sign(sign));
         let Some((_, comparison)) = found else {
@@ -141,16 +142,18 @@ impl<'a> Parser<'a> {
         } else {
             name
         };
-        let whole = Whole::ALL.into_iter().find(|whole| whole.name() == short);
+        let whole = RunQuantity::ALL
+            .into_iter()
+            .find(|whole| whole.name() == short);
         if let Some(whole) = whole {
             self.take(name);
-            return Ok(Quantity::Whole(whole));
+            return Ok(Quantity::Run(whole));
         }
         if Metric::parse(name).is_some() {
             let what = format!("a statistic of {name}, such as p99({name}) or mean({name})");
             return Err(self.expected(&what));
         }
-        let known = Whole::ALL.iter().map(|whole| whole.name());
+        let known = RunQuantity::ALL.iter().map(|whole| whole.name());
         Err(self.expected_one_of("a quantity such as p99(ttft) or error_rate", name, known))
     }
 
@@ -225,7 +228,7 @@ impl<'a> Parser<'a> {
         found
     }
 
-    /// The name that comes next: letters, digits, `_` and the point of `p99.9`.
+    /// The next name: letters, digits, `_` and the point of `p99.9`.
     fn word(&mut self) -> &'a str {
         let rest = self.rest();
         let end = rest.find(|c: char| !c.is_ascii_alphanumeric() && c != '_' && c != '.');
@@ -237,7 +240,7 @@ impl<'a> Parser<'a> {
         text
     }
 
-    /// What is left, without spaces before it.
+    /// The remaining text without leading spaces.
     fn rest(&mut self) -> &'a str {
         let rest = self.text[self.at..].trim_start_matches(' ');
         self.at = self.text.len() - rest.len();
@@ -259,12 +262,8 @@ impl<'a> Parser<'a> {
         found: &str,
         known: impl Iterator<Item = &'static str>,
     ) -> ConditionError {
-        let close = known
-            .map(|name| (strsim::damerau_levenshtein(name, found), name))
-            .filter(|(distance, _)| *distance <= 3 && !found.is_empty())
-            .min();
-        match close {
-            Some((_, name)) => self.expected(&format!("{what}; did you mean {name}?")),
+        match similar_name(found, known) {
+            Some(name) => self.expected(&format!("{what}; did you mean {name}?")),
             None => self.expected(what),
         }
     }
@@ -281,4 +280,4 @@ fn single(mut nodes: Vec<Node>, join: fn(Vec<Node>) -> Node) -> Node {
     }
 }
 
-const DEEPEST: u32 = 64;
+const MAX_DEPTH: u32 = 64;

@@ -5,21 +5,21 @@ use llm_bench::summary::{Aggregated, Metric, Unit};
 
 use super::Pair;
 
-/// A number of a run that can be compared.
+/// A quantity of a run that can be compared.
 #[non_exhaustive]
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Quantity {
     /// A statistic of a metric over requests: `p99(ttft)`.
     Statistic(Statistic, Metric),
-    /// A number of the run as a whole.
-    Whole(Whole),
+    /// A quantity of the run as a whole.
+    Run(RunQuantity),
 }
 
-/// A number of a run as a whole.
+/// A quantity of a run as a whole.
 #[non_exhaustive]
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Whole {
-    /// `error_rate`: the share of requests that failed.
+pub enum RunQuantity {
+    /// `error_rate`: the share of failed requests.
     ErrorRate,
     /// `goodput`: the share of requests that met all objectives.
     Goodput,
@@ -27,13 +27,13 @@ pub enum Whole {
     InputThroughput,
     /// `output_throughput`: output tokens per second of the run.
     OutputThroughput,
-    /// `rps` or `requests_per_second`: requests that completed per second of the run.
+    /// `rps` or `requests_per_second`: completed requests per second of the run.
     RequestsPerSecond,
     /// `total_throughput`: tokens per second of the run.
     TotalThroughput,
 }
 
-impl Whole {
+impl RunQuantity {
     pub(super) const ALL: [Self; 6] = [
         Self::ErrorRate,
         Self::Goodput,
@@ -43,7 +43,7 @@ impl Whole {
         Self::TotalThroughput,
     ];
 
-    /// Its name in conditions.
+    /// The name in conditions.
     pub fn name(self) -> &'static str {
         match self {
             Self::ErrorRate => "error_rate",
@@ -57,7 +57,7 @@ impl Whole {
 
     fn of(self, numbers: &Aggregated) -> Option<f64> {
         match self {
-            // Nothing is known about a run without requests.
+            // Undefined for a run without requests.
             Self::ErrorRate => (numbers.num_requests > 0).then_some(numbers.error_rate),
             Self::Goodput => Some(numbers.extra.goodput.as_ref()?.share),
             Self::InputThroughput => Some(numbers.mean_input_throughput_tokens_per_s),
@@ -68,7 +68,7 @@ impl Whole {
     }
 }
 
-/// What a quantity is measured in.
+/// The unit of a quantity.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum Measure {
     Number,
@@ -77,17 +77,17 @@ pub(super) enum Measure {
 }
 
 impl Quantity {
-    /// Its value for a run; none where it was not measured.
+    /// The value for a run; `None` if it was not measured.
     pub fn of(self, numbers: &Aggregated) -> Option<f64> {
         match self {
             Self::Statistic(statistic, metric) => numbers.get(statistic, metric),
-            Self::Whole(whole) => whole.of(numbers),
+            Self::Run(whole) => whole.of(numbers),
         }
     }
 
-    /// How it changed. The interval of a statistic over requests is that of the bootstrap; that
-    /// of a share is the normal approximation's; the others have none, since a run has but one
-    /// throughput, and the tokens of a request are not independent of each other.
+    /// The change between two runs. Statistics over requests have a bootstrap interval, and shares
+    /// have that of the normal approximation. The others have none: a run has only one throughput,
+    /// and the tokens of a request are not independent of each other.
     pub fn change(self, pair: Pair<'_>) -> Option<Change> {
         let (before, after) = (&pair.before.aggregated, &pair.after.aggregated);
         if let Self::Statistic(statistic, metric) = self {
@@ -112,23 +112,23 @@ impl Quantity {
         Some(change)
     }
 
-    /// Whether more of it is better.
-    pub fn more_is_better(self) -> bool {
+    /// Whether a higher value is better.
+    pub fn higher_is_better(self) -> bool {
         match self {
             Self::Statistic(_, metric) => metric.unit() != Unit::Seconds,
-            Self::Whole(whole) => whole != Whole::ErrorRate,
+            Self::Run(whole) => whole != RunQuantity::ErrorRate,
         }
     }
 
     pub(super) fn measure(self) -> Measure {
         match self {
             Self::Statistic(_, metric) if metric.unit() == Unit::Seconds => Measure::Seconds,
-            Self::Whole(Whole::ErrorRate | Whole::Goodput) => Measure::Share,
+            Self::Run(RunQuantity::ErrorRate | RunQuantity::Goodput) => Measure::Share,
             _ => Measure::Number,
         }
     }
 
-    /// A value of it as people read it.
+    /// Formats a value for users.
     pub fn text(self, value: f64) -> String {
         match self.measure() {
             Measure::Number => crate::number::number(value),
@@ -142,7 +142,7 @@ impl fmt::Display for Quantity {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Statistic(statistic, metric) => write!(f, "{statistic}({metric})"),
-            Self::Whole(whole) => f.write_str(whole.name()),
+            Self::Run(whole) => f.write_str(whole.name()),
         }
     }
 }

@@ -3,7 +3,7 @@ use llm_bench::{Load, Results};
 
 use super::*;
 
-/// Runs whose times to the first token are in milliseconds.
+/// Runs with these times to first token in milliseconds.
 fn results(ttfts: impl IntoIterator<Item = u64>, refusals: u64) -> Results {
     let ttfts = (0u64..).zip(ttfts);
     let mut records: Vec<_> = ttfts
@@ -26,25 +26,25 @@ fn check(condition: &str, before: &Results, after: &Results, expected: Verdict) 
 }
 
 #[test]
-fn limits_with_a_sign_are_about_the_change() {
+fn signed_limits_apply_to_the_change() {
     let (before, after) = (results(50..150, 0), results(60..160, 0));
     for (condition, expected) in [
         ("p99(ttft) > +5%", Verdict::Holds),
-        ("p99(ttft) > +10%", Verdict::HoldsNot),
+        ("p99(ttft) > +10%", Verdict::DoesNotHold),
         ("median(ttft) > +9ms", Verdict::Holds),
-        ("median(ttft) > +11ms", Verdict::HoldsNot),
+        ("median(ttft) > +11ms", Verdict::DoesNotHold),
         ("median(ttft) > 105ms", Verdict::Holds),
-        ("median(ttft) > 110ms", Verdict::HoldsNot),
+        ("median(ttft) > 110ms", Verdict::DoesNotHold),
         ("max(ttft) < 0.2s and min(ttft) >= 59000us", Verdict::Holds),
-        ("rps < -5% or error_rate > 1%", Verdict::HoldsNot),
-        ("not (p50(ttft) > +1% or rps < -1%)", Verdict::HoldsNot),
+        ("rps < -5% or error_rate > 1%", Verdict::DoesNotHold),
+        ("not (p50(ttft) > +1% or rps < -1%)", Verdict::DoesNotHold),
         ("mean(e2e) > +1% and not error_rate > 0%", Verdict::Holds),
         ("output_throughput > 100", Verdict::Holds),
     ] {
         check(condition, &before, &after, expected);
     }
-    // The other way round it got better.
-    check("p99(ttft) > +5%", &after, &before, Verdict::HoldsNot);
+    // In the other direction, it improved.
+    check("p99(ttft) > +5%", &after, &before, Verdict::DoesNotHold);
     check("p99(ttft) < -5%", &after, &before, Verdict::Holds);
 }
 
@@ -53,14 +53,14 @@ fn errors_are_shares() {
     let (before, after) = (results(50..150, 0), results(50..150, 10));
     check("error_rate > 9%", &before, &after, Verdict::Holds);
     check("error_rate > +9pp", &before, &after, Verdict::Holds);
-    check("error_rate > +9.2pp", &before, &after, Verdict::HoldsNot);
-    // Errors out of nothing are infinitely more.
+    check("error_rate > +9.2pp", &before, &after, Verdict::DoesNotHold);
+    // An increase from zero is infinite.
     check("error_rate > +1000%", &before, &after, Verdict::Holds);
-    check("error_rate > +0%", &before, &before, Verdict::HoldsNot);
+    check("error_rate > +0%", &before, &before, Verdict::DoesNotHold);
 }
 
 #[test]
-fn what_was_not_measured_is_not_known() {
+fn quantities_that_were_not_measured_are_unknown() {
     let (before, none) = (results(50..150, 0), results([], 10));
     check("p99(ttft) > +5%", &before, &none, Verdict::Unknown);
     check(
@@ -73,14 +73,14 @@ fn what_was_not_measured_is_not_known() {
         "p99(ttft) > +5% and error_rate < 50%",
         &before,
         &none,
-        Verdict::HoldsNot,
+        Verdict::DoesNotHold,
     );
     check("mean(queue) > 1s", &before, &before, Verdict::Unknown);
 }
 
 #[test]
-fn chance_can_be_left_out() {
-    // Ten requests tell little about a p90.
+fn insignificant_changes_can_be_ignored() {
+    // Ten requests say little about a p90.
     let before = results([50, 51, 90, 52, 50, 60, 51, 55, 53, 50], 0);
     let after = results([52, 50, 99, 51, 98, 52, 50, 54, 51, 58], 0);
     let comparison = Comparison::new(&before, &after);
@@ -93,7 +93,7 @@ fn chance_can_be_left_out() {
     );
     assert_eq!(
         condition.check(comparison.pairs[0], true).0,
-        Verdict::HoldsNot
+        Verdict::DoesNotHold
     );
     let slower = results(150..250, 0);
     let comparison = Comparison::new(&before, &slower);
@@ -101,7 +101,7 @@ fn chance_can_be_left_out() {
 }
 
 #[test]
-fn runs_without_a_partner_are_told() {
+fn runs_without_a_counterpart_are_listed() {
     let (experiment, mut runs) = experiment();
     let before = Results::new(experiment.clone(), &runs);
     runs.remove(0);
@@ -114,7 +114,7 @@ fn runs_without_a_partner_are_told() {
 }
 
 #[test]
-fn mistakes_are_shown_where_they_are() {
+fn errors_point_to_their_position() {
     let texts = [
         "",
         "p99",

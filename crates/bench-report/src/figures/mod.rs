@@ -1,4 +1,4 @@
-//! Which charts there are, and what they show.
+//! The charts of a report.
 
 mod overview;
 mod run;
@@ -10,20 +10,20 @@ use llm_bench::stats::Statistic;
 
 use super::chart::Chart;
 
-/// A figure: one chart, or one for each statistic that a reader may choose.
+/// A figure: one chart, or one per selectable statistic.
 #[derive(Debug)]
 pub(super) struct Figure {
-    /// Its name in files.
+    /// The name in file names.
     pub(super) name: String,
     pub(super) title: String,
-    /// How to read it.
+    /// The description.
     pub(super) about: String,
-    /// With the statistic that a chart shows, where there is a choice.
+    /// The charts, each with its statistic if there are several.
     pub(super) charts: Vec<(Option<Statistic>, Chart)>,
 }
 
-/// The statistics that a reader may choose from.
-pub(super) const CHOICES: [Statistic; 6] = [
+/// The selectable statistics.
+pub(super) const STATISTICS: [Statistic; 6] = [
     Statistic::Mean,
     Statistic::Percentile(50.0),
     Statistic::Percentile(90.0),

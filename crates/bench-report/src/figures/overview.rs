@@ -5,47 +5,47 @@ use llm_bench::stats::{Interval, Statistic};
 use llm_bench::summary::{Aggregated, Metric, RowOutcome, RunSummary, Unit};
 use llm_bench::{IterationType, Load};
 
-use super::{CHOICES, Figure};
-use crate::chart::{Axis, AxisKind, Chart, Colour, Format, Mark, Point, Series};
+use super::{Figure, STATISTICS};
+use crate::chart::{Axis, AxisKind, Chart, Colour, Mark, NumberFormat, Point, Series};
 use crate::number::{count, number};
 
-/// The figures that have something to show.
+/// The figures that are not empty.
 pub(crate) fn overview(all: &[Results]) -> Vec<Figure> {
     let lines = lines(all);
-    let by = Places::new(&lines);
-    let statistics = |name, about, metric, x: Abscissa| {
-        let charts = CHOICES.into_iter().map(|statistic| {
-            let y = Ordinate::of(metric, statistic);
+    let by = LoadAxis::new(&lines);
+    let statistics = |name, about, metric, x: XValue| {
+        let charts = STATISTICS.into_iter().map(|statistic| {
+            let y = YValue::of(metric, statistic);
             (Some(statistic), chart(&lines, &by, &x, &y))
         });
         figure(name, about, charts.collect())
     };
-    let single = |name, about, y: Ordinate| {
+    let single = |name, about, y: YValue| {
         figure(
             name,
             about,
-            vec![(None, chart(&lines, &by, &Abscissa::Load, &y))],
+            vec![(None, chart(&lines, &by, &XValue::Load, &y))],
         )
     };
     let figures = [
         single(
             "throughput",
-            "Tokens of all answers per second of the run.",
-            Ordinate::whole("Output throughput, tok/s", Format::Number, |n| {
+            "Output tokens per second of the run.",
+            YValue::whole("Output throughput, tok/s", NumberFormat::Number, |n| {
                 Some(n.mean_output_throughput_tokens_per_s)
             }),
         ),
         single(
             "total_throughput",
-            "Tokens of prompts and answers per second of the run.",
-            Ordinate::whole("Total throughput, tok/s", Format::Number, |n| {
+            "Input and output tokens per second of the run.",
+            YValue::whole("Total throughput, tok/s", NumberFormat::Number, |n| {
                 Some(n.mean_total_tokens_throughput_tokens_per_s)
             }),
         ),
         single(
             "requests",
-            "Requests that completed per second of the run.",
-            Ordinate::whole("Requests/s", Format::Number, |n| {
+            "Completed requests per second of the run.",
+            YValue::whole("Requests/s", NumberFormat::Number, |n| {
                 Some(n.requests_per_second)
             }),
         ),
@@ -53,55 +53,55 @@ pub(crate) fn overview(all: &[Results]) -> Vec<Figure> {
             "ttft",
             "From dispatch to the first token of any channel.",
             Metric::Ttft,
-            Abscissa::Load,
+            XValue::Load,
         ),
         statistics(
             "itl",
-            "From a token to the next, over all tokens of all requests.",
+            "From each token to the next, over all tokens of all requests.",
             Metric::Itl,
-            Abscissa::Load,
+            XValue::Load,
         ),
         statistics(
             "tpot",
-            "Time of the output after its first token, per token, request by request.",
+            "Time per output token after the first, per request.",
             Metric::Tpot,
-            Abscissa::Load,
+            XValue::Load,
         ),
         statistics(
             "e2e_latency",
-            "From dispatch to the end of the answer.",
+            "From dispatch to the end of the response.",
             Metric::E2eLatency,
-            Abscissa::Load,
+            XValue::Load,
         ),
         statistics(
             "ttft_from_schedule",
-            "From when the plan wanted the request to start: what a user waits in an open loop.",
+            "From the scheduled start of a request: the waiting time of a user in an open loop.",
             Metric::TtftFromSchedule,
-            Abscissa::Load,
+            XValue::Load,
         ),
         statistics(
             "speed_by_throughput",
-            "What a user sees against what the server gives: up and to the right is better.",
+            "Speed for a user over throughput of the server. Up and to the right is better.",
             Metric::OutputInferenceSpeed,
-            Abscissa::OutputThroughput,
+            XValue::OutputThroughput,
         ),
         statistics(
             "ttft_by_throughput",
             "Down and to the right is better.",
             Metric::Ttft,
-            Abscissa::OutputThroughput,
+            XValue::OutputThroughput,
         ),
         statistics(
             "e2e_latency_by_requests",
             "Down and to the right is better.",
             Metric::E2eLatency,
-            Abscissa::Requests,
+            XValue::Requests,
         ),
         errors(&lines, &by),
         single(
             "goodput",
-            "Share of requests that met all objectives; those that failed did not.",
-            Ordinate::whole("Good requests", Format::Share, |n| {
+            "Share of requests that met all objectives. Failed requests do not meet them.",
+            YValue::whole("Good requests", NumberFormat::Share, |n| {
                 n.extra.goodput.as_ref().map(|goodput| goodput.share)
             }),
         ),
@@ -110,7 +110,7 @@ pub(crate) fn overview(all: &[Results]) -> Vec<Figure> {
     figures.into_iter().flatten().collect()
 }
 
-/// Runs that differ in nothing but their place on the axis of loads.
+/// Runs that differ only in their load or batch size.
 struct Line<'a> {
     name: String,
     runs: Vec<(&'a RunSummary, &'a Aggregated)>,
@@ -157,13 +157,13 @@ fn by_batch(run: &RunSummary) -> bool {
     run.aggregated.iteration_type == IterationType::BatchSize
 }
 
-/// The places on the axis of loads.
-struct Places {
+/// Positions on the load axis.
+struct LoadAxis {
     label: &'static str,
     values: Vec<f64>,
 }
 
-impl Places {
+impl LoadAxis {
     fn new(lines: &[Line<'_>]) -> Self {
         let runs = || {
             lines
@@ -178,7 +178,7 @@ impl Places {
             Some(run) if by_batch(run) => "Batch size",
             Some(run) => match run.run.load {
                 Load::Concurrency { .. } => "Concurrency",
-                Load::Rate { .. } => "Requests/s asked for",
+                Load::Rate { .. } => "Configured requests/s",
                 Load::Trace { .. } => "Speed of the trace",
                 _ => "Load",
             },
@@ -205,22 +205,22 @@ impl Places {
         Axis {
             label: self.label.to_owned(),
             kind: AxisKind::Named(self.values.iter().map(|value| number(*value)).collect()),
-            format: Format::Number,
+            format: NumberFormat::Number,
         }
     }
 }
 
-/// What runs from left to right.
-enum Abscissa {
+/// The quantity on the x axis.
+enum XValue {
     Load,
     OutputThroughput,
     Requests,
 }
 
-impl Abscissa {
-    fn axis(&self, places: &Places) -> Axis {
+impl XValue {
+    fn axis(&self, load_axis: &LoadAxis) -> Axis {
         let label = match self {
-            Self::Load => return places.axis(),
+            Self::Load => return load_axis.axis(),
             Self::OutputThroughput => "Output throughput of the server, tok/s",
             Self::Requests => "Requests/s",
         };
@@ -230,40 +230,40 @@ impl Abscissa {
         }
     }
 
-    fn name(&self, places: &Places) -> &'static str {
+    fn name(&self, load_axis: &LoadAxis) -> &'static str {
         match self {
-            Self::Load => places.label,
+            Self::Load => load_axis.label,
             Self::OutputThroughput => "Output throughput",
             Self::Requests => "Requests per second",
         }
     }
 
-    fn value(&self, places: &Places, run: &RunSummary, numbers: &Aggregated) -> f64 {
+    fn value(&self, load_axis: &LoadAxis, run: &RunSummary, numbers: &Aggregated) -> f64 {
         match self {
-            Self::Load => places.place(run),
+            Self::Load => load_axis.place(run),
             Self::OutputThroughput => numbers.mean_output_throughput_tokens_per_s,
             Self::Requests => numbers.requests_per_second,
         }
     }
 }
 
-/// What runs from bottom to top.
-struct Ordinate {
+/// The quantity on the y axis.
+struct YValue {
     label: String,
-    format: Format,
+    format: NumberFormat,
     value: Value,
 }
 
 enum Value {
     Statistic(Metric, Statistic),
-    Whole(fn(&Aggregated) -> Option<f64>),
+    Run(fn(&Aggregated) -> Option<f64>),
 }
 
-impl Ordinate {
+impl YValue {
     fn of(metric: Metric, statistic: Statistic) -> Self {
         let (format, unit) = match metric.unit() {
-            Unit::Seconds => (Format::Seconds, String::new()),
-            unit => (Format::Number, format!(", {}", unit.sign())),
+            Unit::Seconds => (NumberFormat::Seconds, String::new()),
+            unit => (NumberFormat::Number, format!(", {}", unit.sign())),
         };
         Self {
             label: format!("{} {statistic}{unit}", metric.title()),
@@ -272,18 +272,18 @@ impl Ordinate {
         }
     }
 
-    fn whole(label: &str, format: Format, value: fn(&Aggregated) -> Option<f64>) -> Self {
+    fn whole(label: &str, format: NumberFormat, value: fn(&Aggregated) -> Option<f64>) -> Self {
         Self {
             label: label.to_owned(),
             format,
-            value: Value::Whole(value),
+            value: Value::Run(value),
         }
     }
 
     fn value(&self, numbers: &Aggregated) -> Option<f64> {
         match self.value {
             Value::Statistic(metric, statistic) => numbers.get(statistic, metric),
-            Value::Whole(value) => value(numbers),
+            Value::Run(value) => value(numbers),
         }
     }
 
@@ -296,10 +296,10 @@ impl Ordinate {
     }
 }
 
-fn chart(lines: &[Line<'_>], places: &Places, x: &Abscissa, y: &Ordinate) -> Chart {
+fn chart(lines: &[Line<'_>], load_axis: &LoadAxis, x: &XValue, y: &YValue) -> Chart {
     let series = lines.iter().enumerate().map(|(at, line)| {
         let points = line.runs.iter().filter_map(|(run, numbers)| {
-            // What was not measured, or is not part of the task, is 0 throughout.
+            // A quantity that was not measured, or is not part of the task, is 0 throughout.
             let value = y.value(numbers).filter(|value| *value != 0.0)?;
             let interval = y.interval(numbers);
             let mut tip = format!("{}\n{}: {}", run.run.load, y.label, y.format.text(value));
@@ -313,7 +313,7 @@ fn chart(lines: &[Line<'_>], places: &Places, x: &Abscissa, y: &Ordinate) -> Cha
             ));
             Some(Point {
                 interval: interval.map(|interval| (interval.low, interval.high)),
-                ..Point::new(x.value(places, run, numbers), value, tip)
+                ..Point::new(x.value(load_axis, run, numbers), value, tip)
             })
         });
         Series {
@@ -323,12 +323,12 @@ fn chart(lines: &[Line<'_>], places: &Places, x: &Abscissa, y: &Ordinate) -> Cha
             points: points.collect(),
         }
     });
-    let axis = x.axis(places);
+    let axis = x.axis(load_axis);
     Chart {
         title: format!(
             "{} by {}",
             without_unit(&y.label),
-            x.name(places).to_lowercase()
+            x.name(load_axis).to_lowercase()
         ),
         y: Axis {
             label: y.label.clone(),
@@ -341,7 +341,7 @@ fn chart(lines: &[Line<'_>], places: &Places, x: &Abscissa, y: &Ordinate) -> Cha
     }
 }
 
-/// `Output throughput` of `Output throughput, tok/s`.
+/// `Output throughput` from `Output throughput, tok/s`.
 fn without_unit(label: &str) -> &str {
     label.split_once(", ").map_or(label, |(name, _)| name)
 }
@@ -360,8 +360,8 @@ fn figure(name: &str, about: &str, charts: Vec<(Option<Statistic>, Chart)>) -> O
     })
 }
 
-/// Errors by kind where there is one line, else the rates of all lines.
-fn errors(lines: &[Line<'_>], places: &Places) -> Option<Figure> {
+/// Errors by kind for one line, else the error rates of all lines.
+fn errors(lines: &[Line<'_>], load_axis: &LoadAxis) -> Option<Figure> {
     let numbers = || {
         lines
             .iter()
@@ -373,9 +373,9 @@ fn errors(lines: &[Line<'_>], places: &Places) -> Option<Figure> {
     }
     let mut chart = chart(
         lines,
-        places,
-        &Abscissa::Load,
-        &Ordinate::whole("Error rate", Format::Share, |n| Some(n.error_rate)),
+        load_axis,
+        &XValue::Load,
+        &YValue::whole("Error rate", NumberFormat::Share, |n| Some(n.error_rate)),
     );
     if let [line] = lines {
         let mut kinds: Vec<String> = Vec::new();
@@ -394,9 +394,9 @@ fn errors(lines: &[Line<'_>], places: &Places) -> Option<Figure> {
                     "{}\n{errors} of {} ({})",
                     run.run.load,
                     count(numbers.num_requests as usize, "request"),
-                    Format::Share.text(share)
+                    NumberFormat::Share.text(share)
                 );
-                Some(Point::new(places.place(run), share, tip))
+                Some(Point::new(load_axis.place(run), share, tip))
             });
             Series {
                 points: points.collect(),
@@ -412,11 +412,12 @@ fn errors(lines: &[Line<'_>], places: &Places) -> Option<Figure> {
         chart.series = series.collect();
         chart.stacked = true;
     }
-    let about = "Share of the requests that failed. Those given up at the end are not among them.";
+    let about =
+        "Share of failed requests. Requests that were cancelled at the end are not included.";
     figure("errors", about, vec![(None, chart)])
 }
 
-/// How many requests failed in which way: by status where it was one.
+/// The number of failures by kind, or by status if there is one.
 fn kinds_of(numbers: &Aggregated) -> Vec<(String, u64)> {
     let outcomes = &numbers.extra.outcomes;
     let limited = (outcomes.rate_limited > 0).then(|| ("429".to_owned(), outcomes.rate_limited));
@@ -426,8 +427,8 @@ fn kinds_of(numbers: &Aggregated) -> Vec<(String, u64)> {
     limited.into_iter().chain(failed).collect()
 }
 
-/// Where the time of a request goes, on average; for one line of runs.
-fn phases(lines: &[Line<'_>], places: &Places) -> Option<Figure> {
+/// The mean durations of a request's phases, for one line of runs.
+fn phases(lines: &[Line<'_>], load_axis: &LoadAxis) -> Option<Figure> {
     let [line] = lines else { return None };
     let replicate = [Metric::Queue, Metric::Predict];
     let has = |metric: Metric| {
@@ -447,8 +448,8 @@ fn phases(lines: &[Line<'_>], places: &Places) -> Option<Figure> {
     let series = metrics.into_iter().enumerate().map(|(at, metric)| {
         let points = line.runs.iter().filter_map(|(run, numbers)| {
             let mean = numbers.get(Statistic::Mean, metric)?;
-            let tip = format!("{}\n{}", run.run.load, Format::Seconds.text(mean));
-            Some(Point::new(places.place(run), mean, tip))
+            let tip = format!("{}\n{}", run.run.load, NumberFormat::Seconds.text(mean));
+            Some(Point::new(load_axis.place(run), mean, tip))
         });
         Series {
             name: metric.title().to_owned(),
@@ -458,17 +459,17 @@ fn phases(lines: &[Line<'_>], places: &Places) -> Option<Figure> {
         }
     });
     let chart = Chart {
-        title: "Where the time goes".to_owned(),
-        x: places.axis(),
+        title: "Phases of a request".to_owned(),
+        x: load_axis.axis(),
         y: Axis {
             label: "Mean time".to_owned(),
             kind: AxisKind::Linear,
-            format: Format::Seconds,
+            format: NumberFormat::Seconds,
         },
         series: series.filter(|series| !series.points.is_empty()).collect(),
         stacked: true,
     };
     let about = "Mean times of the parts of a request, at the client's socket; for Replicate, by \
-                 its own clock. Connecting is apart: most requests use a connection again.";
+                 its own clock. Connecting is apart: max requests use a connection again.";
     figure("phases", about, vec![(None, chart)])
 }

@@ -1,14 +1,14 @@
-//! Charts of a single run: how its times are distributed, and how it went.
+//! Charts of a single run: distributions and timelines.
 
 use llm_bench::Phase;
 use llm_bench::stats::Histogram;
-use llm_bench::summary::{Metric, Row, RunSummary};
+use llm_bench::summary::{Metric, RunSummary, SummaryRow};
 
 use super::Figure;
-use crate::chart::{Axis, AxisKind, Chart, Colour, Format, Mark, Point, Series};
+use crate::chart::{Axis, AxisKind, Chart, Colour, Mark, NumberFormat, Point, Series};
 use crate::number::{count, duration, percent};
 
-/// The figures of a run that have something to show.
+/// The figures of a run that are not empty.
 pub(crate) fn of_run(run: &RunSummary) -> Vec<Figure> {
     let figures = [
         distribution(run, Metric::Ttft, "request"),
@@ -21,7 +21,7 @@ pub(crate) fn of_run(run: &RunSummary) -> Vec<Figure> {
     figures.into_iter().flatten().collect()
 }
 
-/// How often which duration came.
+/// The distribution of a duration.
 fn distribution(run: &RunSummary, metric: Metric, what: &str) -> Option<Figure> {
     let sides = [
         ("", Some(&run.aggregated)),
@@ -39,7 +39,7 @@ fn distribution(run: &RunSummary, metric: Metric, what: &str) -> Option<Figure> 
     if !low.is_finite() {
         return None;
     }
-    // Bars no narrower than what the histogram can tell apart.
+    // Bars are at least as wide as the resolution of the histogram.
     let width = ((high - low) / BARS as f64).max(high * 2e-3).max(1e-9);
     let series = histograms
         .iter()
@@ -78,38 +78,38 @@ fn distribution(run: &RunSummary, metric: Metric, what: &str) -> Option<Figure> 
         title: metric.title().to_owned(),
         x: Axis {
             kind: AxisKind::Range,
-            ..axis(metric.title(), Format::Seconds)
+            ..axis(metric.title(), NumberFormat::Seconds)
         },
-        y: axis(&format!("Share of {what}s"), Format::Share),
+        y: axis(&format!("Share of {what}s"), NumberFormat::Share),
         series: series.collect(),
         stacked: false,
     };
-    let about = "How often which time came; the last bar holds the slowest thousandth.";
+    let about = "Distribution of times. The last bar has the slowest thousandth.";
     Some(figure(metric.name(), about, chart))
 }
 
-/// The time to the first token of each request by when it started.
+/// The time to first token of each request over its start.
 fn timeline(run: &RunSummary) -> Option<Figure> {
-    let kinds: [Kind; 3] = [
-        Kind("counted", Colour::Number(0), |row| {
+    let kinds: [Category; 3] = [
+        Category("counted", Colour::Number(0), |row| {
             row.is_ok() && row.phase == Phase::Measured
         }),
-        Kind("left out", Colour::Number(7), |row| {
+        Category("excluded", Colour::Number(7), |row| {
             row.is_ok() && row.phase != Phase::Measured
         }),
-        Kind("failed", Colour::Bad, |row| row.outcome.is_error()),
+        Category("failed", Colour::Bad, |row| row.outcome.is_error()),
     ];
     let mut left_out = 0;
-    let series = kinds.into_iter().map(|Kind(name, colour, is)| {
-        let mut rows: Vec<&Row> = run.rows.iter().filter(|row| is(row)).collect();
-        let span = |row: &Row| Some(row.ended? - row.started?);
-        let time = |row: &Row| row.ttft.or_else(|| span(row)).unwrap_or(0.0);
-        if rows.len() > MOST_DOTS {
-            left_out += rows.len() - MOST_DOTS;
-            // The slowest are what one looks for, the others stand for their like.
+    let series = kinds.into_iter().map(|Category(name, colour, is)| {
+        let mut rows: Vec<&SummaryRow> = run.rows.iter().filter(|row| is(row)).collect();
+        let span = |row: &SummaryRow| Some(row.ended? - row.started?);
+        let time = |row: &SummaryRow| row.ttft.or_else(|| span(row)).unwrap_or(0.0);
+        if rows.len() > MAX_DOTS {
+            left_out += rows.len() - MAX_DOTS;
+            // The slowest requests are all drawn; of the others, a sample.
             rows.sort_by(|a, b| time(b).total_cmp(&time(a)));
-            let (slowest, others) = rows.split_at(MOST_DOTS / 4);
-            let step = others.len().div_ceil(MOST_DOTS - slowest.len());
+            let (slowest, others) = rows.split_at(MAX_DOTS / 4);
+            let step = others.len().div_ceil(MAX_DOTS - slowest.len());
             rows = slowest
                 .iter()
                 .chain(others.iter().step_by(step))
@@ -134,19 +134,19 @@ fn timeline(run: &RunSummary) -> Option<Figure> {
     });
     let chart = Chart {
         title: "Requests over time".to_owned(),
-        x: axis("Start of the request in the run", Format::Seconds),
-        y: axis("TTFT, or time until it failed", Format::Seconds),
+        x: axis("Start of the request in the run", NumberFormat::Seconds),
+        y: axis("TTFT, or time until failure", NumberFormat::Seconds),
         series: series.filter(|series| !series.points.is_empty()).collect(),
         stacked: false,
     };
     let about = match left_out {
         0 => "Each dot is a request.".to_owned(),
-        n => format!("Each dot is a request; {n} that are not among the slowest are not drawn."),
+        n => format!("Each dot is a request. {n} of the faster requests are not drawn."),
     };
     (!chart.is_empty()).then(|| figure("timeline", &about, chart))
 }
 
-/// How many requests were under way.
+/// The number of requests in flight.
 fn in_flight(run: &RunSummary) -> Option<Figure> {
     let spans = run.rows.iter().filter_map(|row| row.started.zip(row.ended));
     let spans: Vec<(f64, f64)> = spans.collect();
@@ -164,27 +164,27 @@ fn in_flight(run: &RunSummary) -> Option<Figure> {
     };
     let chart = Chart {
         title: "Requests in flight".to_owned(),
-        x: axis("Time in the run", Format::Seconds),
-        y: axis("Requests", Format::Number),
+        x: axis("Time in the run", NumberFormat::Seconds),
+        y: axis("Requests", NumberFormat::Number),
         series: vec![series],
         stacked: false,
     };
     Some(figure(
         "in_flight",
-        "Mean number of requests under way.",
+        "Mean number of requests in flight.",
         chart,
     ))
 }
 
-/// How many requests ended per second.
+/// The number of requests that ended per second.
 fn per_second(run: &RunSummary) -> Option<Figure> {
     let spans = run.rows.iter().filter_map(|row| row.started.zip(row.ended));
     let (times, width) = bins(&spans.collect::<Vec<_>>())?;
-    let kinds: [Kind; 2] = [
-        Kind("completed", Colour::Number(2), Row::is_ok),
-        Kind("failed", Colour::Bad, |row| row.outcome.is_error()),
+    let kinds: [Category; 2] = [
+        Category("completed", Colour::Number(2), SummaryRow::is_ok),
+        Category("failed", Colour::Bad, |row| row.outcome.is_error()),
     ];
-    let series = kinds.into_iter().map(|Kind(name, colour, is)| {
+    let series = kinds.into_iter().map(|Category(name, colour, is)| {
         let mut ended = vec![0u32; times.len()];
         for row in run.rows.iter().filter(|row| is(row)) {
             let bin = (row.ended.unwrap_or(0.0) - times[0]) / width;
@@ -204,16 +204,16 @@ fn per_second(run: &RunSummary) -> Option<Figure> {
     });
     let chart = Chart {
         title: "Requests ended per second".to_owned(),
-        x: axis("Time in the run", Format::Seconds),
-        y: axis("Requests/s", Format::Number),
+        x: axis("Time in the run", NumberFormat::Seconds),
+        y: axis("Requests/s", NumberFormat::Number),
         series: series.filter(|series| !series.points.is_empty()).collect(),
         stacked: false,
     };
-    let about = "When the server answered, and when it failed.";
+    let about = "Completed and failed requests over time.";
     (!chart.is_empty()).then(|| figure("per_second", about, chart))
 }
 
-/// Beginnings of equal parts of the time in which there were requests, and how long a part is.
+/// The starts of equal intervals of the time with requests, and their length.
 fn bins(spans: &[(f64, f64)]) -> Option<(Vec<f64>, f64)> {
     let start = spans
         .iter()
@@ -225,7 +225,7 @@ fn bins(spans: &[(f64, f64)]) -> Option<(Vec<f64>, f64)> {
     (width.is_finite() && width > 0.0).then_some((times, width))
 }
 
-fn axis(label: &str, format: Format) -> Axis {
+fn axis(label: &str, format: NumberFormat) -> Axis {
     Axis {
         label: label.to_owned(),
         kind: AxisKind::Linear,
@@ -242,8 +242,8 @@ fn figure(name: &str, about: &str, chart: Chart) -> Figure {
     }
 }
 
-/// Requests of a kind: its name, its colour, and which they are.
-struct Kind(&'static str, Colour, fn(&Row) -> bool);
+/// A kind of requests: name, colour and filter.
+struct Category(&'static str, Colour, fn(&SummaryRow) -> bool);
 
 const BARS: usize = 48;
-const MOST_DOTS: usize = 800;
+const MAX_DOTS: usize = 800;

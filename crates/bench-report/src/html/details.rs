@@ -7,16 +7,16 @@ use llm_bench::summary::{Metric, RunSummary};
 
 use super::{figure, name};
 use crate::chart::escaped;
-use crate::figures::{CHOICES, of_run};
+use crate::figures::{STATISTICS, of_run};
 use crate::number::{count, duration, metric, percent};
 
-/// All that is known about each run; the reader chooses which one is shown.
+/// The details of each run; the reader selects one.
 pub(super) fn runs(out: &mut String, all: &[Results]) {
     if super::runs(all).next().is_none() {
         return;
     }
     out.push_str(
-        "<section><h2>A run in detail</h2>\n<select id=\"run\" hidden aria-label=\"Run\">",
+        "<section><h2>Details of a run</h2>\n<select id=\"run\" hidden aria-label=\"Run\">",
     );
     for (at, (results, run)) in super::runs(all).enumerate() {
         let label = name(all, results, run);
@@ -39,7 +39,7 @@ pub(super) fn runs(out: &mut String, all: &[Results]) {
     out.push_str("</section>\n");
 }
 
-/// How the requests ended, in a sentence.
+/// The outcomes of the requests, in a sentence.
 fn outcome(out: &mut String, run: &RunSummary) {
     let numbers = &run.aggregated;
     let outcomes = &numbers.extra.outcomes;
@@ -63,12 +63,12 @@ fn outcome(out: &mut String, run: &RunSummary) {
         ));
     }
     let few = [
-        (outcomes.rate_limited, "of them with 429"),
-        (outcomes.cancelled, "given up at the end"),
-        (numbers.extra.left_out.0, "left out as warm-up"),
-        (numbers.extra.left_out.1, "left out as cool-down"),
-        (numbers.extra.cold, "waited for a model to boot"),
-        (numbers.extra.stalled, "ran while the client stood still"),
+        (outcomes.rate_limited, "of them 429"),
+        (outcomes.cancelled, "cancelled at the end"),
+        (numbers.extra.left_out.0, "excluded as warm-up"),
+        (numbers.extra.left_out.1, "excluded as cool-down"),
+        (numbers.extra.cold, "with a cold boot"),
+        (numbers.extra.stalled, "affected by client stalls"),
     ];
     for (number, what) in few {
         if number > 0 {
@@ -85,7 +85,7 @@ fn outcome(out: &mut String, run: &RunSummary) {
     }
     if let Some(bias) = &run.run.bias {
         parts.push(format!(
-            "the client itself adds {} to the TTFT and {} to each token",
+            "the client adds {} to the TTFT and {} to each token",
             duration(bias.ttft_mean_s),
             duration(bias.itl_mean_s)
         ));
@@ -97,10 +97,12 @@ fn outcome(out: &mut String, run: &RunSummary) {
 fn metrics(out: &mut String, run: &RunSummary) {
     let numbers = &run.aggregated;
     out.push_str("<details><summary>All metrics</summary><div class=\"scroll\"><table><thead><tr><th>Metric</th><th>min</th>");
-    for statistic in CHOICES {
+    for statistic in STATISTICS {
         let _ = write!(out, "<th>{statistic}</th>");
     }
-    out.push_str("<th>max</th><th>stddev</th><th>95 % of the mean</th></tr></thead><tbody>\n");
+    out.push_str(
+        "<th>max</th><th>stddev</th><th>95 % interval of the mean</th></tr></thead><tbody>\n",
+    );
     for of in Metric::ALL {
         let Some(stats) = numbers
             .stats
@@ -115,7 +117,7 @@ fn metrics(out: &mut String, run: &RunSummary) {
             of.title(),
             metric(of, stats.min)
         );
-        for statistic in CHOICES {
+        for statistic in STATISTICS {
             let _ = write!(out, "<td>{}</td>", metric(of, numbers.get(statistic, of)));
         }
         let interval = numbers.extra.intervals.get(&of);
@@ -140,7 +142,7 @@ fn metrics(out: &mut String, run: &RunSummary) {
     out.push_str("</tbody></table></div></details>\n");
 }
 
-/// Which failures there were, alike ones together.
+/// The failures, grouped by status, kind and message.
 fn failures(out: &mut String, run: &RunSummary) {
     let mut alike: BTreeMap<(Option<i64>, &str, &str), u64> = BTreeMap::new();
     for row in run.rows.iter().filter(|row| row.outcome.is_error()) {
@@ -154,8 +156,8 @@ fn failures(out: &mut String, run: &RunSummary) {
     }
     let mut alike: Vec<_> = alike.into_iter().collect();
     alike.sort_by_key(|(_, times)| std::cmp::Reverse(*times));
-    alike.truncate(MOST_FAILURES);
-    out.push_str("<details open><summary>Failures</summary><div class=\"scroll\"><table><thead><tr><th>Status</th><th>Kind</th><th>Times</th><th>Message</th></tr></thead><tbody>\n");
+    alike.truncate(MAX_FAILURES);
+    out.push_str("<details open><summary>Failures</summary><div class=\"scroll\"><table><thead><tr><th>Status</th><th>Kind</th><th>Count</th><th>Message</th></tr></thead><tbody>\n");
     for ((code, kind, message), times) in alike {
         let _ = writeln!(
             out,
@@ -168,9 +170,9 @@ fn failures(out: &mut String, run: &RunSummary) {
     out.push_str("</tbody></table></div></details>\n");
 }
 
-/// What was asked for.
+/// The configuration.
 pub(super) fn experiments(out: &mut String, all: &[Results]) {
-    out.push_str("<section><h2>What was asked for</h2>\n");
+    out.push_str("<section><h2>Configuration</h2>\n");
     for results in all {
         let experiment = &results.experiment;
         let server = &experiment.server;
@@ -195,7 +197,7 @@ pub(super) fn experiments(out: &mut String, all: &[Results]) {
                 ),
             ),
             (
-                "Left out",
+                "Excluded",
                 format!(
                     "warm-up {}, cool-down {}",
                     percent(experiment.warmup_ratio),
@@ -205,7 +207,7 @@ pub(super) fn experiments(out: &mut String, all: &[Results]) {
             (
                 "Connections",
                 if experiment.new_connections {
-                    "a new one for each request".to_owned()
+                    "one per request".to_owned()
                 } else {
                     "kept alive".to_owned()
                 },
@@ -250,4 +252,4 @@ pub(super) fn experiments(out: &mut String, all: &[Results]) {
     out.push_str("</section>\n");
 }
 
-const MOST_FAILURES: usize = 50;
+const MAX_FAILURES: usize = 50;

@@ -5,7 +5,7 @@ use llm_bench::stats::Statistic;
 use crate::chart::escaped;
 use crate::figures::Figure;
 
-/// A figure with its title, legend and chart; of several charts, that of the mean is shown.
+/// A figure with title, legend and charts. Of several charts, that of the mean is visible.
 pub(super) fn write(out: &mut String, figure: &Figure) {
     let _ = write!(
         out,
@@ -13,12 +13,12 @@ pub(super) fn write(out: &mut String, figure: &Figure) {
         escaped(&figure.title),
         escaped(&figure.about)
     );
-    // All charts of a figure have the same series, but for those that are empty.
-    let most = figure
+    // All charts of a figure have the same series, except empty ones.
+    let max = figure
         .charts
         .iter()
         .max_by_key(|(_, chart)| chart.series.len());
-    if let Some((_, chart)) = most
+    if let Some((_, chart)) = max
         && chart.series.len() > 1
     {
         out.push_str("<div class=\"legend\">");

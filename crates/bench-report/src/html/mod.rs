@@ -1,5 +1,5 @@
-//! The page: one file that needs no network. All charts are drawn here; the script shows what
-//! the reader chooses and reads out what they point at.
+//! The HTML report: one file that needs no network. All charts are rendered here; the script only
+//! selects what is visible and shows tooltips.
 
 mod details;
 mod figure;
@@ -12,7 +12,7 @@ use llm_bench::stats::Statistic;
 use llm_bench::summary::{Metric, RunSummary};
 
 use super::chart::{escaped, style};
-use super::figures::{CHOICES, overview};
+use super::figures::{STATISTICS, overview};
 use super::markdown::difference;
 use super::number::{count, date, duration, number, percent};
 
@@ -86,7 +86,7 @@ fn cautions(out: &mut String, all: &[Results]) {
     if cautions.is_empty() {
         return;
     }
-    out.push_str("<section class=\"care\"><h2>Read with care</h2><ul>\n");
+    out.push_str("<section class=\"care\"><h2>Warnings</h2><ul>\n");
     for (label, caution) in cautions {
         let _ = writeln!(
             out,
@@ -98,7 +98,7 @@ fn cautions(out: &mut String, all: &[Results]) {
     out.push_str("</ul></section>\n");
 }
 
-/// The few numbers that one wants first.
+/// The key figures.
 fn cards(out: &mut String, all: &[Results]) {
     out.push_str("<section class=\"cards\">\n");
     let mut card = |title: &str, value: String, about: String| {
@@ -120,7 +120,7 @@ fn cards(out: &mut String, all: &[Results]) {
         Some(output).filter(|output| *output > 0.0)
     }) {
         card(
-            "Most output",
+            "Highest output throughput",
             format!("{} tok/s", number(value)),
             run.label(),
         );
@@ -128,7 +128,11 @@ fn cards(out: &mut String, all: &[Results]) {
     if let Some((value, run)) = best(|run| Some(run.aggregated.requests_per_second))
         && let Some(value) = some(value)
     {
-        card("Most requests", format!("{}/s", number(value)), run.label());
+        card(
+            "Highest request rate",
+            format!("{}/s", number(value)),
+            run.label(),
+        );
     }
     if let Some((value, run)) = best(|run| {
         let median = run
@@ -162,18 +166,18 @@ fn cards(out: &mut String, all: &[Results]) {
         card(
             "Spent",
             format!("${cost:.4}"),
-            "by the prices given".to_owned(),
+            "by the configured prices".to_owned(),
         );
     }
     out.push_str("</section>\n");
 }
 
-/// What `--against` shows.
+/// The differences to the target of `--against`.
 fn differences(out: &mut String, all: &[Results]) {
     if runs(all).all(|(_, run)| run.paired.is_empty()) {
         return;
     }
-    out.push_str("<section><h2>Against the other target</h2>\n<p>Each request was sent to both, one after the other; positive means that the experiment's target takes longer.</p>\n<ul>\n");
+    out.push_str("<section><h2>Against the other target</h2>\n<p>Each request was sent to both targets, one after the other. A positive difference means that the experiment's target takes longer.</p>\n<ul>\n");
     for (_, run) in runs(all) {
         for paired in &run.paired {
             let text = format!("{}: {}", run.label(), difference(paired));
@@ -183,10 +187,10 @@ fn differences(out: &mut String, all: &[Results]) {
     out.push_str("</ul></section>\n");
 }
 
-/// What the reader may choose for all tables and charts at once.
+/// The controls for all tables and charts.
 fn controls(out: &mut String) {
     out.push_str("<nav id=\"controls\" hidden><span>Show</span>");
-    for statistic in CHOICES {
+    for statistic in STATISTICS {
         let _ = write!(
             out,
             "<button type=\"button\" data-choose=\"{statistic}\" aria-pressed=\"{}\">{statistic}</button>",
@@ -196,13 +200,13 @@ fn controls(out: &mut String) {
     out.push_str("</nav>\n");
 }
 
-/// The runs of all experiments, numbered through.
+/// The runs of all experiments in one sequence.
 fn runs(all: &[Results]) -> impl Iterator<Item = (&Results, &RunSummary)> {
     all.iter()
         .flat_map(|results| results.runs.iter().map(move |run| (results, run)))
 }
 
-/// What to call a run where there may be several experiments.
+/// The name of a run, with its experiment if there are several.
 fn name(all: &[Results], results: &Results, run: &RunSummary) -> String {
     if all.len() > 1 {
         format!("{} · {}", results.experiment.name, run.label())

@@ -2,10 +2,10 @@
 const all = (selector, within = document) => [...within.querySelectorAll(selector)];
 const one = (selector) => document.querySelector(selector);
 
-// The controls are of no use without this script, so they are hidden until it runs.
+// The controls need this script, so they are hidden until it runs.
 all("#controls, #theme, #run").forEach((element) => (element.hidden = false));
 
-// One statistic for all charts and tables.
+// Selects one statistic for all charts and tables.
 function choose(statistic) {
   const key = statistic.replace(".", "_");
   all("[data-choose]").forEach((b) => b.setAttribute("aria-pressed", b.dataset.choose === statistic));
@@ -18,7 +18,7 @@ function choose(statistic) {
 }
 all("[data-choose]").forEach((b) => b.addEventListener("click", () => choose(b.dataset.choose)));
 
-// A legend shows and hides its series.
+// A legend toggles its series.
 all("[data-toggle]").forEach((button) =>
   button.addEventListener("click", () => {
     const on = button.getAttribute("aria-pressed") !== "true";
@@ -30,7 +30,7 @@ all("[data-toggle]").forEach((button) =>
   }),
 );
 
-// One run at a time.
+// Shows one run at a time.
 function show(run) {
   all("[data-run]").forEach((part) => (part.hidden = part.dataset.run !== run));
 }
@@ -40,7 +40,7 @@ if (runs) {
   show(runs.value);
 }
 
-// What the pointer is at.
+// Shows the tooltip of the element at the pointer.
 const tip = one("#tip");
 all("svg title").forEach((title) => title.remove());
 document.addEventListener("pointermove", (event) => {
@@ -55,7 +55,7 @@ document.addEventListener("pointermove", (event) => {
   tip.style.top = `${above < 8 ? event.clientY + 18 : above}px`;
 });
 
-// Tables sort by a click on their head.
+// A click on a column head sorts the table.
 all(".sortable thead th").forEach((head, column) =>
   head.addEventListener("click", () => {
     const down = head.getAttribute("aria-sort") === "ascending";
@@ -71,7 +71,7 @@ all(".sortable thead th").forEach((head, column) =>
   }),
 );
 
-// Light or dark: as the system prefers, until the reader says otherwise.
+// The theme follows the system until the reader chooses one.
 const theme = one("#theme");
 const dark = () => {
   const chosen = document.documentElement.style.colorScheme;

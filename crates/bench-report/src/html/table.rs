@@ -6,10 +6,10 @@ use llm_bench::summary::{Aggregated, Metric};
 
 use super::name;
 use crate::chart::escaped;
-use crate::figures::CHOICES;
+use crate::figures::STATISTICS;
 use crate::number::{duration, metric, number, percent};
 
-/// A line per run; the columns of metrics show the statistic that the reader chooses.
+/// A row per run; the columns of metrics show the selected statistic.
 pub(super) fn runs(out: &mut String, all: &[Results]) {
     let measured = |of: &Metric| {
         let mut numbers = super::runs(all).map(|(_, run)| &run.aggregated);
@@ -27,7 +27,7 @@ pub(super) fn runs(out: &mut String, all: &[Results]) {
             out,
             "<th title=\"{}\">{} <em data-says>mean</em></th>",
             of.title(),
-            short(*of)
+            short_title(*of)
         );
     }
     if goodput {
@@ -44,14 +44,14 @@ pub(super) fn runs(out: &mut String, all: &[Results]) {
         ];
         for (label, numbers) in sides {
             if let Some(numbers) = numbers {
-                line(out, &label, numbers, &metrics, goodput);
+                row(out, &label, numbers, &metrics, goodput);
             }
         }
     }
     out.push_str("</tbody></table></div>\n");
 }
 
-fn line(out: &mut String, label: &str, numbers: &Aggregated, metrics: &[Metric], goodput: bool) {
+fn row(out: &mut String, label: &str, numbers: &Aggregated, metrics: &[Metric], goodput: bool) {
     let bad = if numbers.num_error_requests > 0 {
         " class=\"bad\""
     } else {
@@ -68,7 +68,7 @@ fn line(out: &mut String, label: &str, numbers: &Aggregated, metrics: &[Metric],
         cell(numbers.mean_output_throughput_tokens_per_s),
     );
     for of in metrics {
-        chosen(out, numbers, *of);
+        statistics(out, numbers, *of);
     }
     if goodput {
         let share = numbers.extra.goodput.as_ref().map(|goodput| goodput.share);
@@ -87,8 +87,8 @@ fn line(out: &mut String, label: &str, numbers: &Aggregated, metrics: &[Metric],
     );
 }
 
-/// A metric's title where there is little room.
-fn short(metric: Metric) -> &'static str {
+/// The short title of a metric.
+fn short_title(metric: Metric) -> &'static str {
     match metric {
         Metric::E2eLatency => "E2E",
         Metric::Itl => "ITL",
@@ -97,10 +97,10 @@ fn short(metric: Metric) -> &'static str {
     }
 }
 
-/// A cell that holds a metric's statistics, and shows the mean.
-fn chosen(out: &mut String, numbers: &Aggregated, of: Metric) {
+/// A cell with all statistics of a metric; the mean is visible.
+fn statistics(out: &mut String, numbers: &Aggregated, of: Metric) {
     out.push_str("<td");
-    for statistic in CHOICES {
+    for statistic in STATISTICS {
         let value = numbers.get(statistic, of);
         let _ = write!(
             out,
@@ -119,7 +119,7 @@ fn chosen(out: &mut String, numbers: &Aggregated, of: Metric) {
     );
 }
 
-/// A statistic as part of an attribute's name: `p99.9` is `p99_9`.
+/// A statistic as part of an attribute name: `p99.9` becomes `p99_9`.
 fn attribute(statistic: Statistic) -> String {
     statistic.to_string().replace('.', "_")
 }

@@ -1,4 +1,4 @@
-//! One experiment out of those that several machines measured together.
+//! Merges the experiments that several machines measured together.
 
 use std::collections::HashSet;
 
@@ -8,15 +8,14 @@ use llm_bench::summary::{Metric, RunSummary, Tokens};
 use llm_bench::{ClientHealth, Experiment, Load, Run, RunEnd, Side};
 use llm_provider::text::excerpt;
 
-/// Joins what several machines measured: their requests are those of one run, their histograms
-/// are added up, and so are their loads: two machines with 8 requests in flight each make a run
-/// with 16.
+/// Merges the results of several machines. Their requests become those of one run, and their
+/// histograms and loads are added: two machines with 8 requests in flight each make a run with 16.
 ///
-/// The machines' clocks are taken to agree. Runs that were not at the same time are put side by
-/// side as if they had been, and say so.
+/// The clocks of the machines are assumed to agree. Runs at different times are aligned as if they
+/// had been simultaneous, with a warning.
 ///
 /// # Errors
-/// When there is nothing to join, or the experiments differ in what they measured.
+/// If there are no experiments, or they differ in what they measured.
 pub fn merge(parts: &[Results]) -> Result<Results, MergeError> {
     let Some(first) = parts.first() else {
         return Err(MergeError::Nothing);
@@ -43,10 +42,10 @@ pub fn merge(parts: &[Results]) -> Result<Results, MergeError> {
             });
         }
     }
-    let experiment = joined_experiment(parts);
+    let experiment = merged_experiment(parts);
     let runs = (0..first.runs.len()).map(|at| {
         let alike: Vec<&RunSummary> = parts.iter().map(|part| &part.runs[at]).collect();
-        joined_run(&experiment, &alike)
+        merged_run(&experiment, &alike)
     });
     let mut results = Results::default();
     results.runs = runs.collect::<Result<_, _>>()?;
@@ -55,26 +54,26 @@ pub fn merge(parts: &[Results]) -> Result<Results, MergeError> {
     Ok(results)
 }
 
-/// Experiments that cannot be joined.
+/// The error of experiments that cannot be merged.
 #[non_exhaustive]
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 pub enum MergeError {
-    /// They did not measure the same.
-    #[error("the experiments cannot be joined: they differ in their {what}: {first}, and {other}")]
+    /// They differ in what they measured.
+    #[error("cannot merge the experiments: they differ in their {what}: {first}, and {other}")]
     Different {
-        /// What differs.
+        /// The difference.
         what: &'static str,
-        /// What it is in the first.
+        /// The value of the first.
         first: String,
-        /// What it is in another.
+        /// The value of another.
         other: String,
     },
-    /// There are none.
-    #[error("there is no experiment to join")]
+    /// There are no experiments.
+    #[error("no experiment to merge")]
     Nothing,
 }
 
-fn joined_experiment(parts: &[Results]) -> Experiment {
+fn merged_experiment(parts: &[Results]) -> Experiment {
     let experiments = || parts.iter().map(|part| &part.experiment);
     let mut joined = experiments().next().cloned().unwrap_or_default();
     let names: Vec<&str> = experiments()
@@ -82,7 +81,7 @@ fn joined_experiment(parts: &[Results]) -> Experiment {
         .collect();
     joined.name = format!(
         "{}_merged",
-        common_start(&names).trim_end_matches(['_', '-', '.'])
+        common_prefix(&names).trim_end_matches(['_', '-', '.'])
     );
     joined.started_at_ms = experiments().map(|e| e.started_at_ms).min().unwrap_or(0);
     joined.machine.cpus = experiments().map(|e| e.machine.cpus).sum();
@@ -92,18 +91,18 @@ fn joined_experiment(parts: &[Results]) -> Experiment {
     joined.limits.max_requests = experiments().map(|e| e.limits.max_requests).sum();
     for at in 0..joined.loads.len() {
         let loads = experiments().filter_map(|experiment| experiment.loads.get(at));
-        if let Some(load) = joined_load(&loads.collect::<Vec<_>>()) {
+        if let Some(load) = merged_load(&loads.collect::<Vec<_>>()) {
             joined.loads[at] = load;
         }
     }
     joined
 }
 
-fn joined_run(experiment: &Experiment, parts: &[&RunSummary]) -> Result<RunSummary, MergeError> {
+fn merged_run(experiment: &Experiment, parts: &[&RunSummary]) -> Result<RunSummary, MergeError> {
     let first = parts[0];
     let key = |run: &RunSummary| (run.run.scenario.clone(), run.run.batch_size);
     let loads: Vec<&Load> = parts.iter().map(|part| &part.run.load).collect();
-    let load = joined_load(&loads);
+    let load = merged_load(&loads);
     let other = parts.iter().find(|part| key(part) != key(first));
     let (Some(load), None) = (load, other) else {
         return Err(MergeError::Different {
@@ -156,7 +155,7 @@ fn joined_run(experiment: &Experiment, parts: &[&RunSummary]) -> Result<RunSumma
     run.started_at_ms = start;
     run.active_ns = span(|run| run.active_ns);
     run.measured_ns = span(|run| run.measured_ns);
-    run.client = joined_health(parts, &shift);
+    run.client = merged_health(parts, &shift);
     run.bias = worst.max_by(|a, b| a.ttft_mean_s.abs().total_cmp(&b.ttft_mean_s.abs()));
     let mut ends = parts.iter().map(|part| part.run.end);
     run.end = ends
@@ -179,8 +178,8 @@ fn joined_run(experiment: &Experiment, parts: &[&RunSummary]) -> Result<RunSumma
     Ok(joined)
 }
 
-/// The load of machines together; none where they differ in kind.
-fn joined_load(loads: &[&Load]) -> Option<Load> {
+/// The combined load of machines; `None` if the kinds differ.
+fn merged_load(loads: &[&Load]) -> Option<Load> {
     let together = |a: Load, b: &&Load| match (a, b) {
         (Load::Concurrency { concurrency: a }, Load::Concurrency { concurrency: b }) => {
             Some(Load::Concurrency { concurrency: a + b })
@@ -208,9 +207,9 @@ fn joined_load(loads: &[&Load]) -> Option<Load> {
     others.iter().try_fold((*first).clone(), together)
 }
 
-fn joined_health(parts: &[&RunSummary], shift: &dyn Fn(&RunSummary) -> u64) -> ClientHealth {
+fn merged_health(parts: &[&RunSummary], shift: &dyn Fn(&RunSummary) -> u64) -> ClientHealth {
     let clients = || parts.iter().map(|part| &part.run.client);
-    let most = |of: fn(&ClientHealth) -> u64| clients().map(of).max().unwrap_or(0);
+    let max = |of: fn(&ClientHealth) -> u64| clients().map(of).max().unwrap_or(0);
     let stalls = parts.iter().flat_map(|part| {
         let shift = shift(part);
         part.run.client.stalls.iter().map(move |stall| {
@@ -224,9 +223,9 @@ fn joined_health(parts: &[&RunSummary], shift: &dyn Fn(&RunSummary) -> u64) -> C
     health.cpu_seconds = clients().map(|client| client.cpu_seconds).sum();
     health.stalls = stalls.collect();
     health.timer_late_ns = (
-        most(|client| client.timer_late_ns.0),
-        most(|client| client.timer_late_ns.1),
-        most(|client| client.timer_late_ns.2),
+        max(|client| client.timer_late_ns.0),
+        max(|client| client.timer_late_ns.1),
+        max(|client| client.timer_late_ns.2),
     );
     health.starved = clients().map(|client| client.starved).sum();
     health
@@ -246,8 +245,8 @@ fn added(parts: &[&RunSummary], side: Side, metric: Metric) -> Histogram {
     sum
 }
 
-/// What all names begin with; the first name when that is nothing.
-fn common_start<'a>(names: &[&'a str]) -> &'a str {
+/// The common prefix of all names; the first name if it is empty.
+fn common_prefix<'a>(names: &[&'a str]) -> &'a str {
     let first = names.first().copied().unwrap_or_default();
     let different: HashSet<&str> = names.iter().copied().collect();
     let mut ends = first

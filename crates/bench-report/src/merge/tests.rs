@@ -3,7 +3,7 @@ use llm_bench::test_util::{experiment, refused};
 
 use super::*;
 
-/// What two machines measured, the second a quarter of a second later.
+/// The results of two machines; the second started a quarter of a second later.
 fn machines() -> [Results; 2] {
     ["one", "two"].map(|worker| {
         let (mut experiment, mut runs) = experiment();
@@ -53,7 +53,7 @@ fn requests_histograms_and_loads_add_up() {
 }
 
 #[test]
-fn machines_that_did_not_measure_together_are_told() {
+fn measurements_at_different_times_cause_a_warning() {
     let [one, mut two] = machines();
     for run in &mut two.runs {
         run.run.started_at_ms += 3_600_000;
@@ -68,7 +68,7 @@ fn machines_that_did_not_measure_together_are_told() {
 }
 
 #[test]
-fn what_is_different_is_not_joined() {
+fn different_experiments_are_not_merged() {
     assert_eq!(merge(&[]).unwrap_err(), MergeError::Nothing);
     let [one, mut two] = machines();
     two.experiment.model = "other".to_owned();

@@ -12,14 +12,14 @@ use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 
 use crate::client::connection::Connection;
-use crate::client::stamped::{Stamped, Stamps};
+use crate::client::timed_socket::{IoTimes, TimedSocket};
 use crate::clock::Clock;
 use crate::command_line::without_userinfo;
 use crate::error::Error;
 use crate::record::{ConnectTimes, FailureKind};
 use crate::target::Origin;
 
-/// Opens connections, and tells how long each part of that took.
+/// Opens connections and measures the steps.
 #[derive(Clone)]
 pub(crate) struct Connector {
     clock: Clock,
@@ -27,7 +27,7 @@ pub(crate) struct Connector {
 }
 
 impl Connector {
-    /// `tls` tells whether any origin needs it: loading the system's certificates takes a while.
+    /// `tls` is whether any origin needs TLS: loading the system's certificates takes time.
     pub(crate) fn new(clock: Clock, tls: bool) -> Result<Self, Error> {
         let tls = if tls { Some(tls_connector()?) } else { None };
         Ok(Self { clock, tls })
@@ -46,12 +46,12 @@ impl Connector {
         let socket = connect_any(addresses)
             .await
             .map_err(|error| ConnectError::new(FailureKind::Connect, origin, &error))?;
-        // Without it the kernel may hold back small writes; on failure they are merely late.
+        // Without it, the kernel may delay small writes; a failure is harmless.
         let _ = socket.set_nodelay(true);
         let connected = self.clock.now();
 
-        let stamps = Stamps::new(self.clock);
-        let socket = Stamped::new(socket, Rc::clone(&stamps));
+        let io_times = IoTimes::new(self.clock);
+        let socket = TimedSocket::new(socket, Rc::clone(&io_times));
         let connection = if origin.tls {
             let tls_error = |error: &dyn fmt::Display| ConnectError {
                 kind: FailureKind::Tls,
@@ -59,12 +59,12 @@ impl Connector {
             };
             let name = ServerName::try_from(host.to_owned()).map_err(|e| tls_error(&e))?;
             let Some(tls) = &self.tls else {
-                return Err(tls_error(&"TLS was not prepared for"));
+                return Err(tls_error(&"TLS is not set up"));
             };
             let socket = tls.connect(name, socket).await.map_err(|e| tls_error(&e))?;
-            Connection::open(TokioIo::new(socket), stamps).await
+            Connection::open(TokioIo::new(socket), io_times).await
         } else {
-            Connection::open(TokioIo::new(socket), stamps).await
+            Connection::open(TokioIo::new(socket), io_times).await
         };
         let connection = connection.map_err(|error| ConnectError {
             kind: FailureKind::Connect,
@@ -87,7 +87,7 @@ impl fmt::Debug for Connector {
     }
 }
 
-/// Why there is no connection.
+/// A failure to connect.
 #[derive(Clone, Debug)]
 pub(crate) struct ConnectError {
     pub(crate) kind: FailureKind,

@@ -11,37 +11,37 @@ use hyper::body::{Body, Incoming};
 use hyper::client::conn::http1::{self, SendRequest};
 use hyper::rt::{Read, Write};
 
-use crate::client::stamped::Stamps;
+use crate::client::timed_socket::IoTimes;
 
 /// A connection that carries one exchange at a time.
 ///
-/// Hyper's half that reads and writes is driven by whoever waits for the answer, not by a task of
-/// its own: a chunk is looked at in the very wake-up that read it.
+/// The caller that waits for the response also drives hyper's I/O, without a task of its own. So a
+/// chunk is processed in the same wake-up in which it was read.
 pub(crate) struct Connection {
     sender: SendRequest<Full<Bytes>>,
     driver: Pin<Box<dyn Future<Output = hyper::Result<()>>>>,
     driven: bool,
-    stamps: Rc<Stamps>,
+    io_times: Rc<IoTimes>,
 }
 
-/// Takes an answer as it comes; times are those of the reads from the socket.
-pub(crate) trait Sink {
+/// Receives a response as it arrives; times are those of socket reads.
+pub(crate) trait ResponseSink {
     fn head(&mut self, head: &response::Parts);
-    /// Takes a piece of the body, and says whether more of it is of use.
+    /// Takes a piece of the body and returns whether to continue.
     fn data(&mut self, data: &[u8], at: u64) -> bool;
 }
 
-/// How an exchange ended.
+/// The end of an exchange.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(crate) enum Exchanged {
-    /// The answer was not read to its end: the connection is of no more use.
-    Cut,
-    /// The connection may carry another exchange.
-    Whole,
+pub(crate) enum ExchangeEnd {
+    /// The response was not read to its end: the connection cannot be reused.
+    Aborted,
+    /// The connection can carry another exchange.
+    Complete,
 }
 
 impl Connection {
-    pub(crate) async fn open<T>(io: T, stamps: Rc<Stamps>) -> hyper::Result<Self>
+    pub(crate) async fn open<T>(io: T, io_times: Rc<IoTimes>) -> hyper::Result<Self>
     where
         T: Read + Write + Unpin + 'static,
     {
@@ -50,18 +50,18 @@ impl Connection {
             sender,
             driver: Box::pin(driver),
             driven: false,
-            stamps,
+            io_times,
         })
     }
 
-    /// Whether another exchange may be tried; notices what the server has closed meanwhile.
+    /// Whether another exchange may start; detects a close by the server.
     pub(crate) async fn is_ready(&mut self) -> bool {
         poll_fn(|cx| {
             self.drive(cx);
             if self.driven {
                 return Poll::Ready(false);
             }
-            // Pending is a connection that still reads an answer that nobody waits for.
+            // Pending: the connection is still reading an abandoned response.
             match self.sender.poll_ready(cx) {
                 Poll::Ready(ready) => Poll::Ready(ready.is_ok()),
                 Poll::Pending => Poll::Ready(false),
@@ -70,13 +70,13 @@ impl Connection {
         .await
     }
 
-    /// Sends a request and hands its answer to `sink`, for as long as it takes more.
+    /// Sends a request and passes its response to `sink` until the sink stops.
     pub(crate) async fn exchange(
         &mut self,
         request: Request<Full<Bytes>>,
-        sink: &mut impl Sink,
-    ) -> Result<Exchanged, ExchangeError> {
-        self.stamps.reset();
+        sink: &mut impl ResponseSink,
+    ) -> Result<ExchangeEnd, ExchangeError> {
+        self.io_times.reset();
         let mut response = pin!(self.sender.send_request(request));
         let (driver, driven) = (&mut self.driver, &mut self.driven);
         let response = poll_fn(|cx| {
@@ -91,17 +91,17 @@ impl Connection {
         while let Some(frame) = self.frame(&mut body).await {
             let frame = frame.map_err(|source| ExchangeError { source })?;
             if let Some(data) = frame.data_ref()
-                && !sink.data(data, self.stamps.last_read())
+                && !sink.data(data, self.io_times.last_read())
             {
-                return Ok(Exchanged::Cut);
+                return Ok(ExchangeEnd::Aborted);
             }
         }
-        Ok(Exchanged::Whole)
+        Ok(ExchangeEnd::Complete)
     }
 
-    /// The times of the exchange that went on last.
-    pub(crate) fn stamps(&self) -> &Stamps {
-        &self.stamps
+    /// The times of the latest exchange.
+    pub(crate) fn io_times(&self) -> &IoTimes {
+        &self.io_times
     }
 
     async fn frame(
@@ -109,7 +109,7 @@ impl Connection {
         body: &mut Incoming,
     ) -> Option<hyper::Result<hyper::body::Frame<Bytes>>> {
         poll_fn(|cx| {
-            // What is already here first: the driver would look for more.
+            // First what is already buffered; the driver would read more.
             if let Poll::Ready(frame) = Pin::new(&mut *body).poll_frame(cx) {
                 return Poll::Ready(frame);
             }
@@ -132,13 +132,13 @@ impl fmt::Debug for Connection {
     }
 }
 
-/// An exchange that broke off.
+/// A failed exchange.
 #[derive(Debug)]
 pub(crate) struct ExchangeError {
     pub(crate) source: hyper::Error,
 }
 
-/// Reads and writes what can be. An end with an error is reported by the exchange as well.
+/// Reads and writes what is ready. The exchange also reports an error at the end.
 fn drive(
     driver: &mut Pin<Box<dyn Future<Output = hyper::Result<()>>>>,
     driven: &mut bool,

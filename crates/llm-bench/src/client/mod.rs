@@ -1,10 +1,10 @@
-//! The client that measures: connections of its own, whose every read from the socket is stamped.
+//! The measuring HTTP client: it timestamps every read from its sockets.
 
 mod connect;
 mod connection;
 mod pool;
-mod stamped;
+mod timed_socket;
 
 pub(crate) use connect::{ConnectError, Connector};
-pub(crate) use connection::{Connection, Exchanged, Sink};
+pub(crate) use connection::{Connection, ExchangeEnd, ResponseSink};
 pub(crate) use pool::Pool;

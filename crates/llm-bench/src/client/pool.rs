@@ -4,11 +4,11 @@ use crate::client::connect::Connector;
 use crate::client::connection::Connection;
 use crate::target::Origin;
 
-/// The idle connections of one measuring thread.
+/// The idle connections of a measuring thread.
 #[derive(Debug)]
 pub(crate) struct Pool {
     connector: Connector,
-    /// Every request opens a connection of its own.
+    /// Whether every request opens its own connection.
     fresh: bool,
     idle: HashMap<Origin, Vec<Connection>>,
 }
@@ -31,12 +31,12 @@ impl Pool {
         self.connector.clone()
     }
 
-    /// An idle connection, the one used last first, which is the least likely to be closed.
+    /// The idle connection that was used last, which is the least likely to be closed.
     pub(crate) fn take(&mut self, origin: &Origin) -> Option<Connection> {
         self.idle.get_mut(origin)?.pop()
     }
 
-    pub(crate) fn give_back(&mut self, origin: &Origin, connection: Connection) {
+    pub(crate) fn put_back(&mut self, origin: &Origin, connection: Connection) {
         if self.fresh {
             return;
         }

@@ -1,4 +1,4 @@
-//! Publish and subscribe, over the engines that are built in.
+//! Publish and subscribe over the built-in engines.
 
 #![cfg_attr(
     not(any(feature = "nats", feature = "redis")),
@@ -12,9 +12,9 @@
 use futures_util::StreamExt;
 use futures_util::stream::BoxStream;
 
-use super::{CoordinatorError, MOST_MESSAGE};
+use super::{CoordinatorError, MAX_MESSAGE};
 
-/// A subscription to one subject, and a way to publish to others.
+/// A subscription to one subject, and a publisher to others.
 pub(super) struct Bus {
     pub(super) publisher: Publisher,
     messages: BoxStream<'static, Vec<u8>>,
@@ -22,7 +22,7 @@ pub(super) struct Bus {
 
 #[derive(Clone)]
 pub(super) enum Publisher {
-    // Builds without engines keep it, for an enum needs a variant.
+    // Builds without engines keep it, since an enum needs a variant.
     #[cfg(any(test, not(any(feature = "nats", feature = "redis"))))]
     Memory(tokio::sync::broadcast::Sender<(String, Vec<u8>)>),
     #[cfg(feature = "nats")]
@@ -32,7 +32,7 @@ pub(super) enum Publisher {
 }
 
 impl Bus {
-    /// Connects to `redis://…` or `nats://…`, and listens to a subject.
+    /// Connects to `redis://…` or `nats://…` and subscribes to a subject.
     pub(super) async fn open(url: &str, subject: &str) -> Result<Self, CoordinatorError> {
         match url.split_once("://").map(|(scheme, _)| scheme) {
             #[cfg(feature = "nats")]
@@ -43,7 +43,7 @@ impl Bus {
         }
     }
 
-    /// One of several that hear each other.
+    /// A bus in memory, for tests.
     #[cfg(test)]
     pub(super) fn memory(
         all: &tokio::sync::broadcast::Sender<(String, Vec<u8>)>,
@@ -67,7 +67,7 @@ impl Bus {
         }
     }
 
-    /// The next message; none of those that are too long.
+    /// The next message; longer ones than allowed are dropped.
     pub(super) async fn next(&mut self) -> Result<Vec<u8>, CoordinatorError> {
         let message = self.messages.next().await;
         message.ok_or_else(|| CoordinatorError::engine("the connection was closed"))
@@ -83,7 +83,7 @@ impl Publisher {
         match self {
             #[cfg(any(test, not(any(feature = "nats", feature = "redis"))))]
             Self::Memory(all) => {
-                // Nobody needs to listen.
+                // The number of subscribers does not matter.
                 let _ = all.send((subject.to_owned(), message));
                 Ok(())
             }
@@ -141,9 +141,9 @@ async fn redis(url: &str, subject: &str) -> Result<Bus, CoordinatorError> {
     })
 }
 
-/// A message that is not too long.
+/// The message, if it is not too long.
 fn copied(message: &[u8]) -> Option<Vec<u8>> {
-    (message.len() <= MOST_MESSAGE).then(|| message.to_vec())
+    (message.len() <= MAX_MESSAGE).then(|| message.to_vec())
 }
 
 const SUPPORTED: &str = match (cfg!(feature = "redis"), cfg!(feature = "nats")) {
@@ -151,6 +151,6 @@ const SUPPORTED: &str = match (cfg!(feature = "redis"), cfg!(feature = "nats")) 
     (true, false) => "redis://… (NATS needs the feature nats)",
     (false, true) => "nats://… (Redis needs the feature redis)",
     (false, false) => {
-        "redis://… or nats://…, with the feature of that name, which this build lacks"
+        "redis://… or nats://…, with the feature of that name, which is not part of this build"
     }
 };

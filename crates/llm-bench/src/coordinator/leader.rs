@@ -4,28 +4,29 @@ use serde_json::Value;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
 
 use super::bus::Bus;
-use super::link::{Link, new_id};
-use super::message::{FromLeader, FromWorker};
-use super::seal::{Envelope, Id, Numbers, Secret, Side};
+use super::channel::{Channel, new_id};
+use super::message::{LeaderMessage, WorkerMessage};
+use super::signature::{Envelope, Id, ReplayWindow, Role, SessionSecret};
 use super::{
-    AGAIN, CoordinatorError, HEARTBEAT, MOST_PARTS, PART, SILENCE, is_name, shown, subjects,
+    CoordinatorError, HEARTBEAT, MAX_PARTS, PART, REPEAT_INTERVAL, TIMEOUT, is_name, shown,
+    subjects,
 };
 use crate::folder;
 use crate::{Interrupts, Results};
 
-/// The machine that has others measure, and joins what they did.
+/// Coordinates workers: sends them the plan, starts their runs and joins their results.
 pub struct Leader {
-    link: Link<FromWorker>,
+    channel: Channel<WorkerMessage>,
     id: Id,
     plan: Value,
-    workers: Vec<Member>,
+    workers: Vec<WorkerState>,
 }
 
-/// What happens while workers measure.
+/// Progress of a measurement with workers.
 #[non_exhaustive]
 #[derive(Clone, Debug, Eq, PartialEq)]
-pub enum Step {
-    /// The results of a worker have arrived.
+pub enum LeaderEvent {
+    /// A worker has sent all of its results.
     Finished {
         /// Its name.
         worker: String,
@@ -37,31 +38,31 @@ pub enum Step {
     },
 }
 
-struct Member {
+struct WorkerState {
     id: Id,
     name: String,
-    /// The numbers of its messages.
-    numbers: Numbers,
-    heard: Instant,
-    /// The run that it waits for.
+    /// The message numbers that were received.
+    numbers: ReplayWindow,
+    last_message: Instant,
+    /// The run that it is ready for.
     ready: Option<u32>,
     received: Vec<u8>,
-    /// How many parts of its results have arrived.
+    /// The number of received parts of its results.
     parts: u32,
     results: Option<Results>,
 }
 
 impl Leader {
-    /// Waits for so many workers, and sends them the plan that says what to measure. Keep keys
-    /// out of it: it is not encrypted.
+    /// Waits for `workers` workers and sends them the plan. The plan must not contain keys: it is
+    /// not encrypted.
     ///
     /// # Errors
-    /// When the engine cannot be reached, too few workers come within `patience`, or somebody
+    /// If the engine cannot be reached, too few workers join within `patience`, or the user
     /// interrupts.
     pub async fn gather(
         url: &str,
         session: &str,
-        secret: &Secret,
+        secret: &SessionSecret,
         plan: Value,
         workers: usize,
         patience: Duration,
@@ -75,23 +76,23 @@ impl Leader {
     pub(super) async fn with_bus(
         bus: Bus,
         session: &str,
-        secret: &Secret,
+        secret: &SessionSecret,
         plan: Value,
         workers: usize,
         patience: Duration,
         interrupts: Interrupts,
     ) -> Result<Self, CoordinatorError> {
         let mut leader = Self {
-            link: Link::new(bus, session, secret, Side::Leader)?,
+            channel: Channel::new(bus, session, secret, Role::Leader)?,
             id: new_id()?,
             plan,
             workers: Vec::new(),
         };
-        let end = Instant::now() + patience.min(LONGEST_PATIENCE);
-        match leader.call(workers, end, interrupts).await {
+        let end = Instant::now() + patience.min(MAX_PATIENCE);
+        match leader.invite(workers, end, interrupts).await {
             Ok(()) => {}
             Err(error) => {
-                leader.stop("not enough workers came").await?;
+                leader.stop("too few workers joined").await?;
                 return Err(error);
             }
         }
@@ -101,22 +102,22 @@ impl Leader {
         Ok(leader)
     }
 
-    /// Asks for workers until there are enough.
-    async fn call(
+    /// Invites workers until there are enough.
+    async fn invite(
         &mut self,
         workers: usize,
         end: Instant,
         mut interrupts: Interrupts,
     ) -> Result<(), CoordinatorError> {
-        let mut again = interval(AGAIN);
+        let mut again = interval(REPEAT_INTERVAL);
         while self.workers.len() < workers {
             tokio::select! {
-                received = self.link.next() => self.welcome(received?.0),
-                _ = again.tick() => self.say(None, &FromLeader::Call).await?,
+                received = self.channel.next() => self.add_worker(received?.0),
+                _ = again.tick() => self.send(None, &LeaderMessage::Call).await?,
                 () = sleep_until(end) => {
                     return Err(CoordinatorError::Few {
                         found: self.workers.len(),
-                        wanted: workers,
+                        expected: workers,
                     });
                 }
                 () = interrupted(&mut interrupts) => return Err(CoordinatorError::Interrupted),
@@ -125,17 +126,17 @@ impl Leader {
         Ok(())
     }
 
-    fn welcome(&mut self, envelope: Envelope<FromWorker>) {
-        if let (FromWorker::Hello { name }, Some(id)) = (envelope.message, envelope.worker)
+    fn add_worker(&mut self, envelope: Envelope<WorkerMessage>) {
+        if let (WorkerMessage::Hello { name }, Some(id)) = (envelope.message, envelope.worker)
             && envelope.leader == self.id
             && is_name(&name)
             && self.workers.iter().all(|member| member.id != id)
         {
-            self.workers.push(Member {
+            self.workers.push(WorkerState {
                 id,
                 name,
-                numbers: Numbers::after(envelope.number),
-                heard: Instant::now(),
+                numbers: ReplayWindow::after(envelope.number),
+                last_message: Instant::now(),
                 ready: None,
                 received: Vec::new(),
                 parts: 0,
@@ -149,30 +150,30 @@ impl Leader {
         self.workers.iter().map(|worker| worker.name.as_str())
     }
 
-    /// Starts each run when all workers are ready for it, until all have sent their results.
+    /// Starts each run when all workers are ready, and returns when all results have arrived.
     ///
     /// # Errors
-    /// When a worker fails or falls silent, or somebody interrupts; the workers are stopped.
-    pub async fn conduct(
+    /// If a worker fails or times out, or the user interrupts; the workers are stopped then.
+    pub async fn run(
         mut self,
         mut interrupts: Interrupts,
-        mut on: impl FnMut(Step),
+        mut on: impl FnMut(LeaderEvent),
     ) -> Result<Vec<Results>, CoordinatorError> {
         let now = Instant::now();
         self.workers
             .iter_mut()
-            .for_each(|worker| worker.heard = now);
+            .for_each(|worker| worker.last_message = now);
         let done = tokio::select! {
-            done = self.conduct_all(&mut on) => done,
+            done = self.run_all(&mut on) => done,
             () = interrupted(&mut interrupts) => Err(CoordinatorError::Interrupted),
         };
         let reason = match &done {
             Ok(()) => "all results have arrived".to_owned(),
             Err(error) => error.to_string(),
         };
-        // Whatever failed, the workers are not to wait.
-        let told = self.stop(&reason).await;
-        done.and(told)?;
+        // After any failure, the workers must not keep waiting.
+        let stopped = self.stop(&reason).await;
+        done.and(stopped)?;
         Ok(self
             .workers
             .into_iter()
@@ -180,21 +181,21 @@ impl Leader {
             .collect())
     }
 
-    async fn conduct_all(&mut self, on: &mut impl FnMut(Step)) -> Result<(), CoordinatorError> {
+    async fn run_all(&mut self, on: &mut impl FnMut(LeaderEvent)) -> Result<(), CoordinatorError> {
         let mut heartbeat = interval(HEARTBEAT);
         heartbeat.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut started = None;
         while self.workers.iter().any(|worker| worker.results.is_none()) {
             tokio::select! {
-                received = self.link.next() => {
+                received = self.channel.next() => {
                     let (envelope, bytes) = received?;
-                    self.hear(envelope, &bytes, started, on).await?;
+                    self.receive(envelope, &bytes, started, on).await?;
                 }
                 _ = heartbeat.tick() => {
-                    self.say(None, &FromLeader::Alive).await?;
+                    self.send(None, &LeaderMessage::Alive).await?;
                     let mut silent = self.workers.iter().filter(|worker| worker.results.is_none());
-                    if let Some(worker) = silent.find(|worker| worker.heard.elapsed() > SILENCE) {
-                        return Err(CoordinatorError::Silent(format!("the worker {}", worker.name)));
+                    if let Some(worker) = silent.find(|worker| worker.last_message.elapsed() > TIMEOUT) {
+                        return Err(CoordinatorError::TimedOut(format!("the worker {}", worker.name)));
                     }
                 }
             }
@@ -206,20 +207,20 @@ impl Leader {
             if run.is_some() && run != started && waiting.all(|worker| worker.ready == run) {
                 started = run;
                 if let Some(run) = run {
-                    self.say(None, &FromLeader::Go { run }).await?;
-                    on(Step::Started { run });
+                    self.send(None, &LeaderMessage::Go { run }).await?;
+                    on(LeaderEvent::Started { run });
                 }
             }
         }
         Ok(())
     }
 
-    async fn hear(
+    async fn receive(
         &mut self,
-        envelope: Envelope<FromWorker>,
+        envelope: Envelope<WorkerMessage>,
         bytes: &[u8],
         started: Option<u32>,
-        on: &mut impl FnMut(Step),
+        on: &mut impl FnMut(LeaderEvent),
     ) -> Result<(), CoordinatorError> {
         if envelope.leader != self.id {
             return Ok(());
@@ -232,28 +233,28 @@ impl Leader {
         if !worker.numbers.is_new(envelope.number) {
             return Ok(());
         }
-        worker.heard = Instant::now();
+        worker.last_message = Instant::now();
         let id = worker.id;
         let answer = match envelope.message {
-            FromWorker::Alive => return Ok(()),
-            FromWorker::Failed { message } => {
+            WorkerMessage::Alive => return Ok(()),
+            WorkerMessage::Failed { message } => {
                 return Err(CoordinatorError::Worker {
                     worker: worker.name.clone(),
                     message: shown(&message),
                 });
             }
-            // The plan has not arrived.
-            FromWorker::Hello { .. } => return self.send_plan(id).await,
-            FromWorker::Ready { run } => {
+            // The plan has not arrived yet.
+            WorkerMessage::Hello { .. } => return self.send_plan(id).await,
+            WorkerMessage::Ready { run } => {
                 worker.ready = Some(run);
                 if started != Some(run) {
                     return Ok(());
                 }
-                // It has not heard that the run has started.
-                FromLeader::Go { run }
+                // The worker has not received the start of the run.
+                LeaderMessage::Go { run }
             }
-            FromWorker::Part { part, parts } => {
-                let fits = parts <= MOST_PARTS && bytes.len() <= PART;
+            WorkerMessage::Part { part, parts } => {
+                let fits = parts <= MAX_PARTS && bytes.len() <= PART;
                 if part == worker.parts && worker.results.is_none() && fits {
                     worker.received.extend_from_slice(bytes);
                     worker.parts += 1;
@@ -264,38 +265,45 @@ impl Leader {
                         worker: worker.name.clone(),
                         source: folder::shown(&source),
                     })?);
-                    on(Step::Finished {
+                    on(LeaderEvent::Finished {
                         worker: worker.name.clone(),
                     });
                 }
-                FromLeader::Part { part: worker.parts }
+                LeaderMessage::Part { part: worker.parts }
             }
         };
         let to = match answer {
-            FromLeader::Go { .. } => None,
+            LeaderMessage::Go { .. } => None,
             _ => Some(id),
         };
-        self.say(to, &answer).await
+        self.send(to, &answer).await
     }
 
     async fn send_plan(&self, worker: Id) -> Result<(), CoordinatorError> {
         let plan = self.plan.clone();
-        self.say(Some(worker), &FromLeader::Plan { plan }).await
+        self.send(Some(worker), &LeaderMessage::Plan { plan }).await
     }
 
     async fn stop(&self, reason: &str) -> Result<(), CoordinatorError> {
         let reason = shown(reason);
-        self.say(None, &FromLeader::Stop { reason }).await
+        self.send(None, &LeaderMessage::Stop { reason }).await
     }
 
-    async fn say(&self, worker: Option<Id>, message: &FromLeader) -> Result<(), CoordinatorError> {
-        self.link.sender.send(self.id, worker, message, &[]).await
+    async fn send(
+        &self,
+        worker: Option<Id>,
+        message: &LeaderMessage,
+    ) -> Result<(), CoordinatorError> {
+        self.channel
+            .sender
+            .send(self.id, worker, message, &[])
+            .await
     }
 }
 
 async fn interrupted(interrupts: &mut Interrupts) {
     if interrupts.wait_for(|count| *count > 0).await.is_err() {
-        // Nobody is left who could interrupt.
+        // The interrupting side is gone.
         std::future::pending().await
     }
 }
@@ -309,5 +317,5 @@ impl std::fmt::Debug for Leader {
     }
 }
 
-/// Longer than anybody waits, and within the reach of timers.
-const LONGEST_PATIENCE: Duration = Duration::from_secs(365 * 24 * 3600);
+/// Within the range of timers.
+const MAX_PATIENCE: Duration = Duration::from_secs(365 * 24 * 3600);

@@ -1,19 +1,19 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-/// What a worker says.
+/// A message of a worker.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 #[serde(tag = "say", rename_all = "snake_case", deny_unknown_fields)]
-pub(super) enum FromWorker {
+pub(super) enum WorkerMessage {
     Alive,
     Failed {
         message: String,
     },
-    /// It is there, and has no plan.
+    /// The worker waits for a plan.
     Hello {
         name: String,
     },
-    /// A part of the results; the bytes follow the message.
+    /// A part of the results; its bytes follow the message.
     Part {
         part: u32,
         parts: u32,
@@ -23,18 +23,18 @@ pub(super) enum FromWorker {
     },
 }
 
-/// What the leader says.
+/// A message of the leader.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 #[serde(tag = "say", rename_all = "snake_case", deny_unknown_fields)]
-pub(super) enum FromLeader {
+pub(super) enum LeaderMessage {
     Alive,
-    /// Asks for workers.
+    /// Invites workers.
     Call,
-    /// Start the run.
+    /// Starts the run.
     Go {
         run: u32,
     },
-    /// Send this part of the results; beyond the last: all of them have arrived.
+    /// Requests a part of the results; a number past the last part means that all have arrived.
     Part {
         part: u32,
     },

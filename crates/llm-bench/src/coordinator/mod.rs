@@ -1,45 +1,47 @@
-//! Several machines, one measurement: workers that start each run at one time, over Redis or
+//! One measurement by several machines: workers start each run at the same time, over Redis or
 //! NATS.
 //!
-//! One machine leads: it sends a plan to the workers (never a key: each takes its own from its
-//! environment), waits before each run until all are ready, says go, and joins what they measured.
-//! What they talk over is publish and subscribe, of which Redis and NATS promise no more than that
-//! a message may arrive; so a question is asked again until the answer comes, both sides say that
-//! they are alive, and neither waits for one that has gone silent.
+//! One machine, the leader, sends a plan to the workers. The plan never contains a key: each worker
+//! takes its own from its environment. Before each run, the leader waits until all workers are
+//! ready and then starts them. At the end it joins their results.
+//!
+//! The transport is publish and subscribe. Redis and NATS do not guarantee delivery, so each side
+//! repeats a message until the other responds, both send heartbeats, and both stop waiting for a
+//! side that is silent.
 //!
 //! # Security
 //!
-//! Anybody who can publish there can write messages, so messages are authenticated: leader and
-//! workers share a [`Secret`], and each message carries a tag (HMAC-SHA256) over its bytes, the
-//! session and the side that wrote it. It also carries random numbers that the leader has chosen
-//! for this measurement and the worker for itself, and a number that its sender uses once, so that a
-//! recorded message is of no use later. What is too long, not authentic, or not new is
-//! dropped before it is parsed.
+//! Anyone with access to the engine can publish messages, so messages are authenticated. Leader and
+//! workers share a [`SessionSecret`]. Each message has a tag (HMAC-SHA256) over its bytes, the session and
+//! the sender's side. It also has random numbers, chosen by the leader for the measurement and by
+//! the worker for itself, and a counter of its sender, so that a recorded message cannot be
+//! replayed. Messages that are too long, not authentic or replayed are dropped before they are
+//! parsed.
 //!
-//! Messages are not encrypted: whoever can subscribe reads plans and results. A worker should
-//! check what a plan asks for, too: see [`crate::Access`] and [`crate::Target::is_same_address`].
+//! Messages are not encrypted: subscribers can read plans and results. A worker should also check
+//! what a plan requests: see [`crate::Access`] and [`crate::ServerTarget::is_same_address`].
 
 mod bus;
+mod channel;
 mod error;
 mod leader;
-mod link;
 mod message;
-mod seal;
+mod signature;
 mod worker;
 
 pub use error::CoordinatorError;
-pub use leader::{Leader, Step};
-pub use seal::Secret;
+pub use leader::{Leader, LeaderEvent};
+pub use signature::SessionSecret;
 pub use worker::Worker;
 
 use std::time::Duration;
 
 use llm_provider::text::printable;
 
-/// Subjects of a session: what workers say, and what the leader says.
+/// The subjects of a session: of the workers' messages, and of the leader's.
 fn subjects(session: &str) -> Result<(String, String), CoordinatorError> {
     let plain = |c: char| c.is_ascii_alphanumeric() || "-_".contains(c);
-    if !(1..=LONGEST_NAME).contains(&session.len()) || !session.chars().all(plain) {
+    if !(1..=MAX_NAME).contains(&session.len()) || !session.chars().all(plain) {
         return Err(CoordinatorError::Session(session.to_owned()));
     }
     Ok((
@@ -48,35 +50,35 @@ fn subjects(session: &str) -> Result<(String, String), CoordinatorError> {
     ))
 }
 
-/// Whether a worker may have this name: it becomes part of a folder's name, and is printed.
+/// Whether a worker may have this name, which becomes part of a folder's name and is printed.
 fn is_name(name: &str) -> bool {
     let plain = |c: char| c.is_alphanumeric() || "-_.".contains(c);
-    (1..=LONGEST_NAME).contains(&name.len()) && name.chars().all(plain) && !name.starts_with('.')
+    (1..=MAX_NAME).contains(&name.len()) && name.chars().all(plain) && !name.starts_with('.')
 }
 
-/// What the other side says, as it may be shown.
+/// A text of the other side, made safe to show.
 fn shown(text: &str) -> String {
-    let end = text.floor_char_boundary(LONGEST_TEXT.min(text.len()));
+    let end = text.floor_char_boundary(MAX_TEXT.min(text.len()));
     let cut = if end < text.len() { "…" } else { "" };
     format!("{}{cut}", printable(&text[..end]))
 }
 
-/// How often a question is asked.
-const AGAIN: Duration = Duration::from_millis(500);
-/// How often both sides say that they are alive.
+/// The interval of repeated messages.
+const REPEAT_INTERVAL: Duration = Duration::from_millis(500);
+/// The interval of heartbeats.
 const HEARTBEAT: Duration = Duration::from_secs(2);
-/// How long a side may be silent before the other gives it up.
-const SILENCE: Duration = Duration::from_secs(15);
-/// The most bytes of results in a message: NATS takes a megabyte by default.
+/// The silence after which the other side is given up.
+const TIMEOUT: Duration = Duration::from_secs(15);
+/// The most bytes of results per message: NATS accepts a megabyte by default.
 const PART: usize = 256 * 1024;
-/// The most parts of a worker's results: a gibibyte.
-const MOST_PARTS: u32 = 4096;
-/// The most bytes of a message: a part with its envelope, or a plan.
-const MOST_MESSAGE: usize = 512 * 1024;
-/// The most bytes of a session's or a worker's name.
-const LONGEST_NAME: usize = 64;
-/// The most bytes that are shown of a text from the other side.
-const LONGEST_TEXT: usize = 1000;
+/// The most parts of a worker's results: 1 GiB.
+const MAX_PARTS: u32 = 4096;
+/// The longest message in bytes: a part with its envelope, or a plan.
+const MAX_MESSAGE: usize = 512 * 1024;
+/// The longest name of a session or a worker, in bytes.
+const MAX_NAME: usize = 64;
+/// The longest text of the other side that is shown, in bytes.
+const MAX_TEXT: usize = 1000;
 
 #[cfg(test)]
 mod tests;

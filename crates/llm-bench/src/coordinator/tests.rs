@@ -4,8 +4,8 @@ use serde_json::{Value, json};
 use tokio::sync::{broadcast, watch};
 
 use super::bus::Bus;
-use super::message::{FromLeader, FromWorker};
-use super::seal::{Envelope, Seal, Side};
+use super::message::{LeaderMessage, WorkerMessage};
+use super::signature::{Envelope, Role, Signer};
 use super::*;
 use crate::Interrupts;
 use crate::Results;
@@ -16,12 +16,12 @@ const WORKERS: &str = "polyllm.bench.s.workers";
 
 type All = broadcast::Sender<(String, Vec<u8>)>;
 
-fn secret() -> Secret {
-    Secret::new("the secret of these tests, for nothing else").unwrap()
+fn secret() -> SessionSecret {
+    SessionSecret::new("the secret of these tests, for nothing else").unwrap()
 }
 
-fn other_secret() -> Secret {
-    Secret::new("another secret, which somebody else knows").unwrap()
+fn other_secret() -> SessionSecret {
+    SessionSecret::new("another secret, which somebody else knows").unwrap()
 }
 
 fn measured() -> Results {
@@ -33,14 +33,14 @@ fn plan() -> Value {
     json!({"api_model_name": "m", "num_concurrency": [4]})
 }
 
-fn nobody_interrupts() -> Interrupts {
+fn no_interrupts() -> Interrupts {
     watch::channel(0).1
 }
 
 async fn leader(all: &All, workers: usize, patience: u64) -> Result<Leader, CoordinatorError> {
     let bus = Bus::memory(all, LEADER);
     let patience = Duration::from_secs(patience);
-    let interrupts = nobody_interrupts();
+    let interrupts = no_interrupts();
     Leader::with_bus(bus, "s", &secret(), plan(), workers, patience, interrupts).await
 }
 
@@ -48,7 +48,7 @@ async fn worker(all: &All, name: &str) -> Result<(Worker, Value), CoordinatorErr
     Worker::with_bus(Bus::memory(all, WORKERS), "s", &secret(), name).await
 }
 
-/// Does what a worker does: runs that take no time, and their results.
+/// Simulates a worker: instant runs and their results.
 async fn work(joined: Result<(Worker, Value), CoordinatorError>) {
     let (mut worker, received) = joined.unwrap();
     assert_eq!(received, plan());
@@ -59,30 +59,30 @@ async fn work(joined: Result<(Worker, Value), CoordinatorError>) {
 }
 
 async fn lead(leader: Result<Leader, CoordinatorError>) {
-    let mut steps = Vec::new();
-    let conducted = leader
+    let mut events = Vec::new();
+    let run = leader
         .unwrap()
-        .conduct(nobody_interrupts(), |step| steps.push(step));
-    let results = conducted.await.unwrap();
+        .run(no_interrupts(), |event| events.push(event));
+    let results = run.await.unwrap();
     assert_eq!(results.len(), 2);
     let requests = results
         .iter()
         .map(|part| part.runs[2].aggregated.num_requests);
     assert_eq!(requests.sum::<u64>(), 80);
-    let started = steps
+    let started = events
         .iter()
-        .filter(|step| matches!(step, Step::Started { .. }));
+        .filter(|event| matches!(event, LeaderEvent::Started { .. }));
     assert_eq!(started.count(), 3);
 }
 
-/// A leader and a worker that have met.
-async fn met(all: &All) -> (Leader, Worker) {
+/// A connected leader and worker.
+async fn connected(all: &All) -> (Leader, Worker) {
     let (leader, worker) = tokio::join!(leader(all, 1, 60), worker(all, "one"));
     (leader.unwrap(), worker.unwrap().0)
 }
 
-/// Publishes again, changed, everything that comes by, until it is dropped.
-fn meddle(
+/// Publishes changed copies of all messages until it is dropped.
+fn replay_changed(
     all: &All,
     change: impl Fn(Vec<u8>) -> Vec<u8> + Send + 'static,
 ) -> tokio::task::JoinHandle<()> {
@@ -110,18 +110,15 @@ async fn workers_start_together_and_their_results_arrive() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_side_that_falls_silent_is_not_waited_for() {
+async fn a_silent_side_times_out() {
     let (all, _keep) = broadcast::channel(1024);
-    let (leader, mut worker) = met(&all).await;
-    // A leader that never says go.
+    let (leader, mut worker) = connected(&all).await;
+    // A leader that never starts the run.
     let error = worker.ready(0).await.unwrap_err();
-    assert!(matches!(error, CoordinatorError::Silent(_)), "{error}");
-    // A worker that is gone.
+    assert!(matches!(error, CoordinatorError::TimedOut(_)), "{error}");
+    // A worker that disappeared.
     drop(worker);
-    let error = leader
-        .conduct(nobody_interrupts(), |_| {})
-        .await
-        .unwrap_err();
+    let error = leader.run(no_interrupts(), |_| {}).await.unwrap_err();
     assert_eq!(
         error.to_string(),
         "timed out after 15 s waiting for the worker one"
@@ -129,28 +126,25 @@ async fn a_side_that_falls_silent_is_not_waited_for() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn too_few_workers_and_failing_workers_end_it() {
+async fn too_few_workers_and_failing_workers_are_errors() {
     let (all, _keep) = broadcast::channel(1024);
     let error = leader(&all, 1, 5).await.unwrap_err();
     assert!(
-        error.to_string().starts_with("0 of 1 workers came"),
+        error.to_string().starts_with("0 of 1 workers joined"),
         "{error}"
     );
-    let (leader, worker) = met(&all).await;
+    let (leader, worker) = connected(&all).await;
     worker.fail("no such\nmodel").await.unwrap();
-    let error = leader
-        .conduct(nobody_interrupts(), |_| {})
-        .await
-        .unwrap_err();
+    let error = leader.run(no_interrupts(), |_| {}).await.unwrap_err();
     assert_eq!(error.to_string(), "the worker one failed: no such\\nmodel");
 }
 
 #[tokio::test(start_paused = true)]
 async fn an_interrupt_at_the_leader_stops_the_workers() {
     let (all, _keep) = broadcast::channel(1024);
-    let (leader, mut worker) = met(&all).await;
+    let (leader, mut worker) = connected(&all).await;
     let (interrupt, interrupts) = watch::channel(0);
-    let conducting = tokio::spawn(leader.conduct(interrupts, |_| {}));
+    let conducting = tokio::spawn(leader.run(interrupts, |_| {}));
     worker.ready(0).await.unwrap();
     interrupt.send_replace(1);
     let error = conducting.await.unwrap().unwrap_err();
@@ -160,7 +154,7 @@ async fn an_interrupt_at_the_leader_stops_the_workers() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_wrong_secret_is_as_nobody() {
+async fn messages_with_another_secret_are_ignored() {
     let (all, _keep) = broadcast::channel(1024);
     let bus = Bus::memory(&all, WORKERS);
     let (secret, session) = (other_secret(), "s");
@@ -179,31 +173,31 @@ async fn a_wrong_secret_is_as_nobody() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_is_sent_again_or_changed_does_nothing() {
+async fn replayed_and_changed_messages_are_ignored() {
     for change in [
-        // Replayed as it was.
+        // An unchanged replay.
         (|message| message) as fn(Vec<u8>) -> Vec<u8>,
-        // A bit of the envelope is changed.
+        // A changed bit in the envelope.
         |mut message| {
             message[40] ^= 1;
             message
         },
-        // The last bit is changed: part of the results, where there are some.
+        // A changed last bit, which may be part of the results.
         |mut message| {
             if let Some(last) = message.last_mut() {
                 *last ^= 1;
             }
             message
         },
-        // Without its tag, as an edition without secrets wrote it.
+        // Without its tag.
         |message| message[32..].to_vec(),
         |mut message| {
-            message.resize(2 * MOST_MESSAGE, b'x');
+            message.resize(2 * MAX_MESSAGE, b'x');
             message
         },
     ] {
         let (all, _keep) = broadcast::channel(4096);
-        let meddling = meddle(&all, change);
+        let meddling = replay_changed(&all, change);
         tokio::join!(
             async { work(worker(&all, "one").await).await },
             async { work(worker(&all, "two").await).await },
@@ -213,11 +207,11 @@ async fn what_is_sent_again_or_changed_does_nothing() {
     }
 }
 
-/// Everything that is published while a worker and a leader measure.
+/// All messages of a measurement.
 async fn recorded() -> Vec<(String, Vec<u8>)> {
     let (all, mut seen) = broadcast::channel(4096);
-    let (leader, mut worker) = met(&all).await;
-    let conducting = tokio::spawn(leader.conduct(nobody_interrupts(), |_| {}));
+    let (leader, mut worker) = connected(&all).await;
+    let conducting = tokio::spawn(leader.run(no_interrupts(), |_| {}));
     worker.ready(0).await.unwrap();
     worker.finish(&measured()).await.unwrap();
     conducting.await.unwrap().unwrap();
@@ -230,7 +224,7 @@ async fn recorded() -> Vec<(String, Vec<u8>)> {
 }
 
 #[tokio::test(start_paused = true)]
-async fn recordings_of_an_earlier_measurement_move_nobody() {
+async fn replays_of_an_earlier_measurement_are_ignored() {
     let recording = recorded().await;
     let (all, _keep) = broadcast::channel(4096);
     let replay = {
@@ -244,7 +238,7 @@ async fn recordings_of_an_earlier_measurement_move_nobody() {
             }
         })
     };
-    // A leader finds no worker in them, and a worker no plan.
+    // A leader does not find a worker in them, and a worker does not find a plan.
     let error = leader(&all, 1, 5).await.unwrap_err();
     assert!(
         matches!(error, CoordinatorError::Few { found: 0, .. }),
@@ -252,7 +246,7 @@ async fn recordings_of_an_earlier_measurement_move_nobody() {
     );
     let waiting = tokio::time::timeout(Duration::from_secs(60), worker(&all, "one"));
     assert!(waiting.await.is_err(), "an old plan was taken");
-    // Nor are they in the way of a measurement.
+    // They do not disturb a measurement.
     tokio::join!(
         async { work(worker(&all, "one").await).await },
         async { work(worker(&all, "two").await).await },
@@ -262,41 +256,41 @@ async fn recordings_of_an_earlier_measurement_move_nobody() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn signs_of_life_that_are_sent_again_keep_nobody_alive() {
+async fn replayed_heartbeats_are_ignored() {
     let (all, mut seen) = broadcast::channel(4096);
-    let (leader, worker) = met(&all).await;
+    let (leader, worker) = connected(&all).await;
     tokio::time::sleep(Duration::from_secs(5)).await;
     drop(worker);
-    let mut said = Vec::new();
+    let mut messages = Vec::new();
     while let Ok((subject, message)) = seen.try_recv() {
-        said.extend((subject == LEADER).then_some(message));
+        messages.extend((subject == LEADER).then_some(message));
     }
-    assert!(said.len() > 2, "{}", said.len());
+    assert!(messages.len() > 2, "{}", messages.len());
     let replay = tokio::spawn(async move {
         loop {
-            for message in &said {
+            for message in &messages {
                 let _ = all.send((LEADER.to_owned(), message.clone()));
             }
             tokio::time::sleep(Duration::from_secs(1)).await;
         }
     });
-    let conducted = leader.conduct(nobody_interrupts(), |_| {});
-    let conducted = tokio::time::timeout(Duration::from_secs(60), conducted).await;
-    let error = conducted.expect("the leader waits for ever").unwrap_err();
-    assert!(matches!(error, CoordinatorError::Silent(_)), "{error}");
+    let run = leader.run(no_interrupts(), |_| {});
+    let run = tokio::time::timeout(Duration::from_secs(60), run).await;
+    let error = run.expect("the leader waits for ever").unwrap_err();
+    assert!(matches!(error, CoordinatorError::TimedOut(_)), "{error}");
     replay.abort();
 }
 
 #[tokio::test(start_paused = true)]
-async fn results_that_a_stranger_sends_are_not_taken() {
+async fn results_from_a_stranger_are_ignored() {
     let (all, mut seen) = broadcast::channel(4096);
-    let (leader, worker) = met(&all).await;
-    // The numbers of leader and worker are no secret.
+    let (leader, worker) = connected(&all).await;
+    // The ids of leader and worker are not secret.
     let mut ids = None;
     while let Ok((subject, message)) = seen.try_recv() {
-        let seal = Seal::new(&secret(), "s", Side::Worker);
+        let signer = Signer::new(&secret(), "s", Role::Worker);
         if subject == LEADER
-            && let Some((envelope, _)) = seal.open::<FromWorker>(&message)
+            && let Some((envelope, _)) = signer.verify::<WorkerMessage>(&message)
         {
             ids = Some((envelope.leader, envelope.worker));
         }
@@ -306,25 +300,22 @@ async fn results_that_a_stranger_sends_are_not_taken() {
         leader: leader_id,
         worker: worker_id,
         number: 1_000_000,
-        message: FromWorker::Part { part: 0, parts: 1 },
+        message: WorkerMessage::Part { part: 0, parts: 1 },
     };
-    let theirs = Seal::new(&other_secret(), "s", Side::Worker);
-    let forged = theirs.close(&forged, &measured().pack()).unwrap();
+    let theirs = Signer::new(&other_secret(), "s", Role::Worker);
+    let forged = theirs.sign(&forged, &measured().pack()).unwrap();
     all.send((LEADER.to_owned(), forged)).unwrap();
     drop(worker);
-    let error = leader
-        .conduct(nobody_interrupts(), |_| {})
-        .await
-        .unwrap_err();
-    assert!(matches!(error, CoordinatorError::Silent(_)), "{error}");
+    let error = leader.run(no_interrupts(), |_| {}).await.unwrap_err();
+    assert!(matches!(error, CoordinatorError::TimedOut(_)), "{error}");
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_plan_that_is_too_long_is_not_sent() {
     let (all, _keep) = broadcast::channel(4096);
     let bus = Bus::memory(&all, LEADER);
-    let long = json!({"labels": "x".repeat(MOST_MESSAGE)});
-    let (patience, interrupts) = (Duration::from_secs(60), nobody_interrupts());
+    let long = json!({"labels": "x".repeat(MAX_MESSAGE)});
+    let (patience, interrupts) = (Duration::from_secs(60), no_interrupts());
     let secret = secret();
     let leader = Leader::with_bus(bus, "s", &secret, long, 1, patience, interrupts);
     let error = tokio::select! {
@@ -335,11 +326,11 @@ async fn a_plan_that_is_too_long_is_not_sent() {
 }
 
 #[test]
-fn no_message_names_a_key_and_unknown_fields_are_refused() {
-    let said = json!({"say": "plan", "plan": {}, "arguments": ["--api-base", "http://h"]});
-    assert!(serde_json::from_value::<FromLeader>(said).is_err());
-    let said = json!({"say": "run", "program": "sh"});
-    assert!(serde_json::from_value::<FromLeader>(said).is_err());
+fn messages_with_unknown_fields_are_errors() {
+    let messages = json!({"say": "plan", "plan": {}, "arguments": ["--api-base", "http://h"]});
+    assert!(serde_json::from_value::<LeaderMessage>(messages).is_err());
+    let messages = json!({"say": "run", "program": "sh"});
+    assert!(serde_json::from_value::<LeaderMessage>(messages).is_err());
 }
 
 #[tokio::test]
@@ -363,7 +354,7 @@ async fn addresses_sessions_and_names_are_checked() {
     }
 }
 
-/// Over a real engine: `cargo xtask ci --only services` starts one for it.
+/// Measures over a real engine, which `cargo xtask ci --only services` starts.
 #[cfg(any(feature = "nats", feature = "redis"))]
 async fn over(variable: &str, session: &str) {
     let url = std::env::var(variable).unwrap();
@@ -374,7 +365,7 @@ async fn over(variable: &str, session: &str) {
             async { work(Worker::join(&url, &session, &secret, "one").await).await },
             async { work(Worker::join(&url, &session, &secret, "two").await).await },
             async {
-                let interrupts = nobody_interrupts();
+                let interrupts = no_interrupts();
                 let leader =
                     Leader::gather(&url, &session, &secret, plan(), 2, patience, interrupts);
                 lead(leader.await).await;

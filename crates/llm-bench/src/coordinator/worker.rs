@@ -4,32 +4,34 @@ use serde_json::Value;
 use tokio::time::{Instant, interval, timeout_at};
 
 use super::bus::Bus;
-use super::link::{Link, Task, new_id};
-use super::message::{FromLeader, FromWorker};
-use super::seal::{Envelope, Id, Numbers, Secret, Side};
-use super::{AGAIN, CoordinatorError, HEARTBEAT, PART, SILENCE, is_name, shown, subjects};
+use super::channel::{Channel, Task, new_id};
+use super::message::{LeaderMessage, WorkerMessage};
+use super::signature::{Envelope, Id, ReplayWindow, Role, SessionSecret};
+use super::{
+    CoordinatorError, HEARTBEAT, PART, REPEAT_INTERVAL, TIMEOUT, is_name, shown, subjects,
+};
 use crate::Results;
 
-/// A machine that measures what a leader says, when it says.
+/// A worker: it measures what a leader's plan says, when the leader starts it.
 pub struct Worker {
-    link: Link<FromLeader>,
+    channel: Channel<LeaderMessage>,
     id: Id,
     leader: Id,
-    /// The numbers of the leader's messages.
-    numbers: Numbers,
+    /// The message numbers of the leader that were received.
+    numbers: ReplayWindow,
     _heartbeat: Task,
 }
 
 impl Worker {
-    /// Waits for a leader, for as long as it takes, and returns the plan that it sends. The plan
-    /// is authentic, but nothing else is known about it.
+    /// Waits for a leader, without a timeout, and returns its plan. The plan is authentic but not
+    /// checked otherwise.
     ///
     /// # Errors
-    /// When the session's or the worker's name is invalid, or the engine cannot be reached.
+    /// If the name of the session or of the worker is invalid, or the engine cannot be reached.
     pub async fn join(
         url: &str,
         session: &str,
-        secret: &Secret,
+        secret: &SessionSecret,
         name: &str,
     ) -> Result<(Self, Value), CoordinatorError> {
         let (_, listen) = subjects(session)?;
@@ -41,32 +43,32 @@ impl Worker {
     pub(super) async fn with_bus(
         bus: Bus,
         session: &str,
-        secret: &Secret,
+        secret: &SessionSecret,
         name: &str,
     ) -> Result<(Self, Value), CoordinatorError> {
         check(name)?;
-        let mut link = Link::new(bus, session, secret, Side::Worker)?;
+        let mut channel = Channel::new(bus, session, secret, Role::Worker)?;
         let id = new_id()?;
-        let hello = FromWorker::Hello {
+        let hello = WorkerMessage::Hello {
             name: name.to_owned(),
         };
         let Plan {
             leader,
             numbers,
             plan,
-        } = wait_for_plan(&mut link, id, &hello).await?;
-        let sender = link.sender.clone();
+        } = wait_for_plan(&mut channel, id, &hello).await?;
+        let sender = channel.sender.clone();
         let heartbeat = tokio::spawn(async move {
             let mut beat = interval(HEARTBEAT);
             loop {
                 beat.tick().await;
-                // When it cannot be sent, the leader notices by itself.
-                let alive = sender.send(leader, Some(id), &FromWorker::Alive, &[]);
+                // If it cannot be sent, the leader times out by itself.
+                let alive = sender.send(leader, Some(id), &WorkerMessage::Alive, &[]);
                 let _ = tokio::time::timeout(HEARTBEAT, alive).await;
             }
         });
         let worker = Self {
-            link,
+            channel,
             id,
             leader,
             numbers,
@@ -75,84 +77,85 @@ impl Worker {
         Ok((worker, plan))
     }
 
-    /// Waits until all workers are ready for a run: call it right before the run starts.
+    /// Waits until all workers are ready for a run. Call it right before the run starts.
     ///
     /// # Errors
-    /// When the leader stops, or falls silent.
+    /// If the leader stops or times out.
     pub async fn ready(&mut self, run: u32) -> Result<(), CoordinatorError> {
-        let go =
-            |said| matches!(said, FromLeader::Go { run: started } if started == run).then_some(());
-        self.ask(&FromWorker::Ready { run }, &[], go).await
+        let go = |message| {
+            matches!(message, LeaderMessage::Go { run: started } if started == run).then_some(())
+        };
+        self.request(&WorkerMessage::Ready { run }, &[], go).await
     }
 
-    /// Hands over what was measured.
+    /// Sends the results to the leader.
     ///
     /// # Errors
-    /// When the leader stops, or falls silent.
+    /// If the leader stops or times out.
     pub async fn finish(mut self, results: &Results) -> Result<(), CoordinatorError> {
         let packed = results.pack();
         let parts: Vec<&[u8]> = packed.chunks(PART).collect();
         let mut next = 0;
         while let Some(bytes) = parts.get(next as usize) {
-            let message = FromWorker::Part {
+            let message = WorkerMessage::Part {
                 part: next,
                 parts: parts.len() as u32,
             };
-            let wanted = |said| match said {
-                FromLeader::Part { part } if part > next => Some(part),
+            let requested_part = |message| match message {
+                LeaderMessage::Part { part } if part > next => Some(part),
                 _ => None,
             };
-            next = self.ask(&message, bytes, wanted).await?;
+            next = self.request(&message, bytes, requested_part).await?;
         }
         Ok(())
     }
 
-    /// Tells the leader why there will be no results.
+    /// Reports to the leader why there will be no results.
     ///
     /// # Errors
-    /// When the engine cannot be reached.
+    /// If the engine cannot be reached.
     pub async fn fail(self, message: impl Into<String>) -> Result<(), CoordinatorError> {
-        let message = FromWorker::Failed {
+        let message = WorkerMessage::Failed {
             message: shown(&message.into()),
         };
-        let sender = &self.link.sender;
+        let sender = &self.channel.sender;
         sender.send(self.leader, Some(self.id), &message, &[]).await
     }
 
-    /// Says something again and again until the leader answers.
-    async fn ask<T>(
+    /// Repeats a message until the leader responds.
+    async fn request<T>(
         &mut self,
-        message: &FromWorker,
+        message: &WorkerMessage,
         bytes: &[u8],
-        mut answer: impl FnMut(FromLeader) -> Option<T>,
+        mut answer: impl FnMut(LeaderMessage) -> Option<T>,
     ) -> Result<T, CoordinatorError> {
-        let mut heard = Instant::now();
+        let mut last_message = Instant::now();
         loop {
-            let sender = &self.link.sender;
+            let sender = &self.channel.sender;
             sender
                 .send(self.leader, Some(self.id), message, bytes)
                 .await?;
-            let again = Instant::now() + AGAIN;
-            while let Ok(received) = timeout_at(again, self.link.next()).await {
-                let Some(said) = self.new_message(received?.0) else {
+            let again = Instant::now() + REPEAT_INTERVAL;
+            while let Ok(received) = timeout_at(again, self.channel.next()).await {
+                let Some(message) = self.new_message(received?.0) else {
                     continue;
                 };
-                heard = Instant::now();
-                if let FromLeader::Stop { reason } = said {
+                last_message = Instant::now();
+                if let LeaderMessage::Stop { reason } = message {
                     return Err(CoordinatorError::Stopped(shown(&reason)));
                 }
-                if let Some(answer) = answer(said) {
+                if let Some(answer) = answer(message) {
                     return Ok(answer);
                 }
             }
-            if heard.elapsed() > SILENCE {
-                return Err(CoordinatorError::Silent("the leader".to_owned()));
+            if last_message.elapsed() > TIMEOUT {
+                return Err(CoordinatorError::TimedOut("the leader".to_owned()));
             }
         }
     }
 
-    /// What its own leader says to it, and did not say before.
-    fn new_message(&mut self, envelope: Envelope<FromLeader>) -> Option<FromLeader> {
+    /// The message, if it is a new one of this worker's leader.
+    fn new_message(&mut self, envelope: Envelope<LeaderMessage>) -> Option<LeaderMessage> {
         let to_it = envelope.worker.is_none_or(|worker| worker == self.id);
         let is_new =
             envelope.leader == self.leader && to_it && self.numbers.is_new(envelope.number);
@@ -169,51 +172,51 @@ fn check(name: &str) -> Result<(), CoordinatorError> {
 
 struct Plan {
     leader: Id,
-    numbers: Numbers,
+    numbers: ReplayWindow,
     plan: Value,
 }
 
-/// Answers those who ask for workers until one of them sends a plan. The plan names this worker's
-/// number, which is new, so it cannot be an old one.
+/// Responds to invitations until a leader sends a plan. The plan contains the worker's random
+/// number, so a recorded one is not accepted.
 async fn wait_for_plan(
-    link: &mut Link<FromLeader>,
+    channel: &mut Channel<LeaderMessage>,
     id: Id,
-    hello: &FromWorker,
+    hello: &WorkerMessage,
 ) -> Result<Plan, CoordinatorError> {
-    // Who asked lately. One of them may be gone: its call may even be a recording.
+    // Recent callers. One of them may be gone, or its call may be a replay.
     let mut callers: Vec<(Id, Instant)> = Vec::new();
     loop {
         for (leader, _) in &callers {
-            link.sender.send(*leader, Some(id), hello, &[]).await?;
+            channel.sender.send(*leader, Some(id), hello, &[]).await?;
         }
-        let again = Instant::now() + AGAIN;
-        while let Ok(received) = timeout_at(again, link.next()).await {
+        let again = Instant::now() + REPEAT_INTERVAL;
+        while let Ok(received) = timeout_at(again, channel.next()).await {
             let (envelope, _) = received?;
             let leader = envelope.leader;
             match envelope.message {
-                FromLeader::Plan { plan } if envelope.worker == Some(id) => {
-                    let numbers = Numbers::after(envelope.number);
+                LeaderMessage::Plan { plan } if envelope.worker == Some(id) => {
+                    let numbers = ReplayWindow::after(envelope.number);
                     return Ok(Plan {
                         leader,
                         numbers,
                         plan,
                     });
                 }
-                FromLeader::Call => {
+                LeaderMessage::Call => {
                     let known = callers.iter().any(|(caller, _)| *caller == leader);
                     callers.retain(|(caller, _)| *caller != leader);
-                    if callers.len() == MOST_CALLERS {
+                    if callers.len() == MAX_CALLERS {
                         callers.remove(0);
                     }
                     callers.push((leader, Instant::now()));
                     if !known {
-                        link.sender.send(leader, Some(id), hello, &[]).await?;
+                        channel.sender.send(leader, Some(id), hello, &[]).await?;
                     }
                 }
                 _ => {}
             }
         }
-        callers.retain(|(_, called)| called.elapsed() < FORGET_CALLER);
+        callers.retain(|(_, called)| called.elapsed() < CALLER_TIMEOUT);
     }
 }
 
@@ -223,8 +226,8 @@ impl std::fmt::Debug for Worker {
     }
 }
 
-/// Leaders that are answered again and again until their plan arrives.
-const MOST_CALLERS: usize = 4;
+/// The leaders whose calls are answered until their plan arrives.
+const MAX_CALLERS: usize = 4;
 
-/// A leader has as long for its plan to arrive after its last call.
-const FORGET_CALLER: Duration = Duration::from_secs(30);
+/// How long after its last call a leader's plan may arrive.
+const CALLER_TIMEOUT: Duration = Duration::from_secs(30);

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use llm_provider::text::{EXCERPT, excerpt, printable};
 use serde::de::Error as _;
 
-/// An experiment that could not be written or read.
+/// An error of reading or writing an experiment.
 #[derive(Debug)]
 pub struct FolderError(Box<Inner>);
 
@@ -17,25 +17,25 @@ struct Inner {
     source: Option<Box<dyn StdError + Send + Sync>>,
 }
 
-/// What went wrong.
+/// The kind of the error.
 #[non_exhaustive]
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum FolderErrorKind {
-    /// A file could not be read or written.
+    /// A file cannot be read or written.
     Io,
-    /// A file does not hold what it should; the source tells line and column.
+    /// A file has invalid content; the source contains line and column.
     Malformed,
-    /// A folder holds no experiment.
+    /// A folder contains no experiment.
     NoExperiment,
 }
 
 impl FolderError {
-    /// What went wrong.
+    /// The kind of the error.
     pub fn kind(&self) -> FolderErrorKind {
         self.0.kind
     }
 
-    /// The file or folder that it went wrong with.
+    /// The file or folder.
     pub fn path(&self) -> &Path {
         &self.0.path
     }
@@ -48,7 +48,7 @@ impl FolderError {
         Self::new(FolderErrorKind::Malformed, path, shown(&error))
     }
 
-    pub(super) fn unsound(path: &Path, reason: &'static str) -> Self {
+    pub(super) fn invalid(path: &Path, reason: &'static str) -> Self {
         Self::new(FolderErrorKind::Malformed, path, reason)
     }
 
@@ -73,7 +73,7 @@ impl FolderError {
     }
 }
 
-/// The error as it may be shown: it may quote what was read, at any length.
+/// The error in a form that can be shown: it may quote any amount of the file.
 pub(crate) fn shown(error: &serde_json::Error) -> serde_json::Error {
     let text = error.to_string();
     let quoted = excerpt(&text);
@@ -89,11 +89,11 @@ impl fmt::Display for FolderError {
         let path = self.0.path.display().to_string();
         let path = printable(&path);
         match self.0.kind {
-            FolderErrorKind::Io => write!(f, "{path} cannot be read or written"),
-            FolderErrorKind::Malformed => write!(f, "{path} is not what a benchmark writes"),
+            FolderErrorKind::Io => write!(f, "cannot read or write {path}"),
+            FolderErrorKind::Malformed => write!(f, "invalid benchmark file {path}"),
             FolderErrorKind::NoExperiment => write!(
                 f,
-                "{path} holds no experiment: there is no experiment_metadata.json in it"
+                "no experiment in {path}: experiment_metadata.json is missing"
             ),
         }
     }

@@ -1,5 +1,5 @@
-//! The files of genai-bench 0.0.5, written and read: `experiment_metadata.json` and a file per
-//! run. Our own data stand under the key `polyllm`, which its readers skip.
+//! The files of genai-bench 0.0.5: `experiment_metadata.json` and one file per run. Our own data is
+//! under the key `polyllm`, which its readers ignore.
 
 use std::collections::HashSet;
 use std::fs::{self, File};
@@ -9,14 +9,14 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
-use super::{FolderError, Results, sound};
-use crate::summary::{Aggregated, Paired, Row, RowOutcome, RunSummary};
-use crate::{Experiment, FailureKind, IterationType, Limits, Load, Run, ServerLabels, Task};
+use super::{FolderError, Results, validate};
+use crate::summary::{Aggregated, Paired, RowOutcome, RunSummary, SummaryRow};
+use crate::{Experiment, FailureKind, IterationType, Load, Run, RunLimits, ServerLabels, Task};
 
-/// The name of the file that tells what was asked for.
+/// The name of the file with the configuration.
 pub(super) const METADATA: &str = "experiment_metadata.json";
 
-/// The metadata of an experiment. They have no place for a key: `auth_config` stays empty.
+/// The metadata of an experiment. They cannot contain a key: `auth_config` stays empty.
 pub(crate) fn metadata(experiment: &Experiment) -> Value {
     let server = &experiment.server;
     let concurrency = experiment
@@ -62,39 +62,39 @@ pub(crate) fn metadata(experiment: &Experiment) -> Value {
     })
 }
 
-/// The file of a run.
+/// The content of a run's file.
 pub(super) fn run(summary: &RunSummary) -> String {
     pretty(&RunFile::new(summary))
 }
 
-/// The files of an experiment in one.
+/// All files of an experiment in one document.
 #[derive(Deserialize, Serialize)]
-struct Packed {
+struct Archive {
     experiment: Experiment,
     runs: Vec<RunFile>,
 }
 
 pub(super) fn pack(results: &Results) -> Vec<u8> {
-    let packed = Packed {
+    let packed = Archive {
         experiment: results.experiment.clone(),
         runs: results.runs.iter().map(RunFile::new).collect(),
     };
-    // As above, nothing here fails to serialize.
+    // As above, serialization does not fail.
     serde_json::to_vec(&packed).unwrap_or_default()
 }
 
 pub(super) fn unpack(bytes: &[u8]) -> Result<Results, serde_json::Error> {
-    let Packed { experiment, runs } = serde_json::from_slice(bytes)?;
+    let Archive { experiment, runs } = serde_json::from_slice(bytes)?;
     let runs = runs.into_iter().map(|run| run.into_summary(&experiment));
     let results = Results {
         runs: runs.collect(),
         experiment,
     };
-    sound::check(&results).map_err(serde::de::Error::custom)?;
+    validate::check(&results).map_err(serde::de::Error::custom)?;
     Ok(results)
 }
 
-/// The name of a run's file, without its ending; `number` tells apart runs that are named alike.
+/// The name of a run's file without its extension; `number` distinguishes runs with equal names.
 pub(super) fn stem(experiment: &Experiment, summary: &RunSummary, number: u32) -> String {
     let numbers = &summary.aggregated;
     let (kind, value) = match numbers.iteration_type {
@@ -114,16 +114,16 @@ pub(super) fn stem(experiment: &Experiment, summary: &RunSummary, number: u32) -
     )
 }
 
-/// A text as part of a file's name, as genai-bench makes it: `D(100,100)` is `D100_100`.
+/// A text as part of a file name, as genai-bench writes it: `D(100,100)` becomes `D100_100`.
 pub(crate) fn file_name(text: &str) -> String {
     let kept = text.chars().filter(|c| !"()".contains(*c));
     let named = kept.map(|c| match c {
         c if c.is_alphanumeric() || "-_.".contains(c) => c,
         _ => '_',
     });
-    // File systems take 255 bytes, and more follows.
+    // File systems allow 255 bytes, and more follows.
     let named: String = named.collect();
-    named[..named.floor_char_boundary(LONGEST_NAME.min(named.len()))].to_owned()
+    named[..named.floor_char_boundary(MAX_NAME.min(named.len()))].to_owned()
 }
 
 pub(super) fn load(folder: &Path) -> Result<Results, FolderError> {
@@ -142,19 +142,19 @@ pub(super) fn load(folder: &Path) -> Result<Results, FolderError> {
             .and_then(|name| name.to_str())
             .is_some_and(is_run)
         {
-            if runs.len() == sound::MOST_RUNS {
-                return Err(FolderError::unsound(folder, "too many runs"));
+            if runs.len() == validate::MAX_RUNS {
+                return Err(FolderError::invalid(folder, "too many runs"));
             }
             runs.push(read::<RunFile>(&path)?.into_summary(&experiment));
         }
     }
     let mut results = Results { experiment, runs };
-    sound::check(&results).map_err(|reason| FolderError::unsound(folder, reason))?;
+    validate::check(&results).map_err(|reason| FolderError::invalid(folder, reason))?;
     results.sort();
     Ok(results)
 }
 
-/// Whether a file is that of a run: genai-bench looks for
+/// Whether a file is that of a run: genai-bench matches
 /// `^.+_.+_(?:concurrency|batch_size)_\d+_time_\d+s\.json$`.
 fn is_run(name: &str) -> bool {
     let number = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
@@ -168,22 +168,22 @@ fn is_run(name: &str) -> bool {
 }
 
 fn read<T: for<'de> Deserialize<'de>>(path: &Path) -> Result<T, FolderError> {
-    // A pipe would never end.
+    // Reading a pipe might never end.
     if !path.is_file() {
-        return Err(FolderError::unsound(path, "not a file"));
+        return Err(FolderError::invalid(path, "not a file"));
     }
     let mut bytes = Vec::new();
     File::open(path)
-        .and_then(|file| file.take(LONGEST_FILE + 1).read_to_end(&mut bytes))
+        .and_then(|file| file.take(MAX_FILE + 1).read_to_end(&mut bytes))
         .map_err(|e| FolderError::io(path, e))?;
-    if bytes.len() as u64 > LONGEST_FILE {
-        return Err(FolderError::unsound(path, "longer than 4 GiB"));
+    if bytes.len() as u64 > MAX_FILE {
+        return Err(FolderError::invalid(path, "longer than 4 GiB"));
     }
     serde_json::from_slice(&bytes).map_err(|e| FolderError::malformed(path, e))
 }
 
 pub(super) fn pretty(value: &impl Serialize) -> String {
-    // Nothing here fails to serialize: keys are strings, and no number is left out.
+    // Serialization does not fail: keys are strings, and floats are finite or null.
     let mut text = serde_json::to_string_pretty(value).unwrap_or_default();
     text.push('\n');
     text
@@ -193,16 +193,16 @@ pub(super) fn pretty(value: &impl Serialize) -> String {
 struct RunFile {
     aggregated_metrics: Aggregated,
     #[serde(default)]
-    individual_request_metrics: Vec<Row>,
+    individual_request_metrics: Vec<SummaryRow>,
     #[serde(rename = "_time_unit", default)]
     time_unit: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    polyllm: Option<Beside>,
+    polyllm: Option<PolyllmData>,
 }
 
-/// What stands beside genai-bench's data.
+/// Our data beside genai-bench's.
 #[derive(Deserialize, Serialize)]
-struct Beside {
+struct PolyllmData {
     run: Run,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     against: Option<Aggregated>,
@@ -216,7 +216,7 @@ impl RunFile {
             aggregated_metrics: summary.aggregated.clone(),
             individual_request_metrics: summary.rows.clone(),
             time_unit: "s".to_owned(),
-            polyllm: Some(Beside {
+            polyllm: Some(PolyllmData {
                 run: summary.run.clone(),
                 against: summary.against.clone(),
                 paired: summary.paired.clone(),
@@ -227,10 +227,10 @@ impl RunFile {
     fn into_summary(self, experiment: &Experiment) -> RunSummary {
         let mut rows = self.individual_request_metrics;
         let Some(beside) = self.polyllm else {
-            // genai-bench's own: nothing but its requests and the run's length is taken over.
+            // From genai-bench's own files, only the requests and the run's length are used.
             let factor = if self.time_unit == "ms" { 1e-3 } else { 1.0 };
             for (id, row) in rows.iter_mut().enumerate() {
-                adopt(row, id as u64, factor);
+                normalize(row, id as u64, factor);
             }
             let numbers = self.aggregated_metrics;
             let run = Run {
@@ -247,7 +247,7 @@ impl RunFile {
         };
         RunSummary {
             run: Run {
-                // They stand in a file of their own.
+                // The records are in their own file.
                 records: Vec::new(),
                 ..beside.run
             },
@@ -259,8 +259,8 @@ impl RunFile {
     }
 }
 
-/// Fills in what genai-bench does not write, and turns its times into seconds.
-fn adopt(row: &mut Row, id: u64, factor: f64) {
+/// Sets what genai-bench does not write, and converts its times to seconds.
+fn normalize(row: &mut SummaryRow, id: u64, factor: f64) {
     row.id = id;
     row.output_tokens_source = crate::TokenSource::Server;
     row.outcome = match row.error_code {
@@ -280,7 +280,7 @@ fn adopt(row: &mut Row, id: u64, factor: f64) {
     }
 }
 
-/// genai-bench's metadata, as far as they say what its runs do not.
+/// The members of genai-bench's metadata that are not in its runs.
 #[derive(Deserialize)]
 struct Metadata {
     #[serde(default)]
@@ -320,7 +320,7 @@ struct Metadata {
 }
 
 impl Metadata {
-    /// Its `cmd` is not taken over: it may hold a key.
+    /// Ignores `cmd`, which may contain a key.
     fn into_experiment(self) -> Experiment {
         if let Some(experiment) = self.polyllm {
             return experiment;
@@ -347,7 +347,7 @@ impl Metadata {
                 gpu_type: self.server_gpu_type,
                 gpu_count: self.server_gpu_count.and_then(|count| count.parse().ok()),
             },
-            limits: Limits {
+            limits: RunLimits {
                 max_seconds: self.max_time_per_run_s,
                 max_requests: self.max_requests_per_run,
                 max_cost: None,
@@ -358,8 +358,8 @@ impl Metadata {
     }
 }
 
-/// Bytes of a text as part of a file's name.
-const LONGEST_NAME: usize = 150;
+/// The longest text as part of a file name, in bytes.
+const MAX_NAME: usize = 150;
 
-/// Bytes of a run's file: some four million requests.
-const LONGEST_FILE: u64 = 4 << 30;
+/// The longest file of a run, in bytes: about four million requests.
+const MAX_FILE: u64 = 4 << 30;

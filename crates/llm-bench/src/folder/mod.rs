@@ -1,18 +1,18 @@
-//! The folder of an experiment as genai-bench lays it out: written run by run, and read back.
+//! The folder of an experiment in genai-bench's layout: written run by run, and read.
 //!
 //! ```text
 //! EXPERIMENT/
-//!   experiment_metadata.json                              what was asked for
-//!   D100_100_text-to-text_num_concurrency_4_time_9s.json  a run: its numbers and requests
+//!   experiment_metadata.json                              the configuration
+//!   D100_100_text-to-text_num_concurrency_4_time_9s.json  a run: its statistics and requests
 //!   D100_100_text-to-text_num_concurrency_4_time_9s.jsonl its records: a line per request
 //! ```
 //!
-//! The JSON files are genai-bench's: its `excel` and `plot` read them. What it lacks stands
-//! beside its fields. Reports are made from these files.
+//! genai-bench's `excel` and `plot` read the JSON files. Our own data is beside its fields. Reports
+//! are made from these files.
 
 mod error;
 mod genai_bench;
-mod sound;
+mod validate;
 mod write;
 
 pub(crate) use error::shown;
@@ -27,18 +27,18 @@ use std::path::{Path, PathBuf};
 use crate::summary::RunSummary;
 use crate::{Experiment, Run};
 
-/// An experiment and the numbers of its runs: the content of a folder.
+/// An experiment and the summaries of its runs: the content of a folder.
 #[non_exhaustive]
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Results {
-    /// What was asked for.
+    /// The configuration.
     pub experiment: Experiment,
     /// The runs, by scenario, load and batch size.
     pub runs: Vec<RunSummary>,
 }
 
 impl Results {
-    /// Computes the numbers of an experiment.
+    /// Computes the summaries of an experiment.
     pub fn new(experiment: Experiment, runs: &[Run]) -> Self {
         let runs = runs.iter().map(|run| RunSummary::new(&experiment, run));
         let mut results = Self {
@@ -49,20 +49,21 @@ impl Results {
         results
     }
 
-    /// Reads the folder of an experiment: one of ours, or one of genai-bench's own, whose numbers
-    /// are computed anew from its requests (its error rate, for one, is always 0).
+    /// Reads the folder of an experiment: ours or genai-bench's. The statistics of genai-bench's
+    /// own folders are computed again from the requests, since, for example, its error rate is
+    /// always 0.
     ///
     /// # Errors
-    /// When there is no `experiment_metadata.json`, or a file cannot be read or holds what no
-    /// benchmark writes; the error names it.
+    /// If `experiment_metadata.json` is missing, or a file cannot be read or is invalid; the error
+    /// names it.
     pub fn load(folder: &Path) -> Result<Self, FolderError> {
         genai_bench::load(folder)
     }
 
-    /// Reads folders, each of an experiment or of folders of experiments.
+    /// Reads folders, each of one experiment or of folders of experiments.
     ///
     /// # Errors
-    /// As [`Results::load`], and when a folder holds no experiment at all.
+    /// As [`Results::load`], and if a folder contains no experiment.
     pub fn load_all(folders: &[PathBuf]) -> Result<Vec<Self>, FolderError> {
         let mut all: Vec<Self> = Vec::new();
         for folder in folders {
@@ -80,8 +81,8 @@ impl Results {
                 return Err(FolderError::no_experiment(folder));
             }
             for folder in inner {
-                if all.len() >= sound::MOST_RUNS {
-                    return Err(FolderError::unsound(&folder, "too many experiments"));
+                if all.len() >= validate::MAX_RUNS {
+                    return Err(FolderError::invalid(&folder, "too many experiments"));
                 }
                 all.push(Self::load(&folder)?);
             }
@@ -89,17 +90,17 @@ impl Results {
         Ok(all)
     }
 
-    /// All of it as bytes, for another machine.
+    /// Serializes everything for another machine.
     pub(crate) fn pack(&self) -> Vec<u8> {
         genai_bench::pack(self)
     }
 
-    /// From the bytes that [`Results::pack`] made.
+    /// Deserializes what [`Results::pack`] serialized.
     pub(crate) fn unpack(bytes: &[u8]) -> Result<Self, serde_json::Error> {
         genai_bench::unpack(bytes)
     }
 
-    /// Sorts runs by scenario, in the order in which they were asked for, load and batch size.
+    /// Sorts runs by scenario, in the configured order, then by load and batch size.
     pub fn sort(&mut self) {
         let scenarios = &self.experiment.scenarios;
         self.runs.sort_by(|a, b| {
@@ -117,8 +118,8 @@ impl Results {
     }
 }
 
-/// Writes a file of an experiment's folder, which may come from elsewhere: what has its name there
-/// is replaced and never written through, as a symbolic link would be.
+/// Replaces a file of an experiment's folder. The folder may come from elsewhere: a symbolic link
+/// of that name is replaced, not followed.
 fn replace(
     path: &Path,
     fill: impl FnOnce(&mut BufWriter<File>) -> io::Result<()>,
@@ -128,7 +129,7 @@ fn replace(
     name.push(format!(".{}", std::process::id()));
     let beside = path.with_file_name(name);
     let write = || {
-        // What an earlier process of the same number left behind.
+        // A leftover of an earlier process with the same id.
         let _ = fs::remove_file(&beside);
         let file = OpenOptions::new()
             .write(true)

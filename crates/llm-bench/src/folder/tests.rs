@@ -1,33 +1,18 @@
 use std::fs;
-use std::path::PathBuf;
+use std::path::Path;
+
+use tempfile::tempdir;
 
 use super::*;
 use crate::Load;
 use crate::test_util::{experiment, refused, run};
 
-/// A folder that goes away with the test.
-struct Scratch(PathBuf);
-
-impl Scratch {
-    fn new(name: &str) -> Self {
-        let path = std::env::temp_dir().join(format!("llm-bench-{name}-{}", std::process::id()));
-        let _ = fs::remove_dir_all(&path);
-        Self(path)
-    }
-}
-
-impl Drop for Scratch {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.0);
-    }
-}
-
-fn written(scratch: &Scratch) -> Results {
+fn written(dir: &Path) -> Results {
     let (experiment, mut runs) = experiment();
     for id in 40..44 {
         runs[2].records.push(refused(id, id * 1_000_000, 429));
     }
-    let folder = Folder::create(&scratch.0, &experiment).unwrap();
+    let folder = Folder::create(dir, &experiment).unwrap();
     let mut results = Results::default();
     for run in &runs {
         results.runs.push(folder.add(&experiment, run).unwrap());
@@ -37,12 +22,12 @@ fn written(scratch: &Scratch) -> Results {
 }
 
 #[test]
-fn a_folder_is_read_back_as_it_was_written() {
-    let scratch = Scratch::new("roundtrip");
-    let results = written(&scratch);
-    let all = Results::load_all(std::slice::from_ref(&scratch.0)).unwrap();
+fn a_folder_round_trips() {
+    let dir = tempdir().unwrap();
+    let results = written(dir.path());
+    let all = Results::load_all(&[dir.path().to_owned()]).unwrap();
     assert_eq!(all.len(), 1);
-    // Floats may come back from JSON with another last bit, so not everything is equal.
+    // JSON may change the last bit of a float, so not everything is equal.
     assert_eq!(all[0].experiment, results.experiment);
     for (read, written) in all[0].runs.iter().zip(&results.runs) {
         assert_eq!(read.run, written.run);
@@ -56,22 +41,22 @@ fn a_folder_is_read_back_as_it_was_written() {
 }
 
 #[test]
-fn two_runs_alike_have_a_file_each() {
-    let scratch = Scratch::new("alike");
+fn equal_runs_have_different_files() {
+    let dir = tempdir().unwrap();
     let (experiment, _) = experiment();
-    let folder = Folder::create(&scratch.0, &experiment).unwrap();
+    let folder = Folder::create(dir.path(), &experiment).unwrap();
     let run = run(Load::default(), 3);
     folder.add(&experiment, &run).unwrap();
     folder.add(&experiment, &run).unwrap();
-    assert_eq!(Results::load(&scratch.0).unwrap().runs.len(), 2);
+    assert_eq!(Results::load(dir.path()).unwrap().runs.len(), 2);
 }
 
 #[test]
-fn records_are_a_line_each_with_their_time_by_the_clock() {
-    let scratch = Scratch::new("lines");
-    written(&scratch);
-    let file = scratch
-        .0
+fn records_are_lines_with_their_wall_clock_time() {
+    let dir = tempdir().unwrap();
+    written(dir.path());
+    let file = dir
+        .path()
         .join("D100_20_text-to-text_num_concurrency_4_time_2s.jsonl");
     let text = fs::read_to_string(file).unwrap();
     assert_eq!(text.lines().count(), 40);
@@ -81,15 +66,18 @@ fn records_are_a_line_each_with_their_time_by_the_clock() {
 }
 
 #[test]
-fn mistakes_name_the_file() {
-    let scratch = Scratch::new("broken");
-    let error = Results::load(&scratch.0).unwrap_err();
+fn errors_name_the_file() {
+    let dir = tempdir().unwrap();
+    let error = Results::load(dir.path()).unwrap_err();
     assert_eq!(error.kind(), FolderErrorKind::NoExperiment);
-    fs::create_dir_all(&scratch.0).unwrap();
-    let error = Results::load_all(std::slice::from_ref(&scratch.0)).unwrap_err();
+    let error = Results::load_all(&[dir.path().to_owned()]).unwrap_err();
     assert_eq!(error.kind(), FolderErrorKind::NoExperiment);
-    fs::write(scratch.0.join("experiment_metadata.json"), "{\n  \"cmd\": ").unwrap();
-    let error = Results::load(&scratch.0).unwrap_err();
+    fs::write(
+        dir.path().join("experiment_metadata.json"),
+        "{\n  \"cmd\": ",
+    )
+    .unwrap();
+    let error = Results::load(dir.path()).unwrap_err();
     assert_eq!(error.kind(), FolderErrorKind::Malformed);
     assert!(error.to_string().contains("experiment_metadata.json"));
     let source = std::error::Error::source(&error).unwrap().to_string();
@@ -97,15 +85,15 @@ fn mistakes_name_the_file() {
 }
 
 #[test]
-fn a_file_is_written_into_the_folder_only() {
-    let scratch = Scratch::new("within");
+fn a_file_is_written_only_inside_the_folder() {
+    let dir = tempdir().unwrap();
     let (experiment, _) = experiment();
-    let folder = Folder::create(scratch.0.join("e"), &experiment).unwrap();
+    let folder = Folder::create(dir.path().join("e"), &experiment).unwrap();
     let file = folder.write("report.md", b"text").unwrap();
     assert_eq!(fs::read(file).unwrap(), b"text");
     for name in ["", "..", "../x", "/tmp/x", "a/b", "a/"] {
         let error = folder.write(name, b"text").unwrap_err();
         assert_eq!(error.kind(), FolderErrorKind::Io, "{name}");
     }
-    assert!(!scratch.0.join("x").exists());
+    assert!(!dir.path().join("x").exists());
 }

@@ -8,19 +8,19 @@ use super::{FolderError, genai_bench, replace};
 use crate::summary::RunSummary;
 use crate::{Experiment, RequestRecord, Run};
 
-/// The folder of an experiment, while it is written.
+/// The folder of an experiment that is being written.
 ///
-/// Runs are added as they end, so that what was measured is on the disk whatever comes after.
+/// Each run is written when it ends, so that its measurements are not lost.
 #[derive(Debug)]
 pub struct Folder {
     path: PathBuf,
 }
 
 impl Folder {
-    /// Makes the folder, with those above it, and writes what was asked for.
+    /// Creates the folder and its parents, and writes the configuration.
     ///
     /// # Errors
-    /// When the disk refuses.
+    /// If writing fails.
     pub fn create(path: impl Into<PathBuf>, experiment: &Experiment) -> Result<Self, FolderError> {
         let path = path.into();
         fs::create_dir_all(&path).map_err(|e| FolderError::io(&path, e))?;
@@ -32,15 +32,15 @@ impl Folder {
         Ok(Self { path })
     }
 
-    /// Where it is.
+    /// The path.
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// Writes the files of a run, and gives its numbers.
+    /// Writes the files of a run and returns its summary.
     ///
     /// # Errors
-    /// When the disk refuses.
+    /// If writing fails.
     pub fn add(&self, experiment: &Experiment, run: &Run) -> Result<RunSummary, FolderError> {
         let summary = RunSummary::new(experiment, run);
         let stem = self.add_summary(experiment, &summary)?;
@@ -49,11 +49,11 @@ impl Folder {
         Ok(summary)
     }
 
-    /// Writes the file of a run of which only the numbers are known, such as one joined from
-    /// those of several machines, and tells the file's name without its ending.
+    /// Writes the file of a run of which only the summary is known, such as a merged one, and
+    /// returns the file's name without its extension.
     ///
     /// # Errors
-    /// When the disk refuses.
+    /// If writing fails.
     pub fn add_summary(
         &self,
         experiment: &Experiment,
@@ -65,11 +65,12 @@ impl Folder {
         Ok(stem)
     }
 
-    /// Writes another file into the folder, such as a report, and returns its path. A file of
-    /// that name is replaced, and a link is not followed: the folder may come from elsewhere.
+    /// Writes another file into the folder, such as a report, and returns its path. An existing
+    /// file is replaced, and a symbolic link is not followed, since the folder may come from
+    /// elsewhere.
     ///
     /// # Errors
-    /// When the file cannot be written, or `name` is more than a file's name.
+    /// If the file cannot be written, or `name` is not a plain file name.
     pub fn write(&self, name: &str, bytes: &[u8]) -> Result<PathBuf, FolderError> {
         let file = self.path.join(name);
         if Path::new(name).file_name() != Some(name.as_ref()) {
@@ -80,12 +81,12 @@ impl Folder {
         Ok(file)
     }
 
-    /// The folder of an experiment that is there already.
+    /// An existing folder of an experiment.
     pub fn open(path: impl Into<PathBuf>) -> Self {
         Self { path: path.into() }
     }
 
-    /// genai-bench's name for the run; with a number in it when there already is such a file.
+    /// genai-bench's name for the run, with a number if the file exists.
     fn free_stem(&self, experiment: &Experiment, summary: &RunSummary) -> String {
         let mut stem = genai_bench::stem(experiment, summary, 1);
         let mut number = 1;
@@ -97,10 +98,10 @@ impl Folder {
     }
 }
 
-/// A record, and when it was by the clock on the wall.
+/// A record with its wall-clock time.
 #[derive(Serialize)]
-struct Line<'a> {
-    /// Milliseconds since the Unix epoch at the dispatch.
+struct RecordLine<'a> {
+    /// The dispatch, in milliseconds since the Unix epoch.
     at_ms: f64,
     #[serde(flatten)]
     record: &'a RequestRecord,
@@ -112,7 +113,7 @@ fn write(path: &Path, bytes: &[u8]) -> Result<(), FolderError> {
 
 fn write_lines(file: &mut impl Write, run: &Run) -> std::io::Result<()> {
     for record in &run.records {
-        let line = Line {
+        let line = RecordLine {
             at_ms: run.started_at_ms as f64 + record.dispatched_ns as f64 / 1e6,
             record,
         };

@@ -1,5 +1,5 @@
-//! From the plan to the slots: requests are made ahead of time on one thread, and in an open loop
-//! handed out at their time by another, which does nothing but wait.
+//! Passes jobs from the plan to the slots. One thread prepares requests ahead of time. In an open
+//! loop, another thread hands them out on schedule and does nothing else.
 
 use std::io;
 use std::sync::Arc;
@@ -10,56 +10,52 @@ use std::time::Duration;
 
 use crate::clock::{Clock, nanos};
 use crate::job::Job;
-use crate::run::queue::{Giver, Queue};
+use crate::run::queue::{Producer, Queue};
 
-/// Jobs in the order of the plan; an open loop's have their times.
+/// Jobs in the order of the plan; those of an open loop have start times.
 pub(crate) type Plan = Box<dyn Iterator<Item = Job> + Send>;
 
-/// How jobs are handed out.
+/// When jobs are handed out.
 pub(crate) enum Timing {
-    /// As soon as somebody is free.
-    AtOnce,
-    /// At these times, in seconds from the start; jobs that bring a time keep it.
+    /// As soon as a slot is free.
+    Immediate,
+    /// At these times, in seconds from the start; jobs with their own time keep it.
     At(Box<dyn Iterator<Item = f64> + Send>),
-    /// At the times that the jobs bring.
-    Own,
+    /// At the jobs' own times.
+    PerJob,
 }
 
-/// Where slots take jobs from, on whichever thread they are.
+/// The queue from which slots on any thread take jobs.
 #[derive(Debug)]
 pub(crate) struct Feed {
     jobs: Arc<Queue<Job>>,
-    /// How often a slot had to wait because the next request was not made yet.
+    /// How often a slot waited because the next request was not ready.
     pub(crate) starved: AtomicU64,
-    /// No more are made.
+    /// Whether no more jobs are prepared.
     stop: Arc<AtomicBool>,
     closed_loop: bool,
 }
 
-/// Lets the threads behind a feed go; they also go when it is dropped.
+/// Controls the threads behind a feed; they end when it is dropped.
 #[derive(Debug)]
-pub(crate) struct Source {
+pub(crate) struct FeedHandle {
     go: Option<sync::Sender<Option<u64>>>,
     stop: Arc<AtomicBool>,
 }
 
 impl Feed {
-    /// Starts to make requests, some `ahead` of their need; at most `most` wait at a time.
+    /// Starts to prepare requests, `ahead` of them in advance and at most `max` at a time.
     pub(crate) fn start(
         plan: Plan,
         timing: Timing,
         ahead: usize,
-        most: usize,
+        max: usize,
         clock: Clock,
-    ) -> io::Result<(Arc<Self>, Source)> {
-        let closed_loop = matches!(timing, Timing::AtOnce);
-        let ahead = ahead.min(most).max(1);
-        // In an open loop a request is handed on when it is due, whether or not a slot is free.
-        let room = if closed_loop {
-            ahead
-        } else {
-            BACKLOG.min(most)
-        };
+    ) -> io::Result<(Arc<Self>, FeedHandle)> {
+        let closed_loop = matches!(timing, Timing::Immediate);
+        let ahead = ahead.min(max).max(1);
+        // In an open loop a request is handed out when it is due, whether or not a slot is free.
+        let room = if closed_loop { ahead } else { BACKLOG.min(max) };
         let (give, jobs) = Queue::new(room);
         let stop = Arc::new(AtomicBool::new(false));
         let (go, started) = sync::channel();
@@ -67,7 +63,7 @@ impl Feed {
             let stop = Arc::clone(&stop);
             named("bench-plan").spawn(move || {
                 for job in plan {
-                    if stop.load(Ordering::Relaxed) || !give.give(job) {
+                    if stop.load(Ordering::Relaxed) || !give.push(job) {
                         break;
                     }
                 }
@@ -90,60 +86,60 @@ impl Feed {
             closed_loop,
         });
         let go = Some(go);
-        Ok((feed, Source { go, stop }))
+        Ok((feed, FeedHandle { go, stop }))
     }
 
-    /// The next job; `None` when there are no more.
+    /// The next job; `None` at the end.
     pub(crate) async fn next(&self) -> Option<Job> {
         let on_wait = || {
             let starved = self.closed_loop && !self.stop.load(Ordering::Relaxed);
             self.starved
                 .fetch_add(u64::from(starved), Ordering::Relaxed);
         };
-        self.jobs.take(on_wait).await
+        self.jobs.pop(on_wait).await
     }
 }
 
 impl Drop for Feed {
     fn drop(&mut self) {
-        self.jobs.abandon();
+        self.jobs.close();
     }
 }
 
-impl Source {
-    /// The load begins now.
-    pub(crate) fn go(&self, now: u64) {
+impl FeedHandle {
+    /// Starts the load.
+    pub(crate) fn start_load(&self, now: u64) {
         if let Some(go) = &self.go {
-            // In a closed loop nobody waits for it.
+            // In a closed loop nothing waits for it.
             let _ = go.send(Some(now));
         }
     }
 
-    /// No more jobs.
+    /// Hands out no more jobs.
     pub(crate) fn stop(&mut self) {
         self.stop.store(true, Ordering::Relaxed);
         self.go = None;
     }
 }
 
-/// Waits on a channel instead of sleeping, so that it can be stopped; both end by a timer of the
-/// kernel, some 50 microseconds late. Tokio's timers have a millisecond's grain.
+/// Waits on a channel instead of sleeping, so that it can be stopped. Both use a kernel timer and
+/// are about 50 microseconds late; tokio's timers have a granularity of a millisecond.
 fn pace(
     jobs: &sync::Receiver<Job>,
     timing: Timing,
-    give: &Giver<Job>,
+    give: &Producer<Job>,
     go: &sync::Receiver<Option<u64>>,
     clock: Clock,
 ) {
     let Ok(Some(start)) = go.recv() else { return };
     let mut times = match timing {
         Timing::At(times) => Some(times),
-        Timing::AtOnce | Timing::Own => None,
+        Timing::Immediate | Timing::PerJob => None,
     };
     while let Ok(mut job) = jobs.recv() {
         let offset = match (&mut times, job.scheduled_ns) {
             (Some(times), None) => match times.next() {
-                // A time beyond all durations never comes.
+                // A time beyond the range of `Duration` is never reached.
                 Some(seconds) => {
                     nanos(Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX))
                 }
@@ -157,7 +153,7 @@ fn pace(
         if let Ok(_) | Err(sync::RecvTimeoutError::Disconnected) = go.recv_timeout(wait) {
             return;
         }
-        if !give.give(job) {
+        if !give.push(job) {
             return;
         }
     }
@@ -167,6 +163,6 @@ fn named(name: &str) -> thread::Builder {
     thread::Builder::new().name(name.to_owned())
 }
 
-/// Jobs that may be due and wait for a slot; beyond it the pace itself is held up, which shows in
-/// the dispatch being late.
+/// The most due jobs that wait for a slot. Beyond it, the schedule itself is delayed, which shows
+/// in the dispatch delay.
 const BACKLOG: usize = 1 << 20;

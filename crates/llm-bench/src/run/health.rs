@@ -1,4 +1,4 @@
-//! How the client itself is doing: whether its threads get to run when they should.
+//! The health of the client: whether its threads run on time.
 
 use std::fs;
 use std::io;
@@ -10,14 +10,14 @@ use crate::clock::{Clock, nanos};
 use crate::experiment::Stall;
 use crate::record::RequestRecord;
 
-/// A thread that asks for a timer again and again, and notes how late it fires.
+/// A thread that measures how late timers fire.
 #[derive(Debug)]
-pub(crate) struct Watch {
+pub(crate) struct TimerMonitor {
     stop: mpsc::Sender<()>,
     thread: JoinHandle<Vec<(u64, u64)>>,
 }
 
-impl Watch {
+impl TimerMonitor {
     pub(crate) fn start(clock: Clock) -> io::Result<Self> {
         let (stop, stopped) = mpsc::channel();
         let watch = move || {
@@ -38,7 +38,7 @@ impl Watch {
         Ok(Self { stop, thread })
     }
 
-    /// How late timers were (median, 99th percentile, most), and when the machine stood still.
+    /// Returns the lateness of timers (median, 99th percentile, maximum), and the stalls.
     pub(crate) fn stop(self) -> ((u64, u64, u64), Vec<Stall>) {
         drop(self.stop);
         let ticks = self.thread.join().unwrap_or_default();
@@ -56,8 +56,8 @@ impl Watch {
     }
 }
 
-/// Notes on a measuring thread itself when it was not on time; runs until dropped.
-pub(crate) async fn watch_from_within(clock: Clock, mut note: impl FnMut(Stall)) {
+/// Reports stalls of a measuring thread from within it; runs until dropped.
+pub(crate) async fn watch_thread(clock: Clock, mut note: impl FnMut(Stall)) {
     loop {
         let due = clock.now() + nanos(TICK);
         tokio::time::sleep(TICK).await;
@@ -68,13 +68,13 @@ pub(crate) async fn watch_from_within(clock: Clock, mut note: impl FnMut(Stall))
 }
 
 fn stall(due: u64, late: u64) -> Option<Stall> {
-    (late >= nanos(LATE)).then_some(Stall {
+    (late >= nanos(STALL_THRESHOLD)).then_some(Stall {
         start_ns: due,
         length_ns: late,
     })
 }
 
-/// Puts stalls that overlap together, and marks the records that they fell into.
+/// Joins overlapping stalls, and marks the affected records.
 pub(crate) fn mark(mut stalls: Vec<Stall>, records: &mut [RequestRecord]) -> Vec<Stall> {
     stalls.sort_by_key(|stall| stall.start_ns);
     let mut merged: Vec<Stall> = Vec::new();
@@ -97,11 +97,11 @@ pub(crate) fn mark(mut stalls: Vec<Stall>, records: &mut [RequestRecord]) -> Vec
     merged
 }
 
-/// Processor time of this process so far, where the system tells: Linux does, in hundredths of a
-/// second (`proc(5)`, `/proc/pid/stat`, fields 14 and 15; user space always sees 100 per second).
+/// Processor time of this process so far. Available on Linux, in hundredths of a second (`proc(5)`,
+/// `/proc/pid/stat`, fields 14 and 15; user space always sees 100 ticks per second).
 pub(crate) fn cpu_seconds() -> Option<f64> {
     let stat = fs::read_to_string("/proc/self/stat").ok()?;
-    // The second field is a name in parentheses that may hold spaces.
+    // The second field is a name in parentheses, which may contain spaces.
     let mut fields = stat.rsplit_once(')')?.1.split_whitespace().skip(11);
     let user: f64 = fields.next()?.parse().ok()?;
     let system: f64 = fields.next()?.parse().ok()?;
@@ -110,8 +110,8 @@ pub(crate) fn cpu_seconds() -> Option<f64> {
 
 const TICK: Duration = Duration::from_millis(5);
 
-/// A timer this late is a stall: far beyond a timer's grain, and worth a line in the report.
-const LATE: Duration = Duration::from_millis(20);
+/// A timer that fires this late counts as a stall: far more than a timer's granularity.
+const STALL_THRESHOLD: Duration = Duration::from_millis(20);
 
 #[cfg(test)]
 mod tests {

@@ -1,6 +1,6 @@
-//! One run: a load on a target for a while, and everything that came of it.
+//! One run: a load on a target, and its measurements.
 
-mod course;
+mod controller;
 mod feed;
 mod health;
 mod queue;
@@ -10,5 +10,5 @@ mod settings;
 mod worker;
 
 pub(crate) use feed::Timing;
-pub use runner::{Interrupts, Observer, Progress, RunSpec, Runner};
-pub use settings::Settings;
+pub use runner::{Interrupts, Observer, RunProgress, RunSpec, Runner};
+pub use settings::RunSettings;

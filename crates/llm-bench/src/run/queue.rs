@@ -1,19 +1,19 @@
-//! From one thread to slots on several others, without a lock held while a slot waits.
+//! A queue from one thread to slots on several threads; no lock is held while a slot waits.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::{Semaphore, TryAcquireError};
 
-/// A bounded queue. Any number of tasks take from it, each waiting on its own.
+/// A bounded queue. Any number of tasks take from it, and each waits on its own.
 #[derive(Debug)]
 pub(crate) struct Queue<T> {
     state: Mutex<State<T>>,
-    /// Notified when there is room, and when nothing is taken any more.
+    /// Notified when there is room, and when the queue is closed.
     room: Condvar,
-    /// A permit for each item; closed when no more will come.
+    /// A permit per item; closed when the producer is dropped.
     items: Semaphore,
-    most: usize,
+    max: usize,
 }
 
 #[derive(Debug)]
@@ -22,13 +22,13 @@ struct State<T> {
     abandoned: bool,
 }
 
-/// The end that items are given to; the queue ends when it is dropped.
+/// The end that adds items; the queue ends when it is dropped.
 #[derive(Debug)]
-pub(crate) struct Giver<T>(Arc<Queue<T>>);
+pub(crate) struct Producer<T>(Arc<Queue<T>>);
 
 impl<T> Queue<T> {
-    /// A queue that holds at most so many items, and at least one.
-    pub(crate) fn new(most: usize) -> (Giver<T>, Arc<Self>) {
+    /// Creates a queue of at most `max` items, and at least one.
+    pub(crate) fn new(max: usize) -> (Producer<T>, Arc<Self>) {
         let queue = Arc::new(Self {
             state: Mutex::new(State {
                 items: VecDeque::new(),
@@ -36,18 +36,18 @@ impl<T> Queue<T> {
             }),
             room: Condvar::new(),
             items: Semaphore::new(0),
-            most: most.clamp(1, Semaphore::MAX_PERMITS),
+            max: max.clamp(1, Semaphore::MAX_PERMITS),
         });
-        (Giver(Arc::clone(&queue)), queue)
+        (Producer(Arc::clone(&queue)), queue)
     }
 
-    /// The next item; `None` when there are no more. Calls `on_wait` when there is none yet.
-    pub(crate) async fn take(&self, on_wait: impl FnOnce()) -> Option<T> {
+    /// The next item; `None` at the end. Calls `on_wait` if it has to wait.
+    pub(crate) async fn pop(&self, on_wait: impl FnOnce()) -> Option<T> {
         match self.items.try_acquire() {
             Ok(permit) => permit.forget(),
             Err(TryAcquireError::NoPermits) => {
                 on_wait();
-                // An error means that no more will come: what is left needs no permit.
+                // An error means that the producer is gone: the remaining items need no permit.
                 if let Ok(permit) = self.items.acquire().await {
                     permit.forget();
                 }
@@ -59,23 +59,23 @@ impl<T> Queue<T> {
         item
     }
 
-    /// Nothing will be taken any more: lets a waiting giver go.
-    pub(crate) fn abandon(&self) {
+    /// Closes the queue for items: a blocked producer returns.
+    pub(crate) fn close(&self) {
         self.state().abandoned = true;
         self.room.notify_all();
     }
 
     fn state(&self) -> MutexGuard<'_, State<T>> {
-        // No code that can panic runs under the lock.
+        // No code under the lock can panic.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl<T> Giver<T> {
-    /// Adds an item, and blocks the thread until there is room; whether anybody may still take it.
-    pub(crate) fn give(&self, item: T) -> bool {
+impl<T> Producer<T> {
+    /// Adds an item; blocks the thread until there is room. Returns whether the queue is open.
+    pub(crate) fn push(&self, item: T) -> bool {
         let queue = &self.0;
-        let full = |state: &mut State<T>| !state.abandoned && state.items.len() >= queue.most;
+        let full = |state: &mut State<T>| !state.abandoned && state.items.len() >= queue.max;
         let state = queue.room.wait_while(queue.state(), full);
         let mut state = state.unwrap_or_else(PoisonError::into_inner);
         if state.abandoned {
@@ -88,7 +88,7 @@ impl<T> Giver<T> {
     }
 }
 
-impl<T> Drop for Giver<T> {
+impl<T> Drop for Producer<T> {
     fn drop(&mut self) {
         self.0.items.close();
     }
@@ -104,14 +104,14 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn every_item_is_taken_once_by_one_of_many() {
+    async fn every_item_is_taken_once() {
         let (giver, queue) = Queue::new(4);
-        let giving = thread::spawn(move || (0..1000).all(|item| giver.give(item)));
+        let giving = thread::spawn(move || (0..1000).all(|item| giver.push(item)));
         let takers = (0..16).map(|_| {
             let queue = Arc::clone(&queue);
             tokio::spawn(async move {
                 let mut taken = Vec::new();
-                while let Some(item) = queue.take(|| ()).await {
+                while let Some(item) = queue.pop(|| ()).await {
                     taken.push(item);
                     tokio::task::yield_now().await;
                 }
@@ -128,39 +128,39 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_slot_that_waits_does_not_hold_up_the_others() {
+    async fn a_waiting_slot_does_not_block_others() {
         let (giver, queue) = Queue::new(4);
         let waits = AtomicU32::new(0);
         let count = || {
             waits.fetch_add(1, Ordering::Relaxed);
         };
-        let mut first = Box::pin(queue.take(count));
-        let mut second = Box::pin(queue.take(count));
+        let mut first = Box::pin(queue.pop(count));
+        let mut second = Box::pin(queue.pop(count));
         assert!(first.as_mut().now_or_never().is_none());
         assert!(second.as_mut().now_or_never().is_none());
         assert_eq!(waits.load(Ordering::Relaxed), 2);
-        // The slot that waited first is given up, and nothing is lost with it.
+        // The slot that waited first is dropped; its item is not lost.
         drop(first);
-        assert!(giver.give(7));
+        assert!(giver.push(7));
         assert_eq!(second.await, Some(7));
     }
 
     #[tokio::test]
-    async fn what_is_left_is_taken_after_the_end() {
+    async fn remaining_items_are_taken_after_the_end() {
         let (giver, queue) = Queue::new(4);
-        assert!(giver.give(1) && giver.give(2));
+        assert!(giver.push(1) && giver.push(2));
         drop(giver);
-        assert_eq!(queue.take(|| ()).await, Some(1));
-        assert_eq!(queue.take(|| ()).await, Some(2));
-        assert_eq!(queue.take(|| ()).await, None);
+        assert_eq!(queue.pop(|| ()).await, Some(1));
+        assert_eq!(queue.pop(|| ()).await, Some(2));
+        assert_eq!(queue.pop(|| ()).await, None);
     }
 
     #[test]
-    fn a_giver_without_room_is_let_go() {
+    fn closing_releases_a_blocked_producer() {
         let (giver, queue) = Queue::new(1);
-        assert!(giver.give(1));
-        let giving = thread::spawn(move || giver.give(2));
-        queue.abandon();
+        assert!(giver.push(1));
+        let giving = thread::spawn(move || giver.push(2));
+        queue.close();
         assert!(!giving.join().unwrap());
     }
 }

@@ -7,13 +7,13 @@ use tokio::sync::{mpsc, watch};
 use crate::client::Connector;
 use crate::clock::Clock;
 use crate::error::Error;
-use crate::experiment::{ClientHealth, Limits, Load, Run};
+use crate::experiment::{ClientHealth, Load, Run, RunLimits};
 use crate::record::{Phase, RequestRecord};
-use crate::run::course::Course;
+use crate::run::controller::Controller;
 use crate::run::feed::{Feed, Plan, Timing};
-use crate::run::health::{Watch, cpu_seconds, mark};
-use crate::run::settings::Settings;
-use crate::run::worker::{Event, Gate, Slots, Work};
+use crate::run::health::{TimerMonitor, cpu_seconds, mark};
+use crate::run::settings::RunSettings;
+use crate::run::worker::{RunState, Slots, WorkerConfig, WorkerEvent};
 
 /// One run of an experiment.
 pub struct RunSpec {
@@ -22,10 +22,10 @@ pub struct RunSpec {
     pub(crate) batch_size: u32,
     pub(crate) plan: Plan,
     pub(crate) timing: Timing,
-    pub(crate) limits: Limits,
-    /// Dollars that may still be spent.
+    pub(crate) limits: RunLimits,
+    /// The remaining budget in dollars.
     pub(crate) budget: Option<f64>,
-    /// The size of a request, about: of the first, or of the largest of a trace.
+    /// The approximate size of a request in bytes: of the first, or of the largest of a trace.
     pub(crate) job_bytes: usize,
 }
 
@@ -36,93 +36,93 @@ impl std::fmt::Debug for RunSpec {
 }
 
 impl RunSpec {
-    /// Dollars that this run may spend, by the settings' price.
+    /// The dollars that this run may cost, by the price in the settings.
     #[must_use]
     pub fn with_budget(mut self, dollars: Option<f64>) -> Self {
         self.budget = dollars;
         self
     }
 
-    /// How requests come about.
+    /// The load.
     pub fn load(&self) -> &Load {
         &self.load
     }
 
-    /// When it ends by itself.
-    pub fn limits(&self) -> Limits {
+    /// The limits.
+    pub fn limits(&self) -> RunLimits {
         self.limits
     }
 }
 
-/// Hears of a run while it goes on.
-pub trait Observer {
-    /// A request is over.
+/// Receives the progress of a run.
+pub trait Observer: Send {
+    /// Called when a request ends.
     fn record(&mut self, record: &RequestRecord);
 
-    /// A tenth of a second has gone by.
-    fn tick(&mut self, progress: &Progress);
+    /// Called every tenth of a second.
+    fn tick(&mut self, progress: &RunProgress);
 }
 
 impl Observer for () {
     fn record(&mut self, _record: &RequestRecord) {}
-    fn tick(&mut self, _progress: &Progress) {}
+    fn tick(&mut self, _progress: &RunProgress) {}
 }
 
-/// Where a run stands.
+/// The progress of a run.
 #[non_exhaustive]
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Progress {
-    /// Since the load began.
+pub struct RunProgress {
+    /// Time since the load began.
     pub elapsed: Duration,
-    /// Requests under way.
+    /// Running requests.
     pub in_flight: usize,
-    /// Requests that are over.
+    /// Completion requests.
     pub done: u64,
-    /// Whether no more are started.
+    /// Whether no more requests start.
     pub stopping: bool,
 }
 
-/// How often somebody pressed Ctrl-C: once ends a run in good order, twice at once.
+/// The number of interrupts: the first ends a run after a drain, the second at once.
 pub type Interrupts = watch::Receiver<u32>;
 
-/// Makes runs.
+/// Executes runs.
 #[derive(Debug)]
 pub struct Runner {
-    settings: Settings,
+    settings: RunSettings,
     interrupts: Interrupts,
 }
 
 impl Runner {
-    /// A runner that ends its runs when `interrupts` rises above 0.
-    pub fn new(settings: Settings, interrupts: Interrupts) -> Self {
+    /// Creates a runner. It ends its runs when `interrupts` rises above 0.
+    pub fn new(settings: RunSettings, interrupts: Interrupts) -> Self {
         Self {
             settings,
             interrupts,
         }
     }
 
-    /// What it runs with.
-    pub fn settings(&self) -> &Settings {
+    /// The settings.
+    pub fn settings(&self) -> &RunSettings {
         &self.settings
     }
 
-    /// Whether somebody wants it all to end.
+    /// Whether the user interrupted.
     pub fn is_interrupted(&self) -> bool {
         *self.interrupts.borrow() > 0
     }
 
-    /// Makes a run. What goes wrong with requests is in its records; a run that ends early has the
+    /// Executes a run. Failures of requests are in its records; a run that ends early has the
     /// records so far.
     ///
     /// # Errors
     ///
-    /// [`Error::Start`] when the system gives no threads.
+    /// [`Error::Start`] if the system cannot start threads.
     pub async fn run(&self, spec: RunSpec, observer: &mut dyn Observer) -> Result<Run, Error> {
         let settings = &self.settings;
         let clock = Clock::start();
         let started_at = SystemTime::now();
         let cpu_before = cpu_seconds();
-        let watch = Watch::start(clock).map_err(Error::Start)?;
+        let watch = TimerMonitor::start(clock).map_err(Error::Start)?;
         let mut run = Run {
             scenario: spec.scenario,
             load: spec.load,
@@ -142,14 +142,14 @@ impl Runner {
         let threads = self.threads(&run.load);
         run.client.threads = threads;
         let ahead = AHEAD + 2 * concurrency.unwrap_or(64) as usize;
-        let most = MOST_BYTES_AHEAD / spec.job_bytes.max(1);
+        let max = MAX_BYTES_AHEAD / spec.job_bytes.max(1);
         let (feed, mut source) =
-            Feed::start(spec.plan, spec.timing, ahead, most, clock).map_err(Error::Start)?;
-        let gate = Gate::new();
-        let (events, mut told) = mpsc::unbounded_channel();
+            Feed::start(spec.plan, spec.timing, ahead, max, clock).map_err(Error::Start)?;
+        let state = RunState::new();
+        let (events, mut received) = mpsc::unbounded_channel();
         let origins = [Some(&settings.target), settings.against.as_ref()];
         let tls = origins.iter().flatten().any(|target| target.origin().tls);
-        let work = Work {
+        let work = WorkerConfig {
             clock,
             targets: (settings.target.clone(), settings.against.clone()),
             model: settings.model.clone(),
@@ -160,7 +160,7 @@ impl Runner {
             cold_after: settings.cold_after,
             tokenizer: settings.tokenizer.clone(),
             feed: Arc::clone(&feed),
-            gate: Arc::clone(&gate),
+            state: Arc::clone(&state),
             events,
         };
         for number in 0..threads {
@@ -184,27 +184,27 @@ impl Runner {
         let mut early = self.interrupts.clone();
         while ready < threads {
             tokio::select! {
-                event = told.recv() => match event {
-                    Some(Event::Stalled(_)) => {}
+                event = received.recv() => match event {
+                    Some(WorkerEvent::Stalled(_)) => {}
                     Some(_) | None => ready += 1,
                 },
                 _ = early.wait_for(|count| *count > 0) => break,
             }
         }
         let begun = clock.now();
-        source.go(begun);
-        gate.go.send_replace(true);
-        let course = Course::new(
+        source.start_load(begun);
+        state.go.send_replace(true);
+        let course = Controller::new(
             settings,
             &run.load,
             spec.limits,
             spec.budget,
             self.interrupts.clone(),
-            &gate,
+            &state,
             &mut source,
         );
         run.end = course
-            .follow(&mut told, observer, &mut run.records, &mut stalls)
+            .follow(&mut received, observer, &mut run.records, &mut stalls)
             .await;
         drop(source);
 
@@ -217,35 +217,35 @@ impl Runner {
         stalls.extend(more);
         stalls.retain(|stall| stall.start_ns + stall.length_ns > begun);
         run.client.stalls = mark(stalls, &mut run.records);
-        conclude(&mut run, settings.warmup_cooldown);
+        set_phases(&mut run, settings.warmup_cooldown);
         Ok(run)
     }
 
-    /// One thread keeps up with thousands of chunks a second; more than half of the processors
-    /// would take from a server on the same machine.
+    /// One thread handles thousands of chunks a second. More than half of the processors would slow
+    /// down a server on the same machine.
     fn threads(&self, load: &Load) -> u32 {
         let cpus = std::thread::available_parallelism().map_or(1, |n| n.get() as u32);
-        let wanted = match load {
-            Load::Concurrency { concurrency } => concurrency.div_ceil(SLOTS_OF_A_THREAD),
+        let needed = match load {
+            Load::Concurrency { concurrency } => concurrency.div_ceil(SLOTS_PER_THREAD),
             _ => 1,
         };
         let slots = match load.concurrency() {
             0 => u32::MAX,
             slots => slots,
         };
-        let chosen = self.settings.threads;
-        let chosen = chosen.unwrap_or_else(|| wanted.min(cpus / 2));
-        chosen.clamp(1, slots.max(1))
+        let configured = self.settings.threads;
+        let configured = configured.unwrap_or_else(|| needed.min(cpus / 2));
+        configured.clamp(1, slots.max(1))
     }
 }
 
-/// Puts records in order, tells which of them count, and when the run and they took place.
-fn conclude(run: &mut Run, (warmup, cooldown): (f64, f64)) {
+/// Sorts records, sets their phases, and computes the times of the run and of its measured part.
+fn set_phases(run: &mut Run, (warmup, cooldown): (f64, f64)) {
     let mut completed: Vec<_> = run.records.iter().filter(|record| record.is_ok()).collect();
     completed.sort_by_key(|record| record.end_ns);
     let share = |share: f64| (completed.len() as f64 * share) as usize;
     let at = |index: usize| completed.get(index).map(|record| record.end_ns);
-    // Whatever ended before the first request that counts is warm-up, failures too.
+    // Everything that ended before the first measured request is warm-up, including failures.
     let from = match share(warmup) {
         0 => None,
         count => at(count),
@@ -272,8 +272,8 @@ fn conclude(run: &mut Run, (warmup, cooldown): (f64, f64)) {
     run.active_ns = sound(span(&mut run.records.iter()));
     let counted = |record: &&RequestRecord| record.phase == Phase::Measured;
     let measured = sound(span(&mut run.records.iter().filter(counted)));
-    // With a warm-up left out, time begins when its last request ends: those that count and were
-    // dispatched earlier ran beside it, and the output of that time is not counted either.
+    // With a warm-up, the measured time starts when its last request ends. Measured requests that
+    // started earlier overlapped the warm-up; their output from that time is not counted either.
     let last_of = |phase: Phase| {
         let ends = run.records.iter().filter(|record| record.phase == phase);
         ends.map(|record| record.end_ns).max()
@@ -289,23 +289,23 @@ fn millis(time: SystemTime) -> u64 {
 }
 
 impl Load {
-    /// Connections worth opening ahead of an open loop: a second's arrivals, within reason.
+    /// The connections to open ahead of an open loop: a second's arrivals, within limits.
     fn expected_in_flight(&self) -> usize {
         match self {
-            Self::Rate { per_second, .. } => per_second.clamp(1.0, MOST_AHEAD) as usize,
-            _ => MOST_AHEAD as usize / 8,
+            Self::Rate { per_second, .. } => per_second.clamp(1.0, MAX_CONNECTIONS_AHEAD) as usize,
+            _ => MAX_CONNECTIONS_AHEAD as usize / 8,
         }
     }
 }
 
 const AHEAD: usize = 16;
 
-/// Bytes of requests that are made and wait to be sent.
-const MOST_BYTES_AHEAD: usize = 512 << 20;
+/// The most bytes of requests that are prepared and wait to be sent.
+const MAX_BYTES_AHEAD: usize = 512 << 20;
 
-const MOST_AHEAD: f64 = 256.0;
+const MAX_CONNECTIONS_AHEAD: f64 = 256.0;
 
-const SLOTS_OF_A_THREAD: u32 = 256;
+const SLOTS_PER_THREAD: u32 = 256;
 
 #[cfg(test)]
 mod tests {
@@ -327,9 +327,9 @@ mod tests {
     }
 
     #[test]
-    fn warm_up_is_left_out_of_the_time_as_well() {
+    fn warm_up_is_excluded_from_the_measured_time() {
         let mut run = run(&[(0, 10), (0, 20), (10, 30), (20, 40)]);
-        conclude(&mut run, (0.25, 0.25));
+        set_phases(&mut run, (0.25, 0.25));
         let phases: Vec<_> = run.records.iter().map(|record| record.phase).collect();
         use Phase::{Cooldown, Measured, Warmup};
         assert_eq!(phases, [Warmup, Measured, Measured, Cooldown]);
@@ -338,9 +338,9 @@ mod tests {
     }
 
     #[test]
-    fn nothing_measured_is_nothing_and_no_panic() {
+    fn a_run_without_measured_requests_has_no_measured_time() {
         let mut run = run(&[]);
-        conclude(&mut run, (0.5, 0.4));
+        set_phases(&mut run, (0.5, 0.4));
         assert_eq!((run.active_ns, run.measured_ns), ((0, 0), (0, 0)));
     }
 }

@@ -1,6 +1,6 @@
-//! Whether more comes in than goes out.
+//! Detects that requests arrive faster than they finish.
 
-/// The requests in flight of an open loop, once a second.
+/// The number of requests in flight in an open loop, once a second.
 #[derive(Debug, Default)]
 pub(crate) struct Backlog(Vec<f64>);
 
@@ -9,8 +9,8 @@ impl Backlog {
         self.0.push(in_flight as f64);
     }
 
-    /// Whether what is in flight has grown steadily over the last seconds: a line through it rises
-    /// by half of its mean, and explains most of how it varies.
+    /// Whether the number in flight has grown steadily over the last seconds: a fitted line rises
+    /// by half of its mean and explains most of the variance.
     pub(crate) fn is_growing(&self) -> bool {
         let Some(recent) = self.0.len().checked_sub(WINDOW).map(|from| &self.0[from..]) else {
             return false;
@@ -27,14 +27,14 @@ impl Backlog {
         }
         let rise = xy / xx * (n - 1.0);
         let explained = if yy > 0.0 { xy * xy / (xx * yy) } else { 0.0 };
-        mean >= FEWEST && rise > mean / 2.0 && explained > 0.8
+        mean >= MIN_MEAN && rise > mean / 2.0 && explained > 0.8
     }
 }
 
 const WINDOW: usize = 8;
 
-/// Fewer in flight say nothing.
-const FEWEST: f64 = 8.0;
+/// Smaller means are not significant.
+const MIN_MEAN: f64 = 8.0;
 
 #[cfg(test)]
 mod tests {
@@ -48,7 +48,7 @@ mod tests {
     }
 
     #[test]
-    fn a_steady_rise_is_told_from_noise() {
+    fn a_steady_rise_is_distinguished_from_noise() {
         check(&[10, 20, 30, 40, 50, 60, 70, 80], true);
         check(&[50, 52, 47, 55, 49, 51, 48, 53], false);
         check(&[1, 1, 2, 2, 3, 3, 4, 4], false);

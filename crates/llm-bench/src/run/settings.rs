@@ -1,45 +1,45 @@
 use std::time::Duration;
 
-use crate::target::Target;
+use crate::target::ServerTarget;
 use crate::tokens::Tokenizer;
 
-/// What all runs of an experiment have in common.
+/// The settings that all runs of an experiment share.
 #[non_exhaustive]
 #[derive(Clone, Debug)]
-pub struct Settings {
-    /// Where requests go.
-    pub target: Target,
-    /// A second target that gets every request too.
-    pub against: Option<Target>,
-    /// The model asked for.
+pub struct RunSettings {
+    /// The target.
+    pub target: ServerTarget,
+    /// A second target that receives every request, too.
+    pub against: Option<ServerTarget>,
+    /// The model.
     pub model: String,
-    /// Opens a connection for every request, and counts that as part of it.
+    /// Whether every request opens its own connection, whose time then counts.
     pub new_connections: bool,
-    /// How long an answer may take.
+    /// The timeout of a response.
     pub timeout: Duration,
-    /// How long requests under way may take to finish when a run ends.
+    /// How long running requests may take to finish when a run ends.
     pub drain: Duration,
-    /// Between two looks at a Replicate prediction that has no stream.
+    /// The poll interval of a Replicate prediction without a stream.
     pub poll_interval: Duration,
-    /// A Replicate prediction that waits longer than this to start counts as cold.
+    /// A Replicate prediction that waits longer than this counts as a cold boot.
     pub cold_after: Duration,
-    /// Threads that measure; `None` chooses by the load and the machine.
+    /// Measuring threads; `None` chooses by the load and the machine.
     pub threads: Option<u32>,
-    /// How long it takes until all slots of a closed loop are at work.
+    /// The time until all slots of a closed loop are active.
     pub ramp_up: Duration,
-    /// Ends a run of an open loop when more comes in than goes out.
+    /// Whether an open loop ends when the server cannot keep up.
     pub stop_on_saturation: bool,
-    /// Counts tokens where the server does not.
+    /// Counts tokens when the server does not.
     pub tokenizer: Option<Tokenizer>,
-    /// Share of completed requests left out at the beginning and at the end.
+    /// Shares of completed requests excluded at the beginning and at the end.
     pub warmup_cooldown: (f64, f64),
-    /// Dollars per million tokens, in and out.
+    /// Dollars per million input tokens and per million output tokens.
     pub price_per_million: Option<(f64, f64)>,
 }
 
-impl Settings {
+impl RunSettings {
     /// The defaults for a target and a model.
-    pub fn new(target: Target, model: impl Into<String>) -> Self {
+    pub fn new(target: ServerTarget, model: impl Into<String>) -> Self {
         Self {
             target,
             against: None,

@@ -1,4 +1,4 @@
-//! A measuring thread: it holds connections, performs requests, and does little else.
+//! A measuring thread: it holds connections and sends requests.
 
 use std::cell::Cell;
 use std::io;
@@ -14,20 +14,20 @@ use tokio::task::{JoinSet, LocalSet};
 
 use crate::client::{Connector, Pool};
 use crate::clock::Clock;
+use crate::executor::{Executor, RawRecord};
 use crate::experiment::Stall;
 use crate::job::Job;
-use crate::perform::{Performer, Raw};
 use crate::record::{Outcome, Side};
 use crate::run::feed::Feed;
-use crate::run::health::watch_from_within;
-use crate::target::Target;
+use crate::run::health::watch_thread;
+use crate::target::ServerTarget;
 use crate::tokens::Tokenizer;
 
-/// What a worker needs to know; each gets a copy.
+/// The parameters of a worker; each worker has a copy.
 #[derive(Clone, Debug)]
-pub(crate) struct Work {
+pub(crate) struct WorkerConfig {
     pub(crate) clock: Clock,
-    pub(crate) targets: (Target, Option<Target>),
+    pub(crate) targets: (ServerTarget, Option<ServerTarget>),
     pub(crate) model: String,
     pub(crate) connector: Connector,
     pub(crate) new_connections: bool,
@@ -36,29 +36,29 @@ pub(crate) struct Work {
     pub(crate) cold_after: Duration,
     pub(crate) tokenizer: Option<Tokenizer>,
     pub(crate) feed: Arc<Feed>,
-    pub(crate) gate: Arc<Gate>,
-    pub(crate) events: mpsc::UnboundedSender<Event>,
+    pub(crate) state: Arc<RunState>,
+    pub(crate) events: mpsc::UnboundedSender<WorkerEvent>,
 }
 
-/// What all workers of a run look at.
+/// The state of a run that all workers share.
 #[derive(Debug)]
-pub(crate) struct Gate {
-    /// Opens when the load begins.
+pub(crate) struct RunState {
+    /// Becomes true when the load begins.
     pub(crate) go: watch::Sender<bool>,
-    /// No more requests are to be started.
+    /// Becomes true when no more requests may start.
     pub(crate) stop: AtomicBool,
-    /// Requests under way are to be given up.
-    pub(crate) give_up: watch::Sender<bool>,
-    /// Requests under way.
+    /// Becomes true when running requests must be cancelled.
+    pub(crate) cancel: watch::Sender<bool>,
+    /// The number of running requests.
     pub(crate) in_flight: AtomicUsize,
 }
 
-impl Gate {
+impl RunState {
     pub(crate) fn new() -> Arc<Self> {
         Arc::new(Self {
             go: watch::Sender::new(false),
             stop: AtomicBool::new(false),
-            give_up: watch::Sender::new(false),
+            cancel: watch::Sender::new(false),
             in_flight: AtomicUsize::new(0),
         })
     }
@@ -68,36 +68,36 @@ impl Gate {
     }
 }
 
-/// How a worker shares in the load.
+/// A worker's share of the load.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Slots {
-    /// So many requests at a time, each slot beginning `ramp` after the one before.
+    /// A fixed number of slots; each starts `ramp` after the one before.
     Fixed {
         /// The numbers of this worker's slots.
         first: u32,
-        /// Every so many-th slot is this worker's.
+        /// The step between this worker's slots.
         step: u32,
-        /// How many slots there are on all workers.
+        /// The number of slots of all workers.
         all: u32,
-        /// Between the beginnings of two slots.
+        /// The delay between the starts of two slots.
         ramp: Duration,
     },
-    /// As many as there are jobs; so many connections are opened ahead.
+    /// A slot per job; this many connections are opened ahead.
     Unbounded { ahead: usize },
 }
 
-/// What a worker tells.
+/// An event of a worker.
 #[derive(Debug)]
-pub(crate) enum Event {
+pub(crate) enum WorkerEvent {
     /// Its connections are open.
     Ready,
-    /// A request is over.
-    Done(Box<Raw>),
-    /// It did not get to run.
+    /// A request has ended.
+    Done(Box<RawRecord>),
+    /// The thread did not run for a while.
     Stalled(Stall),
 }
 
-impl Work {
+impl WorkerConfig {
     pub(crate) fn start(self, number: u32, slots: Slots) -> io::Result<JoinHandle<()>> {
         let runtime = runtime::Builder::new_current_thread()
             .enable_all()
@@ -110,7 +110,7 @@ impl Work {
     async fn run(self, slots: Slots) {
         let pool = Pool::new(self.connector.clone(), self.new_connections);
         let worker = Rc::new(Worker {
-            performer: Performer {
+            performer: Executor {
                 clock: self.clock,
                 targets: self.targets,
                 model: self.model,
@@ -119,16 +119,16 @@ impl Work {
                 poll_interval: self.poll_interval,
                 cold_after: self.cold_after,
                 keep_text: self.tokenizer.is_some(),
-                give_up: self.gate.give_up.subscribe(),
+                cancel: self.state.cancel.subscribe(),
             },
             feed: self.feed,
-            gate: self.gate,
+            state: self.state,
             events: self.events,
             swapped: Cell::new(false),
         });
         let stalled = worker.events.clone();
-        let watching = tokio::task::spawn_local(watch_from_within(self.clock, move |stall| {
-            let _ = stalled.send(Event::Stalled(stall));
+        let watching = tokio::task::spawn_local(watch_thread(self.clock, move |stall| {
+            let _ = stalled.send(WorkerEvent::Stalled(stall));
         }));
         let connections = match slots {
             Slots::Fixed {
@@ -139,9 +139,9 @@ impl Work {
         if !self.new_connections {
             worker.open_ahead(connections).await;
         }
-        // A runner that is gone wants nothing any more; the feed ends as well.
-        let _ = worker.events.send(Event::Ready);
-        let mut go = worker.gate.go.subscribe();
+        // If the runner is gone, no event is needed; the feed ends, too.
+        let _ = worker.events.send(WorkerEvent::Ready);
+        let mut go = worker.state.go.subscribe();
         if go.wait_for(|open| *open).await.is_err() {
             return;
         }
@@ -180,11 +180,11 @@ impl Work {
 
 /// The state of a worker, shared by its slots.
 struct Worker {
-    performer: Performer,
+    performer: Executor,
     feed: Arc<Feed>,
-    gate: Arc<Gate>,
-    events: mpsc::UnboundedSender<Event>,
-    /// Which of two targets comes first changes with every pair, so that neither gains by it.
+    state: Arc<RunState>,
+    events: mpsc::UnboundedSender<WorkerEvent>,
+    /// The order of the two targets alternates from pair to pair, so that neither has an advantage.
     swapped: Cell<bool>,
 }
 
@@ -200,8 +200,8 @@ impl Worker {
         for (side, batch) in opening {
             let count = BATCH.min(connections - batch * BATCH);
             let all = (0..count).map(|_| self.performer.open_ahead(side));
-            // Requests open what is missing, and tell why that fails.
-            let _ = tokio::time::timeout(OPEN_WITHIN, futures_util::future::join_all(all)).await;
+            // Requests open missing connections and report failures.
+            let _ = tokio::time::timeout(OPEN_TIMEOUT, futures_util::future::join_all(all)).await;
             if self.performer.pool.borrow().is_empty() {
                 return;
             }
@@ -209,10 +209,10 @@ impl Worker {
     }
 
     async fn job(&self, job: Job) {
-        if self.gate.is_stopped() {
-            // In a closed loop nobody asked for it; in an open loop it was due, and counts.
+        if self.state.is_stopped() {
+            // In a closed loop it was not due; in an open loop it was, and counts.
             if job.scheduled_ns.is_some() {
-                self.never_began(&job);
+                self.record_unstarted(&job);
             }
             return;
         }
@@ -226,9 +226,9 @@ impl Worker {
             let next = conversation
                 .as_mut()
                 .zip(answer)
-                .and_then(|(conversation, text)| conversation.answered(&text));
+                .and_then(|(conversation, text)| conversation.next(&text));
             match next {
-                Some(next) if !self.gate.is_stopped() => request = next,
+                Some(next) if !self.state.is_stopped() => request = next,
                 _ => return,
             }
             id += 1;
@@ -236,11 +236,11 @@ impl Worker {
         }
     }
 
-    /// Performs a request, on both targets if there are two; returns the subject's answer.
+    /// Sends a request, to both targets if there are two; returns the text from the subject.
     async fn pair(
         &self,
         id: u64,
-        request: &crate::request::Prepared,
+        request: &crate::request::PreparedRequest,
         scheduled: Option<u64>,
         keep_text: bool,
     ) -> Option<String> {
@@ -254,53 +254,53 @@ impl Worker {
         };
         let mut answer = None;
         for (place, side) in sides.into_iter().enumerate() {
-            // The second of a pair is not late: it waits for the first.
+            // The second request of a pair waits for the first: that is not a delay.
             let scheduled = scheduled.filter(|_| place == 0);
-            let _counted = InFlight::new(&self.gate.in_flight);
+            let _counted = InFlightGuard::new(&self.state.in_flight);
             let raw = self
                 .performer
-                .perform(id, request, side, scheduled, keep_text)
+                .execute(id, request, side, scheduled, keep_text)
                 .await;
             if side == Side::Subject && raw.record.is_ok() {
                 answer.clone_from(&raw.text);
             }
-            self.tell(raw);
+            self.send_record(raw);
         }
         answer
     }
 
-    fn never_began(&self, job: &Job) {
-        let mut raw = Raw::new(job.id, &job.first);
+    fn record_unstarted(&self, job: &Job) {
+        let mut raw = RawRecord::new(job.id, &job.first);
         raw.record.scheduled_ns = job.scheduled_ns;
         raw.record.dispatched_ns = self.performer.clock.now();
         raw.record.end_ns = raw.record.dispatched_ns;
         raw.record.outcome = Outcome::Cancelled;
-        self.tell(raw);
+        self.send_record(raw);
     }
 
-    fn tell(&self, raw: Raw) {
-        // Only a runner that was dropped does not listen.
-        let _ = self.events.send(Event::Done(Box::new(raw)));
+    fn send_record(&self, raw: RawRecord) {
+        // The receiver is gone only if the runner was dropped.
+        let _ = self.events.send(WorkerEvent::Done(Box::new(raw)));
     }
 }
 
-/// Counts a request as long as it runs, however it ends.
-struct InFlight<'a>(&'a AtomicUsize);
+/// Counts a request while it runs.
+struct InFlightGuard<'a>(&'a AtomicUsize);
 
-impl<'a> InFlight<'a> {
+impl<'a> InFlightGuard<'a> {
     fn new(count: &'a AtomicUsize) -> Self {
         count.fetch_add(1, Ordering::Relaxed);
         Self(count)
     }
 }
 
-impl Drop for InFlight<'_> {
+impl Drop for InFlightGuard<'_> {
     fn drop(&mut self) {
         self.0.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
-/// Connections that are opened at a time: more would overflow the backlog of common servers.
+/// Connections opened at a time: more would overflow the accept backlog of common servers.
 const BATCH: usize = 64;
 
-const OPEN_WITHIN: Duration = Duration::from_secs(5);
+const OPEN_TIMEOUT: Duration = Duration::from_secs(5);

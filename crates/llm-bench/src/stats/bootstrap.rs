@@ -2,20 +2,20 @@ use serde::Serialize;
 
 use super::{Interval, Statistic, percentile, sorted};
 
-/// How much a statistic of a sample changed from one experiment to another.
+/// The change of a statistic between two experiments.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct Change {
-    /// Its value in the first.
+    /// The value in the first.
     pub before: f64,
-    /// Its value in the second.
+    /// The value in the second.
     pub after: f64,
-    /// The 95 % interval of `after - before`, where there are values to draw from.
+    /// The 95 % interval of `after - before`, if the values of both samples are known.
     pub interval: Option<Interval>,
 }
 
 impl Change {
-    /// A change of which nothing but the two values is known.
+    /// A change of which only the two values are known.
     pub fn new(before: f64, after: f64) -> Self {
         Self {
             before,
@@ -29,8 +29,7 @@ impl Change {
         self.after - self.before
     }
 
-    /// The change as a share of `before`: 0.05 for five percent more. Infinite when something
-    /// came out of nothing.
+    /// The change relative to `before`: 0.05 for five percent more. Infinite if `before` is 0.
     pub fn relative(self) -> f64 {
         if self.absolute() == 0.0 {
             0.0
@@ -39,16 +38,16 @@ impl Change {
         }
     }
 
-    /// Whether chance is an unlikely cause: the interval leaves out no change at all.
+    /// Whether the interval excludes zero, so that chance is an unlikely cause.
     pub fn is_significant(self) -> bool {
         self.interval
             .is_some_and(|interval| !interval.contains(0.0))
     }
 }
 
-/// Tells the change of a statistic between two samples, with the percentile bootstrap's interval:
-/// both samples are drawn anew, with replacement, 2,000 times (500 times above 20,000 values). The draws follow from a fixed
-/// seed, so the same samples always give the same interval. None when a sample is empty.
+/// Computes the change of a statistic between two samples, with the interval of the percentile
+/// bootstrap: 2,000 resamples (500 above 20,000 values). The seed is fixed, so equal samples give
+/// equal intervals. `None` if a sample is empty.
 pub fn bootstrap_change(before: &[f64], after: &[f64], statistic: Statistic) -> Option<Change> {
     let before = sorted(before.iter().copied());
     let after = sorted(after.iter().copied());
@@ -75,10 +74,10 @@ pub fn bootstrap_change(before: &[f64], after: &[f64], statistic: Statistic) -> 
     Some(change)
 }
 
-/// The statistic of as many values as there are, drawn with replacement.
+/// The statistic of a resample with replacement.
 ///
-/// The draws of an ascending sample are counted per value instead of sorted: what is drawn
-/// `counts[i]` times stands in the new sample that often, in the same order.
+/// The draws from the ascending sample are counted per value instead of sorted: value `i` occurs
+/// `counts[i]` times in the resample.
 fn resampled(values: &[f64], statistic: Statistic, random: &mut fastrand::Rng) -> Option<f64> {
     let mut counts = vec![0u32; values.len()];
     for _ in 0..values.len() {
@@ -102,7 +101,7 @@ const SEED: u64 = 0x706f_6c79_6c6c_6d00;
 mod tests {
     use super::*;
 
-    /// Values that look normal: sums of twelve uniform ones.
+    /// Approximately normal values: sums of twelve uniform ones.
     fn sample(mean: f64, spread: f64, count: usize, seed: u64) -> Vec<f64> {
         let mut random = fastrand::Rng::with_seed(seed);
         let mut next = || (0..12).map(|_| random.f64()).sum::<f64>() - 6.0;
@@ -110,7 +109,7 @@ mod tests {
     }
 
     #[test]
-    fn a_true_change_is_found_and_its_size_is_in_the_interval() {
+    fn a_real_change_is_significant_and_inside_its_interval() {
         let (before, after) = (sample(100.0, 5.0, 400, 1), sample(110.0, 5.0, 400, 2));
         for statistic in [Statistic::Mean, Statistic::Percentile(50.0)] {
             let change = bootstrap_change(&before, &after, statistic).unwrap();
@@ -121,7 +120,7 @@ mod tests {
     }
 
     #[test]
-    fn chance_is_taken_for_a_change_about_once_in_twenty_times() {
+    fn the_false_positive_rate_is_about_5_percent() {
         let found = (0..100).filter(|seed| {
             let before = sample(100.0, 5.0, 60, seed * 2 + 1);
             let after = sample(100.0, 5.0, 60, seed * 2 + 2);
@@ -134,7 +133,7 @@ mod tests {
     }
 
     #[test]
-    fn the_same_samples_give_the_same_interval() {
+    fn equal_samples_give_equal_intervals() {
         let (before, after) = (sample(1.0, 0.1, 50, 3), sample(1.0, 0.1, 50, 4));
         let statistic = Statistic::Percentile(99.0);
         assert_eq!(
@@ -144,7 +143,7 @@ mod tests {
     }
 
     #[test]
-    fn little_data_makes_no_claim() {
+    fn small_samples_are_not_significant() {
         assert_eq!(bootstrap_change(&[], &[1.0], Statistic::Mean), None);
         let change = bootstrap_change(&[1.0], &[2.0, 3.0], Statistic::Mean).unwrap();
         assert!(!change.is_significant());

@@ -4,18 +4,18 @@ use hdrhistogram::Histogram as Hdr;
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-/// Counts of durations in buckets whose width is 0.1 % of their value (three significant digits).
+/// Counts of durations in buckets of 0.1 % width (three significant digits).
 ///
-/// It holds any number of values in little memory, and those of several machines can be added
-/// up without loss: that is why what happens once per token is kept in one. As JSON it is a list
-/// of `[nanoseconds, count]`, so that any tool can add up two of them.
+/// It uses little memory for any number of values, and histograms of several machines can be added
+/// without loss; therefore per-token values are kept in one. Its JSON form is a list of
+/// `[nanoseconds, count]`.
 #[derive(Clone, PartialEq)]
 pub struct Histogram(Hdr<u64>);
 
 impl Histogram {
     /// An empty histogram.
     pub fn new() -> Self {
-        // Three digits are within the range that `new` accepts, so this never fails.
+        // The constant is within the range that `new` accepts.
         #[allow(clippy::expect_used, reason = "a constant that is known to be good")]
         Self(Hdr::new(DIGITS).expect("three significant digits"))
     }
@@ -24,48 +24,48 @@ impl Histogram {
     pub fn of_seconds(values: impl IntoIterator<Item = f64>) -> Self {
         let mut histogram = Self::new();
         for value in values {
-            // A float cast saturates: what is negative or no number counts as zero.
+            // A float cast saturates: negative values and NaN count as zero.
             histogram.record((value * 1e9).round() as u64);
         }
         histogram
     }
 
-    /// Counts a duration in nanoseconds; what exceeds a day counts as a day.
+    /// Counts a duration in nanoseconds, at most a day.
     pub fn record(&mut self, nanoseconds: u64) {
         self.record_many(nanoseconds, 1);
     }
 
     /// Counts a duration in nanoseconds several times.
     pub fn record_many(&mut self, nanoseconds: u64, count: u64) {
-        // The histogram grows by itself, and a day is far within what it can grow to.
+        // The histogram resizes itself, and a day is within its range.
         let recorded = self.0.record_n(nanoseconds.min(DAY), count);
         debug_assert!(recorded.is_ok(), "a day fits");
     }
 
-    /// Adds the counts of another.
+    /// Adds the counts of another histogram.
     pub fn add(&mut self, other: &Self) {
         for (nanoseconds, count) in other.buckets() {
             self.record_many(nanoseconds, count);
         }
     }
 
-    /// How many values were recorded.
+    /// The number of values.
     pub fn count(&self) -> u64 {
         self.0.len()
     }
 
-    /// Whether nothing was recorded.
+    /// Whether there are no values.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// A percentile (0 to 100) in seconds; none when empty.
+    /// A percentile (0 to 100) in seconds; `None` if empty.
     pub fn percentile(&self, p: f64) -> Option<f64> {
         let value = || self.0.value_at_percentile(p.clamp(0.0, 100.0));
         (!self.is_empty()).then(|| self.middle(value()) / 1e9)
     }
 
-    /// Describes what was recorded, in seconds, each number exact to 0.1 %.
+    /// The statistics of the values in seconds, exact to 0.1 %.
     pub fn stats(&self) -> super::Stats {
         if self.is_empty() {
             return super::Stats::default();
@@ -88,7 +88,7 @@ impl Histogram {
         }
     }
 
-    /// The buckets that are not empty: a value of theirs in nanoseconds, and their count.
+    /// The buckets with values: a representative value in nanoseconds, and the count.
     pub fn buckets(&self) -> impl Iterator<Item = (u64, u64)> + '_ {
         self.0.iter_recorded().map(|step| {
             let nanoseconds = self.0.median_equivalent(step.value_iterated_to());
@@ -126,7 +126,7 @@ impl<'de> Deserialize<'de> for Histogram {
         let mut total = 0u64;
         for (nanoseconds, count) in buckets {
             total = total.saturating_add(count);
-            if total > MOST {
+            if total > MAX_COUNT {
                 return Err(D::Error::custom("the counts of a histogram exceed 2^50"));
             }
             histogram.record_many(nanoseconds, count);
@@ -135,8 +135,8 @@ impl<'de> Deserialize<'de> for Histogram {
     }
 }
 
-/// Counts of a histogram that was read: those of a thousand runs add up without an overflow.
-const MOST: u64 = 1 << 50;
+/// The most counts of a histogram that is read; a thousand of them can be added.
+const MAX_COUNT: u64 = 1 << 50;
 
 const DIGITS: u8 = 3;
 const DAY: u64 = 86_400_000_000_000;
@@ -156,7 +156,7 @@ mod tests {
     }
 
     #[test]
-    fn those_of_two_machines_add_up_as_if_they_were_one() {
+    fn the_sum_of_two_histograms_equals_one_of_all_values() {
         let all: Vec<f64> = (1..5000).map(|n| f64::from(n * n) / 1e6).collect();
         let (one, two) = all.split_at(1234);
         let mut joined = Histogram::of_seconds(one.iter().copied());
@@ -165,7 +165,7 @@ mod tests {
     }
 
     #[test]
-    fn json_and_back_is_the_same_histogram() {
+    fn a_histogram_round_trips_through_json() {
         let histogram = Histogram::of_seconds([0.0, 1e-9, 0.0123456789, 3.5, 3.5, 1e9, -1.0]);
         assert_eq!(histogram.count(), 7);
         let json = serde_json::to_string(&histogram).unwrap();
@@ -175,7 +175,7 @@ mod tests {
     }
 
     #[test]
-    fn an_empty_or_hostile_one_does_no_harm() {
+    fn empty_and_hostile_histograms_are_handled() {
         assert_eq!(Histogram::new().percentile(50.0), None);
         assert_eq!(Histogram::new().stats(), Default::default());
         let huge = format!("[[{}, 1]]", u64::MAX);

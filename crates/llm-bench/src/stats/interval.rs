@@ -4,8 +4,8 @@ use super::Stats;
 
 /// A 95 % confidence interval.
 ///
-/// All intervals here take the measurements of a run as independent of each other. Requests that
-/// queue behind each other are not quite, so read an interval as the least doubt there is.
+/// All intervals assume independent measurements. Requests that queue behind each other are not
+/// quite independent, so the true uncertainty may be larger.
 #[derive(Clone, Copy, Debug, Deserialize, PartialEq, Serialize)]
 #[allow(clippy::exhaustive_structs, reason = "an interval has two ends")]
 pub struct Interval {
@@ -16,19 +16,19 @@ pub struct Interval {
 }
 
 impl Interval {
-    /// Whether a value lies in the interval.
+    /// Whether the interval contains a value.
     pub fn contains(self, value: f64) -> bool {
         (self.low..=self.high).contains(&value)
     }
 }
 
-/// The interval of a mean, by Student's t; none below two values.
+/// The interval of a mean by Student's t; `None` for fewer than two values.
 pub fn mean_interval(stats: &Stats, count: u64) -> Option<Interval> {
     let (mean, stddev) = (stats.mean?, stats.stddev?);
     if count < 2 {
         return None;
     }
-    // `stddev` divides by n; the error of the mean wants n - 1.
+    // `stddev` divides by n; the standard error needs n - 1.
     let error = stddev / ((count - 1) as f64).sqrt();
     let half = student_t(count - 1) * error;
     Some(Interval {
@@ -37,9 +37,9 @@ pub fn mean_interval(stats: &Stats, count: u64) -> Option<Interval> {
     })
 }
 
-/// The interval of a percentile (0 to 100) of ascending values, by order statistics: without
-/// any assumption on how the values are distributed. None where so few values cannot tell, as
-/// for p99 of 100 values.
+/// The interval of a percentile (0 to 100) of ascending values by order statistics, without
+/// assumptions about the distribution. `None` if there are too few values, as for p99 of 100
+/// values.
 pub fn percentile_interval(sorted: &[f64], p: f64) -> Option<Interval> {
     let count = sorted.len() as f64;
     let share = p / 100.0;
@@ -56,7 +56,7 @@ pub fn percentile_interval(sorted: &[f64], p: f64) -> Option<Interval> {
     })
 }
 
-/// The interval of a rate, such as that of errors, by Wilson's score; none of nothing.
+/// The interval of a rate, such as the error rate, by Wilson's score; `None` if `total` is 0.
 pub fn rate_interval(hits: u64, total: u64) -> Option<Interval> {
     if total == 0 {
         return None;
@@ -74,14 +74,14 @@ pub fn rate_interval(hits: u64, total: u64) -> Option<Interval> {
 }
 
 /// The 97.5th percentile of Student's t distribution: from tables for small samples, else by the
-/// Cornish-Fisher expansion (Abramowitz and Stegun 26.7.5), which is good to 0.001 there.
-fn student_t(freedom: u64) -> f64 {
+/// Cornish-Fisher expansion (Abramowitz and Stegun 26.7.5), which is accurate to 0.001 there.
+fn student_t(degrees: u64) -> f64 {
     const SMALL: [f64; 5] = [12.706_20, 4.302_65, 3.182_45, 2.776_45, 2.570_58];
-    match freedom {
+    match degrees {
         0 => f64::INFINITY,
-        1..=5 => SMALL[freedom as usize - 1],
+        1..=5 => SMALL[degrees as usize - 1],
         _ => {
-            let n = freedom as f64;
+            let n = degrees as f64;
             let (z, z3, z5, z7) = (Z, Z.powi(3), Z.powi(5), Z.powi(7));
             z + (z3 + z) / (4.0 * n)
                 + (5.0 * z5 + 16.0 * z3 + 3.0 * z) / (96.0 * n.powi(2))
@@ -103,7 +103,7 @@ mod tests {
     }
 
     #[test]
-    fn students_t_agrees_with_the_tables() {
+    fn student_t_agrees_with_the_tables() {
         let table = [
             (1, 12.706),
             (4, 2.776),
@@ -112,8 +112,8 @@ mod tests {
             (29, 2.045),
             (999, 1.962),
         ];
-        for (freedom, t) in table {
-            close(student_t(freedom), t, 0.002);
+        for (degrees, t) in table {
+            close(student_t(degrees), t, 0.002);
         }
     }
 
@@ -138,7 +138,7 @@ mod tests {
     }
 
     #[test]
-    fn the_interval_of_a_rate_stays_between_none_and_all() {
+    fn the_interval_of_a_rate_is_between_0_and_1() {
         let interval = rate_interval(23, 87).unwrap();
         close(interval.low, 0.183_100, 1e-6);
         close(interval.high, 0.365_564, 1e-6);

@@ -1,5 +1,5 @@
-//! The arithmetic of a report: descriptions of samples, histograms, confidence intervals and
-//! significance. Everything here is pure; nothing knows where a number came from.
+//! Statistics: descriptions of samples, histograms, confidence intervals and significance. All
+//! functions are pure.
 
 mod bootstrap;
 mod histogram;
@@ -11,10 +11,10 @@ pub use interval::{Interval, mean_interval, percentile_interval, rate_interval};
 
 use serde::{Deserialize, Serialize};
 
-/// A description of a sample in genai-bench's fields, and p99.9 beside them.
+/// A description of a sample in genai-bench's fields, and p99.9.
 ///
 /// Percentiles interpolate linearly between the two closest ranks, as numpy's default does;
-/// `stddev` divides by n. All are null for an empty sample.
+/// `stddev` divides by n. All fields are null for an empty sample.
 #[derive(Clone, Copy, Debug, Default, Deserialize, PartialEq, Serialize)]
 #[non_exhaustive]
 #[allow(missing_docs, reason = "the names say it")]
@@ -30,18 +30,18 @@ pub struct Stats {
     pub p90: Option<f64>,
     pub p95: Option<f64>,
     pub p99: Option<f64>,
-    /// Not among genai-bench's fields; its readers skip it.
+    /// Not a field of genai-bench, whose readers ignore it.
     #[serde(default)]
     pub p99_9: Option<f64>,
 }
 
 impl Stats {
-    /// Describes a sample; the order of its values does not matter, and NaN is left out.
+    /// Describes a sample in any order; NaN is ignored.
     pub fn of(values: impl IntoIterator<Item = f64>) -> Self {
         Self::of_sorted(&sorted(values))
     }
 
-    /// Describes a sample whose values ascend.
+    /// Describes a sample of ascending values.
     pub fn of_sorted(values: &[f64]) -> Self {
         let (Some(&min), Some(&max)) = (values.first(), values.last()) else {
             return Self::default();
@@ -67,7 +67,7 @@ impl Stats {
         }
     }
 
-    /// The statistic of this name: `mean`, `p50`, `max`, …
+    /// The value of a statistic.
     pub fn get(&self, statistic: Statistic) -> Option<f64> {
         match statistic {
             Statistic::Max => self.max,
@@ -88,7 +88,8 @@ impl Stats {
         }
     }
 
-    /// The same sample with every value multiplied, such as seconds turned into milliseconds.
+    /// The statistics with every value multiplied by `factor`, such as to convert seconds to
+    /// milliseconds.
     #[must_use]
     pub fn scaled(self, factor: f64) -> Self {
         let scale = |value: Option<f64>| value.map(|value| value * factor);
@@ -109,7 +110,7 @@ impl Stats {
     }
 }
 
-/// One number that stands for a sample.
+/// A statistic of a sample.
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[non_exhaustive]
 pub enum Statistic {
@@ -138,7 +139,7 @@ impl Statistic {
         }
     }
 
-    /// Computes it for a sample whose values ascend; none for an empty one.
+    /// Computes it for ascending values; `None` if there are none.
     pub fn of_sorted(self, values: &[f64]) -> Option<f64> {
         match self {
             Self::Max => values.last().copied(),
@@ -212,7 +213,7 @@ mod tests {
     }
 
     #[test]
-    fn a_statistic_is_what_its_name_says() {
+    fn statistics_are_parsed_by_name() {
         for name in ["mean", "min", "max", "p50", "p99.9"] {
             assert_eq!(Statistic::parse(name).unwrap().to_string(), name);
         }

@@ -1,10 +1,10 @@
-//! When numbers are to be read with care.
+//! Warnings about the reliability of a run's numbers.
 
 use super::{Aggregated, Metric};
 use crate::stats::Statistic;
 use crate::{Run, RunEnd, TokenSource};
 
-/// Sentences for whoever reads the numbers of a run; none when there is nothing to say.
+/// The warnings about a run, as sentences.
 pub(super) fn of(run: &Run, numbers: &Aggregated) -> Vec<String> {
     let mut cautions = Vec::new();
     let extra = &numbers.extra;
@@ -12,7 +12,7 @@ pub(super) fn of(run: &Run, numbers: &Aggregated) -> Vec<String> {
         cautions.push("No request completed: there are no latencies.".to_owned());
     } else if numbers.error_rate >= 0.5 {
         cautions.push(format!(
-            "{:.1} % of the requests failed: the numbers describe those that did not.",
+            "{:.1} % of the requests failed: the statistics cover the others.",
             numbers.error_rate * 100.0
         ));
     }
@@ -20,7 +20,7 @@ pub(super) fn of(run: &Run, numbers: &Aggregated) -> Vec<String> {
     if extra.stalled > 0 {
         let longest = run.client.stalls.iter().map(|stall| stall.length_ns).max();
         cautions.push(format!(
-            "The client or its machine stood still while {} ran{}: their times are too long.",
+            "The client or its machine stalled during {}{}: their times are too long.",
             count(extra.stalled, "request"),
             longest.map_or(String::new(), |ns| format!(
                 " (for {:.0} ms at the longest)",
@@ -30,7 +30,7 @@ pub(super) fn of(run: &Run, numbers: &Aggregated) -> Vec<String> {
     }
     if run.client.starved > 0 {
         cautions.push(format!(
-            "A free slot had to wait {} for a prompt to be made: the load was lower than asked for.",
+            "A free slot waited {} for a prompt: the load was lower than configured.",
             count(run.client.starved, "time"),
         ));
     }
@@ -47,7 +47,7 @@ pub(super) fn of(run: &Run, numbers: &Aggregated) -> Vec<String> {
     }
     if extra.outcomes.cancelled > 0 {
         cautions.push(format!(
-            "{} still running at the end were given up, and are in no statistic.",
+            "{} still running at the end were cancelled and are excluded from the statistics.",
             count(extra.outcomes.cancelled, "request"),
         ));
     }
@@ -59,16 +59,16 @@ pub(super) fn of(run: &Run, numbers: &Aggregated) -> Vec<String> {
         ),
         RunEnd::Interrupted => cautions.push("The run was interrupted.".to_owned()),
         RunEnd::Saturated => cautions.push(
-            "The run was stopped because requests came in faster than they were answered."
+            "The run stopped because requests arrived faster than the server answered them."
                 .to_owned(),
         ),
-        RunEnd::Cost => cautions.push("The run ended because the money was spent.".to_owned()),
+        RunEnd::Cost => cautions.push("The run ended at its cost limit.".to_owned()),
         RunEnd::Requests | RunEnd::Time => {}
     }
     cautions
 }
 
-/// Numbers that are no larger than ten times what the client itself adds.
+/// Numbers that are at most ten times the client's own bias.
 fn bias(run: &Run, numbers: &Aggregated, cautions: &mut Vec<String>) {
     let Some(bias) = run.bias else { return };
     for (metric, own) in [

@@ -6,9 +6,9 @@ use std::marker::PhantomData;
 use serde::de::{IgnoredAny, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
 
-use super::Row;
+use super::SummaryRow;
 
-/// What can be measured about a request, by the names that files use.
+/// A metric of requests, by its name in files.
 #[non_exhaustive]
 #[derive(Clone, Copy, Debug, Deserialize, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize)]
 #[serde(rename_all = "snake_case")]
@@ -17,52 +17,52 @@ pub enum Metric {
     Ttft,
     /// Seconds per output token after the first: `output_latency / (output tokens - 1)`.
     Tpot,
-    /// Seconds from dispatch to the end of the answer.
+    /// Seconds from dispatch to the end of the response.
     E2eLatency,
-    /// Seconds from the first token to the end of the answer.
+    /// Seconds from the first token to the end of the response.
     OutputLatency,
-    /// `1 / tpot`: output tokens per second that one user sees.
+    /// `1 / tpot`: output tokens per second for one user.
     OutputInferenceSpeed,
-    /// Tokens of the prompt.
+    /// Input tokens.
     NumInputTokens,
-    /// Tokens of the answer.
+    /// Output tokens.
     NumOutputTokens,
-    /// Tokens of the answer's reasoning; 0 where the server does not tell.
+    /// Reasoning tokens; 0 if the server does not report them.
     NumReasoningTokens,
-    /// Tokens of prompt and answer.
+    /// Input and output tokens.
     TotalTokens,
     /// `input tokens / ttft`, per second.
     InputThroughput,
     /// `(output tokens - 1) / output_latency`, per second.
     OutputThroughput,
-    /// genai-bench's, for speech; never set here.
+    /// A speech metric of genai-bench; never set.
     AudioThroughput,
-    /// Seconds from each chunk with tokens to the next, all requests together.
+    /// Seconds from each chunk with tokens to the next, over all requests.
     InterChunk,
-    /// Seconds from each token to the next, all requests together: the time from chunk to chunk
-    /// spread over the tokens of the later chunk. The first chunk has nothing before it.
+    /// Seconds from each token to the next, over all requests: the time between chunks divided by
+    /// the tokens of the later chunk. The first chunk has no predecessor.
     Itl,
-    /// Seconds from when the plan wanted a request to start to its first token.
+    /// Seconds from the scheduled start to the first token.
     TtftFromSchedule,
-    /// Seconds from when the plan wanted a request to start to its end.
+    /// Seconds from the scheduled start to the end of the response.
     E2eFromSchedule,
-    /// Seconds from when the plan wanted a request to start to its dispatch.
+    /// Seconds from the scheduled start to dispatch.
     DispatchDelay,
-    /// Seconds of resolving the host's name, for requests that opened a connection.
+    /// Seconds of name resolution, for requests that opened a connection.
     Dns,
     /// Seconds of the TCP handshake, for requests that opened a connection.
     Tcp,
     /// Seconds of the TLS handshake, for requests that opened a connection.
     Tls,
-    /// Seconds from dispatch to the last byte handed to the socket, without connecting.
+    /// Seconds from dispatch to the last byte sent, without connecting.
     Send,
     /// Seconds from the last byte sent to the first byte received.
     Wait,
-    /// Seconds from the first byte received to the end.
+    /// Seconds from the first byte received to the end of the response.
     Receive,
-    /// Seconds that a prediction waited before it started, boot included, by Replicate's clock.
+    /// Seconds until a prediction started, boot included, by Replicate's clock.
     Queue,
-    /// Seconds that the model worked on a prediction, by Replicate's clock.
+    /// Seconds that the model ran for a prediction, by Replicate's clock.
     Predict,
 }
 
@@ -96,7 +96,7 @@ impl Metric {
         Self::Predict,
     ];
 
-    /// The metric of this name, or of a usual short one: `e2e`, `inter_chunk`, `speed`.
+    /// Parses a name, or a common short form: `e2e`, `inter_chunk`, `speed`.
     pub fn parse(name: &str) -> Option<Self> {
         let name = match name {
             "e2e" | "latency" | "e2el" => "e2e_latency",
@@ -108,7 +108,7 @@ impl Metric {
         Self::ALL.into_iter().find(|metric| metric.name() == name)
     }
 
-    /// Its name in files.
+    /// The name in files.
     pub fn name(self) -> &'static str {
         match self {
             Self::Ttft => "ttft",
@@ -139,7 +139,7 @@ impl Metric {
         }
     }
 
-    /// What people call it.
+    /// The name in reports.
     pub fn title(self) -> &'static str {
         match self {
             Self::Ttft => "TTFT",
@@ -170,7 +170,7 @@ impl Metric {
         }
     }
 
-    /// What it is measured in.
+    /// The unit.
     pub fn unit(self) -> Unit {
         match self {
             Self::NumInputTokens
@@ -185,14 +185,14 @@ impl Metric {
         }
     }
 
-    /// Whether genai-bench has it too.
+    /// Whether genai-bench has this metric.
     pub fn is_genai_bench(self) -> bool {
         self <= Self::AudioThroughput
     }
 
-    /// Its value for a request that completed. Not for [`Metric::Itl`] and
-    /// [`Metric::InterChunk`], of which a request has many.
-    pub fn of(self, row: &Row) -> Option<f64> {
+    /// The value for a completed request. Not for [`Metric::Itl`] and [`Metric::InterChunk`], which
+    /// have many values per request.
+    pub fn of(self, row: &SummaryRow) -> Option<f64> {
         let count = |count: Option<u64>| count.map(|count| count as f64);
         match self {
             Self::Ttft => row.ttft,
@@ -229,7 +229,7 @@ impl fmt::Display for Metric {
     }
 }
 
-/// Reads a map by metrics, without those that this version does not know.
+/// Reads a map by metrics; unknown metrics are ignored.
 pub(super) fn known<'de, D, T>(deserializer: D) -> Result<BTreeMap<Metric, T>, D::Error>
 where
     D: Deserializer<'de>,
@@ -244,7 +244,7 @@ impl<'de, T: Deserialize<'de>> Visitor<'de> for KnownVisitor<T> {
     type Value = BTreeMap<Metric, T>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a map by the names of metrics")
+        f.write_str("a map from metric names")
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
@@ -252,7 +252,7 @@ impl<'de, T: Deserialize<'de>> Visitor<'de> for KnownVisitor<T> {
         while let Some(name) = map.next_key::<Cow<'de, str>>()? {
             match Metric::parse(&name) {
                 Some(metric) => drop(known.insert(metric, map.next_value()?)),
-                // It is not built: a histogram is large.
+                // Skipped without building it, since a histogram is large.
                 None => drop(map.next_value::<IgnoredAny>()?),
             }
         }
@@ -260,7 +260,7 @@ impl<'de, T: Deserialize<'de>> Visitor<'de> for KnownVisitor<T> {
     }
 }
 
-/// What a metric is measured in.
+/// The unit of a metric.
 #[non_exhaustive]
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Unit {
@@ -275,7 +275,7 @@ pub enum Unit {
 }
 
 impl Unit {
-    /// Its sign behind a number.
+    /// The sign after a number.
     pub fn sign(self) -> &'static str {
         match self {
             Self::BytesPerSecond => "B/s",
@@ -291,7 +291,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_are_those_of_files() {
+    fn names_round_trip() {
         for metric in Metric::ALL {
             assert_eq!(serde_json::to_value(metric).unwrap(), metric.name());
             assert_eq!(Metric::parse(metric.name()), Some(metric));

@@ -1,5 +1,5 @@
-//! From records to numbers: what one request took, and what all of a run took together, by
-//! genai-bench's formulas and with what it leaves out.
+//! Computes statistics from records: per request and per run, by genai-bench's formulas and with
+//! additional metrics.
 
 mod cautions;
 mod metric;
@@ -12,7 +12,7 @@ pub use metric::{Metric, Unit};
 pub use objectives::{Objective, ObjectiveError, Objectives};
 pub use outcomes::{Outcomes, RowOutcome};
 pub use paired::{Paired, paired};
-pub use row::Row;
+pub use row::SummaryRow;
 
 use std::collections::BTreeMap;
 
@@ -25,29 +25,29 @@ use crate::stats::{
 };
 use crate::{Experiment, IterationType, Load, Phase, RequestRecord, Run, Side, TokenSource};
 
-/// A run and its numbers: all that a report needs, and what a run's file holds.
+/// A run and its statistics: the content of a run's file, and the input of reports.
 #[non_exhaustive]
 #[derive(Clone, Debug, PartialEq)]
 pub struct RunSummary {
     /// The run, without its records.
     pub run: Run,
-    /// The numbers of the whole run, for the target of the experiment.
+    /// The statistics of the run, for the experiment's target.
     pub aggregated: Aggregated,
-    /// The same for the target given by `--against`.
+    /// The same for the target of `--against`.
     pub against: Option<Aggregated>,
-    /// What differs between the two, pair by pair.
+    /// The differences between the two targets, pair by pair.
     pub paired: Vec<Paired>,
-    /// Each request, those that do not count included.
-    pub rows: Vec<Row>,
+    /// All requests, including excluded ones.
+    pub rows: Vec<SummaryRow>,
 }
 
 impl RunSummary {
-    /// Computes everything from the records of a run.
+    /// Computes the summary from the records of a run.
     pub fn new(experiment: &Experiment, run: &Run) -> Self {
         let rows = run
             .records
             .iter()
-            .map(|record| Row::new(record, experiment.task));
+            .map(|record| SummaryRow::new(record, experiment.task));
         let head = Run {
             records: Vec::new(),
             scenario: run.scenario.clone(),
@@ -59,17 +59,16 @@ impl RunSummary {
         Self::with_tokens(experiment, head, rows.collect(), tokens)
     }
 
-    /// Computes what can be computed of a run whose records are not known any more.
-    pub(crate) fn of_rows(experiment: &Experiment, run: Run, rows: Vec<Row>) -> Self {
+    /// Computes the summary of a run whose records are not available.
+    pub(crate) fn of_rows(experiment: &Experiment, run: Run, rows: Vec<SummaryRow>) -> Self {
         Self::with_tokens(experiment, run, rows, |_| Tokens::default())
     }
 
-    /// Computes the numbers of a run from its rows, and from what `tokens` counted per token for
-    /// each side.
+    /// Computes the summary from rows, and from the per-token histograms of each side.
     pub fn with_tokens(
         experiment: &Experiment,
         run: Run,
-        rows: Vec<Row>,
+        rows: Vec<SummaryRow>,
         tokens: impl Fn(Side) -> Tokens,
     ) -> Self {
         let numbers = |side| Aggregated::new(experiment, &run, &rows, side, tokens(side));
@@ -83,21 +82,21 @@ impl RunSummary {
         }
     }
 
-    /// The rows that count: those of the experiment's target, without warm-up and cool-down.
-    pub fn measured(&self) -> impl Iterator<Item = &Row> {
+    /// The measured rows: those of the experiment's target without warm-up and cool-down.
+    pub fn measured(&self) -> impl Iterator<Item = &SummaryRow> {
         measured(&self.rows, Side::Subject)
     }
 
-    /// The values of a metric, one per request that counts and completed. Empty for
-    /// [`Metric::Itl`] and [`Metric::InterChunk`], of which a request has many: they are in
+    /// The values of a metric, one per measured and completed request. Empty for [`Metric::Itl`]
+    /// and [`Metric::InterChunk`], which have many values per request and are in
     /// [`Extra::histograms`].
     pub fn values(&self, metric: Metric) -> Vec<f64> {
         let done = self.measured().filter(|row| row.is_ok());
         done.filter_map(|row| metric.of(row)).collect()
     }
 
-    /// What to call the run in a table: its scenario, load and batch size. What a terminal would
-    /// obey is escaped, for a run may come from a folder of somebody else.
+    /// The name of the run in a table: scenario, load and batch size. Control characters are
+    /// escaped, since a run may come from elsewhere.
     pub fn label(&self) -> String {
         let mut label = format!("{} {}", self.run.scenario, self.run.load);
         if self.run.batch_size > 1 || self.aggregated.iteration_type == IterationType::BatchSize {
@@ -107,21 +106,21 @@ impl RunSummary {
     }
 }
 
-/// The numbers of a run in genai-bench's fields, and under `extra` those that it lacks.
+/// The statistics of a run in genai-bench's fields, and further ones under `extra`.
 #[non_exhaustive]
 #[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
 #[serde(default)]
 pub struct Aggregated {
-    /// The traffic scenario; with the load behind it where that is not what runs differ in by
-    /// genai-bench's fields, so that its readers keep runs apart.
+    /// The traffic scenario. The load is appended if genai-bench's fields cannot express it, so
+    /// that its readers keep the runs apart.
     pub scenario: String,
-    /// The concurrency; at least 1, as genai-bench's readers demand.
+    /// The concurrency; at least 1, as genai-bench's readers require.
     pub num_concurrency: u32,
     /// Documents per request.
     pub batch_size: u32,
-    /// What the runs of the experiment differ in.
+    /// The parameter in which the runs of the experiment differ.
     pub iteration_type: IterationType,
-    /// Seconds from the first dispatch to the last end among the requests that count.
+    /// Seconds from the first dispatch to the last end of the measured requests.
     pub run_duration: f64,
     /// Output tokens per second.
     pub mean_output_throughput_tokens_per_s: f64,
@@ -131,51 +130,50 @@ pub struct Aggregated {
     pub mean_total_tokens_throughput_tokens_per_s: f64,
     /// Completed requests per second.
     pub requests_per_second: f64,
-    /// How often each status came; see [`Row::error_code`].
+    /// The number of requests per status; see [`SummaryRow::error_code`].
     pub error_codes_frequency: BTreeMap<i64, u64>,
-    /// Share of the requests that failed, 0 to 1.
+    /// The share of failed requests, 0 to 1.
     pub error_rate: f64,
-    /// Requests that failed, 429s included.
+    /// Failed requests, including 429s.
     pub num_error_requests: u64,
-    /// Requests whose answer came whole.
+    /// Completed requests.
     pub num_completed_requests: u64,
-    /// Requests that failed or completed.
+    /// Failed and completed requests.
     pub num_requests: u64,
-    /// A description of each metric over the completed requests.
+    /// The statistics of each metric over the completed requests.
     #[serde(deserialize_with = "metric::known")]
     pub stats: BTreeMap<Metric, Stats>,
-    /// What genai-bench does not have; its readers skip it.
+    /// Not a field of genai-bench, whose readers ignore it.
     pub extra: Extra,
 }
 
-/// What genai-bench does not report about a run.
+/// The statistics of a run that genai-bench does not report.
 #[non_exhaustive]
 #[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
 #[serde(default)]
 pub struct Extra {
-    /// How requests ended.
+    /// The outcomes of the requests.
     pub outcomes: Outcomes,
-    /// Requests left out at the beginning and at the end.
+    /// Requests excluded at the beginning and at the end.
     pub left_out: (u64, u64),
-    /// 95 % confidence intervals: of a metric's statistics by their names, `mean` and `p50` to
-    /// `p99.9`.
+    /// 95 % confidence intervals of the statistics `mean` and `p50` to `p99.9`, per metric.
     #[serde(deserialize_with = "metric::known")]
     pub intervals: BTreeMap<Metric, BTreeMap<String, Interval>>,
     /// The 95 % confidence interval of the error rate.
     pub error_rate_interval: Option<Interval>,
     /// Requests that met all objectives.
     pub goodput: Option<Goodput>,
-    /// How many counts of output tokens each source gave; an answer without any needs none.
+    /// The number of responses per source of their output counts, without responses that need none.
     pub token_sources: BTreeMap<TokenSource, u64>,
-    /// Dollars spent on the requests that count, where a price is known.
+    /// The cost of the measured requests in dollars, if a price is configured.
     pub cost: Option<f64>,
-    /// Predictions that waited for a model to boot.
+    /// Predictions with a cold boot.
     pub cold: u64,
-    /// Requests that ran while the client stood still.
+    /// Requests during which the client stalled.
     pub stalled: u64,
-    /// Why which numbers are to be read with care; each a sentence.
+    /// Warnings about the reliability of the numbers; each a sentence.
     pub cautions: Vec<String>,
-    /// How often each duration came, of every metric that is one.
+    /// The histograms of all duration metrics.
     #[serde(deserialize_with = "metric::known")]
     pub histograms: BTreeMap<Metric, Histogram>,
 }
@@ -186,21 +184,27 @@ pub struct Extra {
 pub struct Goodput {
     /// The objectives, such as `ttft:200ms`.
     pub objectives: Vec<String>,
-    /// How many requests met them all.
+    /// The number of requests that met all objectives.
     pub good: u64,
-    /// Their share of all requests that completed or failed, 0 to 1.
+    /// Their share of all completed and failed requests, 0 to 1.
     pub share: f64,
-    /// How many did per second.
+    /// Their number per second.
     pub requests_per_second: f64,
-    /// The output tokens of those that did, per second.
+    /// Their output tokens per second.
     pub output_tokens_per_second: f64,
 }
 
 impl Aggregated {
-    /// Sums up the rows of one side of a run.
-    fn new(experiment: &Experiment, run: &Run, rows: &[Row], side: Side, tokens: Tokens) -> Self {
-        let of_side: Vec<&Row> = measured(rows, side).collect();
-        let done: Vec<&Row> = of_side.iter().copied().filter(|row| row.is_ok()).collect();
+    /// Computes the statistics of one side of a run.
+    fn new(
+        experiment: &Experiment,
+        run: &Run,
+        rows: &[SummaryRow],
+        side: Side,
+        tokens: Tokens,
+    ) -> Self {
+        let of_side: Vec<&SummaryRow> = measured(rows, side).collect();
+        let done: Vec<&SummaryRow> = of_side.iter().copied().filter(|row| row.is_ok()).collect();
         let outcomes = Outcomes::of(of_side.iter().copied());
         let seconds = run.measured_ns.1.saturating_sub(run.measured_ns.0) as f64 / 1e9;
         let per_second = |amount: f64| if seconds > 0.0 { amount / seconds } else { 0.0 };
@@ -227,7 +231,7 @@ impl Aggregated {
                 histograms.insert(metric, Histogram::of_seconds(values));
             }
         }
-        // genai-bench's readers want its own metrics even where there is nothing to say.
+        // genai-bench's readers require its own metrics even if there are no values.
         stats.retain(|metric, stats| metric.is_genai_bench() || stats.mean.is_some());
         intervals.retain(|_, intervals| !intervals.is_empty());
         histograms.retain(|_, histogram| !histogram.is_empty());
@@ -249,7 +253,7 @@ impl Aggregated {
             }
         });
         let mut token_sources = BTreeMap::new();
-        let wrote = |row: &&&Row| row.num_output_tokens.is_some_and(|tokens| tokens > 0);
+        let wrote = |row: &&&SummaryRow| row.num_output_tokens.is_some_and(|tokens| tokens > 0);
         for row in done.iter().filter(wrote) {
             *token_sources.entry(row.output_tokens_source).or_default() += 1;
         }
@@ -305,8 +309,8 @@ impl Aggregated {
         aggregated
     }
 
-    /// A statistic of a metric; none where nothing was measured. Statistics that are not among
-    /// the fields of [`Stats`] come from the histogram, to 0.1 %.
+    /// A statistic of a metric; `None` if there are no values. Statistics that [`Stats`] does not
+    /// have come from the histogram, exact to 0.1 %.
     pub fn get(&self, statistic: Statistic, metric: Metric) -> Option<f64> {
         let known = self
             .stats
@@ -319,7 +323,7 @@ impl Aggregated {
     }
 }
 
-/// What genai-bench's files call a scenario at a load.
+/// The name of a scenario at a load in genai-bench's files.
 pub(crate) fn scenario_label(experiment: &Experiment, scenario: &str, load: &Load) -> String {
     let told_by_iteration = match experiment.iteration_type {
         IterationType::BatchSize => experiment.loads.len() < 2,
@@ -331,13 +335,13 @@ pub(crate) fn scenario_label(experiment: &Experiment, scenario: &str, load: &Loa
     }
 }
 
-/// What is counted per token rather than per request.
+/// The values that are counted per token rather than per request.
 #[non_exhaustive]
 #[derive(Clone, Debug, Default)]
 pub struct Tokens {
     /// Seconds from each chunk with tokens to the next.
     pub inter_chunk: Histogram,
-    /// The same spread evenly over the tokens of the later chunk.
+    /// The same, divided evenly among the tokens of the later chunk.
     pub itl: Histogram,
 }
 
@@ -349,7 +353,7 @@ impl Tokens {
                 let gap = u64::from(*gap_us) * 1000;
                 tokens.inter_chunk.record(gap);
                 match record.arrivals.tokens.get(at + 1).copied() {
-                    // Every chunk holds one token.
+                    // Every chunk has one token.
                     None => tokens.itl.record(gap),
                     Some(0) => {}
                     Some(count) => tokens.itl.record_many(gap / u64::from(count), count.into()),
@@ -364,8 +368,8 @@ fn counts(record: &RequestRecord) -> bool {
     record.phase == Phase::Measured && record.is_ok()
 }
 
-fn measured(rows: &[Row], side: Side) -> impl Iterator<Item = &Row> {
-    let counts = move |row: &&Row| row.phase == Phase::Measured && row.side == side;
+fn measured(rows: &[SummaryRow], side: Side) -> impl Iterator<Item = &SummaryRow> {
+    let counts = move |row: &&SummaryRow| row.phase == Phase::Measured && row.side == side;
     rows.iter().filter(counts)
 }
 

@@ -1,26 +1,26 @@
-use super::{Metric, Row, Unit};
+use super::{Metric, SummaryRow, Unit};
 
-/// Objectives that a request has to meet, all of them, to count as good.
+/// Objectives; a good request meets all of them.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Objectives(Vec<Objective>);
 
-/// One objective: a metric and the most it may be (or the least, of a speed).
+/// An objective: the maximum of a metric, or the minimum of a speed.
 #[non_exhaustive]
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Objective {
-    /// What is measured.
+    /// The metric.
     pub metric: Metric,
-    /// The limit: seconds for what is a time, else the metric's own unit.
+    /// The limit: in seconds for times, else in the metric's unit.
     pub limit: f64,
 }
 
 impl Objectives {
-    /// Reads objectives such as `ttft:200ms`, `tpot:20ms`, `e2e:2s` or
-    /// `output_inference_speed:30`. Several may stand in one text, with spaces or commas between
-    /// them. A time without a unit is in milliseconds, as with vLLM's `--goodput`.
+    /// Parses objectives such as `ttft:200ms`, `tpot:20ms`, `e2e:2s` or
+    /// `output_inference_speed:30`. A text may have several, separated by spaces or commas. A time
+    /// without a unit is in milliseconds, as in vLLM's `--goodput`.
     ///
     /// # Errors
-    /// When a text is not a metric of single requests, a colon and a number above zero.
+    /// If a text is not a per-request metric, a colon and a number above zero.
     pub fn parse<T: AsRef<str>>(texts: &[T]) -> Result<Self, ObjectiveError> {
         let parts = texts
             .iter()
@@ -32,18 +32,18 @@ impl Objectives {
             .map(Self)
     }
 
-    /// Whether there are none.
+    /// Whether there are no objectives.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// The objectives one by one.
+    /// The objectives.
     pub fn iter(&self) -> impl Iterator<Item = &Objective> {
         self.0.iter()
     }
 
-    /// Whether a request completed and met them all.
-    pub fn are_met(&self, row: &Row) -> bool {
+    /// Whether a request completed and met all objectives.
+    pub fn are_met(&self, row: &SummaryRow) -> bool {
         row.is_ok() && self.0.iter().all(|objective| objective.is_met(row))
     }
 }
@@ -83,9 +83,9 @@ impl Objective {
         })
     }
 
-    /// Whether a request met it. What a request has no value for, such as the time per output
-    /// token of a single token, it cannot miss.
-    pub fn is_met(&self, row: &Row) -> bool {
+    /// Whether a request met it. A request without a value, such as the time per output token of a
+    /// single token, meets it.
+    pub fn is_met(&self, row: &SummaryRow) -> bool {
         let Some(value) = self.metric.of(row) else {
             return true;
         };
@@ -96,14 +96,14 @@ impl Objective {
     }
 }
 
-/// An objective that cannot be read.
+/// The error of an invalid objective.
 #[non_exhaustive]
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
-#[error("the objective {text:?} cannot be read: expected {expected}")]
+#[error("invalid objective {text:?}: expected {expected}")]
 pub struct ObjectiveError {
-    /// The objective as it was given.
+    /// The objective as given.
     pub text: String,
-    /// What was expected.
+    /// The expected form.
     pub expected: &'static str,
 }
 
@@ -115,7 +115,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn units_may_be_told() {
+    fn units_are_optional() {
         let objectives =
             Objectives::parse(&["ttft:200ms tpot:20", "e2e:2s,speed:30", "wait:500us"]).unwrap();
         let limits: Vec<_> = objectives
@@ -135,7 +135,7 @@ mod tests {
     }
 
     #[test]
-    fn mistakes_tell_what_was_expected() {
+    fn errors_contain_the_expected_form() {
         for (text, expected) in [
             ("ttft", "METRIC:LIMIT"),
             ("ttft:soon", "METRIC:LIMIT"),
@@ -151,18 +151,18 @@ mod tests {
     }
 
     #[test]
-    fn all_objectives_have_to_be_met() {
+    fn a_good_request_meets_all_objectives() {
         let objectives = Objectives::parse(&["ttft:200ms tpot:20ms speed:40"]).unwrap();
-        let row = |ttft, tpot: f64| Row {
+        let row = |ttft, tpot: f64| SummaryRow {
             ttft: Some(ttft),
             tpot: Some(tpot),
             output_inference_speed: Some(1.0 / tpot),
-            ..Row::default()
+            ..SummaryRow::default()
         };
         assert!(objectives.are_met(&row(0.2, 0.02)));
         assert!(!objectives.are_met(&row(0.21, 0.02)));
         assert!(!objectives.are_met(&row(0.1, 0.021)));
-        let failed = Row {
+        let failed = SummaryRow {
             outcome: super::super::RowOutcome::Cancelled,
             ..row(0.1, 0.01)
         };

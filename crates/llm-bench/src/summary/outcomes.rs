@@ -2,27 +2,27 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::Row;
+use super::SummaryRow;
 use crate::{FailureKind, Outcome};
 
-/// How many requests ended in which way. Each request is in one of them.
+/// The number of requests per outcome. Each request has exactly one.
 #[non_exhaustive]
 #[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
 #[serde(default)]
 pub struct Outcomes {
-    /// The answer came whole.
+    /// Completed.
     pub ok: u64,
-    /// Refused with status 429: too many requests. Not among `failed`.
+    /// Rejected with status 429. Not part of `failed`.
     pub rate_limited: u64,
-    /// Failed in any other way, by kind.
+    /// Failed otherwise, by kind.
     pub failed: BTreeMap<FailureKind, u64>,
-    /// Still running when the run had to end. They are no errors, and in no rate.
+    /// Cancelled, because the run had to end. They are not errors and not part of rates.
     pub cancelled: u64,
 }
 
 impl Outcomes {
-    /// Counts rows.
-    pub fn of<'a>(rows: impl Iterator<Item = &'a Row>) -> Self {
+    /// Counts the outcomes of rows.
+    pub fn of<'a>(rows: impl Iterator<Item = &'a SummaryRow>) -> Self {
         let mut outcomes = Self::default();
         for row in rows {
             match row.outcome {
@@ -35,22 +35,22 @@ impl Outcomes {
         outcomes
     }
 
-    /// Those that failed, 429s included.
+    /// The number of failures, including 429s.
     pub fn errors(&self) -> u64 {
         self.rate_limited + self.failed.values().sum::<u64>()
     }
 }
 
-/// How a request ended.
+/// The outcome of a request.
 #[non_exhaustive]
 #[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum RowOutcome {
-    /// It was given up when the run had to end.
+    /// Cancelled, because the run had to end.
     Cancelled,
-    /// It failed.
+    /// Failed.
     Failed(FailureKind),
-    /// The answer came whole.
+    /// Completed.
     #[default]
     Ok,
 }
@@ -64,12 +64,12 @@ impl RowOutcome {
         }
     }
 
-    /// Whether it counts as an error.
+    /// Whether it is an error.
     pub fn is_error(self) -> bool {
         matches!(self, Self::Failed(_))
     }
 
-    /// Its name: `ok`, `cancelled`, or the kind of failure.
+    /// The name: `ok`, `cancelled`, or the kind of failure.
     pub fn name(self) -> &'static str {
         match self {
             Self::Cancelled => "cancelled",
@@ -79,7 +79,7 @@ impl RowOutcome {
     }
 }
 
-/// A kind of failure by the name that files use.
+/// The name of a kind of failure in files.
 fn kind_name(kind: FailureKind) -> &'static str {
     match kind {
         FailureKind::Connect => "connect",

@@ -2,43 +2,43 @@ use std::collections::HashMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Metric, Row};
+use super::{Metric, SummaryRow};
 use crate::stats::{Interval, Stats, mean_interval, percentile_interval, sorted};
 use crate::{Phase, Side};
 
-/// What the target of the experiment adds to that of `--against`, over pairs of requests.
+/// The difference between the experiment's target and that of `--against`, over pairs of requests.
 ///
-/// A pair are two requests with the same number, sent one after the other: what changes slowly,
-/// such as the load of a machine, is the same for both and falls out of the difference.
+/// A pair consists of two requests with the same id, sent one after the other. Slow changes, such
+/// as the load of the machine, affect both and cancel out.
 #[non_exhaustive]
 #[derive(Clone, Copy, Debug, Deserialize, PartialEq, Serialize)]
 pub struct Paired {
-    /// What is compared.
+    /// The metric.
     pub metric: Metric,
-    /// Pairs of which both completed.
+    /// The number of pairs in which both requests completed.
     pub pairs: u64,
-    /// The mean difference, in the metric's unit: positive when the experiment's target has more.
+    /// The mean difference in the metric's unit; positive if the experiment's target has more.
     pub mean: f64,
     /// Its 95 % confidence interval.
     pub mean_interval: Option<Interval>,
-    /// The median difference, which a few slow requests do not move.
+    /// The median difference, which is robust against outliers.
     pub median: f64,
     /// Its 95 % confidence interval.
     pub median_interval: Option<Interval>,
 }
 
-/// Tells the differences of the metrics that say something about a target; empty without pairs.
-pub fn paired(rows: &[Row]) -> Vec<Paired> {
-    let counts = |row: &&Row| row.is_ok() && row.phase == Phase::Measured;
-    let (against, subject): (Vec<&Row>, Vec<&Row>) = rows
+/// Computes the differences of the metrics that describe a target; empty without pairs.
+pub fn paired(rows: &[SummaryRow]) -> Vec<Paired> {
+    let counts = |row: &&SummaryRow| row.is_ok() && row.phase == Phase::Measured;
+    let (against, subject): (Vec<&SummaryRow>, Vec<&SummaryRow>) = rows
         .iter()
         .filter(counts)
         .partition(|row| row.side == Side::Against);
-    let against: HashMap<u64, &Row> = against.into_iter().map(|row| (row.id, row)).collect();
+    let against: HashMap<u64, &SummaryRow> = against.into_iter().map(|row| (row.id, row)).collect();
     let pairs = subject
         .into_iter()
         .filter_map(|row| Some((row, *against.get(&row.id)?)));
-    let pairs: Vec<(&Row, &Row)> = pairs.collect();
+    let pairs: Vec<(&SummaryRow, &SummaryRow)> = pairs.collect();
     let metrics = [Metric::Ttft, Metric::Tpot, Metric::E2eLatency];
     let of = |metric: Metric| {
         let differences = pairs
@@ -62,19 +62,19 @@ pub fn paired(rows: &[Row]) -> Vec<Paired> {
 mod tests {
     use super::*;
 
-    fn row(id: u64, side: Side, ttft: f64) -> Row {
-        Row {
+    fn row(id: u64, side: Side, ttft: f64) -> SummaryRow {
+        SummaryRow {
             id,
             side,
             ttft: Some(ttft),
-            ..Row::default()
+            ..SummaryRow::default()
         }
     }
 
     #[test]
-    fn what_both_share_falls_out() {
-        // The machine gets slower and slower; the gateway always adds a millisecond.
-        let rows: Vec<Row> = (0..50)
+    fn common_changes_cancel_out() {
+        // The machine slows down; the gateway always adds a millisecond.
+        let rows: Vec<SummaryRow> = (0..50)
             .flat_map(|id| {
                 let slow = 0.05 + id as f64 / 100.0;
                 [
@@ -92,7 +92,7 @@ mod tests {
     }
 
     #[test]
-    fn without_pairs_there_is_nothing_to_tell() {
+    fn without_pairs_there_are_no_differences() {
         assert!(paired(&[row(1, Side::Subject, 0.1), row(2, Side::Against, 0.1)]).is_empty());
         assert!(paired(&[]).is_empty());
     }

@@ -3,16 +3,16 @@ use serde::{Deserialize, Serialize};
 use super::RowOutcome;
 use crate::{FailureKind, Outcome, Phase, RequestRecord, Side, Task, TokenSource};
 
-/// One request in genai-bench's fields, and with those that it lacks. Times are in seconds.
+/// A request in genai-bench's fields, and further ones. Times are in seconds.
 ///
-/// As in genai-bench, a request that failed has none of the metrics, `tpot` and
-/// `output_inference_speed` are left out where the output took less than a millisecond, and for
-/// embeddings and rerank `ttft` is the end-to-end latency and all about output is 0.
+/// As in genai-bench, a failed request has no metrics; `tpot` and `output_inference_speed` are
+/// omitted if the output took less than a millisecond; and for embeddings and rerank `ttft` is the
+/// end-to-end latency and all output metrics are 0.
 #[non_exhaustive]
 #[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
 #[serde(default)]
 #[allow(missing_docs, reason = "documented at Metric")]
-pub struct Row {
+pub struct SummaryRow {
     pub ttft: Option<f64>,
     pub tpot: Option<f64>,
     pub e2e_latency: Option<f64>,
@@ -25,24 +25,23 @@ pub struct Row {
     pub input_throughput: Option<f64>,
     pub output_throughput: Option<f64>,
     pub audio_throughput: Option<f64>,
-    /// The status of a request that failed. Where the failure is not a status, what genai-bench
-    /// puts in its place: 503 without a connection, 408 after a time-out, else 500; and 499 for
-    /// a request that was given up.
+    /// The status of a failed request. Without a status, genai-bench's substitute: 503 without a
+    /// connection, 408 after a timeout, else 500; and 499 for a cancelled request.
     pub error_code: Option<i64>,
-    /// Why it failed.
+    /// The message of the failure.
     pub error_message: Option<String>,
 
-    /// Its number in the plan.
+    /// The id in the plan.
     pub id: u64,
-    /// Which target it went to.
+    /// The target.
     pub side: Side,
-    /// Whether it counts.
+    /// The phase.
     pub phase: Phase,
-    /// How it ended.
+    /// The outcome.
     pub outcome: RowOutcome,
-    /// When it was dispatched, since the start of the run; none in genai-bench's own files.
+    /// The dispatch, in nanoseconds since the start of the run; `None` in genai-bench's own files.
     pub started: Option<f64>,
-    /// When it ended, since the start of the run.
+    /// The end, in nanoseconds since the start of the run.
     pub ended: Option<f64>,
     pub dispatch_delay: Option<f64>,
     pub dns: Option<f64>,
@@ -55,17 +54,17 @@ pub struct Row {
     pub predict: Option<f64>,
     /// Who counted the output tokens.
     pub output_tokens_source: TokenSource,
-    /// Tokens of the prompt that the server had in its cache.
+    /// Input tokens from the server's cache.
     pub cached_input_tokens: Option<u64>,
-    /// Why the model stopped.
+    /// The finish reason.
     pub finish_reason: Option<String>,
-    /// Whether a model was booted for it.
+    /// Whether it had a cold boot.
     pub cold: bool,
-    /// Whether the client stood still meanwhile.
+    /// Whether the client stalled during the request.
     pub stalled: bool,
 }
 
-impl Row {
+impl SummaryRow {
     /// Computes the row of a record.
     pub fn new(record: &RequestRecord, task: Task) -> Self {
         let mut row = Self {
@@ -92,7 +91,7 @@ impl Row {
             }
             Outcome::Cancelled => {
                 row.error_code = Some(499);
-                row.error_message = Some("given up when the run had to end".to_owned());
+                row.error_message = Some("cancelled at the end of the run".to_owned());
             }
             Outcome::Failed(failure) => {
                 row.error_code = Some(error_code(failure.kind, record.http_status));
@@ -102,7 +101,7 @@ impl Row {
         row
     }
 
-    /// Whether the answer came whole.
+    /// Whether the request completed.
     pub fn is_ok(&self) -> bool {
         self.outcome == RowOutcome::Ok
     }
@@ -138,7 +137,7 @@ impl Row {
         if output > 1 {
             let after_first = (output - 1) as f64;
             self.output_throughput = Some(ratio(after_first, output_latency));
-            // Shorter than this, it is the jitter that is measured.
+            // Below this, jitter dominates.
             if output_latency >= 0.001 {
                 self.tpot = Some(output_latency / after_first);
                 self.output_inference_speed = Some(after_first / output_latency);

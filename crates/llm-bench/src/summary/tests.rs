@@ -26,7 +26,7 @@ fn summary(records: Vec<RequestRecord>) -> RunSummary {
 }
 
 #[test]
-fn twenty_three_of_eighty_seven_refused_are_26_4_percent() {
+fn rejections_count_as_errors() {
     let records = (0..87).map(|id| match id {
         64.. => refused(id, id * 1000, 429),
         _ => answered(id, id * 1000, 50_000_000, 10, 10_000),
@@ -44,7 +44,7 @@ fn twenty_three_of_eighty_seven_refused_are_26_4_percent() {
 }
 
 #[test]
-fn formulas_are_those_of_genai_bench() {
+fn formulas_match_genai_bench() {
     let run = summary(vec![answered(1, 1_000_000_000, 50_000_000, 21, 10_000)]);
     let row = &run.rows[0];
     close(row.ttft.unwrap(), 0.05);
@@ -68,7 +68,7 @@ fn formulas_are_those_of_genai_bench() {
 }
 
 #[test]
-fn estimates_are_told_of_answers_that_have_tokens() {
+fn estimated_output_counts_are_reported() {
     let guessed = |tokens| {
         let mut record = answered(1, 0, 50_000_000, 1, 10_000);
         record.tokens.output = tokens;
@@ -76,13 +76,13 @@ fn estimates_are_told_of_answers_that_have_tokens() {
         summary(vec![record]).aggregated.extra.cautions
     };
     assert!(guessed(5)[0].contains("The output tokens of 1 request are estimated"));
-    // As of embeddings.
+    // As for embeddings.
     let nothing = guessed(0);
     assert!(nothing.is_empty(), "{nothing:?}");
 }
 
 #[test]
-fn what_takes_no_time_has_no_speed() {
+fn an_instant_output_has_no_speed() {
     let mut at_once = answered(1, 0, 50_000_000, 5, 0);
     at_once.end_ns += 500_000;
     let run = summary(vec![at_once, answered(2, 0, 50_000_000, 1, 0)]);
@@ -96,14 +96,14 @@ fn what_takes_no_time_has_no_speed() {
 fn embeddings_have_no_output() {
     let mut record = answered(1, 0, 50_000_000, 2, 10_000);
     record.tokens.output = 0;
-    let row = Row::new(&record, Task::TextToEmbeddings);
+    let row = SummaryRow::new(&record, Task::TextToEmbeddings);
     assert_eq!(row.ttft, row.e2e_latency);
     assert_eq!(row.tpot, Some(0.0));
     assert_eq!(row.total_tokens, Some(100));
 }
 
 #[test]
-fn latency_per_token_is_apart_from_time_between_chunks() {
+fn inter_token_latency_differs_from_inter_chunk_time() {
     let mut record = answered(1, 0, 50_000_000, 3, 0);
     // Chunks of 2, 4 and 1 tokens, as with speculative decoding.
     record.arrivals = Arrivals {
@@ -120,7 +120,7 @@ fn latency_per_token_is_apart_from_time_between_chunks() {
 }
 
 #[test]
-fn warm_up_is_in_no_number() {
+fn warm_up_is_excluded_from_all_statistics() {
     let mut records: Vec<_> = (0..10)
         .map(|id| answered(id, id * 300_000_000, 50_000_000, 21, 10_000))
         .collect();
@@ -134,7 +134,7 @@ fn warm_up_is_in_no_number() {
 }
 
 #[test]
-fn a_run_without_an_answer_still_has_a_summary() {
+fn a_run_without_a_response_has_a_summary() {
     let mut cancelled = answered(2, 0, 50_000_000, 2, 1);
     cancelled.outcome = Outcome::Cancelled;
     let numbers = summary(vec![refused(1, 0, 500), cancelled]).aggregated;
@@ -152,7 +152,7 @@ fn a_run_without_an_answer_still_has_a_summary() {
 }
 
 #[test]
-fn goodput_counts_failures_as_misses() {
+fn failures_do_not_meet_objectives() {
     let records = vec![
         answered(1, 0, 70_000_000, 21, 10_000),
         answered(2, 0, 90_000_000, 21, 10_000),
@@ -164,7 +164,7 @@ fn goodput_counts_failures_as_misses() {
 }
 
 #[test]
-fn the_bias_of_the_client_is_told_where_it_matters() {
+fn significant_client_bias_is_reported() {
     let bias = crate::ClientBias {
         ttft_mean_s: 0.006,
         itl_mean_s: 0.0001,

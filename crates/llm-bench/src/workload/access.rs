@@ -5,19 +5,19 @@ use std::sync::Arc;
 
 use crate::error::Error;
 
-/// What may be read for prompts: files, and datasets on Hugging Face's hub.
+/// The sources of prompts that may be read: files, and datasets on Hugging Face's hub.
 ///
-/// Whoever measures what somebody else asks for, such as a worker of a distributed benchmark,
-/// limits this to folders with nothing in them that is private.
+/// A program that measures on behalf of others, such as a worker of a distributed benchmark, limits
+/// this to folders without private files.
 #[derive(Clone, Debug)]
 pub struct Access {
-    /// `None` for all folders.
+    /// `None` allows all folders.
     folders: Option<Arc<[PathBuf]>>,
     hub: bool,
 }
 
 impl Access {
-    /// Everything that the process itself may read.
+    /// Allows everything that the process may read.
     pub fn all() -> Self {
         Self {
             folders: None,
@@ -25,11 +25,11 @@ impl Access {
         }
     }
 
-    /// Only files within these folders, of which there may be none, and nothing on a hub.
+    /// Allows only files in these folders, of which there may be none, and no hub.
     ///
     /// # Errors
     ///
-    /// [`Error::Read`] for a folder that does not exist.
+    /// [`Error::Read`] if a folder does not exist.
     pub fn within<P: AsRef<Path>>(folders: impl IntoIterator<Item = P>) -> Result<Self, Error> {
         let folders = folders.into_iter().map(|folder| {
             let folder = folder.as_ref();
@@ -41,18 +41,18 @@ impl Access {
         })
     }
 
-    /// Datasets on the hub, too: `HF_TOKEN` opens private ones.
+    /// Also allows datasets on the hub; `HF_TOKEN` gives access to private ones.
     #[must_use]
     pub fn with_hub(mut self) -> Self {
         self.hub = true;
         self
     }
 
-    /// Where a file is, with `..` and symbolic links resolved, if it may be read.
+    /// The path of a file with `..` and symbolic links resolved, if it may be read.
     ///
     /// # Errors
     ///
-    /// [`Error::NotAllowed`] for a file outside of the folders, whether or not it exists.
+    /// [`Error::NotAllowed`] for a file outside the folders, whether or not it exists.
     pub fn resolve(&self, path: &Path) -> Result<PathBuf, Error> {
         let Some(folders) = &self.folders else {
             return Ok(path.to_owned());
@@ -60,7 +60,7 @@ impl Access {
         let inside = |path: &Path| folders.iter().any(|folder| path.starts_with(folder));
         match path.canonicalize() {
             Ok(path) if inside(&path) => Ok(path),
-            // That something is missing is told of allowed folders only.
+            // Missing files are reported only inside allowed folders.
             Err(error) if parent(path).is_some_and(|parent| inside(&parent)) => {
                 Err(unreadable(path, error))
             }
@@ -71,20 +71,20 @@ impl Access {
         }
     }
 
-    /// The bytes of a file that may be read, if they are no more than `most`.
-    pub(crate) fn read(&self, path: &Path, most: u64) -> Result<Vec<u8>, Error> {
+    /// Reads a file that is allowed and has at most `max` bytes.
+    pub(crate) fn read(&self, path: &Path, max: u64) -> Result<Vec<u8>, Error> {
         let mut bytes = Vec::new();
         let file = File::open(self.resolve(path)?);
-        let read = file.and_then(|file| file.take(most + 1).read_to_end(&mut bytes));
+        let read = file.and_then(|file| file.take(max + 1).read_to_end(&mut bytes));
         read.map_err(|error| unreadable(path, error))?;
-        if bytes.len() as u64 > most {
-            let reason = format!("is longer than {} MiB", most >> 20);
+        if bytes.len() as u64 > max {
+            let reason = format!("is longer than {} MiB", max >> 20);
             return Err(Error::dataset(path, None, reason));
         }
         Ok(bytes)
     }
 
-    /// Whether there is such a file, and it may be read.
+    /// Whether a file exists and may be read.
     pub(crate) fn has(&self, path: &Path) -> bool {
         self.resolve(path).is_ok_and(|path| path.exists())
     }
@@ -100,7 +100,7 @@ impl Access {
     }
 }
 
-/// The folder that holds a file which does not exist.
+/// The folder of a file that does not exist.
 fn parent(path: &Path) -> Option<PathBuf> {
     let parent = path.parent().filter(|parent| *parent != Path::new(""));
     let parent = parent.unwrap_or_else(|| Path::new("."));
@@ -118,46 +118,37 @@ fn unreadable(path: &Path, source: io::Error) -> Error {
 mod tests {
     use std::fs;
 
+    use tempfile::{TempDir, tempdir};
+
     use super::*;
 
-    /// A folder with `open/a.txt` and `closed/b.txt`, which goes away with the test.
-    struct Scratch(PathBuf);
-
-    impl Scratch {
-        fn new(name: &str) -> Self {
-            let path =
-                std::env::temp_dir().join(format!("llm-bench-{name}-{}", std::process::id()));
-            let _ = fs::remove_dir_all(&path);
-            for (folder, file) in [("open", "a.txt"), ("closed", "b.txt")] {
-                fs::create_dir_all(path.join(folder)).unwrap();
-                fs::write(path.join(folder).join(file), "secret").unwrap();
-            }
-            Self(path)
+    /// A folder with `open/a.txt` and `closed/b.txt`.
+    fn folders() -> TempDir {
+        let dir = tempdir().unwrap();
+        for (folder, file) in [("open", "a.txt"), ("closed", "b.txt")] {
+            let folder = dir.path().join(folder);
+            fs::create_dir(&folder).unwrap();
+            fs::write(folder.join(file), "secret").unwrap();
         }
-
-        fn access(&self) -> Access {
-            Access::within([self.0.join("open")]).unwrap()
-        }
+        dir
     }
 
-    impl Drop for Scratch {
-        fn drop(&mut self) {
-            let _ = fs::remove_dir_all(&self.0);
-        }
+    fn access(dir: &TempDir) -> Access {
+        Access::within([dir.path().join("open")]).unwrap()
     }
 
     #[test]
-    fn nothing_outside_of_the_folders_is_read() {
-        let scratch = Scratch::new("access");
-        let access = scratch.access();
-        let read = |path: &str| access.read(&scratch.0.join(path), 100);
+    fn nothing_outside_the_folders_is_read() {
+        let dir = folders();
+        let access = access(&dir);
+        let read = |path: &str| access.read(&dir.path().join(path), 100);
         assert_eq!(read("open/a.txt").unwrap(), b"secret");
         assert_eq!(read("open/../open/a.txt").unwrap(), b"secret");
         for path in [
             "closed/b.txt",
             "open/../closed/b.txt",
             "closed",
-            // Whether it exists is not told.
+            // Its existence is not revealed.
             "closed/none.txt",
             "nowhere/none.txt",
             "/etc/passwd",
@@ -170,30 +161,30 @@ mod tests {
         let error = read("open/none.txt").unwrap_err();
         assert!(matches!(error, Error::Read { .. }), "{error}");
         let nothing = Access::within::<&Path>([]).unwrap();
-        assert!(nothing.read(&scratch.0.join("open/a.txt"), 100).is_err());
+        assert!(nothing.read(&dir.path().join("open/a.txt"), 100).is_err());
         assert!(access.check_hub("squad").is_err());
         assert!(access.with_hub().check_hub("squad").is_ok());
     }
 
     #[cfg(unix)]
     #[test]
-    fn a_symbolic_link_leads_nowhere_else() {
-        let scratch = Scratch::new("links");
-        let access = scratch.access();
+    fn a_symbolic_link_cannot_leave_the_folders() {
+        let dir = folders();
+        let access = access(&dir);
         for (link, to) in [("file", "closed/b.txt"), ("folder", "closed")] {
-            let link = scratch.0.join("open").join(link);
-            std::os::unix::fs::symlink(scratch.0.join(to), link).unwrap();
+            let link = dir.path().join("open").join(link);
+            std::os::unix::fs::symlink(dir.path().join(to), link).unwrap();
         }
         for path in ["open/file", "open/folder/b.txt"] {
-            let error = access.read(&scratch.0.join(path), 100).unwrap_err();
+            let error = access.read(&dir.path().join(path), 100).unwrap_err();
             assert!(matches!(error, Error::NotAllowed { .. }), "{path}: {error}");
         }
     }
 
     #[test]
-    fn a_file_has_a_limit() {
-        let scratch = Scratch::new("limit");
-        let file = scratch.0.join("open/a.txt");
+    fn the_size_of_a_file_is_limited() {
+        let dir = folders();
+        let file = dir.path().join("open/a.txt");
         assert!(Access::all().read(&file, 6).is_ok());
         let error = Access::all().read(&file, 5).unwrap_err();
         assert!(error.to_string().contains("longer than"), "{error}");

@@ -5,33 +5,33 @@ use serde_json::{Map, Value};
 
 use crate::error::Error;
 use crate::workload::access::Access;
-use crate::workload::{hub, read};
+use crate::workload::{file, hub};
 
-/// Prompts, and what goes with them.
+/// A dataset: prompts with their images and limits.
 #[non_exhaustive]
 #[derive(Clone, Debug, Default)]
 pub struct Dataset {
-    /// Where it came from.
+    /// The file or the name of the dataset.
     pub path: String,
-    /// At least one.
-    pub rows: Vec<Row>,
+    /// The rows; at least one.
+    pub rows: Vec<DatasetRow>,
 }
 
 /// A row of a dataset.
 #[non_exhaustive]
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Row {
-    /// A system message.
+pub struct DatasetRow {
+    /// The system message.
     pub system: Option<String>,
-    /// What the user says, in one turn or several; at least one.
+    /// The user's messages, one per turn; at least one.
     pub turns: Vec<String>,
-    /// Images of the first turn: `http(s)://` or `data:` addresses.
+    /// Images of the first turn: `http(s)://` or `data:` URLs.
     pub images: Vec<String>,
-    /// The most tokens to answer with.
+    /// The most output tokens.
     pub max_tokens: Option<u64>,
 }
 
-impl Row {
+impl DatasetRow {
     /// A row of one prompt.
     pub fn prompt(text: impl Into<String>) -> Self {
         Self {
@@ -40,65 +40,65 @@ impl Row {
         }
     }
 
-    /// What the user says first.
+    /// The user's first message.
     pub fn text(&self) -> &str {
         self.turns.first().map_or("", String::as_str)
     }
 }
 
-/// How to read a dataset: genai-bench's `--dataset-config`, or what the single options say.
+/// The configuration of a dataset: genai-bench's `--dataset-config`, or single options.
 #[non_exhaustive]
 #[derive(Clone, Debug, Deserialize)]
 pub struct DatasetConfig {
-    /// Where it is.
+    /// The source.
     pub source: DatasetSource,
-    /// The column with prompts; usual names are found without it.
+    /// The column of prompts; common names are found without it.
     pub prompt_column: Option<String>,
-    /// The column with images.
+    /// The column of images.
     pub image_column: Option<String>,
-    /// A Python expression in genai-bench, which this is not.
+    /// A Python expression for genai-bench; not supported.
     pub prompt_lambda: Option<String>,
-    /// Lifts the limit of 50 megapixels for an image.
+    /// Removes the limit of 50 megapixels per image.
     #[serde(default)]
     pub unsafe_allow_large_images: bool,
 }
 
-/// Where a dataset is.
+/// The source of a dataset.
 #[non_exhaustive]
 #[derive(Clone, Debug, Default, Deserialize)]
 pub struct DatasetSource {
     /// `file` or `huggingface`.
     #[serde(rename = "type")]
     pub kind: String,
-    /// A file, or the dataset's name on the hub.
+    /// A file, or the name of the dataset on the hub.
     #[serde(default)]
     pub path: String,
-    /// `txt`, `csv`, `json` or `jsonl`; otherwise the file's ending tells.
+    /// `txt`, `csv`, `json` or `jsonl`; by default the file's extension decides.
     pub file_format: Option<String>,
     /// The column of a CSV file, from 0.
     pub csv_column_index: Option<usize>,
-    /// What Hugging Face's `load_dataset` takes; `name` and `split` count here.
+    /// Arguments of Hugging Face's `load_dataset`; `name` and `split` are used.
     #[serde(default)]
     pub huggingface_kwargs: Map<String, Value>,
 }
 
 impl DatasetConfig {
-    /// A dataset at a path, which may also be a config file: the examples of genai-bench's
-    /// documentation give their configs as datasets.
+    /// A dataset at a path. The path may also be a config file, as in the examples of genai-bench's
+    /// documentation.
     ///
     /// # Errors
     ///
-    /// [`Error`] when the file looks like a config and is none.
+    /// [`Error`] if the file looks like a config but is invalid.
     pub fn at(path: &Path, access: &Access) -> Result<Self, Error> {
         if path.extension().is_some_and(|ending| ending == "json")
-            && let Ok(text) = read::text(path, access)
+            && let Ok(text) = file::text(path, access)
             && text.trim_start().starts_with('{')
             && serde_json::from_str::<Map<String, Value>>(&text)
                 .is_ok_and(|fields| fields.contains_key("source"))
         {
             return Self::read(path, access);
         }
-        // Not a file, and shaped like the name of a dataset on the hub.
+        // Not a file, and in the form of a dataset name on the hub.
         let named = path.to_string_lossy();
         let on_hub = !access.has(path)
             && path.extension().is_none()
@@ -117,15 +117,15 @@ impl DatasetConfig {
         })
     }
 
-    /// Reads a config file. A relative path in it is looked for beside it too.
+    /// Reads a config file. A relative path in it may be relative to its folder.
     ///
     /// # Errors
     ///
     /// [`Error::Read`], [`Error::NotAllowed`] or [`Error::Dataset`].
     pub fn read(path: &Path, access: &Access) -> Result<Self, Error> {
-        let text = read::text(path, access)?;
+        let text = file::text(path, access)?;
         let mut config: Self = serde_json::from_str(&text).map_err(|error| {
-            let reason = format!("is no dataset config: {error}");
+            let reason = format!("invalid dataset config: {error}");
             Error::dataset(path, Some(error.line() as u64), reason)
         })?;
         let inside = Path::new(&config.source.path);
@@ -138,21 +138,22 @@ impl DatasetConfig {
 }
 
 impl Dataset {
-    /// Reads a dataset: a file, or one on Hugging Face's hub, which is the only case in which
-    /// anything but the target is contacted.
+    /// Reads a dataset: a file, or one on Hugging Face's hub. Only the latter contacts a server
+    /// other than the target.
     ///
     /// # Errors
     ///
-    /// [`Error::Dataset`] with file, line and what was expected; [`Error::Read`];
+    /// [`Error::Dataset`] with the file, the line and the expected form; [`Error::Read`];
     /// [`Error::NotAllowed`].
     pub async fn load(config: &DatasetConfig, access: &Access) -> Result<Self, Error> {
         let source = &config.source;
         if config.prompt_lambda.is_some() {
-            let reason = "prompt_lambda is Python, which is not run here: use prompt_column";
+            let reason =
+                "prompt_lambda is a Python expression, which is not supported: use prompt_column";
             return Err(Error::dataset(&source.path, None, reason));
         }
         let rows = match source.kind.as_str() {
-            "file" => read::rows(config, access)?,
+            "file" => file::rows(config, access)?,
             "huggingface" => {
                 access.check_hub(&source.path)?;
                 hub::rows(config).await?
@@ -163,7 +164,7 @@ impl Dataset {
             }
         };
         if rows.is_empty() {
-            let reason = "holds no prompts: expected at least one";
+            let reason = "expected at least one prompt";
             return Err(Error::dataset(&source.path, None, reason));
         }
         Ok(Self {
@@ -173,11 +174,11 @@ impl Dataset {
     }
 }
 
-/// What columns are called, where nobody tells.
+/// The columns of a dataset.
 pub(super) struct Columns<'a> {
     pub(super) prompt: Option<&'a str>,
     pub(super) image: Option<&'a str>,
-    /// Where image files are looked for.
+    /// Limits which image files are read.
     pub(super) folder: PathBuf,
     pub(super) access: &'a Access,
     pub(super) large_images: bool,
@@ -195,11 +196,11 @@ impl<'a> Columns<'a> {
         }
     }
 
-    /// A row from a JSON value: a string, or an object with the columns, with `messages` in
-    /// OpenAI's form, or with `conversations` in ShareGPT's.
-    pub(super) fn row(&self, value: &Value) -> Result<Row, String> {
+    /// Reads a row from a JSON value: a string, or an object with the columns, with `messages` in
+    /// OpenAI's form, or with `conversations` in ShareGPT's form.
+    pub(super) fn row(&self, value: &Value) -> Result<DatasetRow, String> {
         let fields = match value {
-            Value::String(text) => return Ok(Row::prompt(text)),
+            Value::String(text) => return Ok(DatasetRow::prompt(text)),
             Value::Object(fields) => fields,
             other => {
                 return Err(format!(
@@ -210,7 +211,7 @@ impl<'a> Columns<'a> {
         };
         let mut row = match self.prompt {
             Some(column) => match fields.get(column) {
-                Some(Value::String(text)) => Row::prompt(text),
+                Some(Value::String(text)) => DatasetRow::prompt(text),
                 Some(Value::Array(messages)) => conversation(messages)?,
                 Some(other) => {
                     return Err(format!(
@@ -221,7 +222,9 @@ impl<'a> Columns<'a> {
                 None => {
                     let known: Vec<_> = fields.keys().map(String::as_str).collect();
                     let known = known.join(", ");
-                    return Err(format!("has no column {column:?}; it has {known}"));
+                    return Err(format!(
+                        "column {column:?} not found; the columns are {known}"
+                    ));
                 }
             },
             None => self.guess(fields)?,
@@ -232,13 +235,13 @@ impl<'a> Columns<'a> {
         if let Some(column) = self.image {
             let images = fields
                 .get(column)
-                .ok_or_else(|| format!("has no column {column:?}"))?;
+                .ok_or_else(|| format!("column {column:?} not found"))?;
             row.images = self.images(images)?;
         }
         Ok(row)
     }
 
-    fn guess(&self, fields: &Map<String, Value>) -> Result<Row, String> {
+    fn guess(&self, fields: &Map<String, Value>) -> Result<DatasetRow, String> {
         for name in ["messages", "conversations", "conversation"] {
             if let Some(Value::Array(messages)) = fields.get(name) {
                 return conversation(messages);
@@ -246,9 +249,9 @@ impl<'a> Columns<'a> {
         }
         let texts = PROMPT_COLUMNS.iter();
         let mut found = texts.filter_map(|name| fields.get(*name)?.as_str());
-        found.next().map(Row::prompt).ok_or_else(|| {
+        found.next().map(DatasetRow::prompt).ok_or_else(|| {
             let names = PROMPT_COLUMNS.join(", ");
-            format!("has none of {names}, messages, conversations: name the column with prompts")
+            format!("expected one of {names}, messages, conversations; set the column of prompts by --dataset-prompt-column")
         })
     }
 
@@ -259,26 +262,26 @@ impl<'a> Columns<'a> {
                 Ok(images.collect::<Result<Vec<_>, _>>()?.concat())
             }
             Value::String(text) => {
-                let file = |path: &str| self.access.read(&self.folder.join(path), LONGEST_IMAGE);
+                let file = |path: &str| self.access.read(&self.folder.join(path), MAX_IMAGE);
                 super::image::address(text, file, self.large_images).map(|url| vec![url])
             }
-            // The hub's viewer gives images as objects with an address.
+            // The hub's viewer represents images as objects with a URL.
             Value::Object(fields) => match fields.get("src").or_else(|| fields.get("url")) {
                 Some(Value::String(url)) => Ok(vec![url.clone()]),
-                _ => Err("an image's object has no src".to_owned()),
+                _ => Err("an image object has no src".to_owned()),
             },
             other => Err(format!(
-                "expected an image's address or path, found {}",
+                "expected an image URL or path, found {}",
                 kind(other)
             )),
         }
     }
 }
 
-/// OpenAI's messages or ShareGPT's: what user and system say. The model's own answers take the
-/// place of the recorded ones.
-fn conversation(messages: &[Value]) -> Result<Row, String> {
-    let mut row = Row::default();
+/// The user's and system messages of OpenAI's messages or ShareGPT's conversations. The model's own
+/// responses replace the recorded ones.
+fn conversation(messages: &[Value]) -> Result<DatasetRow, String> {
+    let mut row = DatasetRow::default();
     for message in messages {
         let field = |names: [&str; 2]| names.iter().find_map(|name| message.get(*name)?.as_str());
         let role = field(["role", "from"]).ok_or("a message has neither role nor from")?;
@@ -290,7 +293,7 @@ fn conversation(messages: &[Value]) -> Result<Row, String> {
         }
     }
     if row.turns.is_empty() {
-        return Err("the conversation has no message of the user".to_owned());
+        return Err("the conversation has no user message".to_owned());
     }
     Ok(row)
 }
@@ -306,8 +309,8 @@ fn kind(value: &Value) -> &'static str {
     }
 }
 
-/// Bytes of an image's file.
-const LONGEST_IMAGE: u64 = 256 << 20;
+/// The longest image file, in bytes.
+const MAX_IMAGE: u64 = 256 << 20;
 
 const PROMPT_COLUMNS: &[&str] = &[
     "prompt",

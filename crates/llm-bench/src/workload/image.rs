@@ -1,11 +1,11 @@
-//! Images as requests carry them: addresses, or data in base64.
+//! Images in requests: URLs, or data in base64.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
 use crate::error::Error;
 
-/// What a dataset's text for an image means: an address as it is, base64 as data, a file as data.
+/// The URL for an image of a dataset: a URL stays, base64 and files become data URLs.
 pub(super) fn address(
     text: &str,
     file: impl Fn(&str) -> Result<Vec<u8>, Error>,
@@ -20,18 +20,18 @@ pub(super) fn address(
     }
     let bytes = if let Ok(bytes) = file(text) {
         bytes
-    } else if text.len() > LONGEST_PATH
+    } else if text.len() > MAX_PATH
         && let Ok(bytes) = STANDARD.decode(text)
     {
         bytes
     } else {
         let shown: String = text.chars().take(80).collect();
         return Err(format!(
-            "{shown:?} is not an image: expected an address, a file or base64"
+            "{shown:?} is not an image: expected a URL, a file or base64"
         ));
     };
     check_size(&bytes, large)?;
-    let kind = media_type(&bytes).ok_or("is no JPEG, PNG, GIF or WebP")?;
+    let kind = media_type(&bytes).ok_or("expected JPEG, PNG, GIF or WebP")?;
     Ok(data_url(kind, &bytes))
 }
 
@@ -63,7 +63,7 @@ fn media_type(bytes: &[u8]) -> Option<&'static str> {
     }
 }
 
-/// A picture of a wanted size: one of a dataset resized, or a made-up one.
+/// An image of a given size: a resized one of the dataset, or a synthetic one.
 #[cfg(feature = "images")]
 pub(super) fn sized(
     source: Option<&str>,
@@ -74,24 +74,24 @@ pub(super) fn sized(
     use image::imageops::FilterType;
     use image::{DynamicImage, RgbImage};
 
-    let wrong =
+    let invalid =
         |reason: String| Error::usage("--traffic-scenario", format!("I({width},{height})"), reason);
-    let picture = match source {
+    let raster = match source {
         Some(address) => {
             let data = address
                 .strip_prefix("data:")
                 .and_then(|data| data.split_once(";base64,"))
                 .ok_or_else(|| {
-                    wrong("the dataset's images are addresses, which are not fetched to be resized: use the scenario dataset".to_owned())
+                    invalid("the images of the dataset are URLs, which are not fetched for resizing: use the scenario dataset".to_owned())
                 })?;
             let bytes = STANDARD
                 .decode(data.1)
-                .map_err(|error| wrong(error.to_string()))?;
+                .map_err(|error| invalid(error.to_string()))?;
             image::load_from_memory(&bytes)
-                .map_err(|error| wrong(error.to_string()))?
+                .map_err(|error| invalid(error.to_string()))?
                 .resize_exact(width, height, FilterType::Lanczos3)
         }
-        // Waves whose phases differ from picture to picture, so that none is in a cache.
+        // Waves with different phases in each image, so that no cache has it.
         None => {
             let phase = (number as f32 * 0.7).rem_euclid(std::f32::consts::TAU);
             let wave = |x: u32, y: u32, step: f32| {
@@ -104,8 +104,8 @@ pub(super) fn sized(
     };
     let mut bytes = Vec::new();
     JpegEncoder::new_with_quality(&mut bytes, 85)
-        .encode_image(&picture.to_rgb8())
-        .map_err(|error| wrong(error.to_string()))?;
+        .encode_image(&raster.to_rgb8())
+        .map_err(|error| invalid(error.to_string()))?;
     Ok(data_url("image/jpeg", &bytes))
 }
 
@@ -115,7 +115,7 @@ pub(super) fn sized(
     (width, height): (u32, u32),
     _number: u64,
 ) -> Result<String, Error> {
-    let reason = "this build lacks the feature images";
+    let reason = "needs the feature `images`, which is not part of this build";
     Err(Error::usage(
         "--traffic-scenario",
         format!("I({width},{height})"),
@@ -123,7 +123,7 @@ pub(super) fn sized(
     ))
 }
 
-/// genai-bench refuses what Pillow calls a decompression bomb, unless told otherwise.
+/// genai-bench rejects what Pillow calls a decompression bomb, unless configured otherwise.
 #[cfg(feature = "images")]
 fn check_size(bytes: &[u8], large: bool) -> Result<(), String> {
     let reader = image::ImageReader::new(std::io::Cursor::new(bytes)).with_guessed_format();
@@ -131,7 +131,7 @@ fn check_size(bytes: &[u8], large: bool) -> Result<(), String> {
     let Some((width, height)) = size else {
         return Ok(());
     };
-    if !large && u64::from(width) * u64::from(height) > MOST_PIXELS {
+    if !large && u64::from(width) * u64::from(height) > MAX_PIXELS {
         return Err(format!(
             "the image has {width} x {height} pixels: set unsafe_allow_large_images to use it"
         ));
@@ -145,17 +145,17 @@ fn check_size(_bytes: &[u8], _large: bool) -> Result<(), String> {
 }
 
 #[cfg(feature = "images")]
-const MOST_PIXELS: u64 = 50_000_000;
+const MAX_PIXELS: u64 = 50_000_000;
 
-/// Longer text is no name of a file.
-const LONGEST_PATH: usize = 200;
+/// The longest text that is tried as a file name.
+const MAX_PATH: usize = 200;
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn addresses_stay_and_nonsense_is_refused() {
+    fn urls_are_kept_and_invalid_images_are_errors() {
         let none = |_: &str| Err(Error::usage("", "", "no such file"));
         let kept = address(" https://h/x.png ", none, false);
         assert_eq!(kept.as_deref(), Ok("https://h/x.png"));
@@ -168,19 +168,19 @@ mod tests {
         assert!(
             address(&text, none, false)
                 .unwrap_err()
-                .contains("is no JPEG")
+                .contains("expected JPEG")
         );
     }
 
     #[cfg(feature = "images")]
     #[test]
-    fn pictures_have_the_size_asked_for() {
-        let made_up = sized(None, (64, 32), 1).unwrap();
-        assert_ne!(made_up, sized(None, (64, 32), 2).unwrap());
-        let resized = sized(Some(&made_up), (16, 16), 1).unwrap();
+    fn images_have_the_configured_size() {
+        let synthetic = sized(None, (64, 32), 1).unwrap();
+        assert_ne!(synthetic, sized(None, (64, 32), 2).unwrap());
+        let resized = sized(Some(&synthetic), (16, 16), 1).unwrap();
         let data = resized.strip_prefix("data:image/jpeg;base64,").unwrap();
-        let picture = image::load_from_memory(&STANDARD.decode(data).unwrap()).unwrap();
-        assert_eq!((picture.width(), picture.height()), (16, 16));
+        let raster = image::load_from_memory(&STANDARD.decode(data).unwrap()).unwrap();
+        assert_eq!((raster.width(), raster.height()), (16, 16));
         assert!(sized(Some("https://h/x.png"), (1, 1), 1).is_err());
     }
 }

@@ -5,25 +5,25 @@ use rand_chacha::rand_core::SeedableRng;
 use serde_json::{Map, Value, json};
 
 use crate::error::Error;
-use crate::experiment::{Limits, Load, Task};
+use crate::experiment::{Load, RunLimits, Task};
 use crate::job::Job;
-use crate::request::{Bodies, Endpoint, Prepared, ReplicateModel};
+use crate::request::{BodyBuilder, Endpoint, PreparedRequest, ReplicateModel};
 use crate::run::{RunSpec, Timing};
-use crate::scenario::Scenario;
+use crate::scenario::TrafficScenario;
 use crate::schedule::{ArrivalProcess, RateProfile, Schedule};
 use crate::target::Backend;
 use crate::tokens::{self, Tokenizer};
 use crate::workload::Dataset;
 use crate::workload::prompts::Prompts;
-use crate::workload::text::{Prefix, Writer};
+use crate::workload::text::{Prefix, PromptWriter};
 use crate::workload::trace::{BLOCK, Trace, TraceRow};
 
-/// What all runs of an experiment ask.
+/// The prompts and parameters of all runs of an experiment.
 #[derive(Clone, Debug)]
 pub struct Workload {
     pub(super) task: Task,
     pub(super) backend: Backend,
-    pub(super) bodies: Arc<Bodies>,
+    pub(super) bodies: Arc<BodyBuilder>,
     pub(super) dataset: Option<Arc<Dataset>>,
     pub(super) tokenizer: Option<Tokenizer>,
     pub(super) prefix: Option<Prefix>,
@@ -31,19 +31,19 @@ pub struct Workload {
 }
 
 impl Workload {
-    /// Prompts for a task and a model.
+    /// Creates a workload for a task and a model.
     ///
     /// # Errors
     ///
-    /// [`Error::Usage`] when the backend cannot do the task, or the model's name is not one of
-    /// Replicate's.
+    /// [`Error::Usage`] if the backend does not support the task, or the model's name is invalid on
+    /// Replicate.
     pub fn new(task: Task, backend: Backend, model: impl Into<String>) -> Result<Self, Error> {
         if backend == Backend::Replicate && task != Task::TextToText {
-            let reason = "predictions are measured for text-to-text only";
+            let reason = "predictions are supported for text-to-text only";
             return Err(Error::usage("--task", task.name(), reason));
         }
         let model = model.into();
-        if backend == Backend::Replicate && !ReplicateModel::of(&model).is_valid() {
+        if backend == Backend::Replicate && !ReplicateModel::parse(&model).is_valid() {
             let reason = "expected owner/name, owner/name:version, a version or \
                           deployments/owner/name";
             return Err(Error::usage("--api-model-name", model, reason));
@@ -51,7 +51,7 @@ impl Workload {
         Ok(Self {
             task,
             backend,
-            bodies: Arc::new(Bodies {
+            bodies: Arc::new(BodyBuilder {
                 model,
                 additional: Map::new(),
             }),
@@ -62,73 +62,73 @@ impl Workload {
         })
     }
 
-    /// Merges these into every request, last.
+    /// Merges parameters into every request, last.
     #[must_use]
     pub fn with_additional_params(mut self, params: Map<String, Value>) -> Self {
         Arc::make_mut(&mut self.bodies).additional = params;
         self
     }
 
-    /// Takes prompts, or their words, from here.
+    /// Takes prompts, or the lines of prompts, from a dataset.
     #[must_use]
     pub fn with_dataset(mut self, dataset: Dataset) -> Self {
         self.dataset = Some(Arc::new(dataset));
         self
     }
 
-    /// Counts the tokens of prompts by this.
+    /// Counts the tokens of prompts with a tokenizer.
     #[must_use]
     pub fn with_tokenizer(mut self, tokenizer: Tokenizer) -> Self {
         self.tokenizer = Some(tokenizer);
         self
     }
 
-    /// Begins all prompts alike.
+    /// Starts all prompts with a shared prefix.
     #[must_use]
     pub fn with_prefix(mut self, prefix: Prefix) -> Self {
         self.prefix = Some(prefix);
         self
     }
 
-    /// Begins random choices here; equal seeds give equal requests at equal times.
+    /// Sets the seed; equal seeds give equal requests at equal times.
     #[must_use]
     pub fn with_seed(mut self, seed: u64) -> Self {
         self.seed = seed;
         self
     }
 
-    /// The run of a scenario at a load; `number` tells the runs of an experiment apart, so that no
+    /// A run of a scenario at a load. `number` distinguishes the runs of an experiment, so that no
     /// two send the same prompts.
     ///
     /// # Errors
     ///
-    /// [`Error::Usage`] when the scenario does not go with the task or the dataset, or the load
-    /// makes no sense.
+    /// [`Error::Usage`] if the scenario does not fit the task or the dataset, or the load is
+    /// invalid.
     pub fn run(
         &self,
         number: u32,
-        scenario: Scenario,
+        scenario: TrafficScenario,
         load: LoadSpec,
         batch_size: u32,
-        limits: Limits,
+        limits: RunLimits,
     ) -> Result<RunSpec, Error> {
         scenario.check(self.task)?;
         scenario.check_batch(batch_size)?;
         if let Some(prefix) = self.prefix {
             let least = scenario.least_input().ok_or_else(|| {
-                let reason = "goes with the scenarios D, N and U only";
+                let reason = "supported for the scenarios D, N and U only";
                 Error::usage("--prefix-len", scenario.to_string(), reason)
             })?;
             prefix.check(least)?;
         }
-        if scenario == Scenario::Dataset && self.dataset.is_none() {
+        if scenario == TrafficScenario::Dataset && self.dataset.is_none() {
             let reason = "needs --dataset-path or --dataset-config";
             return Err(Error::usage("--traffic-scenario", "dataset", reason));
         }
         let seed = self.seed ^ (u64::from(number) << 32);
         let (load, timing) = match load {
             LoadSpec::Concurrency(concurrency) => {
-                (Load::Concurrency { concurrency }, Timing::AtOnce)
+                (Load::Concurrency { concurrency }, Timing::Immediate)
             }
             LoadSpec::Rate {
                 per_second,
@@ -146,14 +146,14 @@ impl Workload {
             }
         };
         let mut prompts = Prompts::new(self, scenario, batch_size, seed)?;
-        // What cannot be made is reported before anything is sent.
+        // An invalid first request is reported before anything is sent.
         let job_bytes = prompts.try_next()?.first.body.len();
         let prompts = Prompts::new(self, scenario, batch_size, seed)?;
         Ok(RunSpec {
             scenario: scenario.to_string(),
             load,
             batch_size,
-            plan: Box::new(Limited::new(prompts, limits.max_requests)),
+            plan: Box::new(RequestLimit::new(prompts, limits.max_requests)),
             timing,
             limits,
             budget: None,
@@ -161,24 +161,24 @@ impl Workload {
         })
     }
 
-    /// The run of a trace, `speed` times as fast as it was.
+    /// A run of a trace, `speed` times as fast as recorded.
     ///
     /// # Errors
     ///
-    /// [`Error::Usage`] when the speed is not from 0.001 to 1,000,000, or the task is not chat.
+    /// [`Error::Usage`] if the speed is not from 0.001 to 1,000,000, or the task is not chat.
     pub fn replay(
         &self,
         trace: &Trace,
         speed: f64,
         max_concurrency: Option<u32>,
-        limits: Limits,
+        limits: RunLimits,
     ) -> Result<RunSpec, Error> {
         if !(1e-3..=1e6).contains(&speed) {
             let reason = "expected a factor from 0.001 to 1000000";
             return Err(Error::usage("--trace-speed", speed.to_string(), reason));
         }
         if self.task != Task::TextToText {
-            let reason = "traces are replayed for text-to-text only";
+            let reason = "traces are supported for text-to-text only";
             return Err(Error::usage("--task", self.task.name(), reason));
         }
         let zero = trace.rows.first().map_or(0.0, |row| row.timestamp);
@@ -197,8 +197,8 @@ impl Workload {
                 max_concurrency,
             },
             batch_size: 1,
-            plan: Box::new(Limited::new(plan, limits.max_requests)),
-            timing: Timing::Own,
+            plan: Box::new(RequestLimit::new(plan, limits.max_requests)),
+            timing: Timing::PerJob,
             limits,
             budget: None,
             job_bytes,
@@ -220,12 +220,12 @@ impl Workload {
         self.text(id, &text, row.output_length)
     }
 
-    /// A prompt of blocks: equal numbers give equal text, so that caches work as they did.
+    /// A prompt of blocks: equal numbers give equal text, so that caches work as recorded.
     fn blocks(&self, id: u64, row: &TraceRow) -> String {
-        let writer = Writer::new(Vec::new(), self.tokenizer.clone(), None);
+        let writer = PromptWriter::new(Vec::new(), self.tokenizer.clone(), None);
         let mut left = row.input_length.unwrap_or(1).max(1);
         let mut blocks = Vec::new();
-        let own = |index: u64| (id << 16) ^ index ^ OWN_BLOCKS;
+        let own = |index: u64| (id << 16) ^ index ^ UNIQUE_BLOCKS;
         let mut hashes = row.hash_ids.iter().copied();
         for index in 0.. {
             if left == 0 {
@@ -241,9 +241,9 @@ impl Workload {
 
     pub(super) fn text(&self, id: u64, text: &str, max_tokens: Option<u64>) -> Job {
         if self.backend == Backend::Replicate {
-            return Job::once(
+            return Job::single(
                 id,
-                Prepared {
+                PreparedRequest {
                     endpoint: Endpoint::Prediction,
                     body: self.bodies.prediction(text, max_tokens),
                     input: tokens::count(self.tokenizer.as_ref(), text),
@@ -258,9 +258,9 @@ impl Workload {
         let texts = messages.iter().filter_map(|m| m.get("content")?.as_str());
         let counts = texts.map(|text| tokens::count(self.tokenizer.as_ref(), text));
         let input = counts.reduce(|a, b| (a.0 + b.0, a.1)).unwrap_or_default();
-        Job::once(
+        Job::single(
             id,
-            Prepared {
+            PreparedRequest {
                 endpoint: Endpoint::Chat,
                 body: self.bodies.chat(messages, max_tokens),
                 input,
@@ -270,38 +270,38 @@ impl Workload {
     }
 }
 
-/// A load as it is asked for.
+/// A load.
 #[non_exhaustive]
 #[derive(Clone, Copy, Debug)]
 pub enum LoadSpec {
-    /// As many requests in flight at any time.
+    /// A fixed number of requests in flight.
     Concurrency(u32),
-    /// Requests start at times of their own.
+    /// Requests start at scheduled times.
     Rate {
-        /// The rate in reports: that at the end of the profile.
+        /// The rate in reports: the last one of the profile.
         per_second: f64,
         /// The rate over time.
         profile: RateProfile,
-        /// How arrivals spread.
+        /// The distribution of arrivals.
         arrivals: ArrivalProcess,
-        /// Most requests in flight.
+        /// The limit of requests in flight.
         max_concurrency: Option<u32>,
     },
 }
 
-/// Jobs until so many requests are made; a conversation is not begun that would go beyond.
-struct Limited<I> {
+/// Limits jobs to a number of requests; a conversation that would exceed it does not start.
+struct RequestLimit<I> {
     jobs: I,
     left: u64,
 }
 
-impl<I> Limited<I> {
-    fn new(jobs: I, most: u64) -> Self {
-        Self { jobs, left: most }
+impl<I> RequestLimit<I> {
+    fn new(jobs: I, max: u64) -> Self {
+        Self { jobs, left: max }
     }
 }
 
-impl<I: Iterator<Item = Job>> Iterator for Limited<I> {
+impl<I: Iterator<Item = Job>> Iterator for RequestLimit<I> {
     type Item = Job;
 
     fn next(&mut self) -> Option<Job> {
@@ -316,4 +316,4 @@ impl<I: Iterator<Item = Job>> Iterator for Limited<I> {
 
 const ARRIVALS: u64 = 0x6172_7269_7661_6c73;
 
-const OWN_BLOCKS: u64 = 1 << 63;
+const UNIQUE_BLOCKS: u64 = 1 << 63;

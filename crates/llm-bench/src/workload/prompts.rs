@@ -9,22 +9,22 @@ use serde_json::json;
 use crate::error::Error;
 use crate::experiment::Task;
 use crate::job::{Conversation, Job};
-use crate::request::{Endpoint, Prepared};
-use crate::scenario::Scenario;
+use crate::request::{Endpoint, PreparedRequest};
+use crate::scenario::TrafficScenario;
 use crate::target::Backend;
 use crate::tokens;
 use crate::workload::plan::Workload;
-use crate::workload::text::Writer;
-use crate::workload::{Row, image};
+use crate::workload::text::PromptWriter;
+use crate::workload::{DatasetRow, image};
 
-/// Requests without an end.
+/// An endless sequence of requests.
 pub(super) struct Prompts {
     workload: Workload,
-    scenario: Scenario,
+    scenario: TrafficScenario,
     batch_size: u32,
     rng: ChaCha8Rng,
-    writer: Writer,
-    /// Rows of the dataset in random order, again and again.
+    writer: PromptWriter,
+    /// The rows of the dataset in random order, repeated.
     order: Vec<usize>,
     at: usize,
     id: u64,
@@ -34,7 +34,7 @@ pub(super) struct Prompts {
 impl Prompts {
     pub(super) fn new(
         workload: &Workload,
-        scenario: Scenario,
+        scenario: TrafficScenario,
         batch_size: u32,
         seed: u64,
     ) -> Result<Self, Error> {
@@ -43,11 +43,11 @@ impl Prompts {
         let mut order: Vec<usize> = (0..rows.len()).collect();
         order.shuffle(&mut rng);
         let lines = match scenario {
-            Scenario::Dataset => Vec::new(),
+            TrafficScenario::Dataset => Vec::new(),
             _ => rows.iter().map(|row| row.text().to_owned()).collect(),
         };
         Ok(Self {
-            writer: Writer::new(lines, workload.tokenizer.clone(), workload.prefix),
+            writer: PromptWriter::new(lines, workload.tokenizer.clone(), workload.prefix),
             workload: workload.clone(),
             scenario,
             batch_size: batch_size.max(1),
@@ -101,10 +101,10 @@ impl Prompts {
     fn vision(&mut self, id: u64) -> Result<Job, Error> {
         let row = match self.workload.dataset {
             Some(_) => self.row(),
-            None => Row::prompt(DESCRIBE),
+            None => DatasetRow::prompt(DESCRIBE),
         };
         let images = match self.scenario {
-            Scenario::Image {
+            TrafficScenario::Image {
                 width,
                 height,
                 count,
@@ -118,7 +118,7 @@ impl Prompts {
             }
             _ if row.images.is_empty() => {
                 let reason =
-                    "the dataset has no images: name their column by --dataset-image-column";
+                    "the dataset has no images: set their column by --dataset-image-column";
                 return Err(Error::usage("--traffic-scenario", "dataset", reason));
             }
             _ => row.images.clone(),
@@ -134,7 +134,7 @@ impl Prompts {
 
     fn embeddings(&mut self, id: u64) -> Job {
         let documents = self.documents(match self.scenario {
-            Scenario::Embedding { tokens } => Some(tokens),
+            TrafficScenario::Embedding { tokens } => Some(tokens),
             _ => None,
         });
         self.batch(id, &documents, None)
@@ -142,7 +142,7 @@ impl Prompts {
 
     fn rerank(&mut self, id: u64) -> Job {
         let (document, query) = match self.scenario {
-            Scenario::Rerank { document, query } => (Some(document), Some(query)),
+            TrafficScenario::Rerank { document, query } => (Some(document), Some(query)),
             _ => (None, None),
         };
         let documents = self.documents(document);
@@ -169,9 +169,9 @@ impl Prompts {
             }
         };
         let turn = None;
-        Job::once(
+        Job::single(
             id,
-            Prepared {
+            PreparedRequest {
                 endpoint,
                 body,
                 input,
@@ -188,7 +188,7 @@ impl Prompts {
         documents.collect()
     }
 
-    fn row(&mut self) -> Row {
+    fn row(&mut self) -> DatasetRow {
         let rows = self
             .workload
             .dataset
@@ -202,9 +202,9 @@ impl Prompts {
         }
         let row = index.and_then(|index| rows.get(index)).cloned();
         row.unwrap_or_else(|| {
-            // Without a dataset a few words do.
+            // Without a dataset, a few words suffice.
             let tokens = self.rng.random_range(50..150);
-            Row::prompt(self.writer.text(tokens, &mut self.rng))
+            DatasetRow::prompt(self.writer.text(tokens, &mut self.rng))
         })
     }
 }
@@ -213,9 +213,9 @@ impl Iterator for Prompts {
     type Item = Job;
 
     fn next(&mut self) -> Option<Job> {
-        // The first one was made before the run, and all are made alike but for their images:
-        // one that cannot be read is passed over.
-        (0..MOST_MISSES).find_map(|_| match self.try_next() {
+        // The first request was checked before the run. Later ones can fail only because of an
+        // unreadable image, and are skipped.
+        (0..MAX_SKIPPED).find_map(|_| match self.try_next() {
             Ok(job) => Some(job),
             Err(_) => {
                 self.id += 1;
@@ -225,6 +225,6 @@ impl Iterator for Prompts {
     }
 }
 
-const MOST_MISSES: u32 = 1000;
+const MAX_SKIPPED: u32 = 1000;
 
 const DESCRIBE: &str = "Describe this image in detail.";

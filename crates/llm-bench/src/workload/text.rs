@@ -1,4 +1,4 @@
-//! Prompts of a wanted length.
+//! Prompts of a given length.
 
 use rand::seq::SliceRandom;
 use rand::{Rng, RngExt};
@@ -8,22 +8,22 @@ use rand_chacha::rand_core::SeedableRng;
 use crate::error::Error;
 use crate::tokens::{self, Tokenizer};
 
-/// A beginning that all prompts share, to measure caches of prefixes.
+/// A prefix that all prompts share, to measure prefix caches.
 #[non_exhaustive]
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Prefix {
-    /// As many tokens.
+    /// A number of tokens.
     Length(u64),
     /// A share of each prompt, from 0 to 1.
     Ratio(f64),
 }
 
 impl Prefix {
-    /// Checks against the shortest prompt that there will be.
+    /// Checks the prefix against the shortest prompt.
     ///
     /// # Errors
     ///
-    /// [`Error::Usage`] when the prefix is longer, or the share none.
+    /// [`Error::Usage`] if the prefix is longer, or the share is not from 0 to 1.
     pub(crate) fn check(self, least_input: u64) -> Result<(), Error> {
         match self {
             Self::Length(length) if length > least_input => Err(Error::usage(
@@ -48,16 +48,16 @@ impl Prefix {
     }
 }
 
-/// Where the words of prompts come from.
+/// Writes prompts.
 #[derive(Clone, Debug)]
-pub(crate) struct Writer {
-    /// Lines of the dataset; none to make words up.
+pub(crate) struct PromptWriter {
+    /// The lines of the dataset; if empty, words are synthetic.
     lines: Vec<String>,
     tokenizer: Option<Tokenizer>,
     prefix: Option<Prefix>,
 }
 
-impl Writer {
+impl PromptWriter {
     pub(crate) fn new(
         lines: Vec<String>,
         tokenizer: Option<Tokenizer>,
@@ -70,8 +70,8 @@ impl Writer {
         }
     }
 
-    /// A prompt of so many tokens, with the shared prefix if there is one. What follows the prefix
-    /// begins with a number of its own, so that nothing else is shared.
+    /// A prompt of `count` tokens, with the shared prefix if there is one. A unique number follows
+    /// the prefix, so that nothing else is shared.
     pub(crate) fn prompt(&self, count: u64, rng: &mut ChaCha8Rng) -> String {
         let shared = self.prefix.map_or(0, |prefix| prefix.of(count));
         if shared == 0 {
@@ -84,13 +84,13 @@ impl Writer {
         format!("{prefix}{separator}{}", self.text(left, rng))
     }
 
-    /// A text of so many tokens: lines in random order, the last one cut.
+    /// A text of `count` tokens: lines in random order, the last one cut.
     pub(crate) fn text(&self, count: u64, rng: &mut ChaCha8Rng) -> String {
         let tokenizer = self.tokenizer.as_ref();
         if self.lines.is_empty() {
             let words = words(count, rng);
             return match tokenizer {
-                // Words are not always one token: write some more, and cut.
+                // Words are not always one token: write some more, then cut.
                 Some(_) => tokens::cut(tokenizer, &(words + &self::words(count, rng)), count),
                 None => words.trim_end().to_owned(),
             };
@@ -111,14 +111,14 @@ impl Writer {
                 }
                 text.push_str(gap);
                 text.push_str(line);
-                // Lines without a token must not go round for ever.
+                // Lines without a token must not cause an endless loop.
                 have += tokens.max(1);
             }
         }
     }
 }
 
-/// Common words, nearly all of one token in common vocabularies, in random order.
+/// Common words in random order; nearly all are one token in common vocabularies.
 fn words(count: u64, rng: &mut impl Rng) -> String {
     let mut text = String::with_capacity(count as usize * 6);
     for _ in 0..count {
@@ -187,12 +187,12 @@ mod tests {
     }
 
     #[test]
-    fn a_prompt_is_as_long_as_asked() {
-        let made_up = Writer::new(Vec::new(), None, None);
+    fn a_prompt_has_the_given_length() {
+        let made_up = PromptWriter::new(Vec::new(), None, None);
         let text = made_up.prompt(120, &mut rng(1));
         assert_eq!(tokens::count(None, &text).0, 120);
         let lines = ["the cat sat", "a dog ran", "on and on"].map(str::to_owned);
-        let written = Writer::new(lines.to_vec(), None, None);
+        let written = PromptWriter::new(lines.to_vec(), None, None);
         for count in [1, 2, 3, 50] {
             let text = written.prompt(count, &mut rng(2));
             assert_eq!(tokens::count(None, &text).0, count, "{text}");
@@ -201,7 +201,7 @@ mod tests {
 
     #[test]
     fn only_the_prefix_is_shared() {
-        let writer = Writer::new(Vec::new(), None, Some(Prefix::Length(20)));
+        let writer = PromptWriter::new(Vec::new(), None, Some(Prefix::Length(20)));
         let (one, two) = (
             writer.prompt(60, &mut rng(1)),
             writer.prompt(60, &mut rng(2)),
@@ -218,8 +218,8 @@ mod tests {
     }
 
     #[test]
-    fn lines_without_a_word_are_no_endless_loop() {
-        let writer = Writer::new(vec![String::new()], None, None);
+    fn lines_without_a_word_do_not_loop_endlessly() {
+        let writer = PromptWriter::new(vec![String::new()], None, None);
         writer.prompt(100, &mut rng(1));
     }
 }

@@ -1,4 +1,4 @@
-//! Traces: when requests came, and how long they and their answers were.
+//! Traces: recorded start times and lengths of requests.
 
 use std::path::Path;
 
@@ -6,27 +6,27 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use crate::error::Error;
-use crate::scenario::Scenario;
+use crate::scenario::TrafficScenario;
 use crate::workload::access::Access;
-use crate::workload::read;
+use crate::workload::file;
 
-/// A recorded load, in the order of its time.
+/// A recorded load in the order of time.
 #[non_exhaustive]
 #[derive(Clone, Debug, Default)]
 pub struct Trace {
     pub(crate) rows: Vec<TraceRow>,
 }
 
-/// A line of a trace, in Mooncake's form or with a prompt of its own.
+/// A line of a trace, in Mooncake's form or with its own prompt.
 #[derive(Clone, Debug, Deserialize)]
 pub(crate) struct TraceRow {
-    /// Milliseconds from any zero.
+    /// Milliseconds from any origin.
     pub(crate) timestamp: f64,
-    /// Tokens of the prompt.
+    /// Input tokens.
     pub(crate) input_length: Option<u64>,
-    /// Tokens of the answer.
+    /// Output tokens.
     pub(crate) output_length: Option<u64>,
-    /// Blocks of 512 tokens of the prompt; equal numbers stand for equal text.
+    /// Blocks of 512 tokens of the prompt; equal numbers represent equal text.
     #[serde(default)]
     pub(crate) hash_ids: Vec<u64>,
     /// The prompt itself.
@@ -43,25 +43,25 @@ impl Trace {
     ///
     /// [`Error::Dataset`] with the line; [`Error::Read`]; [`Error::NotAllowed`].
     pub fn read(path: &Path, access: &Access) -> Result<Self, Error> {
-        let text = read::text(path, access)?;
+        let text = file::text(path, access)?;
         let mut rows = Vec::new();
         for (number, line) in (1..).zip(text.lines()) {
             if line.trim().is_empty() {
                 continue;
             }
-            let wrong = |reason: String| Error::dataset(path, Some(number), reason);
+            let invalid = |reason: String| Error::dataset(path, Some(number), reason);
             let row: TraceRow = serde_json::from_str(line).map_err(|error| {
-                wrong(format!(
+                invalid(format!(
                     "expected {{\"timestamp\": ms, \"input_length\": …}}: {error}"
                 ))
             })?;
-            if row.timestamp.is_nan() || row.timestamp.abs() > MOST_MS {
-                return Err(wrong(
+            if row.timestamp.is_nan() || row.timestamp.abs() > MAX_MS {
+                return Err(invalid(
                     "timestamp: expected milliseconds, at most 1e15".to_owned(),
                 ));
             }
             if row.input_length.is_none() && row.prompt.is_none() && row.messages.is_none() {
-                return Err(wrong(
+                return Err(invalid(
                     "expected input_length, prompt or messages".to_owned(),
                 ));
             }
@@ -69,39 +69,35 @@ impl Trace {
                 ("input_length", row.input_length),
                 ("output_length", row.output_length),
             ] {
-                if tokens.is_some_and(|tokens| tokens > Scenario::MOST_TOKENS) {
-                    let most = Scenario::MOST_TOKENS;
-                    return Err(wrong(format!("{name}: more than {most}")));
+                if tokens.is_some_and(|tokens| tokens > TrafficScenario::MAX_TOKENS) {
+                    let max = TrafficScenario::MAX_TOKENS;
+                    return Err(invalid(format!("{name}: more than {max}")));
                 }
             }
             rows.push(row);
         }
         if rows.is_empty() {
-            return Err(Error::dataset(
-                path,
-                None,
-                "holds no requests: expected at least one",
-            ));
+            return Err(Error::dataset(path, None, "expected at least one request"));
         }
         rows.sort_by(|a, b| a.timestamp.total_cmp(&b.timestamp));
         Ok(Self { rows })
     }
 
-    /// How many requests there are.
+    /// The number of requests.
     pub fn len(&self) -> usize {
         self.rows.len()
     }
 
-    /// Whether there are none, which [`Trace::read`] does not give.
+    /// Whether there are no requests; never true for a trace from [`Trace::read`].
     pub fn is_empty(&self) -> bool {
         self.rows.is_empty()
     }
 }
 
 impl TraceRow {
-    /// The size of its request, about.
+    /// The approximate size of the request in bytes.
     pub(crate) fn bytes(&self) -> usize {
-        // Words that are made up have some six letters a token.
+        // Synthetic words have about six letters per token.
         let made_up = self.input_length.unwrap_or(0).saturating_mul(6);
         let texts = self.messages.iter().flatten();
         let texts = texts.filter_map(|message| message.get("content")?.as_str());
@@ -116,5 +112,5 @@ impl TraceRow {
 /// Tokens of a block in Mooncake's traces.
 pub(crate) const BLOCK: u64 = 512;
 
-/// Some 30,000 years: beyond any recording, and exact in a float.
-const MOST_MS: f64 = 1e15;
+/// About 30,000 years: longer than any recording, and exact in a float.
+const MAX_MS: f64 = 1e15;

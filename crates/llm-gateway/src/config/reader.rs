@@ -4,9 +4,11 @@
 use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
+use llm_provider::similar_name;
+
 use super::Environment;
 use super::keys::{GENERAL_SETTINGS, Keys, MASTER_KEY};
-use super::names::{before_value, did_you_mean, is_variable, nearest, quoted};
+use super::names::{before_value, did_you_mean, is_variable, quoted};
 use super::problem::{Position, Problem, Severity};
 use super::yaml::{Entry, Node, Yaml};
 
@@ -184,7 +186,7 @@ impl<'a> Reader<'a> {
         let name = before_value(key).unwrap_or(key);
         let restricting = keys.restricting.iter().map(|(name, _)| *name);
         // The intended key may restrict access.
-        if let Some(near) = nearest(name, restricting.chain([MASTER_KEY, GENERAL_SETTINGS])) {
+        if let Some(near) = similar_name(name, restricting.chain([MASTER_KEY, GENERAL_SETTINGS])) {
             let message = format!("{} is not a known key here", quoted(key));
             let help = if !keys.all().any(|known| known == near) {
                 match near {
@@ -212,7 +214,7 @@ impl<'a> Reader<'a> {
     ) -> Option<String> {
         self.comparisons_left = self.comparisons_left.checked_sub(1)?;
         match before_value(key) {
-            Some(name) => nearest(name, known).map(|_| MISSING_SPACE.to_owned()),
+            Some(name) => similar_name(name, known).map(|_| MISSING_SPACE.to_owned()),
             None => did_you_mean(key, known),
         }
     }

@@ -193,8 +193,8 @@ impl Reader<'_> {
                 self.error(entry.at, "invalid header name");
             } else if HeaderValue::try_from(&value).is_err() {
                 self.error(entry.value.at, "invalid header value");
-            } else if let Err(message) = valid.insert(&entry.key, &value) {
-                self.error(entry.at, message);
+            } else if let Err(error) = valid.insert(&entry.key, &value) {
+                self.error(entry.at, error.message().to_owned());
             } else {
                 headers.insert(entry.key, value.into());
             }

@@ -11,7 +11,7 @@ use llm_types::RawObject;
 use crate::error::ApiError;
 use crate::gateway::Shared;
 use crate::headers;
-use crate::response::{self, Body};
+use crate::response::{self, ResponseBody};
 use crate::sse::{Frames, Source};
 
 /// Serves a request.
@@ -19,7 +19,7 @@ pub(super) async fn serve(
     shared: &Arc<Shared>,
     endpoint: &'static dyn Endpoint,
     body: Bytes,
-) -> Result<Response<Body>, ApiError> {
+) -> Result<Response<ResponseBody>, ApiError> {
     let body = Document::from_bytes(body);
     endpoint.check(&body)?;
     send(shared, endpoint, body).await
@@ -31,7 +31,7 @@ pub(super) async fn serve_rerank_v2(
     shared: &Arc<Shared>,
     endpoint: &'static dyn Endpoint,
     body: Bytes,
-) -> Result<Response<Body>, ApiError> {
+) -> Result<Response<ResponseBody>, ApiError> {
     let mut body = Document::from_bytes(body);
     endpoint.check(&body)?;
     body.set_default("return_documents", false);
@@ -43,7 +43,7 @@ async fn send(
     shared: &Arc<Shared>,
     endpoint: &'static dyn Endpoint,
     body: Document,
-) -> Result<Response<Body>, ApiError> {
+) -> Result<Response<ResponseBody>, ApiError> {
     let call = Call::new(endpoint, body).with_drop_params(shared.drop_params);
     if endpoint.is_streamed() && call.body.get("stream") == Some(b"true") {
         streamed(Arc::clone(shared), call).await
@@ -53,7 +53,7 @@ async fn send(
 }
 
 /// The response in one piece.
-async fn whole(shared: &Shared, call: Call) -> Result<Response<Body>, ApiError> {
+async fn whole(shared: &Shared, call: Call) -> Result<Response<ResponseBody>, ApiError> {
     let (endpoint, model) = (call.endpoint, call.model());
     let mut reply = shared.router.send(call).await?;
     reply.body.require_object().map_err(|_| unreadable())?;
@@ -71,7 +71,7 @@ async fn whole(shared: &Shared, call: Call) -> Result<Response<Body>, ApiError> 
 /// The status waits for the upstream's first event, so that a failure before it is an HTTP error. It
 /// waits no longer than a client may be idle: after that, the response starts with a comment, and a
 /// failure is an event.
-async fn streamed(shared: Arc<Shared>, call: Call) -> Result<Response<Body>, ApiError> {
+async fn streamed(shared: Arc<Shared>, call: Call) -> Result<Response<ResponseBody>, ApiError> {
     let keep_alive = shared.options.keep_alive;
     let (model, include_usage) = (call.model(), include_usage(&call.body));
     let mut opening = Box::pin(async move { shared.router.stream(call).await });

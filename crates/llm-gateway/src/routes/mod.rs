@@ -21,7 +21,7 @@ use crate::body::BodyReader;
 use crate::error::ApiError;
 use crate::gateway::Shared;
 use crate::guard::{self, Exposure};
-use crate::response::{self, Body};
+use crate::response::{self, ResponseBody};
 use crate::{auth, headers};
 
 /// Serves a request: checks its key, sets an id, writes a log line, and runs its route.
@@ -29,7 +29,7 @@ pub(crate) async fn serve<B>(
     shared: Arc<Shared>,
     exposure: Exposure,
     request: Request<B>,
-) -> Response<Body>
+) -> Response<ResponseBody>
 where
     B: http_body::Body<Data = Bytes> + Unpin,
 {
@@ -63,7 +63,7 @@ async fn route<B>(
     exposure: Exposure,
     head: &Parts,
     body: &mut BodyReader<B>,
-) -> Result<Response<Body>, ApiError>
+) -> Result<Response<ResponseBody>, ApiError>
 where
     B: http_body::Body<Data = Bytes> + Unpin,
 {
@@ -146,7 +146,7 @@ impl<'p> Route<'p> {
     }
 }
 
-fn deployment(response: &Response<Body>) -> Option<&str> {
+fn deployment(response: &Response<ResponseBody>) -> Option<&str> {
     response.headers().get(headers::DEPLOYMENT)?.to_str().ok()
 }
 

@@ -8,15 +8,15 @@ use percent_encoding::percent_decode_str;
 
 use crate::error::ApiError;
 use crate::gateway::Shared;
-use crate::response::{self, Body};
+use crate::response::{self, ResponseBody};
 
-pub(super) fn list(shared: &Shared) -> Response<Body> {
+pub(super) fn list(shared: &Shared) -> Response<ResponseBody> {
     let models = shared.router.groups().map(|group| model(shared, group));
     response::json_of(&ModelList::new(models.collect()))
 }
 
 /// One model. Its id may contain slashes, percent-encoded or not.
-pub(super) fn one(shared: &Shared, id: &str) -> Result<Response<Body>, ApiError> {
+pub(super) fn one(shared: &Shared, id: &str) -> Result<Response<ResponseBody>, ApiError> {
     let id = percent_decode_str(id)
         .decode_utf8()
         .map_err(|_| ApiError::invalid("the model's id is not UTF-8").with_param("model"))?;

@@ -11,7 +11,7 @@ use futures_core::future::BoxFuture;
 use futures_util::{StreamExt, stream};
 use http::{Request, Response};
 use http_body_util::BodyExt;
-use llm_gateway::{Body, Config, Gateway, GatewayOptions};
+use llm_gateway::{Config, Gateway, GatewayOptions, ResponseBody};
 use llm_provider::{
     Call, Capabilities, Chunk, Document, Error, ErrorKind, Metadata, ParamSpec, Progress, Provider,
     ProviderSpec, Registry, Reply, ReplyEvent, ReplyStream, Result, SettingSpec, Settings,
@@ -19,7 +19,7 @@ use llm_provider::{
 };
 use llm_router::Deployment;
 use llm_types::ChunkSummary;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, Semaphore};
 use tower::ServiceExt;
 use tracing_subscriber::util::SubscriberInitExt;
 
@@ -32,8 +32,8 @@ pub(crate) enum Step {
     Endless(&'static str),
     Progress(&'static str, u64),
     Wait(Duration),
-    /// Goes on after the notification.
-    Until(Arc<Notify>),
+    /// Continues when the semaphore is closed: later and earlier waiters alike.
+    Until(Arc<Semaphore>),
     Fail(fn() -> Error),
     /// Nothing, without end.
     Silence,
@@ -105,7 +105,7 @@ impl Scripted {
                     }
                     Step::Progress(..) => {}
                     Step::Wait(time) => tokio::time::sleep(*time).await,
-                    Step::Until(gate) => gate.notified().await,
+                    Step::Until(gate) => drop(gate.acquire().await),
                     Step::Fail(error) => return Err(error()),
                     Step::Silence => std::future::pending().await,
                 }
@@ -141,7 +141,7 @@ impl Scripted {
                             continue;
                         }
                         Step::Until(gate) => {
-                            gate.notified().await;
+                            drop(gate.acquire().await);
                             continue;
                         }
                         Step::Fail(error) => {
@@ -247,11 +247,11 @@ pub(crate) fn get(path: &str) -> Request<Upload> {
     Request::get(path).body(Upload::empty()).unwrap()
 }
 
-pub(crate) async fn send(gateway: Gateway, request: Request<Upload>) -> Response<Body> {
+pub(crate) async fn send(gateway: Gateway, request: Request<Upload>) -> Response<ResponseBody> {
     gateway.into_service().oneshot(request).await.unwrap()
 }
 
-pub(crate) async fn text(response: Response<Body>) -> String {
+pub(crate) async fn text(response: Response<ResponseBody>) -> String {
     let bytes = response.into_body().collect().await.unwrap().to_bytes();
     String::from_utf8(bytes.to_vec()).unwrap()
 }
@@ -296,7 +296,7 @@ impl std::io::Write for Lines {
 }
 
 /// The status and the error object of a response. Checks that it has all four keys.
-pub(crate) async fn error(response: Response<Body>) -> (u16, serde_json::Value) {
+pub(crate) async fn error(response: Response<ResponseBody>) -> (u16, serde_json::Value) {
     let status = response.status().as_u16();
     assert_eq!(response.headers()["content-type"], "application/json");
     assert!(response.headers().contains_key("x-request-id"));
@@ -312,7 +312,7 @@ pub(crate) async fn error(response: Response<Body>) -> (u16, serde_json::Value) 
 }
 
 /// The next piece of a streamed body.
-pub(crate) async fn frame(body: &mut Body) -> Option<Bytes> {
+pub(crate) async fn frame(body: &mut ResponseBody) -> Option<Bytes> {
     let frame = tokio::time::timeout(Duration::from_secs(60), body.frame()).await;
     frame
         .expect("no frame came")

@@ -61,24 +61,19 @@ pub struct HttpOptions {
 }
 
 impl HttpClient {
-    /// The connections with default options, which the whole process shares: the same as
-    /// [`shared`](Self::shared) and `default`.
-    pub fn new() -> Self {
-        Self::shared()
-    }
-
-    /// The connections with default options, which the whole process shares.
-    pub fn shared() -> Self {
-        Self::with_options(HttpOptions::default())
-    }
-
-    /// Connections that are shared by all of this process who want the same.
-    pub fn with_options(options: HttpOptions) -> Self {
+    /// The connections with these options. The whole process shares the connections of equal
+    /// options.
+    pub fn new(options: HttpOptions) -> Self {
         static CLIENTS: OnceLock<Mutex<HashMap<HttpOptions, HttpClient>>> = OnceLock::new();
         let clients = CLIENTS.get_or_init(Mutex::default);
         let mut clients = clients.lock().unwrap_or_else(PoisonError::into_inner);
         let own = || Self::own(options.clone());
         clients.entry(options.clone()).or_insert_with(own).clone()
+    }
+
+    /// The connections with default options, which the whole process shares; `default` is the same.
+    pub fn shared() -> Self {
+        Self::new(HttpOptions::default())
     }
 
     /// Connections with default options that are shared with clones only.
@@ -94,14 +89,22 @@ impl HttpClient {
         &self.0.options
     }
 
-    /// The connections that `settings` ask for by `connect_timeout` and `ca_file`; all that ask
-    /// for the same share them.
-    ///
-    /// Reads `ca_file` with blocking I/O: providers are built at start, not within a request.
-    ///
-    /// # Errors
-    /// [`ErrorKind::InvalidRequest`] when `ca_file` holds no certificates.
-    pub fn of(settings: &Settings) -> Result<Self> {
+    fn own(options: HttpOptions) -> Self {
+        let client = OnceLock::new();
+        Self(Arc::new(Inner { options, client }))
+    }
+}
+
+/// The connections of `connect_timeout` and `ca_file`. Equal settings share their connections.
+///
+/// Reads `ca_file` with blocking I/O: create providers at start, not within a request.
+///
+/// # Errors
+/// [`ErrorKind::InvalidRequest`] when `ca_file` holds no certificates.
+impl TryFrom<&Settings> for HttpClient {
+    type Error = Error;
+
+    fn try_from(settings: &Settings) -> Result<Self> {
         let mut options = HttpOptions::default();
         if let Some(limit) = settings.connect_timeout {
             options = options.with_connect_timeout(limit);
@@ -109,12 +112,7 @@ impl HttpClient {
         if let Some(file) = &settings.ca_file {
             options = options.with_authorities_of(file)?;
         }
-        Ok(Self::with_options(options))
-    }
-
-    fn own(options: HttpOptions) -> Self {
-        let client = OnceLock::new();
-        Self(Arc::new(Inner { options, client }))
+        Ok(Self::new(options))
     }
 }
 
@@ -281,17 +279,25 @@ mod tests {
     #[test]
     fn new_and_default_are_the_shared_connections_and_dedicated_ones_are_not() {
         let is_shared = |client: &HttpClient| Arc::ptr_eq(&client.0, &HttpClient::shared().0);
-        assert!(is_shared(&HttpClient::new()));
+        assert!(is_shared(&HttpClient::new(HttpOptions::default())));
         assert!(is_shared(&HttpClient::default()));
         assert!(!is_shared(&HttpClient::dedicated()));
-        assert!(is_shared(&HttpClient::of(&Settings::new()).unwrap()));
+        assert!(is_shared(&HttpClient::try_from(&Settings::new()).unwrap()));
+    }
+
+    #[test]
+    fn the_default_is_that_of_the_declared_setting() {
+        let mut declared = llm_provider::COMMON_SETTINGS.iter();
+        let declared = declared.find(|setting| setting.name == "connect_timeout");
+        let default = llm_provider::SettingValue::Seconds(CONNECT_TIMEOUT);
+        assert_eq!(declared.unwrap().default, Some(default));
     }
 
     #[test]
     fn connections_of_settings_have_their_options() {
         let mut settings = Settings::new();
         settings.connect_timeout = Some(Duration::from_secs(1));
-        let client = HttpClient::of(&settings).unwrap();
+        let client = HttpClient::try_from(&settings).unwrap();
         assert_eq!(client.options().connect_timeout, Duration::from_secs(1));
     }
 
@@ -299,7 +305,7 @@ mod tests {
     fn a_file_without_certificates_is_named() {
         let mut settings = Settings::new();
         settings.ca_file = Some("/no/such/file.pem".into());
-        let error = HttpClient::of(&settings).unwrap_err();
+        let error = HttpClient::try_from(&settings).unwrap_err();
         assert_eq!(error.param(), Some("ca_file"));
         assert!(error.message().contains("/no/such/file.pem"), "{error}");
     }

@@ -1,3 +1,5 @@
+use std::fmt;
+
 use http::StatusCode;
 
 /// The sorts of failure that callers treat differently.
@@ -67,5 +69,29 @@ impl ErrorKind {
                 | Self::UnexpectedBody
                 | Self::UpstreamFailed
         )
+    }
+}
+
+/// In words, such as `rate limited`.
+impl fmt::Display for ErrorKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Auth => "authentication failed",
+            Self::Cancelled => "cancelled",
+            Self::ContentFilter => "content filtered",
+            Self::ContextWindow => "context window exceeded",
+            Self::InsufficientCredit => "insufficient credit",
+            Self::InvalidRequest => "invalid request",
+            Self::ModelFailed => "model failed",
+            Self::NotFound => "not found",
+            Self::Overloaded => "overloaded",
+            Self::Permission => "permission denied",
+            Self::RateLimited => "rate limited",
+            Self::Timeout => "timed out",
+            Self::Transport => "connection failed",
+            Self::UnexpectedBody => "unexpected body",
+            Self::Unsupported => "unsupported",
+            Self::UpstreamFailed => "upstream failed",
+        })
     }
 }

@@ -4,9 +4,12 @@ use std::error::Error as StdError;
 use std::fmt;
 
 use llm_types::ParseError;
+use llm_types::embeddings::VectorError;
 
 use super::{Error, ErrorKind};
 use crate::Secrets;
+#[cfg(feature = "prompt-templates")]
+use crate::text::excerpt;
 
 type Source = Box<dyn StdError + Send + Sync>;
 
@@ -66,6 +69,27 @@ impl fmt::Display for Redacted {
 }
 
 impl StdError for Redacted {}
+
+/// An error of kind [`ErrorKind::InvalidRequest`]: of the parameter `messages` if a message is to
+/// blame.
+#[cfg(feature = "prompt-templates")]
+impl From<prompt_templates::Error> for Error {
+    fn from(error: prompt_templates::Error) -> Self {
+        let text = error.to_string();
+        let message = format!("the prompt cannot be rendered: {}", excerpt(&text));
+        let param = error.message().map(|_| "messages".to_owned());
+        Self::new(ErrorKind::InvalidRequest, message)
+            .with_param(param)
+            .with_source(error)
+    }
+}
+
+/// An error of kind [`ErrorKind::UnexpectedBody`].
+impl From<VectorError> for Error {
+    fn from(error: VectorError) -> Self {
+        Self::new(ErrorKind::UnexpectedBody, error.to_string()).with_source(error)
+    }
+}
 
 impl From<ParseError> for Error {
     /// An error of kind [`ErrorKind::InvalidRequest`].

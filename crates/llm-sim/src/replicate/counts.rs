@@ -1,7 +1,7 @@
 use serde_json::{Value, json};
 
 use crate::replicate::prediction::Prediction;
-use crate::replicate::timeline::Status;
+use crate::replicate::timeline::SimStatus;
 
 /// The number of predictions of the simulated Replicate by status, over all that were ever created,
 /// including those that the simulation no longer remembers ([`Memory`](crate::Memory)).
@@ -36,25 +36,25 @@ impl PredictionCounts {
     }
 
     /// The number of those with this status.
-    pub fn of(&self, status: Status) -> usize {
+    pub fn of(&self, status: SimStatus) -> usize {
         match status {
-            Status::Aborted => self.aborted,
-            Status::Canceled => self.canceled,
-            Status::Failed => self.failed,
-            Status::Processing => self.processing,
-            Status::Starting => self.starting,
-            Status::Succeeded => self.succeeded,
+            SimStatus::Aborted => self.aborted,
+            SimStatus::Canceled => self.canceled,
+            SimStatus::Failed => self.failed,
+            SimStatus::Processing => self.processing,
+            SimStatus::Starting => self.starting,
+            SimStatus::Succeeded => self.succeeded,
         }
     }
 
     pub(crate) fn add(&mut self, prediction: &Prediction) {
         let count = match prediction.now().status {
-            Status::Aborted => &mut self.aborted,
-            Status::Canceled => &mut self.canceled,
-            Status::Failed => &mut self.failed,
-            Status::Processing => &mut self.processing,
-            Status::Starting => &mut self.starting,
-            Status::Succeeded => &mut self.succeeded,
+            SimStatus::Aborted => &mut self.aborted,
+            SimStatus::Canceled => &mut self.canceled,
+            SimStatus::Failed => &mut self.failed,
+            SimStatus::Processing => &mut self.processing,
+            SimStatus::Starting => &mut self.starting,
+            SimStatus::Succeeded => &mut self.succeeded,
         };
         *count += 1;
         self.cancel_calls += prediction.cancel_calls();

@@ -8,7 +8,7 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 use crate::duration;
-use crate::fault::{Failure, Fault};
+use crate::fault::{Fault, PredictionFailure};
 use crate::http::Call;
 use crate::options::SimOptions;
 use crate::replicate::catalog::{Model, Output};
@@ -193,7 +193,7 @@ struct Life {
     created: Instant,
     /// The time at which the model starts.
     started: Instant,
-    failure: Option<Failure>,
+    failure: Option<PredictionFailure>,
     lifetime: Option<Duration>,
 }
 
@@ -205,11 +205,11 @@ fn lay_down(target: Target, body: Body, ids: Ids, life: &Life, options: &SimOpti
     let logs = input.logs(&model, listed.output, prompt_tokens, tokens.len());
     let started = match life.failure {
         // These never reach the model.
-        Some(Failure::Director | Failure::Interrupted) => {
+        Some(PredictionFailure::Director | PredictionFailure::Interrupted) => {
             tokens.clear();
             None
         }
-        Some(Failure::Timeout) => {
+        Some(PredictionFailure::Timeout) => {
             tokens.truncate(tokens.len() / 2);
             Some(life.started)
         }
@@ -248,7 +248,7 @@ fn lay_down(target: Target, body: Body, ids: Ids, life: &Life, options: &SimOpti
         output: listed.output,
         tokens,
         prompt_tokens,
-        error: life.failure.map(Failure::message),
+        error: life.failure.map(PredictionFailure::message),
         logs,
         timeline,
         stream_requested: body.stream,

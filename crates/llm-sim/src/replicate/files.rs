@@ -1,7 +1,6 @@
 //! Uploaded files, which official clients create from inputs that are not text.
 
 use std::collections::VecDeque;
-use std::fmt::Write as _;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
@@ -103,11 +102,8 @@ impl Files {
 
 impl File {
     pub(crate) fn entry(&self, clock: &Clock, base: &str) -> Value {
-        let mut sum = String::new();
-        for byte in Sha256::digest(&self.content) {
-            // Writing into a string does not fail.
-            let _ = write!(sum, "{byte:02x}");
-        }
+        let sum = Sha256::digest(&self.content);
+        let sum: String = sum.iter().map(|byte| format!("{byte:02x}")).collect();
         json!({
             "id": self.id,
             "name": self.name,

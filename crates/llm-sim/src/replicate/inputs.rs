@@ -147,7 +147,7 @@ pub(crate) const GPTJ: Schema = Schema(&[
     SEED,
 ]);
 
-/// Models of other houses, which count their tokens in the logs.
+/// Models of other companies, which count their tokens in the logs.
 pub(crate) const PROXY: Schema = Schema(&[
     PROMPT.preset(""),
     field("messages", Kind::Objects, "Messages instead of the prompt."),

@@ -37,7 +37,7 @@ pub(crate) struct Allowance {
 }
 
 impl Limits {
-    pub(crate) fn new(options: &options::Limits) -> Self {
+    pub(crate) fn new(options: &options::SimLimits) -> Self {
         Self {
             creates: options.replicate_creates.map(Limiter::new),
             gets: options.replicate_gets.map(Limiter::new),

@@ -46,14 +46,14 @@ use crate::upstream::Shared;
 
 pub use crate::replicate::counts::PredictionCounts;
 pub use crate::replicate::seen::SeenPrediction;
-pub use crate::replicate::timeline::Status;
+pub use crate::replicate::timeline::SimStatus;
 pub use crate::replicate::webhook::{SeenWebhook, WebhookEvent};
 
 /// The simulated Replicate, as seen by a test.
 #[derive(Clone, Debug)]
-pub struct Replicate(Arc<Api>);
+pub struct ReplicateSim(Arc<Api>);
 
-impl Replicate {
+impl ReplicateSim {
     /// Sends webhooks while the other end of `alive` exists.
     pub(crate) fn new(
         options: &Arc<SimOptions>,
@@ -146,7 +146,7 @@ impl Replicate {
     }
 
     /// The number of predictions with this status; see [`counts`](Self::counts).
-    pub fn count(&self, status: Status) -> usize {
+    pub fn count(&self, status: SimStatus) -> usize {
         self.counts().of(status)
     }
 

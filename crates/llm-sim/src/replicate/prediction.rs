@@ -8,7 +8,7 @@ use tokio::time::Instant;
 
 use crate::clock::{Clock, later};
 use crate::replicate::catalog::Output;
-use crate::replicate::timeline::{Moment, Status, Timeline};
+use crate::replicate::timeline::{Moment, SimStatus, Timeline};
 use crate::replicate::webhook::Hook;
 
 #[derive(Debug)]
@@ -158,8 +158,8 @@ impl Prediction {
             // "starting". Only a failure is reported.
             View::Waited => {
                 let status = match moment.status {
-                    Status::Succeeded => Status::Processing,
-                    Status::Processing => Status::Starting,
+                    SimStatus::Succeeded => SimStatus::Processing,
+                    SimStatus::Processing => SimStatus::Starting,
                     other => other,
                 };
                 let output = moment
@@ -170,7 +170,7 @@ impl Prediction {
                 body["output"] = output;
                 body["data_removed"] = json!(false);
                 body["status"] = json!(status.as_str());
-                if status == Status::Failed {
+                if status == SimStatus::Failed {
                     body["error"] = json!(self.error);
                 }
             }
@@ -200,7 +200,7 @@ impl Prediction {
         let tokens = &self.tokens[..moment.tokens.min(self.tokens.len())];
         match self.output {
             _ if moment.tokens == 0 => Value::Null,
-            Output::Text if moment.status == Status::Succeeded => json!(tokens.concat()),
+            Output::Text if moment.status == SimStatus::Succeeded => json!(tokens.concat()),
             Output::Text => Value::Null,
             _ => json!(tokens),
         }
@@ -230,7 +230,7 @@ impl Prediction {
             }
             return;
         };
-        if moment.status == Status::Failed {
+        if moment.status == SimStatus::Failed {
             body["error"] = json!(self.error);
         }
         if moment.started.is_none() {
@@ -252,7 +252,7 @@ impl Prediction {
         let predict = seconds(started, completed);
         let mut metrics = json!({"predict_time": predict, "total_time": total});
         let counted = matches!(self.output, Output::Tokens | Output::TokensAndEnd);
-        if counted && moment.status == Status::Succeeded {
+        if counted && moment.status == SimStatus::Succeeded {
             metrics["input_token_count"] = json!(self.prompt_tokens);
             metrics["output_token_count"] = json!(moment.tokens);
             metrics["time_to_first_token"] = json!(self.timeline.first_token.as_secs_f64());

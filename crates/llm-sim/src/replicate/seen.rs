@@ -4,7 +4,7 @@ use serde_json::Value;
 use tokio::time::Instant;
 
 use crate::replicate::prediction::Prediction;
-use crate::replicate::timeline::Status;
+use crate::replicate::timeline::SimStatus;
 
 /// A prediction of the simulated Replicate, at the time of the call.
 #[non_exhaustive]
@@ -19,7 +19,7 @@ pub struct SeenPrediction {
     /// `owner/name` of the deployment, if it was created on one.
     pub deployment: Option<String>,
     /// The status.
-    pub status: Status,
+    pub status: SimStatus,
     /// The input, unchanged.
     pub input: Value,
     /// The output so far.

@@ -12,7 +12,7 @@ use tokio::time::Instant;
 
 use crate::clock::{Clock, later};
 use crate::replicate::prediction::{Cancel, Prediction};
-use crate::replicate::timeline::Status;
+use crate::replicate::timeline::SimStatus;
 use crate::trace::Trace;
 
 /// The events after `last_event_id`, or all of them.
@@ -119,15 +119,15 @@ impl Events {
         }
         moment.completed?;
         let outputs = moment.tokens.div_ceil(self.size);
-        let failed = moment.status == Status::Failed;
+        let failed = moment.status == SimStatus::Failed;
         if failed && self.next <= outputs {
             let detail = serde_json::json!({"detail": self.prediction.error});
             return Some(self.event("error", &detail.to_string()));
         }
         self.ended = true;
         Some(match moment.status {
-            Status::Succeeded => self.event("done", "{}"),
-            Status::Failed => self.event("done", r#"{"reason": "error"}"#),
+            SimStatus::Succeeded => self.event("done", "{}"),
+            SimStatus::Failed => self.event("done", r#"{"reason": "error"}"#),
             _ => self.event("done", r#"{"reason": "canceled"}"#),
         })
     }

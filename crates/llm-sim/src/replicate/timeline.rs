@@ -11,7 +11,7 @@ use crate::clock::later;
 /// The status of a prediction.
 #[non_exhaustive]
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
-pub enum Status {
+pub enum SimStatus {
     /// The deadline passed before it started.
     Aborted,
     /// It was cancelled, or the deadline passed while it ran.
@@ -26,7 +26,7 @@ pub enum Status {
     Succeeded,
 }
 
-impl Status {
+impl SimStatus {
     /// The API's spelling.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -45,7 +45,7 @@ impl Status {
     }
 }
 
-impl fmt::Display for Status {
+impl fmt::Display for SimStatus {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.as_str())
     }
@@ -70,7 +70,7 @@ pub(crate) struct Timeline {
 /// The state at one point in time.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) struct Moment {
-    pub(crate) status: Status,
+    pub(crate) status: SimStatus,
     /// Tokens out so far.
     pub(crate) tokens: usize,
     pub(crate) started: Option<Instant>,
@@ -87,8 +87,8 @@ impl Timeline {
         let started = started.filter(|started| *started < end || end == self.ends);
         let status = match started {
             _ if now >= end => status,
-            Some(_) => Status::Processing,
-            None => Status::Starting,
+            Some(_) => SimStatus::Processing,
+            None => SimStatus::Starting,
         };
         Moment {
             status,
@@ -99,13 +99,13 @@ impl Timeline {
     }
 
     /// When the output is complete, or can no longer be completed.
-    pub(crate) fn end(&self, cancelled: Option<Instant>) -> (Instant, Status) {
+    pub(crate) fn end(&self, cancelled: Option<Instant>) -> (Instant, SimStatus) {
         let mut end = (
             self.ends,
             if self.fails {
-                Status::Failed
+                SimStatus::Failed
             } else {
-                Status::Succeeded
+                SimStatus::Succeeded
             },
         );
         if let Some(deadline) = self.deadline.filter(|deadline| *deadline < end.0) {
@@ -113,14 +113,14 @@ impl Timeline {
             end = (
                 deadline,
                 if running {
-                    Status::Canceled
+                    SimStatus::Canceled
                 } else {
-                    Status::Aborted
+                    SimStatus::Aborted
                 },
             );
         }
         if let Some(cancelled) = cancelled.filter(|cancelled| *cancelled < end.0) {
-            end = (cancelled, Status::Canceled);
+            end = (cancelled, SimStatus::Canceled);
         }
         end
     }
@@ -193,7 +193,7 @@ mod tests {
         }
     }
 
-    fn look(timeline: &Timeline, seconds: u64, cancelled: Option<u64>) -> (Status, usize) {
+    fn look(timeline: &Timeline, seconds: u64, cancelled: Option<u64>) -> (SimStatus, usize) {
         let at = |seconds| timeline.created + Duration::from_secs(seconds);
         let moment = timeline.at(at(seconds), cancelled.map(at));
         (moment.status, moment.tokens)
@@ -205,7 +205,7 @@ mod tests {
         let course: Vec<_> = [0, 9, 10, 12, 14, 15, 16, 99]
             .map(|t| look(&life, t, None))
             .into();
-        use Status::{Processing, Starting, Succeeded};
+        use SimStatus::{Processing, Starting, Succeeded};
         assert_eq!(
             course,
             [
@@ -231,14 +231,14 @@ mod tests {
     #[tokio::test]
     async fn cancellation_and_deadlines_end_a_prediction_early() {
         let mut life = timeline();
-        assert_eq!(look(&life, 20, Some(5)), (Status::Canceled, 0));
+        assert_eq!(look(&life, 20, Some(5)), (SimStatus::Canceled, 0));
         assert_eq!(life.at(life.ends, Some(life.created)).started, None);
-        assert_eq!(look(&life, 20, Some(13)), (Status::Canceled, 2));
-        assert_eq!(look(&life, 20, Some(18)), (Status::Succeeded, 5));
+        assert_eq!(look(&life, 20, Some(13)), (SimStatus::Canceled, 2));
+        assert_eq!(look(&life, 20, Some(18)), (SimStatus::Succeeded, 5));
         life.deadline = Some(life.created + Duration::from_secs(5));
-        assert_eq!(look(&life, 20, None), (Status::Aborted, 0));
+        assert_eq!(look(&life, 20, None), (SimStatus::Aborted, 0));
         life.deadline = Some(life.created + Duration::from_secs(14));
-        assert_eq!(look(&life, 20, None), (Status::Canceled, 3));
+        assert_eq!(look(&life, 20, None), (SimStatus::Canceled, 3));
     }
 
     #[tokio::test]

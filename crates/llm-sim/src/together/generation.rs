@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Number, Value, json};
 
-use crate::options::Reply;
+use crate::options::SimReply;
 use crate::seed::{BASE62, Rng};
 use crate::text::{Answer as Text, tokens};
 use crate::together::catalog::Engine;
@@ -29,7 +29,7 @@ pub(crate) struct Choice {
 }
 
 impl Generation {
-    pub(crate) fn new(ask: Ask, id: String, created: u64, reply: &Reply, rng: &mut Rng) -> Self {
+    pub(crate) fn new(ask: Ask, id: String, created: u64, reply: &SimReply, rng: &mut Rng) -> Self {
         let choices = (0..ask.choices)
             .map(|index| Choice::new(&ask, index, reply, rng))
             .collect();
@@ -186,7 +186,7 @@ impl Generation {
 }
 
 impl Choice {
-    fn new(ask: &Ask, index: u64, reply: &Reply, rng: &mut Rng) -> Self {
+    fn new(ask: &Ask, index: u64, reply: &SimReply, rng: &mut Rng) -> Self {
         let mut question = ask.question(index);
         let mut reasoning = if ask.reasons {
             question.reasoning()
@@ -228,7 +228,7 @@ impl Choice {
             Format::Schema(schema) => Some(crate::sample::fitting(schema, "simulated")),
         };
         let Text { tokens, cut } = match json {
-            Some(value) => question.answer(&Reply::Text(value.to_string())),
+            Some(value) => question.answer(&SimReply::Text(value.to_string())),
             None => question.answer(reply),
         };
         let finish = match ask.engine {

@@ -30,7 +30,7 @@ pub(crate) struct Allowance {
 }
 
 impl Limits {
-    pub(crate) fn new(options: &options::Limits) -> Self {
+    pub(crate) fn new(options: &options::SimLimits) -> Self {
         Self {
             requests: options.together_requests.map(Limiter::new),
             tokens: options.together_tokens.map(Limiter::new),

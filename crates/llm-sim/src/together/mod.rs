@@ -39,9 +39,9 @@ pub(crate) const JSON: &str = "application/json; charset=utf-8";
 
 /// The simulated Together, as seen by a test.
 #[derive(Clone, Debug)]
-pub struct Together(Arc<Api>);
+pub struct TogetherSim(Arc<Api>);
 
-impl Together {
+impl TogetherSim {
     pub(crate) fn new(options: &Arc<SimOptions>, clock: &Clock) -> Self {
         Self(Arc::new(Api {
             shared: Shared::new(options, clock),

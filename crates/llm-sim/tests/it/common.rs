@@ -18,7 +18,7 @@ pub(crate) async fn start_with(options: SimOptions) -> Sim {
 }
 
 pub(crate) fn client() -> Client {
-    // Built along with crates that turn TLS on, the client asks for a provider of cryptography.
+    // If other crates enable TLS, the client needs a crypto provider.
     let _ = rustls::crypto::ring::default_provider().install_default();
     Client::builder()
         .no_proxy()
@@ -57,7 +57,7 @@ pub(crate) async fn events(response: Response) -> Vec<(String, String, String)> 
     events
 }
 
-/// The JSON of a Together stream, without `[DONE]`, which must come last and once.
+/// The JSON of a Together stream, without `[DONE]`, which must be the last event.
 pub(crate) async fn chunks(request: RequestBuilder) -> Vec<Value> {
     let response = request.send().await.expect("an answer");
     assert_eq!(response.status(), 200);

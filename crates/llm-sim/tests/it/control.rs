@@ -1,8 +1,8 @@
-//! `/_sim`: watched and made to fail over HTTP.
+//! `/_sim`: inspection and fault injection over HTTP.
 
 use std::time::Duration;
 
-use llm_sim::{Reply, Sim, SimOptions, Timing};
+use llm_sim::{Sim, SimOptions, SimReply, Timing};
 use reqwest::Method;
 use serde_json::{Value, json};
 
@@ -83,7 +83,7 @@ async fn requests_are_shown_with_their_times_and_without_secrets() {
         .with_token(Duration::from_millis(2));
     let options = SimOptions::default()
         .with_timing(timing)
-        .with_reply(Reply::tokens(["a", "b"]));
+        .with_reply(SimReply::tokens(["a", "b"]));
     let upstreams = start_with(options).await;
     let base = upstreams.together_url();
     ask(&upstreams).send().await.unwrap().bytes().await.unwrap();

@@ -1,8 +1,8 @@
-//! Faults on demand, and a server that bears with its clients.
+//! Injected faults, and invalid requests.
 
 use std::time::Duration;
 
-use llm_sim::{Fault, FaultRule, Pace, Reply, Sim, SimOptions, Timing};
+use llm_sim::{Fault, FaultRule, Pace, Sim, SimOptions, SimReply, Timing};
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -97,7 +97,7 @@ async fn bodies_are_cut_closed_and_corrupted() {
     let cut = ask(&sim, false, "cut-after=10").send().await.unwrap();
     assert!(cut.bytes().await.is_err());
 
-    // As if it were complete: nothing but the missing end tells.
+    // It looks complete except for the missing end.
     let ended = ask(&sim, true, "end-after=100").send().await.unwrap();
     assert_eq!(ended.bytes().await.unwrap().len(), 100);
 
@@ -120,7 +120,7 @@ async fn bodies_end_with_garbage_or_half_a_character() {
         assert_eq!(half.headers().get("content-length"), None);
         let half = half.bytes().await.unwrap();
         let error = std::str::from_utf8(&half).unwrap_err();
-        // Not wrong, but not complete.
+        // Valid, but incomplete.
         assert_eq!((error.valid_up_to(), error.error_len()), (70, None));
 
         let garbage = ask(&sim, stream, "garbage-after=70").send().await.unwrap();
@@ -155,7 +155,7 @@ async fn bodies_are_sent_slowly() {
         let began = tokio::time::Instant::now();
         let response = ask(&sim, stream, "drip=100/1m").send().await.unwrap();
         let body = response.bytes().await.unwrap();
-        // Events are not put together to fill a drop.
+        // Events are not joined to fill a piece.
         let drops = began.elapsed().as_secs() / 60;
         let least = body.len() as u64 / 100;
         assert!(
@@ -167,7 +167,7 @@ async fn bodies_are_sent_slowly() {
 
 #[tokio::test]
 async fn a_stream_breaks_off_with_an_error_event() {
-    let sim = start_with(SimOptions::default().with_reply(Reply::tokens(["a", "b", "c"]))).await;
+    let sim = start_with(SimOptions::default().with_reply(SimReply::tokens(["a", "b", "c"]))).await;
     let mut body = chat(true);
     body["model"] = json!("meta-llama/Llama-3.3-70B-Instruct-Turbo");
     let url = format!("{}/v1/chat/completions", sim.together_url());
@@ -214,7 +214,7 @@ async fn bodies_are_written_in_the_requested_pieces() {
         let request = ask(sim, true, "");
         async move { request.send().await.unwrap().text().await.unwrap() }
     };
-    // But for the ids' times the bodies are the same.
+    // The bodies are equal except for the times in the ids.
     let body = text(&split).await;
     assert_eq!(body.len(), text(&whole).await.len());
 
@@ -378,7 +378,7 @@ async fn shutting_down_lets_answers_finish_and_frees_the_port() {
     drop(sim);
 }
 
-/// A request without a client's cleverness: the head and the body as they came.
+/// A raw request: returns the head and the body as received.
 async fn raw(sim: &Sim, method: &str, path: &str, body: &str) -> (String, Vec<u8>) {
     let address = sim.together_url().trim_start_matches("http://");
     let mut socket = TcpStream::connect(address).await.unwrap();

@@ -1,4 +1,4 @@
-//! The simulation, asked over loopback.
+//! Tests of the simulation over loopback.
 #![allow(clippy::expect_used, clippy::unwrap_used, reason = "this is a test")]
 
 mod common;

@@ -1,8 +1,8 @@
-//! What the simulation knows of itself: when it wrote what, and how requests ended.
+//! What the simulation records: the times of its writes, and the outcomes of requests.
 
 use std::time::Duration;
 
-use llm_sim::{Outcome, Reply, Sim, SimOptions, Times, Timing};
+use llm_sim::{RequestOutcome, Sim, SimOptions, SimReply, Times, Timing};
 use serde_json::{Value, json};
 
 use crate::common::{KEY, client, post, start_with};
@@ -33,7 +33,7 @@ fn times(sim: &Sim, number: usize) -> Times {
 async fn every_event_is_recorded_with_its_due_time() {
     let options = SimOptions::default()
         .with_timing(timing())
-        .with_reply(Reply::tokens(["a", "b", "c"]));
+        .with_reply(SimReply::tokens(["a", "b", "c"]));
     let sim = start_with(options).await;
     let response = ask(&sim, json!({})).send().await.unwrap();
     assert_eq!(response.headers()["x-sim-request"], "0");
@@ -50,7 +50,7 @@ async fn every_event_is_recorded_with_its_due_time() {
     assert_eq!(times.tokens().count(), 3);
     let first = times.first_token().unwrap();
     assert!(first >= Duration::from_millis(30) && first < Duration::from_millis(32));
-    assert_eq!(times.outcome, Outcome::Finished);
+    assert_eq!(times.outcome, RequestOutcome::Finished);
     assert!(times.answered.unwrap() >= times.received);
     assert!(times.ended.unwrap() >= told[4].at);
 }
@@ -59,7 +59,7 @@ async fn every_event_is_recorded_with_its_due_time() {
 async fn the_prediction_of_a_stream_is_found_by_the_start_of_its_id() {
     let options = SimOptions::default()
         .with_timing(timing())
-        .with_reply(Reply::tokens(["a", "b"]));
+        .with_reply(SimReply::tokens(["a", "b"]));
     let sim = start_with(options).await;
     let url = format!(
         "{}/v1/models/meta/meta-llama-3-8b-instruct/predictions",
@@ -82,14 +82,14 @@ async fn the_prediction_of_a_stream_is_found_by_the_start_of_its_id() {
     // The last token of this model is empty.
     assert_eq!(due, [30, 35, 40]);
     assert!(times.tokens().all(|write| write.at >= write.due));
-    assert_eq!(times.outcome, Outcome::Finished);
+    assert_eq!(times.outcome, RequestOutcome::Finished);
 }
 
 #[tokio::test(start_paused = true)]
 async fn choices_are_generated_side_by_side() {
     let options = SimOptions::default()
         .with_timing(timing())
-        .with_reply(Reply::tokens(["a", "b", "c"]));
+        .with_reply(SimReply::tokens(["a", "b", "c"]));
     let sim = start_with(options).await;
     for body in [json!({"n": 4}), json!({"n": 4, "stream": false})] {
         let began = tokio::time::Instant::now();
@@ -109,7 +109,7 @@ async fn precise_times_use_a_separate_thread() {
         .with_precise(true);
     let options = SimOptions::default()
         .with_timing(timing)
-        .with_reply(Reply::tokens(["a", "b", "c"]));
+        .with_reply(SimReply::tokens(["a", "b", "c"]));
     let sim = start_with(options).await;
     ask(&sim, json!({}))
         .send()
@@ -125,7 +125,7 @@ async fn precise_times_use_a_separate_thread() {
         .map(|write| (write.due - times.received).as_micros())
         .collect();
     assert_eq!(due, [1_300, 2_000, 2_700]);
-    // How much later is no matter of a test that runs beside others.
+    // The delay depends on the load of the machine.
     assert!(times.tokens().all(|write| write.at >= write.due));
 }
 
@@ -133,7 +133,7 @@ async fn precise_times_use_a_separate_thread() {
 async fn requests_are_counted_by_outcome() {
     let timing = Timing::default().with_token(Duration::from_secs(3600));
     let sim = start_with(SimOptions::default().with_timing(timing)).await;
-    // One is finished, one broken by a fault, two left by their client.
+    // One finished, one was broken by a fault, and two clients disconnected.
     let quick = ask(&sim, json!({"max_tokens": 1, "stream": false}));
     assert_eq!(quick.send().await.unwrap().status(), 200);
     let broken = ask(&sim, json!({})).header("x-sim-fault", "cut-after=20");
@@ -159,7 +159,7 @@ async fn requests_are_counted_by_outcome() {
         .iter()
         .map(|seen| seen.times().outcome)
         .collect();
-    use Outcome::{Abandoned, Broken, Finished};
+    use RequestOutcome::{Abandoned, Broken, Finished};
     assert_eq!(outcomes, [Finished, Broken, Abandoned, Abandoned]);
 }
 
@@ -186,7 +186,7 @@ async fn a_thousand_calls_that_are_dropped_leave_nothing_running() {
                     }
                     Ok::<_, reqwest::Error>(())
                 };
-                // A plain answer is left while it is waited for, a stream after a few events.
+                // A client leaves before a plain reply, and after a few events of a stream.
                 let patience = Duration::from_millis(if call % 10 == 0 { call } else { 10_000 });
                 let _ = tokio::time::timeout(patience, answer).await;
             }
@@ -200,6 +200,6 @@ async fn a_thousand_calls_that_are_dropped_leave_nothing_running() {
         counts.started,
         counts.finished + counts.abandoned + counts.broken
     );
-    // Each of the streams was left before its end.
+    // The client of each stream left before its end.
     assert!(counts.abandoned >= 900, "{counts:?}");
 }

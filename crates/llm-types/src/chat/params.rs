@@ -44,6 +44,24 @@ impl From<&str> for Stop {
     }
 }
 
+impl From<String> for Stop {
+    fn from(stop: String) -> Self {
+        Self::One(stop)
+    }
+}
+
+impl<const N: usize> From<[&str; N]> for Stop {
+    fn from(stops: [&str; N]) -> Self {
+        Self::Many(stops.map(str::to_owned).into())
+    }
+}
+
+impl From<Vec<&str>> for Stop {
+    fn from(stops: Vec<&str>) -> Self {
+        Self::Many(stops.into_iter().map(str::to_owned).collect())
+    }
+}
+
 impl From<Vec<String>> for Stop {
     fn from(stops: Vec<String>) -> Self {
         Self::Many(stops)
@@ -67,12 +85,16 @@ pub struct StreamOptions {
 }
 
 impl StreamOptions {
-    /// Requests the token usage.
-    pub fn with_usage() -> Self {
-        Self {
-            include_usage: Some(true),
-            ..Self::default()
-        }
+    /// Creates options that leave everything to the upstream.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Sets whether to send the token usage.
+    #[must_use]
+    pub fn with_include_usage(mut self, include_usage: bool) -> Self {
+        self.include_usage = Some(include_usage);
+        self
     }
 }
 

@@ -1,5 +1,5 @@
-//! Parsers of fractions. `f64` alone takes `nan` and `inf`, which JSON cannot write and no limit
-//! means.
+//! Parsers of numbers in options. `f64` alone accepts `nan` and `inf`, which JSON cannot represent
+//! and which are useless as limits.
 
 use std::ops::RangeBounds;
 
@@ -31,7 +31,7 @@ fn within(text: &str, range: impl RangeBounds<f64>, what: &str) -> Result<f64, S
     let number: Option<f64> = text.trim().parse().ok();
     number
         .filter(|number| range.contains(number))
-        .ok_or_else(|| format!("it has to be {what}"))
+        .ok_or_else(|| format!("expected {what}"))
 }
 
 #[cfg(test)]
@@ -39,7 +39,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_parser_refuses_what_json_cannot_write() {
+    fn non_finite_numbers_are_errors() {
         for parser in [finite, positive, not_negative, positive_share] {
             for text in ["nan", "NaN", "inf", "-infinity", "1e999", "warm", ""] {
                 assert!(parser(text).is_err(), "{text}");

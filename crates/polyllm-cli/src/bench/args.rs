@@ -1,27 +1,27 @@
-//! The options of `polyllm bench`: genai-bench's names where it has them.
+//! The options of `polyllm bench`; names are genai-bench's where it has the option.
 
 use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
 use clap::ValueEnum;
-use llm_bench::{ArrivalProcess, Backend, Scenario, Task};
+use llm_bench::{ArrivalProcess, Backend, Task, TrafficScenario};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::args::number::{not_negative, positive, positive_share};
-use crate::bench::after::After;
+use crate::bench::commands::BenchCommand;
 
-/// Measure a model: latency, throughput, errors, at one load after another
+/// Measure latency, throughput and errors of a model at several loads
 #[derive(Debug, clap::Args)]
 #[command(
     args_conflicts_with_subcommands = true,
     subcommand_negates_reqs = true,
-    after_help = "The options are genai-bench's; `genai-bench benchmark …` runs as `polyllm bench …`.\n\nExamples:\n  polyllm bench --api-model-name openai/gpt-oss-20b --traffic-scenario 'D(100,100)' \\\n    --num-concurrency 1,8,64 --max-requests-per-run 500\n  polyllm bench --api-backend replicate --api-model-name meta/meta-llama-3-8b-instruct --num-concurrency 4\n  polyllm bench --api-backend openai --api-base http://127.0.0.1:4000 --api-model-name llama-3 \\\n    --request-rate 5,10,20 --arrivals poisson --against https://api.together.xyz\n  polyllm bench --api-model-name m/n --find-max-load rate --goodput ttft:200ms --goodput tpot:20ms\n  polyllm bench --calibrate --num-concurrency 256\n\nKeys: --api-key, else TOGETHERAI_API_KEY, REPLICATE_API_KEY or OPENAI_API_KEY; none is written anywhere.\nHTTPS trusts the system's certificates, or those of SSL_CERT_FILE.\nImages, tokenizers, spreadsheets and coordinators need `cargo install --path crates/polyllm-cli --features full`.\nExit status: 0 measured, 1 nothing was answered, 2 misused, 130 interrupted (with a report)."
+    after_help = "The options are genai-bench's; `genai-bench benchmark …` runs as `polyllm bench …`.\n\nExamples:\n  polyllm bench --api-model-name openai/gpt-oss-20b --traffic-scenario 'D(100,100)' \\\n    --num-concurrency 1,8,64 --max-requests-per-run 500\n  polyllm bench --api-backend replicate --api-model-name meta/meta-llama-3-8b-instruct --num-concurrency 4\n  polyllm bench --api-backend openai --api-base http://127.0.0.1:4000 --api-model-name llama-3 \\\n    --request-rate 5,10,20 --arrivals poisson --against https://api.together.xyz\n  polyllm bench --api-model-name m/n --find-max-load rate --goodput ttft:200ms --goodput tpot:20ms\n  polyllm bench --calibrate --num-concurrency 256\n\nKeys: --api-key, else TOGETHERAI_API_KEY, REPLICATE_API_KEY or OPENAI_API_KEY; keys are never written to files.\nHTTPS trusts the system's certificates, or those of SSL_CERT_FILE.\nImages, tokenizers, spreadsheets and coordinators need `cargo install --path crates/polyllm-cli --features full`.\nExit status: 0 success, 1 no request succeeded, 2 usage error, 130 interrupted (with a report)."
 )]
 pub(crate) struct Bench {
     #[command(subcommand)]
-    pub(crate) after: Option<After>,
+    pub(crate) command: Option<BenchCommand>,
     #[command(flatten)]
     pub(crate) api: Api,
     #[command(flatten)]
@@ -29,24 +29,24 @@ pub(crate) struct Bench {
     #[command(flatten)]
     pub(crate) prompts: Prompts,
     #[command(flatten)]
-    pub(crate) measuring: Measuring,
+    pub(crate) measuring: Measurement,
     #[command(flatten)]
     pub(crate) output: Output,
     #[command(flatten)]
-    pub(crate) together: Together,
+    pub(crate) distributed: Distributed,
 }
 
 #[derive(Clone, Debug, Deserialize, Serialize, clap::Args)]
-#[command(next_help_heading = "What is measured")]
+#[command(next_help_heading = "Target")]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Api {
-    /// Whose API it is
+    /// The API dialect
     #[arg(long, value_enum, default_value = "together")]
     pub(crate) api_backend: BackendName,
-    /// The address, with or without /v1; the backend's own without it
+    /// The address, with or without /v1 [default: the backend's own]
     #[arg(long, value_name = "URL")]
     pub(crate) api_base: Option<String>,
-    /// The API key; from the environment without it
+    /// The API key [default: from the environment]
     #[arg(
         long,
         visible_alias = "model-api-key",
@@ -59,23 +59,23 @@ pub(crate) struct Api {
     /// The model, by the API's name
     #[arg(long, value_name = "MODEL", required_unless_present_any = ["calibrate"])]
     pub(crate) api_model_name: Option<String>,
-    /// What the model does
+    /// The task
     #[arg(long, value_enum, default_value = "text-to-text")]
     pub(crate) task: TaskName,
-    /// A JSON object, merged into every request
+    /// A JSON object that is merged into every request
     #[arg(long, value_name = "JSON", value_parser = object)]
     pub(crate) additional_request_params: Option<Map<String, Value>>,
-    /// A second address: every request goes to both, and their difference is reported
+    /// A second address: every request is sent to both, and the difference is reported
     #[arg(long, value_name = "URL")]
     pub(crate) against: Option<String>,
-    /// Whose API that is, if another's
+    /// The API dialect of the second address, if different
     #[arg(long, value_enum, value_name = "BACKEND", requires = "against")]
     pub(crate) against_backend: Option<BackendName>,
-    /// The key for it, if another
+    /// The key of the second address, if different
     #[arg(long, value_name = "KEY", requires = "against")]
     #[serde(skip)]
     pub(crate) against_api_key: Option<Secret>,
-    /// What to call the model in reports
+    /// The name of the model in reports
     #[arg(long = "model", value_name = "LABEL")]
     pub(crate) model_label: Option<String>,
     /// A label for reports: vLLM, SGLang …
@@ -93,43 +93,43 @@ pub(crate) struct Api {
 }
 
 #[derive(Clone, Debug, Deserialize, Serialize, clap::Args)]
-#[command(next_help_heading = "How much load")]
+#[command(next_help_heading = "Load")]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Load {
-    /// Requests in flight, a run for each [default: 1,2,4,8,16,32,64,128,256; 1 for batches]
+    /// Requests in flight, one run each [default: 1,2,4,8,16,32,64,128,256; 1 for batches]
     #[arg(long, value_name = "N,…", value_delimiter = ',', value_parser = clap::value_parser!(u32).range(1..=65_536))]
     pub(crate) num_concurrency: Vec<u32>,
-    /// Documents in a request of embeddings or rerank, a run for each with every concurrency
+    /// Documents per request of embeddings or rerank, one run each at every concurrency
     /// [default: 1,2,4,8,24,48,96]
     #[arg(long, value_name = "N,…", value_delimiter = ',', value_parser = clap::value_parser!(u32).range(1..=100_000))]
     pub(crate) batch_size: Vec<u32>,
-    /// What reports call the parameter that runs differ in
+    /// The parameter in which runs differ, for reports
     #[arg(long, value_enum)]
     pub(crate) iteration_type: Option<IterationName>,
-    /// Requests a second instead of a concurrency, a run for each; 1..20 rises over --ramp-up
+    /// Requests per second instead of a concurrency, one run each; 1..20 rises over --ramp-up
     #[arg(long, value_name = "R,…", value_delimiter = ',', conflicts_with_all = ["num_concurrency", "trace"])]
     pub(crate) request_rate: Vec<Rate>,
-    /// How requests at a rate are spread: constant, poisson or gamma:SHAPE
+    /// The arrival process of a rate: constant, poisson or gamma:SHAPE
     #[arg(long, value_name = "HOW", default_value = "constant")]
     #[serde(with = "as_text")]
     pub(crate) arrivals: ArrivalProcess,
-    /// The most requests in flight at a rate or of a trace; later ones wait, and that counts
+    /// The limit of requests in flight for a rate or a trace; the wait of later ones counts
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=65_536))]
     pub(crate) max_concurrency: Option<u32>,
-    /// Send requests when those of a trace were sent (JSON Lines with timestamp in milliseconds,
-    /// input_length, output_length, hash_ids: Mooncake's form; or with prompt or messages)
+    /// Replay a trace (JSON Lines with timestamp in milliseconds, input_length, output_length,
+    /// hash_ids, as in Mooncake's traces; or with prompt or messages)
     #[arg(long, value_name = "FILE", conflicts_with = "num_concurrency")]
     pub(crate) trace: Option<PathBuf>,
-    /// How much faster than the trace
+    /// The speed of the replay, as a factor
     #[arg(long, value_name = "X", default_value_t = 1.0, requires = "trace")]
     pub(crate) trace_speed: f64,
-    /// How long until the whole load is on, such as 30s
+    /// The time until the whole load is active, such as 30s
     #[arg(long, value_name = "TIME", value_parser = humantime::parse_duration)]
     pub(crate) ramp_up: Option<Duration>,
-    /// The same in slots a second
+    /// The same in slots per second
     #[arg(long, value_name = "N", conflicts_with = "ramp_up", value_parser = positive)]
     pub(crate) spawn_rate: Option<f64>,
-    /// Look for the highest load that meets --goodput: double it until it does not, then bisect
+    /// Search the highest load that meets --goodput: doubling, then bisection
     #[arg(
         long,
         value_enum,
@@ -138,7 +138,7 @@ pub(crate) struct Load {
         conflicts_with = "trace"
     )]
     pub(crate) find_max_load: Option<SearchKind>,
-    /// Where the search ends
+    /// The upper end of the search
     #[arg(
         long,
         value_name = "N",
@@ -147,10 +147,10 @@ pub(crate) struct Load {
         requires = "find_max_load"
     )]
     pub(crate) search_limit: f64,
-    /// An objective of every request, such as ttft:200ms or tpot:20ms (repeat it for more)
+    /// An objective of every request, such as ttft:200ms or tpot:20ms (can be repeated)
     #[arg(long, value_name = "METRIC:LIMIT", num_args = 1..)]
     pub(crate) goodput: Vec<String>,
-    /// The share of requests that has to meet the objectives
+    /// The share of requests that must meet the objectives
     #[arg(
         long,
         value_name = "SHARE",
@@ -159,116 +159,116 @@ pub(crate) struct Load {
         requires = "find_max_load"
     )]
     pub(crate) attainment: f64,
-    /// End a run at a rate when requests come in faster than they are answered
+    /// End a run at a rate if requests arrive faster than they finish
     #[arg(long)]
     pub(crate) stop_on_saturation: bool,
-    /// Start no request later: minutes, or with a unit such as 90s [default: 10]
+    /// The time limit of a run: minutes, or with a unit such as 90s [default: 10]
     #[arg(long, value_name = "MINUTES", value_parser = minutes)]
     pub(crate) max_time_per_run: Option<Duration>,
-    /// Requests in a run [default: 100, and at least 10 for each in flight]
+    /// Requests per run [default: 100, and at least 10 per request in flight]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     pub(crate) max_requests_per_run: Option<u64>,
-    /// Dollars to spend at most, by --price
+    /// The cost limit in dollars, by --price
     #[arg(long, value_name = "DOLLARS", requires = "price", value_parser = not_negative)]
     pub(crate) max_cost: Option<f64>,
-    /// Dollars per million tokens, in and out
+    /// Dollars per million input tokens and per million output tokens
     #[arg(long, value_name = "IN,OUT", value_parser = price)]
     pub(crate) price: Option<(f64, f64)>,
 }
 
 #[derive(Clone, Debug, Deserialize, Serialize, clap::Args)]
-#[command(next_help_heading = "What is asked")]
+#[command(next_help_heading = "Prompts")]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Prompts {
-    /// How long prompts and answers are (repeat it for more): D(in,out), N(mean,sd)/(mean,sd),
+    /// The lengths of prompts and outputs (can be repeated): D(in,out), N(mean,sd)/(mean,sd),
     /// U(min,max)/(min,max), E(tokens), R(document,query), I(width,height), dataset; at most
-    /// 10,000,000 tokens and 8,192 pixels a side
+    /// 10,000,000 tokens and 8,192 pixels per side
     #[arg(long, value_name = "SCENARIO")]
     pub(crate) traffic_scenario: Vec<String>,
     /// Prompts: a .txt, .csv, .json or .jsonl file, a dataset config, or a dataset on Hugging Face
     #[arg(long, value_name = "PATH", conflicts_with = "dataset_config")]
     pub(crate) dataset_path: Option<PathBuf>,
-    /// How to read a dataset, in genai-bench's JSON
+    /// The dataset config, in genai-bench's JSON
     #[arg(long, value_name = "FILE")]
     pub(crate) dataset_config: Option<PathBuf>,
-    /// The column with prompts
+    /// The column of prompts
     #[arg(long, value_name = "NAME")]
     pub(crate) dataset_prompt_column: Option<String>,
-    /// The column with images
+    /// The column of images
     #[arg(long, value_name = "NAME")]
     pub(crate) dataset_image_column: Option<String>,
-    /// Tokens that all prompts begin with alike
+    /// The length of a prefix that all prompts share, in tokens
     #[arg(long, value_name = "N", conflicts_with = "prefix_ratio")]
     pub(crate) prefix_len: Option<u64>,
-    /// The share of a prompt that all begin with alike
+    /// The share of each prompt that all prompts share as a prefix
     #[arg(long, value_name = "SHARE")]
     pub(crate) prefix_ratio: Option<f64>,
-    /// A tokenizer.json, to count tokens where the server does not
+    /// A tokenizer.json, to count tokens if the server does not
     #[arg(long, value_name = "PATH")]
     pub(crate) model_tokenizer: Option<PathBuf>,
-    /// What random choices begin with
+    /// The seed of all random choices
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub(crate) seed: u64,
 }
 
 #[derive(Clone, Debug, Deserialize, Serialize, clap::Args)]
-#[command(next_help_heading = "How it is measured")]
+#[command(next_help_heading = "Measurement")]
 #[serde(deny_unknown_fields)]
-pub(crate) struct Measuring {
-    /// Open a connection for every request, and count that as part of it
+pub(crate) struct Measurement {
+    /// Open a connection for every request and include it in the times
     #[arg(long)]
     pub(crate) new_connections: bool,
-    /// How long an answer may take
+    /// The timeout of a response
     #[arg(long, value_name = "TIME", default_value = "10m", value_parser = humantime::parse_duration)]
     pub(crate) timeout: Duration,
-    /// How long requests under way may take when a run ends; then they are given up
+    /// How long running requests may take when a run ends, before they are cancelled
     #[arg(long, value_name = "TIME", default_value = "30s", value_parser = humantime::parse_duration)]
     pub(crate) drain_timeout: Duration,
-    /// The share of completed requests left out at the beginning of a run
+    /// The share of completed requests that is excluded at the beginning of a run
     #[arg(long, value_name = "SHARE", value_parser = share)]
     pub(crate) warmup_ratio: Option<f64>,
-    /// The share of completed requests left out at the end of a run
+    /// The share of completed requests that is excluded at the end of a run
     #[arg(long, value_name = "SHARE", value_parser = share)]
     pub(crate) cooldown_ratio: Option<f64>,
-    /// Threads that measure [default: one for 256 in flight]
+    /// Measurement threads [default: one per 256 in flight]
     #[arg(long, visible_alias = "threads", value_name = "N")]
     pub(crate) num_workers: Option<u32>,
-    /// Between two looks at a Replicate prediction that has no stream
+    /// The poll interval of Replicate predictions without a stream
     #[arg(long, value_name = "TIME", default_value = "500ms", value_parser = humantime::parse_duration)]
     pub(crate) poll_interval: Duration,
-    /// A Replicate prediction that waits longer than this to start counts as a cold boot
+    /// A Replicate prediction that waits longer than this counts as a cold boot
     #[arg(long, value_name = "TIME", default_value = "5s", value_parser = humantime::parse_duration)]
     pub(crate) cold_after: Duration,
-    /// Only measure this client itself, against a simulation whose times are known
+    /// Measure only this client, against a simulation with known times
     #[arg(long)]
     #[serde(skip)]
     pub(crate) calibrate: bool,
-    /// Do without the short calibration before each run
+    /// Skip the short calibration before each run
     #[arg(long, conflicts_with = "calibrate")]
     pub(crate) no_calibration: bool,
 }
 
 #[derive(Debug, clap::Args)]
-#[command(next_help_heading = "What comes out")]
+#[command(next_help_heading = "Output")]
 pub(crate) struct Output {
     /// The name of the results' folder
     #[arg(long, value_name = "NAME")]
     pub(crate) experiment_folder_name: Option<String>,
-    /// Where that folder is made
+    /// The parent of that folder
     #[arg(long, value_name = "DIR")]
     pub(crate) experiment_base_dir: Option<PathBuf>,
-    /// The unit of times on the terminal; files are in seconds
+    /// The unit of times on the terminal; files use seconds
     #[arg(long, value_enum, default_value = "ms")]
     pub(crate) metrics_time_unit: TimeUnit,
-    /// Print a line of JSON for each run, and nothing else
+    /// Print only a line of JSON per run
     #[arg(long)]
     pub(crate) json: bool,
 }
 
 #[derive(Debug, Default, clap::Args)]
 #[command(next_help_heading = "Several machines")]
-pub(crate) struct Together {
-    /// Have workers measure at one time, who meet at redis://… or nats://…: see `bench worker`
+pub(crate) struct Distributed {
+    /// Let workers measure at the same time, over redis://… or nats://…: see `bench worker`
     #[arg(
         long,
         value_name = "URL",
@@ -276,17 +276,16 @@ pub(crate) struct Together {
         conflicts_with = "calibrate"
     )]
     pub(crate) coordinator: Option<String>,
-    /// How many workers; each measures at the whole load that is asked for
+    /// The number of workers; each measures with the whole configured load
     #[arg(long, value_name = "N", requires = "coordinator", value_parser = clap::value_parser!(u16).range(1..))]
     pub(crate) workers: Option<u16>,
-    /// The name that leader and workers meet under
+    /// The session that leader and workers share
     #[arg(long, value_name = "NAME", default_value = "default")]
     pub(crate) session: String,
-    /// The file that holds the secret which leader and workers share; POLYLLM_BENCH_SECRET
-    /// without it
+    /// The file of the secret that leader and workers share [default: POLYLLM_BENCH_SECRET]
     #[arg(long, value_name = "FILE")]
     pub(crate) secret_file: Option<PathBuf>,
-    /// How long to wait for the workers to come
+    /// How long to wait for the workers to join
     #[arg(long, value_name = "TIME", default_value = "60s", value_parser = humantime::parse_duration)]
     pub(crate) patience: Duration,
 }
@@ -351,7 +350,7 @@ pub(crate) enum TimeUnit {
     Ms,
 }
 
-/// A key that cannot be shown.
+/// An API key that is not shown.
 #[derive(Clone)]
 pub(crate) struct Secret(pub(crate) polyllm::ApiKey);
 
@@ -390,14 +389,14 @@ impl FromStr for Rate {
         let (from, to) = text.split_once("..").unwrap_or((text, text));
         let (from, to) = (number(from)?, number(to)?);
         if to == 0.0 {
-            return Err("the rate has to end above 0".to_owned());
+            return Err("expected a final rate above 0".to_owned());
         }
         Ok(Self { from, to })
     }
 }
 
-/// The scenarios in one value; their own commas stand in parentheses.
-pub(crate) fn scenarios(text: &str) -> Result<Vec<Scenario>, llm_bench::Error> {
+/// Several scenarios in one value; commas inside parentheses do not separate.
+pub(crate) fn scenarios(text: &str) -> Result<Vec<TrafficScenario>, llm_bench::Error> {
     let mut depth = 0_i32;
     let parts = text.split(|c| {
         depth += match c {
@@ -410,7 +409,7 @@ pub(crate) fn scenarios(text: &str) -> Result<Vec<Scenario>, llm_bench::Error> {
     parts.map(str::parse).collect()
 }
 
-/// A value as the text that its parser reads.
+/// Serializes a value as text for its parser.
 mod as_text {
     use std::fmt::Display;
     use std::str::FromStr;
@@ -438,7 +437,7 @@ mod as_text {
 fn object(text: &str) -> Result<Map<String, Value>, String> {
     match serde_json::from_str(text) {
         Ok(Value::Object(fields)) => Ok(fields),
-        Ok(_) => Err("it has to be a JSON object".to_owned()),
+        Ok(_) => Err("expected a JSON object".to_owned()),
         Err(error) => Err(error.to_string()),
     }
 }
@@ -453,14 +452,14 @@ fn minutes(text: &str) -> Result<Duration, String> {
 fn price(text: &str) -> Result<(f64, f64), String> {
     let (input, output) = text
         .split_once(',')
-        .ok_or("it has to be IN,OUT, as in 0.2,0.6")?;
+        .ok_or("expected IN,OUT, as in 0.2,0.6")?;
     Ok((not_negative(input)?, not_negative(output)?))
 }
 
 fn share(text: &str) -> Result<f64, String> {
     match text.parse() {
         Ok(share) if (0.0..1.0).contains(&share) => Ok(share),
-        _ => Err("it has to be at least 0 and below 1".to_owned()),
+        _ => Err("expected a number from 0 to below 1".to_owned()),
     }
 }
 
@@ -469,7 +468,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn values_are_read_as_they_are_documented() {
+    fn values_are_parsed_as_documented() {
         assert_eq!(
             "1..20".parse(),
             Ok(Rate {

@@ -1,4 +1,4 @@
-//! The client measured against the simulation, whose clock tells the truth.
+//! Measures the client itself against the simulation, whose times are known.
 
 use std::process::ExitCode;
 use std::sync::mpsc;
@@ -7,10 +7,10 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow};
 use llm_bench::{
-    Backend, ClientBias, Interrupts, Limits, Load, LoadSpec, Run, Runner, Scenario, Settings,
-    Target, Task, TrueTimes, Workload,
+    Backend, ClientBias, Interrupts, Load, LoadSpec, Run, RunLimits, RunSettings, Runner,
+    ServerTarget, Task, TrafficScenario, TrueTimes, Workload,
 };
-use llm_sim::{Memory, Sim, SimOptions, Timing, Together};
+use llm_sim::{Memory, Sim, SimOptions, Timing, TogetherSim};
 use serde_json::json;
 use tokio::sync::oneshot;
 
@@ -18,7 +18,7 @@ use crate::bench::INTERRUPTED;
 use crate::bench::args::Bench;
 use crate::output::print;
 
-/// `polyllm bench --calibrate`: how much of what is measured is the client itself.
+/// `polyllm bench --calibrate`: measures the client's own bias.
 pub(crate) async fn run(args: &Bench, interrupts: Interrupts) -> Result<ExitCode> {
     let timing = Timing::default()
         .with_first_token(Duration::from_millis(50))
@@ -50,7 +50,7 @@ pub(crate) async fn run(args: &Bench, interrupts: Interrupts) -> Result<ExitCode
             .await?;
         let bias = calibrator
             .bias(&run)
-            .context("the simulation gave no answers")?;
+            .context("the simulation did not respond")?;
         if args.output.json {
             print(format_args!("{}\n", json!(bias)))?;
         } else {
@@ -72,15 +72,15 @@ pub(crate) async fn run(args: &Bench, interrupts: Interrupts) -> Result<ExitCode
     Ok(ExitCode::SUCCESS)
 }
 
-/// A simulation on a thread of its own, so that it does not wait for the client nor the other way.
+/// A simulation on its own thread, so that it and the client do not delay each other.
 pub(crate) struct Calibrator {
     url: String,
-    together: Together,
+    together: TogetherSim,
     _stop: oneshot::Sender<()>,
 }
 
 impl Calibrator {
-    /// A simulation for short calibrations.
+    /// Starts a simulation for short calibrations.
     pub(crate) fn start() -> Result<Self> {
         let timing = Timing::default()
             .with_first_token(Duration::from_millis(4))
@@ -93,14 +93,14 @@ impl Calibrator {
         let (stop, stopped) = oneshot::channel::<()>();
         let options = SimOptions::default()
             .with_timing(timing.with_precise(true))
-            .with_memory(Memory::default().with_requests(MOST_REQUESTS));
+            .with_memory(Memory::default().with_requests(MAX_REQUESTS));
         let simulate = move || {
             let runtime = tokio::runtime::Builder::new_current_thread()
                 .enable_all()
                 .build()?;
             runtime.block_on(async move {
                 let sim = Sim::start(options).await?;
-                // Nobody waits when the benchmark is over already.
+                // The receiver is gone if the benchmark has ended.
                 let _ = started.send((sim.together_url().to_owned(), sim.together().clone()));
                 let _ = stopped.await;
                 Ok::<_, std::io::Error>(())
@@ -122,14 +122,13 @@ impl Calibrator {
         }
     }
 
-    /// A calibration of some hundredths of a second at a load; `None` when it did not work, which
-    /// is no reason not to measure.
+    /// Calibrates briefly at a load. `None` if it fails, which does not prevent the measurement.
     pub(crate) async fn short(&self, load: &Load, interrupts: &Interrupts) -> Option<ClientBias> {
         let slots = match load {
             Load::Concurrency { concurrency } => *concurrency,
             other => other.concurrency().clamp(1, 16),
         };
-        // More would take long to connect, and tell no more.
+        // More would take long to connect and add no information.
         let slots = slots.min(256);
         let run = self
             .measure(slots, u64::from(slots.max(3)), 6, None, interrupts)
@@ -147,12 +146,12 @@ impl Calibrator {
     ) -> Result<Run> {
         self.together.forget_requests();
         let authorization = "Bearer calibration".parse()?;
-        let target = Target::new(Backend::Together, &self.url, Some(authorization))?;
-        let mut settings = Settings::new(target, MODEL);
+        let target = ServerTarget::new(Backend::Together, &self.url, Some(authorization))?;
+        let mut settings = RunSettings::new(target, MODEL);
         settings.threads = threads.filter(|threads| *threads > 0);
         let workload = Workload::new(Task::TextToText, Backend::Together, MODEL)?;
-        let scenario: Scenario = format!("D(20,{tokens})").parse()?;
-        let mut limits = Limits::default();
+        let scenario: TrafficScenario = format!("D(20,{tokens})").parse()?;
+        let mut limits = RunLimits::default();
         limits.max_requests = requests;
         limits.max_seconds = 60.0;
         let spec = workload.run(0, scenario, LoadSpec::Concurrency(slots), 1, limits)?;
@@ -177,4 +176,4 @@ impl Calibrator {
 
 const MODEL: &str = "simulated/llama-3-8b";
 
-const MOST_REQUESTS: usize = 20_000;
+const MAX_REQUESTS: usize = 20_000;

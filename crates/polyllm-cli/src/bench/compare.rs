@@ -1,20 +1,22 @@
-//! `bench compare`: what changed, and whether it is too much.
+//! `bench compare`: prints the changes and checks the conditions.
 
 use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::{Context, Result, bail};
-use bench_report::compare::{Comparison, Condition, Evidence, Pair, Quantity, Verdict, Whole};
+use bench_report::compare::{
+    Comparison, Condition, Evidence, Pair, Quantity, RunQuantity, Verdict,
+};
 use bench_report::write_comparison;
 use llm_bench::Results;
 use llm_bench::stats::{Change, Statistic};
 use llm_bench::summary::Metric;
 use serde_json::{Value, json};
 
-use crate::bench::after;
+use crate::bench::commands;
 use crate::output::{Colour, Styled, note, print, print_styled};
 
-pub(crate) fn run(args: &after::Compare) -> Result<ExitCode> {
+pub(crate) fn run(args: &commands::Compare) -> Result<ExitCode> {
     let conditions = args.fail_if.iter().map(|text| Condition::parse(text));
     let conditions: Vec<Condition> = match conditions.collect() {
         Ok(conditions) => conditions,
@@ -26,7 +28,7 @@ pub(crate) fn run(args: &after::Compare) -> Result<ExitCode> {
     let mut before = load(&args.before)?;
     let mut after = load(&args.after)?;
     if before.experiment.name == after.experiment.name {
-        // The page has to tell them apart.
+        // The page must distinguish them.
         before.experiment.name.push_str(" (before)");
         after.experiment.name.push_str(" (after)");
     }
@@ -43,19 +45,19 @@ pub(crate) fn run(args: &after::Compare) -> Result<ExitCode> {
     }
     let mut failed = 0;
     for pair in &comparison.pairs {
-        let gates = conditions.iter().map(|condition| {
+        let checks = conditions.iter().map(|condition| {
             let (verdict, evidence) = condition.check(*pair, args.significant);
             (condition, verdict, evidence)
         });
-        let gates: Vec<_> = gates.collect();
-        failed += gates
+        let checks: Vec<_> = checks.collect();
+        failed += checks
             .iter()
-            .filter(|(_, verdict, _)| *verdict != Verdict::HoldsNot)
+            .filter(|(_, verdict, _)| *verdict != Verdict::DoesNotHold)
             .count();
         if args.json {
-            print(format_args!("{}\n", as_json(*pair, &gates)))?;
+            print(format_args!("{}\n", as_json(*pair, &checks)))?;
         } else {
-            print_styled(&as_text(*pair, &gates))?;
+            print_styled(&as_text(*pair, &checks))?;
         }
     }
     for (labels, which) in [
@@ -81,30 +83,30 @@ fn load(folder: &Path) -> Result<Results> {
     let results = Results::load(folder)?;
     (!results.runs.is_empty())
         .then_some(results)
-        .with_context(|| format!("{} holds no runs", folder.display()))
+        .with_context(|| format!("no runs in {}", folder.display()))
 }
 
-type Gate<'a> = (&'a Condition, Verdict, Vec<Evidence>);
+type Check<'a> = (&'a Condition, Verdict, Vec<Evidence>);
 
-fn as_text(pair: Pair<'_>, gates: &[Gate<'_>]) -> Styled {
+fn as_text(pair: Pair<'_>, checks: &[Check<'_>]) -> Styled {
     let mut text = Styled::default();
     text.push(format_args!("{}\n", pair.label()));
-    for quantity in SHOWN {
+    for quantity in QUANTITIES {
         let Some(change) = quantity.change(pair) else {
             continue;
         };
-        // What is no part of the task, such as the TPOT of embeddings.
+        // Not part of the task, such as the TPOT of embeddings.
         if change.before == 0.0 && change.after == 0.0 && quantity != ERRORS {
             continue;
         }
         text.push(format_args!("  {:20} ", quantity.to_string()));
-        tell_change(&mut text, quantity, change);
+        push_change(&mut text, quantity, change);
         text.push('\n');
     }
-    for (condition, verdict, evidence) in gates {
+    for (condition, verdict, evidence) in checks {
         let (word, colour) = match verdict {
             Verdict::Holds => ("FAIL", Colour::Red),
-            Verdict::HoldsNot => ("ok", Colour::Green),
+            Verdict::DoesNotHold => ("ok", Colour::Green),
             Verdict::Unknown => ("FAIL, not measured", Colour::Red),
         };
         text.push("  ");
@@ -117,7 +119,7 @@ fn as_text(pair: Pair<'_>, gates: &[Gate<'_>]) -> Styled {
         {
             text.push(format_args!("{separator}{quantity} "));
             match change {
-                Some(change) => tell_change(&mut text, *quantity, *change),
+                Some(change) => push_change(&mut text, *quantity, *change),
                 None => text.push("was not measured"),
             }
             separator = "; ";
@@ -129,7 +131,7 @@ fn as_text(pair: Pair<'_>, gates: &[Gate<'_>]) -> Styled {
 }
 
 /// `52.6 ms -> 56.2 ms, +6.8 % (95 %: +3.1 ms to +4.0 ms)`
-fn tell_change(text: &mut Styled, quantity: Quantity, change: Change) {
+fn push_change(text: &mut Styled, quantity: Quantity, change: Change) {
     if change.before.is_nan() {
         return text.push(quantity.text(change.after));
     }
@@ -139,12 +141,12 @@ fn tell_change(text: &mut Styled, quantity: Quantity, change: Change) {
         quantity.text(change.after)
     ));
     if change.absolute() == 0.0 {
-        return text.push("the same");
+        return text.push("unchanged");
     }
     if change.relative().is_finite() {
         text.push(format_args!("{:+.1} %", change.relative() * 100.0));
     } else {
-        text.push("out of nothing");
+        text.push("from zero");
     }
     if let Some(interval) = change.interval {
         let signed = |value: f64| {
@@ -158,11 +160,11 @@ fn tell_change(text: &mut Styled, quantity: Quantity, change: Change) {
             if change.is_significant() {
                 ""
             } else {
-                ", may be chance"
+                ", not significant"
             }
         ));
     }
-    let worse = (change.absolute() > 0.0) != quantity.more_is_better();
+    let worse = (change.absolute() > 0.0) != quantity.higher_is_better();
     if change.is_significant() {
         let (word, colour) = if worse {
             (" worse", Colour::Red)
@@ -173,7 +175,7 @@ fn tell_change(text: &mut Styled, quantity: Quantity, change: Change) {
     }
 }
 
-fn as_json(pair: Pair<'_>, gates: &[Gate<'_>]) -> Value {
+fn as_json(pair: Pair<'_>, checks: &[Check<'_>]) -> Value {
     let change = |change: Change| {
         json!({
             "before": change.before,
@@ -183,15 +185,15 @@ fn as_json(pair: Pair<'_>, gates: &[Gate<'_>]) -> Value {
             "significant": change.is_significant(),
         })
     };
-    let changes = SHOWN.into_iter();
+    let changes = QUANTITIES.into_iter();
     let changes = changes.filter_map(|q| Some((q.to_string(), change(q.change(pair)?))));
-    let gates = gates.iter().map(|(condition, verdict, evidence)| {
+    let checks = checks.iter().map(|(condition, verdict, evidence)| {
         let evidence = evidence.iter();
         let evidence =
             evidence.map(|e| (e.quantity.to_string(), e.change.map_or(Value::Null, change)));
         json!({
             "condition": condition.to_string(),
-            "failed": *verdict != Verdict::HoldsNot,
+            "failed": *verdict != Verdict::DoesNotHold,
             "measured": *verdict != Verdict::Unknown,
             "evidence": evidence.collect::<serde_json::Map<_, _>>(),
         })
@@ -199,14 +201,14 @@ fn as_json(pair: Pair<'_>, gates: &[Gate<'_>]) -> Value {
     json!({
         "run": pair.label(),
         "changes": changes.collect::<serde_json::Map<_, _>>(),
-        "conditions": gates.collect::<Vec<_>>(),
+        "conditions": checks.collect::<Vec<_>>(),
     })
 }
 
-const ERRORS: Quantity = Quantity::Whole(Whole::ErrorRate);
+const ERRORS: Quantity = Quantity::Run(RunQuantity::ErrorRate);
 
-/// What is shown whatever is asked for.
-const SHOWN: [Quantity; 11] = [
+/// The quantities that are always shown.
+const QUANTITIES: [Quantity; 11] = [
     Quantity::Statistic(Statistic::Mean, Metric::Ttft),
     Quantity::Statistic(Statistic::Percentile(50.0), Metric::Ttft),
     Quantity::Statistic(Statistic::Percentile(99.0), Metric::Ttft),
@@ -214,8 +216,8 @@ const SHOWN: [Quantity; 11] = [
     Quantity::Statistic(Statistic::Percentile(99.0), Metric::Itl),
     Quantity::Statistic(Statistic::Mean, Metric::E2eLatency),
     Quantity::Statistic(Statistic::Percentile(99.0), Metric::E2eLatency),
-    Quantity::Whole(Whole::RequestsPerSecond),
-    Quantity::Whole(Whole::OutputThroughput),
-    Quantity::Whole(Whole::Goodput),
+    Quantity::Run(RunQuantity::RequestsPerSecond),
+    Quantity::Run(RunQuantity::OutputThroughput),
+    Quantity::Run(RunQuantity::Goodput),
     ERRORS,
 ];

@@ -1,4 +1,4 @@
-//! The limits of numbers in options, whether they stand on a command line or in a leader's plan.
+//! Checks the numbers of options, from a command line or a leader's plan.
 
 use std::fmt::Display;
 use std::ops::RangeInclusive;
@@ -6,27 +6,27 @@ use std::time::Duration;
 
 use llm_bench::Error;
 
-use crate::bench::args::{Api, Bench, Load, Measuring, SearchKind};
+use crate::bench::args::{Api, Bench, Load, Measurement, SearchKind};
 
-/// Checks each number. Rates, scenarios, prefixes and traces have limits of their own, which are
+/// Checks each number. Rates, scenarios, prefixes and traces have their own limits, which are
 /// checked where they are used.
 ///
 /// # Errors
-/// [`Error::Usage`] with the first that is out of its range.
+/// [`Error::Usage`] with the first number that is out of range.
 pub(crate) fn check(args: &Bench) -> Result<(), Error> {
     load(&args.load)?;
     measuring(&args.measuring)?;
     labels(&args.api)?;
     within(
         "--patience",
-        args.together.patience.as_secs_f64(),
+        args.distributed.patience.as_secs_f64(),
         0.0..=YEAR,
     )
 }
 
 fn load(load: &Load) -> Result<(), Error> {
     for slots in load.num_concurrency.iter().chain(&load.max_concurrency) {
-        within("--num-concurrency", *slots, 1..=MOST_CONCURRENCY)?;
+        within("--num-concurrency", *slots, 1..=MAX_CONCURRENCY)?;
     }
     for size in &load.batch_size {
         within("--batch-size", *size, 1..=100_000)?;
@@ -37,12 +37,12 @@ fn load(load: &Load) -> Result<(), Error> {
     if let Some(slots) = load.spawn_rate {
         within("--spawn-rate", slots, 1e-3..=1e6)?;
     }
-    let most = match load.find_max_load {
-        Some(SearchKind::Concurrency) => 1.0..=f64::from(MOST_CONCURRENCY),
+    let max = match load.find_max_load {
+        Some(SearchKind::Concurrency) => 1.0..=f64::from(MAX_CONCURRENCY),
         Some(SearchKind::Rate) => 0.1..=1e6,
         None => 0.0..=f64::MAX,
     };
-    within("--search-limit", load.search_limit, most)?;
+    within("--search-limit", load.search_limit, max)?;
     within("--attainment", load.attainment, 1e-6..=1.0)?;
     if let Some(time) = load.max_time_per_run {
         within("--max-time-per-run", time.as_secs_f64(), 1e-3..=YEAR)?;
@@ -58,14 +58,14 @@ fn load(load: &Load) -> Result<(), Error> {
     within("--price", output, 0.0..=1e9)
 }
 
-fn measuring(measuring: &Measuring) -> Result<(), Error> {
-    let seconds = |name, time: Duration, least| within(name, time.as_secs_f64(), least..=YEAR);
+fn measuring(measuring: &Measurement) -> Result<(), Error> {
+    let seconds = |name, time: Duration, min| within(name, time.as_secs_f64(), min..=YEAR);
     seconds("--timeout", measuring.timeout, 1e-3)?;
     seconds("--drain-timeout", measuring.drain_timeout, 0.0)?;
-    // More often would be an attack on the API.
+    // A higher rate would overload the API.
     seconds("--poll-interval", measuring.poll_interval, 0.01)?;
     seconds("--cold-after", measuring.cold_after, 0.0)?;
-    // As in genai-bench, 0 chooses.
+    // As in genai-bench, 0 means automatic.
     within(
         "--num-workers",
         measuring.num_workers.unwrap_or_default(),
@@ -81,7 +81,7 @@ fn measuring(measuring: &Measuring) -> Result<(), Error> {
         return Err(usage(
             "--cooldown-ratio",
             cooldown,
-            "nothing is left to measure between warm-up and cool-down",
+            "expected warm-up and cool-down below 1 in total",
         ));
     }
     Ok(())
@@ -109,7 +109,7 @@ fn within<T: PartialOrd + Display>(
     value: T,
     range: RangeInclusive<T>,
 ) -> Result<(), Error> {
-    // What is no number is in no range.
+    // NaN is in no range.
     if range.contains(&value) {
         return Ok(());
     }
@@ -126,9 +126,9 @@ fn usage(option: &'static str, value: impl Display, reason: impl Into<String>) -
     }
 }
 
-pub(crate) const MOST_CONCURRENCY: u32 = 65_536;
+pub(crate) const MAX_CONCURRENCY: u32 = 65_536;
 
-/// Seconds: longer than any benchmark, and within the reach of timers.
+/// In seconds: longer than any benchmark, and within the range of timers.
 const YEAR: f64 = 365.0 * 24.0 * 3600.0;
 
 #[cfg(test)]
@@ -147,7 +147,7 @@ mod tests {
     }
 
     #[test]
-    fn usual_numbers_are_within_their_limits() {
+    fn usual_numbers_are_accepted() {
         for options in [
             "",
             "--num-concurrency 1,65536 --num-workers 0 --max-time-per-run 10",
@@ -160,7 +160,7 @@ mod tests {
     }
 
     #[test]
-    fn numbers_out_of_their_limits_are_misuse() {
+    fn numbers_out_of_range_are_usage_errors() {
         for options in [
             "--num-concurrency 65537",
             "--num-concurrency 0",
@@ -196,7 +196,7 @@ mod tests {
             "--patience 18446744073709551615s",
             "--patience 1000000years",
         ] {
-            // Some are refused by the parser of the command line already.
+            // Some are already rejected by the command line parser.
             let refused = bench(options).is_none_or(|bench| check(&bench).is_err());
             assert!(refused, "{options}");
         }

@@ -1,70 +1,72 @@
-//! `polyllm bench`: options in, a sweep of runs, a folder of reports out.
+//! `polyllm bench`: parses options, measures, and writes an experiment's folder.
 
-pub(crate) mod after;
-pub(crate) mod allowed;
 pub(crate) mod args;
 mod calibrate;
+pub(crate) mod commands;
 mod compare;
+mod distributed;
+mod features;
 mod limits;
-mod live;
-mod parts;
+pub(crate) mod permissions;
 mod plan;
+mod progress;
 mod report;
 mod setup;
 mod sweep;
-mod together;
 
 use std::process::ExitCode;
 
 use anyhow::Result;
 use tokio::sync::watch;
 
-use crate::bench::after::After;
-use crate::bench::allowed::Allowed;
+use crate::bench::commands::BenchCommand;
+use crate::bench::permissions::Permissions;
 use crate::output::{self, Colour, note};
 use crate::signal;
 
-/// Measures as asked, or this client only; or does something with measurements.
+/// Runs the command: a measurement, a calibration, or a subcommand.
 pub(crate) async fn run(args: args::Bench) -> Result<ExitCode> {
     match dispatch(args).await {
-        Err(error) if is_misuse(&error) => {
+        Err(error) if is_usage_error(&error) => {
             output::fail(&error);
-            Ok(ExitCode::from(MISUSED))
+            Ok(ExitCode::from(USAGE_ERROR))
         }
         done => done,
     }
 }
 
-/// Whether an option's value is at fault.
-fn is_misuse(error: &anyhow::Error) -> bool {
+/// Whether the error is a usage error.
+fn is_usage_error(error: &anyhow::Error) -> bool {
     error.chain().any(|cause| {
         matches!(cause.downcast_ref(), Some(llm_bench::Error::Usage { .. }))
             || cause.is::<llm_bench::summary::ObjectiveError>()
-            || cause.is::<parts::Missing>()
+            || cause.is::<features::MissingFeature>()
     })
 }
 
 async fn dispatch(args: args::Bench) -> Result<ExitCode> {
-    match &args.after {
-        Some(After::Compare(compare)) => return compare::run(compare),
-        Some(After::Merge(merge)) => return report::merge(merge),
-        Some(After::Report(report)) => return report::run(report),
-        Some(After::Worker(worker)) => return together::work(worker, watch_interrupts()).await,
+    match &args.command {
+        Some(BenchCommand::Compare(compare)) => return compare::run(compare),
+        Some(BenchCommand::Merge(merge)) => return report::merge(merge),
+        Some(BenchCommand::Report(report)) => return report::run(report),
+        Some(BenchCommand::Worker(worker)) => {
+            return distributed::work(worker, watch_interrupts()).await;
+        }
         None => {}
     }
-    if let Some(coordinator) = &args.together.coordinator {
-        return together::lead(&args, coordinator, watch_interrupts()).await;
+    if let Some(coordinator) = &args.distributed.coordinator {
+        return distributed::lead(&args, coordinator, watch_interrupts()).await;
     }
     limits::check(&args)?;
-    parts::check(&args)?;
+    features::check(&args)?;
     let interrupts = watch_interrupts();
     if args.measuring.calibrate {
         return calibrate::run(&args, interrupts).await;
     }
-    sweep::run(args, &Allowed::all(), interrupts, None).await
+    sweep::run(args, &Permissions::all(), interrupts, None).await
 }
 
-/// Counts how often somebody wants it to end: once in good order, twice at once.
+/// Counts interrupts: the first ends a run after a drain, the second at once.
 fn watch_interrupts() -> watch::Receiver<u32> {
     let (count, interrupts) = watch::channel(0);
     let mut stop = Box::pin(signal::stop());
@@ -74,8 +76,8 @@ fn watch_interrupts() -> watch::Receiver<u32> {
             stop = Box::pin(signal::stop());
             count.send_modify(|count| *count += 1);
             let text = match *count.borrow() {
-                1 => "waiting for requests under way; once more gives them up",
-                _ => "requests under way are given up",
+                1 => "waiting for running requests; interrupt again to cancel them",
+                _ => "running requests are cancelled",
             };
             note("stopping", Colour::Yellow, text);
         }
@@ -85,4 +87,4 @@ fn watch_interrupts() -> watch::Receiver<u32> {
 
 const INTERRUPTED: u8 = 130;
 
-const MISUSED: u8 = 2;
+const USAGE_ERROR: u8 = 2;

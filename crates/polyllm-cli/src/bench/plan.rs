@@ -1,31 +1,30 @@
-//! What a leader asks of its workers.
+//! The plan that a leader sends to its workers.
 
 use anyhow::{Result, anyhow};
-use llm_bench::{Backend, Target};
+use llm_bench::{Backend, ServerTarget};
 use llm_provider::text::excerpt;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::bench::args::{Api, Bench, Load, Measuring, Output, Prompts, TimeUnit, Together};
+use crate::bench::args::{Api, Bench, Distributed, Load, Measurement, Output, Prompts, TimeUnit};
 use crate::bench::limits;
 
-/// The part of `polyllm bench`'s options that a leader decides. The others, such as keys and
-/// folders to write to, are skipped by serde, and unknown fields are errors, so no message can set
-/// them.
+/// The options of `polyllm bench` that a leader decides. Others, such as keys and output folders,
+/// are skipped by serde, and unknown fields are errors, so no message can set them.
 #[derive(Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Plan {
     api: Api,
     load: Load,
     prompts: Prompts,
-    measuring: Measuring,
+    measuring: Measurement,
 }
 
 impl Plan {
-    /// What the leader's own options ask for.
+    /// The plan of the leader's own options.
     ///
     /// # Errors
-    /// When a number or an address makes no sense.
+    /// If a number or an address is invalid.
     pub(crate) fn of(args: &Bench) -> Result<Self> {
         limits::check(args)?;
         for text in &args.prompts.traffic_scenario {
@@ -34,10 +33,10 @@ impl Plan {
         let mut api = args.api.clone();
         let backend = Backend::from(api.api_backend);
         let against = api.against_backend.map_or(backend, Backend::from);
-        // As a target shows itself: without user and password.
+        // The target's display form, without user and password.
         for (base, backend) in [(&mut api.api_base, backend), (&mut api.against, against)] {
             if let Some(url) = base {
-                *url = Target::new(backend, url, None)?.to_string();
+                *url = ServerTarget::new(backend, url, None)?.to_string();
             }
         }
         Ok(Self {
@@ -48,19 +47,19 @@ impl Plan {
         })
     }
 
-    /// Reads what a leader sent.
+    /// Parses the plan of a leader.
     pub(crate) fn read(plan: Value) -> Result<Self> {
         serde_json::from_value(plan).map_err(|error| {
-            // It may quote the plan.
+            // The error may quote the plan.
             let error = error.to_string();
             anyhow!(
-                "cannot read the leader's plan, which may be of another version: {}",
+                "invalid plan of the leader, possibly of another version: {}",
                 excerpt(&error)
             )
         })
     }
 
-    /// The options of the benchmark on this machine. They are checked as those of a command line.
+    /// The options of the benchmark on this machine. They are checked like a command line.
     pub(crate) fn into_bench(self, base_dir: std::path::PathBuf) -> Bench {
         let Self {
             mut api,
@@ -72,7 +71,7 @@ impl Plan {
             .ok()
             .and_then(|key| key.parse().ok());
         Bench {
-            after: None,
+            command: None,
             api,
             load,
             prompts,
@@ -83,7 +82,7 @@ impl Plan {
                 metrics_time_unit: TimeUnit::Ms,
                 json: false,
             },
-            together: Together::default(),
+            distributed: Distributed::default(),
         }
     }
 }
@@ -108,7 +107,7 @@ mod tests {
     }
 
     #[test]
-    fn a_plan_holds_these_options_and_no_others() {
+    fn a_plan_has_exactly_these_options() {
         let plan = plan("");
         let options = plan.as_object().unwrap().values().flat_map(|part| {
             let names = part.as_object().unwrap().keys();
@@ -131,7 +130,7 @@ mod tests {
     }
 
     #[test]
-    fn no_key_is_in_a_plan_and_none_is_taken_from_it() {
+    fn a_plan_contains_no_key_and_sets_none() {
         let secret = "--api-key tgp_v1_secret --api-base https://me:tgp_v1_secret@h \
                       --against https://me:tgp_v1_secret@i --against-api-key tgp_v1_secret";
         let sent = plan(secret);
@@ -157,7 +156,7 @@ mod tests {
     }
 
     #[test]
-    fn a_plan_comes_back_as_it_was_sent() {
+    fn a_plan_round_trips() {
         let sent = plan(
             "--request-rate 1..20,7 --arrivals gamma:0.5 --max-time-per-run 90s --price 0.2,0.6 \
              --task text-to-embeddings --iteration-type batch_size --seed 18446744073709551615 \
@@ -171,7 +170,7 @@ mod tests {
     }
 
     #[test]
-    fn numbers_of_a_plan_have_the_limits_of_a_command_line() {
+    fn numbers_of_a_plan_are_checked_like_a_command_line() {
         let sent = plan("");
         for (part, field, value) in [
             ("load", "num_concurrency", json!([4_294_967_295_u32])),

@@ -1,4 +1,4 @@
-//! `bench report` and `bench merge`: from folders to folders.
+//! `bench report` and `bench merge`.
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -8,12 +8,12 @@ use bench_report::{Format, markdown, write_comparison, write_reports};
 use llm_bench::{Folder, Results};
 use serde_json::json;
 
-use crate::bench::{after, parts};
+use crate::bench::{commands, features};
 use crate::output::{Printed, print};
 
-pub(crate) fn run(args: &after::Report) -> Result<ExitCode> {
+pub(crate) fn run(args: &commands::Report) -> Result<ExitCode> {
     let formats: Vec<Format> = args.format.iter().copied().map(Format::from).collect();
-    parts::check_formats(&formats)?;
+    features::check_formats(&formats)?;
     let all = Results::load_all(&args.folders)?;
     let files = match (&all[..], &args.folders[..]) {
         ([one], [folder]) if folder.join("experiment_metadata.json").is_file() => {
@@ -24,7 +24,7 @@ pub(crate) fn run(args: &after::Report) -> Result<ExitCode> {
             }
         }
         _ if !formats.is_empty() => {
-            bail!("--format is for the folder of one experiment: of several there is only a page")
+            bail!("--format needs a single experiment; several are written to one HTML page")
         }
         _ => {
             write_comparison(&args.output, &all)?;
@@ -49,13 +49,13 @@ pub(crate) fn run(args: &after::Report) -> Result<ExitCode> {
     for results in &all {
         print(format_args!("{}\n", markdown(results)))?;
     }
-    wrote(&files)?;
+    print_page(&files)?;
     Ok(ExitCode::SUCCESS)
 }
 
-pub(crate) fn merge(args: &after::Merge) -> Result<ExitCode> {
+pub(crate) fn merge(args: &commands::Merge) -> Result<ExitCode> {
     if args.output.join("experiment_metadata.json").exists() {
-        bail!("{} already holds an experiment", args.output.display());
+        bail!("{} already contains an experiment", args.output.display());
     }
     let mut joined = bench_report::merge(&Results::load_all(&args.folders)?)?;
     if let Some(name) = args.output.file_name() {
@@ -67,21 +67,21 @@ pub(crate) fn merge(args: &after::Merge) -> Result<ExitCode> {
     }
     let files = write(&folder, &joined)?;
     print(format_args!("{}\n", markdown(&joined)))?;
-    wrote(&files)?;
+    print_page(&files)?;
     Ok(ExitCode::SUCCESS)
 }
 
-/// Writes the reports that this build can make, and says which it cannot.
+/// Writes the reports that this build supports, and prints a note about others.
 pub(crate) fn write(folder: &Folder, results: &Results) -> Result<Vec<PathBuf>> {
     let mut formats = Vec::from(Format::ALL);
     formats.retain(|format| format.is_supported());
     let files = write_reports(folder, results, &formats)?;
-    parts::note_spreadsheet();
+    features::note_spreadsheet();
     Ok(files)
 }
 
-/// Tells the page, which is what one wants to open.
-fn wrote(files: &[PathBuf]) -> Result<()> {
+/// Prints the path of the HTML page.
+fn print_page(files: &[PathBuf]) -> Result<()> {
     let page = files
         .iter()
         .find(|file| file.extension().is_some_and(|end| end == "html"));

@@ -1,4 +1,4 @@
-//! From options to an experiment: everything that can be wrong is told before anything is sent.
+//! Builds an experiment from options. All errors are reported before anything is sent.
 
 use std::env;
 use std::time::{Duration, SystemTime};
@@ -6,23 +6,23 @@ use std::time::{Duration, SystemTime};
 use anyhow::{Context, Result, bail};
 use llm_bench::summary::Objectives;
 use llm_bench::{
-    Access, Backend, CommandLine, Dataset, DatasetConfig, Experiment, IterationType, Limits, Load,
-    LoadSpec, Machine, Prefix, RateProfile, RunSpec, Scenario, ServerLabels, Settings, Target,
-    Task, Tokenizer, Trace, Workload,
+    Access, Backend, CommandLine, Dataset, DatasetConfig, Experiment, IterationType, Load,
+    LoadSpec, Machine, Prefix, RateProfile, RunLimits, RunSettings, RunSpec, ServerLabels,
+    ServerTarget, Task, Tokenizer, Trace, TrafficScenario, Workload,
 };
 use polyllm::ApiKey;
 
-use crate::bench::allowed::Allowed;
 use crate::bench::args::{
     self, Api, Bench, IterationName, Load as LoadArgs, Prompts, Rate, SearchKind,
 };
-use crate::bench::{limits, parts};
+use crate::bench::permissions::Permissions;
+use crate::bench::{features, limits};
 use crate::output::{Colour, note};
 
-/// All that a sweep needs.
+/// The parameters of a sweep.
 pub(crate) struct Setup {
     pub(crate) experiment: Experiment,
-    pub(crate) settings: Settings,
+    pub(crate) settings: RunSettings,
     pub(crate) points: Vec<Point>,
     pub(crate) search: Option<SearchKind>,
     workload: Workload,
@@ -30,27 +30,27 @@ pub(crate) struct Setup {
     load: LoadArgs,
 }
 
-/// One run to be made.
+/// A point: the parameters of one run.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Point {
-    pub(crate) scenario: Scenario,
+    pub(crate) scenario: TrafficScenario,
     pub(crate) load: LoadSpec,
     pub(crate) batch_size: u32,
 }
 
 impl Setup {
     /// # Errors
-    /// When an option makes no sense, or asks for what is not allowed; nothing was sent then.
-    pub(crate) async fn new(args: Bench, allowed: &Allowed) -> Result<Self> {
+    /// If an option is invalid or requests something that is not permitted; nothing was sent then.
+    pub(crate) async fn new(args: Bench, allowed: &Permissions) -> Result<Self> {
         limits::check(&args)?;
-        // A worker's options come from the leader's plan.
-        parts::check(&args)?;
+        // The options of a worker come from the leader's plan.
+        features::check(&args)?;
         let backend = Backend::from(args.api.api_backend);
         let task = Task::from(args.api.task);
         let model = args.api.api_model_name.clone().unwrap_or_default();
         let key = key(args.api.api_key.as_ref().map(|key| &key.0), backend);
         let target = target(backend, args.api.api_base.as_deref(), key.as_ref(), allowed)?;
-        let mut settings = Settings::new(target, &model);
+        let mut settings = RunSettings::new(target, &model);
         settings.against = against(&args.api, backend, key.as_ref(), allowed)?;
         settings.new_connections = args.measuring.new_connections;
         settings.timeout = args.measuring.timeout;
@@ -133,10 +133,10 @@ impl Setup {
     pub(crate) fn spec(&self, number: u32, point: &Point) -> Result<RunSpec> {
         let limits = self.limits(point);
         if let Some(trace) = &self.trace {
-            let most = self.load.max_concurrency;
+            let max = self.load.max_concurrency;
             return Ok(self
                 .workload
-                .replay(trace, self.load.trace_speed, most, limits)?);
+                .replay(trace, self.load.trace_speed, max, limits)?);
         }
         let run =
             self.workload
@@ -144,8 +144,8 @@ impl Setup {
         Ok(run)
     }
 
-    /// The settings of a point: slots a second make a ramp that depends on the concurrency.
-    pub(crate) fn settings(&self, point: &Point) -> Settings {
+    /// The settings of a point: a spawn rate makes a ramp that depends on the concurrency.
+    pub(crate) fn settings(&self, point: &Point) -> RunSettings {
         let mut settings = self.settings.clone();
         if let (Some(rate), LoadSpec::Concurrency(slots)) = (self.load.spawn_rate, point.load) {
             let ramp = f64::from(slots) / rate.max(0.001);
@@ -154,8 +154,8 @@ impl Setup {
         settings
     }
 
-    /// A load of a search.
-    pub(crate) fn searched(&self, kind: SearchKind, load: f64) -> Result<LoadSpec> {
+    /// A load of the search.
+    pub(crate) fn search_load(&self, kind: SearchKind, load: f64) -> Result<LoadSpec> {
         Ok(match kind {
             SearchKind::Concurrency => LoadSpec::Concurrency(load as u32),
             SearchKind::Rate => rate(
@@ -172,13 +172,13 @@ impl Setup {
         (self.load.search_limit, self.load.attainment)
     }
 
-    fn limits(&self, point: &Point) -> Limits {
+    fn limits(&self, point: &Point) -> RunLimits {
         let in_flight = match point.load {
             LoadSpec::Concurrency(slots) => u64::from(slots),
             _ => 0,
         };
         let requests = self.load.max_requests_per_run;
-        let mut limits = Limits::default();
+        let mut limits = RunLimits::default();
         limits.max_requests = match (&self.trace, requests) {
             (_, Some(requests)) => requests,
             (Some(trace), None) => trace.len() as u64,
@@ -225,8 +225,8 @@ fn target(
     backend: Backend,
     base: Option<&str>,
     key: Option<&ApiKey>,
-    allowed: &Allowed,
-) -> Result<Target> {
+    allowed: &Permissions,
+) -> Result<ServerTarget> {
     let variables: &[&str] = match backend {
         Backend::Together => &["TOGETHER_AI_API_BASE", "TOGETHER_BASE_URL"],
         Backend::Replicate => &["REPLICATE_BASE_URL", "REPLICATE_API_BASE"],
@@ -242,23 +242,23 @@ fn target(
         value: backend.name().to_owned(),
         reason: "needs --api-base".to_owned(),
     })?;
-    allowed.check(&Target::new(backend, &base, None)?)?;
+    allowed.check(&ServerTarget::new(backend, &base, None)?)?;
     let authorization = key.map(ApiKey::bearer).transpose()?;
-    Ok(Target::new(backend, &base, authorization)?)
+    Ok(ServerTarget::new(backend, &base, authorization)?)
 }
 
 fn against(
     api: &Api,
     backend: Backend,
     key_of_subject: Option<&ApiKey>,
-    allowed: &Allowed,
-) -> Result<Option<Target>> {
+    allowed: &Permissions,
+) -> Result<Option<ServerTarget>> {
     let Some(base) = &api.against else {
         return Ok(None);
     };
     let other = api.against_backend.map_or(backend, Backend::from);
     if (other == Backend::Replicate) != (backend == Backend::Replicate) {
-        bail!("--against-backend: one request has to fit both, and Replicate's is its own");
+        bail!("--against-backend: Replicate can only be compared with Replicate");
     }
     let key = match &api.against_api_key {
         Some(key) => Some(key.0.clone()),
@@ -282,8 +282,8 @@ async fn dataset(args: &Prompts, access: &Access) -> Result<Option<Dataset>> {
     Ok(Some(Dataset::load(&config, access).await?))
 }
 
-/// The scenarios that the options ask for, or imply.
-pub(crate) fn scenarios(args: &Prompts, task: Task) -> Result<Vec<Scenario>> {
+/// The scenarios of the options, or the defaults.
+pub(crate) fn scenarios(args: &Prompts, task: Task) -> Result<Vec<TrafficScenario>> {
     let dataset = args.dataset_config.is_some() || args.dataset_path.is_some();
     let mut given = Vec::new();
     for text in &args.traffic_scenario {
@@ -291,15 +291,15 @@ pub(crate) fn scenarios(args: &Prompts, task: Task) -> Result<Vec<Scenario>> {
     }
     Ok(match (given.is_empty(), dataset) {
         (false, _) => given,
-        (true, true) => vec![Scenario::Dataset],
-        (true, false) => Scenario::defaults(task),
+        (true, true) => vec![TrafficScenario::Dataset],
+        (true, false) => TrafficScenario::defaults(task),
     })
 }
 
 fn batch_sizes(args: &LoadArgs, task: Task) -> Vec<u32> {
     if !task.has_batches() {
         if !args.batch_size.is_empty() {
-            let text = format!("--batch-size says nothing about {task}: every request is one");
+            let text = format!("--batch-size has no effect on {task}");
             note("note", Colour::Yellow, text);
         }
         return vec![1];
@@ -313,7 +313,7 @@ fn batch_sizes(args: &LoadArgs, task: Task) -> Vec<u32> {
 
 fn loads(args: &LoadArgs, task: Task) -> Result<Vec<LoadSpec>> {
     if let Some(kind) = args.find_max_load {
-        // The search chooses; it begins here.
+        // The search starts here and chooses the others.
         let first = match kind {
             SearchKind::Concurrency => LoadSpec::Concurrency(1),
             SearchKind::Rate => rate(args, Rate { from: 1.0, to: 1.0 })?,
@@ -338,8 +338,8 @@ fn loads(args: &LoadArgs, task: Task) -> Result<Vec<LoadSpec>> {
     Ok(slots.iter().copied().map(LoadSpec::Concurrency).collect())
 }
 
-/// A rate that rises does so over the ramp, else over the whole run; a steady one over the ramp
-/// from nothing.
+/// A rising rate rises over the ramp, else over the whole run. A constant rate rises from zero over
+/// the ramp.
 fn rate(args: &LoadArgs, Rate { from, to }: Rate) -> Result<LoadSpec> {
     let whole = args.max_time_per_run.unwrap_or(DEFAULT_TIME);
     let profile = match args.ramp_up {
@@ -356,9 +356,9 @@ fn rate(args: &LoadArgs, Rate { from, to }: Rate) -> Result<LoadSpec> {
 
 fn experiment(
     args: &Bench,
-    settings: &Settings,
+    settings: &RunSettings,
     task: Task,
-    scenarios: Vec<Scenario>,
+    scenarios: Vec<TrafficScenario>,
     dataset: Option<String>,
     key: Option<&ApiKey>,
 ) -> Experiment {
@@ -396,8 +396,8 @@ fn experiment(
                 Some(task.name()),
                 Some(&model),
             ];
-            let mut parts: Vec<_> = parts.into_iter().flatten().map(plain).collect();
-            parts.push(stamp(now));
+            let mut parts: Vec<_> = parts.into_iter().flatten().map(file_name).collect();
+            parts.push(timestamp(now));
             parts.join("_")
         });
     experiment.command = CommandLine::redacted(words.iter().map(String::as_str), secrets);
@@ -424,7 +424,7 @@ fn experiment(
     experiment.additional_request_params =
         api.additional_request_params.clone().unwrap_or_default();
     experiment.server = labels;
-    experiment.limits = Limits::default();
+    experiment.limits = RunLimits::default();
     let time = args.load.max_time_per_run.unwrap_or(DEFAULT_TIME);
     experiment.limits.max_seconds = time.as_secs_f64();
     experiment.limits.max_requests = args.load.max_requests_per_run.unwrap_or(DEFAULT_REQUESTS);
@@ -439,8 +439,8 @@ fn experiment(
     experiment
 }
 
-/// A part of a folder's name.
-fn plain(text: &str) -> String {
+/// A text as part of a folder's name.
+fn file_name(text: &str) -> String {
     let keep = |c: char| c.is_ascii_alphanumeric() || "-.".contains(c);
     text.chars()
         .map(|c| if keep(c) { c } else { '-' })
@@ -448,7 +448,7 @@ fn plain(text: &str) -> String {
 }
 
 /// `20261121_094500`, in UTC.
-fn stamp(time: SystemTime) -> String {
+fn timestamp(time: SystemTime) -> String {
     let text = humantime::format_rfc3339_seconds(time).to_string();
     let digits: String = text.chars().filter(char::is_ascii_digit).collect();
     format!("{}_{}", &digits[..8], &digits[8..])
@@ -463,8 +463,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn folders_have_names_that_any_disk_takes() {
-        assert_eq!(plain("meta-llama/Llama-2:v1"), "meta-llama-Llama-2-v1");
-        assert_eq!(stamp(SystemTime::UNIX_EPOCH), "19700101_000000");
+    fn folder_names_are_portable() {
+        assert_eq!(file_name("meta-llama/Llama-2:v1"), "meta-llama-Llama-2-v1");
+        assert_eq!(timestamp(SystemTime::UNIX_EPOCH), "19700101_000000");
     }
 }

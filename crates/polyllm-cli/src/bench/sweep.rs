@@ -1,4 +1,4 @@
-//! The runs of an experiment, one after another; each is on the disk before the next begins.
+//! Executes the runs of an experiment. Each is written to disk before the next one starts.
 
 use std::fs;
 use std::io;
@@ -13,20 +13,20 @@ use llm_bench::{
 };
 
 use crate::bench::INTERRUPTED;
-use crate::bench::allowed::Allowed;
 use crate::bench::args::{Bench, SearchKind, TimeUnit};
 use crate::bench::calibrate::Calibrator;
-use crate::bench::live::{Live, Style};
+use crate::bench::distributed::Membership;
+use crate::bench::permissions::Permissions;
+use crate::bench::progress::{ProgressView, Style};
 use crate::bench::report;
 use crate::bench::setup::{Point, Setup};
-use crate::bench::together::Member;
 use crate::output::{Colour, note, print};
 
 pub(crate) async fn run(
     args: Bench,
-    allowed: &Allowed,
+    allowed: &Permissions,
     interrupts: Interrupts,
-    mut member: Option<&mut Member>,
+    mut member: Option<&mut Membership>,
 ) -> Result<ExitCode> {
     let json = args.output.json;
     let unit = args.output.metrics_time_unit;
@@ -39,11 +39,11 @@ pub(crate) async fn run(
     let mut stopped = interrupts.clone();
     let mut setup = tokio::select! {
         setup = Setup::new(args, allowed) => setup?,
-        // A dataset may take a while to arrive, and there is nothing to report yet.
+        // Loading a dataset may take a while.
         _ = stopped.wait_for(|count| *count > 0) => return Ok(ExitCode::from(INTERRUPTED)),
     };
     if let Some(member) = &mut member {
-        member.sign(&mut setup.experiment);
+        member.set_worker_name(&mut setup.experiment);
     }
     if !named {
         free_name(&base, &mut setup.experiment.name)
@@ -52,7 +52,7 @@ pub(crate) async fn run(
     let path = base.join(&setup.experiment.name);
     if path.join("experiment_metadata.json").exists() {
         bail!(
-            "{} holds an experiment already: choose another --experiment-folder-name",
+            "{} already contains an experiment; choose another --experiment-folder-name",
             path.display()
         );
     }
@@ -73,26 +73,26 @@ pub(crate) async fn run(
         failure: None,
         member,
     };
-    let done = sweep.all().await;
-    // Whatever went wrong, what was measured so far is reported.
-    let status = sweep.conclude(json)?;
+    let done = sweep.run_all().await;
+    // After an error, the measurements so far are still reported.
+    let status = sweep.finish(json)?;
     done?;
     if let Some(member) = sweep.member {
-        member.measured(sweep.results);
+        member.set_results(sweep.results);
     }
     Ok(status)
 }
 
-/// Makes the folder of this name, or of one like it: two experiments may begin in the same second.
+/// Creates a folder of this name, or with a number: two experiments may start in the same second.
 pub(crate) fn free_name(base: &Path, name: &mut String) -> io::Result<()> {
     fs::create_dir_all(base)?;
-    let wanted = name.clone();
+    let prefix = name.clone();
     let mut number = 1;
     loop {
         match fs::create_dir(base.join(&*name)) {
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
                 number += 1;
-                *name = format!("{wanted}_{number}");
+                *name = format!("{prefix}_{number}");
             }
             made => return made,
         }
@@ -107,21 +107,21 @@ struct Sweep<'a> {
     interrupts: Interrupts,
     style: Style,
     unit: TimeUnit,
-    /// Dollars.
+    /// In dollars.
     spent: f64,
     number: u32,
-    /// What the last failed request said.
+    /// The last failure.
     failure: Option<(FailureKind, String)>,
-    /// When this machine is one of several that measure together.
-    member: Option<&'a mut Member>,
+    /// Set if this machine is one of several that measure together.
+    member: Option<&'a mut Membership>,
 }
 
 impl Sweep<'_> {
-    async fn all(&mut self) -> Result<()> {
+    async fn run_all(&mut self) -> Result<()> {
         for point in self.setup.points.clone() {
             let go_on = match self.setup.search {
                 Some(kind) => self.search(kind, point).await?,
-                None => self.one(&point).await?.is_some(),
+                None => self.run_point(&point).await?.is_some(),
             };
             if !go_on {
                 break;
@@ -130,8 +130,8 @@ impl Sweep<'_> {
         Ok(())
     }
 
-    /// Makes a run; `None` when there are to be no more.
-    async fn one(&mut self, point: &Point) -> Result<Option<f64>> {
+    /// Executes a run; `None` if there must be no more runs.
+    async fn run_point(&mut self, point: &Point) -> Result<Option<f64>> {
         let budget = self.setup.experiment.limits.max_cost;
         let left = budget.map(|budget| budget - self.spent);
         if *self.interrupts.borrow() > 0 || left.is_some_and(|left| left <= 0.0) {
@@ -150,7 +150,7 @@ impl Sweep<'_> {
                 _ = stopped.wait_for(|count| *count > 0) => return Ok(None),
             }
         }
-        let mut live = Live::new(
+        let mut live = ProgressView::new(
             self.style,
             &spec,
             point,
@@ -177,24 +177,24 @@ impl Sweep<'_> {
             .as_ref()
             .map_or(0.0, |good| good.share);
         let saturated = run.end == RunEnd::Saturated;
-        let told = self.style.tell(&summary, self.unit);
-        // A terminal that is gone takes no run out of the report.
+        let printed = self.style.print_summary(&summary, self.unit);
+        // If the terminal is gone, the run is still part of the report.
         self.results.runs.push(summary);
-        told?;
+        printed?;
         Ok(Some(if saturated { 0.0 } else { share }))
     }
 
-    /// Looks for the highest load that enough requests meet their objectives at.
+    /// Searches the highest load at which enough requests meet the objectives.
     async fn search(&mut self, kind: SearchKind, mut point: Point) -> Result<bool> {
-        let (most, attainment) = self.setup.search_limit();
-        let mut search = LoadSearch::new(1.0, most);
+        let (max, attainment) = self.setup.search_limit();
+        let mut search = LoadSearch::new(1.0, max);
         if matches!(kind, SearchKind::Concurrency) {
-            search = search.with_least(1.0);
+            search = search.with_min(1.0);
         }
         while let Some(load) = search.next_load() {
-            point.load = self.setup.searched(kind, load)?;
-            match self.one(&point).await? {
-                Some(share) => search.tell(share >= attainment),
+            point.load = self.setup.search_load(kind, load)?;
+            match self.run_point(&point).await? {
+                Some(share) => search.report(share >= attainment),
                 None => return Ok(false),
             }
         }
@@ -226,7 +226,7 @@ impl Sweep<'_> {
         self.failure = failed.or_else(|| self.failure.take());
     }
 
-    fn conclude(&self, json: bool) -> Result<ExitCode> {
+    fn finish(&self, json: bool) -> Result<ExitCode> {
         let files =
             report::write(&self.folder, &self.results).context("cannot write the reports")?;
         let interrupted = *self.interrupts.borrow() > 0;
@@ -242,8 +242,8 @@ impl Sweep<'_> {
         }
         if done == 0 {
             let what = match &self.failure {
-                Some((kind, message)) => format!("{}: {message}", advice(*kind, message)),
-                None => "no request was answered".to_owned(),
+                Some((kind, message)) => format!("{}: {message}", hint(*kind, message)),
+                None => "no request succeeded".to_owned(),
             };
             note("error", Colour::Red, what);
         }
@@ -255,21 +255,21 @@ impl Sweep<'_> {
     }
 }
 
-/// What a person can do about it.
-fn advice(kind: FailureKind, message: &str) -> &'static str {
+/// A hint for the user.
+fn hint(kind: FailureKind, message: &str) -> &'static str {
     match kind {
         FailureKind::Connect | FailureKind::Dns | FailureKind::Tls => {
-            "no request was answered, as there is no connection (see --api-base)"
+            "no request succeeded: cannot connect (see --api-base)"
         }
         FailureKind::HttpStatus if message.starts_with("401") || message.starts_with("403") => {
-            "no request was answered, as the key is not accepted (see --api-key)"
+            "no request succeeded: the key was rejected (see --api-key)"
         }
         FailureKind::HttpStatus if message.starts_with("404") => {
-            "no request was answered, as the model or the path is unknown (see --api-model-name)"
+            "no request succeeded: unknown model or path (see --api-model-name)"
         }
-        FailureKind::RateLimited => "no request was answered, all were over the rate limit",
-        FailureKind::Timeout => "no request was answered in time (see --timeout)",
-        _ => "no request was answered",
+        FailureKind::RateLimited => "no request succeeded: all exceeded the rate limit",
+        FailureKind::Timeout => "no request succeeded: all timed out (see --timeout)",
+        _ => "no request succeeded",
     }
 }
 
@@ -278,15 +278,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn experiments_of_the_same_second_have_folders_of_their_own() {
-        let base = std::env::temp_dir().join(format!("polyllm-names-{}", std::process::id()));
-        let _ = fs::remove_dir_all(&base);
+    fn experiments_of_the_same_second_have_different_folders() {
+        let base = tempfile::tempdir().unwrap();
         let names = [(); 3].map(|()| {
             let mut name = "a".to_owned();
-            free_name(&base, &mut name).unwrap();
+            free_name(base.path(), &mut name).unwrap();
             name
         });
         assert_eq!(names, ["a", "a_2", "a_3"]);
-        fs::remove_dir_all(&base).unwrap();
     }
 }

@@ -1,4 +1,4 @@
-//! `polyllm replicate`: an account's predictions and deployments, and the models that there are.
+//! `polyllm replicate`: the predictions, deployments and models of an account.
 
 pub(crate) mod args;
 mod show;
@@ -10,15 +10,15 @@ use std::process::ExitCode;
 use anyhow::Result;
 use futures_util::{Stream, StreamExt, TryStreamExt};
 use llm_sim::{Sim, SimOptions};
-use polyllm::replicate::manage::{Client, DeploymentChange, Machines};
+use polyllm::replicate::manage::{DeploymentChange, Machines, ReplicateClient};
 use polyllm::{ApiKey, Error, Settings};
 use serde::Serialize;
 
 use self::args::{Command, Deployments, Models, Predictions};
-use self::show::Show;
+use self::show::Tabular;
 use crate::args::Account;
-use crate::ask;
 use crate::output::{Printed, print};
+use crate::request;
 
 pub(crate) async fn run(args: args::Replicate) -> Result<ExitCode> {
     let sim = if args.account.simulate {
@@ -26,7 +26,7 @@ pub(crate) async fn run(args: args::Replicate) -> Result<ExitCode> {
     } else {
         None
     };
-    let client = Client::new(&settings(&args.account, sim.as_ref()));
+    let client = ReplicateClient::new(settings(&args.account, sim.as_ref()));
     let done = match client {
         Ok(client) => run_with(&client, args.command, args.json).await,
         Err(error) => Err(error.into()),
@@ -34,13 +34,13 @@ pub(crate) async fn run(args: args::Replicate) -> Result<ExitCode> {
     if let Some(sim) = sim {
         sim.shutdown().await;
     }
-    done.map_err(|error| ask::explain(error, &args.account))
+    done.map_err(|error| request::explain(error, &args.account))
 }
 
-async fn run_with(client: &Client, command: Command, json: bool) -> Result<ExitCode> {
+async fn run_with(client: &ReplicateClient, command: Command, json: bool) -> Result<ExitCode> {
     match command {
-        Command::Predictions(Predictions::List(most)) => {
-            list(client.predictions(), most.limit, json).await?;
+        Command::Predictions(Predictions::List(max)) => {
+            list(client.predictions(), max.limit, json).await?;
         }
         Command::Predictions(Predictions::Get { id }) => {
             one(&client.prediction(&id).await?, json)?;
@@ -53,15 +53,15 @@ async fn run_with(client: &Client, command: Command, json: bool) -> Result<ExitC
             cancel_on_interrupt,
         }) => return wait::run(client, &id, cancel_on_interrupt, json).await,
         Command::Deployments(command) => deployments(client, command, json).await?,
-        Command::Models(Models::List(most)) => {
-            list(client.public_models(), most.limit, json).await?;
+        Command::Models(Models::List(max)) => {
+            list(client.public_models(), max.limit, json).await?;
         }
         Command::Models(Models::Get { name }) => one(&client.model(&name).await?, json)?,
-        Command::Versions { model, most } => {
-            list(client.versions(&model), most.limit, json).await?;
+        Command::Versions { model, max } => {
+            list(client.versions(&model), max.limit, json).await?;
         }
-        Command::Models(Models::Search { words, most }) => {
-            list(client.search_models(&words.join(" ")), most.limit, json).await?;
+        Command::Models(Models::Search { words, max }) => {
+            list(client.search_models(&words.join(" ")), max.limit, json).await?;
         }
         Command::Account => one(&client.account().await?, json)?,
         Command::WebhookSecret => {
@@ -72,10 +72,10 @@ async fn run_with(client: &Client, command: Command, json: bool) -> Result<ExitC
     Ok(ExitCode::SUCCESS)
 }
 
-async fn deployments(client: &Client, command: Deployments, json: bool) -> Result<()> {
+async fn deployments(client: &ReplicateClient, command: Deployments, json: bool) -> Result<()> {
     let deployment = match command {
-        Deployments::List(most) => {
-            return list(client.deployments(), most.limit, json).await;
+        Deployments::List(max) => {
+            return list(client.deployments(), max.limit, json).await;
         }
         Deployments::Delete { name } => return Ok(client.delete_deployment(&name).await?),
         Deployments::Get { name } => client.deployment(&name).await?,
@@ -115,8 +115,8 @@ async fn deployments(client: &Client, command: Deployments, json: bool) -> Resul
     one(&deployment, json)
 }
 
-/// Prints the first entries of a list: a table, or a line of JSON for each as they come.
-async fn list<T: Show + Serialize>(
+/// Prints the first entries of a list: a table, or a line of JSON for each as it arrives.
+async fn list<T: Tabular + Serialize>(
     entries: impl Stream<Item = Result<T, Error>>,
     limit: usize,
     json: bool,
@@ -135,11 +135,11 @@ async fn list<T: Show + Serialize>(
     Ok(())
 }
 
-fn one<T: Show + Serialize>(document: &T, json: bool) -> Result<()> {
+fn one<T: Tabular + Serialize>(document: &T, json: bool) -> Result<()> {
     if json {
         line(document)?;
     } else {
-        print(document.whole())?;
+        print(document.details())?;
     }
     Ok(())
 }

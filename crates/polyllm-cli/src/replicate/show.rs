@@ -1,24 +1,26 @@
-//! Replicate's documents as a person reads them.
+//! Formats Replicate's documents for users.
 
-use polyllm::replicate::manage::{Account, Deployment, Model, Parameter, Prediction, Version};
+use polyllm::replicate::manage::{
+    Account, Parameter, Prediction, ReplicateDeployment, ReplicateModel, Version,
+};
 use serde_json::{Map, Value};
 
 use crate::output;
 
-/// A document of which there are lists.
-pub(crate) trait Show {
+/// A document with a row in lists and a detailed form.
+pub(crate) trait Tabular {
     /// The names of the columns.
     const HEAD: &'static [&'static str];
 
-    /// Its line in a list.
+    /// The row in a list.
     fn row(&self) -> Vec<String>;
 
-    /// All that matters of it.
-    fn whole(&self) -> String;
+    /// The detailed form.
+    fn details(&self) -> String;
 }
 
 /// A list as a table.
-pub(crate) fn table<T: Show>(documents: &[T]) -> String {
+pub(crate) fn table<T: Tabular>(documents: &[T]) -> String {
     let head = T::HEAD.iter().map(|name| (*name).to_owned()).collect();
     let rows: Vec<_> = std::iter::once(head)
         .chain(documents.iter().map(T::row))
@@ -26,7 +28,7 @@ pub(crate) fn table<T: Show>(documents: &[T]) -> String {
     output::table(&rows, T::HEAD.len())
 }
 
-impl Show for Account {
+impl Tabular for Account {
     const HEAD: &'static [&'static str] = &["ACCOUNT", "TYPE", "NAME"];
 
     fn row(&self) -> Vec<String> {
@@ -37,13 +39,13 @@ impl Show for Account {
         ]
     }
 
-    fn whole(&self) -> String {
+    fn details(&self) -> String {
         let names = ["account", "type", "name"];
         pairs(&names.into_iter().zip(self.row()).collect::<Vec<_>>())
     }
 }
 
-impl Show for Prediction {
+impl Tabular for Prediction {
     const HEAD: &'static [&'static str] = &["ID", "STATUS", "CREATED", "MODEL"];
 
     fn row(&self) -> Vec<String> {
@@ -55,7 +57,7 @@ impl Show for Prediction {
         ]
     }
 
-    fn whole(&self) -> String {
+    fn details(&self) -> String {
         let member = |name: &str| text_of(&self.extra, name).to_owned();
         let seconds = |name: &str| {
             let seconds = self.metric(name);
@@ -73,8 +75,8 @@ impl Show for Prediction {
             ("version", member("version")),
             ("deployment", member("deployment")),
             ("created", date(&member("created_at"))),
-            ("ran for", seconds("predict_time")),
-            ("in all", seconds("total_time")),
+            ("run time", seconds("predict_time")),
+            ("total time", seconds("total_time")),
             ("tokens in", count("input_token_count")),
             ("tokens out", count("output_token_count")),
             ("page", self.url("web").unwrap_or_default().to_owned()),
@@ -86,7 +88,7 @@ impl Show for Prediction {
     }
 }
 
-impl Show for Deployment {
+impl Tabular for ReplicateDeployment {
     const HEAD: &'static [&'static str] =
         &["DEPLOYMENT", "RELEASE", "MODEL", "HARDWARE", "INSTANCES"];
 
@@ -109,18 +111,18 @@ impl Show for Deployment {
         ]
     }
 
-    fn whole(&self) -> String {
+    fn details(&self) -> String {
         let values = self.row();
         let names = ["deployment", "release", "model", "hardware", "instances"];
         let mut all: Vec<_> = names.into_iter().zip(values).collect();
         all.insert(3, ("version", self.current_release.version.clone()));
         let model = format!("replicate/deployments/{}/{}", self.owner, self.name);
-        all.push(("ask for", model));
+        all.push(("model name", model));
         pairs(&all)
     }
 }
 
-impl Show for Model {
+impl Tabular for ReplicateModel {
     const HEAD: &'static [&'static str] = &["MODEL", "RUNS", "DESCRIPTION"];
 
     fn row(&self) -> Vec<String> {
@@ -135,7 +137,7 @@ impl Show for Model {
         ]
     }
 
-    fn whole(&self) -> String {
+    fn details(&self) -> String {
         let version = self.latest_version.as_ref();
         let official = match self.is_official {
             Some(true) => "yes: it needs no version",
@@ -158,7 +160,7 @@ impl Show for Model {
     }
 }
 
-impl Show for Version {
+impl Tabular for Version {
     const HEAD: &'static [&'static str] = &["VERSION", "CREATED"];
 
     fn row(&self) -> Vec<String> {
@@ -166,19 +168,19 @@ impl Show for Version {
         vec![self.id.clone(), date(created)]
     }
 
-    fn whole(&self) -> String {
+    fn details(&self) -> String {
         format!("version  {}\n\n{}", self.id, inputs(&self.inputs()))
     }
 }
 
-/// What a prediction gave: text as it is, and all else as JSON.
+/// The output of a prediction: text unchanged, anything else as JSON.
 pub(crate) fn text(prediction: &Prediction) -> String {
     prediction
         .text()
         .unwrap_or_else(|_| plain(&prediction.output))
 }
 
-/// A value without the quotation marks of JSON; null is nothing.
+/// A value without JSON's quotation marks; null is empty.
 pub(crate) fn plain(value: &Value) -> String {
     match value {
         Value::Null => String::new(),
@@ -187,7 +189,7 @@ pub(crate) fn plain(value: &Value) -> String {
     }
 }
 
-/// What a model takes: name, type, default, range and description.
+/// The inputs of a model: name, type, default, range and description.
 fn inputs(parameters: &[Parameter]) -> String {
     let head = ["INPUT", "TYPE", "DEFAULT", "RANGE", "DESCRIPTION"].map(str::to_owned);
     let rows: Vec<_> = std::iter::once(head.to_vec())
@@ -209,10 +211,10 @@ fn input(parameter: &Parameter) -> Vec<String> {
     let choices: Vec<_> = parameter.choices.iter().map(plain).collect();
     let range = match (plain(&parameter.minimum), plain(&parameter.maximum)) {
         _ if !choices.is_empty() => choices.join(" | "),
-        (least, most) if least.is_empty() && most.is_empty() => String::new(),
-        (least, most) if most.is_empty() => format!("{least} or more"),
-        (least, most) if least.is_empty() => format!("up to {most}"),
-        (least, most) => format!("{least} to {most}"),
+        (min, max) if min.is_empty() && max.is_empty() => String::new(),
+        (min, max) if max.is_empty() => format!("{min} or more"),
+        (min, max) if min.is_empty() => format!("up to {max}"),
+        (min, max) => format!("{min} to {max}"),
     };
     vec![
         parameter.name.clone(),
@@ -223,7 +225,7 @@ fn input(parameter: &Parameter) -> Vec<String> {
     ]
 }
 
-/// Names and values under each other, without those that have none.
+/// Names and values in two columns, without empty values.
 fn pairs(pairs: &[(&str, String)]) -> String {
     let there = pairs.iter().filter(|(_, value)| !value.is_empty());
     let rows: Vec<_> = there
@@ -239,7 +241,7 @@ fn text_of<'m>(members: &'m Map<String, Value>, name: &str) -> &'m str {
         .unwrap_or_default()
 }
 
-/// `2026-11-21T09:30:00.123456Z` without what nobody reads.
+/// `2026-11-21T09:30:00.123456Z` without fraction and zone.
 fn date(rfc3339: &str) -> String {
     let seconds = rfc3339.split(['.', 'Z']).next().unwrap_or_default();
     seconds.replacen('T', " ", 1)

@@ -4,16 +4,16 @@ use std::process::ExitCode;
 use anyhow::{Result, bail};
 use futures_util::TryStreamExt;
 use polyllm::provider::Progress;
-use polyllm::replicate::manage::{Client, Status};
+use polyllm::replicate::manage::{PredictionStatus, ReplicateClient};
 use tokio::time::Instant;
 
-use crate::answer::Waiting;
-use crate::output::{Colour, can_redraw, note, print, tell};
+use crate::output::{Colour, can_redraw, note, print, print_message};
+use crate::reply::ProgressLine;
 use crate::signal::{self, INTERRUPTED};
 
-/// Waits for a prediction, tells how far it is, and prints what it gave.
+/// Waits for a prediction, shows its progress and prints its output.
 pub(crate) async fn run(
-    client: &Client,
+    client: &ReplicateClient,
     id: &str,
     cancel_on_interrupt: bool,
     json: bool,
@@ -24,30 +24,30 @@ pub(crate) async fn run(
         () = stopped => {
             if cancel_on_interrupt {
                 let status = client.cancel_prediction(id).await?.status.0;
-                note("note", Colour::Yellow, format_args!("the prediction {id} was told to stop: {status}"));
+                note("note", Colour::Yellow, format_args!("the prediction {id} was cancelled: {status}"));
             } else {
                 let cancel = format!("polyllm replicate predictions cancel {id}");
-                note("note", Colour::Yellow, format_args!("the prediction goes on; to stop it: {cancel}"));
+                note("note", Colour::Yellow, format_args!("the prediction continues; to cancel it: {cancel}"));
             }
             Ok(ExitCode::from(INTERRUPTED))
         }
     }
 }
 
-async fn watch(client: &Client, id: &str, json: bool) -> Result<()> {
+async fn watch(client: &ReplicateClient, id: &str, json: bool) -> Result<()> {
     // An unknown id fails here. The watch would ask again: a new prediction may be listed late.
     client.prediction(id).await?;
     let begun = Instant::now();
-    let mut looks = pin!(client.watch_prediction(id));
-    let mut waiting = Waiting::default();
-    let mut before: Option<Status> = None;
-    while let Some(prediction) = looks.try_next().await? {
+    let mut updates = pin!(client.watch_prediction(id));
+    let mut waiting = ProgressLine::default();
+    let mut before: Option<PredictionStatus> = None;
+    while let Some(prediction) = updates.try_next().await? {
         if !prediction.status.is_terminal() {
             let status = &prediction.status.0;
             if can_redraw() {
                 waiting.show(&Progress::new(status, begun.elapsed()));
             } else if before.as_ref() != Some(&prediction.status) {
-                tell(format_args!("{status}, {} s", begun.elapsed().as_secs()));
+                print_message(format_args!("{status}, {} s", begun.elapsed().as_secs()));
             }
             before = Some(prediction.status);
             continue;
@@ -59,11 +59,11 @@ async fn watch(client: &Client, id: &str, json: bool) -> Result<()> {
             print(format_args!("{}\n", super::show::text(&prediction)))?;
         }
         if !prediction.status.is_success() {
-            let why = super::show::plain(&prediction.error);
+            let error = super::show::plain(&prediction.error);
             let status = &prediction.status.0;
-            bail!("the prediction {id} was not successful: {status} {why}");
+            bail!("the prediction {id} failed: {status} {error}");
         }
         return Ok(());
     }
-    bail!("the prediction {id} was lost track of")
+    bail!("the end of the prediction {id} is unknown")
 }

@@ -1,4 +1,4 @@
-//! How the tests run the binary.
+//! Runs the binary in tests.
 
 #![allow(clippy::panic, clippy::unwrap_used, reason = "helpers of tests")]
 

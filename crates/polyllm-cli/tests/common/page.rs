@@ -1,6 +1,6 @@
-//! What LiteLLM's pages show, for the tests that try all of it.
+//! The models of LiteLLM's documentation.
 
-/// The models of LiteLLM's page on Replicate, as its examples name them.
+/// The models of LiteLLM's page on Replicate, as in its examples.
 pub(crate) const ROWS: [&str; 8] = [
     "replicate/meta/meta-llama-3-8b-instruct",
     "replicate/mistralai/Mistral-7B-Instruct-v0.1",

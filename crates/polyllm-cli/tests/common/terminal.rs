@@ -1,8 +1,8 @@
-//! The binary on a terminal, which `script` of util-linux makes.
+//! Runs the binary on a terminal, by `script` of util-linux.
 
 use std::process::{Command, Stdio};
 
-/// `command` on a terminal of its own.
+/// `command` on its own terminal.
 pub(crate) fn on_terminal(command: &Command) -> Command {
     let words = [command.get_program()]
         .into_iter()

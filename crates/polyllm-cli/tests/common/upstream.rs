@@ -1,10 +1,10 @@
-//! An upstream that gives one answer, whatever it is asked.
+//! An upstream that always sends the same response.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::thread;
 
-/// Its address. It listens until the test process ends.
+/// Starts it and returns its address. It runs until the test process ends.
 pub(crate) fn upstream(status: u16, content_type: &str, body: &str) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
@@ -15,7 +15,7 @@ pub(crate) fn upstream(status: u16, content_type: &str, body: &str) -> String {
     );
     thread::spawn(move || {
         for socket in listener.incoming() {
-            // A client that goes away early is not this server's concern.
+            // A client that disconnects early is not an error of this server.
             let _ = answer_one(&socket.unwrap(), &answer);
         }
     });

@@ -70,7 +70,7 @@ fn page() -> Value {
 
 #[tokio::test]
 async fn the_rerank_call_of_the_page_gives_the_documented_shape() {
-    let gateway = open().await;
+    let gateway = start().await;
     for path in ["/rerank", "/v1/rerank", "/v2/rerank"] {
         let response = gateway.post(path, &page()).await;
         assert_eq!(response.status(), StatusCode::OK, "{path}");
@@ -102,7 +102,7 @@ async fn the_rerank_call_of_the_page_gives_the_documented_shape() {
 
 #[tokio::test]
 async fn embeddings_come_in_the_encoding_asked_for() {
-    let gateway = open().await;
+    let gateway = start().await;
     let mut question = json!({ "model": "embedder", "input": ["a", "b"] });
     for (format, is_asked) in [
         (
@@ -132,7 +132,7 @@ async fn embeddings_come_in_the_encoding_asked_for() {
 
 #[tokio::test]
 async fn a_completion_says_the_same_plain_and_streamed() {
-    let gateway = open().await;
+    let gateway = start().await;
     let mut question = json!({ "model": "writer", "prompt": "The sky is" });
     let answer: Value = gateway
         .post("/v1/completions", &question)
@@ -185,7 +185,7 @@ async fn a_completion_says_the_same_plain_and_streamed() {
 
 #[tokio::test]
 async fn the_template_of_the_page_is_what_the_upstream_gets() {
-    let gateway = open().await;
+    let gateway = start().await;
     for stream in [false, true] {
         let question = json!({
             "model": "oasst",
@@ -222,7 +222,7 @@ async fn the_template_of_the_page_is_what_the_upstream_gets() {
 
 #[tokio::test]
 async fn what_a_model_has_not_is_a_clear_refusal() {
-    let gateway = open().await;
+    let gateway = start().await;
     let mut question = page();
     question["model"] = "llama-3".into();
     let response = gateway.post("/rerank", &question).await;
@@ -239,7 +239,7 @@ async fn what_a_model_has_not_is_a_clear_refusal() {
 
 #[tokio::test]
 async fn errors_of_the_upstream_reach_the_client() {
-    let gateway = open().await;
+    let gateway = start().await;
     let rerank = page();
     let embed = json!({ "model": "embedder", "input": "a" });
     let complete = json!({ "model": "writer", "prompt": "a" });

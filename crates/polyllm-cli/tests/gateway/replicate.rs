@@ -3,7 +3,7 @@
 use std::fmt::Write;
 use std::time::Duration;
 
-use llm_sim::{Failure, Fault, Reply, SimOptions, Timing};
+use llm_sim::{Fault, PredictionFailure, SimOptions, SimReply, Timing};
 use serde_json::{Value, json};
 
 use crate::page::ROWS;
@@ -22,7 +22,7 @@ async fn gateway(timing: Timing) -> TestGateway {
         )
         .unwrap();
     }
-    let reply = Reply::Text(TEXT.to_owned());
+    let reply = SimReply::Text(TEXT.to_owned());
     TestGateway::start(
         &config,
         SimOptions::default().with_reply(reply).with_timing(timing),
@@ -100,9 +100,9 @@ async fn every_model_of_litellms_page_goes_on_from_a_text() {
 async fn a_model_that_failed_is_told_as_litellm_tells_it() {
     let gateway = gateway(Timing::default()).await;
     for (failure, status, code, again) in [
-        (Failure::OutOfMemory, 422, "E1001", Some("false")),
-        (Failure::Sensitive, 400, "E005", Some("false")),
-        (Failure::Director, 502, "E9828", None),
+        (PredictionFailure::OutOfMemory, 422, "E1001", Some("false")),
+        (PredictionFailure::Sensitive, 400, "E005", Some("false")),
+        (PredictionFailure::Director, 502, "E9828", None),
     ] {
         gateway.sim.replicate().clear_faults();
         gateway.sim.replicate().inject(Fault::Fail(failure));

@@ -1,7 +1,7 @@
 //! Shared parts of the benchmarks.
 #![allow(clippy::unwrap_used, dead_code, reason = "a benchmark may panic")]
 
-use prompt_templates::Message;
+use prompt_templates::PromptMessage;
 
 /// Conversations by number of messages and bytes per message.
 pub(crate) const SIZES: [(usize, usize); 2] = [(3, 60), (20, 400)];
@@ -24,18 +24,18 @@ pub(crate) fn texts(count: usize, length: usize) -> Vec<String> {
 }
 
 /// A system message, then user and assistant alternating, with the user last.
-pub(crate) fn messages(texts: &[String]) -> Vec<Message<'_>> {
-    let mut messages = vec![Message::system(&texts[0])];
+pub(crate) fn messages(texts: &[String]) -> Vec<PromptMessage<'_>> {
+    let mut messages = vec![PromptMessage::system(&texts[0])];
     for (index, text) in texts.iter().enumerate().skip(1) {
         let from_end = texts.len() - 1 - index;
         messages.push(match from_end % 2 {
-            0 => Message::user(text),
-            _ => Message::assistant(text),
+            0 => PromptMessage::user(text),
+            _ => PromptMessage::assistant(text),
         });
     }
     if texts.len() % 2 == 1 {
         // The turns start with the user, so an odd number leaves no place for a system message.
-        messages[0] = Message::user(&texts[0]);
+        messages[0] = PromptMessage::user(&texts[0]);
     }
     messages
 }
@@ -70,7 +70,7 @@ pub(crate) mod bare {
     use minijinja::syntax::SyntaxConfig;
     use minijinja::value::Serde;
     use minijinja::{Environment, ErrorKind, Template, Value, context};
-    use prompt_templates::Message;
+    use prompt_templates::PromptMessage;
 
     /// The reference templates by name.
     pub(crate) const TEMPLATES: [(&str, &str); 3] = [
@@ -113,7 +113,10 @@ pub(crate) mod bare {
         content: &'m str,
     }
 
-    pub(crate) fn messages<'m>(messages: &[Message<'m>], texts: &'m [String]) -> Vec<Bare<'m>> {
+    pub(crate) fn messages<'m>(
+        messages: &[PromptMessage<'m>],
+        texts: &'m [String],
+    ) -> Vec<Bare<'m>> {
         let pairs = messages.iter().zip(texts);
         pairs
             .map(|(message, content)| Bare {

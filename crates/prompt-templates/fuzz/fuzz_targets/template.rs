@@ -6,13 +6,13 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use prompt_templates::{ChatTemplate, Context, Limits, Message, Options};
+use prompt_templates::{ChatTemplate, Context, RenderLimits, PromptMessage, Options};
 use serde_json::json;
 
 const OUTPUT: usize = 64 << 10;
 
 fuzz_target!(|source: &str| {
-    let mut limits = Limits::default();
+    let mut limits = RenderLimits::default();
     limits.fuel = 50_000;
     limits.output = OUTPUT;
     limits.memory = 4 << 20;
@@ -20,9 +20,9 @@ fuzz_target!(|source: &str| {
         return;
     };
     let messages = [
-        Message::system("s"),
-        Message::user("u"),
-        Message::assistant("a"),
+        PromptMessage::system("s"),
+        PromptMessage::user("u"),
+        PromptMessage::assistant("a"),
     ];
     let context = Context::new(json!([{"role": "user", "content": ["x", {"y": 1}]}]))
         .with_variable("x", "ab&'\\\n".repeat(100))

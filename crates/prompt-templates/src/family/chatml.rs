@@ -1,7 +1,7 @@
 //! ChatML and similar formats, with control tokens around each turn.
 
 use crate::control::Control;
-use crate::message::Role;
+use crate::message::PromptRole;
 
 use super::turns::{Others, Turns};
 use super::{Spec, SystemRole, Text};
@@ -109,11 +109,11 @@ pub(super) static PHI_3: Spec = Spec {
     write: |prompt| {
         for (index, message) in prompt.messages.iter().enumerate() {
             prompt.push(match message.role {
-                Role::System if prompt.text(index)?.is_empty() => continue,
-                Role::System => "<|system|>\n",
-                Role::Developer if !prompt.is_official() => "<|system|>\n",
-                Role::User => "<|user|>\n",
-                Role::Assistant => "<|assistant|>\n",
+                PromptRole::System if prompt.text(index)?.is_empty() => continue,
+                PromptRole::System => "<|system|>\n",
+                PromptRole::Developer if !prompt.is_official() => "<|system|>\n",
+                PromptRole::User => "<|user|>\n",
+                PromptRole::Assistant => "<|assistant|>\n",
                 _ => continue,
             });
             prompt.content(index)?;
@@ -220,7 +220,7 @@ pub(super) static GEMMA_3: Spec = Spec {
             prompt.check_turn(index, start)?;
             prompt.push("<start_of_turn>");
             match message.role {
-                Role::Assistant => prompt.push("model\n"),
+                PromptRole::Assistant => prompt.push("model\n"),
                 role => {
                     prompt.foreign(index, role.as_str())?;
                     prompt.push("\n");
@@ -271,8 +271,8 @@ pub(super) static COMMAND_R: Spec = Spec {
                 prompt.check_turn(index, start)?;
             }
             match message.role {
-                Role::User => prompt.push("<|START_OF_TURN_TOKEN|><|USER_TOKEN|>"),
-                Role::Assistant => prompt.push("<|START_OF_TURN_TOKEN|><|CHATBOT_TOKEN|>"),
+                PromptRole::User => prompt.push("<|START_OF_TURN_TOKEN|><|USER_TOKEN|>"),
+                PromptRole::Assistant => prompt.push("<|START_OF_TURN_TOKEN|><|CHATBOT_TOKEN|>"),
                 // Only the system message is not trimmed.
                 _ if index < start => {
                     prompt.push("<|START_OF_TURN_TOKEN|><|SYSTEM_TOKEN|>");

@@ -6,14 +6,18 @@ use alloc::vec;
 use alloc::vec::Vec;
 
 use crate::error::{Error, ErrorKind};
-use crate::message::{Content, Message, Part, Role};
+use crate::message::{PromptContent, PromptMessage, PromptPart, PromptRole};
 use crate::options::{Options, Strictness};
 use crate::prompt::Prompt;
 
 use super::{Spec, SystemRole};
 
 /// Rejects messages that the format does not support.
-pub(super) fn check(spec: &Spec, messages: &[Message<'_>], options: &Options) -> Result<(), Error> {
+pub(super) fn check(
+    spec: &Spec,
+    messages: &[PromptMessage<'_>],
+    options: &Options,
+) -> Result<(), Error> {
     if messages.is_empty() {
         return Err(no_message());
     }
@@ -27,11 +31,11 @@ pub(super) fn check(spec: &Spec, messages: &[Message<'_>], options: &Options) ->
     for (index, message) in messages.iter().enumerate() {
         let is_call = !message.tool_calls.is_empty();
         let refused = match message.role {
-            Role::System | Role::Developer => {
+            PromptRole::System | PromptRole::Developer => {
                 let next_is_user = || {
                     messages
                         .get(index + 1)
-                        .is_some_and(|m| m.role == Role::User)
+                        .is_some_and(|m| m.role == PromptRole::User)
                 };
                 let has_place = match spec.system {
                     SystemRole::Anywhere => true,
@@ -44,28 +48,28 @@ pub(super) fn check(spec: &Spec, messages: &[Message<'_>], options: &Options) ->
                 }
                 None
             }
-            Role::User | Role::Assistant if is_call => (!spec.tools)
+            PromptRole::User | PromptRole::Assistant if is_call => (!spec.tools)
                 .then_some((ErrorKind::Tools, "the format has no place for tool calls")),
-            Role::User | Role::Assistant => {
-                if spec.alternates && users_turn != (message.role == Role::User) {
+            PromptRole::User | PromptRole::Assistant => {
+                if spec.alternates && users_turn != (message.role == PromptRole::User) {
                     return Err(Prompt::out_of_turn(index));
                 }
                 users_turn = !users_turn;
                 None
             }
-            Role::Function | Role::Tool => {
-                let has_place = spec.tools && message.role == Role::Tool;
+            PromptRole::Function | PromptRole::Tool => {
+                let has_place = spec.tools && message.role == PromptRole::Tool;
                 (!has_place).then_some((
                     ErrorKind::Tools,
                     "the format has no place for a tool's answer",
                 ))
             }
-            Role::Other(_) => Some((
+            PromptRole::Other(_) => Some((
                 ErrorKind::Role,
                 "the format does not know the message's role",
             )),
         };
-        let is_silent = matches!(message.content, Content::None) && !is_call;
+        let is_silent = matches!(message.content, PromptContent::None) && !is_call;
         let refused = refused.or_else(|| {
             (is_silent && options.strictness == Strictness::Strict)
                 .then_some((ErrorKind::NoContent, "the message has no content"))
@@ -89,24 +93,27 @@ pub(super) fn no_message() -> Error {
 }
 
 /// The messages, made to fit as far as possible, with the index of each among the original ones.
-pub(super) fn fold<'m>(spec: &Spec, messages: &'m [Message<'_>]) -> (Vec<Message<'m>>, Vec<usize>) {
-    let mut folded: Vec<Message<'m>> = Vec::with_capacity(messages.len());
+pub(super) fn fold<'m>(
+    spec: &Spec,
+    messages: &'m [PromptMessage<'_>],
+) -> (Vec<PromptMessage<'m>>, Vec<usize>) {
+    let mut folded: Vec<PromptMessage<'m>> = Vec::with_capacity(messages.len());
     let mut places = Vec::with_capacity(messages.len());
     // An unsupported system message, which goes into the next user message.
-    let mut homeless: Option<Message<'m>> = None;
+    let mut homeless: Option<PromptMessage<'m>> = None;
     for (index, message) in messages.iter().map(borrowed).enumerate() {
         let mut message = message;
-        if matches!(message.role, Role::System | Role::Developer) {
+        if matches!(message.role, PromptRole::System | PromptRole::Developer) {
             match (spec.system, &mut folded[..]) {
                 (SystemRole::Anywhere, _) | (SystemRole::First | SystemRole::InUser, []) => {}
                 (SystemRole::First | SystemRole::InUser, [only])
-                    if matches!(only.role, Role::System | Role::Developer) =>
+                    if matches!(only.role, PromptRole::System | PromptRole::Developer) =>
                 {
                     append(only, message);
                     continue;
                 }
                 _ => {
-                    message.role = Role::User;
+                    message.role = PromptRole::User;
                     match &mut homeless {
                         Some(before) => append(before, message),
                         None => homeless = Some(message),
@@ -114,7 +121,7 @@ pub(super) fn fold<'m>(spec: &Spec, messages: &'m [Message<'_>]) -> (Vec<Message
                     continue;
                 }
             }
-        } else if message.role == Role::User
+        } else if message.role == PromptRole::User
             && let Some(mut before) = homeless.take()
         {
             append(&mut before, message);
@@ -128,10 +135,12 @@ pub(super) fn fold<'m>(spec: &Spec, messages: &'m [Message<'_>]) -> (Vec<Message
     // A system message that no user message follows becomes a user message.
     if spec.system == SystemRole::InUser
         && let [first, rest @ ..] = &mut folded[..]
-        && matches!(first.role, Role::System | Role::Developer)
-        && rest.first().is_none_or(|next| next.role != Role::User)
+        && matches!(first.role, PromptRole::System | PromptRole::Developer)
+        && rest
+            .first()
+            .is_none_or(|next| next.role != PromptRole::User)
     {
-        first.role = Role::User;
+        first.role = PromptRole::User;
     }
     (folded, places)
 }
@@ -139,16 +148,16 @@ pub(super) fn fold<'m>(spec: &Spec, messages: &'m [Message<'_>]) -> (Vec<Message
 /// Adds a message; joins it to the last one if that has the same role and roles must alternate.
 fn push<'m>(
     spec: &Spec,
-    folded: &mut Vec<Message<'m>>,
+    folded: &mut Vec<PromptMessage<'m>>,
     places: &mut Vec<usize>,
-    message: Message<'m>,
+    message: PromptMessage<'m>,
     place: usize,
 ) {
     match folded.last_mut() {
         Some(last)
             if spec.alternates
                 && last.role == message.role
-                && matches!(last.role, Role::Assistant | Role::User)
+                && matches!(last.role, PromptRole::Assistant | PromptRole::User)
                 && last.tool_calls.is_empty()
                 && message.tool_calls.is_empty() =>
         {
@@ -161,37 +170,37 @@ fn push<'m>(
     }
 }
 
-fn append<'m>(to: &mut Message<'m>, message: Message<'m>) {
+fn append<'m>(to: &mut PromptMessage<'m>, message: PromptMessage<'m>) {
     let before = core::mem::take(&mut to.content);
     to.content = match (before, message.content) {
-        (Content::None, content) | (content, Content::None) => content,
-        (Content::Text(a), Content::Text(b)) => {
+        (PromptContent::None, content) | (content, PromptContent::None) => content,
+        (PromptContent::Text(a), PromptContent::Text(b)) => {
             let mut text = String::with_capacity(a.len() + b.len() + 2);
             text.extend([&*a, "\n\n", &*b]);
-            Content::Text(text.into())
+            PromptContent::Text(text.into())
         }
         (a, b) => {
             let mut parts = parts(a);
-            parts.push(Part::Text("\n\n".into()));
+            parts.push(PromptPart::Text("\n\n".into()));
             parts.extend(self::parts(b));
-            Content::Parts(parts)
+            PromptContent::Parts(parts)
         }
     };
 }
 
-fn parts(content: Content<'_>) -> Vec<Part<'_>> {
+fn parts(content: PromptContent<'_>) -> Vec<PromptPart<'_>> {
     match content {
-        Content::None => Vec::new(),
-        Content::Parts(parts) => parts,
-        Content::Text(text) => vec![Part::Text(text)],
+        PromptContent::None => Vec::new(),
+        PromptContent::Parts(parts) => parts,
+        PromptContent::Text(text) => vec![PromptPart::Text(text)],
     }
 }
 
 /// A copy that borrows the text.
-fn borrowed<'m>(message: &'m Message<'_>) -> Message<'m> {
-    Message {
+fn borrowed<'m>(message: &'m PromptMessage<'_>) -> PromptMessage<'m> {
+    PromptMessage {
         content: match &message.content {
-            Content::Text(text) => Content::Text(Cow::Borrowed(text)),
+            PromptContent::Text(text) => PromptContent::Text(Cow::Borrowed(text)),
             other => other.clone(),
         },
         ..message.clone()

@@ -2,7 +2,7 @@
 
 use crate::control::Control;
 use crate::error::Error;
-use crate::message::{Content, Role};
+use crate::message::{PromptContent, PromptRole};
 use crate::prompt::Prompt;
 
 use super::{Spec, SystemRole};
@@ -50,16 +50,18 @@ fn write(prompt: &mut Prompt<'_>, thinks: bool) -> Result<(), Error> {
     let mut had_calls = false;
     for (index, message) in prompt.messages.iter().enumerate() {
         match message.role {
-            Role::User => {
+            PromptRole::User => {
                 in_tools = false;
                 prompt.push("<｜User｜>");
                 prompt.content(index)?;
             }
-            Role::Assistant if matches!(message.content, Content::None) && prompt.is_official() => {
+            PromptRole::Assistant
+                if matches!(message.content, PromptContent::None) && prompt.is_official() =>
+            {
                 in_tools = false;
                 write_calls(prompt, index, &mut had_calls)?;
             }
-            Role::Assistant => {
+            PromptRole::Assistant => {
                 let text = prompt.text(index)?;
                 if in_tools {
                     prompt.push("<｜tool▁outputs▁end｜>");
@@ -79,7 +81,7 @@ fn write(prompt: &mut Prompt<'_>, thinks: bool) -> Result<(), Error> {
                 }
                 prompt.push("<｜end▁of▁sentence｜>");
             }
-            Role::Tool => {
+            PromptRole::Tool => {
                 in_tools = true;
                 prompt.push(if is_first_output {
                     "<｜tool▁outputs▁begin｜>"
@@ -106,7 +108,8 @@ fn write(prompt: &mut Prompt<'_>, thinks: bool) -> Result<(), Error> {
 /// R1.
 fn write_system(prompt: &mut Prompt<'_>, last_only: bool) -> Result<(), Error> {
     let is_official = prompt.is_official();
-    let is_system = |role| role == Role::System || role == Role::Developer && !is_official;
+    let is_system =
+        |role| role == PromptRole::System || role == PromptRole::Developer && !is_official;
     let mut places = prompt
         .messages
         .iter()

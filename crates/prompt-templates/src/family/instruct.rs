@@ -2,7 +2,7 @@
 
 use crate::control::Control;
 use crate::error::Error;
-use crate::message::Role;
+use crate::message::PromptRole;
 use crate::prompt::Prompt;
 
 use super::turns::{Others, Turns};
@@ -280,8 +280,8 @@ fn write_falcon(prompt: &mut Prompt<'_>) -> Result<(), Error> {
         }
         prompt.check_turn(index, start)?;
         match message.role {
-            Role::User => prompt.push("\n\nUser: "),
-            Role::Assistant => prompt.push("\n\nAssistant: "),
+            PromptRole::User => prompt.push("\n\nUser: "),
+            PromptRole::Assistant => prompt.push("\n\nAssistant: "),
             _ => continue,
         }
         // Turns are separated by an empty line, so a turn must not contain one.

@@ -5,7 +5,7 @@ use alloc::borrow::Cow;
 use crate::control::Control;
 use crate::error::{Error, ErrorKind};
 use crate::json;
-use crate::message::{Content, Role};
+use crate::message::{PromptContent, PromptRole};
 use crate::prompt::{Prompt, trim};
 
 use super::{Spec, SystemRole, Text};
@@ -95,7 +95,7 @@ fn write_llama_2(prompt: &mut Prompt<'_>) -> Result<(), Error> {
     for (index, message) in prompt.messages.iter().enumerate().skip(start) {
         prompt.check_turn(index, start)?;
         match message.role {
-            Role::User => {
+            PromptRole::User => {
                 // BOS starts each turn; only the first one may be left to the server.
                 if index == start {
                     prompt.bos();
@@ -110,7 +110,7 @@ fn write_llama_2(prompt: &mut Prompt<'_>) -> Result<(), Error> {
                 }
                 prompt.push(" [/INST]");
             }
-            Role::Assistant => {
+            PromptRole::Assistant => {
                 prompt.push(" ");
                 prompt.content(index)?;
                 if prompt.is_open(index) {
@@ -193,10 +193,10 @@ fn write_turn(
     markers: &'static Markers,
 ) -> Result<(), Error> {
     match prompt.messages[index].role {
-        Role::User => prompt.push(markers.user),
-        Role::Assistant => prompt.push(markers.assistant),
-        Role::System => prompt.push(markers.system),
-        Role::Developer if !prompt.is_official() => prompt.push(markers.system),
+        PromptRole::User => prompt.push(markers.user),
+        PromptRole::Assistant => prompt.push(markers.assistant),
+        PromptRole::System => prompt.push(markers.system),
+        PromptRole::Developer if !prompt.is_official() => prompt.push(markers.system),
         role => {
             let [before, after] = markers.other;
             prompt.push(before);
@@ -263,11 +263,11 @@ fn write_llama_3_1(prompt: &mut Prompt<'_>) -> Result<(), Error> {
         } else if !message.tool_calls.is_empty() {
             let detail = "the format has place for one tool call at a time only";
             return Err(Error::new(ErrorKind::Tools, detail).at_message(index));
-        } else if message.role == Role::Tool || message.role.as_str() == "ipython" {
+        } else if message.role == PromptRole::Tool || message.role.as_str() == "ipython" {
             prompt.push("<|start_header_id|>ipython<|end_header_id|>\n\n");
             // A string is iterable in Jinja, so the official template prints it as JSON.
             match message.content {
-                Content::None => prompt.push("None"),
+                PromptContent::None => prompt.push("None"),
                 _ => {
                     let text = json::quoted(&prompt.raw_text(index)?);
                     prompt.foreign(index, &text)?;
@@ -287,7 +287,7 @@ fn write_tools(prompt: &mut Prompt<'_>, first: usize) -> Result<(), Error> {
     if prompt
         .messages
         .get(first)
-        .is_none_or(|m| m.role != Role::User && !prompt.is_official())
+        .is_none_or(|m| m.role != PromptRole::User && !prompt.is_official())
     {
         let detail = "the tools are shown in the first user's message, and there is none";
         return Err(Error::new(ErrorKind::Tools, detail));

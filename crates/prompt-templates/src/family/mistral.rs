@@ -6,7 +6,7 @@ use alloc::string::String;
 use crate::control::Control;
 use crate::error::{Error, ErrorKind};
 use crate::json;
-use crate::message::{Content, Message, Role};
+use crate::message::{PromptContent, PromptMessage, PromptRole};
 use crate::prompt::{Prompt, trim};
 
 use super::{Spec, SystemRole};
@@ -70,7 +70,7 @@ fn write_v1(prompt: &mut Prompt<'_>, markers: [&str; 4]) -> Result<(), Error> {
     for (index, message) in prompt.messages.iter().enumerate().skip(start) {
         prompt.check_turn(index, start)?;
         match message.role {
-            Role::User => {
+            PromptRole::User => {
                 prompt.push(before_user);
                 if index == start && start == 1 {
                     prompt.content(0)?;
@@ -79,7 +79,7 @@ fn write_v1(prompt: &mut Prompt<'_>, markers: [&str; 4]) -> Result<(), Error> {
                 prompt.content(index)?;
                 prompt.push(after_user);
             }
-            Role::Assistant => {
+            PromptRole::Assistant => {
                 prompt.push(before_assistant);
                 prompt.content(index)?;
                 if prompt.is_open(index) {
@@ -97,12 +97,12 @@ fn write_v1(prompt: &mut Prompt<'_>, markers: [&str; 4]) -> Result<(), Error> {
 fn write_v3(prompt: &mut Prompt<'_>, space: &str) -> Result<(), Error> {
     let start = usize::from(prompt.has_system());
     check_turns(prompt, start)?;
-    let is_user = |message: &Message<'_>| message.role == Role::User;
+    let is_user = |message: &PromptMessage<'_>| message.role == PromptRole::User;
     let last_user = prompt.messages.iter().rposition(is_user);
     prompt.bos();
     for (index, message) in prompt.messages.iter().enumerate().skip(start) {
         match message.role {
-            Role::User => {
+            PromptRole::User => {
                 if Some(index) == last_user {
                     write_tools(prompt, space)?;
                 }
@@ -122,11 +122,13 @@ fn write_v3(prompt: &mut Prompt<'_>, space: &str) -> Result<(), Error> {
                 prompt.push("[/INST]");
             }
             _ if !message.tool_calls.is_empty() => write_calls(prompt, index, space)?,
-            Role::Assistant => {
+            PromptRole::Assistant => {
                 prompt.push(space);
                 // Only the older template converts any value to a string.
                 let text = match message.content {
-                    Content::None if prompt.is_official() && !space.is_empty() => "None".into(),
+                    PromptContent::None if prompt.is_official() && !space.is_empty() => {
+                        "None".into()
+                    }
                     _ if space.is_empty() => prompt.raw_text(index)?,
                     _ => trim(prompt.raw_text(index)?),
                 };
@@ -136,7 +138,7 @@ fn write_v3(prompt: &mut Prompt<'_>, space: &str) -> Result<(), Error> {
                 }
                 prompt.push("</s>");
             }
-            Role::Tool | Role::Other("tool_results") => {
+            PromptRole::Tool | PromptRole::Other("tool_results") => {
                 prompt.push("[TOOL_RESULTS]");
                 prompt.push(space);
                 prompt.push("{\"content\": ");
@@ -154,9 +156,12 @@ fn write_v3(prompt: &mut Prompt<'_>, space: &str) -> Result<(), Error> {
 
 /// Turns must alternate; tool calls and their results do not count.
 fn check_turns(prompt: &Prompt<'_>, start: usize) -> Result<(), Error> {
-    let counts = |message: &Message<'_>| {
+    let counts = |message: &PromptMessage<'_>| {
         message.tool_calls.is_empty()
-            && !matches!(message.role, Role::Tool | Role::Other("tool_results"))
+            && !matches!(
+                message.role,
+                PromptRole::Tool | PromptRole::Other("tool_results")
+            )
     };
     let turns = prompt
         .messages
@@ -165,7 +170,7 @@ fn check_turns(prompt: &Prompt<'_>, start: usize) -> Result<(), Error> {
         .skip(start)
         .filter(|(_, m)| counts(m));
     for (turn, (index, message)) in turns.enumerate() {
-        if (message.role == Role::User) != turn.is_multiple_of(2) {
+        if (message.role == PromptRole::User) != turn.is_multiple_of(2) {
             return Err(Prompt::out_of_turn(index));
         }
     }

@@ -15,9 +15,10 @@ use alloc::string::String;
 use alloc::vec::Vec;
 use core::fmt;
 use core::hash::{Hash, Hasher};
+use core::str::FromStr;
 
 use crate::error::{Error, ErrorKind};
-use crate::message::{Message, Role};
+use crate::message::{PromptMessage, PromptRole};
 use crate::options::{Options, Strictness};
 use crate::prompt::Prompt;
 
@@ -94,7 +95,7 @@ impl Family {
     pub const PHI_3: Self = Self(&chatml::PHI_3);
     /// Phi-4: `<|im_start|>user<|im_sep|>`.
     pub const PHI_4: Self = Self(&chatml::PHI_4);
-    /// Phind CodeLlama v2: `### User Message`.
+    /// Phind CodeLlama v2: `### User PromptMessage`.
     pub const PHIND_CODELLAMA: Self = Self(&instruct::PHIND_CODELLAMA);
     /// No format: the text of the messages, joined with an empty line. For base models, and as a
     /// fallback that a caller may choose for an unknown model.
@@ -233,7 +234,11 @@ impl Family {
     /// If there are no messages, or if the format does not support one: an unknown role, roles that
     /// do not alternate, a tool result, an image, no content. [`Strictness`] is the policy for
     /// these. Also if a message contains a control token and the policy is to reject it.
-    pub fn render(self, messages: &[Message<'_>], options: &Options) -> Result<String, Error> {
+    pub fn render(
+        self,
+        messages: &[PromptMessage<'_>],
+        options: &Options,
+    ) -> Result<String, Error> {
         let mut out = String::new();
         self.render_into(&mut out, messages, options)?;
         Ok(out)
@@ -247,7 +252,7 @@ impl Family {
     pub fn render_into(
         self,
         out: &mut String,
-        messages: &[Message<'_>],
+        messages: &[PromptMessage<'_>],
         options: &Options,
     ) -> Result<(), Error> {
         let start = out.len();
@@ -265,7 +270,7 @@ impl Family {
     pub fn render_to(
         self,
         out: &mut dyn fmt::Write,
-        messages: &[Message<'_>],
+        messages: &[PromptMessage<'_>],
         options: &Options,
     ) -> Result<(), Error> {
         let prompt = self.render(messages, options)?;
@@ -275,10 +280,14 @@ impl Family {
     fn try_render(
         self,
         out: &mut String,
-        messages: &[Message<'_>],
+        messages: &[PromptMessage<'_>],
         options: &Options,
     ) -> Result<(), Error> {
-        if options.continue_final && messages.last().is_none_or(|m| m.role != Role::Assistant) {
+        if options.continue_final
+            && messages
+                .last()
+                .is_none_or(|m| m.role != PromptRole::Assistant)
+        {
             let detail = "only a last message of the assistant can be continued";
             return Err(Error::new(ErrorKind::Continuation, detail));
         }
@@ -303,7 +312,7 @@ impl Family {
     fn write(
         self,
         out: &mut String,
-        messages: &[Message<'_>],
+        messages: &[PromptMessage<'_>],
         options: &Options,
     ) -> Result<(), Error> {
         (self.0.write)(&mut Prompt::new(out, self.0, messages, options))
@@ -313,6 +322,21 @@ impl Family {
 impl fmt::Debug for Family {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("Family").field(&self.name()).finish()
+    }
+}
+
+impl FromStr for Family {
+    type Err = Error;
+
+    /// Like [`from_name`](Family::from_name); an unknown name is [`ErrorKind::Config`].
+    fn from_str(name: &str) -> Result<Self, Error> {
+        let unknown = || {
+            Error::new(
+                ErrorKind::Config,
+                "there is no template family of this name",
+            )
+        };
+        Self::from_name(name).ok_or_else(unknown)
     }
 }
 
@@ -340,9 +364,9 @@ impl Hash for Family {
 /// the template does not accept them.
 #[cfg(feature = "jinja")]
 pub(crate) fn fold_for_template<'m>(
-    messages: &'m [Message<'_>],
+    messages: &'m [PromptMessage<'_>],
     takes_system: bool,
-) -> Vec<Message<'m>> {
+) -> Vec<PromptMessage<'m>> {
     let system = if takes_system {
         SystemRole::First
     } else {

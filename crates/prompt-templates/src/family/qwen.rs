@@ -3,7 +3,7 @@
 use crate::control::Control;
 use crate::error::Error;
 use crate::json;
-use crate::message::{Role, ToolCall};
+use crate::message::{PromptRole, PromptToolCall};
 use crate::prompt::Prompt;
 
 use super::Spec;
@@ -43,7 +43,7 @@ fn write_qwen_2_5(prompt: &mut Prompt<'_>) -> Result<(), Error> {
     let start = write_system(prompt)?;
     for (index, message) in prompt.messages.iter().enumerate().skip(start) {
         match message.role {
-            Role::Assistant => {
+            PromptRole::Assistant => {
                 prompt.push("<|im_start|>assistant");
                 if message.tool_calls.is_empty() || prompt.has_text(index) {
                     prompt.push("\n");
@@ -69,7 +69,7 @@ fn write_qwen_3(prompt: &mut Prompt<'_>) -> Result<(), Error> {
     let start = write_system(prompt)?;
     let last_query = last_query(prompt)?;
     for (index, message) in prompt.messages.iter().enumerate().skip(start) {
-        if message.role != Role::Assistant {
+        if message.role != PromptRole::Assistant {
             write_other(prompt, index)?;
             continue;
         }
@@ -155,13 +155,13 @@ fn write_system(prompt: &mut Prompt<'_>) -> Result<usize, Error> {
 fn write_other(prompt: &mut Prompt<'_>, index: usize) -> Result<(), Error> {
     let is_tool = |at: Option<usize>| {
         at.and_then(|at| prompt.messages.get(at))
-            .is_some_and(|message| message.role == Role::Tool)
+            .is_some_and(|message| message.role == PromptRole::Tool)
     };
     match prompt.messages[index].role {
-        Role::User => prompt.push("<|im_start|>user\n"),
-        Role::System => prompt.push("<|im_start|>system\n"),
-        Role::Developer if !prompt.is_official() => prompt.push("<|im_start|>system\n"),
-        Role::Tool => {
+        PromptRole::User => prompt.push("<|im_start|>user\n"),
+        PromptRole::System => prompt.push("<|im_start|>system\n"),
+        PromptRole::Developer if !prompt.is_official() => prompt.push("<|im_start|>system\n"),
+        PromptRole::Tool => {
             // Consecutive tool results share one user turn.
             let (first, last) = (!is_tool(index.checked_sub(1)), !is_tool(Some(index + 1)));
             if first {
@@ -182,7 +182,11 @@ fn write_other(prompt: &mut Prompt<'_>, index: usize) -> Result<(), Error> {
     Ok(())
 }
 
-fn write_call(prompt: &mut Prompt<'_>, index: usize, call: &ToolCall<'_>) -> Result<(), Error> {
+fn write_call(
+    prompt: &mut Prompt<'_>,
+    index: usize,
+    call: &PromptToolCall<'_>,
+) -> Result<(), Error> {
     let arguments = json::dumps(&call.arguments, None).map_err(|error| error.at_message(index))?;
     prompt.push("<tool_call>\n{\"name\": \"");
     prompt.foreign(index, &call.name)?;
@@ -195,7 +199,7 @@ fn write_call(prompt: &mut Prompt<'_>, index: usize, call: &ToolCall<'_>) -> Res
 /// The last user message that is not a wrapped tool result.
 fn last_query(prompt: &Prompt<'_>) -> Result<Option<usize>, Error> {
     for (index, message) in prompt.messages.iter().enumerate().rev() {
-        if message.role == Role::User {
+        if message.role == PromptRole::User {
             let text = prompt.text(index)?;
             if !(text.starts_with("<tool_response>") && text.ends_with("</tool_response>")) {
                 return Ok(Some(index));

@@ -3,7 +3,7 @@
 use alloc::string::String;
 
 use crate::error::Error;
-use crate::message::Role;
+use crate::message::PromptRole;
 use crate::prompt::Prompt;
 
 use super::SystemRole;
@@ -52,10 +52,10 @@ impl Turns {
             }
             // Each arm has constant markers.
             match message.role {
-                Role::Assistant => turn(prompt, index, self.assistant)?,
-                Role::User => turn(prompt, index, self.user)?,
-                Role::System => turn(prompt, index, self.system)?,
-                Role::Developer if !prompt.is_official() => turn(prompt, index, self.system)?,
+                PromptRole::Assistant => turn(prompt, index, self.assistant)?,
+                PromptRole::User => turn(prompt, index, self.user)?,
+                PromptRole::System => turn(prompt, index, self.system)?,
+                PromptRole::Developer if !prompt.is_official() => turn(prompt, index, self.system)?,
                 role => self.other(prompt, index, role)?,
             }
         }
@@ -67,7 +67,12 @@ impl Turns {
     }
 
     #[cold]
-    fn other(&self, prompt: &mut Prompt<'_>, index: usize, role: Role<'_>) -> Result<(), Error> {
+    fn other(
+        &self,
+        prompt: &mut Prompt<'_>,
+        index: usize,
+        role: PromptRole<'_>,
+    ) -> Result<(), Error> {
         let ([before, between, after], name) = match self.others {
             Others::Dropped => return Ok(()),
             Others::Named(around) => (around, role.as_str().into()),

@@ -1,17 +1,18 @@
 //! Limits of a template's memory and time, counted while it runs.
 
 use alloc::string::String;
-use alloc::sync::Arc;
+use core::cell::Cell;
+use std::thread_local;
 
-use minijinja::value::{Object, ObjectRepr, Value, ValueKind};
-use minijinja::{Environment, Error, ErrorKind, State};
+use minijinja::value::{ObjectRepr, Value, ValueKind};
+use minijinja::{Error, ErrorKind, State};
 
 use super::context::Fields;
-use super::engine::Limits;
+use super::engine::RenderLimits;
 use super::generator::Generator;
 use super::namespace::Namespace;
 
-/// The remaining bytes that the operations of one render may use: see [`Limits::memory`].
+/// The remaining bytes that the operations of one render may use: see [`RenderLimits::memory`].
 ///
 /// An operation reserves before it works: [`make`](Self::make) for what it allocates, and
 /// [`read`](Self::read) or [`walk`](Self::walk) for what it reads, of which eight bytes count as
@@ -24,20 +25,16 @@ pub(super) struct Budget {
 }
 
 impl Budget {
-    /// Sets the limits for the renders of an environment.
-    pub(super) fn install(env: &mut Environment<'_>, limits: Limits) {
-        env.add_global(GLOBAL, Value::from_object(Bounds(limits)));
+    /// Sets the limits of the next render on this thread. A render stays on its thread, and no
+    /// template renders another one.
+    pub(super) fn begin(limits: RenderLimits) {
+        LIMITS.set(Some(limits));
     }
 
     /// The budget of the render.
     pub(super) fn of<'b>(state: &'b mut State<'_, '_>) -> &'b mut Self {
-        let limits = match state.get_extension::<Self>() {
-            Some(_) => None,
-            None => state.lookup(GLOBAL),
-        };
-        let limits = limits.and_then(|value| value.downcast_object_ref().map(|Bounds(l)| *l));
         state.get_or_insert_extension_with(|| {
-            let limits = limits.unwrap_or_default();
+            let limits = LIMITS.get().unwrap_or_default();
             Self {
                 left: limits.memory,
                 largest: limits.output,
@@ -275,18 +272,10 @@ fn is_loop(value: &Value) -> bool {
     })
 }
 
-/// The limits, as a value that an environment holds.
-#[derive(Debug)]
-struct Bounds(Limits);
-
-impl Object for Bounds {
-    fn repr(self: &Arc<Self>) -> ObjectRepr {
-        ObjectRepr::Plain
-    }
+thread_local! {
+    static LIMITS: Cell<Option<RenderLimits>> = const { Cell::new(None) };
 }
 
-/// A name that no template can write.
-const GLOBAL: &str = "op.limits";
 /// The bytes of a list for each of its items.
 pub(super) const ITEM: usize = size_of::<Value>();
 /// The cost of inspecting a value, in bytes read.

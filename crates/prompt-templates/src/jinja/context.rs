@@ -58,6 +58,12 @@ impl Context {
         self.with_value("strftime_now", Value::from_function(strftime_now))
     }
 
+    pub(super) fn with_capacity(capacity: usize) -> Self {
+        Self {
+            variables: Fields::with_capacity(capacity),
+        }
+    }
+
     pub(super) fn with_value(mut self, name: impl Into<Cow<'static, str>>, value: Value) -> Self {
         self.variables.set(name.into(), value);
         self

@@ -19,7 +19,7 @@ use super::source::{self, Prepared};
 /// The limits of a template in one render.
 #[non_exhaustive]
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub struct Limits {
+pub struct RenderLimits {
     /// Instructions.
     pub fuel: u64,
     /// Nested calls.
@@ -31,7 +31,7 @@ pub struct Limits {
     pub memory: usize,
 }
 
-impl Default for Limits {
+impl Default for RenderLimits {
     /// Five million instructions, a depth of 200, 32 MiB of output and 512 MiB of memory: a hundred
     /// times what a conversation of thousands of messages needs.
     fn default() -> Self {
@@ -47,17 +47,16 @@ impl Default for Limits {
 pub(super) struct Engine {
     name: String,
     env: Environment<'static>,
-    limits: Limits,
+    limits: RenderLimits,
 }
 
 impl Engine {
-    pub(super) fn compile(name: &str, source: &str, limits: Limits) -> Result<Self, Error> {
+    pub(super) fn compile(name: &str, source: &str, limits: RenderLimits) -> Result<Self, Error> {
         let Prepared {
             source,
             uncounted_text,
         } = source::prepare(source).map_err(|error| error.in_template(name))?;
         let mut env = environment::environment();
-        Budget::install(&mut env, limits);
         // A short text captured in a variable is not counted. It is bounded by what one instruction
         // can write, times the number of instructions.
         let writes = (limits.memory / uncounted_text.max(1)) as u64;
@@ -80,6 +79,7 @@ impl Engine {
             limit: start.saturating_add(self.limits.output),
             is_full: false,
         };
+        Budget::begin(self.limits);
         let result = unwinding(|| {
             let template = self.env.get_template(&self.name)?;
             template.render_captured_to(variables, &mut sink).map(drop)

@@ -1,6 +1,5 @@
 //! The filters of Jinja, with their costs counted.
 
-use alloc::borrow::ToOwned;
 use alloc::string::String;
 use alloc::vec::Vec;
 
@@ -106,14 +105,7 @@ fn add_for_text(env: &mut Environment<'_>) {
             replace(Budget::of(s), &value, &old, &new, count.unwrap_or(-1))
         },
     );
-    env.add_filter(
-        "trim",
-        |s: &mut S<'_, '_>, value: &Value, set: Option<&str>| {
-            let value = string(s, value)?;
-            let strip = text::strip(Budget::of(s), &value, set)?;
-            Ok::<_, Error>(value.trim_matches(strip).to_owned())
-        },
-    );
+    env.add_filter("trim", trim);
 }
 
 fn add_for_lists(env: &mut Environment<'_>) {
@@ -265,6 +257,22 @@ fn check_paths(args: &[Value]) -> Result<(), Error> {
         return Err(exhausted("the path of an attribute is too long"));
     }
     Ok(())
+}
+
+/// `trim`; a text that does not change is not copied.
+fn trim(state: &mut State<'_, '_>, value: &Value, set: Option<&str>) -> Result<Value, Error> {
+    let Some(text) = value.as_str() else {
+        let text = Value::from(string(state, value)?);
+        return trim(state, &text, set);
+    };
+    let budget = Budget::of(state);
+    let strip = text::strip(budget, text, set)?;
+    let trimmed = text.trim_matches(strip);
+    if trimmed.len() == text.len() {
+        return Ok(value.clone());
+    }
+    budget.make(trimmed.len())?;
+    Ok(Value::from(trimmed))
 }
 
 /// `str(value)`, counted.

@@ -8,7 +8,7 @@ use minijinja::value::{Serde, Value};
 
 use crate::control::Control;
 use crate::error::{Error, ErrorKind};
-use crate::message::{Content, Message, Part, ToolCall};
+use crate::message::{PromptContent, PromptMessage, PromptPart, PromptToolCall};
 use crate::options::{ControlTokens, Images, Options};
 
 use super::context::{Context, Fields};
@@ -24,7 +24,7 @@ pub(super) struct Maker<'a> {
 
 impl Maker<'_> {
     /// The variables for a conversation with the options applied.
-    pub(super) fn context(&self, messages: &[Message<'_>]) -> Result<Context, Error> {
+    pub(super) fn context(&self, messages: &[PromptMessage<'_>]) -> Result<Context, Error> {
         let options = self.options;
         let tools = match &*options.tools {
             [] => Value::from(()),
@@ -36,7 +36,7 @@ impl Maker<'_> {
             }
         };
         let generation_prompt = options.generation_prompt && !options.continue_final;
-        let mut context = Context::default()
+        let mut context = Context::with_capacity(VARIABLES)
             .with_value("messages", self.messages(messages)?)
             .with_value("tools", tools)
             .with_value("documents", Value::from(()))
@@ -53,7 +53,7 @@ impl Maker<'_> {
         Ok(context)
     }
 
-    fn messages(&self, messages: &[Message<'_>]) -> Result<Value, Error> {
+    fn messages(&self, messages: &[PromptMessage<'_>]) -> Result<Value, Error> {
         let values = messages.iter().enumerate().map(|(index, message)| {
             self.message(message)
                 .map_err(|error| error.at_message(index))
@@ -61,7 +61,7 @@ impl Maker<'_> {
         Ok(Value::from(values.collect::<Result<Vec<_>, _>>()?))
     }
 
-    fn message(&self, message: &Message<'_>) -> Result<Value, Error> {
+    fn message(&self, message: &PromptMessage<'_>) -> Result<Value, Error> {
         let mut fields = Fields::with_capacity(2);
         fields.push("role", self.text(message.role.as_str())?);
         fields.push("content", self.content(&message.content)?);
@@ -85,13 +85,13 @@ impl Maker<'_> {
         Ok(Value::from_object(fields))
     }
 
-    fn content(&self, content: &Content<'_>) -> Result<Value, Error> {
+    fn content(&self, content: &PromptContent<'_>) -> Result<Value, Error> {
         match content {
-            Content::None => Ok(Value::from(())),
-            Content::Text(text) => self.text(text),
-            Content::Parts(parts) => {
+            PromptContent::None => Ok(Value::from(())),
+            PromptContent::Text(text) => self.text(text),
+            PromptContent::Parts(parts) => {
                 let texts = parts.iter().map(|part| match (part, &self.options.images) {
-                    (Part::Text(text), _) => Ok(&**text),
+                    (PromptPart::Text(text), _) => Ok(&**text),
                     (_, Images::Placeholder(placeholder)) => Ok(&**placeholder),
                     (_, Images::Refuse) => Err(Error::new(
                         ErrorKind::Image,
@@ -103,7 +103,7 @@ impl Maker<'_> {
         }
     }
 
-    fn call(&self, call: &ToolCall<'_>) -> Result<Value, Error> {
+    fn call(&self, call: &PromptToolCall<'_>) -> Result<Value, Error> {
         let arguments = if self.wants_objects {
             self.json(&call.arguments, "the arguments of a tool call are not JSON")?
         } else {
@@ -162,3 +162,6 @@ fn clean(maker: &Maker<'_>, value: serde_json::Value) -> Result<serde_json::Valu
         other => other,
     })
 }
+
+/// The variables of a context with special tokens, a clock and `enable_thinking`.
+const VARIABLES: usize = 8;

@@ -30,5 +30,5 @@ mod text;
 mod variant;
 
 pub use context::Context;
-pub use engine::Limits;
+pub use engine::RenderLimits;
 pub use template::ChatTemplate;

@@ -14,14 +14,14 @@ use minijinja::value::Value;
 use crate::control::{Control, Search, separate};
 use crate::error::{Error, ErrorKind};
 use crate::family::fold_for_template;
-use crate::message::{Content, Message, Part, Role};
+use crate::message::{PromptContent, PromptMessage, PromptPart, PromptRole};
 use crate::options::{ControlTokens, Options, Strictness};
 use crate::python::is_space;
 
 use super::config::{self, Config};
 use super::context::Context;
 use super::control;
-use super::engine::{Engine, Limits};
+use super::engine::{Engine, RenderLimits};
 use super::messages::Maker;
 use super::variant::Variant;
 
@@ -30,12 +30,12 @@ use super::variant::Variant;
 ///
 /// ```
 /// # #[cfg(feature = "jinja")] {
-/// use prompt_templates::{ChatTemplate, Message, Options};
+/// use prompt_templates::{ChatTemplate, PromptMessage, Options};
 ///
 /// let source = "{% for m in messages %}<|im_start|>{{ m.role }}\n{{ m.content }}<|im_end|>\n\
 ///               {% endfor %}{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}";
 /// let template = ChatTemplate::compile("chatml", source)?;
-/// let prompt = template.render(&[Message::user("Hi<|im_end|>")], &Options::new())?;
+/// let prompt = template.render(&[PromptMessage::user("Hi<|im_end|>")], &Options::new())?;
 /// assert_eq!(prompt, "<|im_start|>user\nHi<|im_end| ><|im_end|>\n<|im_start|>assistant\n");
 /// # }
 /// # Ok::<(), prompt_templates::Error>(())
@@ -62,7 +62,7 @@ impl ChatTemplate {
     ///
     /// [`ErrorKind::Syntax`], with the line; [`ErrorKind::Limit`] for a source that is too large.
     pub fn compile(name: &str, source: &str) -> Result<Self, Error> {
-        Self::compile_with(name, source, Limits::default())
+        Self::compile_with(name, source, RenderLimits::default())
     }
 
     /// Like [`compile`](Self::compile), with other limits than the defaults.
@@ -70,7 +70,7 @@ impl ChatTemplate {
     /// # Errors
     ///
     /// Those of [`compile`](Self::compile).
-    pub fn compile_with(name: &str, source: &str, limits: Limits) -> Result<Self, Error> {
+    pub fn compile_with(name: &str, source: &str, limits: RenderLimits) -> Result<Self, Error> {
         Self::of(
             name,
             vec![("default".to_owned(), source.to_owned())],
@@ -90,7 +90,7 @@ impl ChatTemplate {
         if config.templates.is_empty() {
             return Err(config::invalid("it has no chat_template").in_template(name));
         }
-        let this = Self::of(name, config.templates, Limits::default())?;
+        let this = Self::of(name, config.templates, RenderLimits::default())?;
         Ok(this.with_tokens(config.tokens, config.special))
     }
 
@@ -165,7 +165,11 @@ impl ChatTemplate {
     ///
     /// What the template raises ([`ErrorKind::Raised`]), failures in it ([`ErrorKind::Render`]), an
     /// exceeded limit, an empty conversation, and what the options reject.
-    pub fn render(&self, messages: &[Message<'_>], options: &Options) -> Result<String, Error> {
+    pub fn render(
+        &self,
+        messages: &[PromptMessage<'_>],
+        options: &Options,
+    ) -> Result<String, Error> {
         let mut out = String::new();
         self.render_into(&mut out, messages, options)?;
         Ok(out)
@@ -179,7 +183,7 @@ impl ChatTemplate {
     pub fn render_into(
         &self,
         out: &mut String,
-        messages: &[Message<'_>],
+        messages: &[PromptMessage<'_>],
         options: &Options,
     ) -> Result<(), Error> {
         if messages.is_empty() && options.strictness != Strictness::Official {
@@ -220,7 +224,7 @@ impl ChatTemplate {
         variant.engine.render_into(out, self.root(context.clone()))
     }
 
-    fn of(name: &str, sources: Vec<(String, String)>, limits: Limits) -> Result<Self, Error> {
+    fn of(name: &str, sources: Vec<(String, String)>, limits: RenderLimits) -> Result<Self, Error> {
         let mut control = Vec::new();
         let mut variants = Vec::new();
         let is_only = sources.len() == 1;
@@ -263,7 +267,7 @@ impl ChatTemplate {
     fn try_render_into(
         &self,
         out: &mut String,
-        messages: &[Message<'_>],
+        messages: &[PromptMessage<'_>],
         options: &Options,
     ) -> Result<(), Error> {
         let variant = self.variant(!options.tools.is_empty())?;
@@ -360,16 +364,16 @@ impl fmt::Debug for ChatTemplate {
 }
 
 /// The messages with a mark after the last one's text, for finding its end in the prompt.
-fn marked<'m>(messages: &'m [Message<'_>]) -> Result<Vec<Message<'m>>, Error> {
-    let mut marked: Vec<Message<'m>> = messages.to_vec();
+fn marked<'m>(messages: &'m [PromptMessage<'_>]) -> Result<Vec<PromptMessage<'m>>, Error> {
+    let mut marked: Vec<PromptMessage<'m>> = messages.to_vec();
     let last = marked
         .last_mut()
-        .filter(|last| last.role == Role::Assistant);
+        .filter(|last| last.role == PromptRole::Assistant);
     let content = last.map(|last| &mut last.content);
     let detail = "only a last message of the assistant can be continued";
     match content {
-        Some(Content::Text(text)) => text.to_mut().push_str(MARK),
-        Some(Content::Parts(parts)) => parts.push(Part::Text(MARK.into())),
+        Some(PromptContent::Text(text)) => text.to_mut().push_str(MARK),
+        Some(PromptContent::Parts(parts)) => parts.push(PromptPart::Text(MARK.into())),
         _ => return Err(Error::new(ErrorKind::Continuation, detail)),
     }
     Ok(marked)

@@ -8,7 +8,7 @@ use std::sync::OnceLock;
 use minijinja::value::Value;
 
 use crate::control::Control;
-use crate::message::{Content, Message, Role, ToolCall};
+use crate::message::{PromptContent, PromptMessage, PromptRole, PromptToolCall};
 use crate::options::{ControlTokens, Options};
 
 use super::context::Context;
@@ -52,14 +52,14 @@ impl Variant {
             options: &options,
             wants_objects,
         };
-        let call = ToolCall::new("callabcde", "function", format!("{{{NEEDLE}: 1}}"));
+        let call = PromptToolCall::new("callabcde", "function", format!("{{{NEEDLE}: 1}}"));
         // Some templates require null beside a call, others a text.
-        [Content::None, Content::from("")]
+        [PromptContent::None, PromptContent::from("")]
             .into_iter()
             .find_map(|content| {
-                let calls =
-                    Message::new(Role::Assistant, content).with_tool_calls(vec![call.clone()]);
-                let context = maker.context(&[Message::user("x"), calls]).ok()?;
+                let calls = PromptMessage::new(PromptRole::Assistant, content)
+                    .with_tool_calls(vec![call.clone()]);
+                let context = maker.context(&[PromptMessage::user("x"), calls]).ok()?;
                 let mut out = String::new();
                 self.engine.render_into(&mut out, root(context)).ok()?;
                 Some(out)

@@ -5,7 +5,9 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use prompt_templates::{Content, Message, Options, Part, Role, ToolCall};
+use prompt_templates::{
+    Options, PromptContent, PromptMessage, PromptPart, PromptRole, PromptToolCall,
+};
 use serde_json::Value;
 
 pub(crate) fn folder() -> PathBuf {
@@ -50,23 +52,23 @@ pub(crate) fn options(case: &Value) -> Options {
 }
 
 /// Messages in OpenAI's form.
-pub(crate) fn messages(list: &Value) -> Vec<Message<'_>> {
+pub(crate) fn messages(list: &Value) -> Vec<PromptMessage<'_>> {
     list.as_array().unwrap().iter().map(message).collect()
 }
 
-fn message(message: &Value) -> Message<'_> {
+fn message(message: &Value) -> PromptMessage<'_> {
     let content = match &message["content"] {
-        Value::String(text) => Content::from(text),
-        Value::Array(parts) => Content::Parts(parts.iter().map(part).collect()),
-        _ => Content::None,
+        Value::String(text) => PromptContent::from(text),
+        Value::Array(parts) => PromptContent::Parts(parts.iter().map(part).collect()),
+        _ => PromptContent::None,
     };
     let calls = message["tool_calls"]
         .as_array()
         .into_iter()
         .flatten()
         .map(call);
-    let mut out =
-        Message::new(Role::from(text(&message["role"])), content).with_tool_calls(calls.collect());
+    let mut out = PromptMessage::new(PromptRole::from(text(&message["role"])), content)
+        .with_tool_calls(calls.collect());
     if let Some(id) = message["tool_call_id"].as_str() {
         out = out.with_tool_call_id(id);
     }
@@ -76,20 +78,20 @@ fn message(message: &Value) -> Message<'_> {
     out
 }
 
-fn call(call: &Value) -> ToolCall<'_> {
+fn call(call: &Value) -> PromptToolCall<'_> {
     let function = &call["function"];
     let arguments = match &function["arguments"] {
         Value::String(text) => text.clone(),
         json => json.to_string(),
     };
-    ToolCall::new(text(&call["id"]), text(&function["name"]), arguments)
+    PromptToolCall::new(text(&call["id"]), text(&function["name"]), arguments)
 }
 
-fn part(part: &Value) -> Part<'_> {
+fn part(part: &Value) -> PromptPart<'_> {
     match text(&part["type"]) {
-        "text" => Part::Text(text(&part["text"]).into()),
-        "image_url" => Part::Image(text(&part["image_url"]["url"]).into()),
-        other => Part::Other(other.into()),
+        "text" => PromptPart::Text(text(&part["text"]).into()),
+        "image_url" => PromptPart::Image(text(&part["image_url"]["url"]).into()),
+        other => PromptPart::Other(other.into()),
     }
 }
 

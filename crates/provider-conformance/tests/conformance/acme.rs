@@ -1,4 +1,4 @@
-//! A provider that keeps the contract: the one that the mutants are made of.
+//! A provider that fulfils the contract, from which the mutants are made.
 
 use futures_core::future::BoxFuture;
 use llm_provider::{
@@ -65,7 +65,7 @@ impl Provider for Acme {
     }
 }
 
-/// OpenAI's own, but for two parameters.
+/// OpenAI's parameters except two.
 #[derive(Debug)]
 pub(crate) struct AcmeDialect;
 

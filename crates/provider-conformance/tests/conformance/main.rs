@@ -1,5 +1,5 @@
-//! The conformance suite, proved: a provider that keeps the contract passes every check, and each
-//! of many broken ones is caught by the check that its row names.
+//! Tests of the conformance suite: a provider that fulfils the contract passes every check, and each
+//! broken provider fails the check that its row names.
 
 #![allow(clippy::panic, clippy::unwrap_used, reason = "helpers of tests")]
 

@@ -1,4 +1,4 @@
-//! A provider that breaks one promise.
+//! Providers that break one requirement each.
 
 use std::fmt;
 use std::sync::{Arc, Mutex};
@@ -15,34 +15,34 @@ use serde_json::Value;
 
 use crate::acme::{Acme, NAME};
 
-/// Where a mutant differs from [`Acme`].
+/// The difference between a mutant and [`Acme`].
 #[derive(Clone, Copy)]
 pub(crate) enum Mutation {
     Nothing,
     Capabilities(fn() -> Capabilities),
-    /// The call, beside its body: what it drops, how long it may take.
+    /// The options of the call, such as its timeout.
     Call(fn(&mut bool, &mut Option<std::time::Duration>)),
-    /// What `Debug` shows.
+    /// The output of `Debug`.
     Debug(fn(&Settings) -> String),
-    /// The error of a call, or of the middle of a stream.
+    /// The error of a call or a stream.
     Error(fn(Error, &Settings) -> Error),
-    /// What comes in place of an error of a plain call.
+    /// The result in place of the error of a plain call.
     ErrorAnswer(fn(&Error) -> Option<Value>),
-    /// All events of a stream, which is read to its end first.
+    /// The events of a stream, which is read to its end first.
     Events(fn(&mut Vec<Result<Value>>)),
     Metadata(fn(&mut Metadata)),
     Models(fn(&mut Value)),
-    /// The body of a plain answer.
+    /// The body of a plain reply.
     Reply(fn(&mut Value)),
     Request(fn(&mut Value, &Settings)),
     Settings(fn(&mut Settings)),
-    /// Every call gets the answer of the first.
+    /// Every call returns the reply of the first.
     Cached,
-    /// Calls go on when they are dropped.
+    /// Dropped calls continue.
     Detached,
     /// Redirects are followed, with the key.
     Redirected,
-    /// Calls are sent again without waiting.
+    /// Retries have no pause.
     Hasty,
 }
 
@@ -156,7 +156,7 @@ impl Mutant {
         }
     }
 
-    /// Sends the key to where the page of a redirect points.
+    /// Sends the key to the target of a redirect.
     async fn redirect(&self, error: &Error) {
         let page = error.body().map(|page| String::from_utf8_lossy(page));
         let page = page.unwrap_or_default();
@@ -213,7 +213,7 @@ fn value_of(event: ReplyEvent) -> Value {
     }
 }
 
-/// A chunk that says of itself what is true.
+/// A chunk whose flags match its content.
 fn chunk_of(value: &Value) -> Chunk {
     let has = |text: &Value| text.as_str().is_some_and(|text| !text.is_empty());
     let mut choices = value["choices"].as_array().into_iter().flatten();

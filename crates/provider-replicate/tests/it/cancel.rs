@@ -4,7 +4,6 @@ use std::time::Duration;
 
 use llm_provider::ReplyEvent;
 use serde_json::{Value, json};
-use tokio::time::sleep;
 
 use crate::support::*;
 

@@ -1,7 +1,7 @@
 //! Texts that a model goes on from.
 
 use llm_provider::{Call, Capability, Error, ErrorKind, Provider, Reply, ReplyEvent, ReplyStream};
-use llm_sim::{Reply as Says, Sim, SimOptions};
+use llm_sim::{Sim, SimOptions, SimReply};
 use llm_types::TextInput;
 use llm_types::completions::CompletionRequest;
 use provider_replicate::Replicate;
@@ -18,7 +18,7 @@ fn go_on(model: &str) -> CompletionRequest {
 }
 
 async fn sim() -> (Sim, Replicate) {
-    let options = SimOptions::default().with_reply(Says::Text(", in  a land.\n".to_owned()));
+    let options = SimOptions::default().with_reply(SimReply::Text(", in  a land.\n".to_owned()));
     let sim = Sim::start(options).await.unwrap();
     let replicate = Replicate::new(settings(sim.replicate_url())).unwrap();
     (sim, replicate)

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use llm_provider::{Call, Capability, ErrorKind, Provider, Settings};
-use llm_sim::{Failure, Fault, FaultRule, Reply, Sim, SimOptions, Status, Timing};
+use llm_sim::{Fault, FaultRule, PredictionFailure, Sim, SimOptions, SimReply, SimStatus, Timing};
 use llm_types::embeddings::EmbeddingRequest;
 use llm_types::{ChatResponse, Message, Stop};
 use provider_replicate::Replicate;
@@ -15,7 +15,7 @@ use crate::support::*;
 const HASH: &str = "2796ee9483c3fd7aa2e171d38f4ca12251a30609463dcfd4cd76703f22e96cdf";
 
 async fn sim(options: SimOptions) -> (Sim, Replicate) {
-    let sim = Sim::start(options.with_reply(Reply::Text("One two.".to_owned())))
+    let sim = Sim::start(options.with_reply(SimReply::Text("One two.".to_owned())))
         .await
         .unwrap();
     let replicate = Replicate::new(settings(sim.replicate_url())).unwrap();
@@ -57,7 +57,7 @@ async fn the_address_is_kept_with_or_without_its_version() {
                 .header("authorization")
                 .is_some_and(|value| value.starts_with("Bearer "))
     }));
-    assert_eq!(sim.replicate().count(Status::Succeeded), 4);
+    assert_eq!(sim.replicate().count(SimStatus::Succeeded), 4);
 }
 
 /// Posts versions to `/v1/models/<version>/predictions`.
@@ -323,11 +323,11 @@ async fn an_unsupported_endpoint_is_named() {
 async fn failures_are_tried_again_where_that_can_help() {
     wind_the_clock();
     for (failure, is_passing) in [
-        (Failure::Interrupted, true),
-        (Failure::Director, true),
-        (Failure::Timeout, true),
-        (Failure::OutOfMemory, false),
-        (Failure::Sensitive, false),
+        (PredictionFailure::Interrupted, true),
+        (PredictionFailure::Director, true),
+        (PredictionFailure::Timeout, true),
+        (PredictionFailure::OutOfMemory, false),
+        (PredictionFailure::Sensitive, false),
     ] {
         for streams in [false, true] {
             let rule = FaultRule::new(Fault::Fail(failure))
@@ -354,7 +354,7 @@ async fn failures_are_tried_again_where_that_can_help() {
                 }
             };
             // It fails after half of its text, which no other prediction would go on from.
-            let too_late = streams && failure == Failure::Timeout;
+            let too_late = streams && failure == PredictionFailure::Timeout;
             let counts = sim.replicate().counts();
             assert_eq!(counts.running(), 0);
             if is_passing && !too_late {

@@ -16,4 +16,5 @@ mod secrets;
 mod sim;
 mod stream;
 mod support;
+mod tracing;
 mod wire;

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use futures_util::{StreamExt, stream};
 use llm_provider::{ApiKey, ErrorKind};
-use llm_sim::{Fault, FaultRule, Pace, Reply, Sim, SimOptions, Status, Timing};
+use llm_sim::{Fault, FaultRule, Pace, Sim, SimOptions, SimReply, SimStatus, Timing};
 use llm_types::{ChatRequest, ChatResponse, Message, Stop};
 use provider_replicate::Replicate;
 use serde_json::json;
@@ -15,7 +15,7 @@ use crate::support::{self, Told, ask, chat, cleaned_up, settings, wind_the_clock
 const TEXT: &str = "Earth — 🌍 — is the third planet.\n\n It is  blue.\n";
 
 async fn start(options: SimOptions) -> (Sim, Replicate) {
-    let sim = Sim::start(options.with_reply(Reply::Text(TEXT.to_owned())))
+    let sim = Sim::start(options.with_reply(SimReply::Text(TEXT.to_owned())))
         .await
         .unwrap();
     let replicate = Replicate::new(settings(sim.replicate_url())).unwrap();
@@ -67,7 +67,7 @@ async fn every_model_of_litellms_page_answers_whole() {
         let mut created = requests.iter().filter(|seen| seen.method == "POST");
         assert!(created.all(|seen| seen.path == *path), "{model}");
     }
-    assert_eq!(sim.replicate().count(Status::Succeeded), 2 * PAGE.len());
+    assert_eq!(sim.replicate().count(SimStatus::Succeeded), 2 * PAGE.len());
 }
 
 #[tokio::test]
@@ -217,13 +217,10 @@ async fn a_thousand_calls_dropped_at_any_moment_leave_nothing_running() {
         .with_boot(Duration::from_secs(20))
         .with_token(Duration::from_millis(500));
     let (sim, replicate) = start(SimOptions::default().with_timing(timing)).await;
-    let mut random = 7_u64;
+    // The same moments in every run.
+    let mut random = fastrand::Rng::with_seed(7);
     let calls = (0..1000).map(|number| {
-        // A linear congruential generator: the same moments in every run.
-        random = random
-            .wrapping_mul(6_364_136_223_846_793_005)
-            .wrapping_add(1);
-        let moment = Duration::from_millis((random >> 33) % 30_000);
+        let moment = Duration::from_millis(random.u64(..30_000));
         let replicate = &replicate;
         async move {
             let (model, _) = PAGE[number % PAGE.len()];

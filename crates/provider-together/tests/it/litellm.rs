@@ -200,6 +200,13 @@ async fn the_limit_that_was_hit_is_the_code() {
         assert_eq!(error.kind(), ErrorKind::RateLimited);
         assert_eq!(error.code(), Some(code));
     }
+    // A code of the error itself stays, and other errors have no limit.
+    for (status, code) in [("429 Too Many", Some("own")), ("400 Bad Request", None)] {
+        let body = json!({ "error": { "message": "No.", "code": code, "error_type": "limit" } });
+        let together = scripted(status, "application/json", body.to_string().as_bytes()).await;
+        let error = chat(&together, TURBO).await.unwrap_err();
+        assert_eq!(error.code(), code, "{status}");
+    }
 }
 
 /// It rewrites `created` to the local time, and downloads a tokenizer when a stream ends.

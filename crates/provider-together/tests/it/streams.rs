@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use llm_http::HttpClient;
 use llm_provider::{ErrorKind, Provider};
-use llm_sim::{Fault, Reply, SimOptions};
+use llm_sim::{Fault, SimOptions, SimReply};
 use llm_types::ChatRequest;
 use llm_types::completions::CompletionRequest;
 use serde_json::json;
@@ -16,7 +16,7 @@ use crate::support::{
 
 /// A stream as a simulated engine writes it, byte for byte.
 async fn recorded(model: &str) -> Vec<u8> {
-    let few = Reply::tokens(["Grüß Gott ", "🌍"]);
+    let few = SimReply::tokens(["Grüß Gott ", "🌍"]);
     let (sim, _) = sim(SimOptions::default().with_reply(few)).await;
     let body = json!({ "model": model, "messages": [{ "role": "user", "content": "Grüß Gott 🌍" }],
                        "reasoning": { "enabled": false }, "stream": true });
@@ -25,7 +25,12 @@ async fn recorded(model: &str) -> Vec<u8> {
         .body(body.to_string())
         .unwrap();
     let limit = Duration::from_secs(10);
-    let answer = llm_http::send(&HttpClient::shared(), request, None, limit).await;
+    let answer = llm_http::send(
+        &HttpClient::shared(),
+        request,
+        llm_http::SendOptions::new(limit),
+    )
+    .await;
     let body = answer.unwrap().into_body().collect(1 << 20).await;
     body.unwrap().to_vec()
 }

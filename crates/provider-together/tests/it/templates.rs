@@ -123,6 +123,46 @@ async fn all_else_goes_along_with_the_prompt() {
 }
 
 #[tokio::test]
+async fn a_parameter_of_chats_is_refused_beside_a_prompt_unless_it_changes_nothing() {
+    let sim = Sim::start(SimOptions::default()).await.unwrap();
+    let account = together(&sim, "good-key").with_template("acme/*", Family::CHATML);
+    for (name, value, changes_nothing) in [
+        ("tools", json!([]), true),
+        ("functions", json!([]), true),
+        ("functions", json!([{ "name": "f" }]), false),
+        ("tool_choice", json!("none"), true),
+        ("tool_choice", json!("auto"), true),
+        ("tool_choice", json!("required"), false),
+        ("function_call", json!("none"), true),
+        ("function_call", json!({ "name": "f" }), false),
+        ("modalities", json!(["text"]), true),
+        ("modalities", json!(["text", "audio"]), false),
+        ("parallel_tool_calls", json!(true), true),
+        ("parallel_tool_calls", json!(false), true),
+        ("response_format", json!({ "type": "text" }), true),
+        ("response_format", json!({ "type": "json_object" }), false),
+        ("reasoning_effort", json!("low"), false),
+    ] {
+        let mut body = poem("acme/one");
+        body[name] = value;
+        let sent_before = sim.together().requests().len();
+        match account.send(chat_call(&body)).await {
+            Ok(reply) => {
+                assert!(changes_nothing, "{body}");
+                assert!(reply.metadata.dropped_params.is_empty(), "{body}");
+                assert!(sent(&sim).get(name).is_none(), "{body}");
+            }
+            Err(error) => {
+                assert!(!changes_nothing, "{body}: {error}");
+                assert_eq!(error.kind(), ErrorKind::Unsupported, "{body}");
+                assert_eq!(error.param(), Some(name));
+                assert_eq!(sim.together().requests().len(), sent_before);
+            }
+        }
+    }
+}
+
+#[tokio::test]
 async fn what_has_no_place_beside_a_prompt_is_refused_or_dropped() {
     let sim = Sim::start(SimOptions::default()).await.unwrap();
     let account = together(&sim, "good-key").with_template("acme/*", Family::CHATML);

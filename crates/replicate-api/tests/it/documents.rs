@@ -6,7 +6,7 @@ use futures_util::{StreamExt, TryStreamExt};
 use llm_provider::{ErrorKind, Result};
 use llm_sim::{Sim, SimOptions, Timing};
 use replicate_api::{
-    Client, DeploymentChange, Machines, NewPrediction, Prediction, Target, Version,
+    DeploymentChange, Machines, NewPrediction, Prediction, ReplicateClient, Target, Version,
 };
 use serde_json::{Value, json};
 
@@ -14,14 +14,14 @@ use crate::scripted::*;
 
 const MODEL: &str = "meta/meta-llama-3-8b-instruct";
 
-async fn sim(options: SimOptions) -> (Sim, Client) {
+async fn sim(options: SimOptions) -> (Sim, ReplicateClient) {
     let sim = Sim::start(options).await.unwrap();
-    let client = Client::new(&settings(sim.replicate_url())).unwrap();
+    let client = ReplicateClient::new(settings(sim.replicate_url())).unwrap();
     (sim, client)
 }
 
-fn client(server: &Server) -> Client {
-    Client::new(&settings(&server.url)).unwrap()
+fn client(server: &Server) -> ReplicateClient {
+    ReplicateClient::new(settings(&server.url)).unwrap()
 }
 
 pub(crate) fn small_machines() -> Machines {
@@ -32,7 +32,7 @@ pub(crate) fn small_machines() -> Machines {
     }
 }
 
-async fn run(client: &Client, name: &str) -> Result<Prediction> {
+async fn run(client: &ReplicateClient, name: &str) -> Result<Prediction> {
     let input = json!({"prompt": "Hello!"});
     let new = NewPrediction::new(
         Target::parse(name)?,
@@ -278,7 +278,7 @@ async fn the_webhook_secret_verifies_its_signatures() {
     let (sim, client) = sim(SimOptions::default()).await;
     let secret = client.webhook_secret().await.unwrap();
     assert_eq!(secret.expose(), sim.replicate().webhook_secret());
-    assert!(replicate_api::webhook::Secret::new(secret.expose()).is_ok());
+    assert!(replicate_api::webhook::WebhookSecret::new(secret.expose()).is_ok());
     assert!(!format!("{secret:?}").contains("whsec_"));
 }
 

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use futures_util::TryStreamExt;
-use replicate_api::{Client, DeploymentChange, NewPrediction, Target};
+use replicate_api::{DeploymentChange, NewPrediction, ReplicateClient, Target};
 use serde_json::{Map, json};
 
 use crate::documents::small_machines;
@@ -23,7 +23,7 @@ async fn account_requests() {
         _ => Answer::json(200, json!({"results": [], "key": "whsec_AAAA"})),
     })
     .await;
-    let client = Client::new(&settings(&server.url)).unwrap();
+    let client = ReplicateClient::new(settings(&server.url)).unwrap();
     let new = DeploymentChange {
         name: Some("chat".to_owned()),
         model: Some("acme/llama".to_owned()),
@@ -60,7 +60,7 @@ async fn account_requests() {
 async fn predictions_are_created_at_the_right_path() {
     let server =
         Server::start(|_, _, _| Answer::json(201, json!({"id": "p1", "status": "starting"}))).await;
-    let client = Client::new(&settings(&server.url)).unwrap();
+    let client = ReplicateClient::new(settings(&server.url)).unwrap();
     for name in ["acme/llama", "acme/llama:v1", "v1", "deployments/acme/chat"] {
         let input = Map::from_iter([("prompt".to_owned(), "Hi".into())]);
         let mut new = NewPrediction::new(Target::parse(name).unwrap(), input);

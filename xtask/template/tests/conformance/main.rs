@@ -2,6 +2,7 @@
 
 #![allow(clippy::panic, clippy::unwrap_used, reason = "helpers of tests")]
 
+mod server;
 mod upstream;
 
 use std::sync::Arc;
@@ -27,7 +28,7 @@ struct Simulated;
 
 impl Simulation for Simulated {
     fn start(&self, scenario: Scenario) -> BoxFuture<'_, Box<dyn Upstream>> {
-        Box::pin(async { Box::new(upstream::Server::start(scenario).await) as _ })
+        Box::pin(async { Box::new(server::Server::start(scenario).await) as _ })
     }
 
     fn spec(&self) -> ProviderSpec {
@@ -35,7 +36,7 @@ impl Simulation for Simulated {
     }
 
     fn provider(&self, settings: Settings) -> Result<Arc<dyn Provider>> {
-        Ok(Arc::new(Acme::new(&settings)?))
+        Ok(Arc::new(Acme::new(settings)?))
     }
 
     fn model(&self, _: Capability) -> &str {

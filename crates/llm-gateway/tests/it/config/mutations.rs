@@ -1,11 +1,14 @@
-//! Files that are damaged at random: no panic, all problems inside the file, no secret shown.
+//! Damaged files and arbitrary documents: no panic, every problem has a position inside the file, and
+//! no message contains a secret.
 
 use std::fs;
 use std::path::PathBuf;
 
 use llm_gateway::{Config, ConfigError, Position, Problem};
+use proptest::collection::vec;
 use proptest::prelude::*;
-use proptest::sample::Index;
+use proptest::sample::{Index, select};
+use serde_json::Value;
 
 use crate::support::registry;
 
@@ -98,6 +101,46 @@ const PIECES: &[&str] = &[
     "é",
     "🙂",
     "=",
+];
+
+/// Keys of the gateway's config.
+const KEYS: &[&str] = &[
+    "model_list",
+    "model_name",
+    "litellm_params",
+    "model",
+    "api_key",
+    "api_base",
+    "extra_headers",
+    "roles",
+    "weight",
+    "timeout",
+    "max_tokens",
+    "extra_body",
+    "model_info",
+    "mode",
+    "litellm_settings",
+    "drop_params",
+    "num_retries",
+    "router_settings",
+    "routing_strategy",
+    "general_settings",
+    "master_key",
+    "environment_variables",
+    "include",
+];
+
+const TEXTS: &[&str] = &[
+    "",
+    "llama",
+    "acme/meta/llama",
+    "other_ai/a",
+    "/",
+    "os.environ/",
+    "os.environ/SECRET",
+    "https://example.com/v1",
+    "http://[::1",
+    "*",
 ];
 
 /// One change of a text, at a random position.
@@ -223,7 +266,7 @@ proptest! {
 
     #[test]
     fn problems_of_a_damaged_file_are_inside_it_and_show_no_secret(
-        mutations in prop::collection::vec(mutation(), 1..8),
+        mutations in vec(mutation(), 1..8),
     ) {
         let damaged = mutations
             .iter()
@@ -232,8 +275,8 @@ proptest! {
     }
 
     #[test]
-    fn problems_of_any_text_are_inside_it(
-        pieces in prop::collection::vec(prop_oneof![
+    fn any_text_ends_in_problems_inside_it(
+        pieces in vec(prop_oneof![
             any::<Index>().prop_map(|piece| (*piece.get(PIECES)).to_owned()),
             "[a-z_]{1,8}",
             any::<String>(),
@@ -244,11 +287,45 @@ proptest! {
 }
 
 proptest! {
+    #![proptest_config(cases(500))]
+
+    /// JSON is YAML: the document has any structure, mostly of keys that the gateway knows.
+    #[test]
+    fn any_document_ends_in_problems_inside_it(document in document(), pretty: bool) {
+        let text = if pretty {
+            serde_json::to_string_pretty(&document)
+        } else {
+            serde_json::to_string(&document)
+        };
+        check(&text.unwrap());
+    }
+}
+
+fn document() -> impl Strategy<Value = Value> {
+    let leaf = prop_oneof![
+        Just(Value::Null),
+        any::<bool>().prop_map(Value::from),
+        any::<i64>().prop_map(Value::from),
+        any::<f64>().prop_map(Value::from),
+        select(TEXTS).prop_map(Value::from),
+        any::<String>().prop_map(Value::from),
+    ];
+    let key = || prop_oneof![8 => select(KEYS).prop_map(str::to_owned), 1 => any::<String>()];
+    leaf.prop_recursive(6, 60, 6, move |inner| {
+        prop_oneof![
+            3 => vec((key(), inner.clone()), 0..6)
+                .prop_map(|members| Value::Object(members.into_iter().collect())),
+            1 => vec(inner, 0..4).prop_map(Value::Array),
+        ]
+    })
+}
+
+proptest! {
     #![proptest_config(cases(100))]
 
     #[test]
-    fn any_bytes_are_read_or_rejected(
-        bytes in prop::collection::vec(any::<u8>(), 0..200),
+    fn any_bytes_are_read_or_refused(
+        bytes in vec(any::<u8>(), 0..200),
         at in any::<Index>(),
     ) {
         let file = scratch();

@@ -6,7 +6,7 @@ use tokio::time::Instant;
 
 use crate::clock::later;
 use crate::replicate::prediction::Prediction;
-use crate::replicate::timeline::{Moment, Status};
+use crate::replicate::timeline::{Moment, SimStatus};
 use crate::replicate::webhook::{Hook, WebhookEvent};
 
 /// An event, its due time, and the prediction's state at that time.
@@ -65,7 +65,7 @@ pub(super) fn next(
     let (end, _) = timeline.end(cancelled);
     let last = timeline.at(end, cancelled);
     let running = |at: Instant| Moment {
-        status: Status::Processing,
+        status: SimStatus::Processing,
         completed: None,
         ..timeline.at(at, cancelled)
     };

@@ -1,8 +1,8 @@
-//! Counts of predictions by status, for tests of cancelling and over HTTP.
+//! Counts of predictions by status, in the process and over HTTP.
 
 use std::time::Duration;
 
-use llm_sim::{Failure, Fault, FaultRule, Memory, SimOptions, Status};
+use llm_sim::{Fault, FaultRule, Memory, PredictionFailure, SimOptions, SimStatus};
 use serde_json::json;
 
 use super::{LLAMA3, ask, create, slow, url};
@@ -17,7 +17,7 @@ async fn counts_follow_the_predictions() {
     for _ in 0..3 {
         ids.push(create(&sim, LLAMA3, &ask("hi")).await);
     }
-    replicate.inject(FaultRule::new(Fault::Fail(Failure::OutOfMemory)).times(1));
+    replicate.inject(FaultRule::new(Fault::Fail(PredictionFailure::OutOfMemory)).times(1));
     create(&sim, LLAMA3, &ask("hi")).await;
     let request = post(format!("{}/v1/{LLAMA3}", sim.replicate_url()), &ask("hi"));
     json(request.header("cancel-after", "5s")).await;
@@ -28,20 +28,20 @@ async fn counts_follow_the_predictions() {
     );
 
     let counts = replicate.counts_until(|counts| counts.processing > 0).await;
-    assert_eq!((counts.aborted, counts.of(Status::Processing)), (1, 4));
+    assert_eq!((counts.aborted, counts.of(SimStatus::Processing)), (1, 4));
     json(post(url(&ids[0], "cancel"), &json!({}))).await;
     let counts = replicate.counts_until(|counts| counts.running() == 0).await;
     assert_eq!((counts.succeeded, counts.failed), (2, 1));
     assert_eq!((counts.canceled, counts.cancel_calls), (1, 1));
-    // Too late, and counted.
+    // Too late, but counted.
     json(post(url(&ids[1], "cancel"), &json!({}))).await;
     assert_eq!(replicate.counts().cancel_calls, 2);
     assert_eq!(
-        (replicate.running(), replicate.count(Status::Failed)),
+        (replicate.running(), replicate.count(SimStatus::Failed)),
         (0, 1)
     );
 
-    // No key: nothing of the API that is simulated.
+    // Not part of the simulated API: it needs no key.
     let told = client().get(format!("{}/_sim/predictions", sim.replicate_url()));
     let wanted = json!({
         "created": 5, "running": 0, "starting": 0, "processing": 0, "succeeded": 2, "failed": 1,

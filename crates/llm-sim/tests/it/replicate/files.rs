@@ -1,4 +1,4 @@
-//! Files to give to models.
+//! Files as inputs of models.
 
 use reqwest::Response;
 use serde_json::{Value, json};
@@ -60,7 +60,7 @@ async fn files_are_stored_unchanged() {
             &json!({"a": 1})
         ]
     );
-    // By sha256sum.
+    // Computed by sha256sum.
     let sum = "204045f94b557163a930e15fc05a9e3f586d8a3b62b7ef6a985ee58ce12abe58";
     assert_eq!(file["checksums"]["sha256"], sum);
 

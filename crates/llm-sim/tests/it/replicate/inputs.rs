@@ -1,4 +1,4 @@
-//! What models take and give.
+//! Inputs and outputs of models.
 
 use serde_json::json;
 
@@ -80,7 +80,7 @@ async fn inputs_are_checked_like_the_real_ones() {
         let (status, _) = json(request.bearer_auth(common::KEY).body(bad)).await;
         assert_eq!(status, 400);
     }
-    // Keys that a model does not know are its own business.
+    // Unknown keys are accepted.
     create(
         &sim,
         LLAMA3,
@@ -100,7 +100,7 @@ async fn the_output_has_the_shape_of_the_model() {
     assert_eq!(body["output"], "hello Alice");
     assert!(body["metrics"].get("output_token_count").is_none());
 
-    // Not official, and nobody asked: no stream.
+    // Not official, and not requested: no stream.
     let fresh = create(
         &sim,
         "predictions",
@@ -109,7 +109,7 @@ async fn the_output_has_the_shape_of_the_model() {
     .await;
     assert!(fresh["urls"].get("stream").is_none());
 
-    // Other houses' models count in the logs.
+    // The models of other companies count in the logs.
     let body = json!({"input": {"messages": [{"role": "user", "content": "look"}], "max_completion_tokens": 4}});
     let fresh = create(&sim, "models/openai/gpt-5/predictions", &body).await;
     let (_, body) = json(get(url(&fresh, "get"))).await;

@@ -1,8 +1,8 @@
-//! Predictions in time: boots, waits, streams, cancelling, failing.
+//! The life of predictions: boots, waits, streams, cancellation, failures.
 
 use std::time::Duration;
 
-use llm_sim::{Failure, Fault, FaultRule, Pace, Reply, SimOptions, Status, Timing};
+use llm_sim::{Fault, FaultRule, Pace, PredictionFailure, SimOptions, SimReply, SimStatus, Timing};
 use serde_json::{Value, json};
 
 use super::{LLAMA3, VICUNA, ask, create, said, slow, url};
@@ -39,7 +39,7 @@ async fn a_prediction_is_created_read_and_streamed() {
     assert!(done["metrics"]["input_token_count"].as_u64().unwrap() > 5);
     assert!(done["logs"].as_str().unwrap().contains("<|begin_of_text|>"));
 
-    // No key for the stream: its URL is the key.
+    // The stream needs no key: its URL is secret.
     let response = client().get(url(&done, "stream")).send().await.unwrap();
     assert_eq!(response.headers()["content-type"], "text/event-stream");
     let all = events(response).await;
@@ -58,7 +58,7 @@ async fn a_prediction_is_created_read_and_streamed() {
         text
     );
 
-    // Resumed in the middle.
+    // Resumed after an event.
     let resumed = client()
         .get(url(&done, "stream"))
         .header("last-event-id", &outputs[3].1);
@@ -96,7 +96,7 @@ async fn a_boot_takes_minutes_and_happens_once() {
     assert!(body.get("started_at").is_none() && body.get("output").is_none());
 
     sim.replicate()
-        .predictions_until(|all| all[1].status == Status::Processing)
+        .predictions_until(|all| all[1].status == SimStatus::Processing)
         .await;
     assert_eq!(began.elapsed().as_secs(), 240);
     tokio::time::sleep(Duration::from_secs(4)).await;
@@ -118,7 +118,7 @@ async fn a_boot_takes_minutes_and_happens_once() {
     assert_eq!(metrics["time_to_first_token"], 2.0);
     assert!(metrics["tokens_per_second"].as_f64().unwrap() < 1.0);
 
-    // Warm now.
+    // The model is warm now.
     let third = create(&sim, LLAMA3, &ask("hi")).await;
     tokio::time::sleep(Duration::from_millis(1100)).await;
     let (_, body) = json(get(url(&third, "get"))).await;
@@ -140,14 +140,14 @@ async fn an_expired_wait_returns_202_and_starting() {
         (Some("starting"), &Value::Null)
     );
 
-    // Running, and still called starting.
+    // It runs, but its status is still `starting`.
     tokio::time::sleep(Duration::from_secs(200)).await;
     let request = post(format!("{}/v1/{LLAMA3}", sim.replicate_url()), &ask("hi"));
     let response = request.header("prefer", "wait=5").send().await.unwrap();
     let body: Value = response.json().await.unwrap();
     assert_eq!(body["status"], "starting");
 
-    // What is no duration is no preference.
+    // An invalid duration is ignored.
     for strange in ["wait=0", "wait=x", "respond-async"] {
         let request = post(format!("{}/v1/{LLAMA3}", sim.replicate_url()), &ask("hi"));
         let response = request.header("prefer", strange).send().await.unwrap();
@@ -174,19 +174,19 @@ async fn cancelling_stops_a_prediction_and_its_stream() {
     assert_eq!(body["output"], json!(["This"]));
     assert!(body["completed_at"].is_string() && body["metrics"]["predict_time"].is_f64());
     let seen = &sim.replicate().predictions()[0];
-    assert_eq!((seen.status, seen.cancel_calls), (Status::Canceled, 1));
+    assert_eq!((seen.status, seen.cancel_calls), (SimStatus::Canceled, 1));
     assert!(seen.cancelled.is_some());
     assert_eq!(
         (
             sim.replicate().running(),
-            sim.replicate().count(Status::Canceled)
+            sim.replicate().count(SimStatus::Canceled)
         ),
         (0, 1)
     );
 
     let (_, again) = json(post(url(&fresh, "cancel"), &json!({}))).await;
     assert_eq!(again["completed_at"], body["completed_at"]);
-    // The stream gave up while the model booted, as the real one does.
+    // The stream ended during the boot, as at Replicate.
     assert_eq!(all.await.unwrap(), []);
     let end = events(get(url(&fresh, "stream")).send().await.unwrap()).await;
     let data: Vec<_> = end.iter().map(|(_, _, data)| data.as_str()).collect();
@@ -254,7 +254,7 @@ async fn deadlines_abort_or_cancel() {
 async fn predictions_fail_on_demand() {
     let sim = start().await;
     sim.replicate()
-        .inject(FaultRule::new(Fault::Fail(Failure::Interrupted)).times(1));
+        .inject(FaultRule::new(Fault::Fail(PredictionFailure::Interrupted)).times(1));
     let fresh = create(&sim, LLAMA3, &ask("hi")).await;
     let (_, body) = json(get(url(&fresh, "get"))).await;
     assert_eq!(body["status"], "failed");
@@ -308,7 +308,7 @@ async fn streams_keep_every_character() {
         "data: x",
         " 空🙂",
     ];
-    let sim = start_with(SimOptions::default().with_reply(Reply::tokens(tokens))).await;
+    let sim = start_with(SimOptions::default().with_reply(SimReply::tokens(tokens))).await;
     let fresh = create(&sim, LLAMA3, &ask("hi")).await;
     let all = events(client().get(url(&fresh, "stream")).send().await.unwrap()).await;
     let data: Vec<_> = all.iter().map(|(_, _, data)| data.as_str()).collect();
@@ -318,7 +318,7 @@ async fn streams_keep_every_character() {
 #[tokio::test]
 async fn tokens_can_be_grouped() {
     let options = SimOptions::default()
-        .with_reply(Reply::tokens(["a", "b", "c", "d", "e"]))
+        .with_reply(SimReply::tokens(["a", "b", "c", "d", "e"]))
         .with_pace(Pace::default().with_tokens_per_event(2));
     let sim = start_with(options).await;
     let body = json!({"version": VICUNA, "input": {"prompt": "x"}, "stream": true});

@@ -1,15 +1,15 @@
-//! Rate limits, and how one is told to wait.
+//! Rate limits and their retry advice.
 
 use std::time::Duration;
 
-use llm_sim::{Fault, FaultRule, Limits, Rate, RetryAdvice, Sim, SimOptions};
+use llm_sim::{Fault, FaultRule, Rate, RetryAdvice, Sim, SimLimits, SimOptions};
 use reqwest::Response;
 use serde_json::{Value, json};
 
 use super::{LLAMA3, ask, create, url};
 use crate::common::{client, get, post, start_with};
 
-async fn limited(limits: Limits) -> Sim {
+async fn limited(limits: SimLimits) -> Sim {
     start_with(SimOptions::default().with_limits(limits)).await
 }
 
@@ -27,7 +27,7 @@ fn header<'a>(response: &'a Response, name: &str) -> Option<&'a str> {
 
 #[tokio::test(start_paused = true)]
 async fn the_limit_of_a_minute_refills_continuously() {
-    let sim = limited(Limits::default().with_replicate_defaults()).await;
+    let sim = limited(SimLimits::default().with_replicate_defaults()).await;
     let first = try_to_create(&sim).await;
     // As recorded after a single request.
     assert_eq!(header(&first, "ratelimit-remaining"), Some("599"));
@@ -42,7 +42,7 @@ async fn the_limit_of_a_minute_refills_continuously() {
     assert_eq!(header(&listed, "ratelimit-remaining"), Some("2999"));
 
     let rate = Rate::new(3, Duration::from_secs(60));
-    let sim = limited(Limits::default().with_replicate_creates(rate)).await;
+    let sim = limited(SimLimits::default().with_replicate_creates(rate)).await;
     for left in ["2", "1", "0"] {
         let response = try_to_create(&sim).await;
         assert_eq!(response.status(), 201);
@@ -53,7 +53,7 @@ async fn the_limit_of_a_minute_refills_continuously() {
     assert_eq!(header(&refused, "ratelimit-remaining"), Some("0"));
     assert_eq!(header(&refused, "ratelimit-reset"), Some("20"));
     assert_eq!(sim.replicate().counts().created(), 3);
-    // Others are not held back by it, nor is another key.
+    // Other requests and other keys are not limited by it.
     let account = get(format!("{}/v1/account", sim.replicate_url()));
     assert_eq!(account.send().await.unwrap().status(), 200);
     let other = client().post(format!("{}/v1/{LLAMA3}", sim.replicate_url()));
@@ -68,7 +68,7 @@ async fn the_limit_of_a_minute_refills_continuously() {
 #[tokio::test(start_paused = true)]
 async fn reads_and_lists_have_separate_limits() {
     let one = Rate::new(1, Duration::from_secs(30));
-    let limits = Limits::default()
+    let limits = SimLimits::default()
         .with_replicate_gets(one)
         .with_replicate_others(one);
     let sim = limited(limits).await;
@@ -83,7 +83,7 @@ async fn reads_and_lists_have_separate_limits() {
         (cancel().await.as_u16(), cancel().await.as_u16()),
         (200, 429)
     );
-    // Streams are not counted, and without a key nobody is charged.
+    // Streams and requests without a key are not counted.
     for _ in 0..2 {
         let stream = client().get(url(&fresh, "stream")).send().await.unwrap();
         assert_eq!(stream.status(), 200);
@@ -101,7 +101,7 @@ async fn retry_advice_has_each_form() {
         RetryAdvice::Header,
         RetryAdvice::Words,
     ] {
-        let limits = Limits::default().with_replicate_advice(advice);
+        let limits = SimLimits::default().with_replicate_advice(advice);
         let sim = limited(limits.with_replicate_creates(one)).await;
         create(&sim, LLAMA3, &ask("hi")).await;
         create(&sim, LLAMA3, &ask("hi")).await;
@@ -128,7 +128,7 @@ async fn retry_advice_has_each_form() {
             _ => assert!(plain && after.is_none()),
         }
 
-        // A fault tells it in the same form.
+        // An injected fault has the same form.
         sim.replicate()
             .inject(FaultRule::new(Fault::Status(429)).times(1));
         let refused = get(format!("{}/v1/account", sim.replicate_url()))
@@ -146,7 +146,7 @@ async fn retry_advice_has_each_form() {
 #[tokio::test(start_paused = true)]
 async fn low_credit_allows_one_prediction_at_a_time() {
     let rate = Rate::new(1, Duration::from_secs(10));
-    let sim = limited(Limits::default().with_replicate_creates(rate)).await;
+    let sim = limited(SimLimits::default().with_replicate_creates(rate)).await;
     create(&sim, LLAMA3, &ask("hi")).await;
     let body: Value = try_to_create(&sim).await.json().await.unwrap();
     assert_eq!(

@@ -1,4 +1,4 @@
-//! Lists, searches, and what else there is to read of models.
+//! Lists, searches, and other information about models.
 
 use std::time::Duration;
 
@@ -89,7 +89,7 @@ async fn predictions_are_filtered_by_time() {
         (422, &json!("created_after"))
     );
 
-    // The next page is one of the same time.
+    // The next page has the same period.
     for _ in 0..101 {
         create(&sim, LLAMA3, &ask("hi")).await;
     }
@@ -178,6 +178,6 @@ async fn models_have_a_readme_and_an_example() {
         page["results"][0]["output"],
         "hello Hello from a model's page"
     );
-    // Nobody made them.
+    // They have no predictions.
     assert_eq!(sim.replicate().counts().created(), 0);
 }

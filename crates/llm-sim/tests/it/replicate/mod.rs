@@ -39,7 +39,7 @@ fn said(output: &Value) -> String {
         .collect()
 }
 
-/// A simulation in which everything takes its time.
+/// A simulation with realistic times.
 async fn slow() -> Sim {
     let timing = Timing::default()
         .with_queue(Duration::from_secs(1))

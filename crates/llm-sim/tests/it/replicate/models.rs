@@ -1,4 +1,4 @@
-//! What there is to run, what it takes and gives, and who may.
+//! Models, their inputs and outputs, and permissions.
 
 use std::time::Duration;
 
@@ -41,7 +41,7 @@ async fn a_version_runs_with_its_model_only() {
     }
     let unlisted = format!("acme/anything:{}", "0a".repeat(32));
     create(&sim, "predictions", &version(&unlisted)).await;
-    // The version of an unlisted model can be looked up, too.
+    // The version of an unlisted model is found as well.
     let base = format!("{}/v1", sim.replicate_url());
     let (_, model) = json(get(format!(
         "{base}/models/togethercomputer/LLaMA-2-7B-32K"

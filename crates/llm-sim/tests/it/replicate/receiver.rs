@@ -1,4 +1,4 @@
-//! Somebody who receives webhooks.
+//! A receiver of webhooks.
 
 use std::collections::VecDeque;
 use std::convert::Infallible;
@@ -16,7 +16,7 @@ use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
-/// A webhook as it came.
+/// A received webhook.
 pub(super) struct Received {
     pub(super) at: Instant,
     pub(super) path: String,
@@ -44,7 +44,7 @@ pub(super) struct Receiver {
 }
 
 impl Receiver {
-    /// Answers with these statuses, one after the other, and then with 200.
+    /// Responds with these statuses in turn, then with 200.
     pub(super) async fn start(statuses: &[u16]) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let address = listener.local_addr().expect("an address");
@@ -84,7 +84,7 @@ impl Receiver {
         self.received.recv().await.expect("a webhook")
     }
 
-    /// All up to the end of a prediction.
+    /// All webhooks up to the end of a prediction.
     pub(super) async fn until_the_end(&mut self) -> Vec<Received> {
         let mut all = Vec::new();
         loop {

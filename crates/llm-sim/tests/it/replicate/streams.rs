@@ -1,4 +1,4 @@
-//! Streams on a host of their own, and data that is not kept.
+//! Streams on a separate host, and removal of data.
 
 use std::time::Duration;
 
@@ -27,10 +27,10 @@ async fn streams_can_have_a_separate_host() {
         .collect();
     assert_eq!(text, said(&done["output"]));
 
-    // Nothing else is there.
+    // That host serves nothing else.
     let (status, _) = json(get(format!("{host}/v1/account"))).await;
     assert_eq!(status, 404);
-    // What arrives there is logged with the rest, and told apart by its host.
+    // Its requests are in the same log, with their host.
     let seen = sim.replicate().requests();
     let hosts = seen.iter().filter_map(|one| one.header("host"));
     assert_eq!(hosts.filter(|at| host.ends_with(at)).count(), 2);
@@ -59,7 +59,7 @@ async fn data_is_removed_after_an_hour() {
         ),
         (&json!({}), &Value::Null, &Value::Null, &json!(true))
     );
-    // All else stays.
+    // All other members stay.
     for name in [
         "id",
         "status",
@@ -74,7 +74,7 @@ async fn data_is_removed_after_an_hour() {
     assert!(!list.to_string().contains("secret") && !body.to_string().contains("secret"));
     let stream = client().get(url(&fresh, "stream")).send().await.unwrap();
     assert_eq!(stream.status(), 404);
-    // Cancelling is too late, and tells nothing either.
+    // Cancellation is too late and returns no data either.
     let (_, body) = json(post(url(&fresh, "cancel"), &json!({}))).await;
     assert_eq!(
         (&body["input"], body["status"].as_str()),

@@ -1,11 +1,11 @@
-//! Webhooks: which come when, signed how, and how often.
+//! Webhooks: events, times, signatures and retries.
 
 use std::time::Duration;
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use hmac::{Hmac, KeyInit, Mac};
-use llm_sim::{Pace, Reply, Sim, SimOptions, Timing, WebhookEvent};
+use llm_sim::{Pace, Sim, SimOptions, SimReply, Timing, WebhookEvent};
 use serde_json::{Value, json};
 use sha2::Sha256;
 
@@ -24,14 +24,14 @@ fn statuses(received: &[Received]) -> Vec<String> {
     received.iter().map(Received::status).collect()
 }
 
-/// Ten tokens, one each 200 ms, the first after a second.
+/// Ten tokens, one every 200 ms, the first after one second.
 async fn ten_tokens() -> Sim {
     let timing = Timing::default()
         .with_boot(Duration::from_secs(60))
         .with_first_token(Duration::from_secs(1))
         .with_token(Duration::from_millis(200));
     let options = SimOptions::default()
-        .with_reply(Reply::tokens((0..9).map(|token| token.to_string())))
+        .with_reply(SimReply::tokens((0..9).map(|token| token.to_string())))
         .with_timing(timing)
         .with_pace(Pace::default());
     start_with(options).await
@@ -63,7 +63,7 @@ async fn every_event_is_sent_when_it_is_due() {
             running(60_000, 0),
             running(60_000, 0),
             running(61_000, 1),
-            // 500 ms, not 200, after the one before.
+            // 500 ms, not 200, after the previous one.
             running(61_500, 3),
             running(62_000, 6),
             running(62_500, 8),
@@ -78,7 +78,7 @@ async fn every_event_is_sent_when_it_is_due() {
         [Start, Logs, Output, Output, Output, Output, Completed]
     );
     assert!(all.iter().all(|one| one.path == "/hook?x=1"));
-    // The body is what a GET tells.
+    // The body is that of a GET.
     let (_, got) = json(get(url(&fresh, "get"))).await;
     assert_eq!(all.last().unwrap().json(), got);
 }
@@ -100,12 +100,12 @@ async fn only_the_requested_events_are_sent() {
     let all = receiver.until_the_end().await;
     assert!(all.len() > 5 && all[0].json()["output"] == json!(["This"]));
 
-    // The older way to ask for the end alone.
+    // The older option for the completed event alone.
     let body = json!({"input": {"prompt": "hi"}, "webhook_completed": receiver.url});
     create(&sim, LLAMA3, &body).await;
     assert_eq!(statuses(&receiver.until_the_end().await), ["succeeded"]);
 
-    // Nothing that was asked for happens: nothing comes.
+    // No requested event occurs, so none is sent.
     let fresh = create(&sim, LLAMA3, &ask_for(&receiver, &["output"])).await;
     json(post(url(&fresh, "cancel"), &json!({}))).await;
     tokio::time::sleep(Duration::from_secs(600)).await;
@@ -174,7 +174,7 @@ async fn the_completed_event_is_retried_until_it_is_accepted() {
     let wanted = [500, 404, 429, 200].map(Some);
     assert_eq!(sent, (1..).zip(wanted).collect::<Vec<_>>());
 
-    // A minute of it, then no more; events on the way only once; redirects are not followed.
+    // Retries for one minute; intermediate events are sent once; redirects are not followed.
     let began = tokio::time::Instant::now();
     let mut gone = ask("hi");
     gone["webhook"] = json!("http://127.0.0.1:1/nobody");

@@ -1,4 +1,4 @@
-//! Chats, plain and in every dialect.
+//! Chats, plain and streamed in every dialect.
 
 use serde_json::{Value, json};
 
@@ -139,7 +139,7 @@ async fn limits_and_stops_are_honoured() {
     assert_eq!(body["choices"][0]["message"]["content"], "This is a");
     assert_eq!(body["usage"]["completion_tokens"], 3);
 
-    // Thinking may use up the whole limit.
+    // Reasoning may use the whole limit.
     let (_, body) = json(post(
         url.clone(),
         &with(chat(CURRENT, false), json!({"max_tokens": 3})),
@@ -250,7 +250,7 @@ async fn tools_are_called_when_demanded() {
     );
     assert!(old[3]["usage"].is_object());
 
-    // With a free choice nothing is called, unless the user names it.
+    // With `auto`, a tool is called only if the user's text names it.
     let (_, body) = json(post(url.clone(), &ask(CURRENT, false, json!("auto")))).await;
     assert_eq!(body["choices"][0]["finish_reason"], "stop");
     let unknown = json!({"type": "function", "function": {"name": "nobody"}});

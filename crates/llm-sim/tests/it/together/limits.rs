@@ -1,8 +1,8 @@
-//! Rate limits: so many requests and tokens for each key and model.
+//! Rate limits of requests and tokens per key and model.
 
 use std::time::Duration;
 
-use llm_sim::{Limits, Rate, Sim, SimOptions};
+use llm_sim::{Rate, Sim, SimLimits, SimOptions};
 use reqwest::Response;
 use serde_json::{Value, json};
 use tokio::time::Instant;
@@ -29,7 +29,7 @@ async fn without_limits_there_are_no_rate_limit_headers() {
 #[tokio::test(start_paused = true)]
 async fn requests_beyond_the_limit_get_retry_advice() {
     let rate = Rate::new(120, Duration::from_secs(60));
-    let limits = Limits::default().with_together_requests(rate);
+    let limits = SimLimits::default().with_together_requests(rate);
     let sim = start_with(SimOptions::default().with_limits(limits)).await;
     let client = client();
     let ask = |model: &str, key: &str| {
@@ -39,7 +39,7 @@ async fn requests_beyond_the_limit_get_retry_advice() {
     for left in (0..120).rev() {
         let response = ask(TURBO, "one").await.unwrap();
         assert_eq!(response.status(), 200);
-        // Per second, as documented. Time passes between requests, paused or not.
+        // Per second, as documented. Even a paused clock advances between requests.
         assert_eq!(header(&response, "x-ratelimit-limit"), Some("2"));
         let remaining = header(&response, "x-ratelimit-remaining").unwrap();
         assert!(remaining.parse::<u64>().unwrap() >= left);
@@ -69,7 +69,7 @@ async fn requests_beyond_the_limit_get_retry_advice() {
     let message = body["error"]["message"].as_str().unwrap();
     assert!(message.contains(TURBO), "{message}");
 
-    // Other keys and other models have limits of their own.
+    // Other keys and other models have separate limits.
     assert_eq!(ask(TURBO, "two").await.unwrap().status(), 200);
     assert_eq!(ask("acme/other", "one").await.unwrap().status(), 200);
     tokio::time::sleep(Duration::from_secs(1)).await;
@@ -78,7 +78,8 @@ async fn requests_beyond_the_limit_get_retry_advice() {
 
 #[tokio::test(start_paused = true)]
 async fn tokens_are_limited_in_prompts_and_answers() {
-    let limits = Limits::default().with_together_tokens(Rate::new(600, Duration::from_secs(600)));
+    let limits =
+        SimLimits::default().with_together_tokens(Rate::new(600, Duration::from_secs(600)));
     let sim = start_with(SimOptions::default().with_limits(limits)).await;
     let body = with(
         chat(TURBO, true),
@@ -98,12 +99,12 @@ async fn tokens_are_limited_in_prompts_and_answers() {
         .unwrap();
     let body_of: Value = refused.json().await.unwrap();
     assert_eq!(body_of["error"]["error_type"], "dynamic_token_limited");
-    // Some 20 tokens of prompt and 400 of an answer, twice, but for the 600 that were there.
+    // About 20 prompt tokens and 400 output tokens, twice, minus the 600 that were left.
     assert!((220..=260).contains(&reset), "{reset}");
     tokio::time::sleep_until(began + Duration::from_secs(reset + 1)).await;
     assert_eq!(post(url(&sim), &body).send().await.unwrap().status(), 200);
 
-    // Embeddings and reranking are charged, too.
+    // Embeddings and reranking count as well.
     let embed = json!({"model": "acme/embed", "input": ["word ".repeat(500), "word ".repeat(200)]});
     let embeddings = format!("{}/v1/embeddings", sim.together_url());
     let first = post(embeddings.clone(), &embed).send().await.unwrap();
@@ -113,7 +114,8 @@ async fn tokens_are_limited_in_prompts_and_answers() {
 
 #[tokio::test]
 async fn a_refused_body_is_not_charged() {
-    let limits = Limits::default().with_together_requests(Rate::new(1, Duration::from_secs(3600)));
+    let limits =
+        SimLimits::default().with_together_requests(Rate::new(1, Duration::from_secs(3600)));
     let sim = start_with(SimOptions::default().with_limits(limits)).await;
     let wrong = with(chat(TURBO, false), json!({"n": 0}));
     for body in [wrong, chat("acme/no-such-model", false)] {

@@ -1,6 +1,6 @@
-//! Errors, and the endpoints beside the chat.
+//! Errors, and the endpoints other than chat.
 
-use llm_sim::{Keys, Reply, SimOptions};
+use llm_sim::{Keys, SimOptions, SimReply};
 use serde_json::{Value, json};
 
 use super::{CURRENT, TURBO, chat, with};
@@ -143,7 +143,7 @@ async fn an_invalid_body_is_rejected_with_the_name_of_the_field() {
 
 #[tokio::test]
 async fn completions_have_the_old_shapes() {
-    let sim = start_with(SimOptions::default().with_reply(Reply::tokens([" Par", "is"]))).await;
+    let sim = start_with(SimOptions::default().with_reply(SimReply::tokens([" Par", "is"]))).await;
     let url = format!("{}/v1/completions", sim.together_url());
     let ask = json!({"model": "Qwen/Qwen2-1.5B", "prompt": "The largest city in France is"});
     let (_, body) = json(post(url.clone(), &ask)).await;

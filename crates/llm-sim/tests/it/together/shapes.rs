@@ -1,6 +1,6 @@
-//! Shapes that not every engine has: echoed prompts, chunks of one token, logprobs of completions.
+//! Formats of some engines: echoed prompts, chunks of one token, logprobs of completions.
 
-use llm_sim::{Reply, SimOptions};
+use llm_sim::{SimOptions, SimReply};
 use serde_json::{Value, json};
 
 use super::{CURRENT, TURBO, chat, with};
@@ -38,14 +38,14 @@ async fn a_prompt_is_echoed_with_the_logprobs_of_all_but_its_first_token() {
         let (_, body) = json(post(url("chat/completions"), &chat(model, false))).await;
         assert_eq!(body["prompt"], json!([]));
     }
-    // An answer of no tokens is refused where no prompt is wanted.
+    // A limit of no tokens is rejected unless the prompt is echoed.
     let none = with(chat(TURBO, false), json!({"max_tokens": 0}));
     assert_eq!(json(post(url("chat/completions"), &none)).await.0, 400);
 }
 
 #[tokio::test]
 async fn completions_of_2024_stream_one_token_per_chunk() {
-    let options = SimOptions::default().with_reply(Reply::tokens([" Paris", "."]));
+    let options = SimOptions::default().with_reply(SimReply::tokens([" Paris", "."]));
     let sim = start_with(options).await;
     let url = format!("{}/v1/completions", sim.together_url());
     let body = json!({"model": EOS, "prompt": "The largest city is", "stream": true});

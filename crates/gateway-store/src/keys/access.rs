@@ -1,0 +1,102 @@
+use std::fmt;
+
+use super::{Key, Owner, OwnerRow, OwnerSettings};
+use crate::{BudgetId, Charge, Timestamp};
+
+/// What a client with a key may do: the key with its user and its team.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct Access {
+    /// The key.
+    pub key: Key,
+    pub(crate) user: OwnerRow,
+    pub(crate) team: OwnerRow,
+}
+
+/// Why a client is rejected.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[non_exhaustive]
+pub enum Denial {
+    /// The key has expired.
+    Expired,
+    /// The key is blocked.
+    Blocked,
+    /// The user or the team of the key is blocked or was deleted.
+    OwnerBlocked,
+}
+
+impl fmt::Display for Denial {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Expired => "the API key has expired",
+            Self::Blocked => "the API key is blocked",
+            Self::OwnerBlocked => "the user or team of the API key is blocked",
+        })
+    }
+}
+
+impl Access {
+    /// The user of the key.
+    pub fn user(&self) -> Option<&Owner> {
+        self.user.0.as_ref()
+    }
+
+    /// The team of the key.
+    pub fn team(&self) -> Option<&Owner> {
+        self.team.0.as_ref()
+    }
+
+    /// Whether the key works at the moment.
+    ///
+    /// # Errors
+    /// The reason why it does not.
+    pub fn check(&self, now: Timestamp) -> Result<(), Denial> {
+        let settings = &self.key.settings;
+        if settings.blocked {
+            return Err(Denial::Blocked);
+        }
+        if settings.expires.is_some_and(|expires| expires <= now) {
+            return Err(Denial::Expired);
+        }
+        let is_open = |id: &Option<String>, owner: &OwnerRow| match (id, &owner.0) {
+            (None, _) => true,
+            (Some(_), Some(owner)) => !owner.settings.blocked,
+            (Some(_), None) => false,
+        };
+        if is_open(&settings.user_id, &self.user) && is_open(&settings.team_id, &self.team) {
+            return Ok(());
+        }
+        Err(Denial::OwnerBlocked)
+    }
+
+    /// The model group that a model name of the client stands for.
+    pub fn resolve<'a>(&'a self, model: &'a str) -> &'a str {
+        let aliases = &self.key.settings.aliases;
+        aliases.get(model).map_or(model, String::as_str)
+    }
+
+    /// Whether the key may call a model group.
+    pub fn allows(&self, model_group: &str) -> bool {
+        let lists = |models: &[String]| {
+            models.is_empty() || models.iter().any(|model| model == model_group)
+        };
+        lists(&self.key.settings.models) && self.owners().all(|owner| lists(&owner.models))
+    }
+
+    /// The budgets that a call with the key is charged to.
+    pub fn charge(&self) -> Charge {
+        let key = &self.key;
+        let mut charge = Charge::default();
+        charge.add(BudgetId::key(&key.id), key.settings.max_budget.is_some());
+        for owner in [self.user(), self.team()].into_iter().flatten() {
+            let id = BudgetId::owner(owner.kind, &owner.id);
+            charge.add(id, owner.settings.max_budget.is_some());
+        }
+        charge
+    }
+
+    fn owners(&self) -> impl Iterator<Item = &OwnerSettings> {
+        let owners = [self.user(), self.team()].into_iter().flatten();
+        owners.map(|owner| &owner.settings)
+    }
+}

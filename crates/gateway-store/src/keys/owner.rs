@@ -1,0 +1,94 @@
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+use crate::sql::{Row, unreadable};
+use crate::{Money, Period, Result, Timestamp};
+
+/// The two kinds of [`Owner`].
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+#[non_exhaustive]
+pub enum OwnerKind {
+    /// A person or a program.
+    User,
+    /// Several users.
+    Team,
+}
+
+impl OwnerKind {
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::User => "user",
+            Self::Team => "team",
+        }
+    }
+}
+
+/// A user or a team that keys belong to.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct Owner {
+    /// Whether it is a user or a team.
+    pub kind: OwnerKind,
+    /// The id, unique among the owners of its kind.
+    pub id: String,
+    /// What its keys may do together.
+    pub settings: OwnerSettings,
+}
+
+/// What the keys of a user or a team may do together. The default has no limits.
+#[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
+#[serde(default)]
+#[non_exhaustive]
+pub struct OwnerSettings {
+    /// A name to show, such as LiteLLM's `team_alias`.
+    pub alias: Option<String>,
+    /// The model groups that may be called; all if empty.
+    pub models: Vec<String>,
+    /// The most that calls may cost, in each period of `budget_duration`.
+    pub max_budget: Option<Money>,
+    /// How often the spend begins at zero again; never by default.
+    pub budget_duration: Option<Period>,
+    /// Requests per minute.
+    pub rpm_limit: Option<u64>,
+    /// Tokens per minute.
+    pub tpm_limit: Option<u64>,
+    /// Requests at the same time.
+    pub max_parallel_requests: Option<u64>,
+    /// Whether all keys of the owner are blocked.
+    pub blocked: bool,
+    /// Whatever the operator likes.
+    pub metadata: Map<String, Value>,
+}
+
+/// An owner and its spend.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct OwnerInfo {
+    /// The owner.
+    pub owner: Owner,
+    /// What its calls cost in the present period.
+    pub spend: Money,
+    /// When the spend begins at zero again.
+    pub budget_reset_at: Option<Timestamp>,
+}
+
+/// An owner as it is stored: `None` if it was deleted.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct OwnerRow(pub(crate) Option<Owner>);
+
+impl OwnerRow {
+    /// Reads the columns `deleted` and `data`, from `column` on.
+    pub(crate) fn read(kind: OwnerKind, id: &str, row: &Row, column: usize) -> Result<Self> {
+        // Without the join, the columns are null.
+        if row.opt_int(column)? != Some(0) {
+            return Ok(Self(None));
+        }
+        let data = row.text(column + 1)?;
+        let settings = serde_json::from_str(data).map_err(|_| unreadable())?;
+        Ok(Self(Some(Owner {
+            kind,
+            id: id.to_owned(),
+            settings,
+        })))
+    }
+}

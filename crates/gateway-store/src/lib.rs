@@ -1,0 +1,25 @@
+#![doc = include_str!("../README.md")]
+
+mod cache;
+mod error;
+mod id;
+mod keys;
+mod ledger;
+mod money;
+mod sql;
+mod store;
+mod time;
+
+pub use self::cache::{CacheOptions, KeyCache};
+pub use self::error::{Error, ErrorKind, Result};
+pub use self::keys::{
+    Access, Denial, GeneratedKey, Key, KeyFilter, KeyHash, KeyInfo, KeySettings, Keys, Owner,
+    OwnerInfo, OwnerKind, OwnerSettings, Owners,
+};
+pub use self::ledger::{
+    BudgetId, Charge, Ledger, LedgerOptions, Reports, Reservation, SpendBy, SpendRow, UsageCursor,
+    UsageFilter, UsageOutcome, UsageRecord, write_csv,
+};
+pub use self::money::Money;
+pub use self::store::{Health, Store, StoreOptions};
+pub use self::time::{Clock, Period, Timestamp};

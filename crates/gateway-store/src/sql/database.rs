@@ -1,0 +1,262 @@
+//! A database as a queue of batches, each with its answer.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use llm_provider::text::excerpt;
+use tokio::sync::{Notify, mpsc, oneshot, watch};
+use tokio::task::JoinHandle;
+use tokio::time::timeout;
+
+use super::sqlite::{Place, Sqlite};
+use super::{Batch, Driver, Outcome, Row, Statement};
+use crate::{Error, ErrorKind, Health, Result, StoreOptions};
+
+/// Batches that wait; a caller waits for a place when there are more.
+const WAITING: usize = 1024;
+
+/// A database that runs batches in their order. Clones are the same database.
+#[derive(Clone, Debug)]
+pub(crate) struct Database {
+    writes: mpsc::Sender<Job>,
+    /// The connection of reads that may take long; that of the writes for a database in memory.
+    reads: mpsc::Sender<Job>,
+    shared: Arc<Shared>,
+    /// Waits for announcements of other processes.
+    _listener: Option<Arc<Listener>>,
+}
+
+/// A task that ends with its owner.
+#[derive(Debug)]
+struct Listener(JoinHandle<()>);
+
+impl Drop for Listener {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+#[derive(Debug)]
+struct Shared {
+    timeout: Duration,
+    health: watch::Sender<Health>,
+    /// Of reads and of writes: a full database may still be read.
+    healths: Mutex<[Health; 2]>,
+    changed: Notify,
+}
+
+#[derive(Debug)]
+struct Job {
+    batch: Batch,
+    reply: oneshot::Sender<Result<Outcome>>,
+}
+
+impl Database {
+    /// Opens the database of a URL. Nothing is read before the first batch.
+    ///
+    /// The tasks of the database end when its last clone is dropped.
+    pub(crate) fn open(url: &str, options: &StoreOptions) -> Result<Self> {
+        let shared = Arc::new(Shared {
+            timeout: options.timeout,
+            health: watch::Sender::new(Health::Available),
+            healths: Mutex::new([Health::Available; 2]),
+            changed: Notify::new(),
+        });
+        match Target::parse(url)? {
+            Target::Sqlite(Place::Memory) => {
+                let writes = serve(Sqlite::new(Place::Memory, options.timeout), &shared);
+                let reads = writes.clone();
+                Ok(Self {
+                    writes,
+                    reads,
+                    shared,
+                    _listener: None,
+                })
+            }
+            Target::Sqlite(place) => Ok(Self {
+                writes: serve(Sqlite::new(place.clone(), options.timeout), &shared),
+                reads: serve(Sqlite::new(place, options.timeout), &shared),
+                shared,
+                _listener: None,
+            }),
+            #[cfg(feature = "postgres")]
+            Target::Postgres(config) => {
+                use super::postgres::{Postgres, listen};
+                let writes = serve(Postgres::new(config.clone(), options.timeout), &shared);
+                let reads = serve(Postgres::new(config.clone(), options.timeout), &shared);
+                let changes = Arc::clone(&shared);
+                let listener = tokio::spawn(listen(config, move || {
+                    changes.changed.notify_waiters();
+                }));
+                Ok(Self {
+                    writes,
+                    reads,
+                    shared,
+                    _listener: Some(Arc::new(Listener(listener))),
+                })
+            }
+        }
+    }
+
+    /// Runs a batch that writes, or a short read that has to see earlier writes.
+    pub(crate) async fn run(&self, batch: Batch) -> Result<Outcome> {
+        let is_announced = batch.is_announced;
+        let outcome = self.send(&self.writes, batch).await;
+        if is_announced && matches!(outcome, Ok(Outcome::Done(_))) {
+            self.shared.changed.notify_waiters();
+        }
+        outcome
+    }
+
+    /// Reads rows. Writes do not wait for it.
+    pub(crate) async fn rows(&self, statement: Statement) -> Result<Vec<Row>> {
+        let outcome = self.send(&self.reads, Batch::read(statement)).await?;
+        Ok(outcome.rows()?.pop().unwrap_or_default())
+    }
+
+    /// Waits for a change that was announced. Some announcements may be lost.
+    pub(crate) async fn changed(&self) {
+        self.shared.changed.notified().await;
+    }
+
+    /// How long the database may take for one batch.
+    pub(crate) fn timeout(&self) -> Duration {
+        self.shared.timeout
+    }
+
+    /// Whether the database answers.
+    pub(crate) fn health(&self) -> watch::Receiver<Health> {
+        self.shared.health.subscribe()
+    }
+
+    async fn send(&self, jobs: &mpsc::Sender<Job>, batch: Batch) -> Result<Outcome> {
+        let (reply, answer) = oneshot::channel();
+        let work = async {
+            let job = Job { batch, reply };
+            jobs.send(job).await.map_err(|_| stopped())?;
+            answer.await.map_err(|_| stopped())?
+        };
+        // Each connection has a timeout of its own: this one is for those who wait behind others.
+        let limit = self.shared.timeout.saturating_mul(2);
+        timeout(limit, work).await.unwrap_or_else(|_| {
+            let message = "the database does not answer in time";
+            Err(Error::new(ErrorKind::Unavailable, message))
+        })
+    }
+}
+
+fn stopped() -> Error {
+    Error::new(ErrorKind::Unavailable, "the store was closed")
+}
+
+fn serve(mut driver: impl Driver, shared: &Arc<Shared>) -> mpsc::Sender<Job> {
+    let (jobs, mut queue) = mpsc::channel::<Job>(WAITING);
+    let shared = Arc::clone(shared);
+    tokio::spawn(async move {
+        while let Some(job) = queue.recv().await {
+            // Nobody waits for it any more, so it must not happen later.
+            if job.reply.is_closed() {
+                continue;
+            }
+            let is_write = job.batch.is_write;
+            let outcome = driver.run(job.batch).await;
+            shared.report(is_write, outcome.as_ref().err());
+            // The caller may have left.
+            let _ = job.reply.send(outcome);
+        }
+    });
+    jobs
+}
+
+impl Shared {
+    /// Logs when reads or writes begin to fail or succeed again, and not in between.
+    fn report(&self, is_write: bool, error: Option<&Error>) {
+        let now = match error {
+            None => Health::Available,
+            Some(error) if error.is_outage() => Health::Unavailable,
+            Some(_) => return,
+        };
+        let mut healths = self.healths.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(health) = healths.get_mut(usize::from(is_write)) else {
+            return;
+        };
+        if std::mem::replace(health, now) == now {
+            return;
+        }
+        let work = if is_write { "writing" } else { "reading" };
+        match error.map(Error::to_string) {
+            Some(error) => {
+                tracing::warn!(
+                    work,
+                    error = &*excerpt(&error),
+                    "the database is unavailable"
+                );
+            }
+            None => tracing::info!(work, "the database is available again"),
+        }
+        let all = match healths.contains(&Health::Unavailable) {
+            true => Health::Unavailable,
+            false => Health::Available,
+        };
+        self.health.send_replace(all);
+    }
+}
+
+/// Which database a URL names.
+#[derive(Debug)]
+enum Target {
+    Sqlite(Place),
+    #[cfg(feature = "postgres")]
+    Postgres(Box<tokio_postgres::Config>),
+}
+
+impl Target {
+    /// Reads `sqlite::memory:`, `sqlite:PATH`, `sqlite://PATH` or `postgres://…`.
+    fn parse(url: &str) -> Result<Self> {
+        if let Some(path) = url.strip_prefix("sqlite:") {
+            let path = path.strip_prefix("//").unwrap_or(path);
+            return match path {
+                "" => Err(invalid("`database_url` names no file: write sqlite:PATH")),
+                ":memory:" => Ok(Self::Sqlite(Place::Memory)),
+                path => Ok(Self::Sqlite(Place::File(path.into()))),
+            };
+        }
+        if url.starts_with("postgres://") || url.starts_with("postgresql://") {
+            return postgres(url);
+        }
+        Err(invalid(
+            "`database_url` has an unknown scheme: write sqlite:PATH or \
+             postgres://USER:PASSWORD@HOST/DATABASE",
+        ))
+    }
+}
+
+#[cfg(feature = "postgres")]
+fn postgres(url: &str) -> Result<Target> {
+    // The parser's own message may quote parts of the URL, and so the password.
+    let config: tokio_postgres::Config = url.parse().map_err(|_| {
+        invalid(
+            "`database_url` is not a PostgreSQL URL: write postgres://USER:PASSWORD@HOST/DATABASE, \
+             with special characters of the password percent-encoded",
+        )
+    })?;
+    if config.get_hosts().is_empty() {
+        return Err(invalid(
+            "`database_url` names no host: write postgres://USER:PASSWORD@HOST/DATABASE",
+        ));
+    }
+    Ok(Target::Postgres(Box::new(config)))
+}
+
+#[cfg(not(feature = "postgres"))]
+fn postgres(_: &str) -> Result<Target> {
+    Err(Error::new(
+        ErrorKind::Unsupported,
+        "this program was built without PostgreSQL: build it with the feature `postgres`, or use \
+         sqlite:PATH",
+    ))
+}
+
+fn invalid(message: &'static str) -> Error {
+    Error::new(ErrorKind::InvalidUrl, message)
+}

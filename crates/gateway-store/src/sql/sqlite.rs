@@ -1,0 +1,190 @@
+//! SQLite: a file in WAL mode, or a database in memory.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use rusqlite::types::{ToSqlOutput, ValueRef};
+use rusqlite::{Connection, ErrorCode, OpenFlags, ToSql, TransactionBehavior, params_from_iter};
+use tokio::task::spawn_blocking;
+
+use super::{Batch, Driver, Outcome, Row, Statement, Value, unreadable};
+use crate::{Error, ErrorKind, Result};
+
+/// Where the database is.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(crate) enum Place {
+    Memory,
+    File(PathBuf),
+}
+
+/// A connection. It is `None` while a batch runs on a thread for blocking work.
+#[derive(Debug)]
+pub(crate) struct Sqlite {
+    connection: Option<Connection>,
+    place: Place,
+    lock_timeout: Duration,
+}
+
+impl Sqlite {
+    pub(crate) fn new(place: Place, lock_timeout: Duration) -> Self {
+        Self {
+            connection: None,
+            place,
+            lock_timeout,
+        }
+    }
+}
+
+impl Driver for Sqlite {
+    async fn run(&mut self, batch: Batch) -> Result<Outcome> {
+        let connection = self.connection.take();
+        let (place, lock_timeout) = (self.place.clone(), self.lock_timeout);
+        let work = move || {
+            let mut connection = match connection {
+                Some(connection) => connection,
+                None => open(&place, lock_timeout)?,
+            };
+            let outcome = execute(&mut connection, &batch).map_err(|error| convert(&place, error));
+            Ok((connection, outcome))
+        };
+        let done = spawn_blocking(work).await.map_err(|error| {
+            Error::new(ErrorKind::Internal, "the work of the database ended early")
+                .with_source(error)
+        })?;
+        let (connection, outcome) = done?;
+        self.connection = Some(connection);
+        outcome
+    }
+}
+
+fn open(place: &Place, lock_timeout: Duration) -> Result<Connection> {
+    connect(place, lock_timeout).map_err(|error| convert(place, error))
+}
+
+fn connect(place: &Place, lock_timeout: Duration) -> rusqlite::Result<Connection> {
+    let connection = match place {
+        Place::Memory => Connection::open_in_memory()?,
+        Place::File(path) => Connection::open_with_flags(
+            path,
+            OpenFlags::SQLITE_OPEN_READ_WRITE
+                | OpenFlags::SQLITE_OPEN_CREATE
+                | OpenFlags::SQLITE_OPEN_NO_MUTEX,
+        )?,
+    };
+    connection.busy_timeout(lock_timeout)?;
+    // Readers do not wait for writers. A commit is on the disk when it returns.
+    connection.pragma_update(None, "journal_mode", "wal")?;
+    connection.pragma_update(None, "synchronous", "full")?;
+    Ok(connection)
+}
+
+fn execute(connection: &mut Connection, batch: &Batch) -> rusqlite::Result<Outcome> {
+    let behavior = match batch.is_write {
+        true => TransactionBehavior::Immediate,
+        false => TransactionBehavior::Deferred,
+    };
+    let transaction = connection.transaction_with_behavior(behavior)?;
+    let mut results = Vec::with_capacity(batch.statements.len());
+    for (index, statement) in batch.statements.iter().enumerate() {
+        let (rows, changed) = run(&transaction, statement)?;
+        if statement.is_required && changed == 0 {
+            transaction.rollback()?;
+            return Ok(Outcome::Refused(index));
+        }
+        results.push(rows);
+    }
+    transaction.commit()?;
+    Ok(Outcome::Done(results))
+}
+
+/// The rows of a statement, and how many rows it changed or returned.
+fn run(connection: &Connection, statement: &Statement) -> rusqlite::Result<(Vec<Row>, usize)> {
+    let mut prepared = connection.prepare(&statement.sql)?;
+    let columns = prepared.column_count();
+    if columns == 0 {
+        let changed = prepared.execute(params_from_iter(&statement.values))?;
+        return Ok((Vec::new(), changed));
+    }
+    let mut found = prepared.query(params_from_iter(&statement.values))?;
+    let mut rows = Vec::new();
+    while let Some(row) = found.next()? {
+        let values = (0..columns).map(|column| Ok(value(row.get_ref(column)?)));
+        rows.push(Row(values.collect::<rusqlite::Result<_>>()?));
+    }
+    let count = rows.len();
+    Ok((rows, count))
+}
+
+fn value(value: ValueRef<'_>) -> Value {
+    match value {
+        ValueRef::Null | ValueRef::Real(_) | ValueRef::Blob(_) => Value::Null,
+        ValueRef::Integer(value) => Value::Int(value),
+        ValueRef::Text(bytes) => Value::Text(String::from_utf8_lossy(bytes).into_owned()),
+    }
+}
+
+impl ToSql for Value {
+    fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
+        Ok(ToSqlOutput::Borrowed(match self {
+            Self::Null => ValueRef::Null,
+            Self::Int(value) => ValueRef::Integer(*value),
+            Self::Text(text) => ValueRef::Text(text.as_bytes()),
+        }))
+    }
+}
+
+fn convert(place: &Place, error: rusqlite::Error) -> Error {
+    let code = error.sqlite_error_code();
+    let Some((kind, what)) = code.and_then(known) else {
+        return match code {
+            Some(ErrorCode::NotADatabase | ErrorCode::DatabaseCorrupt) => {
+                let message = format!("{} is not a SQLite database, or damaged", name(place));
+                Error::new(ErrorKind::Corrupt, message)
+            }
+            Some(ErrorCode::ConstraintViolation) => {
+                Error::new(ErrorKind::Conflict, "the name or id is already in use")
+            }
+            Some(_) => Error::new(ErrorKind::Internal, "SQLite rejects a statement"),
+            None => unreadable(),
+        }
+        .with_source(error);
+    };
+    Error::new(kind, format!("{} {what}", name(place))).with_source(error)
+}
+
+fn known(code: ErrorCode) -> Option<(ErrorKind, &'static str)> {
+    Some(match code {
+        ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked => (
+            ErrorKind::Locked,
+            "is locked by another process: end that process, or use another file",
+        ),
+        ErrorCode::DiskFull => (
+            ErrorKind::Full,
+            "cannot grow: the disk or the database is full",
+        ),
+        ErrorCode::ReadOnly | ErrorCode::PermissionDenied => (
+            ErrorKind::ReadOnly,
+            "cannot be written: give the gateway write access to the file and its folder",
+        ),
+        ErrorCode::CannotOpen => (
+            ErrorKind::Unavailable,
+            "cannot be opened: check that its folder exists and can be written",
+        ),
+        ErrorCode::SystemIoFailure => (
+            ErrorKind::Unavailable,
+            "cannot be read or written: the disk reports an error",
+        ),
+        _ => return None,
+    })
+}
+
+fn name(place: &Place) -> String {
+    match place {
+        Place::Memory => "the database in memory".to_owned(),
+        Place::File(path) => format!("the database {}", shown(path)),
+    }
+}
+
+fn shown(path: &Path) -> String {
+    llm_provider::text::excerpt(&path.to_string_lossy()).into_owned()
+}

@@ -1,0 +1,195 @@
+use std::time::Duration;
+
+use tokio::sync::watch;
+
+use crate::keys::{Keys, Owners};
+use crate::ledger::Reports;
+use crate::sql::{Database, migrate};
+use crate::{Clock, Result};
+
+/// How a [`Store`] behaves.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct StoreOptions {
+    /// How long the database may take for one piece of work, and how long to wait for its lock;
+    /// 2 s by default.
+    pub timeout: Duration,
+    /// The source of the present time; the system's clock by default.
+    pub clock: Clock,
+}
+
+impl Default for StoreOptions {
+    fn default() -> Self {
+        Self {
+            timeout: Duration::from_secs(2),
+            clock: Clock::default(),
+        }
+    }
+}
+
+impl StoreOptions {
+    /// Sets how long the database may take for one piece of work.
+    #[must_use]
+    pub fn with_timeout(mut self, timeout: Duration) -> Self {
+        self.timeout = timeout;
+        self
+    }
+
+    /// Sets the source of the present time.
+    #[must_use]
+    pub fn with_clock(mut self, clock: Clock) -> Self {
+        self.clock = clock;
+        self
+    }
+}
+
+/// Whether the database answers.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[non_exhaustive]
+pub enum Health {
+    /// The last piece of work was done.
+    Available,
+    /// The last piece of work failed because the database does not answer, is locked, full or
+    /// read-only.
+    Unavailable,
+}
+
+/// The database of a gateway, or of several gateways that share it. Clones are the same store.
+///
+/// Its work runs on tasks of the tokio runtime in which it was opened.
+#[derive(Clone, Debug)]
+pub struct Store {
+    pub(crate) database: Database,
+    pub(crate) clock: Clock,
+}
+
+impl Store {
+    /// Opens a database and migrates it to the newest schema.
+    ///
+    /// | URL | database |
+    /// |---|---|
+    /// | `sqlite::memory:` | SQLite in memory, lost at the end |
+    /// | `sqlite:PATH` or `sqlite://PATH` | a SQLite file, created if it does not exist |
+    /// | `postgres://…` or `postgresql://…` | PostgreSQL, with the feature `postgres` |
+    ///
+    /// Several gateways may open one SQLite file on a local disk, or one PostgreSQL database.
+    ///
+    /// # Errors
+    /// One of a wrong URL, a database that cannot be reached, locked, read-only or full, that a
+    /// newer program migrated, whose schema is incomplete, or that is not a database; see
+    /// [`ErrorKind`](crate::ErrorKind).
+    pub async fn open(url: &str, options: StoreOptions) -> Result<Self> {
+        let database = Database::open(url, &options)?;
+        migrate::migrate(&database, options.clock.now()).await?;
+        Ok(Self {
+            database,
+            clock: options.clock,
+        })
+    }
+
+    /// The keys.
+    pub fn keys(&self) -> Keys {
+        Keys::new(self)
+    }
+
+    /// The users and teams.
+    pub fn owners(&self) -> Owners {
+        Owners::new(self)
+    }
+
+    /// Reports on the usage that a [`Ledger`](crate::Ledger) recorded.
+    pub fn reports(&self) -> Reports {
+        Reports::new(self)
+    }
+
+    /// Whether the database answers, as of its last piece of work. Each change is also logged
+    /// once.
+    pub fn health(&self) -> watch::Receiver<Health> {
+        self.database.health()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sql::{Batch, Statement};
+    use crate::{
+        Charge, ErrorKind, KeySettings, Ledger, LedgerOptions, Money, SpendBy, Timestamp,
+        UsageFilter, UsageRecord,
+    };
+
+    async fn open() -> Store {
+        let options = StoreOptions::default().with_timeout(Duration::from_secs(20));
+        Store::open("sqlite::memory:", options).await.unwrap()
+    }
+
+    /// Sets a pragma of the connection.
+    async fn set(store: &Store, pragma: &'static str) {
+        let batch = Batch::read(Statement::new(pragma));
+        store.database.run(batch).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_read_only_database_says_so_until_it_is_not() {
+        let store = open().await;
+        set(&store, "PRAGMA query_only = 1").await;
+        let generate = async || store.keys().generate(KeySettings::default()).await;
+        let error = generate().await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::ReadOnly, "{error}");
+        // Reading works, and does not make the database healthy.
+        assert!(store.keys().get_by_id("x").await.unwrap().is_none());
+        assert_eq!(*store.health().borrow(), Health::Unavailable);
+        set(&store, "PRAGMA query_only = 0").await;
+        generate().await.unwrap();
+        assert_eq!(*store.health().borrow(), Health::Available);
+    }
+
+    #[tokio::test]
+    async fn a_full_database_keeps_records_queued_until_there_is_room() {
+        let store = open().await;
+        let ledger = Ledger::new(&store, LedgerOptions::default()).await.unwrap();
+        // As small as it is now.
+        set(&store, "PRAGMA max_page_count = 1").await;
+        for index in 0..2000 {
+            let reservation = ledger
+                .reserve(Charge::default(), Money::ZERO)
+                .await
+                .unwrap();
+            let record = UsageRecord::new(format!("r{index}"), Timestamp::default());
+            reservation.settle(record.with_cost(Money::from_nanos(1)));
+        }
+        let error = ledger.flush().await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Full, "{error}");
+        assert!(error.is_outage() && ledger.queued() > 0);
+        set(&store, "PRAGMA max_page_count = 1000000").await;
+        ledger.flush().await.unwrap();
+        let by = [SpendBy::Provider];
+        let rows = store
+            .reports()
+            .spend(&by, &UsageFilter::default())
+            .await
+            .unwrap();
+        assert_eq!((rows[0].requests, rows[0].cost.nanos()), (2000, 2000));
+    }
+
+    #[tokio::test]
+    async fn a_record_that_the_database_rejects_does_not_hold_up_others() {
+        let store = open().await;
+        let trigger = "CREATE TRIGGER reject BEFORE INSERT ON gateway_usage \
+                       WHEN NEW.request_id = 'r7' BEGIN SELECT RAISE(FAIL, 'rejected'); END";
+        let batch = Batch::write().and(Statement::new(trigger));
+        store.database.run(batch).await.unwrap();
+        let ledger = Ledger::new(&store, LedgerOptions::default()).await.unwrap();
+        for index in 0..20 {
+            let reservation = ledger
+                .reserve(Charge::default(), Money::ZERO)
+                .await
+                .unwrap();
+            reservation.settle(UsageRecord::new(format!("r{index}"), Timestamp::default()));
+        }
+        ledger.flush().await.unwrap();
+        let filter = UsageFilter::default();
+        let records = store.reports().records(&filter, None, 100).await.unwrap();
+        assert_eq!(records.len(), 19);
+    }
+}

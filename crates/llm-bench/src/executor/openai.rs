@@ -1,0 +1,88 @@
+use crate::executor::{Completion, Executor, RawRecord, post};
+use crate::record::Outcome;
+use crate::request::PreparedRequest;
+use crate::response::{ChatResponse, JsonResponse};
+use crate::target::ServerTarget;
+
+impl Executor {
+    /// Measures a streamed chat.
+    pub(super) async fn chat(
+        &self,
+        target: &ServerTarget,
+        request: &PreparedRequest,
+        raw: &mut RawRecord,
+        keep_text: bool,
+    ) {
+        let path = target.path("/chat/completions");
+        let mut answer = ChatResponse::new(keep_text);
+        let send = || post(target, &path, &request.body, "text/event-stream");
+        let ended = self
+            .bounded(self.send(target.origin(), send, &mut answer))
+            .await;
+        raw.record.end_ns = self.clock.now();
+        let mut failure = None;
+        match ended {
+            Completion::Done(sent) => {
+                raw.sent(&sent);
+                raw.record.end_ns = sent.end_ns;
+                answer.finish(sent.end_ns);
+                failure = answer
+                    .head
+                    .failure()
+                    .or_else(|| answer.stream.failure.take());
+            }
+            // An error of the server explains why the connection closed.
+            Completion::Failed(broken) => {
+                failure = Some(answer.stream.failure.take().unwrap_or(broken))
+            }
+            Completion::Cancelled => raw.record.outcome = Outcome::Cancelled,
+        }
+        raw.head(&answer.head);
+        raw.usage = answer.stream.usage;
+        raw.chunks = answer.stream.chunks;
+        raw.text = answer.stream.text;
+        if let Some(failure) = failure {
+            raw.record.outcome = Outcome::Failed(failure);
+        } else if raw.record.is_ok() {
+            let finish_reason = answer.stream.finish_reason;
+            raw.record.outcome = Outcome::Ok { finish_reason };
+        }
+    }
+
+    /// Measures embeddings or a rerank: the first token is the end of the response.
+    pub(super) async fn batch(
+        &self,
+        target: &ServerTarget,
+        endpoint: &str,
+        request: &PreparedRequest,
+        raw: &mut RawRecord,
+    ) {
+        let path = target.path(endpoint);
+        let mut answer = JsonResponse::default();
+        let send = || post(target, &path, &request.body, "application/json");
+        let ended = self
+            .bounded(self.send(target.origin(), send, &mut answer))
+            .await;
+        raw.record.end_ns = self.clock.now();
+        match ended {
+            Completion::Done(sent) => {
+                raw.sent(&sent);
+                raw.record.end_ns = sent.end_ns;
+                let usage = match answer.head.failure() {
+                    Some(failure) => Err(failure),
+                    None => answer.usage(),
+                };
+                match usage {
+                    Ok(usage) => {
+                        raw.usage = usage;
+                        raw.record.first_token_ns = Some(sent.end_ns);
+                    }
+                    Err(failure) => raw.record.outcome = Outcome::Failed(failure),
+                }
+            }
+            Completion::Failed(failure) => raw.record.outcome = Outcome::Failed(failure),
+            Completion::Cancelled => raw.record.outcome = Outcome::Cancelled,
+        }
+        raw.head(&answer.head);
+    }
+}

@@ -1,0 +1,267 @@
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_core::Stream;
+use futures_util::TryStreamExt;
+use http::header::{ACCEPT, CONTENT_TYPE};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
+use llm_provider::endpoint::Normalize;
+use llm_provider::text::excerpt;
+use llm_provider::{
+    BaseUrl, Call, Document, Error, ErrorKind, Metadata, Record, Reply, ReplyStream, RequestBody,
+    Result, Settings, upstream_id,
+};
+use tokio::time::Instant;
+use tracing::{Instrument, Span, debug, debug_span};
+
+use crate::{Authentication, Body, Connection, Deadline, RetryPolicy, SendOptions, with_limit};
+
+/// A provider's client of one upstream: a connection, retries, and the provider's name.
+///
+/// It is what most providers are built on, whatever their upstream's API is. Each call is an
+/// [`Exchange`]: it keeps the call's time limit, and names provider and model in its errors.
+///
+/// ```
+/// # tokio::runtime::Builder::new_current_thread().enable_time().build()?.block_on(async {
+/// use http::{Method, Response};
+/// use llm_http::{MemoryTransport, UpstreamClient};
+/// use llm_provider::{ApiKey, BaseUrl, Error, Settings};
+///
+/// let transport = MemoryTransport::new(|_| Ok(Response::new("[\"acme-large\"]".into())));
+/// let settings = Settings::new().with_transport(transport);
+/// let base: BaseUrl = "https://api.acme.example".parse()?;
+/// let upstream = UpstreamClient::new("acme", &settings, base, ApiKey::new("a key"))?;
+///
+/// let exchange = upstream.exchange_for("models");
+/// let models = exchange.run(async {
+///     let request = upstream.request(Method::GET, "/v1/models", "")?;
+///     let response = exchange.send(&request, Error::from_answer).await?;
+///     response.into_body().collect(1 << 20).await
+/// });
+/// assert_eq!(models.await?, "[\"acme-large\"]");
+/// # Ok::<(), Error>(())
+/// # })?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct UpstreamClient {
+    provider: &'static str,
+    connection: Connection,
+    retries: RetryPolicy,
+}
+
+impl UpstreamClient {
+    /// Creates a client for `provider`, such as `together_ai`, of the upstream at `base`. Transport,
+    /// timeouts, extra headers and retries are those of `settings`.
+    ///
+    /// # Errors
+    /// Those of [`Connection::new`].
+    pub fn new(
+        provider: &'static str,
+        settings: &Settings,
+        base: BaseUrl,
+        authentication: impl Into<Authentication>,
+    ) -> Result<Self> {
+        let connection = Connection::new(settings, base, authentication);
+        Ok(Self {
+            provider,
+            connection: connection.map_err(|error| error.with_provider(provider))?,
+            retries: RetryPolicy::from(settings),
+        })
+    }
+
+    /// The connection to the upstream.
+    pub fn connection(&self) -> &Connection {
+        &self.connection
+    }
+
+    /// The deadline of a call that begins now; of a stream, for the head of its reply.
+    ///
+    /// An [`Exchange`] has one by itself. A provider that needs several exchanges for a call bounds
+    /// them all by one deadline.
+    pub fn deadline(&self, call: &Call, stream: bool) -> Deadline {
+        Deadline::after(self.connection.timeouts().of_call(call.timeout, stream))
+    }
+
+    /// The upstream's id of a request, from the headers of its response.
+    pub fn upstream_id(&self, headers: &HeaderMap) -> Option<String> {
+        let mut id = upstream_id(headers)?;
+        self.connection.secrets().redact_in(&mut id);
+        Some(id)
+    }
+
+    /// A request to `path` of the upstream, which begins with a slash. It has the headers of JSON:
+    /// change them where the upstream takes something else.
+    ///
+    /// # Errors
+    /// [`ErrorKind::InvalidRequest`] when `path` is not valid in a URL.
+    pub fn request(
+        &self,
+        method: Method,
+        path: &str,
+        body: impl Into<RequestBody>,
+    ) -> Result<Request<RequestBody>> {
+        let mut request = Request::new(body.into());
+        *request.method_mut() = method;
+        *request.uri_mut() = self.connection.base().join(path)?;
+        let headers = request.headers_mut();
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
+        Ok(request)
+    }
+
+    /// Begins the exchange of a call, with the time limit of a stream or of a plain call.
+    ///
+    /// The exchange is a tracing span `call` at debug level, with provider, model and endpoint.
+    pub fn exchange(&self, call: &Call, stream: bool) -> Exchange<'_> {
+        let model = call.model();
+        let span = debug_span!(
+            "call",
+            provider = self.provider,
+            model = %excerpt(&model),
+            endpoint = call.endpoint.path(),
+            stream,
+        );
+        let limit = self.connection.timeouts().of_call(call.timeout, stream);
+        Exchange::new(self, Some(model), limit, span)
+    }
+
+    /// Begins the exchange of an operation that is not a call, such as `models`.
+    pub fn exchange_for(&self, operation: &'static str) -> Exchange<'_> {
+        let span = debug_span!("call", provider = self.provider, operation);
+        let limit = self.connection.timeouts().of_call(None, false);
+        Exchange::new(self, None, limit, span)
+    }
+
+    /// The error with the provider's name, and without the secrets that the upstream repeated in it.
+    pub fn describe(&self, error: Error) -> Error {
+        let error = error.with_provider(self.provider);
+        self.connection.redact(error)
+    }
+}
+
+/// One call at an upstream, with its time limit; see [`UpstreamClient::exchange`].
+#[derive(Clone, Debug)]
+pub struct Exchange<'u> {
+    upstream: &'u UpstreamClient,
+    model: Option<String>,
+    limit: Duration,
+    /// `None` for one that is later than a clock can show.
+    deadline: Option<Instant>,
+    span: Span,
+}
+
+impl<'u> Exchange<'u> {
+    fn new(
+        upstream: &'u UpstreamClient,
+        model: Option<String>,
+        limit: Duration,
+        span: Span,
+    ) -> Self {
+        Self {
+            upstream,
+            model,
+            limit,
+            deadline: Instant::now().checked_add(limit),
+            span,
+        }
+    }
+
+    /// The metadata of the reply, with provider and model.
+    pub fn metadata(&self) -> Metadata {
+        Metadata::new(
+            self.upstream.provider,
+            self.model.clone().unwrap_or_default(),
+        )
+    }
+
+    /// Does `work` within the time limit, and describes its error. Box work that is large: each
+    /// layer around it would copy it.
+    ///
+    /// # Errors
+    /// Those of `work`, with provider and model and without secrets, and [`ErrorKind::Timeout`].
+    pub async fn run<T>(&self, work: impl Future<Output = Result<T>>) -> Result<T> {
+        let work = with_limit(Some(self.limit), work).instrument(self.span.clone());
+        let done = work.await.unwrap_or_else(|| {
+            let host = self.upstream.connection.base().host();
+            let message = format!("{host} did not answer in time");
+            Err(Error::new(ErrorKind::Timeout, message))
+        });
+        done.map_err(|error| {
+            self.span
+                .in_scope(|| debug!(error = display(error.kind()), "failed"));
+            self.describe(error)
+        })
+    }
+
+    /// Sends a request and waits for the head of a response whose status is a success. It is sent
+    /// again where the retry policy allows it.
+    ///
+    /// `refusal` makes the error of a response with any other status; see [`Connection::send`].
+    ///
+    /// # Errors
+    /// Those of `refusal` and of the transport.
+    pub async fn send(
+        &self,
+        request: &Request<RequestBody>,
+        refusal: impl Fn(StatusCode, &HeaderMap, Bytes) -> Error,
+    ) -> Result<Response<Body>> {
+        let UpstreamClient {
+            connection,
+            retries,
+            ..
+        } = self.upstream;
+        let timeouts = connection.timeouts();
+        let options =
+            SendOptions::new(timeouts.idle_of(self.limit)).with_first_byte(timeouts.first_byte);
+        let attempt = |number| {
+            let options = options.with_attempt(number);
+            connection.send(request.clone(), options, &refusal)
+        };
+        retries.run(self.deadline, attempt).await
+    }
+
+    /// The reply in one piece. An id in its body is the upstream's, if its headers had none.
+    pub fn reply(&self, body: Document, mut metadata: Metadata) -> Reply {
+        if metadata.upstream_id.is_none()
+            && let Some(id) = body.str("id")
+        {
+            let mut id = id.into_owned();
+            self.upstream.connection.secrets().redact_in(&mut id);
+            metadata.upstream_id = Some(id);
+        }
+        Reply::new(body, metadata)
+    }
+
+    /// The streamed reply: the chunks of `records`, normalized by `normalizer`. Its errors are
+    /// described like those of [`run`](Self::run).
+    pub fn reply_stream(
+        self,
+        metadata: Metadata,
+        records: impl Stream<Item = Result<Record>> + Send + Unpin + 'static,
+        normalizer: Box<dyn Normalize>,
+    ) -> ReplyStream {
+        let secrets = self.upstream.connection.secrets().clone();
+        let (provider, model, span) = (self.upstream.provider, self.model, self.span);
+        // The span lasts as long as the stream, which owns it.
+        let describe = move |error: Error| {
+            span.in_scope(|| debug!(error = display(error.kind()), "the stream failed"));
+            named(error, provider, model.as_deref()).redacted(&secrets)
+        };
+        ReplyStream::from_records(metadata, records, normalizer)
+            .map_events(|events| events.map_err(describe))
+    }
+
+    fn describe(&self, error: Error) -> Error {
+        let error = named(error, self.upstream.provider, self.model.as_deref());
+        self.upstream.connection.redact(error)
+    }
+}
+
+fn named(error: Error, provider: &'static str, model: Option<&str>) -> Error {
+    let error = error.with_provider(provider);
+    match model {
+        Some(model) => error.with_model(model),
+        None => error,
+    }
+}

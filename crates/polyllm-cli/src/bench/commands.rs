@@ -1,0 +1,126 @@
+//! The subcommands: `bench compare`, `merge`, `report` and `worker`.
+
+use std::path::PathBuf;
+
+use bench_report::Format;
+use clap::{Subcommand, ValueEnum};
+
+use crate::bench::permissions::AllowedBase;
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum BenchCommand {
+    Compare(Compare),
+    Merge(Merge),
+    Report(Report),
+    Worker(Worker),
+}
+
+/// Compare two experiments; exit status 1 if a condition of --fail-if holds
+#[derive(Debug, clap::Args)]
+#[command(
+    after_help = "A CONDITION is `p99(ttft) > +5%`: a statistic (mean, min, max, median, p50, p99.9 …) of a\nmetric (ttft, tpot, e2e, itl, inter_chunk, ttft_from_schedule …), or error_rate, goodput,\nrps, input_throughput, output_throughput, total_throughput; then >, >=, < or <=; then a limit.\nA limit with a sign applies to the change (+5%, +10ms, +1pp), one without a sign to the second\nexperiment alone (200ms, 1%). Combine conditions by and, or, not and parentheses. The\ncommand fails if it holds for a pair of runs, or if a quantity was not measured.\n\nExamples:\n  polyllm bench compare main branch --fail-if 'p99(ttft) > +5%' --fail-if 'error_rate > 1%'\n  polyllm bench compare main branch --significant --fail-if 'mean(tpot) > +2% or rps < -5%'"
+)]
+pub(crate) struct Compare {
+    /// The folder of the first experiment, the baseline
+    pub(crate) before: PathBuf,
+    /// The folder of the second experiment
+    pub(crate) after: PathBuf,
+    /// Fail if this holds for any pair of runs (can be repeated)
+    #[arg(long, value_name = "CONDITION")]
+    pub(crate) fail_if: Vec<String>,
+    /// Ignore changes that are not significant (95 %, by the bootstrap)
+    #[arg(long)]
+    pub(crate) significant: bool,
+    /// Write an HTML page about both
+    #[arg(long, value_name = "FILE")]
+    pub(crate) html: Option<PathBuf>,
+    /// Print each pair of runs as a line of JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// Merge what several machines measured together into one experiment
+#[derive(Debug, clap::Args)]
+pub(crate) struct Merge {
+    /// The folders of experiments, or folders that contain them
+    #[arg(required = true, value_name = "DIR")]
+    pub(crate) folders: Vec<PathBuf>,
+    /// The folder to write
+    #[arg(short, long, value_name = "DIR")]
+    pub(crate) output: PathBuf,
+}
+
+/// Write the reports of an experiment, or one HTML page about several
+#[derive(Debug, clap::Args)]
+#[command(
+    after_help = "For one experiment, all reports are written into its folder: HTML, Markdown, CSV, spreadsheet and\nplots. For several, one HTML page shows them side by side. Folders of genai-bench are supported."
+)]
+pub(crate) struct Report {
+    /// The folders of experiments, or folders that contain them
+    #[arg(required = true, value_name = "DIR")]
+    pub(crate) folders: Vec<PathBuf>,
+    /// Write only these formats, for a single experiment [default: all formats of this build]
+    #[arg(long, value_enum, value_name = "FORMAT,…", value_delimiter = ',')]
+    pub(crate) format: Vec<FormatName>,
+    /// The HTML page about several experiments
+    #[arg(short, long, value_name = "FILE", default_value = "comparison.html")]
+    pub(crate) output: PathBuf,
+    /// Print the statistics of each run as a line of JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(crate) enum FormatName {
+    Html,
+    #[value(alias = "markdown")]
+    Md,
+    Csv,
+    Xlsx,
+    Svg,
+}
+
+impl From<FormatName> for Format {
+    fn from(name: FormatName) -> Self {
+        match name {
+            FormatName::Html => Self::Html,
+            FormatName::Md => Self::Markdown,
+            FormatName::Csv => Self::Csv,
+            FormatName::Xlsx => Self::Xlsx,
+            FormatName::Svg => Self::Svg,
+        }
+    }
+}
+
+/// Measure for a leader on another machine (`polyllm bench --coordinator`)
+#[derive(Debug, clap::Args)]
+#[command(
+    after_help = "The leader decides what is measured, within the limits of this command line: no address and no\nfolder other than the ones given here is used. The key is this machine's own, from its\nenvironment; it is never sent to the leader.\n\nLeader and workers authenticate their messages by a shared secret, from POLYLLM_BENCH_SECRET or a\nfile. Messages are not encrypted: anyone with access to the coordinator can read plans and results.\n\nExample, on each of two machines, and then on a third:\n  openssl rand -hex 32 > secret    (once; copy it to all three)\n  polyllm bench worker --coordinator redis://10.0.0.1 --secret-file secret \\\n    --allow-base https://api.together.xyz\n  polyllm bench --coordinator redis://10.0.0.1 --secret-file secret --workers 2 \\\n    --api-model-name openai/gpt-oss-20b --num-concurrency 64,128 --max-requests-per-run 5000"
+)]
+pub(crate) struct Worker {
+    /// Redis or NATS: redis://… or nats://…
+    #[arg(long, value_name = "URL")]
+    pub(crate) coordinator: String,
+    /// The session that leader and workers share
+    #[arg(long, value_name = "NAME", default_value = "default")]
+    pub(crate) session: String,
+    /// The file of the secret that leader and workers share [default: POLYLLM_BENCH_SECRET]
+    #[arg(long, value_name = "FILE")]
+    pub(crate) secret_file: Option<PathBuf>,
+    /// An address that may be measured, with this machine's key for its API (can be repeated):
+    /// together=URL, replicate=URL or openai=URL; the API's own address needs no prefix
+    #[arg(long, value_name = "[BACKEND=]URL")]
+    pub(crate) allow_base: Vec<AllowedBase>,
+    /// A folder whose datasets, traces and tokenizers may be read (can be repeated)
+    #[arg(long, value_name = "DIR")]
+    pub(crate) allow_folder: Vec<PathBuf>,
+    /// Allow datasets from Hugging Face, with this machine's HF_TOKEN
+    #[arg(long)]
+    pub(crate) allow_hub: bool,
+    /// The name of this machine in reports
+    #[arg(long, value_name = "NAME", default_value = "worker")]
+    pub(crate) name: String,
+    /// The folder for this machine's own results
+    #[arg(long, value_name = "DIR", default_value = ".")]
+    pub(crate) experiment_base_dir: PathBuf,
+}

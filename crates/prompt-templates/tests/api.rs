@@ -1,0 +1,44 @@
+//! The conventions of the public API, checked by the compiler.
+
+use std::fmt::{Debug, Display};
+
+use prompt_templates::{
+    CustomTemplate, Error, ErrorKind, Family, Match, Options, PromptContent, PromptMessage,
+    PromptPart, PromptRole, PromptToolCall, Prompts, Template, TemplateRegistry,
+};
+
+fn shared<T: Clone + Debug + Send + Sync>() {}
+
+#[test]
+fn types_are_shared_cloned_and_printed() {
+    shared::<CustomTemplate>();
+    shared::<ErrorKind>();
+    shared::<Family>();
+    shared::<Match>();
+    shared::<Options>();
+    shared::<PromptContent<'_>>();
+    shared::<PromptMessage<'_>>();
+    shared::<PromptPart<'_>>();
+    shared::<PromptRole<'_>>();
+    shared::<PromptToolCall<'_>>();
+    shared::<Prompts>();
+    shared::<Template>();
+    shared::<TemplateRegistry>();
+    fn error<T: std::error::Error + Send + Sync + 'static>() {}
+    error::<Error>();
+    fn printed<T: Display>() {}
+    printed::<ErrorKind>();
+    printed::<Family>();
+    printed::<PromptRole<'_>>();
+}
+
+#[test]
+fn conversions_exist_where_they_are_tried() {
+    assert_eq!("chatml".parse::<Family>().ok(), Some(Family::CHATML));
+    let unknown = "chat-ml".parse::<Family>().map_err(|error| error.kind());
+    assert_eq!(unknown, Err(ErrorKind::Config));
+    let _: Template = Family::CHATML.into();
+    let _: Template = CustomTemplate::new().into();
+    let _: PromptRole<'_> = "user".into();
+    let _: PromptContent<'_> = "Hello".into();
+}

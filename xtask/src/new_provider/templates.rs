@@ -1,0 +1,91 @@
+//! The files from which a provider crate is written.
+
+/// What the API of a provider's upstream is like.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Form {
+    /// Its own.
+    Custom,
+    /// OpenAI's, with differences.
+    OpenAi,
+}
+
+impl Form {
+    /// The files of a crate, and their templates.
+    pub(super) fn templates(self) -> impl Iterator<Item = &'static (&'static str, &'static str)> {
+        let own = match self {
+            Self::Custom => CUSTOM,
+            Self::OpenAi => OPENAI,
+        };
+        own.iter().chain(SHARED)
+    }
+}
+
+/// The templates are of a provider `acme`: those of an OpenAI-compatible upstream.
+const OPENAI: &[(&str, &str)] = &[
+    ("Cargo.toml", include_str!("../../template/Cargo.toml")),
+    ("README.md", include_str!("../../template/README.md")),
+    (
+        "src/client.rs",
+        include_str!("../../template/src/client.rs"),
+    ),
+    ("src/error.rs", include_str!("../../template/src/error.rs")),
+    ("src/lib.rs", include_str!("../../template/src/lib.rs")),
+    ("src/wire.rs", include_str!("../../template/src/wire.rs")),
+    (
+        "tests/conformance/main.rs",
+        include_str!("../../template/tests/conformance/main.rs"),
+    ),
+    (
+        "tests/conformance/upstream.rs",
+        include_str!("../../template/tests/conformance/upstream.rs"),
+    ),
+];
+
+/// Those of an upstream with its own API.
+const CUSTOM: &[(&str, &str)] = &[
+    (
+        "Cargo.toml",
+        include_str!("../../template/custom/Cargo.toml"),
+    ),
+    ("README.md", include_str!("../../template/custom/README.md")),
+    (
+        "src/client.rs",
+        include_str!("../../template/custom/src/client.rs"),
+    ),
+    (
+        "src/error.rs",
+        include_str!("../../template/custom/src/error.rs"),
+    ),
+    (
+        "src/lib.rs",
+        include_str!("../../template/custom/src/lib.rs"),
+    ),
+    (
+        "src/stream.rs",
+        include_str!("../../template/custom/src/stream.rs"),
+    ),
+    (
+        "src/wire.rs",
+        include_str!("../../template/custom/src/wire.rs"),
+    ),
+    (
+        "tests/conformance/main.rs",
+        include_str!("../../template/custom/tests/conformance/main.rs"),
+    ),
+    (
+        "tests/conformance/upstream.rs",
+        include_str!("../../template/custom/tests/conformance/upstream.rs"),
+    ),
+];
+
+/// Those of both.
+const SHARED: &[(&str, &str)] = &[
+    (
+        "src/config.rs",
+        include_str!("../../template/src/config.rs"),
+    ),
+    (
+        "tests/conformance/server.rs",
+        include_str!("../../template/tests/conformance/server.rs"),
+    ),
+];

@@ -1,0 +1,19 @@
+#![doc = include_str!("../README.md")]
+
+mod client;
+mod config;
+mod error;
+mod stream;
+mod wire;
+
+use std::sync::Arc;
+
+use llm_provider::Registry;
+
+pub use crate::client::Acme;
+pub use crate::config::{API_BASE_VARIABLES, API_KEY_VARIABLES, DEFAULT_API_BASE, NAME, spec};
+
+/// Registers the provider of `acme/…` models.
+pub fn register(registry: &mut Registry) {
+    registry.register(spec(), |settings| Ok(Arc::new(Acme::new(settings)?)));
+}

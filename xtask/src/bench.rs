@@ -5,6 +5,7 @@ mod gateway;
 mod leaf;
 mod limits;
 mod load;
+mod router;
 mod upstream;
 
 use std::path::PathBuf;
@@ -14,7 +15,7 @@ use lexopt::{Arg, ValueExt};
 
 pub(crate) const COMMAND: crate::Command = crate::Command {
     name: "bench",
-    usage: "gateway|sse-codec|prompt-templates [--polyllm FILE] [--against FILE] [--json]",
+    usage: "gateway|sse-codec|prompt-templates|router [--polyllm FILE] [--against FILE] [--json]",
     about: "Count instructions, and compare them with their limits",
     details: "\
 Counts instructions (user code, without the kernel) under valgrind's callgrind. Counts hardly depend
@@ -25,6 +26,8 @@ xtask/src/bench/limits.rs.
                      256 KiB and for 64 embeddings, in front of an upstream that replies immediately
   sse-codec          decoding and encoding, per event: crates/sse-codec/benches/instructions.rs
   prompt-templates   rendering, per prompt: crates/prompt-templates/benches/instructions.rs
+  router             no instructions: simulates the strategies on a clock of its own, and prints
+                     latencies, errors and cached tokens: crates/llm-router/examples/strategies.rs
 
   --json             print a line of JSON per count
   --polyllm FILE     gateway: use this binary instead of a new release build
@@ -52,12 +55,15 @@ fn run(mut args: lexopt::Parser) -> Result<()> {
         }
         return leaf.run(options.json);
     }
+    if subject == "router" {
+        return router::run();
+    }
     if subject == "gateway" {
         return gateway::run(&options);
     }
     let packages: Vec<_> = leaf::ALL.iter().map(|leaf| leaf.package).collect();
     let message = format!(
-        "'{subject}' cannot be measured: expected gateway, {}",
+        "'{subject}' cannot be measured: expected gateway, router, {}",
         packages.join(" or ")
     );
     Err(lexopt::Error::from(message).into())

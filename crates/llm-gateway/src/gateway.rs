@@ -105,7 +105,8 @@ impl Gateway {
 
 impl Shared {
     fn new(config: Config, options: GatewayOptions, created: u64) -> Self {
-        let mut router = Router::new(config.deployments);
+        let router = config.router.with_deployments(config.deployments);
+        let mut router = router.build_unchecked();
         if let Some(retries) = config.retries {
             router = router.with_retries(retries);
         }

@@ -1,9 +1,15 @@
+//! Streams: another deployment can take over until the router commits to one.
+
 use std::collections::VecDeque;
 
 use futures_util::{StreamExt, stream};
-use llm_provider::{Call, ReplyEvent, ReplyStream, Result};
+use llm_provider::{Call, Metadata, ReplyEvent, ReplyStream, Result};
+use tokio::time::Instant;
 
-use crate::attempts::Attempts;
+use crate::attempt;
+use crate::deployment::Lease;
+use crate::plan::Plan;
+use crate::tail::Tail;
 
 /// The maximum number of chunks without output that are held back before the router commits a
 /// stream to its deployment.
@@ -24,97 +30,100 @@ pub const MAX_HELD_BYTES: usize = 64 << 10;
 /// this is not an error; only the failover is lost.
 #[derive(Debug)]
 pub(crate) struct Failover {
-    attempts: Attempts,
+    plan: Plan,
     call: Call,
-    current: Option<ReplyStream>,
+    current: Option<Current>,
     held: VecDeque<ReplyEvent>,
     held_bytes: usize,
-    committed: bool,
-    ended: bool,
+}
+
+/// The stream of the attempt under way.
+#[derive(Debug)]
+struct Current {
+    lease: Lease,
+    stream: ReplyStream,
+    /// The latest time of the first output.
+    end: Option<Instant>,
+}
+
+/// What comes next of a stream that is not committed.
+enum Next {
+    /// A progress event, which is passed on at once.
+    Progress(ReplyEvent),
+    /// The rest of the stream: the router has committed to its deployment.
+    Tail(Box<Tail>),
 }
 
 impl Failover {
-    pub(crate) fn new(attempts: Attempts, call: Call) -> Self {
-        let held = VecDeque::new();
+    pub(crate) fn new(plan: Plan, call: Call) -> Self {
         Self {
-            attempts,
+            plan,
             call,
             current: None,
-            held,
+            held: VecDeque::new(),
             held_bytes: 0,
-            committed: false,
-            ended: false,
         }
     }
 
     /// Waits for the first event, so that the metadata is that of the deployment that serves the
     /// call, and an earlier failure is an error of the call.
     pub(crate) async fn start(mut self) -> Result<ReplyStream> {
-        let first = self.next().await.transpose()?;
-        let metadata = self
-            .current
-            .as_ref()
-            .map(|stream| stream.metadata.clone())
-            .unwrap_or_default();
-        if self.committed
-            && let Some(current) = self.current.take()
-        {
+        match self.next().await? {
             // No other deployment can take over any more: the rest is the upstream's own stream.
-            let begun = stream::iter(first.into_iter().chain(self.held).map(Ok));
-            return Ok(ReplyStream::new(metadata, begun.chain(current)));
-        }
-        let rest = stream::unfold(Some(self), |state| async move {
-            let mut failover = state?;
-            match failover.next().await? {
-                Ok(event) => Some((Ok(event), Some(failover))),
-                Err(error) => Some((Err(error), None)),
+            Next::Tail(tail) => Ok(ReplyStream::new(tail.metadata(), *tail)),
+            Next::Progress(first) => {
+                let current = self.current.as_ref();
+                let metadata = current.map(|current| current.stream.metadata.clone());
+                let metadata: Metadata = metadata.unwrap_or_default();
+                let rest = stream::unfold(Stage::Open(Box::new(self)), Stage::next);
+                let first = stream::iter([Ok(first)]);
+                Ok(ReplyStream::new(metadata, first.chain(rest)))
             }
-        });
-        Ok(ReplyStream::new(
-            metadata,
-            stream::iter(first.map(Ok)).chain(rest),
-        ))
+        }
     }
 
-    async fn next(&mut self) -> Option<Result<ReplyEvent>> {
+    async fn next(&mut self) -> Result<Next> {
         loop {
-            if self.committed
-                && let Some(event) = self.held.pop_front()
-            {
-                return Some(Ok(event));
-            }
-            if self.ended {
-                return None;
-            }
             let Some(current) = &mut self.current else {
-                if let Err(error) = self.open().await {
-                    return Some(Err(error));
-                }
+                self.current = Some(self.open().await?);
                 continue;
             };
-            match current.next().await {
-                Some(Ok(ReplyEvent::Chunk(chunk))) if !self.committed => {
-                    self.held_bytes += chunk.bytes().len();
-                    self.committed = chunk.has_output() || self.is_full();
-                    self.held.push_back(ReplyEvent::Chunk(chunk));
-                }
-                Some(Err(error)) if !self.committed => {
-                    let id = current.metadata.deployment.take().unwrap_or_default();
-                    if let Err(error) = self.attempts.failed(&id, error) {
-                        return Some(Err(error));
+            let event = attempt::within(current.end, async {
+                current.stream.next().await.transpose()
+            });
+            match event.await {
+                Ok(Some(ReplyEvent::Chunk(chunk))) => {
+                    if chunk.has_output() {
+                        current.lease.output();
                     }
-                    self.current = None;
+                    self.held_bytes += chunk.bytes().len();
+                    let commits = chunk.has_output() || self.is_full();
+                    self.held.push_back(ReplyEvent::Chunk(chunk));
+                    if commits && let Some(current) = self.current.take() {
+                        return Ok(Next::Tail(self.commit(current)));
+                    }
+                }
+                Ok(Some(event)) => return Ok(Next::Progress(event)),
+                // A reply without output is still a reply.
+                Ok(None) => {
+                    if let Some(current) = self.current.take() {
+                        return Ok(Next::Tail(self.commit(current)));
+                    }
+                }
+                Err(error) => {
                     self.held.clear();
                     self.held_bytes = 0;
+                    if let Some(current) = self.current.take() {
+                        self.plan.failed(&self.call, current.lease, error)?;
+                    }
                 }
-                None => {
-                    // A reply without output is still a reply.
-                    self.committed = true;
-                    self.ended = true;
-                }
-                event => return event,
             }
         }
+    }
+
+    fn commit(&mut self, current: Current) -> Box<Tail> {
+        let held = std::mem::take(&mut self.held);
+        Box::new(Tail::new(held, current.stream, current.lease))
     }
 
     /// Whether the chunk that is being added is the last one to be held back.
@@ -122,22 +131,37 @@ impl Failover {
         self.held.len() + 1 >= MAX_HELD_CHUNKS || self.held_bytes > MAX_HELD_BYTES
     }
 
-    async fn open(&mut self) -> Result<()> {
+    async fn open(&mut self) -> Result<Current> {
         loop {
-            let (deployment, attempt) = self.attempts.next()?;
-            match deployment
-                .provider
-                .stream(deployment.adapt(&self.call))
-                .await
-            {
-                Ok(mut stream) => {
-                    stream.metadata.deployment = Some(deployment.id.clone());
-                    stream.metadata.attempts = attempt;
-                    self.current = Some(stream);
-                    return Ok(());
-                }
-                Err(error) => self.attempts.failed(&deployment.id, error)?,
+            let lease = self.plan.next(&self.call).await?;
+            let end = self.plan.end_of(lease.deployment().timeouts.first_output);
+            match attempt::open(&self.plan, &lease, &self.call, end).await {
+                Ok(stream) => return Ok(Current { lease, stream, end }),
+                Err(error) => self.plan.failed(&self.call, lease, error)?,
             }
         }
+    }
+}
+
+/// A stream that has passed a progress event on.
+enum Stage {
+    Open(Box<Failover>),
+    Committed(Box<Tail>),
+    Ended,
+}
+
+impl Stage {
+    async fn next(self) -> Option<(Result<ReplyEvent>, Self)> {
+        let mut tail = match self {
+            Self::Open(mut failover) => match failover.next().await {
+                Ok(Next::Progress(event)) => return Some((Ok(event), Self::Open(failover))),
+                Ok(Next::Tail(tail)) => tail,
+                Err(error) => return Some((Err(error), Self::Ended)),
+            },
+            Self::Committed(tail) => tail,
+            Self::Ended => return None,
+        };
+        let event = tail.next().await?;
+        Some((event, Self::Committed(tail)))
     }
 }

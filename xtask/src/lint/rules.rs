@@ -111,7 +111,7 @@ pub(super) const RULES: &[Rule] = &[
                 reason: "names and texts that a provider declares in its source",
             },
             Exception {
-                path: "crates/llm-router/src/deployment.rs",
+                path: "crates/llm-router/src/deployment/mod.rs",
                 line: "id: format!",
                 reason: "the id of a deployment, from the operator's config",
             },

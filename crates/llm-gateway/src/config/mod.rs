@@ -5,12 +5,14 @@ mod access;
 mod declarations;
 mod groups;
 mod keys;
+mod limits;
 mod model;
 mod names;
 mod param_keys;
 mod params;
 mod problem;
 mod reader;
+mod routing;
 mod value;
 mod yaml;
 
@@ -18,13 +20,13 @@ use std::fmt;
 use std::path::Path;
 
 use llm_provider::{ApiKey, Registry};
-use llm_router::Deployment;
+use llm_router::{Deployment, RouterBuilder};
 
 use self::declarations::Declarations;
 use self::model::Defaults;
-use self::names::did_you_mean;
 pub use self::problem::{ConfigError, Position, Problem, Severity};
 use self::reader::{Reader, Section};
+use self::routing::Routing;
 use self::yaml::{Node, Yaml};
 
 /// Returns the value of an environment variable.
@@ -59,6 +61,9 @@ pub struct Config {
     /// How many other deployments are tried after a failure; the router's default if `None`. In a
     /// file, at most 100.
     pub retries: Option<usize>,
+    /// The other settings of the router: aliases, strategy, fallbacks, cooldowns and limits. Its
+    /// deployments are added to [`deployments`](Self::deployments).
+    pub router: RouterBuilder,
     /// The parts of the file without effect.
     pub warnings: Vec<Problem>,
 }
@@ -71,6 +76,7 @@ impl Config {
             master_key: None,
             drop_params: false,
             retries: None,
+            router: RouterBuilder::default(),
             warnings: Vec::new(),
         }
     }
@@ -93,6 +99,13 @@ impl Config {
     #[must_use]
     pub fn with_retries(mut self, retries: usize) -> Self {
         self.retries = Some(retries);
+        self
+    }
+
+    /// Sets the other settings of the router.
+    #[must_use]
+    pub fn with_router(mut self, router: RouterBuilder) -> Self {
+        self.router = router;
         self
     }
 
@@ -155,14 +168,16 @@ impl Config {
             reader.report_rest(general, &keys::GENERAL);
         }
         let mut defaults = Defaults::default();
+        let mut routing = Routing::default();
         // In this order, since router_settings wins over litellm_settings.
         if let Some(section) = reader.take_section(&mut top, "litellm_settings") {
-            config.read_litellm(reader, section, &mut defaults);
+            config.read_litellm(reader, section, &mut defaults, &mut routing);
         }
         if let Some(section) = reader.take_section(&mut top, "router_settings") {
-            config.read_router(reader, section, &mut defaults);
+            config.read_router(reader, section, &mut defaults, &mut routing);
         }
-        config.deployments = read_models(reader, &mut top, registry, defaults);
+        config.deployments = read_models(reader, &mut top, registry, defaults, &routing);
+        config.finish_router(reader, routing, top.at);
         access::check_guardrails(reader, &mut top);
         reader.report_rest(top, &keys::TOP);
         config
@@ -173,12 +188,14 @@ impl Config {
         reader: &mut Reader<'_>,
         mut section: Section,
         defaults: &mut Defaults,
+        routing: &mut Routing,
     ) {
         self.drop_params = reader
             .take_bool(&mut section, "drop_params")
             .unwrap_or_default();
         self.retries = take_retries(reader, &mut section);
         defaults.timeout = reader.take_time(&mut section, "request_timeout");
+        routing.read_common(reader, &mut section);
         access::check_callbacks(reader, &mut section);
         reader.report_rest(section, &keys::LITELLM);
     }
@@ -188,16 +205,31 @@ impl Config {
         reader: &mut Reader<'_>,
         mut section: Section,
         defaults: &mut Defaults,
+        routing: &mut Routing,
     ) {
         self.retries = take_retries(reader, &mut section).or(self.retries);
         defaults.timeout = reader
             .take_time(&mut section, "timeout")
             .or(defaults.timeout);
         defaults.stream_timeout = reader.take_time(&mut section, "stream_timeout");
-        if let Some((strategy, at)) = reader.take_text(&mut section, "routing_strategy") {
-            check_strategy(reader, &strategy, at);
-        }
+        routing.read_common(reader, &mut section);
+        routing.read_router(reader, &mut section);
         reader.report_rest(section, &keys::ROUTER);
+    }
+
+    /// Checks that the settings of the router and the deployments fit together. Without a valid
+    /// list of models, every name would be unknown.
+    fn finish_router(&mut self, reader: &mut Reader<'_>, routing: Routing, at: Position) {
+        self.router = routing.into_builder(self.retries);
+        let router = self
+            .router
+            .clone()
+            .with_deployments(self.deployments.clone());
+        if reader.errors() == 0
+            && let Err(error) = router.build()
+        {
+            reader.error(at, error.to_string());
+        }
     }
 }
 
@@ -211,6 +243,7 @@ fn read_models(
     top: &mut Section,
     registry: &Registry,
     defaults: Defaults,
+    routing: &Routing,
 ) -> Vec<Deployment> {
     let Some(list) = top.take_any("model_list") else {
         reader.error_with_help(top.at, "there is no `model_list`", MODEL_LIST_HELP);
@@ -228,22 +261,7 @@ fn read_models(
         reader.error_with_help(list.at, "`model_list` is empty", MODEL_LIST_HELP);
     }
     let declarations = Declarations::new(registry);
-    model::deployments(reader, items, &declarations, defaults)
-}
-
-fn check_strategy(reader: &mut Reader<'_>, strategy: &str, at: Position) {
-    if UNSUPPORTED_STRATEGIES.contains(&strategy) {
-        let message =
-            format!("the strategy `{strategy}` is not supported yet; `{STRATEGY}` is used");
-        reader.warn(at, message, None);
-    } else if strategy != STRATEGY {
-        let help = did_you_mean(
-            strategy,
-            UNSUPPORTED_STRATEGIES.iter().copied().chain([STRATEGY]),
-        )
-        .unwrap_or_else(|| format!("use `{STRATEGY}`"));
-        reader.error_with_help(at, "unknown routing strategy", &help);
-    }
+    model::deployments(reader, items, &declarations, defaults, routing)
 }
 
 /// Shows no key and no default parameter, which may contain a prompt.
@@ -266,14 +284,5 @@ impl fmt::Debug for Config {
 
 /// The largest number of retries in a file.
 const MAX_RETRIES: u32 = 100;
-const STRATEGY: &str = "simple-shuffle";
-const UNSUPPORTED_STRATEGIES: &[&str] = &[
-    "cost-based-routing",
-    "latency-based-routing",
-    "least-busy",
-    "provider-budget-routing",
-    "usage-based-routing",
-    "usage-based-routing-v2",
-];
 const MODEL_LIST_HELP: &str = "give at least one model: \
     model_list: [{model_name: llama-3, litellm_params: {model: PROVIDER/MODEL}}]";

@@ -15,7 +15,8 @@ use super::groups::{Share, shares};
 use super::keys;
 use super::params::Params;
 use super::problem::Problem;
-use super::reader::Reader;
+use super::reader::{Reader, Section};
+use super::routing::Routing;
 use super::yaml::{Entry, Node};
 
 /// Builds the deployments of `items`; errors are reported to `reader`.
@@ -24,6 +25,7 @@ pub(super) fn deployments(
     items: Vec<Node>,
     declarations: &Declarations<'_>,
     defaults: Defaults,
+    routing: &Routing,
 ) -> Vec<Deployment> {
     let models: Vec<Model> = items
         .into_iter()
@@ -34,7 +36,11 @@ pub(super) fn deployments(
     let mut built: Vec<Deployment> = models
         .into_iter()
         .zip(shares)
-        .filter_map(|(model, share)| model.build(reader, declarations.registry, defaults, share))
+        .filter_map(|(model, share)| {
+            let (limits, metrics) = (model.params.limits.clone(), model.params.metrics);
+            let built = model.build(reader, declarations.registry, defaults, share)?;
+            Some(limits.apply(built, &metrics, routing))
+        })
         .collect();
     let mut seen: BTreeMap<String, u32> = BTreeMap::new();
     for deployment in &mut built {
@@ -79,10 +85,12 @@ impl Model {
             }
         };
         let info = reader.take_section(&mut section, "model_info");
-        let (id, mode) = info.map_or((None, None), |mut info| {
-            let mut text = |key| reader.take_text(&mut info, key).map(|(text, _)| text);
-            (text("id"), text("mode"))
+        let mut info = info.unwrap_or(Section {
+            at,
+            entries: Vec::new(),
         });
+        let mut text = |key| reader.take_text(&mut info, key).map(|(text, _)| text);
+        let (id, mode) = (text("id"), text("mode"));
         let params = section.take("litellm_params");
         reader.report_rest(section, &keys::MODEL);
         let Some(params) = params else {
@@ -92,6 +100,7 @@ impl Model {
         };
         let params = reader.section("`litellm_params`", params.value)?;
         let mut params = Params::read(reader, params, declarations)?;
+        params.limits.read_info(reader, &mut info);
         let (provider, model) = match registry.split(&params.model) {
             Ok((provider, model)) => (provider, model.to_owned()),
             Err(error) => {
@@ -201,11 +210,6 @@ fn read_group(reader: &mut Reader<'_>, name: &Entry) -> Option<String> {
         let message = format!("`model_name` is longer than {MAX_MODEL_NAME} bytes");
         reader.error(at, message);
         return None;
-    }
-    if group.contains('*') {
-        let message =
-            "wildcards in `model_name` are not supported yet; clients have to send the `*`";
-        reader.warn(at, message, None);
     }
     Some(group)
 }

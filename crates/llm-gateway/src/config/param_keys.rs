@@ -56,18 +56,14 @@ pub(super) const IGNORED: &[&str] = &[
     "fallbacks",
     "hf_model_name",
     "input_cost_per_second",
-    "input_cost_per_token",
     "litellm_credential_name",
     "max_budget",
     "max_file_size_mb",
-    "max_parallel_requests",
     "merge_reasoning_content_in_choices",
     "mock_response",
     "num_retries",
-    "order",
     "organization",
     "output_cost_per_second",
-    "output_cost_per_token",
     "region_name",
     "supports_system_prompt",
     "tags",
@@ -87,6 +83,7 @@ pub(super) fn all() -> impl Iterator<Item = &'static str> {
     let others = [MODEL, EXTRA_BODY].into_iter();
     others
         .chain(metrics)
+        .chain(super::limits::PARAMS)
         .chain(aliases)
         .chain(IGNORED.iter().copied())
 }

@@ -7,6 +7,7 @@ use serde_json::{Map, Value};
 
 use super::declarations::Declarations;
 use super::groups::Metrics;
+use super::limits::Limits;
 use super::names::{is_secret, quoted};
 use super::param_keys as keys;
 use super::problem::Position;
@@ -24,6 +25,7 @@ pub(super) struct Params {
     /// Request parameters for calls that do not set them.
     pub(super) defaults: Map<String, Value>,
     pub(super) metrics: Metrics,
+    pub(super) limits: Limits,
     /// The position of each key's value, for errors of the provider.
     pub(super) positions: HashMap<String, Position>,
 }
@@ -44,6 +46,7 @@ impl Params {
             .as_ref()
             .and_then(|(model, _)| declarations.provider_of(model));
         let metrics = keys::METRICS.map(|metric| reader.take_amount(&mut section, metric));
+        let limits = Limits::read(reader, &mut section);
         let mut values = SettingValues::default();
         for setting in declarations.settings(provider) {
             values.read(reader, &mut section, setting);
@@ -63,6 +66,7 @@ impl Params {
             settings,
             defaults,
             metrics,
+            limits,
             positions,
         })
     }

@@ -5,6 +5,7 @@ mod growth;
 mod messages;
 mod mutations;
 mod params;
+mod routing;
 
 use std::path::Path;
 use std::sync::{Arc, Mutex};

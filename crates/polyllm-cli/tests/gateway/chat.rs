@@ -10,6 +10,8 @@ use crate::support::{TestGateway, chunks};
 
 /// The ways of naming a model, as LiteLLM's pages show them.
 const CONFIG: &str = r#"
+# The tests make the same deployments fail in several ways.
+router_settings: {disable_cooldowns: true}
 model_list:
   - model_name: turbo
     litellm_params: &together

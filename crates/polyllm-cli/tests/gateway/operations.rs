@@ -8,6 +8,8 @@ use crate::support::{TestGateway, chunks};
 
 /// The config of LiteLLM's page on Together, its template as a config has it, and others' models.
 const CONFIG: &str = r#"
+# The tests make the same deployments fail in several ways.
+router_settings: {disable_cooldowns: true}
 model_list:
   - model_name: Salesforce/Llama-Rank-V1
     litellm_params: &together

@@ -1,7 +1,5 @@
 //! The router with hostile clients, upstreams and configurations.
 
-#![allow(clippy::panic, clippy::unwrap_used, reason = "helpers of tests")]
-
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 

@@ -1,7 +1,5 @@
 //! The router with scripted providers: which deployments are called, how often, and the result.
 
-#![allow(clippy::panic, clippy::unwrap_used, reason = "helpers of tests")]
-
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
 
@@ -11,7 +9,7 @@ use llm_provider::{
     Call, Capabilities, Capability, Chunk, Document, Error, ErrorKind, Metadata, Progress,
     Provider, Reply, ReplyEvent, ReplyStream, Result,
 };
-use llm_router::{Deployment, Router};
+use llm_router::{Deployment, Router, SimpleShuffle};
 use llm_types::{
     AssistantMessage, ChatChunk, ChatRequest, ChatResponse, Choice, ChunkChoice, Delta,
     FinishReason, Message,
@@ -304,10 +302,14 @@ async fn a_stream_without_content_ends_well() {
 #[tokio::test]
 async fn weights_share_the_traffic() {
     let providers = [Scripted::new([]), Scripted::new([])];
-    let router = Router::new([
-        Deployment::new("group", Arc::<Scripted>::clone(&providers[0]), "m").with_weight(3),
-        Deployment::new("group", Arc::<Scripted>::clone(&providers[1]), "m"),
-    ]);
+    let router = Router::builder()
+        .with_strategy(Arc::new(SimpleShuffle))
+        .with_deployments([
+            Deployment::new("group", Arc::<Scripted>::clone(&providers[0]), "m").with_weight(3),
+            Deployment::new("group", Arc::<Scripted>::clone(&providers[1]), "m"),
+        ])
+        .build()
+        .unwrap();
     for _ in 0..2000 {
         router.send(call()).await.unwrap();
     }

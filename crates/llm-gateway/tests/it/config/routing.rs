@@ -1,0 +1,151 @@
+//! `router_settings`, and the limits of deployments.
+
+use llm_gateway::{Config, ConfigError};
+use llm_router::Router;
+
+use crate::support::registry;
+
+const MODELS: &str = "
+model_list:
+  - {model_name: a, litellm_params: {model: acme/x, api_key: k, rpm: 60, order: 1}}
+  - {model_name: a, litellm_params: {model: acme/y, api_key: k, max_parallel_requests: 3}}
+  - model_name: b
+    litellm_params: {model: acme/z, api_key: k, input_cost_per_token: 0.000001}
+    model_info: {max_input_tokens: 1000, output_cost_per_token: 2e-6}
+  - {model_name: wild/*, litellm_params: {model: acme/*, api_key: k}}
+";
+
+fn config(settings: &str) -> Result<Config, ConfigError> {
+    Config::parse(&format!("{MODELS}{settings}"), &registry(), &|_| None)
+}
+
+fn router(config: Config) -> Router {
+    config
+        .router
+        .with_deployments(config.deployments)
+        .build()
+        .unwrap()
+}
+
+#[test]
+fn the_settings_of_the_router_are_read_without_warnings() {
+    let config = config(
+        "
+litellm_settings:
+  fallbacks: [{a: [b]}]
+  allowed_fails: 2
+router_settings:
+  routing_strategy: least-busy
+  model_group_alias: {gpt-4: a, secret: {model: b, hidden: true}}
+  num_retries: 3
+  retry_policy: {TimeoutErrorRetries: 0, RateLimitErrorRetries: 5}
+  fallbacks: [{a: [b, wild/c]}, {'*': [b]}]
+  context_window_fallbacks: [{b: [a]}]
+  content_policy_fallbacks: {b: wild/c}
+  max_fallbacks: 2
+  cooldown_time: 0.5
+  enable_pre_call_checks: true
+  optional_pre_call_checks: [enforce_model_rate_limits, session_affinity]
+  deployment_affinity_ttl_seconds: 60
+  default_max_parallel_requests: 50
+  deadline: 30
+  queue: {capacity: 10, timeout: 5}
+",
+    );
+    let config = config.unwrap_or_else(|error| panic!("{error}"));
+    assert!(config.warnings.is_empty(), "{:?}", config.warnings);
+    let [x, y, z, ..] = &config.deployments[..] else {
+        panic!("four deployments");
+    };
+    assert_eq!((x.limits.rpm, x.order), (Some(60), 1));
+    assert_eq!(x.limits.max_parallel_requests, Some(50));
+    assert_eq!(y.limits.max_parallel_requests, Some(3));
+    assert_eq!(z.context_window, Some(1000));
+    let prices = z.prices.unwrap();
+    assert_eq!(
+        (prices.input_token, prices.output_token),
+        (Some(1e-6), Some(2e-6))
+    );
+    let router = router(config);
+    let names: Vec<&str> = router.groups().collect();
+    assert_eq!(names, ["a", "b", "gpt-4", "wild/*"]);
+}
+
+#[test]
+fn rates_are_weights_unless_they_are_enforced() {
+    for (settings, rpm) in [
+        ("", None),
+        ("router_settings: {routing_strategy: simple-shuffle}", None),
+        (
+            "router_settings: {routing_strategy: usage-based-routing-v2}",
+            Some(60),
+        ),
+        (
+            "router_settings: {routing_strategy: usage-based-routing}",
+            Some(60),
+        ),
+    ] {
+        let config = config(settings).unwrap_or_else(|error| panic!("{error}"));
+        assert_eq!(config.deployments[0].limits.rpm, rpm, "{settings}");
+    }
+}
+
+#[test]
+fn a_wildcard_is_a_model_group() {
+    let config = config("router_settings: {fallbacks: [{a: [wild/any/model]}]}");
+    let config = config.unwrap_or_else(|error| panic!("{error}"));
+    assert_eq!(config.deployments[3].model, "*");
+    assert!(router(config).groups().any(|name| name == "wild/*"));
+    let error = self::config("router_settings: {fallbacks: [{a: [tame/x]}]}").unwrap_err();
+    assert!(
+        error
+            .to_string()
+            .contains("there is no model group `tame/x`")
+    );
+}
+
+#[test]
+fn a_contradiction_is_an_error_with_a_place_and_a_fix() {
+    for (settings, expected) in [
+        (
+            "router_settings: {fallbacks: [{a: [c]}]}",
+            "fallbacks, `a`: there is no model group `c`",
+        ),
+        (
+            "router_settings: {fallbacks: [{a: [b]}, {b: [a]}]}",
+            "fallbacks, `a`: the group falls back to itself",
+        ),
+        (
+            "router_settings: {model_group_alias: {x: lost}}",
+            "model_group_alias, `x`: there is no model group `lost`",
+        ),
+        (
+            "router_settings: {model_group_alias: {x: {hidden: true}}}",
+            "this alias has no `model`",
+        ),
+        (
+            "router_settings: {fallbacks: 5}",
+            "`fallbacks` has to be a list",
+        ),
+        (
+            "router_settings: {default_fallbacks: [[a]]}",
+            "an entry of the list has to be a name",
+        ),
+        (
+            "router_settings: {routing_strategy: least-bussy}",
+            "did you mean `least-busy`?",
+        ),
+        (
+            "router_settings: {retry_policy: {TimeoutErrorRetries: 18446744073709551615}}",
+            "has to be a whole number from 0 to 100",
+        ),
+        (
+            "router_settings: {cooldown_time: 1000000}",
+            "cooldown_time: has to be at most a day",
+        ),
+    ] {
+        let error = config(settings).unwrap_err().to_string();
+        assert!(error.contains(expected), "{error} instead of {expected}");
+        assert!(error.lines().all(|line| !line.is_empty()), "{error}");
+    }
+}

@@ -1,0 +1,260 @@
+//! One upstream of a model group: what is configured, and what is known of it while it runs.
+
+mod counts;
+mod lease;
+mod prices;
+mod state;
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use llm_provider::{Call, Provider};
+use serde_json::{Map, Value};
+
+pub use self::counts::TokenCounts;
+pub(crate) use self::lease::Lease;
+pub use self::prices::Prices;
+pub(crate) use self::state::{Demand, Permit, Readiness, State};
+
+/// One upstream behind a model group.
+#[derive(Clone)]
+#[non_exhaustive]
+pub struct Deployment {
+    /// The public name, used by clients. One `*` matches any text, such as in `acme/*`.
+    pub group: String,
+    /// Identifies this deployment in logs and response headers.
+    pub id: String,
+    /// The provider.
+    pub provider: Arc<dyn Provider>,
+    /// The model's name at the upstream, without the provider's prefix. A `*` stands for what the
+    /// `*` of the group matched.
+    pub model: String,
+    /// Parameters for calls that do not set them.
+    pub defaults: Map<String, Value>,
+    /// The share of the group's traffic, relative to the other weights. Deployments of weight 0 are
+    /// tried only when no other can serve the call, in order.
+    pub weight: u32,
+    /// Deployments of a higher order are tried only when no deployment of a lower order can serve
+    /// the call; 0 by default.
+    pub order: u32,
+    /// The upstream's limits, which the router keeps.
+    pub limits: RateLimits,
+    /// The time limits of an attempt.
+    pub timeouts: AttemptTimeouts,
+    /// Labels, of which a call can require one.
+    pub tags: Vec<String>,
+    /// The most tokens of a prompt and its reply, if known.
+    pub context_window: Option<u64>,
+    /// The prices, if known.
+    pub prices: Option<Prices>,
+}
+
+/// What a deployment may be sent. Without a value, there is no limit.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+#[non_exhaustive]
+pub struct RateLimits {
+    /// Requests per minute, in any window of 60 s. A fifth of them may come at once.
+    pub rpm: Option<u64>,
+    /// Tokens per minute, in any window of 60 s. The tokens of a call are estimated before it is
+    /// sent and corrected by the usage that the upstream reports.
+    pub tpm: Option<u64>,
+    /// Calls at the same time.
+    pub max_parallel_requests: Option<u32>,
+}
+
+impl RateLimits {
+    /// Sets the requests per minute.
+    #[must_use]
+    pub fn with_rpm(mut self, rpm: impl Into<Option<u64>>) -> Self {
+        self.rpm = rpm.into();
+        self
+    }
+
+    /// Sets the tokens per minute.
+    #[must_use]
+    pub fn with_tpm(mut self, tpm: impl Into<Option<u64>>) -> Self {
+        self.tpm = tpm.into();
+        self
+    }
+
+    /// Sets the calls at the same time.
+    #[must_use]
+    pub fn with_max_parallel_requests(mut self, calls: impl Into<Option<u32>>) -> Self {
+        self.max_parallel_requests = calls.into();
+        self
+    }
+}
+
+/// How long the parts of an attempt may take. Without a value, the provider's own limits apply.
+///
+/// After each of them the router tries another deployment, unless output has been passed on.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+#[non_exhaustive]
+pub struct AttemptTimeouts {
+    /// A reply in one piece.
+    pub total: Option<Duration>,
+    /// A stream up to its first output.
+    pub first_output: Option<Duration>,
+    /// Each wait for an event of a stream after the first output.
+    pub idle: Option<Duration>,
+}
+
+impl AttemptTimeouts {
+    /// Limits a reply in one piece.
+    #[must_use]
+    pub fn with_total(mut self, total: impl Into<Option<Duration>>) -> Self {
+        self.total = total.into();
+        self
+    }
+
+    /// Limits a stream up to its first output.
+    #[must_use]
+    pub fn with_first_output(mut self, first_output: impl Into<Option<Duration>>) -> Self {
+        self.first_output = first_output.into();
+        self
+    }
+
+    /// Limits each wait for an event of a stream.
+    #[must_use]
+    pub fn with_idle(mut self, idle: impl Into<Option<Duration>>) -> Self {
+        self.idle = idle.into();
+        self
+    }
+}
+
+impl Deployment {
+    /// Creates a deployment of weight 1.
+    pub fn new(
+        group: impl Into<String>,
+        provider: Arc<dyn Provider>,
+        model: impl Into<String>,
+    ) -> Self {
+        let model = model.into();
+        Self {
+            group: group.into(),
+            id: format!("{}/{model}", provider.name()),
+            provider,
+            model,
+            defaults: Map::new(),
+            weight: 1,
+            order: 0,
+            limits: RateLimits::default(),
+            timeouts: AttemptTimeouts::default(),
+            tags: Vec::new(),
+            context_window: None,
+            prices: None,
+        }
+    }
+
+    /// Sets the id.
+    #[must_use]
+    pub fn with_id(mut self, id: impl Into<String>) -> Self {
+        self.id = id.into();
+        self
+    }
+
+    /// Sets the weight.
+    #[must_use]
+    pub fn with_weight(mut self, weight: u32) -> Self {
+        self.weight = weight;
+        self
+    }
+
+    /// Sets the order.
+    #[must_use]
+    pub fn with_order(mut self, order: u32) -> Self {
+        self.order = order;
+        self
+    }
+
+    /// Sets parameters for calls that do not set them.
+    #[must_use]
+    pub fn with_defaults(mut self, defaults: Map<String, Value>) -> Self {
+        self.defaults = defaults;
+        self
+    }
+
+    /// Sets the upstream's limits.
+    #[must_use]
+    pub fn with_limits(mut self, limits: RateLimits) -> Self {
+        self.limits = limits;
+        self
+    }
+
+    /// Sets the time limits of an attempt.
+    #[must_use]
+    pub fn with_timeouts(mut self, timeouts: AttemptTimeouts) -> Self {
+        self.timeouts = timeouts;
+        self
+    }
+
+    /// Sets the labels.
+    #[must_use]
+    pub fn with_tags(mut self, tags: impl IntoIterator<Item = impl Into<String>>) -> Self {
+        self.tags = tags.into_iter().map(Into::into).collect();
+        self
+    }
+
+    /// Sets the most tokens of a prompt and its reply.
+    #[must_use]
+    pub fn with_context_window(mut self, tokens: impl Into<Option<u64>>) -> Self {
+        self.context_window = tokens.into();
+        self
+    }
+
+    /// Sets the prices.
+    #[must_use]
+    pub fn with_prices(mut self, prices: impl Into<Option<Prices>>) -> Self {
+        self.prices = prices.into();
+        self
+    }
+
+    /// Adapts a call to this deployment: sets the upstream's model name and the defaults.
+    pub(crate) fn adapt(&self, call: &Call, matched: Option<&str>) -> Call {
+        let mut call = call.clone();
+        match matched {
+            Some(matched) if self.is_wildcard() => {
+                call.body.set("model", self.model.replacen('*', matched, 1));
+            }
+            _ => call.body.set("model", &self.model),
+        }
+        for (key, value) in &self.defaults {
+            let other = match &**key {
+                "max_tokens" => "max_completion_tokens",
+                "max_completion_tokens" => "max_tokens",
+                key => key,
+            };
+            if !call.body.has(other) {
+                call.body.set_default(key.clone(), value);
+            }
+        }
+        call
+    }
+
+    /// Whether clients choose the upstream's model.
+    pub(crate) fn is_wildcard(&self) -> bool {
+        self.model.contains('*')
+    }
+}
+
+/// Shows the names of the default parameters; a value may hold a prompt.
+impl fmt::Debug for Deployment {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let defaults: Vec<&String> = self.defaults.keys().collect();
+        f.debug_struct("Deployment")
+            .field("group", &self.group)
+            .field("id", &self.id)
+            .field("provider", &self.provider.name())
+            .field("model", &self.model)
+            .field("defaults", &defaults)
+            .field("weight", &self.weight)
+            .field("order", &self.order)
+            .field("limits", &self.limits)
+            .field("timeouts", &self.timeouts)
+            .field("tags", &self.tags)
+            .field("context_window", &self.context_window)
+            .field("prices", &self.prices)
+            .finish()
+    }
+}

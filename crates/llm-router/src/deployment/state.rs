@@ -1,0 +1,247 @@
+use std::sync::Arc;
+use std::sync::atomic::{
+    AtomicU32, AtomicU64,
+    Ordering::{Relaxed, SeqCst},
+};
+
+use super::{Deployment, TokenCounts};
+use crate::average::{MovingLatency, PerMinute, as_f64};
+use crate::breaker::Breaker;
+use crate::clock::Nanos;
+use crate::limits::{Charge, Gcra};
+use crate::queue::Queue;
+
+/// A deployment and what is known of it. Only atomics change: a call takes no lock.
+#[derive(Debug)]
+pub(crate) struct State {
+    pub(crate) deployment: Deployment,
+    /// Identifies the deployment in its router.
+    pub(crate) index: u32,
+    pub(crate) breaker: Breaker,
+    /// The queue of its group.
+    pub(crate) queue: Arc<Queue>,
+    requests: Option<Gcra>,
+    tokens: Option<Gcra>,
+    in_flight: AtomicU32,
+    peak: MovingLatency,
+    mean: MovingLatency,
+    pub(crate) requests_minute: PerMinute,
+    pub(crate) tokens_minute: PerMinute,
+    pub(crate) totals: Totals,
+}
+
+/// What happened since the router was created.
+#[derive(Debug, Default)]
+pub(crate) struct Totals {
+    pub(crate) calls: AtomicU64,
+    pub(crate) failures: AtomicU64,
+    pub(crate) prompt: AtomicU64,
+    pub(crate) cached: AtomicU64,
+    pub(crate) completion: AtomicU64,
+}
+
+/// What a call needs of a deployment.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Demand {
+    /// The estimated tokens of the prompt.
+    pub(crate) prompt: u64,
+    /// The estimated tokens of the prompt and the reply.
+    pub(crate) tokens: u64,
+    /// Whether deployments with a smaller context window are left out.
+    pub(crate) fits_window: bool,
+    /// If not empty, the deployment has one of these tags.
+    pub(crate) tags: Vec<String>,
+}
+
+/// Whether a deployment can serve a call.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Readiness {
+    /// Now.
+    Ready,
+    /// Not before this time, because of a rate limit.
+    At(Nanos),
+    /// When another call ends.
+    Busy,
+    /// Not before this time, because it is cooling down; 0 while a probe is under way.
+    Cooling(Nanos),
+    /// Never: the call needs more tokens than are allowed in a minute.
+    TooLarge,
+    /// Never: the prompt exceeds the context window.
+    Overflow,
+    /// Never: it has none of the tags.
+    Untagged,
+}
+
+/// What a call holds of a deployment while it runs.
+#[derive(Debug)]
+pub(crate) struct Permit {
+    pub(crate) is_probe: bool,
+    pub(crate) tokens: Option<Charge>,
+}
+
+impl State {
+    pub(crate) fn new(deployment: Deployment, index: u32, queue: Arc<Queue>) -> Self {
+        let limits = &deployment.limits;
+        Self {
+            requests: limits.rpm.map(Gcra::per_minute),
+            tokens: limits.tpm.map(Gcra::per_minute),
+            deployment,
+            index,
+            breaker: Breaker::default(),
+            queue,
+            in_flight: AtomicU32::new(0),
+            peak: MovingLatency::default(),
+            mean: MovingLatency::default(),
+            requests_minute: PerMinute::default(),
+            tokens_minute: PerMinute::default(),
+            totals: Totals::default(),
+        }
+    }
+
+    pub(crate) fn readiness(&self, demand: &Demand, now: Nanos) -> Readiness {
+        if let Some(never) = self.refusal(demand) {
+            return never;
+        }
+        match self.breaker.ready_at(now) {
+            Some(0) => {}
+            until => return Readiness::Cooling(until.unwrap_or(0)),
+        }
+        let requests = self.requests.as_ref().map(|gcra| gcra.ready_at(1));
+        let tokens = self
+            .tokens
+            .as_ref()
+            .map(|gcra| gcra.ready_at(demand.tokens));
+        let mut ready = 0;
+        for limit in [requests, tokens].into_iter().flatten() {
+            match limit {
+                Some(at) => ready = ready.max(at),
+                None => return Readiness::TooLarge,
+            }
+        }
+        if ready > now {
+            return Readiness::At(ready);
+        }
+        let max = self.deployment.limits.max_parallel_requests;
+        match max {
+            Some(max) if self.in_flight() >= max => Readiness::Busy,
+            _ => Readiness::Ready,
+        }
+    }
+
+    /// Why this deployment never serves such a call.
+    fn refusal(&self, demand: &Demand) -> Option<Readiness> {
+        let Deployment {
+            tags,
+            context_window,
+            ..
+        } = &self.deployment;
+        if !demand.tags.is_empty() && !demand.tags.iter().any(|tag| tags.contains(tag)) {
+            return Some(Readiness::Untagged);
+        }
+        let overflows = context_window.is_some_and(|window| demand.prompt > window);
+        (demand.fits_window && overflows).then_some(Readiness::Overflow)
+    }
+
+    /// Takes everything that a call holds, or nothing.
+    pub(crate) fn admit(&self, demand: &Demand, now: Nanos) -> Option<Permit> {
+        self.enter()?;
+        let permit = self.take(demand, now);
+        if permit.is_none() {
+            self.leave();
+        }
+        permit
+    }
+
+    fn take(&self, demand: &Demand, now: Nanos) -> Option<Permit> {
+        let tokens = match &self.tokens {
+            Some(gcra) => Some(gcra.take(demand.tokens, now)?),
+            None => None,
+        };
+        let take_request = |gcra: &Gcra| gcra.take(1, now);
+        let has_request = self
+            .requests
+            .as_ref()
+            .is_none_or(|gcra| take_request(gcra).is_some());
+        let is_probe = if has_request {
+            self.breaker.enter(now)
+        } else {
+            None
+        };
+        if is_probe.is_none() {
+            self.return_tokens(tokens, 0, now);
+        }
+        is_probe.map(|is_probe| Permit { is_probe, tokens })
+    }
+
+    /// Counts a call in, within `max_parallel_requests`.
+    fn enter(&self) -> Option<()> {
+        let Some(max) = self.deployment.limits.max_parallel_requests else {
+            self.in_flight.fetch_add(1, SeqCst);
+            return Some(());
+        };
+        let add = |calls: u32| (calls < max).then_some(calls + 1);
+        self.in_flight
+            .fetch_update(SeqCst, SeqCst, add)
+            .ok()
+            .map(drop)
+    }
+
+    /// Counts a call out, and lets the next one of the queue try.
+    pub(crate) fn leave(&self) {
+        self.in_flight.fetch_sub(1, SeqCst);
+        self.queue.wake();
+    }
+
+    pub(crate) fn return_tokens(&self, charge: Option<Charge>, used: u64, now: Nanos) {
+        if let (Some(gcra), Some(charge)) = (&self.tokens, charge) {
+            gcra.settle(charge, used, now);
+        }
+    }
+
+    pub(crate) fn record_latency(&self, latency: Nanos, now: Nanos) {
+        self.peak.add(latency, now, PEAK_FADE, true);
+        self.mean.add(latency, now, MEAN_FADE, false);
+    }
+
+    pub(crate) fn record_counts(&self, counts: &TokenCounts, now: Nanos) {
+        self.tokens_minute.add(counts.total(), now);
+        self.totals.prompt.fetch_add(counts.prompt, Relaxed);
+        self.totals.cached.fetch_add(counts.cached, Relaxed);
+        self.totals.completion.fetch_add(counts.completion, Relaxed);
+    }
+
+    pub(crate) fn in_flight(&self) -> u32 {
+        self.in_flight.load(SeqCst)
+    }
+
+    /// The peak latency in nanoseconds; 0 if nothing is known.
+    pub(crate) fn peak_latency(&self, now: Nanos) -> f64 {
+        self.peak.get(now, PEAK_FADE)
+    }
+
+    /// The mean latency in nanoseconds; 0 if nothing is known.
+    pub(crate) fn mean_latency(&self, now: Nanos) -> f64 {
+        self.mean.get(now, MEAN_FADE)
+    }
+
+    /// The requests and tokens that would be admitted at once now, where they are limited.
+    pub(crate) fn left(&self, now: Nanos) -> (Option<u64>, Option<u64>) {
+        let left = |gcra: &Option<Gcra>| gcra.as_ref().map(|gcra| gcra.left(now));
+        (left(&self.requests), left(&self.tokens))
+    }
+
+    /// The share of the limits that the current minute has used; without limits, the tokens and
+    /// requests as a share of very high ones.
+    pub(crate) fn utilization(&self, now: Nanos) -> f64 {
+        let limits = &self.deployment.limits;
+        let share = |used: &PerMinute, limit: Option<u64>| {
+            as_f64(used.get(now)) / as_f64(limit.unwrap_or(UNLIMITED).max(1))
+        };
+        let tokens = share(&self.tokens_minute, limits.tpm);
+        tokens.max(share(&self.requests_minute, limits.rpm))
+    }
+}
+
+const PEAK_FADE: Nanos = 10_000_000_000;
+const MEAN_FADE: Nanos = 60_000_000_000;
+const UNLIMITED: u64 = 1_000_000_000;

@@ -1,0 +1,77 @@
+//! How many tokens a call may use, before an upstream has counted them.
+
+use llm_provider::Document;
+
+/// The estimated tokens of a call.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub(crate) struct Estimate {
+    pub(crate) prompt: u64,
+    /// The prompt and the reply.
+    pub(crate) total: u64,
+}
+
+impl Estimate {
+    /// A token of the prompt per four bytes of its JSON text, and the reply's limit for each
+    /// choice.
+    ///
+    /// English text has about four characters per token, and the JSON around it adds some. The
+    /// prompt is not tokenized: every model has its own tokenizer.
+    pub(crate) fn of(body: &Document) -> Self {
+        let bytes: usize = PROMPTS
+            .iter()
+            .filter_map(|key| body.get(key))
+            .map(<[u8]>::len)
+            .sum();
+        let prompt = u64::try_from(bytes)
+            .unwrap_or(u64::MAX)
+            .div_ceil(BYTES_PER_TOKEN);
+        let limit = LIMITS.iter().find_map(|key| body.u64(key));
+        let generates = GENERATED_FROM.iter().any(|key| body.has(key));
+        let reply = match (generates, limit) {
+            (false, _) => 0,
+            (true, limit) => limit.unwrap_or(USUAL_REPLY),
+        };
+        let choices = body.u64("n").unwrap_or(1).max(1);
+        Self {
+            prompt,
+            total: prompt.saturating_add(reply.saturating_mul(choices)),
+        }
+    }
+}
+
+const PROMPTS: &[&str] = &["messages", "prompt", "input", "query", "documents", "tools"];
+const GENERATED_FROM: &[&str] = &["messages", "prompt"];
+const LIMITS: &[&str] = &["max_completion_tokens", "max_tokens"];
+const BYTES_PER_TOKEN: u64 = 4;
+/// A reply without a limit of its own.
+const USUAL_REPLY: u64 = 500;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn prompt_and_reply_are_estimated() {
+        for (body, prompt, total) in [
+            (r#"{"prompt":"123456","max_tokens":10}"#, 2, 12),
+            (r#"{"prompt":"123456"}"#, 2, 502),
+            (r#"{"prompt":"123456","max_tokens":10,"n":3}"#, 2, 32),
+            (
+                r#"{"prompt":"123456","max_completion_tokens":7,"max_tokens":10}"#,
+                2,
+                9,
+            ),
+            (r#"{"input":"123456"}"#, 2, 2),
+            (r#"{"messages":[],"max_tokens":1}"#, 1, 2),
+            (
+                r#"{"prompt":"12","max_tokens":18446744073709551615,"n":9}"#,
+                1,
+                u64::MAX,
+            ),
+            ("[]", 0, 0),
+        ] {
+            let estimate = Estimate::of(&Document::from_bytes(body));
+            assert_eq!(estimate, Estimate { prompt, total }, "{body}");
+        }
+    }
+}

@@ -97,7 +97,7 @@ mod tests {
     #[test]
     fn an_unknown_subject_or_a_wrong_option_is_misuse() {
         for arguments in [
-            &["router"][..],
+            &["unknown"][..],
             &[],
             &["sse-codec", "--against", "polyllm"],
             &["gateway", "sse-codec"],

@@ -208,7 +208,7 @@ mod tests {
             text,
             &[2],
         );
-        let compares = "fn f() {\n    is_equal(given, key.expose().as_bytes())\n}\n";
+        let compares = "fn f() {\n    is_equal(given, master_key.expose().as_bytes())\n}\n";
         check(
             "exposed-secret",
             "crates/llm-gateway/src/auth.rs",

@@ -12,7 +12,7 @@ use crate::clock::{Nanos, nanos};
 ///
 /// The session of a call is the first of these that it has: the session of its
 /// [`RouteOptions`](crate::RouteOptions), `prompt_cache_key`, `user`, or the first system message
-/// and the first user message together. The pin is soft: a call goes elsewhere while the deployment
+/// and the first user message. The pin is soft: a call goes elsewhere while the deployment
 /// is at its limits, and the session moves when the deployment fails or is cooled down.
 #[derive(Clone, Debug)]
 #[non_exhaustive]

@@ -31,7 +31,7 @@ pub struct RouterBuilder {
 }
 
 impl RouterBuilder {
-    /// Adds deployments; those with the same group serve it together.
+    /// Adds deployments; those with the same group share its calls.
     #[must_use]
     pub fn with_deployments(mut self, deployments: impl IntoIterator<Item = Deployment>) -> Self {
         self.deployments.extend(deployments);

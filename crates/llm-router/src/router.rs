@@ -25,7 +25,7 @@ pub struct Router {
 }
 
 impl Router {
-    /// Creates a router over `deployments`; those with the same group serve it together.
+    /// Creates a router over `deployments`; those with the same group share its calls.
     ///
     /// The capabilities of each provider are read once, here. [`builder`](Self::builder) has
     /// options, and checks them.

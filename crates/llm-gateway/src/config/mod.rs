@@ -217,7 +217,7 @@ impl Config {
         reader.report_rest(section, &keys::ROUTER);
     }
 
-    /// Checks that the settings of the router and the deployments fit together. Without a valid
+    /// Checks that the settings of the router and the deployments match. Without a valid
     /// list of models, every name would be unknown.
     fn finish_router(&mut self, reader: &mut Reader<'_>, routing: Routing, at: Position) {
         self.router = routing.into_builder(self.retries);

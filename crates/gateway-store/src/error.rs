@@ -3,7 +3,7 @@ use std::error::Error as StdError;
 
 use thiserror::Error;
 
-/// The result of everything that a store does.
+/// The result type of this crate.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 /// What went wrong in a store.
@@ -76,8 +76,7 @@ impl Error {
         self.kind
     }
 
-    /// Whether the database is out of order at the moment, and the same work may succeed later
-    /// without a change to it.
+    /// Whether the database is unavailable for the moment, so that the same call may succeed later.
     pub fn is_outage(&self) -> bool {
         matches!(
             self.kind,

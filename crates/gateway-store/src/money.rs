@@ -136,8 +136,8 @@ fn parse(text: &str) -> Option<i64> {
 }
 
 impl Serialize for Money {
-    /// A JSON number below one million dollars, where every reader gets the same digits from it;
-    /// text from there on.
+    /// A JSON number for whole dollars and for amounts below one million dollars, which a float holds
+    /// exactly; text for all others.
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let text = self.to_string();
         match text.parse() {
@@ -168,7 +168,7 @@ impl Visitor<'_> for Dollars {
         let nanos = dollars.checked_mul(NANOS);
         nanos
             .map(Money)
-            .ok_or_else(|| E::custom("more dollars than can be counted"))
+            .ok_or_else(|| E::custom("the amount is too large"))
     }
 
     fn visit_u64<E: de::Error>(self, dollars: u64) -> Result<Money, E> {

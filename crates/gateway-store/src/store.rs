@@ -11,10 +11,10 @@ use crate::{Clock, Result};
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct StoreOptions {
-    /// How long the database may take for one piece of work, and how long to wait for its lock;
+    /// How long one operation of the database may take, and how long to wait for its lock;
     /// 2 s by default.
     pub timeout: Duration,
-    /// The source of the present time; the system's clock by default.
+    /// The source of the current time; the system's clock by default.
     pub clock: Clock,
 }
 
@@ -28,14 +28,14 @@ impl Default for StoreOptions {
 }
 
 impl StoreOptions {
-    /// Sets how long the database may take for one piece of work.
+    /// Sets how long one operation of the database may take.
     #[must_use]
     pub fn with_timeout(mut self, timeout: Duration) -> Self {
         self.timeout = timeout;
         self
     }
 
-    /// Sets the source of the present time.
+    /// Sets the source of the current time.
     #[must_use]
     pub fn with_clock(mut self, clock: Clock) -> Self {
         self.clock = clock;
@@ -47,9 +47,9 @@ impl StoreOptions {
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[non_exhaustive]
 pub enum Health {
-    /// The last piece of work was done.
+    /// The last operations succeeded.
     Available,
-    /// The last piece of work failed because the database does not answer, is locked, full or
+    /// The last read or the last write failed because the database does not answer, is locked, full or
     /// read-only.
     Unavailable,
 }
@@ -75,8 +75,8 @@ impl Store {
     /// Several gateways may open one SQLite file on a local disk, or one PostgreSQL database.
     ///
     /// # Errors
-    /// One of a wrong URL, a database that cannot be reached, locked, read-only or full, that a
-    /// newer program migrated, whose schema is incomplete, or that is not a database; see
+    /// If the URL is wrong; if the database cannot be reached, is locked, read-only or full; if a newer
+    /// program migrated it; if its schema is incomplete; or if it is not a database. See
     /// [`ErrorKind`](crate::ErrorKind).
     pub async fn open(url: &str, options: StoreOptions) -> Result<Self> {
         let database = Database::open(url, &options)?;
@@ -102,7 +102,7 @@ impl Store {
         Reports::new(self)
     }
 
-    /// Whether the database answers, as of its last piece of work. Each change is also logged
+    /// Whether the database answers, as of its last read and its last write. Each change is also logged
     /// once.
     pub fn health(&self) -> watch::Receiver<Health> {
         self.database.health()
@@ -130,7 +130,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_read_only_database_says_so_until_it_is_not() {
+    async fn a_read_only_database_is_unavailable_until_it_can_be_written() {
         let store = open().await;
         set(&store, "PRAGMA query_only = 1").await;
         let generate = async || store.keys().generate(KeySettings::default()).await;

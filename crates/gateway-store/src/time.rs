@@ -25,7 +25,7 @@ impl Timestamp {
         self.0
     }
 
-    /// This moment and `duration` more; the last moment that can be named if that is later.
+    /// This moment plus `duration`. Saturates at the last moment.
     #[must_use]
     pub fn after(self, duration: Duration) -> Self {
         let millis = i64::try_from(duration.as_millis()).unwrap_or(i64::MAX);
@@ -49,7 +49,7 @@ impl From<SystemTime> for Timestamp {
     }
 }
 
-/// The source of the present time: the system's clock, or another one in tests and simulations.
+/// The source of the current time: the system's clock, or another one in tests and simulations.
 #[derive(Clone)]
 pub struct Clock(Arc<dyn Fn() -> Timestamp + Send + Sync>);
 
@@ -59,7 +59,7 @@ impl Clock {
         Self(Arc::new(now))
     }
 
-    /// The present time.
+    /// The current time.
     pub fn now(&self) -> Timestamp {
         (self.0)()
     }

@@ -97,7 +97,7 @@ async fn a_file_that_cannot_be_opened_is_unavailable() {
 }
 
 #[tokio::test]
-async fn a_file_that_is_no_database_is_corrupt() {
+async fn a_file_that_is_not_a_database_is_corrupt() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("notes.txt");
     fs::write(

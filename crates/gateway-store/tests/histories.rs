@@ -293,7 +293,7 @@ impl World {
     }
 }
 
-/// It writes only when the history says so, and looks after leases as usual.
+/// Starts a ledger that writes only on a step of the history, and renews its leases as usual.
 async fn start(store: &Store) -> Ledger {
     let options = LedgerOptions::default().with_flush_interval(Duration::from_secs(24 * 3600));
     Ledger::new(store, options).await.unwrap()

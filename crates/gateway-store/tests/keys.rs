@@ -317,7 +317,7 @@ async fn a_change_is_announced_to_other_gateways_or_polled(place: &Place) {
     let key = here.keys().generate(settings(|_| {})).await.unwrap();
     let secret = key.secret.expose().as_bytes();
     assert!(cache.find(secret).await.unwrap().is_some());
-    // The listener may not be connected yet, and then hears of a later change only.
+    // The listener may not be connected yet, and then receives only a later change.
     eventually("the revoked key is rejected", async || {
         let _ = here.keys().set_blocked(&key.key.hash, true).await;
         let found = cache.find(secret).await.unwrap();

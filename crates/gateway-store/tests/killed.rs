@@ -1,4 +1,4 @@
-//! A gateway that is killed: what left its queue is written, in order, and written once.
+//! A gateway that is killed: the records that left its queue are in the database, each once.
 #![allow(
     clippy::expect_used,
     clippy::panic,

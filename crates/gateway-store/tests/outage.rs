@@ -96,7 +96,7 @@ async fn pass(mut client: TcpStream, upstream: String, mut modes: watch::Receive
                 if modes.changed().await.is_err() {
                     return;
                 }
-                // Bytes of before are lost with the connection.
+                // Bytes sent before are lost with the connection.
                 return;
             }
             Mode::Pass => {}

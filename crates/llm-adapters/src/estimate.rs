@@ -7,11 +7,11 @@ use llm_types::{ChatRequest, Content, ContentPart, Field, Message};
 /// Estimates the number of prompt tokens of a chat request.
 ///
 /// Messages with their roles, reasoning, tool calls and names count, and so do tools, the required
-/// format of the response, and images. It takes one pass, needs no memory, and grows with every
+/// format of the response, and images. It takes one pass, allocates nothing, and grows with every
 /// word, message, tool and image. To count a request of another API, convert it first.
 ///
 /// The estimate is made for byte-pair vocabularies of 100,000 to 200,000 tokens. A caller that sees
-/// the usage of its models should correct the estimate by what it learns.
+/// the usage of its models should correct the estimate by it.
 pub fn estimate_tokens(request: &ChatRequest) -> u64 {
     let mut count = TokenEstimate::default();
     count.add_tokens(PER_REQUEST);
@@ -151,11 +151,11 @@ fn add_part(count: &mut TokenEstimate, part: &ContentPart) {
     match part {
         ContentPart::ImageUrl(_) => count.add_tokens(PER_IMAGE),
         ContentPart::InputAudio(audio) => {
-            count.add_tokens(1 + encoded_len(&audio.input_audio.data) / BYTES_PER_AUDIO_TOKEN);
+            count.add_tokens(1 + decoded_len(&audio.input_audio.data) / BYTES_PER_AUDIO_TOKEN);
         }
         ContentPart::File(file) => {
             let data = file.file.get("file_data").and_then(|data| data.as_str());
-            let len = data.map_or(0, encoded_len);
+            let len = data.map_or(0, decoded_len);
             count.add_tokens(PER_IMAGE + len / BYTES_PER_FILE_TOKEN);
         }
         ContentPart::Text(part) => {
@@ -167,7 +167,7 @@ fn add_part(count: &mut TokenEstimate, part: &ContentPart) {
 }
 
 /// The number of bytes that base64 text stands for.
-fn encoded_len(base64: &str) -> u64 {
+fn decoded_len(base64: &str) -> u64 {
     base64.len() as u64 / 4 * 3
 }
 

@@ -38,8 +38,8 @@ pub(crate) fn function_choice(name: &str) -> ToolChoice {
     ]))
 }
 
-/// An effort that chat upstreams know: they have three levels, and none.
-pub(crate) fn known_effort(effort: ReasoningEffort) -> ReasoningEffort {
+/// Lowers an effort above `high`, which chat upstreams do not support.
+pub(crate) fn chat_effort(effort: ReasoningEffort) -> ReasoningEffort {
     match effort {
         ReasoningEffort::XHigh | ReasoningEffort::Max => ReasoningEffort::High,
         other => other,

@@ -212,7 +212,7 @@ fn a_prefill_is_reported() {
     assert!(!convert(&json!({})).unwrap().is_prefill);
 }
 
-/// A hash per request in the first system block would defeat the caches of prompts.
+/// A hash per request in the first system block would defeat prompt caches.
 #[test]
 fn system_blocks_are_joined_without_the_billing_line() {
     let chat = chat(&json!({"system": [

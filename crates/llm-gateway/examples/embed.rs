@@ -1,4 +1,4 @@
-//! A gateway inside a program of one's own: `cargo run -p llm-gateway --example embed`, then
+//! A gateway inside another program: `cargo run -p llm-gateway --example embed`, then
 //!
 //! ```sh
 //! curl localhost:4000/v1/chat/completions -H 'Content-Type: application/json' \
@@ -26,7 +26,7 @@ async fn main() -> std::io::Result<()> {
         .await
 }
 
-/// A provider that says what it hears.
+/// A provider that repeats the last message.
 #[derive(Debug)]
 struct Parrot;
 

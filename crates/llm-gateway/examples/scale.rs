@@ -41,7 +41,7 @@ async fn main() -> std::result::Result<(), BoxError> {
     Ok(())
 }
 
-/// What writes one more item of a file.
+/// Writes an item of a file.
 type Item = fn(&mut String, usize) -> std::fmt::Result;
 
 /// What the items are, the beginning of the file, their number, and an item.

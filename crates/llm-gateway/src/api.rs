@@ -16,7 +16,7 @@ pub(crate) enum Api {
 }
 
 impl Api {
-    /// The API of a request: Anthropic's clients are known by their paths, or by their header.
+    /// The API of a request: Anthropic's clients are recognized by the path or by a header.
     pub(crate) fn of(path: &str, headers: &HeaderMap) -> Self {
         let path = path.strip_prefix("/v1").unwrap_or(path);
         let is_path = |prefix: &str| {

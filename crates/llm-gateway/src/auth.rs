@@ -83,7 +83,7 @@ pub(crate) async fn authenticate(
             };
         }
     }
-    Err(unauthorized("the API key is not the gateway's"))
+    Err(unauthorized("the API key is not valid"))
 }
 
 fn forbidden(message: impl Into<Cow<'static, str>>) -> ApiError {

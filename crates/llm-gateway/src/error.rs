@@ -139,10 +139,7 @@ impl From<llm_adapters::Error> for ApiError {
     }
 }
 
-/// The error of a provider, with its message, and with its status if the client can act on it.
-///
-/// A rejected upstream key keeps its 401, 402 or 403, as clients of LiteLLM expect. The message
-/// names the provider, to distinguish its key from the gateway's.
+/// An error of the store of virtual keys.
 impl From<gateway_store::Error> for ApiError {
     fn from(error: gateway_store::Error) -> Self {
         use gateway_store::ErrorKind;
@@ -168,6 +165,10 @@ impl From<gateway_store::Error> for ApiError {
     }
 }
 
+/// The error of a provider, with its message, and with its status if the client can act on it.
+///
+/// A rejected upstream key keeps its 401, 402 or 403, as clients of LiteLLM expect. The message
+/// names the provider, to distinguish its key from the gateway's.
 impl From<Error> for ApiError {
     fn from(error: Error) -> Self {
         log(&error);

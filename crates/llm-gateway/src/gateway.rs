@@ -39,7 +39,7 @@ pub(crate) struct Shared {
     pub(crate) master_key: Option<ApiKey>,
     pub(crate) drop_params: bool,
     pub(crate) options: GatewayOptions,
-    /// The time of its creation in seconds of Unix time, also that of all listed models.
+    /// When the gateway was created, in seconds of Unix time; also the time of all listed models.
     pub(crate) created: u64,
 }
 
@@ -64,7 +64,7 @@ pub struct GatewayOptions {
     /// Whether a header of each response says that the upstreams are simulated; false by default.
     pub simulated: bool,
     /// Keys of clients besides the master key; none by default. Without a master key, all clients
-    /// are accepted, and nobody can manage keys.
+    /// are accepted, and keys cannot be managed.
     pub virtual_keys: Option<VirtualKeys>,
 }
 

@@ -14,7 +14,7 @@ pub struct VirtualKeys {
 }
 
 impl VirtualKeys {
-    /// The keys of a store. Changes by other gateways are in force within a few seconds.
+    /// The keys of a store. Changes by other gateways take effect within a few seconds.
     ///
     /// # Errors
     /// Those of the database.
@@ -31,7 +31,7 @@ impl VirtualKeys {
         self.cache.find(secret).await
     }
 
-    /// Puts changes of this process into force at once.
+    /// Applies changes of this process at once.
     pub(crate) async fn refresh(&self) -> Result<()> {
         self.cache.refresh().await
     }

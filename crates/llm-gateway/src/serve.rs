@@ -29,8 +29,8 @@ impl Gateway {
     /// another site (`Origin`, `Sec-Fetch-Site`), bodies that are not `application/json`, and, where
     /// the listener's address is a loopback address, those to any other host (`Host`).
     ///
-    /// A client that closes its writing half is treated as gone, since the two cannot be
-    /// distinguished, and its upstream call is cancelled.
+    /// A client that closes its writing half is treated as disconnected, since the server cannot
+    /// distinguish the two, and its upstream call is cancelled.
     ///
     /// # Errors
     /// If the listener has no address. A failure to accept a connection is only logged.
@@ -121,6 +121,6 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// How long abandoned upstream calls may take to be cancelled. Some upstreams return the id of a call
 /// after several seconds, and it cannot be cancelled before.
 const CLEANUP: Duration = Duration::from_secs(10);
-/// Setting a timer that ends before all others costs a system call. With this timer always near, the
-/// timeouts of requests end later and do not.
+/// Setting a timer that is due before all others costs a system call. This timer is always due before
+/// the timeouts of requests, so setting those costs none.
 const HEARTBEAT: Duration = Duration::from_millis(500);

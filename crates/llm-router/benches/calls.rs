@@ -13,13 +13,13 @@ use llm_provider::endpoint::Chat;
 use llm_provider::{Call, Capabilities, Document, Metadata, Provider, Reply, Result};
 use llm_router::{Deployment, RateLimits, Router};
 
-/// Replies immediately, with a text of the usual size of a reply's end.
+/// A provider that replies immediately, with a small reply that has usage.
 #[derive(Debug)]
-struct Instantly(Document);
+struct Immediate(Document);
 
-impl Provider for Instantly {
+impl Provider for Immediate {
     fn name(&self) -> &'static str {
-        "instantly"
+        "immediate"
     }
 
     fn capabilities(&self) -> Capabilities {
@@ -27,15 +27,15 @@ impl Provider for Instantly {
     }
 
     fn send(&self, _: Call) -> BoxFuture<'_, Result<Reply>> {
-        let reply = Reply::new(self.0.clone(), Metadata::new("instantly", "m"));
+        let reply = Reply::new(self.0.clone(), Metadata::new("immediate", "m"));
         Box::pin(ready(Ok(reply)))
     }
 }
 
-/// A group of so many deployments, each with every limit.
+/// A group of `count` deployments, each with limits of every kind.
 fn router(count: usize) -> Router {
     let reply = r#"{"id":"c","choices":[],"usage":{"prompt_tokens":10,"completion_tokens":5}}"#;
-    let provider: Arc<dyn Provider> = Arc::new(Instantly(Document::from_bytes(reply)));
+    let provider: Arc<dyn Provider> = Arc::new(Immediate(Document::from_bytes(reply)));
     let limits = RateLimits::default()
         .with_rpm(1_000_000_000)
         .with_tpm(1_000_000_000)
@@ -63,7 +63,7 @@ fn run(router: &dyn Provider, passes: usize) -> usize {
 }
 
 fn main() -> ExitCode {
-    let provider = Instantly(Document::from_bytes("{}"));
+    let provider = Immediate(Document::from_bytes("{}"));
     let mut is_served = measure("without a router", &provider);
     for count in GROUPS {
         is_served &= measure(&format!("group of {count}"), &router(count));

@@ -22,12 +22,12 @@ use llm_router::{AffinityOptions, Deployment, RouteOptions, Router, STRATEGIES, 
 use llm_types::{ChatRequest, Message};
 use tokio::time::{Instant, sleep};
 
-/// An upstream, simulated.
+/// A simulated upstream.
 #[derive(Debug)]
 struct Upstream {
     /// The latency of an idle server with a warm cache.
     latency: Duration,
-    /// The calls at the same time that double the latency.
+    /// The number of concurrent calls that doubles the latency.
     capacity: u32,
     /// When every call fails.
     outage: Option<(Duration, Duration)>,
@@ -148,7 +148,7 @@ fn router(name: &str, has_affinity: bool) -> Router {
         .unwrap()
 }
 
-/// What came of all calls.
+/// The results of all calls.
 #[derive(Default)]
 struct Outcome {
     latencies: Vec<Duration>,

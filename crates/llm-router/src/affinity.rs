@@ -11,8 +11,8 @@ use crate::clock::{Nanos, nanos};
 /// How calls of a session stay at one deployment.
 ///
 /// The session of a call is the first of these that it has: the session of its
-/// [`RouteOptions`](crate::RouteOptions), `prompt_cache_key`, `user`, or the first system message
-/// and the first user message. The pin is soft: a call goes elsewhere while the deployment
+/// [`RouteOptions`](crate::RouteOptions), `prompt_cache_key`, `user`, or the messages up to the first
+/// user message. The pin is soft: a call goes elsewhere while the deployment
 /// is at its limits, and the session moves when the deployment fails or is cooled down.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
@@ -20,7 +20,7 @@ pub struct AffinityOptions {
     /// How long a pin lasts after the last call of the session; 5 minutes by default, as long as
     /// most upstreams keep a prompt.
     pub time_to_live: Duration,
-    /// The most sessions that are remembered; 100,000 by default, of about 50 bytes each.
+    /// The maximum number of sessions that are kept; 100,000 by default, of about 50 bytes each.
     pub capacity: usize,
 }
 
@@ -41,7 +41,7 @@ impl AffinityOptions {
         self
     }
 
-    /// Sets the most sessions that are remembered.
+    /// Sets the maximum number of sessions that are kept.
     #[must_use]
     pub fn with_capacity(mut self, sessions: usize) -> Self {
         self.capacity = sessions;
@@ -106,7 +106,7 @@ pub(crate) fn session_of(group: &str, named: Option<&str>, body: &Document) -> O
     hash_opening(body, &mut hasher).then(|| hasher.finish())
 }
 
-/// Adds the first system message and the first user message; `false` if there is none.
+/// Hashes the system messages up to the first user message, and that one; `false` if there are none.
 fn hash_opening(body: &Document, hasher: &mut DefaultHasher) -> bool {
     let messages = body.objects("messages").into_iter().flatten();
     let mut is_found = false;
@@ -123,7 +123,7 @@ fn hash_opening(body: &Document, hasher: &mut DefaultHasher) -> bool {
     is_found
 }
 
-/// The first user message is among this many messages.
+/// The number of messages that are searched for the first user message.
 const LONGEST_OPENING: usize = 8;
 
 #[cfg(test)]

@@ -4,9 +4,9 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use crate::clock::Nanos;
 
-/// A moving average of latencies that fades with time.
+/// An exponentially weighted moving average of latencies.
 ///
-/// It is written without a lock: of two samples at the same moment one may be lost. It fades toward
+/// It is written without a lock: of two samples at the same moment one may be lost. It decays toward
 /// zero while no samples come, so that a deployment that was slow is tried again.
 #[derive(Debug, Default)]
 pub(crate) struct MovingLatency {
@@ -16,14 +16,14 @@ pub(crate) struct MovingLatency {
 }
 
 impl MovingLatency {
-    /// Adds a sample. One above the average replaces it if `peak`.
-    pub(crate) fn add(&self, sample: Nanos, now: Nanos, fade: Nanos, peak: bool) {
+    /// Adds a sample. If `peak`, a sample above the average replaces it. `decay` is the time constant.
+    pub(crate) fn add(&self, sample: Nanos, now: Nanos, decay: Nanos, peak: bool) {
         let average = f64::from_bits(self.average.load(Relaxed));
         let sample = as_f64(sample);
         let next = if average == 0.0 || (peak && sample > average) {
             sample
         } else {
-            let kept = self.kept(now, fade).clamp(0.0, MOST_KEPT);
+            let kept = self.kept(now, decay).clamp(0.0, MAX_KEPT);
             average * kept + sample * (1.0 - kept)
         };
         self.average.store(next.to_bits(), Relaxed);
@@ -31,21 +31,21 @@ impl MovingLatency {
     }
 
     /// The average in nanoseconds; 0 without samples.
-    pub(crate) fn get(&self, now: Nanos, fade: Nanos) -> f64 {
+    pub(crate) fn get(&self, now: Nanos, decay: Nanos) -> f64 {
         match self.average.load(Relaxed) {
             0 => 0.0,
-            average => f64::from_bits(average) * self.kept(now, fade),
+            average => f64::from_bits(average) * self.kept(now, decay),
         }
     }
 
     /// The share of the average that is left.
-    fn kept(&self, now: Nanos, fade: Nanos) -> f64 {
+    fn kept(&self, now: Nanos, decay: Nanos) -> f64 {
         let age = now.saturating_sub(self.updated.load(Relaxed));
-        (-as_f64(age) / as_f64(fade)).exp()
+        (-as_f64(age) / as_f64(decay)).exp()
     }
 }
 
-/// What was used in the current minute.
+/// An amount within the current minute.
 #[derive(Debug, Default)]
 pub(crate) struct PerMinute(AtomicU64);
 
@@ -81,11 +81,11 @@ pub(crate) fn as_f64(nanos: Nanos) -> f64 {
     nanos as f64
 }
 
-/// A trillion per minute.
+/// Enough for a trillion per minute.
 const COUNT_BITS: u32 = 40;
 const COUNT_MASK: u64 = (1 << COUNT_BITS) - 1;
-/// A sample counts for a tenth at least, however soon it follows the one before.
-const MOST_KEPT: f64 = 0.9;
+/// A sample has a weight of at least a tenth, however soon it follows the previous one.
+const MAX_KEPT: f64 = 0.9;
 
 #[cfg(test)]
 mod tests {
@@ -94,16 +94,16 @@ mod tests {
     const SECOND: Nanos = 1_000_000_000;
 
     #[test]
-    fn a_peak_counts_at_once_and_fades() {
+    fn a_peak_counts_at_once_and_decays() {
         let latency = MovingLatency::default();
-        let fade = 10 * SECOND;
-        latency.add(SECOND, SECOND, fade, true);
-        latency.add(5 * SECOND, 2 * SECOND, fade, true);
-        assert_eq!(latency.get(2 * SECOND, fade), 5e9);
-        latency.add(SECOND, 3 * SECOND, fade, true);
-        let after = latency.get(3 * SECOND, fade);
+        let decay = 10 * SECOND;
+        latency.add(SECOND, SECOND, decay, true);
+        latency.add(5 * SECOND, 2 * SECOND, decay, true);
+        assert_eq!(latency.get(2 * SECOND, decay), 5e9);
+        latency.add(SECOND, 3 * SECOND, decay, true);
+        let after = latency.get(3 * SECOND, decay);
         assert!((4.5e9..4.8e9).contains(&after), "{after}");
-        assert!(latency.get(300 * SECOND, fade) < 1.0);
+        assert!(latency.get(300 * SECOND, decay) < 1.0);
     }
 
     #[test]

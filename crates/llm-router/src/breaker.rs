@@ -68,7 +68,7 @@ impl Cooldown {
         self
     }
 
-    /// Cools no deployment down.
+    /// Disables cooldowns.
     #[must_use]
     pub fn disabled() -> Self {
         Self {
@@ -100,7 +100,7 @@ enum Verdict {
     Ignore,
     /// It may be unhealthy.
     Count,
-    /// It cannot serve calls, for as long as it says.
+    /// It cannot serve calls, for the time that the upstream names, if it names one.
     Trip(Option<Duration>),
 }
 
@@ -162,7 +162,7 @@ impl Breaker {
         let is_healthy = self.until.load(Relaxed) == 0;
         let trips = match verdict {
             Verdict::Trip(_) => true,
-            _ => is_probe || streak >= options.allowed_fails.max(1) || self.fails_mostly(now),
+            _ => is_probe || streak >= options.allowed_fails.max(1) || self.mostly_fails(now),
         };
         // Calls that began before the cooldown do not prolong it.
         let cools = options.is_enabled && trips && (is_healthy || is_probe);
@@ -188,7 +188,7 @@ impl Breaker {
         time
     }
 
-    fn fails_mostly(&self, now: Nanos) -> bool {
+    fn mostly_fails(&self, now: Nanos) -> bool {
         let (calls, fails) = (self.calls.get(now), self.fails.get(now));
         calls >= 10 && fails > calls / 2
     }
@@ -250,7 +250,7 @@ fn kind(code: u8) -> ErrorKind {
     cause.copied().unwrap_or(ErrorKind::UpstreamFailed)
 }
 
-/// An upstream may ask for no more than an hour.
+/// The longest cooldown that an upstream can ask for.
 const MAX_ADVICE: Duration = Duration::from_secs(3600);
 
 #[cfg(test)]

@@ -18,7 +18,7 @@ use crate::retries::RetryPolicy;
 use crate::strategy::{PeakEwma, Strategy};
 use crate::{Deployment, Router};
 
-/// Collects what a [`Router`] is made of; see [`Router::builder`].
+/// Builds a [`Router`]; see [`Router::builder`].
 #[derive(Clone, Debug, Default)]
 pub struct RouterBuilder {
     pub(crate) deployments: Vec<Deployment>,
@@ -100,7 +100,7 @@ impl RouterBuilder {
         self
     }
 
-    /// Sets the priority in queues of calls without their own; 0, the highest, by default.
+    /// Sets the priority in queues for calls that have none; by default 0, the highest.
     #[must_use]
     pub fn with_default_priority(mut self, priority: u8) -> Self {
         self.options.default_priority = priority;
@@ -122,7 +122,7 @@ impl RouterBuilder {
         self
     }
 
-    /// Keeps the calls of a session at one deployment; by default they are not.
+    /// Keeps the calls of a session at one deployment; by default, sessions are ignored.
     #[must_use]
     pub fn with_affinity(mut self, affinity: impl Into<Option<AffinityOptions>>) -> Self {
         self.affinity = affinity.into();

@@ -1,4 +1,4 @@
-//! What a builder rejects.
+//! Checks the settings of a [`RouterBuilder`].
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -30,7 +30,7 @@ pub(crate) fn check(builder: &RouterBuilder) -> Result {
         .iter()
         .map(|d| d.group.as_str())
         .collect();
-    let names = Known {
+    let names = GroupNames {
         groups: &groups,
         aliases: &builder.aliases,
     };
@@ -44,12 +44,12 @@ pub(crate) fn check(builder: &RouterBuilder) -> Result {
 }
 
 /// The names that settings can refer to.
-struct Known<'a> {
+struct GroupNames<'a> {
     groups: &'a BTreeSet<&'a str>,
     aliases: &'a BTreeMap<String, Alias>,
 }
 
-impl Known<'_> {
+impl GroupNames<'_> {
     fn has(&self, name: &str) -> bool {
         self.groups.contains(name) || self.matches_pattern(name) || self.aliases.contains_key(name)
     }
@@ -101,7 +101,7 @@ fn check_deployments(deployments: &[Deployment]) -> Result {
             ("input_cost_per_request", prices.request),
         ] {
             if price.is_some_and(|price| !price.is_finite() || price < 0.0) {
-                return fail(format!("{place}, {name}"), "a price is a number from 0");
+                return fail(format!("{place}, {name}"), "has to be 0 or more");
             }
         }
     }
@@ -141,7 +141,7 @@ fn check_limits(limits: &RateLimits, place: &str) -> Result {
     Ok(())
 }
 
-fn check_aliases(names: &Known<'_>) -> Result {
+fn check_aliases(names: &GroupNames<'_>) -> Result {
     for (alias, Alias { group, .. }) in names.aliases {
         let place = format!("model_group_alias, `{}`", excerpt(alias));
         if names.groups.contains(alias.as_str()) {
@@ -158,7 +158,7 @@ fn check_aliases(names: &Known<'_>) -> Result {
     Ok(())
 }
 
-fn check_fallbacks(fallbacks: &Fallbacks, names: &Known<'_>) -> Result {
+fn check_fallbacks(fallbacks: &Fallbacks, names: &GroupNames<'_>) -> Result {
     for (setting, group, list) in fallbacks.lists() {
         let place = match group {
             "" => setting.to_owned(),
@@ -181,7 +181,7 @@ fn check_fallbacks(fallbacks: &Fallbacks, names: &Known<'_>) -> Result {
         ("content_policy_fallbacks", &fallbacks.content_policy),
     ] {
         for group in lists.keys() {
-            if reaches(lists, group) {
+            if falls_back_to_itself(lists, group) {
                 let place = format!("{setting}, `{}`", excerpt(group));
                 return fail(
                     place,
@@ -194,7 +194,7 @@ fn check_fallbacks(fallbacks: &Fallbacks, names: &Known<'_>) -> Result {
 }
 
 /// Whether the fallbacks of `group` lead back to it.
-fn reaches(lists: &BTreeMap<String, Vec<String>>, group: &str) -> bool {
+fn falls_back_to_itself(lists: &BTreeMap<String, Vec<String>>, group: &str) -> bool {
     let (mut open, mut seen) = (vec![group], BTreeSet::new());
     while let Some(name) = open.pop() {
         for next in lists.get(name).into_iter().flatten() {

@@ -39,7 +39,7 @@ pub(crate) fn between(from: Nanos, to: Nanos) -> Duration {
     Duration::from_nanos(to.saturating_sub(from))
 }
 
-/// 13 days, so that the past of a limit needs no negative numbers.
+/// 13 days, so that times before the creation of the router are not negative.
 const ORIGIN: Nanos = 1 << 50;
-/// A year: later times count as this.
+/// A year. Later times are reduced to this.
 const FAR: Nanos = 365 * 24 * 3600 * 1_000_000_000;

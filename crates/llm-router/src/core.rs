@@ -33,21 +33,21 @@ pub(crate) struct Core {
     pub(crate) observer: Option<Arc<dyn RouterObserver>>,
 }
 
-/// How calls are treated.
+/// The options of a router that apply to each call.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Options {
     pub(crate) cooldown: Cooldown,
     pub(crate) fallbacks: Fallbacks,
     pub(crate) retries: RetryPolicy,
     pub(crate) queue: Option<QueueOptions>,
-    /// The most time that a call takes, whatever happens.
+    /// The time limit of a call with all its attempts and waits.
     pub(crate) deadline: Option<Duration>,
     pub(crate) checks_context_window: bool,
     pub(crate) default_priority: u8,
 }
 
 impl Core {
-    /// Reports an event, which is built only if somebody observes.
+    /// Reports an event, which is built only if there is an observer.
     pub(crate) fn emit<'a>(&self, event: impl FnOnce() -> RouterEvent<'a>) {
         if let Some(observer) = &self.observer {
             observer.on_event(&event());

@@ -11,8 +11,8 @@ pub(crate) struct Estimate {
 }
 
 impl Estimate {
-    /// A token of the prompt per four bytes of its JSON text, and the reply's limit for each
-    /// choice.
+    /// A token of the prompt per four bytes of its JSON text, and for each choice the reply's limit,
+    /// or else 500 tokens.
     ///
     /// English text has about four characters per token, and the JSON around it adds some. The
     /// prompt is not tokenized: every model has its own tokenizer.
@@ -43,7 +43,7 @@ const PROMPTS: &[&str] = &["messages", "prompt", "input", "query", "documents", 
 const GENERATED_FROM: &[&str] = &["messages", "prompt"];
 const LIMITS: &[&str] = &["max_completion_tokens", "max_tokens"];
 const BYTES_PER_TOKEN: u64 = 4;
-/// A reply without a limit of its own.
+/// The tokens of a reply without a limit.
 const USUAL_REPLY: u64 = 500;
 
 #[cfg(test)]

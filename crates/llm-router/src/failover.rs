@@ -46,7 +46,7 @@ struct Current {
     end: Option<Instant>,
 }
 
-/// What comes next of a stream that is not committed.
+/// The next step of a stream before the router commits.
 enum Next {
     /// A progress event, which is passed on at once.
     Progress(ReplyEvent),

@@ -17,7 +17,7 @@ use llm_provider::{Error, ErrorKind};
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Fallbacks {
-    /// By group, for failures that another deployment may not have.
+    /// By group, for failures that another group may not have.
     pub general: BTreeMap<String, Vec<String>>,
     /// By group, for prompts that are too long; otherwise as `general`.
     pub context_window: BTreeMap<String, Vec<String>>,

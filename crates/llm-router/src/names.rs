@@ -1,4 +1,4 @@
-//! From the model name of a call to a model group.
+//! Resolves the model name of a call to a model group.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

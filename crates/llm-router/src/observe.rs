@@ -7,7 +7,7 @@ use llm_provider::{Error, ErrorKind};
 
 use crate::TokenCounts;
 
-/// Receives the events of a router, such as for metrics.
+/// Receives the events of a router, for example for metrics.
 ///
 /// It is called on the path of each call: it must not block.
 pub trait RouterObserver: fmt::Debug + Send + Sync {
@@ -90,7 +90,7 @@ pub enum RouterEvent<'a> {
         /// The time since the attempt began.
         latency: Duration,
     },
-    /// A call ended well.
+    /// A call succeeded.
     #[non_exhaustive]
     Finished {
         /// The deployment.

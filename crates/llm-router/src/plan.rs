@@ -15,7 +15,7 @@ use crate::names::Resolved;
 use crate::pool::{Choice, Pool};
 use crate::queue::{QueueOptions, limit_of};
 use crate::refusal::Refusal;
-use crate::resolve::{resolve, unable};
+use crate::resolve::{resolve, unsupported};
 use crate::route::RouteOptions;
 
 /// The attempts of one call; each is chosen when it is needed.
@@ -34,7 +34,7 @@ pub(crate) struct Plan {
     /// The failures in the current group.
     failures: usize,
     attempts: u32,
-    /// The groups that take over next, the first one last.
+    /// The groups that take over next, in reverse order.
     fallbacks: Vec<String>,
     /// The groups that were tried, in order.
     visited: Vec<String>,
@@ -54,7 +54,7 @@ impl Plan {
             current
                 .group
                 .pool(capability)
-                .ok_or_else(|| unable(&current.group, capability))?,
+                .ok_or_else(|| unsupported(&current.group, capability))?,
         );
         let limit = [call.timeout, core.options.deadline]
             .into_iter()
@@ -83,12 +83,12 @@ impl Plan {
         Ok(plan)
     }
 
-    /// Prepares what the current group needs to know of the call.
+    /// Computes what the call demands of the current group.
     fn enter(&mut self, call: &Call) {
         let group = &self.current.group;
         let checks = self.core.options.checks_context_window;
         self.demand = Demand {
-            fits_window: checks,
+            checks_window: checks,
             tags: self.route.tags.clone(),
             ..Demand::default()
         };
@@ -106,8 +106,8 @@ impl Plan {
             .flatten();
     }
 
-    /// Admits the call to a deployment, for the next attempt: within the limits, if need be after a
-    /// wait in the queue.
+    /// Admits the call to a deployment, for the next attempt: within the limits, and if necessary
+    /// after a wait in the queue.
     ///
     /// # Errors
     /// The failure of the last attempt, or why no deployment can serve the call.
@@ -295,7 +295,7 @@ impl Plan {
                     return Err(refusal);
                 }
                 let ready = refusal.ready_at().map(|at| self.core.clock.instant(at));
-                // Waiting for what comes too late is hopeless.
+                // Do not wait for a deployment that is ready only after the limit.
                 if refusal.is_only_limited() && ready.is_some_and(|ready| ready > limit) {
                     return Err(refusal);
                 }

@@ -18,7 +18,7 @@ use crate::clock::{Nanos, nanos};
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct QueueOptions {
-    /// The most calls that wait per group; 100 by default. Further ones fail immediately.
+    /// The maximum number of calls that wait per group; 100 by default. Further ones fail immediately.
     pub capacity: usize,
     /// The longest wait; 30 s by default. A call that would wait longer fails immediately.
     pub timeout: Duration,
@@ -52,7 +52,7 @@ impl QueueOptions {
 /// The queue of one group: by priority, then in the order of arrival.
 ///
 /// Only the first call in the queue tries to get a deployment. It is woken when a call of the group
-/// ends. Calls that find no queue do not touch the lock.
+/// ends. While no call waits, the lock is not taken.
 #[derive(Debug, Default)]
 pub(crate) struct Queue {
     waiting: Mutex<BTreeMap<Key, Arc<Notify>>>,
@@ -107,7 +107,7 @@ impl Queue {
     /// Whether the calls ahead are likely to take longer than the longest wait.
     fn is_hopeless(&self, ahead: usize, options: &QueueOptions, now: Nanos) -> bool {
         let ahead = u32::try_from(ahead).unwrap_or(u32::MAX);
-        let expected = self.pace.get(now, PACE_FADE) * f64::from(ahead);
+        let expected = self.pace.get(now, PACE_DECAY) * f64::from(ahead);
         expected > options.timeout.as_secs_f64() * 1e9
     }
 
@@ -132,7 +132,7 @@ impl Place {
 
     /// Waits until it is worth trying again, but not beyond `limit`.
     pub(crate) async fn wait(&self, limit: Instant) {
-        // Whatever ended the wait, the caller looks again.
+        // The caller tries again, whether it was woken or timed out.
         let _ = timeout_at(limit, self.notify.notified()).await;
     }
 
@@ -141,7 +141,7 @@ impl Place {
         let before = self.queue.left.swap(now, Relaxed);
         if before != 0 && self.queue.length.load(SeqCst) > 1 {
             let pace = now.saturating_sub(before);
-            self.queue.pace.add(pace, now, PACE_FADE, false);
+            self.queue.pace.add(pace, now, PACE_DECAY, false);
         }
     }
 }
@@ -164,5 +164,5 @@ pub(crate) fn limit_of(options: &QueueOptions, deadline: Option<Instant>) -> Ins
     deadline.map_or(own, |deadline| deadline.min(own))
 }
 
-const PACE_FADE: Nanos = 10_000_000_000;
+const PACE_DECAY: Nanos = 10_000_000_000;
 const DAY: Nanos = 24 * 3600 * 1_000_000_000;

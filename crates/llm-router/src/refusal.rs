@@ -1,4 +1,4 @@
-//! Why no deployment of a group can serve a call now, as an error with a true `Retry-After`.
+//! Why no deployment of a group can serve a call now, as an error with an accurate `Retry-After`.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -97,7 +97,7 @@ impl Refusal {
                  cause is {}",
                 describe(cause)
             );
-            return refuse(visible(cause), message, Some(between(now, at)))
+            return refuse(public_kind(cause), message, Some(between(now, at)))
                 .with_code("deployments_cooling_down".to_owned());
         }
         if self.is_overflow {
@@ -134,7 +134,7 @@ fn refuse(kind: ErrorKind, message: String, wait: Option<Duration>) -> Error {
 }
 
 /// The kind of the error: that of the cause if the operator has to act on it.
-fn visible(cause: ErrorKind) -> ErrorKind {
+fn public_kind(cause: ErrorKind) -> ErrorKind {
     match cause {
         ErrorKind::Auth
         | ErrorKind::InsufficientCredit
@@ -158,8 +158,9 @@ fn describe(cause: ErrorKind) -> &'static str {
     }
 }
 
-/// When to look again after another call has left its room.
+/// When to try again if another call has just left room.
 const SOON: Nanos = 1_000_000;
+/// The assumed duration of a probe.
 const PROBE: Nanos = 1_000_000_000;
 
 fn earliest(before: Option<Nanos>, at: Nanos) -> Nanos {

@@ -41,7 +41,7 @@ fn unknown(names: &Names, model: &str) -> Error {
 }
 
 /// The error of a group without a deployment that supports `capability`.
-pub(crate) fn unable(group: &Group, capability: Capability) -> Error {
+pub(crate) fn unsupported(group: &Group, capability: Capability) -> Error {
     let able = group.capabilities();
     // Listing models is not a capability of a model.
     let able = Capabilities::new(able.iter().filter(|able| *able != Capability::Models));

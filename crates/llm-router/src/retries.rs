@@ -1,11 +1,12 @@
 use llm_provider::ErrorKind;
 
-/// The maximum number of retries per call; higher values are reduced to it.
+/// The maximum number of retries per call. [`RouterBuilder::build`](crate::RouterBuilder::build)
+/// rejects higher values; elsewhere they are reduced to it.
 pub const MAX_RETRIES: usize = 100;
 
 /// How many other deployments of a group are tried after failures.
 ///
-/// A failure that no other deployment can mend, such as an invalid request, is never retried.
+/// A failure that another deployment cannot avoid, such as an invalid request, is never retried.
 ///
 /// ```
 /// use llm_provider::ErrorKind;
@@ -28,7 +29,7 @@ impl Default for RetryPolicy {
 }
 
 impl RetryPolicy {
-    /// Creates a policy of as many retries for every kind of failure.
+    /// Creates a policy with the same number of retries for every kind of failure.
     pub fn new(retries: usize) -> Self {
         Self {
             retries,

@@ -1,4 +1,4 @@
-/// What a caller knows about a call that its request does not say.
+/// Routing options of a call that are not in its body.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 #[non_exhaustive]
 pub struct RouteOptions {

@@ -10,10 +10,10 @@ const ABSENCE: Duration = Duration::from_secs(5);
 
 type Map = HashMap<KeyHash, Entry>;
 
-/// What is known of the keys, as of a version of the store.
+/// Cached keys, as of a version of the store.
 ///
-/// New and used entries are in `young`. When that is half of the capacity, it becomes `old`, and
-/// the entries in `old` go.
+/// New and used entries are in `young`. When that reaches half of the capacity, it becomes `old`,
+/// and the previous `old` is dropped.
 #[derive(Debug)]
 pub(super) struct Entries {
     half: usize,
@@ -25,7 +25,7 @@ pub(super) struct Entries {
 #[derive(Clone, Debug)]
 enum Entry {
     Present(Arc<Access>),
-    /// There is no such key, as far as is known before this moment.
+    /// There is no such key. Valid until this moment.
     Absent(Timestamp),
 }
 
@@ -77,8 +77,8 @@ impl Entries {
         self.old.clear();
     }
 
-    /// Brings the entries to the version of the changes, unless another refresh was faster. Keys
-    /// that changed become what was read of them, and are forgotten if nothing was.
+    /// Brings the entries to the version of the changes, unless another refresh was faster. Changed
+    /// keys are replaced by the `fresh` ones, and dropped if there is none.
     pub(super) fn apply(&mut self, changes: Changes, fresh: Vec<(KeyHash, Arc<Access>)>) {
         let Some(list) = changes.list else {
             self.version = changes.version;
@@ -107,7 +107,7 @@ impl Entries {
     }
 }
 
-/// Whether an entry has to be read again: an absent key may have come to be.
+/// Whether an entry has to be read again. An absent key may have been added.
 fn is_stale(entry: &Entry, changes: &[Change]) -> bool {
     match entry {
         Entry::Absent(_) => true,

@@ -3,7 +3,7 @@
 use crate::sql::{Batch, Database, Row, Statement};
 use crate::{Error, ErrorKind, OwnerKind, Result};
 
-/// More changes at once are not listed.
+/// The maximum number of changes that are listed.
 const MOST_CHANGES: i64 = 200;
 
 /// The changes up to a version.

@@ -18,7 +18,8 @@ use crate::{Access, Clock, KeyHash, OwnerKind, Result, Store};
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct CacheOptions {
-    /// The most keys that are kept; 10,000 by default. Keys that were not used for long go first.
+    /// The maximum number of keys that are kept; 10,000 by default. Keys that have not been used
+    /// recently are dropped first.
     pub capacity: usize,
     /// How often the database is asked for changes; 1 s by default. PostgreSQL announces changes,
     /// so that most are seen sooner.
@@ -98,8 +99,8 @@ impl KeyCache {
         })
     }
 
-    /// What a client with this secret may do; `None` if there is no such key. The caller checks
-    /// [`Access::check`].
+    /// What a client with this secret may do; `None` if there is no such key. The caller has to
+    /// call [`Access::check`].
     ///
     /// # Errors
     /// Those of the database, for a key that is not known yet.
@@ -121,7 +122,7 @@ impl KeyCache {
         }
     }
 
-    /// Looks for changes now, and returns when they are in force.
+    /// Reads changes now. They are in effect when it returns.
     ///
     /// # Errors
     /// Those of the database.
@@ -180,10 +181,10 @@ impl Shared {
     }
 }
 
-/// After so many changes during attempts to read a key, it is not kept.
+/// If the store changes during this many attempts to read a key, the key is not kept.
 const MOST_ATTEMPTS: usize = 3;
 
-/// Further keys that changed at once, such as those of a team, are read when they are used.
+/// The maximum number of changed keys that are read at once; others are read when they are used.
 const MOST_READ: usize = 200;
 
 fn access(row: &Row) -> Result<Access> {

@@ -1,4 +1,4 @@
-//! What settings of keys and owners must be.
+//! Checks the settings of keys and owners.
 
 use serde_json::{Map, Value};
 
@@ -96,7 +96,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn absurd_settings_are_rejected_with_the_name_of_the_field() {
+    fn invalid_settings_are_rejected_with_the_name_of_the_field() {
         let settings = |change: fn(&mut KeySettings)| {
             let mut settings = KeySettings::default();
             change(&mut settings);

@@ -32,9 +32,9 @@ pub struct Key {
     pub id: String,
     /// The hash of the secret.
     pub hash: KeyHash,
-    /// A form of the secret to recognize it by, such as `sk-...x9Qa`.
+    /// An abbreviation of the secret, such as `sk-...x9Qa`.
     pub name: String,
-    /// What the key may do, and whose it is.
+    /// What the key may do, and its owners.
     pub settings: KeySettings,
     /// When the key was generated.
     pub created_at: Timestamp,
@@ -42,7 +42,7 @@ pub struct Key {
     pub updated_at: Timestamp,
 }
 
-/// What a key may do, and whose it is. The names in JSON are LiteLLM's.
+/// What a key may do, and its owners. The names in JSON are LiteLLM's.
 ///
 /// The default has no limits.
 #[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
@@ -57,7 +57,7 @@ pub struct KeySettings {
     pub aliases: BTreeMap<String, String>,
     /// The most that calls may cost, in each period of `budget_duration`.
     pub max_budget: Option<Money>,
-    /// How often the spend begins at zero again; never by default.
+    /// How often the spend is reset to zero; never by default.
     pub budget_duration: Option<Period>,
     /// Requests per minute.
     pub rpm_limit: Option<u64>,
@@ -69,13 +69,13 @@ pub struct KeySettings {
     pub expires: Option<Timestamp>,
     /// Whether the key is blocked.
     pub blocked: bool,
-    /// The user whose key it is.
+    /// The user that owns the key.
     pub user_id: Option<String>,
-    /// The team whose key it is.
+    /// The team that owns the key.
     pub team_id: Option<String>,
     /// Tags that usage records of the key get.
     pub tags: Vec<String>,
-    /// Whatever the operator likes.
+    /// Any data of the operator.
     pub metadata: Map<String, Value>,
 }
 
@@ -95,9 +95,9 @@ pub struct GeneratedKey {
 pub struct KeyInfo {
     /// The key.
     pub key: Key,
-    /// What its calls cost in the present period.
+    /// What its calls cost in the current period.
     pub spend: Money,
-    /// When the spend begins at zero again.
+    /// When the spend is reset to zero next.
     pub budget_reset_at: Option<Timestamp>,
 }
 
@@ -113,7 +113,7 @@ pub struct KeyFilter {
     pub key_alias: Option<String>,
     /// Only keys after the one with this id.
     pub after: Option<String>,
-    /// At most so many keys; 100 by default, at most 1,000.
+    /// The maximum number of keys; 100 by default, at most 1,000.
     pub limit: u32,
 }
 

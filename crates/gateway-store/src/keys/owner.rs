@@ -46,7 +46,7 @@ pub struct OwnerSettings {
     pub models: Vec<String>,
     /// The most that calls may cost, in each period of `budget_duration`.
     pub max_budget: Option<Money>,
-    /// How often the spend begins at zero again; never by default.
+    /// How often the spend is reset to zero; never by default.
     pub budget_duration: Option<Period>,
     /// Requests per minute.
     pub rpm_limit: Option<u64>,
@@ -56,7 +56,7 @@ pub struct OwnerSettings {
     pub max_parallel_requests: Option<u64>,
     /// Whether all keys of the owner are blocked.
     pub blocked: bool,
-    /// Whatever the operator likes.
+    /// Any data of the operator.
     pub metadata: Map<String, Value>,
 }
 
@@ -66,9 +66,9 @@ pub struct OwnerSettings {
 pub struct OwnerInfo {
     /// The owner.
     pub owner: Owner,
-    /// What its calls cost in the present period.
+    /// What its calls cost in the current period.
     pub spend: Money,
-    /// When the spend begins at zero again.
+    /// When the spend is reset to zero next.
     pub budget_reset_at: Option<Timestamp>,
 }
 

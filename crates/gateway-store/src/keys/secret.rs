@@ -89,12 +89,12 @@ pub(super) fn check(secret: &ApiKey) -> Result<()> {
     Ok(())
 }
 
-/// Whether a secret can be a key of a store at all.
+/// Whether a secret has the form of a key. If not, the store need not be searched.
 pub(crate) fn is_plausible(secret: &[u8]) -> bool {
     secret.starts_with(PREFIX.as_bytes()) && (SHORTEST..=LONGEST).contains(&secret.len())
 }
 
-/// What the operator recognizes a secret by: its last four characters.
+/// An abbreviation of a secret: its last four characters.
 pub(super) fn name(secret: &ApiKey) -> String {
     let text = secret.expose();
     let last = text.get(text.len().saturating_sub(4)..).unwrap_or_default();

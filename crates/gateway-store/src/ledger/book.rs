@@ -32,13 +32,13 @@ pub(super) struct Entry {
     _slot: OwnedSemaphorePermit,
 }
 
-/// The share of this process in a budget.
+/// The state of a budget in this process.
 #[derive(Debug, Default)]
 struct Account {
     lease: Money,
     reserved: Money,
     queued: Money,
-    /// Whether the database may hold another lease.
+    /// Whether the lease in the database may differ from `lease`.
     is_dirty: bool,
     /// Whether something was reserved since the last housekeeping.
     is_used: bool,
@@ -70,16 +70,16 @@ pub(super) enum Reserve {
     Done,
     /// The database has to grant more.
     Short,
-    /// The database refused as much a moment ago.
+    /// The database refused as much less than [`REFUSAL`] ago.
     Refused(BudgetId),
 }
 
-/// The leases that the database is asked for.
+/// A request to the database for leases.
 #[derive(Debug)]
 pub(super) struct Request {
     /// The budgets and their whole leases.
     pub(super) leases: Vec<(BudgetId, Money)>,
-    /// The leases before, to be restored if the request fails.
+    /// The previous leases, to be restored if the request fails.
     before: Vec<(BudgetId, Money)>,
 }
 
@@ -135,7 +135,7 @@ impl Book {
             let account = self.accounts.entry(budget.clone()).or_default();
             account.reserved = account.reserved + amount;
             account.is_used = true;
-            // Without a lease, the database must hear of it.
+            // The lease no longer covers what is reserved: update the database.
             account.is_dirty |= account.spare() < Money::ZERO;
         }
     }

@@ -56,7 +56,7 @@ fn fields(record: &UsageRecord) -> [String; HEADER.len()] {
     ]
 }
 
-/// Keeps a spreadsheet from running the text.
+/// Escapes text that a spreadsheet would evaluate as a formula.
 fn plain(text: &str) -> String {
     if text.starts_with(['=', '+', '-', '@']) {
         return format!("'{text}");
@@ -103,7 +103,7 @@ mod tests {
     use crate::Timestamp;
 
     #[test]
-    fn fields_are_quoted_and_formulas_are_not_run() {
+    fn fields_are_quoted_and_formulas_are_escaped() {
         let mut record = UsageRecord::new("r,1", Timestamp::from_millis(1_763_000_000_123));
         record.end_user = Some("=HYPERLINK(\"x\")".into());
         record.cost = "0.000000060".parse().unwrap();

@@ -1,4 +1,4 @@
-//! What calls cost, and the budgets that bound it.
+//! The ledger: reservations in budgets, and records of what calls cost.
 
 mod book;
 mod budget;
@@ -85,7 +85,7 @@ impl LedgerOptions {
     }
 }
 
-/// Records what calls cost, and holds them within their budgets.
+/// Records what calls cost, and keeps them within their budgets.
 ///
 /// A call is reserved at an estimate of its cost, and settled at its actual cost. The spend of a
 /// budget exceeds its maximum at most by
@@ -267,5 +267,5 @@ fn closed() -> Error {
     Error::new(ErrorKind::Unavailable, "the ledger has stopped")
 }
 
-/// Commands that wait for the writer.
+/// The maximum number of commands that wait for the writer.
 const COMMANDS: usize = 1024;

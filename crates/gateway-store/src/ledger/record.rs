@@ -58,7 +58,7 @@ pub struct UsageRecord {
     pub is_streamed: bool,
     /// Whether tokens and cost are estimated, because the provider did not report them.
     pub is_estimated: bool,
-    /// How many deployments were tried.
+    /// The number of attempts.
     pub attempts: u32,
 }
 

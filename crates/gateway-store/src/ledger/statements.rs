@@ -19,14 +19,13 @@ fn heartbeat(replica: &str, expires_at: Timestamp) -> Batch {
     Batch::write().and(update.with(expires_at.as_millis()).required())
 }
 
-/// The statements of a batch before those of its budgets.
+/// The index of the heartbeat in a batch.
 pub(super) const HEARTBEAT: usize = 0;
 
-/// The first statement of a grant after the heartbeat.
+/// The index of the first lease in a grant.
 pub(super) const FIRST_GRANT: usize = 1;
 
-/// Takes leases, if they and all spend stay below the maxima, less `reserve` of them: a part of
-/// one in so many.
+/// Takes leases, if the leases and the spend of each budget leave `headroom` below its maximum.
 pub(super) fn grant(
     replica: &str,
     expires_at: Timestamp,

@@ -22,7 +22,7 @@ const HOUSEKEEPING: Duration = Duration::from_secs(1);
 /// The longest time between two attempts to write, while the database does not answer.
 const LONGEST_BACKOFF: Duration = Duration::from_secs(2);
 
-/// A reservation also takes so many times its amount for later ones.
+/// A grant includes this many times the amount of the reservation, for later ones.
 const CHUNK: u64 = 16;
 
 #[derive(Debug)]
@@ -84,14 +84,14 @@ impl Writer {
                 biased;
                 command = commands.recv() => {
                     let Some(command) = command else { break };
-                    self.obey(command).await;
+                    self.execute(command).await;
                     // Many commands must not hold up the records.
                     if Instant::now() < next_flush {
                         continue;
                     }
                 }
                 () = sleep_until(next_housekeeping) => {
-                    self.keep_house().await;
+                    self.run_housekeeping().await;
                     next_housekeeping = Instant::now() + HOUSEKEEPING;
                     continue;
                 }
@@ -110,7 +110,7 @@ impl Writer {
         let _ = self.close().await;
     }
 
-    async fn obey(&mut self, command: Command) {
+    async fn execute(&mut self, command: Command) {
         // The caller may have left; a granted amount is returned then.
         match command {
             Command::Grant {
@@ -214,8 +214,8 @@ impl Writer {
         }
     }
 
-    /// Finds the record that the database rejects, and reports it, so that it does not hold up the
-    /// others.
+    /// Handles a batch that the database rejects: its records are written one by one, and the one
+    /// that is rejected again is logged and dropped.
     fn reject(&mut self, page: Page, error: Error) -> Result<()> {
         let text = error.to_string();
         let error_text = &*excerpt(&text);
@@ -257,7 +257,7 @@ impl Writer {
             self.heartbeat_due = self.clock.now().after(self.lease_time / 3);
             match outcome {
                 Outcome::Done(_) => return Ok(None),
-                // This process did not write for long, so that others removed its leases.
+                // The registration expired, and another process removed it with its leases.
                 Outcome::Refused(HEARTBEAT) => self.register().await?,
                 Outcome::Refused(index) => return Ok(Some(index)),
             }
@@ -277,7 +277,7 @@ impl Writer {
         Ok(())
     }
 
-    async fn keep_house(&self) {
+    async fn run_housekeeping(&self) {
         let now = self.clock.now();
         self.book.lock().tidy(now);
         if !self.backoff.is_zero() {

@@ -1,4 +1,4 @@
-//! A database as a queue of batches, each with its answer.
+//! Runs batches on a database, in order, on one task per connection.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -12,7 +12,7 @@ use super::sqlite::{Place, Sqlite};
 use super::{Batch, Driver, Outcome, Row, Statement};
 use crate::{Error, ErrorKind, Health, Result, StoreOptions};
 
-/// Batches that wait; a caller waits for a place when there are more.
+/// The maximum number of batches in a queue; further callers wait.
 const WAITING: usize = 1024;
 
 /// A database that runs batches in their order. Clones are the same database.
@@ -136,7 +136,7 @@ impl Database {
             jobs.send(job).await.map_err(|_| stopped())?;
             answer.await.map_err(|_| stopped())?
         };
-        // Each connection has a timeout of its own: this one is for those who wait behind others.
+        // Each connection has a timeout of its own: this one covers the wait in the queue, too.
         let limit = self.shared.timeout.saturating_mul(2);
         timeout(limit, work).await.unwrap_or_else(|_| {
             let message = "the database does not answer in time";
@@ -154,7 +154,7 @@ fn serve(mut driver: impl Driver, shared: &Arc<Shared>) -> mpsc::Sender<Job> {
     let shared = Arc::clone(shared);
     tokio::spawn(async move {
         while let Some(job) = queue.recv().await {
-            // Nobody waits for it any more, so it must not happen later.
+            // The caller gave up, so the batch must not run later.
             if job.reply.is_closed() {
                 continue;
             }

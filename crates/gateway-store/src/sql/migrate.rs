@@ -1,4 +1,4 @@
-//! The schema of the database, and how older ones become it.
+//! Creates the schema of the database, and migrates older versions.
 
 use super::{Batch, Database, Outcome, Statement};
 use crate::{Error, ErrorKind, Result, Timestamp};
@@ -79,7 +79,7 @@ async fn apply(database: &Database, version: i64, script: &str, now: Timestamp) 
     }
 }
 
-/// The statements of a script, without comments.
+/// The statements of a script. Scripts have no comments.
 fn statements(script: &str) -> impl Iterator<Item = &str> {
     script
         .split(';')

@@ -74,7 +74,7 @@ impl Statement {
         self
     }
 
-    /// Rolls the batch back if the statement changes and returns no row.
+    /// Rolls the batch back if the statement neither changes nor returns a row.
     pub(crate) fn required(mut self) -> Self {
         self.is_required = true;
         self
@@ -104,7 +104,7 @@ impl Batch {
         }
     }
 
-    /// Wakes those who wait for changes, in this process and in others, after the commit.
+    /// Announces the changes after the commit, in this process and in others.
     pub(crate) fn announced(mut self) -> Self {
         self.is_announced = true;
         self

@@ -15,8 +15,9 @@ use tokio_postgres::{AsyncMessage, Client, Config, NoTls, Transaction};
 use super::{Batch, Driver, Outcome, Row, Statement, Value, unreadable};
 use crate::{Error, ErrorKind, Result};
 
-/// The channel of announced changes, and the name of the lock that writes exclude each other by.
+/// The channel on which changes are announced.
 const CHANNEL: &str = "gateway_changes";
+/// The advisory lock that a batch holds while it writes.
 const LOCK: i64 = 0x706f_6c79_6c6c_6d31;
 
 /// Prepared statements that are kept for each connection.
@@ -276,7 +277,7 @@ fn convert(error: tokio_postgres::Error) -> Error {
     };
     // The detail of a message may quote values.
     let text = excerpt(cause.message()).into_owned();
-    let (kind, message) = known(cause.code(), &text);
+    let (kind, message) = classify(cause.code(), &text);
     Error::new(
         kind,
         format!("{message} (SQLSTATE {})", cause.code().code()),
@@ -297,7 +298,7 @@ fn other(error: tokio_postgres::Error) -> Error {
     Error::new(ErrorKind::Unavailable, message).with_source(error)
 }
 
-fn known(code: &SqlState, text: &str) -> (ErrorKind, String) {
+fn classify(code: &SqlState, text: &str) -> (ErrorKind, String) {
     let class = code.code().get(..2).unwrap_or_default();
     match code.code() {
         "3D000" | "28P01" | "28000" | "3F000" => (

@@ -135,7 +135,7 @@ impl ToSql for Value {
 
 fn convert(place: &Place, error: rusqlite::Error) -> Error {
     let code = error.sqlite_error_code();
-    let Some((kind, what)) = code.and_then(known) else {
+    let Some((kind, what)) = code.and_then(classify) else {
         return match code {
             Some(ErrorCode::NotADatabase | ErrorCode::DatabaseCorrupt) => {
                 let message = format!("{} is not a SQLite database, or damaged", name(place));
@@ -152,7 +152,7 @@ fn convert(place: &Place, error: rusqlite::Error) -> Error {
     Error::new(kind, format!("{} {what}", name(place))).with_source(error)
 }
 
-fn known(code: ErrorCode) -> Option<(ErrorKind, &'static str)> {
+fn classify(code: ErrorCode) -> Option<(ErrorKind, &'static str)> {
     Some(match code {
         ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked => (
             ErrorKind::Locked,

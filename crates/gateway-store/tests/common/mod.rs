@@ -123,7 +123,7 @@ async fn try_execute(sql: &str) -> Result<(), tokio_postgres::Error> {
     done
 }
 
-/// A clock that the test moves.
+/// A clock that the test advances.
 #[derive(Clone, Debug)]
 pub(crate) struct TestClock(Arc<AtomicI64>);
 
@@ -152,7 +152,7 @@ pub(crate) fn options(clock: &TestClock) -> StoreOptions {
         .with_clock(Clock::new(move || clock.now()))
 }
 
-/// A cache that looks for changes only when it is told to, or when they are announced.
+/// A cache that reads changes only on `refresh`, or when they are announced.
 pub(crate) async fn cache(store: &Store) -> KeyCache {
     let options = CacheOptions::default().with_poll_interval(Duration::from_secs(3600));
     KeyCache::new(store, options).await.unwrap()

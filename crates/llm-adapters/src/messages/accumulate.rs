@@ -37,7 +37,7 @@ impl MessagesAccumulator {
         }
     }
 
-    /// The message.
+    /// Returns the message.
     ///
     /// # Errors
     ///

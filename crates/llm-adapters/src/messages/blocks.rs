@@ -310,5 +310,5 @@ fn append(text: &mut String, more: String) {
     }
 }
 
-/// What a call takes beside its texts.
+/// The approximate memory of a call besides its texts, in bytes.
 const CALL_BYTES: usize = 256;

@@ -249,7 +249,7 @@ fn effort(
     ignored: &mut Ignored,
 ) -> Result<Option<ReasoningEffort>, Error> {
     ignored.add_members(&config.extra);
-    let set = config.effort.value().cloned().map(format::known_effort);
+    let set = config.effort.value().cloned().map(format::chat_effort);
     let Some(thinking) = thinking else {
         return Ok(set);
     };
@@ -270,7 +270,7 @@ fn effort(
     }
 }
 
-/// The effort that fits a budget: Anthropic's least budget is 1,024 tokens.
+/// The effort for a budget, of which Anthropic's minimum is 1,024 tokens.
 fn of_budget(tokens: u64) -> ReasoningEffort {
     match tokens {
         0..4096 => ReasoningEffort::Low,

@@ -6,7 +6,7 @@ use serde_json::json;
 
 use super::replies::MessagesReplies;
 
-/// What a stream tells about its end.
+/// What a stream reports about its end.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Ending {
     finish: Option<FinishReason>,
@@ -19,7 +19,7 @@ pub(super) struct Ending {
 }
 
 impl Ending {
-    /// Notes the finish reason of a chunk.
+    /// Records the finish reason of a chunk.
     pub(super) fn add(&mut self, choice: &ChunkChoice) {
         let text = |key| choice.extra.get(key).and_then(Value::as_str);
         if let Some(native) = text(FinishReason::NATIVE) {

@@ -14,7 +14,7 @@ pub(super) fn convert(usage: &Usage) -> MessagesUsage {
     let mut converted = counts(input, created, read, output);
     if let Some(reasoning) = usage.reasoning() {
         let mut details = OutputTokensDetails::default();
-        // Together counts them separately, and sometimes more of them than of all.
+        // Together counts them separately, and sometimes reports more of them than output tokens.
         details.thinking_tokens = Some(reasoning.min(output));
         converted.output_tokens_details = Field::Value(details);
     }

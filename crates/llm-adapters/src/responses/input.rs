@@ -134,7 +134,7 @@ impl Conversation<'_> {
         Ok(())
     }
 
-    /// The text, or else the summary. Encrypted reasoning is not this crate's: its text comes back.
+    /// The text, or else the summary. Encrypted reasoning is ignored: this crate encrypts none.
     fn add_reasoning(&mut self, item: ReasoningItem) {
         let content = item.content.value().map(|parts| parts::texts(parts));
         let text = content
@@ -192,7 +192,7 @@ impl Conversation<'_> {
         let Some(turn) = self.turn.take() else {
             return Ok(());
         };
-        // Reasoning alone is no message.
+        // Reasoning alone is not a message.
         if turn.text.is_none() && turn.calls.is_empty() {
             return Ok(());
         }

@@ -245,7 +245,7 @@ impl Output {
     }
 }
 
-/// What a call takes beside its texts.
+/// The approximate memory of a call besides its texts, in bytes.
 const CALL_BYTES: usize = 512;
-/// About what the log probabilities of a token take.
+/// The approximate memory of the log probabilities of a token, in bytes.
 const LOGPROB_BYTES: usize = 256;

@@ -203,7 +203,7 @@ fn effort(config: Option<ReasoningConfig>, ignored: &mut Ignored) -> Option<Reas
     if config.summary.is_value() {
         ignored.add("reasoning.summary");
     }
-    config.effort.into_value().map(format::known_effort)
+    config.effort.into_value().map(format::chat_effort)
 }
 
 fn text_format(

@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 #[derive(Clone, Debug, Default)]
 pub(super) struct ToolNames(BTreeMap<String, ToolName>);
 
-/// What a function of the chat request is for the client.
+/// The tool of the client that a function of the chat request stands for.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub(super) struct ToolName {
     pub(super) namespace: Option<String>,

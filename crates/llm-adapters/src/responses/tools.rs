@@ -20,7 +20,7 @@ pub(super) struct Tools {
 }
 
 pub(super) fn convert(request: &ResponsesRequest, ignored: &mut Ignored) -> Result<Tools, Error> {
-    let mut list = List {
+    let mut list = ToolList {
         tools: Vec::new(),
         names: ToolNames::default(),
         ignored,
@@ -28,7 +28,7 @@ pub(super) fn convert(request: &ResponsesRequest, ignored: &mut Ignored) -> Resu
     for (at, tool) in request.tools.iter().flatten().enumerate() {
         list.add(tool, None, &format!("tools[{at}]"))?;
     }
-    let List {
+    let ToolList {
         mut tools, names, ..
     } = list;
     let choice = match &request.tool_choice {
@@ -51,13 +51,13 @@ pub(super) fn convert(request: &ResponsesRequest, ignored: &mut Ignored) -> Resu
     })
 }
 
-struct List<'a> {
+struct ToolList<'a> {
     tools: Vec<Tool>,
     names: ToolNames,
     ignored: &'a mut Ignored,
 }
 
-impl List<'_> {
+impl ToolList<'_> {
     fn add(
         &mut self,
         tool: &ResponsesTool,

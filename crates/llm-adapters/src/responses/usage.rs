@@ -10,7 +10,7 @@ pub(super) fn convert(usage: &Usage) -> ResponsesUsage {
     converted.input_tokens_details.cached_tokens = usage.cached().unwrap_or(0);
     converted.input_tokens_details.cache_write_tokens =
         details.and_then(|details| details.cache_write_tokens);
-    // Together counts them separately, and sometimes more of them than of all.
+    // Together counts them separately, and sometimes reports more of them than output tokens.
     let reasoning = usage.reasoning().unwrap_or(0).min(usage.completion());
     converted.output_tokens_details.reasoning_tokens = reasoning;
     converted

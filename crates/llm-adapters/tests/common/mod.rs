@@ -1,4 +1,4 @@
-//! What several tests use.
+//! Helpers that several tests share.
 #![allow(dead_code, reason = "not every test uses every part")]
 
 pub(crate) mod chunks;

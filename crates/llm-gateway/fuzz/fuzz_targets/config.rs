@@ -39,7 +39,7 @@ fuzz_target!(|text: &str| {
     }
 });
 
-/// Whether the place is one in the text, or its end.
+/// Whether the position is in the text, or at its end.
 fn is_inside(text: &str, at: Position) -> bool {
     let text = text.strip_prefix('\u{feff}').unwrap_or(text).replace("\r\n", "\n");
     let line = text.split(['\n', '\r']).nth(at.line - 1);

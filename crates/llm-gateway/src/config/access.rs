@@ -72,7 +72,7 @@ pub(super) fn check_callbacks(reader: &mut Reader<'_>, litellm: &mut Section) {
     }
 }
 
-/// Removes an empty `guardrails`, which restricts nothing.
+/// Removes an empty `guardrails`, which restricts nothing, and warns that it has no effect.
 pub(super) fn check_guardrails(reader: &mut Reader<'_>, top: &mut Section) {
     let is_empty = |node: &Node| match &node.value {
         Yaml::Null => true,

@@ -62,7 +62,7 @@ pub(super) const TOP: Keys = Keys {
     ],
 };
 
-/// `model_info` may have any keys; only `id` and `mode` are read.
+/// `model_info` may have any keys; only `id`, `mode`, `max_input_tokens` and prices are read.
 pub(super) const MODEL: Keys = Keys::only(&["litellm_params", "model_info", "model_name"]);
 
 pub(super) const GENERAL: Keys = Keys {
@@ -229,7 +229,7 @@ pub(super) const ROUTER: Keys = Keys {
         "content_policy_fallbacks",
         "context_window_fallbacks",
         "cooldown_time",
-        "deadline", // ours
+        "deadline", // not in LiteLLM
         "default_fallbacks",
         "default_max_parallel_requests",
         "deployment_affinity_ttl_seconds",
@@ -241,13 +241,13 @@ pub(super) const ROUTER: Keys = Keys {
         "model_group_alias",
         "num_retries",
         "optional_pre_call_checks",
-        "queue", // ours
+        "queue", // not in LiteLLM
         "retry_policy",
         "routing_strategy",
         "stream_timeout",
         "timeout",
     ],
-    // `routing::REFUSED` has the reasons.
+    // `routing::WITHOUT_EFFECT` has the reasons.
     ignored: &[
         "alerting_config",
         "allowed_fails_policy",

@@ -75,7 +75,7 @@ fn whole(amount: f64) -> u64 {
     amount as u64
 }
 
-/// The keys that are read here, of `litellm_params`.
+/// The keys of `litellm_params` that are read here.
 pub(super) const PARAMS: [&str; 4] = [
     "input_cost_per_token",
     "max_parallel_requests",

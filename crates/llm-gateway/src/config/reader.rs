@@ -295,5 +295,5 @@ fn is_off(value: &Node) -> bool {
 }
 
 const MISSING_SPACE: &str = "is the space after `:` missing?";
-/// More than a person's file needs, and few enough for a large generated file to be read fast.
+/// More than a hand-written file needs, and few enough to read a large generated file quickly.
 const MAX_COMPARISONS: usize = 1_000;

@@ -25,7 +25,7 @@ pub(super) struct Routing {
     affinity: Option<AffinityOptions>,
     /// Whether `rpm` and `tpm` are limits, and not only weights.
     pub(super) enforces_rates: bool,
-    /// The calls at the same time of deployments that do not set them.
+    /// The number of concurrent calls of a deployment that does not set it.
     pub(super) max_parallel_requests: Option<u32>,
 }
 
@@ -104,7 +104,7 @@ impl Routing {
             let affinity = self.affinity.take();
             self.affinity = affinity.map(|affinity| affinity.with_time_to_live(time.min(DAY)));
         }
-        for (key, reason) in REFUSED {
+        for (key, reason) in WITHOUT_EFFECT {
             if let Some(entry) = section.take(key) {
                 reader.warn(entry.at, format!("`{key}` has no effect: {reason}"), None);
             }
@@ -303,7 +303,7 @@ const RETRY_KEYS: Keys = Keys {
 };
 
 /// LiteLLM's settings that have no effect, and why.
-pub(super) const REFUSED: &[(&str, &str)] = &[
+pub(super) const WITHOUT_EFFECT: &[(&str, &str)] = &[
     ("alerting_config", "no alerts are sent"),
     (
         "allowed_fails_policy",
@@ -358,7 +358,7 @@ mod tests {
     use super::super::keys;
     use super::*;
 
-    /// The first column of the table of `router_settings`, which has the value "served" or a reason.
+    /// The names and effects in the table of `router_settings` in the README.
     fn documented() -> Vec<(String, String)> {
         let readme = include_str!("../../README.md");
         let table = readme.split("| `router_settings` |").nth(1).unwrap();
@@ -380,10 +380,12 @@ mod tests {
     }
 
     #[test]
-    fn every_setting_is_documented_as_served_or_refused() {
-        let refused = REFUSED.iter().map(|(name, reason)| (*name, Some(*reason)));
+    fn every_setting_is_documented_with_its_effect_or_why_it_has_none() {
+        let without_effect = WITHOUT_EFFECT
+            .iter()
+            .map(|(name, reason)| (*name, Some(*reason)));
         let served = keys::ROUTER.read.iter().map(|name| (*name, None));
-        let mut expected: Vec<(String, Option<String>)> = refused
+        let mut expected: Vec<(String, Option<String>)> = without_effect
             .chain(served)
             .map(|(name, reason)| {
                 (
@@ -403,7 +405,7 @@ mod tests {
 
     #[test]
     fn every_ignored_setting_has_a_reason() {
-        let mut reasons: Vec<&str> = REFUSED.iter().map(|(name, _)| *name).collect();
+        let mut reasons: Vec<&str> = WITHOUT_EFFECT.iter().map(|(name, _)| *name).collect();
         reasons.sort_unstable();
         assert_eq!(keys::ROUTER.ignored, reasons);
     }

@@ -65,7 +65,7 @@ pub(super) async fn serve(
 ) -> Result<Response<ResponseBody>, ApiError> {
     let query = Query::of(head.uri.query().unwrap_or_default());
     // A client may look at its own key.
-    if !(route == KeyRoute::Info && query.is_about_sender()) {
+    if !(route == KeyRoute::Info && query.names_no_key()) {
         client.require_operator()?;
     }
     let keys = virtual_keys(shared)?;
@@ -195,7 +195,7 @@ async fn block(
     Ok(json!(KeyAnswer::new(&key)))
 }
 
-/// A key is given as its secret or as the hash of it.
+/// The hash of a key that is given as its secret or as its hash.
 fn hash(key: &str) -> KeyHash {
     KeyHash::parse(key).unwrap_or_else(|| KeyHash::of(key))
 }

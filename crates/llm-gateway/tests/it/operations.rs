@@ -273,7 +273,7 @@ async fn all_forms_of_text_are_accepted() {
 #[tokio::test]
 async fn an_unsupported_endpoint_is_an_error_with_the_supported_ones() {
     let able = Capabilities::new([Capability::Chat, Capability::Embeddings, Capability::Models]);
-    let provider = Scripted::able(able, [Step::Json(RERANK)]);
+    let provider = Scripted::with_capabilities(able, [Step::Json(RERANK)]);
     let rerank = r#"{"model":"llama","query":"q","documents":["a"]}"#;
     let complete = r#"{"model":"llama","prompt":"x","stream":true}"#;
     for (path, body, what) in [
@@ -296,7 +296,7 @@ async fn an_unsupported_endpoint_is_an_error_with_the_supported_ones() {
 
 #[tokio::test]
 async fn a_deployment_that_supports_the_endpoint_is_chosen() {
-    let chat = Scripted::able(Capabilities::new([Capability::Chat]), [Step::Silence]);
+    let chat = Scripted::with_capabilities(Capabilities::new([Capability::Chat]), [Step::Silence]);
     let all = Scripted::new([Step::Json(EMBEDDING)]);
     let config = Config::new(vec![
         deployment(chat.clone()).with_weight(1000),

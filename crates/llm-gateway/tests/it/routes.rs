@@ -151,7 +151,7 @@ async fn an_unknown_path_or_method_is_an_error_with_the_routes() {
 }
 
 #[tokio::test]
-async fn it_can_be_a_service_in_axum() {
+async fn the_gateway_runs_as_a_service_in_axum() {
     let gateway = gateway(Scripted::new([]));
     let program = axum::Router::new()
         .route("/own", axum::routing::get(async || "mine"))

@@ -53,11 +53,14 @@ pub(crate) struct Scripted {
 
 impl Scripted {
     pub(crate) fn new(steps: impl Into<Vec<Step>>) -> Arc<Self> {
-        Self::able(Capabilities::ALL, steps)
+        Self::with_capabilities(Capabilities::ALL, steps)
     }
 
     /// A provider with these capabilities.
-    pub(crate) fn able(capabilities: Capabilities, steps: impl Into<Vec<Step>>) -> Arc<Self> {
+    pub(crate) fn with_capabilities(
+        capabilities: Capabilities,
+        steps: impl Into<Vec<Step>>,
+    ) -> Arc<Self> {
         Arc::new(Self {
             steps: steps.into(),
             capabilities,

@@ -12,7 +12,7 @@ use crate::observe::RouterEvent;
 
 /// A deployment that a call uses, with everything that the call holds of it.
 ///
-/// Dropping it returns what is held, whatever became of the call: a cancelled future, a panic or an
+/// Dropping it returns what is held, however the call ends: by a cancelled future, a panic or an
 /// early return. [`succeeded`](Self::succeeded) and [`failed`](Self::failed) also record the
 /// outcome.
 #[derive(Debug)]
@@ -63,7 +63,7 @@ impl Lease {
         self.state.index
     }
 
-    /// Sets what metadata says about the routing.
+    /// Sets the deployment and the number of attempts in the metadata.
     pub(crate) fn describe(&self, metadata: &mut Metadata) {
         metadata.deployment = Some(self.state.deployment.id.clone());
         metadata.attempts = self.attempt;
@@ -125,8 +125,8 @@ impl Lease {
         self.permit.is_probe = false;
     }
 
-    /// Ends the call as a failure. `is_own` if the deployment is to blame, and not a time limit of
-    /// the client.
+    /// Ends the call as a failure. `is_own` is false if the cause was a time limit of the client,
+    /// which says nothing about the deployment.
     pub(crate) fn failed(mut self, error: &Error, is_own: bool) {
         let (state, now) = (&self.state, self.core.clock.now());
         state.totals.failures.fetch_add(1, Relaxed);

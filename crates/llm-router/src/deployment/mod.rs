@@ -1,4 +1,4 @@
-//! One upstream of a model group: what is configured, and what is known of it while it runs.
+//! A deployment of a model group: its configuration, and its state while the router runs.
 
 mod counts;
 mod lease;
@@ -17,7 +17,7 @@ pub(crate) use self::lease::Lease;
 pub use self::prices::Prices;
 pub(crate) use self::state::{Demand, Permit, Readiness, State};
 
-/// One upstream behind a model group.
+/// One model of one provider in a model group.
 #[derive(Clone)]
 #[non_exhaustive]
 pub struct Deployment {
@@ -32,13 +32,14 @@ pub struct Deployment {
     pub model: String,
     /// Parameters for calls that do not set them.
     pub defaults: Map<String, Value>,
-    /// The share of the group's traffic, relative to the other weights. Deployments of weight 0 are
-    /// tried only when no other can serve the call, in order.
+    /// How often the router draws this deployment, relative to the other weights; the
+    /// [`Strategy`](crate::Strategy) compares the deployments drawn. Deployments of weight 0 are tried
+    /// only when no other can serve the call, in order.
     pub weight: u32,
     /// Deployments of a higher order are tried only when no deployment of a lower order can serve
     /// the call; 0 by default.
     pub order: u32,
-    /// The upstream's limits, which the router keeps.
+    /// The upstream's limits, which the router obeys.
     pub limits: RateLimits,
     /// The time limits of an attempt.
     pub timeouts: AttemptTimeouts,
@@ -50,7 +51,7 @@ pub struct Deployment {
     pub prices: Option<Prices>,
 }
 
-/// What a deployment may be sent. Without a value, there is no limit.
+/// The limits of a deployment. Without a value, there is no limit.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 #[non_exhaustive]
 pub struct RateLimits {
@@ -88,7 +89,8 @@ impl RateLimits {
 
 /// How long the parts of an attempt may take. Without a value, the provider's own limits apply.
 ///
-/// After each of them the router tries another deployment, unless output has been passed on.
+/// When one of them is exceeded, the router tries another deployment, unless output has been passed
+/// on.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 #[non_exhaustive]
 pub struct AttemptTimeouts {

@@ -48,7 +48,7 @@ pub(crate) struct Demand {
     /// The estimated tokens of the prompt and the reply.
     pub(crate) tokens: u64,
     /// Whether deployments with a smaller context window are left out.
-    pub(crate) fits_window: bool,
+    pub(crate) checks_window: bool,
     /// If not empty, the deployment has one of these tags.
     pub(crate) tags: Vec<String>,
 }
@@ -139,7 +139,7 @@ impl State {
             return Some(Readiness::Untagged);
         }
         let overflows = context_window.is_some_and(|window| demand.prompt > window);
-        (demand.fits_window && overflows).then_some(Readiness::Overflow)
+        (demand.checks_window && overflows).then_some(Readiness::Overflow)
     }
 
     /// Takes everything that a call holds, or nothing.
@@ -173,7 +173,7 @@ impl State {
         is_probe.map(|is_probe| Permit { is_probe, tokens })
     }
 
-    /// Counts a call in, within `max_parallel_requests`.
+    /// Counts a call that begins; `None` if there are `max_parallel_requests` already.
     fn enter(&self) -> Option<()> {
         let Some(max) = self.deployment.limits.max_parallel_requests else {
             self.in_flight.fetch_add(1, SeqCst);
@@ -186,7 +186,7 @@ impl State {
             .map(drop)
     }
 
-    /// Counts a call out, and lets the next one of the queue try.
+    /// Counts a call that ends, and lets the first one in the queue try.
     pub(crate) fn leave(&self) {
         self.in_flight.fetch_sub(1, SeqCst);
         self.queue.wake();
@@ -199,8 +199,8 @@ impl State {
     }
 
     pub(crate) fn record_latency(&self, latency: Nanos, now: Nanos) {
-        self.peak.add(latency, now, PEAK_FADE, true);
-        self.mean.add(latency, now, MEAN_FADE, false);
+        self.peak.add(latency, now, PEAK_DECAY, true);
+        self.mean.add(latency, now, MEAN_DECAY, false);
     }
 
     pub(crate) fn record_counts(&self, counts: &TokenCounts, now: Nanos) {
@@ -216,12 +216,12 @@ impl State {
 
     /// The peak latency in nanoseconds; 0 if nothing is known.
     pub(crate) fn peak_latency(&self, now: Nanos) -> f64 {
-        self.peak.get(now, PEAK_FADE)
+        self.peak.get(now, PEAK_DECAY)
     }
 
     /// The mean latency in nanoseconds; 0 if nothing is known.
     pub(crate) fn mean_latency(&self, now: Nanos) -> f64 {
-        self.mean.get(now, MEAN_FADE)
+        self.mean.get(now, MEAN_DECAY)
     }
 
     /// The requests and tokens that would be admitted at once now, where they are limited.
@@ -242,6 +242,6 @@ impl State {
     }
 }
 
-const PEAK_FADE: Nanos = 10_000_000_000;
-const MEAN_FADE: Nanos = 60_000_000_000;
+const PEAK_DECAY: Nanos = 10_000_000_000;
+const MEAN_DECAY: Nanos = 60_000_000_000;
 const UNLIMITED: u64 = 1_000_000_000;

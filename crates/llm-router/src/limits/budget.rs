@@ -2,8 +2,8 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 /// Limits additional attempts to a share of the calls, so that an outage is not amplified.
 ///
-/// Each call adds half an attempt; up to a hundred are saved. A router that fails over for every
-/// second call, or less, never meets the limit.
+/// Each call adds half an attempt; up to a hundred are saved. A router that fails over for at
+/// most every second call never reaches the limit.
 #[derive(Debug)]
 pub(crate) struct RetryBudget(AtomicU64);
 
@@ -14,7 +14,7 @@ impl RetryBudget {
 
     /// Adds the share of a call.
     pub(crate) fn deposit(&self) {
-        // Under no failures it is full, and nothing is written.
+        // Without failures the budget is full, and nothing is written.
         if self.0.load(Relaxed) < MOST {
             let add = |saved: u64| Some((saved + PER_CALL).min(MOST));
             let _ = self.0.fetch_update(Relaxed, Relaxed, add);

@@ -15,7 +15,8 @@ pub(crate) struct Gcra {
     burst: u64,
     /// The time that one unit costs.
     interval: Nanos,
-    /// The time at which all that was admitted has been paid for.
+    /// The theoretical arrival time: when all that was admitted has been paid for, at one unit per
+    /// `interval`.
     paid: AtomicU64,
 }
 
@@ -164,7 +165,7 @@ mod tests {
         }
 
         #[test]
-        fn a_cost_is_admitted_at_the_time_told_and_not_before(
+        fn a_cost_is_admitted_at_the_predicted_time_and_not_before(
             limit in 1..10_000_u64,
             taken in vec(1..10_000_u64, 0..20),
             cost in 1..10_000_u64,

@@ -14,8 +14,8 @@ pub use self::strategies::{
 /// Chooses among the deployments of a group that can serve a call.
 ///
 /// The router draws deployments at random, in proportion to their weights, and takes the one with
-/// the lowest score. It asks only for those that are healthy and within their limits. A strategy has
-/// no state of its own: what is known of a deployment is in the [`Candidate`].
+/// the lowest score. Only those that are healthy and within their limits are scored. A strategy has
+/// no state of its own: the state of a deployment is in the [`Candidate`].
 ///
 /// ```
 /// use llm_router::{Candidate, Strategy};
@@ -39,12 +39,13 @@ pub trait Strategy: fmt::Debug + Send + Sync {
     /// The name in configurations and logs.
     fn name(&self) -> &'static str;
 
-    /// The most deployments to compare: by default 16. All of a smaller group are compared.
+    /// The maximum number of deployments to compare; 16 by default. A group that is not larger is
+    /// compared as a whole.
     fn sample(&self) -> usize {
         16
     }
 
-    /// The score of a deployment: the lowest is chosen, and of equal ones the first drawn.
+    /// The score of a deployment. The lowest is chosen, and among equal ones the weights decide.
     fn score(&self, candidate: &Candidate<'_>) -> f64;
 }
 

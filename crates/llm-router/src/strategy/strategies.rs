@@ -4,8 +4,8 @@ use super::{Candidate, Strategy};
 /// peak latency times the calls that it is serving.
 ///
 /// Choose it unless there is a reason for another: it avoids slow and overloaded deployments within
-/// one reply, and many routers that use it do not all run to the same one. Weights decide how often
-/// a deployment is drawn.
+/// one reply, and several routers do not all choose the same one. Weights decide how often a
+/// deployment is drawn; in a group of two, they decide only between equal waits.
 #[derive(Clone, Copy, Debug, Default)]
 #[allow(clippy::exhaustive_structs, reason = "it has no fields")]
 pub struct PeakEwma;
@@ -26,7 +26,7 @@ impl Strategy for PeakEwma {
     }
 }
 
-/// Draws a deployment in proportion to the weights, and nothing else.
+/// Draws one deployment, in proportion to the weights.
 ///
 /// Choose it where the shares are agreed, such as for a trial of a model with 5 % of the traffic.
 #[derive(Clone, Copy, Debug, Default)]
@@ -49,8 +49,8 @@ impl Strategy for SimpleShuffle {
 
 /// Takes the deployment with the fewest calls, relative to its weight.
 ///
-/// Choose it for deployments of the same speed whose calls differ much in length, such as own
-/// servers.
+/// Choose it for deployments of the same speed whose calls differ much in length, such as
+/// self-hosted servers.
 #[derive(Clone, Copy, Debug, Default)]
 #[allow(clippy::exhaustive_structs, reason = "it has no fields")]
 pub struct LeastBusy;

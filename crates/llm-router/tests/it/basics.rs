@@ -207,7 +207,7 @@ async fn an_unknown_group_names_the_nearest() {
 }
 
 #[tokio::test]
-async fn a_failure_is_tried_once_more_elsewhere() {
+async fn after_a_failure_another_deployment_is_tried_once() {
     for kind in [
         ErrorKind::Transport,
         ErrorKind::RateLimited,
@@ -222,7 +222,7 @@ async fn a_failure_is_tried_once_more_elsewhere() {
 }
 
 #[tokio::test]
-async fn a_wrong_request_is_not_tried_again() {
+async fn an_invalid_request_is_not_retried() {
     let first = Scripted::new([vec![Step::Refuse(ErrorKind::InvalidRequest)]]);
     let second = Scripted::new([]);
     let error = pair(&first, &second).send(call()).await.unwrap_err();
@@ -251,7 +251,7 @@ async fn there_is_one_retry_and_no_more() {
 }
 
 #[tokio::test]
-async fn a_stream_that_fails_before_content_moves_on() {
+async fn a_stream_that_fails_before_output_moves_to_another_deployment() {
     let first = Scripted::new([vec![Step::Start, Step::Fail(ErrorKind::Transport)]]);
     let second = Scripted::new([vec![Step::Start, Step::Say("hello")]]);
     assert_eq!(
@@ -261,7 +261,7 @@ async fn a_stream_that_fails_before_content_moves_on() {
 }
 
 #[tokio::test]
-async fn a_stream_that_fails_after_content_says_so() {
+async fn a_stream_that_fails_after_output_ends_with_an_error() {
     let first = Scripted::new([vec![Step::Say("hel"), Step::Fail(ErrorKind::Transport)]]);
     let second = Scripted::new([]);
     let seen = play(&pair(&first, &second)).await;
@@ -270,7 +270,7 @@ async fn a_stream_that_fails_after_content_says_so() {
 }
 
 #[tokio::test]
-async fn a_booting_model_is_heard_at_once_and_may_still_be_replaced() {
+async fn progress_is_passed_on_at_once_and_failover_is_still_possible() {
     let first = Scripted::new([vec![
         Step::Boot,
         Step::Start,
@@ -291,7 +291,7 @@ async fn a_refused_stream_is_an_error_of_the_call() {
 }
 
 #[tokio::test]
-async fn a_stream_without_content_ends_well() {
+async fn a_stream_without_output_is_a_success() {
     let first = Scripted::new([vec![Step::Start]]);
     assert_eq!(
         play(&pair(&first, &Scripted::new([]))).await,

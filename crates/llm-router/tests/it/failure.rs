@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::support::{Act, Log, Upstream, call, deployment, millis, read, seconds};
+use crate::support::{Action, Log, Upstream, call, deployment, millis, read, seconds};
 use futures_util::future::join_all;
 use llm_provider::{Call, Document, ErrorKind, Provider, endpoint::Chat};
 use llm_router::{
@@ -36,8 +36,8 @@ async fn a_dead_deployment_of_three_costs_no_visible_error_and_few_attempts() {
 #[tokio::test(start_paused = true)]
 async fn the_only_deployment_of_a_group_is_cooled_down_and_probed() {
     let dead = Upstream::new(|number| match number {
-        0..=3 => (seconds(6), Act::Fail(ErrorKind::Timeout)),
-        _ => (millis(10), Act::Reply(1, 1)),
+        0..=3 => (seconds(6), Action::Fail(ErrorKind::Timeout)),
+        _ => (millis(10), Action::Reply(1, 1)),
     });
     let router = Router::new([deployment("group", &dead, "dead")]);
     for _ in 0..3 {
@@ -73,8 +73,8 @@ async fn the_only_deployment_of_a_group_is_cooled_down_and_probed() {
 #[tokio::test(start_paused = true)]
 async fn an_upstream_that_names_a_time_gets_no_calls_until_then() {
     let upstream = Upstream::new(|number| match number {
-        0 => (millis(1), Act::FailFor(ErrorKind::RateLimited, 17)),
-        _ => (millis(1), Act::Reply(1, 1)),
+        0 => (millis(1), Action::FailFor(ErrorKind::RateLimited, 17)),
+        _ => (millis(1), Action::Reply(1, 1)),
     });
     let router = Router::new([deployment("group", &upstream, "one")]);
     router.send(call("group")).await.unwrap_err();
@@ -87,7 +87,7 @@ async fn an_upstream_that_names_a_time_gets_no_calls_until_then() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_mistakes_of_one_client_cool_nothing() {
+async fn errors_that_a_client_causes_start_no_cooldown() {
     for kind in [
         ErrorKind::InvalidRequest,
         ErrorKind::ContextWindow,
@@ -97,8 +97,8 @@ async fn the_mistakes_of_one_client_cool_nothing() {
         ErrorKind::Unsupported,
     ] {
         let upstream = Upstream::new(move |number| match number {
-            0..100 => (millis(1), Act::Fail(kind)),
-            _ => (millis(1), Act::Reply(1, 1)),
+            0..100 => (millis(1), Action::Fail(kind)),
+            _ => (millis(1), Action::Reply(1, 1)),
         });
         let router = Router::new([deployment("group", &upstream, "one")]);
         for _ in 0..100 {
@@ -109,7 +109,7 @@ async fn the_mistakes_of_one_client_cool_nothing() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_deadline_of_the_client_says_nothing_about_the_deployment() {
+async fn a_deadline_of_the_client_is_not_a_failure_of_the_deployment() {
     let upstream = Upstream::healthy(seconds(2));
     let router = Router::new([deployment("group", &upstream, "one")]);
     for _ in 0..20 {
@@ -122,8 +122,8 @@ async fn a_deadline_of_the_client_says_nothing_about_the_deployment() {
 
 #[tokio::test(start_paused = true)]
 async fn nothing_exceeds_the_deadline() {
-    let slow = || Upstream::new(|_| (millis(700), Act::Fail(ErrorKind::UpstreamFailed)));
-    let hangs = || Upstream::new(|_| (millis(0), Act::Hang));
+    let slow = || Upstream::new(|_| (millis(700), Action::Fail(ErrorKind::UpstreamFailed)));
+    let hangs = || Upstream::new(|_| (millis(0), Action::Hang));
     for upstreams in [[slow(), slow(), hangs()], [hangs(), hangs(), slow()]] {
         let ids = ["a", "b", "c"];
         let deployments = upstreams
@@ -175,7 +175,7 @@ async fn an_attempt_that_is_too_slow_gives_way_to_another() {
 
 #[tokio::test(start_paused = true)]
 async fn a_stream_that_stalls_ends_with_an_error() {
-    let stalls = Upstream::new(|_| (millis(1), Act::Stall));
+    let stalls = Upstream::new(|_| (millis(1), Action::Stall));
     let timeouts = AttemptTimeouts::default().with_idle(seconds(7));
     let router = Router::new([deployment("group", &stalls, "one").with_timeouts(timeouts)]);
     let begin = Instant::now();

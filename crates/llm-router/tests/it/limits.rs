@@ -1,10 +1,10 @@
-//! Limits, queues, sessions, and what a router returns whatever happens.
+//! Limits, queues and sessions; and that a router returns everything that calls hold.
 
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::support::{Act, Log, Upstream, call, deployment, millis, read, seconds};
+use crate::support::{Action, Log, Upstream, call, deployment, millis, read, seconds};
 use futures_util::FutureExt;
 use futures_util::future::join_all;
 use llm_provider::{ErrorKind, Provider};
@@ -59,7 +59,7 @@ async fn requests_per_minute_are_kept_in_every_window_and_used() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_time_in_a_refusal_is_true() {
+async fn a_refused_call_is_admitted_after_its_retry_after() {
     let upstream = Upstream::healthy(millis(0));
     let limits = RateLimits::default().with_rpm(7).with_tpm(100_000);
     let router = Router::new([deployment("group", &upstream, "one").with_limits(limits)]);
@@ -255,8 +255,8 @@ async fn the_cheapest_deployment_is_used_up_to_its_limit() {
 async fn a_session_stays_at_one_deployment_until_that_fails() {
     let upstreams = [0, 1, 2, 3].map(|_| {
         Upstream::new(|number| match number {
-            40.. => (millis(10), Act::FailFor(ErrorKind::Overloaded, 600)),
-            _ => (millis(10), Act::Reply(10, 5)),
+            40.. => (millis(10), Action::FailFor(ErrorKind::Overloaded, 600)),
+            _ => (millis(10), Action::Reply(10, 5)),
         })
     });
     let ids = ["a", "b", "c", "d"];
@@ -340,7 +340,7 @@ async fn a_call_with_tags_goes_to_a_deployment_with_one_of_them() {
 #[derive(Clone, Copy, Debug)]
 struct Step {
     latency: u64,
-    act: Act,
+    act: Action,
     is_streamed: bool,
     /// How long the caller waits, in milliseconds.
     patience: u64,
@@ -349,14 +349,14 @@ struct Step {
 
 fn step() -> impl Strategy<Value = Step> {
     let act = prop_oneof![
-        4 => (0..2000_u64, 0..2000_u64).prop_map(|(prompt, reply)| Act::Reply(prompt, reply)),
-        1 => Just(Act::Fail(ErrorKind::Overloaded)),
-        1 => Just(Act::Fail(ErrorKind::InvalidRequest)),
-        1 => Just(Act::FailFor(ErrorKind::RateLimited, 1)),
-        1 => Just(Act::Hang),
-        1 => Just(Act::Panic),
-        1 => Just(Act::Stall),
-        1 => Just(Act::Break(ErrorKind::Transport)),
+        4 => (0..2000_u64, 0..2000_u64).prop_map(|(prompt, reply)| Action::Reply(prompt, reply)),
+        1 => Just(Action::Fail(ErrorKind::Overloaded)),
+        1 => Just(Action::Fail(ErrorKind::InvalidRequest)),
+        1 => Just(Action::FailFor(ErrorKind::RateLimited, 1)),
+        1 => Just(Action::Hang),
+        1 => Just(Action::Panic),
+        1 => Just(Action::Stall),
+        1 => Just(Action::Break(ErrorKind::Transport)),
     ];
     (0..500_u64, act, any::<bool>(), 1..1500_u64, 0..300_u64).prop_map(
         |(latency, act, is_streamed, patience, pause)| Step {

@@ -62,7 +62,7 @@ async fn an_unknown_model_goes_to_the_default() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_model_that_a_client_invents_cools_no_wildcard_down() {
+async fn a_model_that_does_not_exist_starts_no_cooldown_of_a_wildcard() {
     let upstream = Upstream::failing(ErrorKind::NotFound);
     let provider = Arc::new(Account(Arc::clone(&upstream)));
     let router = Router::new([Deployment::new("acme/*", provider, "*")]);
@@ -144,7 +144,7 @@ fn a_builder_names_the_setting_that_is_wrong() {
             builder().with_deployments([
                 deployment("b", &upstream, "x").with_prices(Prices::new(-1.0, 0.0))
             ]),
-            "the deployment `x`, input_cost_per_token: a price is a number from 0",
+            "the deployment `x`, input_cost_per_token: has to be 0 or more",
         ),
         (
             builder().with_retries(RetryPolicy::new(usize::MAX)),

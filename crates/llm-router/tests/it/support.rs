@@ -19,11 +19,11 @@ use tokio::time::{Instant, sleep};
 
 /// What an upstream does with a call.
 #[derive(Clone, Copy, Debug)]
-pub(crate) enum Act {
+pub(crate) enum Action {
     /// Replies, with these prompt and completion tokens.
     Reply(u64, u64),
     Fail(ErrorKind),
-    /// Fails, and asks to be left alone for as many seconds.
+    /// Fails, with a `retry_after` of this many seconds.
     FailFor(ErrorKind, u64),
     /// Never answers.
     Hang,
@@ -34,7 +34,7 @@ pub(crate) enum Act {
     Break(ErrorKind),
 }
 
-type Script = dyn Fn(usize) -> (Duration, Act) + Send + Sync;
+type Script = dyn Fn(usize) -> (Duration, Action) + Send + Sync;
 
 pub(crate) struct Upstream {
     script: Box<Script>,
@@ -53,7 +53,7 @@ impl fmt::Debug for Upstream {
 
 impl Upstream {
     pub(crate) fn new(
-        script: impl Fn(usize) -> (Duration, Act) + Send + Sync + 'static,
+        script: impl Fn(usize) -> (Duration, Action) + Send + Sync + 'static,
     ) -> Arc<Self> {
         Arc::new(Self {
             script: Box::new(script),
@@ -67,11 +67,11 @@ impl Upstream {
 
     /// Replies after `latency`.
     pub(crate) fn healthy(latency: Duration) -> Arc<Self> {
-        Self::new(move |_| (latency, Act::Reply(10, 5)))
+        Self::new(move |_| (latency, Action::Reply(10, 5)))
     }
 
     pub(crate) fn failing(kind: ErrorKind) -> Arc<Self> {
-        Self::new(move |_| (Duration::ZERO, Act::Fail(kind)))
+        Self::new(move |_| (Duration::ZERO, Action::Fail(kind)))
     }
 
     pub(crate) fn calls(&self) -> usize {
@@ -97,7 +97,7 @@ impl Upstream {
         self.models.lock().unwrap().clone()
     }
 
-    fn begin(self: &Arc<Self>, call: &Call) -> (Running, Duration, Act) {
+    fn begin(self: &Arc<Self>, call: &Call) -> (Running, Duration, Action) {
         let number = self.calls.fetch_add(1, SeqCst);
         let running = self.running.fetch_add(1, SeqCst) + 1;
         self.peak.fetch_max(running, SeqCst);
@@ -135,7 +135,7 @@ impl Provider for Account {
             let _running = running;
             sleep(latency).await;
             match act {
-                Act::Reply(prompt, completion) => {
+                Action::Reply(prompt, completion) => {
                     let usage = Usage::new(prompt, completion);
                     let body = serde_json::json!({ "id": "id", "choices": [], "usage": usage });
                     Ok(Reply::new(
@@ -143,13 +143,13 @@ impl Provider for Account {
                         Metadata::new("memory", "m"),
                     ))
                 }
-                Act::Fail(kind) | Act::Break(kind) => Err(Error::new(kind, "failed")),
-                Act::FailFor(kind, seconds) => {
+                Action::Fail(kind) | Action::Break(kind) => Err(Error::new(kind, "failed")),
+                Action::FailFor(kind, seconds) => {
                     let wait = Duration::from_secs(seconds);
                     Err(Error::new(kind, "failed").with_retry_after(wait))
                 }
-                Act::Hang | Act::Stall => std::future::pending().await,
-                Act::Panic => resume_unwind(Box::new("the provider panics")),
+                Action::Hang | Action::Stall => std::future::pending().await,
+                Action::Panic => resume_unwind(Box::new("the provider panics")),
             }
         })
     }
@@ -161,22 +161,22 @@ impl Provider for Account {
             let text = Ok(chunk("hello"));
             let metadata = Metadata::new("memory", "m");
             let events = match act {
-                Act::Reply(prompt, completion) => {
+                Action::Reply(prompt, completion) => {
                     let body = Document::from_bytes(r#"{"id":"c","choices":[]}"#);
                     let usage = Chunk::new(body).with_usage(Usage::new(prompt, completion));
                     vec![text, Ok(ReplyEvent::Chunk(usage))]
                 }
-                Act::Fail(kind) => return Err(Error::new(kind, "failed")),
-                Act::FailFor(kind, seconds) => {
+                Action::Fail(kind) => return Err(Error::new(kind, "failed")),
+                Action::FailFor(kind, seconds) => {
                     let wait = Duration::from_secs(seconds);
                     return Err(Error::new(kind, "failed").with_retry_after(wait));
                 }
-                Act::Break(kind) => vec![text, Err(Error::new(kind, "failed"))],
-                Act::Stall => vec![text],
-                Act::Hang => std::future::pending().await,
-                Act::Panic => resume_unwind(Box::new("the provider panics")),
+                Action::Break(kind) => vec![text, Err(Error::new(kind, "failed"))],
+                Action::Stall => vec![text],
+                Action::Hang => std::future::pending().await,
+                Action::Panic => resume_unwind(Box::new("the provider panics")),
             };
-            let is_stalled = matches!(act, Act::Stall);
+            let is_stalled = matches!(act, Action::Stall);
             let rest = async move {
                 let _running = running;
                 if is_stalled {

@@ -1,3 +1,5 @@
+//! The responses of the routes below `/key`.
+
 use gateway_store::{Key, KeyInfo, KeySettings, Timestamp};
 use llm_provider::ApiKey;
 use serde::Serialize;
@@ -6,7 +8,7 @@ use serde_json::Value;
 /// A key in a response, with the names of LiteLLM's fields.
 #[derive(Serialize)]
 pub(super) struct KeyAnswer<'k> {
-    /// The secret, where it is new.
+    /// The secret, if it is new.
     #[serde(skip_serializing_if = "Option::is_none")]
     key: Option<&'k str>,
     token: String,
@@ -43,7 +45,7 @@ impl<'k> KeyAnswer<'k> {
     }
 }
 
-/// The settings, with a moment as text.
+/// The settings as JSON, with `expires` in RFC 3339.
 fn settings(settings: &KeySettings) -> Value {
     let mut value = serde_json::to_value(settings).unwrap_or_default();
     if let Some(expires) = value.get_mut("expires") {

@@ -1,3 +1,5 @@
+//! The bodies and queries of the routes below `/key`.
+
 use std::collections::BTreeMap;
 
 use gateway_store::{KeySettings, Period};
@@ -19,7 +21,7 @@ pub(super) struct Settings {
     pub(super) changes: Changes,
 }
 
-/// What to change: what is absent stays as it is, and `null` removes it.
+/// Changes of settings. An absent member stays unchanged, and `null` removes it.
 #[derive(Deserialize)]
 pub(super) struct Changes {
     #[serde(default, deserialize_with = "present")]
@@ -53,7 +55,7 @@ fn present<'de, T: Deserialize<'de>, D: Deserializer<'de>>(
 }
 
 impl Changes {
-    /// Rejects members without effect, such as limits, which a client must not believe in.
+    /// Rejects members without effect, such as limits, so that no operator relies on them.
     pub(super) fn check(&self) -> Result<(), ApiError> {
         let mut others = self.others.iter().filter(|(_, value)| !value.is_null());
         let Some((name, _)) = others.next() else {
@@ -144,8 +146,8 @@ impl<'u> Query<'u> {
         Some(value).filter(|value| !value.is_empty())
     }
 
-    /// Whether no other key is named.
-    pub(super) fn is_about_sender(&self) -> bool {
+    /// Whether no key is named, so that the query is about the key of the client.
+    pub(super) fn names_no_key(&self) -> bool {
         self.get("key").is_none()
     }
 }

@@ -164,7 +164,7 @@ fn too_many_retries_are_an_error() {
 
 #[test]
 fn a_time_above_a_year_counts_as_a_year() {
-    // It is no error, since existing files use large numbers for "no limit".
+    // This is not an error, since existing files use large numbers for "no limit".
     for timeout in ["1e9", "1e300", "18446744073709551616"] {
         config(&format!("      timeout: {timeout}\n")).unwrap_or_else(|error| panic!("{error}"));
     }
@@ -252,7 +252,7 @@ fn a_setting_is_checked_against_its_declared_type() {
 }
 
 #[test]
-fn a_mode_without_effect_at_a_provider_is_no_error() {
+fn a_mode_without_effect_at_a_provider_is_not_an_error() {
     let text = "model_list: [{model_name: a, model_info: {mode: completion}, \
         litellm_params: {model: other_ai/a, api_key: k}}]";
     let config = Config::parse(text, &registry(), &|_| None);

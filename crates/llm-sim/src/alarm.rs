@@ -16,7 +16,7 @@ pub(crate) struct Alarm(Arc<Owner>);
 impl Alarm {
     /// # Errors
     ///
-    /// Used if no thread can be started.
+    /// If no thread can be started.
     pub(crate) fn start() -> io::Result<Self> {
         let bell = Arc::new(Bell::default());
         let ringing = Arc::clone(&bell);

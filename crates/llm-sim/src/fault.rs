@@ -296,10 +296,10 @@ impl fmt::Display for ParseFaultError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
-            "unknown fault {:?}; known are status=NNN, delay=DURATION, hang, cut-after=BYTES, \
+            "unknown fault {:?}: expected status=NNN, delay=DURATION, hang, cut-after=BYTES, \
              end-after=BYTES, hang-after=BYTES, garbage, garbage-after=BYTES, \
              half-char-after=BYTES, split=BYTES, drip=BYTES/DURATION, content-type=TYPE, \
-             error-after=TOKENS and fail=director|interrupted|oom|sensitive|timeout",
+             error-after=TOKENS or fail=director|interrupted|oom|sensitive|timeout",
             self.item
         )
     }

@@ -81,7 +81,7 @@ pub struct ParseRateError {
 impl fmt::Display for ParseRateError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let text = &self.text;
-        write!(f, "{text:?} is not a rate; use 10/s, 600/m or 5/100ms")
+        write!(f, "invalid rate {text:?}: expected a form such as 10/s, 600/m or 5/100ms")
     }
 }
 
@@ -133,8 +133,8 @@ impl Limiter {
         bucket.level = bucket.level_at(self.rate, now);
         bucket.at = now;
         let wanted = cost.min(self.rate.amount) as f64;
-        // Half a nanosecond's worth: after waiting for exactly the given time, the cost must be
-        // available in spite of rounding.
+        // The tolerance is half a nanosecond's refill: after a wait of exactly the given time, the
+        // cost must be available in spite of rounding.
         let missing = wanted - bucket.level - self.rate.per_second() * 0.5e-9;
         let mut standing = Standing {
             rate: self.rate,

@@ -183,7 +183,7 @@ fn without_secrets(headers: &HeaderMap) -> HeaderMap {
 
 const MOST_BYTES: usize = 64 << 20;
 
-/// Of all requests together, 40 bytes each.
+/// The most writes of all stored requests together; each takes 40 bytes.
 const MOST_WRITES: usize = 1 << 20;
 
 #[cfg(test)]

@@ -218,8 +218,8 @@ enum Unread {
     TooLarge,
 }
 
-/// Discards the rest of a body that is too large for a while: a client that is still sending does
-/// not read the response.
+/// Reads a body. If it is too large, some more is read and discarded, since a client that is still
+/// sending does not read the response.
 async fn read(mut body: Incoming) -> Result<Bytes, Unread> {
     let mut all = BytesMut::new();
     let mut length = 0;
@@ -280,7 +280,7 @@ fn guard<U: Upstream>(answer: Answer, exchange: Exchange<U>) -> Answer {
     Answer::from_parts(parts, frames(guarded))
 }
 
-/// More than any prompt, but harmless.
+/// The longest request body, in bytes: longer than any prompt.
 const MOST_BODY: usize = 32 << 20;
 
 /// The time that requests in flight have to finish at shutdown.

@@ -53,8 +53,8 @@ pub(crate) fn data(json: &impl Serialize) -> Bytes {
     out.into()
 }
 
-/// Bytes of one write, or an event more.
+/// The size of a write in bytes; its last event may exceed it.
 const MOST: usize = 16 << 10;
 
-/// Bytes; more grow.
+/// The initial capacity of an event's buffer, in bytes.
 const TYPICAL_EVENT: usize = 512;

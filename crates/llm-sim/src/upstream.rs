@@ -24,7 +24,7 @@ pub(crate) trait Upstream: Send + Sync + 'static {
         None
     }
 
-    /// The provider's error body; `message` is used if it would describe the request.
+    /// The provider's error body; `message` replaces its default message.
     fn error(&self, status: u16, message: Option<&str>) -> Answer;
 }
 

@@ -138,7 +138,8 @@ pub(crate) struct ExchangeError {
     pub(crate) source: hyper::Error,
 }
 
-/// Reads and writes what is ready. The exchange also reports an error at the end.
+/// Reads and writes what is ready. The exchange returns the error of a broken connection, so it is
+/// not handled here.
 fn drive(
     driver: &mut Pin<Box<dyn Future<Output = hyper::Result<()>>>>,
     driven: &mut bool,

@@ -14,7 +14,7 @@ use super::{
 use crate::folder;
 use crate::{Interrupts, Results};
 
-/// Coordinates workers: sends them the plan, starts their runs and joins their results.
+/// Coordinates workers: sends them the plan, starts their runs and collects their results.
 pub struct Leader {
     channel: Channel<WorkerMessage>,
     id: Id,

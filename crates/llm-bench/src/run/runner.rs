@@ -76,7 +76,7 @@ pub struct RunProgress {
     pub elapsed: Duration,
     /// Running requests.
     pub in_flight: usize,
-    /// Completion requests.
+    /// Requests that have ended.
     pub done: u64,
     /// Whether no more requests start.
     pub stopping: bool,

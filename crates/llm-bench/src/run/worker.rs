@@ -210,7 +210,7 @@ impl Worker {
 
     async fn job(&self, job: Job) {
         if self.state.is_stopped() {
-            // In a closed loop it was not due; in an open loop it was, and counts.
+            // A job of an open loop was due, so it is recorded. One of a closed loop was not.
             if job.scheduled_ns.is_some() {
                 self.record_unstarted(&job);
             }

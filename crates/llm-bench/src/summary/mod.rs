@@ -120,7 +120,8 @@ pub struct Aggregated {
     pub batch_size: u32,
     /// The parameter in which the runs of the experiment differ.
     pub iteration_type: IterationType,
-    /// Seconds from the first dispatch to the last end of the measured requests.
+    /// Seconds from the end of the warm-up, or else from the first dispatch, to the last end of
+    /// the measured requests.
     pub run_duration: f64,
     /// Output tokens per second.
     pub mean_output_throughput_tokens_per_s: f64,

@@ -70,8 +70,8 @@ impl PromptWriter {
         }
     }
 
-    /// A prompt of `count` tokens, with the shared prefix if there is one. A unique number follows
-    /// the prefix, so that nothing else is shared.
+    /// A prompt of `count` tokens, with the shared prefix if there is one. A random number follows
+    /// the prefix, so that prompts differ from there on.
     pub(crate) fn prompt(&self, count: u64, rng: &mut ChaCha8Rng) -> String {
         let shared = self.prefix.map_or(0, |prefix| prefix.of(count));
         if shared == 0 {

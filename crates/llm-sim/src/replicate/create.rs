@@ -99,7 +99,7 @@ impl Body {
     }
 }
 
-/// `Prefer: wait` or `wait=n`: how long the response may be held back. An invalid preference is
+/// `Prefer: wait` or `wait=n`: how long the response may wait for the output. An invalid preference is
 /// ignored (RFC 7240, section 2).
 pub(crate) fn wait(call: &Call) -> Option<(Duration, String)> {
     let preference = call.header("prefer")?.split([',', ';']).map(str::trim);

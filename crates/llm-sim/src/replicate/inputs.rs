@@ -114,7 +114,7 @@ pub(crate) const COG_VLLM: Schema = Schema(&[
     TEMPLATE.preset("<s>[INST] {prompt} [/INST] "),
 ]);
 
-/// What any model has that is not in the catalogue.
+/// The inputs of a model that is not in the catalogue.
 pub(crate) const VLLM: Schema = Schema(&[
     PROMPT.preset(""),
     SYSTEM,
@@ -178,5 +178,5 @@ pub(crate) const CLAUDE: Schema = Schema(&[
         .to(2.0),
 ]);
 
-/// `replicate/hello-world`: no language model at all.
+/// `replicate/hello-world`, which is not a language model.
 pub(crate) const HELLO: Schema = Schema(&[text("text", "Text to prefix with 'hello '").required()]);

@@ -1,5 +1,5 @@
-//! A prediction's event stream: a greeting, the output as it is generated, one end; resumable by
-//! id.
+//! A prediction's event stream: a comment first, then the output as it is generated, then the
+//! end. It can be resumed by event id.
 
 use std::io;
 use std::sync::Arc;

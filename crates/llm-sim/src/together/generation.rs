@@ -136,7 +136,7 @@ impl Generation {
         Value::Object(usage)
     }
 
-    /// `None`, or the prompt with `echo`, with logprobs if requested.
+    /// The prompt with `echo`, with logprobs if requested; otherwise an empty array.
     fn prompt(&self) -> Value {
         let echoed = self.ask.echo.iter().map(|text| {
             let tokens: Vec<_> = tokens(text).map(str::to_owned).collect();
@@ -251,7 +251,7 @@ impl Choice {
     }
 }
 
-/// Seeds are unsigned 64-bit numbers that went through JavaScript: 15924764223251450000.
+/// Seeds are unsigned 64-bit numbers, rounded to a float as in JavaScript: 15924764223251450000.
 fn js_rounded(seed: u64) -> Number {
     let rounded = format!("{}", seed as f64);
     rounded

@@ -22,7 +22,7 @@ pub(crate) struct Charge<'a> {
     pub(crate) tokens: usize,
 }
 
-/// The state of a client, after a request or instead of one.
+/// The state of a client's limits after a request, accepted or rejected.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Allowance {
     requests: Option<Standing>,

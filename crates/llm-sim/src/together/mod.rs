@@ -210,8 +210,8 @@ impl Api {
     ) -> Result<Answer, Refusal> {
         let Shared { options, clock, .. } = &self.shared;
         let timing = &options.timing;
-        // There is time until the first token: the requests of a burst are all read first, so that
-        // none of them seems to arrive later because of the others.
+        // Waits before processing, so that all requests of a burst are read first and none is late
+        // because of the others.
         let pause = timing.first_token / 4;
         if !pause.is_zero() {
             clock.until(later(call.began, pause)).await;
@@ -266,7 +266,7 @@ impl Ids {
         Self { rng, ray, envelope }
     }
 
-    /// The edge in front of the API sends them as headers; `x-together-debug` requests more.
+    /// Sets the headers that the edge in front of the API adds; `x-together-debug` requests more.
     fn tell(&self, answer: &mut Answer, debug: bool) {
         let uuid = |of: &str| Rng(hash([self.ray.as_str(), of])).uuid();
         set(answer, "cf-ray", &format!("{}-SIM", self.ray));
@@ -283,7 +283,7 @@ fn json(body: &Value) -> Answer {
     full(200, JSON, body.to_string())
 }
 
-/// `GET /models` reports less than the others.
+/// The 401 of `GET /models`, whose body is shorter than that of the other endpoints.
 fn unauthorized() -> Answer {
     full(401, JSON, r#"{"error":{"message":"Unauthorized"}}"#)
 }

@@ -224,7 +224,7 @@ fn break_off(steps: &mut Vec<Step>, after: Option<usize>) {
     });
 }
 
-/// The specification's completion chunks have one `token` each.
+/// Whether each chunk has a `token`, as in the specification's completion streams.
 pub(super) fn of_tokens(surface: Surface, engine: Engine) -> bool {
     surface == Surface::Completion && engine == Engine::TurboEos
 }

@@ -26,7 +26,7 @@ pub(crate) struct Answer {
 
 impl Question<'_> {
     pub(crate) fn answer(&self, reply: &SimReply) -> Answer {
-        let limit = self.max_tokens.unwrap_or(MOST_TOKENS).min(MOST_TOKENS);
+        let limit = self.max_tokens.unwrap_or(MAX_TOKENS).min(MAX_TOKENS);
         match reply {
             SimReply::Echo => self.shape(&self.echo(limit), limit),
             SimReply::Text(text) => self.shape(text, limit),
@@ -150,7 +150,7 @@ fn excerpt(text: &str) -> String {
 const EXCERPT: usize = 160;
 
 /// The maximum length of a reply, regardless of the request.
-const MOST_TOKENS: usize = 16_384;
+const MAX_TOKENS: usize = 16_384;
 
 /// The start and end markers of a user turn in common formats. Their order does not matter: the
 /// match with the last start counts.

@@ -115,7 +115,7 @@ impl Leader {
                 received = self.channel.next() => self.add_worker(received?.0),
                 _ = again.tick() => self.send(None, &LeaderMessage::Call).await?,
                 () = sleep_until(end) => {
-                    return Err(CoordinatorError::Few {
+                    return Err(CoordinatorError::TooFewWorkers {
                         found: self.workers.len(),
                         expected: workers,
                     });

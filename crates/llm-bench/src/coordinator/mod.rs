@@ -3,8 +3,8 @@
 //!
 //! One machine, the leader, sends a plan to the workers. The plan never contains a key: each worker
 //! takes its own from its environment. Before each run, the leader waits until all workers are
-//! ready and then starts them. At the end it collects their
-//! results, which `bench_report::merge` joins.
+//! ready and then starts them. At the end it collects their results,
+//! which `bench_report::merge` joins.
 //!
 //! The transport is publish and subscribe. Redis and NATS do not guarantee delivery, so each side
 //! repeats a message until the other responds, both send heartbeats, and both stop waiting for a

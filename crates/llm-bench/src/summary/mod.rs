@@ -326,12 +326,12 @@ impl Aggregated {
 
 /// The name of a scenario at a load in genai-bench's files.
 pub(crate) fn scenario_label(experiment: &Experiment, scenario: &str, load: &Load) -> String {
-    let told_by_iteration = match experiment.iteration_type {
+    let is_distinct = match experiment.iteration_type {
         IterationType::BatchSize => experiment.loads.len() < 2,
         IterationType::NumConcurrency => true,
     };
     match load {
-        Load::Concurrency { .. } if told_by_iteration => scenario.to_owned(),
+        Load::Concurrency { .. } if is_distinct => scenario.to_owned(),
         _ => format!("{scenario} {load}"),
     }
 }

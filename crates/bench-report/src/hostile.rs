@@ -62,7 +62,7 @@ fn create_all_reports(results: &Results) {
     }
 }
 
-/// The paths to all values; those in one list, or of one kind for each metric, count as one.
+/// The paths to all values. The items of a list share a path, and so do the values of all metrics.
 fn paths(value: &Value, way: &str, all: &mut BTreeSet<String>) {
     all.insert(way.to_owned());
     match value {

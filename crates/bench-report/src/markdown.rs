@@ -133,7 +133,8 @@ fn escaped(text: &str) -> String {
     out
 }
 
-/// A text as code, in which only the end marker is markup; a table cell would need more.
+/// A text as inline code, in which only the backtick is markup. Not for table cells, which also need
+/// `|` escaped.
 pub(super) fn code(text: &str) -> String {
     let text = text.replace(['\n', '\r'], " ").replace('`', "'");
     format!("`{}`", printable(&text))

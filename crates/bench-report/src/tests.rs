@@ -58,7 +58,7 @@ fn the_summary_contains_the_rejections() {
     insta::assert_snapshot!(markdown(&written(dir.path())));
 }
 
-/// Writes a folder for inspection and for genai-bench's commands: see the README.
+/// Writes a folder for genai-bench's commands: `cargo xtask genai-bench` runs this.
 #[test]
 #[ignore = "writes to LLM_BENCH_FOLDER"]
 fn write_a_folder() {

@@ -21,10 +21,11 @@ impl TrueTimes {
 }
 
 impl ClientBias {
-    /// Computes measured minus true times; `None` if there are no values of either.
+    /// Computes measured minus true times; `None` if one of them has no
+    /// times to first token.
     ///
-    /// The difference is the way through the kernel and the client. On one machine it includes no
-    /// network.
+    /// The difference is the time in the kernel and in the client. If both run on one machine, it
+    /// includes no network.
     pub fn of(run: &Run, truth: &[TrueTimes]) -> Option<Self> {
         let done = || run.records.iter().filter(|record| record.is_ok());
         let ttft = done().filter_map(|record| {

@@ -28,9 +28,9 @@ pub enum Error {
     /// A file cannot be read.
     #[error("{}: cannot be read", path.display())]
     Read {
-        /// The cause.
+        /// The file.
         path: PathBuf,
-        /// Why not.
+        /// The cause.
         source: io::Error,
     },
     /// The system cannot start a thread or a runtime.

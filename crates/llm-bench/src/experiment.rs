@@ -84,7 +84,8 @@ pub struct Run {
     /// From the first dispatch to the end of the last request, in nanoseconds since the start;
     /// includes warm-up and cool-down.
     pub active_ns: (u64, u64),
-    /// The same for the measured requests.
+    /// The measured part of it: from the end of the warm-up, or else from the first dispatch, to
+    /// the end of the last measured request.
     pub measured_ns: (u64, u64),
     /// Every request, in the order of ids.
     pub records: Vec<RequestRecord>,

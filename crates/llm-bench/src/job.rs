@@ -45,7 +45,7 @@ pub(crate) struct Conversation {
     bodies: Arc<BodyBuilder>,
     tokenizer: Option<Tokenizer>,
     messages: Vec<Value>,
-    to_say: VecDeque<String>,
+    remaining_turns: VecDeque<String>,
     max_tokens: Option<u64>,
     at: Turn,
     input: (u64, TokenSource),
@@ -67,7 +67,7 @@ impl Conversation {
             bodies,
             tokenizer,
             messages: system.into_iter().collect(),
-            to_say: turns.into(),
+            remaining_turns: turns.into(),
             max_tokens,
             at: Turn {
                 conversation: number,
@@ -76,7 +76,7 @@ impl Conversation {
             input: (0, TokenSource::default()),
         };
         let first = conversation.prepare()?;
-        let conversation = (!conversation.to_say.is_empty()).then_some(conversation);
+        let conversation = (!conversation.remaining_turns.is_empty()).then_some(conversation);
         Some(Job {
             id,
             scheduled_ns: None,
@@ -95,11 +95,11 @@ impl Conversation {
     }
 
     fn remaining(&self) -> u64 {
-        self.to_say.len() as u64
+        self.remaining_turns.len() as u64
     }
 
     fn prepare(&mut self) -> Option<PreparedRequest> {
-        let text = self.to_say.pop_front()?;
+        let text = self.remaining_turns.pop_front()?;
         self.count(&text);
         self.messages.push(json!({"role": "user", "content": text}));
         Some(PreparedRequest {

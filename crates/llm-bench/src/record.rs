@@ -239,7 +239,7 @@ pub enum FailureKind {
     Protocol,
     /// Status 429.
     RateLimited,
-    /// No response within the timeout.
+    /// No complete response within the timeout.
     Timeout,
     /// The TLS handshake failed.
     Tls,

@@ -27,9 +27,9 @@ pub enum TrafficScenario {
     Dataset,
     /// `D(in,out)`: fixed numbers of tokens.
     Deterministic {
-        /// Tokens of the output.
+        /// Tokens of the prompt.
         input: u64,
-        /// Tokens of the answer.
+        /// Tokens of the output.
         output: u64,
     },
     /// `E(n)`: documents of `n` tokens.

@@ -1,6 +1,6 @@
 //! How well a simulation keeps its times with many streams at once, by its own clock:
 //! `cargo run --release -p llm-sim --example precision [STREAMS [TOKENS]]`.
-#![expect(clippy::print_stdout, reason = "an example that talks")]
+#![expect(clippy::print_stdout, reason = "an example prints")]
 
 use std::time::{Duration, Instant};
 
@@ -35,7 +35,8 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     Ok(())
 }
 
-/// Reads so many streams to their ends, started over 20 ms so that they do not beat as one.
+/// Reads this many streams to their ends. They start over 20 ms, so that their events do not
+/// coincide.
 async fn drain(sim: &Sim, streams: usize) -> Result<(), Box<dyn std::error::Error>> {
     let address = sim.together_url().trim_start_matches("http://").to_owned();
     let body = r#"{"model": "acme/llama", "stream": true, "messages": [{"role": "user", "content": "hi"}]}"#;

@@ -1,5 +1,5 @@
 //! Runs both simulated upstreams until Ctrl-C: `cargo run -p llm-sim --example serve [PORT PORT]`.
-#![expect(clippy::print_stdout, reason = "an example that talks")]
+#![expect(clippy::print_stdout, reason = "an example prints")]
 
 use llm_sim::{Sim, SimOptions};
 

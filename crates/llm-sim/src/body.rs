@@ -16,7 +16,7 @@ use crate::http::{Answer, Body, frames};
 use crate::options::Pace;
 
 /// Rebuilds a response body so that it misbehaves as configured.
-pub(crate) fn spoil(answer: Answer, faults: &Faults, pace: &Pace, clock: &Clock) -> Answer {
+pub(crate) fn apply_faults(answer: Answer, faults: &Faults, pace: &Pace, clock: &Clock) -> Answer {
     let (mut parts, mut body) = answer.into_parts();
     for fault in faults.iter() {
         if let Fault::ContentType(kind) = fault
@@ -68,7 +68,7 @@ pub(crate) fn spoil(answer: Answer, faults: &Faults, pace: &Pace, clock: &Clock)
             parts.headers.remove(CONTENT_LENGTH);
         }
     }
-    let spoiled = Spoiled {
+    let faulty = FaultyBody {
         inner: body.into_data_stream(),
         ready: Bytes::new(),
         write: write.unwrap_or(usize::MAX),
@@ -77,7 +77,7 @@ pub(crate) fn spoil(answer: Answer, faults: &Faults, pace: &Pace, clock: &Clock)
         end,
         clock: clock.clone(),
     };
-    Answer::from_parts(parts, frames(stream::unfold(spoiled, Spoiled::next)))
+    Answer::from_parts(parts, frames(stream::unfold(faulty, FaultyBody::next)))
 }
 
 #[derive(Clone, Copy)]
@@ -89,7 +89,7 @@ enum End {
     With(&'static [u8]),
 }
 
-struct Spoiled {
+struct FaultyBody {
     inner: BodyDataStream<Body>,
     ready: Bytes,
     write: usize,
@@ -100,7 +100,7 @@ struct Spoiled {
     clock: Clock,
 }
 
-impl Spoiled {
+impl FaultyBody {
     async fn next(mut self) -> Option<(io::Result<Bytes>, Self)> {
         if self.sent > 0 {
             match self.pause {

@@ -6,15 +6,15 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use tokio::time::Instant;
 
-use crate::alarm::Alarm;
 use crate::options::Timing;
+use crate::timer::PreciseTimer;
 
 #[derive(Clone, Debug)]
 pub(crate) struct Clock {
     origin: Instant,
     wall: Duration,
     /// Wakes tasks if tokio's timers are too coarse.
-    alarm: Option<Alarm>,
+    timer: Option<PreciseTimer>,
 }
 
 impl Clock {
@@ -27,7 +27,7 @@ impl Clock {
             wall: SystemTime::now()
                 .duration_since(UNIX_EPOCH)
                 .unwrap_or_default(),
-            alarm: timing.precise.then(Alarm::start).transpose()?,
+            timer: timing.precise.then(PreciseTimer::start).transpose()?,
         })
     }
 
@@ -38,8 +38,8 @@ impl Clock {
 
     /// Waits until `at`.
     pub(crate) async fn until(&self, at: Instant) {
-        match &self.alarm {
-            Some(alarm) => alarm.until(at.into_std()).await,
+        match &self.timer {
+            Some(timer) => timer.until(at.into_std()).await,
             None => tokio::time::sleep_until(at).await,
         }
     }
@@ -111,7 +111,7 @@ pub(crate) fn read_date(text: &str) -> Option<Duration> {
 
 /// `at + duration`, saturating.
 pub(crate) fn later(at: Instant, duration: Duration) -> Instant {
-    at.checked_add(duration).unwrap_or_else(|| at + FAR)
+    at.checked_add(duration).unwrap_or_else(|| at + MAX_DELAY)
 }
 
 fn rfc3339(since_epoch: Duration, digits: usize) -> String {
@@ -129,7 +129,7 @@ fn system_time(since_epoch: Duration) -> SystemTime {
 const LATEST: Duration = Duration::from_secs(253_402_300_799);
 
 /// The maximum of tokio's own timers.
-const FAR: Duration = Duration::from_secs(30 * 365 * 24 * 3600);
+const MAX_DELAY: Duration = Duration::from_secs(30 * 365 * 24 * 3600);
 
 #[cfg(test)]
 mod tests {

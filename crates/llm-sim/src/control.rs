@@ -51,7 +51,7 @@ fn shared(
                 "" => 0,
                 since => since
                     .parse()
-                    .map_err(|_| "since is a number of a request")?,
+                    .map_err(|_| "since must be the number of a request")?,
             };
             let seen = shared.log.seen();
             let wanted = seen.iter().filter(|request| request.number >= since);
@@ -133,7 +133,7 @@ fn read_rule(query: &str, body: &[u8]) -> Result<FaultRule, String> {
         .parse()
         .map_err(|error| format!("{error}"))?;
     if faults.iter().next().is_none() {
-        return Err("the body names no fault; send status=503, for instance".to_owned());
+        return Err("the body names no fault; expected a list such as status=503".to_owned());
     }
     let mut rule = FaultRule::new(faults);
     if let Some(method) = query_value(query, "method") {
@@ -143,7 +143,7 @@ fn read_rule(query: &str, body: &[u8]) -> Result<FaultRule, String> {
         rule = rule.on_path(path);
     }
     if let Some(times) = query_value(query, "times") {
-        rule = rule.times(times.parse().map_err(|_| "times is a number")?);
+        rule = rule.times(times.parse().map_err(|_| "times must be a number")?);
     }
     Ok(rule)
 }

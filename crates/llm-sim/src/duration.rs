@@ -9,7 +9,7 @@ use std::time::Duration;
 ///
 /// If it is not a duration; the message shows valid forms.
 pub fn parse_duration(text: &str) -> Result<Duration, &'static str> {
-    parse(text).ok_or("a time looks like 250ms, 1.5s or 1h30m")
+    parse(text).ok_or("expected a duration such as 250ms, 1.5s or 1h30m")
 }
 
 pub(crate) fn parse(text: &str) -> Option<Duration> {

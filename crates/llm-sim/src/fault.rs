@@ -198,7 +198,7 @@ impl FaultRule {
         self
     }
 
-    fn strikes(&mut self, method: &str, path: &str) -> bool {
+    fn applies_to(&mut self, method: &str, path: &str) -> bool {
         let matches = self
             .method
             .as_ref()
@@ -227,9 +227,9 @@ impl<T: Into<Faults>> From<T> for FaultRule {
 
 /// The rules in force at one upstream.
 #[derive(Debug)]
-pub(crate) struct FaultBook(Mutex<Vec<FaultRule>>);
+pub(crate) struct FaultRules(Mutex<Vec<FaultRule>>);
 
-impl FaultBook {
+impl FaultRules {
     pub(crate) fn new(rules: Vec<FaultRule>) -> Self {
         Self(Mutex::new(rules))
     }
@@ -246,10 +246,10 @@ impl FaultBook {
         self.rules().clone()
     }
 
-    pub(crate) fn strike(&self, method: &str, path: &str) -> Faults {
+    pub(crate) fn take(&self, method: &str, path: &str) -> Faults {
         let mut faults = Faults::default();
         for rule in self.rules().iter_mut() {
-            if rule.strikes(method, path) {
+            if rule.applies_to(method, path) {
                 faults.add(rule.faults.clone());
             }
         }
@@ -296,10 +296,10 @@ impl fmt::Display for ParseFaultError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
-            "unknown fault {:?}; known are status=NNN, delay=DURATION, hang, cut-after=BYTES, \
+            "unknown fault {:?}: expected status=NNN, delay=DURATION, hang, cut-after=BYTES, \
              end-after=BYTES, hang-after=BYTES, garbage, garbage-after=BYTES, \
              half-char-after=BYTES, split=BYTES, drip=BYTES/DURATION, content-type=TYPE, \
-             error-after=TOKENS and fail=director|interrupted|oom|sensitive|timeout",
+             error-after=TOKENS or fail=director|interrupted|oom|sensitive|timeout",
             self.item
         )
     }
@@ -419,8 +419,8 @@ mod tests {
             .on_method("post")
             .on_path("/chat")
             .times(2);
-        let book = FaultBook::new(vec![rule]);
-        let hits = |method, path| book.strike(method, path).iter().count();
+        let rules = FaultRules::new(vec![rule]);
+        let hits = |method, path| rules.take(method, path).iter().count();
         assert_eq!(hits("GET", "/v1/chat/completions"), 0);
         assert_eq!(hits("POST", "/v1/embeddings"), 0);
         assert_eq!(hits("POST", "/v1/chat/completions"), 1);

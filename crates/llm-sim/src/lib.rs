@@ -1,6 +1,5 @@
 #![doc = include_str!("../README.md")]
 
-mod alarm;
 mod body;
 mod clock;
 mod control;
@@ -17,6 +16,7 @@ mod server;
 mod sim;
 mod sse;
 mod text;
+mod timer;
 mod together;
 mod trace;
 mod upstream;

@@ -81,7 +81,10 @@ pub struct ParseRateError {
 impl fmt::Display for ParseRateError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let text = &self.text;
-        write!(f, "{text:?} is not a rate; use 10/s, 600/m or 5/100ms")
+        write!(
+            f,
+            "invalid rate {text:?}: expected a form such as 10/s, 600/m or 5/100ms"
+        )
     }
 }
 
@@ -96,7 +99,7 @@ pub(crate) struct Limiter {
 
 /// The state of a user's bucket after an attempt.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) struct Standing {
+pub(crate) struct BucketState {
     pub(crate) rate: Rate,
     pub(crate) remaining: u64,
     /// The time until the cost is available; zero if it was.
@@ -121,9 +124,14 @@ impl Limiter {
     ///
     /// A cost above the maximum is allowed if the bucket is full, and later requests then wait
     /// longer.
-    pub(crate) fn take(&self, user: &str, cost: u64, now: Instant) -> Result<Standing, Standing> {
+    pub(crate) fn take(
+        &self,
+        user: &str,
+        cost: u64,
+        now: Instant,
+    ) -> Result<BucketState, BucketState> {
         let mut buckets = self.buckets.lock().unwrap_or_else(PoisonError::into_inner);
-        if buckets.len() >= MOST_USERS {
+        if buckets.len() >= MAX_USERS {
             buckets.retain(|_, bucket| bucket.level_at(self.rate, now) < self.rate.amount as f64);
         }
         let bucket = buckets.entry(user.to_owned()).or_insert(Bucket {
@@ -133,23 +141,23 @@ impl Limiter {
         bucket.level = bucket.level_at(self.rate, now);
         bucket.at = now;
         let wanted = cost.min(self.rate.amount) as f64;
-        // Half a nanosecond's worth: after waiting for exactly the given time, the cost must be
-        // available in spite of rounding.
+        // The tolerance is half a nanosecond's refill: after a wait of exactly the given time, the
+        // cost must be available in spite of rounding.
         let missing = wanted - bucket.level - self.rate.per_second() * 0.5e-9;
-        let mut standing = Standing {
+        let mut state = BucketState {
             rate: self.rate,
             remaining: 0,
             wait: Duration::ZERO,
         };
         if missing > 0.0 {
             let wait = (wanted - bucket.level) / self.rate.per_second();
-            standing.wait = Duration::try_from_secs_f64(wait).unwrap_or(Duration::MAX);
-            standing.remaining = bucket.level.max(0.0) as u64;
-            return Err(standing);
+            state.wait = Duration::try_from_secs_f64(wait).unwrap_or(Duration::MAX);
+            state.remaining = bucket.level.max(0.0) as u64;
+            return Err(state);
         }
         bucket.level -= cost as f64;
-        standing.remaining = bucket.level.max(0.0) as u64;
-        Ok(standing)
+        state.remaining = bucket.level.max(0.0) as u64;
+        Ok(state)
     }
 }
 
@@ -161,7 +169,7 @@ impl Bucket {
 }
 
 /// Above this number, users with a full bucket are forgotten.
-const MOST_USERS: usize = 10_000;
+const MAX_USERS: usize = 10_000;
 
 #[cfg(test)]
 mod tests {
@@ -173,8 +181,8 @@ mod tests {
         let start = Instant::now();
         let take = |cost, seconds| {
             let took = limiter.take("me", cost, start + Duration::from_secs(seconds));
-            took.map(|standing| standing.remaining)
-                .map_err(|standing| standing.wait.as_secs_f64().round())
+            took.map(|state| state.remaining)
+                .map_err(|state| state.wait.as_secs_f64().round())
         };
         assert_eq!(take(9, 0), Ok(1));
         assert_eq!(take(2, 0), Err(6.0));
@@ -202,7 +210,7 @@ mod tests {
     fn users_with_full_buckets_are_removed() {
         let limiter = Limiter::new(Rate::new(1, Duration::from_secs(1)));
         let start = Instant::now();
-        for user in 0..MOST_USERS {
+        for user in 0..MAX_USERS {
             assert!(limiter.take(&user.to_string(), 1, start).is_ok());
         }
         let later = start + Duration::from_secs(2);

@@ -41,7 +41,7 @@ impl SeenRequest {
 
     /// The times of its processing so far.
     pub fn times(&self) -> Times {
-        self.trace.look()
+        self.trace.snapshot()
     }
 
     /// The body as JSON; `Null` if it is not JSON.
@@ -128,8 +128,8 @@ impl RequestLog {
             trace: Arc::clone(&trace),
         });
         while state.seen.len() > self.capacity
-            || state.bytes > MOST_BYTES
-            || self.writes.load(Ordering::Relaxed) > MOST_WRITES
+            || state.bytes > MAX_BYTES
+            || self.writes.load(Ordering::Relaxed) > MAX_WRITES
         {
             let Some(oldest) = state.seen.pop_front() else {
                 break;
@@ -181,10 +181,10 @@ fn without_secrets(headers: &HeaderMap) -> HeaderMap {
     headers
 }
 
-const MOST_BYTES: usize = 64 << 20;
+const MAX_BYTES: usize = 64 << 20;
 
-/// Of all requests together, 40 bytes each.
-const MOST_WRITES: usize = 1 << 20;
+/// The most writes of all stored requests together; each takes 40 bytes.
+const MAX_WRITES: usize = 1 << 20;
 
 #[cfg(test)]
 mod tests {
@@ -232,7 +232,7 @@ mod tests {
     fn long_streams_are_discarded_before_memory_is_exhausted() {
         let log = RequestLog::new(10);
         let long = record(&log, Request::new(()));
-        for _ in 0..=MOST_WRITES {
+        for _ in 0..=MAX_WRITES {
             long.wrote(Instant::now(), Instant::now(), 1);
         }
         drop(long);

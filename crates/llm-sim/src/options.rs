@@ -369,7 +369,8 @@ pub enum SimReply {
 }
 
 impl SimReply {
-    /// This text, of any length: if it would have very many tokens, they are larger.
+    /// This text, of any length. From 10,000 bytes on, its tokens are larger, so that the limit on
+    /// the number of tokens does not cut it.
     pub fn text(text: impl Into<String>) -> Self {
         let text = text.into();
         if text.len() < LARGE_TOKEN {

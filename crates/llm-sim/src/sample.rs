@@ -7,7 +7,7 @@ pub(crate) fn fitting(schema: &Value, text: &str) -> Value {
     Sampler {
         root: schema,
         text,
-        left: MOST_VALUES,
+        left: MAX_VALUES,
     }
     .sample(schema)
 }
@@ -80,7 +80,7 @@ fn least(schema: &Value) -> f64 {
 }
 
 /// Also limits the recursion.
-const MOST_VALUES: usize = 200;
+const MAX_VALUES: usize = 200;
 
 #[cfg(test)]
 mod tests {

@@ -21,7 +21,7 @@ use tokio::sync::watch;
 use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::Instant;
 
-use crate::body::spoil;
+use crate::body::apply_faults;
 use crate::clock::later;
 use crate::control;
 use crate::fault::{Fault, Faults, ParseFaultError};
@@ -170,7 +170,7 @@ async fn answer<U: Upstream>(
 ) -> Answer {
     let shared = upstream.shared();
     let path = request.uri.path();
-    let mut faults = shared.faults.strike(request.method.as_str(), path);
+    let mut faults = shared.faults.take(request.method.as_str(), path);
     match requested_faults(&request.headers, &body) {
         Ok(requested) => faults.add(requested),
         Err(error) => return upstream.error(400, Some(&error.to_string())),
@@ -210,7 +210,7 @@ async fn answer<U: Upstream>(
             upstream.answer(call).await
         }
     };
-    spoil(answer, &faults, &shared.options.pace, &shared.clock)
+    apply_faults(answer, &faults, &shared.options.pace, &shared.clock)
 }
 
 enum Unread {
@@ -218,8 +218,8 @@ enum Unread {
     TooLarge,
 }
 
-/// Discards the rest of a body that is too large for a while: a client that is still sending does
-/// not read the response.
+/// Reads a body. If it is too large, some more is read and discarded, since a client that is still
+/// sending does not read the response.
 async fn read(mut body: Incoming) -> Result<Bytes, Unread> {
     let mut all = BytesMut::new();
     let mut length = 0;
@@ -228,13 +228,13 @@ async fn read(mut body: Incoming) -> Result<Bytes, Unread> {
             continue;
         };
         length += data.len();
-        if length <= MOST_BODY {
+        if length <= MAX_BODY {
             all.extend_from_slice(&data);
-        } else if length > 2 * MOST_BODY {
+        } else if length > 2 * MAX_BODY {
             break;
         }
     }
-    if length > MOST_BODY {
+    if length > MAX_BODY {
         Err(Unread::TooLarge)
     } else {
         Ok(all.freeze())
@@ -280,8 +280,8 @@ fn guard<U: Upstream>(answer: Answer, exchange: Exchange<U>) -> Answer {
     Answer::from_parts(parts, frames(guarded))
 }
 
-/// More than any prompt, but harmless.
-const MOST_BODY: usize = 32 << 20;
+/// The longest request body, in bytes: longer than any prompt.
+const MAX_BODY: usize = 32 << 20;
 
 /// The time that requests in flight have to finish at shutdown.
 const GRACE: Duration = Duration::from_secs(1);

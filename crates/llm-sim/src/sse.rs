@@ -35,7 +35,7 @@ where
         clock.event(due).await;
         let now = Instant::now();
         let mut bytes = Vec::new();
-        while let Some(event) = events.next_if(|event| event.at == due && bytes.len() < MOST) {
+        while let Some(event) = events.next_if(|event| event.at == due && bytes.len() < MAX_WRITE) {
             trace.wrote(now, due, event.tokens);
             bytes.extend_from_slice(&event.bytes);
         }
@@ -53,8 +53,8 @@ pub(crate) fn data(json: &impl Serialize) -> Bytes {
     out.into()
 }
 
-/// Bytes of one write, or an event more.
-const MOST: usize = 16 << 10;
+/// The size of a write in bytes; its last event may exceed it.
+const MAX_WRITE: usize = 16 << 10;
 
-/// Bytes; more grow.
+/// The initial capacity of an event's buffer, in bytes.
 const TYPICAL_EVENT: usize = 512;

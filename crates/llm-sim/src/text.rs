@@ -26,7 +26,7 @@ pub(crate) struct Answer {
 
 impl Question<'_> {
     pub(crate) fn answer(&self, reply: &SimReply) -> Answer {
-        let limit = self.max_tokens.unwrap_or(MOST_TOKENS).min(MOST_TOKENS);
+        let limit = self.max_tokens.unwrap_or(MAX_TOKENS).min(MAX_TOKENS);
         match reply {
             SimReply::Echo => self.shape(&self.echo(limit), limit),
             SimReply::Text(text) => self.shape(text, limit),
@@ -150,10 +150,10 @@ fn excerpt(text: &str) -> String {
 const EXCERPT: usize = 160;
 
 /// The maximum length of a reply, regardless of the request.
-const MOST_TOKENS: usize = 16_384;
+const MAX_TOKENS: usize = 16_384;
 
-/// The markers of a user turn in common formats. Plain words come last in the formats that have
-/// control tokens, but `max_by_key` takes the last start of all.
+/// The start and end markers of a user turn in common formats. Their order does not matter: the
+/// match with the last start counts.
 const TURNS: &[(&str, &str)] = &[
     ("<|start_header_id|>user<|end_header_id|>", "<|eot_id|>"),
     ("<|im_start|>user", "<|im_end|>"),

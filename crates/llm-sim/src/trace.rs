@@ -151,7 +151,7 @@ impl Trace {
         times.outcome = outcome;
     }
 
-    pub(crate) fn look(&self) -> Times {
+    pub(crate) fn snapshot(&self) -> Times {
         self.times().clone()
     }
 

@@ -7,7 +7,7 @@ use serde_json::Value;
 use tokio::sync::watch;
 
 use crate::clock::Clock;
-use crate::fault::FaultBook;
+use crate::fault::FaultRules;
 use crate::http::{Answer, Call};
 use crate::log::RequestLog;
 use crate::options::SimOptions;
@@ -24,7 +24,7 @@ pub(crate) trait Upstream: Send + Sync + 'static {
         None
     }
 
-    /// The provider's error body; `message` is used if it would describe the request.
+    /// The provider's error body; `message` replaces its default message.
     fn error(&self, status: u16, message: Option<&str>) -> Answer;
 }
 
@@ -33,7 +33,7 @@ pub(crate) struct Shared {
     pub(crate) options: Arc<SimOptions>,
     pub(crate) clock: Clock,
     pub(crate) log: RequestLog,
-    pub(crate) faults: FaultBook,
+    pub(crate) faults: FaultRules,
     counts: Mutex<RequestCounts>,
     changes: watch::Sender<u64>,
 }
@@ -44,7 +44,7 @@ impl Shared {
             options: Arc::clone(options),
             clock: clock.clone(),
             log: RequestLog::new(options.memory.requests),
-            faults: FaultBook::new(options.faults.clone()),
+            faults: FaultRules::new(options.faults.clone()),
             counts: Mutex::default(),
             changes: watch::Sender::new(0),
         }

@@ -94,8 +94,8 @@ impl Condition {
     }
 
     /// Evaluates the condition for two runs, and returns the changes it depends on. With
-    /// `significant`, a limit of a change is only exceeded if chance is an unlikely cause of the
-    /// change. Changes without an interval are compared directly.
+    /// `significant`, a limit on a change only holds if the change is statistically significant.
+    /// Changes without an interval are compared directly.
     pub fn check(&self, pair: Pair<'_>, significant: bool) -> (Verdict, Vec<Evidence>) {
         let mut evidence = Vec::new();
         let verdict = self.root.check(pair, significant, &mut evidence);

@@ -86,7 +86,7 @@ impl Quantity {
     }
 
     /// The change between two runs. Statistics over requests have a bootstrap interval, and shares
-    /// have that of the normal approximation. The others have none: a run has only one throughput,
+    /// have one by the normal approximation. The others have none: a run has only one throughput,
     /// and the tokens of a request are not independent of each other.
     pub fn change(self, pair: Pair<'_>) -> Option<Change> {
         let (before, after) = (&pair.before.aggregated, &pair.after.aggregated);

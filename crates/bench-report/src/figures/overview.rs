@@ -470,6 +470,6 @@ fn phases(lines: &[Line<'_>], load_axis: &LoadAxis) -> Option<Figure> {
         stacked: true,
     };
     let about = "Mean times of the parts of a request, at the client's socket; for Replicate, by \
-                 its own clock. Connecting is apart: max requests use a connection again.";
+                 its own clock. Connecting is not included: most requests reuse a connection.";
     figure("phases", about, vec![(None, chart)])
 }

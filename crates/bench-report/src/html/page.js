@@ -10,7 +10,7 @@ function choose(statistic) {
   const key = statistic.replace(".", "_");
   all("[data-choose]").forEach((b) => b.setAttribute("aria-pressed", b.dataset.choose === statistic));
   all("[data-statistic]").forEach((chart) => (chart.hidden = chart.dataset.statistic !== statistic));
-  all("[data-says]").forEach((text) => (text.textContent = statistic));
+  all("[data-statistic-name]").forEach((text) => (text.textContent = statistic));
   all(`td[data-${key}]`).forEach((cell) => {
     cell.textContent = cell.getAttribute(`data-${key}`);
     cell.dataset.sort = cell.getAttribute(`data-sort-${key}`);

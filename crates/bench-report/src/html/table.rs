@@ -25,7 +25,7 @@ pub(super) fn runs(out: &mut String, all: &[Results]) {
     for of in &metrics {
         let _ = write!(
             out,
-            "<th title=\"{}\">{} <em data-says>mean</em></th>",
+            "<th title=\"{}\">{} <em data-statistic-name>mean</em></th>",
             of.title(),
             short_title(*of)
         );

@@ -170,8 +170,8 @@ fn merged_run(experiment: &Experiment, parts: &[&RunSummary]) -> Result<RunSumma
     let mut joined = RunSummary::with_tokens(experiment, run, rows, tokens);
     if !together {
         joined.aggregated.extra.cautions.push(
-            "The machines did not measure at the same time: throughput and load are what they \
-             would be together."
+            "The machines did not measure at the same time: throughput and load are computed as if \
+             they had."
                 .to_owned(),
         );
     }

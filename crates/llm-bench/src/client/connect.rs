@@ -27,7 +27,8 @@ pub(crate) struct Connector {
 }
 
 impl Connector {
-    /// `tls` is whether any origin needs TLS: loading the system's certificates takes time.
+    /// `tls`: whether any origin needs TLS. If not, the system's certificates are not loaded,
+    /// which would take time.
     pub(crate) fn new(clock: Clock, tls: bool) -> Result<Self, Error> {
         let tls = if tls { Some(tls_connector()?) } else { None };
         Ok(Self { clock, tls })

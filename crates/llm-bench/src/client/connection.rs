@@ -20,7 +20,7 @@ use crate::client::timed_socket::IoTimes;
 pub(crate) struct Connection {
     sender: SendRequest<Full<Bytes>>,
     driver: Pin<Box<dyn Future<Output = hyper::Result<()>>>>,
-    driven: bool,
+    driver_ended: bool,
     io_times: Rc<IoTimes>,
 }
 
@@ -49,7 +49,7 @@ impl Connection {
         Ok(Self {
             sender,
             driver: Box::pin(driver),
-            driven: false,
+            driver_ended: false,
             io_times,
         })
     }
@@ -58,7 +58,7 @@ impl Connection {
     pub(crate) async fn is_ready(&mut self) -> bool {
         poll_fn(|cx| {
             self.drive(cx);
-            if self.driven {
+            if self.driver_ended {
                 return Poll::Ready(false);
             }
             // Pending: the connection is still reading an abandoned response.
@@ -78,9 +78,9 @@ impl Connection {
     ) -> Result<ExchangeEnd, ExchangeError> {
         self.io_times.reset();
         let mut response = pin!(self.sender.send_request(request));
-        let (driver, driven) = (&mut self.driver, &mut self.driven);
+        let (driver, driver_ended) = (&mut self.driver, &mut self.driver_ended);
         let response = poll_fn(|cx| {
-            drive(driver, driven, cx);
+            drive(driver, driver_ended, cx);
             response.as_mut().poll(cx)
         });
         let (head, mut body) = response
@@ -120,14 +120,14 @@ impl Connection {
     }
 
     fn drive(&mut self, cx: &mut Context<'_>) {
-        drive(&mut self.driver, &mut self.driven, cx);
+        drive(&mut self.driver, &mut self.driver_ended, cx);
     }
 }
 
 impl fmt::Debug for Connection {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Connection")
-            .field("closed", &self.driven)
+            .field("closed", &self.driver_ended)
             .finish_non_exhaustive()
     }
 }
@@ -138,13 +138,14 @@ pub(crate) struct ExchangeError {
     pub(crate) source: hyper::Error,
 }
 
-/// Reads and writes what is ready. The exchange also reports an error at the end.
+/// Reads and writes what is ready. The exchange returns the error of a broken connection, so it is
+/// not handled here.
 fn drive(
     driver: &mut Pin<Box<dyn Future<Output = hyper::Result<()>>>>,
-    driven: &mut bool,
+    driver_ended: &mut bool,
     cx: &mut Context<'_>,
 ) {
-    if !*driven && driver.as_mut().poll(cx).is_ready() {
-        *driven = true;
+    if !*driver_ended && driver.as_mut().poll(cx).is_ready() {
+        *driver_ended = true;
     }
 }

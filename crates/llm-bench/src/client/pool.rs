@@ -9,16 +9,16 @@ use crate::target::Origin;
 pub(crate) struct Pool {
     connector: Connector,
     /// Whether every request opens its own connection.
-    fresh: bool,
+    new_connections: bool,
     idle: HashMap<Origin, Vec<Connection>>,
 }
 
 impl Pool {
-    pub(crate) fn new(connector: Connector, fresh: bool) -> Self {
+    pub(crate) fn new(connector: Connector, new_connections: bool) -> Self {
         let idle = HashMap::new();
         Self {
             connector,
-            fresh,
+            new_connections,
             idle,
         }
     }
@@ -37,7 +37,7 @@ impl Pool {
     }
 
     pub(crate) fn put_back(&mut self, origin: &Origin, connection: Connection) {
-        if self.fresh {
+        if self.new_connections {
             return;
         }
         match self.idle.get_mut(origin) {

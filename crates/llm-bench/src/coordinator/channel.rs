@@ -61,8 +61,8 @@ impl<T: DeserializeOwned + Send + 'static> Channel<T> {
         }));
         let signer = Signer::new(secret, session, other);
         let (receive, received) = mpsc::channel(MAX_QUEUED);
-        // It keeps reading when nobody waits for messages: others may write any amount, and none of
-        // that may be kept.
+        // Reads even while no task waits for a message: other clients of the engine may publish
+        // any amount, which must not accumulate.
         let reader = tokio::spawn(async move {
             while let Ok(message) = bus.next().await {
                 if let Some(verified) = signer.verify(&message) {

@@ -14,7 +14,7 @@ pub enum CoordinatorError {
     #[error(
         "{found} of {expected} workers joined: they need the same --coordinator, --session and secret"
     )]
-    Few {
+    TooFewWorkers {
         /// The number that joined.
         found: usize,
         /// The number that was expected.

@@ -14,7 +14,7 @@ use super::{
 use crate::folder;
 use crate::{Interrupts, Results};
 
-/// Coordinates workers: sends them the plan, starts their runs and joins their results.
+/// Coordinates workers: sends them the plan, starts their runs and collects their results.
 pub struct Leader {
     channel: Channel<WorkerMessage>,
     id: Id,
@@ -115,7 +115,7 @@ impl Leader {
                 received = self.channel.next() => self.add_worker(received?.0),
                 _ = again.tick() => self.send(None, &LeaderMessage::Call).await?,
                 () = sleep_until(end) => {
-                    return Err(CoordinatorError::Few {
+                    return Err(CoordinatorError::TooFewWorkers {
                         found: self.workers.len(),
                         expected: workers,
                     });

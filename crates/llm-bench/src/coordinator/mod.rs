@@ -3,7 +3,8 @@
 //!
 //! One machine, the leader, sends a plan to the workers. The plan never contains a key: each worker
 //! takes its own from its environment. Before each run, the leader waits until all workers are
-//! ready and then starts them. At the end it joins their results.
+//! ready and then starts them. At the end it collects their results,
+//! which `bench_report::merge` joins.
 //!
 //! The transport is publish and subscribe. Redis and NATS do not guarantee delivery, so each side
 //! repeats a message until the other responds, both send heartbeats, and both stop waiting for a
@@ -67,7 +68,7 @@ fn shown(text: &str) -> String {
 const REPEAT_INTERVAL: Duration = Duration::from_millis(500);
 /// The interval of heartbeats.
 const HEARTBEAT: Duration = Duration::from_secs(2);
-/// The silence after which the other side is given up.
+/// The silence after which the other side counts as disconnected.
 const TIMEOUT: Duration = Duration::from_secs(15);
 /// The most bytes of results per message: NATS accepts a megabyte by default.
 const PART: usize = 256 * 1024;

@@ -165,7 +165,7 @@ async fn messages_with_another_secret_are_ignored() {
     });
     let error = leader(&all, 1, 5).await.unwrap_err();
     assert!(
-        matches!(error, CoordinatorError::Few { found: 0, .. }),
+        matches!(error, CoordinatorError::TooFewWorkers { found: 0, .. }),
         "{error}"
     );
     assert!(!stranger.is_finished(), "it got a plan");
@@ -241,7 +241,7 @@ async fn replays_of_an_earlier_measurement_are_ignored() {
     // A leader does not find a worker in them, and a worker does not find a plan.
     let error = leader(&all, 1, 5).await.unwrap_err();
     assert!(
-        matches!(error, CoordinatorError::Few { found: 0, .. }),
+        matches!(error, CoordinatorError::TooFewWorkers { found: 0, .. }),
         "{error}"
     );
     let waiting = tokio::time::timeout(Duration::from_secs(60), worker(&all, "one"));

@@ -99,7 +99,7 @@ impl Executor {
         }
     }
 
-    /// Runs `work` with the timeout and until it is cancelled.
+    /// Runs `work` until it ends, times out or is cancelled.
     async fn bounded<T>(&self, work: impl Future<Output = Result<T, Failure>>) -> Completion<T> {
         let mut cancel = self.cancel.clone();
         tokio::select! {

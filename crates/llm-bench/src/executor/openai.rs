@@ -49,7 +49,7 @@ impl Executor {
         }
     }
 
-    /// Measures embeddings or a rerank: the first token is the end of the response.
+    /// Measures embeddings or a rerank. The end of the response counts as the first token.
     pub(super) async fn batch(
         &self,
         target: &ServerTarget,

@@ -326,7 +326,8 @@ fn parse_time(text: &str) -> Option<SystemTime> {
     humantime::parse_rfc3339(text).ok()
 }
 
-/// The key is sent to the API and to Replicate's own hosts only, whatever host a URL names.
+/// A GET request. It carries the key only to the API and to Replicate's own hosts over HTTPS, since
+/// a response may name any host.
 fn get(
     target: &ServerTarget,
     origin: &Origin,

@@ -12,7 +12,7 @@ use crate::run::saturation::Backlog;
 use crate::run::settings::RunSettings;
 use crate::run::worker::{RunState, WorkerEvent};
 
-/// A run in progress: decides when it stops, and why.
+/// Controls a run: decides when it stops, and why.
 pub(super) struct Controller<'a> {
     settings: &'a RunSettings,
     limits: RunLimits,
@@ -21,7 +21,7 @@ pub(super) struct Controller<'a> {
     state: &'a RunState,
     source: &'a mut FeedHandle,
     spent: f64,
-    /// The number of failures from the beginning with lasting causes.
+    /// The number of requests, counted from the first, that failed for a lasting reason.
     lasting_failures: usize,
     max_lasting_failures: usize,
     end: Option<RunEnd>,

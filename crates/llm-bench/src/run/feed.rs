@@ -44,7 +44,7 @@ pub(crate) struct FeedHandle {
 }
 
 impl Feed {
-    /// Starts to prepare requests, `ahead` of them in advance and at most `max` at a time.
+    /// Starts to prepare requests: `ahead` of them in advance, but at most `max`.
     pub(crate) fn start(
         plan: Plan,
         timing: Timing,

@@ -76,7 +76,7 @@ pub struct RunProgress {
     pub elapsed: Duration,
     /// Running requests.
     pub in_flight: usize,
-    /// Completion requests.
+    /// Requests that have ended.
     pub done: u64,
     /// Whether no more requests start.
     pub stopping: bool,
@@ -194,7 +194,7 @@ impl Runner {
         let begun = clock.now();
         source.start_load(begun);
         state.go.send_replace(true);
-        let course = Controller::new(
+        let controller = Controller::new(
             settings,
             &run.load,
             spec.limits,
@@ -203,7 +203,7 @@ impl Runner {
             &state,
             &mut source,
         );
-        run.end = course
+        run.end = controller
             .follow(&mut received, observer, &mut run.records, &mut stalls)
             .await;
         drop(source);

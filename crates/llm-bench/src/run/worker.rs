@@ -110,7 +110,7 @@ impl WorkerConfig {
     async fn run(self, slots: Slots) {
         let pool = Pool::new(self.connector.clone(), self.new_connections);
         let worker = Rc::new(Worker {
-            performer: Executor {
+            executor: Executor {
                 clock: self.clock,
                 targets: self.targets,
                 model: self.model,
@@ -180,7 +180,7 @@ impl WorkerConfig {
 
 /// The state of a worker, shared by its slots.
 struct Worker {
-    performer: Executor,
+    executor: Executor,
     feed: Arc<Feed>,
     state: Arc<RunState>,
     events: mpsc::UnboundedSender<WorkerEvent>,
@@ -190,7 +190,7 @@ struct Worker {
 
 impl Worker {
     async fn open_ahead(&self, connections: usize) {
-        let sides: &[Side] = match self.performer.targets.1 {
+        let sides: &[Side] = match self.executor.targets.1 {
             Some(_) => &[Side::Subject, Side::Against],
             None => &[Side::Subject],
         };
@@ -199,10 +199,10 @@ impl Worker {
             .flat_map(|side| (0..connections.div_ceil(BATCH)).map(move |batch| (*side, batch)));
         for (side, batch) in opening {
             let count = BATCH.min(connections - batch * BATCH);
-            let all = (0..count).map(|_| self.performer.open_ahead(side));
+            let all = (0..count).map(|_| self.executor.open_ahead(side));
             // Requests open missing connections and report failures.
             let _ = tokio::time::timeout(OPEN_TIMEOUT, futures_util::future::join_all(all)).await;
-            if self.performer.pool.borrow().is_empty() {
+            if self.executor.pool.borrow().is_empty() {
                 return;
             }
         }
@@ -210,7 +210,7 @@ impl Worker {
 
     async fn job(&self, job: Job) {
         if self.state.is_stopped() {
-            // In a closed loop it was not due; in an open loop it was, and counts.
+            // A job of an open loop was due, so it is recorded. One of a closed loop was not.
             if job.scheduled_ns.is_some() {
                 self.record_unstarted(&job);
             }
@@ -245,7 +245,7 @@ impl Worker {
         keep_text: bool,
     ) -> Option<String> {
         let both = [Side::Subject, Side::Against];
-        let sides: Vec<Side> = match self.performer.targets.1 {
+        let sides: Vec<Side> = match self.executor.targets.1 {
             None => vec![Side::Subject],
             Some(_) if self.swapped.replace(!self.swapped.get()) => {
                 both.into_iter().rev().collect()
@@ -258,7 +258,7 @@ impl Worker {
             let scheduled = scheduled.filter(|_| place == 0);
             let _counted = InFlightGuard::new(&self.state.in_flight);
             let raw = self
-                .performer
+                .executor
                 .execute(id, request, side, scheduled, keep_text)
                 .await;
             if side == Side::Subject && raw.record.is_ok() {
@@ -272,7 +272,7 @@ impl Worker {
     fn record_unstarted(&self, job: &Job) {
         let mut raw = RawRecord::new(job.id, &job.first);
         raw.record.scheduled_ns = job.scheduled_ns;
-        raw.record.dispatched_ns = self.performer.clock.now();
+        raw.record.dispatched_ns = self.executor.clock.now();
         raw.record.end_ns = raw.record.dispatched_ns;
         raw.record.outcome = Outcome::Cancelled;
         self.send_record(raw);

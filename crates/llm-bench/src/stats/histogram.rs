@@ -16,7 +16,7 @@ impl Histogram {
     /// An empty histogram.
     pub fn new() -> Self {
         // The constant is within the range that `new` accepts.
-        #[allow(clippy::expect_used, reason = "a constant that is known to be good")]
+        #[allow(clippy::expect_used, reason = "the constant is valid")]
         Self(Hdr::new(DIGITS).expect("three significant digits"))
     }
 

@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 /// `stddev` divides by n. All fields are null for an empty sample.
 #[derive(Clone, Copy, Debug, Default, Deserialize, PartialEq, Serialize)]
 #[non_exhaustive]
-#[allow(missing_docs, reason = "the names say it")]
+#[allow(missing_docs, reason = "the names are self-explanatory")]
 pub struct Stats {
     pub min: Option<f64>,
     pub max: Option<f64>,

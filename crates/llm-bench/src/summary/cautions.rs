@@ -53,8 +53,8 @@ pub(super) fn of(run: &Run, numbers: &Aggregated) -> Vec<String> {
     }
     match run.end {
         RunEnd::Failing => cautions.push(
-            "The run was given up: every request failed from the beginning on, for a reason that \
-             does not go away."
+            "The run was stopped: every request failed from the beginning, for a reason that also \
+             affects later requests."
                 .to_owned(),
         ),
         RunEnd::Interrupted => cautions.push("The run was interrupted.".to_owned()),
@@ -68,7 +68,7 @@ pub(super) fn of(run: &Run, numbers: &Aggregated) -> Vec<String> {
     cautions
 }
 
-/// Numbers that are at most ten times the client's own bias.
+/// Means that are less than ten times the client's own bias.
 fn bias(run: &Run, numbers: &Aggregated, cautions: &mut Vec<String>) {
     let Some(bias) = run.bias else { return };
     for (metric, own) in [
@@ -81,7 +81,7 @@ fn bias(run: &Run, numbers: &Aggregated, cautions: &mut Vec<String>) {
         if own.abs() > mean / 10.0 {
             cautions.push(format!(
                 "The client itself adds {:.2} ms to the {} at this load, and {:.2} ms were \
-                 measured: the number says more about the client than about the server.",
+                 measured: the number is not accurate.",
                 own * 1e3,
                 metric.title(),
                 mean * 1e3,

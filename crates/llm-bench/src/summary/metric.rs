@@ -96,7 +96,7 @@ impl Metric {
         Self::Predict,
     ];
 
-    /// Parses a name, or a common short form: `e2e`, `inter_chunk`, `speed`.
+    /// Parses a name, or a common alias: `e2e`, `icl`, `speed`.
     pub fn parse(name: &str) -> Option<Self> {
         let name = match name {
             "e2e" | "latency" | "e2el" => "e2e_latency",
@@ -275,7 +275,7 @@ pub enum Unit {
 }
 
 impl Unit {
-    /// The sign after a number.
+    /// The symbol after a number.
     pub fn sign(self) -> &'static str {
         match self {
             Self::BytesPerSecond => "B/s",

@@ -120,7 +120,8 @@ pub struct Aggregated {
     pub batch_size: u32,
     /// The parameter in which the runs of the experiment differ.
     pub iteration_type: IterationType,
-    /// Seconds from the first dispatch to the last end of the measured requests.
+    /// Seconds from the end of the warm-up, or else from the first dispatch, to the last end of
+    /// the measured requests.
     pub run_duration: f64,
     /// Output tokens per second.
     pub mean_output_throughput_tokens_per_s: f64,
@@ -325,12 +326,12 @@ impl Aggregated {
 
 /// The name of a scenario at a load in genai-bench's files.
 pub(crate) fn scenario_label(experiment: &Experiment, scenario: &str, load: &Load) -> String {
-    let told_by_iteration = match experiment.iteration_type {
+    let is_distinct = match experiment.iteration_type {
         IterationType::BatchSize => experiment.loads.len() < 2,
         IterationType::NumConcurrency => true,
     };
     match load {
-        Load::Concurrency { .. } if told_by_iteration => scenario.to_owned(),
+        Load::Concurrency { .. } if is_distinct => scenario.to_owned(),
         _ => format!("{scenario} {load}"),
     }
 }

@@ -17,7 +17,8 @@ pub struct Paired {
     pub metric: Metric,
     /// The number of pairs in which both requests completed.
     pub pairs: u64,
-    /// The mean difference in the metric's unit; positive if the experiment's target has more.
+    /// The mean difference in the metric's unit; positive if the experiment's target has the
+    /// higher value.
     pub mean: f64,
     /// Its 95 % confidence interval.
     pub mean_interval: Option<Interval>,

@@ -39,9 +39,9 @@ pub struct SummaryRow {
     pub phase: Phase,
     /// The outcome.
     pub outcome: RowOutcome,
-    /// The dispatch, in nanoseconds since the start of the run; `None` in genai-bench's own files.
+    /// The dispatch, in seconds since the start of the run; `None` in genai-bench's own files.
     pub started: Option<f64>,
-    /// The end, in nanoseconds since the start of the run.
+    /// The end, in seconds since the start of the run.
     pub ended: Option<f64>,
     pub dispatch_delay: Option<f64>,
     pub dns: Option<f64>,

@@ -91,7 +91,7 @@ pub(super) fn sized(
                 .map_err(|error| invalid(error.to_string()))?
                 .resize_exact(width, height, FilterType::Lanczos3)
         }
-        // Waves with different phases in each image, so that no cache has it.
+        // Waves with a different phase in each image, so that no cache contains it.
         None => {
             let phase = (number as f32 * 0.7).rem_euclid(std::f32::consts::TAU);
             let wave = |x: u32, y: u32, step: f32| {

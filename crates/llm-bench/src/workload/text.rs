@@ -70,8 +70,8 @@ impl PromptWriter {
         }
     }
 
-    /// A prompt of `count` tokens, with the shared prefix if there is one. A unique number follows
-    /// the prefix, so that nothing else is shared.
+    /// A prompt of `count` tokens, with the shared prefix if there is one. A random number follows
+    /// the prefix, so that prompts differ from there on.
     pub(crate) fn prompt(&self, count: u64, rng: &mut ChaCha8Rng) -> String {
         let shared = self.prefix.map_or(0, |prefix| prefix.of(count));
         if shared == 0 {
@@ -188,8 +188,8 @@ mod tests {
 
     #[test]
     fn a_prompt_has_the_given_length() {
-        let made_up = PromptWriter::new(Vec::new(), None, None);
-        let text = made_up.prompt(120, &mut rng(1));
+        let synthetic = PromptWriter::new(Vec::new(), None, None);
+        let text = synthetic.prompt(120, &mut rng(1));
         assert_eq!(tokens::count(None, &text).0, 120);
         let lines = ["the cat sat", "a dog ran", "on and on"].map(str::to_owned);
         let written = PromptWriter::new(lines.to_vec(), None, None);

@@ -98,12 +98,12 @@ impl TraceRow {
     /// The approximate size of the request in bytes.
     pub(crate) fn bytes(&self) -> usize {
         // Synthetic words have about six letters per token.
-        let made_up = self.input_length.unwrap_or(0).saturating_mul(6);
+        let synthetic = self.input_length.unwrap_or(0).saturating_mul(6);
         let texts = self.messages.iter().flatten();
         let texts = texts.filter_map(|message| message.get("content")?.as_str());
         let given = self.prompt.as_deref().into_iter().chain(texts);
         match given.map(str::len).sum() {
-            0 => usize::try_from(made_up).unwrap_or(usize::MAX),
+            0 => usize::try_from(synthetic).unwrap_or(usize::MAX),
             bytes => bytes,
         }
     }

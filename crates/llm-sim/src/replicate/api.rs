@@ -59,7 +59,7 @@ impl Upstream for Api {
         let answer = self.route(&call, &path).await;
         let mut answer = answer.unwrap_or_else(Problem::into_answer);
         if !answer.headers().contains_key("ratelimit-remaining") {
-            allowance.tell(&mut answer);
+            allowance.set_headers(&mut answer);
         }
         answer
     }

@@ -99,8 +99,8 @@ impl Body {
     }
 }
 
-/// `Prefer: wait` or `wait=n`: how long the response may be held back. An invalid preference is
-/// ignored (RFC 7240, section 2).
+/// `Prefer: wait` or `wait=n`: how long the response may wait for the output. An invalid preference
+/// is ignored (RFC 7240, section 2).
 pub(crate) fn wait(call: &Call) -> Option<(Duration, String)> {
     let preference = call.header("prefer")?.split([',', ';']).map(str::trim);
     preference.into_iter().find_map(|preference| {
@@ -140,7 +140,7 @@ pub(crate) fn create(
         let version = &target.version;
         target.deployment.as_ref().unwrap_or(version).clone()
     };
-    let life = Life {
+    let lifecycle = Lifecycle {
         created: now,
         started: store.start_of(&warm, now, &options.timing),
         failure: call.faults.find(|fault| match fault {
@@ -149,7 +149,7 @@ pub(crate) fn create(
         }),
         lifetime,
     };
-    let prediction = Arc::new(lay_down(target, body, ids, &life, options));
+    let prediction = Arc::new(build(target, body, ids, &lifecycle, options));
     Ok(prediction)
 }
 
@@ -167,7 +167,7 @@ pub(crate) fn example(model: Model, created: Instant, options: &SimOptions) -> P
         id: Rng(hash([model.owner.as_str(), &model.name, "example"])).word(BASE32, 26),
         stream: StreamUrl::default(),
     };
-    let life = Life {
+    let lifecycle = Lifecycle {
         created,
         started: created,
         failure: None,
@@ -178,7 +178,7 @@ pub(crate) fn example(model: Model, created: Instant, options: &SimOptions) -> P
         model,
         deployment: None,
     };
-    let mut prediction = lay_down(target, body, ids, &life, options);
+    let mut prediction = build(target, body, ids, &lifecycle, options);
     prediction.timeline.token = Duration::ZERO;
     prediction.timeline.first_token = Duration::ZERO;
     prediction.timeline.ends = created;
@@ -189,7 +189,7 @@ pub(crate) fn example(model: Model, created: Instant, options: &SimOptions) -> P
 
 /// The part of a prediction's timeline that does not depend on the output.
 #[derive(Debug)]
-struct Life {
+struct Lifecycle {
     created: Instant,
     /// The time at which the model starts.
     started: Instant,
@@ -197,13 +197,19 @@ struct Life {
     lifetime: Option<Duration>,
 }
 
-fn lay_down(target: Target, body: Body, ids: Ids, life: &Life, options: &SimOptions) -> Prediction {
+fn build(
+    target: Target,
+    body: Body,
+    ids: Ids,
+    lifecycle: &Lifecycle,
+    options: &SimOptions,
+) -> Prediction {
     let listed = target.model.listed;
     let model = target.model.full_name();
     let input = ModelInput::read(listed.schema, &body.input);
     let (mut tokens, prompt_tokens) = input.answer(&model, listed.output, options);
     let logs = input.logs(&model, listed.output, prompt_tokens, tokens.len());
-    let started = match life.failure {
+    let started = match lifecycle.failure {
         // These never reach the model.
         Some(PredictionFailure::Director | PredictionFailure::Interrupted) => {
             tokens.clear();
@@ -211,27 +217,29 @@ fn lay_down(target: Target, body: Body, ids: Ids, life: &Life, options: &SimOpti
         }
         Some(PredictionFailure::Timeout) => {
             tokens.truncate(tokens.len() / 2);
-            Some(life.started)
+            Some(lifecycle.started)
         }
         Some(_) => {
             tokens.clear();
-            Some(life.started)
+            Some(lifecycle.started)
         }
-        None => Some(life.started),
+        None => Some(lifecycle.started),
     };
     let mut timeline = Timeline {
-        created: life.created,
+        created: lifecycle.created,
         started,
         first_token: options.timing.first_token,
         token: options.timing.token,
         tokens_per_event: options.pace.tokens_per_event,
         tokens: tokens.len(),
-        ends: life.started,
-        fails: life.failure.is_some(),
-        deadline: life.lifetime.map(|lifetime| life.created + lifetime),
+        ends: lifecycle.started,
+        fails: lifecycle.failure.is_some(),
+        deadline: lifecycle
+            .lifetime
+            .map(|lifetime| lifecycle.created + lifetime),
     };
     if started.is_some() {
-        timeline.ends = timeline.token_at(life.started, tokens.len());
+        timeline.ends = timeline.token_at(lifecycle.started, tokens.len());
     }
     // Official models always have a stream; others if requested; hello-world never.
     let streams = listed.output != Output::Text && (listed.official || body.stream);
@@ -248,7 +256,7 @@ fn lay_down(target: Target, body: Body, ids: Ids, life: &Life, options: &SimOpti
         output: listed.output,
         tokens,
         prompt_tokens,
-        error: life.failure.map(PredictionFailure::message),
+        error: lifecycle.failure.map(PredictionFailure::message),
         logs,
         timeline,
         stream_requested: body.stream,

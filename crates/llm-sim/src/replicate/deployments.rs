@@ -107,7 +107,7 @@ impl Deployments {
                 "A deployment with that name already exists.",
             ));
         }
-        if all.len() >= MOST {
+        if all.len() >= MAX_DEPLOYMENTS {
             return Err(Problem::new(422, "There are too many deployments."));
         }
         all.push(deployment.clone());
@@ -271,4 +271,4 @@ const HARDWARE: &[(&str, &str)] = &[
 ];
 
 /// More than any test needs.
-const MOST: usize = 1000;
+const MAX_DEPLOYMENTS: usize = 1000;

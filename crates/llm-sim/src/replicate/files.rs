@@ -67,7 +67,7 @@ impl Files {
         state.count += 1;
         state.bytes += file.content.len();
         state.kept.push_back(file.clone());
-        while state.bytes > MOST_BYTES || state.kept.len() > MOST {
+        while state.bytes > MAX_BYTES || state.kept.len() > MAX_FILES {
             let Some(oldest) = state.kept.pop_front() else {
                 break;
             };
@@ -179,5 +179,5 @@ fn parameter(header: &str, name: &str) -> Option<String> {
 
 const LIFETIME: Duration = Duration::from_secs(24 * 3600);
 
-const MOST: usize = 1000;
-const MOST_BYTES: usize = 128 << 20;
+const MAX_FILES: usize = 1000;
+const MAX_BYTES: usize = 128 << 20;

@@ -19,7 +19,7 @@ const STOPS: Field = text(
 );
 const TOP_P: Field = number("top_p", 0.9, "Nucleus sampling.").from(0.0).to(1.0);
 const TOP_K: Field = integer("top_k", 50.0, 0.0, "How many tokens to sample from.");
-const WARMTH: Field = number("temperature", 0.75, "Randomness of outputs.")
+const TEMPERATURE: Field = number("temperature", 0.75, "Randomness of outputs.")
     .from(0.01)
     .to(5.0);
 const PRESENCE: Field = number("presence_penalty", 0.0, "Penalty for what was said.");
@@ -70,7 +70,7 @@ pub(crate) const LLAMA2: Schema = Schema(&[
     SYSTEM,
     MAX_NEW,
     MIN_NEW,
-    WARMTH,
+    TEMPERATURE,
     TOP_P,
     TOP_K,
     STOPS,
@@ -85,7 +85,7 @@ pub(crate) const COG_LLAMA: Schema = Schema(&[
     SYSTEM,
     MAX_NEW,
     MIN_NEW,
-    WARMTH,
+    TEMPERATURE,
     TOP_P,
     integer(
         "top_k",
@@ -114,7 +114,7 @@ pub(crate) const COG_VLLM: Schema = Schema(&[
     TEMPLATE.preset("<s>[INST] {prompt} [/INST] "),
 ]);
 
-/// What any model has that is not in the catalogue.
+/// The inputs of a model that is not in the catalogue.
 pub(crate) const VLLM: Schema = Schema(&[
     PROMPT.preset(""),
     SYSTEM,
@@ -142,7 +142,7 @@ pub(crate) const GPTJ: Schema = Schema(&[
     integer("num_beams", 1.0, 1.0, "Beams, for beam search."),
     TOP_K,
     number("top_p", 1.0, "Nucleus sampling.").from(0.01).to(1.0),
-    WARMTH,
+    TEMPERATURE,
     REPETITION,
     SEED,
 ]);
@@ -178,5 +178,5 @@ pub(crate) const CLAUDE: Schema = Schema(&[
         .to(2.0),
 ]);
 
-/// `replicate/hello-world`: no language model at all.
+/// `replicate/hello-world`, which is not a language model.
 pub(crate) const HELLO: Schema = Schema(&[text("text", "Text to prefix with 'hello '").required()]);

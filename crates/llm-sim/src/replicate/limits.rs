@@ -7,7 +7,7 @@ use tokio::time::Instant;
 
 use crate::clock::{Clock, later};
 use crate::http::{Answer, set};
-use crate::limit::{Limiter, Standing};
+use crate::limit::{BucketState, Limiter};
 use crate::log::fingerprint;
 use crate::options::{self, RetryAdvice};
 use crate::replicate::problem::Problem;
@@ -61,16 +61,16 @@ impl Limits {
             Kind::Other => &self.others,
         };
         let Some(limiter) = limiter else {
-            return Ok(kind.untouched());
+            return Ok(kind.without_limit());
         };
         match limiter.take(&fingerprint(key), 1, Instant::now()) {
-            Ok(standing) => Ok(Allowance::of(standing)),
-            Err(standing) => {
+            Ok(state) => Ok(Allowance::of(state)),
+            Err(state) => {
                 let scope = match kind {
-                    Kind::Create if standing.rate.amount() == 1 => low_credit(&standing),
+                    Kind::Create if state.rate.amount() == 1 => low_credit(&state),
                     _ => String::new(),
                 };
-                Err(self.refusal(&scope, standing.wait, clock))
+                Err(self.refusal(&scope, state.wait, clock))
             }
         }
     }
@@ -107,7 +107,7 @@ impl Kind {
     }
 
     /// The state of a client without a limit: as recorded after a single request.
-    fn untouched(self) -> Allowance {
+    fn without_limit(self) -> Allowance {
         let remaining = match self {
             Self::Create => 599,
             Self::Get => 59_999,
@@ -121,22 +121,22 @@ impl Kind {
 }
 
 impl Allowance {
-    fn of(standing: Standing) -> Self {
-        let used = standing.rate.amount().saturating_sub(standing.remaining);
+    fn of(state: BucketState) -> Self {
+        let used = state.rate.amount().saturating_sub(state.remaining);
         Self {
-            remaining: standing.remaining,
-            reset: (used as f64 / standing.rate.per_second()).ceil() as u64,
+            remaining: state.remaining,
+            reset: (used as f64 / state.rate.per_second()).ceil() as u64,
         }
     }
 
-    pub(crate) fn tell(self, answer: &mut Answer) {
+    pub(crate) fn set_headers(self, answer: &mut Answer) {
         set(answer, "ratelimit-remaining", &self.remaining.to_string());
         set(answer, "ratelimit-reset", &self.reset.to_string());
     }
 }
 
-fn low_credit(standing: &Standing) -> String {
-    let per_minute = (standing.rate.per_second() * 60.0).round();
+fn low_credit(state: &BucketState) -> String {
+    let per_minute = (state.rate.per_second() * 60.0).round();
     format!(
         " Your rate limit for creating predictions is reduced to {per_minute} requests per minute \
          with a burst of 1 requests while you have less than $5.0 in credit."

@@ -136,7 +136,7 @@ impl ReplicateSim {
             .store
             .all()
             .iter()
-            .map(|prediction| SeenPrediction::look(prediction))
+            .map(|prediction| SeenPrediction::of(prediction))
             .collect()
     }
 

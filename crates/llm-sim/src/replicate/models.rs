@@ -48,7 +48,7 @@ impl Api {
         Ok(full(200, "text/plain; charset=utf-8", text))
     }
 
-    /// A prediction that no client created.
+    /// The example prediction on a model's page.
     pub(crate) fn examples(&self, call: &Call, owner: &str, name: &str) -> Result<Answer, Problem> {
         let shared = &self.shared;
         let example = example(

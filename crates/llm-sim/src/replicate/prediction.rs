@@ -175,7 +175,7 @@ impl Prediction {
                 }
             }
             View::Cancelled | View::Example | View::Got | View::InList => {
-                self.tell(&mut body, view, moment, clock);
+                self.add_state(&mut body, view, moment, clock);
                 if view == View::Cancelled {
                     body["webhook_completed"] = Value::Null;
                 } else {
@@ -206,7 +206,7 @@ impl Prediction {
         }
     }
 
-    fn tell(&self, body: &mut Value, view: View, moment: Moment, clock: &Clock) {
+    fn add_state(&self, body: &mut Value, view: View, moment: Moment, clock: &Clock) {
         body["status"] = json!(moment.status.as_str());
         match view {
             View::Cancelled => body["logs"] = Value::Null,

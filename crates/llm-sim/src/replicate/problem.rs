@@ -53,7 +53,7 @@ impl Invalid {
 }
 
 impl Problem {
-    /// Without a title, as most are.
+    /// A problem without a title, as most are.
     pub(crate) fn new(status: u16, detail: impl Into<String>) -> Self {
         let mut body = Map::new();
         body.insert("detail".into(), Value::String(detail.into()));

@@ -37,7 +37,7 @@ pub struct SeenPrediction {
 }
 
 impl SeenPrediction {
-    pub(crate) fn look(prediction: &Prediction) -> Self {
+    pub(crate) fn of(prediction: &Prediction) -> Self {
         let moment = prediction.now();
         Self {
             id: prediction.id.clone(),

@@ -96,7 +96,7 @@ impl Store {
             None => {
                 let warm = later(now, timing.boot);
                 // Forgetting which models are warm costs a boot; unlimited growth would cost more.
-                if state.warm.len() >= MOST_WARM {
+                if state.warm.len() >= MAX_WARM {
                     state.warm.clear();
                 }
                 state.warm.insert(what.to_owned(), warm);
@@ -114,4 +114,4 @@ impl Store {
 #[derive(Debug)]
 pub(crate) struct Full;
 
-const MOST_WARM: usize = 10_000;
+const MAX_WARM: usize = 10_000;

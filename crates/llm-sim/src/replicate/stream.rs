@@ -1,5 +1,5 @@
-//! A prediction's event stream: a greeting, the output as it is generated, one end; resumable by
-//! id.
+//! A prediction's event stream: a comment first, then the output as it is generated, then the
+//! end. It can be resumed by event id.
 
 use std::io;
 use std::sync::Arc;
@@ -72,10 +72,10 @@ impl Events {
         let gives_up = self.idle.map(|idle| later(Instant::now(), idle));
         loop {
             let cancelled = self.cancels.borrow_and_update().at;
-            let told = self.next.saturating_mul(self.size);
+            let sent_tokens = self.next.saturating_mul(self.size);
             if let Some(event) = self.ready() {
                 self.clock.event(Instant::now()).await;
-                self.wrote(told);
+                self.wrote(sent_tokens);
                 return Some(event);
             }
             let next = self
@@ -96,13 +96,13 @@ impl Events {
     }
 
     /// Records an event in the trace, given the number of tokens sent before it.
-    fn wrote(&self, told: usize) {
+    fn wrote(&self, sent_tokens: usize) {
         let timeline = &self.prediction.timeline;
         let now = Instant::now();
-        let tokens = self.prediction.tokens.len().saturating_sub(told);
+        let tokens = self.prediction.tokens.len().saturating_sub(sent_tokens);
         let tokens = if self.ended { 0 } else { tokens.min(self.size) };
         let due = match timeline.started {
-            Some(started) if tokens > 0 => timeline.token_at(started, told + tokens),
+            Some(started) if tokens > 0 => timeline.token_at(started, sent_tokens + tokens),
             _ => now,
         };
         self.trace.wrote(now, due, tokens);

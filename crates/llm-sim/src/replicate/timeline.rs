@@ -71,7 +71,7 @@ pub(crate) struct Timeline {
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) struct Moment {
     pub(crate) status: SimStatus,
-    /// Tokens out so far.
+    /// The number of output tokens so far.
     pub(crate) tokens: usize,
     pub(crate) started: Option<Instant>,
     /// Only for terminal statuses.

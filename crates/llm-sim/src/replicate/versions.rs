@@ -11,7 +11,7 @@ pub(crate) struct Versions(Mutex<HashMap<String, Model>>);
 impl Versions {
     pub(crate) fn note(&self, model: &Model, version: &str) {
         let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if known.len() >= MOST {
+        if known.len() >= MAX_VERSIONS {
             known.clear();
         }
         known.insert(version.to_owned(), model.clone());
@@ -25,4 +25,4 @@ impl Versions {
 }
 
 /// Forgetting them causes a 422; unlimited growth would cost more.
-const MOST: usize = 10_000;
+const MAX_VERSIONS: usize = 10_000;

@@ -13,7 +13,7 @@ use crate::together::catalog::Engine;
 use crate::together::error::Refusal;
 use crate::together::generation::Choice;
 use crate::together::logprobs;
-use crate::together::stream::{Events, Kind, Step, Surface, of_tokens};
+use crate::together::stream::{Events, Kind, Step, TextEndpoint, has_token_chunks};
 
 impl Events {
     pub(super) fn event(&self, step: &Step) -> Bytes {
@@ -25,16 +25,18 @@ impl Events {
                 data(&self.chunk(no_choices, Some(Some(self.generation.usage()))))
             }
             (Kind::Done, _) | (_, None) => Bytes::from_static(b"data: [DONE]\n\n"),
-            (_, Some(choice)) if self.is_of_tokens() => self.token(step, choice),
-            (_, Some(choice)) if self.generation.ask.engine.is_turbo() => self.turbo(step, choice),
+            (_, Some(choice)) if self.has_token_chunks() => self.token(step, choice),
+            (_, Some(choice)) if self.generation.request.engine.is_turbo() => {
+                self.turbo(step, choice)
+            }
             (_, Some(choice)) => self.current(step, choice),
         }
     }
 
     /// Whether this is the completion stream of the specification, which differs from the recorded
     /// one.
-    fn is_of_tokens(&self) -> bool {
-        of_tokens(self.surface, self.generation.ask.engine)
+    fn has_token_chunks(&self) -> bool {
+        has_token_chunks(self.endpoint, self.generation.request.engine)
     }
 
     /// The completions of 2024: the token with its logprob, and the finish reason at the top level.
@@ -95,11 +97,11 @@ impl Events {
                 finish = last.then_some(choice.finish);
                 Some(json!([{"index": 0, "function": {"arguments": part}}]))
             }
-            _ if self.generation.ask.engine == Engine::TurboEos => Some(Value::Null),
+            _ if self.generation.request.engine == Engine::TurboEos => Some(Value::Null),
             _ => None,
         };
         let last = choice.tokens.get(range.clone()).and_then(<[_]>::last);
-        let logprob = last.filter(|_| self.generation.ask.logprobs.is_some());
+        let logprob = last.filter(|_| self.generation.request.logprobs.is_some());
         // Chunks of a tool call have neither seed nor usage before the last one.
         let of_a_call = choice.call.is_some() && !finishing;
         let usage = match &step.kind {
@@ -128,7 +130,7 @@ impl Events {
     /// Engine of 2026: first the role, without `usage`; then reasoning; a separate finish chunk.
     /// Qwen has `usage: null` from the start, and `""` if it does not reason.
     fn current(&self, step: &Step, choice: &Choice) -> Bytes {
-        let detailed = self.generation.ask.engine == Engine::Detailed;
+        let detailed = self.generation.request.engine == Engine::Detailed;
         let mut text = Cow::Borrowed("");
         let mut reasoning = detailed.then_some(Cow::Borrowed(""));
         let mut tool_calls = None;
@@ -139,7 +141,7 @@ impl Events {
             Kind::Content(range) => {
                 text = joined(&choice.tokens, range);
                 let tokens = choice.tokens.get(range.clone()).unwrap_or_default();
-                let top = self.generation.ask.logprobs;
+                let top = self.generation.request.logprobs;
                 logprobs = top.map(|top| logprobs::streamed(tokens, top));
             }
             Kind::CallName => tool_calls = Some(json!([self.call_start(choice)])),
@@ -175,13 +177,13 @@ impl Events {
     fn chunk<C>(&self, choices: C, usage: Option<Option<Value>>) -> Chunk<'_, C> {
         Chunk {
             id: &self.generation.id,
-            object: match self.surface {
-                Surface::Chat => "chat.completion.chunk",
-                Surface::Completion => "completion.chunk",
+            object: match self.endpoint {
+                TextEndpoint::Chat => "chat.completion.chunk",
+                TextEndpoint::Completion => "completion.chunk",
             },
             created: self.generation.created,
             choices,
-            model: &self.generation.ask.model,
+            model: &self.generation.request.model,
             usage,
             token: None,
         }
@@ -190,7 +192,7 @@ impl Events {
     fn call_start(&self, choice: &Choice) -> Value {
         let name = self
             .generation
-            .ask
+            .request
             .tools
             .call
             .as_ref()

@@ -169,7 +169,7 @@ impl Refusal {
         }
         let mut answer = full(self.status, JSON, format!("{body:#}"));
         match self.allowance {
-            Some(allowance) => allowance.tell(&mut answer),
+            Some(allowance) => allowance.set_headers(&mut answer),
             None if self.status == 429 => {
                 set(&mut answer, "x-ratelimit-remaining", "0");
                 set(&mut answer, "x-ratelimit-reset", "1");

@@ -7,14 +7,14 @@ use crate::seed::{BASE62, Rng};
 use crate::text::{Answer as Text, tokens};
 use crate::together::catalog::Engine;
 use crate::together::logprobs;
-use crate::together::request::{Ask, Format};
+use crate::together::request::{Format, TextRequest};
 
 /// A complete result, before it is written plain or streamed.
 #[derive(Debug)]
 pub(crate) struct Generation {
     pub(crate) id: String,
     pub(crate) created: u64,
-    pub(crate) ask: Ask,
+    pub(crate) request: TextRequest,
     pub(crate) choices: Vec<Choice>,
 }
 
@@ -22,21 +22,27 @@ pub(crate) struct Generation {
 pub(crate) struct Choice {
     pub(crate) reasoning: Vec<String>,
     pub(crate) tokens: Vec<String>,
-    /// The id of the call described by `ask.tools`.
+    /// The id of the call described by `request.tools`.
     pub(crate) call: Option<String>,
     pub(crate) finish: &'static str,
     pub(crate) seed: Number,
 }
 
 impl Generation {
-    pub(crate) fn new(ask: Ask, id: String, created: u64, reply: &SimReply, rng: &mut Rng) -> Self {
-        let choices = (0..ask.choices)
-            .map(|index| Choice::new(&ask, index, reply, rng))
+    pub(crate) fn new(
+        request: TextRequest,
+        id: String,
+        created: u64,
+        reply: &SimReply,
+        rng: &mut Rng,
+    ) -> Self {
+        let choices = (0..request.choices)
+            .map(|index| Choice::new(&request, index, reply, rng))
             .collect();
         Self {
             id,
             created,
-            ask,
+            request,
             choices,
         }
     }
@@ -64,12 +70,12 @@ impl Generation {
             "id": self.id,
             "object": "chat.completion",
             "created": self.created,
-            "model": self.ask.model,
+            "model": self.request.model,
             "prompt": self.prompt(),
             "choices": choices,
             "usage": self.usage(),
         });
-        if !self.ask.engine.is_turbo() {
+        if !self.request.engine.is_turbo() {
             body["metadata"] = json!({"weight_version": "default"});
         }
         body
@@ -83,7 +89,7 @@ impl Generation {
                     "text": choice.tokens.concat(),
                     "finish_reason": choice.finish,
                     "seed": choice.seed,
-                    "logprobs": self.ask.logprobs.map(|top| logprobs::completion(&choice.tokens, top)),
+                    "logprobs": self.request.logprobs.map(|top| logprobs::completion(&choice.tokens, top)),
                     "index": index,
                 })
             })
@@ -92,7 +98,7 @@ impl Generation {
             "id": self.id,
             "object": "text.completion",
             "created": self.created,
-            "model": self.ask.model,
+            "model": self.request.model,
             "prompt": self.prompt(),
             "choices": choices,
             "usage": self.usage(),
@@ -100,7 +106,7 @@ impl Generation {
     }
 
     pub(crate) fn usage(&self) -> Value {
-        let prompt = self.ask.prompt_tokens;
+        let prompt = self.request.prompt_tokens;
         let completion = self.generated();
         let reasoning: usize = self
             .choices
@@ -114,7 +120,7 @@ impl Generation {
             "total_tokens".into(),
             json!(prompt.saturating_add(completion)),
         );
-        match self.ask.engine {
+        match self.request.engine {
             Engine::Turbo => {
                 usage.insert("cached_tokens".into(), json!(0));
             }
@@ -136,22 +142,22 @@ impl Generation {
         Value::Object(usage)
     }
 
-    /// `None`, or the prompt with `echo`, with logprobs if requested.
+    /// The prompt with `echo`, with logprobs if requested; otherwise an empty array.
     fn prompt(&self) -> Value {
-        let echoed = self.ask.echo.iter().map(|text| {
+        let echoed = self.request.echo.iter().map(|text| {
             let tokens: Vec<_> = tokens(text).map(str::to_owned).collect();
-            let logprobs = self.ask.logprobs.map(|_| logprobs::prompt(&tokens));
+            let logprobs = self.request.logprobs.map(|_| logprobs::prompt(&tokens));
             json!({"text": text, "logprobs": logprobs})
         });
         echoed.collect()
     }
 
     fn choice(&self, (index, choice): (u32, &Choice)) -> Value {
-        let turbo = self.ask.engine.is_turbo();
+        let turbo = self.request.engine.is_turbo();
         let calls = choice
             .call
             .iter()
-            .zip(&self.ask.tools.call)
+            .zip(&self.request.tools.call)
             .map(|(id, call)| {
                 json!({
                     "id": id,
@@ -168,7 +174,7 @@ impl Generation {
         if !choice.reasoning.is_empty() {
             message["reasoning"] = json!(choice.reasoning.concat());
         }
-        let logprobs = self.ask.logprobs.map(|top| {
+        let logprobs = self.request.logprobs.map(|top| {
             if turbo {
                 logprobs::columns(&choice.tokens)
             } else {
@@ -186,9 +192,9 @@ impl Generation {
 }
 
 impl Choice {
-    fn new(ask: &Ask, index: u64, reply: &SimReply, rng: &mut Rng) -> Self {
-        let mut question = ask.question(index);
-        let mut reasoning = if ask.reasons {
+    fn new(request: &TextRequest, index: u64, reply: &SimReply, rng: &mut Rng) -> Self {
+        let mut question = request.question(index);
+        let mut reasoning = if request.reasons {
             question.reasoning()
         } else {
             Vec::new()
@@ -196,7 +202,7 @@ impl Choice {
         let seed = js_rounded(rng.next());
         // Reasoning is billed, too: it can use up the whole limit.
         if let Some(most) = question.max_tokens {
-            if most <= reasoning.len() && ask.reasons {
+            if most <= reasoning.len() && request.reasons {
                 reasoning.truncate(most);
                 return Self {
                     reasoning,
@@ -208,7 +214,7 @@ impl Choice {
             }
             question.max_tokens = Some(most - reasoning.len());
         }
-        if ask.tools.call.is_some() {
+        if request.tools.call.is_some() {
             let call = Some(format!(
                 "call_{}",
                 rng.word(BASE62, 24).to_ascii_lowercase()
@@ -222,16 +228,18 @@ impl Choice {
             };
         }
         let user_text = question.user_text;
-        let json = match &ask.format {
+        let json = match &request.format {
             Format::Text => None,
-            Format::Json => Some(json!({"simulated": true, "model": ask.model, "said": user_text})),
+            Format::Json => {
+                Some(json!({"simulated": true, "model": request.model, "said": user_text}))
+            }
             Format::Schema(schema) => Some(crate::sample::fitting(schema, "simulated")),
         };
         let Text { tokens, cut } = match json {
             Some(value) => question.answer(&SimReply::Text(value.to_string())),
             None => question.answer(reply),
         };
-        let finish = match ask.engine {
+        let finish = match request.engine {
             _ if cut => "length",
             Engine::TurboEos => "eos",
             _ => "stop",
@@ -251,7 +259,7 @@ impl Choice {
     }
 }
 
-/// Seeds are unsigned 64-bit numbers that went through JavaScript: 15924764223251450000.
+/// Seeds are unsigned 64-bit numbers, rounded to a float as in JavaScript: 15924764223251450000.
 fn js_rounded(seed: u64) -> Number {
     let rounded = format!("{}", seed as f64);
     rounded

@@ -3,7 +3,7 @@
 use tokio::time::Instant;
 
 use crate::http::{Answer, set};
-use crate::limit::{Limiter, Standing};
+use crate::limit::{BucketState, Limiter};
 use crate::log::fingerprint;
 use crate::options;
 use crate::together::error::Refusal;
@@ -22,11 +22,11 @@ pub(crate) struct Charge<'a> {
     pub(crate) tokens: usize,
 }
 
-/// The state of a client, after a request or instead of one.
+/// The state of a client's limits after a request, accepted or rejected.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Allowance {
-    requests: Option<Standing>,
-    tokens: Option<Standing>,
+    requests: Option<BucketState>,
+    tokens: Option<BucketState>,
 }
 
 impl Limits {
@@ -45,16 +45,16 @@ impl Limits {
         }
         let user = format!("{} {}", fingerprint(charge.key), charge.model);
         if let Some(requests) = &self.requests {
-            let standing = requests.take(&user, 1, now);
-            allowance.requests = Some(standing.unwrap_or_else(|refused| refused));
-            if standing.is_err() {
+            let state = requests.take(&user, 1, now);
+            allowance.requests = Some(state.unwrap_or_else(|refused| refused));
+            if state.is_err() {
                 return Err(Refusal::too_many_requests(charge.model, allowance));
             }
         }
         if let Some(tokens) = &self.tokens {
-            let standing = tokens.take(&user, charge.tokens as u64, now);
-            allowance.tokens = Some(standing.unwrap_or_else(|refused| refused));
-            if standing.is_err() {
+            let state = tokens.take(&user, charge.tokens as u64, now);
+            allowance.tokens = Some(state.unwrap_or_else(|refused| refused));
+            if state.is_err() {
                 return Err(Refusal::too_many_tokens(charge.model, allowance));
             }
         }
@@ -63,13 +63,13 @@ impl Limits {
 }
 
 impl Allowance {
-    pub(crate) fn tell(&self, answer: &mut Answer) {
-        for (standing, [limit, remaining, limit_dynamic, remaining_dynamic]) in
+    pub(crate) fn set_headers(&self, answer: &mut Answer) {
+        for (state, [limit, remaining, limit_dynamic, remaining_dynamic]) in
             [(self.requests, REQUESTS), (self.tokens, TOKENS)]
         {
-            let Some(standing) = standing else { continue };
-            let rate = standing.rate.per_second().to_string();
-            let left = standing.remaining.to_string();
+            let Some(state) = state else { continue };
+            let rate = state.rate.per_second().to_string();
+            let left = state.remaining.to_string();
             set(answer, limit, &rate);
             set(answer, remaining, &left);
             // The dynamic rate is the current one; here it does not change.
@@ -77,7 +77,7 @@ impl Allowance {
             set(answer, remaining_dynamic, &left);
         }
         let waits = [self.requests, self.tokens].into_iter().flatten();
-        if let Some(wait) = waits.map(|standing| standing.wait).max() {
+        if let Some(wait) = waits.map(|state| state.wait).max() {
             // Rounded up to seconds, so that no client retries too early.
             let seconds = wait.as_secs_f64().ceil().max(1.0);
             set(answer, "x-ratelimit-reset", &seconds.to_string());

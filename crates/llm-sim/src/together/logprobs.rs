@@ -87,7 +87,7 @@ fn alternatives(token: &str, top: u64) -> Vec<Value> {
         .collect()
 }
 
-/// In a vocabulary of 128,000.
+/// A token id in a vocabulary of 128,000.
 pub(crate) fn id(token: &str) -> u64 {
     hash([token]) % 128_000
 }

@@ -30,8 +30,8 @@ use crate::sse::timed;
 use crate::together::error::Refusal;
 use crate::together::generation::Generation;
 use crate::together::limits::{Charge, Limits};
-use crate::together::request::Ask;
-use crate::together::stream::{Events, Surface, token_at};
+use crate::together::request::TextRequest;
+use crate::together::stream::{Events, TextEndpoint, token_at};
 use crate::trace::RequestCounts;
 use crate::upstream::{Shared, Upstream};
 
@@ -129,7 +129,7 @@ impl Upstream for Api {
         };
         let clock = &self.shared.clock;
         let now = Instant::now();
-        ids.tell(&mut answer, call.header("x-together-debug").is_some());
+        ids.set_headers(&mut answer, call.header("x-together-debug").is_some());
         let began = clock.rfc3339(began, 3);
         set(&mut answer, "x-api-received", &began);
         set(&mut answer, "x-api-call-start", &began);
@@ -140,7 +140,7 @@ impl Upstream for Api {
     fn error(&self, status: u16, message: Option<&str>) -> Answer {
         let ids = Ids::new(self.answered.fetch_add(1, Ordering::Relaxed));
         let mut answer = Refusal::of_status(status, message).into_answer(&ids.envelope);
-        ids.tell(&mut answer, false);
+        ids.set_headers(&mut answer, false);
         answer
     }
 }
@@ -163,10 +163,11 @@ impl Api {
         match (&call.method, endpoint) {
             (&Method::GET, ["models"]) => Ok(json(&catalog::list())),
             (&Method::POST, ["chat", "completions"]) => {
-                self.generate(call, key, Surface::Chat, ids).await
+                self.generate(call, key, TextEndpoint::Chat, ids).await
             }
             (&Method::POST, ["completions"]) => {
-                self.generate(call, key, Surface::Completion, ids).await
+                self.generate(call, key, TextEndpoint::Completion, ids)
+                    .await
             }
             (&Method::POST, ["embeddings"]) => {
                 self.charged(key, embeddings::answer(call, &ids.envelope)?)
@@ -197,7 +198,7 @@ impl Api {
         };
         let allowance = self.limits.charge(&charge, Instant::now())?;
         let mut answer = json(&body);
-        allowance.tell(&mut answer);
+        allowance.set_headers(&mut answer);
         Ok(answer)
     }
 
@@ -205,33 +206,33 @@ impl Api {
         &self,
         call: &Call,
         key: &str,
-        surface: Surface,
+        endpoint: TextEndpoint,
         ids: &mut Ids,
     ) -> Result<Answer, Refusal> {
         let Shared { options, clock, .. } = &self.shared;
         let timing = &options.timing;
-        // There is time until the first token: the requests of a burst are all read first, so that
-        // none of them seems to arrive later because of the others.
+        // Waits before processing, so that all requests of a burst are read first and none is late
+        // because of the others.
         let pause = timing.first_token / 4;
         if !pause.is_zero() {
             clock.until(later(call.began, pause)).await;
         }
-        let ask = match surface {
-            Surface::Chat => Ask::chat(call)?,
-            Surface::Completion => Ask::completion(call)?,
+        let request = match endpoint {
+            TextEndpoint::Chat => TextRequest::chat(call)?,
+            TextEndpoint::Completion => TextRequest::completion(call)?,
         };
         let created = clock.unix(call.began);
-        let streamed = ask.stream;
+        let streamed = request.stream;
         let id = ids.envelope.clone();
-        let generation = Generation::new(ask, id, created, &options.reply, &mut ids.rng);
+        let generation = Generation::new(request, id, created, &options.reply, &mut ids.rng);
         let charge = Charge {
             key,
-            model: &generation.ask.model,
-            tokens: generation.ask.prompt_tokens + generation.generated(),
+            model: &generation.request.model,
+            tokens: generation.request.prompt_tokens + generation.generated(),
         };
         let allowance = self.limits.charge(&charge, Instant::now())?;
         let mut answer = if streamed {
-            let events = Events::new(generation, surface, call.began, timing, &options.pace);
+            let events = Events::new(generation, endpoint, call.began, timing, &options.pace);
             let body = timed(events, clock.clone(), Arc::clone(&call.trace));
             let mut answer = http::stream("text/event-stream;charset=utf-8", body);
             set(&mut answer, "cache-control", "no-cache, no-transform");
@@ -240,12 +241,12 @@ impl Api {
             clock
                 .until(token_at(call.began, timing, generation.longest()))
                 .await;
-            json(&match surface {
-                Surface::Chat => generation.chat(),
-                Surface::Completion => generation.completion(),
+            json(&match endpoint {
+                TextEndpoint::Chat => generation.chat(),
+                TextEndpoint::Completion => generation.completion(),
             })
         };
-        allowance.tell(&mut answer);
+        allowance.set_headers(&mut answer);
         Ok(answer)
     }
 }
@@ -266,8 +267,8 @@ impl Ids {
         Self { rng, ray, envelope }
     }
 
-    /// The edge in front of the API sends them as headers; `x-together-debug` requests more.
-    fn tell(&self, answer: &mut Answer, debug: bool) {
+    /// Sets the headers that the edge in front of the API adds; `x-together-debug` requests more.
+    fn set_headers(&self, answer: &mut Answer, debug: bool) {
         let uuid = |of: &str| Rng(hash([self.ray.as_str(), of])).uuid();
         set(answer, "cf-ray", &format!("{}-SIM", self.ray));
         set(answer, "x-amzn-trace-id", &uuid("amzn"));
@@ -283,7 +284,7 @@ fn json(body: &Value) -> Answer {
     full(200, JSON, body.to_string())
 }
 
-/// `GET /models` reports less than the others.
+/// The 401 of `GET /models`, whose body is shorter than that of the other endpoints.
 fn unauthorized() -> Answer {
     full(401, JSON, r#"{"error":{"message":"Unauthorized"}}"#)
 }

@@ -13,7 +13,7 @@ use crate::together::tools::Tools;
 
 /// A request for text.
 #[derive(Debug)]
-pub(crate) struct Ask {
+pub(crate) struct TextRequest {
     pub(crate) model: String,
     pub(crate) engine: Engine,
     /// The last user message.
@@ -43,33 +43,33 @@ pub(crate) enum Format {
     Schema(Value),
 }
 
-impl Ask {
+impl TextRequest {
     pub(crate) fn chat(call: &Call) -> Result<Self, Refusal> {
         let fields = Fields::read(&call.body)?;
         let messages = Messages::read(&fields)?;
         let Messages {
             user_text, tokens, ..
         } = messages;
-        let mut ask = Self::sampled(&fields, call, &messages.prompt, user_text, tokens)?;
-        if !takes_chats(&ask.model) {
-            return Err(Refusal::language_model(&ask.model));
+        let mut request = Self::sampled(&fields, call, &messages.prompt, user_text, tokens)?;
+        if !takes_chats(&request.model) {
+            return Err(Refusal::language_model(&request.model));
         }
-        ask.tools = Tools::read(&fields, &ask.user_text, messages.ends_with_tool)?;
-        ask.format = format(&fields)?;
-        ask.reasons = !ask.engine.is_turbo() && reasoning(&fields)?;
-        Ok(ask)
+        request.tools = Tools::read(&fields, &request.user_text, messages.ends_with_tool)?;
+        request.format = format(&fields)?;
+        request.reasons = !request.engine.is_turbo() && reasoning(&fields)?;
+        Ok(request)
     }
 
     pub(crate) fn completion(call: &Call) -> Result<Self, Refusal> {
         let fields = Fields::read(&call.body)?;
         let prompt = fields.text("prompt")?;
         let user_text = last_user_turn(prompt).to_owned();
-        let mut ask = Self::sampled(&fields, call, prompt, user_text, count_tokens(prompt))?;
+        let mut request = Self::sampled(&fields, call, prompt, user_text, count_tokens(prompt))?;
         // Only responses of the old engines are recorded here.
-        if !ask.engine.is_turbo() {
-            ask.engine = Engine::Turbo;
+        if !request.engine.is_turbo() {
+            request.engine = Engine::Turbo;
         }
-        Ok(ask)
+        Ok(request)
     }
 
     pub(crate) fn question(&self, choice: u64) -> Question<'_> {

@@ -12,7 +12,7 @@ use crate::together::generation::{Choice, Generation};
 
 /// The kind of a stream.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(crate) enum Surface {
+pub(crate) enum TextEndpoint {
     Chat,
     Completion,
 }
@@ -20,7 +20,7 @@ pub(crate) enum Surface {
 /// The events of a streamed response, each with its time.
 pub(crate) struct Events {
     pub(super) generation: Generation,
-    pub(super) surface: Surface,
+    pub(super) endpoint: TextEndpoint,
     steps: std::vec::IntoIter<Step>,
     began: Instant,
     timing: Timing,
@@ -61,15 +61,15 @@ pub(super) enum Kind {
 impl Events {
     pub(crate) fn new(
         generation: Generation,
-        surface: Surface,
+        endpoint: TextEndpoint,
         began: Instant,
         timing: &Timing,
         pace: &Pace,
     ) -> Self {
-        let turbo = generation.ask.engine.is_turbo();
+        let turbo = generation.request.engine.is_turbo();
         let mut columns: Vec<_> = (0..)
             .zip(&generation.choices)
-            .map(|(at, choice)| steps(&generation, surface, at, choice, pace).into_iter())
+            .map(|(at, choice)| steps(&generation, endpoint, at, choice, pace).into_iter())
             .collect();
         // Several choices are interleaved.
         let mut all = Vec::new();
@@ -103,13 +103,13 @@ impl Events {
             kind: Kind::Done,
             cost: 0,
         });
-        break_off(&mut all, generation.ask.error_after);
+        break_off(&mut all, generation.request.error_after);
         Self {
             began,
             timing: timing.clone(),
             sent: vec![0; generation.choices.len()],
             generation,
-            surface,
+            endpoint,
             steps: all.into_iter(),
         }
     }
@@ -149,12 +149,12 @@ pub(crate) fn token_at(began: Instant, timing: &Timing, tokens: usize) -> Instan
 
 fn steps(
     generation: &Generation,
-    surface: Surface,
+    endpoint: TextEndpoint,
     at: usize,
     choice: &Choice,
     pace: &Pace,
 ) -> Vec<Step> {
-    let engine = generation.ask.engine;
+    let engine = generation.request.engine;
     let turbo = engine.is_turbo();
     let mut steps = Vec::new();
     let mut push = |kind, cost| {
@@ -174,14 +174,14 @@ fn steps(
     }
     let mut content = groups(choice.tokens.len(), size);
     let rest = match choice.finish {
-        "eos" if !of_tokens(surface, engine) => content.next_back().unwrap_or(0..0),
+        "eos" if !has_token_chunks(endpoint, engine) => content.next_back().unwrap_or(0..0),
         _ => 0..0,
     };
     for group in content {
         let cost = group.len();
         push(Kind::Content(group), cost);
     }
-    if let (Some(_), Some(call)) = (&choice.call, &generation.ask.tools.call) {
+    if let (Some(_), Some(call)) = (&choice.call, &generation.request.tools.call) {
         push(Kind::CallName, 1);
         let half = call.arguments.floor_char_boundary(call.arguments.len() / 2);
         let (first, second) = if turbo {
@@ -224,7 +224,7 @@ fn break_off(steps: &mut Vec<Step>, after: Option<usize>) {
     });
 }
 
-/// The specification's completion chunks have one `token` each.
-pub(super) fn of_tokens(surface: Surface, engine: Engine) -> bool {
-    surface == Surface::Completion && engine == Engine::TurboEos
+/// Whether each chunk has a `token`, as in the specification's completion streams.
+pub(super) fn has_token_chunks(endpoint: TextEndpoint, engine: Engine) -> bool {
+    endpoint == TextEndpoint::Completion && engine == Engine::TurboEos
 }

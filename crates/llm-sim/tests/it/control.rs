@@ -61,7 +61,7 @@ async fn an_invalid_request_is_an_error_that_names_the_fault() {
     for (path, body, wanted) in [
         ("/faults", "explode", "unknown fault \"explode\""),
         ("/faults", "", "names no fault"),
-        ("/faults?times=x", "hang", "times is a number"),
+        ("/faults?times=x", "hang", "times must be a number"),
     ] {
         let (status, answer) = sim(base, Method::POST, path, body).await;
         assert_eq!(status, 400);

@@ -239,7 +239,7 @@ async fn bodies_are_written_in_the_requested_pieces() {
 }
 
 #[tokio::test]
-async fn a_client_that_leaves_is_noticed() {
+async fn a_disconnected_client_ends_its_request() {
     let timing = Timing::default().with_token(Duration::from_secs(3600));
     let sim = start_with(SimOptions::default().with_timing(timing)).await;
     let mut response = ask(&sim, true, "").send().await.unwrap();

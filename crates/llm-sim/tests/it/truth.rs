@@ -42,17 +42,20 @@ async fn every_event_is_recorded_with_its_due_time() {
 
     let times = times(&sim, 0);
     let millis = |since: Duration| (since - times.received).as_millis();
-    let told: Vec<_> = times.writes.iter().collect();
-    let due: Vec<_> = told.iter().map(|w| (millis(w.due), w.tokens)).collect();
+    let writes: Vec<_> = times.writes.iter().collect();
+    let due: Vec<_> = writes.iter().map(|w| (millis(w.due), w.tokens)).collect();
     // Three tokens, the finish, `[DONE]`.
     assert_eq!(due, [(30, 1), (35, 1), (40, 1), (40, 0), (40, 0)]);
-    assert!(told.iter().all(|write| write.at >= write.due), "{told:?}");
+    assert!(
+        writes.iter().all(|write| write.at >= write.due),
+        "{writes:?}"
+    );
     assert_eq!(times.tokens().count(), 3);
     let first = times.first_token().unwrap();
     assert!(first >= Duration::from_millis(30) && first < Duration::from_millis(32));
     assert_eq!(times.outcome, RequestOutcome::Finished);
     assert!(times.answered.unwrap() >= times.received);
-    assert!(times.ended.unwrap() >= told[4].at);
+    assert!(times.ended.unwrap() >= writes[4].at);
 }
 
 #[tokio::test(start_paused = true)]
@@ -86,7 +89,7 @@ async fn the_prediction_of_a_stream_is_found_by_the_start_of_its_id() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn choices_are_generated_side_by_side() {
+async fn choices_are_generated_in_parallel() {
     let options = SimOptions::default()
         .with_timing(timing())
         .with_reply(SimReply::tokens(["a", "b", "c"]));

@@ -200,7 +200,7 @@ pub(crate) struct Prompts {
     /// The length of a prefix that all prompts share, in tokens
     #[arg(long, value_name = "N", conflicts_with = "prefix_ratio")]
     pub(crate) prefix_len: Option<u64>,
-    /// The share of each prompt that all prompts share as a prefix
+    /// The length of that prefix as a share of each prompt
     #[arg(long, value_name = "SHARE")]
     pub(crate) prefix_ratio: Option<f64>,
     /// A tokenizer.json, to count tokens if the server does not
@@ -230,7 +230,8 @@ pub(crate) struct Measurement {
     /// The share of completed requests that is excluded at the end of a run
     #[arg(long, value_name = "SHARE", value_parser = share)]
     pub(crate) cooldown_ratio: Option<f64>,
-    /// Measurement threads [default: one per 256 in flight]
+    /// Measurement threads [default: one per 256 in flight, on at most half of
+    /// the processors]
     #[arg(long, visible_alias = "threads", value_name = "N")]
     pub(crate) num_workers: Option<u32>,
     /// The poll interval of Replicate predictions without a stream

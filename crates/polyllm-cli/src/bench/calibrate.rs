@@ -33,7 +33,7 @@ pub(crate) async fn run(args: &Bench, interrupts: Interrupts) -> Result<ExitCode
     if !args.output.json {
         print(
             "This client against a simulation on this machine: first token after 50 ms, then one \
-             every 10 ms.\nWhat was measured, less what the server did (ms):\n\n\
+             every 10 ms.\nMeasured minus true times (ms):\n\n\
              | in flight | requests | TTFT mean |  p99 | ITL mean |  p99 | stalls |\n\
              |----------:|---------:|----------:|-----:|---------:|-----:|-------:|\n",
         )?;

@@ -35,7 +35,7 @@ pub(crate) fn run(args: &commands::Compare) -> Result<ExitCode> {
     let comparison = Comparison::new(&before, &after);
     if comparison.pairs.is_empty() {
         bail!(
-            "no run of {} has its like in {}: they are compared by scenario, load and batch size\n  \
+            "no run of {} has a counterpart in {}: runs are paired by scenario, load and batch size\n  \
              first:  {}\n  second: {}",
             args.before.display(),
             args.after.display(),

@@ -32,7 +32,7 @@ impl Outcome {
 }
 
 pub(super) async fn post(url: &Uri, id: &str, signed: &Signed, body: &str) -> Outcome {
-    let Some(addresses) = here(url) else {
+    let Some(addresses) = local_addresses(url) else {
         return Outcome::Refused;
     };
     let path = url.path_and_query().map_or("/", |path| path.as_str());
@@ -67,7 +67,7 @@ async fn exchange(addresses: &[SocketAddr], request: Request<Full<Bytes>>) -> Op
 }
 
 /// The addresses of the URL on this machine; names are not resolved.
-fn here(url: &Uri) -> Option<Vec<SocketAddr>> {
+fn local_addresses(url: &Uri) -> Option<Vec<SocketAddr>> {
     if url.scheme_str() != Some("http") {
         return None;
     }
@@ -98,7 +98,7 @@ mod tests {
             "http://[::1]:8/",
             "http://LocalHost/",
         ] {
-            assert!(here(&url.parse().unwrap()).is_some(), "{url}");
+            assert!(local_addresses(&url.parse().unwrap()).is_some(), "{url}");
         }
         for url in [
             "https://127.0.0.1:1/x",
@@ -108,7 +108,7 @@ mod tests {
             "http://127.0.0.1.example.com/",
             "/x",
         ] {
-            assert_eq!(here(&url.parse().unwrap()), None, "{url}");
+            assert_eq!(local_addresses(&url.parse().unwrap()), None, "{url}");
         }
     }
 }

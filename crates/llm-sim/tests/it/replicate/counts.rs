@@ -42,12 +42,12 @@ async fn counts_follow_the_predictions() {
     );
 
     // Not part of the simulated API: it needs no key.
-    let told = client().get(format!("{}/_sim/predictions", sim.replicate_url()));
+    let body = client().get(format!("{}/_sim/predictions", sim.replicate_url()));
     let wanted = json!({
         "created": 5, "running": 0, "starting": 0, "processing": 0, "succeeded": 2, "failed": 1,
         "canceled": 1, "aborted": 1, "cancel_calls": 2,
     });
-    assert_eq!(json(told).await, (200, wanted));
+    assert_eq!(json(body).await, (200, wanted));
 }
 
 #[tokio::test]

@@ -67,7 +67,7 @@ async fn a_prediction_is_created_read_and_streamed() {
 }
 
 #[tokio::test]
-async fn a_held_back_answer_is_complete_but_processing() {
+async fn a_waited_response_is_complete_but_processing() {
     let sim = start().await;
     let base = format!("{}/v1", sim.replicate_url());
     let request = post(format!("{base}/{LLAMA3}"), &ask("hi")).header("prefer", "wait=10");

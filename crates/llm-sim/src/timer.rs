@@ -11,25 +11,25 @@ use std::time::Instant;
 
 /// A thread that wakes tasks at their time; it ends with the last clone.
 #[derive(Clone, Debug)]
-pub(crate) struct Alarm(Arc<Owner>);
+pub(crate) struct PreciseTimer(Arc<StopOnDrop>);
 
-impl Alarm {
+impl PreciseTimer {
     /// # Errors
     ///
-    /// Used if no thread can be started.
+    /// If no thread can be started.
     pub(crate) fn start() -> io::Result<Self> {
-        let bell = Arc::new(Bell::default());
-        let ringing = Arc::clone(&bell);
+        let timers = Arc::new(Timers::default());
+        let running = Arc::clone(&timers);
         thread::Builder::new()
-            .name("llm-sim-alarm".to_owned())
-            .spawn(move || ringing.ring())?;
-        Ok(Self(Arc::new(Owner(bell))))
+            .name("llm-sim-timer".to_owned())
+            .spawn(move || running.run())?;
+        Ok(Self(Arc::new(StopOnDrop(timers))))
     }
 
-    /// Waits until `at`, never less.
+    /// Waits until `at`; never returns early.
     pub(crate) async fn until(&self, at: Instant) {
         let mut waiting = Waiting {
-            bell: &self.0.0,
+            timers: &self.0.0,
             at,
             number: None,
         };
@@ -38,9 +38,9 @@ impl Alarm {
 }
 
 #[derive(Debug)]
-struct Owner(Arc<Bell>);
+struct StopOnDrop(Arc<Timers>);
 
-impl Drop for Owner {
+impl Drop for StopOnDrop {
     fn drop(&mut self) {
         self.0.queue().stopped = true;
         self.0.changed.notify_one();
@@ -48,9 +48,9 @@ impl Drop for Owner {
 }
 
 #[derive(Debug, Default)]
-struct Bell {
+struct Timers {
     queue: Mutex<Queue>,
-    /// There is an earlier first waker, or none will come any more.
+    /// Notified when an earlier waker becomes the first, and when the thread must stop.
     changed: Condvar,
 }
 
@@ -62,8 +62,8 @@ struct Queue {
     stopped: bool,
 }
 
-impl Bell {
-    fn ring(&self) {
+impl Timers {
+    fn run(&self) {
         let mut due = Vec::new();
         let mut queue = self.queue();
         while !queue.stopped {
@@ -102,7 +102,7 @@ impl Bell {
 
 /// An entry in the queue, removed when dropped.
 struct Waiting<'a> {
-    bell: &'a Bell,
+    timers: &'a Timers,
     at: Instant,
     number: Option<u64>,
 }
@@ -112,7 +112,7 @@ impl Waiting<'_> {
         if self.at <= Instant::now() {
             return Poll::Ready(());
         }
-        let mut queue = self.bell.queue();
+        let mut queue = self.timers.queue();
         let number = *self.number.get_or_insert_with(|| {
             queue.count += 1;
             queue.count
@@ -122,7 +122,7 @@ impl Waiting<'_> {
         let first = queue.wakers.first_key_value().map(|(key, _)| *key);
         drop(queue);
         if first == Some(key) {
-            self.bell.changed.notify_one();
+            self.timers.changed.notify_one();
         }
         Poll::Pending
     }
@@ -131,7 +131,7 @@ impl Waiting<'_> {
 impl Drop for Waiting<'_> {
     fn drop(&mut self) {
         if let Some(number) = self.number {
-            self.bell.queue().wakers.remove(&(self.at, number));
+            self.timers.queue().wakers.remove(&(self.at, number));
         }
     }
 }
@@ -144,14 +144,14 @@ mod tests {
 
     #[tokio::test]
     async fn no_sleeper_is_woken_early_or_missed() {
-        let alarm = Alarm::start().unwrap();
+        let timer = PreciseTimer::start().unwrap();
         let began = Instant::now();
         // Unsorted, some at the same time, some already past.
         let waits = [7, 3, 3, 0, 20, 1].map(|millis| {
-            let alarm = alarm.clone();
+            let timer = timer.clone();
             tokio::spawn(async move {
                 let at = began + Duration::from_millis(millis);
-                alarm.until(at).await;
+                timer.until(at).await;
                 assert!(at <= Instant::now());
             })
         });
@@ -163,22 +163,22 @@ mod tests {
 
     #[tokio::test]
     async fn a_disconnected_client_releases_its_slot() {
-        let alarm = Alarm::start().unwrap();
+        let timer = PreciseTimer::start().unwrap();
         let far = Instant::now() + Duration::from_secs(3600);
         let short = Duration::from_millis(1);
-        assert!(tokio::time::timeout(short, alarm.until(far)).await.is_err());
-        assert!(alarm.0.0.queue().wakers.is_empty());
+        assert!(tokio::time::timeout(short, timer.until(far)).await.is_err());
+        assert!(timer.0.0.queue().wakers.is_empty());
     }
 
     #[test]
     fn the_thread_ends_with_the_last_clone() {
-        let alarm = Alarm::start().unwrap();
-        let bell = Arc::downgrade(&alarm.0.0);
-        drop(alarm.clone());
-        assert!(!bell.upgrade().unwrap().queue().stopped);
-        drop(alarm);
-        // The thread holds the bell until it has seen the end.
-        while bell.upgrade().is_some() {
+        let timer = PreciseTimer::start().unwrap();
+        let timers = Arc::downgrade(&timer.0.0);
+        drop(timer.clone());
+        assert!(!timers.upgrade().unwrap().queue().stopped);
+        drop(timer);
+        // The thread holds the timers until it has seen the end.
+        while timers.upgrade().is_some() {
             thread::yield_now();
         }
     }

@@ -41,7 +41,7 @@ fn run(mut args: lexopt::Parser) -> Result<()> {
         }
     }
     let folder =
-        folder.ok_or_else(|| lexopt::Error::from("which folder? cargo xtask vectors DIR"))?;
+        folder.ok_or_else(|| lexopt::Error::from("vectors needs a DIR"))?;
     check(&folder, known.as_deref())
 }
 

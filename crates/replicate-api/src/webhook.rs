@@ -270,6 +270,9 @@ mod tests {
             );
         }
         let secret = WebhookSecret::new(&format!("{KEY}\n")).unwrap();
-        assert_eq!(format!("{secret:?}"), "WebhookSecret { tolerance: 300s, .. }");
+        assert_eq!(
+            format!("{secret:?}"),
+            "WebhookSecret { tolerance: 300s, .. }"
+        );
     }
 }

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use crate::support::{TestGateway, chunks};
 
-/// The ways of naming a model, as LiteLLM's pages show them.
+/// The forms of model names in LiteLLM's documentation.
 const CONFIG: &str = r#"
 # The tests make the same deployments fail in several ways.
 router_settings: {disable_cooldowns: true}

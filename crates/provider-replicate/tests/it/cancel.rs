@@ -1,4 +1,4 @@
-//! Nothing that nobody waits for is left running.
+//! Abandoned calls cancel their predictions.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! Texts that a model goes on from.
+//! Text completions and the list of models.
 
 use llm_provider::{Call, Capability, Error, ErrorKind, Provider, Reply, ReplyEvent, ReplyStream};
 use llm_sim::{Sim, SimOptions, SimReply};

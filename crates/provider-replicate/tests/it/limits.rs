@@ -1,4 +1,4 @@
-//! The limits of time, also while nobody polls.
+//! Time limits, also while a call or a stream is not polled.
 
 use std::time::Duration;
 

@@ -1,5 +1,5 @@
-//! What LiteLLM gets wrong about Replicate, done right: a test for each of its faults, by the name
-//! of what it does there.
+//! One test for each fault of LiteLLM with Replicate. The comment on a test describes LiteLLM's
+//! behaviour.
 
 use std::time::Duration;
 
@@ -22,7 +22,7 @@ async fn sim(options: SimOptions) -> (Sim, Replicate) {
     (sim, replicate)
 }
 
-/// A model whose predictions are found to have ended so.
+/// A model whose predictions end as `end` returns.
 async fn ending(end: impl Fn(&str) -> Value + Send + Sync + 'static) -> Server {
     Server::start(move |url, seen, _| match seen.line().as_str() {
         LOOK_UP => Answer::json(200, official(llama_3())),
@@ -117,7 +117,7 @@ async fn parameters_are_those_of_the_models_own_schema() {
     assert_eq!(sent, json!([20, "a,b", -1]));
 }
 
-/// Drops tools without a word; knows no `max_completion_tokens`.
+/// Drops tools silently, and does not support `max_completion_tokens`.
 #[tokio::test]
 async fn nothing_is_dropped_silently() {
     let (sim, replicate) = sim(SimOptions::default()).await;
@@ -149,7 +149,7 @@ async fn the_system_prompt_goes_where_the_model_has_one() {
     );
 }
 
-/// Sleeps for a second before its first look, also at an answer that is there.
+/// Sleeps for a second before its first poll, even if the output exists.
 #[tokio::test(start_paused = true)]
 async fn a_finished_reply_is_returned_without_a_pause() {
     advance_in_small_steps();
@@ -259,7 +259,7 @@ async fn output_is_the_models_text_or_an_error() {
     }
 }
 
-/// Passes over questions that fail, for ever.
+/// Ignores failed polls forever.
 #[tokio::test(start_paused = true)]
 async fn polling_ends_at_a_permanent_error() {
     advance_in_small_steps();
@@ -336,7 +336,7 @@ async fn an_unsupported_endpoint_is_named() {
     );
 }
 
-/// Predictions that fail are made anew where Replicate asks for it, and nowhere else.
+/// Failed predictions are created again only if Replicate asks for a retry.
 #[tokio::test(start_paused = true)]
 async fn failed_predictions_are_retried_if_replicate_asks_for_it() {
     advance_in_small_steps();
@@ -373,7 +373,7 @@ async fn failed_predictions_are_retried_if_replicate_asks_for_it() {
                     Err(error) => (String::new(), Some(error)),
                 }
             };
-            // It fails after half of its text, which no other prediction would go on from.
+            // It fails after half of its text, which another prediction would not continue.
             let too_late = streams && failure == PredictionFailure::Timeout;
             let counts = sim.replicate().counts();
             assert_eq!(counts.running(), 0);
@@ -391,7 +391,7 @@ async fn failed_predictions_are_retried_if_replicate_asks_for_it() {
     }
 }
 
-/// Throws `extra_headers` away.
+/// Ignores `extra_headers`.
 #[tokio::test]
 async fn extra_headers_are_sent_to_replicate_only() {
     let foreign =
@@ -429,7 +429,7 @@ async fn extra_headers_are_sent_to_replicate_only() {
     );
 }
 
-/// Computes a cost a thousand times too low. Here none is, but what it is computed from is told.
+/// Computes a cost a thousand times too low. polyllm computes none, but reports the times and tokens.
 #[tokio::test]
 async fn times_and_token_counts_are_reported_plain_and_streamed() {
     let server = ending(|url| succeeded(url, json!("Hi"))).await;

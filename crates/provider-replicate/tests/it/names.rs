@@ -1,4 +1,4 @@
-//! Every form of name goes to its own endpoint, and is looked up once.
+//! Every form of a model name is sent to its own endpoint, and is looked up once.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! OpenAI's parameters in the model's words.
+//! OpenAI's parameters, translated to those of the model.
 
 use llm_provider::{Call, ErrorKind, Provider};
 use llm_types::{ChatRequest, Content, ContentPart, Message};

@@ -1,4 +1,4 @@
-//! Streams: the whole text, whatever the connection does.
+//! Streams: the complete text, even if connections break.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};

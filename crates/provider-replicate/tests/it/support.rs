@@ -1,4 +1,4 @@
-//! What the tests have in common.
+//! Helpers of the tests.
 
 use std::time::Duration;
 
@@ -43,7 +43,7 @@ pub(crate) async fn cleaned_up() {
     panic!("{} pieces of cleanup are left", cleanup::pending());
 }
 
-/// What came of a stream.
+/// The outcome of a stream.
 #[derive(Debug, Default)]
 pub(crate) struct StreamOutcome {
     pub(crate) text: String,

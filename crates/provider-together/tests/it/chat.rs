@@ -1,4 +1,4 @@
-//! Chats against the simulation: what leaves on the wire, and what comes back.
+//! Chats against the simulation: the requests on the wire, and the replies.
 
 use llm_provider::endpoint::Chat;
 use llm_provider::{Call, Document, ErrorKind, Provider, Registry, ReplyEvent, Settings};

@@ -1,5 +1,4 @@
-//! What LiteLLM 1.109 gets wrong with Together, one test for each fault that others here do not
-//! show: templates (`templates.rs`), `max_completion_tokens` and the reasons of streams
+//! One test for each fault of LiteLLM 1.109 with Together that other files do not test: templates (`templates.rs`), `max_completion_tokens` and the reasons of streams
 //! (`chat.rs`), tools, formats and efforts (`params.rs`), embeddings (`operations.rs`).
 
 use llm_provider::{ApiKey, ErrorKind, Provider, Settings};
@@ -39,7 +38,7 @@ fn every_documented_variable_is_read() {
     assert_eq!(DEFAULT_API_BASE, "https://api.together.ai/v1");
 }
 
-/// It drops `user` without a word.
+/// It drops `user` silently.
 #[tokio::test]
 async fn the_user_is_sent() {
     let (sim, together) = sim(SimOptions::default()).await;

@@ -1,4 +1,4 @@
-//! What becomes of the parameters of a chat.
+//! The translation of chat parameters.
 
 use llm_provider::{ErrorKind, Provider};
 use llm_sim::SimOptions;
@@ -69,7 +69,7 @@ async fn reasoning_efforts_are_mapped_to_those_of_the_model() {
         let _ = send::<ChatRequest>(&together, &with(model, effort(asked))).await;
         assert_eq!(sent(&sim), with(model, expected), "{model} {asked}");
     }
-    // Who says both knows better.
+    // An explicit `reasoning` has priority.
     let both = json!({ "reasoning_effort": "none", "reasoning": { "enabled": true } });
     let _ = send::<ChatRequest>(&together, &with("Qwen/Qwen3-235B", both)).await;
     assert_eq!(sent(&sim)["reasoning"], json!({ "enabled": true }));

@@ -44,8 +44,8 @@ impl Watch {
     pub async fn fetch(&mut self, id: &str) -> Result<Prediction> {
         let mut failures = 0;
         loop {
-            let polls = timeout_at(self.end(), self.client.prediction(id)).await;
-            let error = match polls.map_err(|_| self.too_late())? {
+            let response = timeout_at(self.end(), self.client.prediction(id)).await;
+            let error = match response.map_err(|_| self.too_late())? {
                 Ok(prediction) => {
                     self.saw(&prediction);
                     return Ok(prediction);

@@ -69,7 +69,7 @@ fn run(mut args: lexopt::Parser) -> Result<()> {
     Err(lexopt::Error::from(message).into())
 }
 
-/// What the command line asks for.
+/// The options of the command line.
 #[derive(Default)]
 struct Options {
     polyllm: Option<PathBuf>,
@@ -95,7 +95,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_unknown_subject_or_a_wrong_option_is_misuse() {
+    fn an_unknown_subject_or_a_wrong_option_is_a_usage_error() {
         for arguments in [
             &["unknown"][..],
             &[],

@@ -1,6 +1,6 @@
 //! `cargo xtask bench-truth`: the measurements of `polyllm bench` compared with the simulation's.
 
-mod seen;
+mod recorded;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -15,7 +15,7 @@ use serde_json::Value;
 use crate::clients::servers::Server;
 use crate::clients::{clean, polyllm};
 use crate::tool;
-use seen::{Seen, deviation, mean, quantile};
+use recorded::{RecordedRequest, deviation, mean, quantile};
 
 pub(crate) const COMMAND: crate::Command = crate::Command {
     name: "bench-truth",
@@ -83,12 +83,15 @@ fn streams(bench: &Bench, table: &mut Table) -> Result<()> {
     let sim = bench.sim(&PACE)?;
     let load = ["--num-concurrency", "256", "--max-requests-per-run", "2560"];
     let results = bench.run(&sim, "streams", &load)?;
-    let seen = Seen::all(&sim)?;
+    let seen = RecordedRequest::all(&sim)?;
     let requests = (results.ttft.len() as f64, seen.len() as f64);
     table.require("requests", requests.0, requests.1, 0.0);
 
-    let ttft: Vec<_> = seen.iter().filter_map(Seen::ttft).collect();
-    let late: Vec<_> = seen.iter().filter_map(Seen::first_late).collect();
+    let ttft: Vec<_> = seen.iter().filter_map(RecordedRequest::ttft).collect();
+    let late: Vec<_> = seen
+        .iter()
+        .filter_map(RecordedRequest::first_late)
+        .collect();
     table.report("the simulation's first token, late, mean", mean(&late));
     let (mean_off, p99_off) = (
         (mean(&results.ttft) - mean(&ttft)).abs(),
@@ -98,7 +101,7 @@ fn streams(bench: &Bench, table: &mut Table) -> Result<()> {
     table.time("time to first token, mean, off by", mean_off, 0.002);
     table.time("time to first token, p99, off by", p99_off, 0.010);
 
-    let tpot: Vec<_> = seen.iter().filter_map(Seen::tpot).collect();
+    let tpot: Vec<_> = seen.iter().filter_map(RecordedRequest::tpot).collect();
     let stats = &results.aggregated["stats"]["tpot"]["mean"];
     let measured = stats.as_f64().context("no time per output token")?;
     table.ratio("time per output token", measured, mean(&tpot), 0.005);
@@ -108,7 +111,7 @@ fn streams(bench: &Bench, table: &mut Table) -> Result<()> {
     table.require(
         "requests per second",
         measured,
-        Seen::per_second(&seen),
+        RecordedRequest::per_second(&seen),
         0.01,
     );
     Ok(())
@@ -120,7 +123,7 @@ fn rate(bench: &Bench, table: &mut Table) -> Result<()> {
     let own = timer_wakeups(1500, Duration::from_millis(10));
     let load = ["--request-rate", "100", "--max-requests-per-run", "1500"];
     let results = bench.run(&sim, "rate", &load)?;
-    let seen = Seen::all(&sim)?;
+    let seen = RecordedRequest::all(&sim)?;
     let Ok(own) = own.join() else {
         bail!("the timers of the machine were not measured");
     };
@@ -152,7 +155,7 @@ fn start(bench: &Bench, table: &mut Table) -> Result<()> {
         let begun = SystemTime::now().duration_since(UNIX_EPOCH)?.as_secs_f64();
         let load = ["--num-concurrency", "1", "--max-requests-per-run", "1"];
         bench.run(&sim, &format!("start-{number}"), &load)?;
-        let seen = Seen::all(&sim)?;
+        let seen = RecordedRequest::all(&sim)?;
         let first = seen.first().context("no request was seen")?;
         waits.push(first.received - begun);
     }

@@ -453,7 +453,7 @@ mod tests {
     }
 
     #[test]
-    fn an_unknown_step_is_misuse() {
+    fn an_unknown_step_is_a_usage_error() {
         assert!(find("fmt").is_ok());
         assert!(find("fuzz").is_ok());
         assert!(find("format").is_err_and(|error| error.is::<lexopt::Error>()));

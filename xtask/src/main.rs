@@ -147,7 +147,7 @@ mod tests {
     }
 
     #[test]
-    fn an_unknown_command_is_misuse_and_names_the_known_ones() {
+    fn an_unknown_command_is_a_usage_error_that_lists_the_known_ones() {
         let error = dispatch(lexopt::Parser::from_args(["lairs"])).unwrap_err();
         assert!(error.is::<lexopt::Error>());
         assert!(error.to_string().contains("layers"), "{error}");

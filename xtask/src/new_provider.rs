@@ -21,8 +21,8 @@ pub(crate) const COMMAND: Command = Command {
     details: "\
 Writes crates/provider-NAME, a complete provider for an OpenAI-compatible upstream that passes the
 conformance suite against a simulated upstream. With --custom, the upstream is not OpenAI-compatible:
-it has its own schema, a key in a header of its own, and streams in NDJSON. Adds it to the workspace and, behind a feature NAME, to
-the crate polyllm. The library, the gateway and the command line take their providers from there, so no
+it has its own schema, a key in its own header, and streams in NDJSON. Adds the crate to the workspace
+and, behind a feature NAME, to the crate polyllm. The library, the gateway and the command line take their providers from there, so no
 other list has to be edited. Existing files of the crate are never overwritten.
 
 NAME consists of lower-case letters, digits and hyphens, such as acme or fire-works. Its model names
@@ -107,13 +107,13 @@ fn check_in(copy: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Writes the crate and enters it; or changes nothing.
+/// Writes the crate and adds it to the lists; changes nothing if that is impossible.
 fn write(root: &Path, names: &Names, form: Form) -> Result<()> {
     for (path, text) in changes(root, names, form)? {
         fs::create_dir_all(path.parent().context("a file without a folder")?)?;
         fs::write(&path, text).with_context(|| format!("cannot write {}", path.display()))?;
     }
-    // A name of another length breaks lines elsewhere.
+    // The length of the name changes where rustfmt breaks lines.
     let fmt = format!("cargo fmt -p provider-{} -p polyllm", names.kebab);
     tool::run(tool::command(&fmt).current_dir(root))
 }
@@ -124,7 +124,7 @@ fn changes(root: &Path, names: &Names, form: Form) -> Result<Vec<(PathBuf, Strin
         .join("crates")
         .join(format!("provider-{}", names.kebab));
     if folder.exists() {
-        bail!("{} is there already", folder.display());
+        bail!("{} already exists", folder.display());
     }
     let Names {
         kebab,
@@ -231,7 +231,7 @@ mod tests {
     use crate::layers::{File, files};
 
     #[test]
-    fn entries_come_in_order() {
+    fn entries_are_sorted() {
         let text = "[features]\n# B.\nb = [\"dep:provider-b\"]\n# D.\nd = [\"dep:provider-d\"]\n";
         let enter = |name: &str| {
             let entry = format!("# New.\n{name} = [\"dep:provider-{name}\"]");
@@ -251,7 +251,7 @@ mod tests {
     ];
 
     #[test]
-    fn a_provider_is_entered_in_every_list() {
+    fn a_provider_is_added_to_every_list() {
         let root = tool::scratch("new-provider-lists");
         for file in LISTS {
             let to = root.join(file);
@@ -300,15 +300,15 @@ mod tests {
     }
 
     #[test]
-    fn what_is_there_is_not_overwritten() {
+    fn existing_files_are_not_overwritten() {
         let root = tool::scratch("new-provider");
         fs::create_dir_all(root.join("crates/provider-acme")).unwrap();
         let error = write(&root, &Names::new("acme").unwrap(), Form::OpenAi).unwrap_err();
-        assert!(error.to_string().ends_with("is there already"), "{error}");
+        assert!(error.to_string().ends_with("already exists"), "{error}");
     }
 
     #[test]
-    fn without_a_place_to_enter_nothing_is_written() {
+    fn without_a_place_for_an_entry_nothing_is_written() {
         let root = tool::scratch("new-provider-bare");
         fs::write(root.join("Cargo.toml"), "[workspace]\n").unwrap();
         let error = write(&root, &Names::new("acme").unwrap(), Form::OpenAi).unwrap_err();

@@ -62,7 +62,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_was_made_is_kept_until_its_sources_change() {
+    fn a_folder_is_kept_until_its_sources_change() {
         let folder = tool::scratch("kept");
         let source = folder.join("source");
         let mut made = 0;

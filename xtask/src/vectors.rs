@@ -40,8 +40,7 @@ fn run(mut args: lexopt::Parser) -> Result<()> {
             _ => return Err(arg.unexpected().into()),
         }
     }
-    let folder =
-        folder.ok_or_else(|| lexopt::Error::from("which folder? cargo xtask vectors DIR"))?;
+    let folder = folder.ok_or_else(|| lexopt::Error::from("vectors needs a DIR"))?;
     check(&folder, known.as_deref())
 }
 

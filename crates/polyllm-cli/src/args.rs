@@ -19,7 +19,7 @@ pub(crate) use self::request::{Account, Chat, Complete, Embed, ModelOptions, Mod
     version,
     arg_required_else_help = true,
     propagate_version = true,
-    after_help = "Try:\n  polyllm serve                      the gateway with simulated upstreams; needs no key\n  polyllm serve --config config.yaml the gateway with LiteLLM's config.yaml\n  polyllm chat --simulate --model together_ai/openai/gpt-oss-20b \"Hello\"\n\nKeys: TOGETHERAI_API_KEY for together_ai/…, REPLICATE_API_KEY for replicate/…, OPENAI_API_KEY for openai/…\nExit status: 0 success, 1 failure, 2 usage error, 130 stopped by Ctrl-C, SIGTERM or SIGHUP."
+    after_help = after_help()
 )]
 pub(crate) struct Args {
     #[command(subcommand)]
@@ -27,6 +27,27 @@ pub(crate) struct Args {
     /// Log more on standard error (-vv: even more)
     #[arg(short, long, global = true, action = ArgAction::Count)]
     pub(crate) verbose: u8,
+}
+
+/// The examples, the keys that the providers declare, and the exit statuses.
+fn after_help() -> String {
+    let keys: Vec<String> = key_variables()
+        .map(|(provider, variable)| format!("{variable} for {provider}/…"))
+        .collect();
+    format!(
+        "Try:\n  polyllm serve                      the gateway with simulated upstreams; needs no key\n  polyllm serve --config config.yaml the gateway with LiteLLM's config.yaml\n  polyllm chat --simulate --model together_ai/openai/gpt-oss-20b \"Hello\"\n\nKeys: {}\nExit status: 0 success, 1 failure, 2 usage error, 130 stopped by Ctrl-C, SIGTERM or SIGHUP.",
+        keys.join(", ")
+    )
+}
+
+/// Each provider, and the first environment variable of its key.
+pub(crate) fn key_variables() -> impl Iterator<Item = (String, &'static str)> {
+    let registry = polyllm::registry();
+    let variables = registry.specs().filter_map(|spec| {
+        let key = spec.setting("api_key")?;
+        Some((spec.name().to_owned(), *key.variables.first()?))
+    });
+    variables.collect::<Vec<_>>().into_iter()
 }
 
 impl Args {

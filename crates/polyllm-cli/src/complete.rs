@@ -9,18 +9,18 @@ use crate::{args, reply, request};
 
 pub(crate) async fn run(args: args::Complete) -> Result<ExitCode> {
     let text = request::exact_text(args.text.as_deref())?;
-    request::with_model(&args.question, async |client| {
+    request::with_model(&args.request, async |client| {
         let completion = client
-            .complete(&args.question.model, text)
+            .complete(&args.request.model, text)
             .with_request(|request| {
-                request.max_tokens = args.writing.max_tokens;
-                request.temperature = args.writing.temperature.map(Into::into);
+                request.max_tokens = args.generation.max_tokens;
+                request.temperature = args.generation.temperature.map(Into::into);
                 request.stop = (!args.stop.is_empty()).then(|| Stop::from(args.stop.clone()));
             });
         reply::show(
-            request::with_options(completion, &args.question),
-            !args.writing.no_stream,
-            args.question.json,
+            request::with_options(completion, &args.request),
+            !args.generation.no_stream,
+            args.request.json,
             |response| first_text(response).map(Cow::Borrowed),
         )
         .await

@@ -8,13 +8,13 @@ use crate::{args, request};
 
 pub(crate) async fn run(args: args::Embed) -> Result<ExitCode> {
     let texts = request::texts(&args.text)?;
-    request::with_model(&args.question, async |client| {
+    request::with_model(&args.request, async |client| {
         let request = client
-            .embed(&args.question.model, texts.clone())
+            .embed(&args.request.model, texts.clone())
             .with_request(|request| request.dimensions = args.dimensions);
-        let reply = request::with_options(request, &args.question).reply().await;
+        let reply = request::with_options(request, &args.request).reply().await;
         let reply = reply.map_err(|error| request::mention_blank(error, &texts))?;
-        if args.question.json {
+        if args.request.json {
             print_json(&reply.body)?;
             return Ok(());
         }

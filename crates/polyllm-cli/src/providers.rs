@@ -11,7 +11,7 @@ use crate::output::{self, Printed, print};
 /// List the providers and their settings
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Settings stand in `litellm_params` of a config.yaml, beside `model` and `api_key`:\n\n  litellm_params:\n    model: PROVIDER/MODEL\n    idle_timeout: 30"
+    after_help = "Settings belong in `litellm_params` of a config.yaml, beside `model` and `api_key`:\n\n  litellm_params:\n    model: PROVIDER/MODEL\n    idle_timeout: 30"
 )]
 pub(crate) struct Providers {
     /// The provider; all by default

@@ -13,7 +13,7 @@ use crate::signal::{Signal, Signals};
 #[derive(Debug)]
 pub(crate) struct Reload {
     pub(crate) gateway: Gateway,
-    /// The configuration; none where the gateway serves the simulation.
+    /// The configuration file; `None` if the gateway serves the simulation.
     pub(crate) file: Option<PathBuf>,
     /// Whether the configuration in force has a master key.
     pub(crate) locked: bool,

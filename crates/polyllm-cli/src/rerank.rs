@@ -8,13 +8,13 @@ use crate::{args, request};
 
 pub(crate) async fn run(args: args::Rerank) -> Result<ExitCode> {
     let documents = request::texts(&args.document)?;
-    request::with_model(&args.question, async |client| {
+    request::with_model(&args.request, async |client| {
         let request = client
-            .rerank(&args.question.model, &args.query, documents.clone())
+            .rerank(&args.request.model, &args.query, documents.clone())
             .with_request(|request| request.top_n = args.top_n);
-        let reply = request::with_options(request, &args.question).reply().await;
+        let reply = request::with_options(request, &args.request).reply().await;
         let reply = reply.map_err(|error| request::mention_blank(error, &documents))?;
-        if args.question.json {
+        if args.request.json {
             print_json(&reply.body)?;
             return Ok(());
         }

@@ -259,7 +259,7 @@ router_setings:
 ";
 
 #[test]
-fn every_mistake_of_a_config_is_told_with_its_place() {
+fn every_config_error_is_reported_with_its_position() {
     let file = TempFile::new("bad.yaml", BAD);
     for command in ["check", "serve"] {
         let (said, error, status) = run(&mut polyllm(&[command, "--config", file.path()]));
@@ -287,7 +287,7 @@ fn every_mistake_of_a_config_is_told_with_its_place() {
 }
 
 #[test]
-fn a_setting_that_a_provider_refuses_is_shown_where_it_is() {
+fn a_setting_that_a_provider_rejects_is_reported_with_its_position() {
     let good = BAD.replace("router_setings", "router_settings");
     let good = good.replace("os.environ/NO_SUCH_VARIABLE", "k");
     let file = |setting: &str| {

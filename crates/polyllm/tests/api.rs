@@ -57,7 +57,7 @@ fn futures_are_send() {
 }
 
 #[test]
-fn conversions_exist_where_they_are_tried() {
+fn conversions_exist() {
     let _ = Settings::new().with_api_key("key");
     let _ = Settings::new().with_api_key("key".to_owned());
     let _: [Stop; 3] = ["END".into(), "END".to_owned().into(), ["a", "b"].into()];

@@ -27,7 +27,7 @@ async fn setup() -> (Sim, Client) {
 }
 
 #[test]
-fn the_registry_knows_both_providers() {
+fn the_registry_has_all_providers() {
     assert_eq!(
         registry().names().collect::<Vec<_>>(),
         ["openai", "replicate", "together_ai"]

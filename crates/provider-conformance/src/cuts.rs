@@ -10,7 +10,7 @@ pub(crate) async fn chunkings(simulation: &dyn Simulation) {
     let splits = [1, 2, 3, 7, 64].map(Fault::Split);
     for fault in splits.into_iter().chain([Fault::Gather]) {
         harness.tap.play(fault.clone());
-        for (how, answer) in harness.both(&harness.ask(PROMPT)).await {
+        for (how, answer) in harness.both(&harness.chat(PROMPT)).await {
             match answer {
                 Ok(answer) => assert_eq!(answer.text(), TEXT, "{how}, {fault:?}"),
                 Err(error) => panic!("{how}: {fault:?} failed: {error:?}"),
@@ -21,20 +21,20 @@ pub(crate) async fn chunkings(simulation: &dyn Simulation) {
 
 pub(crate) async fn cut_streams(simulation: &dyn Simulation) {
     let harness = Harness::new(simulation, Scenario::Reply(SHORT.to_owned())).await;
-    let length = returned(&harness, harness.streamed(&harness.ask(PROMPT))).await;
+    let length = returned(&harness, harness.streamed(&harness.chat(PROMPT))).await;
     for at in positions(length) {
         harness.tap.play(Fault::Cut(at));
-        let outcome = harness.streamed(&harness.ask(PROMPT)).await;
+        let outcome = harness.streamed(&harness.chat(PROMPT)).await;
         check_cut(at, length, outcome);
     }
 }
 
 pub(crate) async fn cut_answers(simulation: &dyn Simulation) {
     let harness = Harness::new(simulation, Scenario::Reply(SHORT.to_owned())).await;
-    let length = returned(&harness, harness.plain(&harness.ask(PROMPT))).await;
+    let length = returned(&harness, harness.plain(&harness.chat(PROMPT))).await;
     for at in positions(length) {
         harness.tap.play(Fault::Cut(at));
-        let outcome = harness.plain(&harness.ask(PROMPT)).await;
+        let outcome = harness.plain(&harness.chat(PROMPT)).await;
         check_cut(at, length, outcome);
     }
 }

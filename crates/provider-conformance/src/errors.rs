@@ -14,7 +14,7 @@ use llm_provider::ErrorKind;
 pub(crate) async fn errors(simulation: &dyn Simulation) {
     for status in STATUSES {
         let harness = Harness::new(simulation, Scenario::Refuse(status)).await;
-        for (how, error) in harness.failures(&harness.ask(PROMPT)).await {
+        for (how, error) in harness.failures(&harness.chat(PROMPT)).await {
             let what = format!("{how}, status {status}: {error:?}");
             assert_eq!(error.kind(), simulation.kind(status), "{what}");
             assert_named(&harness, &error);
@@ -29,7 +29,7 @@ pub(crate) async fn errors(simulation: &dyn Simulation) {
     harness
         .tap
         .play(answer("429 Too Many Requests", &advice, "{}"));
-    for (how, error) in harness.failures(&harness.ask(PROMPT)).await {
+    for (how, error) in harness.failures(&harness.chat(PROMPT)).await {
         assert_eq!(error.kind(), ErrorKind::RateLimited, "{how}: {error:?}");
         assert_named(&harness, &error);
         assert_eq!(error.retry_after(), Some(Duration::from_secs(7)), "{how}");
@@ -43,7 +43,7 @@ pub(crate) async fn repeated_secrets(simulation: &dyn Simulation) {
     let json = "content-type: application/json\r\n";
     let body = json!({ "error": error, "detail": text }).to_string();
     harness.tap.play(answer("401 Unauthorized", json, &body));
-    for (how, error) in harness.failures(&harness.ask(PROMPT)).await {
+    for (how, error) in harness.failures(&harness.chat(PROMPT)).await {
         assert_eq!(error.kind(), ErrorKind::Auth, "{how}: {error:?}");
         assert_named(&harness, &error);
     }
@@ -51,7 +51,7 @@ pub(crate) async fn repeated_secrets(simulation: &dyn Simulation) {
         let events = format!("data: {}\n\n", json!({ "error": error }));
         let head = "content-type: text/event-stream\r\n";
         harness.tap.play(answer("200 OK", head, &events));
-        match harness.streamed(&harness.ask(PROMPT)).await {
+        match harness.streamed(&harness.chat(PROMPT)).await {
             Ok(_) => panic!("an error event was taken for an answer"),
             Err(error) => assert_named(&harness, &error),
         }
@@ -68,7 +68,7 @@ pub(crate) async fn error_pages(simulation: &dyn Simulation) {
             .play(answer(&line, "content-type: text/html\r\n", &page));
         let kind =
             StatusCode::from_u16(status).map_or(ErrorKind::Transport, ErrorKind::from_status);
-        for (how, error) in harness.failures(&harness.ask(PROMPT)).await {
+        for (how, error) in harness.failures(&harness.chat(PROMPT)).await {
             let what = format!("{how}, status {status} with a page: {error:?}");
             assert_eq!(error.kind(), kind, "{what}");
             let kept = error.status().map(|status| status.as_u16());
@@ -89,7 +89,7 @@ pub(crate) async fn garbage(simulation: &dyn Simulation) {
     ] {
         let headers = format!("content-type: {kind}\r\n");
         harness.tap.play(answer("200 OK", &headers, body));
-        for (how, error) in harness.failures(&harness.ask(PROMPT)).await {
+        for (how, error) in harness.failures(&harness.chat(PROMPT)).await {
             assert_eq!(
                 error.kind(),
                 ErrorKind::UnexpectedBody,
@@ -102,7 +102,7 @@ pub(crate) async fn garbage(simulation: &dyn Simulation) {
 
 pub(crate) async fn midstream_errors(simulation: &dyn Simulation) {
     let harness = Harness::new(simulation, Scenario::FailMidway(TEXT.to_owned())).await;
-    let mut stream = match harness.ask(PROMPT).stream(&*harness.provider).await {
+    let mut stream = match harness.chat(PROMPT).stream(&*harness.provider).await {
         Ok((_, stream)) => stream,
         Err(error) => panic!("a stream that fails midway did not begin: {error:?}"),
     };

@@ -63,7 +63,7 @@ impl<'s> Harness<'s> {
     }
 
     /// A chat of one message.
-    pub(crate) fn ask(&self, text: impl Into<String>) -> Request {
+    pub(crate) fn chat(&self, text: impl Into<String>) -> Request {
         let message = json!({ "role": "user", "content": text.into() });
         self.request(Capability::Chat, json!({ "messages": [message] }))
     }

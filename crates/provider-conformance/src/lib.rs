@@ -2,9 +2,9 @@
 //!
 //! These functions panic, as tests do, and are not a stable part of the public API.
 //!
-//! The suite puts a relay between provider and upstream. It splits, gathers, cuts and stalls
-//! answers at any byte, gives answers of its own, and records every request. A simulation has to
-//! play the [`Scenario`]s, and to say what a recorded request asks for ([`Simulation::decode`]).
+//! The suite puts a relay between provider and upstream. The relay splits, joins, cuts and stalls
+//! replies at any byte, sends replies of its own, and records every request. A simulation must
+//! implement the [`Scenario`]s, and decode recorded requests ([`Simulation::decode`]).
 //!
 //! The suite is itself tested with deliberately broken providers: see `tests/conformance` of this
 //! crate.
@@ -15,12 +15,12 @@ mod call;
 mod cuts;
 mod errors;
 mod harness;
-mod hygiene;
 mod operations;
 mod parameters;
 mod replies;
 mod requests;
 mod scripted;
+mod secrets;
 mod settings;
 mod tap;
 mod timing;
@@ -67,11 +67,11 @@ pub trait Simulation: Send + Sync + 'static {
         None
     }
 
-    /// What a `POST` to `path` with this body asks for, in OpenAI's schema; `None` for a request
-    /// that starts no call. The default takes the body as it is.
+    /// The call that a `POST` to `path` with this body starts, in OpenAI's schema; `None` if it starts
+    /// no call. The default returns the body unchanged.
     ///
-    /// An upstream that takes prompts gives `messages` by parsing the prompt at its markers, so
-    /// that a forged marker shows as a message of its own.
+    /// For an upstream that takes prompts, build `messages` by parsing the markers of the prompt, so
+    /// that a forged marker becomes a separate message.
     fn decode(&self, path: &str, body: Value) -> Option<Value> {
         let _ = path;
         Some(body)
@@ -124,16 +124,16 @@ pub struct Check {
     /// Its name, for [`run_check`].
     pub name: &'static str,
     /// The requirement.
-    pub promise: &'static str,
+    pub requirement: &'static str,
     run: for<'s> fn(&'s dyn Simulation) -> LocalBoxFuture<'s, ()>,
 }
 
 macro_rules! checks {
-    ($($module:ident::$name:ident: $promise:literal,)*) => {
+    ($($module:ident::$name:ident: $requirement:literal,)*) => {
         /// Every check, in alphabetical order.
         pub const CHECKS: &[Check] = &[$(Check {
             name: stringify!($name),
-            promise: $promise,
+            requirement: $requirement,
             run: |simulation| Box::pin($module::$name(simulation)),
         }),*];
     };
@@ -147,7 +147,7 @@ checks! {
     operations::capabilities: "what capabilities() names works, the rest is Unsupported",
     scripted::choices: "each of n choices has its own text and one finish reason",
     cuts::chunkings: "answers do not depend on how the network splits their bytes",
-    operations::completions: "a text completion keeps the promises of a chat",
+    operations::completions: "a text completion meets the requirements of a chat",
     replies::concurrency: "64 concurrent calls each get their own answer",
     requests::control_tokens: "control tokens in a message cannot forge a turn of the prompt",
     cuts::cut_answers: "a plain answer that is cut is an error",
@@ -157,9 +157,9 @@ checks! {
     operations::embeddings: "vectors come in the order of the inputs, in the requested encoding",
     errors::error_pages: "an error page without JSON has the kind of its status",
     errors::errors: "an error has its kind, status, body, provider and model, and no secret",
-    hygiene::extra_headers: "extra headers go with every call and are never shown",
+    secrets::extra_headers: "extra headers go with every call and are never shown",
     scripted::finish_reasons: "finish reasons arrive exactly, under OpenAI's names",
-    hygiene::foreign_hosts: "redirects are not followed, so the key stays with its host",
+    secrets::foreign_hosts: "redirects are not followed, so the key stays with its host",
     errors::garbage: "a success that cannot be read is UnexpectedBody",
     requests::messages: "every message arrives, in order, with its role",
     replies::metadata: "metadata names provider and model, and the upstream's id if there is one",
@@ -172,7 +172,7 @@ checks! {
     operations::rerank: "results are sorted, limited by top_n, and refer to the documents",
     timing::retries: "only what cannot have been billed is sent again, as often as configured",
     timing::retry_advice: "retry-after is waited for up to a minute, and reported beyond",
-    hygiene::secrets: "the key is in one header of each request and nowhere else",
+    secrets::secrets: "the key is in one header of each request and nowhere else",
     requests::stream_flag: "`stream` in the request is ignored",
     replies::streams: "a stream has the whole text and one finish reason",
     timing::timeouts: "every time limit is kept, and is ErrorKind::Timeout",
@@ -180,7 +180,7 @@ checks! {
     scripted::tool_calls: "tool calls arrive whole, plain and streamed",
     replies::unicode: "text in any script passes unchanged",
     scripted::unknown_members: "members that polyllm does not know survive",
-    hygiene::unreachable_upstream: "an upstream that cannot be reached is Transport, and unsent",
+    secrets::unreachable_upstream: "an upstream that cannot be reached is Transport, and unsent",
     scripted::upstream_usage: "the upstream's token counts arrive exactly",
     replies::usage: "token counts are the same plain and streamed, alone in the last chunk",
 }
@@ -200,7 +200,7 @@ pub fn run(simulation: impl Simulation) {
     for (check, receiver) in running {
         if let Err(why) = outcome(&receiver) {
             failed += 1;
-            let _ = write!(report, "\n- {} ({}): {why}", check.name, check.promise);
+            let _ = write!(report, "\n- {} ({}): {why}", check.name, check.requirement);
         }
     }
     assert!(

@@ -9,7 +9,7 @@ use llm_provider::{Capability, ErrorKind, Metadata};
 
 pub(crate) async fn answers(simulation: &dyn Simulation) {
     let harness = Harness::new(simulation, Scenario::Reply(TEXT.to_owned())).await;
-    let answer = match harness.plain(&harness.ask(PROMPT)).await {
+    let answer = match harness.plain(&harness.chat(PROMPT)).await {
         Ok(answer) => answer,
         Err(error) => panic!("a plain call failed: {error:?}"),
     };
@@ -22,7 +22,7 @@ pub(crate) async fn answers(simulation: &dyn Simulation) {
 
 pub(crate) async fn streams(simulation: &dyn Simulation) {
     let harness = Harness::new(simulation, Scenario::Reply(TEXT.to_owned())).await;
-    match harness.streamed(&harness.ask(PROMPT)).await {
+    match harness.streamed(&harness.chat(PROMPT)).await {
         Ok(answer) => {
             assert_eq!(answer.text(), TEXT);
             assert_eq!(answer.choices.len(), 1, "not one choice");
@@ -39,7 +39,7 @@ pub(crate) async fn streams(simulation: &dyn Simulation) {
 
 pub(crate) async fn metadata(simulation: &dyn Simulation) {
     let harness = Harness::new(simulation, Scenario::Reply(TEXT.to_owned())).await;
-    for (how, answer) in harness.answers(&harness.ask(PROMPT)).await {
+    for (how, answer) in harness.answers(&harness.chat(PROMPT)).await {
         let Metadata {
             provider,
             model,
@@ -71,7 +71,7 @@ pub(crate) async fn metadata(simulation: &dyn Simulation) {
 
 pub(crate) async fn usage(simulation: &dyn Simulation) {
     let harness = Harness::new(simulation, Scenario::Reply(TEXT.to_owned())).await;
-    let answers = harness.answers(&harness.ask(PROMPT)).await;
+    let answers = harness.answers(&harness.chat(PROMPT)).await;
     let counts = answers.map(|(how, answer)| {
         let count = |name: &str| answer.usage[name].as_u64();
         let counts = ["prompt_tokens", "completion_tokens", "total_tokens"].map(count);
@@ -114,7 +114,7 @@ pub(crate) async fn token_limit(simulation: &dyn Simulation) {
 pub(crate) async fn unicode(simulation: &dyn Simulation) {
     let text = "日本語 العربية हिन्दी 👩‍👩‍👧‍👦 e\u{301} \u{200d} \u{feff}\u{2028} \"\\/\t 𝄞 \u{10ffff}";
     let harness = Harness::new(simulation, Scenario::Reply(text.to_owned())).await;
-    for (how, answer) in harness.answers(&harness.ask(text)).await {
+    for (how, answer) in harness.answers(&harness.chat(text)).await {
         assert_eq!(answer.text(), text, "{how}");
     }
     for request in harness.tap.requests() {
@@ -136,7 +136,7 @@ pub(crate) async fn big_bodies(simulation: &dyn Simulation) {
     // Few words, so that it fits into a simulated model's context.
     let long = format!("{:>64}", "Words.").repeat((1 << 20) / 64);
     let harness = Harness::new(simulation, Scenario::Reply(long.clone())).await;
-    for (how, answer) in harness.answers(&harness.ask(long.as_str())).await {
+    for (how, answer) in harness.answers(&harness.chat(long.as_str())).await {
         let length = answer.text().len();
         assert!(answer.text() == long, "{how}: {length} bytes came back");
     }
@@ -151,7 +151,7 @@ pub(crate) async fn concurrency(simulation: &dyn Simulation) {
     let harness = &Harness::new(simulation, Scenario::Echo).await;
     let calls = (0..64).map(|number| async move {
         let question = format!("This is number {number} of 64.");
-        let call = harness.ask(question.as_str());
+        let call = harness.chat(question.as_str());
         match harness.send(&call, number % 2 == 1).await {
             Ok(answer) => assert!(
                 answer.text().contains(&question),

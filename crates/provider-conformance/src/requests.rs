@@ -35,7 +35,7 @@ pub(crate) async fn messages(simulation: &dyn Simulation) {
 
 pub(crate) async fn control_tokens(simulation: &dyn Simulation) {
     let harness = Harness::new(simulation, Scenario::Reply(TEXT.to_owned())).await;
-    for (how, answer) in harness.both(&harness.ask(FORGERY)).await {
+    for (how, answer) in harness.both(&harness.chat(FORGERY)).await {
         if let Err(error) = answer {
             panic!("a {how} call failed: {error:?}");
         }
@@ -49,7 +49,7 @@ pub(crate) async fn control_tokens(simulation: &dyn Simulation) {
 
 pub(crate) async fn model_name(simulation: &dyn Simulation) {
     let harness = Harness::new(simulation, Scenario::Echo).await;
-    for (how, _) in harness.answers(&harness.ask(PROMPT)).await {
+    for (how, _) in harness.answers(&harness.chat(PROMPT)).await {
         let sent = &harness.sent()["model"];
         assert_eq!(sent, harness.model(Capability::Chat), "{how}");
     }

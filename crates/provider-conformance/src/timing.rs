@@ -16,7 +16,7 @@ use llm_provider::{ErrorKind, Settings};
 pub(crate) async fn timeouts(simulation: &dyn Simulation) {
     let well = || Scenario::Reply(TEXT.to_owned());
     let harness = Harness::new(simulation, well()).await;
-    let call = harness.ask(PROMPT).with_timeout(LIMIT);
+    let call = harness.chat(PROMPT).with_timeout(LIMIT);
     assert_times_out(&harness, "the call's timeout", &call).await;
 
     for (what, limit) in LIMITS {
@@ -25,7 +25,7 @@ pub(crate) async fn timeouts(simulation: &dyn Simulation) {
             settings
         });
         let harness = harness.await;
-        assert_times_out(&harness, what, &harness.ask(PROMPT)).await;
+        assert_times_out(&harness, what, &harness.chat(PROMPT)).await;
     }
     first_chunk(simulation).await;
     idle(simulation).await;
@@ -36,7 +36,7 @@ async fn first_chunk(simulation: &dyn Simulation) {
     let harness = Harness::new(simulation, Scenario::Reply(TEXT.to_owned())).await;
     harness.tap.play(Fault::StallEvents);
     let begin = Instant::now();
-    let call = harness.ask(PROMPT).with_timeout(LIMIT);
+    let call = harness.chat(PROMPT).with_timeout(LIMIT);
     match harness.streamed(&call).await {
         // The provider found the answer in another way.
         Ok(answer) => assert_eq!(answer.text(), TEXT),
@@ -60,12 +60,12 @@ async fn idle(simulation: &dyn Simulation) {
         settings.with_idle_timeout(LIMIT)
     });
     let harness = harness.await;
-    let length = returned(&harness, harness.streamed(&harness.ask(PROMPT))).await;
+    let length = returned(&harness, harness.streamed(&harness.chat(PROMPT))).await;
     let mut late = 0;
     for part in 1..8 {
         harness.tap.play(Fault::Stall(length * part / 8));
         let begin = Instant::now();
-        match harness.streamed(&harness.ask(PROMPT)).await {
+        match harness.streamed(&harness.chat(PROMPT)).await {
             // What stalled was not needed.
             Ok(answer) => assert_eq!(answer.text(), text, "idle_timeout cut an answer"),
             Err(error) => {
@@ -118,7 +118,7 @@ pub(crate) async fn retry_advice(simulation: &dyn Simulation) {
     });
     let harness = harness.await;
     for streamed in [false, true] {
-        let call = harness.ask(PROMPT);
+        let call = harness.chat(PROMPT);
         let send = async || harness.send(&call, streamed).await;
         let begin = Instant::now();
         let refusal = "429 Too Many Requests";
@@ -155,13 +155,13 @@ pub(crate) async fn retry_advice(simulation: &dyn Simulation) {
 
 pub(crate) async fn cancelling(simulation: &dyn Simulation) {
     let harness = Harness::new(simulation, Scenario::Endless).await;
-    let (provider, call) = (Arc::clone(&harness.provider), harness.ask(PROMPT));
+    let (provider, call) = (Arc::clone(&harness.provider), harness.chat(PROMPT));
     let task = tokio::spawn(async move { call.send(&*provider).await.map(drop) });
     harness.until_running(true).await;
     task.abort();
     harness.until_running(false).await;
 
-    match harness.ask(PROMPT).stream(&*harness.provider).await {
+    match harness.chat(PROMPT).stream(&*harness.provider).await {
         Ok((_, mut stream)) => {
             assert!(stream.next().await.is_some_and(|event| event.is_ok()));
             harness.until_running(true).await;
@@ -195,7 +195,7 @@ async fn assert_posts(
     for streamed in [false, true] {
         harness.tap.forget_requests();
         harness.tap.play(fault.clone());
-        let outcome = harness.send(&harness.ask(PROMPT), streamed).await;
+        let outcome = harness.send(&harness.chat(PROMPT), streamed).await;
         let posts = harness.tap.posts();
         let told = format!("{what}, streamed {streamed}: {outcome:?}");
         assert_eq!(

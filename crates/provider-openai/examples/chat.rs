@@ -1,4 +1,4 @@
-//! Asks any OpenAI-compatible upstream:
+//! Sends a chat to an OpenAI-compatible upstream:
 //! `cargo run -p provider-openai --example chat http://localhost:11434/v1 llama3.2 "Hello!"`
 //!
 //! The key, if the upstream needs one, is the fourth argument.

@@ -1,4 +1,4 @@
-//! A provider for an OpenAI-compatible upstream on one screen:
+//! A minimal provider for an OpenAI-compatible upstream:
 //! `cargo run -p provider-openai --example dialect BASE_URL MODEL`
 //!
 //! The key comes from ACME_API_KEY.

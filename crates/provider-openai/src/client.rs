@@ -39,15 +39,15 @@ impl<D: Dialect> OpenAiClient<D> {
         })
     }
 
-    /// When a call that begins now has to have ended; for a stream, when its head has to be there.
+    /// The deadline of a call that starts now; for a stream, of the response's head.
     ///
-    /// Each method keeps to that by itself. A provider that needs several of them for one call
-    /// bounds them all by one deadline.
+    /// Each method applies it by itself. A provider that needs several methods for one call bounds
+    /// them all by one deadline.
     pub fn deadline(&self, call: &Call, stream: bool) -> Deadline {
         self.upstream.deadline(call, stream)
     }
 
-    /// Answers a call in one piece.
+    /// Sends a call and returns the complete reply.
     ///
     /// # Errors
     /// Those of the upstream and of the connection.
@@ -57,7 +57,7 @@ impl<D: Dialect> OpenAiClient<D> {
         let work = async {
             let (endpoint, body) = (call.endpoint, call.body.clone());
             let mut call = self.translate(call)?;
-            unstreamed(&mut call.body);
+            request_plain(&mut call.body);
             metadata.dropped_params = call.dropped_params;
             let request = self.request(Method::POST, endpoint.path(), call.body.pieces())?;
             let response = exchange.send(&request, self.refusal()).await?;
@@ -69,11 +69,11 @@ impl<D: Dialect> OpenAiClient<D> {
         Ok(exchange.reply(answer, metadata))
     }
 
-    /// Answers a call in chunks.
+    /// Sends a call and returns the reply as a stream of chunks.
     ///
     /// # Errors
-    /// Those of the upstream and of the connection, up to the head of the answer;
-    /// [`ErrorKind::Unsupported`] for an endpoint whose answers are not streamed.
+    /// Those of the upstream and of the connection, until the response's head has arrived;
+    /// [`ErrorKind::Unsupported`] for an endpoint that cannot be streamed.
     pub async fn stream(&self, call: Call) -> Result<ReplyStream> {
         let exchange = self.upstream.exchange(&call, true);
         let mut metadata = exchange.metadata();
@@ -81,13 +81,13 @@ impl<D: Dialect> OpenAiClient<D> {
             let normalizer = call.endpoint.chunks(&call.body);
             let normalizer = normalizer.ok_or_else(|| not_streamed(call.endpoint))?;
             let mut call = self.translate(call)?;
-            streamed(&mut call.body);
+            request_stream(&mut call.body);
             metadata.dropped_params = call.dropped_params;
             let path = call.endpoint.path();
             let request = self.request(Method::POST, path, call.body.pieces())?;
             let response = exchange.send(&request, self.refusal()).await?;
             if !is_event_stream(response.headers()) {
-                let message = "the upstream was asked for an event stream and sent something else";
+                let message = "the upstream's response is not an event stream";
                 return Err(Error::new(ErrorKind::UnexpectedBody, message));
             }
             Ok((response, normalizer))
@@ -97,7 +97,8 @@ impl<D: Dialect> OpenAiClient<D> {
         Ok(exchange.reply_stream(metadata, records(response.into_body()), normalizer))
     }
 
-    /// As [`send`](Self::send), for a model that only streams: the chunks are joined.
+    /// Like [`send`](Self::send), for a model that only streams: requests a stream and joins the
+    /// chunks.
     ///
     /// # Errors
     /// Those of [`stream`](Self::stream).
@@ -114,7 +115,7 @@ impl<D: Dialect> OpenAiClient<D> {
         exchange.run(Box::pin(work)).await
     }
 
-    /// Lists the models; everything that the upstream reports of each is in its `extra`.
+    /// Lists the models. The `extra` of each has all other members that the upstream sends.
     ///
     /// # Errors
     /// Those of the upstream and of the connection.
@@ -171,17 +172,17 @@ async fn join(stream: &mut ReplyStream, mut answer: Box<dyn Accumulate>) -> Resu
     Ok(answer.finish())
 }
 
-/// Asks for an answer in one piece.
-fn unstreamed(body: &mut Document) {
+/// Requests a reply in one piece.
+fn request_plain(body: &mut Document) {
     if body.has("stream") {
         body.set("stream", false);
     }
-    // Upstreams reject options of a stream where there is none.
+    // Upstreams reject stream options in a request that is not streamed.
     body.remove("stream_options");
 }
 
-/// Asks for a stream with usage: whoever serves clients that did not ask for it drops it.
-fn streamed(body: &mut Document) {
+/// Requests a stream with usage. The gateway removes the usage chunk unless its client asked for it.
+fn request_stream(body: &mut Document) {
     body.set("stream", true);
     body.set("stream_options", json!({ "include_usage": true }));
 }
@@ -200,8 +201,8 @@ fn is_event_stream(headers: &HeaderMap) -> bool {
 
 const MODELS: &str = "/v1/models";
 const MAX_BODY: usize = 64 << 20;
-/// The most bytes of chunks for one answer: twice the limit of an answer in one piece, as chunks
-/// repeat what such an answer has once.
+/// The maximum number of bytes of one streamed reply: twice the limit of a plain reply, because
+/// each chunk repeats members such as `id` and `model`.
 const MAX_CHUNKS: usize = 2 * MAX_BODY;
 const JSON_OR_EVENTS: &str = "application/json, text/event-stream";
 
@@ -214,7 +215,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn an_answer_of_endless_chunks_is_an_error() {
+    async fn a_stream_longer_than_the_limit_is_an_error() {
         let text = "x".repeat(4 << 20);
         let choices = format!(r#"[{{"index":0,"text":"{text}"}}]"#);
         let chunk = format!(r#"{{"id":"c","model":"m","created":1,"choices":{choices}}}"#);

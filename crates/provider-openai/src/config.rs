@@ -1,26 +1,25 @@
 use llm_provider::{ApiKey, BaseUrl, ProviderSpec, Result, Settings};
 
-/// What the model names of OpenAI and of compatible upstreams are prefixed with, as in LiteLLM.
+/// The prefix of model names of OpenAI and of compatible upstreams, as in LiteLLM.
 pub const NAME: &str = "openai";
 
 /// OpenAI's own address.
 pub const DEFAULT_API_BASE: &str = "https://api.openai.com/v1";
 
-/// The environment variables that may hold the key, first hit wins.
+/// The environment variables of the key; the first that is set counts.
 pub const API_KEY_VARIABLES: &[&str] = &["OPENAI_API_KEY"];
 
-/// The environment variables that may hold the address: that of OpenAI's clients, then LiteLLM's
-/// older one.
+/// The environment variables of the address: that of OpenAI's clients, then LiteLLM's older one.
 pub const API_BASE_VARIABLES: &[&str] = &["OPENAI_BASE_URL", "OPENAI_API_BASE"];
 
-/// The declaration of the provider. It has no settings of its own.
+/// The declaration of the provider: the common settings, with a key and an address.
 pub fn spec() -> ProviderSpec {
     ProviderSpec::new(NAME)
         .with_api_key(API_KEY_VARIABLES)
         .with_api_base(DEFAULT_API_BASE, API_BASE_VARIABLES)
 }
 
-/// Where the upstream is, and the key to it.
+/// The address of the upstream and its key.
 #[derive(Debug)]
 pub(crate) struct Config {
     /// Empty for an upstream that needs none.
@@ -33,14 +32,14 @@ impl Config {
         spec().check(settings)?;
         let api_base = settings.api_base_or(NAME, API_BASE_VARIABLES, DEFAULT_API_BASE)?;
         let is_openai = is_openai(&api_base);
-        // The key in the environment belongs to OpenAI, or to the address beside it in the
-        // environment. An upstream that is configured elsewhere must not see it.
+        // The key in the environment belongs to OpenAI, or to the address in the environment. It
+        // must not be sent to an address from the settings.
         let variables = match settings.api_base.is_none() || is_openai {
             true => API_KEY_VARIABLES,
             false => &[],
         };
         let api_key = match settings.require_api_key(NAME, variables) {
-            // A key that cannot be used has a code; one that is missing has none.
+            // The error for an invalid key has a code; the one for a missing key has none.
             Err(error) if !is_openai && error.code().is_none() => ApiKey::new(""),
             key => key?,
         };

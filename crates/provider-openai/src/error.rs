@@ -2,9 +2,10 @@ use bytes::Bytes;
 use http::{HeaderMap, StatusCode};
 use llm_provider::Error;
 
-/// Reads an error answer in OpenAI's envelope: kind from status and code, advice from headers.
+/// Reads an error response with OpenAI's envelope. The kind comes from the status and the code, the
+/// retry advice from the headers.
 ///
-/// Without a message in it, the error is that of [`Error::from_answer`].
+/// If the body has no message, the error is that of [`Error::from_answer`].
 pub fn read_error(status: StatusCode, headers: &HeaderMap, body: Bytes) -> Error {
     Error::from_answer(status, headers, body.clone()).with_envelope(&body)
 }

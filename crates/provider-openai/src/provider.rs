@@ -9,20 +9,20 @@ use crate::wire::OpenAiDialect;
 /// An account at OpenAI, or at any OpenAI-compatible upstream such as vLLM, SGLang, Ollama or
 /// llama.cpp.
 ///
-/// Requests are sent as they are. The upstream itself rejects what it does not support.
+/// Requests are forwarded without translation. The upstream itself rejects what it does not
+/// support.
 #[derive(Debug)]
 pub struct OpenAi {
     client: OpenAiClient<OpenAiDialect>,
 }
 
 impl OpenAi {
-    /// Opens an account; key and address not in `settings` come from the environment
+    /// Creates a provider. If `settings` have no key or address, they come from the environment
     /// ([`API_KEY_VARIABLES`](crate::API_KEY_VARIABLES),
     /// [`API_BASE_VARIABLES`](crate::API_BASE_VARIABLES)).
     ///
-    /// Another upstream than OpenAI needs no key; without one, requests have no `Authorization`
-    /// header. The key in the environment is not sent to an address that `settings` give, unless
-    /// it is OpenAI's own.
+    /// Only OpenAI itself requires a key. Without one, requests have no `Authorization` header. The
+    /// key in the environment is not sent to an address from `settings`, unless it is OpenAI's.
     ///
     /// # Errors
     /// [`ErrorKind::Auth`](llm_provider::ErrorKind::Auth) when there is no key for OpenAI itself,

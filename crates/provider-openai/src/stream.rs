@@ -4,7 +4,7 @@ use futures_util::StreamExt;
 use llm_provider::{Error, ErrorKind, Record, Result};
 use sse_codec::{EventStream, OwnedEvent, StreamError};
 
-/// The records of an OpenAI-like event stream: each event is a chunk, and `[DONE]` ends the reply.
+/// The records of an event stream in OpenAI's format: each event is a chunk, and `[DONE]` ends the reply.
 pub(crate) fn records<S>(body: S) -> impl Stream<Item = Result<Record>> + Send + Unpin + use<S>
 where
     S: Stream<Item = Result<Bytes>> + Send + Unpin,

@@ -1,4 +1,4 @@
-//! The shared OpenAI wire against a server that misbehaves in every way seen in the field.
+//! The shared OpenAI wire against a server that sends faulty and unusual responses.
 
 #![allow(clippy::panic, clippy::unwrap_used, reason = "helpers of tests")]
 
@@ -82,7 +82,8 @@ fn piece(choice: Value) -> String {
     }))
 }
 
-/// The older engine's way: usage and seed beside the finish reason, `text` beside the delta.
+/// A stream of Together's older engine: usage and seed beside the finish reason, `text` beside the
+/// delta.
 fn turbo() -> String {
     let say =
         |text: &str| piece(json!({ "text": text, "delta": { "content": text, "token_id": 1 } }));
@@ -101,7 +102,7 @@ fn turbo() -> String {
     .concat()
 }
 
-/// The newer engine's way: reasoning first, usage in a chunk without choices.
+/// A stream of Together's newer engine: reasoning first, usage in a chunk without choices.
 fn thinking() -> String {
     [
         piece(json!({ "delta": { "role": "assistant", "content": "", "reasoning": null } })),
@@ -138,7 +139,7 @@ async fn both_engines_end_alike_at_every_chunking() {
 }
 
 #[tokio::test]
-async fn a_chunk_with_content_only_passes_as_the_bytes_that_came() {
+async fn a_chunk_that_needs_no_change_keeps_its_bytes() {
     let odd = r#"{"id":"c1","choices":[{"index":0,"delta":{"content":"x"},"text":"x"}],"n":1.50}"#;
     let body = format!("data: {odd}\n\n{}", turbo());
     let mut stream = stream(Script::sse(body)).await.unwrap();
@@ -149,7 +150,7 @@ async fn a_chunk_with_content_only_passes_as_the_bytes_that_came() {
 }
 
 #[tokio::test]
-async fn thinking_is_told_under_both_names_and_the_engines_reason_is_kept() {
+async fn reasoning_has_both_names_and_the_native_finish_reason_is_kept() {
     let chunks = chunks(Script::sse(thinking())).await.unwrap();
     let thought = chunks
         .iter()
@@ -200,7 +201,7 @@ async fn a_stream_cut_at_any_byte_is_whole_or_an_error() {
             Err(error) => assert_eq!(error.kind(), ErrorKind::Transport, "cut after {cut} bytes"),
         }
     }
-    // The end of the last chunk but for its blank line is enough; one byte less is not.
+    // The last chunk without its blank line is enough; one byte less is not.
     let needed = body.len() - "\n\ndata: [DONE]\n\n".len();
     assert!(
         chunks(Script::sse(&body.as_bytes()[..needed]))
@@ -231,7 +232,7 @@ async fn with_two_choices_one_finish_is_not_the_end() {
 }
 
 #[tokio::test]
-async fn an_error_in_mid_stream_is_one() {
+async fn an_error_event_ends_the_stream_with_an_error() {
     let say = piece(json!({ "delta": { "content": "Hel" } }));
     let fail = event(&json!({ "error": { "message": "Internal server error", "code": null } }));
     let error = chunks(Script::sse(say + &fail)).await.unwrap_err();
@@ -326,7 +327,7 @@ async fn an_error_status_becomes_a_kind() {
 }
 
 #[tokio::test]
-async fn a_redirect_is_refused_and_the_key_stays() {
+async fn a_redirect_is_not_followed() {
     let elsewhere = Server::start(Script::json("200 OK", "{}")).await;
     let script = Script::json("307 Temporary Redirect", "").header("location", &elsewhere.base());
     let error = client(&Server::start(script).await)
@@ -338,7 +339,7 @@ async fn a_redirect_is_refused_and_the_key_stays() {
 }
 
 #[tokio::test]
-async fn the_request_leaves_as_it_came_but_for_the_stream() {
+async fn only_stream_is_changed_in_a_request() {
     let server = Server::start(Script::json("200 OK", r#"{"choices":[]}"#)).await;
     let body = r#"{ "model": "m",  "messages": [], "top_p": 1.0, "stream": true }"#;
     let reply = client(&server)
@@ -357,7 +358,7 @@ async fn the_request_leaves_as_it_came_but_for_the_stream() {
     );
     let sent = r#"{ "model": "m",  "messages": [], "top_p": 1.0, "stream": false }"#;
     assert!(request.ends_with(sent), "{request}");
-    // A request that says nothing of streams is not touched.
+    // A request without `stream` is unchanged.
     let body = r#"{ "model": "m",  "messages": [ ] }"#;
     let call = Call::new(&Chat, Document::from_bytes(body));
     client(&server).send(call).await.unwrap();
@@ -366,7 +367,7 @@ async fn the_request_leaves_as_it_came_but_for_the_stream() {
 }
 
 #[tokio::test]
-async fn logprobs_come_in_openais_shape_whichever_they_came_in() {
+async fn logprobs_of_any_shape_get_openais_shape() {
     let tokens = json!({ "tokens": ["Hi", "!"], "token_logprobs": [-0.5, -0.25],
         "token_ids": [null, null],
         "top_logprobs": [[{ "token": "Hi", "logprob": -0.5 }], { "!": -0.25 }] });
@@ -420,7 +421,7 @@ async fn a_stream_that_is_done_without_a_reason_is_an_error() {
 }
 
 #[tokio::test]
-async fn a_whole_answer_is_evened_out_like_a_stream() {
+async fn a_plain_reply_is_normalized_like_a_stream() {
     let body = json!({ "id": "c1", "n": 1.50, "choices": [{ "index": 0, "finish_reason": "eos",
         "message": { "role": "assistant", "content": "Hi", "reasoning": "Hm." } }] });
     let server = Server::start(Script::json("200 OK", body.to_string())).await;
@@ -432,7 +433,7 @@ async fn a_whole_answer_is_evened_out_like_a_stream() {
     assert_eq!(choice["native_finish_reason"], "eos");
     assert_eq!(choice["message"]["reasoning_content"], "Hm.");
 
-    // The id that support asks for goes before that of the reply.
+    // The request id in the header has priority over the id of the reply.
     let script = Script::json("200 OK", body.to_string()).header("x-request-id", "r1");
     let server = Server::start(script).await;
     let reply = client(&server).send(call()).await.unwrap();

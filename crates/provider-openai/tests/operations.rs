@@ -62,7 +62,7 @@ fn events(chunks: &[Value]) -> String {
     events.collect::<String>() + "data: [DONE]\n\n"
 }
 
-/// The chunks that are recorded: `text` beside a `delta`, all else in the last.
+/// Chunks as recorded from Together: `text` beside a `delta`, all else in the last.
 fn recorded() -> String {
     let chunk = |choice: Value, usage: Value| {
         json!({ "id": "c1", "object": "completion.chunk", "created": 7, "model": "m",
@@ -86,7 +86,7 @@ fn recorded() -> String {
     ])
 }
 
-/// The chunks that Together's schema has: one token, and the finish reason beside the choices.
+/// Chunks as in Together's schema: one token, and the finish reason beside the choices.
 fn specified() -> String {
     let chunk = |text: &str, special: bool, reason: Value, usage: Value, choices: Value| {
         json!({ "id": "c1", "object": "completion.chunk", "created": 7,
@@ -160,7 +160,7 @@ async fn a_completion_stream_cut_at_any_byte_is_whole_or_an_error() {
 }
 
 #[tokio::test]
-async fn a_completion_chunk_of_openais_passes_as_the_bytes_that_came() {
+async fn a_completion_chunk_in_openais_shape_keeps_its_bytes() {
     let odd = r#"{"object":"text_completion","choices":[{"index":0,"text":"x"}],"n":1.50}"#;
     let script = Script::sse(format!("data: {odd}\n\n{}", recorded()));
     let mut stream = client(script).await.1.stream(prompt()).await.unwrap();
@@ -246,7 +246,7 @@ async fn embeddings_keep_their_digits_and_get_a_usage() {
 }
 
 #[tokio::test]
-async fn embeddings_come_in_the_encoding_asked_for() {
+async fn embeddings_have_the_requested_encoding() {
     let floats = r#"{"data":[{"index":0,"embedding":[1.0,-0.5]}],"usage":{"prompt_tokens":1}}"#;
     let base64 = r#"{"data":[{"index":0,"embedding":"AACAPwAAAL8="}],"usage":{}}"#;
     for body in [floats, base64] {

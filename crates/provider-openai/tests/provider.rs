@@ -1,4 +1,4 @@
-//! An OpenAI-compatible upstream as a provider.
+//! The provider `openai`: keys, registration and paths.
 
 #![allow(clippy::unwrap_used, reason = "helpers of tests")]
 

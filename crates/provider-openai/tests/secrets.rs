@@ -1,4 +1,4 @@
-//! No secret of a deployment comes back from the OpenAI wire, wherever the upstream repeats it.
+//! Errors and metadata show no secret of a deployment, wherever the upstream repeats it.
 
 #![allow(clippy::panic, clippy::unwrap_used, reason = "helpers of tests")]
 
@@ -63,7 +63,7 @@ async fn failures(script: Script, case: &str) -> Vec<Error> {
     ]
 }
 
-/// Every shape of error body that is understood.
+/// Every supported shape of an error body.
 fn errors() -> Vec<Value> {
     vec![
         json!({ "id": "a", "error": { "message": "No.", "type": "t", "param": "n", "code": "c",
@@ -178,7 +178,7 @@ async fn no_secret_comes_back_in_an_answer_that_cannot_be_read() {
 }
 
 #[test]
-fn a_short_key_is_taken_and_left_in_words() {
+fn a_short_key_is_accepted_and_not_redacted() {
     let error = || Error::new(ErrorKind::Auth, "a bad banana");
     for key in ["", "a", "ba", "banana"] {
         let redacted = connection(key).redact(error());
@@ -188,7 +188,7 @@ fn a_short_key_is_taken_and_left_in_words() {
 }
 
 #[test]
-fn a_short_key_is_warned_of_without_being_shown() {
+fn a_warning_about_a_short_key_does_not_show_it() {
     let warnings = |key| {
         let log = Log::default();
         tracing::subscriber::with_default(log.clone(), || connection(key));

@@ -1,4 +1,4 @@
-//! Asks a model on Replicate, and shows the answer as it is written.
+//! Sends a chat to a model on Replicate and prints the reply as it arrives.
 //!
 //! ```sh
 //! REPLICATE_API_TOKEN=r8_… cargo run -p provider-replicate --example predict -- \
@@ -15,7 +15,7 @@ use provider_replicate::Replicate;
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut arguments = std::env::args().skip(1);
     let (Some(model), Some(question)) = (arguments.next(), arguments.next()) else {
-        return Err("usage: chat MODEL QUESTION".into());
+        return Err("usage: predict MODEL QUESTION".into());
     };
     let replicate = Replicate::new(Settings::new())?;
     let request = ChatRequest::new(model, vec![Message::user(question)]);

@@ -16,15 +16,15 @@ use replicate_api::{NewPrediction, ReplicateClient, Target};
 use tokio::time::Instant;
 use tracing::{Instrument, debug_span};
 
-use crate::answer::{self, Answer};
 use crate::config::Config;
-use crate::input::{Input, Question};
+use crate::input::{Input, PromptRequest};
 use crate::models::Models;
 use crate::prompt::Style;
-use crate::run::{Order, Run, to_the_end};
+use crate::reply::{self, ReplyBuilder};
+use crate::run::{Job, Run, to_the_end};
 use crate::{NAME, list, stream};
 
-/// One account with Replicate.
+/// An account at Replicate.
 #[derive(Debug)]
 pub struct Replicate {
     client: ReplicateClient,
@@ -33,21 +33,21 @@ pub struct Replicate {
     models: Models,
 }
 
-/// A call whose prediction has been made.
+/// A call whose prediction has been created.
 pub(crate) struct Started {
-    pub(crate) order: Order,
+    pub(crate) job: Job,
     pub(crate) run: Run,
     pub(crate) input: Input,
-    pub(crate) answer: Answer,
+    pub(crate) reply: ReplyBuilder,
 }
 
 impl Replicate {
-    /// Sets an account up. Key and address are looked for in the
-    /// [environment](crate::API_KEY_VARIABLES) when they are not given.
+    /// Creates a provider. If `settings` have no key or address, they come from the
+    /// [environment](crate::API_KEY_VARIABLES).
     ///
     /// # Errors
-    /// [`ErrorKind::Auth`] without a key; [`ErrorKind::InvalidRequest`] for an address or a
-    /// setting that cannot be read.
+    /// [`ErrorKind::Auth`] without a key; [`ErrorKind::InvalidRequest`] for an invalid address or
+    /// setting.
     pub fn new(settings: Settings) -> Result<Self> {
         // The declared types are checked first: these errors name the setting.
         let config = Config::new(&settings)?;
@@ -59,15 +59,15 @@ impl Replicate {
         })
     }
 
-    /// Replicate's own API, for looking after the account: predictions, deployments, models.
+    /// Replicate's own API, for managing the account: predictions, deployments, models.
     pub fn api(&self) -> &ReplicateClient {
         &self.client
     }
 
     /// Formats the prompts of `model` with `template`.
     ///
-    /// `model` is the name that is asked for, with or without its version, or with `*` for any
-    /// characters. The template goes before that of the settings, which is for all models.
+    /// `model` is a model name, with or without its version; `*` matches any characters. The template
+    /// has priority over that of the settings, which applies to all models.
     #[must_use]
     pub fn with_template(
         mut self,
@@ -78,29 +78,29 @@ impl Replicate {
         self
     }
 
-    /// A prediction, to its end.
-    async fn whole<Q: Question>(&self, call: &Call) -> Result<Reply> {
+    /// Runs a prediction to its end and returns the complete reply.
+    async fn whole<Q: PromptRequest>(&self, call: &Call) -> Result<Reply> {
         let limit = self.limit(call, false);
-        let answer = async |request: &Q| {
+        let reply = async |request: &Q| {
             let started = self.start(request, call, false, None).await?;
-            let run = started.order.finish(started.run, to_the_end);
+            let run = started.job.finish(started.run, to_the_end);
             let prediction = &run.await?.prediction;
-            let answer = started.answer.of(prediction);
-            let response = answer.whole(prediction, prediction.text()?);
-            let metadata = answer::metadata(prediction, request.model(), &started.input);
+            let reply = started.reply.of(prediction);
+            let response = reply.whole(prediction, prediction.text()?);
+            let metadata = reply::metadata(prediction, request.model(), &started.input);
             Ok(Reply::new(Document::new(&response), metadata))
         };
-        self.within(call, limit, answer).await
+        self.within(call, limit, reply).await
     }
 
-    /// A prediction as it is written.
-    async fn streamed<Q: Question>(&self, call: &Call) -> Result<ReplyStream> {
+    /// Starts a prediction and returns its output as it is written.
+    async fn streamed<Q: PromptRequest>(&self, call: &Call) -> Result<ReplyStream> {
         let limit = self.limit(call, true);
         let deadline = limit.and_then(|limit| Instant::now().checked_add(limit));
         let start = async |request: &Q| {
             let started = self.start(request, call, true, deadline).await?;
             let model = request.model().to_owned();
-            let metadata = answer::metadata(&started.run.prediction, &model, &started.input);
+            let metadata = reply::metadata(&started.run.prediction, &model, &started.input);
             let events = stream::follow(started);
             let client = self.client.clone();
             let named = move |error: Error| {
@@ -111,8 +111,8 @@ impl Replicate {
         self.within(call, limit, start).await
     }
 
-    /// Makes the prediction; `deadline` is that of a stream's first chunk.
-    async fn start<Q: Question>(
+    /// Creates the prediction; `deadline` is that of a stream's first chunk.
+    async fn start<Q: PromptRequest>(
         &self,
         request: &Q,
         call: &Call,
@@ -120,44 +120,44 @@ impl Replicate {
         deadline: Option<Instant>,
     ) -> Result<Started> {
         let target = Target::parse(request.model())?;
-        let known = self.models.find(&self.client, &target).await;
+        let info = self.models.find(&self.client, &target).await;
         let style = self.style(request.model());
-        let input = Input::new(request, &known, &style, call.drop_params)?;
+        let input = Input::new(request, &info, &style, call.drop_params)?;
         let limits = self.client.limits();
-        // The time of a streamed call is that to its first chunk.
+        // The limit of a streamed call applies only to its first chunk.
         let limit = self.limit(call, stream).filter(|_| !stream);
         loop {
-            let mut new = NewPrediction::new(known.resolve(&target), input.values.clone());
+            let mut new = NewPrediction::new(info.resolve(&target), input.values.clone());
             new.stream = stream;
             if !stream {
                 new.wait = self.config.prefer_wait;
             }
             new.cancel_after = Some(limit.unwrap_or(limits.boot + limits.run));
-            let order = Order {
+            let job = Job {
                 client: self.client.clone(),
                 new,
                 deadline,
             };
-            match order.start().await {
+            match job.start().await {
                 Ok(run) => {
-                    let answer = Answer::new(&run.prediction, request.model(), &input);
+                    let reply = ReplyBuilder::new(&run.prediction, request.model(), &input);
                     return Ok(Started {
-                        order,
+                        job,
                         run,
                         input,
-                        answer,
+                        reply,
                     });
                 }
                 Err(error) if error.kind() != ErrorKind::NotFound => return Err(error),
-                Err(_) if known.use_version() => {}
+                Err(_) if info.use_version() => {}
                 Err(error) => return Err(not_found(&target, error)),
             }
         }
     }
 
-    /// Does `work` on a call within its time, names provider and model in its errors, and redacts
+    /// Runs `work` within the time limit of a call, adds provider and model to its errors, and redacts
     /// them.
-    async fn within<Q: Question, T>(
+    async fn within<Q: PromptRequest, T>(
         &self,
         call: &Call,
         limit: Option<Duration>,
@@ -185,7 +185,7 @@ impl Replicate {
         }
     }
 
-    /// The limit that somebody has set; without one, there are those of booting and running.
+    /// The configured time limit, if any; `boot_timeout` and `run_timeout` apply in any case.
     fn limit(&self, call: &Call, stream: bool) -> Option<Duration> {
         let streamed = self.timeouts.stream.filter(|_| stream);
         call.timeout.or(streamed).or(self.timeouts.total)
@@ -238,11 +238,11 @@ impl Provider for Replicate {
 }
 
 fn too_late(limit: Duration) -> Error {
-    let message = format!("there was no answer within {} s", limit.as_secs_f32());
+    let message = format!("there was no reply within {} s", limit.as_secs_f32());
     Error::new(ErrorKind::Timeout, message)
 }
 
-/// Replicate says no more than "not found": here is what was not found, and what may help.
+/// Replicate's error says only "not found"; this one also names the model and suggests a fix.
 fn not_found(target: &Target, error: Error) -> Error {
     let name = target.to_string();
     let mut message = format!(

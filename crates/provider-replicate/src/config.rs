@@ -60,8 +60,7 @@ const PARAMS: &[ParamSpec] = &[
     ParamSpec::new("top_k", ValueKind::Integer),
 ];
 
-/// The values of the settings that not every provider has, apart from those of
-/// [`replicate_api::ReplicateClient`].
+/// The values of the provider's own settings, except those of [`replicate_api::ReplicateClient`].
 #[derive(Clone, Debug)]
 pub(crate) struct Config {
     pub(crate) prompts: Prompts,
@@ -97,6 +96,5 @@ struct SpecificSettings {
     _text_completion: bool,
 }
 
-// During the wait the id of the prediction is unknown, so that an abandoned call cannot be
-// cancelled until it is over.
+// During the wait, the id of the prediction is unknown, so an abandoned call cannot be cancelled.
 const WAIT: Duration = Duration::from_secs(5);

@@ -1,4 +1,4 @@
-//! From a request to the input of a prediction.
+//! Converts a request to the input of a prediction.
 
 use llm_provider::endpoint::Request;
 use llm_provider::{Error, ErrorKind, Result};
@@ -6,30 +6,30 @@ use llm_types::ChatRequest;
 use llm_types::completions::CompletionRequest;
 use serde_json::{Map, Value};
 
-use crate::models::Known;
+use crate::models::ModelInfo;
 use crate::parameters::{LENGTH, is_without_effect, translate};
 use crate::prompt::{self, Format, Style};
 
-/// A request that a prediction can answer.
-pub(crate) trait Question: Request {
-    /// What the ids of its answers begin with.
+/// A request with a prompt: a chat or a text completion.
+pub(crate) trait PromptRequest: Request {
+    /// The prefix of the reply's id.
     const ID_PREFIX: &'static str;
-    /// The member that the prompt is made of.
+    /// The member that contains the prompt.
     const CONTENT: &'static str;
 
-    /// The model that is asked.
+    /// The model's name.
     fn model(&self) -> &str;
 
     /// Writes the prompt into `values`.
     fn write(
         &self,
-        known: &Known,
+        info: &ModelInfo,
         style: &Style<'_>,
         values: &mut Map<String, Value>,
     ) -> Result<Format>;
 }
 
-impl Question for ChatRequest {
+impl PromptRequest for ChatRequest {
     const ID_PREFIX: &'static str = "chatcmpl-";
     const CONTENT: &'static str = "messages";
 
@@ -39,15 +39,15 @@ impl Question for ChatRequest {
 
     fn write(
         &self,
-        known: &Known,
+        info: &ModelInfo,
         style: &Style<'_>,
         values: &mut Map<String, Value>,
     ) -> Result<Format> {
-        prompt::write(self, known, style, values)
+        prompt::write(self, info, style, values)
     }
 }
 
-impl Question for CompletionRequest {
+impl PromptRequest for CompletionRequest {
     const ID_PREFIX: &'static str = "cmpl-";
     const CONTENT: &'static str = "prompt";
 
@@ -57,11 +57,11 @@ impl Question for CompletionRequest {
 
     fn write(
         &self,
-        known: &Known,
+        info: &ModelInfo,
         _: &Style<'_>,
         values: &mut Map<String, Value>,
     ) -> Result<Format> {
-        prompt::write_raw(self, known, values)
+        prompt::write_raw(self, info, values)
     }
 }
 
@@ -69,29 +69,29 @@ impl Question for CompletionRequest {
 #[derive(Clone, Debug)]
 pub(crate) struct Input {
     pub(crate) values: Map<String, Value>,
-    /// The parameters that were left out because the model has nothing like them.
+    /// The parameters that were dropped because the model does not support them.
     pub(crate) dropped: Vec<String>,
     pub(crate) format: Format,
-    /// The most tokens that the answer may have, asked for or by the model's default.
+    /// The token limit of the reply: from the request, or the model's default.
     pub(crate) max_tokens: Option<u64>,
-    /// What the id of the answer begins with.
+    /// The prefix of the reply's id.
     pub(crate) id_prefix: &'static str,
 }
 
 impl Input {
-    /// Translates a request into what `known` takes.
+    /// Translates a request to the parameters of a model.
     ///
     /// # Errors
-    /// [`ErrorKind::Unsupported`], naming the parameter, for what the model cannot honour, unless
-    /// `drop_params` is set; [`ErrorKind::InvalidRequest`] for messages that fit no prompt.
-    pub(crate) fn new<Q: Question>(
+    /// [`ErrorKind::Unsupported`] with the name of a parameter that the model does not support, unless
+    /// `drop_params` is set; [`ErrorKind::InvalidRequest`] for messages that cannot be rendered.
+    pub(crate) fn new<Q: PromptRequest>(
         request: &Q,
-        known: &Known,
+        info: &ModelInfo,
         style: &Style<'_>,
         drop_params: bool,
     ) -> Result<Self> {
         let mut values = Map::new();
-        let format = request.write(known, style, &mut values)?;
+        let format = request.write(info, style, &mut values)?;
         let Ok(Value::Object(mut parameters)) = serde_json::to_value(request) else {
             let message = "the request cannot be written";
             return Err(Error::new(ErrorKind::InvalidRequest, message));
@@ -105,7 +105,7 @@ impl Input {
         }
         let mut dropped = Vec::new();
         for (name, value) in parameters {
-            match translate(&known.schema, &name, value) {
+            match translate(&info.schema, &name, value) {
                 Ok(Some((own, value))) => drop(values.insert(own.to_owned(), value)),
                 Ok(None) => {}
                 Err(_) if drop_params || is_without_effect(&name) => dropped.push(name),
@@ -116,9 +116,9 @@ impl Input {
                 }
             }
         }
-        let length = known.schema.first_of(LENGTH);
+        let length = info.schema.first_of(LENGTH);
         let asked = length.and_then(|name| values.get(name)?.as_u64());
-        let default = || known.schema.get(length?)?.default.as_u64();
+        let default = || info.schema.get(length?)?.default.as_u64();
         Ok(Self {
             max_tokens: asked.or_else(default),
             values,
@@ -128,7 +128,7 @@ impl Input {
         })
     }
 
-    /// How long the prompt is, or the text of the messages in its place.
+    /// The number of characters of the prompt, or of the messages in its place.
     pub(crate) fn prompt_chars(&self) -> usize {
         let chars = |text: &Value| text.as_str().map_or(0, |text| text.chars().count());
         let Some(Value::Array(messages)) = self.values.get("messages") else {

@@ -1,14 +1,14 @@
 #![doc = include_str!("../README.md")]
 
-mod answer;
 mod client;
 mod config;
+mod guard;
 mod input;
-mod limit;
 mod list;
 mod models;
 mod parameters;
 mod prompt;
+mod reply;
 mod run;
 mod stream;
 
@@ -24,7 +24,7 @@ pub use replicate_api::{API_BASE_VARIABLES, API_KEY_VARIABLES, DEFAULT_API_BASE}
 pub use crate::client::Replicate;
 pub use crate::config::spec;
 
-/// What names of models begin with: `replicate/meta/meta-llama-3-8b-instruct`.
+/// The prefix of model names: `replicate/meta/meta-llama-3-8b-instruct`.
 pub const NAME: &str = replicate_api::NAME;
 
 /// Registers the provider of `replicate/…` models.

@@ -4,15 +4,19 @@ use llm_types::{Model, ModelList};
 use replicate_api::{ReplicateClient, ReplicateDeployment};
 use serde_json::{Map, Value};
 
-/// What the account can ask for by name: its deployments, and the language models that Replicate
-/// recommends. All public models are tens of thousands, few of which write text.
+/// The account's deployments, and Replicate's collection of language models. The list of all public
+/// models has tens of thousands of entries, few of which are language models.
 pub(crate) async fn models(client: &ReplicateClient) -> Result<ModelList> {
     let deployments: Vec<ReplicateDeployment> =
-        client.deployments().take(MOST).try_collect().await?;
+        client.deployments().take(MAX_ENTRIES).try_collect().await?;
     let recommended = match client.collection(LANGUAGE_MODELS).await {
-        // An address that is not Replicate's own may know no collections.
+        // An address other than Replicate's may have no collections.
         Err(error) if error.kind() == ErrorKind::NotFound => {
-            client.public_models().take(MOST).try_collect().await?
+            client
+                .public_models()
+                .take(MAX_ENTRIES)
+                .try_collect()
+                .await?
         }
         collection => collection?.models,
     };
@@ -21,7 +25,7 @@ pub(crate) async fn models(client: &ReplicateClient) -> Result<ModelList> {
         entry(id, &deployment.owner, &deployment)
     });
     let models = recommended.into_iter().map(|mut model| {
-        // What it takes is a long document of its own.
+        // The version contains the input schema, which is long.
         model.latest_version = None;
         let id = format!("{}/{}", model.owner, model.name);
         entry(id, &model.owner, &model)
@@ -29,16 +33,16 @@ pub(crate) async fn models(client: &ReplicateClient) -> Result<ModelList> {
     Ok(ModelList::new(deployments.chain(models).collect()))
 }
 
-fn entry(id: String, owner: &str, told: &impl serde::Serialize) -> Model {
+fn entry(id: String, owner: &str, members: &impl serde::Serialize) -> Model {
     let mut model = Model::new(id, 0, owner);
-    if let Ok(Value::Object(mut told)) = serde_json::to_value(told) {
-        told.retain(|name, value| !value.is_null() && !OPENAI.contains(&name.as_str()));
-        model.extra = Map::from_iter(told);
+    if let Ok(Value::Object(mut members)) = serde_json::to_value(members) {
+        members.retain(|name, value| !value.is_null() && !OPENAI.contains(&name.as_str()));
+        model.extra = Map::from_iter(members);
     }
     model
 }
 
 const LANGUAGE_MODELS: &str = "language-models";
-const MOST: usize = 1000;
-/// The members that OpenAI's models have.
+const MAX_ENTRIES: usize = 1000;
+/// The members of OpenAI's models, which are set separately.
 const OPENAI: &[&str] = &["created", "id", "object", "owned_by"];

@@ -1,4 +1,4 @@
-//! What is known about the models that were asked for, each looked up once.
+//! A cache of facts about models: their input schema and newest version.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -13,56 +13,57 @@ use tokio::time::Instant;
 
 use crate::NAME;
 
-/// The models that were asked for.
+/// The models that were looked up.
 #[derive(Debug, Default)]
 pub(crate) struct Models(Mutex<HashMap<Target, (Instant, Cell)>>);
 
-type Cell = Arc<OnceCell<Arc<Known>>>;
+type Cell = Arc<OnceCell<Arc<ModelInfo>>>;
 
-/// What is known about one.
+/// The facts about one model.
 #[derive(Debug)]
-pub(crate) struct Known {
-    /// `owner/name` of the model, as far as it is known: a deployment has another name.
+pub(crate) struct ModelInfo {
+    /// The model's `owner/name`, which differs from the name of a deployment; only the name or the id
+    /// if no more is known.
     pub(crate) model: String,
-    /// The input that it takes.
+    /// The input schema.
     pub(crate) schema: Schema,
     /// The newest version.
     latest: Option<Target>,
-    /// Whether it is known that it cannot be run without naming a version.
+    /// Whether the model is known to require a version.
     needs_version: AtomicBool,
-    /// How long to believe all that.
-    life: Duration,
+    /// How long these facts are valid.
+    ttl: Duration,
 }
 
 impl Models {
-    /// What is known about `target`. Callers that ask at the same time share one look-up.
+    /// The facts about `target`. Concurrent callers share one look-up.
     ///
-    /// A look-up that fails fails no call: what the model takes is guessed from its name then,
-    /// and whether it exists is for the prediction's own call to tell.
-    pub(crate) async fn find(&self, client: &ReplicateClient, target: &Target) -> Arc<Known> {
+    /// A failed look-up is not an error: the schema is guessed from the model's name, and creating the
+    /// prediction fails if the model does not exist.
+    pub(crate) async fn find(&self, client: &ReplicateClient, target: &Target) -> Arc<ModelInfo> {
         let cell = self.cell(target);
-        let known = cell.get_or_init(|| async {
-            let guess = |life| Known::new(target, &Version::default(), life);
+        let info = cell.get_or_init(|| async {
+            let guess = |ttl| ModelInfo::new(target, &Version::default(), ttl);
             Arc::new(
-                match with_limit(Some(LOOK_UP), look_up(client, target)).await {
-                    Some(Ok(found)) => found.unwrap_or_else(|| guess(LIFE)),
-                    Some(Err(error)) if error.kind() == ErrorKind::NotFound => guess(LIFE),
-                    _ => guess(SHORT_LIFE),
+                match with_limit(Some(LOOK_UP_TIMEOUT), look_up(client, target)).await {
+                    Some(Ok(found)) => found.unwrap_or_else(|| guess(TTL)),
+                    Some(Err(error)) if error.kind() == ErrorKind::NotFound => guess(TTL),
+                    _ => guess(FAILURE_TTL),
                 },
             )
         });
-        Arc::clone(known.await)
+        Arc::clone(info.await)
     }
 
     fn cell(&self, target: &Target) -> Cell {
         let mut cells = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some((since, cell)) = cells.get(target)
-            && cell.get().is_none_or(|known| since.elapsed() < known.life)
+            && cell.get().is_none_or(|info| since.elapsed() < info.ttl)
         {
             return Arc::clone(cell);
         }
         if cells.len() >= MAX_MODELS {
-            // Names come from clients: they must not fill the memory.
+            // Names come from clients, so the cache must be bounded.
             cells.clear();
         }
         let cell = Cell::default();
@@ -71,9 +72,9 @@ impl Models {
     }
 }
 
-impl Known {
-    /// What a version, as Replicate describes it, tells about `target`.
-    fn new(target: &Target, version: &Version, life: Duration) -> Self {
+impl ModelInfo {
+    /// The facts about `target` from a version's description.
+    fn new(target: &Target, version: &Version, ttl: Duration) -> Self {
         let model = target.model_name();
         Self {
             schema: Schema::from_openapi(&version.openapi_schema)
@@ -81,11 +82,11 @@ impl Known {
             model,
             latest: target.at_version(&version.id).ok(),
             needs_version: AtomicBool::new(false),
-            life,
+            ttl,
         }
     }
 
-    /// What to run when `target` is asked for.
+    /// The target to run for `target`: the newest version if a version is required.
     pub(crate) fn resolve(&self, target: &Target) -> Target {
         match (target, &self.latest) {
             (Target::Model { .. }, Some(latest)) if self.needs_version.load(Ordering::Relaxed) => {
@@ -95,15 +96,15 @@ impl Known {
         }
     }
 
-    /// Takes note that the endpoint of official models knows nothing of this one; `false` when
-    /// there is no other way.
+    /// Records that the model requires a version. Returns `false` if no version is known, or if this
+    /// was recorded before.
     pub(crate) fn use_version(&self) -> bool {
         self.latest.is_some() && !self.needs_version.swap(true, Ordering::Relaxed)
     }
 }
 
-/// `None` when there is nothing to ask for: an id alone does not tell whose version it is.
-async fn look_up(client: &ReplicateClient, target: &Target) -> Result<Option<Known>> {
+/// Looks a model up. `None` for a version id alone, which cannot be looked up without the model.
+async fn look_up(client: &ReplicateClient, target: &Target) -> Result<Option<ModelInfo>> {
     match target {
         Target::Deployment { .. } => {
             let found = client.deployment(&target.model_name()).await?;
@@ -117,9 +118,9 @@ async fn look_up(client: &ReplicateClient, target: &Target) -> Result<Option<Kno
         Target::Model { .. } => {
             let found = client.model(&target.model_name()).await?;
             let version = found.latest_version.unwrap_or_default();
-            let mut known = Known::new(target, &version, LIFE);
-            known.needs_version = AtomicBool::new(found.is_official == Some(false));
-            Ok(Some(known))
+            let mut info = ModelInfo::new(target, &version, TTL);
+            info.needs_version = AtomicBool::new(found.is_official == Some(false));
+            Ok(Some(info))
         }
         Target::Version {
             owner,
@@ -127,18 +128,18 @@ async fn look_up(client: &ReplicateClient, target: &Target) -> Result<Option<Kno
             id,
             ..
         } => {
-            // `replicate/vicuna-13b:…` is found here without its first part, which is the name of
-            // this provider, and of the owner as well.
+            // `replicate/vicuna-13b:…` arrives without `replicate/`, which is the name both of this
+            // provider and of the owner.
             let owner = owner.as_deref().unwrap_or(NAME);
             let version = client.version(&format!("{owner}/{name}"), id).await?;
-            Ok(Some(Known::new(target, &version, LIFE)))
+            Ok(Some(ModelInfo::new(target, &version, TTL)))
         }
         _ => Ok(None),
     }
 }
 
-const LOOK_UP: Duration = Duration::from_secs(10);
-// A model gets a new version now and then, a deployment a new release.
-const LIFE: Duration = Duration::from_secs(3600);
-const SHORT_LIFE: Duration = Duration::from_secs(60);
+const LOOK_UP_TIMEOUT: Duration = Duration::from_secs(10);
+// Models get new versions, and deployments new releases.
+const TTL: Duration = Duration::from_secs(3600);
+const FAILURE_TTL: Duration = Duration::from_secs(60);
 const MAX_MODELS: usize = 1024;

@@ -1,9 +1,10 @@
-//! From OpenAI's parameters to the ones that the model takes.
+//! Translates OpenAI's parameters to those of the model.
 
 use replicate_api::{Parameter, Schema};
 use serde_json::{Map, Value};
 
-/// What the model has for a parameter, if it has to be told anything; else why that is impossible.
+/// The model's parameter and value; `None` if nothing has to be sent, and the reason if the model
+/// does not support the parameter.
 pub(crate) fn translate<'n>(
     schema: &Schema,
     name: &'n str,
@@ -24,13 +25,13 @@ pub(crate) fn translate<'n>(
         return if is_neutral(name, &value) {
             Ok(None)
         } else {
-            Err("the model has nothing like it")
+            Err("the model does not support it")
         };
     };
     let property = schema.get(own);
     let value = match name {
         "stop" => stop(value, property.is_some_and(Parameter::is_list))?,
-        // OpenAI allows 0, for the most likely token; many models want a little more than that.
+        // OpenAI allows 0, for the most likely token; many models require a value above 0.
         "temperature" | "top_p" => {
             let least = property.map_or(&Value::Null, |property| &property.minimum);
             let is_below = |least: f64| {
@@ -49,7 +50,7 @@ pub(crate) fn translate<'n>(
     Ok(Some((own, value)).filter(|(_, value)| !value.is_null()))
 }
 
-/// Most of Replicate's models take stops as one string with commas between them.
+/// Most of Replicate's models take the stop sequences as one string, separated by commas.
 fn stop(value: Value, as_list: bool) -> Result<Value, &'static str> {
     let stops: Vec<&str> = match &value {
         Value::String(stop) => vec![stop],
@@ -61,13 +62,13 @@ fn stop(value: Value, as_list: bool) -> Result<Value, &'static str> {
         [] => Ok(Value::Null),
         stops if as_list => Ok(stops.into()),
         stops if stops.iter().any(|stop| stop.contains(',')) => {
-            Err("the model takes no stop sequence that holds a comma")
+            Err("the model does not support a stop sequence that contains a comma")
         }
         stops => Ok(stops.join(",").into()),
     }
 }
 
-/// Whether the parameter asks for nothing but what happens anyway.
+/// Whether the parameter has its default effect, so that it can be left out.
 fn is_neutral(name: &str, value: &Value) -> bool {
     match name {
         "frequency_penalty" | "presence_penalty" | "top_logprobs" => value.as_f64() == Some(0.0),
@@ -84,7 +85,8 @@ fn is_neutral(name: &str, value: &Value) -> bool {
     }
 }
 
-/// Whether the answer is the same without the parameter: it is left out, and reported, unasked.
+/// Whether the reply is the same without the parameter: it is dropped and reported, also without
+/// `drop_params`.
 pub(crate) fn is_without_effect(name: &str) -> bool {
     among(WITHOUT_EFFECT, name)
 }
@@ -93,7 +95,7 @@ fn among(names: &str, name: &str) -> bool {
     names.split(' ').any(|other| other == name)
 }
 
-/// The names that models have for the most tokens of an answer, and for the fewest.
+/// The models' names for the token limit of a reply.
 pub(crate) const LENGTH: &[&str] = &[
     "max_tokens",
     "max_completion_tokens",
@@ -105,7 +107,7 @@ const LEAST_LENGTH: &[&str] = &["min_tokens", "min_new_tokens"];
 const STOP: &[&str] = &["stop_sequences", "stop"];
 const WITHOUT_EFFECT: &str = "metadata prompt_cache_key prompt_cache_options \
     prompt_cache_retention safety_identifier service_tier store user";
-/// The other parameters of OpenAI's. All that are not here are taken for the model's own, and pass.
+/// OpenAI's other parameters. All that are not listed count as the model's own and are sent.
 const OPENAI: &str = "audio best_of echo frequency_penalty function_call functions logit_bias \
     logprobs modalities moderation n parallel_tool_calls prediction presence_penalty \
     reasoning_effort response_format seed suffix temperature tool_choice tools top_logprobs top_p \

@@ -1,4 +1,4 @@
-//! How a conversation becomes a model's input.
+//! Converts messages or a prompt to a model's input.
 
 use std::borrow::Cow;
 
@@ -12,50 +12,49 @@ use prompt_templates::{
 use replicate_api::Parameter;
 use serde_json::{Map, Value};
 
-use crate::models::Known;
+use crate::models::ModelInfo;
 
-/// What formatted a prompt: the family's name, `custom`, `messages`, `none` or `model`; and why this
-/// one: it was `configured`, or it goes by the `name` of the model, by the `schema` of its input,
-/// by the `request`, or is the `fallback`.
+/// The format of a prompt (a family's name, `custom`, `messages`, `none` or `model`) and its source:
+/// `configured`, the model's `name`, its input `schema`, the `request`, or `fallback`.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) struct Format(pub(crate) &'static str, pub(crate) &'static str);
 
-/// How prompts are to be written.
+/// The configured style of prompts.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Style<'t> {
-    /// The template that somebody configured for the model.
+    /// The configured template for the model.
     pub(crate) template: Option<&'t Template>,
-    /// What to do with control tokens in what people say.
+    /// What to do with control tokens in messages.
     pub(crate) control_tokens: ControlTokens,
 }
 
-/// Writes the conversation into `input`, by the first rule that fits:
+/// Writes the messages into `input`, by the first rule that applies:
 ///
-/// 1. With a template in the `style`, the prompt is what that template makes of it.
-/// 2. A model that takes `messages` gets them as they are.
-/// 3. A model of a known family gets a prompt in the family's format, and is kept from wrapping
-///    it in its own (`prompt_template`).
-/// 4. A model that wraps the prompt itself without being asked (it takes a `system_prompt` but no
-///    `prompt_template`) gets what belongs inside its wrapping.
-/// 5. A model of no known family gets the plain text, and formats it as it does.
+/// 1. With a template in the `style`, that template renders the prompt.
+/// 2. A model with the parameter `messages` gets the messages unchanged.
+/// 3. A model of a known family gets a prompt in the family's format, and `prompt_template` keeps it
+///    from wrapping the prompt again.
+/// 4. A model that always wraps the prompt (it takes a `system_prompt` but no `prompt_template`) gets
+///    the prompt without the outer markers.
+/// 5. A model of no known family gets the plain text.
 pub(crate) fn write(
     request: &ChatRequest,
-    known: &Known,
+    info: &ModelInfo,
     style: &Style<'_>,
     input: &mut Map<String, Value>,
 ) -> Result<Format> {
-    let schema = &known.schema;
+    let schema = &info.schema;
     if style.template.is_none() && schema.has("messages") {
         let messages = serde_json::to_value(&request.messages).unwrap_or_default();
         input.insert("messages".to_owned(), messages);
         return Ok(Format("messages", "schema"));
     }
     let (mut turns, images) = turns(&request.messages)?;
-    put_images(images, known, input)?;
-    // Who sends a template wants it applied, and hence the text without any.
+    put_images(images, info, input)?;
+    // A template in the request is applied by the model, to the plain text.
     let own_template = request.extra.contains_key("prompt_template");
-    let family = match_model(&known.model).family();
-    let keeps_quiet = schema.has("prompt_template") || !schema.has("system_prompt");
+    let family = match_model(&info.model).family();
+    let does_not_wrap = schema.has("prompt_template") || !schema.has("system_prompt");
     let (prompt, format) = match (style.template, family) {
         (Some(template @ Template::Family(family)), _) => (
             style.render(template, &turns)?,
@@ -65,7 +64,7 @@ pub(crate) fn write(
             style.render(template, &turns)?,
             Format("custom", "configured"),
         ),
-        (None, Some(family)) if keeps_quiet && !own_template => (
+        (None, Some(family)) if does_not_wrap && !own_template => (
             style.render(&family.into(), &turns)?,
             Format(family.name(), "name"),
         ),
@@ -86,11 +85,11 @@ pub(crate) fn write(
     Ok(format)
 }
 
-/// Writes the text to go on from into `input`, and keeps the model from wrapping it as far as it can
-/// be kept: by `prompt_template`, or else by an empty system prompt where it has one of its own.
+/// Writes the prompt of a text completion into `input`, and turns the model's own template off if
+/// possible: with `prompt_template`, else with an empty system prompt if the model has a default one.
 pub(crate) fn write_raw(
     request: &CompletionRequest,
-    known: &Known,
+    info: &ModelInfo,
     input: &mut Map<String, Value>,
 ) -> Result<Format> {
     let refused = |kind, message| Error::new(kind, message).with_param("prompt".to_owned());
@@ -103,7 +102,7 @@ pub(crate) fn write_raw(
             return Err(refused(ErrorKind::Unsupported, message));
         }
     };
-    let schema = &known.schema;
+    let schema = &info.schema;
     input.insert("prompt".to_owned(), prompt.as_str().into());
     if request.extra.contains_key("prompt_template") {
         return Ok(Format("custom", "request"));
@@ -121,7 +120,7 @@ pub(crate) fn write_raw(
     Ok(Format("model", "schema"))
 }
 
-/// The text of the conversation, and the URLs of the pictures in it.
+/// The texts of the messages, and the URLs of the images in them.
 fn turns(messages: &[Message]) -> Result<(Vec<Turn<'_>>, Vec<&str>)> {
     let mut images = Vec::new();
     let mut turns = Vec::with_capacity(messages.len());
@@ -131,7 +130,7 @@ fn turns(messages: &[Message]) -> Result<(Vec<Turn<'_>>, Vec<&str>)> {
             .value()
             .is_some_and(|calls| !calls.is_empty());
         if calls || matches!(message.role, Role::Tool | Role::Function) {
-            return Err(unsupported("Replicate's models take no tool calls"));
+            return Err(unsupported("Replicate's models do not support tool calls"));
         }
         let text: Option<Cow<'_, str>> = match message.content.value() {
             Some(llm_types::Content::Parts(parts)) => {
@@ -157,28 +156,28 @@ fn turns(messages: &[Message]) -> Result<(Vec<Turn<'_>>, Vec<&str>)> {
     Ok((turns, images))
 }
 
-fn put_images(images: Vec<&str>, known: &Known, input: &mut Map<String, Value>) -> Result<()> {
+fn put_images(images: Vec<&str>, info: &ModelInfo, input: &mut Map<String, Value>) -> Result<()> {
     if images.is_empty() {
         return Ok(());
     }
-    let Some(name) = known.schema.first_of(IMAGE_KEYS) else {
-        return Err(unsupported("the model takes no pictures"));
+    let Some(name) = info.schema.first_of(IMAGE_KEYS) else {
+        return Err(unsupported("the model does not support images"));
     };
-    let takes_list = known.schema.get(name).is_some_and(Parameter::is_list);
+    let takes_list = info.schema.get(name).is_some_and(Parameter::is_list);
     let value = match images.as_slice() {
         images if takes_list => images.into(),
         [image] => (*image).into(),
-        _ => return Err(unsupported("the model takes one picture only")),
+        _ => return Err(unsupported("the model supports only one image")),
     };
     input.insert(name.to_owned(), value);
     Ok(())
 }
 
-/// Moves the system messages at the beginning to where the model has a place for them.
+/// Moves the system messages at the beginning to the parameter `system_prompt`.
 fn put_system(turns: &mut Vec<Turn<'_>>, input: &mut Map<String, Value>) {
     let is_system = |turn: &Turn<'_>| matches!(turn.role.as_str(), "system" | "developer");
     let count = turns.iter().take_while(|turn| is_system(turn)).count();
-    // With nothing else to say, the model would have no prompt.
+    // If all messages are system messages, the prompt would be empty.
     if count == 0 || count == turns.len() {
         return;
     }
@@ -193,21 +192,21 @@ fn put_system(turns: &mut Vec<Turn<'_>>, input: &mut Map<String, Value>) {
 }
 
 impl Style<'_> {
-    /// The prompt without what the model itself writes around it: for a single question the bare
-    /// question, for a longer conversation the markers between the turns only.
+    /// The prompt without the outer markers, which the model itself adds: of a single message only its
+    /// text, of a longer conversation also the markers between the turns.
     fn inner(&self, family: Family, turns: &[Turn<'_>]) -> Result<String> {
         let template = Template::Family(family);
         let whole = self.render(&template, turns)?;
-        let wrapping = self.render(&template, &[Turn::user(MARK)])?;
+        let wrapping = self.render(&template, &[Turn::user(MARKER)])?;
         let bare = wrapping
-            .split_once(MARK)
+            .split_once(MARKER)
             .and_then(|(before, after)| whole.strip_prefix(before)?.strip_suffix(after))
             .map(str::to_owned);
         Ok(bare.unwrap_or(whole))
     }
 
     fn render(&self, template: &Template, turns: &[Turn<'_>]) -> Result<String> {
-        // BOS is left to the server, which writes it when it tokenizes.
+        // No BOS token: the server adds it when it tokenizes.
         let options = Options::new()
             .with_strictness(Strictness::Fold)
             .with_control_tokens(self.control_tokens);
@@ -222,5 +221,5 @@ fn unsupported(message: impl Into<Cow<'static, str>>) -> Error {
 }
 
 const IMAGE_KEYS: &[&str] = &["image_input", "images", "image"];
-/// No text of a conversation, and no marker of a family.
-const MARK: &str = "\u{1}";
+/// A text that occurs in no conversation and in no family's markers.
+const MARKER: &str = "\u{1}";

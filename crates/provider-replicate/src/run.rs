@@ -1,5 +1,5 @@
-//! Predictions that are run: made, made anew where Replicate asks for that, and stopped when nobody
-//! waits for them any more, so that nobody pays for them.
+//! Runs predictions: creates them, creates them again if Replicate asks for a retry, and cancels
+//! abandoned ones.
 
 use llm_provider::{Error, ErrorKind, Result, cleanup};
 use replicate_api::{NewPrediction, Prediction, ReplicateClient, Watch};
@@ -7,44 +7,42 @@ use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
-use crate::limit::Limit;
+use crate::guard::CancelGuard;
 
-/// A prediction, which is cancelled when this is dropped before its end, or when its time is over.
+/// A running prediction. It is cancelled at its time limit, or when this is dropped before its end.
 ///
-/// The call is made by a task of its own: it outlives the caller, and a process that stops waits
-/// for it in [`cleanup::finish`].
+/// The cancellation runs in a task that outlives the caller; [`cleanup::finish`] waits for it.
 #[derive(Debug)]
 pub(crate) struct Run {
-    /// It asks nothing twice by itself.
+    /// A client without retries.
     pub(crate) client: ReplicateClient,
-    /// As it was seen last.
+    /// The latest state.
     pub(crate) prediction: Prediction,
     pub(crate) watch: Watch,
     /// `None` once the prediction has ended.
-    limit: Option<Limit>,
+    guard: Option<CancelGuard>,
 }
 
-/// A prediction that is to be made, and made anew where Replicate asks for that.
+/// A prediction to create, and to create again if Replicate asks for a retry.
 #[derive(Clone, Debug)]
-pub(crate) struct Order {
+pub(crate) struct Job {
     pub(crate) client: ReplicateClient,
     pub(crate) new: NewPrediction,
-    /// When the caller has to have something, whatever the prediction does.
+    /// The caller's deadline, regardless of the prediction.
     pub(crate) deadline: Option<Instant>,
 }
 
-/// What a run ended with.
+/// The failure of a run.
 #[derive(Debug)]
 pub(crate) struct Failure {
     pub(crate) error: Error,
-    /// Whether the caller has got some of its text: that cannot be taken back, so that no other
-    /// run can go on.
-    pub(crate) is_told: bool,
+    /// Whether the caller has received output: then no other run can replace this one.
+    pub(crate) has_output: bool,
 }
 
 impl Failure {
     fn may_be_repeated(&self) -> bool {
-        self.error.should_retry() == Some(true) && !self.is_told
+        self.error.should_retry() == Some(true) && !self.has_output
     }
 }
 
@@ -52,7 +50,7 @@ impl From<Error> for Failure {
     fn from(error: Error) -> Self {
         Self {
             error,
-            is_told: false,
+            has_output: false,
         }
     }
 }
@@ -61,36 +59,36 @@ impl Run {
     fn new(client: ReplicateClient, prediction: Prediction, deadline: Option<Instant>) -> Self {
         let watch = Watch::new(&client, deadline);
         let goes_on = !prediction.status.is_terminal();
-        let limit = goes_on.then(|| Limit::new(&client, &prediction.id, watch.end()));
+        let guard = goes_on.then(|| CancelGuard::new(&client, &prediction.id, watch.end()));
         Self {
             client,
             prediction,
             watch,
-            limit,
+            guard,
         }
     }
 
-    /// Asks how the prediction is now.
+    /// Fetches the current state of the prediction.
     pub(crate) async fn refresh(&mut self) -> Result<()> {
-        self.prediction = self.watch.ask(&self.prediction.id).await?;
+        self.prediction = self.watch.fetch(&self.prediction.id).await?;
         if !self.prediction.status.is_terminal() {
-            self.move_limit();
-        } else if let Some(limit) = self.limit.take() {
-            limit.lift();
+            self.move_guard();
+        } else if let Some(guard) = self.guard.take() {
+            guard.disarm();
         }
         Ok(())
     }
 
-    /// Takes the caller's deadline away: there is an answer.
+    /// Removes the caller's deadline: there is output.
     pub(crate) fn answered(&mut self) {
         self.watch.answered();
-        self.move_limit();
+        self.move_guard();
     }
 
-    /// Waits until the prediction has been cancelled because its time was over, also if that was
-    /// while nobody polled.
+    /// Completes when the time limit has passed and the prediction is being cancelled, even if that
+    /// happened while nothing was polled.
     pub(crate) fn passed(&mut self) -> impl Future<Output = ()> + use<> {
-        let passed = self.limit.as_mut().map(Limit::passed);
+        let passed = self.guard.as_mut().map(CancelGuard::passed);
         async {
             match passed {
                 Some(passed) => passed.await,
@@ -99,17 +97,17 @@ impl Run {
         }
     }
 
-    fn move_limit(&self) {
-        if let Some(limit) = &self.limit {
-            limit.move_to(self.watch.end());
+    fn move_guard(&self) {
+        if let Some(guard) = &self.guard {
+            guard.move_to(self.watch.end());
         }
     }
 }
 
-impl Order {
-    /// Makes a prediction; tries again where Replicate cannot have billed it.
+impl Job {
+    /// Creates a prediction. Retries if Replicate cannot have billed it.
     ///
-    /// Dropping this future stops the prediction too, even while Replicate has not yet told its id.
+    /// Dropping this future cancels the prediction, even before its id is known.
     pub(crate) async fn start(&self) -> Result<Run> {
         let limit = self.new.cancel_after;
         let deadline = limit.and_then(|limit| Instant::now().checked_add(limit));
@@ -117,8 +115,8 @@ impl Order {
         retries.run(deadline, |_| self.start_once()).await
     }
 
-    /// Does `work` with `run`, and with new ones in its place as long as they end with errors
-    /// after which Replicate asks to try again, and nobody has been told of them.
+    /// Runs `work` with `run`. If it fails, Replicate asks for a retry and the caller has received no
+    /// output, runs `work` again with a new prediction.
     pub(crate) async fn finish<T, F: Future<Output = Result<T, Failure>>>(
         &self,
         run: Run,
@@ -136,7 +134,7 @@ impl Order {
                 match work(run).await {
                     Ok(done) => Ok(Ok(done)),
                     Err(failure) if failure.may_be_repeated() => Err(failure.error),
-                    // It would fail again, or has been billed.
+                    // It would fail again, or was billed.
                     Err(failure) => Ok(Err(failure.error)),
                 }
             }
@@ -149,7 +147,7 @@ impl Order {
         let (client, new, deadline) = (self.client.once(), self.new.clone(), self.deadline);
         let task = async move {
             let created = client.create_prediction(&new).await;
-            // When nobody listens any more, the run is dropped here, and cancels.
+            // If the receiver was dropped, the run is dropped here and cancelled.
             let _ = sender.send(created.map(|made| Run::new(client, made, deadline)));
         };
         cleanup::spawn(&Handle::current(), task);
@@ -163,7 +161,7 @@ impl Order {
 /// Waits until the prediction has succeeded.
 ///
 /// # Errors
-/// That of a prediction which ends in another way, and those of [`Watch`].
+/// That of a prediction that ends with another status, and those of [`Watch`].
 pub(crate) async fn to_the_end(mut run: Run) -> Result<Run, Failure> {
     let passed = run.passed();
     let done = tokio::select! {
@@ -179,7 +177,7 @@ pub(crate) async fn to_the_end(mut run: Run) -> Result<Run, Failure> {
 }
 
 async fn watch_to_the_end(run: &mut Run) -> Result<()> {
-    // Replicate answers as soon as the output is there, and has the metrics a moment later.
+    // Replicate responds as soon as the output exists; the metrics follow a moment later.
     let mut is_there = !run.prediction.output.is_null();
     while !run.prediction.status.is_terminal() {
         if !std::mem::take(&mut is_there) {

@@ -1,7 +1,7 @@
-//! A prediction's text as it is written, whole whatever happens to the connection.
+//! Streams the text of a prediction, complete even if connections break.
 //!
-//! Three sources are glued together without loss or repetition: the event stream, the event
-//! stream resumed where it broke, and the growing output of the prediction itself.
+//! Three sources are combined without loss or repetition: the event stream, the resumed event
+//! stream, and the growing output of the prediction itself.
 
 use std::collections::HashSet;
 use std::future::ready;
@@ -15,28 +15,28 @@ use sse_codec::{EventStream, OwnedEvent};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until, timeout};
 
-use crate::answer::Answer;
 use crate::client::Started;
+use crate::reply::ReplyBuilder;
 use crate::run::{Failure, Run};
 
-/// Follows what has started to its end. What goes wrong is the last item.
+/// Follows a started prediction to its end. An error is the last item.
 pub(crate) fn follow(started: Started) -> impl Stream<Item = Result<ReplyEvent>> + Send + 'static {
-    // A caller who reads slowly holds the upstream back.
-    let (sender, mut receiver) = mpsc::channel(WAITING);
-    // The work is done while the stream is polled, and dropped with it: nothing runs ahead but the
-    // limit of the run.
+    // The bounded channel applies backpressure to the upstream.
+    let (sender, mut receiver) = mpsc::channel(CHANNEL_CAPACITY);
+    // The work is part of the stream: it runs while the stream is polled and is dropped with it. Only
+    // the guard of the run has its own task.
     let work = async move {
         let follow = |run: Run| {
             let follower = Follower {
-                answer: started.answer.of(&run.prediction),
+                reply: started.reply.of(&run.prediction),
                 run,
-                told: String::new(),
+                sent: String::new(),
                 sender: sender.clone(),
-                seen: Seen::default(),
+                seen: SeenEvents::default(),
             };
             follower.follow()
         };
-        let followed = started.order.finish(started.run, follow).await;
+        let followed = started.job.finish(started.run, follow).await;
         if let Err(error) = followed {
             let _ = sender.send(Err(error)).await;
         }
@@ -48,25 +48,25 @@ pub(crate) fn follow(started: Started) -> impl Stream<Item = Result<ReplyEvent>>
 
 struct Follower {
     run: Run,
-    answer: Answer,
-    /// The text that the caller has got.
-    told: String,
+    reply: ReplyBuilder,
+    /// The text that was sent to the caller.
+    sent: String,
     sender: mpsc::Sender<Result<ReplyEvent>>,
-    seen: Seen,
+    seen: SeenEvents,
 }
 
-/// The events that came.
+/// The ids of the events that were received.
 #[derive(Default)]
-struct Seen {
-    /// In earlier connections.
+struct SeenEvents {
+    /// From earlier connections.
     earlier: HashSet<String>,
-    /// In the present one.
+    /// From the current connection.
     now: HashSet<String>,
-    /// The event to resume behind.
+    /// The event after which to resume.
     last: Option<String>,
-    /// Some events have no id of their own, so that resuming would repeat them.
+    /// Whether an event had no id of its own, so that resuming could repeat it.
     has_gaps: bool,
-    /// The bytes of all ids, with the overhead of keeping them.
+    /// The memory of all ids, in bytes, with overhead.
     size: usize,
 }
 
@@ -74,7 +74,7 @@ struct Seen {
 enum End {
     Broken,
     Done,
-    /// `canceled` or `error`, and what is known of that.
+    /// The status `canceled` or `error`, and the detail.
     Failed(String, Value),
 }
 
@@ -84,31 +84,31 @@ impl Follower {
         let done = tokio::select! {
             biased;
             () = passed => None,
-            done = self.tell_all() => Some(done),
+            done = self.follow_to_end() => Some(done),
         };
         let done = done.unwrap_or_else(|| Err(self.run.watch.too_late()));
         done.map_err(|error| Failure {
             error,
-            is_told: !self.told.is_empty(),
+            has_output: !self.sent.is_empty(),
         })
     }
 
-    async fn tell_all(&mut self) -> Result<()> {
+    async fn follow_to_end(&mut self) -> Result<()> {
         self.report_progress().await;
         let url = self.run.prediction.url("stream").map(str::to_owned);
         let Some(url) = url.filter(|_| !self.run.prediction.status.is_terminal()) else {
-            return self.output().await;
+            return self.follow_output().await;
         };
         let mut failures = 0;
         loop {
-            let (told, since) = (self.told.len(), Instant::now());
+            let (sent, since) = (self.sent.len(), Instant::now());
             match self.events(&url).await? {
                 End::Broken => {}
                 End::Done => return self.settle(None).await,
                 End::Failed(reason, error) => return self.settle(Some((reason, error))).await,
             }
-            // A cold boot outlasts many idle streams: only those that break at once are failures.
-            let was_useful = self.told.len() > told || since.elapsed() >= USEFUL;
+            // A cold boot outlasts many idle streams: only a stream that breaks early is a failure.
+            let was_useful = self.sent.len() > sent || since.elapsed() >= MIN_USEFUL_TIME;
             failures = if was_useful { 0 } else { failures + 1 };
             if failures > 1 {
                 self.run.watch.pause().await?;
@@ -116,14 +116,14 @@ impl Follower {
             if !self.run.prediction.status.is_terminal() {
                 self.refresh().await?;
             }
-            let may_resume = self.told.is_empty() || self.seen.last.is_some();
+            let may_resume = self.sent.is_empty() || self.seen.last.is_some();
             if self.run.prediction.status.is_terminal() || !may_resume || failures > MAX_FAILURES {
-                return self.output().await;
+                return self.follow_output().await;
             }
         }
     }
 
-    /// Reads the event stream from its beginning, or from where it broke.
+    /// Reads the event stream from its beginning, or from the last event.
     async fn events(&mut self, url: &str) -> Result<End> {
         let last = self.seen.last.as_deref().unwrap_or_default();
         let opened = tokio::select! {
@@ -134,52 +134,52 @@ impl Follower {
             return Ok(End::Broken);
         };
         self.seen.earlier.extend(self.seen.now.drain());
-        // Without a `data` line, a `done` would be dropped as WHATWG wants it.
+        // The WHATWG specification drops events without a `data` line, such as a `done`.
         let mut events = EventStream::new(body).with_empty_events(true);
-        let mut pause = FIRST_LOOK;
-        let mut next_look = Instant::now() + pause;
+        let mut pause = FIRST_CHECK;
+        let mut next_check = Instant::now() + pause;
         loop {
             let event = tokio::select! {
-                // What is there already comes before any timer.
+                // Events that have arrived have priority over timers.
                 biased;
                 event = events.next() => event,
-                // Silence may be a boot, of which the caller wants to know, or a dead connection.
-                () = sleep_until(next_look), if self.told.is_empty() => {
+                // Silence is a boot, which is reported as progress, or a dead connection.
+                () = sleep_until(next_check), if self.sent.is_empty() => {
                     self.refresh().await?;
                     if self.run.prediction.status.is_terminal() {
                         return Ok(End::Broken);
                     }
-                    pause = (pause * 2).min(LONGEST_LOOK);
-                    next_look = Instant::now() + pause;
+                    pause = (pause * 2).min(MAX_CHECK_INTERVAL);
+                    next_check = Instant::now() + pause;
                     continue;
                 }
                 error = self.run.watch.deadline() => return Err(error),
             };
-            // What is cut off is sent again, or found in the prediction's output.
+            // An incomplete event is sent again, or its text is in the prediction's output.
             let event = event.and_then(Result::ok);
             let Some(event) = event.filter(|event| !event.is_incomplete()) else {
                 return Ok(End::Broken);
             };
-            let said = || serde_json::from_slice::<Value>(&event.data).unwrap_or_default();
+            let data = || serde_json::from_slice::<Value>(&event.data).unwrap_or_default();
             match event.name() {
-                "output" => self.take(&event).await?,
-                "done" => match said()["reason"].as_str() {
+                "output" => self.handle_output(&event).await?,
+                "done" => match data()["reason"].as_str() {
                     Some(reason) => return Ok(End::Failed(reason.to_owned(), Value::Null)),
                     None => return Ok(End::Done),
                 },
-                "error" => return Ok(End::Failed("error".to_owned(), said()["detail"].clone())),
+                "error" => return Ok(End::Failed("error".to_owned(), data()["detail"].clone())),
                 _ => {}
             }
         }
     }
 
-    async fn take(&mut self, event: &OwnedEvent) -> Result<()> {
+    async fn handle_output(&mut self, event: &OwnedEvent) -> Result<()> {
         let id = event.id();
         if self.seen.earlier.contains(id) {
             return Ok(());
         }
-        self.tell(&event.text()).await?;
-        // An event without an id is given that of the one before.
+        self.send_text(&event.text()).await?;
+        // An event without an id inherits that of the previous event.
         if id.is_empty() || !self.seen.now.insert(id.to_owned()) {
             self.seen.has_gaps = true;
         } else {
@@ -189,20 +189,20 @@ impl Follower {
         self.check_size()
     }
 
-    /// Tells by how much the prediction's output grows, to its end.
-    async fn output(&mut self) -> Result<()> {
+    /// Polls the prediction and sends what is new in its output, to its end.
+    async fn follow_output(&mut self) -> Result<()> {
         loop {
             let is_over = self.run.prediction.status.is_terminal();
             if let Some(error) = self.run.prediction.failure() {
                 return Err(error);
             }
             let text = self.run.prediction.text()?;
-            match text.strip_prefix(self.told.as_str()) {
-                Some(more) => self.tell(more).await?,
-                // While it grows, the output may lag behind the events.
-                None if !is_over && self.told.starts_with(&text) => {}
+            match text.strip_prefix(self.sent.as_str()) {
+                Some(more) => self.send_text(more).await?,
+                // While the prediction runs, its output may lag behind the events.
+                None if !is_over && self.sent.starts_with(&text) => {}
                 None => {
-                    let message = "the prediction's output is not what its events began with";
+                    let message = "the prediction's output contradicts its events";
                     return Err(Error::new(ErrorKind::UnexpectedBody, message));
                 }
             }
@@ -215,7 +215,7 @@ impl Follower {
         }
     }
 
-    /// Waits a little for the prediction's last word, which may come later than the stream's.
+    /// Waits briefly for the final state of the prediction, which may come after the end of the stream.
     async fn settle(&mut self, failure: Option<(String, Value)>) -> Result<()> {
         let _ = timeout(SETTLE, self.refresh_until_over()).await;
         if let Some(error) = self.run.prediction.failure() {
@@ -224,10 +224,10 @@ impl Follower {
         if let Some((reason, error)) = failure {
             return Err(self.run.client.failure(&reason, &error));
         }
-        // Files are other text in the events than in the output: then the events count.
+        // The text of files differs between events and output; the events have priority.
         let text = self.run.prediction.text().unwrap_or_default();
-        if let Some(more) = text.strip_prefix(self.told.as_str()) {
-            self.tell(more).await?;
+        if let Some(more) = text.strip_prefix(self.sent.as_str()) {
+            self.send_text(more).await?;
         }
         self.end().await;
         Ok(())
@@ -249,7 +249,7 @@ impl Follower {
     }
 
     async fn report_progress(&self) {
-        let has_text = !self.told.is_empty() || !self.run.prediction.output.is_null();
+        let has_text = !self.sent.is_empty() || !self.run.prediction.output.is_null();
         if !has_text && !self.run.prediction.status.is_terminal() {
             let status = excerpt(&self.run.prediction.status.0);
             let progress = Progress::new(status, self.run.watch.elapsed());
@@ -257,22 +257,22 @@ impl Follower {
         }
     }
 
-    async fn tell(&mut self, text: &str) -> Result<()> {
+    async fn send_text(&mut self, text: &str) -> Result<()> {
         if text.is_empty() {
             return Ok(());
         }
-        if self.told.is_empty() {
+        if self.sent.is_empty() {
             self.run.answered();
         }
-        self.told.push_str(text);
+        self.sent.push_str(text);
         self.check_size()?;
-        self.send(self.answer.piece(text)).await;
+        self.send(self.reply.piece(text)).await;
         Ok(())
     }
 
-    /// Text and ids are kept, to go on where a stream broke. A model writes far less.
+    /// Limits the text and the ids, which are kept for resuming. Models write far less.
     fn check_size(&self) -> Result<()> {
-        if self.told.len() + self.seen.size <= MAX_SIZE {
+        if self.sent.len() + self.seen.size <= MAX_SIZE {
             return Ok(());
         }
         let mebibytes = MAX_SIZE >> 20;
@@ -281,26 +281,25 @@ impl Follower {
     }
 
     async fn end(&self) {
-        for event in self.answer.ending(&self.run.prediction, &self.told) {
+        for event in self.reply.ending(&self.run.prediction, &self.sent) {
             self.send(event).await;
         }
     }
 
     async fn send(&self, event: ReplyEvent) {
-        // The receiver is dropped together with this.
+        // The receiver is dropped only together with this future.
         let _ = self.sender.send(Ok(event)).await;
     }
 }
 
-const FIRST_LOOK: Duration = Duration::from_millis(500);
-const LONGEST_LOOK: Duration = Duration::from_secs(5);
+const FIRST_CHECK: Duration = Duration::from_millis(500);
+const MAX_CHECK_INTERVAL: Duration = Duration::from_secs(5);
 const SETTLE: Duration = Duration::from_secs(3);
-const USEFUL: Duration = Duration::from_secs(5);
+const MIN_USEFUL_TIME: Duration = Duration::from_secs(5);
 const MAX_FAILURES: u32 = 3;
-/// The text and the ids of a prediction's events, in bytes: as long as a response of Replicate may
-/// be.
+/// The maximum size of the text and the ids of a prediction's events, in bytes: that of a response.
 const MAX_SIZE: usize = 64 << 20;
-/// Events that wait for the caller.
-const WAITING: usize = 16;
-/// What a set needs for an entry, besides its text.
+/// The number of events that wait for the caller.
+const CHANNEL_CAPACITY: usize = 16;
+/// The memory of an entry in a set besides its text, in bytes.
 const ID_OVERHEAD: usize = 64;

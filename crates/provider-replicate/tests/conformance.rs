@@ -25,7 +25,7 @@ fn replicate_keeps_the_contract() {
 }
 
 #[test]
-fn control_tokens_that_are_kept_fail_their_check() {
+fn kept_control_tokens_fail_their_check() {
     let keeps = Simulated {
         control_tokens: Some("keep"),
     };

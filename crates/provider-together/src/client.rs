@@ -10,7 +10,7 @@ use prompt_templates::{Prompts, Template};
 use provider_openai::OpenAiClient;
 
 use crate::config::{Config, NAME};
-use crate::known::Known;
+use crate::model_facts::ModelFacts;
 use crate::prompt::Format;
 use crate::wire::TogetherDialect;
 
@@ -20,15 +20,15 @@ pub struct Together {
     client: OpenAiClient<TogetherDialect>,
     prompts: Prompts,
     text_completion: bool,
-    known: Known,
+    model_facts: ModelFacts,
 }
 
 impl Together {
-    /// Opens an account; key and address not in `settings` come from the environment.
+    /// Creates a provider. If `settings` have no key or address, they come from the environment.
     ///
     /// # Errors
-    /// [`ErrorKind::Auth`](llm_provider::ErrorKind::Auth) when there is no key anywhere, and
-    /// `InvalidRequest` for an address that is no URL, or for a setting that cannot be read.
+    /// [`ErrorKind::Auth`](llm_provider::ErrorKind::Auth) without a key, and
+    /// `InvalidRequest` for an address that is not a URL, or for an invalid setting.
     pub fn new(settings: Settings) -> Result<Self> {
         let config = Config::new(&settings)?;
         let (base, key) = (config.api_base, config.api_key);
@@ -36,14 +36,14 @@ impl Together {
             client: OpenAiClient::new(TogetherDialect, &settings, base, key)?,
             prompts: config.specific.prompts,
             text_completion: config.specific.text_completion,
-            known: Known::default(),
+            model_facts: ModelFacts::default(),
         })
     }
 
     /// Formats the chats of `model` with `template`, and sends them as prompts.
     ///
-    /// `*` in the name stands for any characters. The template goes before that of the settings,
-    /// which is for all models.
+    /// `*` in the name matches any characters. The template has priority over that of the settings,
+    /// which applies to all models.
     #[must_use]
     pub fn with_template(
         mut self,
@@ -54,9 +54,9 @@ impl Together {
         self
     }
 
-    /// Answers a chat. It is sent as a chat, unless the model is known to take prompts, and as a
-    /// prompt if Together rejects it because the model takes those. The limit of the call bounds
-    /// all of that.
+    /// Sends a chat: as a prompt if the model is known to take prompts, or if Together rejects the
+    /// chat and the list of models says so; else as a chat. The time limit of the call bounds all
+    /// steps.
     async fn chat<T>(
         &self,
         call: Call,
@@ -67,17 +67,17 @@ impl Together {
         let end = self.client.deadline(&call, stream);
         let model = call.model();
         if let Some(format) = self.format(&model) {
-            return prompt(call, format).await.map_err(name(&model));
+            return prompt(call, format).await.map_err(named(&model));
         }
         let error = match chat(call.clone()).await {
-            Err(error) if self.known.may_ask(&error) => error,
+            Err(error) if self.model_facts.should_list(&error) => error,
             answer => return answer,
         };
-        // Perhaps Together rejected the chat because the model takes none. Without a list in time,
-        // the rejection itself is the error.
+        // Together may have rejected the chat because the model takes prompts. If the list does not
+        // arrive in time, the rejection is the error.
         let list = end.at_most(LOOK_UP).bound(self.models());
         match list.await.ok().and_then(|_| self.format(&model)) {
-            Some(format) => end.bound(prompt(call, format)).await.map_err(name(&model)),
+            Some(format) => end.bound(prompt(call, format)).await.map_err(named(&model)),
             None => Err(error),
         }
     }
@@ -85,22 +85,22 @@ impl Together {
     /// How the prompts of a model are formatted; `None` for one that takes chats.
     fn format(&self, model: &str) -> Option<Format> {
         Format::configured(&self.prompts, model).or_else(|| {
-            let takes_prompts = self.text_completion || self.known.is_language(model);
+            let takes_prompts = self.text_completion || self.model_facts.is_language(model);
             takes_prompts.then(|| Format::of_language_model(model))
         })
     }
 
-    /// Answers in one piece; a model that only streams, by joining its chunks.
+    /// Sends a plain call; joins the chunks of a model that only streams.
     async fn whole(&self, call: Call) -> Result<Reply> {
         let end = self.client.deadline(&call, false);
         let model = call.model();
-        if self.known.only_streams(&model) {
+        if self.model_facts.only_streams(&model) {
             return Box::pin(self.client.send_by_stream(call)).await;
         }
         match self.client.send(call.clone()).await {
-            Err(error) if self.known.learn_streaming(&model, &error) => {
+            Err(error) if self.model_facts.learn_streaming(&model, &error) => {
                 let by_stream = Box::pin(self.client.send_by_stream(call));
-                end.bound(by_stream).await.map_err(name(&model))
+                end.bound(by_stream).await.map_err(named(&model))
             }
             answer => answer,
         }
@@ -136,7 +136,7 @@ impl Provider for Together {
         ])
     }
 
-    // Rare cases are boxed apart, so that the futures of all calls stay small.
+    // Rare cases are boxed separately, so that the futures of all calls stay small.
     fn send(&self, call: Call) -> BoxFuture<'_, Result<Reply>> {
         match call.endpoint.capability() {
             Capability::Chat => {
@@ -167,7 +167,7 @@ impl Provider for Together {
     fn models(&self) -> BoxFuture<'_, Result<ModelList>> {
         Box::pin(async {
             let list = self.client.models().await?;
-            self.known.learn_list(&list);
+            self.model_facts.learn_list(&list);
             Ok(list)
         })
     }
@@ -176,6 +176,6 @@ impl Provider for Together {
 /// How long a rejected chat may wait for the list of models.
 const LOOK_UP: Duration = Duration::from_secs(10);
 
-fn name(model: &str) -> impl Fn(Error) -> Error {
+fn named(model: &str) -> impl Fn(Error) -> Error {
     move |error| error.with_provider(NAME).with_model(model)
 }

@@ -5,14 +5,14 @@ use llm_provider::{
 use prompt_templates::{Prompts, TemplateRegistry};
 use serde::Deserialize;
 
-/// What Together's model names are prefixed with, as in LiteLLM.
+/// The prefix of Together's model names, as in LiteLLM.
 pub const NAME: &str = "together_ai";
 
-/// Where Together is, unless the settings or the environment say otherwise.
+/// The default address.
 pub const DEFAULT_API_BASE: &str = "https://api.together.ai/v1";
 
-/// The environment variables that may hold the key, first hit wins: the one that LiteLLM's page
-/// names, Together's own, and the two more that LiteLLM accepts.
+/// The environment variables of the key; the first that is set counts: the one in LiteLLM's
+/// documentation, Together's own, and two others that LiteLLM accepts.
 pub const API_KEY_VARIABLES: &[&str] = &[
     "TOGETHERAI_API_KEY",
     "TOGETHER_API_KEY",
@@ -20,7 +20,7 @@ pub const API_KEY_VARIABLES: &[&str] = &[
     "TOGETHER_AI_TOKEN",
 ];
 
-/// The environment variables that may hold the address: LiteLLM's and Together's own.
+/// The environment variables of the address: LiteLLM's, then Together's own.
 pub const API_BASE_VARIABLES: &[&str] = &["TOGETHER_AI_API_BASE", "TOGETHER_BASE_URL"];
 
 /// The declaration of the provider.
@@ -45,7 +45,7 @@ const PARAMS: &[ParamSpec] = &[
     ParamSpec::new("top_k", ValueKind::Integer),
 ];
 
-/// What an account is built from: its address, its key, and how prompts are written.
+/// The key, the address and the specific settings of an account.
 #[derive(Debug)]
 pub(crate) struct Config {
     pub(crate) api_key: ApiKey,
@@ -62,7 +62,7 @@ impl Config {
             specific.prompts.register(model, template.clone());
         }
         Ok(Self {
-            // The address first: a wrong one is reported whether there is a key or not.
+            // The address first: an invalid one is reported with or without a key.
             api_base: settings.api_base_or(NAME, API_BASE_VARIABLES, DEFAULT_API_BASE)?,
             api_key: settings.require_api_key(NAME, API_KEY_VARIABLES)?,
             specific,

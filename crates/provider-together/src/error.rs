@@ -5,13 +5,13 @@ use llm_types::ErrorResponse;
 use provider_openai::read_error;
 use serde_json::Value;
 
-/// Reads an error answer of Together's.
+/// Reads an error response of Together.
 ///
-/// The envelope is OpenAI's with an `id` beside it, but for `GET /models`, whose error has a
-/// message only, and for Cloudflare's pages. A context that overflows comes as 400 that blames
-/// `max_tokens`, or as 403 of type `invalid_request_error` without a code: Together's table of
-/// errors knows no other reason for that one. A 403 of another shape, such as a firewall's page,
-/// is a refusal. Which limit was hit is told by an `error_type`, inside of the error or beside it.
+/// The envelope is OpenAI's with an `id` beside it, except for `GET /models`, whose error has only a
+/// message, and for Cloudflare's pages. A context overflow is a 400 with the param `max_tokens`, or
+/// a 403 of type `invalid_request_error` without a code: Together documents no other reason for that
+/// 403. Any other 403, such as a firewall's page, is `Permission`. The `error_type`, inside the error
+/// or beside it, names the rate limit that was exceeded.
 pub(crate) fn read(status: StatusCode, headers: &HeaderMap, body: Bytes) -> Error {
     let error = read_error(status, headers, body);
     let overflow = match status.as_u16() {

@@ -3,8 +3,8 @@
 mod client;
 mod config;
 mod error;
-mod known;
 mod messages;
+mod model_facts;
 mod prompt;
 mod wire;
 

@@ -1,4 +1,4 @@
-//! Messages as Together takes them.
+//! Converts messages to Together's schema.
 
 use llm_provider::text::excerpt;
 use llm_provider::{Call, Error, ErrorKind, Result};
@@ -7,7 +7,7 @@ use llm_types::{Content, ContentPart, Field, Message, RawObject, Role};
 /// Rewrites the messages where Together's schema differs: `developer` is unknown, and only users
 /// may send content in parts.
 pub(crate) fn rewrite(call: &mut Call) -> Result<()> {
-    // A look at each message, without copying its text.
+    // Checks each message without copying its text.
     let mut items = call.body.objects("messages").into_iter().flatten();
     if !items.any(|message| message.is_ok_and(differs)) {
         return Ok(());

@@ -1,4 +1,4 @@
-//! Chats with models that take prompts.
+//! Converts chats to text completions, for models that take prompts.
 
 use llm_provider::endpoint::Completions;
 use llm_provider::{Call, Error, Metadata, Result};
@@ -8,17 +8,17 @@ use serde_json::Value;
 
 use crate::wire;
 
-/// What formats a model's prompts.
+/// The template of a model's prompts.
 #[derive(Clone, Debug)]
 pub(crate) struct Format {
     template: Template,
-    /// Why this one: somebody `configured` it, or it goes by the `name` of the model, or is the
+    /// Why this template was chosen: it is `configured`, it matches the model's `name`, or it is the
     /// `fallback`.
     source: &'static str,
 }
 
 impl Format {
-    /// The template that somebody set for `model`.
+    /// The configured template for `model`.
     pub(crate) fn configured(prompts: &Prompts, model: &str) -> Option<Self> {
         let template = prompts.find(model)?.clone();
         Some(Self {
@@ -27,8 +27,8 @@ impl Format {
         })
     }
 
-    /// The template for `model`, which takes no chats: the one of its family, if its name tells
-    /// one, else plain text, as a base model needs it.
+    /// The template for `model`, which takes prompts: that of the family in its name, else plain
+    /// text, which suits a base model.
     pub(crate) fn of_language_model(model: &str) -> Self {
         let family = match_model(model).family();
         Self {
@@ -37,11 +37,11 @@ impl Format {
         }
     }
 
-    /// Turns a chat into a text completion: the conversation becomes the prompt, and everything
-    /// else stays as it is, except what has no meaning beside a prompt.
+    /// Converts a chat to a text completion: the messages become the prompt. Parameters that only
+    /// chats have are rejected or dropped; all others stay unchanged.
     ///
     /// # Errors
-    /// [`InvalidRequest`](llm_provider::ErrorKind::InvalidRequest) for messages that fit no prompt, and
+    /// [`InvalidRequest`](llm_provider::ErrorKind::InvalidRequest) for messages that cannot be rendered, and
     /// [`Unsupported`](llm_provider::ErrorKind::Unsupported) for parameters that only chats have, unless they may be dropped.
     pub(crate) fn write(&self, prompts: &Prompts, mut call: Call) -> Result<Call> {
         let request: ChatRequest = call.read()?;
@@ -79,7 +79,7 @@ impl Format {
         Ok(call)
     }
 
-    /// Reports in the metadata of the answer how its prompt was made.
+    /// Adds the template and its source to the reply's metadata.
     pub(crate) fn report(&self, metadata: &mut Metadata) {
         let name = self.template.name().to_owned();
         let extra = &mut metadata.extra;
@@ -88,7 +88,7 @@ impl Format {
     }
 }
 
-/// Whether the parameter asks for nothing but what happens anyway.
+/// Whether the parameter has its default effect, so that it can be left out.
 fn is_neutral(key: &str, json: &[u8]) -> bool {
     let value: Value = serde_json::from_slice(json).unwrap_or_default();
     match key {
@@ -101,7 +101,7 @@ fn is_neutral(key: &str, json: &[u8]) -> bool {
     }
 }
 
-/// What has no place beside a prompt.
+/// The parameters that only chats have.
 const CHATS_ONLY: &[&str] = &[
     "audio",
     "chat_template_kwargs",

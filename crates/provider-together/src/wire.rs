@@ -1,4 +1,4 @@
-//! OpenAI's dialect as Together speaks it.
+//! The differences between Together's API and OpenAI's.
 
 use bytes::Bytes;
 use http::{HeaderMap, StatusCode};
@@ -10,8 +10,8 @@ use serde_json::{Value, json};
 use crate::config::NAME;
 use crate::{error, messages};
 
-/// Where Together's schema differs from OpenAI's. Parameters that are not named here pass as they
-/// are: Together's own, and those of OpenAI's that Together may learn later.
+/// Together's dialect. Parameters that are not named here are sent unchanged: Together's own, and
+/// those of OpenAI that Together may add later.
 #[derive(Debug)]
 pub(crate) struct TogetherDialect;
 
@@ -37,7 +37,7 @@ impl Dialect for TogetherDialect {
 }
 
 fn chat(call: &mut Call) -> Result<()> {
-    // Otherwise the answer would not be what was asked for.
+    // Together returns text only: dropping this silently would return another reply than requested.
     let modalities: Option<Vec<Value>> = call.param("modalities")?;
     if modalities.is_some_and(|list| list.iter().any(|modality| modality == "audio")) {
         call.refuse("modalities")?;
@@ -67,13 +67,13 @@ fn embedding(call: &mut Call) -> Result<()> {
         return Err(no_token_ids("input"));
     }
     call.refuse("dimensions")?;
-    // Together does not know it; the answer is encoded here instead.
+    // Together does not have it; the reply is encoded by the endpoint's normalizer instead.
     call.body.remove("encoding_format");
     Ok(())
 }
 
 fn rerank(call: &mut Call) -> Result<()> {
-    // Together rejects what is not in its schema, without saying what it was.
+    // Together rejects members that are not in its schema without naming them.
     for key in call.body.keys() {
         if !RERANK.contains(&&*key) {
             call.refuse(&key)?;
@@ -83,12 +83,12 @@ fn rerank(call: &mut Call) -> Result<()> {
     Ok(())
 }
 
-/// Gives the token limit the name that Together knows.
+/// Renames the token limit to Together's name.
 pub(crate) fn rename_limit(call: &mut Call) {
     call.body.rename("max_completion_tokens", "max_tokens");
 }
 
-/// Sets how many log probabilities are wanted: `logprobs` is a number here.
+/// Converts `logprobs` and `top_logprobs` to Together's `logprobs`, which is a number.
 pub(crate) fn count_logprobs(call: &mut Call) -> Result<()> {
     let top: Option<u64> = call.param("top_logprobs")?;
     let wanted: Option<Value> = call.param("logprobs")?;
@@ -101,7 +101,7 @@ pub(crate) fn count_logprobs(call: &mut Call) -> Result<()> {
     Ok(())
 }
 
-/// Makes a list of a single stop sequence.
+/// Converts a single stop sequence to a list.
 fn list_stops(call: &mut Call) -> Result<()> {
     let is_text = |stop: &[u8]| stop.starts_with(b"\"");
     if call.body.get("stop").is_some_and(is_text) {
@@ -120,8 +120,8 @@ pub(crate) fn stops(call: &Call) -> Result<Vec<String>> {
     })
 }
 
-/// Together knows three efforts, and another way to ask for none. Which models know which efforts
-/// is as in LiteLLM.
+/// Together has three efforts, and a separate member to turn reasoning off. The efforts of each
+/// model are those in LiteLLM.
 fn reasoning(call: &mut Call) {
     let body = &mut call.body;
     let Some(effort) = body.str("reasoning_effort") else {
@@ -147,7 +147,7 @@ fn reasoning(call: &mut Call) {
     body.set("reasoning_effort", effort);
 }
 
-/// Together takes one prompt, as text; a list of one counts as that.
+/// Together takes one prompt as text. A list of one text is converted to it.
 fn single_prompt(call: &mut Call) -> Result<()> {
     let Some(raw) = call.body.get("prompt").filter(|raw| raw.starts_with(b"[")) else {
         return Ok(());
@@ -163,7 +163,7 @@ fn single_prompt(call: &mut Call) -> Result<()> {
         }
         _ => Err(unsupported(
             "prompt",
-            "Together takes one prompt at a time, as text",
+            "Together takes only one prompt per request, as text",
         )),
     }
 }

@@ -55,7 +55,7 @@ fn chats_that_are_sent_as_prompts_keep_the_contract() {
 }
 
 #[test]
-fn control_tokens_that_are_kept_fail_their_check() {
+fn kept_control_tokens_fail_their_check() {
     let keeps = Simulated {
         by_prompt: true,
         control_tokens: Some("keep"),

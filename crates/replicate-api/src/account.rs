@@ -30,7 +30,7 @@ impl ReplicateClient {
     /// # Errors
     /// [`ErrorKind::Auth`](llm_provider::ErrorKind::Auth) if Replicate does not know the token.
     pub async fn account(&self) -> Result<Account> {
-        self.ask(ApiRequest::get("/v1/account")).await
+        self.send(ApiRequest::get("/v1/account")).await
     }
 
     /// The secret that signs the account's webhooks; `webhook::WebhookSecret` verifies them.
@@ -40,8 +40,8 @@ impl ReplicateClient {
     /// none.
     pub async fn webhook_secret(&self) -> Result<ApiKey> {
         let path = "/v1/webhooks/default/secret".to_owned();
-        let told: Value = self.ask(ApiRequest::new(Method::GET, path)).await?;
-        let key = told["key"].as_str().map(ApiKey::new);
+        let found: Value = self.send(ApiRequest::new(Method::GET, path)).await?;
+        let key = found["key"].as_str().map(ApiKey::new);
         key.ok_or_else(|| unexpected("Replicate's response has no webhook secret"))
     }
 }

@@ -93,16 +93,16 @@ impl ReplicateClient {
         self.limits
     }
 
-    /// Any call whose response is JSON or empty.
-    pub(crate) async fn ask<T: DeserializeOwned>(&self, ask: ApiRequest) -> Result<T> {
-        let attempt = |number| self.ask_once(&ask, number);
+    /// Sends a request whose response is JSON or empty, with retries.
+    pub(crate) async fn send<T: DeserializeOwned>(&self, request: ApiRequest) -> Result<T> {
+        let attempt = |number| self.send_once(&request, number);
         let done = self.retries.run(None, attempt).await;
         done.map_err(|error| error.with_provider(NAME))
     }
 
-    /// A call whose response is a prediction.
-    pub(crate) async fn ask_prediction(&self, ask: ApiRequest) -> Result<Prediction> {
-        let mut prediction = self.ask(ask).await?;
+    /// Sends a request whose response is a prediction, and redacts it.
+    pub(crate) async fn send_prediction(&self, request: ApiRequest) -> Result<Prediction> {
+        let mut prediction = self.send(request).await?;
         self.redact_prediction(&mut prediction);
         Ok(prediction)
     }
@@ -119,13 +119,13 @@ impl ReplicateClient {
         }
     }
 
-    async fn ask_once<T: DeserializeOwned>(&self, ask: &ApiRequest, attempt: u32) -> Result<T> {
-        let mut request = Request::new(ask.body.clone());
-        *request.method_mut() = ask.method.clone();
-        *request.uri_mut() = self.connection.base().join(&ask.path)?;
-        *request.headers_mut() = ask.headers.clone();
+    async fn send_once<T: DeserializeOwned>(&self, call: &ApiRequest, attempt: u32) -> Result<T> {
+        let mut request = Request::new(call.body.clone());
+        *request.method_mut() = call.method.clone();
+        *request.uri_mut() = self.connection.base().join(&call.path)?;
+        *request.headers_mut() = call.headers.clone();
         let timeouts = self.connection.timeouts();
-        let first_byte = timeouts.first_byte.unwrap_or(FIRST_BYTE + ask.held);
+        let first_byte = timeouts.first_byte.unwrap_or(FIRST_BYTE + call.held);
         let options = SendOptions::new(timeouts.idle.unwrap_or(IDLE))
             .with_first_byte(first_byte)
             .with_attempt(attempt);
@@ -141,7 +141,7 @@ impl ReplicateClient {
     }
 }
 
-/// Request builder.
+/// A request to Replicate's API.
 #[derive(Clone, Debug)]
 pub(crate) struct ApiRequest {
     method: Method,

@@ -44,7 +44,7 @@ impl NewPrediction {
         }
     }
 
-    fn ask(&self) -> ApiRequest {
+    fn request(&self) -> ApiRequest {
         let (path, version) = self.target.endpoint();
         let mut body = self.extra.clone();
         body.insert("input".to_owned(), self.input.clone().into());
@@ -54,15 +54,15 @@ impl NewPrediction {
         if self.stream {
             body.insert("stream".to_owned(), true.into());
         }
-        let mut ask = ApiRequest::new(Method::POST, path).with_json(&body.into());
+        let mut request = ApiRequest::new(Method::POST, path).with_json(&body.into());
         if let Some(after) = self.cancel_after {
             let seconds = after.as_secs().max(5); // less is refused
-            ask = ask.with_header(CANCEL_AFTER, header(format!("{seconds}s")));
+            request = request.with_header(CANCEL_AFTER, header(format!("{seconds}s")));
         }
         let wait = self.wait.min(self.cancel_after.unwrap_or(self.wait));
         match wait.as_secs().min(60) {
-            0 => ask,
-            wait => ask
+            0 => request,
+            wait => request
                 .with_header(PREFER, header(format!("wait={wait}")))
                 .with_held(Duration::from_secs(wait)),
         }
@@ -86,7 +86,7 @@ impl ReplicateClient {
     /// [`ErrorKind::NotFound`](llm_provider::ErrorKind::NotFound) if there is no such model,
     /// version or deployment, and `InvalidRequest` if the model rejects the input.
     pub async fn create_prediction(&self, new: &NewPrediction) -> Result<Prediction> {
-        let prediction = self.ask_prediction(new.ask()).await?;
+        let prediction = self.send_prediction(new.request()).await?;
         // The id becomes part of URL paths.
         if is_plain(&prediction.id) {
             return Ok(prediction);

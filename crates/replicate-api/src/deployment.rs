@@ -85,7 +85,7 @@ impl ReplicateClient {
     /// # Errors
     /// [`ErrorKind::NotFound`](llm_provider::ErrorKind::NotFound) if no deployment has this name.
     pub async fn deployment(&self, name: &str) -> Result<ReplicateDeployment> {
-        self.ask(ApiRequest::get(named_path("deployments", name)?))
+        self.send(ApiRequest::get(named_path("deployments", name)?))
             .await
     }
 
@@ -100,8 +100,8 @@ impl ReplicateClient {
     /// [`ErrorKind::InvalidRequest`](llm_provider::ErrorKind::InvalidRequest) if Replicate rejects
     /// it.
     pub async fn create_deployment(&self, new: &DeploymentChange) -> Result<ReplicateDeployment> {
-        let ask = ApiRequest::new(Method::POST, "/v1/deployments".to_owned());
-        self.ask(ask.with_json(&new.body())).await
+        let request = ApiRequest::new(Method::POST, "/v1/deployments".to_owned());
+        self.send(request.with_json(&new.body())).await
     }
 
     /// Changes a deployment: it then serves a new release.
@@ -113,8 +113,8 @@ impl ReplicateClient {
         name: &str,
         change: &DeploymentChange,
     ) -> Result<ReplicateDeployment> {
-        let ask = ApiRequest::new(Method::PATCH, named_path("deployments", name)?);
-        self.ask(ask.with_json(&change.body())).await
+        let request = ApiRequest::new(Method::PATCH, named_path("deployments", name)?);
+        self.send(request.with_json(&change.body())).await
     }
 
     /// Deletes a deployment that has been offline and unused for 15 minutes.
@@ -123,7 +123,7 @@ impl ReplicateClient {
     /// [`ErrorKind::InvalidRequest`](llm_provider::ErrorKind::InvalidRequest) if it was used within
     /// that time.
     pub async fn delete_deployment(&self, name: &str) -> Result<()> {
-        let ask = ApiRequest::new(Method::DELETE, named_path("deployments", name)?);
-        self.ask::<Value>(ask).await.map(drop)
+        let request = ApiRequest::new(Method::DELETE, named_path("deployments", name)?);
+        self.send::<Value>(request).await.map(drop)
     }
 }

@@ -24,13 +24,13 @@ impl ReplicateClient {
                     if let Some(entry) = entries.pop_front() {
                         return Ok(Some((entry, (next, entries))));
                     }
-                    let Some(ask) = next.take() else {
+                    let Some(request) = next.take() else {
                         return Ok(None);
                     };
-                    let ask: ApiRequest = ask?;
-                    let page: Page<T> = client.ask(ask.clone()).await?;
+                    let request: ApiRequest = request?;
+                    let page: Page<T> = client.send(request.clone()).await?;
                     entries = page.results.into();
-                    next = following(ask, page.next.as_deref()).map(Ok);
+                    next = following(request, page.next.as_deref()).map(Ok);
                 }
             }
         })
@@ -46,13 +46,13 @@ struct Page<T> {
 }
 
 /// Only the query is used, so that the token is not sent to another host.
-fn following(mut ask: ApiRequest, next: Option<&str>) -> Option<ApiRequest> {
+fn following(mut request: ApiRequest, next: Option<&str>) -> Option<ApiRequest> {
     let (_, query) = next?.split_once('?')?;
-    let base = ask.path.split('?').next().unwrap_or_default();
+    let base = request.path.split('?').next().unwrap_or_default();
     let path = format!("{base}?{query}");
-    if path == ask.path {
+    if path == request.path {
         return None;
     }
-    ask.path = path;
-    Some(ask)
+    request.path = path;
+    Some(request)
 }

@@ -75,7 +75,8 @@ impl ReplicateClient {
     /// # Errors
     /// [`ErrorKind::NotFound`](llm_provider::ErrorKind::NotFound) if no model has this name.
     pub async fn model(&self, name: &str) -> Result<ReplicateModel> {
-        self.ask(ApiRequest::get(named_path("models", name)?)).await
+        self.send(ApiRequest::get(named_path("models", name)?))
+            .await
     }
 
     /// All public models: thousands. [`search_models`](Self::search_models) and
@@ -102,7 +103,7 @@ impl ReplicateClient {
     /// # Errors
     /// [`ErrorKind::NotFound`](llm_provider::ErrorKind::NotFound) if no collection has this name.
     pub async fn collection(&self, slug: &str) -> Result<Collection> {
-        self.ask(ApiRequest::get(path("collections", [slug])?))
+        self.send(ApiRequest::get(path("collections", [slug])?))
             .await
     }
 
@@ -118,6 +119,6 @@ impl ReplicateClient {
     pub async fn version(&self, model: &str, id: &str) -> Result<Version> {
         let (owner, name) = model.split_once('/').ok_or_else(|| wrong_name(model))?;
         let path = path("models", [owner, name, "versions", id])?;
-        self.ask(ApiRequest::get(path)).await
+        self.send(ApiRequest::get(path)).await
     }
 }

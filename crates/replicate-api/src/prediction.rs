@@ -49,8 +49,8 @@ impl ReplicateClient {
     /// # Errors
     /// [`ErrorKind::NotFound`] if no prediction has this id.
     pub async fn prediction(&self, id: &str) -> Result<Prediction> {
-        let ask = ApiRequest::get(path("predictions", [id])?);
-        let prediction = self.ask_prediction(ask).await?;
+        let request = ApiRequest::get(path("predictions", [id])?);
+        let prediction = self.send_prediction(request).await?;
         if prediction.id == id {
             return Ok(prediction);
         }
@@ -73,7 +73,7 @@ impl ReplicateClient {
     /// [`ErrorKind::NotFound`] if no prediction has this id.
     pub async fn cancel_prediction(&self, id: &str) -> Result<Prediction> {
         let path = path("predictions", [id])? + "/cancel";
-        self.ask_prediction(ApiRequest::new(Method::POST, path))
+        self.send_prediction(ApiRequest::new(Method::POST, path))
             .await
     }
 
@@ -92,7 +92,7 @@ impl ReplicateClient {
             if !is_first {
                 watch.pause().await?;
             }
-            let prediction = watch.ask(&id).await?;
+            let prediction = watch.fetch(&id).await?;
             let is_over = prediction.status.is_terminal();
             let next = (!is_over).then_some((watch, id, false));
             Ok(Some((prediction, next)))
@@ -116,7 +116,6 @@ impl Prediction {
     /// # Errors
     /// [`ErrorKind::Unsupported`] for any other output, and [`ErrorKind::UnexpectedBody`] if it was
     /// removed.
-    /// been removed.
     pub fn text(&self) -> Result<String> {
         let kind = match &self.output {
             Value::Null if self.member("data_removed") == true => {
@@ -135,7 +134,7 @@ impl Prediction {
             Value::Object(_) => "an object",
             Value::Bool(_) | Value::Number(_) => "a number or a boolean",
         };
-        let message = format!("the model's output is {kind}, not text: it is no language model");
+        let message = format!("the model's output is {kind}, not text: it is not a language model");
         Err(Error::new(ErrorKind::Unsupported, message))
     }
 
@@ -154,7 +153,7 @@ impl Prediction {
     }
 }
 
-/// Leaves out input and output, which hold a prompt and a reply.
+/// Leaves out input and output, which contain a prompt and a reply.
 impl fmt::Debug for Prediction {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut debug = f.debug_struct("Prediction");

@@ -37,20 +37,20 @@ impl Parameter {
             .as_str()
             .or_else(|| own["$ref"].as_str());
         let other = other.and_then(|path| openapi.pointer(path.strip_prefix('#')?));
-        let told = |key: &str| match (&own[key], other) {
+        let found = |key: &str| match (&own[key], other) {
             (Value::Null, Some(other)) => other[key].clone(),
             (own, _) => own.clone(),
         };
-        let text = |key: &str| told(key).as_str().unwrap_or_default().to_owned();
+        let text = |key: &str| found(key).as_str().unwrap_or_default().to_owned();
         let required = input["required"].as_array();
         Self {
             name: name.to_owned(),
             type_: text("type"),
             required: required.is_some_and(|all| all.iter().any(|one| one == name)),
-            default: told("default"),
-            minimum: told("minimum"),
-            maximum: told("maximum"),
-            choices: told("enum").as_array().cloned().unwrap_or_default(),
+            default: found("default"),
+            minimum: found("minimum"),
+            maximum: found("maximum"),
+            choices: found("enum").as_array().cloned().unwrap_or_default(),
             description: text("description"),
         }
     }

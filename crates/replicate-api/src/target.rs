@@ -182,7 +182,7 @@ pub(crate) fn is_plain(part: &str) -> bool {
 
 fn wrong(text: &str) -> Error {
     let message = format!(
-        "\"{}\" is not a name of a model at Replicate: it has to be owner/name, \
+        "\"{}\" is not a model name of Replicate: use owner/name, \
          owner/name:version, a version id, or deployments/owner/name",
         excerpt(text)
     );

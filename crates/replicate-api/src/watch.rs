@@ -20,7 +20,7 @@ pub struct Watch {
     /// The caller's deadline, regardless of the prediction.
     deadline: Option<Instant>,
     /// The number of requests since the prediction was created, or since it started.
-    asked: u32,
+    polls: u32,
 }
 
 impl Watch {
@@ -33,7 +33,7 @@ impl Watch {
             born,
             begun: None,
             deadline,
-            asked: 0,
+            polls: 0,
         }
     }
 
@@ -41,11 +41,11 @@ impl Watch {
     ///
     /// # Errors
     /// [`ErrorKind::Timeout`] at the deadline; the last error if too many requests in a row fail.
-    pub async fn ask(&mut self, id: &str) -> Result<Prediction> {
+    pub async fn fetch(&mut self, id: &str) -> Result<Prediction> {
         let mut failures = 0;
         loop {
-            let asked = timeout_at(self.end(), self.client.prediction(id)).await;
-            let error = match asked.map_err(|_| self.too_late())? {
+            let response = timeout_at(self.end(), self.client.prediction(id)).await;
+            let error = match response.map_err(|_| self.too_late())? {
                 Ok(prediction) => {
                     self.saw(&prediction);
                     return Ok(prediction);
@@ -77,8 +77,8 @@ impl Watch {
         } else {
             BOOT_PAUSE
         };
-        let pause = Backoff::new(FIRST_PAUSE, slowest).delay(self.asked, None);
-        self.asked = self.asked.saturating_add(1);
+        let pause = Backoff::new(FIRST_PAUSE, slowest).delay(self.polls, None);
+        self.polls = self.polls.saturating_add(1);
         self.sleep(pause.max(MIN_PAUSE)).await
     }
 
@@ -102,7 +102,7 @@ impl Watch {
     fn saw(&mut self, prediction: &Prediction) {
         if self.begun.is_none() && prediction.status.has_begun() {
             self.begun = Some(Instant::now());
-            self.asked = 0;
+            self.polls = 0;
         }
     }
 

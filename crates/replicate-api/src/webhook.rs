@@ -1,8 +1,7 @@
-//! Checking that a webhook comes from whom it says: the signatures of Standard Webhooks
-//! (standardwebhooks.com), which Replicate writes.
+//! Verifies the signatures of webhooks, as specified by Standard Webhooks (standardwebhooks.com).
 //!
-//! Both sides know a secret; Replicate tells it at `GET /v1/webhooks/default/secret`. Whoever
-//! receives a webhook checks the body as it came, before parsing it:
+//! Replicate returns the shared secret at `GET /v1/webhooks/default/secret`. Verify the received bytes
+//! of the body before parsing it:
 //!
 //! ```
 //! use std::time::SystemTime;
@@ -17,8 +16,8 @@
 //! # assert_eq!(receive(&HeaderMap::new(), b""), Err(WebhookError::MissingHeader("webhook-id")));
 //! ```
 //!
-//! Webhooks may come twice and out of order: the header `webhook-id` is the same each time that one
-//! is sent again.
+//! Webhooks may arrive twice and out of order. A webhook that is sent again has the same header
+//! `webhook-id`.
 
 use std::fmt;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -29,10 +28,10 @@ use hmac::{Hmac, KeyInit, Mac};
 use http::HeaderMap;
 use sha2::Sha256;
 
-/// What an upstream signs webhooks with; never printed.
+/// The secret that signs webhooks; never printed.
 ///
-/// The scheme: HMAC-SHA256 over `id.timestamp.body`, in base64, any
-/// number of signatures in `webhook-signature`, each with its version.
+/// A signature is the HMAC-SHA256 of `id.timestamp.body`, in base64. The header `webhook-signature`
+/// has any number of signatures, each with its version.
 #[derive(Clone)]
 pub struct WebhookSecret {
     key: Vec<u8>,
@@ -40,11 +39,11 @@ pub struct WebhookSecret {
 }
 
 impl WebhookSecret {
-    /// Reads a secret as upstreams tell it: `whsec_` and base64.
+    /// Parses a secret: `whsec_` followed by base64.
     ///
     /// # Errors
     ///
-    /// [`WebhookError::InvalidSecret`] for anything else, and for a secret of no bytes.
+    /// [`WebhookError::InvalidSecret`] for anything else, and for an empty secret.
     pub fn new(secret: &str) -> Result<Self, WebhookError> {
         secret
             .trim()
@@ -58,20 +57,20 @@ impl WebhookSecret {
             .ok_or(WebhookError::InvalidSecret)
     }
 
-    /// Accepts timestamps that are off by this much; five minutes by default. What is older may be
-    /// a recording that somebody sends again.
+    /// Sets the maximum deviation of timestamps, five minutes by default. An older webhook may be a
+    /// replay.
     pub fn with_tolerance(mut self, tolerance: Duration) -> Self {
         self.tolerance = tolerance;
         self
     }
 
-    /// Checks one webhook: its headers, and its body as it came. The comparison takes the same time
-    /// wherever a signature is wrong.
+    /// Verifies the headers and the received bytes of the body. Signatures are compared in constant
+    /// time.
     ///
     /// # Errors
     ///
-    /// When a header is missing or no text, when the timestamp is no number or too far from `now`,
-    /// and when none of the signatures is right.
+    /// If a header is missing or not text, if the timestamp is not a number or too far from `now`, or
+    /// if no signature is valid.
     pub fn verify(
         &self,
         headers: &HeaderMap,
@@ -88,7 +87,7 @@ impl WebhookSecret {
         for part in [id.as_bytes(), b".", timestamp.as_bytes(), b".", body] {
             mac.update(part);
         }
-        // Signatures of other versions, and what is no signature, are not for us.
+        // Other versions and invalid signatures are ignored.
         let ours = signatures
             .split(' ')
             .filter_map(|signature| BASE64_STANDARD.decode(signature.strip_prefix("v1,")?).ok());
@@ -118,13 +117,13 @@ impl WebhookSecret {
 
 impl fmt::Debug for WebhookSecret {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Secret")
+        f.debug_struct("WebhookSecret")
             .field("tolerance", &self.tolerance)
             .finish_non_exhaustive()
     }
 }
 
-/// Why a webhook is not to be trusted. None of them tells the secret, or what was signed.
+/// Why a webhook was rejected. Shows neither the secret nor the signed text.
 #[non_exhaustive]
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
 pub enum WebhookError {
@@ -134,17 +133,17 @@ pub enum WebhookError {
     /// The timestamp is not a number of seconds.
     #[error("the header webhook-timestamp is not a number of seconds")]
     InvalidTimestamp,
-    /// This header is not there, or not text.
+    /// This header is missing or not text.
     #[error("the header {0} is missing or unreadable")]
     MissingHeader(&'static str),
-    /// The timestamp is further in the future than clocks differ.
+    /// The timestamp is further in the future than the tolerance.
     #[error("the webhook's timestamp is in the future")]
     TooNew,
-    /// The timestamp is so old that this may be a recording.
+    /// The timestamp is older than the tolerance, so this may be a replay.
     #[error("the webhook's timestamp is too old")]
     TooOld,
-    /// No signature is that of this body under this secret.
-    #[error("no signature of the webhook is right")]
+    /// No signature matches the headers, the body and the secret.
+    #[error("no signature of the webhook is valid")]
     WrongSignature,
 }
 
@@ -191,14 +190,14 @@ mod tests {
     }
 
     #[test]
-    fn a_right_signature_is_found_among_others() {
+    fn a_valid_signature_is_found_among_others() {
         check(&headers(SIGNATURE), BODY, Ok(()));
         let several = format!("v1,bm9wZQ== v2,{SIGNATURE} nonsense v1,*  {SIGNATURE}");
         check(&headers(&several), BODY, Ok(()));
     }
 
     #[test]
-    fn whatever_is_signed_must_be_as_it_was() {
+    fn signed_parts_must_be_unchanged() {
         check(
             &headers(SIGNATURE),
             b"{}",
@@ -228,7 +227,7 @@ mod tests {
     }
 
     #[test]
-    fn headers_must_be_there() {
+    fn all_headers_are_required() {
         for name in ["webhook-id", "webhook-timestamp", "webhook-signature"] {
             let mut without = headers(SIGNATURE);
             without.remove(name);
@@ -242,7 +241,7 @@ mod tests {
     }
 
     #[test]
-    fn time_is_kept() {
+    fn timestamps_outside_the_tolerance_are_rejected() {
         let secret = WebhookSecret::new(KEY).unwrap();
         for (now, wanted) in [
             (1_728_065_256 + 300, Ok(())),
@@ -258,7 +257,7 @@ mod tests {
     }
 
     #[test]
-    fn secrets_are_read_and_not_told() {
+    fn secrets_are_parsed_and_not_printed() {
         for wrong in [
             "",
             "whsec_",
@@ -271,6 +270,9 @@ mod tests {
             );
         }
         let secret = WebhookSecret::new(&format!("{KEY}\n")).unwrap();
-        assert_eq!(format!("{secret:?}"), "Secret { tolerance: 300s, .. }");
+        assert_eq!(
+            format!("{secret:?}"),
+            "WebhookSecret { tolerance: 300s, .. }"
+        );
     }
 }

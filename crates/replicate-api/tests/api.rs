@@ -40,7 +40,7 @@ fn types_are_shared_cloned_and_printed() {
 }
 
 #[test]
-fn conversions_exist_where_they_are_tried() -> Result<()> {
+fn conversions_exist() -> Result<()> {
     let target: Target = "acme/model".parse()?;
     assert_eq!(Target::try_from(&*target.to_string())?, target);
     let _ = PredictionStatus::from("succeeded");

@@ -1,6 +1,6 @@
 //! `cargo xtask clients`: the official clients of OpenAI, Together, Replicate and Cohere, unchanged.
 
-mod owned;
+mod process;
 mod script;
 pub(crate) mod servers;
 
@@ -132,7 +132,7 @@ pub(crate) fn polyllm(release: bool) -> Result<PathBuf> {
 
 /// A command without the keys, addresses and proxies in the environment of this process.
 pub(crate) fn clean(program: &Path) -> Command {
-    let mut command = owned::watched(program);
+    let mut command = process::watched(program);
     command
         .current_dir(tool::root())
         .env("NO_PROXY", "127.0.0.1")

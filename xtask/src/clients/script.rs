@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::Result;
 
-use super::owned::{Output, Owned};
+use super::process::{ChildProcess, Output};
 
 /// The numbers of checks that passed and failed.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
@@ -36,7 +36,7 @@ fn run_within(name: &str, command: &mut Command, longest: Duration) -> Result<Ta
         println!("FAIL  {name}: {why}");
         tally.failed += 1;
     };
-    let mut script = Owned::start(command)?;
+    let mut script = ChildProcess::start(command)?;
     loop {
         match script.line(deadline) {
             Output::Line(line) => {
@@ -68,7 +68,7 @@ const LONGEST: Duration = Duration::from_secs(180);
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::clients::owned::watched;
+    use crate::clients::process::watched;
 
     #[track_caller]
     fn check(shell: &str, passed: usize, failed: usize) {

@@ -9,7 +9,7 @@ use anyhow::{Context, Result, anyhow, bail};
 use serde_json::Value;
 
 use super::clean;
-use super::owned::{Output, Owned};
+use super::process::{ChildProcess, Output};
 
 /// The simulation, another with rate limits, a gateway without configuration and one with it, until
 /// dropped.
@@ -66,7 +66,7 @@ pub(crate) struct Server {
     name: &'static str,
     /// The JSON that it printed when it began to listen.
     ready: Value,
-    _process: Owned,
+    _process: ChildProcess,
 }
 
 impl Server {
@@ -75,7 +75,7 @@ impl Server {
         let path = logs.join(format!("{name}.log"));
         let log =
             File::create(&path).with_context(|| format!("cannot write {}", path.display()))?;
-        let process = Owned::start(command.stderr(log))?;
+        let process = ChildProcess::start(command.stderr(log))?;
         let logged = || fs::read_to_string(&path).unwrap_or_default();
         match process.line(Instant::now() + PATIENCE) {
             Output::Line(line) => {
@@ -104,7 +104,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::clients::owned::watched;
+    use crate::clients::process::watched;
     use crate::tool;
 
     #[track_caller]

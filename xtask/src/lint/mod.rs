@@ -133,7 +133,7 @@ mod tests {
     }
 
     #[test]
-    fn a_print_that_passes_by_the_escaping_is_found() {
+    fn a_print_without_escaping_is_found() {
         let text = "fn show(model: &Model) {\n    \
                         let _ = writeln!(stdout(), \"{}\", model.description);\n    \
                         if stdout().is_terminal() {}\n    \

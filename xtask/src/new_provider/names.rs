@@ -149,7 +149,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_that_cannot_be_is_misuse() {
+    fn an_invalid_name_is_a_usage_error() {
         for name in [
             "", "Acme", "a_b", "1a", "-a", "a-", "a--b", "a/b", "é", "type", "router",
         ] {

@@ -38,7 +38,7 @@ impl Postgres {
 impl Drop for Postgres {
     fn drop(&mut self) {
         if let Self::Started { server, folder, .. } = self {
-            // It may have ended by itself; what is left in the folder harms nobody.
+            // It may have ended by itself; what is left in the folder is harmless.
             let _ = server.kill();
             let _ = server.wait();
             let _ = fs::remove_dir_all(folder);

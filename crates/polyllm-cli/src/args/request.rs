@@ -12,12 +12,12 @@ use crate::args::number::finite;
 )]
 pub(crate) struct Chat {
     #[command(flatten)]
-    pub(crate) question: ModelOptions,
+    pub(crate) request: ModelOptions,
     /// The system message
     #[arg(short, long, value_name = "TEXT")]
     pub(crate) system: Option<String>,
     #[command(flatten)]
-    pub(crate) writing: GenerationOptions,
+    pub(crate) generation: GenerationOptions,
     /// The message; standard input if omitted or -
     pub(crate) text: Vec<String>,
 }
@@ -29,9 +29,9 @@ pub(crate) struct Chat {
 )]
 pub(crate) struct Complete {
     #[command(flatten)]
-    pub(crate) question: ModelOptions,
+    pub(crate) request: ModelOptions,
     #[command(flatten)]
-    pub(crate) writing: GenerationOptions,
+    pub(crate) generation: GenerationOptions,
     /// Stop before this text (can be repeated); \n and \t are a line end and a tab
     #[arg(long, value_name = "TEXT", value_parser = unescaped)]
     pub(crate) stop: Vec<String>,
@@ -46,7 +46,7 @@ pub(crate) struct Complete {
 )]
 pub(crate) struct Embed {
     #[command(flatten)]
-    pub(crate) question: ModelOptions,
+    pub(crate) request: ModelOptions,
     /// The size of the vectors, for models with a choice
     #[arg(long, value_name = "N")]
     pub(crate) dimensions: Option<u64>,
@@ -61,7 +61,7 @@ pub(crate) struct Embed {
 )]
 pub(crate) struct Rerank {
     #[command(flatten)]
-    pub(crate) question: ModelOptions,
+    pub(crate) request: ModelOptions,
     /// The query
     #[arg(short, long, value_name = "TEXT")]
     pub(crate) query: String,
@@ -131,17 +131,17 @@ pub(crate) struct GenerationOptions {
 impl Chat {
     pub(crate) fn check(&self) -> Result<(), String> {
         let mut set = vec![TEXT, ("prompt", TEXT.1), STREAM, STREAM_OPTIONS];
-        set.extend(self.writing.set());
-        self.question.check(&set)
+        set.extend(self.generation.set());
+        self.request.check(&set)
     }
 }
 
 impl Complete {
     pub(crate) fn check(&self) -> Result<(), String> {
         let mut set = vec![TEXT, ("prompt", TEXT.1), STREAM, STREAM_OPTIONS];
-        set.extend(self.writing.set());
+        set.extend(self.generation.set());
         set.extend((!self.stop.is_empty()).then_some(("stop", "--stop sets it")));
-        self.question.check(&set)
+        self.request.check(&set)
     }
 }
 
@@ -152,7 +152,7 @@ impl Embed {
             .map(|_| ("dimensions", "--dimensions sets it"));
         let mut set = vec![("input", TEXT.1)];
         set.extend(dimensions);
-        self.question.check(&set)
+        self.request.check(&set)
     }
 }
 
@@ -164,7 +164,7 @@ impl Rerank {
             ("query", "--query sets it"),
         ];
         set.extend(top_n);
-        self.question.check(&set)
+        self.request.check(&set)
     }
 }
 

@@ -9,6 +9,7 @@ use llm_bench::{ArrivalProcess, Backend, Task, TrafficScenario};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use crate::args::key_variables;
 use crate::args::number::{not_negative, positive, positive_share};
 use crate::bench::commands::BenchCommand;
 
@@ -17,7 +18,7 @@ use crate::bench::commands::BenchCommand;
 #[command(
     args_conflicts_with_subcommands = true,
     subcommand_negates_reqs = true,
-    after_help = "The options are genai-bench's; `genai-bench benchmark …` runs as `polyllm bench …`.\n\nExamples:\n  polyllm bench --api-model-name openai/gpt-oss-20b --traffic-scenario 'D(100,100)' \\\n    --num-concurrency 1,8,64 --max-requests-per-run 500\n  polyllm bench --api-backend replicate --api-model-name meta/meta-llama-3-8b-instruct --num-concurrency 4\n  polyllm bench --api-backend openai --api-base http://127.0.0.1:4000 --api-model-name llama-3 \\\n    --request-rate 5,10,20 --arrivals poisson --against https://api.together.xyz\n  polyllm bench --api-model-name m/n --find-max-load rate --goodput ttft:200ms --goodput tpot:20ms\n  polyllm bench --calibrate --num-concurrency 256\n\nKeys: --api-key, else TOGETHERAI_API_KEY, REPLICATE_API_KEY or OPENAI_API_KEY; keys are never written to files.\nHTTPS trusts the system's certificates, or those of SSL_CERT_FILE.\nImages, tokenizers, spreadsheets and coordinators need `cargo install --path crates/polyllm-cli --features full`.\nExit status: 0 success, 1 no request succeeded, 2 usage error, 130 interrupted (with a report)."
+    after_help = after_help()
 )]
 pub(crate) struct Bench {
     #[command(subcommand)]
@@ -34,6 +35,15 @@ pub(crate) struct Bench {
     pub(crate) output: Output,
     #[command(flatten)]
     pub(crate) distributed: Distributed,
+}
+
+/// The examples, the keys that the providers declare, and the exit statuses.
+fn after_help() -> String {
+    let keys: Vec<&str> = key_variables().map(|(_, variable)| variable).collect();
+    format!(
+        "The options are genai-bench's; `genai-bench benchmark …` runs as `polyllm bench …`.\n\nExamples:\n  polyllm bench --api-model-name openai/gpt-oss-20b --traffic-scenario 'D(100,100)' \\\n    --num-concurrency 1,8,64 --max-requests-per-run 500\n  polyllm bench --api-backend replicate --api-model-name meta/meta-llama-3-8b-instruct --num-concurrency 4\n  polyllm bench --api-backend openai --api-base http://127.0.0.1:4000 --api-model-name llama-3 \\\n    --request-rate 5,10,20 --arrivals poisson --against https://api.together.xyz\n  polyllm bench --api-model-name m/n --find-max-load rate --goodput ttft:200ms --goodput tpot:20ms\n  polyllm bench --calibrate --num-concurrency 256\n\nKeys: --api-key, else {}; keys are never written to files.\nHTTPS trusts the system's certificates, or those of SSL_CERT_FILE.\nImages, tokenizers, spreadsheets and coordinators need `cargo install --path crates/polyllm-cli --features full`.\nExit status: 0 success, 1 no request succeeded, 2 usage error, 130 interrupted (with a report).",
+        keys.join(" or ")
+    )
 }
 
 #[derive(Clone, Debug, Deserialize, Serialize, clap::Args)]

@@ -10,7 +10,7 @@ use llm_bench::{
     LoadSpec, Machine, Prefix, RateProfile, RunLimits, RunSettings, RunSpec, ServerLabels,
     ServerTarget, Task, Tokenizer, Trace, TrafficScenario, Workload,
 };
-use polyllm::ApiKey;
+use polyllm::{ApiKey, openai, replicate, together};
 
 use crate::bench::args::{
     self, Api, Bench, IterationName, Load as LoadArgs, Prompts, Rate, SearchKind,
@@ -207,18 +207,18 @@ impl Setup {
 }
 
 fn key(given: Option<&ApiKey>, backend: Backend) -> Option<ApiKey> {
-    let names: &[&str] = match backend {
-        Backend::Together => &[
-            "TOGETHERAI_API_KEY",
-            "TOGETHER_API_KEY",
-            "TOGETHER_AI_API_KEY",
-            "TOGETHER_AI_TOKEN",
-        ],
-        Backend::Replicate => &["REPLICATE_API_KEY", "REPLICATE_API_TOKEN"],
-        _ => &["OPENAI_API_KEY"],
-    };
+    let (variables, _) = declared_variables(backend);
     let given = given.filter(|key| !key.is_empty()).cloned();
-    given.or_else(|| ApiKey::from_env(names))
+    given.or_else(|| ApiKey::from_env(variables))
+}
+
+/// The environment variables of the key and of the address, as the provider declares them.
+fn declared_variables(backend: Backend) -> (&'static [&'static str], &'static [&'static str]) {
+    match backend {
+        Backend::Together => (together::API_KEY_VARIABLES, together::API_BASE_VARIABLES),
+        Backend::Replicate => (replicate::API_KEY_VARIABLES, replicate::API_BASE_VARIABLES),
+        _ => (openai::API_KEY_VARIABLES, openai::API_BASE_VARIABLES),
+    }
 }
 
 fn target(
@@ -227,11 +227,7 @@ fn target(
     key: Option<&ApiKey>,
     allowed: &Permissions,
 ) -> Result<ServerTarget> {
-    let variables: &[&str] = match backend {
-        Backend::Together => &["TOGETHER_AI_API_BASE", "TOGETHER_BASE_URL"],
-        Backend::Replicate => &["REPLICATE_BASE_URL", "REPLICATE_API_BASE"],
-        _ => &["OPENAI_BASE_URL"],
-    };
+    let (_, variables) = declared_variables(backend);
     let from_env = variables.iter().find_map(|name| env::var(name).ok());
     let base = base
         .map(str::to_owned)

@@ -101,7 +101,7 @@ async fn the_rerank_call_of_the_page_gives_the_documented_shape() {
 }
 
 #[tokio::test]
-async fn embeddings_come_in_the_encoding_asked_for() {
+async fn embeddings_have_the_requested_encoding() {
     let gateway = start().await;
     let mut question = json!({ "model": "embedder", "input": ["a", "b"] });
     for (format, is_asked) in [
@@ -131,7 +131,7 @@ async fn embeddings_come_in_the_encoding_asked_for() {
 }
 
 #[tokio::test]
-async fn a_completion_says_the_same_plain_and_streamed() {
+async fn a_completion_returns_the_same_plain_and_streamed() {
     let gateway = start().await;
     let mut question = json!({ "model": "writer", "prompt": "The sky is" });
     let answer: Value = gateway
@@ -221,7 +221,7 @@ async fn the_template_of_the_page_is_what_the_upstream_gets() {
 }
 
 #[tokio::test]
-async fn what_a_model_has_not_is_a_clear_refusal() {
+async fn an_unsupported_endpoint_is_a_clear_error() {
     let gateway = start().await;
     let mut question = page();
     question["model"] = "llama-3".into();

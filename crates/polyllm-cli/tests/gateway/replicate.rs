@@ -52,7 +52,7 @@ fn text(body: &str) -> String {
 }
 
 #[tokio::test]
-async fn every_model_of_litellms_page_answers_whole() {
+async fn every_model_of_litellms_page_returns_the_complete_text() {
     let gateway = gateway(Timing::default()).await;
     for (place, model) in ROWS.iter().enumerate() {
         let plain = gateway
@@ -72,7 +72,7 @@ async fn every_model_of_litellms_page_answers_whole() {
 }
 
 #[tokio::test]
-async fn every_model_of_litellms_page_goes_on_from_a_text() {
+async fn every_model_of_litellms_page_completes_a_text() {
     let gateway = gateway(Timing::default()).await;
     for (place, model) in ROWS.iter().enumerate() {
         let mut question = json!({ "model": format!("row-{place}"), "prompt": "Earth is" });
@@ -97,7 +97,7 @@ async fn every_model_of_litellms_page_goes_on_from_a_text() {
 }
 
 #[tokio::test]
-async fn a_model_that_failed_is_told_as_litellm_tells_it() {
+async fn a_failed_model_is_reported_as_by_litellm() {
     let gateway = gateway(Timing::default()).await;
     for (failure, status, code, again) in [
         (PredictionFailure::OutOfMemory, 422, "E1001", Some("false")),

@@ -1,5 +1,4 @@
-//! What clients of the gateway get to see of a deployment's secrets: nothing, whatever an upstream
-//! repeats.
+//! Clients of the gateway see no secret of a deployment, even if the upstream repeats it.
 
 use llm_gateway::{Config, Gateway, GatewayOptions};
 use serde_json::{Value, json};

@@ -1,4 +1,4 @@
-//! Secrets to plant in answers, and where they must not come out.
+//! Secrets that a test upstream repeats in its responses, and checks that they are redacted.
 
 use std::error::Error as StdError;
 
@@ -132,7 +132,7 @@ pub(crate) fn assert_metadata_clean(metadata: &Metadata, case: &str) {
     assert_text_clean(metadata.upstream_id.as_deref().unwrap_or_default(), case);
 }
 
-/// Fails when a text shows a canary, be it escaped.
+/// Fails when a text shows a canary, also an escaped one.
 #[track_caller]
 pub(crate) fn assert_text_clean(text: &str, case: &str) {
     let escaped = Value::from(KEY).to_string();
@@ -141,6 +141,6 @@ pub(crate) fn assert_text_clean(text: &str, case: &str) {
     for form in CANARIES.into_iter().chain([escaped, encoded]) {
         assert!(!text.contains(form), "{case} shows {form}: {text}");
     }
-    // A part of the key is too much as well.
+    // Neither may a part of the key be shown.
     assert!(!text.contains("sk-can"), "{case} shows a part: {text}");
 }

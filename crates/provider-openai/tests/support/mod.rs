@@ -1,4 +1,4 @@
-//! A server that says what it is told to, in the pieces it is told to.
+//! A server with scripted responses, written in pieces of a chosen size.
 
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
-/// What to answer every request with.
+/// The response to every request.
 #[derive(Clone, Debug)]
 pub(crate) struct Script {
     pub(crate) head: String,
@@ -97,7 +97,7 @@ async fn answer(mut stream: TcpStream, script: Script, seen: Arc<Mutex<Vec<Strin
     seen.lock()
         .unwrap()
         .push(String::from_utf8(request).unwrap());
-    // No length: the body ends with the connection, so that a cut looks as it does in life.
+    // Without a length, the body ends with the connection, so that a cut looks like a real one.
     let head = format!("{}connection: close\r\n\r\n", script.head);
     if stream.write_all(head.as_bytes()).await.is_err() {
         return;

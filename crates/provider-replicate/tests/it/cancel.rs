@@ -1,4 +1,4 @@
-//! Nothing that nobody waits for is left running.
+//! Abandoned calls cancel their predictions.
 
 use std::time::Duration;
 
@@ -27,9 +27,11 @@ async fn endless(create: Duration) -> Server {
 }
 
 #[tokio::test]
-async fn a_dropped_stream_is_cancelled_until_that_succeeds() {
+async fn cancelling_a_dropped_stream_is_retried_until_it_succeeds() {
     let server = endless(Duration::ZERO).await;
-    let mut stream = stream(&server.provider(), ask(MODEL)).await.unwrap();
+    let mut stream = stream(&server.provider(), chat_request(MODEL))
+        .await
+        .unwrap();
     while !matches!(stream.next().await, Some(Ok(ReplyEvent::Chunk(_)))) {}
     assert_eq!(server.count(CANCEL), 0);
     drop(stream);
@@ -43,22 +45,22 @@ async fn a_dropped_chat_is_cancelled() {
     let server = endless(Duration::ZERO).await;
     let provider = server.provider();
     tokio::select! {
-        reply = chat(&provider, ask(MODEL)) => panic!("{reply:?}"),
+        reply = chat(&provider, chat_request(MODEL)) => panic!("{reply:?}"),
         () = server.wait_for(GET) => {}
     }
     server.wait_for(CANCEL).await;
 }
 
 #[tokio::test]
-async fn a_chat_dropped_while_its_prediction_is_made_is_cancelled() {
+async fn a_chat_dropped_while_its_prediction_is_created_is_cancelled() {
     for streams in [false, true] {
         let server = endless(Duration::from_millis(200)).await;
         let provider = server.provider();
         let call = async {
             if streams {
-                drop(stream(&provider, ask(MODEL)).await);
+                drop(stream(&provider, chat_request(MODEL)).await);
             } else {
-                drop(chat(&provider, ask(MODEL)).await);
+                drop(chat(&provider, chat_request(MODEL)).await);
             }
         };
         tokio::select! {
@@ -71,14 +73,18 @@ async fn a_chat_dropped_while_its_prediction_is_made_is_cancelled() {
 }
 
 #[tokio::test]
-async fn what_has_ended_is_not_cancelled() {
+async fn an_ended_prediction_is_not_cancelled() {
     let server = Server::start(|url, seen, _| match seen.line().as_str() {
         CREATE => Answer::json(201, succeeded(url, json!(["Hi"]))),
         _ => Answer::not_found(),
     })
     .await;
-    chat(&server.provider(), ask(MODEL)).await.unwrap();
-    drop(stream(&server.provider(), ask(MODEL)).await.unwrap());
+    chat(&server.provider(), chat_request(MODEL)).await.unwrap();
+    drop(
+        stream(&server.provider(), chat_request(MODEL))
+            .await
+            .unwrap(),
+    );
     cleaned_up().await;
     assert_eq!(server.count(CANCEL), 0);
 }

@@ -24,11 +24,11 @@ async fn model(polls: usize, end: impl Fn(&str) -> Value + Send + Sync + 'static
 }
 
 #[tokio::test]
-async fn an_answer_that_is_ready_costs_no_waiting() {
+async fn a_finished_reply_needs_no_polling() {
     let server = model(0, |url| succeeded(url, json!(["Hel", "lo", "!", ""]))).await;
     let provider = server.provider();
-    chat(&provider, ask(MODEL)).await.unwrap();
-    let reply = chat(&provider, ask(MODEL)).await.unwrap();
+    chat(&provider, chat_request(MODEL)).await.unwrap();
+    let reply = chat(&provider, chat_request(MODEL)).await.unwrap();
     assert_eq!(server.lines(), [LOOK_UP, CREATE, CREATE]);
     assert_eq!(server.first(CREATE).header("prefer"), Some("wait=5"));
     assert_eq!(
@@ -62,14 +62,14 @@ async fn the_prompt_of_litellms_page_comes_out_exactly() {
 }
 
 #[tokio::test]
-async fn output_without_a_last_word_is_asked_about_at_once() {
+async fn output_of_an_unfinished_prediction_is_polled_at_once() {
     let server = Server::start(|url, seen, _| match seen.line().as_str() {
         CREATE => Answer::json(201, prediction(url, "processing", json!(["Hi"]))),
         GET => Answer::json(200, succeeded(url, json!(["Hi"]))),
         _ => Answer::not_found(),
     })
     .await;
-    let reply = chat(&server.provider(), ask(MODEL)).await.unwrap();
+    let reply = chat(&server.provider(), chat_request(MODEL)).await.unwrap();
     assert_eq!(
         reply
             .read::<ChatResponse>()
@@ -84,8 +84,8 @@ async fn output_without_a_last_word_is_asked_about_at_once() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_flaky_poll_neither_loses_nor_repeats_the_prediction() {
-    wind_the_clock();
+async fn failed_polls_neither_lose_nor_repeat_the_prediction() {
+    advance_in_small_steps();
     let server = Server::start(|url, seen, before| match (seen.line().as_str(), before) {
         (CREATE, _) => Answer::json(201, prediction(url, "starting", Value::Null)),
         (GET, 0) => Answer::not_found(),
@@ -97,7 +97,7 @@ async fn a_flaky_poll_neither_loses_nor_repeats_the_prediction() {
         _ => Answer::not_found(),
     })
     .await;
-    let reply = chat(&server.provider(), ask(MODEL)).await.unwrap();
+    let reply = chat(&server.provider(), chat_request(MODEL)).await.unwrap();
     assert_eq!(reply.read::<ChatResponse>().unwrap().text().unwrap(), "Hi");
     assert_eq!(
         (
@@ -110,11 +110,11 @@ async fn a_flaky_poll_neither_loses_nor_repeats_the_prediction() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_limit_reached_is_a_finish_reason() {
-    wind_the_clock();
+async fn a_reached_token_limit_is_a_finish_reason() {
+    advance_in_small_steps();
     let server = model(2, |url| succeeded(url, json!(["a", "b", "c", "d"]))).await;
     let reason = async |tokens: Option<u64>| {
-        let mut request = ask(MODEL);
+        let mut request = chat_request(MODEL);
         request.max_tokens = tokens;
         let reply = chat(&server.provider(), request).await.unwrap();
         let body: Value = serde_json::from_slice(reply.body.bytes()).unwrap();
@@ -134,7 +134,7 @@ async fn logs_and_estimates_stand_in_for_missing_metrics() {
         prediction
     };
     let server = model(0, with_logs).await;
-    let reply = chat(&server.provider(), ask(MODEL).with_max_tokens(757))
+    let reply = chat(&server.provider(), chat_request(MODEL).with_max_tokens(757))
         .await
         .unwrap();
     let body: Value = serde_json::from_slice(reply.body.bytes()).unwrap();
@@ -147,7 +147,7 @@ async fn logs_and_estimates_stand_in_for_missing_metrics() {
     );
 
     let server = model(0, |url| prediction(url, "succeeded", json!("12345678"))).await;
-    let reply = chat(&server.provider(), ask(MODEL)).await.unwrap();
+    let reply = chat(&server.provider(), chat_request(MODEL)).await.unwrap();
     let usage = reply.read::<ChatResponse>().unwrap().usage;
     let usage = usage.into_value().unwrap();
     assert_eq!(
@@ -155,7 +155,7 @@ async fn logs_and_estimates_stand_in_for_missing_metrics() {
         (2, &json!(true))
     );
     // Four characters a token: a prompt of 400 more has 100 more.
-    let mut request = ask(MODEL);
+    let mut request = chat_request(MODEL);
     request.messages.push(Message::user("x".repeat(400)));
     let longer = chat(&server.provider(), request).await.unwrap();
     let longer = longer
@@ -172,15 +172,17 @@ async fn logs_and_estimates_stand_in_for_missing_metrics() {
 #[tokio::test]
 async fn no_output_is_an_empty_answer_and_other_output_an_error() {
     let server = model(0, |url| succeeded(url, Value::Null)).await;
-    let reply = chat(&server.provider(), ask(MODEL)).await.unwrap();
+    let reply = chat(&server.provider(), chat_request(MODEL)).await.unwrap();
     assert_eq!(reply.read::<ChatResponse>().unwrap().text().unwrap(), "");
 
     let server = model(0, |url| succeeded(url, json!({"text": "x", "score": 1}))).await;
-    let error = chat(&server.provider(), ask(MODEL)).await.unwrap_err();
+    let error = chat(&server.provider(), chat_request(MODEL))
+        .await
+        .unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Unsupported);
     assert_eq!(
         error.to_string(),
-        "replicate: the model's output is an object, not text: it is no language model"
+        "replicate: the model's output is an object, not text: it is not a language model"
     );
 
     let removed = |url: &str| {
@@ -189,13 +191,15 @@ async fn no_output_is_an_empty_answer_and_other_output_an_error() {
         prediction
     };
     let server = model(0, removed).await;
-    let error = chat(&server.provider(), ask(MODEL)).await.unwrap_err();
+    let error = chat(&server.provider(), chat_request(MODEL))
+        .await
+        .unwrap_err();
     assert_eq!(error.kind(), ErrorKind::UnexpectedBody);
 }
 
 #[tokio::test(start_paused = true)]
-async fn predictions_that_end_badly_are_typed_errors() {
-    wind_the_clock();
+async fn failed_predictions_are_typed_errors() {
+    advance_in_small_steps();
     for (status, reason, kind) in [
         (
             "failed",
@@ -218,7 +222,9 @@ async fn predictions_that_end_badly_are_typed_errors() {
             prediction
         };
         let server = model(1, end).await;
-        let error = chat(&server.provider(), ask(MODEL)).await.unwrap_err();
+        let error = chat(&server.provider(), chat_request(MODEL))
+            .await
+            .unwrap_err();
         assert_eq!(
             (error.kind(), error.provider()),
             (kind, Some("replicate")),
@@ -229,7 +235,7 @@ async fn predictions_that_end_badly_are_typed_errors() {
 }
 
 #[tokio::test]
-async fn refusals_are_typed_errors() {
+async fn error_statuses_are_typed_errors() {
     for (status, body, kind) in [
         (
             401,
@@ -264,7 +270,9 @@ async fn refusals_are_typed_errors() {
             _ => Answer::not_found(),
         })
         .await;
-        let error = chat(&server.provider(), ask(MODEL)).await.unwrap_err();
+        let error = chat(&server.provider(), chat_request(MODEL))
+            .await
+            .unwrap_err();
         assert_eq!(
             (error.kind(), error.status().unwrap().as_u16()),
             (kind, status)
@@ -284,7 +292,7 @@ async fn refusals_are_typed_errors() {
 #[tokio::test]
 async fn an_unknown_model_is_explained() {
     let server = Server::start(|_, _, _| Answer::not_found()).await;
-    let error = chat(&server.provider(), ask("acme/secret"))
+    let error = chat(&server.provider(), chat_request("acme/secret"))
         .await
         .unwrap_err();
     assert_eq!(error.code(), Some("model_not_found"));
@@ -293,7 +301,9 @@ async fn an_unknown_model_is_explained() {
         "Replicate does not know the model acme/secret: Not found.; a model that is not \
          official has to be named with its version, owner/name:version"
     );
-    let error = chat(&server.provider(), ask("a/b/c")).await.unwrap_err();
+    let error = chat(&server.provider(), chat_request("a/b/c"))
+        .await
+        .unwrap_err();
     assert_eq!(
         (error.kind(), error.param()),
         (ErrorKind::NotFound, Some("model"))
@@ -302,13 +312,13 @@ async fn an_unknown_model_is_explained() {
 
 #[tokio::test(start_paused = true)]
 async fn a_call_that_takes_too_long_is_a_timeout_and_cancelled() {
-    wind_the_clock();
+    advance_in_small_steps();
     let server = Server::start(|url, seen, _| match seen.line().as_str() {
         CREATE | GET => Answer::json(200, prediction(url, "starting", Value::Null)),
         _ => Answer::not_found(),
     })
     .await;
-    let call = Call::of(&ask(MODEL)).with_timeout(Duration::from_secs(20));
+    let call = Call::of(&chat_request(MODEL)).with_timeout(Duration::from_secs(20));
     let error = server.provider().send(call).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Timeout);
     assert_eq!(server.first(CREATE).header("cancel-after"), Some("20s"));
@@ -316,15 +326,17 @@ async fn a_call_that_takes_too_long_is_a_timeout_and_cancelled() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn polls_that_fail_for_ever_are_given_up_and_cancelled() {
-    wind_the_clock();
+async fn polls_that_always_fail_end_and_cancel_the_prediction() {
+    advance_in_small_steps();
     let server = Server::start(|url, seen, _| match seen.line().as_str() {
         CREATE => Answer::json(201, prediction(url, "starting", Value::Null)),
         GET => Answer::json(429, json!({"detail": "Your rate limit resets in ~2s."})),
         _ => Answer::not_found(),
     })
     .await;
-    let error = chat(&server.provider(), ask(MODEL)).await.unwrap_err();
+    let error = chat(&server.provider(), chat_request(MODEL))
+        .await
+        .unwrap_err();
     assert_eq!(
         (error.kind(), server.count(CREATE)),
         (ErrorKind::RateLimited, 1)
@@ -334,7 +346,7 @@ async fn polls_that_fail_for_ever_are_given_up_and_cancelled() {
 }
 
 #[tokio::test]
-async fn settings_are_checked_and_never_too_large() {
+async fn settings_are_checked_and_bounded() {
     let server = model(0, |url| succeeded(url, json!(["Hi"]))).await;
     let endless = settings(&server.url)
         .with_timeout(Duration::MAX)
@@ -342,9 +354,9 @@ async fn settings_are_checked_and_never_too_large() {
         .with_extra("run_timeout", 1e18)
         .with_extra("prefer_wait", 1e18);
     let replicate = Replicate::new(endless).unwrap();
-    chat(&replicate, ask(MODEL)).await.unwrap();
+    chat(&replicate, chat_request(MODEL)).await.unwrap();
     assert_eq!(server.first(CREATE).header("prefer"), Some("wait=60"));
-    Told::all(stream(&replicate, ask(MODEL)).await.unwrap())
+    StreamOutcome::all(stream(&replicate, chat_request(MODEL)).await.unwrap())
         .await
         .assert_whole();
 

@@ -1,4 +1,4 @@
-//! Texts that a model goes on from.
+//! Text completions and the list of models.
 
 use llm_provider::{Call, Capability, Error, ErrorKind, Provider, Reply, ReplyEvent, ReplyStream};
 use llm_sim::{Sim, SimOptions, SimReply};
@@ -13,7 +13,7 @@ async fn complete(provider: &Replicate, request: CompletionRequest) -> Result<Re
     provider.send(Call::of(&request)).await
 }
 
-fn go_on(model: &str) -> CompletionRequest {
+fn completion_request(model: &str) -> CompletionRequest {
     CompletionRequest::new(model, "Once upon a time")
 }
 
@@ -51,24 +51,26 @@ async fn sent(properties: Value, request: CompletionRequest) -> Result<(Value, V
             .as_ref()
             .map(|reply| reply.metadata.extra[name].clone())
     };
-    let told = json!([
+    let format = json!([
         how("prompt_template").ok(),
         how("prompt_template_source").ok()
     ]);
-    reply.map(|_| (server.first(CREATE).body["input"].clone(), told))
+    reply.map(|_| (server.first(CREATE).body["input"].clone(), format))
 }
 
 #[tokio::test]
-async fn a_text_is_gone_on_from_plain_and_streamed() {
+async fn a_text_is_completed_plain_and_streamed() {
     let (sim, replicate) = sim().await;
-    let reply = complete(&replicate, go_on(MODEL)).await.unwrap();
+    let reply = complete(&replicate, completion_request(MODEL))
+        .await
+        .unwrap();
     let mut body: Value = serde_json::from_slice(reply.body.bytes()).unwrap();
     assert!(body["id"].as_str().unwrap().starts_with("cmpl-"));
     body["created"] = json!(0);
     body["id"] = json!("");
     insta::assert_json_snapshot!("completion", body);
 
-    let call = Call::of(&go_on(MODEL));
+    let call = Call::of(&completion_request(MODEL));
     let chunks = chunks(replicate.stream(call).await.unwrap()).await;
     let (last, pieces) = chunks.split_last().unwrap();
     assert_eq!(
@@ -97,7 +99,7 @@ async fn a_text_is_gone_on_from_plain_and_streamed() {
 async fn the_prompt_is_kept_raw_as_far_as_the_model_allows() {
     let prompt = json!({"type": "string"});
     let system = |default: &str| json!({"type": "string", "default": default});
-    for (properties, input, told) in [
+    for (properties, input, format) in [
         (
             json!({"prompt": prompt, "prompt_template": {}, "system_prompt": system("Be good!")}),
             json!({"prompt": "Once upon a time", "prompt_template": "{prompt}"}),
@@ -119,17 +121,20 @@ async fn the_prompt_is_kept_raw_as_far_as_the_model_allows() {
             json!(["model", "schema"]),
         ),
     ] {
-        assert_eq!(sent(properties, go_on(MODEL)).await.unwrap(), (input, told));
+        assert_eq!(
+            sent(properties, completion_request(MODEL)).await.unwrap(),
+            (input, format)
+        );
     }
-    let own = go_on(MODEL).with_extra("prompt_template", "Q: {prompt} A:");
-    let (input, told) = sent(llama_3(), own).await.unwrap();
+    let own = completion_request(MODEL).with_extra("prompt_template", "Q: {prompt} A:");
+    let (input, format) = sent(llama_3(), own).await.unwrap();
     assert_eq!(input["prompt_template"], "Q: {prompt} A:");
-    assert_eq!(told, json!(["custom", "request"]));
+    assert_eq!(format, json!(["custom", "request"]));
 }
 
 #[tokio::test]
 async fn parameters_are_mapped_or_refused_as_in_chats() {
-    let request = go_on(MODEL)
+    let request = completion_request(MODEL)
         .with_max_tokens(7)
         .with_temperature(0.5)
         .with_stop("\n")
@@ -163,7 +168,7 @@ async fn parameters_are_mapped_or_refused_as_in_chats() {
 }
 
 #[tokio::test]
-async fn one_prompt_is_taken_and_it_is_text() {
+async fn only_a_single_text_prompt_is_accepted() {
     let texts = |texts: &[&str]| TextInput::Texts(texts.iter().map(|&text| text.into()).collect());
     let one = CompletionRequest::new(MODEL, texts(&["One"]));
     assert_eq!(sent(llama_3(), one).await.unwrap().0["prompt"], "One");
@@ -190,7 +195,7 @@ async fn one_prompt_is_taken_and_it_is_text() {
 
 #[tokio::test(start_paused = true)]
 async fn a_dropped_completion_is_cancelled() {
-    wind_the_clock();
+    advance_in_small_steps();
     let server = Server::start(|url, seen, _| match seen.line().as_str() {
         CREATE => Answer::json(201, prediction(url, "starting", Value::Null)),
         GET => Answer::json(200, prediction(url, "processing", Value::Null)),
@@ -200,7 +205,7 @@ async fn a_dropped_completion_is_cancelled() {
     .await;
     let provider = server.provider();
     tokio::select! {
-        reply = complete(&provider, go_on(MODEL)) => panic!("{reply:?}"),
+        reply = complete(&provider, completion_request(MODEL)) => panic!("{reply:?}"),
         () = server.wait_for(GET) => {}
     }
     server.wait_for(CANCEL).await;
@@ -220,7 +225,7 @@ async fn the_list_has_the_deployments_and_the_language_models() {
     );
     // Each can be asked for as it is called.
     for id in ids {
-        chat(&replicate, ask(id)).await.unwrap();
+        chat(&replicate, chat_request(id)).await.unwrap();
     }
     let model = list.data.iter().find(|model| model.id == MODEL).unwrap();
     assert_eq!(model.owned_by.value().unwrap(), "meta");
@@ -229,7 +234,7 @@ async fn the_list_has_the_deployments_and_the_language_models() {
 }
 
 #[tokio::test]
-async fn where_there_are_no_collections_the_first_public_models_are_listed() {
+async fn without_collections_the_first_public_models_are_listed() {
     let server = Server::start(|_, seen, _| match seen.path.as_str() {
         "/v1/deployments" => Answer::json(200, json!({"results": []})),
         "/v1/models" => {

@@ -1,4 +1,4 @@
-//! The limits of time, also while nobody polls.
+//! Time limits, also while a call or a stream is not polled.
 
 use std::time::Duration;
 
@@ -43,34 +43,34 @@ fn limited(server: &Server) -> Replicate {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_stream_that_nobody_polls_is_cancelled_at_its_limit() {
-    wind_the_clock();
+async fn an_unpolled_stream_is_cancelled_at_its_limit() {
+    advance_in_small_steps();
     for (timeout, early, late) in [
         // The limit of the call up to its first chunk, and that of the boot.
         (Some(seconds(20)), 15, 10),
         (None, 35, 10),
     ] {
         let server = endless().await;
-        let call = Call::of(&ask(MODEL)).with_timeout(timeout);
+        let call = Call::of(&chat_request(MODEL)).with_timeout(timeout);
         let stream = limited(&server).stream(call).await.unwrap();
         sleep(seconds(early)).await;
         assert_eq!(server.count(CANCEL), 0, "{timeout:?}");
         sleep(seconds(late)).await;
         server.wait_for(CANCEL).await;
         // The stream tells so when it is polled at last, and asks nothing more.
-        let told = Told::all(stream).await;
-        assert_eq!(told.error.unwrap().kind(), ErrorKind::Timeout);
-        assert_eq!(told.text, "");
+        let outcome = StreamOutcome::all(stream).await;
+        assert_eq!(outcome.error.unwrap().kind(), ErrorKind::Timeout);
+        assert_eq!(outcome.text, "");
         cleaned_up().await;
         assert_eq!((server.count(CANCEL), server.count(EVENTS)), (1, 0));
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_stream_that_nobody_polls_on_is_cancelled_when_its_run_is_over() {
-    wind_the_clock();
+async fn a_stream_no_longer_polled_is_cancelled_at_its_run_timeout() {
+    advance_in_small_steps();
     let server = endless().await;
-    let call = Call::of(&ask(MODEL)).with_timeout(seconds(5));
+    let call = Call::of(&chat_request(MODEL)).with_timeout(seconds(5));
     let mut stream = limited(&server).stream(call).await.unwrap();
     while !matches!(stream.next().await, Some(Ok(ReplyEvent::Chunk(_)))) {}
     // The limit of the call was that of the first chunk.
@@ -78,18 +78,18 @@ async fn a_stream_that_nobody_polls_on_is_cancelled_when_its_run_is_over() {
     assert_eq!(server.count(CANCEL), 0);
     sleep(seconds(10)).await;
     server.wait_for(CANCEL).await;
-    let told = Told::all(stream).await;
-    assert_eq!(told.error.unwrap().kind(), ErrorKind::Timeout);
+    let outcome = StreamOutcome::all(stream).await;
+    assert_eq!(outcome.error.unwrap().kind(), ErrorKind::Timeout);
     cleaned_up().await;
     assert_eq!(server.count(CANCEL), 1);
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_call_that_nobody_polls_on_is_cancelled_when_its_time_is_over() {
-    wind_the_clock();
+async fn a_call_no_longer_polled_is_cancelled_at_its_run_timeout() {
+    advance_in_small_steps();
     let server = endless().await;
     let provider = limited(&server);
-    let call = chat(&provider, ask(MODEL));
+    let call = chat(&provider, chat_request(MODEL));
     let mut call = std::pin::pin!(call);
     tokio::select! {
         reply = &mut call => panic!("{reply:?}"),
@@ -103,8 +103,8 @@ async fn a_call_that_nobody_polls_on_is_cancelled_when_its_time_is_over() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_has_ended_in_time_is_not_cancelled_later() {
-    wind_the_clock();
+async fn a_prediction_that_ended_in_time_is_not_cancelled_later() {
+    advance_in_small_steps();
     let server = Server::start(|url, seen, _| match seen.line().as_str() {
         CREATE => Answer::json(201, running(url, "starting")),
         EVENTS => Answer::sse("event: output\nid: 1\ndata: Hi\n\nevent: done\nid: 2\ndata: {}\n\n"),
@@ -113,10 +113,10 @@ async fn what_has_ended_in_time_is_not_cancelled_later() {
     })
     .await;
     let provider = limited(&server);
-    Told::all(stream(&provider, ask(MODEL)).await.unwrap())
+    StreamOutcome::all(stream(&provider, chat_request(MODEL)).await.unwrap())
         .await
         .assert_whole();
-    chat(&provider, ask(MODEL)).await.unwrap();
+    chat(&provider, chat_request(MODEL)).await.unwrap();
     sleep(seconds(200)).await;
     cleaned_up().await;
     assert_eq!(server.count(CANCEL), 0);
@@ -124,7 +124,7 @@ async fn what_has_ended_in_time_is_not_cancelled_later() {
 
 #[tokio::test(start_paused = true)]
 async fn the_limit_of_a_call_bounds_look_up_creation_and_run_together() {
-    wind_the_clock();
+    advance_in_small_steps();
     let slow = || async {
         Server::start(|url, seen, _| match seen.line().as_str() {
             LOOK_UP => Answer::json(200, official(llama_3())).after(seconds(8)),
@@ -138,11 +138,11 @@ async fn the_limit_of_a_call_bounds_look_up_creation_and_run_together() {
         .await
     };
     for (limit, is_enough) in [(20, false), (60, true)] {
-        let call = || Call::of(&ask(MODEL)).with_timeout(seconds(limit));
+        let call = || Call::of(&chat_request(MODEL)).with_timeout(seconds(limit));
         let plain = slow().await.provider().send(call()).await;
         assert_eq!(plain.is_ok(), is_enough, "{limit}");
         let stream = slow().await.provider().stream(call()).await.unwrap();
-        let error = Told::all(stream).await.error;
+        let error = StreamOutcome::all(stream).await.error;
         assert_eq!(error.is_none(), is_enough, "{limit}: {error:?}");
     }
 }

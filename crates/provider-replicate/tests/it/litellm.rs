@@ -1,5 +1,5 @@
-//! What LiteLLM gets wrong about Replicate, done right: a test for each of its faults, by the name
-//! of what it does there.
+//! One test for each fault of LiteLLM with Replicate. The comment on a test describes LiteLLM's
+//! behaviour.
 
 use std::time::Duration;
 
@@ -22,7 +22,7 @@ async fn sim(options: SimOptions) -> (Sim, Replicate) {
     (sim, replicate)
 }
 
-/// A model whose predictions are found to have ended so.
+/// A model whose predictions end as `end` returns.
 async fn ending(end: impl Fn(&str) -> Value + Send + Sync + 'static) -> Server {
     Server::start(move |url, seen, _| match seen.line().as_str() {
         LOOK_UP => Answer::json(200, official(llama_3())),
@@ -48,7 +48,7 @@ async fn the_address_is_kept_with_or_without_its_version() {
     for base in ["", "/", "/v1", "/v1/"] {
         let settings = settings(&format!("{}{base}", sim.replicate_url()));
         let replicate = Replicate::new(settings).unwrap();
-        chat(&replicate, ask(MODEL)).await.unwrap();
+        chat(&replicate, chat_request(MODEL)).await.unwrap();
     }
     let requests = sim.replicate().requests();
     assert!(requests.iter().all(|request| {
@@ -65,7 +65,7 @@ async fn the_address_is_kept_with_or_without_its_version() {
 async fn versions_go_into_the_body() {
     let (sim, replicate) = sim(SimOptions::default()).await;
     for model in [&format!("replicate/llama-2-70b-chat:{HASH}"), HASH] {
-        chat(&replicate, ask(model)).await.unwrap();
+        chat(&replicate, chat_request(model)).await.unwrap();
     }
     let requests = sim.replicate().requests();
     let mut created = requests.iter().filter(|seen| seen.method == "POST");
@@ -78,7 +78,9 @@ async fn versions_go_into_the_body() {
 #[tokio::test]
 async fn a_model_called_deployments_is_a_model() {
     let (sim, replicate) = sim(SimOptions::default()).await;
-    chat(&replicate, ask("acme/deployments")).await.unwrap();
+    chat(&replicate, chat_request("acme/deployments"))
+        .await
+        .unwrap();
     let requests = sim.replicate().requests();
     let post = requests.iter().find(|seen| seen.method == "POST").unwrap();
     assert_eq!(post.path, "/v1/predictions");
@@ -86,10 +88,10 @@ async fn a_model_called_deployments_is_a_model() {
 
 /// Puts `stream` into the input, and asks every half second instead of reading the stream.
 #[tokio::test]
-async fn a_stream_is_read_as_a_stream() {
+async fn streams_are_read_and_not_polled() {
     let (sim, replicate) = sim(SimOptions::default()).await;
-    let told = Told::all(stream(&replicate, ask(MODEL)).await.unwrap()).await;
-    assert_eq!(told.text, "One two.");
+    let outcome = StreamOutcome::all(stream(&replicate, chat_request(MODEL)).await.unwrap()).await;
+    assert_eq!(outcome.text, "One two.");
     let input = &sim.replicate().predictions()[0].input;
     assert_eq!(input.get("stream"), None);
     let requests = sim.replicate().requests();
@@ -105,7 +107,7 @@ async fn a_stream_is_read_as_a_stream() {
 async fn parameters_are_those_of_the_models_own_schema() {
     let (sim, replicate) = sim(SimOptions::default()).await;
     let model = "ibm-granite/granite-3.1-8b-instruct";
-    let request = ask(model)
+    let request = chat_request(model)
         .with_max_tokens(20)
         .with_stop(Stop::Many(vec!["a".into(), "b".into()]))
         .with_seed(-1);
@@ -115,12 +117,12 @@ async fn parameters_are_those_of_the_models_own_schema() {
     assert_eq!(sent, json!([20, "a,b", -1]));
 }
 
-/// Drops tools without a word; knows no `max_completion_tokens`.
+/// Drops tools silently, and does not support `max_completion_tokens`.
 #[tokio::test]
-async fn nothing_is_dropped_in_silence() {
+async fn nothing_is_dropped_silently() {
     let (sim, replicate) = sim(SimOptions::default()).await;
     let tools = json!([{"type": "function", "function": {"name": "f"}}]);
-    let mut request = ask(MODEL).with_extra("tools", tools);
+    let mut request = chat_request(MODEL).with_extra("tools", tools);
     request.max_completion_tokens = Some(7);
     let error = chat(&replicate, request.clone()).await.unwrap_err();
     assert_eq!(
@@ -137,7 +139,7 @@ async fn nothing_is_dropped_in_silence() {
 #[tokio::test]
 async fn the_system_prompt_goes_where_the_model_has_one() {
     let (sim, replicate) = sim(SimOptions::default()).await;
-    let mut request = ask("anthropic/claude-4-sonnet");
+    let mut request = chat_request("anthropic/claude-4-sonnet");
     request.messages.insert(0, Message::system("Be good!"));
     chat(&replicate, request).await.unwrap();
     let input = &sim.replicate().predictions()[0].input;
@@ -147,14 +149,14 @@ async fn the_system_prompt_goes_where_the_model_has_one() {
     );
 }
 
-/// Sleeps for a second before its first look, also at an answer that is there.
+/// Sleeps for a second before its first poll, even if the output exists.
 #[tokio::test(start_paused = true)]
-async fn an_answer_that_is_there_is_not_waited_for() {
-    wind_the_clock();
+async fn a_finished_reply_is_returned_without_a_pause() {
+    advance_in_small_steps();
     let (sim, replicate) = sim(SimOptions::default()).await;
-    chat(&replicate, ask(MODEL)).await.unwrap();
+    chat(&replicate, chat_request(MODEL)).await.unwrap();
     let before = tokio::time::Instant::now();
-    chat(&replicate, ask(MODEL)).await.unwrap();
+    chat(&replicate, chat_request(MODEL)).await.unwrap();
     assert!(before.elapsed() < Duration::from_millis(900));
     // One to make it, and one for its metrics.
     assert!(sim.replicate().request_count() <= 5);
@@ -163,13 +165,13 @@ async fn an_answer_that_is_there_is_not_waited_for() {
 /// Gives up after 25 seconds, and leaves the prediction running; has a timeout of its own, not
 /// the caller's.
 #[tokio::test(start_paused = true)]
-async fn time_is_the_callers() {
-    wind_the_clock();
+async fn the_timeout_of_the_call_is_used() {
+    advance_in_small_steps();
     let timing = Timing::default().with_boot(Duration::from_secs(200));
     let (sim, replicate) = sim(SimOptions::default().with_timing(timing)).await;
     let call = |seconds| {
         let limit = Duration::from_secs(seconds);
-        Call::of(&ask(MODEL)).with_timeout(limit)
+        Call::of(&chat_request(MODEL)).with_timeout(limit)
     };
     let error = replicate.send(call(30)).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Timeout);
@@ -181,8 +183,8 @@ async fn time_is_the_callers() {
 /// Fails with "Unable to parse response. Got=None" when a stream's output is null yet; asks an
 /// aborted prediction for ever; hides the error of a failed one.
 #[tokio::test(start_paused = true)]
-async fn every_end_is_told_as_it_is_plain_and_streamed() {
-    wind_the_clock();
+async fn every_end_is_reported_plain_and_streamed() {
+    advance_in_small_steps();
     for (status, error, kind, says) in [
         (
             "failed",
@@ -200,8 +202,15 @@ async fn every_end_is_told_as_it_is_plain_and_streamed() {
             ended
         })
         .await;
-        let plain = chat(&server.provider(), ask(MODEL)).await.unwrap_err();
-        let streamed = Told::all(stream(&server.provider(), ask(MODEL)).await.unwrap()).await;
+        let plain = chat(&server.provider(), chat_request(MODEL))
+            .await
+            .unwrap_err();
+        let streamed = StreamOutcome::all(
+            stream(&server.provider(), chat_request(MODEL))
+                .await
+                .unwrap(),
+        )
+        .await;
         for error in [plain, streamed.error.unwrap()] {
             assert_eq!(error.kind(), kind);
             assert!(error.message().contains(says), "{error}");
@@ -212,8 +221,8 @@ async fn every_end_is_told_as_it_is_plain_and_streamed() {
 
 /// Joins the keys of an object as if it were text; answers an empty list with a space.
 #[tokio::test(start_paused = true)]
-async fn output_is_what_the_model_said_or_an_error() {
-    wind_the_clock();
+async fn output_is_the_models_text_or_an_error() {
+    advance_in_small_steps();
     for (output, said) in [
         (json!("a b"), Ok("a b")),
         (json!(["a", " b", ""]), Ok("a b")),
@@ -226,7 +235,7 @@ async fn output_is_what_the_model_said_or_an_error() {
         (json!(["a", 1]), Err(ErrorKind::Unsupported)),
     ] {
         let server = ending(move |url| succeeded(url, output.clone())).await;
-        let reply = chat(&server.provider(), ask(MODEL)).await;
+        let reply = chat(&server.provider(), chat_request(MODEL)).await;
         let text = reply.map(|reply| {
             reply
                 .read::<ChatResponse>()
@@ -237,34 +246,43 @@ async fn output_is_what_the_model_said_or_an_error() {
         });
         let text = text.map_err(|error| error.kind());
         assert_eq!(text.as_deref().map_err(|kind| *kind), said);
-        let told = Told::all(stream(&server.provider(), ask(MODEL)).await.unwrap()).await;
-        let text = told.error.map_or(Ok(told.text), |error| Err(error.kind()));
+        let outcome = StreamOutcome::all(
+            stream(&server.provider(), chat_request(MODEL))
+                .await
+                .unwrap(),
+        )
+        .await;
+        let text = outcome
+            .error
+            .map_or(Ok(outcome.text), |error| Err(error.kind()));
         assert_eq!(text.as_deref().map_err(|kind| *kind), said);
     }
 }
 
-/// Passes over questions that fail, for ever.
+/// Ignores failed polls forever.
 #[tokio::test(start_paused = true)]
-async fn a_prediction_that_nobody_can_tell_of_is_given_up() {
-    wind_the_clock();
+async fn polling_ends_at_a_permanent_error() {
+    advance_in_small_steps();
     let server = Server::start(|url, seen, _| match seen.line().as_str() {
         CREATE => Answer::json(201, prediction(url, "starting", Value::Null)),
         _ => Answer::json(401, json!({"detail": "no"})),
     })
     .await;
-    let error = chat(&server.provider(), ask(MODEL)).await.unwrap_err();
+    let error = chat(&server.provider(), chat_request(MODEL))
+        .await
+        .unwrap_err();
     assert_eq!((error.kind(), server.count(GET)), (ErrorKind::Auth, 1));
 }
 
 /// Counts tokens with a tokenizer of its own; always says `stop`; has another model name and id in
 /// each way of answering.
 #[tokio::test]
-async fn the_answer_tells_what_replicate_tells() {
+async fn the_reply_has_replicates_id_and_token_counts() {
     let (sim, replicate) = sim(SimOptions::default()).await;
-    let request = ask(MODEL).with_max_tokens(2);
+    let request = chat_request(MODEL).with_max_tokens(2);
     let reply = chat(&replicate, request.clone()).await.unwrap();
     let body = reply.read::<ChatResponse>().unwrap();
-    let told = Told::all(stream(&replicate, request).await.unwrap()).await;
+    let outcome = StreamOutcome::all(stream(&replicate, request).await.unwrap()).await;
     let ids: Vec<_> = sim
         .replicate()
         .predictions()
@@ -272,11 +290,11 @@ async fn the_answer_tells_what_replicate_tells() {
         .map(|seen| format!("chatcmpl-{}", seen.id))
         .collect();
     assert_eq!(
-        [body.id.as_str(), told.chunks[0]["id"].as_str().unwrap()],
+        [body.id.as_str(), outcome.chunks[0]["id"].as_str().unwrap()],
         [ids[0].as_str(), ids[1].as_str()]
     );
     assert_eq!(
-        (body.model.as_str(), &told.chunks[0]["model"]),
+        (body.model.as_str(), &outcome.chunks[0]["model"]),
         (MODEL, &json!(MODEL))
     );
     let usage = body.usage.value().unwrap();
@@ -288,7 +306,7 @@ async fn the_answer_tells_what_replicate_tells() {
 
 /// Answers 402 and 404 with 500.
 #[tokio::test]
-async fn each_refusal_has_its_kind() {
+async fn each_error_status_has_its_kind() {
     for (status, kind) in [
         (401, ErrorKind::Auth),
         (402, ErrorKind::InsufficientCredit),
@@ -299,7 +317,7 @@ async fn each_refusal_has_its_kind() {
     ] {
         let rule = FaultRule::new(Fault::Status(status)).on_path("/predictions");
         let (_sim, replicate) = sim(SimOptions::default().with_fault(rule)).await;
-        let error = chat(&replicate, ask(MODEL)).await.unwrap_err();
+        let error = chat(&replicate, chat_request(MODEL)).await.unwrap_err();
         assert_eq!(error.kind(), kind, "{status}");
     }
 }
@@ -318,10 +336,10 @@ async fn an_unsupported_endpoint_is_named() {
     );
 }
 
-/// Predictions that fail are made anew where Replicate asks for it, and nowhere else.
+/// Failed predictions are created again only if Replicate asks for a retry.
 #[tokio::test(start_paused = true)]
-async fn failures_are_tried_again_where_that_can_help() {
-    wind_the_clock();
+async fn failed_predictions_are_retried_if_replicate_asks_for_it() {
+    advance_in_small_steps();
     for (failure, is_passing) in [
         (PredictionFailure::Interrupted, true),
         (PredictionFailure::Director, true),
@@ -337,10 +355,12 @@ async fn failures_are_tried_again_where_that_can_help() {
             let settings = settings(sim.replicate_url()).with_max_retries(2);
             let replicate = Replicate::new(settings).unwrap();
             let (text, error) = if streams {
-                let told = Told::all(stream(&replicate, ask(MODEL)).await.unwrap()).await;
-                (told.text, told.error)
+                let outcome =
+                    StreamOutcome::all(stream(&replicate, chat_request(MODEL)).await.unwrap())
+                        .await;
+                (outcome.text, outcome.error)
             } else {
-                match chat(&replicate, ask(MODEL)).await {
+                match chat(&replicate, chat_request(MODEL)).await {
                     Ok(reply) => (
                         reply
                             .read::<ChatResponse>()
@@ -353,7 +373,7 @@ async fn failures_are_tried_again_where_that_can_help() {
                     Err(error) => (String::new(), Some(error)),
                 }
             };
-            // It fails after half of its text, which no other prediction would go on from.
+            // It fails after half of its text, which another prediction would not continue.
             let too_late = streams && failure == PredictionFailure::Timeout;
             let counts = sim.replicate().counts();
             assert_eq!(counts.running(), 0);
@@ -371,9 +391,9 @@ async fn failures_are_tried_again_where_that_can_help() {
     }
 }
 
-/// Throws `extra_headers` away.
+/// Ignores `extra_headers`.
 #[tokio::test]
-async fn extra_headers_are_sent_and_leave_replicate_never() {
+async fn extra_headers_are_sent_to_replicate_only() {
     let foreign =
         Server::start(|_, _, _| Answer::sse("event: output\nid: 1:0\ndata: Hi\n\n")).await;
     let events = format!("{}/events", foreign.url);
@@ -393,9 +413,9 @@ async fn extra_headers_are_sent_and_leave_replicate_never() {
         settings.extra_headers.insert(name, value).unwrap();
     }
     let replicate = Replicate::new(settings).unwrap();
-    let told = Told::all(stream(&replicate, ask(MODEL)).await.unwrap()).await;
-    told.assert_whole();
-    chat(&replicate, ask(MODEL)).await.unwrap();
+    let outcome = StreamOutcome::all(stream(&replicate, chat_request(MODEL)).await.unwrap()).await;
+    outcome.assert_whole();
+    chat(&replicate, chat_request(MODEL)).await.unwrap();
     assert!(server.seen().len() > 4);
     for seen in server.seen() {
         assert_eq!(seen.header("x-team"), Some("blue"));
@@ -409,16 +429,21 @@ async fn extra_headers_are_sent_and_leave_replicate_never() {
     );
 }
 
-/// Computes a cost a thousand times too low. Here none is, but what it is computed from is told.
+/// Computes a cost a thousand times too low. polyllm computes none, but reports the times and tokens.
 #[tokio::test]
-async fn what_a_cost_is_computed_from_is_told_plain_and_streamed() {
+async fn times_and_token_counts_are_reported_plain_and_streamed() {
     let server = ending(|url| succeeded(url, json!("Hi"))).await;
-    let reply = chat(&server.provider(), ask(MODEL)).await.unwrap();
+    let reply = chat(&server.provider(), chat_request(MODEL)).await.unwrap();
     let plain = json!(reply.metadata.extra);
-    let told = Told::all(stream(&server.provider(), ask(MODEL)).await.unwrap()).await;
-    let streamed = &told.chunks.last().unwrap()["usage"];
-    for told in [&plain, streamed] {
-        let times = ["predict_time", "total_time", "wait_time"].map(|name| &told[name]);
+    let outcome = StreamOutcome::all(
+        stream(&server.provider(), chat_request(MODEL))
+            .await
+            .unwrap(),
+    )
+    .await;
+    let streamed = &outcome.chunks.last().unwrap()["usage"];
+    for metrics in [&plain, streamed] {
+        let times = ["predict_time", "total_time", "wait_time"].map(|name| &metrics[name]);
         assert_eq!(json!(times), json!([0.5, 2.5, 2.0]));
     }
     assert_eq!(streamed["completion_tokens"], 4);

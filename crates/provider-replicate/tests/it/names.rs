@@ -1,4 +1,4 @@
-//! Every form of name goes to its own endpoint, and is looked up once.
+//! Every form of a model name is sent to its own endpoint, and is looked up once.
 
 use std::time::Duration;
 
@@ -47,7 +47,7 @@ async fn requests(model: &str) -> Value {
     let server = replicate().await;
     let provider = server.provider();
     for _ in 0..2 {
-        chat(&provider, ask(model).with_max_tokens(20))
+        chat(&provider, chat_request(model).with_max_tokens(20))
             .await
             .unwrap();
     }
@@ -82,7 +82,7 @@ async fn a_model_that_turns_out_not_to_be_official_is_run_by_its_version() {
     .await;
     let provider = server.provider();
     for _ in 0..2 {
-        chat(&provider, ask(MODEL)).await.unwrap();
+        chat(&provider, chat_request(MODEL)).await.unwrap();
     }
     assert_eq!(
         server.lines(),
@@ -97,7 +97,7 @@ async fn a_model_that_turns_out_not_to_be_official_is_run_by_its_version() {
 }
 
 #[tokio::test]
-async fn callers_at_the_same_time_share_one_look_up() {
+async fn concurrent_calls_share_one_look_up() {
     let server = Server::start(|url, seen, _| match seen.line().as_str() {
         LOOK_UP => Answer::json(200, official(llama_3())).after(Duration::from_millis(50)),
         CREATE => Answer::json(201, succeeded(url, json!("ok"))),
@@ -105,7 +105,7 @@ async fn callers_at_the_same_time_share_one_look_up() {
     })
     .await;
     let provider = server.provider();
-    let calls = (0..8).map(|_| chat(&provider, ask(MODEL)));
+    let calls = (0..8).map(|_| chat(&provider, chat_request(MODEL)));
     for reply in futures_util::future::join_all(calls).await {
         reply.unwrap();
     }
@@ -113,13 +113,13 @@ async fn callers_at_the_same_time_share_one_look_up() {
 }
 
 #[tokio::test]
-async fn what_an_error_quotes_of_a_request_is_cut_and_escaped() {
+async fn request_text_in_an_error_is_shortened_and_escaped() {
     let server = replicate().await;
     let long = format!("a\n\u{1b}[2J{}", "b".repeat(1 << 20));
     let part = json!({"role": "user", "content": [{"type": long}]});
     let part = json!({"model": "meta/llama-2-70b-chat", "messages": [part]});
     let part = serde_json::from_value(part).unwrap();
-    for request in [ask(&long), part] {
+    for request in [chat_request(&long), part] {
         let error = chat(&server.provider(), request).await.unwrap_err();
         assert!(error.message().contains("\"a\\n\\u{1b}[2Jb"), "{error}");
         assert!(error.message().len() < 500, "{}", error.message().len());
@@ -130,7 +130,7 @@ async fn what_an_error_quotes_of_a_request_is_cut_and_escaped() {
 #[tokio::test(start_paused = true)]
 async fn a_model_that_does_not_exist_is_looked_up_once_and_a_failed_look_up_soon_again() {
     for (status, looked_up) in [(404, 1), (403, 2)] {
-        wind_the_clock();
+        advance_in_small_steps();
         let server = Server::start(move |url, seen, _| match seen.line().as_str() {
             LOOK_UP => Answer::json(status, json!({"detail": "No."})),
             CREATE => Answer::json(201, succeeded(url, json!("ok"))),
@@ -139,7 +139,7 @@ async fn a_model_that_does_not_exist_is_looked_up_once_and_a_failed_look_up_soon
         .await;
         let provider = server.provider();
         for _ in 0..2 {
-            chat(&provider, ask(MODEL)).await.unwrap();
+            chat(&provider, chat_request(MODEL)).await.unwrap();
             tokio::time::sleep(Duration::from_secs(120)).await;
         }
         assert_eq!(server.count(LOOK_UP), looked_up, "{status}");

@@ -1,4 +1,4 @@
-//! OpenAI's parameters in the model's words.
+//! OpenAI's parameters, translated to those of the model.
 
 use llm_provider::{Call, ErrorKind, Provider};
 use llm_types::{ChatRequest, Content, ContentPart, Message};
@@ -92,7 +92,7 @@ async fn the_temperature_is_raised_only_where_it_must_be() {
 }
 
 #[tokio::test]
-async fn what_cannot_be_mapped_is_refused_or_reported() {
+async fn unsupported_parameters_are_rejected_or_reported() {
     let cases = [
         ("stop", json!(["a,b"])),
         (
@@ -172,7 +172,7 @@ async fn models_that_take_messages_get_them() {
 }
 
 #[tokio::test]
-async fn pictures_go_where_the_model_takes_them() {
+async fn images_are_sent_in_the_models_parameter() {
     let picture = |url: &str| json!({"type": "image_url", "image_url": {"url": url}});
     let one = json!({"messages": [{"role": "user", "content": [
         {"type": "text", "text": "What is it?"}, picture("data:image/png;base64,AA==")
@@ -246,18 +246,18 @@ async fn templates_registered_in_code_are_honoured_by_model() {
         .provider()
         .with_template(MODEL, custom)
         .with_template("acme/other", Family::CHATML);
-    chat(&replicate, ask(MODEL)).await.unwrap();
+    chat(&replicate, chat_request(MODEL)).await.unwrap();
     assert_eq!(server.first(CREATE).body["input"]["prompt"], "Q: Hello! A:");
 }
 
 #[tokio::test]
-async fn an_unknown_model_gets_the_plain_text_and_says_so() {
+async fn an_unknown_model_gets_plain_text_and_the_metadata_says_so() {
     let server = Server::start(|url, seen, _| match seen.method.as_str() {
         "POST" => Answer::json(201, succeeded(url, json!("ok"))),
         _ => Answer::not_found(),
     })
     .await;
-    let reply = chat(&server.provider(), ask("custom-llm-version-id"))
+    let reply = chat(&server.provider(), chat_request("custom-llm-version-id"))
         .await
         .unwrap();
     assert_eq!(reply.metadata.extra["prompt_template"], "plain");

@@ -19,16 +19,16 @@ fn provider(server: &Server) -> Replicate {
 /// What a chat and a stream fail with; neither the stream's metadata nor its progress has secrets.
 async fn failures(server: &Server, case: &str) -> [Error; 2] {
     let provider = provider(server);
-    let plain = chat(&provider, ask(MODEL)).await.unwrap_err();
-    let streamed = match stream(&provider, ask(MODEL)).await {
+    let plain = chat(&provider, chat_request(MODEL)).await.unwrap_err();
+    let streamed = match stream(&provider, chat_request(MODEL)).await {
         Err(error) => error,
         Ok(stream) => {
             assert_metadata_clean(&stream.metadata, case);
-            let told = Told::all(stream).await;
-            for status in &told.progress {
+            let outcome = StreamOutcome::all(stream).await;
+            for status in &outcome.progress {
                 assert_text_clean(status, case);
             }
-            told.error.unwrap()
+            outcome.error.unwrap()
         }
     };
     [plain, streamed]
@@ -79,7 +79,7 @@ async fn no_secret_comes_back_in_an_error_answer() {
 
 #[tokio::test(start_paused = true)]
 async fn no_secret_comes_back_in_a_prediction_that_fails() {
-    wind_the_clock();
+    advance_in_small_steps();
     for canary in CANARIES {
         // At the cut of a long text, too.
         let long = "x".repeat(490) + canary;
@@ -117,8 +117,8 @@ async fn no_secret_comes_back_in_a_prediction_that_fails() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn no_secret_comes_back_in_the_words_of_an_event_stream() {
-    wind_the_clock();
+async fn no_secret_comes_back_in_an_event_stream() {
+    advance_in_small_steps();
     for canary in CANARIES {
         let detail = json!({ "detail": format!("it was {canary}") });
         let long = json!({ "detail": "x".repeat(490) + canary });
@@ -142,9 +142,11 @@ async fn no_secret_comes_back_in_the_words_of_an_event_stream() {
                     _ => Answer::not_found(),
                 })
                 .await;
-                let stream = stream(&provider(&server), ask(MODEL)).await.unwrap();
+                let stream = stream(&provider(&server), chat_request(MODEL))
+                    .await
+                    .unwrap();
                 // A stream that is merely done ends well.
-                if let Some(error) = Told::all(stream).await.error {
+                if let Some(error) = StreamOutcome::all(stream).await.error {
                     assert_clean(&error, &case);
                 }
             }
@@ -163,7 +165,7 @@ async fn no_secret_comes_back_as_an_id_or_in_metadata() {
         _ => Answer::not_found(),
     })
     .await;
-    let reply = chat(&provider(&server), ask(MODEL)).await.unwrap();
+    let reply = chat(&provider(&server), chat_request(MODEL)).await.unwrap();
     assert_metadata_clean(&reply.metadata, "the page of a prediction");
 
     for canary in CANARIES {

@@ -10,7 +10,9 @@ use provider_replicate::Replicate;
 use serde_json::json;
 use tokio::time::timeout;
 
-use crate::support::{self, Told, ask, chat, cleaned_up, settings, wind_the_clock};
+use crate::support::{
+    self, StreamOutcome, advance_in_small_steps, chat, chat_request, cleaned_up, settings,
+};
 
 const TEXT: &str = "Earth — 🌍 — is the third planet.\n\n It is  blue.\n";
 
@@ -53,16 +55,21 @@ const PAGE: &[(&str, &str)] = &[
 ];
 
 #[tokio::test]
-async fn every_model_of_litellms_page_answers_whole() {
+async fn every_model_of_litellms_page_returns_the_complete_text() {
     let (sim, replicate) = start(SimOptions::default()).await;
     for (model, path) in PAGE {
         sim.replicate().forget_requests();
-        let reply = chat(&replicate, ask(model)).await.unwrap();
+        let reply = chat(&replicate, chat_request(model)).await.unwrap();
         let answer = reply.read::<ChatResponse>().unwrap();
         assert_eq!(answer.text().unwrap(), TEXT, "{model}");
-        let told = Told::all(support::stream(&replicate, ask(model)).await.unwrap()).await;
-        told.assert_whole();
-        assert_eq!(told.text, TEXT, "{model}");
+        let outcome = StreamOutcome::all(
+            support::stream(&replicate, chat_request(model))
+                .await
+                .unwrap(),
+        )
+        .await;
+        outcome.assert_whole();
+        assert_eq!(outcome.text, TEXT, "{model}");
         let requests = sim.replicate().requests();
         let mut created = requests.iter().filter(|seen| seen.method == "POST");
         assert!(created.all(|seen| seen.path == *path), "{model}");
@@ -96,14 +103,16 @@ async fn every_model_of_litellms_page_takes_a_conversation() {
 async fn the_parameters_of_litellms_page_reach_the_model() {
     let (sim, replicate) = start(SimOptions::default()).await;
     let llama_2 = PAGE[1].0;
-    let first = ask(llama_2).with_max_tokens(20).with_temperature(0.5);
+    let first = chat_request(llama_2)
+        .with_max_tokens(20)
+        .with_temperature(0.5);
     chat(&replicate, first).await.unwrap();
-    let second = ask(llama_2)
+    let second = chat_request(llama_2)
         .with_seed(-1)
         .with_extra("min_tokens", 2)
         .with_extra("top_k", 20);
     chat(&replicate, second).await.unwrap();
-    let third = ask(PAGE[0].0).with_stop(Stop::Many(vec!["a".into(), "b".into()]));
+    let third = chat_request(PAGE[0].0).with_stop(Stop::Many(vec!["a".into(), "b".into()]));
     chat(&replicate, third).await.unwrap();
     let inputs: Vec<_> = sim
         .replicate()
@@ -135,32 +144,42 @@ async fn the_prompt_of_litellms_page_is_received_exactly() {
 }
 
 #[tokio::test]
-async fn the_text_is_exact_however_it_is_cut_up() {
+async fn the_text_is_exact_for_every_write_size() {
     for bytes in [1, 2, 3, 7, 64] {
         let options = SimOptions::default().with_pace(Pace::default().with_bytes_per_write(bytes));
         let (_sim, replicate) = start(options).await;
-        let told = Told::all(support::stream(&replicate, ask(PAGE[0].0)).await.unwrap()).await;
-        told.assert_whole();
-        assert_eq!(told.text, TEXT);
+        let outcome = StreamOutcome::all(
+            support::stream(&replicate, chat_request(PAGE[0].0))
+                .await
+                .unwrap(),
+        )
+        .await;
+        outcome.assert_whole();
+        assert_eq!(outcome.text, TEXT);
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_boot_of_four_minutes_is_waited_for_and_seen() {
-    wind_the_clock();
+async fn a_boot_of_four_minutes_is_awaited_and_reported() {
+    advance_in_small_steps();
     let timing = Timing::default().with_boot(Duration::from_secs(240));
     let (sim, replicate) = start(SimOptions::default().with_timing(timing.clone())).await;
-    let told = Told::all(support::stream(&replicate, ask(PAGE[0].0)).await.unwrap()).await;
-    told.assert_whole();
-    assert_eq!(told.text, TEXT);
+    let outcome = StreamOutcome::all(
+        support::stream(&replicate, chat_request(PAGE[0].0))
+            .await
+            .unwrap(),
+    )
+    .await;
+    outcome.assert_whole();
+    assert_eq!(outcome.text, TEXT);
     assert!(
-        told.progress.len() > 40,
+        outcome.progress.len() > 40,
         "{} signs of life",
-        told.progress.len()
+        outcome.progress.len()
     );
-    assert!(told.progress.iter().all(|status| status == "starting"));
+    assert!(outcome.progress.iter().all(|status| status == "starting"));
 
-    let reply = chat(&replicate, ask("meta/meta-llama-3-70b-instruct"))
+    let reply = chat(&replicate, chat_request("meta/meta-llama-3-70b-instruct"))
         .await
         .unwrap();
     assert_eq!(reply.read::<ChatResponse>().unwrap().text().unwrap(), TEXT);
@@ -169,11 +188,11 @@ async fn a_boot_of_four_minutes_is_waited_for_and_seen() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_answer_that_outlasts_the_wait_is_asked_for() {
-    wind_the_clock();
+async fn a_reply_that_outlasts_the_wait_is_polled() {
+    advance_in_small_steps();
     let timing = Timing::default().with_token(Duration::from_secs(2));
     let (sim, replicate) = start(SimOptions::default().with_timing(timing)).await;
-    let reply = chat(&replicate, ask(PAGE[0].0)).await.unwrap();
+    let reply = chat(&replicate, chat_request(PAGE[0].0)).await.unwrap();
     assert_eq!(reply.read::<ChatResponse>().unwrap().text().unwrap(), TEXT);
     let requests = sim.replicate().requests();
     let asked = requests
@@ -184,20 +203,25 @@ async fn an_answer_that_outlasts_the_wait_is_asked_for() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_boot_without_end_is_given_up_and_cancelled() {
-    wind_the_clock();
+async fn an_endless_boot_times_out_and_is_cancelled() {
+    advance_in_small_steps();
     let timing = Timing::default().with_boot(Duration::from_secs(3600));
     let (sim, _) = start(SimOptions::default().with_timing(timing)).await;
     let settings = settings(sim.replicate_url()).with_extra("boot_timeout", 60);
     let replicate = Replicate::new(settings).unwrap();
-    let error = chat(&replicate, ask(PAGE[0].0)).await.unwrap_err();
+    let error = chat(&replicate, chat_request(PAGE[0].0)).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Timeout);
     assert!(
         error.message().ends_with("did not start within 60 s"),
         "{error}"
     );
-    let told = Told::all(support::stream(&replicate, ask(PAGE[0].0)).await.unwrap()).await;
-    assert_eq!(told.error.unwrap().kind(), ErrorKind::Timeout);
+    let outcome = StreamOutcome::all(
+        support::stream(&replicate, chat_request(PAGE[0].0))
+            .await
+            .unwrap(),
+    )
+    .await;
+    assert_eq!(outcome.error.unwrap().kind(), ErrorKind::Timeout);
     sim.replicate()
         .requests_until(|seen| {
             seen.iter()
@@ -211,7 +235,7 @@ async fn a_boot_without_end_is_given_up_and_cancelled() {
 
 #[tokio::test(start_paused = true)]
 async fn a_thousand_calls_dropped_at_any_moment_leave_nothing_running() {
-    wind_the_clock();
+    advance_in_small_steps();
     let timing = Timing::default()
         .with_queue(Duration::from_secs(2))
         .with_boot(Duration::from_secs(20))
@@ -226,9 +250,9 @@ async fn a_thousand_calls_dropped_at_any_moment_leave_nothing_running() {
             let (model, _) = PAGE[number % PAGE.len()];
             let _ = timeout(moment, async {
                 if number % 2 == 0 {
-                    drop(chat(replicate, ask(model)).await);
-                } else if let Ok(stream) = support::stream(replicate, ask(model)).await {
-                    drop(Told::all(stream).await);
+                    drop(chat(replicate, chat_request(model)).await);
+                } else if let Ok(stream) = support::stream(replicate, chat_request(model)).await {
+                    drop(StreamOutcome::all(stream).await);
                 }
             })
             .await;
@@ -253,8 +277,8 @@ async fn a_thousand_calls_dropped_at_any_moment_leave_nothing_running() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_creation_that_was_turned_away_is_tried_again() {
-    wind_the_clock();
+async fn a_rejected_creation_is_retried() {
+    advance_in_small_steps();
     let (sim, _) = start(SimOptions::default()).await;
     let created = |sim: &Sim| {
         let requests = sim.replicate().requests();
@@ -269,7 +293,7 @@ async fn a_creation_that_was_turned_away_is_tried_again() {
                 .times(2),
         );
         let replicate = Replicate::new(settings(sim.replicate_url()).with_max_retries(2)).unwrap();
-        let answered = chat(&replicate, ask(PAGE[0].0)).await.is_ok();
+        let answered = chat(&replicate, chat_request(PAGE[0].0)).await.is_ok();
         assert_eq!((created(&sim), answered), (tries, tries == 3), "{status}");
     }
 }
@@ -277,19 +301,19 @@ async fn a_creation_that_was_turned_away_is_tried_again() {
 #[tokio::test]
 async fn a_wrong_key_and_a_missing_model_are_typed_errors() {
     let (sim, replicate) = start(SimOptions::default()).await;
-    let error = chat(&replicate, ask("acme/no-such-model"))
+    let error = chat(&replicate, chat_request("acme/no-such-model"))
         .await
         .unwrap_err();
     assert_eq!(error.code(), Some("model_not_found"));
     let settings = settings(sim.replicate_url()).with_api_key(ApiKey::new("invalid"));
-    let error = chat(&Replicate::new(settings).unwrap(), ask(PAGE[0].0))
+    let error = chat(&Replicate::new(settings).unwrap(), chat_request(PAGE[0].0))
         .await
         .unwrap_err();
     assert_eq!(
         (error.kind(), error.status().unwrap().as_u16()),
         (ErrorKind::Auth, 401)
     );
-    let wrong = ask(PAGE[0].0).with_extra("top_k", json!("many"));
+    let wrong = chat_request(PAGE[0].0).with_extra("top_k", json!("many"));
     let error = chat(&replicate, wrong).await.unwrap_err();
     assert_eq!(
         (error.kind(), error.param()),

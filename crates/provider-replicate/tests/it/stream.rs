@@ -1,4 +1,4 @@
-//! Streams: the whole text, whatever the connection does.
+//! Streams: the complete text, even if connections break.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -68,17 +68,22 @@ async fn model(
     .await
 }
 
-async fn told(server: &Server) -> Told {
-    Told::all(stream(&server.provider(), ask(MODEL)).await.unwrap()).await
+async fn outcome(server: &Server) -> StreamOutcome {
+    StreamOutcome::all(
+        stream(&server.provider(), chat_request(MODEL))
+            .await
+            .unwrap(),
+    )
+    .await
 }
 
 #[tokio::test]
-async fn chunks_are_as_openai_writes_them() {
+async fn chunks_have_openais_shape() {
     let server = model(0, |_, _| {
         Answer::sse("event: output\nid: 1\ndata:  Hi\n\nevent: done\n\n")
     })
     .await;
-    let server_told = told(&server).await;
+    let server_told = outcome(&server).await;
     let mut chunks = server_told.chunks;
     for chunk in &mut chunks {
         chunk["created"] = json!(0);
@@ -100,9 +105,9 @@ async fn chunks_are_as_openai_writes_them() {
 async fn the_text_is_exact_at_every_chunking() {
     for size in 1..=40 {
         let server = model(0, move |_, _| Answer::sse(events(0)).in_pieces(size)).await;
-        let told = told(&server).await;
-        told.assert_whole();
-        assert_eq!(told.text, text(), "in pieces of {size}");
+        let outcome = outcome(&server).await;
+        outcome.assert_whole();
+        assert_eq!(outcome.text, text(), "in pieces of {size}");
         assert_eq!(
             (
                 server.count(EVENTS),
@@ -143,16 +148,16 @@ async fn a_stream_cut_at_any_byte_is_resumed() {
             _ => Answer::sse(resumed(seen)),
         })
         .await;
-        let told = told(&server).await;
-        told.assert_whole();
-        assert_eq!(told.text, text(), "cut at {cut}");
+        let outcome = outcome(&server).await;
+        outcome.assert_whole();
+        assert_eq!(outcome.text, text(), "cut at {cut}");
     })
     .await;
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_stream_cut_at_any_byte_is_completed_from_the_output() {
-    wind_the_clock();
+    advance_in_small_steps();
     at_every_cut(async |cut, beginning| {
         // The prediction has ended when it is asked, or the stream cannot be opened again.
         let server = model(cut % 3, move |_, before| match before {
@@ -160,28 +165,28 @@ async fn a_stream_cut_at_any_byte_is_completed_from_the_output() {
             _ => Answer::not_found(),
         })
         .await;
-        let told = told(&server).await;
-        told.assert_whole();
-        assert_eq!(told.text, text(), "cut at {cut}");
+        let outcome = outcome(&server).await;
+        outcome.assert_whole();
+        assert_eq!(outcome.text, text(), "cut at {cut}");
     })
     .await;
 }
 
 #[tokio::test]
-async fn a_stream_that_begins_anew_repeats_nothing() {
+async fn a_stream_that_restarts_repeats_nothing() {
     let server = model(1, |_, before| match before {
         0 => Answer::sse(&events(0).as_bytes()[..200]),
         _ => Answer::sse(events(0)),
     })
     .await;
-    let told = told(&server).await;
-    told.assert_whole();
-    assert_eq!((told.text, server.count(EVENTS)), (text(), 2));
+    let outcome = outcome(&server).await;
+    outcome.assert_whole();
+    assert_eq!((outcome.text, server.count(EVENTS)), (text(), 2));
 }
 
 #[tokio::test(start_paused = true)]
 async fn events_without_ids_are_not_resumed() {
-    wind_the_clock();
+    advance_in_small_steps();
     let without_ids = |events: String| {
         let lines = events.lines().filter(|line| !line.starts_with("id:"));
         lines.fold(String::new(), |all, line| all + line + "\n")
@@ -190,26 +195,26 @@ async fn events_without_ids_are_not_resumed() {
         Answer::sse(&without_ids(events(0)).as_bytes()[..160])
     })
     .await;
-    let told = told(&server).await;
-    told.assert_whole();
-    assert_eq!((told.text, server.count(EVENTS)), (text(), 1));
+    let outcome = outcome(&server).await;
+    outcome.assert_whole();
+    assert_eq!((outcome.text, server.count(EVENTS)), (text(), 1));
 }
 
 #[tokio::test]
-async fn a_timeout_comment_is_no_end() {
+async fn a_timeout_comment_does_not_end_the_reply() {
     let server = model(1, |_, before| match before {
         0 => Answer::sse(": hi\n\n:408: 408 Request Timeout\n\n"),
         _ => Answer::sse(events(0)),
     })
     .await;
-    let told = told(&server).await;
-    told.assert_whole();
-    assert_eq!((told.text, server.count(EVENTS)), (text(), 2));
+    let outcome = outcome(&server).await;
+    outcome.assert_whole();
+    assert_eq!((outcome.text, server.count(EVENTS)), (text(), 2));
 }
 
 #[tokio::test(start_paused = true)]
-async fn without_a_stream_the_growing_output_is_told() {
-    wind_the_clock();
+async fn without_a_stream_the_growing_output_is_streamed() {
+    advance_in_small_steps();
     let server = Server::start(|url, seen, before| match seen.line().as_str() {
         CREATE => Answer::json(201, prediction(url, "starting", Value::Null)),
         GET if before == 0 => Answer::json(200, prediction(url, "queued", Value::Null)),
@@ -221,18 +226,18 @@ async fn without_a_stream_the_growing_output_is_told() {
         _ => Answer::not_found(),
     })
     .await;
-    let told = told(&server).await;
-    told.assert_whole();
+    let outcome = outcome(&server).await;
+    outcome.assert_whole();
     assert_eq!(
-        (told.text.as_str(), told.chunks.len()),
+        (outcome.text.as_str(), outcome.chunks.len()),
         (text().as_str(), 6)
     );
-    assert_eq!(told.progress, ["starting", "queued"]);
+    assert_eq!(outcome.progress, ["starting", "queued"]);
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_stream_of_another_kind_or_host_is_done_without() {
-    wind_the_clock();
+async fn an_unusable_stream_is_replaced_by_the_output() {
+    advance_in_small_steps();
     for stream in [
         "/v1/elsewhere",
         "ftp://example.invalid/x",
@@ -251,14 +256,14 @@ async fn a_stream_of_another_kind_or_host_is_done_without() {
             _ => Answer::json(200, json!({})),
         })
         .await;
-        let told = told(&server).await;
-        told.assert_whole();
-        assert_eq!(told.text, text(), "{stream}");
+        let outcome = outcome(&server).await;
+        outcome.assert_whole();
+        assert_eq!(outcome.text, text(), "{stream}");
     }
 }
 
 #[tokio::test]
-async fn the_token_goes_to_no_foreign_host() {
+async fn the_token_is_not_sent_to_another_host() {
     let foreign = Server::start(|_, _, _| Answer::sse(events(0))).await;
     let url = format!("{}/v1/streams/s1", foreign.url);
     let server = Server::start(move |base, seen, _| match seen.line().as_str() {
@@ -273,15 +278,15 @@ async fn the_token_goes_to_no_foreign_host() {
         _ => Answer::not_found(),
     })
     .await;
-    let told = told(&server).await;
-    told.assert_whole();
-    assert_eq!(told.text, text());
+    let outcome = outcome(&server).await;
+    outcome.assert_whole();
+    assert_eq!(outcome.text, text());
     assert_eq!(foreign.first(EVENTS).header("authorization"), None);
 }
 
 #[tokio::test(start_paused = true)]
 async fn failures_are_the_last_item() {
-    wind_the_clock();
+    advance_in_small_steps();
     let end = |status: &'static str, error: Value| {
         move |url: &str| {
             let mut prediction = streamed(url, status);
@@ -326,10 +331,10 @@ async fn failures_are_the_last_item() {
             _ => Answer::not_found(),
         })
         .await;
-        let told = told(&server).await;
-        let error = told.error.unwrap();
+        let outcome = outcome(&server).await;
+        let error = outcome.error.unwrap();
         assert_eq!(
-            (told.text.as_str(), error.kind(), error.message()),
+            (outcome.text.as_str(), error.kind(), error.message()),
             ("Once", kind, message)
         );
         assert_eq!(
@@ -340,7 +345,7 @@ async fn failures_are_the_last_item() {
 }
 
 #[tokio::test]
-async fn what_contradicts_itself_or_is_gone_is_no_answer() {
+async fn output_that_contradicts_the_events_is_an_error() {
     for (output, kind) in [
         (json!(["Something else"]), ErrorKind::UnexpectedBody),
         (json!([]), ErrorKind::UnexpectedBody),
@@ -353,24 +358,24 @@ async fn what_contradicts_itself_or_is_gone_is_no_answer() {
             _ => Answer::not_found(),
         })
         .await;
-        let error = told(&server).await.error.unwrap();
+        let error = outcome(&server).await.error.unwrap();
         assert_eq!(error.kind(), kind);
     }
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_stream_that_hangs_before_its_first_event_is_noticed() {
-    wind_the_clock();
+    advance_in_small_steps();
     let server = model(0, |_, _| Answer::sse(": hi\n\n").ending(End::Hang)).await;
-    let told = told(&server).await;
-    told.assert_whole();
-    assert_eq!((told.text, server.count(GET)), (text(), 1));
+    let outcome = outcome(&server).await;
+    outcome.assert_whole();
+    assert_eq!((outcome.text, server.count(GET)), (text(), 1));
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_first_chunk_has_a_deadline_and_the_rest_has_not() {
-    wind_the_clock();
-    let call = || Call::of(&ask(MODEL)).with_timeout(Duration::from_secs(20));
+async fn the_deadline_applies_only_to_the_first_chunk() {
+    advance_in_small_steps();
+    let call = || Call::of(&chat_request(MODEL)).with_timeout(Duration::from_secs(20));
     let server = Server::start(|url, seen, _| match seen.line().as_str() {
         CREATE | GET => Answer::json(200, streamed(url, "starting")),
         EVENTS => Answer::sse(": hi\n\n").ending(End::Hang),
@@ -379,7 +384,7 @@ async fn the_first_chunk_has_a_deadline_and_the_rest_has_not() {
     .await;
     let stream = server.provider().stream(call()).await.unwrap();
     assert_eq!(
-        Told::all(stream).await.error.unwrap().kind(),
+        StreamOutcome::all(stream).await.error.unwrap().kind(),
         ErrorKind::Timeout
     );
     server.wait_for(CANCEL).await;
@@ -388,7 +393,7 @@ async fn the_first_chunk_has_a_deadline_and_the_rest_has_not() {
     let mut stream = server.provider().stream(call()).await.unwrap();
     while !matches!(stream.next().await, Some(Ok(ReplyEvent::Chunk(_)))) {}
     tokio::time::sleep(Duration::from_secs(30)).await;
-    assert!(Told::all(stream).await.error.is_none());
+    assert!(StreamOutcome::all(stream).await.error.is_none());
 }
 
 /// The event stream of a prediction as a body that counts how many of its pieces were read.
@@ -449,7 +454,7 @@ impl Transport for Counted {
 }
 
 #[tokio::test]
-async fn a_caller_that_reads_slowly_holds_the_upstream_back() {
+async fn a_slow_reader_applies_backpressure() {
     let upstream = Counted::new(|_| "event: output\ndata: Hi\n\n".to_owned(), 10_000);
     let mut stream = stream_of(&upstream.provider()).await;
     for _ in 0..10 {
@@ -460,7 +465,7 @@ async fn a_caller_that_reads_slowly_holds_the_upstream_back() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_text_without_end_is_an_error() {
+async fn an_endless_text_is_an_error() {
     let long_text = |_| format!("event: output\ndata: {}\n\n", "x".repeat(1 << 20));
     // An event of 1 MiB that has no text.
     let long_id = |number| {
@@ -486,5 +491,5 @@ async fn a_text_without_end_is_an_error() {
 }
 
 async fn stream_of(provider: &Replicate) -> ReplyStream {
-    stream(provider, ask(MODEL)).await.unwrap()
+    stream(provider, chat_request(MODEL)).await.unwrap()
 }

@@ -1,4 +1,4 @@
-//! What the tests have in common.
+//! Helpers of the tests.
 
 use std::time::Duration;
 
@@ -15,7 +15,7 @@ impl Server {
     }
 }
 
-pub(crate) fn ask(model: &str) -> ChatRequest {
+pub(crate) fn chat_request(model: &str) -> ChatRequest {
     ChatRequest::new(model, vec![Message::user("Hello!")])
 }
 
@@ -43,33 +43,33 @@ pub(crate) async fn cleaned_up() {
     panic!("{} pieces of cleanup are left", cleanup::pending());
 }
 
-/// What came of a stream.
+/// The outcome of a stream.
 #[derive(Debug, Default)]
-pub(crate) struct Told {
+pub(crate) struct StreamOutcome {
     pub(crate) text: String,
     pub(crate) progress: Vec<String>,
     pub(crate) chunks: Vec<Value>,
     pub(crate) error: Option<Error>,
 }
 
-impl Told {
+impl StreamOutcome {
     pub(crate) async fn all(mut stream: ReplyStream) -> Self {
-        let mut told = Self::default();
+        let mut outcome = Self::default();
         while let Some(event) = stream.next().await {
-            assert!(told.error.is_none(), "something came after the error");
+            assert!(outcome.error.is_none(), "something came after the error");
             match event {
                 Ok(ReplyEvent::Chunk(chunk)) => {
                     let chunk: Value = serde_json::from_slice(chunk.bytes()).unwrap();
                     let text = &chunk["choices"][0]["delta"]["content"];
-                    told.text.push_str(text.as_str().unwrap_or_default());
-                    told.chunks.push(chunk);
+                    outcome.text.push_str(text.as_str().unwrap_or_default());
+                    outcome.chunks.push(chunk);
                 }
-                Ok(ReplyEvent::Progress(progress)) => told.progress.push(progress.status),
+                Ok(ReplyEvent::Progress(progress)) => outcome.progress.push(progress.status),
                 Ok(_) => {}
-                Err(error) => told.error = Some(error),
+                Err(error) => outcome.error = Some(error),
             }
         }
-        told
+        outcome
     }
 
     /// Fails unless the stream ended well, with one finish reason and then the usage.

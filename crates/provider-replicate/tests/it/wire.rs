@@ -15,7 +15,7 @@ async fn a_plain_call() {
         _ => Answer::not_found(),
     })
     .await;
-    chat(&server.provider(), ask(MODEL)).await.unwrap();
+    chat(&server.provider(), chat_request(MODEL)).await.unwrap();
     insta::assert_json_snapshot!("plain_call", requests(&server));
 }
 
@@ -37,7 +37,9 @@ async fn a_stream_that_is_resumed_and_then_dropped() {
         _ => Answer::not_found(),
     })
     .await;
-    let mut stream = stream(&server.provider(), ask(MODEL)).await.unwrap();
+    let mut stream = stream(&server.provider(), chat_request(MODEL))
+        .await
+        .unwrap();
     let mut text = String::new();
     while text != "Hi there" {
         text += &stream.next_text().await.unwrap().unwrap();

@@ -1,4 +1,4 @@
-//! Chats against the simulation: what leaves on the wire, and what comes back.
+//! Chats against the simulation: the requests on the wire, and the replies.
 
 use llm_provider::endpoint::Chat;
 use llm_provider::{Call, Document, ErrorKind, Provider, Registry, ReplyEvent, Settings};
@@ -10,7 +10,7 @@ use serde_json::json;
 use crate::support::{THINKING, TURBO, chat, chat_call, question, sim, stream, text, together};
 
 #[tokio::test]
-async fn both_engines_say_the_same_plain_and_streamed() {
+async fn both_engines_return_the_same_plain_and_streamed() {
     let (_sim, together) = sim(SimOptions::default()).await;
     for model in [TURBO, THINKING] {
         let (plain, metadata) = chat(&together, model).await.unwrap();
@@ -61,7 +61,7 @@ async fn reasoning_has_both_names() {
 }
 
 #[tokio::test]
-async fn the_answer_does_not_depend_on_how_it_is_cut_up() {
+async fn the_text_does_not_depend_on_the_write_size() {
     let (_sim, whole) = sim(SimOptions::default()).await;
     for model in [TURBO, THINKING] {
         let expected = text(&stream(&whole, model).await.unwrap());
@@ -78,7 +78,7 @@ async fn the_answer_does_not_depend_on_how_it_is_cut_up() {
 }
 
 #[tokio::test]
-async fn tool_calls_come_whole() {
+async fn tool_calls_are_complete() {
     let (_sim, together) = sim(SimOptions::default()).await;
     for model in [TURBO, THINKING] {
         let body = json!({
@@ -113,7 +113,7 @@ async fn tool_calls_come_whole() {
 }
 
 #[tokio::test]
-async fn a_request_that_needs_no_change_leaves_as_it_came() {
+async fn a_request_that_needs_no_change_keeps_its_bytes() {
     let (sim, together) = sim(SimOptions::default()).await;
     let body = format!(
         "{{ \"top_p\": 1.0, \"messages\": [ {{\"role\":\"user\",\"content\":[{{\"type\":\"text\",\"text\":\"\\u00fc\"}}]}} ],\n \
@@ -131,7 +131,7 @@ async fn a_request_that_needs_no_change_leaves_as_it_came() {
 }
 
 #[tokio::test]
-async fn what_together_names_otherwise_is_translated() {
+async fn parameters_with_other_names_are_translated() {
     let (sim, together) = sim(SimOptions::default()).await;
     let body = json!({
         "model": TURBO,
@@ -161,7 +161,7 @@ async fn what_together_names_otherwise_is_translated() {
 }
 
 #[tokio::test]
-async fn logprobs_that_are_not_wanted_are_not_sent() {
+async fn logprobs_false_is_not_sent() {
     let (sim, together) = sim(SimOptions::default()).await;
     let body = json!({ "model": TURBO, "messages": [{ "role": "user", "content": "Hi" }],
                        "logprobs": false });
@@ -171,7 +171,7 @@ async fn logprobs_that_are_not_wanted_are_not_sent() {
 }
 
 #[tokio::test]
-async fn a_picture_outside_a_users_message_is_refused_by_name() {
+async fn an_image_outside_a_user_message_is_rejected_by_name() {
     let (sim, together) = sim(SimOptions::default()).await;
     let body = json!({ "model": TURBO, "messages": [
         { "role": "system", "content": [{ "type": "image_url", "image_url": { "url": "data:," } }] }] });

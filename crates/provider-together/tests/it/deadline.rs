@@ -64,7 +64,7 @@ async fn streamed(together: &Together, limit: u64) -> Result<()> {
 
 /// Lets paused time pass in small steps: without it, each wait for a socket would let the next
 /// timeout strike.
-fn wind_the_clock() {
+fn advance_in_small_steps() {
     tokio::spawn(async {
         loop {
             tokio::time::sleep(Duration::from_millis(20)).await;
@@ -74,7 +74,7 @@ fn wind_the_clock() {
 
 #[tokio::test(start_paused = true)]
 async fn the_limit_of_a_call_bounds_the_prompt_after_the_look_up() {
-    wind_the_clock();
+    advance_in_small_steps();
     // Each part keeps within the limit, and both together do not.
     let error = plain(&base_model(seconds(8), seconds(8)).await, 12).await;
     assert_eq!(error.unwrap_err().kind(), ErrorKind::Timeout);
@@ -91,8 +91,8 @@ async fn the_limit_of_a_call_bounds_the_prompt_after_the_look_up() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_look_up_that_hangs_costs_a_refused_chat_its_limit_at_most() {
-    wind_the_clock();
+async fn a_hanging_look_up_ends_at_the_limit_of_the_call() {
+    advance_in_small_steps();
     for (limit, longest) in [(5, 5), (600, 10)] {
         let together = base_model(seconds(100_000), seconds(0)).await;
         let begin = tokio::time::Instant::now();
@@ -109,7 +109,7 @@ async fn a_look_up_that_hangs_costs_a_refused_chat_its_limit_at_most() {
 
 #[tokio::test(start_paused = true)]
 async fn the_limit_of_a_call_bounds_the_stream_after_a_refused_plain_call() {
-    wind_the_clock();
+    advance_in_small_steps();
     let base = upstream(|request| match request {
         stream if stream.contains("\"stream\":true") => {
             let chunk =

@@ -1,5 +1,4 @@
-//! What LiteLLM 1.109 gets wrong with Together, one test for each fault that others here do not
-//! show: templates (`templates.rs`), `max_completion_tokens` and the reasons of streams
+//! One test for each fault of LiteLLM 1.109 with Together that other files do not test: templates (`templates.rs`), `max_completion_tokens` and the reasons of streams
 //! (`chat.rs`), tools, formats and efforts (`params.rs`), embeddings (`operations.rs`).
 
 use llm_provider::{ApiKey, ErrorKind, Provider, Settings};
@@ -28,7 +27,7 @@ fn no_key_is_an_error_before_anything_is_sent() {
 
 /// Its `validate_environment` looks at one variable, its calls at four.
 #[test]
-fn every_documented_variable_is_looked_at() {
+fn every_documented_variable_is_read() {
     let documented = [
         "TOGETHERAI_API_KEY",
         "TOGETHER_API_KEY",
@@ -39,7 +38,7 @@ fn every_documented_variable_is_looked_at() {
     assert_eq!(DEFAULT_API_BASE, "https://api.together.ai/v1");
 }
 
-/// It drops `user` without a word.
+/// It drops `user` silently.
 #[tokio::test]
 async fn the_user_is_sent() {
     let (sim, together) = sim(SimOptions::default()).await;
@@ -85,7 +84,7 @@ async fn a_rerank_that_fails_keeps_its_status() {
 
 /// It gives `billed_units: {total_tokens}` and an empty `tokens`.
 #[tokio::test]
-async fn a_reranks_tokens_are_told() {
+async fn rerank_token_counts_are_reported() {
     let (_sim, together) = sim(SimOptions::default()).await;
     let body = json!({ "model": "mixedbread-ai/mxbai-rerank-large-v2", "query": "q",
                        "documents": ["a"] });
@@ -100,7 +99,7 @@ async fn a_reranks_tokens_are_told() {
 /// It takes every status whose body has the words `invalid_request_error` for a bad request, and
 /// knows nothing of 402, 403 and 524.
 #[tokio::test]
-async fn the_words_of_an_error_do_not_decide() {
+async fn the_kind_does_not_depend_on_the_message() {
     let body = json!({ "error": { "message": "invalid private key; A timeout occurred",
         "type": "invalid_request_error", "param": null, "code": null } });
     for (status, kind) in [
@@ -175,7 +174,7 @@ async fn a_403_is_an_overflow_only_where_a_json_error_says_so() {
 
 /// Its tests for an overflow expect `error` to be a string, which it is not any more.
 #[tokio::test]
-async fn an_overflow_is_told_by_its_parameter() {
+async fn a_context_overflow_is_recognized_by_its_parameter() {
     let (_sim, together) = sim(SimOptions::default()).await;
     let body = json!({ "model": "acme/tiny-context", "max_tokens": 100,
                        "messages": [{ "role": "user", "content": "Hi" }] });
@@ -186,7 +185,7 @@ async fn an_overflow_is_told_by_its_parameter() {
 
 /// It knows rate limits by their status only; which one it was is told in either of two places.
 #[tokio::test]
-async fn the_limit_that_was_hit_is_the_code() {
+async fn the_exceeded_limit_is_the_code_of_the_error() {
     let beside = json!({ "error": { "message": "No.", "code": null },
                          "error_type": "dynamic_request_limited" });
     let inside = json!({ "error": { "message": "No.", "error_type": "dynamic_token_limited" } });
@@ -225,7 +224,7 @@ async fn a_stream_is_one_request_and_keeps_its_time() {
 
 /// It keeps the engine's own finish reason in whole answers only.
 #[tokio::test]
-async fn the_engines_reason_is_kept_plain_and_streamed() {
+async fn the_native_finish_reason_is_kept_plain_and_streamed() {
     let (_sim, together) = sim(SimOptions::default()).await;
     let model = "meta-llama/Meta-Llama-3.1-8B-Instruct-Turbo";
     let (plain, _) = chat(&together, model).await.unwrap();
@@ -243,7 +242,7 @@ async fn the_engines_reason_is_kept_plain_and_streamed() {
 
 /// It swallows the usage that the upstream sends unless the caller asked for it.
 #[tokio::test]
-async fn the_usage_of_a_stream_is_always_told() {
+async fn the_usage_of_a_stream_is_always_reported() {
     let (sim, together) = sim(SimOptions::default()).await;
     let mut last = None;
     let mut stream = together.stream(question(TURBO)).await.unwrap();

@@ -1,4 +1,4 @@
-//! Together against its simulation, and against a server that says what it is told to.
+//! The provider against the simulated Together and against scripted servers.
 
 #![allow(clippy::panic, clippy::unwrap_used, reason = "helpers of tests")]
 

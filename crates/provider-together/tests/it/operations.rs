@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use crate::support::{TURBO, call, completion_chunks, send, sent, sim};
 
 #[tokio::test]
-async fn a_completion_says_the_same_plain_and_streamed() {
+async fn a_completion_returns_the_same_plain_and_streamed() {
     let (sim, together) = sim(SimOptions::default()).await;
     let body = json!({ "model": TURBO, "prompt": ["Grüß Gott 🌍"], "max_tokens": 30, "stop": "END",
         "logprobs": 1, "top_k": 5, "best_of": null, "user": "u-1" });
@@ -49,7 +49,7 @@ async fn refused<R: Request>(members: Value) -> Error {
 }
 
 #[tokio::test]
-async fn what_completions_cannot_do_is_refused_by_name() {
+async fn unsupported_completion_parameters_are_rejected_by_name() {
     for prompt in [
         json!(["a", "b"]),
         json!([1, 2]),
@@ -68,7 +68,7 @@ async fn what_completions_cannot_do_is_refused_by_name() {
 }
 
 #[tokio::test]
-async fn embeddings_come_as_asked_for_and_with_a_usage() {
+async fn embeddings_have_the_requested_encoding_and_a_usage() {
     let (sim, together) = sim(SimOptions::default()).await;
     // As OpenAI's clients ask, unless told otherwise.
     let body = json!({ "model": "BAAI/bge-large-en-v1.5", "input": ["Good morning"],
@@ -97,7 +97,7 @@ async fn embeddings_come_as_asked_for_and_with_a_usage() {
 }
 
 #[tokio::test]
-async fn what_embeddings_cannot_do_is_refused_by_name() {
+async fn unsupported_embedding_parameters_are_rejected_by_name() {
     for (key, value) in [
         ("input", json!([1, 2])),
         ("input", json!([[1], [2]])),
@@ -156,7 +156,7 @@ async fn objects_are_ranked_and_documents_left_out_when_not_wanted() {
 }
 
 #[tokio::test]
-async fn models_are_a_list_with_all_that_together_tells() {
+async fn models_are_a_list_with_all_members_that_together_sends() {
     let (_sim, together) = sim(SimOptions::default()).await;
     let list = together.models().await.unwrap();
     assert_eq!(list.object, "list");

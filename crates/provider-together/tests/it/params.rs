@@ -1,4 +1,4 @@
-//! What becomes of the parameters of a chat.
+//! The translation of chat parameters.
 
 use llm_provider::{ErrorKind, Provider};
 use llm_sim::SimOptions;
@@ -18,7 +18,7 @@ fn with(model: &str, members: Value) -> Value {
 }
 
 #[tokio::test]
-async fn togethers_own_parameters_pass() {
+async fn togethers_own_parameters_are_sent_unchanged() {
     let (sim, together) = sim(SimOptions::default()).await;
     let own = json!({
         "top_k": 20, "min_p": 0.1, "repetition_penalty": 1.1, "safety_model": "acme/guard",
@@ -34,7 +34,7 @@ async fn togethers_own_parameters_pass() {
 }
 
 #[tokio::test]
-async fn parameters_that_are_null_say_nothing() {
+async fn null_parameters_are_not_sent() {
     let (sim, together) = sim(SimOptions::default()).await;
     let nulls = json!({ "stop": null, "tools": null, "stream_options": null, "logprobs": null,
         "max_completion_tokens": null, "audio": null, "reasoning_effort": null, "top_k": 20 });
@@ -45,7 +45,7 @@ async fn parameters_that_are_null_say_nothing() {
 }
 
 #[tokio::test]
-async fn efforts_are_those_that_the_model_knows() {
+async fn reasoning_efforts_are_mapped_to_those_of_the_model() {
     let (sim, together) = sim(SimOptions::default()).await;
     let off = json!({ "reasoning": { "enabled": false } });
     let effort = |effort: &str| json!({ "reasoning_effort": effort });
@@ -69,14 +69,14 @@ async fn efforts_are_those_that_the_model_knows() {
         let _ = send::<ChatRequest>(&together, &with(model, effort(asked))).await;
         assert_eq!(sent(&sim), with(model, expected), "{model} {asked}");
     }
-    // Who says both knows better.
+    // An explicit `reasoning` has priority.
     let both = json!({ "reasoning_effort": "none", "reasoning": { "enabled": true } });
     let _ = send::<ChatRequest>(&together, &with("Qwen/Qwen3-235B", both)).await;
     assert_eq!(sent(&sim)["reasoning"], json!({ "enabled": true }));
 }
 
 #[tokio::test]
-async fn what_together_cannot_do_is_refused_by_name_or_dropped_and_told() {
+async fn unsupported_parameters_are_rejected_by_name_or_dropped_and_reported() {
     let (sim, together) = sim(SimOptions::default()).await;
     let cannot = json!({
         "audio": { "voice": "alloy", "format": "wav" }, "modalities": ["text", "audio"],
@@ -109,7 +109,7 @@ async fn what_together_cannot_do_is_refused_by_name_or_dropped_and_told() {
 }
 
 #[tokio::test]
-async fn tools_and_formats_are_sent_whatever_the_model() {
+async fn tools_and_formats_are_sent_to_every_model() {
     let (sim, together) = sim(SimOptions::default()).await;
     let asks = json!({
         "tools": [{ "type": "function", "function": { "name": "f", "strict": true,
@@ -146,7 +146,7 @@ async fn a_parameter_that_cannot_be_read_is_named() {
 }
 
 #[tokio::test]
-async fn what_an_error_quotes_of_a_request_is_cut_and_escaped() {
+async fn request_text_in_an_error_is_shortened_and_escaped() {
     let (_sim, together) = sim(SimOptions::default()).await;
     let long = format!("a\n\u{1b}[2J{}", "b".repeat(1 << 20));
     let image = json!([{ "type": "image_url", "image_url": { "url": "https://x.example/" } }]);

@@ -1,4 +1,4 @@
-//! No secret of a deployment comes back from Together, wherever it is repeated.
+//! Errors and metadata show no secret of a deployment, wherever Together repeats it.
 
 use std::time::Duration;
 

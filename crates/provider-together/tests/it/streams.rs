@@ -108,7 +108,7 @@ async fn a_model_that_only_streams_completes_too() {
 }
 
 #[tokio::test]
-async fn a_folded_stream_that_breaks_is_an_error() {
+async fn a_plain_call_fails_if_its_stream_breaks() {
     let (sim, together) = sim(SimOptions::default()).await;
     let model = "acme/stream-only";
     together.send(question(model)).await.unwrap();

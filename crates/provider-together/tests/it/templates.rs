@@ -100,7 +100,7 @@ async fn the_registered_template_is_what_together_receives() {
 }
 
 #[tokio::test]
-async fn all_else_goes_along_with_the_prompt() {
+async fn other_parameters_are_sent_with_the_prompt() {
     let sim = Sim::start(SimOptions::default()).await.unwrap();
     let markers = RoleMarkers::new("<|im_start|>assistant\n", "<|im_end|>\n");
     let template = CustomTemplate::new()
@@ -163,7 +163,7 @@ async fn a_parameter_of_chats_is_refused_beside_a_prompt_unless_it_changes_nothi
 }
 
 #[tokio::test]
-async fn what_has_no_place_beside_a_prompt_is_refused_or_dropped() {
+async fn chat_parameters_are_rejected_or_dropped_beside_a_prompt() {
     let sim = Sim::start(SimOptions::default()).await.unwrap();
     let account = together(&sim, "good-key").with_template("acme/*", Family::CHATML);
     let mut body = poem("acme/one");
@@ -190,7 +190,7 @@ async fn what_has_no_place_beside_a_prompt_is_refused_or_dropped() {
 }
 
 #[tokio::test]
-async fn a_language_model_is_sent_a_prompt_once_together_refuses_the_chat() {
+async fn a_language_model_is_sent_a_prompt_after_together_rejects_the_chat() {
     let (sim, together) = sim(SimOptions::default()).await;
     let reply = together.send(chat_call(&poem(BASE))).await.unwrap();
     assert_eq!(
@@ -208,7 +208,7 @@ async fn a_language_model_is_sent_a_prompt_once_together_refuses_the_chat() {
 }
 
 #[tokio::test]
-async fn the_list_of_models_tells_which_ones_take_prompts() {
+async fn the_list_of_models_shows_which_ones_take_prompts() {
     let (sim, together) = sim(SimOptions::default()).await;
     together.models().await.unwrap();
     chunks(&together, chat_call(&poem(BASE))).await.unwrap();
@@ -218,7 +218,7 @@ async fn the_list_of_models_tells_which_ones_take_prompts() {
 }
 
 #[tokio::test]
-async fn a_setting_tells_that_the_models_take_prompts() {
+async fn the_setting_text_completion_sends_prompts() {
     let sim = Sim::start(SimOptions::default()).await.unwrap();
     let own = settings(sim.together_url()).with_extra("text_completion", true);
     let together = Together::new(own).unwrap();
@@ -234,7 +234,7 @@ async fn a_setting_tells_that_the_models_take_prompts() {
 }
 
 #[tokio::test]
-async fn a_chat_that_is_wrong_asks_for_the_list_once() {
+async fn an_invalid_chat_requests_the_list_once() {
     let (sim, together) = sim(SimOptions::default()).await;
     for _ in 0..3 {
         let mut body = poem(TURBO);
@@ -248,7 +248,7 @@ async fn a_chat_that_is_wrong_asks_for_the_list_once() {
 }
 
 #[test]
-fn it_can_do_everything() {
+fn rerank_and_completions_are_supported() {
     let together = Together::new(settings("http://127.0.0.1:1")).unwrap();
     assert!(together.capabilities().has(Capability::Rerank));
     assert!(together.capabilities().has(Capability::Completions));

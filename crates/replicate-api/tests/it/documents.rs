@@ -90,7 +90,7 @@ async fn a_list_neither_leaves_its_host_nor_loops() {
 
 #[tokio::test(start_paused = true)]
 async fn a_prediction_is_watched_to_its_end_and_can_be_cancelled() {
-    wind_the_clock();
+    advance_in_small_steps();
     let timing = Timing::default()
         .with_boot(Duration::from_secs(30))
         .with_token(Duration::from_secs(2));
@@ -236,7 +236,7 @@ async fn models_are_searched_and_listed_by_collection() {
 }
 
 #[tokio::test]
-async fn the_account_is_told() {
+async fn the_account_is_returned() {
     let (_sim, client) = sim(SimOptions::default()).await;
     let account = client.account().await.unwrap();
     assert_eq!(

@@ -203,7 +203,7 @@ pub(crate) fn settings(url: &str) -> Settings {
 
 /// Advances paused time in small steps. Otherwise, waiting for a socket would trigger the next
 /// timeout.
-pub(crate) fn wind_the_clock() {
+pub(crate) fn advance_in_small_steps() {
     tokio::spawn(async {
         loop {
             tokio::time::sleep(Duration::from_millis(20)).await;

@@ -8,7 +8,7 @@ use std::time::Instant;
 
 use anyhow::{Context, Result, anyhow};
 
-/// A program for [`Owned::start`], which takes arguments and variables as usual: a shell runs it,
+/// A program for [`ChildProcess::start`], which takes arguments and variables as usual: a shell runs it,
 /// and kills it when the shell's standard input is closed.
 pub(super) fn watched(program: impl AsRef<OsStr>) -> Command {
     let mut shell = Command::new("sh");
@@ -29,7 +29,7 @@ wait $program
 
 /// A running program whose output is read by line. It is killed when this is dropped, and even
 /// when this process is killed.
-pub(super) struct Owned {
+pub(super) struct ChildProcess {
     shell: Child,
     tether: Option<ChildStdin>,
     lines: Receiver<String>,
@@ -45,7 +45,7 @@ pub(super) enum Output {
     Timeout,
 }
 
-impl Owned {
+impl ChildProcess {
     /// Starts what [`watched`] made.
     pub(super) fn start(watched: &mut Command) -> Result<Self> {
         let mut shell = watched
@@ -91,7 +91,7 @@ impl Owned {
     }
 }
 
-impl Drop for Owned {
+impl Drop for ChildProcess {
     fn drop(&mut self) {
         drop(self.tether.take());
         // Fails only if the child was waited for before.
@@ -107,8 +107,8 @@ mod tests {
     use super::*;
 
     #[track_caller]
-    fn start(script: &str) -> Owned {
-        Owned::start(watched("sh").arg("-c").arg(script)).unwrap()
+    fn start(script: &str) -> ChildProcess {
+        ChildProcess::start(watched("sh").arg("-c").arg(script)).unwrap()
     }
 
     #[test]

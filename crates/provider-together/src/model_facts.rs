@@ -1,4 +1,4 @@
-//! What an account learns of its models.
+//! Facts about models, learned from the list of models and from errors.
 
 use std::collections::BTreeSet;
 use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
@@ -8,27 +8,27 @@ use llm_provider::{Error, ErrorKind};
 use llm_types::ModelList;
 use serde_json::Value;
 
-/// What an account has learned of its models, so that it need not be told twice.
+/// Facts about the models of an account, kept between calls.
 #[derive(Debug, Default)]
-pub(crate) struct Known(RwLock<Facts>);
+pub(crate) struct ModelFacts(RwLock<Facts>);
 
 #[derive(Debug, Default)]
 struct Facts {
-    /// Models that answer in chunks only.
+    /// Models that only stream.
     streaming: BTreeSet<String>,
-    /// Models that take prompts, not chats, by the list of models.
+    /// Models that take prompts and not chats, according to the list of models.
     language: BTreeSet<String>,
-    /// When the list of models may be asked for again.
-    ask_again: Option<Instant>,
+    /// The earliest time of the next request for the list of models.
+    next_list: Option<Instant>,
 }
 
-impl Known {
-    /// Whether `model` has said that it answers in chunks only.
+impl ModelFacts {
+    /// Whether `model` is known to only stream.
     pub(crate) fn only_streams(&self, model: &str) -> bool {
         self.read().streaming.contains(model)
     }
 
-    /// Learns from an error that `model` answers in chunks only, if it says so.
+    /// Learns from an error whether `model` only streams.
     pub(crate) fn learn_streaming(&self, model: &str, error: &Error) -> bool {
         let only_streams = error.code() == Some("streaming_required");
         if only_streams {
@@ -37,7 +37,7 @@ impl Known {
         only_streams
     }
 
-    /// Whether `model` takes prompts, not chats.
+    /// Whether `model` takes prompts and not chats.
     pub(crate) fn is_language(&self, model: &str) -> bool {
         self.read().language.contains(model)
     }
@@ -51,12 +51,12 @@ impl Known {
             .filter(|model| model.extra.get("type").is_some_and(is_language));
         let mut facts = self.write();
         facts.language = language.map(|model| model.id.clone()).collect();
-        facts.ask_again = Some(Instant::now() + FRESH);
+        facts.next_list = Some(Instant::now() + LIST_TTL);
     }
 
-    /// Whether the list of models may tell why a chat was refused, and has not just been asked.
-    /// It counts as asked from now on, for a short time unless an answer comes.
-    pub(crate) fn may_ask(&self, error: &Error) -> bool {
+    /// Whether to request the list of models, which may explain why a chat was rejected. After
+    /// `true`, it returns `false` until the list expires or the retry interval is over.
+    pub(crate) fn should_list(&self, error: &Error) -> bool {
         let unclear = matches!(
             error.kind(),
             ErrorKind::InvalidRequest | ErrorKind::NotFound | ErrorKind::Unsupported
@@ -66,11 +66,11 @@ impl Known {
         }
         let mut facts = self.write();
         let now = Instant::now();
-        let may_ask = facts.ask_again.is_none_or(|again| again <= now);
-        if may_ask {
-            facts.ask_again = Some(now + PAUSE);
+        let should_list = facts.next_list.is_none_or(|again| again <= now);
+        if should_list {
+            facts.next_list = Some(now + RETRY_LIST_AFTER);
         }
-        may_ask
+        should_list
     }
 
     fn read(&self) -> RwLockReadGuard<'_, Facts> {
@@ -82,7 +82,7 @@ impl Known {
     }
 }
 
-/// For how long a list of models counts.
-const FRESH: Duration = Duration::from_secs(600);
-/// How long to wait for an answer, or after a failure, before the list is asked for again.
-const PAUSE: Duration = Duration::from_secs(60);
+/// How long a list of models is valid.
+const LIST_TTL: Duration = Duration::from_secs(600);
+/// The interval before the list is requested again if no list arrived.
+const RETRY_LIST_AFTER: Duration = Duration::from_secs(60);

@@ -9,7 +9,7 @@ use serde_json::Value;
 use crate::clients::servers::Server;
 
 /// A request by the simulation's clock, in seconds.
-pub(super) struct Seen {
+pub(super) struct RecordedRequest {
     /// Since the Unix epoch.
     pub(super) received: f64,
     ended: f64,
@@ -17,7 +17,7 @@ pub(super) struct Seen {
     tokens: Vec<(f64, f64)>,
 }
 
-impl Seen {
+impl RecordedRequest {
     /// The requests of a simulated Together, in the order in which they came.
     pub(super) fn all(sim: &Server) -> Result<Vec<Self>> {
         let url = sim.field("together")?;
@@ -112,19 +112,19 @@ mod tests {
 
     #[test]
     fn a_request_is_read_as_the_simulation_writes_it() {
-        let seen = Seen::read(&json!({"times": {
+        let seen = RecordedRequest::read(&json!({"times": {
             "received_unix_ns": 5_000_000_000_u64, "ended_ns": 4_000_000_000_u64,
             "writes_ns": [[1, 0, 0], [1_500_000_000, 1_000_000_000, 1], [2_500_000_000_u64, 2, 1]],
         }}));
         let seen = seen.unwrap();
         assert_eq!((seen.ttft(), seen.first_late()), (Some(1.5), Some(0.5)));
         assert_eq!(seen.tpot(), Some(1.0));
-        assert_eq!(Seen::per_second(&[seen]), 0.25);
-        assert!(Seen::read(&json!({"times": {}})).is_err());
+        assert_eq!(RecordedRequest::per_second(&[seen]), 0.25);
+        assert!(RecordedRequest::read(&json!({"times": {}})).is_err());
     }
 
     #[test]
-    fn sums_are_those_of_the_textbook() {
+    fn statistics_are_correct() {
         let values = [4.0, 1.0, 3.0, 2.0];
         assert_eq!((mean(&values), quantile(&values, 0.5)), (2.5, 2.5));
         assert_eq!((quantile(&values, 0.0), quantile(&values, 1.0)), (1.0, 4.0));

@@ -1,4 +1,4 @@
-//! Limits of time that need nobody to poll.
+//! A guard that cancels an abandoned prediction, and one that exceeds its time limit.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -12,42 +12,42 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep_until};
 
-/// Cancels a prediction at the end of its time, or when it is dropped before.
+/// Cancels a prediction at its time limit, or when the guard is dropped before.
 ///
-/// The time is kept by a task of its own, since the future or the stream that follows the
-/// prediction may be held without being polled.
+/// A separate task watches the time, because the future or stream that follows the prediction may be
+/// held without being polled.
 #[derive(Debug)]
-pub(crate) struct Limit {
+pub(crate) struct CancelGuard {
     end: watch::Sender<Instant>,
     timer: Option<JoinHandle<bool>>,
-    cancelling: Cancelling,
+    cancellation: Cancellation,
 }
 
 /// What is needed to cancel a prediction, once.
 #[derive(Clone, Debug)]
-struct Cancelling {
+struct Cancellation {
     client: ReplicateClient,
     id: String,
     runtime: Handle,
     is_done: Arc<AtomicBool>,
 }
 
-impl Limit {
-    /// Limits the prediction `id` to `end`.
+impl CancelGuard {
+    /// Cancels the prediction `id` at `end`.
     pub(crate) fn new(client: &ReplicateClient, id: &str, end: Instant) -> Self {
         let runtime = Handle::current();
-        let cancelling = Cancelling {
+        let cancellation = Cancellation {
             client: client.clone(),
             id: id.to_owned(),
             runtime: runtime.clone(),
             is_done: Arc::default(),
         };
         let (end, ends) = watch::channel(end);
-        let timer = runtime.spawn(keep_time(ends, cancelling.clone()));
+        let timer = runtime.spawn(keep_time(ends, cancellation.clone()));
         Self {
             end,
             timer: Some(timer),
-            cancelling,
+            cancellation,
         }
     }
 
@@ -60,8 +60,8 @@ impl Limit {
         });
     }
 
-    /// Waits until the prediction has been cancelled because its time was over; for the first
-    /// caller only.
+    /// Completes when the time limit has passed and the prediction is being cancelled. Only the first
+    /// call returns a future that completes.
     pub(crate) fn passed(&mut self) -> impl Future<Output = ()> + use<> {
         let timer = self.timer.take();
         async {
@@ -74,20 +74,20 @@ impl Limit {
         }
     }
 
-    /// Ends the limit of a prediction that has ended: there is nothing to cancel.
-    pub(crate) fn lift(self) {
-        self.cancelling.is_done.store(true, Ordering::Relaxed);
+    /// Drops the guard of a prediction that has ended, without cancelling it.
+    pub(crate) fn disarm(self) {
+        self.cancellation.is_done.store(true, Ordering::Relaxed);
     }
 }
 
-impl Drop for Limit {
+impl Drop for CancelGuard {
     fn drop(&mut self) {
-        self.cancelling.begin();
+        self.cancellation.begin();
     }
 }
 
-impl Cancelling {
-    /// Cancels the prediction in a task that outlives the caller, unless that has been done.
+impl Cancellation {
+    /// Cancels the prediction in a task that outlives the caller, unless it was cancelled or has ended.
     fn begin(&self) {
         if !self.is_done.swap(true, Ordering::Relaxed) {
             let (client, id) = (self.client.clone(), self.id.clone());
@@ -96,8 +96,8 @@ impl Cancelling {
     }
 }
 
-/// Cancels at the end, and tells so; `false` when nobody follows the prediction any more.
-async fn keep_time(mut ends: watch::Receiver<Instant>, cancelling: Cancelling) -> bool {
+/// Cancels the prediction at the end and returns `true`; returns `false` if the guard was dropped.
+async fn keep_time(mut ends: watch::Receiver<Instant>, cancellation: Cancellation) -> bool {
     loop {
         let end = *ends.borrow_and_update();
         tokio::select! {
@@ -105,7 +105,7 @@ async fn keep_time(mut ends: watch::Receiver<Instant>, cancelling: Cancelling) -
                 return false;
             },
             () = sleep_until(end) => {
-                cancelling.begin();
+                cancellation.begin();
                 return true;
             }
         }
@@ -119,11 +119,11 @@ async fn cancel(client: ReplicateClient, id: String) {
             Err(error) if error.is_retryable() && error.kind() != ErrorKind::UnexpectedBody => {
                 tokio::time::sleep(backoff.delay(attempt, error.retry_after())).await;
             }
-            // Done, or it will never be: it is gone, or it is not ours.
+            // Cancelled, or a permanent error: the prediction does not exist or is not permitted.
             _ => return,
         }
     }
 }
 
-// Should all fail, the prediction still has its deadline (`Cancel-After`).
+// If all attempts fail, Replicate itself ends the prediction (`Cancel-After`).
 const ATTEMPTS: u32 = 6;

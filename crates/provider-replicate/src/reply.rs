@@ -1,5 +1,4 @@
-//! Predictions in OpenAI's words, as text completions: a chat is given the shape of one last of
-//! all.
+//! Converts predictions to OpenAI text completions. A chat is converted from these at the end.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -12,10 +11,10 @@ use serde_json::Value;
 use crate::NAME;
 use crate::input::Input;
 
-/// What all parts of one answer have in common.
+/// Builds the reply, or the chunks, of one prediction.
 #[derive(Clone, Debug)]
-pub(crate) struct Answer {
-    /// What ids begin with.
+pub(crate) struct ReplyBuilder {
+    /// The prefix of the reply's id.
     prefix: &'static str,
     id: String,
     created: u64,
@@ -24,7 +23,7 @@ pub(crate) struct Answer {
     prompt_chars: usize,
 }
 
-impl Answer {
+impl ReplyBuilder {
     pub(crate) fn new(prediction: &Prediction, model: &str, input: &Input) -> Self {
         let now = SystemTime::now()
             .duration_since(UNIX_EPOCH)
@@ -39,7 +38,7 @@ impl Answer {
         }
     }
 
-    /// The same for another prediction.
+    /// The same for another prediction of the same call.
     pub(crate) fn of(&self, prediction: &Prediction) -> Self {
         Self {
             id: format!("{}{}", self.prefix, prediction.id),
@@ -47,21 +46,21 @@ impl Answer {
         }
     }
 
-    /// The answer in one piece.
+    /// The complete reply.
     pub(crate) fn whole(&self, prediction: &Prediction, text: String) -> CompletionResponse {
         let usage = self.usage(prediction, &text);
         self.part(text, Some(self.finish_reason(prediction)))
             .with_usage(usage)
     }
 
-    /// A piece of the text.
+    /// A chunk with a piece of the text.
     pub(crate) fn piece(&self, text: &str) -> ReplyEvent {
         let chunk = Chunk::new(Document::new(&self.part(text, None)));
         ReplyEvent::Chunk(chunk.with_output(!text.is_empty()))
     }
 
-    /// The last chunks of a stream: the finish reason, then the usage. With the usage come the
-    /// times, since the stream's metadata was made before they were known.
+    /// The last chunks of a stream: the finish reason, then the usage. The usage also has the times,
+    /// which were unknown when the stream's metadata was built.
     pub(crate) fn ending(&self, prediction: &Prediction, text: &str) -> [ReplyEvent; 2] {
         let mut usage = self.usage(prediction, text);
         usage.extra.extend(times(prediction));
@@ -82,7 +81,7 @@ impl Answer {
         CompletionResponse::new(self.id.as_str(), self.created, self.model.as_str())
     }
 
-    /// Replicate does not tell why a model ended, but how many tokens it wrote.
+    /// Replicate reports no finish reason, only the number of tokens.
     fn finish_reason(&self, prediction: &Prediction) -> FinishReason {
         match (tokens(prediction, OUTPUT), self.max_tokens) {
             (Some(written), Some(limit)) if written >= limit => FinishReason::Length,
@@ -90,7 +89,7 @@ impl Answer {
         }
     }
 
-    /// The token counts: as Replicate tells them, else estimated and marked as such.
+    /// The token counts that Replicate reports, else estimates that are marked as such.
     fn usage(&self, prediction: &Prediction, text: &str) -> Usage {
         let (input, output) = (tokens(prediction, INPUT), tokens(prediction, OUTPUT));
         let estimate = |chars: usize| chars.div_ceil(CHARS_PER_TOKEN) as u64;
@@ -105,7 +104,7 @@ impl Answer {
     }
 }
 
-/// What is known about a call when its prediction has been made.
+/// The metadata of a call, when its prediction has been created or has ended.
 pub(crate) fn metadata(prediction: &Prediction, model: &str, input: &Input) -> Metadata {
     let mut metadata = Metadata::new(NAME, model);
     metadata.upstream_id = Some(prediction.id.clone());
@@ -115,15 +114,16 @@ pub(crate) fn metadata(prediction: &Prediction, model: &str, input: &Input) -> M
         ("prompt_template_source", Some(input.format.1)),
         ("web_url", prediction.url("web")),
     ];
-    let told = extra
+    let members = extra
         .into_iter()
         .filter_map(|(name, value)| Some((name.to_owned(), value?.into())));
-    metadata.extra.extend(told);
+    metadata.extra.extend(members);
     metadata.extra.extend(times(prediction));
     metadata
 }
 
-/// What of the times Replicate tells, in seconds: the run, all, and the rest of that: queue and boot.
+/// The times that Replicate reports, in seconds: of the run, of everything, and their difference,
+/// which is the queue and the boot.
 fn times(prediction: &Prediction) -> impl Iterator<Item = (String, Value)> {
     let metric = |name| prediction.metric(name);
     let (run, all) = (metric("predict_time"), metric("total_time"));
@@ -138,8 +138,8 @@ fn times(prediction: &Prediction) -> impl Iterator<Item = (String, Value)> {
         .filter_map(|(name, seconds)| Some((name.to_owned(), seconds?.into())))
 }
 
-/// A count as measured, else as logged: models that pass the prompt on to others write
-/// `Input token count: 644`.
+/// A token count from the metrics, else from the logs: models that forward prompts to another API
+/// log `Input token count: 644`.
 fn tokens(prediction: &Prediction, (metric, label): (&str, &str)) -> Option<u64> {
     let logged = || {
         let mut lines = prediction.logs.as_str()?.lines();
@@ -153,5 +153,5 @@ fn tokens(prediction: &Prediction, (metric, label): (&str, &str)) -> Option<u64>
 const INPUT: (&str, &str) = ("input_token_count", "Input token count:");
 const OUTPUT: (&str, &str) = ("output_token_count", "Output token count:");
 
-/// What English text has with most tokenizers.
+/// The average of English text with most tokenizers.
 const CHARS_PER_TOKEN: usize = 4;

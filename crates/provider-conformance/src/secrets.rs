@@ -9,7 +9,7 @@ use tokio::net::TcpSocket;
 
 pub(crate) async fn secrets(simulation: &dyn Simulation) {
     let harness = Harness::new(simulation, Scenario::Reply(TEXT.to_owned())).await;
-    harness.answers(&harness.ask(PROMPT)).await;
+    harness.answers(&harness.chat(PROMPT)).await;
     for request in harness.tap.requests() {
         let with_key: Vec<&str> = request.lines().filter(|line| line.contains(KEY)).collect();
         let names = with_key.iter().filter_map(|line| line.split_once(':'));
@@ -40,7 +40,7 @@ pub(crate) async fn extra_headers(simulation: &dyn Simulation) {
         },
     );
     let harness = harness.await;
-    harness.answers(&harness.ask(PROMPT)).await;
+    harness.answers(&harness.chat(PROMPT)).await;
     let header = format!("x-team: {VALUE}");
     let requests = harness.tap.requests();
     let mut posts = requests.iter().filter(|request| request.is_post());
@@ -64,7 +64,7 @@ pub(crate) async fn foreign_hosts(simulation: &dyn Simulation) {
             let page = format!("<a href=\"{target}\">moved</a>");
             let head = format!("location: {target}\r\ncontent-type: text/html\r\n");
             harness.tap.play(answer(status, &head, &page));
-            for (how, error) in harness.failures(&harness.ask(PROMPT)).await {
+            for (how, error) in harness.failures(&harness.chat(PROMPT)).await {
                 let what = format!("{how}, {status}: {error:?}");
                 assert_eq!(error.kind(), ErrorKind::UnexpectedBody, "{what}");
                 assert_discreet(&error);
@@ -93,7 +93,7 @@ pub(crate) async fn unreachable_upstream(simulation: &dyn Simulation) {
         settings.with_api_base(format!("http://{address}"))
     });
     let harness = harness.await;
-    for (how, error) in harness.failures(&harness.ask(PROMPT)).await {
+    for (how, error) in harness.failures(&harness.chat(PROMPT)).await {
         assert_eq!(error.kind(), ErrorKind::Transport, "{how}: {error:?}");
         assert!(error.is_unsent(), "{how}: {error:?}");
         assert_eq!(error.provider(), Some(harness.provider.name()), "{how}");

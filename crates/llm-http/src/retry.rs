@@ -7,16 +7,16 @@ use llm_provider::{Error, ErrorKind, Result, Settings};
 use tokio::time::Instant;
 use tower::retry::budget::{Budget, TpsBudget};
 
-/// How often one call to one upstream is sent again, and after what.
+/// Decides whether a failed call is sent to the same upstream again, and after which wait.
 ///
-/// Sent again is what the upstream cannot have billed ([`Error::is_unbilled`]), or what it asks
-/// for itself by `x-should-retry`; the rest only with [`with_retry_billed`](Self::with_retry_billed).
-/// A requested wait that is longer than a minute ([`Backoff::max_advice`]), or than the call may
-/// still take, is returned as an error immediately: the error says how long, and a router can go
-/// elsewhere.
+/// A call is retried if the upstream cannot have billed it ([`Error::is_unbilled`]) or requests a
+/// retry by `x-should-retry`; other calls only with
+/// [`with_retry_billed`](Self::with_retry_billed). If the upstream requests a wait that is longer
+/// than a minute ([`Backoff::max_advice`]) or than the remaining time of the call, the error is
+/// returned immediately. It contains the requested wait, and a router can try another deployment.
 ///
-/// A budget is shared by all clones: at most ten retries a second, and a fifth of the calls of
-/// the last ten seconds on top, so that retries cannot drown an upstream that is down.
+/// All clones share a budget, so that retries cannot overload an upstream that is down: ten retries
+/// per second, plus a fifth of the calls of the last ten seconds.
 ///
 /// ```
 /// # tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build()?.block_on(async {
@@ -44,7 +44,7 @@ pub struct RetryPolicy {
 }
 
 impl RetryPolicy {
-    /// Sends up to `max_retries` times again.
+    /// Creates a policy with at most `max_retries` retries of a call.
     pub fn new(max_retries: u32) -> Self {
         Self {
             max_retries,
@@ -54,24 +54,24 @@ impl RetryPolicy {
         }
     }
 
-    /// Also repeats what may have been billed already: after timeouts, broken connections and
-    /// any 5xx.
+    /// Sets whether calls that may have been billed are retried, too: after timeouts, broken
+    /// connections and any 5xx.
     #[must_use]
     pub fn with_retry_billed(mut self, retry_billed: bool) -> Self {
         self.retry_billed = retry_billed;
         self
     }
 
-    /// Waits in this way. An upstream that asks for a wait longer than
-    /// [`max_advice`](Backoff::max_advice) is not asked again.
+    /// Sets the waits between attempts. If the upstream requests a wait longer than
+    /// [`max_advice`](Backoff::max_advice), the call is not retried.
     #[must_use]
     pub fn with_backoff(mut self, backoff: Backoff) -> Self {
         self.backoff = backoff;
         self
     }
 
-    /// Calls `attempt`, with the number of the attempt from 0, until it succeeds or it makes no
-    /// sense to go on, and at least once.
+    /// Calls `attempt` with the number of the attempt, from 0, until it succeeds or the policy
+    /// allows no further attempt.
     ///
     /// # Errors
     /// That of the last attempt.
@@ -95,11 +95,11 @@ impl RetryPolicy {
         }
     }
 
-    /// The wait before the next attempt, if there is to be one.
+    /// The wait before the next attempt; `None` if there is none.
     fn pause(&self, retries: u32, error: &Error, deadline: Option<Instant>) -> Option<Duration> {
         let asked = error.retry_after();
         if retries >= self.max_retries
-            || !self.may_repeat(error)
+            || !self.may_retry(error)
             || asked.is_some_and(|asked| asked > self.backoff.max_advice)
         {
             return None;
@@ -111,16 +111,16 @@ impl RetryPolicy {
         self.budget.withdraw().then_some(pause)
     }
 
-    fn may_repeat(&self, error: &Error) -> bool {
-        // An answer that cannot be read was an answer, and would be the same again.
-        let may_help = error.is_retryable() && error.kind() != ErrorKind::UnexpectedBody;
-        let by_itself = error.is_unbilled() || self.retry_billed && may_help;
-        error.should_retry().unwrap_or(by_itself)
+    fn may_retry(&self, error: &Error) -> bool {
+        // The upstream replied, and would send the same unreadable body again.
+        let is_temporary = error.is_retryable() && error.kind() != ErrorKind::UnexpectedBody;
+        let by_status = error.is_unbilled() || self.retry_billed && is_temporary;
+        error.should_retry().unwrap_or(by_status)
     }
 }
 
-/// The policy of `max_retries` and `retry_billed`. Convert once for each account: each policy has a
-/// budget of its own.
+/// Reads `max_retries` and `retry_billed`. Convert once per account: each new policy has a separate
+/// budget.
 impl From<&Settings> for RetryPolicy {
     fn from(settings: &Settings) -> Self {
         let policy = settings.max_retries.map_or_else(Self::default, Self::new);
@@ -154,7 +154,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_default_is_that_of_the_declared_setting() {
+    fn the_default_equals_that_of_the_declared_setting() {
         let mut declared = llm_provider::COMMON_SETTINGS.iter();
         let declared = declared.find(|setting| setting.name == "max_retries");
         let default = llm_provider::SettingValue::Count(RetryPolicy::default().max_retries);
@@ -170,7 +170,7 @@ mod tests {
         Error::new(ErrorKind::from_status(status), "").with_answer(status, &headers, "".into())
     }
 
-    /// How often it was tried, and how long that took.
+    /// The number of attempts, and the time that they took.
     async fn attempts(policy: &RetryPolicy, error: impl Fn() -> Error) -> (u32, Duration) {
         let begin = Instant::now();
         let mut count = 0;
@@ -186,7 +186,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn what_cannot_have_been_billed_is_repeated() {
+    async fn calls_that_cannot_have_been_billed_are_retried() {
         let policy = RetryPolicy::default();
         for status in [408, 409, 429, 503, 529] {
             assert_eq!(
@@ -209,7 +209,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn what_may_have_been_billed_is_repeated_when_told_to() {
+    async fn calls_that_may_have_been_billed_are_retried_if_enabled() {
         let policy = RetryPolicy::new(1).with_retry_billed(true);
         for status in [429, 500, 502, 503, 504] {
             assert_eq!(
@@ -227,7 +227,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn the_upstreams_own_word_counts() {
+    async fn x_should_retry_overrides_the_status() {
         let policy = RetryPolicy::new(1);
         let no = || answer(429, &[("x-should-retry", "false")]);
         assert_eq!(attempts(&policy, no).await.0, 1);
@@ -236,7 +236,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn advice_is_waited_for_up_to_a_minute() {
+    async fn a_requested_wait_is_honoured_up_to_a_minute() {
         let policy = RetryPolicy::new(1);
         let (count, time) = attempts(&policy, || answer(429, &[("retry-after", "60")])).await;
         assert_eq!(count, 2);
@@ -249,7 +249,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn the_cap_of_a_policy_bounds_advice_too() {
+    async fn the_cap_of_a_policy_also_limits_a_requested_wait() {
         let second = Duration::from_secs(1);
         let policy = RetryPolicy::new(1).with_backoff(Backoff::new(Duration::ZERO, second));
         let asked = |seconds| answer(429, &[("retry-after", seconds)]);
@@ -258,7 +258,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn nobody_waits_beyond_the_deadline() {
+    async fn no_retry_starts_after_the_deadline() {
         let deadline = Instant::now() + Duration::from_secs(5);
         let mut count = 0;
         let result: Result<()> = RetryPolicy::default()
@@ -273,7 +273,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn the_budget_is_shared_and_ends() {
+    async fn clones_share_a_limited_budget() {
         let policy = RetryPolicy::new(1).with_backoff(Backoff::new(Duration::ZERO, Duration::ZERO));
         let mut repeated = 0;
         for _ in 0..1000 {

@@ -47,6 +47,6 @@ fn cases() {
 fn shown(result: Result<String, Error>) -> String {
     match result {
         Ok(prompt) => format!("{prompt:?}"),
-        Err(error) => format!("refused ({:?}): {error}", error.kind()),
+        Err(error) => format!("rejected ({:?}): {error}", error.kind()),
     }
 }

@@ -1,4 +1,4 @@
-//! A normalized stream adds up to the normalized reply in one piece.
+//! The accumulated chunks of a normalized stream equal the normalized reply in one piece.
 
 use llm_provider::endpoint::{Chat, Completions};
 use llm_provider::{Document, Endpoint, Metadata};

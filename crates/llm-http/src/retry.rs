@@ -24,13 +24,13 @@ use tower::retry::budget::{Budget, TpsBudget};
 /// use llm_provider::{Error, ErrorKind};
 ///
 /// let policy = RetryPolicy::new(2);
-/// let answer = policy.run(None, |attempt| async move {
+/// let reply = policy.run(None, |attempt| async move {
 ///     match attempt {
 ///         0 => Err(Error::new(ErrorKind::Transport, "cannot connect").with_unsent()),
 ///         _ => Ok("hello"),
 ///     }
 /// });
-/// assert_eq!(answer.await?, "hello");
+/// assert_eq!(reply.await?, "hello");
 /// # Ok::<(), Error>(())
 /// # })?;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
@@ -84,7 +84,7 @@ impl RetryPolicy {
         let mut retries = 0;
         loop {
             let error = match attempt(retries).await {
-                Ok(answer) => return Ok(answer),
+                Ok(value) => return Ok(value),
                 Err(error) => error,
             };
             let Some(pause) = self.pause(retries, &error, deadline) else {
@@ -161,7 +161,7 @@ mod tests {
         assert_eq!(declared.unwrap().default, Some(default));
     }
 
-    fn answer(status: u16, headers: &[(&'static str, &'static str)]) -> Error {
+    fn status_error(status: u16, headers: &[(&'static str, &'static str)]) -> Error {
         let status = StatusCode::from_u16(status).unwrap();
         let headers: HeaderMap = headers
             .iter()
@@ -190,7 +190,7 @@ mod tests {
         let policy = RetryPolicy::default();
         for status in [408, 409, 429, 503, 529] {
             assert_eq!(
-                attempts(&policy, || answer(status, &[])).await.0,
+                attempts(&policy, || status_error(status, &[])).await.0,
                 3,
                 "{status}"
             );
@@ -199,7 +199,7 @@ mod tests {
         assert_eq!(attempts(&policy, unsent).await.0, 3);
         for status in [400, 401, 402, 403, 404, 422, 500, 502, 504, 524] {
             assert_eq!(
-                attempts(&policy, || answer(status, &[])).await.0,
+                attempts(&policy, || status_error(status, &[])).await.0,
                 1,
                 "{status}"
             );
@@ -213,7 +213,7 @@ mod tests {
         let policy = RetryPolicy::new(1).with_retry_billed(true);
         for status in [429, 500, 502, 503, 504] {
             assert_eq!(
-                attempts(&policy, || answer(status, &[])).await.0,
+                attempts(&policy, || status_error(status, &[])).await.0,
                 2,
                 "{status}"
             );
@@ -223,28 +223,28 @@ mod tests {
         }
         let garbage = || Error::new(ErrorKind::UnexpectedBody, "");
         assert_eq!(attempts(&policy, garbage).await.0, 1);
-        assert_eq!(attempts(&policy, || answer(401, &[])).await.0, 1);
+        assert_eq!(attempts(&policy, || status_error(401, &[])).await.0, 1);
     }
 
     #[tokio::test(start_paused = true)]
     async fn x_should_retry_overrides_the_status() {
         let policy = RetryPolicy::new(1);
-        let no = || answer(429, &[("x-should-retry", "false")]);
+        let no = || status_error(429, &[("x-should-retry", "false")]);
         assert_eq!(attempts(&policy, no).await.0, 1);
-        let yes = || answer(500, &[("x-should-retry", "true")]);
+        let yes = || status_error(500, &[("x-should-retry", "true")]);
         assert_eq!(attempts(&policy, yes).await.0, 2);
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_requested_wait_is_honoured_up_to_a_minute() {
         let policy = RetryPolicy::new(1);
-        let (count, time) = attempts(&policy, || answer(429, &[("retry-after", "60")])).await;
+        let (count, time) = attempts(&policy, || status_error(429, &[("retry-after", "60")])).await;
         assert_eq!(count, 2);
         assert!(
             time >= Duration::from_secs(60) && time < Duration::from_secs(61),
             "{time:?}"
         );
-        let (count, time) = attempts(&policy, || answer(429, &[("retry-after", "61")])).await;
+        let (count, time) = attempts(&policy, || status_error(429, &[("retry-after", "61")])).await;
         assert_eq!((count, time), (1, Duration::ZERO));
     }
 
@@ -252,7 +252,7 @@ mod tests {
     async fn the_cap_of_a_policy_also_limits_a_requested_wait() {
         let second = Duration::from_secs(1);
         let policy = RetryPolicy::new(1).with_backoff(Backoff::new(Duration::ZERO, second));
-        let asked = |seconds| answer(429, &[("retry-after", seconds)]);
+        let asked = |seconds| status_error(429, &[("retry-after", seconds)]);
         assert_eq!(attempts(&policy, || asked("1")).await, (2, second));
         assert_eq!(attempts(&policy, || asked("2")).await, (1, Duration::ZERO));
     }
@@ -264,7 +264,7 @@ mod tests {
         let result: Result<()> = RetryPolicy::default()
             .run(Some(deadline), |_| {
                 count += 1;
-                ready(Err(answer(503, &[("retry-after", "3")])))
+                ready(Err(status_error(503, &[("retry-after", "3")])))
             })
             .await;
         assert_eq!(result.unwrap_err().kind(), ErrorKind::Overloaded);
@@ -278,7 +278,7 @@ mod tests {
         let mut repeated = 0;
         for _ in 0..1000 {
             let clone = policy.clone();
-            repeated += attempts(&clone, || answer(503, &[])).await.0 - 1;
+            repeated += attempts(&clone, || status_error(503, &[])).await.0 - 1;
         }
         // Ten a second, saved up over ten seconds, and a fifth of a thousand calls.
         assert!((200..=310).contains(&repeated), "{repeated}");
@@ -289,7 +289,7 @@ mod tests {
         let policy = RetryPolicy::new(1);
         let mut times = Vec::new();
         for _ in 0..20 {
-            times.push(attempts(&policy, || answer(503, &[])).await.1);
+            times.push(attempts(&policy, || status_error(503, &[])).await.1);
         }
         assert!(times.iter().all(|time| *time <= Duration::from_millis(502)));
         times.sort();

@@ -69,13 +69,13 @@ fn ca_file(name: &str, pem: &str) -> PathBuf {
 async fn get(client: &HttpClient, url: String) -> Result<Bytes> {
     let request = Request::get(url).body(Bytes::new()).unwrap();
     let minute = Duration::from_secs(60);
-    let answer = send(
+    let response = send(
         client,
         request,
         SendOptions::new(minute).with_first_byte(minute),
     )
     .await?;
-    answer.into_body().collect(1000).await
+    response.into_body().collect(1000).await
 }
 
 #[tokio::test]

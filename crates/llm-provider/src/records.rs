@@ -28,7 +28,7 @@ pub enum Record {
     Last(Bytes),
 }
 
-/// Shows the length only: a chunk holds output.
+/// Shows only the length, since a chunk contains output.
 impl fmt::Debug for Record {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

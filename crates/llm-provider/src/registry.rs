@@ -99,7 +99,7 @@ impl Registry {
             .similar(name)
             .map(|similar| format!("; did you mean \"{similar}\"?"));
         let message = format!(
-            "there is no provider \"{}\"; known: {}{}",
+            "unknown provider \"{}\"; known: {}{}",
             excerpt(name),
             known.join(", "),
             hint.unwrap_or_default()

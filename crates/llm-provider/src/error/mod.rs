@@ -1,5 +1,5 @@
-mod answer;
 mod kind;
+mod response;
 mod show;
 mod source;
 #[cfg(test)]
@@ -14,8 +14,8 @@ use http::{HeaderMap, StatusCode};
 
 use crate::{Capability, Secrets, retry};
 
-pub use self::answer::upstream_id;
 pub use self::kind::ErrorKind;
+pub use self::response::upstream_id;
 
 /// The result of everything that a provider does.
 pub type Result<T, E = Error> = std::result::Result<T, E>;

@@ -126,12 +126,12 @@ mod tests {
 
     #[test]
     fn every_place_in_the_body_is_read() {
-        let told = "Request was throttled. Your rate limit resets in ~30s.";
-        check(&[], &format!(r#"{{"detail":"{told}"}}"#), Some(30_000));
-        check(&[], &format!(r#"{{"error":"{told}"}}"#), Some(30_000));
-        let nested = format!(r#"{{"error":{{"message":"{told}"}}}}"#);
+        let detail = "Request was throttled. Your rate limit resets in ~30s.";
+        check(&[], &format!(r#"{{"detail":"{detail}"}}"#), Some(30_000));
+        check(&[], &format!(r#"{{"error":"{detail}"}}"#), Some(30_000));
+        let nested = format!(r#"{{"error":{{"message":"{detail}"}}}}"#);
         check(&[], &nested, Some(30_000));
-        let both = format!(r#"{{"detail":"{told}","retry_after":10}}"#);
+        let both = format!(r#"{{"detail":"{detail}","retry_after":10}}"#);
         check(&[], &both, Some(10_000));
         check(&[], r#"{"error":{"retry_after":1.5}}"#, Some(1500));
         for nonsense in ["", "[]", "null", r#"{"detail":"resets in ~soon"}"#] {

@@ -333,7 +333,7 @@ impl FromStr for Family {
         let unknown = || {
             Error::new(
                 ErrorKind::Config,
-                "there is no template family of this name",
+                "unknown template family",
             )
         };
         Self::from_name(name).ok_or_else(unknown)

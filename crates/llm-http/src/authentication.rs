@@ -7,7 +7,7 @@ use http::{HeaderValue, Request, Uri};
 use llm_provider::{ApiKey, Error, ErrorKind, RequestBody, Result, Secrets};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
-/// How requests prove to the upstream which account sends them.
+/// How requests authenticate at the upstream.
 ///
 /// Most upstreams take a key as a bearer token: an [`ApiKey`] converts to that.
 ///
@@ -48,12 +48,12 @@ pub trait Signer: fmt::Debug + Send + Sync + 'static {
     /// [`ErrorKind::Auth`] when the request cannot be signed; nothing is sent then.
     fn sign(&self, request: &mut Request<RequestBody>) -> Result<()>;
 
-    /// The secrets that signatures are made with. They are redacted from what the upstream says.
+    /// The secrets used for signing. They are redacted from the upstream's texts.
     fn secrets(&self) -> Vec<String>;
 }
 
 impl Authentication {
-    /// No authentication, such as for a server of your own.
+    /// No authentication, such as for a local server.
     pub fn none() -> Self {
         Self::default()
     }
@@ -89,7 +89,7 @@ impl Authentication {
         }
     }
 
-    /// What is added to requests.
+    /// The credentials to add to requests.
     ///
     /// # Errors
     /// [`ErrorKind::Auth`] for a key that is not valid in a header.
@@ -109,14 +109,14 @@ impl Authentication {
     }
 }
 
-/// A bearer token.
+/// Converts a key to a bearer token.
 impl From<ApiKey> for Authentication {
     fn from(key: ApiKey) -> Self {
         Self::bearer(key)
     }
 }
 
-/// What authenticates a request, ready to be added to it.
+/// The credentials of requests, ready to be added.
 #[derive(Clone)]
 pub(crate) enum Credentials {
     Header(HeaderName, HeaderValue),
@@ -147,7 +147,7 @@ impl Credentials {
         }
     }
 
-    /// The values of a signed request that only this request has, to be redacted.
+    /// The secrets of one signed request: the values of its sensitive headers.
     pub(crate) fn secrets_of(&self, request: &Request<RequestBody>) -> Secrets {
         match self {
             Self::Signature(_) => {
@@ -160,7 +160,7 @@ impl Credentials {
     }
 }
 
-/// Shows the kind only.
+/// Shows only the kind.
 impl fmt::Debug for Credentials {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
@@ -190,7 +190,7 @@ fn with_query(uri: &Uri, pair: &str) -> Result<Uri> {
         parts.path_and_query = Some(path);
         Ok(Uri::from_parts(parts)?)
     })
-    // Without a source, which may show the key.
+    // Without the source, which may contain the key.
     .map_err(|_| Error::new(ErrorKind::Auth, "the API key is not valid in a URL"))
 }
 

@@ -13,16 +13,16 @@ use tokio::time::{Instant, Sleep};
 
 use crate::send::host_name;
 
-/// The body of an answer, as it arrives.
+/// The body of a response, as it arrives.
 ///
-/// It ends with an error when the connection breaks or when nothing comes for the idle time.
+/// It ends with an error if the connection breaks or no bytes arrive within the idle timeout.
 /// Dropping it closes its connection, or resets its HTTP/2 stream.
 pub struct Body {
     /// `None` after the end.
     pieces: Option<BodyStream>,
     host: Option<Authority>,
     idle: Duration,
-    /// Since when the reader has been waiting for the next piece.
+    /// When the current wait for the next piece began.
     waiting: Option<Instant>,
     timer: Option<Pin<Box<Sleep>>>,
 }
@@ -32,17 +32,17 @@ impl Body {
         Self {
             pieces: Some(pieces),
             host,
-            // So that no deadline is beyond what a clock can tell.
+            // So that the deadline fits an `Instant`.
             idle: idle.min(LONGEST_IDLE),
             waiting: None,
             timer: None,
         }
     }
 
-    /// The whole body.
+    /// Reads the whole body.
     ///
     /// # Errors
-    /// [`ErrorKind::UnexpectedBody`] when it is longer than `limit` bytes, and those of the
+    /// [`ErrorKind::UnexpectedBody`] if it is longer than `limit` bytes, and the errors of the
     /// stream.
     pub async fn collect(mut self, limit: usize) -> Result<Bytes> {
         let mut whole = BytesMut::new();
@@ -51,10 +51,10 @@ impl Body {
             let chunk = chunk?;
             if first.len() + whole.len() + chunk.len() > limit {
                 let host = host_name(self.host.as_ref());
-                let message = format!("{host} sent an answer of more than {limit} bytes");
+                let message = format!("{host} sent a response of more than {limit} bytes");
                 return Err(Error::new(ErrorKind::UnexpectedBody, message));
             }
-            // Most bodies come in one piece, which then need not be copied.
+            // Most bodies arrive in one piece, which need not be copied.
             if first.is_empty() && whole.is_empty() {
                 first = chunk;
             } else {
@@ -70,20 +70,20 @@ impl Body {
         })
     }
 
-    /// Ends with an error once the wait has been too long.
+    /// Returns a timeout error once the wait exceeds the idle timeout.
     fn poll_idle(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes>>> {
         let waiting = *self.waiting.get_or_insert_with(Instant::now);
         let deadline = waiting + self.idle;
         let timer = self
             .timer
             .get_or_insert_with(|| Box::pin(tokio::time::sleep_until(deadline)));
-        // The timer is set anew when it fires, not with every piece: that is cheaper.
+        // The timer is reset when it fires, not after every piece: that is cheaper.
         while timer.as_mut().poll(cx).is_ready() {
             if deadline <= Instant::now() {
                 self.pieces = None;
                 let seconds = self.idle.as_secs_f32();
                 let message = format!(
-                    "{} sent nothing for {seconds} s",
+                    "{} sent no data for {seconds} s",
                     host_name(self.host.as_ref())
                 );
                 return Poll::Ready(Some(Err(Error::new(ErrorKind::Timeout, message))));

@@ -25,14 +25,14 @@ impl Connection {
     /// Creates a connection to `base`; transport, timeouts and extra headers are those of
     /// `settings`. An [`ApiKey`](llm_provider::ApiKey) is sent as a bearer token, unless it is empty.
     ///
-    /// The key, or the secrets of the [`Signer`](crate::Signer), the values of the extra headers and the credentials of proxies are redacted from
-    /// what the upstream says; see [`Secrets`]. A key of fewer than [`Secrets::MIN_CHARS`]
-    /// characters is not, and is warned of in the log. It is not an error, since local servers
-    /// are often given a placeholder.
+    /// The key or the secrets of the [`Signer`](crate::Signer), the values of the extra headers and
+    /// the credentials of proxies are redacted from the upstream's texts; see [`Secrets`]. A key of
+    /// fewer than [`Secrets::MIN_CHARS`] characters is not redacted, and a warning is logged. It is
+    /// not an error, since a placeholder is a usual key for a local server.
     ///
     /// # Errors
     /// Those of [`transport`], and [`ErrorKind::Auth`](llm_provider::ErrorKind::Auth) for a key
-    /// that no header can carry.
+    /// that is not valid in a header.
     pub fn new(
         settings: &Settings,
         base: BaseUrl,
@@ -44,8 +44,8 @@ impl Connection {
         if keys.iter().any(is_short) {
             tracing::warn!(
                 host = base.host(),
-                "the API key has fewer than {} characters: it is not redacted where the upstream \
-                 repeats it",
+                "the API key has fewer than {} characters, so it is not redacted from the \
+                 upstream's texts",
                 Secrets::MIN_CHARS
             );
         }
@@ -74,21 +74,21 @@ impl Connection {
         &self.base
     }
 
-    /// How long things may take.
+    /// The time limits.
     pub fn timeouts(&self) -> &Timeouts {
         &self.timeouts
     }
 
-    /// What is redacted from the upstream's texts.
+    /// The secrets to redact from the upstream's texts.
     pub fn secrets(&self) -> &Secrets {
         &self.secrets
     }
 
     /// Adds the key, then the extra headers, which replace others of the same name, then the
-    /// signature. Only for requests to the upstream itself. [`send`](Self::send) does it.
+    /// signature. Call it only for requests to the upstream itself; [`send`](Self::send) does so.
     ///
     /// # Errors
-    /// [`ErrorKind::Auth`](llm_provider::ErrorKind::Auth) when the request cannot be signed.
+    /// [`ErrorKind::Auth`](llm_provider::ErrorKind::Auth) if the request cannot be signed.
     pub fn authenticate(&self, request: &mut Request<RequestBody>) -> Result<()> {
         self.credentials.add_key(request)?;
         for (name, value) in self.extra_headers.as_map() {
@@ -97,13 +97,13 @@ impl Connection {
         self.credentials.add_signature(request)
     }
 
-    /// Sends one request to the upstream, and waits for the head of a good answer.
+    /// Sends one request to the upstream, and waits for the head of a successful response.
     ///
-    /// `refusal` makes the error of an answer whose status is not a success; it
-    /// is given headers and a body without secrets, so that it may cut their texts anywhere.
+    /// If the status is not a success, `refusal` creates the error. Secrets are redacted from the
+    /// headers and the body beforehand, so `refusal` may shorten them anywhere.
     ///
     /// # Errors
-    /// That of `refusal`, without secrets, and those of [`send`].
+    /// The error of `refusal`, with secrets redacted, and those of [`send`].
     pub async fn send(
         &self,
         request: Request<impl Into<RequestBody>>,
@@ -127,7 +127,7 @@ impl Connection {
         Err(self.redact(error.redacted(&signatures)))
     }
 
-    /// The error without the secrets that the upstream may have repeated in it.
+    /// Redacts from an error the secrets that the upstream may have repeated in it.
     pub fn redact(&self, error: Error) -> Error {
         error.redacted(&self.secrets)
     }

@@ -3,8 +3,8 @@ use std::time::Duration;
 use llm_provider::{Error, ErrorKind, Result};
 use tokio::time::{Instant, timeout_at};
 
-/// When a call has to have ended, whatever is done for it: retries, look-ups, and a second way
-/// after the first was refused.
+/// The time at which a call must have ended, with all its requests: retries, lookups and
+/// alternatives to a rejected request.
 ///
 /// ```
 /// # tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build()?.block_on(async {
@@ -26,13 +26,13 @@ use tokio::time::{Instant, timeout_at};
 /// ```
 #[derive(Clone, Copy, Debug)]
 pub struct Deadline {
-    /// `None` when it is beyond what a clock can tell.
+    /// `None` if it is too late for an `Instant`.
     at: Option<Instant>,
     limit: Duration,
 }
 
 impl Deadline {
-    /// The deadline of a call that begins now and may take `limit`.
+    /// Creates a deadline `limit` from now.
     pub fn after(limit: Duration) -> Self {
         Self {
             at: Instant::now().checked_add(limit),
@@ -61,13 +61,13 @@ impl Deadline {
         };
         timeout_at(at, work).await.unwrap_or_else(|_| {
             let limit = self.limit.as_secs_f32();
-            let message = format!("there was no answer within {limit} s");
+            let message = format!("no response within {limit} s");
             Err(Error::new(ErrorKind::Timeout, message))
         })
     }
 }
 
-/// Awaits `future` for at most `limit`; `None` when it took longer.
+/// Awaits `future` for at most `limit`; `None` if it takes longer.
 pub async fn with_limit<F: Future>(limit: Option<Duration>, future: F) -> Option<F::Output> {
     match limit {
         Some(limit) => tokio::time::timeout(limit, future).await.ok(),

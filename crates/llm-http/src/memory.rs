@@ -8,9 +8,9 @@ use http::{Request, Response};
 use http_body_util::BodyExt;
 use llm_provider::{BodyStream, RequestBody, Result, Transport};
 
-type Answer = dyn Fn(Request<Bytes>) -> Result<Response<Bytes>> + Send + Sync;
+type Handler = dyn Fn(Request<Bytes>) -> Result<Response<Bytes>> + Send + Sync;
 
-/// A transport that answers by a function, without a network: for tests.
+/// A transport for tests: a function answers the requests, without a network.
 ///
 /// ```
 /// # tokio::runtime::Builder::new_current_thread().enable_time().build()?.block_on(async {
@@ -28,15 +28,15 @@ type Answer = dyn Fn(Request<Bytes>) -> Result<Response<Bytes>> + Send + Sync;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Clone)]
-pub struct MemoryTransport(Arc<Answer>);
+pub struct MemoryTransport(Arc<Handler>);
 
 impl MemoryTransport {
-    /// A transport that answers every request by `answer`. The body of a response is sent in one
-    /// piece.
+    /// Creates a transport that answers every request with `handler`. The body of a response is sent
+    /// in one piece.
     pub fn new(
-        answer: impl Fn(Request<Bytes>) -> Result<Response<Bytes>> + Send + Sync + 'static,
+        handler: impl Fn(Request<Bytes>) -> Result<Response<Bytes>> + Send + Sync + 'static,
     ) -> Self {
-        Self(Arc::new(answer))
+        Self(Arc::new(handler))
     }
 }
 

@@ -8,11 +8,11 @@ use reqwest::{Body, Client};
 
 use crate::send::host_name;
 
-/// A transport over a [`reqwest::Client`] of the caller's own, with its proxies, its TLS and its
-/// default headers.
+/// A transport that sends with the caller's [`reqwest::Client`]: its proxies, TLS and default
+/// headers apply.
 ///
-/// Build the client with `redirect(Policy::none())`: otherwise a key may follow a redirect. Its own
-/// timeouts apply besides those of the settings.
+/// Build the client with `redirect(Policy::none())`: otherwise a redirect may send the key to
+/// another host. The client's timeouts apply in addition to those of the settings.
 ///
 /// ```no_run
 /// use llm_http::ReqwestTransport;
@@ -27,7 +27,7 @@ use crate::send::host_name;
 pub struct ReqwestTransport(Client);
 
 impl ReqwestTransport {
-    /// A transport that sends by `client`.
+    /// Creates a transport that sends with `client`.
     pub fn new(client: Client) -> Self {
         Self(client)
     }
@@ -58,7 +58,7 @@ fn pieces(body: Body, host: Option<Authority>) -> BodyStream {
     Box::pin(pieces.map_err(move |error| failed(host.as_ref(), error)))
 }
 
-/// Without the URL, which may be a capability.
+/// The error for a failed request, without the URL, which may grant access.
 fn failed(host: Option<&Authority>, error: reqwest::Error) -> Error {
     let host = host_name(host);
     let kind = match error.is_timeout() {
@@ -67,12 +67,12 @@ fn failed(host: Option<&Authority>, error: reqwest::Error) -> Error {
     };
     let is_connect = error.is_connect();
     let message = match (is_connect, kind) {
-        (true, ErrorKind::Timeout) => format!("{host} could not be reached in time"),
+        (true, ErrorKind::Timeout) => format!("connecting to {host} timed out"),
         (true, _) => format!("cannot connect to {host}"),
         _ if error.is_body() || error.is_decode() => {
-            format!("{host} broke the connection in the middle of its answer")
+            format!("{host} closed the connection in the middle of its response")
         }
-        (_, ErrorKind::Timeout) => format!("{host} did not answer in time"),
+        (_, ErrorKind::Timeout) => format!("{host} did not respond in time"),
         _ => format!("the request to {host} failed"),
     };
     let failed = Error::new(kind, message).with_source(error.without_url());

@@ -7,16 +7,16 @@ use llm_provider::{Error, ErrorKind, Result, Settings};
 use tokio::time::Instant;
 use tower::retry::budget::{Budget, TpsBudget};
 
-/// How often one call to one upstream is sent again, and after what.
+/// Decides whether a failed call is sent to the same upstream again, and after which wait.
 ///
-/// Sent again is what the upstream cannot have billed ([`Error::is_unbilled`]), or what it asks
-/// for itself by `x-should-retry`; the rest only with [`with_retry_billed`](Self::with_retry_billed).
-/// A requested wait that is longer than a minute ([`Backoff::max_advice`]), or than the call may
-/// still take, is returned as an error immediately: the error says how long, and a router can go
-/// elsewhere.
+/// A call is retried if the upstream cannot have billed it ([`Error::is_unbilled`]) or requests a
+/// retry by `x-should-retry`; other calls only with
+/// [`with_retry_billed`](Self::with_retry_billed). If the upstream requests a wait that is longer
+/// than a minute ([`Backoff::max_advice`]) or than the remaining time of the call, the error is
+/// returned immediately. It contains the requested wait, and a router can try another deployment.
 ///
-/// A budget is shared by all clones: at most ten retries a second, and a fifth of the calls of
-/// the last ten seconds on top, so that retries cannot drown an upstream that is down.
+/// All clones share a budget, so that retries cannot overload an upstream that is down: ten retries
+/// per second, plus a fifth of the calls of the last ten seconds.
 ///
 /// ```
 /// # tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build()?.block_on(async {
@@ -24,13 +24,13 @@ use tower::retry::budget::{Budget, TpsBudget};
 /// use llm_provider::{Error, ErrorKind};
 ///
 /// let policy = RetryPolicy::new(2);
-/// let answer = policy.run(None, |attempt| async move {
+/// let reply = policy.run(None, |attempt| async move {
 ///     match attempt {
 ///         0 => Err(Error::new(ErrorKind::Transport, "cannot connect").with_unsent()),
 ///         _ => Ok("hello"),
 ///     }
 /// });
-/// assert_eq!(answer.await?, "hello");
+/// assert_eq!(reply.await?, "hello");
 /// # Ok::<(), Error>(())
 /// # })?;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
@@ -44,7 +44,7 @@ pub struct RetryPolicy {
 }
 
 impl RetryPolicy {
-    /// Sends up to `max_retries` times again.
+    /// Creates a policy with at most `max_retries` retries of a call.
     pub fn new(max_retries: u32) -> Self {
         Self {
             max_retries,
@@ -54,24 +54,24 @@ impl RetryPolicy {
         }
     }
 
-    /// Also repeats what may have been billed already: after timeouts, broken connections and
-    /// any 5xx.
+    /// Sets whether calls that may have been billed are retried, too: after timeouts, broken
+    /// connections and any 5xx.
     #[must_use]
     pub fn with_retry_billed(mut self, retry_billed: bool) -> Self {
         self.retry_billed = retry_billed;
         self
     }
 
-    /// Waits in this way. An upstream that asks for a wait longer than
-    /// [`max_advice`](Backoff::max_advice) is not asked again.
+    /// Sets the waits between attempts. If the upstream requests a wait longer than
+    /// [`max_advice`](Backoff::max_advice), the call is not retried.
     #[must_use]
     pub fn with_backoff(mut self, backoff: Backoff) -> Self {
         self.backoff = backoff;
         self
     }
 
-    /// Calls `attempt`, with the number of the attempt from 0, until it succeeds or it makes no
-    /// sense to go on, and at least once.
+    /// Calls `attempt` with the number of the attempt, from 0, until it succeeds or the policy
+    /// allows no further attempt.
     ///
     /// # Errors
     /// That of the last attempt.
@@ -84,7 +84,7 @@ impl RetryPolicy {
         let mut retries = 0;
         loop {
             let error = match attempt(retries).await {
-                Ok(answer) => return Ok(answer),
+                Ok(value) => return Ok(value),
                 Err(error) => error,
             };
             let Some(pause) = self.pause(retries, &error, deadline) else {
@@ -95,11 +95,11 @@ impl RetryPolicy {
         }
     }
 
-    /// The wait before the next attempt, if there is to be one.
+    /// The wait before the next attempt; `None` if there is none.
     fn pause(&self, retries: u32, error: &Error, deadline: Option<Instant>) -> Option<Duration> {
         let asked = error.retry_after();
         if retries >= self.max_retries
-            || !self.may_repeat(error)
+            || !self.may_retry(error)
             || asked.is_some_and(|asked| asked > self.backoff.max_advice)
         {
             return None;
@@ -111,16 +111,16 @@ impl RetryPolicy {
         self.budget.withdraw().then_some(pause)
     }
 
-    fn may_repeat(&self, error: &Error) -> bool {
-        // An answer that cannot be read was an answer, and would be the same again.
-        let may_help = error.is_retryable() && error.kind() != ErrorKind::UnexpectedBody;
-        let by_itself = error.is_unbilled() || self.retry_billed && may_help;
-        error.should_retry().unwrap_or(by_itself)
+    fn may_retry(&self, error: &Error) -> bool {
+        // The upstream replied, and would send the same unreadable body again.
+        let is_temporary = error.is_retryable() && error.kind() != ErrorKind::UnexpectedBody;
+        let by_status = error.is_unbilled() || self.retry_billed && is_temporary;
+        error.should_retry().unwrap_or(by_status)
     }
 }
 
-/// The policy of `max_retries` and `retry_billed`. Convert once for each account: each policy has a
-/// budget of its own.
+/// Reads `max_retries` and `retry_billed`. Convert once per account: each new policy has a separate
+/// budget.
 impl From<&Settings> for RetryPolicy {
     fn from(settings: &Settings) -> Self {
         let policy = settings.max_retries.map_or_else(Self::default, Self::new);
@@ -154,14 +154,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_default_is_that_of_the_declared_setting() {
+    fn the_default_equals_that_of_the_declared_setting() {
         let mut declared = llm_provider::COMMON_SETTINGS.iter();
         let declared = declared.find(|setting| setting.name == "max_retries");
         let default = llm_provider::SettingValue::Count(RetryPolicy::default().max_retries);
         assert_eq!(declared.unwrap().default, Some(default));
     }
 
-    fn answer(status: u16, headers: &[(&'static str, &'static str)]) -> Error {
+    fn status_error(status: u16, headers: &[(&'static str, &'static str)]) -> Error {
         let status = StatusCode::from_u16(status).unwrap();
         let headers: HeaderMap = headers
             .iter()
@@ -170,7 +170,7 @@ mod tests {
         Error::new(ErrorKind::from_status(status), "").with_answer(status, &headers, "".into())
     }
 
-    /// How often it was tried, and how long that took.
+    /// The number of attempts, and the time that they took.
     async fn attempts(policy: &RetryPolicy, error: impl Fn() -> Error) -> (u32, Duration) {
         let begin = Instant::now();
         let mut count = 0;
@@ -186,11 +186,11 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn what_cannot_have_been_billed_is_repeated() {
+    async fn calls_that_cannot_have_been_billed_are_retried() {
         let policy = RetryPolicy::default();
         for status in [408, 409, 429, 503, 529] {
             assert_eq!(
-                attempts(&policy, || answer(status, &[])).await.0,
+                attempts(&policy, || status_error(status, &[])).await.0,
                 3,
                 "{status}"
             );
@@ -199,7 +199,7 @@ mod tests {
         assert_eq!(attempts(&policy, unsent).await.0, 3);
         for status in [400, 401, 402, 403, 404, 422, 500, 502, 504, 524] {
             assert_eq!(
-                attempts(&policy, || answer(status, &[])).await.0,
+                attempts(&policy, || status_error(status, &[])).await.0,
                 1,
                 "{status}"
             );
@@ -209,11 +209,11 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn what_may_have_been_billed_is_repeated_when_told_to() {
+    async fn calls_that_may_have_been_billed_are_retried_if_enabled() {
         let policy = RetryPolicy::new(1).with_retry_billed(true);
         for status in [429, 500, 502, 503, 504] {
             assert_eq!(
-                attempts(&policy, || answer(status, &[])).await.0,
+                attempts(&policy, || status_error(status, &[])).await.0,
                 2,
                 "{status}"
             );
@@ -223,48 +223,48 @@ mod tests {
         }
         let garbage = || Error::new(ErrorKind::UnexpectedBody, "");
         assert_eq!(attempts(&policy, garbage).await.0, 1);
-        assert_eq!(attempts(&policy, || answer(401, &[])).await.0, 1);
+        assert_eq!(attempts(&policy, || status_error(401, &[])).await.0, 1);
     }
 
     #[tokio::test(start_paused = true)]
-    async fn the_upstreams_own_word_counts() {
+    async fn x_should_retry_overrides_the_status() {
         let policy = RetryPolicy::new(1);
-        let no = || answer(429, &[("x-should-retry", "false")]);
+        let no = || status_error(429, &[("x-should-retry", "false")]);
         assert_eq!(attempts(&policy, no).await.0, 1);
-        let yes = || answer(500, &[("x-should-retry", "true")]);
+        let yes = || status_error(500, &[("x-should-retry", "true")]);
         assert_eq!(attempts(&policy, yes).await.0, 2);
     }
 
     #[tokio::test(start_paused = true)]
-    async fn advice_is_waited_for_up_to_a_minute() {
+    async fn a_requested_wait_is_honoured_up_to_a_minute() {
         let policy = RetryPolicy::new(1);
-        let (count, time) = attempts(&policy, || answer(429, &[("retry-after", "60")])).await;
+        let (count, time) = attempts(&policy, || status_error(429, &[("retry-after", "60")])).await;
         assert_eq!(count, 2);
         assert!(
             time >= Duration::from_secs(60) && time < Duration::from_secs(61),
             "{time:?}"
         );
-        let (count, time) = attempts(&policy, || answer(429, &[("retry-after", "61")])).await;
+        let (count, time) = attempts(&policy, || status_error(429, &[("retry-after", "61")])).await;
         assert_eq!((count, time), (1, Duration::ZERO));
     }
 
     #[tokio::test(start_paused = true)]
-    async fn the_cap_of_a_policy_bounds_advice_too() {
+    async fn the_cap_of_a_policy_also_limits_a_requested_wait() {
         let second = Duration::from_secs(1);
         let policy = RetryPolicy::new(1).with_backoff(Backoff::new(Duration::ZERO, second));
-        let asked = |seconds| answer(429, &[("retry-after", seconds)]);
+        let asked = |seconds| status_error(429, &[("retry-after", seconds)]);
         assert_eq!(attempts(&policy, || asked("1")).await, (2, second));
         assert_eq!(attempts(&policy, || asked("2")).await, (1, Duration::ZERO));
     }
 
     #[tokio::test(start_paused = true)]
-    async fn nobody_waits_beyond_the_deadline() {
+    async fn no_retry_starts_after_the_deadline() {
         let deadline = Instant::now() + Duration::from_secs(5);
         let mut count = 0;
         let result: Result<()> = RetryPolicy::default()
             .run(Some(deadline), |_| {
                 count += 1;
-                ready(Err(answer(503, &[("retry-after", "3")])))
+                ready(Err(status_error(503, &[("retry-after", "3")])))
             })
             .await;
         assert_eq!(result.unwrap_err().kind(), ErrorKind::Overloaded);
@@ -273,12 +273,12 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn the_budget_is_shared_and_ends() {
+    async fn clones_share_a_limited_budget() {
         let policy = RetryPolicy::new(1).with_backoff(Backoff::new(Duration::ZERO, Duration::ZERO));
         let mut repeated = 0;
         for _ in 0..1000 {
             let clone = policy.clone();
-            repeated += attempts(&clone, || answer(503, &[])).await.0 - 1;
+            repeated += attempts(&clone, || status_error(503, &[])).await.0 - 1;
         }
         // Ten a second, saved up over ten seconds, and a fifth of a thousand calls.
         assert!((200..=310).contains(&repeated), "{repeated}");
@@ -289,7 +289,7 @@ mod tests {
         let policy = RetryPolicy::new(1);
         let mut times = Vec::new();
         for _ in 0..20 {
-            times.push(attempts(&policy, || answer(503, &[])).await.1);
+            times.push(attempts(&policy, || status_error(503, &[])).await.1);
         }
         assert!(times.iter().all(|time| *time <= Duration::from_millis(502)));
         times.sort();

@@ -9,11 +9,11 @@ use tracing::{Instrument, debug, debug_span};
 
 use crate::{Body, HttpClient, with_limit};
 
-/// The transport of `settings`, or else the [`HttpClient`] that they ask for.
+/// The transport of `settings`, or else an [`HttpClient`] with their options.
 ///
 /// # Errors
-/// [`ErrorKind::InvalidRequest`] when `ca_file` holds no certificates, and where `settings` have a
-/// transport and also `connect_timeout` or `ca_file`, which only the transport itself can follow.
+/// [`ErrorKind::InvalidRequest`] if `ca_file` cannot be read or contains no certificate, or if
+/// `settings` have a transport and also `connect_timeout` or `ca_file`, which would have no effect.
 pub fn transport(settings: &Settings) -> Result<Arc<dyn Transport>> {
     let Some(transport) = &settings.transport else {
         return Ok(Arc::new(HttpClient::try_from(settings)?));
@@ -26,7 +26,7 @@ pub fn transport(settings: &Settings) -> Result<Arc<dyn Transport>> {
         None => Ok(Arc::clone(transport)),
         Some((name, _)) => {
             let message = format!(
-                "{name} has no effect with a transport of your own: configure the transport"
+                "{name} has no effect together with a custom transport: configure the transport"
             );
             let error = Error::new(ErrorKind::InvalidRequest, message);
             Err(error.with_param((*name).to_owned()))
@@ -38,11 +38,11 @@ pub fn transport(settings: &Settings) -> Result<Arc<dyn Transport>> {
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
 pub struct SendOptions {
-    /// The limit of the wait for the head of the response, connecting included.
+    /// The time limit until the head of the response, including connecting.
     pub first_byte: Option<Duration>,
-    /// The limit of each wait for a piece of the body.
+    /// The time limit of each wait for a piece of the body.
     pub idle: Duration,
-    /// How often the same request was sent before.
+    /// The number of times that the same request was sent before.
     pub attempt: u32,
 }
 
@@ -56,7 +56,7 @@ impl SendOptions {
         }
     }
 
-    /// Sets the limit of the wait for the head of the response.
+    /// Sets the time limit until the head of the response.
     #[must_use]
     pub fn with_first_byte(mut self, limit: impl Into<Option<Duration>>) -> Self {
         self.first_byte = limit.into();
@@ -73,8 +73,8 @@ impl SendOptions {
 
 /// Sends a request and waits for the head of the response, whatever its status is.
 ///
-/// The wait is a tracing span `http` at debug level, with method, host, attempt and status. It has
-/// neither the rest of the URL, which may hold a key, nor headers or bodies.
+/// The wait is a tracing span `http` at debug level, with method, host, attempt and status. It
+/// contains neither the rest of the URL, which may contain a key, nor headers or bodies.
 ///
 /// # Errors
 /// Those of the transport, and [`ErrorKind::Timeout`], naming the host only.
@@ -94,7 +94,7 @@ pub async fn send(
     );
     let sent = with_limit(options.first_byte, transport.send(request));
     let response = sent.instrument(span.clone()).await.unwrap_or_else(|| {
-        let message = format!("{} did not answer in time", host_name(host.as_ref()));
+        let message = format!("{} did not respond in time", host_name(host.as_ref()));
         Err(Error::new(ErrorKind::Timeout, message))
     });
     match response {

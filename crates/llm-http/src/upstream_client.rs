@@ -16,10 +16,10 @@ use tracing::{Instrument, Span, debug, debug_span};
 
 use crate::{Authentication, Body, Connection, Deadline, RetryPolicy, SendOptions, with_limit};
 
-/// A provider's client of one upstream: a connection, retries, and the provider's name.
+/// A provider's client for one upstream: a connection, retries, and the provider's name.
 ///
-/// It is what most providers are built on, whatever their upstream's API is. Each call is an
-/// [`Exchange`]: it keeps the call's time limit, and names provider and model in its errors.
+/// Most providers are built on it, regardless of their upstream's API. Each call is an [`Exchange`],
+/// which enforces the call's time limit and names provider and model in its errors.
 ///
 /// ```
 /// # tokio::runtime::Builder::new_current_thread().enable_time().build()?.block_on(async {
@@ -75,10 +75,10 @@ impl UpstreamClient {
         &self.connection
     }
 
-    /// The deadline of a call that begins now; of a stream, for the head of its reply.
+    /// The deadline of a call that begins now; of a streamed call, that of the head of its response.
     ///
-    /// An [`Exchange`] has one by itself. A provider that needs several exchanges for a call bounds
-    /// them all by one deadline.
+    /// An [`Exchange`] has its own time limit. A provider that needs several exchanges for one call
+    /// limits them together with one deadline.
     pub fn deadline(&self, call: &Call, stream: bool) -> Deadline {
         Deadline::after(self.connection.timeouts().of_call(call.timeout, stream))
     }
@@ -90,8 +90,8 @@ impl UpstreamClient {
         Some(id)
     }
 
-    /// A request to `path` of the upstream, which begins with a slash. It has the headers of JSON:
-    /// change them where the upstream takes something else.
+    /// Creates a request to `path`, which begins with a slash. Its `content-type` and `accept` are
+    /// JSON: change them if the upstream expects something else.
     ///
     /// # Errors
     /// [`ErrorKind::InvalidRequest`] when `path` is not valid in a URL.
@@ -133,7 +133,7 @@ impl UpstreamClient {
         Exchange::new(self, None, limit, span)
     }
 
-    /// The error with the provider's name, and without the secrets that the upstream repeated in it.
+    /// Adds the provider's name to an error, and redacts the secrets that the upstream repeated in it.
     pub fn describe(&self, error: Error) -> Error {
         let error = error.with_provider(self.provider);
         self.connection.redact(error)
@@ -146,7 +146,7 @@ pub struct Exchange<'u> {
     upstream: &'u UpstreamClient,
     model: Option<String>,
     limit: Duration,
-    /// `None` for one that is later than a clock can show.
+    /// `None` if it is too late for an `Instant`.
     deadline: Option<Instant>,
     span: Span,
 }
@@ -175,8 +175,8 @@ impl<'u> Exchange<'u> {
         )
     }
 
-    /// Does `work` within the time limit, and describes its error. Box work that is large: each
-    /// layer around it would copy it.
+    /// Runs `work` within the time limit, and adds provider and model to its error. Box a large
+    /// future: each layer around it would copy it.
     ///
     /// # Errors
     /// Those of `work`, with provider and model and without secrets, and [`ErrorKind::Timeout`].
@@ -184,7 +184,7 @@ impl<'u> Exchange<'u> {
         let work = with_limit(Some(self.limit), work).instrument(self.span.clone());
         let done = work.await.unwrap_or_else(|| {
             let host = self.upstream.connection.base().host();
-            let message = format!("{host} did not answer in time");
+            let message = format!("{host} did not respond in time");
             Err(Error::new(ErrorKind::Timeout, message))
         });
         done.map_err(|error| {
@@ -194,10 +194,10 @@ impl<'u> Exchange<'u> {
         })
     }
 
-    /// Sends a request and waits for the head of a response whose status is a success. It is sent
-    /// again where the retry policy allows it.
+    /// Sends a request and waits for the head of a successful response. Retries as the retry policy
+    /// allows.
     ///
-    /// `refusal` makes the error of a response with any other status; see [`Connection::send`].
+    /// `refusal` creates the error for a response with any other status; see [`Connection::send`].
     ///
     /// # Errors
     /// Those of `refusal` and of the transport.
@@ -221,7 +221,7 @@ impl<'u> Exchange<'u> {
         retries.run(self.deadline, attempt).await
     }
 
-    /// The reply in one piece. An id in its body is the upstream's, if its headers had none.
+    /// The reply in one piece. Without an upstream id in `metadata`, the `id` of the body is used.
     pub fn reply(&self, body: Document, mut metadata: Metadata) -> Reply {
         if metadata.upstream_id.is_none()
             && let Some(id) = body.str("id")
@@ -233,8 +233,8 @@ impl<'u> Exchange<'u> {
         Reply::new(body, metadata)
     }
 
-    /// The streamed reply: the chunks of `records`, normalized by `normalizer`. Its errors are
-    /// described like those of [`run`](Self::run).
+    /// The streamed reply: the chunks of `records`, normalized by `normalizer`. Its errors
+    /// name provider and model, like those of [`run`](Self::run).
     pub fn reply_stream(
         self,
         metadata: Metadata,

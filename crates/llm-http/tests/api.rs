@@ -35,7 +35,7 @@ fn types_are_shared_cloned_and_printed() {
 }
 
 #[test]
-fn conversions_exist_where_they_are_tried() -> Result<()> {
+fn conversions_exist() -> Result<()> {
     let settings = Settings::new();
     let _ = RetryPolicy::from(&settings);
     let _ = HttpClient::try_from(&settings)?;

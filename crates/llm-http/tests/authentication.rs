@@ -1,6 +1,6 @@
-//! Where each kind of authentication goes, and that nothing shows it.
+//! Each kind of authentication is sent in its place, and never shown.
 
-#![allow(clippy::unwrap_used, reason = "helpers of tests")]
+#![allow(clippy::unwrap_used, reason = "test helpers")]
 
 use std::fmt::Write as _;
 use std::sync::{Arc, Mutex};
@@ -14,7 +14,7 @@ use llm_provider::{ApiKey, BaseUrl, Error, ErrorKind, RequestBody, Result, Setti
 
 const KEY: &str = "sk/secret+4711&?";
 
-/// Adds the letters of the secret to the length of the body: a stand-in for an HMAC.
+/// Signs the path with the lengths of the body and the key: a stand-in for an HMAC.
 #[derive(Debug)]
 struct LengthSigner;
 
@@ -91,7 +91,7 @@ async fn each_kind_of_authentication_is_sent_in_its_place() {
     }
 }
 
-/// The error of an upstream that repeats all of the request.
+/// The error of an upstream that repeats the whole request.
 async fn refused(
     authentication: Authentication,
     seen: Arc<Mutex<Option<Request<Bytes>>>>,

@@ -1,6 +1,6 @@
-//! How connections are made: TLS with an authority of one's own, HTTP/2, and in time.
+//! Connections: TLS with a custom certificate authority, HTTP/2, and the connect timeout.
 
-#![allow(clippy::panic, clippy::unwrap_used, reason = "helpers of tests")]
+#![allow(clippy::panic, clippy::unwrap_used, reason = "test helpers")]
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -22,8 +22,8 @@ use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::rustls::{ServerConfig, crypto::ring, pki_types::PrivateKeyDer};
 
-/// A server that tells the version of HTTP it was asked in, and the PEM of its certificate.
-async fn secure(protocols: &[&str]) -> (SocketAddr, String) {
+/// A TLS server that responds with the HTTP version of the request, and its certificate in PEM.
+async fn tls_server(protocols: &[&str]) -> (SocketAddr, String) {
     let CertifiedKey { cert, signing_key } =
         generate_simple_self_signed(["localhost".to_owned()]).unwrap();
     let key = PrivateKeyDer::try_from(signing_key.serialize_der()).unwrap();
@@ -66,33 +66,33 @@ fn ca_file(name: &str, pem: &str) -> PathBuf {
     file
 }
 
-async fn ask(client: &HttpClient, url: String) -> Result<Bytes> {
+async fn get(client: &HttpClient, url: String) -> Result<Bytes> {
     let request = Request::get(url).body(Bytes::new()).unwrap();
     let minute = Duration::from_secs(60);
-    let answer = send(
+    let response = send(
         client,
         request,
         SendOptions::new(minute).with_first_byte(minute),
     )
     .await?;
-    answer.into_body().collect(1000).await
+    response.into_body().collect(1000).await
 }
 
 #[tokio::test]
-async fn an_authority_of_ones_own_is_trusted_and_http_2_is_spoken_where_it_can_be() {
+async fn a_custom_authority_is_trusted_and_http_2_is_used_if_offered() {
     for (protocols, version) in [
         (&["h2", "http/1.1"][..], "HTTP/2.0"),
         (&["http/1.1"], "HTTP/1.1"),
         (&[], "HTTP/1.1"),
     ] {
-        let (address, pem) = secure(protocols).await;
+        let (address, pem) = tls_server(protocols).await;
         let url = format!("https://localhost:{}/", address.port());
         let mut settings = Settings::new();
         settings.ca_file = Some(ca_file(&format!("ca-{}.pem", protocols.len()), &pem));
         let client = HttpClient::try_from(&settings).unwrap();
-        assert_eq!(ask(&client, url.clone()).await.unwrap(), version);
+        assert_eq!(get(&client, url.clone()).await.unwrap(), version);
 
-        let error = ask(&HttpClient::dedicated(), url).await.unwrap_err();
+        let error = get(&HttpClient::dedicated(), url).await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Transport);
         assert!(error.is_unsent());
     }
@@ -100,7 +100,7 @@ async fn an_authority_of_ones_own_is_trusted_and_http_2_is_spoken_where_it_can_b
 
 #[tokio::test]
 async fn clients_with_the_same_options_share_their_connections() {
-    let (_, pem) = secure(&[]).await;
+    let (_, pem) = tls_server(&[]).await;
     let mut settings = Settings::new();
     settings.ca_file = Some(ca_file("ca-shared.pem", &pem));
     let same = HttpClient::try_from(&settings).unwrap();
@@ -116,7 +116,7 @@ async fn clients_with_the_same_options_share_their_connections() {
     assert_eq!(error.param(), Some("ca_file"));
 }
 
-/// The system's certificates are in a file here that cannot be read before somebody writes to it.
+/// The system's certificates are in a FIFO, so reading them blocks until a writer opens it.
 #[cfg(unix)]
 #[test]
 fn certificates_are_read_without_blocking_other_tasks() {
@@ -124,7 +124,7 @@ fn certificates_are_read_without_blocking_other_tasks() {
     let _ = fs::remove_file(&fifo);
     let made = Command::new("mkfifo").arg(&fifo).status().unwrap();
     assert!(made.success());
-    // The variable has to be there when the process starts.
+    // The variable must be set when the process starts.
     let child = Command::new(env::current_exe().unwrap())
         .args(["--exact", "reading_certificates", "--ignored"])
         .env("SSL_CERT_FILE", &fifo)
@@ -142,7 +142,7 @@ fn reading_certificates() {
     let (sender, receiver) = mpsc::channel();
     let writer = thread::spawn(move || {
         let others_ran = receiver.recv_timeout(Duration::from_secs(20)).is_ok();
-        // Lets the reader go on, with an empty file.
+        // Unblocks the reader, with an empty file.
         drop(fs::OpenOptions::new().write(true).open(fifo).unwrap());
         others_ran
     });
@@ -152,11 +152,12 @@ fn reading_certificates() {
         .unwrap();
     runtime.block_on(async {
         let client = HttpClient::dedicated();
-        let asked = tokio::spawn(async move { ask(&client, "https://127.0.0.1:1/".into()).await });
-        // Enough for the task to get to the certificates.
+        let request =
+            tokio::spawn(async move { get(&client, "https://127.0.0.1:1/".into()).await });
+        // Long enough for the task to start reading the certificates.
         tokio::time::sleep(Duration::from_millis(200)).await;
         sender.send(()).unwrap();
-        asked.await.unwrap().unwrap_err();
+        request.await.unwrap().unwrap_err();
     });
     runtime.shutdown_background();
     assert!(
@@ -165,9 +166,9 @@ fn reading_certificates() {
     );
 }
 
-/// A listener whose queue is full answers no more connections: these hang, as a firewall's do.
+/// A listener with a full queue does not accept connections: they hang, as behind a firewall.
 #[tokio::test]
-async fn connecting_has_a_limit_of_its_own() {
+async fn connecting_has_a_separate_time_limit() {
     let socket = TcpSocket::new_v4().unwrap();
     socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
     let listener = socket.listen(1).unwrap();
@@ -176,23 +177,23 @@ async fn connecting_has_a_limit_of_its_own() {
     let patience = Duration::from_millis(500);
     while let Ok(Ok(stream)) = tokio::time::timeout(patience, TcpStream::connect(address)).await {
         queue.push(stream);
-        assert!(queue.len() < 100, "the queue has no end here");
+        assert!(queue.len() < 100, "the queue is never full on this system");
     }
     let options = HttpOptions::default().with_connect_timeout(Duration::from_secs(3));
     let client = HttpClient::new(options);
     tokio::time::pause();
     let begin = tokio::time::Instant::now();
-    let error = ask(&client, format!("http://{address}/"))
+    let error = get(&client, format!("http://{address}/"))
         .await
         .unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Timeout, "{error:?}");
     assert_eq!(
         error.message(),
-        format!("{address} could not be reached in time")
+        format!("connecting to {address} timed out")
     );
     assert!(error.is_unsent());
     assert_eq!(begin.elapsed().as_secs(), 3);
 }
 
-/// Names the file of the test about reading certificates.
-const FIFO: &str = "LLM_PROVIDER_TEST_FIFO";
+/// The variable with the path of the FIFO.
+const FIFO: &str = "LLM_HTTP_TEST_FIFO";

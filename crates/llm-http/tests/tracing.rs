@@ -1,6 +1,6 @@
-//! What a log at trace level shows of a call: names and numbers, no secret and no prompt.
+//! A log at trace level shows names and numbers of a call, but no secret and no prompt.
 
-#![allow(clippy::unwrap_used, reason = "helpers of tests")]
+#![allow(clippy::unwrap_used, reason = "test helpers")]
 
 use std::io;
 use std::sync::{Arc, Mutex};
@@ -45,7 +45,7 @@ impl<'a> MakeWriter<'a> for Log {
 }
 
 #[tokio::test(start_paused = true)]
-async fn spans_name_the_call_and_each_attempt_and_no_secret() {
+async fn spans_show_the_call_and_each_attempt_but_no_secret() {
     let log = Log::default();
     let subscriber = tracing_subscriber::fmt()
         .with_writer(log.clone())

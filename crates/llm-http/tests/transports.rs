@@ -1,6 +1,6 @@
-//! What holds for every transport.
+//! Requirements that every transport meets.
 
-#![allow(clippy::unwrap_used, reason = "helpers of tests")]
+#![allow(clippy::unwrap_used, reason = "test helpers")]
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -19,13 +19,13 @@ fn on_sockets() -> Vec<(&'static str, Arc<dyn Transport>)> {
     vec![
         ("hyper", Arc::new(HttpClient::dedicated())),
         #[cfg(feature = "reqwest")]
-        ("reqwest", Arc::new(own_client())),
+        ("reqwest", Arc::new(client_with_header())),
     ]
 }
 
-/// A client of a program's own, with a header of its own.
+/// A `reqwest` client with a default header.
 #[cfg(feature = "reqwest")]
-fn own_client() -> llm_http::ReqwestTransport {
+fn client_with_header() -> llm_http::ReqwestTransport {
     let mut headers = http::HeaderMap::new();
     headers.insert("x-own", http::HeaderValue::from_static("yes"));
     let client = reqwest::Client::builder()
@@ -35,8 +35,8 @@ fn own_client() -> llm_http::ReqwestTransport {
     client.unwrap().into()
 }
 
-/// A server that answers every connection with `response`, then stays silent or hangs up; its
-/// answers begin with the request as it came where there is `{}`.
+/// A server that answers every connection with `response`, then keeps it open (`hang`) or closes it.
+/// `{}` in `response` is replaced by the request.
 async fn server(response: &'static str, hang: bool) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
@@ -108,7 +108,7 @@ fn assert_names_host(name: &str, error: &Error, address: SocketAddr) {
 }
 
 #[tokio::test]
-async fn an_upstream_that_cannot_be_reached_is_unsent() {
+async fn a_failed_connection_is_an_unsent_error() {
     // A bound socket keeps its port and refuses connections until it listens.
     let socket = TcpSocket::new_v4().unwrap();
     socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
@@ -123,7 +123,7 @@ async fn an_upstream_that_cannot_be_reached_is_unsent() {
 }
 
 #[tokio::test]
-async fn a_body_that_is_cut_is_an_error() {
+async fn a_truncated_body_is_an_error() {
     let address = server(
         "HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: 9\r\n\r\nshort",
         false,
@@ -176,7 +176,7 @@ async fn silence_is_a_timeout_before_the_head_and_in_the_body() {
 }
 
 #[test]
-fn settings_that_a_given_transport_cannot_follow_are_errors() {
+fn settings_without_effect_on_a_custom_transport_are_errors() {
     let memory = MemoryTransport::new(|_| Ok(Response::new(Bytes::new())));
     let mut settings = Settings::new().with_transport(memory);
     assert!(transport(&settings).is_ok());

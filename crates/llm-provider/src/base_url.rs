@@ -8,7 +8,7 @@ use crate::{Error, ErrorKind, Result};
 
 /// The address of an upstream, accepted with or without its `/v1`.
 ///
-/// It is parsed once; a request's URL is put together from its parts.
+/// It is parsed once; the URLs of requests are built from its parts.
 ///
 /// ```
 /// use llm_provider::BaseUrl;
@@ -23,7 +23,7 @@ use crate::{Error, ErrorKind, Result};
 pub struct BaseUrl {
     scheme: Scheme,
     authority: Authority,
-    /// What comes before `/v1`, without a slash at its end.
+    /// The path before `/v1`, without a trailing slash.
     prefix: String,
 }
 
@@ -31,24 +31,25 @@ impl BaseUrl {
     /// Reads an address.
     ///
     /// # Errors
-    /// [`ErrorKind::InvalidRequest`] when it is no absolute `http` or `https` URL, or holds a
-    /// user or a password, which nothing here would send.
+    /// [`ErrorKind::InvalidRequest`] if it is not an absolute `http` or `https` URL, or contains
+    /// a user or a password, which would not be sent.
     pub fn parse(text: &str) -> Result<Self> {
-        let wrong = |message| Error::new(ErrorKind::InvalidRequest, message);
-        let no_url = || wrong("api_base has to be an absolute URL such as https://api.example.com");
-        let uri: Uri = text.trim().parse().map_err(|_| no_url())?;
+        let invalid = |message| Error::new(ErrorKind::InvalidRequest, message);
+        let not_a_url =
+            || invalid("api_base has to be an absolute URL such as https://api.example.com");
+        let uri: Uri = text.trim().parse().map_err(|_| not_a_url())?;
         let parts = uri.into_parts();
         let (Some(scheme), Some(authority), Some(path)) =
             (parts.scheme, parts.authority, parts.path_and_query)
         else {
-            return Err(no_url());
+            return Err(not_a_url());
         };
         if !(scheme == Scheme::HTTP || scheme == Scheme::HTTPS) || path.query().is_some() {
-            return Err(no_url());
+            return Err(not_a_url());
         }
         if authority.as_str().contains('@') {
-            return Err(wrong(
-                "api_base must not hold a user or a password: keys belong in api_key",
+            return Err(invalid(
+                "api_base must not contain a user or a password: put the key into api_key",
             ));
         }
         let path = path.path().trim_end_matches('/');
@@ -63,7 +64,7 @@ impl BaseUrl {
     /// The URL of `path`, which begins with a slash, such as `/v1/models`.
     ///
     /// # Errors
-    /// [`ErrorKind::InvalidRequest`] when `path` holds what no URL can.
+    /// [`ErrorKind::InvalidRequest`] if `path` is not valid in a URL.
     pub fn join(&self, path: &str) -> Result<Uri> {
         let whole = [self.prefix.as_str(), path].concat();
         let mut parts = http::uri::Parts::default();
@@ -75,17 +76,17 @@ impl BaseUrl {
             Ok(Uri::from_parts(parts)?)
         })
         .map_err(|error| {
-            let message = "the upstream's address cannot be made of what was asked for";
+            let message = "the request's path is not valid in a URL";
             Error::new(ErrorKind::InvalidRequest, message).with_source(error)
         })
     }
 
-    /// Host and port, for messages and for telling whether another URL leads elsewhere.
+    /// Host and port, for messages and for comparison with other URLs.
     pub fn host(&self) -> &str {
         self.authority.as_str()
     }
 
-    /// Whether what is sent there is encrypted.
+    /// Whether the connection is encrypted.
     pub fn is_secure(&self) -> bool {
         self.scheme == Scheme::HTTPS
     }
@@ -107,7 +108,7 @@ impl TryFrom<&str> for BaseUrl {
     }
 }
 
-/// The address without its `/v1`. It holds no credentials.
+/// The address without its `/v1`. It contains no credentials.
 impl fmt::Display for BaseUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}://{}{}", self.scheme, self.authority, self.prefix)
@@ -133,7 +134,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_url_is_refused_without_being_quoted() {
+    fn an_invalid_url_is_rejected_and_not_quoted() {
         for text in [
             "",
             "api.together.ai",
@@ -149,7 +150,7 @@ mod tests {
     }
 
     #[test]
-    fn a_path_that_no_url_can_hold_is_an_error() {
+    fn a_path_that_is_not_valid_in_a_url_is_an_error() {
         let base = BaseUrl::parse("http://host").unwrap();
         for path in ["/v1/a b", "/v1/\n", "v1", "/v1/\u{7f}"] {
             let error = base.join(path).unwrap_err();

@@ -8,24 +8,24 @@ use crate::endpoint::{Endpoint, Request};
 use crate::text::excerpt;
 use crate::{Document, Error, ErrorKind, Result};
 
-/// A request on its way to a provider.
+/// A request to a provider, with its options.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Call {
-    /// The operation.
+    /// The endpoint.
     pub endpoint: &'static dyn Endpoint,
     /// The request, in OpenAI's schema (rerank: Cohere's).
     pub body: Document,
-    /// Leave out what the provider does not support, instead of failing.
+    /// Whether parameters that the provider does not support are left out; otherwise they are errors.
     pub drop_params: bool,
-    /// The parameters that were left out so far.
+    /// The parameters that have been left out.
     pub dropped_params: Vec<String>,
-    /// How long the whole call may take; for a stream, how long the head of its answer may take.
+    /// The time limit of the call; of a streamed call, until the head of its response.
     pub timeout: Option<Duration>,
 }
 
 impl Call {
-    /// A call without a time limit of its own.
+    /// Creates a call; the provider's time limit applies.
     pub fn new(endpoint: &'static dyn Endpoint, body: Document) -> Self {
         Self {
             endpoint,
@@ -36,26 +36,26 @@ impl Call {
         }
     }
 
-    /// A call with a typed request.
+    /// Creates a call from a typed request.
     pub fn of<R: Request>(request: &R) -> Self {
         Self::new(R::ENDPOINT, Document::new(request))
     }
 
-    /// Limits the time.
+    /// Sets the time limit.
     #[must_use]
     pub fn with_timeout(mut self, timeout: impl Into<Option<Duration>>) -> Self {
         self.timeout = timeout.into();
         self
     }
 
-    /// Sets whether what the provider does not support is left out.
+    /// Sets whether parameters that the provider does not support are left out.
     #[must_use]
     pub fn with_drop_params(mut self, drop_params: bool) -> Self {
         self.drop_params = drop_params;
         self
     }
 
-    /// The model that is asked for; empty if the request names none.
+    /// The model of the request; empty if it names none.
     pub fn model(&self) -> String {
         let model = self.body.str("model");
         model.unwrap_or_default().into_owned()
@@ -64,30 +64,33 @@ impl Call {
     /// Reads the request.
     ///
     /// # Errors
-    /// [`ErrorKind::InvalidRequest`] when it is not an `R`. The message does not quote it; line and
-    /// column count in the body as the caller sent it, before any change.
+    /// [`ErrorKind::InvalidRequest`] if it is not an `R`. The message does not quote it. Line and
+    /// column refer to the body as the caller sent it, before any change.
     pub fn read<R: Request>(&self) -> Result<R> {
         self.body.read().map_err(|changed: ParseError| {
             let what = match parse::<R>(self.body.original()) {
                 Err(error) => {
                     let (line, column) = (error.line(), error.column());
-                    format!("{} at line {line} column {column}", without_place(&error))
+                    format!(
+                        "{} at line {line} column {column}",
+                        without_position(&error)
+                    )
                 }
-                // A change is wrong, such as a default: it has no place in the caller's body.
-                Ok(_) => without_place(&changed),
+                // A change is wrong, such as a default: it has no position in the caller's body.
+                Ok(_) => without_position(&changed),
             };
             let message = format!("the request cannot be read: {what}");
             Error::new(ErrorKind::InvalidRequest, message)
         })
     }
 
-    /// Reads a parameter that is set and not null.
+    /// Reads a parameter; `None` if it is absent or null.
     ///
     /// # Errors
-    /// [`ErrorKind::InvalidRequest`], naming the parameter, when it is not a `T`.
+    /// [`ErrorKind::InvalidRequest`], naming the parameter, if it is not a `T`.
     pub fn param<T: DeserializeOwned>(&self, key: &'static str) -> Result<Option<T>> {
         self.body.read_member(key).map_err(|error| {
-            let message = format!("{key}: {}", without_place(&error));
+            let message = format!("{key}: {}", without_position(&error));
             Error::new(ErrorKind::InvalidRequest, message)
                 .with_param(key.to_owned())
                 .with_source(error)
@@ -114,8 +117,8 @@ impl Call {
     }
 }
 
-/// What is wrong in which member, whose name is the caller's.
-fn without_place(error: &ParseError) -> String {
+/// The path and the message of an error. Both are shortened, since the path may be the caller's text.
+fn without_position(error: &ParseError) -> String {
     let message = excerpt(error.message());
     match error.path() {
         "" => message.into_owned(),
@@ -123,29 +126,29 @@ fn without_place(error: &ParseError) -> String {
     }
 }
 
-/// An answer and what is known about the call.
+/// The result of a call in one piece, with metadata.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Reply {
-    /// The answer, in OpenAI's schema (rerank: Cohere's).
+    /// The body, in OpenAI's schema (rerank: Cohere's).
     pub body: Document,
-    /// What is known about the call.
+    /// Facts about the call.
     pub metadata: Metadata,
 }
 
 impl Reply {
-    /// An answer with its metadata.
+    /// Creates a reply.
     pub fn new(body: Document, metadata: Metadata) -> Self {
         Self { body, metadata }
     }
 
-    /// Reads the answer.
+    /// Reads the body.
     ///
     /// # Errors
-    /// [`ErrorKind::UnexpectedBody`], naming provider and model, when it is not a `T`.
+    /// [`ErrorKind::UnexpectedBody`], naming provider and model, if it is not a `T`.
     pub fn read<T: DeserializeOwned>(&self) -> Result<T> {
         self.body.read().map_err(|error| {
-            let message = format!("the answer cannot be read: {error}");
+            let message = format!("the reply cannot be read: {error}");
             Error::new(ErrorKind::UnexpectedBody, message)
                 .with_provider(self.metadata.provider)
                 .with_model(self.metadata.model.as_str())
@@ -154,28 +157,28 @@ impl Reply {
     }
 }
 
-/// What a provider reports about a call beside the answer.
+/// Facts about a call besides its body.
 #[derive(Clone, Debug, Default)]
 #[non_exhaustive]
 pub struct Metadata {
     /// The provider's name.
     pub provider: &'static str,
-    /// The model as the upstream knows it.
+    /// The model's name at the upstream.
     pub model: String,
     /// The deployment that a router chose.
     pub deployment: Option<String>,
-    /// How many deployments a router tried, this one included; 0 without a router.
+    /// The number of attempts of a router, including the last one; 0 without a router.
     pub attempts: u32,
     /// The upstream's own id of the call, such as a request id or a prediction id.
     pub upstream_id: Option<String>,
     /// The request parameters that were left out because the provider does not support them.
     pub dropped_params: Vec<String>,
-    /// What only this provider reports, such as the template family that formatted the prompt.
+    /// Facts that only this provider reports, such as the template family that formatted the prompt.
     pub extra: Map<String, Value>,
 }
 
 impl Metadata {
-    /// Metadata of a call to `model` of `provider`.
+    /// Creates the metadata of a call to `model` at `provider`.
     pub fn new(provider: &'static str, model: impl Into<String>) -> Self {
         Self {
             provider,
@@ -202,7 +205,7 @@ mod tests {
     }
 
     #[test]
-    fn places_count_in_the_body_as_the_caller_sent_it() {
+    fn positions_refer_to_the_body_as_the_caller_sent_it() {
         for (body, end) in [
             (
                 r#"{"model":"m","messages":[{"role":"user","content":{}}]}"#,
@@ -223,7 +226,7 @@ mod tests {
     }
 
     #[test]
-    fn a_wrong_change_has_no_place() {
+    fn an_error_in_a_change_has_no_position() {
         let mut call = call(r#"{"model":"m","messages":[]}"#);
         call.body.set("messages", 5);
         let message = message(&call);
@@ -234,7 +237,7 @@ mod tests {
     }
 
     #[test]
-    fn a_long_name_of_a_member_is_cut() {
+    fn a_long_member_name_is_shortened() {
         let name = "x".repeat(100_000);
         let body = format!(r#"{{"model":"m","messages":[],"{name}":1e999}}"#);
         let message = message(&call(&body));

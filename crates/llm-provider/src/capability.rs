@@ -2,13 +2,13 @@ use std::fmt;
 
 use crate::{Error, Result};
 
-/// A sort of thing that a provider can be asked for.
+/// An endpoint, or the list of models: what a provider may support.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 #[non_exhaustive]
 pub enum Capability {
-    /// Chats, in one piece and streamed.
+    /// Chats, streamed or not.
     Chat,
-    /// Text completions, in one piece and streamed.
+    /// Text completions, streamed or not.
     Completions,
     /// Embeddings.
     Embeddings,
@@ -20,14 +20,14 @@ pub enum Capability {
     Models,
 }
 
-/// What a provider can be asked for; what is not in here is refused before anything is sent.
+/// The capabilities of a provider. A call to any other endpoint fails before anything is sent.
 ///
 /// ```
 /// use llm_provider::{Capabilities, Capability, ErrorKind};
 ///
-/// let able = Capabilities::new([Capability::Chat, Capability::Models]);
-/// assert!(able.has(Capability::Chat));
-/// let error = able.require(Capability::Rerank, "acme").unwrap_err();
+/// let capabilities = Capabilities::new([Capability::Chat, Capability::Models]);
+/// assert!(capabilities.has(Capability::Chat));
+/// let error = capabilities.require(Capability::Rerank, "acme").unwrap_err();
 /// assert_eq!(error.kind(), ErrorKind::Unsupported);
 /// assert_eq!(error.to_string(), "acme: rerank not supported (supported: chat and models)");
 /// ```
@@ -35,10 +35,10 @@ pub enum Capability {
 pub struct Capabilities(u8);
 
 impl Capabilities {
-    /// Everything that there is.
+    /// All capabilities.
     pub const ALL: Self = Self(0b11_1111);
 
-    /// These and no others.
+    /// Creates a set of capabilities.
     pub fn new(capabilities: impl IntoIterator<Item = Capability>) -> Self {
         Self(
             capabilities
@@ -47,18 +47,18 @@ impl Capabilities {
         )
     }
 
-    /// Whether `capability` is among them.
+    /// Whether the set contains `capability`.
     pub fn has(self, capability: Capability) -> bool {
         self.0 & capability.bit() != 0
     }
 
-    /// Those that either has.
+    /// The union of both sets.
     #[must_use]
     pub fn or(self, other: Self) -> Self {
         Self(self.0 | other.0)
     }
 
-    /// All of them, in the order of [`Capability`].
+    /// The capabilities, in the order of [`Capability`].
     pub fn iter(self) -> impl Iterator<Item = Capability> {
         Capability::ALL
             .into_iter()
@@ -68,7 +68,7 @@ impl Capabilities {
     /// Checks that `provider` has `capability`.
     ///
     /// # Errors
-    /// [`ErrorKind::Unsupported`](crate::ErrorKind::Unsupported), telling what it has instead.
+    /// [`ErrorKind::Unsupported`](crate::ErrorKind::Unsupported), naming the supported ones.
     pub fn require(self, capability: Capability, provider: &'static str) -> Result<()> {
         if self.has(capability) {
             return Ok(());

@@ -1,7 +1,7 @@
-//! Work that has to outlive the caller who caused it.
+//! Work that outlives its caller, such as cancelling a prediction.
 //!
-//! A dropped call leaves work upstream that must be stopped, and dropping cannot wait. Such work
-//! is spawned here, so that a process which stops can wait for it.
+//! When a call is dropped, its work upstream must be stopped, but `drop` cannot wait. The request that
+//! stops it is spawned here, so that a stopping process can wait for it.
 
 use std::future::Future;
 use std::sync::OnceLock;
@@ -10,17 +10,17 @@ use std::time::Duration;
 use tokio::runtime::Handle;
 use tokio_util::task::TaskTracker;
 
-/// Runs `work` on `runtime`, beyond the life of its caller.
+/// Runs `work` on `runtime`, independently of its caller.
 pub fn spawn(runtime: &Handle, work: impl Future<Output = ()> + Send + 'static) {
     tracker().spawn_on(work, runtime);
 }
 
-/// How many pieces of work are still at it.
+/// The number of running tasks.
 pub fn pending() -> usize {
     tracker().len()
 }
 
-/// Waits until all work is done; `false` when `limit` passed before.
+/// Waits until all tasks have ended; `false` if `limit` passes first.
 ///
 /// Call it before a process ends, after the last call has been dropped.
 pub async fn finish(limit: Duration) -> bool {

@@ -9,15 +9,15 @@ use serde::de::DeserializeOwned;
 
 /// A JSON document that is read and changed member by member, and otherwise stays bytes.
 ///
-/// - The bytes that arrived are kept. A document that nobody changes leaves byte for byte as it
-///   came; in one that is changed, everything else does.
-/// - The first look at a member scans the text once and indexes the top-level members. Clones
+/// - The bytes that arrived are kept. An unchanged document is written byte for byte as it was read;
+///   in a changed one, all other bytes stay the same.
+/// - The first access to a member scans the text once and indexes the top-level members. Clones
 ///   share the text and the index.
 /// - [`set`](Self::set), [`remove`](Self::remove) and [`rename`](Self::rename) are recorded, and
-///   seen by every later look. The text is written once, when [`bytes`](Self::bytes) or
-///   [`pieces`](Self::pieces) are asked for.
-/// - Only an object has members. Looking for one in any other text finds nothing, and changes to
-///   it have no effect: check with [`object`](Self::object) where the text comes from outside.
+///   later accesses see them. The text is written once, when [`bytes`](Self::bytes) or
+///   [`pieces`](Self::pieces) is called.
+/// - Only an object has members. Any other text has none, and changes to it have no effect: check
+///   text from outside with [`require_object`](Self::require_object).
 ///
 /// ```
 /// use llm_provider::Document;
@@ -32,9 +32,9 @@ use serde::de::DeserializeOwned;
 pub struct Document {
     text: Bytes,
     index: OnceLock<Option<Arc<RawIndex>>>,
-    /// Each takes effect after those before it.
+    /// The changes in the order in which they apply.
     changes: Vec<Change>,
-    /// The text with the changes.
+    /// The text with all changes; unset until it is needed.
     written: OnceLock<Bytes>,
 }
 
@@ -42,7 +42,7 @@ pub struct Document {
 type Change = (Cow<'static, str>, Option<Bytes>);
 
 impl Document {
-    /// A document from its text, which is not looked at yet.
+    /// Creates a document from its text, which is not parsed yet.
     pub fn from_bytes(text: impl Into<Bytes>) -> Self {
         Self {
             text: text.into(),
@@ -52,10 +52,10 @@ impl Document {
         }
     }
 
-    /// A document from a value.
+    /// Creates a document from a value.
     ///
     /// A value that JSON cannot express, such as a map whose keys are not strings, becomes `null`.
-    /// No type of `llm_types` is one.
+    /// The types of `llm_types` contain no such value.
     pub fn new(value: &(impl Serialize + ?Sized)) -> Self {
         Self::from_bytes(to_json(value))
     }
@@ -76,8 +76,8 @@ impl Document {
         &self.text
     }
 
-    /// The text in one or more pieces, for a sender that can write several: a long text is not
-    /// copied for a short change.
+    /// The text in one or more pieces, for a sender that can write several. A long text is not
+    /// copied because of a short change.
     pub fn pieces(&self) -> Vec<Bytes> {
         let is_written = self.changes.is_empty() || self.written.get().is_some();
         if is_written || self.text.len() <= COPIED {
@@ -96,15 +96,15 @@ impl Document {
     /// Reads the whole document.
     ///
     /// # Errors
-    /// When it is not a `T`; the error has line and column, and quotes nothing.
+    /// If it is not a `T`. The error has line and column, and quotes nothing.
     pub fn read<T: DeserializeOwned>(&self) -> Result<T, ParseError> {
         parse(self.bytes())
     }
 
-    /// Checks that the text is a JSON object, which changes do not alter.
+    /// Checks that the text is a JSON object. Changes to members do not affect the result.
     ///
     /// # Errors
-    /// When it is not; the error has line and column.
+    /// If it is not; the error has line and column.
     pub fn require_object(&self) -> Result<(), ParseError> {
         match self.members() {
             Some(_) => Ok(()),
@@ -112,11 +112,11 @@ impl Document {
         }
     }
 
-    /// All members. With changes, the text is written and scanned for that; without, the first look
-    /// has found them.
+    /// All members. After changes, the text is written and scanned again; otherwise the index is
+    /// used.
     ///
     /// # Errors
-    /// When the text is not a JSON object; the error has line and column.
+    /// If the text is not a JSON object; the error has line and column.
     pub fn object(&self) -> Result<RawObject<'_>, ParseError> {
         match self.members() {
             Some(object) if self.changes.is_empty() => Ok(object),
@@ -147,7 +147,7 @@ impl Document {
         }
     }
 
-    /// The objects in a member that is an array, and the texts of items that are not objects.
+    /// The items of a member that is an array: objects, and other items as their text.
     pub fn objects(&self, key: &str) -> Option<RawObjects<'_>> {
         match self.changed(key) {
             Some(value) => RawObjects::of(std::str::from_utf8(value?).ok()?),
@@ -178,10 +178,10 @@ impl Document {
         serde_json::from_slice(self.get(key)?).ok()
     }
 
-    /// Reads a member that exists and is not null.
+    /// Reads a member; `None` if it is absent or null.
     ///
     /// # Errors
-    /// When it is not a `T`; line and column count from the beginning of the member's value.
+    /// If it is not a `T`; line and column count from the beginning of the member's value.
     pub fn read_member<T: DeserializeOwned>(&self, key: &str) -> Result<Option<T>, ParseError> {
         let value = self.get(key).filter(|value| *value != b"null");
         value.map(parse).transpose()
@@ -207,8 +207,8 @@ impl Document {
         }
     }
 
-    /// Moves the value of a member to another name; a value that was there is replaced. A member
-    /// that is null is removed.
+    /// Renames a member, and replaces an existing member of the new name. A member that is null is
+    /// removed.
     pub fn rename(&mut self, key: &str, name: impl Into<Cow<'static, str>>) {
         let value = match self.changed(key) {
             Some(value) => value.cloned(),
@@ -223,7 +223,7 @@ impl Document {
         }
     }
 
-    /// Removes members that are null: many upstreams reject them (TGI#3155, kalosm#354).
+    /// Removes members that are null, which many upstreams reject (TGI#3155, kalosm#354).
     pub fn remove_nulls(&mut self) {
         let object = self.members();
         let members = object.iter().flat_map(RawObject::members);
@@ -242,7 +242,7 @@ impl Document {
         self.written = OnceLock::new();
     }
 
-    /// What the last change of a member made of it.
+    /// The value of a member after its last change; the outer `None` if it is unchanged.
     fn changed(&self, key: &str) -> Option<Option<&Bytes>> {
         let mut changes = self.changes.iter().rev();
         let (_, value) = changes.find(|(changed, _)| changed == key)?;
@@ -296,7 +296,7 @@ impl From<&'static str> for Document {
     }
 }
 
-/// Shows the length only: a document holds a prompt or an answer.
+/// Shows only the length, since a document contains a prompt or a reply.
 impl fmt::Debug for Document {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Document")
@@ -340,7 +340,7 @@ mod tests {
         let kept: usize = pieces.iter().filter(shared).map(Bytes::len).sum();
         assert!(kept > COPIED, "{kept}");
         assert_eq!(pieces.concat(), body.bytes()[..]);
-        // Once it has been written, it is sent so.
+        // Once the text has been written, it is one piece.
         assert_eq!(body.pieces(), [body.bytes().clone()]);
     }
 
@@ -361,7 +361,7 @@ mod tests {
     }
 
     #[test]
-    fn nulls_are_removed_wherever_they_come_from() {
+    fn nulls_of_the_text_and_of_changes_are_removed() {
         let mut body = Document::from_bytes(r#"{"a":null,"b":1,"c":null,"d":null}"#);
         body.set("b", Value::Null);
         body.set("c", 2);
@@ -384,7 +384,7 @@ mod tests {
     proptest! {
         /// Any sequence of changes has the effect that it has on a map.
         #[test]
-        fn changes_are_those_of_a_map(
+        fn changes_equal_those_of_a_map(
             start in prop::collection::btree_map("[a-d]", 0..9_u64, 0..4),
             steps in prop::collection::vec((0..4_u8, "[a-e]", "[a-e]", 0..9_u64), 0..8),
         ) {

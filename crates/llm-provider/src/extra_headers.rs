@@ -7,7 +7,7 @@ use serde::{Deserialize, Deserializer};
 use crate::text::excerpt;
 use crate::{Error, ErrorKind, Result};
 
-/// Headers that a deployment's requests have besides the usual ones, such as a proxy's own key.
+/// Headers to add to all requests of a deployment, such as the key of a proxy.
 ///
 /// `Debug` shows their names only.
 #[derive(Clone, Default, Eq, PartialEq)]
@@ -74,7 +74,7 @@ fn invalid(message: String) -> Error {
     Error::new(ErrorKind::InvalidRequest, message)
 }
 
-/// What tells where a request goes and where it ends.
+/// Headers that determine where a request is sent and where its body ends.
 const FRAMING: [HeaderName; 5] = [CONNECTION, CONTENT_LENGTH, HOST, TRANSFER_ENCODING, UPGRADE];
 
 #[cfg(test)]

@@ -6,14 +6,14 @@ use serde::{Deserialize, Deserializer};
 
 use crate::{Error, ErrorKind, Result};
 
-/// An API key that cannot be printed.
+/// An API key that is not printed by accident.
 ///
 /// `Debug` shows `ApiKey(***)`; there is no `Display` and no `Serialize`.
 #[derive(Clone, Eq, PartialEq)]
 pub struct ApiKey(String);
 
 impl ApiKey {
-    /// Takes a key; white space around it is cut, as keys are often pasted with a line end.
+    /// Creates a key. White space around it is removed, since keys are often pasted with a line end.
     pub fn new(key: impl AsRef<str>) -> Self {
         Self(key.as_ref().trim().to_owned())
     }
@@ -27,7 +27,7 @@ impl ApiKey {
             .find(|key| !key.is_empty())
     }
 
-    /// Whether there is nothing in it.
+    /// Whether the key is empty.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
@@ -40,7 +40,7 @@ impl ApiKey {
     /// The value of an `Authorization` header, marked as sensitive.
     ///
     /// # Errors
-    /// [`ErrorKind::Auth`] when the key holds characters that a header cannot carry.
+    /// [`ErrorKind::Auth`] if the key contains characters that are not valid in a header.
     pub fn bearer(&self) -> Result<HeaderValue> {
         sensitive(format!("Bearer {}", self.0))
     }
@@ -58,7 +58,7 @@ fn sensitive(value: String) -> Result<HeaderValue> {
     let mut value = HeaderValue::try_from(value).map_err(|_| {
         Error::new(
             ErrorKind::Auth,
-            "the API key holds characters that a header cannot carry",
+            "the API key contains characters that are not valid in a header",
         )
     })?;
     value.set_sensitive(true);

@@ -1,4 +1,4 @@
-//! Names from clients and configurations: how long they may be, and which known one is similar.
+//! Names from clients and configurations: their maximum length, and suggestions for unknown names.
 
 /// The longest model name, in bytes.
 ///

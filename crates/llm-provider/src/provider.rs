@@ -13,18 +13,18 @@ use crate::{Call, Capabilities, Capability, Error, Reply, ReplyStream, Result};
 /// A call whose endpoint is not among the [`capabilities`](Self::capabilities) fails with
 /// [`ErrorKind::Unsupported`](crate::ErrorKind::Unsupported) before anything is sent.
 pub trait Provider: Send + Sync + fmt::Debug {
-    /// The prefix of model names, such as `together_ai`.
+    /// The provider's name, which is the prefix of model names, such as `together_ai`.
     fn name(&self) -> &'static str;
 
     /// What this provider supports.
     fn capabilities(&self) -> Capabilities;
 
-    /// Answers a call in one piece. `stream` in the request is ignored.
+    /// Sends a call, and returns the reply in one piece. `stream` in the request is ignored.
     fn send(&self, call: Call) -> BoxFuture<'_, Result<Reply>> {
         unsupported(self.name(), call.endpoint.capability())
     }
 
-    /// Answers a call in chunks. `stream` in the request is ignored.
+    /// Sends a call, and returns the reply as a stream. `stream` in the request is ignored.
     ///
     /// The future ends when the upstream has accepted the request. A later failure is the last item
     /// of the stream.

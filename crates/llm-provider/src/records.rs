@@ -9,8 +9,8 @@ use futures_util::StreamExt;
 use crate::endpoint::{Chunk, Normalize, Step};
 use crate::{ErrorKind, ReplyEvent, Result};
 
-/// One record of a streamed reply: an event of an event stream, a line of NDJSON, or whatever the
-/// upstream sends in its place. See [`ReplyStream::from_records`](crate::ReplyStream::from_records).
+/// One record of a streamed reply: an event of an event stream, a line of NDJSON, or an
+/// equivalent item. See [`ReplyStream::from_records`](crate::ReplyStream::from_records).
 ///
 /// A provider whose upstream is not OpenAI-compatible converts each record to a chunk in OpenAI's
 /// schema.
@@ -21,14 +21,14 @@ pub enum Record {
     Chunk(Bytes),
     /// The upstream reported the end of the reply.
     End,
-    /// A chunk that may be cut, because the connection ended within it. One that cannot be read is
-    /// ignored.
+    /// A chunk that may be truncated, because the connection ended within it. It is ignored if it
+    /// cannot be read.
     Incomplete(Bytes),
     /// The last chunk: the upstream reported the end of the reply with it.
     Last(Bytes),
 }
 
-/// Shows the length only: a chunk holds output.
+/// Shows only the length, since a chunk contains output.
 impl fmt::Debug for Record {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -151,7 +151,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn every_kind_of_end_is_understood() {
+    async fn every_form_of_end_completes_the_reply() {
         let (one, two) = (chunk("one", "null"), chunk("two", "\"stop\""));
         for end in [
             vec![Ok(Record::Last(two.clone()))],
@@ -171,7 +171,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_stream_that_is_cut_ends_with_an_error() {
+    async fn an_interrupted_stream_ends_with_an_error() {
         let one = || Ok(Record::Chunk(chunk("one", "null")));
         for records in [
             vec![one()],

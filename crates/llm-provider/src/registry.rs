@@ -11,7 +11,7 @@ type Factory = dyn Fn(Settings) -> Result<Arc<dyn Provider>> + Send + Sync;
 
 /// The providers of a program, by the prefix of their model names.
 ///
-/// A provider crate has one function `register(&mut Registry)`; adding a provider edits no list.
+/// A provider crate has one function `register(&mut Registry)`; so no list of providers has to be edited.
 #[derive(Clone, Default)]
 pub struct Registry {
     entries: BTreeMap<&'static str, Entry>,
@@ -77,7 +77,7 @@ impl Registry {
                 Err(Error::new(
                     ErrorKind::NotFound,
                     format!(
-                        "the model name \"{}\" names no provider; it has to begin with one of: {}",
+                        "the model name \"{}\" has no known provider prefix; it must begin with one of: {}",
                         excerpt(model),
                         known.join(", ")
                     ),
@@ -99,7 +99,7 @@ impl Registry {
             .similar(name)
             .map(|similar| format!("; did you mean \"{similar}\"?"));
         let message = format!(
-            "there is no provider \"{}\"; known: {}{}",
+            "unknown provider \"{}\"; known: {}{}",
             excerpt(name),
             known.join(", "),
             hint.unwrap_or_default()

@@ -9,7 +9,7 @@ use http_body::{Frame, SizeHint};
 
 /// The body of a request: bytes, in one piece or in several that are sent one after the other.
 ///
-/// Its length is known, and told to the upstream. Clones share the bytes.
+/// Its length is known, and is sent as `content-length`. Clones share the bytes.
 #[derive(Clone, Default)]
 pub struct RequestBody {
     pieces: VecDeque<Bytes>,
@@ -85,7 +85,7 @@ impl http_body::Body for RequestBody {
     }
 }
 
-/// Shows the length only: a body holds a prompt.
+/// Shows only the length, since a body contains a prompt.
 impl fmt::Debug for RequestBody {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("RequestBody")

@@ -1,4 +1,4 @@
-//! The one place where what a deployment keeps secret is redacted.
+//! Redaction of a deployment's secrets.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -14,14 +14,13 @@ use serde_json::Value;
 /// The secrets of one deployment: its API key, the values of its extra headers, and the
 /// credentials of proxies.
 ///
-/// An upstream may repeat what it was sent, most often in an error. Every text of an upstream
-/// that becomes part of an [`Error`](crate::Error), of [`Metadata`](crate::Metadata) or of a
-/// [`Progress`](crate::Progress) passes [`redact`](Self::redact). The text of good answers does
-/// not: a scan would cost time with every chunk, and would change what a model wrote.
+/// An upstream may repeat what it received, most often in an error. Every text of an upstream that
+/// becomes part of an [`Error`](crate::Error), of [`Metadata`](crate::Metadata) or of a
+/// [`Progress`](crate::Progress) passes [`redact`](Self::redact). The model's output does not: a
+/// scan would cost time for every chunk, and would change the output.
 ///
-/// Besides the secret itself, its forms in JSON strings and in URLs are found. Secrets of fewer
-/// than [`MIN_CHARS`](Self::MIN_CHARS) characters are left alone: they may be parts of ordinary
-/// words. Clones share the secrets, and `Debug` shows their number only.
+/// The forms of a secret in JSON strings and in URLs are redacted, too. Secrets of fewer than
+/// [`MIN_CHARS`](Self::MIN_CHARS) characters are not, since they may be parts of ordinary words. Clones share the secrets, and `Debug` shows their number only.
 ///
 /// ```
 /// use llm_provider::Secrets;
@@ -36,10 +35,10 @@ pub struct Secrets {
 }
 
 impl Secrets {
-    /// The length from which secrets are redacted.
+    /// The minimum length of secrets that are redacted.
     pub const MIN_CHARS: usize = 8;
 
-    /// Secrets to redact; white space around each is cut.
+    /// Creates a set of secrets. White space around each is removed.
     pub fn new<S: AsRef<str>>(secrets: impl IntoIterator<Item = S>) -> Self {
         let mut forms: Vec<String> = secrets
             .into_iter()
@@ -104,9 +103,9 @@ impl Secrets {
         }
     }
 
-    /// The body of an error with `***` in place of each secret, also where JSON escapes hide it.
+    /// The body of an error with `***` in place of each secret, also if the secret has JSON escapes.
     ///
-    /// JSON stays JSON, and a body without secrets stays byte for byte as it came.
+    /// JSON stays valid, and a body without secrets is returned unchanged.
     pub fn redact_body(&self, body: Bytes) -> Bytes {
         if self.forms.is_empty() {
             return body;
@@ -130,7 +129,7 @@ impl Secrets {
         }
     }
 
-    /// Redacts the values of an answer's headers.
+    /// Redacts the values of a response's headers.
     pub fn redact_headers(&self, headers: &mut HeaderMap) {
         for value in headers.values_mut() {
             let text = String::from_utf8_lossy(value.as_bytes());
@@ -141,7 +140,7 @@ impl Secrets {
         }
     }
 
-    /// What is secret about the value of a header: all of it, and of `Bearer abc` or `Basic abc` also
+    /// The secrets in the value of a header: the whole value, and for `Bearer abc` or `Basic abc` also
     /// the credentials alone.
     pub fn in_header(value: &HeaderValue) -> Vec<String> {
         let value = String::from_utf8_lossy(value.as_bytes()).into_owned();
@@ -164,8 +163,8 @@ impl Secrets {
         secrets
     }
 
-    /// What is secret about a URL with credentials such as `http://user:password@proxy:3128`: the
-    /// credentials as written there, as sent in a `Basic` header, and the password alone.
+    /// The secrets in a URL with credentials such as `http://user:password@proxy:3128`: the credentials
+    /// as written in the URL, as sent in a `Basic` header, and the password alone.
     pub fn in_url(url: &str) -> Vec<String> {
         let Some(written) = credentials(url) else {
             return Vec::new();
@@ -187,7 +186,7 @@ impl fmt::Debug for Secrets {
     }
 }
 
-/// The URL, whatever its form, with `***` in place of a user and a password.
+/// The URL, which need not be valid, with `***` in place of user and password.
 pub(crate) fn url_without_credentials(url: &str) -> Cow<'_, str> {
     match credentials(url) {
         Some(written) => url

@@ -15,7 +15,7 @@ use crate::{
 /// The [code](Error::code) of errors about an environment variable that is set to an invalid value.
 pub const INVALID_ENVIRONMENT: &str = "invalid_environment";
 
-/// What a provider is built from. Every setting is optional: a key or address that is not set is
+/// The settings from which a provider is built. Every setting is optional: a key or address that is not set is
 /// read from the environment variables that the provider [declares](crate::ProviderSpec).
 ///
 /// The declarations of the fields are [`COMMON_SETTINGS`](crate::COMMON_SETTINGS).
@@ -65,14 +65,14 @@ pub struct Settings {
     /// Values of Rust types for some providers, such as a `prompt_templates::TemplateRegistry`.
     #[serde(skip)]
     pub extensions: http::Extensions,
-    /// What sends the requests, instead of the default transport. It has its own connect timeout
+    /// Sends the requests, instead of the default transport. It has its own connect timeout
     /// and certificate authorities.
     #[serde(skip)]
     pub transport: Option<Arc<dyn Transport>>,
 }
 
 impl Settings {
-    /// Empty settings: key and address come from the environment.
+    /// Creates empty settings: key and address are read from the environment.
     pub fn new() -> Self {
         Self::default()
     }
@@ -105,7 +105,7 @@ impl Settings {
         self
     }
 
-    /// Sets what sends the requests.
+    /// Sets the transport.
     #[must_use]
     pub fn with_transport(mut self, transport: impl Transport) -> Self {
         self.transport = Some(Arc::new(transport));

@@ -6,28 +6,28 @@ use std::time::Duration;
 use crate::{ExtraHeaders, Settings};
 
 impl Settings {
-    /// Sets how long a streamed call may take up to the head of its answer; `timeout` by default.
+    /// Sets the time limit of a streamed call until the head of its response; `timeout` by default.
     #[must_use]
     pub fn with_stream_timeout(mut self, timeout: Duration) -> Self {
         self.stream_timeout = Some(timeout);
         self
     }
 
-    /// Sets how long connecting may take; 10 seconds by default.
+    /// Sets the time limit of connecting; 10 seconds by default.
     #[must_use]
     pub fn with_connect_timeout(mut self, timeout: Duration) -> Self {
         self.connect_timeout = Some(timeout);
         self
     }
 
-    /// Sets how long each attempt may take up to the head of its answer; no limit by default.
+    /// Sets the time limit of each attempt until the head of its response; none by default.
     #[must_use]
     pub fn with_first_byte_timeout(mut self, timeout: Duration) -> Self {
         self.first_byte_timeout = Some(timeout);
         self
     }
 
-    /// Sets how long each wait for a piece of an answer may take; the limit of the call by default.
+    /// Sets the time limit of each wait for bytes of a response; that of the call by default.
     #[must_use]
     pub fn with_idle_timeout(mut self, timeout: Duration) -> Self {
         self.idle_timeout = Some(timeout);
@@ -41,14 +41,14 @@ impl Settings {
         self
     }
 
-    /// Sets a PEM file of certificate authorities that are trusted besides the system's.
+    /// Sets a PEM file of certificate authorities to trust besides the system's.
     #[must_use]
     pub fn with_ca_file(mut self, file: impl Into<PathBuf>) -> Self {
         self.ca_file = Some(file.into());
         self
     }
 
-    /// Sets the headers that each request has besides the usual ones.
+    /// Sets the headers to add to each request.
     #[must_use]
     pub fn with_extra_headers(mut self, headers: ExtraHeaders) -> Self {
         self.extra_headers = headers;

@@ -11,29 +11,28 @@ use crate::endpoint::{Chunk, Normalize};
 use crate::records::Records;
 use crate::{Metadata, Record, Result};
 
-/// An answer as it arrives.
+/// A streamed reply.
 ///
-/// Every stream that ends well has a finish reason for each choice and, where the upstream counts
-/// tokens, one last chunk with the usage and without choices. A stream that is cut short ends with
-/// an error, never silently.
+/// A complete stream has one finish reason per choice and, if the upstream counts tokens, a last
+/// chunk with the usage and without choices. An interrupted stream ends with an error.
 ///
-/// Timeouts count the time of waiting for the upstream, so they pass only while the stream is
-/// polled. A stream that is held but not polled keeps its connection, and the upstream waits until
-/// it is polled or dropped: a program that holds streams for slow readers needs a limit of its own,
-/// as the gateway's write timeout is. Only the time limits of Replicate's predictions pass anyway.
+/// Timeouts apply only while the stream is polled, since they limit the wait for the upstream. A
+/// stream that is held but not polled keeps its connection open: a program that serves slow readers
+/// needs another limit, such as the gateway's write timeout. Only the time limits of Replicate's
+/// predictions apply in any case.
 pub struct ReplyStream {
-    /// What is known about the call when the stream starts.
+    /// The metadata that is known when the stream starts.
     pub metadata: Metadata,
     events: BoxStream<'static, Result<ReplyEvent>>,
 }
 
-/// A part of a [`ReplyStream`].
+/// An event of a [`ReplyStream`].
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum ReplyEvent {
-    /// A piece of the answer.
+    /// A piece of the reply.
     Chunk(Chunk),
-    /// No answer yet, but the upstream is at work.
+    /// The upstream is working but has no output yet.
     Progress(Progress),
 }
 
@@ -41,14 +40,14 @@ pub enum ReplyEvent {
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Progress {
-    /// The upstream's own word for its state, such as `starting`.
+    /// The upstream's name of its state, such as `starting`.
     pub status: String,
     /// The time since the call began.
     pub elapsed: Duration,
 }
 
 impl Progress {
-    /// A progress event.
+    /// Creates a progress event.
     pub fn new(status: impl Into<String>, elapsed: Duration) -> Self {
         Self {
             status: status.into(),
@@ -58,7 +57,7 @@ impl Progress {
 }
 
 impl ReplyStream {
-    /// A stream of `events`.
+    /// Creates a stream of `events`.
     pub fn new(
         metadata: Metadata,
         events: impl Stream<Item = Result<ReplyEvent>> + Send + 'static,
@@ -69,7 +68,7 @@ impl ReplyStream {
         }
     }
 
-    /// A stream of the chunks in `records`, normalized by `normalizer`
+    /// Creates a stream of the chunks in `records`, normalized by `normalizer`
     /// ([`Endpoint::chunks`](crate::Endpoint::chunks)).
     ///
     /// A stream of records that ends before the reply is complete ends with an error of kind
@@ -90,7 +89,7 @@ impl ReplyStream {
     /// The next chunk, skipping progress events; `None` after the last.
     ///
     /// # Errors
-    /// What the stream ended with.
+    /// The error with which the stream ended.
     pub async fn next_chunk(&mut self) -> Result<Option<Chunk>> {
         while let Some(event) = self.next().await {
             if let ReplyEvent::Chunk(chunk) = event? {
@@ -104,7 +103,7 @@ impl ReplyStream {
     /// last.
     ///
     /// # Errors
-    /// What the stream ended with.
+    /// The error with which the stream ended.
     pub async fn next_text(&mut self) -> Result<Option<String>> {
         while let Some(chunk) = self.next_chunk().await? {
             if let Some(text) = chunk.text()? {
@@ -114,7 +113,7 @@ impl ReplyStream {
         Ok(None)
     }
 
-    /// The same stream with other events.
+    /// Replaces the events by those that `change` returns, and keeps the metadata.
     #[must_use]
     pub fn map_events<S>(
         self,

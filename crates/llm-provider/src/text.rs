@@ -1,13 +1,13 @@
 //! Text from clients and upstreams, made safe for messages, logs and terminals.
 //!
-//! Such text may hold line ends that forge a log line, escape sequences that a terminal obeys,
-//! and megabytes. Whatever quotes it calls [`excerpt`]; whatever prints it whole calls
-//! [`printable`] or [`printable_lines`].
+//! Such text may contain line ends that forge a log line and escape sequences for a terminal, and may
+//! have megabytes. Use [`excerpt`] to quote it, and [`printable`] or [`printable_lines`] to print all
+//! of it.
 
 use std::borrow::Cow;
 use std::fmt::Write as _;
 
-/// The longest excerpt, in bytes of the text that is quoted.
+/// The maximum length of an excerpt, in bytes of the quoted text.
 pub const EXCERPT: usize = 200;
 
 /// The text with every control character escaped, such as `\n` or `\u{1b}`.
@@ -30,8 +30,8 @@ pub fn printable_lines(text: &str) -> Cow<'_, str> {
     escape(text, |c| is_control(c) && !matches!(c, '\n' | '\t'))
 }
 
-/// The beginning of the text, as [`printable`] shows it: at most [`EXCERPT`] bytes of it, with `…`
-/// where something was cut.
+/// The beginning of the text, as [`printable`] shows it: at most [`EXCERPT`] bytes of it, followed by
+/// `…` if the text is longer.
 ///
 /// ```
 /// use llm_provider::text::{EXCERPT, excerpt};
@@ -43,7 +43,7 @@ pub fn excerpt(text: &str) -> Cow<'_, str> {
     excerpt_within(text, EXCERPT)
 }
 
-/// Like [`excerpt`], but of at most `limit` bytes of the text.
+/// Like [`excerpt`], with a limit in bytes.
 pub fn excerpt_within(text: &str, limit: usize) -> Cow<'_, str> {
     if text.len() <= limit {
         return printable(text);
@@ -52,7 +52,7 @@ pub fn excerpt_within(text: &str, limit: usize) -> Cow<'_, str> {
     Cow::Owned(printable(kept).into_owned() + "…")
 }
 
-/// Whether a terminal or the reader of a log would obey the character instead of showing it.
+/// Whether a terminal or a log viewer interprets the character instead of showing it.
 fn is_control(c: char) -> bool {
     c.is_control()
         || matches!(c, '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')

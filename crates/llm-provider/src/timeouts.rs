@@ -1,48 +1,47 @@
 use std::time::Duration;
 
-/// How long the parts of a call may take. All are off but the total and connecting, whose limit
-/// is the transport's.
+/// The time limits of a call. By default, only the whole call and connecting are limited; the limit
+/// of connecting is part of the transport.
 ///
 /// | setting (seconds) | limits | default |
 /// |---|---|---|
-/// | `timeout` | a plain call in all, retries included | 600 |
-/// | `stream_timeout` | a streamed call up to the head of its answer, retries included | `timeout` |
-/// | `connect_timeout` | connecting: name, TCP, proxy, TLS | 10 |
-/// | `first_byte_timeout` | each attempt up to the head of its answer | none |
+/// | `timeout` | a call that is not streamed, retries included | 600 |
+/// | `stream_timeout` | a streamed call until the head of its response, retries included | `timeout` |
+/// | `connect_timeout` | connecting: name resolution, TCP, proxy, TLS | 10 |
+/// | `first_byte_timeout` | each attempt until the head of its response | none |
 /// | `idle_timeout` | each wait for a piece of the body | the limit of the call |
 ///
-/// The limit that a call brings itself goes before `timeout` and `stream_timeout`. Language
-/// models answer plain calls when they are done, so that `first_byte_timeout` is of use for
-/// streams above all.
+/// The timeout of a call replaces `timeout` and `stream_timeout`. `first_byte_timeout` is mainly useful
+/// for streams: the response to any other call starts when the model has finished.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 #[non_exhaustive]
 pub struct Timeouts {
-    /// A plain call in all.
+    /// The whole call, if it is not streamed.
     pub total: Option<Duration>,
-    /// A streamed call up to the head of its answer.
+    /// A streamed call until the head of its response.
     pub stream: Option<Duration>,
-    /// Each attempt up to the head of its answer.
+    /// Each attempt until the head of its response.
     pub first_byte: Option<Duration>,
     /// Each wait for a piece of the body.
     pub idle: Option<Duration>,
 }
 
 impl Timeouts {
-    /// Sets the limit of a plain call in all.
+    /// Sets the limit of a call that is not streamed.
     #[must_use]
     pub fn with_total(mut self, limit: impl Into<Option<Duration>>) -> Self {
         self.total = limit.into();
         self
     }
 
-    /// Sets the limit of a streamed call up to the head of its answer.
+    /// Sets the limit of a streamed call until the head of its response.
     #[must_use]
     pub fn with_stream(mut self, limit: impl Into<Option<Duration>>) -> Self {
         self.stream = limit.into();
         self
     }
 
-    /// Sets the limit of each attempt up to the head of its answer.
+    /// Sets the limit of each attempt until the head of its response.
     #[must_use]
     pub fn with_first_byte(mut self, limit: impl Into<Option<Duration>>) -> Self {
         self.first_byte = limit.into();
@@ -56,7 +55,7 @@ impl Timeouts {
         self
     }
 
-    /// The limit of a call that brings `own`.
+    /// The limit of a call whose own timeout is `own`.
     pub fn of_call(&self, own: Option<Duration>, stream: bool) -> Duration {
         let streamed = self.stream.filter(|_| stream);
         own.or(streamed).or(self.total).unwrap_or(TOTAL)
@@ -68,7 +67,7 @@ impl Timeouts {
     }
 }
 
-// As OpenAI's clients.
+// The default of OpenAI's clients.
 pub(crate) const TOTAL: Duration = Duration::from_secs(600);
 
 #[cfg(test)]
@@ -76,7 +75,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_nearest_limit_counts() {
+    fn the_most_specific_limit_applies() {
         let second = Duration::from_secs;
         let mut timeouts = Timeouts::default();
         assert_eq!(timeouts.of_call(None, true), second(600));

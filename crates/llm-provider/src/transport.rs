@@ -7,21 +7,21 @@ use http::{Request, Response};
 
 use crate::{RequestBody, Result};
 
-/// The pieces of a response's body, as they arrive. Dropping it gives the response up.
+/// The pieces of a response's body, as they arrive. Dropping it cancels the response.
 pub type BodyStream = BoxStream<'static, Result<Bytes>>;
 
 /// Sends requests to upstreams.
 ///
-/// `llm-http` has three: `HttpClient` (hyper, the default), `ReqwestTransport` (a
-/// `reqwest::Client` of the caller's own) and `MemoryTransport` (a function, for tests). Timeouts,
-/// retries, authentication and the size limits of bodies are above it.
+/// `llm-http` has three: `HttpClient` (hyper, the default), `ReqwestTransport` (the caller's
+/// `reqwest::Client`) and `MemoryTransport` (a function, for tests). Timeouts, retries,
+/// authentication and the size limits of bodies are implemented on top of it.
 ///
 /// An implementation
-/// - returns a response whatever its status is, and follows no redirect: a key must not follow
-///   one to another host;
-/// - stops the exchange when the future or the body is dropped;
-/// - names the host in its errors and nothing else of the URL, which may be a capability, and
-///   marks what never left by [`Error::with_unsent`](crate::Error::with_unsent).
+/// - returns every response, whatever its status, and follows no redirect, which could send the key
+///   to another host;
+/// - stops the request when the future or the body is dropped;
+/// - names the host in its errors, but no other part of the URL, which may grant access, and marks
+///   requests that were not sent by [`Error::with_unsent`](crate::Error::with_unsent).
 pub trait Transport: fmt::Debug + Send + Sync + 'static {
     /// Sends a request and waits for the head of the response.
     ///

@@ -47,7 +47,7 @@ fn types_are_shared_cloned_and_printed() {
 }
 
 #[test]
-fn conversions_exist_where_they_are_tried() -> Result<()> {
+fn conversions_exist() -> Result<()> {
     let _: [ApiKey; 2] = ["key".into(), "key".to_owned().into()];
     let _: BaseUrl = "https://api.acme.example/v1".parse()?;
     let _ = BaseUrl::try_from("https://api.acme.example")?;

@@ -1,20 +1,20 @@
-//! A look at the sources of all crates: no text of an upstream is printed raw.
+//! Searches the sources of all crates: no text of an upstream is printed unescaped.
 //!
-//! `Error` prints itself safely; its single texts do not. Whatever prints one of them, or logs it
-//! by `%`, has to pass it through `llm_provider::text`.
+//! `Error` escapes its texts when it is printed. Code that prints one of these texts alone, or logs it
+//! with `%`, must pass it through `llm_provider::text`.
 
 #![allow(clippy::unwrap_used, reason = "helpers of tests")]
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// What prints its arguments as they are; `eprint!` and `eprintln!` end alike.
+/// Macros that print their arguments; `eprint!` and `eprintln!` have the same endings.
 const PRINTING: &[&str] = &["print!(", "println!("];
-/// What logs an argument as it is where `%` is before it.
+/// Macros that log an argument unescaped if `%` precedes it.
 const LOGGING: &[&str] = &["error!(", "warn!(", "info!(", "debug!(", "trace!("];
 /// The texts of an error that an upstream may have written.
 const RAW: &[&str] = &["message()", "code()", "param()", "upstream_id()"];
-/// What makes them safe.
+/// Functions that escape them.
 const SAFE: &[&str] = &[
     "printable(",
     "printable_lines(",
@@ -40,7 +40,7 @@ fn no_text_of_an_upstream_is_printed_raw() {
 }
 
 #[test]
-fn the_look_finds_what_is_printed_raw() {
+fn the_search_finds_texts_that_are_printed_raw() {
     for raw in [
         r#"eprintln!("{}", error.message());"#,
         "println!(\n    \"{}\",\n    error.code().unwrap_or_default()\n);",
@@ -71,7 +71,7 @@ fn collect(folder: &Path, files: &mut Vec<PathBuf>) {
     }
 }
 
-/// The calls of macros in a source that print a raw text.
+/// The macro calls in a source that print a raw text.
 fn raw_prints(source: &str) -> Vec<&str> {
     let calls = |names: &'static [&'static str]| {
         let starts = names.iter().flat_map(|name| {

@@ -1,6 +1,6 @@
 //! Handles a request and its stream as a gateway does, without re-serializing what it does not
 //! change: `cargo run -p llm-types --example relay`.
-#![allow(clippy::print_stdout, reason = "an example talks")]
+#![allow(clippy::print_stdout, reason = "an example prints")]
 
 use std::error::Error;
 

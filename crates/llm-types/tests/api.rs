@@ -48,7 +48,7 @@ fn types_are_shared_cloned_and_printed() {
 }
 
 #[test]
-fn conversions_exist_where_they_are_tried() {
+fn conversions_exist() {
     let stops: [Stop; 5] = [
         "END".into(),
         "END".to_owned().into(),

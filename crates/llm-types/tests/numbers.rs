@@ -19,7 +19,7 @@ fn point_08_arbitrary_precision_is_off() {
 }
 
 #[test]
-fn print_as_they_came() {
+fn numbers_print_as_they_were_read() {
     for text in [
         "0",
         "-0.0",
@@ -69,7 +69,7 @@ fn seeds_beyond_64_bits_survive() {
 }
 
 #[test]
-fn convert_where_they_fit() {
+fn numbers_convert_if_they_fit() {
     assert_eq!(Number::from(7.0).as_u64(), Some(7));
     assert_eq!(Number::from(-7.0).as_i64(), Some(-7));
     assert_eq!(Number::from(7.5).as_u64(), None);

@@ -303,7 +303,7 @@ fn an_index_is_for_its_text() {
 }
 
 #[test]
-fn sums_chunks_up() {
+fn summarizes_chunks() {
     let summary = |text: &'static str| ChunkSummary::parse(text.as_bytes()).unwrap();
     let chunk = summary(
         r#"{"choices":[{"index":0,"delta":{"content":"a\n","tool_calls":[]},"finish_reason":"eos"}],"usage":null}"#,

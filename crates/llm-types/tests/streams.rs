@@ -9,7 +9,7 @@ use proptest::prelude::*;
 use serde_json::json;
 
 #[test]
-fn tool_calls_are_told_apart_by_index_and_id() {
+fn tool_calls_are_distinguished_by_index_and_id() {
     let response = fold(&[
         json!({"delta": {"role": "assistant", "content": "", "tool_calls": [
             {"index": 0, "id": "a", "type": "function", "function": {"name": "f", "arguments": ""}}]}}),
@@ -91,7 +91,7 @@ fn usage_comes_in_either_place() {
 }
 
 #[test]
-fn a_cut_stream_is_not_finished() {
+fn an_interrupted_stream_is_not_finished() {
     let chunk = |choice| ChatChunk::new("c", 1_u64, "m").with_choice(choice);
     let mut answer = Accumulator::default();
     assert!(!answer.is_finished());

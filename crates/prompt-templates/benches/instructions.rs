@@ -19,7 +19,7 @@ use prompt_templates::{ChatTemplate, ControlTokens, Family, Options};
 use common::{SIZES, bare};
 
 fn main() {
-    // `cargo bench` adds options of its own.
+    // `cargo bench` adds options.
     let args: Vec<String> = std::env::args()
         .skip(1)
         .filter(|arg| !arg.starts_with("--"))

@@ -119,7 +119,7 @@ impl<'t> Control<'t> {
                     continue;
                 };
                 if policy == ControlTokens::Reject {
-                    let detail = "the content holds the control token";
+                    let detail = "the content contains the control token";
                     return Err(Error::new(ErrorKind::ControlToken, detail).with_token(token));
                 }
                 // The last character is written with the text that follows, as another token may

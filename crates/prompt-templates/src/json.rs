@@ -220,7 +220,7 @@ impl Reader<'_> {
                     char::from_u32(u32::from(high)).unwrap_or(char::REPLACEMENT_CHARACTER)
                 }
             }
-            _ => return Err(invalid("a string holds a malformed escape")),
+            _ => return Err(invalid("a string contains a malformed escape")),
         })
     }
 
@@ -230,14 +230,14 @@ impl Reader<'_> {
         digits
             .filter(|digits| digits.bytes().all(|b| b.is_ascii_hexdigit()))
             .and_then(|digits| u16::from_str_radix(digits, 16).ok())
-            .ok_or_else(|| invalid("a string holds a malformed escape"))
+            .ok_or_else(|| invalid("a string contains a malformed escape"))
     }
 
     fn expect(&mut self, byte: u8) -> Result<(), Error> {
         if self.take(byte) {
             Ok(())
         } else {
-            Err(invalid("the text is not the JSON that it should be"))
+            Err(invalid("the JSON has an unexpected type"))
         }
     }
 
@@ -292,7 +292,7 @@ mod tests {
     }
 
     #[test]
-    fn takes_objects_apart() {
+    fn reads_members_of_objects() {
         let found = members(r#"{"name": "f", "parameters": {"x": [1, 2]}}"#).unwrap();
         assert_eq!(
             found,
@@ -306,7 +306,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_json_is_refused() {
+    fn text_that_is_not_json_is_rejected() {
         let deep = "[".repeat(100_000);
         for json in [
             "",

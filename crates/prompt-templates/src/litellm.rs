@@ -124,7 +124,7 @@ impl<const STRICT: bool> TryFrom<Keys<STRICT>> for CustomTemplate {
                 .flat_map(BTreeMap::values)
                 .any(is_text)
         {
-            return Err("pre_message_sep and post_message_sep go with roles that are texts");
+            return Err("pre_message_sep and post_message_sep require roles that are texts");
         }
         let before = template.pre_message_sep.unwrap_or_default();
         let after = template.post_message_sep.unwrap_or_default();

@@ -157,8 +157,7 @@ impl<'a> Prompt<'a> {
     }
 
     pub(crate) fn out_of_turn(index: usize) -> Error {
-        let detail =
-            "user and assistant must take turns, and the user must begin (after a system message)";
+        let detail = "user and assistant messages must alternate, and the first must be the user's (after a system message)";
         Error::new(ErrorKind::Alternation, detail).at_message(index)
     }
 

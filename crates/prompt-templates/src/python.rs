@@ -94,7 +94,7 @@ mod tests {
     }
 
     #[test]
-    fn floats_are_pythons() {
+    fn floats_equal_pythons() {
         check_float(1.0, "1.0");
         check_float(-0.0, "-0.0");
         check_float(0.1, "0.1");
@@ -106,7 +106,7 @@ mod tests {
     }
 
     #[test]
-    fn strings_are_pythons() {
+    fn strings_equal_pythons() {
         let mut out = String::new();
         write_quoted(&mut out, "é\u{a0}\u{301}'\"\n\u{7f}\u{200b}😀\u{e000}");
         assert_eq!(out, "'é\\xa0\u{301}\\'\"\\n\\x7f\\u200b😀\\ue000'");

@@ -137,7 +137,7 @@ mod tests {
     use crate::family::Family;
 
     #[test]
-    fn stars_stand_for_anything() {
+    fn a_star_matches_any_characters() {
         for (pattern, name, wanted) in [
             ("*", "", true),
             ("a*", "abc", true),
@@ -153,7 +153,7 @@ mod tests {
     }
 
     #[test]
-    fn the_nearest_name_wins() {
+    fn the_closest_match_wins() {
         let mut registry = TemplateRegistry::new();
         assert!(
             registry

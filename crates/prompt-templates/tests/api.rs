@@ -33,7 +33,7 @@ fn types_are_shared_cloned_and_printed() {
 }
 
 #[test]
-fn conversions_exist_where_they_are_tried() {
+fn conversions_exist() {
     assert_eq!("chatml".parse::<Family>().ok(), Some(Family::CHATML));
     let unknown = "chat-ml".parse::<Family>().map_err(|error| error.kind());
     assert_eq!(unknown, Err(ErrorKind::Config));

@@ -29,7 +29,7 @@ fn every_family_is_found_by_its_name() {
 }
 
 #[test]
-fn every_family_has_the_ends_of_a_reply() {
+fn every_family_has_stop_sequences() {
     for family in Family::ALL {
         assert!(!family.source().is_empty());
         let is_plain = *family == Family::PLAIN;
@@ -198,7 +198,7 @@ fn the_error_for_a_rejected_token_names_it() -> Result<(), Error> {
     assert_eq!((error.message(), error.token()), (Some(1), Some("[INST]")));
     assert_eq!(
         error.to_string(),
-        "llama-2: message 1: the content holds the control token \"[INST]\""
+        "llama-2: message 1: the content contains the control token \"[INST]\""
     );
     Family::LLAMA_3.render_into(&mut out, &messages, &options)
 }

@@ -21,7 +21,7 @@ fn cases() {
             for family in Family::ALL {
                 let options = common::options(&case);
                 let mut answer = shown(family.render(&messages, &options));
-                if answer.starts_with("refused") {
+                if answer.starts_with("rejected") {
                     let options = options.with_strictness(Strictness::Fold);
                     _ = write!(
                         answer,
@@ -47,6 +47,6 @@ fn cases() {
 fn shown(result: Result<String, Error>) -> String {
     match result {
         Ok(prompt) => format!("{prompt:?}"),
-        Err(error) => format!("refused ({:?}): {error}", error.kind()),
+        Err(error) => format!("rejected ({:?}): {error}", error.kind()),
     }
 }

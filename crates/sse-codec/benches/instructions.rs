@@ -14,7 +14,7 @@ use cases::{Case, completions, line, predictions};
 use sse_codec::{Decoder, encode_event};
 
 fn main() -> ExitCode {
-    // `cargo bench` adds options of its own.
+    // `cargo bench` adds options.
     let args: Vec<String> = std::env::args()
         .skip(1)
         .filter(|arg| !arg.starts_with("--"))

@@ -20,7 +20,7 @@ fn main() -> io::Result<()> {
                     writeln!(output, "({})", event.text())?;
                 }
                 Ok(event) => writeln!(output, "{} {}: {}", event.id(), event.name(), event.text())?,
-                Err(error) => writeln!(output, "lost an event: {error}")?,
+                Err(error) => writeln!(output, "discarded an event: {error}")?,
             }
         }
         output.flush()?;
@@ -29,8 +29,8 @@ fn main() -> io::Result<()> {
         }
     }
     match decoder.finish() {
-        Some(Ok(event)) => writeln!(output, "broken off: {} {}", event.name(), event.text()),
-        Some(Err(error)) => writeln!(output, "lost an event: {error}"),
+        Some(Ok(event)) => writeln!(output, "incomplete: {} {}", event.name(), event.text()),
+        Some(Err(error)) => writeln!(output, "discarded an event: {error}"),
         None => Ok(()),
     }
 }

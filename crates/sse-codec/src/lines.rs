@@ -28,7 +28,7 @@ pub struct LineDecoder {
     limit: usize,
     /// The start of the current line, from earlier reads.
     carry: Vec<u8>,
-    /// The carry is the line that was returned last.
+    /// The last returned line borrows the carry, which must be cleared.
     lent: bool,
     /// The line exceeded the limit: the rest of it is skipped.
     discard: bool,

@@ -1,4 +1,4 @@
-//! What the decoder allocates, measured by a counting allocator.
+//! The decoder's allocations, measured with a counting allocator.
 
 #![allow(clippy::unwrap_used, reason = "helpers of tests")]
 
@@ -58,7 +58,7 @@ fn the_memory_of_a_very_large_event_is_released() {
 }
 
 #[test]
-fn a_line_over_the_limit_is_not_held() {
+fn a_line_over_the_limit_is_not_buffered() {
     let mut decoder = Decoder::new().with_limits(Limits::new(64 << 10, 64 << 10));
     let endless = vec![b'x'; 1 << 20];
     let info = measure(|| {

@@ -1,5 +1,4 @@
-//! For every splitting into reads and every way of reading, the events are the same, and equal to
-//! those of the reference decoder.
+//! Every splitting into reads and every way of reading gives the events of the reference decoder.
 
 #![allow(clippy::expect_used, clippy::panic, reason = "helpers of tests")]
 
@@ -40,7 +39,7 @@ proptest! {
     }
 
     #[test]
-    fn a_decoder_is_fresh_after_the_end(
+    fn a_decoder_can_be_used_again_after_the_end(
         first in input(),
         second in input(),
         options in options(),
@@ -127,7 +126,9 @@ fn push(reads: &[&[u8]], options: Options) -> Decoded {
         let mut rest = *read;
         while let Some(item) = pulled.next(&mut rest) {
             items.push(match item {
-                Ok(_) => Ok(events.next().expect("an event less than by pulling")),
+                Ok(_) => Ok(events
+                    .next()
+                    .expect("`feed` passed fewer events than `next`")),
                 Err(error) => {
                     first.get_or_insert(error);
                     Err(error)
@@ -232,7 +233,7 @@ fn input() -> impl Strategy<Value = Vec<u8>> {
         b"data: plain\n\n",
         b"data: carriage\r\n\r\n",
         b"event: output\nid: 1:0\ndata: x\n\n",
-        b"a text that is longer than the words that are looked through at first",
+        b"a text longer than the words that are scanned before `memchr` is used",
     ];
     prop::collection::vec(select(pieces), 0..40).prop_map(|pieces| pieces.concat())
 }

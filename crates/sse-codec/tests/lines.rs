@@ -1,4 +1,4 @@
-//! Lines: the same for every splitting into reads, and equal to those of a plain split.
+//! Every splitting into reads gives the same lines as splitting the whole text.
 
 #![allow(clippy::expect_used, clippy::unwrap_used, reason = "helpers of tests")]
 
@@ -49,7 +49,7 @@ fn lines_within_one_read_allocate_nothing() {
 }
 
 #[test]
-fn a_line_over_the_limit_is_not_held() {
+fn a_line_over_the_limit_is_not_buffered() {
     let mut decoder = LineDecoder::new().with_limit(64 << 10);
     let endless = vec![b'x'; 1 << 20];
     let mut errors = 0;
@@ -115,7 +115,7 @@ mod stream {
     }
 
     #[test]
-    fn errors_are_items_and_only_those_of_the_reads_end_the_stream() {
+    fn only_an_error_of_the_reads_ends_the_stream() {
         let reads = [
             Ok(Bytes::from_static(b"too long\nok\n")),
             Err(io::Error::other("broken")),

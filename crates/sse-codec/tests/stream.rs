@@ -1,4 +1,4 @@
-//! The stream adaptor.
+//! `EventStream`: a stream of events from a stream of reads.
 
 #![cfg(feature = "stream")]
 #![allow(clippy::panic, clippy::unwrap_used, reason = "helpers of tests")]
@@ -36,7 +36,7 @@ fn a_complete_stream_has_no_tail() {
 }
 
 #[test]
-fn a_read_is_decoded_once_when_the_next_is_not_there_yet() {
+fn a_read_is_decoded_once_if_the_next_read_is_pending() {
     // Between two reads the inner stream is pending once, like a socket.
     let mut polls = ["da", "ta: o", "ne\n\n"]
         .into_iter()
@@ -156,7 +156,7 @@ fn a_limit_error_does_not_end_the_stream() {
 }
 
 #[test]
-fn it_waits_where_the_inner_stream_waits() {
+fn the_stream_is_pending_if_the_inner_stream_is() {
     let reads = stream::iter([Ok::<_, io::Error>(Bytes::from_static(
         b"data: one\n\ndata: tw",
     ))])

@@ -9,7 +9,7 @@ use serde_json::Value;
 use sse_codec::{Decoder, Event, LimitExceeded, Limits};
 
 #[test]
-fn own_vectors() {
+fn project_vectors() {
     for file in ["standard.jsonl", "on-request.jsonl", "limits.jsonl"] {
         check_file(&workspace().join("fixtures/sse").join(file));
     }

@@ -1,4 +1,4 @@
-//! How a connection is made: directly or through a proxy, in the clear or over TLS.
+//! Opens connections: directly or through a proxy, in plain text or over TLS.
 
 use std::env;
 use std::error::Error as StdError;
@@ -26,7 +26,7 @@ use super::HttpOptions;
 
 type BoxError = Box<dyn StdError + Send + Sync>;
 
-/// Makes connections to upstreams.
+/// Opens connections to upstreams.
 #[derive(Clone)]
 pub(super) struct Connector(Arc<Inner>);
 
@@ -34,13 +34,13 @@ struct Inner {
     options: HttpOptions,
     tcp: HttpConnector,
     proxies: Matcher,
-    // Read when the first `https` upstream is called: reading all certificates takes a while.
+    // Loaded for the first `https` connection, since reading all certificates is slow.
     tls: OnceCell<ClientConfig>,
 }
 
-/// Connecting took longer than it may.
+/// Connecting exceeded its time limit.
 #[derive(Debug)]
-pub(super) struct TooSlow(Duration);
+pub(super) struct ConnectTimeout(Duration);
 
 impl Connector {
     pub(super) fn new(options: &HttpOptions) -> Self {
@@ -55,7 +55,7 @@ impl Connector {
         }))
     }
 
-    /// What a proxy for requests in the clear wants to be told with each.
+    /// The `proxy-authorization` of a plain-text request, if it is sent through a proxy with credentials.
     pub(super) fn proxy_authorization(&self, uri: &Uri) -> Option<HeaderValue> {
         if uri.scheme() != Some(&Scheme::HTTP) {
             return None;
@@ -81,7 +81,7 @@ impl Connector {
     async fn through(&self, proxy: Intercept, uri: Uri) -> Result<Conn, BoxError> {
         let to_proxy = proxy.uri().clone();
         if !matches!(to_proxy.scheme_str(), Some("http" | "https")) {
-            return Err("only http and https proxies can be used".into());
+            return Err("only http and https proxies are supported".into());
         }
         if uri.scheme() != Some(&Scheme::HTTPS) {
             let mut conn = self.direct(to_proxy).await?;
@@ -126,7 +126,7 @@ impl Service<Uri> for Connector {
         Box::pin(async move {
             let limit = this.0.options.connect_timeout;
             let connected = tokio::time::timeout(limit, this.connect(uri)).await;
-            connected.unwrap_or_else(|_| Err(TooSlow(limit).into()))
+            connected.unwrap_or_else(|_| Err(ConnectTimeout(limit).into()))
         })
     }
 }
@@ -150,7 +150,7 @@ fn tls(options: &HttpOptions) -> Result<ClientConfig, rustls::Error> {
         .with_no_client_auth())
 }
 
-/// The proxies that the environment names, with their credentials.
+/// The URLs of proxies in the environment, with their credentials.
 pub(crate) fn proxy_urls() -> impl Iterator<Item = String> {
     let names = ["HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"];
     let names = names
@@ -159,10 +159,10 @@ pub(crate) fn proxy_urls() -> impl Iterator<Item = String> {
     names.filter_map(|name| env::var(name).ok())
 }
 
-/// A connection of any sort.
+/// A connection, with or without TLS.
 pub(super) struct Conn {
     io: Box<dyn Io>,
-    /// Whether requests have to name the whole URL, as those in the clear to a proxy do.
+    /// Whether requests must contain the whole URL, as plain-text requests to a proxy do.
     is_proxy: bool,
 }
 
@@ -222,10 +222,10 @@ impl Write for Conn {
     }
 }
 
-impl fmt::Display for TooSlow {
+impl fmt::Display for ConnectTimeout {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "there was no connection within {:?}", self.0)
+        write!(f, "connecting took longer than {:?}", self.0)
     }
 }
 
-impl StdError for TooSlow {}
+impl StdError for ConnectTimeout {}

@@ -1,4 +1,4 @@
-//! The default transport: one set of pooled connections for a whole process.
+//! The default transport, with connections that are pooled for the whole process.
 
 mod connect;
 
@@ -25,15 +25,15 @@ use llm_provider::{BodyStream, Error, ErrorKind, RequestBody, Result, Settings, 
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 
-use self::connect::{Connector, TooSlow};
+use self::connect::{ConnectTimeout, Connector};
 use crate::send::host_name;
 
 pub(crate) use self::connect::proxy_urls;
 
-/// The connections of a process: HTTP/1.1 and HTTP/2 over TLS by rustls, pooled.
+/// The default transport: hyper and rustls, HTTP/1.1 and HTTP/2, with pooled connections.
 ///
-/// Redirects are answers like others, so that a key never follows one to another host. The proxy
-/// variables of the environment (`HTTPS_PROXY`, `HTTP_PROXY`, `ALL_PROXY`, `NO_PROXY`) are
+/// Redirects are returned as responses and not followed, so that a key is never sent to another host.
+/// The proxy variables of the environment (`HTTPS_PROXY`, `HTTP_PROXY`, `ALL_PROXY`, `NO_PROXY`) are
 /// honoured, and so are those of the certificate store (`SSL_CERT_FILE`, `SSL_CERT_DIR`). Clones
 /// share their connections.
 #[derive(Clone)]
@@ -41,7 +41,7 @@ pub struct HttpClient(Arc<Inner>);
 
 struct Inner {
     options: HttpOptions,
-    // Built with the first request: whoever sends none pays for none.
+    // Created for the first request, so that an unused client costs nothing.
     client: OnceLock<Client>,
 }
 
@@ -50,57 +50,60 @@ struct Client {
     pool: legacy::Client<Connector, RequestBody>,
 }
 
-/// What distinguishes the connections of one [`HttpClient`] from those of another.
+/// The options of connections. All [`HttpClient`]s with equal options share their connections.
 #[derive(Clone, Debug, Eq, Hash, PartialEq)]
 #[non_exhaustive]
 pub struct HttpOptions {
-    /// How long connecting may take: looking the name up, TCP, a proxy, TLS.
+    /// The time limit of connecting: name resolution, TCP, proxy and TLS.
     pub connect_timeout: Duration,
-    /// Certificate authorities (DER) that are trusted beside the system's.
+    /// Certificate authorities (DER) to trust besides the system's.
     pub authorities: Vec<CertificateDer<'static>>,
 }
 
 impl HttpClient {
-    /// The connections with these options. The whole process shares the connections of equal
-    /// options.
+    /// Creates a client with these options. It shares its connections with every other client of
+    /// the process that has equal options.
     pub fn new(options: HttpOptions) -> Self {
         static CLIENTS: OnceLock<Mutex<HashMap<HttpOptions, HttpClient>>> = OnceLock::new();
         let clients = CLIENTS.get_or_init(Mutex::default);
         let mut clients = clients.lock().unwrap_or_else(PoisonError::into_inner);
-        let own = || Self::own(options.clone());
-        clients.entry(options.clone()).or_insert_with(own).clone()
+        let create = || Self::unshared(options.clone());
+        clients
+            .entry(options.clone())
+            .or_insert_with(create)
+            .clone()
     }
 
-    /// The connections with default options, which the whole process shares; `default` is the same.
+    /// Creates a client with default options, as `default` does.
     pub fn shared() -> Self {
         Self::new(HttpOptions::default())
     }
 
-    /// Connections with default options that are shared with clones only.
+    /// Creates a client with default options that shares its connections only with its clones.
     ///
-    /// A connection ends with the runtime that it was opened on: tests, each of which has a
-    /// runtime, need connections of their own.
+    /// A connection ends with the runtime on which it was opened. Tests have a runtime each, so they
+    /// need dedicated clients.
     pub fn dedicated() -> Self {
-        Self::own(HttpOptions::default())
+        Self::unshared(HttpOptions::default())
     }
 
-    /// What these connections are made with.
+    /// The options of the connections.
     pub fn options(&self) -> &HttpOptions {
         &self.0.options
     }
 
-    fn own(options: HttpOptions) -> Self {
+    fn unshared(options: HttpOptions) -> Self {
         let client = OnceLock::new();
         Self(Arc::new(Inner { options, client }))
     }
 }
 
-/// The connections of `connect_timeout` and `ca_file`. Equal settings share their connections.
+/// Creates a client from `connect_timeout` and `ca_file`.
 ///
-/// Reads `ca_file` with blocking I/O: create providers at start, not within a request.
+/// Reads `ca_file` with blocking I/O: create providers at startup, not within a request.
 ///
 /// # Errors
-/// [`ErrorKind::InvalidRequest`] when `ca_file` holds no certificates.
+/// [`ErrorKind::InvalidRequest`] if `ca_file` cannot be read or contains no certificate.
 impl TryFrom<&Settings> for HttpClient {
     type Error = Error;
 
@@ -127,7 +130,7 @@ impl Transport for HttpClient {
         let headers = request.headers_mut();
         headers
             .entry(USER_AGENT)
-            .or_insert(HeaderValue::from_static(OURSELVES));
+            .or_insert(HeaderValue::from_static(OUR_USER_AGENT));
         if let Some(authorization) = proxy_authorization {
             headers.insert(PROXY_AUTHORIZATION, authorization);
         }
@@ -157,7 +160,7 @@ impl Stream for Pieces {
         loop {
             match ready!(Pin::new(&mut this.incoming).poll_frame(cx)) {
                 Some(Ok(frame)) => {
-                    // Frames without data are trailers, which nobody needs.
+                    // Frames without data are trailers, which are ignored.
                     if let Ok(data) = frame.into_data() {
                         return Poll::Ready(Some(Ok(data)));
                     }
@@ -165,7 +168,7 @@ impl Stream for Pieces {
                 Some(Err(error)) => {
                     let host = host_name(this.host.as_ref());
                     let message =
-                        format!("{host} broke the connection in the middle of its answer");
+                        format!("{host} closed the connection in the middle of its response");
                     let error = Error::new(ErrorKind::Transport, message).with_source(error);
                     return Poll::Ready(Some(Err(error)));
                 }
@@ -188,15 +191,15 @@ impl fmt::Debug for HttpClient {
 }
 
 impl HttpOptions {
-    /// Trusts the certificate authorities in a PEM file as well.
+    /// Also trusts the certificate authorities in a PEM file.
     ///
-    /// Reads the file with blocking I/O: for use at start, not within a request.
+    /// Reads the file with blocking I/O: call it at startup, not within a request.
     ///
     /// # Errors
-    /// [`ErrorKind::InvalidRequest`] when the file cannot be read or holds no certificate.
+    /// [`ErrorKind::InvalidRequest`] if the file cannot be read or contains no certificate.
     pub fn with_authorities_of(mut self, file: &Path) -> Result<Self> {
         let wrong = |why: &dyn fmt::Display| {
-            let message = format!("no certificates can be read from {}: {why}", file.display());
+            let message = format!("cannot read certificates from {}: {why}", file.display());
             Error::new(ErrorKind::InvalidRequest, message).with_param("ca_file".to_owned())
         };
         let before = self.authorities.len();
@@ -206,12 +209,12 @@ impl HttpOptions {
                 .push(certificate.map_err(|error| wrong(&error))?);
         }
         if self.authorities.len() == before {
-            return Err(wrong(&"there are none"));
+            return Err(wrong(&"it contains no certificate"));
         }
         Ok(self)
     }
 
-    /// Limits connecting.
+    /// Sets the time limit of connecting.
     #[must_use]
     pub fn with_connect_timeout(mut self, connect_timeout: Duration) -> Self {
         self.connect_timeout = connect_timeout;
@@ -242,22 +245,22 @@ impl Client {
     }
 }
 
-/// Neither message nor source holds the URL, which may be a capability, as Replicate's stream
-/// URLs are.
+/// The error for a failed request. Neither its message nor its source contains the URL, which may
+/// grant access, as Replicate's stream URLs do.
 fn failed(host: &str, error: legacy::Error) -> Error {
-    let kind = match find::<TooSlow>(&error) {
+    let kind = match find::<ConnectTimeout>(&error) {
         Some(_) => ErrorKind::Timeout,
         None => ErrorKind::Transport,
     };
     if error.is_connect() {
         let message = match kind {
-            ErrorKind::Timeout => format!("{host} could not be reached in time"),
+            ErrorKind::Timeout => format!("connecting to {host} timed out"),
             _ => format!("cannot connect to {host}"),
         };
         return Error::new(kind, message).with_unsent().with_source(error);
     }
     let message = match find::<io::Error>(&error).map(io::Error::kind) {
-        Some(io::ErrorKind::ConnectionReset) => format!("{host} broke the connection"),
+        Some(io::ErrorKind::ConnectionReset) => format!("{host} reset the connection"),
         _ => format!("the request to {host} failed"),
     };
     Error::new(kind, message).with_source(error)
@@ -268,7 +271,7 @@ fn find<'e, E: StdError + 'static>(error: &'e (dyn StdError + 'static)) -> Optio
         .find_map(|error| error.downcast_ref())
 }
 
-const OURSELVES: &str = concat!("polyllm/", env!("CARGO_PKG_VERSION"));
+const OUR_USER_AGENT: &str = concat!("polyllm/", env!("CARGO_PKG_VERSION"));
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 const POOL_IDLE: Duration = Duration::from_secs(90);
 
@@ -277,7 +280,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn new_and_default_are_the_shared_connections_and_dedicated_ones_are_not() {
+    fn only_dedicated_clients_have_separate_connections() {
         let is_shared = |client: &HttpClient| Arc::ptr_eq(&client.0, &HttpClient::shared().0);
         assert!(is_shared(&HttpClient::new(HttpOptions::default())));
         assert!(is_shared(&HttpClient::default()));
@@ -286,7 +289,7 @@ mod tests {
     }
 
     #[test]
-    fn the_default_is_that_of_the_declared_setting() {
+    fn the_default_equals_that_of_the_declared_setting() {
         let mut declared = llm_provider::COMMON_SETTINGS.iter();
         let declared = declared.find(|setting| setting.name == "connect_timeout");
         let default = llm_provider::SettingValue::Seconds(CONNECT_TIMEOUT);
@@ -294,7 +297,7 @@ mod tests {
     }
 
     #[test]
-    fn connections_of_settings_have_their_options() {
+    fn the_connect_timeout_of_settings_is_used() {
         let mut settings = Settings::new();
         settings.connect_timeout = Some(Duration::from_secs(1));
         let client = HttpClient::try_from(&settings).unwrap();
@@ -302,7 +305,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_without_certificates_is_named() {
+    fn the_error_names_a_file_that_cannot_be_read() {
         let mut settings = Settings::new();
         settings.ca_file = Some("/no/such/file.pem".into());
         let error = HttpClient::try_from(&settings).unwrap_err();

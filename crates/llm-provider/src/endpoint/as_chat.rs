@@ -1,4 +1,4 @@
-//! Text completions in the shape of chats, for models that take prompts.
+//! Converts text completions to chat replies, for models that take prompts.
 
 use std::collections::BTreeSet;
 
@@ -12,10 +12,10 @@ use llm_types::{
 use super::chunks::{self, unexpected};
 use crate::{Document, Reply, ReplyEvent, ReplyStream, Result};
 
-/// A text completion as the answer to the chat whose prompt it completes.
+/// Converts the reply to a rendered prompt to a chat reply.
 ///
 /// # Errors
-/// [`ErrorKind::UnexpectedBody`](crate::ErrorKind::UnexpectedBody) when it is no text completion.
+/// [`ErrorKind::UnexpectedBody`](crate::ErrorKind::UnexpectedBody) if it is not a text completion.
 pub fn as_chat(reply: Reply) -> Result<Reply> {
     let completion = reply.body.read::<CompletionResponse>();
     let completion = completion.map_err(unexpected("a text completion"))?;
@@ -28,7 +28,7 @@ pub fn as_chat(reply: Reply) -> Result<Reply> {
         .choices
         .into_iter()
         .map(|completed| {
-            let logprobs = in_chat_shape(completed.logprobs, &completed.text);
+            let logprobs = chat_logprobs(completed.logprobs, &completed.text);
             let message = AssistantMessage::new().with_content(completed.text);
             let mut choice = Choice::new(completed.index, message, FinishReason::Stop);
             choice.logprobs = logprobs;
@@ -40,7 +40,7 @@ pub fn as_chat(reply: Reply) -> Result<Reply> {
     Ok(Reply::new(Document::new(&chat), reply.metadata))
 }
 
-/// A streamed text completion as the answer to the chat whose prompt it completes.
+/// Converts the streamed reply to a rendered prompt to a streamed chat reply.
 #[must_use]
 pub fn as_chat_stream(stream: ReplyStream) -> ReplyStream {
     stream.map_events(|events| {
@@ -59,13 +59,13 @@ pub fn as_chat_stream(stream: ReplyStream) -> ReplyStream {
     })
 }
 
-/// `begun` are the choices whose role has been told.
+/// Converts a chunk. `begun` has the choices whose role has been sent.
 fn chat_chunk(completion: CompletionResponse, begun: &mut BTreeSet<u32>) -> ChatChunk {
     let model = completion.model.into_value().unwrap_or_default();
     let mut chunk = ChatChunk::new(completion.id, completion.created, model);
     chunk.usage = completion.usage;
     for completed in completion.choices {
-        let logprobs = in_chat_shape(completed.logprobs, &completed.text);
+        let logprobs = chat_logprobs(completed.logprobs, &completed.text);
         let mut delta = Delta::default();
         if begun.insert(completed.index) {
             delta.role = Field::Value(Role::Assistant);
@@ -82,7 +82,7 @@ fn chat_chunk(completion: CompletionResponse, begun: &mut BTreeSet<u32>) -> Chat
     chunk
 }
 
-fn in_chat_shape(logprobs: Field<Logprobs>, text: &str) -> Field<Logprobs> {
+fn chat_logprobs(logprobs: Field<Logprobs>, text: &str) -> Field<Logprobs> {
     let logprobs = logprobs.map(|logprobs| Logprobs::Content(logprobs.into_openai(text)));
     Field::nullable(logprobs.into_value())
 }

@@ -50,8 +50,8 @@ impl Endpoint for Chat {
         params::CHAT
     }
 
-    fn normalize(&self, _: &Document, answer: Document, _: &mut Metadata) -> Result<Document> {
-        normalize(answer)
+    fn normalize(&self, _: &Document, reply: Document, _: &mut Metadata) -> Result<Document> {
+        normalize(reply)
     }
 
     fn is_streamed(&self) -> bool {
@@ -87,13 +87,13 @@ impl Accumulate for Accumulator {
     }
 }
 
-/// Normalizes a whole answer as streams are normalized. The check whether it needs that copies
-/// nothing.
-fn normalize(answer: Document) -> Result<Document> {
-    if is_normal(&answer).unwrap_or_default() {
-        return Ok(answer);
+/// Normalizes a reply in one piece, as streams are normalized. Checking whether it has to be changed
+/// copies nothing.
+fn normalize(reply: Document) -> Result<Document> {
+    if is_normal(&reply).unwrap_or_default() {
+        return Ok(reply);
     }
-    let mut value: ChatResponse = answer.read().map_err(unexpected("a chat completion"))?;
+    let mut value: ChatResponse = reply.read().map_err(unexpected("a chat completion"))?;
     for choice in &mut value.choices {
         choice.finish_reason = canonical(choice.finish_reason.take(), &mut choice.extra);
         let message = &mut choice.message;
@@ -104,8 +104,8 @@ fn normalize(answer: Document) -> Result<Document> {
     Ok(Document::new(&value))
 }
 
-/// A chunk that says nothing but content passes. In the others nulls are left out that clients
-/// break on, as in the ids of tool calls.
+/// A chunk that has only content passes unchanged. In other chunks, nulls on which clients fail are
+/// removed, such as those in the ids of tool calls.
 impl ChunkType for ChatChunk {
     fn inspect(data: &[u8], seen: &Seen) -> Result<Inspection, Box<dyn StdError + Send + Sync>> {
         let summary = ChunkSummary::parse(data)?;
@@ -152,7 +152,7 @@ impl ChunkType for ChatChunk {
     }
 }
 
-/// Whether a delta adds to the answer.
+/// Whether a delta has output.
 fn has_output(delta: &Delta) -> bool {
     let adds = |text: &Field<String>| text.as_str().is_some_and(|text| !text.is_empty());
     adds(&delta.content)
@@ -166,7 +166,7 @@ fn has_output(delta: &Delta) -> bool {
         || delta.function_call.is_value()
 }
 
-/// Normalizes a choice; `false` when it has ended and nothing is left to add.
+/// Normalizes a choice; `false` if it ended earlier and has no more output.
 fn keep(choice: &mut ChunkChoice, seen: &mut Seen) -> bool {
     let delta = &mut choice.delta;
     share_reasoning(&delta.reasoning, &mut delta.reasoning_content);
@@ -176,7 +176,7 @@ fn keep(choice: &mut ChunkChoice, seen: &mut Seen) -> bool {
     !ended || has_output(&choice.delta)
 }
 
-/// Whether a whole answer may pass as it is; an error for one that cannot be read.
+/// Whether a reply may pass unchanged; an error if it cannot be read.
 fn is_normal(response: &Document) -> Result<bool, ParseError> {
     let Some(choices) = response.object()?.objects("choices") else {
         return Ok(false);
@@ -205,7 +205,7 @@ fn has(object: &RawObject<'_>, key: &str) -> bool {
     object.bytes(key).is_some_and(|value| value != b"null")
 }
 
-/// Log probabilities in OpenAI's shape, whichever they came in.
+/// Converts log probabilities of any shape to OpenAI's.
 fn in_openai_shape(logprobs: Field<Logprobs>, text: &str) -> Field<Logprobs> {
     logprobs.map(|logprobs| {
         let mut logprobs = logprobs.into_openai(text);
@@ -214,7 +214,7 @@ fn in_openai_shape(logprobs: Field<Logprobs>, text: &str) -> Field<Logprobs> {
     })
 }
 
-/// Gives thinking the name that OpenAI's clients know, beside the one it came under.
+/// Adds reasoning under the name that OpenAI's clients know, besides the upstream's name.
 fn share_reasoning(native: &Field<String>, known: &mut Field<String>) {
     if known.is_absent() && native.is_value() {
         *known = native.clone();
@@ -243,7 +243,7 @@ fn check_message(place: Place, message: RawItem<'_>) -> Result<()> {
     }
 }
 
-/// An object, or the text of what is there instead.
+/// An object, or the text of an item that is not an object.
 type RawItem<'a> = Result<RawObject<'a>, &'a str>;
 
 fn require_object<'a>(place: Place, item: RawItem<'a>) -> Result<RawObject<'a>> {
@@ -263,7 +263,7 @@ fn require_string(place: Place, object: &RawObject<'_>, key: &str) -> Result<()>
     }
 }
 
-/// A message, or a part of its content; a path only when somebody has to be told.
+/// The position of a message or of a part of its content; formatted only for an error.
 #[derive(Clone, Copy)]
 struct Place {
     message: usize,

@@ -1,5 +1,5 @@
-//! Checks of requests: what every upstream would reject is rejected before anything is sent, with
-//! the path of the member.
+//! Checks of requests. What every upstream would reject is rejected before anything is sent, with the
+//! path of the member.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -8,7 +8,7 @@ use llm_types::{ParseError, RawObject};
 
 use crate::{Document, Error, ErrorKind, MAX_MODEL_NAME, Result};
 
-/// The members of a request; checks the types of those in `members`, and that `model` is set.
+/// Reads the members of a request. Checks the types of those in `members`, and that `model` is set.
 ///
 /// Null counts as absent.
 pub(super) fn members<'d>(
@@ -75,7 +75,7 @@ pub(super) fn texts(object: &RawObject<'_>, key: &'static str) -> Result<()> {
     }
 }
 
-/// Rejects a name that is longer than any model's: later steps compare, quote and copy it.
+/// Rejects a model name longer than [`MAX_MODEL_NAME`], since later steps compare, quote and copy it.
 ///
 /// # Errors
 /// [`ErrorKind::InvalidRequest`] with OpenAI's code `string_above_max_length`.

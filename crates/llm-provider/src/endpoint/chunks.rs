@@ -1,4 +1,4 @@
-//! Chunks, and what normalizes a stream of them.
+//! Chunks, and the normalizer of a stream of chunks.
 
 use std::collections::BTreeSet;
 use std::error::Error as StdError;
@@ -11,7 +11,7 @@ use serde_json::{Map, Value};
 
 use crate::{Document, Error, ErrorKind, Result};
 
-/// A piece of a streamed answer, and what its normalizer found out about it.
+/// A piece of a streamed reply, with what its normalizer found in it.
 #[derive(Clone, Debug)]
 pub struct Chunk {
     body: Document,
@@ -21,7 +21,7 @@ pub struct Chunk {
 }
 
 impl Chunk {
-    /// A chunk that has no output, ends no choice, and has no usage.
+    /// Creates a chunk that has no output, finishes no choice, and has no usage.
     pub fn new(body: Document) -> Self {
         Self {
             body,
@@ -31,21 +31,21 @@ impl Chunk {
         }
     }
 
-    /// Sets whether it adds to the answer.
+    /// Sets whether the chunk has output.
     #[must_use]
     pub fn with_output(mut self, has_output: bool) -> Self {
         self.has_output = has_output;
         self
     }
 
-    /// Sets whether a choice ends with it.
+    /// Sets whether the chunk finishes a choice.
     #[must_use]
     pub fn with_finish(mut self, is_finish: bool) -> Self {
         self.is_finish = is_finish;
         self
     }
 
-    /// Sets the token counts, which the last chunk of a stream has, and which has no choices.
+    /// Sets the token usage, which is in the last chunk of a stream, without choices.
     #[must_use]
     pub fn with_usage(mut self, usage: Usage) -> Self {
         self.usage = Some(Box::new(usage));
@@ -62,18 +62,18 @@ impl Chunk {
         self.body.bytes()
     }
 
-    /// Whether it adds to the answer: content, reasoning or a tool call. A chunk that only announces
-    /// an answer, or ends it, does not.
+    /// Whether the chunk has output: content, reasoning or a tool call. A role or a finish reason
+    /// alone is not output.
     pub fn has_output(&self) -> bool {
         self.has_output
     }
 
-    /// Whether a choice ends with it.
+    /// Whether the chunk finishes a choice.
     pub fn is_finish(&self) -> bool {
         self.is_finish
     }
 
-    /// The token counts, in the last chunk of a stream whose upstream counts.
+    /// The token usage: in the last chunk of a stream, if the upstream counts tokens.
     pub fn usage(&self) -> Option<&Usage> {
         self.usage.as_deref()
     }
@@ -81,7 +81,7 @@ impl Chunk {
     /// Reads the chunk.
     ///
     /// # Errors
-    /// [`ErrorKind::UnexpectedBody`] when it is not a `T`.
+    /// [`ErrorKind::UnexpectedBody`] if it is not a `T`.
     pub fn read<T: DeserializeOwned>(&self) -> Result<T> {
         self.body.read().map_err(unexpected("a chunk"))
     }
@@ -89,7 +89,7 @@ impl Chunk {
     /// The text that the chunk adds to the first choice of a chat or a text completion.
     ///
     /// # Errors
-    /// [`ErrorKind::UnexpectedBody`] when it is not a chunk of either.
+    /// [`ErrorKind::UnexpectedBody`] if it is not a chunk of either.
     pub fn text(&self) -> Result<Option<String>> {
         if !self.has_output {
             return Ok(None);
@@ -125,63 +125,63 @@ struct DeltaText {
 
 /// Normalizes the chunks of one stream; see [`Endpoint::chunks`](super::Endpoint::chunks).
 ///
-/// Whatever the engine, the result has one finish reason for each choice, and the usage alone in a
-/// last chunk. Chunks that need no change keep their bytes.
+/// For every engine, the result has one finish reason per choice, and a last chunk with the usage and
+/// without choices. Chunks that need no change keep their bytes.
 pub trait Normalize: Send {
     /// Reads one chunk.
     ///
     /// # Errors
-    /// The error that the upstream sent instead of a chunk, and [`ErrorKind::UnexpectedBody`] for
-    /// what is neither.
+    /// The error that the upstream sent instead of a chunk, and [`ErrorKind::UnexpectedBody`] if the
+    /// text is neither.
     fn read(&mut self, chunk: &Bytes) -> Result<Step>;
 
-    /// Ends the stream; the result is its last chunk. `is_complete` if the upstream said that it is
-    /// the end.
+    /// Ends the stream, and returns its last chunk, if any. `is_complete`: whether the upstream
+    /// reported the end of the reply.
     ///
     /// # Errors
-    /// [`ErrorKind::Transport`] when choices are unfinished.
+    /// [`ErrorKind::Transport`] if a choice is unfinished.
     fn end(&mut self, is_complete: bool) -> Result<Option<Chunk>>;
 }
 
-/// What a chunk contributes to a normalized stream.
+/// The result of normalizing one chunk.
 #[derive(Debug)]
 #[allow(
     clippy::exhaustive_enums,
     clippy::large_enum_variant,
-    reason = "either there is a chunk or there is none; chunks are the rule"
+    reason = "there is a chunk or none; most steps have one"
 )]
 pub enum Step {
-    /// Nothing now.
+    /// No chunk.
     Skip,
-    /// This chunk.
+    /// A chunk.
     Chunk(Chunk),
 }
 
 /// A chunk type that [`Normalizer`] can normalize.
 pub(super) trait ChunkType: DeserializeOwned + Serialize + Send + 'static {
-    /// Looks at a chunk without building it.
+    /// Inspects a chunk without building it.
     ///
     /// # Errors
-    /// When it is not JSON, or not a chunk.
+    /// If it is not JSON, or not a chunk.
     fn inspect(data: &[u8], seen: &Seen) -> Result<Inspection, Box<dyn StdError + Send + Sync>>;
 
-    /// Takes the usage out of the chunk, and makes a chunk of it that has no choices.
+    /// Removes the usage, and returns it with a chunk that has it and no choices.
     fn take_usage(&mut self) -> Option<(Self, Usage)>;
 
-    /// Normalizes what is left; `false` when that adds nothing.
+    /// Normalizes the rest of the chunk; `false` if nothing is left.
     fn normalize(&mut self, seen: &mut Seen) -> bool;
 
-    /// Whether it adds to the answer.
+    /// Whether the chunk has output.
     fn has_output(&self) -> bool;
 
-    /// Whether a choice ends with it.
+    /// Whether the chunk finishes a choice.
     fn is_finish(&self) -> bool;
 }
 
-/// What [`ChunkType::inspect`] finds.
+/// The result of [`ChunkType::inspect`].
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum Inspection {
-    /// A chunk that may pass as it is, and whether it has output.
+    /// A chunk that may pass unchanged, and whether it has output.
     Plain { has_output: bool },
     /// A chunk that has to be normalized.
     Differs,
@@ -189,22 +189,22 @@ pub(super) enum Inspection {
     Error,
 }
 
-/// What was seen of an answer so far.
+/// The state of a reply after the chunks so far.
 #[derive(Debug, Default)]
 pub(super) struct Seen {
-    /// Whether log probabilities were asked for.
+    /// Whether the request asks for log probabilities.
     pub(super) logprobs: bool,
     finished: BTreeSet<u32>,
 }
 
 impl Seen {
-    /// Whether any choice has ended.
+    /// Whether any choice has finished.
     pub(super) fn any_finish(&self) -> bool {
         !self.finished.is_empty()
     }
 
     /// Keeps the first finish reason of a choice, under OpenAI's name. Returns whether the choice
-    /// had ended before.
+    /// finished in an earlier chunk.
     pub(super) fn finish(
         &mut self,
         index: u32,
@@ -231,7 +231,7 @@ pub(super) struct Normalizer<C> {
 }
 
 impl<C: ChunkType> Normalizer<C> {
-    /// For the stream that answers `request`.
+    /// Creates the normalizer of the streamed reply to `request`.
     pub(super) fn new(request: &Document) -> Self {
         let choices = request.u64("n").unwrap_or(1).max(1);
         Self {
@@ -274,7 +274,7 @@ impl<C: ChunkType> Normalize for Normalizer<C> {
     fn end(&mut self, is_complete: bool) -> Result<Option<Chunk>> {
         let choices = if is_complete { 1 } else { self.choices };
         if self.seen.finished.len() < choices {
-            let message = "the upstream ended its stream in the middle of the answer";
+            let message = "the upstream ended its stream before the reply was complete";
             return Err(Error::new(ErrorKind::Transport, message));
         }
         let usage = self.usage.take();
@@ -282,15 +282,15 @@ impl<C: ChunkType> Normalize for Normalizer<C> {
     }
 }
 
-/// A chunk that was built, or that had to be read.
+/// Converts a typed chunk.
 pub(super) fn of<C: ChunkType>(chunk: &C) -> Chunk {
     Chunk::new(Document::new(chunk))
         .with_output(chunk.has_output())
         .with_finish(chunk.is_finish())
 }
 
-/// OpenAI's name of a finish reason; an engine's own name is kept beside it, and the empty string
-/// counts as none.
+/// Converts a finish reason to OpenAI's name. An engine's name is kept in `extra`, and the empty
+/// string counts as none.
 pub(super) fn canonical(
     reason: Field<FinishReason>,
     extra: &mut Map<String, Value>,
@@ -308,13 +308,13 @@ pub(super) fn canonical(
     Field::Value(canonical)
 }
 
-/// The error of an upstream that answered with something else than `what`.
+/// Creates the error for a reply that is not `what`.
 pub(super) fn unexpected<E>(what: &'static str) -> impl Fn(E) -> Error
 where
     E: Into<Box<dyn StdError + Send + Sync>>,
 {
     move |error| {
-        let message = format!("the upstream's answer is not {what}");
+        let message = format!("the upstream's reply is not {what}");
         Error::new(ErrorKind::UnexpectedBody, message).with_source(error)
     }
 }

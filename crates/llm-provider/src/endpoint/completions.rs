@@ -37,8 +37,8 @@ impl Endpoint for Completions {
         params::COMPLETIONS
     }
 
-    fn normalize(&self, _: &Document, answer: Document, _: &mut Metadata) -> Result<Document> {
-        normalize(answer)
+    fn normalize(&self, _: &Document, reply: Document, _: &mut Metadata) -> Result<Document> {
+        normalize(reply)
     }
 
     fn is_streamed(&self) -> bool {
@@ -50,7 +50,7 @@ impl Endpoint for Completions {
     }
 
     fn accumulator(&self) -> Option<Box<dyn Accumulate>> {
-        Some(Box::new(Sum::default()))
+        Some(Box::new(CompletionAccumulator::default()))
     }
 }
 
@@ -63,14 +63,14 @@ impl StreamingRequest for CompletionRequest {
     type Chunk = CompletionResponse;
 }
 
-/// Normalizes a whole answer.
-fn normalize(answer: Document) -> Result<Document> {
-    let head: Head<'_> = serde_json::from_slice(answer.bytes()).map_err(unexpected(WHAT))?;
+/// Normalizes a reply in one piece.
+fn normalize(reply: Document) -> Result<Document> {
+    let head: Head<'_> = serde_json::from_slice(reply.bytes()).map_err(unexpected(WHAT))?;
     let differs = head.choices.is_empty() || head.choices.iter().any(ChoiceHead::differs);
     if head.is_openai() && !differs {
-        return Ok(answer);
+        return Ok(reply);
     }
-    let mut value: CompletionResponse = answer.read().map_err(unexpected(WHAT))?;
+    let mut value: CompletionResponse = reply.read().map_err(unexpected(WHAT))?;
     OBJECT.clone_into(&mut value.object);
     for choice in &mut value.choices {
         choice.finish_reason = canonical(choice.finish_reason.take(), &mut choice.extra);
@@ -138,7 +138,7 @@ impl ChunkType for CompletionResponse {
     }
 }
 
-/// Together's schema has one `token`, and beside the choices what belongs to the only one.
+/// Moves Together's `token` and `finish_reason`, which are beside `choices`, into the only choice.
 fn spread_token(chunk: &mut CompletionResponse) {
     let extra = &mut chunk.extra;
     let token = extra.shift_remove("token");
@@ -157,7 +157,7 @@ fn spread_token(chunk: &mut CompletionResponse) {
     }
 }
 
-/// Log probabilities in the shape of OpenAI's completions, whichever they came in.
+/// Converts log probabilities of any shape to that of OpenAI's completions.
 fn shape_logprobs(choice: &mut CompletionChoice) {
     let text = choice.text.as_str();
     choice.logprobs = choice
@@ -167,7 +167,7 @@ fn shape_logprobs(choice: &mut CompletionChoice) {
     choice.logprobs.fill_null();
 }
 
-/// What of an answer or a chunk tells whether it has to be rewritten.
+/// The members of a reply or a chunk that decide whether it has to be rewritten.
 #[derive(Deserialize)]
 struct Head<'a> {
     #[serde(borrow, default)]
@@ -220,14 +220,14 @@ impl ChoiceHead<'_> {
     }
 }
 
-/// What a stream adds up to so far.
+/// Joins the chunks of a stream into a reply.
 #[derive(Default)]
-struct Sum {
+struct CompletionAccumulator {
     response: Option<CompletionResponse>,
     choices: BTreeMap<u32, CompletionChoice>,
 }
 
-impl Accumulate for Sum {
+impl Accumulate for CompletionAccumulator {
     fn push(&mut self, chunk: &Chunk) -> Result<()> {
         let mut chunk: CompletionResponse = chunk.read()?;
         for more in std::mem::take(&mut chunk.choices) {

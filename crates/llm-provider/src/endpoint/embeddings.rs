@@ -31,10 +31,10 @@ impl Endpoint for Embeddings {
     fn normalize(
         &self,
         request: &Document,
-        answer: Document,
+        reply: Document,
         metadata: &mut Metadata,
     ) -> Result<Document> {
-        normalize(request, answer, metadata)
+        normalize(request, reply, metadata)
     }
 }
 
@@ -43,38 +43,34 @@ impl Request for EmbeddingRequest {
     const ENDPOINT: &'static dyn Endpoint = &Embeddings;
 }
 
-/// An answer in the encoding that was asked for, with token counts.
+/// The reply in the requested encoding, with token counts.
 ///
-/// Vectors that need no other encoding keep their digits.
-fn normalize(
-    request: &Document,
-    mut answer: Document,
-    metadata: &mut Metadata,
-) -> Result<Document> {
-    let encodings = Encodings::of(&answer)?;
+/// Vectors that are already in this encoding keep their digits.
+fn normalize(request: &Document, mut reply: Document, metadata: &mut Metadata) -> Result<Document> {
+    let encodings = Encodings::of(&reply)?;
     let (format, differs) = match request.str("encoding_format").as_deref() {
         Some("base64") => (EncodingFormat::Base64, encodings.floats),
         _ => (EncodingFormat::Float, encodings.base64),
     };
-    let has_usage = answer.has_value("usage");
+    let has_usage = reply.has_value("usage");
     let usage = (!has_usage).then(|| estimate(request)).flatten();
     if differs {
-        let mut response: EmbeddingResponse = answer.read().map_err(unexpected(WHAT))?;
+        let mut response: EmbeddingResponse = reply.read().map_err(unexpected(WHAT))?;
         response.encode(&format).map_err(|error| {
-            let message = "the upstream's answer has a vector that cannot be read";
+            let message = "the upstream's reply has a vector that cannot be read";
             Error::new(ErrorKind::UnexpectedBody, message).with_source(error)
         })?;
-        answer = Document::new(&response);
+        reply = Document::new(&response);
     }
     if let Some(usage) = usage {
-        answer.set("usage", usage);
+        reply.set("usage", usage);
         let estimated = "usage_estimated".to_owned();
         metadata.extra.insert(estimated, true.into());
     }
-    Ok(answer)
+    Ok(reply)
 }
 
-/// The encodings that occur in an answer.
+/// The encodings that occur in a reply.
 #[derive(Default)]
 struct Encodings {
     base64: bool,
@@ -82,9 +78,9 @@ struct Encodings {
 }
 
 impl Encodings {
-    /// Looks at the first byte of each vector: the numbers are not read.
-    fn of(answer: &Document) -> Result<Self> {
-        let object = answer.object().map_err(unexpected(WHAT))?;
+    /// Checks only the first byte of each vector; the numbers are not read.
+    fn of(reply: &Document) -> Result<Self> {
+        let object = reply.object().map_err(unexpected(WHAT))?;
         let items = object.objects("data").ok_or_else(no_vectors)?;
         let mut found = Self::default();
         for item in items {
@@ -102,11 +98,11 @@ impl Encodings {
 fn no_vectors() -> Error {
     Error::new(
         ErrorKind::UnexpectedBody,
-        "the upstream's answer has no vectors",
+        "the upstream's reply has no vectors",
     )
 }
 
-/// The number of tokens, estimated for texts; token ids are counted.
+/// The token usage: estimated for texts, counted for token ids.
 fn estimate(request: &Document) -> Option<Usage> {
     let tokens = |text: &String| text.chars().count().div_ceil(CHARS_PER_TOKEN);
     let (count, is_estimate) = match request.read_member::<TextInput>("input").ok()?? {
@@ -122,7 +118,7 @@ fn estimate(request: &Document) -> Option<Usage> {
     Some(usage)
 }
 
-/// The average of English text with most tokenizers.
+/// The average for English text with most tokenizers.
 const CHARS_PER_TOKEN: usize = 4;
 const WHAT: &str = "embeddings";
 

@@ -1,5 +1,4 @@
-//! The operations of the OpenAI API: one file each, with everything that the layers need to know
-//! about it.
+//! The operations of the OpenAI API. Each has a file that contains everything specific to it.
 
 mod as_chat;
 mod chat;
@@ -29,13 +28,13 @@ pub use self::rerank::Rerank;
 
 /// One operation of the OpenAI API, such as [`Chat`].
 ///
-/// Providers, router, gateway and clients treat all operations alike: what distinguishes one is
-/// here. To add one, implement this trait in a new file and add it to [`ENDPOINTS`].
+/// Providers, router, gateway and clients treat all endpoints alike; their differences are in
+/// implementations of this trait. To add an endpoint, implement this trait in a new file and add it to [`ENDPOINTS`].
 ///
-/// Answers and chunks are *normalized*: whatever an OpenAI-compatible upstream sends becomes what
-/// OpenAI's clients expect. What needs no change keeps its bytes.
+/// Replies and chunks are *normalized*: what an OpenAI-compatible upstream sends is converted to what
+/// OpenAI's clients expect. Bodies that need no change keep their bytes.
 pub trait Endpoint: fmt::Debug + Send + Sync + 'static {
-    /// What a provider has to offer for it.
+    /// The capability that a provider needs for it.
     fn capability(&self) -> Capability;
 
     /// The path below the base URL of an upstream and of the gateway, such as
@@ -50,72 +49,72 @@ pub trait Endpoint: fmt::Debug + Send + Sync + 'static {
     /// [`param`](crate::Error::param).
     fn check(&self, request: &Document) -> Result<()>;
 
-    /// Normalizes an answer in one piece.
+    /// Normalizes a reply in one piece.
     ///
     /// # Errors
-    /// [`ErrorKind::UnexpectedBody`](crate::ErrorKind::UnexpectedBody) when it is not an answer.
+    /// [`ErrorKind::UnexpectedBody`](crate::ErrorKind::UnexpectedBody) if it is not a reply.
     fn normalize(
         &self,
         request: &Document,
-        answer: Document,
+        reply: Document,
         metadata: &mut Metadata,
     ) -> Result<Document>;
 
-    /// The parameters of its requests, in alphabetical order. A provider declares those that only
-    /// its API has ([`ProviderSpec::with_params`](crate::ProviderSpec::with_params)).
+    /// The parameters of requests, in alphabetical order. A provider declares the parameters that
+    /// only its API has ([`ProviderSpec::with_params`](crate::ProviderSpec::with_params)).
     fn params(&self) -> &'static [ParamSpec] {
         &[]
     }
 
-    /// Whether every answer names its model, as OpenAI's do.
+    /// Whether every reply names its model, as OpenAI's do.
     fn names_model(&self) -> bool {
         true
     }
 
-    /// Whether answers can be streamed.
+    /// Whether replies can be streamed.
     fn is_streamed(&self) -> bool {
         false
     }
 
-    /// What normalizes the chunks of the answer to `request`; `None` if answers are not streamed.
+    /// Creates the normalizer of the streamed reply to `request`; `None` if replies are not streamed.
     fn chunks(&self, request: &Document) -> Option<Box<dyn Normalize>> {
         let _ = request;
         None
     }
 
-    /// What joins chunks into the answer that would have come in one piece; `None` if answers are
-    /// not streamed.
+    /// Creates an accumulator, which joins chunks into the reply that would have come in one piece;
+    /// `None` if replies are not streamed.
     fn accumulator(&self) -> Option<Box<dyn Accumulate>> {
         None
     }
 }
 
-/// Joins the chunks of one answer; see [`Endpoint::accumulator`].
+/// Joins the chunks of one reply; see [`Endpoint::accumulator`].
 pub trait Accumulate: Send {
     /// Adds a chunk.
     ///
     /// # Errors
-    /// [`ErrorKind::UnexpectedBody`](crate::ErrorKind::UnexpectedBody) when it is not a chunk.
+    /// [`ErrorKind::UnexpectedBody`](crate::ErrorKind::UnexpectedBody) if it is not a chunk.
     fn push(&mut self, chunk: &Chunk) -> Result<()>;
 
-    /// The answer so far.
+    /// The reply so far.
     fn finish(self: Box<Self>) -> Document;
 }
 
-/// A request type, and with it the types of its endpoint's answers.
+/// A request type, with its endpoint and its response type.
 pub trait Request: Serialize + DeserializeOwned + Send + Sync + 'static {
-    /// The answer in one piece.
+    /// The reply in one piece.
     type Response: Serialize + DeserializeOwned + Send + Sync + 'static;
 
-    /// The operation.
+    /// The endpoint.
     const ENDPOINT: &'static dyn Endpoint;
 }
 
-/// A [`Request`] whose answer can be streamed.
+/// A [`Request`] whose reply can be streamed.
 pub trait StreamingRequest: Request {
-    /// A piece of the answer.
+    /// A chunk of the reply.
     type Chunk: Serialize + DeserializeOwned + Send + Sync + 'static;
 }
 
-/// All operations.
+/// All endpoints.
 pub const ENDPOINTS: &[&dyn Endpoint] = &[&Chat, &Completions, &Embeddings, &Moderations, &Rerank];

@@ -29,10 +29,10 @@ impl Endpoint for Moderations {
         }
     }
 
-    fn normalize(&self, _: &Document, answer: Document, _: &mut Metadata) -> Result<Document> {
-        let read = answer.read::<ModerationResponse>();
+    fn normalize(&self, _: &Document, reply: Document, _: &mut Metadata) -> Result<Document> {
+        let read = reply.read::<ModerationResponse>();
         read.map_err(unexpected("a moderation"))?;
-        Ok(answer)
+        Ok(reply)
     }
 }
 

@@ -36,10 +36,10 @@ impl Endpoint for Rerank {
     fn normalize(
         &self,
         _: &Document,
-        answer: Document,
+        reply: Document,
         metadata: &mut Metadata,
     ) -> Result<Document> {
-        normalize(answer, metadata)
+        normalize(reply, metadata)
     }
 
     fn names_model(&self) -> bool {
@@ -52,17 +52,17 @@ impl Request for RerankRequest {
     const ENDPOINT: &'static dyn Endpoint = &Rerank;
 }
 
-/// An answer in Cohere's shape: with an `id`, and what was used in `meta`.
+/// Converts a reply to Cohere's shape: with an `id`, and the usage in `meta`.
 ///
 /// The members of `meta` are those of LiteLLM: `billed_units.total_tokens`, `tokens.input_tokens`
 /// and `tokens.output_tokens`.
-fn normalize(answer: Document, metadata: &Metadata) -> Result<Document> {
-    // Always read, since a result without its index or its score is useless.
-    let mut response: RerankResponse = answer.read().map_err(unexpected("a rerank"))?;
+fn normalize(reply: Document, metadata: &Metadata) -> Result<Document> {
+    // Always parsed: a result without its index or its score must be an error.
+    let mut response: RerankResponse = reply.read().map_err(unexpected("a rerank"))?;
     let has_id = response.id.is_value();
     let needs_meta = !response.meta.is_value() && response.usage.is_value();
     if has_id && !needs_meta {
-        return Ok(answer);
+        return Ok(reply);
     }
     if !has_id {
         let id = metadata.upstream_id.clone();

@@ -2,47 +2,47 @@ use std::fmt;
 
 use http::StatusCode;
 
-/// The sorts of failure that callers treat differently.
+/// The kind of an [`Error`](crate::Error).
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 #[non_exhaustive]
 pub enum ErrorKind {
-    /// The upstream refused the key, or there is none.
+    /// The upstream rejected the key, or there is none.
     Auth,
-    /// The work was stopped before it ended, by the upstream or by a deadline there.
+    /// The upstream cancelled the work, or its deadline for the work passed.
     Cancelled,
-    /// A filter refused the prompt or the answer.
+    /// A filter rejected the prompt or the output.
     ContentFilter,
-    /// The prompt, or the prompt plus the answer asked for, is too long for the model.
+    /// The prompt, or the prompt plus the requested output, is too long for the model.
     ContextWindow,
     /// The account behind the key has no credit left.
     InsufficientCredit,
-    /// The request is wrong; sending it again cannot help.
+    /// The request is invalid; a retry cannot succeed.
     InvalidRequest,
-    /// The upstream ran the model, and the model failed: with this input it would fail again, but
-    /// another model, or the same on another machine, need not.
+    /// The upstream ran the model, and the model failed. A retry would fail again, but another
+    /// deployment may succeed.
     ModelFailed,
     /// The upstream does not know the model, version or deployment.
     NotFound,
-    /// The upstream has no capacity just now.
+    /// The upstream has no capacity at present.
     Overloaded,
-    /// The key is good but may not do this.
+    /// The key is valid but lacks the permission.
     Permission,
     /// Too many requests or tokens.
     RateLimited,
-    /// Nothing came in time.
+    /// A time limit passed.
     Timeout,
-    /// The connection failed, or broke in the middle of an answer.
+    /// The connection failed, or broke in the middle of a response.
     Transport,
-    /// The upstream answered with something that cannot be understood.
+    /// The upstream sent a body that cannot be read.
     UnexpectedBody,
-    /// This provider cannot do what was asked.
+    /// The provider does not support the endpoint or a parameter.
     Unsupported,
-    /// The upstream tried and failed.
+    /// The upstream failed, for example with a 5xx.
     UpstreamFailed,
 }
 
 impl ErrorKind {
-    /// The kind that an HTTP status stands for when the body does not say more.
+    /// The kind for an HTTP status, if the body has no better information.
     pub fn from_status(status: StatusCode) -> Self {
         match status.as_u16() {
             401 => Self::Auth,
@@ -58,8 +58,8 @@ impl ErrorKind {
         }
     }
 
-    /// Whether a failure of this kind may be over when the same is asked again.
-    pub(super) fn may_pass(self) -> bool {
+    /// Whether a failure of this kind is temporary, so that a retry may succeed.
+    pub(super) fn is_temporary(self) -> bool {
         matches!(
             self,
             Self::Overloaded

@@ -1,5 +1,5 @@
-mod answer;
 mod kind;
+mod response;
 mod show;
 mod source;
 #[cfg(test)]
@@ -14,18 +14,18 @@ use http::{HeaderMap, StatusCode};
 
 use crate::{Capability, Secrets, retry};
 
-pub use self::answer::upstream_id;
 pub use self::kind::ErrorKind;
+pub use self::response::upstream_id;
 
 /// The result of everything that a provider does.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
-/// What went wrong between a caller and an upstream.
+/// The error of a call, from the provider or from its upstream.
 ///
-/// Match on [`kind`](Self::kind); the rest is there to be shown. Neither `Display` nor `Debug`,
-/// of this error and of its sources, holds an API key, a URL or a body, and both escape control
-/// characters and cut long texts. The [`message`](Self::message) of an error that an upstream
-/// answered with is that upstream's own sentence, as it came.
+/// Match on [`kind`](Self::kind); the rest is for display. `Display` and `Debug` of this error and of
+/// its sources contain no API key, no URL and no body. They escape control characters and shorten
+/// long texts. The [`message`](Self::message) of an upstream's error is the upstream's text,
+/// unchanged.
 pub struct Error(Box<Inner>);
 
 struct Inner {
@@ -45,7 +45,7 @@ struct Inner {
 }
 
 impl Error {
-    /// An error of `kind`, with a sentence for a person.
+    /// Creates an error with a message for people.
     pub fn new(kind: ErrorKind, message: impl Into<Cow<'static, str>>) -> Self {
         Self(Box::new(Inner {
             kind,
@@ -64,7 +64,7 @@ impl Error {
         }))
     }
 
-    /// The error of a `provider` that is asked for what it has not.
+    /// Creates the error for a capability that `provider` does not have.
     pub fn unsupported(provider: &'static str, capability: Capability) -> Self {
         let message = format!("{capability} not supported");
         Self::new(ErrorKind::Unsupported, message).with_provider(provider)
@@ -77,37 +77,36 @@ impl Error {
         self
     }
 
-    /// Corrects the kind, for an upstream whose bodies say more than their status.
+    /// Replaces the kind, for an upstream whose bodies are more specific than their status.
     #[must_use]
     pub fn with_kind(mut self, kind: ErrorKind) -> Self {
         self.0.kind = kind;
         self
     }
 
-    /// Names the provider.
+    /// Sets the provider.
     #[must_use]
     pub fn with_provider(mut self, provider: impl Into<Cow<'static, str>>) -> Self {
         self.0.provider = Some(provider.into());
         self
     }
 
-    /// Names the model, as the upstream knows it.
+    /// Sets the model's name at the upstream.
     #[must_use]
     pub fn with_model(mut self, model: impl Into<String>) -> Self {
         self.0.model = Some(model.into());
         self
     }
 
-    /// Keeps the HTTP status that the upstream answered with.
+    /// Sets the HTTP status of the upstream's response.
     #[must_use]
     pub fn with_status(mut self, status: StatusCode) -> Self {
         self.0.status = Some(status);
         self
     }
 
-    /// Keeps what every error answer tells: its status, when and whether to try again
-    /// ([`retry::advice`], [`retry::should_retry`]), the upstream's id of the request, and the
-    /// body as it came.
+    /// Sets what every error response contains: the status, the retry advice ([`retry::advice`],
+    /// [`retry::should_retry`]), the upstream's id of the request, and the unchanged body.
     #[must_use]
     pub fn with_answer(mut self, status: StatusCode, headers: &HeaderMap, body: Bytes) -> Self {
         self.0.retry_after = retry::advice(headers, &body);
@@ -116,51 +115,51 @@ impl Error {
         self.with_status(status).with_body(body)
     }
 
-    /// Tells that nothing of the request has left, so that it may be sent again.
+    /// Marks the request as not sent, so that it is safe to send it again.
     #[must_use]
     pub fn with_unsent(mut self) -> Self {
         self.0.unsent = true;
         self
     }
 
-    /// Keeps how long the upstream asked to be left alone.
+    /// Sets the wait that the upstream requests before a retry.
     #[must_use]
     pub fn with_retry_after(mut self, retry_after: impl Into<Option<Duration>>) -> Self {
         self.0.retry_after = retry_after.into();
         self
     }
 
-    /// Keeps what the upstream says about trying again, for one that says it in its own way.
+    /// Sets whether the upstream recommends a retry, for an upstream that has its own way to say so.
     #[must_use]
     pub fn with_should_retry(mut self, should_retry: impl Into<Option<bool>>) -> Self {
         self.0.should_retry = should_retry.into();
         self
     }
 
-    /// Keeps the upstream's machine-readable code.
+    /// Sets the upstream's machine-readable code.
     #[must_use]
     pub fn with_code(mut self, code: impl Into<Option<String>>) -> Self {
         self.0.code = code.into();
         self
     }
 
-    /// Names the request parameter that is to blame.
+    /// Sets the request parameter that caused the error.
     #[must_use]
     pub fn with_param(mut self, param: impl Into<Option<String>>) -> Self {
         self.0.param = param.into();
         self
     }
 
-    /// Keeps the upstream's body as it came. It is never printed, since it may quote the prompt.
+    /// Sets the upstream's body, unchanged. It is never printed, since it may quote the prompt.
     #[must_use]
     pub fn with_body(mut self, body: Bytes) -> Self {
         self.0.body = Some(body);
         self
     }
 
-    /// Keeps the error that caused this one.
+    /// Sets the error that caused this one.
     ///
-    /// Of an error of `serde_json` only the place is kept: its words may quote the document.
+    /// Only the position of a `serde_json` error is kept, since its message may quote the document.
     #[must_use]
     pub fn with_source(mut self, source: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
         self.0.source = Some(source::without_document(source.into()));
@@ -169,8 +168,8 @@ impl Error {
 
     /// Redacts a deployment's secrets, which an upstream may have repeated in any text.
     ///
-    /// Providers call it, by `Connection::redact` of `llm-http`, for every error
-    /// that they return.
+    /// Providers call it for every error that they return, through `Connection::redact` of
+    /// `llm-http`.
     #[must_use]
     pub fn redacted(mut self, secrets: &Secrets) -> Self {
         let inner = &mut *self.0;
@@ -192,15 +191,15 @@ impl Error {
         self
     }
 
-    /// The sort of failure.
+    /// The kind of the error.
     pub fn kind(&self) -> ErrorKind {
         self.0.kind
     }
 
-    /// The sentence for a person, without provider and model.
+    /// The message for people, without provider and model.
     ///
-    /// It may be an upstream's, with line ends and control characters: pass it through
-    /// [`text::printable`](crate::text::printable) before it is printed, or print the error itself.
+    /// It may be an upstream's text, with line ends and control characters: pass it through
+    /// [`text::printable`](crate::text::printable) before printing it, or print the error itself.
     pub fn message(&self) -> &str {
         &self.0.message
     }
@@ -210,40 +209,40 @@ impl Error {
         self.0.provider.as_deref()
     }
 
-    /// The model that was asked for, as the upstream knows it.
+    /// The model's name at the upstream.
     pub fn model(&self) -> Option<&str> {
         self.0.model.as_deref()
     }
 
-    /// The HTTP status that the upstream answered with.
+    /// The HTTP status of the upstream's response.
     pub fn status(&self) -> Option<StatusCode> {
         self.0.status
     }
 
-    /// How long the upstream asked to be left alone.
+    /// The wait that the upstream requests before a retry.
     pub fn retry_after(&self) -> Option<Duration> {
         self.0.retry_after
     }
 
-    /// What the upstream says about trying again, such as in `x-should-retry`.
+    /// Whether the upstream recommends a retry, such as in `x-should-retry`.
     pub fn should_retry(&self) -> Option<bool> {
         self.0.should_retry
     }
 
-    /// The upstream's own id of the failed request.
+    /// The upstream's id of the failed request.
     pub fn upstream_id(&self) -> Option<&str> {
         self.0.upstream_id.as_deref()
     }
 
-    /// Whether nothing of the request has left, as when there was no connection.
+    /// Whether the request was not sent, for example because connecting failed.
     pub fn is_unsent(&self) -> bool {
         self.0.unsent
     }
 
-    /// Whether the upstream cannot have done the work, and so cannot bill it: nothing was sent,
-    /// or it was turned away at the door (408, 409, 429, 503, 529).
+    /// Whether the upstream cannot have billed the call: it was not sent, or the upstream rejected it
+    /// before processing (408, 409, 429, 503, 529).
     ///
-    /// After a timeout, a broken connection or another 5xx nobody knows.
+    /// After a timeout, a broken connection or another 5xx, this is unknown, and the result is `false`.
     pub fn is_unbilled(&self) -> bool {
         let status = self.0.status.map(|status| status.as_u16());
         self.0.unsent || matches!(status, Some(408 | 409 | 429 | 503 | 529))
@@ -254,31 +253,31 @@ impl Error {
         self.0.code.as_deref()
     }
 
-    /// The request parameter that is to blame.
+    /// The request parameter that caused the error.
     pub fn param(&self) -> Option<&str> {
         self.0.param.as_deref()
     }
 
-    /// The upstream's body as it came.
+    /// The upstream's body, unchanged.
     pub fn body(&self) -> Option<&Bytes> {
         self.0.body.as_ref()
     }
 
-    /// Whether the same request may succeed when it is sent to the same upstream again: what the
-    /// upstream itself says ([`should_retry`](Self::should_retry)), else what the kind tells.
+    /// Whether a retry at the same upstream may succeed: as the upstream recommends
+    /// ([`should_retry`](Self::should_retry)), else according to the kind.
     pub fn is_retryable(&self) -> bool {
         self.0
             .should_retry
-            .unwrap_or_else(|| self.0.kind.may_pass())
+            .unwrap_or_else(|| self.0.kind.is_temporary())
     }
 
     /// Whether another deployment, with its own key, account and model, may succeed.
     ///
-    /// Wider than [`is_retryable`](Self::is_retryable): a refused key says nothing of other keys,
-    /// and an upstream that does not want to be asked again says nothing of other upstreams.
+    /// This includes everything that is [retryable](Self::is_retryable). It also includes errors that
+    /// concern only one key, account or upstream, such as a rejected key.
     pub fn is_retryable_elsewhere(&self) -> bool {
         self.is_retryable()
-            || self.0.kind.may_pass()
+            || self.0.kind.is_temporary()
             || matches!(
                 self.0.kind,
                 ErrorKind::Auth

@@ -1,4 +1,4 @@
-//! How errors are printed: on one line, cut, and with control characters escaped.
+//! Prints errors on one line of limited length, with control characters escaped.
 
 use std::borrow::Cow;
 use std::error::Error as StdError;
@@ -11,18 +11,18 @@ use crate::text;
 
 /// The provider, the message and the HTTP status, on one line.
 ///
-/// The message may be an upstream's: control characters are escaped, and what is longer than
-/// 1,000 bytes is cut. [`Error::message`] has the text as it came.
+/// The message may be an upstream's: control characters are escaped, and texts longer than
+/// 1,000 bytes are shortened. [`Error::message`] returns the text unchanged.
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if let Some(provider) = &self.0.provider {
             write!(f, "{}: ", text::printable(provider))?;
         }
-        let message = text::excerpt_within(&self.0.message, SHOWN);
+        let message = text::excerpt_within(&self.0.message, MAX_PRINTED);
         f.write_str(&message)?;
         if let Some(status) = self.0.status {
             let status = format!("HTTP {}", status.as_u16());
-            // Some messages are about the status.
+            // Some messages contain the status.
             if !message.contains(&status) {
                 write!(f, " ({status})")?;
             }
@@ -31,21 +31,22 @@ impl fmt::Display for Error {
     }
 }
 
-/// Everything but the body, whose length is shown; texts are escaped and cut as in `Display`.
+/// Everything but the body, of which only the length is shown. Texts are escaped and shortened as in
+/// `Display`.
 impl fmt::Debug for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let inner = &*self.0;
         f.debug_struct("Error")
             .field("kind", &inner.kind)
-            .field("message", &Shown::of(&inner.message))
+            .field("message", &QuotedExcerpt::of(&inner.message))
             .field("provider", &inner.provider)
-            .field("model", &Shown::if_any(&inner.model))
+            .field("model", &QuotedExcerpt::if_any(&inner.model))
             .field("status", &inner.status)
             .field("retry_after", &inner.retry_after)
             .field("unsent", &inner.unsent)
-            .field("upstream_id", &Shown::if_any(&inner.upstream_id))
-            .field("code", &Shown::if_any(&inner.code))
-            .field("param", &Shown::if_any(&inner.param))
+            .field("upstream_id", &QuotedExcerpt::if_any(&inner.upstream_id))
+            .field("code", &QuotedExcerpt::if_any(&inner.code))
+            .field("param", &QuotedExcerpt::if_any(&inner.param))
             .field("body_bytes", &inner.body.as_ref().map(Bytes::len))
             .field("source", &inner.source)
             .finish()
@@ -61,12 +62,12 @@ impl StdError for Error {
     }
 }
 
-/// A text in quotes, escaped and cut.
-struct Shown<'t>(Cow<'t, str>);
+/// A text in quotes, escaped and shortened.
+struct QuotedExcerpt<'t>(Cow<'t, str>);
 
-impl<'t> Shown<'t> {
+impl<'t> QuotedExcerpt<'t> {
     fn of(text: &'t str) -> Self {
-        Self(text::excerpt_within(text, SHOWN))
+        Self(text::excerpt_within(text, MAX_PRINTED))
     }
 
     fn if_any(text: &'t Option<String>) -> Option<Self> {
@@ -74,12 +75,12 @@ impl<'t> Shown<'t> {
     }
 }
 
-impl fmt::Debug for Shown<'_> {
+impl fmt::Debug for QuotedExcerpt<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         // The escapes of `Debug` would escape those of the excerpt again.
         write!(f, "\"{}\"", self.0)
     }
 }
 
-/// The most of a text that is printed, in bytes.
-const SHOWN: usize = 1000;
+/// The maximum length of a printed text, in bytes.
+const MAX_PRINTED: usize = 1000;

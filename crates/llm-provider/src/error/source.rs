@@ -1,4 +1,4 @@
-//! The errors behind an error, without what they may quote.
+//! Sources of errors, without documents and secrets that they may quote.
 
 use std::error::Error as StdError;
 use std::fmt;
@@ -13,7 +13,7 @@ use crate::text::excerpt;
 
 type Source = Box<dyn StdError + Send + Sync>;
 
-/// The source without what it quotes of a document: of an error of `serde_json`, only the place.
+/// Removes quoted text of a document: only the position of a `serde_json` error is kept.
 pub(super) fn without_document(source: Source) -> Source {
     match source.downcast::<serde_json::Error>() {
         Ok(error) => Box::new(BadJson {
@@ -25,7 +25,7 @@ pub(super) fn without_document(source: Source) -> Source {
     }
 }
 
-/// The source without secrets: as it is, or as its redacted text when it shows one.
+/// Redacts secrets: a source that shows one is replaced by its redacted text.
 pub(super) fn redacted(source: Source, secrets: &Secrets) -> Source {
     let first: &(dyn StdError + 'static) = &*source;
     let chain = || std::iter::successors(Some(first), |&error| error.source());
@@ -37,7 +37,7 @@ pub(super) fn redacted(source: Source, secrets: &Secrets) -> Source {
     Box::new(Redacted(secrets.redact(&texts.join(": ")).into_owned()))
 }
 
-/// Where a document could not be read.
+/// The position at which a document could not be read.
 #[derive(Debug)]
 struct BadJson {
     is_json: bool,
@@ -48,9 +48,9 @@ struct BadJson {
 impl fmt::Display for BadJson {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let what = if self.is_json {
-            "the JSON has another shape"
+            "the JSON has an unexpected shape"
         } else {
-            "this is not JSON"
+            "the text is not JSON"
         };
         write!(f, "{what}, at line {} column {}", self.line, self.column)
     }
@@ -58,7 +58,7 @@ impl fmt::Display for BadJson {
 
 impl StdError for BadJson {}
 
-/// What is left of a chain of errors that showed a secret.
+/// The redacted text of a chain of errors that showed a secret.
 #[derive(Debug)]
 struct Redacted(String);
 
@@ -70,8 +70,8 @@ impl fmt::Display for Redacted {
 
 impl StdError for Redacted {}
 
-/// An error of kind [`ErrorKind::InvalidRequest`]: of the parameter `messages` if a message is to
-/// blame.
+/// An error of kind [`ErrorKind::InvalidRequest`]: for the parameter `messages` if a message
+/// caused it.
 #[cfg(feature = "prompt-templates")]
 impl From<prompt_templates::Error> for Error {
     fn from(error: prompt_templates::Error) -> Self {

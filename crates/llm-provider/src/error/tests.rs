@@ -31,7 +31,7 @@ fn every_status_has_its_kind() {
 }
 
 #[test]
-fn what_an_answer_tells_is_kept() {
+fn the_status_headers_and_body_of_a_response_are_kept() {
     let mut headers = HeaderMap::new();
     headers.insert("retry-after", HeaderValue::from_static("7"));
     headers.insert("x-should-retry", HeaderValue::from_static("false"));
@@ -56,11 +56,14 @@ fn a_source_quotes_no_document() {
     assert!(quoting.to_string().contains("secret"));
     let error = Error::new(ErrorKind::UnexpectedBody, "unreadable").with_source(quoting);
     let source = error.source().unwrap().to_string();
-    assert_eq!(source, "the JSON has another shape, at line 2 column 17");
+    assert_eq!(
+        source,
+        "the JSON has an unexpected shape, at line 2 column 17"
+    );
     assert!(!format!("{error:?}").contains("secret"));
 }
 
-/// An error whose words hold a secret.
+/// An error whose text contains a secret.
 #[derive(Debug)]
 struct Quoting(&'static str);
 
@@ -133,7 +136,7 @@ fn a_printed_error_is_one_short_line_without_control_characters() {
 }
 
 #[test]
-fn only_what_was_turned_away_is_sure_to_be_unbilled() {
+fn only_rejected_or_unsent_calls_are_unbilled() {
     let status = |status: u16| {
         Error::new(ErrorKind::UpstreamFailed, "").with_status(StatusCode::from_u16(status).unwrap())
     };
@@ -149,7 +152,7 @@ fn only_what_was_turned_away_is_sure_to_be_unbilled() {
 }
 
 #[test]
-fn a_refused_key_is_only_retried_elsewhere() {
+fn a_rejected_key_is_retried_elsewhere_only() {
     let error = Error::new(ErrorKind::Auth, "refused");
     assert!(!error.is_retryable());
     assert!(error.is_retryable_elsewhere());
@@ -157,7 +160,7 @@ fn a_refused_key_is_only_retried_elsewhere() {
 }
 
 #[test]
-fn what_the_upstream_says_of_trying_again_counts_there_only() {
+fn retry_advice_applies_to_its_upstream_only() {
     let said = |kind, again: bool| {
         let error = Error::new(kind, "").with_should_retry(again);
         (error.is_retryable(), error.is_retryable_elsewhere())

@@ -1,4 +1,4 @@
-//! What an upstream says about trying again, in each of the forms seen in the field.
+//! Reads an upstream's retry advice, in all forms that upstreams are known to send.
 
 use std::time::{Duration, SystemTime};
 
@@ -6,7 +6,7 @@ use http::HeaderMap;
 use http::header::RETRY_AFTER;
 use serde_json::Value;
 
-/// How long an error answer asks to be left alone. The first of these that can be read counts:
+/// The wait that an error response requests before a retry. The first of these that can be read counts:
 ///
 /// - the headers `retry-after-ms`, `retry-after` (seconds or a date, RFC 9110 section 10.2.3),
 ///   `x-ratelimit-reset` (Together) and `ratelimit-reset` (Replicate), both in seconds or as a
@@ -17,7 +17,7 @@ pub fn advice(headers: &HeaderMap, body: &[u8]) -> Option<Duration> {
     from_headers(headers).or_else(|| from_body(body))
 }
 
-/// Whether the upstream says in so many words, in `x-should-retry`, that trying again makes sense.
+/// Whether the upstream recommends a retry, in `x-should-retry`.
 pub fn should_retry(headers: &HeaderMap) -> Option<bool> {
     text(headers, "x-should-retry")?.parse().ok()
 }
@@ -48,8 +48,8 @@ fn from_body(body: &[u8]) -> Option<Duration> {
         &error["message"],
         &error["detail"],
     ];
-    let told = || texts.into_iter().find_map(|text| resets_in(text.as_str()?));
-    number.or_else(told).and_then(seconds)
+    let from_text = || texts.into_iter().find_map(|text| resets_in(text.as_str()?));
+    number.or_else(from_text).and_then(seconds)
 }
 
 /// 30 in "Your rate limit resets in ~30s."
@@ -58,9 +58,9 @@ fn resets_in(text: &str) -> Option<f64> {
     rest.split_once('s')?.0.parse().ok()
 }
 
-/// A number of seconds, or a time to come.
+/// Reads a number of seconds, or a Unix time.
 fn reset(value: f64) -> Option<Duration> {
-    if value < FIRST_UNIX_TIME {
+    if value < MIN_UNIX_TIME {
         return seconds(value);
     }
     Some(until(SystemTime::UNIX_EPOCH.checked_add(seconds(value)?)?))
@@ -78,8 +78,8 @@ fn text<'h>(headers: &'h HeaderMap, name: &str) -> Option<&'h str> {
     headers.get(name)?.to_str().ok().map(str::trim)
 }
 
-/// September 2001; as a number of seconds to wait it would be 31 years.
-const FIRST_UNIX_TIME: f64 = 1e9;
+/// September 2001. A smaller number is a number of seconds: no wait is 31 years.
+const MIN_UNIX_TIME: f64 = 1e9;
 
 #[cfg(test)]
 mod tests {
@@ -118,7 +118,7 @@ mod tests {
     }
 
     #[test]
-    fn a_date_to_come_is_a_wait() {
+    fn a_future_date_is_a_wait() {
         let date = httpdate::fmt_http_date(SystemTime::now() + Duration::from_secs(90));
         let wait = advice(&headers(&[("retry-after", &date)]), b"").unwrap();
         assert!(wait > Duration::from_secs(80) && wait <= Duration::from_secs(90));
@@ -126,12 +126,12 @@ mod tests {
 
     #[test]
     fn every_place_in_the_body_is_read() {
-        let told = "Request was throttled. Your rate limit resets in ~30s.";
-        check(&[], &format!(r#"{{"detail":"{told}"}}"#), Some(30_000));
-        check(&[], &format!(r#"{{"error":"{told}"}}"#), Some(30_000));
-        let nested = format!(r#"{{"error":{{"message":"{told}"}}}}"#);
+        let detail = "Request was throttled. Your rate limit resets in ~30s.";
+        check(&[], &format!(r#"{{"detail":"{detail}"}}"#), Some(30_000));
+        check(&[], &format!(r#"{{"error":"{detail}"}}"#), Some(30_000));
+        let nested = format!(r#"{{"error":{{"message":"{detail}"}}}}"#);
         check(&[], &nested, Some(30_000));
-        let both = format!(r#"{{"detail":"{told}","retry_after":10}}"#);
+        let both = format!(r#"{{"detail":"{detail}","retry_after":10}}"#);
         check(&[], &both, Some(10_000));
         check(&[], r#"{"error":{"retry_after":1.5}}"#, Some(1500));
         for nonsense in ["", "[]", "null", r#"{"detail":"resets in ~soon"}"#] {
@@ -140,7 +140,7 @@ mod tests {
     }
 
     #[test]
-    fn the_more_precise_form_counts() {
+    fn the_first_readable_form_counts() {
         let pairs = [
             ("x-ratelimit-reset", "9"),
             ("retry-after", "3"),
@@ -152,7 +152,7 @@ mod tests {
     }
 
     #[test]
-    fn a_plain_word_about_trying_again_is_read() {
+    fn x_should_retry_is_read() {
         assert_eq!(
             should_retry(&headers(&[("x-should-retry", "true")])),
             Some(true)

@@ -1,4 +1,4 @@
-//! When to try again, and when not.
+//! Retry advice of upstreams, and the waits between attempts.
 
 mod advice;
 
@@ -6,25 +6,26 @@ use std::time::Duration;
 
 pub use self::advice::{advice, should_retry};
 
-/// How long to wait before trying again: exponential, with full jitter.
+/// The waits between attempts: exponential, with full jitter.
 ///
-/// Full jitter (a random time between nothing and the ceiling) spreads clients that failed
-/// together better than a jittered fixed delay does. Where the upstream asks for a wait, jitter
-/// comes on top of it, since all clients that failed together were asked for the same: the longest
-/// wait of all is `max_advice` and `cap` together.
+/// Full jitter (a random time between zero and the ceiling) spreads the retries of clients that
+/// failed together better than a fixed delay with jitter. A wait that the upstream requests is the
+/// same for all these clients, so jitter is added to it. The longest possible wait is `max_advice`
+/// plus `cap`.
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
 pub struct Backoff {
     /// The ceiling of the first wait.
     pub base: Duration,
-    /// The ceiling of every wait that the upstream did not ask for.
+    /// The ceiling of all waits, without the part that the upstream requests.
     pub cap: Duration,
-    /// The longest wait that an upstream may ask for.
+    /// The longest wait that an upstream may request.
     pub max_advice: Duration,
 }
 
 impl Backoff {
-    /// Waits that grow from `base` to `cap`, which bounds what an upstream asks for, too.
+    /// Creates waits that grow from `base` to `cap`. `cap` also limits the wait that an upstream may
+    /// request.
     pub fn new(base: Duration, cap: Duration) -> Self {
         Self {
             base,
@@ -33,8 +34,8 @@ impl Backoff {
         }
     }
 
-    /// The wait before attempt `attempt`, counted from 0; at least what the upstream asked for,
-    /// up to `max_advice`.
+    /// The wait after attempt `attempt`, counted from 0. It is at least the wait that the upstream
+    /// requests, up to `max_advice`.
     pub fn delay(&self, attempt: u32, retry_after: Option<Duration>) -> Duration {
         let ceiling = self.base.saturating_mul(1 << attempt.min(16)).min(self.cap);
         let jittered = ceiling.mul_f64(fastrand::f64());
@@ -43,8 +44,7 @@ impl Backoff {
 }
 
 impl Default for Backoff {
-    /// From half a second to eight seconds, and up to a minute where the upstream asks for it, as
-    /// OpenAI's clients wait.
+    /// From 0.5 s to 8 s, and up to 60 s if the upstream requests it, as OpenAI's clients wait.
     fn default() -> Self {
         Self {
             max_advice: Duration::from_secs(60),
@@ -68,7 +68,7 @@ mod tests {
     }
 
     #[test]
-    fn the_cap_bounds_advice_too() {
+    fn the_cap_also_limits_advice() {
         let cap = Duration::from_secs(1);
         let backoff = Backoff::new(Duration::ZERO, cap);
         assert_eq!(backoff.delay(0, Some(Duration::from_secs(60))), cap);

@@ -2,10 +2,10 @@
 //! they write valid JSON, a second pass changes nothing, and unknown members are kept.
 #![cfg(test)]
 
+mod accumulate;
 mod documents;
 mod replies;
 mod streams;
-mod sums;
 
 use proptest::prelude::ProptestConfig;
 

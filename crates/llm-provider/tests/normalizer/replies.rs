@@ -1,4 +1,4 @@
-//! Replies in one piece.
+//! Normalization of replies in one piece.
 
 use llm_provider::endpoint::{Chat, Completions, ENDPOINTS, Embeddings, Moderations, Rerank};
 use llm_provider::{Document, Endpoint, ErrorKind, Metadata};
@@ -99,7 +99,7 @@ fn every_endpoint_has_a_sample() {
     }
 }
 
-/// What holds for every reply.
+/// Checks what holds for every reply.
 fn check(endpoint: &'static dyn Endpoint, reply: &[u8], base64: bool) -> Result<(), TestCaseError> {
     let once = match normalize(endpoint, reply.to_vec(), base64) {
         Ok(once) => once,

@@ -1,4 +1,4 @@
-//! Chunks.
+//! Normalization of streams.
 
 use std::collections::BTreeSet;
 
@@ -77,7 +77,7 @@ proptest! {
     }
 }
 
-/// What holds for every stream.
+/// Checks what holds for every stream.
 fn check(
     endpoint: &'static dyn Endpoint,
     chunks: &[String],

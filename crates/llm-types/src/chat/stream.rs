@@ -8,7 +8,7 @@ use crate::error::ErrorResponse;
 use crate::parse::{ParseError, parse};
 
 /// The content of one event of a chat stream.
-#[allow(clippy::large_enum_variant)] // chunks are by far the most
+#[allow(clippy::large_enum_variant)] // most items are chunks
 #[non_exhaustive]
 #[derive(Clone, Debug, PartialEq)]
 pub enum StreamItem {

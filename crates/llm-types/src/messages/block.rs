@@ -198,7 +198,7 @@ pub struct DocumentBlock {
     pub extra: Map<String, Value>,
 }
 
-/// Where the data of an image or a document is; `type` decides which members count.
+/// The source of an image or a document; the `type` determines which members are used.
 #[non_exhaustive]
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]

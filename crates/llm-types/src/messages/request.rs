@@ -43,7 +43,7 @@ pub struct MessagesRequest {
     /// The instructions.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub system: Option<BlockContent>,
-    /// The sampling temperature, from 0 to 1; refused by Anthropic since 2026-10-21.
+    /// The sampling temperature, from 0 to 1; rejected by Anthropic since 2026-10-21.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub temperature: Option<Number>,
     /// Whether and how much the model reasons.
@@ -55,10 +55,10 @@ pub struct MessagesRequest {
     /// The tools that the model may call.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tools: Option<Vec<MessagesTool>>,
-    /// The number of most likely tokens to sample from; refused by Anthropic since 2026-10-21.
+    /// The number of most likely tokens to sample from; rejected by Anthropic since 2026-10-21.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub top_k: Option<Number>,
-    /// The nucleus sampling threshold; refused by Anthropic since 2026-10-21.
+    /// The nucleus sampling threshold; rejected by Anthropic since 2026-10-21.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub top_p: Option<Number>,
     /// All other members.

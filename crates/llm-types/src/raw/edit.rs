@@ -81,7 +81,7 @@ impl<'a> Edit<'a> {
     }
 
     /// The copy as pieces of the original text and new pieces, for a sender that can write several:
-    /// a long text then is not copied for a short change.
+    /// a long text is then not copied because of a short change.
     ///
     /// ```
     /// # use llm_types::{Piece, RawObject};
@@ -159,7 +159,7 @@ fn text<T: Serialize + ?Sized>(value: &T) -> String {
 #[derive(Clone, Debug, Eq, PartialEq)]
 #[allow(
     clippy::exhaustive_enums,
-    reason = "there is nothing else that a copy could be made of"
+    reason = "a copy consists of these two kinds of pieces only"
 )]
 pub enum Piece {
     /// A range of the original text.

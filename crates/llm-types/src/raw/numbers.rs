@@ -1,9 +1,9 @@
-//! Arrays of numbers, such as embeddings, which are long and hold nothing else.
+//! A fast path for arrays that contain only numbers, such as embeddings.
 
-/// Where the closing bracket is if the rest of an array, from `at` on, has numbers only.
+/// The offset of the closing bracket, if the rest of an array from `at` on contains only numbers.
 ///
-/// `None` for an empty array, for anything else in it, and for a mistake: then the general scanner
-/// decides. Exactly the numbers of RFC 8259 count.
+/// `None` if the array is empty, contains another value, or is malformed: the general scanner then
+/// decides. Numbers are those of RFC 8259.
 pub(super) fn closing_bracket(json: &[u8], mut at: usize) -> Option<usize> {
     loop {
         while matches!(json.get(at)?, b' ' | b'\n' | b'\r' | b'\t') {
@@ -79,7 +79,7 @@ mod tests {
     use super::*;
 
     proptest! {
-        /// Arrays of numbers are found to the bracket, and nothing else is.
+        /// Finds the end of arrays of numbers, and of no other array.
         #[test]
         fn only_arrays_of_numbers_are_found(
             text in "(-?(0|[1-9][0-9]{0,20})(\\.[0-9]{1,20})?([eE][-+]?[0-9]{1,3})?,[ \n]?){0,4}[-0-9.eE, \\]\\[a\"]{0,12}\\]",
@@ -108,7 +108,7 @@ mod tests {
     }
 
     #[test]
-    fn every_byte_but_digits_is_told_from_them() {
+    fn only_digits_are_digits() {
         for byte in 0..=u8::MAX {
             for place in 0..8 {
                 let mut block = *b"12345678";

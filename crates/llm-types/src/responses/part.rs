@@ -21,7 +21,7 @@ pub enum ItemPart {
     OutputText(OutputTextPart),
     /// A refusal of the model.
     Refusal(RefusalPart),
-    /// Other text; its type tells whose.
+    /// Other text; its type states the author.
     Text(PartText),
     /// A part of another type, unchanged.
     Other(Map<String, Value>),

@@ -24,7 +24,7 @@ pub(super) fn check(
     if !options.tools.is_empty() && !spec.tools {
         return Err(Error::new(
             ErrorKind::Tools,
-            "the format has no place for tools",
+            "the format does not support tools",
         ));
     }
     let mut users_turn = true;
@@ -49,7 +49,7 @@ pub(super) fn check(
                 None
             }
             PromptRole::User | PromptRole::Assistant if is_call => (!spec.tools)
-                .then_some((ErrorKind::Tools, "the format has no place for tool calls")),
+                .then_some((ErrorKind::Tools, "the format does not support tool calls")),
             PromptRole::User | PromptRole::Assistant => {
                 if spec.alternates && users_turn != (message.role == PromptRole::User) {
                     return Err(Prompt::out_of_turn(index));
@@ -59,14 +59,12 @@ pub(super) fn check(
             }
             PromptRole::Function | PromptRole::Tool => {
                 let has_place = spec.tools && message.role == PromptRole::Tool;
-                (!has_place).then_some((
-                    ErrorKind::Tools,
-                    "the format has no place for a tool's answer",
-                ))
+                (!has_place)
+                    .then_some((ErrorKind::Tools, "the format does not support tool results"))
             }
             PromptRole::Other(_) => Some((
                 ErrorKind::Role,
-                "the format does not know the message's role",
+                "the format does not support the message's role",
             )),
         };
         let is_silent = matches!(message.content, PromptContent::None) && !is_call;
@@ -84,12 +82,12 @@ pub(super) fn check(
 pub(super) fn no_system() -> Error {
     Error::new(
         ErrorKind::System,
-        "the format has no place for a system message here",
+        "the format does not support a system message here",
     )
 }
 
 pub(super) fn no_message() -> Error {
-    Error::new(ErrorKind::Empty, "there is no message")
+    Error::new(ErrorKind::Empty, "there are no messages")
 }
 
 /// The messages, made to fit as far as possible, with the index of each among the original ones.

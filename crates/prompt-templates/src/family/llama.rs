@@ -251,7 +251,7 @@ fn write_llama_3_1(prompt: &mut Prompt<'_>) -> Result<(), Error> {
     for (index, message) in prompt.messages.iter().enumerate().skip(start) {
         if let [call] = &*message.tool_calls {
             if !prompt.is_official() && prompt.has_text(index) {
-                let detail = "the format has no place for text beside a tool call";
+                let detail = "the format does not support text beside a tool call";
                 return Err(Error::new(ErrorKind::Tools, detail).at_message(index));
             }
             let arguments = json::dumps(&call.arguments, None).map_err(|e| e.at_message(index))?;
@@ -261,7 +261,7 @@ fn write_llama_3_1(prompt: &mut Prompt<'_>) -> Result<(), Error> {
             prompt.foreign(index, &arguments)?;
             prompt.push("}<|eot_id|>");
         } else if !message.tool_calls.is_empty() {
-            let detail = "the format has place for one tool call at a time only";
+            let detail = "the format supports only one tool call at a time";
             return Err(Error::new(ErrorKind::Tools, detail).at_message(index));
         } else if message.role == PromptRole::Tool || message.role.as_str() == "ipython" {
             prompt.push("<|start_header_id|>ipython<|end_header_id|>\n\n");
@@ -289,7 +289,7 @@ fn write_tools(prompt: &mut Prompt<'_>, first: usize) -> Result<(), Error> {
         .get(first)
         .is_none_or(|m| m.role != PromptRole::User && !prompt.is_official())
     {
-        let detail = "the tools are shown in the first user's message, and there is none";
+        let detail = "the tools are written into the first user message, and there is none";
         return Err(Error::new(ErrorKind::Tools, detail));
     }
     prompt.push(

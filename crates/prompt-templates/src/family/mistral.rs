@@ -223,7 +223,7 @@ fn write_tools(prompt: &mut Prompt<'_>, space: &str) -> Result<(), Error> {
 
 fn write_calls(prompt: &mut Prompt<'_>, index: usize, space: &str) -> Result<(), Error> {
     if !prompt.is_official() && prompt.has_text(index) {
-        let detail = "the format has no place for text beside a tool call";
+        let detail = "the format does not support text beside a tool call";
         return Err(Error::new(ErrorKind::Tools, detail).at_message(index));
     }
     prompt.push("[TOOL_CALLS]");
@@ -248,10 +248,14 @@ fn checked_id(id: &str, index: usize) -> Result<&str, Error> {
     if id.chars().count() == 9 {
         return Ok(id);
     }
-    let detail = "the id of a tool call must have nine letters or digits".to_owned();
+    let detail = "the id of a tool call must consist of nine letters or digits".to_owned();
     Err(Error::new(ErrorKind::Tools, detail).at_message(index))
 }
 
 fn unknown_role(index: usize) -> Error {
-    Error::new(ErrorKind::Role, "only user and assistant have a place").at_message(index)
+    Error::new(
+        ErrorKind::Role,
+        "the format supports only user and assistant",
+    )
+    .at_message(index)
 }

@@ -95,7 +95,7 @@ impl Family {
     pub const PHI_3: Self = Self(&chatml::PHI_3);
     /// Phi-4: `<|im_start|>user<|im_sep|>`.
     pub const PHI_4: Self = Self(&chatml::PHI_4);
-    /// Phind CodeLlama v2: `### User PromptMessage`.
+    /// Phind CodeLlama v2: `### User Message`.
     pub const PHIND_CODELLAMA: Self = Self(&instruct::PHIND_CODELLAMA);
     /// No format: the text of the messages, joined with an empty line. For base models, and as a
     /// fallback that a caller may choose for an unknown model.
@@ -333,7 +333,7 @@ impl FromStr for Family {
         let unknown = || {
             Error::new(
                 ErrorKind::Config,
-                "there is no template family of this name",
+                "unknown template family",
             )
         };
         Self::from_name(name).ok_or_else(unknown)

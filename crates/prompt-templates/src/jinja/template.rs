@@ -187,7 +187,7 @@ impl ChatTemplate {
         options: &Options,
     ) -> Result<(), Error> {
         if messages.is_empty() && options.strictness != Strictness::Official {
-            return Err(self.error(ErrorKind::Empty, "there is no message"));
+            return Err(self.error(ErrorKind::Empty, "there are no messages"));
         }
         let mut result = self.try_render_into(out, messages, options);
         if options.strictness == Strictness::Fold {

@@ -33,7 +33,7 @@ fn main() {
             results.push(result);
         }
     }
-    print_goals(&results);
+    print_ratios(&results);
 }
 
 /// The result of one case, in nanoseconds per event.
@@ -154,35 +154,35 @@ impl Outcome {
 }
 
 /// Our ratios, with their targets.
-fn print_goals(results: &[Measured]) {
+fn print_ratios(results: &[Measured]) {
     let case = |key| results.iter().find(|result| result.key == key);
-    let (bytes, text, rival) = ("**bytes**", "**text**", "sse-core 0.2.3");
+    let (bytes, text, peer) = ("**bytes**", "**text**", "sse-core 0.2.3");
     println!("\n| ratio | target | measured |\n|---|---:|---:|");
     if let Some(a) = case("a") {
-        goal(
+        print_ratio(
             "a: faster than sse-core",
             "≥ 1.8",
-            a.of(rival) / a.of(bytes),
+            a.of(peer) / a.of(bytes),
         );
-        goal(
+        print_ratio(
             "a: time relative to finding the line feeds",
             "≤ 3.5",
             a.of(bytes) / a.line_feeds,
         );
-        goal(
+        print_ratio(
             "a: faster than sse-core, with every text",
             "≥ 1.4",
-            a.of(rival) / a.of(text),
+            a.of(peer) / a.of(text),
         );
     }
     if let Some(c) = case("c") {
-        goal("c: faster than sse-core", "≥ 3", c.of(rival) / c.of(bytes));
+        print_ratio("c: faster than sse-core", "≥ 3", c.of(peer) / c.of(bytes));
     }
     for (name, small, large) in [("b: 16 MiB burst", "b0", "b"), ("f: 8 MiB line", "f0", "f")] {
         if let (Some(small), Some(large)) = (case(small), case(large)) {
             let per_byte = |result: &Measured| result.of(bytes) * result.events_per_byte;
             let ratio = per_byte(large) / per_byte(small);
-            goal(
+            print_ratio(
                 &format!("{name}: time per byte relative to 64 KiB"),
                 "≤ 1.5",
                 ratio,
@@ -191,7 +191,7 @@ fn print_goals(results: &[Measured]) {
     }
 }
 
-fn goal(name: &str, target: &str, ratio: f64) {
+fn print_ratio(name: &str, target: &str, ratio: f64) {
     println!("| {name} | {target} | {ratio:.2} |");
 }
 

@@ -1,4 +1,4 @@
-//! Errors from the answers of upstreams.
+//! Errors from the responses of upstreams.
 
 use std::borrow::Cow;
 
@@ -11,10 +11,11 @@ use serde::de::IgnoredAny;
 use super::{Error, ErrorKind};
 
 impl Error {
-    /// The error of an answer whose body holds no message, such as a proxy's page.
+    /// Creates the error for a response whose body contains no error message, such as a proxy's page.
     ///
-    /// The kind comes from the status. The message tells the status and what the body is, such as
-    /// `a body that is not JSON (text/html)`, and never quotes the body, which is kept.
+    /// The kind comes from the status. The message states the status and the type of the body, such
+    /// as `a body that is not JSON (text/html)`. It never quotes the body, which
+    /// [`body`](Self::body) returns.
     pub fn from_answer(status: StatusCode, headers: &HeaderMap, body: Bytes) -> Self {
         let what = if body.trim_ascii().is_empty() {
             "no body".to_owned()
@@ -33,16 +34,15 @@ impl Error {
 }
 
 impl Error {
-    /// The error that an upstream sends in the middle of a stream whose status was a success, in
-    /// place of a chunk.
+    /// Creates the error that an upstream sends in a successful stream, in place of a chunk.
     pub fn in_stream(data: &Bytes) -> Self {
-        let message = "the upstream failed in the middle of its answer";
+        let message = "the upstream failed in the middle of its reply";
         let error = Self::new(ErrorKind::UpstreamFailed, message).with_body(data.clone());
         error.with_envelope(data)
     }
 
-    /// Adds what a body in OpenAI's envelope says. Its code may decide on the kind; the words of its
-    /// message never do. Any other body changes nothing.
+    /// Adds the message, code and parameter of a body in OpenAI's envelope. The code may set the kind;
+    /// the words of the message never do. Any other body changes nothing.
     #[must_use]
     pub fn with_envelope(self, body: &[u8]) -> Self {
         let Some(envelope) = ErrorResponse::parse(body) else {
@@ -64,7 +64,7 @@ impl Error {
     }
 }
 
-/// The content type without its parameters, if it looks like one.
+/// The content type without its parameters, if it is well-formed.
 fn content_type(headers: &HeaderMap) -> Option<&str> {
     let value = headers.get(CONTENT_TYPE)?.to_str().ok()?;
     let type_ = value.split(';').next().unwrap_or_default().trim();
@@ -88,7 +88,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_answer_without_a_message_tells_its_status_and_type_and_never_its_body() {
+    fn an_error_without_a_message_states_status_and_type_but_never_the_body() {
         for (type_, body, what) in [
             (
                 "text/html; charset=utf-8",

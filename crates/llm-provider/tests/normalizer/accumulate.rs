@@ -1,4 +1,4 @@
-//! A normalized stream adds up to the normalized reply in one piece.
+//! The accumulated chunks of a normalized stream equal the normalized reply in one piece.
 
 use llm_provider::endpoint::{Chat, Completions};
 use llm_provider::{Document, Endpoint, Metadata};
@@ -12,7 +12,7 @@ use crate::streams::normalize;
 
 /// One choice of a reply, in the pieces in which an upstream streams it.
 #[derive(Clone, Debug)]
-struct Answer {
+struct ChoicePieces {
     reasoning: Vec<String>,
     content: Vec<String>,
     /// The arguments of each tool call.
@@ -25,7 +25,7 @@ struct Answer {
 struct Style {
     /// Chunks of several choices alternate in this order.
     order: Vec<Index>,
-    /// The usage is beside the last finish reason, not in a chunk of its own.
+    /// The usage is beside the last finish reason, not in a separate chunk.
     usage_beside: bool,
     /// The last finish reason is sent twice.
     repeats_finish: bool,
@@ -40,38 +40,38 @@ proptest! {
 
     #[test]
     fn the_chunks_of_a_chat_add_up_to_its_reply(
-        answers in vec(answer(), 1..4),
+        choices_in_pieces in vec(choice_pieces(), 1..4),
         style in style(),
     ) {
-        let choices = answers.iter().enumerate().map(|(index, answer)| {
+        let choices = choices_in_pieces.iter().enumerate().map(|(index, choice)| {
             json!({
                 "index": index,
-                "message": message(answer),
+                "message": message(choice),
                 "logprobs": null,
-                "finish_reason": answer.reason,
+                "finish_reason": choice.reason,
             })
         });
         let reply = whole("chat.completion", choices.collect());
-        let pieces = answers.iter().enumerate().map(|(index, answer)| chat_pieces(index, answer, &style));
+        let pieces = choices_in_pieces.iter().enumerate().map(|(index, choice)| chat_pieces(index, choice, &style));
         let chunks = chunks("chat.completion.chunk", pieces.collect(), &style);
         check(&Chat, &reply, &chunks)?;
     }
 
     #[test]
     fn the_chunks_of_a_completion_add_up_to_its_reply(
-        answers in vec(answer(), 1..4),
+        choices_in_pieces in vec(choice_pieces(), 1..4),
         style in style(),
     ) {
-        let choices = answers.iter().enumerate().map(|(index, answer)| {
+        let choices = choices_in_pieces.iter().enumerate().map(|(index, choice)| {
             json!({
                 "index": index,
-                "text": answer.content.concat(),
+                "text": choice.content.concat(),
                 "logprobs": null,
-                "finish_reason": answer.reason,
+                "finish_reason": choice.reason,
             })
         });
         let reply = whole("text_completion", choices.collect());
-        let pieces = answers.iter().enumerate().map(|(index, answer)| text_pieces(index, answer, &style));
+        let pieces = choices_in_pieces.iter().enumerate().map(|(index, choice)| text_pieces(index, choice, &style));
         let chunks = chunks("text_completion", pieces.collect(), &style);
         check(&Completions, &reply, &chunks)?;
     }
@@ -99,12 +99,12 @@ fn check(
     Ok(())
 }
 
-fn answer() -> impl Strategy<Value = Answer> {
+fn choice_pieces() -> impl Strategy<Value = ChoicePieces> {
     let pieces = |most| vec(".{1,5}", 0..most);
     let reason = select(REASONS).prop_map(str::to_owned);
     let calls = vec(vec(".{0,6}", 1..4), 0..3);
     (pieces(3), vec(".{1,5}", 1..5), calls, reason).prop_map(
-        |(reasoning, content, calls, reason)| Answer {
+        |(reasoning, content, calls, reason)| ChoicePieces {
             reasoning,
             content,
             calls,
@@ -126,17 +126,17 @@ fn style() -> impl Strategy<Value = Style> {
     })
 }
 
-fn message(answer: &Answer) -> Value {
+fn message(choice: &ChoicePieces) -> Value {
     let mut message = json!({
         "role": "assistant",
-        "content": answer.content.concat(),
+        "content": choice.content.concat(),
         "refusal": null,
     });
-    if !answer.reasoning.is_empty() {
-        message["reasoning"] = answer.reasoning.concat().into();
+    if !choice.reasoning.is_empty() {
+        message["reasoning"] = choice.reasoning.concat().into();
     }
-    if !answer.calls.is_empty() {
-        let calls = answer.calls.iter().enumerate();
+    if !choice.calls.is_empty() {
+        let calls = choice.calls.iter().enumerate();
         let calls: Vec<_> = calls
             .map(|(index, arguments)| call(index, &arguments.concat()))
             .collect();
@@ -151,17 +151,17 @@ fn call(index: usize, arguments: &str) -> Value {
 }
 
 /// The pieces of a choice; the last one finishes it.
-fn chat_pieces(index: usize, answer: &Answer, style: &Style) -> Vec<Value> {
+fn chat_pieces(index: usize, choice: &ChoicePieces, style: &Style) -> Vec<Value> {
     let mut deltas = vec![json!({ "role": "assistant", "content": "" })];
-    deltas.extend(answer.reasoning.iter().map(|text| {
+    deltas.extend(choice.reasoning.iter().map(|text| {
         let mut delta = json!({ "reasoning": text });
         if style.nulls {
             delta["content"] = Value::Null;
         }
         delta
     }));
-    deltas.extend(answer.content.iter().map(|text| json!({ "content": text })));
-    for (index, arguments) in answer.calls.iter().enumerate() {
+    deltas.extend(choice.content.iter().map(|text| json!({ "content": text })));
+    for (index, arguments) in choice.calls.iter().enumerate() {
         for (at, piece) in arguments.iter().enumerate() {
             let mut call = if at == 0 {
                 call(index, piece)
@@ -178,11 +178,11 @@ fn chat_pieces(index: usize, answer: &Answer, style: &Style) -> Vec<Value> {
     }
     let piece = |delta| json!({ "index": index, "delta": delta, "finish_reason": null });
     let mut pieces: Vec<_> = deltas.into_iter().map(piece).collect();
-    finish(&mut pieces, piece(json!({})), answer, style);
+    finish(&mut pieces, piece(json!({})), choice, style);
     pieces
 }
 
-fn text_pieces(index: usize, answer: &Answer, style: &Style) -> Vec<Value> {
+fn text_pieces(index: usize, choice: &ChoicePieces, style: &Style) -> Vec<Value> {
     let piece = |text: &str| {
         let mut piece = json!({
             "index": index, "text": text, "logprobs": null, "finish_reason": null,
@@ -193,13 +193,13 @@ fn text_pieces(index: usize, answer: &Answer, style: &Style) -> Vec<Value> {
         }
         piece
     };
-    let mut pieces: Vec<_> = answer.content.iter().map(|text| piece(text)).collect();
-    finish(&mut pieces, piece(""), answer, style);
+    let mut pieces: Vec<_> = choice.content.iter().map(|text| piece(text)).collect();
+    finish(&mut pieces, piece(""), choice, style);
     pieces
 }
 
-fn finish(pieces: &mut Vec<Value>, mut last: Value, answer: &Answer, style: &Style) {
-    last["finish_reason"] = answer.reason.as_str().into();
+fn finish(pieces: &mut Vec<Value>, mut last: Value, choice: &ChoicePieces, style: &Style) {
+    last["finish_reason"] = choice.reason.as_str().into();
     pieces.push(last.clone());
     if style.repeats_finish {
         pieces.push(last);

@@ -330,12 +330,7 @@ impl FromStr for Family {
 
     /// Like [`from_name`](Family::from_name); an unknown name is [`ErrorKind::Config`].
     fn from_str(name: &str) -> Result<Self, Error> {
-        let unknown = || {
-            Error::new(
-                ErrorKind::Config,
-                "unknown template family",
-            )
-        };
+        let unknown = || Error::new(ErrorKind::Config, "unknown template family");
         Self::from_name(name).ok_or_else(unknown)
     }
 }

@@ -63,7 +63,7 @@ impl<'c, R> RequestBuilder<'c, R> {
     ///
     /// The call fails with `InvalidRequest` for names that are not parameters: members that the
     /// request already has (`model`, `messages`, `max_tokens` after
-    /// [`with_max_tokens`](Chat::with_max_tokens)), `stream`, and settings of the account
+    /// [`with_max_tokens`](ChatBuilder::with_max_tokens)), `stream`, and settings of the account
     /// ([`COMMON_SETTINGS`]), which would be sent to the upstream in the body.
     pub fn with_param(mut self, name: impl Into<String>, value: impl Into<Value>) -> Self {
         self.params.insert(name.into(), value.into());

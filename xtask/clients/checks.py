@@ -29,7 +29,7 @@ def run():
             failed += 1
             # The line of the script itself, not of the client's insides.
             frames = traceback.extract_tb(error.__traceback__)
-            lines = [frame.lineno for frame in frames if frame.filename.endswith(SCRIPT)]
+            lines = [frame.lineno for frame in frames if frame.filename.endswith("_client.py")]
             text = f"{type(error).__name__}: {error}".strip().replace("\n", " ")
             print(f"FAIL  {SCRIPT}: {what}: line {lines[-1]}: {text}", flush=True)
     sys.exit(failed > 0)
@@ -52,5 +52,6 @@ def raises(kind):
 
 
 def address(name):
-    """Where a server under test is: GATEWAY_URL, DEMO_URL, TOGETHER_URL, REPLICATE_URL, LIMITED_URL."""
+    """Where a server under test is: GATEWAY_URL, DEMO_URL, TOGETHER_URL, REPLICATE_URL, INSTANT_URL,
+    LIMITED_URL."""
     return os.environ[name]

@@ -249,7 +249,8 @@ def broken_stream():
 @check("models are listed, and found by names with slashes")
 def models():
     listed = client().models.list().data
-    same({model.id for model in listed}, {*MODELS, "reranker", "embedder", "writer"})
+    others = {"together-turbo", "together-llama", "together-qwen", "reranker", "embedder", "writer"}
+    same({model.id for model in listed}, {*MODELS, *others})
     same({model.object for model in listed}, {"model"})
     for model in MODELS:
         same(client().models.retrieve(model).id, model)

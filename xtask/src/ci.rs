@@ -8,8 +8,8 @@ use lexopt::{Arg, ValueExt};
 use serde_json::Value;
 
 use crate::{
-    Command, bench, bench_truth, clients, crates, deny, fixtures, fuzz, genai_bench, layers, lint,
-    mutants, new_provider, services, tool, vectors,
+    Command, alone, bench, bench_truth, clients, crates, deny, fixtures, fuzz, genai_bench, layers,
+    lint, mutants, new_provider, services, tool, vectors, wasm, wheel,
 };
 
 pub(crate) const COMMAND: Command = Command {
@@ -26,7 +26,7 @@ lines list the time of each step. A step that cannot run prints `skipped:` and t
     run,
 };
 
-/// A step's name, its description, and its work.
+/// The name, description and function of a step.
 type Step = (&'static str, &'static str, fn() -> Result<Done>);
 
 /// The steps that every change must pass.
@@ -37,7 +37,7 @@ const QUICK: &[Step] = &[
         "dependencies and conventions: cargo xtask layers",
         layers,
     ),
-    ("lint", "no fault of a known class: cargo xtask lint", lint),
+    ("lint", "known kinds of mistakes: cargo xtask lint", lint),
     (
         "deny",
         "licences, duplicate versions and sources of dependencies",
@@ -62,17 +62,24 @@ const QUICK: &[Step] = &[
     ("default", "the binary without optional parts", default),
     (
         "services",
-        "the tests that need PostgreSQL, Redis or NATS, over servers started for them",
+        "the tests that need PostgreSQL, Redis or NATS",
         services,
     ),
     ("features", "each feature of each crate alone", features),
     (
+        "alone",
+        "programs outside of the workspace: cargo xtask alone",
+        alone,
+    ),
+    ("wasm", "layer 0 and llm-adapters for WebAssembly", wasm),
+    (
         "scaffold",
-        "what cargo xtask new-provider writes works",
+        "generated providers pass clippy and the conformance suite",
         scaffold,
     ),
+    ("python", "cargo xtask python", python),
     ("docs", "no warning from rustdoc", docs),
-    ("vectors", "test vectors from elsewhere, if any", vectors),
+    ("vectors", "external test vectors, if present", vectors),
     ("fixtures", "cargo xtask fixtures --check", fixtures),
     ("binary", "cargo build --release, with all parts", binary),
     ("clients", "cargo xtask clients --release", clients),
@@ -89,8 +96,14 @@ const LONG: &[Step] = &[
     ("mutants", "cargo xtask mutants: today's sample", mutants),
     ("bench-truth", "cargo xtask bench-truth", bench_truth),
     ("genai-bench", "cargo xtask genai-bench", genai_bench),
+    (
+        "agents",
+        "cargo xtask clients --full: agents, Codex, llmprobe",
+        agents,
+    ),
 ];
 
+/// The result of a step that did not fail.
 enum Done {
     Passed,
     Skipped(String),
@@ -114,12 +127,12 @@ fn run(mut args: lexopt::Parser) -> Result<()> {
         steps.extend(LONG.iter().filter(|_| full));
     }
     let mut report = Report::default();
-    for (name, about, work) in steps {
+    for (name, about, check) in steps {
         println!("\n== {name}: {about}");
-        let begin = Instant::now();
-        let done = work();
-        report.add(name, &done, begin.elapsed());
-        if let Err(error) = done {
+        let start = Instant::now();
+        let result = check();
+        report.add(name, &result, start.elapsed());
+        if let Err(error) = result {
             print!("\n{}", report.text());
             return Err(error.context(format!("step {name} failed")));
         }
@@ -155,20 +168,20 @@ struct Report {
 }
 
 impl Report {
-    fn add(&mut self, name: &str, done: &Result<Done>, time: Duration) {
-        let word = match done {
+    fn add(&mut self, name: &str, result: &Result<Done>, time: Duration) {
+        let outcome = match result {
             Ok(Done::Passed) => {
                 self.passed += 1;
                 "ok".to_owned()
             }
-            Ok(Done::Skipped(why)) => format!("skipped: {why}"),
+            Ok(Done::Skipped(reason)) => format!("skipped: {reason}"),
             Err(_) => {
                 self.failed += 1;
                 "FAIL".to_owned()
             }
         };
         self.time += time;
-        self.rows += &format!("{name:<WIDTH$} {:>7.1} s  {word}\n", time.as_secs_f64());
+        self.rows += &format!("{name:<WIDTH$} {:>7.1} s  {outcome}\n", time.as_secs_f64());
     }
 
     fn text(&self) -> String {
@@ -224,12 +237,12 @@ fn crates() -> Result<Done> {
     Ok(Done::Passed)
 }
 
-/// With the optional parts of the binary, which have tests, too.
+/// Includes the optional parts of the binary, which have tests too.
 fn test() -> Result<Done> {
     call("cargo test --workspace --features polyllm-cli/full")
 }
 
-/// The errors for parts that the binary lacks.
+/// Tests the error messages for optional parts that the binary was built without.
 fn default() -> Result<Done> {
     call("cargo test -p polyllm-cli --test bench_parts --test bench_report")
 }
@@ -243,8 +256,8 @@ fn services() -> Result<Done> {
     })
 }
 
-/// A build of the workspace unifies features, which hides that a crate does not enable one that it
-/// needs.
+/// Checks each feature alone: a build of the whole workspace unifies features, which hides that a
+/// crate does not enable a feature that it needs.
 fn features() -> Result<Done> {
     let metadata = tool::output(&mut tool::command(
         "cargo metadata --format-version 1 --no-deps",
@@ -256,7 +269,7 @@ fn features() -> Result<Done> {
     Ok(Done::Passed)
 }
 
-/// Tests for the crates of layer 0, which are used on their own; for the others, that they build.
+/// The crates of layer 0, which are used on their own, are tested; the others are only checked.
 fn feature_lines(metadata: &Value) -> Vec<String> {
     let packages = metadata["packages"]
         .as_array()
@@ -286,9 +299,30 @@ fn feature_lines(metadata: &Value) -> Vec<String> {
     lines
 }
 
+fn alone() -> Result<Done> {
+    alone::check()?;
+    Ok(Done::Passed)
+}
+
+fn wasm() -> Result<Done> {
+    if let Some(why) = wasm::missing() {
+        return Ok(Done::Skipped(why));
+    }
+    wasm::check()?;
+    Ok(Done::Passed)
+}
+
 /// A new provider, written into a copy of the workspace, passes clippy and conformance.
 fn scaffold() -> Result<Done> {
     new_provider::check()?;
+    Ok(Done::Passed)
+}
+
+fn python() -> Result<Done> {
+    if !wheel::is_possible() {
+        return Ok(Done::Skipped("no supported Python is installed".to_owned()));
+    }
+    wheel::check(false, true)?;
     Ok(Done::Passed)
 }
 
@@ -298,7 +332,7 @@ fn docs() -> Result<Done> {
     Ok(Done::Passed)
 }
 
-/// External vectors are not part of the project. The tests that need them are ignored elsewhere.
+/// External vectors are not part of the repository. The tests that need them are `#[ignore]`d.
 fn vectors() -> Result<Done> {
     let shared = std::env::var_os("POLYLLM_SHARED").map(PathBuf::from);
     let folder = shared
@@ -329,7 +363,12 @@ fn binary() -> Result<Done> {
 }
 
 fn clients() -> Result<Done> {
-    clients::check("", true)?;
+    clients::check(clients::Suite::Quick, "", true)?;
+    Ok(Done::Passed)
+}
+
+fn agents() -> Result<Done> {
+    clients::check(clients::Suite::Full, "", true)?;
     Ok(Done::Passed)
 }
 
@@ -358,8 +397,8 @@ fn bench_truth() -> Result<Done> {
 
 fn genai_bench() -> Result<Done> {
     if !genai_bench::is_installed()? {
-        let why = "genai-bench (1.3 GB) is not installed: `cargo xtask genai-bench` does that";
-        return Ok(Done::Skipped(why.to_owned()));
+        let reason = "genai-bench (1.3 GB) is not installed: run `cargo xtask genai-bench`";
+        return Ok(Done::Skipped(reason.to_owned()));
     }
     genai_bench::check()?;
     Ok(Done::Passed)

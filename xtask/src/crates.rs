@@ -1,4 +1,4 @@
-//! How much the default build of the binary compiles.
+//! The number of crates that the default build of the binary compiles.
 
 use std::collections::BTreeSet;
 
@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use crate::tool;
 
-/// Checks that `cargo build` compiles at most [`MOST`] crates, build scripts included.
+/// Checks that `cargo build` compiles at most [`MAX_CRATES`] crates, build scripts included.
 pub(crate) fn check() -> Result<()> {
     let tree = tool::output(&mut tool::command(
         "cargo tree -p polyllm-cli -e normal,build --prefix none",
@@ -17,14 +17,14 @@ pub(crate) fn check() -> Result<()> {
         .context("cargo metadata lists no packages")?;
     println!("the default build of polyllm-cli compiles {count} crates, build scripts included");
     ensure!(
-        count <= MOST,
-        "at most {MOST} are allowed: put what few users need behind a feature of polyllm-cli"
+        count <= MAX_CRATES,
+        "at most {MAX_CRATES} are allowed: put parts that few users need behind a feature of polyllm-cli"
     );
     Ok(())
 }
 
-/// Counts as Cargo's progress bar does: each package once; twice more for a build script, which is
-/// compiled and run.
+/// Counts like Cargo's progress bar: each package once, and twice more if it has a build script, which
+/// is compiled and run.
 fn count(tree: &str, metadata: &Value) -> Option<usize> {
     // `name v1.2.3 (…)`.
     let key = |line: &str| line.split(' ').take(2).collect::<Vec<_>>().join(" ");
@@ -41,7 +41,7 @@ fn count(tree: &str, metadata: &Value) -> Option<usize> {
     Some(built.len() + 2 * scripts.count())
 }
 
-const MOST: usize = 200;
+const MAX_CRATES: usize = 200;
 
 #[cfg(test)]
 mod tests {

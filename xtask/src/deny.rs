@@ -4,7 +4,7 @@ use anyhow::Result;
 
 use crate::tool;
 
-/// Why they cannot run here, if so.
+/// The reason why the checks cannot run on this machine, or `None`.
 pub(crate) fn missing() -> Option<String> {
     let version = tool::output(&mut tool::command("cargo deny --version"));
     version.is_err().then(|| {
@@ -19,8 +19,8 @@ pub(crate) fn check() -> Result<()> {
     )))
 }
 
-/// Checks for known vulnerabilities and yanked versions. Returns why the check was skipped, such as
-/// a database that cannot be fetched.
+/// Checks for known vulnerabilities and yanked versions. Returns the reason if the check was skipped
+/// because the database cannot be fetched.
 pub(crate) fn advisories() -> Result<Option<String>> {
     if let Err(error) = tool::output(&mut tool::command(&format!("{DENY} fetch db"))) {
         return Ok(Some(unavailable(&error.to_string())));
@@ -31,7 +31,7 @@ pub(crate) fn advisories() -> Result<Option<String>> {
     Ok(None)
 }
 
-/// The last line of what git wrote is its reason.
+/// The reason for skipping the check: the last line of the error of git.
 fn unavailable(error: &str) -> String {
     let mut lines = error.lines().map(str::trim).filter(|line| !line.is_empty());
     let reason = lines.next_back().unwrap_or("unknown reason");

@@ -46,7 +46,7 @@ fn run(mut args: lexopt::Parser) -> Result<()> {
     }
 }
 
-/// Fails when `fixtures/` is not what the generators make.
+/// Fails if `fixtures/` is not up to date. Returns whether there are generators.
 pub(crate) fn check_all() -> Result<bool> {
     match generate()? {
         Some(fresh) => check(&fresh, &tool::root().join("fixtures")).map(|()| true),
@@ -54,7 +54,7 @@ pub(crate) fn check_all() -> Result<bool> {
     }
 }
 
-/// Runs the generators, if there are any, into a folder of their own.
+/// Runs the generators, if there are any, and returns the folder of their output.
 fn generate() -> Result<Option<PathBuf>> {
     let sources = tool::root().join("xtask/fixtures");
     let generators = files(&sources)?;
@@ -99,7 +99,7 @@ fn check(fresh: &Path, fixtures: &Path) -> Result<()> {
     if !faults.is_empty() {
         bail!("fixtures/README.md does not say where each fixture comes from");
     }
-    println!("the fixtures are what their generators make");
+    println!("the fixtures are up to date");
     Ok(())
 }
 
@@ -123,12 +123,12 @@ fn update(fresh: &Path, fixtures: &Path) -> Result<()> {
         .with_context(|| format!("cannot change {}", path.display()))?;
     }
     if changes.is_empty() {
-        println!("the fixtures are what their generators make");
+        println!("the fixtures are up to date");
     }
     Ok(())
 }
 
-/// What makes `fixtures` the same as `fresh`; paths are relative to both.
+/// A change that makes a file in `fixtures` the same as in `fresh`. Paths are relative to both.
 #[derive(Debug, Eq, PartialEq)]
 enum Change {
     Write(PathBuf),
@@ -168,7 +168,7 @@ fn changes(fresh: &Path, fixtures: &Path) -> Result<Vec<Change>> {
     Ok(changes)
 }
 
-/// The files in a folder and below it, relative to it; none if there is no such folder.
+/// The files in a folder and its subfolders, relative to it; none if there is no such folder.
 fn files(folder: &Path) -> Result<BTreeSet<PathBuf>> {
     let mut found = BTreeSet::new();
     let mut folders = vec![PathBuf::new()];

@@ -38,11 +38,14 @@ fn run(mut args: lexopt::Parser) -> Result<()> {
         bail!("{why}");
     }
     let count = check(seconds, &only)?;
+    if count == 0 && !only.is_empty() {
+        return Err(lexopt::Error::from(format!("no fuzz target contains '{only}'")).into());
+    }
     println!("{count} fuzz targets found no failure");
     Ok(())
 }
 
-/// Why the targets cannot be built here, if so.
+/// The reason why the targets cannot be built on this machine, or `None`.
 pub(crate) fn missing() -> Option<String> {
     let compiler = std::env::var("CXX").unwrap_or_else(|_| "c++".to_owned());
     let version = tool::output(Process::new(&compiler).arg("--version"));
@@ -120,8 +123,8 @@ fn fuzz(folder: &Path, target: &Target, seconds: u32) -> Result<()> {
     let Target { package, name } = target;
     let line = format!("cargo build --release --bin {name} --target {host}");
     let mut build = tool::command(&line);
-    // As cargo-fuzz builds, but without the sanitizers that need a nightly compiler. `--target`
-    // keeps the flags from build scripts.
+    // The flags of cargo-fuzz, without the sanitizers, which need a nightly compiler. With `--target`,
+    // Cargo does not apply the flags to build scripts.
     build
         .current_dir(folder)
         .env("CARGO_TARGET_DIR", &built)
@@ -139,7 +142,7 @@ fn fuzz(folder: &Path, target: &Target, seconds: u32) -> Result<()> {
         .arg(format!("-artifact_prefix={}/", work.display()))
         .arg(&corpus)
         .current_dir(&work);
-    // What was collected for the crate is read, and not written to.
+    // libFuzzer reads this corpus, but writes only into the first.
     let seeds = folder.join("corpus").join(name);
     if seeds.is_dir() {
         process.arg(seeds);
@@ -147,7 +150,7 @@ fn fuzz(folder: &Path, target: &Target, seconds: u32) -> Result<()> {
     tool::run(&mut process)
 }
 
-/// The triple of this machine.
+/// The target triple of this machine.
 fn host() -> Result<String> {
     let version = tool::output(&mut tool::command("rustc -vV"))?;
     let host = version.lines().find_map(|line| line.strip_prefix("host: "));
@@ -158,7 +161,7 @@ const FLAGS: &str = "--cfg fuzzing -Cdebug-assertions -Ccodegen-units=1 -Cpasses
     -Cllvm-args=-sanitizer-coverage-level=4 -Cllvm-args=-sanitizer-coverage-inline-8bit-counters \
     -Cllvm-args=-sanitizer-coverage-pc-table";
 
-/// One input may take 10 s, and 2 GiB.
+/// The limits for one input: 10 s and 2 GiB.
 const LIMITS: [&str; 4] = [
     "-timeout=10",
     "-rss_limit_mb=2048",

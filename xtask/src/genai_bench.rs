@@ -1,4 +1,4 @@
-//! `cargo xtask genai-bench`: genai-bench's own commands read what `polyllm bench` writes.
+//! `cargo xtask genai-bench`: checks that genai-bench can read the files of `polyllm bench`.
 
 use std::fs;
 use std::path::Path;
@@ -27,7 +27,7 @@ fn run(mut args: lexopt::Parser) -> Result<()> {
 
 /// Whether genai-bench was installed by an earlier run.
 pub(crate) fn is_installed() -> Result<bool> {
-    Ok(tool::target()?.join("genai-bench").is_dir())
+    Ok(python::is_cached(&tool::target()?.join("genai-bench")))
 }
 
 pub(crate) fn check() -> Result<()> {
@@ -47,7 +47,7 @@ pub(crate) fn check() -> Result<()> {
             .args(line.split_whitespace())
             .arg(option)
             .arg(&folder);
-        // It writes its log where it is.
+        // It writes its log into the current folder.
         tool::run(command.current_dir(&target))
     };
     genai_bench("excel --excel-name theirs", "--experiment-folder")?;

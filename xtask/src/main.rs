@@ -6,6 +6,7 @@
     reason = "a command talks to its terminal"
 )]
 
+mod alone;
 mod bench;
 mod bench_truth;
 mod ci;
@@ -23,6 +24,8 @@ mod python;
 mod services;
 mod tool;
 mod vectors;
+mod wasm;
+mod wheel;
 
 use std::process::ExitCode;
 
@@ -78,6 +81,7 @@ struct Command {
 }
 
 const COMMANDS: &[Command] = &[
+    alone::COMMAND,
     bench::COMMAND,
     bench_truth::COMMAND,
     ci::COMMAND,
@@ -89,6 +93,7 @@ const COMMANDS: &[Command] = &[
     lint::COMMAND,
     mutants::COMMAND,
     new_provider::COMMAND,
+    wheel::COMMAND,
     vectors::COMMAND,
 ];
 

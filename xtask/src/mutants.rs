@@ -1,4 +1,4 @@
-//! `cargo xtask mutants`: cargo-mutants over the providers and the wire that they share.
+//! `cargo xtask mutants`: cargo-mutants over the providers.
 
 use std::fs;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -38,7 +38,7 @@ fn run(mut args: lexopt::Parser) -> Result<()> {
     check(shard)
 }
 
-/// Every `count`th mutant, from `first`.
+/// Every `count`th mutant, starting with `first`.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) struct Shard {
     first: u64,
@@ -57,7 +57,7 @@ impl Shard {
     }
 }
 
-/// Another sample each day.
+/// The shard of today: a different one each day.
 pub(crate) fn of_today() -> Result<Shard> {
     let now = SystemTime::now().duration_since(UNIX_EPOCH);
     let days = now.context("the clock is before 1970")?.as_secs() / (24 * 3600);
@@ -67,7 +67,7 @@ pub(crate) fn of_today() -> Result<Shard> {
     })
 }
 
-/// Why it cannot run here, if so.
+/// The reason why cargo-mutants cannot run on this machine, or `None`.
 pub(crate) fn missing() -> Option<String> {
     let version = tool::output(&mut tool::command("cargo mutants --version"));
     version
@@ -75,7 +75,7 @@ pub(crate) fn missing() -> Option<String> {
         .then(|| "cargo-mutants is not installed: `cargo install cargo-mutants`".to_owned())
 }
 
-/// Fails when more mutants survive than may.
+/// Fails if more mutants survive than allowed.
 pub(crate) fn check(shard: Shard) -> Result<()> {
     let (mut caught, mut missed) = (0, Vec::new());
     for package in PACKAGES {
@@ -109,7 +109,7 @@ fn test(package: &str, Shard { first, count }: Shard) -> Result<Results> {
         // Tests need no debug information.
         .env("CARGO_PROFILE_DEV_DEBUG", "0")
         .env("PROPTEST_CASES", "16");
-    // The status does not distinguish a survivor from a timeout: the lists do.
+    // The exit status does not distinguish missed mutants from timeouts; the lists do.
     let outcome = tool::run(&mut mutants);
     let lists = output.join("mutants.out");
     let lines = |list: &str| -> Result<Vec<String>> {
@@ -126,20 +126,20 @@ fn test(package: &str, Shard { first, count }: Shard) -> Result<Results> {
 
 fn judge(caught: usize, missed: &[String]) -> Result<()> {
     let tried = caught + missed.len();
-    if missed.len() * 100 > tried * SURVIVE {
+    if missed.len() * 100 > tried * MAX_SURVIVING_PERCENT {
         bail!(
-            "more than {SURVIVE} % of {tried} mutants survive:\n{}",
+            "more than {MAX_SURVIVING_PERCENT} % of {tried} mutants survive:\n{}",
             missed.join("\n")
         );
     }
     Ok(())
 }
 
-/// The crate `provider-conformance` is tested by broken providers instead.
+/// `provider-conformance` is missing: tests with broken providers cover it.
 const PACKAGES: [&str; 3] = ["provider-openai", "provider-replicate", "provider-together"];
 const SHARDS: u64 = 30;
-/// The percentage of a sample that may survive.
-const SURVIVE: usize = 20;
+/// The percentage of a shard that may survive.
+const MAX_SURVIVING_PERCENT: usize = 20;
 
 #[cfg(test)]
 mod tests {

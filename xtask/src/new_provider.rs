@@ -22,8 +22,9 @@ pub(crate) const COMMAND: Command = Command {
 Writes crates/provider-NAME, a complete provider for an OpenAI-compatible upstream that passes the
 conformance suite against a simulated upstream. With --custom, the upstream is not OpenAI-compatible:
 it has its own schema, a key in its own header, and streams in NDJSON. Adds the crate to the workspace
-and, behind a feature NAME, to the crate polyllm. The library, the gateway and the command line take their providers from there, so no
-other list has to be edited. Existing files of the crate are never overwritten.
+and, behind a feature NAME, to the crate polyllm. The library, the gateway and the command line take
+their providers from there, so no other list has to be edited. Existing files of the crate are never
+overwritten.
 
 NAME consists of lower-case letters, digits and hyphens, such as acme or fire-works. Its model names
 start with NAME/ (with underscores for hyphens).",
@@ -50,18 +51,18 @@ fn run(mut args: lexopt::Parser) -> Result<()> {
         "wrote crates/provider-{kebab}, and entered it in Cargo.toml and crates/polyllm
 
 Next:
-  cargo test -p provider-{kebab}     it passes the conformance suite as it is
+  cargo test -p provider-{kebab}     passes without changes
   crates/provider-{kebab}/src        config.rs: settings and parameters; wire.rs: how its API differs from
                                      OpenAI's; error.rs: its codes; client.rs: what it can do
   crates/provider-{kebab}/tests      let the simulated upstream behave like the real one
-  crates/provider-{kebab}/README.md  say what is translated
+  crates/provider-{kebab}/README.md  describe what is translated
 
-The library, the gateway and the command serve {snake}/… models already."
+The library, the gateway and the command line already serve {snake}/… models."
     );
     Ok(())
 }
 
-/// Writes and builds a provider in a copy of the workspace and runs its suite: what CI proves.
+/// Generates a provider of each form in a copy of the workspace, and builds and tests them.
 pub(crate) fn check() -> Result<()> {
     let copy = std::env::temp_dir().join(format!("polyllm-scaffold-{}", std::process::id()));
     let _ = fs::remove_dir_all(&copy);
@@ -85,7 +86,7 @@ fn check_in(copy: &Path) -> Result<()> {
     }
     write(copy, &Names::new("scaffold-test")?, Form::OpenAi)?;
     write(copy, &Names::new("scaffold-custom")?, Form::Custom)?;
-    fs::write(copy.join("crates/polyllm/tests/scaffold.rs"), IS_REGISTERED)?;
+    fs::write(copy.join("crates/polyllm/tests/scaffold.rs"), REGISTRY_TEST)?;
     let target = tool::target()?;
     for line in [
         "cargo fmt --check -p provider-scaffold-test -p provider-scaffold-custom -p polyllm",
@@ -101,13 +102,13 @@ fn check_in(copy: &Path) -> Result<()> {
         tool::run(&mut command)?;
     }
     let took = begin.elapsed();
-    if took > LONGEST {
-        bail!("the scaffold took {took:?}, which is more than {LONGEST:?}");
+    if took > TIME_LIMIT {
+        bail!("the scaffold took {took:?}, which is more than {TIME_LIMIT:?}");
     }
     Ok(())
 }
 
-/// Writes the crate and adds it to the lists; changes nothing if that is impossible.
+/// Writes the crate and adds it to the lists of crates. Changes nothing if an edit is impossible.
 fn write(root: &Path, names: &Names, form: Form) -> Result<()> {
     for (path, text) in changes(root, names, form)? {
         fs::create_dir_all(path.parent().context("a file without a folder")?)?;
@@ -118,7 +119,7 @@ fn write(root: &Path, names: &Names, form: Form) -> Result<()> {
     tool::run(tool::command(&fmt).current_dir(root))
 }
 
-/// The files of the crate, and those that list the providers, as they will be.
+/// The files of the crate and those that list the providers, with their new contents.
 fn changes(root: &Path, names: &Names, form: Form) -> Result<Vec<(PathBuf, String)>> {
     let folder = root
         .join("crates")
@@ -179,8 +180,8 @@ fn changes(root: &Path, names: &Names, form: Form) -> Result<Vec<(PathBuf, Strin
     ] {
         let path = root.join(file);
         let mut text = fs::read_to_string(&path).with_context(|| format!("cannot read {file}"))?;
-        for (start, inside, entry) in entries {
-            text = enter(&text, start, inside, entry)
+        for (start, part, entry) in entries {
+            text = enter(&text, start, part, entry)
                 .with_context(|| format!("{file} has no place for {entry:?}"))?;
         }
         changed.push((path, text));
@@ -191,18 +192,18 @@ fn changes(root: &Path, names: &Names, form: Form) -> Result<Vec<(PathBuf, Strin
     Ok(changed)
 }
 
-/// Puts `entry` in alphabetical order among the lines that begin with `start` and hold `inside`.
+/// Inserts `entry` in alphabetical order among the lines that begin with `start` and contain `part`.
 ///
-/// An entry of two lines has a comment or an attribute first, as its neighbours have.
-fn enter(text: &str, start: &str, inside: &str, entry: &str) -> Option<String> {
+/// If the entry has two lines, the first is a comment or an attribute, like those of its neighbours.
+fn enter(text: &str, start: &str, part: &str, entry: &str) -> Option<String> {
     let lines: Vec<&str> = text.lines().collect();
-    let own = entry.lines().next_back()?;
+    let last = entry.lines().next_back()?;
     let above = entry.lines().count() - 1;
-    let is_sibling = |line: &str| line.starts_with(start) && line.contains(inside);
+    let is_sibling = |line: &str| line.starts_with(start) && line.contains(part);
     let siblings: Vec<usize> = (0..lines.len())
         .filter(|&at| is_sibling(lines[at]))
         .collect();
-    let at = match siblings.iter().find(|&&at| lines[at] > own) {
+    let at = match siblings.iter().find(|&&at| lines[at] > last) {
         Some(after) => after.checked_sub(above)?,
         None => siblings.last()? + 1,
     };
@@ -211,10 +212,11 @@ fn enter(text: &str, start: &str, inside: &str, entry: &str) -> Option<String> {
     Some(lines.join("\n") + "\n")
 }
 
-const LONGEST: Duration = Duration::from_secs(600);
+/// The longest time that the check may take.
+const TIME_LIMIT: Duration = Duration::from_secs(600);
 
-/// A test of the umbrella with its default features.
-const IS_REGISTERED: &str = "\
+/// A test of the crate polyllm with its default features.
+const REGISTRY_TEST: &str = "\
 //! The providers of the default features.\n
 #[test]
 fn a_new_provider_is_known_by_default() {
@@ -278,6 +280,17 @@ mod tests {
         );
         assert!(text("Cargo.toml").contains("provider-fire-works = { path"));
         assert!(text("crates/polyllm/src/lib.rs").contains("provider_fire_works::register("));
+        // `cargo xtask layers` requires it.
+        let readme = text("crates/provider-fire-works/README.md");
+        let workspace = text("Cargo.toml");
+        let version = workspace
+            .lines()
+            .find_map(|line| line.strip_prefix("rust-version = \""));
+        let version = version.and_then(|rest| rest.split('"').next()).unwrap();
+        assert!(
+            readme.contains(&format!("Requires Rust {version}.")),
+            "{readme}"
+        );
     }
 
     #[test]

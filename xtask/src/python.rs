@@ -1,4 +1,4 @@
-//! Python's packages, kept under target/ until their requirements change.
+//! Packages for Python, cached under target/ until their requirements change.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -8,14 +8,23 @@ use anyhow::{Context, Result};
 
 use crate::tool;
 
-/// The interpreter of a virtual environment in `folder` with the packages of `requirements`, which
-/// is made anew when those are no longer the ones it was made with.
+/// The interpreter of a virtual environment in `folder` with the packages of `requirements`. The
+/// environment is created again when `requirements` changes.
 pub(crate) fn environment(folder: &Path, requirements: &Path) -> Result<PathBuf> {
+    environment_of(Path::new("python3"), folder, requirements)
+}
+
+/// Like [`environment`], for another interpreter.
+pub(crate) fn environment_of(
+    interpreter: &Path,
+    folder: &Path,
+    requirements: &Path,
+) -> Result<PathBuf> {
     let python = folder.join("bin/python");
-    kept(folder, &[requirements], || {
+    cached(folder, &[requirements], || {
         println!("installing {} for Python", requirements.display());
         tool::run(
-            Command::new("python3")
+            Command::new(interpreter)
                 .args(["-m", "venv", "--clear"])
                 .arg(folder),
         )
@@ -33,8 +42,8 @@ pub(crate) fn environment(folder: &Path, requirements: &Path) -> Result<PathBuf>
     Ok(python)
 }
 
-/// Runs `make`, unless it has already run for the same content of `sources`.
-pub(crate) fn kept(
+/// Runs `make` to fill a folder, unless it has already run for the same content of `sources`.
+pub(crate) fn cached(
     folder: &Path,
     sources: &[&Path],
     make: impl FnOnce() -> Result<()>,
@@ -44,16 +53,24 @@ pub(crate) fn kept(
         let shown = source.display();
         content += &fs::read_to_string(source).with_context(|| format!("cannot read {shown}"))?;
     }
-    let stamp = folder.join("made-from");
+    let stamp = folder.join(STAMP);
     if fs::read_to_string(&stamp).is_ok_and(|made_from| made_from == content) {
         return Ok(());
     }
-    // Without its stamp, an incomplete folder is made again the next time.
+    // Without the stamp, an incomplete folder is made again by the next run.
     let _ = fs::remove_file(&stamp);
     fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
     make()?;
     fs::write(&stamp, content).with_context(|| format!("cannot write {}", stamp.display()))
 }
+
+/// Whether [`cached`] has filled a folder.
+pub(crate) fn is_cached(folder: &Path) -> bool {
+    folder.join(STAMP).is_file()
+}
+
+/// The file with the content of the sources of a folder, which is written last.
+const STAMP: &str = "made-from";
 
 #[cfg(test)]
 mod tests {
@@ -68,10 +85,11 @@ mod tests {
         let mut made = 0;
         let mut make = |text: &str, works: bool| {
             fs::write(&source, text).unwrap();
-            let done = kept(&folder.join("made"), &[&source], || {
+            let done = cached(&folder.join("made"), &[&source], || {
                 made += 1;
                 if works { Ok(()) } else { bail!("no") }
             });
+            assert_eq!(done.is_ok(), is_cached(&folder.join("made")));
             (done.is_ok(), made)
         };
         assert_eq!(make("a", false), (false, 1));

@@ -18,7 +18,7 @@ pub(crate) enum Outcome {
     Missing(Vec<&'static str>),
 }
 
-/// Runs the tests over the servers that `LLM_BENCH_REDIS`, `LLM_BENCH_NATS` and
+/// Runs the tests with the servers that `LLM_BENCH_REDIS`, `LLM_BENCH_NATS` and
 /// `GATEWAY_STORE_POSTGRES` name. Without these variables, starts servers that end with the tests.
 pub(crate) fn check() -> Result<Outcome> {
     let mut missing: Vec<_> = ENGINES
@@ -48,7 +48,7 @@ pub(crate) fn check() -> Result<Outcome> {
     Ok(Outcome::Passed)
 }
 
-/// Only these: other tests are ignored for other reasons.
+/// Not all ignored tests of the workspace: others are ignored for other reasons.
 const LINES: [&str; 3] = [
     "cargo test -p gateway-store --features postgres -- --ignored",
     "cargo test -p llm-bench --all-features --lib coordinator -- --ignored",
@@ -59,7 +59,7 @@ struct Engine {
     variable: &'static str,
     scheme: &'static str,
     program: &'static str,
-    /// The port follows them.
+    /// The arguments before the port.
     arguments: &'static [&'static str],
 }
 
@@ -115,7 +115,7 @@ impl Engine {
                 return Ok(running);
             }
         }
-        bail!("{} ends instead of listening", self.program);
+        bail!("{} ended before it listened", self.program);
     }
 
     /// Starts the server; `None` if it ended.
@@ -138,12 +138,12 @@ impl Engine {
         };
         let begin = Instant::now();
         while TcpStream::connect((Ipv4Addr::LOCALHOST, port)).is_err() {
-            if begin.elapsed() > PATIENCE {
+            if begin.elapsed() > START_TIMEOUT {
                 bail!("{} does not listen on port {port}", self.program);
             }
             thread::sleep(Duration::from_millis(50));
         }
-        // A server that could not bind has ended, and another process listens there.
+        // A server that could not bind the port ends: then another process has answered.
         thread::sleep(Duration::from_millis(50));
         let ended = running
             .server
@@ -157,4 +157,4 @@ impl Engine {
 
 /// How often a server is started on another port.
 const ATTEMPTS: u32 = 5;
-const PATIENCE: Duration = Duration::from_secs(60);
+const START_TIMEOUT: Duration = Duration::from_secs(60);

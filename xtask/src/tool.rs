@@ -17,7 +17,7 @@ pub(crate) fn root() -> PathBuf {
         .map_or_else(|| PathBuf::from("."), Path::to_path_buf)
 }
 
-/// Where Cargo builds.
+/// Cargo's target folder.
 pub(crate) fn target() -> Result<PathBuf> {
     let metadata = output(&mut command("cargo metadata --format-version 1 --no-deps"))?;
     let metadata: Value = serde_json::from_str(&metadata)?;
@@ -27,7 +27,7 @@ pub(crate) fn target() -> Result<PathBuf> {
         .context("cargo metadata has no target_directory")
 }
 
-/// A program to run at the root, with words of a command line as arguments.
+/// A command that runs at the root, from a line with the program and its arguments.
 pub(crate) fn command(line: &str) -> Command {
     let mut words = line.split_whitespace();
     let program = words.next().unwrap_or_default();
@@ -40,7 +40,7 @@ pub(crate) fn command(line: &str) -> Command {
     command
 }
 
-/// Runs it with its output on the terminal.
+/// Runs a command with its output on the terminal.
 pub(crate) fn run(command: &mut Command) -> Result<()> {
     let status = command
         .status()
@@ -51,7 +51,7 @@ pub(crate) fn run(command: &mut Command) -> Result<()> {
     Ok(())
 }
 
-/// Runs it and returns what it printed.
+/// Runs a command and returns its standard output.
 pub(crate) fn output(command: &mut Command) -> Result<String> {
     let command = command.stderr(Stdio::piped());
     let out = command

@@ -1,4 +1,4 @@
-//! `cargo xtask vectors`: the codec and the templates over a folder of test vectors.
+//! `cargo xtask vectors`: checks the codec and the templates against a folder of test vectors.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -44,13 +44,13 @@ fn run(mut args: lexopt::Parser) -> Result<()> {
     check(&folder, known.as_deref())
 }
 
-/// Runs a program of its own, so that the other commands do not depend on the crates under test.
+/// Runs a separate program, so that xtask does not depend on the crates under test.
 pub(crate) fn check(folder: &Path, known: Option<&Path>) -> Result<()> {
     let mut vectors = tool::command("cargo run --quiet -p vectors --");
     for path in [Some(folder), known].into_iter().flatten() {
-        // The program runs at the root, and paths are given from wherever the user is.
+        // The program runs at the root, but the paths are relative to the current folder.
         let full = fs::canonicalize(path);
-        vectors.arg(full.with_context(|| format!("there is no {}", path.display()))?);
+        vectors.arg(full.with_context(|| format!("cannot find {}", path.display()))?);
     }
     tool::run(&mut vectors)
 }

@@ -23,6 +23,7 @@ pub(super) fn runs(results: &Results) -> Vec<u8> {
         let numbers = &run.aggregated;
         let outcomes = &numbers.extra.outcomes;
         let goodput = numbers.extra.goodput.as_ref();
+        let achieved = numbers.extra.achieved.as_ref();
         let mut line = vec![
             cell(&run.run.scenario).into_owned(),
             cell(&run.run.load.to_string()).into_owned(),
@@ -44,6 +45,10 @@ pub(super) fn runs(results: &Results) -> Vec<u8> {
             text(goodput.map(|goodput| goodput.share)),
             text(goodput.map(|goodput| goodput.requests_per_second)),
             text(numbers.extra.cost),
+            text(achieved.map(|load| load.in_flight)),
+            text(achieved.map(|load| load.starts_per_second)),
+            text(achieved.and_then(|load| load.scheduled_per_second)),
+            text(achieved.map(|load| load.slot_time_lost)),
         ];
         for metric in &metrics {
             line.extend(STATISTICS.map(|statistic| text(numbers.get(statistic, *metric))));
@@ -87,7 +92,7 @@ pub(super) fn requests(results: &Results) -> Vec<u8> {
         cold: bool,
         stalled: bool,
         finish_reason: Option<Cow<'a, str>>,
-        error_code: Option<i64>,
+        http_status: Option<i64>,
         error_message: Option<Cow<'a, str>>,
     }
     let mut writer = csv::Writer::from_writer(Vec::new());
@@ -127,7 +132,7 @@ pub(super) fn requests(results: &Results) -> Vec<u8> {
                 cold: row.cold,
                 stalled: row.stalled,
                 finish_reason: row.finish_reason.as_deref().map(cell),
-                error_code: row.error_code,
+                http_status: row.http_status(),
                 error_message: row.error_message.as_deref().map(cell),
             });
         }
@@ -161,7 +166,7 @@ fn text(value: Option<f64>) -> String {
     value.map(|value| value.to_string()).unwrap_or_default()
 }
 
-const HEAD: [&str; 18] = [
+const HEAD: [&str; 22] = [
     "scenario",
     "load",
     "num_concurrency",
@@ -180,6 +185,10 @@ const HEAD: [&str; 18] = [
     "goodput_share",
     "goodput_requests_per_second",
     "cost_dollars",
+    "achieved_in_flight",
+    "achieved_starts_per_second",
+    "scheduled_per_second",
+    "slot_time_lost",
 ];
 
 const STATISTICS: [Statistic; 9] = [

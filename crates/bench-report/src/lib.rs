@@ -1,4 +1,6 @@
 #![doc = include_str!("../README.md")]
+//!
+//! Start with [`Format`], [`write_reports`], [`markdown`] and [`merge`].
 #![forbid(unsafe_code)]
 
 mod chart;
@@ -17,7 +19,7 @@ mod xlsx;
 pub use error::ReportError;
 pub use markdown::markdown;
 pub use merge::{MergeError, merge};
-pub use write::{Format, write_comparison, write_reports};
+pub use write::{Format, write_comparison, write_plots, write_reports, write_spreadsheet};
 
 #[cfg(test)]
 mod hostile;

@@ -1,28 +1,37 @@
+use std::collections::BTreeMap;
 use std::fmt::Write;
 
 use llm_bench::Results;
 use llm_bench::stats::{Interval, Statistic};
-use llm_bench::summary::{Aggregated, Metric, Paired, RunSummary};
+use llm_bench::summary::{Achieved, Aggregated, Metric, Paired, RunSummary};
 use llm_provider::text::printable;
 
-use super::number::{count, date, duration, metric, number, percent};
+use super::number::{count, date, duration, metric, number, percent, tool};
 
 /// The summary of an experiment in Markdown, the content of `report.md`.
 pub fn markdown(results: &Results) -> String {
     let experiment = &results.experiment;
     let mut out = String::new();
+    let mut target = escaped(&experiment.backend);
+    if !experiment.api_base.is_empty() {
+        target = format!("{} ({target})", escaped(&experiment.api_base));
+    }
+    let mut facts = vec![format!(
+        "{} of {} at {target}",
+        experiment.task,
+        code(&experiment.model)
+    )];
+    if experiment.started_at_ms > 0 {
+        facts.push(date(experiment.started_at_ms));
+    }
+    facts.push(count(results.runs.len(), "run"));
+    facts.push(format!("by {}", escaped(&tool(&experiment.version))));
     // Writing to a string does not fail.
     let _ = write!(
         out,
-        "# {}\n\n{} of {} at {} ({}), {}, {}, by polyllm {}.\n\n",
+        "# {}\n\n{}.\n\n",
         escaped(&experiment.name),
-        experiment.task,
-        code(&experiment.model),
-        escaped(&experiment.api_base),
-        escaped(&experiment.backend),
-        date(experiment.started_at_ms),
-        count(results.runs.len(), "run"),
-        escaped(&experiment.version),
+        facts.join(", ")
     );
     out.push_str(HEAD);
     for run in &results.runs {
@@ -79,10 +88,12 @@ fn row(out: &mut String, label: &str, numbers: &Aggregated) {
     let goodput = numbers.extra.goodput.as_ref();
     let _ = writeln!(
         out,
-        "| {} | {} | {} | {} | {} | {} | {} | {} | {} | {} | {} |",
+        "| {} | {} | {} | {} | {} | {} | {} | {} | {} | {} | {} | {} | {} |",
         escaped(label),
         numbers.num_requests,
         percent(numbers.error_rate),
+        achieved(numbers, |load| load.in_flight),
+        achieved(numbers, |load| load.starts_per_second),
         number(numbers.requests_per_second),
         number(numbers.mean_output_throughput_tokens_per_s),
         at(Metric::Ttft, Statistic::Mean),
@@ -94,6 +105,12 @@ fn row(out: &mut String, label: &str, numbers: &Aggregated) {
     );
 }
 
+/// A part of the achieved load; a dash if it is not known.
+pub(super) fn achieved(numbers: &Aggregated, value: fn(&Achieved) -> f64) -> String {
+    let achieved = numbers.extra.achieved.as_ref();
+    achieved.map_or_else(|| "–".to_owned(), |achieved| number(value(achieved)))
+}
+
 fn errors(out: &mut String, runs: &[RunSummary]) {
     let failing = runs
         .iter()
@@ -103,12 +120,12 @@ fn errors(out: &mut String, runs: &[RunSummary]) {
         return;
     }
     out.push_str(
-        "\n## Errors\n\n| run | errors | of requests | rate | by status |\n|---|--:|--:|--:|---|\n",
+        "\n## Errors\n\n| run | errors | of requests | rate | by status or kind |\n|---|--:|--:|--:|---|\n",
     );
     for run in failing {
         let numbers = &run.aggregated;
-        let codes = numbers.error_codes_frequency.iter();
-        let codes: Vec<_> = codes.map(|(code, n)| format!("{code}: {n}")).collect();
+        let causes = causes(run).into_iter();
+        let causes: Vec<_> = causes.map(|(cause, n)| format!("{cause}: {n}")).collect();
         let _ = writeln!(
             out,
             "| {} | {} | {} | {} | {} |",
@@ -116,9 +133,22 @@ fn errors(out: &mut String, runs: &[RunSummary]) {
             numbers.num_error_requests,
             numbers.num_requests,
             percent(numbers.error_rate),
-            codes.join(", "),
+            causes.join(", "),
         );
     }
+}
+
+/// The measured failures by their HTTP status, or else by their kind, such as `disconnected`.
+pub(super) fn causes(run: &RunSummary) -> BTreeMap<String, u64> {
+    let mut causes = BTreeMap::new();
+    for row in run.measured().filter(|row| row.outcome.is_error()) {
+        let cause = match row.http_status() {
+            Some(status) => status.to_string(),
+            None => row.outcome.name().replace('_', " "),
+        };
+        *causes.entry(cause).or_default() += 1;
+    }
+    causes
 }
 
 /// Escapes a text so that it contains no Markdown and no HTML.
@@ -140,4 +170,4 @@ pub(super) fn code(text: &str) -> String {
     format!("`{}`", printable(&text))
 }
 
-const HEAD: &str = "| run | requests | errors | req/s | out tok/s | TTFT mean | TTFT p50 | TTFT p99 | TPOT mean | E2E p99 | goodput |\n|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|\n";
+const HEAD: &str = "| run | requests | errors | in flight | started/s | req/s | out tok/s | TTFT mean | TTFT p50 | TTFT p99 | TPOT mean | E2E p99 | goodput |\n|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|\n";

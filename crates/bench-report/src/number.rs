@@ -68,6 +68,14 @@ pub(super) fn date(ms: u64) -> String {
     time.replace('T', " ").replace('Z', " UTC")
 }
 
+/// The tool that measured, with its version. A genai-bench folder has the name in its version.
+pub(super) fn tool(version: &str) -> String {
+    match version.starts_with("genai-bench") {
+        true => version.to_owned(),
+        false => format!("polyllm {version}"),
+    }
+}
+
 /// A number with thousands separators.
 fn grouped(text: &str) -> String {
     let (whole, rest) = text.split_at(text.find('.').unwrap_or(text.len()));

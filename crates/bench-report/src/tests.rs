@@ -172,7 +172,113 @@ fn only_the_requested_formats_are_written() {
 #[test]
 fn the_spreadsheet_is_a_zip_file() {
     let (experiment, runs) = experiment();
-    let book = xlsx::workbook(&Results::new(experiment, &runs)).unwrap();
+    let book = {
+        let statistic = llm_bench::stats::Statistic::Mean;
+        xlsx::workbook(&Results::new(experiment, &runs), statistic).unwrap()
+    };
     assert!(book.starts_with(b"PK"));
     assert!(book.len() > 10_000, "{}", book.len());
+}
+
+#[test]
+fn a_folder_of_genai_bench_keeps_its_facts() {
+    let dir = tempdir().unwrap();
+    let folder = dir.path().join("together_text-to-text_m_20231114_221320");
+    fs::create_dir_all(&folder).unwrap();
+    let metadata = serde_json::json!({
+        "cmd": "genai-bench benchmark --api-base https://me:sk-secret@h/v1 --api-key sk-secret --warmup-ratio 0.25 --cooldown-ratio 0.25",
+        "benchmark_version": "0.0.5", "api_backend": "together", "api_model_name": "m",
+        "model": "m", "task": "text-to-text", "num_concurrency": [4], "batch_size": [1],
+        "iteration_type": "num_concurrency", "traffic_scenario": ["U(50,20)"],
+        "experiment_folder_name": "/tmp/out/together_text-to-text_m_20231114_221320",
+    });
+    let row = |code: Option<i64>, e2e: f64| {
+        serde_json::json!({"ttft": 0.05, "e2e_latency": e2e, "num_output_tokens": 9,
+            "num_input_tokens": 9, "total_tokens": 18, "error_code": code})
+    };
+    let rows = [
+        row(None, 9.0),
+        row(None, 1.0),
+        row(Some(503), 1.0),
+        row(None, 9.0),
+    ];
+    let run = serde_json::json!({
+        "aggregated_metrics": {"scenario": "U(50,20)", "num_concurrency": 4, "batch_size": 1,
+            "iteration_type": "num_concurrency", "run_duration": 2.0, "stats": {}},
+        "individual_request_metrics": rows, "_time_unit": "s",
+    });
+    let write = |name: &str, text: String| fs::write(folder.join(name), text).unwrap();
+    write("experiment_metadata.json", metadata.to_string());
+    write(
+        "U50_20_text-to-text_num_concurrency_4_time_2s.json",
+        run.to_string(),
+    );
+    let results = Results::load(&folder).unwrap();
+    let text = markdown(&results);
+    for fact in [
+        "# together_text-to-text_m_20231114_221320",
+        "at https://h/v1 (together), 2023-11-14 22:13:20 UTC",
+        "by genai-bench 0.0.5.",
+        "| U(50,20) concurrency 4 |",
+        "| 503: 1 |",
+    ] {
+        assert!(text.contains(fact), "{fact}: {text}");
+    }
+    assert!(!text.contains("sk-secret"));
+    // The first and the last quarter are not measured.
+    let numbers = &results.runs[0].aggregated;
+    assert_eq!(
+        (numbers.num_completed_requests, numbers.num_requests),
+        (1, 2)
+    );
+    let files = write_reports(&Folder::open(&folder), &results, &formats()).unwrap();
+    assert!(files.iter().all(|file| file.parent() == Some(&folder)));
+}
+
+#[test]
+fn failures_have_a_kind_instead_of_an_invented_status() {
+    let (experiment, mut runs) = experiment();
+    let mut cut = refused(90, 0, 500);
+    cut.http_status = Some(200);
+    if let Outcome::Failed(failure) = &mut cut.outcome {
+        failure.kind = llm_bench::FailureKind::Disconnected;
+    }
+    runs[0].records.push(cut);
+    let results = Results::new(experiment, &runs);
+    let text = markdown(&results);
+    assert!(text.contains("| disconnected: 1 |"), "{text}");
+    let page = html::page(&[results]);
+    assert!(!page.contains("<th>503</th>"));
+    assert!(page.contains("<th></th><td class=\"text\">disconnected</td>"));
+}
+
+#[test]
+fn embeddings_have_their_own_figures() {
+    let (mut experiment, mut runs) = experiment();
+    experiment.task = llm_bench::Task::TextToEmbeddings;
+    for record in runs.iter_mut().flat_map(|run| &mut run.records) {
+        record.tokens.output = 0;
+    }
+    let page = html::page(&[Results::new(experiment, &runs)]);
+    for text in ["Documents/s", "Input throughput", "<th>Input tok/s</th>"] {
+        assert!(page.contains(text), "{text}");
+    }
+    assert!(!page.contains("<th>Output tok/s</th>"));
+}
+
+#[test]
+fn warnings_are_grouped_and_name_their_experiment() {
+    let results = ["one", "two"].map(|name| {
+        let (mut experiment, mut runs) = experiment();
+        experiment.name = name.to_owned();
+        for run in &mut runs {
+            run.client.skipped_prompts = 3;
+        }
+        Results::new(experiment, &runs)
+    });
+    let page = html::page(&results);
+    assert!(page.contains("5 other runs with this warning"));
+    assert!(page.contains("<b>one · D(100,20) concurrency 1</b> 3 prompts could not"));
+    let tile = "<small>two · D(100,20)";
+    assert!(page.contains("<small>one · D(100,20)") || page.contains(tile));
 }

@@ -57,7 +57,7 @@ pub fn write_reports(
             }
             Format::Xlsx => {
                 let name = format!("{}_summary.xlsx", results.experiment.file_name());
-                let book = workbook(folder, &name, results)?;
+                let book = workbook(folder, &name, results, Statistic::Mean)?;
                 add(&name, book)?;
             }
             Format::Svg => {
@@ -68,6 +68,34 @@ pub fn write_reports(
         }
     }
     Ok(files)
+}
+
+/// Writes `NAME.xlsx` into the experiment's folder, with a statistic of the latencies other than
+/// the mean, as genai-bench's `excel --metric-percentile`.
+///
+/// # Errors
+/// If the file cannot be written, `name` is not a plain file name, or this build has no
+/// spreadsheets.
+pub fn write_spreadsheet(
+    folder: &Folder,
+    results: &Results,
+    name: &str,
+    statistic: Statistic,
+) -> Result<PathBuf, ReportError> {
+    let name = format!("{}.xlsx", name.trim_end_matches(".xlsx"));
+    let book = workbook(folder, &name, results, statistic)?;
+    Ok(folder.write(&name, &book)?)
+}
+
+/// Writes the charts of experiments as SVG files into a folder and returns their paths.
+///
+/// # Errors
+/// If a file cannot be written.
+pub fn write_plots(folder: &Folder, all: &[Results]) -> Result<Vec<PathBuf>, ReportError> {
+    let files = plots(all)
+        .into_iter()
+        .map(|(name, text)| Ok(folder.write(&name, text.as_bytes())?));
+    files.collect()
 }
 
 /// Writes an HTML page that compares several experiments.
@@ -82,15 +110,20 @@ pub fn write_comparison(path: &Path, all: &[Results]) -> Result<(), ReportError>
 }
 
 #[cfg(feature = "xlsx")]
-fn workbook(folder: &Folder, name: &str, results: &Results) -> Result<Vec<u8>, ReportError> {
-    crate::xlsx::workbook(results).map_err(|error| ReportError::Spreadsheet {
+fn workbook(
+    folder: &Folder,
+    name: &str,
+    results: &Results,
+    statistic: Statistic,
+) -> Result<Vec<u8>, ReportError> {
+    crate::xlsx::workbook(results, statistic).map_err(|error| ReportError::Spreadsheet {
         path: folder.path().join(name),
         source: error.into(),
     })
 }
 
 #[cfg(not(feature = "xlsx"))]
-fn workbook(_: &Folder, _: &str, _: &Results) -> Result<Vec<u8>, ReportError> {
+fn workbook(_: &Folder, _: &str, _: &Results, _: Statistic) -> Result<Vec<u8>, ReportError> {
     Err(ReportError::Unsupported(Format::Xlsx))
 }
 

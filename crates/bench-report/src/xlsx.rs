@@ -1,17 +1,26 @@
 //! The spreadsheet, with genai-bench's sheets and columns.
 
 use llm_bench::Results;
-use llm_bench::stats::Statistic;
-use llm_bench::summary::{Metric, RunSummary, Unit};
+use llm_bench::stats::{Statistic, Stats};
+use llm_bench::summary::{Achieved, Metric, RunSummary, Unit};
 use llm_bench::{IterationType, Task};
 use rust_xlsxwriter::{Format, FormatAlign, Workbook, Worksheet, XlsxError};
 use serde_json::Value;
 
-/// The content of the workbook file.
-pub(super) fn workbook(results: &Results) -> Result<Vec<u8>, XlsxError> {
+/// The content of the workbook file. `statistic` is that of the latencies in the appendix and of
+/// the speed in the summary.
+pub(super) fn workbook(results: &Results, statistic: Statistic) -> Result<Vec<u8>, XlsxError> {
     let mut book = Workbook::new();
-    summary(book.add_worksheet().set_name("Summary")?, results)?;
-    appendix(book.add_worksheet().set_name("Appendix")?, results)?;
+    summary(
+        book.add_worksheet().set_name("Summary")?,
+        results,
+        statistic,
+    )?;
+    appendix(
+        book.add_worksheet().set_name("Appendix")?,
+        results,
+        statistic,
+    )?;
     metadata(
         book.add_worksheet().set_name("Experiment Metadata")?,
         results,
@@ -30,7 +39,11 @@ pub(super) fn workbook(results: &Results) -> Result<Vec<u8>, XlsxError> {
 }
 
 /// Per scenario, the highest load with an acceptable speed for a user.
-fn summary(sheet: &mut Worksheet, results: &Results) -> Result<(), XlsxError> {
+fn summary(
+    sheet: &mut Worksheet,
+    results: &Results,
+    statistic: Statistic,
+) -> Result<(), XlsxError> {
     let embeddings = is_embeddings(results);
     let (load, what) = match results.experiment.iteration_type {
         IterationType::BatchSize => ("Batch Size", "throughput"),
@@ -49,7 +62,7 @@ fn summary(sheet: &mut Worksheet, results: &Results) -> Result<(), XlsxError> {
             .runs
             .iter()
             .filter(|run| run.aggregated.scenario == scenario);
-        let best = fast_enough(runs, target, embeddings);
+        let best = fast_enough(runs, target, embeddings, statistic);
         let per_minute =
             |run: &RunSummary| run.aggregated.mean_total_tokens_throughput_tokens_per_s * 60.0;
         rows.add(vec![
@@ -68,6 +81,7 @@ fn fast_enough<'a>(
     runs: impl Iterator<Item = &'a RunSummary>,
     target: f64,
     embeddings: bool,
+    statistic: Statistic,
 ) -> Option<&'a RunSummary> {
     let mut best: Option<&RunSummary> = None;
     for run in runs {
@@ -75,7 +89,7 @@ fn fast_enough<'a>(
         let speed = if embeddings {
             Some(numbers.mean_total_tokens_throughput_tokens_per_s)
         } else {
-            numbers.get(Statistic::Mean, Metric::OutputInferenceSpeed)
+            numbers.get(statistic, Metric::OutputInferenceSpeed)
         };
         if !speed.is_some_and(|speed| speed > target) {
             continue;
@@ -97,7 +111,11 @@ fn fast_enough<'a>(
 }
 
 /// A row per run.
-fn appendix(sheet: &mut Worksheet, results: &Results) -> Result<(), XlsxError> {
+fn appendix(
+    sheet: &mut Worksheet,
+    results: &Results,
+    statistic: Statistic,
+) -> Result<(), XlsxError> {
     let embeddings = is_embeddings(results);
     let load = match results.experiment.iteration_type {
         IterationType::BatchSize => "Batch Size",
@@ -116,27 +134,33 @@ fn appendix(sheet: &mut Worksheet, results: &Results) -> Result<(), XlsxError> {
         "Total Throughput (Input + Output) of Server (tokens/s)",
         // Not in genai-bench.
         "Error Rate",
+        "Requests in Flight",
+        "Requests Started per Second",
     ]);
     let mut rows = SheetWriter::new(sheet);
     rows.head(&head.map_to_owned())?;
     for run in &results.runs {
         let numbers = &run.aggregated;
-        let mean = |metric| value(numbers.get(Statistic::Mean, metric));
+        let chosen = |metric| value(numbers.get(statistic, metric));
+        let achieved =
+            |part: fn(&Achieved) -> f64| value(numbers.extra.achieved.as_ref().map(part));
         let mut row = vec![
             gpu(results).into(),
             use_case(&numbers.scenario).into(),
             iteration(results, run).into(),
-            mean(Metric::Ttft),
+            chosen(Metric::Ttft),
         ];
         if !embeddings {
-            row.push(mean(Metric::OutputInferenceSpeed));
+            row.push(chosen(Metric::OutputInferenceSpeed));
             row.push(numbers.mean_output_throughput_tokens_per_s.into());
         }
         row.extend([
-            mean(Metric::E2eLatency),
+            chosen(Metric::E2eLatency),
             numbers.requests_per_second.into(),
             numbers.mean_total_tokens_throughput_tokens_per_s.into(),
             numbers.error_rate.into(),
+            achieved(|load| load.in_flight),
+            achieved(|load| load.starts_per_second),
         ]);
         rows.add(row)?;
     }
@@ -208,12 +232,21 @@ fn aggregated(sheet: &mut Worksheet, results: &Results) -> Result<(), XlsxError>
                 .get(metric)
                 .copied()
                 .unwrap_or_default();
-            serde_json::to_string(&stats).unwrap_or_default().into()
+            statistics(&stats, metric.unit()).into()
         }));
         rows.add(row)?;
     }
     rows.hide_empty()?;
     rows.finish()
+}
+
+/// Statistics as JSON. Counts that are whole numbers have no decimal point, as in genai-bench.
+fn statistics(stats: &Stats, unit: Unit) -> String {
+    let text = serde_json::to_string(stats).unwrap_or_default();
+    match unit {
+        Unit::Tokens => text.replace(".0,", ",").replace(".0}", "}"),
+        _ => text,
+    }
 }
 
 /// A row per request.
@@ -408,7 +441,7 @@ fn use_case(scenario: &str) -> String {
     format!("{words}{scenario}")
 }
 
-const RUN_FIELDS: [&str; 9] = [
+const RUN_FIELDS: [&str; 10] = [
     "run_duration",
     "mean_output_throughput_tokens_per_s",
     "mean_input_throughput_tokens_per_s",
@@ -418,6 +451,7 @@ const RUN_FIELDS: [&str; 9] = [
     "error_rate",
     "num_error_requests",
     "num_completed_requests",
+    "num_requests",
 ];
 
 /// The metadata in genai-bench's order.

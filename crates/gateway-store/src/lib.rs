@@ -1,4 +1,6 @@
 #![doc = include_str!("../README.md")]
+//!
+//! Start with [`Store`], [`KeyCache`] and [`Ledger`].
 
 mod cache;
 mod error;
@@ -9,6 +11,7 @@ mod money;
 mod sql;
 mod store;
 mod time;
+mod url;
 
 pub use self::cache::{CacheOptions, KeyCache};
 pub use self::error::{Error, ErrorKind, Result};
@@ -23,3 +26,4 @@ pub use self::ledger::{
 pub use self::money::Money;
 pub use self::store::{Health, Store, StoreOptions};
 pub use self::time::{Clock, Period, Timestamp};
+pub use self::url::DatabaseUrl;

@@ -38,6 +38,13 @@ impl Money {
         Self(nanos)
     }
 
+    /// An amount of dollars that was computed with floating-point numbers: rounded to twelve
+    /// decimals, which removes the errors of the computation, and then up to a nano-dollar. `None` if
+    /// it is not a number or too large.
+    pub fn from_dollars(dollars: f64) -> Option<Self> {
+        format!("{dollars:.12}").parse().ok()
+    }
+
     /// The amount in nano-dollars.
     pub const fn nanos(self) -> i64 {
         self.0
@@ -223,6 +230,22 @@ mod tests {
             ("99999999999999999999999999999999999999", None),
         ] {
             assert_eq!(text.parse().ok(), nanos.map(Money), "{text}");
+        }
+    }
+
+    #[test]
+    fn errors_of_floating_point_numbers_are_removed() {
+        for (dollars, nanos) in [
+            (0.1 + 0.2, Some(300_000_000)),
+            (6e-8 * 3.0, Some(180)),
+            (1.5e-10, Some(1)),
+            (123.456_789_012_3, Some(123_456_789_013)),
+            (0.0, Some(0)),
+            (f64::NAN, None),
+            (f64::INFINITY, None),
+            (1e300, None),
+        ] {
+            assert_eq!(Money::from_dollars(dollars), nanos.map(Money), "{dollars}");
         }
     }
 

@@ -5,7 +5,7 @@ use tokio::sync::watch;
 use crate::keys::{Keys, Owners};
 use crate::ledger::Reports;
 use crate::sql::{Database, migrate};
-use crate::{Clock, Result};
+use crate::{Clock, DatabaseUrl, Result};
 
 /// How a [`Store`] behaves.
 #[derive(Clone, Debug)]
@@ -85,6 +85,14 @@ impl Store {
             database,
             clock: options.clock,
         })
+    }
+
+    /// Opens the database of a URL that was read before; see [`open`](Self::open).
+    ///
+    /// # Errors
+    /// Those of [`open`](Self::open).
+    pub async fn open_url(url: &DatabaseUrl, options: StoreOptions) -> Result<Self> {
+        Self::open(url.as_str(), options).await
     }
 
     /// The keys.

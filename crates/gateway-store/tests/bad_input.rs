@@ -70,14 +70,15 @@ async fn a_wrong_postgresql_url_is_rejected_without_its_password() {
     for url in [
         "postgres://root:s3cret@localhost:port/db",
         "postgres://root:s3cret@localhost/db?unknown=1",
+        "postgres://root:s3cret@localhost/db?schema=public&unknown=1",
         "postgres://",
     ] {
         let error = open(url).await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::InvalidUrl, "{url}: {error}");
         assert!(!full(&error).contains("s3cret"), "{url}");
     }
-    // Nothing listens on port 1.
-    let error = open("postgres://root:s3cret@127.0.0.1:1/db")
+    // Nothing listens on port 1. Prisma's parameters, as in LiteLLM's files, are ignored.
+    let error = open("postgres://root:s3cret@127.0.0.1:1/db?schema=public&connection_limit=5")
         .await
         .unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Unavailable, "{error}");
@@ -136,7 +137,7 @@ async fn a_half_migrated_database_is_rejected() {
         "DROP TABLE gateway_leases",
         "DROP TABLE gateway_usage",
         "DELETE FROM gateway_migrations",
-        "UPDATE gateway_migrations SET version = 0",
+        "UPDATE gateway_migrations SET version = 0 WHERE version = 1",
         "DELETE FROM gateway_migrations; DROP TABLE gateway_keys",
     ] {
         let place = Place::sqlite();

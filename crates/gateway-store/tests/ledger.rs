@@ -27,6 +27,7 @@ on_every_database!(
     many_records_are_written_in_order,
     a_budget_refuses_the_call_that_could_exceed_it,
     a_dropped_reservation_is_returned,
+    a_soft_budget_allows_calls_and_is_reported,
     the_budget_of_a_team_binds_all_its_keys,
     two_gateways_share_a_budget,
     the_leases_of_a_crashed_gateway_come_back,
@@ -174,6 +175,22 @@ async fn a_dropped_reservation_is_returned(place: &Place) {
     }
     ledger.flush().await.unwrap();
     assert_eq!(spend(&store, &key).await, Money::ZERO);
+}
+
+async fn a_soft_budget_allows_calls_and_is_reported(place: &Place) {
+    let store = place.open().await;
+    let found = access(&store, settings(|s| s.soft_budget = Some(dollars("1")))).await;
+    let ledger = ledger(&store).await;
+    for (id, exceeded) in [("a", 0), ("b", 0), ("c", 1)] {
+        let reservation = ledger.reserve(found.charge(), dollars("0.5")).await;
+        reservation.unwrap().settle(record(&found, id, "0.5"));
+        ledger.flush().await.unwrap();
+        let soft = store.reports().soft_exceeded().await.unwrap();
+        assert_eq!(soft.len(), exceeded, "{id}");
+        if let [(budget, spend)] = soft.as_slice() {
+            assert_eq!((budget.kind(), *spend), ("key", dollars("1.5")));
+        }
+    }
 }
 
 async fn the_budget_of_a_team_binds_all_its_keys(place: &Place) {

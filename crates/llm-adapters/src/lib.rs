@@ -1,4 +1,7 @@
 #![doc = include_str!("../README.md")]
+//!
+//! Start with [`messages::MessagesAdapter`], [`responses::ResponsesAdapter`] and
+//! [`estimate_tokens`].
 
 mod error;
 mod estimate;

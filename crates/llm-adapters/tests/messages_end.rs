@@ -6,9 +6,9 @@ mod common;
 use common::chunks::{call, chunk, delta, finish, usage};
 use common::messages::{convert, replies};
 use common::messages_order::{MessagesOrder, joined};
-use llm_adapters::messages::MessagesReplies;
-use llm_types::Value;
-use llm_types::messages::MessagesError;
+use llm_adapters::messages::{MessagesAdapter, MessagesReplies};
+use llm_types::messages::{MessagesError, MessagesRequest};
+use llm_types::{Value, parse};
 use serde_json::json;
 
 #[test]
@@ -242,4 +242,61 @@ fn the_last_usage_counts() {
     ));
     assert_eq!(json!(message.content[0])["text"], "ab");
     assert_eq!(message.usage.output_tokens, Some(2));
+}
+
+#[test]
+fn a_stop_sequence_in_the_text_ends_the_message() {
+    let request = json!({"model": "m", "max_tokens": 9, "stop_sequences": ["END", "</a>"],
+        "messages": [{"role": "user", "content": "Hi"}]});
+    let request: MessagesRequest = parse(request.to_string().as_bytes()).unwrap();
+    let adapter = MessagesAdapter::new().with_local_stops(true);
+    let exchange = adapter.convert(request).unwrap();
+    assert_eq!(exchange.chat.stop, None);
+    let replies = exchange.replies;
+    assert!(replies.has_local_stops());
+    let pieces = |texts: &[&str]| {
+        let mut chunks: Vec<_> = texts
+            .iter()
+            .map(|text| delta(json!({"content": text})))
+            .collect();
+        chunks.push(finish("stop"));
+        json!(joined(&convert(&replies, chunks)))
+    };
+    for texts in [
+        &["one </", "a> two"][..],
+        &["one </a> END"],
+        &["one ", "<", "/a", ">"],
+    ] {
+        let message = pieces(texts);
+        assert_eq!(message["content"][0]["text"], "one ", "{texts:?}");
+        assert_eq!(message["stop_reason"], "stop_sequence");
+        assert_eq!(message["stop_sequence"], "</a>");
+    }
+    let message = pieces(&["one </", "b> EN"]);
+    assert_eq!(message["content"][0]["text"], "one </b> EN");
+    assert_eq!(message["stop_reason"], "end_turn");
+
+    let mut stream = replies.stream();
+    stream.push(delta(json!({"content": "one"})));
+    assert!(!stream.is_cut());
+    stream.push(delta(json!({"content": "END"})));
+    assert!(stream.is_cut() && stream.is_closed());
+    assert_eq!(stream.finish().count(), 0);
+}
+
+#[test]
+fn a_text_that_may_begin_a_stop_sequence_precedes_a_call() {
+    let request = json!({"model": "m", "max_tokens": 9, "stop_sequences": ["END"],
+        "messages": [{"role": "user", "content": "Hi"}]});
+    let request: MessagesRequest = parse(request.to_string().as_bytes()).unwrap();
+    let adapter = MessagesAdapter::new().with_local_stops(true);
+    let replies = adapter.convert(request).unwrap().replies;
+    let chunks = [
+        delta(json!({"content": "the E"})),
+        call(0, "a", "f", "{}"),
+        finish("tool_calls"),
+    ];
+    let message = json!(joined(&convert(&replies, chunks)));
+    assert_eq!(message["content"][0]["text"], "the E");
+    assert_eq!(message["content"][1]["type"], "tool_use");
 }

@@ -39,7 +39,7 @@ fn a_stream_has_the_events_of_the_specification() {
             "delta": {"type": "signature_delta", "signature": "fnv108ba5b07b55ebd0e"}}),
         json!({"type": "content_block_stop", "index": 0}),
         json!({"type": "content_block_start", "index": 1,
-            "content_block": {"type": "text", "text": "", "citations": null}}),
+            "content_block": {"type": "text", "text": ""}}),
         json!({"type": "content_block_delta", "index": 1,
             "delta": {"type": "text_delta", "text": "Hel"}}),
         json!({"type": "content_block_delta", "index": 1,
@@ -95,9 +95,9 @@ fn nothing_is_lost_at_the_change_of_a_block() {
     ];
     let message = joined(&convert(&replies(json!({})), chunks));
     let expected = json!([
-        {"type": "text", "text": "first text", "citations": null},
+        {"type": "text", "text": "first text"},
         {"type": "tool_use", "id": "a", "name": "f", "input": {"x": 1}},
-        {"type": "text", "text": "after", "citations": null},
+        {"type": "text", "text": "after"},
         {"type": "tool_use", "id": "b", "name": "g", "input": {"y": 2}},
     ]);
     assert_eq!(json!(message.content), expected);
@@ -196,7 +196,7 @@ fn white_space_between_calls_opens_no_block() {
 #[test]
 fn an_empty_reply_has_one_empty_text_block() {
     let message = joined(&convert(&replies(json!({})), [finish("stop")]));
-    let expected = json!([{"type": "text", "text": "", "citations": null}]);
+    let expected = json!([{"type": "text", "text": ""}]);
     assert_eq!(json!(message.content), expected);
     let reply = response(&json!({"role": "assistant", "content": null}), "stop");
     let message = replies(json!({})).reply(reply).unwrap();
@@ -269,7 +269,7 @@ fn a_reply_in_one_piece_has_every_required_member() {
         "id": "msg_c-1", "type": "message", "role": "assistant", "model": "claude-x",
         "content": [
             {"type": "thinking", "thinking": "hm", "signature": "fnv108ba5b07b55ebd0e"},
-            {"type": "text", "text": "Hi", "citations": null},
+            {"type": "text", "text": "Hi"},
             {"type": "tool_use", "id": "a", "name": "f", "input": {"x": 1}},
         ],
         "stop_reason": "tool_use", "stop_sequence": null, "stop_details": null,

@@ -157,10 +157,8 @@ fn by_kind(response: &ResponsesResponse) -> (String, String, Vec<String>) {
     for item in &response.output {
         match item {
             Item::Reasoning(item) => {
-                let parts = item.content.value().unwrap();
-                kinds
-                    .0
-                    .extend(parts.iter().filter_map(|part| part.as_text()));
+                let parts = item.summary.iter();
+                kinds.0.extend(parts.filter_map(|part| part.as_text()));
             }
             Item::Message(item) => match &item.content {
                 ItemContent::Parts(parts) => {

@@ -251,7 +251,7 @@ fn what_has_no_effect_is_named() {
     assert_eq!(
         exchange.ignored.to_string(),
         "client_metadata, include:web_search_call.results, input:web_search_call, max_tool_calls, \
-         reasoning.encrypted_content, reasoning.summary, text.verbosity, tools.web_search, truncation"
+         reasoning.encrypted_content, text.verbosity, tools.web_search, truncation"
     );
 }
 
@@ -370,4 +370,15 @@ fn convert(members: &Value) -> Result<ResponsesExchange, Error> {
 
 fn chat(members: &Value) -> Value {
     json!(convert(members).unwrap().chat)
+}
+
+#[test]
+fn own_encrypted_content_is_reasoning_again() {
+    let request = json!({"model": "m", "input": [
+        {"role": "user", "content": "Hi"},
+        {"type": "reasoning", "summary": [], "encrypted_content": "plain.hm"},
+        {"role": "assistant", "content": "Hello"}]});
+    let request = parse(request.to_string().as_bytes()).unwrap();
+    let chat = ResponsesAdapter::new().convert(request).unwrap().chat;
+    assert_eq!(json!(chat.messages[1])["reasoning_content"], "hm");
 }

@@ -35,10 +35,10 @@ fn a_stream_has_the_events_of_the_specification() {
             "response.created",
             "response.in_progress",
             "response.output_item.added",
-            "response.content_part.added",
-            "response.reasoning_text.delta",
-            "response.reasoning_text.done",
-            "response.content_part.done",
+            "response.reasoning_summary_part.added",
+            "response.reasoning_summary_text.delta",
+            "response.reasoning_summary_text.done",
+            "response.reasoning_summary_part.done",
             "response.output_item.done",
             "response.output_item.added",
             "response.content_part.added",
@@ -63,15 +63,14 @@ fn a_stream_has_the_events_of_the_specification() {
         ),
         (
             4,
-            json!({"type": "response.reasoning_text.delta", "sequence_number": 4,
-            "item_id": "rs_c-1_0", "output_index": 0, "content_index": 0, "delta": "hm"}),
+            json!({"type": "response.reasoning_summary_text.delta", "sequence_number": 4,
+            "item_id": "rs_c-1_0", "output_index": 0, "summary_index": 0, "delta": "hm"}),
         ),
         (
             7,
             json!({"type": "response.output_item.done", "sequence_number": 7, "output_index": 0,
-            "item": {"type": "reasoning", "id": "rs_c-1_0", "summary": [],
-                "content": [{"type": "reasoning_text", "text": "hm"}],
-                "encrypted_content": null, "status": "completed"}}),
+            "item": {"type": "reasoning", "id": "rs_c-1_0",
+                "summary": [{"type": "summary_text", "text": "hm"}], "status": "completed"}}),
         ),
         (
             8,
@@ -485,4 +484,22 @@ fn convert(
     }
     events.extend(stream.finish());
     events
+}
+
+/// Without a store, the AI SDK drops reasoning that has no `encrypted_content`.
+#[test]
+fn reasoning_is_sent_as_encrypted_content_if_requested() {
+    let include = json!({"include": ["reasoning.encrypted_content"]});
+    let chunks = || {
+        [
+            delta(json!({"reasoning": "hm"})),
+            delta(json!({"content": "a"})),
+            finish("stop"),
+        ]
+    };
+    for (members, expected) in [(include, json!("plain.hm")), (json!({}), Value::Null)] {
+        let events = convert(&replies(members), chunks());
+        let last = json!(events.last().unwrap().response);
+        assert_eq!(last["output"][0]["encrypted_content"], expected);
+    }
 }

@@ -319,6 +319,15 @@ pub struct ClientHealth {
     pub timer_late_ns: (u64, u64, u64),
     /// How often a free slot waited because the next prompt was not ready.
     pub starved: u64,
+    /// How long slots waited for that reason in total, in nanoseconds.
+    #[serde(default)]
+    pub lost_slot_ns: u64,
+    /// Prompts that could not be written, such as those with an unreadable image.
+    #[serde(default)]
+    pub skipped_prompts: u64,
+    /// Why the first of them could not be written.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub prompt_error: Option<String>,
 }
 
 /// A time at which a measuring thread did not run.

@@ -5,9 +5,39 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 
+use crate::error::Error;
 use crate::record::{TokenSource, Turn};
-use crate::request::{BodyBuilder, Endpoint, PreparedRequest};
+use crate::request::{BodyBuilder, PreparedRequest};
 use crate::tokens::{self, Tokenizer};
+
+/// A job whose parts are chosen but not yet written. Writing takes time and needs nothing of other
+/// jobs, so that several threads can share it.
+pub(crate) struct Draft {
+    /// The number of its requests.
+    pub(crate) requests: u64,
+    write: Box<dyn FnOnce() -> Result<Job, Error> + Send>,
+}
+
+impl Draft {
+    pub(crate) fn new(
+        requests: u64,
+        write: impl FnOnce() -> Result<Job, Error> + Send + 'static,
+    ) -> Self {
+        Self {
+            requests,
+            write: Box::new(write),
+        }
+    }
+
+    /// Writes the requests.
+    ///
+    /// # Errors
+    ///
+    /// If an image of the dataset is unreadable.
+    pub(crate) fn write(self) -> Result<Job, Error> {
+        (self.write)()
+    }
+}
 
 /// One unit of load. Its requests are sent one after another.
 #[derive(Debug)]
@@ -28,14 +58,6 @@ impl Job {
             first,
             conversation: None,
         }
-    }
-
-    /// The number of its requests, as far as it is known.
-    pub(crate) fn requests(&self) -> u64 {
-        1 + self
-            .conversation
-            .as_ref()
-            .map_or(0, Conversation::remaining)
     }
 }
 
@@ -94,16 +116,12 @@ impl Conversation {
         self.prepare()
     }
 
-    fn remaining(&self) -> u64 {
-        self.remaining_turns.len() as u64
-    }
-
     fn prepare(&mut self) -> Option<PreparedRequest> {
         let text = self.remaining_turns.pop_front()?;
         self.count(&text);
         self.messages.push(json!({"role": "user", "content": text}));
         Some(PreparedRequest {
-            endpoint: Endpoint::Chat,
+            endpoint: self.bodies.chat_endpoint(),
             body: self.bodies.chat(&self.messages, self.max_tokens),
             input: self.input,
             turn: Some(self.at),
@@ -125,10 +143,10 @@ mod tests {
         let bodies = Arc::new(BodyBuilder {
             model: "m".to_owned(),
             additional: serde_json::Map::new(),
+            stream: true,
         });
         let turns = vec!["one".to_owned(), "two".to_owned()];
         let job = Conversation::job(3, 0, bodies, None, Some("be brief"), turns, None).unwrap();
-        assert_eq!(job.requests(), 2);
         let mut conversation = job.conversation.unwrap();
         let second = conversation.next("first answer").unwrap();
         assert_eq!(second.turn.unwrap().turn, 1);

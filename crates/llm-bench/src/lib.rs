@@ -10,6 +10,7 @@ mod error;
 mod executor;
 mod experiment;
 mod folder;
+mod huggingface;
 mod job;
 mod record;
 mod request;
@@ -43,7 +44,7 @@ pub use scenario::TrafficScenario;
 pub use schedule::{ArrivalProcess, RateProfile};
 pub use search::LoadSearch;
 pub use target::{Backend, ServerTarget};
-pub use tokens::Tokenizer;
+pub use tokens::{Tokenizer, TokenizerLookup};
 pub use workload::{
     Access, Dataset, DatasetConfig, DatasetRow, DatasetSource, LoadSpec, Prefix, Trace, Workload,
 };

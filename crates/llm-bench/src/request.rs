@@ -18,7 +18,10 @@ pub(crate) struct PreparedRequest {
 /// The endpoint; it decides the path and how the response is read.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Endpoint {
+    /// A streamed chat.
     Chat,
+    /// A chat whose response comes in one piece.
+    ChatWhole,
     Embeddings,
     Prediction,
     Rerank,
@@ -30,19 +33,31 @@ pub(crate) struct BodyBuilder {
     pub(crate) model: String,
     /// Merged last into every body, as in genai-bench.
     pub(crate) additional: Map<String, Value>,
+    /// Whether chats are streamed.
+    pub(crate) stream: bool,
 }
 
 impl BodyBuilder {
-    /// A streamed chat with usage. Without `max_tokens`, the model decides when to stop.
+    /// The endpoint of [`Self::chat`].
+    pub(crate) fn chat_endpoint(&self) -> Endpoint {
+        match self.stream {
+            true => Endpoint::Chat,
+            false => Endpoint::ChatWhole,
+        }
+    }
+
+    /// A chat; if it is streamed, with usage. Without `max_tokens`, the model decides when to stop.
     pub(crate) fn chat(&self, messages: &[Value], max_tokens: Option<u64>) -> Bytes {
         let mut body = json!({
             "model": self.model,
             "messages": messages,
             "temperature": 0.0,
             "ignore_eos": max_tokens.is_some(),
-            "stream": true,
-            "stream_options": {"include_usage": true},
+            "stream": self.stream,
         });
+        if self.stream {
+            body["stream_options"] = json!({"include_usage": true});
+        }
         if let Some(max_tokens) = max_tokens {
             body["max_tokens"] = max_tokens.into();
         }
@@ -144,6 +159,7 @@ mod tests {
         BodyBuilder {
             model: "m".to_owned(),
             additional: serde_json::from_str(additional).unwrap(),
+            stream: true,
         }
     }
 

@@ -60,7 +60,7 @@ pub enum TrafficScenario {
         /// Tokens of the query.
         query: u64,
     },
-    /// `U(min,max)/(min,max)` or `U(max,max)`: uniformly distributed.
+    /// `U(min,max)/(min,max)` or `U(max,max)`: uniformly distributed. A minimum of 0 means 1.
     Uniform {
         /// Minimum and maximum of the prompt's tokens.
         input: (u64, u64),
@@ -150,8 +150,8 @@ impl TrafficScenario {
             Self::Deterministic { input, output } => (input, output),
             Self::Normal { input, output } => (normal(input, 1, rng), normal(output, 2, rng)),
             Self::Uniform { input, output } => (
-                rng.random_range(input.0..=input.1),
-                rng.random_range(output.0..=output.1),
+                rng.random_range(input.0.max(1)..=input.1),
+                rng.random_range(output.0.max(1)..=output.1),
             ),
             Self::Dataset | Self::Embedding { .. } | Self::Image { .. } | Self::Rerank { .. } => {
                 return None;
@@ -196,7 +196,7 @@ impl TrafficScenario {
                 if i0 > i1 || o0 > o1 {
                     return Err("expected the minimum first");
                 }
-                (i0.min(o0), [i0, i1, o0, o1])
+                (i1.min(o1), [i0, i1, o0, o1])
             }
         };
         if min == 0 {
@@ -214,7 +214,7 @@ impl TrafficScenario {
         match *self {
             Self::Deterministic { input, .. } => Some(input),
             Self::Normal { input, .. } => Some(input.0.saturating_sub(3 * input.1).max(1)),
-            Self::Uniform { input, .. } => Some(input.0),
+            Self::Uniform { input, .. } => Some(input.0.max(1)),
             _ => None,
         }
     }
@@ -248,8 +248,8 @@ impl FromStr for TrafficScenario {
             ('N', &[&[_, _], &[_, _]]) => Err(invalid("expected means of at least 1")),
             ('U', &[&[i0, i1], &[o0, o1]]) if i0 <= i1 && o0 <= o1 && i1 > 0 && o1 > 0 => {
                 Ok(Self::Uniform {
-                    input: (i0.max(1), i1),
-                    output: (o0.max(1), o1),
+                    input: (i0, i1),
+                    output: (o0, o1),
                 })
             }
             ('U', &[&[i1, o1]]) if i1 > 0 && o1 > 0 => Ok(Self::Uniform {
@@ -297,6 +297,11 @@ impl fmt::Display for TrafficScenario {
                 write!(f, "N({},{})/({},{})", input.0, input.1, output.0, output.1)
             }
             Self::Rerank { document, query } => write!(f, "R({document},{query})"),
+            // The short form of genai-bench, by which its readers know the scenario.
+            Self::Uniform {
+                input: (1, input),
+                output: (1, output),
+            } => write!(f, "U({input},{output})"),
             Self::Uniform { input, output } => {
                 write!(f, "U({},{})/({},{})", input.0, input.1, output.0, output.1)
             }

@@ -1,6 +1,6 @@
 use std::fmt;
 
-use http::{HeaderValue, Uri};
+use http::{HeaderMap, HeaderName, HeaderValue, Uri, header};
 use llm_provider::text::printable;
 
 use crate::command_line::without_userinfo;
@@ -16,6 +16,8 @@ pub struct ServerTarget {
     /// The prefix of endpoint paths, with the version and without a trailing slash.
     prefix: String,
     authorization: Option<HeaderValue>,
+    /// Further headers of each request; their values may be secret.
+    headers: HeaderMap,
 }
 
 /// The API dialect of a target.
@@ -82,7 +84,31 @@ impl ServerTarget {
             origin,
             prefix,
             authorization,
+            headers: HeaderMap::new(),
         })
+    }
+
+    /// Adds a header to each request, such as one that a gateway requires. It replaces one of the
+    /// same name, also `authorization`.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Usage`] for an invalid header, and for one that HTTP itself needs.
+    pub fn with_header(mut self, name: &str, value: &str) -> Result<Self, Error> {
+        let invalid = |reason: &str| Error::usage("--header", name, reason);
+        let parsed = HeaderName::from_bytes(name.trim().as_bytes())
+            .map_err(|_| invalid("invalid header name"))?;
+        if RESERVED.contains(&parsed) {
+            return Err(invalid("this header cannot be set"));
+        }
+        let mut value =
+            HeaderValue::from_str(value.trim()).map_err(|_| invalid("invalid header value"))?;
+        value.set_sensitive(true);
+        match parsed == header::AUTHORIZATION {
+            true => self.authorization = Some(value),
+            false => drop(self.headers.insert(parsed, value)),
+        }
+        Ok(self)
     }
 
     /// The dialect.
@@ -108,6 +134,11 @@ impl ServerTarget {
         self.authorization.as_ref()
     }
 
+    /// The further headers of each request.
+    pub(crate) fn headers(&self) -> &HeaderMap {
+        &self.headers
+    }
+
     /// The text of a server on one line: shortened, and without the key and control characters.
     pub(crate) fn clean(&self, message: &str) -> String {
         let key = self
@@ -115,12 +146,17 @@ impl ServerTarget {
             .as_ref()
             .and_then(|value| value.to_str().ok())
             .map_or("", |value| value.rsplit(' ').next().unwrap_or(value));
-        // A placeholder of a few letters would match in ordinary words.
-        let message = if key.len() < MIN_KEY {
-            message.to_owned()
-        } else {
-            message.replace(key, "***")
-        };
+        let values = self
+            .headers
+            .values()
+            .filter_map(|value| value.to_str().ok());
+        let mut message = message.to_owned();
+        for secret in values.chain([key]) {
+            // A placeholder of a few letters would match in ordinary words.
+            if secret.len() >= MIN_KEY {
+                message = message.replace(secret, "***");
+            }
+        }
         let flat = message.split_whitespace().collect::<Vec<_>>().join(" ");
         match flat.char_indices().nth(MAX_MESSAGE) {
             Some((end, _)) => format!("{}…", printable(&flat[..end])),
@@ -177,6 +213,15 @@ impl fmt::Display for Origin {
         write!(f, "{scheme}://{}", self.authority())
     }
 }
+
+/// Headers that describe the message itself.
+const RESERVED: [HeaderName; 5] = [
+    header::CONNECTION,
+    header::CONTENT_LENGTH,
+    header::CONTENT_TYPE,
+    header::HOST,
+    header::TRANSFER_ENCODING,
+];
 
 const MIN_KEY: usize = 8;
 
@@ -252,6 +297,12 @@ mod tests {
             target.clean("Incorrect key:\n tgp_v1_secret."),
             "Incorrect key: ***."
         );
+        let target = target.with_header("x-team", "secret-of-team").unwrap();
+        assert!(!format!("{target:?}").contains("secret"));
+        assert_eq!(target.clean("no secret-of-team"), "no ***");
+        for (name, value) in [("host", "h"), ("a b", "c"), ("a", "b\nc")] {
+            assert!(target.clone().with_header(name, value).is_err(), "{name}");
+        }
         assert_eq!(target.clean(&"é".repeat(400)).chars().count(), 301);
         assert_eq!(
             target.clean("a\u{1b}[2J\0\u{202e}"),

@@ -5,6 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use crate::error::Error;
+use crate::huggingface::{Hub, Repository, encoded_name, is_name, snapshot};
 use crate::record::TokenSource;
 use crate::workload::Access;
 
@@ -32,10 +33,20 @@ impl Tokenizer {
         } else {
             path.to_owned()
         };
-        let inner = tokenizers::Tokenizer::from_bytes(access.read(&file, MAX_FILE)?)
-            .map_err(|error| Error::usage(OPTION, path.display().to_string(), error.to_string()))?;
+        Self::of(&access.read(&file, MAX_FILE)?, &path.to_string_lossy())
+    }
+
+    #[cfg(feature = "tokenizer")]
+    fn of(json: &[u8], name: &str) -> Result<Self, Error> {
+        let inner = tokenizers::Tokenizer::from_bytes(json)
+            .map_err(|error| Error::usage(OPTION, name, error.to_string()))?;
         let inner = Arc::new(inner);
         Ok(Self { inner })
+    }
+
+    #[cfg(not(feature = "tokenizer"))]
+    fn of(_json: &[u8], name: &str) -> Result<Self, Error> {
+        Self::read(Path::new(name), &Access::all())
     }
 
     /// Reads a `tokenizer.json`; always an error in this build.
@@ -52,7 +63,8 @@ impl Tokenizer {
     /// The number of tokens of a text, without those of a chat template.
     #[cfg(feature = "tokenizer")]
     pub fn count(&self, text: &str) -> u64 {
-        self.ids(text).len() as u64
+        let encoding = self.inner.encode_fast(text, false);
+        encoding.map_or(0, |encoding| encoding.len() as u64)
     }
 
     /// The number of tokens of a text.
@@ -61,27 +73,60 @@ impl Tokenizer {
         match self.never {}
     }
 
-    /// The text of the first `count` tokens.
+    /// The ends of the tokens in bytes of the text; fewer than counted if they are not known.
     #[cfg(feature = "tokenizer")]
-    pub(crate) fn cut(&self, text: &str, count: usize) -> String {
-        let ids = self.ids(text);
-        let kept = &ids[..count.min(ids.len())];
-        // A tokenizer can decode what it encoded; otherwise the text stays unchanged.
-        self.inner
-            .decode(kept, true)
-            .unwrap_or_else(|_| text.to_owned())
+    pub(crate) fn ends(&self, text: &str) -> Vec<u32> {
+        let Ok(encoding) = self.inner.encode(text, false) else {
+            return Vec::new();
+        };
+        let ends = encoding.get_offsets().iter().map(|(_, end)| *end);
+        ends.map(|end| u32::try_from(end).unwrap_or(u32::MAX))
+            .collect()
     }
 
     #[cfg(not(feature = "tokenizer"))]
-    pub(crate) fn cut(&self, _text: &str, _count: usize) -> String {
+    pub(crate) fn ends(&self, _text: &str) -> Vec<u32> {
         match self.never {}
     }
+}
 
-    #[cfg(feature = "tokenizer")]
-    fn ids(&self, text: &str) -> Vec<u32> {
-        match self.inner.encode_fast(text, false) {
-            Ok(encoding) => encoding.get_ids().to_vec(),
-            Err(_) => Vec::new(),
+/// The result of a search for a model's tokenizer.
+#[non_exhaustive]
+#[derive(Clone, Debug)]
+pub enum TokenizerLookup {
+    /// It was found.
+    Found(Tokenizer),
+    /// It was not found, for this reason: tokens can only be estimated.
+    Missing(String),
+}
+
+impl TokenizerLookup {
+    /// Reads a `tokenizer.json` at a path, or that of a model by its name on Hugging Face: from
+    /// the cache on this machine, else from the hub.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Usage`] if the file is invalid or this build has no tokenizers; [`Error::Read`] for
+    /// a missing file that is not a name; [`Error::NotAllowed`].
+    pub async fn of(text: &Path, access: &Access) -> Result<Self, Error> {
+        let name = text.to_string_lossy();
+        let is_file = text.extension().is_some_and(|ending| ending == "json");
+        if is_file || access.has(text) || !is_name(&name) {
+            return Tokenizer::read(text, access).map(Self::Found);
+        }
+        access.check_hub(&format!("the tokenizer of {name}"))?;
+        if !cfg!(feature = "tokenizer") {
+            let reason = "this build has no tokenizers";
+            return Ok(Self::Missing(reason.to_owned()));
+        }
+        let cached = snapshot(Repository::Model, &name).map(|folder| folder.join("tokenizer.json"));
+        if let Some(file) = cached.filter(|file| file.is_file()) {
+            return Tokenizer::read(&file, &Access::all()).map(Self::Found);
+        }
+        let path = format!("/{}/resolve/main/tokenizer.json", encoded_name(&name));
+        match Hub::models().get(&path).await {
+            Ok(bytes) => Tokenizer::of(&bytes, &name).map(Self::Found),
+            Err(error) => Ok(Self::Missing(error.message)),
         }
     }
 }
@@ -100,21 +145,24 @@ pub(crate) fn count(tokenizer: Option<&Tokenizer>, text: &str) -> (u64, TokenSou
     }
 }
 
-/// The beginning of `text`, at most `count` tokens.
-pub(crate) fn cut(tokenizer: Option<&Tokenizer>, text: &str, count: u64) -> String {
+/// The end of each token in bytes of the text, as counted by [`count`]. A word of several estimated
+/// tokens ends with the last of them.
+pub(crate) fn ends(tokenizer: Option<&Tokenizer>, text: &str) -> Vec<u32> {
     if let Some(tokenizer) = tokenizer {
-        return tokenizer.cut(text, usize::try_from(count).unwrap_or(usize::MAX));
+        return tokenizer.ends(text);
     }
-    let mut spent = 0;
-    let mut end = 0;
+    let mut ends: Vec<u32> = Vec::new();
+    let mut at = 0;
     for word in text.split_inclusive(char::is_whitespace) {
-        spent += word_estimate(word);
-        if spent > count {
-            break;
+        let before = ends.last().copied().unwrap_or(0);
+        at += word.len();
+        let end = u32::try_from(at - (word.len() - word.trim_end().len())).unwrap_or(u32::MAX);
+        if let Some(earlier) = word_estimate(word).checked_sub(1) {
+            ends.extend((0..earlier).map(|_| before));
+            ends.push(end);
         }
-        end += word.len();
     }
-    text[..end].trim_end().to_owned()
+    ends
 }
 
 /// Common words are one token; byte-pair encodings split long words every few letters.
@@ -148,9 +196,12 @@ mod tests {
     }
 
     #[test]
-    fn a_text_is_cut_between_words() {
-        assert_eq!(cut(None, "one two three", 2), "one two");
-        assert_eq!(cut(None, "one two", 9), "one two");
-        assert_eq!(cut(None, "one", 0), "");
+    fn tokens_end_with_their_words() {
+        let text = "one  extraordinarily two\n";
+        assert_eq!(ends(None, text), [3, 3, 20, 24]);
+        assert_eq!(ends(None, " \n").len(), 0);
+        for text in [text, "How are you?", ""] {
+            assert_eq!(ends(None, text).len() as u64, count(None, text).0);
+        }
     }
 }

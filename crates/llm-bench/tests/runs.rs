@@ -4,9 +4,10 @@
 use std::time::Duration;
 
 use http::HeaderValue;
+use llm_bench::summary::RunSummary;
 use llm_bench::{
-    ArrivalProcess, Backend, FailureKind, LoadSpec, Outcome, Phase, RateProfile, Run, RunEnd,
-    RunLimits, RunSettings, Runner, ServerTarget, Side, Task, TokenSource, TrafficScenario,
+    ArrivalProcess, Backend, Experiment, FailureKind, LoadSpec, Outcome, Phase, RateProfile, Run,
+    RunEnd, RunLimits, RunSettings, Runner, ServerTarget, Side, Task, TokenSource, TrafficScenario,
     Workload,
 };
 use llm_sim::{Faults, Sim, SimOptions, Timing};
@@ -394,4 +395,52 @@ async fn warm_up_and_cool_down_are_marked() {
         ),
         (2, 7, 1)
     );
+}
+
+#[tokio::test]
+async fn heavy_prompts_are_ready_before_the_first_request() {
+    let sim = sim(Timing::default().with_first_token(Duration::from_millis(5))).await;
+    let load = LoadSpec::Concurrency(8);
+    let run = run(together(&sim), &chat(), "D(7800,2)", load, 1, limits(64)).await;
+    assert_eq!(run.records.len(), 64);
+    // No slot ever waited for a prompt, however slowly prompts are written.
+    assert_eq!((run.client.starved, run.client.lost_slot_ns), (0, 0));
+    let summary = RunSummary::new(&Experiment::default(), &run);
+    let achieved = summary.aggregated.extra.achieved.unwrap();
+    assert_eq!(achieved.slot_time_lost, 0.0);
+    assert!(achieved.in_flight <= 8.01, "{achieved:?}");
+}
+
+#[tokio::test]
+async fn the_scheduled_rate_is_reported_beside_the_achieved_one() {
+    let sim = sim(Timing::default().with_first_token(Duration::from_millis(100))).await;
+    let load = rate(200.0, Some(1));
+    let run = run(together(&sim), &chat(), "D(5,1)", load, 1, limits(6)).await;
+    let summary = RunSummary::new(&Experiment::default(), &run);
+    let extra = summary.aggregated.extra;
+    let achieved = extra.achieved.unwrap();
+    let scheduled = achieved.scheduled_per_second.unwrap();
+    assert!((199.0..201.0).contains(&scheduled), "{achieved:?}");
+    // One at a time, each takes at least a tenth of a second.
+    assert!(achieved.starts_per_second < 10.1, "{achieved:?}");
+    let cautions = extra.cautions.join(" ");
+    assert!(
+        cautions.contains("of 200.00 that were scheduled"),
+        "{cautions}"
+    );
+}
+
+#[tokio::test]
+async fn chats_in_one_piece_end_with_their_first_token() {
+    let sim = sim(Timing::default().with_first_token(Duration::from_millis(10))).await;
+    let workload = chat().with_streaming(false);
+    let load = LoadSpec::Concurrency(2);
+    let run = run(together(&sim), &workload, "D(9,4)", load, 1, limits(4)).await;
+    for record in &run.records {
+        assert!(record.is_ok(), "{record:?}");
+        assert_eq!(record.first_token_ns, Some(record.end_ns));
+        assert_eq!(record.tokens.output, 4);
+        assert_eq!(record.tokens.output_source, TokenSource::Server);
+    }
+    assert_eq!(sim.together().requests()[0].json()["stream"], false);
 }

@@ -1,21 +1,32 @@
 //! Authentication by the master key and by virtual keys.
 
 use std::borrow::Cow;
-use std::hint::black_box;
 use std::sync::Arc;
 
-use gateway_store::Access;
+use gateway_store::{Access, Denial};
 use http::StatusCode;
 use http::header::{AUTHORIZATION, HeaderMap};
 use llm_provider::ApiKey;
 use llm_provider::text::excerpt;
+use subtle::ConstantTimeEq;
 
 use crate::error::ApiError;
 use crate::keys::{self, VirtualKeys};
+use crate::spend::Origin;
+
+/// The client of a request.
+#[derive(Clone, Debug)]
+pub(crate) struct Client {
+    pub(crate) identity: Identity,
+    /// What its usage record says about the request; `None` without a database.
+    pub(crate) origin: Option<Origin>,
+    /// Whether parameters without effect are errors.
+    pub(crate) is_strict: bool,
+}
 
 /// Who sent a request.
 #[derive(Clone, Debug)]
-pub(crate) enum Client {
+pub(crate) enum Identity {
     /// A client with the master key.
     Operator,
     /// A client with a virtual key that works.
@@ -27,12 +38,20 @@ pub(crate) enum Client {
 impl Client {
     /// Rejects all but the operator.
     pub(crate) fn require_operator(&self) -> Result<(), ApiError> {
-        let message = match self {
-            Self::Operator => return Ok(()),
-            Self::Key(_) => "only the master key may manage keys",
-            Self::Anyone => "set `master_key` in the gateway's config to manage keys",
+        let message = match self.identity {
+            Identity::Operator => return Ok(()),
+            Identity::Key(_) => "only the master key may manage keys and see what others use",
+            Identity::Anyone => "set `master_key` in the gateway's config to manage keys",
         };
         Err(forbidden(message))
+    }
+
+    /// Rejects virtual keys. `what` is what only the operator may read.
+    pub(crate) fn require_no_key(&self, what: &str) -> Result<(), ApiError> {
+        match self.identity {
+            Identity::Key(_) => Err(forbidden(format!("only the master key may read {what}"))),
+            Identity::Operator | Identity::Anyone => Ok(()),
+        }
     }
 
     /// Rejects a model group that the client may not call.
@@ -47,9 +66,14 @@ impl Client {
     }
 
     pub(crate) fn may_call(&self, group: &str) -> bool {
-        match self {
-            Self::Key(access) => access.allows(group),
-            _ => true,
+        self.access().is_none_or(|access| access.allows(group))
+    }
+
+    /// What the client's virtual key may do; `None` if it has no virtual key.
+    pub(crate) fn access(&self) -> Option<&Arc<Access>> {
+        match &self.identity {
+            Identity::Key(access) => Some(access),
+            Identity::Operator | Identity::Anyone => None,
         }
     }
 }
@@ -60,7 +84,7 @@ pub(crate) async fn authenticate(
     master_key: &ApiKey,
     virtual_keys: Option<&VirtualKeys>,
     headers: &HeaderMap,
-) -> Result<Client, ApiError> {
+) -> Result<Identity, ApiError> {
     let given = [bearer(headers), api_key(headers)];
     if given == [None, None] {
         return Err(unauthorized(
@@ -69,8 +93,8 @@ pub(crate) async fn authenticate(
     }
     // Older SDKs of Anthropic send `x-api-key`, and some clients send both.
     for given in given.into_iter().flatten() {
-        if is_equal(given, master_key.expose().as_bytes()) {
-            return Ok(Client::Operator);
+        if given.ct_eq(master_key.expose().as_bytes()).into() {
+            return Ok(Identity::Operator);
         }
         let found = match virtual_keys {
             Some(keys) => keys.find(given).await?,
@@ -78,8 +102,8 @@ pub(crate) async fn authenticate(
         };
         if let Some(access) = found {
             return match access.check(keys::now()) {
-                Ok(()) => Ok(Client::Key(access)),
-                Err(denial) => Err(unauthorized(denial.to_string())),
+                Ok(()) => Ok(Identity::Key(access)),
+                Err(denial) => Err(denied(denial)),
             };
         }
     }
@@ -89,6 +113,15 @@ pub(crate) async fn authenticate(
 fn forbidden(message: impl Into<Cow<'static, str>>) -> ApiError {
     ApiError::new(StatusCode::FORBIDDEN, "invalid_request_error", message)
         .with_code("permission_denied")
+}
+
+/// The error of a key that does not work, with LiteLLM's type.
+fn denied(denial: Denial) -> ApiError {
+    let type_ = match denial {
+        Denial::Expired => "expired_key",
+        _ => "auth_error",
+    };
+    ApiError::new(StatusCode::UNAUTHORIZED, type_, denial.to_string()).with_code("invalid_api_key")
 }
 
 fn unauthorized(message: impl Into<Cow<'static, str>>) -> ApiError {
@@ -106,15 +139,6 @@ fn bearer(headers: &HeaderMap) -> Option<&[u8]> {
 
 fn api_key(headers: &HeaderMap) -> Option<&[u8]> {
     Some(headers.get("x-api-key")?.as_bytes().trim_ascii())
-}
-
-/// Compares in a time that does not depend on the position of the first difference.
-fn is_equal(given: &[u8], expected: &[u8]) -> bool {
-    let difference = given
-        .iter()
-        .zip(expected)
-        .fold(0, |sum, (a, b)| black_box(sum | (a ^ b)));
-    given.len() == expected.len() && difference == 0
 }
 
 const SCHEME: &[u8] = b"Bearer ";

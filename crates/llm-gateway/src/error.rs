@@ -72,6 +72,17 @@ impl ApiError {
         self
     }
 
+    pub(crate) fn with_retry_after(mut self, wait: Duration) -> Self {
+        self.0.retry_after = Some(wait);
+        self
+    }
+
+    /// Marks an error that a retry does not change.
+    pub(crate) fn with_no_retry(mut self) -> Self {
+        self.0.is_final = true;
+        self
+    }
+
     /// The status.
     pub(crate) fn status(&self) -> StatusCode {
         self.0.status
@@ -145,6 +156,18 @@ impl From<gateway_store::Error> for ApiError {
         use gateway_store::ErrorKind;
         let (status, type_, code) = match error.kind() {
             ErrorKind::InvalidInput => return Self::invalid(error.to_string()),
+            ErrorKind::BudgetExceeded => {
+                let message = format!("budget has been exceeded: {error}");
+                let status = StatusCode::TOO_MANY_REQUESTS;
+                return Self::new(status, "budget_exceeded", message)
+                    .with_code("budget_exceeded")
+                    .with_no_retry();
+            }
+            ErrorKind::QueueFull => {
+                let message = "too many usage records wait for the database; try again later";
+                return Self::new(StatusCode::SERVICE_UNAVAILABLE, "server_error", message)
+                    .with_code("database_unavailable");
+            }
             ErrorKind::NotFound => (StatusCode::NOT_FOUND, "invalid_request_error", "not_found"),
             ErrorKind::Conflict => (StatusCode::CONFLICT, "invalid_request_error", "conflict"),
             // The store logs its outages; their texts may name files and hosts.

@@ -3,9 +3,12 @@ use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use llm_provider::ApiKey;
-use llm_router::Router;
+use llm_router::{Deployment, Router};
 
-use crate::{Config, GatewayService, VirtualKeys};
+use crate::learned::Learned;
+use crate::metrics::Metrics;
+use crate::spend::PriceBook;
+use crate::{Config, GatewayService, StoredResponses, VirtualKeys};
 
 /// An OpenAI-compatible server. It serves alone ([`serve`](Self::serve)) or as a service in another
 /// program's server ([`into_service`](Self::into_service)).
@@ -36,9 +39,16 @@ impl State {
 /// The configuration and state that all requests share.
 pub(crate) struct Shared {
     pub(crate) router: Router,
+    pub(crate) deployments: Vec<Deployment>,
+    pub(crate) prices: Arc<PriceBook>,
     pub(crate) master_key: Option<ApiKey>,
     pub(crate) drop_params: bool,
+    /// Whether the tags of a request choose its deployments.
+    pub(crate) reads_tags: bool,
     pub(crate) options: GatewayOptions,
+    pub(crate) metrics: Arc<Metrics>,
+    /// What replies showed about the models; a reload keeps it.
+    pub(crate) learned: Arc<Learned>,
     /// When the gateway was created, in seconds of Unix time; also the time of all listed models.
     pub(crate) created: u64,
 }
@@ -66,6 +76,8 @@ pub struct GatewayOptions {
     /// Keys of clients besides the master key; none by default. Without a master key, all clients
     /// are accepted, and keys cannot be managed.
     pub virtual_keys: Option<VirtualKeys>,
+    /// Responses of the Responses API that are kept for later requests; none by default.
+    pub stored_responses: Option<StoredResponses>,
 }
 
 impl Gateway {
@@ -74,7 +86,7 @@ impl Gateway {
         let created = SystemTime::now()
             .duration_since(UNIX_EPOCH)
             .map_or(0, |age| age.as_secs());
-        let shared = Arc::new(Shared::new(config, options, created));
+        let shared = Arc::new(Shared::new(config, options, Metrics::new(), created));
         Self {
             state: Arc::new(State(RwLock::new(shared))),
         }
@@ -83,10 +95,17 @@ impl Gateway {
     /// Replaces the configuration.
     ///
     /// New requests use `config`; running requests end with the previous configuration. The options
-    /// stay.
+    /// stay, and so does what is known of deployments that did not change: their health, latencies,
+    /// limits and sessions.
     pub fn reload(&self, config: Config) {
         let current = self.state.current();
-        let next = Shared::new(config, current.options.clone(), current.created);
+        let config = Config {
+            router: config.router.with_state_of(current.router.clone()),
+            ..config
+        };
+        let metrics = Arc::clone(&current.metrics);
+        let mut next = Shared::new(config, current.options.clone(), metrics, current.created);
+        next.learned = Arc::clone(&current.learned);
         // The last user of the old configuration drops it, never inside the lock.
         drop(self.state.replace(next));
     }
@@ -104,17 +123,24 @@ impl Gateway {
 }
 
 impl Shared {
-    fn new(config: Config, options: GatewayOptions, created: u64) -> Self {
-        let router = config.router.with_deployments(config.deployments);
-        let mut router = router.build_unchecked();
-        if let Some(retries) = config.retries {
-            router = router.with_retries(retries);
-        }
+    fn new(
+        mut config: Config,
+        options: GatewayOptions,
+        metrics: Arc<Metrics>,
+        created: u64,
+    ) -> Self {
+        let observer = metrics.observer(&config.deployments);
+        config.router = config.router.with_observer(observer);
         Self {
-            router,
+            router: config.build_router(),
+            prices: Arc::new(PriceBook::new(&config.deployments)),
+            deployments: config.deployments,
             master_key: config.master_key,
             drop_params: config.drop_params,
+            reads_tags: config.reads_tags,
             options,
+            metrics,
+            learned: Arc::default(),
             created,
         }
     }
@@ -174,6 +200,13 @@ impl GatewayOptions {
         self.virtual_keys = Some(keys);
         self
     }
+
+    /// Keeps responses of the Responses API for later requests.
+    #[must_use]
+    pub fn with_stored_responses(mut self, stored: StoredResponses) -> Self {
+        self.stored_responses = Some(stored);
+        self
+    }
 }
 
 impl Default for GatewayOptions {
@@ -186,6 +219,7 @@ impl Default for GatewayOptions {
             grace: Duration::from_secs(10),
             simulated: false,
             virtual_keys: None,
+            stored_responses: None,
         }
     }
 }

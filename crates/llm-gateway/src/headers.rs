@@ -1,7 +1,10 @@
 //! The response headers that describe a call.
 
+use std::time::Duration;
+
 use http::header::{HeaderMap, HeaderName, HeaderValue};
 use llm_provider::Metadata;
+use serde_json::Value;
 
 pub(crate) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 pub(crate) const DEPLOYMENT: HeaderName = HeaderName::from_static("x-polyllm-deployment");
@@ -10,6 +13,11 @@ pub(crate) const SIMULATED: HeaderName = HeaderName::from_static("x-polyllm-simu
 /// The request's id, under the name that Anthropic's SDKs read.
 pub(crate) const ANTHROPIC_REQUEST_ID: HeaderName = HeaderName::from_static("request-id");
 pub(crate) const IGNORED: HeaderName = HeaderName::from_static("x-polyllm-ignored-params");
+const CACHE: HeaderName = HeaderName::from_static("x-polyllm-cache");
+const STRICT: HeaderName = HeaderName::from_static("x-polyllm-strict");
+const CALL_ID: HeaderName = HeaderName::from_static("x-litellm-call-id");
+const MODEL_ID: HeaderName = HeaderName::from_static("x-litellm-model-id");
+const DURATION: HeaderName = HeaderName::from_static("x-litellm-response-duration-ms");
 const ATTEMPTS: HeaderName = HeaderName::from_static("x-polyllm-attempts");
 const DROPPED_PARAMS: HeaderName = HeaderName::from_static("x-polyllm-dropped-params");
 
@@ -21,6 +29,8 @@ pub(crate) fn describe(headers: &mut HeaderMap, metadata: &Metadata) {
         Some(metadata.provider).filter(|name| !name.is_empty()),
     );
     insert(headers, DEPLOYMENT, metadata.deployment.as_deref());
+    let cache = metadata.extra.get("cache").and_then(Value::as_str);
+    insert(headers, CACHE, cache);
     if metadata.attempts > 0 {
         headers.insert(ATTEMPTS, HeaderValue::from(metadata.attempts));
     }
@@ -35,6 +45,17 @@ pub(crate) fn describe(headers: &mut HeaderMap, metadata: &Metadata) {
     }
 }
 
+/// Adds LiteLLM's headers of a call: its id, which its usage record has, too, its deployment, and the
+/// time until the response began.
+pub(crate) fn describe_call(headers: &mut HeaderMap, call_id: &str, elapsed: Duration) {
+    insert(headers, CALL_ID, Some(call_id));
+    if let Some(deployment) = headers.get(DEPLOYMENT).cloned() {
+        headers.insert(MODEL_ID, deployment);
+    }
+    let millis = u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX);
+    headers.insert(DURATION, HeaderValue::from(millis));
+}
+
 /// Adds a header. Characters that are not valid in a header are escaped, as in `\u{e9}`.
 pub(crate) fn insert(headers: &mut HeaderMap, name: HeaderName, value: Option<&str>) {
     let Some(value) = value else { return };
@@ -43,6 +64,11 @@ pub(crate) fn insert(headers: &mut HeaderMap, name: HeaderName, value: Option<&s
     if let Ok(value) = value {
         headers.insert(name, value);
     }
+}
+
+/// Whether the client wants an error instead of parameters without effect.
+pub(crate) fn is_strict(headers: &HeaderMap) -> bool {
+    headers.get(STRICT).is_some_and(|value| value == "true")
 }
 
 /// The client's request id if it is valid, or else a new one.

@@ -1,34 +1,82 @@
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use gateway_store::{Access, CacheOptions, KeyCache, Result, Store, Timestamp};
+use gateway_store::{
+    Access, CacheOptions, DatabaseUrl, KeyCache, Ledger, LedgerOptions, Result, Store,
+    StoreOptions, Timestamp,
+};
 
-/// The virtual keys of a gateway: keys of clients, which the operator generates, limits and
-/// revokes while the gateway runs.
+use crate::spend::Limits;
+
+/// The virtual keys of a gateway, and the ledger of what requests cost.
 ///
-/// The routes below `/key` manage them. They need the master key.
+/// Virtual keys are keys of clients, which the operator generates, limits and revokes while the
+/// gateway runs. The routes below `/key`, `/user` and `/team` manage them, and those below `/spend`
+/// report what requests cost. They need the master key.
 #[derive(Clone, Debug)]
 pub struct VirtualKeys {
     store: Store,
     cache: KeyCache,
+    ledger: Ledger,
+    limits: Arc<Limits>,
 }
 
 impl VirtualKeys {
+    /// The keys of a database; see [`Store::open`].
+    ///
+    /// # Errors
+    /// Those of the database.
+    pub async fn open(url: &DatabaseUrl) -> Result<Self> {
+        Self::new(Store::open_url(url, StoreOptions::default()).await?).await
+    }
+
     /// The keys of a store. Changes by other gateways take effect within a few seconds.
     ///
     /// # Errors
     /// Those of the database.
     pub async fn new(store: Store) -> Result<Self> {
         let cache = KeyCache::new(&store, CacheOptions::default()).await?;
-        Ok(Self { store, cache })
+        let ledger = Ledger::new(&store, LedgerOptions::default()).await?;
+        Ok(Self {
+            store,
+            cache,
+            ledger,
+            limits: Arc::default(),
+        })
+    }
+
+    /// Writes all usage records of finished requests. [`Gateway::serve`](crate::Gateway::serve)
+    /// calls it at its end; a program with a server of its own has to call it.
+    ///
+    /// # Errors
+    /// Those of the database.
+    pub async fn close(&self) -> Result<()> {
+        self.ledger.close().await
     }
 
     pub(crate) fn store(&self) -> &Store {
         &self.store
     }
 
+    pub(crate) fn ledger(&self) -> &Ledger {
+        &self.ledger
+    }
+
+    pub(crate) fn limits(&self) -> &Limits {
+        &self.limits
+    }
+
     pub(crate) async fn find(&self, secret: &[u8]) -> Result<Option<Arc<Access>>> {
         self.cache.find(secret).await
+    }
+
+    /// Writes what ended before, so that a report has it. During an outage, a report has what the
+    /// database has.
+    pub(crate) async fn write_records(&self) -> Result<()> {
+        match self.ledger.flush().await {
+            Err(error) if !error.is_outage() => Err(error),
+            _ => Ok(()),
+        }
     }
 
     /// Applies changes of this process at once.

@@ -1,20 +1,27 @@
 #![doc = include_str!("../README.md")]
+//!
+//! Start with [`Config`], [`Gateway`], [`GatewayService`] and [`VirtualKeys`].
 
 mod api;
 mod auth;
 mod body;
+mod call_options;
 mod config;
 mod error;
 mod gateway;
 mod guard;
 mod headers;
 mod keys;
+mod learned;
+mod metrics;
 mod prefix;
 mod response;
 mod routes;
 mod serve;
 mod service;
+mod spend;
 mod sse;
+mod stored;
 mod write_timeout;
 
 pub use crate::config::{Config, ConfigError, Position, Problem, Severity};
@@ -22,3 +29,6 @@ pub use crate::gateway::{Gateway, GatewayOptions};
 pub use crate::keys::VirtualKeys;
 pub use crate::response::ResponseBody;
 pub use crate::service::GatewayService;
+pub use crate::stored::StoredResponses;
+pub use gateway_store::DatabaseUrl;
+pub use llm_router::{Deployment, PriceTable};

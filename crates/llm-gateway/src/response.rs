@@ -20,6 +20,14 @@ pub(crate) fn json(text: impl Into<Bytes>) -> Response<ResponseBody> {
     response
 }
 
+/// A response of another content type.
+pub(crate) fn text(content_type: &'static str, text: String) -> Response<ResponseBody> {
+    let mut response = Response::new(Either::Left(Full::new(text.into())));
+    let content_type = HeaderValue::from_static(content_type);
+    response.headers_mut().insert(CONTENT_TYPE, content_type);
+    response
+}
+
 /// A response with a value in JSON.
 pub(crate) fn json_of<T: Serialize>(value: &T) -> Response<ResponseBody> {
     // Serialization fails only for maps whose keys are not strings.

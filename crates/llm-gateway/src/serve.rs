@@ -23,7 +23,7 @@ impl Gateway {
     ///
     /// Then it accepts no more connections, gives running requests
     /// [`grace`](crate::GatewayOptions::grace) to end, and waits for the cleanup of abandoned upstream
-    /// calls.
+    /// calls. At last it writes the remaining usage records.
     ///
     /// Without a master key, requests that a web page may have caused are rejected: those of
     /// another site (`Origin`, `Sec-Fetch-Site`), bodies that are not `application/json`, and, where
@@ -91,6 +91,14 @@ impl Gateway {
                 left = cleanup::pending(),
                 "upstream work could not be cancelled in time"
             );
+        }
+        if let Some(keys) = &options.virtual_keys
+            && !matches!(
+                tokio::time::timeout(CLEANUP, keys.close()).await,
+                Ok(Ok(()))
+            )
+        {
+            tracing::error!("the last usage records could not be written");
         }
         Ok(())
     }

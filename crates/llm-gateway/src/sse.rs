@@ -44,8 +44,9 @@ pub(crate) trait FrameWriter: Send + Unpin + 'static {
         comment("keep-alive")
     }
 
-    /// Whether the writer ended the stream with an error of its own.
-    fn has_failed(&self) -> bool {
+    /// Whether the writer ended the stream, with an error of its own or because the client needs
+    /// nothing more of it.
+    fn has_ended(&self) -> bool {
         false
     }
 }
@@ -181,7 +182,7 @@ impl<W: FrameWriter> Body for Frames<W> {
                 Poll::Ready(Some(event)) => {
                     match event.and_then(|event| this.writer.event(&event)) {
                         Ok(frame) => {
-                            if this.writer.has_failed() {
+                            if this.writer.has_ended() {
                                 this.source = Source::Closed;
                             }
                             frame.unwrap_or_default()

@@ -1,4 +1,6 @@
 #![doc = include_str!("../README.md")]
+//!
+//! Start with [`UpstreamClient`], [`Exchange`], [`HttpClient`] and [`Authentication`].
 
 mod authentication;
 mod body;

@@ -167,7 +167,7 @@ mod tests {
             .iter()
             .map(|(name, value)| (name.parse().unwrap(), HeaderValue::from_static(value)))
             .collect();
-        Error::new(ErrorKind::from_status(status), "").with_answer(status, &headers, "".into())
+        Error::new(ErrorKind::from_status(status), "").with_response(status, &headers, "".into())
     }
 
     /// The number of attempts, and the time that they took.

@@ -35,7 +35,7 @@ use crate::{Authentication, Body, Connection, Deadline, RetryPolicy, SendOptions
 /// let exchange = upstream.exchange_for("models");
 /// let models = exchange.run(async {
 ///     let request = upstream.request(Method::GET, "/v1/models", "")?;
-///     let response = exchange.send(&request, Error::from_answer).await?;
+///     let response = exchange.send(&request, Error::from_response).await?;
 ///     response.into_body().collect(1 << 20).await
 /// });
 /// assert_eq!(models.await?, "[\"acme-large\"]");

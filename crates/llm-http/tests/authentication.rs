@@ -117,7 +117,7 @@ async fn refused(
     *request.uri_mut() = connection.base().join("/v1/chat?page=1").unwrap();
     let options = SendOptions::new(Duration::from_secs(1));
     let refusal = |status, headers: &_, body: Bytes| {
-        Error::from_answer(status, headers, body.clone()).with_envelope(&body)
+        Error::from_response(status, headers, body.clone()).with_envelope(&body)
     };
     connection
         .send(request, options, refusal)
@@ -159,7 +159,7 @@ async fn a_signature_is_made_for_each_attempt() {
     let upstream = UpstreamClient::new("acme", &settings, base, signer).unwrap();
     let exchange = upstream.exchange_for("models");
     let request = upstream.request(Method::GET, "/v1/models", "").unwrap();
-    let response = exchange.send(&request, Error::from_answer).await.unwrap();
+    let response = exchange.send(&request, Error::from_response).await.unwrap();
     assert_eq!(response.status(), 200);
 }
 

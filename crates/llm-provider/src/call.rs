@@ -18,6 +18,8 @@ pub struct Call {
     pub body: Document,
     /// Whether parameters that the provider does not support are left out; otherwise they are errors.
     pub drop_params: bool,
+    /// Parameters that are left out in any case if the provider does not support them.
+    pub optional_params: &'static [&'static str],
     /// The parameters that have been left out.
     pub dropped_params: Vec<String>,
     /// The time limit of the call; of a streamed call, until the head of its response.
@@ -31,6 +33,7 @@ impl Call {
             endpoint,
             body,
             drop_params: false,
+            optional_params: &[],
             dropped_params: Vec::new(),
             timeout: None,
         }
@@ -53,6 +56,18 @@ impl Call {
     pub fn with_drop_params(mut self, drop_params: bool) -> Self {
         self.drop_params = drop_params;
         self
+    }
+
+    /// Sets the parameters that are left out in any case if the provider does not support them.
+    #[must_use]
+    pub fn with_optional_params(mut self, names: &'static [&'static str]) -> Self {
+        self.optional_params = names;
+        self
+    }
+
+    /// Whether a parameter may be left out if the provider does not support it.
+    pub fn may_drop(&self, key: &str) -> bool {
+        self.drop_params || self.optional_params.contains(&key)
     }
 
     /// The model of the request; empty if it names none.
@@ -98,13 +113,13 @@ impl Call {
     }
 
     /// Rejects a parameter that the provider does not support, if it is set and not null; with
-    /// [`drop_params`](Self::drop_params) it is left out instead.
+    /// [`may_drop`](Self::may_drop) it is left out instead.
     ///
     /// # Errors
     /// [`ErrorKind::Unsupported`], naming the parameter.
     pub fn refuse(&mut self, key: &str) -> Result<()> {
         if self.body.has_value(key) {
-            if !self.drop_params {
+            if !self.may_drop(key) {
                 let key = excerpt(key).into_owned();
                 let message =
                     format!("{key} is not supported by the provider (drop_params leaves it out)");

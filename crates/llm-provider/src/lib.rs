@@ -1,4 +1,7 @@
 #![doc = include_str!("../README.md")]
+//!
+//! Start with [`Provider`], [`Endpoint`], [`Call`], [`Reply`], [`ReplyStream`], [`Document`],
+//! [`Error`], [`Registry`] and [`Settings`].
 
 mod base_url;
 mod call;

@@ -14,7 +14,7 @@ use crate::clock::{Nanos, nanos};
 /// [`RouteOptions`](crate::RouteOptions), `prompt_cache_key`, `user`, or the messages up to the first
 /// user message. The pin is soft: a call goes elsewhere while the deployment
 /// is at its limits, and the session moves when the deployment fails or is cooled down.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Eq, PartialEq)]
 #[non_exhaustive]
 pub struct AffinityOptions {
     /// How long a pin lasts after the last call of the session; 5 minutes by default, as long as
@@ -53,6 +53,7 @@ impl AffinityOptions {
 #[derive(Debug)]
 pub(crate) struct Affinity {
     pins: Cache<u64, Pin>,
+    pub(crate) options: AffinityOptions,
     time_to_live: Nanos,
 }
 
@@ -63,10 +64,11 @@ struct Pin {
 }
 
 impl Affinity {
-    pub(crate) fn new(options: &AffinityOptions) -> Self {
+    pub(crate) fn new(options: AffinityOptions) -> Self {
         Self {
             pins: Cache::new(options.capacity.max(1)),
             time_to_live: nanos(options.time_to_live),
+            options,
         }
     }
 
@@ -167,7 +169,7 @@ mod tests {
     #[test]
     fn a_pin_ends_after_its_time() {
         let options = AffinityOptions::default().with_time_to_live(Duration::from_secs(1));
-        let affinity = Affinity::new(&options);
+        let affinity = Affinity::new(options);
         affinity.pin(7, 3, 1000);
         assert_eq!(affinity.get(7, 1_000_000_999), Some(3));
         assert_eq!(affinity.get(7, 1_000_001_000), None);

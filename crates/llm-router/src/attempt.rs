@@ -1,48 +1,132 @@
 //! An attempt within its time limits.
 
+use std::collections::VecDeque;
+use std::sync::Arc;
 use std::time::Duration;
 
-use llm_provider::{Call, Error, ErrorKind, Reply, ReplyStream, Result};
+use llm_provider::{Call, Error, ErrorKind, Provider, Reply, ReplyEvent, ReplyStream, Result};
 use tokio::time::{Instant, timeout_at};
 
 use crate::deployment::Lease;
-use crate::plan::Plan;
+use crate::failover::{MAX_HELD_BYTES, MAX_HELD_CHUNKS};
+use crate::plan::{Plan, after};
 
-/// Sends a call to the deployment of `lease`, for a reply in one piece.
-pub(crate) async fn send(plan: &Plan, lease: &Lease, call: &Call) -> Result<Reply> {
-    let deployment = lease.deployment();
-    let end = plan.end_of(deployment.timeouts.total);
-    let call = adapt(plan, lease, call, end);
-    within(end, deployment.provider.send(call)).await
-}
-
-/// Sends a call to the deployment of `lease`, for a stream, whose head has to arrive before `end`.
-pub(crate) async fn open(
-    plan: &Plan,
-    lease: &Lease,
-    call: &Call,
+/// A call to one deployment, ready to be sent.
+#[derive(Debug)]
+pub(crate) struct Attempt {
+    provider: Arc<dyn Provider>,
+    call: Call,
+    /// The latest time of the reply, or of the first output of a stream.
     end: Option<Instant>,
-) -> Result<ReplyStream> {
-    let call = adapt(plan, lease, call, end);
-    let mut stream = within(end, lease.deployment().provider.stream(call)).await?;
-    lease.describe(&mut stream.metadata);
-    Ok(stream)
 }
 
-fn adapt(plan: &Plan, lease: &Lease, call: &Call, end: Option<Instant>) -> Call {
-    let mut call = lease.deployment().adapt(call, plan.matched());
-    if let Some(end) = end {
-        let left = end.saturating_duration_since(Instant::now());
-        call.timeout = Some(left.max(Duration::from_millis(1)));
+/// The stream of an attempt.
+#[derive(Debug)]
+pub(crate) struct Opened {
+    pub(crate) stream: ReplyStream,
+    /// The events that were read while the attempt was compared with another one.
+    pub(crate) early: VecDeque<ReplyEvent>,
+    end: Option<Instant>,
+}
+
+impl Attempt {
+    /// A call for a reply in one piece.
+    pub(crate) fn whole(plan: &Plan, lease: &Lease, call: &Call) -> Self {
+        Self::new(plan, lease, call, lease.deployment().timeouts.total)
     }
-    call
+
+    /// A call for a stream.
+    pub(crate) fn streamed(plan: &Plan, lease: &Lease, call: &Call) -> Self {
+        Self::new(plan, lease, call, lease.deployment().timeouts.first_output)
+    }
+
+    /// A call that continues a stream. The deadline of the call ended with the first output.
+    pub(crate) fn continued(plan: &Plan, lease: &Lease, call: &Call) -> Self {
+        let deployment = lease.deployment();
+        let end = deployment.timeouts.first_output.map(after);
+        let mut attempt = Self::until(end, plan, lease, call);
+        for (key, value) in deployment.prefill.iter().flatten() {
+            attempt.call.body.set(key.clone(), value);
+        }
+        attempt
+    }
+
+    fn new(plan: &Plan, lease: &Lease, call: &Call, limit: Option<Duration>) -> Self {
+        Self::until(plan.end_of(limit), plan, lease, call)
+    }
+
+    fn until(end: Option<Instant>, plan: &Plan, lease: &Lease, call: &Call) -> Self {
+        let deployment = lease.deployment();
+        let mut call = deployment.adapt(call, plan.matched());
+        if let Some(end) = end {
+            let left = end.saturating_duration_since(Instant::now());
+            call.timeout = Some(left.max(Duration::from_millis(1)));
+        }
+        let provider = Arc::clone(&deployment.provider);
+        Self {
+            provider,
+            call,
+            end,
+        }
+    }
+
+    /// Waits for the reply.
+    pub(crate) async fn send(self) -> Result<Reply> {
+        within(self.end, self.provider.send(self.call)).await
+    }
+
+    /// Waits for the head of the stream.
+    pub(crate) async fn open(self) -> Result<Opened> {
+        let end = self.end;
+        let stream = within(end, self.provider.stream(self.call)).await?;
+        Ok(Opened {
+            stream,
+            early: VecDeque::new(),
+            end,
+        })
+    }
+
+    /// Waits for the first output of the stream.
+    pub(crate) async fn open_to_output(self) -> Result<Opened> {
+        let mut opened = self.open().await?;
+        let mut bytes = 0;
+        while opened.early.len() < MAX_HELD_CHUNKS && bytes <= MAX_HELD_BYTES {
+            let Some(event) = opened.read().await? else {
+                break;
+            };
+            let has_output = match &event {
+                ReplyEvent::Chunk(chunk) => {
+                    bytes += chunk.bytes().len();
+                    chunk.has_output()
+                }
+                _ => false,
+            };
+            opened.early.push_back(event);
+            if has_output {
+                break;
+            }
+        }
+        Ok(opened)
+    }
+}
+
+impl Opened {
+    /// The next event before the first output; `None` after the last.
+    pub(crate) async fn next(&mut self) -> Result<Option<ReplyEvent>> {
+        match self.early.pop_front() {
+            Some(event) => Ok(Some(event)),
+            None => self.read().await,
+        }
+    }
+
+    async fn read(&mut self) -> Result<Option<ReplyEvent>> {
+        let next = async { self.stream.next().await.transpose() };
+        within(self.end, next).await
+    }
 }
 
 /// Waits for `future` up to `end`. Without an end, no timer is needed.
-pub(crate) async fn within<T>(
-    end: Option<Instant>,
-    future: impl Future<Output = Result<T>>,
-) -> Result<T> {
+async fn within<T>(end: Option<Instant>, future: impl Future<Output = Result<T>>) -> Result<T> {
     match end {
         None => future.await,
         Some(end) => match timeout_at(end, future).await {
@@ -52,7 +136,7 @@ pub(crate) async fn within<T>(
     }
 }
 
-pub(crate) fn timed_out() -> Error {
+fn timed_out() -> Error {
     Error::new(
         ErrorKind::Timeout,
         "the deployment did not answer within its time limit",

@@ -4,19 +4,19 @@ use std::time::Duration;
 
 use crate::affinity::{Affinity, AffinityOptions};
 use crate::breaker::Cooldown;
+use crate::cache::{CacheOptions, ReplyCache};
 use crate::check::{BuildError, check};
 use crate::clock::Clock;
 use crate::core::{Core, Options};
-use crate::deployment::State;
 use crate::fallbacks::Fallbacks;
-use crate::group::Group;
-use crate::limits::RetryBudget;
+use crate::hedge::HedgeOptions;
+use crate::inherit::Inheritance;
 use crate::names::{Alias, Names};
 use crate::observe::RouterObserver;
-use crate::queue::{Queue, QueueOptions};
+use crate::queue::QueueOptions;
 use crate::retries::RetryPolicy;
 use crate::strategy::{PeakEwma, Strategy};
-use crate::{Deployment, Router};
+use crate::{Deployment, PriceTable, Router};
 
 /// Builds a [`Router`]; see [`Router::builder`].
 #[derive(Clone, Debug, Default)]
@@ -27,7 +27,10 @@ pub struct RouterBuilder {
     pub(crate) options: Options,
     pub(crate) affinity: Option<AffinityOptions>,
     strategy: Option<Arc<dyn Strategy>>,
-    observer: Option<Arc<dyn RouterObserver>>,
+    observers: Vec<Arc<dyn RouterObserver>>,
+    prices: PriceTable,
+    pub(crate) cache: Option<CacheOptions>,
+    previous: Option<Router>,
 }
 
 impl RouterBuilder {
@@ -115,6 +118,25 @@ impl RouterBuilder {
         self
     }
 
+    /// Sends slow calls to a second deployment of their group; by default, each attempt is alone.
+    #[must_use]
+    pub fn with_hedging(mut self, hedge: impl Into<Option<HedgeOptions>>) -> Self {
+        self.options.hedge = hedge.into();
+        self
+    }
+
+    /// Sets whether another deployment continues a stream that breaks after its first output; by
+    /// default the stream ends with an error.
+    ///
+    /// It gets the text so far as the beginning of its reply. That needs an unfinished reply of one choice with text
+    /// alone and without a `response_format`, and for chats a deployment with
+    /// [`prefill`](Deployment::prefill). The usage in the stream is that of the last part.
+    #[must_use]
+    pub fn with_continuation(mut self, continues: bool) -> Self {
+        self.options.continues = continues;
+        self
+    }
+
     /// Leaves out deployments whose context window is smaller than the estimated prompt.
     #[must_use]
     pub fn with_context_window_check(mut self, checks: bool) -> Self {
@@ -129,10 +151,36 @@ impl RouterBuilder {
         self
     }
 
-    /// Sets the receiver of events.
+    /// Adds a receiver of events.
     #[must_use]
     pub fn with_observer(mut self, observer: Arc<dyn RouterObserver>) -> Self {
-        self.observer = Some(observer);
+        self.observers.push(observer);
+        self
+    }
+
+    /// Sets the prices of models whose deployments have none; the built-in table by default.
+    #[must_use]
+    pub fn with_prices(mut self, prices: PriceTable) -> Self {
+        self.prices = prices;
+        self
+    }
+
+    /// Caches replies; by default, each call is sent.
+    #[must_use]
+    pub fn with_cache(mut self, cache: impl Into<Option<CacheOptions>>) -> Self {
+        self.cache = cache.into();
+        self
+    }
+
+    /// Takes over the state of another router for the deployments that did not change: health,
+    /// latencies, limits, running calls, and sessions, but no cached replies. Calls that the other router is serving
+    /// count for both.
+    ///
+    /// A deployment is the same if its group, id, model and limits are, and if it has the same
+    /// provider or [`fingerprint`](crate::Deployment::fingerprint).
+    #[must_use]
+    pub fn with_state_of(mut self, previous: Router) -> Self {
+        self.previous = Some(previous);
         self
     }
 
@@ -148,33 +196,28 @@ impl RouterBuilder {
     /// Builds the router without checks. A setting that refers to an unknown group has no effect,
     /// and no group serves a call twice.
     pub fn build_unchecked(self) -> Router {
-        let (groups, states) = group(self.deployments);
+        let previous = self.previous.as_ref().map(|router| &**router.core());
+        let mut inheritance = Inheritance::new(previous);
+        let (groups, states) = inheritance.groups(self.deployments, &self.prices);
+        let affinity = self.affinity.map(|options| {
+            let previous = previous.and_then(|previous| previous.affinity.as_ref());
+            match previous.filter(|affinity| affinity.options == options) {
+                Some(affinity) => Arc::clone(affinity),
+                None => Arc::new(Affinity::new(options)),
+            }
+        });
         Router::from_core(Core {
             names: Names::new(groups, self.aliases, self.default_model),
             states,
+            next_index: inheritance.next_index,
             strategy: self.strategy.unwrap_or_else(|| Arc::new(PeakEwma)),
             options: self.options,
-            clock: Clock::new(),
-            budget: RetryBudget::new(),
-            affinity: self.affinity.as_ref().map(Affinity::new),
-            observer: self.observer,
+            clock: previous.map_or_else(Clock::new, |previous| previous.clock),
+            budget: previous.map_or_else(Arc::default, |previous| Arc::clone(&previous.budget)),
+            affinity,
+            observers: self.observers,
+            prices: self.prices,
+            cache: self.cache.map(|options| Arc::new(ReplyCache::new(options))),
         })
     }
-}
-
-/// The groups of `deployments`, and the states of all in their order.
-fn group(deployments: Vec<Deployment>) -> (BTreeMap<String, Arc<Group>>, Vec<Arc<State>>) {
-    let mut groups: BTreeMap<String, (Arc<Queue>, Vec<Arc<State>>)> = BTreeMap::new();
-    let mut states = Vec::with_capacity(deployments.len());
-    for (index, deployment) in (0_u32..).zip(deployments) {
-        let (queue, members) = groups.entry(deployment.group.clone()).or_default();
-        let state = Arc::new(State::new(deployment, index, Arc::clone(queue)));
-        members.push(Arc::clone(&state));
-        states.push(state);
-    }
-    let groups = groups.into_iter().map(|(name, (queue, members))| {
-        let group = Group::new(name.clone(), queue, &members);
-        (name, Arc::new(group))
-    });
-    (groups.collect(), states)
 }

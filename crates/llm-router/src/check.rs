@@ -96,7 +96,7 @@ fn check_deployments(deployments: &[Deployment]) -> Result {
         let prices = deployment.prices.unwrap_or_default();
         for (name, price) in [
             ("input_cost_per_token", prices.input_token),
-            ("cached input cost per token", prices.cached_input_token),
+            ("cache_read_input_token_cost", prices.cached_input_token),
             ("output_cost_per_token", prices.output_token),
             ("input_cost_per_request", prices.request),
         ] {
@@ -226,6 +226,18 @@ fn check_options(builder: &RouterBuilder) -> Result {
         )?;
         at_most_a_day("the time to live of the affinity", affinity.time_to_live)?;
     }
+    let hedge = options.hedge.and_then(|hedge| hedge.after);
+    at_most_a_day(
+        "the time before a call is hedged",
+        hedge.unwrap_or_default(),
+    )?;
+    if let Some(cache) = &builder.cache {
+        at_most_a_year("the time to live of the cache", cache.time_to_live)?;
+        if !(MIN_CACHE..=MAX_CACHE).contains(&cache.capacity) {
+            let problem = format!("has to be from {MIN_CACHE} to {MAX_CACHE} bytes");
+            return fail("the capacity of the cache", problem);
+        }
+    }
     if options.deadline.is_some_and(|deadline| deadline.is_zero()) {
         return fail("the deadline", "has to be longer than 0 s");
     }
@@ -246,6 +258,17 @@ fn at_most_a_day(place: &str, time: Duration) -> Result {
     fail(place, "has to be at most a day")
 }
 
+fn at_most_a_year(place: &str, time: Duration) -> Result {
+    if time <= 365 * DAY {
+        return Ok(());
+    }
+    fail(place, "has to be at most a year")
+}
+
+/// 1 MiB.
+const MIN_CACHE: u64 = 1 << 20;
+/// 1 TiB.
+const MAX_CACHE: u64 = 1 << 40;
 const MAX_RATE: u64 = 1_000_000_000;
 const MAX_FALLBACKS: usize = 100;
 const MAX_QUEUE: usize = 1_000_000;

@@ -7,8 +7,8 @@ use tokio::time::Instant;
 /// A point in time in nanoseconds, counted from [`ORIGIN`] before the router was created.
 pub(crate) type Nanos = u64;
 
-/// Measures time since the creation of the router.
-#[derive(Debug)]
+/// Measures time since the creation of the router, or of the one whose state it took over.
+#[derive(Clone, Copy, Debug)]
 pub(crate) struct Clock {
     created: Instant,
 }

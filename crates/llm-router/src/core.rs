@@ -4,33 +4,37 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
-use llm_provider::ErrorKind;
-
-use crate::TokenCounts;
 use crate::affinity::Affinity;
 use crate::breaker::Cooldown;
+use crate::cache::ReplyCache;
 use crate::clock::Clock;
 use crate::deployment::State;
 use crate::fallbacks::Fallbacks;
+use crate::hedge::HedgeOptions;
 use crate::limits::RetryBudget;
 use crate::names::Names;
 use crate::observe::{DeploymentHealth, RouterEvent, RouterObserver};
 use crate::queue::QueueOptions;
 use crate::retries::RetryPolicy;
 use crate::strategy::Strategy;
+use crate::{PriceTable, TokenCounts};
 
 /// The parts of a router that calls and streams keep alive.
 #[derive(Debug)]
 pub(crate) struct Core {
     pub(crate) names: Names,
-    /// By index.
+    /// In the order given.
     pub(crate) states: Vec<Arc<State>>,
+    /// The index of the next new deployment.
+    pub(crate) next_index: u32,
     pub(crate) strategy: Arc<dyn Strategy>,
     pub(crate) options: Options,
     pub(crate) clock: Clock,
-    pub(crate) budget: RetryBudget,
-    pub(crate) affinity: Option<Affinity>,
-    pub(crate) observer: Option<Arc<dyn RouterObserver>>,
+    pub(crate) budget: Arc<RetryBudget>,
+    pub(crate) affinity: Option<Arc<Affinity>>,
+    pub(crate) observers: Vec<Arc<dyn RouterObserver>>,
+    pub(crate) prices: PriceTable,
+    pub(crate) cache: Option<Arc<ReplyCache>>,
 }
 
 /// The options of a router that apply to each call.
@@ -42,25 +46,28 @@ pub(crate) struct Options {
     pub(crate) queue: Option<QueueOptions>,
     /// The time limit of a call with all its attempts and waits.
     pub(crate) deadline: Option<Duration>,
+    /// Whether streams that break are continued by another deployment.
+    pub(crate) continues: bool,
+    pub(crate) hedge: Option<HedgeOptions>,
     pub(crate) checks_context_window: bool,
     pub(crate) default_priority: u8,
 }
 
 impl Core {
-    /// Reports an event, which is built only if there is an observer.
-    pub(crate) fn emit<'a>(&self, event: impl FnOnce() -> RouterEvent<'a>) {
-        if let Some(observer) = &self.observer {
-            observer.on_event(&event());
+    /// Reports an event to the router's observers and to that of the call. The event is built only
+    /// if there is an observer.
+    pub(crate) fn emit<'a>(
+        &self,
+        of_call: Option<&Arc<dyn RouterObserver>>,
+        event: impl FnOnce() -> RouterEvent<'a>,
+    ) {
+        if self.observers.is_empty() && of_call.is_none() {
+            return;
         }
-    }
-
-    pub(crate) fn cooled(&self, deployment: &str, cause: ErrorKind, time: Duration) {
-        tracing::warn!(deployment, ?cause, ?time, "deployment is cooling down");
-        self.emit(|| RouterEvent::Cooled {
-            deployment,
-            cause,
-            time,
-        });
+        let event = event();
+        for observer in self.observers.iter().chain(of_call) {
+            observer.on_event(&event);
+        }
     }
 
     pub(crate) fn snapshot(&self) -> Vec<DeploymentHealth> {
@@ -82,6 +89,7 @@ impl Core {
                     prompt: totals.prompt.load(Relaxed),
                     cached: totals.cached.load(Relaxed),
                     completion: totals.completion.load(Relaxed),
+                    reasoning: totals.reasoning.load(Relaxed),
                 },
                 requests_left,
                 tokens_left,

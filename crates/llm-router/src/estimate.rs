@@ -4,10 +4,12 @@ use llm_provider::Document;
 
 /// The estimated tokens of a call.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
-pub(crate) struct Estimate {
-    pub(crate) prompt: u64,
-    /// The prompt and the reply.
-    pub(crate) total: u64,
+#[non_exhaustive]
+pub struct Estimate {
+    /// The tokens of the prompt.
+    pub prompt: u64,
+    /// The tokens of the prompt and the reply.
+    pub total: u64,
 }
 
 impl Estimate {
@@ -16,7 +18,7 @@ impl Estimate {
     ///
     /// English text has about four characters per token, and the JSON around it adds some. The
     /// prompt is not tokenized: every model has its own tokenizer.
-    pub(crate) fn of(body: &Document) -> Self {
+    pub fn of(body: &Document) -> Self {
         let bytes: usize = PROMPTS
             .iter()
             .filter_map(|key| body.get(key))

@@ -4,10 +4,11 @@ use std::collections::VecDeque;
 
 use futures_util::{StreamExt, stream};
 use llm_provider::{Call, Metadata, ReplyEvent, ReplyStream, Result};
-use tokio::time::Instant;
 
-use crate::attempt;
+use crate::attempt::{Attempt, Opened};
+use crate::continuation::Continuation;
 use crate::deployment::Lease;
+use crate::hedge;
 use crate::plan::Plan;
 use crate::tail::Tail;
 
@@ -41,9 +42,7 @@ pub(crate) struct Failover {
 #[derive(Debug)]
 struct Current {
     lease: Lease,
-    stream: ReplyStream,
-    /// The latest time of the first output.
-    end: Option<Instant>,
+    opened: Opened,
 }
 
 /// The next step of a stream before the router commits.
@@ -69,11 +68,21 @@ impl Failover {
     /// call, and an earlier failure is an error of the call.
     pub(crate) async fn start(mut self) -> Result<ReplyStream> {
         match self.next().await? {
-            // No other deployment can take over any more: the rest is the upstream's own stream.
-            Next::Tail(tail) => Ok(ReplyStream::new(tail.metadata(), *tail)),
+            Next::Tail(tail) => {
+                let metadata = tail.metadata();
+                Ok(match self.continuation() {
+                    Some(continuation) => {
+                        let stage = Stage::Committed(tail, Some(continuation));
+                        ReplyStream::new(metadata, stream::unfold(stage, Stage::next))
+                    }
+                    // No other deployment can take over any more: the rest is the upstream's own
+                    // stream.
+                    None => ReplyStream::new(metadata, *tail),
+                })
+            }
             Next::Progress(first) => {
                 let current = self.current.as_ref();
-                let metadata = current.map(|current| current.stream.metadata.clone());
+                let metadata = current.map(|current| current.opened.stream.metadata.clone());
                 let metadata: Metadata = metadata.unwrap_or_default();
                 let rest = stream::unfold(Stage::Open(Box::new(self)), Stage::next);
                 let first = stream::iter([Ok(first)]);
@@ -88,10 +97,7 @@ impl Failover {
                 self.current = Some(self.open().await?);
                 continue;
             };
-            let event = attempt::within(current.end, async {
-                current.stream.next().await.transpose()
-            });
-            match event.await {
+            match current.opened.next().await {
                 Ok(Some(ReplyEvent::Chunk(chunk))) => {
                     if chunk.has_output() {
                         current.lease.output();
@@ -121,9 +127,17 @@ impl Failover {
         }
     }
 
+    /// What is needed to continue the stream if it breaks, where that is wanted and possible.
+    fn continuation(self) -> Option<Box<Continuation>> {
+        if !self.plan.continues() {
+            return None;
+        }
+        Continuation::new(self.plan, self.call).map(Box::new)
+    }
+
     fn commit(&mut self, current: Current) -> Box<Tail> {
         let held = std::mem::take(&mut self.held);
-        Box::new(Tail::new(held, current.stream, current.lease))
+        Box::new(Tail::new(held, current.opened.stream, current.lease))
     }
 
     /// Whether the chunk that is being added is the last one to be held back.
@@ -134,34 +148,63 @@ impl Failover {
     async fn open(&mut self) -> Result<Current> {
         loop {
             let lease = self.plan.next(&self.call).await?;
-            let end = self.plan.end_of(lease.deployment().timeouts.first_output);
-            match attempt::open(&self.plan, &lease, &self.call, end).await {
-                Ok(stream) => return Ok(Current { lease, stream, end }),
+            let (plan, call) = (&mut self.plan, &self.call);
+            let prepare = Attempt::streamed;
+            let (lease, opened) = if plan.hedges() {
+                hedge::race(plan, lease, call, prepare, Attempt::open_to_output).await
+            } else {
+                let attempt = prepare(plan, &lease, call);
+                (lease, attempt.open().await)
+            };
+            match opened {
+                Ok(mut opened) => {
+                    lease.describe(&mut opened.stream.metadata);
+                    return Ok(Current { lease, opened });
+                }
                 Err(error) => self.plan.failed(&self.call, lease, error)?,
             }
         }
     }
 }
 
-/// A stream that has passed a progress event on.
+/// A stream that has passed a progress event on, or that can be continued.
 enum Stage {
     Open(Box<Failover>),
-    Committed(Box<Tail>),
+    Committed(Box<Tail>, Option<Box<Continuation>>),
     Ended,
 }
 
 impl Stage {
     async fn next(self) -> Option<(Result<ReplyEvent>, Self)> {
-        let mut tail = match self {
+        let (mut tail, continuation) = match self {
             Self::Open(mut failover) => match failover.next().await {
                 Ok(Next::Progress(event)) => return Some((Ok(event), Self::Open(failover))),
-                Ok(Next::Tail(tail)) => tail,
+                Ok(Next::Tail(tail)) => (tail, failover.continuation()),
                 Err(error) => return Some((Err(error), Self::Ended)),
             },
-            Self::Committed(tail) => tail,
+            Self::Committed(tail, continuation) => (tail, continuation),
             Self::Ended => return None,
         };
-        let event = tail.next().await?;
-        Some((event, Self::Committed(tail)))
+        let Some(mut continuation) = continuation else {
+            let event = tail.next().await?;
+            return Some((event, Self::Committed(tail, None)));
+        };
+        loop {
+            let event = match tail.next().await? {
+                Ok(ReplyEvent::Chunk(chunk)) => match continuation.pass(chunk) {
+                    Some(chunk) => ReplyEvent::Chunk(chunk),
+                    None => continue,
+                },
+                Ok(event) => event,
+                Err(error) => {
+                    tail = match continuation.resume(tail.index, error).await {
+                        Ok(tail) => tail,
+                        Err(error) => return Some((Err(error), Self::Ended)),
+                    };
+                    continue;
+                }
+            };
+            return Some((Ok(event), Self::Committed(tail, Some(continuation))));
+        }
     }
 }

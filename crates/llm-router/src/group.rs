@@ -6,7 +6,9 @@ use llm_provider::{Capabilities, Capability};
 
 use crate::deployment::State;
 use crate::pool::Pool;
+use crate::quantile::Latencies;
 use crate::queue::Queue;
+use crate::route::RouteOptions;
 
 /// The deployments of a model group, by capability.
 #[derive(Debug)]
@@ -15,8 +17,16 @@ pub(crate) struct Group {
     pub(crate) queue: Arc<Queue>,
     /// Whether a call's tokens matter: for a limit or a context window.
     pub(crate) counts_tokens: bool,
+    has_default_tag: bool,
+    /// The times of replies in one piece, if calls are hedged.
+    pub(crate) replies: Latencies,
+    /// The times up to the first output of streams, if calls are hedged.
+    pub(crate) first_outputs: Latencies,
     pools: Vec<(Capability, Arc<Pool>)>,
 }
+
+/// The tag of the deployments that serve calls without tags.
+const DEFAULT_TAG: &str = "default";
 
 impl Group {
     /// The capabilities of each provider are read here once, not per call.
@@ -47,8 +57,22 @@ impl Group {
                 let deployment = &state.deployment;
                 deployment.limits.tpm.is_some() || deployment.context_window.is_some()
             }),
+            has_default_tag: states.iter().any(|state| {
+                let mut tags = state.deployment.tags.iter();
+                tags.any(|tag| tag == DEFAULT_TAG)
+            }),
+            replies: Latencies::default(),
+            first_outputs: Latencies::default(),
             pools: Capabilities::ALL.iter().filter_map(pool).collect(),
         }
+    }
+
+    /// The tags of a call, of which its deployment must have one.
+    pub(crate) fn tags_of(&self, route: &RouteOptions) -> Vec<String> {
+        if route.tags.is_empty() && self.has_default_tag {
+            return vec![DEFAULT_TAG.to_owned()];
+        }
+        route.tags.clone()
     }
 
     /// The deployments that support `capability`; `None` if there are none.

@@ -87,6 +87,11 @@ impl Names {
         })
     }
 
+    /// The group of exactly this name.
+    pub(crate) fn group(&self, name: &str) -> Option<&Arc<Group>> {
+        self.groups.get(name)
+    }
+
     pub(crate) fn groups(&self) -> impl Iterator<Item = &Arc<Group>> {
         self.groups.values()
     }

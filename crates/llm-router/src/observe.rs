@@ -41,6 +41,10 @@ pub enum RouterEvent<'a> {
         attempt: u32,
         /// What failed.
         error: &'a Error,
+        /// The estimated tokens of a stream that failed after its first output; else `None`.
+        counts: Option<TokenCounts>,
+        /// The cost of these tokens in US dollars, if their prices are known.
+        cost: Option<f64>,
     },
     /// A deployment gets no calls for a while.
     #[non_exhaustive]
@@ -68,6 +72,12 @@ pub enum RouterEvent<'a> {
         /// Why.
         error: &'a Error,
     },
+    /// A call got a reply from the cache. It costs nothing.
+    #[non_exhaustive]
+    Cached {
+        /// The model group.
+        group: &'a str,
+    },
     /// A call waits for a deployment.
     #[non_exhaustive]
     Queued {
@@ -87,6 +97,28 @@ pub enum RouterEvent<'a> {
     FirstOutput {
         /// The deployment.
         deployment: &'a str,
+        /// The time since the attempt began.
+        latency: Duration,
+    },
+    /// Another attempt of a hedged call answered first; this one was cancelled. Its tokens are not
+    /// counted.
+    #[non_exhaustive]
+    LostRace {
+        /// The deployment.
+        deployment: &'a str,
+        /// The time since the attempt began.
+        latency: Duration,
+    },
+    /// The caller gave up an attempt: it dropped a future or a stream before its end.
+    #[non_exhaustive]
+    Abandoned {
+        /// The deployment.
+        deployment: &'a str,
+        /// The estimated tokens: of the prompt, and a token for each chunk with output. The upstream
+        /// may bill more: chunks may have several tokens, and some may not have arrived.
+        counts: TokenCounts,
+        /// The cost of these tokens in US dollars, if their prices are known.
+        cost: Option<f64>,
         /// The time since the attempt began.
         latency: Duration,
     },

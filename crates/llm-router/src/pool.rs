@@ -14,8 +14,8 @@ use crate::{Candidate, Strategy};
 #[derive(Debug)]
 pub(crate) struct Pool {
     tiers: Vec<Tier>,
-    /// The indices of the deployments, in ascending order.
-    indices: Vec<u32>,
+    /// The deployments by index, in ascending order.
+    by_index: Vec<Arc<State>>,
 }
 
 /// Deployments that share the traffic by weight.
@@ -44,22 +44,25 @@ impl Pool {
             .partition(|state| state.deployment.weight > 0);
         weighted.sort_by_key(|state| state.deployment.order);
         spare.sort_by_key(|state| state.deployment.order);
-        let mut indices: Vec<u32> = weighted.iter().chain(&spare).map(|s| s.index).collect();
-        indices.sort_unstable();
+        let mut by_index: Vec<_> = weighted.iter().chain(&spare).cloned().collect();
+        by_index.sort_by_key(|state| state.index);
         let is_same = |a: &Arc<State>, b: &Arc<State>| a.deployment.order == b.deployment.order;
         let tiers = weighted.chunk_by(is_same).chain(spare.chunks(1));
         Self {
             tiers: tiers.map(Tier::new).collect(),
-            indices,
+            by_index,
         }
     }
 
     pub(crate) fn len(&self) -> usize {
-        self.indices.len()
+        self.by_index.len()
     }
 
-    pub(crate) fn contains(&self, index: u32) -> bool {
-        self.indices.binary_search(&index).is_ok()
+    pub(crate) fn get(&self, index: u32) -> Option<&Arc<State>> {
+        let found = self
+            .by_index
+            .binary_search_by_key(&index, |state| state.index);
+        self.by_index.get(found.ok()?)
     }
 
     /// Chooses a deployment and takes what the call holds of it.

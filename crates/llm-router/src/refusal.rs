@@ -57,6 +57,8 @@ impl Refusal {
             }
             Readiness::TooLarge => self.is_too_large = true,
             Readiness::Overflow => self.is_overflow = true,
+            // The error of the broken stream is returned.
+            Readiness::CannotContinue => {}
             Readiness::Untagged => self.is_untagged = true,
         }
     }

@@ -5,6 +5,7 @@ use llm_provider::{
     Call, Capabilities, Capability, Error, ErrorKind, MAX_MODEL_NAME, Result, nearest_names,
 };
 
+use crate::fallbacks::Fallbacks;
 use crate::group::Group;
 use crate::names::{Names, Resolved};
 
@@ -38,6 +39,24 @@ fn unknown(names: &Names, model: &str) -> Error {
     )
     .with_code("model_not_found".to_owned())
     .with_param("model".to_owned())
+}
+
+/// Rejects fallbacks of a call that name unknown groups.
+///
+/// # Errors
+/// [`ErrorKind::InvalidRequest`], with the setting and the name.
+pub(crate) fn require_groups(names: &Names, fallbacks: &Fallbacks) -> Result<()> {
+    for (setting, _, list) in fallbacks.lists() {
+        let mut unknown = list.iter().filter(|name| names.resolve(name).is_none());
+        if let Some(name) = unknown.next() {
+            let name = excerpt(name);
+            let message = format!("{setting}: the model \"{name}\" does not exist");
+            return Err(Error::new(ErrorKind::InvalidRequest, message)
+                .with_code("model_not_found".to_owned())
+                .with_param(setting.to_owned()));
+        }
+    }
+    Ok(())
 }
 
 /// The error of a group without a deployment that supports `capability`.

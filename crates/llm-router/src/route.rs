@@ -1,5 +1,10 @@
+use std::sync::Arc;
+
+use crate::observe::RouterObserver;
+use crate::{CacheControl, Fallbacks};
+
 /// Routing options of a call that are not in its body.
-#[derive(Clone, Debug, Default, Eq, PartialEq)]
+#[derive(Clone, Debug, Default)]
 #[non_exhaustive]
 pub struct RouteOptions {
     /// The session of the call, for [affinity](crate::AffinityOptions).
@@ -8,6 +13,16 @@ pub struct RouteOptions {
     pub tags: Vec<String>,
     /// The priority in a queue: a lower value goes first. By default that of the router.
     pub priority: Option<u8>,
+    /// How many other deployments of a group are tried after failures, at most
+    /// [`MAX_RETRIES`](crate::MAX_RETRIES). By default the router's [`RetryPolicy`](crate::RetryPolicy)
+    /// says it.
+    pub retries: Option<usize>,
+    /// Replaces the router's fallbacks, except for their number.
+    pub fallbacks: Option<Fallbacks>,
+    /// How the call uses the cache.
+    pub cache: CacheControl,
+    /// Receives the events of this call, in addition to the router's observers.
+    pub observer: Option<Arc<dyn RouterObserver>>,
 }
 
 impl RouteOptions {
@@ -29,6 +44,34 @@ impl RouteOptions {
     #[must_use]
     pub fn with_priority(mut self, priority: impl Into<Option<u8>>) -> Self {
         self.priority = priority.into();
+        self
+    }
+
+    /// Sets how many other deployments are tried after failures.
+    #[must_use]
+    pub fn with_retries(mut self, retries: impl Into<Option<usize>>) -> Self {
+        self.retries = retries.into();
+        self
+    }
+
+    /// Replaces the router's fallbacks.
+    #[must_use]
+    pub fn with_fallbacks(mut self, fallbacks: impl Into<Option<Fallbacks>>) -> Self {
+        self.fallbacks = fallbacks.into();
+        self
+    }
+
+    /// Sets how the call uses the cache.
+    #[must_use]
+    pub fn with_cache(mut self, cache: CacheControl) -> Self {
+        self.cache = cache;
+        self
+    }
+
+    /// Sets the receiver of the events of this call.
+    #[must_use]
+    pub fn with_observer(mut self, observer: Arc<dyn RouterObserver>) -> Self {
+        self.observer = Some(observer);
         self
     }
 }

@@ -6,10 +6,12 @@ use llm_provider::{Call, Capabilities, Capability, Provider, Reply, ReplyStream,
 use llm_types::{Model, ModelList};
 
 use crate::Deployment;
-use crate::attempt;
+use crate::attempt::Attempt;
 use crate::builder::RouterBuilder;
+use crate::cache::{Flight, Recorder};
 use crate::core::Core;
 use crate::failover::Failover;
+use crate::hedge;
 use crate::observe::DeploymentHealth;
 use crate::plan::Plan;
 use crate::retries::MAX_RETRIES;
@@ -46,7 +48,6 @@ impl Router {
         }
     }
 
-    #[cfg(test)]
     pub(crate) fn core(&self) -> &Arc<Core> {
         &self.core
     }
@@ -79,12 +80,27 @@ impl Router {
     /// # Errors
     /// See the implementation of [`Provider`].
     pub async fn send_with(&self, call: Call, route: RouteOptions) -> Result<Reply> {
-        let mut plan = Plan::new(&self.core, &call, route)?;
+        let mut plan = Plan::new(&self.core, &call, route, false)?;
+        let Some(slot) = plan.slot(&call) else {
+            return self.send_uncached(&mut plan, &call).await;
+        };
+        let now = self.core.clock.now();
+        let flight = slot.reply(now, plan.deadline()).await;
+        if let Flight::Cached(reply) = flight {
+            plan.cached();
+            return Ok(*reply);
+        }
+        let reply = self.send_uncached(&mut plan, &call).await?;
+        slot.store(flight, &reply, self.core.clock.now());
+        Ok(reply)
+    }
+
+    async fn send_uncached(&self, plan: &mut Plan, call: &Call) -> Result<Reply> {
         loop {
-            let lease = plan.next(&call).await?;
-            match attempt::send(&plan, &lease, &call).await {
-                Ok(reply) => return Ok(lease.finish(reply)),
-                Err(error) => plan.failed(&call, lease, error)?,
+            let lease = plan.next(call).await?;
+            match hedge::race(plan, lease, call, Attempt::whole, Attempt::send).await {
+                (lease, Ok(reply)) => return Ok(lease.finish(reply)),
+                (lease, Err(error)) => plan.failed(call, lease, error)?,
             }
         }
     }
@@ -94,8 +110,16 @@ impl Router {
     /// # Errors
     /// See the implementation of [`Provider`].
     pub async fn stream_with(&self, call: Call, route: RouteOptions) -> Result<ReplyStream> {
-        let plan = Plan::new(&self.core, &call, route)?;
-        Failover::new(plan, call).start().await
+        let plan = Plan::new(&self.core, &call, route, true)?;
+        let Some(slot) = plan.slot(&call) else {
+            return Failover::new(plan, call).start().await;
+        };
+        if let Some(stream) = slot.stream(self.core.clock.now()) {
+            plan.cached();
+            return Ok(stream);
+        }
+        let stream = Failover::new(plan, call).start().await?;
+        Ok(Recorder::record(stream, &self.core, slot))
     }
 }
 

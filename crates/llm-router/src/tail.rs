@@ -10,6 +10,7 @@ use llm_provider::{Chunk, Error, ErrorKind, Metadata, ReplyEvent, ReplyStream, R
 use tokio::time::{Instant, Sleep, sleep};
 
 use crate::TokenCounts;
+use crate::attempt::Opened;
 use crate::deployment::Lease;
 
 /// Passes on the events of one deployment, counts its tokens, and ends a stream that stalls.
@@ -17,6 +18,8 @@ use crate::deployment::Lease;
 pub(crate) struct Tail {
     held: VecDeque<ReplyEvent>,
     stream: ReplyStream,
+    /// The index of the deployment.
+    pub(crate) index: u32,
     /// `None` after the end.
     lease: Option<Lease>,
     counts: Option<TokenCounts>,
@@ -31,6 +34,18 @@ struct Idle {
 }
 
 impl Tail {
+    /// The rest of a stream whose first events have been read.
+    pub(crate) fn of(opened: Opened, mut lease: Lease) -> Self {
+        for event in &opened.early {
+            if let ReplyEvent::Chunk(chunk) = event
+                && chunk.has_output()
+            {
+                lease.output();
+            }
+        }
+        Self::new(opened.early, opened.stream, lease)
+    }
+
     pub(crate) fn new(held: VecDeque<ReplyEvent>, stream: ReplyStream, lease: Lease) -> Self {
         let idle = lease.deployment().timeouts.idle.map(|limit| Idle {
             limit,
@@ -39,6 +54,7 @@ impl Tail {
         let mut tail = Self {
             held,
             stream,
+            index: lease.index(),
             lease: Some(lease),
             counts: None,
             idle,

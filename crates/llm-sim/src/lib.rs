@@ -1,4 +1,6 @@
 #![doc = include_str!("../README.md")]
+//!
+//! Start with [`Sim`], [`SimOptions`], [`Timing`] and [`Fault`].
 
 mod body;
 mod clock;
@@ -11,6 +13,7 @@ mod log;
 mod options;
 mod replicate;
 mod sample;
+mod script;
 mod seed;
 mod server;
 mod sim;
@@ -29,6 +32,7 @@ pub use options::{Keys, Memory, Pace, RetryAdvice, SimLimits, SimOptions, SimRep
 pub use replicate::{
     PredictionCounts, ReplicateSim, SeenPrediction, SeenWebhook, SimStatus, WebhookEvent,
 };
+pub use script::{ParseScriptError, Script};
 pub use sim::Sim;
 pub use together::TogetherSim;
 pub use trace::{RequestCounts, RequestOutcome, Times, Write};

@@ -3,6 +3,7 @@ use std::time::Duration;
 
 use crate::fault::FaultRule;
 use crate::limit::Rate;
+use crate::script::Script;
 
 /// The options of a simulation. By default, it replies immediately and accepts any key.
 ///
@@ -364,6 +365,8 @@ pub enum SimReply {
     Echo,
     /// This text, within the request's limits and stop sequences.
     Text(String),
+    /// These conversations with Together's models, with tool calls; `Echo` for all else.
+    Script(Script),
     /// Exactly these tokens, within the request's limit: for tests of what streams do to text.
     Tokens(Vec<String>),
 }

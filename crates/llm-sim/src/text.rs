@@ -22,17 +22,20 @@ pub(crate) struct Answer {
     pub(crate) tokens: Vec<String>,
     /// Whether it was cut by `max_tokens`, as opposed to its own end or a stop sequence.
     pub(crate) cut: bool,
+    /// Whether a stop sequence ended it.
+    pub(crate) stopped: bool,
 }
 
 impl Question<'_> {
     pub(crate) fn answer(&self, reply: &SimReply) -> Answer {
         let limit = self.max_tokens.unwrap_or(MAX_TOKENS).min(MAX_TOKENS);
         match reply {
-            SimReply::Echo => self.shape(&self.echo(limit), limit),
+            SimReply::Echo | SimReply::Script(_) => self.shape(&self.echo(limit), limit),
             SimReply::Text(text) => self.shape(text, limit),
             SimReply::Tokens(tokens) => Answer {
                 tokens: tokens.iter().take(limit).cloned().collect(),
                 cut: tokens.len() > limit,
+                stopped: false,
             },
         }
     }
@@ -73,18 +76,19 @@ impl Question<'_> {
     }
 
     fn shape(&self, text: &str, limit: usize) -> Answer {
-        let stopped = self
+        let stop = self
             .stop
             .iter()
             .filter(|stop| !stop.is_empty())
             .filter_map(|stop| text.find(stop.as_str()))
-            .min()
-            .map_or(text, |at| &text[..at]);
-        let mut rest = tokens(stopped);
+            .min();
+        let mut rest = tokens(stop.map_or(text, |at| &text[..at]));
         let tokens = rest.by_ref().take(limit).map(str::to_owned).collect();
+        let cut = rest.next().is_some();
         Answer {
             tokens,
-            cut: rest.next().is_some(),
+            cut,
+            stopped: stop.is_some() && !cut,
         }
     }
 }

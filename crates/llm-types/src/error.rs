@@ -51,7 +51,7 @@ impl ErrorResponse {
 
     /// Finds the error in a body; `None` if the body contains no error.
     ///
-    /// Accepted besides OpenAI's shape: `error` as a bare string (old engines), missing keys,
+    /// Besides OpenAI's shape, it accepts `error` as a string (old engines), missing keys, and
     /// `message` or `detail` without `error`. The result has all four keys.
     pub fn parse(body: &[u8]) -> Option<Self> {
         let mut extra: Map<String, Value> = serde_json::from_slice(body).ok()?;

@@ -36,10 +36,10 @@ pub(crate) fn index<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u32, D
     })
 }
 
-fn whole<T: Display + TryFrom<u64>>(number: serde_json::Number, most: T) -> Result<T, Problem> {
+fn whole<T: Display + TryFrom<u64>>(number: serde_json::Number, max: T) -> Result<T, Problem> {
     let found = Number::deserialize(&number).map_err(|error| error.to_string())?;
     let fitting = found.as_u64().and_then(|whole| T::try_from(whole).ok());
-    fitting.ok_or_else(|| format!("expected a whole number of at most {most}, found {number}"))
+    fitting.ok_or_else(|| format!("expected a whole number of at most {max}, found {number}"))
 }
 
 /// Reads the arguments of a function call as text, even if an engine sends an object (TGI did).

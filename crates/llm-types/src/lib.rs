@@ -1,4 +1,7 @@
 #![doc = include_str!("../README.md")]
+//!
+//! Start with [`ChatRequest`], [`ChatResponse`], [`Message`], [`Tool`], [`StreamItem`],
+//! [`Accumulator`], [`RawObject`] and [`parse`].
 
 mod chat;
 pub mod completions;

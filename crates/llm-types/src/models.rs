@@ -7,7 +7,7 @@ use crate::{field::Field, number::Number};
 
 /// The response of `GET /models`.
 #[non_exhaustive]
-#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct ModelList {
     /// Always `list`.
@@ -27,6 +27,12 @@ impl ModelList {
             data,
             extra: Map::new(),
         }
+    }
+}
+
+impl Default for ModelList {
+    fn default() -> Self {
+        Self::new(Vec::new())
     }
 }
 
@@ -89,7 +95,7 @@ impl<'de> serde::de::Visitor<'de> for ListVisitor {
     }
 
     fn visit_map<A: serde::de::MapAccess<'de>>(self, map: A) -> Result<ModelList, A::Error> {
-        let list = Listed::deserialize(serde::de::value::MapAccessDeserializer::new(map))?;
+        let list = ListObject::deserialize(serde::de::value::MapAccessDeserializer::new(map))?;
         Ok(ModelList {
             object: list.object.unwrap_or_else(|| "list".to_owned()),
             data: list.data,
@@ -99,7 +105,7 @@ impl<'de> serde::de::Visitor<'de> for ListVisitor {
 }
 
 #[derive(Deserialize)]
-struct Listed {
+struct ListObject {
     object: Option<String>,
     data: Vec<Model>,
     #[serde(flatten)]

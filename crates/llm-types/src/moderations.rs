@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use crate::Number;
+use crate::{lenient, number::Number};
 
 /// A request of `POST /v1/moderations`.
 #[non_exhaustive]
@@ -23,7 +23,7 @@ pub struct ModerationRequest {
 }
 
 impl ModerationRequest {
-    /// A request to classify a text, several texts, or parts.
+    /// Creates a request to classify a text, several texts, or parts.
     pub fn new(model: impl Into<String>, input: impl Into<Value>) -> Self {
         Self {
             model: model.into(),
@@ -39,10 +39,10 @@ impl ModerationRequest {
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct ModerationResponse {
     /// The id of the response.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "lenient::or_default")]
     pub id: String,
     /// The model.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "lenient::or_default")]
     pub model: String,
     /// One for each input.
     pub results: Vec<ModerationResult>,

@@ -17,18 +17,19 @@ use crate::raw::Scanner;
 /// If the text is not valid JSON, or does not have this shape.
 pub fn parse<T: DeserializeOwned>(json: &[u8]) -> Result<T, ParseError> {
     serde_json::from_slice(json).map_err(|error| {
-        let is_json = error.is_data() || error.is_io();
-        // For text that is not JSON, our own scanner gives a better error.
-        match Scanner::check(json) {
-            Err(error) if !is_json => error,
-            _ => ParseError::from_serde(json, &error),
+        // For text that is not JSON, the scanner gives a better error.
+        if (error.is_syntax() || error.is_eof())
+            && let Err(error) = Scanner::check(json)
+        {
+            return error;
         }
+        ParseError::from_serde(json, &error)
     })
 }
 
 /// An error in JSON text: the position, what was expected and what was found.
 ///
-/// It never contains a string of the text, which may be a prompt.
+/// It contains keys, but no string value, which may be a prompt.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct ParseError(Box<Inner>);
 
@@ -85,7 +86,7 @@ impl ParseError {
         let text = error.to_string();
         let place = format!(" at line {} column {}", error.line(), error.column());
         let message = text.strip_suffix(&place).unwrap_or(&text);
-        // An error from inside a buffered part starts with the rest of the path; see `tagged`.
+        // An error of a nested value that `tagged` read starts with the rest of the path.
         let (path, message) = match message.split_once(": ") {
             Some((path, rest)) if path.starts_with(['.', '[']) => (path, rest),
             _ => ("", message),

@@ -77,8 +77,8 @@ impl RerankRequest {
     }
 
     /// Sets whether to include the documents in the results.
-    pub fn with_return_documents(mut self, wanted: bool) -> Self {
-        self.return_documents = Some(wanted);
+    pub fn with_return_documents(mut self, return_documents: bool) -> Self {
+        self.return_documents = Some(return_documents);
         self
     }
 }

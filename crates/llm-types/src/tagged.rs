@@ -1,8 +1,8 @@
 //! Reads values that have several forms: a string or an object, or objects with a `type`.
 //!
 //! Serde's untagged enums cannot report what is wrong, and its tagged enums cannot keep an unknown
-//! type. These readers parse the whole value, inspect it, and then read the form that it has. (The
-//! structs of the tagged forms write their tag with `#[serde(tag = "type")]`.)
+//! type. These readers parse the whole value, inspect it, and then read the form that it has. The
+//! structs of the tagged forms write their tag with `#[serde(tag = "type")]`.
 
 use std::fmt;
 
@@ -15,13 +15,13 @@ use serde_json::{Map, Value};
 
 use crate::parse::{ParseError, kind};
 
-/// The error of a value: a message, preceded by a path if it is nested.
+/// The message of an error in a value, after the path of the value if it is nested.
 pub(crate) type Problem = String;
 
 /// Reads any value and passes it to `form`.
 ///
-/// This is a visitor instead of `Value::deserialize`, because an error from inside a visitor gets
-/// the position of this value, and one from outside gets that of the surrounding value.
+/// It uses a visitor instead of `Value::deserialize`: an error inside a visitor has the position of
+/// this value, an error outside it that of the surrounding value.
 pub(crate) fn by_form<'de, D: Deserializer<'de>, T>(
     deserializer: D,
     form: fn(Value) -> Result<T, Problem>,
@@ -66,8 +66,7 @@ where
     T: DeserializeOwned,
 {
     T::deserialize(source).map_err(|error| {
-        // A value has no positions from which to find the path, but text does: parse it again as
-        // text.
+        // Only text has the positions from which the path is found, so it is parsed again as text.
         let text = serde_json::to_vec(source).unwrap_or_default();
         match serde_json::from_slice::<T>(&text) {
             Err(error) => ParseError::from_serde(&text, &error).inner_message(),

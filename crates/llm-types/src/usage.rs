@@ -56,7 +56,7 @@ impl Usage {
         }
     }
 
-    /// Creates the usage of a prompt without completion tokens, such as for embeddings.
+    /// Creates the usage of a call without completion tokens, such as for embeddings.
     pub fn prompt_only(prompt_tokens: u64) -> Self {
         Self {
             prompt_tokens: Some(prompt_tokens),

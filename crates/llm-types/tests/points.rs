@@ -2,12 +2,15 @@
 //! crates.
 #![cfg(test)]
 
+use std::collections::BTreeMap;
+
 use llm_types::embeddings::EmbeddingResponse;
+use llm_types::moderations::ModerationResponse;
 use llm_types::rerank::RerankResponse;
 use llm_types::{
     ChatChunk, ChatRequest, ChatResponse, ChunkChoice, Content, ContentPart, Delta, ErrorResponse,
     Field, FinishReason, Logprobs, Message, Model, ModelList, Role, ServiceTier, Stop, StreamItem,
-    ToolCall, ToolCallDelta, Usage, Value, parse,
+    Tool, ToolCall, ToolCallDelta, ToolChoice, Usage, Value, parse,
 };
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -431,8 +434,58 @@ fn stops_are_one_or_many() {
     assert!(stop(json!([])).as_slice().is_empty());
 }
 
+#[test]
+fn a_default_list_of_models_is_a_list() {
+    let list = serde_json::to_value(ModelList::default()).unwrap();
+    assert_eq!(list, json!({ "object": "list", "data": [] }));
+}
+
+#[test]
+fn a_moderation_may_have_a_null_id_and_model() {
+    let body = br#"{"id": null, "model": null, "results": [{"flagged": true}]}"#;
+    let response: ModerationResponse = parse(body).unwrap();
+    assert_eq!((&*response.id, &*response.model), ("", ""));
+    assert!(response.results[0].flagged);
+}
+
 /// Reads the value, and checks that it is written unchanged.
 #[track_caller]
+#[test]
+fn tools_are_described_and_chosen() {
+    let tool = Tool::function("weather", json!({"type": "object"})).with_description("Of a city.");
+    let function =
+        json!({"name": "weather", "description": "Of a city.", "parameters": {"type": "object"}});
+    let expected = json!({"function": function, "type": "function"});
+    assert_eq!(serde_json::to_value(tool).unwrap(), expected);
+    let other: Tool = serde_json::from_value(json!({"type": "search"})).unwrap();
+    let expected = json!({"type": "search", "description": "The web."});
+    let other = other.with_description("The web.");
+    assert_eq!(serde_json::to_value(other).unwrap(), expected);
+    let expected = json!({"type": "function", "function": {"name": "weather"}});
+    let choice = ToolChoice::function("weather");
+    assert_eq!(serde_json::to_value(choice).unwrap(), expected);
+}
+
+#[test]
+fn arguments_are_read_with_errors_that_quote_nothing() {
+    type Place = BTreeMap<String, String>;
+    let read = |arguments| ToolCall::function("1", "weather", arguments).read_arguments::<Place>();
+    assert_eq!(read(r#"{"city": "Bern"}"#).unwrap()["city"], "Bern");
+    // Engines send these for a function without parameters.
+    assert!(read("").unwrap().is_empty());
+    assert!(
+        ToolCall::default()
+            .read_arguments::<Place>()
+            .unwrap()
+            .is_empty()
+    );
+    for wrong in [r#"{"city": "Bern"#, r#"{"city": 5}"#, r#""Bern""#] {
+        let error = read(wrong).unwrap_err();
+        assert!(!error.to_string().contains("Bern"), "{error}");
+        assert!(error.line() == 1, "{error}");
+    }
+}
+
 fn keeps<T: DeserializeOwned + Serialize>(value: Value) -> T {
     let read: T = parse(value.to_string().as_bytes()).unwrap();
     let written = serde_json::to_string(&read).unwrap();

@@ -110,7 +110,7 @@ pub(crate) enum Command {
 /// Run the gateway, an OpenAI-compatible server
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Without --config, the gateway serves simulated upstreams and adds a response header that\nsays so. With --config, it serves the models of LiteLLM's config.yaml:\n\n  model_list:\n    - model_name: llama-3\n      litellm_params:\n        model: replicate/meta/meta-llama-3-8b-instruct\n        api_key: os.environ/REPLICATE_API_KEY\n\nSIGHUP reloads the file: new requests use the new configuration, running requests keep the\nold one. A file with errors is reported and not used."
+    after_help = "Without --config, the gateway serves simulated upstreams and adds a response header that\nsays so. With --config, it serves the models of LiteLLM's config.yaml:\n\n  model_list:\n    - model_name: llama-3\n      litellm_params:\n        model: replicate/meta/meta-llama-3-8b-instruct\n        api_key: os.environ/REPLICATE_API_KEY\n\nA changed file is reloaded, also at SIGHUP: new requests use the new configuration, running\nrequests keep the old one. A file with errors is reported and not used.\n\nWith a master key, virtual keys and spend are kept in polyllm.db beside the file, or in\ngeneral_settings.database_url."
 )]
 pub(crate) struct Serve {
     /// LiteLLM's config.yaml
@@ -122,6 +122,10 @@ pub(crate) struct Serve {
     /// The port to listen on; 0 chooses a free port
     #[arg(short, long, default_value_t = 4000)]
     pub(crate) port: u16,
+    /// Keep responses of /v1/responses in memory for this time, such as 1h, for previous_response_id,
+    /// retrieval and background
+    #[arg(long, value_name = "TIME", value_parser = llm_sim::parse_duration)]
+    pub(crate) store_responses: Option<Duration>,
     /// Log every request on standard error, as -vv does
     #[arg(long)]
     pub(crate) debug: bool,
@@ -134,11 +138,14 @@ pub(crate) struct Serve {
 #[derive(Debug, clap::Args)]
 pub(crate) struct Check {
     /// LiteLLM's config.yaml
-    #[arg(short, long, value_name = "FILE")]
-    pub(crate) config: PathBuf,
+    #[arg(short, long, value_name = "FILE", required_unless_present = "schema")]
+    pub(crate) config: Option<PathBuf>,
     /// Print the problems as JSON
     #[arg(long)]
     pub(crate) json: bool,
+    /// Print the JSON Schema of config.yaml, for editors
+    #[arg(long, conflicts_with_all = ["config", "json"])]
+    pub(crate) schema: bool,
 }
 
 /// Run the simulated Together and Replicate upstreams
@@ -172,6 +179,9 @@ pub(crate) struct Sim {
     /// Rate limit of Replicate's predictions per key, such as 600/m
     #[arg(long, value_name = "RATE")]
     pub(crate) replicate_creates: Option<Rate>,
+    /// Conversations with tool calls for the models of Together, in JSON
+    #[arg(long, value_name = "FILE")]
+    pub(crate) script: Option<PathBuf>,
     /// Print the addresses as one line of JSON
     #[arg(long)]
     pub(crate) json: bool,

@@ -5,6 +5,7 @@ mod bench;
 mod chat;
 mod check;
 mod complete;
+mod database;
 mod embed;
 mod log;
 mod models;

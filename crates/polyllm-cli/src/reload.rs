@@ -1,15 +1,17 @@
-//! SIGHUP: `polyllm serve` reads its configuration again.
+//! `polyllm serve` reads its configuration again when the file has changed, and at SIGHUP.
 
 use std::future::Future;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
 
-use llm_gateway::{Config, Gateway};
+use llm_gateway::{Config, DatabaseUrl, Gateway};
 
 use crate::check;
 use crate::output::{Colour, note};
 use crate::signal::{Signal, Signals};
+use tokio::time::{MissedTickBehavior, interval};
 
-/// What a SIGHUP reloads.
+/// What is reloaded.
 #[derive(Debug)]
 pub(crate) struct Reload {
     pub(crate) gateway: Gateway,
@@ -17,20 +19,30 @@ pub(crate) struct Reload {
     pub(crate) file: Option<PathBuf>,
     /// Whether the configuration in force has a master key.
     pub(crate) locked: bool,
+    /// The database of the configuration with which the gateway started.
+    pub(crate) database_url: Option<DatabaseUrl>,
 }
 
 impl Reload {
-    /// Reloads at every SIGHUP, without end.
+    /// Reloads at every SIGHUP and after every change of the file, without end.
     ///
-    /// The signal is watched from this call on, not from the first poll: from then on it does not
-    /// end the process.
-    pub(crate) fn on_hangup(mut self) -> impl Future<Output = ()> {
+    /// Signal and file are watched from this call on, not from the first poll: from then on the
+    /// signal does not end the process.
+    pub(crate) fn run(mut self) -> impl Future<Output = ()> {
         let mut hangups = Signals::watch(&[Signal::Hangup]);
+        let mut watch = Watch::new(self.file.clone());
         async move {
             loop {
-                if hangups.next().await == Signal::Hangup {
-                    self.reload().await;
+                tokio::select! {
+                    signal = hangups.next() => {
+                        if signal != Signal::Hangup {
+                            continue;
+                        }
+                        watch.skip().await;
+                    }
+                    () = watch.changed() => {}
                 }
+                self.reload().await;
             }
         }
     }
@@ -83,6 +95,86 @@ impl Reload {
             note("error", Colour::Red, text);
             return None;
         }
+        if config.database_url != self.database_url {
+            let text = "general_settings.database_url has changed; the new database is used after \
+                        a restart";
+            note("warning", Colour::Yellow, text);
+        }
         Some(config)
     }
 }
+
+/// Watches a file by its time, size and number: this works for every file system, for files that are
+/// replaced, and for links.
+#[derive(Debug)]
+struct Watch {
+    file: Option<PathBuf>,
+    /// The state of the file that was read last.
+    read: Option<Stamp>,
+    /// The state at the last look.
+    seen: Option<Stamp>,
+}
+
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+struct Stamp {
+    modified: Option<SystemTime>,
+    length: u64,
+    number: u64,
+}
+
+impl Watch {
+    fn new(file: Option<PathBuf>) -> Self {
+        let read = file.as_deref().and_then(Stamp::of);
+        let seen = read;
+        Self { file, read, seen }
+    }
+
+    /// Waits until the file is another one than was read last. A file that is being written is left
+    /// alone until it stays the same, and one that is missing until it is there.
+    async fn changed(&mut self) {
+        let mut ticks = interval(LOOK);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        ticks.tick().await;
+        loop {
+            ticks.tick().await;
+            let now = self.look().await;
+            let is_stable = now == self.seen;
+            self.seen = now;
+            if is_stable && now.is_some() && now != self.read {
+                self.read = now;
+                return;
+            }
+        }
+    }
+
+    /// Takes the file as read.
+    async fn skip(&mut self) {
+        self.seen = self.look().await;
+        self.read = self.seen;
+    }
+
+    async fn look(&self) -> Option<Stamp> {
+        let file = self.file.clone()?;
+        // A file system of the network may block.
+        let look = tokio::task::spawn_blocking(move || Stamp::of(&file));
+        look.await.unwrap_or_default()
+    }
+}
+
+impl Stamp {
+    fn of(file: &Path) -> Option<Self> {
+        let metadata = std::fs::metadata(file).ok()?;
+        #[cfg(unix)]
+        let number = std::os::unix::fs::MetadataExt::ino(&metadata);
+        #[cfg(not(unix))]
+        let number = 0;
+        Some(Self {
+            modified: metadata.modified().ok(),
+            length: metadata.len(),
+            number,
+        })
+    }
+}
+
+/// How often the file is looked at.
+const LOOK: Duration = Duration::from_secs(1);

@@ -2,14 +2,14 @@ use std::net::{IpAddr, SocketAddr};
 use std::process::ExitCode;
 
 use anyhow::{Context, Result};
-use llm_gateway::{Config, Gateway, GatewayOptions};
+use llm_gateway::{Config, Gateway, GatewayOptions, StoredResponses};
 use llm_sim::{Sim, SimOptions};
 use serde_json::json;
 use tokio::net::TcpListener;
 
 use crate::output::{Colour, note, print};
 use crate::reload::Reload;
-use crate::{args, check, signal};
+use crate::{args, check, database, signal};
 
 pub(crate) async fn run(args: args::Serve) -> Result<ExitCode> {
     let registry = polyllm::registry();
@@ -36,7 +36,14 @@ pub(crate) async fn run(args: args::Serve) -> Result<ExitCode> {
     // The first model in the file usually supports chats.
     let first = config.deployments.first();
     let model = first.map_or_else(|| "MODEL".to_owned(), |first| first.group.clone());
-    let options = GatewayOptions::new().with_simulated(sim.is_some());
+    let mut options = GatewayOptions::new().with_simulated(sim.is_some());
+    if let Some(keys) = database::open(&config, args.config.as_deref()).await? {
+        options = options.with_virtual_keys(keys);
+    }
+    if let Some(time_to_live) = args.store_responses {
+        options = options.with_stored_responses(StoredResponses::in_memory(time_to_live));
+    }
+    let database_url = config.database_url.clone();
     let gateway = Gateway::new(config, options);
 
     let address = SocketAddr::new(args.host, args.port);
@@ -49,8 +56,9 @@ pub(crate) async fn run(args: args::Serve) -> Result<ExitCode> {
         gateway: gateway.clone(),
         file: args.config,
         locked,
+        database_url,
     };
-    let reload = reload.on_hangup();
+    let reload = reload.run();
     if args.json {
         print(format_args!(
             "{}\n",

@@ -1,7 +1,9 @@
+use std::fs;
+use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::{Context, Result};
-use llm_sim::{Sim, SimLimits, SimOptions, Timing};
+use llm_sim::{Script, Sim, SimLimits, SimOptions, SimReply, Timing};
 use serde_json::json;
 
 use crate::args;
@@ -28,6 +30,10 @@ pub(crate) async fn run(args: args::Sim) -> Result<ExitCode> {
     for faults in args.fault {
         options = options.with_fault(faults);
     }
+    if let Some(path) = args.script {
+        let script = tokio::task::spawn_blocking(move || read_script(&path)).await??;
+        options = options.with_reply(SimReply::Script(script));
+    }
     let sim = Sim::start(options)
         .await
         .context("cannot start (--together-port and --replicate-port choose the ports)")?;
@@ -53,4 +59,11 @@ pub(crate) async fn run(args: args::Sim) -> Result<ExitCode> {
     stop.await;
     sim.shutdown().await;
     Ok(ExitCode::SUCCESS)
+}
+
+fn read_script(path: &Path) -> Result<Script> {
+    let text =
+        fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
+    text.parse()
+        .with_context(|| format!("cannot use {}", path.display()))
 }

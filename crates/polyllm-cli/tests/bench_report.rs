@@ -107,7 +107,7 @@ fn a_usage_error_is_exit_status_2_and_shows_the_position() {
         "{err}"
     );
     let (_, err, status) = bench(&["compare", &old, "/nowhere"]);
-    assert_eq!(status, 1);
+    assert_eq!(status, 2);
     assert!(err.contains("no experiment in /nowhere"), "{err}");
     let (_, err, status) = bench(&["merge", &old, "--output", &old]);
     assert_eq!(status, 1);
@@ -184,4 +184,37 @@ fn results_of_machines_are_merged() {
             .join("D100_10_text-to-text_num_concurrency_8_time_5s.json")
             .is_file()
     );
+}
+
+#[test]
+fn genai_bench_commands_write_plots_and_spreadsheets() {
+    let experiments = Experiments::new();
+    let old = experiments.experiment("old", 50, 0);
+    experiments.experiment("new", 60, 0);
+    let all = experiments.0.path().to_str().unwrap();
+    let (out, err, status) = bench(&["plot", "--experiments-folder", all, "--group-key", "model"]);
+    assert_eq!(status, 0, "{err}");
+    assert!(out.contains("plot_ttft_mean.svg"), "{out}");
+    let (_, err, status) = bench(&["plot", "--experiments-folder", all, "--group-key", "x"]);
+    assert_eq!(status, 2);
+    assert!(err.contains("expected one of"), "{err}");
+    let filter = [
+        "--filter-criteria",
+        r#"{"experiment_folder_name": ["old"]}"#,
+    ];
+    let check = ["plot", "--experiments-folder", all, "--validate-only"];
+    let (_, err, status) = bench(&[&check[..], &filter].concat());
+    assert_eq!(status, 0, "{err}");
+    let none = ["--filter-criteria", r#"{"model": "none"}"#];
+    let (_, err, status) = bench(&[&check[..], &none].concat());
+    assert_eq!(status, 2, "{err}");
+
+    let excel = ["excel", "--experiment-folder", &old, "--excel-name", "mine"];
+    let (_, err, status) = bench(&[&excel[..], &["--metric-percentile", "p90"]].concat());
+    let supported = cfg!(feature = "bench-xlsx");
+    assert_eq!(status, if supported { 0 } else { 2 }, "{err}");
+    assert_eq!(Path::new(&old).join("mine.xlsx").is_file(), supported);
+    assert_eq!(err.contains("needs the feature bench-xlsx"), !supported);
+    let (_, err, status) = bench(&[&excel[..], &["--metric-percentile", "p91"]].concat());
+    assert_eq!(status, 2, "{err}");
 }

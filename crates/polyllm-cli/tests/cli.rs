@@ -330,6 +330,56 @@ fn a_valid_config_is_accepted() {
         "{said}"
     );
     assert!(!said.contains("very-secret"));
+    for line in ["llama-3\n", "weight 1, price unknown", "access: everyone"] {
+        assert!(said.contains(line), "{line}: {said}");
+    }
+}
+
+#[test]
+fn the_plan_of_a_config_has_limits_prices_and_the_database() {
+    let text = "
+model_list:
+  - model_name: llama
+    litellm_params:
+      model: together_ai/a
+      api_key: k
+      input_cost_per_token: 0.00000088
+      output_cost_per_token: 1.1e-6
+      max_parallel_requests: 4
+general_settings: {master_key: sk-1234, database_url: \"sqlite:keys.db\"}
+";
+    let file = TempFile::new("plan.yaml", text);
+    let (said, error, status) = run(&mut polyllm(&["check", "--config", file.path()]));
+    assert_eq!(status, 0, "{error}");
+    for part in [
+        "together_ai/a: weight 1, 4 parallel requests, $0.88 and $1.1 per million tokens",
+        "access: the master key and virtual keys",
+        "database of keys and spend: sqlite:keys.db",
+    ] {
+        assert!(said.contains(part), "{part}: {said}");
+    }
+    assert!(!said.contains("sk-1234"), "{said}");
+}
+
+#[test]
+fn the_schema_of_a_config_names_the_settings_of_all_providers() {
+    let (said, error, status) = run(&mut polyllm(&["check", "--schema"]));
+    assert_eq!(status, 0, "{error}");
+    let schema: Value = serde_json::from_str(&said).unwrap();
+    let params = &schema["properties"]["model_list"]["items"]["properties"]["litellm_params"];
+    for name in [
+        "model",
+        "api_key",
+        "control_tokens",
+        "max_tokens",
+        "input_cost_per_token",
+    ] {
+        assert!(params["properties"][name].is_object(), "{name}");
+    }
+    let general = &schema["properties"]["general_settings"]["properties"];
+    assert!(general["database_url"]["description"].is_string());
+    let (_, _, status) = run(&mut polyllm(&["check"]));
+    assert_eq!(status, 2);
 }
 
 #[test]

@@ -25,7 +25,7 @@ const HOSTILE: &str = "nice\u{1b}]0;title\u{7}\u{9b}2J forged";
 
 const ESCAPED: &str = "nice\\u{1b}]0;title\\u{7}\\u{9b}2J forged";
 
-/// The binary with `url` for both providers.
+/// The binary, with both providers at `url`.
 fn with_upstream(url: &str, arguments: &[&str]) -> Command {
     let mut command = polyllm(arguments);
     command
@@ -129,7 +129,7 @@ fn a_public_description_cannot_control_the_terminal() {
         !shown.contains('\u{1b}') && !shown.contains('\u{9b}'),
         "{shown:?}"
     );
-    // A table in a pipe may end on a terminal, too, behind `grep` or `head`.
+    // A table in a pipe may also reach a terminal, through `grep` or `head`.
     let (piped, _, _) = run(&mut with_upstream(
         &url,
         &["replicate", "models", "search", "llama"],
@@ -348,7 +348,7 @@ fn a_closed_pipe_ends_every_command_quietly() {
         (&["check", "--json", "--config", config_path], 0),
         (&["template", "list"], 0),
         (&["template", "show", "llama-3"], 0),
-        // The status is that of the work, not of the output.
+        // The exit status is that of the command, not of the output.
         (&["template", "match", "gpt-4"], 1),
         (&["sse", events_path], 0),
         (&["chat", "--simulate", "-m", MODEL, "Hi"], 0),

@@ -1,4 +1,4 @@
-//! The proxy variables, which a test can set only for another process.
+//! Proxy variables, which a test can set only for a child process.
 
 #![allow(clippy::panic, clippy::unwrap_used, reason = "helpers of tests")]
 
@@ -24,7 +24,7 @@ fn plain_requests_contain_the_absolute_url() {
         .unwrap();
     });
     let proxy = address.replace("http://", "http://user:word@");
-    let mut command = ask("http://upstream.invalid/v1");
+    let mut command = chat_with("http://upstream.invalid/v1");
     let (said, error, status) = run(command.env("HTTP_PROXY", proxy));
     assert_eq!(
         (said.as_str(), error.as_str(), status),
@@ -51,7 +51,7 @@ fn tls_requests_use_a_tunnel_without_the_key() {
             .unwrap();
     });
     let (said, error, status) =
-        run(ask("https://upstream.invalid/v1").env("HTTPS_PROXY", &address));
+        run(chat_with("https://upstream.invalid/v1").env("HTTPS_PROXY", &address));
     assert_eq!((said.as_str(), status), ("", 1));
     assert!(
         error.contains("cannot connect to upstream.invalid"),
@@ -73,7 +73,7 @@ fn excluded_hosts_are_contacted_directly() {
         )
         .unwrap();
     });
-    let (said, error, _) = run(ask(&format!("{address}/v1"))
+    let (said, error, _) = run(chat_with(&format!("{address}/v1"))
         .env("ALL_PROXY", "http://upstream.invalid:1")
         .env("NO_PROXY", "127.0.0.1"));
     assert_eq!((said.as_str(), error.as_str()), ("by the proxy\n", ""));
@@ -83,7 +83,7 @@ fn excluded_hosts_are_contacted_directly() {
     );
 }
 
-fn ask(base: &str) -> std::process::Command {
+fn chat_with(base: &str) -> std::process::Command {
     let model = [
         "chat",
         "--no-stream",
@@ -101,7 +101,7 @@ fn ask(base: &str) -> std::process::Command {
     command
 }
 
-/// A server for one connection: its address, and the received head as lines.
+/// Starts a server for one connection. Returns its address, and the lines of the received head.
 fn proxy(answer: fn(TcpStream)) -> (String, JoinHandle<Vec<String>>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = format!("http://{}", listener.local_addr().unwrap());

@@ -16,7 +16,7 @@ use serde_json::{Value, json};
 use crate::common::{polyllm, run};
 use crate::page::ROWS;
 
-/// Standard output, standard error and status of the binary with `sim` for Replicate.
+/// Runs the binary with `sim` as Replicate. Returns standard output, standard error and status.
 fn with(sim: &Sim, arguments: &[&str]) -> (String, String, i32) {
     let mut command = polyllm(arguments);
     command
@@ -307,7 +307,7 @@ mod stopping {
             0
         );
 
-        // These are receiving replies when the gateway stops, and disconnect then.
+        // These clients disconnect when the gateway stops, while they receive replies.
         let before = sim.replicate().counts().created();
         let staying: Vec<_> = (0..50).map(|number| tokio::spawn(ask(number))).collect();
         let all_there = sim

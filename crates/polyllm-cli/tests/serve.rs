@@ -14,15 +14,16 @@ use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use common::polyllm;
+use common::{polyllm, run};
 use serde_json::{Value, json};
+use tempfile::TempDir;
 
 /// A gateway that is stopped after the test.
 struct Gateway {
     child: Child,
-    /// Where it listens, such as `127.0.0.1:4000`.
+    /// The address, such as `127.0.0.1:4000`.
     address: String,
-    /// What it has written on standard error.
+    /// Its standard error so far.
     log: Arc<Mutex<String>>,
 }
 
@@ -60,13 +61,18 @@ impl Gateway {
         }
     }
 
-    /// The status and the body of the answer to a request.
-    fn ask(&self, line: &str, body: &str) -> (u16, Value) {
+    /// Sends a request, and returns the status and the body of the response.
+    fn send(&self, line: &str, body: &str) -> (u16, Value) {
+        self.send_with("none", line, body)
+    }
+
+    /// The same with a key.
+    fn send_with(&self, key: &str, line: &str, body: &str) -> (u16, Value) {
         let mut socket = TcpStream::connect(&self.address).unwrap();
         let (address, length) = (&self.address, body.len());
         let request = format!(
             "{line} HTTP/1.1\r\nhost: {address}\r\ncontent-type: application/json\r\n\
-             content-length: {length}\r\nconnection: close\r\n\r\n{body}"
+             authorization: Bearer {key}\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n{body}"
         );
         socket.write_all(request.as_bytes()).unwrap();
         let mut answer = String::new();
@@ -77,7 +83,7 @@ impl Gateway {
     }
 
     fn models(&self) -> Vec<String> {
-        let (status, list) = self.ask("GET /v1/models", "");
+        let (status, list) = self.send("GET /v1/models", "");
         assert_eq!(status, 200, "{list}");
         let models = list["data"].as_array().unwrap().iter();
         models
@@ -91,14 +97,14 @@ impl Gateway {
         assert!(kill.unwrap().success());
     }
 
-    /// Sends a SIGHUP and waits for what is logged about it.
+    /// Sends SIGHUP, and returns the log of the reload.
     fn reload(&self) -> String {
         let before = self.log.lock().unwrap().len();
         self.signal("-HUP");
         self.wait_for(before, "reload: ")
     }
 
-    /// What is logged after `start`, once it contains a whole line with `wanted`.
+    /// Waits until the log after `start` has a complete line with `wanted`, and returns that log.
     #[allow(
         clippy::disallowed_methods,
         reason = "no runtime: the server is another process"
@@ -125,33 +131,32 @@ impl Drop for Gateway {
     }
 }
 
-/// A configuration in a file that is gone after the test.
-struct File(PathBuf);
+/// A configuration file, which is removed after the test.
+struct File {
+    path: PathBuf,
+    /// The gateway puts its database beside the file.
+    folder: TempDir,
+}
 
 impl File {
     fn new(name: &str, text: &str) -> Self {
-        let file =
-            Self(std::env::temp_dir().join(format!("polyllm-{}-{name}", std::process::id())));
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join(name);
+        let file = Self { path, folder };
         file.write(text);
         file
     }
 
     fn write(&self, text: &str) {
-        fs::write(&self.0, text).unwrap();
+        fs::write(&self.path, text).unwrap();
     }
 
     fn path(&self) -> &str {
-        self.0.to_str().unwrap()
+        self.path.to_str().unwrap()
     }
 }
 
-impl Drop for File {
-    fn drop(&mut self) {
-        let _ = fs::remove_file(&self.0);
-    }
-}
-
-/// A configuration of one model, which nobody serves.
+/// A configuration of one model, whose upstream does not exist.
 fn config(model: &str) -> String {
     format!(
         "model_list:\n  - model_name: {model}\n    litellm_params:\n      \
@@ -185,7 +190,7 @@ fn a_hangup_reloads_a_good_configuration_and_keeps_the_old_one_for_a_bad_one() {
     }
     assert_eq!(gateway.models(), ["beta"]);
 
-    fs::remove_file(&file.0).unwrap();
+    fs::remove_file(&file.path).unwrap();
     let log = gateway.reload();
     assert!(log.contains("the old configuration stays"), "{log}");
     assert_eq!(gateway.models(), ["beta"]);
@@ -202,7 +207,7 @@ fn a_hangup_without_a_configuration_is_ignored_in_one_line() {
     let gateway = Gateway::start(&[]);
     let models = gateway.models();
     let log = gateway.reload();
-    // The banner may still be on its way.
+    // The log may also have lines of the banner.
     let mut lines = log.lines().filter(|line| line.contains("reload: "));
     let line = lines.next().unwrap_or_default();
     assert!(line.contains("ignored") && lines.next().is_none(), "{log}");
@@ -214,11 +219,74 @@ fn a_reload_does_not_open_a_gateway_that_has_a_key() {
     let locked = config("alpha") + "general_settings:\n  master_key: sk-1234\n";
     let file = File::new("locked.yaml", &locked);
     let gateway = Gateway::start(&["--config", file.path()]);
-    assert_eq!(gateway.ask("GET /v1/models", "").0, 401);
+    assert_eq!(gateway.send("GET /v1/models", "").0, 401);
     file.write(&config("beta"));
     let log = gateway.reload();
     assert!(log.contains("master_key") && log.contains("stays"), "{log}");
-    assert_eq!(gateway.ask("GET /v1/models", "").0, 401);
+    assert_eq!(gateway.send("GET /v1/models", "").0, 401);
+}
+
+#[test]
+fn keys_and_spend_are_kept_beside_the_configuration() {
+    let locked = config("alpha") + "general_settings:\n  master_key: sk-1234\n";
+    let file = File::new("config.yaml", &locked);
+    let mut gateway = Gateway::start(&["--config", file.path()]);
+    let (status, made) = gateway.send_with("sk-1234", "POST /key/generate", "{}");
+    assert_eq!(status, 200, "{made}");
+    let key = made["key"].as_str().unwrap();
+    let body = json!({ "model": "alpha", "messages": [{ "role": "user", "content": "x" }] });
+    let (status, _) = gateway.send_with(key, "POST /v1/chat/completions", &body.to_string());
+    assert_eq!(status, 502);
+    gateway.signal("-TERM");
+    assert!(gateway.child.wait().unwrap().success());
+    assert!(file.folder.path().join("polyllm.db").exists());
+
+    let gateway = Gateway::start(&["--config", file.path()]);
+    assert_eq!(gateway.send_with(key, "GET /v1/models", "").0, 200);
+    let (_, logs) = gateway.send_with("sk-1234", "GET /spend/logs", "");
+    assert_eq!(logs[0]["status"], "failure", "{logs}");
+}
+
+#[test]
+fn a_database_that_cannot_be_used_is_one_clear_error() {
+    let locked = config("alpha") + "general_settings:\n  master_key: sk-1234\n";
+    let file = File::new("config.yaml", &locked);
+    fs::write(file.folder.path().join("polyllm.db"), "not a database").unwrap();
+    let (said, error, status) = run(&mut polyllm(&["serve", "--config", file.path()]));
+    assert_eq!((said.as_str(), status), ("", 1), "{error}");
+    assert!(
+        error.contains("polyllm.db") && error.contains("database_url"),
+        "{error}"
+    );
+
+    let named = format!("{locked}  database_url: sqlite:/no/such/folder/keys.db\n");
+    file.write(&named);
+    let (_, error, status) = run(&mut polyllm(&["serve", "--config", file.path()]));
+    assert_eq!(status, 1, "{error}");
+    assert!(error.contains("/no/such/folder/keys.db"), "{error}");
+    let (said, _, status) = run(&mut polyllm(&["check", "--config", file.path()]));
+    assert!(
+        status == 0 && said.contains("/no/such/folder/keys.db"),
+        "{said}"
+    );
+}
+
+#[test]
+fn a_changed_file_is_reloaded_without_a_signal() {
+    let file = File::new("watched.yaml", &config("alpha"));
+    let gateway = Gateway::start(&["--config", file.path()]);
+    assert_eq!(gateway.models(), ["alpha"]);
+    let start = gateway.log.lock().unwrap().len();
+    // A rename, as editors do it.
+    let other = file.folder.path().join("other.yaml");
+    fs::write(&other, config("second")).unwrap();
+    fs::rename(&other, &file.path).unwrap();
+    gateway.wait_for(start, "in force; models: second");
+    assert_eq!(gateway.models(), ["second"]);
+    let start = gateway.log.lock().unwrap().len();
+    file.write("model_list: [");
+    gateway.wait_for(start, "the old configuration stays");
+    assert_eq!(gateway.models(), ["second"]);
 }
 
 #[test]
@@ -243,9 +311,9 @@ fn a_client_cannot_forge_a_line_of_the_log_or_reach_the_terminal() {
         "model": "x\n2026-01-01 WARN forged\u{1b}[2J\0",
         "messages": [{ "role": "user", "content": "x" }],
     });
-    let (status, answer) = gateway.ask("POST /v1/chat/completions", &body.to_string());
+    let (status, answer) = gateway.send("POST /v1/chat/completions", &body.to_string());
     assert_eq!(status, 404, "{answer}");
-    assert_eq!(gateway.ask("GET /%1b%0a", "").0, 404);
+    assert_eq!(gateway.send("GET /%1b%0a", "").0, 404);
     let log = gateway.wait_for(start, "%1b");
     assert_eq!(log.lines().count(), 3, "{log}");
     assert!(!log.contains(['\u{1b}', '\0']), "{log:?}");
@@ -287,6 +355,6 @@ fn the_python_lines_of_the_readme_name_a_model_that_the_gateway_serves() {
     let (_, after) = README.split_once("model=\"").unwrap();
     let (model, _) = after.split_once('"').unwrap();
     let body = json!({ "model": model, "messages": [{ "role": "user", "content": "Hi" }] });
-    let (status, answer) = gateway.ask("POST /v1/chat/completions", &body.to_string());
+    let (status, answer) = gateway.send("POST /v1/chat/completions", &body.to_string());
     assert_eq!(status, 200, "{answer}");
 }

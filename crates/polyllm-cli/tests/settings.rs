@@ -24,7 +24,7 @@ fn problems(text: &str) -> Vec<String> {
     }
 }
 
-/// A valid value of a setting; none for a file, which would have to exist.
+/// A valid value of a setting; `None` for a file, which would have to exist.
 fn example(setting: &SettingSpec) -> Option<Value> {
     if let Some(default) = setting.default {
         return Some(default.into());

@@ -35,7 +35,7 @@ async fn start(timing: Timing) -> Sim {
         .unwrap()
 }
 
-/// The binary with `sim` for both providers.
+/// The binary, with `sim` as both providers.
 fn with(sim: &Sim, arguments: &[&str]) -> Command {
     let mut command = polyllm(arguments);
     command

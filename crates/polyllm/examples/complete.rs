@@ -1,6 +1,6 @@
 //! Completes a text: `cargo run -p polyllm --example complete [MODEL]`
 //!
-//! The key comes from TOGETHERAI_API_KEY.
+//! From LiteLLM's page "Together AI" (Language / Instruct). The key comes from TOGETHERAI_API_KEY.
 
 use std::io::Write;
 

@@ -1,6 +1,7 @@
 //! Sends a chat, not streamed: `cargo run -p polyllm --example completion [MODEL]`
 //!
-//! The key comes from TOGETHERAI_API_KEY or REPLICATE_API_KEY, depending on the model.
+//! From LiteLLM's page "Together AI" (Sample Usage). The key comes from TOGETHERAI_API_KEY or
+//! REPLICATE_API_KEY, depending on the model.
 
 #![allow(clippy::print_stdout, reason = "an example prints")]
 

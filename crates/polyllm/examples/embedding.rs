@@ -1,6 +1,7 @@
 //! Texts as vectors: `cargo run -p polyllm --example embedding [MODEL]`
 //!
-//! The key comes from TOGETHERAI_API_KEY.
+//! From genai-bench's page "Together AI Integration" (text-to-embeddings). The key comes from
+//! TOGETHERAI_API_KEY.
 
 #![allow(clippy::print_stdout, reason = "an example prints")]
 

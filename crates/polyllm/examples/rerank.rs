@@ -1,6 +1,6 @@
 //! Finds the most relevant document: `cargo run -p polyllm --example rerank [MODEL]`
 //!
-//! The key comes from TOGETHERAI_API_KEY.
+//! From LiteLLM's page "Together AI" (Rerank). The key comes from TOGETHERAI_API_KEY.
 
 #![allow(clippy::print_stdout, reason = "an example prints")]
 

@@ -1,6 +1,8 @@
 //! Streams a chat: `cargo run -p polyllm --example stream [MODEL]`
 //!
-//! The key comes from TOGETHERAI_API_KEY or REPLICATE_API_KEY, depending on the model.
+//! From LiteLLM's pages "Replicate" (the request of the section PROXY) and "Llama2 Together AI
+//! Tutorial" (With Streaming). The key comes from TOGETHERAI_API_KEY or REPLICATE_API_KEY, depending
+//! on the model.
 
 #![allow(clippy::print_stderr, reason = "an example prints")]
 

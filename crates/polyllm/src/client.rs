@@ -42,6 +42,7 @@ pub struct Client {
     provider: Option<Arc<dyn Provider>>,
     settings: BTreeMap<&'static str, Settings>,
     templates: Templates,
+    drop_params: bool,
     accounts: Arc<Mutex<BTreeMap<&'static str, Arc<dyn Provider>>>>,
 }
 
@@ -78,6 +79,7 @@ impl Client {
             provider: None,
             settings: BTreeMap::new(),
             templates: Templates::default(),
+            drop_params: false,
             accounts: Arc::default(),
         }
     }
@@ -103,6 +105,35 @@ impl Client {
             provider: Some(Arc::new(provider)),
             ..Self::new(Registry::new())
         }
+    }
+
+    /// Creates a client of the models in a `config.yaml` in LiteLLM's format. Model names are those
+    /// of its `model_list`, without a prefix.
+    ///
+    /// The master key of the configuration has no effect, since nothing is served.
+    ///
+    /// ```no_run
+    /// # fn example() -> Result<(), Box<dyn std::error::Error>> {
+    /// let config = polyllm::gateway::Config::load("config.yaml".as_ref(), &polyllm::registry())?;
+    /// for warning in &config.warnings {
+    ///     eprintln!("{warning}");
+    /// }
+    /// let client = polyllm::Client::from_config(&config);
+    /// let chat = client.chat("llama-3").with_user("What is Rust?");
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[cfg(feature = "gateway")]
+    pub fn from_config(config: &llm_gateway::Config) -> Self {
+        Self::from_provider(config.build_router()).with_drop_params(config.drop_params)
+    }
+
+    /// Sets whether requests leave out parameters that the provider does not support; by default,
+    /// such a call fails.
+    #[must_use]
+    pub fn with_drop_params(mut self, drop_params: bool) -> Self {
+        self.drop_params = drop_params;
+        self
     }
 
     /// Sets the settings of one provider, such as `together_ai`: its key, address and so on.
@@ -157,6 +188,19 @@ impl Client {
     }
 
     /// Starts a chat request to `model`.
+    ///
+    /// ```no_run
+    /// # async fn example() -> polyllm::Result<()> {
+    /// let client = polyllm::Client::from_env()?;
+    /// let response = client
+    ///     .chat("together_ai/openai/gpt-oss-20b")
+    ///     .with_user("What is Rust?")
+    ///     .with_max_tokens(100)
+    ///     .await?;
+    /// println!("{}", response.text().unwrap_or_default());
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn chat(&self, model: impl Into<String>) -> ChatBuilder<'_> {
         RequestBuilder::new(self, model, ChatRequest::new("", Vec::new()))
     }
@@ -207,8 +251,35 @@ impl Client {
         account.models().await
     }
 
-    /// The provider that serves `name`, and the model's name at that provider.
-    pub(crate) fn resolve<'m>(&self, name: &'m str) -> Result<(Arc<dyn Provider>, &'m str)> {
+    /// Starts a request of Anthropic's Messages API, which is converted to a chat.
+    #[cfg(feature = "adapters")]
+    pub fn messages(
+        &self,
+        request: llm_types::messages::MessagesRequest,
+    ) -> crate::adapted::MessagesBuilder<'_> {
+        crate::adapted::AdaptedBuilder::new(self, request)
+    }
+
+    /// Starts a request of OpenAI's Responses API, which is converted to a chat.
+    #[cfg(feature = "adapters")]
+    pub fn responses(
+        &self,
+        request: llm_types::responses::ResponsesRequest,
+    ) -> crate::adapted::ResponsesBuilder<'_> {
+        crate::adapted::AdaptedBuilder::new(self, request)
+    }
+
+    pub(crate) fn drops_params(&self) -> bool {
+        self.drop_params
+    }
+
+    /// The provider that serves the model `name`, and the model's name at that provider: for
+    /// requests that are not built here, such as bodies from another program.
+    ///
+    /// # Errors
+    /// [`NotFound`](llm_provider::ErrorKind::NotFound) if the name has no known provider, and the
+    /// provider's errors for its settings, such as a missing key.
+    pub fn resolve<'m>(&self, name: &'m str) -> Result<(Arc<dyn Provider>, &'m str)> {
         if let Some(provider) = &self.provider {
             return Ok((Arc::clone(provider), name));
         }

@@ -1,16 +1,39 @@
 #![doc = include_str!("../README.md")]
+//!
+//! Start with [`Client`], [`completion()`], [`ChatBuilder`], [`Functions`], [`ResponseStream`],
+//! [`Settings`] and [`Error`].
 
+#[cfg(feature = "adapters")]
+pub mod adapted;
+#[cfg(feature = "blocking")]
+pub mod blocking;
+mod chat;
 mod client;
+mod functions;
+#[cfg(any(doc, doctest))]
+pub mod guide;
 mod patterns;
 mod request;
+mod response_stream;
+#[cfg(feature = "schema")]
+mod structured;
 
 pub use llm_provider::{
     ApiKey, Chunk, Error, ErrorKind, Metadata, Provider, Registry, Reply, ReplyEvent, ReplyStream,
     Result, Settings,
 };
-pub use llm_types::{ChatRequest, ChatResponse, Content, Message, Stop};
+pub use llm_types::{
+    ChatRequest, ChatResponse, Content, FunctionDefinition, Message, ResponseFormat, Stop, Tool,
+    ToolChoice,
+};
+#[cfg(feature = "jinja")]
+pub use prompt_templates::ChatTemplate;
 pub use prompt_templates::{CustomTemplate, Template};
 
+#[cfg(feature = "adapters")]
+pub use llm_adapters as adapters;
+#[cfg(feature = "gateway")]
+pub use llm_gateway as gateway;
 pub use llm_provider as provider;
 #[cfg(feature = "router")]
 pub use llm_router as router;
@@ -22,11 +45,15 @@ pub use provider_openai as openai;
 pub use provider_replicate as replicate;
 #[cfg(feature = "together")]
 pub use provider_together as together;
+#[cfg(feature = "schema")]
+pub use schemars;
 
 pub use crate::client::Client;
+pub use crate::functions::{Conversation, Functions};
 pub use crate::request::{
     ChatBuilder, CompletionBuilder, EmbeddingBuilder, RequestBuilder, RerankBuilder,
 };
+pub use crate::response_stream::ResponseStream;
 
 /// The providers of the enabled features.
 pub fn registry() -> Registry {

@@ -1,4 +1,5 @@
 use std::fmt;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,21 +9,25 @@ use llm_provider::{COMMON_SETTINGS, Call, Error, ErrorKind, Provider, Reply, Rep
 use llm_types::completions::CompletionRequest;
 use llm_types::embeddings::{EmbeddingRequest, EncodingFormat};
 use llm_types::rerank::RerankRequest;
-use llm_types::{ChatRequest, Content, Message, Stop};
+use llm_types::{ChatRequest, Stop};
 use serde_json::{Map, Value};
 
-use crate::Client;
+use crate::{Client, ResponseStream};
 
-/// A request to a model; [`send`](Self::send) it, or [`stream`](Self::stream) the reply.
+/// A request to a model. Await it for the response, or [`stream`](Self::stream) the reply.
 ///
 /// `R` is the body. See [`ChatBuilder`], [`CompletionBuilder`], [`EmbeddingBuilder`] and
 /// [`RerankBuilder`] for the methods of each.
+///
+/// Retries and time limits are settings of the provider
+/// ([`Client::with_settings`](crate::Client::with_settings)): by default, a call that the upstream
+/// cannot have billed is sent again up to twice, and a call may take ten minutes.
 #[derive(Clone)]
 #[must_use = "nothing happens until it is sent"]
 pub struct RequestBuilder<'c, R> {
     client: &'c Client,
     model: String,
-    body: R,
+    pub(crate) body: R,
     params: Map<String, Value>,
     drop_params: bool,
     timeout: Option<Duration>,
@@ -47,12 +52,12 @@ impl<'c, R> RequestBuilder<'c, R> {
             model: model.into(),
             body,
             params: Map::new(),
-            drop_params: false,
+            drop_params: client.drops_params(),
             timeout: None,
         }
     }
 
-    /// Changes any member of the request, such as tools, response format, stop sequences or seed.
+    /// Changes any member of the request, such as log probabilities or the number of choices.
     pub fn with_request(mut self, change: impl FnOnce(&mut R)) -> Self {
         change(&mut self.body);
         self
@@ -70,14 +75,16 @@ impl<'c, R> RequestBuilder<'c, R> {
         self
     }
 
-    /// Sets whether parameters that the provider does not support are left out; by default, the
-    /// call fails.
+    /// Sets whether parameters that the provider does not support are left out. By default, the
+    /// call fails, unless the client [drops parameters](Client::with_drop_params).
     pub fn with_drop_params(mut self, drop_params: bool) -> Self {
         self.drop_params = drop_params;
         self
     }
 
-    /// Sets the timeout: of the whole reply, or of a stream's first chunk.
+    /// Sets the time limit, instead of that of the provider's settings: of a reply with all its
+    /// retries, or of a stream until the upstream has accepted the request. A call that passes it
+    /// fails with [`ErrorKind::Timeout`].
     pub fn with_timeout(mut self, timeout: Duration) -> Self {
         self.timeout = Some(timeout);
         self
@@ -145,35 +152,24 @@ impl<R: StreamingRequest> RequestBuilder<'_, R> {
         let (provider, call) = self.prepare()?;
         provider.stream(call).await
     }
+
+    /// Sends the request and returns the reply as it arrives; the stream also returns the whole
+    /// response at its end.
+    ///
+    /// # Errors
+    /// Those of [`stream`](Self::stream).
+    pub async fn response_stream(self) -> Result<ResponseStream<R>> {
+        self.stream().await.map(ResponseStream::new)
+    }
 }
 
-impl ChatBuilder<'_> {
-    /// Adds a system message.
-    pub fn with_system(self, text: impl Into<Content>) -> Self {
-        self.with_messages([Message::system(text)])
-    }
+/// Sends the request, as [`send`](RequestBuilder::send) does.
+impl<'c, R: endpoint::Request> IntoFuture for RequestBuilder<'c, R> {
+    type Output = Result<R::Response>;
+    type IntoFuture = Pin<Box<dyn Future<Output = Self::Output> + Send + 'c>>;
 
-    /// Adds a user message: text, or parts such as images.
-    pub fn with_user(self, text: impl Into<Content>) -> Self {
-        self.with_messages([Message::user(text)])
-    }
-
-    /// Adds messages.
-    pub fn with_messages(mut self, messages: impl IntoIterator<Item = Message>) -> Self {
-        self.body.messages.extend(messages);
-        self
-    }
-
-    /// Sets the maximum number of tokens to generate.
-    pub fn with_max_tokens(mut self, max_tokens: u64) -> Self {
-        self.body.max_tokens = Some(max_tokens);
-        self
-    }
-
-    /// Sets the sampling temperature.
-    pub fn with_temperature(mut self, temperature: f64) -> Self {
-        self.body.temperature = Some(temperature.into());
-        self
+    fn into_future(self) -> Self::IntoFuture {
+        Box::pin(self.send())
     }
 }
 

@@ -6,9 +6,10 @@ use polyllm::templates::{Family, Options, PromptMessage};
 use polyllm::types::embeddings::Vector;
 use polyllm::types::parse;
 use polyllm::{
-    ApiKey, ChatBuilder, ChatRequest, ChatResponse, Client, CompletionBuilder, Content,
-    CustomTemplate, EmbeddingBuilder, Error, ErrorKind, Message, Metadata, Provider, Registry,
-    Reply, ReplyStream, RerankBuilder, Result, Settings, Stop, Template,
+    ApiKey, ChatBuilder, ChatRequest, ChatResponse, ChatTemplate, Client, CompletionBuilder,
+    Content, Conversation, CustomTemplate, EmbeddingBuilder, Error, ErrorKind, Functions, Message,
+    Metadata, Provider, Registry, Reply, ReplyStream, RerankBuilder, ResponseStream, Result,
+    Settings, Stop, Template, adapted, blocking,
 };
 
 fn shared<T: Clone + Debug + Send + Sync>() {}
@@ -27,13 +28,20 @@ fn types_are_shared_cloned_and_printed() {
     shared::<RerankBuilder<'_>>();
     shared::<ChatRequest>();
     shared::<ChatResponse>();
+    shared::<ChatTemplate>();
+    shared::<Conversation>();
     shared::<CustomTemplate>();
+    shared::<Functions>();
     shared::<Metadata>();
     shared::<Registry>();
     shared::<Reply>();
     shared::<Settings>();
     shared::<Template>();
     moved::<ReplyStream>();
+    moved::<ResponseStream<ChatRequest>>();
+    moved::<adapted::MessagesBuilder<'_>>();
+    moved::<adapted::ResponsesBuilder<'_>>();
+    moved::<blocking::Stream>();
     fn error<T: std::error::Error + Send + Sync + 'static>() {}
     error::<Error>();
     fn printed<T: Display>() {}
@@ -48,6 +56,10 @@ fn futures_are_send() {
     drop(is_send(client.chat("together_ai/m").send()));
     drop(is_send(client.chat("together_ai/m").reply()));
     drop(is_send(client.chat("together_ai/m").stream()));
+    drop(is_send(client.chat("together_ai/m").response_stream()));
+    drop(is_send(client.chat("together_ai/m").json::<u8>()));
+    drop(is_send(client.chat("together_ai/m").into_future()));
+    drop(is_send(client.chat("together_ai/m").run(&Functions::new())));
     drop(is_send(client.complete("together_ai/m", "Once").send()));
     drop(is_send(client.models("together_ai")));
     drop(is_send(polyllm::completion(

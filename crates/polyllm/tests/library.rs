@@ -2,9 +2,6 @@
 
 #![allow(clippy::panic, clippy::unwrap_used, reason = "helpers of tests")]
 
-use std::path::PathBuf;
-use std::process::Command;
-
 use llm_sim::{Sim, SimOptions};
 use polyllm::types::Message;
 use polyllm::types::embeddings::{EncodingFormat, Vector};
@@ -265,45 +262,4 @@ async fn an_unsupported_endpoint_is_an_error_before_anything_is_sent() {
         assert!(error.message().ends_with(supported), "{error}");
     }
     assert!(sim.replicate().requests().is_empty());
-}
-
-/// The examples read keys and addresses from the environment, like `completion`.
-#[tokio::test(flavor = "multi_thread")]
-async fn the_examples_run() {
-    let (sim, _client) = setup().await;
-    for (example, says) in [
-        ("completion", "simulated answer"),
-        ("stream", "simulated answer"),
-        ("complete", "The sky is blue because"),
-        ("embedding", "+1.000  The sky is blue.\n"),
-        (
-            "rerank",
-            "Washington, D.C. is the capital of the United States.",
-        ),
-        ("models", "together_ai/openai/gpt-oss-20b (chat)\n"),
-    ] {
-        let mut command = Command::new(built_example(example));
-        command
-            .env("TOGETHERAI_API_KEY", "k")
-            .env("TOGETHER_AI_API_BASE", format!("{}/v1", sim.together_url()))
-            .env("REPLICATE_API_KEY", "k")
-            .env("REPLICATE_BASE_URL", sim.replicate_url());
-        let output = tokio::task::spawn_blocking(move || command.output())
-            .await
-            .unwrap()
-            .unwrap();
-        let said = String::from_utf8_lossy(&output.stdout).into_owned();
-        assert!(
-            output.status.success(),
-            "{}",
-            String::from_utf8_lossy(&output.stderr)
-        );
-        assert!(said.contains(says), "{example}: {said}");
-    }
-}
-
-fn built_example(name: &str) -> PathBuf {
-    let test = std::env::current_exe().unwrap();
-    let folder = test.parent().unwrap().parent().unwrap().join("examples");
-    folder.join(format!("{name}{}", std::env::consts::EXE_SUFFIX))
 }

@@ -8,7 +8,9 @@ use std::process::Command;
 
 use llm_sim::{Sim, SimOptions};
 use polyllm::templates::{Family, RoleMarkers};
-use polyllm::{ApiKey, Client, CustomTemplate, ErrorKind, Settings, Template, registry};
+use polyllm::{
+    ApiKey, ChatTemplate, Client, CustomTemplate, ErrorKind, Settings, Template, registry,
+};
 use serde_json::{Value, json};
 
 const VICUNA: &str = "replicate/replicate/vicuna-13b:6282abe6a492de4145d7bb601023762212f9ddbbe78278bd6771c8b3b2f2a13b";
@@ -82,7 +84,13 @@ async fn a_template_is_used_for_the_models_that_its_name_matches() {
 async fn any_kind_of_template_can_be_registered() {
     let sim = Sim::start(SimOptions::default()).await.unwrap();
     let chatml = "<|im_start|>user\nHi<|im_end|>\n<|im_start|>assistant\n";
-    for template in [Template::from(Family::CHATML), marked("MINE").into()] {
+    let jinja = "{% for message in messages %}MINE:{{ message.content }}{% endfor %}";
+    let jinja = ChatTemplate::compile("mine", jinja).unwrap();
+    for template in [
+        Template::from(Family::CHATML),
+        marked("MINE").into(),
+        jinja.into(),
+    ] {
         let expected = match template {
             Template::Family(_) => chatml,
             _ => "MINE:Hi",

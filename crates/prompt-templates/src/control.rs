@@ -19,8 +19,9 @@ pub(crate) struct Control<'t> {
 /// What the search for control tokens needs beside the tokens.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Search {
-    /// The distinct anchors of the tokens, if there are few.
+    /// The distinct anchors of the tokens: the first `count` bytes.
     anchors: [u8; MAX_ANCHORS],
+    /// The number of anchors; `MAX_ANCHORS + 1` if there are too many to search for.
     count: usize,
     /// The bytes, as a set, that may follow an anchor.
     followers: [u64; 4],
@@ -70,7 +71,7 @@ impl Search {
             1 => position([a], bytes, from),
             2 => position([a, b], bytes, from),
             MAX_ANCHORS => position([a, b, c], bytes, from),
-            // There are too many to search for: every position counts.
+            // Too many anchors: every position is tried.
             _ => (from < bytes.len()).then_some(from),
         }
     }
@@ -137,7 +138,7 @@ impl<'t> Control<'t> {
     }
 
     /// The shortest token whose anchor is at `at`, and its offset, if it starts at `from` or later.
-    /// If it is broken up, no longer one remains intact.
+    /// Breaking up the shortest one also breaks up the longer ones.
     fn token_around(&self, text: &str, from: usize, at: usize) -> Option<(usize, &'t str)> {
         let bytes = text.as_bytes();
         let next = usize::from(bytes.get(at + 1).copied().unwrap_or_default());
@@ -170,11 +171,12 @@ pub(crate) fn separate(tokens: &mut Vec<&str>) {
     });
 }
 
-/// The offset in a token of the byte to search for: one that is rare in prose.
+/// The offset in a token of its anchor: the byte to search for, which is rare in prose. A token
+/// has at least two bytes.
 const fn anchor(token: &[u8]) -> usize {
     match (token[0], token[1], token[token.len() - 1]) {
         (b'<' | b'[' | b'#', ..) => 0,
-        // `USER:` and `ASSISTANT:` share it.
+        // `USER:` and `ASSISTANT:` share the `S`, so one anchor finds both.
         (_, b'S', _) => 1,
         (.., b':') => token.len() - 1,
         _ => 0,

@@ -127,8 +127,7 @@ impl CustomTemplate {
         self
     }
 
-    /// The sequences that end an assistant message and so the reply: the marker after it, without
-    /// white space, and the EOS token.
+    /// The stop sequences: the trimmed marker after an assistant message, and the EOS token.
     pub fn stop(&self) -> Vec<&str> {
         let marker = self.roles.get("assistant").map(|role| &role.post_message);
         let mut stop = Vec::new();
@@ -193,7 +192,7 @@ impl CustomTemplate {
         messages: &[PromptMessage<'_>],
         options: &Options,
     ) -> Result<(), Error> {
-        let bare = RoleMarkers::default();
+        let no_markers = RoleMarkers::default();
         let tokens = match options.control_tokens {
             ControlTokens::Keep => Vec::new(),
             ControlTokens::Neutralise | ControlTokens::Reject => self.control_tokens(),
@@ -209,7 +208,7 @@ impl CustomTemplate {
                 bos_is_open = true;
             }
             if let Some(text) = text(&message.content) {
-                let markers = self.roles.get(role).unwrap_or(&bare);
+                let markers = self.roles.get(role).unwrap_or(&no_markers);
                 out.push_str(&markers.pre_message);
                 control
                     .write(out, &text, options.control_tokens)

@@ -8,7 +8,8 @@ use core::fmt;
 
 /// The error of rendering a prompt or reading a template.
 ///
-/// It never contains text of a message.
+/// It contains no text of a message, except what a chat template puts into its own exceptions; of
+/// these, 200 characters are kept.
 #[derive(Debug)]
 pub struct Error(Box<Inner>);
 
@@ -37,11 +38,11 @@ pub enum ErrorKind {
     ControlToken,
     /// There are no messages.
     Empty,
-    /// An image or another part that is not text.
+    /// A message has a part that is not text, such as an image.
     Image,
     /// The template exceeded a limit: instructions, nested calls, output or memory.
     Limit,
-    /// A message without content.
+    /// A message has no content.
     NoContent,
     /// The template raised an exception.
     Raised,
@@ -59,7 +60,7 @@ pub enum ErrorKind {
     Write,
 }
 
-/// In words, such as `control token in content`.
+/// A short description, such as `control token in content`.
 impl fmt::Display for ErrorKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
@@ -126,8 +127,8 @@ impl Error {
     }
 
     /// Translates the index of a folded message to that of the original message.
-    pub(crate) fn moved(mut self, places: &[usize]) -> Self {
-        self.0.message = self.0.message.and_then(|index| places.get(index).copied());
+    pub(crate) fn with_original_index(mut self, origins: &[usize]) -> Self {
+        self.0.message = self.0.message.and_then(|index| origins.get(index).copied());
         self
     }
 

@@ -1,4 +1,4 @@
-//! The JSON functions needed to print tools and their calls as the official templates do.
+//! Reads and prints JSON text as Python does, for tools and tool calls.
 
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -237,7 +237,7 @@ impl Reader<'_> {
         if self.take(byte) {
             Ok(())
         } else {
-            Err(invalid("the JSON has an unexpected type"))
+            Err(invalid("the JSON has an unexpected character or type"))
         }
     }
 

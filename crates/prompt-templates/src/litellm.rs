@@ -1,4 +1,4 @@
-//! Registered templates with LiteLLM's keys.
+//! Reads registered templates from LiteLLM's keys.
 
 use alloc::borrow::ToOwned;
 use alloc::collections::BTreeMap;
@@ -11,9 +11,8 @@ use serde::de::{Deserialize, Deserializer, Error, IgnoredAny, MapAccess, Visitor
 
 use crate::custom::{CustomTemplate, RoleMarkers};
 
-/// A template as written in a configuration. An absent or null key means an empty text. Other keys
-/// are errors if `STRICT`; otherwise they are ignored, since a configuration has other keys beside
-/// those of a template.
+/// A template as written in a configuration. An absent or null key means an empty text. An unknown
+/// key is an error if `STRICT` is true, and ignored otherwise: a configuration has other keys too.
 #[derive(Default)]
 pub(crate) struct Keys<const STRICT: bool> {
     roles: Option<BTreeMap<String, RoleValue>>,

@@ -34,18 +34,17 @@ pub fn match_model(model: &str) -> Match {
         .unwrap_or(name)
         .to_lowercase()
         .replace('_', "-");
-    let named = RULES.iter().find(|rule| rule.holds(&name));
-    let based = || BASES.iter().find(|base| is_base(&name, base));
-    match (named, based) {
-        (Some(rule), _) => Match {
+    if let Some(rule) = RULES.iter().find(|rule| rule.matches(&name)) {
+        return Match {
             family: Some(rule.family),
             how: How::Name(rule.words),
-        },
-        (None, based) => based().map_or(unknown, |base| Match {
-            family: Some(Family::PLAIN),
-            how: How::Base(base),
-        }),
+        };
     }
+    let base = BASES.iter().find(|base| is_base(&name, base));
+    base.map_or(unknown, |base| Match {
+        family: Some(Family::PLAIN),
+        how: How::Base(base),
+    })
 }
 
 /// The result of [`match_model`].
@@ -78,19 +77,19 @@ pub enum How {
     Unknown,
 }
 
-/// A name that contains all `words`, and none of `but`, belongs to the family. The first matching
+/// A name that contains all `words`, and none of `except`, belongs to the family. The first matching
 /// rule wins, so derived models precede the models on which they build.
 struct Rule {
     words: &'static str,
-    but: &'static str,
+    except: &'static str,
     family: Family,
 }
 
 impl Rule {
-    fn holds(&self, name: &str) -> bool {
+    fn matches(&self, name: &str) -> bool {
         self.words.split(' ').all(|word| name.contains(word))
             && !self
-                .but
+                .except
                 .split(' ')
                 .any(|word| !word.is_empty() && name.contains(word))
     }
@@ -113,8 +112,12 @@ fn is_base(name: &str, base: &str) -> bool {
     })
 }
 
-const fn rule(words: &'static str, but: &'static str, family: Family) -> Rule {
-    Rule { words, but, family }
+const fn rule(words: &'static str, except: &'static str, family: Family) -> Rule {
+    Rule {
+        words,
+        except,
+        family,
+    }
 }
 
 const RULES: &[Rule] = &[

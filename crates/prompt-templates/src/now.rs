@@ -3,7 +3,7 @@
 use alloc::string::String;
 use core::fmt::Write as _;
 
-/// The current date and time for templates, without a time zone.
+/// The current local date and time for templates.
 ///
 /// ```
 /// use prompt_templates::Now;
@@ -13,7 +13,7 @@ use core::fmt::Write as _;
 /// ```
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub struct Now {
-    /// Seconds since 1970-01-01T00:00:00, in local time.
+    /// Seconds from 1970-01-01T00:00:00 to the time, both in local time.
     seconds: i64,
 }
 
@@ -44,10 +44,11 @@ impl Now {
         while let Some(at) = rest.find('%') {
             out.push_str(&rest[..at]);
             rest = &rest[at + 1..];
-            let bare = rest.starts_with('-');
+            let unpadded = rest.starts_with('-');
             let mut chars = rest.chars();
-            let directive = if bare { chars.nth(1) } else { chars.next() };
-            let known = directive.and_then(|directive| self.directive(directive, bare, &mut out));
+            let directive = if unpadded { chars.nth(1) } else { chars.next() };
+            let known =
+                directive.and_then(|directive| self.directive(directive, unpadded, &mut out));
             match known {
                 Some(()) => rest = chars.as_str(),
                 None => out.push('%'),
@@ -57,14 +58,18 @@ impl Now {
         out
     }
 
-    fn directive(&self, directive: char, bare: bool, out: &mut String) -> Option<()> {
+    fn directive(&self, directive: char, unpadded: bool, out: &mut String) -> Option<()> {
         let Civil { year, month, day } = self.civil();
-        let of_day = self.seconds.rem_euclid(DAY);
-        let (hour, minute, second) = (of_day / 3600, of_day / 60 % 60, of_day % 60);
+        let second_of_day = self.seconds.rem_euclid(DAY);
+        let (hour, minute, second) = (
+            second_of_day / 3600,
+            second_of_day / 60 % 60,
+            second_of_day % 60,
+        );
         let weekday = (self.seconds.div_euclid(DAY) + 4).rem_euclid(7);
         let of_year = self.day_of_year();
         let mut number = |value: i64, width: usize| {
-            let width = if bare { 0 } else { width };
+            let width = if unpadded { 0 } else { width };
             let _ = write!(out, "{value:0width$}");
         };
         match directive {
@@ -86,7 +91,7 @@ impl Now {
             'u' => number((weekday + 6) % 7 + 1, 1),
             'w' => number(weekday, 1),
             's' => number(self.seconds, 1),
-            'e' if bare => number(day, 1),
+            'e' if unpadded => number(day, 1),
             'e' => drop(write!(out, "{day:2}")),
             'A' => out.push_str(WEEKDAYS[weekday as usize]),
             'a' => out.push_str(&WEEKDAYS[weekday as usize][..3]),
@@ -112,9 +117,10 @@ impl Now {
         // Days are counted in eras of 400 years that start on 1 March, so that a leap day is last.
         let days = self.seconds.div_euclid(DAY) + 719_468;
         let era = days.div_euclid(146_097);
-        let of_era = days.rem_euclid(146_097);
-        let year_of_era = (of_era - of_era / 1460 + of_era / 36_524 - of_era / 146_096) / 365;
-        let of_year = of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+        let day_of_era = days.rem_euclid(146_097);
+        let year_of_era =
+            (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+        let of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
         let month = (5 * of_year + 2) / 153;
         Civil {
             year: era * 400 + year_of_era + i64::from(month >= 10),

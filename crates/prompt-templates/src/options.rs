@@ -6,7 +6,7 @@ use alloc::vec::Vec;
 
 use crate::now::Now;
 
-/// The options of rendering; every template takes them.
+/// The options for rendering with any template.
 ///
 /// ```
 /// use prompt_templates::{Family, PromptMessage, Options};
@@ -21,8 +21,8 @@ use crate::now::Now;
 pub struct Options {
     /// Whether the prompt starts with the family's BOS token.
     ///
-    /// Off by default: completion servers add it when they tokenize, and two of them harm the
-    /// output. Only the first one is left out: those of Llama 2 between turns stay.
+    /// Off by default: completion servers add it when they tokenize, and a second one harms the
+    /// output. The BOS tokens that Llama 2 has between turns are always written.
     pub bos: bool,
     /// Whether to open the assistant's turn at the end. On by default.
     pub generation_prompt: bool,

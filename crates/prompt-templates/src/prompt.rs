@@ -15,10 +15,10 @@ pub(crate) struct Prompt<'a> {
     pub(crate) options: &'a Options,
     pub(crate) spec: &'static Spec,
     out: &'a mut String,
-    /// The message that the model continues, if any.
-    open: usize,
-    /// Whether all text is written unchanged.
-    keeps: bool,
+    /// The index of the message that the model continues; `usize::MAX` if there is none.
+    continued: usize,
+    /// Whether control tokens in content are kept.
+    keeps_tokens: bool,
 }
 
 impl<'a> Prompt<'a> {
@@ -34,10 +34,10 @@ impl<'a> Prompt<'a> {
             options,
             spec,
             out,
-            open: last
+            continued: last
                 .filter(|_| options.continue_final)
                 .unwrap_or(usize::MAX),
-            keeps: options.control_tokens == ControlTokens::Keep,
+            keeps_tokens: options.control_tokens == ControlTokens::Keep,
         }
     }
 
@@ -61,33 +61,34 @@ impl<'a> Prompt<'a> {
         }
     }
 
-    /// Writes the content of message `index` according to the caller's policy.
+    /// Writes the content of message `index`, with the policy for control tokens.
     #[inline(always)]
     pub(crate) fn content(&mut self, index: usize) -> Result<(), Error> {
         match &self.messages[index].content {
             PromptContent::Text(text) if self.spec.text == Text::Verbatim => {
-                self.foreign(index, text)
+                self.untrusted(index, text)
             }
-            PromptContent::Text(text) => self.foreign(index, trimmed(text)),
+            PromptContent::Text(text) => self.untrusted(index, trimmed(text)),
             _ => {
                 let text = self.text(index)?;
-                self.foreign(index, &text)
+                self.untrusted(index, &text)
             }
         }
     }
 
-    /// Writes any other text that came with message `index` and is not part of the format.
+    /// Writes text of message `index`, with the policy for control tokens.
     #[inline]
-    pub(crate) fn foreign(&mut self, index: usize, text: &str) -> Result<(), Error> {
-        if self.keeps {
+    pub(crate) fn untrusted(&mut self, index: usize, text: &str) -> Result<(), Error> {
+        if self.keeps_tokens {
             self.out.push_str(text);
             return Ok(());
         }
-        self.tool(text).map_err(|error| error.at_message(index))
+        self.untrusted_tool(text)
+            .map_err(|error| error.at_message(index))
     }
 
-    /// Writes the text of a tool's definition, which is not part of the format either.
-    pub(crate) fn tool(&mut self, text: &str) -> Result<(), Error> {
+    /// Writes text of a tool's definition, with the policy for control tokens.
+    pub(crate) fn untrusted_tool(&mut self, text: &str) -> Result<(), Error> {
         let control = &self.spec.control;
         control.write(self.out, text, self.options.control_tokens)
     }
@@ -137,28 +138,35 @@ impl<'a> Prompt<'a> {
     }
 
     /// Whether message `index` is the one that the model continues.
-    pub(crate) fn is_open(&self, index: usize) -> bool {
-        index == self.open
+    pub(crate) fn is_continued(&self, index: usize) -> bool {
+        index == self.continued
     }
 
     pub(crate) fn is_official(&self) -> bool {
         self.options.strictness == Strictness::Official
     }
 
-    /// Whether `role == 'user'` of the official template finds message `index` at the wrong
-    /// position, if the turns start at `start`.
+    /// Fails if message `index` breaks the alternation of user and assistant, which begins with
+    /// the user at `start`. As in the official templates, any role but `user` counts as the
+    /// assistant's.
     pub(crate) fn check_turn(&self, index: usize, start: usize) -> Result<(), Error> {
         let is_user = self.messages[index].role == PromptRole::User;
         if is_user == (index - start).is_multiple_of(2) {
             Ok(())
         } else {
-            Err(Self::out_of_turn(index))
+            Err(Self::not_alternating(index))
         }
     }
 
-    pub(crate) fn out_of_turn(index: usize) -> Error {
+    pub(crate) fn not_alternating(index: usize) -> Error {
         let detail = "user and assistant messages must alternate, and the first must be the user's (after a system message)";
         Error::new(ErrorKind::Alternation, detail).at_message(index)
+    }
+
+    /// The error for a tool call that the format cannot leave open.
+    pub(crate) fn no_continuation(&self, index: usize) -> Error {
+        let detail = "the format does not support continuing a tool call";
+        Error::new(ErrorKind::Continuation, detail).at_message(index)
     }
 
     fn no_text(&self) -> Result<Cow<'a, str>, Error> {
@@ -192,8 +200,8 @@ impl<'a> Prompt<'a> {
         Ok(text)
     }
 
-    /// How an official template prints a list where it expects a string: Python's `str` of it, or
-    /// an error.
+    /// What an official template prints for a list where it expects a string: Python's `str` of
+    /// the list, or an error.
     fn printed(&self, parts: &[PromptPart<'_>]) -> Result<String, Error> {
         if self.spec.text != Text::Stringified {
             return Err(Error::new(

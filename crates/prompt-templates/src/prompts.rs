@@ -23,7 +23,7 @@ use crate::template::Template;
 ///
 /// With feature `serde`, it is read from an account's settings: `control_tokens`, and the keys of
 /// [`CustomTemplate`](crate::CustomTemplate), which then applies to all models. Other keys are
-/// ignored: they belong to the account.
+/// ignored: they are settings of the account.
 #[derive(Clone, Debug, Default)]
 pub struct Prompts {
     by_model: TemplateRegistry,
@@ -32,7 +32,7 @@ pub struct Prompts {
 }
 
 impl Prompts {
-    /// The keys from which it is read, in alphabetical order.
+    /// The keys that it is read from, in alphabetical order.
     #[cfg(feature = "serde")]
     pub const SETTINGS: &[&str] = &[
         "bos_token",
@@ -50,8 +50,8 @@ impl Prompts {
         self.by_model.register(model, template);
     }
 
-    /// The template that was set for a model: by its name, with or without its version
-    /// (`owner/name:version`), or else the one for all models.
+    /// Finds the template for a model: the one registered for its name, with or without the version
+    /// (`owner/name:version`), otherwise the one for all models.
     pub fn find(&self, model: &str) -> Option<&Template> {
         let bare = model.split(':').next().unwrap_or(model);
         let found = self
@@ -66,8 +66,8 @@ impl Prompts {
         self.control_tokens
     }
 
-    /// Renders the prompt for `messages`. Unsupported messages are made to fit, and BOS is left to
-    /// the server, which adds it when it tokenizes.
+    /// Renders the prompt for `messages` with [`Strictness::Fold`] and without BOS, which the server
+    /// adds when it tokenizes.
     ///
     /// # Errors
     ///

@@ -75,9 +75,8 @@ pub(crate) fn write_float(out: &mut String, float: f64) {
     }
 }
 
-/// `str.isprintable` for one character, according to Rust's table of what `Debug` escapes. The
-/// letter before it keeps combining characters from being escaped, as they are at the start of a
-/// string.
+/// `str.isprintable` for one character: what Rust's `escape_debug` does not escape. Rust escapes a
+/// combining character at the start of a string, and Python does not, so a letter precedes it.
 fn is_printable(c: char) -> bool {
     format!("a{c}").escape_debug().count() == 2
 }

@@ -48,9 +48,9 @@ impl TemplateRegistry {
         }
     }
 
-    /// Finds the template for a model: by its exact name; then by its name without the provider's
-    /// prefix (`replicate/`, `together_ai/`), which either side may have; then by the wildcard that
-    /// was registered first.
+    /// Finds the template for a model. The first of these counts: an equal name; a name that is
+    /// equal without the provider's prefix (`replicate/`, `together_ai/`) of either; the first
+    /// registered wildcard that matches, with or without the prefixes.
     pub fn find(&self, model: &str) -> Option<Found<'_>> {
         let bare = without_provider(model);
         self.find_by(Registered::Exact, |pattern| pattern == model)

@@ -35,8 +35,9 @@ fn types_are_shared_cloned_and_printed() {
 #[test]
 fn conversions_exist() {
     assert_eq!("chatml".parse::<Family>().ok(), Some(Family::CHATML));
-    let unknown = "chat-ml".parse::<Family>().map_err(|error| error.kind());
-    assert_eq!(unknown, Err(ErrorKind::Config));
+    let unknown = "chat-ml".parse::<Family>().unwrap_err();
+    assert_eq!(unknown.kind(), ErrorKind::Config);
+    assert!(unknown.to_string().contains("\"chat-ml\""), "{unknown}");
     let _: Template = Family::CHATML.into();
     let _: Template = CustomTemplate::new().into();
     let _: PromptRole<'_> = "user".into();

@@ -64,7 +64,10 @@ fn the_last_message_can_be_continued() {
     let error = compile(CHATML)
         .render(&messages[..1], &options)
         .unwrap_err();
-    assert_eq!(error.kind(), ErrorKind::Continuation);
+    assert_eq!(
+        (error.kind(), error.template()),
+        (ErrorKind::Continuation, Some("test"))
+    );
     let error = compile("silent").render(&messages, &options).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Continuation);
 }

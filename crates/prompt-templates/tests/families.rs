@@ -1,5 +1,6 @@
 //! Rules of single families.
 
+use allocation_counter::measure;
 use prompt_templates::{
     ControlTokens, Error, ErrorKind, Family, Images, Now, Options, PromptContent, PromptMessage,
     PromptPart, PromptRole, PromptToolCall, Strictness,
@@ -67,6 +68,45 @@ fn the_last_message_of_the_assistant_can_be_continued() {
         let error = family.render(&messages[..1], &options).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Continuation, "{family}");
     }
+}
+
+#[test]
+fn a_tool_call_that_the_format_closes_is_not_continued() {
+    let call = PromptToolCall::new("callabcde", "f", "{}");
+    let messages = [
+        PromptMessage::user("x"),
+        PromptMessage::assistant(PromptContent::None).with_tool_calls(vec![call]),
+    ];
+    for family in [Family::LLAMA_3_1, Family::MISTRAL_NEMO, Family::MISTRAL_V3] {
+        assert!(family.render(&messages, &Options::new()).is_ok());
+        let options = Options::new().with_continue_final(true);
+        let error = family.render(&messages, &options).unwrap_err();
+        assert_eq!(
+            (error.kind(), error.message()),
+            (ErrorKind::Continuation, Some(1)),
+            "{error}"
+        );
+    }
+}
+
+#[test]
+fn folding_does_not_copy_texts() {
+    let text = "x".repeat(1 << 20);
+    let messages = [
+        PromptMessage::system("s"),
+        PromptMessage::user("u"),
+        PromptMessage::assistant(text.clone()).with_reasoning(text.clone()),
+        PromptMessage::user(text),
+    ];
+    let options = Options::new().with_strictness(Strictness::Fold);
+    let mut out = String::with_capacity(4 << 20);
+    let allocations = measure(|| {
+        Family::GEMMA
+            .render_into(&mut out, &messages, &options)
+            .unwrap();
+    });
+    assert!(out.starts_with("<start_of_turn>user\ns\n\nu<end_of_turn>"));
+    assert!(allocations.bytes_total < 1 << 16, "{allocations:?}");
 }
 
 #[test]

@@ -105,14 +105,6 @@ fn official_templates() {
         let mut options = Options::new()
             .with_bos(true)
             .with_generation_prompt(opens || context["add_generation_prompt"] == true)
-            .with_tools(
-                context["tools"]
-                    .as_array()
-                    .into_iter()
-                    .flatten()
-                    .map(Value::to_string)
-                    .collect(),
-            )
             .with_control_tokens(ControlTokens::Keep)
             .with_strictness(Strictness::Official);
         if let Some(thinking) = context.get("enable_thinking").and_then(Value::as_bool) {

@@ -1,5 +1,7 @@
 #![doc = include_str!("../README.md")]
 //!
+//! Start with [`run`] and [`Simulation`].
+//!
 //! These functions panic, as tests do, and are not a stable part of the public API.
 //!
 //! The suite puts a relay between provider and upstream. The relay splits, joins, cuts and stalls

@@ -109,7 +109,7 @@ impl<D: Dialect> OpenAiClient<D> {
             let mut stream = self.stream(call).await?;
             let accumulator = endpoint.accumulator();
             let accumulator = accumulator.ok_or_else(|| not_streamed(endpoint))?;
-            let answer = join(&mut stream, accumulator).await?;
+            let answer = join(&mut stream, accumulator, MAX_CHUNKS).await?;
             Ok(Reply::new(answer, stream.metadata))
         };
         exchange.run(Box::pin(work)).await
@@ -158,13 +158,17 @@ impl<D: Dialect> OpenAiClient<D> {
     }
 }
 
-/// Joins the chunks of a stream, up to [`MAX_CHUNKS`] bytes.
-async fn join(stream: &mut ReplyStream, mut answer: Box<dyn Accumulate>) -> Result<Document> {
+/// Joins the chunks of a stream, up to `limit` bytes.
+async fn join(
+    stream: &mut ReplyStream,
+    mut answer: Box<dyn Accumulate>,
+    limit: usize,
+) -> Result<Document> {
     let mut bytes = 0_usize;
     while let Some(chunk) = stream.next_chunk().await? {
         bytes = bytes.saturating_add(chunk.bytes().len());
-        if bytes > MAX_CHUNKS {
-            let message = format!("the upstream sent chunks of more than {MAX_CHUNKS} bytes");
+        if bytes > limit {
+            let message = format!("the upstream sent chunks of more than {limit} bytes");
             return Err(Error::new(ErrorKind::UnexpectedBody, message));
         }
         answer.push(&chunk)?;
@@ -211,19 +215,23 @@ mod tests {
     use futures_util::stream;
     use llm_provider::endpoint::Completions;
     use llm_provider::{Chunk, Metadata, ReplyEvent};
+    use llm_types::completions::CompletionResponse;
 
     use super::*;
 
     #[tokio::test]
     async fn a_stream_longer_than_the_limit_is_an_error() {
-        let text = "x".repeat(4 << 20);
-        let choices = format!(r#"[{{"index":0,"text":"{text}"}}]"#);
-        let chunk = format!(r#"{{"id":"c","model":"m","created":1,"choices":{choices}}}"#);
-        let chunk = Chunk::new(Document::from_bytes(Bytes::from(chunk)));
-        let chunks = stream::repeat_with(move || Ok(ReplyEvent::Chunk(chunk.clone())));
-        let mut endless = ReplyStream::new(Metadata::default(), chunks);
-        let answer = Completions.accumulator().unwrap();
-        let error = join(&mut endless, answer).await.unwrap_err();
+        let chunk = r#"{"id":"c","model":"m","created":1,"choices":[{"index":0,"text":"x"}]}"#;
+        let joined = async |limit| {
+            let chunks = [chunk, chunk].map(|text| Chunk::new(Document::from_bytes(text)));
+            let chunks = stream::iter(chunks.map(|chunk| Ok(ReplyEvent::Chunk(chunk))));
+            let mut stream = ReplyStream::new(Metadata::default(), chunks);
+            join(&mut stream, Completions.accumulator().unwrap(), limit).await
+        };
+        let answer = joined(2 * chunk.len()).await.unwrap();
+        let answer: CompletionResponse = answer.read().unwrap();
+        assert_eq!(answer.choices[0].text, "xx");
+        let error = joined(2 * chunk.len() - 1).await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::UnexpectedBody);
     }
 }

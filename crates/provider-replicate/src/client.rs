@@ -1,3 +1,5 @@
+//! The provider: one account at Replicate.
+
 use std::time::Duration;
 
 use futures_util::TryStreamExt;
@@ -21,7 +23,7 @@ use crate::input::{Input, PromptRequest};
 use crate::models::Models;
 use crate::prompt::Style;
 use crate::reply::{self, ReplyBuilder};
-use crate::run::{Job, Run, to_the_end};
+use crate::run::{Job, Run, wait_for_success};
 use crate::{NAME, list, stream};
 
 /// An account at Replicate.
@@ -33,7 +35,7 @@ pub struct Replicate {
     models: Models,
 }
 
-/// A call whose prediction has been created.
+/// A call after its prediction was created.
 pub(crate) struct Started {
     pub(crate) job: Job,
     pub(crate) run: Run,
@@ -66,8 +68,8 @@ impl Replicate {
 
     /// Formats the prompts of `model` with `template`.
     ///
-    /// `model` is a model name, with or without its version; `*` matches any characters. The template
-    /// has priority over that of the settings, which applies to all models.
+    /// `model` is a model name, with or without its version; `*` matches any characters. This template
+    /// takes priority over the template in the settings, which applies to all models.
     #[must_use]
     pub fn with_template(
         mut self,
@@ -78,23 +80,23 @@ impl Replicate {
         self
     }
 
-    /// Runs a prediction to its end and returns the complete reply.
-    async fn whole<Q: PromptRequest>(&self, call: &Call) -> Result<Reply> {
+    /// Runs a prediction and returns the complete reply.
+    async fn send_prompt<Q: PromptRequest>(&self, call: &Call) -> Result<Reply> {
         let limit = self.limit(call, false);
         let reply = async |request: &Q| {
             let started = self.start(request, call, false, None).await?;
-            let run = started.job.finish(started.run, to_the_end);
+            let run = started.job.finish(started.run, wait_for_success);
             let prediction = &run.await?.prediction;
             let reply = started.reply.of(prediction);
-            let response = reply.whole(prediction, prediction.text()?);
+            let response = reply.complete(prediction, prediction.text()?);
             let metadata = reply::metadata(prediction, request.model(), &started.input);
             Ok(Reply::new(Document::new(&response), metadata))
         };
-        self.within(call, limit, reply).await
+        self.run_call(call, limit, reply).await
     }
 
-    /// Starts a prediction and returns its output as it is written.
-    async fn streamed<Q: PromptRequest>(&self, call: &Call) -> Result<ReplyStream> {
+    /// Starts a prediction and streams its output.
+    async fn stream_prompt<Q: PromptRequest>(&self, call: &Call) -> Result<ReplyStream> {
         let limit = self.limit(call, true);
         let deadline = limit.and_then(|limit| Instant::now().checked_add(limit));
         let start = async |request: &Q| {
@@ -108,10 +110,10 @@ impl Replicate {
             };
             Ok(ReplyStream::new(metadata, events.map_err(named)))
         };
-        self.within(call, limit, start).await
+        self.run_call(call, limit, start).await
     }
 
-    /// Creates the prediction; `deadline` is that of a stream's first chunk.
+    /// Creates the prediction. `deadline` is the time limit of a stream's first chunk.
     async fn start<Q: PromptRequest>(
         &self,
         request: &Q,
@@ -122,7 +124,7 @@ impl Replicate {
         let target = Target::parse(request.model())?;
         let info = self.models.find(&self.client, &target).await;
         let style = self.style(request.model());
-        let input = Input::new(request, &info, &style, call.drop_params)?;
+        let input = Input::new(request, &info, &style, |key| call.may_drop(key))?;
         let limits = self.client.limits();
         // The limit of a streamed call applies only to its first chunk.
         let limit = self.limit(call, stream).filter(|_| !stream);
@@ -157,7 +159,7 @@ impl Replicate {
 
     /// Runs `work` within the time limit of a call, adds provider and model to its errors, and redacts
     /// them.
-    async fn within<Q: PromptRequest, T>(
+    async fn run_call<Q: PromptRequest, T>(
         &self,
         call: &Call,
         limit: Option<Duration>,
@@ -171,7 +173,7 @@ impl Replicate {
             endpoint = call.endpoint.path(),
         );
         let done = with_limit(limit, work(&request)).instrument(span).await;
-        let done = done.unwrap_or_else(|| Err(too_late(limit.unwrap_or_default())));
+        let done = done.unwrap_or_else(|| Err(timeout_error(limit.unwrap_or_default())));
         done.map_err(|error| {
             let error = error.with_provider(NAME).with_model(request.model());
             self.client.redact(error)
@@ -209,8 +211,8 @@ impl Provider for Replicate {
         Box::pin(async move {
             self.require(&call)?;
             match call.endpoint.capability() {
-                Capability::Chat => as_chat(self.whole::<ChatRequest>(&call).await?),
-                _ => self.whole::<CompletionRequest>(&call).await,
+                Capability::Chat => as_chat(self.send_prompt::<ChatRequest>(&call).await?),
+                _ => self.send_prompt::<CompletionRequest>(&call).await,
             }
         })
     }
@@ -220,10 +222,10 @@ impl Provider for Replicate {
             self.require(&call)?;
             match call.endpoint.capability() {
                 Capability::Chat => {
-                    let stream = self.streamed::<ChatRequest>(&call).await?;
+                    let stream = self.stream_prompt::<ChatRequest>(&call).await?;
                     Ok(as_chat_stream(stream))
                 }
-                _ => self.streamed::<CompletionRequest>(&call).await,
+                _ => self.stream_prompt::<CompletionRequest>(&call).await,
             }
         })
     }
@@ -232,27 +234,27 @@ impl Provider for Replicate {
         Box::pin(async {
             let limit = self.timeouts.of_call(None, false);
             let listed = with_limit(Some(limit), list::models(&self.client)).await;
-            listed.unwrap_or_else(|| Err(too_late(limit).with_provider(NAME)))
+            listed.unwrap_or_else(|| Err(timeout_error(limit).with_provider(NAME)))
         })
     }
 }
 
-fn too_late(limit: Duration) -> Error {
+fn timeout_error(limit: Duration) -> Error {
     let message = format!("there was no reply within {} s", limit.as_secs_f32());
     Error::new(ErrorKind::Timeout, message)
 }
 
-/// Replicate's error says only "not found"; this one also names the model and suggests a fix.
+/// Replaces Replicate's "not found" with a message that names the model and suggests a fix.
 fn not_found(target: &Target, error: Error) -> Error {
     let name = target.to_string();
     let mut message = format!(
         "Replicate does not know the {} {}: {}",
         target.kind(),
         excerpt(&name),
-        error.message()
+        error.message().trim_end_matches('.')
     );
     if matches!(target, Target::Model { .. }) {
-        message += "; a model that is not official has to be named with its version, \
+        message += "; a model that is not official needs its version in the name, \
                     owner/name:version";
     }
     error

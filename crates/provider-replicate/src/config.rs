@@ -1,3 +1,5 @@
+//! The provider's settings and parameters.
+
 use std::time::Duration;
 
 use llm_provider::{
@@ -60,11 +62,11 @@ const PARAMS: &[ParamSpec] = &[
     ParamSpec::new("top_k", ValueKind::Integer),
 ];
 
-/// The values of the provider's own settings, except those of [`replicate_api::ReplicateClient`].
+/// The provider's settings, without those of [`replicate_api::ReplicateClient`].
 #[derive(Clone, Debug)]
 pub(crate) struct Config {
     pub(crate) prompts: Prompts,
-    /// How long Replicate holds back its response to a call that is not streamed
+    /// How long Replicate waits for the output before it responds to a call that is not streamed
     /// (`Prefer: wait`).
     pub(crate) prefer_wait: Duration,
 }

@@ -1,4 +1,4 @@
-//! A guard that cancels an abandoned prediction, and one that exceeds its time limit.
+//! A guard that cancels a prediction that is abandoned or exceeds its time limit.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -12,10 +12,10 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep_until};
 
-/// Cancels a prediction at its time limit, or when the guard is dropped before.
+/// Cancels a prediction at its time limit, or earlier when the guard is dropped.
 ///
-/// A separate task watches the time, because the future or stream that follows the prediction may be
-/// held without being polled.
+/// A separate task enforces the time limit, because the caller may hold the future or stream without
+/// polling it.
 #[derive(Debug)]
 pub(crate) struct CancelGuard {
     end: watch::Sender<Instant>,
@@ -42,8 +42,8 @@ impl CancelGuard {
             runtime: runtime.clone(),
             is_done: Arc::default(),
         };
-        let (end, ends) = watch::channel(end);
-        let timer = runtime.spawn(keep_time(ends, cancellation.clone()));
+        let (end, end_receiver) = watch::channel(end);
+        let timer = runtime.spawn(cancel_at_end(end_receiver, cancellation.clone()));
         Self {
             end,
             timer: Some(timer),
@@ -51,18 +51,18 @@ impl CancelGuard {
         }
     }
 
-    /// Moves the end.
-    pub(crate) fn move_to(&self, end: Instant) {
+    /// Changes the time limit.
+    pub(crate) fn set_end(&self, end: Instant) {
         self.end.send_if_modified(|now| {
-            let moves = *now != end;
+            let is_changed = *now != end;
             *now = end;
-            moves
+            is_changed
         });
     }
 
     /// Completes when the time limit has passed and the prediction is being cancelled. Only the first
     /// call returns a future that completes.
-    pub(crate) fn passed(&mut self) -> impl Future<Output = ()> + use<> {
+    pub(crate) fn timed_out(&mut self) -> impl Future<Output = ()> + use<> {
         let timer = self.timer.take();
         async {
             if let Some(timer) = timer
@@ -82,13 +82,13 @@ impl CancelGuard {
 
 impl Drop for CancelGuard {
     fn drop(&mut self) {
-        self.cancellation.begin();
+        self.cancellation.start();
     }
 }
 
 impl Cancellation {
     /// Cancels the prediction in a task that outlives the caller, unless it was cancelled or has ended.
-    fn begin(&self) {
+    fn start(&self) {
         if !self.is_done.swap(true, Ordering::Relaxed) {
             let (client, id) = (self.client.clone(), self.id.clone());
             cleanup::spawn(&self.runtime, cancel(client, id));
@@ -96,16 +96,20 @@ impl Cancellation {
     }
 }
 
-/// Cancels the prediction at the end and returns `true`; returns `false` if the guard was dropped.
-async fn keep_time(mut ends: watch::Receiver<Instant>, cancellation: Cancellation) -> bool {
+/// Cancels the prediction at its time limit and returns `true`. Returns `false` if the guard is
+/// dropped earlier.
+async fn cancel_at_end(
+    mut end_receiver: watch::Receiver<Instant>,
+    cancellation: Cancellation,
+) -> bool {
     loop {
-        let end = *ends.borrow_and_update();
+        let end = *end_receiver.borrow_and_update();
         tokio::select! {
-            changed = ends.changed() => if changed.is_err() {
+            changed = end_receiver.changed() => if changed.is_err() {
                 return false;
             },
             () = sleep_until(end) => {
-                cancellation.begin();
+                cancellation.start();
                 return true;
             }
         }

@@ -83,12 +83,12 @@ impl Input {
     ///
     /// # Errors
     /// [`ErrorKind::Unsupported`] with the name of a parameter that the model does not support, unless
-    /// `drop_params` is set; [`ErrorKind::InvalidRequest`] for messages that cannot be rendered.
+    /// it `may_drop`; [`ErrorKind::InvalidRequest`] for messages that cannot be rendered.
     pub(crate) fn new<Q: PromptRequest>(
         request: &Q,
         info: &ModelInfo,
         style: &Style<'_>,
-        drop_params: bool,
+        may_drop: impl Fn(&str) -> bool,
     ) -> Result<Self> {
         let mut values = Map::new();
         let format = request.write(info, style, &mut values)?;
@@ -99,28 +99,28 @@ impl Input {
         parameters.shift_remove(Q::CONTENT);
         if parameters
             .get("max_completion_tokens")
-            .is_some_and(|most| !most.is_null())
+            .is_some_and(|max| !max.is_null())
         {
             parameters.shift_remove("max_tokens"); // its older name
         }
         let mut dropped = Vec::new();
         for (name, value) in parameters {
             match translate(&info.schema, &name, value) {
-                Ok(Some((own, value))) => drop(values.insert(own.to_owned(), value)),
+                Ok(Some((model_name, value))) => drop(values.insert(model_name.to_owned(), value)),
                 Ok(None) => {}
-                Err(_) if drop_params || is_without_effect(&name) => dropped.push(name),
-                Err(why) => {
+                Err(_) if may_drop(&name) || is_without_effect(&name) => dropped.push(name),
+                Err(reason) => {
                     let message =
-                        format!("{name} cannot be honoured: {why} (drop_params leaves it out)");
+                        format!("{name} cannot be sent: {reason}; drop_params leaves it out");
                     return Err(Error::new(ErrorKind::Unsupported, message).with_param(name));
                 }
             }
         }
         let length = info.schema.first_of(LENGTH);
-        let asked = length.and_then(|name| values.get(name)?.as_u64());
+        let requested = length.and_then(|name| values.get(name)?.as_u64());
         let default = || info.schema.get(length?)?.default.as_u64();
         Ok(Self {
-            max_tokens: asked.or_else(default),
+            max_tokens: requested.or_else(default),
             values,
             dropped,
             format,
@@ -128,7 +128,7 @@ impl Input {
         })
     }
 
-    /// The number of characters of the prompt, or of the messages in its place.
+    /// The number of characters of the prompt, or of the messages if they are sent instead.
     pub(crate) fn prompt_chars(&self) -> usize {
         let chars = |text: &Value| text.as_str().map_or(0, |text| text.chars().count());
         let Some(Value::Array(messages)) = self.values.get("messages") else {

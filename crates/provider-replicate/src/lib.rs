@@ -1,4 +1,6 @@
 #![doc = include_str!("../README.md")]
+//!
+//! Start with [`Replicate`] and [`register`].
 
 mod client;
 mod config;

@@ -1,3 +1,5 @@
+//! The list of models.
+
 use futures_util::{StreamExt, TryStreamExt};
 use llm_provider::{ErrorKind, Result};
 use llm_types::{Model, ModelList};

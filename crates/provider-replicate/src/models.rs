@@ -1,4 +1,4 @@
-//! A cache of facts about models: their input schema and newest version.
+//! A cache of what is known about models: their input schema and newest version.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -128,8 +128,8 @@ async fn look_up(client: &ReplicateClient, target: &Target) -> Result<Option<Mod
             id,
             ..
         } => {
-            // `replicate/vicuna-13b:…` arrives without `replicate/`, which is the name both of this
-            // provider and of the owner.
+            // The owner of `replicate/vicuna-13b:…` is `replicate`, which was removed as the prefix of
+            // this provider.
             let owner = owner.as_deref().unwrap_or(NAME);
             let version = client.version(&format!("{owner}/{name}"), id).await?;
             Ok(Some(ModelInfo::new(target, &version, TTL)))

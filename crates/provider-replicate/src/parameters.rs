@@ -3,51 +3,53 @@
 use replicate_api::{Parameter, Schema};
 use serde_json::{Map, Value};
 
-/// The model's parameter and value; `None` if nothing has to be sent, and the reason if the model
-/// does not support the parameter.
+/// Translates a parameter to the model's name and value. `None` if nothing has to be sent.
+///
+/// # Errors
+/// The reason, if the model does not support the parameter or the value.
 pub(crate) fn translate<'n>(
     schema: &Schema,
     name: &'n str,
     value: Value,
 ) -> Result<Option<(&'n str, Value)>, &'static str> {
-    let own = match name {
+    let model_name = match name {
         "model" | "stream" | "stream_options" => return Ok(None),
         _ if value.is_null() => return Ok(None),
         "max_tokens" | "max_completion_tokens" => schema.first_of(LENGTH),
-        "min_tokens" | "min_new_tokens" => schema.first_of(LEAST_LENGTH).or(Some(name)),
+        "min_tokens" | "min_new_tokens" => schema.first_of(MIN_LENGTH).or(Some(name)),
         "stop" => schema.first_of(STOP),
-        _ if schema.has(name) || !(among(OPENAI, name) || among(WITHOUT_EFFECT, name)) => {
+        _ if schema.has(name) || !(is_in(OPENAI, name) || is_in(WITHOUT_EFFECT, name)) => {
             Some(name)
         }
         _ => None,
     };
-    let Some(own) = own else {
+    let Some(model_name) = model_name else {
         return if is_neutral(name, &value) {
             Ok(None)
         } else {
             Err("the model does not support it")
         };
     };
-    let property = schema.get(own);
+    let property = schema.get(model_name);
     let value = match name {
         "stop" => stop(value, property.is_some_and(Parameter::is_list))?,
         // OpenAI allows 0, for the most likely token; many models require a value above 0.
         "temperature" | "top_p" => {
-            let least = property.map_or(&Value::Null, |property| &property.minimum);
-            let is_below = |least: f64| {
+            let minimum = property.map_or(&Value::Null, |property| &property.minimum);
+            let is_below = |minimum: f64| {
                 value
                     .as_f64()
-                    .is_some_and(|given| (0.0..least).contains(&given))
+                    .is_some_and(|given| (0.0..minimum).contains(&given))
             };
-            if least.as_f64().is_some_and(is_below) {
-                least.clone()
+            if minimum.as_f64().is_some_and(is_below) {
+                minimum.clone()
             } else {
                 value
             }
         }
         _ => value,
     };
-    Ok(Some((own, value)).filter(|(_, value)| !value.is_null()))
+    Ok(Some((model_name, value)).filter(|(_, value)| !value.is_null()))
 }
 
 /// Most of Replicate's models take the stop sequences as one string, separated by commas.
@@ -85,13 +87,14 @@ fn is_neutral(name: &str, value: &Value) -> bool {
     }
 }
 
-/// Whether the reply is the same without the parameter: it is dropped and reported, also without
-/// `drop_params`.
+/// Whether the parameter does not change the reply. Such a parameter is dropped and reported, even
+/// without `drop_params`.
 pub(crate) fn is_without_effect(name: &str) -> bool {
-    among(WITHOUT_EFFECT, name)
+    is_in(WITHOUT_EFFECT, name)
 }
 
-fn among(names: &str, name: &str) -> bool {
+/// Whether `names`, separated by spaces, contain `name`.
+fn is_in(names: &str, name: &str) -> bool {
     names.split(' ').any(|other| other == name)
 }
 
@@ -103,11 +106,11 @@ pub(crate) const LENGTH: &[&str] = &[
     "max_output_tokens",
     "max_length",
 ];
-const LEAST_LENGTH: &[&str] = &["min_tokens", "min_new_tokens"];
+const MIN_LENGTH: &[&str] = &["min_tokens", "min_new_tokens"];
 const STOP: &[&str] = &["stop_sequences", "stop"];
 const WITHOUT_EFFECT: &str = "metadata prompt_cache_key prompt_cache_options \
     prompt_cache_retention safety_identifier service_tier store user";
-/// OpenAI's other parameters. All that are not listed count as the model's own and are sent.
+/// OpenAI's other parameters. A parameter that is in no list is sent: it may be the model's.
 const OPENAI: &str = "audio best_of echo frequency_penalty function_call functions logit_bias \
     logprobs modalities moderation n parallel_tool_calls prediction presence_penalty \
     reasoning_effort response_format seed suffix temperature tool_choice tools top_logprobs top_p \

@@ -24,7 +24,7 @@ pub(crate) struct Format(pub(crate) &'static str, pub(crate) &'static str);
 pub(crate) struct Style<'t> {
     /// The configured template for the model.
     pub(crate) template: Option<&'t Template>,
-    /// What to do with control tokens in messages.
+    /// The policy for control tokens in messages.
     pub(crate) control_tokens: ControlTokens,
 }
 
@@ -32,11 +32,11 @@ pub(crate) struct Style<'t> {
 ///
 /// 1. With a template in the `style`, that template renders the prompt.
 /// 2. A model with the parameter `messages` gets the messages unchanged.
-/// 3. A model of a known family gets a prompt in the family's format, and `prompt_template` keeps it
-///    from wrapping the prompt again.
-/// 4. A model that always wraps the prompt (it takes a `system_prompt` but no `prompt_template`) gets
-///    the prompt without the outer markers.
-/// 5. A model of no known family gets the plain text.
+/// 3. A model of a known family gets a prompt in the family's format. `prompt_template` turns the
+///    model's own template off.
+/// 4. A model with the parameter `system_prompt` but without `prompt_template` always applies its own
+///    template, so it gets the prompt without the outer markers.
+/// 5. Any other model gets plain text.
 pub(crate) fn write(
     request: &ChatRequest,
     info: &ModelInfo,
@@ -51,8 +51,8 @@ pub(crate) fn write(
     }
     let (mut turns, images) = turns(&request.messages)?;
     put_images(images, info, input)?;
-    // A template in the request is applied by the model, to the plain text.
-    let own_template = request.extra.contains_key("prompt_template");
+    // The model applies a template in the request to the plain text.
+    let request_has_template = request.extra.contains_key("prompt_template");
     let family = match_model(&info.model).family();
     let does_not_wrap = schema.has("prompt_template") || !schema.has("system_prompt");
     let (prompt, format) = match (style.template, family) {
@@ -64,7 +64,7 @@ pub(crate) fn write(
             style.render(template, &turns)?,
             Format("custom", "configured"),
         ),
-        (None, Some(family)) if does_not_wrap && !own_template => (
+        (None, Some(family)) if does_not_wrap && !request_has_template => (
             style.render(&family.into(), &turns)?,
             Format(family.name(), "name"),
         ),
@@ -72,34 +72,34 @@ pub(crate) fn write(
             if schema.has("system_prompt") {
                 put_system(&mut turns, input);
             }
-            let why = if family.is_some() { "name" } else { "fallback" };
+            let source = if family.is_some() { "name" } else { "fallback" };
             let family = family.unwrap_or(Family::PLAIN);
-            (style.inner(family, &turns)?, Format(family.name(), why))
+            (style.inner(family, &turns)?, Format(family.name(), source))
         }
     };
     let is_whole = style.template.is_some() || family.is_some();
-    if is_whole && !own_template && schema.has("prompt_template") {
+    if is_whole && !request_has_template && schema.has("prompt_template") {
         input.insert("prompt_template".to_owned(), "{prompt}".into());
     }
     input.insert("prompt".to_owned(), prompt.into());
     Ok(format)
 }
 
-/// Writes the prompt of a text completion into `input`, and turns the model's own template off if
-/// possible: with `prompt_template`, else with an empty system prompt if the model has a default one.
+/// Writes the prompt of a text completion into `input`. Turns the model's own template off with
+/// `prompt_template`; without that parameter, removes at least its default system prompt.
 pub(crate) fn write_raw(
     request: &CompletionRequest,
     info: &ModelInfo,
     input: &mut Map<String, Value>,
 ) -> Result<Format> {
-    let refused = |kind, message| Error::new(kind, message).with_param("prompt".to_owned());
+    let error = |kind, message| Error::new(kind, message).with_param("prompt".to_owned());
     let prompt = match request.prompt.value() {
         Some(TextInput::Text(prompt)) => prompt,
         Some(TextInput::Texts(prompts)) if prompts.len() == 1 => &prompts[0],
-        None => return Err(refused(ErrorKind::InvalidRequest, "there is no prompt")),
+        None => return Err(error(ErrorKind::InvalidRequest, "there is no prompt")),
         Some(_) => {
-            let message = "Replicate's models take one prompt, as text";
-            return Err(refused(ErrorKind::Unsupported, message));
+            let message = "Replicate's models support only a single prompt, as text";
+            return Err(error(ErrorKind::Unsupported, message));
         }
     };
     let schema = &info.schema;
@@ -125,11 +125,12 @@ fn turns(messages: &[Message]) -> Result<(Vec<Turn<'_>>, Vec<&str>)> {
     let mut images = Vec::new();
     let mut turns = Vec::with_capacity(messages.len());
     for message in messages {
-        let calls = message
-            .tool_calls
-            .value()
-            .is_some_and(|calls| !calls.is_empty());
-        if calls || matches!(message.role, Role::Tool | Role::Function) {
+        let has_calls = message.function_call.is_value()
+            || message
+                .tool_calls
+                .value()
+                .is_some_and(|calls| !calls.is_empty());
+        if has_calls || matches!(message.role, Role::Tool | Role::Function) {
             return Err(unsupported("Replicate's models do not support tool calls"));
         }
         let text: Option<Cow<'_, str>> = match message.content.value() {
@@ -141,15 +142,19 @@ fn turns(messages: &[Message]) -> Result<(Vec<Turn<'_>>, Vec<&str>)> {
                         ContentPart::Refusal(part) => text.push_str(&part.refusal),
                         ContentPart::ImageUrl(part) => images.push(part.image_url.url.as_str()),
                         other => {
-                            let message =
-                                format!("the model takes no part \"{}\"", excerpt(other.type_()));
+                            let message = format!(
+                                "the model does not support parts of type \"{}\"",
+                                excerpt(other.type_())
+                            );
                             return Err(unsupported(message));
                         }
                     }
                 }
                 Some(text.into())
             }
-            _ => message.text(),
+            _ => message
+                .text()
+                .or_else(|| message.refusal.as_str().map(Cow::Borrowed)),
         };
         turns.push(Turn::new(message.role.as_str().into(), text));
     }
@@ -192,17 +197,17 @@ fn put_system(turns: &mut Vec<Turn<'_>>, input: &mut Map<String, Value>) {
 }
 
 impl Style<'_> {
-    /// The prompt without the outer markers, which the model itself adds: of a single message only its
-    /// text, of a longer conversation also the markers between the turns.
+    /// The prompt without the outer markers, which the model itself adds. Of a single message, only the
+    /// text remains; a longer conversation keeps the markers between its turns.
     fn inner(&self, family: Family, turns: &[Turn<'_>]) -> Result<String> {
         let template = Template::Family(family);
         let whole = self.render(&template, turns)?;
         let wrapping = self.render(&template, &[Turn::user(MARKER)])?;
-        let bare = wrapping
+        let inner = wrapping
             .split_once(MARKER)
             .and_then(|(before, after)| whole.strip_prefix(before)?.strip_suffix(after))
             .map(str::to_owned);
-        Ok(bare.unwrap_or(whole))
+        Ok(inner.unwrap_or(whole))
     }
 
     fn render(&self, template: &Template, turns: &[Turn<'_>]) -> Result<String> {

@@ -38,7 +38,7 @@ impl ReplyBuilder {
         }
     }
 
-    /// The same for another prediction of the same call.
+    /// A builder for another prediction of the same call.
     pub(crate) fn of(&self, prediction: &Prediction) -> Self {
         Self {
             id: format!("{}{}", self.prefix, prediction.id),
@@ -47,24 +47,24 @@ impl ReplyBuilder {
     }
 
     /// The complete reply.
-    pub(crate) fn whole(&self, prediction: &Prediction, text: String) -> CompletionResponse {
+    pub(crate) fn complete(&self, prediction: &Prediction, text: String) -> CompletionResponse {
         let usage = self.usage(prediction, &text);
-        self.part(text, Some(self.finish_reason(prediction)))
+        self.response(text, Some(self.finish_reason(prediction)))
             .with_usage(usage)
     }
 
     /// A chunk with a piece of the text.
-    pub(crate) fn piece(&self, text: &str) -> ReplyEvent {
-        let chunk = Chunk::new(Document::new(&self.part(text, None)));
+    pub(crate) fn chunk(&self, text: &str) -> ReplyEvent {
+        let chunk = Chunk::new(Document::new(&self.response(text, None)));
         ReplyEvent::Chunk(chunk.with_output(!text.is_empty()))
     }
 
     /// The last chunks of a stream: the finish reason, then the usage. The usage also has the times,
     /// which were unknown when the stream's metadata was built.
-    pub(crate) fn ending(&self, prediction: &Prediction, text: &str) -> [ReplyEvent; 2] {
+    pub(crate) fn last_chunks(&self, prediction: &Prediction, text: &str) -> [ReplyEvent; 2] {
         let mut usage = self.usage(prediction, text);
         usage.extra.extend(times(prediction));
-        let finish = self.part("", Some(self.finish_reason(prediction)));
+        let finish = self.response("", Some(self.finish_reason(prediction)));
         let last = self.empty().with_usage(usage.clone());
         [
             ReplyEvent::Chunk(Chunk::new(Document::new(&finish)).with_finish(true)),
@@ -72,7 +72,11 @@ impl ReplyBuilder {
         ]
     }
 
-    fn part(&self, text: impl Into<String>, finish: Option<FinishReason>) -> CompletionResponse {
+    fn response(
+        &self,
+        text: impl Into<String>,
+        finish: Option<FinishReason>,
+    ) -> CompletionResponse {
         self.empty()
             .with_choice(CompletionChoice::new(0, text, finish))
     }
@@ -89,7 +93,8 @@ impl ReplyBuilder {
         }
     }
 
-    /// The token counts that Replicate reports, else estimates that are marked as such.
+    /// The token counts that Replicate reports. If one is missing, it is estimated and the usage is
+    /// marked.
     fn usage(&self, prediction: &Prediction, text: &str) -> Usage {
         let (input, output) = (tokens(prediction, INPUT), tokens(prediction, OUTPUT));
         let estimate = |chars: usize| chars.div_ceil(CHARS_PER_TOKEN) as u64;
@@ -122,8 +127,8 @@ pub(crate) fn metadata(prediction: &Prediction, model: &str, input: &Input) -> M
     metadata
 }
 
-/// The times that Replicate reports, in seconds: of the run, of everything, and their difference,
-/// which is the queue and the boot.
+/// The times in seconds: of the run and in total, as Replicate reports them, and the difference, which
+/// is the time in the queue and of the boot.
 fn times(prediction: &Prediction) -> impl Iterator<Item = (String, Value)> {
     let metric = |name| prediction.metric(name);
     let (run, all) = (metric("predict_time"), metric("total_time"));
@@ -138,8 +143,8 @@ fn times(prediction: &Prediction) -> impl Iterator<Item = (String, Value)> {
         .filter_map(|(name, seconds)| Some((name.to_owned(), seconds?.into())))
 }
 
-/// A token count from the metrics, else from the logs: models that forward prompts to another API
-/// log `Input token count: 644`.
+/// A token count from the metrics or, if missing, from the logs: models that forward prompts to
+/// another API log `Input token count: 644`.
 fn tokens(prediction: &Prediction, (metric, label): (&str, &str)) -> Option<u64> {
     let logged = || {
         let mut lines = prediction.logs.as_str()?.lines();

@@ -1,5 +1,4 @@
-//! Runs predictions: creates them, creates them again if Replicate asks for a retry, and cancels
-//! abandoned ones.
+//! Runs predictions: creates them, retries them if Replicate asks for it, and cancels abandoned ones.
 
 use llm_provider::{Error, ErrorKind, Result, cleanup};
 use replicate_api::{NewPrediction, Prediction, ReplicateClient, Watch};
@@ -23,12 +22,12 @@ pub(crate) struct Run {
     guard: Option<CancelGuard>,
 }
 
-/// A prediction to create, and to create again if Replicate asks for a retry.
+/// A request for a prediction, which is sent again if Replicate asks for a retry.
 #[derive(Clone, Debug)]
 pub(crate) struct Job {
     pub(crate) client: ReplicateClient,
     pub(crate) new: NewPrediction,
-    /// The caller's deadline, regardless of the prediction.
+    /// The caller's deadline, in addition to the time limits of the prediction.
     pub(crate) deadline: Option<Instant>,
 }
 
@@ -36,12 +35,12 @@ pub(crate) struct Job {
 #[derive(Debug)]
 pub(crate) struct Failure {
     pub(crate) error: Error,
-    /// Whether the caller has received output: then no other run can replace this one.
+    /// Whether the caller has received output. A retry would repeat it.
     pub(crate) has_output: bool,
 }
 
 impl Failure {
-    fn may_be_repeated(&self) -> bool {
+    fn may_retry(&self) -> bool {
         self.error.should_retry() == Some(true) && !self.has_output
     }
 }
@@ -58,8 +57,8 @@ impl From<Error> for Failure {
 impl Run {
     fn new(client: ReplicateClient, prediction: Prediction, deadline: Option<Instant>) -> Self {
         let watch = Watch::new(&client, deadline);
-        let goes_on = !prediction.status.is_terminal();
-        let guard = goes_on.then(|| CancelGuard::new(&client, &prediction.id, watch.end()));
+        let is_running = !prediction.status.is_terminal();
+        let guard = is_running.then(|| CancelGuard::new(&client, &prediction.id, watch.end()));
         Self {
             client,
             prediction,
@@ -72,40 +71,40 @@ impl Run {
     pub(crate) async fn refresh(&mut self) -> Result<()> {
         self.prediction = self.watch.fetch(&self.prediction.id).await?;
         if !self.prediction.status.is_terminal() {
-            self.move_guard();
+            self.update_guard();
         } else if let Some(guard) = self.guard.take() {
             guard.disarm();
         }
         Ok(())
     }
 
-    /// Removes the caller's deadline: there is output.
-    pub(crate) fn answered(&mut self) {
-        self.watch.answered();
-        self.move_guard();
+    /// Removes the caller's deadline, which applies only until there is output.
+    pub(crate) fn output_started(&mut self) {
+        self.watch.output_started();
+        self.update_guard();
     }
 
     /// Completes when the time limit has passed and the prediction is being cancelled, even if that
     /// happened while nothing was polled.
-    pub(crate) fn passed(&mut self) -> impl Future<Output = ()> + use<> {
-        let passed = self.guard.as_mut().map(CancelGuard::passed);
+    pub(crate) fn timed_out(&mut self) -> impl Future<Output = ()> + use<> {
+        let timed_out = self.guard.as_mut().map(CancelGuard::timed_out);
         async {
-            match passed {
-                Some(passed) => passed.await,
+            match timed_out {
+                Some(timed_out) => timed_out.await,
                 None => std::future::pending().await,
             }
         }
     }
 
-    fn move_guard(&self) {
+    fn update_guard(&self) {
         if let Some(guard) = &self.guard {
-            guard.move_to(self.watch.end());
+            guard.set_end(self.watch.end());
         }
     }
 }
 
 impl Job {
-    /// Creates a prediction. Retries if Replicate cannot have billed it.
+    /// Creates a prediction. A failure is retried only if Replicate cannot have billed it.
     ///
     /// Dropping this future cancels the prediction, even before its id is known.
     pub(crate) async fn start(&self) -> Result<Run> {
@@ -115,8 +114,8 @@ impl Job {
         retries.run(deadline, |_| self.start_once()).await
     }
 
-    /// Runs `work` with `run`. If it fails, Replicate asks for a retry and the caller has received no
-    /// output, runs `work` again with a new prediction.
+    /// Runs `work` with `run`. Runs it again with a new prediction if it fails, Replicate asks for a
+    /// retry, and the caller has received no output.
     pub(crate) async fn finish<T, F: Future<Output = Result<T, Failure>>>(
         &self,
         run: Run,
@@ -133,8 +132,8 @@ impl Job {
                 };
                 match work(run).await {
                     Ok(done) => Ok(Ok(done)),
-                    Err(failure) if failure.may_be_repeated() => Err(failure.error),
-                    // It would fail again, or was billed.
+                    Err(failure) if failure.may_retry() => Err(failure.error),
+                    // A retry would fail again, repeat output, or be billed twice.
                     Err(failure) => Ok(Err(failure.error)),
                 }
             }
@@ -161,26 +160,26 @@ impl Job {
 /// Waits until the prediction has succeeded.
 ///
 /// # Errors
-/// That of a prediction that ends with another status, and those of [`Watch`].
-pub(crate) async fn to_the_end(mut run: Run) -> Result<Run, Failure> {
-    let passed = run.passed();
+/// The error of a prediction that ends with another status, and the errors of [`Watch`].
+pub(crate) async fn wait_for_success(mut run: Run) -> Result<Run, Failure> {
+    let timed_out = run.timed_out();
     let done = tokio::select! {
         biased;
-        () = passed => None,
-        done = watch_to_the_end(&mut run) => Some(done),
+        () = timed_out => None,
+        done = poll_to_end(&mut run) => Some(done),
     };
-    done.unwrap_or_else(|| Err(run.watch.too_late()))?;
+    done.unwrap_or_else(|| Err(run.watch.timeout_error()))?;
     match run.prediction.failure() {
         Some(error) => Err(error.into()),
         None => Ok(run),
     }
 }
 
-async fn watch_to_the_end(run: &mut Run) -> Result<()> {
-    // Replicate responds as soon as the output exists; the metrics follow a moment later.
-    let mut is_there = !run.prediction.output.is_null();
+async fn poll_to_end(run: &mut Run) -> Result<()> {
+    // With output in the first response, the prediction is about to end: poll without a pause.
+    let mut has_output_already = !run.prediction.output.is_null();
     while !run.prediction.status.is_terminal() {
-        if !std::mem::take(&mut is_there) {
+        if !std::mem::take(&mut has_output_already) {
             run.watch.pause().await?;
         }
         run.refresh().await?;

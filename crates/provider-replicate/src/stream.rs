@@ -1,7 +1,7 @@
-//! Streams the text of a prediction, complete even if connections break.
+//! Streams the text of a prediction, without loss or repetition even if connections break.
 //!
-//! Three sources are combined without loss or repetition: the event stream, the resumed event
-//! stream, and the growing output of the prediction itself.
+//! The text comes from the event stream. A broken stream is resumed; if that is not possible, the
+//! prediction is polled, and its growing output is used.
 
 use std::collections::HashSet;
 use std::future::ready;
@@ -61,10 +61,10 @@ struct SeenEvents {
     /// From earlier connections.
     earlier: HashSet<String>,
     /// From the current connection.
-    now: HashSet<String>,
+    current: HashSet<String>,
     /// The event after which to resume.
     last: Option<String>,
-    /// Whether an event had no id of its own, so that resuming could repeat it.
+    /// Whether an event had no id, or that of an earlier event. Resuming could then repeat it.
     has_gaps: bool,
     /// The memory of all ids, in bytes, with overhead.
     size: usize,
@@ -80,13 +80,13 @@ enum End {
 
 impl Follower {
     async fn follow(mut self) -> Result<(), Failure> {
-        let passed = self.run.passed();
+        let timed_out = self.run.timed_out();
         let done = tokio::select! {
             biased;
-            () = passed => None,
+            () = timed_out => None,
             done = self.follow_to_end() => Some(done),
         };
-        let done = done.unwrap_or_else(|| Err(self.run.watch.too_late()));
+        let done = done.unwrap_or_else(|| Err(self.run.watch.timeout_error()));
         done.map_err(|error| Failure {
             error,
             has_output: !self.sent.is_empty(),
@@ -104,10 +104,10 @@ impl Follower {
             let (sent, since) = (self.sent.len(), Instant::now());
             match self.events(&url).await? {
                 End::Broken => {}
-                End::Done => return self.settle(None).await,
-                End::Failed(reason, error) => return self.settle(Some((reason, error))).await,
+                End::Done => return self.finish(None).await,
+                End::Failed(reason, error) => return self.finish(Some((reason, error))).await,
             }
-            // A cold boot outlasts many idle streams: only a stream that breaks early is a failure.
+            // Many idle streams end during a cold boot. Only a stream that ends early is a failure.
             let was_useful = self.sent.len() > sent || since.elapsed() >= MIN_USEFUL_TIME;
             failures = if was_useful { 0 } else { failures + 1 };
             if failures > 1 {
@@ -133,7 +133,7 @@ impl Follower {
         let Ok(body) = opened else {
             return Ok(End::Broken);
         };
-        self.seen.earlier.extend(self.seen.now.drain());
+        self.seen.earlier.extend(self.seen.current.drain());
         // The WHATWG specification drops events without a `data` line, such as a `done`.
         let mut events = EventStream::new(body).with_empty_events(true);
         let mut pause = FIRST_CHECK;
@@ -143,7 +143,7 @@ impl Follower {
                 // Events that have arrived have priority over timers.
                 biased;
                 event = events.next() => event,
-                // Silence is a boot, which is reported as progress, or a dead connection.
+                // No events: the model is booting, or the connection is dead.
                 () = sleep_until(next_check), if self.sent.is_empty() => {
                     self.refresh().await?;
                     if self.run.prediction.status.is_terminal() {
@@ -180,7 +180,7 @@ impl Follower {
         }
         self.send_text(&event.text()).await?;
         // An event without an id inherits that of the previous event.
-        if id.is_empty() || !self.seen.now.insert(id.to_owned()) {
+        if id.is_empty() || !self.seen.current.insert(id.to_owned()) {
             self.seen.has_gaps = true;
         } else {
             self.seen.size += id.len() + ID_OVERHEAD;
@@ -189,7 +189,7 @@ impl Follower {
         self.check_size()
     }
 
-    /// Polls the prediction and sends what is new in its output, to its end.
+    /// Polls the prediction until it ends, and sends what is new in its output.
     async fn follow_output(&mut self) -> Result<()> {
         loop {
             let is_over = self.run.prediction.status.is_terminal();
@@ -215,16 +215,17 @@ impl Follower {
         }
     }
 
-    /// Waits briefly for the final state of the prediction, which may come after the end of the stream.
-    async fn settle(&mut self, failure: Option<(String, Value)>) -> Result<()> {
-        let _ = timeout(SETTLE, self.refresh_until_over()).await;
+    /// Ends the reply after the event stream: waits briefly for the final state of the prediction, and
+    /// sends what is missing.
+    async fn finish(&mut self, failure: Option<(String, Value)>) -> Result<()> {
+        let _ = timeout(FINAL_STATE_TIMEOUT, self.refresh_until_over()).await;
         if let Some(error) = self.run.prediction.failure() {
             return Err(error);
         }
         if let Some((reason, error)) = failure {
             return Err(self.run.client.failure(&reason, &error));
         }
-        // The text of files differs between events and output; the events have priority.
+        // For files, the text of the events differs from the output. The events count.
         let text = self.run.prediction.text().unwrap_or_default();
         if let Some(more) = text.strip_prefix(self.sent.as_str()) {
             self.send_text(more).await?;
@@ -262,15 +263,15 @@ impl Follower {
             return Ok(());
         }
         if self.sent.is_empty() {
-            self.run.answered();
+            self.run.output_started();
         }
         self.sent.push_str(text);
         self.check_size()?;
-        self.send(self.reply.piece(text)).await;
+        self.send(self.reply.chunk(text)).await;
         Ok(())
     }
 
-    /// Limits the text and the ids, which are kept for resuming. Models write far less.
+    /// Limits the memory of the text and the ids, which are kept for resuming. Models write far less.
     fn check_size(&self) -> Result<()> {
         if self.sent.len() + self.seen.size <= MAX_SIZE {
             return Ok(());
@@ -281,7 +282,7 @@ impl Follower {
     }
 
     async fn end(&self) {
-        for event in self.reply.ending(&self.run.prediction, &self.sent) {
+        for event in self.reply.last_chunks(&self.run.prediction, &self.sent) {
             self.send(event).await;
         }
     }
@@ -294,7 +295,7 @@ impl Follower {
 
 const FIRST_CHECK: Duration = Duration::from_millis(500);
 const MAX_CHECK_INTERVAL: Duration = Duration::from_secs(5);
-const SETTLE: Duration = Duration::from_secs(3);
+const FINAL_STATE_TIMEOUT: Duration = Duration::from_secs(3);
 const MIN_USEFUL_TIME: Duration = Duration::from_secs(5);
 const MAX_FAILURES: u32 = 3;
 /// The maximum size of the text and the ids of a prediction's events, in bytes: that of a response.

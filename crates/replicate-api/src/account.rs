@@ -1,3 +1,5 @@
+//! The account, and the secret of its webhooks.
+
 use http::Method;
 use llm_provider::{ApiKey, Result};
 use serde::{Deserialize, Serialize};
@@ -28,7 +30,7 @@ impl ReplicateClient {
     /// The account that owns the API token.
     ///
     /// # Errors
-    /// [`ErrorKind::Auth`](llm_provider::ErrorKind::Auth) if Replicate does not know the token.
+    /// [`ErrorKind::Auth`](llm_provider::ErrorKind::Auth) if the token is invalid.
     pub async fn account(&self) -> Result<Account> {
         self.send(ApiRequest::get("/v1/account")).await
     }

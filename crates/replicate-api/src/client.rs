@@ -1,3 +1,5 @@
+//! The client: its settings, and how it sends a request.
+
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -67,20 +69,20 @@ impl ReplicateClient {
         }
     }
 
-    /// Redacts the account's secrets in an error that quotes Replicate from another source than a
-    /// response to this client, such as an event stream.
+    /// Redacts the account's secrets in an error about other data from Replicate, such as an event
+    /// stream. The errors of this client are already redacted.
     pub fn redact(&self, error: Error) -> Error {
         self.connection.redact(error)
     }
 
-    /// The error of a prediction that ended with this status and text, as an event stream reports
-    /// them, without the account's secrets.
+    /// The error of a prediction that failed according to an event stream, from the status and error
+    /// there. The account's secrets are redacted.
     pub fn failure(&self, status: &str, error: &Value) -> Error {
         let secrets = self.connection.secrets();
         let mut error = error.clone();
-        // Before the text is truncated.
+        // A secret could not be found in a truncated text, so it is redacted first.
         secrets.redact_json(&mut error);
-        error::from_end(status, &error)
+        error::from_status(status, &error)
     }
 
     /// The retry policy.
@@ -125,14 +127,14 @@ impl ReplicateClient {
         *request.uri_mut() = self.connection.base().join(&call.path)?;
         *request.headers_mut() = call.headers.clone();
         let timeouts = self.connection.timeouts();
-        let first_byte = timeouts.first_byte.unwrap_or(FIRST_BYTE + call.held);
+        let first_byte = timeouts.first_byte.unwrap_or(FIRST_BYTE + call.wait);
         let options = SendOptions::new(timeouts.idle.unwrap_or(IDLE))
             .with_first_byte(first_byte)
             .with_attempt(attempt);
         let sent = self.connection.send(request, options, error::from_response);
         let (parts, body) = sent.await?.into_parts();
         let body = body.collect(MAX_BODY).await?;
-        let json = if body.is_empty() { NOTHING } else { &body[..] };
+        let json = if body.is_empty() { NULL } else { &body[..] };
         serde_json::from_slice(json).map_err(|error| {
             let error = unexpected("Replicate's response cannot be read").with_source(error);
             self.connection
@@ -148,8 +150,8 @@ pub(crate) struct ApiRequest {
     pub(crate) path: String,
     headers: HeaderMap,
     body: Bytes,
-    /// How long Replicate may hold back its response on request.
-    held: Duration,
+    /// How long the request asks Replicate to wait before it responds.
+    wait: Duration,
 }
 
 impl ApiRequest {
@@ -161,7 +163,7 @@ impl ApiRequest {
             path,
             headers,
             body: Bytes::new(),
-            held: Duration::ZERO,
+            wait: Duration::ZERO,
         }
     }
 
@@ -182,8 +184,8 @@ impl ApiRequest {
         self
     }
 
-    pub(crate) fn with_held(mut self, held: Duration) -> Self {
-        self.held = held;
+    pub(crate) fn with_wait(mut self, wait: Duration) -> Self {
+        self.wait = wait;
         self
     }
 
@@ -241,4 +243,4 @@ const RUN: Duration = Duration::from_secs(30 * 60);
 const FIRST_BYTE: Duration = Duration::from_secs(30);
 const IDLE: Duration = Duration::from_secs(30);
 const MAX_BODY: usize = 64 << 20;
-const NOTHING: &[u8] = b"null";
+const NULL: &[u8] = b"null";

@@ -1,3 +1,5 @@
+//! Creating predictions.
+
 use std::fmt;
 use std::time::Duration;
 
@@ -21,10 +23,10 @@ pub struct NewPrediction {
     pub input: Map<String, Value>,
     /// Whether to also provide the output as an event stream.
     pub stream: bool,
-    /// How long Replicate holds back its response until it contains the output: zero, or up to a
-    /// minute (`Prefer: wait`).
+    /// How long Replicate waits for the output before it responds: zero, or up to a minute
+    /// (`Prefer: wait`). Fractions of a second are dropped.
     pub wait: Duration,
-    /// When Replicate cancels the prediction: 5 seconds after its creation, or later
+    /// The time after its creation at which Replicate cancels the prediction: at least 5 seconds
     /// (`Cancel-After`).
     pub cancel_after: Option<Duration>,
     /// Other members of the body, such as `webhook` and `webhook_events_filter`.
@@ -56,7 +58,7 @@ impl NewPrediction {
         }
         let mut request = ApiRequest::new(Method::POST, path).with_json(&body.into());
         if let Some(after) = self.cancel_after {
-            let seconds = after.as_secs().max(5); // less is refused
+            let seconds = after.as_secs().max(5); // Replicate rejects less
             request = request.with_header(CANCEL_AFTER, header(format!("{seconds}s")));
         }
         let wait = self.wait.min(self.cancel_after.unwrap_or(self.wait));
@@ -64,7 +66,7 @@ impl NewPrediction {
             0 => request,
             wait => request
                 .with_header(PREFER, header(format!("wait={wait}")))
-                .with_held(Duration::from_secs(wait)),
+                .with_wait(Duration::from_secs(wait)),
         }
     }
 }
@@ -95,7 +97,7 @@ impl ReplicateClient {
     }
 }
 
-/// A header value of digits and letters.
+/// A header value from digits, letters and `=`, which cannot fail.
 fn header(text: String) -> HeaderValue {
     HeaderValue::try_from(text).unwrap_or(HeaderValue::from_static(""))
 }

@@ -1,3 +1,5 @@
+//! Deployments.
+
 use futures_util::Stream;
 use http::Method;
 use llm_provider::Result;
@@ -48,7 +50,7 @@ pub struct Machines {
     /// The hardware type, such as `gpu-t4`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub hardware: Option<String>,
-    /// The minimum number of instances, 0 to 5; they run all the time.
+    /// The minimum number of instances, 0 to 5. So many run even without requests.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub min_instances: Option<u64>,
     /// The maximum number of instances, 0 to 20.
@@ -94,7 +96,7 @@ impl ReplicateClient {
         self.list(Ok(ApiRequest::get("/v1/deployments")))
     }
 
-    /// Creates a deployment. It costs money as long as it has instances.
+    /// Creates a deployment. Running instances are billed.
     ///
     /// # Errors
     /// [`ErrorKind::InvalidRequest`](llm_provider::ErrorKind::InvalidRequest) if Replicate rejects

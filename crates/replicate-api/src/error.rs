@@ -26,11 +26,11 @@ pub(crate) fn from_response(status: StatusCode, headers: &HeaderMap, body: Bytes
     } else if let Some(text) = [detail, title].into_iter().find(|text| !text.is_empty()) {
         shorten(text)
     } else {
-        return Error::from_answer(status, headers, body);
+        return Error::from_response(status, headers, body);
     };
     let kind = match title {
-        // The only 422 that is not about the input: the version does not exist, or is not permitted
-        // for this account.
+        // A 422 that is not about the input: the version does not exist, or the account has no
+        // permission.
         "Invalid version or not permitted" => ErrorKind::NotFound,
         _ => ErrorKind::from_status(status),
     };
@@ -43,7 +43,7 @@ pub(crate) fn from_response(status: StatusCode, headers: &HeaderMap, body: Bytes
     };
     Error::new(kind, message)
         .with_param(invalid.iter().find_map(param))
-        .with_answer(status, headers, body)
+        .with_response(status, headers, body)
 }
 
 /// The error of a response that cannot be read.
@@ -51,15 +51,15 @@ pub(crate) fn unexpected(message: impl Into<Cow<'static, str>>) -> Error {
     Error::new(ErrorKind::UnexpectedBody, message).with_provider(NAME)
 }
 
-/// The error of a name or an id that Replicate cannot have; nothing was sent.
-pub(crate) fn wrong_name(name: &str) -> Error {
+/// The error of an invalid name or id. The request was not sent.
+pub(crate) fn invalid_name(name: &str) -> Error {
     let name = excerpt(name);
     let message = format!("\"{name}\" is not a valid owner/name or Replicate id");
     Error::new(ErrorKind::InvalidRequest, message).with_provider(NAME)
 }
 
-/// The error of a final status, or of its name in an event stream.
-pub(crate) fn from_end(status: &str, error: &Value) -> Error {
+/// The error of a prediction that ended with this status, or with this reason in an event stream.
+pub(crate) fn from_status(status: &str, error: &Value) -> Error {
     let cancelled = |message| Error::new(ErrorKind::Cancelled, message);
     let error = match (status, error) {
         ("aborted", _) => cancelled("the prediction was aborted before it started"),
@@ -75,21 +75,20 @@ pub(crate) fn from_end(status: &str, error: &Value) -> Error {
 fn from_reason(reason: &str) -> Error {
     let code = code(reason);
     let kind = match code.as_deref() {
-        // Faults of Replicate, for which it asks for a retry, and a model that did not start in
-        // time.
+        // Faults of Replicate. Its messages ask for a retry.
         Some("E1000" | "E9828" | "PA") => ErrorKind::UpstreamFailed,
         Some("E6716") => ErrorKind::Overloaded,
         Some("E005") => ErrorKind::ContentFilter,
-        // Before codes were introduced, there were only these messages.
+        // Older messages have no code.
         _ if reason.contains("flagged as sensitive") => ErrorKind::ContentFilter,
         _ if reason.contains("Service is temporarily unavailable") => ErrorKind::Overloaded,
         // E1001, out of memory, and errors of the model itself.
         _ => ErrorKind::ModelFailed,
     };
-    let again = matches!(kind, ErrorKind::Overloaded | ErrorKind::UpstreamFailed);
+    let should_retry = matches!(kind, ErrorKind::Overloaded | ErrorKind::UpstreamFailed);
     Error::new(kind, format!("the prediction failed: {}", shorten(reason)))
         .with_code(code)
-        .with_should_retry(again)
+        .with_should_retry(should_retry)
 }
 
 fn invalid_field(invalid: &Value) -> Option<String> {

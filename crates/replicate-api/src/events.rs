@@ -12,15 +12,15 @@ use crate::client::{NAME, ReplicateClient};
 use crate::error::{self, unexpected};
 
 impl ReplicateClient {
-    /// Opens the event stream at `url`, after `last_event_id` unless that is empty. The URL comes
-    /// from a [`Prediction`](crate::Prediction) and grants access by itself.
+    /// Opens the event stream at `url`. If `last_event_id` is not empty, the stream resumes after that
+    /// event. The URL comes from a [`Prediction`](crate::Prediction) and grants access without a token.
     ///
     /// The API token is sent only to the account's own address and, over TLS, to Replicate's hosts.
     ///
     /// # Errors
     /// HTTP errors, and [`ErrorKind::UnexpectedBody`](llm_provider::ErrorKind::UnexpectedBody) if
-    /// the response is not an event stream, or if the stream is less secure than the account's
-    /// address.
+    /// the response is not an event stream, if the URL or the id is invalid, or if the account's
+    /// address has TLS and the URL has not.
     pub async fn events(&self, url: &str, last_event_id: &str) -> Result<Body> {
         let opened = self.open(url, last_event_id).await;
         opened.map_err(|error| self.connection.redact(error.with_provider(NAME)))
@@ -34,7 +34,7 @@ impl ReplicateClient {
         if !last_event_id.is_empty() {
             request = request.header(LAST_EVENT_ID, last_event_id);
         }
-        let mut request = request.body(RequestBody::default()).map_err(no_url)?;
+        let mut request = request.body(RequestBody::default()).map_err(invalid_url)?;
         if self.may_see_token(&uri) {
             self.connection.authenticate(&mut request)?;
         }
@@ -54,29 +54,39 @@ impl ReplicateClient {
         Ok(body)
     }
 
-    /// A stream may be on any host, but must be secure if the base is secure.
+    /// A stream may be on any host, but must use TLS if the account's address does.
     fn stream_uri(&self, url: &str) -> Result<Uri> {
-        let uri: Uri = url.parse().map_err(no_url)?;
+        let uri: Uri = url.parse().map_err(invalid_url)?;
         match uri.scheme_str() {
             Some("https") => Ok(uri),
             Some("http") if !self.connection.base().is_secure() => Ok(uri),
-            _ => Err(unexpected("the prediction's stream is not secure")),
+            _ => Err(unexpected(
+                "the URL of the prediction's stream is not an https URL",
+            )),
         }
     }
 
     fn may_see_token(&self, uri: &Uri) -> bool {
         let host = uri.host().unwrap_or_default();
-        let is_replicate = host.ends_with(".replicate.com") || host.ends_with(".replicate.net");
         let base = self.connection.base();
         let is_base = uri
             .authority()
             .is_some_and(|host| host.as_str() == base.host());
-        is_base || is_replicate && uri.scheme_str() == Some("https")
+        is_base || is_replicate_host(host) && uri.scheme_str() == Some("https")
     }
 }
 
-fn no_url(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Error {
-    unexpected("the prediction's stream has no URL").with_source(error)
+/// Whether a host is one of Replicate's own, which may receive the API token over HTTPS. A
+/// prediction may name any host for its stream.
+pub fn is_replicate_host(host: &str) -> bool {
+    [".replicate.com", ".replicate.net"]
+        .iter()
+        .any(|domain| host.ends_with(domain))
+}
+
+fn invalid_url(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Error {
+    unexpected("the URL or the last event id of the prediction's stream is invalid")
+        .with_source(error)
 }
 
 const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");

@@ -1,4 +1,6 @@
 #![doc = include_str!("../README.md")]
+//!
+//! Start with [`ReplicateClient`], [`NewPrediction`] and [`ReplicateDeployment`].
 
 mod account;
 mod client;
@@ -22,6 +24,7 @@ pub use crate::client::{
 };
 pub use crate::create::NewPrediction;
 pub use crate::deployment::{DeploymentChange, Machines, Release, ReplicateDeployment};
+pub use crate::events::is_replicate_host;
 pub use crate::model::{Collection, ReplicateModel, Version};
 pub use crate::prediction::{Prediction, PredictionStatus};
 pub use crate::schema::{Parameter, Schema};

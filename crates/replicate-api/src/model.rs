@@ -1,3 +1,5 @@
+//! Models, their versions, and collections of models.
+
 use futures_util::Stream;
 use http::Method;
 use llm_provider::Result;
@@ -5,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::client::{ApiRequest, ReplicateClient};
-use crate::error::wrong_name;
+use crate::error::invalid_name;
 use crate::schema::{Parameter, Schema};
 use crate::target::{named_path, path};
 
@@ -20,7 +22,7 @@ pub struct ReplicateModel {
     pub name: String,
     /// The description, written by the owner.
     pub description: Option<String>,
-    /// Whether it can be run without a version; older responses do not say.
+    /// Whether it can be run without a version; `None` in older responses.
     pub is_official: Option<bool>,
     /// The number of runs.
     pub run_count: Option<u64>,
@@ -117,7 +119,7 @@ impl ReplicateClient {
     /// # Errors
     /// [`ErrorKind::NotFound`](llm_provider::ErrorKind::NotFound) if no version has this id.
     pub async fn version(&self, model: &str, id: &str) -> Result<Version> {
-        let (owner, name) = model.split_once('/').ok_or_else(|| wrong_name(model))?;
+        let (owner, name) = model.split_once('/').ok_or_else(|| invalid_name(model))?;
         let path = path("models", [owner, name, "versions", id])?;
         self.send(ApiRequest::get(path)).await
     }

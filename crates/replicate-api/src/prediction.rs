@@ -1,3 +1,5 @@
+//! Predictions: their state, output and errors.
+
 use std::fmt;
 
 use futures_util::{Stream, TryStreamExt, stream};
@@ -14,9 +16,8 @@ use crate::watch::Watch;
 
 /// A run of a model.
 ///
-/// Only the id and the status are required. Real responses leave out fields that the specification
-/// requires, and contain null where it does not allow it. Every member that may be absent, null or
-/// of an unexpected type is a [`Value`].
+/// Only the id and the status are required. Real responses leave out members that the specification
+/// requires, and have null where it forbids null. So every other member is a [`Value`].
 #[derive(Clone, Deserialize, Serialize)]
 #[non_exhaustive]
 pub struct Prediction {
@@ -79,7 +80,8 @@ impl ReplicateClient {
 
     /// Polls a prediction and yields each state, until it has ended.
     ///
-    /// Dropping the stream leaves the prediction running. The [`PredictionLimits`](crate::PredictionLimits) start now.
+    /// Dropping the stream leaves the prediction running. The time limits
+    /// ([`PredictionLimits`](crate::PredictionLimits)) start now.
     pub fn watch_prediction(
         &self,
         id: &str,
@@ -101,7 +103,7 @@ impl ReplicateClient {
 }
 
 impl Prediction {
-    /// Why it ended without success; `None` if it is running or has succeeded.
+    /// The error if it failed or was cancelled; `None` if it is running or has succeeded.
     pub fn failure(&self) -> Option<Error> {
         let failed = self.status.is_terminal() && !self.status.is_success();
         failed.then(|| self.status.failure(&self.error))
@@ -197,9 +199,10 @@ impl PredictionStatus {
     /// The error of a prediction that ended with this status, given Replicate's message; an unknown
     /// status counts as `failed`.
     ///
-    /// A text that did not come with a [`Prediction`] may contain secrets: see [`ReplicateClient::failure`].
+    /// The message of a [`Prediction`] is redacted; for other messages, use
+    /// [`ReplicateClient::failure`].
     pub fn failure(&self, error: &Value) -> Error {
-        error::from_end(&self.0, error)
+        error::from_status(&self.0, error)
     }
 }
 

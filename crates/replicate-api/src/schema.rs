@@ -1,11 +1,13 @@
+//! A model's parameters: from its OpenAPI schema, or guessed from its name.
+
 use serde::Serialize;
 use serde_json::Value;
 
-/// The parameters of a model in the model's order, from its own schema or guessed from its name.
+/// The parameters of a model in the model's order, from its schema or guessed from its name.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct Schema(pub Vec<Parameter>);
 
-/// A parameter of a model's input. What its schema leaves out is null or empty.
+/// A parameter of a model's input. Members that the schema leaves out are null or empty.
 #[derive(Clone, Debug, Default, Eq, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct Parameter {
@@ -31,15 +33,15 @@ pub struct Parameter {
 impl Parameter {
     fn read(name: &str, openapi: &Value) -> Self {
         let input = &openapi["components"]["schemas"]["Input"];
-        let own = &input["properties"][name];
+        let property = &input["properties"][name];
         // An enum is defined in a separate schema.
-        let other = own["allOf"][0]["$ref"]
+        let referenced = property["allOf"][0]["$ref"]
             .as_str()
-            .or_else(|| own["$ref"].as_str());
-        let other = other.and_then(|path| openapi.pointer(path.strip_prefix('#')?));
-        let found = |key: &str| match (&own[key], other) {
-            (Value::Null, Some(other)) => other[key].clone(),
-            (own, _) => own.clone(),
+            .or_else(|| property["$ref"].as_str());
+        let referenced = referenced.and_then(|path| openapi.pointer(path.strip_prefix('#')?));
+        let found = |key: &str| match (&property[key], referenced) {
+            (Value::Null, Some(referenced)) => referenced[key].clone(),
+            (property, _) => property.clone(),
         };
         let text = |key: &str| found(key).as_str().unwrap_or_default().to_owned();
         let required = input["required"].as_array();
@@ -98,7 +100,7 @@ impl Schema {
     }
 }
 
-/// Reads `temperature>=0.01` and `messages[]`.
+/// Reads a parameter of [`GUESSES`]: `name`, `name>=minimum`, or `name[]` for a list.
 fn guessed(text: &str) -> Parameter {
     let (name, minimum) = text.split_once(">=").unwrap_or((text, ""));
     let (name, type_) = match name.strip_suffix("[]") {
@@ -143,7 +145,7 @@ const GUESSES: &[(&[&str], &str)] = &[
          frequency_penalty stop_sequences prompt_template seed",
     ),
 ];
-/// Those of `replicate/vllm`, the most common server, except those that change the prompt.
+/// The parameters of `replicate/vllm`, the most common server, without those that change the prompt.
 const ANY_MODEL: &str = "prompt max_tokens min_tokens temperature top_p top_k presence_penalty \
                          frequency_penalty stop_sequences seed";
 

@@ -1,3 +1,5 @@
+//! The names of models, versions and deployments.
+
 use std::fmt;
 use std::str::FromStr;
 
@@ -5,10 +7,10 @@ use llm_provider::text::excerpt;
 use llm_provider::{Error, ErrorKind, Result};
 
 use crate::client::NAME;
-use crate::error::wrong_name;
+use crate::error::invalid_name;
 
-/// What a name refers to: a model, a version or a deployment. Names are validated when they are
-/// parsed: they cannot change the path of a URL.
+/// What a name refers to: a model, a version or a deployment. Parsing validates the name, so that it
+/// cannot change the path of a URL.
 #[derive(Clone, Debug, Eq, Hash, PartialEq)]
 #[non_exhaustive]
 pub enum Target {
@@ -51,33 +53,33 @@ impl Target {
             None => (text, None),
         };
         let parts: Vec<&str> = path.split('/').collect();
-        let own = |part: &str| part.to_owned();
+        let owned = |part: &str| part.to_owned();
         let target = match (parts.as_slice(), id) {
             (["deployments", owner, name], None) => Self::Deployment {
-                owner: own(owner),
-                name: own(name),
+                owner: owned(owner),
+                name: owned(name),
             },
             ([owner, name], None) => Self::Model {
-                owner: own(owner),
-                name: own(name),
+                owner: owned(owner),
+                name: owned(name),
             },
             ([rest @ .., name], Some(id)) if rest.len() < 2 => Self::Version {
-                owner: rest.first().map(|o| own(o)),
-                name: Some(own(name)),
-                id: own(id),
+                owner: rest.first().map(|o| owned(o)),
+                name: Some(owned(name)),
+                id: owned(id),
             },
             ([id], None) => Self::Version {
                 owner: None,
                 name: None,
-                id: own(id),
+                id: owned(id),
             },
-            _ => return Err(wrong(text)),
+            _ => return Err(invalid(text)),
         };
         // A name becomes part of a URL path, so characters with a meaning there are rejected.
         if parts.into_iter().chain(id).all(is_plain) {
             Ok(target)
         } else {
-            Err(wrong(text))
+            Err(invalid(text))
         }
     }
 
@@ -157,30 +159,32 @@ impl TryFrom<&str> for Target {
     }
 }
 
-/// `/v1/what/part/part`.
+/// `/v1/{what}/{part}/{part}`, with valid parts.
 pub(crate) fn path<const N: usize>(what: &str, parts: [&str; N]) -> Result<String> {
     let mut path = format!("/v1/{what}");
     for part in parts {
         if !is_plain(part) {
-            return Err(wrong_name(part));
+            return Err(invalid_name(part));
         }
         path = path + "/" + part;
     }
     Ok(path)
 }
 
-/// `/v1/what/owner/name` of `owner/name`.
+/// `/v1/{what}/{owner}/{name}`, from `owner/name`.
 pub(crate) fn named_path(what: &str, name: &str) -> Result<String> {
-    let (owner, name) = name.split_once('/').ok_or_else(|| wrong_name(name))?;
+    let (owner, name) = name.split_once('/').ok_or_else(|| invalid_name(name))?;
     path(what, [owner, name])
 }
 
+/// Whether a part of a path has only ASCII letters, digits, `-`, `_` and `.`, and does not start with
+/// a dot.
 pub(crate) fn is_plain(part: &str) -> bool {
-    let is_good = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
-    !part.is_empty() && !part.starts_with('.') && part.bytes().all(is_good)
+    let is_allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
+    !part.is_empty() && !part.starts_with('.') && part.bytes().all(is_allowed)
 }
 
-fn wrong(text: &str) -> Error {
+fn invalid(text: &str) -> Error {
     let message = format!(
         "\"{}\" is not a model name of Replicate: use owner/name, \
          owner/name:version, a version id, or deployments/owner/name",

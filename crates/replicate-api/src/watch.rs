@@ -1,3 +1,5 @@
+//! Polling of a prediction, with time limits.
+
 use std::time::Duration;
 
 use llm_provider::retry::Backoff;
@@ -7,31 +9,31 @@ use tokio::time::{Instant, sleep, sleep_until, timeout_at};
 use crate::client::{NAME, PredictionLimits, ReplicateClient};
 use crate::prediction::Prediction;
 
-/// Polls one prediction: quickly after its creation and after its start, then more and more slowly,
-/// until a deadline.
+/// Polls a prediction until it ends or a time limit passes. The interval is short after its creation
+/// and after its start, and grows.
 ///
-/// A failed request is repeated; the prediction is neither lost nor created again.
+/// Failed requests are retried. They do not affect the prediction.
 #[derive(Debug)]
 pub struct Watch {
     client: ReplicateClient,
     limits: PredictionLimits,
-    born: Instant,
-    begun: Option<Instant>,
-    /// The caller's deadline, regardless of the prediction.
+    created: Instant,
+    started: Option<Instant>,
+    /// The caller's deadline, in addition to the limits.
     deadline: Option<Instant>,
     /// The number of requests since the prediction was created, or since it started.
     polls: u32,
 }
 
 impl Watch {
-    /// Starts now and ends at `deadline` at the latest.
+    /// Creates a watch whose time limits start now; `deadline` is an additional one.
     pub fn new(client: &ReplicateClient, deadline: Option<Instant>) -> Self {
-        let born = Instant::now();
+        let created = Instant::now();
         Self {
             client: client.once(),
             limits: client.limits(),
-            born,
-            begun: None,
+            created,
+            started: None,
             deadline,
             polls: 0,
         }
@@ -45,9 +47,9 @@ impl Watch {
         let mut failures = 0;
         loop {
             let response = timeout_at(self.end(), self.client.prediction(id)).await;
-            let error = match response.map_err(|_| self.too_late())? {
+            let error = match response.map_err(|_| self.timeout_error())? {
                 Ok(prediction) => {
-                    self.saw(&prediction);
+                    self.record(&prediction);
                     return Ok(prediction);
                 }
                 Err(error) => error,
@@ -72,7 +74,7 @@ impl Watch {
     /// # Errors
     /// [`ErrorKind::Timeout`] at the deadline.
     pub async fn pause(&mut self) -> Result<()> {
-        let slowest = if self.begun.is_some() {
+        let slowest = if self.started.is_some() {
             RUN_PAUSE
         } else {
             BOOT_PAUSE
@@ -82,26 +84,26 @@ impl Watch {
         self.sleep(pause.max(MIN_PAUSE)).await
     }
 
-    /// Removes the caller's deadline: there is a reply.
-    pub fn answered(&mut self) {
+    /// Removes the caller's deadline, which applies only until there is output.
+    pub fn output_started(&mut self) {
         self.deadline = None;
-        self.begun.get_or_insert_with(Instant::now);
+        self.started.get_or_insert_with(Instant::now);
     }
 
-    /// Waits for the deadline.
+    /// Waits for the end of the time limit, and returns its error.
     pub async fn deadline(&self) -> Error {
         sleep_until(self.end()).await;
-        self.too_late()
+        self.timeout_error()
     }
 
     /// The time since the prediction was created.
     pub fn elapsed(&self) -> Duration {
-        self.born.elapsed()
+        self.created.elapsed()
     }
 
-    fn saw(&mut self, prediction: &Prediction) {
-        if self.begun.is_none() && prediction.status.has_begun() {
-            self.begun = Some(Instant::now());
+    fn record(&mut self, prediction: &Prediction) {
+        if self.started.is_none() && prediction.status.has_begun() {
+            self.started = Some(Instant::now());
             self.polls = 0;
         }
     }
@@ -109,30 +111,31 @@ impl Watch {
     async fn sleep(&self, pause: Duration) -> Result<()> {
         let left = self.end().saturating_duration_since(Instant::now());
         if left.is_zero() {
-            return Err(self.too_late());
+            return Err(self.timeout_error());
         }
         sleep(pause.min(left)).await;
         Ok(())
     }
 
-    /// The deadline as far as it is known: it changes when the prediction starts, and when there is
-    /// a [reply](Self::answered).
+    /// The end of the current time limit. It changes when the prediction starts, and when there is
+    /// [output](Self::output_started).
     pub fn end(&self) -> Instant {
-        let own = match self.begun {
-            Some(begun) => begun + self.limits.run,
-            None => self.born + self.limits.boot,
+        let own_limit = match self.started {
+            Some(started) => started + self.limits.run,
+            None => self.created + self.limits.boot,
         };
-        self.deadline.map_or(own, |deadline| deadline.min(own))
+        self.deadline
+            .map_or(own_limit, |deadline| deadline.min(own_limit))
     }
 
-    /// The error of a prediction that ran out of time.
-    pub fn too_late(&self) -> Error {
-        let did_not = match self.begun {
+    /// The error of a prediction that exceeded its time limit.
+    pub fn timeout_error(&self) -> Error {
+        let problem = match self.started {
             Some(_) => "the prediction did not end",
             None => "the model, which may still be booting, did not start",
         };
         let seconds = self.elapsed().as_secs();
-        let message = format!("{did_not} within {seconds} s");
+        let message = format!("{problem} within {seconds} s");
         Error::new(ErrorKind::Timeout, message).with_provider(NAME)
     }
 }

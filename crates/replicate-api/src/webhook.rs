@@ -162,7 +162,7 @@ mod tests {
 
     use super::*;
 
-    // The example key of Replicate's documentation, and what Python's hmac makes of it.
+    // The example key of Replicate's documentation, and a signature from Python's hmac.
     const KEY: &str = "whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD";
     const BODY: &[u8] = br#"{"id":"ufawqhfynnddngldkgtslldrkq","status":"succeeded"}"#;
     const SIGNATURE: &str = "v1,khzhb6nvh6j7ejwhctlIu880ueBxl7GggFNoj55u6NI=";

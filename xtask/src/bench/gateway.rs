@@ -22,9 +22,11 @@ struct Case {
     end: &'static str,
     /// How many are counted.
     requests: u64,
+    /// Whether the gateway has a master key, so that it records usage in its database.
+    has_spend: bool,
 }
 
-fn cases() -> [Case; 4] {
+fn cases() -> [Case; 5] {
     let chat = |content: &str, stream: bool| {
         let messages = json!([{ "role": "user", "content": content }]);
         json!({ "model": "bench", "messages": messages, "stream": stream }).to_string()
@@ -36,6 +38,7 @@ fn cases() -> [Case; 4] {
             body: chat("Hello!", false),
             end: "}",
             requests: 200,
+            has_spend: false,
         },
         Case {
             name: "stream of 64 chunks",
@@ -43,6 +46,7 @@ fn cases() -> [Case; 4] {
             body: chat("Hello!", true),
             end: "[DONE]",
             requests: 100,
+            has_spend: false,
         },
         Case {
             name: "prompt of 256 KiB",
@@ -50,6 +54,7 @@ fn cases() -> [Case; 4] {
             body: chat(&"lorem ipsum ".repeat((256 << 10) / 12), false),
             end: "}",
             requests: 50,
+            has_spend: false,
         },
         Case {
             name: "64 embeddings",
@@ -57,6 +62,15 @@ fn cases() -> [Case; 4] {
             body: json!({ "model": "bench", "input": vec!["word"; 64] }).to_string(),
             end: "}",
             requests: 50,
+            has_spend: false,
+        },
+        Case {
+            name: "request with spend",
+            path: "/v1/chat/completions",
+            body: chat("Hello!", false),
+            end: "}",
+            requests: 200,
+            has_spend: true,
         },
     ]
 }
@@ -89,26 +103,42 @@ pub(super) fn run(options: &Options) -> Result<()> {
 /// The instructions per request of each case.
 fn counts(polyllm: &Path) -> Result<Vec<u64>> {
     let folder = tool::target()?.join("bench-gateway");
-    fs::create_dir_all(&folder)?;
-    let config = folder.join("config.yaml");
     let base = upstream::start()?;
-    let text = format!(
-        "model_list:\n  - model_name: bench\n    litellm_params:\n      \
-         model: together_ai/acme/model\n      api_key: upstream-key-1234\n      \
-         api_base: {base}\ngeneral_settings:\n  master_key: {KEY}\n"
-    );
-    fs::write(&config, text)?;
-    let config = config.to_string_lossy();
-    let args = ["serve", "--config", &*config, "--port", "0", "--json"];
-    let gateway = Counted::start(polyllm, &args, &folder.join("callgrind"))?;
-    let mut client = Client::connect(&gateway.address()?)?;
+    let cases = cases();
     let mut counts = Vec::new();
-    for case in cases() {
-        let mut send =
-            |requests| (0..requests).try_for_each(|_| client.post(case.path, &case.body, case.end));
-        // Connections and buffers are made by the first requests.
-        send(5)?;
-        counts.push(gateway.count(|| send(case.requests))? / case.requests);
+    for group in cases.chunk_by(|one, next| one.has_spend == next.has_spend) {
+        // The database of an earlier run would be larger.
+        if folder.exists() {
+            fs::remove_dir_all(&folder)?;
+        }
+        fs::create_dir_all(&folder)?;
+        let config = folder.join("config.yaml");
+        let has_spend = group.iter().any(|case| case.has_spend);
+        fs::write(&config, configuration(&base, has_spend))?;
+        let config = config.to_string_lossy();
+        let args = ["serve", "--config", &*config, "--port", "0", "--json"];
+        let gateway = Counted::start(polyllm, &args, &folder.join("callgrind"))?;
+        let mut client = Client::connect(&gateway.address()?)?;
+        for case in group {
+            let mut send = |requests| {
+                (0..requests).try_for_each(|_| client.post(case.path, &case.body, case.end))
+            };
+            // Connections and buffers are made by the first requests.
+            send(5)?;
+            counts.push(gateway.count(|| send(case.requests))? / case.requests);
+        }
     }
     Ok(counts)
+}
+
+fn configuration(base: &str, has_spend: bool) -> String {
+    let mut text = format!(
+        "model_list:\n  - model_name: bench\n    litellm_params:\n      \
+         model: together_ai/acme/model\n      api_key: upstream-key-1234\n      \
+         api_base: {base}\n"
+    );
+    if has_spend {
+        text += &format!("general_settings:\n  master_key: {KEY}\n");
+    }
+    text
 }

@@ -1,4 +1,5 @@
-//! `cargo xtask clients`: the official clients of OpenAI, Together, Replicate and Cohere, unchanged.
+//! `cargo xtask clients`: the official clients of OpenAI, Anthropic, Together, Replicate and Cohere,
+//! unchanged.
 
 mod process;
 mod script;
@@ -17,39 +18,55 @@ use servers::Servers;
 
 pub(crate) const COMMAND: crate::Command = crate::Command {
     name: "clients",
-    usage: "[--only NAME] [--release]",
+    usage: "[--only NAME] [--full] [--release]",
     about: "Run the official clients against the gateway and the simulation",
     details: "\
 Installs the packages pinned in xtask/clients/requirements.txt and package-lock.json under
-target/clients, builds polyllm, starts `polyllm sim`, another with rate limits, `polyllm serve` (with
-a simulation of its own) and `polyllm serve --config xtask/clients/config.yaml` on free ports, and runs the scripts
-xtask/clients/*_client.py and *_client.mjs. Prints one line per check, then the counts. The
-servers' logs are in target/clients.
+target/clients, and builds polyllm. Starts `polyllm sim` without and with rate limits, `polyllm serve`
+(with a simulation of its own) and `polyllm serve --config xtask/clients/config.yaml` on free ports,
+and runs the scripts xtask/clients/*_client.py and *_client.mjs. Prints one line per check, then the
+counts. The servers' logs are in target/clients.
 
   --only NAME   only the scripts whose name contains NAME, such as `openai` or `.mjs`
+  --full        the large clients in xtask/clients/full instead: agents, Codex, llmprobe (400 MB)
   --release     use the release build, as CI does",
     run,
 };
 
 fn run(mut args: lexopt::Parser) -> Result<()> {
-    let (mut only, mut release) = (String::new(), false);
+    let (mut only, mut release, mut suite) = (String::new(), false, Suite::Quick);
     while let Some(arg) = args.next()? {
         match arg {
             Arg::Long("only") => only = args.value()?.string()?,
+            Arg::Long("full") => suite = Suite::Full,
             Arg::Long("release") => release = true,
             _ => return Err(arg.unexpected().into()),
         }
     }
-    check(&only, release)
+    check(suite, &only, release)
 }
 
-/// Runs the scripts whose name contains `only`, and prints what each check found.
-pub(crate) fn check(only: &str, release: bool) -> Result<()> {
-    let sources = tool::root().join("xtask/clients");
+/// Which clients are run.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Suite {
+    /// Those of `xtask/clients`, which CI runs for every change.
+    Quick,
+    /// Those of `xtask/clients/full`.
+    Full,
+}
+
+/// Runs the scripts whose name contains `only`, and prints the result of each check.
+pub(crate) fn check(suite: Suite, only: &str, release: bool) -> Result<()> {
+    let shared = tool::root().join("xtask/clients");
+    let (sources, place) = match suite {
+        Suite::Quick => (shared.clone(), ""),
+        Suite::Full => (shared.join("full"), "full"),
+    };
     let scripts = scripts(&sources, only)?;
     let folder = tool::target()?.join("clients");
-    let python = python::environment(&folder.join("python"), &sources.join("requirements.txt"))?;
-    let node = node_folder(&folder, &sources)?;
+    let packages = folder.join(place);
+    let python = python::environment(&packages.join("python"), &sources.join("requirements.txt"))?;
+    let node = node_folder(&packages, &sources, &shared)?;
 
     let servers = Servers::start(&polyllm(release)?, &folder)?;
     let mut tally = Tally::default();
@@ -58,6 +75,7 @@ pub(crate) fn check(only: &str, release: bool) -> Result<()> {
             let mut process = clean(&python);
             process
                 .arg(sources.join(&name))
+                .env("PYTHONPATH", &shared)
                 .env("PYTHONDONTWRITEBYTECODE", "1");
             process
         } else {
@@ -95,11 +113,11 @@ fn scripts(sources: &Path, only: &str) -> Result<Vec<String>> {
     Ok(names)
 }
 
-/// A folder with the packages for JavaScript, and what all scripts there share.
-fn node_folder(folder: &Path, sources: &Path) -> Result<PathBuf> {
+/// A folder with the packages for JavaScript, and the modules that all scripts share.
+fn node_folder(folder: &Path, sources: &Path, shared: &Path) -> Result<PathBuf> {
     let node = folder.join("node");
     let [manifest, lock] = ["package.json", "package-lock.json"].map(|name| sources.join(name));
-    python::kept(&node, &[&manifest, &lock], || {
+    python::cached(&node, &[&manifest, &lock], || {
         println!("installing {} for JavaScript", lock.display());
         fs::copy(&manifest, node.join("package.json"))?;
         fs::copy(&lock, node.join("package-lock.json"))?;
@@ -113,7 +131,7 @@ fn node_folder(folder: &Path, sources: &Path) -> Result<PathBuf> {
         ]);
         tool::run(npm.current_dir(&node)).context("Node.js with npm is needed")
     })?;
-    fs::copy(sources.join("checks.mjs"), node.join("checks.mjs"))?;
+    fs::copy(shared.join("checks.mjs"), node.join("checks.mjs"))?;
     Ok(node)
 }
 
@@ -138,7 +156,15 @@ pub(crate) fn clean(program: &Path) -> Command {
         .env("NO_PROXY", "127.0.0.1")
         .env("no_proxy", "127.0.0.1");
     for (name, _) in std::env::vars_os() {
-        let owners = ["CO_", "OPENAI_", "POLYLLM_", "REPLICATE_", "TOGETHER"];
+        let owners = [
+            "ANTHROPIC_",
+            "CODEX_",
+            "CO_",
+            "OPENAI_",
+            "POLYLLM_",
+            "REPLICATE_",
+            "TOGETHER",
+        ];
         if owners
             .iter()
             .any(|owner| name.to_string_lossy().starts_with(owner))

@@ -8,16 +8,16 @@ use std::time::Instant;
 
 use anyhow::{Context, Result, anyhow};
 
-/// A program for [`ChildProcess::start`], which takes arguments and variables as usual: a shell runs it,
-/// and kills it when the shell's standard input is closed.
+/// A command for [`ChildProcess::start`]. It takes arguments and variables as usual. A shell runs the
+/// program and kills it when the shell's standard input is closed.
 pub(super) fn watched(program: impl AsRef<OsStr>) -> Command {
     let mut shell = Command::new("sh");
     shell.args(["-c", WATCH, "sh"]).arg(program);
     shell
 }
 
-// The watcher closes its output, which therefore ends with the program. The shell does not report a
-// program that was killed.
+// The watcher in the background does not hold standard output open, so that it ends with the program.
+// The shell's standard error goes to /dev/null: otherwise it would report that the program was killed.
 const WATCH: &str = r#"
 exec 3<&0
 "$@" </dev/null 3<&- &
@@ -31,7 +31,8 @@ wait $program
 /// when this process is killed.
 pub(super) struct ChildProcess {
     shell: Child,
-    tether: Option<ChildStdin>,
+    /// Closing it kills the program.
+    stdin: Option<ChildStdin>,
     lines: Receiver<String>,
 }
 
@@ -46,20 +47,20 @@ pub(super) enum Output {
 }
 
 impl ChildProcess {
-    /// Starts what [`watched`] made.
+    /// Starts a command of [`watched`].
     pub(super) fn start(watched: &mut Command) -> Result<Self> {
         let mut shell = watched
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()
             .context("cannot run sh")?;
-        let tether = shell.stdin.take();
+        let stdin = shell.stdin.take();
         let out = shell
             .stdout
             .take()
             .ok_or_else(|| anyhow!("sh has no output"))?;
         let (sender, lines) = channel();
-        // Reads on after the last line that is used, so that the program never waits for a reader.
+        // Reads all output, even if nobody uses it: otherwise the program would block on a full pipe.
         std::thread::spawn(move || {
             for line in BufReader::new(out).split(b'\n').map_while(Result::ok) {
                 let _ = sender.send(String::from_utf8_lossy(&line).into_owned());
@@ -67,7 +68,7 @@ impl ChildProcess {
         });
         Ok(Self {
             shell,
-            tether,
+            stdin,
             lines,
         })
     }
@@ -84,7 +85,7 @@ impl ChildProcess {
         }
     }
 
-    /// The program's own status, after its end.
+    /// Waits for the end of the program and returns its status.
     pub(super) fn wait(&mut self) -> Result<ExitStatus> {
         // `Child::wait` would close standard input, had it not been taken out.
         Ok(self.shell.wait()?)
@@ -93,7 +94,7 @@ impl ChildProcess {
 
 impl Drop for ChildProcess {
     fn drop(&mut self) {
-        drop(self.tether.take());
+        drop(self.stdin.take());
         // Fails only if the child was waited for before.
         let _ = self.shell.wait();
     }

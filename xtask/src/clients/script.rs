@@ -22,18 +22,18 @@ impl AddAssign for Tally {
     }
 }
 
-/// Runs a script, passing on its lines: `ok …` and `FAIL …` are the checks.
+/// Runs a script, prints its output, and counts the lines that begin with `ok` and `FAIL`.
 ///
-/// A script that crashes, hangs or checks nothing has failed as well.
+/// A script that crashes, hangs or checks nothing counts as one failed check.
 pub(super) fn run(name: &str, command: &mut Command) -> Result<Tally> {
-    run_within(name, command, LONGEST)
+    run_within(name, command, TIME_LIMIT)
 }
 
-fn run_within(name: &str, command: &mut Command, longest: Duration) -> Result<Tally> {
-    let deadline = Instant::now() + longest;
+fn run_within(name: &str, command: &mut Command, limit: Duration) -> Result<Tally> {
+    let deadline = Instant::now() + limit;
     let mut tally = Tally::default();
-    let failed = |tally: &mut Tally, why: &str| {
-        println!("FAIL  {name}: {why}");
+    let failed = |tally: &mut Tally, reason: &str| {
+        println!("FAIL  {name}: {reason}");
         tally.failed += 1;
     };
     let mut script = ChildProcess::start(command)?;
@@ -46,10 +46,8 @@ fn run_within(name: &str, command: &mut Command, longest: Duration) -> Result<Ta
             }
             Output::End => break,
             Output::Timeout => {
-                failed(
-                    &mut tally,
-                    &format!("no end after {} seconds", longest.as_secs()),
-                );
+                let reason = format!("still runs after {} seconds", limit.as_secs());
+                failed(&mut tally, &reason);
                 return Ok(tally);
             }
         }
@@ -63,7 +61,8 @@ fn run_within(name: &str, command: &mut Command, longest: Duration) -> Result<Ta
     Ok(tally)
 }
 
-const LONGEST: Duration = Duration::from_secs(180);
+/// The longest run time of a script.
+const TIME_LIMIT: Duration = Duration::from_secs(180);
 
 #[cfg(test)]
 mod tests {

@@ -11,18 +11,21 @@ use serde_json::Value;
 use super::clean;
 use super::process::{ChildProcess, Output};
 
-/// The simulation, another with rate limits, a gateway without configuration and one with it, until
-/// dropped.
+/// Three simulations, one without delays and one with rate limits, and two gateways, one of them with
+/// a configuration. They run until this is dropped.
 pub(super) struct Servers {
     addresses: Vec<(&'static str, String)>,
-    _running: [Server; 4],
+    _running: [Server; 5],
 }
 
 impl Servers {
-    /// Starts all of them of this binary and waits until they listen.
+    /// Starts all servers with the binary `polyllm` and waits until they listen.
     pub(super) fn start(polyllm: &Path, logs: &Path) -> Result<Self> {
-        let sim = Server::start("sim", clean(polyllm).args(["sim", "--json"]), logs)?;
-        // Two requests per key and model: no check needs more.
+        let scripted = ["sim", "--json", "--script", "xtask/clients/script.json"];
+        let sim = Server::start("sim", clean(polyllm).args(scripted), logs)?;
+        let mut instant = clean(polyllm);
+        let instant = Server::start("instant", instant.args(scripted).arg("--instant"), logs)?;
+        // Two requests for each key and model: no check needs more.
         let limits = [
             "--together-requests",
             "2/h",
@@ -37,6 +40,7 @@ impl Servers {
         let mut addresses = vec![
             ("TOGETHER_URL", sim.field("together")?),
             ("REPLICATE_URL", sim.field("replicate")?),
+            ("INSTANT_URL", instant.field("together")?),
             ("LIMITED_URL", limited.field("together")?),
             ("DEMO_URL", demo.field("url")?),
             ("GATEWAY_KEY", "sk-check-1234".to_owned()),
@@ -44,16 +48,17 @@ impl Servers {
         let mut gateway = clean(polyllm);
         gateway
             .args(serve)
-            .args(["--config", "xtask/clients/config.yaml"]);
+            .args(["--config", "xtask/clients/config.yaml"])
+            .args(["--store-responses", "1h"]);
         let gateway = Server::start("gateway", gateway.envs(addresses.iter().cloned()), logs)?;
         addresses.push(("GATEWAY_URL", gateway.field("url")?));
         Ok(Self {
             addresses,
-            _running: [sim, limited, demo, gateway],
+            _running: [sim, instant, limited, demo, gateway],
         })
     }
 
-    /// Their addresses, as environment variables for the scripts.
+    /// The addresses of the servers, as environment variables for the scripts.
     pub(super) fn addresses(&self) -> impl Iterator<Item = (&'static str, &str)> {
         self.addresses
             .iter()
@@ -77,7 +82,7 @@ impl Server {
             File::create(&path).with_context(|| format!("cannot write {}", path.display()))?;
         let process = ChildProcess::start(command.stderr(log))?;
         let logged = || fs::read_to_string(&path).unwrap_or_default();
-        match process.line(Instant::now() + PATIENCE) {
+        match process.line(Instant::now() + START_TIMEOUT) {
             Output::Line(line) => {
                 let ready = serde_json::from_str(&line)
                     .with_context(|| format!("{name} printed no JSON with --json: {line}"))?;
@@ -88,7 +93,10 @@ impl Server {
                 })
             }
             Output::End => bail!("{name} ended before it listened:\n{}", logged()),
-            Output::Timeout => bail!("{name} does not listen after {PATIENCE:?}:\n{}", logged()),
+            Output::Timeout => bail!(
+                "{name} does not listen after {START_TIMEOUT:?}:\n{}",
+                logged()
+            ),
         }
     }
 
@@ -99,7 +107,7 @@ impl Server {
     }
 }
 
-const PATIENCE: Duration = Duration::from_secs(60);
+const START_TIMEOUT: Duration = Duration::from_secs(60);
 
 #[cfg(test)]
 mod tests {

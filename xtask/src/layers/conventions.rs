@@ -3,9 +3,9 @@
 use std::collections::BTreeSet;
 
 use super::Violation;
-use super::facts::{Facts, File};
+use super::facts::{Facts, File, Package};
 
-/// The entries of the top level, beside dotfiles and licences.
+/// The entries of the top level, except dotfiles and licences.
 const TOP_LEVEL: &[&str] = &[
     "ARCHITECTURE.md",
     "Cargo.lock",
@@ -19,7 +19,7 @@ const TOP_LEVEL: &[&str] = &[
 /// Text that is valid on one machine only: home folders, and mirrors in lock files.
 const MACHINES: &[&str] = &["/home/", "/Users/", "\"resolved\": \"http"];
 
-/// Marks of unfinished work.
+/// Texts that mark unfinished work.
 const LEFTOVERS: &[&str] = &[
     "FIXME",
     "TODO",
@@ -29,7 +29,7 @@ const LEFTOVERS: &[&str] = &[
     "<<<<<<< ",
 ];
 
-const MOST_LINES: usize = 600;
+const MAX_LINES: usize = 600;
 
 pub(super) fn top_level(facts: &Facts) -> Vec<Violation> {
     let entries = facts
@@ -90,13 +90,28 @@ pub(super) fn readmes(facts: &Facts) -> Vec<Violation> {
         .filter_map(|package| {
             let path = format!("{}/README.md", package.folder);
             let fix = match facts.file(&path) {
-                None => "is missing: describe what the crate is for, with an example",
-                Some(readme) if !readme.text.contains("```") => "has no example: add a short one",
-                Some(_) => return None,
+                None => "is missing: describe what the crate is for, with an example".to_owned(),
+                Some(readme) => unsaid(package, &readme.text)?,
             };
             Some(Violation::new(path, fix))
         })
         .collect()
+}
+
+/// What the README of a crate has to say, and does not.
+fn unsaid(package: &Package, readme: &str) -> Option<String> {
+    if !readme.contains("```") {
+        return Some("has no example: add a short one".to_owned());
+    }
+    let rust = format!("Requires Rust {}.", package.rust_version);
+    if !readme.contains(&rust) {
+        return Some(format!("has no `{rust}`: add it"));
+    }
+    let mut features = package.features.iter();
+    let feature = features.find(|name| !readme.contains(&format!("`{name}`")))?;
+    Some(format!(
+        "does not name the feature `{feature}`: describe it"
+    ))
 }
 
 pub(super) fn lints(facts: &Facts) -> Vec<Violation> {
@@ -120,7 +135,7 @@ pub(super) fn long_files(facts: &Facts) -> Vec<Violation> {
         .filter_map(|file| {
             let lines = file.text.lines().count();
             let fix = format!("has {lines} lines: split it into files with one purpose each");
-            (lines > MOST_LINES).then(|| Violation::new(&file.path, fix))
+            (lines > MAX_LINES).then(|| Violation::new(&file.path, fix))
         })
         .collect()
 }
@@ -134,7 +149,7 @@ fn inherits_lints(manifest: &str) -> bool {
     lines.find(|line| !line.is_empty() && !line.starts_with('#')) == Some("workspace = true")
 }
 
-/// Whether it is written by hand: code and settings, not data.
+/// Whether a file is written by hand: code, documentation and settings, but not data.
 fn is_source(file: &File) -> bool {
     let Some((_, kind)) = file.path.rsplit_once('.') else {
         return file.path.starts_with('.');
@@ -198,11 +213,21 @@ mod tests {
     }
 
     #[test]
-    fn a_crate_without_readme_or_example_is_a_violation() {
+    fn an_incomplete_readme_is_a_violation() {
         let path = "crates/llm-types/README.md";
         check(readmes, &[], &[path]);
-        check(readmes, &[(path, "# llm-types\n")], &[path]);
-        check(readmes, &[(path, "```rust\n```\n")], &[]);
+        let example = "```rust\n```\n";
+        for incomplete in [
+            "# llm-types\n".to_owned(),
+            "Requires Rust 1.95. Features: `fast`.".to_owned(),
+            format!("{example}Features: `fast`."),
+            format!("{example}Requires Rust 1.90. Features: `fast`."),
+            format!("{example}Requires Rust 1.95."),
+        ] {
+            check(readmes, &[(path, &incomplete)], &[path]);
+        }
+        let complete = format!("{example}Requires Rust 1.95. Features: `fast`.");
+        check(readmes, &[(path, &complete)], &[]);
     }
 
     #[test]

@@ -3,8 +3,8 @@
 use super::Violation;
 use super::facts::{Facts, Tree};
 
-/// The layers. A crate may depend on crates of lower layers only. A provider that is not listed is
-/// in [`PROVIDERS`]. A crate may be listed before it exists.
+/// The layer of each crate, which may depend only on crates of lower layers. A provider that is not
+/// listed is in layer [`PROVIDERS`]. A crate may be listed before it exists.
 const LAYERS: &[(&str, u8)] = &[
     ("llm-types", 0),
     ("sse-codec", 0),
@@ -16,7 +16,7 @@ const LAYERS: &[(&str, u8)] = &[
     ("llm-sim", 3),
     // For tests only: see `conformance_is_for_tests`.
     ("provider-conformance", 3),
-    // The wire that other providers build on.
+    // Other providers use its wire.
     ("provider-openai", 3),
     ("replicate-api", 3),
     ("gateway-store", 4),
@@ -25,6 +25,7 @@ const LAYERS: &[(&str, u8)] = &[
     ("bench-report", 6),
     ("polyllm", 6),
     ("polyllm-cli", 7),
+    ("polyllm-python", 7),
     // Not part of the product: they may depend on every crate, and no crate depends on them.
     ("vectors", 8),
     ("xtask", 8),
@@ -38,7 +39,7 @@ const SIDEWAYS: &[(&str, &str)] = &[
     ("prompt-templates", "llm-types"),
 ];
 
-/// The dependency trees that the rules below look at.
+/// The dependency trees that the rules use.
 pub(super) const TREES: &[(&str, &str)] = &[
     ("llm-types", "--all-features"),
     ("sse-codec", "--all-features"),

@@ -25,6 +25,10 @@ pub(super) struct Package {
     pub(super) folder: String,
     /// The members that it depends on, optional ones too, without dev-dependencies.
     pub(super) dependencies: Vec<String>,
+    /// Without `default`.
+    pub(super) features: Vec<String>,
+    /// The oldest Rust that compiles it.
+    pub(super) rust_version: String,
 }
 
 /// A file that git tracks or would add.
@@ -85,10 +89,15 @@ fn packages(metadata: &Value, root: &Path) -> Option<Vec<Package>> {
                 .iter()
                 .filter(|other| other["kind"] != "dev" && other["path"].is_string())
                 .filter_map(|other| other["name"].as_str().map(str::to_owned));
+            let features = package["features"].as_object().into_iter().flatten();
+            let features = features.map(|(name, _)| name.clone());
+            let rust_version = package["rust_version"].as_str().unwrap_or_default();
             Some(Package {
                 name: package["name"].as_str()?.to_owned(),
                 folder: folder.to_str()?.replace('\\', "/"),
                 dependencies: dependencies.collect(),
+                features: features.filter(|name| name != "default").collect(),
+                rust_version: rust_version.to_owned(),
             })
         })
         .collect()
@@ -107,7 +116,7 @@ fn tree(package: &'static str, features: &'static str) -> Result<Tree> {
     })
 }
 
-/// Every file that git tracks or would add.
+/// The files that git tracks or would add.
 pub(crate) fn files(root: &Path) -> Result<Vec<File>> {
     let listed = tool::output(&mut tool::command(
         "git ls-files -z --cached --others --exclude-standard",
@@ -138,6 +147,8 @@ impl Facts {
             name: name.to_owned(),
             folder: format!("crates/{name}"),
             dependencies: dependencies.iter().map(|&name| name.to_owned()).collect(),
+            features: vec!["fast".to_owned()],
+            rust_version: "1.95".to_owned(),
         };
         let file = |&(path, text): &(&str, &str)| File {
             path: path.to_owned(),

@@ -82,15 +82,15 @@ const RULES: &[Rule] = &[
         sources::environment,
     ),
     (
-        "the top level has the listed entries only",
+        "the top level has only the listed entries",
         conventions::top_level,
     ),
     (
-        "no paths of a machine, nothing unfinished",
+        "no paths of one machine, no unfinished work",
         conventions::leftovers,
     ),
     (
-        "every crate has a README with an example",
+        "the README of every crate has an example, the Rust version and the features",
         conventions::readmes,
     ),
     (
@@ -107,7 +107,7 @@ fn run(mut args: lexopt::Parser) -> Result<()> {
     check()
 }
 
-/// Prints the result of each rule; fails if one is violated.
+/// Prints the result of each rule, and fails if one is violated.
 pub(crate) fn check() -> Result<()> {
     let facts = Facts::collect()?;
     let mut violated = 0;

@@ -1,4 +1,4 @@
-//! `cargo xtask lint`: rules for classes of faults that were found before.
+//! `cargo xtask lint`: rules for kinds of mistakes that were found before.
 
 mod rules;
 mod scan;
@@ -13,11 +13,12 @@ use rules::{Exception, RULES, Rule};
 pub(crate) const COMMAND: Command = Command {
     name: "lint",
     usage: "",
-    about: "Check the sources for known classes of faults",
+    about: "Check the sources for known kinds of mistakes",
     details: "\
 Each rule of xtask/src/lint/rules.rs has a pattern, the files to which it applies, and a reason. It
 prints `ok    RULE` or `FAIL  RULE: WHERE: WHY`. To allow an occurrence, add it to the rule's list of
-exceptions, with the reason. Comments are not checked, and tests only by the rules for tests.",
+exceptions, with the reason. Comments are not checked. Tests are checked only by the rules for
+tests.",
     run,
 };
 
@@ -28,7 +29,7 @@ fn run(mut args: lexopt::Parser) -> Result<()> {
     check()
 }
 
-/// Prints the findings of every rule; fails if there is one.
+/// Prints the findings of every rule, and fails if there are any.
 pub(crate) fn check() -> Result<()> {
     let files = files(&tool::root())?;
     let mut broken = 0;
@@ -73,7 +74,7 @@ fn find(rule: &Rule, files: &[File]) -> Vec<Finding> {
     findings
 }
 
-/// The exceptions that cover nothing.
+/// The exceptions that no longer match a line.
 fn unused(rule: &'static Rule, files: &[File]) -> Vec<&'static Exception> {
     let findings = matches(rule, files);
     let exceptions = rule.exceptions.iter();
@@ -208,7 +209,7 @@ mod tests {
             text,
             &[2],
         );
-        let compares = "fn f() {\n    is_equal(given, master_key.expose().as_bytes())\n}\n";
+        let compares = "fn f() {\n    given.ct_eq(master_key.expose().as_bytes())\n}\n";
         check(
             "exposed-secret",
             "crates/llm-gateway/src/auth.rs",

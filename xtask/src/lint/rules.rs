@@ -1,6 +1,6 @@
-//! The rules: one for each class of faults that a search can find.
+//! The rules: one for each kind of mistake that a text search can find.
 
-/// A text that must not be in the sources, and where.
+/// A text that must not be in the sources, and the files for which this holds.
 pub(super) struct Rule {
     pub(super) name: &'static str,
     pub(super) files: Files,
@@ -11,7 +11,7 @@ pub(super) struct Rule {
     pub(super) scope: Scope,
     /// Any of these is a finding.
     pub(super) words: &'static [&'static str],
-    /// Any of these in the scope makes it right.
+    /// Any of these in the scope allows the text.
     pub(super) unless: &'static [&'static str],
     pub(super) why: &'static str,
     pub(super) exceptions: &'static [Exception],
@@ -20,9 +20,9 @@ pub(super) struct Rule {
 /// Where the words are searched for.
 #[derive(Clone, Copy)]
 pub(super) enum Scope {
-    /// Everywhere; `unless` is looked for in the same line.
+    /// Everywhere; `unless` applies to the same line.
     Line,
-    /// Everywhere; `unless` is looked for in the same function.
+    /// Everywhere; `unless` applies to the same function.
     Function,
     /// In async functions and blocks, but not in closures that are sent to a blocking thread.
     Async,
@@ -41,7 +41,7 @@ pub(super) enum Files {
     Tests,
 }
 
-/// A place that a rule matches although it is right.
+/// A place where the text of a rule is correct.
 pub(super) struct Exception {
     pub(super) path: &'static str,
     /// A part of the line; empty for every line of the file.
@@ -80,10 +80,12 @@ pub(super) const RULES: &[Rule] = &[
             "crates/provider-",
             "crates/replicate-api/src/",
         ],
-        // The file of the operator is no input of a client; the suite quotes into test reports.
+        // The config file, which also names the series of metrics, is written by the operator, not by a
+        // client; the conformance suite quotes into test reports.
         except: &[
             "crates/llm-gateway/src/config/",
             "crates/provider-conformance/",
+            "crates/llm-gateway/src/metrics/series.rs",
         ],
         scope: Scope::Function,
         words: &["\\\"{", "`{", "{model}", "{model:?}", "{group}", "{target}"],
@@ -103,12 +105,7 @@ pub(super) const RULES: &[Rule] = &[
             Exception {
                 path: "crates/llm-provider/src/error/show.rs",
                 line: "self.0",
-                reason: "what is shown was made an excerpt when it was built",
-            },
-            Exception {
-                path: "crates/llm-provider/src/spec/setting.rs",
-                line: "",
-                reason: "names and texts that a provider declares in its source",
+                reason: "the text was shortened when the value was built",
             },
             Exception {
                 path: "crates/llm-router/src/deployment/mod.rs",
@@ -121,12 +118,12 @@ pub(super) const RULES: &[Rule] = &[
         name: "raw-terminal-text",
         files: Files::Sources,
         paths: &["crates/polyllm-cli/src/"],
-        // Whatever goes to a terminal is escaped there.
+        // This file escapes text for terminals.
         except: &["crates/polyllm-cli/src/output.rs"],
         scope: Scope::Line,
         words: &["stdout()", "stderr()", "println!", "print!("],
         unless: &["is_terminal"],
-        why: "text that may be an upstream's reaches the terminal unescaped: use crate::output",
+        why: "text that may come from an upstream is printed without escaping: use crate::output",
         exceptions: &[],
     },
     Rule {
@@ -135,7 +132,7 @@ pub(super) const RULES: &[Rule] = &[
         paths: &["crates/"],
         except: &[],
         scope: Scope::Logging,
-        // `Display` is written as it is; `Debug` and plain strings are escaped.
+        // `Display` is not escaped; `Debug` and plain strings are.
         words: &["%"],
         unless: &[
             "%error",
@@ -145,11 +142,11 @@ pub(super) const RULES: &[Rule] = &[
             "excerpt(",
             "printable(",
         ],
-        why: "`%` writes text into the log unescaped: record it plainly or with `?`",
+        why: "`%` writes text into the log without escaping: leave it out or use `?`",
         exceptions: &[Exception {
             path: "crates/llm-gateway/src/error.rs",
             line: "error = %text",
-            reason: "the text was escaped and cut for the log",
+            reason: "the text was escaped and shortened for the log",
         }],
     },
     Rule {
@@ -165,14 +162,14 @@ pub(super) const RULES: &[Rule] = &[
             "1 + retries",
         ],
         unless: &[],
-        why: "wraps at the largest count that a config can hold: use saturating_add",
+        why: "overflows for the largest number that a config can have: use saturating_add",
         exceptions: &[],
     },
     Rule {
         name: "blocking-in-async",
         files: Files::Sources,
         paths: &["crates/"],
-        // Every file of a bench is read before or after the load.
+        // A benchmark reads its files before or after the load.
         except: &["crates/polyllm-cli/src/bench/"],
         scope: Scope::Async,
         words: &[
@@ -190,7 +187,7 @@ pub(super) const RULES: &[Rule] = &[
             "load_native_certs",
         ],
         unless: &["tokio::fs", "spawn_blocking("],
-        why: "blocks a thread of the runtime: use spawn_blocking, or do it before",
+        why: "blocks a thread of the runtime: use spawn_blocking, or call it before the async code",
         exceptions: &[],
     },
     Rule {
@@ -206,7 +203,7 @@ pub(super) const RULES: &[Rule] = &[
             Exception {
                 path: "crates/gateway-store/src/keys/secret.rs",
                 line: "secret.expose()",
-                reason: "checks a new key, and names it by its end",
+                reason: "checks a new key, and takes its last characters as its name",
             },
             Exception {
                 path: "crates/gateway-store/src/keys/queries.rs",
@@ -215,7 +212,7 @@ pub(super) const RULES: &[Rule] = &[
             },
             Exception {
                 path: "crates/llm-gateway/src/auth.rs",
-                line: "is_equal(given, master_key.expose()",
+                line: "given.ct_eq(master_key.expose()",
                 reason: "compares a client's key in constant time",
             },
             Exception {

@@ -7,26 +7,28 @@ use super::rules::{Rule, Scope};
 
 /// The lines, from 0, at which the rule is broken.
 pub(super) fn lines(rule: &Rule, lines: &[&str]) -> Vec<usize> {
-    let excused = |text: &str| rule.unless.iter().any(|word| text.contains(word));
+    let is_allowed = |text: &str| rule.unless.iter().any(|word| text.contains(word));
     let is_found = |at: usize| match rule.scope {
-        Scope::Line => has(rule, lines[at]) && !excused(lines[at]),
+        Scope::Line => has(rule, lines[at]) && !is_allowed(lines[at]),
         Scope::Function => {
             has(rule, lines[at])
                 && !enclosing(lines, at, is_function)
                     .unwrap_or(at..=at)
-                    .any(|line| excused(lines[line]))
+                    .any(|line| is_allowed(lines[line]))
         }
         Scope::Async => {
             has(rule, lines[at])
-                && !excused(lines[at])
+                && !is_allowed(lines[at])
                 && enclosing(lines, at, is_async).is_some_and(|outer| {
-                    // A blocking closure, or a function, inside of it.
+                    // A blocking closure or a function inside the async block.
                     let inner = |line: &str| line.contains("spawn_blocking(") || is_sync(line);
                     enclosing(lines, at, inner).is_none_or(|inner| inner.start() < outer.start())
                 })
         }
-        Scope::Test => has(rule, lines[at]) && !excused(lines[at]) && is_in_test(lines, at),
-        Scope::Logging => logged(lines, at).is_some_and(|part| has(rule, part) && !excused(part)),
+        Scope::Test => has(rule, lines[at]) && !is_allowed(lines[at]) && is_in_test(lines, at),
+        Scope::Logging => {
+            logged(lines, at).is_some_and(|part| has(rule, part) && !is_allowed(part))
+        }
     };
     (0..lines.len()).filter(|&at| is_found(at)).collect()
 }
@@ -53,7 +55,7 @@ fn is_in_test(lines: &[&str], at: usize) -> bool {
     is_test && !is_property && inner.is_none_or(|inner| inner.start() <= function.start())
 }
 
-/// The lines of the nearest block around a line whose first line is an `opener`.
+/// The lines of the innermost block around a line whose first line satisfies `opener`.
 fn enclosing(
     lines: &[&str],
     at: usize,
@@ -83,8 +85,8 @@ fn enclosing(
 
 /// The last line of a block.
 fn end(lines: &[&str], begin: usize) -> usize {
-    let own = indent(lines[begin]);
-    let closes = |line: &str| indent(line) == own && line.trim_start().starts_with('}');
+    let outer = indent(lines[begin]);
+    let closes = |line: &str| indent(line) == outer && line.trim_start().starts_with('}');
     let after = lines[begin + 1..].iter().position(|line| closes(line));
     after.map_or(begin, |after| begin + 1 + after)
 }
@@ -113,18 +115,18 @@ fn is_async(line: &str) -> bool {
     .any(|word| line.contains(word))
 }
 
-/// What of a line belongs to a call of `tracing`, without its strings.
+/// The part of a line before its first string, if the line belongs to a call of a `tracing` macro.
 fn logged<'a>(lines: &[&'a str], at: usize) -> Option<&'a str> {
     let begins = |line: &str| line.contains("tracing::") && line.contains("!(");
-    let own = lines[at];
-    let part = if begins(own) {
-        own
+    let line = lines[at];
+    let part = if begins(line) {
+        line
     } else {
         let begin = (0..at)
             .rev()
-            .find(|&line| indent(lines[line]) < indent(own))?;
+            .find(|&before| indent(lines[before]) < indent(line))?;
         let opens = begins(lines[begin]) && lines[begin].ends_with('(');
-        opens.then_some(own)?
+        opens.then_some(line)?
     };
     Some(part.split('"').next().unwrap_or(part))
 }

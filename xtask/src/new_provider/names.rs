@@ -5,13 +5,13 @@ use anyhow::{Result, bail};
 /// A provider's name in every spelling.
 #[derive(Debug)]
 pub(super) struct Names {
-    /// `fire-works`: in package and feature.
+    /// `fire-works`: for the package and the feature.
     pub(super) kebab: String,
-    /// `fire_works`: in Rust, and in front of model names.
+    /// `fire_works`: for Rust, and for the prefix of model names.
     pub(super) snake: String,
-    /// `FireWorks`: the type.
+    /// `FireWorks`: for the type.
     pub(super) camel: String,
-    /// `FIRE_WORKS`: in environment variables.
+    /// `FIRE_WORKS`: for environment variables.
     upper: String,
 }
 
@@ -27,13 +27,13 @@ impl Names {
         if !words.all(is_word) || !name.starts_with(|first: char| first.is_ascii_lowercase()) {
             bail!(lexopt::Error::from(format!(
                 "'{name}' cannot be a provider's name: use lower-case letters, digits and hyphens, \
-                 a letter first"
+                 and start with a letter"
             )));
         }
         if TAKEN.contains(&name) {
             bail!(lexopt::Error::from(format!(
-                "'{name}' cannot be a provider's name: it means something else in Rust or in the \
-                 umbrella"
+                "'{name}' cannot be a provider's name: it is a keyword of Rust, or a feature or module \
+                 of the crate polyllm"
             )));
         }
         let capital = |word: &str| word[..1].to_uppercase() + &word[1..];
@@ -45,7 +45,7 @@ impl Names {
         })
     }
 
-    /// A file of the template for this provider.
+    /// Replaces the names of the template by those of this provider.
     pub(super) fn fill(&self, template: &str) -> String {
         let spellings = [
             ("provider-acme", format!("provider-{}", self.kebab)),
@@ -56,21 +56,21 @@ impl Names {
         ];
         let mut filled = String::new();
         let mut rest = template;
-        // The first that fits, at each place: a name may itself hold "acme".
+        // Replaces at each place once: the new name may contain "acme".
         while let Some(next) = rest.chars().next() {
             let spelling = spellings.iter().find(|(word, _)| rest.starts_with(word));
-            let (word, own) = match spelling {
-                Some((word, own)) => (*word, own.as_str()),
+            let (word, new) = match spelling {
+                Some((word, new)) => (*word, new.as_str()),
                 None => (&rest[..next.len_utf8()], &rest[..next.len_utf8()]),
             };
-            filled += own;
+            filled += new;
             rest = &rest[word.len()..];
         }
         filled
     }
 }
 
-/// Features and modules of the umbrella, and words of Rust that a crate could be named after.
+/// Features and modules of the crate polyllm, and keywords of Rust.
 const TAKEN: &[&str] = &[
     "abstract",
     "as",
@@ -107,6 +107,7 @@ const TAKEN: &[&str] = &[
     "override",
     "priv",
     "provider",
+    "providers",
     "pub",
     "ref",
     "request",
@@ -151,7 +152,18 @@ mod tests {
     #[test]
     fn an_invalid_name_is_a_usage_error() {
         for name in [
-            "", "Acme", "a_b", "1a", "-a", "a-", "a--b", "a/b", "é", "type", "router",
+            "",
+            "Acme",
+            "a_b",
+            "1a",
+            "-a",
+            "a-",
+            "a--b",
+            "a/b",
+            "é",
+            "type",
+            "router",
+            "providers",
         ] {
             let error = Names::new(name).unwrap_err();
             assert!(error.is::<lexopt::Error>(), "{name}: {error}");

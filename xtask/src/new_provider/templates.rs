@@ -1,26 +1,26 @@
-//! The files from which a provider crate is written.
+//! The templates of the files of a provider crate.
 
 /// What the API of a provider's upstream is like.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum Form {
-    /// Its own.
+    /// A schema of its own.
     Custom,
     /// OpenAI's, with differences.
     OpenAi,
 }
 
 impl Form {
-    /// The files of a crate, and their templates.
+    /// The paths in the crate, and their templates.
     pub(super) fn templates(self) -> impl Iterator<Item = &'static (&'static str, &'static str)> {
-        let own = match self {
+        let files = match self {
             Self::Custom => CUSTOM,
             Self::OpenAi => OPENAI,
         };
-        own.iter().chain(SHARED)
+        files.iter().chain(SHARED)
     }
 }
 
-/// The templates are of a provider `acme`: those of an OpenAI-compatible upstream.
+/// The templates for an OpenAI-compatible upstream. The provider is called `acme` in all templates.
 const OPENAI: &[(&str, &str)] = &[
     ("Cargo.toml", include_str!("../../template/Cargo.toml")),
     ("README.md", include_str!("../../template/README.md")),
@@ -41,7 +41,7 @@ const OPENAI: &[(&str, &str)] = &[
     ),
 ];
 
-/// Those of an upstream with its own API.
+/// The templates for an upstream with its own API.
 const CUSTOM: &[(&str, &str)] = &[
     (
         "Cargo.toml",
@@ -78,7 +78,7 @@ const CUSTOM: &[(&str, &str)] = &[
     ),
 ];
 
-/// Those of both.
+/// The templates for both.
 const SHARED: &[(&str, &str)] = &[
     (
         "src/config.rs",

@@ -1,4 +1,4 @@
-//! A PostgreSQL server for tests, in a folder that is removed with it.
+//! A PostgreSQL server for tests, in a folder that is removed when the server ends.
 
 use std::fs;
 use std::net::{Ipv4Addr, TcpListener};
@@ -11,13 +11,13 @@ use anyhow::{Context, Result, bail};
 
 use crate::tool;
 
-/// Names a server that runs already: a URL without a database.
+/// The environment variable with the URL, without a database, of a server that already runs.
 pub(super) const VARIABLE: &str = "GATEWAY_STORE_POSTGRES";
 
 /// Where Debian and Ubuntu install the programs of each version.
 const VERSIONS: &str = "/usr/lib/postgresql";
 
-/// A server, or the URL of one that runs already.
+/// A server that was started here, or the URL of one that already runs.
 pub(super) enum Postgres {
     Given(String),
     Started {
@@ -105,7 +105,8 @@ fn programs() -> Option<PathBuf> {
         .max_by_key(number)
 }
 
-/// The server does not run as root: the user to run it as instead, who owns the folder then.
+/// The user to run the server as if this process is root, as which PostgreSQL refuses to run. Makes
+/// that user the owner of the folder.
 fn unprivileged(folder: &Path) -> Result<Option<&'static str>> {
     let id = tool::output(Command::new("id").arg("-u"))?;
     if id.trim() != "0" {
@@ -115,7 +116,7 @@ fn unprivileged(folder: &Path) -> Result<Option<&'static str>> {
     Ok(Some(USER))
 }
 
-/// `setpriv` replaces itself by the program, so that ending it ends the program.
+/// `setpriv` replaces itself with the program, so killing the child kills the program.
 fn as_user(user: Option<&str>, program: &Path) -> Command {
     let Some(user) = user else {
         return Command::new(program);
@@ -138,7 +139,7 @@ fn wait(is_ready: &Path, port: u16) -> Result<()> {
             return Ok(());
         }
         if begin.elapsed() > Duration::from_secs(60) {
-            bail!("postgres does not answer on port {port}");
+            bail!("postgres does not accept connections on port {port}");
         }
         thread::sleep(Duration::from_millis(100));
     }

@@ -117,12 +117,40 @@ impl Default for Colour {
 }
 
 impl Colour {
-    /// The CSS class of the colour.
+    /// The CSS classes of the colour and of the shape of its points.
     pub(super) fn class(self) -> String {
         match self {
-            Self::Number(n) => format!("c{}", n % COLOURS),
-            Self::Bad => "bad".to_owned(),
+            Self::Number(n) => format!("c{} s{}", n % COLOURS, n % SHAPES),
+            Self::Bad => "bad s3".to_owned(),
         }
+    }
+
+    /// The outline of a point, `r` from its centre. Shapes repeat after another number of series
+    /// than colours, so that both together differ for longer.
+    fn shape(self, x: f64, y: f64, r: f64) -> String {
+        let number = match self {
+            Self::Number(n) => n % SHAPES,
+            Self::Bad => 3,
+        };
+        let corners: &[(f64, f64)] = match number {
+            1 => &[(-0.85, -0.85), (0.85, -0.85), (0.85, 0.85), (-0.85, 0.85)],
+            2 => &[(0.0, -1.15), (1.1, 0.85), (-1.1, 0.85)],
+            3 => &[(0.0, -1.25), (1.25, 0.0), (0.0, 1.25), (-1.25, 0.0)],
+            4 => &[(-1.1, -0.85), (1.1, -0.85), (0.0, 1.15)],
+            _ => {
+                return format!(
+                    "M{:.1} {y:.1}a{r} {r} 0 1 0 {} 0a{r} {r} 0 1 0 -{} 0z",
+                    x - r,
+                    2.0 * r,
+                    2.0 * r
+                );
+            }
+        };
+        let corners = corners.iter().enumerate().map(|(at, (dx, dy))| {
+            let letter = if at == 0 { 'M' } else { 'L' };
+            format!("{letter}{:.1} {:.1}", x + dx * r, y + dy * r)
+        });
+        corners.collect::<String>() + "z"
     }
 }
 
@@ -190,3 +218,5 @@ pub(super) fn escaped(text: &str) -> String {
 }
 
 const COLOURS: usize = 8;
+
+const SHAPES: usize = 5;

@@ -195,15 +195,17 @@ fn draw_points(out: &mut String, mark: Mark, series: &Series, x: &Scale, y: &Sca
         if mark == Mark::Dots {
             let _ = write!(
                 out,
-                "<circle class=\"speck\" cx=\"{at_x:.1}\" cy=\"{at_y:.1}\" r=\"2.2\"{}/>",
+                "<path class=\"speck\" d=\"{}\"{}/>",
+                series.colour.shape(at_x, at_y, 2.2),
                 data_tip(&series.name, point)
             );
             continue;
         }
         let _ = write!(
             out,
-            "<circle class=\"dot\" cx=\"{at_x:.1}\" cy=\"{at_y:.1}\" r=\"4\"/>\
+            "<path class=\"dot\" d=\"{}\"/>\
              <circle class=\"hit\" cx=\"{at_x:.1}\" cy=\"{at_y:.1}\" r=\"11\"{}>{}</circle>",
+            series.colour.shape(at_x, at_y, 4.0),
             data_tip(&series.name, point),
             title(&series.name, point)
         );

@@ -27,6 +27,8 @@ pub(crate) fn overview(all: &[Results]) -> Vec<Figure> {
             vec![(None, chart(&lines, &by, &XValue::Load, &y))],
         )
     };
+    let has_batches = all.iter().any(|one| one.experiment.task.has_batches());
+    let batches = |figure: Option<Figure>| figure.filter(|_| has_batches);
     let figures = [
         single(
             "throughput",
@@ -42,6 +44,20 @@ pub(crate) fn overview(all: &[Results]) -> Vec<Figure> {
                 Some(n.mean_total_tokens_throughput_tokens_per_s)
             }),
         ),
+        batches(single(
+            "input_throughput",
+            "Input tokens per second of the run.",
+            YValue::whole("Input throughput, tok/s", NumberFormat::Number, |n| {
+                Some(n.mean_input_throughput_tokens_per_s)
+            }),
+        )),
+        batches(single(
+            "documents",
+            "Documents of completed requests per second.",
+            YValue::whole("Documents/s", NumberFormat::Number, |n| {
+                Some(n.requests_per_second * f64::from(n.batch_size))
+            }),
+        )),
         single(
             "requests",
             "Completed requests per second of the run.",

@@ -8,7 +8,7 @@ use llm_bench::summary::{Metric, RunSummary};
 use super::{figure, name};
 use crate::chart::escaped;
 use crate::figures::{STATISTICS, of_run};
-use crate::number::{count, duration, metric, percent};
+use crate::number::{count, duration, metric, percent, tool};
 
 /// The details of each run; the reader selects one.
 pub(super) fn runs(out: &mut String, all: &[Results]) {
@@ -96,7 +96,7 @@ fn outcome(out: &mut String, run: &RunSummary) {
 /// All metrics with all statistics.
 fn metrics(out: &mut String, run: &RunSummary) {
     let numbers = &run.aggregated;
-    out.push_str("<details><summary>All metrics</summary><div class=\"scroll\"><table><thead><tr><th>Metric</th><th>min</th>");
+    out.push_str("<details><summary>All metrics</summary><div class=\"scroll\" tabindex=\"0\"><table><thead><tr><th>Metric</th><th>min</th>");
     for statistic in STATISTICS {
         let _ = write!(out, "<th>{statistic}</th>");
     }
@@ -148,7 +148,7 @@ fn failures(out: &mut String, run: &RunSummary) {
     for row in run.rows.iter().filter(|row| row.outcome.is_error()) {
         let message = row.error_message.as_deref().unwrap_or_default();
         *alike
-            .entry((row.error_code, row.outcome.name(), message))
+            .entry((row.http_status(), row.outcome.name(), message))
             .or_default() += 1;
     }
     if alike.is_empty() {
@@ -157,7 +157,7 @@ fn failures(out: &mut String, run: &RunSummary) {
     let mut alike: Vec<_> = alike.into_iter().collect();
     alike.sort_by_key(|(_, times)| std::cmp::Reverse(*times));
     alike.truncate(MAX_FAILURES);
-    out.push_str("<details open><summary>Failures</summary><div class=\"scroll\"><table><thead><tr><th>Status</th><th>Kind</th><th>Count</th><th>Message</th></tr></thead><tbody>\n");
+    out.push_str("<details open><summary>Failures</summary><div class=\"scroll\" tabindex=\"0\"><table><thead><tr><th>Status</th><th>Kind</th><th>Count</th><th>Message</th></tr></thead><tbody>\n");
     for ((code, kind, message), times) in alike {
         let _ = writeln!(
             out,
@@ -179,7 +179,7 @@ pub(super) fn experiments(out: &mut String, all: &[Results]) {
         let limits = &experiment.limits;
         let mut facts = vec![
             ("Command", experiment.command.to_string()),
-            ("Version", experiment.version.clone()),
+            ("Tool", tool(&experiment.version)),
             (
                 "Dataset",
                 experiment
@@ -237,7 +237,7 @@ pub(super) fn experiments(out: &mut String, all: &[Results]) {
         facts.retain(|(_, fact)| !fact.is_empty());
         let _ = writeln!(
             out,
-            "<details><summary>{}</summary><div class=\"scroll\"><table class=\"facts\"><tbody>",
+            "<details><summary>{}</summary><div class=\"scroll\" tabindex=\"0\"><table class=\"facts\"><tbody>",
             escaped(&experiment.name)
         );
         for (name, fact) in facts {

@@ -77,23 +77,45 @@ fn header(out: &mut String, title: &str, all: &[Results]) {
     out.push_str("</div><button id=\"theme\" type=\"button\" hidden>Dark</button></header>\n");
 }
 
+/// The warnings; those that differ only in their numbers are one entry.
 fn cautions(out: &mut String, all: &[Results]) {
-    let cautions = runs(all).flat_map(|(_, run)| {
-        let cautions = run.aggregated.extra.cautions.iter();
-        cautions.map(|caution| (run.label(), caution))
-    });
-    let cautions: Vec<_> = cautions.collect();
-    if cautions.is_empty() {
+    let mut groups: Vec<(String, Vec<(String, &str)>)> = Vec::new();
+    for (results, run) in runs(all) {
+        for caution in &run.aggregated.extra.cautions {
+            let kind: String = caution.chars().filter(|c| c.is_alphabetic()).collect();
+            let entry = (name(all, results, run), caution.as_str());
+            match groups.iter_mut().find(|(known, _)| *known == kind) {
+                Some((_, entries)) => entries.push(entry),
+                None => groups.push((kind, vec![entry])),
+            }
+        }
+    }
+    if groups.is_empty() {
         return;
     }
     out.push_str("<section class=\"care\"><h2>Warnings</h2><ul>\n");
-    for (label, caution) in cautions {
-        let _ = writeln!(
-            out,
-            "<li><b>{}</b> {}</li>",
-            escaped(&label),
-            escaped(caution)
-        );
+    for (_, entries) in groups {
+        let line = |(label, caution): &(String, &str)| {
+            format!("<b>{}</b> {}", escaped(label), escaped(caution))
+        };
+        match &entries[..] {
+            [only] => {
+                let _ = writeln!(out, "<li>{}</li>", line(only));
+            }
+            [first, others @ ..] => {
+                let _ = write!(
+                    out,
+                    "<li>{}<details><summary>{} with this warning</summary><ul>",
+                    line(first),
+                    count(others.len(), "other run"),
+                );
+                for other in others {
+                    let _ = writeln!(out, "<li>{}</li>", line(other));
+                }
+                out.push_str("</ul></details></li>\n");
+            }
+            [] => {}
+        }
     }
     out.push_str("</ul></section>\n");
 }
@@ -110,11 +132,14 @@ fn cards(out: &mut String, all: &[Results]) {
         );
     };
     let best = |value: fn(&RunSummary) -> Option<f64>| {
-        let runs = runs(all).filter_map(|(_, run)| Some((value(run)?, run)));
+        let runs = runs(all).filter_map(|(results, run)| {
+            let value = value(run)?;
+            Some((value, name(all, results, run)))
+        });
         runs.max_by(|a, b| a.0.total_cmp(&b.0))
     };
     let some = |value: f64| (value > 0.0).then_some(value);
-    if let Some((value, run)) = best(|run| {
+    if let Some((value, label)) = best(|run| {
         let numbers = &run.aggregated;
         let output = numbers.mean_output_throughput_tokens_per_s;
         Some(output).filter(|output| *output > 0.0)
@@ -122,31 +147,43 @@ fn cards(out: &mut String, all: &[Results]) {
         card(
             "Highest output throughput",
             format!("{} tok/s", number(value)),
-            run.label(),
+            label,
         );
     }
-    if let Some((value, run)) = best(|run| Some(run.aggregated.requests_per_second))
+    if let Some((value, label)) = best(|run| {
+        let numbers = &run.aggregated;
+        let input = numbers.mean_input_throughput_tokens_per_s;
+        let has_output = numbers.mean_output_throughput_tokens_per_s > 0.0;
+        (!has_output && input > 0.0).then_some(input)
+    }) {
+        card(
+            "Highest input throughput",
+            format!("{} tok/s", number(value)),
+            label,
+        );
+    }
+    if let Some((value, label)) = best(|run| Some(run.aggregated.requests_per_second))
         && let Some(value) = some(value)
     {
         card(
             "Highest request rate",
             format!("{}/s", number(value)),
-            run.label(),
+            label,
         );
     }
-    if let Some((value, run)) = best(|run| {
+    if let Some((value, label)) = best(|run| {
         let median = run
             .aggregated
             .get(Statistic::Percentile(50.0), Metric::Ttft)?;
         Some(-median)
     }) {
-        card("Shortest TTFT, median", duration(-value), run.label());
+        card("Shortest TTFT, median", duration(-value), label);
     }
-    if let Some((value, run)) = best(|run| {
+    if let Some((value, label)) = best(|run| {
         run.aggregated
             .get(Statistic::Percentile(99.0), Metric::Ttft)
     }) {
-        card("Longest TTFT, p99", duration(value), run.label());
+        card("Longest TTFT, p99", duration(value), label);
     }
     let sum = |value: fn(&RunSummary) -> u64| runs(all).map(|(_, run)| value(run)).sum::<u64>();
     let (errors, requests) = (

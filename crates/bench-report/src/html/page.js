@@ -55,8 +55,14 @@ document.addEventListener("pointermove", (event) => {
   tip.style.top = `${above < 8 ? event.clientY + 18 : above}px`;
 });
 
-// A click on a column head sorts the table.
-all(".sortable thead th").forEach((head, column) =>
+// A click on a column head, or Enter or Space, sorts the table.
+all(".sortable thead th").forEach((head, column) => {
+  head.tabIndex = 0;
+  head.addEventListener("keydown", (event) => {
+    if (event.key !== "Enter" && event.key !== " ") return;
+    event.preventDefault();
+    head.click();
+  });
   head.addEventListener("click", () => {
     const down = head.getAttribute("aria-sort") === "ascending";
     all("th[aria-sort]", head.parentElement).forEach((other) => other.removeAttribute("aria-sort"));
@@ -68,8 +74,8 @@ all(".sortable thead th").forEach((head, column) =>
         ? a.cells[column].textContent.localeCompare(b.cells[column].textContent, "en", { numeric: true })
         : value(a) - value(b);
     body.append(...[...body.rows].sort((a, b) => (down ? order(b, a) : order(a, b))));
-  }),
-);
+  });
+});
 
 // The theme follows the system until the reader chooses one.
 const theme = one("#theme");

@@ -2,11 +2,12 @@ use std::fmt::Write;
 
 use llm_bench::Results;
 use llm_bench::stats::Statistic;
-use llm_bench::summary::{Aggregated, Metric};
+use llm_bench::summary::{Achieved, Aggregated, Metric};
 
 use super::name;
 use crate::chart::escaped;
 use crate::figures::STATISTICS;
+use crate::markdown;
 use crate::number::{duration, metric, number, percent};
 
 /// A row per run; the columns of metrics show the selected statistic.
@@ -21,8 +22,21 @@ pub(super) fn runs(out: &mut String, all: &[Results]) {
     };
     let metrics: Vec<Metric> = COLUMNS.into_iter().filter(measured).collect();
     let goodput = super::runs(all).any(|(_, run)| run.aggregated.extra.goodput.is_some());
-    out.push_str("<div class=\"scroll\"><table class=\"sortable\"><thead><tr><th>Run</th><th>Requests</th><th>Errors</th><th>Req/s</th><th>Output tok/s</th>");
-    for of in &metrics {
+    // Embeddings and rerank have no output.
+    let output =
+        super::runs(all).any(|(_, run)| run.aggregated.mean_output_throughput_tokens_per_s > 0.0);
+    let columns = Columns {
+        metrics,
+        goodput,
+        output,
+    };
+    out.push_str("<div class=\"scroll\" tabindex=\"0\"><table class=\"sortable\"><thead><tr><th>Run</th><th>Requests</th><th>Errors</th><th title=\"Mean requests in flight until the last one starts\">In flight</th><th>Started/s</th><th>Req/s</th>");
+    let _ = write!(
+        out,
+        "<th>{} tok/s</th>",
+        if output { "Output" } else { "Input" }
+    );
+    for of in &columns.metrics {
         let _ = write!(
             out,
             "<th title=\"{}\">{} <em data-statistic-name>mean</em></th>",
@@ -44,14 +58,22 @@ pub(super) fn runs(out: &mut String, all: &[Results]) {
         ];
         for (label, numbers) in sides {
             if let Some(numbers) = numbers {
-                row(out, &label, numbers, &metrics, goodput);
+                row(out, &label, numbers, &columns);
             }
         }
     }
     out.push_str("</tbody></table></div>\n");
 }
 
-fn row(out: &mut String, label: &str, numbers: &Aggregated, metrics: &[Metric], goodput: bool) {
+/// What a table shows.
+struct Columns {
+    metrics: Vec<Metric>,
+    goodput: bool,
+    /// Whether the throughput is that of output, else of input.
+    output: bool,
+}
+
+fn row(out: &mut String, label: &str, numbers: &Aggregated, columns: &Columns) {
     let bad = if numbers.num_error_requests > 0 {
         " class=\"bad\""
     } else {
@@ -59,18 +81,23 @@ fn row(out: &mut String, label: &str, numbers: &Aggregated, metrics: &[Metric], 
     };
     let _ = write!(
         out,
-        "<tr><th>{}</th>{}<td{bad} data-sort=\"{}\">{}</td>{}{}",
+        "<tr><th>{}</th>{}<td{bad} data-sort=\"{}\">{}</td>{}{}{}{}",
         escaped(label),
         cell(numbers.num_requests as f64),
         numbers.error_rate,
         percent(numbers.error_rate),
+        achieved(numbers, |load| load.in_flight),
+        achieved(numbers, |load| load.starts_per_second),
         cell(numbers.requests_per_second),
-        cell(numbers.mean_output_throughput_tokens_per_s),
+        cell(match columns.output {
+            true => numbers.mean_output_throughput_tokens_per_s,
+            false => numbers.mean_input_throughput_tokens_per_s,
+        }),
     );
-    for of in metrics {
+    for of in &columns.metrics {
         statistics(out, numbers, *of);
     }
-    if goodput {
+    if columns.goodput {
         let share = numbers.extra.goodput.as_ref().map(|goodput| goodput.share);
         let text = share.map_or_else(|| "–".to_owned(), percent);
         let _ = write!(
@@ -122,6 +149,15 @@ fn statistics(out: &mut String, numbers: &Aggregated, of: Metric) {
 /// A statistic as part of an attribute name: `p99.9` becomes `p99_9`.
 fn attribute(statistic: Statistic) -> String {
     statistic.to_string().replace('.', "_")
+}
+
+fn achieved(numbers: &Aggregated, value: fn(&Achieved) -> f64) -> String {
+    let achieved = numbers.extra.achieved.as_ref();
+    let text = markdown::achieved(numbers, value);
+    format!(
+        "<td data-sort=\"{}\">{text}</td>",
+        achieved.map_or(-1.0, value)
+    )
 }
 
 fn cell(value: f64) -> String {

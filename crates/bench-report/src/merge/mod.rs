@@ -228,6 +228,11 @@ fn merged_health(parts: &[&RunSummary], shift: &dyn Fn(&RunSummary) -> u64) -> C
         max(|client| client.timer_late_ns.2),
     );
     health.starved = clients().map(|client| client.starved).sum();
+    health.lost_slot_ns = clients().fold(0, |sum: u64, client| {
+        sum.saturating_add(client.lost_slot_ns)
+    });
+    health.skipped_prompts = clients().map(|client| client.skipped_prompts).sum();
+    health.prompt_error = clients().find_map(|client| client.prompt_error.clone());
     health
 }
 

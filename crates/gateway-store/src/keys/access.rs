@@ -87,10 +87,13 @@ impl Access {
     pub fn charge(&self) -> Charge {
         let key = &self.key;
         let mut charge = Charge::default();
-        charge.add(BudgetId::key(&key.id), key.settings.max_budget.is_some());
+        if key.settings.max_budget.is_some() {
+            charge.add(BudgetId::key(&key.id), true);
+        }
         for owner in [self.user(), self.team()].into_iter().flatten() {
-            let id = BudgetId::owner(owner.kind, &owner.id);
-            charge.add(id, owner.settings.max_budget.is_some());
+            if owner.settings.max_budget.is_some() {
+                charge.add(BudgetId::owner(owner.kind, &owner.id), true);
+            }
         }
         charge
     }

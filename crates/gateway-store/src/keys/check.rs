@@ -13,7 +13,8 @@ pub(super) fn key(settings: &KeySettings) -> Result<()> {
     names("tags", &settings.tags)?;
     names("aliases", settings.aliases.keys())?;
     names("aliases", settings.aliases.values())?;
-    budget(settings.max_budget)?;
+    budget("max_budget", settings.max_budget)?;
+    budget("soft_budget", settings.soft_budget)?;
     limit("rpm_limit", settings.rpm_limit)?;
     limit("tpm_limit", settings.tpm_limit)?;
     limit("max_parallel_requests", settings.max_parallel_requests)?;
@@ -24,7 +25,8 @@ pub(super) fn owner(id: &str, settings: &OwnerSettings) -> Result<()> {
     name("id", Some(id))?;
     name("alias", settings.alias.as_deref())?;
     names("models", &settings.models)?;
-    budget(settings.max_budget)?;
+    budget("max_budget", settings.max_budget)?;
+    budget("soft_budget", settings.soft_budget)?;
     limit("rpm_limit", settings.rpm_limit)?;
     limit("tpm_limit", settings.tpm_limit)?;
     limit("max_parallel_requests", settings.max_parallel_requests)?;
@@ -54,11 +56,11 @@ fn names<'a>(field: &str, names: impl IntoIterator<Item = &'a String>) -> Result
     Ok(())
 }
 
-fn budget(amount: Option<Money>) -> Result<()> {
+fn budget(field: &str, amount: Option<Money>) -> Result<()> {
     match amount {
         Some(amount) if !(Money::ZERO..=Money::MAX_BUDGET).contains(&amount) => {
             let most = Money::MAX_BUDGET;
-            let message = format!("`max_budget`: give 0 to {most} dollars");
+            let message = format!("`{field}`: give 0 to {most} dollars");
             Err(Error::invalid(message))
         }
         _ => Ok(()),

@@ -57,6 +57,8 @@ pub struct KeySettings {
     pub aliases: BTreeMap<String, String>,
     /// The most that calls may cost, in each period of `budget_duration`.
     pub max_budget: Option<Money>,
+    /// The spend above which the operator is warned in the log; calls are still allowed.
+    pub soft_budget: Option<Money>,
     /// How often the spend is reset to zero; never by default.
     pub budget_duration: Option<Period>,
     /// Requests per minute.

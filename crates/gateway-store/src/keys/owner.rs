@@ -46,6 +46,8 @@ pub struct OwnerSettings {
     pub models: Vec<String>,
     /// The most that calls may cost, in each period of `budget_duration`.
     pub max_budget: Option<Money>,
+    /// The spend above which the operator is warned in the log; calls are still allowed.
+    pub soft_budget: Option<Money>,
     /// How often the spend is reset to zero; never by default.
     pub budget_duration: Option<Period>,
     /// Requests per minute.

@@ -37,6 +37,7 @@ impl Owners {
         let budget = budget_statement(
             &BudgetId::owner(kind, id),
             settings.max_budget,
+            settings.soft_budget,
             settings.budget_duration,
             self.clock.now(),
         );

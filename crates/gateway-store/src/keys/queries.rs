@@ -200,6 +200,7 @@ impl Keys {
         let budget = budget_statement(
             &BudgetId::key(&key.id),
             settings.max_budget,
+            settings.soft_budget,
             settings.budget_duration,
             key.updated_at,
         );

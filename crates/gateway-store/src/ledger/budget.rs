@@ -23,6 +23,11 @@ impl BudgetId {
         self.0.split(':').next().unwrap_or_default()
     }
 
+    /// Reads what a store wrote.
+    pub(super) fn read(text: &str) -> Self {
+        Self(text.to_owned())
+    }
+
     pub(crate) fn as_str(&self) -> &str {
         &self.0
     }
@@ -58,19 +63,20 @@ impl Charge {
     }
 }
 
-/// Creates a budget, or changes its maximum and period. A new period begins now.
+/// Creates a budget, or changes its limits and period. A new period begins now.
 pub(crate) fn budget_statement(
     id: &BudgetId,
     maximum: Option<Money>,
+    soft: Option<Money>,
     period: Option<Period>,
     now: Timestamp,
 ) -> Statement {
     let length = period.map(Period::duration);
     let millis = length.map(|length| i64::try_from(length.as_millis()).unwrap_or(i64::MAX));
     let reset_at = length.map(|length| now.after(length).as_millis());
-    let put = "INSERT INTO gateway_budgets (id, max_spend, period, reset_at, spent) \
-               VALUES (?1, ?2, ?3, ?4, 0) ON CONFLICT (id) DO UPDATE SET \
-               max_spend = excluded.max_spend, period = excluded.period, \
+    let put = "INSERT INTO gateway_budgets (id, max_spend, period, reset_at, spent, \
+               soft_spend) VALUES (?1, ?2, ?3, ?4, 0, ?5) ON CONFLICT (id) DO UPDATE SET \
+               max_spend = excluded.max_spend, soft_spend = excluded.soft_spend, period = excluded.period, \
                reset_at = CASE WHEN gateway_budgets.period = excluded.period \
                THEN gateway_budgets.reset_at ELSE excluded.reset_at END";
     Statement::new(put)
@@ -78,4 +84,5 @@ pub(crate) fn budget_statement(
         .with(maximum.map(Money::nanos))
         .with(millis)
         .with(reset_at)
+        .with(soft.map(Money::nanos))
 }

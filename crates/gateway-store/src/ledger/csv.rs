@@ -53,6 +53,7 @@ fn fields(record: &UsageRecord) -> [String; HEADER.len()] {
         record.is_streamed.to_string(),
         record.is_estimated.to_string(),
         record.attempts.to_string(),
+        record.has_price.to_string(),
     ]
 }
 
@@ -68,7 +69,7 @@ fn failed(error: impl std::error::Error + Send + Sync + 'static) -> Error {
     Error::new(ErrorKind::Internal, "the CSV cannot be written").with_source(error)
 }
 
-const HEADER: [&str; 26] = [
+const HEADER: [&str; 27] = [
     "request_id",
     "started_at",
     "duration_ms",
@@ -95,6 +96,7 @@ const HEADER: [&str; 26] = [
     "is_streamed",
     "is_estimated",
     "attempts",
+    "has_price",
 ];
 
 #[cfg(test)]

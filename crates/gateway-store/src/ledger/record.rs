@@ -52,6 +52,8 @@ pub struct UsageRecord {
     pub predict_ms: Option<u64>,
     /// The cost.
     pub cost: Money,
+    /// Whether the price is known. If not, the cost is 0.
+    pub has_price: bool,
     /// How the request ended.
     pub outcome: UsageOutcome,
     /// Whether the reply was streamed.
@@ -118,6 +120,7 @@ impl UsageRecord {
             reasoning_tokens: 0,
             predict_ms: None,
             cost: Money::ZERO,
+            has_price: true,
             outcome: UsageOutcome::default(),
             is_streamed: false,
             is_estimated: false,
@@ -206,6 +209,7 @@ impl UsageRecord {
             self.is_streamed.into(),
             self.is_estimated.into(),
             i64::from(self.attempts).into(),
+            self.has_price.into(),
         ]
     }
 
@@ -248,6 +252,7 @@ impl UsageRecord {
             is_streamed: row.int(24)? != 0,
             is_estimated: row.int(25)? != 0,
             attempts: u32::try_from(row.int(26)?).map_err(|_| unreadable())?,
+            has_price: row.int(27)? != 0,
         })
     }
 }
@@ -279,7 +284,7 @@ pub(super) fn insert<'r>(records: impl Iterator<Item = &'r UsageRecord>, batch: 
 }
 
 /// The columns of `gateway_usage`.
-pub(super) const COLUMNS: [&str; 27] = [
+pub(super) const COLUMNS: [&str; 28] = [
     "request_id",
     "batch",
     "started_at",
@@ -307,6 +312,7 @@ pub(super) const COLUMNS: [&str; 27] = [
     "is_streamed",
     "is_estimated",
     "attempts",
+    "has_price",
 ];
 
 /// The longest text, in bytes.

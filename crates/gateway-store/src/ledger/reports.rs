@@ -2,8 +2,8 @@ use std::time::{Duration, UNIX_EPOCH};
 
 use serde::Serialize;
 
-use super::UsageRecord;
 use super::record::COLUMNS;
+use super::{BudgetId, UsageRecord, statements};
 use crate::sql::{Batch, Database, Row, Statement, Value, unreadable};
 use crate::{Error, Money, Result, Store, Timestamp};
 
@@ -123,6 +123,8 @@ pub struct SpendRow {
     pub cost: Money,
     /// The part of the cost that is estimated.
     pub estimated_cost: Money,
+    /// The number of requests whose price is not known.
+    pub unpriced_requests: u64,
 }
 
 impl Reports {
@@ -184,6 +186,19 @@ impl Reports {
             return Err(Error::invalid(message));
         }
         rows.iter().map(|row| spend_row(by, row)).collect()
+    }
+
+    /// The budgets whose spend is above their `soft_budget`, and their spend: at most 1,000.
+    ///
+    /// # Errors
+    /// Those of the database.
+    pub async fn soft_exceeded(&self) -> Result<Vec<(BudgetId, Money)>> {
+        let rows = self.database.rows(Statement::new(statements::SOFT)).await?;
+        let read = |row: &Row| {
+            let id = BudgetId::read(row.text(0)?);
+            Ok((id, Money::from_nanos(row.int(1)?)))
+        };
+        rows.iter().map(read).collect()
     }
 
     /// Deletes at most 10,000 records of requests before a moment, and returns how many it
@@ -279,6 +294,7 @@ fn spend_row(by: &[SpendBy], row: &Row) -> Result<SpendRow> {
         reasoning_tokens: count(4)?,
         cost: money(5)?,
         estimated_cost: money(6)?,
+        unpriced_requests: count(7)?,
     })
 }
 
@@ -299,7 +315,8 @@ const MOST_GROUPS: i64 = 10_000;
 const SUMS: &str = "COUNT(*), CAST(SUM(input_tokens) AS BIGINT), \
     CAST(SUM(cached_tokens) AS BIGINT), CAST(SUM(output_tokens) AS BIGINT), \
     CAST(SUM(reasoning_tokens) AS BIGINT), CAST(SUM(cost) AS BIGINT), \
-    CAST(SUM(CASE WHEN is_estimated = 1 THEN cost ELSE 0 END) AS BIGINT)";
+    CAST(SUM(CASE WHEN is_estimated = 1 THEN cost ELSE 0 END) AS BIGINT), \
+    CAST(SUM(CASE WHEN has_price = 0 THEN 1 ELSE 0 END) AS BIGINT)";
 
 #[cfg(test)]
 mod tests {

@@ -115,6 +115,10 @@ pub(super) fn due(now: Timestamp) -> Statement {
     Statement::new(select).with(now.as_millis())
 }
 
+/// The budgets whose spend is above their soft limit.
+pub(super) const SOFT: &str = "SELECT id, spent, reset_at FROM gateway_budgets \
+    WHERE soft_spend IS NOT NULL AND spent > soft_spend ORDER BY id LIMIT 1000";
+
 /// Begins the next period of a budget, unless another replica did.
 pub(super) fn reset(budget: &str, reset_at: i64, next: i64) -> Statement {
     let update = "UPDATE gateway_budgets SET spent = 0, reset_at = ?3 \

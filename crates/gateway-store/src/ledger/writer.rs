@@ -1,5 +1,6 @@
 //! The task that asks for leases and writes records.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,7 +11,7 @@ use tokio::time::{Instant, sleep_until};
 use super::reservation::Hold;
 use super::statements::{self, FIRST_GRANT, HEARTBEAT, Headroom};
 use super::{Charge, LedgerOptions, Page, SharedBook, exceeded};
-use crate::sql::{Batch, Database, Outcome};
+use crate::sql::{Batch, Database, Outcome, Statement};
 use crate::{Clock, Error, ErrorKind, Money, Result, Store, Timestamp, id};
 
 /// The most records of one batch.
@@ -52,6 +53,8 @@ pub(super) struct Writer {
     backoff: Duration,
     /// The most records of the next batch: one after a batch that the database rejected.
     limit: usize,
+    /// The soft budgets that the log has a warning of, and the ends of their periods.
+    warned: BTreeSet<(String, Option<i64>)>,
 }
 
 impl Writer {
@@ -70,6 +73,7 @@ impl Writer {
             heartbeat_due: Timestamp::default(),
             backoff: Duration::ZERO,
             limit: BATCH,
+            warned: BTreeSet::new(),
         };
         writer.register().await?;
         Ok(writer)
@@ -277,7 +281,7 @@ impl Writer {
         Ok(())
     }
 
-    async fn run_housekeeping(&self) {
+    async fn run_housekeeping(&mut self) {
         let now = self.clock.now();
         self.book.lock().tidy(now);
         if !self.backoff.is_zero() {
@@ -286,6 +290,23 @@ impl Writer {
         // The database reports its outages; all of this is done again a second later.
         let _ = self.reset_budgets(now).await;
         let _ = self.database.run(statements::sweep(now)).await;
+        let _ = self.warn_of_soft_budgets().await;
+    }
+
+    /// Warns once of each soft budget in each of its periods.
+    async fn warn_of_soft_budgets(&mut self) -> Result<()> {
+        let rows = self.database.rows(Statement::new(statements::SOFT)).await?;
+        let mut exceeded = BTreeSet::new();
+        for row in &rows {
+            let budget = (row.text(0)?.to_owned(), row.opt_int(2)?);
+            if !self.warned.contains(&budget) {
+                let spend = Money::from_nanos(row.int(1)?).to_string();
+                tracing::warn!(budget = budget.0, spend, "a soft budget is exceeded");
+            }
+            exceeded.insert(budget);
+        }
+        self.warned = exceeded;
+        Ok(())
     }
 
     async fn reset_budgets(&self, now: Timestamp) -> Result<()> {

@@ -204,7 +204,7 @@ impl Shared {
 
 /// Which database a URL names.
 #[derive(Debug)]
-enum Target {
+pub(crate) enum Target {
     Sqlite(Place),
     #[cfg(feature = "postgres")]
     Postgres(Box<tokio_postgres::Config>),
@@ -212,7 +212,7 @@ enum Target {
 
 impl Target {
     /// Reads `sqlite::memory:`, `sqlite:PATH`, `sqlite://PATH` or `postgres://…`.
-    fn parse(url: &str) -> Result<Self> {
+    pub(crate) fn parse(url: &str) -> Result<Self> {
         if let Some(path) = url.strip_prefix("sqlite:") {
             let path = path.strip_prefix("//").unwrap_or(path);
             return match path {
@@ -234,7 +234,7 @@ impl Target {
 #[cfg(feature = "postgres")]
 fn postgres(url: &str) -> Result<Target> {
     // The parser's own message may quote parts of the URL, and so the password.
-    let config: tokio_postgres::Config = url.parse().map_err(|_| {
+    let config: tokio_postgres::Config = without_prisma(url).parse().map_err(|_| {
         invalid(
             "`database_url` is not a PostgreSQL URL: write postgres://USER:PASSWORD@HOST/DATABASE, \
              with special characters of the password percent-encoded",
@@ -248,12 +248,27 @@ fn postgres(url: &str) -> Result<Target> {
     Ok(Target::Postgres(Box::new(config)))
 }
 
+/// Removes the parameters of Prisma, LiteLLM's database library, which the parser rejects.
+#[cfg(feature = "postgres")]
+fn without_prisma(url: &str) -> String {
+    const PRISMA: [&str; 4] = ["connection_limit", "pgbouncer", "pool_timeout", "schema"];
+    let Some((place, parameters)) = url.split_once('?') else {
+        return url.to_owned();
+    };
+    let is_kept = |parameter: &&str| !PRISMA.contains(&parameter.split('=').next().unwrap_or(""));
+    let kept: Vec<_> = parameters.split('&').filter(is_kept).collect();
+    match kept.as_slice() {
+        [] => place.to_owned(),
+        kept => format!("{place}?{}", kept.join("&")),
+    }
+}
+
 #[cfg(not(feature = "postgres"))]
 fn postgres(_: &str) -> Result<Target> {
     Err(Error::new(
         ErrorKind::Unsupported,
-        "this program was built without PostgreSQL: build it with the feature `postgres`, or use \
-         sqlite:PATH",
+        "this program was built without PostgreSQL: run `cargo build --release -p polyllm-cli \
+         --features postgres`, or use sqlite:PATH",
     ))
 }
 

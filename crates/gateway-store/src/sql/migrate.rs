@@ -5,7 +5,10 @@ use crate::{Error, ErrorKind, Result, Timestamp};
 
 /// The migrations, oldest first. The version of a migration is its place in the list, from 1. A
 /// migration that was released must not be changed.
-const MIGRATIONS: &[&str] = &[include_str!("../migrations/0001_start.sql")];
+const MIGRATIONS: &[&str] = &[
+    include_str!("../migrations/0001_start.sql"),
+    include_str!("../migrations/0002_prices_and_soft_budgets.sql"),
+];
 
 /// The tables that a complete schema has.
 const TABLES: &[&str] = &[

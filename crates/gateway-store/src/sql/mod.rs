@@ -11,7 +11,7 @@ use std::borrow::Cow;
 
 use crate::{Error, ErrorKind, Result};
 
-pub(crate) use self::database::Database;
+pub(crate) use self::database::{Database, Target};
 
 /// What a column or a parameter holds.
 #[derive(Clone, Debug, PartialEq)]

@@ -7,6 +7,7 @@
 mod accumulate;
 mod assistant;
 mod blocks;
+mod cut;
 mod document;
 mod error;
 mod ids;

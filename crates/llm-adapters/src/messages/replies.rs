@@ -16,6 +16,7 @@ pub struct MessagesReplies {
     /// Whether only the first tool call is passed on.
     pub(super) single_call: bool,
     pub(super) names_natural_ends: bool,
+    pub(super) local_stops: bool,
     pub(super) input_tokens: u64,
     pub(super) max_held_bytes: usize,
 }
@@ -28,6 +29,7 @@ impl MessagesReplies {
             stop_sequences: request.stop_sequences.clone().unwrap_or_default(),
             single_call: false,
             names_natural_ends: false,
+            local_stops: false,
             input_tokens: 0,
             max_held_bytes: MAX_HELD_BYTES,
         }
@@ -58,6 +60,12 @@ impl MessagesReplies {
     pub fn with_named_natural_ends(mut self, named: bool) -> Self {
         self.names_natural_ends = named;
         self
+    }
+
+    /// Whether the text is ended at stop sequences, which needs a streamed reply; see
+    /// [`MessagesAdapter::with_local_stops`](super::MessagesAdapter::with_local_stops).
+    pub fn has_local_stops(&self) -> bool {
+        self.local_stops
     }
 
     /// Sets an estimate of the prompt's tokens, for the start of a stream and for upstreams that do

@@ -22,6 +22,7 @@ pub struct MessagesAdapter {
     inline_system: InlineSystem,
     anthropic_tools: AnthropicTools,
     files: bool,
+    local_stops: bool,
 }
 
 /// What becomes of system messages between other messages.
@@ -85,6 +86,17 @@ impl MessagesAdapter {
         self
     }
 
+    /// Does not send stop sequences upstream, but ends the text at them.
+    ///
+    /// The message then reports them for every engine: few engines tell a stop sequence from a
+    /// natural end. The caller has to stream the reply, and to cancel it when
+    /// [`MessagesStream::is_cut`](super::MessagesStream::is_cut) is true, since the model goes on;
+    /// its usage is then estimated.
+    pub fn with_local_stops(mut self, local: bool) -> Self {
+        self.local_stops = local;
+        self
+    }
+
     /// Converts a request.
     ///
     /// # Errors
@@ -107,7 +119,8 @@ impl MessagesAdapter {
         }
         let mut ignored = Ignored::default();
         check_members(&request, &mut ignored)?;
-        let replies = MessagesReplies::new(&request);
+        let mut replies = MessagesReplies::new(&request);
+        replies.local_stops = self.local_stops;
         let (chat, single_call, is_prefill) = self.chat(request, &mut ignored)?;
         Ok(MessagesExchange {
             chat,
@@ -161,7 +174,9 @@ impl MessagesAdapter {
         if let Some(top_k) = request.top_k {
             chat.extra.insert("top_k".to_owned(), number(top_k));
         }
-        chat.stop = stops(request.stop_sequences.unwrap_or_default());
+        if !self.local_stops {
+            chat.stop = stops(request.stop_sequences.unwrap_or_default());
+        }
         chat.user = request
             .metadata
             .and_then(|mut metadata| user(&mut metadata, ignored));

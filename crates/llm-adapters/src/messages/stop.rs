@@ -34,6 +34,12 @@ impl Ending {
         }
     }
 
+    /// Records the stop sequence that was found in the text.
+    pub(super) fn cut(&mut self, sequence: String) {
+        self.finish = Some(FinishReason::Stop);
+        self.matched = Some(sequence);
+    }
+
     /// Whether there was a finish reason.
     pub(super) fn is_finished(&self) -> bool {
         self.finish.is_some()

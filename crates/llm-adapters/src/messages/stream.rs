@@ -6,6 +6,7 @@ use llm_types::messages::{MessagesError, MessagesEvent, MessagesResponse};
 use llm_types::{ChatChunk, Delta, Field, ToolCallDelta, Usage};
 
 use super::blocks::Blocks;
+use super::cut::Cut;
 use super::replies::MessagesReplies;
 use super::stop::Ending;
 use super::{ids, usage};
@@ -31,6 +32,8 @@ pub struct MessagesStream {
     ending: Ending,
     usage: Option<Usage>,
     output: TokenEstimate,
+    cut: Cut,
+    is_cut: bool,
     events: Vec<MessagesEvent>,
 }
 
@@ -43,7 +46,13 @@ enum Phase {
 
 impl MessagesStream {
     pub(super) fn new(replies: MessagesReplies) -> Self {
+        let stops = match replies.local_stops {
+            true => replies.stop_sequences.clone(),
+            false => Vec::new(),
+        };
         Self {
+            cut: Cut::new(stops),
+            is_cut: false,
             replies,
             phase: Phase::Waiting,
             ending: Ending::default(),
@@ -66,9 +75,15 @@ impl MessagesStream {
         if let Phase::Open(blocks) = &mut self.phase {
             for choice in chunk.choices {
                 // Other choices cannot be requested.
-                if choice.index == 0 {
+                if choice.index == 0 && !self.is_cut {
                     self.ending.add(&choice);
-                    push_delta(blocks, choice.delta, &mut self.ending, &mut self.output);
+                    let mut sink = Sink {
+                        blocks,
+                        ending: &mut self.ending,
+                        output: &mut self.output,
+                        cut: &mut self.cut,
+                    };
+                    self.is_cut = sink.push(choice.delta);
                 }
             }
             blocks.write(&mut self.events);
@@ -78,7 +93,7 @@ impl MessagesStream {
             }
             if is_too_long {
                 self.close_with(too_long());
-            } else if self.ending.is_finished() && self.usage.is_some() {
+            } else if self.is_cut || self.ending.is_finished() && self.usage.is_some() {
                 self.close();
             }
         }
@@ -109,6 +124,12 @@ impl MessagesStream {
         matches!(self.phase, Phase::Open(_)).then(MessagesEvent::ping)
     }
 
+    /// Whether a stop sequence was found in the text, which ended the message; see
+    /// [`with_local_stops`](super::MessagesAdapter::with_local_stops).
+    pub fn is_cut(&self) -> bool {
+        self.is_cut
+    }
+
     /// Whether the last event was returned.
     pub fn is_closed(&self) -> bool {
         matches!(self.phase, Phase::Closed)
@@ -136,6 +157,10 @@ impl MessagesStream {
         let Phase::Open(mut blocks) = std::mem::replace(&mut self.phase, Phase::Closed) else {
             return;
         };
+        let rest = self.cut.take();
+        if !rest.is_empty() {
+            blocks.push_text(rest);
+        }
         blocks.finish(&mut self.events);
         let delta = self.ending.delta(&self.replies, blocks.has_calls());
         let usage = match &self.usage {
@@ -154,42 +179,73 @@ impl MessagesStream {
     }
 }
 
-/// Adds what a chunk has, in the order in which models write it.
-fn push_delta(blocks: &mut Blocks, delta: Delta, ending: &mut Ending, output: &mut TokenEstimate) {
-    let Delta {
-        content,
-        refusal,
-        reasoning,
-        reasoning_content,
-        tool_calls,
-        function_call,
-        ..
-    } = delta;
-    let some = |text: Field<String>| text.into_value().filter(|text| !text.is_empty());
-    if let Some(text) = some(reasoning_content).or_else(|| some(reasoning)) {
-        output.add(&text);
-        blocks.push_thinking(text);
-    }
-    if let Some(text) = some(content) {
-        output.add(&text);
-        blocks.push_text(text);
-    }
-    if let Some(text) = some(refusal) {
-        output.add(&text);
-        ending.is_refusal = true;
-        blocks.push_text(text);
-    }
-    let mut calls = tool_calls.into_value().unwrap_or_default();
-    if let Field::Value(function) = function_call {
-        let mut call = ToolCallDelta::default();
-        call.function = Field::Value(function);
-        calls.push(call);
-    }
-    for call in calls {
-        if let Some(function) = call.function.value() {
-            output.add(function.arguments.as_str().unwrap_or_default());
+/// What the deltas of a stream are added to.
+struct Sink<'a> {
+    blocks: &'a mut Blocks,
+    ending: &'a mut Ending,
+    output: &'a mut TokenEstimate,
+    cut: &'a mut Cut,
+}
+
+impl Sink<'_> {
+    /// Adds what a chunk has, in the order in which models write it. Returns whether a stop sequence
+    /// ends the message.
+    fn push(&mut self, delta: Delta) -> bool {
+        let Self {
+            blocks,
+            ending,
+            output,
+            cut,
+        } = self;
+        let Delta {
+            content,
+            refusal,
+            reasoning,
+            reasoning_content,
+            tool_calls,
+            function_call,
+            ..
+        } = delta;
+        let some = |text: Field<String>| text.into_value().filter(|text| !text.is_empty());
+        if let Some(text) = some(reasoning_content).or_else(|| some(reasoning)) {
+            output.add(&text);
+            blocks.push_thinking(text);
         }
-        blocks.push_call(call);
+        if let Some(text) = some(content) {
+            output.add(&text);
+            let (text, stop) = cut.push(text);
+            if !text.is_empty() {
+                blocks.push_text(text);
+            }
+            if let Some(stop) = stop {
+                ending.cut(stop);
+                return true;
+            }
+        }
+        if let Some(text) = some(refusal) {
+            output.add(&text);
+            ending.is_refusal = true;
+            blocks.push_text(text);
+        }
+        let mut calls = tool_calls.into_value().unwrap_or_default();
+        if let Field::Value(function) = function_call {
+            let mut call = ToolCallDelta::default();
+            call.function = Field::Value(function);
+            calls.push(call);
+        }
+        if !calls.is_empty() {
+            let rest = cut.take();
+            if !rest.is_empty() {
+                blocks.push_text(rest);
+            }
+        }
+        for call in calls {
+            if let Some(function) = call.function.value() {
+                output.add(function.arguments.as_str().unwrap_or_default());
+            }
+            blocks.push_call(call);
+        }
+        false
     }
 }
 

@@ -8,6 +8,7 @@ use llm_types::responses::{
 use llm_types::{Content, ContentPart, Field, Message, Role, ToolCall};
 use serde_json::json;
 
+use super::items::PLAIN;
 use super::tool_names::chat_name;
 use super::{ids, parts};
 use crate::error::{Error, excerpt};
@@ -134,12 +135,17 @@ impl Conversation<'_> {
         Ok(())
     }
 
-    /// The text, or else the summary. Encrypted reasoning is ignored: this crate encrypts none.
+    /// The text, or else the summary, or else the text in `encrypted_content` if this crate wrote it.
     fn add_reasoning(&mut self, item: ReasoningItem) {
         let content = item.content.value().map(|parts| parts::texts(parts));
         let text = content
             .filter(|text| !text.is_empty())
             .unwrap_or_else(|| parts::texts(&item.summary));
+        let plain = item.encrypted_content.as_str();
+        let text = match plain.and_then(|text| text.strip_prefix(PLAIN)) {
+            Some(plain) if text.is_empty() => plain.to_owned(),
+            _ => text,
+        };
         if text.is_empty() {
             if item.encrypted_content.is_value() {
                 self.ignored.add("reasoning.encrypted_content");

@@ -36,7 +36,11 @@ pub(super) struct Entry {
 
 #[derive(Debug)]
 enum Kind {
-    Reasoning(String),
+    Reasoning {
+        text: String,
+        /// Whether the item has the text also as `encrypted_content`.
+        is_encrypted: bool,
+    },
     /// The parts; the last one is open.
     Message(Vec<ItemPart>),
     Function {
@@ -53,15 +57,21 @@ enum Kind {
 }
 
 impl Entry {
-    pub(super) fn reasoning(id: String, output_index: u32, events: &mut Events) -> Self {
-        let this = Self::new(id, output_index, Kind::Reasoning(String::new()));
+    pub(super) fn reasoning(
+        id: String,
+        output_index: u32,
+        is_encrypted: bool,
+        events: &mut Events,
+    ) -> Self {
+        let kind = Kind::Reasoning {
+            text: String::new(),
+            is_encrypted,
+        };
+        let this = Self::new(id, output_index, kind);
         this.added(events);
-        this.part_event(
-            "response.content_part.added",
-            0,
-            ItemPart::reasoning_text(""),
-            events,
-        );
+        let mut event = this.summary_event("response.reasoning_summary_part.added");
+        event.part = Some(ItemPart::summary_text(""));
+        events.push(event);
         this
     }
 
@@ -98,21 +108,24 @@ impl Entry {
     }
 
     pub(super) fn is_reasoning(&self) -> bool {
-        matches!(self.kind, Kind::Reasoning(_))
+        matches!(self.kind, Kind::Reasoning { .. })
     }
 
     pub(super) fn call_id(&self) -> Option<&str> {
         match &self.kind {
             Kind::Function { call_id, .. } | Kind::Custom { call_id, .. } => Some(call_id),
-            Kind::Reasoning(_) | Kind::Message(_) => None,
+            Kind::Reasoning { .. } | Kind::Message(_) => None,
         }
     }
 
-    /// Adds a piece of reasoning.
+    /// Adds a piece of reasoning. It is sent as a summary: clients such as the AI SDK read no other
+    /// form, and OpenAI and the Open Responses specification have the same names for it.
     pub(super) fn push_reasoning(&mut self, delta: String, events: &mut Events) {
-        if let Kind::Reasoning(text) = &mut self.kind {
+        if let Kind::Reasoning { text, .. } = &mut self.kind {
             text.push_str(&delta);
-            self.delta_event("response.reasoning_text.delta", Some(0), delta, events);
+            let mut event = self.summary_event("response.reasoning_summary_text.delta");
+            event.delta = Some(delta);
+            events.push(event);
         }
     }
 
@@ -161,7 +174,7 @@ impl Entry {
                 input.push_str(&delta);
                 ("response.custom_tool_call_input.delta", delta)
             }
-            Kind::Reasoning(_) | Kind::Message(_) => return,
+            Kind::Reasoning { .. } | Kind::Message(_) => return,
         };
         if !delta.is_empty() {
             self.delta_event(type_, None, delta, events);
@@ -174,14 +187,14 @@ impl Entry {
             return;
         }
         match &self.kind {
-            Kind::Reasoning(text) => {
+            Kind::Reasoning { text, .. } => {
                 let text = text.clone();
-                let mut event = self.event("response.reasoning_text.done");
-                event.content_index = Some(0);
+                let mut event = self.summary_event("response.reasoning_summary_text.done");
                 event.text = Some(text.clone());
                 events.push(event);
-                let part = ItemPart::reasoning_text(text);
-                self.part_event("response.content_part.done", 0, part, events);
+                let mut event = self.summary_event("response.reasoning_summary_part.done");
+                event.part = Some(ItemPart::summary_text(text));
+                events.push(event);
             }
             Kind::Message(parts) => {
                 if parts.is_empty() {
@@ -218,7 +231,7 @@ impl Entry {
     fn added(&self, events: &mut Events) {
         let mut item = self.item(ItemStatus::InProgress);
         if let Item::Reasoning(item) = &mut item {
-            item.content = Field::Absent;
+            item.summary.clear();
             item.encrypted_content = Field::Absent;
         }
         self.item_event("response.output_item.added", item, events);
@@ -320,10 +333,12 @@ impl Entry {
     fn item(&self, status: ItemStatus) -> Item {
         let id = self.id.clone();
         match &self.kind {
-            Kind::Reasoning(text) => {
+            Kind::Reasoning { text, is_encrypted } => {
                 let mut item = ReasoningItem::new(id, status);
-                item.content = Field::Value(vec![ItemPart::reasoning_text(text.clone())]);
-                item.encrypted_content = Field::Null;
+                if *is_encrypted {
+                    item.encrypted_content = Field::Value(format!("{PLAIN}{text}"));
+                }
+                item.summary = vec![ItemPart::summary_text(text.clone())];
                 Item::Reasoning(item)
             }
             Kind::Message(parts) => Item::Message(MessageItem::output(id, parts.clone(), status)),
@@ -358,6 +373,13 @@ impl Entry {
         event
     }
 
+    /// An event of a summary, which has one part.
+    fn summary_event(&self, type_: &str) -> ResponsesEvent {
+        let mut event = self.event(type_);
+        event.summary_index = Some(0);
+        event
+    }
+
     fn delta_event(
         &self,
         type_: &str,
@@ -385,3 +407,7 @@ impl Entry {
         events.push(event);
     }
 }
+
+/// The beginning of this crate's `encrypted_content`, which is not encrypted: without a store, the
+/// AI SDK drops reasoning that has none.
+pub(super) const PLAIN: &str = "plain.";

@@ -5,6 +5,7 @@ use llm_types::{ToolCallDelta, Value};
 
 use super::ids;
 use super::items::{Entry, Events};
+use super::replies::ResponsesReplies;
 use super::tool_names::ToolNames;
 
 /// The items of a response under construction.
@@ -17,6 +18,7 @@ pub(super) struct Output {
     base: String,
     names: ToolNames,
     single_call: bool,
+    is_encrypted: bool,
     entries: Vec<Entry>,
     /// Whether the last entry is open reasoning or an open message.
     is_open: bool,
@@ -45,11 +47,13 @@ enum CallState {
 }
 
 impl Output {
-    pub(super) fn new(base: String, names: ToolNames, single_call: bool) -> Self {
+    /// An empty output; takes the names out of the replies.
+    pub(super) fn new(base: String, replies: &mut ResponsesReplies) -> Self {
         Self {
             base,
-            names,
-            single_call,
+            names: std::mem::take(&mut replies.names),
+            single_call: replies.single_call,
+            is_encrypted: replies.is_encrypted,
             entries: Vec::new(),
             is_open: false,
             calls: Vec::new(),
@@ -69,7 +73,7 @@ impl Output {
         if !self.last_is_open(true) {
             self.close_open(events);
             let (id, index) = self.next("rs");
-            self.open(Entry::reasoning(id, index, events));
+            self.open(Entry::reasoning(id, index, self.is_encrypted, events));
         }
         if let Some(entry) = self.entries.last_mut() {
             entry.push_reasoning(text, events);

@@ -3,7 +3,7 @@
 use llm_types::responses::{ResponsesRequest, ResponsesResponse, ResponsesStatus};
 use llm_types::{ChatResponse, Field, Value};
 
-use super::request::LOGPROBS;
+use super::request::{ENCRYPTED, LOGPROBS};
 use super::stream::ResponsesStream;
 use super::tool_names::ToolNames;
 use super::tools::Tools;
@@ -19,6 +19,8 @@ pub struct ResponsesReplies {
     /// Whether only the first tool call is passed on.
     pub(super) single_call: bool,
     pub(super) logprobs: bool,
+    /// Whether reasoning has `encrypted_content`.
+    pub(super) is_encrypted: bool,
     pub(super) input_tokens: u64,
     pub(super) max_output_bytes: usize,
 }
@@ -34,11 +36,8 @@ impl ResponsesReplies {
             id: None,
             names: tools.names.clone(),
             single_call: tools.tools.is_some() && request.parallel_tool_calls == Some(false),
-            logprobs: request
-                .include
-                .iter()
-                .flatten()
-                .any(|name| name == LOGPROBS),
+            logprobs: includes(request, LOGPROBS),
+            is_encrypted: includes(request, ENCRYPTED),
             input_tokens: 0,
             max_output_bytes: MAX_OUTPUT_BYTES,
         }
@@ -109,6 +108,14 @@ impl ResponsesReplies {
     pub fn stream(&self) -> ResponsesStream {
         ResponsesStream::new(self.clone())
     }
+}
+
+fn includes(request: &ResponsesRequest, name: &str) -> bool {
+    request
+        .include
+        .iter()
+        .flatten()
+        .any(|member| member == name)
 }
 
 const MAX_OUTPUT_BYTES: usize = 32 << 20;

@@ -187,8 +187,7 @@ fn check_members(request: &ResponsesRequest, ignored: &mut Ignored) -> Result<()
         }
     }
     for include in request.include.iter().flatten() {
-        // Reasoning is sent as text, which comes back without a store.
-        if include != LOGPROBS && include != "reasoning.encrypted_content" {
+        if include != LOGPROBS && include != ENCRYPTED {
             ignored.add(&format!("include:{include}"));
         }
     }
@@ -196,13 +195,11 @@ fn check_members(request: &ResponsesRequest, ignored: &mut Ignored) -> Result<()
     Ok(())
 }
 
-/// Only the effort: summaries are not made, and upstreams do not know the object.
+/// Only the effort: upstreams do not know the object. All reasoning is sent in the place of its
+/// summary, whether or not the client asked for one.
 fn effort(config: Option<ReasoningConfig>, ignored: &mut Ignored) -> Option<ReasoningEffort> {
     let config = config?;
     ignored.add_members(&config.extra);
-    if config.summary.is_value() {
-        ignored.add("reasoning.summary");
-    }
     config.effort.into_value().map(format::chat_effort)
 }
 
@@ -254,4 +251,5 @@ fn json_schema(format: TextFormat) -> Result<ResponseFormat, Error> {
     Ok(converted)
 }
 
+pub(super) const ENCRYPTED: &str = "reasoning.encrypted_content";
 pub(super) const LOGPROBS: &str = "message.output_text.logprobs";

@@ -138,8 +138,7 @@ impl ResponsesStream {
         self.created_at = created_at;
         let base = ids::base(self.replies.id.as_deref().unwrap_or(chat_id));
         let id = format!("resp_{base}");
-        let names = std::mem::take(&mut self.replies.names);
-        let output = Box::new(Output::new(base, names, self.replies.single_call));
+        let output = Box::new(Output::new(base, &mut self.replies));
         for type_ in ["response.created", "response.in_progress"] {
             let response = self.response(&id, ResponsesStatus::InProgress);
             self.push_response(type_, response);

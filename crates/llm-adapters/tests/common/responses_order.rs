@@ -55,22 +55,26 @@ impl ResponsesOrder {
         assert_eq!(event.item_id.as_ref(), Some(&item.id), "ids do not change");
         let part = event
             .content_index
+            .or(event.summary_index)
             .map(|part| usize::try_from(part).unwrap());
         match (event.type_.as_str(), part) {
-            ("response.content_part.added", Some(part)) => {
+            (
+                "response.content_part.added" | "response.reasoning_summary_part.added",
+                Some(part),
+            ) => {
                 assert_eq!(part, item.parts.len());
                 assert!(item.parts.iter().all(|(_, ended)| *ended));
                 assert_eq!(event.part.as_ref().unwrap().as_text(), Some(""));
                 item.parts.push((String::new(), false));
             }
-            ("response.content_part.done", Some(part)) => {
+            ("response.content_part.done" | "response.reasoning_summary_part.done", Some(part)) => {
                 let text = event.part.as_ref().unwrap().as_text().unwrap();
                 assert_eq!((text, true), (&*item.parts[part].0, item.parts[part].1));
             }
             (
                 "response.output_text.delta"
                 | "response.refusal.delta"
-                | "response.reasoning_text.delta",
+                | "response.reasoning_summary_text.delta",
                 Some(part),
             ) => {
                 assert!(!item.parts[part].1, "a delta is in an open part");
@@ -79,7 +83,7 @@ impl ResponsesOrder {
             (
                 "response.output_text.done"
                 | "response.refusal.done"
-                | "response.reasoning_text.done",
+                | "response.reasoning_summary_text.done",
                 Some(part),
             ) => {
                 let whole = event.text.as_ref().or(event.refusal.as_ref());
@@ -180,7 +184,7 @@ impl OpenItem {
                 other => panic!("{other:?}"),
             },
             Item::Reasoning(item) => {
-                assert_eq!(texts(item.content.value().unwrap()), streamed);
+                assert_eq!(texts(&item.summary), streamed);
             }
             Item::FunctionCall(item) => {
                 assert_eq!((&item.arguments, true), (&self.input.0, self.input.1));

@@ -12,7 +12,7 @@ use tokio::task::AbortHandle;
 
 use super::bus::{Bus, Publisher};
 use super::signature::{Envelope, Id, Role, SessionSecret, Signer};
-use super::{CoordinatorError, REPEAT_INTERVAL, subjects};
+use super::{CoordinatorError, TIMEOUT, subjects};
 
 /// Sends the messages of one side and receives those of the other side of a session.
 pub(super) struct Channel<T> {
@@ -102,7 +102,7 @@ impl Sender {
         };
         let signed = inner.signer.sign(&envelope, bytes)?;
         let sent = inner.publisher.publish(&inner.subject, signed);
-        match tokio::time::timeout(20 * REPEAT_INTERVAL, sent).await {
+        match tokio::time::timeout(TIMEOUT, sent).await {
             Ok(sent) => sent,
             Err(_) => Err(CoordinatorError::TimedOut("the coordinator".to_owned())),
         }

@@ -89,12 +89,10 @@ impl Leader {
             workers: Vec::new(),
         };
         let end = Instant::now() + patience.min(MAX_PATIENCE);
-        match leader.invite(workers, end, interrupts).await {
-            Ok(()) => {}
-            Err(error) => {
-                leader.stop("too few workers joined").await?;
-                return Err(error);
-            }
+        if let Err(error) = leader.invite(workers, end, interrupts).await {
+            // The first error is the reason; that of a broken connection would hide it.
+            let _ = leader.stop(&error.to_string()).await;
+            return Err(error);
         }
         for at in 0..leader.workers.len() {
             leader.send_plan(leader.workers[at].id).await?;

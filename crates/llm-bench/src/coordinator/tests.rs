@@ -390,3 +390,23 @@ async fn over_redis() {
 async fn over_nats() {
     over("LLM_BENCH_NATS", "test").await;
 }
+
+#[tokio::test(start_paused = true)]
+async fn workers_hear_why_the_leader_stopped() {
+    let (all, mut seen): (All, _) = broadcast::channel(1024);
+    let interrupts = watch::channel(1).1;
+    let bus = Bus::memory(&all, LEADER);
+    let patience = Duration::from_secs(60);
+    let error = Leader::with_bus(bus, "s", &secret(), plan(), 1, patience, interrupts)
+        .await
+        .unwrap_err();
+    assert!(matches!(error, CoordinatorError::Interrupted), "{error}");
+    let mut said = String::new();
+    while let Ok((_, message)) = seen.try_recv() {
+        said.push_str(&String::from_utf8_lossy(&message));
+    }
+    assert!(
+        said.contains("interrupted: the workers were stopped"),
+        "{said}"
+    );
+}

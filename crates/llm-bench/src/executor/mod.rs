@@ -69,6 +69,7 @@ impl Executor {
         let target = self.target(side);
         match request.endpoint {
             Endpoint::Chat => self.chat(target, request, &mut raw, keep_text).await,
+            Endpoint::ChatWhole => self.chat_whole(target, request, &mut raw, keep_text).await,
             Endpoint::Embeddings => self.batch(target, "/embeddings", request, &mut raw).await,
             Endpoint::Rerank => self.batch(target, "/rerank", request, &mut raw).await,
             Endpoint::Prediction => self.prediction(target, request, &mut raw, keep_text).await,
@@ -251,6 +252,7 @@ fn post(
     if let Some(authorization) = target.authorization() {
         headers.insert(header::AUTHORIZATION, authorization.clone());
     }
+    headers.extend(target.headers().clone());
     request
 }
 

@@ -1,7 +1,7 @@
 use crate::executor::{Completion, Executor, RawRecord, post};
 use crate::record::Outcome;
 use crate::request::PreparedRequest;
-use crate::response::{ChatResponse, JsonResponse};
+use crate::response::{ChatResponse, Chunk, JsonResponse};
 use crate::target::ServerTarget;
 
 impl Executor {
@@ -49,6 +49,29 @@ impl Executor {
         }
     }
 
+    /// Measures a chat without a stream: its only chunk is the end of the response.
+    pub(super) async fn chat_whole(
+        &self,
+        target: &ServerTarget,
+        request: &PreparedRequest,
+        raw: &mut RawRecord,
+        keep_text: bool,
+    ) {
+        let answered = self.whole(target, "/chat/completions", request, raw).await;
+        let Some((answer, at)) = answered else { return };
+        match answer.chat() {
+            Ok(chat) => {
+                raw.usage = chat.usage;
+                let weight = u32::try_from(chat.text.len()).unwrap_or(u32::MAX);
+                raw.chunks = vec![Chunk { at, weight }];
+                raw.text = keep_text.then_some(chat.text);
+                let finish_reason = chat.finish_reason;
+                raw.record.outcome = Outcome::Ok { finish_reason };
+            }
+            Err(failure) => raw.record.outcome = Outcome::Failed(failure),
+        }
+    }
+
     /// Measures embeddings or a rerank. The end of the response counts as the first token.
     pub(super) async fn batch(
         &self,
@@ -57,6 +80,26 @@ impl Executor {
         request: &PreparedRequest,
         raw: &mut RawRecord,
     ) {
+        let answered = self.whole(target, endpoint, request, raw).await;
+        let Some((answer, at)) = answered else { return };
+        match answer.usage() {
+            Ok(usage) => {
+                raw.usage = usage;
+                raw.record.first_token_ns = Some(at);
+            }
+            Err(failure) => raw.record.outcome = Outcome::Failed(failure),
+        }
+    }
+
+    /// Sends a request and reads its JSON. Returns it with the time of its end if the status is a
+    /// success.
+    async fn whole(
+        &self,
+        target: &ServerTarget,
+        endpoint: &str,
+        request: &PreparedRequest,
+        raw: &mut RawRecord,
+    ) -> Option<(JsonResponse, u64)> {
         let path = target.path(endpoint);
         let mut answer = JsonResponse::default();
         let send = || post(target, &path, &request.body, "application/json");
@@ -64,25 +107,20 @@ impl Executor {
             .bounded(self.send(target.origin(), send, &mut answer))
             .await;
         raw.record.end_ns = self.clock.now();
+        let mut done = None;
         match ended {
             Completion::Done(sent) => {
                 raw.sent(&sent);
                 raw.record.end_ns = sent.end_ns;
-                let usage = match answer.head.failure() {
-                    Some(failure) => Err(failure),
-                    None => answer.usage(),
-                };
-                match usage {
-                    Ok(usage) => {
-                        raw.usage = usage;
-                        raw.record.first_token_ns = Some(sent.end_ns);
-                    }
-                    Err(failure) => raw.record.outcome = Outcome::Failed(failure),
+                match answer.head.failure() {
+                    Some(failure) => raw.record.outcome = Outcome::Failed(failure),
+                    None => done = Some(sent.end_ns),
                 }
             }
             Completion::Failed(failure) => raw.record.outcome = Outcome::Failed(failure),
             Completion::Cancelled => raw.record.outcome = Outcome::Cancelled,
         }
         raw.head(&answer.head);
+        Some((answer, done?))
     }
 }

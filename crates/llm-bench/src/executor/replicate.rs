@@ -339,13 +339,13 @@ fn get(
     address(&mut request, origin, path);
     let headers = request.headers_mut();
     headers.insert(header::ACCEPT, HeaderValue::from_static(accept));
-    let trusted = origin == target.origin()
-        || (origin.tls
-            && [".replicate.com", ".replicate.net"]
-                .iter()
-                .any(|end| origin.host.ends_with(end)));
+    let trusted =
+        origin == target.origin() || (origin.tls && replicate_api::is_replicate_host(&origin.host));
     if let Some(authorization) = target.authorization().filter(|_| trusted) {
         headers.insert(header::AUTHORIZATION, authorization.clone());
+    }
+    if origin == target.origin() {
+        headers.extend(target.headers().clone());
     }
     request
 }

@@ -7,11 +7,12 @@ use std::io::Read;
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
+use super::theirs::{self, Metadata};
 use super::{FolderError, Results, validate};
-use crate::summary::{Aggregated, Paired, RowOutcome, RunSummary, SummaryRow};
-use crate::{Experiment, FailureKind, IterationType, Load, Run, RunLimits, ServerLabels, Task};
+use crate::summary::{Aggregated, Paired, RunSummary, SummaryRow};
+use crate::{Experiment, IterationType, Load, Run};
 
 /// The name of the file with the configuration.
 pub(super) const METADATA: &str = "experiment_metadata.json";
@@ -132,7 +133,7 @@ pub(super) fn load(folder: &Path) -> Result<Results, FolderError> {
         return Err(FolderError::no_experiment(folder));
     }
     let metadata: Metadata = read(&path)?;
-    let experiment = metadata.into_experiment();
+    let experiment = metadata.into_experiment(folder);
     let entries = fs::read_dir(folder).map_err(|e| FolderError::io(folder, e))?;
     let mut runs = Vec::new();
     for entry in entries {
@@ -230,8 +231,13 @@ impl RunFile {
             // From genai-bench's own files, only the requests and the run's length are used.
             let factor = if self.time_unit == "ms" { 1e-3 } else { 1.0 };
             for (id, row) in rows.iter_mut().enumerate() {
-                normalize(row, id as u64, factor);
+                theirs::normalize(row, id as u64, factor);
             }
+            theirs::set_phases(
+                &mut rows,
+                experiment.warmup_ratio,
+                experiment.cooldown_ratio,
+            );
             let numbers = self.aggregated_metrics;
             let run = Run {
                 scenario: numbers.scenario,
@@ -255,105 +261,6 @@ impl RunFile {
             against: beside.against,
             paired: beside.paired,
             rows,
-        }
-    }
-}
-
-/// Sets what genai-bench does not write, and converts its times to seconds.
-fn normalize(row: &mut SummaryRow, id: u64, factor: f64) {
-    row.id = id;
-    row.output_tokens_source = crate::TokenSource::Server;
-    row.outcome = match row.error_code {
-        None => RowOutcome::Ok,
-        Some(429) => RowOutcome::Failed(FailureKind::RateLimited),
-        Some(408) => RowOutcome::Failed(FailureKind::Timeout),
-        Some(_) => RowOutcome::Failed(FailureKind::HttpStatus),
-    };
-    let times = [
-        &mut row.ttft,
-        &mut row.tpot,
-        &mut row.e2e_latency,
-        &mut row.output_latency,
-    ];
-    for time in times.into_iter().flatten() {
-        *time *= factor;
-    }
-}
-
-/// The members of genai-bench's metadata that are not in its runs.
-#[derive(Deserialize)]
-struct Metadata {
-    #[serde(default)]
-    benchmark_version: String,
-    #[serde(default)]
-    api_backend: String,
-    #[serde(default)]
-    api_model_name: String,
-    #[serde(default)]
-    server_model_tokenizer: Option<String>,
-    #[serde(default)]
-    model: String,
-    #[serde(default)]
-    task: String,
-    #[serde(default)]
-    num_concurrency: Vec<u32>,
-    #[serde(default)]
-    batch_size: Option<Vec<u32>>,
-    #[serde(default)]
-    iteration_type: IterationType,
-    #[serde(default)]
-    traffic_scenario: Vec<String>,
-    #[serde(default)]
-    additional_request_params: Map<String, Value>,
-    server_engine: Option<String>,
-    server_version: Option<String>,
-    server_gpu_type: Option<String>,
-    server_gpu_count: Option<String>,
-    #[serde(default)]
-    max_time_per_run_s: f64,
-    #[serde(default)]
-    max_requests_per_run: u64,
-    #[serde(default)]
-    experiment_folder_name: String,
-    dataset_path: Option<String>,
-    polyllm: Option<Experiment>,
-}
-
-impl Metadata {
-    /// Ignores `cmd`, which may contain a key.
-    fn into_experiment(self) -> Experiment {
-        if let Some(experiment) = self.polyllm {
-            return experiment;
-        }
-        let loads = self.num_concurrency.into_iter();
-        Experiment {
-            name: self.experiment_folder_name,
-            version: format!("genai-bench {}", self.benchmark_version),
-            backend: self.api_backend,
-            model: self.api_model_name,
-            model_label: self.model,
-            tokenizer: self.server_model_tokenizer,
-            task: serde_json::from_value(self.task.into()).unwrap_or(Task::TextToText),
-            scenarios: self.traffic_scenario,
-            loads: loads
-                .map(|concurrency| Load::Concurrency { concurrency })
-                .collect(),
-            batch_sizes: self.batch_size.unwrap_or_else(|| vec![1]),
-            iteration_type: self.iteration_type,
-            additional_request_params: self.additional_request_params,
-            server: ServerLabels {
-                engine: self.server_engine,
-                version: self.server_version,
-                gpu_type: self.server_gpu_type,
-                gpu_count: self.server_gpu_count.and_then(|count| count.parse().ok()),
-            },
-            limits: RunLimits {
-                max_seconds: self.max_time_per_run_s,
-                max_requests: self.max_requests_per_run,
-                max_cost: None,
-            },
-            dataset: self.dataset_path,
-            ..Experiment::default()
         }
     }
 }

@@ -12,6 +12,7 @@
 
 mod error;
 mod genai_bench;
+mod theirs;
 mod validate;
 mod write;
 

@@ -56,6 +56,11 @@ fn run(run: &Run) -> Result<(), &'static str> {
     let client = &run.client;
     small(client.threads)?;
     count(client.starved)?;
+    count(client.skipped_prompts)?;
+    client
+        .prompt_error
+        .iter()
+        .try_for_each(|text| short(text))?;
     client.stalls.iter().try_for_each(|stall| {
         nanoseconds(stall.start_ns)?;
         nanoseconds(stall.length_ns)

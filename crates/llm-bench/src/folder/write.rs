@@ -24,12 +24,18 @@ impl Folder {
     pub fn create(path: impl Into<PathBuf>, experiment: &Experiment) -> Result<Self, FolderError> {
         let path = path.into();
         fs::create_dir_all(&path).map_err(|e| FolderError::io(&path, e))?;
-        let file = path.join(genai_bench::METADATA);
-        write(
-            &file,
-            genai_bench::pretty(&genai_bench::metadata(experiment)).as_bytes(),
-        )?;
-        Ok(Self { path })
+        let folder = Self { path };
+        folder.update(experiment)?;
+        Ok(folder)
+    }
+
+    /// Writes the configuration again, with what became known since.
+    ///
+    /// # Errors
+    /// If writing fails.
+    pub fn update(&self, experiment: &Experiment) -> Result<(), FolderError> {
+        let metadata = genai_bench::pretty(&genai_bench::metadata(experiment));
+        write(&self.path.join(genai_bench::METADATA), metadata.as_bytes())
     }
 
     /// The path.

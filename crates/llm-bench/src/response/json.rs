@@ -15,6 +15,42 @@ pub(crate) struct JsonResponse {
 }
 
 impl JsonResponse {
+    /// The output of a chat; an error if there is none.
+    pub(crate) fn chat(&self) -> Result<WholeChat, Failure> {
+        let wire: WireChat = serde_json::from_slice(&self.body).map_err(|error| Failure {
+            kind: FailureKind::Protocol,
+            message: format!("the response is not a chat completion: {error}"),
+        })?;
+        let mut chat = WholeChat {
+            usage: wire.usage.map(Usage::from).unwrap_or_default(),
+            ..WholeChat::default()
+        };
+        let mut has_output = false;
+        for choice in wire.choices {
+            let message = choice.message;
+            has_output |= [
+                &message.content,
+                &message.reasoning,
+                &message.reasoning_content,
+            ]
+            .into_iter()
+            .flatten()
+            .any(|text| !text.is_empty());
+            has_output |= message.refusal.is_some() || message.tool_calls.is_some();
+            if chat.text.is_empty() {
+                chat.text = message.content.unwrap_or_default();
+            }
+            chat.finish_reason = chat.finish_reason.or(choice.finish_reason);
+        }
+        if has_output {
+            return Ok(chat);
+        }
+        Err(Failure {
+            kind: FailureKind::Empty,
+            message: "the response has no tokens".to_owned(),
+        })
+    }
+
     /// The usage of embeddings or a rerank; an error if there are no results.
     pub(crate) fn usage(&self) -> Result<Usage, Failure> {
         let protocol = |message: String| Failure {
@@ -51,6 +87,37 @@ impl ResponseSink for JsonResponse {
     }
 }
 
+/// The output of a chat without a stream.
+#[derive(Debug, Default)]
+pub(crate) struct WholeChat {
+    pub(crate) text: String,
+    pub(crate) finish_reason: Option<String>,
+    pub(crate) usage: Usage,
+}
+
+#[derive(Deserialize)]
+struct WireChat {
+    choices: Vec<WireChoice>,
+    usage: Option<WireUsage>,
+}
+
+#[derive(Deserialize)]
+struct WireChoice {
+    #[serde(default)]
+    message: WireMessage,
+    finish_reason: Option<String>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct WireMessage {
+    content: Option<String>,
+    reasoning: Option<String>,
+    reasoning_content: Option<String>,
+    refusal: Option<IgnoredAny>,
+    tool_calls: Option<IgnoredAny>,
+}
+
 #[derive(Deserialize)]
 struct WireBody {
     data: Option<Vec<IgnoredAny>>,
@@ -61,6 +128,36 @@ struct WireBody {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_whole_chat_has_any_kind_of_output() {
+        let chat = |body: &str| {
+            let body = body.as_bytes().to_vec();
+            let head = ResponseHead::default();
+            JsonResponse { head, body }.chat()
+        };
+        let found = chat(
+            r#"{"choices":[{"message":{"content":"hi","tool_calls":null},"finish_reason":"stop"}],
+                "usage":{"prompt_tokens":3,"completion_tokens":1}}"#,
+        );
+        let found = found.unwrap();
+        assert_eq!(found.text, "hi");
+        assert_eq!(found.finish_reason.as_deref(), Some("stop"));
+        assert_eq!((found.usage.input, found.usage.output), (Some(3), Some(1)));
+        let message = r#"{"choices":[{"message":{"content":null,"tool_calls":[{}]}}]}"#;
+        assert_eq!(chat(message).unwrap().text, "");
+        for (body, kind) in [
+            (r#"{"choices":[]}"#, FailureKind::Empty),
+            (
+                r#"{"choices":[{"message":{"content":""}}]}"#,
+                FailureKind::Empty,
+            ),
+            ("{}", FailureKind::Protocol),
+            ("[", FailureKind::Protocol),
+        ] {
+            assert_eq!(chat(body).unwrap_err().kind, kind, "{body}");
+        }
+    }
 
     #[test]
     fn all_usage_of_embeddings_is_input() {

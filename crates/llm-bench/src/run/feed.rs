@@ -1,5 +1,5 @@
-//! Passes jobs from the plan to the slots. One thread prepares requests ahead of time. In an open
-//! loop, another thread hands them out on schedule and does nothing else.
+//! Passes jobs from the plan to the slots. Other threads prepare requests ahead of time. In an open
+//! loop, one more thread hands them out on schedule and does nothing else.
 
 use std::io;
 use std::sync::Arc;
@@ -10,10 +10,8 @@ use std::time::Duration;
 
 use crate::clock::{Clock, nanos};
 use crate::job::Job;
+use crate::run::prepare::{self, Plan, Preparation};
 use crate::run::queue::{Producer, Queue};
-
-/// Jobs in the order of the plan; those of an open loop have start times.
-pub(crate) type Plan = Box<dyn Iterator<Item = Job> + Send>;
 
 /// When jobs are handed out.
 pub(crate) enum Timing {
@@ -29,8 +27,13 @@ pub(crate) enum Timing {
 #[derive(Debug)]
 pub(crate) struct Feed {
     jobs: Arc<Queue<Job>>,
+    clock: Clock,
+    /// When the load began.
+    begun: AtomicU64,
     /// How often a slot waited because the next request was not ready.
     pub(crate) starved: AtomicU64,
+    /// How long slots waited for that reason, in nanoseconds.
+    pub(crate) lost_ns: AtomicU64,
     /// Whether no more jobs are prepared.
     stop: Arc<AtomicBool>,
     closed_loop: bool,
@@ -44,59 +47,68 @@ pub(crate) struct FeedHandle {
 }
 
 impl Feed {
-    /// Starts to prepare requests: `ahead` of them in advance, but at most `max`.
+    /// Starts to prepare requests on `threads`: at most `room` of them in advance.
     pub(crate) fn start(
         plan: Plan,
         timing: Timing,
-        ahead: usize,
-        max: usize,
+        room: usize,
+        threads: usize,
         clock: Clock,
-    ) -> io::Result<(Arc<Self>, FeedHandle)> {
+    ) -> io::Result<(Arc<Self>, FeedHandle, Preparation)> {
         let closed_loop = matches!(timing, Timing::Immediate);
-        let ahead = ahead.min(max).max(1);
-        // In an open loop a request is handed out when it is due, whether or not a slot is free.
-        let room = if closed_loop { ahead } else { BACKLOG.min(max) };
-        let (give, jobs) = Queue::new(room);
+        let room = room.max(1);
+        let (give, prepared) = Queue::new(room);
         let stop = Arc::new(AtomicBool::new(false));
         let (go, started) = sync::channel();
-        if closed_loop {
-            let stop = Arc::clone(&stop);
-            named("bench-plan").spawn(move || {
-                for job in plan {
-                    if stop.load(Ordering::Relaxed) || !give.push(job) {
-                        break;
-                    }
-                }
-            })?;
+        let preparation = prepare::start(plan, threads.max(1), room, give, Arc::clone(&stop))?;
+        let jobs = if closed_loop {
+            prepared
         } else {
-            let (made, to_pace) = sync::sync_channel(ahead);
-            named("bench-plan").spawn(move || {
-                for job in plan {
-                    if made.send(job).is_err() {
-                        break;
-                    }
-                }
+            // A request is handed out when it is due, whether or not a slot is free.
+            let (give, due) = Queue::new(BACKLOG.min(room));
+            let thread = thread::Builder::new().name("bench-pace".to_owned());
+            thread.spawn(move || {
+                pace(&prepared, timing, &give, &started, clock);
+                prepared.close();
             })?;
-            named("bench-pace").spawn(move || pace(&to_pace, timing, &give, &started, clock))?;
-        }
+            due
+        };
         let feed = Arc::new(Self {
             jobs,
+            clock,
+            begun: AtomicU64::new(u64::MAX),
             starved: AtomicU64::new(0),
+            lost_ns: AtomicU64::new(0),
             stop: Arc::clone(&stop),
             closed_loop,
         });
         let go = Some(go);
-        Ok((feed, FeedHandle { go, stop }))
+        Ok((feed, FeedHandle { go, stop }, preparation))
+    }
+
+    /// Starts the load.
+    pub(crate) fn start_load(&self, handle: &FeedHandle, now: u64) {
+        self.begun.store(now, Ordering::Relaxed);
+        if let Some(go) = &handle.go {
+            // In a closed loop nothing waits for it.
+            let _ = go.send(Some(now));
+        }
     }
 
     /// The next job; `None` at the end.
     pub(crate) async fn next(&self) -> Option<Job> {
-        let on_wait = || {
-            let starved = self.closed_loop && !self.stop.load(Ordering::Relaxed);
-            self.starved
-                .fetch_add(u64::from(starved), Ordering::Relaxed);
-        };
-        self.jobs.pop(on_wait).await
+        let mut free = None;
+        let job = self.jobs.pop(|| free = Some(self.clock.now())).await;
+        // A slot that waits for the end of the run has lost nothing.
+        if let Some(free) = free.filter(|_| self.closed_loop && job.is_some()) {
+            let from = self.begun.load(Ordering::Relaxed).saturating_add(GRACE_NS);
+            if free >= from && !self.stop.load(Ordering::Relaxed) {
+                self.starved.fetch_add(1, Ordering::Relaxed);
+                let lost = self.clock.now().saturating_sub(free);
+                self.lost_ns.fetch_add(lost, Ordering::Relaxed);
+            }
+        }
+        job
     }
 }
 
@@ -107,14 +119,6 @@ impl Drop for Feed {
 }
 
 impl FeedHandle {
-    /// Starts the load.
-    pub(crate) fn start_load(&self, now: u64) {
-        if let Some(go) = &self.go {
-            // In a closed loop nothing waits for it.
-            let _ = go.send(Some(now));
-        }
-    }
-
     /// Hands out no more jobs.
     pub(crate) fn stop(&mut self) {
         self.stop.store(true, Ordering::Relaxed);
@@ -125,7 +129,7 @@ impl FeedHandle {
 /// Waits on a channel instead of sleeping, so that it can be stopped. Both use a kernel timer and
 /// are about 50 microseconds late; tokio's timers have a granularity of a millisecond.
 fn pace(
-    jobs: &sync::Receiver<Job>,
+    jobs: &Queue<Job>,
     timing: Timing,
     give: &Producer<Job>,
     go: &sync::Receiver<Option<u64>>,
@@ -136,7 +140,7 @@ fn pace(
         Timing::At(times) => Some(times),
         Timing::Immediate | Timing::PerJob => None,
     };
-    while let Ok(mut job) = jobs.recv() {
+    while let Some(mut job) = jobs.pop_blocking() {
         let offset = match (&mut times, job.scheduled_ns) {
             (Some(times), None) => match times.next() {
                 // A time beyond the range of `Duration` is never reached.
@@ -159,10 +163,9 @@ fn pace(
     }
 }
 
-fn named(name: &str) -> thread::Builder {
-    thread::Builder::new().name(name.to_owned())
-}
-
 /// The most due jobs that wait for a slot. Beyond it, the schedule itself is delayed, which shows
 /// in the dispatch delay.
 const BACKLOG: usize = 1 << 20;
+
+/// The time in which the first requests start; waiting in it is not lost.
+const GRACE_NS: u64 = 8_000_000;

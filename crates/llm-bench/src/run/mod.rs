@@ -3,6 +3,7 @@
 mod controller;
 mod feed;
 mod health;
+mod prepare;
 mod queue;
 mod runner;
 mod saturation;

@@ -11,6 +11,8 @@ pub(crate) struct Queue<T> {
     state: Mutex<State<T>>,
     /// Notified when there is room, and when the queue is closed.
     room: Condvar,
+    /// Notified when there is an item, and when the producer is gone.
+    filled: Condvar,
     /// A permit per item; closed when the producer is dropped.
     items: Semaphore,
     max: usize,
@@ -20,6 +22,7 @@ pub(crate) struct Queue<T> {
 struct State<T> {
     items: VecDeque<T>,
     abandoned: bool,
+    ended: bool,
 }
 
 /// The end that adds items; the queue ends when it is dropped.
@@ -33,8 +36,10 @@ impl<T> Queue<T> {
             state: Mutex::new(State {
                 items: VecDeque::new(),
                 abandoned: false,
+                ended: false,
             }),
             room: Condvar::new(),
+            filled: Condvar::new(),
             items: Semaphore::new(0),
             max: max.clamp(1, Semaphore::MAX_PERMITS),
         });
@@ -55,6 +60,21 @@ impl<T> Queue<T> {
             Err(TryAcquireError::Closed) => {}
         }
         let item = self.state().items.pop_front();
+        self.room.notify_one();
+        item
+    }
+
+    /// The next item; blocks the thread until there is one. `None` at the end.
+    pub(crate) fn pop_blocking(&self) -> Option<T> {
+        let empty = |state: &mut State<T>| state.items.is_empty() && !state.ended;
+        let state = self.filled.wait_while(self.state(), empty);
+        let item = state
+            .unwrap_or_else(PoisonError::into_inner)
+            .items
+            .pop_front();
+        if let Ok(permit) = self.items.try_acquire() {
+            permit.forget();
+        }
         self.room.notify_one();
         item
     }
@@ -84,13 +104,16 @@ impl<T> Producer<T> {
         state.items.push_back(item);
         drop(state);
         queue.items.add_permits(1);
+        queue.filled.notify_one();
         true
     }
 }
 
 impl<T> Drop for Producer<T> {
     fn drop(&mut self) {
+        self.0.state().ended = true;
         self.0.items.close();
+        self.0.filled.notify_all();
     }
 }
 
@@ -153,6 +176,16 @@ mod tests {
         assert_eq!(queue.pop(|| ()).await, Some(1));
         assert_eq!(queue.pop(|| ()).await, Some(2));
         assert_eq!(queue.pop(|| ()).await, None);
+    }
+
+    #[test]
+    fn a_thread_waits_for_items_until_the_end() {
+        let (giver, queue) = Queue::new(1);
+        let giving = thread::spawn(move || assert!(giver.push(1) && giver.push(2)));
+        assert_eq!(queue.pop_blocking(), Some(1));
+        assert_eq!(queue.pop_blocking(), Some(2));
+        giving.join().unwrap();
+        assert_eq!(queue.pop_blocking(), None);
     }
 
     #[test]

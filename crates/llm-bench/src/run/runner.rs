@@ -10,8 +10,9 @@ use crate::error::Error;
 use crate::experiment::{ClientHealth, Load, Run, RunLimits};
 use crate::record::{Phase, RequestRecord};
 use crate::run::controller::Controller;
-use crate::run::feed::{Feed, Plan, Timing};
+use crate::run::feed::{Feed, Timing};
 use crate::run::health::{TimerMonitor, cpu_seconds, mark};
+use crate::run::prepare::Plan;
 use crate::run::settings::RunSettings;
 use crate::run::worker::{RunState, Slots, WorkerConfig, WorkerEvent};
 
@@ -141,10 +142,14 @@ impl Runner {
         };
         let threads = self.threads(&run.load);
         run.client.threads = threads;
-        let ahead = AHEAD + 2 * concurrency.unwrap_or(64) as usize;
-        let max = MAX_BYTES_AHEAD / spec.job_bytes.max(1);
-        let (feed, mut source) =
-            Feed::start(spec.plan, spec.timing, ahead, max, clock).map_err(Error::Start)?;
+        let enough = AHEAD + 2 * concurrency.unwrap_or(64) as usize;
+        let room = MAX_BYTES_AHEAD / spec.job_bytes.max(1);
+        let room = room.min(MAX_JOBS_AHEAD.max(enough));
+        let enough = enough.min(room);
+        let writers = processors().saturating_sub(threads).clamp(1, MAX_WRITERS);
+        let (feed, mut source, preparation) =
+            Feed::start(spec.plan, spec.timing, room, writers as usize, clock)
+                .map_err(Error::Start)?;
         let state = RunState::new();
         let (events, mut received) = mpsc::unbounded_channel();
         let origins = [Some(&settings.target), settings.against.as_ref()];
@@ -191,8 +196,12 @@ impl Runner {
                 _ = early.wait_for(|count| *count > 0) => break,
             }
         }
+        tokio::select! {
+            () = preparation.clone().ready(enough as u64) => {}
+            _ = early.wait_for(|count| *count > 0) => {}
+        }
         let begun = clock.now();
-        source.start_load(begun);
+        feed.start_load(&source, begun);
         state.go.send_replace(true);
         let controller = Controller::new(
             settings,
@@ -209,6 +218,8 @@ impl Runner {
         drop(source);
 
         run.client.starved = feed.starved.load(Ordering::Relaxed);
+        run.client.lost_slot_ns = feed.lost_ns.load(Ordering::Relaxed);
+        (run.client.skipped_prompts, run.client.prompt_error) = preparation.failures();
         run.client.cpu_seconds = cpu_before
             .zip(cpu_seconds())
             .map(|(before, after)| after - before);
@@ -224,7 +235,7 @@ impl Runner {
     /// One thread handles thousands of chunks a second. More than half of the processors would slow
     /// down a server on the same machine.
     fn threads(&self, load: &Load) -> u32 {
-        let cpus = std::thread::available_parallelism().map_or(1, |n| n.get() as u32);
+        let cpus = processors();
         let needed = match load {
             Load::Concurrency { concurrency } => concurrency.div_ceil(SLOTS_PER_THREAD),
             _ => 1,
@@ -237,6 +248,10 @@ impl Runner {
         let configured = configured.unwrap_or_else(|| needed.min(cpus / 2));
         configured.clamp(1, slots.max(1))
     }
+}
+
+fn processors() -> u32 {
+    std::thread::available_parallelism().map_or(1, |n| u32::try_from(n.get()).unwrap_or(u32::MAX))
 }
 
 /// Sorts records, sets their phases, and computes the times of the run and of its measured part.
@@ -298,7 +313,15 @@ impl Load {
     }
 }
 
+/// The requests that must be prepared before a run, besides two per slot.
 const AHEAD: usize = 16;
+
+/// The most threads that prepare requests.
+const MAX_WRITERS: u32 = 8;
+
+/// The most requests that are prepared and wait to be sent. More would delay the start of a run, and
+/// short ones are written faster than any server answers them.
+const MAX_JOBS_AHEAD: usize = 20_000;
 
 /// The most bytes of requests that are prepared and wait to be sent.
 const MAX_BYTES_AHEAD: usize = 512 << 20;

@@ -10,6 +10,8 @@ fn a_scenario_is_displayed_as_it_was_parsed() {
         "D(100,100)",
         "N(480,240)/(300,150)",
         "U(50,100)/(200,250)",
+        "U(0,50)/(0,20)",
+        "U(50,20)",
         "E(64)",
         "R(64,100)",
         "I(512,512)",
@@ -19,7 +21,7 @@ fn a_scenario_is_displayed_as_it_was_parsed() {
         assert_eq!(text.parse::<TrafficScenario>().unwrap().to_string(), text);
     }
     let short: TrafficScenario = " U( 50, 100 ) ".parse().unwrap();
-    assert_eq!(short.to_string(), "U(1,50)/(1,100)");
+    assert_eq!(short.to_string(), "U(50,100)");
 }
 
 #[test]

@@ -28,11 +28,11 @@ pub(super) fn of(run: &Run, numbers: &Aggregated) -> Vec<String> {
             )),
         ));
     }
-    if run.client.starved > 0 {
-        cautions.push(format!(
-            "A free slot waited {} for a prompt: the load was lower than configured.",
-            count(run.client.starved, "time"),
-        ));
+    load(run, numbers, &mut cautions);
+    if run.client.skipped_prompts > 0 {
+        let skipped = count(run.client.skipped_prompts, "prompt");
+        let error = run.client.prompt_error.as_deref().unwrap_or_default();
+        cautions.push(format!("{skipped} could not be written: {error}"));
     }
     let estimated = extra
         .token_sources
@@ -68,6 +68,30 @@ pub(super) fn of(run: &Run, numbers: &Aggregated) -> Vec<String> {
     cautions
 }
 
+/// A load that is more than 1 % lower than configured.
+fn load(run: &Run, numbers: &Aggregated, cautions: &mut Vec<String>) {
+    let Some(achieved) = &numbers.extra.achieved else {
+        return;
+    };
+    if achieved.slot_time_lost > TOLERANCE {
+        cautions.push(format!(
+            "The load was lower than configured: slots waited for prompts for {:.1} % of their \
+             time, and {:.1} of {} requests were in flight.",
+            achieved.slot_time_lost * 100.0,
+            achieved.in_flight,
+            run.load.concurrency(),
+        ));
+    }
+    let scheduled = achieved.scheduled_per_second.unwrap_or(0.0);
+    if achieved.starts_per_second < (1.0 - TOLERANCE) * scheduled {
+        cautions.push(format!(
+            "The load was lower than configured: {:.2} requests per second started of {:.2} that \
+             were scheduled.",
+            achieved.starts_per_second, scheduled,
+        ));
+    }
+}
+
 /// Means that are less than ten times the client's own bias.
 fn bias(run: &Run, numbers: &Aggregated, cautions: &mut Vec<String>) {
     let Some(bias) = run.bias else { return };
@@ -93,3 +117,6 @@ fn bias(run: &Run, numbers: &Aggregated, cautions: &mut Vec<String>) {
 fn count(number: u64, what: &str) -> String {
     format!("{number} {what}{}", if number == 1 { "" } else { "s" })
 }
+
+/// The part of a load that may be missing without a warning.
+const TOLERANCE: f64 = 0.01;

@@ -1,6 +1,7 @@
 //! Computes statistics from records: per request and per run, by genai-bench's formulas and with
 //! additional metrics.
 
+mod achieved;
 mod cautions;
 mod metric;
 mod objectives;
@@ -8,6 +9,7 @@ mod outcomes;
 mod paired;
 mod row;
 
+pub use achieved::Achieved;
 pub use metric::{Metric, Unit};
 pub use objectives::{Objective, ObjectiveError, Objectives};
 pub use outcomes::{Outcomes, RowOutcome};
@@ -153,6 +155,8 @@ pub struct Aggregated {
 #[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
 #[serde(default)]
 pub struct Extra {
+    /// The load that was achieved; `None` if the requests have no times, as in genai-bench's files.
+    pub achieved: Option<Achieved>,
     /// The outcomes of the requests.
     pub outcomes: Outcomes,
     /// Requests excluded at the beginning and at the end.
@@ -287,6 +291,7 @@ impl Aggregated {
             num_requests: outcomes.ok + errors,
             stats,
             extra: Extra {
+                achieved: Achieved::of(run, rows),
                 left_out: (
                     left_out(Phase::Warmup) as u64,
                     left_out(Phase::Cooldown) as u64,
@@ -375,7 +380,11 @@ fn measured(rows: &[SummaryRow], side: Side) -> impl Iterator<Item = &SummaryRow
 }
 
 fn intervals_of(values: &[f64], stats: &Stats) -> BTreeMap<String, Interval> {
-    let mean = mean_interval(stats, values.len() as u64).map(|i| ("mean".to_owned(), i));
+    let mean = mean_interval(stats, values.len() as u64).map(|interval| {
+        // No metric is negative, but Student's t is symmetric.
+        let low = interval.low.max(0.0);
+        ("mean".to_owned(), Interval { low, ..interval })
+    });
     let percentiles = PERCENTILES.iter().filter_map(|p| {
         let interval = percentile_interval(values, *p)?;
         Some((Statistic::Percentile(*p).to_string(), interval))

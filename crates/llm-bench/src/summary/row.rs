@@ -101,6 +101,17 @@ impl SummaryRow {
         row
     }
 
+    /// The HTTP status of a failure; `None` if there was none, or not a failing one.
+    /// [`Self::error_code`] also has genai-bench's substitutes.
+    pub fn http_status(&self) -> Option<i64> {
+        match self.outcome {
+            RowOutcome::Failed(FailureKind::HttpStatus | FailureKind::RateLimited) => {
+                self.error_code
+            }
+            _ => None,
+        }
+    }
+
     /// Whether the request completed.
     pub fn is_ok(&self) -> bool {
         self.outcome == RowOutcome::Ok

@@ -181,3 +181,24 @@ fn significant_client_bias_is_reported() {
     assert_eq!(cautions.len(), 1, "{cautions:?}");
     assert!(cautions[0].contains("6.00 ms to the TTFT"), "{cautions:?}");
 }
+
+#[test]
+fn a_caution_tells_that_slots_waited_for_prompts() {
+    let summary = |lost_slot_ns| {
+        let mut run = run(Load::Concurrency { concurrency: 4 }, 40);
+        run.client.starved = 3;
+        run.client.lost_slot_ns = lost_slot_ns;
+        RunSummary::new(&experiment().0, &run).aggregated.extra
+    };
+    // The offered slot time is about ten seconds.
+    let extra = summary(50_000_000);
+    assert!(extra.cautions.is_empty(), "{:?}", extra.cautions);
+    let achieved = extra.achieved.unwrap();
+    assert!((3.9..=4.0).contains(&achieved.in_flight), "{achieved:?}");
+    let cautions = summary(500_000_000).cautions.join(" ");
+    assert!(cautions.contains("slots waited for prompts"), "{cautions}");
+    assert!(
+        cautions.contains("of 4 requests were in flight"),
+        "{cautions}"
+    );
+}

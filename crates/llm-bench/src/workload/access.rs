@@ -48,6 +48,18 @@ impl Access {
         self
     }
 
+    /// Also allows files in another folder, such as one that links lead to.
+    #[must_use]
+    pub(crate) fn with_links_to(mut self, folder: &Path) -> Self {
+        if let Some(folders) = &self.folders {
+            let mut all = folders.to_vec();
+            // Without the folder, there are no links to it.
+            all.extend(folder.canonicalize());
+            self.folders = Some(all.into());
+        }
+        self
+    }
+
     /// The path of a file with `..` and symbolic links resolved, if it may be read.
     ///
     /// # Errors
@@ -94,7 +106,7 @@ impl Access {
             return Ok(());
         }
         Err(Error::NotAllowed {
-            what: format!("the dataset {name} on a hub"),
+            what: format!("{name} on a hub"),
             option: "--allow-hub",
         })
     }

@@ -77,7 +77,8 @@ pub struct DatasetSource {
     pub file_format: Option<String>,
     /// The column of a CSV file, from 0.
     pub csv_column_index: Option<usize>,
-    /// Arguments of Hugging Face's `load_dataset`; `name` and `split` are used.
+    /// Arguments of Hugging Face's `load_dataset`: `name`, `split`, and `data_files`, which are
+    /// local files.
     #[serde(default)]
     pub huggingface_kwargs: Map<String, Value>,
 }
@@ -128,10 +129,22 @@ impl DatasetConfig {
             let reason = format!("invalid dataset config: {error}");
             Error::dataset(path, Some(error.line() as u64), reason)
         })?;
-        let inside = Path::new(&config.source.path);
-        if config.source.kind == "file" && inside.is_relative() && !access.has(inside) {
-            let beside = path.parent().unwrap_or_else(|| Path::new("")).join(inside);
-            config.source.path = beside.to_string_lossy().into_owned();
+        let folder = path.parent().unwrap_or_else(|| Path::new(""));
+        let beside = |text: &mut String| {
+            let inside = Path::new(&*text);
+            if inside.is_relative() && !access.has(inside) {
+                *text = folder.join(inside).to_string_lossy().into_owned();
+            }
+        };
+        if config.source.kind == "file" {
+            beside(&mut config.source.path);
+        }
+        if let Some(files) = config.source.huggingface_kwargs.get_mut("data_files") {
+            each_text(files, &mut |text| {
+                if !text.contains("://") {
+                    beside(text);
+                }
+            });
         }
         Ok(config)
     }
@@ -154,8 +167,11 @@ impl Dataset {
         }
         let rows = match source.kind.as_str() {
             "file" => file::rows(config, access)?,
+            "huggingface" if source.huggingface_kwargs.contains_key("data_files") => {
+                data_files(config, access)?
+            }
             "huggingface" => {
-                access.check_hub(&source.path)?;
+                access.check_hub(&format!("the dataset {}", source.path))?;
                 hub::rows(config).await?
             }
             other => {
@@ -174,6 +190,50 @@ impl Dataset {
     }
 }
 
+/// The rows of the local files that `data_files` names, of the split if they are by split.
+fn data_files(config: &DatasetConfig, access: &Access) -> Result<Vec<DatasetRow>, Error> {
+    let source = &config.source;
+    let kwargs = &source.huggingface_kwargs;
+    let invalid = |reason: String| Error::dataset(&source.path, None, reason);
+    let split = kwargs.get("split").and_then(Value::as_str);
+    let split = split.map_or("train", |split| split.split('[').next().unwrap_or(split));
+    let mut files = kwargs.get("data_files").cloned().unwrap_or_default();
+    if let Value::Object(by_split) = &mut files {
+        let known: Vec<_> = by_split.keys().cloned().collect();
+        files = by_split.remove(split).ok_or_else(|| {
+            let known = known.join(", ");
+            invalid(format!("data_files has no split {split:?}; it has {known}"))
+        })?;
+    }
+    let mut paths = Vec::new();
+    each_text(&mut files, &mut |text| paths.push(text.clone()));
+    if paths.is_empty() {
+        return Err(invalid("data_files names no file".to_owned()));
+    }
+    // The builders of `load_dataset`; any other name is that of a folder.
+    let format = ["json", "csv", "text"].contains(&source.path.as_str());
+    let format = format.then_some(source.path.as_str());
+    let mut rows = Vec::new();
+    for path in paths {
+        if path.contains("://") {
+            let reason = format!("data_files: {path} is not a local file: download it first");
+            return Err(invalid(reason));
+        }
+        rows.extend(file::rows_at(Path::new(&path), format, config, access)?);
+    }
+    Ok(rows)
+}
+
+/// Calls `each` for a string, or for the strings in a list or an object.
+fn each_text(value: &mut Value, each: &mut dyn FnMut(&mut String)) {
+    match value {
+        Value::String(text) => each(text),
+        Value::Array(items) => items.iter_mut().for_each(|item| each_text(item, each)),
+        Value::Object(fields) => fields.values_mut().for_each(|item| each_text(item, each)),
+        _ => {}
+    }
+}
+
 /// The columns of a dataset.
 pub(super) struct Columns<'a> {
     pub(super) prompt: Option<&'a str>,
@@ -186,7 +246,12 @@ pub(super) struct Columns<'a> {
 
 impl<'a> Columns<'a> {
     pub(super) fn of(config: &'a DatasetConfig, access: &'a Access) -> Self {
-        let folder = Path::new(&config.source.path).parent();
+        Self::at(Path::new(&config.source.path), config, access)
+    }
+
+    /// The columns of a file.
+    pub(super) fn at(path: &Path, config: &'a DatasetConfig, access: &'a Access) -> Self {
+        let folder = path.parent();
         Self {
             prompt: config.prompt_column.as_deref(),
             image: config.image_column.as_deref(),

@@ -20,15 +20,34 @@ pub(super) fn text(path: &Path, access: &Access) -> Result<String, Error> {
 
 pub(super) fn rows(config: &DatasetConfig, access: &Access) -> Result<Vec<DatasetRow>, Error> {
     let source = &config.source;
-    let path = Path::new(&source.path);
+    rows_at(
+        Path::new(&source.path),
+        source.file_format.as_deref(),
+        config,
+        access,
+    )
+}
+
+/// The rows of a file; without a format, its extension decides.
+pub(super) fn rows_at(
+    path: &Path,
+    format: Option<&str>,
+    config: &DatasetConfig,
+    access: &Access,
+) -> Result<Vec<DatasetRow>, Error> {
     access.resolve(path)?;
-    let ending = path.extension().and_then(|ending| ending.to_str());
-    let format = source.file_format.as_deref().or(ending).unwrap_or_default();
-    let columns = Columns::of(config, access);
-    let read = match format.to_ascii_lowercase().as_str() {
+    let columns = Columns::at(path, config, access);
+    let read = match format_of(path, format).as_str() {
         "txt" => |path: &Path, text: &str, _: &Columns<'_>, _| Ok(lines(path, text)),
         "csv" => table,
-        "json" => |path: &Path, text: &str, columns: &Columns<'_>, _| list(path, text, columns),
+        // Hugging Face's files of lines often end with .json, too.
+        "json" => |path: &Path, text: &str, columns: &Columns<'_>, _| match text
+            .trim_start()
+            .starts_with('{')
+        {
+            true => json_lines(path, text, columns),
+            false => list(path, text, columns),
+        },
         "jsonl" | "ndjson" => {
             |path: &Path, text: &str, columns: &Columns<'_>, _| json_lines(path, text, columns)
         }
@@ -39,7 +58,26 @@ pub(super) fn rows(config: &DatasetConfig, access: &Access) -> Result<Vec<Datase
     };
     let text = text(path, access)?;
     let text = text.strip_prefix('\u{feff}').unwrap_or(&text);
-    read(path, text, &columns, source.csv_column_index)
+    read(path, text, &columns, config.source.csv_column_index)
+}
+
+/// Whether the format of a file is supported.
+pub(super) fn is_readable(path: &Path) -> bool {
+    let format = format_of(path, None);
+    ["txt", "csv", "json", "jsonl", "ndjson"].contains(&format.as_str())
+        && !path
+            .file_name()
+            .is_some_and(|name| NOT_DATA.iter().any(|other| name == *other))
+}
+
+fn format_of(path: &Path, format: Option<&str>) -> String {
+    let ending = path.extension().and_then(|ending| ending.to_str());
+    let format = format.or(ending).unwrap_or_default().to_ascii_lowercase();
+    match format.as_str() {
+        // The name of `load_dataset`.
+        "text" => "txt".to_owned(),
+        _ => format,
+    }
 }
 
 fn lines(_path: &Path, text: &str) -> Vec<DatasetRow> {
@@ -108,6 +146,9 @@ fn row(path: &Path, line: u64, text: &str, columns: &Columns<'_>) -> Result<Data
         .map_err(|error| invalid(format!("expected a JSON string or object: {error}")))?;
     columns.row(&value).map_err(invalid)
 }
+
+/// Files of a repository that describe its data.
+const NOT_DATA: [&str; 2] = ["dataset_infos.json", "dataset_info.json"];
 
 /// The longest dataset or trace, in bytes.
 const MAX_FILE: u64 = 2 << 30;

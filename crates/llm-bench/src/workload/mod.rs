@@ -1,6 +1,7 @@
 //! Prompts of the lengths that a scenario specifies, from a dataset or synthetic.
 
 mod access;
+mod corpus;
 mod dataset;
 mod file;
 mod hub;

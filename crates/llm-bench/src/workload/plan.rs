@@ -6,7 +6,8 @@ use serde_json::{Map, Value, json};
 
 use crate::error::Error;
 use crate::experiment::{Load, RunLimits, Task};
-use crate::job::Job;
+use crate::job::{Draft, Job};
+use crate::record::TokenSource;
 use crate::request::{BodyBuilder, Endpoint, PreparedRequest, ReplicateModel};
 use crate::run::{RunSpec, Timing};
 use crate::scenario::TrafficScenario;
@@ -15,7 +16,7 @@ use crate::target::Backend;
 use crate::tokens::{self, Tokenizer};
 use crate::workload::Dataset;
 use crate::workload::prompts::Prompts;
-use crate::workload::text::{Prefix, PromptWriter};
+use crate::workload::text::{Prefix, PromptWriter, Written};
 use crate::workload::trace::{BLOCK, Trace, TraceRow};
 
 /// The prompts and parameters of all runs of an experiment.
@@ -54,6 +55,7 @@ impl Workload {
             bodies: Arc::new(BodyBuilder {
                 model,
                 additional: Map::new(),
+                stream: true,
             }),
             dataset: None,
             tokenizer: None,
@@ -66,6 +68,14 @@ impl Workload {
     #[must_use]
     pub fn with_additional_params(mut self, params: Map<String, Value>) -> Self {
         Arc::make_mut(&mut self.bodies).additional = params;
+        self
+    }
+
+    /// Requests chats in one piece. Their time to first token is that to the end of the response.
+    /// Predictions of Replicate are not affected.
+    #[must_use]
+    pub fn with_streaming(mut self, stream: bool) -> Self {
+        Arc::make_mut(&mut self.bodies).stream = stream;
         self
     }
 
@@ -145,10 +155,9 @@ impl Workload {
                 (load, Timing::At(Box::new(schedule)))
             }
         };
-        let mut prompts = Prompts::new(self, scenario, batch_size, seed)?;
+        let prompts = Prompts::new(self, scenario, batch_size, seed);
         // An invalid first request is reported before anything is sent.
-        let job_bytes = prompts.try_next()?.first.body.len();
-        let prompts = Prompts::new(self, scenario, batch_size, seed)?;
+        let job_bytes = prompts.first()?.first.body.len();
         Ok(RunSpec {
             scenario: scenario.to_string(),
             load,
@@ -183,12 +192,17 @@ impl Workload {
         }
         let zero = trace.rows.first().map_or(0.0, |row| row.timestamp);
         let job_bytes = trace.rows.iter().map(TraceRow::bytes).max().unwrap_or(0);
-        let workload = self.clone();
+        let writer = PromptWriter::new(Vec::new(), self.tokenizer.clone(), None);
+        let shared = Arc::new((self.clone(), writer));
         let rows = trace.rows.clone();
         let plan = (0..).zip(rows).map(move |(id, row)| {
-            let mut job = workload.replayed(id, &row);
-            job.scheduled_ns = Some(((row.timestamp - zero) / speed * 1e6) as u64);
-            job
+            let shared = Arc::clone(&shared);
+            Draft::new(1, move || {
+                let (workload, writer) = &*shared;
+                let mut job = workload.replayed(id, &row, writer);
+                job.scheduled_ns = Some(((row.timestamp - zero) / speed * 1e6) as u64);
+                Ok(job)
+            })
         });
         Ok(RunSpec {
             scenario: "trace".to_owned(),
@@ -205,68 +219,78 @@ impl Workload {
         })
     }
 
-    fn replayed(&self, id: u64, row: &TraceRow) -> Job {
-        let text = match (&row.prompt, &row.messages) {
-            (Some(prompt), _) => prompt.clone(),
-            (None, Some(messages)) if self.backend != Backend::Replicate => {
-                return self.messages(id, messages, row.output_length);
-            }
+    fn replayed(&self, id: u64, row: &TraceRow, writer: &PromptWriter) -> Job {
+        let counted = |text: String| Written {
+            tokens: tokens::count(self.tokenizer.as_ref(), &text),
+            text,
+        };
+        let written = match (&row.prompt, &row.messages) {
+            (Some(prompt), _) => counted(prompt.clone()),
             (None, Some(messages)) => {
                 let texts = messages.iter().filter_map(|m| m.get("content")?.as_str());
-                texts.collect::<Vec<_>>().join("\n")
+                let text = counted(texts.collect::<Vec<_>>().join("\n"));
+                if self.backend != Backend::Replicate {
+                    return self.messages(id, messages, text.tokens, row.output_length);
+                }
+                text
             }
-            (None, None) => self.blocks(id, row),
+            (None, None) => blocks(id, row, writer),
         };
-        self.text(id, &text, row.output_length)
+        self.text(id, written, row.output_length)
     }
 
-    /// A prompt of blocks: equal numbers give equal text, so that caches work as recorded.
-    fn blocks(&self, id: u64, row: &TraceRow) -> String {
-        let writer = PromptWriter::new(Vec::new(), self.tokenizer.clone(), None);
-        let mut left = row.input_length.unwrap_or(1).max(1);
-        let mut blocks = Vec::new();
-        let own = |index: u64| (id << 16) ^ index ^ UNIQUE_BLOCKS;
-        let mut hashes = row.hash_ids.iter().copied();
-        for index in 0.. {
-            if left == 0 {
-                break;
-            }
-            let seed = hashes.next().unwrap_or_else(|| own(index));
-            let mut rng = ChaCha8Rng::seed_from_u64(seed);
-            blocks.push(writer.text(left.min(BLOCK), &mut rng));
-            left = left.saturating_sub(BLOCK);
-        }
-        blocks.join(" ")
-    }
-
-    pub(super) fn text(&self, id: u64, text: &str, max_tokens: Option<u64>) -> Job {
+    pub(super) fn text(&self, id: u64, written: Written, max_tokens: Option<u64>) -> Job {
         if self.backend == Backend::Replicate {
-            return Job::single(
-                id,
-                PreparedRequest {
-                    endpoint: Endpoint::Prediction,
-                    body: self.bodies.prediction(text, max_tokens),
-                    input: tokens::count(self.tokenizer.as_ref(), text),
-                    turn: None,
-                },
-            );
+            let request = PreparedRequest {
+                endpoint: Endpoint::Prediction,
+                body: self.bodies.prediction(&written.text, max_tokens),
+                input: written.tokens,
+                turn: None,
+            };
+            return Job::single(id, request);
         }
-        self.messages(id, &[json!({"role": "user", "content": text})], max_tokens)
+        let message = json!({"role": "user", "content": written.text});
+        self.messages(id, &[message], written.tokens, max_tokens)
     }
 
-    pub(super) fn messages(&self, id: u64, messages: &[Value], max_tokens: Option<u64>) -> Job {
-        let texts = messages.iter().filter_map(|m| m.get("content")?.as_str());
-        let counts = texts.map(|text| tokens::count(self.tokenizer.as_ref(), text));
-        let input = counts.reduce(|a, b| (a.0 + b.0, a.1)).unwrap_or_default();
-        Job::single(
-            id,
-            PreparedRequest {
-                endpoint: Endpoint::Chat,
-                body: self.bodies.chat(messages, max_tokens),
-                input,
-                turn: None,
-            },
-        )
+    pub(super) fn messages(
+        &self,
+        id: u64,
+        messages: &[Value],
+        input: (u64, TokenSource),
+        max_tokens: Option<u64>,
+    ) -> Job {
+        let request = PreparedRequest {
+            endpoint: self.bodies.chat_endpoint(),
+            body: self.bodies.chat(messages, max_tokens),
+            input,
+            turn: None,
+        };
+        Job::single(id, request)
+    }
+}
+
+/// A prompt of blocks: equal numbers give equal text, so that caches work as recorded.
+fn blocks(id: u64, row: &TraceRow, writer: &PromptWriter) -> Written {
+    let mut left = row.input_length.unwrap_or(1).max(1);
+    let mut blocks = Vec::new();
+    let mut tokens = (0, TokenSource::default());
+    let own = |index: u64| (id << 16) ^ index ^ UNIQUE_BLOCKS;
+    let mut hashes = row.hash_ids.iter().copied();
+    for index in 0.. {
+        if left == 0 {
+            break;
+        }
+        let seed = hashes.next().unwrap_or_else(|| own(index));
+        let mut rng = ChaCha8Rng::seed_from_u64(seed);
+        let block = writer.text(left.min(BLOCK), &mut rng);
+        tokens = (tokens.0 + block.tokens.0, block.tokens.1);
+        blocks.push(block.text);
+        left = left.saturating_sub(BLOCK);
+    }
+    Written {
+        text: blocks.join(" "),
+        tokens,
     }
 }
 
@@ -301,15 +325,15 @@ impl<I> RequestLimit<I> {
     }
 }
 
-impl<I: Iterator<Item = Job>> Iterator for RequestLimit<I> {
-    type Item = Job;
+impl<I: Iterator<Item = Draft>> Iterator for RequestLimit<I> {
+    type Item = Draft;
 
-    fn next(&mut self) -> Option<Job> {
+    fn next(&mut self) -> Option<Draft> {
         if self.left == 0 {
             return None;
         }
         let job = self.jobs.next()?;
-        self.left = self.left.saturating_sub(job.requests());
+        self.left = self.left.saturating_sub(job.requests);
         Some(job)
     }
 }

@@ -8,27 +8,49 @@ use serde_json::json;
 
 use crate::error::Error;
 use crate::experiment::Task;
-use crate::job::{Conversation, Job};
+use crate::job::{Conversation, Draft, Job};
 use crate::request::{Endpoint, PreparedRequest};
 use crate::scenario::TrafficScenario;
 use crate::target::Backend;
 use crate::tokens;
+use crate::workload::image::SizedImages;
 use crate::workload::plan::Workload;
-use crate::workload::text::PromptWriter;
-use crate::workload::{DatasetRow, image};
+use crate::workload::text::{PromptWriter, Written};
+use crate::workload::{Dataset, DatasetRow};
 
 /// An endless sequence of requests.
+///
+/// It decides lengths and rows in order; the requests are written elsewhere, each with its own
+/// random numbers.
 pub(super) struct Prompts {
-    workload: Workload,
-    scenario: TrafficScenario,
-    batch_size: u32,
+    materials: Arc<Materials>,
     rng: ChaCha8Rng,
-    writer: PromptWriter,
     /// The rows of the dataset in random order, repeated.
     order: Vec<usize>,
     at: usize,
     id: u64,
     conversations: u64,
+}
+
+/// What all requests of a run are made of.
+struct Materials {
+    workload: Workload,
+    scenario: TrafficScenario,
+    writer: PromptWriter,
+    images: Option<(SizedImages, u32)>,
+    batch_size: u32,
+}
+
+/// The decisions about a request.
+struct Choice {
+    id: u64,
+    /// The number of its conversation.
+    number: u64,
+    seed: u64,
+    /// Tokens of the prompt and of the output.
+    lengths: Option<(u64, u64)>,
+    /// Indices of the dataset's rows.
+    rows: Vec<usize>,
 }
 
 impl Prompts {
@@ -37,8 +59,8 @@ impl Prompts {
         scenario: TrafficScenario,
         batch_size: u32,
         seed: u64,
-    ) -> Result<Self, Error> {
-        let rows = workload.dataset.as_ref().map_or(&[][..], |set| &set.rows);
+    ) -> Self {
+        let rows = rows(workload.dataset.as_deref());
         let mut rng = ChaCha8Rng::seed_from_u64(seed);
         let mut order: Vec<usize> = (0..rows.len()).collect();
         order.shuffle(&mut rng);
@@ -46,185 +68,249 @@ impl Prompts {
             TrafficScenario::Dataset => Vec::new(),
             _ => rows.iter().map(|row| row.text().to_owned()).collect(),
         };
-        Ok(Self {
-            writer: PromptWriter::new(lines, workload.tokenizer.clone(), workload.prefix),
-            workload: workload.clone(),
-            scenario,
-            batch_size: batch_size.max(1),
+        let images = match scenario {
+            TrafficScenario::Image {
+                width,
+                height,
+                count,
+            } => Some((SizedImages::new(width, height), count)),
+            _ => None,
+        };
+        Self {
+            materials: Arc::new(Materials {
+                writer: PromptWriter::new(lines, workload.tokenizer.clone(), workload.prefix),
+                workload: workload.clone(),
+                scenario,
+                images,
+                batch_size: batch_size.max(1),
+            }),
             rng,
             order,
             at: 0,
             id: 0,
             conversations: 0,
-        })
-    }
-
-    pub(super) fn try_next(&mut self) -> Result<Job, Error> {
-        let id = self.id;
-        let job = match self.workload.task {
-            Task::TextToText => self.chat(id),
-            Task::ImageTextToText => self.vision(id)?,
-            Task::TextToEmbeddings => self.embeddings(id),
-            Task::TextToRerank => self.rerank(id),
-        };
-        self.id += job.requests();
-        Ok(job)
-    }
-
-    fn chat(&mut self, id: u64) -> Job {
-        if let Some((input, output)) = self.scenario.sample(&mut self.rng) {
-            let text = self.writer.prompt(input, &mut self.rng);
-            return self.workload.text(id, &text, Some(output));
         }
-        let row = self.row();
-        if self.workload.backend == Backend::Replicate
-            || row.turns.len() <= 1 && row.system.is_none()
-        {
-            return self.workload.text(id, row.text(), row.max_tokens);
-        }
-        let number = self.conversations;
-        self.conversations += 1;
-        let text = row.text().to_owned();
-        let (bodies, tokenizer) = (&self.workload.bodies, &self.workload.tokenizer);
-        Conversation::job(
-            id,
-            number,
-            Arc::clone(bodies),
-            tokenizer.clone(),
-            row.system.as_deref(),
-            row.turns,
-            row.max_tokens,
-        )
-        .unwrap_or_else(|| self.workload.text(id, &text, None))
     }
 
-    fn vision(&mut self, id: u64) -> Result<Job, Error> {
-        let row = match self.workload.dataset {
-            Some(_) => self.row(),
-            None => DatasetRow::prompt(DESCRIBE),
+    /// The first request.
+    ///
+    /// # Errors
+    ///
+    /// If it cannot be written, as probably no other can.
+    pub(super) fn first(&self) -> Result<Job, Error> {
+        let mut prompts = Self {
+            materials: Arc::clone(&self.materials),
+            rng: self.rng.clone(),
+            order: self.order.clone(),
+            ..*self
         };
-        let images = match self.scenario {
-            TrafficScenario::Image {
-                width,
-                height,
-                count,
-            } => {
-                let sized = (0..count).map(|n| {
-                    let source = row.images.get(n as usize % row.images.len().max(1));
-                    let number = id * u64::from(count) + u64::from(n);
-                    image::sized(source.map(String::as_str), (width, height), number)
-                });
-                sized.collect::<Result<Vec<_>, _>>()?
-            }
-            _ if row.images.is_empty() => {
-                let reason =
-                    "the dataset has no images: set their column by --dataset-image-column";
-                return Err(Error::usage("--traffic-scenario", "dataset", reason));
-            }
-            _ => row.images.clone(),
+        prompts.draft().write()
+    }
+
+    fn draft(&mut self) -> Draft {
+        let materials = Arc::clone(&self.materials);
+        let lengths = materials.scenario.sample(&mut self.rng);
+        let rows = (0..materials.rows_per_request()).filter_map(|_| self.row());
+        let rows = rows.collect();
+        let choice = Choice {
+            id: self.id,
+            number: self.conversations,
+            rows,
+            seed: self.rng.random(),
+            lengths,
         };
-        let mut content = vec![json!({"type": "text", "text": row.text()})];
-        let images = images.into_iter();
-        content.extend(images.map(|url| json!({"type": "image_url", "image_url": {"url": url}})));
-        let message = json!({"role": "user", "content": content});
-        let mut job = self.workload.messages(id, &[message], row.max_tokens);
-        job.first.input = tokens::count(self.workload.tokenizer.as_ref(), row.text());
-        Ok(job)
+        let turns = materials.turns(&choice);
+        self.conversations += u64::from(turns.is_some());
+        let requests = turns.unwrap_or(1);
+        self.id += requests;
+        Draft::new(requests, move || materials.write(&choice))
     }
 
-    fn embeddings(&mut self, id: u64) -> Job {
-        let documents = self.documents(match self.scenario {
-            TrafficScenario::Embedding { tokens } => Some(tokens),
-            _ => None,
-        });
-        self.batch(id, &documents, None)
-    }
-
-    fn rerank(&mut self, id: u64) -> Job {
-        let (document, query) = match self.scenario {
-            TrafficScenario::Rerank { document, query } => (Some(document), Some(query)),
-            _ => (None, None),
-        };
-        let documents = self.documents(document);
-        let query = match query {
-            Some(tokens) => self.writer.text(tokens, &mut self.rng),
-            None => self.row().text().to_owned(),
-        };
-        self.batch(id, &documents, Some(&query))
-    }
-
-    fn batch(&self, id: u64, documents: &[String], query: Option<&str>) -> Job {
-        let tokenizer = self.workload.tokenizer.as_ref();
-        let texts = documents.iter().map(String::as_str).chain(query);
-        let counts = texts.map(|text| tokens::count(tokenizer, text));
-        let input = counts.reduce(|a, b| (a.0 + b.0, a.1)).unwrap_or_default();
-        let (endpoint, body) = match query {
-            None => (
-                Endpoint::Embeddings,
-                self.workload.bodies.embeddings(documents),
-            ),
-            Some(query) => {
-                let body = self.workload.bodies.rerank(query, documents);
-                (Endpoint::Rerank, body)
-            }
-        };
-        let turn = None;
-        Job::single(
-            id,
-            PreparedRequest {
-                endpoint,
-                body,
-                input,
-                turn,
-            },
-        )
-    }
-
-    fn documents(&mut self, tokens: Option<u64>) -> Vec<String> {
-        let documents = (0..self.batch_size).map(|_| match tokens {
-            Some(tokens) => self.writer.text(tokens, &mut self.rng),
-            None => self.row().text().to_owned(),
-        });
-        documents.collect()
-    }
-
-    fn row(&mut self) -> DatasetRow {
-        let rows = self
-            .workload
-            .dataset
-            .as_ref()
-            .map_or(&[][..], |set| &set.rows);
-        let index = self.order.get(self.at).copied();
+    fn row(&mut self) -> Option<usize> {
+        let row = self.order.get(self.at).copied();
         self.at += 1;
         if self.at >= self.order.len() {
             self.at = 0;
             self.order.shuffle(&mut self.rng);
         }
-        let row = index.and_then(|index| rows.get(index)).cloned();
-        row.unwrap_or_else(|| {
-            // Without a dataset, a few words suffice.
-            let tokens = self.rng.random_range(50..150);
-            DatasetRow::prompt(self.writer.text(tokens, &mut self.rng))
-        })
+        row
     }
 }
 
 impl Iterator for Prompts {
-    type Item = Job;
+    type Item = Draft;
 
-    fn next(&mut self) -> Option<Job> {
-        // The first request was checked before the run. Later ones can fail only because of an
-        // unreadable image, and are skipped.
-        (0..MAX_SKIPPED).find_map(|_| match self.try_next() {
-            Ok(job) => Some(job),
-            Err(_) => {
-                self.id += 1;
-                None
-            }
-        })
+    fn next(&mut self) -> Option<Draft> {
+        Some(self.draft())
     }
 }
 
-const MAX_SKIPPED: u32 = 1000;
+impl Materials {
+    /// The rows of the dataset that a request takes unchanged.
+    fn rows_per_request(&self) -> u32 {
+        if self.workload.dataset.is_none() {
+            return 0;
+        }
+        match (self.workload.task, self.scenario) {
+            (Task::ImageTextToText, _) => 1,
+            (Task::TextToText, TrafficScenario::Dataset) => 1,
+            (Task::TextToEmbeddings, TrafficScenario::Dataset) => self.batch_size,
+            (Task::TextToRerank, TrafficScenario::Dataset) => self.batch_size + 1,
+            _ => 0,
+        }
+    }
+
+    /// The number of requests of a conversation.
+    fn turns(&self, choice: &Choice) -> Option<u64> {
+        let row = &self.rows()[*choice.rows.first()?];
+        self.is_conversation(row)
+            .then(|| row.turns.len().max(1) as u64)
+    }
+
+    fn is_conversation(&self, row: &DatasetRow) -> bool {
+        self.workload.task == Task::TextToText
+            && self.workload.backend != Backend::Replicate
+            && (row.turns.len() > 1 || row.system.is_some())
+    }
+
+    fn write(&self, choice: &Choice) -> Result<Job, Error> {
+        let mut rng = ChaCha8Rng::seed_from_u64(choice.seed);
+        Ok(match self.workload.task {
+            Task::TextToText => self.chat(choice, &mut rng),
+            Task::ImageTextToText => self.vision(choice)?,
+            Task::TextToEmbeddings => self.embeddings(choice, &mut rng),
+            Task::TextToRerank => self.rerank(choice, &mut rng),
+        })
+    }
+
+    fn chat(&self, choice: &Choice, rng: &mut ChaCha8Rng) -> Job {
+        let id = choice.id;
+        if let Some((input, output)) = choice.lengths {
+            let written = self.writer.prompt(input, rng);
+            return self.workload.text(id, written, Some(output));
+        }
+        let empty = DatasetRow::default();
+        let row = choice.rows.first().map_or(&empty, |row| &self.rows()[*row]);
+        let single = || {
+            let written = self.counted(row.text());
+            self.workload.text(id, written, row.max_tokens)
+        };
+        if !self.is_conversation(row) {
+            return single();
+        }
+        let (bodies, tokenizer) = (&self.workload.bodies, &self.workload.tokenizer);
+        let job = Conversation::job(
+            id,
+            choice.number,
+            Arc::clone(bodies),
+            tokenizer.clone(),
+            row.system.as_deref(),
+            row.turns.clone(),
+            row.max_tokens,
+        );
+        job.unwrap_or_else(single)
+    }
+
+    fn vision(&self, choice: &Choice) -> Result<Job, Error> {
+        let synthetic = DatasetRow::prompt(DESCRIBE);
+        let index = choice.rows.first().copied();
+        let row = index.map_or(&synthetic, |row| &self.rows()[row]);
+        let images = match &self.images {
+            Some((images, count)) => {
+                let sized = (0..*count).map(|n| match (index, row.images.len()) {
+                    (Some(index), known @ 1..) => {
+                        let image = n as usize % known;
+                        images.resized((index, image), &row.images[image])
+                    }
+                    _ => images.synthetic(choice.id * u64::from(*count) + u64::from(n)),
+                });
+                sized.collect::<Result<Vec<_>, _>>()?
+            }
+            None if row.images.is_empty() => {
+                let reason =
+                    "the dataset has no images: set their column by --dataset-image-column";
+                return Err(Error::usage("--traffic-scenario", "dataset", reason));
+            }
+            None => row.images.clone(),
+        };
+        let mut content = vec![json!({"type": "text", "text": row.text()})];
+        let images = images.into_iter();
+        content.extend(images.map(|url| json!({"type": "image_url", "image_url": {"url": url}})));
+        let message = json!({"role": "user", "content": content});
+        let input = tokens::count(self.workload.tokenizer.as_ref(), row.text());
+        let workload = &self.workload;
+        Ok(workload.messages(choice.id, &[message], input, row.max_tokens))
+    }
+
+    fn embeddings(&self, choice: &Choice, rng: &mut ChaCha8Rng) -> Job {
+        let documents = match self.scenario {
+            TrafficScenario::Embedding { tokens } => self.documents(tokens, rng),
+            _ => self.documents_of(&choice.rows),
+        };
+        let body = |documents: &[String]| self.workload.bodies.embeddings(documents);
+        self.batch(choice.id, Endpoint::Embeddings, documents, body)
+    }
+
+    fn rerank(&self, choice: &Choice, rng: &mut ChaCha8Rng) -> Job {
+        let (documents, query) = match self.scenario {
+            TrafficScenario::Rerank { document, query } => {
+                (self.documents(document, rng), self.writer.text(query, rng))
+            }
+            _ => {
+                let mut documents = self.documents_of(&choice.rows);
+                let query = documents.pop().unwrap_or_default();
+                (documents, query)
+            }
+        };
+        let body = |documents: &[String]| self.workload.bodies.rerank(&query.text, documents);
+        let mut job = self.batch(choice.id, Endpoint::Rerank, documents, body);
+        job.first.input.0 += query.tokens.0;
+        job
+    }
+
+    fn batch(
+        &self,
+        id: u64,
+        endpoint: Endpoint,
+        documents: Vec<Written>,
+        body: impl Fn(&[String]) -> bytes::Bytes,
+    ) -> Job {
+        let counts = documents.iter().map(|document| document.tokens);
+        let input = counts.reduce(|a, b| (a.0 + b.0, a.1)).unwrap_or_default();
+        let texts: Vec<String> = documents.into_iter().map(|written| written.text).collect();
+        let request = PreparedRequest {
+            endpoint,
+            body: body(&texts),
+            input,
+            turn: None,
+        };
+        Job::single(id, request)
+    }
+
+    fn documents(&self, tokens: u64, rng: &mut ChaCha8Rng) -> Vec<Written> {
+        let documents = (0..self.batch_size).map(|_| self.writer.text(tokens, rng));
+        documents.collect()
+    }
+
+    fn documents_of(&self, rows: &[usize]) -> Vec<Written> {
+        let texts = rows.iter().map(|row| self.rows()[*row].text());
+        texts.map(|text| self.counted(text)).collect()
+    }
+
+    fn counted(&self, text: &str) -> Written {
+        Written {
+            text: text.to_owned(),
+            tokens: tokens::count(self.workload.tokenizer.as_ref(), text),
+        }
+    }
+
+    fn rows(&self) -> &[DatasetRow] {
+        rows(self.workload.dataset.as_deref())
+    }
+}
+
+fn rows(dataset: Option<&Dataset>) -> &[DatasetRow] {
+    dataset.map_or(&[][..], |dataset| &dataset.rows)
+}
 
 const DESCRIBE: &str = "Describe this image in detail.";

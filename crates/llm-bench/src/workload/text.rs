@@ -1,12 +1,15 @@
 //! Prompts of a given length.
 
-use rand::seq::SliceRandom;
-use rand::{Rng, RngExt};
+use std::sync::Arc;
+
+use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
 
 use crate::error::Error;
-use crate::tokens::{self, Tokenizer};
+use crate::record::TokenSource;
+use crate::tokens::Tokenizer;
+use crate::workload::corpus::Corpus;
 
 /// A prefix that all prompts share, to measure prefix caches.
 #[non_exhaustive]
@@ -48,31 +51,37 @@ impl Prefix {
     }
 }
 
-/// Writes prompts.
+/// A text with the number of its tokens.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Written {
+    pub(crate) text: String,
+    pub(crate) tokens: (u64, TokenSource),
+}
+
+/// Writes prompts. Its words and lines are tokenized once, so that writing a prompt adds up known
+/// counts; copies share them.
 #[derive(Clone, Debug)]
 pub(crate) struct PromptWriter {
-    /// The lines of the dataset; if empty, words are synthetic.
-    lines: Vec<String>,
-    tokenizer: Option<Tokenizer>,
+    corpus: Arc<Corpus>,
     prefix: Option<Prefix>,
 }
 
 impl PromptWriter {
+    /// Writes from the lines of a dataset; if there are none, from synthetic words.
     pub(crate) fn new(
         lines: Vec<String>,
         tokenizer: Option<Tokenizer>,
         prefix: Option<Prefix>,
     ) -> Self {
         Self {
-            lines,
-            tokenizer,
+            corpus: Arc::new(Corpus::new(lines, tokenizer)),
             prefix,
         }
     }
 
     /// A prompt of `count` tokens, with the shared prefix if there is one. A random number follows
     /// the prefix, so that prompts differ from there on.
-    pub(crate) fn prompt(&self, count: u64, rng: &mut ChaCha8Rng) -> String {
+    pub(crate) fn prompt(&self, count: u64, rng: &mut ChaCha8Rng) -> Written {
         let shared = self.prefix.map_or(0, |prefix| prefix.of(count));
         if shared == 0 {
             return self.text(count, rng);
@@ -80,107 +89,30 @@ impl PromptWriter {
         let mut same = ChaCha8Rng::seed_from_u64(SHARED ^ shared);
         let prefix = self.text(shared, &mut same);
         let separator = format!(" {:04x} ", rng.random::<u16>());
-        let left = (count - shared).saturating_sub(SEPARATOR_TOKENS);
-        format!("{prefix}{separator}{}", self.text(left, rng))
-    }
-
-    /// A text of `count` tokens: lines in random order, the last one cut.
-    pub(crate) fn text(&self, count: u64, rng: &mut ChaCha8Rng) -> String {
-        let tokenizer = self.tokenizer.as_ref();
-        if self.lines.is_empty() {
-            let words = words(count, rng);
-            return match tokenizer {
-                // Words are not always one token: write some more, then cut.
-                Some(_) => tokens::cut(tokenizer, &(words + &self::words(count, rng)), count),
-                None => words.trim_end().to_owned(),
-            };
-        }
-        let mut order: Vec<usize> = (0..self.lines.len()).collect();
-        let mut text = String::new();
-        let mut have = 0;
-        loop {
-            order.shuffle(rng);
-            for &line in &order {
-                let line = &self.lines[line];
-                let (tokens, _) = tokens::count(tokenizer, line);
-                let gap = if text.is_empty() { "" } else { "\n" };
-                if have + tokens >= count {
-                    text.push_str(gap);
-                    text.push_str(&tokens::cut(tokenizer, line, count - have));
-                    return text;
-                }
-                text.push_str(gap);
-                text.push_str(line);
-                // Lines without a token must not cause an endless loop.
-                have += tokens.max(1);
-            }
+        let (separator_tokens, _) = self.corpus.count(&separator);
+        let left = (count - shared).saturating_sub(separator_tokens);
+        let rest = self.text(left, rng);
+        Written {
+            text: prefix.text + &separator + &rest.text,
+            tokens: (
+                prefix.tokens.0 + separator_tokens + rest.tokens.0,
+                rest.tokens.1,
+            ),
         }
     }
-}
 
-/// Common words in random order; nearly all are one token in common vocabularies.
-fn words(count: u64, rng: &mut impl Rng) -> String {
-    let mut text = String::with_capacity(count as usize * 6);
-    for _ in 0..count {
-        text.push_str(WORDS[rng.random_range(0..WORDS.len())]);
-        text.push(' ');
+    /// A text of `count` tokens: words or lines in random order, the last line cut.
+    pub(crate) fn text(&self, count: u64, rng: &mut ChaCha8Rng) -> Written {
+        self.corpus.text(count, rng)
     }
-    text
 }
 
 const SHARED: u64 = 42;
 
-const SEPARATOR_TOKENS: u64 = 3;
-
-#[rustfmt::skip]
-const WORDS: &[&str] = &[
-    "about", "above", "across", "after", "again", "air", "all", "along", "also", "always", "and",
-    "animal", "answer", "any", "area", "around", "ask", "back", "bank", "base", "be", "because",
-    "bed", "before", "begin", "behind", "best", "better", "between", "big", "bird", "black", "blue",
-    "boat", "body", "book", "both", "box", "boy", "bring", "brother", "build", "but", "by", "call",
-    "can", "car", "care", "carry", "case", "center", "change", "check", "child", "city", "class",
-    "clear", "close", "cold", "color", "come", "common", "cost", "could", "country", "course",
-    "cover", "cross", "cut", "dark", "day", "deep", "did", "different", "do", "dog", "door", "down",
-    "draw", "drive", "dry", "each", "early", "earth", "east", "easy", "eat", "end", "enough", "even",
-    "ever", "every", "example", "eye", "face", "fact", "fall", "family", "far", "farm", "fast",
-    "father", "feel", "few", "field", "figure", "fill", "final", "find", "fine", "fire", "first",
-    "fish", "five", "fly", "follow", "food", "foot", "for", "force", "form", "four", "free",
-    "friend", "from", "front", "full", "game", "gave", "general", "get", "girl", "give", "go",
-    "gold", "good", "great", "green", "ground", "group", "grow", "had", "half", "hand", "hard",
-    "have", "head", "hear", "heart", "heat", "help", "here", "high", "hold", "home", "horse", "hot",
-    "hour", "house", "how", "hundred", "idea", "if", "in", "inside", "island", "it", "just", "keep",
-    "kind", "king", "knew", "know", "land", "language", "large", "last", "late", "laugh", "lead",
-    "learn", "leave", "left", "less", "letter", "life", "light", "like", "line", "list", "listen",
-    "little", "live", "long", "look", "love", "low", "machine", "made", "main", "make", "man",
-    "many", "map", "mark", "may", "mean", "measure", "men", "might", "mile", "mind", "miss",
-    "money", "moon", "more", "morning", "most", "mother", "mountain", "move", "much", "music",
-    "must", "name", "near", "need", "never", "new", "next", "night", "nine", "north", "note",
-    "nothing", "notice", "now", "number", "object", "ocean", "of", "off", "often", "old", "on",
-    "once", "one", "only", "open", "order", "other", "our", "out", "over", "own", "page", "paper",
-    "part", "pass", "past", "pattern", "people", "perhaps", "person", "picture", "piece", "place",
-    "plain", "plan", "plane", "plant", "play", "point", "power", "press", "problem", "product",
-    "public", "pull", "put", "question", "quick", "rain", "reach", "read", "ready", "real",
-    "record", "red", "remember", "rest", "right", "river", "road", "rock", "room", "round", "rule",
-    "run", "said", "same", "say", "school", "science", "sea", "second", "see", "seem", "self",
-    "sentence", "serve", "set", "seven", "several", "shape", "she", "ship", "short", "should",
-    "show", "side", "simple", "since", "sing", "six", "size", "sleep", "slow", "small", "snow",
-    "so", "some", "song", "soon", "sound", "south", "space", "special", "spell", "spring", "stand",
-    "star", "start", "state", "stay", "step", "still", "stood", "stop", "story", "street",
-    "strong", "study", "such", "summer", "sun", "sure", "surface", "system", "table", "tail",
-    "take", "talk", "teach", "tell", "ten", "test", "than", "that", "the", "their", "them", "then",
-    "there", "these", "they", "thing", "think", "this", "those", "though", "thought", "thousand",
-    "three", "through", "time", "to", "together", "told", "too", "took", "top", "toward", "town",
-    "travel", "tree", "true", "try", "turn", "two", "under", "unit", "until", "up", "us", "use",
-    "usual", "very", "voice", "wait", "walk", "want", "war", "warm", "watch", "water", "way", "we",
-    "week", "weight", "well", "went", "were", "west", "what", "wheel", "when", "where", "which",
-    "while", "white", "who", "whole", "why", "will", "wind", "window", "winter", "with", "without",
-    "wonder", "wood", "word", "work", "world", "would", "write", "year", "yes", "yet", "you",
-    "young", "your",
-];
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::tokens;
 
     fn rng(seed: u64) -> ChaCha8Rng {
         ChaCha8Rng::seed_from_u64(seed)
@@ -189,12 +121,14 @@ mod tests {
     #[test]
     fn a_prompt_has_the_given_length() {
         let synthetic = PromptWriter::new(Vec::new(), None, None);
-        let text = synthetic.prompt(120, &mut rng(1));
-        assert_eq!(tokens::count(None, &text).0, 120);
+        let written = synthetic.prompt(120, &mut rng(1));
+        assert_eq!(written.tokens, (120, TokenSource::Estimate));
+        assert_eq!(tokens::count(None, &written.text).0, 120);
         let lines = ["the cat sat", "a dog ran", "on and on"].map(str::to_owned);
-        let written = PromptWriter::new(lines.to_vec(), None, None);
+        let writer = PromptWriter::new(lines.to_vec(), None, None);
         for count in [1, 2, 3, 50] {
-            let text = written.prompt(count, &mut rng(2));
+            let Written { text, tokens } = writer.prompt(count, &mut rng(2));
+            assert_eq!(tokens.0, count, "{text}");
             assert_eq!(tokens::count(None, &text).0, count, "{text}");
         }
     }
@@ -203,8 +137,8 @@ mod tests {
     fn only_the_prefix_is_shared() {
         let writer = PromptWriter::new(Vec::new(), None, Some(Prefix::Length(20)));
         let (one, two) = (
-            writer.prompt(60, &mut rng(1)),
-            writer.prompt(60, &mut rng(2)),
+            writer.prompt(60, &mut rng(1)).text,
+            writer.prompt(60, &mut rng(2)).text,
         );
         let same = one
             .split(' ')

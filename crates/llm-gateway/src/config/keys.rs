@@ -62,11 +62,11 @@ pub(super) const TOP: Keys = Keys {
     ],
 };
 
-/// `model_info` may have any keys; only `id`, `mode`, `max_input_tokens` and prices are read.
+/// `model_info` may have any keys; only `id`, `mode`, `max_input_tokens`, prices and the support of prefills are read.
 pub(super) const MODEL: Keys = Keys::only(&["litellm_params", "model_info", "model_name"]);
 
 pub(super) const GENERAL: Keys = Keys {
-    read: &[MASTER_KEY],
+    read: &["database_url", MASTER_KEY],
     ignored: &[
         "alert_to_webhook_url",
         "alert_types",
@@ -82,7 +82,6 @@ pub(super) const GENERAL: Keys = Keys {
         "custom_sso",
         "database_connection_pool_limit",
         "database_connection_timeout",
-        "database_url",
         "default_team_disabled",
         "disable_adding_master_key_hash_to_db",
         "disable_master_key_return",
@@ -158,6 +157,8 @@ const LIMIT_SIZE: &str = "remove this line: the gateway has limits of its own";
 pub(super) const LITELLM: Keys = Keys {
     read: &[
         "allowed_fails",
+        "cache",
+        "cache_params",
         "content_policy_fallbacks",
         "context_window_fallbacks",
         "default_fallbacks",
@@ -168,8 +169,6 @@ pub(super) const LITELLM: Keys = Keys {
     ],
     ignored: &[
         "add_function_to_prompt",
-        "cache",
-        "cache_params",
         "callbacks",
         "default_internal_user_params",
         "default_team_settings",
@@ -226,17 +225,22 @@ pub(super) const GUARDS: &[&str] = &[
 pub(super) const ROUTER: Keys = Keys {
     read: &[
         "allowed_fails",
+        "cache_responses",
         "content_policy_fallbacks",
         "context_window_fallbacks",
+        "continue_streams", // not in LiteLLM
         "cooldown_time",
         "deadline", // not in LiteLLM
         "default_fallbacks",
         "default_max_parallel_requests",
+        "default_priority",
         "deployment_affinity_ttl_seconds",
         "disable_cooldowns",
         "enable_pre_call_check",
         "enable_pre_call_checks",
+        "enable_tag_filtering",
         "fallbacks",
+        "hedge", // not in LiteLLM
         "max_fallbacks",
         "model_group_alias",
         "num_retries",
@@ -253,13 +257,10 @@ pub(super) const ROUTER: Keys = Keys {
         "allowed_fails_policy",
         "assistants_config",
         "cache_kwargs",
-        "cache_responses",
         "caching_groups",
         "client_ttl",
         "debug_level",
         "default_litellm_params",
-        "default_priority",
-        "enable_tag_filtering",
         "ignore_invalid_deployments",
         "model_group_retry_policy",
         "polling_interval",

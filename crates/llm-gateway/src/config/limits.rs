@@ -1,10 +1,12 @@
 //! The limits, prices and order of one deployment, in `litellm_params` and `model_info`.
 
+use llm_provider::ValueKind;
 use llm_router::{Deployment, Prices, RateLimits};
+use serde_json::{Map, Value};
 
 use super::groups::Metrics;
 use super::reader::{Reader, Section};
-use super::routing::Routing;
+use super::routing::{Routing, read_names};
 
 /// What the router needs to know of a deployment besides its provider and its weight.
 #[derive(Clone, Debug, Default)]
@@ -12,8 +14,9 @@ pub(super) struct Limits {
     max_parallel_requests: Option<u32>,
     order: Option<u32>,
     context_window: Option<u32>,
-    input_price: Option<f64>,
-    output_price: Option<f64>,
+    prices: Prices,
+    tags: Vec<String>,
+    prefill: Option<Map<String, Value>>,
 }
 
 impl Limits {
@@ -24,22 +27,25 @@ impl Limits {
             order: reader.take_count(section, "order", MAX),
             ..Self::default()
         };
-        limits.read_prices(reader, section);
+        if let Some(entry) = reader.take(section, "tags") {
+            limits.tags = read_names(reader, &entry.key, entry.value);
+        }
+        limits.prices = read_prices(reader, section);
         limits
     }
 
     /// Takes the keys out of `model_info`; those of `litellm_params` win.
     pub(super) fn read_info(&mut self, reader: &mut Reader<'_>, section: &mut Section) {
+        if reader.take_bool(section, "supports_assistant_prefill") == Some(true) {
+            self.prefill = Some(Map::new());
+        }
+        if let Some(entry) = reader.take(section, "prefill_params")
+            && let Some(Value::Object(params)) = reader.value(&entry, ValueKind::Map)
+        {
+            self.prefill = Some(params);
+        }
         self.context_window = reader.take_count(section, "max_input_tokens", u32::MAX);
-        let before = self.clone();
-        self.read_prices(reader, section);
-        self.input_price = before.input_price.or(self.input_price);
-        self.output_price = before.output_price.or(self.output_price);
-    }
-
-    fn read_prices(&mut self, reader: &mut Reader<'_>, section: &mut Section) {
-        self.input_price = reader.take_amount(section, "input_cost_per_token");
-        self.output_price = reader.take_amount(section, "output_cost_per_token");
+        self.prices = self.prices.or(read_prices(reader, section));
     }
 
     /// Applies them to a deployment.
@@ -55,15 +61,25 @@ impl Limits {
             .with_max_parallel_requests(parallel)
             .with_rpm(rpm.map(whole))
             .with_tpm(tpm.map(whole));
-        let mut prices = Prices::default();
-        prices.input_token = self.input_price;
-        prices.output_token = self.output_price;
+        let prices = Some(self.prices).filter(|prices| *prices != Prices::default());
         deployment
             .with_limits(limits)
             .with_order(self.order.unwrap_or(0))
             .with_context_window(self.context_window.map(u64::from))
-            .with_prices((prices != Prices::default()).then_some(prices))
+            .with_prices(prices)
+            .with_tags(&self.tags)
+            .with_prefill(self.prefill.clone())
     }
+}
+
+fn read_prices(reader: &mut Reader<'_>, section: &mut Section) -> Prices {
+    let mut price = |key| reader.take_amount(section, key);
+    let mut prices = Prices::default();
+    prices.input_token = price("input_cost_per_token");
+    prices.cached_input_token = price("cache_read_input_token_cost");
+    prices.output_token = price("output_cost_per_token");
+    prices.request = price("input_cost_per_request");
+    prices
 }
 
 #[expect(
@@ -76,11 +92,14 @@ fn whole(amount: f64) -> u64 {
 }
 
 /// The keys of `litellm_params` that are read here.
-pub(super) const PARAMS: [&str; 4] = [
+pub(super) const PARAMS: [&str; 7] = [
+    "cache_read_input_token_cost",
+    "input_cost_per_request",
     "input_cost_per_token",
     "max_parallel_requests",
     "order",
     "output_cost_per_token",
+    "tags",
 ];
 
 const MAX: u32 = 1_000_000;

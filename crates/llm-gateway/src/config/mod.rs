@@ -2,6 +2,8 @@
 //! fix.
 
 mod access;
+mod cache;
+mod database;
 mod declarations;
 mod groups;
 mod keys;
@@ -13,14 +15,16 @@ mod params;
 mod problem;
 mod reader;
 mod routing;
+mod schema;
 mod value;
 mod yaml;
 
 use std::fmt;
 use std::path::Path;
 
+use gateway_store::DatabaseUrl;
 use llm_provider::{ApiKey, Registry};
-use llm_router::{Deployment, RouterBuilder};
+use llm_router::{Deployment, Router, RouterBuilder};
 
 use self::declarations::Declarations;
 use self::model::Defaults;
@@ -55,9 +59,14 @@ pub struct Config {
     pub deployments: Vec<Deployment>,
     /// The key that every client has to send; without it, all clients are accepted.
     pub master_key: Option<ApiKey>,
+    /// The database of virtual keys and spend, if the file names one. The program opens it
+    /// ([`VirtualKeys::open`](crate::VirtualKeys::open)).
+    pub database_url: Option<DatabaseUrl>,
     /// Whether parameters that a provider does not support are dropped; otherwise such a request is
     /// rejected.
     pub drop_params: bool,
+    /// Whether the tags of a request choose its deployments.
+    pub reads_tags: bool,
     /// How many other deployments are tried after a failure; the router's default if `None`. In a
     /// file, at most 100.
     pub retries: Option<usize>,
@@ -74,7 +83,9 @@ impl Config {
         Self {
             deployments,
             master_key: None,
+            database_url: None,
             drop_params: false,
+            reads_tags: false,
             retries: None,
             router: RouterBuilder::default(),
             warnings: Vec::new(),
@@ -88,10 +99,24 @@ impl Config {
         self
     }
 
+    /// Sets the database of virtual keys and spend.
+    #[must_use]
+    pub fn with_database_url(mut self, url: DatabaseUrl) -> Self {
+        self.database_url = Some(url);
+        self
+    }
+
     /// Sets whether parameters that a provider does not support are dropped.
     #[must_use]
     pub fn with_drop_params(mut self, drop_params: bool) -> Self {
         self.drop_params = drop_params;
+        self
+    }
+
+    /// Sets whether the tags of a request choose its deployments.
+    #[must_use]
+    pub fn with_reads_tags(mut self, reads_tags: bool) -> Self {
+        self.reads_tags = reads_tags;
         self
     }
 
@@ -107,6 +132,18 @@ impl Config {
     pub fn with_router(mut self, router: RouterBuilder) -> Self {
         self.router = router;
         self
+    }
+
+    /// The router over the deployments, for a program that calls the models without serving them.
+    pub fn build_router(&self) -> Router {
+        let router = self.router.clone();
+        let router = router
+            .with_deployments(self.deployments.clone())
+            .build_unchecked();
+        match self.retries {
+            Some(retries) => router.with_retries(retries),
+            None => router,
+        }
     }
 
     /// Reads a file, with the environment variables of the process.
@@ -150,6 +187,12 @@ impl Config {
         Ok(config)
     }
 
+    /// The JSON Schema of the format, with the settings and parameters that `registry` declares, for
+    /// editors.
+    pub fn schema(registry: &Registry) -> serde_json::Value {
+        schema::schema(registry)
+    }
+
     fn read(reader: &mut Reader<'_>, root: Node, registry: &Registry) -> Self {
         let mut config = Self::new(Vec::new());
         if matches!(root.value, Yaml::Null) {
@@ -164,6 +207,7 @@ impl Config {
         }
         let mut general = reader.take_section(&mut top, keys::GENERAL_SETTINGS);
         config.master_key = access::master_key(reader, general.as_mut(), top.at);
+        config.database_url = database::database_url(reader, general.as_mut());
         if let Some(general) = general {
             reader.report_rest(general, &keys::GENERAL);
         }
@@ -196,6 +240,7 @@ impl Config {
         self.retries = take_retries(reader, &mut section);
         defaults.timeout = reader.take_time(&mut section, "request_timeout");
         routing.read_common(reader, &mut section);
+        routing.cache = cache::read(reader, &mut section);
         access::check_callbacks(reader, &mut section);
         reader.report_rest(section, &keys::LITELLM);
     }
@@ -213,6 +258,7 @@ impl Config {
             .or(defaults.timeout);
         defaults.stream_timeout = reader.take_time(&mut section, "stream_timeout");
         routing.read_common(reader, &mut section);
+        self.reads_tags = reader.take_bool(&mut section, "enable_tag_filtering") == Some(true);
         routing.read_router(reader, &mut section);
         reader.report_rest(section, &keys::ROUTER);
     }
@@ -275,7 +321,9 @@ impl fmt::Debug for Config {
         f.debug_struct("Config")
             .field("deployments", &deployments)
             .field("master_key", &self.master_key)
+            .field("database_url", &self.database_url)
             .field("drop_params", &self.drop_params)
+            .field("reads_tags", &self.reads_tags)
             .field("retries", &self.retries)
             .field("warnings", &self.warnings)
             .finish()

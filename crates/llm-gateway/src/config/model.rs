@@ -1,12 +1,13 @@
 //! `model_list`: its entries, and the deployments built from them.
 
 use std::collections::BTreeMap;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 use std::time::Duration;
 
 use llm_provider::text::printable;
 use llm_provider::{
-    Error, ErrorKind, MAX_MODEL_NAME, Provider, Registry, Settings, TEXT_COMPLETION,
+    ApiKey, Error, ErrorKind, MAX_MODEL_NAME, Provider, Registry, Settings, TEXT_COMPLETION,
 };
 use llm_router::Deployment;
 
@@ -165,6 +166,7 @@ impl Model {
             }
         };
         let deployment = Deployment::new(self.group, provider, self.model)
+            .with_fingerprint(fingerprint(&settings))
             .with_defaults(params)
             .with_weight(share.weight);
         Some(match self.id {
@@ -172,6 +174,33 @@ impl Model {
             None => deployment,
         })
     }
+}
+
+/// Stands for the settings of a provider: the deployments of a new file keep their state if it is the
+/// same.
+fn fingerprint(settings: &Settings) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    settings
+        .api_key
+        .as_ref()
+        .map(ApiKey::expose)
+        .hash(&mut hasher);
+    (&settings.api_base, &settings.ca_file).hash(&mut hasher);
+    let times = [
+        settings.timeout,
+        settings.stream_timeout,
+        settings.connect_timeout,
+        settings.first_byte_timeout,
+        settings.idle_timeout,
+    ];
+    (times, settings.max_retries, settings.retry_billed).hash(&mut hasher);
+    for (name, value) in settings.extra_headers.as_map() {
+        (name.as_str(), value.as_bytes()).hash(&mut hasher);
+    }
+    for (name, value) in &settings.extra {
+        (name, value.to_string()).hash(&mut hasher);
+    }
+    hasher.finish()
 }
 
 /// The name of the setting that a provider rejects.

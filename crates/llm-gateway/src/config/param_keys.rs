@@ -66,7 +66,6 @@ pub(super) const IGNORED: &[&str] = &[
     "output_cost_per_second",
     "region_name",
     "supports_system_prompt",
-    "tags",
     "tenant_id",
     "use_in_pass_through",
     "use_litellm_proxy",

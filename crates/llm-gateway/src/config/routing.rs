@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use llm_provider::ErrorKind;
 use llm_router::{
-    AffinityOptions, Cooldown, Fallbacks, QueueOptions, RetryPolicy, RouterBuilder, STRATEGIES,
-    strategy,
+    AffinityOptions, CacheOptions, Cooldown, Fallbacks, HedgeOptions, QueueOptions, RetryPolicy,
+    RouterBuilder, STRATEGIES, strategy,
 };
 
 use super::MAX_RETRIES;
@@ -23,6 +23,7 @@ pub(super) struct Routing {
     cooldown: Cooldown,
     retries: RetryPolicy,
     affinity: Option<AffinityOptions>,
+    pub(super) cache: Option<CacheOptions>,
     /// Whether `rpm` and `tpm` are limits, and not only weights.
     pub(super) enforces_rates: bool,
     /// The number of concurrent calls of a deployment that does not set it.
@@ -90,13 +91,25 @@ impl Routing {
                 builder = builder.with_context_window_check(checks);
             }
         }
+        if let Some(priority) = reader.take_count(section, "default_priority", MAX_PRIORITY) {
+            builder = builder.with_default_priority(u8::try_from(priority).unwrap_or(u8::MAX));
+        }
         if let Some(deadline) = reader.take_time(section, "deadline") {
             builder = builder.with_deadline(deadline);
         }
         if let Some(queue) = reader.take_section(section, "queue") {
             builder = builder.with_queue(read_queue(reader, queue));
         }
+        if let Some(continues) = reader.take_bool(section, "continue_streams") {
+            builder = builder.with_continuation(continues);
+        }
+        if let Some(hedge) = reader.take_section(section, "hedge") {
+            builder = builder.with_hedging(read_hedge(reader, hedge));
+        }
         self.builder = builder;
+        if reader.take_bool(section, "cache_responses") == Some(true) {
+            self.cache.get_or_insert_default();
+        }
         if let Some(entry) = reader.take(section, "optional_pre_call_checks") {
             self.read_checks(reader, entry);
         }
@@ -207,6 +220,7 @@ impl Routing {
             .with_cooldown(self.cooldown)
             .with_fallbacks(self.fallbacks)
             .with_affinity(self.affinity)
+            .with_cache(self.cache)
     }
 }
 
@@ -238,7 +252,7 @@ fn read_fallbacks(reader: &mut Reader<'_>, entry: Entry) -> Vec<(String, Vec<Str
 }
 
 /// Reads a list of names, or one name.
-fn read_names(reader: &mut Reader<'_>, key: &str, node: Node) -> Vec<String> {
+pub(super) fn read_names(reader: &mut Reader<'_>, key: &str, node: Node) -> Vec<String> {
     let items = match node.value {
         Yaml::List(items) => items,
         Yaml::Text(name) => return vec![name],
@@ -268,6 +282,13 @@ fn read_queue(reader: &mut Reader<'_>, mut section: Section) -> QueueOptions {
     }
     reader.report_rest(section, &Keys::only(&["capacity", "timeout"]));
     options
+}
+
+/// Reads when calls are hedged, which LiteLLM does not have.
+fn read_hedge(reader: &mut Reader<'_>, mut section: Section) -> HedgeOptions {
+    let after = reader.take_time(&mut section, "after");
+    reader.report_rest(section, &Keys::only(&["after"]));
+    HedgeOptions::default().with_after(after)
 }
 
 /// LiteLLM's `retry_policy`: the failures that a setting is for.
@@ -310,14 +331,11 @@ pub(super) const WITHOUT_EFFECT: &[(&str, &str)] = &[
         "cooldowns depend on the cause of a failure already",
     ),
     ("assistants_config", "assistants are not supported"),
-    ("cache_kwargs", "replies are not cached"),
-    ("cache_responses", "replies are not cached"),
-    ("caching_groups", "replies are not cached"),
+    ("cache_kwargs", "see `cache_params` in `litellm_settings`"),
+    ("caching_groups", "each model has replies of its own"),
     ("client_ttl", "connections are kept as long as they work"),
     ("debug_level", "set the level of the log with -v"),
     ("default_litellm_params", "set the parameters of each model"),
-    ("default_priority", "calls have no priority of their own"),
-    ("enable_tag_filtering", "the tags of requests are not read"),
     (
         "ignore_invalid_deployments",
         "an invalid deployment is an error",
@@ -341,14 +359,12 @@ pub(super) const WITHOUT_EFFECT: &[(&str, &str)] = &[
     ("routing_groups", "one strategy is for all models"),
     ("routing_strategy_args", "the strategies have no arguments"),
     ("set_verbose", "set the level of the log with -v"),
-    (
-        "tag_filtering_match_any",
-        "the tags of requests are not read",
-    ),
+    ("tag_filtering_match_any", "one tag of a request is enough"),
 ];
 
 /// Budgets per provider need the costs of all models.
 const UNSUPPORTED_STRATEGY: &str = "provider-budget-routing";
+const MAX_PRIORITY: u32 = 255;
 const MAX_COUNT: u32 = 1_000_000;
 const MAX_QUEUE: u32 = 1_000_000;
 const DAY: Duration = Duration::from_secs(24 * 3600);

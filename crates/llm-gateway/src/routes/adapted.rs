@@ -7,7 +7,8 @@ use http::Response;
 use http::header::HeaderMap;
 use llm_adapters::{Ignored, estimate_tokens};
 use llm_provider::endpoint::Chat;
-use llm_provider::{Call, Chunk, Document, Endpoint, Error, ErrorKind, Provider, Result};
+use llm_provider::{Call, Chunk, Document, Endpoint, Error, ErrorKind, Result};
+use llm_router::RouteOptions;
 use llm_types::{ChatChunk, ChatRequest, ChatResponse, parse};
 use serde::de::DeserializeOwned;
 
@@ -15,9 +16,11 @@ use super::endpoint::{check_model, streamed, unreadable};
 use crate::auth::Client;
 use crate::error::ApiError;
 use crate::gateway::Shared;
-use crate::headers;
+use crate::learned::Watch;
 use crate::response::ResponseBody;
+use crate::spend;
 use crate::sse::FrameWriter;
+use crate::{call_options, headers};
 
 /// A request that was converted to a chat request.
 pub(super) struct Exchange<R> {
@@ -37,7 +40,7 @@ pub(super) trait Replies: Sized + Send + 'static {
     fn response(self, chat: ChatResponse) -> Result<Response<ResponseBody>, ApiError>;
 
     /// The writer of a streamed reply.
-    fn writer(self) -> Self::Writer;
+    fn writer(self, watch: Watch) -> Self::Writer;
 }
 
 /// Reads the body of a request.
@@ -51,10 +54,28 @@ pub(super) fn read<T: DeserializeOwned>(body: &Bytes) -> Result<T, ApiError> {
     })
 }
 
+/// The call of a converted request, and its route.
+pub(super) fn call(
+    shared: &Shared,
+    client: &Client,
+    headers: &HeaderMap,
+    chat: &ChatRequest,
+) -> Result<(Call, RouteOptions), ApiError> {
+    let drop_params = shared.drop_params && !client.is_strict;
+    let mut call = Call::new(&Chat, Document::new(chat))
+        .with_drop_params(drop_params)
+        .with_optional_params(OPTIONAL);
+    Chat.check(&call.body)?;
+    check_model(client, &mut call)?;
+    let route = call_options::take(client, headers, &mut call, shared.reads_tags)?;
+    Ok((call, route))
+}
+
 /// Sends a converted request.
 pub(super) async fn serve<R: Replies>(
     shared: &Arc<Shared>,
     client: &Client,
+    headers: &HeaderMap,
     exchange: Exchange<R>,
 ) -> Result<Response<ResponseBody>, ApiError> {
     let Exchange {
@@ -62,22 +83,38 @@ pub(super) async fn serve<R: Replies>(
         ignored,
         replies,
     } = exchange;
-    let replies = replies.with_estimate(estimate_tokens(&chat));
-    let mut call = Call::new(&Chat, Document::new(&chat)).with_drop_params(shared.drop_params);
-    Chat.check(&call.body)?;
-    check_model(client, &mut call)?;
+    if client.is_strict && !ignored.is_empty() {
+        let message = format!("these members have no effect: {ignored}");
+        return Err(ApiError::invalid(message).with_code("unsupported_parameter"));
+    }
+    let watch = Watch::new(&shared.learned, &chat.model, estimate_tokens(&chat));
+    let replies = replies.with_estimate(watch.tokens());
+    let (call, route) = call(shared, client, headers, &chat)?;
     let mut response = if chat.is_stream() {
-        streamed(Arc::clone(shared), call, replies.writer()).await?
+        streamed(
+            Arc::clone(shared),
+            client,
+            call,
+            route,
+            replies.writer(watch),
+        )
+        .await?
     } else {
-        let reply = shared.router.send(call).await?;
+        let running = spend::admit(shared, client, &call).await?;
+        let (reply, bill) = running.send(shared.router.send_with(call, route)).await?;
         let chat: ChatResponse = reply.body.read().map_err(|_| unreadable())?;
+        watch.reply(&chat);
         let mut response = replies.response(chat)?;
         headers::describe(response.headers_mut(), &reply.metadata);
+        bill.describe(response.headers_mut());
         response
     };
     describe(response.headers_mut(), &ignored);
     Ok(response)
 }
+
+/// Agents always set an effort. A model that has none replies as well without it.
+const OPTIONAL: &[&str] = &["reasoning_effort"];
 
 /// Reads a chunk of a stream.
 pub(super) fn chunk(chunk: &Chunk) -> Result<ChatChunk> {
@@ -87,7 +124,8 @@ pub(super) fn chunk(chunk: &Chunk) -> Result<ChatChunk> {
     })
 }
 
-fn describe(headers: &mut HeaderMap, ignored: &Ignored) {
+/// Names the members of the request that were ignored.
+pub(super) fn describe(headers: &mut HeaderMap, ignored: &Ignored) {
     let names = (!ignored.is_empty()).then(|| ignored.to_string());
     headers::insert(headers, headers::IGNORED, names.as_deref());
 }

@@ -3,28 +3,31 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::header::{CACHE_CONTROL, HeaderName, HeaderValue};
+use http::header::{CACHE_CONTROL, HeaderMap, HeaderName, HeaderValue};
 use http::{Response, StatusCode};
-use llm_provider::{Call, Document, Endpoint, Metadata, Provider};
+use llm_provider::{Call, Document, Endpoint, Metadata};
+use llm_router::RouteOptions;
 use llm_types::RawObject;
 
 use crate::auth::Client;
 use crate::error::ApiError;
 use crate::gateway::Shared;
-use crate::headers;
 use crate::response::{self, ResponseBody};
+use crate::spend;
 use crate::sse::{ChunkWriter, FrameWriter, Frames, Source};
+use crate::{call_options, headers};
 
 /// Serves a request.
 pub(super) async fn serve(
     shared: &Arc<Shared>,
     client: &Client,
+    headers: &HeaderMap,
     endpoint: &'static dyn Endpoint,
     body: Bytes,
 ) -> Result<Response<ResponseBody>, ApiError> {
     let body = Document::from_bytes(body);
     endpoint.check(&body)?;
-    send(shared, client, endpoint, body).await
+    send(shared, client, headers, endpoint, body).await
 }
 
 /// Serves a request to version 2 of Cohere's rerank, which has no `return_documents` and returns no
@@ -32,35 +35,39 @@ pub(super) async fn serve(
 pub(super) async fn serve_rerank_v2(
     shared: &Arc<Shared>,
     client: &Client,
+    headers: &HeaderMap,
     endpoint: &'static dyn Endpoint,
     body: Bytes,
 ) -> Result<Response<ResponseBody>, ApiError> {
     let mut body = Document::from_bytes(body);
     endpoint.check(&body)?;
     body.set_default("return_documents", false);
-    send(shared, client, endpoint, body).await
+    send(shared, client, headers, endpoint, body).await
 }
 
 /// Sends a request whose body has been checked.
 async fn send(
     shared: &Arc<Shared>,
     client: &Client,
+    headers: &HeaderMap,
     endpoint: &'static dyn Endpoint,
     body: Document,
 ) -> Result<Response<ResponseBody>, ApiError> {
-    let mut call = Call::new(endpoint, body).with_drop_params(shared.drop_params);
+    let mut call =
+        Call::new(endpoint, body).with_drop_params(shared.drop_params && !client.is_strict);
     check_model(client, &mut call)?;
+    let route = call_options::take(client, headers, &mut call, shared.reads_tags)?;
     if endpoint.is_streamed() && call.body.get("stream") == Some(b"true") {
         let writer = ChunkWriter::new(call.model(), include_usage(&call.body));
-        streamed(Arc::clone(shared), call, writer).await
+        streamed(Arc::clone(shared), client, call, route, writer).await
     } else {
-        whole(shared, call).await
+        whole(shared, client, call, route).await
     }
 }
 
 /// Replaces an alias of the key by its model group, and checks whether the key may call that.
 pub(super) fn check_model(client: &Client, call: &mut Call) -> Result<(), ApiError> {
-    let Client::Key(access) = client else {
+    let Some(access) = client.access() else {
         return Ok(());
     };
     let model = call.model();
@@ -73,9 +80,15 @@ pub(super) fn check_model(client: &Client, call: &mut Call) -> Result<(), ApiErr
 }
 
 /// The response in one piece.
-async fn whole(shared: &Shared, call: Call) -> Result<Response<ResponseBody>, ApiError> {
+async fn whole(
+    shared: &Arc<Shared>,
+    client: &Client,
+    call: Call,
+    route: RouteOptions,
+) -> Result<Response<ResponseBody>, ApiError> {
     let (endpoint, model) = (call.endpoint, call.model());
-    let mut reply = shared.router.send(call).await?;
+    let running = spend::admit(shared, client, &call).await?;
+    let (mut reply, bill) = running.send(shared.router.send_with(call, route)).await?;
     reply.body.require_object().map_err(|_| unreadable())?;
     if endpoint.names_model() || reply.body.has("model") {
         // Clients expect the model name of their request.
@@ -83,6 +96,7 @@ async fn whole(shared: &Shared, call: Call) -> Result<Response<ResponseBody>, Ap
     }
     let mut response = response::json(reply.body.bytes().clone());
     headers::describe(response.headers_mut(), &reply.metadata);
+    bill.describe(response.headers_mut());
     Ok(response)
 }
 
@@ -93,11 +107,16 @@ async fn whole(shared: &Shared, call: Call) -> Result<Response<ResponseBody>, Ap
 /// failure is an event.
 pub(super) async fn streamed<W: FrameWriter>(
     shared: Arc<Shared>,
+    client: &Client,
     call: Call,
+    route: RouteOptions,
     writer: W,
 ) -> Result<Response<ResponseBody>, ApiError> {
     let keep_alive = shared.options.keep_alive;
-    let mut opening = Box::pin(async move { shared.router.stream(call).await });
+    let running = spend::admit(&shared, client, &call).await?;
+    let bill = running.rates();
+    let mut opening =
+        Box::pin(async move { running.stream(shared.router.stream_with(call, route)).await });
     let (source, metadata) = match tokio::time::timeout(keep_alive, &mut opening).await {
         Ok(stream) => {
             let stream = stream?;
@@ -112,6 +131,7 @@ pub(super) async fn streamed<W: FrameWriter>(
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
     headers.insert(ACCEL_BUFFERING, HeaderValue::from_static("no"));
     headers::describe(headers, &metadata);
+    bill.describe(headers);
     Ok(response)
 }
 

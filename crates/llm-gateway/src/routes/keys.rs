@@ -1,7 +1,7 @@
 //! The routes below `/key`, with the names of LiteLLM's fields.
 
-mod answer;
-mod request;
+pub(super) mod answer;
+pub(super) mod request;
 
 use bytes::Bytes;
 use gateway_store::{KeyFilter, KeyHash, KeySettings, Store};
@@ -47,10 +47,10 @@ impl KeyRoute {
         })
     }
 
-    pub(super) fn method(self) -> Method {
+    pub(super) fn takes(self, method: &Method) -> bool {
         match self {
-            Self::Info | Self::List => Method::GET,
-            _ => Method::POST,
+            Self::Info | Self::List => matches!(*method, Method::GET | Method::HEAD),
+            _ => *method == Method::POST,
         }
     }
 }
@@ -69,6 +69,9 @@ pub(super) async fn serve(
         client.require_operator()?;
     }
     let keys = virtual_keys(shared)?;
+    if !route.takes(&Method::POST) && client.access().is_none() {
+        keys.write_records().await?;
+    }
     let store = keys.store();
     let answer = match route {
         KeyRoute::Generate => generate(store, parse(&body)?).await?,
@@ -80,15 +83,15 @@ pub(super) async fn serve(
         KeyRoute::Block => block(store, parse(&body)?, true).await?,
         KeyRoute::Unblock => block(store, parse(&body)?, false).await?,
     };
-    if route.method() == Method::POST {
+    if route.takes(&Method::POST) {
         keys.refresh().await?;
     }
     Ok(response::json_of(&answer))
 }
 
-fn virtual_keys(shared: &Shared) -> Result<&VirtualKeys, ApiError> {
+pub(super) fn virtual_keys(shared: &Shared) -> Result<&VirtualKeys, ApiError> {
     shared.options.virtual_keys.as_ref().ok_or_else(|| {
-        let message = "this gateway has no database for keys";
+        let message = "this gateway has no database of keys and spend";
         ApiError::new(StatusCode::NOT_FOUND, "invalid_request_error", message)
             .with_code("no_key_database")
     })
@@ -118,9 +121,9 @@ async fn info(
     client: &Client,
     query: &Query<'_>,
 ) -> Result<serde_json::Value, ApiError> {
-    let hash = match (query.get("key"), client) {
+    let hash = match (query.get("key"), client.access()) {
         (Some(key), _) => hash(&key),
-        (None, Client::Key(access)) => access.key.hash,
+        (None, Some(access)) => access.key.hash,
         (None, _) => return Err(ApiError::invalid("give `key`").with_param("key")),
     };
     let info = store.keys().get(&hash).await?.ok_or_else(unknown_key)?;
@@ -196,7 +199,7 @@ async fn block(
 }
 
 /// The hash of a key that is given as its secret or as its hash.
-fn hash(key: &str) -> KeyHash {
+pub(super) fn hash(key: &str) -> KeyHash {
     KeyHash::parse(key).unwrap_or_else(|| KeyHash::of(key))
 }
 

@@ -3,43 +3,110 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::Response;
+use http::header::HeaderMap;
+use http::{Response, StatusCode};
 use llm_adapters::estimate_tokens;
-use llm_adapters::messages::{MessagesAdapter, MessagesReplies, MessagesStream};
+use llm_adapters::messages::{
+    MessagesAccumulator, MessagesAdapter, MessagesReplies, MessagesStream,
+};
 use llm_provider::{ReplyEvent, Result};
-use llm_types::ChatResponse;
 use llm_types::messages::{MessagesEvent, MessagesRequest, TokenCount};
+use llm_types::{ChatResponse, StreamOptions};
 
 use super::adapted::{self, Exchange, Replies};
 use crate::api::messages_error;
 use crate::auth::Client;
 use crate::error::ApiError;
 use crate::gateway::Shared;
-use crate::headers::random_id;
+use crate::headers::{self, random_id};
+use crate::learned::{Ends, Watch};
 use crate::response::{self, ResponseBody};
+use crate::spend;
 use crate::sse::{self, FrameWriter};
 
 /// Serves a request for a message.
 pub(super) async fn serve(
     shared: &Arc<Shared>,
     client: &Client,
+    headers: &HeaderMap,
     body: &Bytes,
 ) -> Result<Response<ResponseBody>, ApiError> {
     let request: MessagesRequest = adapted::read(body)?;
-    let exchange = MessagesAdapter::new().convert(request)?;
+    let ends = shared.learned.ends(&request.model);
+    let has_stops = request
+        .stop_sequences
+        .iter()
+        .flatten()
+        .any(|stop| !stop.is_empty());
+    // Clients of this API look for the sequence that ended a message.
+    let adapter = MessagesAdapter::new().with_local_stops(has_stops && ends == Ends::Unknown);
+    let exchange = adapter.convert(request)?;
+    let replies = exchange.replies.with_id(random_id("msg_"));
     let exchange = Exchange {
         chat: exchange.chat,
         ignored: exchange.ignored,
-        replies: exchange.replies.with_id(random_id("msg_")),
+        replies: replies.with_named_natural_ends(ends == Ends::Natural),
     };
-    adapted::serve(shared, client, exchange).await
+    if exchange.replies.has_local_stops() && !exchange.chat.is_stream() {
+        return cut(shared, client, headers, exchange).await;
+    }
+    adapted::serve(shared, client, headers, exchange).await
+}
+
+/// Serves a message in one piece that the gateway ends at a stop sequence: from a stream, which is
+/// cancelled there.
+async fn cut(
+    shared: &Arc<Shared>,
+    client: &Client,
+    headers: &HeaderMap,
+    exchange: Exchange<MessagesReplies>,
+) -> Result<Response<ResponseBody>, ApiError> {
+    let Exchange {
+        mut chat,
+        ignored,
+        replies,
+    } = exchange;
+    let watch = Watch::new(&shared.learned, &chat.model, estimate_tokens(&chat));
+    chat.stream = Some(true);
+    chat.stream_options = Some(StreamOptions::new().with_include_usage(true));
+    let (call, route) = adapted::call(shared, client, headers, &chat)?;
+    let running = spend::admit(shared, client, &call).await?;
+    let bill = running.rates();
+    let mut chunks = running
+        .stream(shared.router.stream_with(call, route))
+        .await?;
+    let mut message = MessagesAccumulator::default();
+    let mut stream = replies.with_estimate(watch.tokens()).stream();
+    while let Some(event) = chunks.next().await {
+        if let ReplyEvent::Chunk(chunk) = event? {
+            let chunk = adapted::chunk(&chunk)?;
+            watch.chunk(&chunk);
+            message.extend(stream.push(chunk));
+        }
+        if stream.is_cut() {
+            break;
+        }
+    }
+    message.extend(stream.finish());
+    let message = message
+        .into_response()
+        .map_err(|error| ApiError::new(StatusCode::BAD_GATEWAY, "api_error", error.message))?;
+    let mut response = response::json_of(&message);
+    headers::describe(response.headers_mut(), &chunks.metadata);
+    bill.describe(response.headers_mut());
+    adapted::describe(response.headers_mut(), &ignored);
+    Ok(response)
 }
 
 /// Counts the tokens of a prompt, without a call to the upstream: clients count at every turn.
-pub(super) fn count_tokens(body: &Bytes) -> Result<Response<ResponseBody>, ApiError> {
+pub(super) fn count_tokens(
+    shared: &Shared,
+    body: &Bytes,
+) -> Result<Response<ResponseBody>, ApiError> {
     let request: MessagesRequest = adapted::read(body)?;
     let chat = MessagesAdapter::new().convert_prompt(request)?;
-    Ok(response::json_of(&TokenCount::new(estimate_tokens(&chat))))
+    let count = shared.learned.tokens(&chat.model, estimate_tokens(&chat));
+    Ok(response::json_of(&TokenCount::new(count)))
 }
 
 impl Replies for MessagesReplies {
@@ -53,9 +120,10 @@ impl Replies for MessagesReplies {
         Ok(response::json_of(&self.reply(chat)?))
     }
 
-    fn writer(self) -> MessagesWriter {
+    fn writer(self, watch: Watch) -> MessagesWriter {
         MessagesWriter {
             stream: self.stream(),
+            watch,
             has_failed: false,
         }
     }
@@ -64,6 +132,7 @@ impl Replies for MessagesReplies {
 /// Writes the events of a message.
 pub(super) struct MessagesWriter {
     stream: MessagesStream,
+    watch: Watch,
     has_failed: bool,
 }
 
@@ -73,6 +142,7 @@ impl FrameWriter for MessagesWriter {
             return Ok(sse::progress(event));
         };
         let chunk = adapted::chunk(chunk)?;
+        self.watch.chunk(&chunk);
         let events = self.stream.push(chunk);
         let has_failed = &mut self.has_failed;
         let events =
@@ -94,8 +164,8 @@ impl FrameWriter for MessagesWriter {
         frames(start.into_iter().chain(self.stream.ping()))
     }
 
-    fn has_failed(&self) -> bool {
-        self.has_failed
+    fn has_ended(&self) -> bool {
+        self.has_failed || self.stream.is_cut()
     }
 }
 

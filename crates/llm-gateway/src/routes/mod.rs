@@ -2,10 +2,16 @@
 
 mod adapted;
 mod endpoint;
+mod health;
+mod kept;
 mod keys;
 mod messages;
+mod model_info;
 mod models;
+mod openapi;
+mod owners;
 mod responses;
+mod spend;
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
@@ -19,18 +25,21 @@ use http::{Method, Request, Response, StatusCode};
 use llm_provider::Endpoint;
 use llm_provider::endpoint::{ENDPOINTS, Rerank};
 use llm_provider::text::excerpt;
-use serde_json::json;
 
 use crate::api::Api;
-use crate::auth::Client;
+use crate::auth::{Client, Identity};
 use crate::body::BodyReader;
 use crate::error::ApiError;
 use crate::gateway::Shared;
 use crate::guard::{self, Exposure};
+use crate::metrics::{self, RequestMetrics};
 use crate::response::{self, ResponseBody};
+use crate::spend::Origin;
 use crate::{auth, headers};
 
 use self::keys::KeyRoute;
+use self::owners::OwnerRoute;
+use self::spend::SpendRoute;
 
 /// Serves a request: checks its key, sets an id, writes a log line, and runs its route.
 pub(crate) async fn serve<B>(
@@ -44,9 +53,16 @@ where
     let started = Instant::now();
     let (head, body) = request.into_parts();
     let mut body = BodyReader::new(body);
+    let target = Route::of(head.uri.path());
+    let name = target.as_ref().map_or("unknown", Route::name);
+    let measured = RequestMetrics::begin(&shared.metrics, name, started);
     let id = headers::request_id(&head.headers);
     // A panic in a provider must not end the connection.
-    let response = AssertUnwindSafe(route(&shared, exposure, &head, &mut body)).catch_unwind();
+    let origin = shared.options.virtual_keys.is_some();
+    let origin = origin.then(|| Origin::of(&head.headers));
+    let call_id = origin.as_ref().map(|origin| origin.call_id.clone());
+    let response = route(&shared, exposure, &head, target, &mut body, origin);
+    let response = AssertUnwindSafe(response).catch_unwind();
     let response = response.await.unwrap_or_else(|_| Err(panicked()));
     body.drain(&head.headers, &shared.options).await;
     let api = Api::of(head.uri.path(), &head.headers);
@@ -64,17 +80,22 @@ where
         headers.insert(headers::ANTHROPIC_REQUEST_ID, id.clone());
     }
     headers.insert(headers::REQUEST_ID, id);
+    if let Some(call_id) = call_id {
+        headers::describe_call(headers, &call_id, started.elapsed());
+    }
     if shared.options.simulated {
         headers.insert(headers::SIMULATED, HeaderValue::from_static("true"));
     }
-    response
+    measured.end_with(response)
 }
 
 async fn route<B>(
     shared: &Arc<Shared>,
     exposure: Exposure,
     head: &Parts,
+    route: Option<Route<'_>>,
     body: &mut BodyReader<B>,
+    origin: Option<Origin>,
 ) -> Result<Response<ResponseBody>, ApiError>
 where
     B: http_body::Body<Data = Bytes> + Unpin,
@@ -84,17 +105,21 @@ where
     if *method == Method::HEAD && path == "/" {
         return Ok(response::json(""));
     }
-    let route = Route::of(path);
-    let client = match (&route, &shared.master_key) {
-        (Some(Route::Alive | Route::Ready), _) => Client::Anyone,
+    let identity = match (&route, &shared.master_key) {
+        (Some(Route::Alive | Route::Ready | Route::OpenApi), _) => Identity::Anyone,
         (_, Some(key)) => {
             let virtual_keys = shared.options.virtual_keys.as_ref();
             auth::authenticate(key, virtual_keys, &head.headers).await?
         }
         (_, None) => {
             guard::check(exposure, head)?;
-            Client::Anyone
+            Identity::Anyone
         }
+    };
+    let client = Client {
+        identity,
+        origin,
+        is_strict: headers::is_strict(&head.headers),
     };
     let Some(route) = route else {
         return Err(unknown_path(method, path));
@@ -107,42 +132,68 @@ where
     }
     match route {
         Route::Alive => Ok(response::json_of(&"I'm alive!")),
-        Route::Ready => Ok(response::json_of(&json!({ "status": "healthy" }))),
+        Route::Ready => Ok(health::readiness(shared)),
+        Route::Health => {
+            client.require_no_key("the health of upstreams")?;
+            Ok(health::serve(shared).boxed().await)
+        }
+        Route::Metrics => {
+            client.require_no_key("metrics")?;
+            let text = shared.metrics.text(&shared.router);
+            Ok(response::text(metrics::TEXT, text))
+        }
+        Route::OpenApi => Ok(openapi::serve()),
+        Route::ModelInfo => Ok(model_info::serve(shared, &client)),
+        Route::Spend(route) => spend::serve(shared, &client, route, head).boxed().await,
         Route::Models => Ok(models::list(shared, &client, Api::of(path, &head.headers))),
         Route::Model(id) => models::one(shared, &client, id, Api::of(path, &head.headers)),
-        Route::Response(id) => Err(responses::not_found(id)),
+        Route::Response(id) => kept::serve(shared, &client, head, id),
         Route::Messages => {
             let body = body.read(&head.headers, &shared.options).await?;
-            messages::serve(shared, &client, &body).await
+            messages::serve(shared, &client, &head.headers, &body).await
         }
         Route::CountTokens => {
             let body = body.read(&head.headers, &shared.options).await?;
-            messages::count_tokens(&body)
+            messages::count_tokens(shared, &body)
         }
         Route::Responses => {
             let body = body.read(&head.headers, &shared.options).await?;
-            responses::serve(shared, &client, &body).await
+            responses::serve(shared, &client, &head.headers, &body).await
         }
         Route::InputTokens => {
             let body = body.read(&head.headers, &shared.options).await?;
-            responses::input_tokens(&body)
+            responses::input_tokens(shared, &body)
         }
         Route::Endpoint(endpoint) => {
             let body = body.read(&head.headers, &shared.options).await?;
-            endpoint::serve(shared, &client, endpoint, body).await
+            endpoint::serve(shared, &client, &head.headers, endpoint, body).await
         }
         Route::RerankV2 => {
             let body = body.read(&head.headers, &shared.options).await?;
-            endpoint::serve_rerank_v2(shared, &client, &Rerank, body).await
+            endpoint::serve_rerank_v2(shared, &client, &head.headers, &Rerank, body).await
         }
-        Route::Key(route) if route.method() == Method::GET => {
-            keys::serve(shared, &client, route, head, Bytes::new()).await
+        Route::Key(route) if !route.takes(&Method::POST) => {
+            let served = keys::serve(shared, &client, route, head, Bytes::new());
+            served.boxed().await
+        }
+        Route::Owner(route) if !route.takes(&Method::POST) => {
+            let served = owners::serve(shared, &client, route, head, Bytes::new());
+            served.boxed().await
+        }
+        Route::Owner(route) => {
+            client.require_operator()?;
+            let body = body.read(&head.headers, &shared.options).await?;
+            owners::serve(shared, &client, route, head, body)
+                .boxed()
+                .await
         }
         Route::Key(route) => {
             // Only the operator may make the gateway read a body here.
             client.require_operator()?;
             let body = body.read(&head.headers, &shared.options).await?;
-            keys::serve(shared, &client, route, head, body).await
+            keys::serve(shared, &client, route, head, body)
+                .boxed()
+                .await
         }
     }
 }
@@ -151,6 +202,7 @@ where
 enum Route<'p> {
     Alive,
     Ready,
+    Metrics,
     Models,
     Model(&'p str),
     Endpoint(&'static dyn Endpoint),
@@ -162,6 +214,11 @@ enum Route<'p> {
     /// A stored response, or something below it.
     Response(&'p str),
     Key(KeyRoute),
+    Owner(OwnerRoute),
+    Spend(SpendRoute),
+    ModelInfo,
+    OpenApi,
+    Health,
 }
 
 impl<'p> Route<'p> {
@@ -172,6 +229,9 @@ impl<'p> Route<'p> {
             // LiteLLM's paths.
             "/health/liveliness" | "/health/liveness" => return Some(Self::Alive),
             "/health/readiness" => return Some(Self::Ready),
+            "/metrics" => return Some(Self::Metrics),
+            "/health" => return Some(Self::Health),
+            "/openapi.json" => return Some(Self::OpenApi),
             _ => {}
         }
         let below = |path: &'p str| {
@@ -190,6 +250,7 @@ impl<'p> Route<'p> {
         Some(match path {
             "/v2/rerank" => Self::RerankV2,
             "/models" => Self::Models,
+            "/model/info" => Self::ModelInfo,
             "/messages" => Self::Messages,
             "/messages/count_tokens" => Self::CountTokens,
             "/responses" => Self::Responses,
@@ -197,6 +258,12 @@ impl<'p> Route<'p> {
             other => {
                 if let Some(path) = other.strip_prefix("/key/") {
                     return KeyRoute::of(path).map(Self::Key);
+                }
+                if let Some(route) = SpendRoute::of(other) {
+                    return Some(Self::Spend(route));
+                }
+                if let Some(route) = OwnerRoute::of(other) {
+                    return Some(Self::Owner(route));
                 }
                 let below = |prefix| {
                     other
@@ -207,6 +274,26 @@ impl<'p> Route<'p> {
                 model.or_else(|| below("/responses/").map(Self::Response))?
             }
         })
+    }
+
+    /// The name in metrics.
+    fn name(&self) -> &'static str {
+        match self {
+            Self::Alive | Self::Ready | Self::Health => "/health",
+            Self::Metrics => "/metrics",
+            Self::Models | Self::Model(_) => "/v1/models",
+            Self::Endpoint(endpoint) => endpoint.path(),
+            Self::RerankV2 => "/v2/rerank",
+            Self::Messages => "/v1/messages",
+            Self::CountTokens => "/v1/messages/count_tokens",
+            Self::Responses | Self::Response(_) => "/v1/responses",
+            Self::InputTokens => "/v1/responses/input_tokens",
+            Self::Key(_) => "/key",
+            Self::Owner(_) => "/user",
+            Self::Spend(_) => "/spend",
+            Self::ModelInfo => "/v1/model/info",
+            Self::OpenApi => "/openapi.json",
+        }
     }
 
     fn is_of_anthropic(&self) -> bool {
@@ -230,7 +317,8 @@ impl<'p> Route<'p> {
                     Method::GET | Method::HEAD | Method::DELETE | Method::POST
                 )
             }
-            Self::Key(route) => *method == route.method(),
+            Self::Key(route) => route.takes(method),
+            Self::Owner(route) => route.takes(method),
             _ => matches!(*method, Method::GET | Method::HEAD),
         }
     }
@@ -257,10 +345,14 @@ fn unknown_path(method: &Method, path: &str) -> ApiError {
 fn wrong_method(method: &Method, path: &str, route: &Route<'_>) -> ApiError {
     let message = format!("method not allowed: {}; {}", quoted(method, path), served());
     let status = StatusCode::METHOD_NOT_ALLOWED;
-    let is_post = route.takes(&Method::POST);
+    let allow = match (route.takes(&Method::GET), route.takes(&Method::POST)) {
+        (true, true) => "GET,HEAD,POST,DELETE",
+        (true, false) => "GET,HEAD",
+        (false, _) => "POST",
+    };
     ApiError::new(status, "invalid_request_error", message)
         .with_code("method_not_allowed")
-        .with_allow(if is_post { "POST" } else { "GET,HEAD" })
+        .with_allow(allow)
 }
 
 fn quoted(method: &Method, path: &str) -> String {
@@ -275,8 +367,11 @@ fn served() -> String {
     let posts: Vec<_> = posts.collect();
     format!(
         "the gateway serves {}, POST /v1/messages, POST /v1/messages/count_tokens, \
-         POST /v1/responses, POST /v1/responses/input_tokens, POST /v2/rerank, GET /v1/models, GET /v1/models/ID, \
-         GET /health/liveliness and GET /health/readiness, also without /v1",
+         POST /v1/responses, POST /v1/responses/input_tokens, GET /v1/responses/ID, POST /v2/rerank, GET /v1/models, GET /v1/models/ID, \
+         GET /v1/model/info, GET /openapi.json, GET /metrics, GET /health, GET /health/liveliness and \
+         GET /health/readiness, also without /v1, the routes of Anthropic's API also below /anthropic; \
+         with a database, /key/…, /user/…, /team/…, GET /spend/logs, GET /spend/keys and \
+         GET /global/spend/report",
         posts.join(", ")
     )
 }

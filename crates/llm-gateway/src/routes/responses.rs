@@ -1,74 +1,113 @@
-//! OpenAI's Responses API, without a store.
+//! OpenAI's Responses API.
 
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
-use http::{Response, StatusCode};
+use http::Response;
+use http::header::HeaderMap;
 use llm_adapters::estimate_tokens;
 use llm_adapters::responses::{ResponsesAdapter, ResponsesReplies, ResponsesStream, error_code};
-use llm_provider::text::excerpt;
 use llm_provider::{ReplyEvent, Result};
 use llm_types::ChatResponse;
 use llm_types::responses::{ResponsesEvent, ResponsesRequest};
 use serde_json::json;
 
 use super::adapted::{self, Exchange, Replies};
+use super::kept::{Keeper, Kept};
 use crate::auth::Client;
 use crate::error::ApiError;
 use crate::gateway::Shared;
 use crate::headers::random_id;
+use crate::learned::Watch;
 use crate::response::{self, ResponseBody};
+use crate::spend;
 use crate::sse::{self, FrameWriter};
 
 /// Serves a request for a response.
 pub(super) async fn serve(
     shared: &Arc<Shared>,
     client: &Client,
+    headers: &HeaderMap,
     body: &Bytes,
 ) -> Result<Response<ResponseBody>, ApiError> {
-    let request: ResponsesRequest = adapted::read(body)?;
-    let exchange = ResponsesAdapter::new().convert(request)?;
+    let mut request: ResponsesRequest = adapted::read(body)?;
+    let kept = Kept::new(shared, client, &mut request)?;
+    let can_run = kept.as_ref().is_some_and(|kept| kept.keeper.is_some());
+    let background = can_run && request.background == Some(true) && !request.is_stream();
+    if background {
+        request.background = None;
+    }
+    let adapter = ResponsesAdapter::new();
+    let (exchange, keeper) = match kept {
+        None => (adapter.convert(request)?, None),
+        Some(kept) => (
+            adapter.convert_continued(request, kept.history)?,
+            kept.keeper,
+        ),
+    };
+    let replies = exchange.replies.with_id(random_id("resp_"));
+    let replies = replies
+        .with_member("store", keeper.is_some())
+        .with_member("background", background);
+    let keeper = match keeper {
+        Some(keeper) if background => {
+            let (call, route) = adapted::call(shared, client, headers, &exchange.chat)?;
+            let running = spend::admit(shared, client, &call).await?;
+            let mut response = keeper.run(shared, replies, call, route, running)?;
+            adapted::describe(response.headers_mut(), &exchange.ignored);
+            return Ok(response);
+        }
+        keeper => keeper,
+    };
     let exchange = Exchange {
         chat: exchange.chat,
         ignored: exchange.ignored,
-        replies: exchange.replies.with_id(random_id("resp_")),
+        replies: KeptReplies { replies, keeper },
     };
-    adapted::serve(shared, client, exchange).await
+    adapted::serve(shared, client, headers, exchange).await
 }
 
 /// Counts the tokens of a prompt, without a call to the upstream.
-pub(super) fn input_tokens(body: &Bytes) -> Result<Response<ResponseBody>, ApiError> {
+pub(super) fn input_tokens(
+    shared: &Shared,
+    body: &Bytes,
+) -> Result<Response<ResponseBody>, ApiError> {
     let request: ResponsesRequest = adapted::read(body)?;
     let chat = ResponsesAdapter::new().convert(request)?.chat;
-    let count = estimate_tokens(&chat);
+    let count = shared.learned.tokens(&chat.model, estimate_tokens(&chat));
     Ok(response::json_of(&json!({
         "object": "response.input_tokens", "input_tokens": count,
     })))
 }
 
-/// The error of a request for a stored response: none is stored.
-pub(super) fn not_found(id: &str) -> ApiError {
-    let id = excerpt(id);
-    let message = format!("the response \"{id}\" does not exist; responses are not stored");
-    ApiError::new(StatusCode::NOT_FOUND, "invalid_request_error", message)
-        .with_code("response_not_found")
+/// Converts the replies to a request, and keeps the response if the client wants it.
+struct KeptReplies {
+    replies: ResponsesReplies,
+    keeper: Option<Keeper>,
 }
 
-impl Replies for ResponsesReplies {
+impl Replies for KeptReplies {
     type Writer = ResponsesWriter;
 
-    fn with_estimate(self, tokens: u64) -> Self {
-        self.with_input_tokens(tokens)
+    fn with_estimate(mut self, tokens: u64) -> Self {
+        self.replies = self.replies.with_input_tokens(tokens);
+        self
     }
 
     fn response(self, chat: ChatResponse) -> Result<Response<ResponseBody>, ApiError> {
-        Ok(response::json_of(&self.reply(chat)?))
+        let response = self.replies.reply(chat)?;
+        if let Some(keeper) = self.keeper {
+            keeper.keep(&response);
+        }
+        Ok(response::json_of(&response))
     }
 
-    fn writer(self) -> ResponsesWriter {
+    fn writer(self, watch: Watch) -> ResponsesWriter {
         ResponsesWriter {
-            stream: self.stream(),
+            stream: self.replies.stream(),
+            keeper: self.keeper,
+            watch,
             has_failed: false,
         }
     }
@@ -77,6 +116,8 @@ impl Replies for ResponsesReplies {
 /// Writes the events of a response.
 pub(super) struct ResponsesWriter {
     stream: ResponsesStream,
+    keeper: Option<Keeper>,
+    watch: Watch,
     has_failed: bool,
 }
 
@@ -88,26 +129,31 @@ impl FrameWriter for ResponsesWriter {
         // That of the last chunk counts.
         self.stream.set_completed_at(now());
         let chunk = adapted::chunk(chunk)?;
+        self.watch.chunk(&chunk);
         let events = self.stream.push(chunk);
         let has_failed = &mut self.has_failed;
         let events = events.inspect(|event| *has_failed |= event.name() == "response.failed");
-        Ok(Some(frames(events)))
+        let frames = frames(events, &mut self.keeper);
+        Ok(Some(match self.has_failed {
+            true => ended(frames),
+            false => frames,
+        }))
     }
 
     fn end(&mut self) -> Bytes {
-        frames(self.stream.finish())
+        ended(frames(self.stream.finish(), &mut self.keeper))
     }
 
     fn failure(&mut self, error: ApiError) -> Bytes {
         let chat = error.error();
-        let code = error_code(error.status().as_u16(), chat.error.code().as_deref());
-        frames(self.stream.fail(code, &chat.error.message))
+        let events = self.stream.fail(failure_code(&error), &chat.error.message);
+        ended(frames(events, &mut self.keeper))
     }
 
     /// The first events, so that a silent model does not delay them, and then comments: the API has
     /// no event for it.
     fn keep_alive(&mut self) -> Bytes {
-        let start = frames(self.stream.start(now()));
+        let start = frames(self.stream.start(now()), &mut self.keeper);
         if start.is_empty() {
             sse::comment("keep-alive")
         } else {
@@ -115,17 +161,42 @@ impl FrameWriter for ResponsesWriter {
         }
     }
 
-    fn has_failed(&self) -> bool {
+    fn has_ended(&self) -> bool {
         self.has_failed
     }
 }
 
-fn frames(events: impl Iterator<Item = ResponsesEvent>) -> Bytes {
+/// The frames of events. The last response is kept.
+fn frames(events: impl Iterator<Item = ResponsesEvent>, keeper: &mut Option<Keeper>) -> Bytes {
+    let events = events.inspect(|event| {
+        let is_last = matches!(
+            event.name(),
+            "response.completed" | "response.failed" | "response.incomplete"
+        );
+        if let Some(response) = event.response.as_ref().filter(|_| is_last)
+            && let Some(keeper) = keeper.take()
+        {
+            keeper.keep(response);
+        }
+    });
     sse::named_events(events, ResponsesEvent::name)
 }
 
+/// The code of a response that failed with this error.
+pub(super) fn failure_code(error: &ApiError) -> &'static str {
+    let chat = error.error();
+    let code = chat.error.code();
+    error_code(error.status().as_u16(), code.as_deref())
+}
+
+/// The last frames, with the end that the Open Responses specification requires. OpenAI's clients
+/// accept it.
+fn ended(frames: Bytes) -> Bytes {
+    [&*frames, b"data: [DONE]\n\n"].concat().into()
+}
+
 /// The seconds of Unix time.
-fn now() -> u64 {
+pub(super) fn now() -> u64 {
     let age = SystemTime::now().duration_since(UNIX_EPOCH);
     age.map_or(0, |age| age.as_secs())
 }

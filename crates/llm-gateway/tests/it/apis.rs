@@ -86,6 +86,7 @@ async fn responses_are_served_whole_and_streamed() {
     let body = json!({"model": "llama", "input": "Hi", "stream": true});
     let frames = text(send(gateway(provider), post_json("/v1/responses", &body)).await).await;
     assert!(frames.starts_with("event: response.created\n"));
+    let frames = frames.strip_suffix("data: [DONE]\n\n").unwrap();
     let last = frames.trim_end().lines().last().unwrap();
     let last: Value = serde_json::from_str(last.strip_prefix("data: ").unwrap()).unwrap();
     assert_eq!(last["type"], "response.completed");
@@ -93,6 +94,7 @@ async fn responses_are_served_whole_and_streamed() {
     assert!(last["response"]["completed_at"].as_u64().unwrap() > 1_700_000_000);
 }
 
+/// litellm#13252 and ai-gateway#1360: a missing route, or a call for each count.
 #[tokio::test]
 async fn tokens_are_counted_without_a_call() {
     let provider = Scripted::new([]);
@@ -199,6 +201,7 @@ async fn a_failure_in_a_stream_is_an_event_of_the_api() {
         .await,
     )
     .await;
+    let frames = frames.strip_suffix("data: [DONE]\n\n").unwrap();
     let last = frames.trim_end().rsplit("\n\n").next().unwrap();
     assert!(last.starts_with("event: response.failed\n"), "{last}");
 }
@@ -235,6 +238,23 @@ async fn a_silent_model_is_started_and_pinged() {
     assert_eq!(frames.matches("event: response.created").count(), 1);
 }
 
+/// litellm#36008 and #31499: the upstream was read to its end after the client had left.
+#[tokio::test]
+async fn a_client_that_leaves_cancels_the_call() {
+    for (path, member) in [("/v1/messages", "messages"), ("/v1/responses", "input")] {
+        let provider = Scripted::new([Step::Endless(HELLO)]);
+        let body = json!({"model": "llama", "max_tokens": 9, "stream": true,
+            member: [{"role": "user", "content": "Hi"}]});
+        let response = send(gateway(provider.clone()), post_json(path, &body)).await;
+        let mut body = response.into_body();
+        assert!(frame(&mut body).await.is_some(), "{path}");
+        provider.until_running(1).await;
+        drop(body);
+        provider.until_running(0).await;
+    }
+}
+
+/// litellm#27180: Claude Code reads only this form.
 #[tokio::test]
 async fn models_have_the_form_of_the_api() {
     let gateway = gateway(Scripted::new([]));
@@ -281,6 +301,27 @@ async fn the_key_may_be_an_api_key_header_and_the_root_answers_a_head() {
     let mut request = get("/");
     *request.method_mut() = Method::HEAD;
     assert_eq!(send(gateway, request).await.status(), StatusCode::OK);
+}
+
+#[tokio::test]
+async fn a_stop_sequence_is_reported_by_every_engine() {
+    const WORDS: &str =
+        r#"{"id":"c1","choices":[{"index":0,"delta":{"content":"a END"},"finish_reason":null}]}"#;
+    for stream in [false, true] {
+        let provider = Scripted::new([Step::Endless(WORDS)]);
+        let body = json!({"model": "llama", "max_tokens": 9, "stop_sequences": ["END"],
+            "stream": stream, "messages": [{"role": "user", "content": "Hi"}]});
+        let gateway = gateway(provider.clone());
+        let message = text(send(gateway, post_json("/v1/messages", &body)).await).await;
+        assert!(message.contains(r#""stop_sequence":"END""#), "{message}");
+        // The model would go on.
+        provider.until_running(0).await;
+        let sent: Value = serde_json::from_str(&provider.calls.lock().unwrap()[0]).unwrap();
+        assert_eq!(
+            (&sent["stop"], &sent["stream"]),
+            (&Value::Null, &json!(true))
+        );
+    }
 }
 
 async fn read(response: http::Response<llm_gateway::ResponseBody>) -> Value {

@@ -106,6 +106,12 @@ async fn a_key_calls_and_sees_its_models_only() {
     assert_eq!(chat(&gateway, &key, "qwen").await.0, 200);
     assert_eq!(chat(&gateway, &key, "gpt-4").await.0, 200);
     assert_eq!(chat(&gateway, &key, "gpt-5").await, denied);
+    for (fallback, status) in [("gpt-4", 200), ("llama", 403)] {
+        let body = json!({ "model": "qwen", "messages": [{ "role": "user", "content": "Hi" }], "fallbacks": [fallback] });
+        let path = "/v1/chat/completions";
+        let (answered, _) = call(&gateway, &key, Method::POST, path, body).await;
+        assert_eq!(answered, status, "{fallback}");
+    }
     assert_eq!(chat(&gateway, &key, "llama").await, denied);
     let (_, list) = call(&gateway, &key, Method::GET, "/v1/models", Value::Null).await;
     assert_eq!(list["data"].as_array().unwrap().len(), 1);
@@ -187,15 +193,27 @@ async fn invalid_requests_for_keys_name_what_is_wrong() {
         ("/key/generate", json!("{"), 400, "the body is invalid"),
         (
             "/key/generate",
-            json!({ "max_budget": 5 }),
+            json!({ "guardrails": ["pii"] }),
             400,
-            "`max_budget` is not supported",
+            "`guardrails` is not supported",
         ),
         (
             "/key/generate",
             json!({ "rpm_limit": -1 }),
             400,
-            "`rpm_limit` is not supported",
+            "the body is invalid",
+        ),
+        (
+            "/key/generate",
+            json!({ "rpm_limit": 0 }),
+            400,
+            "`rpm_limit`: give 1 to",
+        ),
+        (
+            "/key/generate",
+            json!({ "max_budget": -1 }),
+            400,
+            "`max_budget`: give 0 to",
         ),
         (
             "/key/generate",

@@ -7,14 +7,18 @@
 )]
 
 mod apis;
+mod call_options;
 mod chat;
 mod config;
 mod guard;
 mod hostile;
 mod keys;
+mod metrics;
 mod operations;
 mod reload;
 mod routes;
 mod serve;
+mod spend;
+mod stored;
 mod stream;
 mod support;

@@ -62,14 +62,15 @@ pub struct HttpOptions {
 
 impl HttpClient {
     /// Creates a client with these options. It shares its connections with every other client of
-    /// the process that has equal options.
+    /// the process that has equal options. A forked process opens its own, since the tasks that
+    /// drive its parent's do not exist in it.
     pub fn new(options: HttpOptions) -> Self {
-        static CLIENTS: OnceLock<Mutex<HashMap<HttpOptions, HttpClient>>> = OnceLock::new();
+        static CLIENTS: OnceLock<Mutex<HashMap<(u32, HttpOptions), HttpClient>>> = OnceLock::new();
         let clients = CLIENTS.get_or_init(Mutex::default);
         let mut clients = clients.lock().unwrap_or_else(PoisonError::into_inner);
         let create = || Self::unshared(options.clone());
         clients
-            .entry(options.clone())
+            .entry((std::process::id(), options.clone()))
             .or_insert_with(create)
             .clone()
     }

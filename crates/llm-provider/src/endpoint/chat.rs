@@ -3,7 +3,7 @@ use std::fmt;
 
 use llm_types::{
     Accumulator, ChatChunk, ChatRequest, ChatResponse, ChunkChoice, ChunkSummary, Delta,
-    ErrorResponse, Field, FinishReason, Logprobs, ParseError, RawObject, Usage,
+    ErrorResponse, Field, FinishReason, Logprobs, ParseError, RawObject, TokenLogprob, Usage,
 };
 
 use super::check::{self, Kind};
@@ -50,8 +50,8 @@ impl Endpoint for Chat {
         params::CHAT
     }
 
-    fn normalize(&self, _: &Document, reply: Document, _: &mut Metadata) -> Result<Document> {
-        normalize(reply)
+    fn normalize(&self, request: &Document, reply: Document, _: &mut Metadata) -> Result<Document> {
+        normalize(reply, is_single_call(request))
     }
 
     fn is_streamed(&self) -> bool {
@@ -59,12 +59,21 @@ impl Endpoint for Chat {
     }
 
     fn chunks(&self, request: &Document) -> Option<Box<dyn Normalize>> {
-        Some(Box::new(Normalizer::<ChatChunk>::new(request)))
+        let normalizer = Normalizer::<ChatChunk>::new(request);
+        Some(Box::new(
+            normalizer.with_single_call(is_single_call(request)),
+        ))
     }
 
     fn accumulator(&self) -> Option<Box<dyn Accumulate>> {
         Some(Box::new(Accumulator::default()))
     }
+}
+
+/// Whether the client forbids parallel calls. Not every upstream has the parameter, so all calls
+/// after the first one are removed.
+fn is_single_call(request: &Document) -> bool {
+    request.get("parallel_tool_calls") == Some(b"false")
 }
 
 impl Request for ChatRequest {
@@ -89,8 +98,8 @@ impl Accumulate for Accumulator {
 
 /// Normalizes a reply in one piece, as streams are normalized. Checking whether it has to be changed
 /// copies nothing.
-fn normalize(reply: Document) -> Result<Document> {
-    if is_normal(&reply).unwrap_or_default() {
+fn normalize(reply: Document, single_call: bool) -> Result<Document> {
+    if is_normal(&reply, single_call).unwrap_or_default() {
         return Ok(reply);
     }
     let mut value: ChatResponse = reply.read().map_err(unexpected("a chat completion"))?;
@@ -98,10 +107,38 @@ fn normalize(reply: Document) -> Result<Document> {
         choice.finish_reason = canonical(choice.finish_reason.take(), &mut choice.extra);
         let message = &mut choice.message;
         share_reasoning(&message.reasoning, &mut message.reasoning_content);
+        if let Field::Value(calls) = &mut message.tool_calls
+            && single_call
+        {
+            calls.truncate(1);
+        }
         let text = message.text().unwrap_or_default();
         choice.logprobs = in_openai_shape(choice.logprobs.take(), &text);
+        if let Field::Value(Logprobs::Content(logprobs)) = &mut choice.logprobs
+            && message.reasoning_content.is_value()
+        {
+            keep_text(&mut logprobs.content, &text);
+        }
     }
     Ok(Document::new(&value))
+}
+
+/// Removes the log probabilities of tokens before and after the text: replies in one piece of some
+/// engines also have those of the reasoning and of the end token, unlike their streams.
+fn keep_text(logprobs: &mut Field<Vec<TokenLogprob>>, text: &str) {
+    let Field::Value(tokens) = logprobs else {
+        return;
+    };
+    let all: String = tokens.iter().map(|token| token.token.as_str()).collect();
+    let Some(start) = all.rfind(text).filter(|_| all.len() > text.len()) else {
+        return;
+    };
+    let mut at = 0;
+    tokens.retain(|token| {
+        let begin = at;
+        at += token.token.len();
+        start <= begin && at <= start + text.len()
+    });
 }
 
 /// A chunk that has only content passes unchanged. In other chunks, nulls on which clients fail are
@@ -118,6 +155,7 @@ impl ChunkType for ChatChunk {
             && !summary.empty_finish_reason
             && !summary.usage.is_value()
             && !summary.tool_calls
+            && !summary.null_calls
             && summary.reasoning.is_none()
             && !seen.logprobs
             && !seen.any_finish();
@@ -170,6 +208,14 @@ fn has_output(delta: &Delta) -> bool {
 fn keep(choice: &mut ChunkChoice, seen: &mut Seen) -> bool {
     let delta = &mut choice.delta;
     share_reasoning(&delta.reasoning, &mut delta.reasoning_content);
+    if let Field::Value(calls) = &mut delta.tool_calls
+        && seen.single_call
+    {
+        calls.retain(|call| call.index == 0);
+        if calls.is_empty() {
+            delta.tool_calls = Field::Absent;
+        }
+    }
     let text = delta.content.as_str().unwrap_or_default();
     choice.logprobs = in_openai_shape(choice.logprobs.take(), text);
     let ended = seen.finish(choice.index, &mut choice.finish_reason, &mut choice.extra);
@@ -177,7 +223,7 @@ fn keep(choice: &mut ChunkChoice, seen: &mut Seen) -> bool {
 }
 
 /// Whether a reply may pass unchanged; an error if it cannot be read.
-fn is_normal(response: &Document) -> Result<bool, ParseError> {
+fn is_normal(response: &Document, single_call: bool) -> Result<bool, ParseError> {
     let Some(choices) = response.object()?.objects("choices") else {
         return Ok(false);
     };
@@ -194,7 +240,8 @@ fn is_normal(response: &Document) -> Result<bool, ParseError> {
             !reason.as_str().is_empty() && reason.clone().canonical() == reason
         });
         let shares = !has(&message, "reasoning") || has(&message, "reasoning_content");
-        if !is_canonical || !shares || has(&choice, "logprobs") {
+        let has_calls = single_call && has(&message, "tool_calls");
+        if !is_canonical || !shares || has_calls || has(&choice, "logprobs") {
             return Ok(false);
         }
     }

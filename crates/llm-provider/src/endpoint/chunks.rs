@@ -194,6 +194,8 @@ pub(super) enum Inspection {
 pub(super) struct Seen {
     /// Whether the request asks for log probabilities.
     pub(super) logprobs: bool,
+    /// Whether only the first tool call of a choice is kept.
+    pub(super) single_call: bool,
     finished: BTreeSet<u32>,
 }
 
@@ -242,6 +244,12 @@ impl<C: ChunkType> Normalizer<C> {
             },
             usage: None,
         }
+    }
+
+    /// Sets whether only the first tool call of a choice is kept.
+    pub(super) fn with_single_call(mut self, single_call: bool) -> Self {
+        self.seen.single_call = single_call;
+        self
     }
 }
 

@@ -108,7 +108,7 @@ impl Error {
     /// Sets what every error response contains: the status, the retry advice ([`retry::advice`],
     /// [`retry::should_retry`]), the upstream's id of the request, and the unchanged body.
     #[must_use]
-    pub fn with_answer(mut self, status: StatusCode, headers: &HeaderMap, body: Bytes) -> Self {
+    pub fn with_response(mut self, status: StatusCode, headers: &HeaderMap, body: Bytes) -> Self {
         self.0.retry_after = retry::advice(headers, &body);
         self.0.should_retry = retry::should_retry(headers);
         self.0.upstream_id = upstream_id(headers);

@@ -16,7 +16,7 @@ impl Error {
     /// The kind comes from the status. The message states the status and the type of the body, such
     /// as `a body that is not JSON (text/html)`. It never quotes the body, which
     /// [`body`](Self::body) returns.
-    pub fn from_answer(status: StatusCode, headers: &HeaderMap, body: Bytes) -> Self {
+    pub fn from_response(status: StatusCode, headers: &HeaderMap, body: Bytes) -> Self {
         let what = if body.trim_ascii().is_empty() {
             "no body".to_owned()
         } else if serde_json::from_slice::<IgnoredAny>(&body).is_ok() {
@@ -29,7 +29,7 @@ impl Error {
         };
         let status_code = status.as_u16();
         let message = format!("the upstream answered with HTTP {status_code} and {what}");
-        Self::new(ErrorKind::from_status(status), message).with_answer(status, headers, body)
+        Self::new(ErrorKind::from_status(status), message).with_response(status, headers, body)
     }
 }
 
@@ -111,7 +111,7 @@ mod tests {
         ] {
             let mut headers = HeaderMap::new();
             headers.insert(CONTENT_TYPE, HeaderValue::from_str(type_).unwrap());
-            let error = Error::from_answer(StatusCode::BAD_GATEWAY, &headers, body.into());
+            let error = Error::from_response(StatusCode::BAD_GATEWAY, &headers, body.into());
             assert_eq!(error.kind(), ErrorKind::UpstreamFailed);
             let expected = format!("the upstream answered with HTTP 502 and {what}");
             assert_eq!(error.message(), expected);

@@ -40,7 +40,7 @@ fn the_status_headers_and_body_of_a_response_are_kept() {
     let body = Bytes::from_static(b"a secret prompt");
     let error = Error::new(ErrorKind::RateLimited, "slow down")
         .with_provider("replicate")
-        .with_answer(StatusCode::TOO_MANY_REQUESTS, &headers, body.clone());
+        .with_response(StatusCode::TOO_MANY_REQUESTS, &headers, body.clone());
     assert_eq!(error.status(), Some(StatusCode::TOO_MANY_REQUESTS));
     assert_eq!(error.retry_after(), Some(Duration::from_secs(7)));
     assert_eq!(error.should_retry(), Some(false));
@@ -88,7 +88,7 @@ fn a_secret_that_the_upstream_repeats_is_redacted_everywhere() {
     headers.insert("x-request-id", HeaderValue::from_static("sk-secret"));
     let body = error.body().cloned().unwrap();
     let error = error
-        .with_answer(StatusCode::UNAUTHORIZED, &headers, body)
+        .with_response(StatusCode::UNAUTHORIZED, &headers, body)
         .redacted(&Secrets::new(["sk-secret"]));
     assert_eq!(error.message(), "wrong key: ***!");
     let others = [

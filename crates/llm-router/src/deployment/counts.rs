@@ -11,6 +11,8 @@ pub struct TokenCounts {
     pub cached: u64,
     /// The tokens of the reply.
     pub completion: u64,
+    /// The tokens of reasoning. Most upstreams count them as a part of the reply's.
+    pub reasoning: u64,
 }
 
 impl TokenCounts {
@@ -18,8 +20,8 @@ impl TokenCounts {
     pub fn new(prompt: u64, completion: u64) -> Self {
         Self {
             prompt,
-            cached: 0,
             completion,
+            ..Self::default()
         }
     }
 
@@ -44,6 +46,7 @@ impl From<&Usage> for TokenCounts {
             cached: usage.cached().unwrap_or(0),
             // An upstream may report the total alone.
             completion: usage.completion().max(usage.total().saturating_sub(prompt)),
+            reasoning: usage.reasoning().unwrap_or(0),
         }
     }
 }
@@ -55,13 +58,17 @@ impl<'de> Deserialize<'de> for TokenCounts {
         let prompt = wire.prompt_tokens.unwrap_or(0);
         let completion = wire.completion_tokens.unwrap_or(0);
         let total = wire.total_tokens.unwrap_or(0);
-        let nested = wire
+        let cached = wire
             .prompt_tokens_details
             .and_then(|details| details.cached_tokens);
+        let reasoning = wire
+            .completion_tokens_details
+            .and_then(|details| details.reasoning_tokens);
         Ok(Self {
             prompt,
-            cached: nested.or(wire.cached_tokens).unwrap_or(0),
+            cached: cached.or(wire.cached_tokens).unwrap_or(0),
             completion: completion.max(total.saturating_sub(prompt)),
+            reasoning: reasoning.or(wire.reasoning_tokens).unwrap_or(0),
         })
     }
 }
@@ -77,13 +84,19 @@ struct Wire {
     #[serde(default)]
     cached_tokens: Option<u64>,
     #[serde(default)]
+    reasoning_tokens: Option<u64>,
+    #[serde(default)]
     prompt_tokens_details: Option<Details>,
+    #[serde(default)]
+    completion_tokens_details: Option<Details>,
 }
 
 #[derive(Deserialize)]
 struct Details {
     #[serde(default)]
     cached_tokens: Option<u64>,
+    #[serde(default)]
+    reasoning_tokens: Option<u64>,
 }
 
 #[cfg(test)]
@@ -98,6 +111,8 @@ mod tests {
             r#"{"total_tokens":12}"#,
             r#"{"prompt_tokens":10,"completion_tokens":5,"cached_tokens":4,"other":[1]}"#,
             r#"{"prompt_tokens":10,"prompt_tokens_details":{"cached_tokens":7},"cached_tokens":4}"#,
+            r#"{"completion_tokens":9,"completion_tokens_details":{"reasoning_tokens":7}}"#,
+            r#"{"completion_tokens":9,"reasoning_tokens":12}"#,
             r#"{"prompt_tokens":null,"prompt_tokens_details":null}"#,
             "{}",
         ] {

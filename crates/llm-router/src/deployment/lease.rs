@@ -4,11 +4,11 @@ use std::sync::atomic::Ordering::Relaxed;
 use llm_provider::{Error, ErrorKind, Metadata, Reply};
 
 use super::state::Permit;
-use super::{Deployment, State, TokenCounts};
+use super::{Deployment, Prices, State, TokenCounts};
 use crate::breaker::is_fault;
 use crate::clock::{Nanos, between};
 use crate::core::Core;
-use crate::observe::RouterEvent;
+use crate::observe::{RouterEvent, RouterObserver};
 
 /// A deployment that a call uses, with everything that the call holds of it.
 ///
@@ -18,41 +18,62 @@ use crate::observe::RouterEvent;
 #[derive(Debug)]
 pub(crate) struct Lease {
     core: Arc<Core>,
+    observer: Option<Arc<dyn RouterObserver>>,
     state: Arc<State>,
     permit: Permit,
     /// The number of the attempt, from 1.
     attempt: u32,
+    prices: Option<Prices>,
     started: Nanos,
     /// The time of the first output.
     first_output: Option<Nanos>,
-    /// The tokens used so far; an estimate until the upstream reports them.
-    used: u64,
+    /// The estimated tokens so far: of the prompt, and one for each chunk with output.
+    estimate: TokenCounts,
+    /// What the call is charged when it ends; by default the estimate.
+    used: Option<u64>,
+    has_outcome: bool,
+}
+
+/// The call that a lease is for.
+#[derive(Debug)]
+pub(crate) struct Origin<'a> {
+    pub(crate) core: Arc<Core>,
+    pub(crate) observer: Option<Arc<dyn RouterObserver>>,
+    pub(crate) attempt: u32,
+    /// What the `*` of the group's name matched.
+    pub(crate) matched: Option<&'a str>,
+    /// The estimated tokens of the prompt.
+    pub(crate) prompt: u64,
 }
 
 impl Lease {
-    pub(crate) fn new(
-        core: Arc<Core>,
-        state: Arc<State>,
-        permit: Permit,
-        attempt: u32,
-        now: Nanos,
-    ) -> Self {
+    pub(crate) fn new(origin: Origin<'_>, state: Arc<State>, permit: Permit, now: Nanos) -> Self {
         state.requests_minute.add(1, now);
         state.totals.calls.fetch_add(1, Relaxed);
-        core.emit(|| RouterEvent::Picked {
-            group: &state.deployment.group,
-            deployment: &state.deployment.id,
-            attempt,
-        });
-        Self {
-            core,
-            state,
+        let deployment = &state.deployment;
+        let prices = match origin.matched {
+            None => deployment.prices,
+            matched => deployment.prices_in(&origin.core.prices, matched),
+        };
+        let lease = Self {
+            core: origin.core,
+            observer: origin.observer,
             permit,
-            attempt,
+            attempt: origin.attempt,
+            prices,
             started: now,
             first_output: None,
-            used: 0,
-        }
+            estimate: TokenCounts::new(origin.prompt, 0),
+            used: None,
+            has_outcome: false,
+            state,
+        };
+        lease.emit(|| RouterEvent::Picked {
+            group: &lease.deployment().group,
+            deployment: lease.id(),
+            attempt: lease.attempt,
+        });
+        lease
     }
 
     pub(crate) fn deployment(&self) -> &Deployment {
@@ -69,19 +90,14 @@ impl Lease {
         metadata.attempts = self.attempt;
     }
 
-    /// Records the tokens of the prompt: a call that is abandoned from now on is charged for them.
-    pub(crate) fn charge_prompt(&mut self, tokens: u64) {
-        self.used = tokens;
-    }
-
     /// Records a chunk with output, of about one token.
     pub(crate) fn output(&mut self) {
-        self.used = self.used.saturating_add(1);
+        self.estimate.completion = self.estimate.completion.saturating_add(1);
         if self.first_output.is_none() {
             let now = self.core.clock.now();
             self.first_output = Some(now);
-            self.core.emit(|| RouterEvent::FirstOutput {
-                deployment: &self.state.deployment.id,
+            self.emit(|| RouterEvent::FirstOutput {
+                deployment: self.id(),
                 latency: between(self.started, now),
             });
         }
@@ -97,28 +113,28 @@ impl Lease {
 
     /// Ends the call as a success.
     pub(crate) fn succeeded(mut self, counts: Option<TokenCounts>) {
+        self.has_outcome = true;
         let (state, now) = (&self.state, self.core.clock.now());
         let answered = self.first_output.unwrap_or(now);
         state.record_latency(answered.saturating_sub(self.started), now);
         if state.breaker.succeeded(self.permit.is_probe, now) {
-            tracing::info!(deployment = state.deployment.id, "deployment recovered");
-            self.core.emit(|| RouterEvent::Recovered {
-                deployment: &state.deployment.id,
+            tracing::info!(deployment = self.id(), "deployment recovered");
+            self.emit(|| RouterEvent::Recovered {
+                deployment: self.id(),
             });
         }
         if let Some(counts) = &counts {
             state.record_counts(counts, now);
         }
-        let prices = state.deployment.prices;
-        self.core.emit(|| RouterEvent::Finished {
-            deployment: &state.deployment.id,
+        self.emit(|| RouterEvent::Finished {
+            deployment: self.id(),
             counts,
-            cost: counts.and_then(|counts| prices?.cost(&counts)),
+            cost: counts.and_then(|counts| self.cost(&counts)),
             latency: between(self.started, now),
         });
         match counts {
-            Some(counts) => self.used = counts.total(),
-            // Without counts of a reply in one piece, the estimate stands.
+            Some(counts) => self.used = Some(counts.total()),
+            // Without counts of a reply in one piece, the reservation stands.
             None if self.first_output.is_none() => self.permit.tokens = None,
             None => {}
         }
@@ -128,47 +144,101 @@ impl Lease {
     /// Ends the call as a failure. `is_own` is false if the cause was a time limit of the client,
     /// which says nothing about the deployment.
     pub(crate) fn failed(mut self, error: &Error, is_own: bool) {
+        self.has_outcome = true;
         let (state, now) = (&self.state, self.core.clock.now());
         state.totals.failures.fetch_add(1, Relaxed);
-        self.core.emit(|| RouterEvent::Failed {
-            deployment: &state.deployment.id,
+        let counts = self.first_output.map(|_| self.estimate);
+        self.emit(|| RouterEvent::Failed {
+            deployment: self.id(),
             attempt: self.attempt,
             error,
+            counts,
+            cost: counts.and_then(|counts| self.cost(&counts)),
         });
         // The client named the model, so that only the client is affected.
         let is_own =
             is_own && !(state.deployment.is_wildcard() && error.kind() == ErrorKind::NotFound);
         if is_own {
-            if is_fault(error) {
-                let elapsed = now.saturating_sub(self.started).max(FAILURE_LATENCY);
-                state.record_latency(elapsed, now);
-            }
-            let options = &self.core.options.cooldown;
-            let time = state
-                .breaker
-                .failed(error, self.permit.is_probe, now, options);
-            self.permit.is_probe = false;
-            if let Some(time) = time {
-                self.core.cooled(&state.deployment.id, error.kind(), time);
-            }
+            self.record_failure(error, now);
         }
-        if self.first_output.is_none() {
+        if counts.is_none() {
             // No tokens were generated, and prompts of failed calls are not counted.
-            self.used = 0;
+            self.used = Some(0);
         }
+    }
+
+    /// Ends the attempt since another one was faster.
+    pub(crate) fn lost_race(mut self) {
+        self.has_outcome = true;
+        let now = self.core.clock.now();
+        let elapsed = now.saturating_sub(self.started);
+        // It is at least as slow.
+        self.state.record_latency(elapsed, now);
+        self.emit(|| RouterEvent::LostRace {
+            deployment: self.id(),
+            latency: between(self.started, now),
+        });
+    }
+
+    fn record_failure(&mut self, error: &Error, now: Nanos) {
+        let state = &self.state;
+        if is_fault(error) {
+            let elapsed = now.saturating_sub(self.started).max(FAILURE_LATENCY);
+            state.record_latency(elapsed, now);
+        }
+        let options = &self.core.options.cooldown;
+        let time = state
+            .breaker
+            .failed(error, self.permit.is_probe, now, options);
+        self.permit.is_probe = false;
+        if let Some(time) = time {
+            let (deployment, cause) = (self.id(), error.kind());
+            tracing::warn!(deployment, ?cause, ?time, "deployment is cooling down");
+            self.emit(|| RouterEvent::Cooled {
+                deployment,
+                cause,
+                time,
+            });
+        }
+    }
+
+    fn abandoned(&self, now: Nanos) {
+        self.emit(|| RouterEvent::Abandoned {
+            deployment: self.id(),
+            counts: self.estimate,
+            cost: self.cost(&self.estimate),
+            latency: between(self.started, now),
+        });
+    }
+
+    fn cost(&self, counts: &TokenCounts) -> Option<f64> {
+        self.prices?.cost(counts)
+    }
+
+    fn id(&self) -> &str {
+        &self.state.deployment.id
+    }
+
+    fn emit<'a>(&self, event: impl FnOnce() -> RouterEvent<'a>) {
+        self.core.emit(self.observer.as_ref(), event);
     }
 }
 
 impl Drop for Lease {
     fn drop(&mut self) {
+        let now = self.core.clock.now();
         if self.permit.is_probe {
             self.state.breaker.abandon_probe();
         }
         if let Some(charge) = self.permit.tokens.take() {
-            let now = self.core.clock.now();
-            self.state.return_tokens(Some(charge), self.used, now);
+            let used = self.used.unwrap_or_else(|| self.estimate.total());
+            self.state.return_tokens(Some(charge), used, now);
         }
         self.state.leave();
+        // Last, since an observer may panic.
+        if !self.has_outcome {
+            self.abandoned(now);
+        }
     }
 }
 

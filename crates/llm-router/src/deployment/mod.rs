@@ -12,8 +12,10 @@ use std::time::Duration;
 use llm_provider::{Call, Provider};
 use serde_json::{Map, Value};
 
+use crate::PriceTable;
+
 pub use self::counts::TokenCounts;
-pub(crate) use self::lease::Lease;
+pub(crate) use self::lease::{Lease, Origin};
 pub use self::prices::Prices;
 pub(crate) use self::state::{Demand, Permit, Readiness, State};
 
@@ -43,11 +45,19 @@ pub struct Deployment {
     pub limits: RateLimits,
     /// The time limits of an attempt.
     pub timeouts: AttemptTimeouts,
-    /// Labels, of which a call can require one.
+    /// Labels, of which a call can require one. If deployments of a group have the tag `default`,
+    /// they alone serve the calls without tags.
     pub tags: Vec<String>,
     /// The most tokens of a prompt and its reply, if known.
     pub context_window: Option<u64>,
-    /// The prices, if known.
+    /// The parameters with which the model continues a last message of the assistant, such as
+    /// `continue_final_message`; `None` if it does not. See
+    /// [`RouterBuilder::with_continuation`](crate::RouterBuilder::with_continuation).
+    pub prefill: Option<Map<String, Value>>,
+    /// Stands for the settings of the provider, such as its key; see
+    /// [`RouterBuilder::with_state_of`](crate::RouterBuilder::with_state_of).
+    pub fingerprint: Option<u64>,
+    /// The prices. Those that are not set are taken from the router's [`PriceTable`].
     pub prices: Option<Prices>,
 }
 
@@ -146,6 +156,8 @@ impl Deployment {
             tags: Vec::new(),
             context_window: None,
             prices: None,
+            fingerprint: None,
+            prefill: None,
         }
     }
 
@@ -205,6 +217,20 @@ impl Deployment {
         self
     }
 
+    /// Sets the parameters with which the model continues a last message of the assistant.
+    #[must_use]
+    pub fn with_prefill(mut self, params: impl Into<Option<Map<String, Value>>>) -> Self {
+        self.prefill = params.into();
+        self
+    }
+
+    /// Sets what stands for the settings of the provider.
+    #[must_use]
+    pub fn with_fingerprint(mut self, fingerprint: impl Into<Option<u64>>) -> Self {
+        self.fingerprint = fingerprint.into();
+        self
+    }
+
     /// Sets the prices.
     #[must_use]
     pub fn with_prices(mut self, prices: impl Into<Option<Prices>>) -> Self {
@@ -232,6 +258,22 @@ impl Deployment {
             }
         }
         call
+    }
+
+    /// Its own prices, completed by those of a table. If clients choose the model, `matched` is what
+    /// the `*` of its name stands for.
+    pub fn prices_in(&self, table: &PriceTable, matched: Option<&str>) -> Option<Prices> {
+        let provider = self.provider.name();
+        let listed = match matched {
+            Some(matched) if self.is_wildcard() => {
+                table.get(provider, &self.model.replacen('*', matched, 1))
+            }
+            _ => table.get(provider, &self.model),
+        };
+        match (self.prices, listed) {
+            (Some(own), Some(listed)) => Some(own.or(listed)),
+            (own, listed) => own.or(listed),
+        }
     }
 
     /// Whether clients choose the upstream's model.

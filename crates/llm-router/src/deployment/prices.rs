@@ -38,7 +38,18 @@ impl Prices {
         self
     }
 
-    /// The cost of a call; `None` if it has tokens whose price is unknown.
+    /// These prices, and those of `other` where they are unknown.
+    #[must_use]
+    pub fn or(self, other: Self) -> Self {
+        Self {
+            input_token: self.input_token.or(other.input_token),
+            cached_input_token: self.cached_input_token.or(other.cached_input_token),
+            output_token: self.output_token.or(other.output_token),
+            request: self.request.or(other.request),
+        }
+    }
+
+    /// The cost of a call in US dollars; `None` if it has tokens whose price is unknown.
     pub fn cost(&self, counts: &TokenCounts) -> Option<f64> {
         let cached = counts.cached.min(counts.prompt);
         let cached_price = self.cached_input_token.or(self.input_token);

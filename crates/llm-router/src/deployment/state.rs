@@ -1,25 +1,32 @@
+use std::ops::Deref;
 use std::sync::Arc;
 use std::sync::atomic::{
     AtomicU32, AtomicU64,
     Ordering::{Relaxed, SeqCst},
 };
 
-use super::{Deployment, TokenCounts};
+use super::{Deployment, RateLimits, TokenCounts};
 use crate::average::{MovingLatency, PerMinute, as_f64};
 use crate::breaker::Breaker;
 use crate::clock::Nanos;
 use crate::limits::{Charge, Gcra};
 use crate::queue::Queue;
 
-/// A deployment and what is known of it. Only atomics change: a call takes no lock.
+/// A deployment and what is known of it.
 #[derive(Debug)]
 pub(crate) struct State {
     pub(crate) deployment: Deployment,
-    /// Identifies the deployment in its router.
+    /// Identifies the deployment in its router, and in those that take over its state.
     pub(crate) index: u32,
-    pub(crate) breaker: Breaker,
     /// The queue of its group.
     pub(crate) queue: Arc<Queue>,
+    live: Arc<Live>,
+}
+
+/// What is known of a deployment. Only atomics change: a call takes no lock.
+#[derive(Debug)]
+pub(crate) struct Live {
+    pub(crate) breaker: Breaker,
     requests: Option<Gcra>,
     tokens: Option<Gcra>,
     in_flight: AtomicU32,
@@ -38,6 +45,7 @@ pub(crate) struct Totals {
     pub(crate) prompt: AtomicU64,
     pub(crate) cached: AtomicU64,
     pub(crate) completion: AtomicU64,
+    pub(crate) reasoning: AtomicU64,
 }
 
 /// What a call needs of a deployment.
@@ -49,6 +57,8 @@ pub(crate) struct Demand {
     pub(crate) tokens: u64,
     /// Whether deployments with a smaller context window are left out.
     pub(crate) checks_window: bool,
+    /// Whether the model has to continue a message of the assistant.
+    pub(crate) is_continuation: bool,
     /// If not empty, the deployment has one of these tags.
     pub(crate) tags: Vec<String>,
 }
@@ -68,6 +78,8 @@ pub(crate) enum Readiness {
     TooLarge,
     /// Never: the prompt exceeds the context window.
     Overflow,
+    /// Never: the model does not continue messages.
+    CannotContinue,
     /// Never: it has none of the tags.
     Untagged,
 }
@@ -79,22 +91,48 @@ pub(crate) struct Permit {
     pub(crate) tokens: Option<Charge>,
 }
 
-impl State {
-    pub(crate) fn new(deployment: Deployment, index: u32, queue: Arc<Queue>) -> Self {
-        let limits = &deployment.limits;
+impl Deref for State {
+    type Target = Live;
+
+    fn deref(&self) -> &Live {
+        &self.live
+    }
+}
+
+impl Live {
+    fn new(limits: &RateLimits) -> Self {
         Self {
             requests: limits.rpm.map(Gcra::per_minute),
             tokens: limits.tpm.map(Gcra::per_minute),
-            deployment,
-            index,
             breaker: Breaker::default(),
-            queue,
             in_flight: AtomicU32::new(0),
             peak: MovingLatency::default(),
             mean: MovingLatency::default(),
             requests_minute: PerMinute::default(),
             tokens_minute: PerMinute::default(),
             totals: Totals::default(),
+        }
+    }
+}
+
+impl State {
+    pub(crate) fn new(deployment: Deployment, index: u32, queue: Arc<Queue>) -> Self {
+        let live = Arc::new(Live::new(&deployment.limits));
+        Self {
+            deployment,
+            index,
+            queue,
+            live,
+        }
+    }
+
+    /// The state of `deployment`, which continues this one.
+    pub(crate) fn continued(&self, deployment: Deployment, queue: Arc<Queue>) -> Self {
+        Self {
+            deployment,
+            index: self.index,
+            queue,
+            live: Arc::clone(&self.live),
         }
     }
 
@@ -133,8 +171,12 @@ impl State {
         let Deployment {
             tags,
             context_window,
+            prefill,
             ..
         } = &self.deployment;
+        if demand.is_continuation && prefill.is_none() {
+            return Some(Readiness::CannotContinue);
+        }
         if !demand.tags.is_empty() && !demand.tags.iter().any(|tag| tags.contains(tag)) {
             return Some(Readiness::Untagged);
         }
@@ -173,6 +215,15 @@ impl State {
         is_probe.map(|is_probe| Permit { is_probe, tokens })
     }
 
+    /// Gives back what was taken for a call that is not sent.
+    pub(crate) fn return_permit(&self, permit: Permit, now: Nanos) {
+        if permit.is_probe {
+            self.breaker.abandon_probe();
+        }
+        self.return_tokens(permit.tokens, 0, now);
+        self.leave();
+    }
+
     /// Counts a call that begins; `None` if there are `max_parallel_requests` already.
     fn enter(&self) -> Option<()> {
         let Some(max) = self.deployment.limits.max_parallel_requests else {
@@ -208,6 +259,7 @@ impl State {
         self.totals.prompt.fetch_add(counts.prompt, Relaxed);
         self.totals.cached.fetch_add(counts.cached, Relaxed);
         self.totals.completion.fetch_add(counts.completion, Relaxed);
+        self.totals.reasoning.fetch_add(counts.reasoning, Relaxed);
     }
 
     pub(crate) fn in_flight(&self) -> u32 {

@@ -7,11 +7,13 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 #[derive(Debug)]
 pub(crate) struct RetryBudget(AtomicU64);
 
-impl RetryBudget {
-    pub(crate) fn new() -> Self {
+impl Default for RetryBudget {
+    fn default() -> Self {
         Self(AtomicU64::new(MOST))
     }
+}
 
+impl RetryBudget {
     /// Adds the share of a call.
     pub(crate) fn deposit(&self) {
         // Without failures the budget is full, and nothing is written.
@@ -38,7 +40,7 @@ mod tests {
 
     #[test]
     fn in_an_outage_half_of_the_calls_are_tried_again() {
-        let budget = RetryBudget::new();
+        let budget = RetryBudget::default();
         let retried = (0..10_000).filter(|_| {
             budget.deposit();
             budget.withdraw()

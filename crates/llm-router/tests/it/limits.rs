@@ -9,11 +9,12 @@ use futures_util::FutureExt;
 use futures_util::future::join_all;
 use llm_provider::{ErrorKind, Provider};
 use llm_router::{
-    AffinityOptions, AttemptTimeouts, LeastBusy, Prices, QueueOptions, RateLimits, RouteOptions,
-    Router, STRATEGIES, strategy,
+    AffinityOptions, AttemptTimeouts, CacheOptions, HedgeOptions, LeastBusy, Prices, QueueOptions,
+    RateLimits, RouteOptions, Router, STRATEGIES, strategy,
 };
 use proptest::collection::vec;
 use proptest::prelude::*;
+use serde_json::Map;
 use tokio::time::{Instant, advance, sleep, timeout};
 
 /// The most calls that began in any window of a minute.
@@ -369,8 +370,9 @@ fn step() -> impl Strategy<Value = Step> {
     )
 }
 
-/// Plays a history and returns the router when all callers are gone.
-async fn play(steps: Vec<Step>) -> Router {
+/// Plays a history and returns the router when all callers are gone. `is_rich` adds hedging,
+/// continuation and a cache.
+async fn play(steps: Vec<Step>, is_rich: bool) -> Router {
     let script = steps.clone();
     let upstream = Upstream::new(move |number| {
         let step = script[number % script.len()];
@@ -385,9 +387,15 @@ async fn play(steps: Vec<Step>) -> Router {
         deployment("group", &upstream, id)
             .with_limits(limits.clone())
             .with_timeouts(timeouts)
+            .with_prefill(Map::new())
     });
+    let hedge = HedgeOptions::default().with_after(millis(50));
+    let cache = CacheOptions::default().with_time_to_live(millis(100));
     let router = Router::builder()
         .with_deployments(deployments)
+        .with_hedging(is_rich.then_some(hedge))
+        .with_continuation(is_rich)
+        .with_cache(is_rich.then_some(cache))
         .with_queue(QueueOptions::default().with_timeout(seconds(2)))
         .with_strategy(Arc::new(LeastBusy))
         .build()
@@ -420,11 +428,14 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(10_000))]
 
     #[test]
-    fn everything_that_a_call_holds_is_returned(steps in vec(step(), 1..12)) {
+    fn everything_that_a_call_holds_is_returned(
+        steps in vec(step(), 1..12),
+        is_rich in any::<bool>(),
+    ) {
         let mut runtime = tokio::runtime::Builder::new_current_thread();
         let runtime = runtime.enable_time().start_paused(true).build().unwrap();
         let health = runtime.block_on(async {
-            let router = play(steps).await;
+            let router = play(steps, is_rich).await;
             // Longer than any cooldown, and than any charge takes to be paid.
             advance(Duration::from_secs(3600)).await;
             router.snapshot()

@@ -3,8 +3,13 @@
 #![allow(clippy::panic, clippy::unwrap_used, reason = "helpers of tests")]
 
 mod basics;
+mod cache;
+mod continuation;
+mod cost;
 mod failure;
+mod hedge;
 mod hostile;
 mod limits;
 mod names;
+mod reload;
 mod support;

@@ -43,6 +43,7 @@ pub(crate) struct Upstream {
     peak: AtomicUsize,
     starts: Mutex<Vec<Instant>>,
     models: Mutex<Vec<String>>,
+    bodies: Mutex<Vec<Document>>,
 }
 
 impl fmt::Debug for Upstream {
@@ -62,6 +63,7 @@ impl Upstream {
             peak: AtomicUsize::new(0),
             starts: Mutex::default(),
             models: Mutex::default(),
+            bodies: Mutex::default(),
         })
     }
 
@@ -97,12 +99,18 @@ impl Upstream {
         self.models.lock().unwrap().clone()
     }
 
+    /// The bodies of the calls.
+    pub(crate) fn bodies(&self) -> Vec<Document> {
+        self.bodies.lock().unwrap().clone()
+    }
+
     fn begin(self: &Arc<Self>, call: &Call) -> (Running, Duration, Action) {
         let number = self.calls.fetch_add(1, SeqCst);
         let running = self.running.fetch_add(1, SeqCst) + 1;
         self.peak.fetch_max(running, SeqCst);
         self.starts.lock().unwrap().push(Instant::now());
         self.models.lock().unwrap().push(call.model());
+        self.bodies.lock().unwrap().push(call.body.clone());
         let (latency, act) = (self.script)(number);
         (Running(Arc::clone(self)), latency, act)
     }
@@ -245,9 +253,20 @@ impl RouterObserver for Log {
                 ..
             } => format!("picked {deployment} {attempt}"),
             RouterEvent::Failed {
-                deployment, error, ..
+                deployment,
+                error,
+                counts: None,
+                ..
+            } => format!("failed {deployment} {:?}", error.kind()),
+            RouterEvent::Failed {
+                deployment,
+                error,
+                counts: Some(counts),
+                cost,
+                ..
             } => {
-                format!("failed {deployment} {:?}", error.kind())
+                let (kind, total) = (error.kind(), counts.total());
+                format!("failed {deployment} {kind:?} after {total} {cost:?}")
             }
             RouterEvent::Cooled {
                 deployment,
@@ -259,6 +278,12 @@ impl RouterObserver for Log {
             }
             RouterEvent::Recovered { deployment, .. } => format!("recovered {deployment}"),
             RouterEvent::FellBack { from, to, .. } => format!("fell back {from} {to}"),
+            RouterEvent::Abandoned {
+                deployment,
+                counts,
+                cost,
+                ..
+            } => format!("abandoned {deployment} {} {cost:?}", counts.total()),
             RouterEvent::Queued { group, .. } => format!("queued {group}"),
             RouterEvent::Refused { group, error, .. } => {
                 format!("refused {group} {:?}", error.kind())

@@ -80,7 +80,9 @@ impl Events {
     /// Engine of 2024 to 2026: `text` doubles `delta.content`, and the last chunk has it all.
     fn turbo(&self, step: &Step, choice: &Choice) -> Bytes {
         let range = match &step.kind {
-            Kind::Content(range) | Kind::Finish { rest: range, .. } => range,
+            Kind::Content(range)
+            | Kind::CallArguments { beside: range, .. }
+            | Kind::Finish { rest: range, .. } => range,
             _ => &(0..0),
         };
         let text = joined(&choice.tokens, range);
@@ -92,10 +94,12 @@ impl Events {
         };
         let mut finish = finishing.then_some(choice.finish);
         let tool_calls = match &step.kind {
-            Kind::CallName => Some(json!([self.call_start(choice)])),
-            Kind::CallArguments { part, last } => {
+            Kind::CallName(call) => Some(call_start(choice, *call)),
+            Kind::CallArguments {
+                call, part, last, ..
+            } => {
                 finish = last.then_some(choice.finish);
-                Some(json!([{"index": 0, "function": {"arguments": part}}]))
+                Some(json!([{"index": call, "function": {"arguments": part}}]))
             }
             _ if self.generation.request.engine == Engine::TurboEos => Some(Value::Null),
             _ => None,
@@ -103,7 +107,7 @@ impl Events {
         let last = choice.tokens.get(range.clone()).and_then(<[_]>::last);
         let logprob = last.filter(|_| self.generation.request.logprobs.is_some());
         // Chunks of a tool call have neither seed nor usage before the last one.
-        let of_a_call = choice.call.is_some() && !finishing;
+        let of_a_call = !choice.calls.is_empty() && !finishing;
         let usage = match &step.kind {
             Kind::Finish { usage: true, .. } => Some(Some(self.generation.usage())),
             _ if of_a_call => None,
@@ -144,10 +148,13 @@ impl Events {
                 let top = self.generation.request.logprobs;
                 logprobs = top.map(|top| logprobs::streamed(tokens, top));
             }
-            Kind::CallName => tool_calls = Some(json!([self.call_start(choice)])),
-            Kind::CallArguments { part, .. } => {
+            Kind::CallName(call) => tool_calls = Some(call_start(choice, *call)),
+            Kind::CallArguments {
+                call, part, beside, ..
+            } => {
+                text = joined(&choice.tokens, beside);
                 tool_calls = Some(json!([{
-                    "id": null, "index": 0, "type": "function",
+                    "id": null, "index": call, "type": "function",
                     "function": {"name": null, "arguments": part},
                 }]));
             }
@@ -188,20 +195,15 @@ impl Events {
             token: None,
         }
     }
+}
 
-    fn call_start(&self, choice: &Choice) -> Value {
-        let name = self
-            .generation
-            .request
-            .tools
-            .call
-            .as_ref()
-            .map(|call| &call.name);
-        json!({
-            "index": 0, "id": choice.call, "type": "function",
-            "function": {"name": name, "arguments": ""},
-        })
-    }
+/// The first chunk of a call: its id and its name.
+fn call_start(choice: &Choice, index: usize) -> Value {
+    let call = choice.calls.get(index);
+    json!([{
+        "index": index, "id": call.map(|call| &call.id), "type": "function",
+        "function": {"name": call.map(|call| &call.name), "arguments": ""},
+    }])
 }
 
 #[derive(Serialize)]

@@ -3,6 +3,7 @@
 use serde_json::{Map, Number, Value, json};
 
 use crate::options::SimReply;
+use crate::script::CallOrder;
 use crate::seed::{BASE62, Rng};
 use crate::text::{Answer as Text, tokens};
 use crate::together::catalog::Engine;
@@ -22,10 +23,18 @@ pub(crate) struct Generation {
 pub(crate) struct Choice {
     pub(crate) reasoning: Vec<String>,
     pub(crate) tokens: Vec<String>,
-    /// The id of the call described by `request.tools`.
-    pub(crate) call: Option<String>,
+    pub(crate) calls: Vec<Call>,
+    pub(crate) order: CallOrder,
     pub(crate) finish: &'static str,
     pub(crate) seed: Number,
+}
+
+/// A call of a tool.
+#[derive(Debug)]
+pub(crate) struct Call {
+    pub(crate) id: String,
+    pub(crate) name: String,
+    pub(crate) arguments: String,
 }
 
 impl Generation {
@@ -154,18 +163,14 @@ impl Generation {
 
     fn choice(&self, (index, choice): (u32, &Choice)) -> Value {
         let turbo = self.request.engine.is_turbo();
-        let calls = choice
-            .call
-            .iter()
-            .zip(&self.request.tools.call)
-            .map(|(id, call)| {
-                json!({
-                    "id": id,
-                    "index": 0,
-                    "type": "function",
-                    "function": {"name": call.name, "arguments": call.arguments},
-                })
-            });
+        let calls = choice.calls.iter().enumerate().map(|(index, call)| {
+            json!({
+                "id": call.id,
+                "index": index,
+                "type": "function",
+                "function": {"name": call.name, "arguments": call.arguments},
+            })
+        });
         let mut message = json!({
             "role": "assistant",
             "content": choice.tokens.concat(),
@@ -194,10 +199,11 @@ impl Generation {
 impl Choice {
     fn new(request: &TextRequest, index: u64, reply: &SimReply, rng: &mut Rng) -> Self {
         let mut question = request.question(index);
-        let mut reasoning = if request.reasons {
-            question.reasoning()
-        } else {
-            Vec::new()
+        let turn = request.turn.as_ref();
+        let mut reasoning = match turn {
+            _ if !request.reasons => Vec::new(),
+            Some(turn) => tokens(&turn.reasoning).map(str::to_owned).collect(),
+            None => question.reasoning(),
         };
         let seed = js_rounded(rng.next());
         // Reasoning is billed, too: it can use up the whole limit.
@@ -207,22 +213,26 @@ impl Choice {
                 return Self {
                     reasoning,
                     tokens: Vec::new(),
-                    call: None,
+                    calls: Vec::new(),
+                    order: CallOrder::Sequential,
                     finish: "length",
                     seed,
                 };
             }
             question.max_tokens = Some(most - reasoning.len());
         }
-        if request.tools.call.is_some() {
-            let call = Some(format!(
-                "call_{}",
-                rng.word(BASE62, 24).to_ascii_lowercase()
-            ));
+        if turn.is_none() && !request.tools.calls.is_empty() {
+            let calls = &request.tools.calls;
+            let calls = calls.iter().map(|call| Call {
+                id: call_id(rng),
+                name: call.name.clone(),
+                arguments: call.arguments.clone(),
+            });
             return Self {
                 reasoning,
                 tokens: Vec::new(),
-                call,
+                calls: calls.collect(),
+                order: CallOrder::Sequential,
                 finish: "tool_calls",
                 seed,
             };
@@ -235,28 +245,47 @@ impl Choice {
             }
             Format::Schema(schema) => Some(crate::sample::fitting(schema, "simulated")),
         };
-        let Text { tokens, cut } = match json {
-            Some(value) => question.answer(&SimReply::Text(value.to_string())),
-            None => question.answer(reply),
+        let Text {
+            tokens,
+            cut,
+            stopped,
+        } = match (turn, json) {
+            (Some(turn), _) => question.answer(&SimReply::Text(turn.text.clone())),
+            (None, Some(value)) => question.answer(&SimReply::Text(value.to_string())),
+            (None, None) => question.answer(reply),
         };
+        let calls = turn.filter(|_| !cut && !stopped);
+        let calls = calls.into_iter().flat_map(|turn| &turn.calls);
+        let calls: Vec<_> = calls
+            .map(|call| Call {
+                id: call.id.clone().unwrap_or_else(|| call_id(rng)),
+                name: call.name.clone(),
+                arguments: call.arguments(),
+            })
+            .collect();
         let finish = match request.engine {
             _ if cut => "length",
-            Engine::TurboEos => "eos",
+            _ if !calls.is_empty() => "tool_calls",
+            Engine::TurboEos if !stopped => "eos",
             _ => "stop",
         };
         Self {
             reasoning,
             tokens,
-            call: None,
+            calls,
+            order: turn.map_or(CallOrder::Sequential, |turn| turn.order),
             finish,
             seed,
         }
     }
 
     fn generated(&self) -> usize {
-        let call = if self.call.is_some() { CALL_TOKENS } else { 0 };
-        self.reasoning.len() + self.tokens.len() + call
+        self.reasoning.len() + self.tokens.len() + self.calls.len() * CALL_TOKENS
     }
+}
+
+fn call_id(rng: &mut Rng) -> String {
+    format!("call_{}", rng.word(BASE62, 24).to_ascii_lowercase())
 }
 
 /// Seeds are unsigned 64-bit numbers, rounded to a float as in JavaScript: 15924764223251450000.

@@ -218,7 +218,7 @@ impl Api {
             clock.until(later(call.began, pause)).await;
         }
         let request = match endpoint {
-            TextEndpoint::Chat => TextRequest::chat(call)?,
+            TextEndpoint::Chat => TextRequest::chat(call, &options.reply)?,
             TextEndpoint::Completion => TextRequest::completion(call)?,
         };
         let created = clock.unix(call.began);

@@ -4,6 +4,8 @@ use serde_json::Value;
 
 use crate::fault::Fault;
 use crate::http::Call;
+use crate::options::SimReply;
+use crate::script::ScriptedTurn;
 use crate::seed::hash;
 use crate::text::{Question, count_tokens, last_user_turn};
 use crate::together::catalog::{Engine, context_length, is_served, is_stream_only, takes_chats};
@@ -27,6 +29,8 @@ pub(crate) struct TextRequest {
     pub(crate) logprobs: Option<u64>,
     pub(crate) format: Format,
     pub(crate) tools: Tools,
+    /// What the script says, if there is one for this conversation.
+    pub(crate) turn: Option<ScriptedTurn>,
     /// `error-after`: where the stream ends with an error event.
     pub(crate) error_after: Option<usize>,
     max_tokens: Option<usize>,
@@ -44,7 +48,7 @@ pub(crate) enum Format {
 }
 
 impl TextRequest {
-    pub(crate) fn chat(call: &Call) -> Result<Self, Refusal> {
+    pub(crate) fn chat(call: &Call, reply: &SimReply) -> Result<Self, Refusal> {
         let fields = Fields::read(&call.body)?;
         let messages = Messages::read(&fields)?;
         let Messages {
@@ -56,6 +60,9 @@ impl TextRequest {
         }
         request.tools = Tools::read(&fields, &request.user_text, messages.ends_with_tool)?;
         request.format = format(&fields)?;
+        if let SimReply::Script(script) = reply {
+            request.turn = script.turn(fields.list("messages")?).cloned();
+        }
         request.reasons = !request.engine.is_turbo() && reasoning(&fields)?;
         Ok(request)
     }
@@ -146,6 +153,7 @@ impl TextRequest {
             logprobs,
             format: Format::Text,
             tools: Tools::default(),
+            turn: None,
             error_after: call.faults.find(|fault| match fault {
                 Fault::ErrorAfter(tokens) => Some(*tokens),
                 _ => None,

@@ -6,6 +6,7 @@ use tokio::time::Instant;
 
 use crate::clock::later;
 use crate::options::{Pace, Timing};
+use crate::script::CallOrder;
 use crate::sse::Timed;
 use crate::together::catalog::Engine;
 use crate::together::generation::{Choice, Generation};
@@ -42,11 +43,15 @@ pub(super) enum Kind {
     Reasoning(Range<usize>),
     /// These tokens of the choice.
     Content(Range<usize>),
-    CallName,
-    /// `last` means that it already has the finish reason (old engine).
+    /// The id and the name of this call.
+    CallName(usize),
+    /// A part of this call's arguments, perhaps beside tokens of the choice. `last` means that it
+    /// already has the finish reason (old engine).
     CallArguments {
+        call: usize,
         part: String,
         last: bool,
+        beside: Range<usize>,
     },
     /// The old engine's last chunk may contain content and usage.
     Finish {
@@ -164,7 +169,7 @@ fn steps(
             cost,
         })
     };
-    if !turbo || choice.call.is_some() {
+    if !turbo || !choice.calls.is_empty() {
         push(Kind::Role, 0);
     }
     let size = pace.tokens_per_event.max(1);
@@ -177,30 +182,53 @@ fn steps(
         "eos" if !has_token_chunks(endpoint, engine) => content.next_back().unwrap_or(0..0),
         _ => 0..0,
     };
+    let mut beside = match choice.order {
+        CallOrder::Beside if !choice.calls.is_empty() => content.next_back().unwrap_or(0..0),
+        _ => 0..0,
+    };
     for group in content {
         let cost = group.len();
         push(Kind::Content(group), cost);
     }
-    if let (Some(_), Some(call)) = (&choice.call, &generation.request.tools.call) {
-        push(Kind::CallName, 1);
-        let half = call.arguments.floor_char_boundary(call.arguments.len() / 2);
-        let (first, second) = if turbo {
-            ("", call.arguments.as_str())
-        } else {
-            call.arguments.split_at(half)
-        };
-        for part in [first, second].into_iter().filter(|part| !part.is_empty()) {
-            push(
-                Kind::CallArguments {
-                    part: part.to_owned(),
-                    last: turbo,
-                },
-                1,
-            );
+    for mut kind in call_kinds(choice, turbo) {
+        let mut cost = 1;
+        if let Kind::CallArguments { beside: place, .. } = &mut kind {
+            cost += beside.len();
+            *place = std::mem::replace(&mut beside, 0..0);
         }
+        push(kind, cost);
     }
     push(Kind::Finish { rest, usage: false }, 0);
     steps
+}
+
+/// The chunks of the calls: the old engine sends the arguments of a call at once.
+fn call_kinds(choice: &Choice, turbo: bool) -> Vec<Kind> {
+    let (mut first, mut second, mut kinds) = (Vec::new(), Vec::new(), Vec::new());
+    for (at, call) in choice.calls.iter().enumerate() {
+        let half = call.arguments.floor_char_boundary(call.arguments.len() / 2);
+        let half = if turbo { 0 } else { half };
+        let (head, tail) = call.arguments.split_at(half);
+        let part = |part: &str| Kind::CallArguments {
+            call: at,
+            part: part.to_owned(),
+            last: turbo && at + 1 == choice.calls.len(),
+            beside: 0..0,
+        };
+        let name = Kind::CallName(at);
+        if choice.order == CallOrder::Interleaved {
+            kinds.push(name);
+            first.extend((!head.is_empty()).then(|| part(head)));
+            second.extend((!tail.is_empty()).then(|| part(tail)));
+        } else {
+            kinds.push(name);
+            let parts = [head, tail].into_iter().filter(|part| !part.is_empty());
+            kinds.extend(parts.map(part));
+        }
+    }
+    kinds.extend(first);
+    kinds.extend(second);
+    kinds
 }
 
 /// Splits this many tokens into groups of a size.

@@ -6,12 +6,12 @@ use crate::sample::fitting;
 use crate::together::error::Refusal;
 use crate::together::fields::{Fields, wrong};
 
-/// The tool that the model calls, if any: with `tool_choice` `required` the first one, with a name
-/// that one, and with `auto` one whose name is in the user's message. The reply to a tool's result
-/// is text, unless a call is required.
+/// The tools that the model calls: with `auto`, those whose names are in the user's message; with
+/// `required` the same, or else the first one; with a name that one. The reply to a tool's result is
+/// text, unless a call is required.
 #[derive(Debug, Default)]
 pub(crate) struct Tools {
-    pub(crate) call: Option<ToolCall>,
+    pub(crate) calls: Vec<ToolCall>,
 }
 
 /// A call with arguments that match the tool's schema.
@@ -43,24 +43,32 @@ impl Tools {
                 _ => return Err(wrong("tools", "an array of functions with names")),
             }
         }
-        let named = |wanted: &str| tools.iter().find(|(name, _)| *name == wanted);
-        let chosen = match choice(fields)? {
-            Choice::None => None,
-            Choice::Auto if after_tool => None,
-            Choice::Auto => tools.iter().find(|(name, _)| user_text.contains(name)),
-            Choice::Required => {
-                let first = tools.first();
-                Some(first.ok_or_else(|| wrong("tool_choice", "none when there are no tools"))?)
+        let choice = choice(fields)?;
+        let mut chosen = tools.clone();
+        match choice {
+            Choice::None => chosen.clear(),
+            Choice::Auto if after_tool => chosen.clear(),
+            Choice::Auto | Choice::Required => chosen.retain(|(name, _)| user_text.contains(name)),
+            Choice::Named(wanted) => chosen.retain(|(name, _)| *name == wanted),
+        }
+        if chosen.is_empty() {
+            match choice {
+                Choice::Required => {
+                    let first = tools.first().copied();
+                    let needs = || wrong("tool_choice", "none when there are no tools");
+                    chosen.push(first.ok_or_else(needs)?);
+                }
+                Choice::Named(_) => return Err(wrong("tool_choice", "the name of a tool")),
+                Choice::Auto | Choice::None => {}
             }
-            Choice::Named(name) => {
-                Some(named(name).ok_or_else(|| wrong("tool_choice", "the name of a tool"))?)
-            }
-        };
-        let call = chosen.map(|(name, parameters)| ToolCall {
-            name: (*name).to_owned(),
+        }
+        let calls = chosen.into_iter().map(|(name, parameters)| ToolCall {
+            name: name.to_owned(),
             arguments: fitting(parameters.unwrap_or(&Value::Null), "simulated").to_string(),
         });
-        Ok(Self { call })
+        Ok(Self {
+            calls: calls.collect(),
+        })
     }
 }
 

@@ -33,12 +33,12 @@ use crate::field::Field;
 #[derive(Clone, Debug, Default)]
 pub struct Accumulator {
     response: Option<ChatResponse>,
-    choices: BTreeMap<u32, Answer>,
+    choices: BTreeMap<u32, PartialChoice>,
 }
 
 /// A choice under construction.
 #[derive(Clone, Debug, Default)]
-struct Answer {
+struct PartialChoice {
     message: Delta,
     calls: Vec<ToolCallDelta>,
     logprobs: Field<ChatLogprobs>,
@@ -75,8 +75,8 @@ impl Accumulator {
     ///
     /// Otherwise, the stream was interrupted.
     pub fn is_finished(&self) -> bool {
-        let finished = |answer: &Answer| {
-            let reason = answer.finish_reason.value();
+        let finished = |choice: &PartialChoice| {
+            let reason = choice.finish_reason.value();
             reason.is_some_and(|reason| !reason.as_str().is_empty())
         };
         !self.choices.is_empty() && self.choices.values().all(finished)
@@ -92,7 +92,7 @@ impl Accumulator {
         response.choices = self
             .choices
             .into_iter()
-            .map(|(index, answer)| answer.into_choice(index))
+            .map(|(index, choice)| choice.into_choice(index))
             .collect();
         response
     }
@@ -112,7 +112,7 @@ impl FromIterator<ChatChunk> for Accumulator {
     }
 }
 
-impl Answer {
+impl PartialChoice {
     fn push(&mut self, choice: ChunkChoice) {
         let Delta {
             role,
@@ -193,9 +193,9 @@ impl Answer {
         }
         let calls: Vec<ToolCall> = self.calls.into_iter().map(into_call).collect();
         // Streams start with empty content even if only tool calls follow.
-        let is_said = |text: &String| !text.is_empty() || calls.is_empty();
+        let is_kept = |text: &String| !text.is_empty() || calls.is_empty();
         message.content =
-            Field::nullable(delta.content.into_value().filter(is_said)).map(Content::Text);
+            Field::nullable(delta.content.into_value().filter(is_kept)).map(Content::Text);
         message.refusal = Field::nullable(delta.refusal.into_value());
         message.reasoning = Field::optional(delta.reasoning.into_value());
         message.reasoning_content = Field::optional(delta.reasoning_content.into_value());
@@ -269,7 +269,8 @@ fn replace<T>(slot: &mut Field<T>, new: Field<T>) {
     }
 }
 
-/// The later value of each member wins, except members that describe a single chunk.
+/// The later value of each member wins. The members in `leave_out` describe a single chunk, and are
+/// dropped.
 fn merge(into: &mut Map<String, Value>, more: Map<String, Value>, leave_out: &[&str]) {
     for (key, value) in more {
         let keep = !value.is_null() || !into.contains_key(&key);
@@ -279,7 +280,8 @@ fn merge(into: &mut Map<String, Value>, more: Map<String, Value>, leave_out: &[&
     }
 }
 
-/// Members of a delta are increments: texts and lists grow, such as `reasoning_details`.
+/// Appends the texts and lists of a delta, such as `reasoning_details`: members of a delta are
+/// increments.
 fn append_extra(into: &mut Map<String, Value>, more: Map<String, Value>) {
     for (key, value) in more {
         match (into.get_mut(&key), value) {

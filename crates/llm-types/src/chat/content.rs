@@ -57,7 +57,7 @@ impl From<Vec<ContentPart>> for Content {
     }
 }
 
-/// A custom visitor: serde's untagged enums only report that no variant matched.
+/// Uses a custom visitor, because serde's untagged enums only report that no variant matched.
 impl<'de> Deserialize<'de> for Content {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         deserializer.deserialize_any(ContentVisitor)
@@ -144,7 +144,7 @@ impl<'de> Deserialize<'de> for ContentPart {
     }
 }
 
-/// Text; `extra` may hold LiteLLM's `cache_control` or OpenAI's `prompt_cache_breakpoint`.
+/// Text. `extra` may have LiteLLM's `cache_control` or OpenAI's `prompt_cache_breakpoint`.
 #[non_exhaustive]
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
@@ -225,7 +225,7 @@ pub struct InputAudio {
     pub extra: Map<String, Value>,
 }
 
-/// A file: `file` holds `file_id`, or `file_data` and `filename`.
+/// A file: `file` has the member `file_id`, or `file_data` and `filename`.
 #[non_exhaustive]
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]

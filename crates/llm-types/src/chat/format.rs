@@ -41,6 +41,19 @@ impl ResponseFormat {
         })
     }
 
+    /// Sets whether the response must follow the schema exactly. It has no effect on formats without
+    /// a schema.
+    pub fn with_strict(mut self, strict: bool) -> Self {
+        if let Self::JsonSchema(JsonSchemaFormat {
+            json_schema: Field::Value(format),
+            ..
+        }) = &mut self
+        {
+            format.insert("strict".to_owned(), strict.into());
+        }
+        self
+    }
+
     /// The type on the wire.
     pub fn type_(&self) -> &str {
         match self {

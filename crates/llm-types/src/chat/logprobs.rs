@@ -52,9 +52,9 @@ impl Logprobs {
         match self {
             Self::Content(logprobs) => logprobs.into_tokens(),
             Self::Tokens(mut logprobs) => {
-                for place in logprobs.top_logprobs.value_mut().into_iter().flatten() {
-                    if place.is_array() {
-                        *place = likely(top_logprobs(place.take()));
+                for position in logprobs.top_logprobs.value_mut().into_iter().flatten() {
+                    if position.is_array() {
+                        *position = top_map(top_logprobs(position.take()));
                     }
                 }
                 logprobs
@@ -119,7 +119,7 @@ impl ChatLogprobs {
         for token in self.content.into_value().unwrap_or_default() {
             tokens.push(token.token);
             logprobs.push(Some(token.logprob));
-            tops.push(likely(token.top_logprobs.into_value().unwrap_or_default()));
+            tops.push(top_map(token.top_logprobs.into_value().unwrap_or_default()));
         }
         TokenLogprobs {
             tokens: Field::Value(tokens),
@@ -142,7 +142,7 @@ pub struct TokenLogprob {
     /// Its bytes, which need not be UTF-8.
     #[serde(default, skip_serializing_if = "Field::is_absent")]
     pub bytes: Field<Vec<u8>>,
-    /// The most likely tokens at this position.
+    /// The most top_map tokens at this position.
     #[serde(default, skip_serializing_if = "Field::is_absent")]
     pub top_logprobs: Field<Vec<TopLogprob>>,
     /// All other members.
@@ -209,7 +209,7 @@ pub struct TokenLogprobs {
     /// Their log probabilities; the first token of a prompt has none.
     #[serde(default, skip_serializing_if = "Field::is_absent")]
     pub token_logprobs: Field<Vec<Option<Number>>>,
-    /// The most likely tokens at each position: a map, or a list of `{token, logprob}`.
+    /// The most top_map tokens at each position: a map, or a list of `{token, logprob}`.
     #[serde(default, skip_serializing_if = "Field::is_absent")]
     pub top_logprobs: Field<Vec<Value>>,
     /// The offset of each token in the text.
@@ -239,8 +239,8 @@ impl TokenLogprobs {
 }
 
 /// One position of `top_logprobs`: `[{token, logprob}]`, `{token: logprob}` (HELM#1828), or null.
-fn top_logprobs(place: Value) -> Vec<TopLogprob> {
-    match place {
+fn top_logprobs(position: Value) -> Vec<TopLogprob> {
+    match position {
         Value::Array(list) => list
             .into_iter()
             .filter_map(|top| TopLogprob::deserialize(top).ok())
@@ -257,15 +257,16 @@ fn top_logprobs(place: Value) -> Vec<TopLogprob> {
 }
 
 /// One position of `top_logprobs` as in OpenAI's completions: a map.
-fn likely(tops: Vec<TopLogprob>) -> Value {
+fn top_map(tops: Vec<TopLogprob>) -> Value {
     let entry = |top: TopLogprob| Some((top.token, serde_json::to_value(top.logprob).ok()?));
     Value::Object(tops.into_iter().filter_map(entry).collect())
 }
 
-/// The bytes of a token, unless its text has a replacement character and so is incomplete.
+/// The bytes of a token. A text with a replacement character is incomplete, and its bytes are
+/// unknown.
 fn bytes(token: &str) -> Field<Vec<u8>> {
-    let whole = !token.contains(char::REPLACEMENT_CHARACTER);
-    Field::nullable(whole.then(|| token.as_bytes().to_vec()))
+    let is_complete = !token.contains(char::REPLACEMENT_CHARACTER);
+    Field::nullable(is_complete.then(|| token.as_bytes().to_vec()))
 }
 
 fn append<T>(list: &mut Field<Vec<T>>, more: Field<Vec<T>>) {

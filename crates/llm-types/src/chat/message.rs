@@ -12,9 +12,9 @@ use crate::{field::Field, open_enum::open_enum};
 
 /// One message of a conversation, of any role.
 ///
-/// Members keep their three states and are never normalized: providers disagree on whether an
-/// assistant's tool-call message must, may or must not have `content` (rust-genai#74, aichat#1326,
-/// zeph#1955).
+/// Each member stays absent, null or a value, as it was read: providers disagree on whether an
+/// assistant's message with tool calls must, may or must not have `content` (rust-genai#74,
+/// aichat#1326, zeph#1955).
 #[non_exhaustive]
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]

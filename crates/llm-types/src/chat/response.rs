@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
@@ -10,6 +11,7 @@ use super::logprobs::Logprobs;
 use super::message::Role;
 use super::params::ServiceTier;
 use super::tools::{FunctionCall, ToolCall};
+use crate::parse::{ParseError, parse};
 use crate::{field::Field, lenient, number::Number, open_enum::open_enum, usage::Usage};
 
 /// A chat completion.
@@ -84,6 +86,34 @@ impl ChatResponse {
     pub fn text(&self) -> Option<Cow<'_, str>> {
         self.choices.first()?.message.text()
     }
+
+    /// Reads the text of the first choice as JSON, for requests with a
+    /// [`ResponseFormat`](crate::ResponseFormat). A Markdown code fence around the JSON, which models
+    /// write that do not enforce the format, is removed.
+    ///
+    /// # Errors
+    ///
+    /// If there is no text, or if it is not a `T`. The error quotes nothing of the text.
+    pub fn json<T: DeserializeOwned>(&self) -> Result<T, ParseError> {
+        let text = self.text().unwrap_or_default();
+        parse(without_fence(&text).as_bytes())
+    }
+
+    /// The tool calls of the first choice.
+    pub fn calls(&self) -> &[ToolCall] {
+        self.choices
+            .first()
+            .map_or(&[], |choice| choice.message.calls())
+    }
+}
+
+/// The text inside of "```json" and "```", if it has both.
+fn without_fence(text: &str) -> &str {
+    let text = text.trim();
+    let inside = text
+        .strip_prefix("```")
+        .and_then(|text| text.strip_suffix("```"));
+    inside.map_or(text, |inside| inside.strip_prefix("json").unwrap_or(inside))
 }
 
 /// A choice.

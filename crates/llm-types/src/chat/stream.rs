@@ -80,7 +80,8 @@ impl StdError for ChunkError {
     }
 }
 
-/// Whether a readable chunk may in fact be an error: all members of chunks are optional.
+/// Whether data that was read as a chunk may be an error: all members of a chunk are optional, so
+/// any object can be read as one.
 fn is_error(chunk: &ChatChunk) -> bool {
     let has = |key| chunk.extra.get(key).is_some_and(|value| !value.is_null());
     has("error") || chunk.choices.is_empty() && (has("message") || has("detail"))

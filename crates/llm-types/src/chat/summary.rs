@@ -21,6 +21,8 @@ pub struct ChunkSummary<'a> {
     pub reasoning: Option<Cow<'a, str>>,
     /// Whether there is a tool call.
     pub tool_calls: bool,
+    /// Whether `tool_calls` or `function_call` is null, which OpenAI's schema does not allow.
+    pub null_calls: bool,
     /// The finish reason as sent; an empty string counts as none.
     pub finish_reason: Option<Cow<'a, str>>,
     /// Whether a finish reason is the empty string, which some engines send for null
@@ -104,15 +106,21 @@ impl<'a> ChunkSummary<'a> {
                 let _ = read_text(&mut self.content, scanner)?;
             } else if key.is("reasoning") || key.is("reasoning_content") {
                 let _ = read_text(&mut self.reasoning, scanner)?;
-            } else if key.is("tool_calls") {
-                self.tool_calls |= !matches!(scanner.value()?, "null" | "[]");
-            } else if key.is("function_call") {
-                self.tool_calls |= scanner.value()? != "null";
+            } else if key.is("tool_calls") || key.is("function_call") {
+                self.add_calls(scanner.value()?);
             } else {
                 scanner.skip()?;
             }
         }
         Ok(())
+    }
+
+    fn add_calls(&mut self, calls: &str) {
+        match calls {
+            "null" => self.null_calls = true,
+            "[]" => {}
+            _ => self.tool_calls = true,
+        }
     }
 }
 

@@ -1,8 +1,10 @@
 //! Tools, tool choices, and tool calls.
 
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Map, Value};
 
+use crate::parse::{ParseError, parse};
 use crate::tagged::{by_form, tag, unexpected, untag};
 use crate::{field::Field, lenient, open_enum::open_enum};
 
@@ -23,12 +25,22 @@ pub enum Tool {
 impl Tool {
     /// Creates a function; `parameters` is a JSON schema.
     pub fn function(name: impl Into<String>, parameters: impl Into<Value>) -> Self {
-        let mut function = FunctionDefinition::new(name);
-        function.parameters = Field::Value(parameters.into());
-        Self::Function(FunctionTool {
-            function,
-            extra: Map::new(),
-        })
+        FunctionDefinition::new(name)
+            .with_parameters(parameters)
+            .into()
+    }
+
+    /// Sets the description, from which the model learns when to call the tool.
+    pub fn with_description(mut self, description: impl Into<String>) -> Self {
+        let description = description.into();
+        match &mut self {
+            Self::Custom(tool) => tool.custom.description = Field::Value(description),
+            Self::Function(tool) => tool.function.description = Field::Value(description),
+            Self::Other(tool) => {
+                tool.insert("description".to_owned(), description.into());
+            }
+        }
+        self
     }
 
     /// The tool's name.
@@ -38,6 +50,15 @@ impl Tool {
             Self::Function(tool) => Some(&tool.function.name),
             Self::Other(_) => None,
         }
+    }
+}
+
+impl From<FunctionDefinition> for Tool {
+    fn from(function: FunctionDefinition) -> Self {
+        Self::Function(FunctionTool {
+            function,
+            extra: Map::new(),
+        })
     }
 }
 
@@ -105,6 +126,24 @@ impl FunctionDefinition {
             extra: Map::new(),
         }
     }
+
+    /// Sets the description, from which the model learns when to call the function.
+    pub fn with_description(mut self, description: impl Into<String>) -> Self {
+        self.description = Field::Value(description.into());
+        self
+    }
+
+    /// Sets the JSON schema of the arguments.
+    pub fn with_parameters(mut self, parameters: impl Into<Value>) -> Self {
+        self.parameters = Field::Value(parameters.into());
+        self
+    }
+
+    /// Sets whether the arguments must follow the schema.
+    pub fn with_strict(mut self, strict: bool) -> Self {
+        self.strict = Field::Value(strict);
+        self
+    }
 }
 
 /// A tool whose input is free text.
@@ -168,6 +207,15 @@ impl ToolChoice {
     /// The model has to call a tool.
     pub fn required() -> Self {
         Self::Mode("required".to_owned())
+    }
+
+    /// The model has to call this function.
+    pub fn function(name: impl Into<String>) -> Self {
+        let function = Map::from_iter([("name".to_owned(), Value::String(name.into()))]);
+        Self::Object(Map::from_iter([
+            ("type".to_owned(), "function".into()),
+            ("function".to_owned(), function.into()),
+        ]))
     }
 }
 
@@ -237,6 +285,22 @@ impl ToolCall {
     /// The arguments of the function, as the model wrote them: JSON text that may be invalid.
     pub fn arguments(&self) -> Option<&str> {
         self.function.value()?.arguments.as_str()
+    }
+
+    /// Reads the arguments of the function. Absent and empty arguments count as `{}`, which some
+    /// engines send for a function without parameters.
+    ///
+    /// # Errors
+    ///
+    /// If they are not valid JSON, or not a `T`. The error quotes no text of the arguments.
+    pub fn read_arguments<T: DeserializeOwned>(&self) -> Result<T, ParseError> {
+        let arguments = self.arguments().unwrap_or_default().trim();
+        let arguments = if arguments.is_empty() {
+            "{}"
+        } else {
+            arguments
+        };
+        parse(arguments.as_bytes())
     }
 }
 

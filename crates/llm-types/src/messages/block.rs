@@ -73,11 +73,11 @@ pub enum Block {
 }
 
 impl Block {
-    /// Creates a text block whose `citations` is null, as in responses.
+    /// Creates a text block without citations.
     pub fn text(text: impl Into<String>) -> Self {
         Self::Text(TextBlock {
             text: text.into(),
-            citations: Field::Null,
+            citations: Field::Absent,
             extra: Map::new(),
         })
     }
@@ -150,7 +150,7 @@ impl<'de> Deserialize<'de> for Block {
 pub struct TextBlock {
     /// The text.
     pub text: String,
-    /// The citations; null in responses without citations.
+    /// The citations.
     #[serde(default, skip_serializing_if = "Field::is_absent")]
     pub citations: Field<Value>,
     /// All other members.

@@ -10,8 +10,8 @@ use super::object::RawObject;
 
 /// Builds a changed copy of a [`RawObject`].
 ///
-/// White space, order and number formats of unchanged members stay as they were. If a key occurs
-/// twice, a change applies to both.
+/// White space, order and number formats of unchanged members stay the same. If a key occurs twice,
+/// a change applies to both members.
 #[derive(Clone, Debug)]
 pub struct Edit<'a> {
     object: &'a RawObject<'a>,
@@ -80,8 +80,8 @@ impl<'a> Edit<'a> {
         texts.collect::<Vec<_>>().concat()
     }
 
-    /// The copy as pieces of the original text and new pieces, for a sender that can write several:
-    /// a long text is then not copied because of a short change.
+    /// The copy as pieces: ranges of the original text, and new text. A sender that writes several
+    /// pieces does not copy a long text for a short change.
     ///
     /// ```
     /// # use llm_types::{Piece, RawObject};

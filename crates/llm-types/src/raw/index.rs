@@ -50,7 +50,7 @@ impl RawIndex {
 
     /// The object, given the text that was parsed; `None` if the text has another length.
     ///
-    /// (The members of another text of the same length are meaningless.)
+    /// For another text of the same length, the members are meaningless.
     pub fn object<'a>(&'a self, json: &'a [u8]) -> Option<RawObject<'a>> {
         (json.len() == self.len).then(|| RawObject::borrowed(json, self))
     }

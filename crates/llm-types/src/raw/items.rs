@@ -10,15 +10,14 @@ use super::scan::Scanner;
 /// See [`RawObject::items`](super::RawObject::items).
 #[derive(Clone, Debug)]
 pub struct RawItems<'a> {
-    /// Over an array that was already validated, so it cannot fail.
     scanner: Scanner<'a>,
     first: bool,
     ended: bool,
 }
 
 impl<'a> RawItems<'a> {
-    /// The items of an array; `None` if the text is another value. If the text turns out to be
-    /// invalid JSON, the items end.
+    /// The items of an array; `None` if the text is another value. The items end where the text is
+    /// not valid JSON.
     pub fn of(value: &'a str) -> Option<Self> {
         let mut scanner = Scanner::of(value);
         scanner.open_array().then_some(Self {
@@ -30,12 +29,13 @@ impl<'a> RawItems<'a> {
 }
 
 impl RawItems<'_> {
-    /// Whether there is another item; the scanner then is at its start.
+    /// Moves the scanner to the start of the next item; false if there is none.
     fn advance(&mut self) -> bool {
-        let next = |this: &mut Self| this.scanner.next_item(&mut this.first, b']');
-        let goes_on = !self.ended && next(self).unwrap_or_default();
-        self.ended = !goes_on;
-        goes_on
+        if !self.ended {
+            let has_next = self.scanner.next_item(&mut self.first, b']');
+            self.ended = !has_next.unwrap_or_default();
+        }
+        !self.ended
     }
 }
 
@@ -43,7 +43,12 @@ impl<'a> Iterator for RawItems<'a> {
     type Item = &'a str;
 
     fn next(&mut self) -> Option<&'a str> {
-        self.advance().then(|| self.scanner.value().ok())?
+        if !self.advance() {
+            return None;
+        }
+        let item = self.scanner.value().ok();
+        self.ended = item.is_none();
+        item
     }
 }
 
@@ -70,11 +75,13 @@ impl<'a> Iterator for RawObjects<'a> {
             return None;
         }
         let scanner = &mut self.0.scanner;
-        if scanner.peek() == Some(b'{') {
+        let item = if scanner.peek() == Some(b'{') {
             RawObject::scan(scanner).ok().map(Ok)
         } else {
             scanner.value().ok().map(Err)
-        }
+        };
+        self.0.ended = item.is_none();
+        item
     }
 }
 

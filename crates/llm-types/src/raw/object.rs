@@ -13,10 +13,10 @@ use crate::parse::{ParseError, parse};
 
 /// A JSON object whose members stay text until they are read.
 ///
-/// One pass finds the top-level members and every error in the text, except inside strings: a
-/// string must be UTF-8 and must end, but its escapes and control characters are checked only when
-/// it is read, here or by the recipient of the text. The members are therefore those that every
-/// parser finds that accepts the text. If a key occurs twice, the last one counts, as in JavaScript
+/// One pass finds the top-level members and every error in the text, except inside strings. A
+/// string must be UTF-8 and must end; its escapes and control characters are checked when it is
+/// read, here or by the recipient of the text. So every parser that accepts the text finds the same
+/// members. If a key occurs twice, the last one counts, as in JavaScript
 /// and Python.
 ///
 /// The positions can be kept without the text; see [`RawIndex`].

@@ -11,8 +11,8 @@ use crate::parse::ParseError;
 pub(crate) struct RawStr<'a> {
     inner: &'a [u8],
     start: usize,
-    /// The number of bytes before the first escape. (A boolean would suffice, but its padding makes
-    /// every copy of the struct stall.)
+    /// The number of bytes before the first escape. A boolean would suffice, but its padding bytes
+    /// make each copy of the struct slower.
     plain: usize,
 }
 
@@ -87,7 +87,8 @@ impl<'a> Scanner<'a> {
         }
     }
 
-    /// The end of a string that has escapes, has no end, or must be checked.
+    /// The end of a string, unless `next_special` already found it: the string has escapes, is not
+    /// closed, or must be checked.
     fn uncommon_end(&self, start: usize, special: usize) -> Result<usize, ParseError> {
         let end = match self.json().get(special) {
             Some(b'\\') => closing_quote(self.json(), special),
@@ -102,7 +103,7 @@ impl<'a> Scanner<'a> {
         Ok(end)
     }
 
-    /// Looks for bytes that are not allowed in a string.
+    /// Checks the escapes of a string, and that it has no control characters.
     fn check_contents(&self, start: usize, end: usize) -> Result<(), ParseError> {
         let mut at = start;
         while at < end {

@@ -6,10 +6,9 @@ use crate::parse::ParseError;
 
 /// A cursor over JSON text.
 ///
-/// Each step validates what it scans according to RFC 8259, with one exception: of a string that is
-/// not read, only the end is found, by the rule of every parser: the next quote after an even
-/// number of backslashes. Its escapes and control characters are checked by the reader of the
-/// string.
+/// Each step validates what it scans according to RFC 8259, except the content of a string that is
+/// skipped. Such a string ends at the next quote after an even number of backslashes; its reader
+/// checks escapes and control characters.
 #[derive(Clone, Debug)]
 pub(crate) struct Scanner<'a> {
     pub(super) text: &'a str,
@@ -39,7 +38,7 @@ impl<'a> Scanner<'a> {
         }
     }
 
-    /// Whether the text is valid JSON of any type, including the contents of its strings.
+    /// Checks that the text is valid JSON of any type, including the contents of its strings.
     pub(crate) fn check(json: &'a [u8]) -> Result<(), ParseError> {
         let mut scanner = Self::new(json)?;
         scanner.strict = true;
@@ -71,7 +70,9 @@ impl<'a> Scanner<'a> {
                 self.at += 1;
                 Ok(())
             }
-            Some(byte) => Err(self.error(format!("expected a JSON object, found {}", what(byte)))),
+            Some(byte) => {
+                Err(self.error(format!("expected a JSON object, found {}", describe(byte))))
+            }
             None => Err(self.error("expected a JSON object, found nothing")),
         }
     }
@@ -136,7 +137,7 @@ impl<'a> Scanner<'a> {
         opens
     }
 
-    /// Skips any value and returns its text.
+    /// Skips any value. Returns its text.
     #[inline]
     pub(crate) fn value(&mut self) -> Result<&'a str, ParseError> {
         self.peek();
@@ -164,7 +165,7 @@ impl<'a> Scanner<'a> {
     #[cold]
     pub(super) fn unexpected(&mut self, expected: &str) -> ParseError {
         match self.peek() {
-            Some(byte) => self.error(format!("expected {expected}, found {}", what(byte))),
+            Some(byte) => self.error(format!("expected {expected}, found {}", describe(byte))),
             None => self.error(format!("expected {expected}, but the text ends here")),
         }
     }
@@ -173,13 +174,13 @@ impl<'a> Scanner<'a> {
     fn nested(&mut self) -> Result<(), ParseError> {
         let mut open = Open::default();
         loop {
-            // A value, or a bracket and what follows it.
-            let entered = match self.peek() {
+            // Skip a scalar, or enter a container.
+            let opened = match self.peek() {
                 Some(b'{') => Some(true),
                 Some(b'[') => Some(false),
                 _ => None,
             };
-            if let Some(object) = entered {
+            if let Some(object) = opened {
                 if !open.push(object) {
                     return Err(self.error("nested too deeply"));
                 }
@@ -197,7 +198,7 @@ impl<'a> Scanner<'a> {
             } else {
                 self.scalar()?;
             }
-            // The next item of the open container, or its end and the next item of its parent.
+            // Move to the next item. At the end of a container, continue with its parent.
             loop {
                 let Some(object) = open.top() else {
                     return Ok(());
@@ -241,7 +242,8 @@ struct Open {
 }
 
 impl Open {
-    /// The same depth as serde_json's, so that both accept the same texts.
+    /// Adds a bracket; false if there are too many. The limit is that of serde_json, so that both
+    /// accept the same texts.
     fn push(&mut self, object: bool) -> bool {
         if self.depth == MAX_DEPTH {
             return false;
@@ -262,7 +264,7 @@ impl Open {
 }
 
 /// Describes what starts with this byte.
-fn what(byte: u8) -> String {
+fn describe(byte: u8) -> String {
     match byte {
         b'{' => "an object".to_owned(),
         b'[' => "an array".to_owned(),

@@ -11,14 +11,13 @@ pub(super) fn next_special(json: &[u8], at: usize) -> usize {
 /// The end of a string whose first backslash is at `backslash`: the next quote after an even number
 /// of backslashes, or the end of the text.
 ///
-/// Escapes other than quotes, such as `
-/// `, are not inspected.
+/// Other escapes, such as `\n`, are not checked.
 pub(super) fn closing_quote(json: &[u8], backslash: usize) -> usize {
     let mut at = backslash + 1;
     loop {
-        // The bytes before a quote decide about it, so a window starts two bytes early.
+        // The bytes before a quote show whether it is escaped, so a window starts two bytes early.
         while let Some(window) = json.get(at - 2..).and_then(|rest| rest.first_chunk())
-            && passes(window)
+            && all_quotes_escaped(window)
         {
             at += WINDOW;
         }
@@ -35,23 +34,25 @@ pub(super) fn closing_quote(json: &[u8], backslash: usize) -> usize {
     }
 }
 
-/// Whether each quote of a window, if any, follows a single backslash.
+/// Whether every quote follows a single backslash, and so does not end the string. The first two
+/// bytes of `window` are context: their quotes were already checked.
 ///
 /// The compiler vectorizes this, at a cost that does not depend on the number of quotes. Quotes
 /// come in clusters, and restarting a search for each would take the most time.
 #[inline]
-fn passes(window: &[u8; WINDOW + 2]) -> bool {
+fn all_quotes_escaped(window: &[u8; WINDOW + 2]) -> bool {
     let (before, bytes) = (&window[1..], &window[2..]);
     if !any(bytes.iter().map(|&byte| byte == b'"')) {
         return true;
     }
-    let triples = window.iter().zip(before).zip(bytes);
-    !any(triples.map(|((&before_it, &before), &byte)| {
-        (byte == b'"') & !((before == b'\\') & (before_it != b'\\'))
+    let windows = window.iter().zip(before).zip(bytes);
+    !any(windows.map(|((&second_last, &before), &byte)| {
+        (byte == b'"') & !((before == b'\\') & (second_last != b'\\'))
     }))
 }
 
-/// Does not stop at the first match, which would prevent vectorization.
+/// Like `Iterator::any`, but it does not stop at the first match, which would prevent
+/// vectorization.
 #[inline(always)]
 fn any(bytes: impl Iterator<Item = bool>) -> bool {
     bytes.fold(false, |any, byte| any | byte)
@@ -71,7 +72,7 @@ fn find<const N: usize>(
     json: &[u8],
     mut at: usize,
     needles: [u8; N],
-    far: impl Fn(&[u8]) -> Option<usize>,
+    search_rest: impl Fn(&[u8]) -> Option<usize>,
 ) -> usize {
     for _ in 0..WORDS {
         let Some(word) = json.get(at..).and_then(|rest| rest.first_chunk()) else {
@@ -83,7 +84,7 @@ fn find<const N: usize>(
         }
         at += 8;
     }
-    far(json.get(at..).unwrap_or_default()).map_or(json.len(), |found| at + found)
+    search_rest(json.get(at..).unwrap_or_default()).map_or(json.len(), |found| at + found)
 }
 
 /// The high bit of each byte that is one of the needles. Above the lowest such byte there may be

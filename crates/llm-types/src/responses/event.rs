@@ -33,6 +33,9 @@ pub struct ResponsesEvent {
     /// The position of the part in the item's content.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub content_index: Option<u32>,
+    /// The position of the part in the summary of reasoning.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub summary_index: Option<u32>,
     /// The item: in events about a whole item.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub item: Option<Box<Item>>,

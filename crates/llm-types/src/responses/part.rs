@@ -48,6 +48,11 @@ impl ItemPart {
         Self::Text(PartText::new("reasoning_text", text))
     }
 
+    /// Creates a summary of reasoning.
+    pub fn summary_text(text: impl Into<String>) -> Self {
+        Self::Text(PartText::new("summary_text", text))
+    }
+
     /// Creates a refusal of the model.
     pub fn refusal(refusal: impl Into<String>) -> Self {
         Self::Refusal(RefusalPart {

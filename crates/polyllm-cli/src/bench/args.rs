@@ -12,11 +12,14 @@ use serde_json::{Map, Value};
 use crate::args::key_variables;
 use crate::args::number::{not_negative, positive, positive_share};
 use crate::bench::commands::BenchCommand;
+use crate::bench::theirs::Theirs;
 
 /// Measure latency, throughput and errors of a model at several loads
 #[derive(Debug, clap::Args)]
 #[command(
     args_conflicts_with_subcommands = true,
+    // As in genai-bench, of an option that is given twice the last one counts.
+    args_override_self = true,
     subcommand_negates_reqs = true,
     after_help = after_help()
 )]
@@ -35,6 +38,8 @@ pub(crate) struct Bench {
     pub(crate) output: Output,
     #[command(flatten)]
     pub(crate) distributed: Distributed,
+    #[command(flatten)]
+    pub(crate) theirs: Theirs,
 }
 
 /// The examples, the keys that the providers declare, and the exit statuses.
@@ -75,6 +80,13 @@ pub(crate) struct Api {
     /// A JSON object that is merged into every request
     #[arg(long, value_name = "JSON", value_parser = object)]
     pub(crate) additional_request_params: Option<Map<String, Value>>,
+    /// Request chats in one piece instead of a stream
+    #[arg(long)]
+    pub(crate) no_stream: bool,
+    /// A header of every request to --api-base, as NAME=VALUE (can be repeated)
+    #[arg(long, value_name = "NAME=VALUE")]
+    #[serde(skip)]
+    pub(crate) header: Vec<Header>,
     /// A second address: every request is sent to both, and the difference is reported
     #[arg(long, value_name = "URL")]
     pub(crate) against: Option<String>,
@@ -169,6 +181,9 @@ pub(crate) struct Load {
         requires = "find_max_load"
     )]
     pub(crate) attainment: f64,
+    /// Continue with the other runs after one in which nothing can succeed, such as with a wrong key
+    #[arg(long)]
+    pub(crate) keep_going: bool,
     /// End a run at a rate if requests arrive faster than they finish
     #[arg(long)]
     pub(crate) stop_on_saturation: bool,
@@ -213,7 +228,7 @@ pub(crate) struct Prompts {
     /// The length of that prefix as a share of each prompt
     #[arg(long, value_name = "SHARE")]
     pub(crate) prefix_ratio: Option<f64>,
-    /// A tokenizer.json, to count tokens if the server does not
+    /// Count tokens if the server does not: a tokenizer.json, or a model's name on Hugging Face
     #[arg(long, value_name = "PATH")]
     pub(crate) model_tokenizer: Option<PathBuf>,
     /// The seed of all random choices
@@ -305,16 +320,28 @@ pub(crate) struct Distributed {
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum BackendName {
     Together,
-    #[value(alias = "vllm", alias = "sglang")]
     Openai,
     Replicate,
+    Sglang,
+    Vllm,
+}
+
+impl BackendName {
+    /// The name in reports.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Sglang => "sglang",
+            Self::Vllm => "vllm",
+            _ => Backend::from(self).name(),
+        }
+    }
 }
 
 impl From<BackendName> for Backend {
     fn from(name: BackendName) -> Self {
         match name {
             BackendName::Together => Self::Together,
-            BackendName::Openai => Self::OpenAi,
+            BackendName::Openai | BackendName::Sglang | BackendName::Vllm => Self::OpenAi,
             BackendName::Replicate => Self::Replicate,
         }
     }
@@ -376,6 +403,31 @@ impl FromStr for Secret {
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         Ok(Self(polyllm::ApiKey::new(text)))
+    }
+}
+
+/// `NAME=VALUE`; the value is not shown.
+#[derive(Clone)]
+pub(crate) struct Header {
+    pub(crate) name: String,
+    pub(crate) value: String,
+}
+
+impl std::fmt::Debug for Header {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Header({}=***)", self.name)
+    }
+}
+
+impl FromStr for Header {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let (name, value) = text.split_once('=').ok_or("expected NAME=VALUE")?;
+        Ok(Self {
+            name: name.to_owned(),
+            value: value.to_owned(),
+        })
     }
 }
 

@@ -43,10 +43,17 @@ pub(crate) async fn run(args: &Bench, interrupts: Interrupts) -> Result<ExitCode
         let requests = args
             .load
             .max_requests_per_run
-            .unwrap_or_else(|| 2 * u64::from(slots).max(2));
+            .unwrap_or_else(|| (4 * u64::from(slots)).max(8));
         let threads = args.measuring.num_workers;
         let run = calibrator
-            .measure(slots, requests, tokens, threads, &interrupts)
+            .measure(
+                slots,
+                requests,
+                tokens,
+                threads,
+                Duration::ZERO,
+                &interrupts,
+            )
             .await?;
         let bias = calibrator
             .bias(&run)
@@ -80,11 +87,12 @@ pub(crate) struct Calibrator {
 }
 
 impl Calibrator {
-    /// Starts a simulation for short calibrations.
+    /// Starts a simulation for short calibrations. Its pace is that of real servers: at a higher
+    /// one, the simulation itself would be the bottleneck of many slots.
     pub(crate) fn start() -> Result<Self> {
         let timing = Timing::default()
-            .with_first_token(Duration::from_millis(4))
-            .with_token(Duration::from_millis(1));
+            .with_first_token(SHORT_FIRST_TOKEN)
+            .with_token(SHORT_TOKEN);
         Self::with(timing)
     }
 
@@ -130,8 +138,18 @@ impl Calibrator {
         };
         // More would take long to connect and add no information.
         let slots = slots.min(256);
+        let requests = (SHORT_ROUNDS * u64::from(slots)).max(SHORT_REQUESTS);
+        // Slots that start together would stay together, and each token would be a burst.
+        let spread = SHORT_FIRST_TOKEN + SHORT_TOKEN * SHORT_TOKENS;
         let run = self
-            .measure(slots, u64::from(slots.max(3)), 6, None, interrupts)
+            .measure(
+                slots,
+                requests,
+                SHORT_TOKENS.into(),
+                None,
+                spread,
+                interrupts,
+            )
             .await;
         self.bias(&run.ok()?)
     }
@@ -142,6 +160,7 @@ impl Calibrator {
         requests: u64,
         tokens: u64,
         threads: Option<u32>,
+        ramp_up: Duration,
         interrupts: &Interrupts,
     ) -> Result<Run> {
         self.together.forget_requests();
@@ -149,6 +168,7 @@ impl Calibrator {
         let target = ServerTarget::new(Backend::Together, &self.url, Some(authorization))?;
         let mut settings = RunSettings::new(target, MODEL);
         settings.threads = threads.filter(|threads| *threads > 0);
+        settings.ramp_up = ramp_up;
         let workload = Workload::new(Task::TextToText, Backend::Together, MODEL)?;
         let scenario: TrafficScenario = format!("D(20,{tokens})").parse()?;
         let mut limits = RunLimits::default();
@@ -177,3 +197,15 @@ impl Calibrator {
 const MODEL: &str = "simulated/llama-3-8b";
 
 const MAX_REQUESTS: usize = 20_000;
+
+const SHORT_FIRST_TOKEN: Duration = Duration::from_millis(30);
+
+const SHORT_TOKEN: Duration = Duration::from_millis(10);
+
+const SHORT_TOKENS: u32 = 8;
+
+/// Requests per slot.
+const SHORT_ROUNDS: u64 = 4;
+
+/// The fewest requests.
+const SHORT_REQUESTS: u64 = 12;

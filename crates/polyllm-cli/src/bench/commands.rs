@@ -1,16 +1,19 @@
-//! The subcommands: `bench compare`, `merge`, `report` and `worker`.
+//! The subcommands: `bench compare`, `excel`, `merge`, `plot`, `report` and `worker`.
 
 use std::path::PathBuf;
 
 use bench_report::Format;
 use clap::{Subcommand, ValueEnum};
+use llm_bench::stats::Statistic;
 
 use crate::bench::permissions::AllowedBase;
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum BenchCommand {
     Compare(Compare),
+    Excel(Excel),
     Merge(Merge),
+    Plot(Plot),
     Report(Report),
     Worker(Worker),
 }
@@ -68,6 +71,59 @@ pub(crate) struct Report {
     /// Print the statistics of each run as a line of JSON
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+/// Write a spreadsheet of an experiment, with genai-bench's options
+#[derive(Debug, clap::Args)]
+pub(crate) struct Excel {
+    /// The folder of the experiment, ours or genai-bench's
+    #[arg(long, value_name = "DIR")]
+    pub(crate) experiment_folder: PathBuf,
+    /// The name of the spreadsheet, without .xlsx
+    #[arg(long, value_name = "NAME")]
+    pub(crate) excel_name: String,
+    /// The statistic of latencies and speed
+    #[arg(long, value_name = "STATISTIC", default_value = "mean", value_parser = statistic)]
+    pub(crate) metric_percentile: Statistic,
+    /// Only seconds, in which all files are
+    #[arg(long, value_name = "UNIT", default_value = "s")]
+    pub(crate) metrics_time_unit: String,
+}
+
+/// Write the charts of experiments as SVG files, with genai-bench's options
+#[derive(Debug, clap::Args)]
+pub(crate) struct Plot {
+    /// The folder of an experiment, or a folder that contains experiments; receives the files
+    #[arg(long, value_name = "DIR")]
+    pub(crate) experiments_folder: PathBuf,
+    /// The field of the metadata that names the lines of several experiments, such as
+    /// server_version; traffic_scenario and none name them by experiment and scenario
+    #[arg(long, value_name = "FIELD", default_value = "none")]
+    pub(crate) group_key: String,
+    /// Only experiments whose metadata have these values, as a JSON object
+    #[arg(long, value_name = "JSON")]
+    pub(crate) filter_criteria: Option<String>,
+    /// Print the fields for --group-key and --filter-criteria
+    #[arg(long)]
+    pub(crate) list_fields: bool,
+    /// Check the options and the folder, and write nothing
+    #[arg(long)]
+    pub(crate) validate_only: bool,
+    #[arg(long, value_name = "NAME", hide = true)]
+    pub(crate) preset: Option<String>,
+    #[arg(long, value_name = "FILE", hide = true)]
+    pub(crate) plot_config: Option<PathBuf>,
+    #[arg(long, value_name = "UNIT", hide = true)]
+    pub(crate) metrics_time_unit: Option<String>,
+}
+
+fn statistic(text: &str) -> Result<Statistic, String> {
+    let percentiles = [25.0, 50.0, 75.0, 90.0, 95.0, 99.0].map(Statistic::Percentile);
+    let known = [Statistic::Mean].into_iter().chain(percentiles);
+    let mut found = known.filter(|statistic| statistic.to_string() == text);
+    found
+        .next()
+        .ok_or_else(|| "expected mean, p25, p50, p75, p90, p95 or p99".to_owned())
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]

@@ -23,7 +23,12 @@ pub(crate) struct MissingFeature {
 /// # Errors
 /// [`MissingFeature`] with the first missing one; an error if a scenario is invalid.
 pub(crate) fn check(args: &Bench) -> Result<()> {
-    if let Some(path) = &args.prompts.model_tokenizer {
+    // Without tokenizers, a model's name gives an estimate.
+    if let Some(path) = &args.prompts.model_tokenizer
+        && (path.extension().is_some_and(|end| end == "json")
+            || path.exists()
+            || path.to_string_lossy().starts_with(['.', '/', '~']))
+    {
         let option = || format!("--model-tokenizer {:?}", path.display().to_string());
         TOKENIZER.require(option)?;
     }
@@ -36,6 +41,16 @@ pub(crate) fn check(args: &Bench) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// How to get tokenizers, if this build has none.
+pub(crate) fn tokenizer_hint() -> Option<String> {
+    (!TOKENIZER.built).then(|| {
+        format!(
+            "it needs the feature {}; `{INSTALL}` adds it",
+            TOKENIZER.feature
+        )
+    })
 }
 
 /// Checks that this build supports the coordinator. Other addresses are left to the engine.
@@ -60,6 +75,14 @@ pub(crate) fn check_formats(formats: &[Format]) -> Result<(), MissingFeature> {
         true => XLSX.require(|| "--format xlsx".to_owned()),
         false => Ok(()),
     }
+}
+
+/// Checks that this build can write spreadsheets.
+///
+/// # Errors
+/// [`MissingFeature`] if it cannot.
+pub(crate) fn check_spreadsheet() -> Result<(), MissingFeature> {
+    XLSX.require(|| "bench excel".to_owned())
 }
 
 /// Prints a note if this build cannot write the spreadsheet.

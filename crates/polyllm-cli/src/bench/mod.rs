@@ -9,14 +9,17 @@ mod features;
 mod limits;
 pub(crate) mod permissions;
 mod plan;
+mod plot;
 mod progress;
 mod report;
 mod setup;
 mod sweep;
+mod theirs;
 
 use std::process::ExitCode;
 
 use anyhow::Result;
+use llm_bench::{FolderError, FolderErrorKind};
 use tokio::sync::watch;
 
 use crate::bench::commands::BenchCommand;
@@ -35,10 +38,17 @@ pub(crate) async fn run(args: args::Bench) -> Result<ExitCode> {
     }
 }
 
-/// Whether the error is a usage error.
+/// Whether the error is a usage error, which includes missing files and folders.
 fn is_usage_error(error: &anyhow::Error) -> bool {
+    use llm_bench::Error::{NotAllowed, Read, Usage};
+
     error.chain().any(|cause| {
-        matches!(cause.downcast_ref(), Some(llm_bench::Error::Usage { .. }))
+        matches!(
+            cause.downcast_ref(),
+            Some(Usage { .. } | Read { .. } | NotAllowed { .. })
+        ) || cause
+            .downcast_ref::<FolderError>()
+            .is_some_and(|error| error.kind() == FolderErrorKind::NoExperiment)
             || cause.is::<llm_bench::summary::ObjectiveError>()
             || cause.is::<features::MissingFeature>()
     })
@@ -47,6 +57,8 @@ fn is_usage_error(error: &anyhow::Error) -> bool {
 async fn dispatch(args: args::Bench) -> Result<ExitCode> {
     match &args.command {
         Some(BenchCommand::Compare(compare)) => return compare::run(compare),
+        Some(BenchCommand::Excel(excel)) => return plot::excel(excel),
+        Some(BenchCommand::Plot(options)) => return plot::plot(options),
         Some(BenchCommand::Merge(merge)) => return report::merge(merge),
         Some(BenchCommand::Report(report)) => return report::run(report),
         Some(BenchCommand::Worker(worker)) => {
@@ -59,6 +71,7 @@ async fn dispatch(args: args::Bench) -> Result<ExitCode> {
     }
     limits::check(&args)?;
     features::check(&args)?;
+    args.theirs.note();
     let interrupts = watch_interrupts();
     if args.measuring.calibrate {
         return calibrate::run(&args, interrupts).await;

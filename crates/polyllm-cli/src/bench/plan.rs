@@ -8,6 +8,7 @@ use serde_json::Value;
 
 use crate::bench::args::{Api, Bench, Distributed, Load, Measurement, Output, Prompts, TimeUnit};
 use crate::bench::limits;
+use crate::bench::theirs::Theirs;
 
 /// The options of `polyllm bench` that a leader decides. Others, such as keys and output folders,
 /// are skipped by serde, and unknown fields are errors, so no message can set them.
@@ -83,6 +84,7 @@ impl Plan {
                 json: false,
             },
             distributed: Distributed::default(),
+            theirs: Theirs::default(),
         }
     }
 }
@@ -120,9 +122,9 @@ mod tests {
             "additional_request_params against against_backend api_backend api_base \
              api_model_name arrivals attainment batch_size cold_after cooldown_ratio \
              dataset_config dataset_image_column dataset_path dataset_prompt_column \
-             drain_timeout find_max_load goodput iteration_type max_concurrency max_cost \
+             drain_timeout find_max_load goodput iteration_type keep_going max_concurrency max_cost \
              max_requests_per_run max_time_per_run model_label model_tokenizer new_connections \
-             no_calibration num_concurrency num_workers poll_interval prefix_len prefix_ratio \
+             no_calibration no_stream num_concurrency num_workers poll_interval prefix_len prefix_ratio \
              price ramp_up request_rate search_limit seed server_engine server_gpu_count \
              server_gpu_type server_version spawn_rate stop_on_saturation task timeout trace \
              trace_speed traffic_scenario warmup_ratio"

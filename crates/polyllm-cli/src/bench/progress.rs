@@ -51,11 +51,13 @@ impl Style {
             Some(seconds) => format!("{:.*}", if factor > 1.0 { 1 } else { 4 }, seconds * factor),
             None => "-".to_owned(),
         };
+        let in_flight = numbers.extra.achieved.as_ref();
         print(format_args!(
-            "{:<40} {:>6} ok {:>4} failed  {:>8.2} req/s {:>9.1} tok/s  TTFT {} p99 {}  TPOT {} {name}\n",
+            "{:<40} {:>6} ok {:>4} failed  {:>6} in flight  {:>8.2} req/s {:>9.1} tok/s  TTFT {} p99 {}  TPOT {} {name}\n",
             summary.label(),
             numbers.num_completed_requests,
             numbers.num_error_requests,
+            in_flight.map_or_else(|| "-".to_owned(), |load| format!("{:.1}", load.in_flight)),
             numbers.requests_per_second,
             numbers.mean_output_throughput_tokens_per_s,
             time(Statistic::Mean, Metric::Ttft),

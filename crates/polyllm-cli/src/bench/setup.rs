@@ -1,14 +1,15 @@
 //! Builds an experiment from options. All errors are reported before anything is sent.
 
 use std::env;
+use std::path::Path;
 use std::time::{Duration, SystemTime};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 use llm_bench::summary::Objectives;
 use llm_bench::{
     Access, Backend, CommandLine, Dataset, DatasetConfig, Experiment, IterationType, Load,
     LoadSpec, Machine, Prefix, RateProfile, RunLimits, RunSettings, RunSpec, ServerLabels,
-    ServerTarget, Task, Tokenizer, Trace, TrafficScenario, Workload,
+    ServerTarget, Task, Tokenizer, TokenizerLookup, Trace, TrafficScenario, Workload,
 };
 use polyllm::{ApiKey, openai, replicate, together};
 
@@ -49,7 +50,10 @@ impl Setup {
         let task = Task::from(args.api.task);
         let model = args.api.api_model_name.clone().unwrap_or_default();
         let key = key(args.api.api_key.as_ref().map(|key| &key.0), backend);
-        let target = target(backend, args.api.api_base.as_deref(), key.as_ref(), allowed)?;
+        let mut target = target(backend, args.api.api_base.as_deref(), key.as_ref(), allowed)?;
+        for header in &args.api.header {
+            target = target.with_header(&header.name, &header.value)?;
+        }
         let mut settings = RunSettings::new(target, &model);
         settings.against = against(&args.api, backend, key.as_ref(), allowed)?;
         settings.new_connections = args.measuring.new_connections;
@@ -65,11 +69,13 @@ impl Setup {
             args.measuring.cooldown_ratio.unwrap_or(0.0),
         );
         let mut workload = Workload::new(task, backend, &model)?.with_seed(args.prompts.seed);
-        if let Some(path) = &args.prompts.model_tokenizer {
-            let tokenizer = Tokenizer::read(path, &allowed.access)?;
+        if let Some(path) = &args.prompts.model_tokenizer
+            && let Some(tokenizer) = tokenizer(path, &allowed.access).await?
+        {
             settings.tokenizer = Some(tokenizer.clone());
             workload = workload.with_tokenizer(tokenizer);
         }
+        workload = workload.with_streaming(!args.api.no_stream);
         workload = workload.with_additional_params(
             args.api
                 .additional_request_params
@@ -168,6 +174,11 @@ impl Setup {
         })
     }
 
+    /// Whether a run in which nothing can succeed does not end the sweep.
+    pub(crate) fn keeps_going(&self) -> bool {
+        self.load.keep_going
+    }
+
     pub(crate) fn search_limit(&self) -> (f64, f64) {
         (self.load.search_limit, self.load.attainment)
     }
@@ -254,7 +265,12 @@ fn against(
     };
     let other = api.against_backend.map_or(backend, Backend::from);
     if (other == Backend::Replicate) != (backend == Backend::Replicate) {
-        bail!("--against-backend: Replicate can only be compared with Replicate");
+        return Err(llm_bench::Error::Usage {
+            option: "--against-backend",
+            value: other.name().to_owned(),
+            reason: "Replicate can only be compared with Replicate".to_owned(),
+        }
+        .into());
     }
     let key = match &api.against_api_key {
         Some(key) => Some(key.0.clone()),
@@ -264,6 +280,24 @@ fn against(
     target(other, Some(base), key.as_ref(), allowed)
         .context("--against")
         .map(Some)
+}
+
+/// The tokenizer of a path or a model; a warning if it cannot be found.
+async fn tokenizer(path: &Path, access: &Access) -> Result<Option<Tokenizer>> {
+    match TokenizerLookup::of(path, access).await? {
+        TokenizerLookup::Found(tokenizer) => Ok(Some(tokenizer)),
+        TokenizerLookup::Missing(reason) => {
+            let reason = features::tokenizer_hint().unwrap_or(reason);
+            let text = format_args!(
+                "--model-tokenizer {}: not found, so tokens are estimated where the server does \
+                 not count them: {reason}",
+                path.display()
+            );
+            note("warning", Colour::Yellow, text);
+            Ok(None)
+        }
+        _ => Ok(None),
+    }
 }
 
 async fn dataset(args: &Prompts, access: &Access) -> Result<Option<Dataset>> {
@@ -368,7 +402,7 @@ fn experiment(
     labels.version.clone_from(&api.server_version);
     labels.gpu_type.clone_from(&api.server_gpu_type);
     labels.gpu_count = api.server_gpu_count;
-    let backend = Backend::from(api.api_backend).name();
+    let backend = api.api_backend.name();
     let model = api.api_model_name.clone().unwrap_or_default();
     let mut machine = Machine::default();
     env::consts::OS.clone_into(&mut machine.os);
@@ -376,7 +410,9 @@ fn experiment(
     machine.cpus = std::thread::available_parallelism().map_or(1, |cpus| cpus.get() as u32);
     let words: Vec<String> = env::args().collect();
     let secrets = [key, api.against_api_key.as_ref().map(|key| &key.0)];
-    let secrets: Vec<&str> = secrets.into_iter().flatten().map(ApiKey::expose).collect();
+    let secrets = secrets.into_iter().flatten().map(ApiKey::expose);
+    let headers = api.header.iter().map(|header| header.value.as_str());
+    let secrets: Vec<&str> = secrets.chain(headers).collect();
 
     let mut experiment = Experiment::default();
     experiment.name = args

@@ -5,7 +5,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 use bench_report::markdown;
 use llm_bench::summary::RunSummary;
 use llm_bench::{
@@ -51,10 +51,12 @@ pub(crate) async fn run(
     }
     let path = base.join(&setup.experiment.name);
     if path.join("experiment_metadata.json").exists() {
-        bail!(
-            "{} already contains an experiment; choose another --experiment-folder-name",
-            path.display()
-        );
+        return Err(llm_bench::Error::Usage {
+            option: "--experiment-folder-name",
+            value: setup.experiment.name,
+            reason: format!("{} already contains an experiment", path.display()),
+        }
+        .into());
     }
     let folder = Folder::create(&path, &setup.experiment)
         .with_context(|| format!("cannot write to {}", path.display()))?;
@@ -71,6 +73,7 @@ pub(crate) async fn run(
         spent: 0.0,
         number: 0,
         failure: None,
+        is_hopeless: false,
         member,
     };
     let done = sweep.run_all().await;
@@ -112,18 +115,31 @@ struct Sweep<'a> {
     number: u32,
     /// The last failure.
     failure: Option<(FailureKind, String)>,
+    /// Whether the last run ended because no request can succeed.
+    is_hopeless: bool,
     /// Set if this machine is one of several that measure together.
     member: Option<&'a mut Membership>,
 }
 
 impl Sweep<'_> {
     async fn run_all(&mut self) -> Result<()> {
-        for point in self.setup.points.clone() {
+        for (at, point) in self.setup.points.clone().into_iter().enumerate() {
             let go_on = match self.setup.search {
                 Some(kind) => self.search(kind, point).await?,
                 None => self.run_point(&point).await?.is_some(),
             };
             if !go_on {
+                break;
+            }
+            if self.is_hopeless {
+                let left = self.setup.points.len() - at - 1;
+                if left > 0 {
+                    let text = format_args!(
+                        "{left} more runs are skipped, since no request can succeed; --keep-going \
+                         runs them"
+                    );
+                    note("stopping", Colour::Yellow, text);
+                }
                 break;
             }
         }
@@ -161,9 +177,13 @@ impl Sweep<'_> {
         let mut run = runner.run(spec, &mut live).await?;
         live.finish();
         run.bias = bias;
-        if self.results.experiment.bias.is_none() {
+        if self.results.experiment.bias.is_none() && bias.is_some() {
             self.results.experiment.bias = bias;
+            self.setup.experiment.bias = bias;
+            let written = self.folder.update(&self.setup.experiment);
+            written.context("cannot write the experiment's metadata")?;
         }
+        self.is_hopeless = run.end == RunEnd::Failing && !self.setup.keeps_going();
         self.note_failure(&run);
         let summary = self
             .folder

@@ -7,17 +7,19 @@ use std::process::{Command, Output, Stdio};
 pub(crate) fn polyllm(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_polyllm"));
     command.args(arguments).stdin(Stdio::null());
-    // Keys and addresses of the machine that runs the tests.
+    // Removes keys and addresses in the environment of the tests.
     for spec in ::polyllm::registry().specs() {
         for variable in spec.settings().iter().flat_map(|setting| setting.variables) {
             command.env_remove(variable);
         }
     }
-    command.env_remove("POLYLLM_LOG");
+    for variable in ["LITELLM_MASTER_KEY", "POLYLLM_LOG"] {
+        command.env_remove(variable);
+    }
     command
 }
 
-/// Standard output, standard error and status.
+/// Runs a command. Returns standard output, standard error and the exit status.
 pub(crate) fn run(command: &mut Command) -> (String, String, i32) {
     let Output {
         stdout,
@@ -28,7 +30,7 @@ pub(crate) fn run(command: &mut Command) -> (String, String, i32) {
     let (stdout, stderr) = (text(stdout), text(stderr));
     assert!(
         !format!("{stdout}{stderr}").contains('\u{1b}'),
-        "no colour in a pipe"
+        "colour codes in a pipe"
     );
     (stdout, stderr, status.code().unwrap())
 }

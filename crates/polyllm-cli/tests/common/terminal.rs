@@ -2,7 +2,7 @@
 
 use std::process::{Command, Stdio};
 
-/// `command` on its own terminal.
+/// A command that runs `command` on its own terminal.
 pub(crate) fn on_terminal(command: &Command) -> Command {
     let words = [command.get_program()]
         .into_iter()

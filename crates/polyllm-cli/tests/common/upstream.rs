@@ -4,7 +4,7 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::thread;
 
-/// Starts it and returns its address. It runs until the test process ends.
+/// Starts the upstream and returns its address. It runs until the test process ends.
 pub(crate) fn upstream(status: u16, content_type: &str, body: &str) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();

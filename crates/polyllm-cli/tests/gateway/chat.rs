@@ -136,7 +136,7 @@ async fn every_alias_returns_the_same_plain_and_streamed() {
         assert_eq!(finishes.count(), 1, "{alias}");
         assert!(
             chunks.iter().all(|chunk| chunk["choices"] != json!([])),
-            "no usage was asked for"
+            "the client did not request usage"
         );
     }
 }
@@ -177,7 +177,7 @@ async fn the_prediction_has_the_prompt_of_the_page() {
     );
     assert_eq!(
         input["prompt_template"], "{prompt}",
-        "or the model would wrap the prompt again"
+        "otherwise, the model would apply its own template, too"
     );
     let parameters = json!({
         "max_tokens": input["max_tokens"], "temperature": input["temperature"],
@@ -188,7 +188,7 @@ async fn the_prediction_has_the_prompt_of_the_page() {
 }
 
 #[tokio::test]
-async fn a_template_in_the_config_is_honoured() {
+async fn a_template_in_the_config_is_applied() {
     let gateway = start(SimOptions::default()).await;
     gateway.chat("mistral-7b", false).await;
     let input = &gateway.sim.replicate().predictions()[0].input;
@@ -284,7 +284,7 @@ async fn a_gateway_that_stops_leaves_no_prediction_running() {
     for alias in ["llama-3", "llama-2", "deployed"] {
         streams.push(gateway.chat(alias, true).await);
     }
-    // Clients that keep reading would be given time to finish; these are gone.
+    // The gateway would let connected clients finish; these have disconnected.
     drop(streams);
     gateway.stop.send(()).unwrap();
     gateway.served.await.unwrap().unwrap();
@@ -343,7 +343,7 @@ async fn errors_of_bad_requests_say_what_is_wrong() {
         (response.status(), response.json::<Value>().await.unwrap())
     };
     let good = "Bearer sk-1234";
-    // As the page on Replicate prints it, comma and all.
+    // The example of the page on Replicate, which has a trailing comma.
     let page = "{\n  \"model\": \"llama-3\",\n  \"messages\": [\n    {\"role\": \"user\", \
                 \"content\": \"Hi\"}\n  ],\n}";
     let (status, body) = send(good, page.to_owned()).await;
@@ -364,11 +364,11 @@ async fn errors_of_bad_requests_say_what_is_wrong() {
 
 #[tokio::test]
 async fn an_upstream_that_is_down_is_named() {
-    // A port that no server of another test is given.
-    let nobody = "http://127.0.0.1:9";
+    // No server of another test gets this port.
+    let unreachable = "http://127.0.0.1:9";
     let config = CONFIG
-        .replace("os.environ/TOGETHER_BASE", nobody)
-        .replace("os.environ/REPLICATE_BASE", nobody);
+        .replace("os.environ/TOGETHER_BASE", unreachable)
+        .replace("os.environ/REPLICATE_BASE", unreachable);
     let gateway = TestGateway::start(&config, SimOptions::default()).await;
     for (alias, name) in [("turbo", "together_ai"), ("llama-3", "replicate")] {
         let question = question(alias, false);

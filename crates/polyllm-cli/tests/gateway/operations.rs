@@ -1,4 +1,4 @@
-//! Rerank, embeddings, completions and templates on Together, as the pages show them.
+//! Rerank, embeddings, completions and templates on Together, as in LiteLLM's documentation.
 
 use llm_sim::SimOptions;
 use reqwest::StatusCode;
@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use crate::support::{TestGateway, chunks};
 
-/// The config of LiteLLM's page on Together, its template as a config has it, and others' models.
+/// The config of LiteLLM's page on Together, the page's template as `roles`, and other models.
 const CONFIG: &str = r#"
 # The tests make the same deployments fail in several ways.
 router_settings: {disable_cooldowns: true}
@@ -104,7 +104,7 @@ async fn the_rerank_call_of_the_page_gives_the_documented_shape() {
 async fn embeddings_have_the_requested_encoding() {
     let gateway = start().await;
     let mut question = json!({ "model": "embedder", "input": ["a", "b"] });
-    for (format, is_asked) in [
+    for (format, has_format) in [
         (
             json!(null),
             (|vector| vector.is_array()) as fn(&Value) -> bool,
@@ -123,7 +123,7 @@ async fn embeddings_have_the_requested_encoding() {
         let data = answer["data"].as_array().unwrap();
         assert_eq!(data.len(), 2);
         assert!(
-            data.iter().all(|one| is_asked(&one["embedding"])),
+            data.iter().all(|one| has_format(&one["embedding"])),
             "{question}"
         );
         assert!(answer["usage"]["total_tokens"].as_u64().unwrap() > 0);
@@ -184,7 +184,7 @@ async fn a_completion_returns_the_same_plain_and_streamed() {
 }
 
 #[tokio::test]
-async fn the_template_of_the_page_is_what_the_upstream_gets() {
+async fn the_template_of_the_page_is_applied() {
     let gateway = start().await;
     for stream in [false, true] {
         let question = json!({

@@ -11,7 +11,7 @@ use crate::support::{TestGateway, chunks};
 
 const TEXT: &str = "Earth is  the third planet — 🌍.\n";
 
-/// A gateway that serves every row under its place in the list.
+/// A gateway that serves the models of the page as `row-0`, `row-1` and so on.
 async fn gateway(timing: Timing) -> TestGateway {
     let mut config = "model_list:\n".to_owned();
     for (place, model) in ROWS.iter().enumerate() {
@@ -99,7 +99,7 @@ async fn every_model_of_litellms_page_completes_a_text() {
 #[tokio::test]
 async fn a_failed_model_is_reported_as_by_litellm() {
     let gateway = gateway(Timing::default()).await;
-    for (failure, status, code, again) in [
+    for (failure, status, code, should_retry) in [
         (PredictionFailure::OutOfMemory, 422, "E1001", Some("false")),
         (PredictionFailure::Sensitive, 400, "E005", Some("false")),
         (PredictionFailure::Director, 502, "E9828", None),
@@ -112,7 +112,7 @@ async fn a_failed_model_is_reported_as_by_litellm() {
         assert_eq!(response.status(), status, "{failure:?}");
         let advice = response.headers().get("x-should-retry").cloned();
         let advice = advice.as_ref().map(|advice| advice.to_str().unwrap());
-        assert_eq!(advice, again, "{failure:?}");
+        assert_eq!(advice, should_retry, "{failure:?}");
         let error = &response.json::<Value>().await.unwrap()["error"];
         assert_eq!(error["code"], code, "{error}");
         assert!(
@@ -152,8 +152,8 @@ model_list:
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_open_connection_lives_through_a_boot_of_four_minutes() {
-    // Lets paused time pass in small steps, so that sockets keep up.
+async fn a_connection_stays_open_during_a_boot_of_four_minutes() {
+    // Advances paused time in small steps. Otherwise, waiting for a socket would trigger a timeout.
     tokio::spawn(async {
         loop {
             tokio::time::sleep(Duration::from_millis(20)).await;

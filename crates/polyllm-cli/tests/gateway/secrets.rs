@@ -23,7 +23,7 @@ model_list:
       model: replicate/acme/model
 "#;
 
-/// The address of an upstream that answers everything with this.
+/// Starts an upstream that sends the same response to every request. Returns its address.
 async fn upstream(status: &str, headers: &str, body: &str) -> String {
     let answer = format!("HTTP/1.1 {status}\r\n{headers}connection: close\r\n\r\n{body}");
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -57,7 +57,7 @@ async fn read_request(connection: &mut TcpStream) -> Option<()> {
     reader.read_exact(&mut vec![0; length]).await.ok().map(drop)
 }
 
-/// All that a client reads, head and body, when it asks every model in every way.
+/// The heads and bodies that a client receives from each model, plain and streamed.
 async fn read(base: &str) -> Vec<String> {
     let environment = |name: &str| {
         Some(match name {
@@ -122,7 +122,7 @@ async fn no_secret_of_a_deployment_reaches_a_client() {
             ),
         ] {
             let all = read(&upstream(status, headers, &body).await).await;
-            // The error did come through; a page is not quoted.
+            // The error reaches the client, redacted. An HTML page is not quoted.
             let is_quoted = all.iter().any(|seen| seen.contains("***"));
             assert_eq!(
                 is_quoted,

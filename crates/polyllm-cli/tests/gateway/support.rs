@@ -1,4 +1,4 @@
-//! A gateway with simulated upstreams, and what a client reads.
+//! A gateway with simulated upstreams, and helpers to read its replies.
 
 use llm_gateway::{Config, Gateway, GatewayOptions};
 use llm_sim::{Sim, SimOptions};
@@ -18,10 +18,10 @@ pub(crate) struct TestGateway {
 }
 
 impl TestGateway {
-    /// Serves a `config.yaml`, which may have TOGETHER_BASE and REPLICATE_BASE in its
-    /// environment; any other variable of the config is the key of the upstreams.
+    /// Serves a `config.yaml`. Its variables TOGETHER_BASE and REPLICATE_BASE are the addresses of the
+    /// simulation; any other variable is the key of the upstreams.
     pub(crate) async fn start(config: &str, options: SimOptions) -> Self {
-        // The providers' own connections bring theirs; the test's client needs one too.
+        // The client of the test needs a TLS provider; those of the gateway have one.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let sim = Sim::start(options).await.unwrap();
         let environment = |name: &str| {

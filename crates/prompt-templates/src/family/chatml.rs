@@ -117,7 +117,7 @@ pub(super) static PHI_3: Spec = Spec {
                 _ => continue,
             });
             prompt.content(index)?;
-            if prompt.is_open(index) {
+            if prompt.is_continued(index) {
                 return Ok(());
             }
             prompt.push("<|end|>\n");
@@ -222,18 +222,18 @@ pub(super) static GEMMA_3: Spec = Spec {
             match message.role {
                 PromptRole::Assistant => prompt.push("model\n"),
                 role => {
-                    prompt.foreign(index, role.as_str())?;
+                    prompt.untrusted(index, role.as_str())?;
                     prompt.push("\n");
                 }
             }
             if index == start && start == 1 {
                 // Only the system message is not trimmed.
                 let text = prompt.raw_text(0)?;
-                prompt.foreign(0, &text)?;
+                prompt.untrusted(0, &text)?;
                 prompt.push("\n\n");
             }
             prompt.content(index)?;
-            if prompt.is_open(index) {
+            if prompt.is_continued(index) {
                 return Ok(());
             }
             prompt.push("<end_of_turn>\n");
@@ -277,14 +277,14 @@ pub(super) static COMMAND_R: Spec = Spec {
                 _ if index < start => {
                     prompt.push("<|START_OF_TURN_TOKEN|><|SYSTEM_TOKEN|>");
                     let text = prompt.raw_text(index)?;
-                    prompt.foreign(index, &text)?;
+                    prompt.untrusted(index, &text)?;
                     prompt.push("<|END_OF_TURN_TOKEN|>");
                     continue;
                 }
                 _ => continue,
             }
             prompt.content(index)?;
-            if prompt.is_open(index) {
+            if prompt.is_continued(index) {
                 return Ok(());
             }
             prompt.push("<|END_OF_TURN_TOKEN|>");

@@ -30,20 +30,20 @@ pub(super) fn check(
     let mut users_turn = true;
     for (index, message) in messages.iter().enumerate() {
         let is_call = !message.tool_calls.is_empty();
-        let refused = match message.role {
+        let problem = match message.role {
             PromptRole::System | PromptRole::Developer => {
                 let next_is_user = || {
                     messages
                         .get(index + 1)
                         .is_some_and(|m| m.role == PromptRole::User)
                 };
-                let has_place = match spec.system {
+                let is_supported = match spec.system {
                     SystemRole::Anywhere => true,
                     SystemRole::First => index == 0,
                     SystemRole::InUser => index == 0 && next_is_user(),
                     SystemRole::Nowhere => false,
                 };
-                if !has_place {
+                if !is_supported {
                     return Err(no_system().at_message(index));
                 }
                 None
@@ -52,14 +52,14 @@ pub(super) fn check(
                 .then_some((ErrorKind::Tools, "the format does not support tool calls")),
             PromptRole::User | PromptRole::Assistant => {
                 if spec.alternates && users_turn != (message.role == PromptRole::User) {
-                    return Err(Prompt::out_of_turn(index));
+                    return Err(Prompt::not_alternating(index));
                 }
                 users_turn = !users_turn;
                 None
             }
             PromptRole::Function | PromptRole::Tool => {
-                let has_place = spec.tools && message.role == PromptRole::Tool;
-                (!has_place)
+                let is_supported = spec.tools && message.role == PromptRole::Tool;
+                (!is_supported)
                     .then_some((ErrorKind::Tools, "the format does not support tool results"))
             }
             PromptRole::Other(_) => Some((
@@ -67,12 +67,12 @@ pub(super) fn check(
                 "the format does not support the message's role",
             )),
         };
-        let is_silent = matches!(message.content, PromptContent::None) && !is_call;
-        let refused = refused.or_else(|| {
-            (is_silent && options.strictness == Strictness::Strict)
+        let is_empty = matches!(message.content, PromptContent::None) && !is_call;
+        let problem = problem.or_else(|| {
+            (is_empty && options.strictness == Strictness::Strict)
                 .then_some((ErrorKind::NoContent, "the message has no content"))
         });
-        if let Some((kind, detail)) = refused {
+        if let Some((kind, detail)) = problem {
             return Err(Error::new(kind, detail).at_message(index));
         }
     }
@@ -90,15 +90,16 @@ pub(super) fn no_message() -> Error {
     Error::new(ErrorKind::Empty, "there are no messages")
 }
 
-/// The messages, made to fit as far as possible, with the index of each among the original ones.
+/// Makes the messages fit as far as possible. Returns them, and for each the index of the original
+/// message.
 pub(super) fn fold<'m>(
     spec: &Spec,
     messages: &'m [PromptMessage<'_>],
 ) -> (Vec<PromptMessage<'m>>, Vec<usize>) {
     let mut folded: Vec<PromptMessage<'m>> = Vec::with_capacity(messages.len());
-    let mut places = Vec::with_capacity(messages.len());
-    // An unsupported system message, which goes into the next user message.
-    let mut homeless: Option<PromptMessage<'m>> = None;
+    let mut origins = Vec::with_capacity(messages.len());
+    // The text of unsupported system messages, to be written into the next user message.
+    let mut pending: Option<PromptMessage<'m>> = None;
     for (index, message) in messages.iter().map(borrowed).enumerate() {
         let mut message = message;
         if matches!(message.role, PromptRole::System | PromptRole::Developer) {
@@ -112,25 +113,25 @@ pub(super) fn fold<'m>(
                 }
                 _ => {
                     message.role = PromptRole::User;
-                    match &mut homeless {
+                    match &mut pending {
                         Some(before) => append(before, message),
-                        None => homeless = Some(message),
+                        None => pending = Some(message),
                     }
                     continue;
                 }
             }
         } else if message.role == PromptRole::User
-            && let Some(mut before) = homeless.take()
+            && let Some(mut before) = pending.take()
         {
             append(&mut before, message);
             message = before;
         }
-        push(spec, &mut folded, &mut places, message, index);
+        push(spec, &mut folded, &mut origins, message, index);
     }
-    if let Some(message) = homeless {
-        push(spec, &mut folded, &mut places, message, messages.len() - 1);
+    if let Some(message) = pending {
+        push(spec, &mut folded, &mut origins, message, messages.len() - 1);
     }
-    // A system message that no user message follows becomes a user message.
+    // A system message becomes a user message if no user message follows it.
     if spec.system == SystemRole::InUser
         && let [first, rest @ ..] = &mut folded[..]
         && matches!(first.role, PromptRole::System | PromptRole::Developer)
@@ -140,16 +141,16 @@ pub(super) fn fold<'m>(
     {
         first.role = PromptRole::User;
     }
-    (folded, places)
+    (folded, origins)
 }
 
 /// Adds a message; joins it to the last one if that has the same role and roles must alternate.
 fn push<'m>(
     spec: &Spec,
     folded: &mut Vec<PromptMessage<'m>>,
-    places: &mut Vec<usize>,
+    origins: &mut Vec<usize>,
     message: PromptMessage<'m>,
-    place: usize,
+    origin: usize,
 ) {
     match folded.last_mut() {
         Some(last)
@@ -163,7 +164,7 @@ fn push<'m>(
         }
         _ => {
             folded.push(message);
-            places.push(place);
+            origins.push(origin);
         }
     }
 }
@@ -196,11 +197,16 @@ fn parts(content: PromptContent<'_>) -> Vec<PromptPart<'_>> {
 
 /// A copy that borrows the text.
 fn borrowed<'m>(message: &'m PromptMessage<'_>) -> PromptMessage<'m> {
+    let borrow = |text: &'m Option<Cow<'_, str>>| text.as_deref().map(Cow::Borrowed);
     PromptMessage {
+        role: message.role,
         content: match &message.content {
             PromptContent::Text(text) => PromptContent::Text(Cow::Borrowed(text)),
             other => other.clone(),
         },
-        ..message.clone()
+        tool_calls: message.tool_calls.clone(),
+        tool_call_id: borrow(&message.tool_call_id),
+        name: borrow(&message.name),
+        reasoning: borrow(&message.reasoning),
     }
 }

@@ -65,7 +65,7 @@ fn write(prompt: &mut Prompt<'_>, thinks: bool) -> Result<(), Error> {
                 let text = prompt.text(index)?;
                 if in_tools {
                     prompt.push("<｜tool▁outputs▁end｜>");
-                    prompt.foreign(index, &text)?;
+                    prompt.untrusted(index, &text)?;
                 } else {
                     prompt.push("<｜Assistant｜>");
                     let answer = if thinks {
@@ -73,10 +73,10 @@ fn write(prompt: &mut Prompt<'_>, thinks: bool) -> Result<(), Error> {
                     } else {
                         None
                     };
-                    prompt.foreign(index, answer.unwrap_or(&text))?;
+                    prompt.untrusted(index, answer.unwrap_or(&text))?;
                 }
                 in_tools = false;
-                if prompt.is_open(index) {
+                if prompt.is_continued(index) {
                     return Ok(());
                 }
                 prompt.push("<｜end▁of▁sentence｜>");
@@ -110,17 +110,17 @@ fn write_system(prompt: &mut Prompt<'_>, last_only: bool) -> Result<(), Error> {
     let is_official = prompt.is_official();
     let is_system =
         |role| role == PromptRole::System || role == PromptRole::Developer && !is_official;
-    let mut places = prompt
+    let mut systems = prompt
         .messages
         .iter()
         .enumerate()
         .filter(|(_, m)| is_system(m.role));
     if last_only {
-        return places
+        return systems
             .next_back()
             .map_or(Ok(()), |(index, _)| prompt.content(index));
     }
-    for (number, (index, _)) in places.enumerate() {
+    for (number, (index, _)) in systems.enumerate() {
         if number > 0 {
             prompt.push("\n\n");
         }
@@ -137,9 +137,9 @@ fn write_calls(prompt: &mut Prompt<'_>, index: usize, had_calls: &mut bool) -> R
             prompt.push("<｜Assistant｜><｜tool▁calls▁begin｜>");
         }
         prompt.push("<｜tool▁call▁begin｜>function<｜tool▁sep｜>");
-        prompt.foreign(index, &call.name)?;
+        prompt.untrusted(index, &call.name)?;
         prompt.push("\n```json\n");
-        prompt.foreign(index, &call.arguments)?;
+        prompt.untrusted(index, &call.arguments)?;
         prompt.push("\n```<｜tool▁call▁end｜>");
         if *had_calls {
             prompt.push("<｜tool▁calls▁end｜><｜end▁of▁sentence｜>");

@@ -27,7 +27,7 @@ pub(super) static ALPACA: Spec = Spec {
     stop: &["</s>", "### Instruction:"],
     control: Control::new(&["### Instruction:", "### Response:", "<s>", "</s>"]),
     system: SystemRole::First,
-    default_system: Some(BELOW_IS_AN_INSTRUCTION),
+    default_system: Some(ALPACA_PREFACE),
     alternates: true,
     text: Text::Trimmed,
     write: |prompt| {
@@ -167,16 +167,13 @@ pub(super) static NSQL: Spec = Spec {
     text: Text::Trimmed,
     write: |prompt| {
         Turns {
-        system: ["", "\n\n"],
-        user: [
-            "-- Using valid SQLite, answer the following questions for the tables provided above.\
-             \n\n-- ",
-            "\n\n",
-        ],
-        assistant: ["", "\n\n"],
-        generation: "SELECT",
-        others: Others::Dropped,
-    }.write(prompt)
+            system: ["", "\n\n"],
+            user: [NSQL_INSTRUCTION, "\n\n"],
+            assistant: ["", "\n\n"],
+            generation: "SELECT",
+            others: Others::Dropped,
+        }
+        .write(prompt)
     },
     ..Spec::PLAIN
 };
@@ -289,8 +286,8 @@ fn write_falcon(prompt: &mut Prompt<'_>) -> Result<(), Error> {
             .text(index)?
             .replace("\r\n", "\n")
             .replace("\n\n", "\n");
-        prompt.foreign(index, &text)?;
-        if prompt.is_open(index) {
+        prompt.untrusted(index, &text)?;
+        if prompt.is_continued(index) {
             return Ok(());
         }
     }
@@ -298,5 +295,7 @@ fn write_falcon(prompt: &mut Prompt<'_>) -> Result<(), Error> {
     Ok(())
 }
 
-const BELOW_IS_AN_INSTRUCTION: &str = "Below is an instruction that describes a task. Write a \
+const NSQL_INSTRUCTION: &str = "-- Using valid SQLite, answer the following questions for the \
+                                tables provided above.\n\n-- ";
+const ALPACA_PREFACE: &str = "Below is an instruction that describes a task. Write a \
                                        response that appropriately completes the request.";

@@ -113,12 +113,12 @@ fn write_llama_2(prompt: &mut Prompt<'_>) -> Result<(), Error> {
             PromptRole::Assistant => {
                 prompt.push(" ");
                 prompt.content(index)?;
-                if prompt.is_open(index) {
+                if prompt.is_continued(index) {
                     return Ok(());
                 }
                 prompt.push(" </s>");
             }
-            // The official template inspects the content but writes nothing of it.
+            // The official template reads the content, which may fail, but does not write it.
             _ => drop(prompt.text(index)?),
         }
     }
@@ -129,14 +129,14 @@ fn write_llama_2(prompt: &mut Prompt<'_>) -> Result<(), Error> {
 fn write_llama_2_system(prompt: &mut Prompt<'_>) -> Result<(), Error> {
     let (system, user) = (prompt.raw_text(0)?, prompt.raw_text(1)?);
     prompt.push("<<SYS>>\n");
-    prompt.foreign(0, &system)?;
+    prompt.untrusted(0, &system)?;
     prompt.push("\n<</SYS>>");
     let user = user.trim_end_matches(crate::python::is_space);
     if user.is_empty() {
         return Ok(());
     }
     prompt.push("\n\n");
-    prompt.foreign(1, user)
+    prompt.untrusted(1, user)
 }
 
 fn write_llama_3(prompt: &mut Prompt<'_>) -> Result<(), Error> {
@@ -200,12 +200,12 @@ fn write_turn(
         role => {
             let [before, after] = markers.other;
             prompt.push(before);
-            prompt.foreign(index, role.as_str())?;
+            prompt.untrusted(index, role.as_str())?;
             prompt.push(after);
         }
     }
     prompt.content(index)?;
-    if !prompt.is_open(index) {
+    if !prompt.is_continued(index) {
         prompt.push(markers.end);
     }
     Ok(())
@@ -217,8 +217,7 @@ fn open_turn(prompt: &mut Prompt<'_>, markers: &Markers) {
     }
 }
 
-/// With a date or tools there is a system turn that states them; the tools themselves are in the
-/// first user turn.
+/// A date or tools add a system turn. The tools are listed in the first user turn.
 fn write_llama_3_1(prompt: &mut Prompt<'_>) -> Result<(), Error> {
     prompt.bos();
     let mut start = usize::from(prompt.has_system());
@@ -250,15 +249,18 @@ fn write_llama_3_1(prompt: &mut Prompt<'_>) -> Result<(), Error> {
     }
     for (index, message) in prompt.messages.iter().enumerate().skip(start) {
         if let [call] = &*message.tool_calls {
+            if prompt.is_continued(index) {
+                return Err(prompt.no_continuation(index));
+            }
             if !prompt.is_official() && prompt.has_text(index) {
                 let detail = "the format does not support text beside a tool call";
                 return Err(Error::new(ErrorKind::Tools, detail).at_message(index));
             }
             let arguments = json::dumps(&call.arguments, None).map_err(|e| e.at_message(index))?;
             prompt.push("<|start_header_id|>assistant<|end_header_id|>\n\n{\"name\": \"");
-            prompt.foreign(index, &call.name)?;
+            prompt.untrusted(index, &call.name)?;
             prompt.push("\", \"parameters\": ");
-            prompt.foreign(index, &arguments)?;
+            prompt.untrusted(index, &arguments)?;
             prompt.push("}<|eot_id|>");
         } else if !message.tool_calls.is_empty() {
             let detail = "the format supports only one tool call at a time";
@@ -270,7 +272,7 @@ fn write_llama_3_1(prompt: &mut Prompt<'_>) -> Result<(), Error> {
                 PromptContent::None => prompt.push("None"),
                 _ => {
                     let text = json::quoted(&prompt.raw_text(index)?);
-                    prompt.foreign(index, &text)?;
+                    prompt.untrusted(index, &text)?;
                 }
             }
             prompt.push("<|eot_id|>");
@@ -301,11 +303,11 @@ fn write_tools(prompt: &mut Prompt<'_>, first: usize) -> Result<(), Error> {
     );
     for tool in &prompt.options.tools {
         let tool = json::dumps(tool, Some(4))?;
-        prompt.tool(&tool)?;
+        prompt.untrusted_tool(&tool)?;
         prompt.push("\n\n");
     }
     let text: Cow<'_, str> = trim(prompt.raw_text(first)?);
-    prompt.foreign(first, &text)?;
+    prompt.untrusted(first, &text)?;
     prompt.push("<|eot_id|>");
     Ok(())
 }

@@ -1,6 +1,5 @@
 //! Mistral AI's instruct models.
 
-use alloc::borrow::ToOwned;
 use alloc::string::String;
 
 use crate::control::Control;
@@ -61,7 +60,8 @@ pub(super) static MISTRAL_NEMO: Spec = Spec {
     ..MISTRAL_V3
 };
 
-/// The first format; `markers` surround the messages of user and assistant.
+/// The format of v0.1, v0.2 and Mixtral. `markers` are written before and after a user message, and
+/// before and after an assistant message.
 fn write_v1(prompt: &mut Prompt<'_>, markers: [&str; 4]) -> Result<(), Error> {
     let [before_user, after_user, before_assistant, after_assistant] = markers;
     let takes_system = prompt.spec.system == SystemRole::InUser;
@@ -82,7 +82,7 @@ fn write_v1(prompt: &mut Prompt<'_>, markers: [&str; 4]) -> Result<(), Error> {
             PromptRole::Assistant => {
                 prompt.push(before_assistant);
                 prompt.content(index)?;
-                if prompt.is_open(index) {
+                if prompt.is_continued(index) {
                     return Ok(());
                 }
                 prompt.push(after_assistant);
@@ -93,7 +93,7 @@ fn write_v1(prompt: &mut Prompt<'_>, markers: [&str; 4]) -> Result<(), Error> {
     Ok(())
 }
 
-/// The format with tools; `space` is what the older tokenizer inserts after some markers.
+/// The format with tools. `space` follows some markers: a space in v3, nothing in Nemo.
 fn write_v3(prompt: &mut Prompt<'_>, space: &str) -> Result<(), Error> {
     let start = usize::from(prompt.has_system());
     check_turns(prompt, start)?;
@@ -110,11 +110,12 @@ fn write_v3(prompt: &mut Prompt<'_>, space: &str) -> Result<(), Error> {
                 prompt.push(space);
                 // The official template loses the system message if the last message is not the
                 // user's.
-                let is_place = match prompt.is_official() {
-                    true => index + 1 == prompt.messages.len(),
-                    false => Some(index) == last_user,
+                let takes_system = if prompt.is_official() {
+                    index + 1 == prompt.messages.len()
+                } else {
+                    Some(index) == last_user
                 };
-                if start == 1 && is_place {
+                if start == 1 && takes_system {
                     prompt.content(0)?;
                     prompt.push("\n\n");
                 }
@@ -124,7 +125,7 @@ fn write_v3(prompt: &mut Prompt<'_>, space: &str) -> Result<(), Error> {
             _ if !message.tool_calls.is_empty() => write_calls(prompt, index, space)?,
             PromptRole::Assistant => {
                 prompt.push(space);
-                // Only the older template converts any value to a string.
+                // Only the template of v3 converts any value to a string.
                 let text = match message.content {
                     PromptContent::None if prompt.is_official() && !space.is_empty() => {
                         "None".into()
@@ -132,8 +133,8 @@ fn write_v3(prompt: &mut Prompt<'_>, space: &str) -> Result<(), Error> {
                     _ if space.is_empty() => prompt.raw_text(index)?,
                     _ => trim(prompt.raw_text(index)?),
                 };
-                prompt.foreign(index, &text)?;
-                if prompt.is_open(index) {
+                prompt.untrusted(index, &text)?;
+                if prompt.is_continued(index) {
                     return Ok(());
                 }
                 prompt.push("</s>");
@@ -145,7 +146,7 @@ fn write_v3(prompt: &mut Prompt<'_>, space: &str) -> Result<(), Error> {
                 prompt.content(index)?;
                 prompt.push(", \"call_id\": \"");
                 let id = message.tool_call_id.as_deref().unwrap_or_default();
-                prompt.foreign(index, checked_id(id, index)?)?;
+                prompt.untrusted(index, checked_id(id, index)?)?;
                 prompt.push("\"}[/TOOL_RESULTS]");
             }
             _ => return Err(unknown_role(index)),
@@ -171,7 +172,7 @@ fn check_turns(prompt: &Prompt<'_>, start: usize) -> Result<(), Error> {
         .filter(|(_, m)| counts(m));
     for (turn, (index, message)) in turns.enumerate() {
         if (message.role == PromptRole::User) != turn.is_multiple_of(2) {
-            return Err(Prompt::out_of_turn(index));
+            return Err(Prompt::not_alternating(index));
         }
     }
     Ok(())
@@ -212,7 +213,7 @@ fn write_tools(prompt: &mut Prompt<'_>, space: &str) -> Result<(), Error> {
             }
         }
         prompt.push("{\"type\": \"function\", \"function\": {");
-        prompt.tool(&text)?;
+        prompt.untrusted_tool(&text)?;
         prompt.push("}}");
     }
     if !prompt.options.tools.is_empty() {
@@ -222,6 +223,9 @@ fn write_tools(prompt: &mut Prompt<'_>, space: &str) -> Result<(), Error> {
 }
 
 fn write_calls(prompt: &mut Prompt<'_>, index: usize, space: &str) -> Result<(), Error> {
+    if prompt.is_continued(index) {
+        return Err(prompt.no_continuation(index));
+    }
     if !prompt.is_official() && prompt.has_text(index) {
         let detail = "the format does not support text beside a tool call";
         return Err(Error::new(ErrorKind::Tools, detail).at_message(index));
@@ -233,11 +237,11 @@ fn write_calls(prompt: &mut Prompt<'_>, index: usize, space: &str) -> Result<(),
         let arguments = json::dumps(&call.arguments, None).map_err(|e| e.at_message(index))?;
         let name = json::quoted(&call.name);
         prompt.push("{\"name\": ");
-        prompt.foreign(index, &name)?;
+        prompt.untrusted(index, &name)?;
         prompt.push(", \"arguments\": ");
-        prompt.foreign(index, &arguments)?;
+        prompt.untrusted(index, &arguments)?;
         prompt.push(", \"id\": \"");
-        prompt.foreign(index, checked_id(&call.id, index)?)?;
+        prompt.untrusted(index, checked_id(&call.id, index)?)?;
         prompt.push("\"}");
     }
     prompt.push("]</s>");
@@ -248,14 +252,14 @@ fn checked_id(id: &str, index: usize) -> Result<&str, Error> {
     if id.chars().count() == 9 {
         return Ok(id);
     }
-    let detail = "the id of a tool call must consist of nine letters or digits".to_owned();
+    let detail = "the id of a tool call must have nine characters";
     Err(Error::new(ErrorKind::Tools, detail).at_message(index))
 }
 
 fn unknown_role(index: usize) -> Error {
     Error::new(
         ErrorKind::Role,
-        "the format supports only user and assistant",
+        "the format supports only the roles user and assistant",
     )
     .at_message(index)
 }

@@ -10,6 +10,7 @@ mod qwen;
 mod spec;
 mod turns;
 
+use alloc::format;
 use alloc::string::String;
 #[cfg(feature = "jinja")]
 use alloc::vec::Vec;
@@ -181,17 +182,17 @@ impl Family {
         self.0.name
     }
 
-    /// The source of the format.
+    /// Where the format is documented, such as the official chat template.
     pub const fn source(self) -> &'static str {
         self.0.source
     }
 
-    /// The token that starts a prompt, if any.
+    /// The token that starts a prompt; empty if there is none.
     pub const fn bos(self) -> &'static str {
         self.0.bos
     }
 
-    /// The token that ends the assistant's turn, if any.
+    /// The token that ends the assistant's turn; empty if there is none.
     pub const fn eos(self) -> &'static str {
         self.0.eos
     }
@@ -201,7 +202,7 @@ impl Family {
         self.0.stop
     }
 
-    /// The sequences that content must not forge: see
+    /// The sequences that content must not contain: see
     /// [`ControlTokens`](crate::ControlTokens).
     pub const fn control_tokens(self) -> &'static [&'static str] {
         self.0.control.tokens()
@@ -299,10 +300,10 @@ impl Family {
             Strictness::Strict => check::check(self.0, messages, options)?,
             Strictness::Fold => {
                 if check::check(self.0, messages, options).is_err() {
-                    let (folded, places) = check::fold(self.0, messages);
+                    let (folded, origins) = check::fold(self.0, messages);
                     return check::check(self.0, &folded, options)
                         .and_then(|()| self.write(out, &folded, options))
-                        .map_err(|error| error.moved(&places));
+                        .map_err(|error| error.with_original_index(&origins));
                 }
             }
         }
@@ -330,8 +331,11 @@ impl FromStr for Family {
 
     /// Like [`from_name`](Family::from_name); an unknown name is [`ErrorKind::Config`].
     fn from_str(name: &str) -> Result<Self, Error> {
-        let unknown = || Error::new(ErrorKind::Config, "unknown template family");
-        Self::from_name(name).ok_or_else(unknown)
+        Self::from_name(name).ok_or_else(|| {
+            let start: String = name.chars().take(MAX_NAME).collect();
+            let detail = format!("unknown template family {start:?}; `Family::ALL` lists them");
+            Error::new(ErrorKind::Config, detail)
+        })
     }
 }
 
@@ -374,3 +378,6 @@ pub(crate) fn fold_for_template<'m>(
     };
     check::fold(&spec, messages).0
 }
+
+/// The rest of a longer name is left out of an error.
+const MAX_NAME: usize = 64;

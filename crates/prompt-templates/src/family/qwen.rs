@@ -53,7 +53,7 @@ fn write_qwen_2_5(prompt: &mut Prompt<'_>) -> Result<(), Error> {
                     prompt.push("\n");
                     write_call(prompt, index, call)?;
                 }
-                if prompt.is_open(index) {
+                if prompt.is_continued(index) {
                     return Ok(());
                 }
                 prompt.push("<|im_end|>\n");
@@ -80,27 +80,26 @@ fn write_qwen_3(prompt: &mut Prompt<'_>) -> Result<(), Error> {
         } else {
             prompt.text(index)?
         };
-        let (thoughts, text) = match &message.reasoning {
+        let (reasoning, mut text) = match &message.reasoning {
             Some(reasoning) => (&**reasoning, &*text),
-            None => parted(&text),
+            None => split_reasoning(&text),
         };
-        // Only the reasoning after the last question is shown.
-        let mut text = text;
+        // Only the reasoning after the last user message is written.
         let is_last = index + 1 == prompt.messages.len();
-        if last_query.is_some_and(|query| index > query) && (is_last || !thoughts.is_empty()) {
+        if last_query.is_some_and(|query| index > query) && (is_last || !reasoning.is_empty()) {
             text = text.trim_start_matches('\n');
             prompt.push("<think>\n");
-            prompt.foreign(index, thoughts.trim_matches('\n'))?;
+            prompt.untrusted(index, reasoning.trim_matches('\n'))?;
             prompt.push("\n</think>\n\n");
         }
-        prompt.foreign(index, text)?;
+        prompt.untrusted(index, text)?;
         for (number, call) in message.tool_calls.iter().enumerate() {
             if number > 0 || !text.is_empty() {
                 prompt.push("\n");
             }
             write_call(prompt, index, call)?;
         }
-        if prompt.is_open(index) {
+        if prompt.is_continued(index) {
             return Ok(());
         }
         prompt.push("<|im_end|>\n");
@@ -112,7 +111,7 @@ fn write_qwen_3(prompt: &mut Prompt<'_>) -> Result<(), Error> {
     Ok(())
 }
 
-/// The system turn, which also lists the tools; returns the number of messages in it.
+/// Writes the system turn, which also lists the tools. Returns the number of messages in it.
 fn write_system(prompt: &mut Prompt<'_>) -> Result<usize, Error> {
     let start = usize::from(prompt.has_system());
     let default = prompt.default_system().filter(|_| start == 0);
@@ -139,7 +138,7 @@ fn write_system(prompt: &mut Prompt<'_>) -> Result<usize, Error> {
         for tool in &prompt.options.tools {
             let tool = json::dumps(tool, None)?;
             prompt.push("\n");
-            prompt.tool(&tool)?;
+            prompt.untrusted_tool(&tool)?;
         }
         prompt.push(
             "\n</tools>\n\nFor each function call, return a json object with function name and \
@@ -189,14 +188,15 @@ fn write_call(
 ) -> Result<(), Error> {
     let arguments = json::dumps(&call.arguments, None).map_err(|error| error.at_message(index))?;
     prompt.push("<tool_call>\n{\"name\": \"");
-    prompt.foreign(index, &call.name)?;
+    prompt.untrusted(index, &call.name)?;
     prompt.push("\", \"arguments\": ");
-    prompt.foreign(index, &arguments)?;
+    prompt.untrusted(index, &arguments)?;
     prompt.push("}\n</tool_call>");
     Ok(())
 }
 
-/// The last user message that is not a wrapped tool result.
+/// The index of the last user message that is not a tool result in `<tool_response>` tags. Without
+/// one, that of the last message, as in the official template.
 fn last_query(prompt: &Prompt<'_>) -> Result<Option<usize>, Error> {
     for (index, message) in prompt.messages.iter().enumerate().rev() {
         if message.role == PromptRole::User {
@@ -209,19 +209,19 @@ fn last_query(prompt: &Prompt<'_>) -> Result<Option<usize>, Error> {
     Ok(prompt.messages.len().checked_sub(1))
 }
 
-/// Reasoning and reply, if a text contains both.
-fn parted(text: &str) -> (&str, &str) {
+/// Splits a text into reasoning and reply at `</think>`.
+fn split_reasoning(text: &str) -> (&str, &str) {
     let Some((before, _)) = text.split_once("</think>") else {
         return ("", text);
     };
-    let answer = text.rsplit("</think>").next().unwrap_or_default();
-    let thoughts = before
+    let reply = text.rsplit("</think>").next().unwrap_or_default();
+    let reasoning = before
         .trim_end_matches('\n')
         .rsplit("<think>")
         .next()
         .unwrap_or_default();
     (
-        thoughts.trim_start_matches('\n'),
-        answer.trim_start_matches('\n'),
+        reasoning.trim_start_matches('\n'),
+        reply.trim_start_matches('\n'),
     )
 }

@@ -14,8 +14,8 @@ pub enum SystemRole {
     First,
     /// At the beginning, written into the user turn that must follow.
     InUser,
-    /// Nowhere: it is rejected, or folded into the user turn
-    /// ([`Strictness::Fold`](crate::Strictness::Fold)).
+    /// Nowhere. It is rejected, or written into the next user message with
+    /// [`Strictness::Fold`](crate::Strictness::Fold).
     Nowhere,
 }
 
@@ -23,14 +23,19 @@ pub enum SystemRole {
 #[derive(Clone, Copy)]
 pub(crate) struct Spec {
     pub(crate) name: &'static str,
+    /// Where the format is documented.
     pub(crate) source: &'static str,
+    /// The token that starts a prompt; empty if there is none.
     pub(crate) bos: &'static str,
+    /// The token that ends the assistant's turn; empty if there is none.
     pub(crate) eos: &'static str,
     pub(crate) stop: &'static [&'static str],
     pub(crate) control: Control<'static>,
     pub(crate) system: SystemRole,
     pub(crate) default_system: Option<&'static str>,
+    /// Whether user and assistant must alternate.
     pub(crate) alternates: bool,
+    /// Whether it supports tools, tool calls and tool results.
     pub(crate) tools: bool,
     /// Whether the official template accesses the first message without checking that it exists.
     pub(crate) needs_message: bool,

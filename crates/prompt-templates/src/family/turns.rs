@@ -22,9 +22,10 @@ pub(super) struct Turns {
 
 /// How an official template treats a role that it does not name.
 pub(super) enum Others {
-    /// It leaves the message out.
+    /// It skips the message.
     Dropped,
-    /// It writes the role's name between the first two, and the third after the message.
+    /// It writes the first marker, the role's name, the second marker, the message and the third
+    /// marker.
     Named([&'static str; 3]),
     /// Like `Named`, with the name in title case.
     Titled([&'static str; 3]),
@@ -79,7 +80,7 @@ impl Turns {
             Others::Titled(around) => (around, title(role.as_str())),
         };
         prompt.push(before);
-        prompt.foreign(index, &name)?;
+        prompt.untrusted(index, &name)?;
         prompt.push(between);
         prompt.content(index)?;
         prompt.push(after);
@@ -95,7 +96,7 @@ fn turn(
 ) -> Result<(), Error> {
     prompt.push(before);
     prompt.content(index)?;
-    if !prompt.is_open(index) {
+    if !prompt.is_continued(index) {
         prompt.push(after);
     }
     Ok(())

@@ -14,13 +14,16 @@ use super::namespace::Namespace;
 
 /// The remaining bytes that the operations of one render may use: see [`RenderLimits::memory`].
 ///
-/// An operation reserves before it works: [`make`](Self::make) for what it allocates, and
+/// An operation reserves before it works: [`allocate`](Self::allocate) for what it allocates, and
 /// [`read`](Self::read) or [`walk`](Self::walk) for what it reads, of which eight bytes count as
 /// one. This bounds both memory and time.
 #[derive(Debug)]
 pub(super) struct Budget {
+    /// The remaining bytes.
     left: usize,
+    /// The size limit of a single value, in bytes.
     largest: usize,
+    /// The current nesting of filters that run filters.
     calls: usize,
 }
 
@@ -44,7 +47,7 @@ impl Budget {
     }
 
     /// Reserves bytes for a new value.
-    pub(super) fn make(&mut self, bytes: usize) -> Result<(), Error> {
+    pub(super) fn allocate(&mut self, bytes: usize) -> Result<(), Error> {
         if bytes > self.largest {
             return Err(exhausted("a value grew too large"));
         }
@@ -52,8 +55,8 @@ impl Budget {
     }
 
     /// Reserves bytes for a new list or mapping.
-    pub(super) fn make_items(&mut self, count: usize) -> Result<(), Error> {
-        self.make(count.saturating_mul(ITEM))
+    pub(super) fn allocate_items(&mut self, count: usize) -> Result<(), Error> {
+        self.allocate(count.saturating_mul(ITEM))
     }
 
     /// Reserves the time to read bytes.
@@ -65,7 +68,7 @@ impl Budget {
     ///
     /// # Errors
     ///
-    /// Or a value that is nested too deeply.
+    /// If the budget is used up, or the value is nested too deeply.
     pub(super) fn walk(&mut self, value: &Value) -> Result<Walked, Error> {
         let mut walked = Walked::default();
         self.walk_at(value, 0, &mut walked)?;
@@ -76,7 +79,7 @@ impl Budget {
     pub(super) fn cost_of_walk(&mut self, value: &Value) -> Result<usize, Error> {
         let before = self.left;
         self.walk(value)?;
-        Ok(self.taken(before))
+        Ok(self.used_since(before))
     }
 
     pub(super) fn spend(&mut self, bytes: usize) -> Result<(), Error> {
@@ -87,7 +90,7 @@ impl Budget {
             }
             None => {
                 self.left = 0;
-                Err(exhausted("the template takes up too much"))
+                Err(exhausted("the template uses too much memory or time"))
             }
         }
     }
@@ -97,8 +100,8 @@ impl Budget {
         self.left.min(self.largest)
     }
 
-    /// The use since this much was left.
-    fn taken(&self, before: usize) -> usize {
+    /// The bytes used since `before` bytes were left.
+    fn used_since(&self, before: usize) -> usize {
         before - self.left
     }
 
@@ -112,12 +115,12 @@ impl Budget {
         };
         self.read(NODE)?;
         if let Some(fields) = value.downcast_object_ref::<Fields>() {
-            let weight = fields.weight();
-            if depth + weight.depth > MAX_DEPTH {
+            let walk_cost = fields.walk_cost();
+            if depth + walk_cost.depth > MAX_DEPTH {
                 return Err(exhausted("a value is nested too deeply"));
             }
-            walked.depth = walked.depth.max(depth + weight.depth);
-            return self.spend(weight.cost);
+            walked.depth = walked.depth.max(depth + walk_cost.depth);
+            return self.spend(walk_cost.cost);
         }
         if let Some(generator) = value.downcast_object_ref::<Generator>() {
             for item in generator.items() {
@@ -176,12 +179,12 @@ pub(super) struct Walked {
 
 /// The cost of a walk through a value.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Weight {
+pub(super) struct WalkCost {
     cost: usize,
     depth: usize,
 }
 
-impl Weight {
+impl WalkCost {
     pub(super) fn of<'v>(values: impl Iterator<Item = &'v Value>) -> Self {
         let mut budget = Budget {
             left: usize::MAX,
@@ -198,13 +201,13 @@ impl Weight {
             }
         }
         Self {
-            cost: budget.taken(usize::MAX),
+            cost: budget.used_since(usize::MAX),
             depth: walked.depth,
         }
     }
 }
 
-/// The length of a text, or `None`.
+/// The length of a text in bytes; 0 for any other value.
 pub(super) fn text_len(value: &Value) -> usize {
     value.as_bytes().map_or(0, <[u8]>::len)
 }
@@ -220,14 +223,14 @@ pub(super) fn len(value: &Value) -> usize {
     }
 }
 
-/// A text that must not exceed a limit.
+/// A text under construction, which fails instead of exceeding its limit.
 #[derive(Debug)]
-pub(super) struct Text {
+pub(super) struct BoundedText {
     pub(super) out: String,
     limit: usize,
 }
 
-impl Text {
+impl BoundedText {
     pub(super) fn new(limit: usize) -> Self {
         Self {
             out: String::new(),
@@ -241,7 +244,8 @@ impl Text {
         Ok(())
     }
 
-    /// Appends a transformation of a text of this length, which is at most some times as long.
+    /// Appends what `write` makes of a text of this length. The result may be a few times as long;
+    /// the limit is checked before and after.
     pub(super) fn write(
         &mut self,
         length: usize,

@@ -10,7 +10,7 @@ use serde::Serialize;
 
 use crate::now::Now;
 
-use super::budget::Weight;
+use super::budget::WalkCost;
 
 /// The variables of a chat template, to reproduce exactly what `apply_chat_template` renders for
 /// the same arguments.
@@ -89,14 +89,14 @@ impl Context {
 #[derive(Clone, Debug, Default)]
 pub(super) struct Fields {
     pairs: Vec<(Cow<'static, str>, Value)>,
-    weight: OnceLock<Weight>,
+    walk_cost: OnceLock<WalkCost>,
 }
 
 impl Fields {
     pub(super) fn with_capacity(capacity: usize) -> Self {
         Self {
             pairs: Vec::with_capacity(capacity),
-            weight: OnceLock::new(),
+            walk_cost: OnceLock::new(),
         }
     }
 
@@ -107,7 +107,7 @@ impl Fields {
 
     pub(super) fn set(&mut self, name: impl Into<Cow<'static, str>>, value: Value) {
         let name = name.into();
-        self.weight = OnceLock::new();
+        self.walk_cost = OnceLock::new();
         match self.pairs.iter_mut().find(|(known, _)| *known == name) {
             Some((_, known)) => *known = value,
             None => self.pairs.push((name, value)),
@@ -115,10 +115,10 @@ impl Fields {
     }
 
     /// The cost of a walk through the values, computed once.
-    pub(super) fn weight(&self) -> Weight {
+    pub(super) fn walk_cost(&self) -> WalkCost {
         *self
-            .weight
-            .get_or_init(|| Weight::of(self.pairs.iter().map(|(_, value)| value)))
+            .walk_cost
+            .get_or_init(|| WalkCost::of(self.pairs.iter().map(|(_, value)| value)))
     }
 
     fn get(&self, name: &str) -> Option<&Value> {

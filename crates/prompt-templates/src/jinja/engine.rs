@@ -32,8 +32,8 @@ pub struct RenderLimits {
 }
 
 impl Default for RenderLimits {
-    /// Five million instructions, a depth of 200, 32 MiB of output and 512 MiB of memory: a hundred
-    /// times what a conversation of thousands of messages needs.
+    /// Five million instructions, a depth of 200, 32 MiB of output and 512 MiB of memory: about a
+    /// hundred times the needs of a conversation with thousands of messages.
     fn default() -> Self {
         Self {
             fuel: 5_000_000,
@@ -57,12 +57,12 @@ impl Engine {
             uncounted_text,
         } = source::prepare(source).map_err(|error| error.in_template(name))?;
         let mut env = environment::environment();
-        // A short text captured in a variable is not counted. It is bounded by what one instruction
-        // can write, times the number of instructions.
+        // Short texts captured in a variable are not counted one by one. Instead, the number of
+        // instructions is limited, each of which writes at most `uncounted_text` bytes.
         let writes = (limits.memory / uncounted_text.max(1)) as u64;
         env.set_fuel(Some(limits.fuel.min(writes)));
         env.set_recursion_limit(limits.recursion);
-        unwinding(|| env.add_template_owned(name.to_owned(), source))
+        catch_panic(|| env.add_template_owned(name.to_owned(), source))
             .map_err(|error| convert(&error, ErrorKind::Syntax, name))?;
         Ok(Self {
             name: name.to_owned(),
@@ -80,7 +80,7 @@ impl Engine {
             is_full: false,
         };
         Budget::begin(self.limits);
-        let result = unwinding(|| {
+        let result = catch_panic(|| {
             let template = self.env.get_template(&self.name)?;
             template.render_captured_to(variables, &mut sink).map(drop)
         });
@@ -120,12 +120,13 @@ impl io::Write for &mut Sink {
     }
 }
 
-/// minijinja 3.0.5 panics on some slices and on huge widths; a template must not end the process.
-fn unwinding<T>(
+/// Converts a panic to an error: minijinja 3.0.5 panics on some slices and on huge widths, and a
+/// template must not end the process.
+fn catch_panic<T>(
     render: impl FnOnce() -> Result<T, minijinja::Error>,
 ) -> Result<T, minijinja::Error> {
     std::panic::catch_unwind(AssertUnwindSafe(render)).unwrap_or_else(|_| {
-        let detail = "the engine panicked";
+        let detail = "the template engine panicked";
         Err(minijinja::Error::new(
             EngineErrorKind::InvalidOperation,
             detail,
@@ -156,7 +157,7 @@ fn convert(error: &minijinja::Error, otherwise: ErrorKind, name: &str) -> Error 
         .at_line(line)
 }
 
-/// A template may put anything into an error, and an error must not contain a prompt.
+/// A template may put any text into an error, even a prompt, so only its start is kept.
 fn shortened(mut detail: String) -> String {
     if let Some((end, _)) = detail.char_indices().nth(MAX_DETAIL) {
         detail.truncate(end);

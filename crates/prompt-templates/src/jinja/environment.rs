@@ -9,7 +9,7 @@ use minijinja::syntax::SyntaxConfig;
 use minijinja::value::{Kwargs, Value, ValueKind};
 use minijinja::{AutoEscape, Environment, Error, ErrorKind, Output, State, functions};
 
-use super::budget::{self, Budget, Text};
+use super::budget::{self, BoundedText, Budget};
 use super::namespace::Namespace;
 use super::{filters, methods, operators, python, tests};
 
@@ -70,7 +70,7 @@ fn emit(out: &mut Output<'_>, state: &mut State<'_, '_>, value: &Value) -> Resul
         budget.spend(text.len())?;
         return Ok(out.write_str(text)?);
     }
-    let mut text = Text::new(budget.room());
+    let mut text = BoundedText::new(budget.room());
     python::write_str(&mut text, value)?;
     budget.spend(text.out.len())?;
     Ok(out.write_str(&text.out)?)
@@ -81,7 +81,7 @@ fn dict(state: &mut State<'_, '_>, of: Option<Value>, kwargs: Kwargs) -> Result<
     let budget = Budget::of(state);
     let mut pairs = Vec::new();
     if let Some(of) = of {
-        budget.make_items(budget::len(&of).saturating_mul(4))?;
+        budget.allocate_items(budget::len(&of).saturating_mul(4))?;
         let is_map = of.kind() == ValueKind::Map;
         for item in of.try_iter()?.checked() {
             let item = item?;

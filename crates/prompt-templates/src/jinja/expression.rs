@@ -208,7 +208,7 @@ impl Parser<'_, '_> {
     }
 }
 
-/// One comparison. With a literal it costs nothing, and none is nested.
+/// One comparison. A comparison with a short literal needs no count.
 fn compare(sign: &str, left: &Piece, breaks: &str, right: &Piece) -> Piece {
     let filter = match sign {
         "in" if right.literals => None,
@@ -232,6 +232,7 @@ fn compare(sign: &str, left: &Piece, breaks: &str, right: &Piece) -> Piece {
     }
 }
 
+/// Adds the operands in `more` to `piece`, if there are any.
 fn added(piece: Piece, more: &mut String) -> Piece {
     if more.is_empty() {
         return piece;

@@ -38,7 +38,7 @@ pub(super) fn add_to(env: &mut Environment<'_>) {
     env.add_filter("pprint", |s: &mut S<'_, '_>, value: &Value| {
         let budget = Budget::of(s);
         let text = python::repr(value, budget.room())?;
-        budget.make(text.len()).map(|()| text)
+        budget.allocate(text.len()).map(|()| text)
     });
     env.add_filter("tojson", python::tojson);
     env.add_filter("sum", lists::sum);
@@ -78,7 +78,7 @@ fn add_for_text(env: &mut Environment<'_>) {
             let text = args.first().map_or(0, budget::text_len);
             let lines = args.first().and_then(Value::as_str).unwrap_or_default();
             let lines = lines.matches('\n').count() + 2;
-            budget.make(lines.saturating_mul(width + 1).saturating_add(text))
+            budget.allocate(lines.saturating_mul(width + 1).saturating_add(text))
         },
     );
     env.add_filter("join", lists::join);
@@ -163,7 +163,7 @@ fn add_for_functions(env: &mut Environment<'_>) {
         env.add_filter(name, move |state: &mut S<'_, '_>, args: Args| {
             let args = args.into_values();
             let budget = Budget::of(state);
-            budget.make_items(args.first().map_or(0, budget::len))?;
+            budget.allocate_items(args.first().map_or(0, budget::len))?;
             check_paths(&args)?;
             let list = Budget::nested(state, |state| filter.call(state, &args))?;
             let items = list.try_iter()?.checked().collect::<Result<_, _>>()?;
@@ -172,7 +172,7 @@ fn add_for_functions(env: &mut Environment<'_>) {
     }
 }
 
-/// Adds a filter of the engine whose cost follows from its arguments.
+/// Adds a filter of the engine. `count` reserves its cost, which depends on the arguments.
 fn counted(
     env: &mut Environment<'_>,
     name: &'static str,
@@ -186,16 +186,16 @@ fn counted(
     });
 }
 
-/// A text of the same length, except for letters that become up to three.
+/// Changing the case of a letter produces at most three letters.
 fn cased(budget: &mut Budget, args: &[Value]) -> Result<(), Error> {
     budget.spend(args.first().map_or(0, budget::text_len).saturating_mul(3))
 }
 
 fn collected(budget: &mut Budget, args: &[Value]) -> Result<(), Error> {
-    budget.make_items(args.first().map_or(0, budget::len))
+    budget.allocate_items(args.first().map_or(0, budget::len))
 }
 
-/// Each item is inspected as many times as its number has digits.
+/// A sort reads each item about log2(count) times.
 fn sorted(budget: &mut Budget, args: &[Value]) -> Result<(), Error> {
     let Some((list, others)) = args.split_first() else {
         return Ok(());
@@ -207,16 +207,16 @@ fn sorted(budget: &mut Budget, args: &[Value]) -> Result<(), Error> {
         }
     }
     let count = budget::len(list);
-    budget.make_items(count.saturating_mul(2))?;
-    let looks = 16 * (count.checked_ilog2().unwrap_or(0) as usize + 2);
+    budget.allocate_items(count.saturating_mul(2))?;
+    let reads = 16 * (count.checked_ilog2().unwrap_or(0) as usize + 2);
     let cost = budget.cost_of_walk(list)?;
-    budget.spend(cost.saturating_mul(looks))
+    budget.spend(cost.saturating_mul(reads))
 }
 
 fn grouped(budget: &mut Budget, args: &[Value]) -> Result<(), Error> {
     let count = largest_count(args)?;
     let items = args.first().map_or(0, budget::len).saturating_mul(3);
-    budget.make_items(items.saturating_add(count.saturating_mul(4)))
+    budget.allocate_items(items.saturating_add(count.saturating_mul(4)))
 }
 
 /// The largest number after the first argument, which is a width or a count.
@@ -271,7 +271,7 @@ fn trim(state: &mut State<'_, '_>, value: &Value, set: Option<&str>) -> Result<V
     if trimmed.len() == text.len() {
         return Ok(value.clone());
     }
-    budget.make(trimmed.len())?;
+    budget.allocate(trimmed.len())?;
     Ok(Value::from(trimmed))
 }
 
@@ -279,7 +279,7 @@ fn trim(state: &mut State<'_, '_>, value: &Value, set: Option<&str>) -> Result<V
 pub(super) fn string(state: &mut State<'_, '_>, value: &Value) -> Result<String, Error> {
     let budget = Budget::of(state);
     let text = python::str(value, budget.room())?;
-    budget.make(text.len())?;
+    budget.allocate(text.len())?;
     Ok(text)
 }
 

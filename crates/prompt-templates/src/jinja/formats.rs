@@ -1,4 +1,5 @@
-//! `'…'.format(…)` and `'…' | format(…)`, in which a few letters may request all memory.
+//! `'…'.format(…)` and `'…' | format(…)`. A short format can request a huge result, so the size is
+//! checked first.
 
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -25,11 +26,11 @@ pub(super) fn printf(budget: &mut Budget, format: &str, args: &[Value]) -> Resul
 }
 
 fn finish(budget: &mut Budget, text: String) -> Result<String, Error> {
-    budget.make(text.len())?;
+    budget.allocate(text.len())?;
     Ok(text)
 }
 
-/// Rejects a result that may exceed the limit, as every field may be the longest value.
+/// Rejects a result that may exceed the limit. Every field counts as long as the longest value.
 fn check(budget: &mut Budget, format: &str, fields: &Fields, args: &[Value]) -> Result<(), Error> {
     budget.read(format.len())?;
     let mut longest = NUMBER;
@@ -72,7 +73,7 @@ fn flattened(args: &[Value]) -> Result<Vec<Value>, Error> {
     Ok(all)
 }
 
-/// The size requested by the fields of a format.
+/// The number of a format's fields, and the padding that they request.
 #[derive(Debug, Default, Eq, PartialEq)]
 struct Fields {
     count: usize,

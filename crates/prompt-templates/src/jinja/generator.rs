@@ -7,7 +7,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use minijinja::value::{Enumerator, Object, ObjectRepr, Value};
 
-/// A list without a length that cannot be written as JSON and is empty on the second iteration.
+/// Like a generator in Python: it has no length, cannot be written as JSON, and is empty on the
+/// second iteration.
 #[derive(Debug)]
 pub(super) struct Generator(Mutex<Vec<Value>>);
 
@@ -24,7 +25,7 @@ impl Generator {
         self.lock().len()
     }
 
-    /// The items, which are kept.
+    /// A copy of the remaining items. Iterating consumes them; this does not.
     pub(super) fn items(&self) -> Vec<Value> {
         self.lock().clone()
     }

@@ -80,7 +80,7 @@ pub(super) fn tag<'s>(source: &'s str, open: usize, close: &str) -> Result<Tag<'
         let Some(length) = length else {
             let detail: Cow<'static, str> = match kind {
                 Kind::Text => "a string is not closed".into(),
-                _ => "a character is not Jinja".into(),
+                _ => "unexpected character".into(),
             };
             return Err(Fault::syntax(at, detail));
         };
@@ -89,7 +89,7 @@ pub(super) fn tag<'s>(source: &'s str, open: usize, close: &str) -> Result<Tag<'
             b')' | b']' | b'}' => {
                 brackets = brackets
                     .checked_sub(1)
-                    .ok_or_else(|| Fault::syntax(at, "a bracket is closed that is not open"))?;
+                    .ok_or_else(|| Fault::syntax(at, "unexpected closing bracket"))?;
             }
             _ => {}
         }
@@ -131,7 +131,7 @@ fn sign(bytes: &[u8]) -> Option<usize> {
     }
 }
 
-/// A number after a dot is an index without a fraction.
+/// The length of a number. After a dot it is an index, which has no fraction.
 fn number(bytes: &[u8], is_index: bool) -> usize {
     #[derive(Clone, Copy)]
     enum State {

@@ -32,7 +32,7 @@ pub(super) fn join(
     };
     kwargs.assert_all_used()?;
     let budget = Budget::of(state);
-    let mut text = budget::Text::new(budget.room());
+    let mut text = budget::BoundedText::new(budget.room());
     for (index, item) in list.try_iter()?.checked().enumerate() {
         let item = item?;
         budget.read(ITEM)?;
@@ -44,7 +44,7 @@ pub(super) fn join(
             None => python::write_str(&mut text, &item)?,
         }
     }
-    budget.make(text.out.len())?;
+    budget.allocate(text.out.len())?;
     Ok(text.out)
 }
 
@@ -104,7 +104,7 @@ pub(super) fn chain(
 ) -> Result<Value, Error> {
     let budget = Budget::of(state);
     let all = || core::iter::once(first).chain(others.iter());
-    budget.make_items(all().map(budget::len).fold(0, usize::saturating_add))?;
+    budget.allocate_items(all().map(budget::len).fold(0, usize::saturating_add))?;
     if all().all(|value| value.kind() == ValueKind::Map) {
         let mut pairs = Vec::new();
         for map in all() {
@@ -141,7 +141,7 @@ pub(super) fn zip(
         if row.len() < lists.len() {
             return Ok(Value::from(rows));
         }
-        budget.make_items(row.len() + 4)?;
+        budget.allocate_items(row.len() + 4)?;
         rows.push(Value::from(Tuple::from(row)));
     }
 }
@@ -150,13 +150,13 @@ pub(super) fn zip(
 pub(super) fn reverse(state: &mut State<'_, '_>, value: &Value) -> Result<Value, Error> {
     let budget = Budget::of(state);
     if let (ValueKind::String, Some(text)) = (value.kind(), value.as_str()) {
-        budget.make(text.len())?;
+        budget.allocate(text.len())?;
         return Ok(Value::from(text.chars().rev().collect::<String>()));
     }
     if !is_list(value) && value.kind() != ValueKind::Map {
         return Err(invalid("only texts, lists and mappings can be reversed"));
     }
-    budget.make_items(budget::len(value))?;
+    budget.allocate_items(budget::len(value))?;
     let mut items = value.try_iter()?.checked().collect::<Result<Vec<_>, _>>()?;
     items.reverse();
     Ok(Value::from(items))

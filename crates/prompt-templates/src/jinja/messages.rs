@@ -14,15 +14,15 @@ use crate::options::{ControlTokens, Images, Options};
 use super::context::{Context, Fields};
 
 /// Converts messages to values.
-pub(super) struct Maker<'a> {
+pub(super) struct Converter<'a> {
     pub(super) control: Control<'a>,
     pub(super) options: &'a Options,
-    /// Whether the template expects the arguments of a call as an object or as text, as in OpenAI's
-    /// API.
-    pub(super) wants_objects: bool,
+    /// Whether the template expects the arguments of a tool call as an object. Otherwise they are
+    /// JSON text, as in OpenAI's API.
+    pub(super) object_arguments: bool,
 }
 
-impl Maker<'_> {
+impl Converter<'_> {
     /// The variables for a conversation with the options applied.
     pub(super) fn context(&self, messages: &[PromptMessage<'_>]) -> Result<Context, Error> {
         let options = self.options;
@@ -104,7 +104,7 @@ impl Maker<'_> {
     }
 
     fn call(&self, call: &PromptToolCall<'_>) -> Result<Value, Error> {
-        let arguments = if self.wants_objects {
+        let arguments = if self.object_arguments {
             self.json(&call.arguments, "the arguments of a tool call are not JSON")?
         } else {
             self.text(&call.arguments)?
@@ -118,18 +118,18 @@ impl Maker<'_> {
     }
 
     fn text(&self, text: &str) -> Result<Value, Error> {
-        Ok(Value::from(&*self.foreign(text)?))
+        Ok(Value::from(&*self.untrusted(text)?))
     }
 
     /// A value from JSON text.
     fn json(&self, json: &str, detail: &'static str) -> Result<Value, Error> {
         let value = serde_json::from_str(json)
             .map_err(|error| Error::new(ErrorKind::Tools, detail).caused_by(error))?;
-        Ok(Value::from(Serde(clean(self, value)?)))
+        Ok(Value::from(Serde(apply_policy(self, value)?)))
     }
 
     /// Text with the policy for control tokens applied.
-    fn foreign<'t>(&self, text: &'t str) -> Result<Cow<'t, str>, Error> {
+    fn untrusted<'t>(&self, text: &'t str) -> Result<Cow<'t, str>, Error> {
         match self.options.control_tokens {
             ControlTokens::Keep => Ok(Cow::Borrowed(text)),
             _ if self.control.is_absent(text) => Ok(Cow::Borrowed(text)),
@@ -142,21 +142,28 @@ impl Maker<'_> {
     }
 }
 
-/// Applies the policy to all text in a JSON value; an escape in the JSON may hide a token.
-fn clean(maker: &Maker<'_>, value: serde_json::Value) -> Result<serde_json::Value, Error> {
+/// Applies the policy for control tokens to all text in a JSON value. Applied to the JSON text
+/// itself, it would miss tokens with escaped characters.
+fn apply_policy(
+    converter: &Converter<'_>,
+    value: serde_json::Value,
+) -> Result<serde_json::Value, Error> {
     use serde_json::Value as Json;
     Ok(match value {
-        Json::String(text) => Json::String(maker.foreign(&text)?.into_owned()),
+        Json::String(text) => Json::String(converter.untrusted(&text)?.into_owned()),
         Json::Array(items) => Json::Array(
             items
                 .into_iter()
-                .map(|item| clean(maker, item))
+                .map(|item| apply_policy(converter, item))
                 .collect::<Result<_, _>>()?,
         ),
         Json::Object(members) => {
-            let members = members
-                .into_iter()
-                .map(|(key, value)| Ok((maker.foreign(&key)?.into_owned(), clean(maker, value)?)));
+            let members = members.into_iter().map(|(key, value)| {
+                Ok((
+                    converter.untrusted(&key)?.into_owned(),
+                    apply_policy(converter, value)?,
+                ))
+            });
             Json::Object(members.collect::<Result<_, Error>>()?)
         }
         other => other,

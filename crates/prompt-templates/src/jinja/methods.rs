@@ -34,7 +34,7 @@ fn on_dict(
     args: &[Value],
 ) -> Result<Value, Error> {
     if matches!(method, "keys" | "values" | "items") {
-        budget.make_items(budget::len(dict).saturating_mul(4))?;
+        budget.allocate_items(budget::len(dict).saturating_mul(4))?;
     }
     match method {
         "get" => {
@@ -74,7 +74,7 @@ fn on_dict(
             let () = from_args(args)?;
             Ok(dict.clone())
         }
-        // The sandbox of transformers is immutable.
+        // The sandbox of transformers forbids methods that change a value.
         "clear" | "pop" | "popitem" | "setdefault" | "update" => Err(immutable(method)),
         _ => Err(unknown()),
     }

@@ -12,13 +12,13 @@ use minijinja::{Error, ErrorKind, State};
 use super::budget::Budget;
 use super::methods::invalid;
 
-/// Unlike minijinja's, it cannot contain another namespace. It thus never contains itself, which
-/// would prevent it from being freed.
+/// Unlike minijinja's, it cannot contain another namespace, and so never itself: a reference cycle
+/// would never be freed.
 #[derive(Debug, Default)]
 pub(super) struct Namespace(Mutex<BTreeMap<String, Value>>);
 
 impl Namespace {
-    /// The function `namespace`, of a mapping and of keywords.
+    /// The function `namespace`: a mapping, keyword arguments, or both.
     pub(super) fn create(
         state: &mut State<'_, '_>,
         of: Option<Value>,
@@ -27,7 +27,7 @@ impl Namespace {
         let namespace = Self::default();
         if let Some(of) = of {
             if of.kind() != ValueKind::Map {
-                return Err(invalid("a namespace is made of a mapping or of keywords"));
+                return Err(invalid("`namespace` takes a mapping or keyword arguments"));
             }
             for key in of.try_iter()?.checked() {
                 let key = key?;
@@ -51,7 +51,7 @@ impl Namespace {
         if value.as_object().is_some() && Budget::of(state).walk(&value)?.has_state {
             return Err(Error::new(
                 ErrorKind::InvalidOperation,
-                "a namespace cannot hold a namespace or a loop",
+                "a namespace cannot contain a namespace or a loop",
             ));
         }
         let mut values = self.lock();

@@ -159,8 +159,8 @@ impl Parser<'_, '_> {
         })
     }
 
-    /// The arguments of a call or a filter. A call stores its arguments, in a variable or in a
-    /// loop.
+    /// The arguments of a call or a filter. `callee` is the name of a called function, and `None` for
+    /// a filter. A call may store its arguments in a variable or a loop.
     fn args(&mut self, out: &mut String, callee: Option<&str>) -> Result<(), Fault> {
         self.write_next(out, "");
         let mut is_first = true;
@@ -189,8 +189,7 @@ impl Parser<'_, '_> {
             match (splat, callee) {
                 (Some(_), _) => out.push_str(&format!("({}|op.splat)", piece.piped())),
                 (None, None) => out.push_str(&piece.text),
-                // A loop stores it without a copy, and must not store anything that may store the
-                // loop.
+                // `loop.changed` stores its argument, which must not contain the loop itself.
                 (None, Some("changed")) => {
                     out.push_str(&format!("{}|op.scalar", piece.piped()));
                 }

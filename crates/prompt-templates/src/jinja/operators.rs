@@ -69,7 +69,7 @@ fn add(state: &mut State<'_, '_>, first: &Value, rest: Rest<Value>) -> Result<Va
     let all = || core::iter::once(first).chain(rest.iter());
     if all().all(|value| value.kind() == ValueKind::String) {
         let length = all().map(budget::text_len).fold(0, usize::saturating_add);
-        budget.make(length)?;
+        budget.allocate(length)?;
         let mut text = String::with_capacity(length);
         text.extend(all().filter_map(Value::as_str));
         return Ok(Value::from(text));
@@ -87,12 +87,12 @@ pub(super) fn add_two(budget: &mut Budget, a: &Value, b: &Value) -> Result<Value
             a.as_str().unwrap_or_default(),
             b.as_str().unwrap_or_default(),
         );
-        budget.make(a.len().saturating_add(b.len()))?;
+        budget.allocate(a.len().saturating_add(b.len()))?;
         return Ok(Value::from([a, b].concat()));
     }
     if is_list(a) && is_list(b) && a.is_tuple() == b.is_tuple() {
         let mut items = Vec::new();
-        budget.make_items(budget::len(a).saturating_add(budget::len(b)))?;
+        budget.allocate_items(budget::len(a).saturating_add(budget::len(b)))?;
         for list in [a, b] {
             items.extend(list.try_iter()?.checked().collect::<Result<Vec<_>, _>>()?);
         }
@@ -121,10 +121,10 @@ fn mul(state: &mut State<'_, '_>, a: &Value, b: &Value) -> Result<Value, Error> 
             Err(_) => usize::MAX,
         };
         if let Some(text) = value.as_str() {
-            budget.make(text.len().saturating_mul(count))?;
+            budget.allocate(text.len().saturating_mul(count))?;
             return Ok(Value::from(text.repeat(count)));
         }
-        budget.make_items(budget::len(value).saturating_mul(count))?;
+        budget.allocate_items(budget::len(value).saturating_mul(count))?;
         let items = value.try_iter()?.checked().collect::<Result<Vec<_>, _>>()?;
         // An empty list costs nothing, but repeating it takes time.
         let count = if items.is_empty() { 0 } else { count };
@@ -145,11 +145,11 @@ fn mul(state: &mut State<'_, '_>, a: &Value, b: &Value) -> Result<Value, Error> 
 /// `first ~ …`
 fn concat(state: &mut State<'_, '_>, first: &Value, rest: Rest<Value>) -> Result<String, Error> {
     let budget = Budget::of(state);
-    let mut text = budget::Text::new(budget.room());
+    let mut text = budget::BoundedText::new(budget.room());
     for value in core::iter::once(first).chain(rest.iter()) {
         python::write_str(&mut text, value)?;
     }
-    budget.make(text.out.len())?;
+    budget.allocate(text.out.len())?;
     Ok(text.out)
 }
 
@@ -231,7 +231,7 @@ pub(super) fn contains(
         }
         kind => Err(Error::new(
             ErrorKind::InvalidOperation,
-            format!("there is nothing in a value of type {kind}"),
+            format!("a value of type {kind} cannot contain another value"),
         )),
     }
 }
@@ -255,7 +255,7 @@ fn keep(state: &mut State<'_, '_>, value: Value) -> Result<Value, Error> {
 
 fn scalar(value: Value) -> Result<Value, Error> {
     match value.as_object() {
-        Some(_) => Err(invalid("`changed` takes texts and numbers")),
+        Some(_) => Err(invalid("`changed` supports only texts and numbers")),
         None => Ok(value),
     }
 }
@@ -263,7 +263,7 @@ fn scalar(value: Value) -> Result<Value, Error> {
 /// The values spread over the arguments of a call.
 fn splat(state: &mut State<'_, '_>, value: Value) -> Result<Value, Error> {
     let budget = Budget::of(state);
-    budget.make_items(budget::len(&value))?;
+    budget.allocate_items(budget::len(&value))?;
     budget.walk(&value)?;
     Ok(value)
 }

@@ -20,11 +20,11 @@ pub(super) struct Parser<'t, 's> {
 pub(super) struct Piece {
     pub(super) text: String,
     pub(super) level: Level,
-    /// It is nested no deeper than the variables in it.
+    /// It adds no nesting: its value is nested no deeper than its variables.
     pub(super) flat: bool,
     /// It is a number, or fails.
     pub(super) number: bool,
-    /// It is a literal that is free to compare with.
+    /// It is a short literal, with which a comparison needs no count.
     pub(super) literal: bool,
     /// It is a list of such literals.
     pub(super) literals: bool,

@@ -7,19 +7,19 @@ use alloc::vec::Vec;
 use minijinja::value::{Kwargs, Value, ValueKind};
 use minijinja::{Error, ErrorKind, State};
 
-use super::budget::{Budget, MAX_DEPTH, Text, exhausted};
+use super::budget::{BoundedText, Budget, MAX_DEPTH, exhausted};
 use super::generator::Generator;
 use crate::python::{write_float, write_json_string, write_quoted};
 
 /// `str(value)`, which must not be longer than `room`.
 pub(super) fn str(value: &Value, room: usize) -> Result<String, Error> {
-    let mut text = Text::new(room);
+    let mut text = BoundedText::new(room);
     write_str(&mut text, value)?;
     Ok(text.out)
 }
 
 /// Appends `str(value)`.
-pub(super) fn write_str(text: &mut Text, value: &Value) -> Result<(), Error> {
+pub(super) fn write_str(text: &mut BoundedText, value: &Value) -> Result<(), Error> {
     match value.as_str() {
         Some(string) => text.push(string),
         None => write_repr(text, value, 0),
@@ -28,7 +28,7 @@ pub(super) fn write_str(text: &mut Text, value: &Value) -> Result<(), Error> {
 
 /// `repr(value)`, which must not be longer than `room`.
 pub(super) fn repr(value: &Value, room: usize) -> Result<String, Error> {
-    let mut text = Text::new(room);
+    let mut text = BoundedText::new(room);
     write_repr(&mut text, value, 0)?;
     Ok(text.out)
 }
@@ -46,12 +46,12 @@ pub(super) fn tojson(
     let mut json = Json::new(&kwargs, budget.room())?;
     kwargs.assert_all_used()?;
     json.write(value, 0)?;
-    budget.make(json.text.out.len())?;
+    budget.allocate(json.text.out.len())?;
     Ok(json.text.out)
 }
 
 struct Json {
-    text: Text,
+    text: BoundedText,
     ensure_ascii: bool,
     sort_keys: bool,
     indent: Option<String>,
@@ -81,7 +81,7 @@ impl Json {
             None => [", ".into(), ": ".into()],
         };
         Ok(Self {
-            text: Text::new(room),
+            text: BoundedText::new(room),
             ensure_ascii: kwargs.get::<Option<bool>>("ensure_ascii")?.unwrap_or(false),
             sort_keys: kwargs.get::<Option<bool>>("sort_keys")?.unwrap_or(false),
             indent,
@@ -174,7 +174,7 @@ fn json_key(key: &Value) -> Result<String, Error> {
         ValueKind::None => "null".into(),
         ValueKind::Bool => (if key.is_true() { "true" } else { "false" }).into(),
         ValueKind::Number => {
-            let mut text = Text::new(usize::MAX);
+            let mut text = BoundedText::new(usize::MAX);
             write_number(&mut text, key, ["NaN", "Infinity"])?;
             text.out
         }
@@ -185,7 +185,7 @@ fn json_key(key: &Value) -> Result<String, Error> {
     })
 }
 
-fn write_repr(text: &mut Text, value: &Value, depth: usize) -> Result<(), Error> {
+fn write_repr(text: &mut BoundedText, value: &Value, depth: usize) -> Result<(), Error> {
     check_depth(depth)?;
     match value.kind() {
         ValueKind::None => text.push("None"),
@@ -233,7 +233,7 @@ fn write_repr(text: &mut Text, value: &Value, depth: usize) -> Result<(), Error>
     }
 }
 
-fn write_number(text: &mut Text, value: &Value, [nan, inf]: [&str; 2]) -> Result<(), Error> {
+fn write_number(text: &mut BoundedText, value: &Value, [nan, inf]: [&str; 2]) -> Result<(), Error> {
     if value.is_integer() {
         return text.push(&value.to_string());
     }

@@ -32,32 +32,32 @@ pub(super) fn slice(
             } else {
                 text.chars().count()
             };
-            let places = Places::new(length, start, stop, step);
+            let indices = Indices::new(length, start, stop, step);
             if step == 1 {
-                let part = part(text, places.first, places.count);
-                budget.make(part.len())?;
+                let part = part(text, indices.first, indices.count);
+                budget.allocate(part.len())?;
                 return Ok(Value::from(part));
             }
-            budget.make(text.len().saturating_mul(4))?;
+            budget.allocate(text.len().saturating_mul(4))?;
             let chars: Vec<char> = text.chars().collect();
             Ok(Value::from(
-                places
+                indices
                     .iter()
                     .filter_map(|at| chars.get(at))
                     .collect::<String>(),
             ))
         }
         ValueKind::Seq => {
-            let places = Places::new(base.len().unwrap_or(0), start, stop, step);
-            budget.make_items(places.count)?;
-            let items = places.iter().map(|at| base.get_item_by_index(at));
+            let indices = Indices::new(base.len().unwrap_or(0), start, stop, step);
+            budget.allocate_items(indices.count)?;
+            let items = indices.iter().map(|at| base.get_item_by_index(at));
             Ok(list_like(base, items.collect::<Result<_, _>>()?))
         }
         ValueKind::Iterable => {
-            budget.make_items(budget::len(base))?;
+            budget.allocate_items(budget::len(base))?;
             let all = base.try_iter()?.checked().collect::<Result<Vec<_>, _>>()?;
-            let places = Places::new(all.len(), start, stop, step);
-            let items = places.iter().filter_map(|at| all.get(at).cloned());
+            let indices = Indices::new(all.len(), start, stop, step);
+            let items = indices.iter().filter_map(|at| all.get(at).cloned());
             Ok(Value::from(items.collect::<Vec<_>>()))
         }
         kind => Err(Error::new(
@@ -68,13 +68,13 @@ pub(super) fn slice(
 }
 
 /// The items of a slice, as in Python's `slice.indices`.
-struct Places {
+struct Indices {
     first: usize,
     step: i64,
     count: usize,
 }
 
-impl Places {
+impl Indices {
     fn new(length: usize, start: Option<i64>, stop: Option<i64>, step: i64) -> Self {
         let length = length as i128;
         let (lowest, highest) = if step > 0 {
@@ -127,7 +127,7 @@ mod tests {
     use super::*;
 
     fn indices(start: Option<i64>, stop: Option<i64>, step: i64) -> Vec<usize> {
-        Places::new(5, start, stop, step).iter().collect()
+        Indices::new(5, start, stop, step).iter().collect()
     }
 
     #[test]
@@ -143,6 +143,6 @@ mod tests {
         assert_eq!(indices(Some(3), Some(1), 1), [0; 0]);
         assert_eq!(indices(Some(i64::MIN), Some(i64::MAX), i64::MAX), [0]);
         assert_eq!(indices(Some(i64::MAX), Some(i64::MIN), i64::MIN), [4]);
-        assert_eq!(Places::new(0, None, None, -1).count, 0);
+        assert_eq!(Indices::new(0, None, None, -1).count, 0);
     }
 }

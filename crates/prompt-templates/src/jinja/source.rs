@@ -57,7 +57,7 @@ pub(super) struct Prepared {
     pub(super) uncounted_text: usize,
 }
 
-/// What is wrong with a source, and its position.
+/// An error in a source, with its offset.
 #[derive(Debug)]
 pub(super) struct Fault {
     pub(super) at: usize,
@@ -139,22 +139,28 @@ impl Writer<'_> {
 
     /// Copies text, and counts it if it may go to a variable.
     fn text(&mut self, text: &str) {
-        if text.len() > SHORT_TEXT && self.blocks.iter().any(|block| block.captures) {
-            // The tag is placed before text that is not white space, so that what the engine strips
-            // stays the same.
-            if let Some(at) = text.find(|c: char| !c.is_whitespace()) {
-                let (space, rest) = text.split_at(at);
-                self.out.push_str(space);
-                self.out
-                    .push_str(&format!("{{{{ {}|op.text }}}}", text.len()));
-                self.out.push_str(rest);
-                return;
+        if !self.is_captured() {
+            self.out.push_str(text);
+            return;
+        }
+        // The tag is placed after leading white space, so that the engine strips the same.
+        let start = text.find(|c: char| !c.is_whitespace());
+        match start.filter(|_| text.len() > SHORT_TEXT) {
+            Some(start) => {
+                let (space, rest) = text.split_at(start);
+                let count = format!("{{{{ {}|op.text }}}}", text.len());
+                self.out.extend([space, &count, rest]);
+            }
+            None => {
+                self.uncounted_text = self.uncounted_text.max(text.len());
+                self.out.push_str(text);
             }
         }
-        if self.blocks.iter().any(|block| block.captures) {
-            self.uncounted_text = self.uncounted_text.max(text.len());
-        }
-        self.out.push_str(text);
+    }
+
+    /// Whether the output of the current block may go to a variable.
+    fn is_captured(&self) -> bool {
+        self.blocks.iter().any(|block| block.captures)
     }
 
     /// Copies a comment without its content.
@@ -185,7 +191,7 @@ impl Writer<'_> {
             let end = at + found;
             at = end + 2;
             if let Some(length) = raw_tag(&self.source[at..], "endraw", true) {
-                if self.blocks.iter().any(|block| block.captures) {
+                if self.is_captured() {
                     self.uncounted_text = self.uncounted_text.max(end - inside);
                 }
                 self.out.push_str(&self.source[open..at + length]);
@@ -218,7 +224,8 @@ fn next_mark(source: &str, mut at: usize) -> Option<(usize, Mark)> {
     }
 }
 
-/// The length of the rest of a tag that consists of this name, as the engine finds it.
+/// The length of a tag after its opening delimiter, if it consists of this name alone. The engine
+/// finds raw blocks in the same way.
 fn raw_tag(text: &str, name: &str, has_control: bool) -> Option<usize> {
     let is_space = |c: char| c.is_ascii_whitespace();
     let mut rest = text;

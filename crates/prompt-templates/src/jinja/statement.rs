@@ -12,7 +12,7 @@ use super::source::Fault;
 #[derive(Debug)]
 pub(super) struct Block {
     pub(super) name: &'static str,
-    /// The tag that ends it for the engine.
+    /// The tag that ends it in the rewritten source.
     end: &'static str,
     /// Its content may go to a variable.
     pub(super) captures: bool,
@@ -97,8 +97,8 @@ pub(super) fn block(
             out.push(' ');
             out.push_str(&parser.expression()?.text);
         }
-        // Scopes, which have no effect in a single template unless the assistant's tokens are
-        // requested.
+        // In a single template, both only open a scope, as `with` does. (transformers marks the
+        // assistant's tokens with `generation`, which is not needed for a prompt.)
         "generation" | "block" => {
             let mut original = String::new();
             parser.write_next(&mut original, "");
@@ -110,12 +110,12 @@ pub(super) fn block(
             }
             copy_breaks(&original, out);
             out.push_str("with");
-            let name = if name == "block" {
-                "block"
-            } else {
-                "generation"
-            };
-            open(name, "endwith", false);
+            let is_block = name == "block";
+            open(
+                if is_block { "block" } else { "generation" },
+                "endwith",
+                false,
+            );
         }
         "else" | "break" | "continue" => parser.write_next(out, ""),
         "autoescape" | "extends" | "from" | "import" | "include" => {
@@ -133,16 +133,16 @@ pub(super) fn block(
                 out.push_str(block.end);
             }
             (Some(_), block) => {
-                let wanted = match block {
-                    Some(block) => format!("unexpected `{name:.20}`, as `{}` is open", block.name),
-                    None => format!("unexpected `{name:.20}`, as no block is open"),
+                let detail = match block {
+                    Some(block) => format!("unexpected `{name:.20}`: `{}` is open", block.name),
+                    None => format!("unexpected `{name:.20}`: no block is open"),
                 };
-                return Err(Fault::syntax(fault_at, wanted));
+                return Err(Fault::syntax(fault_at, detail));
             }
             (None, _) => {
                 return Err(Fault::syntax(
                     fault_at,
-                    format!("there is no statement `{name:.20}`"),
+                    format!("unknown statement `{name:.20}`"),
                 ));
             }
         },
@@ -150,7 +150,7 @@ pub(super) fn block(
     end(&parser, tag, out)
 }
 
-/// `for`, and whether it is recursive.
+/// Writes `for`. Returns whether it is recursive.
 fn for_loop(parser: &mut Parser<'_, '_>, out: &mut String) -> Result<bool, Fault> {
     parser.write_next(out, "");
     out.push(' ');
@@ -173,8 +173,8 @@ fn for_loop(parser: &mut Parser<'_, '_>, out: &mut String) -> Result<bool, Fault
     Ok(is_recursive)
 }
 
-/// `set`, and what ends it if it is a block. Attributes of a namespace are set by a filter: the
-/// engine's own namespace may contain itself and then is never freed.
+/// Writes `set`. Returns the tag that ends it if it is a block. A filter sets the attributes of a
+/// namespace, because the engine's own namespace could contain itself and would never be freed.
 fn set(parser: &mut Parser<'_, '_>, out: &mut String) -> Result<Option<&'static str>, Fault> {
     let mut keyword = String::new();
     parser.write_next(&mut keyword, "");
@@ -193,7 +193,7 @@ fn set(parser: &mut Parser<'_, '_>, out: &mut String) -> Result<Option<&'static 
         parser.write_name(&mut name, "an attribute")?;
         attribute = Some(name);
     }
-    // A place for the breaks inside of a target of several tokens.
+    // The line breaks inside the target are written here, to keep the line numbers.
     copy_breaks(&keyword, out);
     let is_block = parser.is_at_end() || parser.sign_of(&["|"]).is_some();
     match (is_block, attribute) {
@@ -332,5 +332,5 @@ fn copy_breaks(from: &str, out: &mut String) {
     out.extend(from.chars().filter(|c| *c == '\n'));
 }
 
-/// A variable for what has no value.
+/// The variable of a `set` whose value is not used.
 const IGNORED: &str = "op_ignored";

@@ -23,20 +23,20 @@ pub(super) fn call(
         .map(text_len)
         .fold(text.len(), usize::saturating_add);
     budget.read(length)?;
-    if let Some(value) = inspect(text, method, args)? {
+    if let Some(value) = predicate(text, method, args)? {
         return Ok(Value::from(value));
     }
     if let Some(value) = search(text, method, args)? {
         return Ok(value);
     }
-    if let Some(value) = take_apart(budget, text, method, args)? {
+    if let Some(value) = split_methods(budget, text, method, args)? {
         return Ok(value);
     }
     text::transform(budget, text, method, args).map(Value::from)
 }
 
 /// Methods that return a boolean.
-fn inspect(text: &str, method: &str, args: &[Value]) -> Result<Option<bool>, Error> {
+fn predicate(text: &str, method: &str, args: &[Value]) -> Result<Option<bool>, Error> {
     let all = |test: fn(char) -> bool| !text.is_empty() && text.chars().all(test);
     let cased = || text.chars().any(|c| c.is_lowercase() || c.is_uppercase());
     let answer = match method {
@@ -73,7 +73,7 @@ fn affix(args: &[Value], test: impl Fn(&str) -> bool) -> Result<bool, Error> {
         if test(
             affix?
                 .as_str()
-                .ok_or_else(|| invalid("the tuple must hold strings"))?,
+                .ok_or_else(|| invalid("the tuple must contain only strings"))?,
         ) {
             return Ok(true);
         }
@@ -120,7 +120,7 @@ fn slice(text: &str, start: usize, end: usize) -> &str {
 }
 
 /// Methods that return lists and tuples.
-fn take_apart(
+fn split_methods(
     budget: &mut Budget,
     text: &str,
     method: &str,
@@ -129,7 +129,7 @@ fn take_apart(
     let mut parts = |separator| {
         let count = text::split_count(text, separator);
         budget.spend(count.saturating_mul(text::PART))?;
-        budget.make(text.len())
+        budget.allocate(text.len())
     };
     Ok(Some(match method {
         "split" | "rsplit" => {
@@ -166,7 +166,7 @@ fn take_apart(
             if separator.is_empty() {
                 return Err(invalid("empty separator"));
             }
-            budget.make(text.len().saturating_add(separator.len()))?;
+            budget.allocate(text.len().saturating_add(separator.len()))?;
             let parts = match method {
                 "partition" => match text.split_once(separator) {
                     Some((head, tail)) => [head, separator, tail],
@@ -188,7 +188,7 @@ fn take_apart(
             kwargs.assert_all_used()?;
             let count = text.matches(is_break).count() + 1;
             budget.spend(count.saturating_mul(text::PART))?;
-            budget.make(text.len())?;
+            budget.allocate(text.len())?;
             Value::from(
                 lines(text, keep)
                     .into_iter()

@@ -22,7 +22,7 @@ use super::config::{self, Config};
 use super::context::Context;
 use super::control;
 use super::engine::{Engine, RenderLimits};
-use super::messages::Maker;
+use super::messages::Converter;
 use super::variant::Variant;
 
 /// A compiled chat template. It is cheap to clone. Keep it, because compiling costs more than
@@ -280,16 +280,17 @@ impl ChatTemplate {
                 self.control.iter().map(String::as_str).collect()
             }
         };
-        let maker = Maker {
+        let converter = Converter {
             control: Control::prepared(&control, self.search),
             options,
-            wants_objects: calls && variant.wants_objects(|context| self.root(context)),
+            object_arguments: calls && variant.object_arguments(|context| self.root(context)),
         };
         let marked = options
             .continue_final
             .then(|| marked(messages))
-            .transpose()?;
-        let context = maker
+            .transpose()
+            .map_err(|error| error.in_template(&self.name))?;
+        let context = converter
             .context(marked.as_deref().unwrap_or(messages))
             .map_err(|error| error.in_template(&self.name))?;
         let start = out.len();
@@ -311,7 +312,8 @@ impl ChatTemplate {
     fn cut_at_mark(&self, out: &mut String, start: usize) -> Result<(), Error> {
         let Some(at) = out[start..].rfind(MARK.trim_end()).map(|at| start + at) else {
             out.truncate(start);
-            let detail = "the template does not write the last message, so it cannot be continued";
+            let detail =
+                "the last message cannot be continued: the template does not write its text";
             return Err(self.error(ErrorKind::Continuation, detail));
         };
         let keeps_space = out[at..].starts_with(MARK);
@@ -340,7 +342,7 @@ impl ChatTemplate {
     fn no_variant(&self, wanted: &str) -> Error {
         let names: Vec<&str> = self.variants.iter().map(|variant| &*variant.name).collect();
         let detail = format!(
-            "there is no chat template {wanted:?} among {}",
+            "there is no chat template {wanted:?}; there are: {}",
             names.join(", ")
         );
         self.error(ErrorKind::Config, detail)
@@ -363,7 +365,8 @@ impl fmt::Debug for ChatTemplate {
     }
 }
 
-/// The messages with a mark after the last one's text, for finding its end in the prompt.
+/// The messages with a mark after the last one's text, which shows where the text ends in the
+/// prompt.
 fn marked<'m>(messages: &'m [PromptMessage<'_>]) -> Result<Vec<PromptMessage<'m>>, Error> {
     let mut marked: Vec<PromptMessage<'m>> = messages.to_vec();
     let last = marked
@@ -379,5 +382,5 @@ fn marked<'m>(messages: &'m [PromptMessage<'_>]) -> Result<Vec<PromptMessage<'m>
     Ok(marked)
 }
 
-/// The space at its end shows whether the template trims.
+/// The space at its end is missing in the prompt if the template trims.
 const MARK: &str = "CONTINUE_FINAL_MESSAGE_MARK ";

@@ -8,7 +8,7 @@ use minijinja::value::{Kwargs, Value, from_args};
 
 use crate::python::is_space;
 
-use super::budget::{Budget, ITEM, Text};
+use super::budget::{BoundedText, Budget, ITEM};
 use super::formats;
 use super::methods::{invalid, unknown};
 
@@ -25,7 +25,7 @@ pub(super) fn transform(
             budget.spend(text.len().saturating_mul(3))?;
         }
         "strip" | "lstrip" | "rstrip" | "removeprefix" | "removesuffix" => {
-            budget.make(text.len())?;
+            budget.allocate(text.len())?;
         }
         _ => {}
     }
@@ -94,7 +94,7 @@ pub(super) fn transform(
         }
         "join" => {
             let (items,): (&Value,) = from_args(args)?;
-            let mut out = Text::new(budget.room());
+            let mut out = BoundedText::new(budget.room());
             for (index, item) in items.try_iter()?.checked().enumerate() {
                 budget.read(ITEM)?;
                 if index > 0 {
@@ -106,7 +106,7 @@ pub(super) fn transform(
                         .ok_or_else(|| invalid("only strings can be joined"))?,
                 )?;
             }
-            budget.make(out.out.len())?;
+            budget.allocate(out.out.len())?;
             out.out
         }
         "center" | "ljust" | "rjust" | "zfill" => {
@@ -145,7 +145,7 @@ fn pad(
     if missing > MAX_PADDING {
         return Err(invalid("the width is too large"));
     }
-    budget.make(
+    budget.allocate(
         text.len()
             .saturating_add(missing.saturating_mul(fill.len_utf8())),
     )?;
@@ -156,12 +156,12 @@ fn pad(
         "zfill" => {
             let digits = text.trim_start_matches(['+', '-']);
             let sign = &text[..text.len() - digits.len()];
-            // Only one sign counts as a sign: the rest is text.
+            // Only the first sign is moved before the zeros.
             let sign = sign.get(..1).unwrap_or("");
             format!("{sign}{}{}", run(missing, '0'), &text[sign.len()..])
         }
         _ => {
-            // CPython puts the odd one to the left if both the missing width and the width are odd.
+            // As in CPython, the extra character is on the left if the padding and the width are odd.
             let left = missing / 2 + (missing & width as usize & 1);
             format!("{}{text}{}", run(left, fill), run(missing - left, fill))
         }
@@ -180,7 +180,7 @@ pub(super) fn replace(
     let limit = usize::try_from(count).unwrap_or(usize::MAX);
     let found = text.matches(old).take(limit).count();
     let added = found.saturating_mul(new.len());
-    budget.make((text.len() - found * old.len()).saturating_add(added))?;
+    budget.allocate((text.len() - found * old.len()).saturating_add(added))?;
     Ok(text.replacen(old, new, limit))
 }
 
@@ -190,8 +190,8 @@ pub(super) fn strip<'s>(
     text: &str,
     set: Option<&'s str>,
 ) -> Result<impl Fn(char) -> bool + use<'s>, Error> {
-    let looks = set.map_or(1, str::len);
-    budget.read(text.len().saturating_mul(looks))?;
+    let reads = set.map_or(1, str::len);
+    budget.read(text.len().saturating_mul(reads))?;
     Ok(move |c: char| set.map_or_else(|| is_space(c), |set| set.contains(c)))
 }
 

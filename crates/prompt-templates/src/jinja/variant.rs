@@ -13,12 +13,12 @@ use crate::options::{ControlTokens, Options};
 
 use super::context::Context;
 use super::engine::Engine;
-use super::messages::Maker;
+use super::messages::Converter;
 
 pub(super) struct Variant {
     pub(super) name: String,
     pub(super) engine: Engine,
-    wants_objects: OnceLock<bool>,
+    object_arguments: OnceLock<bool>,
 }
 
 impl Variant {
@@ -26,15 +26,15 @@ impl Variant {
         Self {
             name,
             engine,
-            wants_objects: OnceLock::new(),
+            object_arguments: OnceLock::new(),
         }
     }
 
-    /// Whether to pass the arguments of a call to the template as an object, which most templates
-    /// print as JSON, or as text, as in OpenAI's API, which some join to other text. This is
-    /// determined once, by a trial.
-    pub(super) fn wants_objects(&self, root: impl Fn(Context) -> Value) -> bool {
-        *self.wants_objects.get_or_init(|| {
+    /// Whether the template expects the arguments of a tool call as an object, which most templates
+    /// print as JSON. Others expect JSON text, as in OpenAI's API. The first call finds out by
+    /// rendering an example.
+    pub(super) fn object_arguments(&self, root: impl Fn(Context) -> Value) -> bool {
+        *self.object_arguments.get_or_init(|| {
             // An object must not be printed in Python's notation.
             let prints_object = |out: String| out.contains(NEEDLE) && !out.contains(PYTHON_NEEDLE);
             let prints_text = |out: String| out.contains(NEEDLE);
@@ -43,14 +43,14 @@ impl Variant {
         })
     }
 
-    /// How the template renders a tool call.
-    fn probe(&self, root: impl Fn(Context) -> Value, wants_objects: bool) -> Option<String> {
+    /// Renders an example with a tool call.
+    fn probe(&self, root: impl Fn(Context) -> Value, object_arguments: bool) -> Option<String> {
         let options = Options::new().with_control_tokens(ControlTokens::Keep);
         let control = Control::new(&[]);
-        let maker = Maker {
+        let converter = Converter {
             control,
             options: &options,
-            wants_objects,
+            object_arguments,
         };
         let call = PromptToolCall::new("callabcde", "function", format!("{{{NEEDLE}: 1}}"));
         // Some templates require null beside a call, others a text.
@@ -59,7 +59,7 @@ impl Variant {
             .find_map(|content| {
                 let calls = PromptMessage::new(PromptRole::Assistant, content)
                     .with_tool_calls(vec![call.clone()]);
-                let context = maker.context(&[PromptMessage::user("x"), calls]).ok()?;
+                let context = converter.context(&[PromptMessage::user("x"), calls]).ok()?;
                 let mut out = String::new();
                 self.engine.render_into(&mut out, root(context)).ok()?;
                 Some(out)

@@ -10,18 +10,18 @@ use crate::support::*;
 /// A prediction that never ends by itself; `create` is how long its creation takes.
 async fn endless(create: Duration) -> Server {
     Server::start(move |url, seen, before| match seen.line().as_str() {
-        LOOK_UP => Answer::json(200, official(llama_3())),
+        LOOK_UP => Response::json(200, official(llama_3())),
         CREATE => {
             let mut prediction = prediction(url, "starting", Value::Null);
             prediction["urls"]["stream"] = json!(format!("{url}/events"));
-            Answer::json(201, prediction).after(create)
+            Response::json(201, prediction).after(create)
         }
-        GET => Answer::json(200, prediction(url, "processing", Value::Null)),
-        "GET /events" => Answer::sse("event: output\nid: 1\ndata: Hi\n\n").ending(End::Hang),
+        GET => Response::json(200, prediction(url, "processing", Value::Null)),
+        "GET /events" => Response::sse("event: output\nid: 1\ndata: Hi\n\n").ending(End::Hang),
         // The first attempt fails.
-        CANCEL if before == 0 => Answer::new(503, "text/plain", "Service Unavailable"),
-        CANCEL => Answer::json(200, prediction(url, "canceled", Value::Null)),
-        _ => Answer::not_found(),
+        CANCEL if before == 0 => Response::new(503, "text/plain", "Service Unavailable"),
+        CANCEL => Response::json(200, prediction(url, "canceled", Value::Null)),
+        _ => Response::not_found(),
     })
     .await
 }
@@ -75,8 +75,8 @@ async fn a_chat_dropped_while_its_prediction_is_created_is_cancelled() {
 #[tokio::test]
 async fn an_ended_prediction_is_not_cancelled() {
     let server = Server::start(|url, seen, _| match seen.line().as_str() {
-        CREATE => Answer::json(201, succeeded(url, json!(["Hi"]))),
-        _ => Answer::not_found(),
+        CREATE => Response::json(201, succeeded(url, json!(["Hi"]))),
+        _ => Response::not_found(),
     })
     .await;
     chat(&server.provider(), chat_request(MODEL)).await.unwrap();

@@ -1,4 +1,4 @@
-//! Plain chats: what goes out, what comes back, and how long that takes.
+//! Chats that are not streamed: requests, replies, errors and time limits.
 
 use std::time::Duration;
 
@@ -8,17 +8,17 @@ use llm_types::{ChatRequest, ChatResponse, Message};
 use provider_replicate::Replicate;
 use serde_json::{Value, json};
 
-/// The official model, whose prediction ends as `end` says after `polls` questions.
+/// Serves the official model. Its prediction ends with `end` after `polls` polls.
 async fn model(polls: usize, end: impl Fn(&str) -> Value + Send + Sync + 'static) -> Server {
     Server::start(move |url, seen, before| match seen.line().as_str() {
-        LOOK_UP => Answer::json(200, official(llama_3())),
-        CREATE if polls == 0 => Answer::json(201, end(url)),
-        CREATE => Answer::json(201, prediction(url, "starting", Value::Null)),
+        LOOK_UP => Response::json(200, official(llama_3())),
+        CREATE if polls == 0 => Response::json(201, end(url)),
+        CREATE => Response::json(201, prediction(url, "starting", Value::Null)),
         GET if before + 1 < polls => {
-            Answer::json(200, prediction(url, "processing", json!(["par"])))
+            Response::json(200, prediction(url, "processing", json!(["par"])))
         }
-        GET => Answer::json(200, end(url)),
-        _ => Answer::not_found(),
+        GET => Response::json(200, end(url)),
+        _ => Response::not_found(),
     })
     .await
 }
@@ -49,7 +49,7 @@ async fn a_finished_reply_needs_no_polling() {
 }
 
 #[tokio::test]
-async fn the_prompt_of_litellms_page_comes_out_exactly() {
+async fn the_prompt_of_litellms_page_is_sent_exactly() {
     let server = model(0, |url| succeeded(url, json!("ok"))).await;
     let messages = vec![
         Message::system("Be a good human!"),
@@ -64,9 +64,9 @@ async fn the_prompt_of_litellms_page_comes_out_exactly() {
 #[tokio::test]
 async fn output_of_an_unfinished_prediction_is_polled_at_once() {
     let server = Server::start(|url, seen, _| match seen.line().as_str() {
-        CREATE => Answer::json(201, prediction(url, "processing", json!(["Hi"]))),
-        GET => Answer::json(200, succeeded(url, json!(["Hi"]))),
-        _ => Answer::not_found(),
+        CREATE => Response::json(201, prediction(url, "processing", json!(["Hi"]))),
+        GET => Response::json(200, succeeded(url, json!(["Hi"]))),
+        _ => Response::not_found(),
     })
     .await;
     let reply = chat(&server.provider(), chat_request(MODEL)).await.unwrap();
@@ -87,14 +87,14 @@ async fn output_of_an_unfinished_prediction_is_polled_at_once() {
 async fn failed_polls_neither_lose_nor_repeat_the_prediction() {
     advance_in_small_steps();
     let server = Server::start(|url, seen, before| match (seen.line().as_str(), before) {
-        (CREATE, _) => Answer::json(201, prediction(url, "starting", Value::Null)),
-        (GET, 0) => Answer::not_found(),
-        (GET, 1) => Answer::new(503, "text/plain", "Service Unavailable"),
-        (GET, 2) => Answer::json(200, json!({"odd": true})),
-        (GET, 3) => Answer::json(200, prediction(url, "queued", Value::Null)),
-        (GET, 4) => Answer::new(200, "application/json", "{\"id\":").ending(End::Cut),
-        (GET, _) => Answer::json(200, succeeded(url, json!(["Hi"]))),
-        _ => Answer::not_found(),
+        (CREATE, _) => Response::json(201, prediction(url, "starting", Value::Null)),
+        (GET, 0) => Response::not_found(),
+        (GET, 1) => Response::new(503, "text/plain", "Service Unavailable"),
+        (GET, 2) => Response::json(200, json!({"odd": true})),
+        (GET, 3) => Response::json(200, prediction(url, "queued", Value::Null)),
+        (GET, 4) => Response::new(200, "application/json", "{\"id\":").ending(End::Cut),
+        (GET, _) => Response::json(200, succeeded(url, json!(["Hi"]))),
+        _ => Response::not_found(),
     })
     .await;
     let reply = chat(&server.provider(), chat_request(MODEL)).await.unwrap();
@@ -154,7 +154,7 @@ async fn logs_and_estimates_stand_in_for_missing_metrics() {
         (usage.completion(), &usage.extra["estimated"]),
         (2, &json!(true))
     );
-    // Four characters a token: a prompt of 400 more has 100 more.
+    // At four characters per token, 400 more characters are 100 more tokens.
     let mut request = chat_request(MODEL);
     request.messages.push(Message::user("x".repeat(400)));
     let longer = chat(&server.provider(), request).await.unwrap();
@@ -170,7 +170,7 @@ async fn logs_and_estimates_stand_in_for_missing_metrics() {
 }
 
 #[tokio::test]
-async fn no_output_is_an_empty_answer_and_other_output_an_error() {
+async fn no_output_is_an_empty_reply_and_other_output_an_error() {
     let server = model(0, |url| succeeded(url, Value::Null)).await;
     let reply = chat(&server.provider(), chat_request(MODEL)).await.unwrap();
     assert_eq!(reply.read::<ChatResponse>().unwrap().text().unwrap(), "");
@@ -266,8 +266,10 @@ async fn error_statuses_are_typed_errors() {
         (302, json!({}), ErrorKind::UnexpectedBody),
     ] {
         let server = Server::start(move |_, seen, _| match seen.line().as_str() {
-            CREATE => Answer::json(status, body.clone()).header("location", "http://127.0.0.1:1/"),
-            _ => Answer::not_found(),
+            CREATE => {
+                Response::json(status, body.clone()).header("location", "http://127.0.0.1:1/")
+            }
+            _ => Response::not_found(),
         })
         .await;
         let error = chat(&server.provider(), chat_request(MODEL))
@@ -291,15 +293,15 @@ async fn error_statuses_are_typed_errors() {
 
 #[tokio::test]
 async fn an_unknown_model_is_explained() {
-    let server = Server::start(|_, _, _| Answer::not_found()).await;
+    let server = Server::start(|_, _, _| Response::not_found()).await;
     let error = chat(&server.provider(), chat_request("acme/secret"))
         .await
         .unwrap_err();
     assert_eq!(error.code(), Some("model_not_found"));
     assert_eq!(
         error.message(),
-        "Replicate does not know the model acme/secret: Not found.; a model that is not \
-         official has to be named with its version, owner/name:version"
+        "Replicate does not know the model acme/secret: Not found; a model that is not \
+         official needs its version in the name, owner/name:version"
     );
     let error = chat(&server.provider(), chat_request("a/b/c"))
         .await
@@ -314,8 +316,8 @@ async fn an_unknown_model_is_explained() {
 async fn a_call_that_takes_too_long_is_a_timeout_and_cancelled() {
     advance_in_small_steps();
     let server = Server::start(|url, seen, _| match seen.line().as_str() {
-        CREATE | GET => Answer::json(200, prediction(url, "starting", Value::Null)),
-        _ => Answer::not_found(),
+        CREATE | GET => Response::json(200, prediction(url, "starting", Value::Null)),
+        _ => Response::not_found(),
     })
     .await;
     let call = Call::of(&chat_request(MODEL)).with_timeout(Duration::from_secs(20));
@@ -329,9 +331,9 @@ async fn a_call_that_takes_too_long_is_a_timeout_and_cancelled() {
 async fn polls_that_always_fail_end_and_cancel_the_prediction() {
     advance_in_small_steps();
     let server = Server::start(|url, seen, _| match seen.line().as_str() {
-        CREATE => Answer::json(201, prediction(url, "starting", Value::Null)),
-        GET => Answer::json(429, json!({"detail": "Your rate limit resets in ~2s."})),
-        _ => Answer::not_found(),
+        CREATE => Response::json(201, prediction(url, "starting", Value::Null)),
+        GET => Response::json(429, json!({"detail": "Your rate limit resets in ~2s."})),
+        _ => Response::not_found(),
     })
     .await;
     let error = chat(&server.provider(), chat_request(MODEL))

@@ -34,26 +34,26 @@ async fn chunks(mut stream: ReplyStream) -> Vec<Value> {
     chunks
 }
 
-/// What is sent for a model that takes these properties.
+/// The input that is sent to a model with these properties, and the format of its prompt.
 async fn sent(properties: Value, request: CompletionRequest) -> Result<(Value, Value), Error> {
     let server = Server::start(move |url, seen, _| match seen.line().as_str() {
-        LOOK_UP => Answer::json(200, official(properties.clone())),
-        CREATE => Answer::json(201, succeeded(url, json!("ok"))),
-        _ => Answer::not_found(),
+        LOOK_UP => Response::json(200, official(properties.clone())),
+        CREATE => Response::json(201, succeeded(url, json!("ok"))),
+        _ => Response::not_found(),
     })
     .await;
     let reply = complete(&server.provider(), request).await;
     if reply.is_err() {
-        assert_eq!(server.count(CREATE), 0, "it was sent and refused");
+        assert_eq!(server.count(CREATE), 0, "a rejected request was sent");
     }
-    let how = |name: &str| {
+    let metadata = |name: &str| {
         reply
             .as_ref()
             .map(|reply| reply.metadata.extra[name].clone())
     };
     let format = json!([
-        how("prompt_template").ok(),
-        how("prompt_template_source").ok()
+        metadata("prompt_template").ok(),
+        metadata("prompt_template_source").ok()
     ]);
     reply.map(|_| (server.first(CREATE).body["input"].clone(), format))
 }
@@ -133,7 +133,7 @@ async fn the_prompt_is_kept_raw_as_far_as_the_model_allows() {
 }
 
 #[tokio::test]
-async fn parameters_are_mapped_or_refused_as_in_chats() {
+async fn parameters_are_mapped_or_rejected_as_in_chats() {
     let request = completion_request(MODEL)
         .with_max_tokens(7)
         .with_temperature(0.5)
@@ -197,10 +197,10 @@ async fn only_a_single_text_prompt_is_accepted() {
 async fn a_dropped_completion_is_cancelled() {
     advance_in_small_steps();
     let server = Server::start(|url, seen, _| match seen.line().as_str() {
-        CREATE => Answer::json(201, prediction(url, "starting", Value::Null)),
-        GET => Answer::json(200, prediction(url, "processing", Value::Null)),
-        CANCEL => Answer::json(200, prediction(url, "canceled", Value::Null)),
-        _ => Answer::not_found(),
+        CREATE => Response::json(201, prediction(url, "starting", Value::Null)),
+        GET => Response::json(200, prediction(url, "processing", Value::Null)),
+        CANCEL => Response::json(200, prediction(url, "canceled", Value::Null)),
+        _ => Response::not_found(),
     })
     .await;
     let provider = server.provider();
@@ -223,7 +223,7 @@ async fn the_list_has_the_deployments_and_the_language_models() {
         !ids.contains(&"replicate/hello-world"),
         "it writes no tokens"
     );
-    // Each can be asked for as it is called.
+    // Each id can be used as the model of a request.
     for id in ids {
         chat(&replicate, chat_request(id)).await.unwrap();
     }
@@ -236,18 +236,18 @@ async fn the_list_has_the_deployments_and_the_language_models() {
 #[tokio::test]
 async fn without_collections_the_first_public_models_are_listed() {
     let server = Server::start(|_, seen, _| match seen.path.as_str() {
-        "/v1/deployments" => Answer::json(200, json!({"results": []})),
+        "/v1/deployments" => Response::json(200, json!({"results": []})),
         "/v1/models" => {
             let models = [json!({"owner": "acme", "name": "llama", "latest_version": null})];
-            Answer::json(200, json!({"results": models, "next": null}))
+            Response::json(200, json!({"results": models, "next": null}))
         }
-        _ => Answer::not_found(),
+        _ => Response::not_found(),
     })
     .await;
     let list = server.provider().models().await.unwrap();
     assert_eq!(list.data[0].id, "acme/llama");
 
-    let refused = Server::start(|_, _, _| Answer::json(401, json!({"detail": "no"}))).await;
+    let refused = Server::start(|_, _, _| Response::json(401, json!({"detail": "no"}))).await;
     let error = refused.provider().models().await.unwrap_err();
     assert_eq!(
         (error.kind(), error.provider()),

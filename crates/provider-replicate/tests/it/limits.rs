@@ -21,20 +21,20 @@ fn running(url: &str, status: &str) -> Value {
     prediction
 }
 
-/// A model that writes one token and goes on for ever.
+/// A model that writes one token and never ends.
 async fn endless() -> Server {
     Server::start(|url, seen, _| match seen.line().as_str() {
-        LOOK_UP => Answer::json(200, official(llama_3())),
-        CREATE => Answer::json(201, running(url, "starting")),
-        GET => Answer::json(200, running(url, "processing")),
-        EVENTS => Answer::sse("event: output\nid: 1\ndata: Hi\n\n").ending(End::Hang),
-        CANCEL => Answer::json(200, prediction(url, "canceled", Value::Null)),
-        _ => Answer::not_found(),
+        LOOK_UP => Response::json(200, official(llama_3())),
+        CREATE => Response::json(201, running(url, "starting")),
+        GET => Response::json(200, running(url, "processing")),
+        EVENTS => Response::sse("event: output\nid: 1\ndata: Hi\n\n").ending(End::Hang),
+        CANCEL => Response::json(200, prediction(url, "canceled", Value::Null)),
+        _ => Response::not_found(),
     })
     .await
 }
 
-/// An account with a limit of 40 s to begin and of 50 s to run.
+/// A provider with a boot timeout of 40 s and a run timeout of 50 s.
 fn limited(server: &Server) -> Replicate {
     let settings = settings(&server.url)
         .with_extra("boot_timeout", 40)
@@ -57,7 +57,7 @@ async fn an_unpolled_stream_is_cancelled_at_its_limit() {
         assert_eq!(server.count(CANCEL), 0, "{timeout:?}");
         sleep(seconds(late)).await;
         server.wait_for(CANCEL).await;
-        // The stream tells so when it is polled at last, and asks nothing more.
+        // The next poll of the stream returns the error, and sends no request.
         let outcome = StreamOutcome::all(stream).await;
         assert_eq!(outcome.error.unwrap().kind(), ErrorKind::Timeout);
         assert_eq!(outcome.text, "");
@@ -73,7 +73,7 @@ async fn a_stream_no_longer_polled_is_cancelled_at_its_run_timeout() {
     let call = Call::of(&chat_request(MODEL)).with_timeout(seconds(5));
     let mut stream = limited(&server).stream(call).await.unwrap();
     while !matches!(stream.next().await, Some(Ok(ReplyEvent::Chunk(_)))) {}
-    // The limit of the call was that of the first chunk.
+    // The limit of the call applied only to the first chunk.
     sleep(seconds(45)).await;
     assert_eq!(server.count(CANCEL), 0);
     sleep(seconds(10)).await;
@@ -106,10 +106,12 @@ async fn a_call_no_longer_polled_is_cancelled_at_its_run_timeout() {
 async fn a_prediction_that_ended_in_time_is_not_cancelled_later() {
     advance_in_small_steps();
     let server = Server::start(|url, seen, _| match seen.line().as_str() {
-        CREATE => Answer::json(201, running(url, "starting")),
-        EVENTS => Answer::sse("event: output\nid: 1\ndata: Hi\n\nevent: done\nid: 2\ndata: {}\n\n"),
-        GET => Answer::json(200, succeeded(url, json!(["Hi"]))),
-        _ => Answer::not_found(),
+        CREATE => Response::json(201, running(url, "starting")),
+        EVENTS => {
+            Response::sse("event: output\nid: 1\ndata: Hi\n\nevent: done\nid: 2\ndata: {}\n\n")
+        }
+        GET => Response::json(200, succeeded(url, json!(["Hi"]))),
+        _ => Response::not_found(),
     })
     .await;
     let provider = limited(&server);
@@ -127,13 +129,13 @@ async fn the_limit_of_a_call_bounds_look_up_creation_and_run_together() {
     advance_in_small_steps();
     let slow = || async {
         Server::start(|url, seen, _| match seen.line().as_str() {
-            LOOK_UP => Answer::json(200, official(llama_3())).after(seconds(8)),
-            CREATE => Answer::json(201, running(url, "starting")).after(seconds(8)),
+            LOOK_UP => Response::json(200, official(llama_3())).after(seconds(8)),
+            CREATE => Response::json(201, running(url, "starting")).after(seconds(8)),
             EVENTS => {
-                Answer::sse("event: output\nid: 1\ndata: Hi\n\nevent: done\n\n").after(seconds(8))
+                Response::sse("event: output\nid: 1\ndata: Hi\n\nevent: done\n\n").after(seconds(8))
             }
-            GET => Answer::json(200, succeeded(url, json!(["Hi"]))).after(seconds(8)),
-            _ => Answer::not_found(),
+            GET => Response::json(200, succeeded(url, json!(["Hi"]))).after(seconds(8)),
+            _ => Response::not_found(),
         })
         .await
     };

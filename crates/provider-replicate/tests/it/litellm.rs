@@ -25,10 +25,10 @@ async fn sim(options: SimOptions) -> (Sim, Replicate) {
 /// A model whose predictions end as `end` returns.
 async fn ending(end: impl Fn(&str) -> Value + Send + Sync + 'static) -> Server {
     Server::start(move |url, seen, _| match seen.line().as_str() {
-        LOOK_UP => Answer::json(200, official(llama_3())),
-        CREATE => Answer::json(201, prediction(url, "starting", Value::Null)),
-        GET => Answer::json(200, end(url)),
-        _ => Answer::not_found(),
+        LOOK_UP => Response::json(200, official(llama_3())),
+        CREATE => Response::json(201, prediction(url, "starting", Value::Null)),
+        GET => Response::json(200, end(url)),
+        _ => Response::not_found(),
     })
     .await
 }
@@ -86,7 +86,7 @@ async fn a_model_called_deployments_is_a_model() {
     assert_eq!(post.path, "/v1/predictions");
 }
 
-/// Puts `stream` into the input, and asks every half second instead of reading the stream.
+/// Puts `stream` into the input, and polls every half second instead of reading the stream.
 #[tokio::test]
 async fn streams_are_read_and_not_polled() {
     let (sim, replicate) = sim(SimOptions::default()).await;
@@ -162,8 +162,8 @@ async fn a_finished_reply_is_returned_without_a_pause() {
     assert!(sim.replicate().request_count() <= 5);
 }
 
-/// Gives up after 25 seconds, and leaves the prediction running; has a timeout of its own, not
-/// the caller's.
+/// Stops after 25 seconds and leaves the prediction running; uses its own timeout instead of the
+/// caller's.
 #[tokio::test(start_paused = true)]
 async fn the_timeout_of_the_call_is_used() {
     advance_in_small_steps();
@@ -180,10 +180,10 @@ async fn the_timeout_of_the_call_is_used() {
     assert!(replicate.send(call(300)).await.is_ok());
 }
 
-/// Fails with "Unable to parse response. Got=None" when a stream's output is null yet; asks an
-/// aborted prediction for ever; hides the error of a failed one.
+/// Fails with "Unable to parse response. Got=None" while a stream's output is null; polls an aborted
+/// prediction forever; hides the error of a failed one.
 #[tokio::test(start_paused = true)]
-async fn every_end_is_reported_plain_and_streamed() {
+async fn every_final_status_is_reported_plain_and_streamed() {
     advance_in_small_steps();
     for (status, error, kind, says) in [
         (
@@ -219,11 +219,11 @@ async fn every_end_is_reported_plain_and_streamed() {
     }
 }
 
-/// Joins the keys of an object as if it were text; answers an empty list with a space.
+/// Joins the keys of an object as text; returns a space for an empty list.
 #[tokio::test(start_paused = true)]
 async fn output_is_the_models_text_or_an_error() {
     advance_in_small_steps();
-    for (output, said) in [
+    for (output, expected) in [
         (json!("a b"), Ok("a b")),
         (json!(["a", " b", ""]), Ok("a b")),
         (json!([]), Ok("")),
@@ -245,7 +245,7 @@ async fn output_is_the_models_text_or_an_error() {
                 .into_owned()
         });
         let text = text.map_err(|error| error.kind());
-        assert_eq!(text.as_deref().map_err(|kind| *kind), said);
+        assert_eq!(text.as_deref().map_err(|kind| *kind), expected);
         let outcome = StreamOutcome::all(
             stream(&server.provider(), chat_request(MODEL))
                 .await
@@ -255,7 +255,7 @@ async fn output_is_the_models_text_or_an_error() {
         let text = outcome
             .error
             .map_or(Ok(outcome.text), |error| Err(error.kind()));
-        assert_eq!(text.as_deref().map_err(|kind| *kind), said);
+        assert_eq!(text.as_deref().map_err(|kind| *kind), expected);
     }
 }
 
@@ -264,8 +264,8 @@ async fn output_is_the_models_text_or_an_error() {
 async fn polling_ends_at_a_permanent_error() {
     advance_in_small_steps();
     let server = Server::start(|url, seen, _| match seen.line().as_str() {
-        CREATE => Answer::json(201, prediction(url, "starting", Value::Null)),
-        _ => Answer::json(401, json!({"detail": "no"})),
+        CREATE => Response::json(201, prediction(url, "starting", Value::Null)),
+        _ => Response::json(401, json!({"detail": "no"})),
     })
     .await;
     let error = chat(&server.provider(), chat_request(MODEL))
@@ -274,8 +274,8 @@ async fn polling_ends_at_a_permanent_error() {
     assert_eq!((error.kind(), server.count(GET)), (ErrorKind::Auth, 1));
 }
 
-/// Counts tokens with a tokenizer of its own; always says `stop`; has another model name and id in
-/// each way of answering.
+/// Counts tokens with its own tokenizer; always reports `stop`; uses different model names and ids in
+/// replies and streams.
 #[tokio::test]
 async fn the_reply_has_replicates_id_and_token_counts() {
     let (sim, replicate) = sim(SimOptions::default()).await;
@@ -304,7 +304,7 @@ async fn the_reply_has_replicates_id_and_token_counts() {
     assert_eq!(whole["choices"][0]["finish_reason"], "length");
 }
 
-/// Answers 402 and 404 with 500.
+/// Returns 500 for 402 and 404.
 #[tokio::test]
 async fn each_error_status_has_its_kind() {
     for (status, kind) in [
@@ -322,7 +322,7 @@ async fn each_error_status_has_its_kind() {
     }
 }
 
-/// Knows no provider for embeddings and reranking.
+/// Reports an unknown provider for embeddings and reranking.
 #[tokio::test]
 async fn an_unsupported_endpoint_is_named() {
     let (_sim, replicate) = sim(SimOptions::default()).await;
@@ -395,17 +395,17 @@ async fn failed_predictions_are_retried_if_replicate_asks_for_it() {
 #[tokio::test]
 async fn extra_headers_are_sent_to_replicate_only() {
     let foreign =
-        Server::start(|_, _, _| Answer::sse("event: output\nid: 1:0\ndata: Hi\n\n")).await;
+        Server::start(|_, _, _| Response::sse("event: output\nid: 1:0\ndata: Hi\n\n")).await;
     let events = format!("{}/events", foreign.url);
     let server = Server::start(move |url, seen, before| match seen.line().as_str() {
-        LOOK_UP => Answer::json(200, official(llama_3())),
+        LOOK_UP => Response::json(200, official(llama_3())),
         CREATE => {
             let mut made = prediction(url, "starting", Value::Null);
             made["urls"]["stream"] = json!(if before == 0 { &events } else { "" });
-            Answer::json(201, made)
+            Response::json(201, made)
         }
-        GET => Answer::json(200, succeeded(url, json!("Hi"))),
-        _ => Answer::not_found(),
+        GET => Response::json(200, succeeded(url, json!("Hi"))),
+        _ => Response::not_found(),
     })
     .await;
     let mut settings = settings(&server.url);

@@ -19,22 +19,22 @@ fn llama_2() -> Value {
     })
 }
 
-/// Knows a model with a version, a deployment of it, and takes predictions everywhere.
+/// Serves a model with a version, a deployment of it, and predictions at every path.
 async fn replicate() -> Server {
     let version_path = format!("/v1/models/meta/llama-2-70b-chat/versions/{HASH}");
     Server::start(
         move |url, seen, _| match (seen.method.as_str(), seen.path.as_str()) {
-            ("GET", LLAMA_2) => Answer::json(
+            ("GET", LLAMA_2) => Response::json(
                 200,
                 json!({"is_official": false, "latest_version": version(HASH, llama_2())}),
             ),
-            ("GET", path) if path == version_path => Answer::json(200, version(HASH, llama_2())),
-            ("GET", "/v1/deployments/acme/chat") => Answer::json(
+            ("GET", path) if path == version_path => Response::json(200, version(HASH, llama_2())),
+            ("GET", "/v1/deployments/acme/chat") => Response::json(
                 200,
                 json!({"current_release": {"model": "meta/llama-2-70b-chat", "version": HASH}}),
             ),
-            ("POST", _) => Answer::json(201, succeeded(url, json!("ok"))),
-            _ => Answer::not_found(),
+            ("POST", _) => Response::json(201, succeeded(url, json!("ok"))),
+            _ => Response::not_found(),
         },
     )
     .await
@@ -42,7 +42,7 @@ async fn replicate() -> Server {
 
 const LLAMA_2: &str = "/v1/models/meta/llama-2-70b-chat";
 
-/// The requests that two chats with `model` lead to, with the body of the prediction's.
+/// The requests of two chats with `model`, and the body of the first prediction's.
 async fn requests(model: &str) -> Value {
     let server = replicate().await;
     let provider = server.provider();
@@ -74,10 +74,10 @@ async fn every_form_has_its_endpoint() {
 #[tokio::test]
 async fn a_model_that_turns_out_not_to_be_official_is_run_by_its_version() {
     let server = Server::start(|url, seen, _| match seen.line().as_str() {
-        // Older answers do not tell whether a model is official.
-        LOOK_UP => Answer::json(200, json!({"latest_version": version("v1", llama_3())})),
-        "POST /v1/predictions" => Answer::json(201, succeeded(url, json!("ok"))),
-        _ => Answer::not_found(),
+        // Older responses do not have `is_official`.
+        LOOK_UP => Response::json(200, json!({"latest_version": version("v1", llama_3())})),
+        "POST /v1/predictions" => Response::json(201, succeeded(url, json!("ok"))),
+        _ => Response::not_found(),
     })
     .await;
     let provider = server.provider();
@@ -99,9 +99,9 @@ async fn a_model_that_turns_out_not_to_be_official_is_run_by_its_version() {
 #[tokio::test]
 async fn concurrent_calls_share_one_look_up() {
     let server = Server::start(|url, seen, _| match seen.line().as_str() {
-        LOOK_UP => Answer::json(200, official(llama_3())).after(Duration::from_millis(50)),
-        CREATE => Answer::json(201, succeeded(url, json!("ok"))),
-        _ => Answer::not_found(),
+        LOOK_UP => Response::json(200, official(llama_3())).after(Duration::from_millis(50)),
+        CREATE => Response::json(201, succeeded(url, json!("ok"))),
+        _ => Response::not_found(),
     })
     .await;
     let provider = server.provider();
@@ -132,9 +132,9 @@ async fn a_model_that_does_not_exist_is_looked_up_once_and_a_failed_look_up_soon
     for (status, looked_up) in [(404, 1), (403, 2)] {
         advance_in_small_steps();
         let server = Server::start(move |url, seen, _| match seen.line().as_str() {
-            LOOK_UP => Answer::json(status, json!({"detail": "No."})),
-            CREATE => Answer::json(201, succeeded(url, json!("ok"))),
-            _ => Answer::not_found(),
+            LOOK_UP => Response::json(status, json!({"detail": "No."})),
+            CREATE => Response::json(201, succeeded(url, json!("ok"))),
+            _ => Response::not_found(),
         })
         .await;
         let provider = server.provider();

@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 
 use crate::support::*;
 
-/// What a model with these input properties is sent for a request with these members.
+/// The input that is sent to a model with these properties, for a request with these members.
 async fn input(properties: Value, members: Value) -> Value {
     sent(properties, members, false).await.unwrap().0
 }
@@ -29,9 +29,9 @@ async fn sent(
 
 async fn server(properties: Value) -> Server {
     Server::start(move |url, seen, _| match seen.line().as_str() {
-        LOOK_UP => Answer::json(200, official(properties.clone())),
-        CREATE => Answer::json(201, succeeded(url, json!("ok"))),
-        _ => Answer::not_found(),
+        LOOK_UP => Response::json(200, official(properties.clone())),
+        CREATE => Response::json(201, succeeded(url, json!("ok"))),
+        _ => Response::not_found(),
     })
     .await
 }
@@ -135,20 +135,20 @@ async fn unsupported_parameters_are_rejected_or_reported() {
 }
 
 #[tokio::test]
-async fn a_model_is_kept_from_wrapping_the_prompt_again() {
+async fn the_models_own_template_is_turned_off() {
     let system = json!({"messages": [
         {"role": "system", "content": "Be good!"}, {"role": "user", "content": "Hi"}
     ]});
     let with = input(llama_3(), system.clone()).await;
     assert_eq!(with["prompt_template"], "{prompt}");
-    // No place for the template: the model wraps what it gets, and gets the bare text.
+    // Without `prompt_template`, the model applies its own template, so it gets the text alone.
     let own = input(properties(&["prompt", "system_prompt"]), system.clone()).await;
     assert_eq!(own, json!({"prompt": "Hi", "system_prompt": "Be good!"}));
-    // Neither: the model has no format of its own.
+    // Without both parameters, the model has no template.
     let bare = input(properties(&["prompt"]), system.clone()).await;
     assert_eq!(bare["prompt"], with["prompt"]);
     assert_eq!(bare.as_object().unwrap().len(), 1);
-    // The caller's own template is the caller's own business.
+    // A template in the request is kept.
     let mut members = system;
     members["prompt_template"] = json!("Q: {prompt} A:");
     let own = input(llama_3(), members).await;
@@ -196,19 +196,34 @@ async fn images_are_sent_in_the_models_parameter() {
 }
 
 #[tokio::test]
-async fn tool_calls_in_the_conversation_are_refused() {
+async fn tool_calls_in_the_conversation_are_rejected() {
+    let function = json!({"name": "f", "arguments": "{}"});
+    for message in [
+        json!({"role": "assistant", "content": null,
+            "tool_calls": [{"id": "c", "type": "function", "function": function}]}),
+        json!({"role": "assistant", "content": null, "function_call": function}),
+        json!({"role": "tool", "tool_call_id": "c", "content": "5"}),
+        json!({"role": "function", "name": "f", "content": "5"}),
+    ] {
+        let members = json!({"messages": [{"role": "user", "content": "Hi"}, message]});
+        let error = sent(llama_3(), members, false).await.unwrap_err();
+        assert_eq!(
+            (error.kind(), error.param()),
+            (ErrorKind::Unsupported, Some("messages"))
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_refusal_of_the_assistant_is_part_of_the_prompt() {
     let members = json!({"messages": [
         {"role": "user", "content": "Hi"},
-        {"role": "assistant", "content": null, "tool_calls": [
-            {"id": "c", "type": "function", "function": {"name": "f", "arguments": "{}"}}
-        ]},
-        {"role": "tool", "tool_call_id": "c", "content": "5"}
+        {"role": "assistant", "content": null, "refusal": "I cannot help."},
+        {"role": "user", "content": "Why?"},
     ]});
-    let error = sent(llama_3(), members, false).await.unwrap_err();
-    assert_eq!(
-        (error.kind(), error.param()),
-        (ErrorKind::Unsupported, Some("messages"))
-    );
+    let input = input(llama_3(), members).await;
+    let prompt = input["prompt"].as_str().unwrap();
+    assert!(prompt.contains("I cannot help.<|eot_id|>"), "{prompt}");
 }
 
 #[tokio::test]
@@ -253,8 +268,8 @@ async fn templates_registered_in_code_are_honoured_by_model() {
 #[tokio::test]
 async fn an_unknown_model_gets_plain_text_and_the_metadata_says_so() {
     let server = Server::start(|url, seen, _| match seen.method.as_str() {
-        "POST" => Answer::json(201, succeeded(url, json!("ok"))),
-        _ => Answer::not_found(),
+        "POST" => Response::json(201, succeeded(url, json!("ok"))),
+        _ => Response::not_found(),
     })
     .await;
     let reply = chat(&server.provider(), chat_request("custom-llm-version-id"))
@@ -272,8 +287,8 @@ async fn an_unknown_model_gets_plain_text_and_the_metadata_says_so() {
 #[tokio::test]
 async fn a_longer_conversation_keeps_the_markers_between_its_turns() {
     let server = Server::start(|url, seen, _| match seen.method.as_str() {
-        "POST" => Answer::json(201, succeeded(url, json!("ok"))),
-        _ => Answer::not_found(),
+        "POST" => Response::json(201, succeeded(url, json!("ok"))),
+        _ => Response::not_found(),
     })
     .await;
     let messages = vec![
@@ -295,7 +310,7 @@ async fn a_longer_conversation_keeps_the_markers_between_its_turns() {
 }
 
 #[tokio::test]
-async fn stops_are_a_list_where_the_model_takes_one() {
+async fn stops_are_a_list_if_the_model_takes_one() {
     let text = json!({"stop": {"type": "string"}});
     let list = json!({"stop": {"type": "array", "items": {"type": "string"}}});
     for (properties, stops, expected) in [
@@ -312,7 +327,7 @@ async fn stops_are_a_list_where_the_model_takes_one() {
 }
 
 #[tokio::test]
-async fn a_parameter_that_the_model_lacks_is_refused_unless_it_changes_nothing() {
+async fn a_parameter_that_the_model_lacks_is_rejected_unless_it_changes_nothing() {
     for (name, value, changes_nothing) in [
         ("seed", Value::Null, true),
         ("tool_choice", json!("auto"), true),

@@ -16,7 +16,7 @@ fn provider(server: &Server) -> Replicate {
     Replicate::new(settings).unwrap()
 }
 
-/// What a chat and a stream fail with; neither the stream's metadata nor its progress has secrets.
+/// The errors of a chat and of a stream. Checks the stream's metadata and progress, too.
 async fn failures(server: &Server, case: &str) -> [Error; 2] {
     let provider = provider(server);
     let plain = chat(&provider, chat_request(MODEL)).await.unwrap_err();
@@ -51,7 +51,7 @@ async fn no_secret_comes_back_in_an_error_answer() {
             for body in spellings(&document) {
                 let case = format!("a problem {body}");
                 let server = Server::start(move |_, _, _| {
-                    Answer::new(422, "application/problem+json", body.clone())
+                    Response::new(422, "application/problem+json", body.clone())
                 })
                 .await;
                 for error in failures(&server, &case).await {
@@ -64,7 +64,7 @@ async fn no_secret_comes_back_in_an_error_answer() {
         for status in [307, 403, 502, 201] {
             let server = Server::start(move |_, _, _| {
                 let page = format!("<p>{canary}</p>");
-                Answer::new(status, &format!("text/{canary}"), page)
+                Response::new(status, &format!("text/{canary}"), page)
                     .header("location", format!("https://{canary}/"))
                     .header("x-request-id", canary)
                     .header("retry-after", canary)
@@ -92,21 +92,21 @@ async fn no_secret_comes_back_in_a_prediction_that_fails() {
         ] {
             let case = format!("{status} because of {error}");
             let server = Server::start(move |url, seen, _| match seen.line().as_str() {
-                LOOK_UP => Answer::json(401, json!({ "detail": canary })),
+                LOOK_UP => Response::json(401, json!({ "detail": canary })),
                 CREATE => {
                     let mut made = prediction(url, canary, Value::Null);
                     made["urls"]["web"] = json!(format!("https://replicate.com/{canary}"));
                     made["urls"]["stream"] = json!(format!("https://{canary}@127.0.0.1:1/"));
                     made["logs"] = json!(canary);
-                    Answer::json(201, made)
+                    Response::json(201, made)
                 }
                 GET => {
                     let mut ended = prediction(url, status, json!(canary));
                     ended["error"] = error.clone();
                     ended["logs"] = json!(canary);
-                    Answer::json(200, ended)
+                    Response::json(200, ended)
                 }
-                _ => Answer::not_found(),
+                _ => Response::not_found(),
             })
             .await;
             for error in failures(&server, &case).await {
@@ -135,17 +135,17 @@ async fn no_secret_comes_back_in_an_event_stream() {
                     CREATE | GET if before < 40 => {
                         let mut runs = prediction(url, "processing", Value::Null);
                         runs["urls"]["stream"] = json!(format!("{url}/events"));
-                        Answer::json(201, runs)
+                        Response::json(201, runs)
                     }
-                    GET => Answer::json(200, prediction(url, "failed", Value::Null)),
-                    "GET /events" => Answer::sse(events.clone()),
-                    _ => Answer::not_found(),
+                    GET => Response::json(200, prediction(url, "failed", Value::Null)),
+                    "GET /events" => Response::sse(events.clone()),
+                    _ => Response::not_found(),
                 })
                 .await;
                 let stream = stream(&provider(&server), chat_request(MODEL))
                     .await
                     .unwrap();
-                // A stream that is merely done ends well.
+                // With `done` and no reason, the stream succeeds.
                 if let Some(error) = StreamOutcome::all(stream).await.error {
                     assert_clean(&error, &case);
                 }
@@ -160,9 +160,9 @@ async fn no_secret_comes_back_as_an_id_or_in_metadata() {
         CREATE => {
             let mut made = succeeded(url, json!(["Hi"]));
             made["urls"]["web"] = json!(format!("https://replicate.com/{KEY}"));
-            Answer::json(201, made)
+            Response::json(201, made)
         }
-        _ => Answer::not_found(),
+        _ => Response::not_found(),
     })
     .await;
     let reply = chat(&provider(&server), chat_request(MODEL)).await.unwrap();
@@ -173,9 +173,9 @@ async fn no_secret_comes_back_as_an_id_or_in_metadata() {
             CREATE => {
                 let mut made = succeeded(url, json!(["Hi"]));
                 made["id"] = json!(canary);
-                Answer::json(201, made)
+                Response::json(201, made)
             }
-            _ => Answer::not_found(),
+            _ => Response::not_found(),
         })
         .await;
         for error in failures(&server, "an id").await {

@@ -24,7 +24,7 @@ async fn start(options: SimOptions) -> (Sim, Replicate) {
     (sim, replicate)
 }
 
-/// The models of LiteLLM's page, as this provider is asked for them.
+/// The models of LiteLLM's page, without the provider's prefix, and the paths of their predictions.
 const PAGE: &[(&str, &str)] = &[
     (
         "meta/meta-llama-3-8b-instruct",
@@ -174,7 +174,7 @@ async fn a_boot_of_four_minutes_is_awaited_and_reported() {
     assert_eq!(outcome.text, TEXT);
     assert!(
         outcome.progress.len() > 40,
-        "{} signs of life",
+        "{} progress events",
         outcome.progress.len()
     );
     assert!(outcome.progress.iter().all(|status| status == "starting"));

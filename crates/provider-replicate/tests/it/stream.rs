@@ -47,23 +47,23 @@ fn streamed(url: &str, status: &str) -> Value {
     prediction
 }
 
-/// A model whose event stream answers as `events` says to its nth connection, and whose
-/// prediction is asked `running` times before it is found to have succeeded.
+/// Serves a model. `events` returns the response to the nth connection of the event stream. The
+/// prediction has succeeded after `running` polls.
 async fn model(
     running: usize,
-    events: impl Fn(&Seen, usize) -> Answer + Send + Sync + 'static,
+    events: impl Fn(&Received, usize) -> Response + Send + Sync + 'static,
 ) -> Server {
     Server::start(move |url, seen, before| match seen.line().as_str() {
-        LOOK_UP => Answer::json(200, official(llama_3())),
-        CREATE => Answer::json(201, streamed(url, "starting")),
+        LOOK_UP => Response::json(200, official(llama_3())),
+        CREATE => Response::json(201, streamed(url, "starting")),
         EVENTS => events(seen, before),
         GET if before < running => {
             let mut prediction = streamed(url, "processing");
             prediction["output"] = json!(TOKENS[..TOKENS.len() / 2]);
-            Answer::json(200, prediction)
+            Response::json(200, prediction)
         }
-        GET => Answer::json(200, succeeded(url, json!(TOKENS))),
-        _ => Answer::not_found(),
+        GET => Response::json(200, succeeded(url, json!(TOKENS))),
+        _ => Response::not_found(),
     })
     .await
 }
@@ -80,16 +80,16 @@ async fn outcome(server: &Server) -> StreamOutcome {
 #[tokio::test]
 async fn chunks_have_openais_shape() {
     let server = model(0, |_, _| {
-        Answer::sse("event: output\nid: 1\ndata:  Hi\n\nevent: done\n\n")
+        Response::sse("event: output\nid: 1\ndata:  Hi\n\nevent: done\n\n")
     })
     .await;
-    let server_told = outcome(&server).await;
-    let mut chunks = server_told.chunks;
+    let streamed_reply = outcome(&server).await;
+    let mut chunks = streamed_reply.chunks;
     for chunk in &mut chunks {
         chunk["created"] = json!(0);
     }
     insta::assert_json_snapshot!("chunks", &chunks[..2]);
-    assert_eq!(server_told.progress, ["starting"]);
+    assert_eq!(streamed_reply.progress, ["starting"]);
     let create = server.first(CREATE);
     assert_eq!(
         (create.header("prefer"), create.header("cancel-after")),
@@ -104,7 +104,7 @@ async fn chunks_have_openais_shape() {
 #[tokio::test]
 async fn the_text_is_exact_at_every_chunking() {
     for size in 1..=40 {
-        let server = model(0, move |_, _| Answer::sse(events(0)).in_pieces(size)).await;
+        let server = model(0, move |_, _| Response::sse(events(0)).in_pieces(size)).await;
         let outcome = outcome(&server).await;
         outcome.assert_whole();
         assert_eq!(outcome.text, text(), "in pieces of {size}");
@@ -119,8 +119,8 @@ async fn the_text_is_exact_at_every_chunking() {
     }
 }
 
-/// Resumes behind the event that the client names, as Replicate does.
-fn resumed(seen: &Seen) -> String {
+/// The events after the one in `last-event-id`, as Replicate sends them.
+fn resumed(seen: &Received) -> String {
     match seen.header("last-event-id") {
         Some(id) => events(1 + id.strip_prefix("17:").unwrap().parse::<usize>().unwrap()),
         None => events(0),
@@ -128,11 +128,11 @@ fn resumed(seen: &Seen) -> String {
 }
 
 /// Checks every position at which a stream can be cut, several at a time.
-async fn at_every_cut<F: Future<Output = ()>>(check: impl Fn(usize, Answer) -> F) {
+async fn at_every_cut<F: Future<Output = ()>>(check: impl Fn(usize, Response) -> F) {
     let whole = events(0);
     let checks = (0..=whole.len()).map(|cut| {
         let end = if cut % 2 == 0 { End::Close } else { End::Cut };
-        check(cut, Answer::sse(&whole.as_bytes()[..cut]).ending(end))
+        check(cut, Response::sse(&whole.as_bytes()[..cut]).ending(end))
     });
     streams::iter(checks)
         .buffer_unordered(24)
@@ -145,7 +145,7 @@ async fn a_stream_cut_at_any_byte_is_resumed() {
     at_every_cut(async |cut, beginning| {
         let server = model(1, move |seen, before| match before {
             0 => beginning.clone(),
-            _ => Answer::sse(resumed(seen)),
+            _ => Response::sse(resumed(seen)),
         })
         .await;
         let outcome = outcome(&server).await;
@@ -159,10 +159,10 @@ async fn a_stream_cut_at_any_byte_is_resumed() {
 async fn a_stream_cut_at_any_byte_is_completed_from_the_output() {
     advance_in_small_steps();
     at_every_cut(async |cut, beginning| {
-        // The prediction has ended when it is asked, or the stream cannot be opened again.
+        // The prediction has ended at the first poll, or the stream cannot be opened again.
         let server = model(cut % 3, move |_, before| match before {
             0 => beginning.clone(),
-            _ => Answer::not_found(),
+            _ => Response::not_found(),
         })
         .await;
         let outcome = outcome(&server).await;
@@ -175,8 +175,8 @@ async fn a_stream_cut_at_any_byte_is_completed_from_the_output() {
 #[tokio::test]
 async fn a_stream_that_restarts_repeats_nothing() {
     let server = model(1, |_, before| match before {
-        0 => Answer::sse(&events(0).as_bytes()[..200]),
-        _ => Answer::sse(events(0)),
+        0 => Response::sse(&events(0).as_bytes()[..200]),
+        _ => Response::sse(events(0)),
     })
     .await;
     let outcome = outcome(&server).await;
@@ -192,7 +192,7 @@ async fn events_without_ids_are_not_resumed() {
         lines.fold(String::new(), |all, line| all + line + "\n")
     };
     let server = model(2, move |_, _| {
-        Answer::sse(&without_ids(events(0)).as_bytes()[..160])
+        Response::sse(&without_ids(events(0)).as_bytes()[..160])
     })
     .await;
     let outcome = outcome(&server).await;
@@ -203,8 +203,8 @@ async fn events_without_ids_are_not_resumed() {
 #[tokio::test]
 async fn a_timeout_comment_does_not_end_the_reply() {
     let server = model(1, |_, before| match before {
-        0 => Answer::sse(": hi\n\n:408: 408 Request Timeout\n\n"),
-        _ => Answer::sse(events(0)),
+        0 => Response::sse(": hi\n\n:408: 408 Request Timeout\n\n"),
+        _ => Response::sse(events(0)),
     })
     .await;
     let outcome = outcome(&server).await;
@@ -216,14 +216,14 @@ async fn a_timeout_comment_does_not_end_the_reply() {
 async fn without_a_stream_the_growing_output_is_streamed() {
     advance_in_small_steps();
     let server = Server::start(|url, seen, before| match seen.line().as_str() {
-        CREATE => Answer::json(201, prediction(url, "starting", Value::Null)),
-        GET if before == 0 => Answer::json(200, prediction(url, "queued", Value::Null)),
-        GET if before <= 3 => Answer::json(
+        CREATE => Response::json(201, prediction(url, "starting", Value::Null)),
+        GET if before == 0 => Response::json(200, prediction(url, "queued", Value::Null)),
+        GET if before <= 3 => Response::json(
             200,
             prediction(url, "processing", json!(TOKENS[..before * 3])),
         ),
-        GET => Answer::json(200, succeeded(url, json!(TOKENS))),
-        _ => Answer::not_found(),
+        GET => Response::json(200, succeeded(url, json!(TOKENS))),
+        _ => Response::not_found(),
     })
     .await;
     let outcome = outcome(&server).await;
@@ -249,11 +249,11 @@ async fn an_unusable_stream_is_replaced_by_the_output() {
             CREATE => {
                 let mut prediction = streamed(url, "processing");
                 prediction["urls"]["stream"] = json!(stream);
-                Answer::json(201, prediction)
+                Response::json(201, prediction)
             }
-            GET if before < 5 => Answer::json(200, streamed(url, "processing")),
-            GET => Answer::json(200, succeeded(url, json!(TOKENS))),
-            _ => Answer::json(200, json!({})),
+            GET if before < 5 => Response::json(200, streamed(url, "processing")),
+            GET => Response::json(200, succeeded(url, json!(TOKENS))),
+            _ => Response::json(200, json!({})),
         })
         .await;
         let outcome = outcome(&server).await;
@@ -264,7 +264,7 @@ async fn an_unusable_stream_is_replaced_by_the_output() {
 
 #[tokio::test]
 async fn the_token_is_not_sent_to_another_host() {
-    let foreign = Server::start(|_, _, _| Answer::sse(events(0))).await;
+    let foreign = Server::start(|_, _, _| Response::sse(events(0))).await;
     let url = format!("{}/v1/streams/s1", foreign.url);
     let server = Server::start(move |base, seen, _| match seen.line().as_str() {
         CREATE => {
@@ -272,10 +272,10 @@ async fn the_token_is_not_sent_to_another_host() {
             prediction["urls"] = json!({
                 "stream": url, "get": "http://127.0.0.1:1/get", "cancel": "http://127.0.0.1:1/cancel"
             });
-            Answer::json(201, prediction)
+            Response::json(201, prediction)
         }
-        GET => Answer::json(200, succeeded(base, json!(TOKENS))),
-        _ => Answer::not_found(),
+        GET => Response::json(200, succeeded(base, json!(TOKENS))),
+        _ => Response::not_found(),
     })
     .await;
     let outcome = outcome(&server).await;
@@ -325,10 +325,10 @@ async fn failures_are_the_last_item() {
     ] {
         let body = format!("{output}{events}");
         let server = Server::start(move |url, seen, _| match seen.line().as_str() {
-            CREATE => Answer::json(201, streamed(url, "starting")),
-            EVENTS => Answer::sse(body.clone()),
-            GET => Answer::json(200, end(url)),
-            _ => Answer::not_found(),
+            CREATE => Response::json(201, streamed(url, "starting")),
+            EVENTS => Response::sse(body.clone()),
+            GET => Response::json(200, end(url)),
+            _ => Response::not_found(),
         })
         .await;
         let outcome = outcome(&server).await;
@@ -352,10 +352,10 @@ async fn output_that_contradicts_the_events_is_an_error() {
         (json!({"a": 1}), ErrorKind::Unsupported),
     ] {
         let server = Server::start(move |url, seen, _| match seen.line().as_str() {
-            CREATE => Answer::json(201, streamed(url, "starting")),
-            EVENTS => Answer::sse("event: output\nid: 1\ndata: Once\n\n"),
-            GET => Answer::json(200, succeeded(url, output.clone())),
-            _ => Answer::not_found(),
+            CREATE => Response::json(201, streamed(url, "starting")),
+            EVENTS => Response::sse("event: output\nid: 1\ndata: Once\n\n"),
+            GET => Response::json(200, succeeded(url, output.clone())),
+            _ => Response::not_found(),
         })
         .await;
         let error = outcome(&server).await.error.unwrap();
@@ -366,7 +366,7 @@ async fn output_that_contradicts_the_events_is_an_error() {
 #[tokio::test(start_paused = true)]
 async fn a_stream_that_hangs_before_its_first_event_is_noticed() {
     advance_in_small_steps();
-    let server = model(0, |_, _| Answer::sse(": hi\n\n").ending(End::Hang)).await;
+    let server = model(0, |_, _| Response::sse(": hi\n\n").ending(End::Hang)).await;
     let outcome = outcome(&server).await;
     outcome.assert_whole();
     assert_eq!((outcome.text, server.count(GET)), (text(), 1));
@@ -377,9 +377,9 @@ async fn the_deadline_applies_only_to_the_first_chunk() {
     advance_in_small_steps();
     let call = || Call::of(&chat_request(MODEL)).with_timeout(Duration::from_secs(20));
     let server = Server::start(|url, seen, _| match seen.line().as_str() {
-        CREATE | GET => Answer::json(200, streamed(url, "starting")),
-        EVENTS => Answer::sse(": hi\n\n").ending(End::Hang),
-        _ => Answer::not_found(),
+        CREATE | GET => Response::json(200, streamed(url, "starting")),
+        EVENTS => Response::sse(": hi\n\n").ending(End::Hang),
+        _ => Response::not_found(),
     })
     .await;
     let stream = server.provider().stream(call()).await.unwrap();
@@ -389,7 +389,7 @@ async fn the_deadline_applies_only_to_the_first_chunk() {
     );
     server.wait_for(CANCEL).await;
 
-    let server = model(0, |_, _| Answer::sse(events(0))).await;
+    let server = model(0, |_, _| Response::sse(events(0))).await;
     let mut stream = server.provider().stream(call()).await.unwrap();
     while !matches!(stream.next().await, Some(Ok(ReplyEvent::Chunk(_)))) {}
     tokio::time::sleep(Duration::from_secs(30)).await;

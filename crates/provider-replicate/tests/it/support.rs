@@ -30,8 +30,8 @@ pub(crate) async fn stream(
     provider.stream(Call::of(&request)).await
 }
 
-/// Waits until the cleanup of all calls is done, those of other tests in this process included:
-/// their time differs from this test's, so that a limit in this test's time says nothing of them.
+/// Waits until the cleanup of all calls is done, including those of other tests in this process. The
+/// pauses are in real time: a test's paused time does not apply to the others.
 pub(crate) async fn cleaned_up() {
     for _ in 0..600 {
         if cleanup::finish(Duration::from_secs(60)).await {
@@ -40,7 +40,7 @@ pub(crate) async fn cleaned_up() {
         let pause = || std::thread::park_timeout(Duration::from_millis(100));
         tokio::task::spawn_blocking(pause).await.unwrap();
     }
-    panic!("{} pieces of cleanup are left", cleanup::pending());
+    panic!("{} cleanup tasks are left", cleanup::pending());
 }
 
 /// The outcome of a stream.
@@ -56,7 +56,7 @@ impl StreamOutcome {
     pub(crate) async fn all(mut stream: ReplyStream) -> Self {
         let mut outcome = Self::default();
         while let Some(event) = stream.next().await {
-            assert!(outcome.error.is_none(), "something came after the error");
+            assert!(outcome.error.is_none(), "an event follows the error");
             match event {
                 Ok(ReplyEvent::Chunk(chunk)) => {
                     let chunk: Value = serde_json::from_slice(chunk.bytes()).unwrap();
@@ -72,7 +72,7 @@ impl StreamOutcome {
         outcome
     }
 
-    /// Fails unless the stream ended well, with one finish reason and then the usage.
+    /// Checks that the stream succeeded, with one finish reason and then the usage.
     #[track_caller]
     pub(crate) fn assert_whole(&self) {
         assert!(

@@ -9,10 +9,10 @@ use crate::support::*;
 #[tokio::test]
 async fn a_plain_call() {
     let server = Server::start(|url, seen, _| match seen.line().as_str() {
-        LOOK_UP => Answer::json(200, official(llama_3())),
-        CREATE => Answer::json(201, prediction(url, "processing", json!(["Hi"]))),
-        GET => Answer::json(200, succeeded(url, json!(["Hi"]))),
-        _ => Answer::not_found(),
+        LOOK_UP => Response::json(200, official(llama_3())),
+        CREATE => Response::json(201, prediction(url, "processing", json!(["Hi"]))),
+        GET => Response::json(200, succeeded(url, json!(["Hi"]))),
+        _ => Response::not_found(),
     })
     .await;
     chat(&server.provider(), chat_request(MODEL)).await.unwrap();
@@ -22,19 +22,19 @@ async fn a_plain_call() {
 #[tokio::test]
 async fn a_stream_that_is_resumed_and_then_dropped() {
     let server = Server::start(|url, seen, before| match (seen.line().as_str(), before) {
-        (LOOK_UP, _) => Answer::json(200, official(llama_3())),
+        (LOOK_UP, _) => Response::json(200, official(llama_3())),
         (CREATE, _) => {
             let mut prediction = prediction(url, "starting", Value::Null);
             prediction["urls"]["stream"] = json!(format!("{url}/v1/streams/s1"));
-            Answer::json(201, prediction)
+            Response::json(201, prediction)
         }
-        ("GET /v1/streams/s1", 0) => Answer::sse("event: output\nid: 17:0\ndata: Hi\n\n"),
+        ("GET /v1/streams/s1", 0) => Response::sse("event: output\nid: 17:0\ndata: Hi\n\n"),
         ("GET /v1/streams/s1", _) => {
-            Answer::sse("event: output\nid: 17:1\ndata:  there\n\n").ending(End::Hang)
+            Response::sse("event: output\nid: 17:1\ndata:  there\n\n").ending(End::Hang)
         }
-        (GET, _) => Answer::json(200, prediction(url, "processing", Value::Null)),
-        (CANCEL, _) => Answer::json(200, prediction(url, "canceled", Value::Null)),
-        _ => Answer::not_found(),
+        (GET, _) => Response::json(200, prediction(url, "processing", Value::Null)),
+        (CANCEL, _) => Response::json(200, prediction(url, "canceled", Value::Null)),
+        _ => Response::not_found(),
     })
     .await;
     let mut stream = stream(&server.provider(), chat_request(MODEL))
@@ -53,10 +53,10 @@ async fn a_stream_that_is_resumed_and_then_dropped() {
 #[tokio::test]
 async fn completions_and_the_list_of_models() {
     let server = Server::start(|url, seen, _| match seen.line().as_str() {
-        LOOK_UP => Answer::json(200, official(llama_3())),
-        CREATE => Answer::json(201, succeeded(url, json!("ok"))),
-        "GET /v1/deployments" => Answer::json(200, json!({"results": [], "next": null})),
-        _ => Answer::json(200, json!({"slug": "language-models", "models": []})),
+        LOOK_UP => Response::json(200, official(llama_3())),
+        CREATE => Response::json(201, succeeded(url, json!("ok"))),
+        "GET /v1/deployments" => Response::json(200, json!({"results": [], "next": null})),
+        _ => Response::json(200, json!({"slug": "language-models", "models": []})),
     })
     .await;
     let replicate = server.provider();

@@ -67,18 +67,20 @@ async fn lists_cover_all_pages_and_fetch_only_what_is_needed() {
 
 #[tokio::test]
 async fn a_list_neither_leaves_its_host_nor_loops() {
-    let foreign = Server::start(|_, _, _| Answer::not_found()).await;
+    let foreign = Server::start(|_, _, _| Response::not_found()).await;
     let next = format!("{}/v1/predictions?cursor=2", foreign.url);
-    let server = Server::start(move |_, seen, _| match seen.line().as_str() {
-        "GET /v1/predictions" | "GET /v1/predictions?cursor=2" => {
-            let entry = json!({"id": "p1", "status": "brand-new", "shape": "round", "logs": null});
-            Answer::json(200, json!({"next": next, "results": [entry]}))
-        }
-        _ => Answer::not_found(),
+    let server = Server::start(move |_, seen, _| {
+        let next = match seen.line().as_str() {
+            "GET /v1/predictions" | "GET /v1/predictions?cursor=3" => next.clone(),
+            "GET /v1/predictions?cursor=2" => next.replace("cursor=2", "cursor=3"),
+            _ => return Response::not_found(),
+        };
+        let entry = json!({"id": "p1", "status": "brand-new", "shape": "round", "logs": null});
+        Response::json(200, json!({"next": next, "results": [entry]}))
     })
     .await;
     let listed: Vec<_> = client(&server).predictions().try_collect().await.unwrap();
-    assert_eq!((listed.len(), foreign.seen().len()), (2, 0));
+    assert_eq!((listed.len(), foreign.seen().len()), (3, 0));
     let written = serde_json::to_value(&listed[0]).unwrap();
     assert_eq!(
         written,
@@ -255,7 +257,7 @@ async fn a_search_keeps_its_query_on_every_page() {
             .path
             .ends_with("models")
             .then_some("https://elsewhere/?cursor=2");
-        Answer::json(
+        Response::json(
             200,
             json!({"next": next, "results": [{"owner": "a", "name": seen.text}]}),
         )
@@ -284,7 +286,7 @@ async fn the_webhook_secret_verifies_its_signatures() {
 
 #[tokio::test]
 async fn names_that_would_change_the_path_are_rejected_unsent() {
-    let server = Server::start(|_, _, _| Answer::json(200, Value::Null)).await;
+    let server = Server::start(|_, _, _| Response::json(200, Value::Null)).await;
     let client = client(&server);
     for name in ["", "a", "a/b/c", "../b", "a/b?c", "a b/c"] {
         let error = client.model(name).await.unwrap_err();

@@ -11,7 +11,7 @@ use tokio::net::{TcpListener, TcpStream};
 
 /// A request as received.
 #[derive(Clone, Debug)]
-pub(crate) struct Seen {
+pub(crate) struct Received {
     pub(crate) method: String,
     pub(crate) path: String,
     pub(crate) headers: Vec<(String, String)>,
@@ -20,7 +20,7 @@ pub(crate) struct Seen {
     pub(crate) text: String,
 }
 
-impl Seen {
+impl Received {
     pub(crate) fn header(&self, name: &str) -> Option<&str> {
         self.headers
             .iter()
@@ -35,7 +35,7 @@ impl Seen {
 
 /// The response.
 #[derive(Clone, Debug)]
-pub(crate) struct Answer {
+pub(crate) struct Response {
     status: u16,
     headers: Vec<(&'static str, String)>,
     pieces: Vec<Vec<u8>>,
@@ -45,15 +45,15 @@ pub(crate) struct Answer {
 
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum End {
-    /// The connection is closed as if the body were complete.
+    /// The connection is closed. Without a length, the body counts as complete.
     Close,
-    /// The connection is closed before the end of the announced length.
+    /// The connection is closed one byte before the length in the header.
     Cut,
     /// Nothing more is sent, and the connection stays open.
     Hang,
 }
 
-impl Answer {
+impl Response {
     pub(crate) fn new(status: u16, content_type: &str, body: impl Into<Vec<u8>>) -> Self {
         Self {
             status,
@@ -101,18 +101,18 @@ impl Answer {
 
 pub(crate) struct Server {
     pub(crate) url: String,
-    seen: Arc<Mutex<Vec<Seen>>>,
+    seen: Arc<Mutex<Vec<Received>>>,
 }
 
 impl Server {
-    /// `answer` gets the server's own URL, the request, and the number of earlier requests with the
-    /// same method and path.
+    /// Starts a server. `answer` returns the response to a request, from the server's URL, the request,
+    /// and the number of earlier requests with the same method and path.
     pub(crate) async fn start(
-        answer: impl Fn(&str, &Seen, usize) -> Answer + Send + Sync + 'static,
+        answer: impl Fn(&str, &Received, usize) -> Response + Send + Sync + 'static,
     ) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
-        let seen: Arc<Mutex<Vec<Seen>>> = Arc::default();
+        let seen: Arc<Mutex<Vec<Received>>> = Arc::default();
         let answer = Arc::new(answer);
         let server = Self {
             url: url.clone(),
@@ -136,12 +136,12 @@ impl Server {
         server
     }
 
-    pub(crate) fn seen(&self) -> Vec<Seen> {
+    pub(crate) fn seen(&self) -> Vec<Received> {
         self.seen.lock().unwrap().clone()
     }
 
     pub(crate) fn lines(&self) -> Vec<String> {
-        self.seen().iter().map(Seen::line).collect()
+        self.seen().iter().map(Received::line).collect()
     }
 
     pub(crate) fn count(&self, line: &str) -> usize {
@@ -149,7 +149,7 @@ impl Server {
     }
 
     /// The first request with this method and path.
-    pub(crate) fn first(&self, line: &str) -> Seen {
+    pub(crate) fn first(&self, line: &str) -> Received {
         self.seen()
             .into_iter()
             .find(|seen| seen.line() == line)
@@ -211,7 +211,10 @@ pub(crate) fn advance_in_small_steps() {
     });
 }
 
-async fn serve(mut stream: TcpStream, answer: impl FnOnce(&Seen) -> Answer) -> std::io::Result<()> {
+async fn serve(
+    mut stream: TcpStream,
+    answer: impl FnOnce(&Received) -> Response,
+) -> std::io::Result<()> {
     let request = read(&mut stream).await?;
     let answer = answer(&request);
     tokio::time::sleep(answer.delay).await;
@@ -223,10 +226,8 @@ async fn serve(mut stream: TcpStream, answer: impl FnOnce(&Seen) -> Answer) -> s
     for (name, value) in &answer.headers {
         head += &format!("{name}: {value}\r\n");
     }
-    match answer.end {
-        End::Close => {}
-        End::Cut => head += &format!("content-length: {}\r\n", length + 1),
-        End::Hang => {}
+    if matches!(answer.end, End::Cut) {
+        head += &format!("content-length: {}\r\n", length + 1);
     }
     stream.write_all(format!("{head}\r\n").as_bytes()).await?;
     for piece in &answer.pieces {
@@ -241,7 +242,7 @@ async fn serve(mut stream: TcpStream, answer: impl FnOnce(&Seen) -> Answer) -> s
     stream.shutdown().await
 }
 
-async fn read(stream: &mut TcpStream) -> std::io::Result<Seen> {
+async fn read(stream: &mut TcpStream) -> std::io::Result<Received> {
     let mut bytes = Vec::new();
     let head = loop {
         if let Some(end) = bytes.windows(4).position(|window| window == b"\r\n\r\n") {
@@ -269,7 +270,7 @@ async fn read(stream: &mut TcpStream) -> std::io::Result<Seen> {
             return Err(std::io::ErrorKind::UnexpectedEof.into());
         }
     }
-    Ok(Seen {
+    Ok(Received {
         method: first.next().unwrap_or_default(),
         path: first.next().unwrap_or_default(),
         headers,

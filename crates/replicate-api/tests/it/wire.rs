@@ -12,15 +12,15 @@ use crate::scripted::*;
 #[tokio::test]
 async fn account_requests() {
     let server = Server::start(|_, seen, _| match seen.line().as_str() {
-        "DELETE /v1/deployments/acme/chat" => Answer::new(204, "text/plain", ""),
+        "DELETE /v1/deployments/acme/chat" => Response::new(204, "text/plain", ""),
         "GET /v1/predictions" => {
             let next = "https://api.replicate.com/v1/predictions?cursor=cD0y";
-            Answer::json(200, json!({"next": next, "results": []}))
+            Response::json(200, json!({"next": next, "results": []}))
         }
         "GET /v1/predictions/p1" | "POST /v1/predictions/p1/cancel" => {
-            Answer::json(200, json!({"id": "p1", "status": "canceled"}))
+            Response::json(200, json!({"id": "p1", "status": "canceled"}))
         }
-        _ => Answer::json(200, json!({"results": [], "key": "whsec_AAAA"})),
+        _ => Response::json(200, json!({"results": [], "key": "whsec_AAAA"})),
     })
     .await;
     let client = ReplicateClient::new(settings(&server.url)).unwrap();
@@ -59,7 +59,8 @@ async fn account_requests() {
 #[tokio::test]
 async fn predictions_are_created_at_the_right_path() {
     let server =
-        Server::start(|_, _, _| Answer::json(201, json!({"id": "p1", "status": "starting"}))).await;
+        Server::start(|_, _, _| Response::json(201, json!({"id": "p1", "status": "starting"})))
+            .await;
     let client = ReplicateClient::new(settings(&server.url)).unwrap();
     for name in ["acme/llama", "acme/llama:v1", "v1", "deployments/acme/chat"] {
         let input = Map::from_iter([("prompt".to_owned(), "Hi".into())]);

@@ -8,7 +8,7 @@ use crate::wire::Failure;
 /// Reads an error response of Acme's. The kind comes from the status and from JSON fields, never
 /// from the words of a message.
 pub(crate) fn read(status: StatusCode, headers: &HeaderMap, body: Bytes) -> Error {
-    let error = Error::from_answer(status, headers, body.clone());
+    let error = Error::from_response(status, headers, body.clone());
     let Ok(Envelope { error: failure }) = serde_json::from_slice(&body) else {
         return error;
     };

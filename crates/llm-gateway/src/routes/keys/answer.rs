@@ -1,13 +1,13 @@
 //! The responses of the routes below `/key`.
 
-use gateway_store::{Key, KeyInfo, KeySettings, Timestamp};
+use gateway_store::{Key, KeyInfo, KeySettings, Money, Timestamp};
 use llm_provider::ApiKey;
 use serde::Serialize;
 use serde_json::Value;
 
 /// A key in a response, with the names of LiteLLM's fields.
 #[derive(Serialize)]
-pub(super) struct KeyAnswer<'k> {
+pub(in crate::routes) struct KeyAnswer<'k> {
     /// The secret, if it is new.
     #[serde(skip_serializing_if = "Option::is_none")]
     key: Option<&'k str>,
@@ -18,11 +18,14 @@ pub(super) struct KeyAnswer<'k> {
     created_at: String,
     updated_at: String,
     #[serde(skip_serializing_if = "Option::is_none")]
-    spend: Option<Value>,
+    spend: Option<Money>,
+    /// When the spend is reset to zero next.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    budget_reset_at: Option<String>,
 }
 
 impl<'k> KeyAnswer<'k> {
-    pub(super) fn new(key: &'k Key) -> Self {
+    pub(in crate::routes) fn new(key: &'k Key) -> Self {
         Self {
             key: None,
             token: key.hash.to_string(),
@@ -31,16 +34,18 @@ impl<'k> KeyAnswer<'k> {
             created_at: key.created_at.to_string(),
             updated_at: key.updated_at.to_string(),
             spend: None,
+            budget_reset_at: None,
         }
     }
 
-    pub(super) fn with_secret(mut self, secret: &'k ApiKey) -> Self {
+    pub(in crate::routes) fn with_secret(mut self, secret: &'k ApiKey) -> Self {
         self.key = Some(secret.expose());
         self
     }
 
-    pub(super) fn with_spend(mut self, info: &KeyInfo) -> Self {
-        self.spend = serde_json::to_value(info.spend).ok();
+    pub(in crate::routes) fn with_spend(mut self, info: &KeyInfo) -> Self {
+        self.spend = Some(info.spend);
+        self.budget_reset_at = info.budget_reset_at.map(|at| at.to_string());
         self
     }
 }

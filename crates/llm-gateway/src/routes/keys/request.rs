@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use gateway_store::{KeySettings, Period};
+use gateway_store::{KeySettings, Money, OwnerSettings, Period};
 use llm_provider::text::excerpt;
 use percent_encoding::percent_decode_str;
 use serde::de::DeserializeOwned;
@@ -34,38 +34,76 @@ pub(super) struct Changes {
     #[serde(default, deserialize_with = "present")]
     duration: Option<Option<Period>>,
     #[serde(default, deserialize_with = "present")]
-    models: Option<Option<Vec<String>>>,
-    #[serde(default, deserialize_with = "present")]
     aliases: Option<Option<BTreeMap<String, String>>>,
     #[serde(default, deserialize_with = "present")]
-    metadata: Option<Option<Map<String, Value>>>,
-    #[serde(default, deserialize_with = "present")]
     tags: Option<Option<Vec<String>>>,
-    #[serde(default, deserialize_with = "present")]
-    blocked: Option<Option<bool>>,
+    #[serde(flatten)]
+    limits: LimitChanges,
     /// Members that have no effect here.
     #[serde(flatten)]
     others: Map<String, Value>,
 }
 
-fn present<'de, T: Deserialize<'de>, D: Deserializer<'de>>(
+/// Changes of the settings that keys, users and teams have in common.
+#[derive(Deserialize)]
+pub(in crate::routes) struct LimitChanges {
+    #[serde(default, deserialize_with = "present")]
+    models: Option<Option<Vec<String>>>,
+    #[serde(default, deserialize_with = "present")]
+    max_budget: Option<Option<Money>>,
+    #[serde(default, deserialize_with = "present")]
+    soft_budget: Option<Option<Money>>,
+    #[serde(default, deserialize_with = "present")]
+    budget_duration: Option<Option<Period>>,
+    #[serde(default, deserialize_with = "present")]
+    rpm_limit: Option<Option<u64>>,
+    #[serde(default, deserialize_with = "present")]
+    tpm_limit: Option<Option<u64>>,
+    #[serde(default, deserialize_with = "present")]
+    max_parallel_requests: Option<Option<u64>>,
+    #[serde(default, deserialize_with = "present")]
+    metadata: Option<Option<Map<String, Value>>>,
+    #[serde(default, deserialize_with = "present")]
+    blocked: Option<Option<bool>>,
+}
+
+impl LimitChanges {
+    fn apply_to_key(&self, settings: &mut KeySettings) {
+        set_or_clear(&mut settings.models, self.models.as_ref());
+        set(&mut settings.max_budget, self.max_budget.as_ref());
+        set(&mut settings.soft_budget, self.soft_budget.as_ref());
+        set(&mut settings.budget_duration, self.budget_duration.as_ref());
+        set(&mut settings.rpm_limit, self.rpm_limit.as_ref());
+        set(&mut settings.tpm_limit, self.tpm_limit.as_ref());
+        let parallel = self.max_parallel_requests.as_ref();
+        set(&mut settings.max_parallel_requests, parallel);
+        set_or_clear(&mut settings.metadata, self.metadata.as_ref());
+        set_or_clear(&mut settings.blocked, self.blocked.as_ref());
+    }
+
+    pub(in crate::routes) fn apply_to_owner(&self, settings: &mut OwnerSettings) {
+        set_or_clear(&mut settings.models, self.models.as_ref());
+        set(&mut settings.max_budget, self.max_budget.as_ref());
+        set(&mut settings.soft_budget, self.soft_budget.as_ref());
+        set(&mut settings.budget_duration, self.budget_duration.as_ref());
+        set(&mut settings.rpm_limit, self.rpm_limit.as_ref());
+        set(&mut settings.tpm_limit, self.tpm_limit.as_ref());
+        let parallel = self.max_parallel_requests.as_ref();
+        set(&mut settings.max_parallel_requests, parallel);
+        set_or_clear(&mut settings.metadata, self.metadata.as_ref());
+        set_or_clear(&mut settings.blocked, self.blocked.as_ref());
+    }
+}
+
+pub(in crate::routes) fn present<'de, T: Deserialize<'de>, D: Deserializer<'de>>(
     deserializer: D,
 ) -> Result<Option<T>, D::Error> {
     T::deserialize(deserializer).map(Some)
 }
 
 impl Changes {
-    /// Rejects members without effect, such as limits, so that no operator relies on them.
     pub(super) fn check(&self) -> Result<(), ApiError> {
-        let mut others = self.others.iter().filter(|(_, value)| !value.is_null());
-        let Some((name, _)) = others.next() else {
-            return Ok(());
-        };
-        let name = excerpt(name).into_owned();
-        let message = format!("`{name}` is not supported for keys: remove it");
-        Err(ApiError::invalid(message)
-            .with_param(name)
-            .with_code("unsupported_parameter"))
+        check_others(&self.others, "key")
     }
 
     pub(super) fn apply(&self, settings: &mut KeySettings) {
@@ -75,15 +113,36 @@ impl Changes {
         let expires = |period: Period| keys::now().after(period.duration());
         let expires = self.duration.map(|duration| duration.map(expires));
         set(&mut settings.expires, expires.as_ref());
-        set_or_clear(&mut settings.models, self.models.as_ref());
         set_or_clear(&mut settings.aliases, self.aliases.as_ref());
-        set_or_clear(&mut settings.metadata, self.metadata.as_ref());
         set_or_clear(&mut settings.tags, self.tags.as_ref());
-        set_or_clear(&mut settings.blocked, self.blocked.as_ref());
+        self.limits.apply_to_key(settings);
     }
 }
 
-fn set<T: Clone>(setting: &mut T, value: Option<&T>) {
+/// Rejects members without effect, so that no operator relies on them. Clients of LiteLLM send some of
+/// them with empty values.
+pub(in crate::routes) fn check_others(
+    others: &Map<String, Value>,
+    what: &str,
+) -> Result<(), ApiError> {
+    let is_empty = |value: &Value| match value {
+        Value::Null | Value::Bool(false) => true,
+        Value::String(text) => text.is_empty(),
+        Value::Array(items) => items.is_empty(),
+        Value::Object(members) => members.is_empty(),
+        _ => false,
+    };
+    let Some((name, _)) = others.iter().find(|(_, value)| !is_empty(value)) else {
+        return Ok(());
+    };
+    let name = excerpt(name).into_owned();
+    let message = format!("`{name}` is not supported for a {what}: remove it");
+    Err(ApiError::invalid(message)
+        .with_param(name)
+        .with_code("unsupported_parameter"))
+}
+
+pub(in crate::routes) fn set<T: Clone>(setting: &mut T, value: Option<&T>) {
     if let Some(value) = value {
         setting.clone_from(value);
     }
@@ -123,7 +182,7 @@ impl Selected {
 /// Keys that one request may delete.
 const MOST_KEYS: usize = 1000;
 
-pub(super) fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, ApiError> {
+pub(in crate::routes) fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, ApiError> {
     serde_json::from_slice(body).map_err(|error| {
         let text = error.to_string();
         ApiError::invalid(format!("the body is invalid: {}", excerpt(&text)))
@@ -131,15 +190,15 @@ pub(super) fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, ApiError> {
 }
 
 /// The parameters in a URL.
-pub(super) struct Query<'u>(&'u str);
+pub(in crate::routes) struct Query<'u>(&'u str);
 
 impl<'u> Query<'u> {
-    pub(super) fn of(query: &'u str) -> Self {
+    pub(in crate::routes) fn of(query: &'u str) -> Self {
         Self(query)
     }
 
     /// The value of a parameter that is not empty.
-    pub(super) fn get(&self, name: &str) -> Option<String> {
+    pub(in crate::routes) fn get(&self, name: &str) -> Option<String> {
         let mut pairs = self.0.split('&').filter_map(|pair| pair.split_once('='));
         let value = pairs.find(|(key, _)| *key == name)?.1.replace('+', " ");
         let value = percent_decode_str(&value).decode_utf8_lossy().into_owned();

@@ -142,3 +142,41 @@ fn the_master_key_may_come_from_the_environment() {
     let error = config_with("", &[("LITELLM_MASTER_KEY", " ")]).unwrap_err();
     assert!(error.to_string().contains("LITELLM_MASTER_KEY"), "{error}");
 }
+
+#[test]
+fn the_database_is_that_of_the_file_and_never_that_of_another_program() {
+    let variables = [("DATABASE_URL", "sqlite:b.db")];
+    for (general, expected) in [
+        ("{master_key: sk-1}", None),
+        (
+            "{master_key: sk-1, database_url: \"sqlite:a.db\"}",
+            Some("sqlite:a.db"),
+        ),
+        (
+            "{master_key: sk-1, database_url: os.environ/DATABASE_URL}",
+            Some("sqlite:b.db"),
+        ),
+    ] {
+        let config = config_with(&format!("general_settings: {general}"), &variables).unwrap();
+        let url = config.database_url.map(|url| url.redacted());
+        assert_eq!(url.as_deref(), expected, "{general}");
+        assert_eq!(config.warnings, []);
+    }
+    let wrong = "general_settings: {database_url: \"mysql://root:s3cret@localhost/db\"}";
+    let error = config(wrong).unwrap_err().to_string();
+    assert!(
+        error.contains("unknown scheme") && !error.contains("s3cret"),
+        "{error}"
+    );
+}
+
+#[cfg(not(feature = "postgres"))]
+#[test]
+fn postgresql_without_its_feature_is_an_error_with_the_command_to_build_it() {
+    let text = "general_settings: {database_url: \"postgres://me:s3cret@localhost/db\"}";
+    let error = config(text).unwrap_err().to_string();
+    assert!(
+        error.contains("--features postgres") && !error.contains("s3cret"),
+        "{error}"
+    );
+}

@@ -45,7 +45,7 @@ router_settings:
   redis_password: Sk-Redis-Canary-7
 general_settings:
   master_key: Sk-Master-Canary-8
-  database_url: postgres://user:Sk-Canary-9@host/db
+  database_url: sqlite:keys.db
 "#;
 
 /// Pieces with a meaning in YAML or for the gateway.

@@ -11,7 +11,8 @@ model_list:
   - {model_name: a, litellm_params: {model: acme/y, api_key: k, max_parallel_requests: 3}}
   - model_name: b
     litellm_params: {model: acme/z, api_key: k, input_cost_per_token: 0.000001}
-    model_info: {max_input_tokens: 1000, output_cost_per_token: 2e-6}
+    model_info: {max_input_tokens: 1000, output_cost_per_token: 2e-6, supports_assistant_prefill: true,
+      prefill_params: {continue_final_message: true}}
   - {model_name: wild/*, litellm_params: {model: acme/*, api_key: k}}
 ";
 
@@ -34,6 +35,8 @@ fn the_settings_of_the_router_are_read_without_warnings() {
 litellm_settings:
   fallbacks: [{a: [b]}]
   allowed_fails: 2
+  cache: true
+  cache_params: {type: local, ttl: 60, namespace: team, mode: default_off, capacity: 8, supported_call_types: [acompletion]}
 router_settings:
   routing_strategy: least-busy
   model_group_alias: {gpt-4: a, secret: {model: b, hidden: true}}
@@ -50,6 +53,10 @@ router_settings:
   default_max_parallel_requests: 50
   deadline: 30
   queue: {capacity: 10, timeout: 5}
+  hedge: {after: 2}
+  enable_tag_filtering: true
+  default_priority: 9
+  continue_streams: true
 ",
     );
     let config = config.unwrap_or_else(|error| panic!("{error}"));

@@ -3,6 +3,7 @@
 mod chat;
 mod limits;
 mod others;
+mod script;
 mod shapes;
 
 use serde_json::{Value, json};

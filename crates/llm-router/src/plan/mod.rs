@@ -1,21 +1,26 @@
 //! One call: what it has tried, and what it may still try.
 
+mod additional;
+mod pick;
+
 use std::sync::Arc;
 use std::time::Duration;
 
-use fastrand::Rng;
 use llm_provider::{Call, Capability, Error, ErrorKind, Result};
 use tokio::time::Instant;
 
 use crate::affinity::session_of;
+use crate::cache::{self, Scope, Slot};
 use crate::core::Core;
-use crate::deployment::{Demand, Lease, Permit, Readiness, State};
+use crate::deployment::{Demand, Lease};
 use crate::estimate::Estimate;
 use crate::names::Resolved;
-use crate::pool::{Choice, Pool};
+use crate::observe::RouterEvent;
+use crate::pool::Pool;
 use crate::queue::{QueueOptions, limit_of};
 use crate::refusal::Refusal;
-use crate::resolve::{resolve, unsupported};
+use crate::resolve::{require_groups, resolve, unsupported};
+use crate::retries::MAX_RETRIES;
 use crate::route::RouteOptions;
 
 /// The attempts of one call; each is chosen when it is needed.
@@ -23,6 +28,7 @@ use crate::route::RouteOptions;
 pub(crate) struct Plan {
     core: Arc<Core>,
     capability: Capability,
+    is_streamed: bool,
     route: RouteOptions,
     estimate: Option<Estimate>,
     current: Resolved,
@@ -47,9 +53,17 @@ pub(crate) struct Plan {
 
 impl Plan {
     /// Resolves the model of a call.
-    pub(crate) fn new(core: &Arc<Core>, call: &Call, route: RouteOptions) -> Result<Self> {
+    pub(crate) fn new(
+        core: &Arc<Core>,
+        call: &Call,
+        route: RouteOptions,
+        is_streamed: bool,
+    ) -> Result<Self> {
         let capability = call.endpoint.capability();
         let current = resolve(&core.names, call)?;
+        if let Some(fallbacks) = &route.fallbacks {
+            require_groups(&core.names, fallbacks)?;
+        }
         let pool = Arc::clone(
             current
                 .group
@@ -64,6 +78,7 @@ impl Plan {
         let mut plan = Self {
             core: Arc::clone(core),
             capability,
+            is_streamed,
             estimate: None,
             session: None,
             demand: Demand::default(),
@@ -89,10 +104,11 @@ impl Plan {
         let checks = self.core.options.checks_context_window;
         self.demand = Demand {
             checks_window: checks,
-            tags: self.route.tags.clone(),
+            tags: group.tags_of(&self.route),
             ..Demand::default()
         };
-        if group.counts_tokens {
+        let is_observed = !self.core.observers.is_empty() || self.route.observer.is_some();
+        if group.counts_tokens || is_observed {
             let estimate = *self
                 .estimate
                 .get_or_insert_with(|| Estimate::of(&call.body));
@@ -159,7 +175,11 @@ impl Plan {
 
     /// Whether another deployment of the group is tried after `error`.
     fn has_retry(&self, error: &Error) -> bool {
-        let retries = self.core.options.retries.retries(error.kind());
+        let policy = &self.core.options.retries;
+        let retries = match self.route.retries {
+            Some(retries) => retries.min(MAX_RETRIES),
+            None => policy.retries(error.kind()),
+        };
         error.is_retryable_elsewhere()
             && self.failures <= retries
             && self.failures < self.pool.len()
@@ -171,7 +191,8 @@ impl Plan {
     /// # Errors
     /// `error`, if there is none.
     fn fall_back(&mut self, call: &Call, error: Error) -> Result<()> {
-        let fallbacks = &self.core.options.fallbacks;
+        let configured = &self.core.options.fallbacks;
+        let fallbacks = self.route.fallbacks.as_ref().unwrap_or(configured);
         let from = self.current.group.name.clone();
         let Some(next) = fallbacks.of(&from, &error) else {
             return Err(error);
@@ -179,7 +200,7 @@ impl Plan {
         self.fallbacks.extend(next.iter().rev().cloned());
         self.visited.push(from.clone());
         while let Some(name) = self.fallbacks.pop() {
-            if self.visited.len() > fallbacks.max {
+            if self.visited.len() > configured.max {
                 break;
             }
             let Some(next) = self.core.names.resolve(&name) else {
@@ -190,7 +211,7 @@ impl Plan {
                 continue;
             };
             tracing::warn!(group = from, to = next.group.name, %error, "falling back");
-            self.core.emit(|| crate::RouterEvent::FellBack {
+            self.emit(|| RouterEvent::FellBack {
                 from: &from,
                 to: &next.group.name,
                 error: &error,
@@ -202,62 +223,6 @@ impl Plan {
             return Ok(());
         }
         Err(error)
-    }
-
-    /// Picks a deployment: that of the session, else the one that the strategy prefers.
-    fn pick(&mut self) -> Result<Lease, Refusal> {
-        let now = self.core.clock.now();
-        let picked = self
-            .pinned(now)
-            .map(|(state, permit)| (Arc::clone(state), permit));
-        let (state, permit) = match picked {
-            Some(picked) => picked,
-            None => {
-                let choice = Choice {
-                    strategy: &*self.core.strategy,
-                    demand: &self.demand,
-                    tried: &self.tried,
-                    now,
-                };
-                let (state, permit) = self.pool.pick(&choice, &mut Rng::new())?;
-                (Arc::clone(state), permit)
-            }
-        };
-        self.pin(state.index, now);
-        self.attempts += 1;
-        let core = Arc::clone(&self.core);
-        let mut lease = Lease::new(core, state, permit, self.attempts, now);
-        lease.charge_prompt(self.demand.prompt);
-        Ok(lease)
-    }
-
-    /// The deployment of the session, if it can serve the call now.
-    fn pinned(&self, now: u64) -> Option<(&Arc<State>, Permit)> {
-        let index = self.core.affinity.as_ref()?.get(self.session?, now)?;
-        if !self.pool.contains(index) || self.tried.contains(&index) {
-            return None;
-        }
-        let state = self.core.states.get(usize::try_from(index).ok()?)?;
-        let is_ready = state.readiness(&self.demand, now) == Readiness::Ready;
-        let permit = is_ready.then(|| state.admit(&self.demand, now)).flatten()?;
-        Some((state, permit))
-    }
-
-    /// Pins the session to a deployment, unless its own is only at its limits.
-    fn pin(&self, index: u32, now: u64) {
-        let (Some(affinity), Some(session)) = (&self.core.affinity, self.session) else {
-            return;
-        };
-        let current = affinity.get(session, now).filter(|pinned| *pinned != index);
-        let pinned = current.and_then(|pinned| self.core.states.get(usize::try_from(pinned).ok()?));
-        let is_kept = pinned.is_some_and(|state| {
-            let readiness = state.readiness(&self.demand, now);
-            !self.tried.contains(&state.index)
-                && matches!(readiness, Readiness::At(_) | Readiness::Busy)
-        });
-        if !is_kept {
-            affinity.pin(session, index, now);
-        }
     }
 
     /// The queue in which the call waits; `None` if it does not.
@@ -276,7 +241,7 @@ impl Plan {
         let Some(place) = queue.join(options, priority, now) else {
             return Err(refusal);
         };
-        self.core.emit(|| crate::RouterEvent::Queued {
+        self.emit(|| RouterEvent::Queued {
             group: &self.current.group.name,
         });
         let limit = limit_of(options, self.deadline);
@@ -311,11 +276,38 @@ impl Plan {
     fn refuse(&self, refusal: Refusal) -> Error {
         let group = &self.current.group.name;
         let error = refusal.into_error(group, self.core.clock.now());
-        self.core.emit(|| crate::RouterEvent::Refused {
+        self.emit(|| RouterEvent::Refused {
             group,
             error: &error,
         });
         error
+    }
+
+    fn emit<'a>(&self, event: impl FnOnce() -> RouterEvent<'a>) {
+        self.core.emit(self.route.observer.as_ref(), event);
+    }
+
+    /// The place of the reply in the cache; `None` if it is not cached.
+    pub(crate) fn slot(&self, call: &Call) -> Option<Slot> {
+        let cache = self.core.cache.as_ref()?;
+        let scope = Scope {
+            group: &self.current.group.name,
+            matched: self.matched(),
+            call,
+            is_streamed: self.is_streamed,
+        };
+        cache::slot(cache, &self.route.cache, &scope)
+    }
+
+    /// Reports that the reply comes from the cache.
+    pub(crate) fn cached(&self) {
+        self.emit(|| RouterEvent::Cached {
+            group: &self.current.group.name,
+        });
+    }
+
+    pub(crate) fn deadline(&self) -> Option<Instant> {
+        self.deadline
     }
 
     /// What the `*` of the group's name matched.
@@ -330,7 +322,7 @@ impl Plan {
     }
 }
 
-fn after(time: Duration) -> Instant {
+pub(crate) fn after(time: Duration) -> Instant {
     // The sum with a longer time might overflow.
     Instant::now() + time.min(YEAR)
 }
@@ -394,7 +386,7 @@ mod tests {
         for strategy in strategies {
             let core = core(strategy);
             let serve = || {
-                let mut plan = Plan::new(&core, &call, RouteOptions::default()).unwrap();
+                let mut plan = Plan::new(&core, &call, RouteOptions::default(), false).unwrap();
                 let lease = plan.pick().unwrap();
                 lease.succeeded(Some(TokenCounts::new(10, 5)));
             };

@@ -1,4 +1,6 @@
-//! JSON Schema of the types whose shape is not that of a plain struct.
+//! The JSON Schemas of types for which schemars cannot derive one.
+
+mod typed;
 
 use std::borrow::Cow;
 

@@ -1,0 +1,89 @@
+//! The metrics of one HTTP request.
+
+use std::convert::Infallible;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Instant;
+
+use bytes::Bytes;
+use http::{Response, StatusCode};
+use http_body::{Body, Frame, SizeHint};
+use http_body_util::combinators::UnsyncBoxBody;
+use http_body_util::{BodyExt, Either};
+
+use super::Metrics;
+use crate::response::ResponseBody;
+
+/// A request that is being served. It is counted when it is dropped, however it ends.
+pub(crate) struct RequestMetrics {
+    metrics: Arc<Metrics>,
+    route: &'static str,
+    started: Instant,
+    /// `None` until there is a response.
+    status: Option<StatusCode>,
+}
+
+impl RequestMetrics {
+    pub(crate) fn begin(metrics: &Arc<Metrics>, route: &'static str, started: Instant) -> Self {
+        metrics.in_flight.of(&[]).increment();
+        Self {
+            metrics: Arc::clone(metrics),
+            route,
+            started,
+            status: None,
+        }
+    }
+
+    /// Ends the request when the body of `response` ends or is dropped.
+    pub(crate) fn end_with(mut self, response: Response<ResponseBody>) -> Response<ResponseBody> {
+        self.status = Some(response.status());
+        response.map(|body| match body {
+            Either::Left(whole) => Either::Left(whole),
+            Either::Right(stream) => {
+                let body = Observed {
+                    stream,
+                    _request: self,
+                };
+                Either::Right(body.boxed_unsync())
+            }
+        })
+    }
+}
+
+impl Drop for RequestMetrics {
+    fn drop(&mut self) {
+        let metrics = &self.metrics;
+        metrics.in_flight.of(&[]).decrement();
+        let status = self.status.as_ref().map_or("closed", StatusCode::as_str);
+        metrics.requests.of(&[self.route, status]).add(1);
+        let duration = metrics.duration.of(&[self.route]);
+        duration.observe(self.started.elapsed());
+    }
+}
+
+/// A stream whose end ends the request.
+struct Observed {
+    stream: UnsyncBoxBody<Bytes, Infallible>,
+    _request: RequestMetrics,
+}
+
+impl Body for Observed {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        Pin::new(&mut self.stream).poll_frame(cx)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.stream.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.stream.size_hint()
+    }
+}

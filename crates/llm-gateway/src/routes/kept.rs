@@ -1,0 +1,232 @@
+//! Responses that are kept: continuing, running in the background, retrieving and deleting them.
+
+use std::sync::Arc;
+
+use http::request::Parts;
+use http::{Method, Response, StatusCode};
+use llm_adapters::responses::ResponsesReplies;
+use llm_provider::text::excerpt;
+use llm_provider::{Call, Reply};
+use llm_router::RouteOptions;
+use llm_types::ChatResponse;
+use llm_types::responses::{
+    Item, ItemContent, MessageItem, ResponsesInput, ResponsesRequest, ResponsesResponse,
+};
+use llm_types::{Field, Role, Value};
+use serde_json::json;
+
+use super::responses::{failure_code, now};
+use crate::auth::Client;
+use crate::error::ApiError;
+use crate::gateway::Shared;
+use crate::response::{self, ResponseBody};
+use crate::spend::Running;
+use crate::stored::{Owner, StoredResponses};
+
+/// What a request has to do with kept responses.
+pub(super) struct Kept {
+    /// The items of the responses that the request continues.
+    pub(super) history: Vec<Item>,
+    /// Keeps the response, if the client wants it.
+    pub(super) keeper: Option<Keeper>,
+}
+
+/// Keeps one response.
+pub(super) struct Keeper {
+    stored: StoredResponses,
+    owner: Owner,
+    input: Vec<Item>,
+}
+
+impl Kept {
+    /// Resolves what the request refers to. `None` if the gateway keeps no responses.
+    pub(super) fn new(
+        shared: &Shared,
+        client: &Client,
+        request: &mut ResponsesRequest,
+    ) -> Result<Option<Self>, ApiError> {
+        let Some(stored) = &shared.options.stored_responses else {
+            return Ok(None);
+        };
+        let owner = Owner::of(client);
+        if let Some(input) = &mut request.input {
+            stored.resolve(&owner, input);
+        }
+        let history = match &request.previous_response_id {
+            None => Vec::new(),
+            Some(id) => stored.history(&owner, id).ok_or_else(|| {
+                let id = excerpt(id);
+                let message =
+                    format!("the previous response \"{id}\" does not exist or has expired");
+                ApiError::invalid(message)
+                    .with_param("previous_response_id")
+                    .with_code("previous_response_not_found")
+            })?,
+        };
+        let keeper = request.store.unwrap_or(true).then(|| Keeper {
+            stored: stored.clone(),
+            owner,
+            input: items(request.input.clone()),
+        });
+        Ok(Some(Self { history, keeper }))
+    }
+}
+
+impl Keeper {
+    /// Keeps the response.
+    pub(super) fn keep(self, response: &ResponsesResponse) {
+        self.stored
+            .insert(&self.owner, response.clone(), self.input);
+    }
+
+    /// Runs a call in the background, and returns the response as it is before the reply.
+    pub(super) fn run(
+        self,
+        shared: &Arc<Shared>,
+        replies: ResponsesReplies,
+        call: Call,
+        route: RouteOptions,
+        running: Running,
+    ) -> Result<Response<ResponseBody>, ApiError> {
+        let Self {
+            stored,
+            owner,
+            input,
+        } = self;
+        if stored.running() >= MAX_RUNNING {
+            let message = "too many responses run in the background; try again later";
+            let status = StatusCode::TOO_MANY_REQUESTS;
+            return Err(
+                ApiError::new(status, "rate_limit_error", message).with_code("rate_limit_exceeded")
+            );
+        }
+        let mut stream = replies.stream();
+        let started = stream.start(now()).find_map(|event| event.response);
+        let Some(started) = started else {
+            return Err(ApiError::invalid("the response cannot be started"));
+        };
+        let response = response::json_of(&started);
+        let id = started.id.clone();
+        stored.insert(&owner, *started, input);
+        let (shared, keep, by) = (Arc::clone(shared), stored.clone(), owner.clone());
+        let task = tokio::spawn(async move {
+            let reply = running.send(shared.router.send_with(call, route)).await;
+            let reply = reply.map_err(ApiError::from);
+            let result = reply.and_then(|(reply, _)| finished(&replies, reply));
+            let result = result.or_else(|error| {
+                let chat = error.error();
+                let code = failure_code(&error);
+                let failed = stream.fail(code, &chat.error.message).next_back();
+                failed.and_then(|event| event.response).ok_or(error)
+            });
+            if let Ok(response) = result {
+                keep.finish(&by, *response);
+            }
+        });
+        stored.set_task(&owner, &id, task.abort_handle());
+        Ok(response)
+    }
+}
+
+fn finished(replies: &ResponsesReplies, reply: Reply) -> Result<Box<ResponsesResponse>, ApiError> {
+    let chat: ChatResponse = reply
+        .body
+        .read()
+        .map_err(|_| super::endpoint::unreadable())?;
+    Ok(Box::new(replies.reply(chat)?))
+}
+
+/// Serves a request for a kept response; `path` is its id, and perhaps a part of it.
+pub(super) fn serve(
+    shared: &Shared,
+    client: &Client,
+    head: &Parts,
+    path: &str,
+) -> Result<Response<ResponseBody>, ApiError> {
+    let (id, part) = path.split_once('/').unwrap_or((path, ""));
+    let stored = shared.options.stored_responses.as_ref();
+    let stored = stored.ok_or_else(|| not_found(id, "; the gateway keeps no responses"))?;
+    let owner = Owner::of(client);
+    let missing = || not_found(id, " or has expired");
+    match (&head.method, part) {
+        (&Method::GET | &Method::HEAD, "") => {
+            let response = stored.get(&owner, id).ok_or_else(missing)?;
+            Ok(response::json_of(&response))
+        }
+        (&Method::DELETE, "") if stored.remove(&owner, id) => {
+            let deleted = json!({"id": id, "object": "response", "deleted": true});
+            Ok(response::json_of(&deleted))
+        }
+        (&Method::POST, "cancel") => {
+            let response = stored.get(&owner, id).ok_or_else(missing)?;
+            if response.extra.get("background") != Some(&Value::Bool(true)) {
+                let message = "only a response in the background can be cancelled";
+                return Err(ApiError::invalid(message));
+            }
+            let response = stored.cancel(&owner, id).ok_or_else(missing)?;
+            Ok(response::json_of(&response))
+        }
+        (&Method::GET | &Method::HEAD, "input_items") => {
+            let items = stored.input(&owner, id).ok_or_else(missing)?;
+            page(items, head.uri.query().unwrap_or_default())
+        }
+        _ => Err(missing()),
+    }
+}
+
+/// A page of items: the latest first, unless the client wants another order.
+fn page(mut items: Vec<Value>, query: &str) -> Result<Response<ResponseBody>, ApiError> {
+    let member = |key| {
+        let mut pairs = query.split('&').filter_map(|pair| pair.split_once('='));
+        pairs.find(|(name, _)| *name == key).map(|(_, value)| value)
+    };
+    if member("order") != Some("asc") {
+        items.reverse();
+    }
+    if let Some(after) = member("after") {
+        let at = items.iter().position(|item| item["id"] == after);
+        items.drain(..at.map_or(items.len(), |at| at + 1));
+    }
+    let limit = match member("limit").map(str::parse) {
+        None => DEFAULT_LIMIT,
+        Some(Ok(limit @ 1..=MAX_LIMIT)) => limit,
+        Some(_) => {
+            let message = format!("use a number from 1 to {MAX_LIMIT}");
+            return Err(ApiError::invalid(message).with_param("limit"));
+        }
+    };
+    let has_more = items.len() > limit;
+    items.truncate(limit);
+    let id = |item: Option<&Value>| item.map(|item| item["id"].clone());
+    Ok(response::json_of(&json!({
+        "object": "list", "first_id": id(items.first()), "last_id": id(items.last()),
+        "has_more": has_more, "data": items,
+    })))
+}
+
+/// The items of an input.
+fn items(input: Option<ResponsesInput>) -> Vec<Item> {
+    match input {
+        None => Vec::new(),
+        Some(ResponsesInput::Items(items)) => items,
+        Some(ResponsesInput::Text(text)) => {
+            let mut message = MessageItem::output("", Vec::new(), "completed".into());
+            message.id = Field::Absent;
+            message.role = Role::User;
+            message.content = ItemContent::Text(text);
+            vec![Item::Message(message)]
+        }
+    }
+}
+
+fn not_found(id: &str, why: &str) -> ApiError {
+    let id = excerpt(id);
+    let message = format!("the response \"{id}\" does not exist{why}");
+    ApiError::new(StatusCode::NOT_FOUND, "invalid_request_error", message)
+        .with_code("response_not_found")
+}
+
+/// How many responses may run in the background.
+const MAX_RUNNING: usize = 1024;
+const DEFAULT_LIMIT: usize = 20;
+const MAX_LIMIT: usize = 100;

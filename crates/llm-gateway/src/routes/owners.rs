@@ -1,0 +1,278 @@
+//! The routes below `/user` and `/team`: owners of keys, whose keys share limits and a budget. The
+//! fields have LiteLLM's names.
+
+use bytes::Bytes;
+use gateway_store::{KeySettings, Owner, OwnerInfo, OwnerKind, OwnerSettings, Store};
+use http::request::Parts;
+use http::{Method, Response, StatusCode};
+use llm_provider::text::excerpt;
+use serde::Deserialize;
+use serde_json::{Map, Value, json};
+
+use super::keys::answer::KeyAnswer;
+use super::keys::request::{LimitChanges, Query, check_others, parse, present, set};
+use super::keys::virtual_keys;
+use crate::auth::Client;
+use crate::error::ApiError;
+use crate::gateway::Shared;
+use crate::headers::random_id;
+use crate::response::{self, ResponseBody};
+
+/// An operation on users or teams.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) struct OwnerRoute {
+    kind: OwnerKind,
+    operation: Operation,
+}
+
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Operation {
+    New,
+    Info,
+    Update,
+    Delete,
+    List,
+    Block,
+    Unblock,
+}
+
+impl OwnerRoute {
+    /// The operation of a path.
+    pub(super) fn of(path: &str) -> Option<Self> {
+        let (kind, operation) = if let Some(operation) = path.strip_prefix("/user/") {
+            (OwnerKind::User, operation)
+        } else {
+            (OwnerKind::Team, path.strip_prefix("/team/")?)
+        };
+        let operation = match operation {
+            "new" => Operation::New,
+            "info" => Operation::Info,
+            "update" => Operation::Update,
+            "delete" => Operation::Delete,
+            "list" => Operation::List,
+            "block" => Operation::Block,
+            "unblock" => Operation::Unblock,
+            _ => return None,
+        };
+        Some(Self { kind, operation })
+    }
+
+    pub(super) fn takes(self, method: &Method) -> bool {
+        match self.operation {
+            Operation::Info | Operation::List => matches!(*method, Method::GET | Method::HEAD),
+            _ => *method == Method::POST,
+        }
+    }
+}
+
+/// The body of `new` and `update`.
+#[derive(Deserialize)]
+struct Request {
+    #[serde(default)]
+    user_id: Option<String>,
+    #[serde(default)]
+    team_id: Option<String>,
+    #[serde(default, deserialize_with = "present")]
+    user_alias: Option<Option<String>>,
+    #[serde(default, deserialize_with = "present")]
+    team_alias: Option<Option<String>>,
+    /// Whether a new user gets a key.
+    #[serde(default)]
+    auto_create_key: Option<bool>,
+    #[serde(flatten)]
+    limits: LimitChanges,
+    #[serde(flatten)]
+    others: Map<String, Value>,
+}
+
+/// The body of the other routes.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Selected {
+    user_id: Option<String>,
+    team_id: Option<String>,
+    user_ids: Option<Vec<String>>,
+    team_ids: Option<Vec<String>>,
+}
+
+impl Request {
+    fn id(&mut self, kind: OwnerKind) -> Option<String> {
+        match kind {
+            OwnerKind::Team => self.team_id.take(),
+            _ => self.user_id.take(),
+        }
+    }
+
+    fn apply(&self, kind: OwnerKind, settings: &mut OwnerSettings) {
+        let alias = match kind {
+            OwnerKind::Team => &self.team_alias,
+            _ => &self.user_alias,
+        };
+        set(&mut settings.alias, alias.as_ref());
+        self.limits.apply_to_owner(settings);
+    }
+}
+
+impl Selected {
+    fn ids(self, kind: OwnerKind) -> Result<Vec<String>, ApiError> {
+        let (one, many) = match kind {
+            OwnerKind::Team => (self.team_id, self.team_ids),
+            _ => (self.user_id, self.user_ids),
+        };
+        let all: Vec<_> = many.into_iter().flatten().chain(one).collect();
+        if (1..=MOST_IDS).contains(&all.len()) {
+            return Ok(all);
+        }
+        let field = id_name(kind);
+        Err(ApiError::invalid(format!("give 1 to {MOST_IDS} ids")).with_param(field))
+    }
+}
+
+/// Runs an operation. Its body is empty for `GET`.
+pub(super) async fn serve(
+    shared: &Shared,
+    client: &Client,
+    route: OwnerRoute,
+    head: &Parts,
+    body: Bytes,
+) -> Result<Response<ResponseBody>, ApiError> {
+    client.require_operator()?;
+    let keys = virtual_keys(shared)?;
+    if !route.takes(&Method::POST) {
+        keys.write_records().await?;
+    }
+    let (store, kind) = (keys.store(), route.kind);
+    let query = Query::of(head.uri.query().unwrap_or_default());
+    let answer = match route.operation {
+        Operation::New => new(store, kind, parse(&body)?).await?,
+        Operation::Info => {
+            let id = query.get(id_name(kind)).ok_or_else(|| missing(kind))?;
+            json!(answer(&find(store, kind, &id).await?))
+        }
+        Operation::Update => update(store, kind, parse(&body)?).await?,
+        Operation::Delete => {
+            let ids = parse::<Selected>(&body)?.ids(kind)?;
+            for id in &ids {
+                store.owners().delete(kind, id).await?;
+            }
+            json!({ "deleted": ids })
+        }
+        Operation::List => {
+            let after = query.get("after");
+            let found = store.owners().list(kind, after.as_deref(), 1_000).await?;
+            found.iter().map(answer).collect()
+        }
+        Operation::Block | Operation::Unblock => {
+            let blocked = route.operation == Operation::Block;
+            let mut answers = Vec::new();
+            for id in parse::<Selected>(&body)?.ids(kind)? {
+                let mut info = find(store, kind, &id).await?;
+                info.owner.settings.blocked = blocked;
+                let settings = info.owner.settings.clone();
+                store.owners().put(kind, &id, settings).await?;
+                answers.push(answer(&info));
+            }
+            answers.into()
+        }
+    };
+    if route.takes(&Method::POST) {
+        keys.refresh().await?;
+    }
+    Ok(response::json_of(&answer))
+}
+
+async fn new(store: &Store, kind: OwnerKind, mut request: Request) -> Result<Value, ApiError> {
+    check_others(&request.others, owners(kind))?;
+    let id = match request.id(kind) {
+        Some(id) => id,
+        None => random_id(&format!("{}_", &id_name(kind)[..4])),
+    };
+    if store.owners().get(kind, &id).await?.is_some() {
+        let message = format!("the {} exists", owners(kind));
+        return Err(
+            ApiError::new(StatusCode::CONFLICT, "invalid_request_error", message)
+                .with_param(id_name(kind))
+                .with_code("conflict"),
+        );
+    }
+    let mut settings = OwnerSettings::default();
+    request.apply(kind, &mut settings);
+    let owner = store.owners().put(kind, &id, settings).await?;
+    let mut answer = settings_of(&owner);
+    // As in LiteLLM.
+    if kind == OwnerKind::User && request.auto_create_key.unwrap_or(true) {
+        let mut settings = KeySettings::default();
+        settings.user_id = Some(id);
+        let generated = store.keys().generate(settings).await?;
+        let key = json!(KeyAnswer::new(&generated.key).with_secret(&generated.secret));
+        for name in ["key", "token", "key_name"] {
+            answer.insert(name.to_owned(), key[name].clone());
+        }
+    }
+    Ok(answer.into())
+}
+
+async fn update(store: &Store, kind: OwnerKind, mut request: Request) -> Result<Value, ApiError> {
+    check_others(&request.others, owners(kind))?;
+    let id = request.id(kind).ok_or_else(|| missing(kind))?;
+    let mut settings = find(store, kind, &id).await?.owner.settings;
+    request.apply(kind, &mut settings);
+    let owner = store.owners().put(kind, &id, settings).await?;
+    Ok(settings_of(&owner).into())
+}
+
+async fn find(store: &Store, kind: OwnerKind, id: &str) -> Result<OwnerInfo, ApiError> {
+    let found = store.owners().get(kind, id).await?;
+    found.ok_or_else(|| {
+        let message = format!("no such {}: \"{}\"", owners(kind), excerpt(id));
+        ApiError::new(StatusCode::NOT_FOUND, "invalid_request_error", message)
+            .with_param(id_name(kind))
+            .with_code("not_found")
+    })
+}
+
+fn answer(info: &OwnerInfo) -> Value {
+    let mut answer = settings_of(&info.owner);
+    answer.insert("spend".to_owned(), json!(info.spend));
+    let reset_at = info.budget_reset_at.map(|at| at.to_string());
+    answer.insert("budget_reset_at".to_owned(), json!(reset_at));
+    answer.into()
+}
+
+/// An owner with the names of LiteLLM's fields.
+fn settings_of(owner: &Owner) -> Map<String, Value> {
+    let mut members = match json!(owner.settings) {
+        Value::Object(members) => members,
+        _ => Map::new(),
+    };
+    let alias = members.remove("alias").unwrap_or_default();
+    let kind = owners(owner.kind);
+    members.insert(format!("{kind}_alias"), alias);
+    members.insert(format!("{kind}_id"), owner.id.as_str().into());
+    members
+}
+
+fn missing(kind: OwnerKind) -> ApiError {
+    let message = match kind {
+        OwnerKind::Team => "give `team_id`",
+        _ => "give `user_id`",
+    };
+    ApiError::invalid(message).with_param(id_name(kind))
+}
+
+fn id_name(kind: OwnerKind) -> &'static str {
+    match kind {
+        OwnerKind::Team => "team_id",
+        _ => "user_id",
+    }
+}
+
+fn owners(kind: OwnerKind) -> &'static str {
+    match kind {
+        OwnerKind::Team => "team",
+        _ => "user",
+    }
+}
+
+/// Owners that one request may change.
+const MOST_IDS: usize = 1000;

@@ -1,0 +1,81 @@
+//! What calls cost: limits before a call, and a usage record after it.
+//!
+//! A call is admitted ([`admit`]): its key's rates, its parallel calls and its budgets are reserved.
+//! The [`Running`] call is settled exactly once, when its reply or its stream ends, when it fails, or
+//! when it is dropped because the client left. Without a database, all of this costs nothing.
+
+mod limits;
+mod origin;
+mod prices;
+mod running;
+mod stream;
+mod tokens;
+
+use std::sync::Arc;
+
+use gateway_store::{Charge, Money, UsageRecord};
+use llm_provider::Call;
+use llm_router::{Estimate, TokenCounts};
+
+use crate::auth::Client;
+use crate::error::ApiError;
+use crate::gateway::Shared;
+
+pub(crate) use self::limits::Limits;
+pub(crate) use self::origin::Origin;
+pub(crate) use self::prices::PriceBook;
+pub(crate) use self::running::Running;
+
+/// Reserves what a call may use.
+///
+/// # Errors
+/// If a rate limit or a budget of the key, its user or its team does not allow the call.
+pub(crate) async fn admit(
+    shared: &Arc<Shared>,
+    client: &Client,
+    call: &Call,
+) -> Result<Running, ApiError> {
+    let (Some(keys), Some(origin)) = (&shared.options.virtual_keys, &client.origin) else {
+        return Ok(Running::unrecorded());
+    };
+    let estimate = Estimate::of(&call.body);
+    let counts = TokenCounts::new(estimate.prompt, estimate.total - estimate.prompt);
+    let access = client.access();
+    let mut permits = match access {
+        Some(access) => keys.limits().take(access, estimate.total)?,
+        None => limits::Permits::default(),
+    };
+    let charge = access.map_or_else(Charge::default, |access| access.charge());
+    let reserved = if charge.capped().is_empty() {
+        Money::ZERO
+    } else {
+        let highest = shared.prices.highest(&call.model(), &counts);
+        highest.unwrap_or(Money::ZERO).min(Money::MAX_COST)
+    };
+    let reservation = match keys.ledger().reserve(charge, reserved).await {
+        Ok(reservation) => reservation,
+        Err(error) => {
+            permits.cancel();
+            return Err(error.into());
+        }
+    };
+    let mut record = UsageRecord::new(origin.call_id.as_str(), origin.started_at);
+    if let Some(access) = access {
+        record = record.with_access(access);
+    }
+    origin.fill(&mut record);
+    record.endpoint = call.endpoint.capability().to_string();
+    record.model_group = call.model();
+    if let Some(user) = call.body.str("user") {
+        record.end_user = Some(user.into_owned());
+    }
+    let prices = Arc::clone(&shared.prices);
+    Ok(Running::new(
+        reservation,
+        record,
+        origin.started,
+        prices,
+        permits,
+        counts,
+    ))
+}

@@ -1,0 +1,54 @@
+//! [`Origin`]: what the head of a request says about its usage record.
+
+use std::time::SystemTime;
+
+use gateway_store::{Timestamp, UsageRecord};
+use http::header::HeaderMap;
+use tokio::time::Instant;
+
+use crate::call_options::SESSIONS;
+
+/// The facts of a request that its usage record gets, besides those of its call.
+#[derive(Clone, Debug)]
+pub(crate) struct Origin {
+    /// Unique, and not chosen by the client: a second record of the same id would not be charged.
+    pub(crate) call_id: String,
+    pub(crate) started: Instant,
+    pub(crate) started_at: Timestamp,
+    session: Option<String>,
+    tags: Vec<String>,
+}
+
+impl Origin {
+    pub(crate) fn of(headers: &HeaderMap) -> Self {
+        let started_at: Timestamp = SystemTime::now().into();
+        let text = |name| headers.get(name)?.to_str().ok();
+        let tags = text(TAGS).unwrap_or_default().split(',').map(str::trim);
+        Self {
+            call_id: call_id(started_at),
+            started: Instant::now(),
+            started_at,
+            session: SESSIONS
+                .iter()
+                .find_map(|name| text(*name))
+                .map(str::to_owned),
+            tags: tags
+                .filter(|tag| !tag.is_empty())
+                .map(str::to_owned)
+                .collect(),
+        }
+    }
+
+    pub(super) fn fill(&self, record: &mut UsageRecord) {
+        record.session_id.clone_from(&self.session);
+        record.tags.extend_from_slice(&self.tags);
+    }
+}
+
+/// An id with the time, so that ids of different processes differ, too.
+fn call_id(at: Timestamp) -> String {
+    format!("call_{:011x}{:016x}", at.as_millis(), fastrand::u64(..))
+}
+
+/// LiteLLM's header for tags, separated by commas.
+const TAGS: &str = "x-litellm-tags";

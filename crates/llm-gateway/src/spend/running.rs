@@ -1,0 +1,258 @@
+//! [`Running`]: a call from its admission to its usage record.
+
+use std::sync::Arc;
+
+use gateway_store::{Money, Reservation, UsageOutcome, UsageRecord};
+use http::header::{HeaderMap, HeaderName};
+use llm_provider::{Error, Metadata, Reply, ReplyStream, Result};
+use llm_router::TokenCounts;
+use tokio::time::Instant;
+
+use super::limits::{Permits, Rates};
+use super::prices::PriceBook;
+use super::stream::Recorded;
+use super::tokens::Tokens;
+use crate::headers;
+
+/// A call that was admitted. Dropping it records that the client left.
+#[derive(Debug)]
+pub(crate) struct Running(Option<Box<Open>>);
+
+/// What a reply in one piece cost, for its headers.
+#[derive(Debug)]
+pub(crate) struct Bill(Option<(Option<Money>, Rates)>);
+
+/// The part of a call that is recorded.
+#[derive(Debug)]
+struct Open {
+    /// `None` after the call was settled.
+    reservation: Option<Reservation>,
+    record: UsageRecord,
+    started: Instant,
+    prices: Arc<PriceBook>,
+    permits: Permits,
+    /// The tokens of the prompt, and those that the reply may have.
+    estimate: TokenCounts,
+    /// The chunks with output so far, of about one token each.
+    streamed: u64,
+    tokens: Option<Tokens>,
+    /// Whether the reply came from a cache, which costs nothing.
+    is_cached: bool,
+}
+
+impl Running {
+    /// A call of a gateway without a database.
+    pub(super) fn unrecorded() -> Self {
+        Self(None)
+    }
+
+    pub(super) fn new(
+        reservation: Reservation,
+        record: UsageRecord,
+        started: Instant,
+        prices: Arc<PriceBook>,
+        permits: Permits,
+        estimate: TokenCounts,
+    ) -> Self {
+        Self(Some(Box::new(Open {
+            reservation: Some(reservation),
+            record,
+            started,
+            prices,
+            permits,
+            estimate,
+            streamed: 0,
+            tokens: None,
+            is_cached: false,
+        })))
+    }
+
+    /// Waits for a reply in one piece, and records it.
+    pub(crate) async fn send(
+        mut self,
+        reply: impl Future<Output = Result<Reply>>,
+    ) -> Result<(Reply, Bill)> {
+        let reply = reply.await;
+        let Some(open) = &mut self.0 else {
+            return Ok((reply?, Bill(None)));
+        };
+        match reply {
+            Ok(reply) => {
+                open.served_by(&reply.metadata);
+                open.tokens = Some(match Tokens::of(&reply) {
+                    Some(tokens) => tokens,
+                    None => open.guess(reply.body.bytes().len()),
+                });
+                let cost = open.settle(UsageOutcome::Complete);
+                Ok((reply, Bill(Some((cost, open.permits.rates())))))
+            }
+            Err(error) => {
+                open.fail(&error);
+                Err(error)
+            }
+        }
+    }
+
+    /// Waits for a stream, which records itself at its end.
+    pub(crate) async fn stream(
+        mut self,
+        stream: impl Future<Output = Result<ReplyStream>>,
+    ) -> Result<ReplyStream> {
+        if let Some(open) = &mut self.0 {
+            open.record.is_streamed = true;
+        }
+        let stream = stream.await;
+        let Some(open) = &mut self.0 else {
+            return stream;
+        };
+        match stream {
+            Ok(stream) => {
+                open.served_by(&stream.metadata);
+                Ok(stream.map_events(|events| Recorded::new(events, self)))
+            }
+            Err(error) => {
+                open.fail(&error);
+                Err(error)
+            }
+        }
+    }
+
+    /// What is known before the reply: the state of the rate limits.
+    pub(crate) fn rates(&self) -> Bill {
+        Bill(self.0.as_ref().map(|open| (None, open.permits.rates())))
+    }
+
+    /// Counts a chunk with output.
+    pub(super) fn output(&mut self) {
+        if let Some(open) = &mut self.0 {
+            open.streamed += 1;
+            if open.record.first_token_ms.is_none() {
+                open.record.first_token_ms = Some(millis(open.started));
+            }
+        }
+    }
+
+    /// Sets the tokens that the upstream reports.
+    pub(super) fn count(&mut self, tokens: Tokens) {
+        if let Some(open) = &mut self.0 {
+            open.tokens = Some(tokens);
+        }
+    }
+
+    /// Records the end of a stream.
+    pub(super) fn end(&mut self, error: Option<&Error>) {
+        if let Some(open) = &mut self.0 {
+            match error {
+                Some(error) => open.fail(error),
+                None => drop(open.settle(UsageOutcome::Complete)),
+            }
+        }
+    }
+}
+
+impl Open {
+    fn served_by(&mut self, metadata: &Metadata) {
+        let record = &mut self.record;
+        record.provider.push_str(metadata.provider);
+        record.model.push_str(&metadata.model);
+        if let Some(deployment) = &metadata.deployment {
+            record.deployment.push_str(deployment);
+        }
+        record.attempts = metadata.attempts.max(1);
+        self.is_cached = metadata
+            .extra
+            .get(CACHE)
+            .is_some_and(|state| state == "hit");
+    }
+
+    fn fail(&mut self, error: &Error) {
+        let record = &mut self.record;
+        if record.provider.is_empty() {
+            record
+                .provider
+                .push_str(error.provider().unwrap_or_default());
+            record.model.push_str(error.model().unwrap_or_default());
+        }
+        // Upstreams do not charge for the prompt of a call that failed before its output.
+        if self.streamed == 0 {
+            self.tokens = Some(Tokens::default());
+        }
+        self.settle(UsageOutcome::Failed);
+    }
+
+    /// The tokens of a reply of `bytes` whose upstream does not count them.
+    fn guess(&self, bytes: usize) -> Tokens {
+        let generates = self.estimate.completion > 0;
+        let output = if generates { bytes.div_ceil(4) } else { 0 };
+        Tokens {
+            counts: TokenCounts::new(self.estimate.prompt, u64::try_from(output).unwrap_or(0)),
+            is_estimated: true,
+            ..Tokens::default()
+        }
+    }
+
+    /// Writes the record, once, and returns the cost if it is known.
+    fn settle(&mut self, outcome: UsageOutcome) -> Option<Money> {
+        let reservation = self.reservation.take()?;
+        let tokens = self.tokens.unwrap_or_else(|| Tokens {
+            counts: TokenCounts::new(self.estimate.prompt, self.streamed),
+            is_estimated: true,
+            ..Tokens::default()
+        });
+        let counts = tokens.counts;
+        self.permits.settle(counts.total());
+        let mut record = std::mem::replace(
+            &mut self.record,
+            UsageRecord::new(String::new(), gateway_store::Timestamp::default()),
+        );
+        let cost = match counts.total() {
+            _ if self.is_cached => Some(Money::ZERO),
+            0 => Some(Money::ZERO),
+            // The client left before the router had chosen.
+            _ if record.deployment.is_empty() => self.prices.highest(&record.model_group, &counts),
+            _ => self.prices.cost(&record, &counts),
+        };
+        record.cost = cost.unwrap_or(Money::ZERO);
+        record.has_price = cost.is_some();
+        record.input_tokens = counts.prompt;
+        record.cached_tokens = counts.cached;
+        record.output_tokens = counts.completion;
+        record.reasoning_tokens = tokens.reasoning;
+        record.predict_ms = tokens.predict_ms;
+        record.is_estimated = tokens.is_estimated;
+        record.duration_ms = millis(self.started);
+        record.outcome = match outcome {
+            UsageOutcome::Complete if self.is_cached => UsageOutcome::Cached,
+            outcome => outcome,
+        };
+        reservation.settle(record);
+        cost
+    }
+}
+
+/// A client that left is charged for the prompt and for what was streamed to it.
+impl Drop for Open {
+    fn drop(&mut self) {
+        self.settle(UsageOutcome::Cancelled);
+    }
+}
+
+impl Bill {
+    /// Adds the cost and the state of the rate limits.
+    pub(crate) fn describe(&self, headers: &mut HeaderMap) {
+        let Some((cost, rates)) = &self.0 else { return };
+        if let Some(cost) = cost {
+            headers::insert(headers, COST, Some(&cost.to_string()));
+        }
+        rates.describe(headers);
+    }
+}
+
+fn millis(since: Instant) -> u64 {
+    u64::try_from(since.elapsed().as_millis()).unwrap_or(u64::MAX)
+}
+
+/// The fact of a reply's metadata that says whether it came from a cache.
+const CACHE: &str = "cache";
+
+const COST: HeaderName = HeaderName::from_static("x-litellm-response-cost");

@@ -1,0 +1,141 @@
+//! Budgets and rate limits refuse calls before they are sent.
+
+use std::sync::Arc;
+
+use serde_json::json;
+use tokio::sync::Semaphore;
+
+use super::{
+    MASTER, PIECE, REPLY, USAGE, chat, gateway, generate, operate, priced, priced_gateway, report,
+    status,
+};
+use crate::support::{Scripted, Step, text};
+
+#[tokio::test]
+async fn a_budget_refuses_the_call_that_could_exceed_it() {
+    let gateway = priced_gateway([Step::Json(REPLY)]).await;
+    operate(
+        &gateway,
+        "/team/new",
+        json!({ "team_id": "t", "max_budget": 0.5 }),
+    )
+    .await;
+    let user = json!({ "user_id": "u", "max_budget": 0.5, "auto_create_key": false });
+    operate(&gateway, "/user/new", user).await;
+    for owner in [
+        json!({ "max_budget": 0.5 }),
+        json!({ "team_id": "t" }),
+        json!({ "user_id": "u" }),
+    ] {
+        let key = generate(&gateway, owner.clone()).await;
+        let mut spent = 0;
+        let refused = loop {
+            let response = chat(&gateway, &key, json!({})).await;
+            if response.status() != 200 {
+                break response;
+            }
+            spent += 15;
+            assert!(spent <= 50, "{owner}: {spent} cents of 50");
+        };
+        assert_eq!(refused.headers()["x-should-retry"], "false");
+        let expected = (429, "budget_exceeded".to_owned());
+        assert_eq!(status(refused).await, expected, "{owner}");
+        assert!(spent >= 15, "{owner}");
+    }
+    // Without the budget, the key works again.
+    let key = generate(&gateway, json!({ "max_budget": 0.0 })).await;
+    assert_eq!(chat(&gateway, &key, json!({})).await.status(), 429);
+    operate(
+        &gateway,
+        "/key/update",
+        json!({ "key": key, "max_budget": null }),
+    )
+    .await;
+    assert_eq!(chat(&gateway, &key, json!({})).await.status(), 200);
+}
+
+#[tokio::test]
+async fn parallel_calls_reserve_their_budget_before_they_are_sent() {
+    let gate = Arc::new(Semaphore::new(0));
+    let provider = Scripted::new([Step::Until(gate.clone()), Step::Json(REPLY)]);
+    let gateway = gateway(vec![priced(provider.clone())]).await;
+    // Calls are estimated at 14 cents and cost 15, so that two fit.
+    let key = generate(&gateway, json!({ "max_budget": 0.4 })).await;
+    let calls = (0..5).map(|_| chat(&gateway, &key, json!({})));
+    let all = futures_util::future::join_all(calls);
+    let open = async {
+        provider.until_running(2).await;
+        gate.close();
+    };
+    let (responses, ()) = tokio::join!(all, open);
+    let sent = responses.iter().filter(|response| response.status() == 200);
+    assert_eq!(sent.count(), 2);
+    let keys = report(&gateway, MASTER, "/spend/keys").await;
+    assert_eq!(keys[0]["spend"], json!(0.3), "{keys}");
+}
+
+#[tokio::test]
+async fn rate_limits_refuse_with_the_time_to_wait() {
+    let gateway = priced_gateway([Step::Json(REPLY)]).await;
+    operate(
+        &gateway,
+        "/team/new",
+        json!({ "team_id": "t", "rpm_limit": 2 }),
+    )
+    .await;
+    for limits in [
+        json!({ "rpm_limit": 2, "tpm_limit": 1_000_000 }),
+        json!({ "team_id": "t" }),
+        json!({ "tpm_limit": 40 }),
+    ] {
+        let key = generate(&gateway, limits.clone()).await;
+        for remaining in ["1", "0"] {
+            let response = chat(&gateway, &key, json!({})).await;
+            assert_eq!(response.status(), 200, "{limits}");
+            if limits["tpm_limit"] != json!(40) {
+                let headers = response.headers();
+                assert_eq!(headers["x-ratelimit-limit-requests"], "2");
+                assert_eq!(headers["x-ratelimit-remaining-requests"], remaining);
+            }
+        }
+        let refused = chat(&gateway, &key, json!({})).await;
+        let wait: u64 = refused.headers()["retry-after"]
+            .to_str()
+            .unwrap()
+            .parse()
+            .unwrap();
+        assert!((1..=120).contains(&wait), "{wait}");
+        assert_eq!(
+            status(refused).await,
+            (429, "rate_limit_exceeded".to_owned()),
+            "{limits}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn calls_at_the_same_time_are_limited_and_return_their_place() {
+    let gate = Arc::new(Semaphore::new(0));
+    let provider = Scripted::new([
+        Step::Json(PIECE),
+        Step::Until(gate.clone()),
+        Step::Json(USAGE),
+    ]);
+    let gateway = gateway(vec![priced(provider.clone())]).await;
+    let key = generate(&gateway, json!({ "max_parallel_requests": 1 })).await;
+    let stream = json!({ "stream": true });
+    let first = chat(&gateway, &key, stream.clone()).await;
+    let refused = chat(&gateway, &key, stream.clone()).await;
+    assert_eq!(
+        status(refused).await,
+        (429, "rate_limit_exceeded".to_owned())
+    );
+    // Leaving returns the place as completing does.
+    drop(first);
+    provider.until_running(0).await;
+    let second = chat(&gateway, &key, stream.clone()).await;
+    assert_eq!(second.status(), 200);
+    gate.close();
+    text(second).await;
+    assert_eq!(chat(&gateway, &key, stream).await.status(), 200);
+}

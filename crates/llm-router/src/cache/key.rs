@@ -1,0 +1,110 @@
+use std::hash::{BuildHasher, Hash, Hasher, RandomState};
+
+use llm_provider::Call;
+
+/// Identifies a call: 128 bits of two hashes with random keys, so that no client can find two calls
+/// of the same key.
+pub(super) type Key = (u64, u64);
+
+#[derive(Debug, Default)]
+pub(super) struct Keys(RandomState, RandomState);
+
+/// What identifies a call besides its namespace.
+#[derive(Debug)]
+pub(crate) struct Scope<'a> {
+    pub(crate) group: &'a str,
+    /// What the `*` of the group's name matched.
+    pub(crate) matched: Option<&'a str>,
+    pub(crate) call: &'a Call,
+    pub(crate) is_streamed: bool,
+}
+
+impl Keys {
+    /// The key of a call; `None` if its parameters are ambiguous.
+    pub(super) fn key(&self, scope: &Scope<'_>, namespace: Option<&str>) -> Option<Key> {
+        let mut names = scope.call.body.keys();
+        names.retain(|name| !IGNORED.contains(&name.as_str()));
+        names.sort_unstable();
+        // Of two parameters of the same name, the upstream may use another one than the router.
+        if names.windows(2).any(|pair| pair[0] == pair[1]) || names.is_empty() {
+            return None;
+        }
+        let hash = |state: &RandomState| {
+            let mut hasher = state.build_hasher();
+            (scope.group, scope.matched, namespace, scope.is_streamed).hash(&mut hasher);
+            scope.call.endpoint.path().hash(&mut hasher);
+            scope.call.drop_params.hash(&mut hasher);
+            for name in &names {
+                (name, scope.call.body.get(name)).hash(&mut hasher);
+            }
+            hasher.finish()
+        };
+        Some((hash(&self.0), hash(&self.1)))
+    }
+}
+
+/// The parameters that do not change a reply. The group stands for the model.
+const IGNORED: &[&str] = &[
+    "metadata",
+    "model",
+    "prompt_cache_key",
+    "safety_identifier",
+    "user",
+];
+
+#[cfg(test)]
+mod tests {
+    use llm_provider::Document;
+    use llm_provider::endpoint::{Chat, Completions};
+
+    use super::*;
+
+    #[test]
+    fn calls_are_the_same_if_their_parameters_are() {
+        let keys = Keys::default();
+        let key = |body: &str, is_streamed, namespace| {
+            let call = Call::new(&Chat, Document::from_bytes(body.to_owned()));
+            let scope = Scope {
+                group: "group",
+                matched: None,
+                call: &call,
+                is_streamed,
+            };
+            keys.key(&scope, namespace)
+        };
+        let body = r#"{"model":"a","messages":["x"],"seed":1}"#;
+        let same = key(body, false, None);
+        assert!(same.is_some());
+        for body in [
+            r#"{"seed":1,"messages":["x"],"model":"alias"}"#,
+            r#"{"messages":["x"],"seed": 1,"user":"u","metadata":{"a":1}}"#,
+        ] {
+            assert_eq!(key(body, false, None), same, "{body}");
+        }
+        for body in [
+            r#"{"messages":["x"],"seed":2}"#,
+            r#"{"messages":["x"]}"#,
+            r#"{"messages":["x","y"],"seed":1}"#,
+            r#"{"messages":["x"],"seed":1,"top_k":1}"#,
+        ] {
+            assert_ne!(key(body, false, None), same, "{body}");
+        }
+        assert_ne!(key(body, true, None), same);
+        assert_ne!(key(body, false, Some("other")), same);
+        for ambiguous in [
+            r#"{"messages":["x"],"seed":1,"messages":["y"]}"#,
+            "[]",
+            "{}",
+        ] {
+            assert_eq!(key(ambiguous, false, None), None, "{ambiguous}");
+        }
+        let call = Call::new(&Completions, Document::from_bytes(body.to_owned()));
+        let scope = Scope {
+            group: "group",
+            matched: None,
+            call: &call,
+            is_streamed: false,
+        };
+        assert_ne!(keys.key(&scope, None), same);
+    }
+}

@@ -1,0 +1,11 @@
+//! `polyllm bench` against simulated upstreams.
+
+#![allow(clippy::panic, clippy::unwrap_used, reason = "helpers of tests")]
+
+mod failures;
+mod hub;
+mod measure;
+#[cfg(unix)]
+mod stop;
+mod support;
+mod theirs;

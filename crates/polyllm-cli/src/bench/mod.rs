@@ -38,14 +38,15 @@ pub(crate) async fn run(args: args::Bench) -> Result<ExitCode> {
     }
 }
 
-/// Whether the error is a usage error, which includes missing files and folders.
+/// Whether the error is a usage error, which includes missing files and folders. `NotAllowed` is not
+/// one: the leader named the file, not the command line of this worker.
 fn is_usage_error(error: &anyhow::Error) -> bool {
-    use llm_bench::Error::{NotAllowed, Read, Usage};
+    use llm_bench::Error::{Read, Usage};
 
     error.chain().any(|cause| {
         matches!(
             cause.downcast_ref(),
-            Some(Usage { .. } | Read { .. } | NotAllowed { .. })
+            Some(Usage { .. } | Read { .. })
         ) || cause
             .downcast_ref::<FolderError>()
             .is_some_and(|error| error.kind() == FolderErrorKind::NoExperiment)

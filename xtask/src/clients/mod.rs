@@ -29,7 +29,7 @@ counts. The servers' logs are in target/clients.
 
   --only NAME   only the scripts whose name contains NAME, such as `openai` or `.mjs`
   --full        the large clients in xtask/clients/full instead: agents, Codex, llmprobe (400 MB)
-  --release     use the release build, as CI does",
+  --release     use the release build",
     run,
 };
 

@@ -85,7 +85,11 @@ pub(crate) fn request_id(headers: &HeaderMap) -> HeaderValue {
 
 /// A random id with this prefix.
 pub(crate) fn random_id(prefix: &str) -> String {
-    format!("{prefix}{:032x}", fastrand::u128(..))
+    format!(
+        "{prefix}{:016x}{:016x}",
+        fastrand::u64(..),
+        fastrand::u64(..)
+    )
 }
 
 fn is_valid_id(id: &HeaderValue) -> bool {

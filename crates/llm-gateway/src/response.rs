@@ -14,18 +14,14 @@ pub type ResponseBody = Either<Full<Bytes>, UnsyncBoxBody<Bytes, Infallible>>;
 
 /// A response in JSON.
 pub(crate) fn json(text: impl Into<Bytes>) -> Response<ResponseBody> {
-    let mut response = Response::new(Either::Left(Full::new(text.into())));
     let json = HeaderValue::from_static("application/json");
-    response.headers_mut().insert(CONTENT_TYPE, json);
-    response
+    response(json, Either::Left(Full::new(text.into())))
 }
 
 /// A response of another content type.
 pub(crate) fn text(content_type: &'static str, text: String) -> Response<ResponseBody> {
-    let mut response = Response::new(Either::Left(Full::new(text.into())));
     let content_type = HeaderValue::from_static(content_type);
-    response.headers_mut().insert(CONTENT_TYPE, content_type);
-    response
+    response(content_type, Either::Left(Full::new(text.into())))
 }
 
 /// A response with a value in JSON.
@@ -39,8 +35,17 @@ pub(crate) fn events<B>(frames: B) -> Response<ResponseBody>
 where
     B: http_body::Body<Data = Bytes, Error = Infallible> + Send + 'static,
 {
-    let mut response = Response::new(Either::Right(frames.boxed_unsync()));
     let events = HeaderValue::from_static("text/event-stream");
-    response.headers_mut().insert(CONTENT_TYPE, events);
+    response(events, Either::Right(frames.boxed_unsync()))
+}
+
+fn response(content_type: HeaderValue, body: ResponseBody) -> Response<ResponseBody> {
+    let mut response = Response::new(body);
+    let headers = response.headers_mut();
+    headers.reserve(USUAL_HEADERS);
+    headers.insert(CONTENT_TYPE, content_type);
     response
 }
+
+/// The number of headers that a response usually gets.
+const USUAL_HEADERS: usize = 12;

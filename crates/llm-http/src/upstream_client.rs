@@ -105,6 +105,7 @@ impl UpstreamClient {
         *request.method_mut() = method;
         *request.uri_mut() = self.connection.base().join(path)?;
         let headers = request.headers_mut();
+        headers.reserve(USUAL_HEADERS);
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
         headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
         Ok(request)
@@ -265,3 +266,6 @@ fn named(error: Error, provider: &'static str, model: Option<&str>) -> Error {
         None => error,
     }
 }
+
+/// The number of headers that a request usually gets.
+const USUAL_HEADERS: usize = 8;

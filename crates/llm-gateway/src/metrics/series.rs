@@ -3,7 +3,6 @@
 //! The format is [version 0.0.4](https://prometheus.io/docs/instrumenting/exposition_formats/). The
 //! crates that write it would add ten crates to the build.
 
-use std::collections::BTreeMap;
 use std::fmt::{self, Write};
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::Relaxed;
@@ -15,7 +14,8 @@ pub(super) struct Family<S> {
     name: &'static str,
     help: &'static str,
     labels: &'static [&'static str],
-    series: RwLock<BTreeMap<Vec<String>, Arc<S>>>,
+    /// Sorted by the values, so that finding one does not need owned strings.
+    series: RwLock<Vec<(Vec<String>, Arc<S>)>>,
 }
 
 /// The values of one series.
@@ -43,14 +43,25 @@ impl<S: Series> Family<S> {
 
     /// The series with these values of the labels.
     pub(super) fn of(&self, values: &[&str]) -> Arc<S> {
+        let position = |series: &[(Vec<String>, Arc<S>)]| {
+            series.binary_search_by(|(known, _)| {
+                let known = known.iter().map(String::as_str);
+                known.cmp(values.iter().copied())
+            })
+        };
         let series = self.series.read().unwrap_or_else(PoisonError::into_inner);
-        let values: Vec<String> = values.iter().map(|value| (*value).to_owned()).collect();
-        if let Some(found) = series.get(&values) {
-            return Arc::clone(found);
+        if let Ok(at) = position(&series) {
+            return Arc::clone(&series[at].1);
         }
         drop(series);
         let mut series = self.series.write().unwrap_or_else(PoisonError::into_inner);
-        Arc::clone(series.entry(values).or_default())
+        // Another thread may have added it meanwhile.
+        let at = position(&series).unwrap_or_else(|at| {
+            let values = values.iter().map(|value| (*value).to_owned());
+            series.insert(at, (values.collect(), Arc::default()));
+            at
+        });
+        Arc::clone(&series[at].1)
     }
 
     /// Removes all series.

@@ -1,5 +1,6 @@
 //! `POST` to an endpoint, from the request's body to the response; the same for all endpoints.
 
+use std::pin::pin;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -88,7 +89,9 @@ async fn whole(
 ) -> Result<Response<ResponseBody>, ApiError> {
     let (endpoint, model) = (call.endpoint, call.model());
     let running = spend::admit(shared, client, &call).await?;
-    let (mut reply, bill) = running.send(shared.router.send_with(call, route)).await?;
+    // Pinned here: moving a future of this size costs more than polling it.
+    let reply = pin!(shared.router.send_with(call, route));
+    let (mut reply, bill) = running.send(reply).await?;
     reply.body.require_object().map_err(|_| unreadable())?;
     if endpoint.names_model() || reply.body.has("model") {
         // Clients expect the model name of their request.

@@ -43,7 +43,7 @@ impl<'a> Edit<'a> {
 
     /// Like [`set`](Self::set), with a value that already is JSON text. The text is not checked.
     pub fn set_raw(mut self, key: &str, value: &str) -> Self {
-        if self.change(key, &Change::Replace(value.to_owned())) {
+        if self.change(key, || Change::Replace(value.to_owned())) {
             return self;
         }
         match self.added.iter_mut().find(|(added, _)| added == key) {
@@ -64,7 +64,7 @@ impl<'a> Edit<'a> {
 
     /// Removes a member, if it exists.
     pub fn remove(mut self, key: &str) -> Self {
-        self.change(key, &Change::Remove);
+        self.change(key, || Change::Remove);
         self.added.retain(|(added, _)| added != key);
         self
     }
@@ -77,7 +77,11 @@ impl<'a> Edit<'a> {
             Piece::Kept(range) => &json[range.clone()],
             Piece::New(text) => text.as_bytes(),
         });
-        texts.collect::<Vec<_>>().concat()
+        let mut copy = Vec::with_capacity(texts.clone().map(<[u8]>::len).sum());
+        for text in texts {
+            copy.extend_from_slice(text);
+        }
+        copy
     }
 
     /// The copy as pieces: ranges of the original text, and new text. A sender that writes several
@@ -98,7 +102,7 @@ impl<'a> Edit<'a> {
             close,
             len,
         } = &*self.object.index;
-        let mut pieces = Pieces::default();
+        let mut pieces = Pieces(Vec::with_capacity(2 * members.len().min(8)));
         let mut end = members.first().map_or(*close, |first| first.start);
         pieces.keep(0..end);
         let mut is_first = true;
@@ -113,29 +117,29 @@ impl<'a> Edit<'a> {
             }
             pieces.keep(member.start..member.value_start);
             match change {
-                Change::Replace(value) => pieces.put(&value),
+                Change::Replace(value) => pieces.put(value),
                 _ => pieces.keep(member.value_start..member.end),
             }
         }
-        for (key, value) in &self.added {
-            if !std::mem::take(&mut is_first) {
-                pieces.put(",");
-            }
-            pieces.put(&text(key));
-            pieces.put(":");
-            pieces.put(value);
+        for (key, value) in self.added {
+            let separator = if std::mem::take(&mut is_first) {
+                ""
+            } else {
+                ","
+            };
+            pieces.put(format!("{separator}{}:{value}", text(&key)));
         }
         pieces.keep(end..*len);
         pieces.0
     }
 
     /// Applies a change to each member with this key that is not removed; false if there is none.
-    fn change(&mut self, key: &str, change: &Change) -> bool {
+    fn change(&mut self, key: &str, change: impl Fn() -> Change) -> bool {
         let mut found = false;
         let members = self.object.index.members.iter();
         for (member, slot) in members.zip(&mut self.changes) {
-            if self.object.key(member) == key.as_bytes() && !matches!(slot, Change::Remove) {
-                *slot = change.clone();
+            if self.object.has_key(member, key) && !matches!(slot, Change::Remove) {
+                *slot = change();
                 found = true;
             }
         }
@@ -145,7 +149,7 @@ impl<'a> Edit<'a> {
     fn has(&self, key: &str) -> bool {
         let kept = |change: &Change| !matches!(change, Change::Remove);
         let mut members = self.object.index.members.iter().zip(&self.changes);
-        members.any(|(member, change)| self.object.key(member) == key.as_bytes() && kept(change))
+        members.any(|(member, change)| self.object.has_key(member, key) && kept(change))
             || self.added.iter().any(|(added, _)| added == key)
     }
 }
@@ -169,7 +173,6 @@ pub enum Piece {
 }
 
 /// The pieces so far; adjacent pieces are merged if possible.
-#[derive(Default)]
 struct Pieces(Vec<Piece>);
 
 impl Pieces {
@@ -181,10 +184,10 @@ impl Pieces {
         }
     }
 
-    fn put(&mut self, text: &str) {
+    fn put(&mut self, text: String) {
         match self.0.last_mut() {
-            Some(Piece::New(last)) => last.push_str(text),
-            _ => self.0.push(Piece::New(text.to_owned())),
+            Some(Piece::New(last)) => last.push_str(&text),
+            _ => self.0.push(Piece::New(text)),
         }
     }
 }

@@ -182,6 +182,18 @@ impl<'a> RawObject<'a> {
         }
     }
 
+    /// Whether the member has this key. Most keys differ in their length, which is compared first.
+    pub(super) fn has_key(&self, member: &Member, key: &str) -> bool {
+        match &member.unescaped_key {
+            Some(unescaped) => **unescaped == *key,
+            None => {
+                let start = member.start + 1;
+                member.key_end - start == key.len()
+                    && self.json[start..member.key_end] == *key.as_bytes()
+            }
+        }
+    }
+
     fn owned(json: &'a [u8], index: RawIndex) -> Self {
         let index = Cow::Owned(index);
         Self { json, index }
@@ -189,6 +201,6 @@ impl<'a> RawObject<'a> {
 
     fn member(&self, key: &str) -> Option<&Member> {
         let mut members = self.index.members.iter().rev();
-        members.find(|member| self.key(member) == key.as_bytes())
+        members.find(|member| self.has_key(member, key))
     }
 }

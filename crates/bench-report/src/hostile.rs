@@ -144,10 +144,7 @@ fn no_value_in_a_folder_causes_a_panic() {
             }
         }
     }
-    assert!(
-        read > 70 && refused > 70,
-        "{read} read, {refused} refused"
-    );
+    assert!(read > 70 && refused > 70, "{read} read, {refused} refused");
 }
 
 #[test]

@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use llm_bench::Error;
 
-use crate::bench::args::{Api, Bench, Load, Measurement, SearchKind};
+use crate::bench::args::{Api, Bench, Load, Measurement};
+use crate::bench::option_values::SearchKind;
 
 /// Checks each number. Rates, scenarios, prefixes and traces have their own limits, which are
 /// checked where they are used.

@@ -7,6 +7,7 @@ mod compare;
 mod distributed;
 mod features;
 mod limits;
+mod option_values;
 pub(crate) mod permissions;
 mod plan;
 mod plot;

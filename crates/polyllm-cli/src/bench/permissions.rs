@@ -7,7 +7,7 @@ use anyhow::{Result, bail};
 use clap::ValueEnum;
 use llm_bench::{Access, Backend, ServerTarget};
 
-use crate::bench::args::BackendName;
+use crate::bench::option_values::BackendName;
 
 /// The permitted addresses and files.
 #[derive(Clone, Debug)]

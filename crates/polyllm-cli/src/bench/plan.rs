@@ -6,8 +6,9 @@ use llm_provider::text::excerpt;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::bench::args::{Api, Bench, Distributed, Load, Measurement, Output, Prompts, TimeUnit};
+use crate::bench::args::{Api, Bench, Distributed, Load, Measurement, Output, Prompts};
 use crate::bench::limits;
+use crate::bench::option_values::TimeUnit;
 use crate::bench::theirs::Theirs;
 
 /// The options of `polyllm bench` that a leader decides. Others, such as keys and output folders,
@@ -29,7 +30,7 @@ impl Plan {
     pub(crate) fn of(args: &Bench) -> Result<Self> {
         limits::check(args)?;
         for text in &args.prompts.traffic_scenario {
-            crate::bench::args::scenarios(text)?;
+            crate::bench::option_values::scenarios(text)?;
         }
         let mut api = args.api.clone();
         let backend = Backend::from(api.api_backend);

@@ -8,7 +8,7 @@ use llm_bench::summary::{Metric, RunSummary};
 use llm_bench::{Observer, Outcome, RequestRecord, RunProgress, RunSpec, Side};
 use serde_json::json;
 
-use crate::bench::args::TimeUnit;
+use crate::bench::option_values::TimeUnit;
 use crate::bench::setup::Point;
 use crate::output::{can_redraw, print, print_message, redraw};
 

@@ -13,9 +13,10 @@ use llm_bench::{
 };
 
 use crate::bench::INTERRUPTED;
-use crate::bench::args::{Bench, SearchKind, TimeUnit};
+use crate::bench::args::Bench;
 use crate::bench::calibrate::Calibrator;
 use crate::bench::distributed::Membership;
+use crate::bench::option_values::{SearchKind, TimeUnit};
 use crate::bench::permissions::Permissions;
 use crate::bench::progress::{ProgressView, Style};
 use crate::bench::report;

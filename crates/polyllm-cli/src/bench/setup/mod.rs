@@ -1,21 +1,24 @@
 //! Builds an experiment from options. All errors are reported before anything is sent.
 
-use std::env;
+mod experiment;
+mod load;
+mod target;
+
 use std::path::Path;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use anyhow::{Context, Result};
 use llm_bench::summary::Objectives;
 use llm_bench::{
-    Access, Backend, CommandLine, Dataset, DatasetConfig, Experiment, IterationType, Load,
-    LoadSpec, Machine, Prefix, RateProfile, RunLimits, RunSettings, RunSpec, ServerLabels,
-    ServerTarget, Task, Tokenizer, TokenizerLookup, Trace, TrafficScenario, Workload,
+    Access, Backend, Dataset, DatasetConfig, Experiment, Load, LoadSpec, Prefix, RunLimits,
+    RunSettings, RunSpec, Task, Tokenizer, TokenizerLookup, Trace, TrafficScenario, Workload,
 };
-use polyllm::{ApiKey, openai, replicate, together};
 
-use crate::bench::args::{
-    self, Api, Bench, IterationName, Load as LoadArgs, Prompts, Rate, SearchKind,
-};
+use self::experiment::experiment;
+use self::load::{batch_sizes, loads, rate};
+use self::target::{against, key, target};
+use crate::bench::args::{Bench, Load as LoadArgs, Prompts};
+use crate::bench::option_values::{self, Rate, SearchKind};
 use crate::bench::permissions::Permissions;
 use crate::bench::{features, limits};
 use crate::output::{Colour, note};
@@ -217,71 +220,6 @@ impl Setup {
     }
 }
 
-fn key(given: Option<&ApiKey>, backend: Backend) -> Option<ApiKey> {
-    let (variables, _) = declared_variables(backend);
-    let given = given.filter(|key| !key.is_empty()).cloned();
-    given.or_else(|| ApiKey::from_env(variables))
-}
-
-/// The environment variables of the key and of the address, as the provider declares them.
-fn declared_variables(backend: Backend) -> (&'static [&'static str], &'static [&'static str]) {
-    match backend {
-        Backend::Together => (together::API_KEY_VARIABLES, together::API_BASE_VARIABLES),
-        Backend::Replicate => (replicate::API_KEY_VARIABLES, replicate::API_BASE_VARIABLES),
-        _ => (openai::API_KEY_VARIABLES, openai::API_BASE_VARIABLES),
-    }
-}
-
-fn target(
-    backend: Backend,
-    base: Option<&str>,
-    key: Option<&ApiKey>,
-    allowed: &Permissions,
-) -> Result<ServerTarget> {
-    let (_, variables) = declared_variables(backend);
-    let from_env = variables.iter().find_map(|name| env::var(name).ok());
-    let base = base
-        .map(str::to_owned)
-        .or_else(|| from_env.filter(|base| !base.is_empty()));
-    let base = base.or_else(|| backend.default_base().map(str::to_owned));
-    let base = base.ok_or_else(|| llm_bench::Error::Usage {
-        option: "--api-backend",
-        value: backend.name().to_owned(),
-        reason: "needs --api-base".to_owned(),
-    })?;
-    allowed.check(&ServerTarget::new(backend, &base, None)?)?;
-    let authorization = key.map(ApiKey::bearer).transpose()?;
-    Ok(ServerTarget::new(backend, &base, authorization)?)
-}
-
-fn against(
-    api: &Api,
-    backend: Backend,
-    key_of_subject: Option<&ApiKey>,
-    allowed: &Permissions,
-) -> Result<Option<ServerTarget>> {
-    let Some(base) = &api.against else {
-        return Ok(None);
-    };
-    let other = api.against_backend.map_or(backend, Backend::from);
-    if (other == Backend::Replicate) != (backend == Backend::Replicate) {
-        return Err(llm_bench::Error::Usage {
-            option: "--against-backend",
-            value: other.name().to_owned(),
-            reason: "Replicate can only be compared with Replicate".to_owned(),
-        }
-        .into());
-    }
-    let key = match &api.against_api_key {
-        Some(key) => Some(key.0.clone()),
-        None if other == backend => key_of_subject.cloned(),
-        None => key(None, other),
-    };
-    target(other, Some(base), key.as_ref(), allowed)
-        .context("--against")
-        .map(Some)
-}
-
 /// The tokenizer of a path or a model; a warning if it cannot be found.
 async fn tokenizer(path: &Path, access: &Access) -> Result<Option<Tokenizer>> {
     match TokenizerLookup::of(path, access).await? {
@@ -317,7 +255,7 @@ pub(crate) fn scenarios(args: &Prompts, task: Task) -> Result<Vec<TrafficScenari
     let dataset = args.dataset_config.is_some() || args.dataset_path.is_some();
     let mut given = Vec::new();
     for text in &args.traffic_scenario {
-        given.extend(args::scenarios(text)?);
+        given.extend(option_values::scenarios(text)?);
     }
     Ok(match (given.is_empty(), dataset) {
         (false, _) => given,
@@ -326,177 +264,6 @@ pub(crate) fn scenarios(args: &Prompts, task: Task) -> Result<Vec<TrafficScenari
     })
 }
 
-fn batch_sizes(args: &LoadArgs, task: Task) -> Vec<u32> {
-    if !task.has_batches() {
-        if !args.batch_size.is_empty() {
-            let text = format!("--batch-size has no effect on {task}");
-            note("note", Colour::Yellow, text);
-        }
-        return vec![1];
-    }
-    if args.batch_size.is_empty() {
-        vec![1, 2, 4, 8, 24, 48, 96]
-    } else {
-        args.batch_size.clone()
-    }
-}
-
-fn loads(args: &LoadArgs, task: Task) -> Result<Vec<LoadSpec>> {
-    if let Some(kind) = args.find_max_load {
-        // The search starts here and chooses the others.
-        let first = match kind {
-            SearchKind::Concurrency => LoadSpec::Concurrency(1),
-            SearchKind::Rate => rate(args, Rate { from: 1.0, to: 1.0 })?,
-        };
-        return Ok(vec![first]);
-    }
-    if args.trace.is_some() {
-        return Ok(vec![LoadSpec::Concurrency(1)]);
-    }
-    if !args.request_rate.is_empty() {
-        return args
-            .request_rate
-            .iter()
-            .map(|given| rate(args, *given))
-            .collect();
-    }
-    let slots = match (args.num_concurrency.as_slice(), task.has_batches()) {
-        ([], true) => &[1][..],
-        ([], false) => &[1, 2, 4, 8, 16, 32, 64, 128, 256],
-        (given, _) => given,
-    };
-    Ok(slots.iter().copied().map(LoadSpec::Concurrency).collect())
-}
-
-/// A rising rate rises over the ramp, else over the whole run. A constant rate rises from zero over
-/// the ramp.
-fn rate(args: &LoadArgs, Rate { from, to }: Rate) -> Result<LoadSpec> {
-    let whole = args.max_time_per_run.unwrap_or(DEFAULT_TIME);
-    let profile = match args.ramp_up {
-        Some(ramp) if from == to => RateProfile::ramp(0.0, to, ramp.as_secs_f64())?,
-        ramp => RateProfile::ramp(from, to, ramp.unwrap_or(whole).as_secs_f64())?,
-    };
-    Ok(LoadSpec::Rate {
-        per_second: to,
-        profile,
-        arrivals: args.arrivals,
-        max_concurrency: args.max_concurrency,
-    })
-}
-
-fn experiment(
-    args: &Bench,
-    settings: &RunSettings,
-    task: Task,
-    scenarios: Vec<TrafficScenario>,
-    dataset: Option<String>,
-    key: Option<&ApiKey>,
-) -> Experiment {
-    let now = SystemTime::now();
-    let since = now
-        .duration_since(SystemTime::UNIX_EPOCH)
-        .unwrap_or_default();
-    let api = &args.api;
-    let mut labels = ServerLabels::default();
-    labels.engine.clone_from(&api.server_engine);
-    labels.version.clone_from(&api.server_version);
-    labels.gpu_type.clone_from(&api.server_gpu_type);
-    labels.gpu_count = api.server_gpu_count;
-    let backend = api.api_backend.name();
-    let model = api.api_model_name.clone().unwrap_or_default();
-    let mut machine = Machine::default();
-    env::consts::OS.clone_into(&mut machine.os);
-    env::consts::ARCH.clone_into(&mut machine.arch);
-    machine.cpus = std::thread::available_parallelism().map_or(1, |cpus| cpus.get() as u32);
-    let words: Vec<String> = env::args().collect();
-    let secrets = [key, api.against_api_key.as_ref().map(|key| &key.0)];
-    let secrets = secrets.into_iter().flatten().map(ApiKey::expose);
-    let headers = api.header.iter().map(|header| header.value.as_str());
-    let secrets: Vec<&str> = secrets.chain(headers).collect();
-
-    let mut experiment = Experiment::default();
-    experiment.name = args
-        .output
-        .experiment_folder_name
-        .clone()
-        .unwrap_or_else(|| {
-            let engine = labels.engine.as_deref();
-            let parts = [
-                Some(backend),
-                engine,
-                labels.version.as_deref(),
-                Some(task.name()),
-                Some(&model),
-            ];
-            let mut parts: Vec<_> = parts.into_iter().flatten().map(file_name).collect();
-            parts.push(timestamp(now));
-            parts.join("_")
-        });
-    experiment.command = CommandLine::redacted(words.iter().map(String::as_str), secrets);
-    experiment.version = env!("CARGO_PKG_VERSION").to_owned();
-    experiment.started_at_ms = u64::try_from(since.as_millis()).unwrap_or(u64::MAX);
-    experiment.backend = backend.to_owned();
-    experiment.api_base = settings.target.to_string();
-    experiment.against = settings.against.as_ref().map(ToString::to_string);
-    experiment.model_label = api.model_label.clone().unwrap_or_else(|| {
-        let last = model.rsplit('/').next();
-        last.unwrap_or_default().to_owned()
-    });
-    experiment.model = model;
-    let tokenizer = args.prompts.model_tokenizer.as_ref();
-    experiment.tokenizer = tokenizer.map(|path| path.display().to_string());
-    experiment.task = task;
-    experiment.scenarios = scenarios.iter().map(ToString::to_string).collect();
-    experiment.iteration_type = match args.load.iteration_type {
-        Some(IterationName::BatchSize) => IterationType::BatchSize,
-        Some(IterationName::NumConcurrency) => IterationType::NumConcurrency,
-        None if task.has_batches() => IterationType::BatchSize,
-        None => IterationType::NumConcurrency,
-    };
-    experiment.additional_request_params =
-        api.additional_request_params.clone().unwrap_or_default();
-    experiment.server = labels;
-    experiment.limits = RunLimits::default();
-    let time = args.load.max_time_per_run.unwrap_or(DEFAULT_TIME);
-    experiment.limits.max_seconds = time.as_secs_f64();
-    experiment.limits.max_requests = args.load.max_requests_per_run.unwrap_or(DEFAULT_REQUESTS);
-    experiment.limits.max_cost = args.load.max_cost;
-    experiment.dataset = dataset;
-    (experiment.warmup_ratio, experiment.cooldown_ratio) = settings.warmup_cooldown;
-    experiment.seed = args.prompts.seed;
-    experiment.goodput.clone_from(&args.load.goodput);
-    experiment.price_per_million = args.load.price;
-    experiment.new_connections = settings.new_connections;
-    experiment.machine = machine;
-    experiment
-}
-
-/// A text as part of a folder's name.
-fn file_name(text: &str) -> String {
-    let keep = |c: char| c.is_ascii_alphanumeric() || "-.".contains(c);
-    text.chars()
-        .map(|c| if keep(c) { c } else { '-' })
-        .collect()
-}
-
-/// `20261121_094500`, in UTC.
-fn timestamp(time: SystemTime) -> String {
-    let text = humantime::format_rfc3339_seconds(time).to_string();
-    let digits: String = text.chars().filter(char::is_ascii_digit).collect();
-    format!("{}_{}", &digits[..8], &digits[8..])
-}
-
 const DEFAULT_REQUESTS: u64 = 100;
 
 const DEFAULT_TIME: Duration = Duration::from_secs(600);
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn folder_names_are_portable() {
-        assert_eq!(file_name("meta-llama/Llama-2:v1"), "meta-llama-Llama-2-v1");
-        assert_eq!(timestamp(SystemTime::UNIX_EPOCH), "19700101_000000");
-    }
-}

@@ -1,0 +1,78 @@
+//! The measured servers: their addresses and keys.
+
+use std::env;
+
+use anyhow::{Context, Result};
+use llm_bench::{Backend, ServerTarget};
+use polyllm::{ApiKey, openai, replicate, together};
+
+use crate::bench::args::Api;
+use crate::bench::permissions::Permissions;
+
+/// The server at `base`, at the address in the environment, or at the provider's own address.
+pub(super) fn target(
+    backend: Backend,
+    base: Option<&str>,
+    key: Option<&ApiKey>,
+    allowed: &Permissions,
+) -> Result<ServerTarget> {
+    let (_, variables) = declared_variables(backend);
+    let from_env = variables.iter().find_map(|name| env::var(name).ok());
+    let base = base
+        .map(str::to_owned)
+        .or_else(|| from_env.filter(|base| !base.is_empty()));
+    let base = base.or_else(|| backend.default_base().map(str::to_owned));
+    let base = base.ok_or_else(|| llm_bench::Error::Usage {
+        option: "--api-backend",
+        value: backend.name().to_owned(),
+        reason: "needs --api-base".to_owned(),
+    })?;
+    allowed.check(&ServerTarget::new(backend, &base, None)?)?;
+    let authorization = key.map(ApiKey::bearer).transpose()?;
+    Ok(ServerTarget::new(backend, &base, authorization)?)
+}
+
+/// The server of `--against`.
+pub(super) fn against(
+    api: &Api,
+    backend: Backend,
+    key_of_subject: Option<&ApiKey>,
+    allowed: &Permissions,
+) -> Result<Option<ServerTarget>> {
+    let Some(base) = &api.against else {
+        return Ok(None);
+    };
+    let other = api.against_backend.map_or(backend, Backend::from);
+    if (other == Backend::Replicate) != (backend == Backend::Replicate) {
+        return Err(llm_bench::Error::Usage {
+            option: "--against-backend",
+            value: other.name().to_owned(),
+            reason: "Replicate can only be compared with Replicate".to_owned(),
+        }
+        .into());
+    }
+    let key = match &api.against_api_key {
+        Some(key) => Some(key.0.clone()),
+        None if other == backend => key_of_subject.cloned(),
+        None => key(None, other),
+    };
+    target(other, Some(base), key.as_ref(), allowed)
+        .context("--against")
+        .map(Some)
+}
+
+/// The key of the command line, or that of the environment.
+pub(super) fn key(given: Option<&ApiKey>, backend: Backend) -> Option<ApiKey> {
+    let (variables, _) = declared_variables(backend);
+    let given = given.filter(|key| !key.is_empty()).cloned();
+    given.or_else(|| ApiKey::from_env(variables))
+}
+
+/// The environment variables of the key and of the address, as the provider declares them.
+fn declared_variables(backend: Backend) -> (&'static [&'static str], &'static [&'static str]) {
+    match backend {
+        Backend::Together => (together::API_KEY_VARIABLES, together::API_BASE_VARIABLES),
+        Backend::Replicate => (replicate::API_KEY_VARIABLES, replicate::API_BASE_VARIABLES),
+        _ => (openai::API_KEY_VARIABLES, openai::API_BASE_VARIABLES),
+    }
+}

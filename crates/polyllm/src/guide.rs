@@ -1,4 +1,8 @@
-//! Guides: migration from LiteLLM, production, measuring, and the security model.
+//! Guides: migration from LiteLLM, production, measuring, the security model, and a comparison with
+//! other projects.
+
+#[doc = include_str!("../docs/comparison.md")]
+pub mod comparison {}
 
 #[doc = include_str!("../docs/measuring.md")]
 pub mod measuring {}

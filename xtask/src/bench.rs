@@ -30,7 +30,7 @@ xtask/src/bench/limits.rs.
                      latencies, errors and cached tokens: crates/llm-router/examples/strategies.rs
 
   --json             print a line of JSON per count
-  --polyllm FILE     gateway: use this binary instead of a new release build
+  --polyllm FILE     gateway: use this binary instead of a new build (profile dist)
   --against FILE     gateway: also measure another binary, such as that of an earlier commit",
     run,
 };
@@ -77,7 +77,7 @@ struct Options {
     json: bool,
 }
 
-/// Counts the instructions of new release builds; fails if one is above its limit.
+/// Counts the instructions of new builds; fails if one is above its limit.
 pub(crate) fn check() -> Result<()> {
     for leaf in &leaf::ALL {
         leaf.run(false)?;

@@ -87,7 +87,11 @@ const LONG: &[Step] = &[
         scaffold,
     ),
     ("fixtures", "cargo xtask fixtures --check", fixtures),
-    ("binary", "cargo build --release, with all parts", binary),
+    (
+        "binary",
+        "the binary that is released, with all parts",
+        binary,
+    ),
     (
         "instructions",
         "cargo xtask bench: every subject",
@@ -360,7 +364,7 @@ fn fixtures() -> Result<Done> {
 }
 
 fn binary() -> Result<Done> {
-    call("cargo build --release --features full")
+    call("cargo build --profile dist --features full")
 }
 
 fn clients() -> Result<Done> {

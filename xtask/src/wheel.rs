@@ -102,7 +102,7 @@ fn build(python: &Path, folder: &Path, release: bool) -> Result<PathBuf> {
         .arg("--interpreter")
         .arg(python);
     if release {
-        maturin.arg("--release");
+        maturin.args(["--profile", "dist"]);
     }
     tool::run(maturin.current_dir(tool::root()))?;
     let mut found = fs::read_dir(&wheels)?.filter_map(|entry| Some(entry.ok()?.path()));

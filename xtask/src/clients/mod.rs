@@ -29,7 +29,7 @@ counts. The servers' logs are in target/clients.
 
   --only NAME   only the scripts whose name contains NAME, such as `openai` or `.mjs`
   --full        the large clients in xtask/clients/full instead: agents, Codex, llmprobe (400 MB)
-  --release     use the release build",
+  --release     use the binary that is released (profile dist)",
     run,
 };
 
@@ -135,17 +135,18 @@ fn node_folder(folder: &Path, sources: &Path, shared: &Path) -> Result<PathBuf> 
     Ok(node)
 }
 
-/// Builds polyllm with all optional parts, and returns the path of the binary.
+/// Builds polyllm with all optional parts, as it is released or for debugging, and returns the path of
+/// the binary.
 pub(crate) fn polyllm(release: bool) -> Result<PathBuf> {
-    let (flag, profile) = if release {
-        ("--release", "release")
+    let (profile, folder) = if release {
+        ("dist", "dist")
     } else {
-        ("", "debug")
+        ("dev", "debug")
     };
     tool::run(&mut tool::command(&format!(
-        "cargo build --quiet -p polyllm-cli --features full {flag}"
+        "cargo build --quiet -p polyllm-cli --features full --profile {profile}"
     )))?;
-    Ok(tool::target()?.join(profile).join("polyllm"))
+    Ok(tool::target()?.join(folder).join("polyllm"))
 }
 
 /// A command without the keys, addresses and proxies in the environment of this process.

@@ -49,8 +49,9 @@ pub(crate) fn check() -> Result<Outcome> {
 }
 
 /// Not all ignored tests of the workspace: others are ignored for other reasons.
-const LINES: [&str; 3] = [
+const LINES: [&str; 4] = [
     "cargo test -p gateway-store --features postgres -- --ignored",
+    "cargo test -p llm-gateway --features postgres --test it stored -- --ignored",
     "cargo test -p llm-bench --all-features --lib coordinator -- --ignored",
     "cargo test -p polyllm-cli --features full --test bench_workers -- --ignored",
 ];

@@ -8,6 +8,7 @@ mod id;
 mod keys;
 mod ledger;
 mod money;
+mod responses;
 mod sql;
 mod store;
 mod time;
@@ -24,6 +25,7 @@ pub use self::ledger::{
     UsageFilter, UsageOutcome, UsageRecord, write_csv,
 };
 pub use self::money::Money;
+pub use self::responses::{ResponseOptions, ResponseState, Responses, StoredResponse};
 pub use self::store::{Health, Store, StoreOptions};
 pub use self::time::{Clock, Period, Timestamp};
 pub use self::url::DatabaseUrl;

@@ -4,6 +4,7 @@ use tokio::sync::watch;
 
 use crate::keys::{Keys, Owners};
 use crate::ledger::Reports;
+use crate::responses::{ResponseOptions, Responses};
 use crate::sql::{Database, migrate};
 use crate::{Clock, DatabaseUrl, Result};
 
@@ -108,6 +109,11 @@ impl Store {
     /// Reports on the usage that a [`Ledger`](crate::Ledger) recorded.
     pub fn reports(&self) -> Reports {
         Reports::new(self)
+    }
+
+    /// The responses that are kept for later requests. It starts a task that deletes expired ones.
+    pub fn responses(&self, options: ResponseOptions) -> Responses {
+        Responses::new(self, options)
     }
 
     /// Whether the database answers, as of its last read and its last write. Each change is also logged

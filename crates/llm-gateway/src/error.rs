@@ -13,6 +13,7 @@ use llm_types::ErrorResponse;
 use crate::api::Api;
 use crate::headers;
 use crate::response::{self, ResponseBody};
+use crate::spend::Rates;
 
 /// An error response.
 #[derive(Debug)]
@@ -31,12 +32,20 @@ struct Inner {
     /// Whether the client should not retry, even if the status suggests it.
     is_final: bool,
     provider: Option<String>,
+    rates: Option<Rates>,
 }
 
 impl ApiError {
     /// An invalid request.
     pub(crate) fn invalid(message: impl Into<Cow<'static, str>>) -> Self {
         Self::new(StatusCode::BAD_REQUEST, "invalid_request_error", message)
+    }
+
+    /// A fault of the gateway; the log has the reason.
+    pub(crate) fn internal() -> Self {
+        let status = StatusCode::INTERNAL_SERVER_ERROR;
+        let message = "internal error; see the gateway's log";
+        Self::new(status, "server_error", message).with_code("internal_error")
     }
 
     pub(crate) fn new(
@@ -54,6 +63,7 @@ impl ApiError {
             allow: None,
             is_final: false,
             provider: None,
+            rates: None,
         }))
     }
 
@@ -74,6 +84,12 @@ impl ApiError {
 
     pub(crate) fn with_retry_after(mut self, wait: Duration) -> Self {
         self.0.retry_after = Some(wait);
+        self
+    }
+
+    /// Sets the state of the rate limits that refused the request.
+    pub(crate) fn with_rates(mut self, rates: Rates) -> Self {
+        self.0.rates = Some(rates);
         self
     }
 
@@ -126,6 +142,9 @@ impl ApiError {
             headers.insert(SHOULD_RETRY, HeaderValue::from_static("false"));
         }
         headers::insert(headers, headers::PROVIDER, self.0.provider.as_deref());
+        if let Some(rates) = self.0.rates {
+            response.extensions_mut().insert(rates);
+        }
         response
     }
 }
@@ -172,16 +191,14 @@ impl From<gateway_store::Error> for ApiError {
             ErrorKind::Conflict => (StatusCode::CONFLICT, "invalid_request_error", "conflict"),
             // The store logs its outages; their texts may name files and hosts.
             _ if error.is_outage() => {
-                let message = "the database of the keys does not answer; try again later";
+                let message = "the database does not answer; try again later";
                 return Self::new(StatusCode::SERVICE_UNAVAILABLE, "server_error", message)
                     .with_code("database_unavailable");
             }
             _ => {
                 let text = error.to_string();
                 tracing::error!(error = &*excerpt(&text), "the store failed");
-                let message = "internal error; see the gateway's log";
-                return Self::new(StatusCode::INTERNAL_SERVER_ERROR, "server_error", message)
-                    .with_code("internal_error");
+                return Self::internal();
             }
         };
         Self::new(status, type_, error.to_string()).with_code(code)
@@ -221,6 +238,7 @@ impl From<Error> for ApiError {
             allow: None,
             is_final: !error.is_retryable(),
             provider: error.provider().map(str::to_owned),
+            rates: None,
         }))
     }
 }

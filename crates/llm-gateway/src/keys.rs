@@ -54,7 +54,8 @@ impl VirtualKeys {
         self.ledger.close().await
     }
 
-    pub(crate) fn store(&self) -> &Store {
+    /// The store of the keys.
+    pub fn store(&self) -> &Store {
         &self.store
     }
 

@@ -30,5 +30,5 @@ pub use crate::keys::VirtualKeys;
 pub use crate::response::ResponseBody;
 pub use crate::service::GatewayService;
 pub use crate::stored::StoredResponses;
-pub use gateway_store::DatabaseUrl;
+pub use gateway_store::{DatabaseUrl, ResponseOptions};
 pub use llm_router::{Deployment, PriceTable};

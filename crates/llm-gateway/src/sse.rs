@@ -49,6 +49,12 @@ pub(crate) trait FrameWriter: Send + Unpin + 'static {
     fn has_ended(&self) -> bool {
         false
     }
+
+    /// Waits for frames that the writer holds back, which follow those that it returned. `None` if
+    /// there are none.
+    fn poll_held(&mut self, _: &mut Context<'_>) -> Poll<Option<Bytes>> {
+        Poll::Ready(None)
+    }
 }
 
 /// Writes OpenAI's chunks.
@@ -175,9 +181,13 @@ impl<W: FrameWriter> Body for Frames<W> {
     ) -> Poll<Option<std::result::Result<Frame<Bytes>, Infallible>>> {
         let this = &mut *self;
         loop {
-            if matches!(this.source, Source::Closed) {
-                return Poll::Ready(None);
-            }
+            let held = match this.writer.poll_held(cx) {
+                Poll::Ready(Some(frame)) => {
+                    this.last = Instant::now();
+                    return Poll::Ready(Some(Ok(Frame::data(frame))));
+                }
+                held => held.map(drop),
+            };
             let frame = match this.poll_event(cx) {
                 Poll::Ready(Some(event)) => {
                     match event.and_then(|event| this.writer.event(&event)) {
@@ -193,11 +203,12 @@ impl<W: FrameWriter> Body for Frames<W> {
                         }
                     }
                 }
-                Poll::Ready(None) => {
+                Poll::Ready(None) if !matches!(this.source, Source::Closed) => {
                     this.source = Source::Closed;
                     this.writer.end()
                 }
-                Poll::Pending => {
+                Poll::Ready(None) if held.is_ready() => return Poll::Ready(None),
+                Poll::Ready(None) | Poll::Pending => {
                     ready!(this.poll_silence(cx));
                     this.writer.keep_alive()
                 }

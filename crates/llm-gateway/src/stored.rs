@@ -1,284 +1,316 @@
-//! [`StoredResponses`]: responses in memory, for `previous_response_id`, retrieval and `background`.
+//! [`StoredResponses`]: responses that are kept for `previous_response_id`, retrieval and
+//! `background`.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::HashMap;
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use gateway_store::{
+    ResponseOptions, ResponseState, Responses, Result, Store, StoreOptions, StoredResponse,
+};
+use llm_provider::text::excerpt;
 use llm_types::responses::{Item, ResponsesInput, ResponsesResponse, ResponsesStatus};
-use llm_types::{Field, Value};
+use llm_types::{Field, Value, parse};
+use serde::de::DeserializeOwned;
 use serde_json::json;
 use tokio::task::AbortHandle;
-use tokio::time::Instant;
 
 use crate::auth::Client;
+use crate::error::ApiError;
 
-/// Responses of the Responses API that the gateway keeps in its memory.
+/// Responses of the Responses API that the gateway keeps in a database.
 ///
 /// With it, a request may continue a response (`previous_response_id`), refer to its items, or run in
-/// the `background`; responses can be retrieved, deleted and cancelled. Only the key that made a
-/// response can use it. Responses are kept for a time to live and within a limit of memory, beyond
-/// which the oldest ones are removed. They are lost when the process ends, and other processes do not
-/// have them.
+/// the `background`; responses can be retrieved, deleted and cancelled, at every gateway of the
+/// database. Only the key that made a response can use it. [`ResponseOptions`] limits their time and
+/// their size.
 #[derive(Clone)]
 pub struct StoredResponses {
-    entries: Arc<Mutex<Entries>>,
-    time_to_live: Duration,
-    max_bytes: usize,
+    responses: Responses,
+    /// The responses that this process runs in the background.
+    running: Arc<Mutex<HashMap<String, AbortHandle>>>,
 }
 
-#[derive(Default)]
-struct Entries {
-    by_id: HashMap<String, Entry>,
-    /// The ids, oldest first; those of deleted responses stay until they are the oldest.
-    order: VecDeque<(Instant, String)>,
-    bytes: usize,
-}
-
-struct Entry {
-    owner: Owner,
-    response: ResponsesResponse,
-    input: Vec<Item>,
-    bytes: usize,
-    /// The task of a response in the background.
-    task: Option<AbortHandle>,
-}
-
-/// The key that made a response.
+/// Who may use a response.
 #[derive(Clone, Debug, Eq, PartialEq)]
-pub(crate) enum Owner {
-    /// The master key, or any client if there is none.
-    Operator,
-    /// A virtual key, by its id.
-    Key(String),
+pub(crate) struct Owner(String);
+
+/// A response and the input of its request.
+pub(crate) struct Found {
+    pub(crate) response: ResponsesResponse,
+    pub(crate) input: Vec<Item>,
 }
 
 impl StoredResponses {
-    /// Keeps responses for `time_to_live`, in at most 64 MiB of memory.
-    pub fn in_memory(time_to_live: Duration) -> Self {
+    /// Keeps responses in a store.
+    pub fn new(store: &Store, options: ResponseOptions) -> Self {
         Self {
-            entries: Arc::default(),
-            time_to_live,
-            max_bytes: 64 << 20,
+            responses: store.responses(options),
+            running: Arc::default(),
         }
     }
 
-    /// Sets the limit of memory for all responses together, in bytes.
-    #[must_use]
-    pub fn with_max_bytes(mut self, bytes: usize) -> Self {
-        self.max_bytes = bytes;
-        self
+    /// Keeps responses in the memory of this process, at most 64 MiB.
+    ///
+    /// # Errors
+    /// If SQLite cannot be used.
+    pub async fn in_memory(time_to_live: Duration) -> Result<Self> {
+        let store = Store::open("sqlite::memory:", StoreOptions::default()).await?;
+        let options = ResponseOptions::default()
+            .with_time_to_live(time_to_live)
+            .with_max_bytes(64 << 20);
+        Ok(Self::new(&store, options))
     }
 
-    /// Keeps a response with its input. A response in the background is replaced by its result,
-    /// unless it was cancelled or deleted.
-    pub(crate) fn insert(&self, owner: &Owner, response: ResponsesResponse, input: Vec<Item>) {
-        let mut entries = self.lock();
-        if let Some(entry) = entries.by_id.get_mut(&response.id) {
-            entry.response = response;
-            entry.task = None;
-            let bytes = size(&entry.response, &entry.input);
-            let before = std::mem::replace(&mut entry.bytes, bytes);
-            entries.bytes = (entries.bytes + bytes).saturating_sub(before);
-        } else {
-            let id = response.id.clone();
-            let bytes = size(&response, &input);
-            let entry = Entry {
-                owner: owner.clone(),
-                response,
-                input,
-                bytes,
-                task: None,
-            };
-            entries.bytes += bytes;
-            entries.order.push_back((Instant::now(), id.clone()));
-            entries.by_id.insert(id, entry);
-        }
-        while entries.bytes > self.max_bytes && entries.remove_oldest() {}
-    }
-
-    /// Keeps the result of a response in the background, if it is still wanted.
-    pub(crate) fn finish(&self, owner: &Owner, response: ResponsesResponse) {
-        let is_wanted = self.with(owner, &response.id, |entry| entry.is_running());
-        if is_wanted == Some(true) {
-            self.insert(owner, response, Vec::new());
-        }
-    }
-
-    /// Sets the task of a response in the background, unless it has ended.
-    pub(crate) fn set_task(&self, owner: &Owner, id: &str, task: AbortHandle) {
-        self.with(owner, id, |entry| {
-            if entry.is_running() {
-                entry.task = Some(task);
+    /// Keeps a response with its input. `false` if the database does not answer, or if there is no
+    /// room for it.
+    pub(crate) async fn put(
+        &self,
+        owner: &Owner,
+        response: &ResponsesResponse,
+        input: &[Item],
+    ) -> bool {
+        match self.responses.put(stored(owner, response, input)).await {
+            Ok(()) => true,
+            Err(error) => {
+                let error = error.to_string();
+                tracing::warn!(error = &*excerpt(&error), "a response was not stored");
+                false
             }
-        });
+        }
     }
 
-    /// How many responses run in the background.
+    /// Keeps a response that runs in the background.
+    pub(crate) async fn start(
+        &self,
+        owner: &Owner,
+        response: &ResponsesResponse,
+        input: &[Item],
+    ) -> Result<()> {
+        let stored = stored(owner, response, input).with_state(ResponseState::Running);
+        self.responses.put(stored).await
+    }
+
+    /// Runs the work of a response in the background. It ends when it has a result, or when the
+    /// response is cancelled or deleted, at any gateway.
+    pub(crate) fn run(
+        &self,
+        owner: Owner,
+        id: String,
+        work: impl Future<Output = Option<Box<ResponsesResponse>>> + Send + 'static,
+    ) {
+        let (kept, key) = (self.clone(), id.clone());
+        // The task starts after its handle is in the table.
+        let mut running = self.lock();
+        let task = tokio::spawn(async move {
+            tokio::select! {
+                result = work => if let Some(response) = result {
+                    kept.finish(&owner, &id, &response).await;
+                },
+                () = kept.until_cancelled(&owner, &id) => {}
+            }
+            kept.lock().remove(&id);
+        });
+        running.insert(key, task.abort_handle());
+    }
+
+    /// How many responses this process runs in the background.
     pub(crate) fn running(&self) -> usize {
-        let entries = self.lock();
-        let running = entries.by_id.values().filter(|entry| entry.is_running());
-        running.count()
+        self.lock().len()
     }
 
-    /// The response.
-    pub(crate) fn get(&self, owner: &Owner, id: &str) -> Option<ResponsesResponse> {
-        self.with(owner, id, |entry| entry.response.clone())
-    }
-
-    /// The items of the input, with ids.
-    pub(crate) fn input(&self, owner: &Owner, id: &str) -> Option<Vec<Value>> {
-        let items = self.with(owner, id, |entry| entry.input.clone())?;
-        let items = items.iter().enumerate().map(|(at, item)| {
-            let mut item = json!(item);
-            if let Some(members) = item.as_object_mut() {
-                members.entry("type").or_insert_with(|| json!("message"));
-                let generated = || json!(format!("in_{}_{at}", base(id)));
-                members.entry("id").or_insert_with(generated);
-            }
-            item
-        });
-        Some(items.collect())
+    /// A response with its input.
+    pub(crate) async fn get(&self, owner: &Owner, id: &str) -> Result<Option<Found>, ApiError> {
+        let found = self.responses.get(&owner.0, id).await?;
+        found.map(Found::read).transpose()
     }
 
     /// Removes a response, and cancels it if it runs. `false` if there is none.
-    pub(crate) fn remove(&self, owner: &Owner, id: &str) -> bool {
-        let is_there = self.with(owner, id, |_| ()).is_some();
-        if is_there {
-            self.lock().remove(id);
+    pub(crate) async fn delete(&self, owner: &Owner, id: &str) -> Result<bool> {
+        let is_deleted = self.responses.delete(&owner.0, id).await?;
+        if is_deleted {
+            self.abort(id);
         }
-        is_there
+        Ok(is_deleted)
     }
 
     /// Cancels a response in the background and returns it; one that has ended stays as it is.
-    pub(crate) fn cancel(&self, owner: &Owner, id: &str) -> Option<ResponsesResponse> {
-        self.with(owner, id, |entry| {
-            if entry.is_running() {
-                entry.abort();
-                entry.response.status = Field::Value(ResponsesStatus::Cancelled);
-            }
-            entry.response.clone()
-        })
+    pub(crate) async fn cancel(
+        &self,
+        owner: &Owner,
+        mut response: ResponsesResponse,
+    ) -> Result<Option<ResponsesResponse>, ApiError> {
+        let id = response.id.clone();
+        response.status = Field::Value(ResponsesStatus::Cancelled);
+        let json = json!(response).to_string();
+        if self.responses.finish(&owner.0, &id, json).await? {
+            self.abort(&id);
+            return Ok(Some(response));
+        }
+        let found = self.get(owner, &id).await?;
+        Ok(found.map(|found| found.response))
     }
 
     /// The items of a response and of those that it continues, oldest first: each one's input and
     /// output. `None` if one of them is not kept.
-    pub(crate) fn history(&self, owner: &Owner, id: &str) -> Option<Vec<Item>> {
-        let mut turns = Vec::new();
-        let mut next = Some(id.to_owned());
-        while let Some(id) = next {
-            next = self.with(owner, &id, |entry| {
-                let output = entry.response.output.iter().cloned();
-                turns.push(
-                    entry
-                        .input
-                        .iter()
-                        .cloned()
-                        .chain(output)
-                        .collect::<Vec<_>>(),
-                );
-                previous(&entry.response)
-            })?;
+    pub(crate) async fn history(
+        &self,
+        owner: &Owner,
+        id: &str,
+    ) -> Result<Option<Vec<Item>>, ApiError> {
+        let Some(found) = self.responses.history(&owner.0, id).await? else {
+            return Ok(None);
+        };
+        let mut items = Vec::new();
+        for turn in found {
+            let turn = Found::read(turn)?;
+            items.extend(turn.input);
+            items.extend(turn.response.output);
         }
-        Some(turns.into_iter().rev().flatten().collect())
+        Ok(Some(items))
     }
 
     /// Replaces references to items of kept responses by the items.
-    pub(crate) fn resolve(&self, owner: &Owner, input: &mut ResponsesInput) {
+    pub(crate) async fn resolve(
+        &self,
+        owner: &Owner,
+        input: &mut ResponsesInput,
+    ) -> Result<(), ApiError> {
         let ResponsesInput::Items(items) = input else {
-            return;
+            return Ok(());
         };
+        // Several references to one response need one query.
+        let mut known: HashMap<String, Option<Found>> = HashMap::new();
         for item in items {
-            let Item::Other(members) = item else { continue };
-            if members.get("type").and_then(Value::as_str) != Some("item_reference") {
+            let Some((id, response)) = reference(item) else {
                 continue;
+            };
+            if !known.contains_key(&response) {
+                let found = self.get(owner, &response).await?;
+                known.insert(response.clone(), found);
             }
-            let id = members.get("id").and_then(Value::as_str);
-            if let Some(found) = id.and_then(|id| self.item(owner, id)) {
+            let found = known.get(&response).and_then(Option::as_ref);
+            let found = found.and_then(|found| found.output(&id));
+            if let Some(found) = found {
                 *item = found;
             }
         }
+        Ok(())
     }
 
-    /// An item of an output; its id has that of its response.
-    fn item(&self, owner: &Owner, id: &str) -> Option<Item> {
-        let (_, rest) = id.split_once('_')?;
-        let (base, _) = rest.rsplit_once('_')?;
-        self.with(owner, &format!("resp_{base}"), |entry| {
-            let mut output = entry.response.output.iter();
-            output.find(|item| json!(item)["id"] == id).cloned()
-        })?
-    }
-
-    fn with<T>(&self, owner: &Owner, id: &str, apply: impl FnOnce(&mut Entry) -> T) -> Option<T> {
-        let mut entries = self.lock();
-        let entry = entries.by_id.get_mut(id)?;
-        (entry.owner == *owner).then(|| apply(entry))
-    }
-
-    /// The entries, without those whose time is over.
-    fn lock(&self) -> MutexGuard<'_, Entries> {
-        let mut entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
-        let now = Instant::now();
-        while let Some((created, _)) = entries.order.front()
-            && now.duration_since(*created) >= self.time_to_live
-        {
-            entries.remove_oldest();
+    /// Keeps the result of a response in the background, if it is still wanted.
+    async fn finish(&self, owner: &Owner, id: &str, response: &ResponsesResponse) {
+        let json = json!(response).to_string();
+        for _ in 0..FINISH_ATTEMPTS {
+            match self.responses.finish(&owner.0, id, json.clone()).await {
+                Err(error) if error.is_outage() => tokio::time::sleep(FINISH_PAUSE).await,
+                _ => return,
+            }
         }
-        entries
-    }
-}
-
-impl Entries {
-    fn remove_oldest(&mut self) -> bool {
-        let Some((_, id)) = self.order.pop_front() else {
-            return false;
-        };
-        self.remove(&id);
-        true
+        tracing::warn!(response = id, "the result of a response was not stored");
     }
 
-    fn remove(&mut self, id: &str) {
-        if let Some(mut entry) = self.by_id.remove(id) {
-            self.bytes = self.bytes.saturating_sub(entry.bytes);
-            entry.abort();
+    /// Says that the response still runs, until another gateway cancels or deletes it.
+    async fn until_cancelled(&self, owner: &Owner, id: &str) {
+        loop {
+            tokio::time::sleep(RENEW_INTERVAL).await;
+            if matches!(self.responses.renew(&owner.0, id).await, Ok(false)) {
+                return;
+            }
         }
     }
-}
 
-impl Entry {
-    fn is_running(&self) -> bool {
-        matches!(
-            self.response.status.value(),
-            Some(ResponsesStatus::InProgress | ResponsesStatus::Queued)
-        )
-    }
-
-    fn abort(&mut self) {
-        if let Some(task) = self.task.take() {
+    fn abort(&self, id: &str) {
+        if let Some(task) = self.lock().remove(id) {
             task.abort();
         }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<String, AbortHandle>> {
+        self.running.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Found {
+    fn read(stored: StoredResponse) -> Result<Self, ApiError> {
+        let mut response: ResponsesResponse = read(&stored.response)?;
+        if stored.state == ResponseState::Abandoned {
+            response.status = Field::Value(ResponsesStatus::Failed);
+            response.error = Field::Value(json!({
+                "code": "server_error", "message": "the gateway that ran the response has stopped",
+            }));
+        }
+        Ok(Self {
+            response,
+            input: read(&stored.input)?,
+        })
+    }
+
+    /// The items of the input, with ids.
+    pub(crate) fn input_items(&self) -> Vec<Value> {
+        let items = self.input.iter().enumerate().map(|(at, item)| {
+            let mut item = json!(item);
+            if let Some(members) = item.as_object_mut() {
+                members.entry("type").or_insert_with(|| json!("message"));
+                let generated = || json!(format!("in_{}_{at}", base(&self.response.id)));
+                members.entry("id").or_insert_with(generated);
+            }
+            item
+        });
+        items.collect()
+    }
+
+    /// The item of the output with this id.
+    fn output(&self, id: &str) -> Option<Item> {
+        let mut output = self.response.output.iter();
+        output.find(|item| item.id() == Some(id)).cloned()
     }
 }
 
 impl Owner {
+    /// The client's key. The master key, and any client if there is none, is the operator.
     pub(crate) fn of(client: &Client) -> Self {
-        match client.access() {
-            Some(access) => Self::Key(access.key.id.clone()),
-            None => Self::Operator,
-        }
+        let key = client.access().map(|access| access.key.id.clone());
+        Self(key.unwrap_or_default())
     }
 }
 
 impl fmt::Debug for StoredResponses {
-    /// Without texts.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("StoredResponses")
-            .field("time_to_live", &self.time_to_live)
-            .field("max_bytes", &self.max_bytes)
-            .field("responses", &self.lock().by_id.len())
+            .field("responses", &self.responses)
+            .field("running", &self.running())
             .finish()
     }
+}
+
+fn stored(owner: &Owner, response: &ResponsesResponse, input: &[Item]) -> StoredResponse {
+    let previous = response.extra.get("previous_response_id");
+    let previous = previous.and_then(Value::as_str).map(str::to_owned);
+    let (input, json) = (json!(input).to_string(), json!(response).to_string());
+    StoredResponse::new(&owner.0, &response.id, input, json).with_previous(previous)
+}
+
+/// The id of the item to which an item refers, and that of its response, which it contains.
+fn reference(item: &Item) -> Option<(String, String)> {
+    let Item::Other(members) = item else {
+        return None;
+    };
+    if members.get("type").and_then(Value::as_str) != Some("item_reference") {
+        return None;
+    }
+    let id = members.get("id")?.as_str()?;
+    let (_, rest) = id.split_once('_')?;
+    let (base, _) = rest.rsplit_once('_')?;
+    Some((id.to_owned(), format!("resp_{base}")))
+}
+
+fn read<T: DeserializeOwned>(json: &str) -> Result<T, ApiError> {
+    parse(json.as_bytes()).map_err(|error| {
+        tracing::error!(%error, "a stored response cannot be read");
+        ApiError::internal()
+    })
 }
 
 /// The part of a response's id that the ids of its items repeat.
@@ -286,13 +318,9 @@ fn base(id: &str) -> &str {
     id.strip_prefix("resp_").unwrap_or(id)
 }
 
-fn previous(response: &ResponsesResponse) -> Option<String> {
-    let id = response.extra.get("previous_response_id")?.as_str()?;
-    Some(id.to_owned())
-}
+/// Shorter than [`Responses::ABANDONED_AFTER`], so that one failure does no harm.
+const RENEW_INTERVAL: Duration = Duration::from_secs(20);
 
-/// The approximate memory of an entry, in bytes: that of its JSON, and of the structures around it.
-fn size(response: &ResponsesResponse, input: &[Item]) -> usize {
-    let json = |value: Result<Vec<u8>, serde_json::Error>| value.map_or(0, |json| json.len());
-    1024 + 2 * (json(serde_json::to_vec(response)) + json(serde_json::to_vec(input)))
-}
+/// How often a result is written during an outage, and the pauses between.
+const FINISH_ATTEMPTS: u32 = 60;
+const FINISH_PAUSE: Duration = Duration::from_secs(5);

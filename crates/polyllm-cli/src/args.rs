@@ -122,8 +122,9 @@ pub(crate) struct Serve {
     /// The port to listen on; 0 chooses a free port
     #[arg(short, long, default_value_t = 4000)]
     pub(crate) port: u16,
-    /// Keep responses of /v1/responses in memory for this time, such as 1h, for previous_response_id,
-    /// retrieval and background
+    /// Keep responses of /v1/responses for this time, such as 30d, for previous_response_id,
+    /// retrieval and background: in the database, or in memory without a master key. Wins over
+    /// general_settings.store_responses
     #[arg(long, value_name = "TIME", value_parser = llm_sim::parse_duration)]
     pub(crate) store_responses: Option<Duration>,
     /// Log every request on standard error, as -vv does

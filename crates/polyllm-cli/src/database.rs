@@ -2,9 +2,10 @@
 //! configuration.
 
 use std::path::Path;
+use std::time::Duration;
 
 use anyhow::{Context, Result};
-use llm_gateway::{Config, DatabaseUrl, VirtualKeys};
+use llm_gateway::{Config, DatabaseUrl, ResponseOptions, StoredResponses, VirtualKeys};
 
 use crate::output::{Colour, note};
 
@@ -47,6 +48,19 @@ pub(crate) async fn open(config: &Config, file: Option<&Path>) -> Result<Option<
             format!("cannot open the database {url} (`general_settings.database_url`)")
         }),
     }
+}
+
+/// Keeps responses in the database of the keys, or else in memory.
+pub(crate) async fn stored_responses(
+    keys: Option<&VirtualKeys>,
+    time_to_live: Duration,
+) -> Result<StoredResponses> {
+    let Some(keys) = keys else {
+        let stored = StoredResponses::in_memory(time_to_live).await;
+        return stored.context("cannot open a database in memory");
+    };
+    let options = ResponseOptions::default().with_time_to_live(time_to_live);
+    Ok(StoredResponses::new(keys.store(), options))
 }
 
 fn exists(config: Option<&Path>) -> bool {

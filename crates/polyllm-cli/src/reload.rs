@@ -19,8 +19,39 @@ pub(crate) struct Reload {
     pub(crate) file: Option<PathBuf>,
     /// Whether the configuration in force has a master key.
     pub(crate) locked: bool,
-    /// The database of the configuration with which the gateway started.
-    pub(crate) database_url: Option<DatabaseUrl>,
+    pub(crate) started: Started,
+}
+
+/// The settings that a reload does not change, as they were when the gateway started.
+#[derive(Debug)]
+pub(crate) struct Started {
+    database_url: Option<DatabaseUrl>,
+    store_responses: Option<Duration>,
+}
+
+impl Started {
+    pub(crate) fn of(config: &Config) -> Self {
+        Self {
+            database_url: config.database_url.clone(),
+            store_responses: config.store_responses,
+        }
+    }
+
+    /// Warns of settings that have changed.
+    fn check(&self, config: &Config) {
+        let is_changed = [
+            ("database_url", config.database_url != self.database_url),
+            (
+                "store_responses",
+                config.store_responses != self.store_responses,
+            ),
+        ];
+        for (name, _) in is_changed.iter().filter(|(_, is_changed)| *is_changed) {
+            let text =
+                format!("general_settings.{name} has changed: it takes effect after a restart");
+            note("warning", Colour::Yellow, text);
+        }
+    }
 }
 
 impl Reload {
@@ -95,11 +126,7 @@ impl Reload {
             note("error", Colour::Red, text);
             return None;
         }
-        if config.database_url != self.database_url {
-            let text = "general_settings.database_url has changed; the new database is used after \
-                        a restart";
-            note("warning", Colour::Yellow, text);
-        }
+        self.started.check(&config);
         Some(config)
     }
 }

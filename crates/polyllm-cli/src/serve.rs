@@ -2,13 +2,13 @@ use std::net::{IpAddr, SocketAddr};
 use std::process::ExitCode;
 
 use anyhow::{Context, Result};
-use llm_gateway::{Config, Gateway, GatewayOptions, StoredResponses};
+use llm_gateway::{Config, Gateway, GatewayOptions};
 use llm_sim::{Sim, SimOptions};
 use serde_json::json;
 use tokio::net::TcpListener;
 
 use crate::output::{Colour, note, print};
-use crate::reload::Reload;
+use crate::reload::{Reload, Started};
 use crate::{args, check, database, signal};
 
 pub(crate) async fn run(args: args::Serve) -> Result<ExitCode> {
@@ -37,13 +37,15 @@ pub(crate) async fn run(args: args::Serve) -> Result<ExitCode> {
     let first = config.deployments.first();
     let model = first.map_or_else(|| "MODEL".to_owned(), |first| first.group.clone());
     let mut options = GatewayOptions::new().with_simulated(sim.is_some());
-    if let Some(keys) = database::open(&config, args.config.as_deref()).await? {
+    let keys = database::open(&config, args.config.as_deref()).await?;
+    if let Some(time_to_live) = args.store_responses.or(config.store_responses) {
+        let stored = database::stored_responses(keys.as_ref(), time_to_live).await?;
+        options = options.with_stored_responses(stored);
+    }
+    if let Some(keys) = keys {
         options = options.with_virtual_keys(keys);
     }
-    if let Some(time_to_live) = args.store_responses {
-        options = options.with_stored_responses(StoredResponses::in_memory(time_to_live));
-    }
-    let database_url = config.database_url.clone();
+    let started = Started::of(&config);
     let gateway = Gateway::new(config, options);
 
     let address = SocketAddr::new(args.host, args.port);
@@ -56,7 +58,7 @@ pub(crate) async fn run(args: args::Serve) -> Result<ExitCode> {
         gateway: gateway.clone(),
         file: args.config,
         locked,
-        database_url,
+        started,
     };
     let reload = reload.run();
     if args.json {

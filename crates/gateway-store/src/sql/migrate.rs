@@ -8,6 +8,7 @@ use crate::{Error, ErrorKind, Result, Timestamp};
 const MIGRATIONS: &[&str] = &[
     include_str!("../migrations/0001_start.sql"),
     include_str!("../migrations/0002_prices_and_soft_budgets.sql"),
+    include_str!("../migrations/0003_responses.sql"),
 ];
 
 /// The tables that a complete schema has.
@@ -19,6 +20,7 @@ const TABLES: &[&str] = &[
     "gateway_replicas",
     "gateway_leases",
     "gateway_usage",
+    "gateway_responses",
 ];
 
 /// Brings the database to the newest version. Each migration is one transaction.

@@ -1,6 +1,8 @@
-//! `database_url`: where keys and spend are kept.
+//! `database_url`: where keys, spend and responses are kept; `store_responses`: for how long.
 
-use gateway_store::DatabaseUrl;
+use std::time::Duration;
+
+use gateway_store::{DatabaseUrl, Period};
 
 use super::reader::{Reader, Section};
 
@@ -17,6 +19,21 @@ pub(super) fn database_url(
         Ok(url) => Some(url),
         Err(error) => {
             reader.error(at, error.to_string());
+            None
+        }
+    }
+}
+
+/// How long responses of the Responses API are kept. LiteLLM has no such key.
+pub(super) fn store_responses(
+    reader: &mut Reader<'_>,
+    general: Option<&mut Section>,
+) -> Option<Duration> {
+    let (time, at) = reader.take_text(general?, "store_responses")?;
+    match time.parse::<Period>() {
+        Ok(period) => Some(period.duration()),
+        Err(error) => {
+            reader.error(at, format!("`store_responses` is {error}"));
             None
         }
     }

@@ -21,6 +21,7 @@ mod yaml;
 
 use std::fmt;
 use std::path::Path;
+use std::time::Duration;
 
 use gateway_store::DatabaseUrl;
 use llm_provider::{ApiKey, Registry};
@@ -62,6 +63,9 @@ pub struct Config {
     /// The database of virtual keys and spend, if the file names one. The program opens it
     /// ([`VirtualKeys::open`](crate::VirtualKeys::open)).
     pub database_url: Option<DatabaseUrl>,
+    /// How long responses of the Responses API are kept; none are kept if `None`. The program sets
+    /// it up ([`StoredResponses`](crate::StoredResponses)).
+    pub store_responses: Option<Duration>,
     /// Whether parameters that a provider does not support are dropped; otherwise such a request is
     /// rejected.
     pub drop_params: bool,
@@ -84,6 +88,7 @@ impl Config {
             deployments,
             master_key: None,
             database_url: None,
+            store_responses: None,
             drop_params: false,
             reads_tags: false,
             retries: None,
@@ -103,6 +108,13 @@ impl Config {
     #[must_use]
     pub fn with_database_url(mut self, url: DatabaseUrl) -> Self {
         self.database_url = Some(url);
+        self
+    }
+
+    /// Sets how long responses of the Responses API are kept.
+    #[must_use]
+    pub fn with_store_responses(mut self, time_to_live: Duration) -> Self {
+        self.store_responses = Some(time_to_live);
         self
     }
 
@@ -208,6 +220,7 @@ impl Config {
         let mut general = reader.take_section(&mut top, keys::GENERAL_SETTINGS);
         config.master_key = access::master_key(reader, general.as_mut(), top.at);
         config.database_url = database::database_url(reader, general.as_mut());
+        config.store_responses = database::store_responses(reader, general.as_mut());
         if let Some(general) = general {
             reader.report_rest(general, &keys::GENERAL);
         }
@@ -322,6 +335,7 @@ impl fmt::Debug for Config {
             .field("deployments", &deployments)
             .field("master_key", &self.master_key)
             .field("database_url", &self.database_url)
+            .field("store_responses", &self.store_responses)
             .field("drop_params", &self.drop_params)
             .field("reads_tags", &self.reads_tags)
             .field("retries", &self.retries)

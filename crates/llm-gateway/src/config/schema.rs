@@ -166,6 +166,12 @@ const GENERAL: &[Property] = &[
         ValueKind::Secret,
         "The key that clients send, and that manages virtual keys",
     ),
+    (
+        "store_responses",
+        ValueKind::Text,
+        "How long responses of /v1/responses are kept in the database, such as 30d; by default, none \
+         are kept",
+    ),
 ];
 
 const LITELLM: &[Property] = &[

@@ -37,7 +37,10 @@ pub(super) trait Replies: Sized + Send + 'static {
     fn with_estimate(self, tokens: u64) -> Self;
 
     /// The response to a reply in one piece.
-    fn response(self, chat: ChatResponse) -> Result<Response<ResponseBody>, ApiError>;
+    fn response(
+        self,
+        chat: ChatResponse,
+    ) -> impl Future<Output = Result<Response<ResponseBody>, ApiError>> + Send;
 
     /// The writer of a streamed reply.
     fn writer(self, watch: Watch) -> Self::Writer;
@@ -104,9 +107,9 @@ pub(super) async fn serve<R: Replies>(
         let (reply, bill) = running.send(shared.router.send_with(call, route)).await?;
         let chat: ChatResponse = reply.body.read().map_err(|_| unreadable())?;
         watch.reply(&chat);
-        let mut response = replies.response(chat)?;
+        let mut response = replies.response(chat).await?;
         headers::describe(response.headers_mut(), &reply.metadata);
-        bill.describe(response.headers_mut());
+        bill.describe(&mut response);
         response
     };
     describe(response.headers_mut(), &ignored);

@@ -99,7 +99,7 @@ async fn whole(
     }
     let mut response = response::json(reply.body.bytes().clone());
     headers::describe(response.headers_mut(), &reply.metadata);
-    bill.describe(response.headers_mut());
+    bill.describe(&mut response);
     Ok(response)
 }
 
@@ -134,7 +134,7 @@ pub(super) async fn streamed<W: FrameWriter>(
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
     headers.insert(ACCEL_BUFFERING, HeaderValue::from_static("no"));
     headers::describe(headers, &metadata);
-    bill.describe(headers);
+    bill.describe(&mut response);
     Ok(response)
 }
 

@@ -40,7 +40,7 @@ pub(super) struct Keeper {
 
 impl Kept {
     /// Resolves what the request refers to. `None` if the gateway keeps no responses.
-    pub(super) fn new(
+    pub(super) async fn new(
         shared: &Shared,
         client: &Client,
         request: &mut ResponsesRequest,
@@ -50,11 +50,11 @@ impl Kept {
         };
         let owner = Owner::of(client);
         if let Some(input) = &mut request.input {
-            stored.resolve(&owner, input);
+            stored.resolve(&owner, input).await?;
         }
         let history = match &request.previous_response_id {
             None => Vec::new(),
-            Some(id) => stored.history(&owner, id).ok_or_else(|| {
+            Some(id) => stored.history(&owner, id).await?.ok_or_else(|| {
                 let id = excerpt(id);
                 let message =
                     format!("the previous response \"{id}\" does not exist or has expired");
@@ -73,14 +73,15 @@ impl Kept {
 }
 
 impl Keeper {
-    /// Keeps the response.
-    pub(super) fn keep(self, response: &ResponsesResponse) {
-        self.stored
-            .insert(&self.owner, response.clone(), self.input);
+    /// Keeps the response. If that fails, the response says that it is not stored.
+    pub(super) async fn keep(self, response: &mut ResponsesResponse) {
+        if !self.stored.put(&self.owner, response, &self.input).await {
+            response.extra.insert("store".to_owned(), false.into());
+        }
     }
 
     /// Runs a call in the background, and returns the response as it is before the reply.
-    pub(super) fn run(
+    pub(super) async fn run(
         self,
         shared: &Arc<Shared>,
         replies: ResponsesReplies,
@@ -103,28 +104,24 @@ impl Keeper {
         let mut stream = replies.stream();
         let started = stream.start(now()).find_map(|event| event.response);
         let Some(started) = started else {
-            return Err(ApiError::invalid("the response cannot be started"));
+            return Err(ApiError::internal());
         };
-        let response = response::json_of(&started);
-        let id = started.id.clone();
-        stored.insert(&owner, *started, input);
-        let (shared, keep, by) = (Arc::clone(shared), stored.clone(), owner.clone());
-        let task = tokio::spawn(async move {
+        stored.start(&owner, &started, &input).await?;
+        let shared = Arc::clone(shared);
+        let work = async move {
             let reply = running.send(shared.router.send_with(call, route)).await;
             let reply = reply.map_err(ApiError::from);
             let result = reply.and_then(|(reply, _)| finished(&replies, reply));
-            let result = result.or_else(|error| {
+            result.or_else(|error| {
                 let chat = error.error();
                 let code = failure_code(&error);
                 let failed = stream.fail(code, &chat.error.message).next_back();
                 failed.and_then(|event| event.response).ok_or(error)
-            });
-            if let Ok(response) = result {
-                keep.finish(&by, *response);
-            }
-        });
-        stored.set_task(&owner, &id, task.abort_handle());
-        Ok(response)
+            })
+        };
+        let id = started.id.clone();
+        stored.run(owner, id, async move { work.await.ok() });
+        Ok(response::json_of(&started))
     }
 }
 
@@ -137,7 +134,7 @@ fn finished(replies: &ResponsesReplies, reply: Reply) -> Result<Box<ResponsesRes
 }
 
 /// Serves a request for a kept response; `path` is its id, and perhaps a part of it.
-pub(super) fn serve(
+pub(super) async fn serve(
     shared: &Shared,
     client: &Client,
     head: &Parts,
@@ -150,25 +147,25 @@ pub(super) fn serve(
     let missing = || not_found(id, " or has expired");
     match (&head.method, part) {
         (&Method::GET | &Method::HEAD, "") => {
-            let response = stored.get(&owner, id).ok_or_else(missing)?;
-            Ok(response::json_of(&response))
+            let found = stored.get(&owner, id).await?.ok_or_else(missing)?;
+            Ok(response::json_of(&found.response))
         }
-        (&Method::DELETE, "") if stored.remove(&owner, id) => {
+        (&Method::DELETE, "") if stored.delete(&owner, id).await? => {
             let deleted = json!({"id": id, "object": "response", "deleted": true});
             Ok(response::json_of(&deleted))
         }
         (&Method::POST, "cancel") => {
-            let response = stored.get(&owner, id).ok_or_else(missing)?;
-            if response.extra.get("background") != Some(&Value::Bool(true)) {
+            let found = stored.get(&owner, id).await?.ok_or_else(missing)?;
+            if found.response.extra.get("background") != Some(&Value::Bool(true)) {
                 let message = "only a response in the background can be cancelled";
                 return Err(ApiError::invalid(message));
             }
-            let response = stored.cancel(&owner, id).ok_or_else(missing)?;
-            Ok(response::json_of(&response))
+            let cancelled = stored.cancel(&owner, found.response).await?;
+            Ok(response::json_of(&cancelled.ok_or_else(missing)?))
         }
         (&Method::GET | &Method::HEAD, "input_items") => {
-            let items = stored.input(&owner, id).ok_or_else(missing)?;
-            page(items, head.uri.query().unwrap_or_default())
+            let found = stored.get(&owner, id).await?.ok_or_else(missing)?;
+            page(found.input_items(), head.uri.query().unwrap_or_default())
         }
         _ => Err(missing()),
     }

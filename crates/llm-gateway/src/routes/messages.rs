@@ -93,7 +93,7 @@ async fn cut(
         .map_err(|error| ApiError::new(StatusCode::BAD_GATEWAY, "api_error", error.message))?;
     let mut response = response::json_of(&message);
     headers::describe(response.headers_mut(), &chunks.metadata);
-    bill.describe(response.headers_mut());
+    bill.describe(&mut response);
     adapted::describe(response.headers_mut(), &ignored);
     Ok(response)
 }
@@ -116,7 +116,7 @@ impl Replies for MessagesReplies {
         self.with_input_tokens(tokens)
     }
 
-    fn response(self, chat: ChatResponse) -> Result<Response<ResponseBody>, ApiError> {
+    async fn response(self, chat: ChatResponse) -> Result<Response<ResponseBody>, ApiError> {
         Ok(response::json_of(&self.reply(chat)?))
     }
 

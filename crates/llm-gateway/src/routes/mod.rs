@@ -34,7 +34,7 @@ use crate::gateway::Shared;
 use crate::guard::{self, Exposure};
 use crate::metrics::{self, RequestMetrics};
 use crate::response::{self, ResponseBody};
-use crate::spend::Origin;
+use crate::spend::{Origin, Rates};
 use crate::{auth, headers};
 
 use self::keys::KeyRoute;
@@ -63,7 +63,7 @@ where
     let call_id = origin.as_ref().map(|origin| origin.call_id.clone());
     let response = route(&shared, exposure, &head, target, &mut body, origin);
     let response = AssertUnwindSafe(response).catch_unwind();
-    let response = response.await.unwrap_or_else(|_| Err(panicked()));
+    let response = response.await.unwrap_or_else(|_| Err(ApiError::internal()));
     body.drain(&head.headers, &shared.options).await;
     let api = Api::of(head.uri.path(), &head.headers);
     let mut response = response.unwrap_or_else(|error| error.response(api, &id));
@@ -75,7 +75,11 @@ where
         deployment = deployment(&response),
         ms = started.elapsed().as_millis(),
     );
+    let rates: Option<Rates> = response.extensions_mut().remove();
     let headers = response.headers_mut();
+    if let Some(rates) = rates {
+        rates.describe(api, headers);
+    }
     if api == Api::Anthropic {
         headers.insert(headers::ANTHROPIC_REQUEST_ID, id.clone());
     }
@@ -147,7 +151,7 @@ where
         Route::Spend(route) => spend::serve(shared, &client, route, head).boxed().await,
         Route::Models => Ok(models::list(shared, &client, Api::of(path, &head.headers))),
         Route::Model(id) => models::one(shared, &client, id, Api::of(path, &head.headers)),
-        Route::Response(id) => kept::serve(shared, &client, head, id),
+        Route::Response(id) => kept::serve(shared, &client, head, id).boxed().await,
         Route::Messages => {
             let body = body.read(&head.headers, &shared.options).await?;
             messages::serve(shared, &client, &head.headers, &body).await
@@ -326,15 +330,6 @@ impl<'p> Route<'p> {
 
 fn deployment(response: &Response<ResponseBody>) -> Option<&str> {
     response.headers().get(headers::DEPLOYMENT)?.to_str().ok()
-}
-
-fn panicked() -> ApiError {
-    ApiError::new(
-        StatusCode::INTERNAL_SERVER_ERROR,
-        "server_error",
-        "internal error; see the gateway's log",
-    )
-    .with_code("internal_error")
 }
 
 fn unknown_path(method: &Method, path: &str) -> ApiError {

@@ -1,9 +1,11 @@
 //! OpenAI's Responses API.
 
 use std::sync::Arc;
+use std::task::{Context, Poll, ready};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
+use futures_core::future::BoxFuture;
 use http::Response;
 use http::header::HeaderMap;
 use llm_adapters::estimate_tokens;
@@ -32,7 +34,7 @@ pub(super) async fn serve(
     body: &Bytes,
 ) -> Result<Response<ResponseBody>, ApiError> {
     let mut request: ResponsesRequest = adapted::read(body)?;
-    let kept = Kept::new(shared, client, &mut request)?;
+    let kept = Kept::new(shared, client, &mut request).await?;
     let can_run = kept.as_ref().is_some_and(|kept| kept.keeper.is_some());
     let background = can_run && request.background == Some(true) && !request.is_stream();
     if background {
@@ -54,7 +56,7 @@ pub(super) async fn serve(
         Some(keeper) if background => {
             let (call, route) = adapted::call(shared, client, headers, &exchange.chat)?;
             let running = spend::admit(shared, client, &call).await?;
-            let mut response = keeper.run(shared, replies, call, route, running)?;
+            let mut response = keeper.run(shared, replies, call, route, running).await?;
             adapted::describe(response.headers_mut(), &exchange.ignored);
             return Ok(response);
         }
@@ -95,10 +97,10 @@ impl Replies for KeptReplies {
         self
     }
 
-    fn response(self, chat: ChatResponse) -> Result<Response<ResponseBody>, ApiError> {
-        let response = self.replies.reply(chat)?;
+    async fn response(self, chat: ChatResponse) -> Result<Response<ResponseBody>, ApiError> {
+        let mut response = self.replies.reply(chat)?;
         if let Some(keeper) = self.keeper {
-            keeper.keep(&response);
+            keeper.keep(&mut response).await;
         }
         Ok(response::json_of(&response))
     }
@@ -107,6 +109,7 @@ impl Replies for KeptReplies {
         ResponsesWriter {
             stream: self.replies.stream(),
             keeper: self.keeper,
+            storing: None,
             watch,
             has_failed: false,
         }
@@ -117,8 +120,55 @@ impl Replies for KeptReplies {
 pub(super) struct ResponsesWriter {
     stream: ResponsesStream,
     keeper: Option<Keeper>,
+    storing: Option<Storing>,
     watch: Watch,
     has_failed: bool,
+}
+
+/// The end of a stream, which waits until its response is stored: the client may continue the
+/// response as soon as it has the last event.
+struct Storing {
+    /// The frame of the last event.
+    last: BoxFuture<'static, Bytes>,
+    /// The frames after it.
+    rest: Bytes,
+}
+
+impl ResponsesWriter {
+    /// The frames of events, without the last one if its response has to be stored first.
+    fn frames(&mut self, events: Vec<ResponsesEvent>) -> Bytes {
+        let mut events = events;
+        let is_last = |event: &ResponsesEvent| LAST.contains(&event.name());
+        if events.last().is_some_and(is_last)
+            && let Some(keeper) = self.keeper.take()
+            && let Some(mut last) = events.pop()
+        {
+            let frame = async move {
+                if let Some(response) = &mut last.response {
+                    keeper.keep(response).await;
+                }
+                frames([last].into_iter())
+            };
+            self.storing = Some(Storing {
+                last: Box::pin(frame),
+                rest: Bytes::new(),
+            });
+        }
+        frames(events.into_iter())
+    }
+
+    /// The frames of the last events, and the end that the Open Responses specification requires.
+    /// OpenAI's clients accept it.
+    fn ended(&mut self, events: Vec<ResponsesEvent>) -> Bytes {
+        let frames = self.frames(events);
+        match &mut self.storing {
+            Some(storing) => {
+                storing.rest = Bytes::from_static(DONE);
+                frames
+            }
+            None => [&*frames, DONE].concat().into(),
+        }
+    }
 }
 
 impl FrameWriter for ResponsesWriter {
@@ -130,30 +180,30 @@ impl FrameWriter for ResponsesWriter {
         self.stream.set_completed_at(now());
         let chunk = adapted::chunk(chunk)?;
         self.watch.chunk(&chunk);
-        let events = self.stream.push(chunk);
-        let has_failed = &mut self.has_failed;
-        let events = events.inspect(|event| *has_failed |= event.name() == "response.failed");
-        let frames = frames(events, &mut self.keeper);
+        let events: Vec<_> = self.stream.push(chunk).collect();
+        self.has_failed |= events.iter().any(|event| event.name() == FAILED);
         Ok(Some(match self.has_failed {
-            true => ended(frames),
-            false => frames,
+            true => self.ended(events),
+            false => self.frames(events),
         }))
     }
 
     fn end(&mut self) -> Bytes {
-        ended(frames(self.stream.finish(), &mut self.keeper))
+        let events = self.stream.finish().collect();
+        self.ended(events)
     }
 
     fn failure(&mut self, error: ApiError) -> Bytes {
         let chat = error.error();
         let events = self.stream.fail(failure_code(&error), &chat.error.message);
-        ended(frames(events, &mut self.keeper))
+        let events = events.collect();
+        self.ended(events)
     }
 
     /// The first events, so that a silent model does not delay them, and then comments: the API has
     /// no event for it.
     fn keep_alive(&mut self) -> Bytes {
-        let start = frames(self.stream.start(now()), &mut self.keeper);
+        let start = frames(self.stream.start(now()));
         if start.is_empty() {
             sse::comment("keep-alive")
         } else {
@@ -164,21 +214,19 @@ impl FrameWriter for ResponsesWriter {
     fn has_ended(&self) -> bool {
         self.has_failed
     }
+
+    fn poll_held(&mut self, cx: &mut Context<'_>) -> Poll<Option<Bytes>> {
+        let Some(storing) = &mut self.storing else {
+            return Poll::Ready(None);
+        };
+        let last = ready!(storing.last.as_mut().poll(cx));
+        let rest = std::mem::take(&mut storing.rest);
+        self.storing = None;
+        Poll::Ready(Some([&*last, &*rest].concat().into()))
+    }
 }
 
-/// The frames of events. The last response is kept.
-fn frames(events: impl Iterator<Item = ResponsesEvent>, keeper: &mut Option<Keeper>) -> Bytes {
-    let events = events.inspect(|event| {
-        let is_last = matches!(
-            event.name(),
-            "response.completed" | "response.failed" | "response.incomplete"
-        );
-        if let Some(response) = event.response.as_ref().filter(|_| is_last)
-            && let Some(keeper) = keeper.take()
-        {
-            keeper.keep(response);
-        }
-    });
+fn frames(events: impl Iterator<Item = ResponsesEvent>) -> Bytes {
     sse::named_events(events, ResponsesEvent::name)
 }
 
@@ -189,14 +237,13 @@ pub(super) fn failure_code(error: &ApiError) -> &'static str {
     error_code(error.status().as_u16(), code.as_deref())
 }
 
-/// The last frames, with the end that the Open Responses specification requires. OpenAI's clients
-/// accept it.
-fn ended(frames: Bytes) -> Bytes {
-    [&*frames, b"data: [DONE]\n\n"].concat().into()
-}
-
 /// The seconds of Unix time.
 pub(super) fn now() -> u64 {
     let age = SystemTime::now().duration_since(UNIX_EPOCH);
     age.map_or(0, |age| age.as_secs())
 }
+
+const FAILED: &str = "response.failed";
+/// The events that end a stream.
+const LAST: [&str; 3] = ["response.completed", "response.incomplete", FAILED];
+const DONE: &[u8] = b"data: [DONE]\n\n";

@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use gateway_store::Access;
 use http::StatusCode;
-use http::header::{HeaderMap, HeaderName, HeaderValue};
 use tokio::time::Instant;
 
+use super::rates::{Rate, Rates};
 use crate::error::ApiError;
 
 /// Counts the requests and tokens of the last minute, and the calls at the same time, of every key,
@@ -82,13 +82,6 @@ struct Permit {
     tokens: u64,
 }
 
-/// The tightest limits of a call, for its headers: the limit, and what is left of it.
-#[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Rates {
-    requests: Option<(u64, u64)>,
-    tokens: Option<(u64, u64)>,
-}
-
 impl Default for Limits {
     fn default() -> Self {
         Self {
@@ -144,15 +137,13 @@ impl Limits {
         let mut counts = counter.lock();
         counts.advance(now);
         let taken = counts.take(&limit, tokens, now, &holder);
-        if taken.is_ok() {
-            permits.rates.add(&limit, &counts, now);
-        }
+        permits.rates.add(&limit, &counts, now);
         let minute = counts.minute;
         drop(counts);
         if let Err(error) = taken {
             // The call is not sent, so the others do not count it.
             permits.cancel();
-            return Err(error);
+            return Err(error.with_rates(permits.rates));
         }
         permits.held.push(Permit {
             counter,
@@ -278,6 +269,21 @@ impl Window {
         Duration::from_millis(millis.max(1))
     }
 
+    /// The state of a limit.
+    fn rate(&self, limit: u64, now: Duration) -> Rate {
+        let until_next = MINUTE_MS - into_minute(now);
+        let reset = match (self.current, self.previous) {
+            (0, 0) => 0,
+            (0, _) => until_next,
+            _ => until_next + MINUTE_MS,
+        };
+        Rate {
+            limit,
+            left: limit.saturating_sub(self.used(now)),
+            reset: Duration::from_millis(reset),
+        }
+    }
+
     /// Corrects a count of the minute `ago` minutes before the current one.
     fn correct(&mut self, ago: u64, from: u64, to: u64) {
         let count = match ago {
@@ -331,29 +337,12 @@ impl Drop for Permit {
 impl Rates {
     /// Adds the limits of another holder: the one with less left counts.
     fn add(&mut self, limit: &Limit, counts: &Counts, now: Duration) {
-        let tighter = |known: Option<(u64, u64)>, most: Option<u64>, window: &Window| {
-            let Some(most) = most else { return known };
-            let left = most.saturating_sub(window.used(now));
-            match known {
-                Some((_, other)) if other <= left => known,
-                _ => Some((most, left)),
-            }
+        let tighter = |known: Option<Rate>, most: Option<u64>, window: &Window| match most {
+            None => known,
+            Some(most) => Some(window.rate(most, now).tighter(known)),
         };
         self.requests = tighter(self.requests, limit.requests, &counts.requests);
         self.tokens = tighter(self.tokens, limit.tokens, &counts.tokens);
-    }
-
-    /// Adds OpenAI's headers.
-    pub(super) fn describe(&self, headers: &mut HeaderMap) {
-        for (rate, limit, remaining) in [
-            (self.requests, LIMIT_REQUESTS, REMAINING_REQUESTS),
-            (self.tokens, LIMIT_TOKENS, REMAINING_TOKENS),
-        ] {
-            if let Some((most, left)) = rate {
-                headers.insert(limit, HeaderValue::from(most));
-                headers.insert(remaining, HeaderValue::from(left));
-            }
-        }
     }
 }
 
@@ -386,11 +375,6 @@ const MINUTE_MS: u64 = 60_000;
 
 /// Above this number, the counters that are not in use are dropped.
 const MOST_COUNTERS: usize = 10_000;
-
-const LIMIT_REQUESTS: HeaderName = HeaderName::from_static("x-ratelimit-limit-requests");
-const REMAINING_REQUESTS: HeaderName = HeaderName::from_static("x-ratelimit-remaining-requests");
-const LIMIT_TOKENS: HeaderName = HeaderName::from_static("x-ratelimit-limit-tokens");
-const REMAINING_TOKENS: HeaderName = HeaderName::from_static("x-ratelimit-remaining-tokens");
 
 #[cfg(test)]
 mod tests {

@@ -7,6 +7,7 @@
 mod limits;
 mod origin;
 mod prices;
+mod rates;
 mod running;
 mod stream;
 mod tokens;
@@ -24,6 +25,7 @@ use crate::gateway::Shared;
 pub(crate) use self::limits::Limits;
 pub(crate) use self::origin::Origin;
 pub(crate) use self::prices::PriceBook;
+pub(crate) use self::rates::Rates;
 pub(crate) use self::running::Running;
 
 /// Reserves what a call may use.

@@ -3,13 +3,15 @@
 use std::sync::Arc;
 
 use gateway_store::{Money, Reservation, UsageOutcome, UsageRecord};
-use http::header::{HeaderMap, HeaderName};
+use http::Response;
+use http::header::HeaderName;
 use llm_provider::{Error, Metadata, Reply, ReplyStream, Result};
 use llm_router::TokenCounts;
 use tokio::time::Instant;
 
-use super::limits::{Permits, Rates};
+use super::limits::Permits;
 use super::prices::PriceBook;
+use super::rates::Rates;
 use super::stream::Recorded;
 use super::tokens::Tokens;
 use crate::headers;
@@ -238,13 +240,13 @@ impl Drop for Open {
 }
 
 impl Bill {
-    /// Adds the cost and the state of the rate limits.
-    pub(crate) fn describe(&self, headers: &mut HeaderMap) {
-        let Some((cost, rates)) = &self.0 else { return };
+    /// Adds the cost and the state of the rate limits, whose headers depend on the client's API.
+    pub(crate) fn describe<B>(&self, response: &mut Response<B>) {
+        let Some((cost, rates)) = self.0 else { return };
         if let Some(cost) = cost {
-            headers::insert(headers, COST, Some(&cost.to_string()));
+            headers::insert(response.headers_mut(), COST, Some(&cost.to_string()));
         }
-        rates.describe(headers);
+        response.extensions_mut().insert(rates);
     }
 }
 

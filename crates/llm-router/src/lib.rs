@@ -32,6 +32,7 @@ mod resolve;
 mod retries;
 mod route;
 mod router;
+mod shared;
 mod strategy;
 mod tail;
 
@@ -51,6 +52,7 @@ pub use crate::queue::QueueOptions;
 pub use crate::retries::{MAX_RETRIES, RetryPolicy};
 pub use crate::route::RouteOptions;
 pub use crate::router::Router;
+pub use crate::shared::{SharedState, SharedStateError};
 pub use crate::strategy::{
     Candidate, CostBased, LatencyBased, LeastBusy, PeakEwma, STRATEGIES, SimpleShuffle, Strategy,
     UsageBased, strategy,

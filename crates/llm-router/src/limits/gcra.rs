@@ -41,7 +41,11 @@ impl Rate {
     pub(crate) fn per_minute(limit: u64) -> Self {
         let burst = limit.div_ceil(5);
         // Rounded up: the limit is never exceeded. The window is half open, hence the 1.
-        let interval = MINUTE.div_ceil(limit - burst + 1);
+        let mut interval = MINUTE.div_ceil(limit - burst + 1);
+        if interval >= MILLISECOND {
+            // A burst of single units is then not shortened by the rounding of their charges.
+            interval = interval.next_multiple_of(MICROSECOND);
+        }
         Self {
             limit,
             interval,
@@ -138,6 +142,7 @@ impl Gcra {
 }
 
 const MICROSECOND: Nanos = 1000;
+const MILLISECOND: Nanos = 1_000_000;
 const MINUTE: Nanos = 60_000_000_000;
 
 #[cfg(test)]
@@ -238,6 +243,15 @@ mod tests {
                 admitted += u64::from(gcra.take(1, now).is_some());
             }
             assert!(admitted >= 8 * limit, "{admitted} of {limit} per minute");
+        }
+    }
+
+    #[test]
+    fn a_fifth_of_a_limit_may_come_at_once() {
+        for limit in (1..1000).chain([5000, 50_000]) {
+            let gcra = Gcra::per_minute(limit);
+            let admitted = (0..limit).filter(|_| gcra.take(1, START).is_some());
+            assert_eq!(admitted.count() as u64, limit.div_ceil(5), "{limit}");
         }
     }
 

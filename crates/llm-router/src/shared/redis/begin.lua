@@ -35,6 +35,9 @@ end
 local function rate(limit)
   local burst = math.ceil(limit / 5)
   local interval = math.ceil(60000000000 / (limit - burst + 1))
+  if interval >= 1000000 then
+    interval = math.ceil(interval / 1000) * 1000
+  end
   return interval, math.floor(burst * interval / 1000)
 end
 

@@ -28,6 +28,9 @@ local function settled(paid, a)
     return paid
   end
   local interval = math.ceil(60000000000 / (limit - math.ceil(limit / 5) + 1))
+  if interval >= 1000000 then
+    interval = math.ceil(interval / 1000) * 1000
+  end
   if used > cost then
     return math.max(paid, now) + math.ceil((used - cost) * interval / 1000)
   end

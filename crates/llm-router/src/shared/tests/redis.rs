@@ -63,6 +63,14 @@ impl Store for Simulated {
     }
 }
 
+fn config(cases: u32) -> ProptestConfig {
+    ProptestConfig {
+        cases,
+        failure_persistence: None,
+        ..ProptestConfig::default()
+    }
+}
+
 fn runtime() -> Arc<Runtime> {
     let runtime = Builder::new_multi_thread().worker_threads(1).enable_all().build();
     Arc::new(runtime.unwrap())
@@ -75,7 +83,7 @@ fn three_routers_exceed_no_limit_in_any_minute() {
     let runtime = runtime();
     let now = Arc::new(AtomicU64::new(0));
     let strategy = (1..40_u64, 100..10_000_u64, 0..=100_u64, steps());
-    let mut runner = TestRunner::new(ProptestConfig::with_cases(24));
+    let mut runner = TestRunner::new(config(24));
     let result = runner.run(&strategy, |(rpm, tpm, part, steps)| {
         server.flush();
         let calls = simulate(async {
@@ -108,33 +116,39 @@ enum Action {
     Pass(u64),
 }
 
-fn key() -> impl Strategy<Value = Arc<str>> {
-    (0..3_u8).prop_map(|number| format!("subject:{number}").into())
+fn named(number: u8) -> Arc<str> {
+    format!("subject:{number}").into()
 }
 
 fn begin() -> impl Strategy<Value = Begin> {
     let limit = || option::of(prop_oneof![1..6_u64, 1..2000_u64, 1..1_000_000_000_u64]);
-    let subject = (key(), limit(), limit(), 0..3000_u64);
-    let subject = subject.prop_map(|(key, rpm, tpm, tokens)| Subject {
-        key,
-        rpm,
-        tpm,
-        tokens,
-    });
-    let choice = (any::<bool>(), vec(subject, 1..3));
-    let choice = choice.prop_map(|(is_full, mut subjects)| {
-        // A subject is in a choice once.
-        subjects.dedup_by(|one, other| one.key == other.key);
-        Choice { is_full, subjects }
-    });
-    let session = option::of((0..2_u8, 1..100_u64));
+    let subject = (limit(), limit(), 0..3000_u64);
+    let choice = (prop::bool::weighted(0.2), vec(subject, 1..3));
+    let session = option::of((0..2_u8, 10_000..20_000_u64));
+    // Longer than the test, since pins end at the server's own time.
     let session = session.prop_map(|session| {
         session.map(|(name, seconds)| (format!("session:{name}"), Duration::from_secs(seconds)))
     });
-    (session, vec(choice, 0..4)).prop_map(|(session, choices)| Begin {
-        lookup: None,
-        session,
-        choices,
+    // No subject is in a call twice.
+    let keys = Just((0..6_u8).collect::<Vec<_>>()).prop_shuffle();
+    (session, keys, vec(choice, 0..4)).prop_map(|(session, mut keys, choices)| {
+        let choices = choices.into_iter().map(|(is_full, subjects)| {
+            let subjects = subjects.into_iter().map(|(rpm, tpm, tokens)| Subject {
+                key: named(keys.pop().unwrap()),
+                rpm,
+                tpm,
+                tokens,
+            });
+            Choice {
+                is_full,
+                subjects: subjects.collect(),
+            }
+        });
+        Begin {
+            lookup: None,
+            session,
+            choices: choices.collect(),
+        }
     })
 }
 
@@ -154,9 +168,9 @@ fn end() -> impl Strategy<Value = End> {
     });
     let others = [Health::Same, Health::Recovered, Health::Unprobed];
     let health = prop_oneof![prop::sample::select(others.to_vec()), cooldown];
-    (key(), settlement(), settlement(), 0..1000_u64, health).prop_map(
+    (0..6_u8, settlement(), settlement(), 0..1000_u64, health).prop_map(
         |(key, requests, tokens, used, health)| End {
-            key,
+            key: named(key),
             requests,
             tokens,
             used,
@@ -175,7 +189,7 @@ fn the_server_and_the_memory_agree() {
         2 => end().prop_map(Action::End),
         1 => (0..90_000_000_u64).prop_map(Action::Pass),
     ];
-    let mut runner = TestRunner::new(ProptestConfig::with_cases(150));
+    let mut runner = TestRunner::new(config(150));
     let result = runner.run(&vec(action, 1..60), |actions| {
         server.flush();
         let start = 1 << 40;

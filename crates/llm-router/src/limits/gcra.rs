@@ -133,6 +133,19 @@ impl Gcra {
         Charge::new(cost, paid)
     }
 
+    /// A limit that continues this one.
+    pub(crate) fn with_limit(&self, limit: u64) -> Self {
+        Self {
+            rate: Rate::per_minute(limit),
+            paid: AtomicU64::new(self.paid.load(Relaxed)),
+        }
+    }
+
+    /// Whether anything that was admitted has not been paid for.
+    pub(crate) fn owes(&self, now: Nanos) -> bool {
+        self.paid.load(Relaxed) > now
+    }
+
     /// How much would be admitted at once now.
     pub(crate) fn left(&self, now: Nanos) -> u64 {
         let owed = self.paid.load(Relaxed).saturating_sub(now);

@@ -55,6 +55,10 @@ impl PerMinute {
         let _ = self.0.fetch_update(Relaxed, Relaxed, add);
     }
 
+    pub(crate) fn set(&self, amount: u64, now: Nanos) {
+        self.0.store(pack(now, amount), Relaxed);
+    }
+
     pub(crate) fn get(&self, now: Nanos) -> u64 {
         count(self.0.load(Relaxed), now)
     }

@@ -7,6 +7,7 @@ use llm_provider::{Error, ErrorKind};
 
 use crate::average::PerMinute;
 use crate::clock::{Nanos, between, nanos};
+use crate::shared::SharedCooldown;
 
 /// When a deployment is cooled down, and for how long.
 ///
@@ -121,6 +122,37 @@ impl Breaker {
             0 => Some(false),
             until if until > now => None,
             _ => (!self.is_probed.swap(true, Relaxed)).then_some(true),
+        }
+    }
+
+    /// Counts a call as the probe that is under way.
+    pub(crate) fn begin_probe(&self) {
+        self.is_probed.store(true, Relaxed);
+    }
+
+    /// Takes over the cooldown that the shared state knows, if any.
+    pub(crate) fn adopt(&self, cooldown: Option<SharedCooldown>, now: Nanos) {
+        let Some(cooldown) = cooldown else {
+            if self.until.load(Relaxed) != 0 {
+                self.until.store(0, Relaxed);
+                self.cooldowns.store(0, Relaxed);
+                self.is_probed.store(false, Relaxed);
+            }
+            return;
+        };
+        let until = now.saturating_add(cooldown.left.saturating_mul(1000));
+        self.until.store(until.max(1), Relaxed);
+        self.cooldowns.store(cooldown.count, Relaxed);
+        self.cause.store(cooldown.cause, Relaxed);
+        self.is_probed.store(false, Relaxed);
+    }
+
+    /// The cooldown that began now, for the shared state.
+    pub(crate) fn shared(&self, time: Duration) -> SharedCooldown {
+        SharedCooldown {
+            left: nanos(time) / 1000,
+            count: self.cooldowns.load(Relaxed),
+            cause: self.cause.load(Relaxed),
         }
     }
 

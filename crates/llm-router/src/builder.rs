@@ -15,6 +15,7 @@ use crate::names::{Alias, Names};
 use crate::observe::RouterObserver;
 use crate::queue::QueueOptions;
 use crate::retries::RetryPolicy;
+use crate::shared::SharedState;
 use crate::strategy::{PeakEwma, Strategy};
 use crate::{Deployment, PriceTable, Router};
 
@@ -30,6 +31,7 @@ pub struct RouterBuilder {
     observers: Vec<Arc<dyn RouterObserver>>,
     prices: PriceTable,
     pub(crate) cache: Option<CacheOptions>,
+    shared: Option<SharedState>,
     previous: Option<Router>,
 }
 
@@ -172,6 +174,17 @@ impl RouterBuilder {
         self
     }
 
+    /// Shares limits, cooldowns, sessions and, with [`CacheOptions::with_shared`], cached replies with
+    /// the other routers of the same state; by default, a router shares nothing.
+    ///
+    /// Deployments are the same if their groups, ids and models are. Parallel calls, latencies and
+    /// queues are those of each router.
+    #[must_use]
+    pub fn with_shared_state(mut self, shared: impl Into<Option<SharedState>>) -> Self {
+        self.shared = shared.into();
+        self
+    }
+
     /// Takes over the state of another router for the deployments that did not change: health,
     /// latencies, limits, running calls, and sessions, but no cached replies. Calls that the other router is serving
     /// count for both.
@@ -217,7 +230,10 @@ impl RouterBuilder {
             affinity,
             observers: self.observers,
             prices: self.prices,
-            cache: self.cache.map(|options| Arc::new(ReplyCache::new(options))),
+            cache: self
+                .cache
+                .map(|options| Arc::new(ReplyCache::new(options, self.shared.clone()))),
+            shared: self.shared,
         })
     }
 }

@@ -47,7 +47,7 @@ impl Continuation {
             let Some(call) = self.written.continued(&self.call) else {
                 return Err(error);
             };
-            let lease = self.plan.resume(failed, error)?;
+            let lease = self.plan.resume(failed, error).await?;
             let attempt = Attempt::continued(&self.plan, &lease, &call);
             match attempt.open_to_output().await {
                 Ok(opened) => {

@@ -16,6 +16,7 @@ use crate::names::Names;
 use crate::observe::{DeploymentHealth, RouterEvent, RouterObserver};
 use crate::queue::QueueOptions;
 use crate::retries::RetryPolicy;
+use crate::shared::SharedState;
 use crate::strategy::Strategy;
 use crate::{PriceTable, TokenCounts};
 
@@ -35,6 +36,8 @@ pub(crate) struct Core {
     pub(crate) observers: Vec<Arc<dyn RouterObserver>>,
     pub(crate) prices: PriceTable,
     pub(crate) cache: Option<Arc<ReplyCache>>,
+    /// What other routers share with this one.
+    pub(crate) shared: Option<SharedState>,
 }
 
 /// The options of a router that apply to each call.

@@ -60,7 +60,7 @@ pub(crate) async fn race<T, F: Future<Output = Result<T>>>(
         }
         return (lease, result);
     }
-    let Some(other) = plan.hedge(&lease) else {
+    let Some(other) = plan.hedge(&lease).await else {
         let result = first.await;
         plan.record_latency(begin.elapsed());
         return (lease, result);

@@ -40,13 +40,18 @@ impl<'p> Inheritance<'p> {
     ) -> (BTreeMap<String, Arc<Group>>, Vec<Arc<State>>) {
         let mut groups: BTreeMap<String, (Arc<Queue>, Vec<Arc<State>>)> = BTreeMap::new();
         let mut states = Vec::with_capacity(deployments.len());
+        let mut names: HashMap<String, usize> = HashMap::new();
         for mut deployment in deployments {
             deployment.prices = deployment.prices_in(prices, None);
             let group = deployment.group.clone();
             let new = || (self.queue(&group), Vec::new());
             let (queue, members) = groups.entry(group.clone()).or_insert_with(new);
             let queue = Arc::clone(queue);
-            let state = Arc::new(self.state(deployment, queue));
+            let name = shared_name(&deployment);
+            let number = names.entry(name.clone()).or_default();
+            *number += 1;
+            let key = format!("polyllm:deployment:{name}:{number}");
+            let state = Arc::new(self.state(deployment, queue, key.into()));
             members.push(Arc::clone(&state));
             states.push(state);
         }
@@ -63,7 +68,7 @@ impl<'p> Inheritance<'p> {
         previous.map_or_else(Arc::default, |group| Arc::clone(&group.queue))
     }
 
-    fn state(&mut self, deployment: Deployment, queue: Arc<Queue>) -> State {
+    fn state(&mut self, deployment: Deployment, queue: Arc<Queue>, key: Arc<str>) -> State {
         let candidates = self.states.get_mut(&*deployment.id);
         let same = candidates.and_then(|candidates| {
             let is_same = |state: &&Arc<State>| is_same(&state.deployment, &deployment);
@@ -71,12 +76,20 @@ impl<'p> Inheritance<'p> {
             Some(candidates.remove(place))
         });
         if let Some(state) = same {
-            return state.continued(deployment, queue);
+            return state.continued(deployment, queue, key);
         }
         let index = self.next_index;
         self.next_index += 1;
-        State::new(deployment, index, queue)
+        State::new(deployment, index, queue, key)
     }
+}
+
+/// What identifies a deployment in a shared state, besides its number among those of the same name.
+fn shared_name(deployment: &Deployment) -> String {
+    let Deployment {
+        group, id, model, ..
+    } = deployment;
+    format!("{group}:{id}:{model}")
 }
 
 /// Whether what is known of one deployment holds for the other; they have the same id.

@@ -26,12 +26,14 @@ mod plan;
 mod pool;
 mod price_table;
 mod quantile;
+mod rates;
 mod queue;
 mod refusal;
 mod resolve;
 mod retries;
 mod route;
 mod router;
+mod shared;
 mod strategy;
 mod tail;
 
@@ -48,9 +50,11 @@ pub use crate::hedge::HedgeOptions;
 pub use crate::observe::{DeploymentHealth, RouterEvent, RouterObserver};
 pub use crate::price_table::PriceTable;
 pub use crate::queue::QueueOptions;
+pub use crate::rates::{RateHolder, RateLimiter, RatePermit, RateRefusal};
 pub use crate::retries::{MAX_RETRIES, RetryPolicy};
 pub use crate::route::RouteOptions;
 pub use crate::router::Router;
+pub use crate::shared::{SharedState, SharedStateError};
 pub use crate::strategy::{
     Candidate, CostBased, LatencyBased, LeastBusy, PeakEwma, STRATEGIES, SimpleShuffle, Strategy,
     UsageBased, strategy,

@@ -85,9 +85,56 @@ impl Pool {
                 }
             }
         }
+        Err(self.refusal(choice))
+    }
+
+    /// Why no deployment that has not been tried can serve the call now.
+    pub(crate) fn refusal(&self, choice: &Choice<'_>) -> Refusal {
         let left = self.tiers.iter().flat_map(|tier| &tier.members);
         let left = left.filter(|state| !choice.is_tried(state));
-        Err(Refusal::of(left, choice.demand, choice.now))
+        Refusal::of(left, choice.demand, choice.now)
+    }
+
+    /// The deployments that may serve the call now or later, the best first: of each tier those that
+    /// the strategy prefers, then the others by the time at which they are expected to have room. The
+    /// shared state knows better than this router whether they do.
+    pub(crate) fn ranked(&self, choice: &Choice<'_>, rng: &mut Rng) -> Vec<Arc<State>> {
+        let mut ranked: Vec<Arc<State>> = Vec::new();
+        let mut tried = choice.tried.to_vec();
+        for tier in &self.tiers {
+            for _ in 0..PREFERRED {
+                let choice = Choice {
+                    tried: &tried,
+                    ..*choice
+                };
+                let Some(state) = tier.choose(&choice, rng) else {
+                    break;
+                };
+                tried.push(state.index);
+                ranked.push(Arc::clone(state));
+            }
+            let others = tier.members.iter().filter_map(|state| {
+                let at = match state.readiness(choice.demand, choice.now) {
+                    _ if tried.contains(&state.index) => return None,
+                    Readiness::Ready => 0,
+                    Readiness::At(at) | Readiness::Cooling(at) => at,
+                    Readiness::Busy => choice.now,
+                    Readiness::TooLarge
+                    | Readiness::Overflow
+                    | Readiness::CannotContinue
+                    | Readiness::Untagged => return None,
+                };
+                Some((at, state))
+            });
+            let mut others: Vec<_> = others.collect();
+            others.sort_by_key(|(at, _)| *at);
+            ranked.extend(others.into_iter().map(|(_, state)| Arc::clone(state)));
+            if ranked.len() >= MOST_RANKED {
+                ranked.truncate(MOST_RANKED);
+                break;
+            }
+        }
+        ranked
     }
 }
 
@@ -191,6 +238,12 @@ impl Tier {
     }
 }
 
+/// The deployments of a tier that the strategy puts in order.
+const PREFERRED: usize = 3;
+/// The most deployments that the shared state is asked for. Of a larger group, those at their limits
+/// come last in the next call.
+const MOST_RANKED: usize = 32;
+
 #[cfg(test)]
 mod tests {
     use fastrand::Rng;
@@ -224,7 +277,7 @@ mod tests {
     fn pool(deployments: impl IntoIterator<Item = Deployment>) -> Pool {
         let states = (0..)
             .zip(deployments)
-            .map(|(index, deployment)| Arc::new(State::new(deployment, index, Arc::default())));
+            .map(|(index, deployment)| Arc::new(State::new(deployment, index, Arc::default(), "".into())));
         Pool::new(states)
     }
 

@@ -16,6 +16,7 @@ use crate::observe::DeploymentHealth;
 use crate::plan::Plan;
 use crate::retries::MAX_RETRIES;
 use crate::route::RouteOptions;
+use crate::shared::SharedState;
 
 /// Model groups and the deployments behind them.
 ///
@@ -70,6 +71,11 @@ impl Router {
         self.core.names.visible()
     }
 
+    /// The state that other routers share with this one.
+    pub fn shared_state(&self) -> Option<&SharedState> {
+        self.core.shared.as_ref()
+    }
+
     /// The health of every deployment, in the order given.
     pub fn snapshot(&self) -> Vec<DeploymentHealth> {
         self.core.snapshot()
@@ -87,6 +93,13 @@ impl Router {
         let now = self.core.clock.now();
         let flight = slot.reply(now, plan.deadline()).await;
         if let Flight::Cached(reply) = flight {
+            plan.cached();
+            return Ok(*reply);
+        }
+        if let Some(entry) = plan.look_up(&slot).await
+            && let Some(reply) = entry.reply()
+        {
+            slot.keep(flight, entry);
             plan.cached();
             return Ok(*reply);
         }
@@ -110,11 +123,18 @@ impl Router {
     /// # Errors
     /// See the implementation of [`Provider`].
     pub async fn stream_with(&self, call: Call, route: RouteOptions) -> Result<ReplyStream> {
-        let plan = Plan::new(&self.core, &call, route, true)?;
+        let mut plan = Plan::new(&self.core, &call, route, true)?;
         let Some(slot) = plan.slot(&call) else {
             return Failover::new(plan, call).start().await;
         };
         if let Some(stream) = slot.stream(self.core.clock.now()) {
+            plan.cached();
+            return Ok(stream);
+        }
+        if let Some(entry) = plan.look_up(&slot).await
+            && let Some(stream) = entry.stream()
+        {
+            slot.keep(Flight::Alone, entry);
             plan.cached();
             return Ok(stream);
         }

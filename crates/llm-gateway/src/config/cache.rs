@@ -6,28 +6,53 @@ use llm_router::CacheOptions;
 use super::keys::Keys;
 use super::names::quoted;
 use super::reader::{Reader, Section};
+use super::redis::Address;
 use super::routing::read_names;
 
-/// Reads whether and how replies are cached.
-pub(super) fn read(reader: &mut Reader<'_>, section: &mut Section) -> Option<CacheOptions> {
+/// Reads whether and how replies are cached, and in which server besides the memory.
+pub(super) fn read(
+    reader: &mut Reader<'_>,
+    section: &mut Section,
+) -> (Option<CacheOptions>, Option<Address>) {
     let is_cached = reader.take_bool(section, "cache") == Some(true);
-    let mut options = CacheOptions::default();
+    let mut cache = (CacheOptions::default(), None);
     if let Some(params) = reader.take_section(section, "cache_params") {
-        options = read_params(reader, params);
+        cache = read_params(reader, params);
     }
-    is_cached.then_some(options)
+    match cache {
+        (options, redis) if is_cached => (Some(options), redis),
+        _ => (None, None),
+    }
 }
 
-fn read_params(reader: &mut Reader<'_>, mut section: Section) -> CacheOptions {
+fn read_params(
+    reader: &mut Reader<'_>,
+    mut section: Section,
+) -> (CacheOptions, Option<Address>) {
     let mut options = CacheOptions::default();
-    if let Some((kind, at)) = reader.take_text(&mut section, "type")
-        && kind != "local"
-    {
-        let message = format!(
-            "the cache {} is not supported; replies are cached in memory",
-            quoted(&kind)
-        );
-        reader.warn(at, message, None);
+    let address = Address::read(reader, &mut section, "");
+    let mut redis = None;
+    match reader.take_text(&mut section, "type") {
+        Some((kind, at)) if kind == "redis" => {
+            options = options.with_shared(true);
+            redis = address.or_else(|| Address::of_environment(reader, at));
+            if redis.is_none() {
+                let help = "set `host` or `url`, or the environment variable REDIS_URL";
+                reader.error_with_help(at, "the cache `redis` has no address", help);
+            }
+        }
+        Some((kind, at)) if kind != "local" => {
+            let message = format!(
+                "the cache {} is not supported; replies are cached in memory",
+                quoted(&kind)
+            );
+            reader.warn(at, message, None);
+        }
+        _ => {}
+    }
+    if reader.take_bool(&mut section, "ssl") == Some(true) {
+        let help = "use a server in a private network, or a tunnel";
+        reader.error_with_help(section.at, "`ssl`: TLS to Redis is not supported", help);
     }
     if let Some(time) = reader.take_time(&mut section, "ttl") {
         options = options.with_time_to_live(time);
@@ -51,7 +76,7 @@ fn read_params(reader: &mut Reader<'_>, mut section: Section) -> CacheOptions {
         options = options.with_endpoints(Capabilities::new(endpoints));
     }
     reader.report_rest(section, &PARAMS);
-    options
+    (options, redis)
 }
 
 /// The endpoint of a call type of LiteLLM, such as `acompletion`.
@@ -68,19 +93,23 @@ fn endpoint(call_type: &str) -> Option<Capability> {
 const PARAMS: Keys = Keys {
     read: &[
         "capacity", // not in LiteLLM
+        "db",
+        "host",
         "mode",
         "namespace",
+        "password",
+        "port",
+        "ssl",
         "supported_call_types",
         "ttl",
         "type",
+        "url",
+        "username",
     ],
     ignored: &[
         "default_in_memory_ttl",
         "default_in_redis_ttl",
         "disk_cache_dir",
-        "host",
-        "password",
-        "port",
         "qdrant_semantic_cache_embedding_model",
         "redis_flush_size",
         "redis_semantic_cache_embedding_model",
@@ -90,7 +119,6 @@ const PARAMS: Keys = Keys {
         "sentinel_nodes",
         "service_name",
         "similarity_threshold",
-        "url",
     ],
     restricting: &[],
 };

@@ -14,6 +14,7 @@ mod param_keys;
 mod params;
 mod problem;
 mod reader;
+mod redis;
 mod routing;
 mod schema;
 mod value;
@@ -253,7 +254,7 @@ impl Config {
         self.retries = take_retries(reader, &mut section);
         defaults.timeout = reader.take_time(&mut section, "request_timeout");
         routing.read_common(reader, &mut section);
-        routing.cache = cache::read(reader, &mut section);
+        (routing.cache, routing.redis) = cache::read(reader, &mut section);
         access::check_callbacks(reader, &mut section);
         reader.report_rest(section, &keys::LITELLM);
     }
@@ -279,7 +280,10 @@ impl Config {
     /// Checks that the settings of the router and the deployments match. Without a valid
     /// list of models, every name would be unknown.
     fn finish_router(&mut self, reader: &mut Reader<'_>, routing: Routing, at: Position) {
-        self.router = routing.into_builder(self.retries);
+        let shared = routing.redis.as_ref().and_then(|redis| redis.state(reader));
+        self.router = routing
+            .into_builder(self.retries)
+            .with_shared_state(shared);
         let router = self
             .router
             .clone()

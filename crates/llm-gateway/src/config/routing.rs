@@ -13,6 +13,7 @@ use super::keys::Keys;
 use super::names::{did_you_mean, quoted};
 use super::problem::Position;
 use super::reader::{Reader, Section};
+use super::redis::Address;
 use super::yaml::{Entry, Node, Yaml};
 
 /// The settings of the router that have been read so far.
@@ -24,6 +25,8 @@ pub(super) struct Routing {
     retries: RetryPolicy,
     affinity: Option<AffinityOptions>,
     pub(super) cache: Option<CacheOptions>,
+    /// The server of the state that gateways share.
+    pub(super) redis: Option<Address>,
     /// Whether `rpm` and `tpm` are limits, and not only weights.
     pub(super) enforces_rates: bool,
     /// The number of concurrent calls of a deployment that does not set it.
@@ -107,6 +110,9 @@ impl Routing {
             builder = builder.with_hedging(read_hedge(reader, hedge));
         }
         self.builder = builder;
+        if let Some(address) = Address::read(reader, section, "redis_") {
+            self.redis = Some(address);
+        }
         if reader.take_bool(section, "cache_responses") == Some(true) {
             self.cache.get_or_insert_default();
         }
@@ -346,11 +352,6 @@ pub(super) const WITHOUT_EFFECT: &[(&str, &str)] = &[
     ),
     ("polling_interval", "calls in a queue are woken, not polled"),
     ("provider_budget_config", "budgets are not supported"),
-    ("redis_db", "state is kept in memory"),
-    ("redis_host", "state is kept in memory"),
-    ("redis_password", "state is kept in memory"),
-    ("redis_port", "state is kept in memory"),
-    ("redis_url", "state is kept in memory"),
     ("retry_after", "another deployment is tried immediately"),
     (
         "router_general_settings",

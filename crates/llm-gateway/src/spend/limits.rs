@@ -1,442 +1,203 @@
-//! The rate limits of keys, users and teams, in this process.
+//! The rate limits of keys, users and teams, and their calls at the same time.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use gateway_store::Access;
 use http::StatusCode;
-use tokio::time::Instant;
+use llm_router::{RateHolder, RateLimiter, RatePermit, RateRefusal, SharedState};
 
 use super::rates::{Rate, Rates};
 use crate::error::ApiError;
 
-/// Counts the requests and tokens of the last minute, and the calls at the same time, of every key,
-/// user and team that has limits.
-///
-/// The last minute is a sliding window: the part of the previous minute that it covers is estimated
-/// from that minute's count.
-#[derive(Debug)]
+/// Limits the requests and tokens per minute, and the calls at the same time, of every key, user and
+/// team that has limits. The calls at the same time are those of this process.
+#[derive(Debug, Default)]
 pub(crate) struct Limits {
-    epoch: Instant,
-    counters: Mutex<HashMap<Holder, Arc<Counter>>>,
+    rates: RateLimiter,
+    running: Mutex<HashMap<String, Arc<AtomicU64>>>,
 }
 
-/// Who has a limit.
-#[derive(Clone, Debug, Eq, Hash, PartialEq)]
-enum Holder {
-    Key(String),
-    User(String),
-    Team(String),
-}
-
-impl Holder {
-    fn name(&self) -> &'static str {
-        match self {
-            Self::Key(_) => "API key",
-            Self::User(_) => "user",
-            Self::Team(_) => "team",
-        }
-    }
-}
-
-#[derive(Debug, Default)]
-struct Counter(Mutex<Counts>);
-
-#[derive(Debug, Default)]
-struct Counts {
-    /// The number of the current minute.
-    minute: u64,
-    requests: Window,
-    tokens: Window,
-    parallel: u64,
-}
-
-/// The counts of the current and the previous minute.
-#[derive(Clone, Copy, Debug, Default)]
-struct Window {
-    current: u64,
-    previous: u64,
-}
-
-/// The limits of one holder; `None` is unlimited.
-#[derive(Clone, Copy, Debug)]
-struct Limit {
-    requests: Option<u64>,
-    tokens: Option<u64>,
+/// The limits of a key, a user or a team; `None` is unlimited.
+struct Holder {
+    kind: &'static str,
+    rates: RateHolder,
     parallel: Option<u64>,
 }
 
 /// What a call holds of the limits. Dropping it ends the call.
 #[derive(Debug, Default)]
 pub(crate) struct Permits {
-    held: Vec<Permit>,
-    rates: Rates,
+    rates: Option<RatePermit>,
+    left: Rates,
+    running: Vec<Running>,
 }
 
+/// A call that is running.
 #[derive(Debug)]
-struct Permit {
-    counter: Arc<Counter>,
-    epoch: Instant,
-    minute: u64,
-    tokens: u64,
-}
-
-impl Default for Limits {
-    fn default() -> Self {
-        Self {
-            epoch: Instant::now(),
-            counters: Mutex::default(),
-        }
-    }
-}
+struct Running(Arc<AtomicU64>);
 
 impl Limits {
-    /// Reserves a request and its estimated tokens of all limits of a key, or of none.
+    /// Reserves a request and its estimated tokens of all limits of a key, or of none. With a shared
+    /// state, the rates hold for all gateways.
     ///
     /// # Errors
     /// 429 with the time after which the call would be admitted.
-    pub(super) fn take(&self, access: &Access, tokens: u64) -> Result<Permits, ApiError> {
+    pub(super) async fn take(
+        &self,
+        shared: Option<&SharedState>,
+        access: &Access,
+        tokens: u64,
+    ) -> Result<Permits, ApiError> {
+        let holders = holders(access);
         let mut permits = Permits::default();
-        let key = &access.key;
-        let limit = Limit {
-            requests: key.settings.rpm_limit,
-            tokens: key.settings.tpm_limit,
-            parallel: key.settings.max_parallel_requests,
-        };
-        self.take_of(&mut permits, limit, tokens, || Holder::Key(key.id.clone()))?;
-        let owners = [
-            (access.user(), Holder::User as fn(String) -> Holder),
-            (access.team(), Holder::Team),
-        ];
-        for (owner, holder) in owners {
-            let Some(owner) = owner else { continue };
-            let limit = Limit {
-                requests: owner.settings.rpm_limit,
-                tokens: owner.settings.tpm_limit,
-                parallel: owner.settings.max_parallel_requests,
-            };
-            self.take_of(&mut permits, limit, tokens, || holder(owner.id.clone()))?;
+        for holder in &holders {
+            if let Some(most) = holder.parallel {
+                permits.running.push(self.enter(holder, most)?);
+            }
         }
+        let limited: Vec<&Holder> = holders.iter().filter(|holder| holder.has_rates()).collect();
+        if limited.is_empty() {
+            return Ok(permits);
+        }
+        let rates: Vec<RateHolder> = limited.iter().map(|holder| holder.rates.clone()).collect();
+        let taken = self.rates.take(shared, &rates, tokens).await;
+        let permit = taken.map_err(|refusal| {
+            let kind = limited.get(refusal.holder).map_or("API key", |holder| holder.kind);
+            refused(kind, &refusal, tokens)
+        })?;
+        permits.left = Rates {
+            requests: permit.requests_left().map(Rate::from),
+            tokens: permit.tokens_left().map(Rate::from),
+        };
+        permits.rates = Some(permit);
         Ok(permits)
     }
 
-    fn take_of(
-        &self,
-        permits: &mut Permits,
-        limit: Limit,
-        tokens: u64,
-        holder: impl FnOnce() -> Holder,
-    ) -> Result<(), ApiError> {
-        if limit.is_unlimited() {
-            return Ok(());
+    /// Counts a call that begins.
+    fn enter(&self, holder: &Holder, most: u64) -> Result<Running, ApiError> {
+        let count = {
+            let mut running = self.lock();
+            if running.len() >= MOST_COUNTERS {
+                running.retain(|_, count| count.load(Relaxed) > 0);
+            }
+            Arc::clone(running.entry(holder.rates.name.clone()).or_default())
+        };
+        let add = |calls: u64| (calls < most).then_some(calls + 1);
+        match count.fetch_update(Relaxed, Relaxed, add) {
+            Ok(_) => Ok(Running(count)),
+            Err(_) => {
+                let what = "parallel requests";
+                Err(exceeded(holder.kind, most, what).with_retry_after(Duration::from_secs(1)))
+            }
         }
-        let holder = holder();
-        let counter = self.counter(&holder);
-        let now = self.epoch.elapsed();
-        let mut counts = counter.lock();
-        counts.advance(now);
-        let taken = counts.take(&limit, tokens, now, &holder);
-        permits.rates.add(&limit, &counts, now);
-        let minute = counts.minute;
-        drop(counts);
-        if let Err(error) = taken {
-            // The call is not sent, so the others do not count it.
-            permits.cancel();
-            return Err(error.with_rates(permits.rates));
-        }
-        permits.held.push(Permit {
-            counter,
-            epoch: self.epoch,
-            minute,
-            tokens,
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<String, Arc<AtomicU64>>> {
+        self.running.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Who has limits that a call with this access is subject to.
+fn holders(access: &Access) -> Vec<Holder> {
+    let (key, settings) = (&access.key, &access.key.settings);
+    let mut holders = vec![Holder {
+        kind: "API key",
+        rates: RateHolder::new(format!("key:{}", key.id))
+            .with_rpm(settings.rpm_limit)
+            .with_tpm(settings.tpm_limit),
+        parallel: settings.max_parallel_requests,
+    }];
+    for (kind, owner) in [("user", access.user()), ("team", access.team())] {
+        let Some(owner) = owner else { continue };
+        let settings = &owner.settings;
+        holders.push(Holder {
+            kind,
+            rates: RateHolder::new(format!("{kind}:{}", owner.id))
+                .with_rpm(settings.rpm_limit)
+                .with_tpm(settings.tpm_limit),
+            parallel: settings.max_parallel_requests,
         });
-        Ok(())
     }
-
-    fn counter(&self, holder: &Holder) -> Arc<Counter> {
-        let mut counters = self.counters.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(counter) = counters.get(holder) {
-            return Arc::clone(counter);
-        }
-        if counters.len() >= MOST_COUNTERS {
-            let minute = self.epoch.elapsed().as_secs() / MINUTE;
-            counters.retain(|_, counter| Arc::strong_count(counter) > 1 || counter.is_used(minute));
-        }
-        Arc::clone(counters.entry(holder.clone()).or_default())
-    }
+    holders
 }
 
-impl Limit {
-    fn is_unlimited(&self) -> bool {
-        self.requests.is_none() && self.tokens.is_none() && self.parallel.is_none()
-    }
-}
-
-impl Counter {
-    fn lock(&self) -> MutexGuard<'_, Counts> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn is_used(&self, minute: u64) -> bool {
-        let counts = self.lock();
-        counts.parallel > 0 || counts.minute + 1 >= minute
-    }
-}
-
-impl Counts {
-    /// Begins a new minute.
-    fn advance(&mut self, now: Duration) {
-        let minute = now.as_secs() / MINUTE;
-        match minute.saturating_sub(self.minute) {
-            0 => return,
-            1 => {
-                self.requests.shift();
-                self.tokens.shift();
-            }
-            _ => {
-                self.requests = Window::default();
-                self.tokens = Window::default();
-            }
-        }
-        self.minute = minute;
-    }
-
-    fn take(
-        &mut self,
-        limit: &Limit,
-        tokens: u64,
-        now: Duration,
-        holder: &Holder,
-    ) -> Result<(), ApiError> {
-        if let Some(most) = limit.parallel
-            && self.parallel >= most
-        {
-            return Err(refused(
-                holder,
-                "parallel requests",
-                most,
-                Duration::from_secs(1),
-            ));
-        }
-        for (window, cost, most, what) in [
-            (&self.requests, 1, limit.requests, "requests per minute"),
-            (&self.tokens, tokens, limit.tokens, "tokens per minute"),
-        ] {
-            let Some(most) = most else { continue };
-            if cost > most {
-                return Err(too_large(holder, cost, most));
-            }
-            if window.used(now).saturating_add(cost) > most {
-                return Err(refused(holder, what, most, window.wait(cost, most, now)));
-            }
-        }
-        self.requests.current += 1;
-        self.tokens.current = self.tokens.current.saturating_add(tokens);
-        self.parallel += 1;
-        Ok(())
-    }
-}
-
-impl Window {
-    fn shift(&mut self) {
-        self.previous = std::mem::take(&mut self.current);
-    }
-
-    /// The count of the last 60 s.
-    fn used(&self, now: Duration) -> u64 {
-        let left = MINUTE_MS - into_minute(now);
-        let previous = u128::from(self.previous) * u128::from(left);
-        let previous = previous.div_ceil(u128::from(MINUTE_MS));
-        let previous = u64::try_from(previous).unwrap_or(u64::MAX);
-        self.current.saturating_add(previous)
-    }
-
-    /// The time until `cost` is within the limit, if nothing else is counted.
-    fn wait(&self, cost: u64, most: u64, now: Duration) -> Duration {
-        let elapsed = into_minute(now);
-        let until_next = MINUTE_MS - elapsed;
-        // The time at which `count`, which fades out during a minute, is at most `room`.
-        let faded = |count: u64, room: u64| {
-            let kept = u128::from(room) * u128::from(MINUTE_MS) / u128::from(count.max(1));
-            MINUTE_MS.saturating_sub(u64::try_from(kept).unwrap_or(u64::MAX))
-        };
-        let millis = match most.checked_sub(self.current.saturating_add(cost)) {
-            Some(room) => faded(self.previous, room).saturating_sub(elapsed),
-            // Not before the current minute fades out, too.
-            None => until_next + faded(self.current, most.saturating_sub(cost)),
-        };
-        Duration::from_millis(millis.max(1))
-    }
-
-    /// The state of a limit.
-    fn rate(&self, limit: u64, now: Duration) -> Rate {
-        let until_next = MINUTE_MS - into_minute(now);
-        let reset = match (self.current, self.previous) {
-            (0, 0) => 0,
-            (0, _) => until_next,
-            _ => until_next + MINUTE_MS,
-        };
-        Rate {
-            limit,
-            left: limit.saturating_sub(self.used(now)),
-            reset: Duration::from_millis(reset),
-        }
-    }
-
-    /// Corrects a count of the minute `ago` minutes before the current one.
-    fn correct(&mut self, ago: u64, from: u64, to: u64) {
-        let count = match ago {
-            0 => &mut self.current,
-            1 => &mut self.previous,
-            _ => return,
-        };
-        *count = count.saturating_sub(from).saturating_add(to);
+impl Holder {
+    fn has_rates(&self) -> bool {
+        self.rates.rpm.is_some() || self.rates.tpm.is_some()
     }
 }
 
 impl Permits {
     /// Corrects the reserved tokens to those that were used, and ends the call.
     pub(super) fn settle(&mut self, tokens: u64) {
-        for permit in &self.held {
-            permit.correct(1, tokens);
+        if let Some(rates) = &mut self.rates {
+            rates.settle(tokens);
         }
-        self.held.clear();
+        self.running.clear();
     }
 
     /// Returns everything, for a call that is not sent.
     pub(super) fn cancel(&mut self) {
-        for permit in &self.held {
-            permit.correct(0, 0);
+        if let Some(rates) = &mut self.rates {
+            rates.cancel();
         }
-        self.held.clear();
+        self.running.clear();
     }
 
     pub(super) fn rates(&self) -> Rates {
-        self.rates
+        self.left
     }
 }
 
-impl Permit {
-    fn correct(&self, requests: u64, tokens: u64) {
-        let mut counts = self.counter.lock();
-        counts.advance(self.epoch.elapsed());
-        let ago = counts.minute.saturating_sub(self.minute);
-        counts.requests.correct(ago, 1, requests);
-        counts.tokens.correct(ago, self.tokens, tokens);
-    }
-}
-
-impl Drop for Permit {
+impl Drop for Running {
     fn drop(&mut self) {
-        let mut counts = self.counter.lock();
-        counts.parallel = counts.parallel.saturating_sub(1);
+        self.0.fetch_sub(1, Relaxed);
     }
 }
 
-impl Rates {
-    /// Adds the limits of another holder: the one with less left counts.
-    fn add(&mut self, limit: &Limit, counts: &Counts, now: Duration) {
-        let tighter = |known: Option<Rate>, most: Option<u64>, window: &Window| match most {
-            None => known,
-            Some(most) => Some(window.rate(most, now).tighter(known)),
-        };
-        self.requests = tighter(self.requests, limit.requests, &counts.requests);
-        self.tokens = tighter(self.tokens, limit.tokens, &counts.tokens);
-    }
+fn refused(holder: &str, refusal: &RateRefusal, tokens: u64) -> ApiError {
+    let limit = refusal.limit;
+    let Some(wait) = refusal.retry_after else {
+        let message = format!(
+            "rate limit exceeded: the call may use {tokens} tokens, and the {holder} is limited to \
+             {limit} tokens per minute; set a lower `max_tokens`"
+        );
+        return too_many(message).with_no_retry();
+    };
+    let what = match refusal.is_tokens {
+        true => "tokens per minute",
+        false => "requests per minute",
+    };
+    let cost = if refusal.is_tokens { tokens } else { 1 };
+    let rate = Some(Rate::of_refusal(limit, cost, wait));
+    let rates = match refusal.is_tokens {
+        true => Rates {
+            tokens: rate,
+            ..Rates::default()
+        },
+        false => Rates {
+            requests: rate,
+            ..Rates::default()
+        },
+    };
+    exceeded(holder, limit, what)
+        .with_retry_after(wait)
+        .with_rates(rates)
 }
 
-fn refused(holder: &Holder, what: &str, most: u64, wait: Duration) -> ApiError {
-    let holder = holder.name();
-    let message = format!("rate limit exceeded: the {holder} is limited to {most} {what}");
-    exceeded(message).with_retry_after(wait)
+fn exceeded(holder: &str, most: u64, what: &str) -> ApiError {
+    too_many(format!(
+        "rate limit exceeded: the {holder} is limited to {most} {what}"
+    ))
 }
 
-fn too_large(holder: &Holder, tokens: u64, most: u64) -> ApiError {
-    let holder = holder.name();
-    let message = format!(
-        "rate limit exceeded: the call may use {tokens} tokens, and the {holder} is limited to \
-         {most} tokens per minute; set a lower `max_tokens`"
-    );
-    exceeded(message).with_no_retry()
-}
-
-fn exceeded(message: String) -> ApiError {
+fn too_many(message: String) -> ApiError {
     ApiError::new(StatusCode::TOO_MANY_REQUESTS, "rate_limit_error", message)
         .with_code("rate_limit_exceeded")
 }
 
-fn into_minute(now: Duration) -> u64 {
-    u64::try_from(now.as_millis() % u128::from(MINUTE_MS)).unwrap_or(0)
-}
-
-const MINUTE: u64 = 60;
-const MINUTE_MS: u64 = 60_000;
-
 /// Above this number, the counters that are not in use are dropped.
 const MOST_COUNTERS: usize = 10_000;
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn limit(requests: u64, tokens: u64) -> Limit {
-        Limit {
-            requests: Some(requests),
-            tokens: Some(tokens),
-            parallel: None,
-        }
-    }
-
-    /// Whether a request of `tokens` is admitted at `second`.
-    fn take(counts: &mut Counts, limit: &Limit, tokens: u64, second: u64) -> bool {
-        let now = Duration::from_secs(second);
-        counts.advance(now);
-        let holder = Holder::Key(String::new());
-        counts.take(limit, tokens, now, &holder).is_ok()
-    }
-
-    #[test]
-    fn the_previous_minute_fades_out() {
-        let (mut counts, limit) = (Counts::default(), limit(10, 1_000_000));
-        let admitted = |counts: &mut Counts, second| {
-            (0..100).filter(|_| take(counts, &limit, 1, second)).count()
-        };
-        assert_eq!(admitted(&mut counts, 0), 10);
-        assert_eq!(admitted(&mut counts, 59), 0);
-        // A half of the previous minute is left.
-        assert_eq!(admitted(&mut counts, 90), 5);
-        assert_eq!(admitted(&mut counts, 300), 10);
-    }
-
-    #[test]
-    fn a_refused_request_is_admitted_after_the_time_that_it_was_told() {
-        for (at, used) in [(0, 100), (30, 100), (59, 60), (30, 95)] {
-            let (mut counts, limit) = (Counts::default(), limit(1000, 100));
-            assert!(take(&mut counts, &limit, used, at));
-            let now = Duration::from_secs(at);
-            let wait = counts.tokens.wait(50, 100, now);
-            let then = now + wait;
-            let before = then - Duration::from_secs(1);
-            counts.advance(before);
-            assert!(
-                counts.tokens.used(before) + 50 > 100,
-                "{at} {used} {wait:?}"
-            );
-            counts.advance(then);
-            assert!(counts.tokens.used(then) + 50 <= 100, "{at} {used} {wait:?}");
-        }
-    }
-
-    #[test]
-    fn corrections_reach_the_minute_of_the_request() {
-        let mut window = Window {
-            current: 10,
-            previous: 100,
-        };
-        window.correct(1, 100, 30);
-        window.correct(0, 10, 20);
-        window.correct(2, 1, 1000);
-        assert_eq!((window.current, window.previous), (20, 30));
-    }
-}

@@ -44,7 +44,10 @@ pub(crate) async fn admit(
     let counts = TokenCounts::new(estimate.prompt, estimate.total - estimate.prompt);
     let access = client.access();
     let mut permits = match access {
-        Some(access) => keys.limits().take(access, estimate.total)?,
+        Some(access) => {
+            let state = shared.router.shared_state();
+            keys.limits().take(state, access, estimate.total).await?
+        }
         None => limits::Permits::default(),
     };
     let charge = access.map_or_else(Charge::default, |access| access.charge());

@@ -24,13 +24,22 @@ pub(crate) struct Rate {
     pub(super) reset: Duration,
 }
 
+/// A limit, and what is left of it. It fills up within a minute.
+impl From<(u64, u64)> for Rate {
+    fn from((limit, left): (u64, u64)) -> Self {
+        let used = limit.saturating_sub(left);
+        let millis = MINUTE_MS * u128::from(used) / u128::from(limit.max(1));
+        let reset = Duration::from_millis(u64::try_from(millis).unwrap_or(u64::MAX));
+        Self { limit, left, reset }
+    }
+}
+
 impl Rate {
-    /// The rate with less left.
-    pub(super) fn tighter(self, other: Option<Self>) -> Self {
-        match other {
-            Some(other) if other.left <= self.left => other,
-            _ => self,
-        }
+    /// The rate after a refusal: a call of this cost would be admitted after `wait`.
+    pub(super) fn of_refusal(limit: u64, cost: u64, wait: Duration) -> Self {
+        let missing = (u128::from(limit) * wait.as_millis()).div_ceil(MINUTE_MS);
+        let missing = u64::try_from(missing).unwrap_or(u64::MAX);
+        Self::from((limit, cost.saturating_sub(missing)))
     }
 }
 
@@ -69,6 +78,8 @@ fn duration(time: Duration) -> String {
     }
 }
 
+const MINUTE_MS: u128 = 60_000;
+
 /// The headers of one rate: the limit, what is left, and the reset.
 struct Names {
     openai: [HeaderName; 3],
@@ -104,6 +115,17 @@ const TOKENS: Names = Names {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_left_after_a_refusal_follows_from_the_wait() {
+        let rate = |limit, cost, wait| {
+            let rate = Rate::of_refusal(limit, cost, Duration::from_millis(wait));
+            (rate.left, rate.reset.as_secs())
+        };
+        assert_eq!(rate(60, 1, 1000), (0, 60));
+        assert_eq!(rate(600, 100, 5000), (50, 55));
+        assert_eq!(rate(0, 1, 60_000), (1, 0));
+    }
 
     #[test]
     fn durations_have_openais_form() {

@@ -1,13 +1,24 @@
 use std::hash::{BuildHasher, Hash, Hasher, RandomState};
 
 use llm_provider::Call;
+use sha2::{Digest as _, Sha256};
 
-/// Identifies a call: 128 bits of two hashes with random keys, so that no client can find two calls
-/// of the same key.
+/// Identifies a call: 128 bits, so that no client can find two calls of the same key.
 pub(super) type Key = (u64, u64);
 
-#[derive(Debug, Default)]
-pub(super) struct Keys(RandomState, RandomState);
+/// How keys are made.
+#[derive(Debug)]
+pub(super) enum Keys {
+    /// Two hashes with random keys, which only this process knows.
+    Own(RandomState, RandomState),
+    /// A cryptographic hash, the same in all processes.
+    Shared,
+}
+
+/// The key of a reply in a shared state.
+pub(super) fn shared(key: Key) -> String {
+    format!("polyllm:reply:{:016x}{:016x}", key.0, key.1)
+}
 
 /// What identifies a call besides its namespace.
 #[derive(Debug)]
@@ -20,6 +31,13 @@ pub(crate) struct Scope<'a> {
 }
 
 impl Keys {
+    pub(super) fn new(is_shared: bool) -> Self {
+        if is_shared {
+            return Self::Shared;
+        }
+        Self::Own(RandomState::new(), RandomState::new())
+    }
+
     /// The key of a call; `None` if its parameters are ambiguous.
     pub(super) fn key(&self, scope: &Scope<'_>, namespace: Option<&str>) -> Option<Key> {
         let mut names = scope.call.body.keys();
@@ -29,17 +47,51 @@ impl Keys {
         if names.windows(2).any(|pair| pair[0] == pair[1]) || names.is_empty() {
             return None;
         }
-        let hash = |state: &RandomState| {
-            let mut hasher = state.build_hasher();
+        let feed = |hasher: &mut dyn Hasher| {
+            let mut hasher = hasher;
             (scope.group, scope.matched, namespace, scope.is_streamed).hash(&mut hasher);
             scope.call.endpoint.path().hash(&mut hasher);
             scope.call.drop_params.hash(&mut hasher);
             for name in &names {
                 (name, scope.call.body.get(name)).hash(&mut hasher);
             }
+        };
+        let hash = |state: &RandomState| {
+            let mut hasher = state.build_hasher();
+            feed(&mut hasher);
             hasher.finish()
         };
-        Some((hash(&self.0), hash(&self.1)))
+        Some(match self {
+            Self::Own(first, second) => (hash(first), hash(second)),
+            Self::Shared => {
+                let mut digest = Digest::default();
+                feed(&mut digest);
+                digest.key()
+            }
+        })
+    }
+}
+
+/// SHA-256.
+#[derive(Default)]
+struct Digest(Sha256);
+
+impl Digest {
+    /// The first half.
+    fn key(self) -> Key {
+        let digest = self.0.finalize();
+        let half = |bytes: &[u8]| bytes.iter().fold(0, |key, byte| key << 8 | u64::from(*byte));
+        (half(&digest[..8]), half(&digest[8..16]))
+    }
+}
+
+impl Hasher for Digest {
+    fn write(&mut self, bytes: &[u8]) {
+        self.0.update(bytes);
+    }
+
+    fn finish(&self) -> u64 {
+        0
     }
 }
 
@@ -61,7 +113,23 @@ mod tests {
 
     #[test]
     fn calls_are_the_same_if_their_parameters_are() {
-        let keys = Keys::default();
+        for is_shared in [false, true] {
+            compare_keys(&Keys::new(is_shared));
+        }
+        // Another process finds the same.
+        let call = Call::new(&Chat, Document::from_bytes(r#"{"messages":["x"]}"#));
+        let scope = Scope {
+            group: "group",
+            matched: None,
+            call: &call,
+            is_streamed: false,
+        };
+        let key = |keys: Keys| keys.key(&scope, None);
+        assert_eq!(key(Keys::new(true)), key(Keys::new(true)));
+        assert_ne!(key(Keys::new(false)), key(Keys::new(false)));
+    }
+
+    fn compare_keys(keys: &Keys) {
         let key = |body: &str, is_streamed, namespace| {
             let call = Call::new(&Chat, Document::from_bytes(body.to_owned()));
             let scope = Scope {

@@ -3,11 +3,13 @@
 mod key;
 mod options;
 mod record;
+mod wire;
 
 use std::future::poll_fn;
 use std::pin::pin;
 use std::sync::Arc;
 use std::task::Poll;
+use std::time::Duration;
 
 use futures_util::stream;
 use llm_provider::{Chunk, Document, Metadata, Reply, ReplyEvent, ReplyStream};
@@ -20,6 +22,7 @@ use self::key::{Key, Keys};
 pub use self::options::{CacheControl, CacheOptions};
 pub(crate) use self::record::Recorder;
 use crate::clock::{Nanos, nanos};
+use crate::shared::SharedState;
 
 /// The replies.
 #[derive(Debug)]
@@ -27,6 +30,8 @@ pub(crate) struct ReplyCache {
     pub(crate) options: CacheOptions,
     entries: Cache<Key, Arc<Entry>, Weigh>,
     keys: Keys,
+    /// Where replies are kept for other routers, too.
+    shared: Option<SharedState>,
 }
 
 #[derive(Debug)]
@@ -48,11 +53,7 @@ pub(crate) struct Weigh;
 
 impl Weighter<Key, Arc<Entry>> for Weigh {
     fn weight(&self, _: &Key, entry: &Arc<Entry>) -> u64 {
-        let bytes = match &entry.body {
-            Body::Whole(body) => body.bytes().len(),
-            Body::Stream(chunks) => chunks.iter().map(weight_of).sum(),
-        };
-        u64::try_from(bytes + OVERHEAD).unwrap_or(u64::MAX)
+        entry.weight()
     }
 }
 
@@ -68,13 +69,15 @@ pub(crate) struct Slot {
 }
 
 impl ReplyCache {
-    pub(crate) fn new(options: CacheOptions) -> Self {
+    pub(crate) fn new(options: CacheOptions, shared: Option<SharedState>) -> Self {
+        let shared = shared.filter(|_| options.is_shared);
         // Half of the replies are shorter than this.
         let items = usize::try_from(options.capacity / 4096).unwrap_or(usize::MAX);
         Self {
             entries: Cache::with_weighter(items.clamp(16, MAX_ITEMS), options.capacity, Weigh),
             options,
-            keys: Keys::default(),
+            keys: Keys::new(shared.is_some()),
+            shared,
         }
     }
 
@@ -136,12 +139,7 @@ impl Slot {
 
     /// The cached stream.
     pub(crate) fn stream(&self, now: Nanos) -> Option<ReplyStream> {
-        let entry = self.fresh(now).filter(|_| self.reads)?;
-        let Body::Stream(chunks) = &entry.body else {
-            return None;
-        };
-        let events = chunks.clone().into_iter().map(ReplyEvent::Chunk).map(Ok);
-        Some(ReplyStream::new(entry.metadata(), stream::iter(events)))
+        self.fresh(now).filter(|_| self.reads)?.stream()
     }
 
     /// Keeps a reply.
@@ -151,9 +149,20 @@ impl Slot {
         }
         let body = Body::Whole(reply.body.clone());
         let entry = self.entry(&reply.metadata, body, now);
-        let weight = u64::try_from(reply.body.bytes().len() + OVERHEAD).unwrap_or(u64::MAX);
+        self.share(&entry);
+        self.keep(flight, entry);
+    }
+
+    fn store_stream(&self, metadata: &Metadata, chunks: Vec<Chunk>, now: Nanos) {
+        let entry = self.entry(metadata, Body::Stream(chunks), now);
+        self.share(&entry);
+        self.cache.insert(self.key, entry);
+    }
+
+    /// Keeps an entry in this process.
+    pub(crate) fn keep(&self, flight: Flight<'_>, entry: Entry) {
         match flight {
-            Flight::First(guard) if weight <= self.cache.largest() => {
+            Flight::First(guard) if entry.weight() <= self.cache.largest() => {
                 // Fails only if the entry was removed in the meantime.
                 let _ = guard.insert(Arc::new(entry));
             }
@@ -161,9 +170,33 @@ impl Slot {
         }
     }
 
-    fn store_stream(&self, metadata: &Metadata, chunks: Vec<Chunk>, now: Nanos) {
-        let entry = self.entry(metadata, Body::Stream(chunks), now);
-        self.cache.insert(self.key, entry);
+    /// Keeps an entry for other routers.
+    fn share(&self, entry: &Entry) {
+        if let Some(shared) = &self.cache.shared
+            && entry.weight() <= self.cache.largest()
+            && let Some(value) = wire::write(entry)
+        {
+            let time = Duration::from_nanos(self.time_to_live);
+            shared.keep(key::shared(self.key), value, time);
+        }
+    }
+
+    /// The key of the reply in the shared state, if it is looked up there.
+    pub(crate) fn shared_key(&self) -> Option<String> {
+        let is_read = self.reads && self.cache.shared.is_some();
+        is_read.then(|| key::shared(self.key))
+    }
+
+    /// The entry of a shared value, if it is as young as this call wants it. `provider` finds the
+    /// provider of a name.
+    pub(crate) fn entry_of(
+        &self,
+        value: &[u8],
+        now: Nanos,
+        provider: impl FnMut(&str) -> Option<&'static str>,
+    ) -> Option<Entry> {
+        let entry = wire::read(value, now, provider)?;
+        (entry.expires > now && self.is_young(&entry, now)).then_some(entry)
     }
 
     fn entry(&self, metadata: &Metadata, body: Body, now: Nanos) -> Entry {
@@ -206,7 +239,15 @@ pub(crate) enum Flight<'a> {
 }
 
 impl Entry {
-    fn reply(&self) -> Option<Box<Reply>> {
+    fn weight(&self) -> u64 {
+        let bytes = match &self.body {
+            Body::Whole(body) => body.bytes().len(),
+            Body::Stream(chunks) => chunks.iter().map(weight_of).sum(),
+        };
+        u64::try_from(bytes + OVERHEAD).unwrap_or(u64::MAX)
+    }
+
+    pub(crate) fn reply(&self) -> Option<Box<Reply>> {
         match &self.body {
             Body::Whole(body) => {
                 let reply = Reply::new(body.clone(), self.metadata());
@@ -214,6 +255,14 @@ impl Entry {
             }
             Body::Stream(_) => None,
         }
+    }
+
+    pub(crate) fn stream(&self) -> Option<ReplyStream> {
+        let Body::Stream(chunks) = &self.body else {
+            return None;
+        };
+        let events = chunks.clone().into_iter().map(ReplyEvent::Chunk).map(Ok);
+        Some(ReplyStream::new(self.metadata(), stream::iter(events)))
     }
 
     fn metadata(&self) -> Metadata {

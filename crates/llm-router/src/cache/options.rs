@@ -23,6 +23,9 @@ pub struct CacheOptions {
     pub is_default: bool,
     /// The namespace of calls that name none.
     pub namespace: Option<String>,
+    /// Whether replies are also kept in the router's shared state, for other routers; `false` by
+    /// default.
+    pub is_shared: bool,
 }
 
 impl Default for CacheOptions {
@@ -33,6 +36,7 @@ impl Default for CacheOptions {
             endpoints: Capabilities::ALL,
             is_default: true,
             namespace: None,
+            is_shared: false,
         }
     }
 }
@@ -63,6 +67,13 @@ impl CacheOptions {
     #[must_use]
     pub fn with_default(mut self, is_default: bool) -> Self {
         self.is_default = is_default;
+        self
+    }
+
+    /// Sets whether replies are also kept in the router's shared state.
+    #[must_use]
+    pub fn with_shared(mut self, is_shared: bool) -> Self {
+        self.is_shared = is_shared;
         self
     }
 

@@ -9,6 +9,7 @@ use crate::breaker::is_fault;
 use crate::clock::{Nanos, between};
 use crate::core::Core;
 use crate::observe::{RouterEvent, RouterObserver};
+use crate::shared::Health;
 
 /// A deployment that a call uses, with everything that the call holds of it.
 ///
@@ -31,6 +32,10 @@ pub(crate) struct Lease {
     estimate: TokenCounts,
     /// What the call is charged when it ends; by default the estimate.
     used: Option<u64>,
+    /// The tokens that the upstream reported.
+    counted: u64,
+    /// What the call showed that the shared state has to know.
+    health: Health,
     has_outcome: bool,
 }
 
@@ -65,6 +70,8 @@ impl Lease {
             first_output: None,
             estimate: TokenCounts::new(origin.prompt, 0),
             used: None,
+            counted: 0,
+            health: Health::Same,
             has_outcome: false,
             state,
         };
@@ -118,6 +125,7 @@ impl Lease {
         let answered = self.first_output.unwrap_or(now);
         state.record_latency(answered.saturating_sub(self.started), now);
         if state.breaker.succeeded(self.permit.is_probe, now) {
+            self.health = Health::Recovered;
             tracing::info!(deployment = self.id(), "deployment recovered");
             self.emit(|| RouterEvent::Recovered {
                 deployment: self.id(),
@@ -125,6 +133,7 @@ impl Lease {
         }
         if let Some(counts) = &counts {
             state.record_counts(counts, now);
+            self.counted = counts.total();
         }
         self.emit(|| RouterEvent::Finished {
             deployment: self.id(),
@@ -190,6 +199,13 @@ impl Lease {
         let time = state
             .breaker
             .failed(error, self.permit.is_probe, now, options);
+        self.health = match time {
+            Some(time) => Health::Cooling(state.breaker.shared(time)),
+            None if !self.permit.is_probe => Health::Same,
+            // The upstream answered, if only with a refusal.
+            None if state.breaker.cooldown(now).is_none() => Health::Recovered,
+            None => Health::Unprobed,
+        };
         self.permit.is_probe = false;
         if let Some(time) = time {
             let (deployment, cause) = (self.id(), error.kind());
@@ -229,10 +245,17 @@ impl Drop for Lease {
         let now = self.core.clock.now();
         if self.permit.is_probe {
             self.state.breaker.abandon_probe();
+            self.health = Health::Unprobed;
         }
-        if let Some(charge) = self.permit.tokens.take() {
-            let used = self.used.unwrap_or_else(|| self.estimate.total());
-            self.state.return_tokens(Some(charge), used, now);
+        let charge = self.permit.tokens.take();
+        let used = charge.map(|_| self.used.unwrap_or_else(|| self.estimate.total()));
+        self.state.return_tokens(charge, used.unwrap_or(0), now);
+        if let Some(shared) = &self.core.shared {
+            let mut end = self.state.end(self.permit.shared, used);
+            (end.used, end.health) = (self.counted, self.health);
+            if !end.is_empty() {
+                shared.end(end);
+            }
         }
         self.state.leave();
         // Last, since an observer may panic.

@@ -11,6 +11,7 @@ use crate::breaker::Breaker;
 use crate::clock::Nanos;
 use crate::limits::{Charge, Gcra};
 use crate::queue::Queue;
+use crate::shared::{End, Health, Level, Settlement, Subject};
 
 /// A deployment and what is known of it.
 #[derive(Debug)]
@@ -20,6 +21,8 @@ pub(crate) struct State {
     pub(crate) index: u32,
     /// The queue of its group.
     pub(crate) queue: Arc<Queue>,
+    /// Identifies the deployment in a shared state.
+    pub(crate) key: Arc<str>,
     live: Arc<Live>,
 }
 
@@ -89,6 +92,16 @@ pub(crate) enum Readiness {
 pub(crate) struct Permit {
     pub(crate) is_probe: bool,
     pub(crate) tokens: Option<Charge>,
+    /// What the shared state charged, if it admitted the call.
+    pub(crate) shared: Option<SharedCharge>,
+}
+
+/// The charge of a call in the shared state.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct SharedCharge {
+    tokens: u64,
+    /// [`Level::tokens_paid`] after the charge.
+    paid: u64,
 }
 
 impl Deref for State {
@@ -116,22 +129,34 @@ impl Live {
 }
 
 impl State {
-    pub(crate) fn new(deployment: Deployment, index: u32, queue: Arc<Queue>) -> Self {
+    pub(crate) fn new(
+        deployment: Deployment,
+        index: u32,
+        queue: Arc<Queue>,
+        key: Arc<str>,
+    ) -> Self {
         let live = Arc::new(Live::new(&deployment.limits));
         Self {
             deployment,
             index,
             queue,
+            key,
             live,
         }
     }
 
     /// The state of `deployment`, which continues this one.
-    pub(crate) fn continued(&self, deployment: Deployment, queue: Arc<Queue>) -> Self {
+    pub(crate) fn continued(
+        &self,
+        deployment: Deployment,
+        queue: Arc<Queue>,
+        key: Arc<str>,
+    ) -> Self {
         Self {
             deployment,
             index: self.index,
             queue,
+            key,
             live: Arc::clone(&self.live),
         }
     }
@@ -159,11 +184,16 @@ impl State {
         if ready > now {
             return Readiness::At(ready);
         }
-        let max = self.deployment.limits.max_parallel_requests;
-        match max {
-            Some(max) if self.in_flight() >= max => Readiness::Busy,
-            _ => Readiness::Ready,
+        match self.is_full() {
+            true => Readiness::Busy,
+            false => Readiness::Ready,
         }
+    }
+
+    /// Whether it serves as many parallel calls as it may.
+    pub(crate) fn is_full(&self) -> bool {
+        let max = self.deployment.limits.max_parallel_requests;
+        max.is_some_and(|max| self.in_flight() >= max)
     }
 
     /// Why this deployment never serves such a call.
@@ -212,16 +242,94 @@ impl State {
         if is_probe.is_none() {
             self.return_tokens(tokens, 0, now);
         }
-        is_probe.map(|is_probe| Permit { is_probe, tokens })
+        is_probe.map(|is_probe| Permit {
+            is_probe,
+            tokens,
+            shared: None,
+        })
     }
 
-    /// Gives back what was taken for a call that is not sent.
-    pub(crate) fn return_permit(&self, permit: Permit, now: Nanos) {
-        if permit.is_probe {
-            self.breaker.abandon_probe();
+    /// What the shared state is asked for a call.
+    pub(crate) fn subject(&self, demand: &Demand) -> Subject {
+        let limits = &self.deployment.limits;
+        Subject {
+            key: Arc::clone(&self.key),
+            rpm: limits.rpm,
+            tpm: limits.tpm,
+            tokens: demand.tokens,
         }
-        self.return_tokens(permit.tokens, 0, now);
-        self.leave();
+    }
+
+    /// Takes over what the shared state knows.
+    pub(crate) fn adopt(&self, level: &Level, now: Nanos) {
+        if let Some(gcra) = &self.requests {
+            gcra.adopt(nanos_of(level.requests_owed), 0, now);
+        }
+        if let Some(gcra) = &self.tokens {
+            gcra.adopt(nanos_of(level.tokens_owed), 0, now);
+        }
+        self.breaker.adopt(level.cooldown, now);
+        self.requests_minute.set(level.requests, now);
+        self.tokens_minute.set(level.tokens, now);
+    }
+
+    /// Takes what a call holds that the shared state has admitted; `None` if there are too many
+    /// parallel calls here.
+    pub(crate) fn admit_shared(
+        &self,
+        demand: &Demand,
+        level: &Level,
+        is_probe: bool,
+        now: Nanos,
+    ) -> Option<Permit> {
+        let charge = SharedCharge {
+            tokens: demand.tokens,
+            paid: level.tokens_paid,
+        };
+        self.enter()?;
+        // The lease counts its request.
+        self.requests_minute
+            .set(level.requests.saturating_sub(1), now);
+        if is_probe {
+            self.breaker.begin_probe();
+        }
+        let tokens = self.tokens.as_ref().map(|gcra| {
+            let owed = nanos_of(level.tokens_owed);
+            gcra.adopt(owed, demand.tokens, now)
+        });
+        Some(Permit {
+            is_probe,
+            tokens,
+            shared: Some(charge),
+        })
+    }
+
+    /// The end of a call that the shared state has admitted and that is not sent.
+    pub(crate) fn unsent(&self, demand: &Demand, level: &Level, is_probe: bool) -> End {
+        let charge = SharedCharge {
+            tokens: demand.tokens,
+            paid: level.tokens_paid,
+        };
+        let mut end = self.end(Some(charge), Some(0));
+        if is_probe {
+            end.health = Health::Unprobed;
+        }
+        end
+    }
+
+    /// The end of a call for the shared state; `used` are its tokens, if its charge is corrected.
+    pub(crate) fn end(&self, charge: Option<SharedCharge>, used: Option<u64>) -> End {
+        let mut end = End::new(&self.key);
+        if let (Some(charge), Some(limit), Some(used)) = (charge, self.deployment.limits.tpm, used)
+        {
+            end.tokens = Some(Settlement {
+                limit,
+                cost: charge.tokens,
+                paid: charge.paid,
+                used,
+            });
+        }
+        end
     }
 
     /// Counts a call that begins; `None` if there are `max_parallel_requests` already.
@@ -292,6 +400,10 @@ impl State {
         let tokens = share(&self.tokens_minute, limits.tpm);
         tokens.max(share(&self.requests_minute, limits.rpm))
     }
+}
+
+fn nanos_of(micros: u64) -> Nanos {
+    micros.saturating_mul(1000)
 }
 
 const PEAK_DECAY: Nanos = 10_000_000_000;

@@ -28,6 +28,12 @@ impl RetryBudget {
         let take = |saved: u64| saved.checked_sub(PER_ATTEMPT);
         self.0.fetch_update(Relaxed, Relaxed, take).is_ok()
     }
+
+    /// Returns an additional attempt that is not made.
+    pub(crate) fn put_back(&self) {
+        let add = |saved: u64| Some((saved + PER_ATTEMPT).min(MOST));
+        let _ = self.0.fetch_update(Relaxed, Relaxed, add);
+    }
 }
 
 const PER_ATTEMPT: u64 = 2;

@@ -9,15 +9,17 @@ use crate::clock::Nanos;
 /// In no window of 60 s is more admitted than the limit. To guarantee that, a fifth of the limit may
 /// come at once, and the rest is spread over the minute: a burst and a full minute's refill in the
 /// same window together are the limit.
-#[derive(Debug)]
-pub(crate) struct Gcra {
+///
+/// The state of a limit is one number, `paid`, the theoretical arrival time: when all that was
+/// admitted has been paid for. Charges are whole microseconds, since that is what a shared state keeps
+/// (`shared/begin.lua` computes the same).
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Rate {
     limit: u64,
-    burst: u64,
     /// The time that one unit costs.
     interval: Nanos,
-    /// The theoretical arrival time: when all that was admitted has been paid for, at one unit per
-    /// `interval`.
-    paid: AtomicU64,
+    /// How far `paid` may be ahead of the time: the cost of a burst.
+    slack: Nanos,
 }
 
 /// What one call was charged.
@@ -28,74 +30,132 @@ pub(crate) struct Charge {
     paid: Nanos,
 }
 
-impl Gcra {
+impl Charge {
+    pub(crate) fn new(cost: u64, paid: Nanos) -> Self {
+        Self { cost, paid }
+    }
+}
+
+impl Rate {
     /// A limit of 0 admits nothing.
     pub(crate) fn per_minute(limit: u64) -> Self {
         let burst = limit.div_ceil(5);
+        // Rounded up: the limit is never exceeded. The window is half open, hence the 1.
+        let mut interval = MINUTE.div_ceil(limit - burst + 1);
+        if interval >= MILLISECOND {
+            // A burst of single units is then not shortened by the rounding of their charges.
+            interval = interval.next_multiple_of(MICROSECOND);
+        }
         Self {
             limit,
-            burst,
-            // Rounded up: the limit is never exceeded. The window is half open, hence the 1.
-            interval: MINUTE.div_ceil(limit - burst + 1),
+            interval,
+            slack: burst.saturating_mul(interval) / MICROSECOND * MICROSECOND,
+        }
+    }
+
+    /// The earliest time at which `cost` is admitted; `None` if it exceeds the limit.
+    ///
+    /// A cost above the burst needs a time before it in which nothing was admitted.
+    pub(crate) fn ready_at(&self, paid: Nanos, cost: u64) -> Option<Nanos> {
+        (cost <= self.limit).then(|| {
+            paid.saturating_add(self.time(cost))
+                .saturating_sub(self.slack)
+        })
+    }
+
+    /// `paid` after a charge.
+    pub(crate) fn charged(&self, paid: Nanos, cost: u64, now: Nanos) -> Nanos {
+        paid.max(now).saturating_add(self.time(cost))
+    }
+
+    /// `paid` after a charge was corrected to what was used.
+    ///
+    /// Of a charge that was too high, only the part that time has not paid for is given back:
+    /// giving back more would be a credit for a later burst.
+    pub(crate) fn settled(&self, paid: Nanos, charge: Charge, used: u64, now: Nanos) -> Nanos {
+        match used.checked_sub(charge.cost) {
+            Some(0) => paid,
+            Some(missing) => self.charged(paid, missing, now),
+            None => {
+                let unpaid = charge.paid.saturating_sub(now);
+                paid.saturating_sub(self.time(charge.cost - used).min(unpaid))
+            }
+        }
+    }
+
+    fn time(&self, cost: u64) -> Nanos {
+        let micros = cost.saturating_mul(self.interval).div_ceil(MICROSECOND);
+        micros.saturating_mul(MICROSECOND)
+    }
+}
+
+/// A limit and its state.
+#[derive(Debug)]
+pub(crate) struct Gcra {
+    rate: Rate,
+    paid: AtomicU64,
+}
+
+impl Gcra {
+    pub(crate) fn per_minute(limit: u64) -> Self {
+        Self {
+            rate: Rate::per_minute(limit),
             paid: AtomicU64::new(0),
         }
     }
 
     /// The earliest time at which `cost` is admitted; `None` if it exceeds the limit.
     pub(crate) fn ready_at(&self, cost: u64) -> Option<Nanos> {
-        self.ready_from(self.paid.load(Relaxed), cost)
-    }
-
-    /// A cost above the burst needs a time before it in which nothing was admitted.
-    fn ready_from(&self, paid: Nanos, cost: u64) -> Option<Nanos> {
-        (cost <= self.limit).then(|| {
-            paid.saturating_add(self.time(cost))
-                .saturating_sub(self.time(self.burst))
-        })
+        self.rate.ready_at(self.paid.load(Relaxed), cost)
     }
 
     /// Charges `cost` if it is admitted now.
     pub(crate) fn take(&self, cost: u64, now: Nanos) -> Option<Charge> {
         let charge = |paid| {
-            let ready = self.ready_from(paid, cost)?;
-            (ready <= now).then(|| paid.max(now).saturating_add(self.time(cost)))
+            let ready = self.rate.ready_at(paid, cost)?;
+            (ready <= now).then(|| self.rate.charged(paid, cost, now))
         };
         let before = self.paid.fetch_update(Relaxed, Relaxed, charge).ok()?;
-        Some(Charge {
-            cost,
-            paid: before.max(now).saturating_add(self.time(cost)),
-        })
+        Some(Charge::new(cost, self.rate.charged(before, cost, now)))
     }
 
     /// Corrects a charge to what was used.
-    ///
-    /// Of a charge that was too high, only the part that time has not paid for is given back:
-    /// giving back more would be a credit for a later burst.
     pub(crate) fn settle(&self, charge: Charge, used: u64, now: Nanos) {
-        if used > charge.cost {
-            let missing = self.time(used - charge.cost);
-            let add = |paid: Nanos| Some(paid.max(now).saturating_add(missing));
-            let _ = self.paid.fetch_update(Relaxed, Relaxed, add);
-        } else {
-            let unpaid = charge.paid.saturating_sub(now);
-            let refund = self.time(charge.cost - used).min(unpaid);
-            let give = |paid: Nanos| Some(paid.saturating_sub(refund));
-            let _ = self.paid.fetch_update(Relaxed, Relaxed, give);
+        let settle = |paid| Some(self.rate.settled(paid, charge, used, now));
+        let _ = self.paid.fetch_update(Relaxed, Relaxed, settle);
+    }
+
+    /// Takes over the state of a limit that is kept elsewhere: the time that is owed. Returns what
+    /// a charge of `cost` that it contains is.
+    pub(crate) fn adopt(&self, owed: Nanos, cost: u64, now: Nanos) -> Charge {
+        let paid = now.saturating_add(owed);
+        self.paid.store(paid, Relaxed);
+        Charge::new(cost, paid)
+    }
+
+    /// A limit that continues this one.
+    pub(crate) fn with_limit(&self, limit: u64) -> Self {
+        Self {
+            rate: Rate::per_minute(limit),
+            paid: AtomicU64::new(self.paid.load(Relaxed)),
         }
+    }
+
+    /// Whether anything that was admitted has not been paid for.
+    pub(crate) fn owes(&self, now: Nanos) -> bool {
+        self.paid.load(Relaxed) > now
     }
 
     /// How much would be admitted at once now.
     pub(crate) fn left(&self, now: Nanos) -> u64 {
         let owed = self.paid.load(Relaxed).saturating_sub(now);
-        let free = self.time(self.burst).saturating_sub(owed);
-        free / self.interval.max(1)
-    }
-
-    fn time(&self, cost: u64) -> Nanos {
-        cost.saturating_mul(self.interval)
+        let free = self.rate.slack.saturating_sub(owed);
+        free / self.rate.interval.max(1)
     }
 }
 
+const MICROSECOND: Nanos = 1000;
+const MILLISECOND: Nanos = 1_000_000;
 const MINUTE: Nanos = 60_000_000_000;
 
 #[cfg(test)]
@@ -196,6 +256,15 @@ mod tests {
                 admitted += u64::from(gcra.take(1, now).is_some());
             }
             assert!(admitted >= 8 * limit, "{admitted} of {limit} per minute");
+        }
+    }
+
+    #[test]
+    fn a_fifth_of_a_limit_may_come_at_once() {
+        for limit in (1..1000).chain([5000, 50_000]) {
+            let gcra = Gcra::per_minute(limit);
+            let admitted = (0..limit).filter(|_| gcra.take(1, START).is_some());
+            assert_eq!(admitted.count() as u64, limit.div_ceil(5), "{limit}");
         }
     }
 

@@ -4,4 +4,4 @@ mod budget;
 mod gcra;
 
 pub(crate) use self::budget::RetryBudget;
-pub(crate) use self::gcra::{Charge, Gcra};
+pub(crate) use self::gcra::{Charge, Gcra, Rate};

@@ -5,6 +5,7 @@ use std::time::Duration;
 use llm_provider::{Capability, Error, Result};
 
 use super::Plan;
+use super::shared::{Answer, Question};
 use crate::deployment::Lease;
 use crate::quantile::Latencies;
 
@@ -37,17 +38,26 @@ impl Plan {
     }
 
     /// A second deployment for a call that the one of `first` is serving.
-    pub(crate) fn hedge(&mut self, first: &Lease) -> Option<Lease> {
-        let now = self.core.clock.now();
-        self.tried.push(first.index());
-        let picked = self.choose(now);
-        self.tried.pop();
-        let (state, permit) = picked.ok()?;
-        if self.core.budget.withdraw() {
-            return Some(self.lease(state, permit, now));
+    pub(crate) async fn hedge(&mut self, first: &Lease) -> Option<Lease> {
+        if !self.core.budget.withdraw() {
+            return None;
         }
-        state.return_permit(permit, now);
-        None
+        self.tried.push(first.index());
+        // The session stays at the first deployment.
+        let lease = match self.ask(Question::default()).await {
+            Some(Answer::Admitted(lease)) => Some(lease),
+            Some(_) => None,
+            None => {
+                let now = self.core.clock.now();
+                let picked = self.choose(now).ok();
+                picked.map(|(state, permit)| self.lease(state, permit, now))
+            }
+        };
+        self.tried.pop();
+        if lease.is_none() {
+            self.core.budget.put_back();
+        }
+        lease
     }
 
     /// Ends the attempt of a hedged call that failed while the other one runs.
@@ -66,14 +76,14 @@ impl Plan {
     ///
     /// # Errors
     /// `error`, if there is none.
-    pub(crate) fn resume(&mut self, failed: u32, error: Error) -> Result<Lease> {
+    pub(crate) async fn resume(&mut self, failed: u32, error: Error) -> Result<Lease> {
         self.tried.push(failed);
         self.failures += 1;
         if !self.has_retry(&error) {
             return Err(error);
         }
         self.demand.is_continuation = self.capability == Capability::Chat;
-        match self.pick() {
+        match self.pick().await {
             Ok(lease) => {
                 let deployment = lease.deployment().id.as_str();
                 tracing::warn!(deployment, %error, "a stream broke; another deployment continues it");

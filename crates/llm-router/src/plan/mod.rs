@@ -2,6 +2,7 @@
 
 mod additional;
 mod pick;
+mod shared;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -49,6 +50,8 @@ pub(crate) struct Plan {
     is_clients_deadline: bool,
     /// The failure of the last attempt.
     error: Option<Error>,
+    /// The first choice, if it was made while the reply was looked up.
+    early: Option<Result<Lease, Refusal>>,
 }
 
 impl Plan {
@@ -90,6 +93,7 @@ impl Plan {
             deadline: limit.map(after),
             is_clients_deadline: call.timeout.is_some() && call.timeout == limit,
             error: None,
+            early: None,
             route,
             current,
             pool,
@@ -129,7 +133,7 @@ impl Plan {
     /// The failure of the last attempt, or why no deployment can serve the call.
     pub(crate) async fn next(&mut self, call: &Call) -> Result<Lease> {
         loop {
-            let refusal = match self.pick() {
+            let refusal = match self.pick().await {
                 Ok(lease) => return Ok(lease),
                 Err(refusal) => refusal,
             };
@@ -249,7 +253,7 @@ impl Plan {
         loop {
             let mut until = limit;
             if place.is_first() {
-                refusal = match self.pick() {
+                refusal = match self.pick().await {
                     Ok(lease) => {
                         place.served(self.core.clock.now());
                         return Ok(lease);
@@ -387,7 +391,7 @@ mod tests {
             let core = core(strategy);
             let serve = || {
                 let mut plan = Plan::new(&core, &call, RouteOptions::default(), false).unwrap();
-                let lease = plan.pick().unwrap();
+                let lease = plan.pick_alone().unwrap();
                 lease.succeeded(Some(TokenCounts::new(10, 5)));
             };
             // The first call indexes the body and seeds the random numbers of the thread.

@@ -5,13 +5,31 @@ use std::sync::Arc;
 use fastrand::Rng;
 
 use super::Plan;
+use super::shared::{Answer, Question};
 use crate::deployment::{Lease, Origin, Permit, Readiness, State};
 use crate::pool::Choice;
 use crate::refusal::Refusal;
 
 impl Plan {
-    /// Picks a deployment: that of the session, else the one that the strategy prefers.
-    pub(super) fn pick(&mut self) -> Result<Lease, Refusal> {
+    /// Picks a deployment: that of the session, else the one that the strategy prefers. With a shared
+    /// state, that one decides; without, or while it is unavailable, the router does.
+    pub(super) async fn pick(&mut self) -> Result<Lease, Refusal> {
+        if let Some(early) = self.early.take() {
+            return early;
+        }
+        let question = Question {
+            pins: true,
+            ..Question::default()
+        };
+        match self.ask(question).await {
+            Some(Answer::Admitted(lease)) => Ok(lease),
+            Some(Answer::Refused(refusal)) => Err(refusal),
+            Some(Answer::Found(_)) | None => self.pick_alone(),
+        }
+    }
+
+    /// Picks a deployment by what this router knows.
+    pub(super) fn pick_alone(&mut self) -> Result<Lease, Refusal> {
         let now = self.core.clock.now();
         let picked = self
             .pinned(now)
@@ -26,14 +44,17 @@ impl Plan {
 
     /// The deployment that the strategy prefers, of those that have not been tried.
     pub(super) fn choose(&self, now: u64) -> Result<(Arc<State>, Permit), Refusal> {
-        let choice = Choice {
+        let (state, permit) = self.pool.pick(&self.choice(now), &mut Rng::new())?;
+        Ok((Arc::clone(state), permit))
+    }
+
+    pub(super) fn choice(&self, now: u64) -> Choice<'_> {
+        Choice {
             strategy: &*self.core.strategy,
             demand: &self.demand,
             tried: &self.tried,
             now,
-        };
-        let (state, permit) = self.pool.pick(&choice, &mut Rng::new())?;
-        Ok((Arc::clone(state), permit))
+        }
     }
 
     pub(super) fn lease(&mut self, state: Arc<State>, permit: Permit, now: u64) -> Lease {
@@ -61,7 +82,7 @@ impl Plan {
     }
 
     /// Pins the session to a deployment, unless its own is only at its limits.
-    fn pin(&self, index: u32, now: u64) {
+    pub(super) fn pin(&self, index: u32, now: u64) {
         let (Some(affinity), Some(session)) = (&self.core.affinity, self.session) else {
             return;
         };

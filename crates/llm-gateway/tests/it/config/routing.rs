@@ -156,3 +156,48 @@ fn a_contradiction_is_an_error_with_a_place_and_a_fix() {
         assert!(error.lines().all(|line| !line.is_empty()), "{error}");
     }
 }
+
+#[test]
+fn redis_is_shared_where_the_build_has_it() {
+    for settings in [
+        "router_settings: {redis_host: localhost, redis_port: 6379, redis_password: 'hunter2/@'}",
+        "router_settings: {redis_host: '::1', redis_port: '6380', redis_db: 2}",
+        "router_settings: {redis_url: 'redis://:hunter2@localhost:6379/1'}",
+        "litellm_settings: {cache: true, cache_params: {type: redis, host: h, password: hunter2}}",
+    ] {
+        match config(settings) {
+            Ok(config) => {
+                assert!(cfg!(feature = "redis"), "{settings}");
+                assert!(config.warnings.is_empty(), "{:?}", config.warnings);
+                assert!(!format!("{config:?}").contains("hunter2"));
+                assert!(config.build_router().shared_state().is_some());
+            }
+            Err(error) => {
+                let error = error.to_string();
+                assert!(cfg!(not(feature = "redis")), "{settings}: {error}");
+                assert!(error.contains("--features full"), "{error}");
+                assert!(!error.contains("hunter2"), "{error}");
+            }
+        }
+    }
+    for (settings, expected) in [
+        (
+            "litellm_settings: {cache: true, cache_params: {type: redis}}",
+            "the cache `redis` has no address",
+        ),
+        (
+            "litellm_settings: {cache: true, cache_params: {type: redis, host: h, ssl: true}}",
+            "TLS to Redis is not supported",
+        ),
+    ] {
+        let error = config(settings).unwrap_err().to_string();
+        assert!(error.contains(expected), "{error}");
+    }
+    // Without a host, there is no server.
+    let config = config("router_settings: {redis_password: hunter2}").unwrap();
+    assert!(config.build_router().shared_state().is_none());
+    let [warning] = &config.warnings[..] else {
+        panic!("{:?}", config.warnings);
+    };
+    assert!(!warning.to_string().contains("hunter2"));
+}

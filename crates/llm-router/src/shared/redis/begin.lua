@@ -1,0 +1,156 @@
+-- Looks a value up, or admits a call; see `Begin` and `Begun`. All times are in microseconds.
+--
+-- KEYS: [the value] [the session] the subjects of all choices
+-- ARGV: now (or '': the server's time), 1 if a value is looked up, the time to live of the session's
+--       pin in ms (or 0), the time of a probe, the number of choices, and
+--       for each choice: the number of its subjects, 1 if it is full, and
+--       for each subject: rpm, tpm (or -1), the call's tokens
+-- A subject is a hash: r and t (what was admitted is paid for then), u (end of the cooldown), n
+-- (cooldowns in a row), c (cause), p (end of a probe), m (minute), mr and mt (its requests, tokens).
+
+local now = tonumber(ARGV[1])
+if not now then
+  local time = redis.call('TIME')
+  now = tonumber(time[1]) * 1000000 + tonumber(time[2])
+end
+local ttl, probe_time = tonumber(ARGV[3]), tonumber(ARGV[4])
+local minute = math.floor(now / 60000000)
+local k, a = 1, 6
+
+if ARGV[2] == '1' then
+  local found = redis.call('GET', KEYS[k])
+  k = k + 1
+  if found then
+    return {found}
+  end
+end
+local session, pin
+if ttl > 0 then
+  session = KEYS[k]
+  pin = redis.call('GET', session)
+  k = k + 1
+end
+
+-- The same as `Rate`: the nanoseconds of a unit, and the microseconds of a burst.
+local function rate(limit)
+  local burst = math.ceil(limit / 5)
+  local interval = math.ceil(60000000000 / (limit - burst + 1))
+  if interval >= 1000000 then
+    interval = math.ceil(interval / 1000) * 1000
+  end
+  return interval, math.floor(burst * interval / 1000)
+end
+
+local function charged(paid, limit, cost)
+  local interval = rate(limit)
+  return math.max(paid, now) + math.ceil(cost * interval / 1000)
+end
+
+local function fits(paid, limit, cost)
+  if limit < 0 then
+    return true
+  end
+  if cost > limit then
+    return false
+  end
+  local interval, slack = rate(limit)
+  return paid + math.ceil(cost * interval / 1000) - slack <= now
+end
+
+local choices, pinned = {}, nil
+for i = 1, tonumber(ARGV[5]) do
+  local choice = {full = ARGV[a + 1] == '1'}
+  local count = tonumber(ARGV[a])
+  a = a + 2
+  for j = 1, count do
+    local key = KEYS[k]
+    local read = redis.call('HMGET', key, 'r', 't', 'u', 'n', 'c', 'p', 'm', 'mr', 'mt')
+    local function field(at)
+      return tonumber(read[at] or 0)
+    end
+    local s = {
+      key = key, rpm = tonumber(ARGV[a]), tpm = tonumber(ARGV[a + 1]), cost = tonumber(ARGV[a + 2]),
+      r = field(1), t = field(2), u = field(3), n = field(4), c = field(5), p = field(6),
+      mr = field(8), mt = field(9),
+    }
+    if field(7) ~= minute then
+      s.mr, s.mt = 0, 0
+    end
+    choice[j] = s
+    k, a = k + 1, a + 3
+  end
+  choices[i] = choice
+  if pin and count > 0 and choice[1].key == pin then
+    pinned = i
+  end
+end
+
+local function refused(choice)
+  for _, s in ipairs(choice) do
+    if s.u > 0 and math.max(s.u, s.p) > now then
+      return 'health'
+    end
+  end
+  if choice.full then
+    return 'limits'
+  end
+  for _, s in ipairs(choice) do
+    if not fits(s.r, s.rpm, 1) or not fits(s.t, s.tpm, s.cost) then
+      return 'limits'
+    end
+  end
+  return nil
+end
+
+local chosen, keeps_pin = 0, false
+if pinned then
+  local reason = refused(choices[pinned])
+  if not reason then
+    chosen = pinned
+  end
+  keeps_pin = reason == 'limits'
+end
+for i, choice in ipairs(choices) do
+  if chosen == 0 and not refused(choice) then
+    chosen = i
+  end
+end
+
+local is_probe = 0
+if chosen > 0 then
+  for _, s in ipairs(choices[chosen]) do
+    if s.rpm >= 0 then
+      s.r = charged(s.r, s.rpm, 1)
+    end
+    if s.tpm >= 0 then
+      s.t = charged(s.t, s.tpm, s.cost)
+    end
+    s.mr = s.mr + 1
+    if s.u > 0 then
+      s.p = now + probe_time
+      is_probe = 1
+    end
+    redis.call('HSET', s.key, 'r', string.format('%.0f', s.r), 't', string.format('%.0f', s.t),
+      'p', string.format('%.0f', s.p), 'm', string.format('%.0f', minute),
+      'mr', string.format('%.0f', s.mr), 'mt', string.format('%.0f', s.mt))
+    redis.call('EXPIRE', s.key, 7200)
+  end
+  if session and not keeps_pin then
+    redis.call('SET', session, choices[chosen][1].key, 'PX', ttl)
+  end
+end
+
+local reply = {false, chosen, is_probe}
+for _, choice in ipairs(choices) do
+  for _, s in ipairs(choice) do
+    local left = -1
+    if s.u > 0 then
+      left = math.max(s.u, s.p, now) - now
+    end
+    for _, number in ipairs({math.max(s.r - now, 0), math.max(s.t - now, 0), s.r, s.t, left, s.n, s.c,
+      s.mr, s.mt}) do
+      reply[#reply + 1] = number
+    end
+  end
+end
+return reply

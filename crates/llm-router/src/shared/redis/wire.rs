@@ -1,0 +1,172 @@
+//! The commands of calls, and the replies to them.
+
+use std::time::Duration;
+
+use redis::aio::MultiplexedConnection;
+use redis::{Cmd, RedisResult, Value, cmd};
+
+use crate::clock::nanos;
+use crate::shared::{Begin, Begun, End, Health, Level, PROBE_TIME, Settlement, SharedCooldown};
+
+/// The scripts that a server has loaded, by their digests.
+#[derive(Clone)]
+pub(super) struct Scripts {
+    begin: String,
+    end: String,
+}
+
+impl Scripts {
+    pub(super) async fn load(connection: &mut MultiplexedConnection) -> RedisResult<Self> {
+        let mut digests = Vec::new();
+        for script in [include_str!("begin.lua"), include_str!("end.lua")] {
+            let mut load = cmd("SCRIPT");
+            load.arg("LOAD").arg(script);
+            digests.push(load.query_async::<String>(connection).await?);
+        }
+        Ok(Self {
+            end: digests.pop().unwrap_or_default(),
+            begin: digests.pop().unwrap_or_default(),
+        })
+    }
+
+    pub(super) fn begin(&self, begin: &Begin, now: Option<u64>) -> Cmd {
+        let subjects = || begin.choices.iter().flat_map(|choice| &choice.subjects);
+        let keys = begin.lookup.iter().map(String::as_str);
+        let keys = keys
+            .chain(begin.session.iter().map(|(key, _)| key.as_str()))
+            .chain(subjects().map(|subject| &*subject.key));
+        let mut command = evaluate(&self.begin, keys, now);
+        let time_to_live = begin.session.as_ref().map_or(0, |(_, time)| millis(*time));
+        command
+            .arg(u8::from(begin.lookup.is_some()))
+            .arg(time_to_live)
+            .arg(PROBE_TIME)
+            .arg(begin.choices.len());
+        for choice in &begin.choices {
+            command
+                .arg(choice.subjects.len())
+                .arg(u8::from(choice.is_full));
+            for subject in &choice.subjects {
+                limit(&mut command, subject.rpm);
+                limit(&mut command, subject.tpm);
+                command.arg(subject.tokens);
+            }
+        }
+        command
+    }
+
+    pub(super) fn end(&self, end: &End, now: Option<u64>) -> Cmd {
+        let mut command = evaluate(&self.end, std::iter::once(&*end.key), now);
+        for settlement in [end.requests, end.tokens] {
+            limit(&mut command, settlement.map(|settlement| settlement.limit));
+            let Settlement {
+                cost, paid, used, ..
+            } = settlement.unwrap_or_default();
+            command.arg(cost).arg(paid).arg(used);
+        }
+        let (health, cooldown) = match end.health {
+            Health::Same => (0, SharedCooldown::default()),
+            Health::Recovered => (1, SharedCooldown::default()),
+            Health::Cooling(cooldown) => (2, cooldown),
+            Health::Unprobed => (3, SharedCooldown::default()),
+        };
+        command
+            .arg(end.used)
+            .arg(health)
+            .arg(cooldown.left)
+            .arg(cooldown.count)
+            .arg(cooldown.cause);
+        command
+    }
+}
+
+/// Keeps a value.
+pub(super) fn keep(key: &str, value: &[u8], time_to_live: Duration) -> Cmd {
+    let mut command = cmd("SET");
+    command
+        .arg(key)
+        .arg(value)
+        .arg("PX")
+        .arg(millis(time_to_live).max(1));
+    command
+}
+
+/// The answer to `begin`; `None` if the reply has another form.
+pub(super) fn begun(reply: Value, begin: &Begin) -> Option<Begun> {
+    let Value::Array(mut reply) = reply else {
+        return None;
+    };
+    if let Some(Value::BulkString(found)) = reply.first_mut() {
+        return Some(Begun {
+            found: Some(std::mem::take(found)),
+            ..Begun::default()
+        });
+    }
+    let numbers = reply.iter().skip(1).map(|value| match value {
+        Value::Int(number) => Some(*number),
+        _ => None,
+    });
+    let numbers: Vec<i64> = numbers.collect::<Option<_>>()?;
+    let [chosen, is_probe, levels @ ..] = &numbers[..] else {
+        return None;
+    };
+    let count: usize = begin.choices.iter().map(|choice| choice.subjects.len()).sum();
+    let levels: Vec<Level> = levels.chunks(9).map(level).collect::<Option<_>>()?;
+    let chosen = usize::try_from(*chosen).ok()?;
+    let is_complete = levels.len() == count && chosen <= begin.choices.len();
+    is_complete.then(|| Begun {
+        found: None,
+        chosen: chosen.checked_sub(1),
+        is_probe: *is_probe == 1,
+        levels,
+    })
+}
+
+fn level(numbers: &[i64]) -> Option<Level> {
+    let [requests_owed, tokens_owed, requests_paid, tokens_paid, left, count, cause, requests, tokens] =
+        *numbers
+    else {
+        return None;
+    };
+    let whole = |number: i64| u64::try_from(number).ok();
+    let cooldown = whole(left).map(|left| SharedCooldown {
+        left,
+        count: u32::try_from(count).unwrap_or(u32::MAX),
+        cause: u8::try_from(cause).unwrap_or(0),
+    });
+    Some(Level {
+        requests_owed: whole(requests_owed)?,
+        tokens_owed: whole(tokens_owed)?,
+        requests_paid: whole(requests_paid)?,
+        tokens_paid: whole(tokens_paid)?,
+        cooldown,
+        requests: whole(requests)?,
+        tokens: whole(tokens)?,
+    })
+}
+
+/// A call of a script.
+fn evaluate<'a>(
+    digest: &str,
+    keys: impl Iterator<Item = &'a str> + Clone,
+    now: Option<u64>,
+) -> Cmd {
+    let mut command = cmd("EVALSHA");
+    command.arg(digest).arg(keys.clone().count());
+    for key in keys {
+        command.arg(key);
+    }
+    command.arg(now.map(|now| now.to_string()).unwrap_or_default());
+    command
+}
+
+fn limit(command: &mut Cmd, limit: Option<u64>) {
+    match limit {
+        Some(limit) => command.arg(limit),
+        None => command.arg(-1),
+    };
+}
+
+fn millis(duration: Duration) -> u64 {
+    nanos(duration) / 1_000_000
+}

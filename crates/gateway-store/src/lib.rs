@@ -24,6 +24,7 @@ pub use self::ledger::{
     UsageFilter, UsageOutcome, UsageRecord, write_csv,
 };
 pub use self::money::Money;
+pub use self::sql::Fault;
 pub use self::store::{Health, Store, StoreOptions};
 pub use self::time::{Clock, Period, Timestamp};
 pub use self::url::DatabaseUrl;

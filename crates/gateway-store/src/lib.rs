@@ -26,6 +26,7 @@ pub use self::ledger::{
 };
 pub use self::money::Money;
 pub use self::responses::{ResponseOptions, ResponseState, Responses, StoredResponse};
+pub use self::sql::Fault;
 pub use self::store::{Health, Store, StoreOptions};
 pub use self::time::{Clock, Period, Timestamp};
 pub use self::url::DatabaseUrl;

@@ -1,3 +1,4 @@
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::watch;
@@ -5,8 +6,8 @@ use tokio::sync::watch;
 use crate::keys::{Keys, Owners};
 use crate::ledger::Reports;
 use crate::responses::{ResponseOptions, Responses};
-use crate::sql::{Database, migrate};
-use crate::{Clock, DatabaseUrl, Result};
+use crate::sql::{Database, Fault, Faults, migrate};
+use crate::{Clock, DatabaseUrl, Result, Timestamp};
 
 /// How a [`Store`] behaves.
 #[derive(Clone, Debug)]
@@ -96,6 +97,19 @@ impl Store {
         Self::open(url.as_str(), options).await
     }
 
+    /// The same database as another process sees it, with faults: for tests and simulations.
+    ///
+    /// `faults` is asked before each operation on the database. Announcements of changes are lost,
+    /// as they may be between processes.
+    #[must_use]
+    pub fn with_faults(&self, faults: impl Fn() -> Option<Fault> + Send + Sync + 'static) -> Self {
+        let faults: Faults = Arc::new(faults);
+        Self {
+            database: self.database.with_faults(&faults),
+            clock: self.clock.clone(),
+        }
+    }
+
     /// The keys.
     pub fn keys(&self) -> Keys {
         Keys::new(self)
@@ -116,6 +130,11 @@ impl Store {
         Responses::new(self, options)
     }
 
+    /// The current time of the store's clock.
+    pub fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+
     /// Whether the database answers, as of its last read and its last write. Each change is also logged
     /// once.
     pub fn health(&self) -> watch::Receiver<Health> {
@@ -128,8 +147,8 @@ mod tests {
     use super::*;
     use crate::sql::{Batch, Statement};
     use crate::{
-        Charge, ErrorKind, KeySettings, Ledger, LedgerOptions, Money, SpendBy, Timestamp,
-        UsageFilter, UsageRecord,
+        Charge, ErrorKind, KeySettings, Ledger, LedgerOptions, Money, SpendBy, UsageFilter,
+        UsageRecord,
     };
 
     async fn open() -> Store {

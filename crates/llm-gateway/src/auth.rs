@@ -11,7 +11,7 @@ use llm_provider::text::excerpt;
 use subtle::ConstantTimeEq;
 
 use crate::error::ApiError;
-use crate::keys::{self, VirtualKeys};
+use crate::keys::VirtualKeys;
 use crate::spend::Origin;
 
 /// The client of a request.
@@ -96,12 +96,9 @@ pub(crate) async fn authenticate(
         if given.ct_eq(master_key.expose().as_bytes()).into() {
             return Ok(Identity::Operator);
         }
-        let found = match virtual_keys {
-            Some(keys) => keys.find(given).await?,
-            None => None,
-        };
-        if let Some(access) = found {
-            return match access.check(keys::now()) {
+        let Some(keys) = virtual_keys else { continue };
+        if let Some(access) = keys.find(given).await? {
+            return match access.check(keys.now()) {
                 Ok(()) => Ok(Identity::Key(access)),
                 Err(denial) => Err(denied(denial)),
             };

@@ -1,5 +1,4 @@
 use std::sync::Arc;
-use std::time::SystemTime;
 
 use gateway_store::{
     Access, CacheOptions, DatabaseUrl, KeyCache, Ledger, LedgerOptions, Result, Store,
@@ -59,6 +58,11 @@ impl VirtualKeys {
         &self.store
     }
 
+    /// The current time of the store.
+    pub(crate) fn now(&self) -> Timestamp {
+        self.store.now()
+    }
+
     pub(crate) fn ledger(&self) -> &Ledger {
         &self.ledger
     }
@@ -84,8 +88,4 @@ impl VirtualKeys {
     pub(crate) async fn refresh(&self) -> Result<()> {
         self.cache.refresh().await
     }
-}
-
-pub(crate) fn now() -> Timestamp {
-    SystemTime::now().into()
 }

@@ -59,6 +59,10 @@ fn is_control(c: char) -> bool {
 }
 
 fn escape(text: &str, unsafe_: impl Fn(char) -> bool) -> Cow<'_, str> {
+    // Most texts are printable ASCII, which needs no look at single characters.
+    if text.bytes().all(|byte| matches!(byte, b' '..=b'~')) {
+        return Cow::Borrowed(text);
+    }
     let Some(first) = text.find(&unsafe_) else {
         return Cow::Borrowed(text);
     };

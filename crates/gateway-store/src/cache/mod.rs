@@ -205,6 +205,7 @@ async fn watch(shared: Arc<Shared>, poll_interval: Duration) {
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         tokio::select! {
+            biased;
             _ = ticks.tick() => {}
             () = shared.database.changed() => {}
         }

@@ -6,11 +6,13 @@
 //! maximum when a lease is granted.
 
 use std::collections::{HashMap, HashSet, VecDeque};
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::OwnedSemaphorePermit;
 
 use super::{BudgetId, Charge, UsageRecord};
+use crate::sql::Row;
 use crate::{Money, Timestamp};
 
 /// How long a refusal is repeated without asking the database.
@@ -27,9 +29,20 @@ pub(super) struct Book {
 /// A record that waits to be written, with its place in the queue.
 #[derive(Debug)]
 pub(super) struct Entry {
-    pub(super) record: UsageRecord,
+    /// The record, as it is written.
+    pub(super) row: Arc<Row>,
+    pub(super) cost: Money,
+    /// The budgets that the cost is charged to.
+    pub(super) budgets: Vec<BudgetId>,
     charge: Charge,
     _slot: OwnedSemaphorePermit,
+}
+
+impl Entry {
+    pub(super) fn request_id(&self) -> &str {
+        // The first column, which is never null.
+        self.row.text(0).unwrap_or_default()
+    }
 }
 
 /// The state of a budget in this process.
@@ -163,7 +176,9 @@ impl Book {
             account.queued = account.queued + record.cost;
         }
         self.queue.push_back(Entry {
-            record,
+            cost: record.cost,
+            budgets: record.budgets(),
+            row: Arc::new(record.into_row()),
             charge,
             _slot: slot,
         });
@@ -253,7 +268,7 @@ impl Book {
         for entry in &entries {
             for budget in entry.charge.capped() {
                 let cost = costs.entry(budget).or_default();
-                *cost = *cost + entry.record.cost;
+                *cost = *cost + entry.cost;
             }
         }
         let dirty = self.accounts.iter().filter(|(_, account)| account.is_dirty);

@@ -1,8 +1,11 @@
+use std::sync::LazyLock;
+
 use llm_provider::text::excerpt_within;
 use serde::Serialize;
 
-use crate::sql::{Row, Statement, Value, unreadable};
-use crate::{Access, Money, Result, Timestamp};
+use super::BudgetId;
+use crate::sql::{Row, Value, unreadable};
+use crate::{Access, Money, OwnerKind, Result, Timestamp};
 
 /// What one request used and cost.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -178,26 +181,37 @@ impl UsageRecord {
         }
     }
 
-    /// The values of [`COLUMNS`].
-    fn values(&self, batch: &str) -> [Value; COLUMNS.len()] {
-        let tags = serde_json::to_string(&self.tags).unwrap_or_else(|_| "[]".to_owned());
-        [
-            self.request_id.as_str().into(),
-            batch.into(),
+    /// The budgets that the cost is charged to: those of the key, the user and the team.
+    pub(super) fn budgets(&self) -> Vec<BudgetId> {
+        let key = self.key_id.as_deref().map(BudgetId::key);
+        let owner = |kind, id: &Option<String>| Some(BudgetId::owner(kind, id.as_deref()?));
+        let user = owner(OwnerKind::User, &self.user_id);
+        let team = owner(OwnerKind::Team, &self.team_id);
+        [key, user, team].into_iter().flatten().collect()
+    }
+
+    /// The row of [`COLUMNS`].
+    pub(super) fn into_row(self) -> Row {
+        let tags = match self.tags.as_slice() {
+            [] => "[]".to_owned(),
+            tags => serde_json::to_string(tags).unwrap_or_else(|_| "[]".to_owned()),
+        };
+        let values: [Value; COLUMNS.len()] = [
+            self.request_id.into(),
             self.started_at.as_millis().into(),
             count(self.duration_ms),
             self.first_token_ms.map_or(Value::Null, count),
-            self.endpoint.as_str().into(),
-            self.model_group.as_str().into(),
-            self.model.as_str().into(),
-            self.provider.as_str().into(),
-            self.deployment.as_str().into(),
-            self.key_id.as_deref().into(),
-            self.key_alias.as_deref().into(),
-            self.user_id.as_deref().into(),
-            self.team_id.as_deref().into(),
-            self.end_user.as_deref().into(),
-            self.session_id.as_deref().into(),
+            self.endpoint.into(),
+            self.model_group.into(),
+            self.model.into(),
+            self.provider.into(),
+            self.deployment.into(),
+            self.key_id.into(),
+            self.key_alias.into(),
+            self.user_id.into(),
+            self.team_id.into(),
+            self.end_user.into(),
+            self.session_id.into(),
             tags.into(),
             count(self.input_tokens),
             count(self.cached_tokens),
@@ -210,7 +224,8 @@ impl UsageRecord {
             self.is_estimated.into(),
             i64::from(self.attempts).into(),
             self.has_price.into(),
-        ]
+        ];
+        values.into()
     }
 
     /// Reads a row of [`COLUMNS`].
@@ -223,36 +238,36 @@ impl UsageRecord {
                 .opt_int(column)?
                 .map(|ms| u64::try_from(ms).unwrap_or(0)))
         };
-        let outcome = row.text(23)?;
+        let outcome = row.text(22)?;
         let outcome = UsageOutcome::ALL.into_iter().find(|o| o.name() == outcome);
         Ok(Self {
             request_id: text(0)?,
-            started_at: Timestamp::from_millis(row.int(2)?),
-            duration_ms: number(3)?,
-            first_token_ms: millis(4)?,
-            endpoint: text(5)?,
-            model_group: text(6)?,
-            model: text(7)?,
-            provider: text(8)?,
-            deployment: text(9)?,
-            key_id: optional(10)?,
-            key_alias: optional(11)?,
-            user_id: optional(12)?,
-            team_id: optional(13)?,
-            end_user: optional(14)?,
-            session_id: optional(15)?,
-            tags: serde_json::from_str(row.text(16)?).map_err(|_| unreadable())?,
-            input_tokens: number(17)?,
-            cached_tokens: number(18)?,
-            output_tokens: number(19)?,
-            reasoning_tokens: number(20)?,
-            predict_ms: millis(21)?,
-            cost: Money::from_nanos(row.int(22)?),
+            started_at: Timestamp::from_millis(row.int(1)?),
+            duration_ms: number(2)?,
+            first_token_ms: millis(3)?,
+            endpoint: text(4)?,
+            model_group: text(5)?,
+            model: text(6)?,
+            provider: text(7)?,
+            deployment: text(8)?,
+            key_id: optional(9)?,
+            key_alias: optional(10)?,
+            user_id: optional(11)?,
+            team_id: optional(12)?,
+            end_user: optional(13)?,
+            session_id: optional(14)?,
+            tags: serde_json::from_str(row.text(15)?).map_err(|_| unreadable())?,
+            input_tokens: number(16)?,
+            cached_tokens: number(17)?,
+            output_tokens: number(18)?,
+            reasoning_tokens: number(19)?,
+            predict_ms: millis(20)?,
+            cost: Money::from_nanos(row.int(21)?),
             outcome: outcome.ok_or_else(unreadable)?,
-            is_streamed: row.int(24)? != 0,
-            is_estimated: row.int(25)? != 0,
-            attempts: u32::try_from(row.int(26)?).map_err(|_| unreadable())?,
-            has_price: row.int(27)? != 0,
+            is_streamed: row.int(23)? != 0,
+            is_estimated: row.int(24)? != 0,
+            attempts: u32::try_from(row.int(25)?).map_err(|_| unreadable())?,
+            has_price: row.int(26)? != 0,
         })
     }
 }
@@ -261,32 +276,24 @@ fn count(count: u64) -> Value {
     i64::try_from(count).unwrap_or(i64::MAX).into()
 }
 
-/// Writes the records that the database does not have yet.
-pub(super) fn insert<'r>(records: impl Iterator<Item = &'r UsageRecord>, batch: &str) -> Statement {
-    let mut values = Vec::new();
-    let mut rows = Vec::new();
-    for record in records {
-        let first = values.len() + 1;
-        values.extend(record.values(batch));
-        let places: Vec<_> = (first..=values.len())
+/// Writes a row of [`COLUMNS`], unless the database has a record of the request.
+pub(super) fn insert() -> &'static str {
+    static INSERT: LazyLock<String> = LazyLock::new(|| {
+        let places: Vec<_> = (1..=COLUMNS.len())
             .map(|place| format!("?{place}"))
             .collect();
-        rows.push(format!("({})", places.join(", ")));
-    }
-    let sql = format!(
-        "INSERT INTO gateway_usage ({}) VALUES {} ON CONFLICT (request_id) DO NOTHING",
-        COLUMNS.join(", "),
-        rows.join(", ")
-    );
-    values
-        .into_iter()
-        .fold(Statement::new(sql), Statement::with)
+        format!(
+            "INSERT INTO gateway_usage ({}) VALUES ({}) ON CONFLICT (request_id) DO NOTHING",
+            COLUMNS.join(", "),
+            places.join(", ")
+        )
+    });
+    &INSERT
 }
 
 /// The columns of `gateway_usage`.
-pub(super) const COLUMNS: [&str; 28] = [
+pub(super) const COLUMNS: [&str; 27] = [
     "request_id",
-    "batch",
     "started_at",
     "duration_ms",
     "first_token_ms",

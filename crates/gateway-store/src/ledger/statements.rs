@@ -1,7 +1,11 @@
 //! The statements of the writer.
 
+use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::sync::Arc;
+
+use super::book::Entry;
 use super::{BudgetId, Page, Request, record};
-use crate::sql::{Batch, Statement};
+use crate::sql::{Batch, Row, Statement};
 use crate::{Money, Timestamp};
 
 pub(super) fn register(replica: &str, expires_at: Timestamp) -> Batch {
@@ -61,34 +65,71 @@ pub(super) enum Headroom {
     Tenth,
 }
 
-/// Writes records, charges the new ones to their budgets, and sets the leases.
+/// Writes records, charges them to their budgets, and sets the leases. Records of requests in `known`
+/// are left out.
 ///
-/// A record that is in the database already belongs to another batch, and is not charged again.
-pub(super) fn flush(replica: &str, expires_at: Timestamp, batch: &str, page: &Page) -> Batch {
-    let mut statements = heartbeat(replica, expires_at);
-    if !page.entries.is_empty() {
-        let records = page.entries.iter().map(|entry| &entry.record);
-        statements = statements
-            .and(record::insert(records, batch))
-            .and(Statement::new(CHARGE).with(batch));
+/// Refused if the database has a record of one of the others, which it must not charge twice.
+pub(super) fn flush(
+    replica: &str,
+    expires_at: Timestamp,
+    page: &Page,
+    known: &BTreeSet<String>,
+) -> Batch {
+    let mut batch = heartbeat(replica, expires_at);
+    let mut seen: HashSet<&str> = known.iter().map(String::as_str).collect();
+    let entries = page.entries.iter();
+    let new: Vec<_> = entries
+        .filter(|entry| seen.insert(entry.request_id()))
+        .collect();
+    if !new.is_empty() {
+        let rows = new.iter().map(|entry| Arc::clone(&entry.row));
+        batch = batch.and(Statement::repeated(record::insert(), rows).required());
+        batch = batch.and(charge(&new));
     }
-    let leases = page.leases.iter();
-    let leases = leases.map(|(budget, lease)| set_lease(replica, budget, *lease));
-    leases.fold(statements, Batch::and)
+    let (mut put, mut delete) = (Vec::new(), Vec::new());
+    for (budget, lease) in &page.leases {
+        let (replica, budget) = (replica.into(), budget.as_str().into());
+        match *lease > Money::ZERO {
+            true => put.push(Row::from([replica, budget, lease.nanos().into()])),
+            false => delete.push(Row::from([replica, budget])),
+        }
+    }
+    for (sql, rows) in [(PUT_LEASE, put), (DELETE_LEASE, delete)] {
+        if !rows.is_empty() {
+            batch = batch.and(Statement::repeated(sql, rows.into_iter().map(Arc::new)));
+        }
+    }
+    batch
 }
 
-fn set_lease(replica: &str, budget: &BudgetId, lease: Money) -> Statement {
-    if lease <= Money::ZERO {
-        let delete = "DELETE FROM gateway_leases WHERE replica = ?1 AND budget = ?2";
-        return Statement::new(delete).with(replica).with(budget.as_str());
+/// Adds the costs of records to the budgets of their keys, users and teams.
+fn charge(entries: &[&Entry]) -> Statement {
+    let mut costs: BTreeMap<&BudgetId, Money> = BTreeMap::new();
+    for entry in entries {
+        for budget in &entry.budgets {
+            let cost = costs.entry(budget).or_default();
+            *cost = *cost + entry.cost;
+        }
     }
-    let put = "INSERT INTO gateway_leases (replica, budget, amount) VALUES (?1, ?2, ?3) \
-               ON CONFLICT (replica, budget) DO UPDATE SET amount = excluded.amount";
-    Statement::new(put)
-        .with(replica)
-        .with(budget.as_str())
-        .with(lease.nanos())
+    let charges = costs.into_iter().map(|(budget, cost)| {
+        let charge = [budget.as_str().into(), cost.nanos().into()];
+        Arc::new(Row::from(charge))
+    });
+    Statement::repeated(CHARGE, charges)
 }
+
+/// Which requests of a page the database has records of.
+pub(super) fn known(page: &Page) -> Batch {
+    let ids = page.entries.iter().map(Entry::request_id);
+    let ids = ids.map(|id| Arc::new(Row::from([id.into()])));
+    let select = "SELECT request_id FROM gateway_usage WHERE request_id = ?1";
+    Batch::read(Statement::repeated(select, ids))
+}
+
+const PUT_LEASE: &str = "INSERT INTO gateway_leases (replica, budget, amount) VALUES (?1, ?2, ?3) \
+    ON CONFLICT (replica, budget) DO UPDATE SET amount = excluded.amount";
+
+const DELETE_LEASE: &str = "DELETE FROM gateway_leases WHERE replica = ?1 AND budget = ?2";
 
 /// Returns all leases of a replica that ends.
 pub(super) fn unregister(replica: &str) -> Batch {
@@ -129,16 +170,7 @@ pub(super) fn reset(budget: &str, reset_at: i64, next: i64) -> Statement {
         .with(next)
 }
 
-/// Adds the costs of a batch to the budgets of its keys, users and teams. The spend of a budget
-/// stays below what an integer can hold.
+/// Adds a cost to a budget. The spend of a budget stays below what an integer can hold.
 const CHARGE: &str = "UPDATE gateway_budgets SET spent = CASE \
-    WHEN spent > 9000000000000000000 - charged.total THEN 9000000000000000000 \
-    ELSE spent + charged.total END \
-    FROM (SELECT budget, CAST(SUM(cost) AS BIGINT) AS total FROM (\
-    SELECT 'key:' || key_id AS budget, cost FROM gateway_usage \
-    WHERE batch = ?1 AND key_id IS NOT NULL UNION ALL \
-    SELECT 'user:' || user_id, cost FROM gateway_usage \
-    WHERE batch = ?1 AND user_id IS NOT NULL UNION ALL \
-    SELECT 'team:' || team_id, cost FROM gateway_usage \
-    WHERE batch = ?1 AND team_id IS NOT NULL) AS parts GROUP BY budget) AS charged \
-    WHERE gateway_budgets.id = charged.budget";
+    WHEN spent > 9000000000000000000 - CAST(?2 AS BIGINT) THEN 9000000000000000000 \
+    ELSE spent + CAST(?2 AS BIGINT) END WHERE id = ?1";

@@ -10,7 +10,7 @@ use tokio::time::{Instant, sleep_until};
 
 use super::reservation::Hold;
 use super::statements::{self, FIRST_GRANT, HEARTBEAT, Headroom};
-use super::{Charge, LedgerOptions, Page, SharedBook, exceeded};
+use super::{Charge, LedgerOptions, Page, SharedBook, UsageRecord, exceeded};
 use crate::sql::{Batch, Database, Outcome, Statement};
 use crate::{Clock, Error, ErrorKind, Money, Result, Store, Timestamp, id};
 
@@ -196,14 +196,8 @@ impl Writer {
             return Ok(());
         }
         let page = self.book.lock().take(self.limit);
-        let batch = id::new(self.clock.now())?;
-        let written = self
-            .with_heartbeat(|replica, expires_at| {
-                statements::flush(replica, expires_at, &batch, &page)
-            })
-            .await;
-        match written {
-            Ok(_) => {
+        match self.write(&page).await {
+            Ok(()) => {
                 self.book.lock().commit(page);
                 (self.backoff, self.limit) = (Duration::ZERO, BATCH);
                 Ok(())
@@ -216,6 +210,27 @@ impl Writer {
             }
             Err(error) => self.reject(page, error),
         }
+    }
+
+    /// Writes the records of a page that the database does not have yet. It has some of them if the
+    /// answer to an earlier attempt was lost.
+    async fn write(&mut self, page: &Page) -> Result<()> {
+        let mut known = BTreeSet::new();
+        for _ in 0..2 {
+            let flush =
+                |replica: &str, expires_at| statements::flush(replica, expires_at, page, &known);
+            if self.with_heartbeat(flush).await?.is_none() {
+                return Ok(());
+            }
+            let found = self.database.run(statements::known(page)).await?.rows()?;
+            let ids = found
+                .iter()
+                .flatten()
+                .map(|row| row.text(0).map(str::to_owned));
+            known = ids.collect::<Result<_>>()?;
+        }
+        let message = "another process writes records of the same requests";
+        Err(Error::new(ErrorKind::Locked, message))
     }
 
     /// Handles a batch that the database rejects: its records are written one by one, and the one
@@ -231,7 +246,9 @@ impl Writer {
                 Err(error)
             }
             [entry] => {
-                let record = serde_json::to_string(&entry.record).unwrap_or_default();
+                let record = UsageRecord::read(&entry.row);
+                let record = record.map(|record| serde_json::to_string(&record));
+                let record = record.ok().and_then(Result::ok).unwrap_or_default();
                 tracing::error!(
                     error = error_text,
                     record,

@@ -8,8 +8,9 @@ use tokio::sync::{Notify, mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
+use super::faults::Faulty;
 use super::sqlite::{Place, Sqlite};
-use super::{Batch, Driver, Outcome, Row, Statement};
+use super::{Batch, Driver, Faults, Outcome, Row, Statement};
 use crate::{Error, ErrorKind, Health, Result, StoreOptions};
 
 /// The maximum number of batches in a queue; further callers wait.
@@ -56,12 +57,7 @@ impl Database {
     ///
     /// The tasks of the database end when its last clone is dropped.
     pub(crate) fn open(url: &str, options: &StoreOptions) -> Result<Self> {
-        let shared = Arc::new(Shared {
-            timeout: options.timeout,
-            health: watch::Sender::new(Health::Available),
-            healths: Mutex::new([Health::Available; 2]),
-            changed: Notify::new(),
-        });
+        let shared = Shared::new(options.timeout);
         match Target::parse(url)? {
             Target::Sqlite(Place::Memory) => {
                 let writes = serve(Sqlite::new(Place::Memory, options.timeout), &shared);
@@ -95,6 +91,31 @@ impl Database {
                     _listener: Some(Arc::new(Listener(listener))),
                 })
             }
+        }
+    }
+
+    /// This database as another process sees it, whose operations may fail. It hears of no
+    /// announcements.
+    pub(crate) fn with_faults(&self, faults: &Faults) -> Self {
+        let shared = Shared::new(self.shared.timeout);
+        let driver = |is_reader| Faulty {
+            database: self.clone(),
+            is_reader,
+            faults: Arc::clone(faults),
+        };
+        Self {
+            writes: serve(driver(false), &shared),
+            reads: serve(driver(true), &shared),
+            shared,
+            _listener: None,
+        }
+    }
+
+    /// Runs a batch of another `Database` on this one.
+    pub(super) async fn pass(&self, batch: Batch, is_reader: bool) -> Result<Outcome> {
+        match is_reader {
+            true => self.send(&self.reads, batch).await,
+            false => self.run(batch).await,
         }
     }
 
@@ -169,6 +190,15 @@ fn serve(mut driver: impl Driver, shared: &Arc<Shared>) -> mpsc::Sender<Job> {
 }
 
 impl Shared {
+    fn new(timeout: Duration) -> Arc<Self> {
+        Arc::new(Self {
+            timeout,
+            health: watch::Sender::new(Health::Available),
+            healths: Mutex::new([Health::Available; 2]),
+            changed: Notify::new(),
+        })
+    }
+
     /// Logs when reads or writes begin to fail or succeed again, and not in between.
     fn report(&self, is_write: bool, error: Option<&Error>) {
         let now = match error {

@@ -8,7 +8,8 @@ use crate::{Error, ErrorKind, Result, Timestamp};
 const MIGRATIONS: &[&str] = &[
     include_str!("../migrations/0001_start.sql"),
     include_str!("../migrations/0002_prices_and_soft_budgets.sql"),
-    include_str!("../migrations/0003_responses.sql"),
+    include_str!("../migrations/0003_records_without_batches.sql"),
+    include_str!("../migrations/0004_responses.sql"),
 ];
 
 /// The tables that a complete schema has.

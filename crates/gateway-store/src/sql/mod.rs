@@ -2,16 +2,20 @@
 //! run as one transaction.
 
 mod database;
+mod faults;
 pub(crate) mod migrate;
 #[cfg(feature = "postgres")]
 mod postgres;
 mod sqlite;
 
 use std::borrow::Cow;
+use std::sync::Arc;
 
 use crate::{Error, ErrorKind, Result};
 
 pub(crate) use self::database::{Database, Target};
+pub use self::faults::Fault;
+pub(crate) use self::faults::Faults;
 
 /// What a column or a parameter holds.
 #[derive(Clone, Debug, PartialEq)]
@@ -55,7 +59,8 @@ impl<T: Into<Self>> From<Option<T>> for Value {
 #[derive(Clone, Debug)]
 pub(crate) struct Statement {
     sql: Cow<'static, str>,
-    values: Vec<Value>,
+    /// The parameters of each execution.
+    executions: Vec<Arc<Row>>,
     is_required: bool,
 }
 
@@ -63,18 +68,32 @@ impl Statement {
     pub(crate) fn new(sql: impl Into<Cow<'static, str>>) -> Self {
         Self {
             sql: sql.into(),
-            values: Vec::new(),
+            executions: vec![Arc::default()],
             is_required: false,
+        }
+    }
+
+    /// A statement that is prepared once and executed with each of these parameters. Its rows are
+    /// those of all executions.
+    pub(crate) fn repeated(
+        sql: &'static str,
+        executions: impl IntoIterator<Item = Arc<Row>>,
+    ) -> Self {
+        Self {
+            executions: executions.into_iter().collect(),
+            ..Self::new(sql)
         }
     }
 
     /// Adds the next parameter.
     pub(crate) fn with(mut self, value: impl Into<Value>) -> Self {
-        self.values.push(value.into());
+        if let Some(parameters) = self.executions.last_mut() {
+            Arc::make_mut(parameters).0.push(value.into());
+        }
         self
     }
 
-    /// Rolls the batch back if the statement neither changes nor returns a row.
+    /// Rolls the batch back if an execution neither changes nor returns a row.
     pub(crate) fn required(mut self) -> Self {
         self.is_required = true;
         self
@@ -121,7 +140,8 @@ impl Batch {
 pub(crate) enum Outcome {
     /// The batch was committed: the rows of each statement.
     Done(Vec<Vec<Row>>),
-    /// A required statement, with this index, changed nothing: the batch was rolled back.
+    /// An execution of a required statement, with this index, changed nothing: the batch was rolled
+    /// back.
     Refused(usize),
 }
 
@@ -138,9 +158,15 @@ impl Outcome {
     }
 }
 
-/// A row of a result.
-#[derive(Debug)]
+/// A row of a result, or the parameters of a statement.
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Row(Vec<Value>);
+
+impl<const N: usize> From<[Value; N]> for Row {
+    fn from(values: [Value; N]) -> Self {
+        Self(values.into())
+    }
+}
 
 impl Row {
     pub(crate) fn len(&self) -> usize {

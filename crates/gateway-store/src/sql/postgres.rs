@@ -6,6 +6,7 @@ use std::future::poll_fn;
 use std::time::Duration;
 
 use bytes::BytesMut;
+use futures_util::future::try_join_all;
 use llm_provider::text::excerpt;
 use tokio::time::{Instant, sleep, timeout};
 use tokio_postgres::error::SqlState;
@@ -142,11 +143,10 @@ async fn execute(session: &mut Session, batch: &Batch) -> Result<Outcome, tokio_
     }
     let mut results = Vec::with_capacity(batch.statements.len());
     for (index, statement) in batch.statements.iter().enumerate() {
-        let (rows, changed) = run(&transaction, prepared, statement).await?;
-        if statement.is_required && changed == 0 {
+        let Some(rows) = run(&transaction, prepared, statement).await? else {
             transaction.rollback().await?;
             return Ok(Outcome::Refused(index));
-        }
+        };
         results.push(rows);
     }
     if batch.is_announced {
@@ -158,12 +158,12 @@ async fn execute(session: &mut Session, batch: &Batch) -> Result<Outcome, tokio_
     Ok(Outcome::Done(results))
 }
 
-/// The rows of a statement, and how many rows it changed or returned.
+/// The rows of a statement; `None` if it is required and an execution has no effect.
 async fn run(
     transaction: &Transaction<'_>,
     prepared: &mut HashMap<String, tokio_postgres::Statement>,
     statement: &Statement,
-) -> Result<(Vec<Row>, u64), tokio_postgres::Error> {
+) -> Result<Option<Vec<Row>>, tokio_postgres::Error> {
     let known = prepared.get(&*statement.sql).cloned();
     let plan = match known {
         Some(plan) => plan,
@@ -179,15 +179,28 @@ async fn run(
             plan
         }
     };
-    let values: Vec<&(dyn ToSql + Sync)> = statement
-        .values
-        .iter()
-        .map(|value| value as &(dyn ToSql + Sync))
-        .collect();
-    if plan.columns().is_empty() {
-        return Ok((Vec::new(), transaction.execute(&plan, &values).await?));
+    // All executions are sent before the first answer is awaited.
+    let executions = statement.executions.iter();
+    let executions = executions.map(|parameters| execution(transaction, &plan, parameters));
+    let done = try_join_all(executions).await?;
+    if statement.is_required && done.iter().any(|(_, effect)| *effect == 0) {
+        return Ok(None);
     }
-    let found = transaction.query(&plan, &values).await?;
+    Ok(Some(done.into_iter().flat_map(|(rows, _)| rows).collect()))
+}
+
+/// The rows of one execution, and how many rows it changed or returned.
+async fn execution(
+    transaction: &Transaction<'_>,
+    plan: &tokio_postgres::Statement,
+    parameters: &Row,
+) -> Result<(Vec<Row>, u64), tokio_postgres::Error> {
+    let values = parameters.0.iter();
+    let values: Vec<_> = values.map(|value| value as &(dyn ToSql + Sync)).collect();
+    if plan.columns().is_empty() {
+        return Ok((Vec::new(), transaction.execute(plan, &values).await?));
+    }
+    let found = transaction.query(plan, &values).await?;
     let rows: Vec<_> = found.iter().map(row).collect();
     let count = u64::try_from(rows.len()).unwrap_or(u64::MAX);
     Ok((rows, count))

@@ -47,10 +47,14 @@ impl Driver for Sqlite {
             let outcome = execute(&mut connection, &batch).map_err(|error| convert(&place, error));
             Ok((connection, outcome))
         };
-        let done = spawn_blocking(work).await.map_err(|error| {
-            Error::new(ErrorKind::Internal, "the work of the database ended early")
-                .with_source(error)
-        })?;
+        // A database in memory waits neither for a disk nor for a lock.
+        let done = match self.place {
+            Place::Memory => work(),
+            Place::File(_) => spawn_blocking(work).await.map_err(|error| {
+                Error::new(ErrorKind::Internal, "the work of the database ended early")
+                    .with_source(error)
+            })?,
+        };
         let (connection, outcome) = done?;
         self.connection = Some(connection);
         outcome
@@ -86,33 +90,39 @@ fn execute(connection: &mut Connection, batch: &Batch) -> rusqlite::Result<Outco
     let transaction = connection.transaction_with_behavior(behavior)?;
     let mut results = Vec::with_capacity(batch.statements.len());
     for (index, statement) in batch.statements.iter().enumerate() {
-        let (rows, changed) = run(&transaction, statement)?;
-        if statement.is_required && changed == 0 {
+        let Some(rows) = run(&transaction, statement)? else {
             transaction.rollback()?;
             return Ok(Outcome::Refused(index));
-        }
+        };
         results.push(rows);
     }
     transaction.commit()?;
     Ok(Outcome::Done(results))
 }
 
-/// The rows of a statement, and how many rows it changed or returned.
-fn run(connection: &Connection, statement: &Statement) -> rusqlite::Result<(Vec<Row>, usize)> {
+/// The rows of a statement; `None` if it is required and an execution has no effect.
+fn run(connection: &Connection, statement: &Statement) -> rusqlite::Result<Option<Vec<Row>>> {
     let mut prepared = connection.prepare(&statement.sql)?;
     let columns = prepared.column_count();
-    if columns == 0 {
-        let changed = prepared.execute(params_from_iter(&statement.values))?;
-        return Ok((Vec::new(), changed));
-    }
-    let mut found = prepared.query(params_from_iter(&statement.values))?;
     let mut rows = Vec::new();
-    while let Some(row) = found.next()? {
-        let values = (0..columns).map(|column| Ok(value(row.get_ref(column)?)));
-        rows.push(Row(values.collect::<rusqlite::Result<_>>()?));
+    for parameters in &statement.executions {
+        let parameters = params_from_iter(&parameters.0);
+        let effect = if columns == 0 {
+            prepared.execute(parameters)?
+        } else {
+            let before = rows.len();
+            let mut found = prepared.query(parameters)?;
+            while let Some(row) = found.next()? {
+                let values = (0..columns).map(|column| Ok(value(row.get_ref(column)?)));
+                rows.push(Row(values.collect::<rusqlite::Result<_>>()?));
+            }
+            rows.len() - before
+        };
+        if statement.is_required && effect == 0 {
+            return Ok(None);
+        }
     }
-    let count = rows.len();
-    Ok((rows, count))
+    Ok(Some(rows))
 }
 
 fn value(value: ValueRef<'_>) -> Value {

@@ -101,7 +101,7 @@ async fn generate(store: &Store, request: Settings) -> Result<serde_json::Value,
     let secret = request.key.clone().map(ApiKey::new);
     let mut settings = KeySettings::default();
     request.changes.check()?;
-    request.changes.apply(&mut settings);
+    request.changes.apply(&mut settings, store.now());
     let keys = store.keys();
     let (secret, key) = match secret {
         Some(secret) => {
@@ -136,8 +136,8 @@ async fn update(store: &Store, request: Settings) -> Result<serde_json::Value, A
         return Err(ApiError::invalid("give `key`").with_param("key"));
     };
     request.changes.check()?;
-    let changes: &Changes = &request.changes;
-    let apply = |settings: &mut KeySettings| changes.apply(settings);
+    let (changes, now): (&Changes, _) = (&request.changes, store.now());
+    let apply = |settings: &mut KeySettings| changes.apply(settings, now);
     let key = store.keys().update(&hash(key), apply).await?;
     Ok(json!(KeyAnswer::new(&key)))
 }

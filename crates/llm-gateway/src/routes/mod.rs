@@ -57,11 +57,11 @@ where
     let name = target.as_ref().map_or("unknown", Route::name);
     let measured = RequestMetrics::begin(&shared.metrics, name, started);
     let id = headers::request_id(&head.headers);
-    // A panic in a provider must not end the connection.
-    let origin = shared.options.virtual_keys.is_some();
-    let origin = origin.then(|| Origin::of(&head.headers));
+    let keys = shared.options.virtual_keys.as_ref();
+    let origin = keys.map(|keys| Origin::new(&head.headers, keys.now()));
     let call_id = origin.as_ref().map(|origin| origin.call_id.clone());
     let response = route(&shared, exposure, &head, target, &mut body, origin);
+    // A panic in a provider must not end the connection.
     let response = AssertUnwindSafe(response).catch_unwind();
     let response = response.await.unwrap_or_else(|_| Err(ApiError::internal()));
     body.drain(&head.headers, &shared.options).await;

@@ -1,7 +1,5 @@
 //! [`Origin`]: what the head of a request says about its usage record.
 
-use std::time::SystemTime;
-
 use gateway_store::{Timestamp, UsageRecord};
 use http::header::HeaderMap;
 use tokio::time::Instant;
@@ -20,8 +18,7 @@ pub(crate) struct Origin {
 }
 
 impl Origin {
-    pub(crate) fn of(headers: &HeaderMap) -> Self {
-        let started_at: Timestamp = SystemTime::now().into();
+    pub(crate) fn new(headers: &HeaderMap, started_at: Timestamp) -> Self {
         let text = |name| headers.get(name)?.to_str().ok();
         let tags = text(TAGS).unwrap_or_default().split(',').map(str::trim);
         Self {

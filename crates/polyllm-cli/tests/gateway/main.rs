@@ -10,4 +10,5 @@ mod operations;
 mod page;
 mod replicate;
 mod secrets;
+mod simulation;
 mod support;

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use gateway_store::{KeySettings, Money, OwnerSettings, Period};
+use gateway_store::{KeySettings, Money, OwnerSettings, Period, Timestamp};
 use llm_provider::text::excerpt;
 use percent_encoding::percent_decode_str;
 use serde::de::DeserializeOwned;
@@ -10,7 +10,6 @@ use serde::{Deserialize, Deserializer};
 use serde_json::{Map, Value};
 
 use crate::error::ApiError;
-use crate::keys;
 
 /// The body of `/key/generate` and `/key/update`.
 #[derive(Deserialize)]
@@ -106,11 +105,11 @@ impl Changes {
         check_others(&self.others, "key")
     }
 
-    pub(super) fn apply(&self, settings: &mut KeySettings) {
+    pub(super) fn apply(&self, settings: &mut KeySettings, now: Timestamp) {
         set(&mut settings.key_alias, self.key_alias.as_ref());
         set(&mut settings.user_id, self.user_id.as_ref());
         set(&mut settings.team_id, self.team_id.as_ref());
-        let expires = |period: Period| keys::now().after(period.duration());
+        let expires = |period: Period| now.after(period.duration());
         let expires = self.duration.map(|duration| duration.map(expires));
         set(&mut settings.expires, expires.as_ref());
         set_or_clear(&mut settings.aliases, self.aliases.as_ref());

@@ -14,13 +14,14 @@ use llm_router::{Deployment, Router, RouterObserver};
 
 use self::deployments::{DeploymentMetrics, Observer};
 pub(crate) use self::request::RequestMetrics;
-use self::series::{Counter, Family, Gauge, Seconds};
+use self::series::{Counter, Family, Gauge, Seconds, ShortSeconds};
 
 /// The metrics of a gateway, which outlive its configurations.
 pub(crate) struct Metrics {
     requests: Family<Counter>,
     in_flight: Family<Gauge>,
     duration: Family<Seconds>,
+    overhead: Family<ShortSeconds>,
     deployments: Arc<DeploymentMetrics>,
 }
 
@@ -42,6 +43,12 @@ impl Metrics {
                 "The time from the head of an HTTP request to the end of its response.",
                 &["route"],
             ),
+            overhead: Family::new(
+                "polyllm_overhead_seconds",
+                "The part of a call's time in which no deployment was working on it: reading the \
+                 request, checks, limits, waiting in a queue, and sending the rest of the response.",
+                &["route"],
+            ),
             deployments: Arc::new(DeploymentMetrics::new()),
         })
     }
@@ -49,6 +56,11 @@ impl Metrics {
     /// An observer for the router of these deployments.
     pub(crate) fn observer(&self, deployments: &[Deployment]) -> Arc<dyn RouterObserver> {
         Arc::new(Observer::new(Arc::clone(&self.deployments), deployments))
+    }
+
+    /// The requests whose response has not been sent completely.
+    pub(crate) fn in_flight(&self) -> u64 {
+        self.in_flight.of(&[]).value()
     }
 
     /// The current values, in Prometheus's text format.
@@ -64,6 +76,7 @@ impl Metrics {
         self.requests.write(text)?;
         self.in_flight.write(text)?;
         self.duration.write(text)?;
+        self.overhead.write(text)?;
         self.deployments.write(text)
     }
 }

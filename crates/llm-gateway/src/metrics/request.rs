@@ -13,6 +13,7 @@ use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt, Either};
 
 use super::Metrics;
+use crate::activity::ActiveRequest;
 use crate::response::ResponseBody;
 
 /// A request that is being served. It is counted when it is dropped, however it ends.
@@ -22,16 +23,24 @@ pub(crate) struct RequestMetrics {
     started: Instant,
     /// `None` until there is a response.
     status: Option<StatusCode>,
+    /// Set for calls.
+    active: Option<Arc<ActiveRequest>>,
 }
 
 impl RequestMetrics {
-    pub(crate) fn begin(metrics: &Arc<Metrics>, route: &'static str, started: Instant) -> Self {
+    pub(crate) fn begin(
+        metrics: &Arc<Metrics>,
+        route: &'static str,
+        started: Instant,
+        active: Option<Arc<ActiveRequest>>,
+    ) -> Self {
         metrics.in_flight.of(&[]).increment();
         Self {
             metrics: Arc::clone(metrics),
             route,
             started,
             status: None,
+            active,
         }
     }
 
@@ -59,6 +68,10 @@ impl Drop for RequestMetrics {
         metrics.requests.of(&[self.route, status]).add(1);
         let duration = metrics.duration.of(&[self.route]);
         duration.observe(self.started.elapsed());
+        let active = self.active.as_ref();
+        if let Some(overhead) = active.and_then(|active| active.end(self.status)) {
+            metrics.overhead.of(&[self.route]).observe(overhead);
+        }
     }
 }
 

@@ -12,6 +12,7 @@ mod openapi;
 mod owners;
 mod responses;
 mod spend;
+mod ui;
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
@@ -26,6 +27,7 @@ use llm_provider::Endpoint;
 use llm_provider::endpoint::{ENDPOINTS, Rerank};
 use llm_provider::text::excerpt;
 
+use crate::activity::ActiveRequest;
 use crate::api::Api;
 use crate::auth::{Client, Identity};
 use crate::body::BodyReader;
@@ -40,6 +42,7 @@ use crate::{auth, headers};
 use self::keys::KeyRoute;
 use self::owners::OwnerRoute;
 use self::spend::SpendRoute;
+use self::ui::UiRoute;
 
 /// Serves a request: checks its key, sets an id, writes a log line, and runs its route.
 pub(crate) async fn serve<B>(
@@ -55,13 +58,15 @@ where
     let mut body = BodyReader::new(body);
     let target = Route::of(head.uri.path());
     let name = target.as_ref().map_or("unknown", Route::name);
-    let measured = RequestMetrics::begin(&shared.metrics, name, started);
     let id = headers::request_id(&head.headers);
+    let is_call = target.as_ref().is_some_and(Route::is_call);
+    let active = is_call.then(|| shared.activity.begin(name, &id, started));
+    let measured = RequestMetrics::begin(&shared.metrics, name, started, active.clone());
     // A panic in a provider must not end the connection.
     let origin = shared.options.virtual_keys.is_some();
     let origin = origin.then(|| Origin::of(&head.headers));
     let call_id = origin.as_ref().map(|origin| origin.call_id.clone());
-    let response = route(&shared, exposure, &head, target, &mut body, origin);
+    let response = route(&shared, exposure, &head, target, &mut body, origin, active);
     let response = AssertUnwindSafe(response).catch_unwind();
     let response = response.await.unwrap_or_else(|_| Err(panicked()));
     body.drain(&head.headers, &shared.options).await;
@@ -96,6 +101,7 @@ async fn route<B>(
     route: Option<Route<'_>>,
     body: &mut BodyReader<B>,
     origin: Option<Origin>,
+    active: Option<Arc<ActiveRequest>>,
 ) -> Result<Response<ResponseBody>, ApiError>
 where
     B: http_body::Body<Data = Bytes> + Unpin,
@@ -107,6 +113,8 @@ where
     }
     let identity = match (&route, &shared.master_key) {
         (Some(Route::Alive | Route::Ready | Route::OpenApi), _) => Identity::Anyone,
+        (Some(Route::Ui(route)), Some(_)) if route.is_open() => Identity::Anyone,
+        (_, Some(key)) if shared.sessions.admits(key, &head.headers) => Identity::Operator,
         (_, Some(key)) => {
             let virtual_keys = shared.options.virtual_keys.as_ref();
             auth::authenticate(key, virtual_keys, &head.headers).await?
@@ -120,8 +128,15 @@ where
         identity,
         origin,
         is_strict: headers::is_strict(&head.headers),
+        active,
     };
-    let Some(route) = route else {
+    if let Some(active) = &client.active {
+        let key = client.access().map(|access| &access.key);
+        let name = key.map(|key| key.settings.key_alias.as_deref().unwrap_or(&key.name));
+        active.identify(name);
+    }
+    let is_hidden = matches!(route, Some(Route::Ui(_))) && !shared.options.dashboard;
+    let Some(route) = route.filter(|_| !is_hidden) else {
         return Err(unknown_path(method, path));
     };
     if !route.takes(method) {
@@ -143,6 +158,15 @@ where
             Ok(response::text(metrics::TEXT, text))
         }
         Route::OpenApi => Ok(openapi::serve()),
+        Route::Ui(UiRoute::Login) => {
+            let options = shared.options.clone().with_body_limit(ui::LOGIN_BODY);
+            let body = body.read(&head.headers, &options).await?;
+            ui::login(shared, head, body).boxed().await
+        }
+        Route::Ui(route) => {
+            client.require_no_key("the dashboard")?;
+            ui::serve(shared, route, head)
+        }
         Route::ModelInfo => Ok(model_info::serve(shared, &client)),
         Route::Spend(route) => spend::serve(shared, &client, route, head).boxed().await,
         Route::Models => Ok(models::list(shared, &client, Api::of(path, &head.headers))),
@@ -219,6 +243,7 @@ enum Route<'p> {
     ModelInfo,
     OpenApi,
     Health,
+    Ui(UiRoute),
 }
 
 impl<'p> Route<'p> {
@@ -233,6 +258,9 @@ impl<'p> Route<'p> {
             "/health" => return Some(Self::Health),
             "/openapi.json" => return Some(Self::OpenApi),
             _ => {}
+        }
+        if let Some(route) = UiRoute::of(path) {
+            return Some(Self::Ui(route));
         }
         let below = |path: &'p str| {
             path.strip_prefix("/v1")
@@ -293,7 +321,16 @@ impl<'p> Route<'p> {
             Self::Spend(_) => "/spend",
             Self::ModelInfo => "/v1/model/info",
             Self::OpenApi => "/openapi.json",
+            Self::Ui(_) => "/ui",
         }
+    }
+
+    /// Whether the route calls models.
+    fn is_call(&self) -> bool {
+        matches!(
+            self,
+            Self::Endpoint(_) | Self::RerankV2 | Self::Messages | Self::Responses
+        )
     }
 
     fn is_of_anthropic(&self) -> bool {
@@ -319,6 +356,7 @@ impl<'p> Route<'p> {
             }
             Self::Key(route) => route.takes(method),
             Self::Owner(route) => route.takes(method),
+            Self::Ui(route) => route.takes(method),
             _ => matches!(*method, Method::GET | Method::HEAD),
         }
     }
@@ -368,7 +406,7 @@ fn served() -> String {
     format!(
         "the gateway serves {}, POST /v1/messages, POST /v1/messages/count_tokens, \
          POST /v1/responses, POST /v1/responses/input_tokens, GET /v1/responses/ID, POST /v2/rerank, GET /v1/models, GET /v1/models/ID, \
-         GET /v1/model/info, GET /openapi.json, GET /metrics, GET /health, GET /health/liveliness and \
+         GET /v1/model/info, GET /openapi.json, GET /ui, GET /metrics, GET /health, GET /health/liveliness and \
          GET /health/readiness, also without /v1, the routes of Anthropic's API also below /anthropic; \
          with a database, /key/…, /user/…, /team/…, GET /spend/logs, GET /spend/keys and \
          GET /global/spend/report",

@@ -8,8 +8,8 @@ use lexopt::{Arg, ValueExt};
 use serde_json::Value;
 
 use crate::{
-    Command, alone, bench, bench_truth, clients, crates, deny, fixtures, fuzz, genai_bench, layers,
-    lint, mutants, new_provider, services, tool, vectors, wasm, wheel,
+    Command, alone, bench, bench_truth, clients, crates, dashboard, deny, fixtures, fuzz,
+    genai_bench, layers, lint, mutants, new_provider, services, tool, vectors, wasm, wheel,
 };
 
 pub(crate) const COMMAND: Command = Command {
@@ -100,6 +100,11 @@ const LONG: &[Step] = &[
         "agents",
         "cargo xtask clients --full: agents, Codex, llmprobe",
         agents,
+    ),
+    (
+        "dashboard",
+        "cargo xtask dashboard: the dashboard in Chromium",
+        dashboard,
     ),
 ];
 
@@ -369,6 +374,14 @@ fn clients() -> Result<Done> {
 
 fn agents() -> Result<Done> {
     clients::check(clients::Suite::Full, "", true)?;
+    Ok(Done::Passed)
+}
+
+fn dashboard() -> Result<Done> {
+    if let Some(why) = dashboard::missing() {
+        return Ok(Done::Skipped(why));
+    }
+    dashboard::check()?;
     Ok(Done::Passed)
 }
 

@@ -12,6 +12,7 @@ mod bench_truth;
 mod ci;
 mod clients;
 mod crates;
+mod dashboard;
 mod deny;
 mod fixtures;
 mod fuzz;
@@ -86,6 +87,7 @@ const COMMANDS: &[Command] = &[
     bench_truth::COMMAND,
     ci::COMMAND,
     clients::COMMAND,
+    dashboard::COMMAND,
     fixtures::COMMAND,
     fuzz::COMMAND,
     genai_bench::COMMAND,

@@ -154,7 +154,8 @@ where
         }
         Route::Metrics => {
             client.require_no_key("metrics")?;
-            let text = shared.metrics.text(&shared.router);
+            let keys = shared.options.virtual_keys.as_ref();
+            let text = shared.metrics.text(&shared.router, keys);
             Ok(response::text(metrics::TEXT, text))
         }
         Route::OpenApi => Ok(openapi::serve()),

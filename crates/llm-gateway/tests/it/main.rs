@@ -22,3 +22,4 @@ mod spend;
 mod stored;
 mod stream;
 mod support;
+mod ui;

@@ -36,7 +36,7 @@ function chart(title, points, series, show) {
       }
       const x = at * step + step / 2;
       // A point alone is a short line.
-      path += isOpen ? ` L${x} ${y(value)}` : ` M${x - 1} ${y(value)} L${x} ${y(value)}`;
+      path += isOpen ? ` L${x} ${y(value)}` : ` M${x - step * 0.4} ${y(value)} H${x + step * 0.4} M${x} ${y(value)}`;
       isOpen = true;
     });
     if (path) shapes.push(svg('path', { class: `line ${one.kind}`, d: path.trim() }));

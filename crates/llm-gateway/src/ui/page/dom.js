@@ -58,7 +58,7 @@ function notify(text, isBad) {
 }
 
 /** Asks in a dialog. Resolves to what `read` returns when the form is sent, or to null. */
-function ask(title, content, action, read, isDangerous) {
+function ask(title, content, action, { read, close = 'Cancel', isDangerous } = {}) {
   return new Promise((resolve) => {
     const id = `field-${++lastId}`;
     let result = null;
@@ -74,8 +74,8 @@ function ask(title, content, action, read, isDangerous) {
     } },
     content,
     h('div', { class: 'row' },
-      action && h('button', { class: isDangerous ? 'danger' : null }, action),
-      h('button', { type: 'button', class: 'quiet', onclick: () => dialog.close() }, action ? 'Cancel' : 'Close')));
+      h('button', { class: isDangerous ? 'danger' : null }, action),
+      h('button', { type: 'button', class: 'quiet', onclick: () => dialog.close() }, close)));
     const dialog = h('dialog', { 'aria-labelledby': id, onclose: () => {
       dialog.remove();
       resolve(result);

@@ -65,7 +65,7 @@ function keys(main) {
 
   async function edit(key) {
     const form = keyForm(key, models);
-    const body = await ask(key ? 'Edit key' : 'Create key', form.element, key ? 'Save' : 'Create', form.read);
+    const body = await ask(key ? 'Edit key' : 'Create key', form.element, key ? 'Save' : 'Create', { read: form.read });
     if (!body) return;
     if (key) {
       await change('/key/update', { key: key.token, ...body }, 'The key was changed.');
@@ -77,14 +77,14 @@ function keys(main) {
 
   async function rotate(key, name) {
     const text = h('p', {}, `The secret of ${name} stops working at once, and a new one replaces it. Limits and spend stay.`);
-    if (!await ask('Rotate key', text, 'Rotate', null, true)) return;
+    if (!await ask('Rotate key', text, 'Rotate', { isDangerous: true })) return;
     const answer = await change('/key/regenerate', { key: key.token });
     if (answer) await showSecret(answer.key);
   }
 
   async function revoke(key, name) {
     const text = h('p', {}, `${name} stops working at once and is deleted. Its spend stays in reports.`);
-    if (await ask('Revoke key', text, 'Revoke', null, true)) await change('/key/delete', { keys: [key.token] }, 'The key was revoked.');
+    if (await ask('Revoke key', text, 'Revoke', { isDangerous: true })) await change('/key/delete', { keys: [key.token] }, 'The key was revoked.');
   }
   return { refresh };
 }
@@ -170,7 +170,7 @@ async function showSecret(secret) {
     h('p', {}, 'Copy the key now: it is not shown again.'),
     h('code', { class: 'secret', tabindex: '0' }, secret),
     h('p', {}, copy));
-  if (await ask('New key', content, 'Use in playground')) {
+  if (await ask('New key', content, 'Use in playground', { close: 'Close' })) {
     playgroundKey = secret;
     location.hash = '#/playground';
   }

@@ -31,7 +31,7 @@ function overview(main) {
     const requests = sum('requests');
     const input = sum('input_tokens');
     data.replaceChildren(
-      notes(status),
+      ...notes(status),
       h('dl', { class: 'tiles' },
         tile('Calls', format.count(requests)),
         tile('Failed', requests ? format.share(sum('failed') / requests) : '–'),
@@ -65,7 +65,7 @@ function notes(status) {
   if (!status.has_master_key) all.push('There is no master key: everyone who reaches the gateway can use it, and keys cannot be managed. Set general_settings.master_key in the config.');
   if (!status.database) all.push('There is no database: keys and spend are not available. Set general_settings.master_key, and general_settings.database_url for a database other than polyllm.db beside the config.');
   if (status.database === 'unavailable') all.push('The database does not answer. Known keys work, and usage records wait.');
-  return all.length ? h('section', { class: 'card', 'aria-label': 'Notes' }, all.map((text) => h('p', {}, text))) : null;
+  return all.length ? [h('section', { class: 'card', 'aria-label': 'Notes' }, all.map((text) => h('p', {}, text)))] : [];
 }
 
 function deployments(rows) {

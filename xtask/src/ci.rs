@@ -8,7 +8,7 @@ use lexopt::{Arg, ValueExt};
 use serde_json::Value;
 
 use crate::{
-    Command, alone, bench, bench_truth, clients, crates, dashboard, deny, fixtures, fuzz,
+    Command, alone, bench, bench_truth, clients, crates, dashboard, deny, deploy, fixtures, fuzz,
     genai_bench, layers, lint, mutants, new_provider, services, tool, vectors, wasm, wheel,
 };
 
@@ -106,6 +106,7 @@ const LONG: &[Step] = &[
         "cargo xtask dashboard: the dashboard in Chromium",
         dashboard,
     ),
+    ("deploy", "cargo xtask deploy", deploy),
 ];
 
 /// The result of a step that did not fail.
@@ -382,6 +383,14 @@ fn dashboard() -> Result<Done> {
         return Ok(Done::Skipped(why));
     }
     dashboard::check()?;
+    Ok(Done::Passed)
+}
+
+fn deploy() -> Result<Done> {
+    if let Some(why) = deploy::missing() {
+        return Ok(Done::Skipped(why));
+    }
+    deploy::check()?;
     Ok(Done::Passed)
 }
 

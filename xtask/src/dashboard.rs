@@ -4,7 +4,6 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
-use lexopt::Arg;
 
 use crate::clients::servers::Server;
 use crate::clients::{self, clean, script};
@@ -27,16 +26,12 @@ Needs Node.js and Chromium (`apt-get install chromium`), or a browser that the v
 
 fn run(mut args: lexopt::Parser) -> Result<()> {
     if let Some(arg) = args.next()? {
-        return Err(reject(&arg));
+        return Err(arg.unexpected().into());
     }
     if let Some(why) = missing() {
         bail!(why);
     }
     check()
-}
-
-fn reject(arg: &Arg<'_>) -> anyhow::Error {
-    lexopt::Error::from(format!("unexpected argument {arg:?}")).into()
 }
 
 /// Why the check cannot run on this machine.

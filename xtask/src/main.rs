@@ -14,6 +14,7 @@ mod clients;
 mod crates;
 mod dashboard;
 mod deny;
+mod deploy;
 mod fixtures;
 mod fuzz;
 mod genai_bench;
@@ -88,6 +89,7 @@ const COMMANDS: &[Command] = &[
     ci::COMMAND,
     clients::COMMAND,
     dashboard::COMMAND,
+    deploy::COMMAND,
     fixtures::COMMAND,
     fuzz::COMMAND,
     genai_bench::COMMAND,

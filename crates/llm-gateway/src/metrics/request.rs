@@ -11,6 +11,7 @@ use http::{Response, StatusCode};
 use http_body::{Body, Frame, SizeHint};
 use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt, Either};
+use tracing::Span;
 
 use super::Metrics;
 use crate::activity::ActiveRequest;
@@ -45,13 +46,20 @@ impl RequestMetrics {
     }
 
     /// Ends the request when the body of `response` ends or is dropped.
-    pub(crate) fn end_with(mut self, response: Response<ResponseBody>) -> Response<ResponseBody> {
+    ///
+    /// What the body does is logged within `span`.
+    pub(crate) fn end_with(
+        mut self,
+        response: Response<ResponseBody>,
+        span: Span,
+    ) -> Response<ResponseBody> {
         self.status = Some(response.status());
         response.map(|body| match body {
             Either::Left(whole) => Either::Left(whole),
             Either::Right(stream) => {
                 let body = Observed {
                     stream,
+                    span,
                     _request: self,
                 };
                 Either::Right(body.boxed_unsync())
@@ -78,6 +86,7 @@ impl Drop for RequestMetrics {
 /// A stream whose end ends the request.
 struct Observed {
     stream: UnsyncBoxBody<Bytes, Infallible>,
+    span: Span,
     _request: RequestMetrics,
 }
 
@@ -89,7 +98,9 @@ impl Body for Observed {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
-        Pin::new(&mut self.stream).poll_frame(cx)
+        let Self { stream, span, .. } = &mut *self;
+        let _entered = span.enter();
+        Pin::new(stream).poll_frame(cx)
     }
 
     fn is_end_stream(&self) -> bool {

@@ -26,6 +26,7 @@ use http::{Method, Request, Response, StatusCode};
 use llm_provider::Endpoint;
 use llm_provider::endpoint::{ENDPOINTS, Rerank};
 use llm_provider::text::excerpt;
+use tracing::Instrument;
 
 use crate::activity::ActiveRequest;
 use crate::api::Api;
@@ -67,7 +68,8 @@ where
     let origin = origin.then(|| Origin::of(&head.headers));
     let call_id = origin.as_ref().map(|origin| origin.call_id.clone());
     let response = route(&shared, exposure, &head, target, &mut body, origin, active);
-    let response = AssertUnwindSafe(response).catch_unwind();
+    let span = tracing::error_span!("request", id = id.to_str().unwrap_or_default());
+    let response = AssertUnwindSafe(response.instrument(span.clone())).catch_unwind();
     let response = response.await.unwrap_or_else(|_| Err(panicked()));
     body.drain(&head.headers, &shared.options).await;
     let api = Api::of(head.uri.path(), &head.headers);
@@ -91,7 +93,7 @@ where
     if shared.options.simulated {
         headers.insert(headers::SIMULATED, HeaderValue::from_static("true"));
     }
-    measured.end_with(response)
+    measured.end_with(response, span)
 }
 
 async fn route<B>(

@@ -16,7 +16,7 @@ function config(main) {
     const names = found.deployments.length ? Object.keys(found.deployments[0]) : [];
     body.replaceChildren(
       found.warnings.length ? h('section', { class: 'card' }, h('h2', {}, 'Warnings'), h('ul', {}, found.warnings.map((text) => h('li', {}, text)))) : '',
-      h('section', { class: 'card' }, h('h2', {}, 'Settings'), table('Settings', [
+      h('section', { class: 'card' }, h('h2', {}, 'Settings'), table('In force now, without secrets', [
         { name: 'Setting', of: ([name]) => h('code', {}, name) }, { name: 'Value', wrap: true, of: ([, value]) => shown(value) }], settings)),
       h('section', { class: 'card' }, h('h2', {}, 'Deployments'), found.deployments.map((one) => h('details', {},
         h('summary', {}, `${one.model_group}: ${one.id}`),

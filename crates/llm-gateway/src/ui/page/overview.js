@@ -69,7 +69,7 @@ function notes(status) {
 }
 
 function deployments(rows) {
-  return table('Health of deployments', [
+  return table('As the router sees them now', [
     { name: 'Deployment', wrap: true, of: (one) => one.id },
     { name: 'Model', wrap: true, of: (one) => one.model_group },
     { name: 'State', of: (one) => one.cooldown

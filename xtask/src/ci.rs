@@ -8,8 +8,8 @@ use lexopt::{Arg, ValueExt};
 use serde_json::Value;
 
 use crate::{
-    Command, alone, bench, bench_truth, clients, crates, deny, fixtures, fuzz, genai_bench, layers,
-    lint, mutants, new_provider, services, tool, vectors, wasm, wheel,
+    Command, alone, bench, bench_truth, clients, crates, dashboard, deny, deploy, fixtures, fuzz,
+    genai_bench, layers, lint, mutants, new_provider, services, tool, vectors, wasm, wheel,
 };
 
 pub(crate) const COMMAND: Command = Command {
@@ -106,6 +106,12 @@ const LONG: &[Step] = &[
         "cargo xtask clients --full: agents, Codex, llmprobe",
         agents,
     ),
+    (
+        "dashboard",
+        "cargo xtask dashboard: the dashboard in Chromium",
+        dashboard,
+    ),
+    ("deploy", "cargo xtask deploy", deploy),
 ];
 
 /// The result of a step that did not fail.
@@ -374,6 +380,22 @@ fn clients() -> Result<Done> {
 
 fn agents() -> Result<Done> {
     clients::check(clients::Suite::Full, "", true)?;
+    Ok(Done::Passed)
+}
+
+fn dashboard() -> Result<Done> {
+    if let Some(why) = dashboard::missing() {
+        return Ok(Done::Skipped(why));
+    }
+    dashboard::check()?;
+    Ok(Done::Passed)
+}
+
+fn deploy() -> Result<Done> {
+    if let Some(why) = deploy::missing() {
+        return Ok(Done::Skipped(why));
+    }
+    deploy::check()?;
     Ok(Done::Passed)
 }
 

@@ -12,7 +12,9 @@ mod bench_truth;
 mod ci;
 mod clients;
 mod crates;
+mod dashboard;
 mod deny;
+mod deploy;
 mod fixtures;
 mod fuzz;
 mod genai_bench;
@@ -86,6 +88,8 @@ const COMMANDS: &[Command] = &[
     bench_truth::COMMAND,
     ci::COMMAND,
     clients::COMMAND,
+    dashboard::COMMAND,
+    deploy::COMMAND,
     fixtures::COMMAND,
     fuzz::COMMAND,
     genai_bench::COMMAND,

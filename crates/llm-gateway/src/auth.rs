@@ -10,6 +10,7 @@ use llm_provider::ApiKey;
 use llm_provider::text::excerpt;
 use subtle::ConstantTimeEq;
 
+use crate::activity::ActiveRequest;
 use crate::error::ApiError;
 use crate::keys::VirtualKeys;
 use crate::spend::Origin;
@@ -22,6 +23,8 @@ pub(crate) struct Client {
     pub(crate) origin: Option<Origin>,
     /// Whether parameters without effect are errors.
     pub(crate) is_strict: bool,
+    /// Records the call for the dashboard.
+    pub(crate) active: Option<Arc<ActiveRequest>>,
 }
 
 /// Who sent a request.

@@ -1,11 +1,12 @@
 //! What a request says about its routing: in headers, and in LiteLLM's members of the body, which
 //! are not sent upstream.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use http::header::{HeaderMap, HeaderValue};
 use llm_provider::{Call, Error, ErrorKind, Result};
-use llm_router::{CacheControl, Fallbacks, RouteOptions};
+use llm_router::{CacheControl, Fallbacks, RouteOptions, RouterObserver};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
@@ -34,6 +35,10 @@ pub(crate) fn take(
         options.route.tags.clear();
     } else if options.route.tags.is_empty() {
         options.route.tags = tags_of_metadata(call);
+    }
+    if let Some(active) = &client.active {
+        active.call(&call.model(), options.route.session.as_deref());
+        options.route.observer = Some(Arc::clone(active) as Arc<dyn RouterObserver>);
     }
     Ok(options.route)
 }

@@ -5,9 +5,11 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use llm_provider::ApiKey;
 use llm_router::{Deployment, Router};
 
+use crate::activity::Activity;
 use crate::learned::Learned;
 use crate::metrics::Metrics;
 use crate::spend::PriceBook;
+use crate::ui::Sessions;
 use crate::{Config, GatewayService, StoredResponses, VirtualKeys};
 
 /// An OpenAI-compatible server. It serves alone ([`serve`](Self::serve)) or as a service in another
@@ -49,6 +51,12 @@ pub(crate) struct Shared {
     pub(crate) metrics: Arc<Metrics>,
     /// What replies showed about the models; a reload keeps it.
     pub(crate) learned: Arc<Learned>,
+    /// What the dashboard shows of calls; a reload keeps it.
+    pub(crate) activity: Arc<Activity>,
+    /// Who is logged in to the dashboard; a reload keeps it.
+    pub(crate) sessions: Arc<Sessions>,
+    /// The parts of the configuration without effect.
+    pub(crate) warnings: Vec<String>,
     /// When the gateway was created, in seconds of Unix time; also the time of all listed models.
     pub(crate) created: u64,
 }
@@ -78,6 +86,8 @@ pub struct GatewayOptions {
     pub virtual_keys: Option<VirtualKeys>,
     /// Responses of the Responses API that are kept for later requests; none by default.
     pub stored_responses: Option<StoredResponses>,
+    /// Whether the dashboard is served at `/ui`; true by default.
+    pub dashboard: bool,
 }
 
 impl Gateway {
@@ -106,6 +116,8 @@ impl Gateway {
         let metrics = Arc::clone(&current.metrics);
         let mut next = Shared::new(config, current.options.clone(), metrics, current.created);
         next.learned = Arc::clone(&current.learned);
+        next.activity = Arc::clone(&current.activity);
+        next.sessions = Arc::clone(&current.sessions);
         // The last user of the old configuration drops it, never inside the lock.
         drop(self.state.replace(next));
     }
@@ -141,6 +153,9 @@ impl Shared {
             options,
             metrics,
             learned: Arc::default(),
+            activity: Arc::default(),
+            sessions: Arc::default(),
+            warnings: config.warnings.iter().map(ToString::to_string).collect(),
             created,
         }
     }
@@ -207,6 +222,13 @@ impl GatewayOptions {
         self.stored_responses = Some(stored);
         self
     }
+
+    /// Sets whether the dashboard is served.
+    #[must_use]
+    pub fn with_dashboard(mut self, dashboard: bool) -> Self {
+        self.dashboard = dashboard;
+        self
+    }
 }
 
 impl Default for GatewayOptions {
@@ -220,6 +242,7 @@ impl Default for GatewayOptions {
             simulated: false,
             virtual_keys: None,
             stored_responses: None,
+            dashboard: true,
         }
     }
 }

@@ -2,6 +2,7 @@
 //!
 //! Start with [`Config`], [`Gateway`], [`GatewayService`] and [`VirtualKeys`].
 
+mod activity;
 mod api;
 mod auth;
 mod body;
@@ -22,6 +23,7 @@ mod service;
 mod spend;
 mod sse;
 mod stored;
+mod ui;
 mod write_timeout;
 
 pub use crate::config::{Config, ConfigError, Position, Problem, Severity};

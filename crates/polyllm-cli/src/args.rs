@@ -10,6 +10,8 @@ use clap::{ArgAction, CommandFactory, Parser, Subcommand};
 use clap_complete::Shell;
 use llm_sim::{Faults, Rate};
 
+use crate::log::LogFormat;
+
 pub(crate) use self::request::{Account, Chat, Complete, Embed, ModelOptions, Models, Rerank};
 
 /// OpenAI-compatible access to models on Together AI and Replicate
@@ -130,6 +132,12 @@ pub(crate) struct Serve {
     /// Log every request on standard error, as -vv does
     #[arg(long)]
     pub(crate) debug: bool,
+    /// The form of log lines [default: text, or json with litellm_settings.json_logs]
+    #[arg(long, value_enum, value_name = "FORMAT")]
+    pub(crate) log_format: Option<LogFormat>,
+    /// Do not serve the dashboard at /ui
+    #[arg(long)]
+    pub(crate) no_ui: bool,
     /// Print the address as one line of JSON instead of the banner
     #[arg(long)]
     pub(crate) json: bool,

@@ -1,5 +1,8 @@
 //! The log filter, and the format of log lines, in which foreign text cannot forge anything.
 
+mod json;
+mod sampling;
+
 use std::fmt::{self, Write};
 
 use llm_provider::text::printable;
@@ -8,6 +11,17 @@ use tracing_subscriber::field::MakeExt;
 use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::fmt::FormatFields;
 use tracing_subscriber::fmt::format::{Writer, debug_fn};
+
+pub(crate) use self::json::{JsonLines, message};
+pub(crate) use self::sampling::Sampling;
+
+/// The form of log lines.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, clap::ValueEnum)]
+pub(crate) enum LogFormat {
+    /// One JSON object per line
+    Json,
+    Text,
+}
 
 /// The filter: `set`, such as `warn,llm_gateway=debug`, else the number of `-v`.
 ///

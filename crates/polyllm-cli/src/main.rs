@@ -27,6 +27,7 @@ use std::process::ExitCode;
 use clap::CommandFactory;
 
 use crate::args::{Args, Command};
+use crate::log::LogFormat;
 
 fn main() -> ExitCode {
     output::start();
@@ -34,7 +35,11 @@ fn main() -> ExitCode {
         Ok(args) => args,
         Err(error) => return output::usage(error),
     };
-    output::log(args.verbosity());
+    // The configuration of the gateway chooses the format of its log.
+    if !matches!(args.command, Command::Serve(_)) {
+        output::log(args.verbosity(), LogFormat::Text);
+    }
+    let verbosity = args.verbosity();
     let runtime = match tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
@@ -59,7 +64,7 @@ fn main() -> ExitCode {
             Command::Providers(args) => providers::run(&args),
             Command::Replicate(replicate) => replicate::run(*replicate).await,
             Command::Rerank(rerank) => rerank::run(rerank).await,
-            Command::Serve(serve) => serve::run(serve).await,
+            Command::Serve(serve) => serve::run(serve, verbosity).await,
             Command::Sim(sim) => simulate::run(sim).await,
             Command::Sse(sse) => sse::run(&sse),
             Command::Template(command) => template::run(&command),

@@ -12,8 +12,10 @@ use std::fmt::Display;
 use std::io::{self, IsTerminal, Write, stderr, stdout};
 use std::mem;
 use std::process::ExitCode;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{LazyLock, Mutex, PoisonError};
 
+use crate::log::{JsonLines, LogFormat, Sampling};
 use anyhow::{Context, Result};
 use clap::error::{ContextKind, ContextValue};
 use llm_provider::text::{excerpt, printable, printable_lines};
@@ -80,7 +82,21 @@ fn shortened((kind, value): (ContextKind, &ContextValue)) -> Option<(ContextKind
 }
 
 /// Prints `label: text` on standard error.
+///
+/// In a log in JSON, it is a line of the log.
 pub(crate) fn note(label: &str, colour: Colour, text: impl Display) {
+    if JSON_LOG.load(Relaxed) {
+        let level = if colour == Colour::Red {
+            "ERROR"
+        } else {
+            "WARN"
+        };
+        write_line(&crate::log::message(
+            level,
+            &format!("{label}: {}", readable(text)),
+        ));
+        return;
+    }
     let (start, end) = if coloured(&stderr()) {
         (colour.code(), RESET)
     } else {
@@ -257,7 +273,7 @@ pub(crate) enum Printed {
     ReaderGone,
 }
 
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Colour {
     Green,
     Red,
@@ -281,8 +297,17 @@ fn coloured(stream: &impl IsTerminal) -> bool {
 }
 
 /// Sets up logging to standard error: warnings, and more with each `-v`. `POLYLLM_LOG` overrides it.
-pub(crate) fn log(verbose: u8) {
+pub(crate) fn log(verbose: u8, format: LogFormat) {
     let set = env::var("POLYLLM_LOG").ok();
+    let filter = crate::log::filter(verbose, set.as_deref());
+    let registry = tracing_subscriber::registry()
+        .with(filter)
+        .with(Sampling::default());
+    if format == LogFormat::Json {
+        JSON_LOG.store(true, Relaxed);
+        registry.with(JsonLines::new(stderr)).init();
+        return;
+    }
     let lines = tracing_subscriber::fmt::layer()
         .fmt_fields(crate::log::fields())
         // Otherwise a closed standard error panics.
@@ -290,11 +315,11 @@ pub(crate) fn log(verbose: u8) {
         .with_writer(stderr)
         .with_ansi(coloured(&stderr()))
         .with_target(verbose > 1);
-    tracing_subscriber::registry()
-        .with(crate::log::filter(verbose, set.as_deref()))
-        .with(lines)
-        .init();
+    registry.with(lines).init();
 }
+
+/// Whether standard error is a log in JSON.
+static JSON_LOG: AtomicBool = AtomicBool::new(false);
 
 /// Formats rows as a table. Columns from `right` on are aligned to the right. Control characters are
 /// escaped, also for a pipe: a line end would forge a row.

@@ -7,18 +7,31 @@ use llm_sim::{Sim, SimOptions};
 use serde_json::json;
 use tokio::net::TcpListener;
 
-use crate::output::{Colour, note, print};
+use crate::log::LogFormat;
+use crate::output::{self, Colour, note, print};
 use crate::reload::{Reload, Started};
 use crate::{args, check, database, signal};
 
-pub(crate) async fn run(args: args::Serve) -> Result<ExitCode> {
+pub(crate) async fn run(args: args::Serve, verbosity: u8) -> Result<ExitCode> {
     let registry = polyllm::registry();
+    let log = |json: bool| {
+        let configured = if json {
+            LogFormat::Json
+        } else {
+            LogFormat::Text
+        };
+        output::log(verbosity, args.log_format.unwrap_or(configured));
+    };
     let (config, sim) = match &args.config {
         Some(path) => match Config::load(path, &registry) {
-            Ok(config) => (config, None),
+            Ok(config) => {
+                log(config.json_logs);
+                (config, None)
+            }
             Err(error) => return check::report(&error),
         },
         None => {
+            log(false);
             let sim = simulation().await?;
             let environment = |name: &str| match name {
                 "SIMULATED_TOGETHER" => Some(sim.together_url().to_owned()),
@@ -36,7 +49,9 @@ pub(crate) async fn run(args: args::Serve) -> Result<ExitCode> {
     // The first model in the file usually supports chats.
     let first = config.deployments.first();
     let model = first.map_or_else(|| "MODEL".to_owned(), |first| first.group.clone());
-    let mut options = GatewayOptions::new().with_simulated(sim.is_some());
+    let mut options = GatewayOptions::new()
+        .with_simulated(sim.is_some())
+        .with_dashboard(!args.no_ui);
     let keys = database::open(&config, args.config.as_deref()).await?;
     if let Some(time_to_live) = args.store_responses.or(config.store_responses) {
         let stored = database::stored_responses(keys.as_ref(), time_to_live).await?;
@@ -67,7 +82,14 @@ pub(crate) async fn run(args: args::Serve) -> Result<ExitCode> {
             json!({ "url": format!("http://{address}") })
         ))?;
     } else {
-        print(banner(&gateway, &model, address, sim.is_some(), locked))?;
+        print(banner(
+            &gateway,
+            &model,
+            address,
+            sim.is_some(),
+            locked,
+            !args.no_ui,
+        ))?;
     }
     if !locked {
         let text = open_warning(address.ip());
@@ -106,6 +128,7 @@ fn banner(
     address: SocketAddr,
     simulated: bool,
     locked: bool,
+    has_ui: bool,
 ) -> String {
     let upstreams = if simulated {
         "SIMULATED upstreams: every reply is simulated. For real ones, use --config config.yaml.\n"
@@ -125,11 +148,16 @@ fn banner(
     });
     format!(
         "polyllm {version} serves http://{address}/v1 (OpenAI-compatible)\n{upstreams}\n\
-         Models: {models}\n\n\
+         Models: {models}\n{dashboard}\n\
          Try:\n  curl -N http://{reach}/v1/chat/completions{key} -H 'Content-Type: application/json' -d '{body}'\n\n\
          Press Ctrl-C to stop.\n",
         version = env!("CARGO_PKG_VERSION"),
         models = gateway.models().join(", "),
+        dashboard = if has_ui {
+            format!("Dashboard: http://{}/ui\n", client_address(address))
+        } else {
+            String::new()
+        },
         reach = client_address(address),
         body = body.to_string().replace('\'', "'\\''"),
     )

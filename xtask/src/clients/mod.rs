@@ -2,7 +2,7 @@
 //! unchanged.
 
 mod process;
-mod script;
+pub(crate) mod script;
 pub(crate) mod servers;
 
 use std::fs;
@@ -114,7 +114,7 @@ fn scripts(sources: &Path, only: &str) -> Result<Vec<String>> {
 }
 
 /// A folder with the packages for JavaScript, and the modules that all scripts share.
-fn node_folder(folder: &Path, sources: &Path, shared: &Path) -> Result<PathBuf> {
+pub(crate) fn node_folder(folder: &Path, sources: &Path, shared: &Path) -> Result<PathBuf> {
     let node = folder.join("node");
     let [manifest, lock] = ["package.json", "package-lock.json"].map(|name| sources.join(name));
     python::cached(&node, &[&manifest, &lock], || {

@@ -10,9 +10,9 @@ use super::process::{ChildProcess, Output};
 
 /// The numbers of checks that passed and failed.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
-pub(super) struct Tally {
-    pub(super) passed: usize,
-    pub(super) failed: usize,
+pub(crate) struct Tally {
+    pub(crate) passed: usize,
+    pub(crate) failed: usize,
 }
 
 impl AddAssign for Tally {
@@ -25,7 +25,7 @@ impl AddAssign for Tally {
 /// Runs a script, prints its output, and counts the lines that begin with `ok` and `FAIL`.
 ///
 /// A script that crashes, hangs or checks nothing counts as one failed check.
-pub(super) fn run(name: &str, command: &mut Command) -> Result<Tally> {
+pub(crate) fn run(name: &str, command: &mut Command) -> Result<Tally> {
     run_within(name, command, TIME_LIMIT)
 }
 

@@ -72,6 +72,8 @@ pub struct Config {
     pub drop_params: bool,
     /// Whether the tags of a request choose its deployments.
     pub reads_tags: bool,
+    /// Whether the program should write its log in JSON.
+    pub json_logs: bool,
     /// How many other deployments are tried after a failure; the router's default if `None`. In a
     /// file, at most 100.
     pub retries: Option<usize>,
@@ -92,6 +94,7 @@ impl Config {
             store_responses: None,
             drop_params: false,
             reads_tags: false,
+            json_logs: false,
             retries: None,
             router: RouterBuilder::default(),
             warnings: Vec::new(),
@@ -130,6 +133,13 @@ impl Config {
     #[must_use]
     pub fn with_reads_tags(mut self, reads_tags: bool) -> Self {
         self.reads_tags = reads_tags;
+        self
+    }
+
+    /// Sets whether the program should write its log in JSON.
+    #[must_use]
+    pub fn with_json_logs(mut self, json_logs: bool) -> Self {
+        self.json_logs = json_logs;
         self
     }
 
@@ -251,6 +261,7 @@ impl Config {
         self.drop_params = reader
             .take_bool(&mut section, "drop_params")
             .unwrap_or_default();
+        self.json_logs = reader.take_bool(&mut section, "json_logs") == Some(true);
         self.retries = take_retries(reader, &mut section);
         defaults.timeout = reader.take_time(&mut section, "request_timeout");
         routing.read_common(reader, &mut section);
@@ -342,6 +353,7 @@ impl fmt::Debug for Config {
             .field("store_responses", &self.store_responses)
             .field("drop_params", &self.drop_params)
             .field("reads_tags", &self.reads_tags)
+            .field("json_logs", &self.json_logs)
             .field("retries", &self.retries)
             .field("warnings", &self.warnings)
             .finish()

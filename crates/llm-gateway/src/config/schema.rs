@@ -206,6 +206,11 @@ const LITELLM: &[Property] = &[
         "The models that take over after failures",
     ),
     (
+        "json_logs",
+        ValueKind::Bool,
+        "Whether log lines are JSON; --log-format overrides it",
+    ),
+    (
         "num_retries",
         ValueKind::Count { max: 100 },
         "How many other deployments are tried after a failure",

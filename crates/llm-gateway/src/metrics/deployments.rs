@@ -22,6 +22,7 @@ pub(super) struct DeploymentMetrics {
     cooling: Family<Gauge>,
     in_flight: Family<Gauge>,
     fallbacks: Family<Counter>,
+    cached: Family<Counter>,
     queued: Family<Counter>,
     refused: Family<Counter>,
 }
@@ -75,6 +76,11 @@ impl DeploymentMetrics {
                 "Calls that another model group took over.",
                 &["from", "to"],
             ),
+            cached: Family::new(
+                "polyllm_cache_hits_total",
+                "Calls that got a reply from the cache.",
+                &["model"],
+            ),
             queued: Family::new(
                 "polyllm_queued_total",
                 "Calls that waited for a deployment.",
@@ -95,6 +101,7 @@ impl DeploymentMetrics {
             &self.tokens,
             &self.cooldowns,
             &self.fallbacks,
+            &self.cached,
             &self.queued,
             &self.refused,
         ] {
@@ -229,6 +236,9 @@ impl RouterObserver for Observer {
             } => self.failed(&metrics.cooldowns, deployment, cause),
             RouterEvent::FellBack { from, to, .. } => {
                 metrics.fallbacks.of(&[from, to]).add(1);
+            }
+            RouterEvent::Cached { group, .. } => {
+                metrics.cached.of(&[group]).add(1);
             }
             RouterEvent::Queued { group, .. } => {
                 metrics.queued.of(&[group]).add(1);

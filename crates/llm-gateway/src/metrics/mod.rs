@@ -10,23 +10,46 @@ mod series;
 use std::fmt;
 use std::sync::Arc;
 
+use gateway_store::Health;
 use llm_router::{Deployment, Router, RouterObserver};
 
 use self::deployments::{DeploymentMetrics, Observer};
 pub(crate) use self::request::RequestMetrics;
-use self::series::{Counter, Family, Gauge, Seconds};
+use self::series::{Counter, Family, Gauge, Seconds, ShortSeconds};
+use crate::VirtualKeys;
 
 /// The metrics of a gateway, which outlive its configurations.
 pub(crate) struct Metrics {
     requests: Family<Counter>,
     in_flight: Family<Gauge>,
     duration: Family<Seconds>,
+    overhead: Family<ShortSeconds>,
+    database_up: Family<Gauge>,
+    records_waiting: Family<Gauge>,
+    build: Family<Gauge>,
     deployments: Arc<DeploymentMetrics>,
 }
 
 impl Metrics {
     pub(crate) fn new() -> Arc<Self> {
+        let build = Family::<Gauge>::new(
+            "polyllm_build_info",
+            "1, with the version of the gateway.",
+            &["version"],
+        );
+        build.of(&[env!("CARGO_PKG_VERSION")]).set(1);
         Arc::new(Self {
+            build,
+            database_up: Family::new(
+                "polyllm_database_up",
+                "1 while the database of keys and spend answers, otherwise 0.",
+                &[],
+            ),
+            records_waiting: Family::new(
+                "polyllm_usage_records_waiting",
+                "Usage records that are not yet in the database.",
+                &[],
+            ),
             requests: Family::new(
                 "polyllm_requests_total",
                 "HTTP requests by route and status; the status of a client that left is \"closed\".",
@@ -42,6 +65,12 @@ impl Metrics {
                 "The time from the head of an HTTP request to the end of its response.",
                 &["route"],
             ),
+            overhead: Family::new(
+                "polyllm_overhead_seconds",
+                "The part of a call's time in which no deployment was working on it: reading the \
+                 request, checks, limits, waiting in a queue, and sending the rest of the response.",
+                &["route"],
+            ),
             deployments: Arc::new(DeploymentMetrics::new()),
         })
     }
@@ -51,9 +80,20 @@ impl Metrics {
         Arc::new(Observer::new(Arc::clone(&self.deployments), deployments))
     }
 
+    /// The requests whose response has not been sent completely.
+    pub(crate) fn in_flight(&self) -> u64 {
+        self.in_flight.of(&[]).value()
+    }
+
     /// The current values, in Prometheus's text format.
-    pub(crate) fn text(&self, router: &Router) -> String {
+    pub(crate) fn text(&self, router: &Router, keys: Option<&VirtualKeys>) -> String {
         self.deployments.refresh(&router.snapshot());
+        if let Some(keys) = keys {
+            let is_up = *keys.store().health().borrow() != Health::Unavailable;
+            self.database_up.of(&[]).set(is_up.into());
+            let waiting = u64::try_from(keys.ledger().queued()).unwrap_or(u64::MAX);
+            self.records_waiting.of(&[]).set(waiting);
+        }
         let mut text = String::new();
         // Writing to a string never fails.
         let _ = self.write(&mut text);
@@ -64,6 +104,10 @@ impl Metrics {
         self.requests.write(text)?;
         self.in_flight.write(text)?;
         self.duration.write(text)?;
+        self.overhead.write(text)?;
+        for gauge in [&self.database_up, &self.records_waiting, &self.build] {
+            gauge.write(text)?;
+        }
         self.deployments.write(text)
     }
 }

@@ -11,8 +11,10 @@ use http::{Response, StatusCode};
 use http_body::{Body, Frame, SizeHint};
 use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt, Either};
+use tracing::Span;
 
 use super::Metrics;
+use crate::activity::ActiveRequest;
 use crate::response::ResponseBody;
 
 /// A request that is being served. It is counted when it is dropped, however it ends.
@@ -22,27 +24,42 @@ pub(crate) struct RequestMetrics {
     started: Instant,
     /// `None` until there is a response.
     status: Option<StatusCode>,
+    /// Set for calls.
+    active: Option<Arc<ActiveRequest>>,
 }
 
 impl RequestMetrics {
-    pub(crate) fn begin(metrics: &Arc<Metrics>, route: &'static str, started: Instant) -> Self {
+    pub(crate) fn begin(
+        metrics: &Arc<Metrics>,
+        route: &'static str,
+        started: Instant,
+        active: Option<Arc<ActiveRequest>>,
+    ) -> Self {
         metrics.in_flight.of(&[]).increment();
         Self {
             metrics: Arc::clone(metrics),
             route,
             started,
             status: None,
+            active,
         }
     }
 
     /// Ends the request when the body of `response` ends or is dropped.
-    pub(crate) fn end_with(mut self, response: Response<ResponseBody>) -> Response<ResponseBody> {
+    ///
+    /// What the body does is logged within `span`.
+    pub(crate) fn end_with(
+        mut self,
+        response: Response<ResponseBody>,
+        span: Span,
+    ) -> Response<ResponseBody> {
         self.status = Some(response.status());
         response.map(|body| match body {
             Either::Left(whole) => Either::Left(whole),
             Either::Right(stream) => {
                 let body = Observed {
                     stream,
+                    span,
                     _request: self,
                 };
                 Either::Right(body.boxed_unsync())
@@ -59,12 +76,17 @@ impl Drop for RequestMetrics {
         metrics.requests.of(&[self.route, status]).add(1);
         let duration = metrics.duration.of(&[self.route]);
         duration.observe(self.started.elapsed());
+        let active = self.active.as_ref();
+        if let Some(overhead) = active.and_then(|active| active.end(self.status)) {
+            metrics.overhead.of(&[self.route]).observe(overhead);
+        }
     }
 }
 
 /// A stream whose end ends the request.
 struct Observed {
     stream: UnsyncBoxBody<Bytes, Infallible>,
+    span: Span,
     _request: RequestMetrics,
 }
 
@@ -76,7 +98,9 @@ impl Body for Observed {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
-        Pin::new(&mut self.stream).poll_frame(cx)
+        let Self { stream, span, .. } = &mut *self;
+        let _entered = span.enter();
+        Pin::new(stream).poll_frame(cx)
     }
 
     fn is_end_stream(&self) -> bool {

@@ -4,6 +4,7 @@
 //! crates that write it would add ten crates to the build.
 
 use std::fmt::{self, Write};
+use std::marker::PhantomData;
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, PoisonError, RwLock};
@@ -164,6 +165,10 @@ impl Gauge {
     pub(super) fn decrement(&self) {
         self.0.fetch_sub(1, Relaxed);
     }
+
+    pub(super) fn value(&self) -> u64 {
+        self.0.load(Relaxed)
+    }
 }
 
 impl Series for Gauge {
@@ -174,26 +179,70 @@ impl Series for Gauge {
     }
 }
 
-/// How long something took, as a histogram.
-#[derive(Default)]
-pub(super) struct Seconds {
+/// How long upstreams took, as a histogram.
+pub(super) type Seconds = Histogram<Long>;
+
+/// How long the gateway itself took, as a histogram.
+pub(super) type ShortSeconds = Histogram<Short>;
+
+/// How often something took how long.
+pub(super) struct Histogram<B> {
     /// The observations up to each bound, without those up to the bound before; the last ones are
     /// above all bounds.
-    counts: [AtomicU64; BOUNDS.len() + 1],
+    counts: Vec<AtomicU64>,
     sum_micros: AtomicU64,
+    bounds: PhantomData<B>,
 }
 
-impl Seconds {
+/// The bounds of a histogram's buckets.
+pub(super) trait Bounds {
+    /// In seconds.
+    const BOUNDS: &'static [f64];
+}
+
+/// Up to the time of a cold boot of a model, which can take several minutes.
+pub(super) struct Long;
+
+impl Bounds for Long {
+    const BOUNDS: &'static [f64] = &[
+        0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0,
+        600.0,
+    ];
+}
+
+/// From the time of a request that waits for nothing.
+pub(super) struct Short;
+
+impl Bounds for Short {
+    const BOUNDS: &'static [f64] = &[
+        0.000_025, 0.000_05, 0.000_1, 0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05,
+        0.1, 0.25, 1.0, 10.0,
+    ];
+}
+
+impl<B: Bounds> Default for Histogram<B> {
+    fn default() -> Self {
+        Self {
+            counts: (0..=B::BOUNDS.len()).map(|_| AtomicU64::new(0)).collect(),
+            sum_micros: AtomicU64::new(0),
+            bounds: PhantomData,
+        }
+    }
+}
+
+impl<B: Bounds> Histogram<B> {
     pub(super) fn observe(&self, time: Duration) {
         let seconds = time.as_secs_f64();
-        let bucket = BOUNDS.partition_point(|bound| *bound < seconds);
-        self.counts[bucket].fetch_add(1, Relaxed);
+        let bucket = B::BOUNDS.partition_point(|bound| *bound < seconds);
+        if let Some(count) = self.counts.get(bucket) {
+            count.fetch_add(1, Relaxed);
+        }
         let micros = u64::try_from(time.as_micros()).unwrap_or(u64::MAX);
         self.sum_micros.fetch_add(micros, Relaxed);
     }
 }
 
-impl Series for Seconds {
+impl<B: Bounds> Series for Histogram<B> {
     const TYPE: &'static str = "histogram";
 
     fn write(&self, name: &str, labels: &str, text: &mut String) -> fmt::Result {
@@ -201,7 +250,7 @@ impl Series for Seconds {
         let mut total = 0;
         for (at, count) in self.counts.iter().enumerate() {
             total += count.load(Relaxed);
-            let bound = BOUNDS
+            let bound = B::BOUNDS
                 .get(at)
                 .map_or_else(|| "+Inf".to_owned(), f64::to_string);
             writeln!(
@@ -215,11 +264,6 @@ impl Series for Seconds {
         write_sample(&format!("{name}_count"), labels, total, text)
     }
 }
-
-/// The upper bounds of times in seconds. A cold boot of a model can take several minutes.
-const BOUNDS: [f64; 16] = [
-    0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 600.0,
-];
 
 #[cfg(test)]
 mod tests {

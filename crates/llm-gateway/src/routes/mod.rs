@@ -12,6 +12,7 @@ mod openapi;
 mod owners;
 mod responses;
 mod spend;
+mod ui;
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
@@ -25,7 +26,9 @@ use http::{Method, Request, Response, StatusCode};
 use llm_provider::Endpoint;
 use llm_provider::endpoint::{ENDPOINTS, Rerank};
 use llm_provider::text::excerpt;
+use tracing::Instrument;
 
+use crate::activity::ActiveRequest;
 use crate::api::Api;
 use crate::auth::{Client, Identity};
 use crate::body::BodyReader;
@@ -40,6 +43,7 @@ use crate::{auth, headers};
 use self::keys::KeyRoute;
 use self::owners::OwnerRoute;
 use self::spend::SpendRoute;
+use self::ui::UiRoute;
 
 /// Serves a request: checks its key, sets an id, writes a log line, and runs its route.
 pub(crate) async fn serve<B>(
@@ -55,14 +59,17 @@ where
     let mut body = BodyReader::new(body);
     let target = Route::of(head.uri.path());
     let name = target.as_ref().map_or("unknown", Route::name);
-    let measured = RequestMetrics::begin(&shared.metrics, name, started);
     let id = headers::request_id(&head.headers);
+    let is_call = target.as_ref().is_some_and(Route::is_call);
+    let active = is_call.then(|| shared.activity.begin(name, &id, started));
+    let measured = RequestMetrics::begin(&shared.metrics, name, started, active.clone());
     let keys = shared.options.virtual_keys.as_ref();
     let origin = keys.map(|keys| Origin::new(&head.headers, keys.now()));
     let call_id = origin.as_ref().map(|origin| origin.call_id.clone());
-    let response = route(&shared, exposure, &head, target, &mut body, origin);
+    let response = route(&shared, exposure, &head, target, &mut body, origin, active);
     // A panic in a provider must not end the connection.
-    let response = AssertUnwindSafe(response).catch_unwind();
+    let span = tracing::error_span!("request", id = id.to_str().unwrap_or_default());
+    let response = AssertUnwindSafe(response.instrument(span.clone())).catch_unwind();
     let response = response.await.unwrap_or_else(|_| Err(ApiError::internal()));
     body.drain(&head.headers, &shared.options).await;
     let api = Api::of(head.uri.path(), &head.headers);
@@ -90,7 +97,7 @@ where
     if shared.options.simulated {
         headers.insert(headers::SIMULATED, HeaderValue::from_static("true"));
     }
-    measured.end_with(response)
+    measured.end_with(response, span)
 }
 
 async fn route<B>(
@@ -100,6 +107,7 @@ async fn route<B>(
     route: Option<Route<'_>>,
     body: &mut BodyReader<B>,
     origin: Option<Origin>,
+    active: Option<Arc<ActiveRequest>>,
 ) -> Result<Response<ResponseBody>, ApiError>
 where
     B: http_body::Body<Data = Bytes> + Unpin,
@@ -111,6 +119,8 @@ where
     }
     let identity = match (&route, &shared.master_key) {
         (Some(Route::Alive | Route::Ready | Route::OpenApi), _) => Identity::Anyone,
+        (Some(Route::Ui(route)), Some(_)) if route.is_open() => Identity::Anyone,
+        (_, Some(key)) if shared.sessions.admits(key, &head.headers) => Identity::Operator,
         (_, Some(key)) => {
             let virtual_keys = shared.options.virtual_keys.as_ref();
             auth::authenticate(key, virtual_keys, &head.headers).await?
@@ -124,8 +134,15 @@ where
         identity,
         origin,
         is_strict: headers::is_strict(&head.headers),
+        active,
     };
-    let Some(route) = route else {
+    if let Some(active) = &client.active {
+        let key = client.access().map(|access| &access.key);
+        let name = key.map(|key| key.settings.key_alias.as_deref().unwrap_or(&key.name));
+        active.identify(name);
+    }
+    let is_hidden = matches!(route, Some(Route::Ui(_))) && !shared.options.dashboard;
+    let Some(route) = route.filter(|_| !is_hidden) else {
         return Err(unknown_path(method, path));
     };
     if !route.takes(method) {
@@ -143,10 +160,20 @@ where
         }
         Route::Metrics => {
             client.require_no_key("metrics")?;
-            let text = shared.metrics.text(&shared.router);
+            let keys = shared.options.virtual_keys.as_ref();
+            let text = shared.metrics.text(&shared.router, keys);
             Ok(response::text(metrics::TEXT, text))
         }
         Route::OpenApi => Ok(openapi::serve()),
+        Route::Ui(UiRoute::Login) => {
+            let options = shared.options.clone().with_body_limit(ui::LOGIN_BODY);
+            let body = body.read(&head.headers, &options).await?;
+            ui::login(shared, head, body).boxed().await
+        }
+        Route::Ui(route) => {
+            client.require_no_key("the dashboard")?;
+            ui::serve(shared, route, head)
+        }
         Route::ModelInfo => Ok(model_info::serve(shared, &client)),
         Route::Spend(route) => spend::serve(shared, &client, route, head).boxed().await,
         Route::Models => Ok(models::list(shared, &client, Api::of(path, &head.headers))),
@@ -223,6 +250,7 @@ enum Route<'p> {
     ModelInfo,
     OpenApi,
     Health,
+    Ui(UiRoute),
 }
 
 impl<'p> Route<'p> {
@@ -237,6 +265,9 @@ impl<'p> Route<'p> {
             "/health" => return Some(Self::Health),
             "/openapi.json" => return Some(Self::OpenApi),
             _ => {}
+        }
+        if let Some(route) = UiRoute::of(path) {
+            return Some(Self::Ui(route));
         }
         let below = |path: &'p str| {
             path.strip_prefix("/v1")
@@ -297,7 +328,16 @@ impl<'p> Route<'p> {
             Self::Spend(_) => "/spend",
             Self::ModelInfo => "/v1/model/info",
             Self::OpenApi => "/openapi.json",
+            Self::Ui(_) => "/ui",
         }
+    }
+
+    /// Whether the route calls models.
+    fn is_call(&self) -> bool {
+        matches!(
+            self,
+            Self::Endpoint(_) | Self::RerankV2 | Self::Messages | Self::Responses
+        )
     }
 
     fn is_of_anthropic(&self) -> bool {
@@ -323,6 +363,7 @@ impl<'p> Route<'p> {
             }
             Self::Key(route) => route.takes(method),
             Self::Owner(route) => route.takes(method),
+            Self::Ui(route) => route.takes(method),
             _ => matches!(*method, Method::GET | Method::HEAD),
         }
     }
@@ -363,7 +404,7 @@ fn served() -> String {
     format!(
         "the gateway serves {}, POST /v1/messages, POST /v1/messages/count_tokens, \
          POST /v1/responses, POST /v1/responses/input_tokens, GET /v1/responses/ID, POST /v2/rerank, GET /v1/models, GET /v1/models/ID, \
-         GET /v1/model/info, GET /openapi.json, GET /metrics, GET /health, GET /health/liveliness and \
+         GET /v1/model/info, GET /openapi.json, GET /ui, GET /metrics, GET /health, GET /health/liveliness and \
          GET /health/readiness, also without /v1, the routes of Anthropic's API also below /anthropic; \
          with a database, /key/…, /user/…, /team/…, GET /spend/logs, GET /spend/keys and \
          GET /global/spend/report",

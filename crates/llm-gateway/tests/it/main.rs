@@ -23,3 +23,4 @@ mod spend;
 mod stored;
 mod stream;
 mod support;
+mod ui;

@@ -12,6 +12,8 @@ pub(in crate::routes) struct KeyAnswer<'k> {
     #[serde(skip_serializing_if = "Option::is_none")]
     key: Option<&'k str>,
     token: String,
+    /// The id in usage records and reports.
+    key_id: &'k str,
     key_name: &'k str,
     #[serde(flatten)]
     settings: Value,
@@ -29,6 +31,7 @@ impl<'k> KeyAnswer<'k> {
         Self {
             key: None,
             token: key.hash.to_string(),
+            key_id: &key.id,
             key_name: &key.name,
             settings: settings(&key.settings),
             created_at: key.created_at.to_string(),

@@ -1,0 +1,278 @@
+//! [`ActiveRequest`]: one request from its head to the end of its call.
+
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use http::StatusCode;
+use http::header::HeaderValue;
+use llm_provider::Error;
+use llm_provider::text::{excerpt, excerpt_within};
+use llm_router::{RouterEvent, RouterObserver, TokenCounts};
+use serde::Serialize;
+
+use super::Activity;
+use crate::keys;
+
+/// A request that is being served.
+///
+/// The request and its call hold it; the last of them to end drops it, which records it. A response
+/// in the background outlives its request.
+pub(crate) struct ActiveRequest {
+    activity: Arc<Activity>,
+    started: Instant,
+    facts: Mutex<Facts>,
+}
+
+struct Facts {
+    request: RecentRequest,
+    is_identified: bool,
+    /// The attempts that are running, and since when at least one is.
+    running: u32,
+    since: Instant,
+    /// How long at least one attempt was running.
+    upstream: Duration,
+}
+
+/// A call as the dashboard shows it. Texts of clients and upstreams are shortened.
+#[derive(Clone, Debug, Default, Serialize)]
+pub(crate) struct RecentRequest {
+    /// The request's id, as in the header `x-request-id` and in the log.
+    id: String,
+    /// When it began, in milliseconds of Unix time.
+    at: i64,
+    route: &'static str,
+    /// The name of the virtual key.
+    key: Option<String>,
+    session: Option<String>,
+    model: String,
+    /// `None` if the client left before the response.
+    status: Option<u16>,
+    pub(super) duration_ms: f64,
+    pub(super) first_output_ms: Option<f64>,
+    /// The part of the duration in which no upstream was working.
+    overhead_ms: f64,
+    pub(super) input_tokens: u64,
+    pub(super) cached_tokens: u64,
+    pub(super) output_tokens: u64,
+    /// In US dollars, where prices are known.
+    pub(super) cost: f64,
+    is_cached: bool,
+    is_queued: bool,
+    attempts: Vec<Attempt>,
+    /// Attempts that are not listed.
+    more_attempts: u32,
+    error: Option<String>,
+}
+
+/// A try at one deployment.
+#[derive(Clone, Debug, Serialize)]
+struct Attempt {
+    group: String,
+    deployment: String,
+    /// The time from the begin of the request, in milliseconds.
+    after_ms: f64,
+    duration_ms: Option<f64>,
+    /// `running`, `ok`, `failed`, `abandoned` or `lost race`.
+    outcome: &'static str,
+    error: Option<String>,
+}
+
+impl ActiveRequest {
+    pub(super) fn new(
+        activity: Arc<Activity>,
+        route: &'static str,
+        id: &HeaderValue,
+        started: Instant,
+    ) -> Arc<Self> {
+        let request = RecentRequest {
+            id: id.to_str().unwrap_or_default().to_owned(),
+            at: keys::now().as_millis(),
+            route,
+            ..RecentRequest::default()
+        };
+        Arc::new(Self {
+            activity,
+            started,
+            facts: Mutex::new(Facts {
+                request,
+                is_identified: false,
+                running: 0,
+                since: started,
+                upstream: Duration::ZERO,
+            }),
+        })
+    }
+
+    /// Notes that the client may use the gateway, and the name of its key. Other requests are not
+    /// kept: a flood of them would displace those of clients.
+    pub(crate) fn identify(&self, key: Option<&str>) {
+        let mut facts = self.facts();
+        facts.is_identified = true;
+        facts.request.key = key.map(short);
+    }
+
+    /// Notes what is called.
+    pub(crate) fn call(&self, model: &str, session: Option<&str>) {
+        let mut facts = self.facts();
+        facts.request.model = short(model);
+        facts.request.session = session.map(short);
+    }
+
+    /// Notes the end of the response. Returns how long no upstream was working on it; `None` if no
+    /// deployment was called, or if the call goes on.
+    pub(crate) fn end(&self, status: Option<StatusCode>) -> Option<Duration> {
+        let duration = self.started.elapsed();
+        let mut facts = self.facts();
+        let overhead = duration.saturating_sub(facts.upstream);
+        let request = &mut facts.request;
+        request.status = status.map(|status| status.as_u16());
+        request.duration_ms = millis(duration);
+        request.overhead_ms = millis(overhead);
+        let is_measured = !request.attempts.is_empty() && facts.running == 0;
+        is_measured.then_some(overhead)
+    }
+
+    fn facts(&self) -> MutexGuard<'_, Facts> {
+        self.facts.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl RecentRequest {
+    pub(super) fn has_failed(&self) -> bool {
+        self.error.is_some() || self.status.is_some_and(|status| status >= 400)
+    }
+}
+
+impl Facts {
+    fn picked(&mut self, group: &str, deployment: &str, started: Instant) {
+        let now = Instant::now();
+        if self.running == 0 {
+            self.since = now;
+        }
+        self.running += 1;
+        self.request.error = None;
+        if self.request.attempts.len() >= MAX_ATTEMPTS {
+            self.request.more_attempts += 1;
+            return;
+        }
+        self.request.attempts.push(Attempt {
+            group: short(group),
+            deployment: short(deployment),
+            after_ms: millis(now.duration_since(started)),
+            duration_ms: None,
+            outcome: "running",
+            error: None,
+        });
+    }
+
+    /// Ends the latest attempt that is running at the deployment.
+    fn ended(&mut self, deployment: &str, outcome: &'static str, error: Option<String>, at: f64) {
+        self.running = self.running.saturating_sub(1);
+        if self.running == 0 {
+            self.upstream += self.since.elapsed();
+        }
+        let deployment = excerpt(deployment);
+        let mut attempts = self.request.attempts.iter_mut().rev();
+        let is_running = |attempt: &&mut Attempt| {
+            attempt.duration_ms.is_none() && attempt.deployment == deployment
+        };
+        if let Some(attempt) = attempts.find(is_running) {
+            attempt.duration_ms = Some((at - attempt.after_ms).max(0.0));
+            attempt.outcome = outcome;
+            attempt.error.clone_from(&error);
+        }
+        self.request.error = error;
+    }
+
+    fn used(&mut self, counts: Option<TokenCounts>, cost: Option<f64>) {
+        if let Some(counts) = counts {
+            self.request.input_tokens += counts.prompt;
+            self.request.cached_tokens += counts.cached;
+            self.request.output_tokens += counts.completion;
+        }
+        self.request.cost += cost.unwrap_or_default();
+    }
+}
+
+impl RouterObserver for ActiveRequest {
+    fn on_event(&self, event: &RouterEvent<'_>) {
+        let at = millis(self.started.elapsed());
+        let mut facts = self.facts();
+        match *event {
+            RouterEvent::Picked {
+                group, deployment, ..
+            } => facts.picked(group, deployment, self.started),
+            RouterEvent::Failed {
+                deployment,
+                error,
+                counts,
+                cost,
+                ..
+            } => {
+                facts.used(counts, cost);
+                facts.ended(deployment, "failed", Some(text(error)), at);
+            }
+            RouterEvent::Finished {
+                deployment,
+                counts,
+                cost,
+                ..
+            } => {
+                facts.used(counts, cost);
+                facts.ended(deployment, "ok", None, at);
+            }
+            RouterEvent::Abandoned {
+                deployment,
+                counts,
+                cost,
+                ..
+            } => {
+                facts.used(Some(counts), cost);
+                facts.ended(deployment, "abandoned", None, at);
+            }
+            RouterEvent::LostRace { deployment, .. } => {
+                facts.ended(deployment, "lost race", None, at);
+            }
+            RouterEvent::FirstOutput { .. } => {
+                facts.request.first_output_ms.get_or_insert(at);
+            }
+            RouterEvent::Cached { .. } => facts.request.is_cached = true,
+            RouterEvent::Queued { .. } => facts.request.is_queued = true,
+            RouterEvent::Refused { error, .. } => facts.request.error = Some(text(error)),
+            _ => {}
+        }
+    }
+}
+
+impl Drop for ActiveRequest {
+    fn drop(&mut self) {
+        let facts = self.facts.get_mut().unwrap_or_else(PoisonError::into_inner);
+        if facts.is_identified {
+            self.activity.record(std::mem::take(&mut facts.request));
+        }
+    }
+}
+
+impl fmt::Debug for ActiveRequest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ActiveRequest").finish_non_exhaustive()
+    }
+}
+
+fn text(error: &Error) -> String {
+    excerpt_within(&error.to_string(), MAX_ERROR).into_owned()
+}
+
+fn short(text: &str) -> String {
+    excerpt(text).into_owned()
+}
+
+fn millis(time: Duration) -> f64 {
+    (time.as_secs_f64() * 1e6).round() / 1e3
+}
+
+/// The attempts that are listed.
+const MAX_ATTEMPTS: usize = 16;
+/// The most that is kept of an error, in bytes.
+const MAX_ERROR: usize = 500;

@@ -167,12 +167,11 @@ mod tests {
     use super::*;
 
     fn request(duration_ms: f64) -> RecentRequest {
-        RecentRequest {
-            duration_ms,
-            cost: 0.5,
-            output_tokens: 3,
-            ..RecentRequest::default()
-        }
+        let mut request = RecentRequest::default();
+        request.duration_ms = duration_ms;
+        request.cost = 0.5;
+        request.output_tokens = 3;
+        request
     }
 
     #[test]

@@ -8,8 +8,9 @@ mod request;
 use std::collections::VecDeque;
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Instant;
+use std::time::{Instant, SystemTime};
 
+use gateway_store::Timestamp;
 use http::header::HeaderValue;
 
 use self::minutes::Minutes;
@@ -79,7 +80,10 @@ impl fmt::Debug for Activity {
 
 /// The time in minutes of Unix time.
 fn now() -> u64 {
-    crate::keys::now().as_millis().unsigned_abs() / 60_000
+    Timestamp::from(SystemTime::now())
+        .as_millis()
+        .unsigned_abs()
+        / 60_000
 }
 
 /// How many calls are kept.

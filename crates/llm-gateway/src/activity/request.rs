@@ -2,8 +2,9 @@
 
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
+use gateway_store::Timestamp;
 use http::StatusCode;
 use http::header::HeaderValue;
 use llm_provider::Error;
@@ -12,7 +13,6 @@ use llm_router::{RouterEvent, RouterObserver, TokenCounts};
 use serde::Serialize;
 
 use super::Activity;
-use crate::keys;
 
 /// A request that is being served.
 ///
@@ -87,7 +87,7 @@ impl ActiveRequest {
     ) -> Arc<Self> {
         let request = RecentRequest {
             id: id.to_str().unwrap_or_default().to_owned(),
-            at: keys::now().as_millis(),
+            at: Timestamp::from(SystemTime::now()).as_millis(),
             route,
             ..RecentRequest::default()
         };

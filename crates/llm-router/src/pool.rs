@@ -275,9 +275,9 @@ mod tests {
     }
 
     fn pool(deployments: impl IntoIterator<Item = Deployment>) -> Pool {
-        let states = (0..)
-            .zip(deployments)
-            .map(|(index, deployment)| Arc::new(State::new(deployment, index, Arc::default(), "".into())));
+        let states = (0..).zip(deployments).map(|(index, deployment)| {
+            Arc::new(State::new(deployment, index, Arc::default(), "".into()))
+        });
         Pool::new(states)
     }
 

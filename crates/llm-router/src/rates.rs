@@ -179,12 +179,7 @@ impl RateLimiter {
 }
 
 /// Why `states` do not admit a call now, or if `is_final`, ever.
-fn refusal(
-    states: &[Arc<Holder>],
-    tokens: u64,
-    now: Nanos,
-    is_final: bool,
-) -> Option<RateRefusal> {
+fn refusal(states: &[Arc<Holder>], tokens: u64, now: Nanos, is_final: bool) -> Option<RateRefusal> {
     let mut limits = states.iter().enumerate().flat_map(|(holder, state)| {
         let costs = [
             (false, state.rpm, &state.requests, 1),
@@ -216,7 +211,10 @@ impl Holder {
             key: format!("polyllm:limit:{}", holder.name).into(),
             rpm: holder.rpm,
             tpm: holder.tpm,
-            requests: limit(holder.rpm, before.and_then(|before| before.requests.as_ref())),
+            requests: limit(
+                holder.rpm,
+                before.and_then(|before| before.requests.as_ref()),
+            ),
             tokens: limit(holder.tpm, before.and_then(|before| before.tokens.as_ref())),
         }
     }
@@ -331,12 +329,15 @@ impl RatePermit {
             }
             if let (Some(shared), Some(level)) = (&self.shared, charged.level) {
                 let mut end = End::new(&holder.key);
-                end.requests = holder.rpm.filter(|_| requests == 0).map(|limit| Settlement {
-                    limit,
-                    cost: 1,
-                    paid: level.requests_paid,
-                    used: requests,
-                });
+                end.requests = holder
+                    .rpm
+                    .filter(|_| requests == 0)
+                    .map(|limit| Settlement {
+                        limit,
+                        cost: 1,
+                        paid: level.requests_paid,
+                        used: requests,
+                    });
                 end.tokens = holder.tpm.map(|limit| Settlement {
                     limit,
                     cost: self.tokens,
@@ -406,7 +407,10 @@ mod tests {
                 assert_eq!(permit.requests_left(), Some((25, left)));
             }
             let refusal = take(&[key.clone(), team.clone()]).unwrap_err();
-            assert_eq!((refusal.holder, refusal.is_tokens, refusal.limit), (1, false, 25));
+            assert_eq!(
+                (refusal.holder, refusal.is_tokens, refusal.limit),
+                (1, false, 25)
+            );
             // The key has not paid for the refused call.
             let mut permit = take(std::slice::from_ref(&key)).unwrap();
             assert_eq!(permit.requests_left(), Some((50, 4)));
@@ -416,7 +420,10 @@ mod tests {
             assert!(take(&[team.clone()]).is_err());
             advance(Duration::from_millis(2)).await;
             assert!(take(&[team.clone()]).is_ok());
-            let refusal = limiter.take(shared.as_ref(), &[key], 1001).await.unwrap_err();
+            let refusal = limiter
+                .take(shared.as_ref(), &[key], 1001)
+                .await
+                .unwrap_err();
             assert_eq!((refusal.is_tokens, refusal.retry_after), (true, None));
         }
     }

@@ -25,10 +25,7 @@ pub(super) fn read(
     }
 }
 
-fn read_params(
-    reader: &mut Reader<'_>,
-    mut section: Section,
-) -> (CacheOptions, Option<Address>) {
+fn read_params(reader: &mut Reader<'_>, mut section: Section) -> (CacheOptions, Option<Address>) {
     let mut options = CacheOptions::default();
     let address = Address::read(reader, &mut section, "");
     let mut redis = None;

@@ -268,9 +268,7 @@ impl Config {
     /// list of models, every name would be unknown.
     fn finish_router(&mut self, reader: &mut Reader<'_>, routing: Routing, at: Position) {
         let shared = routing.redis.as_ref().and_then(|redis| redis.state(reader));
-        self.router = routing
-            .into_builder(self.retries)
-            .with_shared_state(shared);
+        self.router = routing.into_builder(self.retries).with_shared_state(shared);
         let router = self
             .router
             .clone()

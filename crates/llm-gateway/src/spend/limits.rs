@@ -72,7 +72,9 @@ impl Limits {
         let rates: Vec<RateHolder> = limited.iter().map(|holder| holder.rates.clone()).collect();
         let taken = self.rates.take(shared, &rates, tokens).await;
         let permit = taken.map_err(|refusal| {
-            let kind = limited.get(refusal.holder).map_or("API key", |holder| holder.kind);
+            let kind = limited
+                .get(refusal.holder)
+                .map_or("API key", |holder| holder.kind);
             refused(kind, &refusal, tokens)
         })?;
         permits.left = Rates {

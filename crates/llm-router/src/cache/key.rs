@@ -80,7 +80,11 @@ impl Digest {
     /// The first half.
     fn key(self) -> Key {
         let digest = self.0.finalize();
-        let half = |bytes: &[u8]| bytes.iter().fold(0, |key, byte| key << 8 | u64::from(*byte));
+        let half = |bytes: &[u8]| {
+            bytes
+                .iter()
+                .fold(0, |key, byte| key << 8 | u64::from(*byte))
+        };
         (half(&digest[..8]), half(&digest[8..16]))
     }
 }

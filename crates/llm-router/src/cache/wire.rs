@@ -74,7 +74,9 @@ pub(super) fn read(
     mut provider: impl FnMut(&str) -> Option<&'static str>,
 ) -> Option<Entry> {
     let wire: Wire = serde_json::from_slice(text).ok()?;
-    let age = nanos(Duration::from_millis(unix_millis().saturating_sub(wire.stored)));
+    let age = nanos(Duration::from_millis(
+        unix_millis().saturating_sub(wire.stored),
+    ));
     let time_to_live = nanos(Duration::from_millis(wire.time_to_live));
     let mut metadata = Metadata::new(provider(&wire.provider)?, wire.model);
     metadata.deployment = wire.deployment;

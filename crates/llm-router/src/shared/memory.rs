@@ -86,7 +86,9 @@ impl Store for Memory {
             tables.values.retain(|_, (_, expires)| *expires > now);
         }
         if tables.values.len() < MOST_VALUES {
-            tables.values.insert(key, (value, now + micros(time_to_live)));
+            tables
+                .values
+                .insert(key, (value, now + micros(time_to_live)));
         }
     }
 }
@@ -131,9 +133,7 @@ impl Tables {
         let pinned = self.pinned(begin, now);
         let order = pinned.into_iter().chain(0..begin.choices.len());
         let refused = |index: &usize| self.refused(begin.choices.get(*index), now);
-        let chosen = order
-            .clone()
-            .find(|index| refused(index).is_none());
+        let chosen = order.clone().find(|index| refused(index).is_none());
         let keeps_pin = pinned.is_some_and(|pinned| refused(&pinned) == Some(Refused::Limits));
         let mut begun = Begun {
             chosen,

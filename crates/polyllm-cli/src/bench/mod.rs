@@ -44,12 +44,10 @@ fn is_usage_error(error: &anyhow::Error) -> bool {
     use llm_bench::Error::{Read, Usage};
 
     error.chain().any(|cause| {
-        matches!(
-            cause.downcast_ref(),
-            Some(Usage { .. } | Read { .. })
-        ) || cause
-            .downcast_ref::<FolderError>()
-            .is_some_and(|error| error.kind() == FolderErrorKind::NoExperiment)
+        matches!(cause.downcast_ref(), Some(Usage { .. } | Read { .. }))
+            || cause
+                .downcast_ref::<FolderError>()
+                .is_some_and(|error| error.kind() == FolderErrorKind::NoExperiment)
             || cause.is::<llm_bench::summary::ObjectiveError>()
             || cause.is::<features::MissingFeature>()
     })

@@ -124,7 +124,11 @@ impl Redis {
 
     /// Starts the task, once. The caller runs in a runtime.
     fn start(&self) {
-        let idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let idle = self
+            .idle
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
         if let Some(jobs) = idle {
             tokio::spawn(Arc::clone(&self.link).run(jobs));
         }
@@ -239,7 +243,8 @@ impl Link {
             match self.connect(number).await {
                 Ok(connected) => {
                     let begin = Instant::now();
-                    self.status.send_replace(Status::Up(Box::new(connected.clone())));
+                    self.status
+                        .send_replace(Status::Up(Box::new(connected.clone())));
                     tracing::info!(
                         server = %self.client.get_connection_info().addr(),
                         "routers share limits, cooldowns and sessions in Redis"

@@ -110,7 +110,11 @@ pub(super) fn begun(reply: Value, begin: &Begin) -> Option<Begun> {
     let [chosen, is_probe, levels @ ..] = &numbers[..] else {
         return None;
     };
-    let count: usize = begin.choices.iter().map(|choice| choice.subjects.len()).sum();
+    let count: usize = begin
+        .choices
+        .iter()
+        .map(|choice| choice.subjects.len())
+        .sum();
     let levels: Vec<Level> = levels.chunks(9).map(level).collect::<Option<_>>()?;
     let chosen = usize::try_from(*chosen).ok()?;
     let is_complete = levels.len() == count && chosen <= begin.choices.len();
@@ -123,8 +127,17 @@ pub(super) fn begun(reply: Value, begin: &Begin) -> Option<Begun> {
 }
 
 fn level(numbers: &[i64]) -> Option<Level> {
-    let [requests_owed, tokens_owed, requests_paid, tokens_paid, left, count, cause, requests, tokens] =
-        *numbers
+    let [
+        requests_owed,
+        tokens_owed,
+        requests_paid,
+        tokens_paid,
+        left,
+        count,
+        cause,
+        requests,
+        tokens,
+    ] = *numbers
     else {
         return None;
     };

@@ -47,7 +47,8 @@ impl Store for Simulated {
         self.now.store(self.clock.now() / 1000, SeqCst);
         let (sender, receiver) = std::sync::mpsc::channel();
         let redis = Arc::clone(&self.redis);
-        self.runtime.spawn(async move { sender.send(redis.begin(begin).await) });
+        self.runtime
+            .spawn(async move { sender.send(redis.begin(begin).await) });
         let begun = receiver.recv().unwrap();
         assert!(begun.is_some(), "the server is available");
         Box::pin(std::future::ready(begun))
@@ -72,7 +73,10 @@ fn config(cases: u32) -> ProptestConfig {
 }
 
 fn runtime() -> Arc<Runtime> {
-    let runtime = Builder::new_multi_thread().worker_threads(1).enable_all().build();
+    let runtime = Builder::new_multi_thread()
+        .worker_threads(1)
+        .enable_all()
+        .build();
     Arc::new(runtime.unwrap())
 }
 
@@ -163,9 +167,8 @@ fn end() -> impl Strategy<Value = End> {
         }))
     };
     let cooldown = (0..100_000_000_u64, 0..9_u32, 0..9_u8);
-    let cooldown = cooldown.prop_map(|(left, count, cause)| {
-        Health::Cooling(SharedCooldown { left, count, cause })
-    });
+    let cooldown = cooldown
+        .prop_map(|(left, count, cause)| Health::Cooling(SharedCooldown { left, count, cause }));
     let others = [Health::Same, Health::Recovered, Health::Unprobed];
     let health = prop_oneof![prop::sample::select(others.to_vec()), cooldown];
     (0..6_u8, settlement(), settlement(), 0..1000_u64, health).prop_map(
@@ -236,7 +239,11 @@ impl Store for Watched {
                 return begun;
             }
             let begun = begun.await;
-            let count = if begun.is_some() { &self.shared } else { &self.waited };
+            let count = if begun.is_some() {
+                &self.shared
+            } else {
+                &self.waited
+            };
             count.fetch_add(1, SeqCst);
             begun
         })
@@ -257,7 +264,10 @@ struct Log(Arc<Mutex<Vec<String>>>);
 
 impl std::io::Write for Log {
     fn write(&mut self, text: &[u8]) -> std::io::Result<usize> {
-        self.0.lock().unwrap().push(String::from_utf8_lossy(text).into_owned());
+        self.0
+            .lock()
+            .unwrap()
+            .push(String::from_utf8_lossy(text).into_owned());
         Ok(text.len())
     }
 
@@ -333,10 +343,15 @@ async fn no_call_fails_and_few_wait_while_the_server_is_frozen_killed_and_restar
         () = load => {}
     }
     let lines = log.0.lock().unwrap().clone();
-    let changes = lines.iter().map(|line| line.contains("Redis is unavailable"));
+    let changes = lines
+        .iter()
+        .map(|line| line.contains("Redis is unavailable"));
     let changes: Vec<bool> = changes.collect();
     // On a busy machine, more calls may be too slow, but each line is a change.
-    assert!(changes.windows(2).all(|pair| pair[0] != pair[1]), "{lines:?}");
+    assert!(
+        changes.windows(2).all(|pair| pair[0] != pair[1]),
+        "{lines:?}"
+    );
     let outages = changes.iter().filter(|is_down| **is_down).count();
     assert!((2..20).contains(&outages), "{lines:?}");
     // Of each outage, only the calls that were waiting when it began.

@@ -70,7 +70,10 @@ impl Provider for Account {
             sleep(self.0.latency).await;
             let usage = Usage::new(0, used?);
             let body = serde_json::json!({ "id": "id", "choices": [], "usage": usage });
-            Ok(Reply::new(Document::new(&body), Metadata::new("memory", "m")))
+            Ok(Reply::new(
+                Document::new(&body),
+                Metadata::new("memory", "m"),
+            ))
         })
     }
 
@@ -82,7 +85,10 @@ impl Provider for Account {
             let last = Document::from_bytes(r#"{"id":"c","choices":[]}"#);
             let last = Chunk::new(last).with_usage(Usage::new(0, used?));
             let events = [chunk, last].map(ReplyEvent::Chunk).map(Ok);
-            Ok(ReplyStream::new(Metadata::new("memory", "m"), stream::iter(events)))
+            Ok(ReplyStream::new(
+                Metadata::new("memory", "m"),
+                stream::iter(events),
+            ))
         })
     }
 }
@@ -234,7 +240,9 @@ async fn a_cooldown_and_its_probe_hold_for_all() {
     for router in &routers {
         let error = router.send(call(1)).await.unwrap_err();
         assert_eq!(error.code(), Some("deployments_cooling_down"));
-        let [health] = &router.snapshot()[..] else { panic!() };
+        let [health] = &router.snapshot()[..] else {
+            panic!()
+        };
         let (cause, _) = health.cooldown.unwrap();
         assert_eq!(cause, ErrorKind::Auth);
     }
@@ -313,7 +321,12 @@ async fn a_reply_and_a_stream_of_one_router_are_cached_for_all() {
         let chunks = stream.map(|event| match event.unwrap() {
             ReplyEvent::Chunk(chunk) => {
                 let usage = chunk.usage().map(Usage::total);
-                (chunk.bytes().clone(), chunk.has_output(), chunk.is_finish(), usage)
+                (
+                    chunk.bytes().clone(),
+                    chunk.has_output(),
+                    chunk.is_finish(),
+                    usage,
+                )
             }
             other => panic!("{other:?}"),
         });
@@ -365,14 +378,25 @@ async fn what_other_routers_use_counts_for_the_strategy() {
     let mut served = std::collections::BTreeMap::<String, usize>::new();
     for turn in 0..60 {
         let reply = routers[turn % 3].send(call(10)).await.unwrap();
-        *served.entry(reply.metadata.deployment.unwrap()).or_default() += 1;
+        *served
+            .entry(reply.metadata.deployment.unwrap())
+            .or_default() += 1;
     }
-    assert!(served.values().all(|count| (25..=35).contains(count)), "{served:?}");
+    assert!(
+        served.values().all(|count| (25..=35).contains(count)),
+        "{served:?}"
+    );
 }
 
 #[test]
 fn an_address_that_cannot_be_used_is_an_error_without_its_password() {
-    for url in ["", "redis:", "http://h", "rediss://:hunter2@h", "redis://:hunter2@h:port"] {
+    for url in [
+        "",
+        "redis:",
+        "http://h",
+        "rediss://:hunter2@h",
+        "redis://:hunter2@h:port",
+    ] {
         let error = SharedState::redis(url).unwrap_err().to_string();
         assert!(!error.contains("hunter2"), "{error}");
         if cfg!(not(feature = "redis")) {

@@ -50,8 +50,8 @@ pub(crate) fn batch(
         return None;
     }
     let texts: Vec<Box<RawValue>> = call.body.read_member("input").ok()??;
-    let is_input = |text: &Box<RawValue>| text.get().starts_with(['"', '[']);
-    if texts.len() < 2 || !texts.iter().all(is_input) {
+    let is_input = |text: &RawValue| text.get().starts_with(['"', '[']);
+    if texts.len() < 2 || !texts.iter().all(|text| is_input(text)) {
         return None;
     }
     let inputs = texts.into_iter().map(|text| {

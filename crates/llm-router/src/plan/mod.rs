@@ -51,7 +51,7 @@ pub(crate) struct Plan {
     /// The failure of the last attempt.
     error: Option<Error>,
     /// The first choice, if it was made while the reply was looked up.
-    early: Option<Result<Lease, Refusal>>,
+    early: Option<Box<Result<Lease, Refusal>>>,
 }
 
 impl Plan {

@@ -131,9 +131,9 @@ impl Tables {
             record.advance(now);
         }
         let pinned = self.pinned(begin, now);
-        let order = pinned.into_iter().chain(0..begin.choices.len());
+        let mut order = pinned.into_iter().chain(0..begin.choices.len());
         let refused = |index: &usize| self.refused(begin.choices.get(*index), now);
-        let chosen = order.clone().find(|index| refused(index).is_none());
+        let chosen = order.find(|index| refused(index).is_none());
         let keeps_pin = pinned.is_some_and(|pinned| refused(&pinned) == Some(Refused::Limits));
         let mut begun = Begun {
             chosen,

@@ -15,7 +15,7 @@ use lexopt::{Arg, ValueExt};
 
 pub(crate) const COMMAND: crate::Command = crate::Command {
     name: "bench",
-    usage: "gateway|sse-codec|prompt-templates|router [--polyllm FILE] [--against FILE] [--json]",
+    usage: "gateway|sse-codec|prompt-templates|llm-router|router [--polyllm FILE] [--against FILE] [--json]",
     about: "Count instructions, and compare them with their limits",
     details: "\
 Counts instructions (user code, without the kernel) under valgrind's callgrind. Counts hardly depend
@@ -26,6 +26,8 @@ xtask/src/bench/limits.rs.
                      256 KiB and for 64 embeddings, in front of an upstream that replies immediately
   sse-codec          decoding and encoding, per event: crates/sse-codec/benches/instructions.rs
   prompt-templates   rendering, per prompt: crates/prompt-templates/benches/instructions.rs
+  llm-router         a call among 100 deployments with limits, by strategy, and without a router:
+                     crates/llm-router/benches/instructions.rs
   router             no instructions: simulates the strategies on a clock of its own, and prints
                      latencies, errors and cached tokens: crates/llm-router/examples/strategies.rs
 

@@ -99,6 +99,7 @@ fn check_deployments(deployments: &[Deployment]) -> Result {
             ("cache_read_input_token_cost", prices.cached_input_token),
             ("output_cost_per_token", prices.output_token),
             ("input_cost_per_request", prices.request),
+            ("input_cost_per_second", prices.second),
         ] {
             if price.is_some_and(|price| !price.is_finite() || price < 0.0) {
                 return fail(format!("{place}, {name}"), "has to be 0 or more");

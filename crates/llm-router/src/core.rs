@@ -93,6 +93,7 @@ impl Core {
                     cached: totals.cached.load(Relaxed),
                     completion: totals.completion.load(Relaxed),
                     reasoning: totals.reasoning.load(Relaxed),
+                    run_time: None,
                 },
                 requests_left,
                 tokens_left,

@@ -266,7 +266,7 @@ impl RatePermit {
         }
         let refusal = refusal(states, self.tokens, now, false);
         // The time between the two clocks: it would be admitted now.
-        Some(Err(refusal.unwrap_or(RateRefusal {
+        Some(Err(refusal.unwrap_or_else(|| RateRefusal {
             holder: 0,
             is_tokens: false,
             limit: states.first().and_then(|state| state.rpm).unwrap_or(0),

@@ -8,7 +8,7 @@ use llm_types::{Model, ModelList};
 use crate::Deployment;
 use crate::attempt::Attempt;
 use crate::builder::RouterBuilder;
-use crate::cache::{Flight, Recorder};
+use crate::cache::{Batch, Flight, Recorder};
 use crate::core::Core;
 use crate::failover::Failover;
 use crate::hedge;
@@ -87,6 +87,9 @@ impl Router {
     /// See the implementation of [`Provider`].
     pub async fn send_with(&self, call: Call, route: RouteOptions) -> Result<Reply> {
         let mut plan = Plan::new(&self.core, &call, route, false)?;
+        if let Some(batch) = plan.batch(&call) {
+            return self.send_batch(&mut plan, &call, &batch).await;
+        }
         let Some(slot) = plan.slot(&call) else {
             return self.send_uncached(&mut plan, &call).await;
         };
@@ -106,6 +109,25 @@ impl Router {
         let reply = self.send_uncached(&mut plan, &call).await?;
         slot.store(flight, &reply, self.core.clock.now());
         Ok(reply)
+    }
+
+    /// Sends the inputs that are not cached.
+    async fn send_batch(&self, plan: &mut Plan, call: &Call, batch: &Batch) -> Result<Reply> {
+        let Some(rest) = batch.rest(call) else {
+            if let Some(reply) = batch.reply() {
+                plan.cached();
+                return Ok(reply);
+            }
+            return self.send_uncached(plan, call).await;
+        };
+        let reply = self.send_uncached(plan, &rest).await?;
+        let is_whole = rest.body.bytes() == call.body.bytes();
+        match batch.complete(reply.clone(), self.core.clock.now()) {
+            Some(complete) => Ok(complete),
+            None if is_whole => Ok(reply),
+            // The upstream's reply is unusual: the whole call may get a better one.
+            None => self.send_uncached(plan, call).await,
+        }
     }
 
     async fn send_uncached(&self, plan: &mut Plan, call: &Call) -> Result<Reply> {

@@ -62,8 +62,8 @@ def test_all_errors_of_a_model_list_are_reported(sim):
 
 
 def test_a_setting_without_effect_is_a_warning(sim):
-    with pytest.warns(UserWarning, match="redis_host"):
-        Router([deployment("chat")], redis_host="localhost")
+    with pytest.warns(UserWarning, match="client_ttl"):
+        Router([deployment("chat")], client_ttl=5)
 
 
 def test_calls_of_an_unknown_group_and_with_settings_fail(sim):

@@ -1,4 +1,4 @@
-//! The crates of layer 0, by a benchmark named `instructions` in each.
+//! The crates of layer 0 and the router, by a benchmark named `instructions` in each.
 //!
 //! Without arguments, that program prints a line per case: its name, a tab, and the number of units,
 //! such as events, in one pass. With a name and a number, it makes so many passes.
@@ -19,7 +19,7 @@ pub(super) struct Leaf {
     features: &'static str,
 }
 
-pub(super) const ALL: [Leaf; 2] = [
+pub(super) const ALL: [Leaf; 3] = [
     Leaf {
         package: "sse-codec",
         features: "encode,std",
@@ -27,6 +27,10 @@ pub(super) const ALL: [Leaf; 2] = [
     Leaf {
         package: "prompt-templates",
         features: "jinja",
+    },
+    Leaf {
+        package: "llm-router",
+        features: "default",
     },
 ];
 

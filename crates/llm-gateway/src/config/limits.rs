@@ -79,6 +79,15 @@ fn read_prices(reader: &mut Reader<'_>, section: &mut Section) -> Prices {
     prices.cached_input_token = price("cache_read_input_token_cost");
     prices.output_token = price("output_cost_per_token");
     prices.request = price("input_cost_per_request");
+    let seconds = [
+        price("input_cost_per_second"),
+        price("output_cost_per_second"),
+    ];
+    // LiteLLM adds them up.
+    prices.second = seconds
+        .into_iter()
+        .flatten()
+        .reduce(|one, other| one + other);
     prices
 }
 
@@ -92,12 +101,14 @@ fn whole(amount: f64) -> u64 {
 }
 
 /// The keys of `litellm_params` that are read here.
-pub(super) const PARAMS: [&str; 7] = [
+pub(super) const PARAMS: [&str; 9] = [
     "cache_read_input_token_cost",
     "input_cost_per_request",
+    "input_cost_per_second",
     "input_cost_per_token",
     "max_parallel_requests",
     "order",
+    "output_cost_per_second",
     "output_cost_per_token",
     "tags",
 ];

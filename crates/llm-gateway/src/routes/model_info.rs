@@ -25,6 +25,7 @@ pub(super) fn serve(shared: &Shared, client: &Client) -> Response<ResponseBody> 
                 ("cache_read_input_token_cost", prices.cached_input_token),
                 ("output_cost_per_token", prices.output_token),
                 ("input_cost_per_request", prices.request),
+                ("input_cost_per_second", prices.second),
             ] {
                 info.insert(name.to_owned(), json!(price));
             }

@@ -201,7 +201,12 @@ impl Open {
             is_estimated: true,
             ..Tokens::default()
         });
-        let counts = tokens.counts;
+        let run_time = tokens.counts.run_time;
+        let counts = match run_time {
+            // At most: the model may have been waiting, too.
+            None if tokens.is_estimated => tokens.counts.with_run_time(self.started.elapsed()),
+            _ => tokens.counts,
+        };
         self.permits.settle(counts.total());
         let mut record = std::mem::replace(
             &mut self.record,
@@ -209,7 +214,7 @@ impl Open {
         );
         let cost = match counts.total() {
             _ if self.is_cached => Some(Money::ZERO),
-            0 => Some(Money::ZERO),
+            0 if counts.run_time.is_none() => Some(Money::ZERO),
             // The client left before the router had chosen.
             _ if record.deployment.is_empty() => self.prices.highest(&record.model_group, &counts),
             _ => self.prices.cost(&record, &counts),
@@ -220,7 +225,7 @@ impl Open {
         record.cached_tokens = counts.cached;
         record.output_tokens = counts.completion;
         record.reasoning_tokens = tokens.reasoning;
-        record.predict_ms = tokens.predict_ms;
+        record.predict_ms = run_time.and_then(|time| u64::try_from(time.as_millis()).ok());
         record.is_estimated = tokens.is_estimated;
         record.duration_ms = millis(self.started);
         record.outcome = match outcome {

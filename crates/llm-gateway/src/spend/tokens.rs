@@ -10,8 +10,6 @@ use serde_json::Value;
 pub(super) struct Tokens {
     pub(super) counts: TokenCounts,
     pub(super) reasoning: u64,
-    /// The time that a prediction ran, in milliseconds.
-    pub(super) predict_ms: Option<u64>,
     /// Whether the provider estimated the tokens.
     pub(super) is_estimated: bool,
 }
@@ -21,8 +19,7 @@ impl Tokens {
     pub(super) fn of(reply: &Reply) -> Option<Self> {
         let usage: Usage = reply.body.read_member("usage").ok().flatten()?;
         let mut tokens = Self::from(&usage);
-        let predict = reply.metadata.extra.get(PREDICT_TIME);
-        tokens.predict_ms = tokens.predict_ms.or_else(|| millis(predict));
+        tokens.counts = tokens.counts.with_metadata(&reply.metadata);
         Some(tokens)
     }
 }
@@ -32,21 +29,7 @@ impl From<&Usage> for Tokens {
         Self {
             counts: usage.into(),
             reasoning: usage.reasoning().unwrap_or(0),
-            predict_ms: millis(usage.extra.get(PREDICT_TIME)),
             is_estimated: usage.extra.get("estimated") == Some(&Value::Bool(true)),
         }
     }
 }
-
-#[expect(
-    clippy::cast_possible_truncation,
-    clippy::cast_sign_loss,
-    reason = "not negative, and a cast saturates"
-)]
-fn millis(seconds: Option<&Value>) -> Option<u64> {
-    let seconds = seconds?.as_f64().filter(|seconds| *seconds >= 0.0)?;
-    Some((seconds * 1000.0) as u64)
-}
-
-/// The member in which Replicate's provider reports how long a prediction ran, in seconds.
-const PREDICT_TIME: &str = "predict_time";

@@ -1,5 +1,6 @@
 //! A cache of replies: a call with the same parameters gets the same reply.
 
+mod batch;
 mod key;
 mod options;
 mod record;
@@ -17,6 +18,7 @@ use quick_cache::Weighter;
 use quick_cache::sync::Cache;
 use tokio::time::Instant;
 
+pub(crate) use self::batch::{Batch, batch};
 pub(crate) use self::key::Scope;
 use self::key::{Key, Keys};
 pub use self::options::{CacheControl, CacheOptions};

@@ -9,6 +9,9 @@ use llm_provider::Capabilities;
 /// `prompt_cache_key` and `safety_identifier` are not compared. A streamed reply and one in one piece are separate
 /// entries; a stream is replayed chunk by chunk, without its pauses. Only complete replies are kept.
 /// While a call for a reply in one piece runs, others that are the same wait for its reply.
+///
+/// A call for the embeddings of several inputs has an entry for each of them: only the inputs that are
+/// not in memory are sent, and the usage of the reply is that of what was sent.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct CacheOptions {

@@ -1,7 +1,11 @@
+use std::time::Duration;
+
+use llm_provider::Metadata;
 use llm_types::Usage;
 use serde::{Deserialize, Deserializer};
+use serde_json::Value;
 
-/// The tokens of a call, as the upstream reports them.
+/// The tokens of a call and the time that the model ran, as the upstream reports them.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 #[non_exhaustive]
 pub struct TokenCounts {
@@ -13,6 +17,9 @@ pub struct TokenCounts {
     pub completion: u64,
     /// The tokens of reasoning. Most upstreams count them as a part of the reply's.
     pub reasoning: u64,
+    /// The time that the model ran, for upstreams that charge by the second: the member `predict_time`
+    /// of the usage or of the reply's metadata, in seconds.
+    pub run_time: Option<Duration>,
 }
 
 impl TokenCounts {
@@ -32,6 +39,21 @@ impl TokenCounts {
         self
     }
 
+    /// Sets the time that the model ran.
+    #[must_use]
+    pub fn with_run_time(mut self, time: impl Into<Option<Duration>>) -> Self {
+        self.run_time = time.into();
+        self
+    }
+
+    /// The run time that the metadata of a reply has, if the usage has none.
+    #[must_use]
+    pub fn with_metadata(mut self, metadata: &Metadata) -> Self {
+        let reported = metadata.extra.get(RUN_TIME);
+        self.run_time = self.run_time.or_else(|| seconds(reported?));
+        self
+    }
+
     /// The tokens of the prompt and the reply.
     pub fn total(&self) -> u64 {
         self.prompt.saturating_add(self.completion)
@@ -47,6 +69,7 @@ impl From<&Usage> for TokenCounts {
             // An upstream may report the total alone.
             completion: usage.completion().max(usage.total().saturating_sub(prompt)),
             reasoning: usage.reasoning().unwrap_or(0),
+            run_time: usage.extra.get(RUN_TIME).and_then(seconds),
         }
     }
 }
@@ -69,9 +92,16 @@ impl<'de> Deserialize<'de> for TokenCounts {
             cached: cached.or(wire.cached_tokens).unwrap_or(0),
             completion: completion.max(total.saturating_sub(prompt)),
             reasoning: reasoning.or(wire.reasoning_tokens).unwrap_or(0),
+            run_time: wire.predict_time.as_ref().and_then(seconds),
         })
     }
 }
+
+fn seconds(reported: &Value) -> Option<Duration> {
+    Duration::try_from_secs_f64(reported.as_f64()?).ok()
+}
+
+const RUN_TIME: &str = "predict_time";
 
 #[derive(Deserialize)]
 struct Wire {
@@ -85,6 +115,8 @@ struct Wire {
     cached_tokens: Option<u64>,
     #[serde(default)]
     reasoning_tokens: Option<u64>,
+    #[serde(default)]
+    predict_time: Option<Value>,
     #[serde(default)]
     prompt_tokens_details: Option<Details>,
     #[serde(default)]
@@ -114,6 +146,9 @@ mod tests {
             r#"{"completion_tokens":9,"completion_tokens_details":{"reasoning_tokens":7}}"#,
             r#"{"completion_tokens":9,"reasoning_tokens":12}"#,
             r#"{"prompt_tokens":null,"prompt_tokens_details":null}"#,
+            r#"{"prompt_tokens":1,"predict_time":1.25}"#,
+            r#"{"prompt_tokens":1,"predict_time":-1}"#,
+            r#"{"prompt_tokens":1,"predict_time":"long"}"#,
             "{}",
         ] {
             let usage: Usage = serde_json::from_str(text).unwrap();

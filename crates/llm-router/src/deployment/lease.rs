@@ -114,7 +114,8 @@ impl Lease {
     pub(crate) fn finish(self, mut reply: Reply) -> Reply {
         self.describe(&mut reply.metadata);
         let counts = reply.body.read_member::<TokenCounts>("usage");
-        self.succeeded(counts.ok().flatten());
+        let counts = counts.ok().flatten();
+        self.succeeded(counts.map(|counts| counts.with_metadata(&reply.metadata)));
         reply
     }
 
@@ -156,7 +157,9 @@ impl Lease {
         self.has_outcome = true;
         let (state, now) = (&self.state, self.core.clock.now());
         state.totals.failures.fetch_add(1, Relaxed);
-        let counts = self.first_output.map(|_| self.estimate);
+        let counts = self
+            .first_output
+            .map(|_| self.estimate.with_run_time(between(self.started, now)));
         self.emit(|| RouterEvent::Failed {
             deployment: self.id(),
             attempt: self.attempt,
@@ -219,10 +222,11 @@ impl Lease {
     }
 
     fn abandoned(&self, now: Nanos) {
+        let counts = self.estimate.with_run_time(between(self.started, now));
         self.emit(|| RouterEvent::Abandoned {
             deployment: self.id(),
-            counts: self.estimate,
-            cost: self.cost(&self.estimate),
+            counts,
+            cost: self.cost(&counts),
             latency: between(self.started, now),
         });
     }

@@ -44,8 +44,8 @@ impl Plan {
         }
         self.tried.push(first.index());
         // The session stays at the first deployment.
-        let lease = match self.ask(Question::default()).await {
-            Some(Answer::Admitted(lease)) => Some(lease),
+        let lease = match Box::pin(self.ask(Question::default())).await {
+            Some(Answer::Admitted(lease)) => Some(*lease),
             Some(_) => None,
             None => {
                 let now = self.core.clock.now();

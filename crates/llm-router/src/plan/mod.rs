@@ -11,7 +11,7 @@ use llm_provider::{Call, Capability, Error, ErrorKind, Result};
 use tokio::time::Instant;
 
 use crate::affinity::session_of;
-use crate::cache::{self, Scope, Slot};
+use crate::cache::{self, Batch, Scope, Slot};
 use crate::core::Core;
 use crate::deployment::{Demand, Lease};
 use crate::estimate::Estimate;
@@ -51,7 +51,7 @@ pub(crate) struct Plan {
     /// The failure of the last attempt.
     error: Option<Error>,
     /// The first choice, if it was made while the reply was looked up.
-    early: Option<Result<Lease, Refusal>>,
+    early: Option<Box<Result<Lease, Refusal>>>,
 }
 
 impl Plan {
@@ -301,6 +301,18 @@ impl Plan {
             is_streamed: self.is_streamed,
         };
         cache::slot(cache, &self.route.cache, &scope)
+    }
+
+    /// The inputs of a call for embeddings that are cached one by one; `None` for all other calls.
+    pub(crate) fn batch(&self, call: &Call) -> Option<Batch> {
+        let cache = self.core.cache.as_ref()?;
+        let scope = Scope {
+            group: &self.current.group.name,
+            matched: self.matched(),
+            call,
+            is_streamed: false,
+        };
+        cache::batch(cache, &self.route.cache, &scope, self.core.clock.now())
     }
 
     /// Reports that the reply comes from the cache.

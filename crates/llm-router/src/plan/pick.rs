@@ -15,14 +15,18 @@ impl Plan {
     /// state, that one decides; without, or while it is unavailable, the router does.
     pub(super) async fn pick(&mut self) -> Result<Lease, Refusal> {
         if let Some(early) = self.early.take() {
-            return early;
+            return *early;
+        }
+        if self.core.shared.is_none() {
+            return self.pick_alone();
         }
         let question = Question {
             pins: true,
             ..Question::default()
         };
-        match self.ask(question).await {
-            Some(Answer::Admitted(lease)) => Ok(lease),
+        // The future of a router without a shared state stays small.
+        match Box::pin(self.ask(question)).await {
+            Some(Answer::Admitted(lease)) => Ok(*lease),
             Some(Answer::Refused(refusal)) => Err(refusal),
             Some(Answer::Found(_)) | None => self.pick_alone(),
         }

@@ -14,7 +14,7 @@ use crate::shared::{Begin, Choice};
 pub(super) enum Answer {
     /// The value that was looked up.
     Found(Vec<u8>),
-    Admitted(Lease),
+    Admitted(Box<Lease>),
     Refused(Refusal),
 }
 
@@ -31,11 +31,12 @@ impl Plan {
     /// Looks the reply up in the shared state, where replies are shared. The same exchange admits the
     /// call, for its first attempt, if the reply is not there.
     pub(crate) async fn look_up(&mut self, slot: &Slot) -> Option<Entry> {
+        let key = slot.shared_key()?;
         let question = Question {
-            lookup: Some(slot.shared_key()?),
+            lookup: Some(key),
             pins: true,
         };
-        match self.ask(question).await? {
+        match Box::pin(self.ask(question)).await? {
             Answer::Found(value) => {
                 let states = self.core.states.iter();
                 let mut names = states.map(|state| state.deployment.provider.name());
@@ -43,11 +44,11 @@ impl Plan {
                 slot.entry_of(&value, self.core.clock.now(), provider)
             }
             Answer::Admitted(lease) => {
-                self.early = Some(Ok(lease));
+                self.early = Some(Box::new(Ok(*lease)));
                 None
             }
             Answer::Refused(refusal) => {
-                self.early = Some(Err(refusal));
+                self.early = Some(Box::new(Err(refusal)));
                 None
             }
         }
@@ -92,7 +93,8 @@ impl Plan {
             self.pin(state.index, now);
         }
         let state = Arc::clone(state);
-        Some(Answer::Admitted(self.lease(state, permit, now)))
+        let lease = self.lease(state, permit, now);
+        Some(Answer::Admitted(Box::new(lease)))
     }
 
     /// The deployments that may serve the call, the best first.

@@ -125,15 +125,18 @@ impl Tables {
                 ..Begun::default()
             };
         }
+        if self.subjects.len() >= MOST_VALUES {
+            self.subjects.retain(|_, record| record.is_needed(now));
+        }
         let subjects = || begin.choices.iter().flat_map(|choice| &choice.subjects);
         for subject in subjects() {
             let record = self.subjects.entry(subject.key.to_string()).or_default();
             record.advance(now);
         }
         let pinned = self.pinned(begin, now);
-        let order = pinned.into_iter().chain(0..begin.choices.len());
+        let mut order = pinned.into_iter().chain(0..begin.choices.len());
         let refused = |index: &usize| self.refused(begin.choices.get(*index), now);
-        let chosen = order.clone().find(|index| refused(index).is_none());
+        let chosen = order.find(|index| refused(index).is_none());
         let keeps_pin = pinned.is_some_and(|pinned| refused(&pinned) == Some(Refused::Limits));
         let mut begun = Begun {
             chosen,
@@ -258,6 +261,13 @@ impl Tables {
 }
 
 impl Record {
+    /// Whether forgetting it would make a difference.
+    fn is_needed(&self, now: u64) -> bool {
+        self.requests_paid.max(self.tokens_paid) > now
+            || self.until > 0
+            || self.minute == now / MINUTE
+    }
+
     /// Begins a new minute.
     fn advance(&mut self, now: u64) {
         let minute = now / MINUTE;
@@ -281,5 +291,5 @@ fn micros(duration: Duration) -> u64 {
 }
 
 const MINUTE: u64 = 60_000_000;
-/// The most sessions, and the most values.
+/// The most sessions and values; of more subjects, those that owe nothing are forgotten.
 const MOST_VALUES: usize = 100_000;

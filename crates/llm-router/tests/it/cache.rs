@@ -1,13 +1,19 @@
 //! The cache of replies.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use crate::support::{Action, Log, Upstream, call, deployment, millis, read, seconds};
+use futures_core::future::BoxFuture;
 use futures_util::StreamExt;
 use futures_util::future::join_all;
-use llm_provider::{Capabilities, Capability, ErrorKind, Provider, ReplyEvent};
-use llm_router::{CacheControl, CacheOptions, RouteOptions, Router};
+use llm_provider::endpoint::Embeddings;
+use llm_provider::{
+    Call, Capabilities, Capability, Document, ErrorKind, Metadata, Provider, Reply, ReplyEvent,
+    Result,
+};
+use llm_router::{CacheControl, CacheOptions, Deployment, RouteOptions, Router};
+use serde_json::{Value, json};
 use tokio::time::{Instant, advance};
 
 fn router(upstream: &Arc<Upstream>, options: CacheOptions) -> Router {
@@ -46,7 +52,7 @@ async fn a_stream_is_replayed() {
         _ => (millis(1), Action::Reply(10, 5)),
     });
     let router = router(&upstream, CacheOptions::default());
-    let texts = |events: Vec<llm_provider::Result<ReplyEvent>>| -> Vec<_> {
+    let texts = |events: Vec<Result<ReplyEvent>>| -> Vec<_> {
         let chunks = events.into_iter().map(|event| match event.unwrap() {
             ReplyEvent::Chunk(chunk) => chunk.bytes().clone(),
             other => panic!("{other:?}"),
@@ -181,4 +187,87 @@ async fn the_options_say_what_is_cached() {
             .unwrap();
     }
     assert_eq!(upstream.calls(), 1);
+}
+
+/// The vector of a text is its length; a token is a text.
+#[derive(Debug, Default)]
+struct Lengths(Mutex<Vec<Value>>);
+
+impl Provider for Lengths {
+    fn name(&self) -> &'static str {
+        "lengths"
+    }
+
+    fn capabilities(&self) -> Capabilities {
+        Capabilities::ALL
+    }
+
+    fn send(&self, call: Call) -> BoxFuture<'_, Result<Reply>> {
+        let input: Value = call.body.read_member("input").unwrap().unwrap();
+        self.0.lock().unwrap().push(input.clone());
+        let texts = match input {
+            Value::Array(texts) => texts,
+            text => vec![text],
+        };
+        let data = texts.iter().enumerate().map(|(index, text)| {
+            let length = text.as_str().map_or(0, str::len);
+            json!({ "object": "embedding", "index": index, "embedding": [length] })
+        });
+        // The order of the vectors is that of their indices, not that of the array.
+        let data: Vec<Value> = data.rev().collect();
+        let usage = json!({ "prompt_tokens": texts.len(), "total_tokens": texts.len() });
+        let body = json!({ "object": "list", "data": data, "model": "m", "usage": usage });
+        let reply = Reply::new(Document::new(&body), Metadata::new("lengths", "m"));
+        Box::pin(std::future::ready(Ok(reply)))
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn of_a_batch_of_embeddings_only_the_unknown_inputs_are_sent() {
+    let upstream = Arc::new(Lengths::default());
+    let provider: Arc<dyn Provider> = Arc::clone(&upstream) as _;
+    let router = Router::builder()
+        .with_deployments([Deployment::new("group", provider, "m")])
+        .with_cache(CacheOptions::default())
+        .build()
+        .unwrap();
+    // The vectors in order, the prompt tokens, and the state of the cache.
+    let send = async |input: Value| {
+        let body = json!({ "model": "group", "input": input });
+        let call = Call::new(&Embeddings, Document::new(&body));
+        let reply = router.send(call).await.unwrap();
+        let body: Value = reply.body.read().unwrap();
+        let mut data = body["data"].as_array().unwrap().clone();
+        data.sort_by_key(|vector| vector["index"].as_u64());
+        let vectors: Vec<u64> = data
+            .iter()
+            .map(|vector| vector["embedding"][0].as_u64().unwrap())
+            .collect();
+        let tokens = body["usage"]["prompt_tokens"].as_u64().unwrap();
+        let cache = reply.metadata.extra.get("cache").cloned();
+        (vectors, tokens, cache)
+    };
+    let (hit, partial) = (Some(json!("hit")), Some(json!("partial")));
+    assert_eq!(send(json!(["a", "ccc"])).await, (vec![1, 3], 2, None));
+    // Of three inputs, two are known.
+    let expected = (vec![3, 2, 1], 1, partial);
+    assert_eq!(send(json!(["ccc", "bb", "a"])).await, expected);
+    assert_eq!(
+        send(json!(["bb", "a", "bb"])).await,
+        (vec![2, 1, 2], 0, hit.clone())
+    );
+    // An input alone is the same as one in a batch; its tokens are its share of the text.
+    assert_eq!(send(json!("ccc")).await, (vec![3], 2, hit.clone()));
+    assert_eq!(send(json!("dddd")).await, (vec![4], 1, None));
+    assert_eq!(send(json!(["dddd", "a"])).await, (vec![4, 1], 0, hit));
+    // Tokens of one input are no batch.
+    assert_eq!(send(json!([1, 2])).await.2, None);
+    let sent = upstream.0.lock().unwrap().clone();
+    let expected = [
+        json!(["a", "ccc"]),
+        json!(["bb"]),
+        json!("dddd"),
+        json!([1, 2]),
+    ];
+    assert_eq!(sent, expected);
 }

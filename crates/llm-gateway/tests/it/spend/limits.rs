@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use llm_router::{Deployment, Prices};
 use serde_json::json;
 use tokio::sync::Semaphore;
 
@@ -111,6 +112,21 @@ async fn rate_limits_refuse_with_the_time_to_wait() {
             "{limits}"
         );
     }
+}
+
+#[tokio::test]
+async fn a_model_with_a_price_per_second_costs_the_time_that_it_ran() {
+    let reply = r#"{"model":"m","choices":[],"usage":
+        {"prompt_tokens":10,"completion_tokens":5,"predict_time":2.5,"estimated":true}}"#;
+    let provider = Scripted::new([Step::Json(reply)]);
+    let prices = Prices::default().with_second(0.1);
+    let deployment = Deployment::new("llama", provider, "m").with_prices(prices);
+    let gateway = gateway(vec![deployment]).await;
+    let key = generate(&gateway, json!({})).await;
+    let response = chat(&gateway, &key, json!({})).await;
+    assert_eq!(response.headers()["x-litellm-response-cost"], "0.25");
+    let logs = report(&gateway, MASTER, "/spend/logs?size=1").await;
+    assert_eq!(logs[0]["predict_ms"], 2500, "{logs}");
 }
 
 #[tokio::test]

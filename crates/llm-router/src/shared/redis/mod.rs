@@ -243,12 +243,15 @@ impl Link {
             match self.connect(number).await {
                 Ok(connected) => {
                     let begin = Instant::now();
-                    self.status
-                        .send_replace(Status::Up(Box::new(connected.clone())));
-                    tracing::info!(
-                        server = %self.client.get_connection_info().addr(),
-                        "routers share limits, cooldowns and sessions in Redis"
-                    );
+                    let up = Status::Up(Box::new(connected.clone()));
+                    let before = self.status.send_replace(up);
+                    let server = self.client.get_connection_info().addr();
+                    if matches!(before, Status::Down) {
+                        // As visible as the warning of the outage.
+                        tracing::warn!(%server, "Redis is available again");
+                    } else {
+                        tracing::info!(%server, "limits, cooldowns and sessions are shared in Redis");
+                    }
                     if self.serve(&connected, &mut jobs).await.is_none() {
                         return;
                     }

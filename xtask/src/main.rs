@@ -22,6 +22,7 @@ mod mutants;
 mod new_provider;
 mod python;
 mod services;
+mod simulate;
 mod tool;
 mod vectors;
 mod wasm;
@@ -93,6 +94,7 @@ const COMMANDS: &[Command] = &[
     lint::COMMAND,
     mutants::COMMAND,
     new_provider::COMMAND,
+    simulate::COMMAND,
     wheel::COMMAND,
     vectors::COMMAND,
 ];

@@ -52,7 +52,7 @@ pub(crate) fn check() -> Result<Outcome> {
 const LINES: [&str; 3] = [
     "cargo test -p gateway-store --features postgres -- --ignored",
     "cargo test -p llm-bench --all-features --lib coordinator -- --ignored",
-    "cargo test -p polyllm-cli --features full --test bench_workers -- --ignored",
+    "cargo test -p polyllm-cli --features full --test bench_workers --test serve -- --ignored",
 ];
 
 struct Engine {

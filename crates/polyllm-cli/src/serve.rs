@@ -2,7 +2,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::process::ExitCode;
 
 use anyhow::{Context, Result};
-use llm_gateway::{Config, Gateway, GatewayOptions, StoredResponses};
+use llm_gateway::{Config, Gateway, GatewayOptions, StoredResponses, Tls, TlsFiles};
 use llm_sim::{Sim, SimOptions};
 use serde_json::json;
 use tokio::net::TcpListener;
@@ -43,6 +43,15 @@ pub(crate) async fn run(args: args::Serve) -> Result<ExitCode> {
     if let Some(time_to_live) = args.store_responses {
         options = options.with_stored_responses(StoredResponses::in_memory(time_to_live));
     }
+    let tls_files = match (&args.ssl_certfile_path, &args.ssl_keyfile_path) {
+        (Some(certificate), Some(key)) => Some(TlsFiles::new(certificate, key)),
+        _ => config.tls.clone(),
+    };
+    let tls = tls_files.map(Tls::load).transpose()?;
+    if let Some(tls) = &tls {
+        options = options.with_tls(tls.clone());
+    }
+    let scheme = if tls.is_some() { "https" } else { "http" };
     let database_url = config.database_url.clone();
     let gateway = Gateway::new(config, options);
 
@@ -57,15 +66,23 @@ pub(crate) async fn run(args: args::Serve) -> Result<ExitCode> {
         file: args.config,
         locked,
         database_url,
+        tls,
     };
     let reload = reload.run();
     if args.json {
         print(format_args!(
             "{}\n",
-            json!({ "url": format!("http://{address}") })
+            json!({ "url": format!("{scheme}://{address}") })
         ))?;
     } else {
-        print(banner(&gateway, &model, address, sim.is_some(), locked))?;
+        print(banner(
+            &gateway,
+            &model,
+            scheme,
+            address,
+            sim.is_some(),
+            locked,
+        ))?;
     }
     if !locked {
         let text = open_warning(address.ip());
@@ -101,6 +118,7 @@ fn open_warning(host: IpAddr) -> &'static str {
 fn banner(
     gateway: &Gateway,
     model: &str,
+    scheme: &str,
     address: SocketAddr,
     simulated: bool,
     locked: bool,
@@ -122,9 +140,9 @@ fn banner(
         "stream": true,
     });
     format!(
-        "polyllm {version} serves http://{address}/v1 (OpenAI-compatible)\n{upstreams}\n\
+        "polyllm {version} serves {scheme}://{address}/v1 (OpenAI-compatible)\n{upstreams}\n\
          Models: {models}\n\n\
-         Try:\n  curl -N http://{reach}/v1/chat/completions{key} -H 'Content-Type: application/json' -d '{body}'\n\n\
+         Try:\n  curl -N {scheme}://{reach}/v1/chat/completions{key} -H 'Content-Type: application/json' -d '{body}'\n\n\
          Press Ctrl-C to stop.\n",
         version = env!("CARGO_PKG_VERSION"),
         models = gateway.models().join(", "),

@@ -16,6 +16,7 @@ mod problem;
 mod reader;
 mod routing;
 mod schema;
+mod tls;
 mod value;
 mod yaml;
 
@@ -32,6 +33,7 @@ pub use self::problem::{ConfigError, Position, Problem, Severity};
 use self::reader::{Reader, Section};
 use self::routing::Routing;
 use self::yaml::{Node, Yaml};
+use crate::TlsFiles;
 
 /// Returns the value of an environment variable.
 pub(crate) type Environment<'a> = &'a dyn Fn(&str) -> Option<String>;
@@ -62,6 +64,9 @@ pub struct Config {
     /// The database of virtual keys and spend, if the file names one. The program opens it
     /// ([`VirtualKeys::open`](crate::VirtualKeys::open)).
     pub database_url: Option<DatabaseUrl>,
+    /// The certificate of the server, if the file names one. The program loads it
+    /// ([`Tls::load`](crate::Tls::load)).
+    pub tls: Option<TlsFiles>,
     /// Whether parameters that a provider does not support are dropped; otherwise such a request is
     /// rejected.
     pub drop_params: bool,
@@ -84,6 +89,7 @@ impl Config {
             deployments,
             master_key: None,
             database_url: None,
+            tls: None,
             drop_params: false,
             reads_tags: false,
             retries: None,
@@ -103,6 +109,13 @@ impl Config {
     #[must_use]
     pub fn with_database_url(mut self, url: DatabaseUrl) -> Self {
         self.database_url = Some(url);
+        self
+    }
+
+    /// Sets the certificate of the server.
+    #[must_use]
+    pub fn with_tls(mut self, files: TlsFiles) -> Self {
+        self.tls = Some(files);
         self
     }
 
@@ -208,6 +221,7 @@ impl Config {
         let mut general = reader.take_section(&mut top, keys::GENERAL_SETTINGS);
         config.master_key = access::master_key(reader, general.as_mut(), top.at);
         config.database_url = database::database_url(reader, general.as_mut());
+        config.tls = tls::tls(reader, general.as_mut());
         if let Some(general) = general {
             reader.report_rest(general, &keys::GENERAL);
         }
@@ -322,6 +336,7 @@ impl fmt::Debug for Config {
             .field("deployments", &deployments)
             .field("master_key", &self.master_key)
             .field("database_url", &self.database_url)
+            .field("tls", &self.tls)
             .field("drop_params", &self.drop_params)
             .field("reads_tags", &self.reads_tags)
             .field("retries", &self.retries)

@@ -166,6 +166,16 @@ const GENERAL: &[Property] = &[
         ValueKind::Secret,
         "The key that clients send, and that manages virtual keys",
     ),
+    (
+        "ssl_certfile",
+        ValueKind::Text,
+        "The file of the server's certificate in PEM, followed by intermediate ones",
+    ),
+    (
+        "ssl_keyfile",
+        ValueKind::Text,
+        "The file of the certificate's private key in PEM",
+    ),
 ];
 
 const LITELLM: &[Property] = &[

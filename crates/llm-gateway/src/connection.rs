@@ -68,7 +68,7 @@ impl Server {
     async fn run(mut self, socket: TcpStream) -> Result<(), Box<dyn StdError + Send + Sync>> {
         let mut stop = self.stop.clone();
         let Some(tls) = self.tls.take() else {
-            let begins = async { Ok(begins_with_http2(&socket).await?) };
+            let begins = begins_with_http2(&socket);
             let Some(is_http2) = before(&mut stop, IDLE_CONNECTION, begins).await? else {
                 return Ok(());
             };
@@ -76,7 +76,7 @@ impl Server {
             return self.speak(socket, is_http2).await;
         };
         let socket = WriteTimeout::new(socket, self.write_timeout);
-        let handshake = async { Ok(tls.acceptor().accept(socket).await?) };
+        let handshake = tls.acceptor().accept(socket);
         let Some(socket) = before(&mut stop, HANDSHAKE, handshake).await? else {
             return Ok(());
         };

@@ -43,7 +43,7 @@ impl Gateway {
         tracing::info!(%address, tls = options.tls.is_some(), "serving");
         let (stop, stopped) = watch::channel(false);
         let server = Server::new(self, Exposure::of(address.ip()), &options, stopped);
-        let places = Arc::new(Semaphore::new(options.max_connections.min(MOST_PLACES)));
+        let mut acceptor = Acceptor::new(listener, options.max_connections);
         let mut connections = JoinSet::new();
         let mut shutdown = pin!(shutdown);
         let mut heartbeat = tokio::time::interval(HEARTBEAT);
@@ -51,7 +51,7 @@ impl Gateway {
             let (socket, place) = tokio::select! {
                 () = &mut shutdown => break,
                 _ = heartbeat.tick() => continue,
-                accepted = accept(&listener, &places) => accepted,
+                accepted = acceptor.accept() => accepted,
             };
             // Remove finished tasks, so that the set does not grow.
             while connections.try_join_next().is_some() {}
@@ -61,7 +61,7 @@ impl Gateway {
                 drop(place);
             });
         }
-        drop(listener);
+        drop(acceptor);
         stop.send_replace(true);
         let ended = async { while connections.join_next().await.is_some() {} };
         if tokio::time::timeout(options.grace, ended).await.is_err() {
@@ -90,38 +90,56 @@ impl Gateway {
     }
 }
 
-/// The next connection, when there is a place for it. A failure, such as too many open files, does not
-/// stop the server.
-async fn accept(
-    listener: &TcpListener,
-    places: &Arc<Semaphore>,
-) -> (TcpStream, Option<OwnedSemaphorePermit>) {
-    if places.available_permits() == 0 {
-        tracing::warn!("all connections are in use: new ones wait (`max_connections`)");
+/// Accepts connections while there are places for them.
+struct Acceptor {
+    listener: TcpListener,
+    places: Arc<Semaphore>,
+    /// What the log says already.
+    is_full: bool,
+    has_failed: bool,
+}
+
+impl Acceptor {
+    fn new(listener: TcpListener, places: usize) -> Self {
+        Self {
+            listener,
+            places: Arc::new(Semaphore::new(places.min(Semaphore::MAX_PERMITS))),
+            is_full: false,
+            has_failed: false,
+        }
     }
-    // The semaphore is never closed.
-    let place = Arc::clone(places).acquire_owned().await.ok();
-    let mut has_failed = false;
-    loop {
-        match listener.accept().await {
-            Ok((socket, _)) => {
-                // Small frames must not wait for each other.
-                if let Err(error) = socket.set_nodelay(true) {
-                    tracing::debug!(%error, "TCP_NODELAY");
+
+    /// The next connection and its place. A failure, such as too many open files, does not stop the
+    /// server. The future may be dropped at any time.
+    async fn accept(&mut self) -> (TcpStream, Option<OwnedSemaphorePermit>) {
+        let is_full = self.places.available_permits() == 0;
+        if is_full && !self.is_full {
+            tracing::warn!("all connections are in use: new ones wait (`max_connections`)");
+        }
+        self.is_full = is_full;
+        // The semaphore is never closed.
+        let place = Arc::clone(&self.places).acquire_owned().await.ok();
+        loop {
+            match self.listener.accept().await {
+                Ok((socket, _)) => {
+                    self.has_failed = false;
+                    // Small frames must not wait for each other.
+                    if let Err(error) = socket.set_nodelay(true) {
+                        tracing::debug!(%error, "TCP_NODELAY");
+                    }
+                    return (socket, place);
                 }
-                return (socket, place);
-            }
-            Err(error) => {
-                if !std::mem::replace(&mut has_failed, true) {
-                    tracing::warn!(%error, "cannot accept connections");
+                Err(error) => {
+                    if !std::mem::replace(&mut self.has_failed, true) {
+                        tracing::warn!(%error, "cannot accept connections");
+                    }
+                    tokio::time::sleep(ACCEPT_PAUSE).await;
                 }
-                tokio::time::sleep(ACCEPT_PAUSE).await;
             }
         }
     }
 }
 
-const MOST_PLACES: usize = Semaphore::MAX_PERMITS;
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// How long abandoned upstream calls may take to be cancelled. Some upstreams return the id of a call
 /// after several seconds, and it cannot be cancelled before.

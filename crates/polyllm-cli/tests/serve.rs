@@ -7,6 +7,8 @@
 mod common;
 #[path = "serve/database.rs"]
 mod database;
+#[path = "serve/tls.rs"]
+mod tls;
 #[path = "common/upstream.rs"]
 mod upstream;
 

@@ -24,6 +24,7 @@ mod mutants;
 mod new_provider;
 mod python;
 mod services;
+mod simulate;
 mod tool;
 mod vectors;
 mod wasm;
@@ -97,6 +98,7 @@ const COMMANDS: &[Command] = &[
     lint::COMMAND,
     mutants::COMMAND,
     new_provider::COMMAND,
+    simulate::COMMAND,
     wheel::COMMAND,
     vectors::COMMAND,
 ];

@@ -55,7 +55,7 @@ const LINES: [&str; 5] = [
     // Its tests start servers of their own, which they freeze and kill.
     "cargo test -p llm-router --features redis --lib redis -- --ignored",
     "cargo test -p llm-bench --all-features --lib coordinator -- --ignored",
-    "cargo test -p polyllm-cli --features full --test bench_workers -- --ignored",
+    "cargo test -p polyllm-cli --features full --test bench_workers --test serve -- --ignored",
 ];
 
 struct Engine {

@@ -10,7 +10,7 @@ use crate::learned::Learned;
 use crate::metrics::Metrics;
 use crate::spend::PriceBook;
 use crate::ui::Sessions;
-use crate::{Config, GatewayService, StoredResponses, VirtualKeys};
+use crate::{Config, GatewayService, StoredResponses, Tls, VirtualKeys};
 
 /// An OpenAI-compatible server. It serves alone ([`serve`](Self::serve)) or as a service in another
 /// program's server ([`into_service`](Self::into_service)).
@@ -79,6 +79,13 @@ pub struct GatewayOptions {
     pub write_timeout: Duration,
     /// How long requests may run after a shutdown began; 10 s by default.
     pub grace: Duration,
+    /// The most connections at the same time; 10,000 by default. Further ones wait to be accepted.
+    pub max_connections: usize,
+    /// The most requests at the same time, over all connections; 10,000 by default. Further ones
+    /// are rejected with 503.
+    pub max_requests: usize,
+    /// TLS of [`Gateway::serve`]; none by default.
+    pub tls: Option<Tls>,
     /// Whether a header of each response says that the upstreams are simulated; false by default.
     pub simulated: bool,
     /// Keys of clients besides the master key; none by default. Without a master key, all clients
@@ -202,6 +209,27 @@ impl GatewayOptions {
         self
     }
 
+    /// Sets the most connections at the same time.
+    #[must_use]
+    pub fn with_max_connections(mut self, connections: usize) -> Self {
+        self.max_connections = connections;
+        self
+    }
+
+    /// Sets the most requests at the same time.
+    #[must_use]
+    pub fn with_max_requests(mut self, requests: usize) -> Self {
+        self.max_requests = requests;
+        self
+    }
+
+    /// Sets TLS of [`Gateway::serve`].
+    #[must_use]
+    pub fn with_tls(mut self, tls: Tls) -> Self {
+        self.tls = Some(tls);
+        self
+    }
+
     /// Sets whether responses say that the upstreams are simulated.
     #[must_use]
     pub fn with_simulated(mut self, simulated: bool) -> Self {
@@ -239,6 +267,9 @@ impl Default for GatewayOptions {
             keep_alive: Duration::from_secs(15),
             write_timeout: Duration::from_secs(60),
             grace: Duration::from_secs(10),
+            max_connections: 10_000,
+            max_requests: 10_000,
+            tls: None,
             simulated: false,
             virtual_keys: None,
             stored_responses: None,

@@ -1,25 +1,24 @@
-//! The server: accepts connections, and cleans up when it stops.
+//! The server: accepts connections, at most so many at a time, and cleans up when it stops.
 
-use std::convert::Infallible;
 use std::future::Future;
 use std::io;
 use std::pin::pin;
+use std::sync::Arc;
 use std::time::Duration;
 
-use hyper::server::conn::http1;
-use hyper::service::service_fn;
-use hyper_util::rt::{TokioIo, TokioTimer};
-use hyper_util::server::graceful::GracefulShutdown;
 use llm_provider::cleanup;
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::task::JoinSet;
 
+use crate::Gateway;
+use crate::connection::Server;
 use crate::guard::Exposure;
-use crate::write_timeout::WriteTimeout;
-use crate::{Gateway, routes};
 
 impl Gateway {
-    /// Serves HTTP/1.1 on `listener` until `shutdown` ends.
+    /// Serves HTTP/1.1 and HTTP/2 on `listener` until `shutdown` ends, with
+    /// [`tls`](crate::GatewayOptions::tls) if the options have it. Without TLS, HTTP/2 is served to
+    /// clients that begin with it (prior knowledge).
     ///
     /// Then it accepts no more connections, gives running requests
     /// [`grace`](crate::GatewayOptions::grace) to end, and waits for the cleanup of abandoned upstream
@@ -41,44 +40,31 @@ impl Gateway {
     ) -> io::Result<()> {
         let options = self.state.current().options.clone();
         let address = listener.local_addr()?;
-        tracing::info!(%address, "serving");
-        let exposure = Exposure::of(address.ip());
-        let service = service_fn(move |request| {
-            let shared = self.state.current();
-            async move { Ok::<_, Infallible>(routes::serve(shared, exposure, request).await) }
-        });
-        let mut server = http1::Builder::new();
-        // `half_close` stays off. With it, hyper would not notice that a client has left before its
-        // response, and its upstream call would not be cancelled.
-        server
-            .timer(TokioTimer::new())
-            .header_read_timeout(IDLE_CONNECTION);
-        let graceful = GracefulShutdown::new();
+        tracing::info!(%address, tls = options.tls.is_some(), "serving");
+        let (stop, stopped) = watch::channel(false);
+        let server = Server::new(self, Exposure::of(address.ip()), &options, stopped);
+        let mut acceptor = Acceptor::new(listener, options.max_connections);
         let mut connections = JoinSet::new();
         let mut shutdown = pin!(shutdown);
         let mut heartbeat = tokio::time::interval(HEARTBEAT);
         loop {
-            let socket = tokio::select! {
+            let (socket, place) = tokio::select! {
                 () = &mut shutdown => break,
                 _ = heartbeat.tick() => continue,
-                socket = accept(&listener) => socket,
+                accepted = acceptor.accept() => accepted,
             };
             // Remove finished tasks, so that the set does not grow.
             while connections.try_join_next().is_some() {}
-            let socket = TokioIo::new(WriteTimeout::new(socket, options.write_timeout));
-            let connection = server.serve_connection(socket, service.clone());
-            let connection = graceful.watch(connection);
+            let server = server.clone();
             connections.spawn(async move {
-                if let Err(error) = connection.await {
-                    tracing::debug!(%error, "a connection ended early");
-                }
+                server.serve(socket).await;
+                drop(place);
             });
         }
-        drop(listener);
-        if tokio::time::timeout(options.grace, graceful.shutdown())
-            .await
-            .is_err()
-        {
+        drop(acceptor);
+        stop.send_replace(true);
+        let ended = async { while connections.join_next().await.is_some() {} };
+        if tokio::time::timeout(options.grace, ended).await.is_err() {
             tracing::warn!(
                 requests = connections.len(),
                 "stopped while requests were running"
@@ -104,27 +90,56 @@ impl Gateway {
     }
 }
 
-/// The next connection. A failure, such as too many open files, does not stop the server.
-async fn accept(listener: &TcpListener) -> TcpStream {
-    loop {
-        match listener.accept().await {
-            Ok((socket, _)) => {
-                // Small frames must not wait for each other.
-                if let Err(error) = socket.set_nodelay(true) {
-                    tracing::debug!(%error, "TCP_NODELAY");
+/// Accepts connections while there are places for them.
+struct Acceptor {
+    listener: TcpListener,
+    places: Arc<Semaphore>,
+    /// What the log says already.
+    is_full: bool,
+    has_failed: bool,
+}
+
+impl Acceptor {
+    fn new(listener: TcpListener, places: usize) -> Self {
+        Self {
+            listener,
+            places: Arc::new(Semaphore::new(places.min(Semaphore::MAX_PERMITS))),
+            is_full: false,
+            has_failed: false,
+        }
+    }
+
+    /// The next connection and its place. A failure, such as too many open files, does not stop the
+    /// server. The future may be dropped at any time.
+    async fn accept(&mut self) -> (TcpStream, Option<OwnedSemaphorePermit>) {
+        let is_full = self.places.available_permits() == 0;
+        if is_full && !self.is_full {
+            tracing::warn!("all connections are in use: new ones wait (`max_connections`)");
+        }
+        self.is_full = is_full;
+        // The semaphore is never closed.
+        let place = Arc::clone(&self.places).acquire_owned().await.ok();
+        loop {
+            match self.listener.accept().await {
+                Ok((socket, _)) => {
+                    self.has_failed = false;
+                    // Small frames must not wait for each other.
+                    if let Err(error) = socket.set_nodelay(true) {
+                        tracing::debug!(%error, "TCP_NODELAY");
+                    }
+                    return (socket, place);
                 }
-                return socket;
-            }
-            Err(error) => {
-                tracing::warn!(%error, "cannot accept a connection");
-                tokio::time::sleep(ACCEPT_PAUSE).await;
+                Err(error) => {
+                    if !std::mem::replace(&mut self.has_failed, true) {
+                        tracing::warn!(%error, "cannot accept connections");
+                    }
+                    tokio::time::sleep(ACCEPT_PAUSE).await;
+                }
             }
         }
     }
 }
 
-/// How long a connection may be idle.
-const IDLE_CONNECTION: Duration = Duration::from_secs(75);
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// How long abandoned upstream calls may take to be cancelled. Some upstreams return the id of a call
 /// after several seconds, and it cannot be cancelled before.

@@ -97,7 +97,11 @@ impl Tls {
     /// Those of [`load`](Self::load). The previous certificate stays in force.
     pub fn reload(&self) -> Result<(), TlsError> {
         let next = Arc::new(server_config(&self.0.files)?);
-        *self.0.config.write().unwrap_or_else(PoisonError::into_inner) = next;
+        *self
+            .0
+            .config
+            .write()
+            .unwrap_or_else(PoisonError::into_inner) = next;
         Ok(())
     }
 

@@ -124,6 +124,22 @@ pub(crate) struct Serve {
     /// The port to listen on; 0 chooses a free port
     #[arg(short, long, default_value_t = 4000)]
     pub(crate) port: u16,
+    /// The certificate of the server in PEM, for HTTPS (general_settings.ssl_certfile)
+    #[arg(
+        long = "ssl_certfile_path",
+        alias = "ssl-certfile-path",
+        value_name = "FILE",
+        requires = "ssl_keyfile_path"
+    )]
+    pub(crate) ssl_certfile_path: Option<PathBuf>,
+    /// The private key of the certificate in PEM (general_settings.ssl_keyfile)
+    #[arg(
+        long = "ssl_keyfile_path",
+        alias = "ssl-keyfile-path",
+        value_name = "FILE",
+        requires = "ssl_certfile_path"
+    )]
+    pub(crate) ssl_keyfile_path: Option<PathBuf>,
     /// Keep responses of /v1/responses for this time, such as 30d, for previous_response_id,
     /// retrieval and background: in the database, or in memory without a master key. Wins over
     /// general_settings.store_responses

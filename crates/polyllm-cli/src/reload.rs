@@ -4,7 +4,7 @@ use std::future::Future;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
-use llm_gateway::{Config, DatabaseUrl, Gateway};
+use llm_gateway::{Config, DatabaseUrl, Gateway, Tls};
 
 use crate::check;
 use crate::output::{Colour, note};
@@ -20,6 +20,8 @@ pub(crate) struct Reload {
     /// Whether the configuration in force has a master key.
     pub(crate) locked: bool,
     pub(crate) started: Started,
+    /// The certificate of the server.
+    pub(crate) tls: Option<Tls>,
 }
 
 /// The settings that a reload does not change, as they were when the gateway started.
@@ -62,6 +64,9 @@ impl Reload {
     pub(crate) fn run(mut self) -> impl Future<Output = ()> {
         let mut hangups = Signals::watch(&[Signal::Hangup]);
         let mut watch = Watch::new(self.file.clone());
+        let files = self.tls.as_ref().map(Tls::files);
+        let mut certificate = Watch::new(files.map(|files| files.certificate.clone()));
+        let mut key = Watch::new(files.map(|files| files.key.clone()));
         async move {
             loop {
                 tokio::select! {
@@ -69,12 +74,34 @@ impl Reload {
                         if signal != Signal::Hangup {
                             continue;
                         }
-                        watch.skip().await;
+                        for watch in [&mut watch, &mut certificate, &mut key] {
+                            watch.skip().await;
+                        }
+                        self.reload().await;
+                        self.reload_tls().await;
                     }
-                    () = watch.changed() => {}
+                    () = watch.changed() => self.reload().await,
+                    () = certificate.changed() => self.reload_tls().await,
+                    () = key.changed() => self.reload_tls().await,
                 }
-                self.reload().await;
             }
+        }
+    }
+
+    /// Reads the certificate and its key again.
+    async fn reload_tls(&self) {
+        let Some(tls) = self.tls.clone() else { return };
+        let file = tls.files().certificate.display().to_string();
+        match tokio::task::spawn_blocking(move || tls.reload()).await {
+            Ok(Ok(())) => {
+                let text = format_args!("the certificate {file} is in force");
+                note("reload", Colour::Green, text);
+            }
+            Ok(Err(error)) => {
+                let text = format_args!("{error}; the old certificate stays in force");
+                note("reload", Colour::Red, text);
+            }
+            Err(error) => note("error", Colour::Red, error),
         }
     }
 
@@ -127,6 +154,12 @@ impl Reload {
             return None;
         }
         self.started.check(&config);
+        let files = self.tls.as_ref().map(Tls::files);
+        if config.tls.is_some() && config.tls.as_ref() != files {
+            let text = "general_settings.ssl_certfile or ssl_keyfile has changed; the new files \
+                        are used after a restart";
+            note("warning", Colour::Yellow, text);
+        }
         Some(config)
     }
 }

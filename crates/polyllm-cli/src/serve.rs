@@ -2,7 +2,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::process::ExitCode;
 
 use anyhow::{Context, Result};
-use llm_gateway::{Config, Gateway, GatewayOptions};
+use llm_gateway::{Config, Gateway, GatewayOptions, Tls, TlsFiles};
 use llm_sim::{Sim, SimOptions};
 use serde_json::json;
 use tokio::net::TcpListener;
@@ -60,6 +60,15 @@ pub(crate) async fn run(args: args::Serve, verbosity: u8) -> Result<ExitCode> {
     if let Some(keys) = keys {
         options = options.with_virtual_keys(keys);
     }
+    let tls_files = match (&args.ssl_certfile_path, &args.ssl_keyfile_path) {
+        (Some(certificate), Some(key)) => Some(TlsFiles::new(certificate, key)),
+        _ => config.tls.clone(),
+    };
+    let tls = tls_files.map(Tls::load).transpose()?;
+    if let Some(tls) = &tls {
+        options = options.with_tls(tls.clone());
+    }
+    let scheme = if tls.is_some() { "https" } else { "http" };
     let started = Started::of(&config);
     let gateway = Gateway::new(config, options);
 
@@ -74,17 +83,19 @@ pub(crate) async fn run(args: args::Serve, verbosity: u8) -> Result<ExitCode> {
         file: args.config,
         locked,
         started,
+        tls,
     };
     let reload = reload.run();
     if args.json {
         print(format_args!(
             "{}\n",
-            json!({ "url": format!("http://{address}") })
+            json!({ "url": format!("{scheme}://{address}") })
         ))?;
     } else {
         print(banner(
             &gateway,
             &model,
+            scheme,
             address,
             sim.is_some(),
             locked,
@@ -125,6 +136,7 @@ fn open_warning(host: IpAddr) -> &'static str {
 fn banner(
     gateway: &Gateway,
     model: &str,
+    scheme: &str,
     address: SocketAddr,
     simulated: bool,
     locked: bool,
@@ -147,14 +159,14 @@ fn banner(
         "stream": true,
     });
     format!(
-        "polyllm {version} serves http://{address}/v1 (OpenAI-compatible)\n{upstreams}\n\
+        "polyllm {version} serves {scheme}://{address}/v1 (OpenAI-compatible)\n{upstreams}\n\
          Models: {models}\n{dashboard}\n\
-         Try:\n  curl -N http://{reach}/v1/chat/completions{key} -H 'Content-Type: application/json' -d '{body}'\n\n\
+         Try:\n  curl -N {scheme}://{reach}/v1/chat/completions{key} -H 'Content-Type: application/json' -d '{body}'\n\n\
          Press Ctrl-C to stop.\n",
         version = env!("CARGO_PKG_VERSION"),
         models = gateway.models().join(", "),
         dashboard = if has_ui {
-            format!("Dashboard: http://{}/ui\n", client_address(address))
+            format!("Dashboard: {scheme}://{}/ui\n", client_address(address))
         } else {
             String::new()
         },

@@ -5,6 +5,12 @@
 
 #[allow(dead_code, reason = "other tests need more of it")]
 mod common;
+#[path = "serve/database.rs"]
+mod database;
+#[path = "serve/tls.rs"]
+mod tls;
+#[path = "common/upstream.rs"]
+mod upstream;
 
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
@@ -53,7 +59,8 @@ impl Gateway {
         let mut output = BufReader::new(child.stdout.take().unwrap());
         output.read_line(&mut said).unwrap();
         let said: Value = serde_json::from_str(&said).unwrap();
-        let address = said["url"].as_str().unwrap().replace("http://", "");
+        let (_, address) = said["url"].as_str().unwrap().split_once("://").unwrap();
+        let address = address.to_owned();
         Self {
             child,
             address,

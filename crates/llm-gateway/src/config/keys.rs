@@ -66,7 +66,13 @@ pub(super) const TOP: Keys = Keys {
 pub(super) const MODEL: Keys = Keys::only(&["litellm_params", "model_info", "model_name"]);
 
 pub(super) const GENERAL: Keys = Keys {
-    read: &["database_url", MASTER_KEY, "store_responses"],
+    read: &[
+        "database_url",
+        MASTER_KEY,
+        "ssl_certfile",
+        "ssl_keyfile",
+        "store_responses",
+    ],
     ignored: &[
         "alert_to_webhook_url",
         "alert_types",

@@ -17,6 +17,7 @@ mod reader;
 mod redis;
 mod routing;
 mod schema;
+mod tls;
 mod value;
 mod yaml;
 
@@ -34,6 +35,7 @@ pub use self::problem::{ConfigError, Position, Problem, Severity};
 use self::reader::{Reader, Section};
 use self::routing::Routing;
 use self::yaml::{Node, Yaml};
+use crate::TlsFiles;
 
 /// Returns the value of an environment variable.
 pub(crate) type Environment<'a> = &'a dyn Fn(&str) -> Option<String>;
@@ -67,6 +69,9 @@ pub struct Config {
     /// How long responses of the Responses API are kept; none are kept if `None`. The program sets
     /// it up ([`StoredResponses`](crate::StoredResponses)).
     pub store_responses: Option<Duration>,
+    /// The certificate of the server, if the file names one. The program loads it
+    /// ([`Tls::load`](crate::Tls::load)).
+    pub tls: Option<TlsFiles>,
     /// Whether parameters that a provider does not support are dropped; otherwise such a request is
     /// rejected.
     pub drop_params: bool,
@@ -92,6 +97,7 @@ impl Config {
             master_key: None,
             database_url: None,
             store_responses: None,
+            tls: None,
             drop_params: false,
             reads_tags: false,
             json_logs: false,
@@ -119,6 +125,13 @@ impl Config {
     #[must_use]
     pub fn with_store_responses(mut self, time_to_live: Duration) -> Self {
         self.store_responses = Some(time_to_live);
+        self
+    }
+
+    /// Sets the certificate of the server.
+    #[must_use]
+    pub fn with_tls(mut self, files: TlsFiles) -> Self {
+        self.tls = Some(files);
         self
     }
 
@@ -232,6 +245,7 @@ impl Config {
         config.master_key = access::master_key(reader, general.as_mut(), top.at);
         config.database_url = database::database_url(reader, general.as_mut());
         config.store_responses = database::store_responses(reader, general.as_mut());
+        config.tls = tls::tls(reader, general.as_mut());
         if let Some(general) = general {
             reader.report_rest(general, &keys::GENERAL);
         }
@@ -349,6 +363,7 @@ impl fmt::Debug for Config {
             .field("master_key", &self.master_key)
             .field("database_url", &self.database_url)
             .field("store_responses", &self.store_responses)
+            .field("tls", &self.tls)
             .field("drop_params", &self.drop_params)
             .field("reads_tags", &self.reads_tags)
             .field("json_logs", &self.json_logs)

@@ -172,6 +172,16 @@ const GENERAL: &[Property] = &[
         "How long responses of /v1/responses are kept in the database, such as 30d; by default, none \
          are kept",
     ),
+    (
+        "ssl_certfile",
+        ValueKind::Text,
+        "The file of the server's certificate in PEM, followed by intermediate ones",
+    ),
+    (
+        "ssl_keyfile",
+        ValueKind::Text,
+        "The file of the certificate's private key in PEM",
+    ),
 ];
 
 const LITELLM: &[Property] = &[

@@ -10,6 +10,7 @@ mod apis;
 mod call_options;
 mod chat;
 mod config;
+mod connections;
 mod dialects;
 mod guard;
 mod hostile;

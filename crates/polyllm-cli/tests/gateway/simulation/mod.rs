@@ -63,12 +63,16 @@ fn every_history_of_the_gateway_keeps_its_guarantees() {
 
 #[test]
 fn a_seed_always_has_the_same_history() {
-    for seed in variable(FIRST_VARIABLE).map_or(0..10, |first| first..first + 1) {
+    for seed in variable(FIRST_VARIABLE).map_or(0..3, |first| first..first.saturating_add(1)) {
         let (one, other) = (world::run(seed), world::run(seed));
         let differs = one.lines.iter().zip(&other.lines).find(|(a, b)| a != b);
         assert!(differs.is_none(), "seed {seed}: {differs:?}");
         assert_eq!(one.hash(), other.hash(), "seed {seed}");
-        assert_ne!(one.hash(), world::run(seed + 1).hash(), "seed {seed}");
+        assert_ne!(
+            one.hash(),
+            world::run(seed.wrapping_add(1)).hash(),
+            "seed {seed}"
+        );
     }
 }
 

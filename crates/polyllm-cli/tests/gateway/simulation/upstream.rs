@@ -84,7 +84,7 @@ impl Upstream {
     }
 
     async fn serve(self, body: Value) -> Result<Response<BodyStream>> {
-        let (mut running, fate, delay) = self.begin(&body);
+        let (running, fate, delay) = self.begin(&body);
         sleep(delay).await;
         let broken = || Error::new(ErrorKind::Transport, "the connection broke");
         match fate {
@@ -109,7 +109,7 @@ impl Upstream {
             pieces.truncate(kept);
         }
         let state = (pieces, running, usage, is_cut);
-        let body = stream::unfold(state, move |(mut pieces, mut running, usage, is_cut)| {
+        let body = stream::unfold(state, move |(mut pieces, running, usage, is_cut)| {
             let this = self.clone();
             async move {
                 let Some(piece) = pieces.pop_front() else {
@@ -277,7 +277,7 @@ impl Running {
         self.upstream.lock().attempts[self.index].usage = Some(usage);
     }
 
-    fn end<T>(&mut self, result: T) -> T {
+    fn end<T>(&self, result: T) -> T {
         self.finish("ends");
         result
     }

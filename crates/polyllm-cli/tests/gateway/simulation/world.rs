@@ -203,7 +203,7 @@ impl World {
         }
     }
 
-    async fn block(&mut self, key: usize) {
+    async fn block(&self, key: usize) {
         let hash = gateway_store::KeyHash::of(client::secret(key));
         self.store.keys().set_blocked(&hash, true).await.unwrap();
         self.log.write(format_args!("key {key} is blocked"));

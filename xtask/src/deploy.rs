@@ -20,7 +20,8 @@ pub(crate) const COMMAND: crate::Command = crate::Command {
     details: "\
 Lints the Dockerfile (hadolint), checks the Kubernetes manifests against their schemas
 (kubernetes-validate), checks and tests the alert rules (promtool), checks the metrics of a running
-gateway (promtool), and compares the metrics in rules and dashboards with the gateway's sources.
+gateway (promtool), compares the metrics in rules and dashboards with the gateway's sources, and runs
+`polyllm check` on the configuration for Kubernetes.
 
 Installs the packages pinned in xtask/deploy/requirements.txt under target/deploy. Needs Python,
 promtool (`apt-get install prometheus`), kubectl and curl.",
@@ -136,6 +137,18 @@ fn metric_names(text: &str) -> impl Iterator<Item = String> + '_ {
 /// Checks the metrics of a gateway that has served a call.
 fn running_gateway(folder: &Path) -> Result<()> {
     let polyllm: PathBuf = clients::polyllm(false)?;
+    let config = tool::root().join("crates/polyllm-cli/deploy/kubernetes/config.yaml");
+    let mut check = Command::new(&polyllm);
+    check.args(["check", "--config"]).arg(config);
+    for name in [
+        "TOGETHERAI_API_KEY",
+        "REPLICATE_API_KEY",
+        "POLYLLM_MASTER_KEY",
+    ] {
+        check.env(name, "example");
+    }
+    let database = "postgres://user:password@database/polyllm";
+    tool::run(check.env("POLYLLM_DATABASE_URL", database))?;
     let mut serve = clean(&polyllm);
     serve.args(["serve", "--port", "0", "--json"]);
     let gateway = Server::start("gateway", &mut serve, folder)?;

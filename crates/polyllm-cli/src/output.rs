@@ -107,6 +107,10 @@ pub(crate) fn note(label: &str, colour: Colour, text: impl Display) {
 
 /// Prints one or several lines on standard error.
 pub(crate) fn print_message(text: impl Display) {
+    if JSON_LOG.load(Relaxed) {
+        write_line(&crate::log::message("WARN", &readable(text)));
+        return;
+    }
     write_line(&readable(text));
 }
 

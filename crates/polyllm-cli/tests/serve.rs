@@ -210,6 +210,49 @@ fn a_hangup_reloads_a_good_configuration_and_keeps_the_old_one_for_a_bad_one() {
 }
 
 #[test]
+fn a_log_in_json_has_the_request_of_each_line_and_no_flood() {
+    let text = config("alpha") + "litellm_settings:\n  json_logs: true\n  num_retries: 0\n";
+    let file = File::new("json.yaml", &text);
+    let gateway = Gateway::start(&["--config", file.path()]);
+    let body = json!({ "model": "alpha", "messages": [{ "role": "user", "content": "Secret" }] });
+    for _ in 0..40 {
+        let (status, _) = gateway.send("POST /v1/chat/completions", &body.to_string());
+        assert!((500..600).contains(&status), "{status}");
+    }
+    file.write("model_list: 5\n");
+    let log = gateway.reload();
+    let lines: Vec<Value> = log
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap_or_else(|_| panic!("{line}")))
+        .collect();
+    assert!(!lines.is_empty());
+    let log = gateway.log.lock().unwrap().clone();
+    assert!(!log.contains("Secret"), "{log}");
+    let failures = log
+        .lines()
+        .map(|line| serde_json::from_str::<Value>(line).unwrap());
+    let failures: Vec<_> = failures
+        .filter(|line| line["message"] == "an upstream failed")
+        .collect();
+    assert_eq!(failures.len(), 20, "{log}");
+    for line in failures {
+        assert_eq!(line["level"], "WARN");
+        let id = line["request"]["id"].as_str().unwrap();
+        assert!(id.starts_with("req_"), "{line}");
+    }
+}
+
+#[test]
+fn the_format_of_the_log_can_be_chosen_and_the_dashboard_turned_off() {
+    let text = config("alpha") + "litellm_settings:\n  json_logs: true\n";
+    let file = File::new("text.yaml", &text);
+    let options = ["--config", file.path(), "--log-format", "text", "--no-ui"];
+    let gateway = Gateway::start(&options);
+    assert!(gateway.reload().contains("\nreload: ") || gateway.reload().starts_with("reload: "));
+    assert_eq!(gateway.send("GET /ui/status", "").0, 404);
+}
+
+#[test]
 fn a_hangup_without_a_configuration_is_ignored_in_one_line() {
     let gateway = Gateway::start(&[]);
     let models = gateway.models();

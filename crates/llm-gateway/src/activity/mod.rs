@@ -18,6 +18,7 @@ pub(crate) use self::minutes::Point;
 pub(crate) use self::request::{ActiveRequest, RecentRequest};
 
 /// The calls that a gateway has served.
+#[derive(Default)]
 pub(crate) struct Activity(Mutex<State>);
 
 #[derive(Default)]
@@ -63,12 +64,6 @@ impl Activity {
 
     fn state(&self) -> MutexGuard<'_, State> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl Default for Activity {
-    fn default() -> Self {
-        Self(Mutex::default())
     }
 }
 

@@ -38,36 +38,36 @@ struct Facts {
 #[derive(Clone, Debug, Default, Serialize)]
 pub(crate) struct RecentRequest {
     /// The request's id, as in the header `x-request-id` and in the log.
-    id: String,
+    pub(super) id: String,
     /// When it began, in milliseconds of Unix time.
-    at: i64,
-    route: &'static str,
+    pub(super) at: i64,
+    pub(super) route: &'static str,
     /// The name of the virtual key.
-    key: Option<String>,
-    session: Option<String>,
-    model: String,
+    pub(super) key: Option<String>,
+    pub(super) session: Option<String>,
+    pub(super) model: String,
     /// `None` if the client left before the response.
-    status: Option<u16>,
+    pub(super) status: Option<u16>,
     pub(super) duration_ms: f64,
     pub(super) first_output_ms: Option<f64>,
     /// The part of the duration in which no upstream was working.
-    overhead_ms: f64,
+    pub(super) overhead_ms: f64,
     pub(super) input_tokens: u64,
     pub(super) cached_tokens: u64,
     pub(super) output_tokens: u64,
     /// In US dollars, where prices are known.
     pub(super) cost: f64,
-    is_cached: bool,
-    is_queued: bool,
-    attempts: Vec<Attempt>,
+    pub(super) is_cached: bool,
+    pub(super) is_queued: bool,
+    pub(super) attempts: Vec<Attempt>,
     /// Attempts that are not listed.
-    more_attempts: u32,
-    error: Option<String>,
+    pub(super) more_attempts: u32,
+    pub(super) error: Option<String>,
 }
 
 /// A try at one deployment.
 #[derive(Clone, Debug, Serialize)]
-struct Attempt {
+pub(super) struct Attempt {
     group: String,
     deployment: String,
     /// The time from the begin of the request, in milliseconds.

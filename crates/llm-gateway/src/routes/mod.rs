@@ -74,14 +74,16 @@ where
     body.drain(&head.headers, &shared.options).await;
     let api = Api::of(head.uri.path(), &head.headers);
     let mut response = response.unwrap_or_else(|error| error.response(api, &id));
-    tracing::info!(
-        request = id.to_str().unwrap_or_default(),
-        method = &*excerpt(head.method.as_str()),
-        path = &*excerpt(head.uri.path()),
-        status = response.status().as_u16(),
-        deployment = deployment(&response),
-        ms = started.elapsed().as_millis(),
-    );
+    span.in_scope(|| {
+        tracing::info!(
+            method = &*excerpt(head.method.as_str()),
+            path = &*excerpt(head.uri.path()),
+            status = response.status().as_u16(),
+            deployment = deployment(&response),
+            ms = started.elapsed().as_millis(),
+            "served"
+        );
+    });
     let rates: Option<Rates> = response.extensions_mut().remove();
     let headers = response.headers_mut();
     if let Some(rates) = rates {

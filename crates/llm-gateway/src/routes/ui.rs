@@ -105,9 +105,7 @@ pub(super) async fn login(
     let given: Credentials = parse(&body)?;
     let origin = head.headers.get(ORIGIN).map(HeaderValue::as_bytes);
     let is_secure = origin.is_some_and(|origin| origin.starts_with(b"https://"));
-    let login = shared
-        .sessions
-        .login(master_key, given.key.expose(), is_secure);
+    let login = shared.sessions.login(master_key, &given.key, is_secure);
     let login = login.await?;
     let mut response = answered(&json!({ "logged_in": true, "token": login.token }));
     response.headers_mut().insert(SET_COOKIE, login.cookie);
@@ -259,8 +257,8 @@ fn number(query: &Query<'_>, name: &'static str, usual: u64, most: u64) -> Resul
     };
     let number = text.parse().ok();
     let number = number.filter(|number| (1..=most).contains(number));
-    let invalid = || ApiError::invalid(format!("`{name}`: give 1 to {most}")).with_param(name);
-    number.ok_or_else(invalid)
+    let invalid = || ApiError::invalid(format!("give a number from 1 to {most}"));
+    number.ok_or_else(|| invalid().with_param(name))
 }
 
 /// The most that a login may send, in bytes.

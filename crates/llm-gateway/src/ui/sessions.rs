@@ -51,11 +51,11 @@ impl Sessions {
     pub(crate) async fn login(
         &self,
         master_key: &ApiKey,
-        given: &str,
+        given: &ApiKey,
         is_secure: bool,
     ) -> Result<Login, ApiError> {
         self.take_attempt()?;
-        if !is_equal(given, master_key.expose()) {
+        if !is_same_key(given, master_key) {
             tracing::warn!("a login to the dashboard failed");
             sleep(DELAY).await;
             let message = "the key is not the master key";
@@ -96,7 +96,7 @@ impl Sessions {
         let state = self.state();
         let session = state.open.iter().find(|session| {
             session.end > now
-                && is_equal(session.key.expose(), master_key.expose())
+                && is_same_key(&session.key, master_key)
                 && ids.iter().any(|id| is_equal(id, &session.id))
         })?;
         Some(session.token.clone())
@@ -176,6 +176,10 @@ fn cookies(headers: &HeaderMap) -> impl Iterator<Item = &str> {
     let pairs = all.flat_map(|value| value.to_str().unwrap_or_default().split(';'));
     let values = pairs.filter_map(|pair| pair.trim().strip_prefix(NAME)?.strip_prefix('='));
     values.filter(|id| !id.is_empty()).take(MAX_COOKIES)
+}
+
+fn is_same_key(a: &ApiKey, b: &ApiKey) -> bool {
+    is_equal(a.expose(), b.expose())
 }
 
 fn is_equal(a: &str, b: &str) -> bool {

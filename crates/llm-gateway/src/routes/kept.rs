@@ -1,5 +1,6 @@
 //! Responses that are kept: continuing, running in the background, retrieving and deleting them.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use http::request::Parts;
@@ -46,7 +47,13 @@ impl Kept {
         request: &mut ResponsesRequest,
     ) -> Result<Option<Self>, ApiError> {
         let Some(stored) = &shared.options.stored_responses else {
-            return Ok(None);
+            return match request.previous_response_id {
+                None => Ok(None),
+                Some(_) => Err(not_continued(
+                    "the gateway keeps no responses (`general_settings.store_responses`); send the \
+                     whole conversation as `input`",
+                )),
+            };
         };
         let owner = Owner::of(client);
         if let Some(input) = &mut request.input {
@@ -56,11 +63,9 @@ impl Kept {
             None => Vec::new(),
             Some(id) => stored.history(&owner, id).await?.ok_or_else(|| {
                 let id = excerpt(id);
-                let message =
-                    format!("the previous response \"{id}\" does not exist or has expired");
-                ApiError::invalid(message)
-                    .with_param("previous_response_id")
-                    .with_code("previous_response_not_found")
+                not_continued(format!(
+                    "the previous response \"{id}\" does not exist or has expired"
+                ))
             })?,
         };
         let keeper = request.store.unwrap_or(true).then(|| Keeper {
@@ -214,6 +219,12 @@ fn items(input: Option<ResponsesInput>) -> Vec<Item> {
             vec![Item::Message(message)]
         }
     }
+}
+
+fn not_continued(message: impl Into<Cow<'static, str>>) -> ApiError {
+    ApiError::invalid(message)
+        .with_param("previous_response_id")
+        .with_code("previous_response_not_found")
 }
 
 fn not_found(id: &str, why: &str) -> ApiError {

@@ -152,6 +152,10 @@ pub(super) async fn serve(
     let missing = || not_found(id, " or has expired");
     match (&head.method, part) {
         (&Method::GET | &Method::HEAD, "") => {
+            if query(head, "stream") == Some("true") {
+                let message = "a kept response is not streamed; leave out `stream`";
+                return Err(ApiError::invalid(message).with_param("stream"));
+            }
             let found = stored.get(&owner, id).await?.ok_or_else(missing)?;
             Ok(response::json_of(&found.response))
         }
@@ -170,26 +174,29 @@ pub(super) async fn serve(
         }
         (&Method::GET | &Method::HEAD, "input_items") => {
             let found = stored.get(&owner, id).await?.ok_or_else(missing)?;
-            page(found.input_items(), head.uri.query().unwrap_or_default())
+            page(found.input_items(), head)
         }
         _ => Err(missing()),
     }
 }
 
+/// A member of the query.
+fn query<'h>(head: &'h Parts, key: &str) -> Option<&'h str> {
+    let query = head.uri.query().unwrap_or_default();
+    let mut pairs = query.split('&').filter_map(|pair| pair.split_once('='));
+    pairs.find(|(name, _)| *name == key).map(|(_, value)| value)
+}
+
 /// A page of items: the latest first, unless the client wants another order.
-fn page(mut items: Vec<Value>, query: &str) -> Result<Response<ResponseBody>, ApiError> {
-    let member = |key| {
-        let mut pairs = query.split('&').filter_map(|pair| pair.split_once('='));
-        pairs.find(|(name, _)| *name == key).map(|(_, value)| value)
-    };
-    if member("order") != Some("asc") {
+fn page(mut items: Vec<Value>, head: &Parts) -> Result<Response<ResponseBody>, ApiError> {
+    if query(head, "order") != Some("asc") {
         items.reverse();
     }
-    if let Some(after) = member("after") {
+    if let Some(after) = query(head, "after") {
         let at = items.iter().position(|item| item["id"] == after);
         items.drain(..at.map_or(items.len(), |at| at + 1));
     }
-    let limit = match member("limit").map(str::parse) {
+    let limit = match query(head, "limit").map(str::parse) {
         None => DEFAULT_LIMIT,
         Some(Ok(limit @ 1..=MAX_LIMIT)) => limit,
         Some(_) => {

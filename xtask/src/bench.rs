@@ -23,8 +23,7 @@ on other load of the machine. The command fails if a count exceeds its limit in
 xtask/src/bench/limits.rs.
 
   gateway            the gateway's process per request, per stream of 64 chunks, for a prompt of
-                     256 KiB, for 64 embeddings, and for messages and responses, which are converted
-                     to chats, in front of an upstream that replies immediately
+                     256 KiB and for 64 embeddings, in front of an upstream that replies immediately
   sse-codec          decoding and encoding, per event: crates/sse-codec/benches/instructions.rs
   prompt-templates   rendering, per prompt: crates/prompt-templates/benches/instructions.rs
   router             no instructions: simulates the strategies on a clock of its own, and prints

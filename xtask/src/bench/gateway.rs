@@ -26,18 +26,11 @@ struct Case {
     has_spend: bool,
 }
 
-fn cases() -> [Case; 9] {
+fn cases() -> [Case; 5] {
     let chat = |content: &str, stream: bool| {
         let messages = json!([{ "role": "user", "content": content }]);
         json!({ "model": "bench", "messages": messages, "stream": stream }).to_string()
     };
-    let hello = json!([{ "role": "user", "content": "Hello!" }]);
-    let message = |stream: bool| {
-        json!({ "model": "bench", "max_tokens": 64, "messages": hello, "stream": stream })
-            .to_string()
-    };
-    let response =
-        |stream: bool| json!({ "model": "bench", "input": hello, "stream": stream }).to_string();
     [
         Case {
             name: "request",
@@ -69,38 +62,6 @@ fn cases() -> [Case; 9] {
             body: json!({ "model": "bench", "input": vec!["word"; 64] }).to_string(),
             end: "}",
             requests: 50,
-            has_spend: false,
-        },
-        Case {
-            name: "message",
-            path: "/v1/messages",
-            body: message(false),
-            end: "}",
-            requests: 200,
-            has_spend: false,
-        },
-        Case {
-            name: "message in 64 chunks",
-            path: "/v1/messages",
-            body: message(true),
-            end: "\"message_stop\"}",
-            requests: 100,
-            has_spend: false,
-        },
-        Case {
-            name: "response",
-            path: "/v1/responses",
-            body: response(false),
-            end: "}",
-            requests: 200,
-            has_spend: false,
-        },
-        Case {
-            name: "response in 64 chunks",
-            path: "/v1/responses",
-            body: response(true),
-            end: "[DONE]",
-            requests: 100,
             has_spend: false,
         },
         Case {

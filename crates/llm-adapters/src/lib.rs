@@ -9,6 +9,7 @@ mod format;
 mod ignored;
 pub mod messages;
 mod partial;
+mod pieces;
 pub mod responses;
 
 pub use error::{Error, ErrorKind};

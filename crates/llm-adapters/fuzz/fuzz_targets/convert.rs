@@ -5,9 +5,9 @@
 //! `cargo +nightly fuzz run convert` in `crates/llm-adapters` begins with `fuzz/corpus/convert`.
 #![no_main]
 
-#[path = "../../tests/common/messages_order.rs"]
+#[path = "../../tests/it/common/messages_order.rs"]
 mod messages_order;
-#[path = "../../tests/common/responses_order.rs"]
+#[path = "../../tests/it/common/responses_order.rs"]
 mod responses_order;
 
 use libfuzzer_sys::fuzz_target;

@@ -1,11 +1,12 @@
 //! [`MessagesReplies`]: converts the replies to one request.
 
+use llm_types::ChatResponse;
 use llm_types::messages::{MessagesRequest, MessagesResponse};
-use llm_types::{ChatResponse, Field};
 
 use super::accumulate::MessagesAccumulator;
 use super::stream::MessagesStream;
 use crate::error::Error;
+use crate::pieces;
 
 /// Converts the replies to one request, in one piece or as a stream.
 #[derive(Clone, Debug)]
@@ -87,21 +88,11 @@ impl MessagesReplies {
     /// # Errors
     ///
     /// If the reply has no choice, or reports that it failed.
-    pub fn reply(&self, mut chat: ChatResponse) -> Result<MessagesResponse, Error> {
-        let Some(choice) = chat.choices.first_mut() else {
-            return Err(Error::reply("the upstream's reply has no choice"));
-        };
-        // Some engines send the reasoning under both names.
-        if choice.message.reasoning_content.is_value() {
-            choice.message.reasoning = Field::Absent;
-        }
-        if !choice.finish_reason.is_value() {
-            choice.finish_reason = Field::Value("stop".into());
-        }
+    pub fn reply(&self, chat: ChatResponse) -> Result<MessagesResponse, Error> {
         // A reply in one piece need not be held back.
         let mut stream = self.clone().with_max_held_bytes(usize::MAX).stream();
         let mut accumulator = MessagesAccumulator::default();
-        for chunk in chat.into_chunks(true) {
+        for chunk in pieces::chunks(chat)? {
             accumulator.extend(stream.push(chunk));
         }
         accumulator.extend(stream.finish());

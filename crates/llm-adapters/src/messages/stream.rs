@@ -3,7 +3,7 @@
 use std::vec::Drain;
 
 use llm_types::messages::{MessagesError, MessagesEvent, MessagesResponse};
-use llm_types::{ChatChunk, Delta, Field, ToolCallDelta, Usage};
+use llm_types::{ChatChunk, Delta, Field, Usage};
 
 use super::blocks::Blocks;
 use super::cut::Cut;
@@ -11,6 +11,7 @@ use super::replies::MessagesReplies;
 use super::stop::Ending;
 use super::{ids, usage};
 use crate::estimate::TokenEstimate;
+use crate::pieces::Pieces;
 
 /// Converts the chunks of a chat stream to the events of a Messages stream.
 ///
@@ -191,59 +192,33 @@ impl Sink<'_> {
     /// Adds what a chunk has, in the order in which models write it. Returns whether a stop sequence
     /// ends the message.
     fn push(&mut self, delta: Delta) -> bool {
-        let Self {
-            blocks,
-            ending,
-            output,
-            cut,
-        } = self;
-        let Delta {
-            content,
-            refusal,
-            reasoning,
-            reasoning_content,
-            tool_calls,
-            function_call,
-            ..
-        } = delta;
-        let some = |text: Field<String>| text.into_value().filter(|text| !text.is_empty());
-        if let Some(text) = some(reasoning_content).or_else(|| some(reasoning)) {
-            output.add(&text);
-            blocks.push_thinking(text);
+        let pieces = Pieces::of(delta);
+        pieces.count(self.output);
+        if let Some(text) = pieces.reasoning {
+            self.blocks.push_thinking(text);
         }
-        if let Some(text) = some(content) {
-            output.add(&text);
-            let (text, stop) = cut.push(text);
+        if let Some(text) = pieces.content {
+            let (text, stop) = self.cut.push(text);
             if !text.is_empty() {
-                blocks.push_text(text);
+                self.blocks.push_text(text);
             }
             if let Some(stop) = stop {
-                ending.cut(stop);
+                self.ending.cut(stop);
                 return true;
             }
         }
-        if let Some(text) = some(refusal) {
-            output.add(&text);
-            ending.is_refusal = true;
-            blocks.push_text(text);
+        if let Some(text) = pieces.refusal {
+            self.ending.is_refusal = true;
+            self.blocks.push_text(text);
         }
-        let mut calls = tool_calls.into_value().unwrap_or_default();
-        if let Field::Value(function) = function_call {
-            let mut call = ToolCallDelta::default();
-            call.function = Field::Value(function);
-            calls.push(call);
-        }
-        if !calls.is_empty() {
-            let rest = cut.take();
+        if !pieces.calls.is_empty() {
+            let rest = self.cut.take();
             if !rest.is_empty() {
-                blocks.push_text(rest);
+                self.blocks.push_text(rest);
             }
         }
-        for call in calls {
-            if let Some(function) = call.function.value() {
-                output.add(function.arguments.as_str().unwrap_or_default());
-            }
-            blocks.push_call(call);
+        for call in pieces.calls {
+            self.blocks.push_call(call);
         }
         false
     }

@@ -1,13 +1,14 @@
 //! [`ResponsesReplies`]: converts the replies to one request.
 
 use llm_types::responses::{ResponsesRequest, ResponsesResponse, ResponsesStatus};
-use llm_types::{ChatResponse, Field, Value};
+use llm_types::{ChatResponse, Value};
 
 use super::request::{ENCRYPTED, LOGPROBS};
 use super::stream::ResponsesStream;
 use super::tool_names::ToolNames;
 use super::tools::Tools;
 use crate::error::Error;
+use crate::pieces;
 
 /// Converts the replies to one request, in one piece or as a stream.
 #[derive(Clone, Debug)]
@@ -79,20 +80,10 @@ impl ResponsesReplies {
     /// # Errors
     ///
     /// If the reply has no choice, or reports that it failed.
-    pub fn reply(&self, mut chat: ChatResponse) -> Result<ResponsesResponse, Error> {
-        let Some(choice) = chat.choices.first_mut() else {
-            return Err(Error::reply("the upstream's reply has no choice"));
-        };
-        // Some engines send the reasoning under both names.
-        if choice.message.reasoning_content.is_value() {
-            choice.message.reasoning = Field::Absent;
-        }
-        if !choice.finish_reason.is_value() {
-            choice.finish_reason = Field::Value("stop".into());
-        }
+    pub fn reply(&self, chat: ChatResponse) -> Result<ResponsesResponse, Error> {
         let mut stream = self.clone().with_max_output_bytes(usize::MAX).stream();
         let mut last = None;
-        for chunk in chat.into_chunks(true) {
+        for chunk in pieces::chunks(chat)? {
             last = stream.push(chunk).next_back().or(last);
         }
         last = stream.finish().next_back().or(last);

@@ -3,9 +3,7 @@
 use std::vec::Drain;
 
 use llm_types::responses::{ResponsesEvent, ResponsesResponse, ResponsesStatus};
-use llm_types::{
-    ChatChunk, ChunkChoice, Delta, Field, FinishReason, Number, ToolCallDelta, Usage, Value,
-};
+use llm_types::{ChatChunk, ChunkChoice, Field, FinishReason, Number, Usage, Value};
 use serde_json::json;
 
 use super::items::Events;
@@ -13,6 +11,7 @@ use super::output::Output;
 use super::replies::ResponsesReplies;
 use super::{ids, usage};
 use crate::estimate::TokenEstimate;
+use crate::pieces::Pieces;
 
 /// Converts the chunks of a chat stream to the events of a Responses stream.
 ///
@@ -217,42 +216,22 @@ fn push_choice(
     estimate: &mut TokenEstimate,
     events: &mut Events,
 ) {
-    let Delta {
-        content,
-        refusal,
-        reasoning,
-        reasoning_content,
-        tool_calls,
-        function_call,
-        ..
-    } = choice.delta;
-    let some = |text: Field<String>| text.into_value().filter(|text| !text.is_empty());
-    if let Some(text) = some(reasoning_content).or_else(|| some(reasoning)) {
-        estimate.add(&text);
+    let pieces = Pieces::of(choice.delta);
+    pieces.count(estimate);
+    if let Some(text) = pieces.reasoning {
         output.push_reasoning(text, events);
     }
-    if let Some(text) = some(content) {
-        estimate.add(&text);
+    if let Some(text) = pieces.content {
         let logprobs = match choice.logprobs {
             Field::Value(logprobs) if wants_logprobs => content_logprobs(logprobs, &text),
             _ => Vec::new(),
         };
         output.push_text(text, logprobs, events);
     }
-    if let Some(text) = some(refusal) {
-        estimate.add(&text);
+    if let Some(text) = pieces.refusal {
         output.push_refusal(text, events);
     }
-    let mut calls = tool_calls.into_value().unwrap_or_default();
-    if let Field::Value(function) = function_call {
-        let mut call = ToolCallDelta::default();
-        call.function = Field::Value(function);
-        calls.push(call);
-    }
-    for call in calls {
-        if let Some(function) = call.function.value() {
-            estimate.add(function.arguments.as_str().unwrap_or_default());
-        }
+    for call in pieces.calls {
         output.push_call(call, events);
     }
 }

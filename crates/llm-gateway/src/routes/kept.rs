@@ -1,5 +1,6 @@
 //! Responses that are kept: continuing, running in the background, retrieving and deleting them.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use http::request::Parts;
@@ -46,7 +47,13 @@ impl Kept {
         request: &mut ResponsesRequest,
     ) -> Result<Option<Self>, ApiError> {
         let Some(stored) = &shared.options.stored_responses else {
-            return Ok(None);
+            return match request.previous_response_id {
+                None => Ok(None),
+                Some(_) => Err(not_continued(
+                    "the gateway keeps no responses (`general_settings.store_responses`); send the \
+                     whole conversation as `input`",
+                )),
+            };
         };
         let owner = Owner::of(client);
         if let Some(input) = &mut request.input {
@@ -56,11 +63,9 @@ impl Kept {
             None => Vec::new(),
             Some(id) => stored.history(&owner, id).await?.ok_or_else(|| {
                 let id = excerpt(id);
-                let message =
-                    format!("the previous response \"{id}\" does not exist or has expired");
-                ApiError::invalid(message)
-                    .with_param("previous_response_id")
-                    .with_code("previous_response_not_found")
+                not_continued(format!(
+                    "the previous response \"{id}\" does not exist or has expired"
+                ))
             })?,
         };
         let keeper = request.store.unwrap_or(true).then(|| Keeper {
@@ -147,6 +152,10 @@ pub(super) async fn serve(
     let missing = || not_found(id, " or has expired");
     match (&head.method, part) {
         (&Method::GET | &Method::HEAD, "") => {
+            if query(head, "stream") == Some("true") {
+                let message = "a kept response is not streamed; leave out `stream`";
+                return Err(ApiError::invalid(message).with_param("stream"));
+            }
             let found = stored.get(&owner, id).await?.ok_or_else(missing)?;
             Ok(response::json_of(&found.response))
         }
@@ -165,26 +174,29 @@ pub(super) async fn serve(
         }
         (&Method::GET | &Method::HEAD, "input_items") => {
             let found = stored.get(&owner, id).await?.ok_or_else(missing)?;
-            page(found.input_items(), head.uri.query().unwrap_or_default())
+            page(found.input_items(), head)
         }
         _ => Err(missing()),
     }
 }
 
+/// A member of the query.
+fn query<'h>(head: &'h Parts, key: &str) -> Option<&'h str> {
+    let query = head.uri.query().unwrap_or_default();
+    let mut pairs = query.split('&').filter_map(|pair| pair.split_once('='));
+    pairs.find(|(name, _)| *name == key).map(|(_, value)| value)
+}
+
 /// A page of items: the latest first, unless the client wants another order.
-fn page(mut items: Vec<Value>, query: &str) -> Result<Response<ResponseBody>, ApiError> {
-    let member = |key| {
-        let mut pairs = query.split('&').filter_map(|pair| pair.split_once('='));
-        pairs.find(|(name, _)| *name == key).map(|(_, value)| value)
-    };
-    if member("order") != Some("asc") {
+fn page(mut items: Vec<Value>, head: &Parts) -> Result<Response<ResponseBody>, ApiError> {
+    if query(head, "order") != Some("asc") {
         items.reverse();
     }
-    if let Some(after) = member("after") {
+    if let Some(after) = query(head, "after") {
         let at = items.iter().position(|item| item["id"] == after);
         items.drain(..at.map_or(items.len(), |at| at + 1));
     }
-    let limit = match member("limit").map(str::parse) {
+    let limit = match query(head, "limit").map(str::parse) {
         None => DEFAULT_LIMIT,
         Some(Ok(limit @ 1..=MAX_LIMIT)) => limit,
         Some(_) => {
@@ -214,6 +226,12 @@ fn items(input: Option<ResponsesInput>) -> Vec<Item> {
             vec![Item::Message(message)]
         }
     }
+}
+
+fn not_continued(message: impl Into<Cow<'static, str>>) -> ApiError {
+    ApiError::invalid(message)
+        .with_param("previous_response_id")
+        .with_code("previous_response_not_found")
 }
 
 fn not_found(id: &str, why: &str) -> ApiError {

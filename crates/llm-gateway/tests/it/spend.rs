@@ -21,6 +21,9 @@ const REPLY: &str = r#"{"id":"1","choices":[],"usage":{"prompt_tokens":10,"compl
     "total_tokens":15,"prompt_tokens_details":{"cached_tokens":4},
     "completion_tokens_details":{"reasoning_tokens":2}}}"#;
 const PIECE: &str = r#"{"model":"m","choices":[{"index":0,"delta":{"content":"Hi"}}]}"#;
+const CHAT: &str = r#"{"id":"1","object":"chat.completion","created":1,"model":"m","choices":[
+    {"index":0,"message":{"role":"assistant","content":"Hi"},"finish_reason":"stop"}],
+    "usage":{"prompt_tokens":10,"completion_tokens":5,"total_tokens":15}}"#;
 const USAGE: &str =
     r#"{"model":"m","choices":[],"usage":{"prompt_tokens":10,"completion_tokens":5}}"#;
 
@@ -170,15 +173,8 @@ async fn a_call_is_recorded_with_its_key_its_tokens_and_its_cost() {
 
 #[tokio::test]
 async fn messages_and_responses_are_recorded_as_chats_are() {
-    const CHAT: &str = r#"{"id":"1","object":"chat.completion","created":1,"model":"m","choices":[
-        {"index":0,"message":{"role":"assistant","content":"Hi"},"finish_reason":"stop"}],
-        "usage":{"prompt_tokens":10,"completion_tokens":5,"total_tokens":15}}"#;
     let gateway = priced_gateway([Step::Json(CHAT)]).await;
-    let messages = json!({
-        "model": "llama", "max_tokens": 5, "messages": [{ "role": "user", "content": "Hello" }],
-    });
-    let response = json!({ "model": "llama", "input": "Hello" });
-    for (path, body) in [("/v1/messages", messages), ("/v1/responses", response)] {
+    for (path, body) in bodies(false) {
         let answer = ask(&gateway, MASTER, Method::POST, path, &[], body).await;
         assert_eq!(answer.status(), 200, "{path}");
         assert_eq!(
@@ -211,6 +207,62 @@ async fn a_stream_is_recorded_with_its_usage_although_the_client_does_not_get_it
         (&json!(true), &json!(false))
     );
     assert!(log["first_token_ms"].is_u64() && log["completionStartTime"].is_string());
+}
+
+/// litellm#37923: streams were recorded with no spend.
+#[tokio::test]
+async fn streamed_messages_and_responses_are_recorded_with_their_usage() {
+    const LAST: &str = r#"{"model":"m","choices":[{"index":0,"delta":{},"finish_reason":"stop"}]}"#;
+    for (path, body) in bodies(true) {
+        let gateway = priced_gateway([PIECE, LAST, USAGE].map(Step::Json)).await;
+        let answer = ask(&gateway, MASTER, Method::POST, path, &[], body).await;
+        assert_eq!(answer.status(), 200, "{path}");
+        text(answer).await;
+        let logs = report(&gateway, MASTER, "/spend/logs").await;
+        let log = &logs[0];
+        assert_eq!(
+            (&log["spend"], &log["outcome"]),
+            (&json!(0.15), &json!("complete"))
+        );
+        assert_eq!(
+            (&log["is_streamed"], &log["is_estimated"]),
+            (&json!(true), &json!(false))
+        );
+    }
+}
+
+/// litellm#38176: budgets did not count these APIs.
+#[tokio::test]
+async fn budgets_count_messages_and_responses() {
+    for (path, body) in bodies(false) {
+        let gateway = priced_gateway([Step::Json(CHAT)]).await;
+        let key = generate(&gateway, json!({ "max_budget": 0.3 })).await;
+        let mut statuses = Vec::new();
+        for _ in 0..3 {
+            let answer = ask(&gateway, &key, Method::POST, path, &[], body.clone()).await;
+            statuses.push(answer.status().as_u16());
+        }
+        assert_eq!(
+            (statuses[0], statuses[2]),
+            (200, 429),
+            "{path}: {statuses:?}"
+        );
+        let keys = report(&gateway, MASTER, "/spend/keys").await;
+        let spend = keys[0]["spend"].as_f64().unwrap();
+        assert!((0.15..=0.3).contains(&spend), "{keys}");
+    }
+}
+
+/// A request to each of the two APIs, for at most 5 tokens.
+fn bodies(stream: bool) -> [(&'static str, Value); 2] {
+    let messages = json!([{ "role": "user", "content": "Hello" }]);
+    let response = json!({
+        "model": "llama", "max_output_tokens": 5, "input": "Hello", "stream": stream,
+    });
+    let message = json!({
+        "model": "llama", "max_tokens": 5, "messages": messages, "stream": stream,
+    });
+    [("/v1/messages", message), ("/v1/responses", response)]
 }
 
 #[tokio::test]

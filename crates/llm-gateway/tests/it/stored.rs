@@ -137,6 +137,12 @@ async fn a_streamed_response_is_retrieved_listed_and_deleted(url: &str) {
     let path = format!("/v1/responses/{}", last["response"]["id"].as_str().unwrap());
     let (status, found) = ask(&gateway, Method::GET, &path, Value::Null).await;
     assert_eq!((status, &found), (StatusCode::OK, &last["response"]));
+    let streamed = format!("{path}?include=a&stream=true");
+    let (status, error) = ask(&gateway, Method::GET, &streamed, Value::Null).await;
+    assert_eq!(
+        (status.as_u16(), &error["error"]["param"]),
+        (400, &json!("stream"))
+    );
 
     let items = format!("{path}/input_items?limit=1&order=asc");
     let (_, list) = ask(&gateway, Method::GET, &items, Value::Null).await;

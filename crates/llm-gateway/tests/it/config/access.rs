@@ -180,3 +180,27 @@ fn postgresql_without_its_feature_is_an_error_with_the_command_to_build_it() {
         "{error}"
     );
 }
+
+#[test]
+fn responses_are_kept_for_the_time_in_the_file() {
+    let hours = |text: &str| {
+        let config = config(&format!("general_settings: {{{text}}}"))?;
+        assert!(config.warnings.is_empty(), "{:?}", config.warnings);
+        Ok(config.store_responses.map(|time| time.as_secs() / 3600))
+    };
+    for (text, expected) in [
+        ("", None),
+        ("store_responses: 1h", Some(1)),
+        ("store_responses: \"30d\"", Some(720)),
+    ] {
+        let found: Result<_, ConfigError> = hours(text);
+        assert_eq!(found.unwrap(), expected, "{text}");
+    }
+    for text in ["store_responses: forever", "store_responses: 0d"] {
+        let error = hours(text).expect_err(text);
+        let problem = &error.problems()[0];
+        let expected = "`store_responses` is not a duration: give a number and a unit";
+        assert!(problem.message.starts_with(expected), "{error}");
+        assert_eq!(problem.at.unwrap().line, 2, "{error}");
+    }
+}

@@ -201,3 +201,33 @@ fn json_of(piece: &Piece) -> Value {
         }
     }
 }
+
+/// A delta of a broken engine: any members with any values.
+pub(crate) fn odd_delta() -> impl Strategy<Value = String> {
+    let text = || {
+        prop_oneof![
+            Just("null".to_owned()),
+            Just("\"\"".to_owned()),
+            Just("\"{\\\"a\\\":\"".to_owned()),
+            Just("\"{\\\"input\\\":\"".to_owned()),
+            Just("\" \\\"1\"".to_owned()),
+            Just("\"tool_1\"".to_owned()),
+            Just("\" 1}\"".to_owned()),
+            Just("\"\\n\"".to_owned()),
+            Just("\"x\"".to_owned()),
+        ]
+    };
+    let call = (0..3_u32, text(), text(), text()).prop_map(|(index, id, name, arguments)| {
+        format!(
+            "{{\"index\": {index}, \"id\": {id}, \"function\": {{\"name\": {name}, \"arguments\": {arguments}}}}}"
+        )
+    });
+    (text(), text(), text(), proptest::collection::vec(call, 0..3)).prop_map(
+        |(reasoning, content, refusal, calls)| {
+            format!(
+                "{{\"reasoning\": {reasoning}, \"content\": {content}, \"refusal\": {refusal}, \"tool_calls\": [{}]}}",
+                calls.join(",")
+            )
+        },
+    )
+}

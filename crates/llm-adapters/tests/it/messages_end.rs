@@ -1,11 +1,8 @@
 //! The ends of Messages streams: stop reasons, usage and errors.
-#![cfg(test)]
 
-mod common;
-
-use common::chunks::{call, chunk, delta, finish, usage};
-use common::messages::{convert, replies};
-use common::messages_order::{MessagesOrder, joined};
+use crate::common::chunks::{call, chunk, delta, finish, usage};
+use crate::common::messages::{convert, replies};
+use crate::common::messages_order::{MessagesOrder, joined};
 use llm_adapters::messages::{MessagesAdapter, MessagesReplies};
 use llm_types::messages::{MessagesError, MessagesRequest};
 use llm_types::{Value, parse};

@@ -1,5 +1,4 @@
 //! Requests of the Messages API as chat requests.
-#![cfg(test)]
 
 use llm_adapters::messages::{
     AnthropicTools, InlineSystem, MessagesAdapter, MessagesExchange, chat_error, error_type,

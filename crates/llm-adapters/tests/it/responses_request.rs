@@ -1,5 +1,4 @@
 //! Requests of the Responses API as chat requests.
-#![cfg(test)]
 
 use llm_adapters::responses::{ResponsesAdapter, ResponsesExchange};
 use llm_adapters::{Error, estimate_tokens};

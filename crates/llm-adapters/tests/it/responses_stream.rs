@@ -1,13 +1,10 @@
 //! Streams and replies of the Responses API, with a test for each mistake that other gateways made.
-#![cfg(test)]
 
-mod common;
-
-use common::chunks::{arguments, call, chunk, delta, finish, response, usage};
-use common::responses_order::{ResponsesOrder, last_response};
-use llm_adapters::responses::{ResponsesAdapter, ResponsesReplies, error_code};
-use llm_types::responses::{ResponsesEvent, ResponsesRequest};
-use llm_types::{ChatChunk, Value, parse};
+use crate::common::chunks::{arguments, call, chunk, delta, finish, response, usage};
+use crate::common::responses::{convert, replies};
+use crate::common::responses_order::{ResponsesOrder, last_response};
+use llm_adapters::responses::{ResponsesAdapter, error_code};
+use llm_types::{Value, parse};
 use serde_json::json;
 
 /// litellm#22102, codex#12798, litellm#19368, litellm#32777: every delta needs the events before it.
@@ -135,7 +132,7 @@ fn the_last_event_repeats_the_output_and_the_request() {
     }
 }
 
-/// opencode#4652: an engine sends the arguments at once.
+/// opencodex#4652: an engine sends the arguments at once.
 #[test]
 fn whole_arguments_have_a_delta() {
     let chunks = [
@@ -462,28 +459,6 @@ fn a_reply_in_one_piece_has_the_items_in_order() {
     assert_eq!(replies(json!({})).reply(failed).unwrap_err().status(), 502);
     let empty = parse(br#"{"id": "x", "choices": []}"#).unwrap();
     assert!(replies(json!({})).reply(empty).is_err());
-}
-
-fn replies(members: Value) -> ResponsesReplies {
-    let mut request = json!({"model": "m", "input": "Hi"});
-    for (key, value) in members.as_object().unwrap() {
-        request[key] = value.clone();
-    }
-    let request: ResponsesRequest = parse(request.to_string().as_bytes()).unwrap();
-    ResponsesAdapter::new().convert(request).unwrap().replies
-}
-
-fn convert(
-    replies: &ResponsesReplies,
-    chunks: impl IntoIterator<Item = ChatChunk>,
-) -> Vec<ResponsesEvent> {
-    let mut stream = replies.stream();
-    let mut events = Vec::new();
-    for chunk in chunks {
-        events.extend(stream.push(chunk));
-    }
-    events.extend(stream.finish());
-    events
 }
 
 /// Without a store, the AI SDK drops reasoning that has no `encrypted_content`.

@@ -1,15 +1,10 @@
 //! Properties of Messages streams, for any reply and any chunks.
-#![cfg(test)]
 
-mod common;
-
-use common::chunks::{one_by_one, otherwise, script};
-use common::messages_order::{MessagesOrder, joined};
-use llm_adapters::messages::{MessagesAdapter, MessagesReplies};
-use llm_types::messages::{
-    Block, BlockDelta, InputMessage, MessagesEvent, MessagesRequest, MessagesResponse,
-};
-use llm_types::{Accumulator, ChatChunk, StreamItem};
+use crate::common::chunks::{odd_delta, one_by_one, otherwise, script};
+use crate::common::messages::{convert, replies};
+use crate::common::messages_order::{MessagesOrder, joined};
+use llm_types::messages::{Block, BlockDelta, MessagesEvent, MessagesResponse};
+use llm_types::{Accumulator, StreamItem};
 use proptest::prelude::*;
 use proptest::sample::Index;
 use serde_json::json;
@@ -23,8 +18,8 @@ proptest! {
         cuts in proptest::collection::vec(any::<Index>(), 1..20),
         reason in prop_oneof![Just("stop"), Just("length"), Just("tool_calls")],
     ) {
-        let one = convert(one_by_one(&pieces, reason));
-        let other = convert(otherwise(&pieces, &cuts, reason));
+        let one = convert(&replies(json!({})), one_by_one(&pieces, reason));
+        let other = convert(&replies(json!({})), otherwise(&pieces, &cuts, reason));
         joined(&one);
         joined(&other);
         prop_assert_eq!(merged(one), merged(other));
@@ -36,9 +31,9 @@ proptest! {
         reason in prop_oneof![Just("stop"), Just("length"), Just("tool_calls")],
     ) {
         let chunks = one_by_one(&pieces, reason);
-        let stream = joined(&convert(chunks.clone()));
+        let stream = joined(&convert(&replies(json!({})), chunks.clone()));
         let chat = Accumulator::from_iter(chunks).into_response();
-        let plain = replies().reply(chat).unwrap();
+        let plain = replies(json!({})).reply(chat).unwrap();
         prop_assert_eq!(by_kind(&stream), by_kind(&plain));
         prop_assert_eq!(stream.stop_reason, plain.stop_reason);
         prop_assert_eq!(stream.usage, plain.usage);
@@ -51,7 +46,7 @@ proptest! {
         let chunks = one_by_one(&pieces, "stop");
         // The last two chunks have the finish reason and the usage.
         let cut = at.index(chunks.len() - 2);
-        let mut stream = replies().stream();
+        let mut stream = replies(json!({})).stream();
         let mut order = MessagesOrder::default();
         for chunk in chunks.into_iter().take(cut) {
             stream.push(chunk).for_each(|event| order.push(&event));
@@ -66,7 +61,7 @@ proptest! {
         deltas in proptest::collection::vec(odd_delta(), 0..12),
         finish in any::<bool>(),
     ) {
-        let mut stream = replies().stream();
+        let mut stream = replies(json!({})).stream();
         let mut order = MessagesOrder::default();
         for delta in deltas {
             let data = format!("{{\"choices\": [{{\"index\": 0, \"delta\": {delta}}}]}}");
@@ -75,54 +70,12 @@ proptest! {
             }
         }
         if finish {
-            let end = common::chunks::finish("stop");
+            let end = crate::common::chunks::finish("stop");
             stream.push(end).for_each(|event| order.push(&event));
         }
         stream.finish().for_each(|event| order.push(&event));
         prop_assert_eq!(order.is_complete(), finish);
     }
-}
-
-fn odd_delta() -> impl Strategy<Value = String> {
-    let text = || {
-        prop_oneof![
-            Just("null".to_owned()),
-            Just("\"\"".to_owned()),
-            Just("\"{\\\"a\\\":\"".to_owned()),
-            Just("\" 1}\"".to_owned()),
-            Just("\"\\n\"".to_owned()),
-            Just("\"x\"".to_owned()),
-        ]
-    };
-    let call = (0..3_u32, text(), text(), text()).prop_map(|(index, id, name, arguments)| {
-        format!(
-            "{{\"index\": {index}, \"id\": {id}, \"function\": {{\"name\": {name}, \"arguments\": {arguments}}}}}"
-        )
-    });
-    (text(), text(), text(), proptest::collection::vec(call, 0..3)).prop_map(
-        |(reasoning, content, refusal, calls)| {
-            format!(
-                "{{\"reasoning\": {reasoning}, \"content\": {content}, \"refusal\": {refusal}, \"tool_calls\": [{}]}}",
-                calls.join(",")
-            )
-        },
-    )
-}
-
-fn replies() -> MessagesReplies {
-    let messages = [InputMessage::new("user", "Hi")];
-    let request = MessagesRequest::new("claude-x", 10, messages);
-    MessagesAdapter::new().convert(request).unwrap().replies
-}
-
-fn convert(chunks: Vec<ChatChunk>) -> Vec<MessagesEvent> {
-    let mut stream = replies().stream();
-    let mut events = Vec::new();
-    for chunk in chunks {
-        events.extend(stream.push(chunk));
-    }
-    events.extend(stream.finish());
-    events
 }
 
 /// The events, with neighbouring deltas of the same kind joined.

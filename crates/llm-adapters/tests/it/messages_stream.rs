@@ -1,11 +1,8 @@
 //! Streams and replies of the Messages API, with a test for each mistake that other gateways made.
-#![cfg(test)]
 
-mod common;
-
-use common::chunks::{arguments, call, delta, finish, response, usage};
-use common::messages::{convert, replies};
-use common::messages_order::{MessagesOrder, joined};
+use crate::common::chunks::{arguments, call, delta, finish, response, usage};
+use crate::common::messages::{convert, replies};
+use crate::common::messages_order::{MessagesOrder, joined};
 use llm_types::parse;
 use serde_json::json;
 

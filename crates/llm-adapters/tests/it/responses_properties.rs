@@ -1,13 +1,11 @@
 //! Properties of Responses streams, for any reply and any chunks.
-#![cfg(test)]
 
-mod common;
-
-use common::chunks::{one_by_one, otherwise, script};
-use common::responses_order::{ResponsesOrder, last_response};
-use llm_adapters::responses::{ResponsesAdapter, ResponsesReplies};
+use crate::common::chunks::{odd_delta, one_by_one, otherwise, script};
+use crate::common::responses::{self, convert};
+use crate::common::responses_order::{ResponsesOrder, last_response};
+use llm_adapters::responses::ResponsesReplies;
 use llm_types::responses::{Item, ItemContent, ResponsesEvent, ResponsesResponse};
-use llm_types::{Accumulator, ChatChunk, StreamItem, parse};
+use llm_types::{Accumulator, StreamItem};
 use proptest::prelude::*;
 use proptest::sample::Index;
 use serde_json::{Value, json};
@@ -21,8 +19,8 @@ proptest! {
         cuts in proptest::collection::vec(any::<Index>(), 1..20),
         reason in prop_oneof![Just("stop"), Just("length"), Just("tool_calls")],
     ) {
-        let one = convert(one_by_one(&pieces, reason));
-        let other = convert(otherwise(&pieces, &cuts, reason));
+        let one = convert(&replies(), one_by_one(&pieces, reason));
+        let other = convert(&replies(), otherwise(&pieces, &cuts, reason));
         prop_assert_eq!(without_time(&last_response(&one)), without_time(&last_response(&other)));
         prop_assert_eq!(merged(&one), merged(&other));
     }
@@ -33,7 +31,7 @@ proptest! {
         reason in prop_oneof![Just("stop"), Just("length"), Just("tool_calls")],
     ) {
         let chunks = one_by_one(&pieces, reason);
-        let stream = last_response(&convert(chunks.clone()));
+        let stream = last_response(&convert(&replies(), chunks.clone()));
         let chat = Accumulator::from_iter(chunks).into_response();
         let plain = replies().reply(chat).unwrap();
         prop_assert_eq!(by_kind(&stream), by_kind(&plain));
@@ -72,7 +70,7 @@ proptest! {
             }
         }
         if finish {
-            let end = common::chunks::finish("stop");
+            let end = crate::common::chunks::finish("stop");
             stream.push(end).for_each(|event| order.push(&event));
         }
         stream.finish().for_each(|event| order.push(&event));
@@ -81,48 +79,9 @@ proptest! {
     }
 }
 
-fn odd_delta() -> impl Strategy<Value = String> {
-    let text = || {
-        prop_oneof![
-            Just("null".to_owned()),
-            Just("\"\"".to_owned()),
-            Just("\"{\\\"input\\\":\"".to_owned()),
-            Just("\" \\\"1\"".to_owned()),
-            Just("\"\\n\"".to_owned()),
-            Just("\"tool_1\"".to_owned()),
-        ]
-    };
-    let call = (0..3_u32, text(), text(), text()).prop_map(|(index, id, name, arguments)| {
-        format!(
-            "{{\"index\": {index}, \"id\": {id}, \"function\": {{\"name\": {name}, \"arguments\": {arguments}}}}}"
-        )
-    });
-    (text(), text(), text(), proptest::collection::vec(call, 0..3)).prop_map(
-        |(reasoning, content, refusal, calls)| {
-            format!(
-                "{{\"reasoning\": {reasoning}, \"content\": {content}, \"refusal\": {refusal}, \"tool_calls\": [{}]}}",
-                calls.join(",")
-            )
-        },
-    )
-}
-
 /// The second tool of a script is a custom one.
 fn replies() -> ResponsesReplies {
-    let request =
-        json!({"model": "m", "input": "Hi", "tools": [{"type": "custom", "name": "tool_1"}]});
-    let request = parse(request.to_string().as_bytes()).unwrap();
-    ResponsesAdapter::new().convert(request).unwrap().replies
-}
-
-fn convert(chunks: Vec<ChatChunk>) -> Vec<ResponsesEvent> {
-    let mut stream = replies().stream();
-    let mut events = Vec::new();
-    for chunk in chunks {
-        events.extend(stream.push(chunk));
-    }
-    events.extend(stream.finish());
-    events
+    responses::replies(json!({"tools": [{"type": "custom", "name": "tool_1"}]}))
 }
 
 fn without_time(response: &ResponsesResponse) -> Value {

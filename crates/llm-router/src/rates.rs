@@ -5,11 +5,13 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use crate::clock::{Clock, Nanos, between};
-use crate::limits::{Charge, Gcra};
+use crate::limits::{Charge, Gcra, Rate};
 use crate::shared::{Begin, Choice, End, Level, Settlement, SharedState, Subject};
 
-/// Keeps the rate limits of many holders, by the same rule as [`RateLimits`](crate::RateLimits): in no
-/// window of 60 s is more admitted than a limit, and a fifth of it may come at once.
+/// Keeps the rate limits of many holders. All of a limit may come at once, and it is refilled within a
+/// minute, evenly: in the long run no more is admitted than the limit, but a minute that begins with a
+/// burst can hold up to twice as much. (The limits of deployments,
+/// [`RateLimits`](crate::RateLimits), hold in every minute.)
 ///
 /// With a [`SharedState`], the limits hold for all processes that share it. While it is unavailable,
 /// each process keeps them by itself, so that `n` processes admit at most `n` times a limit.
@@ -204,8 +206,8 @@ impl Holder {
     /// A holder whose limits were other ones before.
     fn new(holder: &RateHolder, before: Option<&Self>) -> Self {
         let limit = |limit: Option<u64>, before: Option<&Gcra>| {
-            let limit = limit?;
-            Some(before.map_or_else(|| Gcra::per_minute(limit), |gcra| gcra.with_limit(limit)))
+            let rate = Rate::at_once(limit?);
+            Some(before.map_or_else(|| Gcra::new(rate), |gcra| gcra.with_rate(rate)))
         };
         Self {
             key: format!("polyllm:limit:{}", holder.name).into(),
@@ -233,8 +235,8 @@ impl RatePermit {
     ) -> Option<Result<(), RateRefusal>> {
         let subjects = states.iter().map(|state| Subject {
             key: Arc::clone(&state.key),
-            rpm: state.rpm,
-            tpm: state.tpm,
+            rpm: state.rpm.map(Rate::at_once),
+            tpm: state.tpm.map(Rate::at_once),
             tokens: self.tokens,
         });
         let begin = Begin {
@@ -333,13 +335,13 @@ impl RatePermit {
                     .rpm
                     .filter(|_| requests == 0)
                     .map(|limit| Settlement {
-                        limit,
+                        rate: Rate::at_once(limit),
                         cost: 1,
                         paid: level.requests_paid,
                         used: requests,
                     });
                 end.tokens = holder.tpm.map(|limit| Settlement {
-                    limit,
+                    rate: Rate::at_once(limit),
                     cost: self.tokens,
                     paid: level.tokens_paid,
                     used: tokens,
@@ -402,7 +404,7 @@ mod tests {
                 taken.now_or_never().unwrap()
             };
             let [key, team] = holders();
-            for left in (0..5).rev() {
+            for left in (0..25).rev() {
                 let permit = take(&[key.clone(), team.clone()]).unwrap();
                 assert_eq!(permit.requests_left(), Some((25, left)));
             }
@@ -413,7 +415,7 @@ mod tests {
             );
             // The key has not paid for the refused call.
             let mut permit = take(std::slice::from_ref(&key)).unwrap();
-            assert_eq!(permit.requests_left(), Some((50, 4)));
+            assert_eq!(permit.requests_left(), Some((50, 24)));
             permit.cancel();
             let wait = refusal.retry_after.unwrap();
             advance(wait - Duration::from_millis(2)).await;
@@ -437,7 +439,8 @@ mod tests {
                 let mut permit = limiter.take(shared.as_ref(), &holder, 100).await.unwrap();
                 permit.settle(5);
             }
-            assert!(limiter.take(shared.as_ref(), &holder, 200).await.is_err());
+            assert!(limiter.take(shared.as_ref(), &holder, 901).await.is_err());
+            assert!(limiter.take(shared.as_ref(), &holder, 900).await.is_ok());
         }
     }
 
@@ -445,10 +448,10 @@ mod tests {
     async fn a_limit_that_changes_keeps_what_was_admitted() {
         let limiter = RateLimiter::default();
         let holder = |rpm| [RateHolder::new("key").with_rpm(rpm)];
-        for _ in 0..20 {
+        for _ in 0..90 {
             limiter.take(None, &holder(100), 1).await.unwrap();
         }
-        assert!(limiter.take(None, &holder(50), 1).await.is_err());
+        assert!(limiter.take(None, &holder(5), 1).await.is_err());
         assert!(limiter.take(None, &holder(1000), 1).await.is_ok());
     }
 

@@ -9,7 +9,7 @@ use super::{Deployment, RateLimits, TokenCounts};
 use crate::average::{MovingLatency, PerMinute, as_f64};
 use crate::breaker::Breaker;
 use crate::clock::Nanos;
-use crate::limits::{Charge, Gcra};
+use crate::limits::{Charge, Gcra, Rate};
 use crate::queue::Queue;
 use crate::shared::{End, Health, Level, Settlement, Subject};
 
@@ -115,8 +115,8 @@ impl Deref for State {
 impl Live {
     fn new(limits: &RateLimits) -> Self {
         Self {
-            requests: limits.rpm.map(Gcra::per_minute),
-            tokens: limits.tpm.map(Gcra::per_minute),
+            requests: rate(limits.rpm).map(Gcra::new),
+            tokens: rate(limits.tpm).map(Gcra::new),
             breaker: Breaker::default(),
             in_flight: AtomicU32::new(0),
             peak: MovingLatency::default(),
@@ -254,8 +254,8 @@ impl State {
         let limits = &self.deployment.limits;
         Subject {
             key: Arc::clone(&self.key),
-            rpm: limits.rpm,
-            tpm: limits.tpm,
+            rpm: rate(limits.rpm),
+            tpm: rate(limits.tpm),
             tokens: demand.tokens,
         }
     }
@@ -320,10 +320,11 @@ impl State {
     /// The end of a call for the shared state; `used` are its tokens, if its charge is corrected.
     pub(crate) fn end(&self, charge: Option<SharedCharge>, used: Option<u64>) -> End {
         let mut end = End::new(&self.key);
-        if let (Some(charge), Some(limit), Some(used)) = (charge, self.deployment.limits.tpm, used)
+        if let (Some(charge), Some(rate), Some(used)) =
+            (charge, rate(self.deployment.limits.tpm), used)
         {
             end.tokens = Some(Settlement {
-                limit,
+                rate,
                 cost: charge.tokens,
                 paid: charge.paid,
                 used,
@@ -409,3 +410,7 @@ fn nanos_of(micros: u64) -> Nanos {
 const PEAK_DECAY: Nanos = 10_000_000_000;
 const MEAN_DECAY: Nanos = 60_000_000_000;
 const UNLIMITED: u64 = 1_000_000_000;
+
+fn rate(limit: Option<u64>) -> Option<Rate> {
+    limit.map(Rate::per_minute)
+}

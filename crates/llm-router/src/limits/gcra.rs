@@ -6,20 +6,16 @@ use crate::clock::Nanos;
 
 /// A limit per minute, by the generic cell rate algorithm.
 ///
-/// In no window of 60 s is more admitted than the limit. To guarantee that, a fifth of the limit may
-/// come at once, and the rest is spread over the minute: a burst and a full minute's refill in the
-/// same window together are the limit.
-///
 /// The state of a limit is one number, `paid`, the theoretical arrival time: when all that was
 /// admitted has been paid for. Charges are whole microseconds, since that is what a shared state keeps
-/// (`shared/begin.lua` computes the same).
-#[derive(Clone, Copy, Debug)]
+/// (`shared/redis/begin.lua` computes the same).
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub(crate) struct Rate {
-    limit: u64,
+    pub(crate) limit: u64,
     /// The time that one unit costs.
-    interval: Nanos,
+    pub(crate) interval: Nanos,
     /// How far `paid` may be ahead of the time: the cost of a burst.
-    slack: Nanos,
+    pub(crate) slack: Nanos,
 }
 
 /// What one call was charged.
@@ -37,11 +33,24 @@ impl Charge {
 }
 
 impl Rate {
-    /// A limit of 0 admits nothing.
+    /// A limit that holds in every window of 60 s; 0 admits nothing. To guarantee that, a fifth of it
+    /// may come at once, and the rest is spread over the minute: a burst and a full minute's refill in
+    /// the same window together are the limit.
     pub(crate) fn per_minute(limit: u64) -> Self {
         let burst = limit.div_ceil(5);
-        // Rounded up: the limit is never exceeded. The window is half open, hence the 1.
-        let mut interval = MINUTE.div_ceil(limit - burst + 1);
+        // The window is half open, hence the 1.
+        Self::new(limit, burst, limit - burst + 1)
+    }
+
+    /// A limit that may come at once, and that is refilled within a minute; 0 admits nothing. A window
+    /// that begins with a burst can hold up to twice the limit.
+    pub(crate) fn at_once(limit: u64) -> Self {
+        Self::new(limit, limit, limit.max(1))
+    }
+
+    fn new(limit: u64, burst: u64, refill: u64) -> Self {
+        // Rounded up: the limit is never exceeded.
+        let mut interval = MINUTE.div_ceil(refill);
         if interval >= MILLISECOND {
             // A burst of single units is then not shortened by the rounding of their charges.
             interval = interval.next_multiple_of(MICROSECOND);
@@ -97,9 +106,9 @@ pub(crate) struct Gcra {
 }
 
 impl Gcra {
-    pub(crate) fn per_minute(limit: u64) -> Self {
+    pub(crate) fn new(rate: Rate) -> Self {
         Self {
-            rate: Rate::per_minute(limit),
+            rate,
             paid: AtomicU64::new(0),
         }
     }
@@ -134,9 +143,9 @@ impl Gcra {
     }
 
     /// A limit that continues this one.
-    pub(crate) fn with_limit(&self, limit: u64) -> Self {
+    pub(crate) fn with_rate(&self, rate: Rate) -> Self {
         Self {
-            rate: Rate::per_minute(limit),
+            rate,
             paid: AtomicU64::new(self.paid.load(Relaxed)),
         }
     }
@@ -184,7 +193,7 @@ mod tests {
             limit in prop_oneof![1..5_u64, 1..200_u64, 1..1_000_000_u64],
             steps in vec((0..20_000_u64, 1..100_u64), 1..300),
         ) {
-            let gcra = Gcra::per_minute(limit);
+            let gcra = Gcra::new(Rate::per_minute(limit));
             let (mut now, mut admitted) = (START, Vec::new());
             for (wait, share) in steps {
                 now += wait * 1_000_000;
@@ -201,7 +210,7 @@ mod tests {
             limit in 10..100_000_u64,
             steps in vec((0..10_000_u64, 1..100_u64, 0..100_u64, 0..20_000_u64), 1..200),
         ) {
-            let gcra = Gcra::per_minute(limit);
+            let gcra = Gcra::new(Rate::per_minute(limit));
             let mut now = START;
             // Corrections that are due later, and what was used, by the time of the charge.
             let (mut open, mut used) = (Vec::new(), Vec::new());
@@ -230,7 +239,7 @@ mod tests {
             taken in vec(1..10_000_u64, 0..20),
             cost in 1..10_000_u64,
         ) {
-            let gcra = Gcra::per_minute(limit);
+            let gcra = Gcra::new(Rate::per_minute(limit));
             for cost in taken {
                 let _ = gcra.take(cost, START);
             }
@@ -249,7 +258,7 @@ mod tests {
     #[test]
     fn a_limit_is_reached_by_steady_traffic_to_four_fifths() {
         for limit in [1, 7, 60, 10_000] {
-            let gcra = Gcra::per_minute(limit);
+            let gcra = Gcra::new(Rate::per_minute(limit));
             let mut admitted = 0;
             for step in 0..600_000 {
                 let now = START + step * 1_000_000; // 1 ms, for 10 minutes
@@ -262,14 +271,32 @@ mod tests {
     #[test]
     fn a_fifth_of_a_limit_may_come_at_once() {
         for limit in (1..1000).chain([5000, 50_000]) {
-            let gcra = Gcra::per_minute(limit);
+            let gcra = Gcra::new(Rate::per_minute(limit));
             let admitted = (0..limit).filter(|_| gcra.take(1, START).is_some());
             assert_eq!(admitted.count() as u64, limit.div_ceil(5), "{limit}");
         }
     }
 
     #[test]
+    fn a_limit_that_may_come_at_once_is_refilled_within_a_minute() {
+        for limit in (1..1000).chain([5000, 50_000]) {
+            let gcra = Gcra::new(Rate::at_once(limit));
+            for minute in 0..3 {
+                let now = START + minute * (MINUTE + MILLISECOND * 100);
+                assert_eq!(gcra.left(now), limit);
+                for _ in 0..limit {
+                    assert!(gcra.take(1, now).is_some(), "{limit}");
+                }
+                assert!(gcra.take(1, now).is_none(), "{limit}");
+                assert_eq!(gcra.left(now), 0);
+            }
+        }
+    }
+
+    #[test]
     fn a_limit_of_zero_admits_nothing() {
-        assert!(Gcra::per_minute(0).take(1, START).is_none());
+        for rate in [Rate::per_minute(0), Rate::at_once(0)] {
+            assert!(Gcra::new(rate).take(1, START).is_none());
+        }
     }
 }

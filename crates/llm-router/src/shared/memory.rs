@@ -184,9 +184,9 @@ impl Tables {
         if records.clone().any(|(_, record)| cools(record)) {
             return Some(Refused::Health);
         }
-        let fits = |limit: Option<u64>, paid: u64, cost: u64| {
-            limit.is_none_or(|limit| {
-                let ready = Rate::per_minute(limit).ready_at(paid * 1000, cost);
+        let fits = |rate: Option<Rate>, paid: u64, cost: u64| {
+            rate.is_none_or(|rate| {
+                let ready = rate.ready_at(paid * 1000, cost);
                 ready.is_some_and(|ready| ready <= now * 1000)
             })
         };
@@ -203,12 +203,12 @@ impl Tables {
         let Some(record) = self.subjects.get_mut(&*subject.key) else {
             return false;
         };
-        for (limit, paid, cost) in [
+        for (rate, paid, cost) in [
             (subject.rpm, &mut record.requests_paid, 1),
             (subject.tpm, &mut record.tokens_paid, subject.tokens),
         ] {
-            if let Some(limit) = limit {
-                let charged = Rate::per_minute(limit).charged(*paid * 1000, cost, now * 1000);
+            if let Some(rate) = rate {
+                let charged = rate.charged(*paid * 1000, cost, now * 1000);
                 *paid = charged / 1000;
             }
         }
@@ -282,7 +282,7 @@ fn settled(paid: u64, settlement: Option<Settlement>, now: u64) -> u64 {
         return paid;
     };
     let charge = Charge::new(settlement.cost, settlement.paid * 1000);
-    let rate = Rate::per_minute(settlement.limit);
+    let rate = settlement.rate;
     rate.settled(paid * 1000, charge, settlement.used, now * 1000) / 1000
 }
 

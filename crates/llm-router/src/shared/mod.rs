@@ -23,6 +23,7 @@ use std::time::Duration;
 use futures_util::future::BoxFuture;
 
 use self::memory::Memory;
+use crate::limits::Rate;
 
 /// State that several routers share: rate limits, cooldowns, the deployments of sessions, and cached
 /// replies.
@@ -127,8 +128,8 @@ pub(crate) struct Choice {
 #[derive(Clone, Debug)]
 pub(crate) struct Subject {
     pub(crate) key: Arc<str>,
-    pub(crate) rpm: Option<u64>,
-    pub(crate) tpm: Option<u64>,
+    pub(crate) rpm: Option<Rate>,
+    pub(crate) tpm: Option<Rate>,
     pub(crate) tokens: u64,
 }
 
@@ -184,7 +185,7 @@ pub(crate) struct End {
 /// A charge and what was used of it.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Settlement {
-    pub(crate) limit: u64,
+    pub(crate) rate: Rate,
     pub(crate) cost: u64,
     /// [`Level::tokens_paid`] or [`Level::requests_paid`] after the charge.
     pub(crate) paid: u64,

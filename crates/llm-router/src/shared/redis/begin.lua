@@ -4,7 +4,8 @@
 -- ARGV: now (or '': the server's time), 1 if a value is looked up, the time to live of the session's
 --       pin in ms (or 0), the time of a probe, the number of choices, and
 --       for each choice: the number of its subjects, 1 if it is full, and
---       for each subject: rpm, tpm (or -1), the call's tokens
+--       for each subject: the rates of requests and of tokens, and the call's tokens; a rate is its
+--       limit (or -1), the nanoseconds of a unit, and the microseconds of a burst
 -- A subject is a hash: r and t (what was admitted is paid for then), u (end of the cooldown), n
 -- (cooldowns in a row), c (cause), p (end of a probe), m (minute), mr and mt (its requests, tokens).
 
@@ -31,30 +32,25 @@ if ttl > 0 then
   k = k + 1
 end
 
--- The same as `Rate`: the nanoseconds of a unit, and the microseconds of a burst.
-local function rate(limit)
-  local burst = math.ceil(limit / 5)
-  local interval = math.ceil(60000000000 / (limit - burst + 1))
-  if interval >= 1000000 then
-    interval = math.ceil(interval / 1000) * 1000
-  end
-  return interval, math.floor(burst * interval / 1000)
+-- The same as `Rate`.
+local function rate(at)
+  return {
+    limit = tonumber(ARGV[at]), interval = tonumber(ARGV[at + 1]), slack = tonumber(ARGV[at + 2]),
+  }
 end
 
-local function charged(paid, limit, cost)
-  local interval = rate(limit)
-  return math.max(paid, now) + math.ceil(cost * interval / 1000)
+local function charged(paid, rate, cost)
+  return math.max(paid, now) + math.ceil(cost * rate.interval / 1000)
 end
 
-local function fits(paid, limit, cost)
-  if limit < 0 then
+local function fits(paid, rate, cost)
+  if rate.limit < 0 then
     return true
   end
-  if cost > limit then
+  if cost > rate.limit then
     return false
   end
-  local interval, slack = rate(limit)
-  return paid + math.ceil(cost * interval / 1000) - slack <= now
+  return paid + math.ceil(cost * rate.interval / 1000) - rate.slack <= now
 end
 
 local choices, pinned = {}, nil
@@ -69,7 +65,7 @@ for i = 1, tonumber(ARGV[5]) do
       return tonumber(read[at] or 0)
     end
     local s = {
-      key = key, rpm = tonumber(ARGV[a]), tpm = tonumber(ARGV[a + 1]), cost = tonumber(ARGV[a + 2]),
+      key = key, rpm = rate(a), tpm = rate(a + 3), cost = tonumber(ARGV[a + 6]),
       r = field(1), t = field(2), u = field(3), n = field(4), c = field(5), p = field(6),
       mr = field(8), mt = field(9),
     }
@@ -77,7 +73,7 @@ for i = 1, tonumber(ARGV[5]) do
       s.mr, s.mt = 0, 0
     end
     choice[j] = s
-    k, a = k + 1, a + 3
+    k, a = k + 1, a + 7
   end
   choices[i] = choice
   if pin and count > 0 and choice[1].key == pin then
@@ -119,10 +115,10 @@ end
 local is_probe = 0
 if chosen > 0 then
   for _, s in ipairs(choices[chosen]) do
-    if s.rpm >= 0 then
+    if s.rpm.limit >= 0 then
       s.r = charged(s.r, s.rpm, 1)
     end
-    if s.tpm >= 0 then
+    if s.tpm.limit >= 0 then
       s.t = charged(s.t, s.tpm, s.cost)
     end
     s.mr = s.mr + 1

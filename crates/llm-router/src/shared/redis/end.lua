@@ -2,7 +2,7 @@
 --
 -- KEYS: the subject; a hash as in begin.lua
 -- ARGV: now (or '': the server's time),
---       for requests and for tokens: limit (or -1), cost, paid, used,
+--       for requests and for tokens: the nanoseconds of a unit (or -1), cost, paid, used,
 --       the tokens to count, health (0 same, 1 recovered, 2 cooling, 3 unprobed), and of the cooldown
 --       its time, the number of cooldowns in a row, and the cause
 
@@ -22,14 +22,10 @@ end
 
 -- The same as `Rate::settled`.
 local function settled(paid, a)
-  local limit, cost, charge, used =
+  local interval, cost, charge, used =
     tonumber(ARGV[a]), tonumber(ARGV[a + 1]), tonumber(ARGV[a + 2]), tonumber(ARGV[a + 3])
-  if limit < 0 or used == cost then
+  if interval < 0 or used == cost then
     return paid
-  end
-  local interval = math.ceil(60000000000 / (limit - math.ceil(limit / 5) + 1))
-  if interval >= 1000000 then
-    interval = math.ceil(interval / 1000) * 1000
   end
   if used > cost then
     return math.max(paid, now) + math.ceil((used - cost) * interval / 1000)

@@ -6,6 +6,7 @@ use redis::aio::MultiplexedConnection;
 use redis::{Cmd, RedisResult, Value, cmd};
 
 use crate::clock::nanos;
+use crate::limits::Rate;
 use crate::shared::{Begin, Begun, End, Health, Level, PROBE_TIME, Settlement, SharedCooldown};
 
 /// The scripts that a server has loaded, by their digests.
@@ -47,8 +48,8 @@ impl Scripts {
                 .arg(choice.subjects.len())
                 .arg(u8::from(choice.is_full));
             for subject in &choice.subjects {
-                limit(&mut command, subject.rpm);
-                limit(&mut command, subject.tpm);
+                rate(&mut command, subject.rpm);
+                rate(&mut command, subject.tpm);
                 command.arg(subject.tokens);
             }
         }
@@ -58,7 +59,10 @@ impl Scripts {
     pub(super) fn end(&self, end: &End, now: Option<u64>) -> Cmd {
         let mut command = evaluate(&self.end, std::iter::once(&*end.key), now);
         for settlement in [end.requests, end.tokens] {
-            limit(&mut command, settlement.map(|settlement| settlement.limit));
+            match settlement {
+                Some(settlement) => command.arg(settlement.rate.interval),
+                None => command.arg(-1),
+            };
             let Settlement {
                 cost, paid, used, ..
             } = settlement.unwrap_or_default();
@@ -173,10 +177,13 @@ fn evaluate<'a>(
     command
 }
 
-fn limit(command: &mut Cmd, limit: Option<u64>) {
-    match limit {
-        Some(limit) => command.arg(limit),
-        None => command.arg(-1),
+fn rate(command: &mut Cmd, rate: Option<Rate>) {
+    match rate {
+        Some(rate) => command
+            .arg(rate.limit)
+            .arg(rate.interval)
+            .arg(rate.slack / 1000),
+        None => command.arg(-1).arg(0).arg(0),
     };
 }
 

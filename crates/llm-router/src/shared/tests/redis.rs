@@ -20,6 +20,7 @@ use tokio::time::sleep;
 use self::server::Server;
 use super::routers::{Upstream, call, deployment, fullest_window, load, simulate, steps};
 use crate::clock::Clock;
+use crate::limits::Rate;
 use crate::shared::memory::Memory;
 use crate::shared::redis::Redis;
 use crate::shared::{
@@ -139,8 +140,8 @@ fn begin() -> impl Strategy<Value = Begin> {
         let choices = choices.into_iter().map(|(is_full, subjects)| {
             let subjects = subjects.into_iter().map(|(rpm, tpm, tokens)| Subject {
                 key: named(keys.pop().unwrap()),
-                rpm,
-                tpm,
+                rpm: rpm.map(Rate::per_minute),
+                tpm: tpm.map(Rate::at_once),
                 tokens,
             });
             Choice {
@@ -160,7 +161,7 @@ fn end() -> impl Strategy<Value = End> {
     let settlement = || {
         let settlement = (1..2000_u64, 0..2000_u64, 0..2000_u64, 0..120_000_000_u64);
         option::of(settlement.prop_map(|(limit, cost, used, paid)| Settlement {
-            limit,
+            rate: Rate::per_minute(limit),
             cost,
             used,
             paid: paid + (1 << 40),

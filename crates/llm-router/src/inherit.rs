@@ -89,7 +89,7 @@ fn shared_name(deployment: &Deployment) -> String {
     let Deployment {
         group, id, model, ..
     } = deployment;
-    format!("{group}:{id}:{model}")
+    [group.as_str(), id, model].join(":")
 }
 
 /// Whether what is known of one deployment holds for the other; they have the same id.

@@ -4,7 +4,7 @@ use anyhow::{Result, bail};
 use serde_json::json;
 
 /// The maximum number of instructions per unit of each case: the count with Rust 1.95 on x86-64 with
-/// AVX2 and 5 % more, for the gateway 10 %. A new compiler may change counts. A commit that raises a
+/// AVX2 and 5 % more, for the gateway and the router 10 %. A new compiler may change counts. A commit that raises a
 /// limit gives the reason.
 const LIMITS: &[(&str, &str, u64)] = &[
     ("gateway", "request", 140_000),
@@ -42,6 +42,13 @@ const LIMITS: &[(&str, &str, u64)] = &[
         "chat template llama-2 20 x 400 B",
         268_000,
     ),
+    ("llm-router", "peak-ewma", 18_700),
+    ("llm-router", "simple-shuffle", 18_100),
+    ("llm-router", "least-busy", 23_200),
+    ("llm-router", "latency-based-routing", 25_500),
+    ("llm-router", "usage-based-routing-v2", 24_100),
+    ("llm-router", "cost-based-routing", 23_100),
+    ("llm-router", "direct", 1_070),
 ];
 
 /// A measured case.

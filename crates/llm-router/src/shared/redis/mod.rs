@@ -214,6 +214,12 @@ impl Link {
         }
     }
 
+    /// The address, without user and password.
+    fn server(&self) -> String {
+        let address = self.client.get_connection_info().addr().to_string();
+        llm_provider::text::printable(&address).into_owned()
+    }
+
     /// Ends the use of a connection, or of the first attempt to make one. The task connects again.
     fn fail(&self, number: Option<u64>, reason: &str) {
         let has_changed = self.status.send_if_modified(|status| {
@@ -229,7 +235,7 @@ impl Link {
         });
         if has_changed {
             tracing::warn!(
-                server = %self.client.get_connection_info().addr(),
+                server = self.server(),
                 reason,
                 "Redis is unavailable; this process keeps limits and cooldowns by itself until it is back"
             );
@@ -245,12 +251,15 @@ impl Link {
                     let begin = Instant::now();
                     let up = Status::Up(Box::new(connected.clone()));
                     let before = self.status.send_replace(up);
-                    let server = self.client.get_connection_info().addr();
+                    let server = self.server();
                     if matches!(before, Status::Down) {
                         // As visible as the warning of the outage.
-                        tracing::warn!(%server, "Redis is available again");
+                        tracing::warn!(server, "Redis is available again");
                     } else {
-                        tracing::info!(%server, "limits, cooldowns and sessions are shared in Redis");
+                        tracing::info!(
+                            server,
+                            "limits, cooldowns and sessions are shared in Redis"
+                        );
                     }
                     if self.serve(&connected, &mut jobs).await.is_none() {
                         return;
@@ -345,7 +354,7 @@ impl Link {
 /// Shows the server, without user and password.
 impl fmt::Debug for Redis {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let server = self.link.client.get_connection_info().addr().to_string();
+        let server = self.link.server();
         f.debug_struct("Redis").field("server", &server).finish()
     }
 }

@@ -1,4 +1,4 @@
-use std::net::{Ipv4Addr, TcpListener, TcpStream};
+use std::net::{Ipv4Addr, TcpStream};
 use std::process::{Child, Command, Stdio};
 use std::thread::sleep;
 use std::time::Duration;
@@ -11,11 +11,12 @@ pub(super) struct Server {
 
 impl Server {
     pub(super) fn start() -> Self {
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
-        let port = listener.local_addr().unwrap().port();
-        drop(listener);
-        let process = Self::spawn(port);
-        Self { port, process }
+        loop {
+            let port = fastrand::u16(20_000..60_000);
+            if let Some(process) = spawn(port) {
+                return Self { port, process };
+            }
+        }
     }
 
     pub(super) fn url(&self) -> String {
@@ -44,20 +45,7 @@ impl Server {
     }
 
     pub(super) fn restart(&mut self) {
-        self.process = Self::spawn(self.port);
-    }
-
-    fn spawn(port: u16) -> Child {
-        let process = Command::new("redis-server")
-            .args(["--bind", "127.0.0.1", "--save", "", "--port"])
-            .arg(port.to_string())
-            .stdout(Stdio::null())
-            .spawn()
-            .unwrap();
-        while TcpStream::connect((Ipv4Addr::LOCALHOST, port)).is_err() {
-            sleep(Duration::from_millis(20));
-        }
-        process
+        self.process = spawn(self.port).unwrap();
     }
 
     fn signal(&self, signal: &str) {
@@ -73,4 +61,28 @@ impl Drop for Server {
         let _ = self.process.kill();
         let _ = self.process.wait();
     }
+}
+
+/// Starts a server; `None` if the port is in use, so that the server ends.
+fn spawn(port: u16) -> Option<Child> {
+    if is_listening(port) {
+        return None;
+    }
+    let mut process = Command::new("redis-server")
+        .args(["--bind", "127.0.0.1", "--save", "", "--port"])
+        .arg(port.to_string())
+        .stdout(Stdio::null())
+        .spawn()
+        .unwrap();
+    while !is_listening(port) {
+        if process.try_wait().unwrap().is_some() {
+            return None;
+        }
+        sleep(Duration::from_millis(20));
+    }
+    Some(process)
+}
+
+fn is_listening(port: u16) -> bool {
+    TcpStream::connect((Ipv4Addr::LOCALHOST, port)).is_ok()
 }

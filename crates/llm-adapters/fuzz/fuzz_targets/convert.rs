@@ -6,8 +6,10 @@
 #![no_main]
 
 #[path = "../../tests/it/common/messages_order.rs"]
+#[allow(dead_code, reason = "the tests use the rest")]
 mod messages_order;
 #[path = "../../tests/it/common/responses_order.rs"]
+#[allow(dead_code, reason = "the tests use the rest")]
 mod responses_order;
 
 use libfuzzer_sys::fuzz_target;

@@ -70,6 +70,26 @@ pub struct RateRefusal {
     pub retry_after: Option<Duration>,
 }
 
+/// The tightest limits of several holders; `None` without a limit.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+#[non_exhaustive]
+pub struct RatesLeft {
+    /// Requests per minute.
+    pub requests: Option<RateLeft>,
+    /// Tokens per minute.
+    pub tokens: Option<RateLeft>,
+}
+
+/// A limit per minute.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[non_exhaustive]
+pub struct RateLeft {
+    /// The limit.
+    pub limit: u64,
+    /// What is left of it.
+    pub left: u64,
+}
+
 /// The state of a holder.
 #[derive(Debug)]
 struct Holder {
@@ -156,6 +176,14 @@ impl RateLimiter {
             }
         }
         Ok(permit)
+    }
+
+    /// The tightest limits of requests and of tokens of `holders`, and what is left of them now.
+    ///
+    /// With a shared state, this is what its last answer said.
+    pub fn left(&self, holders: &[RateHolder]) -> RatesLeft {
+        let states: Vec<_> = holders.iter().map(|holder| self.holder(holder)).collect();
+        RatesLeft::of(states.iter().map(|state| &**state), self.clock.now())
     }
 
     fn holder(&self, holder: &RateHolder) -> Arc<Holder> {
@@ -353,26 +381,27 @@ impl RatePermit {
         }
     }
 
-    /// The tightest limit of requests of the holders, and what is left of it now.
-    pub fn requests_left(&self) -> Option<(u64, u64)> {
-        self.tightest(|holder| holder.rpm.zip(holder.requests.as_ref()))
+    /// The tightest limits of requests and of tokens of the holders, and what is left of them now.
+    pub fn left(&self) -> RatesLeft {
+        let holders = self.charges.iter().map(|charged| &*charged.holder);
+        RatesLeft::of(holders, self.clock.now())
     }
+}
 
-    /// The tightest limit of tokens of the holders, and what is left of it now.
-    pub fn tokens_left(&self) -> Option<(u64, u64)> {
-        self.tightest(|holder| holder.tpm.zip(holder.tokens.as_ref()))
-    }
-
-    fn tightest<'a>(
-        &'a self,
-        limit: impl Fn(&'a Holder) -> Option<(u64, &'a Gcra)>,
-    ) -> Option<(u64, u64)> {
-        let now = self.clock.now();
-        let limits = self.charges.iter().filter_map(|charged| {
-            let (limit, gcra) = limit(&charged.holder)?;
-            Some((limit, gcra.left(now)))
-        });
-        limits.min_by_key(|(_, left)| *left)
+impl RatesLeft {
+    fn of<'a>(holders: impl Iterator<Item = &'a Holder>, now: Nanos) -> Self {
+        let tighter = |known: Option<RateLeft>, limit: Option<u64>, gcra: &Option<Gcra>| {
+            let left = gcra.as_ref().zip(limit).map(|(gcra, limit)| RateLeft {
+                limit,
+                left: gcra.left(now),
+            });
+            let all = [known, left].into_iter().flatten();
+            all.min_by_key(|rate| rate.left)
+        };
+        holders.fold(Self::default(), |known, holder| Self {
+            requests: tighter(known.requests, holder.rpm, &holder.requests),
+            tokens: tighter(known.tokens, holder.tpm, &holder.tokens),
+        })
     }
 }
 
@@ -406,7 +435,7 @@ mod tests {
             let [key, team] = holders();
             for left in (0..25).rev() {
                 let permit = take(&[key.clone(), team.clone()]).unwrap();
-                assert_eq!(permit.requests_left(), Some((25, left)));
+                assert_eq!(permit.left().requests, Some(RateLeft { limit: 25, left }));
             }
             let refusal = take(&[key.clone(), team.clone()]).unwrap_err();
             assert_eq!(
@@ -415,7 +444,15 @@ mod tests {
             );
             // The key has not paid for the refused call.
             let mut permit = take(std::slice::from_ref(&key)).unwrap();
-            assert_eq!(permit.requests_left(), Some((50, 24)));
+            let left = RateLeft {
+                limit: 50,
+                left: 24,
+            };
+            assert_eq!(permit.left().requests, Some(left));
+            assert_eq!(
+                limiter.left(&[team.clone()]).requests.map(|rate| rate.left),
+                Some(0)
+            );
             permit.cancel();
             let wait = refusal.retry_after.unwrap();
             advance(wait - Duration::from_millis(2)).await;

@@ -9,7 +9,7 @@ use gateway_store::Access;
 use http::StatusCode;
 use llm_router::{RateHolder, RateLimiter, RatePermit, RateRefusal, SharedState};
 
-use super::rates::{Rate, Rates};
+use super::rates::Rates;
 use crate::error::ApiError;
 
 /// Limits the requests and tokens per minute, and the calls at the same time, of every key, user and
@@ -68,12 +68,9 @@ impl Limits {
             let kind = limited
                 .get(refusal.holder)
                 .map_or("API key", |holder| holder.kind);
-            refused(kind, &refusal, tokens)
+            refused(kind, &refusal, tokens).with_rates(self.rates.left(&rates).into())
         })?;
-        permits.left = Rates {
-            requests: permit.requests_left().map(Rate::from),
-            tokens: permit.tokens_left().map(Rate::from),
-        };
+        permits.left = permit.left().into();
         permits.rates = Some(permit);
         Ok(permits)
     }
@@ -173,21 +170,7 @@ fn refused(holder: &str, refusal: &RateRefusal, tokens: u64) -> ApiError {
         true => "tokens per minute",
         false => "requests per minute",
     };
-    let cost = if refusal.is_tokens { tokens } else { 1 };
-    let rate = Some(Rate::of_refusal(limit, cost, wait));
-    let rates = match refusal.is_tokens {
-        true => Rates {
-            tokens: rate,
-            ..Rates::default()
-        },
-        false => Rates {
-            requests: rate,
-            ..Rates::default()
-        },
-    };
-    exceeded(holder, limit, what)
-        .with_retry_after(wait)
-        .with_rates(rates)
+    exceeded(holder, limit, what).with_retry_after(wait)
 }
 
 fn exceeded(holder: &str, most: u64, what: &str) -> ApiError {

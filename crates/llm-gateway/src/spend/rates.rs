@@ -3,6 +3,7 @@
 use std::time::{Duration, SystemTime};
 
 use http::header::{HeaderMap, HeaderName, HeaderValue};
+use llm_router::{RateLeft, RatesLeft};
 
 use crate::api::Api;
 use crate::headers;
@@ -10,36 +11,36 @@ use crate::headers;
 /// The tightest limits of a call.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Rates {
-    pub(super) requests: Option<Rate>,
-    pub(super) tokens: Option<Rate>,
+    requests: Option<Rate>,
+    tokens: Option<Rate>,
 }
 
 /// One limit per minute.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Rate {
-    pub(super) limit: u64,
+struct Rate {
+    limit: u64,
     /// What is left of it.
-    pub(super) left: u64,
+    left: u64,
     /// The time after which all of it is left, if nothing else is counted.
-    pub(super) reset: Duration,
+    reset: Duration,
 }
 
-/// A limit, and what is left of it. It fills up within a minute.
-impl From<(u64, u64)> for Rate {
-    fn from((limit, left): (u64, u64)) -> Self {
+impl From<RatesLeft> for Rates {
+    fn from(left: RatesLeft) -> Self {
+        Self {
+            requests: left.requests.map(Rate::from),
+            tokens: left.tokens.map(Rate::from),
+        }
+    }
+}
+
+/// A limit is refilled within a minute.
+impl From<RateLeft> for Rate {
+    fn from(RateLeft { limit, left, .. }: RateLeft) -> Self {
         let used = limit.saturating_sub(left);
         let millis = MINUTE_MS * u128::from(used) / u128::from(limit.max(1));
         let reset = Duration::from_millis(u64::try_from(millis).unwrap_or(u64::MAX));
         Self { limit, left, reset }
-    }
-}
-
-impl Rate {
-    /// The rate after a refusal: a call of this cost would be admitted after `wait`.
-    pub(super) fn of_refusal(limit: u64, cost: u64, wait: Duration) -> Self {
-        let missing = (u128::from(limit) * wait.as_millis()).div_ceil(MINUTE_MS);
-        let missing = u64::try_from(missing).unwrap_or(u64::MAX);
-        Self::from((limit, cost.saturating_sub(missing).min(limit)))
     }
 }
 
@@ -115,16 +116,6 @@ const TOKENS: Names = Names {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn what_is_left_after_a_refusal_follows_from_the_wait() {
-        let rate = |limit, cost, wait| {
-            let rate = Rate::of_refusal(limit, cost, Duration::from_millis(wait));
-            (rate.left, rate.reset.as_secs())
-        };
-        assert_eq!(rate(60, 1, 1000), (0, 60));
-        assert_eq!(rate(600, 100, 5000), (50, 55));
-    }
 
     #[test]
     fn durations_have_openais_form() {

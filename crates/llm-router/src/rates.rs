@@ -456,9 +456,9 @@ mod tests {
             permit.cancel();
             let wait = refusal.retry_after.unwrap();
             advance(wait - Duration::from_millis(2)).await;
-            assert!(take(&[team.clone()]).is_err());
+            assert!(take(std::slice::from_ref(&team)).is_err());
             advance(Duration::from_millis(2)).await;
-            assert!(take(&[team.clone()]).is_ok());
+            assert!(take(std::slice::from_ref(&team)).is_ok());
             let refusal = limiter
                 .take(shared.as_ref(), &[key], 1001)
                 .await

@@ -12,7 +12,7 @@ pub struct Prices {
     pub output_token: Option<f64>,
     /// A call, in addition to its tokens; by default nothing.
     pub request: Option<f64>,
-    /// A second that the model ran ([`TokenCounts::run_time`]), such as Replicate's price of the
+    /// A second that the model ran ([`TokenCounts::run_time`]), such as the price of its
     /// hardware. Tokens without a price are then free.
     pub second: Option<f64>,
 }

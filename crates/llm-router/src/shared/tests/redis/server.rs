@@ -64,6 +64,10 @@ impl Drop for Server {
 }
 
 /// Starts a server; `None` if the port is in use, so that the server ends.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "it waits for another process, before the test goes on"
+)]
 fn spawn(port: u16) -> Option<Child> {
     if is_listening(port) {
         return None;

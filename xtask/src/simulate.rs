@@ -15,7 +15,7 @@ pub(crate) const COMMAND: Command = Command {
               --seeds N  how many histories to run; 2000 by default\n  \
               --seed S   the first seed; with --seeds missing, only this one, twice, to see that both\n             \
               histories are the same\n\n\
-              The tests run a few hundred seeds. The simulation is in\n\
+              The tests run a hundred seeds. The simulation is in\n\
               crates/polyllm-cli/tests/gateway/simulation.",
     run,
 };

@@ -15,7 +15,7 @@ use tower::ServiceExt;
 use super::client::{End, secret};
 use super::plan::{self, BUDGET, KEYS, PARALLEL, PARALLEL_REQUESTS, RATE, Request, TEAM};
 use super::upstream::Attempt;
-use super::world::{MASTER, World};
+use super::world::{COOLDOWN, MASTER, World};
 
 /// The problems of a history that has ended.
 pub(super) async fn all(world: &mut World) -> Vec<String> {
@@ -82,7 +82,7 @@ async fn permits(world: &mut World, problems: &mut Vec<String>) {
     let key = world.store.keys().get(&KeyHash::of(secret(PARALLEL))).await;
     if !key.unwrap().unwrap().key.settings.blocked {
         // Cooldowns of deployments end.
-        sleep(Duration::from_secs(120)).await;
+        sleep(COOLDOWN).await;
         world.upstream.calm_down();
         // A deployment that was cooled down serves one call first.
         let mut number = 1_000;

@@ -20,7 +20,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use self::world::History;
 
 /// The seeds of a run of the tests.
-const SEEDS: u64 = 200;
+const SEEDS: u64 = 100;
 
 /// In the environment: how many seeds to run, and the first one.
 const COUNT_VARIABLE: &str = "POLYLLM_SIMULATION_SEEDS";
@@ -50,15 +50,14 @@ fn every_history_of_the_gateway_keeps_its_guarantees() {
     });
     let mut failed = failed.into_inner().unwrap();
     failed.sort_by_key(|(seed, _)| *seed);
-    let Some((seed, history)) = failed.first() else {
-        return;
-    };
-    let seeds: Vec<_> = failed.iter().map(|(seed, _)| seed).collect();
-    panic!(
-        "seed {seed} (of {seeds:?}; cargo xtask simulate --seed {seed}):\n{}\nproblems:\n{}",
-        history.lines.join("\n"),
-        history.problems.join("\n")
-    );
+    if let Some((seed, history)) = failed.first() {
+        let seeds: Vec<_> = failed.iter().map(|(seed, _)| seed).collect();
+        panic!(
+            "seed {seed} (of {seeds:?}; cargo xtask simulate --seed {seed}):\n{}\nproblems:\n{}",
+            history.lines.join("\n"),
+            history.problems.join("\n")
+        );
+    }
 }
 
 #[test]

@@ -8,7 +8,7 @@ use fastrand::Rng;
 use gateway_store::{Clock, Fault, OwnerKind, OwnerSettings, Store, StoreOptions, Timestamp};
 use llm_gateway::{Config, Deployment, Gateway, GatewayOptions, VirtualKeys};
 use llm_provider::{ApiKey, Settings};
-use llm_router::{AttemptTimeouts, Prices};
+use llm_router::{AttemptTimeouts, Cooldown, Prices, RouterBuilder};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 
@@ -144,7 +144,10 @@ impl World {
         // It would not start without the database.
         self.set(Weather::Fine);
         let keys = VirtualKeys::new(store).await.unwrap();
-        let config = Config::new(deployments(&self.upstream)).with_master_key(ApiKey::new(MASTER));
+        let cooldown = Cooldown::default().with_max_time(COOLDOWN);
+        let config = Config::new(deployments(&self.upstream))
+            .with_master_key(ApiKey::new(MASTER))
+            .with_router(RouterBuilder::default().with_cooldown(cooldown));
         let options = GatewayOptions::new().with_virtual_keys(keys.clone());
         self.log.write(format_args!("gateway {index} starts"));
         let options = options.with_keep_alive(Duration::from_secs(1));
@@ -248,6 +251,9 @@ pub(super) const MASTER: &str = "sk-simulated-master-key";
 
 /// 2025-11-13.
 const EPOCH: i64 = 1_763_000_000_000;
+
+/// The longest time for which a deployment gets no calls.
+pub(super) const COOLDOWN: Duration = Duration::from_secs(5);
 
 /// The longest time of a history.
 const LONGEST: Duration = Duration::from_secs(600);

@@ -141,6 +141,17 @@ await check("a reload keeps the session", async () => {
   await page.getByRole("heading", { name: "Keys" }).waitFor();
 });
 
+await check("the master key manages keys beside the dashboard", async () => {
+  // The views below show this key.
+  const key = { key_alias: "a team's key", max_budget: 10, budget_duration: "30d", rpm_limit: 600, models: ["gpt-oss"] };
+  const answer = await fetch(`${GATEWAY_URL}/key/generate`, {
+    method: "POST",
+    headers: { authorization: `Bearer ${MASTER_KEY}`, "content-type": "application/json" },
+    body: JSON.stringify(key),
+  });
+  assert.equal(answer.status, 200);
+});
+
 for (const scheme of ["light", "dark"]) {
   for (const width of [400, 1280]) {
     await check(`every view fits and is accessible in ${scheme}, ${width} px wide`, async () => {

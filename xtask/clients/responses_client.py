@@ -123,6 +123,23 @@ def count():
     assert 0 < short < counts(model=CHAT, input=INPUT, tools=TOOLS).input_tokens
 
 
+@check("a kept response is continued, retrieved, listed and deleted")
+def kept():
+    first, _ = streamed()
+    second = create(previous_response_id=first.id, input="Go on.")
+    same(second.previous_response_id, first.id)
+    assert second.usage.input_tokens > first.usage.input_tokens, second.usage
+    found = client().responses
+    same(found.retrieve(first.id).output_text, first.output_text)
+    same([item.content for item in found.input_items.list(first.id)][0], INPUT)
+    found.delete(first.id)
+    with raises(openai.NotFoundError):
+        found.retrieve(first.id)
+    with raises(openai.BadRequestError) as error:
+        create(previous_response_id=second.id)
+    same(error.value.code, "previous_response_not_found")
+
+
 @check("errors have their classes")
 def errors():
     with raises(openai.AuthenticationError):

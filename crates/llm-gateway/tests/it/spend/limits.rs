@@ -81,21 +81,21 @@ async fn rate_limits_refuse_with_the_time_to_wait() {
     operate(
         &gateway,
         "/team/new",
-        json!({ "team_id": "t", "rpm_limit": 10 }),
+        json!({ "team_id": "t", "rpm_limit": 2 }),
     )
     .await;
     for limits in [
-        json!({ "rpm_limit": 10, "tpm_limit": 1_000_000 }),
+        json!({ "rpm_limit": 2, "tpm_limit": 1_000_000 }),
         json!({ "team_id": "t" }),
-        json!({ "tpm_limit": 150 }),
+        json!({ "tpm_limit": 40 }),
     ] {
         let key = generate(&gateway, limits.clone()).await;
         for remaining in ["1", "0"] {
             let response = chat(&gateway, &key, json!({})).await;
             assert_eq!(response.status(), 200, "{limits}");
-            if limits["tpm_limit"] != json!(150) {
+            if limits["tpm_limit"] != json!(40) {
                 let headers = response.headers();
-                assert_eq!(headers["x-ratelimit-limit-requests"], "10");
+                assert_eq!(headers["x-ratelimit-limit-requests"], "2");
                 assert_eq!(headers["x-ratelimit-remaining-requests"], remaining);
             }
         }

@@ -167,11 +167,7 @@ mod tests {
     use super::*;
 
     fn request(duration_ms: f64) -> RecentRequest {
-        let mut request = RecentRequest::default();
-        request.duration_ms = duration_ms;
-        request.cost = 0.5;
-        request.output_tokens = 3;
-        request
+        RecentRequest::finished(duration_ms, 0.5, 3)
     }
 
     #[test]

@@ -139,6 +139,16 @@ impl ActiveRequest {
 }
 
 impl RecentRequest {
+    #[cfg(test)]
+    pub(super) fn finished(duration_ms: f64, cost: f64, output_tokens: u64) -> Self {
+        Self {
+            duration_ms,
+            cost,
+            output_tokens,
+            ..Self::default()
+        }
+    }
+
     pub(super) fn has_failed(&self) -> bool {
         self.error.is_some() || self.status.is_some_and(|status| status >= 400)
     }

@@ -450,7 +450,10 @@ mod tests {
             };
             assert_eq!(permit.left().requests, Some(left));
             assert_eq!(
-                limiter.left(&[team.clone()]).requests.map(|rate| rate.left),
+                limiter
+                    .left(std::slice::from_ref(&team))
+                    .requests
+                    .map(|rate| rate.left),
                 Some(0)
             );
             permit.cancel();

@@ -18,7 +18,10 @@ MESSAGES = [{"role": "user", "content": "What colour is the sky?"}]
 
 
 def python(source):
-    return subprocess.Popen([sys.executable, "-c", source], stderr=subprocess.PIPE, text=True)
+    # A program that a shell started in the background ignores SIGINT, and its children inherit that.
+    heed = lambda: signal.signal(signal.SIGINT, signal.SIG_DFL)
+    arguments = [sys.executable, "-c", source]
+    return subprocess.Popen(arguments, stderr=subprocess.PIPE, text=True, preexec_fn=heed)
 
 
 @pytest.mark.parametrize("stream", [False, True])

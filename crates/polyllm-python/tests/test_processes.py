@@ -18,10 +18,13 @@ MESSAGES = [{"role": "user", "content": "What colour is the sky?"}]
 
 
 def python(source):
-    # A program that a shell started in the background ignores SIGINT, and its children inherit that.
-    heed = lambda: signal.signal(signal.SIGINT, signal.SIG_DFL)
     arguments = [sys.executable, "-c", source]
-    return subprocess.Popen(arguments, stderr=subprocess.PIPE, text=True, preexec_fn=heed)
+    return subprocess.Popen(arguments, stderr=subprocess.PIPE, text=True, preexec_fn=reset_interrupt)
+
+
+def reset_interrupt():
+    # A program that a shell started in the background ignores SIGINT, and its children inherit that.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 @pytest.mark.parametrize("stream", [False, True])

@@ -115,7 +115,8 @@ impl Server {
         }
         let service = service_fn(move |request| {
             let server = self.clone();
-            async move { Ok::<_, Infallible>(server.answer(request).await) }
+            // Boxed, since hyper would copy it several times.
+            Box::pin(async move { Ok::<_, Infallible>(server.answer(request).await) })
         });
         let mut server = http1::Builder::new();
         // `half_close` stays off. With it, hyper would not notice that a client has left before its

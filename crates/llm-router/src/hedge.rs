@@ -65,7 +65,8 @@ pub(crate) async fn race<T, F: Future<Output = Result<T>>>(
         plan.record_latency(begin.elapsed());
         return (lease, result);
     };
-    let second = pin!(run(prepare(plan, &other, call)));
+    // Boxed, so that calls that are not hedged stay small.
+    let second = Box::pin(run(prepare(plan, &other, call)));
     let (winner, loser, result) = match select(first, second).await {
         Either::Left((Ok(value), _)) => (lease, other, Ok(value)),
         Either::Right((Ok(value), _)) => (other, lease, Ok(value)),

@@ -8,7 +8,7 @@ use llm_types::{Model, ModelList};
 use crate::Deployment;
 use crate::attempt::Attempt;
 use crate::builder::RouterBuilder;
-use crate::cache::{Batch, Flight, Recorder};
+use crate::cache::{Batch, Flight, Recorder, Slot};
 use crate::core::Core;
 use crate::failover::Failover;
 use crate::hedge;
@@ -87,12 +87,18 @@ impl Router {
     /// See the implementation of [`Provider`].
     pub async fn send_with(&self, call: Call, route: RouteOptions) -> Result<Reply> {
         let mut plan = Plan::new(&self.core, &call, route, false)?;
+        // Rare cases are boxed, so that the futures of all calls stay small.
         if let Some(batch) = plan.batch(&call) {
-            return self.send_batch(&mut plan, &call, &batch).await;
+            return Box::pin(self.send_batch(&mut plan, &call, &batch)).await;
         }
-        let Some(slot) = plan.slot(&call) else {
-            return self.send_uncached(&mut plan, &call).await;
-        };
+        match plan.slot(&call) {
+            Some(slot) => Box::pin(self.send_cached(&mut plan, &call, slot)).await,
+            None => self.send_uncached(&mut plan, &call).await,
+        }
+    }
+
+    /// Returns the reply that is cached, or caches it.
+    async fn send_cached(&self, plan: &mut Plan, call: &Call, slot: Slot) -> Result<Reply> {
         let now = self.core.clock.now();
         let flight = slot.reply(now, plan.deadline()).await;
         if let Flight::Cached(reply) = flight {
@@ -106,7 +112,7 @@ impl Router {
             plan.cached();
             return Ok(*reply);
         }
-        let reply = self.send_uncached(&mut plan, &call).await?;
+        let reply = self.send_uncached(plan, call).await?;
         slot.store(flight, &reply, self.core.clock.now());
         Ok(reply)
     }

@@ -15,6 +15,7 @@ mod spend;
 mod ui;
 
 use std::panic::AssertUnwindSafe;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -66,11 +67,17 @@ where
     let keys = shared.options.virtual_keys.as_ref();
     let origin = keys.map(|keys| Origin::new(&head.headers, keys.now()));
     let call_id = origin.as_ref().map(|origin| origin.call_id.clone());
-    let response = route(&shared, exposure, &head, target, &mut body, origin, active);
-    // A panic in a provider must not end the connection.
     let span = tracing::error_span!("request", id = id.to_str().unwrap_or_default());
-    let response = AssertUnwindSafe(response.instrument(span.clone())).catch_unwind();
-    let response = response.await.unwrap_or_else(|_| Err(ApiError::internal()));
+    let response = {
+        // Pinned here, since each layer around a future of this size would copy it.
+        let route = pin!(route(
+            &shared, exposure, &head, target, &mut body, origin, active
+        ));
+        // A panic in a provider must not end the connection.
+        let route = AssertUnwindSafe(route.instrument(span.clone()));
+        route.catch_unwind().await
+    };
+    let response = response.unwrap_or_else(|_| Err(ApiError::internal()));
     body.drain(&head.headers, &shared.options).await;
     let api = Api::of(head.uri.path(), &head.headers);
     let mut response = response.unwrap_or_else(|error| error.response(api, &id));
@@ -125,7 +132,8 @@ where
         (_, Some(key)) if shared.sessions.admits(key, &head.headers) => Identity::Operator,
         (_, Some(key)) => {
             let virtual_keys = shared.options.virtual_keys.as_ref();
-            auth::authenticate(key, virtual_keys, &head.headers).await?
+            let identity = auth::authenticate(key, virtual_keys, &head.headers);
+            identity.boxed().await?
         }
         (_, None) => {
             guard::check(exposure, head)?;
@@ -183,7 +191,9 @@ where
         Route::Response(id) => kept::serve(shared, &client, head, id).boxed().await,
         Route::Messages => {
             let body = body.read(&head.headers, &shared.options).await?;
-            messages::serve(shared, &client, &head.headers, &body).await
+            messages::serve(shared, &client, &head.headers, &body)
+                .boxed()
+                .await
         }
         Route::CountTokens => {
             let body = body.read(&head.headers, &shared.options).await?;
@@ -191,7 +201,9 @@ where
         }
         Route::Responses => {
             let body = body.read(&head.headers, &shared.options).await?;
-            responses::serve(shared, &client, &head.headers, &body).await
+            responses::serve(shared, &client, &head.headers, &body)
+                .boxed()
+                .await
         }
         Route::InputTokens => {
             let body = body.read(&head.headers, &shared.options).await?;
@@ -203,7 +215,9 @@ where
         }
         Route::RerankV2 => {
             let body = body.read(&head.headers, &shared.options).await?;
-            endpoint::serve_rerank_v2(shared, &client, &head.headers, &Rerank, body).await
+            endpoint::serve_rerank_v2(shared, &client, &head.headers, &Rerank, body)
+                .boxed()
+                .await
         }
         Route::Key(route) if !route.takes(&Method::POST) => {
             let served = keys::serve(shared, &client, route, head, Bytes::new());

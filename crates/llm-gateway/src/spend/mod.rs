@@ -46,7 +46,7 @@ pub(crate) async fn admit(
     let mut permits = match access {
         Some(access) => {
             let state = shared.router.shared_state();
-            keys.limits().take(state, access, estimate.total).await?
+            Box::pin(keys.limits().take(state, access, estimate.total)).await?
         }
         None => limits::Permits::default(),
     };
@@ -57,7 +57,7 @@ pub(crate) async fn admit(
         let highest = shared.prices.highest(&call.model(), &counts);
         highest.unwrap_or(Money::ZERO).min(Money::MAX_COST)
     };
-    let reservation = match keys.ledger().reserve(charge, reserved).await {
+    let reservation = match Box::pin(keys.ledger().reserve(charge, reserved)).await {
         Ok(reservation) => reservation,
         Err(error) => {
             permits.cancel();

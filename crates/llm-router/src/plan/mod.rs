@@ -138,7 +138,7 @@ impl Plan {
                 Err(refusal) => refusal,
             };
             let refusal = match self.queue(&refusal) {
-                Some(options) => match self.wait(&options, refusal).await {
+                Some(options) => match Box::pin(self.wait(&options, refusal)).await {
                     Ok(lease) => return Ok(lease),
                     Err(refusal) => refusal,
                 },

@@ -1,6 +1,7 @@
 //! [`Cut`]: finds stop sequences in a text that arrives in pieces.
 
-/// Ends a text at the first of the stop sequences.
+/// Ends a text at the stop sequence that is complete first, as an engine does that compares each new
+/// token.
 ///
 /// The end of the text is held as long as it may be the beginning of a sequence.
 #[derive(Clone, Debug, Default)]
@@ -28,8 +29,8 @@ impl Cut {
             let at = self.held.find(sequence.as_str())?;
             Some((at, sequence))
         });
-        // Of two that begin at the same place, the one that is listed first.
-        if let Some((at, sequence)) = found.min_by_key(|(at, _)| *at) {
+        // Of two that end at the same place, the longer one.
+        if let Some((at, sequence)) = found.min_by_key(|(at, known)| (at + known.len(), *at)) {
             let sequence = sequence.clone();
             self.held.truncate(at);
             return (self.take(), Some(sequence));
@@ -70,7 +71,11 @@ mod tests {
             size in 1..4_usize,
         ) {
             let known = || sequences.iter().filter(|sequence| !sequence.is_empty());
-            let end = known().filter_map(|sequence| text.find(sequence.as_str())).min();
+            let found = known().filter_map(|sequence| {
+                let at = text.find(sequence.as_str())?;
+                Some((at + sequence.len(), at))
+            });
+            let (end, at) = found.min().unzip();
             let mut cut = Cut::new(sequences.clone());
             let mut read = String::new();
             let mut stop = None;
@@ -84,12 +89,12 @@ mod tests {
                 }
             }
             prop_assert_eq!(stop.is_some(), end.is_some());
-            if let (Some(stop), Some(end)) = (&stop, end) {
-                prop_assert!(text[end..].starts_with(stop));
+            if let (Some(stop), Some(end), Some(at)) = (&stop, end, at) {
+                prop_assert_eq!(stop, &text[at..end]);
             } else {
                 read.push_str(&cut.take());
             }
-            prop_assert_eq!(read, &text[..end.unwrap_or(text.len())]);
+            prop_assert_eq!(read, &text[..at.unwrap_or(text.len())]);
         }
     }
 }

@@ -99,7 +99,7 @@ impl<'a> RawObject<'a> {
     /// # Ok::<(), llm_types::ParseError>(())
     /// ```
     pub fn items(&self, key: &str) -> Option<RawItems<'a>> {
-        self.get(key).and_then(RawItems::of)
+        self.get(key).and_then(RawItems::of_valid)
     }
 
     /// The objects in a member that is an array; other items as their text.
@@ -116,7 +116,7 @@ impl<'a> RawObject<'a> {
     /// # Ok::<(), llm_types::ParseError>(())
     /// ```
     pub fn objects(&self, key: &str) -> Option<RawObjects<'a>> {
-        self.get(key).and_then(RawObjects::of)
+        self.get(key).and_then(RawObjects::of_valid)
     }
 
     /// Reads a member that exists and is not null.

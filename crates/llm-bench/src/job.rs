@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use crate::error::Error;
 use crate::record::{TokenSource, Turn};
@@ -121,10 +121,12 @@ impl Conversation {
         self.count(&text);
         self.messages.push(json!({"role": "user", "content": text}));
         Some(PreparedRequest {
-            endpoint: self.bodies.chat_endpoint(),
-            body: self.bodies.chat(&self.messages, self.max_tokens),
-            input: self.input,
             turn: Some(self.at),
+            ..PreparedRequest::new(
+                self.bodies.text_endpoint(),
+                self.bodies.text(&self.messages, self.max_tokens, &Map::new()),
+                self.input,
+            )
         })
     }
 
@@ -137,12 +139,14 @@ impl Conversation {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::text_api::TextApi;
 
     #[test]
     fn later_turns_include_earlier_ones() {
         let bodies = Arc::new(BodyBuilder {
             model: "m".to_owned(),
-            additional: serde_json::Map::new(),
+            additional: Map::new(),
+            api: TextApi::Chat,
             stream: true,
         });
         let turns = vec!["one".to_owned(), "two".to_owned()];

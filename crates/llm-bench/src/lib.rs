@@ -24,6 +24,7 @@ pub mod summary;
 mod target;
 #[cfg(any(test, feature = "test-util"))]
 pub mod test_util;
+mod text_api;
 mod tokens;
 mod workload;
 
@@ -36,7 +37,7 @@ pub use experiment::{
 };
 pub use folder::{Folder, FolderError, FolderErrorKind, Results};
 pub use record::{
-    Arrivals, ConnectTimes, Failure, FailureKind, Outcome, Phase, PredictionTimes, RateLimit,
+    Arrivals, Backoff, ConnectTimes, Failure, FailureKind, JobPart, Outcome, Phase, PredictionTimes, RateLimit,
     RequestRecord, Side, TokenCounts, TokenSource, Turn,
 };
 pub use run::{Interrupts, Observer, RunProgress, RunSettings, RunSpec, Runner};
@@ -44,6 +45,7 @@ pub use scenario::TrafficScenario;
 pub use schedule::{ArrivalProcess, RateProfile};
 pub use search::LoadSearch;
 pub use target::{Backend, ServerTarget};
+pub use text_api::TextApi;
 pub use tokens::{Tokenizer, TokenizerLookup};
 pub use workload::{
     Access, Dataset, DatasetConfig, DatasetRow, DatasetSource, LoadSpec, Prefix, Trace, Workload,

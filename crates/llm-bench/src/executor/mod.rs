@@ -20,6 +20,7 @@ use crate::record::{
 use crate::request::{Endpoint, PreparedRequest};
 use crate::response::{Chunk, ResponseHead, Usage};
 use crate::target::{Origin, ServerTarget};
+use crate::text_api::TextApi;
 
 /// Sends requests on one thread.
 #[derive(Debug)]
@@ -68,8 +69,14 @@ impl Executor {
         let keep_text = keep_text || self.keep_text;
         let target = self.target(side);
         match request.endpoint {
-            Endpoint::Chat => self.chat(target, request, &mut raw, keep_text).await,
-            Endpoint::ChatWhole => self.chat_whole(target, request, &mut raw, keep_text).await,
+            Endpoint::TextStream(api) => {
+                self.text_stream(target, api, request, &mut raw, keep_text)
+                    .await;
+            }
+            Endpoint::TextWhole(api) => {
+                self.text_whole(target, api, request, &mut raw, keep_text)
+                    .await;
+            }
             Endpoint::Embeddings => self.batch(target, "/embeddings", request, &mut raw).await,
             Endpoint::Rerank => self.batch(target, "/rerank", request, &mut raw).await,
             Endpoint::Prediction => self.prediction(target, request, &mut raw, keep_text).await,
@@ -200,6 +207,7 @@ impl RawRecord {
         let record = RequestRecord {
             id,
             turn: request.turn,
+            job: request.job,
             ..RequestRecord::default()
         };
         Self {
@@ -251,6 +259,10 @@ fn post(
     headers.insert(header::ACCEPT, HeaderValue::from_static(accept));
     if let Some(authorization) = target.authorization() {
         headers.insert(header::AUTHORIZATION, authorization.clone());
+    }
+    if path.ends_with(TextApi::Messages.path()) {
+        let version = HeaderValue::from_static("2023-06-01");
+        headers.insert("anthropic-version", version);
     }
     headers.extend(target.headers().clone());
     request

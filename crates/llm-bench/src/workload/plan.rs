@@ -13,6 +13,7 @@ use crate::run::{RunSpec, Timing};
 use crate::scenario::TrafficScenario;
 use crate::schedule::{ArrivalProcess, RateProfile, Schedule};
 use crate::target::Backend;
+use crate::text_api::TextApi;
 use crate::tokens::{self, Tokenizer};
 use crate::workload::Dataset;
 use crate::workload::prompts::Prompts;
@@ -55,6 +56,7 @@ impl Workload {
             bodies: Arc::new(BodyBuilder {
                 model,
                 additional: Map::new(),
+                api: TextApi::Chat,
                 stream: true,
             }),
             dataset: None,
@@ -71,12 +73,30 @@ impl Workload {
         self
     }
 
-    /// Requests chats in one piece. Their time to first token is that to the end of the response.
+    /// Requests text in one piece. Its time to first token is that to the end of the response.
     /// Predictions of Replicate are not affected.
     #[must_use]
     pub fn with_streaming(mut self, stream: bool) -> Self {
         Arc::make_mut(&mut self.bodies).stream = stream;
         self
+    }
+
+    /// Requests text through another API than chat.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Usage`] if the task or the backend has only one.
+    pub fn with_text_api(mut self, api: TextApi) -> Result<Self, Error> {
+        let fits = match self.task {
+            Task::TextToText => self.backend != Backend::Replicate,
+            _ => false,
+        };
+        if api != TextApi::Chat && !fits {
+            let reason = "supported for the task text-to-text, and not for Replicate";
+            return Err(Error::usage("--endpoint-type", api.name(), reason));
+        }
+        Arc::make_mut(&mut self.bodies).api = api;
+        Ok(self)
     }
 
     /// Takes prompts, or the lines of prompts, from a dataset.
@@ -241,12 +261,8 @@ impl Workload {
 
     pub(super) fn text(&self, id: u64, written: Written, max_tokens: Option<u64>) -> Job {
         if self.backend == Backend::Replicate {
-            let request = PreparedRequest {
-                endpoint: Endpoint::Prediction,
-                body: self.bodies.prediction(&written.text, max_tokens),
-                input: written.tokens,
-                turn: None,
-            };
+            let body = self.bodies.prediction(&written.text, max_tokens);
+            let request = PreparedRequest::new(Endpoint::Prediction, body, written.tokens);
             return Job::single(id, request);
         }
         let message = json!({"role": "user", "content": written.text});
@@ -260,13 +276,11 @@ impl Workload {
         input: (u64, TokenSource),
         max_tokens: Option<u64>,
     ) -> Job {
-        let request = PreparedRequest {
-            endpoint: self.bodies.chat_endpoint(),
-            body: self.bodies.chat(messages, max_tokens),
-            input,
-            turn: None,
-        };
-        Job::single(id, request)
+        let body = self.bodies.text(messages, max_tokens, &Map::new());
+        Job::single(
+            id,
+            PreparedRequest::new(self.bodies.text_endpoint(), body, input),
+        )
     }
 }
 

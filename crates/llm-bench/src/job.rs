@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value, json};
 
+use crate::agent::AgentJob;
 use crate::error::Error;
 use crate::record::{TokenSource, Turn};
 use crate::request::{BodyBuilder, PreparedRequest};
@@ -48,6 +49,8 @@ pub(crate) struct Job {
     pub(crate) scheduled_ns: Option<u64>,
     pub(crate) first: PreparedRequest,
     pub(crate) conversation: Option<Conversation>,
+    /// The job of an agent, of which `first` is the first request.
+    pub(crate) agent: Option<AgentJob>,
 }
 
 impl Job {
@@ -57,6 +60,7 @@ impl Job {
             scheduled_ns: None,
             first,
             conversation: None,
+            agent: None,
         }
     }
 }
@@ -104,6 +108,7 @@ impl Conversation {
             scheduled_ns: None,
             first,
             conversation,
+            agent: None,
         })
     }
 
@@ -124,7 +129,8 @@ impl Conversation {
             turn: Some(self.at),
             ..PreparedRequest::new(
                 self.bodies.text_endpoint(),
-                self.bodies.text(&self.messages, self.max_tokens, &Map::new()),
+                self.bodies
+                    .text(&self.messages, self.max_tokens, &Map::new()),
                 self.input,
             )
         })

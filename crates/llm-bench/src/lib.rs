@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 #![forbid(unsafe_code)]
 
+mod agent;
 mod bias;
 mod client;
 mod clock;
@@ -37,8 +38,8 @@ pub use experiment::{
 };
 pub use folder::{Folder, FolderError, FolderErrorKind, Results};
 pub use record::{
-    Arrivals, Backoff, ConnectTimes, Failure, FailureKind, JobPart, Outcome, Phase, PredictionTimes, RateLimit,
-    RequestRecord, Side, TokenCounts, TokenSource, Turn,
+    Arrivals, Backoff, ConnectTimes, Failure, FailureKind, JobPart, Outcome, Phase,
+    PredictionTimes, RateLimit, RequestRecord, Side, TokenCounts, TokenSource, Turn,
 };
 pub use run::{Interrupts, Observer, RunProgress, RunSettings, RunSpec, Runner};
 pub use scenario::TrafficScenario;
@@ -48,5 +49,6 @@ pub use target::{Backend, ServerTarget};
 pub use text_api::TextApi;
 pub use tokens::{Tokenizer, TokenizerLookup};
 pub use workload::{
-    Access, Dataset, DatasetConfig, DatasetRow, DatasetSource, LoadSpec, Prefix, Trace, Workload,
+    Access, AgentTraceSpec, Dataset, DatasetConfig, DatasetRow, DatasetSource, LoadSpec, Prefix,
+    ReplayLoad, Trace, Workload, trace_of_log,
 };

@@ -44,7 +44,10 @@ pub(super) fn take_message(stream: &mut StreamState, event: Event<'_>, at: u64) 
             let usage = usage.map(Usage::from).unwrap_or_default();
             // The input is counted at the start, or at the end.
             stream.usage = Usage {
-                input: usage.input.filter(|count| *count > 0).or(stream.usage.input),
+                input: usage
+                    .input
+                    .filter(|count| *count > 0)
+                    .or(stream.usage.input),
                 output: usage.output.or(stream.usage.output),
                 reasoning: None,
                 cached_input: usage.cached_input.or(stream.usage.cached_input),
@@ -176,7 +179,9 @@ pub(super) struct MessageUsage {
 impl From<MessageUsage> for Usage {
     fn from(wire: MessageUsage) -> Self {
         let cached = wire.cache_read_input_tokens;
-        let cache = cached.unwrap_or(0).saturating_add(wire.cache_creation_input_tokens.unwrap_or(0));
+        let cache = cached
+            .unwrap_or(0)
+            .saturating_add(wire.cache_creation_input_tokens.unwrap_or(0));
         Self {
             input: wire.input_tokens.map(|input| input.saturating_add(cache)),
             output: wire.output_tokens,
@@ -259,7 +264,9 @@ impl From<ResponseUsage> for Usage {
         Self {
             input: wire.input_tokens,
             output: wire.output_tokens,
-            reasoning: wire.output_tokens_details.and_then(|of| of.reasoning_tokens),
+            reasoning: wire
+                .output_tokens_details
+                .and_then(|of| of.reasoning_tokens),
             cached_input: wire.input_tokens_details.and_then(|of| of.cached_tokens),
         }
     }

@@ -82,7 +82,14 @@ fn error_message(body: &[u8]) -> Option<String> {
 
 /// The message in the JSON of an error.
 pub(crate) fn message_in(value: &Value) -> Option<String> {
-    let places = ["/error/message", "/error/error/message", "/error", "/detail", "/message", "/title"];
+    let places = [
+        "/error/message",
+        "/error/error/message",
+        "/error",
+        "/detail",
+        "/message",
+        "/title",
+    ];
     let found = places
         .iter()
         .find_map(|place| value.pointer(place)?.as_str());

@@ -121,7 +121,8 @@ impl From<WireChat> for WholeText {
         for choice in wire.choices {
             let message = choice.message;
             let content = message.content.or(choice.text);
-            let is_text = |text: &Option<String>| text.as_ref().is_some_and(|text| !text.is_empty());
+            let is_text =
+                |text: &Option<String>| text.as_ref().is_some_and(|text| !text.is_empty());
             let texts = [&content, &message.reasoning, &message.reasoning_content];
             whole.has_output |= texts.into_iter().any(is_text);
             whole.has_output |= message.refusal.is_some() || message.tool_calls.is_some();
@@ -152,7 +153,10 @@ struct WireBlock {
 
 impl From<WireMessageReply> for WholeText {
     fn from(wire: WireMessageReply) -> Self {
-        let texts = wire.content.iter().filter_map(|block| block.text.as_deref());
+        let texts = wire
+            .content
+            .iter()
+            .filter_map(|block| block.text.as_deref());
         Self {
             text: texts.collect(),
             has_output: !wire.content.is_empty(),

@@ -163,6 +163,7 @@ impl Runner {
             timeout: settings.timeout,
             poll_interval: settings.poll_interval,
             cold_after: settings.cold_after,
+            rate_limit_retries: settings.rate_limit_retries,
             tokenizer: settings.tokenizer.clone(),
             feed: Arc::clone(&feed),
             state: Arc::clone(&state),

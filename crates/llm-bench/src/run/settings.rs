@@ -23,6 +23,9 @@ pub struct RunSettings {
     pub poll_interval: Duration,
     /// A Replicate prediction that waits longer than this counts as a cold boot.
     pub cold_after: Duration,
+    /// How often a request is sent again after status 429, at the time that the server names. The
+    /// waits are a part of the request's latencies.
+    pub rate_limit_retries: u32,
     /// Measuring threads; `None` chooses by the load and the machine.
     pub threads: Option<u32>,
     /// The time until all slots of a closed loop are active.
@@ -49,6 +52,7 @@ impl RunSettings {
             drain: Duration::from_secs(30),
             poll_interval: Duration::from_millis(500),
             cold_after: Duration::from_secs(5),
+            rate_limit_retries: 0,
             threads: None,
             ramp_up: Duration::ZERO,
             stop_on_saturation: false,

@@ -30,6 +30,7 @@ mod tokens;
 mod workload;
 
 pub use bias::TrueTimes;
+pub use client::TlsTrust;
 pub use command_line::CommandLine;
 pub use error::Error;
 pub use experiment::{

@@ -158,7 +158,7 @@ impl Runner {
             clock,
             targets: (settings.target.clone(), settings.against.clone()),
             model: settings.model.clone(),
-            connector: Connector::new(clock, tls)?,
+            connector: Connector::new(clock, tls.then_some(&settings.tls))?,
             new_connections: settings.new_connections,
             timeout: settings.timeout,
             poll_interval: settings.poll_interval,

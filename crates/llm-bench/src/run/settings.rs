@@ -1,5 +1,6 @@
 use std::time::Duration;
 
+use crate::client::TlsTrust;
 use crate::target::ServerTarget;
 use crate::tokens::Tokenizer;
 
@@ -11,6 +12,8 @@ pub struct RunSettings {
     pub target: ServerTarget,
     /// A second target that receives every request, too.
     pub against: Option<ServerTarget>,
+    /// The accepted certificates.
+    pub tls: TlsTrust,
     /// The model.
     pub model: String,
     /// Whether every request opens its own connection, whose time then counts.
@@ -46,6 +49,7 @@ impl RunSettings {
         Self {
             target,
             against: None,
+            tls: TlsTrust::default(),
             model: model.into(),
             new_connections: false,
             timeout: Duration::from_secs(600),

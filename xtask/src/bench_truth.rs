@@ -28,7 +28,7 @@ processors. Times depend on other load of the machine and are only reported. The
 values that do not depend on it are wrong: requests per second, number of requests.
 
   --polyllm FILE   use this binary instead of a new build
-  --only NAME      only the measurements whose name contains NAME: streams, rate, start, serial, cpu",
+  --only NAME      only the measurements whose name contains NAME: streams, jobs, rate, start, serial, cpu",
     run,
 };
 
@@ -36,6 +36,7 @@ type Measurement = fn(&Bench, &mut Table) -> Result<()>;
 
 const MEASUREMENTS: &[(&str, Measurement)] = &[
     ("streams", streams),
+    ("jobs", jobs),
     ("rate", rate),
     ("start", start),
     ("serial", serial),
@@ -50,6 +51,11 @@ fn run(mut args: lexopt::Parser) -> Result<()> {
             Arg::Long("polyllm") => binary = Some(PathBuf::from(args.value()?)),
             _ => return Err(arg.unexpected().into()),
         }
+    }
+    if MEASUREMENTS.iter().all(|(name, _)| !name.contains(&only)) {
+        let names: Vec<_> = MEASUREMENTS.iter().map(|(name, _)| *name).collect();
+        let reason = format!("--only {only:?}: expected a part of {}", names.join(", "));
+        return Err(lexopt::Error::Custom(reason.into()).into());
     }
     measure(&only, binary)
 }

@@ -12,6 +12,7 @@ mod html;
 mod markdown;
 mod merge;
 mod number;
+mod repeats;
 mod write;
 #[cfg(feature = "xlsx")]
 mod xlsx;

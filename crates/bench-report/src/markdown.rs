@@ -7,6 +7,7 @@ use llm_bench::summary::{Achieved, Aggregated, Metric, Paired, RunSummary};
 use llm_provider::text::printable;
 
 use super::number::{count, date, duration, metric, number, percent, tool};
+use super::repeats::repeated;
 
 /// The summary of an experiment in Markdown, the content of `report.md`.
 pub fn markdown(results: &Results) -> String {
@@ -51,6 +52,9 @@ pub fn markdown(results: &Results) -> String {
             );
         }
     }
+    jobs(&mut out, &results.runs);
+    tiers(&mut out, &results.runs);
+    repeats(&mut out, results);
     let cautions = results.runs.iter().flat_map(|run| {
         let cautions = run.aggregated.extra.cautions.iter();
         cautions.map(|caution| (run.label(), caution))
@@ -103,6 +107,75 @@ fn row(out: &mut String, label: &str, numbers: &Aggregated) {
         at(Metric::E2eLatency, Statistic::Percentile(99.0)),
         goodput.map_or_else(|| "–".to_owned(), |goodput| percent(goodput.share)),
     );
+}
+
+/// The jobs of agents.
+fn jobs(out: &mut String, runs: &[RunSummary]) {
+    let with_jobs = runs
+        .iter()
+        .filter(|run| run.aggregated.extra.jobs.is_some());
+    for (place, run) in with_jobs.enumerate() {
+        if place == 0 {
+            out.push_str(JOBS);
+        }
+        let numbers = &run.aggregated;
+        let jobs = numbers.extra.jobs.clone().unwrap_or_default();
+        let at = |of, statistic| metric(of, numbers.get(statistic, of));
+        let cached = numbers.extra.cached_input_share;
+        let _ = writeln!(
+            out,
+            "| {} | {} | {} | {} | {} | {} | {} | {} | {} | {} |",
+            escaped(&run.label()),
+            jobs.completed,
+            jobs.incomplete,
+            at(Metric::JobTime, Statistic::Mean),
+            at(Metric::JobTime, Statistic::Percentile(99.0)),
+            at(Metric::JobRequests, Statistic::Mean),
+            at(Metric::JobInputTokens, Statistic::Mean),
+            at(Metric::JobOutputTokens, Statistic::Mean),
+            at(Metric::Ttfo, Statistic::Mean),
+            cached.map_or_else(|| "–".to_owned(), percent),
+        );
+    }
+}
+
+/// The tiers of goodput.
+fn tiers(out: &mut String, runs: &[RunSummary]) {
+    for run in runs {
+        for tier in &run.aggregated.extra.goodput_tiers {
+            let _ = write!(
+                out,
+                "\n- {}: {} of the requests met the tier {} ({}), {} per second\n",
+                escaped(&run.label()),
+                percent(tier.share),
+                escaped(&tier.tier),
+                escaped(&tier.objectives.join(" ")),
+                number(tier.requests_per_second),
+            );
+        }
+    }
+}
+
+/// The intervals across runs of the same point.
+fn repeats(out: &mut String, results: &Results) {
+    for (place, repeat) in repeated(results).iter().enumerate() {
+        if place == 0 {
+            out.push_str(REPEATS);
+        }
+        let text = |value| repeat.quantity.text(value);
+        let interval = repeat.interval.map_or_else(
+            || "–".to_owned(),
+            |interval| format!("{} to {}", text(interval.low), text(interval.high)),
+        );
+        let _ = writeln!(
+            out,
+            "| {} | {} | {} | {} | {interval} |",
+            escaped(&repeat.label),
+            repeat.runs,
+            repeat.quantity.title(),
+            text(repeat.mean),
+        );
+    }
 }
 
 /// A part of the achieved load; a dash if it is not known.
@@ -169,5 +242,9 @@ pub(super) fn code(text: &str) -> String {
     let text = text.replace(['\n', '\r'], " ").replace('`', "'");
     format!("`{}`", printable(&text))
 }
+
+const JOBS: &str = "\n## Jobs\n\n| run | completed | incomplete | time mean | time p99 | requests | input tokens | output tokens | TTFO mean | cached |\n|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|\n";
+
+const REPEATS: &str = "\n## Repeats\n\n| point | runs | of each run | mean | 95 % interval across runs |\n|---|--:|---|--:|--:|\n";
 
 const HEAD: &str = "| run | requests | errors | in flight | started/s | req/s | out tok/s | TTFT mean | TTFT p50 | TTFT p99 | TPOT mean | E2E p99 | goodput |\n|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|\n";

@@ -25,6 +25,9 @@ pub struct Experiment {
     pub backend: String,
     /// The address of the API, without user and password.
     pub api_base: String,
+    /// The API for text, such as `chat`.
+    #[serde(default)]
+    pub text_api: String,
     /// The second target of a comparison, without user and password.
     pub against: Option<String>,
     /// The model.
@@ -59,6 +62,9 @@ pub struct Experiment {
     pub seed: u64,
     /// Objectives of goodput, such as `ttft:200ms`.
     pub goodput: Vec<String>,
+    /// Tiers of goodput, such as `interactive=ttft:200ms`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub goodput_tiers: Vec<String>,
     /// Dollars per million input tokens and per million output tokens.
     pub price_per_million: Option<(f64, f64)>,
     /// Whether each request opens its own connection.
@@ -269,6 +275,9 @@ pub struct RunLimits {
     pub max_requests: u64,
     /// The cost of all runs in dollars, by `price_per_million`.
     pub max_cost: Option<f64>,
+    /// The number of failed requests after which no request starts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_errors: Option<u64>,
 }
 
 /// Why a run ended.
@@ -278,6 +287,8 @@ pub struct RunLimits {
 pub enum RunEnd {
     /// The cost limit was reached.
     Cost,
+    /// The limit of failed requests was reached.
+    Errors,
     /// All requests failed for a lasting reason: no connection, a wrong key, an unknown model.
     Failing,
     /// The user pressed Ctrl-C.

@@ -3,8 +3,9 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
+use crate::agent::AgentJob;
 use crate::error::Error;
 use crate::record::{TokenSource, Turn};
 use crate::request::{BodyBuilder, PreparedRequest};
@@ -48,6 +49,8 @@ pub(crate) struct Job {
     pub(crate) scheduled_ns: Option<u64>,
     pub(crate) first: PreparedRequest,
     pub(crate) conversation: Option<Conversation>,
+    /// The job of an agent, of which `first` is the first request.
+    pub(crate) agent: Option<AgentJob>,
 }
 
 impl Job {
@@ -57,6 +60,7 @@ impl Job {
             scheduled_ns: None,
             first,
             conversation: None,
+            agent: None,
         }
     }
 }
@@ -104,6 +108,7 @@ impl Conversation {
             scheduled_ns: None,
             first,
             conversation,
+            agent: None,
         })
     }
 
@@ -121,10 +126,13 @@ impl Conversation {
         self.count(&text);
         self.messages.push(json!({"role": "user", "content": text}));
         Some(PreparedRequest {
-            endpoint: self.bodies.chat_endpoint(),
-            body: self.bodies.chat(&self.messages, self.max_tokens),
-            input: self.input,
             turn: Some(self.at),
+            ..PreparedRequest::new(
+                self.bodies.text_endpoint(),
+                self.bodies
+                    .text(&self.messages, self.max_tokens, &Map::new()),
+                self.input,
+            )
         })
     }
 
@@ -137,12 +145,14 @@ impl Conversation {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::text_api::TextApi;
 
     #[test]
     fn later_turns_include_earlier_ones() {
         let bodies = Arc::new(BodyBuilder {
             model: "m".to_owned(),
-            additional: serde_json::Map::new(),
+            additional: Map::new(),
+            api: TextApi::Chat,
             stream: true,
         });
         let turns = vec!["one".to_owned(), "two".to_owned()];

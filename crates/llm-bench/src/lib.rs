@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 #![forbid(unsafe_code)]
 
+mod agent;
 mod bias;
 mod client;
 mod clock;
@@ -24,10 +25,12 @@ pub mod summary;
 mod target;
 #[cfg(any(test, feature = "test-util"))]
 pub mod test_util;
+mod text_api;
 mod tokens;
 mod workload;
 
 pub use bias::TrueTimes;
+pub use client::TlsTrust;
 pub use command_line::CommandLine;
 pub use error::Error;
 pub use experiment::{
@@ -36,15 +39,17 @@ pub use experiment::{
 };
 pub use folder::{Folder, FolderError, FolderErrorKind, Results};
 pub use record::{
-    Arrivals, ConnectTimes, Failure, FailureKind, Outcome, Phase, PredictionTimes, RateLimit,
-    RequestRecord, Side, TokenCounts, TokenSource, Turn,
+    Arrivals, Backoff, ConnectTimes, Failure, FailureKind, JobPart, Outcome, Phase,
+    PredictionTimes, RateLimit, RequestRecord, Side, TokenCounts, TokenSource, Turn,
 };
 pub use run::{Interrupts, Observer, RunProgress, RunSettings, RunSpec, Runner};
 pub use scenario::TrafficScenario;
 pub use schedule::{ArrivalProcess, RateProfile};
 pub use search::LoadSearch;
 pub use target::{Backend, ServerTarget};
+pub use text_api::TextApi;
 pub use tokens::{Tokenizer, TokenizerLookup};
 pub use workload::{
-    Access, Dataset, DatasetConfig, DatasetRow, DatasetSource, LoadSpec, Prefix, Trace, Workload,
+    Access, AgentTraceSpec, Dataset, DatasetConfig, DatasetRow, DatasetSource, LoadSpec, Prefix,
+    ReplayLoad, Trace, Workload, trace_of_log,
 };

@@ -21,6 +21,9 @@ pub struct RequestRecord {
     /// The place in a multi-turn conversation.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub turn: Option<Turn>,
+    /// The job of an agent that the request is a part of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub job: Option<JobPart>,
 
     /// The scheduled start; `None` in a closed loop.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -41,6 +44,10 @@ pub struct RequestRecord {
     /// embeddings and rerank, when the response was complete.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub first_token_ns: Option<u64>,
+    /// When the first token that is no reasoning was read: content, tool call or refusal. `None` for
+    /// embeddings and rerank, and for output that is all reasoning.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub first_output_ns: Option<u64>,
     /// The chunks with tokens after the first one.
     #[serde(default, skip_serializing_if = "is_default")]
     pub arrivals: Arrivals,
@@ -61,6 +68,9 @@ pub struct RequestRecord {
     /// The rate limits that the server reported.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rate_limit: Option<RateLimit>,
+    /// The attempts before this one that were rejected with status 429, if they are repeated.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub backoff: Option<Backoff>,
     /// Replicate's own times of the prediction.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub prediction: Option<PredictionTimes>,
@@ -117,6 +127,26 @@ pub struct Turn {
     pub conversation: u64,
     /// The number of the user's message in it, from 0.
     pub turn: u32,
+}
+
+/// The job that a request is a part of: all conversations of an agent and of its helpers.
+#[non_exhaustive]
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub struct JobPart {
+    /// The number of the job in the plan of its run, from 0.
+    pub job: u64,
+    /// The number of requests of the whole job. It is complete when all of them are.
+    pub requests: u32,
+}
+
+/// Attempts of a request that were rejected with status 429, and the waits after them.
+#[non_exhaustive]
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+pub struct Backoff {
+    /// The number of rejected attempts.
+    pub attempts: u32,
+    /// From the dispatch to the start of the last attempt, in nanoseconds.
+    pub delay_ns: u64,
 }
 
 /// The durations of connecting, in nanoseconds.
@@ -255,6 +285,12 @@ pub struct RateLimit {
     /// Remaining requests.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub remaining: Option<f64>,
+    /// The limit of tokens.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub limit_tokens: Option<f64>,
+    /// Remaining tokens.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub remaining_tokens: Option<f64>,
     /// Seconds until the limit resets.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reset_s: Option<f64>,

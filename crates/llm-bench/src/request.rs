@@ -3,7 +3,8 @@
 use bytes::Bytes;
 use serde_json::{Map, Value, json};
 
-use crate::record::{TokenSource, Turn};
+use crate::record::{JobPart, TokenSource, Turn};
+use crate::text_api::{TextApi, TextRequest, merge};
 
 /// A request that is ready to be sent.
 #[derive(Clone, Debug)]
@@ -13,18 +14,33 @@ pub(crate) struct PreparedRequest {
     /// Our own count of the prompt's tokens, in case the server reports none.
     pub(crate) input: (u64, TokenSource),
     pub(crate) turn: Option<Turn>,
+    /// The job that the request is a part of.
+    pub(crate) job: Option<JobPart>,
+}
+
+impl PreparedRequest {
+    /// A request that is no part of a conversation.
+    pub(crate) fn new(endpoint: Endpoint, body: Bytes, input: (u64, TokenSource)) -> Self {
+        Self {
+            endpoint,
+            body,
+            input,
+            turn: None,
+            job: None,
+        }
+    }
 }
 
 /// The endpoint; it decides the path and how the response is read.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Endpoint {
-    /// A streamed chat.
-    Chat,
-    /// A chat whose response comes in one piece.
-    ChatWhole,
     Embeddings,
     Prediction,
     Rerank,
+    /// Text whose response comes as a stream.
+    TextStream(TextApi),
+    /// Text whose response comes in one piece.
+    TextWhole(TextApi),
 }
 
 /// The parts of requests besides their prompts; equal for all runs of an experiment.
@@ -33,34 +49,36 @@ pub(crate) struct BodyBuilder {
     pub(crate) model: String,
     /// Merged last into every body, as in genai-bench.
     pub(crate) additional: Map<String, Value>,
-    /// Whether chats are streamed.
+    /// The API for text.
+    pub(crate) api: TextApi,
+    /// Whether text is streamed.
     pub(crate) stream: bool,
 }
 
 impl BodyBuilder {
-    /// The endpoint of [`Self::chat`].
-    pub(crate) fn chat_endpoint(&self) -> Endpoint {
+    /// The endpoint of [`Self::text`].
+    pub(crate) fn text_endpoint(&self) -> Endpoint {
         match self.stream {
-            true => Endpoint::Chat,
-            false => Endpoint::ChatWhole,
+            true => Endpoint::TextStream(self.api),
+            false => Endpoint::TextWhole(self.api),
         }
     }
 
-    /// A chat; if it is streamed, with usage. Without `max_tokens`, the model decides when to stop.
-    pub(crate) fn chat(&self, messages: &[Value], max_tokens: Option<u64>) -> Bytes {
-        let mut body = json!({
-            "model": self.model,
-            "messages": messages,
-            "temperature": 0.0,
-            "ignore_eos": max_tokens.is_some(),
-            "stream": self.stream,
-        });
-        if self.stream {
-            body["stream_options"] = json!({"include_usage": true});
-        }
-        if let Some(max_tokens) = max_tokens {
-            body["max_tokens"] = max_tokens.into();
-        }
+    /// A request for text; if it is streamed, with usage. Without `max_tokens`, the model decides when
+    /// to stop. `own` are the parameters of this request alone.
+    pub(crate) fn text(
+        &self,
+        messages: &[Value],
+        max_tokens: Option<u64>,
+        own: &Map<String, Value>,
+    ) -> Bytes {
+        let request = TextRequest {
+            messages,
+            max_tokens,
+            stream: self.stream,
+        };
+        let mut body = self.api.body(&self.model, request);
+        merge(&mut body, own);
         self.finish(body)
     }
 
@@ -92,9 +110,7 @@ impl BodyBuilder {
     }
 
     fn finish(&self, mut body: Value) -> Bytes {
-        if let Value::Object(fields) = &mut body {
-            fields.extend(self.additional.clone());
-        }
+        merge(&mut body, &self.additional);
         to_bytes(&body)
     }
 }
@@ -159,6 +175,7 @@ mod tests {
         BodyBuilder {
             model: "m".to_owned(),
             additional: serde_json::from_str(additional).unwrap(),
+            api: TextApi::Chat,
             stream: true,
         }
     }
@@ -170,7 +187,11 @@ mod tests {
     #[test]
     fn additional_parameters_win() {
         let body = bodies(r#"{"temperature":0.7,"ignore_eos":false,"top_k":5}"#);
-        let body = parsed(&body.chat(&[json!({"role": "user", "content": "x"})], Some(9)));
+        let body = parsed(&body.text(
+            &[json!({"role": "user", "content": "x"})],
+            Some(9),
+            &Map::new(),
+        ));
         assert_eq!(body["temperature"], 0.7);
         assert_eq!(body["ignore_eos"], false);
         assert_eq!(
@@ -181,7 +202,7 @@ mod tests {
 
     #[test]
     fn without_max_tokens_no_limit_is_sent() {
-        let body = parsed(&bodies("{}").chat(&[], None));
+        let body = parsed(&bodies("{}").text(&[], None, &Map::new()));
         assert_eq!(body["ignore_eos"], false);
         assert_eq!(body.get("max_tokens"), None);
     }

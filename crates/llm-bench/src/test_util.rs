@@ -22,7 +22,7 @@ pub fn experiment() -> (Experiment, Vec<Run>) {
         limits: crate::RunLimits {
             max_seconds: 60.0,
             max_requests: 100,
-            max_cost: None,
+            ..crate::RunLimits::default()
         },
         goodput: vec!["ttft:80ms tpot:12ms".to_owned()],
         price_per_million: Some((1.0, 2.0)),

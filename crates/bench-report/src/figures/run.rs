@@ -14,6 +14,7 @@ pub(crate) fn of_run(run: &RunSummary) -> Vec<Figure> {
         distribution(run, Metric::Ttft, "request"),
         distribution(run, Metric::Itl, "token"),
         distribution(run, Metric::E2eLatency, "request"),
+        distribution(run, Metric::JobTime, "job"),
         timeline(run),
         in_flight(run),
         per_second(run),

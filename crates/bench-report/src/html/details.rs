@@ -67,6 +67,10 @@ fn outcome(out: &mut String, run: &RunSummary) {
         (outcomes.cancelled, "cancelled at the end"),
         (numbers.extra.left_out.0, "excluded as warm-up"),
         (numbers.extra.left_out.1, "excluded as cool-down"),
+        (
+            numbers.extra.rate_limited_attempts,
+            "attempts repeated after 429",
+        ),
         (numbers.extra.cold, "with a cold boot"),
         (numbers.extra.stalled, "affected by client stalls"),
     ];
@@ -81,6 +85,31 @@ fn outcome(out: &mut String, run: &RunSummary) {
             goodput.good,
             goodput.objectives.join(" "),
             percent(goodput.share)
+        ));
+    }
+    for tier in &numbers.extra.goodput_tiers {
+        parts.push(format!(
+            "{} met the tier {}: {} ({})",
+            tier.good,
+            tier.tier,
+            tier.objectives.join(" "),
+            percent(tier.share)
+        ));
+    }
+    if let Some(jobs) = &numbers.extra.jobs {
+        parts.push(format!(
+            "{} completed, {} did not",
+            count(jobs.completed as usize, "job"),
+            jobs.incomplete
+        ));
+    }
+    if let Some(cached) = numbers.extra.cached_input_share {
+        parts.push(format!("{} of the input tokens cached", percent(cached)));
+    }
+    if let Some(remaining) = numbers.extra.rate_limit_remaining {
+        parts.push(format!(
+            "the server's rate limit allowed at least {} more",
+            count(remaining as usize, "request")
         ));
     }
     if let Some(bias) = &run.run.bias {
@@ -212,7 +241,9 @@ pub(super) fn experiments(out: &mut String, all: &[Results]) {
                     "kept alive".to_owned()
                 },
             ),
+            ("API", experiment.text_api.clone()),
             ("Objectives", experiment.goodput.join(" ")),
+            ("Tiers", experiment.goodput_tiers.join("  ")),
             ("Against", experiment.against.clone().unwrap_or_default()),
             ("Seed", experiment.seed.to_string()),
             (

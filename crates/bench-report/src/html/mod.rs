@@ -37,6 +37,7 @@ pub(super) fn page(all: &[Results]) -> String {
     cautions(&mut out, all);
     cards(&mut out, all);
     differences(&mut out, all);
+    table::repeats(&mut out, all);
     controls(&mut out);
     out.push_str("<section><h2>Runs</h2>\n");
     table::runs(&mut out, all);

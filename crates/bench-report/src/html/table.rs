@@ -9,6 +9,43 @@ use crate::chart::escaped;
 use crate::figures::STATISTICS;
 use crate::markdown;
 use crate::number::{duration, metric, number, percent};
+use crate::repeats::repeated;
+
+/// The intervals across repeats, if points were run more than once.
+pub(super) fn repeats(out: &mut String, all: &[Results]) {
+    let repeats: Vec<_> = all
+        .iter()
+        .flat_map(|results| repeated(results).into_iter().map(move |one| (results, one)))
+        .collect();
+    if repeats.is_empty() {
+        return;
+    }
+    out.push_str(
+        "<section><h2>Repeats</h2><div class=\"scroll\" tabindex=\"0\"><table><thead><tr><th>Point</th>\
+         <th>Runs</th><th>Of each run</th><th>Mean</th><th>95 % interval across runs</th></tr></thead>\
+         <tbody>\n",
+    );
+    for (results, one) in repeats {
+        let text = |value| one.quantity.text(value);
+        let label = match all.len() {
+            1 => one.label.clone(),
+            _ => format!("{} · {}", results.experiment.name, one.label),
+        };
+        let interval = one.interval.map_or_else(
+            || "–".to_owned(),
+            |interval| format!("{} to {}", text(interval.low), text(interval.high)),
+        );
+        let _ = writeln!(
+            out,
+            "<tr><th>{}</th><td>{}</td><td class=\"text\">{}</td><td>{}</td><td>{interval}</td></tr>",
+            escaped(&label),
+            one.runs,
+            escaped(&one.quantity.title()),
+            text(one.mean),
+        );
+    }
+    out.push_str("</tbody></table></div></section>\n");
+}
 
 /// A row per run; the columns of metrics show the selected statistic.
 pub(super) fn runs(out: &mut String, all: &[Results]) {

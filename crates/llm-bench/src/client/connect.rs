@@ -2,17 +2,15 @@ use std::fmt;
 use std::io;
 use std::net::SocketAddr;
 use std::rc::Rc;
-use std::sync::Arc;
 
 use hyper_util::rt::TokioIo;
-use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
-use rustls_platform_verifier::BuilderVerifierExt;
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 
 use crate::client::connection::Connection;
 use crate::client::timed_socket::{IoTimes, TimedSocket};
+use crate::client::tls::TlsTrust;
 use crate::clock::Clock;
 use crate::command_line::without_userinfo;
 use crate::error::Error;
@@ -27,10 +25,10 @@ pub(crate) struct Connector {
 }
 
 impl Connector {
-    /// `tls`: whether any origin needs TLS. If not, the system's certificates are not loaded,
-    /// which would take time.
-    pub(crate) fn new(clock: Clock, tls: bool) -> Result<Self, Error> {
-        let tls = if tls { Some(tls_connector()?) } else { None };
+    /// `tls`: the accepted certificates, if any origin needs TLS. If not, the system's certificates
+    /// are not loaded, which would take time.
+    pub(crate) fn new(clock: Clock, tls: Option<&TlsTrust>) -> Result<Self, Error> {
+        let tls = tls.map(TlsTrust::connector).transpose()?;
         Ok(Self { clock, tls })
     }
 
@@ -111,17 +109,4 @@ async fn connect_any(addresses: impl Iterator<Item = SocketAddr>) -> io::Result<
         }
     }
     Err(last.unwrap_or_else(|| io::Error::new(io::ErrorKind::NotFound, "no address")))
-}
-
-fn tls_connector() -> Result<TlsConnector, Error> {
-    let broken = |error: rustls::Error| Error::Start(io::Error::other(error));
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let mut config = ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .map_err(broken)?
-        .with_platform_verifier()
-        .map_err(broken)?
-        .with_no_client_auth();
-    config.alpn_protocols = vec![b"http/1.1".to_vec()];
-    Ok(TlsConnector::from(Arc::new(config)))
 }

@@ -4,7 +4,9 @@ mod connect;
 mod connection;
 mod pool;
 mod timed_socket;
+mod tls;
 
 pub(crate) use connect::{ConnectError, Connector};
 pub(crate) use connection::{Connection, ExchangeEnd, ResponseSink};
 pub(crate) use pool::Pool;
+pub use tls::TlsTrust;

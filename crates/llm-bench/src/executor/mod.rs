@@ -15,11 +15,12 @@ use tokio::sync::watch;
 use crate::client::{ConnectError, Connection, Connector, ExchangeEnd, Pool, ResponseSink};
 use crate::clock::Clock;
 use crate::record::{
-    ConnectTimes, Failure, FailureKind, Outcome, RequestRecord, Side, TokenSource,
+    Backoff, ConnectTimes, Failure, FailureKind, Outcome, RequestRecord, Side, TokenSource,
 };
 use crate::request::{Endpoint, PreparedRequest};
 use crate::response::{Chunk, ResponseHead, Usage};
 use crate::target::{Origin, ServerTarget};
+use crate::text_api::TextApi;
 
 /// Sends requests on one thread.
 #[derive(Debug)]
@@ -35,6 +36,8 @@ pub(crate) struct Executor {
     pub(crate) poll_interval: Duration,
     /// A prediction that waits longer than this counts as a cold boot.
     pub(crate) cold_after: Duration,
+    /// How often a request is repeated after status 429.
+    pub(crate) rate_limit_retries: u32,
     /// Whether texts are kept to count their tokens.
     pub(crate) keep_text: bool,
     /// Becomes true when running requests must be cancelled.
@@ -52,7 +55,7 @@ pub(crate) struct RawRecord {
 }
 
 impl Executor {
-    /// Sends a request and reads its response.
+    /// Sends a request and reads its response; again after status 429, as often as configured.
     pub(crate) async fn execute(
         &self,
         id: u64,
@@ -61,18 +64,46 @@ impl Executor {
         scheduled_ns: Option<u64>,
         keep_text: bool,
     ) -> RawRecord {
-        let mut raw = RawRecord::new(id, request);
-        raw.record.side = side;
-        raw.record.scheduled_ns = scheduled_ns;
-        raw.record.dispatched_ns = self.clock.now();
-        let keep_text = keep_text || self.keep_text;
-        let target = self.target(side);
+        let dispatched_ns = self.clock.now();
+        let mut backoff = None;
+        loop {
+            let mut raw = RawRecord::new(id, request);
+            raw.record.side = side;
+            raw.record.scheduled_ns = scheduled_ns;
+            raw.record.dispatched_ns = dispatched_ns;
+            raw.record.backoff = backoff;
+            self.attempt(request, &mut raw, keep_text || self.keep_text)
+                .await;
+            let attempts = backoff.map_or(0, |backoff: Backoff| backoff.attempts);
+            if !raw.is_rate_limited() || attempts >= self.rate_limit_retries {
+                return raw;
+            }
+            let wait = rate_limit_wait(&raw.record, attempts);
+            let mut cancel = self.cancel.clone();
+            tokio::select! {
+                biased;
+                _ = cancel.wait_for(|cancelled| *cancelled) => return raw,
+                () = tokio::time::sleep(wait) => {}
+            }
+            backoff = Some(Backoff {
+                attempts: attempts + 1,
+                delay_ns: self.clock.now() - dispatched_ns,
+            });
+        }
+    }
+
+    async fn attempt(&self, request: &PreparedRequest, raw: &mut RawRecord, keep_text: bool) {
+        let target = self.target(raw.record.side);
         match request.endpoint {
-            Endpoint::Chat => self.chat(target, request, &mut raw, keep_text).await,
-            Endpoint::ChatWhole => self.chat_whole(target, request, &mut raw, keep_text).await,
-            Endpoint::Embeddings => self.batch(target, "/embeddings", request, &mut raw).await,
-            Endpoint::Rerank => self.batch(target, "/rerank", request, &mut raw).await,
-            Endpoint::Prediction => self.prediction(target, request, &mut raw, keep_text).await,
+            Endpoint::TextStream(api) => {
+                self.text_stream(target, api, request, raw, keep_text).await;
+            }
+            Endpoint::TextWhole(api) => {
+                self.text_whole(target, api, request, raw, keep_text).await;
+            }
+            Endpoint::Embeddings => self.batch(target, "/embeddings", request, raw).await,
+            Endpoint::Rerank => self.batch(target, "/rerank", request, raw).await,
+            Endpoint::Prediction => self.prediction(target, request, raw, keep_text).await,
         }
         match &mut raw.record.outcome {
             Outcome::Failed(failure) => failure.message = target.clean(&failure.message),
@@ -81,7 +112,6 @@ impl Executor {
             } if !is_plain(reason) => *reason = target.clean(reason),
             _ => {}
         }
-        raw
     }
 
     pub(crate) fn target(&self, side: Side) -> &ServerTarget {
@@ -200,6 +230,7 @@ impl RawRecord {
         let record = RequestRecord {
             id,
             turn: request.turn,
+            job: request.job,
             ..RequestRecord::default()
         };
         Self {
@@ -209,6 +240,10 @@ impl RawRecord {
             text: None,
             estimated_input: request.input,
         }
+    }
+
+    fn is_rate_limited(&self) -> bool {
+        matches!(&self.record.outcome, Outcome::Failed(failure) if failure.kind == FailureKind::RateLimited)
     }
 
     fn sent(&mut self, sent: &ExchangeTimes) {
@@ -252,6 +287,10 @@ fn post(
     if let Some(authorization) = target.authorization() {
         headers.insert(header::AUTHORIZATION, authorization.clone());
     }
+    if path.ends_with(TextApi::Messages.path()) {
+        let version = HeaderValue::from_static("2023-06-01");
+        headers.insert("anthropic-version", version);
+    }
     headers.extend(target.headers().clone());
     request
 }
@@ -271,6 +310,19 @@ fn address(request: &mut Request<Full<Bytes>>, origin: &Origin, path: &str) {
         HeaderValue::from_static(concat!("polyllm-bench/", env!("CARGO_PKG_VERSION"))),
     );
 }
+
+/// How long to wait before an attempt: as the server says, else from half a second, doubled each time.
+fn rate_limit_wait(record: &RequestRecord, attempts: u32) -> Duration {
+    let said = record
+        .rate_limit
+        .and_then(|limit| limit.retry_after_s.or(limit.reset_s));
+    let own = 0.5 * f64::from(2_u32.saturating_pow(attempts.min(16)));
+    let seconds = said.unwrap_or(own).clamp(0.0, MAX_RATE_LIMIT_WAIT_S);
+    // Clients that were rejected together do not return together.
+    Duration::from_secs_f64(seconds * (1.0 + 0.1 * fastrand::f64()))
+}
+
+const MAX_RATE_LIMIT_WAIT_S: f64 = 60.0;
 
 /// A finish reason such as `stop` or `tool_calls`, which needs no cleaning.
 fn is_plain(reason: &str) -> bool {

@@ -1,20 +1,22 @@
 use crate::executor::{Completion, Executor, RawRecord, post};
 use crate::record::Outcome;
 use crate::request::PreparedRequest;
-use crate::response::{ChatResponse, Chunk, JsonResponse};
+use crate::response::{Chunk, JsonResponse, TextResponse};
 use crate::target::ServerTarget;
+use crate::text_api::TextApi;
 
 impl Executor {
-    /// Measures a streamed chat.
-    pub(super) async fn chat(
+    /// Measures a streamed text.
+    pub(super) async fn text_stream(
         &self,
         target: &ServerTarget,
+        api: TextApi,
         request: &PreparedRequest,
         raw: &mut RawRecord,
         keep_text: bool,
     ) {
-        let path = target.path("/chat/completions");
-        let mut answer = ChatResponse::new(keep_text);
+        let path = target.path(api.path());
+        let mut answer = TextResponse::new(api, keep_text);
         let send = || post(target, &path, &request.body, "text/event-stream");
         let ended = self
             .bounded(self.send(target.origin(), send, &mut answer))
@@ -39,6 +41,7 @@ impl Executor {
         }
         raw.head(&answer.head);
         raw.usage = answer.stream.usage;
+        raw.record.first_output_ns = answer.stream.first_output;
         raw.chunks = answer.stream.chunks;
         raw.text = answer.stream.text;
         if let Some(failure) = failure {
@@ -49,23 +52,25 @@ impl Executor {
         }
     }
 
-    /// Measures a chat without a stream: its only chunk is the end of the response.
-    pub(super) async fn chat_whole(
+    /// Measures a text in one piece: its only chunk is the end of the response.
+    pub(super) async fn text_whole(
         &self,
         target: &ServerTarget,
+        api: TextApi,
         request: &PreparedRequest,
         raw: &mut RawRecord,
         keep_text: bool,
     ) {
-        let answered = self.whole(target, "/chat/completions", request, raw).await;
+        let answered = self.whole(target, api.path(), request, raw).await;
         let Some((answer, at)) = answered else { return };
-        match answer.chat() {
-            Ok(chat) => {
-                raw.usage = chat.usage;
-                let weight = u32::try_from(chat.text.len()).unwrap_or(u32::MAX);
+        match answer.text(api) {
+            Ok(whole) => {
+                raw.usage = whole.usage;
+                raw.record.first_output_ns = Some(at);
+                let weight = u32::try_from(whole.text.len()).unwrap_or(u32::MAX);
                 raw.chunks = vec![Chunk { at, weight }];
-                raw.text = keep_text.then_some(chat.text);
-                let finish_reason = chat.finish_reason;
+                raw.text = keep_text.then_some(whole.text);
+                let finish_reason = whole.finish_reason;
                 raw.record.outcome = Outcome::Ok { finish_reason };
             }
             Err(failure) => raw.record.outcome = Outcome::Failed(failure),

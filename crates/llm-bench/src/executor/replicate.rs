@@ -41,6 +41,7 @@ impl Executor {
             }
             prediction.record(raw, self.cold_after);
         }
+        raw.record.first_output_ns = state.stream.first_output;
         raw.chunks = state.stream.chunks;
         raw.text = state.stream.text;
     }

@@ -95,6 +95,7 @@ impl Metadata {
                 max_seconds: self.max_time_per_run_s,
                 max_requests: self.max_requests_per_run,
                 max_cost: None,
+                max_errors: None,
             },
             dataset: self.dataset_path,
             ..Experiment::default()

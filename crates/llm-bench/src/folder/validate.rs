@@ -22,11 +22,20 @@ fn experiment(experiment: &Experiment) -> Result<(), &'static str> {
     if scenarios.saturating_mul(loads) > MAX_POINTS || experiment.batch_sizes.len() > MAX_POINTS {
         return Err("too many scenarios, loads or batch sizes");
     }
-    if experiment.goodput.len() > 100 {
+    if experiment.goodput.len() + experiment.goodput_tiers.len() > 100 {
         return Err("too many objectives");
     }
-    let names = [&experiment.name, &experiment.model, &experiment.model_label];
-    let lists = [&experiment.scenarios, &experiment.goodput];
+    let names = [
+        &experiment.name,
+        &experiment.model,
+        &experiment.model_label,
+        &experiment.text_api,
+    ];
+    let lists = [
+        &experiment.scenarios,
+        &experiment.goodput,
+        &experiment.goodput_tiers,
+    ];
     names
         .into_iter()
         .chain(lists.into_iter().flatten())
@@ -91,6 +100,9 @@ fn aggregated(numbers: &Aggregated) -> Result<(), &'static str> {
         extra.left_out.1,
         extra.cold,
         extra.stalled,
+        extra.rate_limited_attempts,
+        extra.jobs.as_ref().map_or(0, |jobs| jobs.completed),
+        extra.jobs.as_ref().map_or(0, |jobs| jobs.incomplete),
     ];
     counts
         .into_iter()
@@ -102,6 +114,11 @@ fn aggregated(numbers: &Aggregated) -> Result<(), &'static str> {
 
 fn row(row: &SummaryRow) -> Result<(), &'static str> {
     count(row.id)?;
+    small(row.rate_limited_attempts)?;
+    if let Some(part) = row.job {
+        count(part.job)?;
+        small(part.requests)?;
+    }
     let tokens = [
         row.num_input_tokens,
         row.num_output_tokens,

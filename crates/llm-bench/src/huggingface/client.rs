@@ -5,7 +5,7 @@ use bytes::Bytes;
 use http::{HeaderValue, Request, Uri, header, response};
 use http_body_util::Full;
 
-use crate::client::{Connector, ResponseSink};
+use crate::client::{Connector, ResponseSink, TlsTrust};
 use crate::clock::Clock;
 use crate::response::ResponseHead;
 use crate::target::Origin;
@@ -122,7 +122,8 @@ fn resolved(origin: &Origin, location: &str) -> String {
 }
 
 async fn exchange(origin: &Origin, path: &str, with_token: bool) -> Result<Answer, HubError> {
-    let connector = Connector::new(Clock::start(), origin.tls)
+    let trust = TlsTrust::default();
+    let connector = Connector::new(Clock::start(), origin.tls.then_some(&trust))
         .map_err(|error| HubError::new(error.to_string()))?;
     let (mut connection, _) = connector
         .connect(origin)

@@ -10,22 +10,29 @@ use sse_codec::{Decoder, Event};
 use crate::client::ResponseSink;
 use crate::record::FailureKind;
 use crate::response::head::message_in;
-use crate::response::{ResponseHead, StreamState, Usage};
+use crate::response::{ResponseHead, StreamState, Usage, events};
+use crate::text_api::TextApi;
 
-/// A streamed chat completion in OpenAI's dialect.
+/// A streamed text.
 #[derive(Debug)]
-pub(crate) struct ChatResponse {
+pub(crate) struct TextResponse {
     pub(crate) head: ResponseHead,
     pub(crate) stream: StreamState,
     decoder: Decoder,
+    take: fn(&mut StreamState, Event<'_>, u64),
 }
 
-impl ChatResponse {
-    pub(crate) fn new(keep_text: bool) -> Self {
+impl TextResponse {
+    pub(crate) fn new(api: TextApi, keep_text: bool) -> Self {
         Self {
             head: ResponseHead::default(),
             stream: StreamState::new(keep_text),
             decoder: Decoder::new(),
+            take: match api {
+                TextApi::Chat | TextApi::Completions => take,
+                TextApi::Messages => events::take_message,
+                TextApi::Responses => events::take_response,
+            },
         }
     }
 
@@ -40,7 +47,7 @@ impl ChatResponse {
             return;
         }
         match self.decoder.finish() {
-            Some(Ok(event)) => take(&mut self.stream, event, at),
+            Some(Ok(event)) => (self.take)(&mut self.stream, event, at),
             Some(Err(error)) => self.stream.fail(FailureKind::Protocol, error.to_string()),
             None => {}
         }
@@ -58,7 +65,7 @@ impl ChatResponse {
     }
 }
 
-impl ResponseSink for ChatResponse {
+impl ResponseSink for TextResponse {
     fn head(&mut self, head: &response::Parts) {
         self.head.read(head);
     }
@@ -67,7 +74,7 @@ impl ResponseSink for ChatResponse {
         if !self.head.body(data) || !self.head.is_event_stream {
             return self.head.is_within_limit();
         }
-        let stream = &mut self.stream;
+        let (stream, take) = (&mut self.stream, self.take);
         if let Err(error) = self.decoder.feed(data, |event| take(stream, event, at)) {
             stream.fail(FailureKind::Protocol, error.to_string());
         }
@@ -95,6 +102,9 @@ fn take(stream: &mut StreamState, event: Event<'_>, at: u64) {
     let choices = chunk.choices;
     if choices.weight > 0 {
         stream.token(at, &choices.text, choices.weight);
+    }
+    if choices.has_output {
+        stream.output(at);
     }
     if let Some(reason) = choices.finish_reason {
         stream.finish_reason = Some(reason.into_owned());
@@ -124,6 +134,8 @@ struct WireChunk<'a> {
 #[derive(Default)]
 struct Choices<'a> {
     weight: usize,
+    /// Whether there is more than reasoning.
+    has_output: bool,
     /// Content only, which a next turn repeats.
     text: Cow<'a, str>,
     finish_reason: Option<Cow<'a, str>>,
@@ -154,14 +166,16 @@ impl<'de> Visitor<'de> for ChoicesVisitor {
             let delta = choice.delta.unwrap_or_default();
             // Together repeats a chunk's text beside its delta; legacy completions have only that.
             let Text(content) = delta.content.or(choice.text).unwrap_or_default();
-            all.weight += content.len()
-                + [delta.reasoning, delta.reasoning_content, delta.refusal]
-                    .into_iter()
-                    .flatten()
-                    .map(|Text(text)| text.len())
-                    .sum::<usize>()
+            let length = |texts: [Option<Text<'_>>; 2]| {
+                let texts = texts.into_iter().flatten();
+                texts.map(|Text(text)| text.len()).sum::<usize>()
+            };
+            let output = content.len()
+                + length([delta.refusal, None])
                 + delta.tool_calls.0
                 + usize::from(delta.function_call.is_some());
+            all.weight += output + length([delta.reasoning, delta.reasoning_content]);
+            all.has_output |= output > 0;
             if all.text.is_empty() {
                 all.text = content;
             }
@@ -263,8 +277,8 @@ impl From<WireUsage> for Usage {
 mod tests {
     use super::*;
 
-    fn answer(events: &str) -> ChatResponse {
-        let mut answer = ChatResponse::new(true);
+    fn answer(events: &str) -> TextResponse {
+        let mut answer = TextResponse::new(TextApi::Chat, true);
         let head = http::Response::builder()
             .header("content-type", "text/event-stream; charset=utf-8")
             .body(())
@@ -298,7 +312,23 @@ mod tests {
             assert_eq!(answer.stream.failure, None, "{delta}");
             let at: Vec<_> = answer.stream.chunks.iter().map(|chunk| chunk.at).collect();
             assert_eq!(at, [2], "{delta}");
+            let reasons = delta.contains("reasoning");
+            assert_eq!(answer.stream.first_output.is_none(), reasons, "{delta}");
         }
+    }
+
+    #[test]
+    fn the_first_output_comes_after_reasoning() {
+        let delta = |delta: &str| format!("data: {{\"choices\":[{{\"delta\":{delta}}}]}}\n\n");
+        let answer = answer(&format!(
+            "{}{}{}{}data: [DONE]\n\n",
+            delta(r#"{"role":"assistant","content":""}"#),
+            delta(r#"{"reasoning":"hm","content":""}"#),
+            delta(r#"{"content":"a"}"#),
+            delta(r#"{"content":"b"}"#),
+        ));
+        let at: Vec<_> = answer.stream.chunks.iter().map(|chunk| chunk.at).collect();
+        assert_eq!((at, answer.stream.first_output), (vec![2, 3, 4], Some(3)));
     }
 
     #[test]

@@ -82,7 +82,14 @@ fn error_message(body: &[u8]) -> Option<String> {
 
 /// The message in the JSON of an error.
 pub(crate) fn message_in(value: &Value) -> Option<String> {
-    let places = ["/error/message", "/error", "/detail", "/message", "/title"];
+    let places = [
+        "/error/message",
+        "/error/error/message",
+        "/error",
+        "/detail",
+        "/message",
+        "/title",
+    ];
     let found = places
         .iter()
         .find_map(|place| value.pointer(place)?.as_str());
@@ -108,6 +115,8 @@ fn rate_limit(headers: &HeaderMap) -> Option<RateLimit> {
             "x-ratelimit-remaining",
             "ratelimit-remaining",
         ]),
+        limit_tokens: number(&["x-ratelimit-limit-tokens"]),
+        remaining_tokens: number(&["x-ratelimit-remaining-tokens"]),
         reset_s: number(&[
             "x-ratelimit-reset-requests",
             "x-ratelimit-reset",
@@ -183,9 +192,11 @@ mod tests {
         assert_eq!(limits(&[]), None);
         let found = limits(&[
             ("x-ratelimit-remaining", "7"),
+            ("x-ratelimit-remaining-tokens", "900"),
             ("x-ratelimit-reset", "6m1.5s"),
         ]);
         let found = found.unwrap();
+        assert_eq!(found.remaining_tokens, Some(900.0));
         assert_eq!((found.remaining, found.reset_s), (Some(7.0), Some(361.5)));
         let found = limits(&[("ratelimit-reset", "1"), ("retry-after", "2")]).unwrap();
         assert_eq!((found.reset_s, found.retry_after_s), (Some(1.0), Some(2.0)));

@@ -1,11 +1,12 @@
 //! Reads responses while their bytes arrive.
 
 mod chat;
+mod events;
 mod head;
 mod json;
 mod prediction;
 
-pub(crate) use chat::ChatResponse;
+pub(crate) use chat::TextResponse;
 pub(crate) use head::ResponseHead;
 pub(crate) use json::JsonResponse;
 pub(crate) use prediction::PredictionStream;
@@ -46,6 +47,8 @@ impl Usage {
 #[derive(Debug, Default)]
 pub(crate) struct StreamState {
     pub(crate) chunks: Vec<Chunk>,
+    /// When the first token that is no reasoning was read.
+    pub(crate) first_output: Option<u64>,
     pub(crate) usage: Usage,
     pub(crate) finish_reason: Option<String>,
     /// The text, if a next turn or a tokenizer needs it.
@@ -68,7 +71,13 @@ impl StreamState {
     pub(crate) fn piece(&mut self, at: u64, text: &str) {
         if !text.is_empty() {
             self.token(at, text, text.len());
+            self.output(at);
         }
+    }
+
+    /// Notes a token that is no reasoning.
+    fn output(&mut self, at: u64) {
+        self.first_output.get_or_insert(at);
     }
 
     /// Whether to continue reading the stream.

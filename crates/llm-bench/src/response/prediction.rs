@@ -59,6 +59,7 @@ fn take(stream: &mut StreamState, done_at: &mut Option<u64>, event: Event<'_>, a
         "output" if !event.data().is_empty() => {
             let text = event.text();
             stream.token(at, &text, text.len());
+            stream.output(at);
         }
         "error" => {
             let text = event.text();

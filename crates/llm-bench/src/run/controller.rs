@@ -23,6 +23,8 @@ pub(super) struct Controller<'a> {
     spent: f64,
     /// The number of requests, counted from the first, that failed for a lasting reason.
     lasting_failures: usize,
+    /// The number of failed requests.
+    errors: u64,
     max_lasting_failures: usize,
     end: Option<RunEnd>,
     open: bool,
@@ -47,6 +49,7 @@ impl<'a> Controller<'a> {
             source,
             spent: 0.0,
             lasting_failures: 0,
+            errors: 0,
             max_lasting_failures: MIN_LASTING_FAILURES.max(2 * load.concurrency() as usize),
             end: None,
             open: !matches!(load, Load::Concurrency { .. }),
@@ -141,6 +144,10 @@ impl<'a> Controller<'a> {
         }
         if self.budget.is_some_and(|budget| self.spent >= budget) {
             return Some(RunEnd::Cost);
+        }
+        self.errors += u64::from(matches!(record.outcome, Outcome::Failed(_)));
+        if self.limits.max_errors.is_some_and(|max| self.errors >= max) {
+            return Some(RunEnd::Errors);
         }
         if self.lasting_failures == so_far && is_lasting(record) {
             self.lasting_failures += 1;

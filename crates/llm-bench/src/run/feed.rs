@@ -95,6 +95,11 @@ impl Feed {
         }
     }
 
+    /// When the load began.
+    pub(crate) fn begun(&self) -> u64 {
+        self.begun.load(Ordering::Relaxed)
+    }
+
     /// The next job; `None` at the end.
     pub(crate) async fn next(&self) -> Option<Job> {
         let mut free = None;

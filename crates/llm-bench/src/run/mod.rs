@@ -1,5 +1,6 @@
 //! One run: a load on a target, and its measurements.
 
+mod agent;
 mod controller;
 mod feed;
 mod health;
@@ -11,5 +12,6 @@ mod settings;
 mod worker;
 
 pub(crate) use feed::Timing;
+pub(crate) use prepare::Plan;
 pub use runner::{Interrupts, Observer, RunProgress, RunSpec, Runner};
 pub use settings::RunSettings;

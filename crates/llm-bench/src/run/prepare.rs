@@ -174,13 +174,11 @@ mod tests {
     use crate::run::queue::Queue;
 
     fn job(id: u64) -> Job {
-        let request = PreparedRequest {
-            endpoint: Endpoint::Chat,
-            body: Bytes::new(),
-            input: (0, TokenSource::Estimate),
-            turn: None,
-        };
-        Job::single(id, request)
+        let input = (0, TokenSource::Estimate);
+        Job::single(
+            id,
+            PreparedRequest::new(Endpoint::Embeddings, Bytes::new(), input),
+        )
     }
 
     fn plan(jobs: u64) -> Plan {

@@ -1,5 +1,6 @@
 use std::time::Duration;
 
+use crate::client::TlsTrust;
 use crate::target::ServerTarget;
 use crate::tokens::Tokenizer;
 
@@ -11,6 +12,8 @@ pub struct RunSettings {
     pub target: ServerTarget,
     /// A second target that receives every request, too.
     pub against: Option<ServerTarget>,
+    /// The accepted certificates.
+    pub tls: TlsTrust,
     /// The model.
     pub model: String,
     /// Whether every request opens its own connection, whose time then counts.
@@ -23,6 +26,9 @@ pub struct RunSettings {
     pub poll_interval: Duration,
     /// A Replicate prediction that waits longer than this counts as a cold boot.
     pub cold_after: Duration,
+    /// How often a request is sent again after status 429, at the time that the server names. The
+    /// waits are a part of the request's latencies.
+    pub rate_limit_retries: u32,
     /// Measuring threads; `None` chooses by the load and the machine.
     pub threads: Option<u32>,
     /// The time until all slots of a closed loop are active.
@@ -43,12 +49,14 @@ impl RunSettings {
         Self {
             target,
             against: None,
+            tls: TlsTrust::default(),
             model: model.into(),
             new_connections: false,
             timeout: Duration::from_secs(600),
             drain: Duration::from_secs(30),
             poll_interval: Duration::from_millis(500),
             cold_after: Duration::from_secs(5),
+            rate_limit_retries: 0,
             threads: None,
             ramp_up: Duration::ZERO,
             stop_on_saturation: false,

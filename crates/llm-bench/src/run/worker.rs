@@ -18,6 +18,7 @@ use crate::executor::{Executor, RawRecord};
 use crate::experiment::Stall;
 use crate::job::Job;
 use crate::record::{Outcome, Side};
+use crate::request::PreparedRequest;
 use crate::run::feed::Feed;
 use crate::run::health::watch_thread;
 use crate::target::ServerTarget;
@@ -34,6 +35,7 @@ pub(crate) struct WorkerConfig {
     pub(crate) timeout: Duration,
     pub(crate) poll_interval: Duration,
     pub(crate) cold_after: Duration,
+    pub(crate) rate_limit_retries: u32,
     pub(crate) tokenizer: Option<Tokenizer>,
     pub(crate) feed: Arc<Feed>,
     pub(crate) state: Arc<RunState>,
@@ -118,6 +120,7 @@ impl WorkerConfig {
                 timeout: self.timeout,
                 poll_interval: self.poll_interval,
                 cold_after: self.cold_after,
+                rate_limit_retries: self.rate_limit_retries,
                 keep_text: self.tokenizer.is_some(),
                 cancel: self.state.cancel.subscribe(),
             },
@@ -179,10 +182,10 @@ impl WorkerConfig {
 }
 
 /// The state of a worker, shared by its slots.
-struct Worker {
-    executor: Executor,
-    feed: Arc<Feed>,
-    state: Arc<RunState>,
+pub(super) struct Worker {
+    pub(super) executor: Executor,
+    pub(super) feed: Arc<Feed>,
+    pub(super) state: Arc<RunState>,
     events: mpsc::UnboundedSender<WorkerEvent>,
     /// The order of the two targets alternates from pair to pair, so that neither has an advantage.
     swapped: Cell<bool>,
@@ -208,13 +211,16 @@ impl Worker {
         }
     }
 
-    async fn job(&self, job: Job) {
+    async fn job(self: &Rc<Self>, mut job: Job) {
         if self.state.is_stopped() {
             // A job of an open loop was due, so it is recorded. One of a closed loop was not.
             if job.scheduled_ns.is_some() {
                 self.record_unstarted(&job);
             }
             return;
+        }
+        if let Some(agent) = job.agent.take() {
+            return self.agent_job(agent, job.first, job.scheduled_ns).await;
         }
         let mut id = job.id;
         let mut request = job.first;
@@ -240,32 +246,56 @@ impl Worker {
     async fn pair(
         &self,
         id: u64,
-        request: &crate::request::PreparedRequest,
+        request: &PreparedRequest,
         scheduled: Option<u64>,
         keep_text: bool,
     ) -> Option<String> {
+        let mut answer = None;
+        for (place, side) in self.sides().into_iter().enumerate() {
+            // The second request of a pair waits for the first: that is not a delay.
+            let scheduled = scheduled.filter(|_| place == 0);
+            let sent = self.send(id, request, side, scheduled, keep_text).await;
+            if side == Side::Subject {
+                answer = sent.text;
+            }
+        }
+        answer
+    }
+
+    /// The targets in the order in which they are used next.
+    pub(super) fn sides(&self) -> Vec<Side> {
         let both = [Side::Subject, Side::Against];
-        let sides: Vec<Side> = match self.executor.targets.1 {
+        match self.executor.targets.1 {
             None => vec![Side::Subject],
             Some(_) if self.swapped.replace(!self.swapped.get()) => {
                 both.into_iter().rev().collect()
             }
             Some(_) => both.to_vec(),
-        };
-        let mut answer = None;
-        for (place, side) in sides.into_iter().enumerate() {
-            // The second request of a pair waits for the first: that is not a delay.
-            let scheduled = scheduled.filter(|_| place == 0);
-            let _counted = InFlightGuard::new(&self.state.in_flight);
-            let raw = self
-                .executor
-                .execute(id, request, side, scheduled, keep_text)
-                .await;
-            if side == Side::Subject && raw.record.is_ok() {
-                answer.clone_from(&raw.text);
-            }
-            self.send_record(raw);
         }
+    }
+
+    /// Sends a request to one target and records it.
+    pub(super) async fn send(
+        &self,
+        id: u64,
+        request: &PreparedRequest,
+        side: Side,
+        scheduled: Option<u64>,
+        keep_text: bool,
+    ) -> Answer {
+        let _counted = InFlightGuard::new(&self.state.in_flight);
+        let raw = self
+            .executor
+            .execute(id, request, side, scheduled, keep_text)
+            .await;
+        let answer = Answer {
+            end_ns: raw.record.end_ns,
+            text: match keep_text && raw.record.is_ok() {
+                true => raw.text.clone(),
+                false => None,
+            },
+        };
+        self.send_record(raw);
         answer
     }
 
@@ -282,6 +312,13 @@ impl Worker {
         // The receiver is gone only if the runner was dropped.
         let _ = self.events.send(WorkerEvent::Done(Box::new(raw)));
     }
+}
+
+/// The response to a request.
+pub(super) struct Answer {
+    pub(super) end_ns: u64,
+    /// The text, if it was kept and is complete.
+    pub(super) text: Option<String>,
 }
 
 /// Counts a request while it runs.

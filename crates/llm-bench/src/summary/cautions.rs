@@ -51,6 +51,12 @@ pub(super) fn of(run: &Run, numbers: &Aggregated) -> Vec<String> {
             count(extra.outcomes.cancelled, "request"),
         ));
     }
+    if let Some(jobs) = extra.jobs.as_ref().filter(|jobs| jobs.incomplete > 0) {
+        cautions.push(format!(
+            "{} did not complete: the statistics of jobs cover the others.",
+            count(jobs.incomplete, "job"),
+        ));
+    }
     match run.end {
         RunEnd::Failing => cautions.push(
             "The run was stopped: every request failed from the beginning, for a reason that also \
@@ -62,6 +68,9 @@ pub(super) fn of(run: &Run, numbers: &Aggregated) -> Vec<String> {
             "The run stopped because requests arrived faster than the server answered them."
                 .to_owned(),
         ),
+        RunEnd::Errors => {
+            cautions.push("The run ended at its limit of failed requests.".to_owned());
+        }
         RunEnd::Cost => cautions.push("The run ended at its cost limit.".to_owned()),
         RunEnd::Requests | RunEnd::Time => {}
     }

@@ -37,6 +37,8 @@ pub enum Metric {
     OutputThroughput,
     /// A speech metric of genai-bench; never set.
     AudioThroughput,
+    /// Seconds from dispatch to the first token that is no reasoning.
+    Ttfo,
     /// Seconds from each chunk with tokens to the next, over all requests.
     InterChunk,
     /// Seconds from each token to the next, over all requests: the time between chunks divided by
@@ -64,11 +66,19 @@ pub enum Metric {
     Queue,
     /// Seconds that the model ran for a prediction, by Replicate's clock.
     Predict,
+    /// Seconds from the first dispatch of a job to the end of its last response, over complete jobs.
+    JobTime,
+    /// Requests of a job.
+    JobRequests,
+    /// Input tokens of all requests of a job.
+    JobInputTokens,
+    /// Output tokens of all requests of a job.
+    JobOutputTokens,
 }
 
 impl Metric {
     /// All metrics, genai-bench's first.
-    pub const ALL: [Self; 25] = [
+    pub const ALL: [Self; 30] = [
         Self::Ttft,
         Self::Tpot,
         Self::E2eLatency,
@@ -81,6 +91,7 @@ impl Metric {
         Self::InputThroughput,
         Self::OutputThroughput,
         Self::AudioThroughput,
+        Self::Ttfo,
         Self::InterChunk,
         Self::Itl,
         Self::TtftFromSchedule,
@@ -94,6 +105,10 @@ impl Metric {
         Self::Receive,
         Self::Queue,
         Self::Predict,
+        Self::JobTime,
+        Self::JobRequests,
+        Self::JobInputTokens,
+        Self::JobOutputTokens,
     ];
 
     /// Parses a name, or a common alias: `e2e`, `icl`, `speed`.
@@ -123,6 +138,7 @@ impl Metric {
             Self::InputThroughput => "input_throughput",
             Self::OutputThroughput => "output_throughput",
             Self::AudioThroughput => "audio_throughput",
+            Self::Ttfo => "ttfo",
             Self::InterChunk => "inter_chunk",
             Self::Itl => "itl",
             Self::TtftFromSchedule => "ttft_from_schedule",
@@ -136,6 +152,10 @@ impl Metric {
             Self::Receive => "receive",
             Self::Queue => "queue",
             Self::Predict => "predict",
+            Self::JobTime => "job_time",
+            Self::JobRequests => "job_requests",
+            Self::JobInputTokens => "job_input_tokens",
+            Self::JobOutputTokens => "job_output_tokens",
         }
     }
 
@@ -154,6 +174,7 @@ impl Metric {
             Self::InputThroughput => "Input throughput per request",
             Self::OutputThroughput => "Output throughput per request",
             Self::AudioThroughput => "Audio throughput per request",
+            Self::Ttfo => "Time to first output token",
             Self::InterChunk => "Inter-chunk time",
             Self::Itl => "Inter-token latency",
             Self::TtftFromSchedule => "TTFT from schedule",
@@ -167,6 +188,10 @@ impl Metric {
             Self::Receive => "Receive",
             Self::Queue => "Queue",
             Self::Predict => "Predict",
+            Self::JobTime => "Job time",
+            Self::JobRequests => "Requests per job",
+            Self::JobInputTokens => "Input tokens per job",
+            Self::JobOutputTokens => "Output tokens per job",
         }
     }
 
@@ -176,7 +201,10 @@ impl Metric {
             Self::NumInputTokens
             | Self::NumOutputTokens
             | Self::NumReasoningTokens
-            | Self::TotalTokens => Unit::Tokens,
+            | Self::TotalTokens
+            | Self::JobInputTokens
+            | Self::JobOutputTokens => Unit::Tokens,
+            Self::JobRequests => Unit::Requests,
             Self::InputThroughput | Self::OutputThroughput | Self::OutputInferenceSpeed => {
                 Unit::TokensPerSecond
             }
@@ -190,8 +218,13 @@ impl Metric {
         self <= Self::AudioThroughput
     }
 
+    /// Whether the metric describes jobs instead of requests.
+    pub fn is_of_jobs(self) -> bool {
+        self >= Self::JobTime
+    }
+
     /// The value for a completed request. Not for [`Metric::Itl`] and [`Metric::InterChunk`], which
-    /// have many values per request.
+    /// have many values per request, and not for metrics of jobs.
     pub fn of(self, row: &SummaryRow) -> Option<f64> {
         let count = |count: Option<u64>| count.map(|count| count as f64);
         match self {
@@ -207,7 +240,13 @@ impl Metric {
             Self::InputThroughput => row.input_throughput,
             Self::OutputThroughput => row.output_throughput,
             Self::AudioThroughput => row.audio_throughput,
-            Self::InterChunk | Self::Itl => None,
+            Self::Ttfo => row.ttfo,
+            Self::InterChunk
+            | Self::Itl
+            | Self::JobTime
+            | Self::JobRequests
+            | Self::JobInputTokens
+            | Self::JobOutputTokens => None,
             Self::TtftFromSchedule => Some(row.ttft? + row.dispatch_delay?),
             Self::E2eFromSchedule => Some(row.e2e_latency? + row.dispatch_delay?),
             Self::DispatchDelay => row.dispatch_delay,
@@ -266,6 +305,8 @@ impl<'de, T: Deserialize<'de>> Visitor<'de> for KnownVisitor<T> {
 pub enum Unit {
     /// Bytes per second.
     BytesPerSecond,
+    /// Requests.
+    Requests,
     /// Seconds.
     Seconds,
     /// Tokens.
@@ -279,6 +320,7 @@ impl Unit {
     pub fn sign(self) -> &'static str {
         match self {
             Self::BytesPerSecond => "B/s",
+            Self::Requests => "requests",
             Self::Seconds => "s",
             Self::Tokens => "tok",
             Self::TokensPerSecond => "tok/s",

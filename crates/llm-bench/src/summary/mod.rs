@@ -3,6 +3,7 @@
 
 mod achieved;
 mod cautions;
+mod jobs;
 mod metric;
 mod objectives;
 mod outcomes;
@@ -10,14 +11,16 @@ mod paired;
 mod row;
 
 pub use achieved::Achieved;
+pub use jobs::Jobs;
 pub use metric::{Metric, Unit};
-pub use objectives::{Objective, ObjectiveError, Objectives};
+pub use objectives::{GoodputTier, Objective, ObjectiveError, Objectives};
 pub use outcomes::{Outcomes, RowOutcome};
 pub use paired::{Paired, paired};
 pub use row::SummaryRow;
 
 use std::collections::BTreeMap;
 
+use jobs::JobTotals;
 use llm_provider::text::excerpt;
 use serde::{Deserialize, Serialize};
 
@@ -168,6 +171,17 @@ pub struct Extra {
     pub error_rate_interval: Option<Interval>,
     /// Requests that met all objectives.
     pub goodput: Option<Goodput>,
+    /// The same for each tier of goodput, in the configured order.
+    pub goodput_tiers: Vec<Goodput>,
+    /// The jobs of agents, if the requests are parts of jobs.
+    pub jobs: Option<Jobs>,
+    /// The share of input tokens that came from the server's cache, 0 to 1; of the requests for which
+    /// the server reports it.
+    pub cached_input_share: Option<f64>,
+    /// Attempts that were rejected with status 429 and repeated.
+    pub rate_limited_attempts: u64,
+    /// The fewest requests that the server's rate limit still allowed, if it reports them.
+    pub rate_limit_remaining: Option<f64>,
     /// The number of responses per source of their output counts, without responses that need none.
     pub token_sources: BTreeMap<TokenSource, u64>,
     /// The cost of the measured requests in dollars, if a price is configured.
@@ -187,6 +201,9 @@ pub struct Extra {
 #[non_exhaustive]
 #[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
 pub struct Goodput {
+    /// The name of the tier; empty for the objectives of `--goodput`.
+    #[serde(default)]
+    pub tier: String,
     /// The objectives, such as `ttft:200ms`.
     pub objectives: Vec<String>,
     /// The number of requests that met all objectives.
@@ -223,12 +240,17 @@ impl Aggregated {
             (Metric::InterChunk, tokens.inter_chunk),
             (Metric::Itl, tokens.itl),
         ]);
+        let jobs = JobTotals::of(rows, side);
+        let complete = || jobs.values().filter(|job| job.is_complete());
         for metric in Metric::ALL {
             if let Some(histogram) = histograms.get(&metric) {
                 stats.insert(metric, histogram.stats());
                 continue;
             }
-            let values = sorted(done.iter().filter_map(|row| metric.of(row)));
+            let values = match metric.is_of_jobs() {
+                true => sorted(complete().filter_map(|job| job.get(metric))),
+                false => sorted(done.iter().filter_map(|row| metric.of(row))),
+            };
             let described = Stats::of_sorted(&values);
             intervals.insert(metric, intervals_of(&values, &described));
             stats.insert(metric, described);
@@ -241,8 +263,7 @@ impl Aggregated {
         intervals.retain(|_, intervals| !intervals.is_empty());
         histograms.retain(|_, histogram| !histogram.is_empty());
 
-        let objectives = Objectives::parse(&experiment.goodput).unwrap_or_default();
-        let goodput = (!objectives.is_empty()).then(|| {
+        let goodput = |tier: String, given: Vec<String>, objectives: &Objectives| {
             let good = done.iter().filter(|row| objectives.are_met(row));
             let good: Vec<_> = good.collect();
             let tokens = good
@@ -250,13 +271,29 @@ impl Aggregated {
                 .filter_map(|row| row.num_output_tokens)
                 .sum::<u64>();
             Goodput {
-                objectives: experiment.goodput.clone(),
+                tier,
+                objectives: given,
                 good: good.len() as u64,
                 share: share(good.len() as u64, outcomes.ok + outcomes.errors()),
                 requests_per_second: per_second(good.len() as f64),
                 output_tokens_per_second: per_second(tokens as f64),
             }
+        };
+        let tiers = experiment.goodput_tiers.iter();
+        let tiers = tiers.filter_map(|text| Some((text, GoodputTier::parse(text).ok()?)));
+        let goodput_tiers = tiers.map(|(text, tier)| {
+            let given = text.split_once('=').map_or("", |(_, given)| given);
+            goodput(tier.name, vec![given.to_owned()], &tier.objectives)
         });
+        let goodput_tiers = goodput_tiers.collect();
+        let objectives = Objectives::parse(&experiment.goodput).unwrap_or_default();
+        let goodput = (!objectives.is_empty())
+            .then(|| goodput(String::new(), experiment.goodput.clone(), &objectives));
+        let cached = |row: &&SummaryRow| Some((row.cached_input_tokens?, row.num_input_tokens?));
+        let cached = done.iter().filter_map(cached);
+        let cached = cached.reduce(|a, b| (a.0.saturating_add(b.0), a.1.saturating_add(b.1)));
+        let cached_input_share = cached.map(|(cached, input)| share(cached, input).min(1.0));
+        let completed = complete().count() as u64;
         let mut token_sources = BTreeMap::new();
         let wrote = |row: &&&SummaryRow| row.num_output_tokens.is_some_and(|tokens| tokens > 0);
         for row in done.iter().filter(wrote) {
@@ -299,6 +336,21 @@ impl Aggregated {
                 intervals,
                 error_rate_interval: rate_interval(errors, outcomes.ok + errors),
                 goodput,
+                goodput_tiers,
+                jobs: (!jobs.is_empty()).then(|| Jobs {
+                    completed,
+                    incomplete: jobs.len() as u64 - completed,
+                    jobs_per_second: per_second(completed as f64),
+                }),
+                cached_input_share,
+                rate_limited_attempts: of_side
+                    .iter()
+                    .map(|row| u64::from(row.rate_limited_attempts))
+                    .sum(),
+                rate_limit_remaining: of_side
+                    .iter()
+                    .filter_map(|row| row.rate_limit_remaining)
+                    .reduce(f64::min),
                 token_sources,
                 cost: experiment.price_per_million.map(|(input, output)| {
                     (sum(Metric::NumInputTokens) * input + sum(Metric::NumOutputTokens) * output)

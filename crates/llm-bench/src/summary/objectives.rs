@@ -48,6 +48,38 @@ impl Objectives {
     }
 }
 
+/// Objectives with a name, such as those of a class of users.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct GoodputTier {
+    /// The name.
+    pub name: String,
+    /// The objectives.
+    pub objectives: Objectives,
+}
+
+impl GoodputTier {
+    /// Parses `NAME=OBJECTIVES`, such as `interactive=ttft:200ms,tpot:20ms`.
+    ///
+    /// # Errors
+    /// If there is no name, or the objectives are invalid.
+    pub fn parse(text: &str) -> Result<Self, ObjectiveError> {
+        let fail = |expected| ObjectiveError {
+            text: text.to_owned(),
+            expected,
+        };
+        let shape = "NAME=METRIC:LIMIT,…, such as interactive=ttft:200ms,tpot:20ms";
+        let (name, objectives) = text.split_once('=').ok_or_else(|| fail(shape))?;
+        let objectives = Objectives::parse(&[objectives])?;
+        if name.trim().is_empty() || objectives.is_empty() {
+            return Err(fail(shape));
+        }
+        Ok(Self {
+            name: name.trim().to_owned(),
+            objectives,
+        })
+    }
+}
+
 impl Objective {
     fn parse(text: &str) -> Result<Self, ObjectiveError> {
         let fail = |expected| ObjectiveError {
@@ -60,6 +92,9 @@ impl Objective {
             return Err(fail(
                 "tpot instead: a request has many inter-token latencies",
             ));
+        }
+        if metric.is_of_jobs() {
+            return Err(fail("a metric of requests, such as e2e"));
         }
         let (number, factor) = match metric.unit() {
             Unit::Seconds => {
@@ -90,7 +125,7 @@ impl Objective {
             return true;
         };
         match self.metric.unit() {
-            Unit::Seconds | Unit::Tokens => value <= self.limit,
+            Unit::Requests | Unit::Seconds | Unit::Tokens => value <= self.limit,
             Unit::BytesPerSecond | Unit::TokensPerSecond => value >= self.limit,
         }
     }
@@ -143,10 +178,21 @@ mod tests {
             ("ttft:NaN", "above zero"),
             ("first:1ms", "a metric such as ttft"),
             ("itl:10ms", "tpot instead"),
+            ("job_time:10s", "a metric of requests"),
+            ("gold=ttft:1s", "a metric such as ttft"),
         ] {
             let error = Objectives::parse(&[text]).unwrap_err().to_string();
             assert!(error.contains(expected), "{error}");
             assert!(error.contains(text), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_tier_has_a_name_and_objectives() {
+        let tier = GoodputTier::parse("gold=ttft:200ms,tpot:20ms").unwrap();
+        assert_eq!((tier.name.as_str(), tier.objectives.0.len()), ("gold", 2));
+        for text in ["ttft:200ms", "=ttft:200ms", "gold=", "gold=ttft"] {
+            assert!(GoodputTier::parse(text).is_err(), "{text}");
         }
     }
 

@@ -2,6 +2,7 @@ use std::collections::HashMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::jobs::JobTotals;
 use super::{Metric, SummaryRow};
 use crate::stats::{Interval, Stats, mean_interval, percentile_interval, sorted};
 use crate::{Phase, Side};
@@ -45,18 +46,34 @@ pub fn paired(rows: &[SummaryRow]) -> Vec<Paired> {
         let differences = pairs
             .iter()
             .filter_map(|(subject, against)| Some(metric.of(subject)? - metric.of(against)?));
-        let differences = sorted(differences);
-        let stats = Stats::of_sorted(&differences);
-        Some(Paired {
-            metric,
-            pairs: differences.len() as u64,
-            mean: stats.mean?,
-            mean_interval: mean_interval(&stats, differences.len() as u64),
-            median: stats.p50?,
-            median_interval: percentile_interval(&differences, 50.0),
-        })
+        difference(metric, &sorted(differences))
     };
-    metrics.into_iter().filter_map(of).collect()
+    let of_jobs = difference(Metric::JobTime, &job_times(rows));
+    metrics.into_iter().filter_map(of).chain(of_jobs).collect()
+}
+
+/// The differences in the times of jobs that completed at both targets.
+fn job_times(rows: &[SummaryRow]) -> Vec<f64> {
+    let against = JobTotals::of(rows, Side::Against);
+    let subject = JobTotals::of(rows, Side::Subject);
+    let pairs = subject.iter().filter_map(|(job, subject)| {
+        let against = against.get(job)?;
+        let time = |job: &JobTotals| job.get(Metric::JobTime).filter(|_| job.is_complete());
+        Some(time(subject)? - time(against)?)
+    });
+    sorted(pairs)
+}
+
+fn difference(metric: Metric, differences: &[f64]) -> Option<Paired> {
+    let stats = Stats::of_sorted(differences);
+    Some(Paired {
+        metric,
+        pairs: differences.len() as u64,
+        mean: stats.mean?,
+        mean_interval: mean_interval(&stats, differences.len() as u64),
+        median: stats.p50?,
+        median_interval: percentile_interval(differences, 50.0),
+    })
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::RowOutcome;
-use crate::{FailureKind, Outcome, Phase, RequestRecord, Side, Task, TokenSource};
+use crate::{FailureKind, JobPart, Outcome, Phase, RequestRecord, Side, Task, TokenSource};
 
 /// A request in genai-bench's fields, and further ones. Times are in seconds.
 ///
@@ -43,6 +43,7 @@ pub struct SummaryRow {
     pub started: Option<f64>,
     /// The end, in seconds since the start of the run.
     pub ended: Option<f64>,
+    pub ttfo: Option<f64>,
     pub dispatch_delay: Option<f64>,
     pub dns: Option<f64>,
     pub tcp: Option<f64>,
@@ -56,6 +57,12 @@ pub struct SummaryRow {
     pub output_tokens_source: TokenSource,
     /// Input tokens from the server's cache.
     pub cached_input_tokens: Option<u64>,
+    /// The job of an agent that the request is a part of.
+    pub job: Option<JobPart>,
+    /// The number of attempts that were rejected with status 429 before this one.
+    pub rate_limited_attempts: u32,
+    /// Requests that the server's rate limit still allowed after this one.
+    pub rate_limit_remaining: Option<f64>,
     /// The finish reason.
     pub finish_reason: Option<String>,
     /// Whether it had a cold boot.
@@ -79,6 +86,9 @@ impl SummaryRow {
                 .map(|scheduled| between(scheduled, record.dispatched_ns)),
             output_tokens_source: record.tokens.output_source,
             cached_input_tokens: record.tokens.cached_input,
+            job: record.job,
+            rate_limited_attempts: record.backoff.map_or(0, |backoff| backoff.attempts),
+            rate_limit_remaining: record.rate_limit.and_then(|limit| limit.remaining),
             cold: record.prediction.is_some_and(|times| times.cold),
             stalled: record.stalled,
             ..Self::default()
@@ -142,6 +152,8 @@ impl SummaryRow {
             self.output_throughput = Some(0.0);
             return;
         }
+        let first_output = record.first_output_ns;
+        self.ttfo = first_output.map(|at| between(record.dispatched_ns, at));
         let output_latency = between(first, record.end_ns);
         self.output_latency = Some(output_latency);
         self.output_throughput = Some(0.0);
@@ -157,7 +169,8 @@ impl SummaryRow {
     }
 
     fn set_phases(&mut self, record: &RequestRecord) {
-        let mut connected = record.dispatched_ns;
+        let delay_ns = record.backoff.map_or(0, |backoff| backoff.delay_ns);
+        let mut connected = record.dispatched_ns + delay_ns;
         if let Some(connect) = record.connect {
             self.dns = Some(seconds(connect.dns_ns));
             self.tcp = Some(seconds(connect.tcp_ns));

@@ -9,10 +9,11 @@ use crate::experiment::{Load, RunLimits, Task};
 use crate::job::{Draft, Job};
 use crate::record::TokenSource;
 use crate::request::{BodyBuilder, Endpoint, PreparedRequest, ReplicateModel};
-use crate::run::{RunSpec, Timing};
+use crate::run::{Plan, RunSpec, Timing};
 use crate::scenario::TrafficScenario;
 use crate::schedule::{ArrivalProcess, RateProfile, Schedule};
 use crate::target::Backend;
+use crate::text_api::TextApi;
 use crate::tokens::{self, Tokenizer};
 use crate::workload::Dataset;
 use crate::workload::prompts::Prompts;
@@ -28,7 +29,7 @@ pub struct Workload {
     pub(super) dataset: Option<Arc<Dataset>>,
     pub(super) tokenizer: Option<Tokenizer>,
     pub(super) prefix: Option<Prefix>,
-    seed: u64,
+    pub(super) seed: u64,
 }
 
 impl Workload {
@@ -55,6 +56,7 @@ impl Workload {
             bodies: Arc::new(BodyBuilder {
                 model,
                 additional: Map::new(),
+                api: TextApi::Chat,
                 stream: true,
             }),
             dataset: None,
@@ -71,12 +73,30 @@ impl Workload {
         self
     }
 
-    /// Requests chats in one piece. Their time to first token is that to the end of the response.
+    /// Requests text in one piece. Its time to first token is that to the end of the response.
     /// Predictions of Replicate are not affected.
     #[must_use]
     pub fn with_streaming(mut self, stream: bool) -> Self {
         Arc::make_mut(&mut self.bodies).stream = stream;
         self
+    }
+
+    /// Requests text through another API than chat.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Usage`] if the task or the backend has only one.
+    pub fn with_text_api(mut self, api: TextApi) -> Result<Self, Error> {
+        let fits = match self.task {
+            Task::TextToText => self.backend != Backend::Replicate,
+            _ => false,
+        };
+        if api != TextApi::Chat && !fits {
+            let reason = "supported for the task text-to-text, and not for Replicate";
+            return Err(Error::usage("--endpoint-type", api.name(), reason));
+        }
+        Arc::make_mut(&mut self.bodies).api = api;
+        Ok(self)
     }
 
     /// Takes prompts, or the lines of prompts, from a dataset.
@@ -170,16 +190,19 @@ impl Workload {
         })
     }
 
-    /// A run of a trace, `speed` times as fast as recorded.
+    /// A run of a trace, `speed` times as fast as recorded; delays of conversations are shorter by the
+    /// same factor. With a concurrency, this many requests or jobs run at a time, whenever they were
+    /// recorded.
     ///
     /// # Errors
     ///
-    /// [`Error::Usage`] if the speed is not from 0.001 to 1,000,000, or the task is not chat.
+    /// [`Error::Usage`] if the speed is not from 0.001 to 1,000,000, the task is not chat, or the trace
+    /// has no times and there is no concurrency.
     pub fn replay(
         &self,
         trace: &Trace,
         speed: f64,
-        max_concurrency: Option<u32>,
+        load: ReplayLoad,
         limits: RunLimits,
     ) -> Result<RunSpec, Error> {
         if !(1e-3..=1e6).contains(&speed) {
@@ -190,6 +213,45 @@ impl Workload {
             let reason = "traces are supported for text-to-text only";
             return Err(Error::usage("--task", self.task.name(), reason));
         }
+        let is_timed = matches!(load, ReplayLoad::Recorded { .. });
+        if is_timed && !trace.has_times() {
+            let reason =
+                "the trace has no times: set --num-concurrency, the number of jobs at a time";
+            return Err(Error::usage("--trace", "", reason));
+        }
+        let (plan, job_bytes): (Plan, usize) = match trace.jobs.is_empty() {
+            true => self.replayed_rows(trace, speed, is_timed),
+            false => self.replayed_jobs(trace, speed, is_timed)?,
+        };
+        let (load, timing) = match load {
+            ReplayLoad::Concurrency(concurrency) => {
+                (Load::Concurrency { concurrency }, Timing::Immediate)
+            }
+            ReplayLoad::Recorded { max_concurrency } => {
+                let load = Load::Trace {
+                    speed,
+                    max_concurrency,
+                };
+                (load, Timing::PerJob)
+            }
+        };
+        let scenario = match trace.jobs.is_empty() {
+            true => "trace",
+            false => "jobs",
+        };
+        Ok(RunSpec {
+            scenario: scenario.to_owned(),
+            load,
+            batch_size: 1,
+            plan: Box::new(RequestLimit::new(plan, limits.max_requests)),
+            timing,
+            limits,
+            budget: None,
+            job_bytes,
+        })
+    }
+
+    fn replayed_rows(&self, trace: &Trace, speed: f64, is_timed: bool) -> (Plan, usize) {
         let zero = trace.rows.first().map_or(0.0, |row| row.timestamp);
         let job_bytes = trace.rows.iter().map(TraceRow::bytes).max().unwrap_or(0);
         let writer = PromptWriter::new(Vec::new(), self.tokenizer.clone(), None);
@@ -200,23 +262,12 @@ impl Workload {
             Draft::new(1, move || {
                 let (workload, writer) = &*shared;
                 let mut job = workload.replayed(id, &row, writer);
-                job.scheduled_ns = Some(((row.timestamp - zero) / speed * 1e6) as u64);
+                let at = ((row.timestamp - zero) / speed * 1e6) as u64;
+                job.scheduled_ns = is_timed.then_some(at);
                 Ok(job)
             })
         });
-        Ok(RunSpec {
-            scenario: "trace".to_owned(),
-            load: Load::Trace {
-                speed,
-                max_concurrency,
-            },
-            batch_size: 1,
-            plan: Box::new(RequestLimit::new(plan, limits.max_requests)),
-            timing: Timing::PerJob,
-            limits,
-            budget: None,
-            job_bytes,
-        })
+        (Box::new(plan), job_bytes)
     }
 
     fn replayed(&self, id: u64, row: &TraceRow, writer: &PromptWriter) -> Job {
@@ -234,19 +285,18 @@ impl Workload {
                 }
                 text
             }
-            (None, None) => blocks(id, row, writer),
+            (None, None) => {
+                let length = row.input_length.unwrap_or(1);
+                blocks(id, length, &row.hash_ids, writer)
+            }
         };
         self.text(id, written, row.output_length)
     }
 
     pub(super) fn text(&self, id: u64, written: Written, max_tokens: Option<u64>) -> Job {
         if self.backend == Backend::Replicate {
-            let request = PreparedRequest {
-                endpoint: Endpoint::Prediction,
-                body: self.bodies.prediction(&written.text, max_tokens),
-                input: written.tokens,
-                turn: None,
-            };
+            let body = self.bodies.prediction(&written.text, max_tokens);
+            let request = PreparedRequest::new(Endpoint::Prediction, body, written.tokens);
             return Job::single(id, request);
         }
         let message = json!({"role": "user", "content": written.text});
@@ -260,23 +310,21 @@ impl Workload {
         input: (u64, TokenSource),
         max_tokens: Option<u64>,
     ) -> Job {
-        let request = PreparedRequest {
-            endpoint: self.bodies.chat_endpoint(),
-            body: self.bodies.chat(messages, max_tokens),
-            input,
-            turn: None,
-        };
-        Job::single(id, request)
+        let body = self.bodies.text(messages, max_tokens, &Map::new());
+        Job::single(
+            id,
+            PreparedRequest::new(self.bodies.text_endpoint(), body, input),
+        )
     }
 }
 
 /// A prompt of blocks: equal numbers give equal text, so that caches work as recorded.
-fn blocks(id: u64, row: &TraceRow, writer: &PromptWriter) -> Written {
-    let mut left = row.input_length.unwrap_or(1).max(1);
+pub(super) fn blocks(id: u64, length: u64, hash_ids: &[u64], writer: &PromptWriter) -> Written {
+    let mut left = length.max(1);
     let mut blocks = Vec::new();
     let mut tokens = (0, TokenSource::default());
     let own = |index: u64| (id << 16) ^ index ^ UNIQUE_BLOCKS;
-    let mut hashes = row.hash_ids.iter().copied();
+    let mut hashes = hash_ids.iter().copied();
     for index in 0.. {
         if left == 0 {
             break;
@@ -292,6 +340,19 @@ fn blocks(id: u64, row: &TraceRow, writer: &PromptWriter) -> Written {
         text: blocks.join(" "),
         tokens,
     }
+}
+
+/// When the requests or jobs of a trace start.
+#[non_exhaustive]
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum ReplayLoad {
+    /// A fixed number of them at a time.
+    Concurrency(u32),
+    /// As recorded.
+    Recorded {
+        /// The limit of them at a time.
+        max_concurrency: Option<u32>,
+    },
 }
 
 /// A load.

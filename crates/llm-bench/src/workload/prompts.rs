@@ -278,13 +278,7 @@ impl Materials {
         let counts = documents.iter().map(|document| document.tokens);
         let input = counts.reduce(|a, b| (a.0 + b.0, a.1)).unwrap_or_default();
         let texts: Vec<String> = documents.into_iter().map(|written| written.text).collect();
-        let request = PreparedRequest {
-            endpoint,
-            body: body(&texts),
-            input,
-            turn: None,
-        };
-        Job::single(id, request)
+        Job::single(id, PreparedRequest::new(endpoint, body(&texts), input))
     }
 
     fn documents(&self, tokens: u64, rng: &mut ChaCha8Rng) -> Vec<Written> {

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use llm_bench::ArrivalProcess;
+use llm_bench::{ArrivalProcess, TextApi};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
@@ -48,7 +48,7 @@ pub(crate) struct Bench {
 fn after_help() -> String {
     let keys: Vec<&str> = key_variables().map(|(_, variable)| variable).collect();
     format!(
-        "The options are genai-bench's; `genai-bench benchmark …` runs as `polyllm bench …`.\n\nExamples:\n  polyllm bench --api-model-name openai/gpt-oss-20b --traffic-scenario 'D(100,100)' \\\n    --num-concurrency 1,8,64 --max-requests-per-run 500\n  polyllm bench --api-backend replicate --api-model-name meta/meta-llama-3-8b-instruct --num-concurrency 4\n  polyllm bench --api-backend openai --api-base http://127.0.0.1:4000 --api-model-name llama-3 \\\n    --request-rate 5,10,20 --arrivals poisson --against https://api.together.xyz\n  polyllm bench --api-model-name m/n --find-max-load rate --goodput ttft:200ms --goodput tpot:20ms\n  polyllm bench --calibrate --num-concurrency 256\n\nKeys: --api-key, else {}; keys are never written to files.\nHTTPS trusts the system's certificates, or those of SSL_CERT_FILE.\nImages, tokenizers, spreadsheets and coordinators need `cargo install --path crates/polyllm-cli --features full`.\nExit status: 0 success, 1 no request succeeded, 2 usage error, 130 interrupted (with a report).",
+        "The options are genai-bench's; `genai-bench benchmark …` runs as `polyllm bench …`.\n\nExamples:\n  polyllm bench --api-model-name openai/gpt-oss-20b --traffic-scenario 'D(100,100)' \\\n    --num-concurrency 1,8,64 --max-requests-per-run 500\n  polyllm bench --api-backend replicate --api-model-name meta/meta-llama-3-8b-instruct --num-concurrency 4\n  polyllm bench --api-backend openai --api-base http://127.0.0.1:4000 --api-model-name llama-3 \\\n    --request-rate 5,10,20 --arrivals poisson --against https://api.together.xyz\n  polyllm bench --api-model-name m/n --find-max-load rate --goodput ttft:200ms --goodput tpot:20ms\n  polyllm bench --api-backend vllm --api-base http://127.0.0.1:8000 --api-model-name m \\\n    --endpoint-type responses --no-stream --header x-team=red\n  polyllm bench trace generate --jobs 50 --seed 1 -o agents.jsonl\n  polyllm bench --api-model-name m/n --trace agents.jsonl --num-concurrency 4\n  polyllm bench --calibrate --num-concurrency 256\n\nKeys: --api-key, else {}; keys are never written to files.\nHTTPS trusts the system's certificates, or those of SSL_CERT_FILE, and those of --ca-file.\nImages, tokenizers, spreadsheets and coordinators need `cargo install --path crates/polyllm-cli --features full`.\nExit status: 0 success, 1 no request succeeded, 2 usage error, 130 interrupted (with a report).",
         keys.join(" or ")
     )
 }
@@ -79,16 +79,28 @@ pub(crate) struct Api {
     /// The task
     #[arg(long, value_enum, default_value = "text-to-text")]
     pub(crate) task: TaskName,
+    /// The API for text: chat, completions, messages (Anthropic's) or responses (OpenAI's)
+    #[arg(long, value_name = "API", default_value = "chat")]
+    #[serde(with = "as_text")]
+    pub(crate) endpoint_type: TextApi,
     /// A JSON object that is merged into every request
     #[arg(long, value_name = "JSON", value_parser = object)]
     pub(crate) additional_request_params: Option<Map<String, Value>>,
-    /// Request chats in one piece instead of a stream
+    /// Request text in one piece instead of a stream
     #[arg(long)]
     pub(crate) no_stream: bool,
     /// A header of every request to --api-base, as NAME=VALUE (can be repeated)
     #[arg(long, value_name = "NAME=VALUE")]
     #[serde(skip)]
     pub(crate) header: Vec<Header>,
+    /// Also trust the certificate authorities in this PEM file
+    #[arg(long, value_name = "FILE")]
+    #[serde(skip)]
+    pub(crate) ca_file: Option<PathBuf>,
+    /// Accept any certificate: others could read the key
+    #[arg(long)]
+    #[serde(skip)]
+    pub(crate) insecure: bool,
     /// A second address: every request is sent to both, and the difference is reported
     #[arg(long, value_name = "URL")]
     pub(crate) against: Option<String>,
@@ -140,9 +152,11 @@ pub(crate) struct Load {
     /// The limit of requests in flight for a rate or a trace; the wait of later ones counts
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=65_536))]
     pub(crate) max_concurrency: Option<u32>,
-    /// Replay a trace (JSON Lines with timestamp in milliseconds, input_length, output_length,
-    /// hash_ids, as in Mooncake's traces; or with prompt or messages)
-    #[arg(long, value_name = "FILE", conflicts_with = "num_concurrency")]
+    /// Replay a trace: JSON Lines with timestamp in milliseconds, input_length, output_length and
+    /// hash_ids, as in Mooncake's traces; or with prompt or messages; or conversations of agents with
+    /// turns, delays and helpers, as in AIPerf's (see `bench trace`). With --num-concurrency, so many
+    /// requests or jobs at a time, else at their times
+    #[arg(long, value_name = "FILE")]
     pub(crate) trace: Option<PathBuf>,
     /// The speed of the replay, as a factor
     #[arg(long, value_name = "X", default_value_t = 1.0, requires = "trace")]
@@ -174,6 +188,9 @@ pub(crate) struct Load {
     /// An objective of every request, such as ttft:200ms or tpot:20ms (can be repeated)
     #[arg(long, value_name = "METRIC:LIMIT", num_args = 1..)]
     pub(crate) goodput: Vec<String>,
+    /// A tier of goodput with its own objectives, as NAME=METRIC:LIMIT,… (can be repeated)
+    #[arg(long, value_name = "NAME=OBJECTIVES")]
+    pub(crate) goodput_tier: Vec<String>,
     /// The share of requests that must meet the objectives
     #[arg(
         long,
@@ -195,6 +212,16 @@ pub(crate) struct Load {
     /// Requests per run [default: 100, and at least 10 per request in flight]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     pub(crate) max_requests_per_run: Option<u64>,
+    /// End a run after this many failed requests
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    pub(crate) max_errors: Option<u64>,
+    /// Send a request again after status 429, at most this often and when the server says; the
+    /// waits are a part of its latencies
+    #[arg(long, value_name = "N", default_value_t = 0, value_parser = clap::value_parser!(u32).range(..=100))]
+    pub(crate) rate_limit_retries: u32,
+    /// Run every point this often; the report has 95 % intervals across the repeats
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=100), conflicts_with = "find_max_load")]
+    pub(crate) repeat: u32,
     /// The cost limit in dollars, by --price
     #[arg(long, value_name = "DOLLARS", requires = "price", value_parser = not_negative)]
     pub(crate) max_cost: Option<f64>,

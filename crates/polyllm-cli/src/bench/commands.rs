@@ -6,6 +6,8 @@ use bench_report::Format;
 use clap::{Subcommand, ValueEnum};
 use llm_bench::stats::Statistic;
 
+use crate::args::number::positive;
+use crate::bench::option_values::share;
 use crate::bench::permissions::AllowedBase;
 
 #[derive(Debug, Subcommand)]
@@ -15,7 +17,61 @@ pub(crate) enum BenchCommand {
     Merge(Merge),
     Plot(Plot),
     Report(Report),
+    Trace(Trace),
     Worker(Worker),
+}
+
+/// Make a trace of agents for --trace
+#[derive(Debug, clap::Args)]
+#[command(
+    after_help = "A line of the trace is a conversation: session_id; timestamp in milliseconds; and turns. A turn has\ninput_length (tokens of a synthetic message), text or messages; output_length; delay in\nmilliseconds after the last response, such as the run time of a tool; and spawns, the ids of\nhelpers. A helper is a conversation of its own, which starts after that turn; the next turn waits\nfor it, or turn N with {\"children\": [\"ID\"], \"join_at\": N}. With forks, it continues the\nconversation. All conversations that start each other are a job.\n\nExamples:\n  polyllm bench trace generate --jobs 50 --seed 1 --jobs-per-second 0.5 -o agents.jsonl\n  curl -H 'authorization: Bearer KEY' 'http://127.0.0.1:4000/spend/logs?size=1000' > log.json\n  polyllm bench trace record log.json -o agents.jsonl\n  polyllm bench --api-model-name m/n --trace agents.jsonl --num-concurrency 4"
+)]
+pub(crate) struct Trace {
+    #[command(subcommand)]
+    pub(crate) command: TraceCommand,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum TraceCommand {
+    Generate(GenerateTrace),
+    Record(RecordTrace),
+}
+
+/// Generate jobs that look like those of coding agents: long growing prompts, short results of tools
+#[derive(Debug, clap::Args)]
+pub(crate) struct GenerateTrace {
+    /// The number of jobs
+    #[arg(long, value_name = "N", default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    pub(crate) jobs: u32,
+    /// Jobs that start per second on average [default: no times; set --num-concurrency]
+    #[arg(long, value_name = "R", value_parser = positive)]
+    pub(crate) jobs_per_second: Option<f64>,
+    /// The mean number of turns of a job, without helpers
+    #[arg(long, value_name = "N", default_value_t = 12, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    pub(crate) turns: u32,
+    /// The share of turns that start one to three helpers
+    #[arg(long, value_name = "SHARE", default_value_t = 0.1, value_parser = share)]
+    pub(crate) helpers: f64,
+    /// Tokens of the system prompt, which all jobs share
+    #[arg(long, value_name = "N", default_value_t = 4096, value_parser = clap::value_parser!(u64).range(..=1_000_000))]
+    pub(crate) system_tokens: u64,
+    /// The seed: equal options give equal traces
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub(crate) seed: u64,
+    /// The file to write [default: standard output]
+    #[arg(short, long, value_name = "FILE")]
+    pub(crate) output: Option<PathBuf>,
+}
+
+/// Convert a gateway's log, from GET /spend/logs, to lengths and times without keys, users and models
+#[derive(Debug, clap::Args)]
+pub(crate) struct RecordTrace {
+    /// The log: a JSON array, or JSON Lines
+    #[arg(value_name = "FILE")]
+    pub(crate) log: PathBuf,
+    /// The file to write [default: standard output]
+    #[arg(short, long, value_name = "FILE")]
+    pub(crate) output: Option<PathBuf>,
 }
 
 /// Compare two experiments; exit status 1 if a condition of --fail-if holds

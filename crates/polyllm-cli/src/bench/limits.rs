@@ -51,6 +51,12 @@ fn load(load: &Load) -> Result<(), Error> {
     if let Some(requests) = load.max_requests_per_run {
         within("--max-requests-per-run", requests, 1..=1_000_000_000)?;
     }
+    if let Some(errors) = load.max_errors {
+        within("--max-errors", errors, 1..=1_000_000_000)?;
+    }
+    within("--rate-limit-retries", load.rate_limit_retries, 0..=100)?;
+    within("--repeat", load.repeat, 1..=100)?;
+    within("--goodput-tier", load.goodput_tier.len(), 0..=20)?;
     if let Some(cost) = load.max_cost {
         within("--max-cost", cost, 1e-9..=1e9)?;
     }

@@ -16,6 +16,7 @@ mod report;
 mod setup;
 mod sweep;
 mod theirs;
+mod trace;
 
 use std::process::ExitCode;
 
@@ -61,6 +62,7 @@ async fn dispatch(args: args::Bench) -> Result<ExitCode> {
         Some(BenchCommand::Plot(options)) => return plot::plot(options),
         Some(BenchCommand::Merge(merge)) => return report::merge(merge),
         Some(BenchCommand::Report(report)) => return report::run(report),
+        Some(BenchCommand::Trace(options)) => return trace::run(options),
         Some(BenchCommand::Worker(worker)) => {
             return distributed::work(worker, watch_interrupts()).await;
         }

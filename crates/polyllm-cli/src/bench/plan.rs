@@ -123,12 +123,13 @@ mod tests {
             "additional_request_params against against_backend api_backend api_base \
              api_model_name arrivals attainment batch_size cold_after cooldown_ratio \
              dataset_config dataset_image_column dataset_path dataset_prompt_column \
-             drain_timeout find_max_load goodput iteration_type keep_going max_concurrency max_cost \
-             max_requests_per_run max_time_per_run model_label model_tokenizer new_connections \
-             no_calibration no_stream num_concurrency num_workers poll_interval prefix_len prefix_ratio \
-             price ramp_up request_rate search_limit seed server_engine server_gpu_count \
-             server_gpu_type server_version spawn_rate stop_on_saturation task timeout trace \
-             trace_speed traffic_scenario warmup_ratio"
+             drain_timeout endpoint_type find_max_load goodput goodput_tier iteration_type \
+             keep_going max_concurrency max_cost max_errors max_requests_per_run \
+             max_time_per_run model_label model_tokenizer new_connections no_calibration \
+             no_stream num_concurrency num_workers poll_interval prefix_len prefix_ratio \
+             price ramp_up rate_limit_retries repeat request_rate search_limit seed \
+             server_engine server_gpu_count server_gpu_type server_version spawn_rate \
+             stop_on_saturation task timeout trace trace_speed traffic_scenario warmup_ratio"
         );
     }
 

@@ -65,6 +65,9 @@ pub(super) fn experiment(
     experiment.version = env!("CARGO_PKG_VERSION").to_owned();
     experiment.started_at_ms = u64::try_from(since.as_millis()).unwrap_or(u64::MAX);
     experiment.backend = backend.to_owned();
+    if !task.has_batches() {
+        experiment.text_api = api.endpoint_type.to_string();
+    }
     experiment.api_base = settings.target.to_string();
     experiment.against = settings.against.as_ref().map(ToString::to_string);
     experiment.model_label = api.model_label.clone().unwrap_or_else(|| {
@@ -90,10 +93,12 @@ pub(super) fn experiment(
     experiment.limits.max_seconds = time.as_secs_f64();
     experiment.limits.max_requests = args.load.max_requests_per_run.unwrap_or(DEFAULT_REQUESTS);
     experiment.limits.max_cost = args.load.max_cost;
+    experiment.limits.max_errors = args.load.max_errors;
     experiment.dataset = dataset;
     (experiment.warmup_ratio, experiment.cooldown_ratio) = settings.warmup_cooldown;
     experiment.seed = args.prompts.seed;
     experiment.goodput.clone_from(&args.load.goodput);
+    experiment.goodput_tiers.clone_from(&args.load.goodput_tier);
     experiment.price_per_million = args.load.price;
     experiment.new_connections = settings.new_connections;
     experiment.machine = machine;

@@ -17,7 +17,7 @@ pub(super) fn loads(args: &LoadArgs, task: Task) -> Result<Vec<LoadSpec>> {
         };
         return Ok(vec![first]);
     }
-    if args.trace.is_some() {
+    if args.trace.is_some() && args.num_concurrency.is_empty() {
         return Ok(vec![LoadSpec::Concurrency(1)]);
     }
     if !args.request_rate.is_empty() {

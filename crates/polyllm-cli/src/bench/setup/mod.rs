@@ -8,15 +8,16 @@ use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use llm_bench::summary::Objectives;
+use llm_bench::summary::{GoodputTier, Objectives};
 use llm_bench::{
-    Access, Backend, Dataset, DatasetConfig, Experiment, Load, LoadSpec, Prefix, RunLimits,
-    RunSettings, RunSpec, Task, Tokenizer, TokenizerLookup, Trace, TrafficScenario, Workload,
+    Access, Backend, Dataset, DatasetConfig, Experiment, Load, LoadSpec, Prefix, ReplayLoad,
+    RunLimits, RunSettings, RunSpec, Task, Tokenizer, TokenizerLookup, Trace, TrafficScenario,
+    Workload,
 };
 
 use self::experiment::experiment;
 use self::load::{batch_sizes, loads, rate};
-use self::target::{against, key, target};
+use self::target::{against, key, target, trust};
 use crate::bench::args::{Bench, Load as LoadArgs, Prompts};
 use crate::bench::option_values::{self, Rate, SearchKind};
 use crate::bench::permissions::Permissions;
@@ -65,6 +66,8 @@ impl Setup {
         settings.poll_interval = args.measuring.poll_interval;
         settings.cold_after = args.measuring.cold_after;
         settings.threads = args.measuring.num_workers.filter(|threads| *threads > 0);
+        settings.tls = trust(&args.api)?;
+        settings.rate_limit_retries = args.load.rate_limit_retries;
         settings.stop_on_saturation = args.load.stop_on_saturation;
         settings.price_per_million = args.load.price;
         settings.warmup_cooldown = (
@@ -78,7 +81,9 @@ impl Setup {
             settings.tokenizer = Some(tokenizer.clone());
             workload = workload.with_tokenizer(tokenizer);
         }
-        workload = workload.with_streaming(!args.api.no_stream);
+        workload = workload
+            .with_streaming(!args.api.no_stream)
+            .with_text_api(args.api.endpoint_type)?;
         workload = workload.with_additional_params(
             args.api
                 .additional_request_params
@@ -100,6 +105,9 @@ impl Setup {
         let trace = trace.map(|path| Trace::read(path, &allowed.access));
         let trace = trace.transpose()?;
         Objectives::parse(&args.load.goodput).context("--goodput")?;
+        for tier in &args.load.goodput_tier {
+            GoodputTier::parse(tier).context("--goodput-tier")?;
+        }
 
         let batch_sizes = batch_sizes(&args.load, task);
         let loads = loads(&args.load, task)?;
@@ -107,11 +115,12 @@ impl Setup {
         for scenario in &scenarios {
             for batch_size in &batch_sizes {
                 for load in &loads {
-                    points.push(Point {
+                    let point = Point {
                         scenario: *scenario,
                         load: *load,
                         batch_size: *batch_size,
-                    });
+                    };
+                    points.extend((0..args.load.repeat).map(|_| point));
                 }
             }
         }
@@ -142,10 +151,15 @@ impl Setup {
     pub(crate) fn spec(&self, number: u32, point: &Point) -> Result<RunSpec> {
         let limits = self.limits(point);
         if let Some(trace) = &self.trace {
-            let max = self.load.max_concurrency;
+            let load = match (self.load.num_concurrency.is_empty(), point.load) {
+                (false, LoadSpec::Concurrency(slots)) => ReplayLoad::Concurrency(slots),
+                _ => ReplayLoad::Recorded {
+                    max_concurrency: self.load.max_concurrency,
+                },
+            };
             return Ok(self
                 .workload
-                .replay(trace, self.load.trace_speed, max, limits)?);
+                .replay(trace, self.load.trace_speed, load, limits)?);
         }
         let run =
             self.workload
@@ -201,14 +215,11 @@ impl Setup {
         let time = self.load.max_time_per_run.unwrap_or(DEFAULT_TIME);
         limits.max_seconds = time.as_secs_f64();
         limits.max_cost = self.load.max_cost;
+        limits.max_errors = self.load.max_errors;
         limits
     }
 
     fn planned_loads(&self) -> Result<Vec<Load>> {
-        let first = &self.points[0];
-        if self.trace.is_some() {
-            return Ok(vec![self.spec(0, first)?.load().clone()]);
-        }
         let mut loads: Vec<Load> = Vec::new();
         for point in &self.points {
             let load = self.spec(0, point)?.load().clone();

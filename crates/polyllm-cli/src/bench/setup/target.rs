@@ -3,11 +3,12 @@
 use std::env;
 
 use anyhow::{Context, Result};
-use llm_bench::{Backend, ServerTarget};
+use llm_bench::{Backend, ServerTarget, TlsTrust};
 use polyllm::{ApiKey, openai, replicate, together};
 
 use crate::bench::args::Api;
 use crate::bench::permissions::Permissions;
+use crate::output::{Colour, note};
 
 /// The server at `base`, at the address in the environment, or at the provider's own address.
 pub(super) fn target(
@@ -59,6 +60,20 @@ pub(super) fn against(
     target(other, Some(base), key.as_ref(), allowed)
         .context("--against")
         .map(Some)
+}
+
+/// The accepted certificates.
+pub(super) fn trust(api: &Api) -> Result<TlsTrust> {
+    let mut trust = TlsTrust::default();
+    if let Some(file) = &api.ca_file {
+        trust = trust.with_ca_file(file)?;
+    }
+    if api.insecure {
+        let text = "--insecure: certificates are not checked, so others could read the key";
+        note("warning", Colour::Yellow, text);
+        trust = trust.insecure();
+    }
+    Ok(trust)
 }
 
 /// The key of the command line, or that of the environment.

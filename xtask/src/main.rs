@@ -11,6 +11,7 @@ mod bench;
 mod bench_truth;
 mod ci;
 mod clients;
+mod cluster;
 mod crates;
 mod dashboard;
 mod deny;
@@ -18,6 +19,7 @@ mod deploy;
 mod fixtures;
 mod fuzz;
 mod genai_bench;
+mod http;
 mod layers;
 mod lint;
 mod mutants;
@@ -89,6 +91,7 @@ const COMMANDS: &[Command] = &[
     bench_truth::COMMAND,
     ci::COMMAND,
     clients::COMMAND,
+    cluster::COMMAND,
     dashboard::COMMAND,
     deploy::COMMAND,
     fixtures::COMMAND,

@@ -9,8 +9,8 @@ use serde_json::Value;
 
 use crate::{
     Command, alone, bench, bench_truth, clients, cluster, crates, dashboard, deny, deploy,
-    fixtures, fuzz, genai_bench, layers, lint, mutants, new_provider, services, tool, vectors,
-    wasm, wheel,
+    fixtures, fuzz, genai_bench, layers, lint, mutants, new_provider, services, soak, tool,
+    vectors, wasm, wheel,
 };
 
 pub(crate) const COMMAND: Command = Command {
@@ -99,6 +99,7 @@ const LONG: &[Step] = &[
         instructions,
     ),
     ("cluster", "cargo xtask cluster, two rounds", cluster),
+    ("soak", "cargo xtask soak, two minutes", soak),
     ("fuzz", "cargo xtask fuzz: every fuzz target", fuzz),
     ("mutants", "cargo xtask mutants: today's sample", mutants),
     ("bench-truth", "cargo xtask bench-truth", bench_truth),
@@ -409,6 +410,11 @@ fn cluster() -> Result<Done> {
         rounds: 2,
         ..cluster::Plan::default()
     })?;
+    Ok(Done::Passed)
+}
+
+fn soak() -> Result<Done> {
+    soak::check(Duration::from_secs(120), false, false)?;
     Ok(Done::Passed)
 }
 

@@ -27,6 +27,7 @@ mod new_provider;
 mod python;
 mod services;
 mod simulate;
+mod soak;
 mod tool;
 mod vectors;
 mod wasm;
@@ -102,6 +103,7 @@ const COMMANDS: &[Command] = &[
     mutants::COMMAND,
     new_provider::COMMAND,
     simulate::COMMAND,
+    soak::COMMAND,
     wheel::COMMAND,
     vectors::COMMAND,
 ];

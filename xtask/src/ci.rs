@@ -8,8 +8,9 @@ use lexopt::{Arg, ValueExt};
 use serde_json::Value;
 
 use crate::{
-    Command, alone, bench, bench_truth, clients, crates, dashboard, deny, deploy, fixtures, fuzz,
-    genai_bench, layers, lint, mutants, new_provider, services, tool, vectors, wasm, wheel,
+    Command, alone, bench, bench_truth, clients, cluster, crates, dashboard, deny, deploy,
+    fixtures, fuzz, genai_bench, layers, lint, mutants, new_provider, services, soak, tool,
+    vectors, wasm, wheel,
 };
 
 pub(crate) const COMMAND: Command = Command {
@@ -97,6 +98,8 @@ const LONG: &[Step] = &[
         "cargo xtask bench: every subject",
         instructions,
     ),
+    ("cluster", "cargo xtask cluster, two rounds", cluster),
+    ("soak", "cargo xtask soak, two minutes", soak),
     ("fuzz", "cargo xtask fuzz: every fuzz target", fuzz),
     ("mutants", "cargo xtask mutants: today's sample", mutants),
     ("bench-truth", "cargo xtask bench-truth", bench_truth),
@@ -396,6 +399,22 @@ fn deploy() -> Result<Done> {
         return Ok(Done::Skipped(why));
     }
     deploy::check()?;
+    Ok(Done::Passed)
+}
+
+fn cluster() -> Result<Done> {
+    if let Some(why) = cluster::missing() {
+        return Ok(Done::Skipped(why));
+    }
+    cluster::check(&cluster::Plan {
+        rounds: 2,
+        ..cluster::Plan::default()
+    })?;
+    Ok(Done::Passed)
+}
+
+fn soak() -> Result<Done> {
+    soak::check(Duration::from_secs(120), false, false)?;
     Ok(Done::Passed)
 }
 

@@ -11,6 +11,7 @@ mod bench;
 mod bench_truth;
 mod ci;
 mod clients;
+mod cluster;
 mod crates;
 mod dashboard;
 mod deny;
@@ -18,6 +19,7 @@ mod deploy;
 mod fixtures;
 mod fuzz;
 mod genai_bench;
+mod http;
 mod layers;
 mod lint;
 mod mutants;
@@ -25,6 +27,7 @@ mod new_provider;
 mod python;
 mod services;
 mod simulate;
+mod soak;
 mod tool;
 mod vectors;
 mod wasm;
@@ -89,6 +92,7 @@ const COMMANDS: &[Command] = &[
     bench_truth::COMMAND,
     ci::COMMAND,
     clients::COMMAND,
+    cluster::COMMAND,
     dashboard::COMMAND,
     deploy::COMMAND,
     fixtures::COMMAND,
@@ -99,6 +103,7 @@ const COMMANDS: &[Command] = &[
     mutants::COMMAND,
     new_provider::COMMAND,
     simulate::COMMAND,
+    soak::COMMAND,
     wheel::COMMAND,
     vectors::COMMAND,
 ];

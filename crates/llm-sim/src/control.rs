@@ -97,6 +97,7 @@ fn seen_request(seen: &SeenRequest) -> Value {
         .collect();
     let body = serde_json::from_slice(&seen.body)
         .unwrap_or_else(|_| json!(String::from_utf8_lossy(&seen.body)));
+    let seen_times = seen.times();
     json!({
         "number": seen.number,
         "method": seen.method,
@@ -104,7 +105,11 @@ fn seen_request(seen: &SeenRequest) -> Value {
         "query": seen.query,
         "headers": headers,
         "body": body,
-        "times": times(&seen.times()),
+        "usage": seen_times.usage.map(|usage| json!({
+            "prompt_tokens": usage.prompt,
+            "completion_tokens": usage.completion,
+        })),
+        "times": times(&seen_times),
     })
 }
 

@@ -35,4 +35,4 @@ pub use replicate::{
 pub use script::{ParseScriptError, Script};
 pub use sim::Sim;
 pub use together::TogetherSim;
-pub use trace::{RequestCounts, RequestOutcome, Times, Write};
+pub use trace::{RequestCounts, RequestOutcome, Times, Usage, Write};

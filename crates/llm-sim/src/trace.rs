@@ -24,6 +24,19 @@ pub struct Times {
     pub ended: Option<Duration>,
     /// The outcome, if it has ended.
     pub outcome: RequestOutcome,
+    /// The usage of the reply, once it is generated. A response that a fault replaces, or that ends
+    /// with an error event, has none; one that a fault cuts has the usage of the whole reply.
+    pub usage: Option<Usage>,
+}
+
+/// The tokens that a simulated upstream counts for one reply.
+#[non_exhaustive]
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct Usage {
+    /// The tokens of the prompt.
+    pub prompt: usize,
+    /// The tokens of the reply, including reasoning.
+    pub completion: usize,
 }
 
 impl Times {
@@ -143,6 +156,10 @@ impl Trace {
         };
         self.times().writes.push(write);
         self.kept.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(crate) fn counted(&self, prompt: usize, completion: usize) {
+        self.times().usage = Some(Usage { prompt, completion });
     }
 
     pub(crate) fn ended(&self, outcome: RequestOutcome) {

@@ -89,7 +89,7 @@ pub(crate) async fn run(args: args::Serve, verbosity: u8) -> Result<ExitCode> {
     if args.json {
         print(format_args!(
             "{}\n",
-            json!({ "url": format!("{scheme}://{address}") })
+            json!({ "url": format!("{scheme}://{address}"), "pid": std::process::id() })
         ))?;
     } else {
         print(banner(

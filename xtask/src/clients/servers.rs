@@ -68,7 +68,7 @@ impl Servers {
 
 /// A `polyllm` that listens, until dropped.
 pub(crate) struct Server {
-    name: &'static str,
+    name: String,
     /// The JSON that it printed when it began to listen.
     ready: Value,
     _process: ChildProcess,
@@ -76,7 +76,7 @@ pub(crate) struct Server {
 
 impl Server {
     /// Starts a server and reads the line of JSON that it prints when it listens.
-    pub(crate) fn start(name: &'static str, command: &mut Command, logs: &Path) -> Result<Self> {
+    pub(crate) fn start(name: &str, command: &mut Command, logs: &Path) -> Result<Self> {
         let path = logs.join(format!("{name}.log"));
         let log =
             File::create(&path).with_context(|| format!("cannot write {}", path.display()))?;
@@ -87,7 +87,7 @@ impl Server {
                 let ready = serde_json::from_str(&line)
                     .with_context(|| format!("{name} printed no JSON with --json: {line}"))?;
                 Ok(Self {
-                    name,
+                    name: name.to_owned(),
                     ready,
                     _process: process,
                 })
@@ -102,7 +102,11 @@ impl Server {
 
     /// A member of the JSON that it printed when it began to listen.
     pub(crate) fn field(&self, key: &str) -> Result<String> {
-        let value = self.ready[key].as_str().map(str::to_owned);
+        let value = match &self.ready[key] {
+            Value::String(text) => Some(text.clone()),
+            Value::Number(number) => Some(number.to_string()),
+            _ => None,
+        };
         value.ok_or_else(|| anyhow!("{} did not print its {key}: {}", self.name, self.ready))
     }
 }

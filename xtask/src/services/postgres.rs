@@ -17,79 +17,105 @@ pub(super) const VARIABLE: &str = "GATEWAY_STORE_POSTGRES";
 /// Where Debian and Ubuntu install the programs of each version.
 const VERSIONS: &str = "/usr/lib/postgresql";
 
-/// A server that was started here, or the URL of one that already runs.
-pub(super) enum Postgres {
-    Given(String),
-    Started {
-        url: String,
-        server: Child,
-        folder: PathBuf,
-    },
+/// A server that was started here. It is killed when this is dropped.
+pub(crate) struct Postgres {
+    programs: PathBuf,
+    folder: PathBuf,
+    user: Option<&'static str>,
+    port: u16,
+    server: Child,
 }
 
 impl Postgres {
-    pub(super) fn url(&self) -> &str {
-        match self {
-            Self::Given(url) | Self::Started { url, .. } => url,
+    pub(crate) fn is_installed() -> bool {
+        programs().is_some()
+    }
+
+    /// Starts a server with an empty database on a free port, and waits until it accepts connections.
+    pub(crate) fn start() -> Result<Self> {
+        let programs = programs().context("PostgreSQL is not installed")?;
+        let folder = std::env::temp_dir().join(format!("xtask-postgres-{}", std::process::id()));
+        fs::create_dir_all(&folder)?;
+        let user = unprivileged(&folder)?;
+        let mut init = as_user(user, &programs.join("initdb"));
+        init.args([
+            "--no-sync",
+            "--auth=trust",
+            "--username=postgres",
+            "--pgdata",
+        ]);
+        tool::run(init.arg(folder.join("data")).stdout(Stdio::null()))?;
+        let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?
+            .local_addr()?
+            .port();
+        let server = launch(&programs, user, &folder, port)?;
+        let started = Self {
+            programs,
+            folder,
+            user,
+            port,
+            server,
+        };
+        started.wait()?;
+        Ok(started)
+    }
+
+    /// The URL of the server, without a database.
+    pub(crate) fn url(&self) -> String {
+        format!("postgres://postgres@127.0.0.1:{}", self.port)
+    }
+
+    /// Ends the server: all connections are closed, and its data stay.
+    pub(crate) fn stop(&mut self) -> Result<()> {
+        // SIGINT: a fast shutdown, which waits for no client.
+        let id = self.server.id().to_string();
+        tool::run(Command::new("kill").args(["-INT", &id]))?;
+        self.server.wait()?;
+        Ok(())
+    }
+
+    /// Starts a stopped server again on the same port.
+    pub(crate) fn restart(&mut self) -> Result<()> {
+        self.server = launch(&self.programs, self.user, &self.folder, self.port)?;
+        self.wait()
+    }
+
+    fn wait(&self) -> Result<()> {
+        let begin = Instant::now();
+        let port = self.port.to_string();
+        loop {
+            let mut probe = Command::new(self.programs.join("pg_isready"));
+            probe.args(["--quiet", "--host=127.0.0.1", "--port", &port]);
+            if probe.status().is_ok_and(|status| status.success()) {
+                return Ok(());
+            }
+            if begin.elapsed() > Duration::from_secs(60) {
+                bail!("postgres does not accept connections on port {port}");
+            }
+            thread::sleep(Duration::from_millis(100));
         }
     }
 }
 
 impl Drop for Postgres {
     fn drop(&mut self) {
-        if let Self::Started { server, folder, .. } = self {
-            // It may have ended by itself; what is left in the folder is harmless.
-            let _ = server.kill();
-            let _ = server.wait();
-            let _ = fs::remove_dir_all(folder);
-        }
+        // It may have ended by itself; what is left in the folder is harmless.
+        let _ = self.server.kill();
+        let _ = self.server.wait();
+        let _ = fs::remove_dir_all(&self.folder);
     }
 }
 
-pub(super) fn is_available() -> bool {
-    given().is_some() || programs().is_some()
-}
-
-pub(super) fn start() -> Result<Postgres> {
-    if let Some(url) = given() {
-        return Ok(Postgres::Given(url));
-    }
-    let programs = programs().context("PostgreSQL is not installed")?;
-    let folder = std::env::temp_dir().join(format!("xtask-postgres-{}", std::process::id()));
-    fs::create_dir_all(&folder)?;
-    let user = unprivileged(&folder)?;
-    let data = folder.join("data");
-    let mut init = as_user(user, &programs.join("initdb"));
-    init.args([
-        "--no-sync",
-        "--auth=trust",
-        "--username=postgres",
-        "--pgdata",
-    ]);
-    tool::run(init.arg(&data).stdout(Stdio::null()))?;
-    let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?
-        .local_addr()?
-        .port();
+fn launch(programs: &Path, user: Option<&str>, folder: &Path, port: u16) -> Result<Child> {
     let mut command = as_user(user, &programs.join("postgres"));
-    command.arg("-D").arg(&data).arg("-k").arg(&folder);
+    command.arg("-D").arg(folder.join("data"));
+    command.arg("-k").arg(folder);
     command.args(["-c", "fsync=off", "-c", "listen_addresses=127.0.0.1", "-p"]);
     command
         .arg(port.to_string())
         .stdout(Stdio::null())
         .stderr(Stdio::null());
-    let server = command.spawn().context("cannot run postgres")?;
-    let url = format!("postgres://postgres@127.0.0.1:{port}");
-    let started = Postgres::Started {
-        url,
-        server,
-        folder,
-    };
-    wait(&programs.join("pg_isready"), port)?;
-    Ok(started)
-}
-
-fn given() -> Option<String> {
-    std::env::var(VARIABLE).ok()
+    command.spawn().context("cannot run postgres")
 }
 
 /// The folder of the newest version that has a server.
@@ -116,7 +142,7 @@ fn unprivileged(folder: &Path) -> Result<Option<&'static str>> {
     Ok(Some(USER))
 }
 
-/// `setpriv` replaces itself with the program, so killing the child kills the program.
+/// `setpriv` replaces itself with the program, so signals to the child reach the program.
 fn as_user(user: Option<&str>, program: &Path) -> Command {
     let Some(user) = user else {
         return Command::new(program);
@@ -129,18 +155,3 @@ fn as_user(user: Option<&str>, program: &Path) -> Command {
 
 /// The user that the package of Debian creates.
 const USER: &str = "postgres";
-
-fn wait(is_ready: &Path, port: u16) -> Result<()> {
-    let begin = Instant::now();
-    loop {
-        let mut probe = Command::new(is_ready);
-        probe.args(["--quiet", "--host=127.0.0.1", "--port", &port.to_string()]);
-        if probe.status().is_ok_and(|status| status.success()) {
-            return Ok(());
-        }
-        if begin.elapsed() > Duration::from_secs(60) {
-            bail!("postgres does not accept connections on port {port}");
-        }
-        thread::sleep(Duration::from_millis(100));
-    }
-}

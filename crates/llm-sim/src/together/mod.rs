@@ -170,9 +170,11 @@ impl Api {
                     .await
             }
             (&Method::POST, ["embeddings"]) => {
-                self.charged(key, embeddings::answer(call, &ids.envelope)?)
+                self.charged(call, key, embeddings::answer(call, &ids.envelope)?)
             }
-            (&Method::POST, ["rerank"]) => self.charged(key, rerank::answer(call, &ids.envelope)?),
+            (&Method::POST, ["rerank"]) => {
+                self.charged(call, key, rerank::answer(call, &ids.envelope)?)
+            }
             (
                 _,
                 ["models"]
@@ -188,6 +190,7 @@ impl Api {
     /// A response without delay.
     fn charged(
         &self,
+        call: &Call,
         key: &str,
         (body, model, tokens): (Value, String, usize),
     ) -> Result<Answer, Refusal> {
@@ -197,6 +200,7 @@ impl Api {
             tokens,
         };
         let allowance = self.limits.charge(&charge, Instant::now())?;
+        call.trace.counted(tokens, 0);
         let mut answer = json(&body);
         allowance.set_headers(&mut answer);
         Ok(answer)
@@ -231,6 +235,10 @@ impl Api {
             tokens: generation.request.prompt_tokens + generation.generated(),
         };
         let allowance = self.limits.charge(&charge, Instant::now())?;
+        if !(streamed && generation.request.error_after.is_some()) {
+            call.trace
+                .counted(generation.request.prompt_tokens, generation.generated());
+        }
         let mut answer = if streamed {
             let events = Events::new(generation, endpoint, call.began, timing, &options.pace);
             let body = timed(events, clock.clone(), Arc::clone(&call.trace));

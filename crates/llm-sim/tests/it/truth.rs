@@ -5,7 +5,7 @@ use std::time::Duration;
 use llm_sim::{RequestOutcome, Sim, SimOptions, SimReply, Times, Timing};
 use serde_json::{Value, json};
 
-use crate::common::{KEY, client, post, start_with};
+use crate::common::{KEY, client, json, post, start_with};
 
 fn ask(sim: &Sim, more: Value) -> reqwest::RequestBuilder {
     let mut body = json!({
@@ -205,4 +205,28 @@ async fn a_thousand_calls_that_are_dropped_leave_nothing_running() {
     );
     // The client of each stream left before its end.
     assert!(counts.abandoned >= 900, "{counts:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_usage_of_a_reply_is_recorded_unless_a_fault_replaces_it() {
+    let options = SimOptions::default().with_reply(SimReply::tokens(["a", "b", "c"]));
+    let sim = start_with(options).await;
+    for more in [
+        json!({}),
+        json!({ "stream": false }),
+        json!({ "messages": [{ "role": "user", "content": "[sim: status=503]" }] }),
+        json!({ "messages": [{ "role": "user", "content": "[sim: error-after=1]" }] }),
+    ] {
+        ask(&sim, more).send().await.unwrap().bytes().await.unwrap();
+    }
+    sim.together().idle().await;
+    let usage = |number| times(&sim, number).usage;
+    let counted = usage(0).unwrap();
+    assert!(counted.prompt > 0 && counted.completion == 3, "{counted:?}");
+    assert_eq!(usage(1), Some(counted));
+    assert_eq!([usage(2), usage(3)], [None, None]);
+
+    let (_, seen) = json(client().get(format!("{}/_sim/requests", sim.together_url()))).await;
+    assert_eq!(seen[0]["usage"]["completion_tokens"], 3);
+    assert_eq!(seen[2]["usage"], Value::Null);
 }

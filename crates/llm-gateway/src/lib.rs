@@ -26,6 +26,7 @@ mod spend;
 mod sse;
 mod stored;
 mod tls;
+mod trace;
 mod ui;
 mod write_timeout;
 

@@ -9,6 +9,7 @@ mod database;
 mod embed;
 mod log;
 mod models;
+mod otel;
 mod output;
 mod providers;
 mod reload;
@@ -37,7 +38,7 @@ fn main() -> ExitCode {
     };
     // The configuration of the gateway chooses the format of its log.
     if !matches!(args.command, Command::Serve(_)) {
-        output::log(args.verbosity(), LogFormat::Text);
+        output::log(args.verbosity(), LogFormat::Text, None);
     }
     let verbosity = args.verbosity();
     let runtime = match tokio::runtime::Builder::new_multi_thread()

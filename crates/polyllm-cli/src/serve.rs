@@ -8,30 +8,34 @@ use serde_json::json;
 use tokio::net::TcpListener;
 
 use crate::log::LogFormat;
+use crate::otel::{self, Telemetry};
 use crate::output::{self, Colour, note, print};
 use crate::reload::{Reload, Started};
 use crate::{args, check, database, signal};
 
 pub(crate) async fn run(args: args::Serve, verbosity: u8) -> Result<ExitCode> {
     let registry = polyllm::registry();
-    let log = |json: bool| {
+    let log = |json: bool, telemetry: Option<&Telemetry>| {
         let configured = if json {
             LogFormat::Json
         } else {
             LogFormat::Text
         };
-        output::log(verbosity, args.log_format.unwrap_or(configured));
+        let spans = telemetry.and_then(Telemetry::spans);
+        output::log(verbosity, args.log_format.unwrap_or(configured), spans);
     };
-    let (config, sim) = match &args.config {
+    let (config, sim, telemetry) = match &args.config {
         Some(path) => match Config::load(path, &registry) {
             Ok(config) => {
-                log(config.json_logs);
-                (config, None)
+                let telemetry = otel::start(config.otel)?;
+                log(config.json_logs, telemetry.as_ref());
+                (config, None, telemetry)
             }
             Err(error) => return check::report(&error),
         },
         None => {
-            log(false);
+            let telemetry = otel::start(false)?;
+            log(false, telemetry.as_ref());
             let sim = simulation().await?;
             let environment = |name: &str| match name {
                 "SIMULATED_TOGETHER" => Some(sim.together_url().to_owned()),
@@ -39,7 +43,7 @@ pub(crate) async fn run(args: args::Serve, verbosity: u8) -> Result<ExitCode> {
                 _ => None,
             };
             let config = Config::parse(include_str!("demo.yaml"), &registry, &environment)?;
-            (config, Some(sim))
+            (config, Some(sim), telemetry)
         }
     };
     for warning in &config.warnings {
@@ -112,6 +116,9 @@ pub(crate) async fn run(args: args::Serve, verbosity: u8) -> Result<ExitCode> {
     }
     if let Some(sim) = sim {
         sim.shutdown().await;
+    }
+    if let Some(telemetry) = telemetry {
+        telemetry.shutdown().await;
     }
     Ok(ExitCode::SUCCESS)
 }

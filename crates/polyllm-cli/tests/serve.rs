@@ -7,6 +7,8 @@
 mod common;
 #[path = "serve/database.rs"]
 mod database;
+#[path = "serve/otel.rs"]
+mod otel;
 #[path = "serve/tls.rs"]
 mod tls;
 #[path = "common/upstream.rs"]
@@ -35,8 +37,13 @@ struct Gateway {
 
 impl Gateway {
     fn start(arguments: &[&str]) -> Self {
+        Self::start_with(arguments, &[])
+    }
+
+    /// The same with variables of the environment.
+    fn start_with(arguments: &[&str], environment: &[(&str, &str)]) -> Self {
         let mut command = polyllm(&["serve", "--port", "0", "--json"]);
-        command.args(arguments);
+        command.args(arguments).envs(environment.iter().copied());
         command.stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().unwrap();
         let log = Arc::new(Mutex::new(String::new()));

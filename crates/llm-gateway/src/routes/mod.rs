@@ -39,7 +39,7 @@ use crate::guard::{self, Exposure};
 use crate::metrics::{self, RequestMetrics};
 use crate::response::{self, ResponseBody};
 use crate::spend::{Origin, Rates};
-use crate::{auth, headers};
+use crate::{auth, headers, trace};
 
 use self::keys::KeyRoute;
 use self::owners::OwnerRoute;
@@ -67,7 +67,9 @@ where
     let keys = shared.options.virtual_keys.as_ref();
     let origin = keys.map(|keys| Origin::new(&head.headers, keys.now()));
     let call_id = origin.as_ref().map(|origin| origin.call_id.clone());
-    let span = tracing::error_span!("request", id = id.to_str().unwrap_or_default());
+    let text = id.to_str().unwrap_or_default();
+    let span = tracing::error_span!("request", id = text);
+    let span = trace::server_span(&span, text, &head, name).unwrap_or(span);
     let response = {
         // Pinned here, since each layer around a future of this size would copy it.
         let route = pin!(route(
@@ -81,6 +83,7 @@ where
     body.drain(&head.headers, &shared.options).await;
     let api = Api::of(head.uri.path(), &head.headers);
     let mut response = response.unwrap_or_else(|error| error.response(api, &id));
+    span.record("status", response.status().as_u16());
     span.in_scope(|| {
         tracing::info!(
             method = &*excerpt(head.method.as_str()),

@@ -18,6 +18,7 @@ mod keys;
 mod learned;
 mod metrics;
 mod prefix;
+mod request_log;
 mod response;
 mod routes;
 mod serve;

@@ -38,7 +38,7 @@ fn main() -> ExitCode {
     };
     // The configuration of the gateway chooses the format of its log.
     if !matches!(args.command, Command::Serve(_)) {
-        output::log(args.verbosity(), LogFormat::Text, None);
+        output::log(args.verbosity(), LogFormat::Text);
     }
     let verbosity = args.verbosity();
     let runtime = match tokio::runtime::Builder::new_multi_thread()

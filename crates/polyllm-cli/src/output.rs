@@ -22,6 +22,7 @@ use clap::error::{ContextKind, ContextValue};
 use llm_provider::text::{excerpt, printable, printable_lines};
 use llm_provider::{Document, Error};
 use tracing_subscriber::Layer;
+use tracing_subscriber::filter::Targets;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 
@@ -303,10 +304,22 @@ fn coloured(stream: &impl IsTerminal) -> bool {
 }
 
 /// Sets up logging to standard error: warnings, and more with each `-v`. `POLYLLM_LOG` overrides it.
-/// `spans` receives spans besides.
-pub(crate) fn log(verbose: u8, format: LogFormat, spans: Option<Spans>) {
-    let set = env::var("POLYLLM_LOG").ok();
-    let filter = crate::log::filter(verbose, set.as_deref());
+pub(crate) fn log(verbose: u8, format: LogFormat) {
+    log_with(
+        crate::log::filter(verbose, log_filter().as_deref()),
+        verbose,
+        format,
+        None,
+    );
+}
+
+/// The filter of the log that the environment sets.
+pub(crate) fn log_filter() -> Option<String> {
+    env::var("POLYLLM_LOG").ok()
+}
+
+/// Sets up logging with a filter. `spans` receives spans besides.
+pub(crate) fn log_with(filter: Targets, verbose: u8, format: LogFormat, spans: Option<Spans>) {
     let lines: Spans = if format == LogFormat::Json {
         JSON_LOG.store(true, Relaxed);
         Sampling::default().and_then(JsonLines::new(stderr)).boxed()

@@ -37,6 +37,7 @@ use crate::error::ApiError;
 use crate::gateway::Shared;
 use crate::guard::{self, Exposure};
 use crate::metrics::{self, RequestMetrics};
+use crate::request_log::LogLine;
 use crate::response::{self, ResponseBody};
 use crate::spend::{Origin, Rates};
 use crate::{auth, headers, trace};
@@ -80,20 +81,20 @@ where
         route.catch_unwind().await
     };
     let response = response.unwrap_or_else(|_| Err(ApiError::internal()));
+    let prompt = body.take_logged().filter(|_| is_call);
     body.drain(&head.headers, &shared.options).await;
+    let was_logged = response.as_ref().is_err_and(ApiError::was_logged);
     let api = Api::of(head.uri.path(), &head.headers);
     let mut response = response.unwrap_or_else(|error| error.response(api, &id));
     span.record("status", response.status().as_u16());
-    span.in_scope(|| {
-        tracing::info!(
-            method = &*excerpt(head.method.as_str()),
-            path = &*excerpt(head.uri.path()),
-            status = response.status().as_u16(),
-            deployment = deployment(&response),
-            ms = started.elapsed().as_millis(),
-            "served"
-        );
-    });
+    let line = LogLine::new(
+        &span,
+        started,
+        &head,
+        &response,
+        was_logged,
+        prompt.as_ref(),
+    );
     let rates: Option<Rates> = response.extensions_mut().remove();
     let headers = response.headers_mut();
     if let Some(rates) = rates {
@@ -109,7 +110,7 @@ where
     if shared.options.simulated {
         headers.insert(headers::SIMULATED, HeaderValue::from_static("true"));
     }
-    measured.end_with(response, span)
+    measured.end_with(response, span, line)
 }
 
 async fn route<B>(
@@ -386,10 +387,6 @@ impl<'p> Route<'p> {
             _ => matches!(*method, Method::GET | Method::HEAD),
         }
     }
-}
-
-fn deployment(response: &Response<ResponseBody>) -> Option<&str> {
-    response.headers().get(headers::DEPLOYMENT)?.to_str().ok()
 }
 
 fn unknown_path(method: &Method, path: &str) -> ApiError {

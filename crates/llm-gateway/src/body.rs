@@ -15,6 +15,8 @@ use crate::error::ApiError;
 pub(crate) struct BodyReader<B> {
     body: B,
     state: State,
+    /// The whole body, if prompts are logged.
+    logged: Option<Bytes>,
 }
 
 #[derive(Clone, Copy, Eq, PartialEq)]
@@ -30,7 +32,11 @@ impl<B: Body<Data = Bytes> + Unpin> BodyReader<B> {
             true => State::Ended,
             false => State::Unread,
         };
-        Self { body, state }
+        Self {
+            body,
+            state,
+            logged: None,
+        }
     }
 
     /// Reads the whole body.
@@ -71,11 +77,19 @@ impl<B: Body<Data = Bytes> + Unpin> BodyReader<B> {
                 whole.extend_from_slice(&data);
             }
         }
-        Ok(if whole.is_empty() {
-            first
-        } else {
-            whole.freeze()
-        })
+        let whole = match whole.is_empty() {
+            true => first,
+            false => whole.freeze(),
+        };
+        if options.log_prompts {
+            self.logged = Some(whole.clone());
+        }
+        Ok(whole)
+    }
+
+    /// The whole body, if it was read and prompts are logged.
+    pub(crate) fn take_logged(&mut self) -> Option<Bytes> {
+        self.logged.take()
     }
 
     /// Reads the next piece; `None` at the end.

@@ -33,6 +33,7 @@ struct Inner {
     is_final: bool,
     provider: Option<String>,
     rates: Option<Rates>,
+    was_logged: bool,
 }
 
 impl ApiError {
@@ -64,6 +65,7 @@ impl ApiError {
             is_final: false,
             provider: None,
             rates: None,
+            was_logged: false,
         }))
     }
 
@@ -97,6 +99,11 @@ impl ApiError {
     pub(crate) fn with_no_retry(mut self) -> Self {
         self.0.is_final = true;
         self
+    }
+
+    /// Whether the log has the error already.
+    pub(crate) fn was_logged(&self) -> bool {
+        self.0.was_logged
     }
 
     /// The status.
@@ -198,7 +205,9 @@ impl From<gateway_store::Error> for ApiError {
             _ => {
                 let text = error.to_string();
                 tracing::error!(error = &*excerpt(&text), "the store failed");
-                return Self::internal();
+                let mut error = Self::internal();
+                error.0.was_logged = true;
+                return error;
             }
         };
         Self::new(status, type_, error.to_string()).with_code(code)
@@ -239,6 +248,7 @@ impl From<Error> for ApiError {
             is_final: !error.is_retryable(),
             provider: error.provider().map(str::to_owned),
             rates: None,
+            was_logged: true,
         }))
     }
 }

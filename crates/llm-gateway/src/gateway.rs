@@ -95,6 +95,9 @@ pub struct GatewayOptions {
     pub stored_responses: Option<StoredResponses>,
     /// Whether the dashboard is served at `/ui`; true by default.
     pub dashboard: bool,
+    /// Whether the prompts of calls are logged, at level info with the target
+    /// `llm_gateway::prompts`; false by default.
+    pub log_prompts: bool,
 }
 
 impl Gateway {
@@ -257,6 +260,13 @@ impl GatewayOptions {
         self.dashboard = dashboard;
         self
     }
+
+    /// Sets whether the prompts of calls are logged.
+    #[must_use]
+    pub fn with_log_prompts(mut self, log_prompts: bool) -> Self {
+        self.log_prompts = log_prompts;
+        self
+    }
 }
 
 impl Default for GatewayOptions {
@@ -274,6 +284,7 @@ impl Default for GatewayOptions {
             virtual_keys: None,
             stored_responses: None,
             dashboard: true,
+            log_prompts: false,
         }
     }
 }

@@ -18,6 +18,7 @@ mod keys;
 mod learned;
 mod metrics;
 mod prefix;
+mod request_log;
 mod response;
 mod routes;
 mod serve;
@@ -26,6 +27,7 @@ mod spend;
 mod sse;
 mod stored;
 mod tls;
+mod trace;
 mod ui;
 mod write_timeout;
 

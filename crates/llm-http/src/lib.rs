@@ -4,10 +4,12 @@
 
 mod authentication;
 mod body;
+mod call_span;
 mod client;
 mod connection;
 mod deadline;
 mod memory;
+mod propagation;
 #[cfg(feature = "reqwest")]
 mod reqwest;
 mod retry;
@@ -16,10 +18,12 @@ mod upstream_client;
 
 pub use crate::authentication::{Authentication, Signer};
 pub use crate::body::Body;
+pub use crate::call_span::CallSpan;
 pub use crate::client::{HttpClient, HttpOptions};
 pub use crate::connection::Connection;
 pub use crate::deadline::{Deadline, with_limit};
 pub use crate::memory::MemoryTransport;
+pub use crate::propagation::set_propagator;
 #[cfg(feature = "reqwest")]
 pub use crate::reqwest::ReqwestTransport;
 pub use crate::retry::RetryPolicy;

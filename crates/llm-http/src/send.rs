@@ -4,10 +4,10 @@ use std::time::Duration;
 use http::uri::Authority;
 use http::{Request, Response};
 use llm_provider::{Error, ErrorKind, RequestBody, Result, Settings, Transport};
-use tracing::field::Empty;
+use tracing::field::{Empty, display};
 use tracing::{Instrument, debug, debug_span};
 
-use crate::{Body, HttpClient, with_limit};
+use crate::{Body, HttpClient, propagation, with_limit};
 
 /// The transport of `settings`, or else an [`HttpClient`] with their options.
 ///
@@ -83,7 +83,7 @@ pub async fn send(
     request: Request<impl Into<RequestBody>>,
     options: SendOptions,
 ) -> Result<Response<Body>> {
-    let request = request.map(Into::into);
+    let mut request = request.map(Into::into);
     let host = request.uri().authority().cloned();
     let span = debug_span!(
         "http",
@@ -91,7 +91,9 @@ pub async fn send(
         host = host_name(host.as_ref()),
         attempt = options.attempt,
         status = Empty,
+        error = Empty,
     );
+    propagation::inject(&span, request.headers_mut());
     let sent = with_limit(options.first_byte, transport.send(request));
     let response = sent.instrument(span.clone()).await.unwrap_or_else(|| {
         let message = format!("{} did not respond in time", host_name(host.as_ref()));
@@ -104,6 +106,7 @@ pub async fn send(
             Ok(response.map(|pieces| Body::new(pieces, host, options.idle)))
         }
         Err(error) => {
+            span.record("error", display(error.kind()));
             span.in_scope(|| debug!(error = display(error.kind()), "no response"));
             Err(error)
         }

@@ -2,19 +2,20 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures_core::Stream;
-use futures_util::TryStreamExt;
+use futures_util::{StreamExt, TryStreamExt};
 use http::header::{ACCEPT, CONTENT_TYPE};
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
 use llm_provider::endpoint::Normalize;
-use llm_provider::text::excerpt;
 use llm_provider::{
     BaseUrl, Call, Document, Error, ErrorKind, Metadata, Record, Reply, ReplyStream, RequestBody,
     Result, Settings, upstream_id,
 };
 use tokio::time::Instant;
-use tracing::{Instrument, Span, debug, debug_span};
+use tracing::{Instrument, debug};
 
-use crate::{Authentication, Body, Connection, Deadline, RetryPolicy, SendOptions, with_limit};
+use crate::{
+    Authentication, Body, CallSpan, Connection, Deadline, RetryPolicy, SendOptions, with_limit,
+};
 
 /// A provider's client for one upstream: a connection, retries, and the provider's name.
 ///
@@ -116,20 +117,14 @@ impl UpstreamClient {
     /// The exchange is a tracing span `call` at debug level, with provider, model and endpoint.
     pub fn exchange(&self, call: &Call, stream: bool) -> Exchange<'_> {
         let model = call.model();
-        let span = debug_span!(
-            "call",
-            provider = self.provider,
-            model = %excerpt(&model),
-            endpoint = call.endpoint.path(),
-            stream,
-        );
+        let span = CallSpan::new(self.provider, &model, call.endpoint, stream);
         let limit = self.connection.timeouts().of_call(call.timeout, stream);
         Exchange::new(self, Some(model), limit, span)
     }
 
     /// Begins the exchange of an operation that is not a call, such as `models`.
     pub fn exchange_for(&self, operation: &'static str) -> Exchange<'_> {
-        let span = debug_span!("call", provider = self.provider, operation);
+        let span = CallSpan::of_operation(self.provider, operation);
         let limit = self.connection.timeouts().of_call(None, false);
         Exchange::new(self, None, limit, span)
     }
@@ -149,7 +144,7 @@ pub struct Exchange<'u> {
     limit: Duration,
     /// `None` if it is too late for an `Instant`.
     deadline: Option<Instant>,
-    span: Span,
+    span: CallSpan,
 }
 
 impl<'u> Exchange<'u> {
@@ -157,7 +152,7 @@ impl<'u> Exchange<'u> {
         upstream: &'u UpstreamClient,
         model: Option<String>,
         limit: Duration,
-        span: Span,
+        span: CallSpan,
     ) -> Self {
         Self {
             upstream,
@@ -182,15 +177,16 @@ impl<'u> Exchange<'u> {
     /// # Errors
     /// Those of `work`, with provider and model and without secrets, and [`ErrorKind::Timeout`].
     pub async fn run<T>(&self, work: impl Future<Output = Result<T>>) -> Result<T> {
-        let work = with_limit(Some(self.limit), work).instrument(self.span.clone());
+        let work = with_limit(Some(self.limit), work).instrument(self.span.span().clone());
         let done = work.await.unwrap_or_else(|| {
             let host = self.upstream.connection.base().host();
             let message = format!("{host} did not respond in time");
             Err(Error::new(ErrorKind::Timeout, message))
         });
         done.map_err(|error| {
-            self.span
-                .in_scope(|| debug!(error = display(error.kind()), "failed"));
+            self.span.error(&error);
+            let span = self.span.span();
+            span.in_scope(|| debug!(error = display(error.kind()), "failed"));
             self.describe(error)
         })
     }
@@ -231,6 +227,7 @@ impl<'u> Exchange<'u> {
             self.upstream.connection.secrets().redact_in(&mut id);
             metadata.upstream_id = Some(id);
         }
+        self.span.reply(&body);
         Reply::new(body, metadata)
     }
 
@@ -244,13 +241,18 @@ impl<'u> Exchange<'u> {
     ) -> ReplyStream {
         let secrets = self.upstream.connection.secrets().clone();
         let (provider, model, span) = (self.upstream.provider, self.model, self.span);
+        let mut observe = span.clone().observer();
         // The span lasts as long as the stream, which owns it.
         let describe = move |error: Error| {
-            span.in_scope(|| debug!(error = display(error.kind()), "the stream failed"));
+            span.span()
+                .in_scope(|| debug!(error = display(error.kind()), "the stream failed"));
             named(error, provider, model.as_deref()).redacted(&secrets)
         };
-        ReplyStream::from_records(metadata, records, normalizer)
-            .map_events(|events| events.map_err(describe))
+        ReplyStream::from_records(metadata, records, normalizer).map_events(|events| {
+            events
+                .inspect(move |event| observe(event))
+                .map_err(describe)
+        })
     }
 
     fn describe(&self, error: Error) -> Error {

@@ -77,7 +77,12 @@ pub(crate) struct Place {
 impl Queue {
     /// Whether calls are waiting.
     pub(crate) fn is_used(&self) -> bool {
-        self.length.load(SeqCst) > 0
+        self.len() > 0
+    }
+
+    /// The number of waiting calls.
+    pub(crate) fn len(&self) -> usize {
+        self.length.load(SeqCst)
     }
 
     /// Joins the queue; `None` if it is full, or moves too slowly.

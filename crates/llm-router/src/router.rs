@@ -81,6 +81,14 @@ impl Router {
         self.core.snapshot()
     }
 
+    /// The number of calls that wait for a deployment, by model group; none without a queue
+    /// ([`QueueOptions`](crate::QueueOptions)).
+    pub fn waiting(&self) -> impl Iterator<Item = (&str, usize)> {
+        let has_queue = self.core.options.queue.is_some();
+        let groups = self.core.names.groups().filter(move |_| has_queue);
+        groups.map(|group| (&*group.name, group.queue.len()))
+    }
+
     /// Like [`send`](Provider::send), with options.
     ///
     /// # Errors

@@ -151,6 +151,9 @@ pub(crate) struct Serve {
     /// The form of log lines [default: text, or json with litellm_settings.json_logs]
     #[arg(long, value_enum, value_name = "FORMAT")]
     pub(crate) log_format: Option<LogFormat>,
+    /// Log the prompts of all calls, at most 16 KiB of each
+    #[arg(long)]
+    pub(crate) log_prompts: bool,
     /// Do not serve the dashboard at /ui
     #[arg(long)]
     pub(crate) no_ui: bool,

@@ -15,6 +15,9 @@ use tracing_subscriber::fmt::format::{Writer, debug_fn};
 pub(crate) use self::json::{JsonLines, message};
 pub(crate) use self::sampling::Sampling;
 
+/// The target of the lines with prompts, which only `--log-prompts` turns on.
+pub(crate) const PROMPTS: &str = "llm_gateway::prompts";
+
 /// The form of log lines.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, clap::ValueEnum)]
 pub(crate) enum LogFormat {

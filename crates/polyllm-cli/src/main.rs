@@ -9,6 +9,7 @@ mod database;
 mod embed;
 mod log;
 mod models;
+mod otel;
 mod output;
 mod providers;
 mod reload;

@@ -16,10 +16,13 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{LazyLock, Mutex, PoisonError};
 
 use crate::log::{JsonLines, LogFormat, Sampling};
+use crate::otel::Spans;
 use anyhow::{Context, Result};
 use clap::error::{ContextKind, ContextValue};
 use llm_provider::text::{excerpt, printable, printable_lines};
 use llm_provider::{Document, Error};
+use tracing_subscriber::Layer;
+use tracing_subscriber::filter::Targets;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 
@@ -302,24 +305,42 @@ fn coloured(stream: &impl IsTerminal) -> bool {
 
 /// Sets up logging to standard error: warnings, and more with each `-v`. `POLYLLM_LOG` overrides it.
 pub(crate) fn log(verbose: u8, format: LogFormat) {
-    let set = env::var("POLYLLM_LOG").ok();
-    let filter = crate::log::filter(verbose, set.as_deref());
-    let registry = tracing_subscriber::registry()
-        .with(filter)
-        .with(Sampling::default());
-    if format == LogFormat::Json {
+    log_with(
+        crate::log::filter(verbose, log_filter().as_deref()),
+        verbose,
+        format,
+        None,
+    );
+}
+
+/// The filter of the log that the environment sets.
+pub(crate) fn log_filter() -> Option<String> {
+    env::var("POLYLLM_LOG").ok()
+}
+
+/// Sets up logging with a filter. `spans` receives spans besides.
+pub(crate) fn log_with(filter: Targets, verbose: u8, format: LogFormat, spans: Option<Spans>) {
+    let lines: Spans = if format == LogFormat::Json {
         JSON_LOG.store(true, Relaxed);
-        registry.with(JsonLines::new(stderr)).init();
-        return;
+        Sampling::default().and_then(JsonLines::new(stderr)).boxed()
+    } else {
+        let lines = tracing_subscriber::fmt::layer()
+            .fmt_fields(crate::log::fields())
+            // Otherwise a closed standard error panics.
+            .log_internal_errors(false)
+            .with_writer(stderr)
+            .with_ansi(coloured(&stderr()))
+            .with_target(verbose > 1);
+        Sampling::default().and_then(lines).boxed()
+    };
+    let registry = tracing_subscriber::registry();
+    match spans {
+        // One filter for all costs less than one for each layer.
+        None => registry.with(lines).with(filter).init(),
+        Some(spans) => registry
+            .with(vec![lines.with_filter(filter).boxed(), spans])
+            .init(),
     }
-    let lines = tracing_subscriber::fmt::layer()
-        .fmt_fields(crate::log::fields())
-        // Otherwise a closed standard error panics.
-        .log_internal_errors(false)
-        .with_writer(stderr)
-        .with_ansi(coloured(&stderr()))
-        .with_target(verbose > 1);
-    registry.with(lines).init();
 }
 
 /// Whether standard error is a log in JSON.

@@ -6,32 +6,42 @@ use llm_gateway::{Config, Gateway, GatewayOptions, Tls, TlsFiles};
 use llm_sim::{Sim, SimOptions};
 use serde_json::json;
 use tokio::net::TcpListener;
+use tracing_subscriber::filter::LevelFilter;
 
-use crate::log::LogFormat;
+use crate::log::{self, LogFormat};
+use crate::otel::{self, Telemetry};
 use crate::output::{self, Colour, note, print};
 use crate::reload::{Reload, Started};
 use crate::{args, check, database, signal};
 
 pub(crate) async fn run(args: args::Serve, verbosity: u8) -> Result<ExitCode> {
     let registry = polyllm::registry();
-    let log = |json: bool| {
+    let start_log = |json: bool, telemetry: Option<&Telemetry>| {
         let configured = if json {
             LogFormat::Json
         } else {
             LogFormat::Text
         };
-        output::log(verbosity, args.log_format.unwrap_or(configured));
+        let spans = telemetry.and_then(Telemetry::spans);
+        let format = args.log_format.unwrap_or(configured);
+        let mut filter = log::filter(verbosity, output::log_filter().as_deref());
+        if args.log_prompts {
+            filter = filter.with_target(log::PROMPTS, LevelFilter::INFO);
+        }
+        output::log_with(filter, verbosity, format, spans);
     };
-    let (config, sim) = match &args.config {
+    let (config, sim, telemetry) = match &args.config {
         Some(path) => match Config::load(path, &registry) {
             Ok(config) => {
-                log(config.json_logs);
-                (config, None)
+                let telemetry = otel::start(config.otel)?;
+                start_log(config.json_logs, telemetry.as_ref());
+                (config, None, telemetry)
             }
             Err(error) => return check::report(&error),
         },
         None => {
-            log(false);
+            let telemetry = otel::start(false)?;
+            start_log(false, telemetry.as_ref());
             let sim = simulation().await?;
             let environment = |name: &str| match name {
                 "SIMULATED_TOGETHER" => Some(sim.together_url().to_owned()),
@@ -39,7 +49,7 @@ pub(crate) async fn run(args: args::Serve, verbosity: u8) -> Result<ExitCode> {
                 _ => None,
             };
             let config = Config::parse(include_str!("demo.yaml"), &registry, &environment)?;
-            (config, Some(sim))
+            (config, Some(sim), telemetry)
         }
     };
     for warning in &config.warnings {
@@ -51,7 +61,8 @@ pub(crate) async fn run(args: args::Serve, verbosity: u8) -> Result<ExitCode> {
     let model = first.map_or_else(|| "MODEL".to_owned(), |first| first.group.clone());
     let mut options = GatewayOptions::new()
         .with_simulated(sim.is_some())
-        .with_dashboard(!args.no_ui);
+        .with_dashboard(!args.no_ui)
+        .with_log_prompts(args.log_prompts);
     let keys = database::open(&config, args.config.as_deref()).await?;
     if let Some(time_to_live) = args.store_responses.or(config.store_responses) {
         let stored = database::stored_responses(keys.as_ref(), time_to_live).await?;
@@ -106,12 +117,19 @@ pub(crate) async fn run(args: args::Serve, verbosity: u8) -> Result<ExitCode> {
         let text = open_warning(address.ip());
         note("warning", Colour::Yellow, text);
     }
+    if args.log_prompts {
+        let text = "--log-prompts: the log contains the prompts of all clients";
+        note("warning", Colour::Yellow, text);
+    }
     tokio::select! {
         served = gateway.serve(listener, stop) => served?,
         () = reload => {}
     }
     if let Some(sim) = sim {
         sim.shutdown().await;
+    }
+    if let Some(telemetry) = telemetry {
+        telemetry.shutdown().await;
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use futures_util::TryStreamExt;
 use futures_util::future::BoxFuture;
-use llm_http::with_limit;
+use llm_http::{CallSpan, with_limit};
 use llm_provider::endpoint::{as_chat, as_chat_stream};
 use llm_provider::text::excerpt;
 use llm_provider::{
@@ -16,7 +16,7 @@ use llm_types::{ChatRequest, ModelList};
 use prompt_templates::Template;
 use replicate_api::{NewPrediction, ReplicateClient, Target};
 use tokio::time::Instant;
-use tracing::{Instrument, debug_span};
+use tracing::Instrument;
 
 use crate::config::Config;
 use crate::input::{Input, PromptRequest};
@@ -92,7 +92,10 @@ impl Replicate {
             let metadata = reply::metadata(prediction, request.model(), &started.input);
             Ok(Reply::new(Document::new(&response), metadata))
         };
-        self.run_call(call, limit, reply).await
+        let span = CallSpan::new(NAME, &call.model(), call.endpoint, false);
+        let reply = self.run_call(call, limit, &span, reply).await?;
+        span.reply(&reply.body);
+        Ok(reply)
     }
 
     /// Starts a prediction and streams its output.
@@ -110,7 +113,9 @@ impl Replicate {
             };
             Ok(ReplyStream::new(metadata, events.map_err(named)))
         };
-        self.run_call(call, limit, start).await
+        let span = CallSpan::new(NAME, &call.model(), call.endpoint, true);
+        let stream = self.run_call(call, limit, &span, start).await?;
+        Ok(span.follow(stream))
     }
 
     /// Creates the prediction. `deadline` is the time limit of a stream's first chunk.
@@ -163,18 +168,15 @@ impl Replicate {
         &self,
         call: &Call,
         limit: Option<Duration>,
+        span: &CallSpan,
         work: impl AsyncFnOnce(&Q) -> Result<T>,
     ) -> Result<T> {
         let request: Q = call.read().map_err(|error| error.with_provider(NAME))?;
-        let span = debug_span!(
-            "call",
-            provider = NAME,
-            model = %excerpt(request.model()),
-            endpoint = call.endpoint.path(),
-        );
-        let done = with_limit(limit, work(&request)).instrument(span).await;
+        let done = with_limit(limit, work(&request)).instrument(span.span().clone());
+        let done = done.await;
         let done = done.unwrap_or_else(|| Err(timeout_error(limit.unwrap_or_default())));
         done.map_err(|error| {
+            span.error(&error);
             let error = error.with_provider(NAME).with_model(request.model());
             self.client.redact(error)
         })

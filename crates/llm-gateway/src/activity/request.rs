@@ -133,6 +133,11 @@ impl ActiveRequest {
         is_measured.then_some(overhead)
     }
 
+    /// Whether the call failed.
+    pub(crate) fn has_failed(&self) -> bool {
+        self.facts().request.error.is_some()
+    }
+
     fn facts(&self) -> MutexGuard<'_, Facts> {
         self.facts.lock().unwrap_or_else(PoisonError::into_inner)
     }

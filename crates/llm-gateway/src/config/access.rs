@@ -7,6 +7,9 @@ use super::problem::Position;
 use super::reader::{Reader, Section};
 use super::yaml::{Node, Yaml};
 
+/// LiteLLM's callback that exports traces and metrics.
+const OTEL: &str = "otel";
+
 /// LiteLLM's environment variable for the master key, for files without one.
 const VARIABLE: &str = "LITELLM_MASTER_KEY";
 
@@ -51,25 +54,32 @@ fn check_key(reader: &mut Reader<'_>, key: ApiKey, at: Position) -> ApiKey {
     key
 }
 
-/// Reports `callbacks` of `litellm_settings` that refuse requests.
-pub(super) fn check_callbacks(reader: &mut Reader<'_>, litellm: &mut Section) {
+/// Reports `callbacks` of `litellm_settings` that refuse requests. Returns whether `otel` is among
+/// them.
+pub(super) fn read_callbacks(reader: &mut Reader<'_>, litellm: &mut Section) -> bool {
     let is_guard = |node: &Node| match &node.value {
         Yaml::Text(name) => GUARDS.contains(&name.as_str()),
         _ => false,
     };
+    let is_otel = |node: &Node| matches!(&node.value, Yaml::Text(name) if name == OTEL);
     let Some(entry) = litellm.find("callbacks") else {
-        return;
+        return false;
     };
-    let guard = match &entry.value.value {
-        Yaml::List(callbacks) => callbacks.iter().find(|callback| is_guard(callback)),
-        _ => Some(&entry.value).filter(|callback| is_guard(callback)),
+    let callbacks = match &entry.value.value {
+        Yaml::List(callbacks) => &callbacks[..],
+        _ => std::slice::from_ref(&entry.value),
     };
-    if let Some(guard) = guard {
+    let has_otel = callbacks.iter().any(is_otel);
+    let is_complete = has_otel && callbacks.iter().all(is_otel);
+    if let Some(guard) = callbacks.iter().find(|callback| is_guard(callback)) {
         let message = "this callback is not supported, and requests would not be checked";
         let help = "remove it, and check requests in front of the gateway";
         reader.error_with_help(guard.at, message, help);
         litellm.take_any("callbacks");
+    } else if is_complete {
+        litellm.take_any("callbacks");
     }
+    has_otel
 }
 
 /// Removes an empty `guardrails`, which restricts nothing, and warns that it has no effect.

@@ -79,6 +79,8 @@ pub struct Config {
     pub reads_tags: bool,
     /// Whether the program should write its log in JSON.
     pub json_logs: bool,
+    /// Whether the program should export traces and metrics (OpenTelemetry).
+    pub otel: bool,
     /// How many other deployments are tried after a failure; the router's default if `None`. In a
     /// file, at most 100.
     pub retries: Option<usize>,
@@ -101,6 +103,7 @@ impl Config {
             drop_params: false,
             reads_tags: false,
             json_logs: false,
+            otel: false,
             retries: None,
             router: RouterBuilder::default(),
             warnings: Vec::new(),
@@ -153,6 +156,13 @@ impl Config {
     #[must_use]
     pub fn with_json_logs(mut self, json_logs: bool) -> Self {
         self.json_logs = json_logs;
+        self
+    }
+
+    /// Sets whether the program should export traces and metrics.
+    #[must_use]
+    pub fn with_otel(mut self, otel: bool) -> Self {
+        self.otel = otel;
         self
     }
 
@@ -280,7 +290,7 @@ impl Config {
         defaults.timeout = reader.take_time(&mut section, "request_timeout");
         routing.read_common(reader, &mut section);
         (routing.cache, routing.redis) = cache::read(reader, &mut section);
-        access::check_callbacks(reader, &mut section);
+        self.otel = access::read_callbacks(reader, &mut section);
         reader.report_rest(section, &keys::LITELLM);
     }
 
@@ -367,6 +377,7 @@ impl fmt::Debug for Config {
             .field("drop_params", &self.drop_params)
             .field("reads_tags", &self.reads_tags)
             .field("json_logs", &self.json_logs)
+            .field("otel", &self.otel)
             .field("retries", &self.retries)
             .field("warnings", &self.warnings)
             .finish()

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use llm_provider::ErrorKind;
-use llm_router::{Deployment, DeploymentHealth, RouterEvent, RouterObserver, TokenCounts};
+use llm_router::{Deployment, Router, RouterEvent, RouterObserver, TokenCounts};
 
 use super::series::{Counter, Dollars, Family, Gauge, Seconds, Series};
 
@@ -21,6 +21,7 @@ pub(super) struct DeploymentMetrics {
     cooldowns: Family<Counter>,
     cooling: Family<Gauge>,
     in_flight: Family<Gauge>,
+    waiting: Family<Gauge>,
     fallbacks: Family<Counter>,
     cached: Family<Counter>,
     queued: Family<Counter>,
@@ -71,6 +72,11 @@ impl DeploymentMetrics {
                 "polyllm_deployment_in_flight",
                 "The calls that a deployment is serving.",
             ),
+            waiting: Family::new(
+                "polyllm_queue_length",
+                "The calls that wait for a deployment, where there is a queue.",
+                &["model"],
+            ),
             fallbacks: Family::new(
                 "polyllm_fallbacks_total",
                 "Calls that another model group took over.",
@@ -111,17 +117,22 @@ impl DeploymentMetrics {
         for times in [&self.first_output, &self.duration] {
             times.write(text)?;
         }
-        for gauges in [&self.cooling, &self.in_flight] {
+        for gauges in [&self.cooling, &self.in_flight, &self.waiting] {
             gauges.write(text)?;
         }
         Ok(())
     }
 
-    /// Sets the gauges to the current state. Deployments that no longer exist have none.
-    pub(super) fn refresh(&self, deployments: &[DeploymentHealth]) {
-        self.cooling.clear();
-        self.in_flight.clear();
-        for deployment in deployments {
+    /// Sets the gauges to the current state. What no longer exists has none.
+    pub(super) fn refresh(&self, router: &Router) {
+        for gauges in [&self.cooling, &self.in_flight, &self.waiting] {
+            gauges.clear();
+        }
+        for (model, waiting) in router.waiting() {
+            let waiting = u64::try_from(waiting).unwrap_or(u64::MAX);
+            self.waiting.of(&[model]).set(waiting);
+        }
+        for deployment in router.snapshot() {
             let labels = [deployment.id.as_str(), &deployment.group];
             let cooling = self.cooling.of(&labels);
             cooling.set(deployment.cooldown.is_some().into());

@@ -25,6 +25,7 @@ pub(crate) struct Metrics {
     duration: Family<Seconds>,
     overhead: Family<ShortSeconds>,
     database_up: Family<Gauge>,
+    shared_state_up: Family<Gauge>,
     records_waiting: Family<Gauge>,
     build: Family<Gauge>,
     deployments: Arc<DeploymentMetrics>,
@@ -43,6 +44,11 @@ impl Metrics {
             database_up: Family::new(
                 "polyllm_database_up",
                 "1 while the database of keys and spend answers, otherwise 0.",
+                &[],
+            ),
+            shared_state_up: Family::new(
+                "polyllm_shared_state_up",
+                "1 while the state that gateways share (Redis) answers, otherwise 0.",
                 &[],
             ),
             records_waiting: Family::new(
@@ -87,12 +93,16 @@ impl Metrics {
 
     /// The current values, in Prometheus's text format.
     pub(crate) fn text(&self, router: &Router, keys: Option<&VirtualKeys>) -> String {
-        self.deployments.refresh(&router.snapshot());
+        self.deployments.refresh(router);
         if let Some(keys) = keys {
             let is_up = *keys.store().health().borrow() != Health::Unavailable;
             self.database_up.of(&[]).set(is_up.into());
             let waiting = u64::try_from(keys.ledger().queued()).unwrap_or(u64::MAX);
             self.records_waiting.of(&[]).set(waiting);
+        }
+        if let Some(state) = router.shared_state() {
+            let is_up = state.is_available();
+            self.shared_state_up.of(&[]).set(is_up.into());
         }
         let mut text = String::new();
         // Writing to a string never fails.
@@ -105,7 +115,12 @@ impl Metrics {
         self.in_flight.write(text)?;
         self.duration.write(text)?;
         self.overhead.write(text)?;
-        for gauge in [&self.database_up, &self.records_waiting, &self.build] {
+        for gauge in [
+            &self.database_up,
+            &self.records_waiting,
+            &self.shared_state_up,
+            &self.build,
+        ] {
             gauge.write(text)?;
         }
         self.deployments.write(text)

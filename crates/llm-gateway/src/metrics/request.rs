@@ -15,6 +15,7 @@ use tracing::Span;
 
 use super::Metrics;
 use crate::activity::ActiveRequest;
+use crate::request_log::LogLine;
 use crate::response::ResponseBody;
 
 /// A request that is being served. It is counted when it is dropped, however it ends.
@@ -26,6 +27,7 @@ pub(crate) struct RequestMetrics {
     status: Option<StatusCode>,
     /// Set for calls.
     active: Option<Arc<ActiveRequest>>,
+    line: Option<LogLine>,
 }
 
 impl RequestMetrics {
@@ -42,17 +44,20 @@ impl RequestMetrics {
             started,
             status: None,
             active,
+            line: None,
         }
     }
 
-    /// Ends the request when the body of `response` ends or is dropped.
+    /// Ends the request when the body of `response` ends or is dropped, and writes `line` then.
     ///
     /// What the body does is logged within `span`.
     pub(crate) fn end_with(
         mut self,
         response: Response<ResponseBody>,
         span: Span,
+        line: Option<LogLine>,
     ) -> Response<ResponseBody> {
+        self.line = line;
         self.status = Some(response.status());
         response.map(|body| match body {
             Either::Left(whole) => Either::Left(whole),
@@ -79,6 +84,13 @@ impl Drop for RequestMetrics {
         let active = self.active.as_ref();
         if let Some(overhead) = active.and_then(|active| active.end(self.status)) {
             metrics.overhead.of(&[self.route]).observe(overhead);
+        }
+        if let Some(line) = self.line.take() {
+            // The failure of a stream was logged.
+            let has_failed = active.is_some_and(|active| active.has_failed());
+            if !has_failed || line.has_prompt() {
+                line.write();
+            }
         }
     }
 }

@@ -37,9 +37,10 @@ use crate::error::ApiError;
 use crate::gateway::Shared;
 use crate::guard::{self, Exposure};
 use crate::metrics::{self, RequestMetrics};
+use crate::request_log::LogLine;
 use crate::response::{self, ResponseBody};
 use crate::spend::{Origin, Rates};
-use crate::{auth, headers};
+use crate::{auth, headers, trace};
 
 use self::keys::KeyRoute;
 use self::owners::OwnerRoute;
@@ -67,8 +68,10 @@ where
     let keys = shared.options.virtual_keys.as_ref();
     let origin = keys.map(|keys| Origin::new(&head.headers, keys.now()));
     let call_id = origin.as_ref().map(|origin| origin.call_id.clone());
+let text = id.to_str().unwrap_or_default();
     // The id is plain text, which `Display` writes without looking for characters to escape.
-    let span = tracing::error_span!("request", id = %id.to_str().unwrap_or_default());
+    let span = tracing::error_span!("request", id = %text);
+    let span = trace::server_span(&span, text, &head, name).unwrap_or(span);
     let response = {
         // Pinned here, since each layer around a future of this size would copy it.
         let route = pin!(route(
@@ -79,19 +82,20 @@ where
         route.catch_unwind().await
     };
     let response = response.unwrap_or_else(|_| Err(ApiError::internal()));
+    let prompt = body.take_logged().filter(|_| is_call);
     body.drain(&head.headers, &shared.options).await;
+    let was_logged = response.as_ref().is_err_and(ApiError::was_logged);
     let api = Api::of(head.uri.path(), &head.headers);
     let mut response = response.unwrap_or_else(|error| error.response(api, &id));
-    span.in_scope(|| {
-        tracing::info!(
-            method = &*excerpt(head.method.as_str()),
-            path = &*excerpt(head.uri.path()),
-            status = response.status().as_u16(),
-            deployment = deployment(&response),
-            ms = started.elapsed().as_millis(),
-            "served"
-        );
-    });
+    span.record("status", response.status().as_u16());
+    let line = LogLine::new(
+        &span,
+        started,
+        &head,
+        &response,
+        was_logged,
+        prompt.as_ref(),
+    );
     let rates: Option<Rates> = response.extensions_mut().remove();
     let headers = response.headers_mut();
     if let Some(rates) = rates {
@@ -107,7 +111,7 @@ where
     if shared.options.simulated {
         headers.insert(headers::SIMULATED, HeaderValue::from_static("true"));
     }
-    measured.end_with(response, span)
+    measured.end_with(response, span, line)
 }
 
 async fn route<B>(
@@ -384,10 +388,6 @@ impl<'p> Route<'p> {
             _ => matches!(*method, Method::GET | Method::HEAD),
         }
     }
-}
-
-fn deployment(response: &Response<ResponseBody>) -> Option<&str> {
-    response.headers().get(headers::DEPLOYMENT)?.to_str().ok()
 }
 
 fn unknown_path(method: &Method, path: &str) -> ApiError {

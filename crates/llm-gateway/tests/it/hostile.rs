@@ -93,7 +93,7 @@ async fn a_client_cannot_forge_a_log_line() {
         let response = send(gateway.clone(), post(path, body(FORGED).to_string())).await;
         let (status, error) = error(response).await;
         assert_eq!(status, 404, "{error}");
-        sent += 2; // the rejection and the request
+        sent += 1;
     }
     let model = "/v1/models/x%0a%1b%00%e2%80%ae";
     for path in [model, "/x%0a%1b", "/x\u{202e}\u{9b}"] {
@@ -124,7 +124,7 @@ async fn an_upstream_cannot_forge_a_log_line() {
         .await;
     }
     let log = log.text();
-    assert_eq!(log.lines().count(), 4, "{log}");
+    assert_eq!(log.lines().count(), 2, "{log}");
     assert!(log.lines().all(is_safe), "{log:?}");
     assert!(log.len() < 30_000, "{} bytes", log.len());
 }

@@ -2,10 +2,11 @@
 
 use std::sync::Arc;
 
+use gateway_store::{KeySettings, Store, StoreOptions};
 use http::{Method, Request};
-use llm_gateway::{Config, Gateway, GatewayOptions};
+use llm_gateway::{Config, Gateway, GatewayOptions, VirtualKeys};
 use llm_provider::{ApiKey, Error, ErrorKind};
-use llm_router::{Deployment, Prices};
+use llm_router::{Deployment, Prices, QueueOptions, RateLimits};
 use tokio::sync::Semaphore;
 
 use crate::support::{
@@ -180,6 +181,83 @@ async fn clients_cannot_add_series() {
     }
     // The second scrape also counts the first.
     assert!(lines[1] <= lines[0] + 30, "{lines:?}");
+}
+
+#[tokio::test]
+async fn keys_and_hostile_model_names_add_no_series() {
+    count_series(500).await;
+}
+
+#[tokio::test]
+#[ignore = "takes minutes without optimization"]
+async fn ten_thousand_keys_and_hostile_model_names_add_no_series() {
+    count_series(10_000).await;
+}
+
+/// Calls with as many keys and model names, and compares the series with those after 100 calls.
+async fn count_series(keys_count: usize) {
+    let reply = Scripted::new([Step::Json(REPLY)]);
+    let any = Deployment::new("open/*", reply.clone(), "upstream/*");
+    let config = Config::new(vec![deployment(reply), any]);
+    let store = Store::open("sqlite::memory:", StoreOptions::default());
+    let keys = VirtualKeys::new(store.await.unwrap()).await.unwrap();
+    let options = GatewayOptions::new().with_virtual_keys(keys.clone());
+    let gateway = Gateway::new(config.with_master_key(ApiKey::new("sk-master")), options);
+    let ask = async |key: &str, path: &str, body: String| {
+        let request = post(path, body);
+        let (mut head, body) = request.into_parts();
+        let value = format!("Bearer {key}").parse().unwrap();
+        head.headers.insert("authorization", value);
+        send(gateway.clone(), Request::from_parts(head, body)).await
+    };
+    let mut lines = Vec::new();
+    for number in 0..keys_count {
+        let settings = KeySettings::default();
+        let key = keys.store().keys().generate(settings).await.unwrap();
+        let key = key.secret.expose();
+        let model = ["llama", "open/h{number}", "h{number}\"} 1\n"][number % 3];
+        let model = model.replace("{number}", &number.to_string());
+        let body = serde_json::json!({
+            "model": model, "user": model, "messages": [{ "role": "user", "content": "x" }],
+        });
+        let response = ask(key, "/v1/chat/completions", body.to_string()).await;
+        let expected = if number % 3 == 2 { 404 } else { 200 };
+        assert_eq!(response.status(), expected, "{model}");
+        if number == 100 || number == keys_count - 1 {
+            let request = Request::get("/metrics").header("authorization", "Bearer sk-master");
+            let request = request.body(axum::body::Body::empty()).unwrap();
+            let metrics = text(send(gateway.clone(), request).await).await;
+            lines.push(metrics.lines().count());
+            assert!(!metrics.contains("h99"), "{metrics}");
+        }
+    }
+    // The second scrape has the series of the first.
+    assert!(lines[1] <= lines[0] + 30, "{lines:?}");
+}
+
+#[tokio::test]
+async fn the_length_of_a_queue_is_a_metric() {
+    let gate = Arc::new(Semaphore::new(0));
+    let provider = Scripted::new([Step::Until(Arc::clone(&gate)), Step::Json(REPLY)]);
+    let limits = RateLimits::default().with_max_parallel_requests(1);
+    let mut config = Config::new(vec![deployment(provider.clone()).with_limits(limits)]);
+    config.router = config.router.with_queue(QueueOptions::default());
+    let gateway = Gateway::new(config, GatewayOptions::new());
+    let calls: Vec<_> = (0..3)
+        .map(|_| tokio::spawn(send(gateway.clone(), chat_request(""))))
+        .collect();
+    provider.until_running(1).await;
+    let length =
+        |metrics: &str| value(metrics, r#"polyllm_queue_length{model="llama"}"#).map(str::to_owned);
+    // The other two join the queue as soon as they run.
+    while length(&metrics(&gateway).await).as_deref() != Some("2") {
+        tokio::task::yield_now().await;
+    }
+    gate.close();
+    for call in calls {
+        assert_eq!(call.await.unwrap().status(), 200);
+    }
+    assert_eq!(length(&metrics(&gateway).await).as_deref(), Some("0"));
 }
 
 #[tokio::test]

@@ -267,10 +267,15 @@ pub(crate) struct Log {
 
 impl Log {
     pub(crate) fn capture() -> Self {
+        Self::capture_at(tracing::Level::DEBUG)
+    }
+
+    /// The lines of a level and above.
+    pub(crate) fn capture_at(level: tracing::Level) -> Self {
         let text = Arc::new(Mutex::new(Vec::new()));
         let writer = Arc::clone(&text);
         let guard = tracing_subscriber::fmt()
-            .with_max_level(tracing::Level::DEBUG)
+            .with_max_level(level)
             .with_ansi(false)
             .with_writer(move || Lines(Arc::clone(&writer)))
             .set_default();

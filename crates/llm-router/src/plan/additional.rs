@@ -86,7 +86,7 @@ impl Plan {
         match self.pick().await {
             Ok(lease) => {
                 let deployment = lease.deployment().id.as_str();
-                tracing::warn!(deployment, %error, "a stream broke; another deployment continues it");
+                tracing::debug!(deployment, %error, "a stream broke; another deployment continues it");
                 Ok(lease)
             }
             Err(_) => Err(error),

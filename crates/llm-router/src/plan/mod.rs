@@ -170,7 +170,7 @@ impl Plan {
         }
         if self.has_retry(&error) {
             // The last failure is returned to the caller, who reports it.
-            tracing::warn!(deployment = id, %error, "deployment failed; trying another");
+            tracing::debug!(deployment = id, %error, "deployment failed; trying another");
             self.error = Some(error);
             return Ok(());
         }
@@ -214,7 +214,7 @@ impl Plan {
             let (Some(pool), false) = (pool, self.visited.contains(&next.group.name)) else {
                 continue;
             };
-            tracing::warn!(group = from, to = next.group.name, %error, "falling back");
+            tracing::debug!(group = from, to = next.group.name, %error, "falling back");
             self.emit(|| RouterEvent::FellBack {
                 from: &from,
                 to: &next.group.name,

@@ -80,6 +80,11 @@ impl SharedState {
         }
     }
 
+    /// Whether the state can be used now. While it cannot, each router goes on with what it knows.
+    pub fn is_available(&self) -> bool {
+        self.store.is_available()
+    }
+
     pub(crate) async fn begin(&self, begin: Begin) -> Option<Begun> {
         self.store.begin(begin).await
     }
@@ -103,6 +108,11 @@ pub(crate) trait Store: fmt::Debug + Send + Sync {
 
     /// Keeps a value, without waiting.
     fn keep(&self, key: String, value: Vec<u8>, time_to_live: Duration);
+
+    /// Whether calls of [`begin`](Self::begin) have an answer.
+    fn is_available(&self) -> bool {
+        true
+    }
 }
 
 /// A call that is to be admitted.

@@ -13,6 +13,10 @@ pub(crate) fn polyllm(arguments: &[&str]) -> Command {
             command.env_remove(variable);
         }
     }
+    let is_otel = |name: &std::ffi::OsString| name.to_string_lossy().starts_with("OTEL_");
+    for variable in std::env::vars_os().map(|(name, _)| name).filter(is_otel) {
+        command.env_remove(variable);
+    }
     for variable in ["LITELLM_MASTER_KEY", "POLYLLM_LOG"] {
         command.env_remove(variable);
     }

@@ -126,6 +126,21 @@ fn a_restriction_that_is_off_is_a_warning() {
 }
 
 #[test]
+fn otel_among_the_callbacks_asks_for_traces_and_metrics() {
+    for (callbacks, otel, warnings) in [
+        ("otel", true, 0),
+        ("[otel]", true, 0),
+        ("[langfuse, otel]", true, 1),
+        ("[langfuse]", false, 1),
+    ] {
+        let more = format!("litellm_settings: {{callbacks: {callbacks}}}");
+        let config = config(&more).unwrap_or_else(|error| panic!("{error}"));
+        let found = (config.otel, config.warnings.len());
+        assert_eq!(found, (otel, warnings), "{callbacks}");
+    }
+}
+
+#[test]
 fn the_master_key_may_come_from_the_environment() {
     let key = |more: &str, variables: &[(&str, &str)]| {
         let config = config_with(more, variables).unwrap_or_else(|error| panic!("{error}"));

@@ -186,6 +186,10 @@ impl Store for Redis {
             time_to_live,
         });
     }
+
+    fn is_available(&self) -> bool {
+        !matches!(*self.link.status.borrow(), Status::Down)
+    }
 }
 
 impl Job {

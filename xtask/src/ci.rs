@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use crate::{
     Command, alone, bench, bench_truth, clients, crates, dashboard, deny, deploy, fixtures, fuzz,
-    genai_bench, layers, lint, mutants, new_provider, services, tool, vectors, wasm, wheel,
+    genai_bench, layers, lint, mutants, new_provider, record, services, tool, vectors, wasm, wheel,
 };
 
 pub(crate) const COMMAND: Command = Command {
@@ -87,6 +87,11 @@ const LONG: &[Step] = &[
         scaffold,
     ),
     ("fixtures", "cargo xtask fixtures --check", fixtures),
+    (
+        "recorder",
+        "cargo xtask fixtures --record, against the simulation",
+        recorder,
+    ),
     (
         "binary",
         "the binary that is released, with all parts",
@@ -366,6 +371,14 @@ fn fixtures() -> Result<Done> {
     if !fixtures::check_all()? {
         return Ok(Done::Skipped("no generators in xtask/fixtures".to_owned()));
     }
+    Ok(Done::Passed)
+}
+
+fn recorder() -> Result<Done> {
+    if let Some(why) = record::missing() {
+        return Ok(Done::Skipped(why));
+    }
+    record::check()?;
     Ok(Done::Passed)
 }
 

@@ -23,6 +23,7 @@ mod lint;
 mod mutants;
 mod new_provider;
 mod python;
+mod record;
 mod services;
 mod simulate;
 mod tool;

@@ -9,7 +9,8 @@ use serde_json::Value;
 
 use crate::{
     Command, alone, bench, bench_truth, clients, crates, dashboard, deny, deploy, fixtures, fuzz,
-    genai_bench, layers, lint, mutants, new_provider, record, services, tool, vectors, wasm, wheel,
+    genai_bench, layers, lint, mutants, new_provider, record, release, services, tool, vectors,
+    wasm, wheel,
 };
 
 pub(crate) const COMMAND: Command = Command {
@@ -117,6 +118,7 @@ const LONG: &[Step] = &[
         dashboard,
     ),
     ("deploy", "cargo xtask deploy", deploy),
+    ("release", "cargo xtask release", release),
 ];
 
 /// The result of a step that did not fail.
@@ -409,6 +411,14 @@ fn deploy() -> Result<Done> {
         return Ok(Done::Skipped(why));
     }
     deploy::check()?;
+    Ok(Done::Passed)
+}
+
+fn release() -> Result<Done> {
+    if let Some(why) = release::missing_program() {
+        return Ok(Done::Skipped(why));
+    }
+    release::check(false)?;
     Ok(Done::Passed)
 }
 

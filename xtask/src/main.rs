@@ -24,6 +24,7 @@ mod mutants;
 mod new_provider;
 mod python;
 mod record;
+mod release;
 mod services;
 mod simulate;
 mod tool;
@@ -99,6 +100,7 @@ const COMMANDS: &[Command] = &[
     lint::COMMAND,
     mutants::COMMAND,
     new_provider::COMMAND,
+    release::COMMAND,
     simulate::COMMAND,
     wheel::COMMAND,
     vectors::COMMAND,

@@ -9,8 +9,8 @@ use serde_json::Value;
 
 use crate::{
     Command, alone, bench, bench_truth, clients, crates, dashboard, deny, deploy, fixtures, fuzz,
-    genai_bench, layers, lint, mutants, new_provider, record, release, services, tool, vectors,
-    wasm, wheel,
+    genai_bench, layers, lint, mutants, new_provider, picture, record, release, services, tool,
+    vectors, wasm, wheel,
 };
 
 pub(crate) const COMMAND: Command = Command {
@@ -119,6 +119,7 @@ const LONG: &[Step] = &[
     ),
     ("deploy", "cargo xtask deploy", deploy),
     ("release", "cargo xtask release", release),
+    ("picture", "cargo xtask picture --check", picture),
 ];
 
 /// The result of a step that did not fail.
@@ -411,6 +412,14 @@ fn deploy() -> Result<Done> {
         return Ok(Done::Skipped(why));
     }
     deploy::check()?;
+    Ok(Done::Passed)
+}
+
+fn picture() -> Result<Done> {
+    if let Some(why) = picture::missing() {
+        return Ok(Done::Skipped(why));
+    }
+    picture::check()?;
     Ok(Done::Passed)
 }
 

@@ -22,6 +22,7 @@ mod layers;
 mod lint;
 mod mutants;
 mod new_provider;
+mod picture;
 mod python;
 mod record;
 mod release;
@@ -100,6 +101,7 @@ const COMMANDS: &[Command] = &[
     lint::COMMAND,
     mutants::COMMAND,
     new_provider::COMMAND,
+    picture::COMMAND,
     release::COMMAND,
     simulate::COMMAND,
     wheel::COMMAND,

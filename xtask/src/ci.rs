@@ -9,8 +9,8 @@ use serde_json::Value;
 
 use crate::{
     Command, alone, bench, bench_truth, clients, cluster, crates, dashboard, deny, deploy,
-    fixtures, fuzz, genai_bench, layers, lint, mutants, new_provider, services, soak, tool,
-    vectors, wasm, wheel,
+    fixtures, fuzz, genai_bench, layers, lint, mutants, new_provider, picture, record, release,
+    services, soak, tool, vectors, wasm, wheel,
 };
 
 pub(crate) const COMMAND: Command = Command {
@@ -89,6 +89,11 @@ const LONG: &[Step] = &[
     ),
     ("fixtures", "cargo xtask fixtures --check", fixtures),
     (
+        "recorder",
+        "cargo xtask fixtures --record, against the simulation",
+        recorder,
+    ),
+    (
         "binary",
         "the binary that is released, with all parts",
         binary,
@@ -115,6 +120,8 @@ const LONG: &[Step] = &[
         dashboard,
     ),
     ("deploy", "cargo xtask deploy", deploy),
+    ("release", "cargo xtask release", release),
+    ("picture", "cargo xtask picture --check", picture),
 ];
 
 /// The result of a step that did not fail.
@@ -372,6 +379,14 @@ fn fixtures() -> Result<Done> {
     Ok(Done::Passed)
 }
 
+fn recorder() -> Result<Done> {
+    if let Some(why) = record::missing() {
+        return Ok(Done::Skipped(why));
+    }
+    record::check()?;
+    Ok(Done::Passed)
+}
+
 fn binary() -> Result<Done> {
     call("cargo build --profile dist --features full")
 }
@@ -415,6 +430,22 @@ fn cluster() -> Result<Done> {
 
 fn soak() -> Result<Done> {
     soak::check(Duration::from_secs(120), false, false)?;
+    Ok(Done::Passed)
+}
+
+fn picture() -> Result<Done> {
+    if let Some(why) = picture::missing() {
+        return Ok(Done::Skipped(why));
+    }
+    picture::check()?;
+    Ok(Done::Passed)
+}
+
+fn release() -> Result<Done> {
+    if let Some(why) = release::missing_program() {
+        return Ok(Done::Skipped(why));
+    }
+    release::check(false)?;
     Ok(Done::Passed)
 }
 

@@ -8,21 +8,35 @@ use std::process::Command;
 use anyhow::{Context, Result, bail};
 use lexopt::Arg;
 
-use crate::{python, tool};
+use crate::{python, record, tool};
 
 mod origins;
 
 pub(crate) const COMMAND: crate::Command = crate::Command {
     name: "fixtures",
-    usage: "[--check]",
-    about: "Generate the fixtures from the reference implementations",
+    usage: "[--check] | --record [OPTION]...",
+    about: "Generate the fixtures from the reference implementations, or record upstreams",
     details: "\
 Runs each xtask/fixtures/*.py, with the packages pinned in xtask/fixtures/requirements.txt, as
 `python NAME.py DIR`: it writes the contents of fixtures/ into DIR. A generator owns the folders into
 which it writes: other files there are removed.
 
   --check   change nothing, and fail if fixtures/ differs from what would be generated, or from
-            the table of origins in fixtures/README.md",
+            the table of origins in fixtures/README.md
+
+--record: sends about a dozen small requests to each provider whose key is set
+(TOGETHERAI_API_KEY and the other variables of the provider; REPLICATE_API_TOKEN or
+REPLICATE_API_KEY), and writes each exchange into fixtures/recorded/PROVIDER/NAME.json. All of them
+cost less than a cent. Keys, ids, timestamps and the names of the account are replaced; if one is
+left, nothing is written. Then sends the same requests to the simulation, and lists where its
+responses have another status, content type or shape, which is the members and types of JSON.
+Needs curl.
+
+  --provider NAME       only together or replicate
+  --model KIND=MODEL    another model: chat, completion, embedding or rerank of Together, or
+                        prediction of Replicate, which must be an official model
+  --against simulation  record the simulation, into a folder in target: a test of the recorder
+  --check               record nothing: compare the simulation with the recordings that exist",
     run,
 };
 
@@ -31,6 +45,7 @@ fn run(mut args: lexopt::Parser) -> Result<()> {
     while let Some(arg) = args.next()? {
         match arg {
             Arg::Long("check") => only_check = true,
+            Arg::Long("record") if !only_check => return record::run(args),
             _ => return Err(arg.unexpected().into()),
         }
     }

@@ -24,7 +24,10 @@ mod layers;
 mod lint;
 mod mutants;
 mod new_provider;
+mod picture;
 mod python;
+mod record;
+mod release;
 mod services;
 mod simulate;
 mod soak;
@@ -102,6 +105,8 @@ const COMMANDS: &[Command] = &[
     lint::COMMAND,
     mutants::COMMAND,
     new_provider::COMMAND,
+    picture::COMMAND,
+    release::COMMAND,
     simulate::COMMAND,
     soak::COMMAND,
     wheel::COMMAND,

@@ -140,7 +140,10 @@ fn changes(root: &Path, names: &Names, form: Form) -> Result<Vec<(PathBuf, Strin
             &[(
                 "provider-",
                 " = { path",
-                format!("provider-{kebab} = {{ path = \"crates/provider-{kebab}\" }}"),
+                format!(
+                    "provider-{kebab} = {{ path = \"crates/provider-{kebab}\", version = \"{}\" }}",
+                    env!("CARGO_PKG_VERSION") // of the workspace
+                ),
             )][..],
         ),
         (

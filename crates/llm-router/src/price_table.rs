@@ -65,7 +65,7 @@ static BUILT_IN: LazyLock<PriceTable> = LazyLock::new(|| {
 });
 
 /// Written by `cargo xtask fixtures`.
-const TABLE: &str = include_str!("../../../fixtures/prices/models.tsv");
+const TABLE: &str = include_str!("../prices.tsv");
 
 /// Reads a name and the prices of a million tokens: of the prompt, of its cached part, of the reply.
 fn read_row(row: &str) -> Option<(String, Prices)> {

@@ -99,7 +99,8 @@ async fn check(
                 let sent = harness.sent();
                 assert!(
                     reported || arrived(&sent, name, value),
-                    "{what}: neither sent nor reported; the upstream got {sent}"
+                    "{what}: neither sent nor reported; the upstream got {sent} (if it has another name \
+                     there, convert it in Simulation::decode)"
                 );
             }
             Err(error) => {

@@ -17,7 +17,10 @@ pub(crate) async fn answers(simulation: &dyn Simulation) {
     assert_eq!(answer.choices.len(), 1, "not one choice");
     assert_eq!(answer.finish(), "stop");
     let id = answer.body["id"].as_str().unwrap_or_default();
-    assert!(!id.is_empty(), "a plain answer has no id");
+    assert!(
+        !id.is_empty(),
+        "a plain answer has no id: generate one if the upstream has none"
+    );
 }
 
 pub(crate) async fn streams(simulation: &dyn Simulation) {

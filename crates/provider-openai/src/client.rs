@@ -1,10 +1,14 @@
+use std::sync::Arc;
+
 use bytes::Bytes;
+use futures_util::StreamExt;
 use http::header::{ACCEPT, CONTENT_TYPE};
 use http::{HeaderMap, HeaderValue, Method, Request, StatusCode};
 use llm_http::{Authentication, Deadline, UpstreamClient};
 use llm_provider::endpoint::{Accumulate, Endpoint};
 use llm_provider::{
-    BaseUrl, Call, Document, Error, ErrorKind, Reply, ReplyStream, RequestBody, Result, Settings,
+    BaseUrl, Call, Document, Error, ErrorKind, Record, Reply, ReplyStream, RequestBody, Result,
+    Settings,
 };
 use llm_types::ModelList;
 use serde_json::json;
@@ -16,7 +20,7 @@ use crate::wire::Dialect;
 /// A client of an OpenAI-compatible upstream.
 #[derive(Clone, Debug)]
 pub struct OpenAiClient<D> {
-    dialect: D,
+    dialect: Arc<D>,
     upstream: UpstreamClient,
 }
 
@@ -35,7 +39,7 @@ impl<D: Dialect> OpenAiClient<D> {
     ) -> Result<Self> {
         Ok(Self {
             upstream: UpstreamClient::new(dialect.provider(), settings, base, authentication)?,
-            dialect,
+            dialect: Arc::new(dialect),
         })
     }
 
@@ -94,7 +98,12 @@ impl<D: Dialect> OpenAiClient<D> {
         };
         let (response, normalizer) = exchange.run(Box::pin(work)).await?;
         metadata.upstream_id = self.upstream.upstream_id(response.headers());
-        Ok(exchange.reply_stream(metadata, records(response.into_body()), normalizer))
+        let dialect = Arc::clone(&self.dialect);
+        let records = records(response.into_body()).map(move |record| match record? {
+            Record::Chunk(data) => dialect.chunk(data).map(Record::Chunk),
+            record => Ok(record),
+        });
+        Ok(exchange.reply_stream(metadata, records, normalizer))
     }
 
     /// Like [`send`](Self::send), for a model that only streams: requests a stream and joins the

@@ -35,6 +35,16 @@ pub trait Dialect: fmt::Debug + Send + Sync + 'static {
     fn error(&self, status: StatusCode, headers: &HeaderMap, body: Bytes) -> Error {
         read_error(status, headers, body)
     }
+
+    /// Rewrites a chunk of a stream where the upstream's schema differs.
+    ///
+    /// The default returns the chunk unchanged. OpenAI's error envelope needs no rewriting.
+    ///
+    /// # Errors
+    /// The failure that the upstream reports in place of a chunk, which ends the stream.
+    fn chunk(&self, data: Bytes) -> Result<Bytes> {
+        Ok(data)
+    }
 }
 
 /// OpenAI's own wire.

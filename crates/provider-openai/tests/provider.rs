@@ -4,14 +4,18 @@
 
 use std::sync::{Arc, Mutex};
 
-use http::header::AUTHORIZATION;
+use bytes::Bytes;
+use http::header::{AUTHORIZATION, CONTENT_TYPE};
 use http::{HeaderMap, Response};
 use llm_http::{HttpClient, MemoryTransport};
 use llm_provider::endpoint::ENDPOINTS;
-use llm_provider::{ApiKey, Call, Capability, Document, ErrorKind, Provider, Registry, Settings};
+use llm_provider::{
+    ApiKey, BaseUrl, Call, Capability, Document, Error, ErrorKind, Provider, Registry, Result,
+    Settings,
+};
 use llm_sim::{Sim, SimOptions};
 use llm_types::{ChatRequest, ChatResponse, Message};
-use provider_openai::OpenAi;
+use provider_openai::{Dialect, OpenAi, OpenAiClient};
 
 const MODEL: &str = "meta-llama/Llama-3.3-70B-Instruct-Turbo";
 
@@ -91,4 +95,39 @@ async fn every_endpoint_is_sent_to_its_path() {
     }
     let expected: Vec<&str> = ENDPOINTS.iter().map(|endpoint| endpoint.path()).collect();
     assert_eq!(*paths.lock().unwrap(), expected);
+}
+
+/// An upstream that reports failures in a stream in its own way.
+#[derive(Debug)]
+struct Faulting;
+
+impl Dialect for Faulting {
+    fn provider(&self) -> &'static str {
+        "faulting"
+    }
+
+    fn chunk(&self, data: Bytes) -> Result<Bytes> {
+        if data.starts_with(br#"{"fault""#) {
+            return Err(Error::new(ErrorKind::Overloaded, "too many requests"));
+        }
+        Ok(data)
+    }
+}
+
+#[tokio::test]
+async fn a_dialect_reads_the_failures_in_a_stream() {
+    let transport = MemoryTransport::new(|_| {
+        let chunk = r#"{"id":"1","created":1,"model":"m","choices":[{"index":0,"delta":{"content":"Hi"}}]}"#;
+        let stream = format!("data: {chunk}\n\ndata: {{\"fault\": 1}}\n\n");
+        let response = Response::builder().header(CONTENT_TYPE, "text/event-stream");
+        Ok(response.body(stream.into()).unwrap())
+    });
+    let settings = Settings::new().with_transport(transport);
+    let base = BaseUrl::parse("https://faulting.example").unwrap();
+    let client = OpenAiClient::new(Faulting, &settings, base, ApiKey::new("good-key")).unwrap();
+    let mut stream = client.stream(question("m")).await.unwrap();
+    assert!(stream.next_chunk().await.unwrap().is_some());
+    let error = stream.next_chunk().await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Overloaded);
+    assert_eq!(error.provider(), Some("faulting"));
 }

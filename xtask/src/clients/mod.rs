@@ -1,7 +1,7 @@
 //! `cargo xtask clients`: the official clients of OpenAI, Anthropic, Together, Replicate and Cohere,
 //! unchanged.
 
-mod process;
+pub(crate) mod process;
 pub(crate) mod script;
 pub(crate) mod servers;
 

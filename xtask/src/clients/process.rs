@@ -29,7 +29,7 @@ wait $program
 
 /// A running program whose output is read by line. It is killed when this is dropped, and even
 /// when this process is killed.
-pub(super) struct ChildProcess {
+pub(crate) struct ChildProcess {
     shell: Child,
     /// Closing it kills the program.
     stdin: Option<ChildStdin>,
@@ -38,7 +38,7 @@ pub(super) struct ChildProcess {
 
 /// The next output of a program.
 #[derive(Debug, Eq, PartialEq)]
-pub(super) enum Output {
+pub(crate) enum Output {
     Line(String),
     /// The program closed its output.
     End,
@@ -48,7 +48,7 @@ pub(super) enum Output {
 
 impl ChildProcess {
     /// Starts a command of [`watched`].
-    pub(super) fn start(watched: &mut Command) -> Result<Self> {
+    pub(crate) fn start(watched: &mut Command) -> Result<Self> {
         let mut shell = watched
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
@@ -74,7 +74,7 @@ impl ChildProcess {
     }
 
     /// The next line of output.
-    pub(super) fn line(&self, deadline: Instant) -> Output {
+    pub(crate) fn line(&self, deadline: Instant) -> Output {
         match self
             .lines
             .recv_timeout(deadline.saturating_duration_since(Instant::now()))

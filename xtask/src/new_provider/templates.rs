@@ -80,6 +80,8 @@ const CUSTOM: &[(&str, &str)] = &[
 
 /// The templates for both.
 const SHARED: &[(&str, &str)] = &[
+    ("LICENSE-APACHE", include_str!("../../../LICENSE-APACHE")),
+    ("LICENSE-MIT", include_str!("../../../LICENSE-MIT")),
     (
         "src/config.rs",
         include_str!("../../template/src/config.rs"),

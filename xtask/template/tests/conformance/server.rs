@@ -48,7 +48,7 @@ impl Upstream for Server {
     }
 }
 
-/// The first line of a request, and its body as JSON.
+/// The head of a request, and its body as JSON.
 pub(crate) async fn read_request(stream: &mut TcpStream) -> std::io::Result<(String, Value)> {
     let mut bytes = Vec::new();
     let head = loop {
@@ -70,7 +70,7 @@ pub(crate) async fn read_request(stream: &mut TcpStream) -> std::io::Result<(Str
         }
     }
     let body = serde_json::from_slice(&bytes[head.len() + 4..whole]).unwrap_or_default();
-    Ok((head.lines().next().unwrap_or_default().to_owned(), body))
+    Ok((head, body))
 }
 
 /// Answers with JSON.

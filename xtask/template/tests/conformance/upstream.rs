@@ -8,18 +8,27 @@ use tokio::net::TcpStream;
 use crate::server::{answer, read_request};
 
 pub(crate) async fn serve(mut stream: TcpStream, scenario: &Scenario) -> std::io::Result<()> {
-    let (line, body) = read_request(&mut stream).await?;
+    let (head, body) = read_request(&mut stream).await?;
+    let known = ["GET /v1/models ", "POST /v1/chat/completions "];
+    if !known.iter().any(|line| head.starts_with(line)) {
+        let error = json!({ "error": { "message": "unknown path", "code": null } });
+        return answer(&mut stream, "404", &error).await;
+    }
+    if !head.to_ascii_lowercase().contains("\r\nauthorization: bearer ") {
+        let error = json!({ "error": { "message": "no key", "code": null } });
+        return answer(&mut stream, "401", &error).await;
+    }
     if let Scenario::Refuse(status) = scenario {
-        let error = json!({ "error": { "message": "Acme says no", "code": null } });
+        let error = json!({ "error": { "message": "Acme rejected the request", "code": null } });
         return answer(&mut stream, &status.to_string(), &error).await;
     }
-    if line.starts_with("GET ") {
+    if head.starts_with("GET ") {
         let models = json!({ "object": "list", "data": [{ "id": "acme-large" }] });
         return answer(&mut stream, "200", &models).await;
     }
     let text = match scenario {
         Scenario::Reply(text) | Scenario::FailMidway(text) => text.clone(),
-        _ => format!("You said: {}. That is all.", said(&body)),
+        _ => format!("You said: {}. That is all.", last_text(&body)),
     };
     let letters: Vec<char> = text.chars().collect();
     let pieces = letters.chunks((letters.len() / 8).max(1));
@@ -36,7 +45,7 @@ pub(crate) async fn serve(mut stream: TcpStream, scenario: &Scenario) -> std::io
     if body["stream"] != true {
         if *scenario == Scenario::Endless {
             stream.write_all(EVENTS.as_bytes()).await?;
-            // Until the client hangs up.
+            // Until the client closes the connection.
             return stream.read(&mut [0]).await.map(drop);
         }
         let message = json!({ "role": "assistant", "content": pieces.concat() });
@@ -69,7 +78,7 @@ pub(crate) async fn serve(mut stream: TcpStream, scenario: &Scenario) -> std::io
 }
 
 /// The text of the last message.
-fn said(body: &Value) -> String {
+fn last_text(body: &Value) -> String {
     let messages = body["messages"].as_array();
     let last = messages.and_then(|messages| messages.last());
     match last.map_or(&Value::Null, |last| &last["content"]) {

@@ -8,12 +8,21 @@ use tokio::net::TcpStream;
 use crate::server::{answer, read_request};
 
 pub(crate) async fn serve(mut stream: TcpStream, scenario: &Scenario) -> std::io::Result<()> {
-    let (line, body) = read_request(&mut stream).await?;
+    let (head, body) = read_request(&mut stream).await?;
+    let known = ["GET /v1/models ", "POST /v1/generate "];
+    if !known.iter().any(|line| head.starts_with(line)) {
+        let error = json!({ "error": { "code": null, "reason": "unknown path" } });
+        return answer(&mut stream, "404", &error).await;
+    }
+    if !head.to_ascii_lowercase().contains("\r\nx-api-key: ") {
+        let error = json!({ "error": { "code": null, "reason": "no key" } });
+        return answer(&mut stream, "401", &error).await;
+    }
     if let Scenario::Refuse(status) = scenario {
         let error = json!({ "error": { "code": null, "reason": "Acme rejected the request" } });
         return answer(&mut stream, &status.to_string(), &error).await;
     }
-    if line.starts_with("GET ") {
+    if head.starts_with("GET ") {
         return answer(&mut stream, "200", &json!({ "models": ["acme-large"] })).await;
     }
     let text = match scenario {

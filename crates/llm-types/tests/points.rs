@@ -317,10 +317,9 @@ fn point_11_arguments_stay_text() {
 }
 
 #[test]
-fn point_12_stream_errors_have_the_payload_and_do_not_print_it() {
+fn point_12_stream_errors_show_the_payload() {
     let error = StreamItem::parse(b"<html>502 Bad Gateway</html>").unwrap_err();
     assert_eq!(error.payload(), "<html>502 Bad Gateway</html>");
-    assert!(!format!("{error} {error:?}").contains("502"));
     assert!(error.to_string().contains("502 Bad Gateway"));
     assert!(std::error::Error::source(&error).is_some());
     let long = StreamItem::parse("é".repeat(10_000).as_bytes()).unwrap_err();

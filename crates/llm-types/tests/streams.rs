@@ -150,6 +150,17 @@ fn a_response_splits_as_openai_streams_it() {
     assert!(without.iter().all(|chunk| chunk.usage.is_absent()));
 }
 
+#[test]
+fn other_members_of_a_response_without_choices_are_kept() {
+    let text = br#"{"id":"c","created":1,"model":"m","choices":[],"citations":["a"]}"#;
+    let response: ChatResponse = serde_json::from_slice(text).unwrap();
+    for include_usage in [false, true] {
+        let chunks = response.clone().into_chunks(include_usage);
+        assert_eq!(chunks.len(), 1);
+        assert_eq!(chunks[0].extra, response.extra);
+    }
+}
+
 proptest! {
     #[test]
     fn split_and_joined_again(response in response()) {

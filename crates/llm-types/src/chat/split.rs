@@ -19,15 +19,17 @@ impl ChatResponse {
         if include_usage {
             head.usage = Field::Null;
         }
-        let mut extra = self.extra;
-        let mut chunks: Vec<ChatChunk> = Vec::new();
-        for choice in self.choices.into_iter().flat_map(split_choice) {
-            let mut chunk = head.clone().with_choice(choice);
-            chunk.extra = std::mem::take(&mut extra);
-            chunks.push(chunk);
-        }
+        let choices = self.choices.into_iter().flat_map(split_choice);
+        let chunk = |choice| head.clone().with_choice(choice);
+        let mut chunks: Vec<ChatChunk> = choices.map(chunk).collect();
         if let (true, Field::Value(usage)) = (include_usage, self.usage) {
-            chunks.push(head.with_usage(usage));
+            chunks.push(head.clone().with_usage(usage));
+        }
+        if chunks.is_empty() && !self.extra.is_empty() {
+            chunks.push(head);
+        }
+        if let Some(first) = chunks.first_mut() {
+            first.extra = self.extra;
         }
         chunks
     }

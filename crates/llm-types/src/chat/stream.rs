@@ -45,8 +45,8 @@ impl StreamItem {
     }
 }
 
-/// Data of a stream that is not a chunk. The message does not quote it, since it may be a reply.
-#[derive(Clone, Eq, PartialEq)]
+/// Data of a stream that is not a chunk; the message shows its beginning.
+#[derive(Clone, Debug, Eq, PartialEq)]
 pub struct ChunkError {
     payload: String,
     source: ParseError,
@@ -70,15 +70,7 @@ impl ChunkError {
 
 impl fmt::Display for ChunkError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("the data of an event is not a chunk of a chat stream")
-    }
-}
-
-impl fmt::Debug for ChunkError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ChunkError")
-            .field("source", &self.source)
-            .finish_non_exhaustive()
+        write!(f, "not a chunk of a chat stream: {}", self.payload)
     }
 }
 

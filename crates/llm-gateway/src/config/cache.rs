@@ -47,10 +47,6 @@ fn read_params(reader: &mut Reader<'_>, mut section: Section) -> (CacheOptions, 
         }
         _ => {}
     }
-    if reader.take_bool(&mut section, "ssl") == Some(true) {
-        let help = "use a server in a private network, or a tunnel";
-        reader.error_with_help(section.at, "`ssl`: TLS to Redis is not supported", help);
-    }
     if let Some(time) = reader.take_time(&mut section, "ttl") {
         options = options.with_time_to_live(time);
     }

@@ -256,6 +256,7 @@ pub(super) const ROUTER: Keys = Keys {
         "redis_host",
         "redis_password",
         "redis_port",
+        "redis_ssl", // not in LiteLLM
         "redis_url",
         "redis_username", // not in LiteLLM
         "retry_policy",

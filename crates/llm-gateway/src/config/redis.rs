@@ -27,6 +27,7 @@ impl Address {
         let (url, host) = (text("url"), text("host"));
         let (username, password) = (text("username"), text("password"));
         let port = reader.take_count(section, &format!("{prefix}port"), u32::from(u16::MAX));
+        let is_tls = reader.take_bool(section, &format!("{prefix}ssl"));
         let db = reader.take_count(section, &format!("{prefix}db"), u32::from(u16::MAX));
         if let Some((url, at)) = url {
             return Some(Self { url, at });
@@ -54,7 +55,7 @@ impl Address {
         };
         let (port, db) = (port.unwrap_or(6379), db.unwrap_or(0));
         Some(Self {
-            url: format!("redis://{user}{host}:{port}/{db}"),
+            url: format!("{}://{user}{host}:{port}/{db}", scheme(is_tls)),
             at,
         })
     }
@@ -71,8 +72,10 @@ impl Address {
             let password = utf8_percent_encode(&password, NON_ALPHANUMERIC);
             format!(":{password}@")
         });
+        let is_tls = variable("REDIS_SSL").map(|value| value.eq_ignore_ascii_case("true"));
+        let password = password.unwrap_or_default();
         Some(Self {
-            url: format!("redis://{}{host}:{port}/0", password.unwrap_or_default()),
+            url: format!("{}://{password}{host}:{port}/0", scheme(is_tls)),
             at,
         })
     }
@@ -86,5 +89,12 @@ impl Address {
                 None
             }
         }
+    }
+}
+
+fn scheme(is_tls: Option<bool>) -> &'static str {
+    match is_tls {
+        Some(true) => "rediss",
+        _ => "redis",
     }
 }

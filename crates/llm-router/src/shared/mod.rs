@@ -46,7 +46,9 @@ pub enum SharedStateError {
     )]
     Unsupported,
     /// The address is not one of a Redis server.
-    #[error("the address of Redis is invalid: {0}; write redis://[USER:PASSWORD@]HOST[:PORT][/DB]")]
+    #[error(
+        "the address of Redis is invalid: {0}; write redis://[USER:PASSWORD@]HOST[:PORT][/DB], or rediss:// for TLS"
+    )]
     InvalidUrl(String),
 }
 
@@ -57,6 +59,8 @@ impl SharedState {
     }
 
     /// State in a Redis or Valkey server, at an address such as `redis://:PASSWORD@HOST:6379/0`.
+    /// `rediss://` is TLS with the certificate authorities of the system, or those in the file that
+    /// the variable `SSL_CERT_FILE` names.
     ///
     /// The first call connects. While the server is unavailable, each router goes on with what it
     /// knows: no call waits longer than 50 ms for the server, and once one has waited in vain, no

@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use futures_util::future::{BoxFuture, Either, select};
 use redis::aio::MultiplexedConnection;
-use redis::{AsyncConnectionConfig, Client, RedisError, RedisResult};
+use redis::{AsyncConnectionConfig, Client, ConnectionAddr, RedisError, RedisResult};
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, timeout, timeout_at};
 
@@ -70,11 +70,15 @@ enum Job {
 impl Redis {
     pub(super) fn new(url: &str) -> Result<Self, SharedStateError> {
         let invalid = |reason: &str| SharedStateError::InvalidUrl(reason.to_owned());
-        if url.starts_with("rediss:") || url.starts_with("valkeys:") {
-            return Err(invalid("TLS is not supported"));
-        }
         // The details of an error may repeat the password.
         let client = Client::open(url).map_err(|error| invalid(error.category()))?;
+        Ok(Self::with_client(client))
+    }
+
+    fn with_client(client: Client) -> Self {
+        if let ConnectionAddr::TcpTls { .. } = client.get_connection_info().addr() {
+            set_cryptography();
+        }
         let (jobs, idle) = mpsc::channel(MOST_JOBS);
         let link = Link {
             client,
@@ -84,11 +88,21 @@ impl Redis {
             #[cfg(test)]
             now: None,
         };
-        Ok(Self {
+        Self {
             link: Arc::new(link),
             jobs,
             idle: Mutex::new(Some(idle)),
-        })
+        }
+    }
+
+    /// A server with a certificate of this authority, in PEM.
+    #[cfg(test)]
+    pub(super) fn with_authority(url: &str, authority: Vec<u8>) -> RedisResult<Self> {
+        let certificates = redis::TlsCertificates {
+            client_tls: None,
+            root_cert: Some(authority),
+        };
+        Client::build_with_tls(url, certificates).map(Self::with_client)
     }
 
     /// A server whose time is simulated. Calls wait for it, however slow this machine is.
@@ -375,6 +389,15 @@ fn describe(error: &RedisError) -> &'static str {
         "the user or the password is wrong"
     } else {
         "the server reports an error"
+    }
+}
+
+/// The client of Redis uses the cryptography of the process, which has none unless the program sets
+/// it or depends on a single one.
+fn set_cryptography() {
+    if rustls::crypto::CryptoProvider::get_default().is_none() {
+        // Fails if another thread was faster, which does the same.
+        let _ = rustls::crypto::ring::default_provider().install_default();
     }
 }
 

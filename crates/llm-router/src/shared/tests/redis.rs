@@ -223,6 +223,31 @@ fn the_server_and_the_memory_agree() {
     result.unwrap();
 }
 
+#[tokio::test]
+#[ignore = "needs redis-server"]
+async fn tls_needs_a_certificate_of_a_trusted_authority() {
+    let folder = tempfile::tempdir().unwrap();
+    let (file, key) = (
+        folder.path().join("cert.pem"),
+        folder.path().join("key.pem"),
+    );
+    let certificate = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+    let pem = certificate.cert.pem();
+    std::fs::write(&file, &pem).unwrap();
+    std::fs::write(&key, certificate.signing_key.serialize_pem()).unwrap();
+    let server = Server::start_with_tls(&file, &key);
+
+    let trusting = Redis::with_authority(&server.tls_url(), pem.into_bytes()).unwrap();
+    while trusting.begin(Begin::default()).await.is_none() {
+        sleep(Duration::from_millis(10)).await;
+    }
+    let distrusting = Redis::new(&server.tls_url()).unwrap();
+    assert_eq!(distrusting.begin(Begin::default()).await, None);
+    while distrusting.is_available() {
+        sleep(Duration::from_millis(10)).await;
+    }
+}
+
 /// Counts the calls that wait for a server in vain.
 #[derive(Debug)]
 struct Watched {

@@ -394,7 +394,7 @@ fn an_address_that_cannot_be_used_is_an_error_without_its_password() {
         "",
         "redis:",
         "http://h",
-        "rediss://:hunter2@h",
+        "rediss://:hunter2@h:port",
         "redis://:hunter2@h:port",
     ] {
         let error = SharedState::redis(url).unwrap_err().to_string();

@@ -1,4 +1,6 @@
+use std::ffi::{OsStr, OsString};
 use std::net::{Ipv4Addr, TcpStream};
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::thread::sleep;
 use std::time::Duration;
@@ -6,21 +8,54 @@ use std::time::Duration;
 /// A server of its own, which ends with the test.
 pub(super) struct Server {
     port: u16,
+    options: Vec<OsString>,
     process: Child,
 }
 
 impl Server {
     pub(super) fn start() -> Self {
+        Self::start_with(&["--port"])
+    }
+
+    /// A server that speaks only TLS, with a certificate and a private key.
+    pub(super) fn start_with_tls(certificate: &Path, key: &Path) -> Self {
+        let options = [
+            "--tls-auth-clients".as_ref(),
+            "no".as_ref(),
+            "--tls-cert-file".as_ref(),
+            certificate.as_os_str(),
+            "--tls-key-file".as_ref(),
+            key.as_os_str(),
+            "--tls-ca-cert-file".as_ref(),
+            certificate.as_os_str(),
+            "--port".as_ref(),
+            "0".as_ref(),
+            "--tls-port".as_ref(),
+        ];
+        Self::start_with(&options)
+    }
+
+    /// The port is the last option.
+    fn start_with(options: &[impl AsRef<OsStr>]) -> Self {
+        let options: Vec<_> = options.iter().map(|o| o.as_ref().to_owned()).collect();
         loop {
             let port = fastrand::u16(20_000..60_000);
-            if let Some(process) = spawn(port) {
-                return Self { port, process };
+            if let Some(process) = spawn(&options, port) {
+                return Self {
+                    port,
+                    options,
+                    process,
+                };
             }
         }
     }
 
     pub(super) fn url(&self) -> String {
         format!("redis://127.0.0.1:{}", self.port)
+    }
+
+    pub(super) fn tls_url(&self) -> String {
+        format!("rediss://localhost:{}", self.port)
     }
 
     /// Removes all data.
@@ -45,7 +80,7 @@ impl Server {
     }
 
     pub(super) fn restart(&mut self) {
-        self.process = spawn(self.port).unwrap();
+        self.process = spawn(&self.options, self.port).unwrap();
     }
 
     fn signal(&self, signal: &str) {
@@ -68,12 +103,13 @@ impl Drop for Server {
     clippy::disallowed_methods,
     reason = "it waits for another process, before the test goes on"
 )]
-fn spawn(port: u16) -> Option<Child> {
+fn spawn(options: &[OsString], port: u16) -> Option<Child> {
     if is_listening(port) {
         return None;
     }
     let mut process = Command::new("redis-server")
-        .args(["--bind", "127.0.0.1", "--save", "", "--port"])
+        .args(["--bind", "127.0.0.1", "--save", ""])
+        .args(options)
         .arg(port.to_string())
         .stdout(Stdio::null())
         .spawn()

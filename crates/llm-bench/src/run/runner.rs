@@ -13,6 +13,7 @@ use crate::run::controller::Controller;
 use crate::run::feed::{Feed, Timing};
 use crate::run::health::{TimerMonitor, cpu_seconds, mark};
 use crate::run::prepare::Plan;
+use crate::run::scrape::Scraper;
 use crate::run::settings::RunSettings;
 use crate::run::worker::{RunState, Slots, WorkerConfig, WorkerEvent};
 
@@ -201,6 +202,12 @@ impl Runner {
             () = preparation.clone().ready(enough as u64) => {}
             _ = early.wait_for(|count| *count > 0) => {}
         }
+        let scraper = Scraper::start(
+            &settings.metrics,
+            &settings.tls,
+            settings.metrics_interval,
+            clock,
+        )?;
         let begun = clock.now();
         feed.start_load(&source, begun);
         state.go.send_replace(true);
@@ -218,6 +225,7 @@ impl Runner {
             .await;
         drop(source);
 
+        run.server = scraper.map(Scraper::stop).unwrap_or_default();
         run.client.starved = feed.starved.load(Ordering::Relaxed);
         run.client.lost_slot_ns = feed.lost_ns.load(Ordering::Relaxed);
         (run.client.skipped_prompts, run.client.prompt_error) = preparation.failures();

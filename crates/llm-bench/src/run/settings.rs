@@ -1,6 +1,7 @@
 use std::time::Duration;
 
 use crate::client::TlsTrust;
+use crate::run::scrape::MetricsSource;
 use crate::target::ServerTarget;
 use crate::tokens::Tokenizer;
 
@@ -12,6 +13,10 @@ pub struct RunSettings {
     pub target: ServerTarget,
     /// A second target that receives every request, too.
     pub against: Option<ServerTarget>,
+    /// Servers whose metrics are read during a run.
+    pub metrics: Vec<MetricsSource>,
+    /// How often they are read.
+    pub metrics_interval: Duration,
     /// The accepted certificates.
     pub tls: TlsTrust,
     /// The model.
@@ -49,6 +54,8 @@ impl RunSettings {
         Self {
             target,
             against: None,
+            metrics: Vec::new(),
+            metrics_interval: Duration::from_secs(1),
             tls: TlsTrust::default(),
             model: model.into(),
             new_connections: false,

@@ -294,6 +294,11 @@ pub(crate) struct Measurement {
     /// A Replicate prediction that waits longer than this counts as a cold boot
     #[arg(long, value_name = "TIME", default_value = "5s", value_parser = humantime::parse_duration)]
     pub(crate) cold_after: Duration,
+    /// Read the metrics of a server once per second during each run and draw them under the same
+    /// time axis: vLLM's, SGLang's, the gateway's, a GPU exporter's … (can be repeated)
+    #[arg(long, value_name = "URL")]
+    #[serde(skip)]
+    pub(crate) server_metrics: Vec<String>,
     /// Measure only this client, against a simulation with known times
     #[arg(long)]
     #[serde(skip)]

@@ -10,9 +10,9 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use llm_bench::summary::{GoodputTier, Objectives};
 use llm_bench::{
-    Access, Backend, Dataset, DatasetConfig, Experiment, Load, LoadSpec, Prefix, ReplayLoad,
-    RunLimits, RunSettings, RunSpec, Task, Tokenizer, TokenizerLookup, Trace, TrafficScenario,
-    Workload,
+    Access, Backend, Dataset, DatasetConfig, Experiment, Load, LoadSpec, MetricsSource, Prefix,
+    ReplayLoad, RunLimits, RunSettings, RunSpec, Task, Tokenizer, TokenizerLookup, Trace,
+    TrafficScenario, Workload,
 };
 
 use self::experiment::experiment;
@@ -66,6 +66,10 @@ impl Setup {
         settings.poll_interval = args.measuring.poll_interval;
         settings.cold_after = args.measuring.cold_after;
         settings.threads = args.measuring.num_workers.filter(|threads| *threads > 0);
+        let sources = args.measuring.server_metrics.iter();
+        settings.metrics = sources
+            .map(|url| MetricsSource::new(url))
+            .collect::<Result<_, _>>()?;
         settings.tls = trust(&args.api)?;
         settings.rate_limit_retries = args.load.rate_limit_retries;
         settings.stop_on_saturation = args.load.stop_on_saturation;

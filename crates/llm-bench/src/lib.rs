@@ -13,6 +13,7 @@ mod experiment;
 mod folder;
 mod huggingface;
 mod job;
+mod mix;
 mod record;
 mod request;
 mod response;

@@ -154,7 +154,11 @@ fn another_authority_is_trusted_by_option() {
     let ca_file = https.certificate.to_str().unwrap();
     let (errors, status, records) = https.measure(&["--ca-file", ca_file], &trusted);
     assert_eq!(status, 0, "{errors}");
-    assert!(records.iter().all(|record| record["outcome"]["status"] == "ok"));
+    assert!(
+        records
+            .iter()
+            .all(|record| record["outcome"]["status"] == "ok")
+    );
     fs::remove_dir_all(https.folder.join("https")).unwrap();
 
     let (errors, status, _) = https.measure(&["--insecure"], &trusted);

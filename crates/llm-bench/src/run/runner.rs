@@ -8,6 +8,7 @@ use crate::client::Connector;
 use crate::clock::Clock;
 use crate::error::Error;
 use crate::experiment::{ClientHealth, Load, Run, RunLimits};
+use crate::mix::{self, Mix};
 use crate::record::{Phase, RequestRecord};
 use crate::run::controller::Controller;
 use crate::run::feed::{Feed, Timing};
@@ -153,11 +154,15 @@ impl Runner {
                 .map_err(Error::Start)?;
         let state = RunState::new();
         let (events, mut received) = mpsc::unbounded_channel();
-        let origins = [Some(&settings.target), settings.against.as_ref()];
-        let tls = origins.iter().flatten().any(|target| target.origin().tls);
+        let mut targets = vec![(settings.target.clone(), settings.weight)];
+        targets.extend(settings.others.clone());
+        let all = targets.iter().map(|(target, _)| target);
+        let tls = all
+            .chain(&settings.against)
+            .any(|target| target.origin().tls);
         let work = WorkerConfig {
             clock,
-            targets: (settings.target.clone(), settings.against.clone()),
+            targets: (Mix::new(targets, mix::TARGETS), settings.against.clone()),
             model: settings.model.clone(),
             connector: Connector::new(clock, tls.then_some(&settings.tls))?,
             new_connections: settings.new_connections,

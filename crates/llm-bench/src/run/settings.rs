@@ -11,6 +11,10 @@ use crate::tokens::Tokenizer;
 pub struct RunSettings {
     /// The target.
     pub target: ServerTarget,
+    /// Its weight, if there are others.
+    pub weight: f64,
+    /// Other targets with their weights, above zero. A conversation and a job stay at one target.
+    pub others: Vec<(ServerTarget, f64)>,
     /// A second target that receives every request, too.
     pub against: Option<ServerTarget>,
     /// Servers whose metrics are read during a run.
@@ -53,6 +57,8 @@ impl RunSettings {
     pub fn new(target: ServerTarget, model: impl Into<String>) -> Self {
         Self {
             target,
+            weight: 1.0,
+            others: Vec::new(),
             against: None,
             metrics: Vec::new(),
             metrics_interval: Duration::from_secs(1),

@@ -60,8 +60,9 @@ pub(crate) struct Api {
     /// The API dialect
     #[arg(long, value_enum, default_value = "together")]
     pub(crate) api_backend: BackendName,
-    /// The address, with or without /v1 [default: the backend's own]
-    #[arg(long, value_name = "URL")]
+    /// The address, with or without /v1 [default: the backend's own]; several with weights, as in
+    /// http://a=3,http://b=1, share the load, and a job stays at one
+    #[arg(long, value_name = "URL[=WEIGHT],…")]
     pub(crate) api_base: Option<String>,
     /// The API key [default: from the environment]
     #[arg(
@@ -73,8 +74,8 @@ pub(crate) struct Api {
     )]
     #[serde(skip)]
     pub(crate) api_key: Option<Secret>,
-    /// The model, by the API's name
-    #[arg(long, value_name = "MODEL", required_unless_present_any = ["calibrate"])]
+    /// The model, by the API's name; or several with weights, as in m=3,n=1
+    #[arg(long, value_name = "MODEL[=WEIGHT],…", required_unless_present_any = ["calibrate"])]
     pub(crate) api_model_name: Option<String>,
     /// The task
     #[arg(long, value_enum, default_value = "text-to-text")]

@@ -89,6 +89,35 @@ fn a_trace_without_times_needs_a_concurrency() {
     assert!(runs_of(&bench).is_empty());
 }
 
+#[test]
+fn several_addresses_and_models_share_the_load() {
+    let bench = Bench::new(Timing::default());
+    let base = bench.sim().together_url();
+    let (_, errors, code) = bench.run(&format!(
+        "--api-base {base}=3,{base}/v1 --api-model-name openai/gpt-oss-20b=1,meta-llama/Llama-2-7b-chat-hf=3 \
+         --traffic-scenario 'D(9,3)' --num-concurrency 2 --max-requests-per-run 40 --no-calibration \
+         --experiment-folder-name m"
+    ));
+    assert_eq!(code, 0, "{errors}");
+    let run = &runs(&bench.folder.path().join("m"))[0];
+    let rows = run["individual_request_metrics"].as_array().unwrap();
+    let count = |field: &str| rows.iter().filter(|row| row[field] == 1).count();
+    assert!((9..=11).contains(&count("target")), "{}", count("target"));
+    assert!((29..=31).contains(&count("model")), "{}", count("model"));
+    let bodies = bench.sim().together().requests();
+    let models = bodies
+        .iter()
+        .filter(|seen| seen.json()["model"] == "openai/gpt-oss-20b");
+    assert_eq!(models.count(), 40 - count("model"));
+    for options in [
+        "--api-base http://h=0,http://i --api-model-name m",
+        "--api-base $BASE --api-model-name m,=2",
+    ] {
+        let (_, errors, code) = bench.run(options);
+        assert_eq!(code, 2, "{options}: {errors}");
+    }
+}
+
 fn runs_of(bench: &Bench) -> Vec<Value> {
     let entries = fs::read_dir(bench.folder.path()).unwrap();
     let folders = entries.map(|entry| entry.unwrap().path());

@@ -58,7 +58,13 @@ fn every_text_api_is_measured_as_a_stream_and_in_one_piece() {
                 let stats = &run["aggregated_metrics"]["stats"];
                 stats[metric]["mean"].as_f64().unwrap_or(f64::NAN)
             };
-            assert_eq!(mean("num_output_tokens"), 100.0, "{name}");
+            // Other APIs cannot ask for an exact length.
+            let is_exact = ["chat", "completions"].contains(&api);
+            let output = mean("num_output_tokens");
+            assert!(
+                output <= 100.0 && output > if is_exact { 99.0 } else { 9.0 },
+                "{name}"
+            );
             assert!(mean("num_input_tokens") > 10.0, "{name}");
             assert!(mean("ttft") >= 0.020, "{name}");
             assert!(mean("ttfo") >= mean("ttft"), "{name}");

@@ -1,5 +1,6 @@
 //! `cargo xtask bench-truth`: the measurements of `polyllm bench` compared with the simulation's.
 
+mod jobs;
 mod recorded;
 
 use std::fs;
@@ -123,6 +124,46 @@ fn streams(bench: &Bench, table: &mut Table) -> Result<()> {
     Ok(())
 }
 
+/// Fifty jobs of agents: everything that is reported of them, computed again from the raw lines.
+fn jobs(bench: &Bench, table: &mut Table) -> Result<()> {
+    let trace = bench.folder.join("agents.jsonl");
+    let mut generate = Command::new(&bench.polyllm);
+    generate.args(["bench", "trace", "generate", "--jobs", "50", "--seed", "1"]);
+    generate.args(["--turns", "6", "-o"]).arg(&trace);
+    tool::output(generate.stdout(Stdio::piped()))?;
+    let sim = bench.sim(&["--first-token", "20ms", "--token", "1ms"])?;
+    let mut replay = bench.command(&sim, "jobs");
+    replay.arg("--trace").arg(&trace);
+    replay.args(["--num-concurrency", "8", "--trace-speed", "10"]);
+    tool::output(replay.stdout(Stdio::piped()))?;
+    let results = Results::read(&bench.folder.join("jobs"), "jobs")?;
+    let planned = jobs::PlannedJobs::read(&trace)?;
+    let seen = jobs::SeenJobs::of(&results.records)?;
+    table.require("jobs", seen.jobs() as f64, 50.0, 0.0);
+    let requests = results.records.len() as f64;
+    table.require("requests of jobs", requests, planned.requests as f64, 0.0);
+    let early = seen.early(&planned, 10.0)?;
+    table.require(
+        "turns before their tools and helpers",
+        early as f64 + 1.0,
+        1.0,
+        0.0,
+    );
+    for (metric, values) in seen.metrics() {
+        let stats = &results.aggregated["stats"][metric];
+        for (name, truth) in [
+            ("mean", mean(&values)),
+            ("p50", quantile(&values, 0.5)),
+            ("p99", quantile(&values, 0.99)),
+        ] {
+            let measured = stats[name].as_f64();
+            let measured = measured.with_context(|| format!("no {metric} {name}"))?;
+            table.require(&format!("{metric}, {name}"), measured, truth, 1e-9);
+        }
+    }
+    Ok(())
+}
+
 /// An open loop, beside a thread that only waits for the same times.
 fn rate(bench: &Bench, table: &mut Table) -> Result<()> {
     let sim = bench.sim(&PACE)?;
@@ -211,6 +252,8 @@ struct Results {
     /// Seconds, of each request.
     ttft: Vec<f64>,
     late: Vec<f64>,
+    /// The raw lines.
+    records: Vec<Value>,
 }
 
 impl Bench {
@@ -220,47 +263,56 @@ impl Bench {
     }
 
     fn run(&self, sim: &Server, name: &str, load: &[&str]) -> Result<Results> {
+        let mut command = self.command(sim, name);
+        command
+            .args(["--traffic-scenario", "D(100,100)"])
+            .args(load);
+        tool::output(command.stdout(Stdio::piped()))?;
+        Results::read(&self.folder.join(name), "D100_100")
+    }
+
+    /// `polyllm bench` without a load.
+    fn command(&self, sim: &Server, name: &str) -> Command {
         let mut command = Command::new(&self.polyllm);
         command
             .args(["bench", "--api-backend", "together", "--api-key", "any"])
-            .args(["--api-base", &sim.field("together")?])
+            .args(["--api-base", &sim.field("together").unwrap_or_default()])
             .args(["--api-model-name", "simulated/llama-3-8b"])
             .args(["--task", "text-to-text"])
-            .args(["--traffic-scenario", "D(100,100)"])
             .args(["--experiment-folder-name", name, "--experiment-base-dir"])
-            .arg(&self.folder)
-            .args(load);
-        tool::output(command.stdout(Stdio::piped()))?;
-        Results::read(&self.folder.join(name))
+            .arg(&self.folder);
+        command
     }
 }
 
 impl Results {
-    fn read(folder: &Path) -> Result<Self> {
+    fn read(folder: &Path, scenario: &str) -> Result<Self> {
         let find = |end: &str| -> Result<String> {
             for entry in fs::read_dir(folder)? {
                 let path = entry?.path();
                 let name = path.file_name().unwrap_or_default().to_string_lossy();
-                if name.starts_with("D100_100") && name.ends_with(end) {
+                if name.starts_with(scenario) && name.ends_with(end) {
                     return Ok(fs::read_to_string(&path)?);
                 }
             }
             bail!("no {end} in {}", folder.display())
         };
         let mut run: Value = serde_json::from_str(&find(".json")?)?;
-        let (mut ttft, mut late) = (Vec::new(), Vec::new());
+        let (mut ttft, mut late, mut records) = (Vec::new(), Vec::new(), Vec::new());
         for line in find(".jsonl")?.lines() {
             let record: Value = serde_json::from_str(line)?;
             let at = |name: &str| record[name].as_f64();
             let dispatched = at("dispatched_ns").context("a record without a dispatch")?;
             ttft.extend(at("first_token_ns").map(|first| (first - dispatched) / 1e9));
             late.extend(at("scheduled_ns").map(|scheduled| (dispatched - scheduled) / 1e9));
+            records.push(record);
         }
         Ok(Self {
             aggregated: run["aggregated_metrics"].take(),
             client: run["polyllm"]["run"]["client"].take(),
             ttft,
             late,
+            records,
         })
     }
 }

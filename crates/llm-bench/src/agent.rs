@@ -91,7 +91,7 @@ impl AgentSession {
                 turn: u32::try_from(number).unwrap_or(u32::MAX),
             }),
             job: Some(context.part),
-            ..PreparedRequest::new(bodies.text_endpoint(), body, history.input)
+            ..bodies.request(bodies.text_endpoint(), body, history.input)
         }
     }
 }

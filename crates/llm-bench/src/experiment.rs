@@ -101,6 +101,35 @@ pub struct Run {
     pub bias: Option<ClientBias>,
     /// Why the run ended.
     pub end: RunEnd,
+    /// What servers reported about themselves during the run, without what did not change.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub server: Vec<ServerSeries>,
+}
+
+/// A metric of a server over the time of a run.
+#[non_exhaustive]
+#[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
+pub struct ServerSeries {
+    /// The address that was read.
+    pub source: String,
+    /// The name of the metric, and the GPU if there are several.
+    pub name: String,
+    /// The kind.
+    pub kind: MetricKind,
+    /// Seconds since the start of the run, and the values.
+    pub points: Vec<(f64, f64)>,
+}
+
+/// The kind of a metric.
+#[non_exhaustive]
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum MetricKind {
+    /// It only rises; its rate is of interest.
+    Counter,
+    /// A value at a time.
+    #[default]
+    Gauge,
 }
 
 /// How requests are generated.

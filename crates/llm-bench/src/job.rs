@@ -127,7 +127,7 @@ impl Conversation {
         self.messages.push(json!({"role": "user", "content": text}));
         Some(PreparedRequest {
             turn: Some(self.at),
-            ..PreparedRequest::new(
+            ..self.bodies.request(
                 self.bodies.text_endpoint(),
                 self.bodies
                     .text(&self.messages, self.max_tokens, &Map::new()),
@@ -151,6 +151,7 @@ mod tests {
     fn later_turns_include_earlier_ones() {
         let bodies = Arc::new(BodyBuilder {
             model: "m".to_owned(),
+            model_place: 0,
             additional: Map::new(),
             api: TextApi::Chat,
             stream: true,

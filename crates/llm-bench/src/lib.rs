@@ -13,6 +13,7 @@ mod experiment;
 mod folder;
 mod huggingface;
 mod job;
+mod mix;
 mod record;
 mod request;
 mod response;
@@ -34,15 +35,15 @@ pub use client::TlsTrust;
 pub use command_line::CommandLine;
 pub use error::Error;
 pub use experiment::{
-    ClientBias, ClientHealth, Experiment, IterationType, Load, Machine, Run, RunEnd, RunLimits,
-    ServerLabels, Stall, Task,
+    ClientBias, ClientHealth, Experiment, IterationType, Load, Machine, MetricKind, Run, RunEnd,
+    RunLimits, ServerLabels, ServerSeries, Stall, Task,
 };
 pub use folder::{Folder, FolderError, FolderErrorKind, Results};
 pub use record::{
     Arrivals, Backoff, ConnectTimes, Failure, FailureKind, JobPart, Outcome, Phase,
     PredictionTimes, RateLimit, RequestRecord, Side, TokenCounts, TokenSource, Turn,
 };
-pub use run::{Interrupts, Observer, RunProgress, RunSettings, RunSpec, Runner};
+pub use run::{Interrupts, MetricsSource, Observer, RunProgress, RunSettings, RunSpec, Runner};
 pub use scenario::TrafficScenario;
 pub use schedule::{ArrivalProcess, RateProfile};
 pub use search::LoadSearch;

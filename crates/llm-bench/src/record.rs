@@ -15,6 +15,12 @@ pub struct RequestRecord {
     /// The target of the request, when two are compared.
     #[serde(default, skip_serializing_if = "is_default")]
     pub side: Side,
+    /// The place of the address in the list of the experiment's addresses.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub target: u32,
+    /// The place of the model in the list of the experiment's models.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub model: u32,
     /// The phase of the run. Warm-up and cool-down are recorded but excluded from statistics.
     #[serde(default, skip_serializing_if = "is_default")]
     pub phase: Phase,

@@ -14,6 +14,8 @@ pub(crate) struct PreparedRequest {
     /// Our own count of the prompt's tokens, in case the server reports none.
     pub(crate) input: (u64, TokenSource),
     pub(crate) turn: Option<Turn>,
+    /// The place of the model in the list of models.
+    pub(crate) model: u32,
     /// The job that the request is a part of.
     pub(crate) job: Option<JobPart>,
 }
@@ -26,8 +28,15 @@ impl PreparedRequest {
             body,
             input,
             turn: None,
+            model: 0,
             job: None,
         }
+    }
+
+    /// What stays at one server: the job, the conversation or the request.
+    pub(crate) fn affinity(&self, id: u64) -> u64 {
+        let conversation = self.turn.map(|turn| turn.conversation);
+        self.job.map(|part| part.job).or(conversation).unwrap_or(id)
     }
 }
 
@@ -47,6 +56,8 @@ pub(crate) enum Endpoint {
 #[derive(Clone, Debug)]
 pub(crate) struct BodyBuilder {
     pub(crate) model: String,
+    /// The place of `model` in the list of models.
+    pub(crate) model_place: u32,
     /// Merged last into every body, as in genai-bench.
     pub(crate) additional: Map<String, Value>,
     /// The API for text.
@@ -56,6 +67,19 @@ pub(crate) struct BodyBuilder {
 }
 
 impl BodyBuilder {
+    /// A request for this model.
+    pub(crate) fn request(
+        &self,
+        endpoint: Endpoint,
+        body: Bytes,
+        input: (u64, TokenSource),
+    ) -> PreparedRequest {
+        PreparedRequest {
+            model: self.model_place,
+            ..PreparedRequest::new(endpoint, body, input)
+        }
+    }
+
     /// The endpoint of [`Self::text`].
     pub(crate) fn text_endpoint(&self) -> Endpoint {
         match self.stream {
@@ -174,6 +198,7 @@ mod tests {
     fn bodies(additional: &str) -> BodyBuilder {
         BodyBuilder {
             model: "m".to_owned(),
+            model_place: 0,
             additional: serde_json::from_str(additional).unwrap(),
             api: TextApi::Chat,
             stream: true,

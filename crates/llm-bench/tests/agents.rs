@@ -247,3 +247,53 @@ async fn a_run_ends_at_its_limit_of_errors() {
     );
     sim.shutdown().await;
 }
+
+#[tokio::test]
+async fn several_targets_and_models_share_the_load_and_keep_jobs_together() {
+    let (first, second) = (sim().await, sim().await);
+    let mut settings = RunSettings::new(target(&first), MODEL);
+    settings.weight = 3.0;
+    settings.others = vec![(target(&second), 1.0)];
+    let models = vec![
+        (MODEL.to_owned(), 1.0),
+        ("openai/gpt-oss-20b".to_owned(), 1.0),
+    ];
+    let workload = Workload::new(Task::TextToText, Backend::Together, MODEL)
+        .unwrap()
+        .with_models(models)
+        .unwrap();
+    let jobs: Vec<Value> = (0..16)
+        .flat_map(|number| job(&format!("j{number}")))
+        .collect();
+    let mut limits = RunLimits::default();
+    limits.max_requests = 1000;
+    limits.max_seconds = 20.0;
+    let load = ReplayLoad::Concurrency(8);
+    let spec = workload.replay(&trace(&jobs), 10.0, load, limits).unwrap();
+    let (_interrupt, interrupts) = watch::channel(0);
+    let run = Runner::new(settings, interrupts)
+        .run(spec, &mut ())
+        .await
+        .unwrap();
+    assert_eq!(run.records.len(), 16 * 5);
+    assert!(run.records.iter().all(RequestRecord::is_ok));
+    let second_count = second.together().request_count();
+    assert!(
+        [3 * 5, 4 * 5, 5 * 5].contains(&second_count),
+        "{second_count}"
+    );
+    assert_eq!(first.together().request_count() + second_count, 16 * 5);
+    for number in 0..16 {
+        let part = run
+            .records
+            .iter()
+            .filter(|record| record.job.is_some_and(|part| part.job == number));
+        let places: Vec<(u32, u32)> = part.map(|record| (record.target, record.model)).collect();
+        assert!(places.iter().all(|place| *place == places[0]), "{places:?}");
+    }
+    let of_second = run.records.iter().filter(|record| record.model == 1);
+    let of_second = of_second.count();
+    assert!([7 * 5, 8 * 5, 9 * 5].contains(&of_second), "{of_second}");
+    first.shutdown().await;
+    second.shutdown().await;
+}

@@ -144,3 +144,25 @@ fn an_untrusted_certificate_is_reported() {
     }
     https.stop();
 }
+
+#[test]
+fn another_authority_is_trusted_by_option() {
+    let https = Https::start("bench-authority");
+    let other = generate_simple_self_signed(["elsewhere".to_owned()]).unwrap();
+    let trusted = https.folder.join("other.pem");
+    fs::write(&trusted, other.cert.pem()).unwrap();
+    let ca_file = https.certificate.to_str().unwrap();
+    let (errors, status, records) = https.measure(&["--ca-file", ca_file], &trusted);
+    assert_eq!(status, 0, "{errors}");
+    assert!(
+        records
+            .iter()
+            .all(|record| record["outcome"]["status"] == "ok")
+    );
+    fs::remove_dir_all(https.folder.join("https")).unwrap();
+
+    let (errors, status, _) = https.measure(&["--insecure"], &trusted);
+    assert_eq!(status, 0, "{errors}");
+    assert!(errors.contains("certificates are not checked"), "{errors}");
+    https.stop();
+}

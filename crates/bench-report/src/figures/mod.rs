@@ -2,6 +2,7 @@
 
 mod overview;
 mod run;
+mod server;
 
 pub(super) use overview::overview;
 pub(super) use run::of_run;

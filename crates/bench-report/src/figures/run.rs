@@ -4,7 +4,7 @@ use llm_bench::Phase;
 use llm_bench::stats::Histogram;
 use llm_bench::summary::{Metric, RunSummary, SummaryRow};
 
-use super::Figure;
+use super::{Figure, server};
 use crate::chart::{Axis, AxisKind, Chart, Colour, Mark, NumberFormat, Point, Series};
 use crate::number::{count, duration, percent};
 
@@ -19,7 +19,9 @@ pub(crate) fn of_run(run: &RunSummary) -> Vec<Figure> {
         in_flight(run),
         per_second(run),
     ];
-    figures.into_iter().flatten().collect()
+    let mut figures: Vec<Figure> = figures.into_iter().flatten().collect();
+    figures.extend(server::of_run(run));
+    figures
 }
 
 /// The distribution of a duration.
@@ -226,7 +228,7 @@ fn bins(spans: &[(f64, f64)]) -> Option<(Vec<f64>, f64)> {
     (width.is_finite() && width > 0.0).then_some((times, width))
 }
 
-fn axis(label: &str, format: NumberFormat) -> Axis {
+pub(super) fn axis(label: &str, format: NumberFormat) -> Axis {
     Axis {
         label: label.to_owned(),
         kind: AxisKind::Linear,
@@ -234,7 +236,7 @@ fn axis(label: &str, format: NumberFormat) -> Axis {
     }
 }
 
-fn figure(name: &str, about: &str, chart: Chart) -> Figure {
+pub(super) fn figure(name: &str, about: &str, chart: Chart) -> Figure {
     Figure {
         name: name.to_owned(),
         title: chart.title.clone(),

@@ -14,6 +14,7 @@ use tokio::sync::watch;
 
 use crate::client::{ConnectError, Connection, Connector, ExchangeEnd, Pool, ResponseSink};
 use crate::clock::Clock;
+use crate::mix::Mix;
 use crate::record::{
     Backoff, ConnectTimes, Failure, FailureKind, Outcome, RequestRecord, Side, TokenSource,
 };
@@ -26,8 +27,8 @@ use crate::text_api::TextApi;
 #[derive(Debug)]
 pub(crate) struct Executor {
     pub(crate) clock: Clock,
-    /// The target, and the one that it is compared with.
-    pub(crate) targets: (ServerTarget, Option<ServerTarget>),
+    /// The targets, and the one that they are compared with.
+    pub(crate) targets: (Mix<ServerTarget>, Option<ServerTarget>),
     /// The model, for Replicate's paths.
     pub(crate) model: String,
     pub(crate) pool: RefCell<Pool>,
@@ -93,7 +94,11 @@ impl Executor {
     }
 
     async fn attempt(&self, request: &PreparedRequest, raw: &mut RawRecord, keep_text: bool) {
-        let target = self.target(raw.record.side);
+        let affinity = request.affinity(raw.record.id);
+        let Some((place, target)) = self.target(raw.record.side, affinity) else {
+            return;
+        };
+        raw.record.target = u32::try_from(place).unwrap_or(u32::MAX);
         match request.endpoint {
             Endpoint::TextStream(api) => {
                 self.text_stream(target, api, request, raw, keep_text).await;
@@ -114,16 +119,23 @@ impl Executor {
         }
     }
 
-    pub(crate) fn target(&self, side: Side) -> &ServerTarget {
+    /// The target of what stays at one server, and its place.
+    fn target(&self, side: Side, affinity: u64) -> Option<(usize, &ServerTarget)> {
         match (side, &self.targets.1) {
-            (Side::Against, Some(against)) => against,
-            _ => &self.targets.0,
+            (Side::Against, Some(against)) => Some((0, against)),
+            _ => self.targets.0.choose(affinity),
         }
     }
 
+    /// The address of each target.
+    pub(crate) fn origins(&self) -> Vec<Origin> {
+        let (targets, against) = &self.targets;
+        let all = targets.values().chain(against);
+        all.map(|target| target.origin().clone()).collect()
+    }
+
     /// Opens a connection ahead of time. A failure is reported when a request needs one.
-    pub(crate) async fn open_ahead(&self, side: Side) {
-        let origin = self.target(side).origin();
+    pub(crate) async fn open_ahead(&self, origin: &Origin) {
         let connector = self.connector();
         if let Ok((connection, _)) = connector.connect(origin).await {
             self.pool.borrow_mut().put_back(origin, connection);
@@ -230,6 +242,7 @@ impl RawRecord {
         let record = RequestRecord {
             id,
             turn: request.turn,
+            model: request.model,
             job: request.job,
             ..RequestRecord::default()
         };

@@ -62,6 +62,10 @@ fn run(run: &Run) -> Result<(), &'static str> {
         nanoseconds(from)?;
         nanoseconds(to)?;
     }
+    for series in &run.server {
+        short(&series.source)?;
+        short(&series.name)?;
+    }
     let client = &run.client;
     small(client.threads)?;
     count(client.starved)?;

@@ -8,10 +8,12 @@ mod prepare;
 mod queue;
 mod runner;
 mod saturation;
+mod scrape;
 mod settings;
 mod worker;
 
 pub(crate) use feed::Timing;
 pub(crate) use prepare::Plan;
 pub use runner::{Interrupts, Observer, RunProgress, RunSpec, Runner};
+pub use scrape::MetricsSource;
 pub use settings::RunSettings;

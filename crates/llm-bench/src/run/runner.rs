@@ -8,11 +8,13 @@ use crate::client::Connector;
 use crate::clock::Clock;
 use crate::error::Error;
 use crate::experiment::{ClientHealth, Load, Run, RunLimits};
+use crate::mix::{self, Mix};
 use crate::record::{Phase, RequestRecord};
 use crate::run::controller::Controller;
 use crate::run::feed::{Feed, Timing};
 use crate::run::health::{TimerMonitor, cpu_seconds, mark};
 use crate::run::prepare::Plan;
+use crate::run::scrape::Scraper;
 use crate::run::settings::RunSettings;
 use crate::run::worker::{RunState, Slots, WorkerConfig, WorkerEvent};
 
@@ -152,11 +154,15 @@ impl Runner {
                 .map_err(Error::Start)?;
         let state = RunState::new();
         let (events, mut received) = mpsc::unbounded_channel();
-        let origins = [Some(&settings.target), settings.against.as_ref()];
-        let tls = origins.iter().flatten().any(|target| target.origin().tls);
+        let mut targets = vec![(settings.target.clone(), settings.weight)];
+        targets.extend(settings.others.clone());
+        let all = targets.iter().map(|(target, _)| target);
+        let tls = all
+            .chain(&settings.against)
+            .any(|target| target.origin().tls);
         let work = WorkerConfig {
             clock,
-            targets: (settings.target.clone(), settings.against.clone()),
+            targets: (Mix::new(targets, mix::TARGETS), settings.against.clone()),
             model: settings.model.clone(),
             connector: Connector::new(clock, tls.then_some(&settings.tls))?,
             new_connections: settings.new_connections,
@@ -201,6 +207,12 @@ impl Runner {
             () = preparation.clone().ready(enough as u64) => {}
             _ = early.wait_for(|count| *count > 0) => {}
         }
+        let scraper = Scraper::start(
+            &settings.metrics,
+            &settings.tls,
+            settings.metrics_interval,
+            clock,
+        )?;
         let begun = clock.now();
         feed.start_load(&source, begun);
         state.go.send_replace(true);
@@ -218,6 +230,7 @@ impl Runner {
             .await;
         drop(source);
 
+        run.server = scraper.map(Scraper::stop).unwrap_or_default();
         run.client.starved = feed.starved.load(Ordering::Relaxed);
         run.client.lost_slot_ns = feed.lost_ns.load(Ordering::Relaxed);
         (run.client.skipped_prompts, run.client.prompt_error) = preparation.failures();

@@ -1,6 +1,7 @@
 use std::time::Duration;
 
 use crate::client::TlsTrust;
+use crate::run::scrape::MetricsSource;
 use crate::target::ServerTarget;
 use crate::tokens::Tokenizer;
 
@@ -10,8 +11,16 @@ use crate::tokens::Tokenizer;
 pub struct RunSettings {
     /// The target.
     pub target: ServerTarget,
+    /// Its weight, if there are others.
+    pub weight: f64,
+    /// Other targets with their weights, above zero. A conversation and a job stay at one target.
+    pub others: Vec<(ServerTarget, f64)>,
     /// A second target that receives every request, too.
     pub against: Option<ServerTarget>,
+    /// Servers whose metrics are read during a run.
+    pub metrics: Vec<MetricsSource>,
+    /// How often they are read.
+    pub metrics_interval: Duration,
     /// The accepted certificates.
     pub tls: TlsTrust,
     /// The model.
@@ -48,7 +57,11 @@ impl RunSettings {
     pub fn new(target: ServerTarget, model: impl Into<String>) -> Self {
         Self {
             target,
+            weight: 1.0,
+            others: Vec::new(),
             against: None,
+            metrics: Vec::new(),
+            metrics_interval: Duration::from_secs(1),
             tls: TlsTrust::default(),
             model: model.into(),
             new_connections: false,

@@ -17,6 +17,7 @@ use crate::clock::Clock;
 use crate::executor::{Executor, RawRecord};
 use crate::experiment::Stall;
 use crate::job::Job;
+use crate::mix::Mix;
 use crate::record::{Outcome, Side};
 use crate::request::PreparedRequest;
 use crate::run::feed::Feed;
@@ -28,7 +29,7 @@ use crate::tokens::Tokenizer;
 #[derive(Clone, Debug)]
 pub(crate) struct WorkerConfig {
     pub(crate) clock: Clock,
-    pub(crate) targets: (ServerTarget, Option<ServerTarget>),
+    pub(crate) targets: (Mix<ServerTarget>, Option<ServerTarget>),
     pub(crate) model: String,
     pub(crate) connector: Connector,
     pub(crate) new_connections: bool,
@@ -193,16 +194,13 @@ pub(super) struct Worker {
 
 impl Worker {
     async fn open_ahead(&self, connections: usize) {
-        let sides: &[Side] = match self.executor.targets.1 {
-            Some(_) => &[Side::Subject, Side::Against],
-            None => &[Side::Subject],
-        };
-        let opening = sides
+        let origins = self.executor.origins();
+        let opening = origins
             .iter()
-            .flat_map(|side| (0..connections.div_ceil(BATCH)).map(move |batch| (*side, batch)));
-        for (side, batch) in opening {
+            .flat_map(|origin| (0..connections.div_ceil(BATCH)).map(move |batch| (origin, batch)));
+        for (origin, batch) in opening {
             let count = BATCH.min(connections - batch * BATCH);
-            let all = (0..count).map(|_| self.executor.open_ahead(side));
+            let all = (0..count).map(|_| self.executor.open_ahead(origin));
             // Requests open missing connections and report failures.
             let _ = tokio::time::timeout(OPEN_TIMEOUT, futures_util::future::join_all(all)).await;
             if self.executor.pool.borrow().is_empty() {

@@ -58,6 +58,7 @@ impl RunSummary {
             scenario: run.scenario.clone(),
             load: run.load.clone(),
             client: run.client.clone(),
+            server: run.server.clone(),
             ..*run
         };
         let tokens = |side| Tokens::of(run.records.iter().filter(|r| counts(r) && r.side == side));

@@ -35,6 +35,10 @@ pub struct SummaryRow {
     pub id: u64,
     /// The target.
     pub side: Side,
+    /// The place of the address in the list of the experiment's addresses.
+    pub target: u32,
+    /// The place of the model in the list of the experiment's models.
+    pub model: u32,
     /// The phase.
     pub phase: Phase,
     /// The outcome.
@@ -77,6 +81,8 @@ impl SummaryRow {
         let mut row = Self {
             id: record.id,
             side: record.side,
+            target: record.target,
+            model: record.model,
             phase: record.phase,
             outcome: RowOutcome::of(&record.outcome),
             started: Some(seconds(record.dispatched_ns)),

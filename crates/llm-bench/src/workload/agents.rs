@@ -74,7 +74,7 @@ impl Workload {
             requests: u32::try_from(spec.requests()).unwrap_or(u32::MAX),
         };
         let context = Arc::new(AgentContext {
-            bodies: Arc::clone(&self.bodies),
+            bodies: self.bodies(job),
             tokenizer: self.tokenizer.clone(),
             part,
         });

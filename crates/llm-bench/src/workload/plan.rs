@@ -7,6 +7,7 @@ use serde_json::{Map, Value, json};
 use crate::error::Error;
 use crate::experiment::{Load, RunLimits, Task};
 use crate::job::{Draft, Job};
+use crate::mix::{self, Mix};
 use crate::record::TokenSource;
 use crate::request::{BodyBuilder, Endpoint, PreparedRequest, ReplicateModel};
 use crate::run::{Plan, RunSpec, Timing};
@@ -25,7 +26,9 @@ use crate::workload::trace::{BLOCK, Trace, TraceRow};
 pub struct Workload {
     pub(super) task: Task,
     pub(super) backend: Backend,
-    pub(super) bodies: Arc<BodyBuilder>,
+    bodies: Arc<BodyBuilder>,
+    /// The models, if there are several.
+    models: Option<Arc<Mix<String>>>,
     pub(super) dataset: Option<Arc<Dataset>>,
     pub(super) tokenizer: Option<Tokenizer>,
     pub(super) prefix: Option<Prefix>,
@@ -55,10 +58,12 @@ impl Workload {
             backend,
             bodies: Arc::new(BodyBuilder {
                 model,
+                model_place: 0,
                 additional: Map::new(),
                 api: TextApi::Chat,
                 stream: true,
             }),
+            models: None,
             dataset: None,
             tokenizer: None,
             prefix: None,
@@ -97,6 +102,38 @@ impl Workload {
         }
         Arc::make_mut(&mut self.bodies).api = api;
         Ok(self)
+    }
+
+    /// Requests several models instead of one, with these weights. A conversation and a job stay with
+    /// one model.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Usage`] if there is no model, a weight is not above zero, or the backend is Replicate.
+    pub fn with_models(mut self, models: Vec<(String, f64)>) -> Result<Self, Error> {
+        let invalid = |reason: &str| Error::usage("--api-model-name", "", reason);
+        if self.backend == Backend::Replicate {
+            return Err(invalid("several models are not supported for Replicate"));
+        }
+        if models.is_empty() || models.iter().any(|(_, weight)| !is_weight(*weight)) {
+            return Err(invalid("expected models with weights above zero"));
+        }
+        self.models = Some(Arc::new(Mix::new(models, mix::MODELS)));
+        Ok(self)
+    }
+
+    /// What writes the bodies of a job or a request with this number.
+    pub(super) fn bodies(&self, number: u64) -> Arc<BodyBuilder> {
+        let models = self.models.as_ref();
+        match models.and_then(|models| models.choose(number)) {
+            None => Arc::clone(&self.bodies),
+            Some((place, model)) => {
+                let mut bodies = BodyBuilder::clone(&self.bodies);
+                bodies.model.clone_from(model);
+                bodies.model_place = u32::try_from(place).unwrap_or(u32::MAX);
+                Arc::new(bodies)
+            }
+        }
     }
 
     /// Takes prompts, or the lines of prompts, from a dataset.
@@ -235,12 +272,8 @@ impl Workload {
                 (load, Timing::PerJob)
             }
         };
-        let scenario = match trace.jobs.is_empty() {
-            true => "trace",
-            false => "jobs",
-        };
         Ok(RunSpec {
-            scenario: scenario.to_owned(),
+            scenario: trace.scenario().to_owned(),
             load,
             batch_size: 1,
             plan: Box::new(RequestLimit::new(plan, limits.max_requests)),
@@ -310,12 +343,14 @@ impl Workload {
         input: (u64, TokenSource),
         max_tokens: Option<u64>,
     ) -> Job {
-        let body = self.bodies.text(messages, max_tokens, &Map::new());
-        Job::single(
-            id,
-            PreparedRequest::new(self.bodies.text_endpoint(), body, input),
-        )
+        let bodies = self.bodies(id);
+        let body = bodies.text(messages, max_tokens, &Map::new());
+        Job::single(id, bodies.request(bodies.text_endpoint(), body, input))
     }
+}
+
+pub(crate) fn is_weight(weight: f64) -> bool {
+    weight.is_finite() && weight > 0.0
 }
 
 /// A prompt of blocks: equal numbers give equal text, so that caches work as recorded.

@@ -9,7 +9,7 @@ use serde_json::json;
 use crate::error::Error;
 use crate::experiment::Task;
 use crate::job::{Conversation, Draft, Job};
-use crate::request::{Endpoint, PreparedRequest};
+use crate::request::{BodyBuilder, Endpoint};
 use crate::scenario::TrafficScenario;
 use crate::target::Backend;
 use crate::tokens;
@@ -198,11 +198,12 @@ impl Materials {
         if !self.is_conversation(row) {
             return single();
         }
-        let (bodies, tokenizer) = (&self.workload.bodies, &self.workload.tokenizer);
+        let bodies = self.workload.bodies(choice.number);
+        let tokenizer = &self.workload.tokenizer;
         let job = Conversation::job(
             id,
             choice.number,
-            Arc::clone(bodies),
+            bodies,
             tokenizer.clone(),
             row.system.as_deref(),
             row.turns.clone(),
@@ -247,7 +248,7 @@ impl Materials {
             TrafficScenario::Embedding { tokens } => self.documents(tokens, rng),
             _ => self.documents_of(&choice.rows),
         };
-        let body = |documents: &[String]| self.workload.bodies.embeddings(documents);
+        let body = |bodies: &BodyBuilder, documents: &[String]| bodies.embeddings(documents);
         self.batch(choice.id, Endpoint::Embeddings, documents, body)
     }
 
@@ -262,7 +263,8 @@ impl Materials {
                 (documents, query)
             }
         };
-        let body = |documents: &[String]| self.workload.bodies.rerank(&query.text, documents);
+        let body =
+            |bodies: &BodyBuilder, documents: &[String]| bodies.rerank(&query.text, documents);
         let mut job = self.batch(choice.id, Endpoint::Rerank, documents, body);
         job.first.input.0 += query.tokens.0;
         job
@@ -273,12 +275,13 @@ impl Materials {
         id: u64,
         endpoint: Endpoint,
         documents: Vec<Written>,
-        body: impl Fn(&[String]) -> bytes::Bytes,
+        body: impl Fn(&BodyBuilder, &[String]) -> bytes::Bytes,
     ) -> Job {
         let counts = documents.iter().map(|document| document.tokens);
         let input = counts.reduce(|a, b| (a.0 + b.0, a.1)).unwrap_or_default();
         let texts: Vec<String> = documents.into_iter().map(|written| written.text).collect();
-        Job::single(id, PreparedRequest::new(endpoint, body(&texts), input))
+        let bodies = self.workload.bodies(id);
+        Job::single(id, bodies.request(endpoint, body(&bodies, &texts), input))
     }
 
     fn documents(&self, tokens: u64, rng: &mut ChaCha8Rng) -> Vec<Written> {

@@ -81,6 +81,14 @@ impl Trace {
         self.jobs.len()
     }
 
+    /// The name of its runs: `jobs`, or `trace` if the lines are single requests.
+    pub fn scenario(&self) -> &'static str {
+        match self.jobs.is_empty() {
+            true => "trace",
+            false => "jobs",
+        }
+    }
+
     /// Whether the trace says when its requests or jobs start.
     pub fn has_times(&self) -> bool {
         self.jobs.is_empty() || self.jobs.iter().any(|job| job.timestamp.is_some())

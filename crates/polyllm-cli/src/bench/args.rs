@@ -60,8 +60,9 @@ pub(crate) struct Api {
     /// The API dialect
     #[arg(long, value_enum, default_value = "together")]
     pub(crate) api_backend: BackendName,
-    /// The address, with or without /v1 [default: the backend's own]
-    #[arg(long, value_name = "URL")]
+    /// The address, with or without /v1 [default: the backend's own]; several with weights, as in
+    /// http://a=3,http://b=1, share the load, and a job stays at one
+    #[arg(long, value_name = "URL[=WEIGHT],…")]
     pub(crate) api_base: Option<String>,
     /// The API key [default: from the environment]
     #[arg(
@@ -73,8 +74,8 @@ pub(crate) struct Api {
     )]
     #[serde(skip)]
     pub(crate) api_key: Option<Secret>,
-    /// The model, by the API's name
-    #[arg(long, value_name = "MODEL", required_unless_present_any = ["calibrate"])]
+    /// The model, by the API's name; or several with weights, as in m=3,n=1
+    #[arg(long, value_name = "MODEL[=WEIGHT],…", required_unless_present_any = ["calibrate"])]
     pub(crate) api_model_name: Option<String>,
     /// The task
     #[arg(long, value_enum, default_value = "text-to-text")]
@@ -294,6 +295,11 @@ pub(crate) struct Measurement {
     /// A Replicate prediction that waits longer than this counts as a cold boot
     #[arg(long, value_name = "TIME", default_value = "5s", value_parser = humantime::parse_duration)]
     pub(crate) cold_after: Duration,
+    /// Read the metrics of a server once per second during each run and draw them under the same
+    /// time axis: vLLM's, SGLang's, the gateway's, a GPU exporter's … (can be repeated)
+    #[arg(long, value_name = "URL")]
+    #[serde(skip)]
+    pub(crate) server_metrics: Vec<String>,
     /// Measure only this client, against a simulation with known times
     #[arg(long)]
     #[serde(skip)]

@@ -191,6 +191,24 @@ pub(crate) mod as_text {
     }
 }
 
+/// `a`, or several values with weights: `a=3,b`. A value without a weight has 1.
+pub(crate) fn weighted(text: &str) -> Result<Vec<(String, f64)>, &'static str> {
+    let parts = text.split(',').map(|part| {
+        let (value, weight) = match part.rsplit_once('=') {
+            Some((value, weight)) => match weight.trim().parse::<f64>() {
+                Ok(weight) => (value, weight),
+                Err(_) => (part, 1.0),
+            },
+            None => (part, 1.0),
+        };
+        let is_valid = !value.trim().is_empty() && weight.is_finite() && weight > 0.0;
+        is_valid
+            .then(|| (value.trim().to_owned(), weight))
+            .ok_or("expected values with weights above 0, as in a=3,b=1")
+    });
+    parts.collect()
+}
+
 pub(crate) fn object(text: &str) -> Result<Map<String, Value>, String> {
     match serde_json::from_str(text) {
         Ok(Value::Object(fields)) => Ok(fields),
@@ -241,5 +259,11 @@ mod tests {
         assert_eq!(price("0.2, 0.6"), Ok((0.2, 0.6)));
         assert_eq!(scenarios("D(1,2),N(3,4)/(5,6)").unwrap().len(), 2);
         assert!(scenarios("D(1,2),").is_err());
+        let (a, b) = ("a".to_owned(), "b".to_owned());
+        assert_eq!(weighted("a=3, b"), Ok(vec![(a.clone(), 3.0), (b, 1.0)]));
+        assert_eq!(weighted("a"), Ok(vec![(a, 1.0)]));
+        for text in ["a=0", "a,", "=3", "a=-1", "a=inf"] {
+            assert!(weighted(text).is_err(), "{text}");
+        }
     }
 }

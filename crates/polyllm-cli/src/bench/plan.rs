@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use crate::bench::args::{Api, Bench, Distributed, Load, Measurement, Output, Prompts};
 use crate::bench::limits;
-use crate::bench::option_values::TimeUnit;
+use crate::bench::option_values::{TimeUnit, weighted};
 use crate::bench::theirs::Theirs;
 
 /// The options of `polyllm bench` that a leader decides. Others, such as keys and output folders,
@@ -38,7 +38,15 @@ impl Plan {
         // The target's display form, without user and password.
         for (base, backend) in [(&mut api.api_base, backend), (&mut api.against, against)] {
             if let Some(url) = base {
-                *url = ServerTarget::new(backend, url, None)?.to_string();
+                let parts = weighted(url).map_err(|reason| anyhow!("--api-base: {reason}"))?;
+                let parts = parts.into_iter().map(|(url, weight)| {
+                    let target = ServerTarget::new(backend, &url, None)?;
+                    Ok(match weight {
+                        1.0 => target.to_string(),
+                        weight => format!("{target}={weight}"),
+                    })
+                });
+                *url = parts.collect::<Result<Vec<_>>>()?.join(",");
             }
         }
         Ok(Self {

@@ -2,6 +2,8 @@
 
 #![allow(clippy::panic, clippy::unwrap_used, reason = "helpers of tests")]
 
+mod agents;
+mod endpoints;
 mod failures;
 mod hub;
 mod measure;

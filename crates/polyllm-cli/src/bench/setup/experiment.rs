@@ -68,7 +68,9 @@ pub(super) fn experiment(
     if !task.has_batches() {
         experiment.text_api = api.endpoint_type.to_string();
     }
-    experiment.api_base = settings.target.to_string();
+    let others = settings.others.iter().map(|(target, _)| target.to_string());
+    let all = std::iter::once(settings.target.to_string()).chain(others);
+    experiment.api_base = all.collect::<Vec<_>>().join(", ");
     experiment.against = settings.against.as_ref().map(ToString::to_string);
     experiment.model_label = api.model_label.clone().unwrap_or_else(|| {
         let last = model.rsplit('/').next();

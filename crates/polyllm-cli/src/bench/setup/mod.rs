@@ -10,14 +10,14 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use llm_bench::summary::{GoodputTier, Objectives};
 use llm_bench::{
-    Access, Backend, Dataset, DatasetConfig, Experiment, Load, LoadSpec, Prefix, ReplayLoad,
-    RunLimits, RunSettings, RunSpec, Task, Tokenizer, TokenizerLookup, Trace, TrafficScenario,
-    Workload,
+    Access, Backend, Dataset, DatasetConfig, Experiment, Load, LoadSpec, MetricsSource, Prefix,
+    ReplayLoad, RunLimits, RunSettings, RunSpec, Task, Tokenizer, TokenizerLookup, Trace,
+    TrafficScenario, Workload,
 };
 
 use self::experiment::experiment;
 use self::load::{batch_sizes, loads, rate};
-use self::target::{against, key, target, trust};
+use self::target::{against, key, targets, trust, weighted};
 use crate::bench::args::{Bench, Load as LoadArgs, Prompts};
 use crate::bench::option_values::{self, Rate, SearchKind};
 use crate::bench::permissions::Permissions;
@@ -54,11 +54,16 @@ impl Setup {
         let task = Task::from(args.api.task);
         let model = args.api.api_model_name.clone().unwrap_or_default();
         let key = key(args.api.api_key.as_ref().map(|key| &key.0), backend);
-        let mut target = target(backend, args.api.api_base.as_deref(), key.as_ref(), allowed)?;
-        for header in &args.api.header {
-            target = target.with_header(&header.name, &header.value)?;
-        }
+        let mut targets = targets(&args.api, backend, key.as_ref(), allowed)?.into_iter();
+        let models = weighted("--api-model-name", &model)?;
+        let model = match &models[..] {
+            [(only, _)] => only.clone(),
+            _ => model,
+        };
+        let (target, weight) = targets.next().context("--api-base")?;
         let mut settings = RunSettings::new(target, &model);
+        settings.weight = weight;
+        settings.others = targets.collect();
         settings.against = against(&args.api, backend, key.as_ref(), allowed)?;
         settings.new_connections = args.measuring.new_connections;
         settings.timeout = args.measuring.timeout;
@@ -66,6 +71,10 @@ impl Setup {
         settings.poll_interval = args.measuring.poll_interval;
         settings.cold_after = args.measuring.cold_after;
         settings.threads = args.measuring.num_workers.filter(|threads| *threads > 0);
+        let sources = args.measuring.server_metrics.iter();
+        settings.metrics = sources
+            .map(|url| MetricsSource::new(url))
+            .collect::<Result<_, _>>()?;
         settings.tls = trust(&args.api)?;
         settings.rate_limit_retries = args.load.rate_limit_retries;
         settings.stop_on_saturation = args.load.stop_on_saturation;
@@ -84,6 +93,9 @@ impl Setup {
         workload = workload
             .with_streaming(!args.api.no_stream)
             .with_text_api(args.api.endpoint_type)?;
+        if models.len() > 1 {
+            workload = workload.with_models(models)?;
+        }
         workload = workload.with_additional_params(
             args.api
                 .additional_request_params
@@ -92,7 +104,11 @@ impl Setup {
         );
         let dataset = dataset(&args.prompts, &allowed.access).await?;
         let dataset_path = dataset.as_ref().map(|dataset| dataset.path.clone());
-        let scenarios = scenarios(&args.prompts, task)?;
+        let mut scenarios = scenarios(&args.prompts, task)?;
+        if args.load.trace.is_some() {
+            // A trace has its own lengths.
+            scenarios.truncate(1);
+        }
         if let Some(dataset) = dataset {
             workload = workload.with_dataset(dataset);
         }
@@ -142,6 +158,9 @@ impl Setup {
             load: args.load,
         };
         setup.settings.ramp_up = setup.load.ramp_up.unwrap_or_default();
+        if let Some(trace) = &setup.trace {
+            setup.experiment.scenarios = vec![trace.scenario().to_owned()];
+        }
         setup.experiment.batch_sizes = batch_sizes;
         setup.experiment.loads = setup.planned_loads()?;
         Ok(setup)

@@ -7,11 +7,52 @@ use llm_bench::{Backend, ServerTarget, TlsTrust};
 use polyllm::{ApiKey, openai, replicate, together};
 
 use crate::bench::args::Api;
+use crate::bench::option_values;
 use crate::bench::permissions::Permissions;
 use crate::output::{Colour, note};
 
+/// The servers of `--api-base` with their weights.
+pub(super) fn targets(
+    api: &Api,
+    backend: Backend,
+    key: Option<&ApiKey>,
+    allowed: &Permissions,
+) -> Result<Vec<(ServerTarget, f64)>> {
+    let bases = match api.api_base.as_deref() {
+        Some(bases) => weighted("--api-base", bases)?
+            .into_iter()
+            .map(|(base, weight)| (Some(base), weight))
+            .collect(),
+        None => vec![(None, 1.0)],
+    };
+    let targets = bases.into_iter().map(|(base, weight)| {
+        let mut target = target(backend, base.as_deref(), key, allowed)?;
+        for header in &api.header {
+            target = target.with_header(&header.name, &header.value)?;
+        }
+        Ok((target, weight))
+    });
+    targets.collect()
+}
+
+/// The values of an option that may have several with weights.
+pub(super) fn weighted(option: &'static str, text: &str) -> Result<Vec<(String, f64)>> {
+    if !text.contains(',') && option == "--api-model-name" {
+        // One name, which may contain any sign.
+        return Ok(vec![(text.to_owned(), 1.0)]);
+    }
+    option_values::weighted(text).map_err(|reason| {
+        llm_bench::Error::Usage {
+            option,
+            value: llm_provider::text::excerpt(text).into_owned(),
+            reason: reason.to_owned(),
+        }
+        .into()
+    })
+}
+
 /// The server at `base`, at the address in the environment, or at the provider's own address.
-pub(super) fn target(
+fn target(
     backend: Backend,
     base: Option<&str>,
     key: Option<&ApiKey>,

@@ -7,6 +7,10 @@
 mod common;
 #[path = "serve/database.rs"]
 mod database;
+#[path = "serve/disk.rs"]
+mod disk;
+#[path = "serve/malformed.rs"]
+mod malformed;
 #[path = "serve/tls.rs"]
 mod tls;
 #[path = "common/upstream.rs"]
@@ -35,7 +39,12 @@ struct Gateway {
 
 impl Gateway {
     fn start(arguments: &[&str]) -> Self {
-        let mut command = polyllm(&["serve", "--port", "0", "--json"]);
+        Self::start_by(polyllm(&[]), arguments)
+    }
+
+    /// Starts it by another command, to which the arguments are added.
+    fn start_by(mut command: Command, arguments: &[&str]) -> Self {
+        command.args(["serve", "--port", "0", "--json"]);
         command.args(arguments);
         command.stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().unwrap();

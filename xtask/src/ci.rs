@@ -115,6 +115,11 @@ const LONG: &[Step] = &[
         agents,
     ),
     (
+        "proxy",
+        "cargo xtask clients --proxy: litellm, langchain-openai, schemathesis",
+        proxy,
+    ),
+    (
         "dashboard",
         "cargo xtask dashboard: the dashboard in Chromium",
         dashboard,
@@ -398,6 +403,11 @@ fn clients() -> Result<Done> {
 
 fn agents() -> Result<Done> {
     clients::check(clients::Suite::Full, "", true)?;
+    Ok(Done::Passed)
+}
+
+fn proxy() -> Result<Done> {
+    clients::check(clients::Suite::Proxy, "", false)?;
     Ok(Done::Passed)
 }
 

@@ -126,11 +126,11 @@ impl World {
     async fn new(place: &Place) -> Self {
         let clock = TestClock::default();
         let store = place.open_at(&clock).await;
-        team(&store, "t", |s| s.max_budget = Some(dollars(TEAM))).await;
+        team(&store, "t", |s| s.limits.max_budget = Some(dollars(TEAM))).await;
         let mut keys = Vec::new();
         for budget in BUDGETS {
             let settings = settings(|s| {
-                s.max_budget = budget.map(dollars);
+                s.limits.max_budget = budget.map(dollars);
                 s.team_id = budget.map(|_| "t".to_owned());
             });
             keys.push(access(&store, settings).await);

@@ -72,13 +72,13 @@ async fn all_settings_of_a_key_are_kept(place: &Place) {
         .unwrap();
     let all = settings(|s| {
         s.key_alias = Some("prod".into());
-        s.models = vec!["gpt".into(), "llama".into()];
+        s.limits.models = vec!["gpt".into(), "llama".into()];
         s.aliases.insert("gpt-4".into(), "llama".into());
-        s.max_budget = Some(dollars("12.345678901"));
-        s.budget_duration = Some("30d".parse::<Period>().unwrap());
-        s.rpm_limit = Some(60);
-        s.tpm_limit = Some(100_000);
-        s.max_parallel_requests = Some(8);
+        s.limits.max_budget = Some(dollars("12.345678901"));
+        s.limits.budget_duration = Some("30d".parse::<Period>().unwrap());
+        s.limits.rpm_limit = Some(60);
+        s.limits.tpm_limit = Some(100_000);
+        s.limits.max_parallel_requests = Some(8);
         s.expires = Some(TestClock::default().now().after(Duration::from_secs(60)));
         s.user_id = Some("user-1".into());
         s.team_id = Some("team-1".into());
@@ -151,7 +151,7 @@ async fn a_new_secret_replaces_the_old_one(place: &Place) {
     let cache = cache(&store).await;
     let old = store
         .keys()
-        .generate(settings(|s| s.rpm_limit = Some(5)))
+        .generate(settings(|s| s.limits.rpm_limit = Some(5)))
         .await
         .unwrap();
     let find = |secret: ApiKey| {
@@ -164,7 +164,7 @@ async fn a_new_secret_replaces_the_old_one(place: &Place) {
     assert!(find(old.secret).await.is_none());
     let found = find(new.secret).await.unwrap();
     assert_eq!(
-        (&found.key.id, found.key.settings.rpm_limit),
+        (&found.key.id, found.key.settings.limits.rpm_limit),
         (&old.key.id, Some(5))
     );
     let own = ApiKey::new("sk-chosen-by-the-operator");
@@ -246,7 +246,7 @@ async fn owners_are_created_changed_listed_and_deleted(place: &Place) {
             .unwrap();
     }
     let mut changed = OwnerSettings::default();
-    changed.max_budget = Some(dollars("3"));
+    changed.limits.max_budget = Some(dollars("3"));
     owners.put(kind, "bob", changed.clone()).await.unwrap();
     let bob = owners.get(kind, "bob").await.unwrap().unwrap();
     assert_eq!(bob.owner.settings, changed);
@@ -321,7 +321,7 @@ async fn a_change_is_announced_to_other_gateways_or_polled(place: &Place) {
     eventually("the revoked key is rejected", async || {
         let _ = here.keys().set_blocked(&key.key.hash, true).await;
         let found = cache.find(secret).await.unwrap();
-        found.is_none_or(|access| access.key.settings.blocked)
+        found.is_none_or(|access| access.key.settings.limits.blocked)
     })
     .await;
 }
@@ -342,7 +342,7 @@ async fn a_blocked_or_deleted_team_blocks_its_keys(place: &Place) {
         found.unwrap().check(clock.now())
     };
     assert_eq!(check().await, Ok(()));
-    team(&store, "t", |s| s.blocked = true).await;
+    team(&store, "t", |s| s.limits.blocked = true).await;
     assert_eq!(check().await, Err(Denial::OwnerBlocked));
     team(&store, "t", |_| {}).await;
     assert_eq!(check().await, Ok(()));
@@ -414,12 +414,15 @@ async fn a_known_key_costs_no_query() {
 async fn models_are_limited_by_key_and_team() {
     let place = Place::sqlite();
     let store = place.open().await;
-    team(&store, "t", |s| s.models = vec!["a".into(), "b".into()]).await;
+    team(&store, "t", |s| {
+        s.limits.models = vec!["a".into(), "b".into()]
+    })
+    .await;
     let found = access(
         &store,
         settings(|s| {
             s.team_id = Some("t".into());
-            s.models = vec!["b".into(), "c".into()];
+            s.limits.models = vec!["b".into(), "c".into()];
             s.aliases.insert("gpt-4".into(), "b".into());
         }),
     )

@@ -101,7 +101,7 @@ async fn check(place: &Place) {
     let store = Store::open(&place.url, StoreOptions::default())
         .await
         .unwrap();
-    let budget = settings(|s| s.max_budget = Some(dollars("1000")));
+    let budget = settings(|s| s.limits.max_budget = Some(dollars("1000")));
     let key = store
         .keys()
         .add(&ApiKey::new(SECRET), budget)

@@ -179,7 +179,11 @@ async fn a_dropped_reservation_is_returned(place: &Place) {
 
 async fn a_soft_budget_allows_calls_and_is_reported(place: &Place) {
     let store = place.open().await;
-    let found = access(&store, settings(|s| s.soft_budget = Some(dollars("1")))).await;
+    let found = access(
+        &store,
+        settings(|s| s.limits.soft_budget = Some(dollars("1"))),
+    )
+    .await;
     let ledger = ledger(&store).await;
     for (id, exceeded) in [("a", 0), ("b", 0), ("c", 1)] {
         let reservation = ledger.reserve(found.charge(), dollars("0.5")).await;
@@ -195,11 +199,11 @@ async fn a_soft_budget_allows_calls_and_is_reported(place: &Place) {
 
 async fn the_budget_of_a_team_binds_all_its_keys(place: &Place) {
     let store = place.open().await;
-    team(&store, "t", |s| s.max_budget = Some(dollars("1"))).await;
+    team(&store, "t", |s| s.limits.max_budget = Some(dollars("1"))).await;
     let key = |budget: &'static str| {
         settings(|s| {
             s.team_id = Some("t".into());
-            s.max_budget = Some(dollars(budget));
+            s.limits.max_budget = Some(dollars(budget));
         })
     };
     let (small, large) = (
@@ -296,8 +300,8 @@ async fn a_budget_begins_again_after_its_period(place: &Place) {
     let key = access(
         &store,
         settings(|s| {
-            s.max_budget = Some(dollars("1"));
-            s.budget_duration = Some("1h".parse().unwrap());
+            s.limits.max_budget = Some(dollars("1"));
+            s.limits.budget_duration = Some("1h".parse().unwrap());
         }),
     )
     .await;
@@ -330,7 +334,7 @@ async fn a_changed_maximum_counts_for_the_next_call(place: &Place) {
     let ledger = ledger(&store).await;
     let _held = ledger.reserve(key.charge(), dollars("1")).await.unwrap();
     assert!(ledger.reserve(key.charge(), dollars("1")).await.is_err());
-    let raise = |s: &mut gateway_store::KeySettings| s.max_budget = Some(dollars("2"));
+    let raise = |s: &mut gateway_store::KeySettings| s.limits.max_budget = Some(dollars("2"));
     store.keys().update(&key.key.hash, raise).await.unwrap();
     clock.advance(Duration::from_secs(2));
     assert!(ledger.reserve(key.charge(), dollars("1")).await.is_ok());

@@ -124,7 +124,7 @@ async fn an_outage_is_not_an_outage_of_the_gateway(mode: Mode, timeout: Duration
     let (cache, ledger) = (cache(&store).await, ledger(&store).await);
     let known = direct
         .keys()
-        .generate(settings(|s| s.max_budget = Some(dollars("100"))))
+        .generate(settings(|s| s.limits.max_budget = Some(dollars("100"))))
         .await
         .unwrap();
     let other = direct.keys().generate(settings(|_| {})).await.unwrap();
@@ -169,7 +169,7 @@ async fn an_outage_is_not_an_outage_of_the_gateway(mode: Mode, timeout: Duration
     assert_eq!(spend(&direct, &found).await, dollars("0.51"));
     eventually("the block is seen", async || {
         let found = find(&known.secret).await;
-        found.is_ok_and(|found| found.is_some_and(|access| access.key.settings.blocked))
+        found.is_ok_and(|found| found.is_some_and(|access| access.key.settings.limits.blocked))
     })
     .await;
     assert!(find(&other.secret).await.unwrap().is_some());

@@ -7,8 +7,12 @@
 mod common;
 #[path = "serve/database.rs"]
 mod database;
+#[path = "serve/disk.rs"]
+mod disk;
 #[path = "serve/logs.rs"]
 mod logs;
+#[path = "serve/malformed.rs"]
+mod malformed;
 #[path = "serve/otel.rs"]
 mod otel;
 #[path = "serve/tls.rs"]
@@ -39,13 +43,20 @@ struct Gateway {
 
 impl Gateway {
     fn start(arguments: &[&str]) -> Self {
-        Self::start_with(arguments, &[])
+        Self::start_by(polyllm(&[]), arguments)
     }
 
     /// The same with variables of the environment.
     fn start_with(arguments: &[&str], environment: &[(&str, &str)]) -> Self {
-        let mut command = polyllm(&["serve", "--port", "0", "--json"]);
-        command.args(arguments).envs(environment.iter().copied());
+        let mut command = polyllm(&[]);
+        command.envs(environment.iter().copied());
+        Self::start_by(command, arguments)
+    }
+
+    /// Starts it by another command, to which the arguments are added.
+    fn start_by(mut command: Command, arguments: &[&str]) -> Self {
+        command.args(["serve", "--port", "0", "--json"]);
+        command.args(arguments);
         command.stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().unwrap();
         let log = Arc::new(Mutex::new(String::new()));

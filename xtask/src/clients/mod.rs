@@ -18,7 +18,7 @@ use servers::Servers;
 
 pub(crate) const COMMAND: crate::Command = crate::Command {
     name: "clients",
-    usage: "[--only NAME] [--full] [--release]",
+    usage: "[--only NAME] [--full | --proxy] [--release]",
     about: "Run the official clients against the gateway and the simulation",
     details: "\
 Installs the packages pinned in xtask/clients/requirements.txt and package-lock.json under
@@ -29,6 +29,8 @@ counts. The servers' logs are in target/clients.
 
   --only NAME   only the scripts whose name contains NAME, such as `openai` or `.mjs`
   --full        the large clients in xtask/clients/full instead: agents, Codex, llmprobe (400 MB)
+  --proxy       the clients in xtask/clients/proxy instead: litellm and its key API, langchain-openai,
+                and schemathesis
   --release     use the binary that is released (profile dist)",
     run,
 };
@@ -39,6 +41,7 @@ fn run(mut args: lexopt::Parser) -> Result<()> {
         match arg {
             Arg::Long("only") => only = args.value()?.string()?,
             Arg::Long("full") => suite = Suite::Full,
+            Arg::Long("proxy") => suite = Suite::Proxy,
             Arg::Long("release") => release = true,
             _ => return Err(arg.unexpected().into()),
         }
@@ -53,6 +56,8 @@ pub(crate) enum Suite {
     Quick,
     /// Those of `xtask/clients/full`.
     Full,
+    /// Those of `xtask/clients/proxy`, which need other versions of the packages.
+    Proxy,
 }
 
 /// Runs the scripts whose name contains `only`, and prints the result of each check.
@@ -61,12 +66,17 @@ pub(crate) fn check(suite: Suite, only: &str, release: bool) -> Result<()> {
     let (sources, place) = match suite {
         Suite::Quick => (shared.clone(), ""),
         Suite::Full => (shared.join("full"), "full"),
+        Suite::Proxy => (shared.join("proxy"), "proxy"),
     };
     let scripts = scripts(&sources, only)?;
     let folder = tool::target()?.join("clients");
     let packages = folder.join(place);
     let python = python::environment(&packages.join("python"), &sources.join("requirements.txt"))?;
-    let node = node_folder(&packages, &sources, &shared)?;
+    let has_node = scripts.iter().any(|name| name.ends_with(".mjs"));
+    let node = match has_node {
+        true => node_folder(&packages, &sources, &shared)?,
+        false => PathBuf::new(),
+    };
 
     let servers = Servers::start(&polyllm(release)?, &folder)?;
     let mut tally = Tally::default();

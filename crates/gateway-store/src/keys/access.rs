@@ -1,6 +1,6 @@
 use std::fmt;
 
-use super::{Key, Owner, OwnerRow, OwnerSettings};
+use super::{Key, Owner, OwnerRow};
 use crate::{BudgetId, Charge, Timestamp};
 
 /// What a client with a key may do: the key with its user and its team.
@@ -52,7 +52,7 @@ impl Access {
     /// The reason why it does not.
     pub fn check(&self, now: Timestamp) -> Result<(), Denial> {
         let settings = &self.key.settings;
-        if settings.blocked {
+        if settings.limits.blocked {
             return Err(Denial::Blocked);
         }
         if settings.expires.is_some_and(|expires| expires <= now) {
@@ -60,7 +60,7 @@ impl Access {
         }
         let is_open = |id: &Option<String>, owner: &OwnerRow| match (id, &owner.0) {
             (None, _) => true,
-            (Some(_), Some(owner)) => !owner.settings.blocked,
+            (Some(_), Some(owner)) => !owner.settings.limits.blocked,
             (Some(_), None) => false,
         };
         if is_open(&settings.user_id, &self.user) && is_open(&settings.team_id, &self.team) {
@@ -77,29 +77,24 @@ impl Access {
 
     /// Whether the key may call a model group.
     pub fn allows(&self, model_group: &str) -> bool {
-        let lists = |models: &[String]| {
-            models.is_empty() || models.iter().any(|model| model == model_group)
-        };
-        lists(&self.key.settings.models) && self.owners().all(|owner| lists(&owner.models))
+        let owners = [self.user(), self.team()].into_iter().flatten();
+        let mut owners = owners.map(|owner| &owner.settings.limits);
+        self.key.settings.limits.allows(model_group)
+            && owners.all(|limits| limits.allows(model_group))
     }
 
     /// The budgets that a call with the key is charged to.
     pub fn charge(&self) -> Charge {
         let key = &self.key;
         let mut charge = Charge::default();
-        if key.settings.max_budget.is_some() {
+        if key.settings.limits.max_budget.is_some() {
             charge.add(BudgetId::key(&key.id), true);
         }
         for owner in [self.user(), self.team()].into_iter().flatten() {
-            if owner.settings.max_budget.is_some() {
+            if owner.settings.limits.max_budget.is_some() {
                 charge.add(BudgetId::owner(owner.kind, &owner.id), true);
             }
         }
         charge
-    }
-
-    fn owners(&self) -> impl Iterator<Item = &OwnerSettings> {
-        let owners = [self.user(), self.team()].into_iter().flatten();
-        owners.map(|owner| &owner.settings)
     }
 }

@@ -2,35 +2,34 @@
 
 use serde_json::{Map, Value};
 
-use super::{KeySettings, OwnerSettings};
+use super::{KeySettings, LimitSettings, OwnerSettings};
 use crate::{Error, Money, Result};
 
 pub(super) fn key(settings: &KeySettings) -> Result<()> {
     name("key_alias", settings.key_alias.as_deref())?;
     name("user_id", settings.user_id.as_deref())?;
     name("team_id", settings.team_id.as_deref())?;
-    names("models", &settings.models)?;
     names("tags", &settings.tags)?;
     names("aliases", settings.aliases.keys())?;
     names("aliases", settings.aliases.values())?;
-    budget("max_budget", settings.max_budget)?;
-    budget("soft_budget", settings.soft_budget)?;
-    limit("rpm_limit", settings.rpm_limit)?;
-    limit("tpm_limit", settings.tpm_limit)?;
-    limit("max_parallel_requests", settings.max_parallel_requests)?;
+    limits(&settings.limits)?;
     metadata(&settings.metadata)
 }
 
 pub(super) fn owner(id: &str, settings: &OwnerSettings) -> Result<()> {
     name("id", Some(id))?;
     name("alias", settings.alias.as_deref())?;
-    names("models", &settings.models)?;
-    budget("max_budget", settings.max_budget)?;
-    budget("soft_budget", settings.soft_budget)?;
-    limit("rpm_limit", settings.rpm_limit)?;
-    limit("tpm_limit", settings.tpm_limit)?;
-    limit("max_parallel_requests", settings.max_parallel_requests)?;
+    limits(&settings.limits)?;
     metadata(&settings.metadata)
+}
+
+fn limits(limits: &LimitSettings) -> Result<()> {
+    names("models", &limits.models)?;
+    budget("max_budget", limits.max_budget)?;
+    budget("soft_budget", limits.soft_budget)?;
+    limit("rpm_limit", limits.rpm_limit)?;
+    limit("tpm_limit", limits.tpm_limit)?;
+    limit("max_parallel_requests", limits.max_parallel_requests)
 }
 
 /// Names are shown in logs and reports, so they must not hold control characters.
@@ -115,18 +114,24 @@ mod tests {
             ("key_alias", settings(|s| s.key_alias = Some("  ".into()))),
             ("user_id", settings(|s| s.user_id = Some("x".repeat(257)))),
             ("team_id", settings(|s| s.team_id = Some("a\0b".into()))),
-            ("models", settings(|s| s.models = vec!["m".into(); 1001])),
+            (
+                "models",
+                settings(|s| s.limits.models = vec!["m".into(); 1001]),
+            ),
             ("tags", settings(|s| s.tags = vec![String::new()])),
             (
                 "max_budget",
-                settings(|s| s.max_budget = Some(Money::from_nanos(-1))),
+                settings(|s| s.limits.max_budget = Some(Money::from_nanos(-1))),
             ),
             (
                 "max_budget",
-                settings(|s| s.max_budget = Some(Money::from_nanos(i64::MAX))),
+                settings(|s| s.limits.max_budget = Some(Money::from_nanos(i64::MAX))),
             ),
-            ("rpm_limit", settings(|s| s.rpm_limit = Some(0))),
-            ("tpm_limit", settings(|s| s.tpm_limit = Some(u64::MAX))),
+            ("rpm_limit", settings(|s| s.limits.rpm_limit = Some(0))),
+            (
+                "tpm_limit",
+                settings(|s| s.limits.tpm_limit = Some(u64::MAX)),
+            ),
             (
                 "metadata",
                 settings(|s| {

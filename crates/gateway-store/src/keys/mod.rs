@@ -2,6 +2,7 @@
 
 mod access;
 mod check;
+mod limits;
 mod owner;
 mod owners;
 mod queries;
@@ -13,9 +14,10 @@ use llm_provider::ApiKey;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use crate::{Money, Period, Timestamp};
+use crate::{Money, Timestamp};
 
 pub use self::access::{Access, Denial};
+pub use self::limits::LimitSettings;
 pub(crate) use self::owner::OwnerRow;
 pub use self::owner::{Owner, OwnerInfo, OwnerKind, OwnerSettings};
 pub use self::owners::Owners;
@@ -51,26 +53,13 @@ pub struct Key {
 pub struct KeySettings {
     /// A unique name.
     pub key_alias: Option<String>,
-    /// The model groups that may be called; all if empty.
-    pub models: Vec<String>,
+    /// What it may call, and how much.
+    #[serde(flatten)]
+    pub limits: LimitSettings,
     /// Model names of the client, and the model groups that they stand for.
     pub aliases: BTreeMap<String, String>,
-    /// The most that calls may cost, in each period of `budget_duration`.
-    pub max_budget: Option<Money>,
-    /// The spend above which the operator is warned in the log; calls are still allowed.
-    pub soft_budget: Option<Money>,
-    /// How often the spend is reset to zero; never by default.
-    pub budget_duration: Option<Period>,
-    /// Requests per minute.
-    pub rpm_limit: Option<u64>,
-    /// Tokens per minute.
-    pub tpm_limit: Option<u64>,
-    /// Requests at the same time.
-    pub max_parallel_requests: Option<u64>,
     /// When the key stops working; never by default.
     pub expires: Option<Timestamp>,
-    /// Whether the key is blocked.
-    pub blocked: bool,
     /// The user that owns the key.
     pub user_id: Option<String>,
     /// The team that owns the key.

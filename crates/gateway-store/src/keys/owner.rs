@@ -1,8 +1,9 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use super::LimitSettings;
 use crate::sql::{Row, unreadable};
-use crate::{Money, Period, Result, Timestamp};
+use crate::{Money, Result, Timestamp};
 
 /// The two kinds of [`Owner`].
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
@@ -42,22 +43,9 @@ pub struct Owner {
 pub struct OwnerSettings {
     /// A name to show, such as LiteLLM's `team_alias`.
     pub alias: Option<String>,
-    /// The model groups that may be called; all if empty.
-    pub models: Vec<String>,
-    /// The most that calls may cost, in each period of `budget_duration`.
-    pub max_budget: Option<Money>,
-    /// The spend above which the operator is warned in the log; calls are still allowed.
-    pub soft_budget: Option<Money>,
-    /// How often the spend is reset to zero; never by default.
-    pub budget_duration: Option<Period>,
-    /// Requests per minute.
-    pub rpm_limit: Option<u64>,
-    /// Tokens per minute.
-    pub tpm_limit: Option<u64>,
-    /// Requests at the same time.
-    pub max_parallel_requests: Option<u64>,
-    /// Whether all keys of the owner are blocked.
-    pub blocked: bool,
+    /// What its keys may call, and how much.
+    #[serde(flatten)]
+    pub limits: LimitSettings,
     /// Any data of the operator.
     pub metadata: Map<String, Value>,
 }

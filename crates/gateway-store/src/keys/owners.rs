@@ -36,9 +36,7 @@ impl Owners {
             .with(serialized(&settings)?);
         let budget = budget_statement(
             &BudgetId::owner(kind, id),
-            settings.max_budget,
-            settings.soft_budget,
-            settings.budget_duration,
+            &settings.limits,
             self.clock.now(),
         );
         let batch = Batch::write().announced().and(Statement::new(BUMP));

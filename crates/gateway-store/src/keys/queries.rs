@@ -124,7 +124,7 @@ impl Keys {
     /// # Errors
     /// [`ErrorKind::NotFound`] if there is no such key.
     pub async fn set_blocked(&self, hash: &KeyHash, blocked: bool) -> Result<Key> {
-        self.update(hash, |settings| settings.blocked = blocked)
+        self.update(hash, |settings| settings.limits.blocked = blocked)
             .await
     }
 
@@ -197,13 +197,7 @@ impl Keys {
             .into_iter()
             .filter_map(|(kind, id)| Some((kind, id.as_deref()?)))
             .collect();
-        let budget = budget_statement(
-            &BudgetId::key(&key.id),
-            settings.max_budget,
-            settings.soft_budget,
-            settings.budget_duration,
-            key.updated_at,
-        );
+        let budget = budget_statement(&BudgetId::key(&key.id), &settings.limits, key.updated_at);
         let checks = owners.iter().map(|(kind, id)| owner_exists(*kind, id));
         let batch = checks.fold(Batch::write().announced(), Batch::and);
         let batch = batch.and(Statement::new(BUMP)).and(write).and(budget);

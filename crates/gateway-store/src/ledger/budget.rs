@@ -1,7 +1,7 @@
 use std::fmt;
 
 use crate::sql::Statement;
-use crate::{Money, OwnerKind, Period, Timestamp};
+use crate::{LimitSettings, Money, OwnerKind, Period, Timestamp};
 
 /// The budget of a key, a user or a team.
 #[derive(Clone, Eq, Hash, Ord, PartialEq, PartialOrd)]
@@ -64,14 +64,8 @@ impl Charge {
 }
 
 /// Creates a budget, or changes its limits and period. A new period begins now.
-pub(crate) fn budget_statement(
-    id: &BudgetId,
-    maximum: Option<Money>,
-    soft: Option<Money>,
-    period: Option<Period>,
-    now: Timestamp,
-) -> Statement {
-    let length = period.map(Period::duration);
+pub(crate) fn budget_statement(id: &BudgetId, limits: &LimitSettings, now: Timestamp) -> Statement {
+    let length = limits.budget_duration.map(Period::duration);
     let millis = length.map(|length| i64::try_from(length.as_millis()).unwrap_or(i64::MAX));
     let reset_at = length.map(|length| now.after(length).as_millis());
     let put = "INSERT INTO gateway_budgets (id, max_spend, period, reset_at, spent, \
@@ -81,8 +75,8 @@ pub(crate) fn budget_statement(
                THEN gateway_budgets.reset_at ELSE excluded.reset_at END";
     Statement::new(put)
         .with(id.as_str())
-        .with(maximum.map(Money::nanos))
+        .with(limits.max_budget.map(Money::nanos))
         .with(millis)
         .with(reset_at)
-        .with(soft.map(Money::nanos))
+        .with(limits.soft_budget.map(Money::nanos))
 }

@@ -174,7 +174,7 @@ pub(crate) fn settings(change: impl FnOnce(&mut KeySettings)) -> KeySettings {
 
 /// A key with a budget.
 pub(crate) async fn key_with_budget(store: &Store, budget: &str) -> Access {
-    let settings = settings(|s| s.max_budget = Some(dollars(budget)));
+    let settings = settings(|s| s.limits.max_budget = Some(dollars(budget)));
     access(store, settings).await
 }
 

@@ -143,9 +143,17 @@ async fn update(store: &Store, request: Settings) -> Result<serde_json::Value, A
 }
 
 async fn delete(store: &Store, request: Selected) -> Result<serde_json::Value, ApiError> {
+    let (keys, aliases) = request.keys()?;
+    let mut hashes: Vec<KeyHash> = keys.into_iter().map(hash).collect();
+    for alias in aliases {
+        let mut filter = KeyFilter::default();
+        filter.key_alias = Some(alias.clone());
+        let found = store.keys().list(&filter).await?;
+        let found = found.first().ok_or_else(unknown_key)?;
+        hashes.push(found.key.hash);
+    }
     let mut deleted = Vec::new();
-    for key in request.keys()? {
-        let hash = hash(key);
+    for hash in hashes {
         store.keys().delete(&hash).await?;
         deleted.push(hash.to_string());
     }

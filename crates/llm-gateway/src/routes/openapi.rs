@@ -1,12 +1,15 @@
 //! `/openapi.json`: the routes of the gateway, for tools.
 
+mod bodies;
+
 use http::Response;
 use llm_provider::endpoint::ENDPOINTS;
 use serde_json::{Map, Value, json};
 
 use crate::response::{self, ResponseBody};
 
-/// The OpenAPI document. The bodies of the model APIs are those of their owners' documents.
+/// The OpenAPI document. Of the bodies of the model APIs, it has the members that the gateway
+/// reads.
 pub(super) fn serve() -> Response<ResponseBody> {
     let mut paths = Map::new();
     let mut add = |path: &str, method: &str, operation: Value| {
@@ -15,14 +18,19 @@ pub(super) fn serve() -> Response<ResponseBody> {
     };
     for endpoint in ENDPOINTS {
         let summary = endpoint.capability().to_string();
-        add(endpoint.path(), "post", post(&summary));
+        let path = endpoint.path();
+        add(path, "post", post(path, &summary));
     }
     for (path, summary) in POSTS {
-        add(path, "post", post(summary));
+        add(path, "post", post(path, summary));
     }
     for (path, summary, parameters) in GETS {
         add(path, "get", get(summary, parameters));
     }
+    let id = &[PATH_PARAMETER];
+    add(RESPONSE, "delete", get("deletes a kept response", id));
+    let cancel = get("cancels a response in the background", id);
+    add(&format!("{RESPONSE}/cancel"), "post", cancel);
     response::json_of(&json!({
         "openapi": "3.1.0",
         "info": { "title": "polyllm", "version": env!("CARGO_PKG_VERSION") },
@@ -42,12 +50,12 @@ pub(super) fn serve() -> Response<ResponseBody> {
     }))
 }
 
-fn post(summary: &str) -> Value {
+fn post(path: &str, summary: &str) -> Value {
     json!({
         "summary": summary,
         "requestBody": {
             "required": true,
-            "content": { "application/json": { "schema": { "type": "object" } } },
+            "content": { "application/json": { "schema": bodies::schema(path) } },
         },
         "responses": responses(),
     })
@@ -84,6 +92,8 @@ const ERRORS: [u16; 18] = [
 
 const PATH_PARAMETER: &str = "id";
 
+const RESPONSE: &str = "/v1/responses/{id}";
+
 const POSTS: &[(&str, &str)] = &[
     ("/v1/messages", "a message of Anthropic's API"),
     (
@@ -117,6 +127,12 @@ const POSTS: &[(&str, &str)] = &[
 const GETS: &[(&str, &str, &[&str])] = &[
     ("/v1/models", "the model groups", &[]),
     ("/v1/models/{id}", "a model group", &[PATH_PARAMETER]),
+    (RESPONSE, "a kept response", &[PATH_PARAMETER]),
+    (
+        "/v1/responses/{id}/input_items",
+        "the input of a kept response",
+        &[PATH_PARAMETER, "limit", "order", "after"],
+    ),
     ("/model/info", "the deployments of the model groups", &[]),
     (
         "/health",

@@ -10,7 +10,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use super::keys::answer::KeyAnswer;
-use super::keys::request::{LimitChanges, Query, check_others, parse, present, set};
+use super::keys::request::{LimitChanges, Query, check_others, parse, present, set, set_or_clear};
 use super::keys::virtual_keys;
 use crate::auth::Client;
 use crate::error::ApiError;
@@ -79,6 +79,8 @@ struct Request {
     /// Whether a new user gets a key.
     #[serde(default)]
     auto_create_key: Option<bool>,
+    #[serde(default, deserialize_with = "present")]
+    metadata: Option<Option<Map<String, Value>>>,
     #[serde(flatten)]
     limits: LimitChanges,
     #[serde(flatten)]
@@ -109,7 +111,8 @@ impl Request {
             _ => &self.user_alias,
         };
         set(&mut settings.alias, alias.as_ref());
-        self.limits.apply_to_owner(settings);
+        set_or_clear(&mut settings.metadata, self.metadata.as_ref());
+        self.limits.apply(&mut settings.limits);
     }
 }
 
@@ -160,14 +163,19 @@ pub(super) async fn serve(
         Operation::List => {
             let after = query.get("after");
             let found = store.owners().list(kind, after.as_deref(), 1_000).await?;
-            found.iter().map(answer).collect()
+            let found: Value = found.iter().map(answer).collect();
+            // As in LiteLLM.
+            match kind {
+                OwnerKind::Team => found,
+                _ => json!({ "users": found }),
+            }
         }
         Operation::Block | Operation::Unblock => {
             let blocked = route.operation == Operation::Block;
             let mut answers = Vec::new();
             for id in parse::<Selected>(&body)?.ids(kind)? {
                 let mut info = find(store, kind, &id).await?;
-                info.owner.settings.blocked = blocked;
+                info.owner.settings.limits.blocked = blocked;
                 let settings = info.owner.settings.clone();
                 store.owners().put(kind, &id, settings).await?;
                 answers.push(answer(&info));

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use gateway_store::Access;
+use gateway_store::{Access, LimitSettings};
 use http::StatusCode;
 use llm_router::{RateHolder, RateLimiter, RatePermit, RateRefusal, SharedState};
 
@@ -101,29 +101,28 @@ impl Limits {
 
 /// Who has limits that a call with this access is subject to.
 fn holders(access: &Access) -> Vec<Holder> {
-    let (key, settings) = (&access.key, &access.key.settings);
-    let mut holders = vec![Holder {
-        kind: "API key",
-        rates: RateHolder::new(format!("key:{}", key.id))
-            .with_rpm(settings.rpm_limit)
-            .with_tpm(settings.tpm_limit),
-        parallel: settings.max_parallel_requests,
-    }];
+    let key = &access.key;
+    let name = format!("key:{}", key.id);
+    let mut holders = vec![Holder::new("API key", name, &key.settings.limits)];
     for (kind, owner) in [("user", access.user()), ("team", access.team())] {
         let Some(owner) = owner else { continue };
-        let settings = &owner.settings;
-        holders.push(Holder {
-            kind,
-            rates: RateHolder::new(format!("{kind}:{}", owner.id))
-                .with_rpm(settings.rpm_limit)
-                .with_tpm(settings.tpm_limit),
-            parallel: settings.max_parallel_requests,
-        });
+        let name = format!("{kind}:{}", owner.id);
+        holders.push(Holder::new(kind, name, &owner.settings.limits));
     }
     holders
 }
 
 impl Holder {
+    fn new(kind: &'static str, name: String, limits: &LimitSettings) -> Self {
+        Self {
+            kind,
+            rates: RateHolder::new(name)
+                .with_rpm(limits.rpm_limit)
+                .with_tpm(limits.tpm_limit),
+            parallel: limits.max_parallel_requests,
+        }
+    }
+
     fn has_rates(&self) -> bool {
         self.rates.rpm.is_some() || self.rates.tpm.is_some()
     }

@@ -54,8 +54,8 @@ async fn gateway() -> (Gateway, String) {
     let store = Store::open("sqlite::memory:", StoreOptions::default());
     let store = store.await.unwrap();
     let mut settings = KeySettings::default();
-    settings.rpm_limit = Some(1);
-    settings.tpm_limit = Some(100_000);
+    settings.limits.rpm_limit = Some(1);
+    settings.limits.tpm_limit = Some(100_000);
     let key = store.keys().generate(settings).await.unwrap();
     let keys = VirtualKeys::new(store).await.unwrap();
     let options = GatewayOptions::new()
@@ -199,7 +199,7 @@ async fn rate_limits_have_the_headers_of_the_api() {
             let left: u64 = value("remaining-tokens", "tokens-remaining")
                 .parse()
                 .unwrap();
-            assert!((90_000..100_000).contains(&left), "{left}");
+            assert!((90_000..=100_000).contains(&left), "{left}");
             let reset = value("reset-requests", "requests-reset");
             // Within two minutes, as a time or as a duration.
             let expected = if path == MESSAGES { 'Z' } else { 's' };

@@ -1,6 +1,9 @@
 //! Virtual keys: the routes below `/key`, and what a client with such a key may do.
 
-use gateway_store::{Store, StoreOptions};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering::SeqCst};
+
+use gateway_store::{Clock, Store, StoreOptions, Timestamp};
 use http::{Method, Request};
 use llm_gateway::{Config, Gateway, GatewayOptions, VirtualKeys};
 use llm_provider::ApiKey;
@@ -13,13 +16,17 @@ const MASTER: &str = "sk-master";
 
 /// A gateway with the model groups `llama` and `qwen`, and keys in memory.
 async fn gateway() -> Gateway {
+    gateway_with(StoreOptions::default()).await
+}
+
+async fn gateway_with(options: StoreOptions) -> Gateway {
     let provider = Scripted::new([Step::Json(r#"{"id":"1","choices":[]}"#)]);
     let deployments = vec![
         deployment(provider.clone()),
         Deployment::new("qwen", provider, "upstream/other"),
     ];
     let config = Config::new(deployments).with_master_key(ApiKey::new(MASTER));
-    let store = Store::open("sqlite::memory:", StoreOptions::default());
+    let store = Store::open("sqlite::memory:", options);
     let keys = VirtualKeys::new(store.await.unwrap()).await.unwrap();
     Gateway::new(config, GatewayOptions::new().with_virtual_keys(keys))
 }
@@ -91,10 +98,28 @@ async fn a_key_works_until_it_is_blocked_replaced_or_deleted() {
     )
     .await;
     assert_eq!(chat(&gateway, new, "llama").await, denied);
+    // Or by its alias, as LiteLLM's client does.
+    let named = generate(&gateway, json!({ "key_alias": "named" })).await;
+    let delete = json!({ "keys": null, "key_aliases": ["named"] });
+    operate(&gateway, "/key/delete", delete).await;
+    assert_eq!(chat(&gateway, &named, "llama").await, denied);
     assert_eq!(
         chat(&gateway, "sk-unknown-0123456789", "llama").await,
         denied
     );
+}
+
+#[tokio::test]
+async fn a_key_expires() {
+    let millis = Arc::new(AtomicI64::new(1_700_000_000_000));
+    let now = Arc::clone(&millis);
+    let clock = Clock::new(move || Timestamp::from_millis(now.load(SeqCst)));
+    let gateway = gateway_with(StoreOptions::default().with_clock(clock)).await;
+    let key = generate(&gateway, json!({ "duration": "1h" })).await;
+    assert_eq!(chat(&gateway, &key, "llama").await.0, 200);
+    millis.fetch_add(60 * 60 * 1000, SeqCst);
+    let expired = (401, "invalid_api_key".to_owned());
+    assert_eq!(chat(&gateway, &key, "llama").await, expired);
 }
 
 #[tokio::test]
@@ -261,9 +286,33 @@ async fn invalid_requests_for_keys_name_what_is_wrong() {
         ("/key/block", json!({ "token": "x" }), 400, "unknown field"),
         (
             "/key/delete",
+            json!({ "keys": null, "key_aliases": ["nobody"] }),
+            404,
+            "no such key",
+        ),
+        (
+            "/key/generate",
+            json!({ "tpm_limit": 1e30 }),
+            400,
+            "the body is invalid",
+        ),
+        (
+            "/key/generate",
+            json!({ "max_budget": 1e300 }),
+            400,
+            "the body is invalid",
+        ),
+        (
+            "/key/generate",
+            json!({ "duration": "99999999999999999999d" }),
+            400,
+            "not a duration",
+        ),
+        (
+            "/key/delete",
             json!({ "keys": [] }),
             400,
-            "`keys`: give 1 to",
+            "`keys` or `key_aliases`: give 1 to",
         ),
     ] {
         let (status, answer) = call(&gateway, MASTER, Method::POST, path, body).await;

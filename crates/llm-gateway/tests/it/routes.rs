@@ -1,7 +1,7 @@
 //! Keys, models, health checks, and unknown paths.
 
 use crate::support::*;
-use http::{Method, StatusCode};
+use http::{Method, Request, StatusCode};
 use llm_gateway::{Config, Gateway, GatewayOptions};
 use llm_provider::ApiKey;
 use llm_router::Deployment;
@@ -159,5 +159,25 @@ async fn the_gateway_runs_as_a_service_in_axum() {
     for (path, status) in [("/own", 200), ("/v1/models", 200), ("/v1/nothing", 404)] {
         let response = program.clone().oneshot(get(path)).await.unwrap();
         assert_eq!(response.status(), status, "{path}");
+    }
+}
+
+#[tokio::test]
+async fn no_response_lets_pages_of_other_sites_read_it() {
+    let gateway = gateway(Scripted::new([Step::Json("{}")]));
+    for method in ["OPTIONS", "GET", "POST", "HEAD"] {
+        for path in ["/v1/chat/completions", "/v1/models", "/nowhere", "/ui"] {
+            let request = Request::builder()
+                .method(method)
+                .uri(path)
+                .header("origin", "http://other.example")
+                .header("access-control-request-method", "POST")
+                .header("access-control-request-headers", "authorization")
+                .body(Default::default())
+                .unwrap();
+            let response = send(gateway.clone(), request).await;
+            let allows = |name: &http::HeaderName| name.as_str().starts_with("access-control-");
+            assert!(!response.headers().keys().any(allows), "{method} {path}");
+        }
     }
 }

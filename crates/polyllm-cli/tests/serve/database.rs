@@ -22,7 +22,7 @@ const REPLY: &str = r#"{"id":"1","object":"chat.completion","created":1,"model":
 const COST: f64 = 0.02;
 
 /// A configuration of a gateway over this database.
-fn config(database_url: &str) -> File {
+pub(super) fn config(database_url: &str) -> File {
     let base = upstream(200, "application/json", REPLY);
     let text = format!(
         "model_list:\n  - model_name: alpha\n    litellm_params:\n      \
@@ -37,7 +37,7 @@ fn start(config: &File) -> Gateway {
     Gateway::start(&["--config", config.path()])
 }
 
-fn generate(gateway: &Gateway, settings: &Value) -> String {
+pub(super) fn generate(gateway: &Gateway, settings: &Value) -> String {
     let (status, made) = gateway.send_with(MASTER, "POST /key/generate", &settings.to_string());
     assert_eq!(status, 200, "{made}");
     made["key"].as_str().unwrap().to_owned()
@@ -116,7 +116,7 @@ impl Load {
 }
 
 /// The id of a call, after its whole reply.
-fn call(address: &str, key: &str) -> Option<String> {
+pub(super) fn call(address: &str, key: &str) -> Option<String> {
     let messages = json!([{ "role": "user", "content": "x" }]);
     let body = json!({ "model": "alpha", "messages": messages, "max_tokens": 5 }).to_string();
     let answer = exchange(address, key, "POST /v1/chat/completions", &body);
@@ -126,7 +126,7 @@ fn call(address: &str, key: &str) -> Option<String> {
 }
 
 /// The ids of all records of successful calls, each once.
-fn records(gateway: &Gateway) -> BTreeSet<String> {
+pub(super) fn records(gateway: &Gateway) -> BTreeSet<String> {
     let (mut ids, mut after) = (BTreeSet::new(), String::new());
     loop {
         let line = format!("GET /spend/logs?size=1000{after}");
@@ -154,12 +154,12 @@ fn spend(gateway: &Gateway, key: &str) -> f64 {
     clippy::disallowed_methods,
     reason = "no runtime: the server is another process"
 )]
-fn pause(millis: u64) {
+pub(super) fn pause(millis: u64) {
     thread::sleep(Duration::from_millis(millis));
 }
 
 /// Waits until a condition holds, at most 20 s.
-fn eventually(what: &str, condition: impl Fn() -> bool) {
+pub(super) fn eventually(what: &str, condition: impl Fn() -> bool) {
     for _ in 0..200 {
         if condition() {
             return;

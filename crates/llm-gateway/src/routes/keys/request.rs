@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use gateway_store::{KeySettings, Money, OwnerSettings, Period, Timestamp};
+use gateway_store::{KeySettings, LimitSettings, Money, Period, Timestamp};
 use llm_provider::text::excerpt;
 use percent_encoding::percent_decode_str;
 use serde::de::DeserializeOwned;
@@ -36,6 +36,8 @@ pub(super) struct Changes {
     aliases: Option<Option<BTreeMap<String, String>>>,
     #[serde(default, deserialize_with = "present")]
     tags: Option<Option<Vec<String>>>,
+    #[serde(default, deserialize_with = "present")]
+    metadata: Option<Option<Map<String, Value>>>,
     #[serde(flatten)]
     limits: LimitChanges,
     /// Members that have no effect here.
@@ -43,7 +45,7 @@ pub(super) struct Changes {
     others: Map<String, Value>,
 }
 
-/// Changes of the settings that keys, users and teams have in common.
+/// Changes of the limits of a key, a user or a team.
 #[derive(Deserialize)]
 pub(in crate::routes) struct LimitChanges {
     #[serde(default, deserialize_with = "present")]
@@ -61,36 +63,20 @@ pub(in crate::routes) struct LimitChanges {
     #[serde(default, deserialize_with = "present")]
     max_parallel_requests: Option<Option<u64>>,
     #[serde(default, deserialize_with = "present")]
-    metadata: Option<Option<Map<String, Value>>>,
-    #[serde(default, deserialize_with = "present")]
     blocked: Option<Option<bool>>,
 }
 
 impl LimitChanges {
-    fn apply_to_key(&self, settings: &mut KeySettings) {
-        set_or_clear(&mut settings.models, self.models.as_ref());
-        set(&mut settings.max_budget, self.max_budget.as_ref());
-        set(&mut settings.soft_budget, self.soft_budget.as_ref());
-        set(&mut settings.budget_duration, self.budget_duration.as_ref());
-        set(&mut settings.rpm_limit, self.rpm_limit.as_ref());
-        set(&mut settings.tpm_limit, self.tpm_limit.as_ref());
+    pub(in crate::routes) fn apply(&self, limits: &mut LimitSettings) {
+        set_or_clear(&mut limits.models, self.models.as_ref());
+        set(&mut limits.max_budget, self.max_budget.as_ref());
+        set(&mut limits.soft_budget, self.soft_budget.as_ref());
+        set(&mut limits.budget_duration, self.budget_duration.as_ref());
+        set(&mut limits.rpm_limit, self.rpm_limit.as_ref());
+        set(&mut limits.tpm_limit, self.tpm_limit.as_ref());
         let parallel = self.max_parallel_requests.as_ref();
-        set(&mut settings.max_parallel_requests, parallel);
-        set_or_clear(&mut settings.metadata, self.metadata.as_ref());
-        set_or_clear(&mut settings.blocked, self.blocked.as_ref());
-    }
-
-    pub(in crate::routes) fn apply_to_owner(&self, settings: &mut OwnerSettings) {
-        set_or_clear(&mut settings.models, self.models.as_ref());
-        set(&mut settings.max_budget, self.max_budget.as_ref());
-        set(&mut settings.soft_budget, self.soft_budget.as_ref());
-        set(&mut settings.budget_duration, self.budget_duration.as_ref());
-        set(&mut settings.rpm_limit, self.rpm_limit.as_ref());
-        set(&mut settings.tpm_limit, self.tpm_limit.as_ref());
-        let parallel = self.max_parallel_requests.as_ref();
-        set(&mut settings.max_parallel_requests, parallel);
-        set_or_clear(&mut settings.metadata, self.metadata.as_ref());
-        set_or_clear(&mut settings.blocked, self.blocked.as_ref());
+        set(&mut limits.max_parallel_requests, parallel);
+        set_or_clear(&mut limits.blocked, self.blocked.as_ref());
     }
 }
 
@@ -114,7 +100,8 @@ impl Changes {
         set(&mut settings.expires, expires.as_ref());
         set_or_clear(&mut settings.aliases, self.aliases.as_ref());
         set_or_clear(&mut settings.tags, self.tags.as_ref());
-        self.limits.apply_to_key(settings);
+        set_or_clear(&mut settings.metadata, self.metadata.as_ref());
+        self.limits.apply(&mut settings.limits);
     }
 }
 
@@ -147,7 +134,10 @@ pub(in crate::routes) fn set<T: Clone>(setting: &mut T, value: Option<&T>) {
     }
 }
 
-fn set_or_clear<T: Clone + Default>(setting: &mut T, value: Option<&Option<T>>) {
+pub(in crate::routes) fn set_or_clear<T: Clone + Default>(
+    setting: &mut T,
+    value: Option<&Option<T>>,
+) {
     if let Some(value) = value {
         *setting = value.clone().unwrap_or_default();
     }
@@ -159,6 +149,8 @@ fn set_or_clear<T: Clone + Default>(setting: &mut T, value: Option<&Option<T>>) 
 pub(super) struct Selected {
     key: Option<String>,
     keys: Option<Vec<String>>,
+    /// Only for deletions.
+    key_aliases: Option<Vec<String>>,
 }
 
 impl Selected {
@@ -167,13 +159,15 @@ impl Selected {
         self.key.as_deref().ok_or_else(missing)
     }
 
-    pub(super) fn keys(&self) -> Result<Vec<&str>, ApiError> {
+    /// The keys to delete, by their secrets or hashes and by their aliases.
+    pub(super) fn keys(&self) -> Result<(Vec<&str>, &[String]), ApiError> {
         let listed = self.keys.iter().flatten().map(String::as_str);
         let all: Vec<_> = listed.chain(self.key.as_deref()).collect();
-        if (1..=MOST_KEYS).contains(&all.len()) {
-            return Ok(all);
+        let aliases = self.key_aliases.as_deref().unwrap_or_default();
+        if (1..=MOST_KEYS).contains(&(all.len() + aliases.len())) {
+            return Ok((all, aliases));
         }
-        let message = format!("`keys`: give 1 to {MOST_KEYS} keys");
+        let message = format!("`keys` or `key_aliases`: give 1 to {MOST_KEYS} keys");
         Err(ApiError::invalid(message).with_param("keys"))
     }
 }

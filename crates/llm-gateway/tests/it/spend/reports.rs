@@ -136,7 +136,7 @@ async fn users_and_teams_are_managed_with_the_fields_of_litellm() {
     assert_eq!(chat(&gateway, &key, json!({})).await.status(), 200);
     let list = report(&gateway, MASTER, "/user/list").await;
     assert_eq!(
-        (&list[0]["user_id"], &list[0]["spend"]),
+        (&list["users"][0]["user_id"], &list["users"][0]["spend"]),
         (&json!("u"), &json!(0.3))
     );
     operate(&gateway, "/user/delete", json!({ "user_ids": ["u"] })).await;
@@ -186,6 +186,7 @@ async fn deployments_are_described_and_probed() {
         (&health["healthy_count"], &health["unhealthy_count"]),
         (&json!(1), &json!(0))
     );
+    assert_eq!(health["unhealthy_endpoints"], json!([]));
     let ready = report(&gateway, MASTER, "/health/readiness").await;
     assert_eq!(ready, json!({ "status": "healthy", "db": "connected" }));
 }

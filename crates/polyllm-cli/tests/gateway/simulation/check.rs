@@ -80,7 +80,7 @@ fn upstreams(world: &World, attempts: &[Attempt], problems: &mut Vec<String>) {
 /// All parallel calls of the key and of the deployments are free again.
 async fn permits(world: &mut World, problems: &mut Vec<String>) {
     let key = world.store.keys().get(&KeyHash::of(secret(PARALLEL))).await;
-    if !key.unwrap().unwrap().key.settings.blocked {
+    if !key.unwrap().unwrap().key.settings.limits.blocked {
         // Cooldowns of deployments end.
         sleep(COOLDOWN).await;
         world.upstream.calm_down();
@@ -223,6 +223,9 @@ const FLUSHED: u64 = 1_000;
 /// How long after a fault the ledger waits before its next attempt, in milliseconds.
 const RECOVERY: u64 = 5_000;
 
+/// The longest time from the admission of a call until it reaches an upstream, in milliseconds.
+const ADMITTED: u64 = 10_000;
+
 /// Rates and parallel calls stay within the limits of a key.
 fn limits(world: &World, attempts: &[Attempt], problems: &mut Vec<String>) {
     for process in 0..world.processes.len() {
@@ -235,11 +238,19 @@ fn limits(world: &World, attempts: &[Attempt], problems: &mut Vec<String>) {
         let admitted: BTreeMap<usize, u64> =
             of(RATE).iter().rev().map(|a| (a.number, a.began)).collect();
         for start in admitted.values() {
-            let window = *start..*start + 60_000;
-            let count = admitted.values().filter(|at| window.contains(at)).count();
-            // A bucket that is full at first, and refilled during the minute.
-            if count > 2 * usize::try_from(plan::REQUESTS_PER_MINUTE).unwrap() {
-                problems.push(format!("{count} requests in a minute at gateway {process}"));
+            for end in admitted.values().filter(|end| *end >= start) {
+                let window = *start..=*end;
+                let count = admitted.values().filter(|at| window.contains(at)).count();
+                // A bucket that is full at first, and refilled evenly. A call may reach its upstream
+                // later than it was admitted.
+                let refilled_for = end - start + ADMITTED;
+                let refilled = (plan::REQUESTS_PER_MINUTE * refilled_for).div_ceil(60_000);
+                if count > usize::try_from(plan::REQUESTS_PER_MINUTE + refilled).unwrap() {
+                    let millis = end - start;
+                    problems.push(format!(
+                        "{count} requests in {millis} ms at gateway {process}"
+                    ));
+                }
             }
         }
         let parallel = of(PARALLEL);

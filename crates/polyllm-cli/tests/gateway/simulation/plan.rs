@@ -60,11 +60,11 @@ pub(super) fn settings(key: usize) -> Option<KeySettings> {
     let mut settings = KeySettings::default();
     match key {
         UNLIMITED => {}
-        BUDGET => settings.max_budget = Some(BUDGET_DOLLARS.parse().unwrap()),
-        RATE => settings.rpm_limit = Some(REQUESTS_PER_MINUTE),
-        PARALLEL => settings.max_parallel_requests = Some(PARALLEL_REQUESTS),
+        BUDGET => settings.limits.max_budget = Some(BUDGET_DOLLARS.parse().unwrap()),
+        RATE => settings.limits.rpm_limit = Some(REQUESTS_PER_MINUTE),
+        PARALLEL => settings.limits.max_parallel_requests = Some(PARALLEL_REQUESTS),
         TEAM => settings.team_id = Some("team".to_owned()),
-        ONE_MODEL => settings.models = vec!["small".to_owned()],
+        ONE_MODEL => settings.limits.models = vec!["small".to_owned()],
         _ => return None,
     }
     Some(settings)

@@ -15,6 +15,7 @@ use llm_provider::{BodyStream, Error, ErrorKind, RequestBody, Result, Transport}
 use serde_json::{Value, json};
 use tokio::time::sleep;
 
+use super::bug::Bug;
 use super::log::Log;
 
 /// All upstreams of a history. Clones are the same.
@@ -23,6 +24,7 @@ pub(super) struct Upstream(Arc<Shared>);
 
 struct Shared {
     log: Log,
+    bug: Option<Bug>,
     state: Mutex<State>,
 }
 
@@ -59,9 +61,10 @@ enum Fate {
 }
 
 impl Upstream {
-    pub(super) fn new(log: Log, seed: u64) -> Self {
+    pub(super) fn new(log: Log, seed: u64, bug: Option<Bug>) -> Self {
         Self(Arc::new(Shared {
             log,
+            bug,
             state: Mutex::new(State {
                 random: Rng::with_seed(seed),
                 is_calm: false,
@@ -274,6 +277,8 @@ struct Running {
 
 impl Running {
     fn used(&self, usage: (u64, u64)) {
+        let hidden = self.upstream.0.bug.map_or(0, Bug::hidden_tokens);
+        let usage = (usage.0, usage.1 + hidden);
         self.upstream.lock().attempts[self.index].usage = Some(usage);
     }
 
@@ -295,7 +300,9 @@ impl Running {
 
 impl Drop for Running {
     fn drop(&mut self) {
-        self.finish("is cancelled");
+        if !self.upstream.0.bug.is_some_and(Bug::keeps_calls) {
+            self.finish("is cancelled");
+        }
     }
 }
 

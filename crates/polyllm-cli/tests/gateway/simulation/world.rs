@@ -12,6 +12,7 @@ use llm_router::{AttemptTimeouts, Cooldown, Prices, RouterBuilder};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 
+use super::bug::Bug;
 use super::check;
 use super::client::{self, Outcome};
 use super::log::Log;
@@ -19,14 +20,14 @@ use super::plan::{self, Event, KEYS, Request, TEAM_DOLLARS, Weather};
 use super::upstream::Upstream;
 
 /// What happened, and what should not have.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct History {
     pub(super) lines: Vec<String>,
     pub(super) problems: Vec<String>,
 }
 
-/// Runs the history of a seed.
-pub(super) fn run(seed: u64) -> History {
+/// Runs the history of a seed, with a mistake of the gateway or without one.
+pub(super) fn run(seed: u64, bug: Option<Bug>) -> History {
     // The gateway's own random numbers.
     fastrand::seed(seed);
     let runtime = tokio::runtime::Builder::new_current_thread()
@@ -35,9 +36,14 @@ pub(super) fn run(seed: u64) -> History {
         .build()
         .unwrap();
     runtime.block_on(async {
-        let mut world = World::new(seed).await;
+        let mut world = World::new(seed, bug).await;
         let problems = match timeout(LONGEST, world.run()).await {
-            Ok(()) => check::all(&mut world).await,
+            Ok(()) => {
+                if let Some(bug) = bug {
+                    bug.strike(&world).await;
+                }
+                check::all(&mut world).await
+            }
             Err(_) => vec!["the history does not end".to_owned()],
         };
         History {
@@ -73,20 +79,23 @@ pub(super) struct Process {
 }
 
 impl World {
-    async fn new(seed: u64) -> Self {
+    async fn new(seed: u64, bug: Option<Bug>) -> Self {
         let log = Log::new();
         let start = Instant::now();
         let clock = Clock::new(move || Timestamp::from_millis(EPOCH).after(start.elapsed()));
         let options = StoreOptions::default().with_clock(clock);
         let store = Store::open("sqlite::memory:", options).await.unwrap();
         let mut team = OwnerSettings::default();
-        team.max_budget = Some(TEAM_DOLLARS.parse().unwrap());
+        team.limits.max_budget = Some(TEAM_DOLLARS.parse().unwrap());
         let owners = store.owners();
         owners.put(OwnerKind::Team, "team", team).await.unwrap();
         for key in 0..KEYS {
             // Ids sort by time.
             sleep(Duration::from_millis(1)).await;
-            if let Some(settings) = plan::settings(key) {
+            if let Some(mut settings) = plan::settings(key) {
+                if let Some(bug) = bug {
+                    bug.change(key, &mut settings);
+                }
                 let secret = ApiKey::new(client::secret(key));
                 store.keys().add(&secret, settings).await.unwrap();
             }
@@ -94,7 +103,7 @@ impl World {
         let mut random = Rng::with_seed(seed);
         let weather = (Weather::Fine, random.fork());
         let mut world = Self {
-            upstream: Upstream::new(log.clone(), random.u64(..)),
+            upstream: Upstream::new(log.clone(), random.u64(..), bug),
             log,
             store,
             processes: Vec::new(),

@@ -25,4 +25,5 @@ mod spend;
 mod stored;
 mod stream;
 mod support;
+mod tokenizer;
 mod ui;

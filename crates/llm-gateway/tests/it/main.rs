@@ -15,6 +15,7 @@ mod dialects;
 mod guard;
 mod hostile;
 mod keys;
+mod known_bugs;
 mod logs;
 mod metrics;
 mod operations;

@@ -3,6 +3,7 @@
 use std::io;
 
 use llm_types::{ChatRequest, Content, ContentPart, Field, Message};
+use serde::Serialize;
 
 /// Estimates the number of prompt tokens of a chat request.
 ///
@@ -13,19 +14,83 @@ use llm_types::{ChatRequest, Content, ContentPart, Field, Message};
 /// The estimate is made for byte-pair vocabularies of 100,000 to 200,000 tokens. A caller that sees
 /// the usage of its models should correct the estimate by it.
 pub fn estimate_tokens(request: &ChatRequest) -> u64 {
-    let mut count = TokenEstimate::default();
+    let mut estimate = TokenEstimate::default();
+    add_request(&mut estimate, request);
+    estimate.tokens()
+}
+
+/// Counts the prompt tokens of a chat request: those of texts with `count`, such as by a tokenizer.
+/// What templates add, and images, are estimated as by [`estimate_tokens`].
+pub fn count_tokens(request: &ChatRequest, count: impl FnMut(&str) -> u64) -> u64 {
+    let mut counted = Counted { count, tokens: 0 };
+    add_request(&mut counted, request);
+    counted.tokens
+}
+
+/// Counts the parts of a request.
+trait Count {
+    /// Adds tokens that are not in a text.
+    fn add_tokens(&mut self, tokens: u64);
+
+    /// Adds a text of its own.
+    fn add_text(&mut self, text: &str);
+
+    /// Adds a value as JSON.
+    fn add_json(&mut self, value: &impl Serialize);
+}
+
+struct Counted<F> {
+    count: F,
+    tokens: u64,
+}
+
+impl<F: FnMut(&str) -> u64> Count for Counted<F> {
+    fn add_tokens(&mut self, tokens: u64) {
+        self.tokens = self.tokens.saturating_add(tokens);
+    }
+
+    fn add_text(&mut self, text: &str) {
+        let tokens = (self.count)(text);
+        self.add_tokens(tokens);
+    }
+
+    fn add_json(&mut self, value: &impl Serialize) {
+        // Serialization fails only for maps whose keys are not strings.
+        let text = serde_json::to_string(value).unwrap_or_default();
+        self.add_text(&text);
+    }
+}
+
+impl Count for TokenEstimate {
+    fn add_tokens(&mut self, tokens: u64) {
+        self.eighths = self.eighths.saturating_add(tokens.saturating_mul(8));
+        self.class = Class::None;
+    }
+
+    fn add_text(&mut self, text: &str) {
+        self.class = Class::None;
+        self.add(text);
+    }
+
+    fn add_json(&mut self, value: &impl Serialize) {
+        self.class = Class::None;
+        // Writing fails only if the writer does, and a counter does not.
+        let _ = serde_json::to_writer(Counter(self), value);
+    }
+}
+
+fn add_request(count: &mut impl Count, request: &ChatRequest) {
     count.add_tokens(PER_REQUEST);
     for message in &request.messages {
-        add_message(&mut count, message);
+        add_message(count, message);
     }
     for tool in request.tools.iter().flatten() {
         count.add_tokens(PER_TOOL);
-        add_json(&mut count, tool);
+        count.add_json(tool);
     }
     if let Some(format) = &request.response_format {
-        add_json(&mut count, format);
+        count.add_json(format);
     }
-    count.tokens()
 }
 
 /// An estimate of the tokens of a text that arrives in pieces.
@@ -59,11 +124,6 @@ impl TokenEstimate {
     /// The number of tokens, rounded up.
     pub(crate) fn tokens(&self) -> u64 {
         self.eighths.div_ceil(8)
-    }
-
-    fn add_tokens(&mut self, tokens: u64) {
-        self.eighths = self.eighths.saturating_add(tokens.saturating_mul(8));
-        self.class = Class::None;
     }
 
     fn add_bytes(&mut self, bytes: &[u8]) {
@@ -118,9 +178,9 @@ fn other(byte: u8) -> u64 {
     }
 }
 
-fn add_message(count: &mut TokenEstimate, message: &Message) {
+fn add_message(count: &mut impl Count, message: &Message) {
     count.add_tokens(PER_MESSAGE);
-    count.add(message.role.as_str());
+    count.add_text(message.role.as_str());
     let texts = [
         &message.name,
         &message.refusal,
@@ -128,26 +188,23 @@ fn add_message(count: &mut TokenEstimate, message: &Message) {
         &message.reasoning_content,
     ];
     for text in texts.into_iter().filter_map(Field::as_str) {
-        count.add_tokens(0);
-        count.add(text);
+        count.add_text(text);
     }
     match message.content.value() {
         Some(Content::Text(text)) => {
-            count.add_tokens(0);
-            count.add(text);
+            count.add_text(text);
         }
         Some(Content::Parts(parts)) => parts.iter().for_each(|part| add_part(count, part)),
         None => {}
     }
     for call in message.tool_calls.value().into_iter().flatten() {
         count.add_tokens(PER_CALL);
-        count.add(call.name().unwrap_or_default());
-        count.add_tokens(0);
-        count.add(call.arguments().unwrap_or_default());
+        count.add_text(call.name().unwrap_or_default());
+        count.add_text(call.arguments().unwrap_or_default());
     }
 }
 
-fn add_part(count: &mut TokenEstimate, part: &ContentPart) {
+fn add_part(count: &mut impl Count, part: &ContentPart) {
     match part {
         ContentPart::ImageUrl(_) => count.add_tokens(PER_IMAGE),
         ContentPart::InputAudio(audio) => {
@@ -159,22 +216,15 @@ fn add_part(count: &mut TokenEstimate, part: &ContentPart) {
             count.add_tokens(PER_IMAGE + len / BYTES_PER_FILE_TOKEN);
         }
         ContentPart::Text(part) => {
-            count.add_tokens(0);
-            count.add(&part.text);
+            count.add_text(&part.text);
         }
-        other => add_json(count, other),
+        other => count.add_json(other),
     }
 }
 
 /// The number of bytes that base64 text stands for.
 fn decoded_len(base64: &str) -> u64 {
     base64.len() as u64 / 4 * 3
-}
-
-fn add_json(count: &mut TokenEstimate, value: &impl serde::Serialize) {
-    count.add_tokens(0);
-    // Writing fails only if the writer does, and a counter does not.
-    let _ = serde_json::to_writer(Counter(count), value);
 }
 
 struct Counter<'a>(&'a mut TokenEstimate);

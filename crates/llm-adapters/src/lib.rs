@@ -13,5 +13,5 @@ mod pieces;
 pub mod responses;
 
 pub use error::{Error, ErrorKind};
-pub use estimate::estimate_tokens;
+pub use estimate::{count_tokens, estimate_tokens};
 pub use ignored::Ignored;

@@ -2,7 +2,7 @@ use std::fmt;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use llm_provider::ApiKey;
+use llm_provider::{ApiKey, Capabilities};
 use llm_router::{Deployment, Router};
 
 use crate::activity::Activity;
@@ -10,7 +10,7 @@ use crate::learned::Learned;
 use crate::metrics::Metrics;
 use crate::spend::PriceBook;
 use crate::ui::Sessions;
-use crate::{Config, GatewayService, StoredResponses, Tls, VirtualKeys};
+use crate::{Config, GatewayService, StoredResponses, Tls, Tokenizers, VirtualKeys};
 
 /// An OpenAI-compatible server. It serves alone ([`serve`](Self::serve)) or as a service in another
 /// program's server ([`into_service`](Self::into_service)).
@@ -42,8 +42,11 @@ impl State {
 pub(crate) struct Shared {
     pub(crate) router: Router,
     pub(crate) deployments: Vec<Deployment>,
+    /// The APIs that upstreams have themselves.
+    pub(crate) native: Capabilities,
     pub(crate) prices: Arc<PriceBook>,
     pub(crate) master_key: Option<ApiKey>,
+    pub(crate) tokenizers: Tokenizers,
     pub(crate) drop_params: bool,
     /// Whether the tags of a request choose its deployments.
     pub(crate) reads_tags: bool,
@@ -155,9 +158,15 @@ impl Shared {
         config.router = config.router.with_observer(observer);
         Self {
             router: config.build_router(),
+            native: config
+                .deployments
+                .iter()
+                .map(|deployment| deployment.provider.capabilities())
+                .fold(Capabilities::default(), Capabilities::or),
             prices: Arc::new(PriceBook::new(&config.deployments)),
             deployments: config.deployments,
             master_key: config.master_key,
+            tokenizers: config.tokenizers,
             drop_params: config.drop_params,
             reads_tags: config.reads_tags,
             options,

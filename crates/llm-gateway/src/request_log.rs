@@ -33,13 +33,13 @@ impl LogLine {
         response: &Response<B>,
         was_logged: bool,
         body: Option<&Bytes>,
-    ) -> Option<Self> {
+    ) -> Option<Box<Self>> {
         let prompt = body.filter(|_| enabled!(target: PROMPTS, Level::INFO));
         if prompt.is_none() && (was_logged || !enabled!(Level::INFO)) {
             return None;
         }
         let deployment = response.headers().get(headers::DEPLOYMENT);
-        Some(Self {
+        Some(Box::new(Self {
             span: span.clone(),
             started,
             method: excerpt(head.method.as_str()).into_owned(),
@@ -47,7 +47,7 @@ impl LogLine {
             status: response.status().as_u16(),
             deployment: deployment.and_then(|id| Some(id.to_str().ok()?.to_owned())),
             prompt: prompt.map(|body| prompt_of(body)),
-        })
+        }))
     }
 
     /// Whether the line has a prompt.

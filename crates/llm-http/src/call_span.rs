@@ -2,7 +2,7 @@
 
 use futures_util::StreamExt;
 use llm_provider::text::excerpt;
-use llm_provider::{Document, Endpoint, Error, ReplyEvent, ReplyStream, Result};
+use llm_provider::{Endpoint, Error, Reply, ReplyEvent, ReplyStream, Result};
 use llm_types::Usage;
 use tracing::field::{Empty, display};
 use tracing::{Span, debug_span};
@@ -43,9 +43,9 @@ impl CallSpan {
     }
 
     /// Adds the tokens of a reply in one piece.
-    pub fn reply(&self, body: &Document) {
+    pub fn reply(&self, reply: &Reply) {
         if !self.0.is_disabled()
-            && let Ok(Some(usage)) = body.read_member("usage")
+            && let Some(usage) = reply.usage()
         {
             self.usage(&usage);
         }

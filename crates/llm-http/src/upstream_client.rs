@@ -227,8 +227,9 @@ impl<'u> Exchange<'u> {
             self.upstream.connection.secrets().redact_in(&mut id);
             metadata.upstream_id = Some(id);
         }
-        self.span.reply(&body);
-        Reply::new(body, metadata)
+        let reply = Reply::new(body, metadata);
+        self.span.reply(&reply);
+        reply
     }
 
     /// The streamed reply: the chunks of `records`, normalized by `normalizer`. Its errors

@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use llm_types::{ParseError, parse};
+use llm_types::{ParseError, Usage, parse};
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
@@ -157,6 +157,14 @@ impl Reply {
         Self { body, metadata }
     }
 
+    /// The token usage, if the upstream reports it.
+    pub fn usage(&self) -> Option<Usage> {
+        match &self.metadata.usage {
+            Some(usage) => Some((**usage).clone()),
+            None => self.body.read_member("usage").ok().flatten(),
+        }
+    }
+
     /// Reads the body.
     ///
     /// # Errors
@@ -190,6 +198,8 @@ pub struct Metadata {
     pub dropped_params: Vec<String>,
     /// Facts that only this provider reports, such as the template family that formatted the prompt.
     pub extra: Map<String, Value>,
+    /// The token usage, if the body of the reply has it in another form than OpenAI's chats.
+    pub usage: Option<Box<Usage>>,
 }
 
 impl Metadata {

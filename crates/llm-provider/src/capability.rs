@@ -18,6 +18,10 @@ pub enum Capability {
     Rerank,
     /// The list of models.
     Models,
+    /// Anthropic's Messages API of the upstream itself.
+    Messages,
+    /// OpenAI's Responses API of the upstream itself.
+    Responses,
 }
 
 /// The capabilities of a provider. A call to any other endpoint fails before anything is sent.
@@ -35,7 +39,8 @@ pub enum Capability {
 pub struct Capabilities(u8);
 
 impl Capabilities {
-    /// All capabilities.
+    /// All capabilities but [`Capability::Messages`] and [`Capability::Responses`], without which the
+    /// gateway translates these APIs to chats.
     pub const ALL: Self = Self(0b11_1111);
 
     /// Creates a set of capabilities.
@@ -80,13 +85,16 @@ impl Capabilities {
 }
 
 impl Capability {
-    const ALL: [Self; 6] = [
+    /// All capabilities.
+    pub const ALL: [Self; 8] = [
         Self::Chat,
         Self::Completions,
         Self::Embeddings,
         Self::Moderations,
         Self::Rerank,
         Self::Models,
+        Self::Messages,
+        Self::Responses,
     ];
 
     fn bit(self) -> u8 {
@@ -103,6 +111,8 @@ impl fmt::Display for Capability {
             Self::Moderations => "moderations",
             Self::Rerank => "rerank",
             Self::Models => "models",
+            Self::Messages => "messages",
+            Self::Responses => "responses",
         })
     }
 }

@@ -23,6 +23,8 @@ pub(crate) struct Group {
     /// The times up to the first output of streams, if calls are hedged.
     pub(crate) first_outputs: Latencies,
     pools: Vec<(Capability, Arc<Pool>)>,
+    /// What every deployment supports.
+    common: Capabilities,
 }
 
 /// The tag of the deployments that serve calls without tags.
@@ -63,7 +65,12 @@ impl Group {
             }),
             replies: Latencies::default(),
             first_outputs: Latencies::default(),
-            pools: Capabilities::ALL.iter().filter_map(pool).collect(),
+            pools: Capability::ALL.into_iter().filter_map(pool).collect(),
+            common: Capabilities::new(
+                Capability::ALL
+                    .into_iter()
+                    .filter(|capability| able.iter().all(|able| able.has(*capability))),
+            ),
         }
     }
 
@@ -80,6 +87,11 @@ impl Group {
         let mut pools = self.pools.iter();
         let (_, pool) = pools.find(|(able, _)| *able == capability)?;
         Some(pool)
+    }
+
+    /// Whether every deployment supports `capability`.
+    pub(crate) fn all_support(&self, capability: Capability) -> bool {
+        self.common.has(capability)
     }
 
     /// Everything that at least one deployment supports.

@@ -76,6 +76,12 @@ impl Router {
         self.core.shared.as_ref()
     }
 
+    /// Whether every deployment of the group that a model name stands for supports `capability`.
+    pub fn all_support(&self, model: &str, capability: Capability) -> bool {
+        let found = self.core.names.resolve(model);
+        found.is_some_and(|found| found.group.all_support(capability))
+    }
+
     /// The health of every deployment, in the order given.
     pub fn snapshot(&self) -> Vec<DeploymentHealth> {
         self.core.snapshot()

@@ -7,8 +7,8 @@ use http::{HeaderMap, HeaderValue, Method, Request, StatusCode};
 use llm_http::{Authentication, Deadline, UpstreamClient};
 use llm_provider::endpoint::{Accumulate, Endpoint};
 use llm_provider::{
-    BaseUrl, Call, Document, Error, ErrorKind, Record, Reply, ReplyStream, RequestBody, Result,
-    Settings,
+    BaseUrl, Call, Capability, Document, Error, ErrorKind, Record, Reply, ReplyStream, RequestBody,
+    Result, Settings,
 };
 use llm_types::ModelList;
 use serde_json::json;
@@ -85,7 +85,7 @@ impl<D: Dialect> OpenAiClient<D> {
             let normalizer = call.endpoint.chunks(&call.body);
             let normalizer = normalizer.ok_or_else(|| not_streamed(call.endpoint))?;
             let mut call = self.translate(call)?;
-            request_stream(&mut call.body);
+            request_stream(call.endpoint, &mut call.body);
             metadata.dropped_params = call.dropped_params;
             let path = call.endpoint.path();
             let request = self.request(Method::POST, path, call.body.pieces())?;
@@ -195,9 +195,13 @@ fn request_plain(body: &mut Document) {
 }
 
 /// Requests a stream with usage. The gateway removes the usage chunk unless its client asked for it.
-fn request_stream(body: &mut Document) {
+fn request_stream(endpoint: &dyn Endpoint, body: &mut Document) {
     body.set("stream", true);
-    body.set("stream_options", json!({ "include_usage": true }));
+    let native = [Capability::Messages, Capability::Responses];
+    // These APIs always report it.
+    if !native.contains(&endpoint.capability()) {
+        body.set("stream_options", json!({ "include_usage": true }));
+    }
 }
 
 fn not_streamed(endpoint: &dyn Endpoint) -> Error {

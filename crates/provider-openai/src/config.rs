@@ -1,4 +1,8 @@
-use llm_provider::{ApiKey, BaseUrl, ProviderSpec, Result, Settings};
+use llm_provider::{
+    ApiKey, BaseUrl, Capabilities, Capability, ProviderSpec, Result, SettingSpec, SettingValue,
+    Settings, ValueKind,
+};
+use serde_json::Value;
 
 /// The prefix of model names of OpenAI and of compatible upstreams, as in LiteLLM.
 pub const NAME: &str = "openai";
@@ -17,7 +21,32 @@ pub fn spec() -> ProviderSpec {
     ProviderSpec::new(NAME)
         .with_api_key(API_KEY_VARIABLES)
         .with_api_base(DEFAULT_API_BASE, API_BASE_VARIABLES)
+        .with_settings(NATIVE.map(|(setting, _)| setting))
 }
+
+/// The settings for the APIs that an upstream has itself.
+const NATIVE: [(SettingSpec, Capability); 2] = [
+    (
+        SettingSpec::new(
+            "native_messages",
+            ValueKind::Bool,
+            "Whether the upstream has Anthropic's Messages API at `/v1/messages`; its requests then go \
+             through unchanged",
+        )
+        .with_default(SettingValue::Bool(false)),
+        Capability::Messages,
+    ),
+    (
+        SettingSpec::new(
+            "native_responses",
+            ValueKind::Bool,
+            "Whether the upstream has the Responses API at `/v1/responses`; its requests then go \
+             through unchanged",
+        )
+        .with_default(SettingValue::Bool(false)),
+        Capability::Responses,
+    ),
+];
 
 /// The address of the upstream and its key.
 #[derive(Debug)]
@@ -25,6 +54,7 @@ pub(crate) struct Config {
     /// Empty for an upstream that needs none.
     pub(crate) api_key: ApiKey,
     pub(crate) api_base: BaseUrl,
+    pub(crate) capabilities: Capabilities,
 }
 
 impl Config {
@@ -43,7 +73,14 @@ impl Config {
             Err(error) if !is_openai && error.code().is_none() => ApiKey::new(""),
             key => key?,
         };
-        Ok(Self { api_key, api_base })
+        let is_set = |name| settings.extra.get(name).and_then(Value::as_bool) == Some(true);
+        let native = NATIVE.iter().filter(|(setting, _)| is_set(setting.name));
+        let native = Capabilities::new(native.map(|(_, capability)| *capability));
+        Ok(Self {
+            api_key,
+            api_base,
+            capabilities: Capabilities::ALL.or(native),
+        })
     }
 }
 

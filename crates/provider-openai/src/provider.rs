@@ -14,6 +14,7 @@ use crate::wire::OpenAiDialect;
 #[derive(Debug)]
 pub struct OpenAi {
     client: OpenAiClient<OpenAiDialect>,
+    capabilities: Capabilities,
 }
 
 impl OpenAi {
@@ -28,9 +29,16 @@ impl OpenAi {
     /// [`ErrorKind::Auth`](llm_provider::ErrorKind::Auth) when there is no key for OpenAI itself,
     /// and `InvalidRequest` for an address that is not a URL, or an unknown setting.
     pub fn new(settings: Settings) -> Result<Self> {
-        let Config { api_key, api_base } = Config::new(&settings)?;
+        let Config {
+            api_key,
+            api_base,
+            capabilities,
+        } = Config::new(&settings)?;
         let client = OpenAiClient::new(OpenAiDialect, &settings, api_base, api_key)?;
-        Ok(Self { client })
+        Ok(Self {
+            client,
+            capabilities,
+        })
     }
 }
 
@@ -40,7 +48,7 @@ impl Provider for OpenAi {
     }
 
     fn capabilities(&self) -> Capabilities {
-        Capabilities::ALL
+        self.capabilities
     }
 
     fn send(&self, call: Call) -> BoxFuture<'_, Result<Reply>> {

@@ -94,7 +94,7 @@ impl Replicate {
         };
         let span = CallSpan::new(NAME, &call.model(), call.endpoint, false);
         let reply = self.run_call(call, limit, &span, reply).await?;
-        span.reply(&reply.body);
+        span.reply(&reply);
         Ok(reply)
     }
 

@@ -35,7 +35,7 @@ pub use self::problem::{ConfigError, Position, Problem, Severity};
 use self::reader::{Reader, Section};
 use self::routing::Routing;
 use self::yaml::{Node, Yaml};
-use crate::TlsFiles;
+use crate::{TlsFiles, Tokenizers};
 
 /// Returns the value of an environment variable.
 pub(crate) type Environment<'a> = &'a dyn Fn(&str) -> Option<String>;
@@ -61,6 +61,8 @@ pub(crate) type Environment<'a> = &'a dyn Fn(&str) -> Option<String>;
 pub struct Config {
     /// The deployments, with the names of their model groups.
     pub deployments: Vec<Deployment>,
+    /// The tokenizers of model groups, for counts of tokens.
+    pub tokenizers: Tokenizers,
     /// The key that every client has to send; without it, all clients are accepted.
     pub master_key: Option<ApiKey>,
     /// The database of virtual keys and spend, if the file names one. The program opens it
@@ -104,6 +106,7 @@ impl Config {
             reads_tags: false,
             json_logs: false,
             otel: false,
+            tokenizers: Tokenizers::default(),
             retries: None,
             router: RouterBuilder::default(),
             warnings: Vec::new(),
@@ -268,7 +271,14 @@ impl Config {
         if let Some(section) = reader.take_section(&mut top, "router_settings") {
             config.read_router(reader, section, &mut defaults, &mut routing);
         }
-        config.deployments = read_models(reader, &mut top, registry, defaults, &routing);
+        config.deployments = read_models(
+            reader,
+            &mut top,
+            registry,
+            defaults,
+            &routing,
+            &mut config.tokenizers,
+        );
         config.finish_router(reader, routing, top.at);
         access::check_guardrails(reader, &mut top);
         reader.report_rest(top, &keys::TOP);
@@ -340,6 +350,7 @@ fn read_models(
     registry: &Registry,
     defaults: Defaults,
     routing: &Routing,
+    tokenizers: &mut Tokenizers,
 ) -> Vec<Deployment> {
     let Some(list) = top.take_any("model_list") else {
         reader.error_with_help(top.at, "there is no `model_list`", MODEL_LIST_HELP);
@@ -357,7 +368,7 @@ fn read_models(
         reader.error_with_help(list.at, "`model_list` is empty", MODEL_LIST_HELP);
     }
     let declarations = Declarations::new(registry);
-    model::deployments(reader, items, &declarations, defaults, routing)
+    model::deployments(reader, items, &declarations, defaults, routing, tokenizers)
 }
 
 /// Shows no key and no default parameter, which may contain a prompt.

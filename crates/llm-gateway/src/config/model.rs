@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -19,6 +20,7 @@ use super::problem::Problem;
 use super::reader::{Reader, Section};
 use super::routing::Routing;
 use super::yaml::{Entry, Node};
+use crate::Tokenizers;
 
 /// Builds the deployments of `items`; errors are reported to `reader`.
 pub(super) fn deployments(
@@ -27,10 +29,11 @@ pub(super) fn deployments(
     declarations: &Declarations<'_>,
     defaults: Defaults,
     routing: &Routing,
+    tokenizers: &mut Tokenizers,
 ) -> Vec<Deployment> {
     let models: Vec<Model> = items
         .into_iter()
-        .filter_map(|item| Model::read(reader, item, declarations))
+        .filter_map(|item| Model::read(reader, item, declarations, tokenizers))
         .collect();
     let named = models.iter();
     let shares = shares(named.map(|model| (model.group.as_str(), model.params.metrics)));
@@ -72,7 +75,12 @@ struct Model {
 }
 
 impl Model {
-    fn read(reader: &mut Reader<'_>, item: Node, declarations: &Declarations<'_>) -> Option<Self> {
+    fn read(
+        reader: &mut Reader<'_>,
+        item: Node,
+        declarations: &Declarations<'_>,
+        tokenizers: &mut Tokenizers,
+    ) -> Option<Self> {
         let registry = declarations.registry;
         let errors = reader.errors();
         let at = item.at;
@@ -92,6 +100,11 @@ impl Model {
         });
         let mut text = |key| reader.take_text(&mut info, key).map(|(text, _)| text);
         let (id, mode) = (text("id"), text("mode"));
+        if let (Some((file, at)), Some(group)) = (reader.take_text(&mut info, "tokenizer"), &group)
+            && let Err(error) = tokenizers.add(group, Path::new(&*file))
+        {
+            reader.error(at, format!("`tokenizer`: {error}"));
+        }
         let params = section.take("litellm_params");
         reader.report_rest(section, &keys::MODEL);
         let Some(params) = params else {

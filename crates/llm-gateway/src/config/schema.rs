@@ -99,6 +99,7 @@ fn model_info() -> Value {
             "id": property(ValueKind::Text, "The name of the deployment in headers and reports"),
             "mode": property(ValueKind::Text, "The endpoint, such as chat, completion or embedding"),
             "max_input_tokens": number("The context window"),
+            "tokenizer": property(ValueKind::Path, "The model's tokenizer.json, for counts of tokens"),
             "input_cost_per_token": number("The price in US dollars"),
             "output_cost_per_token": number("The price in US dollars"),
         },

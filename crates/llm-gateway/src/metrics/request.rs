@@ -27,7 +27,7 @@ pub(crate) struct RequestMetrics {
     status: Option<StatusCode>,
     /// Set for calls.
     active: Option<Arc<ActiveRequest>>,
-    line: Option<LogLine>,
+    line: Option<Box<LogLine>>,
 }
 
 impl RequestMetrics {
@@ -55,7 +55,7 @@ impl RequestMetrics {
         mut self,
         response: Response<ResponseBody>,
         span: Span,
-        line: Option<LogLine>,
+        line: Option<Box<LogLine>>,
     ) -> Response<ResponseBody> {
         self.line = line;
         self.status = Some(response.status());

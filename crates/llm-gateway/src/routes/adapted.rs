@@ -57,6 +57,14 @@ pub(super) fn read<T: DeserializeOwned>(body: &Bytes) -> Result<T, ApiError> {
     })
 }
 
+/// The tokens of a prompt: by the tokenizer of its model, or else by an estimate.
+pub(super) async fn count_tokens(shared: &Shared, chat: &ChatRequest) -> u64 {
+    match shared.tokenizers.count(chat).await {
+        Some(count) => count,
+        None => shared.learned.tokens(&chat.model, estimate_tokens(chat)),
+    }
+}
+
 /// The call of a converted request, and its route.
 pub(super) fn call(
     shared: &Shared,

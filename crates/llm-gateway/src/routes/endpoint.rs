@@ -81,7 +81,7 @@ pub(super) fn check_model(client: &Client, call: &mut Call) -> Result<(), ApiErr
 }
 
 /// The response in one piece.
-async fn whole(
+pub(super) async fn whole(
     shared: &Arc<Shared>,
     client: &Client,
     call: Call,

@@ -9,11 +9,13 @@ use llm_adapters::estimate_tokens;
 use llm_adapters::messages::{
     MessagesAccumulator, MessagesAdapter, MessagesReplies, MessagesStream,
 };
-use llm_provider::{ReplyEvent, Result};
+use llm_provider::endpoint::NativeMessages;
+use llm_provider::{Capability, ReplyEvent, Result};
 use llm_types::messages::{MessagesEvent, MessagesRequest, TokenCount};
 use llm_types::{ChatResponse, StreamOptions};
 
 use super::adapted::{self, Exchange, Replies};
+use super::native;
 use crate::api::messages_error;
 use crate::auth::Client;
 use crate::error::ApiError;
@@ -31,6 +33,9 @@ pub(super) async fn serve(
     headers: &HeaderMap,
     body: &Bytes,
 ) -> Result<Response<ResponseBody>, ApiError> {
+    if let Some(body) = native::body(shared, client, Capability::Messages, body) {
+        return native::serve(shared, client, headers, &NativeMessages, body).await;
+    }
     let request: MessagesRequest = adapted::read(body)?;
     let ends = shared.learned.ends(&request.model);
     let has_stops = request
@@ -99,13 +104,13 @@ async fn cut(
 }
 
 /// Counts the tokens of a prompt, without a call to the upstream: clients count at every turn.
-pub(super) fn count_tokens(
+pub(super) async fn count_tokens(
     shared: &Shared,
     body: &Bytes,
 ) -> Result<Response<ResponseBody>, ApiError> {
     let request: MessagesRequest = adapted::read(body)?;
     let chat = MessagesAdapter::new().convert_prompt(request)?;
-    let count = shared.learned.tokens(&chat.model, estimate_tokens(&chat));
+    let count = adapted::count_tokens(shared, &chat).await;
     Ok(response::json_of(&TokenCount::new(count)))
 }
 

@@ -8,6 +8,7 @@ mod keys;
 mod messages;
 mod model_info;
 mod models;
+mod native;
 mod openapi;
 mod owners;
 mod responses;
@@ -202,7 +203,7 @@ where
         }
         Route::CountTokens => {
             let body = body.read(&head.headers, &shared.options).await?;
-            messages::count_tokens(shared, &body)
+            messages::count_tokens(shared, &body).boxed().await
         }
         Route::Responses => {
             let body = body.read(&head.headers, &shared.options).await?;
@@ -212,7 +213,9 @@ where
         }
         Route::InputTokens => {
             let body = body.read(&head.headers, &shared.options).await?;
-            responses::input_tokens(shared, &body)
+            responses::input_tokens(shared, &client, &body)
+                .boxed()
+                .await
         }
         Route::Endpoint(endpoint) => {
             let body = body.read(&head.headers, &shared.options).await?;

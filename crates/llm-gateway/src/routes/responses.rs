@@ -8,15 +8,16 @@ use bytes::Bytes;
 use futures_core::future::BoxFuture;
 use http::Response;
 use http::header::HeaderMap;
-use llm_adapters::estimate_tokens;
 use llm_adapters::responses::{ResponsesAdapter, ResponsesReplies, ResponsesStream, error_code};
-use llm_provider::{ReplyEvent, Result};
+use llm_provider::endpoint::NativeResponses;
+use llm_provider::{Capability, Document, ReplyEvent, Result};
 use llm_types::ChatResponse;
 use llm_types::responses::{ResponsesEvent, ResponsesRequest};
 use serde_json::json;
 
 use super::adapted::{self, Exchange, Replies};
 use super::kept::{Keeper, Kept};
+use super::native;
 use crate::auth::Client;
 use crate::error::ApiError;
 use crate::gateway::Shared;
@@ -33,6 +34,13 @@ pub(super) async fn serve(
     headers: &HeaderMap,
     body: &Bytes,
 ) -> Result<Response<ResponseBody>, ApiError> {
+    if let Some(mut body) = native::body(shared, client, Capability::Responses, body)
+        && !needs_state(shared, &body)
+    {
+        // What the upstream keeps would not be bound to the client's key.
+        body.set("store", false);
+        return native::serve(shared, client, headers, &NativeResponses, body).await;
+    }
     let mut request: ResponsesRequest = adapted::read(body)?;
     let kept = Kept::new(shared, client, &mut request).await?;
     let can_run = kept.as_ref().is_some_and(|kept| kept.keeper.is_some());
@@ -70,14 +78,28 @@ pub(super) async fn serve(
     adapted::serve(shared, client, headers, exchange).await
 }
 
-/// Counts the tokens of a prompt, without a call to the upstream.
-pub(super) fn input_tokens(
+/// Whether the gateway has to keep the response, or what it continues: then it is not the upstream's.
+fn needs_state(shared: &Shared, body: &Document) -> bool {
+    let keeps = shared.options.stored_responses.is_some();
+    body.has_value("previous_response_id")
+        || body.get("background") == Some(b"true")
+        || keeps && body.get("store") != Some(b"false")
+}
+
+/// Counts the tokens of a prompt, with those of the responses that it continues, without a call to the
+/// upstream.
+pub(super) async fn input_tokens(
     shared: &Shared,
+    client: &Client,
     body: &Bytes,
 ) -> Result<Response<ResponseBody>, ApiError> {
-    let request: ResponsesRequest = adapted::read(body)?;
-    let chat = ResponsesAdapter::new().convert(request)?.chat;
-    let count = shared.learned.tokens(&chat.model, estimate_tokens(&chat));
+    let mut request: ResponsesRequest = adapted::read(body)?;
+    let adapter = ResponsesAdapter::new();
+    let chat = match Kept::new(shared, client, &mut request).await? {
+        None => adapter.convert(request)?.chat,
+        Some(kept) => adapter.convert_continued(request, kept.history)?.chat,
+    };
+    let count = adapted::count_tokens(shared, &chat).await;
     Ok(response::json_of(&json!({
         "object": "response.input_tokens", "input_tokens": count,
     })))

@@ -17,7 +17,7 @@ pub(super) struct Tokens {
 impl Tokens {
     /// The usage of a reply in one piece.
     pub(super) fn of(reply: &Reply) -> Option<Self> {
-        let usage: Usage = reply.body.read_member("usage").ok().flatten()?;
+        let usage = reply.usage()?;
         let mut tokens = Self::from(&usage);
         tokens.counts = tokens.counts.with_metadata(&reply.metadata);
         Some(tokens)

@@ -339,6 +339,35 @@ async fn a_response_in_the_background_is_cancelled_by_another_gateway() {
     provider.until_running(0).await;
 }
 
+#[tokio::test]
+async fn the_input_tokens_of_a_response_include_what_it_continues() {
+    let (gateway, provider) = keeping("sqlite::memory:", [Step::Json(REPLY)]).await;
+    let (_, first) = create(&gateway, json!({"model": "llama", "input": "a b c d e f"})).await;
+    let count = async |more: Value| {
+        let mut body = json!({"model": "llama", "input": "x"});
+        body.as_object_mut()
+            .unwrap()
+            .extend(more.as_object().unwrap().clone());
+        ask(&gateway, Method::POST, "/v1/responses/input_tokens", body).await
+    };
+    let (_, alone) = count(json!({})).await;
+    let (status, continued) = count(json!({"previous_response_id": first["id"]})).await;
+    assert_eq!(status, 200, "{continued}");
+    let tokens = |count: &Value| count["input_tokens"].as_u64().unwrap();
+    assert!(
+        tokens(&continued) >= tokens(&alone) + 7,
+        "{alone} {continued}"
+    );
+    let (status, error) = count(json!({"previous_response_id": "resp_unknown"})).await;
+    assert_eq!(status, 400);
+    assert_eq!(error["error"]["code"], "previous_response_not_found");
+    assert_eq!(
+        provider.calls.lock().unwrap().len(),
+        1,
+        "no call of the upstream"
+    );
+}
+
 /// The call is answered, and says that it is not stored.
 #[tokio::test]
 async fn what_cannot_be_stored_is_said() {

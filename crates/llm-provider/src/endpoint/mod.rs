@@ -7,6 +7,7 @@ mod chunks;
 mod completions;
 mod embeddings;
 mod moderations;
+mod native;
 mod params;
 mod rerank;
 
@@ -24,6 +25,7 @@ pub use self::chunks::{Chunk, Normalize, Step};
 pub use self::completions::Completions;
 pub use self::embeddings::Embeddings;
 pub use self::moderations::Moderations;
+pub use self::native::{NativeMessages, NativeResponses};
 pub use self::rerank::Rerank;
 
 /// One operation of the OpenAI API, such as [`Chat`].
@@ -116,5 +118,6 @@ pub trait StreamingRequest: Request {
     type Chunk: Serialize + DeserializeOwned + Send + Sync + 'static;
 }
 
-/// All endpoints.
+/// All endpoints that the gateway serves as they are. [`NativeMessages`] and [`NativeResponses`] are
+/// not among them: most upstreams do not have them, and the gateway translates them to chats.
 pub const ENDPOINTS: &[&dyn Endpoint] = &[&Chat, &Completions, &Embeddings, &Moderations, &Rerank];

@@ -113,9 +113,11 @@ impl Lease {
     /// Ends the call with a reply in one piece.
     pub(crate) fn finish(self, mut reply: Reply) -> Reply {
         self.describe(&mut reply.metadata);
-        let counts = reply.body.read_member::<TokenCounts>("usage");
-        let counts = counts.ok().flatten();
-        self.succeeded(counts.map(|counts| counts.with_metadata(&reply.metadata)));
+        let counts = match &reply.metadata.usage {
+            Some(usage) => Some(TokenCounts::from(&**usage)),
+            None => reply.body.read_member("usage").ok().flatten(),
+        };
+        self.succeeded(counts.map(|counts: TokenCounts| counts.with_metadata(&reply.metadata)));
         reply
     }
 

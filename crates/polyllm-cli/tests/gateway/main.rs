@@ -4,6 +4,7 @@
 #![allow(clippy::panic, clippy::unwrap_used, reason = "helpers of tests")]
 
 mod chat;
+mod native;
 mod openai;
 mod operations;
 #[path = "../common/page.rs"]

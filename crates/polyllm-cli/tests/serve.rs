@@ -7,6 +7,8 @@
 mod common;
 #[path = "serve/database.rs"]
 mod database;
+#[path = "serve/network.rs"]
+mod network;
 #[path = "serve/tls.rs"]
 mod tls;
 #[path = "common/upstream.rs"]
@@ -37,6 +39,10 @@ impl Gateway {
     fn start(arguments: &[&str]) -> Self {
         let mut command = polyllm(&["serve", "--port", "0", "--json"]);
         command.args(arguments);
+        Self::run(command)
+    }
+
+    fn run(mut command: Command) -> Self {
         command.stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().unwrap();
         let log = Arc::new(Mutex::new(String::new()));

@@ -10,6 +10,10 @@ fn the_example_prints_the_events_of_a_stream() {
     let test = std::env::current_exe().unwrap();
     let folder = test.parent().unwrap().parent().unwrap().join("examples");
     let example = folder.join(format!("events{}", std::env::consts::EXE_SUFFIX));
+    assert!(
+        example.is_file(),
+        "not built: run `cargo build -p sse-codec --examples` first"
+    );
     let mut example = Command::new(example)
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
@@ -22,6 +26,6 @@ fn the_example_prints_the_events_of_a_stream() {
     assert!(output.status.success());
     assert_eq!(
         String::from_utf8(output.stdout).unwrap(),
-        "( hi)\n1 output: The sky\nis blue.\n1 message: [DONE]\nincomplete: message cut\n"
+        "(hi)\n1 output: The sky\nis blue.\n1 message: [DONE]\nincomplete: message cut\n"
     );
 }

@@ -128,14 +128,11 @@ fn find(name: &str) -> Result<&'static Command> {
 }
 
 fn overview() -> String {
-    let calls = COMMANDS
-        .iter()
-        .map(|Command { name, usage, .. }| format!("{name} {usage}"));
-    let calls: Vec<_> = calls.collect();
-    let width = calls.iter().map(String::len).max().unwrap_or_default();
+    let width = COMMANDS.iter().map(|command| command.name.len()).max();
+    let width = width.unwrap_or_default();
     let mut text = "The maintainer's commands.\n\n".to_owned();
-    for (call, command) in calls.iter().zip(COMMANDS) {
-        text += &format!("  cargo xtask {call:<width$}  {}\n", command.about);
+    for Command { name, about, .. } in COMMANDS {
+        text += &format!("  cargo xtask {name:<width$}  {about}\n");
     }
     text + "\ncargo xtask help COMMAND describes a command. Exit status: 0 success, 1 failure, 2 usage error.\n"
 }

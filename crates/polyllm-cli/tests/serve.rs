@@ -13,6 +13,8 @@ mod disk;
 mod logs;
 #[path = "serve/malformed.rs"]
 mod malformed;
+#[path = "serve/network.rs"]
+mod network;
 #[path = "serve/otel.rs"]
 mod otel;
 #[path = "serve/tls.rs"]
@@ -57,6 +59,11 @@ impl Gateway {
     fn start_by(mut command: Command, arguments: &[&str]) -> Self {
         command.args(["serve", "--port", "0", "--json"]);
         command.args(arguments);
+        Self::run(command)
+    }
+
+    /// Runs a whole command.
+    fn run(mut command: Command) -> Self {
         command.stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().unwrap();
         let log = Arc::new(Mutex::new(String::new()));

@@ -31,6 +31,8 @@
 //! - `serde`: [`CustomTemplate`] and [`Prompts`] from YAML or JSON in LiteLLM's keys.
 //! - `jinja`: `ChatTemplate` and its `Context`, with minijinja.
 //! - `openai`: [`PromptMessage`] from `&llm_types::Message`.
+//!
+//! Requires Rust 1.95. Before version 1.0, a minor version may change the API.
 #![cfg_attr(doctest, doc = include_str!("../README.md"))]
 #![no_std]
 

@@ -1,3 +1,6 @@
+//! Server-Sent Events as the WHATWG HTML standard defines them (9.2, *Server-sent events*), for
+//! clients that read streams of tokens and for servers that write them.
+//!
 //! ```
 //! use sse_codec::Decoder;
 //!
@@ -12,9 +15,6 @@
 //! assert_eq!(tail.data(), b"[DONE]");
 //! # Ok::<(), sse_codec::LimitExceeded>(())
 //! ```
-//!
-//! Server-Sent Events as the WHATWG HTML standard defines them (9.2, *Server-sent events*), for
-//! clients that read streams of tokens and for servers that write them.
 //!
 //! - [`Decoder`] turns reads of any size into events, pushed or pulled. It lends each [`Event`]
 //!   from the read that contains it. It copies bytes only if a line straddles two reads or an event
@@ -31,7 +31,10 @@
 //! `[DONE]`, is left to the caller.
 //!
 //! The crate is `no_std` and has no `unsafe` code. The feature `std` only adds run-time CPU
-//! detection, for the fastest search and UTF-8 check: enable it wherever `std` is available.
+//! detection, for the fastest search and UTF-8 check: enable it wherever `std` is available. No feature
+//! is on by default.
+//!
+//! Requires Rust 1.95. Before version 1.0, a minor version may change the API.
 
 #![no_std]
 #![forbid(unsafe_code)]

@@ -14,21 +14,30 @@ pub(super) struct Provider {
     pub(super) keys: &'static [&'static str],
     /// Kinds of models, each with the default model.
     pub(super) models: &'static [(&'static str, &'static str)],
-    exchanges: fn(&dyn Fn(&str) -> String) -> Vec<Exchange>,
+    exchanges: fn(&Models<'_>) -> Vec<Exchange>,
 }
 
 impl Provider {
     /// The exchanges, with the models that the user chose.
     pub(super) fn exchanges(&self, chosen: &[(String, String)]) -> Vec<Exchange> {
-        let model = |kind: &str| {
-            let chosen = chosen.iter().rev().find(|(of, _)| of == kind);
-            let default = self.models.iter().find(|(of, _)| *of == kind);
-            let chosen = chosen.map(|(_, model)| model.clone());
-            chosen.unwrap_or_else(|| {
-                default.map_or_else(String::new, |(_, model)| (*model).to_owned())
-            })
-        };
-        (self.exchanges)(&model)
+        let default = self.models;
+        (self.exchanges)(&Models { chosen, default })
+    }
+}
+
+/// The models of a provider by kind.
+struct Models<'a> {
+    chosen: &'a [(String, String)],
+    default: &'a [(&'a str, &'a str)],
+}
+
+impl Models<'_> {
+    fn of(&self, kind: &str) -> String {
+        let chosen = self.chosen.iter().rev().find(|(of, _)| of == kind);
+        let default = self.default.iter().find(|(of, _)| *of == kind);
+        let chosen = chosen.map(|(_, model)| model.as_str());
+        let model = chosen.or_else(|| default.map(|(_, model)| *model));
+        model.unwrap_or_default().to_owned()
     }
 }
 
@@ -190,8 +199,8 @@ fn shorten(value: &mut Value) {
     }
 }
 
-fn together(model: &dyn Fn(&str) -> String) -> Vec<Exchange> {
-    let (chat, chats) = (model("chat"), "/v1/chat/completions");
+fn together(models: &Models<'_>) -> Vec<Exchange> {
+    let (chat, chats) = (models.of("chat"), "/v1/chat/completions");
     let messages = json!([{"role": "user", "content": "Say hello in one word."}]);
     let short = |more: Value| {
         let mut body = json!({"model": chat, "messages": messages, "max_tokens": 64});
@@ -215,12 +224,12 @@ fn together(model: &dyn Fn(&str) -> String) -> Vec<Exchange> {
     let mut streamed_tools = tools.clone();
     streamed_tools["stream"] = json!(true);
     let prompt = json!({
-        "model": model("completion"), "prompt": "The sky is", "max_tokens": 8,
+        "model": models.of("completion"), "prompt": "The sky is", "max_tokens": 8,
     });
     let mut streamed_prompt = prompt.clone();
     streamed_prompt["stream"] = json!(true);
     let rerank = json!({
-        "model": model("rerank"),
+        "model": models.of("rerank"),
         "query": "What is the capital of the United States?",
         "documents": ["Carson City is the capital of Nevada.", "Washington, D.C. is the capital."],
         "top_n": 1,
@@ -235,11 +244,11 @@ fn together(model: &dyn Fn(&str) -> String) -> Vec<Exchange> {
         Exchange::post(
             "embedding",
             "/v1/embeddings",
-            json!({"model": model("embedding"), "input": ["good morning"]}),
+            json!({"model": models.of("embedding"), "input": ["good morning"]}),
         ),
         Exchange::post("rerank", "/v1/rerank", rerank),
         Exchange {
-            only: vec![chat.clone(), model("completion")],
+            only: vec![chat.clone(), models.of("completion")],
             ..Exchange::get("models", "/v1/models")
         },
         Exchange::post("wrong-key", chats, short(json!({}))).with_wrong_key(),
@@ -252,8 +261,8 @@ fn together(model: &dyn Fn(&str) -> String) -> Vec<Exchange> {
     ]
 }
 
-fn replicate(model: &dyn Fn(&str) -> String) -> Vec<Exchange> {
-    let model = model("prediction");
+fn replicate(models: &Models<'_>) -> Vec<Exchange> {
+    let model = models.of("prediction");
     let predictions = format!("/v1/models/{model}/predictions");
     let input = json!({"prompt": "Say hello in one word.", "max_tokens": 16});
     let account = Exchange {

@@ -4,6 +4,7 @@ use std::env;
 use std::error::Error as StdError;
 use std::fmt;
 use std::io;
+use std::net::IpAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -38,6 +39,16 @@ struct Inner {
     tls: OnceCell<ClientConfig>,
 }
 
+impl Inner {
+    /// The proxy for an address. This machine is contacted directly, also without `NO_PROXY`.
+    fn proxy(&self, uri: &Uri) -> Option<Intercept> {
+        if uri.host().is_some_and(is_loopback) {
+            return None;
+        }
+        self.proxies.intercept(uri)
+    }
+}
+
 /// Connecting exceeded its time limit.
 #[derive(Debug)]
 pub(super) struct ConnectTimeout(Duration);
@@ -60,11 +71,11 @@ impl Connector {
         if uri.scheme() != Some(&Scheme::HTTP) {
             return None;
         }
-        self.0.proxies.intercept(uri)?.basic_auth().cloned()
+        self.0.proxy(uri)?.basic_auth().cloned()
     }
 
     async fn connect(&self, uri: Uri) -> Result<Conn, BoxError> {
-        match self.0.proxies.intercept(&uri) {
+        match self.0.proxy(&uri) {
             None => self.direct(uri).await,
             Some(proxy) => self.through(proxy, uri).await,
         }
@@ -129,6 +140,13 @@ impl Service<Uri> for Connector {
             connected.unwrap_or_else(|_| Err(ConnectTimeout(limit).into()))
         })
     }
+}
+
+/// Whether a host of a URL is this machine. An IPv6 address is in brackets.
+fn is_loopback(host: &str) -> bool {
+    let address = host.trim_start_matches('[').trim_end_matches(']');
+    let parsed = address.parse::<IpAddr>();
+    host.eq_ignore_ascii_case("localhost") || parsed.is_ok_and(|address| address.is_loopback())
 }
 
 fn with_tls<C>(tls: &ClientConfig, connector: C) -> HttpsConnector<C> {
@@ -229,3 +247,24 @@ impl fmt::Display for ConnectTimeout {
 }
 
 impl StdError for ConnectTimeout {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn this_machine_is_recognized() {
+        for host in ["localhost", "LocalHost", "127.0.0.1", "127.9.9.9", "[::1]"] {
+            assert!(is_loopback(host), "{host}");
+        }
+        for host in [
+            "localhost.example",
+            "127.0.0.1.example",
+            "10.0.0.1",
+            "[::2]",
+            "",
+        ] {
+            assert!(!is_loopback(host), "{host}");
+        }
+    }
+}

@@ -34,8 +34,8 @@ pub(crate) use self::connect::proxy_urls;
 ///
 /// Redirects are returned as responses and not followed, so that a key is never sent to another host.
 /// The proxy variables of the environment (`HTTPS_PROXY`, `HTTP_PROXY`, `ALL_PROXY`, `NO_PROXY`) are
-/// honoured, and so are those of the certificate store (`SSL_CERT_FILE`, `SSL_CERT_DIR`). Clones
-/// share their connections.
+/// honoured, except for `localhost` and loopback addresses, which are contacted directly. So are the
+/// variables of the certificate store (`SSL_CERT_FILE`, `SSL_CERT_DIR`). Clones share their connections.
 #[derive(Clone)]
 pub struct HttpClient(Arc<Inner>);
 

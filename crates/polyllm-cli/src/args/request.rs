@@ -97,8 +97,8 @@ pub(crate) struct Models {
 /// The options of every request to a model.
 #[derive(Debug, clap::Args)]
 pub(crate) struct ModelOptions {
-    /// The model: together_ai/<model>, replicate/<owner>/<name>[:<version>] or
-    /// replicate/deployments/<owner>/<name>
+    /// The model: together_ai/<model>, replicate/<owner>/<name>[:<version>],
+    /// replicate/deployments/<owner>/<name> or openai/<model>
     #[arg(short, long, value_name = "MODEL")]
     pub(crate) model: String,
     /// Another parameter, such as top_k=20 (can be repeated)

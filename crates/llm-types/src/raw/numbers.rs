@@ -73,7 +73,7 @@ fn non_digits(block: [u8; 8]) -> u64 {
     const ABOVE_NINE: u64 = 0x7676_7676_7676_7676;
     // A digit becomes its value; a byte with the high bit keeps it.
     let values = u64::from_le_bytes(block) ^ ZEROS;
-    ((values & !HIGH) + ABOVE_NINE | values) & HIGH
+    (((values & !HIGH) + ABOVE_NINE) | values) & HIGH
 }
 
 #[cfg(test)]

@@ -122,10 +122,13 @@ fn is_local(authority: &str) -> bool {
     // Names below `localhost` are loopback: RFC 6761, section 6.3.
     let name = host.strip_suffix('.').unwrap_or(host);
     let last = name.rsplit('.').next().unwrap_or(name);
+    // The unspecified address connects to this machine, too: `http://0.0.0.0:4000` is the address in
+    // LiteLLM's pages. No other machine's name resolves to a request with this host.
+    let is_this_machine = |ip: IpAddr| ip.is_loopback() || ip.is_unspecified();
     last.eq_ignore_ascii_case("localhost")
         || host
             .parse::<IpAddr>()
-            .is_ok_and(|ip| ip.to_canonical().is_loopback())
+            .is_ok_and(|ip| is_this_machine(ip.to_canonical()))
 }
 
 /// `application/json` or `…+json`, with any parameters.
@@ -147,7 +150,7 @@ fn foreign_host(host: Option<&str>) -> ApiError {
     };
     let message = format!(
         "{host} is not this machine: without a master key, a gateway on a loopback \
-         address accepts only localhost, 127.0.0.0/8 and [::1], since web pages could use it under \
+         address accepts only localhost, 127.0.0.0/8, [::1] and 0.0.0.0, since web pages could use it under \
          another name (DNS rebinding); set general_settings.master_key"
     );
     forbidden(message).with_code("host_not_allowed")
@@ -185,6 +188,8 @@ mod tests {
             "[::1]",
             "[::1]:4000",
             "[::ffff:127.0.0.1]:4000",
+            "0.0.0.0:4000",
+            "[::]:4000",
         ] {
             assert!(is_local(host), "{host}");
         }
@@ -197,7 +202,7 @@ mod tests {
             "127.0.0.1.evil.example",
             "localhost:80.evil.example",
             "localhost@evil.example",
-            "0.0.0.0:4000",
+            "0.0.0.0.evil.example",
             "192.168.1.2",
             "[::1]evil.example",
             "[::1",

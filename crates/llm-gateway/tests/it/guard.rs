@@ -59,6 +59,7 @@ async fn on_loopback_only_host_names_of_this_machine_are_accepted() {
         "host: 127.0.0.1:PORT",
         "host: 127.1.2.3",
         "host: [::1]:PORT",
+        "host: 0.0.0.0:PORT",
         "host: app.localhost:PORT",
     ] {
         for (line, headers) in [(CHAT, &[host, JSON][..]), (MODELS, &[host])] {
@@ -77,7 +78,7 @@ async fn on_loopback_only_host_names_of_this_machine_are_accepted() {
         &["host: evil.example", "sec-fetch-site: same-origin", JSON],
         &["host: localhost.evil.example", JSON],
         &["host: 127.0.0.1.evil.example", JSON],
-        &["host: 0.0.0.0:PORT", JSON],
+        &["host: 0.0.0.0.evil.example:PORT", JSON],
         &["host: 192.168.1.2:PORT", JSON],
         &["host: ", JSON],
         &["host: localhost", "host: evil.example", JSON],

@@ -107,7 +107,10 @@ pub(crate) async fn authenticate(
             };
         }
     }
-    Err(unauthorized("the API key is not valid"))
+    // By OpenAI's words, litellm tells this error from others of the same type.
+    Err(unauthorized(
+        "Incorrect API key provided: this gateway does not know it",
+    ))
 }
 
 fn forbidden(message: impl Into<Cow<'static, str>>) -> ApiError {

@@ -1,5 +1,10 @@
 """LiteLLM's client for the key API of its proxy, and the examples of its docs, against the gateway."""
 
+import os
+
+# Otherwise litellm asks another host for its prices.
+os.environ["LITELLM_LOCAL_MODEL_COST_MAP"] = "True"
+
 import requests
 from checks import address, check, raises, run, same
 from litellm.proxy.client import Client

@@ -20,18 +20,18 @@ def generate(*more):
     output = done.stdout + done.stderr
     tested = re.search(r"(\d+) generated", output)
     assert done.returncode == 0, output[-3000:]
-    assert tested and int(tested[1]) > 500, output[-1000:]
+    assert tested and int(tested[1]) > 300, output[-1000:]
 
 
 @check("with the master key")
 def operator():
     key = address("GATEWAY_KEY")
-    generate("--header", f"Authorization: Bearer {key}", "--max-examples", "40")
+    generate("--header", f"Authorization: Bearer {key}", "--max-examples", "15")
 
 
 @check("with an unknown key")
 def stranger():
-    generate("--header", "Authorization: Bearer sk-unknown-key-0123456789", "--max-examples", "10")
+    generate("--header", "Authorization: Bearer sk-unknown-key-0123456789", "--max-examples", "5")
 
 
 run()

@@ -18,7 +18,7 @@ pub(super) fn schema(path: &str) -> Value {
 
 /// The members that are required, and all members.
 fn members(path: &str) -> (&'static [&'static str], Map<String, Value>) {
-    let (required, mut members): (&[&str], Value) = match path {
+    let (required, members): (&[&str], Value) = match path {
         "/v1/chat/completions" => (
             &["model", "messages"],
             json!({ "model": text(), "messages": messages(), "stream": flag() }),
@@ -73,10 +73,10 @@ fn members(path: &str) -> (&'static [&'static str], Map<String, Value>) {
         "/key/regenerate" | "/key/block" | "/key/unblock" => (&["key"], json!({ "key": text() })),
         _ => owner(path),
     };
-    (
-        required,
-        std::mem::take(members.as_object_mut().unwrap_or(&mut Map::new())),
-    )
+    match members {
+        Value::Object(members) => (required, members),
+        _ => (required, Map::new()),
+    }
 }
 
 fn key_settings() -> Value {

@@ -70,7 +70,8 @@ where
     let origin = keys.map(|keys| Origin::new(&head.headers, keys.now()));
     let call_id = origin.as_ref().map(|origin| origin.call_id.clone());
     let text = id.to_str().unwrap_or_default();
-    let span = tracing::error_span!("request", id = text);
+    // The id is plain text, which `Display` writes without looking for characters to escape.
+    let span = tracing::error_span!("request", id = %text);
     let span = trace::server_span(&span, text, &head, name).unwrap_or(span);
     let response = {
         // Pinned here, since each layer around a future of this size would copy it.

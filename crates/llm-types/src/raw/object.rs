@@ -217,6 +217,8 @@ fn plain_string(json: &[u8]) -> Option<&str> {
     let inner = json.strip_prefix(b"\"")?.strip_suffix(b"\"")?;
     let is_plain = |byte: &u8| matches!(byte, b' '..=b'~') & (*byte != b'\\');
     // `all` would stop early, which prevents vectorization.
-    let is_plain = inner.iter().fold(true, |plain, byte| plain & is_plain(byte));
+    let is_plain = inner
+        .iter()
+        .fold(true, |plain, byte| plain & is_plain(byte));
     std::str::from_utf8(inner).ok().filter(|_| is_plain)
 }

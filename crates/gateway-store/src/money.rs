@@ -42,7 +42,14 @@ impl Money {
     /// decimals, which removes the errors of the computation, and then up to a nano-dollar. `None` if
     /// it is not a number or too large.
     pub fn from_dollars(dollars: f64) -> Option<Self> {
-        format!("{dollars:.12}").parse().ok()
+        let picos = (dollars * 1e12).round();
+        if !picos.is_finite() {
+            return None;
+        }
+        // The number is whole; what exceeds the type is too large anyway.
+        let picos = picos as i128;
+        let nanos = i64::try_from(picos.unsigned_abs().div_ceil(1000)).ok()?;
+        Some(Self(if picos < 0 { -nanos } else { nanos }))
     }
 
     /// The amount in nano-dollars.
@@ -92,12 +99,16 @@ impl fmt::Display for Money {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let sign = if self.0 < 0 { "-" } else { "" };
         let nanos = self.0.unsigned_abs();
-        let (whole, rest) = (nanos / NANOS.unsigned_abs(), nanos % NANOS.unsigned_abs());
-        if rest == 0 {
+        let (whole, mut decimals) = (nanos / NANOS.unsigned_abs(), nanos % NANOS.unsigned_abs());
+        if decimals == 0 {
             return write!(f, "{sign}{whole}");
         }
-        let decimals = format!("{rest:09}");
-        write!(f, "{sign}{whole}.{}", decimals.trim_end_matches('0'))
+        let mut width = 9;
+        while decimals % 10 == 0 {
+            decimals /= 10;
+            width -= 1;
+        }
+        write!(f, "{sign}{whole}.{decimals:0width$}")
     }
 }
 
@@ -267,6 +278,13 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn computed_dollars_equal_their_text(picos in -9_000_000_000_000_000_i64..9_000_000_000_000_000) {
+            let dollars = picos as f64 / 1e12;
+            let text = format!("{dollars:.12}");
+            prop_assert_eq!(Money::from_dollars(dollars), text.parse().ok());
+        }
+
         #[test]
         fn text_keeps_the_amount(nanos: i64) {
             let text = Money(nanos).to_string();

@@ -52,9 +52,8 @@ struct CallOptions {
 }
 
 impl CallOptions {
-    /// Reads all headers in one pass.
     fn read_headers(&mut self, headers: &HeaderMap) -> Result<()> {
-        let mut session = None;
+        self.route.session = session(headers);
         for (name, value) in headers {
             let name = name.as_str();
             match name {
@@ -64,20 +63,8 @@ impl CallOptions {
                     self.stream_timeout = Some(seconds(name, number(name, value)?)?);
                 }
                 "x-litellm-num-retries" => self.route.retries = Some(number(name, value)?),
-                _ => {
-                    let Some(rank) = SESSIONS.iter().position(|known| *known == name) else {
-                        continue;
-                    };
-                    let is_better = session.is_none_or(|(before, _)| rank < before);
-                    if is_better && !value.is_empty() {
-                        session = Some((rank, value));
-                    }
-                }
+                _ => {}
             }
-        }
-        if let Some((_, value)) = session {
-            let session = String::from_utf8_lossy(value.as_bytes());
-            self.route.session = Some(session.into_owned());
         }
         Ok(())
     }
@@ -247,9 +234,24 @@ fn invalid(name: &str, problem: &str) -> Error {
     Error::new(ErrorKind::InvalidRequest, format!("{name}: {problem}")).with_param(name.to_owned())
 }
 
+/// The session that the headers name.
+pub(crate) fn session(headers: &HeaderMap) -> Option<String> {
+    let mut best: Option<(usize, &HeaderValue)> = None;
+    for (name, value) in headers {
+        let Some(rank) = SESSIONS.iter().position(|known| *known == name.as_str()) else {
+            continue;
+        };
+        let is_better = best.is_none_or(|(before, _)| rank < before);
+        if is_better && !value.is_empty() {
+            best = Some((rank, value));
+        }
+    }
+    best.map(|(_, value)| String::from_utf8_lossy(value.as_bytes()).into_owned())
+}
+
 /// The headers in which clients name a session, the most specific first: LiteLLM's clients,
 /// Claude Code, Codex, `OpenCode`, Amp, pi, and others.
-pub(crate) const SESSIONS: &[&str] = &[
+const SESSIONS: &[&str] = &[
     "x-litellm-session-id",
     "x-claude-code-session-id",
     "session-id",

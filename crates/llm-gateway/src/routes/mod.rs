@@ -67,7 +67,8 @@ where
     let keys = shared.options.virtual_keys.as_ref();
     let origin = keys.map(|keys| Origin::new(&head.headers, keys.now()));
     let call_id = origin.as_ref().map(|origin| origin.call_id.clone());
-    let span = tracing::error_span!("request", id = id.to_str().unwrap_or_default());
+    // The id is plain text, which `Display` writes without looking for characters to escape.
+    let span = tracing::error_span!("request", id = %id.to_str().unwrap_or_default());
     let response = {
         // Pinned here, since each layer around a future of this size would copy it.
         let route = pin!(route(

@@ -4,7 +4,8 @@ use gateway_store::{Timestamp, UsageRecord};
 use http::header::HeaderMap;
 use tokio::time::Instant;
 
-use crate::call_options::SESSIONS;
+use crate::call_options::session;
+use crate::headers::{TAGS, push_hex};
 
 /// The facts of a request that its usage record gets, besides those of its call.
 #[derive(Clone, Debug)]
@@ -19,16 +20,13 @@ pub(crate) struct Origin {
 
 impl Origin {
     pub(crate) fn new(headers: &HeaderMap, started_at: Timestamp) -> Self {
-        let text = |name| headers.get(name)?.to_str().ok();
-        let tags = text(TAGS).unwrap_or_default().split(',').map(str::trim);
+        let tags = headers.get(TAGS).and_then(|tags| tags.to_str().ok());
+        let tags = tags.unwrap_or_default().split(',').map(str::trim);
         Self {
             call_id: call_id(started_at),
             started: Instant::now(),
             started_at,
-            session: SESSIONS
-                .iter()
-                .find_map(|name| text(*name))
-                .map(str::to_owned),
+            session: session(headers),
             tags: tags
                 .filter(|tag| !tag.is_empty())
                 .map(str::to_owned)
@@ -44,8 +42,8 @@ impl Origin {
 
 /// An id with the time, so that ids of different processes differ, too.
 fn call_id(at: Timestamp) -> String {
-    format!("call_{:011x}{:016x}", at.as_millis(), fastrand::u64(..))
+    let mut id = String::from("call_");
+    push_hex(&mut id, at.as_millis().cast_unsigned(), 11);
+    push_hex(&mut id, fastrand::u64(..), 16);
+    id
 }
-
-/// LiteLLM's header for tags, separated by commas.
-const TAGS: &str = "x-litellm-tags";

@@ -101,6 +101,7 @@ impl<'a> Edit<'a> {
             members,
             close,
             len,
+            ..
         } = &*self.object.index;
         let mut pieces = Pieces(Vec::with_capacity(2 * members.len().min(8)));
         let mut end = members.first().map_or(*close, |first| first.start);

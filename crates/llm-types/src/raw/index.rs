@@ -20,6 +20,9 @@ use crate::parse::ParseError;
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct RawIndex {
     pub(super) members: Vec<Member>,
+    /// A bit for each length of a key, modulo 64. Most keys that are absent are found so without a
+    /// look at the members.
+    pub(super) key_lengths: u64,
     /// The offset of the closing bracket.
     pub(super) close: usize,
     /// The length of the text.
@@ -71,11 +74,13 @@ impl RawIndex {
         capacity: usize,
     ) -> Result<Self, ParseError> {
         let mut members = Vec::with_capacity(capacity);
+        let mut key_lengths = 0;
         let mut first = true;
         while scanner.next_item(&mut first, b'}')? {
             let start = scanner.position() - base;
             let key = scanner.key()?;
-            let unescaped_key = scanner.decode_escaped(key)?.map(Into::into);
+            let unescaped_key: Option<Box<str>> = scanner.decode_escaped(key)?.map(Into::into);
+            key_lengths |= length_bit(unescaped_key.as_ref().map_or(key.len(), |key| key.len()));
             let key_end = start + 1 + key.len();
             let len = scanner.value()?.len();
             let end = scanner.position() - base;
@@ -91,8 +96,18 @@ impl RawIndex {
         let close = len - 1;
         Ok(Self {
             members,
+            key_lengths,
             close,
             len,
         })
     }
+
+    /// Whether a member may have a key of this length.
+    pub(super) fn has_key_of(&self, length: usize) -> bool {
+        self.key_lengths & length_bit(length) != 0
+    }
+}
+
+fn length_bit(length: usize) -> u64 {
+    1 << (length % 64)
 }

@@ -19,7 +19,17 @@ impl<'a> RawItems<'a> {
     /// The items of an array; `None` if the text is another value. The items end where the text is
     /// not valid JSON.
     pub fn of(value: &'a str) -> Option<Self> {
+        Self::new(Scanner::of(value))
+    }
+
+    /// The items of an array whose text has been validated.
+    pub(super) fn of_valid(value: &'a str) -> Option<Self> {
         let mut scanner = Scanner::of(value);
+        scanner.is_valid = true;
+        Self::new(scanner)
+    }
+
+    fn new(mut scanner: Scanner<'a>) -> Option<Self> {
         scanner.open_array().then_some(Self {
             scanner,
             first: true,
@@ -64,6 +74,11 @@ impl<'a> RawObjects<'a> {
     /// The objects in an array; `None` if the text is another value.
     pub fn of(value: &'a str) -> Option<Self> {
         RawItems::of(value).map(Self)
+    }
+
+    /// The objects in an array whose text has been validated.
+    pub(super) fn of_valid(value: &'a str) -> Option<Self> {
+        RawItems::of_valid(value).map(Self)
     }
 }
 

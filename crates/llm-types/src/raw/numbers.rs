@@ -51,9 +51,11 @@ fn some_digits(json: &[u8], at: usize) -> Option<usize> {
 /// The end of the digits at `at`, of which there may be none.
 #[inline(always)]
 fn digits(json: &[u8], mut at: usize) -> usize {
-    while let Some(block) = json.get(at..at + 8).and_then(|block| block.first_chunk())
-        && are_digits(*block)
-    {
+    while let Some(block) = json.get(at..).and_then(|rest| rest.first_chunk()) {
+        let others = non_digits(*block);
+        if others != 0 {
+            return at + others.trailing_zeros() as usize / 8;
+        }
         at += 8;
     }
     while json.get(at).is_some_and(u8::is_ascii_digit) {
@@ -62,14 +64,16 @@ fn digits(json: &[u8], mut at: usize) -> usize {
     at
 }
 
-/// Whether all eight bytes are digits: the upper half of each byte is 3, and stays 3 when 6 is added.
+/// The high bit of each byte that is not a digit.
 #[inline(always)]
-fn are_digits(block: [u8; 8]) -> bool {
-    const HIGH: u64 = 0xf0f0_f0f0_f0f0_f0f0;
-    const THREE: u64 = 0x3030_3030_3030_3030;
-    const SIX: u64 = 0x0606_0606_0606_0606;
-    let block = u64::from_le_bytes(block);
-    block & HIGH == THREE && block.wrapping_add(SIX) & HIGH == THREE
+fn non_digits(block: [u8; 8]) -> u64 {
+    const HIGH: u64 = 0x8080_8080_8080_8080;
+    const ZEROS: u64 = 0x3030_3030_3030_3030;
+    /// Carries into the high bit when it is added to more than 9.
+    const ABOVE_NINE: u64 = 0x7676_7676_7676_7676;
+    // A digit becomes its value; a byte with the high bit keeps it.
+    let values = u64::from_le_bytes(block) ^ ZEROS;
+    ((values & !HIGH) + ABOVE_NINE | values) & HIGH
 }
 
 #[cfg(test)]
@@ -113,11 +117,11 @@ mod tests {
             for place in 0..8 {
                 let mut block = *b"12345678";
                 block[place] = byte;
-                assert_eq!(
-                    are_digits(block),
-                    byte.is_ascii_digit(),
-                    "{byte} at {place}"
-                );
+                let expected = match byte.is_ascii_digit() {
+                    true => 0,
+                    false => 0x80 << (8 * place),
+                };
+                assert_eq!(non_digits(block), expected, "{byte} at {place}");
             }
         }
     }

@@ -67,6 +67,10 @@ impl<'a> RawObject<'a> {
     /// A member that is a string. Also `None` if the string has an invalid escape or a control
     /// character; [`read`](Self::read) reports its position.
     pub fn str(&self, key: &str) -> Option<Cow<'a, str>> {
+        let plain = self.bytes(key).and_then(plain_string);
+        if plain.is_some() {
+            return plain.map(Cow::Borrowed);
+        }
         let value = self.get(key).filter(|value| value.starts_with('"'))?;
         let mut scanner = Scanner::of(value);
         let string = scanner.string().ok()?;
@@ -95,7 +99,7 @@ impl<'a> RawObject<'a> {
     /// # Ok::<(), llm_types::ParseError>(())
     /// ```
     pub fn items(&self, key: &str) -> Option<RawItems<'a>> {
-        self.get(key).and_then(RawItems::of)
+        self.get(key).and_then(RawItems::of_valid)
     }
 
     /// The objects in a member that is an array; other items as their text.
@@ -112,7 +116,7 @@ impl<'a> RawObject<'a> {
     /// # Ok::<(), llm_types::ParseError>(())
     /// ```
     pub fn objects(&self, key: &str) -> Option<RawObjects<'a>> {
-        self.get(key).and_then(RawObjects::of)
+        self.get(key).and_then(RawObjects::of_valid)
     }
 
     /// Reads a member that exists and is not null.
@@ -200,7 +204,19 @@ impl<'a> RawObject<'a> {
     }
 
     fn member(&self, key: &str) -> Option<&Member> {
+        if !self.index.has_key_of(key.len()) {
+            return None;
+        }
         let mut members = self.index.members.iter().rev();
         members.find(|member| self.has_key(member, key))
     }
+}
+
+/// The content of a string that is printable ASCII without escapes, as nearly all names are.
+fn plain_string(json: &[u8]) -> Option<&str> {
+    let inner = json.strip_prefix(b"\"")?.strip_suffix(b"\"")?;
+    let is_plain = |byte: &u8| matches!(byte, b' '..=b'~') & (*byte != b'\\');
+    // `all` would stop early, which prevents vectorization.
+    let is_plain = inner.iter().fold(true, |plain, byte| plain & is_plain(byte));
+    std::str::from_utf8(inner).ok().filter(|_| is_plain)
 }

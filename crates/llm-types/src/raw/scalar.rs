@@ -64,6 +64,7 @@ impl<'a> Scanner<'a> {
     }
 
     /// The decoded string, if it differs from its text.
+    #[inline]
     pub(crate) fn decode_escaped(&self, string: RawStr<'a>) -> Result<Option<String>, ParseError> {
         if !string.is_escaped() && !has_controls(string.inner) {
             return Ok(None);

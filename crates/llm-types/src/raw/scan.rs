@@ -15,6 +15,8 @@ pub(crate) struct Scanner<'a> {
     pub(super) at: usize,
     /// Whether skipped strings are checked, too.
     pub(super) strict: bool,
+    /// Whether the text has been validated before, so that numbers need no second look.
+    pub(super) is_valid: bool,
 }
 
 impl<'a> Scanner<'a> {
@@ -35,6 +37,7 @@ impl<'a> Scanner<'a> {
             text,
             at: 0,
             strict: false,
+            is_valid: false,
         }
     }
 
@@ -187,6 +190,7 @@ impl<'a> Scanner<'a> {
                 self.at += 1;
                 let end = match object {
                     true => None,
+                    false if self.is_valid => flat_end(self.json(), self.at),
                     false => closing_bracket(self.json(), self.at),
                 };
                 if let Some(end) = end {
@@ -261,6 +265,13 @@ impl Open {
     fn top(&self) -> Option<bool> {
         (self.depth > 0).then_some(self.bits & 1 == 1)
     }
+}
+
+/// The offset of the closing bracket of a valid array, if no string or array is in it.
+fn flat_end(json: &[u8], at: usize) -> Option<usize> {
+    let rest = json.get(at..)?;
+    let found = memchr::memchr3(b']', b'[', b'"', rest)?;
+    (rest[found] == b']').then_some(at + found)
 }
 
 /// Describes what starts with this byte.

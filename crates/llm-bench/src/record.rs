@@ -145,6 +145,13 @@ pub struct JobPart {
     pub requests: u32,
 }
 
+impl JobPart {
+    /// A part of a job that has this many requests.
+    pub fn new(job: u64, requests: u32) -> Self {
+        Self { job, requests }
+    }
+}
+
 /// Attempts of a request that were rejected with status 429, and the waits after them.
 #[non_exhaustive]
 #[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]

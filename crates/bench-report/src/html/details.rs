@@ -186,7 +186,7 @@ fn failures(out: &mut String, run: &RunSummary) {
     let mut alike: Vec<_> = alike.into_iter().collect();
     alike.sort_by_key(|(_, times)| std::cmp::Reverse(*times));
     alike.truncate(MAX_FAILURES);
-    out.push_str("<details open><summary>Failures</summary><div class=\"scroll\" tabindex=\"0\"><table><thead><tr><th>Status</th><th>Kind</th><th>Count</th><th>Message</th></tr></thead><tbody>\n");
+    out.push_str("<details open><summary>Failures</summary><div class=\"scroll\" tabindex=\"0\"><table><thead><tr><th>Status</th><th class=\"text\">Kind</th><th>Count</th><th class=\"text\">Message</th></tr></thead><tbody>\n");
     for ((code, kind, message), times) in alike {
         let _ = writeln!(
             out,

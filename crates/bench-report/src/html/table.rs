@@ -22,7 +22,7 @@ pub(super) fn repeats(out: &mut String, all: &[Results]) {
     }
     out.push_str(
         "<section><h2>Repeats</h2><div class=\"scroll\" tabindex=\"0\"><table><thead><tr><th>Point</th>\
-         <th>Runs</th><th>Of each run</th><th>Mean</th><th>95 % interval across runs</th></tr></thead>\
+         <th>Runs</th><th class=\"text\">Of each run</th><th>Mean</th><th>95 % interval across runs</th></tr></thead>\
          <tbody>\n",
     );
     for (results, one) in repeats {

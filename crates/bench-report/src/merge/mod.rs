@@ -129,17 +129,28 @@ fn merged_run(experiment: &Experiment, parts: &[&RunSummary]) -> Result<RunSumma
     let shift = |part: &RunSummary| if together { shift(part) } else { 0 };
 
     let mut rows = Vec::new();
-    let mut first_id = 0;
+    let (mut first_id, mut first_job) = (0, 0);
+    let mut server = Vec::new();
     for part in parts {
         let seconds = shift(part) as f64 / 1e9;
         rows.extend(part.rows.iter().map(|row| {
             let mut row = row.clone();
             row.id += first_id;
+            if let Some(part) = &mut row.job {
+                part.job += first_job;
+            }
             row.started = row.started.map(|started| started + seconds);
             row.ended = row.ended.map(|ended| ended + seconds);
             row
         }));
         first_id = rows.iter().map(|row| row.id + 1).max().unwrap_or(0);
+        let jobs = rows.iter().filter_map(|row| Some(row.job?.job + 1));
+        first_job = jobs.max().unwrap_or(0);
+        server.extend(part.run.server.iter().map(|series| {
+            let mut series = series.clone();
+            series.points.iter_mut().for_each(|(at, _)| *at += seconds);
+            series
+        }));
     }
     let span = |of: fn(&Run) -> (u64, u64)| {
         let spans = || parts.iter().map(|part| (of(&part.run), shift(part)));
@@ -155,6 +166,7 @@ fn merged_run(experiment: &Experiment, parts: &[&RunSummary]) -> Result<RunSumma
     run.started_at_ms = start;
     run.active_ns = span(|run| run.active_ns);
     run.measured_ns = span(|run| run.measured_ns);
+    run.server = server;
     run.client = merged_health(parts, &shift);
     run.bias = worst.max_by(|a, b| a.ttft_mean_s.abs().total_cmp(&b.ttft_mean_s.abs()));
     let mut ends = parts.iter().map(|part| part.run.end);

@@ -1,3 +1,4 @@
+use llm_bench::JobPart;
 use llm_bench::stats::Statistic;
 use llm_bench::test_util::{experiment, refused};
 
@@ -50,6 +51,21 @@ fn requests_histograms_and_loads_add_up() {
     let ids: HashSet<u64> = run.rows.iter().map(|row| row.id).collect();
     assert_eq!(ids.len(), 81);
     assert!(numbers.extra.cautions.is_empty());
+}
+
+#[test]
+fn jobs_of_different_machines_are_different_jobs() {
+    let parts = machines().map(|mut results| {
+        for run in &mut results.runs {
+            for row in &mut run.rows {
+                row.job = (row.id < 40).then(|| JobPart::new(row.id / 4, 4));
+            }
+        }
+        results
+    });
+    let joined = merge(&parts).unwrap();
+    let jobs = joined.runs[0].aggregated.extra.jobs.clone().unwrap();
+    assert_eq!((jobs.completed, jobs.incomplete), (20, 0));
 }
 
 #[test]

@@ -148,7 +148,7 @@ struct WireMessageReply {
 struct WireBlock {
     text: Option<String>,
     #[serde(default)]
-    content: Vec<WireBlock>,
+    content: Vec<Self>,
 }
 
 impl From<WireMessageReply> for WholeText {

@@ -137,9 +137,11 @@ mod tests {
 
     #[test]
     fn a_seed_has_always_the_same_trace_and_it_can_be_read() {
-        let mut spec = AgentTraceSpec::default();
-        spec.seed = 7;
-        spec.jobs_per_second = Some(2.0);
+        let mut spec = AgentTraceSpec {
+            seed: 7,
+            jobs_per_second: Some(2.0),
+            ..AgentTraceSpec::default()
+        };
         let first = text(spec);
         assert_eq!(first, text(spec));
         spec.seed = 8;

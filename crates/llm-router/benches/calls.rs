@@ -10,10 +10,10 @@ use std::time::Instant;
 use llm_provider::Provider;
 use llm_router::Router;
 
-use self::immediate::{Immediate, deployments, run};
+use self::immediate::{deployments, immediate, run};
 
 fn main() -> ExitCode {
-    let mut is_served = measure("without a router", &*Immediate::new());
+    let mut is_served = measure("without a router", &*immediate());
     for count in GROUPS {
         let router = Router::new(deployments(count));
         is_served &= measure(&format!("group of {count}"), &router);

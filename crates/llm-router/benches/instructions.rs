@@ -11,7 +11,7 @@ use std::process::ExitCode;
 
 use llm_router::{Router, STRATEGIES, strategy};
 
-use self::immediate::{Immediate, deployments, run};
+use self::immediate::{deployments, immediate, run};
 
 fn main() -> ExitCode {
     // `cargo bench` adds options.
@@ -32,7 +32,7 @@ fn main() -> ExitCode {
     fastrand::seed(1);
     let is_served = match router(name) {
         Some(router) => run(&router, passes * CALLS),
-        None if name == DIRECT => run(&*Immediate::new(), passes * CALLS),
+        None if name == DIRECT => run(&*immediate(), passes * CALLS),
         None => false,
     };
     if is_served {

@@ -10,15 +10,13 @@ use llm_provider::{Call, Capabilities, Document, Metadata, Provider, Reply, Resu
 use llm_router::{Deployment, RateLimits};
 
 /// A provider that replies immediately, with a small reply that has usage.
-#[derive(Debug)]
-pub struct Immediate(Document);
-
-impl Immediate {
-    pub fn new() -> Arc<dyn Provider> {
-        let reply = r#"{"id":"c","choices":[],"usage":{"prompt_tokens":10,"completion_tokens":5}}"#;
-        Arc::new(Self(Document::from_bytes(reply)))
-    }
+pub(crate) fn immediate() -> Arc<dyn Provider> {
+    let reply = r#"{"id":"c","choices":[],"usage":{"prompt_tokens":10,"completion_tokens":5}}"#;
+    Arc::new(Immediate(Document::from_bytes(reply)))
 }
+
+#[derive(Debug)]
+struct Immediate(Document);
 
 impl Provider for Immediate {
     fn name(&self) -> &'static str {
@@ -36,8 +34,8 @@ impl Provider for Immediate {
 }
 
 /// A group of `count` deployments, each with limits of every kind.
-pub fn deployments(count: usize) -> impl Iterator<Item = Deployment> {
-    let provider = Immediate::new();
+pub(crate) fn deployments(count: usize) -> impl Iterator<Item = Deployment> {
+    let provider = immediate();
     let limits = RateLimits::default()
         .with_rpm(1_000_000_000)
         .with_tpm(1_000_000_000)
@@ -50,7 +48,7 @@ pub fn deployments(count: usize) -> impl Iterator<Item = Deployment> {
 }
 
 /// Makes the calls; `false` if one is refused, which would cost less.
-pub fn run(provider: &dyn Provider, calls: usize) -> bool {
+pub(crate) fn run(provider: &dyn Provider, calls: usize) -> bool {
     let body =
         Document::from_bytes(r#"{"model":"group","messages":[{"role":"user"}],"max_tokens":1}"#);
     let call = Call::new(&Chat, body);

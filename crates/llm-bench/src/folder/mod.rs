@@ -19,6 +19,7 @@ mod write;
 pub(crate) use error::shown;
 pub use error::{FolderError, FolderErrorKind};
 pub(crate) use genai_bench::{file_name, metadata};
+pub(crate) use validate::{MAX_READINGS, MAX_VALUE};
 pub use write::Folder;
 
 use std::fs::{self, File, OpenOptions};

@@ -65,6 +65,10 @@ fn run(run: &Run) -> Result<(), &'static str> {
     for series in &run.server {
         short(&series.source)?;
         short(&series.name)?;
+        let is_drawn = |(at, value): &(f64, f64)| at.abs() <= 1e9 && value.abs() <= MAX_VALUE;
+        if series.points.len() > MAX_READINGS || !series.points.iter().all(is_drawn) {
+            return Err(OUT_OF_RANGE);
+        }
     }
     let client = &run.client;
     small(client.threads)?;
@@ -135,6 +139,12 @@ fn row(row: &SummaryRow) -> Result<(), &'static str> {
         (tokens <= 1 << 40).then_some(()).ok_or(OUT_OF_RANGE)
     })
 }
+
+/// The largest value of a server's metric.
+pub(crate) const MAX_VALUE: f64 = 1e18;
+
+/// The most values of a server's metric.
+pub(crate) const MAX_READINGS: usize = 100_000;
 
 /// A count; a thousand of them can be added.
 fn count(count: u64) -> Result<(), &'static str> {

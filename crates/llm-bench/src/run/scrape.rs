@@ -15,6 +15,7 @@ use crate::client::{Connection, Connector, TlsTrust};
 use crate::clock::Clock;
 use crate::error::Error;
 use crate::experiment::{MetricKind, ServerSeries};
+use crate::folder::{MAX_READINGS, MAX_VALUE};
 use crate::response::JsonResponse;
 use crate::target::Origin;
 
@@ -126,7 +127,7 @@ fn scrape(
                     kind,
                     points: Vec::new(),
                 });
-                if known.points.len() < MAX_POINTS {
+                if known.points.len() < MAX_READINGS {
                     known.points.push((at, value));
                 }
             }
@@ -236,7 +237,7 @@ fn sample(line: &str) -> Option<(&str, &str, f64)> {
         }
     };
     let value: f64 = rest.split_whitespace().next()?.parse().ok()?;
-    value.is_finite().then_some((name.trim(), labels, value))
+    (value.abs() <= MAX_VALUE).then_some((name.trim(), labels, value))
 }
 
 fn is_gpu(name: &str) -> bool {
@@ -269,9 +270,6 @@ const TIMEOUT: Duration = Duration::from_secs(2);
 
 /// The most series of a run.
 const MAX_SERIES: usize = 256;
-
-/// The most values of a series.
-const MAX_POINTS: usize = 100_000;
 
 #[cfg(test)]
 mod tests {

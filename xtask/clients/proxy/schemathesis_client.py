@@ -4,6 +4,7 @@ import pathlib
 import re
 import subprocess
 import sys
+import tempfile
 
 from checks import address, check, run
 
@@ -16,7 +17,9 @@ def generate(*more):
         "--checks", "not_a_server_error,status_code_conformance",
         "--seed", "1", "--no-color", "--generation-database", "none", *more,
     ]
-    done = subprocess.run(command, capture_output=True, text=True)
+    # It writes files into the current folder.
+    with tempfile.TemporaryDirectory() as folder:
+        done = subprocess.run(command, capture_output=True, text=True, cwd=folder)
     output = done.stdout + done.stderr
     tested = re.search(r"(\d+) generated", output)
     assert done.returncode == 0, output[-3000:]

@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, LazyLock, Mutex};
 use std::time::Duration;
 
 use axum::body::Body as Upload;
@@ -21,6 +21,8 @@ use llm_router::Deployment;
 use llm_types::ChunkSummary;
 use tokio::sync::{Notify, Semaphore};
 use tower::ServiceExt;
+use tracing::Dispatch;
+use tracing::subscriber::NoSubscriber;
 use tracing_subscriber::util::SubscriberInitExt;
 
 /// What a [`Scripted`] provider does for one call.
@@ -272,6 +274,10 @@ impl Log {
 
     /// The lines of a level and above.
     pub(crate) fn capture_at(level: tracing::Level) -> Self {
+        // With only one subscriber, tracing asks that of the thread that reaches an event first, which
+        // may be another test's.
+        static OTHER: LazyLock<Dispatch> = LazyLock::new(|| Dispatch::new(NoSubscriber::new()));
+        LazyLock::force(&OTHER);
         let text = Arc::new(Mutex::new(Vec::new()));
         let writer = Arc::clone(&text);
         let guard = tracing_subscriber::fmt()

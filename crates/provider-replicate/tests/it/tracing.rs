@@ -54,7 +54,7 @@ async fn spans_name_the_call_and_no_secret() {
         assert!(!log.contains(secret), "{secret} is in the log:\n{log}");
     }
     let call = "call{provider=\"replicate\" model=meta/meta-llama-3-8b-instruct \
-                endpoint=\"/v1/chat/completions\"}";
+                endpoint=\"/v1/chat/completions\" stream=false}";
     assert!(log.contains(call), "{call} is not in the log:\n{log}");
     assert!(log.contains("http{method=POST host="), "{log}");
     assert!(log.contains("status=201"), "{log}");

@@ -3,6 +3,7 @@
 
 use llm_router::SharedState;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+use rustls::crypto::{CryptoProvider, ring};
 
 use super::problem::Position;
 use super::reader::{Reader, Section};
@@ -82,6 +83,9 @@ impl Address {
 
     /// The state in this server. The first call connects.
     pub(super) fn state(&self, reader: &mut Reader<'_>) -> Option<SharedState> {
+        if self.url.starts_with(TLS) {
+            set_cryptography();
+        }
         match SharedState::redis(&self.url) {
             Ok(state) => Some(state),
             Err(error) => {
@@ -94,7 +98,18 @@ impl Address {
 
 fn scheme(is_tls: Option<bool>) -> &'static str {
     match is_tls {
-        Some(true) => "rediss",
+        Some(true) => TLS,
         _ => "redis",
     }
 }
+
+/// The client of Redis uses the cryptography of the process, which has none unless a program sets it.
+fn set_cryptography() {
+    if CryptoProvider::get_default().is_none() {
+        // Fails if another thread was faster, which does the same.
+        let _ = ring::default_provider().install_default();
+    }
+}
+
+/// The scheme of TLS.
+const TLS: &str = "rediss";

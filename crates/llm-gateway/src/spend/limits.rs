@@ -102,25 +102,36 @@ impl Limits {
 /// Who has limits that a call with this access is subject to.
 fn holders(access: &Access) -> Vec<Holder> {
     let key = &access.key;
-    let name = format!("key:{}", key.id);
-    let mut holders = vec![Holder::new("API key", name, &key.settings.limits)];
-    for (kind, owner) in [("user", access.user()), ("team", access.team())] {
-        let Some(owner) = owner else { continue };
-        let name = format!("{kind}:{}", owner.id);
-        holders.push(Holder::new(kind, name, &owner.settings.limits));
-    }
-    holders
+    let of_key = Holder::new("API key", "key", &key.id, &key.settings.limits);
+    let owners = [("user", access.user()), ("team", access.team())];
+    let of_owners = owners.into_iter().filter_map(|(kind, owner)| {
+        let owner = owner?;
+        Holder::new(kind, kind, &owner.id, &owner.settings.limits)
+    });
+    of_key.into_iter().chain(of_owners).collect()
 }
 
 impl Holder {
-    fn new(kind: &'static str, name: String, limits: &LimitSettings) -> Self {
-        Self {
+    /// `None` without limits, as for most calls.
+    fn new(
+        kind: &'static str,
+        prefix: &'static str,
+        id: impl std::fmt::Display,
+        limits: &LimitSettings,
+    ) -> Option<Self> {
+        let LimitSettings {
+            rpm_limit,
+            tpm_limit,
+            max_parallel_requests: parallel,
+            ..
+        } = *limits;
+        (rpm_limit.or(tpm_limit).or(parallel).is_some()).then(|| Self {
             kind,
-            rates: RateHolder::new(name)
-                .with_rpm(limits.rpm_limit)
-                .with_tpm(limits.tpm_limit),
-            parallel: limits.max_parallel_requests,
-        }
+            rates: RateHolder::new(format!("{prefix}:{id}"))
+                .with_rpm(rpm_limit)
+                .with_tpm(tpm_limit),
+            parallel,
+        })
     }
 
     fn has_rates(&self) -> bool {

@@ -60,7 +60,8 @@ impl SharedState {
 
     /// State in a Redis or Valkey server, at an address such as `redis://:PASSWORD@HOST:6379/0`.
     /// `rediss://` is TLS with the certificate authorities of the system, or those in the file that
-    /// the variable `SSL_CERT_FILE` names.
+    /// the variable `SSL_CERT_FILE` names. It needs the feature `tokio-rustls-comp` of the crate
+    /// `redis`, and a cryptography provider of rustls; `llm-gateway` has both.
     ///
     /// The first call connects. While the server is unavailable, each router goes on with what it
     /// knows: no call waits longer than 50 ms for the server, and once one has waited in vain, no

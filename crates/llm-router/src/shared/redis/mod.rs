@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use futures_util::future::{BoxFuture, Either, select};
 use redis::aio::MultiplexedConnection;
-use redis::{AsyncConnectionConfig, Client, ConnectionAddr, RedisError, RedisResult};
+use redis::{AsyncConnectionConfig, Client, RedisError, RedisResult};
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, timeout, timeout_at};
 
@@ -76,9 +76,6 @@ impl Redis {
     }
 
     fn with_client(client: Client) -> Self {
-        if let ConnectionAddr::TcpTls { .. } = client.get_connection_info().addr() {
-            set_cryptography();
-        }
         let (jobs, idle) = mpsc::channel(MOST_JOBS);
         let link = Link {
             client,
@@ -389,15 +386,6 @@ fn describe(error: &RedisError) -> &'static str {
         "the user or the password is wrong"
     } else {
         "the server reports an error"
-    }
-}
-
-/// The client of Redis uses the cryptography of the process, which has none unless the program sets
-/// it or depends on a single one.
-fn set_cryptography() {
-    if rustls::crypto::CryptoProvider::get_default().is_none() {
-        // Fails if another thread was faster, which does the same.
-        let _ = rustls::crypto::ring::default_provider().install_default();
     }
 }
 

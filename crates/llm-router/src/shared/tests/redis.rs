@@ -236,6 +236,8 @@ async fn tls_needs_a_certificate_of_a_trusted_authority() {
     std::fs::write(&file, &pem).unwrap();
     std::fs::write(&key, certificate.signing_key.serialize_pem()).unwrap();
     let server = Server::start_with_tls(&file, &key);
+    // Fails if another test was faster.
+    let _ = rustls::crypto::ring::default_provider().install_default();
 
     let trusting = Redis::with_authority(&server.tls_url(), pem.into_bytes()).unwrap();
     while trusting.begin(Begin::default()).await.is_none() {

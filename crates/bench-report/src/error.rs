@@ -30,6 +30,14 @@ pub enum ReportError {
         /// The cause.
         source: Box<dyn StdError + Send + Sync>,
     },
+    /// A chart cannot be drawn as an image.
+    #[error("cannot draw {}", printable(&path.display().to_string()))]
+    Image {
+        /// The file, or the folder if no image can be drawn.
+        path: PathBuf,
+        /// The cause.
+        source: Box<dyn StdError + Send + Sync>,
+    },
     /// This build cannot write the format: a feature is missing.
     #[error("the report format {0:?} is not supported by this build")]
     Unsupported(Format),

@@ -12,6 +12,8 @@ mod html;
 mod markdown;
 mod merge;
 mod number;
+#[cfg(feature = "png")]
+mod png;
 mod repeats;
 mod write;
 #[cfg(feature = "xlsx")]

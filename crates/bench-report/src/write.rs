@@ -20,15 +20,28 @@ pub enum Format {
     Xlsx,
     /// `plot_….svg`: the charts of the page.
     Svg,
+    /// `plot_….png`: the same as images, drawn with a font of this machine. Needs the feature `png`.
+    Png,
 }
 
 impl Format {
     /// All formats.
-    pub const ALL: [Self; 5] = [Self::Html, Self::Markdown, Self::Csv, Self::Xlsx, Self::Svg];
+    pub const ALL: [Self; 6] = [
+        Self::Html,
+        Self::Markdown,
+        Self::Csv,
+        Self::Xlsx,
+        Self::Svg,
+        Self::Png,
+    ];
 
     /// Whether this build can write the format.
     pub fn is_supported(self) -> bool {
-        self != Self::Xlsx || cfg!(feature = "xlsx")
+        match self {
+            Self::Xlsx => cfg!(feature = "xlsx"),
+            Self::Png => cfg!(feature = "png"),
+            _ => true,
+        }
     }
 }
 
@@ -60,9 +73,9 @@ pub fn write_reports(
                 let book = workbook(folder, &name, results, Statistic::Mean)?;
                 add(&name, book)?;
             }
-            Format::Svg => {
-                for (name, text) in plots(all) {
-                    add(&name, text.into_bytes())?;
+            Format::Svg | Format::Png => {
+                for (name, bytes) in drawn(folder, all, *format)? {
+                    add(&name, bytes)?;
                 }
             }
         }
@@ -87,15 +100,20 @@ pub fn write_spreadsheet(
     Ok(folder.write(&name, &book)?)
 }
 
-/// Writes the charts of experiments as SVG files into a folder and returns their paths.
+/// Writes the charts of experiments into a folder, as [`Format::Svg`] or [`Format::Png`], and returns
+/// their paths.
 ///
 /// # Errors
-/// If a file cannot be written.
-pub fn write_plots(folder: &Folder, all: &[Results]) -> Result<Vec<PathBuf>, ReportError> {
-    let files = plots(all)
-        .into_iter()
-        .map(|(name, text)| Ok(folder.write(&name, text.as_bytes())?));
-    files.collect()
+/// If a file cannot be written, or this build cannot write charts in the format.
+pub fn write_plots(
+    folder: &Folder,
+    all: &[Results],
+    format: Format,
+) -> Result<Vec<PathBuf>, ReportError> {
+    let files = drawn(folder, all, format)?.into_iter();
+    files
+        .map(|(name, bytes)| Ok(folder.write(&name, &bytes)?))
+        .collect()
 }
 
 /// Writes an HTML page that compares several experiments.
@@ -127,16 +145,60 @@ fn workbook(_: &Folder, _: &str, _: &Results, _: Statistic) -> Result<Vec<u8>, R
     Err(ReportError::Unsupported(Format::Xlsx))
 }
 
-/// The names and contents of the plots. They have no folder of their own, since genai-bench treats
+/// The names and contents of the files of all charts.
+fn drawn(
+    folder: &Folder,
+    all: &[Results],
+    format: Format,
+) -> Result<Vec<(String, Vec<u8>)>, ReportError> {
+    let plots = plots(all).into_iter();
+    match format {
+        Format::Svg => Ok(plots
+            .map(|(name, svg)| (format!("{name}.svg"), svg.into_bytes()))
+            .collect()),
+        Format::Png => images(folder, plots),
+        _ => Err(ReportError::Unsupported(format)),
+    }
+}
+
+#[cfg(feature = "png")]
+fn images(
+    folder: &Folder,
+    plots: impl Iterator<Item = (String, String)>,
+) -> Result<Vec<(String, Vec<u8>)>, ReportError> {
+    let failed = |path: PathBuf, error: crate::png::PngError| ReportError::Image {
+        path,
+        source: error.into(),
+    };
+    let renderer = crate::png::Renderer::new();
+    let renderer = renderer.map_err(|error| failed(folder.path().to_owned(), error))?;
+    let images = plots.map(|(name, svg)| {
+        let name = format!("{name}.png");
+        let image = renderer.render(&svg);
+        let image = image.map_err(|error| failed(folder.path().join(&name), error))?;
+        Ok((name, image))
+    });
+    images.collect()
+}
+
+#[cfg(not(feature = "png"))]
+fn images(
+    _: &Folder,
+    _: impl Iterator<Item = (String, String)>,
+) -> Result<Vec<(String, Vec<u8>)>, ReportError> {
+    Err(ReportError::Unsupported(Format::Png))
+}
+
+/// The names, without their ends, and contents of the plots. They have no folder of their own, since genai-bench treats
 /// a folder with folders as several experiments.
 fn plots(all: &[Results]) -> Vec<(String, String)> {
     let mut plots = Vec::new();
     for figure in figures::overview(all) {
         for (statistic, chart) in figure.charts {
             let name = match statistic {
-                None => format!("plot_{}.svg", figure.name),
+                None => format!("plot_{}", figure.name),
                 Some(statistic @ (Statistic::Mean | Statistic::Percentile(99.0))) => {
-                    format!("plot_{}_{statistic}.svg", figure.name)
+                    format!("plot_{}_{statistic}", figure.name)
                 }
                 // The page has the others.
                 Some(_) => continue,

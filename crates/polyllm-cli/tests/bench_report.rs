@@ -195,6 +195,16 @@ fn genai_bench_commands_write_plots_and_spreadsheets() {
     let (out, err, status) = bench(&["plot", "--experiments-folder", all, "--group-key", "model"]);
     assert_eq!(status, 0, "{err}");
     assert!(out.contains("plot_ttft_mean.svg"), "{out}");
+    let (out, err, status) = bench(&["plot", "--experiments-folder", all, "--format", "png"]);
+    match cfg!(feature = "bench-png") {
+        // A machine without fonts cannot draw.
+        true if status == 1 => assert!(err.contains("no font is installed"), "{err}"),
+        true => assert!(out.contains("plot_ttft_mean.png"), "{out} {err}"),
+        false => assert!(
+            status == 2 && err.contains("needs the feature bench-png"),
+            "{err}"
+        ),
+    }
     let (_, err, status) = bench(&["plot", "--experiments-folder", all, "--group-key", "x"]);
     assert_eq!(status, 2);
     assert!(err.contains("expected one of"), "{err}");

@@ -146,7 +146,7 @@ pub(crate) struct Excel {
     pub(crate) metrics_time_unit: String,
 }
 
-/// Write the charts of experiments as SVG files, with genai-bench's options
+/// Write the charts of experiments as SVG or PNG files, with genai-bench's options
 #[derive(Debug, clap::Args)]
 pub(crate) struct Plot {
     /// The folder of an experiment, or a folder that contains experiments; receives the files
@@ -159,6 +159,9 @@ pub(crate) struct Plot {
     /// Only experiments whose metadata have these values, as a JSON object
     #[arg(long, value_name = "JSON")]
     pub(crate) filter_criteria: Option<String>,
+    /// The format of the files; png needs a font on this machine
+    #[arg(long, value_name = "FORMAT", default_value = "svg")]
+    pub(crate) format: ChartFormat,
     /// Print the fields for --group-key and --filter-criteria
     #[arg(long)]
     pub(crate) list_fields: bool,
@@ -190,6 +193,22 @@ pub(crate) enum FormatName {
     Csv,
     Xlsx,
     Svg,
+    Png,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(crate) enum ChartFormat {
+    Svg,
+    Png,
+}
+
+impl From<ChartFormat> for Format {
+    fn from(name: ChartFormat) -> Self {
+        match name {
+            ChartFormat::Svg => Self::Svg,
+            ChartFormat::Png => Self::Png,
+        }
+    }
 }
 
 impl From<FormatName> for Format {
@@ -200,6 +219,7 @@ impl From<FormatName> for Format {
             FormatName::Csv => Self::Csv,
             FormatName::Xlsx => Self::Xlsx,
             FormatName::Svg => Self::Svg,
+            FormatName::Png => Self::Png,
         }
     }
 }

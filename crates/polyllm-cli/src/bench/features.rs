@@ -71,10 +71,12 @@ pub(crate) fn check_coordinator(url: &str) -> Result<(), MissingFeature> {
 /// # Errors
 /// [`MissingFeature`] if it cannot.
 pub(crate) fn check_formats(formats: &[Format]) -> Result<(), MissingFeature> {
-    match formats.contains(&Format::Xlsx) {
-        true => XLSX.require(|| "--format xlsx".to_owned()),
-        false => Ok(()),
+    for (format, feature, name) in [(Format::Xlsx, XLSX, "xlsx"), (Format::Png, PNG, "png")] {
+        if formats.contains(&format) {
+            feature.require(|| format!("--format {name}"))?;
+        }
     }
+    Ok(())
 }
 
 /// Checks that this build can write spreadsheets.
@@ -124,6 +126,11 @@ const IMAGES: Feature = Feature {
 const NATS: Feature = Feature {
     feature: "bench-nats",
     built: cfg!(feature = "bench-nats"),
+};
+
+const PNG: Feature = Feature {
+    feature: "bench-png",
+    built: cfg!(feature = "bench-png"),
 };
 
 const REDIS: Feature = Feature {

@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use anyhow::Result;
-use bench_report::{write_plots, write_spreadsheet};
+use bench_report::{Format, write_plots, write_spreadsheet};
 use llm_bench::{Error, Experiment, Folder, Results};
 use serde_json::{Map, Value};
 
@@ -27,6 +27,8 @@ pub(crate) fn excel(args: &commands::Excel) -> Result<ExitCode> {
 }
 
 pub(crate) fn plot(args: &commands::Plot) -> Result<ExitCode> {
+    let format = Format::from(args.format);
+    features::check_formats(&[format])?;
     let layout = args.preset.is_some() || args.plot_config.is_some();
     if layout || args.metrics_time_unit.is_some() {
         let text = "--preset, --plot-config and --metrics-time-unit have no effect: every chart is \
@@ -62,7 +64,7 @@ pub(crate) fn plot(args: &commands::Plot) -> Result<ExitCode> {
         print("the options and the folder are valid\n")?;
         return Ok(ExitCode::SUCCESS);
     }
-    for file in write_plots(&Folder::open(&args.experiments_folder), &all)? {
+    for file in write_plots(&Folder::open(&args.experiments_folder), &all, format)? {
         print(format_args!("wrote {}\n", file.display()))?;
     }
     Ok(ExitCode::SUCCESS)

@@ -66,8 +66,10 @@ async fn spans_show_the_call_and_each_attempt_but_no_secret() {
         format!("{call}false}}:{host}1 status=200}}"),
         format!("{call}true}}:{host}0 status=503}}"),
         format!("{call}true}}: "),
-        format!("{call}false}}: llm_http::upstream_client: failed error=unexpected body"),
-        format!("{call}true}}: llm_http::upstream_client: the stream failed error=upstream failed"),
+        format!("{call}false error=unexpected body}}: llm_http::upstream_client: failed"),
+        format!(
+            "{call}true first_output=true error=upstream failed}}: llm_http::upstream_client: the stream failed"
+        ),
     ] {
         assert!(
             log.contains(&expected),

@@ -2,8 +2,8 @@
 
     POLYLLM=target/release/polyllm python benches/compare.py polyllm litellm
 
-Each figure is the median of several processes. The memory of an interpreter without an import is
-subtracted. CPU is that of the process, all threads included, for the import and per chat in one piece.
+Each figure is the median of several processes, on Linux. The memory of an interpreter without an import
+is subtracted. CPU is that of the process, all threads included, for the import and per chat in one piece.
 """
 
 import json
@@ -12,11 +12,15 @@ import statistics
 import subprocess
 import sys
 
+# `ru_maxrss` would include the memory of the process that started this one, before `exec`.
 IMPORT = """
-import resource, time
+import time
 cpu, begin = time.process_time(), time.perf_counter()
 {statement}
-print(time.process_time() - cpu, time.perf_counter() - begin, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
+cpu, wall = time.process_time() - cpu, time.perf_counter() - begin
+with open("/proc/self/status") as status:
+    memory = next(int(line.split()[1]) for line in status if line.startswith("VmHWM"))
+print(cpu, wall, memory / 1024)
 """
 
 CALLS = """

@@ -142,5 +142,6 @@ fn lock() -> MutexGuard<'static, Option<Process>> {
 const SIGNALS: Duration = Duration::from_millis(50);
 /// How long an exiting interpreter waits for cancellations.
 const EXIT_LIMIT: Duration = Duration::from_secs(10);
-/// The threads that move bytes; callers do the rest.
-const WORKERS: usize = 2;
+/// The threads that move bytes; callers do the rest. A second one costs wake-ups, and Python would not
+/// keep it busy.
+const WORKERS: usize = 1;

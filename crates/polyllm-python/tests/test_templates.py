@@ -4,6 +4,7 @@ import datetime
 
 import pytest
 
+import polyllm
 from polyllm import templates
 from polyllm.templates import Template
 
@@ -74,3 +75,8 @@ def test_jinja_templates():
 def test_bad_messages_are_errors():
     with pytest.raises(ValueError, match="messages"):
         Template.family("llama-3").render([{"content": 5}])
+
+
+def test_the_engine_and_the_decoder_are_attributes_of_the_package():
+    assert polyllm.templates is templates
+    assert polyllm.sse.Decoder().feed(b"data: hi\n\n")[0].data == "hi"

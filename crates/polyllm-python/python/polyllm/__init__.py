@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import atexit as _atexit
 
-from . import _native, exceptions
+from . import _native, exceptions, sse, templates
 from ._calls import _direct
 from .exceptions import (
     APIConnectionError,
@@ -97,7 +97,9 @@ __all__ = [
     "embedding",
     "register_prompt_template",
     "rerank",
+    "sse",
     "stream_chunk_builder",
+    "templates",
     "text_completion",
 ]
 

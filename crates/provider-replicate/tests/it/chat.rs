@@ -146,6 +146,20 @@ async fn logs_and_estimates_stand_in_for_missing_metrics() {
         (644, 757, 0)
     );
 
+    // One of both counts is not enough.
+    for line in ["Input token count: 644", "Output token count: 757"] {
+        let with_log = move |url: &str| {
+            let mut prediction = prediction(url, "succeeded", json!("12345678"));
+            prediction["logs"] = json!(line);
+            prediction
+        };
+        let server = model(0, with_log).await;
+        let reply = chat(&server.provider(), chat_request(MODEL)).await.unwrap();
+        let usage = reply.read::<ChatResponse>().unwrap().usage;
+        let usage = usage.into_value().unwrap();
+        assert_eq!(usage.extra["estimated"], json!(true), "{line}");
+    }
+
     let server = model(0, |url| prediction(url, "succeeded", json!("12345678"))).await;
     let reply = chat(&server.provider(), chat_request(MODEL)).await.unwrap();
     let usage = reply.read::<ChatResponse>().unwrap().usage;

@@ -354,23 +354,23 @@ async fn failed_predictions_are_retried_if_replicate_asks_for_it() {
             let (sim, _) = sim(SimOptions::default().with_fault(rule)).await;
             let settings = settings(sim.replicate_url()).with_max_retries(2);
             let replicate = Replicate::new(settings).unwrap();
-            let (text, error) = if streams {
+            let (text, id, error) = if streams {
                 let outcome =
                     StreamOutcome::all(stream(&replicate, chat_request(MODEL)).await.unwrap())
                         .await;
-                (outcome.text, outcome.error)
+                let id = outcome.chunks.first().map(|chunk| chunk["id"].clone());
+                (outcome.text, id, outcome.error)
             } else {
                 match chat(&replicate, chat_request(MODEL)).await {
-                    Ok(reply) => (
-                        reply
-                            .read::<ChatResponse>()
-                            .unwrap()
-                            .text()
-                            .unwrap()
-                            .into_owned(),
-                        None,
-                    ),
-                    Err(error) => (String::new(), Some(error)),
+                    Ok(reply) => {
+                        let body = reply.read::<ChatResponse>().unwrap();
+                        (
+                            body.text().unwrap().into_owned(),
+                            Some(json!(body.id)),
+                            None,
+                        )
+                    }
+                    Err(error) => (String::new(), None, Some(error)),
                 }
             };
             // It fails after half of its text, which another prediction would not continue.
@@ -383,6 +383,8 @@ async fn failed_predictions_are_retried_if_replicate_asks_for_it() {
                     ("One two.", 3),
                     "{failure:?}"
                 );
+                let last = &sim.replicate().predictions()[2];
+                assert_eq!(id, Some(json!(format!("chatcmpl-{}", last.id))));
             } else {
                 assert_eq!(counts.created(), 1, "{failure:?}");
                 assert_eq!(error.unwrap().is_retryable(), is_passing, "{failure:?}");

@@ -38,10 +38,7 @@ impl Endpoint for NativeMessages {
     }
 
     fn normalize(&self, _: &Document, reply: Document, facts: &mut Metadata) -> Result<Document> {
-        let usage = reply
-            .read_member("usage")
-            .map_err(unexpected("a message"))?;
-        facts.usage = usage.map(|usage: NativeUsage| Box::new(usage.into()));
+        facts.usage = usage(&reply, "a message")?;
         Ok(reply)
     }
 
@@ -68,10 +65,7 @@ impl Endpoint for NativeResponses {
     }
 
     fn normalize(&self, _: &Document, reply: Document, facts: &mut Metadata) -> Result<Document> {
-        let usage = reply
-            .read_member("usage")
-            .map_err(unexpected("a response"))?;
-        facts.usage = usage.map(|usage: NativeUsage| Box::new(usage.into()));
+        facts.usage = usage(&reply, "a response")?;
         Ok(reply)
     }
 
@@ -82,6 +76,12 @@ impl Endpoint for NativeResponses {
     fn chunks(&self, _: &Document) -> Option<Box<dyn Normalize>> {
         Some(Box::new(Events::default()))
     }
+}
+
+/// The usage of a reply, which is `what`.
+fn usage(reply: &Document, what: &'static str) -> Result<Option<Box<Usage>>> {
+    let usage = reply.read_member("usage").map_err(unexpected(what))?;
+    Ok(usage.map(|usage: NativeUsage| Box::new(usage.into())))
 }
 
 /// The usage of both APIs. In Messages, cached tokens are not among the input tokens.

@@ -71,14 +71,7 @@ impl Kind {
 
 /// The attributes of the metrics of requests.
 pub(super) fn server_metric(fields: &Fields) -> Vec<KeyValue> {
-    let mut attributes = vec![KeyValue::new("http.request.method", method(fields))];
-    copy(fields, "route", "http.route", &mut attributes);
-    copy(
-        fields,
-        "status",
-        "http.response.status_code",
-        &mut attributes,
-    );
+    let mut attributes = request(fields);
     let error = error_type(Kind::Server, fields);
     attributes.extend(error.map(|error| KeyValue::new(ERROR_TYPE, error)));
     attributes
@@ -109,6 +102,13 @@ pub(super) fn error_type(kind: Kind, fields: &Fields) -> Option<String> {
 }
 
 fn server(fields: &Fields) -> Vec<KeyValue> {
+    let mut attributes = request(fields);
+    copy(fields, "id", "polyllm.request.id", &mut attributes);
+    attributes
+}
+
+/// The attributes that spans and metrics of requests share.
+fn request(fields: &Fields) -> Vec<KeyValue> {
     let mut attributes = vec![KeyValue::new("http.request.method", method(fields))];
     copy(fields, "route", "http.route", &mut attributes);
     copy(
@@ -117,7 +117,6 @@ fn server(fields: &Fields) -> Vec<KeyValue> {
         "http.response.status_code",
         &mut attributes,
     );
-    copy(fields, "id", "polyllm.request.id", &mut attributes);
     attributes
 }
 

@@ -1,4 +1,4 @@
-//! Asks a model on Together AI: `cargo run -p provider-together --example chat [MODEL]`
+//! Streams a chat from Together AI: `cargo run -p provider-together --example chat_stream [MODEL]`
 //!
 //! The key comes from TOGETHERAI_API_KEY or TOGETHER_API_KEY.
 

@@ -46,11 +46,12 @@ pub struct Release {
 /// The instances of a deployment.
 #[derive(Clone, Debug, Default, Deserialize, Serialize)]
 #[serde(default)]
+#[non_exhaustive]
 pub struct Machines {
     /// The hardware type, such as `gpu-t4`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub hardware: Option<String>,
-    /// The minimum number of instances, 0 to 5. So many run even without requests.
+    /// The number of instances that run even without requests, 0 to 5.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub min_instances: Option<u64>,
     /// The maximum number of instances, 0 to 20.
@@ -58,8 +59,32 @@ pub struct Machines {
     pub max_instances: Option<u64>,
 }
 
+impl Machines {
+    /// Sets the hardware type, such as `gpu-t4`.
+    #[must_use]
+    pub fn with_hardware(mut self, hardware: impl Into<String>) -> Self {
+        self.hardware = Some(hardware.into());
+        self
+    }
+
+    /// Sets the number of instances that run even without requests, 0 to 5.
+    #[must_use]
+    pub fn with_min_instances(mut self, min_instances: u64) -> Self {
+        self.min_instances = Some(min_instances);
+        self
+    }
+
+    /// Sets the maximum number of instances, 0 to 20.
+    #[must_use]
+    pub fn with_max_instances(mut self, max_instances: u64) -> Self {
+        self.max_instances = Some(max_instances);
+        self
+    }
+}
+
 /// A new deployment, or changes to one; only the fields that are set are sent.
 #[derive(Clone, Debug, Default, Serialize)]
+#[non_exhaustive]
 pub struct DeploymentChange {
     /// The name; only for a new deployment.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -76,6 +101,34 @@ pub struct DeploymentChange {
 }
 
 impl DeploymentChange {
+    /// Sets the name of a new deployment.
+    #[must_use]
+    pub fn with_name(mut self, name: impl Into<String>) -> Self {
+        self.name = Some(name.into());
+        self
+    }
+
+    /// Sets the model of a new deployment, `owner/name`.
+    #[must_use]
+    pub fn with_model(mut self, model: impl Into<String>) -> Self {
+        self.model = Some(model.into());
+        self
+    }
+
+    /// Sets the version of the model.
+    #[must_use]
+    pub fn with_version(mut self, version: impl Into<String>) -> Self {
+        self.version = Some(version.into());
+        self
+    }
+
+    /// Sets the instances.
+    #[must_use]
+    pub fn with_machines(mut self, machines: Machines) -> Self {
+        self.machines = machines;
+        self
+    }
+
     fn body(&self) -> Value {
         serde_json::to_value(self).unwrap_or_else(|_| json!({}))
     }
@@ -100,7 +153,7 @@ impl ReplicateClient {
     ///
     /// # Errors
     /// [`ErrorKind::InvalidRequest`](llm_provider::ErrorKind::InvalidRequest) if Replicate rejects
-    /// it.
+    /// the deployment.
     pub async fn create_deployment(&self, new: &DeploymentChange) -> Result<ReplicateDeployment> {
         let request = ApiRequest::new(Method::POST, "/v1/deployments".to_owned());
         self.send(request.with_json(&new.body())).await

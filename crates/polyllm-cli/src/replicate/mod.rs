@@ -87,29 +87,24 @@ async fn deployments(client: &ReplicateClient, command: Deployments, json: bool)
             min_instances,
             max_instances,
         } => {
-            let new = DeploymentChange {
-                name: Some(name),
-                model: Some(model),
-                version: Some(version),
-                machines: Machines {
-                    hardware: Some(hardware),
-                    min_instances: Some(min_instances),
-                    max_instances: Some(max_instances),
-                },
-            };
+            let machines = Machines::default()
+                .with_hardware(hardware)
+                .with_min_instances(min_instances)
+                .with_max_instances(max_instances);
+            let new = DeploymentChange::default()
+                .with_name(name)
+                .with_model(model)
+                .with_version(version)
+                .with_machines(machines);
             client.create_deployment(&new).await?
         }
         Deployments::Update { name, change } => {
-            let change = DeploymentChange {
-                version: change.version,
-                machines: Machines {
-                    hardware: change.hardware,
-                    min_instances: change.min_instances,
-                    max_instances: change.max_instances,
-                },
-                ..DeploymentChange::default()
-            };
-            client.update_deployment(&name, &change).await?
+            let mut update = DeploymentChange::default();
+            update.version = change.version;
+            update.machines.hardware = change.hardware;
+            update.machines.min_instances = change.min_instances;
+            update.machines.max_instances = change.max_instances;
+            client.update_deployment(&name, &update).await?
         }
     };
     one(&deployment, json)

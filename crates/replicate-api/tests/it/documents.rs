@@ -25,11 +25,10 @@ fn client(server: &Server) -> ReplicateClient {
 }
 
 pub(crate) fn small_machines() -> Machines {
-    Machines {
-        hardware: Some("gpu-t4".to_owned()),
-        min_instances: Some(0),
-        max_instances: Some(1),
-    }
+    Machines::default()
+        .with_hardware("gpu-t4")
+        .with_min_instances(0)
+        .with_max_instances(1)
 }
 
 async fn run(client: &ReplicateClient, name: &str) -> Result<Prediction> {
@@ -120,12 +119,11 @@ async fn deployments_are_created_changed_and_deleted() {
     let (_sim, client) = sim(SimOptions::default()).await;
     let model = client.model("meta/meta-llama-3-8b-instruct").await.unwrap();
     let version = model.latest_version.unwrap();
-    let new = DeploymentChange {
-        name: Some("chat".to_owned()),
-        model: Some("meta/meta-llama-3-8b-instruct".to_owned()),
-        version: Some(version.id),
-        machines: small_machines(),
-    };
+    let new = DeploymentChange::default()
+        .with_name("chat")
+        .with_model("meta/meta-llama-3-8b-instruct")
+        .with_version(version.id)
+        .with_machines(small_machines());
     let made = client.create_deployment(&new).await.unwrap();
     assert_eq!(
         (made.owner.as_str(), made.current_release.number),
@@ -134,8 +132,8 @@ async fn deployments_are_created_changed_and_deleted() {
     let made = run(&client, "deployments/acme/chat").await;
     assert!(made.is_ok());
 
-    let mut change = DeploymentChange::default();
-    change.machines.max_instances = Some(3);
+    let machines = Machines::default().with_max_instances(3);
+    let change = DeploymentChange::default().with_machines(machines);
     let changed = client
         .update_deployment("acme/chat", &change)
         .await

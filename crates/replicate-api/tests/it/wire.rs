@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use futures_util::TryStreamExt;
-use replicate_api::{DeploymentChange, NewPrediction, ReplicateClient, Target};
+use replicate_api::{DeploymentChange, Machines, NewPrediction, ReplicateClient, Target};
 use serde_json::{Map, json};
 
 use crate::documents::small_machines;
@@ -24,14 +24,13 @@ async fn account_requests() {
     })
     .await;
     let client = ReplicateClient::new(settings(&server.url)).unwrap();
-    let new = DeploymentChange {
-        name: Some("chat".to_owned()),
-        model: Some("acme/llama".to_owned()),
-        version: Some("v1".to_owned()),
-        machines: small_machines(),
-    };
-    let mut change = DeploymentChange::default();
-    change.machines.max_instances = Some(3);
+    let new = DeploymentChange::default()
+        .with_name("chat")
+        .with_model("acme/llama")
+        .with_version("v1")
+        .with_machines(small_machines());
+    let machines = Machines::default().with_max_instances(3);
+    let change = DeploymentChange::default().with_machines(machines);
 
     client.prediction("p1").await.unwrap();
     client.cancel_prediction("p1").await.unwrap();

@@ -17,7 +17,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         .with_extra("run_timeout", 60);
     let client = Client::from_env()?.with_settings("replicate", limits)?;
     let chat = client.chat(model).with_user("Hello, how are you?");
-    let mut stream = chat.response_stream().await?;
+    let mut stream = chat.accumulating_stream().await?;
     while let Some(event) = stream.next().await {
         if let ReplyEvent::Progress(progress) = event? {
             println!("{} for {} s", progress.status, progress.elapsed.as_secs());

@@ -12,7 +12,7 @@ use llm_provider::{Chunk, Error, ErrorKind, Metadata, Reply, ReplyEvent, ReplySt
 /// # async fn example() -> polyllm::Result<()> {
 /// let client = polyllm::Client::from_env()?;
 /// let chat = client.chat("together_ai/openai/gpt-oss-20b").with_user("What is Rust?");
-/// let mut stream = chat.response_stream().await?;
+/// let mut stream = chat.accumulating_stream().await?;
 /// while let Some(text) = stream.next_text().await? {
 ///     print!("{text}");
 /// }
@@ -21,18 +21,18 @@ use llm_provider::{Chunk, Error, ErrorKind, Metadata, Reply, ReplyEvent, ReplySt
 /// # Ok(())
 /// # }
 /// ```
-pub struct ResponseStream<R> {
+pub struct AccumulatingStream<R> {
     stream: ReplyStream,
-    joined: Option<Box<dyn Accumulate>>,
+    accumulator: Option<Box<dyn Accumulate>>,
     has_failed: bool,
     request: PhantomData<fn() -> R>,
 }
 
-impl<R: StreamingRequest> ResponseStream<R> {
+impl<R: StreamingRequest> AccumulatingStream<R> {
     pub(crate) fn new(stream: ReplyStream) -> Self {
         Self {
             stream,
-            joined: R::ENDPOINT.accumulator(),
+            accumulator: R::ENDPOINT.accumulator(),
             has_failed: false,
             request: PhantomData,
         }
@@ -46,8 +46,8 @@ impl<R: StreamingRequest> ResponseStream<R> {
     /// The next event; `None` after the last.
     pub async fn next(&mut self) -> Option<Result<ReplyEvent>> {
         let event = self.stream.next().await?.and_then(|event| {
-            if let (ReplyEvent::Chunk(chunk), Some(joined)) = (&event, &mut self.joined) {
-                joined.push(chunk)?;
+            if let (ReplyEvent::Chunk(chunk), Some(accumulator)) = (&event, &mut self.accumulator) {
+                accumulator.push(chunk)?;
             }
             Ok(event)
         });
@@ -89,18 +89,18 @@ impl<R: StreamingRequest> ResponseStream<R> {
     /// before.
     pub async fn finish(mut self) -> Result<R::Response> {
         while self.next_chunk().await?.is_some() {}
-        let joined = self.joined.take().filter(|_| !self.has_failed);
-        let joined = joined.ok_or_else(|| {
+        let accumulator = self.accumulator.take().filter(|_| !self.has_failed);
+        let accumulator = accumulator.ok_or_else(|| {
             let message = "the stream failed before the response was complete";
             Error::new(ErrorKind::Transport, message)
         })?;
-        Reply::new(joined.finish(), self.stream.metadata).read()
+        Reply::new(accumulator.finish(), self.stream.metadata).read()
     }
 }
 
-impl<R> fmt::Debug for ResponseStream<R> {
+impl<R> fmt::Debug for AccumulatingStream<R> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ResponseStream")
+        f.debug_struct("AccumulatingStream")
             .field("metadata", &self.stream.metadata)
             .finish_non_exhaustive()
     }

@@ -1,8 +1,9 @@
 #![doc = include_str!("../README.md")]
 //!
-//! Start with [`Client`], [`completion()`], [`ChatBuilder`], [`Functions`], [`ResponseStream`],
+//! Start with [`Client`], [`completion()`], [`ChatBuilder`], [`Functions`], [`AccumulatingStream`],
 //! [`Settings`] and [`Error`].
 
+mod accumulating_stream;
 #[cfg(feature = "adapters")]
 pub mod adapted;
 #[cfg(feature = "blocking")]
@@ -14,7 +15,6 @@ mod functions;
 pub mod guide;
 mod patterns;
 mod request;
-mod response_stream;
 #[cfg(feature = "schema")]
 mod structured;
 
@@ -48,12 +48,12 @@ pub use provider_together as together;
 #[cfg(feature = "schema")]
 pub use schemars;
 
+pub use crate::accumulating_stream::AccumulatingStream;
 pub use crate::client::Client;
 pub use crate::functions::{Conversation, Functions};
 pub use crate::request::{
     ChatBuilder, CompletionBuilder, EmbeddingBuilder, RequestBuilder, RerankBuilder,
 };
-pub use crate::response_stream::ResponseStream;
 
 /// The providers of the enabled features.
 pub fn registry() -> Registry {

@@ -12,7 +12,7 @@ use llm_types::rerank::RerankRequest;
 use llm_types::{ChatRequest, Stop};
 use serde_json::{Map, Value};
 
-use crate::{Client, ResponseStream};
+use crate::{AccumulatingStream, Client};
 
 /// A request to a model. Await it for the response, or [`stream`](Self::stream) the reply.
 ///
@@ -158,8 +158,8 @@ impl<R: StreamingRequest> RequestBuilder<'_, R> {
     ///
     /// # Errors
     /// Those of [`stream`](Self::stream).
-    pub async fn response_stream(self) -> Result<ResponseStream<R>> {
-        self.stream().await.map(ResponseStream::new)
+    pub async fn accumulating_stream(self) -> Result<AccumulatingStream<R>> {
+        self.stream().await.map(AccumulatingStream::new)
     }
 }
 

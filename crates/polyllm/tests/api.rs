@@ -6,9 +6,9 @@ use polyllm::templates::{Family, Options, PromptMessage};
 use polyllm::types::embeddings::Vector;
 use polyllm::types::parse;
 use polyllm::{
-    ApiKey, ChatBuilder, ChatRequest, ChatResponse, ChatTemplate, Client, CompletionBuilder,
-    Content, Conversation, CustomTemplate, EmbeddingBuilder, Error, ErrorKind, Functions, Message,
-    Metadata, Provider, Registry, Reply, ReplyStream, RerankBuilder, ResponseStream, Result,
+    AccumulatingStream, ApiKey, ChatBuilder, ChatRequest, ChatResponse, ChatTemplate, Client,
+    CompletionBuilder, Content, Conversation, CustomTemplate, EmbeddingBuilder, Error, ErrorKind,
+    Functions, Message, Metadata, Provider, Registry, Reply, ReplyStream, RerankBuilder, Result,
     Settings, Stop, Template, adapted, blocking,
 };
 
@@ -38,7 +38,7 @@ fn types_are_shared_cloned_and_printed() {
     shared::<Settings>();
     shared::<Template>();
     moved::<ReplyStream>();
-    moved::<ResponseStream<ChatRequest>>();
+    moved::<AccumulatingStream<ChatRequest>>();
     moved::<adapted::MessagesBuilder<'_>>();
     moved::<adapted::ResponsesBuilder<'_>>();
     moved::<blocking::Stream>();
@@ -56,7 +56,7 @@ fn futures_are_send() {
     drop(is_send(client.chat("together_ai/m").send()));
     drop(is_send(client.chat("together_ai/m").reply()));
     drop(is_send(client.chat("together_ai/m").stream()));
-    drop(is_send(client.chat("together_ai/m").response_stream()));
+    drop(is_send(client.chat("together_ai/m").accumulating_stream()));
     drop(is_send(client.chat("together_ai/m").json::<u8>()));
     drop(is_send(client.chat("together_ai/m").into_future()));
     drop(is_send(client.chat("together_ai/m").run(&Functions::new())));

@@ -169,7 +169,7 @@ async fn a_stream_also_returns_its_response() {
     let (_sim, client) = setup().await;
     for model in [MODEL, LLAMA] {
         let chat = || client.chat(model).with_user("Good morning!");
-        let mut stream = chat().response_stream().await.unwrap();
+        let mut stream = chat().accumulating_stream().await.unwrap();
         let mut text = stream.next_text().await.unwrap().unwrap();
         while let Some(more) = stream.next_text().await.unwrap() {
             text.push_str(&more);
@@ -180,7 +180,7 @@ async fn a_stream_also_returns_its_response() {
         assert_eq!(reason, Some(&FinishReason::Stop));
         assert!(response.usage.is_value());
         // The rest is read if the caller does not read it.
-        let stream = chat().response_stream().await.unwrap();
+        let stream = chat().accumulating_stream().await.unwrap();
         assert_eq!(stream.finish().await.unwrap().text().unwrap(), text);
     }
 }
@@ -190,7 +190,7 @@ async fn a_failed_stream_returns_no_response() {
     let (sim, client) = setup().await;
     let chat = client.chat(MODEL).with_user("Good morning!");
     sim.together().inject(Fault::ErrorAfter(2));
-    let mut stream = chat.response_stream().await.unwrap();
+    let mut stream = chat.accumulating_stream().await.unwrap();
     while let Ok(chunk) = stream.next_chunk().await {
         assert!(chunk.is_some(), "the stream is complete");
     }

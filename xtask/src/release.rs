@@ -1,4 +1,4 @@
-//! `cargo xtask release`: what has to be true before a release.
+//! `cargo xtask release`: the checks before a release.
 
 use std::fs;
 use std::process::Command;
@@ -105,7 +105,7 @@ fn published(metadata: &Value) -> Vec<&str> {
         .collect()
 }
 
-/// The files that a package must have and has not.
+/// The required files that a package lacks.
 fn missing(files: &str) -> Vec<&'static str> {
     let has = |name: &str| files.lines().any(|file| file == name);
     REQUIRED.iter().copied().filter(|name| !has(name)).collect()

@@ -160,7 +160,7 @@ fn environment(interpreter: &Interpreter, folder: &Path) -> Result<PathBuf> {
     python::environment_of(&interpreter.program, &folder, &requirements)
 }
 
-/// The original pages, if they are there.
+/// The original pages, if they exist.
 fn pages() -> Option<PathBuf> {
     let shared = std::env::var_os("POLYLLM_SHARED").map(PathBuf::from);
     let shared = shared.unwrap_or_else(|| tool::root().join("../shared"));

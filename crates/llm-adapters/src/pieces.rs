@@ -1,4 +1,4 @@
-//! What both APIs read of chunks and of replies in one piece.
+//! The parts of chunks and of replies in one piece that both APIs read.
 
 use llm_types::{ChatChunk, ChatResponse, Delta, Field, ToolCallDelta};
 

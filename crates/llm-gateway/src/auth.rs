@@ -107,7 +107,7 @@ pub(crate) async fn authenticate(
             };
         }
     }
-    // By OpenAI's words, litellm tells this error from others of the same type.
+    // LiteLLM recognizes this error by OpenAI's wording: others have the same type.
     Err(unauthorized(
         "Incorrect API key provided: this gateway does not know it",
     ))

@@ -132,7 +132,7 @@ fn tags_of_metadata(call: &Call) -> Vec<String> {
     struct Metadata {
         tags: Vec<String>,
     }
-    // Other metadata may have any form.
+    // All other metadata is unrestricted.
     let metadata = call.body.read_member::<Metadata>("metadata");
     metadata
         .ok()

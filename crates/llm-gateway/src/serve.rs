@@ -1,4 +1,4 @@
-//! The server: accepts connections, at most so many at a time, and cleans up when it stops.
+//! The server: accepts a limited number of connections at a time, and cleans up when it stops.
 
 use std::future::Future;
 use std::io;
@@ -21,8 +21,8 @@ impl Gateway {
     /// clients that begin with it (prior knowledge).
     ///
     /// Then it accepts no more connections, gives running requests
-    /// [`grace`](crate::GatewayOptions::grace) to end, and waits for the cleanup of abandoned upstream
-    /// calls. At last it writes the remaining usage records.
+    /// [`grace`](crate::GatewayOptions::grace) to end, and waits for the cleanup of abandoned
+    /// upstream calls. Finally it writes the remaining usage records.
     ///
     /// Without a master key, requests that a web page may have caused are rejected: those of
     /// another site (`Origin`, `Sec-Fetch-Site`), bodies that are not `application/json`, and, where
@@ -94,8 +94,9 @@ impl Gateway {
 struct Acceptor {
     listener: TcpListener,
     places: Arc<Semaphore>,
-    /// What the log says already.
+    /// Whether the log says that all places are taken.
     is_full: bool,
+    /// Whether the log says that connections cannot be accepted.
     has_failed: bool,
 }
 

@@ -59,7 +59,7 @@ fn is_control(c: char) -> bool {
 }
 
 fn escape(text: &str, unsafe_: impl Fn(char) -> bool) -> Cow<'_, str> {
-    // Most texts are printable ASCII, which needs no look at single characters.
+    // Most texts are printable ASCII, whose characters need not be decoded.
     if text.bytes().all(|byte| matches!(byte, b' '..=b'~')) {
         return Cow::Borrowed(text);
     }

@@ -6,8 +6,8 @@ use crate::clock::Nanos;
 
 /// An exponentially weighted moving average of latencies.
 ///
-/// It is written without a lock: of two samples at the same moment one may be lost. It decays toward
-/// zero while no samples come, so that a deployment that was slow is tried again.
+/// It is written without a lock: one of two simultaneous samples may be lost. It decays toward zero
+/// without samples, so that a deployment that was slow is tried again.
 #[derive(Debug, Default)]
 pub(crate) struct MovingLatency {
     /// The average in nanoseconds, as the bits of an `f64`.

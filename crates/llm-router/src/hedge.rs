@@ -20,8 +20,8 @@ use crate::plan::Plan;
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 #[non_exhaustive]
 pub struct HedgeOptions {
-    /// How long the first deployment may take; by default as long as 95 % of the group's calls take,
-    /// once 20 have been measured.
+    /// How long the first deployment may take; by default the time within which 95 % of the group's
+    /// calls answer, once 20 have been measured.
     pub after: Option<Duration>,
 }
 

@@ -156,9 +156,9 @@ pub struct DeploymentHealth {
     pub latency: Option<Duration>,
     /// The tokens of all calls, as far as they are reported.
     pub counts: TokenCounts,
-    /// The requests that would be admitted at once now; `None` without a limit.
+    /// The requests that would be admitted now; `None` without a limit.
     pub requests_left: Option<u64>,
-    /// The tokens that would be admitted at once now; `None` without a limit.
+    /// The tokens that would be admitted now; `None` without a limit.
     pub tokens_left: Option<u64>,
 }
 

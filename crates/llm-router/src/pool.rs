@@ -75,7 +75,7 @@ impl Pool {
         rng: &mut Rng,
     ) -> Result<(&Arc<State>, Permit), Refusal> {
         for tier in &self.tiers {
-            // Another call may take the room between the choice and the admission.
+            // Another call may take the capacity between the choice and the admission.
             for _ in 0..tier.members.len() {
                 let Some(state) = tier.choose(choice, rng) else {
                     break;
@@ -95,9 +95,9 @@ impl Pool {
         Refusal::of(left, choice.demand, choice.now)
     }
 
-    /// The deployments that may serve the call now or later, the best first: of each tier those that
-    /// the strategy prefers, then the others by the time at which they are expected to have room. The
-    /// shared state knows better than this router whether they do.
+    /// The deployments that may serve the call now or later, the best first: of each tier those
+    /// that the strategy prefers, then the others by the time at which they are expected to have
+    /// room. Only the shared state knows whether they do.
     pub(crate) fn ranked(&self, choice: &Choice<'_>, rng: &mut Rng) -> Vec<Arc<State>> {
         let mut ranked: Vec<Arc<State>> = Vec::new();
         let mut tried = choice.tried.to_vec();

@@ -25,7 +25,7 @@ pub struct PriceTable {
 
 /// The built-in table: the prices that LiteLLM lists for models that are billed by tokens.
 ///
-/// They can be out of date; the prices of a deployment are the remedy.
+/// They can be out of date: set the prices of a deployment to override them.
 impl Default for PriceTable {
     fn default() -> Self {
         BUILT_IN.clone()
@@ -91,7 +91,7 @@ mod tests {
         assert_eq!(table.prices.len(), TABLE.lines().count() - 1);
         for (name, prices) in &*table.prices {
             let known = [prices.input_token, prices.output_token];
-            // The dearest model costs less than 1,000 dollars per million tokens.
+            // The most expensive model costs less than 1,000 dollars per million tokens.
             let is_price = |price: &Option<f64>| price.is_some_and(|price| price < 1e-3);
             assert!(known.iter().all(is_price), "{name}: {prices:?}");
         }

@@ -31,7 +31,7 @@ impl Latencies {
         }
     }
 
-    /// The time within which 95 % of the latencies are; `None` as long as too few are known.
+    /// The time within which 95 % of the latencies are; `None` while too few are known.
     pub(crate) fn p95(&self) -> Option<Duration> {
         let counts = || self.buckets.iter().map(|bucket| bucket.load(Relaxed));
         let total: u32 = counts().sum();

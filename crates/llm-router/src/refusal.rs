@@ -38,7 +38,7 @@ impl Refusal {
 
     fn add(&mut self, state: &State, demand: &Demand, now: Nanos) {
         match state.readiness(demand, now) {
-            // It had no room when it was chosen; another call has left it since.
+            // It was busy when it was chosen; another call has ended since.
             Readiness::Ready => self.limited = Some(earliest(self.limited, now + SOON)),
             Readiness::At(at) => self.limited = Some(earliest(self.limited, at)),
             Readiness::Busy => {
@@ -160,7 +160,7 @@ fn describe(cause: ErrorKind) -> &'static str {
     }
 }
 
-/// When to try again if another call has just left room.
+/// When to try again if another call has just ended.
 const SOON: Nanos = 1_000_000;
 /// The assumed duration of a probe.
 const PROBE: Nanos = 1_000_000_000;

@@ -85,7 +85,7 @@ enum End {
     Cut,
     Clean,
     Hang,
-    /// With bytes that do not belong there.
+    /// Ends with these bytes, which do not belong there.
     With(&'static [u8]),
 }
 

@@ -206,7 +206,8 @@ fn account(
     arguments.add_defaults(provider, defaults)?;
     let settings = std::mem::take(&mut arguments.settings);
     let found = runtime::with(py, |state| {
-        // The closure of `with` runs no Python code: the error becomes an exception after it.
+        // The closure of `with` must not run Python code, so the error becomes an exception
+        // afterwards.
         Ok(state.accounts.find(&name, settings))
     })?;
     let (provider, model) = found.map_err(fail)?;

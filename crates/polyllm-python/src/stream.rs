@@ -27,7 +27,7 @@ pub(crate) struct Stream {
     process: u32,
 }
 
-/// A stream that is read by turns.
+/// A stream whose readers take turns.
 pub(crate) struct State {
     slot: Mutex<Slot>,
     /// Notified when a reader has put the stream back.
@@ -36,7 +36,7 @@ pub(crate) struct State {
     include_usage: bool,
 }
 
-/// Where the stream is.
+/// The stream, unless a reader has it.
 enum Slot {
     Idle(Box<ReplyStream>),
     /// A reader has it.

@@ -293,7 +293,7 @@ async fn vectors(harness: &Harness<'_>, body: Value) -> Vec<Value> {
     let answer = send(harness, Capability::Embeddings, body).await;
     let answer = serde_json::from_value::<EmbeddingResponse>(answer);
     let mut answer = answer.unwrap_or_else(|error| panic!("not embeddings: {error}"));
-    // By way of base64, so that numbers of both encodings have the same digits.
+    // Converted through base64, so that numbers of both encodings have the same digits.
     for format in [EncodingFormat::Base64, EncodingFormat::Float] {
         if let Err(error) = answer.encode(&format) {
             panic!("a vector cannot be read: {error}");

@@ -30,12 +30,12 @@ pub(crate) enum Fault {
     StallEvents,
 }
 
-/// Responds so to every POST.
+/// Responds to every POST with this response.
 pub(crate) fn answer(status: &str, headers: &str, body: &str) -> Fault {
     answer_times(status, headers, body, usize::MAX)
 }
 
-/// Responds so to this number of POSTs.
+/// Responds to this number of POSTs with this response.
 pub(crate) fn answer_times(status: &str, headers: &str, body: &str, times: usize) -> Fault {
     let length = body.len();
     let bytes = format!("HTTP/1.1 {status}\r\n{headers}content-length: {length}\r\n\r\n{body}");
@@ -235,7 +235,7 @@ fn end_of_events_head(bytes: &[u8]) -> Option<usize> {
     is_events.then_some(end)
 }
 
-/// The way back, with its faults. `None` ends the connection.
+/// Relays the replies, with the faults. `None` ends the connection.
 struct Returning {
     to_client: OwnedWriteHalf,
     notes: Arc<Mutex<Notes>>,

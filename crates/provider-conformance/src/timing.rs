@@ -38,7 +38,7 @@ async fn first_chunk(simulation: &dyn Simulation) {
     let begin = Instant::now();
     let call = harness.chat(PROMPT).with_timeout(LIMIT);
     match harness.streamed(&call).await {
-        // The provider found the answer in another way.
+        // The provider got the answer from another request.
         Ok(answer) => assert_eq!(answer.text(), TEXT),
         Err(error) => {
             assert_eq!(error.kind(), ErrorKind::Timeout, "first chunk: {error:?}");
@@ -66,7 +66,7 @@ async fn idle(simulation: &dyn Simulation) {
         harness.tap.play(Fault::Stall(length * part / 8));
         let begin = Instant::now();
         match harness.streamed(&harness.chat(PROMPT)).await {
-            // What stalled was not needed.
+            // The stalled part was not needed.
             Ok(answer) => assert_eq!(answer.text(), text, "idle_timeout cut an answer"),
             Err(error) => {
                 late += 1;

@@ -98,7 +98,7 @@ pub(super) fn readmes(facts: &Facts) -> Vec<Violation> {
         .collect()
 }
 
-/// What the README of a crate has to say, and does not.
+/// The required statements that the README of a crate lacks.
 fn unsaid(package: &Package, readme: &str) -> Option<String> {
     if !readme.contains("```") {
         return Some("has no example: add a short one".to_owned());

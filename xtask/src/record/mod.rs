@@ -1,4 +1,4 @@
-//! `cargo xtask fixtures --record`: exchanges with the real upstreams, without what is private.
+//! `cargo xtask fixtures --record`: exchanges with the real upstreams, without private data.
 
 use std::fs;
 use std::path::{Path, PathBuf};

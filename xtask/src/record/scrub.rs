@@ -1,4 +1,4 @@
-//! Removes what is private from what an upstream sent.
+//! Removes private data from what an upstream sent.
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -17,10 +17,10 @@ pub struct Acme {
 }
 
 impl Acme {
-    /// Opens an account; key and address not in `settings` come from the environment.
+    /// Creates a client of an account; key and address not in `settings` come from the environment.
     ///
     /// # Errors
-    /// [`ErrorKind::Auth`](llm_provider::ErrorKind::Auth) when there is no key anywhere, and
+    /// [`ErrorKind::Auth`](llm_provider::ErrorKind::Auth) when there is no key, and
     /// `InvalidRequest` for an address that is not a URL, or an unknown setting.
     pub fn new(settings: Settings) -> Result<Self> {
         let SpecificSettings { safe_mode } = SpecificSettings::new(&settings)?;
@@ -36,7 +36,7 @@ impl Provider for Acme {
         NAME
     }
 
-    // Text completions, embeddings and rerank need no more than their capability.
+    // Text completions, embeddings and rerank need only their capability.
     fn capabilities(&self) -> Capabilities {
         Capabilities::new([Capability::Chat, Capability::Models])
     }

@@ -6,7 +6,7 @@ use provider_openai::Dialect;
 use crate::config::NAME;
 use crate::error;
 
-/// OpenAI's dialect as Acme speaks it.
+/// Acme's dialect of OpenAI's API.
 #[derive(Debug)]
 pub(crate) struct AcmeDialect {
     pub(crate) safe_mode: bool,
@@ -18,7 +18,8 @@ impl Dialect for AcmeDialect {
     }
 
     fn request(&self, call: &mut Call) -> Result<()> {
-        // What Acme knows by another name, and what it does not support: never dropped silently.
+        // Parameters that Acme names differently are renamed, and those that it does not support
+        // are rejected, never dropped silently.
         call.body.rename("max_completion_tokens", "max_tokens");
         if self.safe_mode {
             call.body.set_default("safe_mode", true);

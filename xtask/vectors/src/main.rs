@@ -35,8 +35,8 @@ fn main() -> ExitCode {
     }
 }
 
-/// Prints every failure, and a line per file. Those whose ids the file `known` lists are no
-/// reason to fail.
+/// Prints every failure, and a line per file. Failures whose ids are in the file `known` do not
+/// count.
 fn check(folder: &Path, known: Option<&Path>) -> Result<()> {
     let read = |path: &Path| {
         fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))
@@ -88,7 +88,7 @@ const ENGINES: &[(&str, Prepare)] = &[
     }),
 ];
 
-/// What a vector wanted and what came instead.
+/// The expected and the actual result of a vector.
 #[derive(Debug, Eq, PartialEq)]
 struct Miss {
     wanted: String,
@@ -103,7 +103,7 @@ impl Miss {
         }
     }
 
-    /// For a line that is no vector of its kind.
+    /// For a line that is not a vector of its kind.
     fn lacks(what: &str) -> Self {
         Self::new(format!("a vector with {what}"), "one without")
     }
@@ -136,7 +136,7 @@ fn check_line(line: &str, engine: &mut Engine<'_>) -> (Option<String>, Result<()
         Err(error) => return (None, Err(Miss::new("a JSON object", error.to_string()))),
     };
     let id = vector["id"].as_str().map(str::to_owned);
-    // A panic is a failure of this vector, and no reason not to try the others.
+    // A panic is a failure of this vector; the others still run.
     let run = std::panic::AssertUnwindSafe(|| engine(&vector));
     let outcome = std::panic::catch_unwind(run)
         .unwrap_or_else(|_| Err(Miss::new("no panic", "a panic, told above")));

@@ -28,7 +28,7 @@ pub(crate) fn custom(vector: &Value) -> Result<(), Miss> {
     )
 }
 
-/// A built-in family, to the byte as the official template renders it.
+/// A built-in family, compared byte for byte with the official template.
 pub(crate) fn family(vector: &Value) -> Result<(), Miss> {
     let name = vector["template"].as_str().unwrap_or_default();
     let model = vector["model"].as_str().unwrap_or_default();
@@ -103,7 +103,7 @@ fn context(vector: &Value) -> Result<Context, Miss> {
     }
 }
 
-/// Without an expected text, an error is expected, in words of our own.
+/// Without an expected text, an error is expected; its message may differ.
 fn compare(got: Result<String, String>, expected: Option<&str>) -> Result<(), Miss> {
     match (&got, expected) {
         (Ok(got), Some(expected)) if got == expected => Ok(()),

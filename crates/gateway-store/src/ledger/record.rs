@@ -45,11 +45,11 @@ pub struct UsageRecord {
     pub tags: Vec<String>,
     /// All tokens of the prompt.
     pub input_tokens: u64,
-    /// Those of them that the provider had cached.
+    /// The tokens of the prompt that the provider had cached.
     pub cached_tokens: u64,
     /// All tokens of the reply.
     pub output_tokens: u64,
-    /// Those of them that were reasoning.
+    /// The tokens of the reply that were reasoning.
     pub reasoning_tokens: u64,
     /// The time that a prediction ran, in milliseconds.
     pub predict_ms: Option<u64>,

@@ -113,11 +113,11 @@ pub struct SpendRow {
     pub requests: u64,
     /// The tokens of the prompts.
     pub input_tokens: u64,
-    /// Those of them that the provider had cached.
+    /// The tokens of the prompts that the provider had cached.
     pub cached_tokens: u64,
     /// The tokens of the replies.
     pub output_tokens: u64,
-    /// Those of them that were reasoning.
+    /// The tokens of the replies that were reasoning.
     pub reasoning_tokens: u64,
     /// The cost.
     pub cost: Money,

@@ -47,7 +47,7 @@ pub(super) fn parts(
     }
 }
 
-/// A search result as text.
+/// Converts a search result to text.
 pub(super) fn search_result(block: SearchResultBlock) -> ContentPart {
     let mut text = format!("Source: {}\nTitle: {}", block.source, block.title);
     for block in block.content {

@@ -24,8 +24,8 @@ pub fn error_type(status: u16) -> &'static str {
 
 /// Converts the error of a chat call.
 ///
-/// The error of a prompt that does not fit gets the words by which agents recognize it and shorten
-/// the conversation.
+/// A prompt that is too long gets the wording by which agents recognize the error and shorten the
+/// conversation.
 pub fn chat_error(status: u16, error: &ErrorResponse) -> MessagesErrorResponse {
     let message = &error.error.message;
     let is_too_long = error.error.code().as_deref() == Some("context_length_exceeded");

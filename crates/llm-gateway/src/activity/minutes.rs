@@ -27,7 +27,7 @@ struct Totals {
 /// One point of a chart.
 #[derive(Debug, Serialize)]
 pub(crate) struct Point {
-    /// The begin, in seconds of Unix time.
+    /// The start, in seconds of Unix time.
     at: u64,
     requests: u64,
     failed: u64,

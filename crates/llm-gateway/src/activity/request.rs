@@ -70,7 +70,7 @@ pub(crate) struct RecentRequest {
 pub(super) struct Attempt {
     group: String,
     deployment: String,
-    /// The time from the begin of the request, in milliseconds.
+    /// The time since the start of the request, in milliseconds.
     after_ms: f64,
     duration_ms: Option<f64>,
     /// `running`, `ok`, `failed`, `abandoned` or `lost race`.

@@ -231,7 +231,7 @@ fn rejected_setting(
     if error.kind() == ErrorKind::Auth {
         return Some("api_key".to_owned());
     }
-    // The error does not name it: it is the one that is rejected without the others, too.
+    // The error does not name the setting: it is the one that is also rejected alone.
     let extra = settings.extra.iter();
     let rejected = extra.map(|(name, _)| name).find(|name| {
         let mut settings = settings.clone();

@@ -124,7 +124,7 @@ pub(super) async fn serve<R: Replies>(
     Ok(response)
 }
 
-/// Agents always set an effort. A model that has none replies as well without it.
+/// Agents always set an effort, and a model without efforts replies equally well.
 const OPTIONAL: &[&str] = &["reasoning_effort"];
 
 /// Reads a chunk of a stream.

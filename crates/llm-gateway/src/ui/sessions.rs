@@ -46,8 +46,8 @@ pub(crate) struct Login {
 }
 
 impl Sessions {
-    /// Opens a session for the master key. A wrong key is answered slowly, and with 429 after several
-    /// ones: the limit is that of all clients together, since those behind a proxy look alike.
+    /// Opens a session for the master key. A wrong key is answered slowly, and after several ones
+    /// with 429. All clients share this limit, since those behind a proxy look alike.
     pub(crate) async fn login(
         &self,
         master_key: &ApiKey,

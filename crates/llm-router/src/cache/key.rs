@@ -77,7 +77,7 @@ impl Keys {
 struct Digest(Sha256);
 
 impl Digest {
-    /// The first half.
+    /// The first half of the hash.
     fn key(self) -> Key {
         let digest = self.0.finalize();
         let half = |bytes: &[u8]| {
@@ -120,7 +120,7 @@ mod tests {
         for is_shared in [false, true] {
             compare_keys(&Keys::new(is_shared));
         }
-        // Another process finds the same.
+        // Another process computes the same key.
         let call = Call::new(&Chat, Document::from_bytes(r#"{"messages":["x"]}"#));
         let scope = Scope {
             group: "group",

@@ -133,7 +133,8 @@ impl Slot {
         };
         match found {
             Ok(entry) => entry.reply().map_or(Flight::Alone, Flight::Cached),
-            // The call that it waited for has failed. Those that wait do not fail one after another.
+            // The call that it waited for has failed. The waiting calls are sent together, so that
+            // they do not fail one after another.
             Err(_) if has_waited => Flight::Alone,
             Err(guard) => Flight::First(guard),
         }
@@ -189,7 +190,7 @@ impl Slot {
         is_read.then(|| key::shared(self.key))
     }
 
-    /// The entry of a shared value, if it is as young as this call wants it. `provider` finds the
+    /// The entry of a shared value, unless it is older than this call accepts. `provider` finds the
     /// provider of a name.
     pub(crate) fn entry_of(
         &self,

@@ -15,16 +15,16 @@ use llm_provider::Capabilities;
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct CacheOptions {
-    /// The maximum size of all replies in bytes; 64 MiB by default. The replies that are used least are
-    /// removed. One reply may have a sixteenth of it.
+    /// The maximum size of all replies in bytes; 64 MiB by default. The least used replies are
+    /// removed first. One reply may take a sixteenth of it.
     pub capacity: u64,
     /// How long a reply is kept; 10 minutes by default.
     pub time_to_live: Duration,
     /// The endpoints whose replies are cached; all by default.
     pub endpoints: Capabilities,
-    /// Whether calls use the cache that do not ask for it; `true` by default.
+    /// Whether calls that do not ask for the cache use it; `true` by default.
     pub is_default: bool,
-    /// The namespace of calls that name none.
+    /// The namespace of calls that do not name one.
     pub namespace: Option<String>,
     /// Whether replies are also kept in the router's shared state, for other routers; `false` by
     /// default.
@@ -66,7 +66,7 @@ impl CacheOptions {
         self
     }
 
-    /// Sets whether calls use the cache that do not ask for it.
+    /// Sets whether calls that do not ask for the cache use it.
     #[must_use]
     pub fn with_default(mut self, is_default: bool) -> Self {
         self.is_default = is_default;
@@ -114,7 +114,7 @@ impl CacheControl {
         self
     }
 
-    /// Sets whether cached replies are passed over.
+    /// Sets whether cached replies are ignored.
     #[must_use]
     pub fn with_no_cache(mut self, no_cache: bool) -> Self {
         self.no_cache = no_cache;

@@ -271,5 +271,5 @@ impl Drop for Lease {
     }
 }
 
-/// A failure counts as at least as slow as this, so that failing fast attracts no calls.
+/// The minimum latency that a failure counts as, so that failing fast attracts no calls.
 const FAILURE_LATENCY: Nanos = 1_000_000_000;

@@ -65,7 +65,7 @@ pub struct Deployment {
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 #[non_exhaustive]
 pub struct RateLimits {
-    /// Requests per minute, in any window of 60 s. A fifth of them may come at once.
+    /// Requests per minute, in any window of 60 s. A fifth of them may be sent at once.
     pub rpm: Option<u64>,
     /// Tokens per minute, in any window of 60 s. The tokens of a call are estimated before it is
     /// sent and corrected by the usage that the upstream reports.

@@ -385,7 +385,7 @@ impl State {
         self.mean.get(now, MEAN_DECAY)
     }
 
-    /// The requests and tokens that would be admitted at once now, where they are limited.
+    /// The requests and tokens that would be admitted now, where they are limited.
     pub(crate) fn left(&self, now: Nanos) -> (Option<u64>, Option<u64>) {
         let left = |gcra: &Option<Gcra>| gcra.as_ref().map(|gcra| gcra.left(now));
         (left(&self.requests), left(&self.tokens))

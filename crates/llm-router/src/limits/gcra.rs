@@ -33,17 +33,17 @@ impl Charge {
 }
 
 impl Rate {
-    /// A limit that holds in every window of 60 s; 0 admits nothing. To guarantee that, a fifth of it
-    /// may come at once, and the rest is spread over the minute: a burst and a full minute's refill in
-    /// the same window together are the limit.
+    /// A limit that holds in every window of 60 s; 0 admits nothing. To guarantee that, a fifth of
+    /// it is admitted at once, and the rest is spread over the minute: a burst and a minute's
+    /// refill in the same window add up to the limit.
     pub(crate) fn per_minute(limit: u64) -> Self {
         let burst = limit.div_ceil(5);
         // The window is half open, hence the 1.
         Self::new(limit, burst, limit - burst + 1)
     }
 
-    /// A limit that may come at once, and that is refilled within a minute; 0 admits nothing. A window
-    /// that begins with a burst can hold up to twice the limit.
+    /// A limit that may be used up at once and is refilled within a minute; 0 admits nothing. A
+    /// window that begins with a burst can contain up to twice the limit.
     pub(crate) fn at_once(limit: u64) -> Self {
         Self::new(limit, limit, limit.max(1))
     }

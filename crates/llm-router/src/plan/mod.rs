@@ -1,4 +1,4 @@
-//! One call: what it has tried, and what it may still try.
+//! The plan of a call: what it has tried, and what it may still try.
 
 mod additional;
 mod pick;
@@ -152,7 +152,7 @@ impl Plan {
         }
     }
 
-    /// Ends an attempt that failed. The next one, if there is one, is up to [`next`](Self::next).
+    /// Ends an attempt that failed. [`next`](Self::next) chooses the next one, if there is one.
     ///
     /// # Errors
     /// The failure, if there is no other attempt.

@@ -53,7 +53,7 @@ struct Record {
 /// Why a choice does not admit a call.
 #[derive(Clone, Copy, Eq, PartialEq)]
 enum Refused {
-    /// It has no room: its sessions stay with it.
+    /// It is at its limits: its sessions stay with it.
     Limits,
     Health,
 }

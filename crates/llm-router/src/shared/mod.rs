@@ -64,8 +64,9 @@ impl SharedState {
     /// `redis`, and a cryptography provider of rustls; `llm-gateway` has both.
     ///
     /// The first call connects. While the server is unavailable, each router goes on with what it
-    /// knows: no call waits longer than 50 ms for the server, and once one has waited in vain, no
-    /// call waits until it is back. Each change of the server's availability is one line in the log.
+    /// knows. No call waits longer than 50 ms for the server, and after one such timeout no call
+    /// waits until the server is back. Each change of the server's availability is one line in the
+    /// log.
     ///
     /// # Errors
     /// If the address is invalid, or this build has no client of Redis (the feature `redis`).
@@ -134,7 +135,7 @@ pub(crate) struct Begin {
 /// Subjects that admit a call together.
 #[derive(Clone, Debug)]
 pub(crate) struct Choice {
-    /// Whether it can admit nothing now, for a reason that is not shared.
+    /// Whether it cannot admit the call now, for a reason that is not in the shared state.
     pub(crate) is_full: bool,
     pub(crate) subjects: Vec<Subject>,
 }
@@ -210,7 +211,7 @@ pub(crate) struct Settlement {
 /// What a call showed of the health of its deployment.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub(crate) enum Health {
-    /// Nothing that others need to know.
+    /// Nothing that other routers need.
     #[default]
     Same,
     /// A probe succeeded.

@@ -142,7 +142,7 @@ pub struct TokenLogprob {
     /// Its bytes, which need not be UTF-8.
     #[serde(default, skip_serializing_if = "Field::is_absent")]
     pub bytes: Field<Vec<u8>>,
-    /// The most top_map tokens at this position.
+    /// The most likely tokens at this position.
     #[serde(default, skip_serializing_if = "Field::is_absent")]
     pub top_logprobs: Field<Vec<TopLogprob>>,
     /// All other members.
@@ -209,7 +209,7 @@ pub struct TokenLogprobs {
     /// Their log probabilities; the first token of a prompt has none.
     #[serde(default, skip_serializing_if = "Field::is_absent")]
     pub token_logprobs: Field<Vec<Option<Number>>>,
-    /// The most top_map tokens at each position: a map, or a list of `{token, logprob}`.
+    /// The most likely tokens at each position: a map, or a list of `{token, logprob}`.
     #[serde(default, skip_serializing_if = "Field::is_absent")]
     pub top_logprobs: Field<Vec<Value>>,
     /// The offset of each token in the text.

@@ -49,7 +49,9 @@ fn run(mut args: lexopt::Parser) -> Result<()> {
             _ => return Err(arg.unexpected().into()),
         }
     }
-    let subject = subject.as_deref().unwrap_or_default();
+    let Some(subject) = subject else {
+        return Err(lexopt::Error::from("bench needs a subject: see `cargo xtask help bench`").into());
+    };
     if let Some(leaf) = leaf::ALL.iter().find(|leaf| leaf.package == subject) {
         if options.polyllm.is_some() || options.against.is_some() {
             let message = "--polyllm and --against are for the gateway only";

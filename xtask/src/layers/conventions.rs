@@ -91,21 +91,24 @@ pub(super) fn readmes(facts: &Facts) -> Vec<Violation> {
             let path = format!("{}/README.md", package.folder);
             let fix = match facts.file(&path) {
                 None => "is missing: describe what the crate is for, with an example".to_owned(),
-                Some(readme) => unsaid(package, &readme.text)?,
+                Some(readme) => incomplete(package, &readme.text)?,
             };
             Some(Violation::new(path, fix))
         })
         .collect()
 }
 
-/// The required statements that the README of a crate lacks.
-fn unsaid(package: &Package, readme: &str) -> Option<String> {
+/// What is missing or wrong in the README of a crate.
+fn incomplete(package: &Package, readme: &str) -> Option<String> {
     if !readme.contains("```") {
         return Some("has no example: add a short one".to_owned());
     }
     let rust = format!("Requires Rust {}.", package.rust_version);
     if !readme.contains(&rust) {
         return Some(format!("has no `{rust}`: add it"));
+    }
+    if !package.features.is_empty() && readme.contains("There are no features") {
+        return Some("says that there are no features: describe them".to_owned());
     }
     let mut features = package.features.iter();
     let feature = features.find(|name| !readme.contains(&format!("`{name}`")))?;
@@ -223,6 +226,7 @@ mod tests {
             format!("{example}Features: `fast`."),
             format!("{example}Requires Rust 1.90. Features: `fast`."),
             format!("{example}Requires Rust 1.95."),
+            format!("{example}Requires Rust 1.95. There are no features. `fast`"),
         ] {
             check(readmes, &[(path, &incomplete)], &[path]);
         }

@@ -16,8 +16,17 @@ use tracing::{Span, debug_span};
 pub struct CallSpan(Span);
 
 impl CallSpan {
-    /// Begins the span of a call.
-    pub fn new(provider: &'static str, model: &str, endpoint: &dyn Endpoint, stream: bool) -> Self {
+    /// Begins the span of a call that is not streamed.
+    pub fn new(provider: &'static str, model: &str, endpoint: &dyn Endpoint) -> Self {
+        Self::of_call(provider, model, endpoint, false)
+    }
+
+    /// Begins the span of a streamed call.
+    pub fn of_stream(provider: &'static str, model: &str, endpoint: &dyn Endpoint) -> Self {
+        Self::of_call(provider, model, endpoint, true)
+    }
+
+    fn of_call(provider: &'static str, model: &str, endpoint: &dyn Endpoint, stream: bool) -> Self {
         Self(debug_span!(
             "call",
             provider,

@@ -76,12 +76,19 @@ impl UpstreamClient {
         &self.connection
     }
 
-    /// The deadline of a call that begins now; of a streamed call, that of the head of its response.
+    /// The deadline of a call that begins now and is not streamed.
     ///
     /// An [`Exchange`] has its own time limit. A provider that needs several exchanges for one call
     /// limits them together with one deadline.
-    pub fn deadline(&self, call: &Call, stream: bool) -> Deadline {
-        Deadline::after(self.connection.timeouts().of_call(call.timeout, stream))
+    pub fn deadline(&self, call: &Call) -> Deadline {
+        Deadline::after(self.connection.timeouts().of_call(call.timeout))
+    }
+
+    /// The deadline of the head of the response to a streamed call that begins now.
+    ///
+    /// See [`deadline`](Self::deadline).
+    pub fn stream_deadline(&self, call: &Call) -> Deadline {
+        Deadline::after(self.connection.timeouts().of_stream(call.timeout))
     }
 
     /// The upstream's id of a request, from the headers of its response.
@@ -112,20 +119,28 @@ impl UpstreamClient {
         Ok(request)
     }
 
-    /// Begins the exchange of a call, with the time limit of a stream or of a plain call.
+    /// Begins the exchange of a call that is not streamed.
     ///
     /// The exchange is a tracing span `call` at debug level, with provider, model and endpoint.
-    pub fn exchange(&self, call: &Call, stream: bool) -> Exchange<'_> {
+    pub fn exchange(&self, call: &Call) -> Exchange<'_> {
         let model = call.model();
-        let span = CallSpan::new(self.provider, &model, call.endpoint, stream);
-        let limit = self.connection.timeouts().of_call(call.timeout, stream);
+        let span = CallSpan::new(self.provider, &model, call.endpoint);
+        let limit = self.connection.timeouts().of_call(call.timeout);
+        Exchange::new(self, Some(model), limit, span)
+    }
+
+    /// Begins the exchange of a streamed call; see [`exchange`](Self::exchange).
+    pub fn stream_exchange(&self, call: &Call) -> Exchange<'_> {
+        let model = call.model();
+        let span = CallSpan::of_stream(self.provider, &model, call.endpoint);
+        let limit = self.connection.timeouts().of_stream(call.timeout);
         Exchange::new(self, Some(model), limit, span)
     }
 
     /// Begins the exchange of an operation that is not a call, such as `models`.
     pub fn exchange_for(&self, operation: &'static str) -> Exchange<'_> {
         let span = CallSpan::of_operation(self.provider, operation);
-        let limit = self.connection.timeouts().of_call(None, false);
+        let limit = self.connection.timeouts().of_call(None);
         Exchange::new(self, None, limit, span)
     }
 

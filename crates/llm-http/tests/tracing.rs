@@ -108,7 +108,10 @@ async fn calls() {
     );
     let call = Call::new(&Chat, Document::from_bytes(body));
     for is_stream in [false, true] {
-        let exchange = upstream.exchange(&call, is_stream);
+        let exchange = match is_stream {
+            true => upstream.stream_exchange(&call),
+            false => upstream.exchange(&call),
+        };
         let body = call.body.pieces();
         let request = upstream.request(Method::POST, "/v1/chat", body).unwrap();
         let answered = exchange.run(async {

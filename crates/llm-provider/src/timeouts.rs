@@ -55,10 +55,14 @@ impl Timeouts {
         self
     }
 
-    /// The limit of a call whose own timeout is `own`.
-    pub fn of_call(&self, own: Option<Duration>, stream: bool) -> Duration {
-        let streamed = self.stream.filter(|_| stream);
-        own.or(streamed).or(self.total).unwrap_or(TOTAL)
+    /// The limit of a call that is not streamed, and whose own timeout is `own`.
+    pub fn of_call(&self, own: Option<Duration>) -> Duration {
+        own.or(self.total).unwrap_or(TOTAL)
+    }
+
+    /// The limit of a streamed call until the head of its response; its own timeout is `own`.
+    pub fn of_stream(&self, own: Option<Duration>) -> Duration {
+        self.of_call(own.or(self.stream))
     }
 
     /// The limit of each wait for a piece of the body of a call that may take `call`.
@@ -78,13 +82,13 @@ mod tests {
     fn the_most_specific_limit_applies() {
         let second = Duration::from_secs;
         let mut timeouts = Timeouts::default();
-        assert_eq!(timeouts.of_call(None, true), second(600));
+        assert_eq!(timeouts.of_stream(None), second(600));
         timeouts.total = Some(second(30));
-        assert_eq!(timeouts.of_call(None, true), second(30));
+        assert_eq!(timeouts.of_stream(None), second(30));
         timeouts.stream = Some(second(3));
-        assert_eq!(timeouts.of_call(None, true), second(3));
-        assert_eq!(timeouts.of_call(None, false), second(30));
-        assert_eq!(timeouts.of_call(Some(second(1)), true), second(1));
+        assert_eq!(timeouts.of_stream(None), second(3));
+        assert_eq!(timeouts.of_call(None), second(30));
+        assert_eq!(timeouts.of_stream(Some(second(1))), second(1));
         assert_eq!(timeouts.idle_of(second(7)), second(7));
     }
 }

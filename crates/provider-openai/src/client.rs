@@ -43,12 +43,19 @@ impl<D: Dialect> OpenAiClient<D> {
         })
     }
 
-    /// The deadline of a call that starts now; for a stream, of the response's head.
+    /// The deadline of a call that starts now and is not streamed.
     ///
-    /// Each method applies it by itself. A provider that needs several methods for one call bounds
-    /// them all by one deadline.
-    pub fn deadline(&self, call: &Call, stream: bool) -> Deadline {
-        self.upstream.deadline(call, stream)
+    /// Each method has this time limit. A provider that needs several methods for one call limits
+    /// them together with one deadline.
+    pub fn deadline(&self, call: &Call) -> Deadline {
+        self.upstream.deadline(call)
+    }
+
+    /// The deadline of the head of the response to a streamed call that starts now.
+    ///
+    /// See [`deadline`](Self::deadline).
+    pub fn stream_deadline(&self, call: &Call) -> Deadline {
+        self.upstream.stream_deadline(call)
     }
 
     /// Sends a call and returns the complete reply.
@@ -56,7 +63,7 @@ impl<D: Dialect> OpenAiClient<D> {
     /// # Errors
     /// Those of the upstream and of the connection.
     pub async fn send(&self, call: Call) -> Result<Reply> {
-        let exchange = self.upstream.exchange(&call, false);
+        let exchange = self.upstream.exchange(&call);
         let mut metadata = exchange.metadata();
         let work = async {
             let (endpoint, body) = (call.endpoint, call.body.clone());
@@ -79,7 +86,7 @@ impl<D: Dialect> OpenAiClient<D> {
     /// Those of the upstream and of the connection, until the response's head has arrived;
     /// [`ErrorKind::Unsupported`] for an endpoint that cannot be streamed.
     pub async fn stream(&self, call: Call) -> Result<ReplyStream> {
-        let exchange = self.upstream.exchange(&call, true);
+        let exchange = self.upstream.stream_exchange(&call);
         let mut metadata = exchange.metadata();
         let work = async {
             let normalizer = call.endpoint.chunks(&call.body);
@@ -112,7 +119,7 @@ impl<D: Dialect> OpenAiClient<D> {
     /// # Errors
     /// Those of [`stream`](Self::stream).
     pub async fn send_by_stream(&self, call: Call) -> Result<Reply> {
-        let exchange = self.upstream.exchange(&call, false);
+        let exchange = self.upstream.exchange(&call);
         let work = async {
             let endpoint = call.endpoint;
             let mut stream = self.stream(call).await?;

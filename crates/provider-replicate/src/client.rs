@@ -92,7 +92,7 @@ impl Replicate {
             let metadata = reply::metadata(prediction, request.model(), &started.input);
             Ok(Reply::new(Document::new(&response), metadata))
         };
-        let span = CallSpan::new(NAME, &call.model(), call.endpoint, false);
+        let span = CallSpan::new(NAME, &call.model(), call.endpoint);
         let reply = self.run_call(call, limit, &span, reply).await?;
         span.reply(&reply);
         Ok(reply)
@@ -113,7 +113,7 @@ impl Replicate {
             };
             Ok(ReplyStream::new(metadata, events.map_err(named)))
         };
-        let span = CallSpan::new(NAME, &call.model(), call.endpoint, true);
+        let span = CallSpan::of_stream(NAME, &call.model(), call.endpoint);
         let stream = self.run_call(call, limit, &span, start).await?;
         Ok(span.follow(stream))
     }
@@ -234,7 +234,7 @@ impl Provider for Replicate {
 
     fn models(&self) -> BoxFuture<'_, Result<ModelList>> {
         Box::pin(async {
-            let limit = self.timeouts.of_call(None, false);
+            let limit = self.timeouts.of_call(None);
             let listed = with_limit(Some(limit), list::models(&self.client)).await;
             listed.unwrap_or_else(|| Err(timeout_error(limit).with_provider(NAME)))
         })

@@ -38,7 +38,7 @@ impl Acme {
     }
 
     async fn chat(&self, mut call: Call) -> Result<Reply> {
-        let exchange = self.upstream.exchange(&call, false);
+        let exchange = self.upstream.exchange(&call);
         let mut metadata = exchange.metadata();
         let work = async {
             self.require(&call)?;
@@ -56,7 +56,7 @@ impl Acme {
     }
 
     async fn stream_chat(&self, mut call: Call) -> Result<ReplyStream> {
-        let exchange = self.upstream.exchange(&call, true);
+        let exchange = self.upstream.stream_exchange(&call);
         let mut metadata = exchange.metadata();
         let work = async {
             self.require(&call)?;

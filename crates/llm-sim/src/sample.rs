@@ -87,7 +87,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn samples_fit() {
+    fn a_sample_fits_its_schema() {
         let schema = json!({
             "type": "object",
             "properties": {

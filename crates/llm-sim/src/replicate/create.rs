@@ -197,6 +197,28 @@ struct Lifecycle {
     lifetime: Option<Duration>,
 }
 
+impl Lifecycle {
+    /// The timeline of a prediction with this number of tokens; `started` is `None` if it never
+    /// reaches the model.
+    fn timeline(&self, started: Option<Instant>, tokens: usize, options: &SimOptions) -> Timeline {
+        let mut timeline = Timeline {
+            created: self.created,
+            started,
+            first_token: options.timing.first_token,
+            token: options.timing.token,
+            tokens_per_event: options.pace.tokens_per_event,
+            tokens,
+            ends: self.started,
+            fails: self.failure.is_some(),
+            deadline: self.lifetime.map(|lifetime| self.created + lifetime),
+        };
+        if started.is_some() {
+            timeline.ends = timeline.token_at(self.started, tokens);
+        }
+        timeline
+    }
+}
+
 fn build(
     target: Target,
     body: Body,
@@ -225,22 +247,7 @@ fn build(
         }
         None => Some(lifecycle.started),
     };
-    let mut timeline = Timeline {
-        created: lifecycle.created,
-        started,
-        first_token: options.timing.first_token,
-        token: options.timing.token,
-        tokens_per_event: options.pace.tokens_per_event,
-        tokens: tokens.len(),
-        ends: lifecycle.started,
-        fails: lifecycle.failure.is_some(),
-        deadline: lifecycle
-            .lifetime
-            .map(|lifetime| lifecycle.created + lifetime),
-    };
-    if started.is_some() {
-        timeline.ends = timeline.token_at(lifecycle.started, tokens.len());
-    }
+    let timeline = lifecycle.timeline(started, tokens.len(), options);
     // Official models always have a stream; others if requested; hello-world never.
     let streams = listed.output != Output::Text && (listed.official || body.stream);
     Prediction {

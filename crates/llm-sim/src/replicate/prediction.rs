@@ -154,26 +154,7 @@ impl Prediction {
                 body["logs"] = json!("");
                 body["status"] = json!("starting");
             }
-            // With complete output, the reported status lags behind. After the wait, it is always
-            // "starting". Only a failure is reported.
-            View::Waited => {
-                let status = match moment.status {
-                    SimStatus::Succeeded => SimStatus::Processing,
-                    SimStatus::Processing => SimStatus::Starting,
-                    other => other,
-                };
-                let output = moment
-                    .completed
-                    .map(|_| self.output(moment))
-                    .unwrap_or_default();
-                body["logs"] = json!("");
-                body["output"] = output;
-                body["data_removed"] = json!(false);
-                body["status"] = json!(status.as_str());
-                if status == SimStatus::Failed {
-                    body["error"] = json!(self.error);
-                }
-            }
+            View::Waited => self.add_waited_state(&mut body, moment),
             View::Cancelled | View::Example | View::Got | View::InList => {
                 self.add_state(&mut body, view, moment, clock);
                 if view == View::Cancelled {
@@ -194,6 +175,24 @@ impl Prediction {
         }
         body["urls"] = urls;
         body
+    }
+
+    /// Adds the state after `Prefer: wait`, in which the status lags behind: with complete output,
+    /// it is "processing", else "starting". Only a failure is reported as it is.
+    fn add_waited_state(&self, body: &mut Value, moment: Moment) {
+        let status = match moment.status {
+            SimStatus::Succeeded => SimStatus::Processing,
+            SimStatus::Processing => SimStatus::Starting,
+            other => other,
+        };
+        let output = moment.completed.map(|_| self.output(moment));
+        body["logs"] = json!("");
+        body["output"] = output.unwrap_or_default();
+        body["data_removed"] = json!(false);
+        body["status"] = json!(status.as_str());
+        if status == SimStatus::Failed {
+            body["error"] = json!(self.error);
+        }
     }
 
     pub(crate) fn output(&self, moment: Moment) -> Value {

@@ -210,14 +210,7 @@ impl Choice {
         if let Some(most) = question.max_tokens {
             if most <= reasoning.len() && request.reasons {
                 reasoning.truncate(most);
-                return Self {
-                    reasoning,
-                    tokens: Vec::new(),
-                    calls: Vec::new(),
-                    order: CallOrder::Sequential,
-                    finish: "length",
-                    seed,
-                };
+                return Self::without_text(reasoning, Vec::new(), "length", seed);
             }
             question.max_tokens = Some(most - reasoning.len());
         }
@@ -228,28 +221,13 @@ impl Choice {
                 name: call.name.clone(),
                 arguments: call.arguments.clone(),
             });
-            return Self {
-                reasoning,
-                tokens: Vec::new(),
-                calls: calls.collect(),
-                order: CallOrder::Sequential,
-                finish: "tool_calls",
-                seed,
-            };
+            return Self::without_text(reasoning, calls.collect(), "tool_calls", seed);
         }
-        let user_text = question.user_text;
-        let json = match &request.format {
-            Format::Text => None,
-            Format::Json => {
-                Some(json!({"simulated": true, "model": request.model, "said": user_text}))
-            }
-            Format::Schema(schema) => Some(crate::sample::fitting(schema, "simulated")),
-        };
         let Text {
             tokens,
             cut,
             stopped,
-        } = match (turn, json) {
+        } = match (turn, structured(request, question.user_text)) {
             (Some(turn), _) => question.answer(&SimReply::Text(turn.text.clone())),
             (None, Some(value)) => question.answer(&SimReply::Text(value.to_string())),
             (None, None) => question.answer(reply),
@@ -279,8 +257,33 @@ impl Choice {
         }
     }
 
+    fn without_text(
+        reasoning: Vec<String>,
+        calls: Vec<Call>,
+        finish: &'static str,
+        seed: Number,
+    ) -> Self {
+        Self {
+            reasoning,
+            tokens: Vec::new(),
+            calls,
+            order: CallOrder::Sequential,
+            finish,
+            seed,
+        }
+    }
+
     fn generated(&self) -> usize {
         self.reasoning.len() + self.tokens.len() + self.calls.len() * CALL_TOKENS
+    }
+}
+
+/// The JSON that the request requires in place of text.
+fn structured(request: &TextRequest, user_text: &str) -> Option<Value> {
+    match &request.format {
+        Format::Text => None,
+        Format::Json => Some(json!({"simulated": true, "model": request.model, "said": user_text})),
+        Format::Schema(schema) => Some(crate::sample::fitting(schema, "simulated")),
     }
 }
 

@@ -112,18 +112,7 @@ impl TextRequest {
         let choices = fields.integer("n", 1..=128)?.unwrap_or(1);
         let logprobs = fields.integer("logprobs", 0..=20)?;
         let stop = fields.strings("stop")?;
-        fields.number("temperature", 0.0..=2.0)?;
-        fields.number("top_p", 0.0..=1.0)?;
-        fields.number("min_p", 0.0..=1.0)?;
-        fields.number("repetition_penalty", 0.0..=f64::MAX)?;
-        fields.number("presence_penalty", -2.0..=2.0)?;
-        fields.number("frequency_penalty", -2.0..=2.0)?;
-        let top_k = fields
-            .any("top_k")
-            .is_none_or(|top_k| top_k.is_i64() || top_k.is_u64());
-        if !top_k {
-            return Err(wrong("top_k", "an integer"));
-        }
+        check_sampling(fields)?;
         let seed = match fields.any("seed") {
             None => 0,
             Some(Value::Number(seed)) => hash([seed.to_string().as_str()]),
@@ -169,6 +158,21 @@ impl TextRequest {
             model,
         })
     }
+}
+
+/// Checks the parameters that the simulated models ignore.
+fn check_sampling(fields: &Fields) -> Result<(), Refusal> {
+    fields.number("temperature", 0.0..=2.0)?;
+    fields.number("top_p", 0.0..=1.0)?;
+    fields.number("min_p", 0.0..=1.0)?;
+    fields.number("repetition_penalty", 0.0..=f64::MAX)?;
+    fields.number("presence_penalty", -2.0..=2.0)?;
+    fields.number("frequency_penalty", -2.0..=2.0)?;
+    let top_k = fields.any("top_k");
+    if top_k.is_some_and(|top_k| !top_k.is_i64() && !top_k.is_u64()) {
+        return Err(wrong("top_k", "an integer"));
+    }
+    Ok(())
 }
 
 /// The two engines use different wordings for the same error.

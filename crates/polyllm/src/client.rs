@@ -296,9 +296,7 @@ impl Client {
         let mut settings = self.settings.get(provider).cloned().unwrap_or_default();
         if let Some(templates) = self.templates.of(provider) {
             let all: &mut TemplateRegistry = settings.extensions.get_or_insert_default();
-            for (model, template) in templates.iter() {
-                all.register(model, template.clone());
-            }
+            all.register_all(templates);
         }
         let account = self.registry.build(provider, settings)?;
         accounts.insert(provider, Arc::clone(&account));
@@ -314,7 +312,7 @@ impl Client {
         let Some(provider) = &self.provider else {
             return Ok(());
         };
-        let message = "the client has a provider that is already set up: set it up before";
+        let message = "the provider of this client is already built: set it up before `Client::from_provider`";
         Err(Error::new(ErrorKind::InvalidRequest, message).with_provider(provider.name()))
     }
 }

@@ -50,6 +50,11 @@ impl Prompts {
         self.by_model.register(model, template);
     }
 
+    /// Sets all templates of a registry, in the order of their registration.
+    pub fn register_all(&mut self, templates: &TemplateRegistry) {
+        self.by_model.register_all(templates);
+    }
+
     /// Finds the template for a model: the one registered for its name, with or without the version
     /// (`owner/name:version`), otherwise the one for all models.
     pub fn find(&self, model: &str) -> Option<&Template> {

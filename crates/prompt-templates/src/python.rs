@@ -105,7 +105,7 @@ mod tests {
     }
 
     #[test]
-    fn strings_equal_pythons() {
+    fn strings_are_printed_like_pythons() {
         let mut out = String::new();
         write_quoted(&mut out, "é\u{a0}\u{301}'\"\n\u{7f}\u{200b}😀\u{e000}");
         assert_eq!(out, "'é\\xa0\u{301}\\'\"\\n\\x7f\\u200b😀\\ue000'");

@@ -48,6 +48,13 @@ impl TemplateRegistry {
         }
     }
 
+    /// Registers all templates of another registry, in the order of their registration.
+    pub fn register_all(&mut self, templates: &Self) {
+        for (model, template) in templates.iter() {
+            self.register(model, template.clone());
+        }
+    }
+
     /// Finds the template for a model. The first of these counts: an equal name; a name that is
     /// equal without the provider's prefix (`replicate/`, `together_ai/`) of either; the first
     /// registered wildcard that matches, with or without the prefixes.

@@ -3,7 +3,7 @@
 use prompt_templates::match_model;
 
 #[test]
-fn models() {
+fn every_model_of_the_table_has_its_family() {
     let table = include_str!("../../../fixtures/prompt-templates/models.tsv");
     for line in table.lines().filter(|line| !line.starts_with('#')) {
         let (model, wanted) = line.split_once('\t').unwrap();

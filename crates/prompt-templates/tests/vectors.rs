@@ -25,7 +25,7 @@ use common::messages;
 
 #[test]
 #[ignore = "needs the folder that POLYLLM_SHARED names"]
-fn custom_templates() {
+fn registered_templates_equal_litellms() {
     let vectors = read("custom_templates.jsonl");
     let misses = misses(&vectors, |vector| {
         let mut keys = vector["options"].clone();
@@ -38,7 +38,7 @@ fn custom_templates() {
 
 #[test]
 #[ignore = "needs the folder that POLYLLM_SHARED names"]
-fn families() {
+fn families_equal_the_official_prompts() {
     let vectors = read("families.jsonl");
     let options = Options::new()
         .with_bos(true)
@@ -59,7 +59,7 @@ fn families() {
 
 #[test]
 #[ignore = "needs the folder that POLYLLM_SHARED names"]
-fn chat_templates() {
+fn chat_templates_are_rendered_like_transformers() {
     let vectors = read("chat_templates.jsonl");
     let mut templates: BTreeMap<String, ChatTemplate> = BTreeMap::new();
     let misses = misses(&vectors, |vector| {
@@ -83,7 +83,7 @@ fn chat_templates() {
 /// Families compared with their official templates, rendered by transformers.
 #[test]
 #[ignore = "needs the folder that POLYLLM_SHARED names"]
-fn official_templates() {
+fn families_equal_the_official_templates() {
     let mut vectors = read("chat_templates.jsonl");
     let families = BTreeMap::from(OFFICIAL);
     vectors.retain(|vector| {

@@ -60,11 +60,14 @@ impl Together {
     async fn chat<T>(
         &self,
         call: Call,
-        stream: bool,
+        is_streamed: bool,
         chat: impl AsyncFnOnce(Call) -> Result<T>,
         prompt: impl AsyncFnOnce(Call, Format) -> Result<T>,
     ) -> Result<T> {
-        let end = self.client.deadline(&call, stream);
+        let end = match is_streamed {
+            true => self.client.stream_deadline(&call),
+            false => self.client.deadline(&call),
+        };
         let model = call.model();
         if let Some(format) = self.format(&model) {
             return prompt(call, format).await.map_err(named(&model));
@@ -92,7 +95,7 @@ impl Together {
 
     /// Sends a plain call; joins the chunks of a model that only streams.
     async fn whole(&self, call: Call) -> Result<Reply> {
-        let end = self.client.deadline(&call, false);
+        let end = self.client.deadline(&call);
         let model = call.model();
         if self.model_facts.only_streams(&model) {
             return Box::pin(self.client.send_by_stream(call)).await;

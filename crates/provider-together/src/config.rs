@@ -57,9 +57,8 @@ impl Config {
     pub(crate) fn new(settings: &Settings) -> Result<Self> {
         spec().check(settings)?;
         let mut specific: SpecificSettings = settings.extra_as(NAME)?;
-        let templates = settings.extensions.get::<TemplateRegistry>();
-        for (model, template) in templates.into_iter().flat_map(TemplateRegistry::iter) {
-            specific.prompts.register(model, template.clone());
+        if let Some(templates) = settings.extensions.get::<TemplateRegistry>() {
+            specific.prompts.register_all(templates);
         }
         Ok(Self {
             // The address first: an invalid one is reported with or without a key.

@@ -99,55 +99,73 @@ pub(super) fn block(
         }
         // In a single template, both only open a scope, as `with` does. (transformers marks the
         // assistant's tokens with `generation`, which is not needed for a prompt.)
-        "generation" | "block" => {
-            let mut original = String::new();
-            parser.write_next(&mut original, "");
-            if name == "block" {
-                parser.write_name(&mut original, "the name of the block")?;
-                while parser.is_name("scoped") || parser.is_name("required") {
-                    parser.write_next(&mut original, "");
-                }
-            }
-            copy_breaks(&original, out);
-            out.push_str("with");
-            let is_block = name == "block";
-            open(
-                if is_block { "block" } else { "generation" },
-                "endwith",
-                false,
-            );
+        "generation" => {
+            let mut head = String::new();
+            parser.write_next(&mut head, "");
+            scope(&head, out);
+            open("generation", "endwith", false);
+        }
+        "block" => {
+            scope(&block_head(&mut parser)?, out);
+            open("block", "endwith", false);
         }
         "else" | "break" | "continue" => parser.write_next(out, ""),
         "autoescape" | "extends" | "from" | "import" | "include" => {
             let detail = format!("`{name}` is not supported in a chat template");
             return Err(Fault::syntax(fault_at, detail));
         }
-        _ => match (name.strip_prefix("end"), blocks.pop()) {
-            (Some(ended), Some(block)) if ended == block.name => {
-                let mut original = String::new();
-                parser.write_next(&mut original, "");
-                if ended == "block" && !parser.is_at_end() {
-                    parser.write_name(&mut original, "the name of the block")?;
-                }
-                copy_breaks(&original, out);
-                out.push_str(block.end);
-            }
-            (Some(_), block) => {
-                let detail = match block {
-                    Some(block) => format!("unexpected `{name:.20}`: `{}` is open", block.name),
-                    None => format!("unexpected `{name:.20}`: no block is open"),
-                };
+        _ => match name.strip_prefix("end") {
+            Some(ended) => end_block(&mut parser, ended, blocks.pop(), fault_at, out)?,
+            None => {
+                let detail = format!("unknown statement `{name:.20}`");
                 return Err(Fault::syntax(fault_at, detail));
-            }
-            (None, _) => {
-                return Err(Fault::syntax(
-                    fault_at,
-                    format!("unknown statement `{name:.20}`"),
-                ));
             }
         },
     }
     end(&parser, tag, out)
+}
+
+/// Writes the tag that ends the innermost block, `block`, in place of `end{ended}`.
+fn end_block(
+    parser: &mut Parser<'_, '_>,
+    ended: &str,
+    block: Option<Block>,
+    at: usize,
+    out: &mut String,
+) -> Result<(), Fault> {
+    let Some(block) = block else {
+        let detail = format!("unexpected `end{ended:.17}`: no block is open");
+        return Err(Fault::syntax(at, detail));
+    };
+    if ended != block.name {
+        let detail = format!("unexpected `end{ended:.17}`: `{}` is open", block.name);
+        return Err(Fault::syntax(at, detail));
+    }
+    let mut original = String::new();
+    parser.write_next(&mut original, "");
+    if ended == "block" && !parser.is_at_end() {
+        parser.write_name(&mut original, "the name of the block")?;
+    }
+    copy_breaks(&original, out);
+    out.push_str(block.end);
+    Ok(())
+}
+
+/// Writes `with` in place of a tag that only opens a scope, with the line breaks of the tag.
+fn scope(head: &str, out: &mut String) {
+    copy_breaks(head, out);
+    out.push_str("with");
+}
+
+/// Reads `block` with its name.
+fn block_head(parser: &mut Parser<'_, '_>) -> Result<String, Fault> {
+    let mut head = String::new();
+    parser.write_next(&mut head, "");
+    parser.write_name(&mut head, "the name of the block")?;
+    while parser.is_name("scoped") || parser.is_name("required") {
+        parser.write_next(&mut head, "");
+    }
+    Ok(head)
 }
 
 /// Writes `for`. Returns whether it is recursive.

@@ -95,30 +95,35 @@ impl CompletionRequest {
     }
 
     /// Sets the maximum number of tokens to generate.
+    #[must_use]
     pub fn with_max_tokens(mut self, tokens: u64) -> Self {
         self.max_tokens = Some(tokens);
         self
     }
 
     /// Sets where to stop generating.
+    #[must_use]
     pub fn with_stop(mut self, stop: impl Into<Stop>) -> Self {
         self.stop = Some(stop.into());
         self
     }
 
     /// Sets whether to stream the response.
+    #[must_use]
     pub fn with_stream(mut self, stream: bool) -> Self {
         self.stream = Some(stream);
         self
     }
 
     /// Sets the sampling temperature.
+    #[must_use]
     pub fn with_temperature(mut self, temperature: impl Into<Number>) -> Self {
         self.temperature = Some(temperature.into());
         self
     }
 
     /// Sets a parameter that has no field here.
+    #[must_use]
     pub fn with_extra(mut self, key: impl Into<String>, value: impl Into<Value>) -> Self {
         self.extra.insert(key.into(), value.into());
         self
@@ -181,12 +186,14 @@ impl CompletionResponse {
     }
 
     /// Adds a choice.
+    #[must_use]
     pub fn with_choice(mut self, choice: CompletionChoice) -> Self {
         self.choices.push(choice);
         self
     }
 
     /// Sets the token usage.
+    #[must_use]
     pub fn with_usage(mut self, usage: Usage) -> Self {
         self.usage = Field::Value(usage);
         self

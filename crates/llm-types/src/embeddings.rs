@@ -54,12 +54,14 @@ impl EmbeddingRequest {
     }
 
     /// Sets the format of the vectors.
+    #[must_use]
     pub fn with_encoding_format(mut self, format: EncodingFormat) -> Self {
         self.encoding_format = Some(format);
         self
     }
 
     /// Sets the number of dimensions of each vector.
+    #[must_use]
     pub fn with_dimensions(mut self, dimensions: u64) -> Self {
         self.dimensions = Some(dimensions);
         self
@@ -101,6 +103,7 @@ impl EmbeddingResponse {
     }
 
     /// Sets the token usage.
+    #[must_use]
     pub fn with_usage(mut self, usage: Usage) -> Self {
         self.usage = Field::Value(usage);
         self

@@ -38,12 +38,14 @@ impl ErrorResponse {
     }
 
     /// Sets the invalid parameter.
+    #[must_use]
     pub fn with_param(mut self, param: impl Into<String>) -> Self {
         self.error.param = Field::Value(Value::String(param.into()));
         self
     }
 
     /// Sets the machine-readable code.
+    #[must_use]
     pub fn with_code(mut self, code: impl Into<String>) -> Self {
         self.error.code = Field::Value(Value::String(code.into()));
         self

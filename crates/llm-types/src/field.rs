@@ -31,6 +31,7 @@ impl<T> Field<T> {
     }
 
     /// Takes the field and leaves it absent.
+    #[must_use]
     pub fn take(&mut self) -> Self {
         std::mem::take(self)
     }

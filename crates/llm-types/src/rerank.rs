@@ -71,12 +71,14 @@ impl RerankRequest {
     }
 
     /// Sets the maximum number of results.
+    #[must_use]
     pub fn with_top_n(mut self, top_n: u64) -> Self {
         self.top_n = Some(top_n);
         self
     }
 
     /// Sets whether to include the documents in the results.
+    #[must_use]
     pub fn with_return_documents(mut self, return_documents: bool) -> Self {
         self.return_documents = Some(return_documents);
         self
@@ -181,6 +183,7 @@ impl RerankResponse {
     }
 
     /// Sets version and billing.
+    #[must_use]
     pub fn with_meta(mut self, meta: RerankMeta) -> Self {
         self.meta = Field::Value(meta);
         self
@@ -217,6 +220,7 @@ impl RerankResult {
     }
 
     /// Includes the document.
+    #[must_use]
     pub fn with_document(mut self, document: RerankDocument) -> Self {
         self.document = Field::Value(document);
         self

@@ -29,6 +29,19 @@ pub(crate) fn by_form<'de, D: Deserializer<'de>, T>(
     deserializer.deserialize_any(ByForm(form))
 }
 
+/// The members of an object.
+pub(crate) fn object(value: Value) -> Result<Map<String, Value>, Problem> {
+    match value {
+        Value::Object(map) => Ok(map),
+        other => Err(unexpected("an object", &other)),
+    }
+}
+
+/// The `type` of an object that is kept unchanged; empty if it has none.
+pub(crate) fn type_of(map: &Map<String, Value>) -> &str {
+    map.get("type").and_then(Value::as_str).unwrap_or_default()
+}
+
 /// The `type` of an object.
 pub(crate) fn tag(map: &Map<String, Value>) -> Result<&str, Problem> {
     match map.get("type") {

@@ -6,7 +6,7 @@ use llm_types::{
 use serde_json::json;
 
 #[test]
-fn reads_members() {
+fn members_are_read_by_their_type() {
     let body = b" { \"model\" : \"a\\\"b\", \"stream\": true, \"n\":1, \"user\": null,\n\
         \"messages\": [ {\"role\":\"user\"} ] }\r\n";
     let object = RawObject::parse(body).unwrap();
@@ -324,7 +324,7 @@ fn items_end_where_the_text_is_invalid() {
 }
 
 #[test]
-fn summarizes_chunks() {
+fn a_summary_has_the_facts_of_its_chunk() {
     let summary = |text: &'static str| ChunkSummary::parse(text.as_bytes()).unwrap();
     let chunk = summary(
         r#"{"choices":[{"index":0,"delta":{"content":"a\n","tool_calls":[]},"finish_reason":"eos"}],"usage":null}"#,

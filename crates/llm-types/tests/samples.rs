@@ -20,14 +20,14 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 #[test]
-fn our_samples() {
+fn the_fixtures_are_written_as_they_were_read() {
     let ours = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fixtures/llm-types");
     assert!(check_folder(&ours) > 20);
 }
 
 #[test]
 #[ignore = "needs the folder that POLYLLM_SHARED names"]
-fn external_samples() {
+fn the_external_samples_are_written_as_they_were_read() {
     let folder = std::env::var_os("POLYLLM_SHARED").expect("POLYLLM_SHARED names a folder");
     let wire = PathBuf::from(folder).join("wire");
     assert!(check_folder(&wire.join("together")) > 50);

@@ -42,12 +42,14 @@ impl MessagesReplies {
     }
 
     /// Sets the id of the message; by default, it is made from the upstream's id.
+    #[must_use]
     pub fn with_id(mut self, id: impl Into<String>) -> Self {
         self.id = Some(id.into());
         self
     }
 
     /// Sets the model that the reply names; by default, that of the request.
+    #[must_use]
     pub fn with_model(mut self, model: impl Into<String>) -> Self {
         self.model = model.into();
         self
@@ -58,6 +60,7 @@ impl MessagesReplies {
     ///
     /// By default, a stop sequence is reported only if the upstream names it in `stop_reason` or
     /// reports `stop_sequence`; otherwise the message ends with `end_turn`.
+    #[must_use]
     pub fn with_named_natural_ends(mut self, named: bool) -> Self {
         self.names_natural_ends = named;
         self
@@ -71,6 +74,7 @@ impl MessagesReplies {
 
     /// Sets an estimate of the prompt's tokens, for the start of a stream and for upstreams that do
     /// not report usage; 0 by default.
+    #[must_use]
     pub fn with_input_tokens(mut self, tokens: u64) -> Self {
         self.input_tokens = tokens;
         self
@@ -78,6 +82,7 @@ impl MessagesReplies {
 
     /// Sets how many bytes of interleaved tool calls a stream may hold; 8 MiB by default. A stream
     /// that exceeds it ends with an error.
+    #[must_use]
     pub fn with_max_held_bytes(mut self, bytes: usize) -> Self {
         self.max_held_bytes = bytes;
         self

@@ -69,18 +69,21 @@ impl MessagesAdapter {
     }
 
     /// Sets what becomes of system messages between other messages.
+    #[must_use]
     pub fn with_inline_system(mut self, inline_system: InlineSystem) -> Self {
         self.inline_system = inline_system;
         self
     }
 
     /// Sets what becomes of Anthropic's own tools.
+    #[must_use]
     pub fn with_anthropic_tools(mut self, tools: AnthropicTools) -> Self {
         self.anthropic_tools = tools;
         self
     }
 
     /// Sends PDF documents as OpenAI's `file` parts; by default they are refused.
+    #[must_use]
     pub fn with_files(mut self, files: bool) -> Self {
         self.files = files;
         self
@@ -92,6 +95,7 @@ impl MessagesAdapter {
     /// natural end. The caller has to stream the reply, and to cancel it when
     /// [`MessagesStream::is_cut`](super::MessagesStream::is_cut) is true, since the model goes on;
     /// its usage is then estimated.
+    #[must_use]
     pub fn with_local_stops(mut self, local: bool) -> Self {
         self.local_stops = local;
         self

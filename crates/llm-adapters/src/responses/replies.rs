@@ -45,24 +45,28 @@ impl ResponsesReplies {
     }
 
     /// Sets the id of the response; by default, it is made from the upstream's id.
+    #[must_use]
     pub fn with_id(mut self, id: impl Into<String>) -> Self {
         self.id = Some(id.into());
         self
     }
 
     /// Sets the model that the reply names; by default, that of the request.
+    #[must_use]
     pub fn with_model(mut self, model: impl Into<String>) -> Self {
         self.template.model = model.into();
         self
     }
 
     /// Sets a member of the response, such as `store` if the caller stores it.
+    #[must_use]
     pub fn with_member(mut self, key: impl Into<String>, value: impl Into<Value>) -> Self {
         self.template.extra.insert(key.into(), value.into());
         self
     }
 
     /// Sets an estimate of the prompt's tokens for upstreams that do not report usage; 0 by default.
+    #[must_use]
     pub fn with_input_tokens(mut self, tokens: u64) -> Self {
         self.input_tokens = tokens;
         self
@@ -70,6 +74,7 @@ impl ResponsesReplies {
 
     /// Sets how many bytes of output a stream may hold; 32 MiB by default. The last event repeats
     /// the whole output. A stream that exceeds it fails.
+    #[must_use]
     pub fn with_max_output_bytes(mut self, bytes: usize) -> Self {
         self.max_output_bytes = bytes;
         self

@@ -40,6 +40,7 @@ impl ResponsesAdapter {
     }
 
     /// Sends files as OpenAI's `file` parts; by default they are refused.
+    #[must_use]
     pub fn with_files(mut self, files: bool) -> Self {
         self.files = files;
         self

@@ -64,12 +64,14 @@ impl ChatChunk {
     }
 
     /// Adds a choice.
+    #[must_use]
     pub fn with_choice(mut self, choice: ChunkChoice) -> Self {
         self.choices.push(choice);
         self
     }
 
     /// Sets the token usage.
+    #[must_use]
     pub fn with_usage(mut self, usage: Usage) -> Self {
         self.usage = Field::Value(usage);
         self

@@ -8,7 +8,7 @@ use serde::de::{Deserializer, Error as DeError, SeqAccess, Visitor};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use crate::tagged::{by_form, tag, unexpected, untag};
+use crate::tagged::{by_form, object, tag, type_of, untag};
 use crate::{field::Field, open_enum::open_enum};
 
 /// The content of a message: a string or a list of parts, written in the form in which it was read.
@@ -121,7 +121,7 @@ impl ContentPart {
             Self::InputAudio(_) => "input_audio",
             Self::Refusal(_) => "refusal",
             Self::Text(_) => "text",
-            Self::Other(map) => map.get("type").and_then(Value::as_str).unwrap_or_default(),
+            Self::Other(map) => type_of(map),
         }
     }
 }
@@ -129,9 +129,7 @@ impl ContentPart {
 impl<'de> Deserialize<'de> for ContentPart {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         by_form(deserializer, |value| {
-            let Value::Object(map) = value else {
-                return Err(unexpected("an object", &value));
-            };
+            let map = object(value)?;
             match tag(&map)? {
                 "file" => untag(map).map(Self::File),
                 "image_url" => untag(map).map(Self::ImageUrl),

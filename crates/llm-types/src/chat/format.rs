@@ -4,7 +4,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Map, Value};
 
 use crate::field::Field;
-use crate::tagged::{by_form, tag, unexpected, untag};
+use crate::tagged::{by_form, object, tag, type_of, untag};
 
 /// The required format of the response.
 #[non_exhaustive]
@@ -43,6 +43,7 @@ impl ResponseFormat {
 
     /// Sets whether the response must follow the schema exactly. It has no effect on formats without
     /// a schema.
+    #[must_use]
     pub fn with_strict(mut self, strict: bool) -> Self {
         if let Self::JsonSchema(JsonSchemaFormat {
             json_schema: Field::Value(format),
@@ -58,7 +59,7 @@ impl ResponseFormat {
     pub fn type_(&self) -> &str {
         match self {
             Self::JsonSchema(_) => "json_schema",
-            Self::Other(map) => map.get("type").and_then(Value::as_str).unwrap_or_default(),
+            Self::Other(map) => type_of(map),
         }
     }
 
@@ -82,9 +83,7 @@ impl ResponseFormat {
 impl<'de> Deserialize<'de> for ResponseFormat {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         by_form(deserializer, |value| {
-            let Value::Object(map) = value else {
-                return Err(unexpected("an object", &value));
-            };
+            let map = object(value)?;
             match tag(&map)? {
                 "json_schema" => untag(map).map(Self::JsonSchema),
                 _ => Ok(Self::Other(map)),

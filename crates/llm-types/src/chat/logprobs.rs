@@ -35,6 +35,7 @@ impl Logprobs {
     }
 
     /// Joins these with those of the text that follows, in the shape of OpenAI's completions.
+    #[must_use]
     pub fn append(self, text: &str, more: Self, more_text: &str) -> Self {
         let mut this = self.into_tokens(text);
         let more = more.into_tokens(more_text);

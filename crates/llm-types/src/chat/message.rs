@@ -84,12 +84,14 @@ impl Message {
     }
 
     /// Sets the author's name.
+    #[must_use]
     pub fn with_name(mut self, name: impl Into<String>) -> Self {
         self.name = Field::Value(name.into());
         self
     }
 
     /// Adds tool calls of the assistant.
+    #[must_use]
     pub fn with_tool_calls(mut self, calls: impl Into<Vec<ToolCall>>) -> Self {
         self.tool_calls = Field::Value(calls.into());
         self

@@ -161,102 +161,119 @@ impl ChatRequest {
     }
 
     /// Sets the maximum number of tokens to generate, including reasoning.
+    #[must_use]
     pub fn with_max_completion_tokens(mut self, tokens: u64) -> Self {
         self.max_completion_tokens = Some(tokens);
         self
     }
 
     /// Sets the maximum number of tokens to generate, under OpenAI's older name.
+    #[must_use]
     pub fn with_max_tokens(mut self, tokens: u64) -> Self {
         self.max_tokens = Some(tokens);
         self
     }
 
     /// Sets the sampling temperature.
+    #[must_use]
     pub fn with_temperature(mut self, temperature: impl Into<Number>) -> Self {
         self.temperature = Some(temperature.into());
         self
     }
 
     /// Sets the nucleus sampling threshold.
+    #[must_use]
     pub fn with_top_p(mut self, top_p: impl Into<Number>) -> Self {
         self.top_p = Some(top_p.into());
         self
     }
 
     /// Sets the number of choices.
+    #[must_use]
     pub fn with_n(mut self, n: u64) -> Self {
         self.n = Some(n);
         self
     }
 
     /// Sets where to stop generating.
+    #[must_use]
     pub fn with_stop(mut self, stop: impl Into<Stop>) -> Self {
         self.stop = Some(stop.into());
         self
     }
 
     /// Sets the sampling seed.
+    #[must_use]
     pub fn with_seed(mut self, seed: impl Into<Number>) -> Self {
         self.seed = Some(seed.into());
         self
     }
 
     /// Sets whether to stream the response.
+    #[must_use]
     pub fn with_stream(mut self, stream: bool) -> Self {
         self.stream = Some(stream);
         self
     }
 
     /// Sets the options of the stream.
+    #[must_use]
     pub fn with_stream_options(mut self, options: StreamOptions) -> Self {
         self.stream_options = Some(options);
         self
     }
 
     /// Sets the tools that the model may call.
+    #[must_use]
     pub fn with_tools(mut self, tools: impl Into<Vec<Tool>>) -> Self {
         self.tools = Some(tools.into());
         self
     }
 
     /// Sets which tool to call.
+    #[must_use]
     pub fn with_tool_choice(mut self, choice: ToolChoice) -> Self {
         self.tool_choice = Some(choice);
         self
     }
 
     /// Sets the required format of the response.
+    #[must_use]
     pub fn with_response_format(mut self, format: ResponseFormat) -> Self {
         self.response_format = Some(format);
         self
     }
 
     /// Requests log probabilities.
+    #[must_use]
     pub fn with_logprobs(mut self, logprobs: impl Into<LogprobsParam>) -> Self {
         self.logprobs = Some(logprobs.into());
         self
     }
 
     /// Sets for how many tokens per position to return log probabilities.
+    #[must_use]
     pub fn with_top_logprobs(mut self, count: u64) -> Self {
         self.top_logprobs = Some(count);
         self
     }
 
     /// Sets the reasoning effort.
+    #[must_use]
     pub fn with_reasoning_effort(mut self, effort: impl Into<ReasoningEffort>) -> Self {
         self.reasoning_effort = Some(effort.into());
         self
     }
 
     /// Sets the end user.
+    #[must_use]
     pub fn with_user(mut self, user: impl Into<String>) -> Self {
         self.user = Some(user.into());
         self
     }
 
     /// Sets a parameter that has no field here, such as Together's `top_k`.
+    #[must_use]
     pub fn with_extra(mut self, key: impl Into<String>, value: impl Into<Value>) -> Self {
         self.extra.insert(key.into(), value.into());
         self

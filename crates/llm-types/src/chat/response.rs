@@ -71,12 +71,14 @@ impl ChatResponse {
     }
 
     /// Adds a choice.
+    #[must_use]
     pub fn with_choice(mut self, choice: Choice) -> Self {
         self.choices.push(choice);
         self
     }
 
     /// Sets the token usage.
+    #[must_use]
     pub fn with_usage(mut self, usage: Usage) -> Self {
         self.usage = Field::Value(usage);
         self
@@ -206,18 +208,21 @@ impl AssistantMessage {
     }
 
     /// Sets the content.
+    #[must_use]
     pub fn with_content(mut self, content: impl Into<Content>) -> Self {
         self.content = Field::Value(content.into());
         self
     }
 
     /// Sets the reasoning, under the name that OpenAI's clients know.
+    #[must_use]
     pub fn with_reasoning_content(mut self, reasoning: impl Into<String>) -> Self {
         self.reasoning_content = Field::Value(reasoning.into());
         self
     }
 
     /// Sets the tool calls.
+    #[must_use]
     pub fn with_tool_calls(mut self, calls: impl Into<Vec<ToolCall>>) -> Self {
         self.tool_calls = Field::Value(calls.into());
         self
@@ -268,6 +273,7 @@ impl FinishReason {
     pub const NATIVE: &'static str = "native_finish_reason";
 
     /// Maps an engine's name of a reason to OpenAI's, such as `eos` to `stop`.
+    #[must_use]
     pub fn canonical(self) -> Self {
         let Self::Other(name) = &self else {
             return self;

@@ -5,7 +5,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Map, Value};
 
 use crate::parse::{ParseError, parse};
-use crate::tagged::{by_form, tag, unexpected, untag};
+use crate::tagged::{by_form, object, tag, unexpected, untag};
 use crate::{field::Field, lenient, open_enum::open_enum};
 
 /// A tool that the model may call.
@@ -31,6 +31,7 @@ impl Tool {
     }
 
     /// Sets the description, from which the model learns when to call the tool.
+    #[must_use]
     pub fn with_description(mut self, description: impl Into<String>) -> Self {
         let description = description.into();
         match &mut self {
@@ -65,9 +66,7 @@ impl From<FunctionDefinition> for Tool {
 impl<'de> Deserialize<'de> for Tool {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         by_form(deserializer, |value| {
-            let Value::Object(map) = value else {
-                return Err(unexpected("an object", &value));
-            };
+            let map = object(value)?;
             match tag(&map)? {
                 "custom" => untag(map).map(Self::Custom),
                 "function" => untag(map).map(Self::Function),
@@ -128,18 +127,21 @@ impl FunctionDefinition {
     }
 
     /// Sets the description, from which the model learns when to call the function.
+    #[must_use]
     pub fn with_description(mut self, description: impl Into<String>) -> Self {
         self.description = Field::Value(description.into());
         self
     }
 
     /// Sets the JSON schema of the arguments.
+    #[must_use]
     pub fn with_parameters(mut self, parameters: impl Into<Value>) -> Self {
         self.parameters = Field::Value(parameters.into());
         self
     }
 
     /// Sets whether the arguments must follow the schema.
+    #[must_use]
     pub fn with_strict(mut self, strict: bool) -> Self {
         self.strict = Field::Value(strict);
         self

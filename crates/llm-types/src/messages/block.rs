@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::field::Field;
-use crate::tagged::{by_form, tag, unexpected, untag};
+use crate::tagged::{by_form, object, tag, type_of, untag};
 
 /// Content: a string or a list of blocks, written in the form in which it was read.
 #[allow(clippy::exhaustive_enums)] // JSON content is a string or an array
@@ -112,7 +112,7 @@ impl Block {
             Self::Thinking(_) => "thinking",
             Self::ToolResult(_) => "tool_result",
             Self::ToolUse(_) => "tool_use",
-            Self::Other(map) => map.get("type").and_then(Value::as_str).unwrap_or_default(),
+            Self::Other(map) => type_of(map),
         }
     }
 }
@@ -120,9 +120,7 @@ impl Block {
 impl<'de> Deserialize<'de> for Block {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         by_form(deserializer, |value| {
-            let Value::Object(map) = value else {
-                return Err(unexpected("an object", &value));
-            };
+            let map = object(value)?;
             match tag(&map)? {
                 "document" => untag(map).map(Self::Document),
                 "image" => untag(map).map(Self::Image),

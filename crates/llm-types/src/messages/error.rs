@@ -65,6 +65,7 @@ impl MessagesError {
     }
 
     /// Sets the machine-readable `details.error_code`.
+    #[must_use]
     pub fn with_error_code(mut self, code: impl Into<String>) -> Self {
         let code = ("error_code".to_owned(), Value::String(code.into()));
         self.details = Field::Value(Map::from_iter([code]));

@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 use super::block::Block;
 use super::error::MessagesErrorResponse;
 use super::response::{MessagesResponse, MessagesUsage, StopReason};
-use crate::tagged::{by_form, tag, unexpected, untag};
+use crate::tagged::{by_form, object, tag, type_of, untag};
 use crate::{field::Field, lenient};
 
 /// The data of one event of a stream; the event's name is the data's `type`.
@@ -101,7 +101,7 @@ impl MessagesEvent {
             Self::MessageStart(_) => "message_start",
             Self::MessageStop(_) => "message_stop",
             Self::Ping(_) => "ping",
-            Self::Other(map) => map.get("type").and_then(Value::as_str).unwrap_or_default(),
+            Self::Other(map) => type_of(map),
         }
     }
 }
@@ -109,9 +109,7 @@ impl MessagesEvent {
 impl<'de> Deserialize<'de> for MessagesEvent {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         by_form(deserializer, |value| {
-            let Value::Object(map) = value else {
-                return Err(unexpected("an object", &value));
-            };
+            let map = object(value)?;
             match tag(&map)? {
                 "content_block_delta" => untag(map).map(Self::BlockDelta),
                 "content_block_start" => untag(map).map(Self::BlockStart),
@@ -317,9 +315,7 @@ impl BlockDelta {
 impl<'de> Deserialize<'de> for BlockDelta {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         by_form(deserializer, |value| {
-            let Value::Object(map) = value else {
-                return Err(unexpected("an object", &value));
-            };
+            let map = object(value)?;
             // A known piece has `type` and one text; with more members, it is kept as it is.
             match tag(&map)? {
                 "input_json_delta" if map.len() == 2 => untag(map).map(Self::InputJson),

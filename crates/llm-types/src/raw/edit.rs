@@ -37,11 +37,13 @@ impl<'a> Edit<'a> {
     }
 
     /// Replaces a member's value, or adds the member at the end.
+    #[must_use]
     pub fn set(self, key: &str, value: &Value) -> Self {
         self.set_raw(key, &text(value))
     }
 
     /// Like [`set`](Self::set), with a value that already is JSON text. The text is not checked.
+    #[must_use]
     pub fn set_raw(mut self, key: &str, value: &str) -> Self {
         if self.change(key, || Change::Replace(value.to_owned())) {
             return self;
@@ -54,6 +56,7 @@ impl<'a> Edit<'a> {
     }
 
     /// Adds a member unless it exists, with any value.
+    #[must_use]
     pub fn set_default(self, key: &str, value: &Value) -> Self {
         if self.has(key) {
             self
@@ -63,6 +66,7 @@ impl<'a> Edit<'a> {
     }
 
     /// Removes a member, if it exists.
+    #[must_use]
     pub fn remove(mut self, key: &str) -> Self {
         self.change(key, || Change::Remove);
         self.added.retain(|(added, _)| added != key);

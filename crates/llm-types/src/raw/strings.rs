@@ -123,14 +123,14 @@ mod tests {
 
     proptest! {
         #[test]
-        fn finds_the_next_special(text in text(), at in 0_usize..900) {
+        fn the_next_quote_or_backslash_is_found(text in text(), at in 0_usize..900) {
             let at = at.min(text.len());
             let found = text[at..].iter().position(|byte| matches!(byte, b'"' | b'\\'));
             prop_assert_eq!(next_special(&text, at), found.map_or(text.len(), |found| at + found));
         }
 
         #[test]
-        fn finds_the_closing_quote(text in text()) {
+        fn the_closing_quote_is_found(text in text()) {
             let text = [b"\"\\".as_slice(), &text].concat();
             let mut at = 1;
             while at < text.len() && text[at] != b'"' {

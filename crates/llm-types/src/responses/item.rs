@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 use super::part::ItemPart;
 use crate::chat::Role;
 use crate::open_enum::open_enum;
-use crate::tagged::{by_form, elements, from_map, tag, unexpected, untag};
+use crate::tagged::{by_form, elements, from_map, object, tag, type_of, unexpected, untag};
 use crate::{field::Field, lenient};
 
 /// An item of an input or an output.
@@ -39,7 +39,7 @@ impl Item {
             Self::CallOutput(item) => &item.type_,
             Self::Message(_) => "message",
             Self::Reasoning(_) => "reasoning",
-            Self::Other(map) => map.get("type").and_then(Value::as_str).unwrap_or_default(),
+            Self::Other(map) => type_of(map),
         }
     }
 
@@ -59,9 +59,7 @@ impl Item {
 impl<'de> Deserialize<'de> for Item {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         by_form(deserializer, |value| {
-            let Value::Object(map) = value else {
-                return Err(unexpected("an object", &value));
-            };
+            let map = object(value)?;
             if !map.contains_key("type") && map.contains_key("role") {
                 return from_map(&map).map(Self::Message);
             }

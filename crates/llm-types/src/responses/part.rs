@@ -5,7 +5,7 @@ use serde_json::{Map, Value};
 
 use crate::chat::{ImageDetail, RefusalPart};
 use crate::field::Field;
-use crate::tagged::{by_form, tag, unexpected, untag};
+use crate::tagged::{by_form, object, tag, type_of, untag};
 
 /// A part of an item's content.
 #[non_exhaustive]
@@ -79,7 +79,7 @@ impl ItemPart {
             Self::OutputText(_) => "output_text",
             Self::Refusal(_) => "refusal",
             Self::Text(part) => &part.type_,
-            Self::Other(map) => map.get("type").and_then(Value::as_str).unwrap_or_default(),
+            Self::Other(map) => type_of(map),
         }
     }
 }
@@ -87,9 +87,7 @@ impl ItemPart {
 impl<'de> Deserialize<'de> for ItemPart {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         by_form(deserializer, |value| {
-            let Value::Object(map) = value else {
-                return Err(unexpected("an object", &value));
-            };
+            let map = object(value)?;
             match tag(&map)? {
                 "input_file" => untag(map).map(Self::InputFile),
                 "input_image" => untag(map).map(Self::InputImage),

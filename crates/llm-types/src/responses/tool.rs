@@ -4,7 +4,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Map, Value};
 
 use crate::field::Field;
-use crate::tagged::{by_form, tag, unexpected, untag};
+use crate::tagged::{by_form, object, tag, type_of, untag};
 
 /// A tool that the model may call.
 #[non_exhaustive]
@@ -29,7 +29,7 @@ impl ResponsesTool {
             Self::Custom(_) => "custom",
             Self::Function(_) => "function",
             Self::Namespace(_) => "namespace",
-            Self::Other(map) => map.get("type").and_then(Value::as_str).unwrap_or_default(),
+            Self::Other(map) => type_of(map),
         }
     }
 }
@@ -37,9 +37,7 @@ impl ResponsesTool {
 impl<'de> Deserialize<'de> for ResponsesTool {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         by_form(deserializer, |value| {
-            let Value::Object(map) = value else {
-                return Err(unexpected("an object", &value));
-            };
+            let map = object(value)?;
             match tag(&map)? {
                 "custom" => untag(map).map(Self::Custom),
                 "function" => untag(map).map(Self::Function),

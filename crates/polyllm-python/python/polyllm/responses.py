@@ -102,58 +102,65 @@ class Function(Object):
     arguments: str
 
 
-class ChatCompletionMessageToolCall(Object):
-    """A tool call in a message."""
+class _ToolCall(Object):
+    """The common members of a tool call and of its pieces."""
 
     __slots__ = ()
     _members = {"function": Function}
     _optional = frozenset(("function", "id", "type"))
 
-    id: str
-    type: str
     function: Function
 
 
-class ChatCompletionDeltaToolCall(Object):
+class ChatCompletionMessageToolCall(_ToolCall):
+    """A tool call in a message."""
+
+    __slots__ = ()
+
+    id: str
+    type: str
+
+
+class ChatCompletionDeltaToolCall(_ToolCall):
     """A piece of a tool call in a chunk."""
 
     __slots__ = ()
-    _members = {"function": Function}
-    _optional = frozenset(("function", "id", "type"))
 
     index: int
     id: Optional[str]
     type: Optional[str]
-    function: Function
 
 
-class Message(Object):
-    """The model's message."""
+class _Output(Object):
+    """The common members of a message and of its pieces."""
 
     __slots__ = ()
-    _members = {"function_call": Function, "tool_calls": ChatCompletionMessageToolCall}
     _optional = frozenset(
         ("content", "function_call", "reasoning_content", "refusal", "tool_calls")
     )
 
-    role: str
     content: Optional[str]
     reasoning_content: Optional[str]
+
+
+class Message(_Output):
+    """The model's message."""
+
+    __slots__ = ()
+    _members = {"function_call": Function, "tool_calls": ChatCompletionMessageToolCall}
+
+    role: str
     tool_calls: Optional[List[ChatCompletionMessageToolCall]]
 
 
-class Delta(Object):
+class Delta(_Output):
     """What a chunk adds to a message."""
 
     __slots__ = ()
     _members = {"function_call": Function, "tool_calls": ChatCompletionDeltaToolCall}
-    _optional = frozenset(
-        ("content", "function_call", "reasoning_content", "refusal", "role", "tool_calls")
-    )
+    _optional = _Output._optional | {"role"}
 
     role: Optional[str]
-    content: Optional[str]
-    reasoning_content: Optional[str]
     tool_calls: Optional[List[ChatCompletionDeltaToolCall]]
 
 
@@ -206,49 +213,53 @@ class Usage(Object):
     total_tokens: int
 
 
-class ModelResponse(Object):
+class _Completion(Object):
+    """The common members of the replies to chats and prompts, and of their chunks."""
+
+    __slots__ = ()
+
+    id: str
+    created: int
+    model: str
+    object: str
+
+
+class _ChatCompletion(_Completion):
+    """The common members of the reply to a chat and of its chunks."""
+
+    __slots__ = ()
+    _optional = frozenset(("service_tier", "system_fingerprint", "usage"))
+
+    system_fingerprint: Optional[str]
+
+
+class ModelResponse(_ChatCompletion):
     """The reply to a chat."""
 
     __slots__ = ()
     _members = {"choices": Choices, "usage": Usage}
-    _optional = frozenset(("service_tier", "system_fingerprint", "usage"))
 
-    id: str
-    created: int
-    model: str
-    object: str
     choices: List[Choices]
     usage: Usage
-    system_fingerprint: Optional[str]
 
 
-class ModelResponseStream(Object):
+class ModelResponseStream(_ChatCompletion):
     """A chunk of the reply to a chat."""
 
     __slots__ = ()
     _members = {"choices": StreamingChoices, "usage": Usage}
-    _optional = frozenset(("service_tier", "system_fingerprint", "usage"))
 
-    id: str
-    created: int
-    model: str
-    object: str
     choices: List[StreamingChoices]
     usage: Optional[Usage]
-    system_fingerprint: Optional[str]
 
 
-class TextCompletionResponse(Object):
+class TextCompletionResponse(_Completion):
     """The reply to a prompt, or a chunk of it."""
 
     __slots__ = ()
     _members = {"choices": TextChoices, "usage": Usage}
     _optional = frozenset(("system_fingerprint", "usage"))
 
-    id: str
-    created: int
-    model: str
-    object: str
     choices: List[TextChoices]
     usage: Usage
 

@@ -50,7 +50,9 @@ fn run(mut args: lexopt::Parser) -> Result<()> {
         }
     }
     let Some(subject) = subject else {
-        return Err(lexopt::Error::from("bench needs a subject: see `cargo xtask help bench`").into());
+        return Err(
+            lexopt::Error::from("bench needs a subject: see `cargo xtask help bench`").into(),
+        );
     };
     if let Some(leaf) = leaf::ALL.iter().find(|leaf| leaf.package == subject) {
         if options.polyllm.is_some() || options.against.is_some() {

@@ -3,6 +3,7 @@
 mod names;
 mod templates;
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -47,15 +48,16 @@ fn run(mut args: lexopt::Parser) -> Result<()> {
     let names = Names::new(&name)?;
     write(&tool::root(), &names, form)?;
     let Names { kebab, snake, .. } = &names;
+    let sources = form.sources();
     println!(
-        "wrote crates/provider-{kebab}, and entered it in Cargo.toml and crates/polyllm
+        "wrote crates/provider-{kebab}, and added it to Cargo.toml and crates/polyllm
 
-Next:
+Next (.github/CONTRIBUTING.md has the details):
   cargo test -p provider-{kebab}     passes without changes
-  crates/provider-{kebab}/src        config.rs: settings and parameters; wire.rs: how its API differs from
-                                     OpenAI's; error.rs: its codes; client.rs: what it can do
-  crates/provider-{kebab}/tests      let the simulated upstream behave like the real one
+  crates/provider-{kebab}/tests      change the simulated upstream to the provider's API
+  crates/provider-{kebab}/src        change {sources} until the tests pass again
   crates/provider-{kebab}/README.md  describe what is translated
+  crates/polyllm/README.md           name the feature {kebab}
 
 The library, the gateway and the command line already serve {snake}/… models."
     );
@@ -127,72 +129,90 @@ fn changes(root: &Path, names: &Names, form: Form) -> Result<Vec<(PathBuf, Strin
     if folder.exists() {
         bail!("{} already exists", folder.display());
     }
+    let mut lists = BTreeMap::new();
+    for entry in entries(names) {
+        let Entry { file, text, .. } = &entry;
+        let old = match lists.remove(file) {
+            Some(old) => old,
+            None => fs::read_to_string(root.join(file))
+                .with_context(|| format!("cannot read {file}"))?,
+        };
+        let new = enter(&old, entry.start, entry.part, text)
+            .with_context(|| format!("{file} has no place for {text:?}"))?;
+        lists.insert(*file, new);
+    }
+    let lists = lists.into_iter();
+    let mut changed: Vec<_> = lists.map(|(file, text)| (root.join(file), text)).collect();
+    for (file, template) in form.templates() {
+        changed.push((folder.join(file), names.fill(template)));
+    }
+    Ok(changed)
+}
+
+/// An entry in a list of the providers.
+struct Entry {
+    file: &'static str,
+    /// The beginning of the lines of the list.
+    start: &'static str,
+    /// Another part of these lines.
+    part: &'static str,
+    text: String,
+}
+
+/// The entries of a provider in all lists.
+fn entries(names: &Names) -> [Entry; 6] {
     let Names {
         kebab,
         snake,
         camel,
         ..
     } = names;
-    let mut changed = Vec::new();
-    for (file, entries) in [
-        (
+    let version = env!("CARGO_PKG_VERSION"); // of the workspace
+    let entry = |file, start, part, text| Entry {
+        file,
+        start,
+        part,
+        text,
+    };
+    let manifest = "crates/polyllm/Cargo.toml";
+    let library = "crates/polyllm/src/lib.rs";
+    [
+        entry(
             "Cargo.toml",
-            &[(
-                "provider-",
-                " = { path",
-                format!(
-                    "provider-{kebab} = {{ path = \"crates/provider-{kebab}\", version = \"{}\" }}",
-                    env!("CARGO_PKG_VERSION") // of the workspace
-                ),
-            )][..],
+            "provider-",
+            " = { path",
+            format!(
+                "provider-{kebab} = {{ path = \"crates/provider-{kebab}\", version = \"{version}\" }}"
+            ),
         ),
-        (
-            "crates/polyllm/Cargo.toml",
-            &[
-                ("    \"", "\",", format!("    \"{kebab}\",")),
-                (
-                    "",
-                    " = [\"dep:provider-",
-                    format!("# Models on {camel}.\n{kebab} = [\"dep:provider-{kebab}\"]"),
-                ),
-                (
-                    "provider-",
-                    " = { workspace",
-                    format!("provider-{kebab} = {{ workspace = true, optional = true }}"),
-                ),
-            ],
+        entry(manifest, "    \"", "\",", format!("    \"{kebab}\",")),
+        entry(
+            manifest,
+            "",
+            " = [\"dep:provider-",
+            format!("# Models on {camel}.\n{kebab} = [\"dep:provider-{kebab}\"]"),
         ),
-        (
-            "crates/polyllm/src/lib.rs",
-            &[
-                (
-                    "pub use provider_",
-                    " as ",
-                    format!("#[cfg(feature = \"{kebab}\")]\npub use provider_{snake} as {snake};"),
-                ),
-                (
-                    "    provider_",
-                    "::register(",
-                    format!(
-                        "    #[cfg(feature = \"{kebab}\")]\n    \
-                         provider_{snake}::register(&mut registry);"
-                    ),
-                ),
-            ],
+        entry(
+            manifest,
+            "provider-",
+            " = { workspace",
+            format!("provider-{kebab} = {{ workspace = true, optional = true }}"),
         ),
-    ] {
-        let path = root.join(file);
-        let mut text = fs::read_to_string(&path).with_context(|| format!("cannot read {file}"))?;
-        for (start, part, entry) in entries {
-            text = enter(&text, start, part, entry)
-                .with_context(|| format!("{file} has no place for {entry:?}"))?;
-        }
-        changed.push((path, text));
-    }
-    for (file, template) in form.templates() {
-        changed.push((folder.join(file), names.fill(template)));
-    }
-    Ok(changed)
+        entry(
+            library,
+            "pub use provider_",
+            " as ",
+            format!("#[cfg(feature = \"{kebab}\")]\npub use provider_{snake} as {snake};"),
+        ),
+        entry(
+            library,
+            "    provider_",
+            "::register(",
+            format!(
+                "    #[cfg(feature = \"{kebab}\")]\n    provider_{snake}::register(&mut registry);"
+            ),
+        ),
+    ]
 }
 
 /// Inserts `entry` in alphabetical order among the lines that begin with `start` and contain `part`.

@@ -18,6 +18,14 @@ impl Form {
         };
         files.iter().chain(SHARED)
     }
+
+    /// The files in `src` that differ between providers.
+    pub(super) fn sources(self) -> &'static str {
+        match self {
+            Self::Custom => "config.rs, wire.rs, stream.rs, error.rs and client.rs",
+            Self::OpenAi => "config.rs, wire.rs, error.rs and client.rs",
+        }
+    }
 }
 
 /// The templates for an OpenAI-compatible upstream. The provider is called `acme` in all templates.

@@ -7,7 +7,7 @@ use llm_provider::text::excerpt;
 
 use crate::builder::RouterBuilder;
 use crate::fallbacks::Fallbacks;
-use crate::names::Alias;
+use crate::names::{Alias, matched};
 use crate::retries::MAX_RETRIES;
 use crate::{Deployment, RateLimits};
 
@@ -55,13 +55,8 @@ impl GroupNames<'_> {
     }
 
     fn matches_pattern(&self, name: &str) -> bool {
-        self.groups.iter().any(|group| {
-            let parts = group.split_once('*');
-            parts.is_some_and(|(prefix, suffix)| {
-                let rest = name.strip_prefix(prefix);
-                rest.is_some_and(|rest| rest.len() > suffix.len() && rest.ends_with(suffix))
-            })
-        })
+        let mut patterns = self.groups.iter().filter_map(|group| group.split_once('*'));
+        patterns.any(|(prefix, suffix)| matched(prefix, suffix, name).is_some())
     }
 
     fn require(&self, place: &str, name: &str) -> Result {

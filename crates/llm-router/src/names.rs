@@ -79,7 +79,7 @@ impl Names {
             });
         }
         self.patterns.iter().find_map(|pattern| {
-            let matched = pattern.matched(name)?;
+            let matched = matched(&pattern.prefix, &pattern.suffix, name)?;
             Some(Resolved {
                 group: Arc::clone(&pattern.group),
                 matched: Some(matched.to_owned()),
@@ -114,11 +114,10 @@ impl Pattern {
     fn fixed(&self) -> usize {
         self.prefix.len() + self.suffix.len()
     }
+}
 
-    /// What the `*` matches: at least one character.
-    fn matched<'n>(&self, name: &'n str) -> Option<&'n str> {
-        let rest = name.strip_prefix(&*self.prefix)?;
-        let matched = rest.strip_suffix(&*self.suffix)?;
-        (!matched.is_empty()).then_some(matched)
-    }
+/// What the `*` between `prefix` and `suffix` matches in a name: at least one character.
+pub(crate) fn matched<'n>(prefix: &str, suffix: &str, name: &'n str) -> Option<&'n str> {
+    let matched = name.strip_prefix(prefix)?.strip_suffix(suffix)?;
+    (!matched.is_empty()).then_some(matched)
 }

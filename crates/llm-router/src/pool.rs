@@ -240,8 +240,8 @@ impl Tier {
 
 /// The deployments of a tier that the strategy puts in order.
 const PREFERRED: usize = 3;
-/// The most deployments that the shared state is asked for. Of a larger group, those at their limits
-/// come last in the next call.
+/// The most deployments that one question to the shared state has. In a larger group, those that it
+/// reports to be at their limits are ranked last for the next call.
 const MOST_RANKED: usize = 32;
 
 #[cfg(test)]

@@ -54,7 +54,7 @@ pub struct Deployment {
     /// `continue_final_message`; `None` if it does not. See
     /// [`RouterBuilder::with_continuation`](crate::RouterBuilder::with_continuation).
     pub prefill: Option<Map<String, Value>>,
-    /// Stands for the settings of the provider, such as its key; see
+    /// A fingerprint of the settings of the provider, such as its key; see
     /// [`RouterBuilder::with_state_of`](crate::RouterBuilder::with_state_of).
     pub fingerprint: Option<u64>,
     /// The prices. Those that are not set are taken from the router's [`PriceTable`].
@@ -224,7 +224,7 @@ impl Deployment {
         self
     }
 
-    /// Sets what stands for the settings of the provider.
+    /// Sets the fingerprint of the settings of the provider.
     #[must_use]
     pub fn with_fingerprint(mut self, fingerprint: impl Into<Option<u64>>) -> Self {
         self.fingerprint = fingerprint.into();

@@ -47,7 +47,7 @@ pub(crate) struct Plan {
     visited: Vec<String>,
     deadline: Option<Instant>,
     /// Whether the client set the deadline.
-    is_clients_deadline: bool,
+    is_client_deadline: bool,
     /// The failure of the last attempt.
     error: Option<Error>,
     /// The first choice, if it was made while the reply was looked up.
@@ -91,7 +91,7 @@ impl Plan {
             fallbacks: Vec::new(),
             visited: Vec::new(),
             deadline: limit.map(after),
-            is_clients_deadline: call.timeout.is_some() && call.timeout == limit,
+            is_client_deadline: call.timeout.is_some() && call.timeout == limit,
             error: None,
             early: None,
             route,
@@ -160,11 +160,12 @@ impl Plan {
         let is_late = self
             .deadline
             .is_some_and(|deadline| deadline <= Instant::now());
-        let is_clients = is_late && self.is_clients_deadline && error.kind() == ErrorKind::Timeout;
+        let client_timed_out =
+            is_late && self.is_client_deadline && error.kind() == ErrorKind::Timeout;
         self.tried.push(lease.index());
         self.failures += 1;
         let id = lease.deployment().id.clone();
-        lease.failed(&error, !is_clients);
+        lease.failed(&error, !client_timed_out);
         if is_late {
             return Err(error);
         }

@@ -1,13 +1,13 @@
 //! State that several routers share, so that limits, cooldowns, sessions and cached replies hold
 //! across processes.
 //!
-//! The atomics of a router are always there, and the strategies read only them. With a [`SharedState`],
-//! each admission is decided there instead, and its answer is copied into the atomics: they are a
-//! recent copy of the shared numbers, from which the router goes on alone while the shared state is
-//! unavailable.
+//! The atomics of a router are always there, and the strategies read only them. With a
+//! [`SharedState`], each admission is decided there instead, and its answer is copied into the
+//! atomics: they are a recent copy of the shared numbers, which the router uses alone while the
+//! shared state is unavailable.
 //!
 //! A call takes one exchange before it is sent ([`Store::begin`]: the cached reply, the session's
-//! deployment, the cooldowns and the limits at once) and one after it, which nobody waits for
+//! deployment, the cooldowns and the limits together) and one after it, for which no call waits
 //! ([`Store::end`]).
 
 mod memory;
@@ -63,8 +63,8 @@ impl SharedState {
     /// the variable `SSL_CERT_FILE` names. It needs the feature `tokio-rustls-comp` of the crate
     /// `redis`, and a cryptography provider of rustls; `llm-gateway` has both.
     ///
-    /// The first call connects. While the server is unavailable, each router goes on with what it
-    /// knows. No call waits longer than 50 ms for the server, and after one such timeout no call
+    /// The first call connects. While the server is unavailable, each router continues with its own
+    /// copy. No call waits longer than 50 ms for the server, and after one such timeout no call
     /// waits until the server is back. Each change of the server's availability is one line in the
     /// log.
     ///
@@ -86,7 +86,7 @@ impl SharedState {
         }
     }
 
-    /// Whether the state can be used now. While it cannot, each router goes on with what it knows.
+    /// Whether the state can be used now. While it cannot, each router continues with its own copy.
     pub fn is_available(&self) -> bool {
         self.store.is_available()
     }

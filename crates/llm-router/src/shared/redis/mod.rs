@@ -257,7 +257,7 @@ impl Link {
         }
     }
 
-    /// Keeps a connection until nobody needs it any more.
+    /// Keeps a connection until it is no longer needed.
     async fn run(self: Arc<Self>, mut jobs: mpsc::Receiver<Job>) {
         let mut pause = FIRST_PAUSE;
         for number in 0.. {
@@ -288,7 +288,7 @@ impl Link {
             }
             let end = Instant::now() + pause.mul_f64(0.75 + 0.5 * fastrand::f64());
             pause = (pause * 2).min(LONGEST_PAUSE);
-            // What calls report meanwhile is lost.
+            // Reports of calls are lost meanwhile.
             while let Ok(job) = timeout_at(end, jobs.recv()).await {
                 let Some(job) = job else { return };
                 self.waiting.fetch_sub(job.bytes(), Relaxed);

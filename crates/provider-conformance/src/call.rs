@@ -88,10 +88,10 @@ impl Request {
 /// The document as it would be sent to a client, which is a `T`.
 fn value_of<T: DeserializeOwned>(body: &Document) -> Value {
     if let Err(error) = body.read::<T>() {
-        panic!("an answer has another shape: {error}");
+        panic!("a reply has another shape: {error}");
     }
     let value = serde_json::from_slice(body.bytes());
-    value.unwrap_or_else(|error| panic!("an answer is not JSON: {error}"))
+    value.unwrap_or_else(|error| panic!("a reply is not JSON: {error}"))
 }
 
 /// The chunk as it would be sent to a client; checks that its flags match its content.

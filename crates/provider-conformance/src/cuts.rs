@@ -44,7 +44,7 @@ fn check_cut(at: usize, length: usize, outcome: Result<Answer>) {
     match outcome {
         Ok(answer) => assert!(
             answer.text() == SHORT,
-            "cut at byte {at} of {length}, an answer succeeded with {:?} only",
+            "cut at byte {at} of {length}, a reply succeeded with {:?} only",
             answer.text()
         ),
         Err(error) => {

@@ -52,7 +52,7 @@ pub(crate) async fn repeated_secrets(simulation: &dyn Simulation) {
         let head = "content-type: text/event-stream\r\n";
         harness.tap.play(answer("200 OK", head, &events));
         match harness.streamed(&harness.chat(PROMPT)).await {
-            Ok(_) => panic!("an error event was taken for an answer"),
+            Ok(_) => panic!("an error event was taken for a reply"),
             Err(error) => assert_named(&harness, &error),
         }
     }

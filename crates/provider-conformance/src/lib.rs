@@ -58,13 +58,13 @@ pub trait Simulation: Send + Sync + 'static {
     /// A model of the upstream for this kind of call.
     fn model(&self, capability: Capability) -> &str;
 
-    /// The [`ErrorKind`] of an error answer with this status and the upstream's own body. The
+    /// The [`ErrorKind`] of an error response with this status and the upstream's own body. The
     /// default is [`ErrorKind::from_status`].
     fn kind(&self, status: u16) -> ErrorKind {
         StatusCode::from_u16(status).map_or(ErrorKind::UnexpectedBody, ErrorKind::from_status)
     }
 
-    /// A chat parameter and a value that the provider cannot honor, if there is one.
+    /// A chat parameter and a value that the provider cannot honour, if there is one.
     fn refused_param(&self) -> Option<(&'static str, Value)> {
         None
     }
@@ -80,12 +80,12 @@ pub trait Simulation: Send + Sync + 'static {
     }
 
     /// Whether the upstream answers chats in OpenAI's schema, so that the suite can script its
-    /// answers. True by default.
+    /// replies. True by default.
     fn speaks_openai(&self) -> bool {
         true
     }
 
-    /// Whether every answer has a [`Metadata::upstream_id`](llm_provider::Metadata::upstream_id), which
+    /// Whether every reply has a [`Metadata::upstream_id`](llm_provider::Metadata::upstream_id), which
     /// is optional. False by default.
     fn has_upstream_ids(&self) -> bool {
         false
@@ -105,16 +105,16 @@ pub trait Upstream: Send + Sync {
 #[derive(Clone, Debug, Eq, PartialEq)]
 #[non_exhaustive]
 pub enum Scenario {
-    /// Answers with a text that contains the last user message.
+    /// Replies with a text that contains the last user message.
     Echo,
-    /// Begins an answer and never ends it.
+    /// Begins a reply and never ends it.
     Endless,
-    /// Begins a streamed answer with part of this text, then reports a failure in the way of this
+    /// Begins a streamed reply with part of this text, then reports a failure in the way of this
     /// upstream. A plain call may succeed.
     FailMidway(String),
     /// Rejects every request with this status and the upstream's own error body.
     Refuse(u16),
-    /// Answers with exactly this text, in several pieces when streamed; with fewer tokens when the
+    /// Replies with exactly this text, in several pieces when streamed; with fewer tokens when the
     /// request limits them.
     Reply(String),
 }
@@ -142,20 +142,20 @@ macro_rules! checks {
 }
 
 checks! {
-    replies::answers: "a plain answer has the whole text, one finish reason, and an id",
+    replies::answers: "a plain reply has the whole text, one finish reason, and an id",
     requests::bad_requests: "a body that is not a request is InvalidRequest, and nothing is sent",
-    replies::big_bodies: "a prompt and an answer of a mebibyte pass uncut",
+    replies::big_bodies: "a prompt and a reply of a mebibyte pass uncut",
     timing::cancelling: "dropping a call or a stream stops the work upstream",
     operations::capabilities: "what capabilities() names works, the rest is Unsupported",
     scripted::choices: "each of n choices has its own text and one finish reason",
-    cuts::chunkings: "answers do not depend on how the network splits their bytes",
+    cuts::chunkings: "replies do not depend on how the network splits their bytes",
     operations::completions: "a text completion meets the requirements of a chat",
-    replies::concurrency: "64 concurrent calls each get their own answer",
+    replies::concurrency: "64 concurrent calls each get their own reply",
     requests::control_tokens: "control tokens in a message cannot forge a turn of the prompt",
-    cuts::cut_answers: "a plain answer that is cut is an error",
-    cuts::cut_streams: "a stream that is cut ends with an error, never as a shorter answer",
+    cuts::cut_answers: "a plain reply that is cut is an error",
+    cuts::cut_streams: "a stream that is cut ends with an error, never as a shorter reply",
     settings::declared_settings: "declared settings are accepted, others are rejected by name",
-    parameters::dropped_params: "what cannot be honored is Unsupported, or dropped and reported",
+    parameters::dropped_params: "what cannot be honoured is Unsupported, or dropped and reported",
     operations::embeddings: "vectors come in the order of the inputs, in the requested encoding",
     errors::error_pages: "an error page without JSON has the kind of its status",
     errors::errors: "an error has its kind, status, body, provider and model, and no secret",
@@ -178,7 +178,7 @@ checks! {
     requests::stream_flag: "`stream` in the request is ignored",
     replies::streams: "a stream has the whole text and one finish reason",
     timing::timeouts: "every time limit is kept, and is ErrorKind::Timeout",
-    replies::token_limit: "an answer that the token limit cuts finishes with length",
+    replies::token_limit: "a reply that the token limit cuts finishes with length",
     scripted::tool_calls: "tool calls arrive whole, plain and streamed",
     replies::unicode: "text in any script passes unchanged",
     scripted::unknown_members: "members that polyllm does not know survive",

@@ -179,7 +179,7 @@ pub(crate) async fn rerank(simulation: &dyn Simulation) {
         results.is_sorted_by(|one, other| scores(one) >= scores(other)),
         "the results are not sorted by score"
     );
-    assert!(!answer["id"].is_null(), "the answer has no id");
+    assert!(!answer["id"].is_null(), "the reply has no id");
 
     let mut limited = body.clone();
     limited["top_n"] = 1.into();

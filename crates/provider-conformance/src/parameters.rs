@@ -1,4 +1,4 @@
-//! Parameters: honored, rejected, or dropped and reported.
+//! Parameters: honoured, rejected, or dropped and reported.
 
 use serde_json::{Map, Value, json};
 

@@ -19,7 +19,7 @@ pub(crate) async fn answers(simulation: &dyn Simulation) {
     let id = answer.body["id"].as_str().unwrap_or_default();
     assert!(
         !id.is_empty(),
-        "a plain answer has no id: generate one if the upstream has none"
+        "a plain reply has no id: generate one if the upstream has none"
     );
 }
 
@@ -33,7 +33,7 @@ pub(crate) async fn streams(simulation: &dyn Simulation) {
             let chunks = answer.body.as_array().map_or(0, Vec::len);
             assert!(
                 chunks > 3,
-                "{chunks} chunks only: the answer was not streamed"
+                "{chunks} chunks only: the reply was not streamed"
             );
         }
         Err(error) => panic!("a streamed call failed: {error:?}"),
@@ -158,7 +158,7 @@ pub(crate) async fn concurrency(simulation: &dyn Simulation) {
         match harness.send(&call, number % 2 == 1).await {
             Ok(answer) => assert!(
                 answer.text().contains(&question),
-                "call {number} got the answer of another: {:?}",
+                "call {number} got the reply of another: {:?}",
                 answer.text()
             ),
             Err(error) => panic!("call {number} failed: {error:?}"),

@@ -131,7 +131,7 @@ pub(crate) async fn unknown_members(simulation: &dyn Simulation) {
         return;
     };
     let extra = json!({ "kept": [1, 2.50, "three"] });
-    // A finish reason that has to be rewritten, so that the answer cannot pass as its bytes.
+    // A finish reason that has to be rewritten, so that the reply cannot pass as its bytes.
     for native in ["stop", "eos"] {
         let mut script = Script::new(json!({ "role": "assistant", "content": "Hi" }), native);
         script.whole["x_answer"] = extra.clone();

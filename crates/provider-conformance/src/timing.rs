@@ -38,7 +38,7 @@ async fn first_chunk(simulation: &dyn Simulation) {
     let begin = Instant::now();
     let call = harness.chat(PROMPT).with_timeout(LIMIT);
     match harness.streamed(&call).await {
-        // The provider got the answer from another request.
+        // The provider got the reply from another request.
         Ok(answer) => assert_eq!(answer.text(), TEXT),
         Err(error) => {
             assert_eq!(error.kind(), ErrorKind::Timeout, "first chunk: {error:?}");
@@ -51,7 +51,7 @@ async fn first_chunk(simulation: &dyn Simulation) {
     }
 }
 
-/// A provider may return to an answer that stalls, and wait again, but not until the limit of the
+/// A provider may return to a reply that stalls, and wait again, but not until the limit of the
 /// call.
 async fn idle(simulation: &dyn Simulation) {
     // So long that an eighth of the response is more than its head, which has other limits.
@@ -67,7 +67,7 @@ async fn idle(simulation: &dyn Simulation) {
         let begin = Instant::now();
         match harness.streamed(&harness.chat(PROMPT)).await {
             // The stalled part was not needed.
-            Ok(answer) => assert_eq!(answer.text(), text, "idle_timeout cut an answer"),
+            Ok(answer) => assert_eq!(answer.text(), text, "idle_timeout cut a reply"),
             Err(error) => {
                 late += 1;
                 let took = begin.elapsed();
@@ -98,7 +98,7 @@ pub(crate) async fn retries(simulation: &dyn Simulation) {
     }
     // The upstream may have billed a call whose answer was lost.
     let lost = || Fault::Close { times: 1 };
-    assert_posts(&harness, "a lost answer", lost(), Err(1)).await;
+    assert_posts(&harness, "a lost reply", lost(), Err(1)).await;
 
     let harness = Harness::with(
         simulation,
@@ -109,7 +109,7 @@ pub(crate) async fn retries(simulation: &dyn Simulation) {
         },
     );
     let harness = harness.await;
-    assert_posts(&harness, "a lost answer, retry_billed", lost(), Ok(2)).await;
+    assert_posts(&harness, "a lost reply, retry_billed", lost(), Ok(2)).await;
 }
 
 pub(crate) async fn retry_advice(simulation: &dyn Simulation) {

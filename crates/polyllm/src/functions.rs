@@ -53,11 +53,11 @@ pub struct Functions {
 #[derive(Clone)]
 struct Function {
     definition: FunctionDefinition,
-    call: Arc<dyn Fn(&ToolCall) -> Content + Send + Sync>,
+    call: Arc<dyn Fn(&ToolCall) -> ResultText + Send + Sync>,
 }
 
-/// The content of the message with the result.
-type Content = Pin<Box<dyn Future<Output = String> + Send>>;
+/// The text of the result of a call, for its message.
+type ResultText = Pin<Box<dyn Future<Output = String> + Send>>;
 
 impl Functions {
     /// Creates an empty list.
@@ -73,6 +73,7 @@ impl Functions {
     /// The model gets the result as JSON, or as text if it is a string. It also gets the errors: of
     /// the function, of arguments that are not an `A`, and of a function that does not exist. So it
     /// can call again. An error must contain nothing that the model may not repeat.
+    #[must_use]
     pub fn with_function<A, F, T, E>(
         mut self,
         definition: FunctionDefinition,
@@ -86,7 +87,7 @@ impl Functions {
     {
         self.functions
             .retain(|known| known.definition.name != definition.name);
-        let call = move |call: &ToolCall| -> Content {
+        let call = move |call: &ToolCall| -> ResultText {
             let result = call.read_arguments().map(&function);
             Box::pin(async move {
                 match result {

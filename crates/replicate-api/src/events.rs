@@ -20,7 +20,7 @@ impl ReplicateClient {
     /// # Errors
     /// HTTP errors, and [`ErrorKind::UnexpectedBody`](llm_provider::ErrorKind::UnexpectedBody) if
     /// the response is not an event stream, if the URL or the id is invalid, or if the account's
-    /// address has TLS and the URL has not.
+    /// address has TLS and the URL does not.
     pub async fn events(&self, url: &str, last_event_id: &str) -> Result<Body> {
         let opened = self.open(url, last_event_id).await;
         opened.map_err(|error| self.connection.redact(error.with_provider(NAME)))

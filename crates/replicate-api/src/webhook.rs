@@ -59,6 +59,7 @@ impl WebhookSecret {
 
     /// Sets the maximum deviation of timestamps, five minutes by default. An older webhook may be a
     /// replay.
+    #[must_use]
     pub fn with_tolerance(mut self, tolerance: Duration) -> Self {
         self.tolerance = tolerance;
         self

@@ -9,7 +9,7 @@ use serde_json::Value;
 use sse_codec::{Decoder, Event, LimitExceeded, Limits};
 
 #[test]
-fn project_vectors() {
+fn the_fixtures_are_decoded_however_they_are_split() {
     for file in ["standard.jsonl", "on-request.jsonl", "limits.jsonl"] {
         check_file(&workspace().join("fixtures/sse").join(file));
     }
@@ -17,7 +17,7 @@ fn project_vectors() {
 
 #[test]
 #[ignore = "needs the folder that POLYLLM_SHARED names"]
-fn external_vectors() {
+fn the_external_vectors_are_decoded_however_they_are_split() {
     let folder = std::env::var_os("POLYLLM_SHARED").expect("POLYLLM_SHARED names a folder");
     check_file(&PathBuf::from(folder).join("vectors/sse.jsonl"));
 }

@@ -133,7 +133,7 @@ async fn deployments_are_created_changed_and_deleted() {
     assert!(made.is_ok());
 
     let machines = Machines::default().with_max_instances(3);
-    let change = DeploymentChange::default().with_machines(machines);
+    let mut change = DeploymentChange::default().with_machines(machines);
     let changed = client
         .update_deployment("acme/chat", &change)
         .await

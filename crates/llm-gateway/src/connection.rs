@@ -178,8 +178,8 @@ async fn stopped(stop: &mut watch::Receiver<bool>) {
     let _ = stop.wait_for(|stop| *stop).await;
 }
 
-/// Whether a client speaks HTTP/2 from the first byte: then it begins with `PRI`, which is no method
-/// of HTTP/1.1 (RFC 9113 section 3.4).
+/// Whether a client speaks HTTP/2 from the first byte: it then begins with `PRI`, which is not a
+/// method of HTTP/1.1 (RFC 9113 section 3.4).
 async fn begins_with_http2(socket: &TcpStream) -> io::Result<bool> {
     const START: &[u8; 3] = b"PRI";
     let mut start = [0; START.len()];

@@ -340,7 +340,7 @@ fn mapping(kind: ErrorKind) -> Mapping {
     }
 }
 
-/// The most that is logged of one text, in bytes.
+/// The maximum length of one text in the log, in bytes.
 const LOGGED: usize = 2000;
 
 /// For OpenAI's clients, it takes precedence over the status.

@@ -25,7 +25,7 @@ pub(crate) struct Held {
 ///
 /// On HTTP/1.1, a client that does not read blocks the writes of its connection, which have a time
 /// limit. A stream of HTTP/2 has a window of its own: the server stops asking for the body, and the
-/// connection goes on.
+/// connection continues.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Holds(Arc<Mutex<Vec<Weak<Hold>>>>);
 
@@ -57,7 +57,7 @@ impl Held {
 }
 
 impl Holds {
-    /// For another body of the connection.
+    /// Adds a body of the connection.
     pub(crate) fn hold(&self) -> Arc<Hold> {
         let hold = Arc::new(Hold(Mutex::new(None)));
         let mut holds = self.0.lock().unwrap_or_else(PoisonError::into_inner);

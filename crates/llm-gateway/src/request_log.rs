@@ -94,5 +94,5 @@ const MEMBERS: [&str; 7] = [
     "query",
     "system",
 ];
-/// The most that is logged of a prompt, in bytes.
+/// The maximum length of a prompt in the log, in bytes.
 const MAX_PROMPT: usize = 16 << 10;

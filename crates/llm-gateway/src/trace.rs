@@ -6,7 +6,7 @@ use tracing::field::Empty;
 use tracing::{Span, trace_span};
 
 /// The span `server` of a request, within its span for the log: for programs that export traces.
-/// `None` if nobody does, which costs nothing.
+/// `None` without such a program, which costs nothing.
 ///
 /// At trace level, so that it is in no log unless it is asked for by name.
 pub(crate) fn server_span(log: &Span, id: &str, head: &Parts, route: &'static str) -> Option<Span> {

@@ -94,7 +94,7 @@ impl Database {
         }
     }
 
-    /// This database as another process sees it, whose operations may fail. It hears of no
+    /// This database as another process sees it, whose operations may fail. It gets no
     /// announcements.
     pub(crate) fn with_faults(&self, faults: &Faults) -> Self {
         let shared = Shared::new(self.shared.timeout);

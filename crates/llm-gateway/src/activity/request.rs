@@ -65,7 +65,7 @@ pub(crate) struct RecentRequest {
     pub(super) error: Option<String>,
 }
 
-/// A try at one deployment.
+/// An attempt at one deployment.
 #[derive(Clone, Debug, Serialize)]
 pub(super) struct Attempt {
     group: String,
@@ -120,7 +120,7 @@ impl ActiveRequest {
     }
 
     /// Notes the end of the response. Returns how long no upstream was working on it; `None` if no
-    /// deployment was called, or if the call goes on.
+    /// deployment was called, or if the call continues.
     pub(crate) fn end(&self, status: Option<StatusCode>) -> Option<Duration> {
         let duration = self.started.elapsed();
         let mut facts = self.facts();
@@ -289,5 +289,5 @@ fn millis(time: Duration) -> f64 {
 
 /// The attempts that are listed.
 const MAX_ATTEMPTS: usize = 16;
-/// The most that is kept of an error, in bytes.
+/// The maximum length of an error that is kept, in bytes.
 const MAX_ERROR: usize = 500;

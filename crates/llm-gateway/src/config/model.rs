@@ -189,8 +189,8 @@ impl Model {
     }
 }
 
-/// Stands for the settings of a provider: the deployments of a new file keep their state if it is the
-/// same.
+/// A fingerprint of the settings of a provider: the deployments of a new file keep their state if
+/// it is the same.
 fn fingerprint(settings: &Settings) -> u64 {
     let mut hasher = DefaultHasher::new();
     settings

@@ -43,7 +43,7 @@ pub(super) async fn serve(
         .iter()
         .flatten()
         .any(|stop| !stop.is_empty());
-    // Clients of this API look for the sequence that ended a message.
+    // Clients of this API read the stop sequence that ended a message.
     let adapter = MessagesAdapter::new().with_local_stops(has_stops && ends == Ends::Unknown);
     let exchange = adapter.convert(request)?;
     let replies = exchange.replies.with_id(random_id("msg_"));

@@ -9,13 +9,13 @@ use tracing::{Event, Level, Subscriber};
 use tracing_subscriber::Layer;
 use tracing_subscriber::layer::Context;
 
-/// Drops warnings and errors of a place in the code that has logged many within a while, and says
-/// how many were dropped with the next one. Lines of other levels are logged only on request, so all
-/// of them are kept.
+/// Drops warnings and errors of a place in the code that has logged many in a short time; the next
+/// one says how many were dropped. Lines of other levels are logged only on request, so all of them
+/// are kept.
 #[derive(Default)]
 pub(crate) struct Sampling(Mutex<HashMap<Identifier, Window>>);
 
-/// The lines of one place since `start`.
+/// The lines of one place in the code since `start`.
 #[derive(Debug)]
 struct Window {
     start: Instant,

@@ -16,6 +16,7 @@ use llm_types::responses::{
 use llm_types::{Field, Role, Value};
 use serde_json::json;
 
+use super::keys::request::Query;
 use super::responses::{failure_code, now};
 use crate::auth::Client;
 use crate::error::ApiError;
@@ -24,7 +25,7 @@ use crate::response::{self, ResponseBody};
 use crate::spend::Running;
 use crate::stored::{Owner, StoredResponses};
 
-/// What a request has to do with kept responses.
+/// The kept responses that a request continues, and whether its own response is kept.
 pub(super) struct Kept {
     /// The items of the responses that the request continues.
     pub(super) history: Vec<Item>,
@@ -150,9 +151,10 @@ pub(super) async fn serve(
     let stored = stored.ok_or_else(|| not_found(id, "; the gateway keeps no responses"))?;
     let owner = Owner::of(client);
     let missing = || not_found(id, " or has expired");
+    let query = Query::of(head.uri.query().unwrap_or_default());
     match (&head.method, part) {
         (&Method::GET | &Method::HEAD, "") => {
-            if query(head, "stream") == Some("true") {
+            if query.get("stream").as_deref() == Some("true") {
                 let message = "a kept response is not streamed; leave out `stream`";
                 return Err(ApiError::invalid(message).with_param("stream"));
             }
@@ -174,29 +176,22 @@ pub(super) async fn serve(
         }
         (&Method::GET | &Method::HEAD, "input_items") => {
             let found = stored.get(&owner, id).await?.ok_or_else(missing)?;
-            page(found.input_items(), head)
+            page(found.input_items(), &query)
         }
         _ => Err(missing()),
     }
 }
 
-/// A member of the query.
-fn query<'h>(head: &'h Parts, key: &str) -> Option<&'h str> {
-    let query = head.uri.query().unwrap_or_default();
-    let mut pairs = query.split('&').filter_map(|pair| pair.split_once('='));
-    pairs.find(|(name, _)| *name == key).map(|(_, value)| value)
-}
-
 /// A page of items: the latest first, unless the client wants another order.
-fn page(mut items: Vec<Value>, head: &Parts) -> Result<Response<ResponseBody>, ApiError> {
-    if query(head, "order") != Some("asc") {
+fn page(mut items: Vec<Value>, query: &Query<'_>) -> Result<Response<ResponseBody>, ApiError> {
+    if query.get("order").as_deref() != Some("asc") {
         items.reverse();
     }
-    if let Some(after) = query(head, "after") {
+    if let Some(after) = query.get("after") {
         let at = items.iter().position(|item| item["id"] == after);
         items.drain(..at.map_or(items.len(), |at| at + 1));
     }
-    let limit = match query(head, "limit").map(str::parse) {
+    let limit = match query.get("limit").map(|limit| limit.parse()) {
         None => DEFAULT_LIMIT,
         Some(Ok(limit @ 1..=MAX_LIMIT)) => limit,
         Some(_) => {

@@ -1,4 +1,4 @@
-//! Rate limits of callers, such as the keys of a gateway.
+//! Rate limits of those who send calls, such as the keys of a gateway.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -8,15 +8,15 @@ use crate::clock::{Clock, Nanos, between};
 use crate::limits::{Charge, Gcra, Rate};
 use crate::shared::{Begin, Choice, End, Level, Settlement, SharedState, Subject};
 
-/// Keeps the rate limits of many holders. A limit may be used up at once, and is refilled evenly
-/// within a minute. In the long run no more than the limit is admitted, but a minute that begins
-/// with a burst can contain up to twice as much. (The limits of deployments,
+/// Keeps the rate limits of many holders. All of a limit may come at once, and it is refilled within a
+/// minute, evenly: in the long run no more is admitted than the limit, but a minute that begins with a
+/// burst can hold up to twice as much. (The limits of deployments,
 /// [`RateLimits`](crate::RateLimits), hold in every minute.)
 ///
 /// With a [`SharedState`], the limits hold for all processes that share it. While it is unavailable,
 /// each process keeps them by itself, so that `n` processes admit at most `n` times a limit.
 ///
-/// The memory of holders that have not been used for a minute is released from time to time.
+/// A holder that has not been used for a minute takes no memory in the long run.
 ///
 /// ```
 /// use llm_router::{RateHolder, RateLimiter};
@@ -35,7 +35,7 @@ pub struct RateLimiter {
     holders: Mutex<HashMap<String, Arc<Holder>>>,
 }
 
-/// A caller with rate limits, such as a key. Without a value, there is no limit.
+/// Who has rate limits, and which. Without a value, there is no limit.
 #[derive(Clone, Debug, Eq, PartialEq)]
 #[non_exhaustive]
 pub struct RateHolder {
@@ -231,7 +231,7 @@ fn refusal(states: &[Arc<Holder>], tokens: u64, now: Nanos, is_final: bool) -> O
 }
 
 impl Holder {
-    /// A holder whose limits have changed.
+    /// A holder whose limits were other ones before.
     fn new(holder: &RateHolder, before: Option<&Self>) -> Self {
         let limit = |limit: Option<u64>, before: Option<&Gcra>| {
             let rate = Rate::at_once(limit?);
@@ -295,7 +295,7 @@ impl RatePermit {
             return Some(Ok(()));
         }
         let refusal = refusal(states, self.tokens, now, false);
-        // Only because of the time between the two readings of the clock: it would be admitted now.
+        // The time between the two clocks: it would be admitted now.
         Some(Err(refusal.unwrap_or_else(|| RateRefusal {
             holder: 0,
             is_tokens: false,
@@ -405,7 +405,7 @@ impl RatesLeft {
     }
 }
 
-/// The minimum wait that a refused call is told.
+/// The shortest time after which a refused call is told to come back.
 const SOON: Duration = Duration::from_millis(1);
 /// Above this number, the holders that owe nothing are dropped.
 const MOST_HOLDERS: usize = 10_000;

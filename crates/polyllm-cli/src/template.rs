@@ -8,8 +8,8 @@ use anyhow::{Context, Result, anyhow, bail};
 use llm_provider::nearest_names;
 use llm_types::ParseError;
 use prompt_templates::{
-    ChatTemplate, CustomTemplate, Family, How, Now, Options, PromptMessage, Strictness, SystemRole,
-    Template, match_model,
+    ChatTemplate, CustomTemplate, Family, MatchReason, Now, Options, PromptMessage, Strictness,
+    SystemRole, Template, match_model,
 };
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -84,11 +84,13 @@ fn find(models: &[String], json: bool) -> Result<ExitCode> {
     let mut all_known = true;
     for model in models {
         let found = match_model(model);
-        let family = found.family().map(Family::name);
+        let family = found.family.map(Family::name);
         all_known &= family.is_some();
-        let how = match found.how {
-            How::Base(name) => format!("a base model: {name}"),
-            How::Name(words) => format!("its name contains {}", words.replace(' ', " and ")),
+        let how = match found.reason {
+            MatchReason::Base(name) => format!("a base model: {name}"),
+            MatchReason::Name(words) => {
+                format!("its name contains {}", words.replace(' ', " and "))
+            }
             _ => "no rule matches".to_owned(),
         };
         if json {

@@ -28,7 +28,7 @@ impl Template {
     /// The built-in format of a model, by the model's name; `None` if the model is unknown.
     #[staticmethod]
     fn of_model(model: &str) -> Option<Self> {
-        let family = match_model(model).family()?;
+        let family = match_model(model).family?;
         Some(Self(family.into()))
     }
 

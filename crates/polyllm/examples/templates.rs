@@ -13,7 +13,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         PromptMessage::user("What do you know about earth?"),
     ];
     let model = "meta/meta-llama-3-8b-instruct";
-    let family = match_model(model).family().ok_or("an unknown family")?;
+    let family = match_model(model).family.ok_or("an unknown family")?;
     println!("{model} is of the family {family}:");
     println!("{}", family.render(&messages, &Options::new())?);
     Ok(())

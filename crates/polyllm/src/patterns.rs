@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use llm_provider::text::excerpt;
 use llm_provider::{Error, ErrorKind, Registry, Result};
-use prompt_templates::{Registered, Template, TemplateRegistry};
+use prompt_templates::{NameMatch, Template, TemplateRegistry};
 
 /// The templates of a client.
 ///
@@ -103,7 +103,7 @@ fn hidden_by(known: &TemplateRegistry, pattern: &str) -> Option<String> {
     }
     // A `*` in the new pattern can only be matched by a `*` in the other.
     let found = known.find(pattern)?;
-    (found.how == Registered::Wildcard).then(|| found.pattern.to_owned())
+    (found.name_match == NameMatch::Wildcard).then(|| found.pattern.to_owned())
 }
 
 fn never(pattern: &str, why: std::fmt::Arguments<'_>) -> Error {

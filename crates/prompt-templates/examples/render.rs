@@ -18,7 +18,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         return Ok(());
     };
     let found = match_model(&model);
-    let family = found.family().ok_or("no family is known for this model")?;
+    let family = found.family.ok_or("no family is known for this model")?;
     let messages = [
         PromptMessage::system("Be brief."),
         PromptMessage::user("Which planet is the largest?"),
@@ -27,7 +27,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     ];
     println!(
         "{model} is of the family {family} ({:?}); stop at {:?}\n",
-        found.how,
+        found.reason,
         family.stop()
     );
     println!("{}", family.render(&messages, &Options::new())?);

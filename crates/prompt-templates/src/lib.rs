@@ -4,7 +4,7 @@
 //! use prompt_templates::{PromptMessage, Options, match_model};
 //!
 //! let messages = [PromptMessage::system("Be brief."), PromptMessage::user("What is Rust?")];
-//! let family = match_model("meta/meta-llama-3-8b-instruct").family().ok_or("unknown model")?;
+//! let family = match_model("meta/meta-llama-3-8b-instruct").family.ok_or("unknown model")?;
 //! let prompt = family.render(&messages, &Options::new())?;
 //! assert!(prompt.starts_with("<|start_header_id|>system<|end_header_id|>\n\nBe brief.<|eot_id|>"));
 //! # Ok::<(), Box<dyn std::error::Error>>(())
@@ -66,10 +66,10 @@ pub use error::{Error, ErrorKind};
 pub use family::{Family, SystemRole};
 #[cfg(feature = "jinja")]
 pub use jinja::{ChatTemplate, Context, RenderLimits};
-pub use matching::{How, Match, match_model};
+pub use matching::{Match, MatchReason, match_model};
 pub use message::{PromptContent, PromptMessage, PromptPart, PromptRole, PromptToolCall};
 pub use now::Now;
 pub use options::{ControlTokens, Images, Options, Strictness};
 pub use prompts::Prompts;
-pub use registry::{Found, Registered, TemplateRegistry};
+pub use registry::{NameMatch, RegisteredTemplate, TemplateRegistry};
 pub use template::Template;

@@ -7,22 +7,22 @@ use crate::family::Family;
 /// Finds the family of the model with this name at Together, Replicate or Hugging Face.
 ///
 /// The name may have a provider prefix (`replicate/`, `together_ai/`), an owner, and a version
-/// (`:2796ee94…`). Case is ignored. An unknown model is [`How::Unknown`]: no format is guessed, and
+/// (`:2796ee94…`). Case is ignored. An unknown model is [`MatchReason::Unknown`]: no format is guessed, and
 /// the caller can choose one explicitly, such as [`Family::PLAIN`]. Deployments are unknown too,
 /// since their names are not those of their models.
 ///
 /// ```
-/// use prompt_templates::{Family, How, match_model};
+/// use prompt_templates::{Family, MatchReason, match_model};
 ///
 /// let found = match_model("togethercomputer/llama-2-70b-chat");
-/// assert_eq!(found.family(), Some(Family::LLAMA_2));
-/// assert_eq!(found.how, How::Name("llama-2 chat"));
-/// assert_eq!(match_model("somebody/else").how, How::Unknown);
+/// assert_eq!(found.family, Some(Family::LLAMA_2));
+/// assert_eq!(found.reason, MatchReason::Name("llama-2 chat"));
+/// assert_eq!(match_model("somebody/else").reason, MatchReason::Unknown);
 /// ```
 pub fn match_model(model: &str) -> Match {
     let unknown = Match {
         family: None,
-        how: How::Unknown,
+        reason: MatchReason::Unknown,
     };
     let name = model.split(':').next().unwrap_or(model);
     if name.split('/').any(|part| part == "deployments") {
@@ -37,13 +37,13 @@ pub fn match_model(model: &str) -> Match {
     if let Some(rule) = RULES.iter().find(|rule| rule.matches(&name)) {
         return Match {
             family: Some(rule.family),
-            how: How::Name(rule.words),
+            reason: MatchReason::Name(rule.words),
         };
     }
     let base = BASES.iter().find(|base| is_base(&name, base));
     base.map_or(unknown, |base| Match {
         family: Some(Family::PLAIN),
-        how: How::Base(base),
+        reason: MatchReason::Base(base),
     })
 }
 
@@ -53,21 +53,14 @@ pub fn match_model(model: &str) -> Match {
 pub struct Match {
     /// The family; `None` if the model is unknown.
     pub family: Option<Family>,
-    /// How the family was found.
-    pub how: How,
+    /// Why this family was chosen.
+    pub reason: MatchReason,
 }
 
-impl Match {
-    /// The family; `None` if the model is unknown.
-    pub fn family(&self) -> Option<Family> {
-        self.family
-    }
-}
-
-/// How a model's family was found.
+/// Why a model has its family.
 #[non_exhaustive]
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum How {
+pub enum MatchReason {
     /// The name is that of a base model without a format: the given name, followed only by sizes
     /// and versions.
     Base(&'static str),

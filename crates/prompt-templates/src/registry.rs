@@ -8,14 +8,14 @@ use crate::template::Template;
 /// Templates registered for models, like LiteLLM's `register_prompt_template`.
 ///
 /// ```
-/// use prompt_templates::{Family, Registered, TemplateRegistry};
+/// use prompt_templates::{Family, NameMatch, TemplateRegistry};
 ///
 /// let mut registry = TemplateRegistry::new();
 /// registry.register("acme/llama", Family::LLAMA_3);
 /// registry.register("acme/*", Family::CHATML);
 ///
 /// let found = registry.find("replicate/acme/llama").ok_or("nothing registered")?;
-/// assert_eq!((found.pattern, found.how), ("acme/llama", Registered::WithoutProvider));
+/// assert_eq!((found.pattern, found.name_match), ("acme/llama", NameMatch::WithoutProvider));
 /// # Ok::<(), &str>(())
 /// ```
 #[derive(Clone, Debug, Default)]
@@ -58,12 +58,12 @@ impl TemplateRegistry {
     /// Finds the template for a model. The first of these counts: an equal name; a name that is
     /// equal without the provider's prefix (`replicate/`, `together_ai/`) of either; the first
     /// registered wildcard that matches, with or without the prefixes.
-    pub fn find(&self, model: &str) -> Option<Found<'_>> {
+    pub fn find(&self, model: &str) -> Option<RegisteredTemplate<'_>> {
         let bare = without_provider(model);
-        self.find_by(Registered::Exact, |pattern| pattern == model)
-            .or_else(|| self.find_by(Registered::WithoutProvider, |p| without_provider(p) == bare))
+        self.find_by(NameMatch::Exact, |pattern| pattern == model)
+            .or_else(|| self.find_by(NameMatch::WithoutProvider, |p| without_provider(p) == bare))
             .or_else(|| {
-                self.find_by(Registered::Wildcard, |pattern| {
+                self.find_by(NameMatch::Wildcard, |pattern| {
                     matches(pattern, model) || matches(without_provider(pattern), bare)
                 })
             })
@@ -76,12 +76,16 @@ impl TemplateRegistry {
             .map(|(pattern, template)| (&**pattern, template))
     }
 
-    fn find_by(&self, how: Registered, test: impl Fn(&str) -> bool) -> Option<Found<'_>> {
+    fn find_by(
+        &self,
+        name_match: NameMatch,
+        test: impl Fn(&str) -> bool,
+    ) -> Option<RegisteredTemplate<'_>> {
         let (pattern, template) = self.iter().find(|(pattern, _)| test(pattern))?;
-        Some(Found {
+        Some(RegisteredTemplate {
             template,
             pattern,
-            how,
+            name_match,
         })
     }
 }
@@ -89,19 +93,19 @@ impl TemplateRegistry {
 /// The result of [`TemplateRegistry::find`].
 #[non_exhaustive]
 #[derive(Clone, Copy, Debug)]
-pub struct Found<'r> {
+pub struct RegisteredTemplate<'r> {
     /// The template.
     pub template: &'r Template,
     /// The name under which it was registered.
     pub pattern: &'r str,
     /// How this name matches the model's name.
-    pub how: Registered,
+    pub name_match: NameMatch,
 }
 
 /// How the name of a registered template matches a model's name.
 #[non_exhaustive]
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Registered {
+pub enum NameMatch {
     /// The names are equal.
     Exact,
     /// The name contains a `*` that matches the rest.
@@ -173,23 +177,19 @@ mod tests {
         assert!(registry.register("acme/*", Family::CHATML).is_some());
         let check = |model: &str, pattern: &str, how| {
             let found = registry.find(model).unwrap();
-            assert_eq!((found.pattern, found.how), (pattern, how), "{model}");
+            assert_eq!((found.pattern, found.name_match), (pattern, how), "{model}");
         };
-        check(
-            "replicate/acme/one",
-            "replicate/acme/one",
-            Registered::Exact,
-        );
-        check("acme/one", "acme/one", Registered::Exact);
+        check("replicate/acme/one", "replicate/acme/one", NameMatch::Exact);
+        check("acme/one", "acme/one", NameMatch::Exact);
         check(
             "together_ai/acme/one",
             "acme/one",
-            Registered::WithoutProvider,
+            NameMatch::WithoutProvider,
         );
         check(
             "together_ai/acme/two",
             "replicate/acme/*",
-            Registered::Wildcard,
+            NameMatch::Wildcard,
         );
         assert!(registry.find("other/one").is_none());
     }

@@ -8,7 +8,7 @@ fn every_model_of_the_table_has_its_family() {
     for line in table.lines().filter(|line| !line.starts_with('#')) {
         let (model, wanted) = line.split_once('\t').unwrap();
         let found = match_model(model);
-        let family = found.family().map_or("unknown", |family| family.name());
-        assert_eq!(family, wanted, "{model}: {:?}", found.how);
+        let family = found.family.map_or("unknown", |family| family.name());
+        assert_eq!(family, wanted, "{model}: {:?}", found.reason);
     }
 }

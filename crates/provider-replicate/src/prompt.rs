@@ -53,7 +53,7 @@ pub(crate) fn write(
     put_images(images, info, input)?;
     // The model applies a template in the request to the plain text.
     let request_has_template = request.extra.contains_key("prompt_template");
-    let family = match_model(&info.model).family();
+    let family = match_model(&info.model).family;
     let does_not_wrap = schema.has("prompt_template") || !schema.has("system_prompt");
     let (prompt, format) = match (style.template, family) {
         (Some(template @ Template::Family(family)), _) => (

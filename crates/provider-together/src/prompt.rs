@@ -30,7 +30,7 @@ impl Format {
     /// The template for `model`, which takes prompts: that of the family in its name, else plain
     /// text, which suits a base model.
     pub(crate) fn of_language_model(model: &str) -> Self {
-        let family = match_model(model).family();
+        let family = match_model(model).family;
         Self {
             template: family.unwrap_or(Family::PLAIN).into(),
             source: if family.is_some() { "name" } else { "fallback" },

@@ -51,7 +51,7 @@ fn family_of(name: &str, model: &str) -> Option<Family> {
         "hf_known_mistral" => Some(Family::MISTRAL_V1),
         "llama_2_chat" => Some(Family::LLAMA_2),
         "llama3" => Some(Family::LLAMA_3),
-        _ => Family::from_name(&name.replace('_', "-")).or_else(|| match_model(model).family()),
+        _ => Family::from_name(&name.replace('_', "-")).or_else(|| match_model(model).family),
     }
 }
 

@@ -232,7 +232,7 @@ fn template(args: &Render) -> Result<Template> {
     }
     let model = args.model.as_deref().unwrap_or_default();
     let family = match_model(model)
-        .family()
+        .family
         .ok_or_else(|| anyhow!("unknown format of \"{model}\"; set --family or --file"))?;
     Ok(Template::from(family))
 }

@@ -76,6 +76,13 @@ impl Router {
         self.core.shared.as_ref()
     }
 
+    /// The model group that a model name stands for: as the name of a group, an alias, a match of a
+    /// pattern, or by default.
+    pub fn group_of(&self, model: &str) -> Option<String> {
+        let found = self.core.names.resolve(model)?;
+        Some(found.group.name.clone())
+    }
+
     /// Whether every deployment of the group that a model name stands for supports `capability`.
     pub fn all_support(&self, model: &str, capability: Capability) -> bool {
         let found = self.core.names.resolve(model);

@@ -58,8 +58,13 @@ pub(super) fn read<T: DeserializeOwned>(body: &Bytes) -> Result<T, ApiError> {
 }
 
 /// The tokens of a prompt: by the tokenizer of its model, or else by an estimate.
-pub(super) async fn count_tokens(shared: &Shared, chat: &ChatRequest) -> u64 {
-    match shared.tokenizers.count(chat).await {
+pub(super) async fn count_tokens(shared: &Shared, client: &Client, chat: &ChatRequest) -> u64 {
+    // The model as a call would find it.
+    let model = client
+        .access()
+        .map_or(&*chat.model, |access| access.resolve(&chat.model));
+    let group = shared.router.group_of(model);
+    match shared.tokenizers.count(group.as_deref(), chat).await {
         Some(count) => count,
         None => shared.learned.tokens(&chat.model, estimate_tokens(chat)),
     }

@@ -106,11 +106,12 @@ async fn cut(
 /// Counts the tokens of a prompt, without a call to the upstream: clients count at every turn.
 pub(super) async fn count_tokens(
     shared: &Shared,
+    client: &Client,
     body: &Bytes,
 ) -> Result<Response<ResponseBody>, ApiError> {
     let request: MessagesRequest = adapted::read(body)?;
     let chat = MessagesAdapter::new().convert_prompt(request)?;
-    let count = adapted::count_tokens(shared, &chat).await;
+    let count = adapted::count_tokens(shared, client, &chat).await;
     Ok(response::json_of(&TokenCount::new(count)))
 }
 

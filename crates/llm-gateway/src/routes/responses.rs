@@ -99,7 +99,7 @@ pub(super) async fn input_tokens(
         None => adapter.convert(request)?.chat,
         Some(kept) => adapter.convert_continued(request, kept.history)?.chat,
     };
-    let count = adapted::count_tokens(shared, &chat).await;
+    let count = adapted::count_tokens(shared, client, &chat).await;
     Ok(response::json_of(&json!({
         "object": "response.input_tokens", "input_tokens": count,
     })))

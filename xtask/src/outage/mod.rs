@@ -52,10 +52,15 @@ fn run(mut args: lexopt::Parser) -> Result<()> {
     }
     let frozen = Duration::try_from_secs_f64(seconds)
         .map_err(|_| lexopt::Error::from("--seconds: give a positive number"))?;
-    if !REDIS.is_installed() {
-        bail!("not installed: redis-server");
+    if let Some(why) = missing() {
+        bail!(why);
     }
     check(frozen, is_json, release)
+}
+
+/// Why it cannot run on this machine.
+pub(crate) fn missing() -> Option<String> {
+    (!REDIS.is_installed()).then(|| "not installed: redis-server".to_owned())
 }
 
 /// Runs all phases, and prints what was measured.

@@ -105,7 +105,7 @@ pub(super) async fn serve<R: Replies>(
     }
     let watch = Watch::new(&shared.learned, &chat.model, estimate_tokens(&chat));
     let replies = replies.with_estimate(watch.tokens());
-    let (call, route) = call(shared, client, headers, &chat)?;
+    let (call, mut route) = call(shared, client, headers, &chat)?;
     let mut response = if chat.is_stream() {
         streamed(
             Arc::clone(shared),
@@ -116,7 +116,7 @@ pub(super) async fn serve<R: Replies>(
         )
         .await?
     } else {
-        let running = spend::admit(shared, client, &call).await?;
+        let running = spend::admit(shared, client, &call, Some(&mut route)).await?;
         let (reply, bill) = running.send(shared.router.send_with(call, route)).await?;
         let chat: ChatResponse = reply.body.read().map_err(|_| unreadable())?;
         watch.reply(&chat);

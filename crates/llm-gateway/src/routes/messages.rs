@@ -74,12 +74,13 @@ async fn cut(
     let watch = Watch::new(&shared.learned, &chat.model, estimate_tokens(&chat));
     chat.stream = Some(true);
     chat.stream_options = Some(StreamOptions::new().with_include_usage(true));
-    let (call, route) = adapted::call(shared, client, headers, &chat)?;
-    let running = spend::admit(shared, client, &call).await?;
+    let (call, mut route) = adapted::call(shared, client, headers, &chat)?;
+    let running = spend::admit(shared, client, &call, Some(&mut route)).await?;
     let bill = running.rates();
     let mut chunks = running
         .stream(shared.router.stream_with(call, route))
-        .await?;
+        .await
+        .map_err(|error| bill.error(error))?;
     let mut message = MessagesAccumulator::default();
     let mut stream = replies.with_estimate(watch.tokens()).stream();
     while let Some(event) = chunks.next().await {

@@ -1,5 +1,6 @@
 //! Rate limits of those who send calls, such as the keys of a gateway.
 
+mod claim;
 mod holder;
 mod permit;
 
@@ -11,6 +12,9 @@ use crate::shared::SharedState;
 
 use self::holder::{Holder, refusal};
 
+pub(crate) use self::claim::denied;
+
+pub use self::claim::RateClaim;
 pub use self::holder::{RateHolder, RateLeft, RateRefusal, RatesLeft};
 pub use self::permit::RatePermit;
 
@@ -61,28 +65,41 @@ impl RateLimiter {
         holders: &[RateHolder],
         tokens: u64,
     ) -> Result<RatePermit, RateRefusal> {
-        let states: Vec<_> = holders.iter().map(|holder| self.holder(holder)).collect();
-        let mut permit = RatePermit {
-            clock: self.clock,
-            shared: None,
-            charges: Vec::with_capacity(states.len()),
-            tokens,
-        };
-        if let Some(refusal) = refusal(&states, tokens, self.clock.now(), true) {
-            return Err(refusal);
-        }
+        let (states, mut permit) = self.prepare(holders, tokens)?;
         if let Some(shared) = shared.filter(|_| !states.is_empty())
             && let Some(admitted) = permit.take_shared(shared, &states).await
         {
             return admitted.map(|()| permit);
         }
-        for (index, state) in states.iter().enumerate() {
-            if let Err(refusal) = permit.take_alone(index, state) {
-                permit.cancel();
-                return Err(refusal);
-            }
-        }
+        permit.take_all_alone(&states)?;
         Ok(permit)
+    }
+
+    /// Prepares a call of `holders` that a router charges when it chooses a deployment.
+    ///
+    /// # Errors
+    /// The first limit that never admits the call, because it needs more than the limit.
+    pub fn claim(&self, holders: &[RateHolder], tokens: u64) -> Result<RateClaim, RateRefusal> {
+        let (states, permit) = self.prepare(holders, tokens)?;
+        Ok(RateClaim::new(states, permit))
+    }
+
+    fn prepare(
+        &self,
+        holders: &[RateHolder],
+        tokens: u64,
+    ) -> Result<(Vec<Arc<Holder>>, RatePermit), RateRefusal> {
+        let states: Vec<_> = holders.iter().map(|holder| self.holder(holder)).collect();
+        if let Some(refusal) = refusal(&states, tokens, self.clock.now(), true) {
+            return Err(refusal);
+        }
+        let permit = RatePermit {
+            clock: self.clock,
+            shared: None,
+            charges: Vec::with_capacity(states.len()),
+            tokens,
+        };
+        Ok((states, permit))
     }
 
     /// The tightest limits of requests and of tokens of `holders`, and what is left of them now.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::holder::{Holder, RateRefusal, RatesLeft, SOON, refusal};
 use crate::clock::{Clock, between};
 use crate::limits::{Charge, Gcra, Rate};
-use crate::shared::{Begin, Choice, End, Level, Settlement, SharedState, Subject};
+use crate::shared::{Begun, End, Level, Settlement, SharedState, Subject};
 
 /// What a call was charged. Dropping it lets the charge stand.
 #[derive(Debug)]
@@ -25,28 +25,36 @@ pub(super) struct Charged {
     level: Option<Level>,
 }
 
+/// What a call asks of its holders.
+pub(super) fn subjects(holders: &[Arc<Holder>], tokens: u64) -> Vec<Subject> {
+    let subjects = holders.iter().map(|holder| Subject {
+        key: Arc::clone(&holder.key),
+        rpm: holder.rpm.map(Rate::at_once),
+        tpm: holder.tpm.map(Rate::at_once),
+        tokens,
+    });
+    subjects.collect()
+}
+
 impl RatePermit {
     pub(super) async fn take_shared(
         &mut self,
         shared: &SharedState,
         states: &[Arc<Holder>],
     ) -> Option<Result<(), RateRefusal>> {
-        let subjects = states.iter().map(|state| Subject {
-            key: Arc::clone(&state.key),
-            rpm: state.rpm.map(Rate::at_once),
-            tpm: state.tpm.map(Rate::at_once),
-            tokens: self.tokens,
-        });
-        let begin = Begin {
-            choices: vec![Choice {
-                is_full: false,
-                subjects: subjects.collect(),
-            }],
-            ..Begin::default()
-        };
-        let begun = shared.begin(begin).await?;
+        let begun = shared.begin(subjects(states, self.tokens).into()).await?;
+        Some(self.adopt(shared, states, &begun))
+    }
+
+    /// Takes over what the shared state decided.
+    pub(super) fn adopt(
+        &mut self,
+        shared: &SharedState,
+        states: &[Arc<Holder>],
+        begun: &Begun,
+    ) -> Result<(), RateRefusal> {
         let now = self.clock.now();
-        let charges = states.iter().zip(begun.levels).map(|(state, level)| {
+        let charges = states.iter().zip(&begun.holders).map(|(state, level)| {
             let adopt = |gcra: &Option<Gcra>, owed: u64, cost| {
                 let owed = owed.saturating_mul(1000);
                 gcra.as_ref().map(|gcra| gcra.adopt(owed, cost, now))
@@ -55,30 +63,37 @@ impl RatePermit {
                 requests: adopt(&state.requests, level.requests_owed, 1),
                 tokens: adopt(&state.tokens, level.tokens_owed, self.tokens),
                 holder: Arc::clone(state),
-                level: Some(level),
+                level: Some(*level),
             }
         });
         let charges: Vec<_> = charges.collect();
-        if begun.chosen.is_some() {
+        if !begun.is_denied {
             self.charges = charges;
             self.shared = Some(shared.clone());
-            return Some(Ok(()));
+            return Ok(());
         }
         let refusal = refusal(states, self.tokens, now, false);
         // The time between the two clocks: it would be admitted now.
-        Some(Err(refusal.unwrap_or_else(|| RateRefusal {
+        Err(refusal.unwrap_or_else(|| RateRefusal {
             holder: 0,
             is_tokens: false,
             limit: states.first().and_then(|state| state.rpm).unwrap_or(0),
             retry_after: Some(SOON),
-        })))
+        }))
     }
 
-    pub(super) fn take_alone(
-        &mut self,
-        index: usize,
-        holder: &Arc<Holder>,
-    ) -> Result<(), RateRefusal> {
+    /// Charges all holders by what this process knows, or none.
+    pub(super) fn take_all_alone(&mut self, states: &[Arc<Holder>]) -> Result<(), RateRefusal> {
+        for (index, state) in states.iter().enumerate() {
+            if let Err(refusal) = self.take_alone(index, state) {
+                self.cancel();
+                return Err(refusal);
+            }
+        }
+        Ok(())
+    }
+
+    fn take_alone(&mut self, index: usize, holder: &Arc<Holder>) -> Result<(), RateRefusal> {
         let now = self.clock.now();
         let mut charges = [None, None];
         let costs = [

@@ -26,13 +26,13 @@ pub(crate) use self::limits::Limits;
 pub(crate) use self::origin::Origin;
 pub(crate) use self::prices::PriceBook;
 pub(crate) use self::rates::Rates;
-pub(crate) use self::running::{Bill, Running};
+pub(crate) use self::running::Running;
 
 /// Reserves what a call may use.
 ///
 /// With limits that several gateways share, the router charges those when it chooses a deployment, so
 /// that both take one exchange with the shared state: if `route` is given, which is the route of the
-/// call. A refusal is then an error of the router, which [`Running`] and [`Bill`] convert.
+/// call. A refusal is then an error of the router, which [`Running`] and its bill convert.
 ///
 /// # Errors
 /// If a rate limit or a budget of the key, its user or its team does not allow the call.

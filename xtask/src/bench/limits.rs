@@ -16,7 +16,11 @@ const LIMITS: &[(&str, &str, u64)] = &[
     ("gateway", "translated message of 64 chunks", 1_660_000),
     ("gateway", "translated response of 64 chunks", 2_100_000),
     ("gateway", "count_tokens of 100 kB, estimated", 3_670_000),
-    ("gateway", "count_tokens of 100 kB, by tokenizer", 14_500_000),
+    (
+        "gateway",
+        "count_tokens of 100 kB, by tokenizer",
+        14_500_000,
+    ),
     ("gateway", "request with spend", 188_000),
     ("sse-codec", "decode 272-byte events", 618),
     ("sse-codec", "decode byte by byte", 46_700),

@@ -72,7 +72,7 @@ fn forwarded(endpoint: &dyn Endpoint, headers: &HeaderMap) -> Result<HeaderMap, 
             length += value.len();
             if value.to_str().is_err() || length > MAX_FORWARDED {
                 let message = format!(
-                    "the header `{name}` is invalid: expected visible ASCII, of at most \
+                    "the header {name} is invalid: expected visible ASCII, of at most \
                      {MAX_FORWARDED} bytes together with other headers of the API"
                 );
                 return Err(ApiError::invalid(message).with_param(*name));

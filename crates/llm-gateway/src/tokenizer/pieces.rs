@@ -162,7 +162,7 @@ enum PreTokenizer {
         invert: bool,
     },
     Sequence {
-        pretokenizers: Vec<PreTokenizer>,
+        pretokenizers: Vec<Self>,
     },
     #[serde(other)]
     Other,

@@ -23,7 +23,9 @@ on other load of the machine. The command fails if a count exceeds its limit in
 xtask/src/bench/limits.rs.
 
   gateway            the gateway's process per request, per stream of 64 chunks, for a prompt of
-                     256 KiB and for 64 embeddings, in front of an upstream that replies immediately
+                     256 KiB and for 64 embeddings, for messages and responses that are translated to
+                     chats, and for counts of the tokens of 100 kB, in front of an upstream that replies
+                     immediately
   sse-codec          decoding and encoding, per event: crates/sse-codec/benches/instructions.rs
   prompt-templates   rendering, per prompt: crates/prompt-templates/benches/instructions.rs
   llm-router         a call among 100 deployments with limits, by strategy, and without a router:

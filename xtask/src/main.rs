@@ -24,6 +24,7 @@ mod layers;
 mod lint;
 mod mutants;
 mod new_provider;
+mod outage;
 mod picture;
 mod python;
 mod record;
@@ -105,6 +106,7 @@ const COMMANDS: &[Command] = &[
     lint::COMMAND,
     mutants::COMMAND,
     new_provider::COMMAND,
+    outage::COMMAND,
     picture::COMMAND,
     release::COMMAND,
     simulate::COMMAND,

@@ -147,8 +147,8 @@ mod tests {
     use super::*;
     use crate::sql::{Batch, Statement};
     use crate::{
-        Charge, ErrorKind, KeySettings, Ledger, LedgerOptions, Money, SpendBy, UsageFilter,
-        UsageRecord,
+        CacheOptions, Charge, ErrorKind, GeneratedKey, KeyCache, KeySettings, Ledger,
+        LedgerOptions, Money, SpendBy, UsageFilter, UsageRecord,
     };
 
     async fn open() -> Store {
@@ -175,6 +175,38 @@ mod tests {
         set(&store, "PRAGMA query_only = 0").await;
         generate().await.unwrap();
         assert_eq!(*store.health().borrow(), Health::Available);
+    }
+
+    #[tokio::test]
+    async fn a_read_only_database_serves_known_keys_and_keeps_records_queued() {
+        let store = open().await;
+        let settings = KeySettings::default();
+        let (known, other) = (
+            store.keys().generate(settings.clone()).await.unwrap(),
+            store.keys().generate(settings).await.unwrap(),
+        );
+        let cache = KeyCache::new(&store, CacheOptions::default())
+            .await
+            .unwrap();
+        let ledger = Ledger::new(&store, LedgerOptions::default()).await.unwrap();
+        let find = async |key: &GeneratedKey| cache.find(key.secret.expose().as_bytes()).await;
+        set(&store, "PRAGMA query_only = 1").await;
+        for (index, key) in [&known, &other, &known].into_iter().enumerate() {
+            let access = find(key).await.unwrap().unwrap();
+            let reservation = ledger.reserve(access.charge(), Money::ZERO).await;
+            let record = UsageRecord::new(format!("r{index}"), Timestamp::default());
+            reservation.unwrap().settle(record.with_access(&access));
+        }
+        let error = ledger.flush().await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::ReadOnly, "{error}");
+        assert!(error.to_string().contains("give the gateway write access"));
+        assert!(error.is_outage() && ledger.queued() == 3);
+        set(&store, "PRAGMA query_only = 0").await;
+        ledger.flush().await.unwrap();
+        assert_eq!(ledger.queued(), 0);
+        let filter = UsageFilter::default();
+        let records = store.reports().records(&filter, None, 100).await.unwrap();
+        assert_eq!(records.len(), 3);
     }
 
     #[tokio::test]

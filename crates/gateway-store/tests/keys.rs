@@ -25,6 +25,8 @@ on_every_database!(
     a_key_of_an_unknown_team_is_rejected,
     a_new_secret_replaces_the_old_one,
     updates_at_the_same_time_are_all_kept,
+    updates_of_owners_at_the_same_time_are_all_kept,
+    an_owner_is_created_once,
     keys_are_listed_in_pages,
     owners_are_created_changed_listed_and_deleted,
     what_is_missing_is_not_found,
@@ -205,6 +207,50 @@ async fn updates_at_the_same_time_are_all_kept(place: &Place) {
     assert_eq!(tags.join(" "), "a0 a1 a2 a3 a4 b0 b1 b2 b3 b4");
 }
 
+async fn updates_of_owners_at_the_same_time_are_all_kept(place: &Place) {
+    let (one, other) = (place.open().await, place.open().await);
+    team(&one, "t", |_| {}).await;
+    let add = async |store: &gateway_store::Store, model: String| {
+        loop {
+            let model = model.clone();
+            let push = move |s: &mut OwnerSettings| s.limits.models.push(model.clone());
+            match store.owners().update(OwnerKind::Team, "t", push).await {
+                Ok(_) => return,
+                Err(error) => assert_eq!(error.kind(), ErrorKind::Conflict, "{error}"),
+            }
+        }
+    };
+    for round in 0..5 {
+        tokio::join!(
+            add(&one, format!("a{round}")),
+            add(&other, format!("b{round}"))
+        );
+    }
+    let info = one.owners().get(OwnerKind::Team, "t").await.unwrap();
+    let mut models = info.unwrap().owner.settings.limits.models;
+    models.sort();
+    assert_eq!(models.join(" "), "a0 a1 a2 a3 a4 b0 b1 b2 b3 b4");
+}
+
+async fn an_owner_is_created_once(place: &Place) {
+    let (one, other) = (place.open().await, place.open().await);
+    let (kind, settings) = (OwnerKind::User, OwnerSettings::default());
+    let (a, b) = (one.owners(), other.owners());
+    let create = |owners: &gateway_store::Owners| {
+        let (owners, settings) = (owners.clone(), settings.clone());
+        async move { owners.create(kind, "ann", settings).await }
+    };
+    let (first, second) = tokio::join!(create(&a), create(&b));
+    let errors: Vec<_> = [first, second]
+        .into_iter()
+        .filter_map(Result::err)
+        .collect();
+    assert_eq!(errors.len(), 1);
+    assert_eq!(errors[0].kind(), ErrorKind::Conflict, "{}", errors[0]);
+    a.delete(kind, "ann").await.unwrap();
+    create(&b).await.unwrap();
+}
+
 async fn keys_are_listed_in_pages(place: &Place) {
     let clock = TestClock::default();
     let store = place.open_at(&clock).await;
@@ -271,6 +317,11 @@ async fn what_is_missing_is_not_found(place: &Place) {
         store
             .owners()
             .delete(OwnerKind::Team, "x")
+            .await
+            .unwrap_err(),
+        store
+            .owners()
+            .update(OwnerKind::Team, "x", |_| {})
             .await
             .unwrap_err(),
     ] {

@@ -7,6 +7,7 @@ use http::StatusCode;
 use http::header::{CONTENT_ENCODING, CONTENT_LENGTH, EXPECT, HeaderMap};
 use http_body::Body;
 use http_body_util::BodyExt;
+use tokio::time::Instant;
 
 use crate::GatewayOptions;
 use crate::error::ApiError;
@@ -62,7 +63,8 @@ impl<B: Body<Data = Bytes> + Unpin> BodyReader<B> {
         }
         let mut first = Bytes::new();
         let mut whole = BytesMut::new();
-        while let Some(data) = self.next(options.body_idle).await? {
+        let mut pace = Pace::new(options.body_idle);
+        while let Some(data) = self.next(&mut pace).await? {
             if first.len() + whole.len() + data.len() > limit {
                 return Err(too_large(limit));
             }
@@ -93,16 +95,12 @@ impl<B: Body<Data = Bytes> + Unpin> BodyReader<B> {
     }
 
     /// Reads the next piece; `None` at the end.
-    async fn next(&mut self, idle: Duration) -> Result<Option<Bytes>, ApiError> {
+    async fn next(&mut self, pace: &mut Pace) -> Result<Option<Bytes>, ApiError> {
         loop {
             self.state = State::Started;
-            let frame = tokio::time::timeout(idle, self.body.frame())
+            let frame = tokio::time::timeout(pace.wait(), self.body.frame())
                 .await
-                .map_err(|_| {
-                    let message =
-                        format!("no data of the body arrived within {} s", idle.as_secs());
-                    ApiError::new(StatusCode::REQUEST_TIMEOUT, "timeout_error", message)
-                })?;
+                .map_err(|_| pace.too_slow())?;
             let Some(frame) = frame else {
                 self.state = State::Ended;
                 return Ok(None);
@@ -110,6 +108,7 @@ impl<B: Body<Data = Bytes> + Unpin> BodyReader<B> {
             let frame = frame
                 .map_err(|_| ApiError::invalid("the connection broke in the middle of the body"))?;
             if let Ok(data) = frame.into_data() {
+                pace.received += data.len();
                 return Ok(Some(data));
             }
         }
@@ -144,6 +143,48 @@ impl<B: Body<Data = Bytes> + Unpin> BodyReader<B> {
     }
 }
 
+/// How fast a body has to arrive. A client that sends single bytes would otherwise keep its request
+/// open forever.
+struct Pace {
+    /// The longest pause.
+    idle: Duration,
+    received: usize,
+    /// When the first piece had arrived.
+    began: Option<Instant>,
+}
+
+impl Pace {
+    fn new(idle: Duration) -> Self {
+        Self {
+            idle,
+            received: 0,
+            began: None,
+        }
+    }
+
+    /// How long the next piece may take.
+    fn wait(&mut self) -> Duration {
+        // Most bodies arrive in one piece, and need no clock.
+        if self.received == 0 {
+            return self.idle;
+        }
+        let now = Instant::now();
+        let elapsed = now - *self.began.get_or_insert(now);
+        let seconds = u64::try_from(self.received / MIN_RATE).unwrap_or(u64::MAX);
+        let allowed = self.idle.saturating_add(Duration::from_secs(seconds));
+        self.idle.min(allowed.saturating_sub(elapsed))
+    }
+
+    fn too_slow(&self) -> ApiError {
+        let message = format!(
+            "the body arrives too slowly: it may pause for {} s, and has to arrive with {MIN_RATE} \
+             bytes/s after that time",
+            self.idle.as_secs_f32()
+        );
+        ApiError::new(StatusCode::REQUEST_TIMEOUT, "timeout_error", message)
+    }
+}
+
 fn content_length(headers: &HeaderMap) -> Option<usize> {
     headers.get(CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
 }
@@ -157,6 +198,8 @@ fn too_large(limit: usize) -> ApiError {
     .with_code("request_too_large")
 }
 
+/// The bytes per second of a body whose first piece is older than the longest pause.
+const MIN_RATE: usize = 1024;
 /// How much is discarded, in multiples of the limit of a body.
 const DRAIN_LIMITS: usize = 4;
 const DRAIN_TIME: Duration = Duration::from_secs(2);

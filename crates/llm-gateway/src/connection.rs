@@ -33,6 +33,7 @@ pub(crate) struct Server {
     state: Arc<State>,
     exposure: Exposure,
     tls: Option<Tls>,
+    header_timeout: Duration,
     write_timeout: Duration,
     /// A permit for each request that may run.
     requests: Arc<Semaphore>,
@@ -52,6 +53,7 @@ impl Server {
             state: gateway.state,
             exposure,
             tls: options.tls.clone(),
+            header_timeout: options.header_timeout,
             write_timeout: options.write_timeout,
             requests: Arc::new(Semaphore::new(requests)),
             stop,
@@ -69,7 +71,7 @@ impl Server {
         let mut stop = self.stop.clone();
         let Some(tls) = self.tls.take() else {
             let begins = begins_with_http2(&socket);
-            let Some(is_http2) = before(&mut stop, IDLE_CONNECTION, begins).await? else {
+            let Some(is_http2) = before(&mut stop, self.header_timeout, begins).await? else {
                 return Ok(());
             };
             let socket = WriteTimeout::new(socket, self.write_timeout);
@@ -93,6 +95,7 @@ impl Server {
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
         let (mut stop, limit) = (self.stop.clone(), self.write_timeout);
+        let header_timeout = self.header_timeout;
         let socket = TokioIo::new(socket);
         let holds = Holds::default();
         if is_http2 {
@@ -102,6 +105,8 @@ impl Server {
                 async move { Ok::<_, Infallible>(server.answer(request).await.map(|b| b.watched(hold))) }
             });
             let mut server = http2::Builder::new(TokioExecutor::new());
+            // A client that sends a head in pieces cannot answer pings in between (RFC 9113 section
+            // 4.3), so they limit the time of a head, too.
             server
                 .timer(TokioTimer::new())
                 .keep_alive_interval(PING)
@@ -123,7 +128,7 @@ impl Server {
         // response, and its upstream call would not be cancelled.
         server
             .timer(TokioTimer::new())
-            .header_read_timeout(IDLE_CONNECTION);
+            .header_read_timeout(header_timeout);
         drive(server.serve_connection(socket, service), &mut stop).await
     }
 
@@ -204,8 +209,6 @@ fn overloaded() -> ApiError {
         .with_retry_after(Duration::from_secs(1))
 }
 
-/// How long a connection may be idle.
-const IDLE_CONNECTION: Duration = Duration::from_secs(75);
 /// How long the TLS handshake may take.
 const HANDSHAKE: Duration = Duration::from_secs(10);
 /// The time between two pings on HTTP/2, and the time for the answer.

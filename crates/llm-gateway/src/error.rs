@@ -230,9 +230,14 @@ impl From<Error> for ApiError {
         let upstream = error
             .status()
             .filter(|status| keeps_status && status.is_client_error());
+        let mut message = Cow::Borrowed(error.message());
+        // It may be an internal address. The log has it.
+        if let Some(host) = error.host().filter(|host| message.contains(host)) {
+            message = message.replace(host, "the upstream").into();
+        }
         let message = match error.provider() {
-            Some(provider) => format!("{provider}: {}", error.message()),
-            None => error.message().to_owned(),
+            Some(provider) => format!("{provider}: {message}"),
+            None => message.into_owned(),
         };
         Self(Box::new(Inner {
             status: upstream.unwrap_or(status),

@@ -70,7 +70,11 @@ pub(crate) struct Shared {
 pub struct GatewayOptions {
     /// The size limit of a request body in bytes; 10 MiB by default.
     pub body_limit: usize,
-    /// How long a client may pause while it sends a body; 30 s by default.
+    /// How long a client may take to send the head of a request, and how long a connection may be
+    /// idle; 75 s by default. [`Gateway::serve`] applies it.
+    pub header_timeout: Duration,
+    /// How long a client may pause while it sends a body; 30 s by default. After that time, a body
+    /// also has to arrive with at least 1 KiB per second.
     pub body_idle: Duration,
     /// How long a stream may be silent before a comment is sent; 15 s by default.
     pub keep_alive: Duration,
@@ -193,6 +197,14 @@ impl GatewayOptions {
         self
     }
 
+    /// Sets how long a client may take to send the head of a request, and how long a connection may be
+    /// idle.
+    #[must_use]
+    pub fn with_header_timeout(mut self, timeout: Duration) -> Self {
+        self.header_timeout = timeout;
+        self
+    }
+
     /// Sets how long a client may pause while it sends a body.
     #[must_use]
     pub fn with_body_idle(mut self, idle: Duration) -> Self {
@@ -282,6 +294,7 @@ impl Default for GatewayOptions {
     fn default() -> Self {
         Self {
             body_limit: 10 * 1024 * 1024,
+            header_timeout: Duration::from_secs(75),
             body_idle: Duration::from_secs(30),
             keep_alive: Duration::from_secs(15),
             write_timeout: Duration::from_secs(60),

@@ -1,5 +1,10 @@
 //! [`Tokenizers`]: counts the tokens of prompts by the models' own `tokenizer.json`.
 
+#[cfg(feature = "tokenizer")]
+mod counted;
+#[cfg(feature = "tokenizer")]
+mod pieces;
+
 use std::collections::HashMap;
 use std::fmt;
 use std::path::Path;
@@ -58,10 +63,10 @@ impl Tokenizers {
         Err(TokenizerError::NotBuilt)
     }
 
-    /// The tokens of a prompt; `None` if its model has no tokenizer.
+    /// The tokens of a prompt; `None` if its model group has no tokenizer.
     #[cfg(feature = "tokenizer")]
-    pub(crate) async fn count(&self, chat: &ChatRequest) -> Option<u64> {
-        let tokenizer = Arc::clone(self.groups.get(&chat.model)?);
+    pub(crate) async fn count(&self, group: Option<&str>, chat: &ChatRequest) -> Option<u64> {
+        let tokenizer = Arc::clone(self.groups.get(group?)?);
         let chat = chat.clone();
         // A long prompt takes longer than a task may.
         let count = tokio::task::spawn_blocking(move || {
@@ -72,8 +77,8 @@ impl Tokenizers {
 
     #[cfg(not(feature = "tokenizer"))]
     #[expect(clippy::unused_async, reason = "as with the feature")]
-    pub(crate) async fn count(&self, chat: &ChatRequest) -> Option<u64> {
-        match *self.groups.get(&chat.model)? {}
+    pub(crate) async fn count(&self, group: Option<&str>, _chat: &ChatRequest) -> Option<u64> {
+        match *self.groups.get(group?)? {}
     }
 }
 
@@ -81,68 +86,4 @@ impl fmt::Debug for Tokenizers {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_set().entries(self.groups.keys()).finish()
     }
-}
-
-#[cfg(feature = "tokenizer")]
-mod counted {
-    use std::collections::HashMap;
-    use std::hash::{BuildHasher, RandomState};
-    use std::path::Path;
-    use std::sync::{Mutex, PoisonError};
-
-    use super::TokenizerError;
-
-    /// A tokenizer, and the counts of texts that it saw: agents send the same texts at every turn.
-    pub(super) struct Tokenizer {
-        inner: tokenizers::Tokenizer,
-        hasher: RandomState,
-        /// By the hash and the length of a text.
-        seen: Mutex<HashMap<(u64, usize), u64>>,
-    }
-
-    impl Tokenizer {
-        pub(super) fn read(file: &Path) -> Result<Self, TokenizerError> {
-            let json = std::fs::read(file)?;
-            let inner = tokenizers::Tokenizer::from_bytes(json)
-                .map_err(|error| TokenizerError::Invalid(error.to_string()))?;
-            Ok(Self {
-                inner,
-                hasher: RandomState::new(),
-                seen: Mutex::default(),
-            })
-        }
-
-        /// The tokens of a text. Beyond [`MAX_TEXT`], they are extrapolated from its beginning.
-        pub(super) fn count(&self, text: &str) -> u64 {
-            if text.len() < MIN_KEPT {
-                return self.encode(text);
-            }
-            let key = (self.hasher.hash_one(text), text.len());
-            let seen = || self.seen.lock().unwrap_or_else(PoisonError::into_inner);
-            if let Some(count) = seen().get(&key) {
-                return *count;
-            }
-            let begin = &text[..text.floor_char_boundary(MAX_TEXT)];
-            let (length, begin_length) = (text.len() as u64, begin.len() as u64);
-            let count = (self.encode(begin) * length).div_ceil(begin_length.max(1));
-            let mut seen = seen();
-            if seen.len() >= MAX_KEPT {
-                seen.clear();
-            }
-            seen.insert(key, count);
-            count
-        }
-
-        fn encode(&self, text: &str) -> u64 {
-            let encoding = self.inner.encode_fast(text, false);
-            encoding.map_or(0, |encoding| encoding.len() as u64)
-        }
-    }
-
-    /// The longest text that is tokenized, in bytes.
-    const MAX_TEXT: usize = 256 << 10;
-    /// Shorter texts take less time than remembering them.
-    const MIN_KEPT: usize = 256;
-    /// How many counts are kept.
-    const MAX_KEPT: usize = 8192;
 }

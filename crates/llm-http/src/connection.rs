@@ -127,9 +127,10 @@ impl Connection {
         Err(self.redact(error.redacted(&signatures)))
     }
 
-    /// Redacts from an error the secrets that the upstream may have repeated in it.
+    /// Redacts from an error the secrets that the upstream may have repeated in it, and sets its
+    /// [`host`](Error::host).
     pub fn redact(&self, error: Error) -> Error {
-        error.redacted(&self.secrets)
+        error.redacted(&self.secrets).with_host(self.base.host())
     }
 }
 

@@ -1,5 +1,6 @@
 use std::time::Duration;
 
+use http::HeaderMap;
 use llm_types::{ParseError, Usage, parse};
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
@@ -22,6 +23,9 @@ pub struct Call {
     pub optional_params: &'static [&'static str],
     /// The parameters that have been left out.
     pub dropped_params: Vec<String>,
+    /// Headers of the client's request that the upstream gets, too: those that belong to the API
+    /// ([`Endpoint::request_headers`]), and no keys.
+    pub headers: HeaderMap,
     /// The time limit of the call; of a streamed call, until the head of its response.
     pub timeout: Option<Duration>,
 }
@@ -35,6 +39,7 @@ impl Call {
             drop_params: false,
             optional_params: &[],
             dropped_params: Vec::new(),
+            headers: HeaderMap::new(),
             timeout: None,
         }
     }
@@ -48,6 +53,13 @@ impl Call {
     #[must_use]
     pub fn with_timeout(mut self, timeout: impl Into<Option<Duration>>) -> Self {
         self.timeout = timeout.into();
+        self
+    }
+
+    /// Sets the headers that the upstream gets.
+    #[must_use]
+    pub fn with_headers(mut self, headers: HeaderMap) -> Self {
+        self.headers = headers;
         self
     }
 

@@ -50,7 +50,9 @@ pub use crate::hedge::HedgeOptions;
 pub use crate::observe::{DeploymentHealth, RouterEvent, RouterObserver};
 pub use crate::price_table::PriceTable;
 pub use crate::queue::QueueOptions;
-pub use crate::rates::{RateHolder, RateLeft, RateLimiter, RatePermit, RateRefusal, RatesLeft};
+pub use crate::rates::{
+    RateClaim, RateHolder, RateLeft, RateLimiter, RatePermit, RateRefusal, RatesLeft,
+};
 pub use crate::retries::{MAX_RETRIES, RetryPolicy};
 pub use crate::route::RouteOptions;
 pub use crate::router::Router;

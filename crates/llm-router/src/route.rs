@@ -1,7 +1,7 @@
 use std::sync::Arc;
 
 use crate::observe::RouterObserver;
-use crate::{CacheControl, Fallbacks};
+use crate::{CacheControl, Fallbacks, RateClaim};
 
 /// Routing options of a call that are not in its body.
 #[derive(Clone, Debug, Default)]
@@ -21,6 +21,8 @@ pub struct RouteOptions {
     pub fallbacks: Option<Fallbacks>,
     /// How the call uses the cache.
     pub cache: CacheControl,
+    /// The rate limits of the caller, which are charged with the choice of a deployment.
+    pub claim: Option<RateClaim>,
     /// Receives the events of this call, in addition to the router's observers.
     pub observer: Option<Arc<dyn RouterObserver>>,
 }
@@ -65,6 +67,13 @@ impl RouteOptions {
     #[must_use]
     pub fn with_cache(mut self, cache: CacheControl) -> Self {
         self.cache = cache;
+        self
+    }
+
+    /// Sets the rate limits of the caller.
+    #[must_use]
+    pub fn with_claim(mut self, claim: impl Into<Option<RateClaim>>) -> Self {
+        self.claim = claim.into();
         self
     }
 

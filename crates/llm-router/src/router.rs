@@ -76,6 +76,13 @@ impl Router {
         self.core.shared.as_ref()
     }
 
+    /// The model group that a model name stands for: as the name of a group, an alias, a match of a
+    /// pattern, or by default.
+    pub fn group_of(&self, model: &str) -> Option<String> {
+        let found = self.core.names.resolve(model)?;
+        Some(found.group.name.clone())
+    }
+
     /// Whether every deployment of the group that a model name stands for supports `capability`.
     pub fn all_support(&self, model: &str, capability: Capability) -> bool {
         let found = self.core.names.resolve(model);
@@ -116,14 +123,14 @@ impl Router {
         let now = self.core.clock.now();
         let flight = slot.reply(now, plan.deadline()).await;
         if let Flight::Cached(reply) = flight {
-            plan.cached();
+            plan.cached().await?;
             return Ok(*reply);
         }
         if let Some(entry) = plan.look_up(&slot).await
             && let Some(reply) = entry.reply()
         {
             slot.keep(flight, entry);
-            plan.cached();
+            plan.cached().await?;
             return Ok(*reply);
         }
         let reply = self.send_uncached(plan, call).await?;
@@ -135,7 +142,7 @@ impl Router {
     async fn send_batch(&self, plan: &mut Plan, call: &Call, batch: &Batch) -> Result<Reply> {
         let Some(rest) = batch.rest(call) else {
             if let Some(reply) = batch.reply() {
-                plan.cached();
+                plan.cached().await?;
                 return Ok(reply);
             }
             return self.send_uncached(plan, call).await;
@@ -170,14 +177,14 @@ impl Router {
             return Failover::new(plan, call).start().await;
         };
         if let Some(stream) = slot.stream(self.core.clock.now()) {
-            plan.cached();
+            plan.cached().await?;
             return Ok(stream);
         }
         if let Some(entry) = plan.look_up(&slot).await
             && let Some(stream) = entry.stream()
         {
             slot.keep(Flight::Alone, entry);
-            plan.cached();
+            plan.cached().await?;
             return Ok(stream);
         }
         let stream = Failover::new(plan, call).start().await?;

@@ -1,3 +1,4 @@
+use std::fmt::{self, Display, Formatter};
 use std::net::{IpAddr, SocketAddr};
 use std::process::ExitCode;
 
@@ -103,15 +104,16 @@ pub(crate) async fn run(args: args::Serve, verbosity: u8) -> Result<ExitCode> {
             json!({ "url": format!("{scheme}://{address}"), "pid": std::process::id() })
         ))?;
     } else {
-        print(banner(
-            &gateway,
-            &model,
+        let banner = Banner {
+            models: gateway.models().join(", "),
+            first_model: model,
             scheme,
             address,
-            sim.is_some(),
-            locked,
-            !args.no_ui,
-        ))?;
+            is_simulated: sim.is_some(),
+            is_locked: locked,
+            has_ui: !args.no_ui,
+        };
+        print(banner)?;
     }
     if !locked {
         let text = open_warning(address.ip());
@@ -151,46 +153,58 @@ fn open_warning(host: IpAddr) -> &'static str {
     }
 }
 
-fn banner(
-    gateway: &Gateway,
-    model: &str,
-    scheme: &str,
+/// What people read when the gateway serves.
+struct Banner {
+    models: String,
+    /// The model of the example.
+    first_model: String,
+    scheme: &'static str,
     address: SocketAddr,
-    simulated: bool,
-    locked: bool,
+    is_simulated: bool,
+    /// Whether clients need a key.
+    is_locked: bool,
     has_ui: bool,
-) -> String {
-    let upstreams = if simulated {
-        "SIMULATED upstreams: every reply is simulated. For real ones, use --config config.yaml.\n"
-    } else {
-        ""
-    };
-    // The key itself must not be shown.
-    let key = if locked {
-        " -H \"Authorization: Bearer $MASTER_KEY\""
-    } else {
-        ""
-    };
-    let body = json!({
-        "model": model,
-        "messages": [{ "role": "user", "content": "Write me a poem about the blue sky" }],
-        "stream": true,
-    });
-    format!(
-        "polyllm {version} serves {scheme}://{address}/v1 (OpenAI-compatible)\n{upstreams}\n\
-         Models: {models}\n{dashboard}\n\
-         Try:\n  curl -N {scheme}://{reach}/v1/chat/completions{key} -H 'Content-Type: application/json' -d '{body}'\n\n\
-         Press Ctrl-C to stop.\n",
-        version = env!("CARGO_PKG_VERSION"),
-        models = gateway.models().join(", "),
-        dashboard = if has_ui {
-            format!("Dashboard: {scheme}://{}/ui\n", client_address(address))
-        } else {
-            String::new()
-        },
-        reach = client_address(address),
-        body = body.to_string().replace('\'', "'\\''"),
-    )
+}
+
+impl Display for Banner {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        let Self {
+            models,
+            scheme,
+            address,
+            ..
+        } = self;
+        let version = env!("CARGO_PKG_VERSION");
+        let reach = client_address(*address);
+        writeln!(
+            f,
+            "polyllm {version} serves {scheme}://{address}/v1 (OpenAI-compatible)"
+        )?;
+        if self.is_simulated {
+            let text = "every reply is simulated. For real ones, use --config config.yaml.";
+            writeln!(f, "SIMULATED upstreams: {text}")?;
+        }
+        writeln!(f, "\nModels: {models}")?;
+        if self.has_ui {
+            writeln!(f, "Dashboard: {scheme}://{reach}/ui")?;
+        }
+        // The key itself must not be shown.
+        let key = match self.is_locked {
+            true => " -H \"Authorization: Bearer $MASTER_KEY\"",
+            false => "",
+        };
+        let body = json!({
+            "model": self.first_model,
+            "messages": [{ "role": "user", "content": "Write me a poem about the blue sky" }],
+            "stream": true,
+        });
+        let body = body.to_string().replace('\'', "'\\''");
+        writeln!(
+            f,
+            "\nTry:\n  curl -N {scheme}://{reach}/v1/chat/completions{key} \
+             -H 'Content-Type: application/json' -d '{body}'\n\nPress Ctrl-C to stop."
+        )
+    }
 }
 
 /// An address that a client on this machine can use, which 0.0.0.0 is not.

@@ -70,7 +70,8 @@ impl<D: Dialect> OpenAiClient<D> {
             let mut call = self.translate(call)?;
             request_plain(&mut call.body);
             metadata.dropped_params = call.dropped_params;
-            let request = self.request(Method::POST, endpoint.path(), call.body.pieces())?;
+            let mut request = self.request(Method::POST, endpoint.path(), call.body.pieces())?;
+            request.headers_mut().extend(call.headers);
             let response = exchange.send(&request, self.refusal()).await?;
             metadata.upstream_id = self.upstream.upstream_id(response.headers());
             let answer = response.into_body().collect(MAX_BODY).await?;
@@ -95,7 +96,8 @@ impl<D: Dialect> OpenAiClient<D> {
             request_stream(call.endpoint, &mut call.body);
             metadata.dropped_params = call.dropped_params;
             let path = call.endpoint.path();
-            let request = self.request(Method::POST, path, call.body.pieces())?;
+            let mut request = self.request(Method::POST, path, call.body.pieces())?;
+            request.headers_mut().extend(call.headers);
             let response = exchange.send(&request, self.refusal()).await?;
             if !is_event_stream(response.headers()) {
                 let message = "the upstream's response is not an event stream";

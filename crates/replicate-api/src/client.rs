@@ -99,7 +99,7 @@ impl ReplicateClient {
     pub(crate) async fn send<T: DeserializeOwned>(&self, request: ApiRequest) -> Result<T> {
         let attempt = |number| self.send_once(&request, number);
         let done = self.retries.run(None, attempt).await;
-        done.map_err(|error| error.with_provider(NAME))
+        done.map_err(|error| self.redact(error.with_provider(NAME)))
     }
 
     /// Sends a request whose response is a prediction, and redacts it.
@@ -137,8 +137,7 @@ impl ReplicateClient {
         let json = if body.is_empty() { NULL } else { &body[..] };
         serde_json::from_slice(json).map_err(|error| {
             let error = unexpected("Replicate's response cannot be read").with_source(error);
-            self.connection
-                .redact(error.with_status(parts.status).with_body(body))
+            error.with_status(parts.status).with_body(body)
         })
     }
 }

@@ -1,5 +1,7 @@
 //! The instructions of a request through the gateway.
 
+mod tokenizer;
+
 use std::fs;
 use std::path::Path;
 
@@ -17,6 +19,7 @@ use crate::tool;
 struct Case {
     name: &'static str,
     path: &'static str,
+    /// `{n}` in it is the number of the request, so that no two are the same.
     body: String,
     /// How the reply ends.
     end: &'static str,
@@ -26,11 +29,20 @@ struct Case {
     has_spend: bool,
 }
 
-fn cases() -> [Case; 5] {
+fn cases() -> [Case; 11] {
     let chat = |content: &str, stream: bool| {
         let messages = json!([{ "role": "user", "content": content }]);
         json!({ "model": "bench", "messages": messages, "stream": stream }).to_string()
     };
+    let message = |model: &str, content: &str, stream: bool| {
+        let messages = json!([{ "role": "user", "content": content }]);
+        let body =
+            json!({ "model": model, "max_tokens": 64, "messages": messages, "stream": stream });
+        body.to_string()
+    };
+    let response =
+        |stream: bool| json!({ "model": "bench", "input": "Hello!", "stream": stream }).to_string();
+    let long = tokenizer::text(100_000);
     [
         Case {
             name: "request",
@@ -60,6 +72,54 @@ fn cases() -> [Case; 5] {
             name: "64 embeddings",
             path: "/v1/embeddings",
             body: json!({ "model": "bench", "input": vec!["word"; 64] }).to_string(),
+            end: "}",
+            requests: 50,
+            has_spend: false,
+        },
+        Case {
+            name: "translated message",
+            path: "/v1/messages",
+            body: message("bench", "Hello!", false),
+            end: "}",
+            requests: 200,
+            has_spend: false,
+        },
+        Case {
+            name: "translated response",
+            path: "/v1/responses",
+            body: response(false),
+            end: "}",
+            requests: 200,
+            has_spend: false,
+        },
+        Case {
+            name: "translated message of 64 chunks",
+            path: "/v1/messages",
+            body: message("bench", "Hello!", true),
+            end: r#"{"type":"message_stop"}"#,
+            requests: 100,
+            has_spend: false,
+        },
+        Case {
+            name: "translated response of 64 chunks",
+            path: "/v1/responses",
+            body: response(true),
+            end: "[DONE]",
+            requests: 100,
+            has_spend: false,
+        },
+        Case {
+            name: "count_tokens of 100 kB, estimated",
+            path: "/v1/messages/count_tokens",
+            body: message("bench", &long, false),
+            end: "}",
+            requests: 50,
+            has_spend: false,
+        },
+        Case {
+            name: "count_tokens of 100 kB, by tokenizer",
+            path: "/v1/messages/count_tokens",
+            body: message("counted", &long, false),
             end: "}",
             requests: 50,
             has_spend: false,
@@ -114,14 +174,21 @@ fn counts(polyllm: &Path) -> Result<Vec<u64>> {
         fs::create_dir_all(&folder)?;
         let config = folder.join("config.yaml");
         let has_spend = group.iter().any(|case| case.has_spend);
-        fs::write(&config, configuration(&base, has_spend))?;
+        let tokenizer = folder.join("tokenizer.json");
+        fs::write(&tokenizer, tokenizer::json())?;
+        fs::write(&config, configuration(&base, &tokenizer, has_spend))?;
         let config = config.to_string_lossy();
         let args = ["serve", "--config", &*config, "--port", "0", "--json"];
         let gateway = Counted::start(polyllm, &args, &folder.join("callgrind"))?;
         let mut client = Client::connect(&gateway.address()?)?;
         for case in group {
+            let mut number = 0_u64;
             let mut send = |requests| {
-                (0..requests).try_for_each(|_| client.post(case.path, &case.body, case.end))
+                (0..requests).try_for_each(|_| {
+                    number += 1;
+                    let body = case.body.replace("{n}", &number.to_string());
+                    client.post(case.path, &body, case.end)
+                })
             };
             // Connections and buffers are made by the first requests.
             send(5)?;
@@ -131,11 +198,19 @@ fn counts(polyllm: &Path) -> Result<Vec<u64>> {
     Ok(counts)
 }
 
-fn configuration(base: &str, has_spend: bool) -> String {
+fn configuration(base: &str, tokenizer: &Path, has_spend: bool) -> String {
+    let model = |name: &str| {
+        format!(
+            "  - model_name: {name}\n    litellm_params:\n      \
+             model: together_ai/acme/model\n      api_key: upstream-key-1234\n      \
+             api_base: {base}\n"
+        )
+    };
     let mut text = format!(
-        "model_list:\n  - model_name: bench\n    litellm_params:\n      \
-         model: together_ai/acme/model\n      api_key: upstream-key-1234\n      \
-         api_base: {base}\n"
+        "model_list:\n{}{}    model_info: {{tokenizer: {}}}\n",
+        model("bench"),
+        model("counted"),
+        tokenizer.display()
     );
     if has_spend {
         text += &format!("general_settings:\n  master_key: {KEY}\n");

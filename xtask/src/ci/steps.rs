@@ -9,8 +9,8 @@ use serde_json::Value;
 use super::Done;
 use crate::{
     alone, bench, bench_truth, clients, cluster, crates, dashboard, deny, deploy, fixtures, fuzz,
-    genai_bench, layers, lint, mutants, new_provider, picture, record, release, services, soak,
-    tool, vectors, wasm, wheel,
+    genai_bench, layers, lint, mutants, new_provider, outage, picture, record, release, services,
+    soak, tool, vectors, wasm, wheel,
 };
 
 /// A check of the project.
@@ -141,6 +141,12 @@ pub(super) const LONG: &[Step] = &[
     always("soak", "cargo xtask soak, two minutes", || {
         soak::check(Duration::from_secs(120), false, false)
     }),
+    unless(
+        "outage",
+        "cargo xtask outage, Redis frozen for 15 seconds",
+        outage::missing,
+        || outage::check(Duration::from_secs(15), false, false),
+    ),
     unless(
         "fuzz",
         "cargo xtask fuzz: every fuzz target",

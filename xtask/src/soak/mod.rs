@@ -1,7 +1,7 @@
 //! `cargo xtask soak`: a gateway under half of its maximum load for minutes, with faults upstream.
 
 mod load;
-mod process;
+pub(crate) mod process;
 mod report;
 
 use std::fs;

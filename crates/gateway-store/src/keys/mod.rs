@@ -1,6 +1,7 @@
 //! Keys, their users and teams.
 
 mod access;
+mod changes;
 mod check;
 mod limits;
 mod owner;

@@ -1,6 +1,7 @@
 use llm_provider::ApiKey;
 use serde::{Deserialize, Serialize};
 
+use super::changes::{BUMP, until_written};
 use super::{GeneratedKey, Key, KeyFilter, KeyHash, KeyInfo, KeySettings, check, secret};
 use crate::ledger::budget_statement;
 use crate::sql::{Batch, Database, Outcome, Row, Statement, Value, unreadable};
@@ -164,26 +165,29 @@ impl Keys {
         hash: &KeyHash,
         change: impl Fn(&mut Key) -> Result<()>,
     ) -> Result<Key> {
-        for _ in 0..MOST_ATTEMPTS {
-            let select = format!("SELECT {KEY_COLUMNS} FROM gateway_keys k WHERE k.hash = ?1");
-            let select = Statement::new(select + " AND k.deleted = 0").with(hash.to_string());
-            let found = self.database.run(Batch::read(select)).await?.rows()?;
-            let row = found.first().and_then(|rows| rows.first());
-            let row = row.ok_or_else(not_found)?;
-            let mut key = read_key(row)?;
-            change(&mut key)?;
-            key.updated_at = self.clock.now();
-            let update = "UPDATE gateway_keys SET \
-                 hash = ?2, alias = ?3, user_id = ?4, team_id = ?5, data = ?6, \
-                 version = (SELECT version FROM gateway_changes WHERE id = 1) \
-                 WHERE id = ?1 AND version = ?7 AND deleted = 0";
-            let update = fill(update, &key)?.with(row.int(VERSION)?).required();
-            if self.change(&key, update).await? {
-                return Ok(key);
-            }
-        }
-        let message = "the key was changed by others at the same time: try again";
-        Err(Error::new(ErrorKind::Conflict, message))
+        until_written("key", || self.try_replace(hash, &change)).await
+    }
+
+    /// `None` if the key was changed after it was read.
+    async fn try_replace(
+        &self,
+        hash: &KeyHash,
+        change: &impl Fn(&mut Key) -> Result<()>,
+    ) -> Result<Option<Key>> {
+        let select = format!("SELECT {KEY_COLUMNS} FROM gateway_keys k WHERE k.hash = ?1");
+        let select = Statement::new(select + " AND k.deleted = 0").with(hash.to_string());
+        let found = self.database.run(Batch::read(select)).await?.rows()?;
+        let row = found.first().and_then(|rows| rows.first());
+        let row = row.ok_or_else(not_found)?;
+        let mut key = read_key(row)?;
+        change(&mut key)?;
+        key.updated_at = self.clock.now();
+        let update = "UPDATE gateway_keys SET \
+             hash = ?2, alias = ?3, user_id = ?4, team_id = ?5, data = ?6, \
+             version = (SELECT version FROM gateway_changes WHERE id = 1) \
+             WHERE id = ?1 AND version = ?7 AND deleted = 0";
+        let update = fill(update, &key)?.with(row.int(VERSION)?).required();
+        Ok(self.change(&key, update).await?.then_some(key))
     }
 
     /// Writes a key and its budget; false if `write` is required and has no effect.
@@ -286,8 +290,3 @@ const VERSION: usize = 2;
 const SELECT: &str = "SELECT k.id, k.hash, k.version, k.data, b.spent, b.reset_at \
     FROM gateway_keys k LEFT JOIN gateway_budgets b ON b.id = 'key:' || k.id \
     WHERE k.deleted = 0";
-
-/// Gives the changes of this batch a version of their own.
-pub(super) const BUMP: &str = "UPDATE gateway_changes SET version = version + 1 WHERE id = 1";
-
-const MOST_ATTEMPTS: usize = 5;

@@ -107,7 +107,10 @@ impl Driver for Postgres {
         });
         match done {
             Ok((session, outcome)) => {
-                self.session = Some(session);
+                // After a failover, another connection may reach the primary server.
+                let is_read_only =
+                    matches!(&outcome, Err(error) if error.kind() == ErrorKind::ReadOnly);
+                self.session = Some(session).filter(|_| !is_read_only);
                 match &outcome {
                     Err(error) if error.kind() == ErrorKind::Unavailable => self.fail(),
                     _ => self.outage = None,

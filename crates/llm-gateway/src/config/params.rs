@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use llm_provider::{ProviderSpec, SettingSpec, Settings};
+use llm_provider::{ProviderSpec, SettingSpec, Settings, similar_name};
 use serde_json::{Map, Value};
 
 use super::declarations::Declarations;
@@ -165,8 +165,9 @@ impl DefaultParams<'_, '_> {
             if is_set_by_requests(key) {
                 self.warn(reader, &entry);
             } else if self.declarations.param(key).is_none() && is_secret(key) {
+                let similar = reader.suggest(key, self.declarations.names(self.provider));
                 let message = format!("{} looks like a secret and is not sent", quoted(key));
-                reader.warn(*at, message, None);
+                reader.warn(*at, message, similar);
             } else {
                 reader.resolve(&mut entry.value);
                 if !entry.value.is_broken() {
@@ -191,7 +192,8 @@ impl DefaultParams<'_, '_> {
             reader.warn(*at, message, None);
         } else {
             let similar = reader.suggest(key, self.declarations.names(self.provider));
-            let (message, otherwise) = if is_secret(key) {
+            let is_typo = similar.is_some() && self.is_harmless_typo(key);
+            let (message, otherwise) = if is_secret(key) && !is_typo {
                 let message = "looks like a secret, is not a known key and is ignored";
                 (message, None)
             } else {
@@ -200,6 +202,13 @@ impl DefaultParams<'_, '_> {
             };
             reader.warn(*at, format!("{name} {message}"), similar.or(otherwise));
         }
+    }
+
+    /// Whether a key is a typing mistake in a name that does not look like a secret, such as
+    /// `max_token`.
+    fn is_harmless_typo(&self, key: &str) -> bool {
+        let nearest = similar_name(key, self.declarations.names(self.provider));
+        nearest.is_some_and(|nearest| !is_secret(nearest))
     }
 
     /// A provider that has the setting `name`, and this one, which does not have it.

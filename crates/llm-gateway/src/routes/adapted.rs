@@ -58,8 +58,13 @@ pub(super) fn read<T: DeserializeOwned>(body: &Bytes) -> Result<T, ApiError> {
 }
 
 /// The tokens of a prompt: by the tokenizer of its model, or else by an estimate.
-pub(super) async fn count_tokens(shared: &Shared, chat: &ChatRequest) -> u64 {
-    match shared.tokenizers.count(chat).await {
+pub(super) async fn count_tokens(shared: &Shared, client: &Client, chat: &ChatRequest) -> u64 {
+    // The model as a call would find it.
+    let model = client
+        .access()
+        .map_or(&*chat.model, |access| access.resolve(&chat.model));
+    let group = shared.router.group_of(model);
+    match shared.tokenizers.count(group.as_deref(), chat).await {
         Some(count) => count,
         None => shared.learned.tokens(&chat.model, estimate_tokens(chat)),
     }
@@ -100,7 +105,7 @@ pub(super) async fn serve<R: Replies>(
     }
     let watch = Watch::new(&shared.learned, &chat.model, estimate_tokens(&chat));
     let replies = replies.with_estimate(watch.tokens());
-    let (call, route) = call(shared, client, headers, &chat)?;
+    let (call, mut route) = call(shared, client, headers, &chat)?;
     let mut response = if chat.is_stream() {
         streamed(
             Arc::clone(shared),
@@ -111,7 +116,7 @@ pub(super) async fn serve<R: Replies>(
         )
         .await?
     } else {
-        let running = spend::admit(shared, client, &call).await?;
+        let running = spend::admit(shared, client, &call, Some(&mut route)).await?;
         let (reply, bill) = running.send(shared.router.send_with(call, route)).await?;
         let chat: ChatResponse = reply.body.read().map_err(|_| unreadable())?;
         watch.reply(&chat);

@@ -85,10 +85,10 @@ pub(super) async fn whole(
     shared: &Arc<Shared>,
     client: &Client,
     call: Call,
-    route: RouteOptions,
+    mut route: RouteOptions,
 ) -> Result<Response<ResponseBody>, ApiError> {
     let (endpoint, model) = (call.endpoint, call.model());
-    let running = spend::admit(shared, client, &call).await?;
+    let running = spend::admit(shared, client, &call, Some(&mut route)).await?;
     // Pinned here: moving a future of this size costs more than polling it.
     let reply = pin!(shared.router.send_with(call, route));
     let (mut reply, bill) = running.send(reply).await?;
@@ -112,17 +112,17 @@ pub(super) async fn streamed<W: FrameWriter>(
     shared: Arc<Shared>,
     client: &Client,
     call: Call,
-    route: RouteOptions,
+    mut route: RouteOptions,
     writer: W,
 ) -> Result<Response<ResponseBody>, ApiError> {
     let keep_alive = shared.options.keep_alive;
-    let running = spend::admit(&shared, client, &call).await?;
+    let running = spend::admit(&shared, client, &call, Some(&mut route)).await?;
     let bill = running.rates();
     let mut opening =
         Box::pin(async move { running.stream(shared.router.stream_with(call, route)).await });
     let (source, metadata) = match tokio::time::timeout(keep_alive, &mut opening).await {
         Ok(stream) => {
-            let stream = stream?;
+            let stream = stream.map_err(|error| bill.error(error))?;
             let metadata = stream.metadata.clone();
             (Source::Open(stream), metadata)
         }

@@ -116,7 +116,6 @@ impl Keeper {
         let shared = Arc::clone(shared);
         let work = async move {
             let reply = running.send(shared.router.send_with(call, route)).await;
-            let reply = reply.map_err(ApiError::from);
             let result = reply.and_then(|(reply, _)| finished(&replies, reply));
             result.or_else(|error| {
                 let chat = error.error();

@@ -74,12 +74,13 @@ async fn cut(
     let watch = Watch::new(&shared.learned, &chat.model, estimate_tokens(&chat));
     chat.stream = Some(true);
     chat.stream_options = Some(StreamOptions::new().with_include_usage(true));
-    let (call, route) = adapted::call(shared, client, headers, &chat)?;
-    let running = spend::admit(shared, client, &call).await?;
+    let (call, mut route) = adapted::call(shared, client, headers, &chat)?;
+    let running = spend::admit(shared, client, &call, Some(&mut route)).await?;
     let bill = running.rates();
     let mut chunks = running
         .stream(shared.router.stream_with(call, route))
-        .await?;
+        .await
+        .map_err(|error| bill.error(error))?;
     let mut message = MessagesAccumulator::default();
     let mut stream = replies.with_estimate(watch.tokens()).stream();
     while let Some(event) = chunks.next().await {
@@ -106,11 +107,12 @@ async fn cut(
 /// Counts the tokens of a prompt, without a call to the upstream: clients count at every turn.
 pub(super) async fn count_tokens(
     shared: &Shared,
+    client: &Client,
     body: &Bytes,
 ) -> Result<Response<ResponseBody>, ApiError> {
     let request: MessagesRequest = adapted::read(body)?;
     let chat = MessagesAdapter::new().convert_prompt(request)?;
-    let count = adapted::count_tokens(shared, &chat).await;
+    let count = adapted::count_tokens(shared, client, &chat).await;
     Ok(response::json_of(&TokenCount::new(count)))
 }
 

@@ -203,7 +203,7 @@ where
         }
         Route::CountTokens => {
             let body = body.read(&head.headers, &shared.options).await?;
-            messages::count_tokens(shared, &body).boxed().await
+            messages::count_tokens(shared, &client, &body).boxed().await
         }
         Route::Responses => {
             let body = body.read(&head.headers, &shared.options).await?;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use http::Response;
-use http::header::HeaderMap;
+use http::header::{HeaderMap, HeaderName};
 use llm_provider::{Call, Capability, Chunk, Document, Endpoint, ReplyEvent, Result};
 use serde_json::json;
 use serde_json::value::RawValue;
@@ -49,7 +49,7 @@ pub(super) async fn serve(
     body: Document,
 ) -> Result<Response<ResponseBody>, ApiError> {
     endpoint.check(&body)?;
-    let mut call = Call::new(endpoint, body);
+    let mut call = Call::new(endpoint, body).with_headers(forwarded(endpoint, headers)?);
     let model = call.model();
     check_model(client, &mut call)?;
     let route = call_options::take(client, headers, &mut call, shared.reads_tags)?;
@@ -61,6 +61,26 @@ pub(super) async fn serve(
         is_messages: endpoint.capability() == Capability::Messages,
     };
     streamed(Arc::clone(shared), client, call, route, writer).await
+}
+
+/// The headers of a request that the upstream needs, too.
+fn forwarded(endpoint: &dyn Endpoint, headers: &HeaderMap) -> Result<HeaderMap, ApiError> {
+    let mut forwarded = HeaderMap::new();
+    let mut length = 0;
+    for name in endpoint.request_headers() {
+        for value in headers.get_all(*name) {
+            length += value.len();
+            if value.to_str().is_err() || length > MAX_FORWARDED {
+                let message = format!(
+                    "the header {name} is invalid: expected visible ASCII, of at most \
+                     {MAX_FORWARDED} bytes together with other headers of the API"
+                );
+                return Err(ApiError::invalid(message).with_param(*name));
+            }
+            forwarded.append(HeaderName::from_static(name), value.clone());
+        }
+    }
+    Ok(forwarded)
 }
 
 /// Writes the events of the upstream.
@@ -130,5 +150,7 @@ impl FrameWriter for NativeWriter {
     }
 }
 
+/// The most bytes of headers that are forwarded.
+const MAX_FORWARDED: usize = 4096;
 /// What a frame has besides its JSON, in bytes.
 const ROOM: usize = 64;

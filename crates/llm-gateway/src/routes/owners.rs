@@ -2,7 +2,7 @@
 //! fields have LiteLLM's names.
 
 use bytes::Bytes;
-use gateway_store::{KeySettings, Owner, OwnerInfo, OwnerKind, OwnerSettings, Store};
+use gateway_store::{ErrorKind, KeySettings, Owner, OwnerInfo, OwnerKind, OwnerSettings, Store};
 use http::request::Parts;
 use http::{Method, Response, StatusCode};
 use llm_provider::text::excerpt;
@@ -174,11 +174,9 @@ pub(super) async fn serve(
             let blocked = route.operation == Operation::Block;
             let mut answers = Vec::new();
             for id in parse::<Selected>(&body)?.ids(kind)? {
-                let mut info = find(store, kind, &id).await?;
-                info.owner.settings.limits.blocked = blocked;
-                let settings = info.owner.settings.clone();
-                store.owners().put(kind, &id, settings).await?;
-                answers.push(answer(&info));
+                let block = |settings: &mut OwnerSettings| settings.limits.blocked = blocked;
+                change(store, kind, &id, block).await?;
+                answers.push(answer(&find(store, kind, &id).await?));
             }
             answers.into()
         }
@@ -195,17 +193,17 @@ async fn new(store: &Store, kind: OwnerKind, mut request: Request) -> Result<Val
         Some(id) => id,
         None => random_id(&format!("{}_", &id_name(kind)[..4])),
     };
-    if store.owners().get(kind, &id).await?.is_some() {
-        let message = format!("the {} exists", owners(kind));
-        return Err(
-            ApiError::new(StatusCode::CONFLICT, "invalid_request_error", message)
-                .with_param(id_name(kind))
-                .with_code("conflict"),
-        );
-    }
     let mut settings = OwnerSettings::default();
     request.apply(kind, &mut settings);
-    let owner = store.owners().put(kind, &id, settings).await?;
+    let created = store.owners().create(kind, &id, settings).await;
+    let owner = created.map_err(|error| {
+        let is_conflict = error.kind() == ErrorKind::Conflict;
+        let error = ApiError::from(error);
+        match is_conflict {
+            true => error.with_param(id_name(kind)),
+            false => error,
+        }
+    })?;
     let mut answer = settings_of(&owner);
     // As in LiteLLM.
     if kind == OwnerKind::User && request.auto_create_key.unwrap_or(true) {
@@ -223,20 +221,34 @@ async fn new(store: &Store, kind: OwnerKind, mut request: Request) -> Result<Val
 async fn update(store: &Store, kind: OwnerKind, mut request: Request) -> Result<Value, ApiError> {
     check_others(&request.others, owners(kind))?;
     let id = request.id(kind).ok_or_else(|| missing(kind))?;
-    let mut settings = find(store, kind, &id).await?.owner.settings;
-    request.apply(kind, &mut settings);
-    let owner = store.owners().put(kind, &id, settings).await?;
+    let apply = |settings: &mut OwnerSettings| request.apply(kind, settings);
+    let owner = change(store, kind, &id, apply).await?;
     Ok(settings_of(&owner).into())
+}
+
+async fn change(
+    store: &Store,
+    kind: OwnerKind,
+    id: &str,
+    change: impl Fn(&mut OwnerSettings),
+) -> Result<Owner, ApiError> {
+    let changed = store.owners().update(kind, id, change).await;
+    changed.map_err(|error| match error.kind() {
+        ErrorKind::NotFound => not_found(kind, id),
+        _ => error.into(),
+    })
 }
 
 async fn find(store: &Store, kind: OwnerKind, id: &str) -> Result<OwnerInfo, ApiError> {
     let found = store.owners().get(kind, id).await?;
-    found.ok_or_else(|| {
-        let message = format!("no such {}: \"{}\"", owners(kind), excerpt(id));
-        ApiError::new(StatusCode::NOT_FOUND, "invalid_request_error", message)
-            .with_param(id_name(kind))
-            .with_code("not_found")
-    })
+    found.ok_or_else(|| not_found(kind, id))
+}
+
+fn not_found(kind: OwnerKind, id: &str) -> ApiError {
+    let message = format!("no such {}: \"{}\"", owners(kind), excerpt(id));
+    ApiError::new(StatusCode::NOT_FOUND, "invalid_request_error", message)
+        .with_param(id_name(kind))
+        .with_code("not_found")
 }
 
 fn answer(info: &OwnerInfo) -> Value {

@@ -63,7 +63,7 @@ pub(super) async fn serve(
     let keeper = match keeper {
         Some(keeper) if background => {
             let (call, route) = adapted::call(shared, client, headers, &exchange.chat)?;
-            let running = spend::admit(shared, client, &call).await?;
+            let running = spend::admit(shared, client, &call, None).await?;
             let mut response = keeper.run(shared, replies, call, route, running).await?;
             adapted::describe(response.headers_mut(), &exchange.ignored);
             return Ok(response);
@@ -99,7 +99,7 @@ pub(super) async fn input_tokens(
         None => adapter.convert(request)?.chat,
         Some(kept) => adapter.convert_continued(request, kept.history)?.chat,
     };
-    let count = adapted::count_tokens(shared, &chat).await;
+    let count = adapted::count_tokens(shared, client, &chat).await;
     Ok(response::json_of(&json!({
         "object": "response.input_tokens", "input_tokens": count,
     })))

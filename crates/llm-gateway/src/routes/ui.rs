@@ -210,6 +210,7 @@ fn config(shared: &Shared) -> Value {
             "stored_responses": options.stored_responses.is_some(),
             "simulated": options.simulated,
             "body_limit_bytes": options.body_limit,
+            "header_timeout_seconds": seconds(options.header_timeout),
             "body_idle_seconds": seconds(options.body_idle),
             "keep_alive_seconds": seconds(options.keep_alive),
             "write_timeout_seconds": seconds(options.write_timeout),

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use gateway_store::{Access, LimitSettings};
 use http::StatusCode;
-use llm_router::{RateHolder, RateLimiter, RatePermit, RateRefusal, SharedState};
+use llm_router::{RateClaim, RateHolder, RateLimiter, RateRefusal, SharedState};
 
 use super::rates::Rates;
 use crate::error::ApiError;
@@ -30,9 +30,17 @@ struct Holder {
 /// What a call holds of the limits. Dropping it ends the call.
 #[derive(Debug, Default)]
 pub(crate) struct Permits {
-    rates: Option<RatePermit>,
-    left: Rates,
+    rates: RatesOfCall,
     running: Vec<Running>,
+}
+
+/// The rate limits of a call. Clones are those of the same call.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct RatesOfCall {
+    claim: Option<RateClaim>,
+    /// What the holders are.
+    kinds: Vec<&'static str>,
+    tokens: u64,
 }
 
 /// A call that is running.
@@ -40,17 +48,12 @@ pub(crate) struct Permits {
 struct Running(Arc<AtomicU64>);
 
 impl Limits {
-    /// Reserves a request and its estimated tokens of all limits of a key, or of none. With a shared
-    /// state, the rates hold for all gateways.
+    /// Counts a call of a key, and prepares the charge of a request and its estimated tokens to all
+    /// limits of the key, or to none.
     ///
     /// # Errors
-    /// 429 with the time after which the call would be admitted.
-    pub(super) async fn take(
-        &self,
-        shared: Option<&SharedState>,
-        access: &Access,
-        tokens: u64,
-    ) -> Result<Permits, ApiError> {
+    /// 429 if the limits do not admit the call, as far as is known without other gateways.
+    pub(super) fn begin(&self, access: &Access, tokens: u64) -> Result<Permits, ApiError> {
         let holders = holders(access);
         let mut permits = Permits::default();
         for holder in &holders {
@@ -63,15 +66,13 @@ impl Limits {
             return Ok(permits);
         }
         let rates: Vec<RateHolder> = limited.iter().map(|holder| holder.rates.clone()).collect();
-        let taken = self.rates.take(shared, &rates, tokens).await;
-        let permit = taken.map_err(|refusal| {
-            let kind = limited
-                .get(refusal.holder)
-                .map_or("API key", |holder| holder.kind);
-            refused(kind, &refusal, tokens).with_rates(self.rates.left(&rates).into())
+        permits.rates.kinds = limited.iter().map(|holder| holder.kind).collect();
+        permits.rates.tokens = tokens;
+        let claim = self.rates.claim(&rates, tokens).map_err(|refusal| {
+            let error = permits.rates.refused(&refusal);
+            error.with_rates(self.rates.left(&rates).into())
         })?;
-        permits.left = permit.left().into();
-        permits.rates = Some(permit);
+        permits.rates.claim = Some(claim);
         Ok(permits)
     }
 
@@ -140,24 +141,64 @@ impl Holder {
 }
 
 impl Permits {
+    /// Charges the rate limits now. With a shared state, they hold for all gateways.
+    ///
+    /// # Errors
+    /// 429 with the time after which the call would be admitted.
+    pub(super) async fn take(&self, shared: Option<&SharedState>) -> Result<(), ApiError> {
+        if let Some(claim) = &self.rates.claim {
+            // The reason is that of the claim.
+            let _ = claim.take(shared).await;
+        }
+        self.rates.refusal().map_or(Ok(()), Err)
+    }
+
     /// Corrects the reserved tokens to those that were used, and ends the call.
     pub(super) fn settle(&mut self, tokens: u64) {
-        if let Some(rates) = &mut self.rates {
-            rates.settle(tokens);
+        if let Some(claim) = &self.rates.claim {
+            claim.settle(tokens);
         }
         self.running.clear();
     }
 
     /// Returns everything, for a call that is not sent.
     pub(super) fn cancel(&mut self) {
-        if let Some(rates) = &mut self.rates {
-            rates.cancel();
+        if let Some(claim) = &self.rates.claim {
+            claim.cancel();
         }
         self.running.clear();
     }
 
-    pub(super) fn rates(&self) -> Rates {
-        self.left
+    pub(super) fn rates(&self) -> &RatesOfCall {
+        &self.rates
+    }
+}
+
+impl RatesOfCall {
+    pub(super) fn has_any(&self) -> bool {
+        self.claim.is_some()
+    }
+
+    /// What the router charges with the choice of a deployment.
+    pub(super) fn claim(&self) -> Option<RateClaim> {
+        self.claim.clone()
+    }
+
+    /// What was left of the limits when the call was admitted.
+    pub(super) fn left(&self) -> Rates {
+        let claim = self.claim.as_ref();
+        claim.map_or_else(Rates::default, |claim| claim.left().into())
+    }
+
+    /// The error of a call that the limits do not admit.
+    pub(super) fn refusal(&self) -> Option<ApiError> {
+        let refusal = self.claim.as_ref()?.refusal()?;
+        Some(self.refused(&refusal).with_rates(self.left()))
+    }
+
+    fn refused(&self, refusal: &RateRefusal) -> ApiError {
+        let kind = self.kinds.get(refusal.holder).copied();
+        refused(kind.unwrap_or("API key"), refusal, self.tokens)
     }
 }
 

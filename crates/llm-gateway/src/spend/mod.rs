@@ -16,7 +16,7 @@ use std::sync::Arc;
 
 use gateway_store::{Charge, Money, UsageRecord};
 use llm_provider::Call;
-use llm_router::{Estimate, TokenCounts};
+use llm_router::{Estimate, RouteOptions, TokenCounts};
 
 use crate::auth::Client;
 use crate::error::ApiError;
@@ -30,12 +30,17 @@ pub(crate) use self::running::Running;
 
 /// Reserves what a call may use.
 ///
+/// With limits that several gateways share, the router charges those when it chooses a deployment, so
+/// that both take one exchange with the shared state: if `route` is given, which is the route of the
+/// call. A refusal is then an error of the router, which [`Running`] and its bill convert.
+///
 /// # Errors
 /// If a rate limit or a budget of the key, its user or its team does not allow the call.
 pub(crate) async fn admit(
     shared: &Arc<Shared>,
     client: &Client,
     call: &Call,
+    route: Option<&mut RouteOptions>,
 ) -> Result<Running, ApiError> {
     let (Some(keys), Some(origin)) = (&shared.options.virtual_keys, &client.origin) else {
         return Ok(Running::unrecorded());
@@ -44,12 +49,15 @@ pub(crate) async fn admit(
     let counts = TokenCounts::new(estimate.prompt, estimate.total - estimate.prompt);
     let access = client.access();
     let mut permits = match access {
-        Some(access) => {
-            let state = shared.router.shared_state();
-            Box::pin(keys.limits().take(state, access, estimate.total)).await?
-        }
+        Some(access) => keys.limits().begin(access, estimate.total)?,
         None => limits::Permits::default(),
     };
+    match (shared.router.shared_state(), route) {
+        (Some(_), Some(route)) => route.claim = permits.rates().claim(),
+        // Most calls have no rate limits.
+        (state, _) if permits.rates().has_any() => Box::pin(permits.take(state)).await?,
+        _ => {}
+    }
     let charge = access.map_or_else(Charge::default, |access| access.charge());
     let reserved = if charge.capped().is_empty() {
         Money::ZERO

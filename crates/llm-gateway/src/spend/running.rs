@@ -9,20 +9,20 @@ use llm_provider::{Error, Metadata, Reply, ReplyStream, Result};
 use llm_router::TokenCounts;
 use tokio::time::Instant;
 
-use super::limits::Permits;
+use super::limits::{Permits, RatesOfCall};
 use super::prices::PriceBook;
-use super::rates::Rates;
 use super::stream::Recorded;
 use super::tokens::Tokens;
+use crate::error::ApiError;
 use crate::headers;
 
 /// A call that was admitted. Dropping it records that the client left.
 #[derive(Debug)]
 pub(crate) struct Running(Option<Box<Open>>);
 
-/// What a reply in one piece cost, for its headers.
+/// What a reply in one piece cost, and the rate limits of the call, for the headers of the response.
 #[derive(Debug)]
-pub(crate) struct Bill(Option<(Option<Money>, Rates)>);
+pub(crate) struct Bill(Option<(Option<Money>, RatesOfCall)>);
 
 /// The part of a call that is recorded.
 #[derive(Debug)]
@@ -73,7 +73,7 @@ impl Running {
     pub(crate) async fn send(
         mut self,
         reply: impl Future<Output = Result<Reply>>,
-    ) -> Result<(Reply, Bill)> {
+    ) -> Result<(Reply, Bill), ApiError> {
         let reply = reply.await;
         let Some(open) = &mut self.0 else {
             return Ok((reply?, Bill(None)));
@@ -86,11 +86,12 @@ impl Running {
                     None => open.guess(reply.body.bytes().len()),
                 });
                 let cost = open.settle(UsageOutcome::Complete);
-                Ok((reply, Bill(Some((cost, open.permits.rates())))))
+                Ok((reply, Bill(Some((cost, open.permits.rates().clone())))))
             }
             Err(error) => {
                 open.fail(&error);
-                Err(error)
+                let bill = self.rates();
+                Err(bill.error(error))
             }
         }
     }
@@ -121,7 +122,11 @@ impl Running {
 
     /// What is known before the reply: the state of the rate limits.
     pub(crate) fn rates(&self) -> Bill {
-        Bill(self.0.as_ref().map(|open| (None, open.permits.rates())))
+        Bill(
+            self.0
+                .as_ref()
+                .map(|open| (None, open.permits.rates().clone())),
+        )
     }
 
     /// Counts a chunk with output.
@@ -168,6 +173,12 @@ impl Open {
     }
 
     fn fail(&mut self, error: &Error) {
+        if self.permits.rates().refusal().is_some() {
+            // Nothing was charged, and calls above a limit have no record.
+            self.reservation = None;
+            self.permits.cancel();
+            return;
+        }
         let record = &mut self.record;
         if record.provider.is_empty() {
             record
@@ -247,11 +258,17 @@ impl Drop for Open {
 impl Bill {
     /// Adds the cost and the state of the rate limits, whose headers depend on the client's API.
     pub(crate) fn describe<B>(&self, response: &mut Response<B>) {
-        let Some((cost, rates)) = self.0 else { return };
+        let Some((cost, rates)) = &self.0 else { return };
         if let Some(cost) = cost {
             headers::insert(response.headers_mut(), COST, Some(&cost.to_string()));
         }
-        response.extensions_mut().insert(rates);
+        response.extensions_mut().insert(rates.left());
+    }
+
+    /// The error for the client of a call that failed: why the limits refused it, or what failed.
+    pub(crate) fn error(&self, error: Error) -> ApiError {
+        let refusal = self.0.as_ref().and_then(|(_, rates)| rates.refusal());
+        refusal.unwrap_or_else(|| error.into())
     }
 }
 

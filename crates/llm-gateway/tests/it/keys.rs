@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 
 use crate::support::{Scripted, Step, deployment, send, text};
 
-const MASTER: &str = "sk-master";
+pub(crate) const MASTER: &str = "sk-master";
 
 /// A gateway with the model groups `llama` and `qwen`, and keys in memory.
 async fn gateway() -> Gateway {
@@ -32,7 +32,7 @@ async fn gateway_with(options: StoreOptions) -> Gateway {
 }
 
 /// Sends a request with a key, and returns the status and the JSON of the response.
-async fn call(
+pub(crate) async fn call(
     gateway: &Gateway,
     key: &str,
     method: Method,
@@ -57,7 +57,7 @@ async fn call(
     (status, serde_json::from_str(&text).unwrap_or_default())
 }
 
-async fn operate(gateway: &Gateway, path: &str, body: Value) -> Value {
+pub(crate) async fn operate(gateway: &Gateway, path: &str, body: Value) -> Value {
     let (status, answer) = call(gateway, MASTER, Method::POST, path, body).await;
     assert_eq!(status, 200, "{path}: {answer}");
     answer

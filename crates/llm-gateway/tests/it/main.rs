@@ -19,6 +19,7 @@ mod known_bugs;
 mod logs;
 mod metrics;
 mod operations;
+mod owners;
 mod reload;
 mod routes;
 mod serve;

@@ -9,7 +9,7 @@ use gateway_store::{Store, StoreOptions};
 use http::{Method, Request, Response};
 use llm_gateway::{Config, Gateway, GatewayOptions, ResponseBody, VirtualKeys};
 use llm_provider::{ApiKey, Error, ErrorKind};
-use llm_router::{Deployment, Prices};
+use llm_router::{Deployment, Prices, Router, RouterBuilder};
 use serde_json::{Value, json};
 
 use crate::support::{Scripted, Step, frame, send, text};
@@ -29,10 +29,16 @@ const USAGE: &str =
 
 /// A gateway over deployments, with keys and spend in memory.
 async fn gateway(deployments: Vec<Deployment>) -> Gateway {
-    let config = Config::new(deployments).with_master_key(ApiKey::new(MASTER));
     let store = Store::open("sqlite::memory:", StoreOptions::default());
-    let keys = VirtualKeys::new(store.await.unwrap()).await.unwrap();
-    Gateway::new(config, GatewayOptions::new().with_virtual_keys(keys))
+    gateway_of(deployments, Router::builder(), store.await.unwrap()).await
+}
+
+/// The same with a router and a store.
+async fn gateway_of(deployments: Vec<Deployment>, router: RouterBuilder, store: Store) -> Gateway {
+    let config = Config::new(deployments).with_master_key(ApiKey::new(MASTER));
+    let keys = VirtualKeys::new(store).await.unwrap();
+    let options = GatewayOptions::new().with_virtual_keys(keys);
+    Gateway::new(config.with_router(router), options)
 }
 
 /// `llama`, at a cent for each token.

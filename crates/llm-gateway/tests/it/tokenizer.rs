@@ -23,7 +23,7 @@ fn a_build_without_tokenizers_names_the_command_that_adds_them() {
 mod counted {
     use std::fs;
 
-    use llm_gateway::{Config, Gateway, GatewayOptions, Tokenizers};
+    use llm_gateway::{Config, DatabaseUrl, Gateway, GatewayOptions, Tokenizers, VirtualKeys};
     use serde_json::{Value, json};
 
     use super::WORDS;
@@ -70,6 +70,45 @@ mod counted {
             let words = 100_000;
             let count = count(&gateway, path, of(vec!["one"; words].join(" "))).await;
             assert!(count.abs_diff(words as u64) < 20, "{path}: {count}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_model_is_found_by_every_name_that_a_call_may_use() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        fs::write(file.path(), WORDS).unwrap();
+        let yaml = format!(
+            "model_list:\n  - model_name: llama\n    litellm_params: {{model: acme/x, api_key: k}}\n    \
+             model_info: {{tokenizer: {file}}}\n  - model_name: wild/*\n    \
+             litellm_params: {{model: acme/*, api_key: k}}\n    model_info: {{tokenizer: {file}}}\n\
+             router_settings: {{model_group_alias: {{gpt-4: llama}}}}\n\
+             general_settings: {{master_key: sk-master}}\n",
+            file = file.path().display()
+        );
+        let config = Config::parse(&yaml, &registry(), &|_| None).unwrap();
+        let keys = VirtualKeys::open(&DatabaseUrl::memory()).await.unwrap();
+        let gateway = Gateway::new(config, GatewayOptions::new().with_virtual_keys(keys));
+        let post = async |key: &str, path: &str, body: Value| {
+            let mut request = post(path, body.to_string());
+            let key = format!("Bearer {key}").parse().unwrap();
+            request.headers_mut().insert("authorization", key);
+            let text = text(send(gateway.clone(), request).await).await;
+            serde_json::from_str::<Value>(&text).unwrap()
+        };
+        let made = json!({ "aliases": { "mine": "gpt-4" } });
+        let made = post("sk-master", "/key/generate", made).await;
+        let key = made["key"].as_str().unwrap();
+        for model in ["llama", "gpt-4", "wild/some", "mine"] {
+            for (path, member) in [
+                ("/v1/messages/count_tokens", "messages"),
+                ("/v1/responses/input_tokens", "input"),
+            ] {
+                let of = |content: &str| json!({ "model": model, member: [{ "role": "user", "content": content }] });
+                let one = post(key, path, of("one")).await["input_tokens"].clone();
+                assert!(one.is_u64(), "{one}");
+                let long = post(key, path, of(&"two".repeat(100))).await;
+                assert_eq!(long["input_tokens"], one, "{model}: one unknown word");
+            }
         }
     }
 

@@ -68,6 +68,12 @@ pub trait Endpoint: fmt::Debug + Send + Sync + 'static {
         &[]
     }
 
+    /// The headers of a client's request that belong to the API, in lower case. Providers send those of
+    /// [`Call::headers`](crate::Call::headers) to the upstream.
+    fn request_headers(&self) -> &'static [&'static str] {
+        &[]
+    }
+
     /// Whether every reply names its model, as OpenAI's do.
     fn names_model(&self) -> bool {
         true

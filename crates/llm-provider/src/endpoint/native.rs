@@ -33,6 +33,10 @@ impl Endpoint for NativeMessages {
         "/v1/messages"
     }
 
+    fn request_headers(&self) -> &'static [&'static str] {
+        &["anthropic-version", "anthropic-beta"]
+    }
+
     fn check(&self, request: &Document) -> Result<()> {
         check::members(request, &[]).map(drop)
     }

@@ -38,6 +38,7 @@ struct Inner {
     should_retry: Option<bool>,
     unsent: bool,
     upstream_id: Option<String>,
+    host: Option<String>,
     code: Option<String>,
     param: Option<String>,
     body: Option<Bytes>,
@@ -57,6 +58,7 @@ impl Error {
             should_retry: None,
             unsent: false,
             upstream_id: None,
+            host: None,
             code: None,
             param: None,
             body: None,
@@ -95,6 +97,13 @@ impl Error {
     #[must_use]
     pub fn with_model(mut self, model: impl Into<String>) -> Self {
         self.0.model = Some(model.into());
+        self
+    }
+
+    /// Sets the host of the upstream, so that it can be hidden where it is internal.
+    #[must_use]
+    pub fn with_host(mut self, host: impl Into<String>) -> Self {
+        self.0.host = Some(host.into());
         self
     }
 
@@ -232,6 +241,11 @@ impl Error {
     /// The upstream's id of the failed request.
     pub fn upstream_id(&self) -> Option<&str> {
         self.0.upstream_id.as_deref()
+    }
+
+    /// The host of the upstream, with its port if the address has one. The message may name it.
+    pub fn host(&self) -> Option<&str> {
+        self.0.host.as_deref()
     }
 
     /// Whether the request was not sent, for example because connecting failed.

@@ -52,6 +52,9 @@ impl Keys {
             (scope.group, scope.matched, namespace, scope.is_streamed).hash(&mut hasher);
             scope.call.endpoint.path().hash(&mut hasher);
             scope.call.drop_params.hash(&mut hasher);
+            for (name, value) in &scope.call.headers {
+                (name.as_str(), value.as_bytes()).hash(&mut hasher);
+            }
             for name in &names {
                 (name, scope.call.body.get(name)).hash(&mut hasher);
             }

@@ -19,6 +19,7 @@ use crate::names::Resolved;
 use crate::observe::RouterEvent;
 use crate::pool::Pool;
 use crate::queue::{QueueOptions, limit_of};
+use crate::rates::denied;
 use crate::refusal::Refusal;
 use crate::resolve::{require_groups, resolve, unsupported};
 use crate::retries::MAX_RETRIES;
@@ -135,6 +136,7 @@ impl Plan {
         loop {
             let refusal = match self.pick().await {
                 Ok(lease) => return Ok(lease),
+                Err(_) if self.is_denied() => return Err(denied()),
                 Err(refusal) => refusal,
             };
             let refusal = match self.queue(&refusal) {
@@ -316,11 +318,25 @@ impl Plan {
         cache::batch(cache, &self.route.cache, &scope, self.core.clock.now())
     }
 
-    /// Reports that the reply comes from the cache.
-    pub(crate) fn cached(&self) {
+    /// Whether the holders of the call's claim refused it.
+    fn is_denied(&self) -> bool {
+        let claim = self.route.claim.as_ref();
+        claim.is_some_and(|claim| claim.refusal().is_some())
+    }
+
+    /// Charges the claim of a call whose reply comes from the cache, and reports that.
+    ///
+    /// # Errors
+    /// If the holders of the claim refuse the call.
+    pub(crate) async fn cached(&self) -> Result<()> {
+        if let Some(claim) = &self.route.claim {
+            let taken = Box::pin(claim.take(self.core.shared.as_ref())).await;
+            taken.map_err(|_| denied())?;
+        }
         self.emit(|| RouterEvent::Cached {
             group: &self.current.group.name,
         });
+        Ok(())
     }
 
     pub(crate) fn deadline(&self) -> Option<Instant> {

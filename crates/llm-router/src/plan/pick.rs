@@ -18,7 +18,7 @@ impl Plan {
             return *early;
         }
         if self.core.shared.is_none() {
-            return self.pick_alone();
+            return self.claim_and_pick_alone();
         }
         let question = Question {
             pins: true,
@@ -28,7 +28,17 @@ impl Plan {
         match Box::pin(self.ask(question)).await {
             Some(Answer::Admitted(lease)) => Ok(*lease),
             Some(Answer::Refused(refusal)) => Err(refusal),
-            Some(Answer::Found(_)) | None => self.pick_alone(),
+            Some(Answer::Found(_)) | None => self.claim_and_pick_alone(),
+        }
+    }
+
+    fn claim_and_pick_alone(&mut self) -> Result<Lease, Refusal> {
+        if let Some(claim) = &self.route.claim {
+            claim.take_alone();
+        }
+        match self.is_denied() {
+            true => Err(self.refusal()),
+            false => self.pick_alone(),
         }
     }
 

@@ -65,12 +65,22 @@ impl Plan {
             is_full: state.is_full(),
             subjects: vec![state.subject(&self.demand)],
         });
+        let claim = self.route.claim.as_ref();
+        let holders = claim.and_then(|claim| Some((claim.clone(), claim.subjects()?)));
+        let (claim, holders) = holders.unzip();
         let begin = Begin {
             lookup: question.lookup,
+            holders: holders.unwrap_or_default(),
             session: self.shared_session().filter(|_| question.pins),
             choices: choices.collect(),
         };
         let begun = shared.begin(begin).await?;
+        if let Some(claim) = claim {
+            claim.decide(&shared, &begun);
+        }
+        if begun.is_denied {
+            return Some(Answer::Refused(self.refusal()));
+        }
         if let Some(found) = begun.found {
             return Some(Answer::Found(found));
         }
@@ -113,7 +123,7 @@ impl Plan {
     }
 
     /// Why no deployment serves the call now.
-    fn refusal(&self) -> Refusal {
+    pub(super) fn refusal(&self) -> Refusal {
         let now = self.core.clock.now();
         self.pool.refusal(&self.choice(now))
     }

@@ -118,11 +118,21 @@ impl Memory {
 
 impl Tables {
     fn begin(&mut self, begin: &Begin, now: u64) -> Begun {
+        let is_denied = !self.admit(&begin.holders, now);
+        let holders = begin.holders.iter();
+        let begun = Begun {
+            is_denied,
+            holders: holders.map(|holder| self.level(holder, now)).collect(),
+            ..Begun::default()
+        };
+        if is_denied {
+            return begun;
+        }
         let value = begin.lookup.as_ref().and_then(|key| self.values.get(key));
         if let Some((value, _)) = value.filter(|(_, expires)| *expires > now) {
             return Begun {
                 found: Some(value.clone()),
-                ..Begun::default()
+                ..begun
             };
         }
         if self.subjects.len() >= MOST_VALUES {
@@ -138,10 +148,7 @@ impl Tables {
         let refused = |index: &usize| self.refused(begin.choices.get(*index), now);
         let chosen = order.find(|index| refused(index).is_none());
         let keeps_pin = pinned.is_some_and(|pinned| refused(&pinned) == Some(Refused::Limits));
-        let mut begun = Begun {
-            chosen,
-            ..Begun::default()
-        };
+        let mut begun = Begun { chosen, ..begun };
         if let Some(choice) = chosen.and_then(|index| begin.choices.get(index)) {
             for subject in &choice.subjects {
                 begun.is_probe |= self.charge(subject, now);
@@ -155,6 +162,25 @@ impl Tables {
         }
         begun.levels = subjects().map(|subject| self.level(subject, now)).collect();
         begun
+    }
+
+    /// Charges all holders, or none.
+    fn admit(&mut self, holders: &[Subject], now: u64) -> bool {
+        for holder in holders {
+            let record = self.subjects.entry(holder.key.to_string()).or_default();
+            record.advance(now);
+        }
+        let mut records = holders.iter().filter_map(|holder| {
+            let record = self.subjects.get(&*holder.key)?;
+            Some((holder, record))
+        });
+        let admits = records.all(|(holder, record)| record.admits(holder, now));
+        if admits {
+            for holder in holders {
+                self.charge(holder, now);
+            }
+        }
+        admits
     }
 
     /// The index of the choice to which the session is pinned.
@@ -184,16 +210,7 @@ impl Tables {
         if records.clone().any(|(_, record)| cools(record)) {
             return Some(Refused::Health);
         }
-        let fits = |rate: Option<Rate>, paid: u64, cost: u64| {
-            rate.is_none_or(|rate| {
-                let ready = rate.ready_at(paid * 1000, cost);
-                ready.is_some_and(|ready| ready <= now * 1000)
-            })
-        };
-        let admits = |(subject, record): (&Subject, &Record)| {
-            fits(subject.rpm, record.requests_paid, 1)
-                && fits(subject.tpm, record.tokens_paid, subject.tokens)
-        };
+        let admits = |(subject, record): (&Subject, &Record)| record.admits(subject, now);
         let has_room = !choice.is_full && records.clone().all(admits);
         (!has_room).then_some(Refused::Limits)
     }
@@ -266,6 +283,18 @@ impl Record {
         self.requests_paid.max(self.tokens_paid) > now
             || self.until > 0
             || self.minute == now / MINUTE
+    }
+
+    /// Whether the limits of a subject admit a call.
+    fn admits(&self, subject: &Subject, now: u64) -> bool {
+        let fits = |rate: Option<Rate>, paid: u64, cost: u64| {
+            rate.is_none_or(|rate| {
+                let ready = rate.ready_at(paid * 1000, cost);
+                ready.is_some_and(|ready| ready <= now * 1000)
+            })
+        };
+        fits(subject.rpm, self.requests_paid, 1)
+            && fits(subject.tpm, self.tokens_paid, subject.tokens)
     }
 
     /// Begins a new minute.

@@ -126,10 +126,23 @@ pub(crate) trait Store: fmt::Debug + Send + Sync {
 pub(crate) struct Begin {
     /// The key of a value. If it is there, nothing is admitted.
     pub(crate) lookup: Option<String>,
+    /// Who has to admit the call besides a choice. If one of them does not, nothing is charged or looked
+    /// up.
+    pub(crate) holders: Vec<Subject>,
     /// The session's key, and how long it stays at the subject that admits the call.
     pub(crate) session: Option<(String, Duration)>,
     /// What can admit the call. The first one that does is charged, or that of the session.
     pub(crate) choices: Vec<Choice>,
+}
+
+/// Only holders.
+impl From<Vec<Subject>> for Begin {
+    fn from(holders: Vec<Subject>) -> Self {
+        Self {
+            holders,
+            ..Self::default()
+        }
+    }
 }
 
 /// Subjects that admit a call together.
@@ -152,6 +165,10 @@ pub(crate) struct Subject {
 /// The answer to a [`Begin`].
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Begun {
+    /// Whether a holder does not admit the call.
+    pub(crate) is_denied: bool,
+    /// The holders, after the charge.
+    pub(crate) holders: Vec<Level>,
     /// The value that was looked up.
     pub(crate) found: Option<Vec<u8>>,
     /// The index of the choice that admits the call.

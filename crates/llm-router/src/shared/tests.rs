@@ -1,6 +1,7 @@
 //! Routers that share state: in memory, on a simulated clock, and with the feature `redis` in a real
 //! server.
 
+mod claims;
 #[cfg(feature = "redis")]
 mod redis;
 mod routers;

@@ -53,8 +53,15 @@ fn responses() -> String {
     .concat()
 }
 
-/// A request that the upstream got: its path and its body.
-type Sent = Arc<Mutex<Vec<(String, String)>>>;
+/// A request that the upstream got.
+struct Request {
+    path: String,
+    /// The lines of its headers.
+    headers: String,
+    body: String,
+}
+
+type Sent = Arc<Mutex<Vec<Request>>>;
 
 /// Starts an upstream with both APIs. Text `fail` in a body makes it fail, and `break` ends its stream.
 async fn upstream() -> (String, Sent) {
@@ -64,8 +71,8 @@ async fn upstream() -> (String, Sent) {
     let kept = Arc::clone(&sent);
     tokio::spawn(async move {
         while let Ok((mut connection, _)) = listener.accept().await {
-            let (path, body) = read(&mut connection).await;
-            let is_messages = path == "/v1/messages";
+            let request = read(&mut connection).await;
+            let (is_messages, body) = (request.path == "/v1/messages", &request.body);
             let (status, kind, text) = if body.contains("fail") {
                 let error = r#"{"error":{"message":"busy with upstream-canary","type":"x"}}"#;
                 ("503 Busy", "application/json", error.to_owned())
@@ -81,7 +88,7 @@ async fn upstream() -> (String, Sent) {
                 let reply = if is_messages { MESSAGE } else { RESPONSE };
                 ("200 OK", "application/json", reply.to_owned())
             };
-            kept.lock().unwrap().push((path, body));
+            kept.lock().unwrap().push(request);
             let answer = format!(
                 "HTTP/1.1 {status}\r\ncontent-type: {kind}\r\ncontent-length: {}\r\n\
                  connection: close\r\n\r\n{text}",
@@ -93,9 +100,9 @@ async fn upstream() -> (String, Sent) {
     (base, sent)
 }
 
-async fn read(connection: &mut TcpStream) -> (String, String) {
+async fn read(connection: &mut TcpStream) -> Request {
     let mut reader = BufReader::new(connection);
-    let (mut first, mut length) = (String::new(), 0);
+    let (mut first, mut headers, mut length) = (String::new(), String::new(), 0);
     reader.read_line(&mut first).await.unwrap();
     loop {
         let mut line = String::new();
@@ -107,11 +114,15 @@ async fn read(connection: &mut TcpStream) -> (String, String) {
         if name.eq_ignore_ascii_case("content-length") {
             length = value.trim().parse().unwrap();
         }
+        headers += &line;
     }
     let mut body = vec![0; length];
     reader.read_exact(&mut body).await.unwrap();
-    let path = first.split(' ').nth(1).unwrap().to_owned();
-    (path, String::from_utf8(body).unwrap())
+    Request {
+        path: first.split(' ').nth(1).unwrap().to_owned(),
+        headers,
+        body: String::from_utf8(body).unwrap(),
+    }
 }
 
 struct Client {
@@ -185,7 +196,10 @@ async fn requests_replies_and_events_go_through_and_are_charged() {
             r#"{{"model":"native","max_tokens":9,"new_thing":{{"a":2.50}},"store":false{stream}}}"#
         );
         assert_eq!(client.call(path, &body).await, (200, reply), "{path}");
-        let (upstream_path, upstream_body) = sent.lock().unwrap()[at].clone();
+        let (upstream_path, upstream_body) = {
+            let sent = &sent.lock().unwrap()[at];
+            (sent.path.clone(), sent.body.clone())
+        };
         assert_eq!(upstream_path, path);
         assert_eq!(upstream_body, body.replace(r#""native""#, r#""up/model""#));
         let spend = client.spend().await;
@@ -250,6 +264,66 @@ async fn what_the_gateway_has_to_keep_is_not_sent() {
         .call("/v1/responses", r#"{"model":"native","input":"x"}"#)
         .await;
     assert_eq!(status, 200);
-    let body = sent.lock().unwrap()[0].1.clone();
+    let body = sent.lock().unwrap()[0].body.clone();
     assert!(body.contains(r#""store":false"#), "{body}");
+}
+
+#[tokio::test]
+async fn headers_of_the_messages_api_go_through_and_no_others() {
+    let (client, sent) = start().await;
+    let send = async |path: &str, headers: &[(&str, &str)], body: &str| {
+        let request = client.http.post(format!("{}{path}", client.url));
+        let request = request.bearer_auth(&client.key);
+        let request = request.header("content-type", "application/json");
+        let request = headers.iter().fold(request, |request, (name, value)| {
+            request.header(*name, *value)
+        });
+        let response = request.body(body.to_owned()).send().await.unwrap();
+        (response.status().as_u16(), response.text().await.unwrap())
+    };
+    let headers = [
+        ("anthropic-version", "2023-06-01"),
+        ("anthropic-beta", "one-2026-01-01,two"),
+        ("anthropic-beta", "three"),
+        ("x-api-key", "sk-of-the-client"),
+        ("anthropic-dangerous-direct-browser-access", "true"),
+    ];
+    for stream in [false, true] {
+        let body =
+            format!(r#"{{"model":"native","max_tokens":9,"messages":[],"stream":{stream}}}"#);
+        let (status, answer) = send("/v1/messages", &headers, &body).await;
+        assert_eq!(status, 200, "{answer}");
+        let found = sent.lock().unwrap().pop().unwrap().headers;
+        let of_api = found
+            .lines()
+            .filter(|line| line.starts_with("anthropic-"))
+            .collect::<Vec<_>>();
+        let expected = [
+            "anthropic-version: 2023-06-01",
+            "anthropic-beta: one-2026-01-01,two",
+            "anthropic-beta: three",
+        ];
+        assert_eq!(of_api, expected);
+        assert!(!found.contains("sk-of-the-client"), "{found}");
+    }
+    let (status, answer) = send(
+        "/v1/responses",
+        &headers,
+        r#"{"model":"native","input":"x"}"#,
+    )
+    .await;
+    assert_eq!(status, 200, "{answer}");
+    let found = sent.lock().unwrap().pop().unwrap().headers;
+    assert!(!found.contains("anthropic-"), "{found}");
+
+    let body = r#"{"model":"native","max_tokens":9,"messages":[]}"#;
+    for value in [&*"x".repeat(5_000), "gr\u{fc}n"] {
+        let (status, answer) = send("/v1/messages", &[("anthropic-beta", value)], body).await;
+        assert_eq!(status, 400, "{answer}");
+        assert!(
+            answer.contains("the header anthropic-beta is invalid"),
+            "{answer}"
+        );
+    }
+    assert!(sent.lock().unwrap().is_empty());
 }

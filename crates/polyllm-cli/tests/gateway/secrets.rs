@@ -57,8 +57,8 @@ async fn read_request(connection: &mut TcpStream) -> Option<()> {
     reader.read_exact(&mut vec![0; length]).await.ok().map(drop)
 }
 
-/// The heads and bodies that a client receives from each model, plain and streamed.
-async fn read(base: &str) -> Vec<String> {
+/// Starts a gateway, and returns its URL.
+async fn gateway(base: &str) -> String {
     let environment = |name: &str| {
         Some(match name {
             "BASE" => base.to_owned(),
@@ -67,11 +67,19 @@ async fn read(base: &str) -> Vec<String> {
             _ => return None,
         })
     };
+    let _ = rustls::crypto::ring::default_provider().install_default();
     let config = Config::parse(CONFIG, &polyllm::registry(), &environment).unwrap();
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
     let gateway = Gateway::new(config, GatewayOptions::new());
     tokio::spawn(gateway.serve(listener, std::future::pending()));
+    url
+}
+
+/// The heads and bodies that a client receives from each model, plain and streamed, and from the probe
+/// of all.
+async fn read(base: &str) -> Vec<String> {
+    let url = gateway(base).await;
     let client = reqwest::Client::new();
     let mut read = Vec::new();
     for model in ["together", "replicate"] {
@@ -88,12 +96,14 @@ async fn read(base: &str) -> Vec<String> {
             read.extend(plain);
         }
     }
+    let response = client.get(format!("{url}/health")).send().await.unwrap();
+    read.push(format!("{:?}", response.headers()));
+    read.push(response.text().await.unwrap());
     read
 }
 
 #[tokio::test]
 async fn no_secret_of_a_deployment_reaches_a_client() {
-    let _ = rustls::crypto::ring::default_provider().install_default();
     let json_type = "content-type: application/json\r\n".to_owned();
     let events_type = "content-type: text/event-stream\r\n".to_owned();
     let piece = json!({ "choices": [{ "index": 0, "delta": { "content": "Hel" } }] });
@@ -132,6 +142,62 @@ async fn no_secret_of_a_deployment_reaches_a_client() {
             for seen in all {
                 assert!(!seen.contains(secret), "{status} with {body}: {seen}");
             }
+        }
+    }
+}
+
+/// The address of a deployment is not a client's to know: its host may be an internal one.
+#[tokio::test]
+async fn no_address_of_a_deployment_reaches_a_client() {
+    // Nothing listens there any more.
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    drop(listener);
+    let all = read(&format!("http://{address}")).await;
+    let failed = all
+        .iter()
+        .filter(|seen| seen.contains("cannot connect to the upstream"));
+    assert!(failed.count() > 2, "{all:?}");
+    for seen in all {
+        assert!(!seen.contains(&address), "{seen}");
+    }
+}
+
+#[tokio::test]
+async fn an_unhealthy_deployment_is_listed_as_in_litellm() {
+    let models = json!([{ "id": "acme/model", "object": "model", "type": "chat" }]).to_string();
+    let refused = json!({ "error": { "message": format!("invalid key {KEY}") } }).to_string();
+    let json_type = "content-type: application/json\r\n";
+    for (status, body, healthy, unhealthy) in [
+        ("200 OK", &models, &["together"][..], &["replicate"][..]),
+        (
+            "401 Unauthorized",
+            &refused,
+            &[],
+            &["together", "replicate"],
+        ),
+    ] {
+        let url = gateway(&upstream(status, json_type, body).await).await;
+        let health = reqwest::get(format!("{url}/health")).await.unwrap();
+        assert_eq!(health.status(), 200);
+        let health: Value = health.json().await.unwrap();
+        for (list, count, expected) in [
+            ("healthy_endpoints", "healthy_count", healthy),
+            ("unhealthy_endpoints", "unhealthy_count", unhealthy),
+        ] {
+            let entries = health[list].as_array().unwrap();
+            assert_eq!(health[count], entries.len());
+            let groups = entries.iter().map(|entry| &entry["model_group"]);
+            assert!(groups.eq(expected), "{list}: {health}");
+            for entry in entries {
+                let is_unhealthy = entry["error"].is_string();
+                assert_eq!(is_unhealthy, list == "unhealthy_endpoints", "{health}");
+            }
+        }
+        if status.starts_with("401") {
+            let first = &health["unhealthy_endpoints"][0];
+            assert_eq!(first["model"], "together_ai/acme/model");
+            assert_eq!(first["error"], "together_ai: invalid key ***");
         }
     }
 }

@@ -236,26 +236,39 @@ fn gateway_block(gateway: &Gateway, key: &str) -> u16 {
     gateway.send_with(MASTER, "POST /key/block", &body).0
 }
 
-/// A schema of its own in the PostgreSQL server of the tests, at this address of it.
-fn postgres(address: Option<&str>) -> String {
+/// The PostgreSQL server of the tests.
+fn server() -> String {
     let server = std::env::var("GATEWAY_STORE_POSTGRES").unwrap();
-    let server = server.trim_end_matches('/');
-    let schema = format!("serve_{}_{}", std::process::id(), fastrand::u32(..));
+    server.trim_end_matches('/').to_owned()
+}
+
+/// Runs statements there.
+fn execute(sql: &str) {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build();
     runtime.unwrap().block_on(async {
-        let url = format!("{server}/postgres");
+        let url = format!("{}/postgres", server());
         let connected = tokio_postgres::connect(&url, tokio_postgres::NoTls).await;
         let (client, connection) = connected.unwrap();
         let connection = tokio::spawn(connection);
-        let create = format!("CREATE SCHEMA {schema}");
-        client.batch_execute(&create).await.unwrap();
+        client.batch_execute(sql).await.unwrap();
         connection.abort();
     });
+}
+
+/// A name that no other test has.
+fn unique() -> String {
+    format!("serve_{}_{}", std::process::id(), fastrand::u32(..))
+}
+
+/// A schema of its own in the PostgreSQL server of the tests, at this address of it.
+fn postgres(address: Option<&str>) -> String {
+    let (server, schema) = (server(), unique());
+    execute(&format!("CREATE SCHEMA {schema}"));
     let server = match address {
-        Some(address) => server.replace(place(server), address),
-        None => server.to_owned(),
+        Some(address) => server.replace(place(&server), address),
+        None => server,
     };
     format!("{server}/postgres?options=-csearch_path%3D{schema}")
 }
@@ -275,8 +288,7 @@ fn a_killed_gateway_loses_no_record_older_than_a_second_on_postgresql() {
 #[test]
 #[ignore = "needs a PostgreSQL server: cargo xtask ci --only services"]
 fn a_gateway_serves_and_records_all_calls_while_postgresql_is_gone() {
-    let server = std::env::var("GATEWAY_STORE_POSTGRES").unwrap();
-    let proxy = Proxy::start(place(server.trim_end_matches('/')).to_owned());
+    let proxy = Proxy::start(place(&server()).to_owned());
     let config = config(&postgres(Some(&proxy.address)));
     let gateway = start(&config);
     let key = generate(&gateway, &json!({}));
@@ -307,6 +319,58 @@ fn a_gateway_serves_and_records_all_calls_while_postgresql_is_gone() {
         log.matches("the database is unavailable").count() <= 4,
         "{log}"
     );
+}
+
+/// As after a failover to a server that only reads.
+#[test]
+#[ignore = "needs a PostgreSQL server: cargo xtask ci --only services"]
+fn a_gateway_serves_and_records_all_calls_while_postgresql_is_read_only() {
+    // A user of its own, whose sessions can be made read-only.
+    let (user, server) = (unique(), server());
+    execute(&format!("CREATE ROLE {user} LOGIN SUPERUSER PASSWORD 'x'"));
+    let old = postgres(None);
+    let (_, schema) = old.rsplit_once('/').unwrap();
+    let url = format!("postgres://{user}:x@{}/{schema}", place(&server));
+    let sessions =
+        format!("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = '{user}'");
+    let config = config(&url);
+    let gateway = start(&config);
+    let key = generate(&gateway, &json!({}));
+    let load = Load::start(&gateway, &key);
+    pause(500);
+    execute(&format!(
+        "ALTER ROLE {user} SET default_transaction_read_only = on; {sessions}"
+    ));
+    let database = || gateway.send("GET /health/readiness", "").1["db"].clone();
+    eventually("the outage is reported", || database() == "unavailable");
+    // Calls with a known key go on; what has to be written is refused.
+    let (status, answer) = gateway.send_with(MASTER, "POST /key/generate", "{}");
+    assert_eq!(status, 503, "{answer}");
+    pause(1_000);
+    // New connections can write again.
+    execute(&format!(
+        "ALTER ROLE {user} RESET default_transaction_read_only"
+    ));
+    eventually("the end of the outage is reported", || {
+        database() == "connected"
+    });
+    pause(500);
+    let calls = load.stop();
+    assert!(!calls.is_empty());
+    eventually("all records are written", || {
+        records(&gateway).len() == calls.len()
+    });
+    let log = gateway.log.lock().unwrap().clone();
+    let said = log.matches("the database is unavailable").count();
+    assert!((1..=4).contains(&said), "{log}");
+    assert!(
+        log.contains("read-only: connect to the primary server"),
+        "{log}"
+    );
+    drop(gateway);
+    execute(&format!(
+        "{sessions}; DROP OWNED BY {user} CASCADE; DROP ROLE {user}"
+    ));
 }
 
 /// A proxy in front of PostgreSQL.

@@ -1,11 +1,19 @@
-//! A disk that is full, and a configuration that is half written.
+//! A disk that is full or read-only, and a configuration that is half written.
 
 use std::cell::Cell;
 use std::fs::OpenOptions;
+#[cfg(target_os = "linux")]
+use std::fs::{self, Permissions};
 use std::io::Write;
+#[cfg(target_os = "linux")]
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
+#[cfg(target_os = "linux")]
+use std::path::Path;
 use std::process::Command;
 
 use serde_json::json;
+#[cfg(target_os = "linux")]
+use tempfile::TempDir;
 
 use super::database::{call, config, eventually, generate, pause, records};
 use super::{File, Gateway};
@@ -63,6 +71,59 @@ fn a_full_disk_is_an_outage_that_loses_no_record() {
         1,
         "{log}"
     );
+}
+
+/// The program without root's right to write everywhere, for at most a minute.
+#[cfg(target_os = "linux")]
+fn unprivileged(folder: &TempDir) -> Command {
+    let mut command = Command::new("timeout");
+    command.arg("60");
+    if fs::metadata(folder.path()).unwrap().uid() == 0 {
+        command.args(["setpriv", "--bounding-set=-dac_override,-dac_read_search"]);
+    }
+    command.arg(env!("CARGO_BIN_EXE_polyllm"));
+    command
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn a_read_only_database_is_one_error_that_says_what_to_do() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("keys.db");
+    let config = config(&format!("sqlite:{}", file.display()));
+    let mut gateway = Gateway::start(&["--config", config.path()]);
+    generate(&gateway, &json!({}));
+    // After a proper end, there is only one file.
+    gateway.signal("-TERM");
+    gateway.child.wait().unwrap();
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+    let set = |path: &Path, mode| fs::set_permissions(path, Permissions::from_mode(mode)).unwrap();
+    // The last case adds files.
+    for (file_mode, folder_mode) in [(0o644, 0o555), (0o444, 0o555), (0o444, 0o755)] {
+        for entry in fs::read_dir(folder.path()).unwrap() {
+            set(&entry.unwrap().path(), file_mode);
+        }
+        set(folder.path(), folder_mode);
+        let mut command = unprivileged(&folder);
+        command.args(["serve", "--port", "0", "--config", config.path()]);
+        let output = command.output().unwrap();
+        set(folder.path(), 0o755);
+        let log = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(
+            output.status.code(),
+            Some(1),
+            "{file_mode:o} {folder_mode:o}: {log}"
+        );
+        assert_eq!(log.matches("cannot open the database").count(), 1, "{log}");
+        assert!(log.contains("keys.db") && log.contains("writ"), "{log}");
+    }
+    // Nothing is lost.
+    for entry in fs::read_dir(folder.path()).unwrap() {
+        set(&entry.unwrap().path(), 0o644);
+    }
+    let gateway = Gateway::start(&["--config", config.path()]);
+    let (_, keys) = gateway.send_with("sk-1234", "GET /key/list", "");
+    assert_eq!(keys["keys"].as_array().unwrap().len(), 1, "{keys}");
 }
 
 #[test]

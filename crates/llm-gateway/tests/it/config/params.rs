@@ -54,6 +54,10 @@ fn an_unknown_key_is_ignored_with_a_warning() {
     for (key, help) in [
         ("watermark: true", "extra_body"),
         ("temprature: 0.5", "`temperature`"),
+        (
+            "max_token: 5",
+            "`max_token` is not a known key and is ignored\n    help: did you mean `max_tokens`?",
+        ),
         ("api_bse: http://127.0.0.1:1", "`api_base`"),
         ("camelCase: 1", "extra_body"),
         ("api_key:k", "space"),

@@ -2,13 +2,15 @@
 
 use std::sync::Arc;
 
-use llm_router::{Deployment, Prices};
+use gateway_store::{Store, StoreOptions};
+use http::Method;
+use llm_router::{Deployment, Prices, Router, SharedState};
 use serde_json::json;
 use tokio::sync::Semaphore;
 
 use super::{
-    MASTER, PIECE, REPLY, USAGE, chat, gateway, generate, operate, priced, priced_gateway, report,
-    status,
+    CHAT, MASTER, PIECE, REPLY, USAGE, ask, chat, gateway, gateway_of, generate, operate, priced,
+    priced_gateway, report, status,
 };
 use crate::support::{Scripted, Step, text};
 
@@ -112,6 +114,66 @@ async fn rate_limits_refuse_with_the_time_to_wait() {
             "{limits}"
         );
     }
+}
+
+/// The limits of a key that several gateways share are charged by the router.
+#[tokio::test]
+async fn limits_that_gateways_share_refuse_in_every_api() {
+    let shared = SharedState::memory();
+    let store = Store::open("sqlite::memory:", StoreOptions::default());
+    let store = store.await.unwrap();
+    let provider = Scripted::new([Step::Json(CHAT)]);
+    let start = async || {
+        let router = Router::builder().with_shared_state(shared.clone());
+        gateway_of(vec![priced(provider.clone())], router, store.clone()).await
+    };
+    let gateways = [start().await, start().await];
+    let bodies = [
+        ("/v1/chat/completions", json!({})),
+        ("/v1/chat/completions", json!({ "stream": true })),
+        ("/v1/messages", json!({})),
+        ("/v1/messages", json!({ "stream": true })),
+        ("/v1/messages", json!({ "stop_sequences": ["x"] })),
+    ];
+    let key = generate(&gateways[0], json!({ "rpm_limit": 3 })).await;
+    let send = async |at: usize| {
+        let (path, more) = &bodies[at % bodies.len()];
+        let mut body = json!({
+            "model": "llama", "max_tokens": 5,
+            "messages": [{ "role": "user", "content": format!("Hello {at}") }],
+        });
+        let members = body.as_object_mut().unwrap();
+        members.extend(more.as_object().unwrap().clone());
+        ask(&gateways[at % 2], &key, Method::POST, path, &[], body).await
+    };
+    for (at, remaining) in ["2", "1", "0"].into_iter().enumerate() {
+        let response = send(at).await;
+        assert_eq!(response.status(), 200);
+        let name = match at {
+            2 => "anthropic-ratelimit-requests-remaining",
+            _ => "x-ratelimit-remaining-requests",
+        };
+        assert_eq!(response.headers()[name], remaining, "{at}");
+        text(response).await;
+    }
+    for at in 3..3 + 2 * bodies.len() {
+        let refused = send(at).await;
+        assert_eq!(refused.status(), 429, "{at}");
+        assert!(refused.headers().contains_key("retry-after"), "{at}");
+        let remaining = refused.headers().iter().find(|(name, _)| {
+            let name = name.as_str();
+            name.contains("ratelimit") && name.contains("remaining")
+        });
+        assert_eq!(remaining.unwrap().1, "0", "{at}");
+        let text = text(refused).await;
+        let message = "rate limit exceeded: the API key is limited to 3 requests per minute";
+        assert!(text.contains(message), "{text}");
+    }
+    assert_eq!(provider.calls.lock().unwrap().len(), 3);
+    // Refused calls have no record, and hold no budget.
+    report(&gateways[0], MASTER, "/spend/logs").await;
+    let logs = report(&gateways[1], MASTER, "/spend/logs").await;
+    assert_eq!(logs.as_array().unwrap().len(), 3, "{logs}");
 }
 
 #[tokio::test]

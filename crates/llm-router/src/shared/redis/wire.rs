@@ -7,7 +7,9 @@ use redis::{Cmd, RedisResult, Value, cmd};
 
 use crate::clock::nanos;
 use crate::limits::Rate;
-use crate::shared::{Begin, Begun, End, Health, Level, PROBE_TIME, Settlement, SharedCooldown};
+use crate::shared::{
+    Begin, Begun, End, Health, Level, PROBE_TIME, Settlement, SharedCooldown, Subject,
+};
 
 /// The scripts that a server has loaded, by their digests.
 #[derive(Clone)]
@@ -32,8 +34,9 @@ impl Scripts {
 
     pub(super) fn begin(&self, begin: &Begin, now: Option<u64>) -> Cmd {
         let subjects = || begin.choices.iter().flat_map(|choice| &choice.subjects);
-        let keys = begin.lookup.iter().map(String::as_str);
+        let keys = begin.holders.iter().map(|holder| &*holder.key);
         let keys = keys
+            .chain(begin.lookup.iter().map(String::as_str))
             .chain(begin.session.iter().map(|(key, _)| key.as_str()))
             .chain(subjects().map(|subject| &*subject.key));
         let mut command = evaluate(&self.begin, keys, now);
@@ -42,15 +45,22 @@ impl Scripts {
             .arg(u8::from(begin.lookup.is_some()))
             .arg(time_to_live)
             .arg(PROBE_TIME)
-            .arg(begin.choices.len());
+            .arg(begin.choices.len())
+            .arg(begin.holders.len());
+        let demand = |command: &mut Cmd, subject: &Subject| {
+            rate(command, subject.rpm);
+            rate(command, subject.tpm);
+            command.arg(subject.tokens);
+        };
+        for holder in &begin.holders {
+            demand(&mut command, holder);
+        }
         for choice in &begin.choices {
             command
                 .arg(choice.subjects.len())
                 .arg(u8::from(choice.is_full));
             for subject in &choice.subjects {
-                rate(&mut command, subject.rpm);
-                rate(&mut command, subject.tpm);
-                command.arg(subject.tokens);
+                demand(&mut command, subject);
             }
         }
         command
@@ -100,12 +110,10 @@ pub(super) fn begun(reply: Value, begin: &Begin) -> Option<Begun> {
     let Value::Array(mut reply) = reply else {
         return None;
     };
-    if let Some(Value::BulkString(found)) = reply.first_mut() {
-        return Some(Begun {
-            found: Some(std::mem::take(found)),
-            ..Begun::default()
-        });
-    }
+    let found = match reply.first_mut() {
+        Some(Value::BulkString(found)) => Some(std::mem::take(found)),
+        _ => None,
+    };
     let numbers = reply.iter().skip(1).map(|value| match value {
         Value::Int(number) => Some(*number),
         _ => None,
@@ -114,21 +122,31 @@ pub(super) fn begun(reply: Value, begin: &Begin) -> Option<Begun> {
     let [chosen, is_probe, levels @ ..] = &numbers[..] else {
         return None;
     };
-    let count: usize = begin
-        .choices
-        .iter()
-        .map(|choice| choice.subjects.len())
-        .sum();
-    let levels: Vec<Level> = levels.chunks(9).map(level).collect::<Option<_>>()?;
-    let chosen = usize::try_from(*chosen).ok()?;
-    let is_complete = levels.len() == count && chosen <= begin.choices.len();
+    let mut holders: Vec<Level> = levels.chunks(9).map(level).collect::<Option<_>>()?;
+    let is_denied = *chosen == DENIED;
+    let chosen = if is_denied { 0 } else { *chosen };
+    let chosen = usize::try_from(chosen).ok()?;
+    let count: usize = match is_denied || found.is_some() {
+        true => 0,
+        false => begin
+            .choices
+            .iter()
+            .map(|choice| choice.subjects.len())
+            .sum(),
+    };
+    let is_complete = holders.len() == begin.holders.len() + count && chosen <= begin.choices.len();
     is_complete.then(|| Begun {
-        found: None,
+        is_denied,
+        levels: holders.split_off(begin.holders.len()),
+        holders,
+        found,
         chosen: chosen.checked_sub(1),
         is_probe: *is_probe == 1,
-        levels,
     })
 }
+
+/// The choice of a call that a holder does not admit.
+const DENIED: i64 = -1;
 
 fn level(numbers: &[i64]) -> Option<Level> {
     let [

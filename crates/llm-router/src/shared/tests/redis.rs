@@ -135,8 +135,16 @@ fn begin() -> impl Strategy<Value = Begin> {
         session.map(|(name, seconds)| (format!("session:{name}"), Duration::from_secs(seconds)))
     });
     // No subject is in a call twice.
-    let keys = Just((0..6_u8).collect::<Vec<_>>()).prop_shuffle();
-    (session, keys, vec(choice, 0..4)).prop_map(|(session, mut keys, choices)| {
+    let keys = Just((0..8_u8).collect::<Vec<_>>()).prop_shuffle();
+    let holders = vec((limit(), limit(), 0..3000_u64), 0..3);
+    (session, keys, holders, vec(choice, 0..4)).prop_map(|(session, mut keys, holders, choices)| {
+        let holders = holders.into_iter().map(|(rpm, tpm, tokens)| Subject {
+            key: named(keys.pop().unwrap()),
+            rpm: rpm.map(Rate::at_once),
+            tpm: tpm.map(Rate::at_once),
+            tokens,
+        });
+        let holders = holders.collect();
         let choices = choices.into_iter().map(|(is_full, subjects)| {
             let subjects = subjects.into_iter().map(|(rpm, tpm, tokens)| Subject {
                 key: named(keys.pop().unwrap()),
@@ -151,6 +159,7 @@ fn begin() -> impl Strategy<Value = Begin> {
         });
         Begin {
             lookup: None,
+            holders,
             session,
             choices: choices.collect(),
         }

@@ -1,0 +1,81 @@
+//! Users and teams: the routes below `/user` and `/team`.
+
+use gateway_store::{Store, StoreOptions};
+use http::Method;
+use llm_gateway::{Config, Gateway, GatewayOptions, VirtualKeys};
+use llm_provider::ApiKey;
+use serde_json::{Value, json};
+
+use crate::keys::{MASTER, call, operate};
+use crate::support::{Scripted, deployment};
+
+/// One of several gateways over a database.
+async fn gateway(url: &str) -> Gateway {
+    let config = Config::new(vec![deployment(Scripted::new([]))]);
+    let config = config.with_master_key(ApiKey::new(MASTER));
+    let store = Store::open(url, StoreOptions::default()).await.unwrap();
+    let keys = VirtualKeys::new(store).await.unwrap();
+    Gateway::new(config, GatewayOptions::new().with_virtual_keys(keys))
+}
+
+/// Changes an owner; again if others changed it too often at the same time.
+async fn change(gateway: &Gateway, path: &str, body: Value) {
+    loop {
+        let (status, answer) = call(gateway, MASTER, Method::POST, path, body.clone()).await;
+        match status {
+            200 => return,
+            status => assert_eq!(status, 409, "{answer}"),
+        }
+    }
+}
+
+#[tokio::test]
+async fn updates_of_two_gateways_at_the_same_time_lose_no_field() {
+    let folder = tempfile::tempdir().unwrap();
+    let url = format!("sqlite:{}", folder.path().join("keys.db").display());
+    let (one, other) = (gateway(&url).await, gateway(&url).await);
+    for kind in ["user", "team"] {
+        let id = format!("{kind}_id");
+        operate(&one, &format!("/{kind}/new"), json!({ &id: "x" })).await;
+        let update = format!("/{kind}/update");
+        let ids = format!("{kind}_ids");
+        for round in 1..=20 {
+            let (block, blocked) = match round % 2 {
+                0 => (format!("/{kind}/unblock"), false),
+                _ => (format!("/{kind}/block"), true),
+            };
+            tokio::join!(
+                change(&one, &update, json!({ &id: "x", "rpm_limit": round })),
+                change(&one, &update, json!({ &id: "x", "tpm_limit": round })),
+                change(
+                    &other,
+                    &update,
+                    json!({ &id: "x", "max_parallel_requests": round })
+                ),
+                change(&other, &block, json!({ &ids: ["x"] })),
+            );
+            let path = format!("/{kind}/info?{id}=x");
+            let (_, info) = call(&one, MASTER, Method::GET, &path, Value::Null).await;
+            for field in ["rpm_limit", "tpm_limit", "max_parallel_requests"] {
+                assert_eq!(info[field], round, "{field} of {info}");
+            }
+            assert_eq!(info["blocked"], blocked, "{info}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn an_owner_that_exists_is_not_created_again() {
+    let gateway = gateway("sqlite::memory:").await;
+    let new = json!({ "team_id": "x", "rpm_limit": 3 });
+    operate(&gateway, "/team/new", new.clone()).await;
+    let (status, answer) = call(&gateway, MASTER, Method::POST, "/team/new", new).await;
+    assert_eq!(status, 409, "{answer}");
+    assert_eq!(answer["error"]["message"], "the team exists");
+    assert_eq!(answer["error"]["param"], "team_id");
+    assert_eq!(answer["error"]["code"], "conflict");
+    let unknown = json!({ "team_id": "y", "rpm_limit": 3 });
+    let (status, answer) = call(&gateway, MASTER, Method::POST, "/team/update", unknown).await;
+    assert_eq!(status, 404, "{answer}");
+    assert_eq!(answer["error"]["message"], "no such team: \"y\"");
+}

@@ -71,7 +71,7 @@ pub struct Experiment {
     pub new_connections: bool,
     /// The machine of the client.
     pub machine: Machine,
-    /// The client's own bias, measured before the first run.
+    /// The client's own bias, measured after the first run.
     pub bias: Option<ClientBias>,
 }
 

@@ -304,7 +304,7 @@ pub(crate) struct Measurement {
     #[arg(long)]
     #[serde(skip)]
     pub(crate) calibrate: bool,
-    /// Skip the short calibration before each run
+    /// Skip the short calibration that follows each run, of half a second
     #[arg(long, conflicts_with = "calibrate")]
     pub(crate) no_calibration: bool,
 }

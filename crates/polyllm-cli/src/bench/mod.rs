@@ -40,16 +40,18 @@ pub(crate) async fn run(args: args::Bench) -> Result<ExitCode> {
     }
 }
 
-/// Whether the error is a usage error, which includes missing files and folders. `NotAllowed` is not
-/// one: the leader named the file, not the command line of this worker.
+/// Whether the error is a usage error, which includes missing and invalid files. `NotAllowed` is not
+/// one: the leader named the file, not the command line of this worker. Neither is `Unavailable`.
 fn is_usage_error(error: &anyhow::Error) -> bool {
-    use llm_bench::Error::{Read, Usage};
+    use llm_bench::Error::{Dataset, Read, Usage};
 
     error.chain().any(|cause| {
-        matches!(cause.downcast_ref(), Some(Usage { .. } | Read { .. }))
-            || cause
-                .downcast_ref::<FolderError>()
-                .is_some_and(|error| error.kind() == FolderErrorKind::NoExperiment)
+        matches!(
+            cause.downcast_ref(),
+            Some(Dataset { .. } | Read { .. } | Usage { .. })
+        ) || cause
+            .downcast_ref::<FolderError>()
+            .is_some_and(|error| error.kind() == FolderErrorKind::NoExperiment)
             || cause.is::<llm_bench::summary::ObjectiveError>()
             || cause.is::<features::MissingFeature>()
     })

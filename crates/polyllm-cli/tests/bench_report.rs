@@ -110,8 +110,16 @@ fn a_usage_error_is_exit_status_2_and_shows_the_position() {
     assert_eq!(status, 2);
     assert!(err.contains("no experiment in /nowhere"), "{err}");
     let (_, err, status) = bench(&["merge", &old, "--output", &old]);
-    assert_eq!(status, 1);
+    assert_eq!(status, 2);
     assert!(err.contains("already contains an experiment"), "{err}");
+    let new = experiments.experiment("new", 50, 0);
+    let (_, err, status) = bench(&["report", &old, &new, "--format", "csv"]);
+    assert_eq!(status, 2);
+    assert!(err.contains("needs a single experiment"), "{err}");
+    fs::write(Path::new(&new).join("experiment_metadata.json"), "{").unwrap();
+    let (_, err, status) = bench(&["report", &new]);
+    assert_eq!(status, 2);
+    assert!(err.contains("invalid benchmark file"), "{err}");
 }
 
 #[test]

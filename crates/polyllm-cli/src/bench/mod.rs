@@ -18,6 +18,7 @@ mod sweep;
 mod theirs;
 mod trace;
 
+use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::Result;
@@ -44,6 +45,7 @@ pub(crate) async fn run(args: args::Bench) -> Result<ExitCode> {
 /// one: the leader named the file, not the command line of this worker. Neither is `Unavailable`.
 fn is_usage_error(error: &anyhow::Error) -> bool {
     use llm_bench::Error::{Dataset, Read, Usage};
+    use llm_bench::coordinator::CoordinatorError as Coordinator;
 
     error.chain().any(|cause| {
         matches!(
@@ -51,10 +53,33 @@ fn is_usage_error(error: &anyhow::Error) -> bool {
             Some(Dataset { .. } | Read { .. } | Usage { .. })
         ) || cause
             .downcast_ref::<FolderError>()
-            .is_some_and(|error| error.kind() == FolderErrorKind::NoExperiment)
+            .is_some_and(|error| error.kind() != FolderErrorKind::Io)
+            || matches!(
+                cause.downcast_ref(),
+                Some(
+                    Coordinator::Secret
+                        | Coordinator::SecretFile { .. }
+                        | Coordinator::Session(_)
+                        | Coordinator::Unsupported(_)
+                )
+            )
+            || cause.is::<Misuse>()
             || cause.is::<llm_bench::summary::ObjectiveError>()
             || cause.is::<features::MissingFeature>()
     })
+}
+
+/// A misuse that concerns no single option.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+struct Misuse(String);
+
+impl Misuse {
+    /// The folder to write has results already.
+    fn occupied(folder: &Path) -> Self {
+        let folder = folder.display();
+        Self(format!("{folder} already contains an experiment"))
+    }
 }
 
 async fn dispatch(args: args::Bench) -> Result<ExitCode> {

@@ -3,12 +3,12 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use anyhow::{Result, bail};
+use anyhow::Result;
 use bench_report::{Format, markdown, write_comparison, write_reports};
 use llm_bench::{Folder, Results};
 use serde_json::json;
 
-use crate::bench::{commands, features};
+use crate::bench::{Misuse, commands, features};
 use crate::output::{Printed, print};
 
 pub(crate) fn run(args: &commands::Report) -> Result<ExitCode> {
@@ -24,7 +24,8 @@ pub(crate) fn run(args: &commands::Report) -> Result<ExitCode> {
             }
         }
         _ if !formats.is_empty() => {
-            bail!("--format needs a single experiment; several are written to one HTML page")
+            let text = "--format needs a single experiment; several are written to one HTML page";
+            return Err(Misuse(text.to_owned()).into());
         }
         _ => {
             write_comparison(&args.output, &all)?;
@@ -55,9 +56,10 @@ pub(crate) fn run(args: &commands::Report) -> Result<ExitCode> {
 
 pub(crate) fn merge(args: &commands::Merge) -> Result<ExitCode> {
     if args.output.join("experiment_metadata.json").exists() {
-        bail!("{} already contains an experiment", args.output.display());
+        return Err(Misuse::occupied(&args.output).into());
     }
-    let mut joined = bench_report::merge(&Results::load_all(&args.folders)?)?;
+    let joined = bench_report::merge(&Results::load_all(&args.folders)?);
+    let mut joined = joined.map_err(|error| Misuse(error.to_string()))?;
     if let Some(name) = args.output.file_name() {
         joined.experiment.name = name.to_string_lossy().into_owned();
     }

@@ -162,6 +162,14 @@ fn reports_are_written_and_contain_failures() {
         err.contains("--format xlsx needs the feature bench-xlsx"),
         !with_spreadsheet
     );
+    let (_, err, status) = bench(&["report", &old, "--format", "parquet"]);
+    let with_parquet = cfg!(feature = "bench-parquet");
+    assert_eq!(status, if with_parquet { 0 } else { 2 }, "{err}");
+    let needs = "--format parquet needs the feature bench-parquet, which is not part of this build; \
+                 `cargo install --path crates/polyllm-cli --features full` adds it";
+    assert_eq!(err.contains(needs), !with_parquet, "{err}");
+    let file = Path::new(&old).join("requests.parquet");
+    assert_eq!(file.is_file(), with_parquet, "only on demand");
     let (out, _, _) = bench(&[
         "report",
         "--json",

@@ -118,7 +118,8 @@ pub(crate) struct Report {
     /// The folders of experiments, or folders that contain them
     #[arg(required = true, value_name = "DIR")]
     pub(crate) folders: Vec<PathBuf>,
-    /// Write only these formats, for a single experiment [default: all formats of this build]
+    /// Write only these formats, for a single experiment [default: all formats of this build except
+    /// png and parquet]
     #[arg(long, value_enum, value_name = "FORMAT,…", value_delimiter = ',')]
     pub(crate) format: Vec<FormatName>,
     /// The HTML page about several experiments
@@ -191,6 +192,7 @@ pub(crate) enum FormatName {
     #[value(alias = "markdown")]
     Md,
     Csv,
+    Parquet,
     Xlsx,
     Svg,
     Png,
@@ -217,6 +219,7 @@ impl From<FormatName> for Format {
             FormatName::Html => Self::Html,
             FormatName::Md => Self::Markdown,
             FormatName::Csv => Self::Csv,
+            FormatName::Parquet => Self::Parquet,
             FormatName::Xlsx => Self::Xlsx,
             FormatName::Svg => Self::Svg,
             FormatName::Png => Self::Png,

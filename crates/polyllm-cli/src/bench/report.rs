@@ -76,8 +76,9 @@ pub(crate) fn merge(args: &commands::Merge) -> Result<ExitCode> {
 /// Writes the reports that this build supports, and prints a note about others.
 pub(crate) fn write(folder: &Folder, results: &Results) -> Result<Vec<PathBuf>> {
     let mut formats = Vec::from(Format::ALL);
-    // Images are the same as the SVG files, and need a font.
-    formats.retain(|format| format.is_supported() && *format != Format::Png);
+    // Images are the same as the SVG files, and need a font. Parquet has the rows of the CSV file.
+    let on_demand = [Format::Parquet, Format::Png];
+    formats.retain(|format| format.is_supported() && !on_demand.contains(format));
     let files = write_reports(folder, results, &formats)?;
     features::note_spreadsheet();
     Ok(files)

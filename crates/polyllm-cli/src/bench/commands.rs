@@ -7,6 +7,7 @@ use clap::{Subcommand, ValueEnum};
 use llm_bench::stats::Statistic;
 
 use crate::args::number::positive;
+use crate::bench::mlflow::Mlflow;
 use crate::bench::option_values::share;
 use crate::bench::permissions::AllowedBase;
 
@@ -128,6 +129,8 @@ pub(crate) struct Report {
     /// Print the statistics of each run as a line of JSON
     #[arg(long)]
     pub(crate) json: bool,
+    #[command(flatten)]
+    pub(crate) mlflow: Mlflow,
 }
 
 /// Write a spreadsheet of an experiment, with genai-bench's options

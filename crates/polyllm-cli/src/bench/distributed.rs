@@ -23,6 +23,7 @@ pub(crate) async fn lead(
     interrupts: Interrupts,
 ) -> Result<ExitCode> {
     features::check_coordinator(coordinator)?;
+    let server = args.output.mlflow.server()?;
     let options = &args.distributed;
     let workers = usize::from(options.workers.unwrap_or(1));
     let secret = secret(options.secret_file.as_deref())?;
@@ -71,7 +72,10 @@ pub(crate) async fn lead(
                 .with_context(|| format!("cannot write to {}", base.display()))?;
         }
     }
-    write(&base.join(&results.experiment.name), &results)
+    let path = base.join(&results.experiment.name);
+    let status = write(&path, &results)?;
+    report::export(server.as_ref(), &path, &results).await;
+    Ok(status)
 }
 
 fn write(path: &Path, results: &Results) -> Result<ExitCode> {

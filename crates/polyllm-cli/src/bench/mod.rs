@@ -7,6 +7,7 @@ mod compare;
 mod distributed;
 mod features;
 mod limits;
+mod mlflow;
 mod option_values;
 pub(crate) mod permissions;
 mod plan;
@@ -88,7 +89,7 @@ async fn dispatch(args: args::Bench) -> Result<ExitCode> {
         Some(BenchCommand::Excel(excel)) => return plot::excel(excel),
         Some(BenchCommand::Plot(options)) => return plot::plot(options),
         Some(BenchCommand::Merge(merge)) => return report::merge(merge),
-        Some(BenchCommand::Report(report)) => return report::run(report),
+        Some(BenchCommand::Report(report)) => return report::run(report).await,
         Some(BenchCommand::Trace(options)) => return trace::run(options),
         Some(BenchCommand::Worker(worker)) => {
             return distributed::work(worker, watch_interrupts()).await;

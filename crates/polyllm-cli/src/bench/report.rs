@@ -1,6 +1,6 @@
 //! `bench report` and `bench merge`.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::Result;
@@ -8,10 +8,12 @@ use bench_report::{Format, markdown, write_comparison, write_reports};
 use llm_bench::{Folder, Results};
 use serde_json::json;
 
+use crate::bench::mlflow::TrackingServer;
 use crate::bench::{Misuse, commands, features};
-use crate::output::{Printed, print};
+use crate::output::{Colour, Printed, note, print};
 
-pub(crate) fn run(args: &commands::Report) -> Result<ExitCode> {
+pub(crate) async fn run(args: &commands::Report) -> Result<ExitCode> {
+    let server = args.mlflow.server()?;
     let formats: Vec<Format> = args.format.iter().copied().map(Format::from).collect();
     features::check_formats(&formats)?;
     let all = Results::load_all(&args.folders)?;
@@ -32,6 +34,11 @@ pub(crate) fn run(args: &commands::Report) -> Result<ExitCode> {
             vec![args.output.clone()]
         }
     };
+    if let Some(server) = &server {
+        for results in &all {
+            server.export(results).await?;
+        }
+    }
     if args.json {
         for results in &all {
             for run in &results.runs {
@@ -82,6 +89,18 @@ pub(crate) fn write(folder: &Folder, results: &Results) -> Result<Vec<PathBuf>> 
     let files = write_reports(folder, results, &formats)?;
     features::note_spreadsheet();
     Ok(files)
+}
+
+/// Exports the runs to a tracking server. Prints a warning if that fails: they are in the folder.
+pub(crate) async fn export(server: Option<&TrackingServer>, folder: &Path, results: &Results) {
+    let Some(server) = server else { return };
+    if let Err(error) = server.export(results).await {
+        let text = format_args!(
+            "{error}; try again with `polyllm bench report {} --mlflow URL`",
+            folder.display()
+        );
+        note("warning", Colour::Yellow, text);
+    }
 }
 
 /// Prints the path of the HTML page.

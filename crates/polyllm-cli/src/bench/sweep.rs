@@ -30,6 +30,7 @@ pub(crate) async fn run(
     mut member: Option<&mut Membership>,
 ) -> Result<ExitCode> {
     let json = args.output.json;
+    let server = args.output.mlflow.server()?;
     let unit = args.output.metrics_time_unit;
     let base = args.output.experiment_base_dir.clone().unwrap_or_default();
     let named = args.output.experiment_folder_name.is_some();
@@ -77,6 +78,7 @@ pub(crate) async fn run(
     let done = sweep.run_all().await;
     // After an error, the measurements so far are still reported.
     let status = sweep.finish(json)?;
+    report::export(server.as_ref(), &path, &sweep.results).await;
     done?;
     if let Some(member) = sweep.member {
         member.set_results(sweep.results);

@@ -87,10 +87,11 @@ impl Mlflow {
         let invalid = || usage("the credentials of the environment are not valid in a header");
         let (authorization, secrets) = match credentials() {
             None => (None, Vec::new()),
-            Some((text, secret)) => {
+            Some(text) => {
                 let mut value = HeaderValue::from_str(&text).map_err(|_| invalid())?;
                 value.set_sensitive(true);
-                (Some(value), vec![text, secret])
+                let secrets = Secrets::in_header(&value);
+                (Some(value), secrets)
             }
         };
         Ok(Some(TrackingServer {
@@ -102,16 +103,15 @@ impl Mlflow {
     }
 }
 
-/// The header and the secret in it, from the variables of MLflow's own client.
-fn credentials() -> Option<(String, String)> {
+/// The value of the header, from the variables of MLflow's own client.
+fn credentials() -> Option<String> {
     let variable = |name| std::env::var(name).ok().filter(|text| !text.is_empty());
     if let Some(user) = variable("MLFLOW_TRACKING_USERNAME") {
         let password = variable("MLFLOW_TRACKING_PASSWORD").unwrap_or_default();
         let text = STANDARD.encode(format!("{user}:{password}"));
-        return Some((format!("Basic {text}"), password));
+        return Some(format!("Basic {text}"));
     }
-    let token = variable("MLFLOW_TRACKING_TOKEN")?;
-    Some((format!("Bearer {token}"), token))
+    Some(format!("Bearer {}", variable("MLFLOW_TRACKING_TOKEN")?))
 }
 
 impl TrackingServer {

@@ -1,5 +1,6 @@
 //! `cargo xtask bench-truth`: the measurements of `polyllm bench` compared with the simulation's.
 
+mod flight;
 mod jobs;
 mod recorded;
 
@@ -20,7 +21,7 @@ use recorded::{RecordedRequest, deviation, mean, quantile};
 
 pub(crate) const COMMAND: crate::Command = crate::Command {
     name: "bench-truth",
-    usage: "[--polyllm FILE] [--only NAME]",
+    usage: "[--full] [--polyllm FILE] [--only NAME]",
     about: "Compare the results of `polyllm bench` with the simulation's own clock",
     details: "\
 Makes a release build of polyllm, starts `polyllm sim` and `polyllm bench` as two processes, and prints
@@ -28,14 +29,17 @@ the measured values beside those recorded by the simulation, and the limit for a
 processors. Times depend on other load of the machine and are only reported. The command fails if
 values that do not depend on it are wrong: requests per second, number of requests.
 
-  --polyllm FILE   use this binary instead of a new build
-  --only NAME      only the measurements whose name contains NAME: streams, jobs, rate, start, serial, cpu",
+  --full           also 1,024 streams, and the requests in flight by the simulation's count, at expensive
+                   prompts and at 1,024 slots
+  --polyllm FILE   use this binary, built with --features full, instead of a new build
+  --only NAME      only the measurements whose name contains NAME: streams, jobs, rate, start, serial,
+                   cpu, many-streams, flight",
     run,
 };
 
 type Measurement = fn(&Bench, &mut Table) -> Result<()>;
 
-const MEASUREMENTS: &[(&str, Measurement)] = &[
+const QUICK: &[(&str, Measurement)] = &[
     ("streams", streams),
     ("jobs", jobs),
     ("rate", rate),
@@ -44,29 +48,40 @@ const MEASUREMENTS: &[(&str, Measurement)] = &[
     ("cpu", cpu),
 ];
 
+/// The measurements of `--full`.
+const SLOW: &[(&str, Measurement)] = &[("many-streams", many_streams), ("flight", flight::flight)];
+
 fn run(mut args: lexopt::Parser) -> Result<()> {
-    let (mut only, mut binary) = (String::new(), None);
+    let (mut full, mut only, mut binary) = (false, String::new(), None);
     while let Some(arg) = args.next()? {
         match arg {
+            Arg::Long("full") => full = true,
             Arg::Long("only") => only = args.value()?.string()?,
             Arg::Long("polyllm") => binary = Some(PathBuf::from(args.value()?)),
             _ => return Err(arg.unexpected().into()),
         }
     }
-    if MEASUREMENTS.iter().all(|(name, _)| !name.contains(&only)) {
-        let names: Vec<_> = MEASUREMENTS.iter().map(|(name, _)| *name).collect();
+    // A measurement that is named needs no --full.
+    let slow = if full || !only.is_empty() { SLOW } else { &[] };
+    let all = || QUICK.iter().chain(slow);
+    if all().all(|(name, _)| !name.contains(&only)) {
+        let names: Vec<_> = all().map(|(name, _)| *name).collect();
         let reason = format!("--only {only:?}: expected a part of {}", names.join(", "));
         return Err(lexopt::Error::Custom(reason.into()).into());
     }
-    measure(&only, binary)
+    let chosen = all().filter(|(name, _)| name.contains(&only));
+    measure(chosen, binary)
 }
 
-/// All measurements of a new build.
+/// The quick measurements of a new build.
 pub(crate) fn check() -> Result<()> {
-    measure("", None)
+    measure(QUICK.iter(), None)
 }
 
-fn measure(only: &str, binary: Option<PathBuf>) -> Result<()> {
+fn measure<'a>(
+    chosen: impl Iterator<Item = &'a (&'a str, Measurement)>,
+    binary: Option<PathBuf>,
+) -> Result<()> {
     let folder = tool::target()?.join("bench-truth");
     let _ = fs::remove_dir_all(&folder);
     fs::create_dir_all(&folder)?;
@@ -78,7 +93,7 @@ fn measure(only: &str, binary: Option<PathBuf>) -> Result<()> {
     let mut table = Table::default();
     println!("| {:<48} | {:>12} | {:>12} |", "what", "measured", "limit");
     println!("|:{:-<48}-|-{:->12}:|-{:->12}:|", "", "", "");
-    for (_, measure) in MEASUREMENTS.iter().filter(|(name, _)| name.contains(only)) {
+    for (_, measure) in chosen {
         measure(&bench, &mut table)?;
     }
     ensure!(table.wrong.is_empty(), "wrong: {}", table.wrong.join(", "));
@@ -87,9 +102,24 @@ fn measure(only: &str, binary: Option<PathBuf>) -> Result<()> {
 
 /// 256 streams at once, ten times each.
 fn streams(bench: &Bench, table: &mut Table) -> Result<()> {
+    compare_streams(bench, table, 256, 10)
+}
+
+/// 1,024 streams at once; the simulation remembers four rounds of them.
+fn many_streams(bench: &Bench, table: &mut Table) -> Result<()> {
+    compare_streams(bench, table, 1024, 4)
+}
+
+fn compare_streams(bench: &Bench, table: &mut Table, slots: u32, rounds: u32) -> Result<()> {
     let sim = bench.sim(&PACE)?;
-    let load = ["--num-concurrency", "256", "--max-requests-per-run", "2560"];
-    let results = bench.run(&sim, "streams", &load)?;
+    let (requests, concurrency) = ((slots * rounds).to_string(), slots.to_string());
+    let load = [
+        "--num-concurrency",
+        &concurrency,
+        "--max-requests-per-run",
+        &requests,
+    ];
+    let results = bench.run(&sim, &format!("streams-{slots}"), &load)?;
     let seen = RecordedRequest::all(&sim)?;
     let requests = (results.ttft.len() as f64, seen.len() as f64);
     table.require("requests", requests.0, requests.1, 0.0);
@@ -105,13 +135,13 @@ fn streams(bench: &Bench, table: &mut Table) -> Result<()> {
         (quantile(&results.ttft, 0.99) - quantile(&ttft, 0.99)).abs(),
     );
     table.report("true time to first token, mean", mean(&ttft));
-    table.time("time to first token, mean, off by", mean_off, 0.002);
-    table.time("time to first token, p99, off by", p99_off, 0.010);
+    table.time("time to first token, mean, off by", mean_off, 0.0015);
+    table.time("time to first token, p99, off by", p99_off, 0.004);
 
     let tpot: Vec<_> = seen.iter().filter_map(RecordedRequest::tpot).collect();
     let stats = &results.aggregated["stats"]["tpot"]["mean"];
     let measured = stats.as_f64().context("no time per output token")?;
-    table.ratio("time per output token", measured, mean(&tpot), 0.005);
+    table.ratio("time per output token", measured, mean(&tpot), 0.003);
 
     let measured = results.aggregated["requests_per_second"].as_f64();
     let measured = measured.context("no requests per second")?;

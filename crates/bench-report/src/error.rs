@@ -30,6 +30,14 @@ pub enum ReportError {
         /// The cause.
         source: Box<dyn StdError + Send + Sync>,
     },
+    /// The Parquet file cannot be created.
+    #[error("cannot create {}", printable(&path.display().to_string()))]
+    Parquet {
+        /// The file.
+        path: PathBuf,
+        /// The cause.
+        source: Box<dyn StdError + Send + Sync>,
+    },
     /// A chart cannot be drawn as an image.
     #[error("cannot draw {}", printable(&path.display().to_string()))]
     Image {

@@ -12,6 +12,8 @@ mod html;
 mod markdown;
 mod merge;
 mod number;
+#[cfg(feature = "parquet")]
+mod parquet;
 #[cfg(feature = "png")]
 mod png;
 mod repeats;

@@ -65,7 +65,11 @@ impl RunQuantity {
             runs: values.len(),
             quantity: self,
             mean: stats.mean?,
-            interval: mean_interval(&stats, values.len() as u64),
+            interval: mean_interval(&stats, values.len() as u64).map(|mut interval| {
+                // No quantity can be negative, but the interval of two runs is wide.
+                interval.low = interval.low.max(0.0);
+                interval
+            }),
         })
     }
 
@@ -131,5 +135,16 @@ mod tests {
         let interval = ttft.interval.unwrap();
         let half = (interval.high - interval.low) / 2.0;
         assert!((half - 4.303 * 0.003 / 3_f64.sqrt()).abs() < 1e-5, "{half}");
+
+        // Of two runs that differ, the interval by Student's t reaches below zero.
+        let mut slow = repeats[0].clone();
+        for record in &mut slow.records {
+            record.first_token_ns = record.first_token_ns.map(|at| at * 3);
+            record.end_ns *= 3;
+        }
+        let found = repeated(&Results::new(results.experiment, &[first, slow]));
+        let lows = found.iter().filter_map(|one| Some(one.interval?.low));
+        assert!(lows.clone().any(|low| low == 0.0));
+        assert!(lows.clone().all(|low| low >= 0.0));
     }
 }

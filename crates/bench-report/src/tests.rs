@@ -48,6 +48,8 @@ fn file_names_match_genai_bench() {
         .map(|entry| entry.unwrap().file_name().into_string().unwrap())
         .collect();
     names.sort();
+    let parquet = names.extract_if(.., |name| name == "requests.parquet");
+    assert_eq!(parquet.count() == 1, cfg!(feature = "parquet"));
     let sheets = names.extract_if(.., |name| name.ends_with(".xlsx"));
     let expected = cfg!(feature = "xlsx").then(|| "made_up_summary.xlsx".to_owned());
     assert_eq!(sheets.collect::<Vec<_>>(), Vec::from_iter(expected));

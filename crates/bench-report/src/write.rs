@@ -16,6 +16,9 @@ pub enum Format {
     Markdown,
     /// `runs.csv` and `requests.csv`.
     Csv,
+    /// `requests.parquet`: the columns of `requests.csv`, with a row group per run. Needs the feature
+    /// `parquet`.
+    Parquet,
     /// `…_summary.xlsx`: a spreadsheet. Needs the feature `xlsx`.
     Xlsx,
     /// `plot_….svg`: the charts of the page.
@@ -26,10 +29,11 @@ pub enum Format {
 
 impl Format {
     /// All formats.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 7] = [
         Self::Html,
         Self::Markdown,
         Self::Csv,
+        Self::Parquet,
         Self::Xlsx,
         Self::Svg,
         Self::Png,
@@ -38,6 +42,7 @@ impl Format {
     /// Whether this build can write the format.
     pub fn is_supported(self) -> bool {
         match self {
+            Self::Parquet => cfg!(feature = "parquet"),
             Self::Xlsx => cfg!(feature = "xlsx"),
             Self::Png => cfg!(feature = "png"),
             _ => true,
@@ -68,6 +73,7 @@ pub fn write_reports(
                 add("runs.csv", csv::runs(results))?;
                 add("requests.csv", csv::requests(results))?;
             }
+            Format::Parquet => add("requests.parquet", parquet(folder, results)?)?,
             Format::Xlsx => {
                 let name = format!("{}_summary.xlsx", results.experiment.file_name());
                 let book = workbook(folder, &name, results, Statistic::Mean)?;
@@ -143,6 +149,19 @@ fn workbook(
 #[cfg(not(feature = "xlsx"))]
 fn workbook(_: &Folder, _: &str, _: &Results, _: Statistic) -> Result<Vec<u8>, ReportError> {
     Err(ReportError::Unsupported(Format::Xlsx))
+}
+
+#[cfg(feature = "parquet")]
+fn parquet(folder: &Folder, results: &Results) -> Result<Vec<u8>, ReportError> {
+    crate::parquet::requests(results).map_err(|error| ReportError::Parquet {
+        path: folder.path().join("requests.parquet"),
+        source: error.into(),
+    })
+}
+
+#[cfg(not(feature = "parquet"))]
+fn parquet(_: &Folder, _: &Results) -> Result<Vec<u8>, ReportError> {
+    Err(ReportError::Unsupported(Format::Parquet))
 }
 
 /// The names and contents of the files of all charts.

@@ -43,6 +43,8 @@ pub(crate) struct AgentTurn {
     pub(crate) max_tokens: Option<u64>,
     /// Parameters of this request.
     pub(crate) parameters: Map<String, Value>,
+    /// The place of its model, if that is not the model of the job.
+    pub(crate) model: Option<u32>,
     /// Whether `messages` are the whole conversation.
     pub(crate) is_whole: bool,
     /// The time after the last response, and after the helpers that this turn waits for.
@@ -86,6 +88,7 @@ impl AgentSession {
         let bodies = &context.bodies;
         let body = bodies.text(&history.messages, turn.max_tokens, &turn.parameters);
         PreparedRequest {
+            model: turn.model.unwrap_or(bodies.model_place),
             turn: Some(Turn {
                 conversation: self.number,
                 turn: u32::try_from(number).unwrap_or(u32::MAX),

@@ -7,7 +7,7 @@ use llm_provider::text::{EXCERPT, printable};
 #[non_exhaustive]
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// A dataset or a trace is invalid.
+    /// A dataset or a trace is invalid, or unknown to the hub.
     #[error("{}{}: {reason}", path.display(), at_line(*line))]
     Dataset {
         /// The file, or the name of a dataset on a hub.
@@ -36,6 +36,14 @@ pub enum Error {
     /// The system cannot start a thread or a runtime.
     #[error("cannot start the measurement")]
     Start(#[source] io::Error),
+    /// A dataset can be read neither from a hub, which did not answer, nor from the cache on this machine.
+    #[error("{name}: {reason}")]
+    Unavailable {
+        /// The name of the dataset.
+        name: String,
+        /// What failed, and how to get the dataset.
+        reason: String,
+    },
     /// The value of an option is invalid.
     #[error("{option} {value:?}: {reason}")]
     Usage {
@@ -71,6 +79,13 @@ impl Error {
             line,
             // It may quote the dataset.
             reason: printable(&cut(reason.into(), MAX_REASON)).into_owned(),
+        }
+    }
+
+    pub(crate) fn unavailable(name: &str, reason: &str) -> Self {
+        Self::Unavailable {
+            name: printable(name).into_owned(),
+            reason: printable(reason).into_owned(),
         }
     }
 }

@@ -32,6 +32,9 @@ pub struct Experiment {
     pub against: Option<String>,
     /// The model.
     pub model: String,
+    /// The models that the trace names; they follow those of `model`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub trace_models: Vec<String>,
     /// The name of the model in reports.
     pub model_label: String,
     /// The file of the tokenizer that counts tokens when the server does not.
@@ -71,7 +74,7 @@ pub struct Experiment {
     pub new_connections: bool,
     /// The machine of the client.
     pub machine: Machine,
-    /// The client's own bias, measured before the first run.
+    /// The client's own bias, measured after the first run.
     pub bias: Option<ClientBias>,
 }
 

@@ -297,3 +297,45 @@ async fn several_targets_and_models_share_the_load_and_keep_jobs_together() {
     first.shutdown().await;
     second.shutdown().await;
 }
+
+#[tokio::test]
+async fn a_turn_or_request_with_a_model_is_sent_to_it() {
+    let sim = sim().await;
+    let other = "meta-llama/Llama-3.3-70B-Instruct-Turbo";
+    let turns = json!([
+        {"text": "first", "output_length": 2},
+        {"text": "second", "output_length": 2, "model": other},
+        {"text": "third", "output_length": 2, "model": MODEL},
+    ]);
+    let rows = [
+        json!({"timestamp": 0, "prompt": "first", "output_length": 2}),
+        json!({"timestamp": 1, "prompt": "second", "output_length": 2, "model": other}),
+        json!({"timestamp": 2, "prompt": "third", "output_length": 2, "model": MODEL}),
+    ];
+    for lines in [&[json!({"session_id": "j", "turns": turns})][..], &rows] {
+        sim.together().forget_requests();
+        let trace = trace(lines);
+        assert_eq!(trace.models(), [other, MODEL]);
+        let settings = RunSettings::new(target(&sim), MODEL);
+        let run = replay(settings, &trace, ReplayLoad::Concurrency(1)).await;
+        assert!(run.records.iter().all(RequestRecord::is_ok));
+        let places: Vec<u32> = run.records.iter().map(|record| record.model).collect();
+        assert_eq!(places, [0, 1, 0]);
+        let sent = sim.together().requests();
+        let sent: Vec<Value> = sent
+            .iter()
+            .map(|seen| seen.json()["model"].clone())
+            .collect();
+        assert_eq!(sent, [MODEL, other, MODEL]);
+    }
+}
+
+#[test]
+fn a_trace_with_models_is_refused_for_replicate() {
+    let trace = trace(&[json!({"timestamp": 0, "prompt": "x", "model": "a/b"})]);
+    let workload = Workload::new(Task::TextToText, Backend::Replicate, "a/c").unwrap();
+    let load = ReplayLoad::Concurrency(1);
+    let error = workload.replay(&trace, 1.0, load, RunLimits::default());
+    let error = error.unwrap_err().to_string();
+    assert!(error.contains("names models"), "{error}");
+}

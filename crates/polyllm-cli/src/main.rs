@@ -7,6 +7,7 @@ mod check;
 mod complete;
 mod database;
 mod embed;
+mod exchange;
 mod log;
 mod models;
 mod otel;

@@ -110,8 +110,16 @@ fn a_usage_error_is_exit_status_2_and_shows_the_position() {
     assert_eq!(status, 2);
     assert!(err.contains("no experiment in /nowhere"), "{err}");
     let (_, err, status) = bench(&["merge", &old, "--output", &old]);
-    assert_eq!(status, 1);
+    assert_eq!(status, 2);
     assert!(err.contains("already contains an experiment"), "{err}");
+    let new = experiments.experiment("new", 50, 0);
+    let (_, err, status) = bench(&["report", &old, &new, "--format", "csv"]);
+    assert_eq!(status, 2);
+    assert!(err.contains("needs a single experiment"), "{err}");
+    fs::write(Path::new(&new).join("experiment_metadata.json"), "{").unwrap();
+    let (_, err, status) = bench(&["report", &new]);
+    assert_eq!(status, 2);
+    assert!(err.contains("invalid benchmark file"), "{err}");
 }
 
 #[test]
@@ -154,6 +162,14 @@ fn reports_are_written_and_contain_failures() {
         err.contains("--format xlsx needs the feature bench-xlsx"),
         !with_spreadsheet
     );
+    let (_, err, status) = bench(&["report", &old, "--format", "parquet"]);
+    let with_parquet = cfg!(feature = "bench-parquet");
+    assert_eq!(status, if with_parquet { 0 } else { 2 }, "{err}");
+    let needs = "--format parquet needs the feature bench-parquet, which is not part of this build; \
+                 `cargo install --path crates/polyllm-cli --features full` adds it";
+    assert_eq!(err.contains(needs), !with_parquet, "{err}");
+    let file = Path::new(&old).join("requests.parquet");
+    assert_eq!(file.is_file(), with_parquet, "only on demand");
     let (out, _, _) = bench(&[
         "report",
         "--json",

@@ -115,7 +115,7 @@ fn leader_and_worker_need_a_secret() {
     ] {
         let mut command = polyllm(&[options, &nowhere].concat());
         let (_, errors, status) = run(command.env_remove("POLYLLM_BENCH_SECRET"));
-        assert_eq!(status, 1, "{errors}");
+        assert_eq!(status, 2, "{errors}");
         for part in [
             "POLYLLM_BENCH_SECRET",
             "--secret-file",
@@ -125,7 +125,7 @@ fn leader_and_worker_need_a_secret() {
         }
         let mut command = polyllm(&[options, &nowhere].concat());
         let (_, errors, status) = run(command.env("POLYLLM_BENCH_SECRET", "short"));
-        assert_eq!(status, 1, "{errors}");
+        assert_eq!(status, 2, "{errors}");
         assert!(errors.contains("32 to 1024 characters"), "{errors}");
     }
 }

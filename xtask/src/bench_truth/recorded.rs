@@ -58,6 +58,18 @@ impl RecordedRequest {
         Some((last - first) / (self.tokens.len() - 1) as f64)
     }
 
+    /// The mean number of requests in flight, from the end of the first round to the last start: the
+    /// slots start together or over a ramp, and at the end there are no more requests for them.
+    pub(super) fn in_flight(all: &[Self]) -> Option<f64> {
+        let received = || all.iter().map(|seen| seen.received);
+        let longest = all.iter().map(|seen| seen.ended - seen.received);
+        let from = received().reduce(f64::min)? + longest.reduce(f64::max)?;
+        let to = received().reduce(f64::max)?;
+        let within = |seen: &Self| (seen.ended.min(to) - seen.received.max(from)).max(0.0);
+        let sum: f64 = all.iter().map(within).sum();
+        (to > from).then(|| sum / (to - from))
+    }
+
     /// Requests a second, from the first one received to the last one ended.
     pub(super) fn per_second(all: &[Self]) -> f64 {
         let first = all
@@ -121,6 +133,25 @@ mod tests {
         assert_eq!(seen.tpot(), Some(1.0));
         assert_eq!(RecordedRequest::per_second(&[seen]), 0.25);
         assert!(RecordedRequest::read(&json!({"times": {}})).is_err());
+    }
+
+    #[test]
+    fn requests_in_flight_are_those_of_full_slots() {
+        let seen = |received: f64, ended: f64| RecordedRequest {
+            received,
+            ended,
+            tokens: Vec::new(),
+        };
+        // Two slots: one waits for a second between its requests.
+        let all = [
+            seen(0.0, 2.0),
+            seen(2.0, 4.0),
+            seen(4.0, 6.0),
+            seen(0.0, 2.0),
+            seen(3.0, 5.0),
+        ];
+        assert_eq!(RecordedRequest::in_flight(&all), Some(1.5));
+        assert_eq!(RecordedRequest::in_flight(&all[..1]), None);
     }
 
     #[test]

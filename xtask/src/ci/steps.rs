@@ -173,7 +173,7 @@ pub(super) const LONG: &[Step] = &[
     ),
     unless(
         "dashboard",
-        "cargo xtask dashboard: the dashboard in Chromium",
+        "cargo xtask dashboard: the dashboard and a report of the benchmark in Chromium",
         dashboard::missing,
         dashboard::check,
     ),

@@ -77,6 +77,15 @@ all(".sortable thead th").forEach((head, column) => {
   });
 });
 
+// A chart that is wider than its frame can be scrolled by keyboard.
+const frames = new ResizeObserver((changes) => {
+  for (const { target } of changes) {
+    if (target.scrollWidth > target.clientWidth) target.tabIndex = 0;
+    else target.removeAttribute("tabindex");
+  }
+});
+all("figure").forEach((figure) => frames.observe(figure));
+
 // The theme follows the system until the reader chooses one.
 const theme = one("#theme");
 const dark = () => {

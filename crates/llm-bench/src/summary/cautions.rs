@@ -112,10 +112,14 @@ fn bias(run: &Run, numbers: &Aggregated, cautions: &mut Vec<String>) {
             continue;
         };
         if own.abs() > mean / 10.0 {
+            let (verb, to) = match own > 0.0 {
+                true => ("adds", "to"),
+                false => ("takes", "from"),
+            };
             cautions.push(format!(
-                "The client itself adds {:.2} ms to the {} at this load, and {:.2} ms were \
+                "The client itself {verb} {:.2} ms {to} the {} at this load, and {:.2} ms were \
                  measured: the number is not accurate.",
-                own * 1e3,
+                own.abs() * 1e3,
                 metric.title(),
                 mean * 1e3,
             ));

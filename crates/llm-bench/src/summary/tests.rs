@@ -165,21 +165,24 @@ fn failures_do_not_meet_objectives() {
 
 #[test]
 fn significant_client_bias_is_reported() {
-    let bias = crate::ClientBias {
-        ttft_mean_s: 0.006,
-        itl_mean_s: 0.0001,
-        ..Default::default()
-    };
-    let run = Run {
-        bias: Some(bias),
-        ..run(Load::default(), 20)
-    };
-    let cautions = RunSummary::new(&experiment().0, &run)
-        .aggregated
-        .extra
-        .cautions;
-    assert_eq!(cautions.len(), 1, "{cautions:?}");
-    assert!(cautions[0].contains("6.00 ms to the TTFT"), "{cautions:?}");
+    for (own, said) in [
+        (0.006, "adds 6.00 ms to the TTFT"),
+        (-0.006, "takes 6.00 ms from the TTFT"),
+    ] {
+        let bias = crate::ClientBias {
+            ttft_mean_s: own,
+            itl_mean_s: 0.0001,
+            ..Default::default()
+        };
+        let run = Run {
+            bias: Some(bias),
+            ..run(Load::default(), 20)
+        };
+        let summary = RunSummary::new(&experiment().0, &run);
+        let cautions = summary.aggregated.extra.cautions;
+        assert_eq!(cautions.len(), 1, "{cautions:?}");
+        assert!(cautions[0].contains(said), "{cautions:?}");
+    }
 }
 
 #[test]

@@ -38,7 +38,7 @@ impl Workload {
             is_timed,
         };
         let writer = PromptWriter::new(Vec::new(), self.tokenizer.clone(), None);
-        let shared = Arc::new((self.clone(), writer, timing));
+        let shared = Arc::new((self.with_trace(trace), writer, timing));
         let bytes = trace.jobs.iter().map(|job| job.root.bytes());
         let job_bytes = bytes.max().unwrap_or(0);
         let (mut id, mut conversations) = (0, 0);
@@ -138,12 +138,17 @@ impl Workload {
             count(written.tokens);
             messages.push(json!({"role": "user", "content": written.text}));
         }
+        let mut parameters = spec.parameters.clone();
+        if let Some(model) = &spec.model {
+            parameters.insert("model".to_owned(), model.as_str().into());
+        }
         let not_before = spec.timestamp.filter(|_| timing.is_timed);
         AgentTurn {
             messages,
             input,
             max_tokens: spec.max_tokens,
-            parameters: spec.parameters.clone(),
+            parameters,
+            model: spec.model.as_deref().map(|model| self.place_of(model)),
             is_whole: spec.is_whole,
             wait: Duration::from_nanos(timing.nanos(spec.delay)),
             not_before_ns: not_before.map(|at| timing.nanos(at - timing.zero)),

@@ -18,10 +18,15 @@ pub(super) async fn rows(config: &DatasetConfig) -> Result<Vec<DatasetRow>, Erro
     match viewed(config).await {
         Ok(rows) => Ok(rows),
         Err(Failure::Invalid(error)) => Err(error),
-        Err(Failure::Unreachable(reason)) => match cached(config) {
-            Ok(Some(rows)) => Ok(rows),
-            Ok(None) => Err(invalid(config, unavailable(config, &reason))),
-            Err(error) => Err(error),
+        Err(Failure::Hub(failed)) => match cached(config)? {
+            Some(rows) => Ok(rows),
+            None => {
+                let reason = unavailable(config, &failed.message);
+                Err(match failed.is_unknown() {
+                    true => invalid(config, reason),
+                    false => Error::unavailable(&config.source.path, &reason),
+                })
+            }
         },
     }
 }
@@ -30,7 +35,7 @@ enum Failure {
     /// The dataset or the config is wrong.
     Invalid(Error),
     /// The hub did not answer, or does not show the dataset.
-    Unreachable(String),
+    Hub(HubError),
 }
 
 impl From<Error> for Failure {
@@ -48,12 +53,12 @@ async fn viewed(config: &DatasetConfig) -> Result<Vec<DatasetRow>, Failure> {
             // The viewer does not follow renamed datasets; the hub does.
             let renamed = renamed(name).await.filter(|new| new != name);
             let Some(new) = renamed else {
-                return Err(Failure::Unreachable(error.message));
+                return Err(Failure::Hub(error));
             };
             let splits = splits(&viewer, &new).await;
-            (new, splits.map_err(unreachable)?)
+            (new, splits.map_err(Failure::Hub)?)
         }
-        Err(error) => return Err(unreachable(error)),
+        Err(error) => return Err(Failure::Hub(error)),
     };
     let wanted = Wanted::of(config);
     let split = wanted
@@ -71,7 +76,7 @@ async fn viewed(config: &DatasetConfig) -> Result<Vec<DatasetRow>, Failure> {
             encoded(&split.config),
             encoded(&split.split),
         );
-        let page: Page = get(&viewer, &path).await.map_err(unreachable)?;
+        let page: Page = get(&viewer, &path).await.map_err(Failure::Hub)?;
         let last = page.rows.len() < length;
         for item in page.rows.into_iter().take(length) {
             let row = columns.row(&item.row).map_err(|reason| {
@@ -84,10 +89,6 @@ async fn viewed(config: &DatasetConfig) -> Result<Vec<DatasetRow>, Failure> {
         }
     }
     Ok(rows)
-}
-
-fn unreachable(error: HubError) -> Failure {
-    Failure::Unreachable(error.message)
 }
 
 async fn splits(viewer: &Hub, name: &str) -> Result<Vec<Split>, HubError> {

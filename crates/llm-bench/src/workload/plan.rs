@@ -29,6 +29,8 @@ pub struct Workload {
     bodies: Arc<BodyBuilder>,
     /// The models, if there are several.
     models: Option<Arc<Mix<String>>>,
+    /// The models that a trace names.
+    trace_models: Arc<[String]>,
     pub(super) dataset: Option<Arc<Dataset>>,
     pub(super) tokenizer: Option<Tokenizer>,
     pub(super) prefix: Option<Prefix>,
@@ -64,6 +66,7 @@ impl Workload {
                 stream: true,
             }),
             models: None,
+            trace_models: Arc::default(),
             dataset: None,
             tokenizer: None,
             prefix: None,
@@ -134,6 +137,36 @@ impl Workload {
                 Arc::new(bodies)
             }
         }
+    }
+
+    /// Knows the models that a trace names.
+    pub(super) fn with_trace(&self, trace: &Trace) -> Self {
+        Self {
+            trace_models: trace.models().into(),
+            ..self.clone()
+        }
+    }
+
+    /// The place of a model in the list of models: the workload's own, then those of the trace.
+    pub(super) fn place_of(&self, model: &str) -> u32 {
+        let models = self.models.as_ref();
+        let own: Vec<&String> = match models {
+            Some(models) => models.values().collect(),
+            None => vec![&self.bodies.model],
+        };
+        let mut names = own.into_iter().chain(self.trace_models.iter());
+        let place = names.position(|name| name == model).unwrap_or_default();
+        u32::try_from(place).unwrap_or(u32::MAX)
+    }
+
+    /// The same workload for another model alone.
+    fn with_only(&self, model: &str) -> Self {
+        let mut only = self.clone();
+        let bodies = Arc::make_mut(&mut only.bodies);
+        model.clone_into(&mut bodies.model);
+        bodies.model_place = self.place_of(model);
+        only.models = None;
+        only
     }
 
     /// Takes prompts, or the lines of prompts, from a dataset.
@@ -233,8 +266,8 @@ impl Workload {
     ///
     /// # Errors
     ///
-    /// [`Error::Usage`] if the speed is not from 0.001 to 1,000,000, the task is not chat, or the trace
-    /// has no times and there is no concurrency.
+    /// [`Error::Usage`] if the speed is not from 0.001 to 1,000,000, the task is not chat, the trace
+    /// has no times and there is no concurrency, or it names models for Replicate.
     pub fn replay(
         &self,
         trace: &Trace,
@@ -249,6 +282,12 @@ impl Workload {
         if self.task != Task::TextToText {
             let reason = "traces are supported for text-to-text only";
             return Err(Error::usage("--task", self.task.name(), reason));
+        }
+        if self.backend == Backend::Replicate
+            && let Some(model) = trace.models().first()
+        {
+            let reason = "the trace names models, which is not supported for Replicate";
+            return Err(Error::usage("--trace", model, reason));
         }
         let is_timed = matches!(load, ReplayLoad::Recorded { .. });
         if is_timed && !trace.has_times() {
@@ -288,13 +327,16 @@ impl Workload {
         let zero = trace.rows.first().map_or(0.0, |row| row.timestamp);
         let job_bytes = trace.rows.iter().map(TraceRow::bytes).max().unwrap_or(0);
         let writer = PromptWriter::new(Vec::new(), self.tokenizer.clone(), None);
-        let shared = Arc::new((self.clone(), writer));
+        let shared = Arc::new((self.with_trace(trace), writer));
         let rows = trace.rows.clone();
         let plan = (0..).zip(rows).map(move |(id, row)| {
             let shared = Arc::clone(&shared);
             Draft::new(1, move || {
                 let (workload, writer) = &*shared;
-                let mut job = workload.replayed(id, &row, writer);
+                let mut job = match &row.model {
+                    Some(model) => workload.with_only(model).replayed(id, &row, writer),
+                    None => workload.replayed(id, &row, writer),
+                };
                 let at = ((row.timestamp - zero) / speed * 1e6) as u64;
                 job.scheduled_ns = is_timed.then_some(at);
                 Ok(job)

@@ -31,6 +31,8 @@ pub(crate) struct TurnSpec {
     pub(crate) hash_ids: Vec<u64>,
     pub(crate) max_tokens: Option<u64>,
     pub(crate) parameters: Map<String, Value>,
+    /// The model, if it is not that of the run.
+    pub(crate) model: Option<String>,
     /// Whether `messages` are the whole conversation.
     pub(crate) is_whole: bool,
     /// Milliseconds after the last response.
@@ -59,6 +61,13 @@ impl SessionSpec {
         let helpers = self.turns.iter().flat_map(|turn| &turn.helpers);
         let helpers = helpers.flat_map(|helpers| &helpers.sessions);
         self.turns.len() as u64 + helpers.map(Self::requests).sum::<u64>()
+    }
+
+    /// All turns, with those of helpers.
+    pub(crate) fn all_turns(&self) -> Box<dyn Iterator<Item = &TurnSpec> + '_> {
+        let helpers = self.turns.iter().flat_map(|turn| &turn.helpers);
+        let helpers = helpers.flat_map(|helpers| &helpers.sessions);
+        Box::new(self.turns.iter().chain(helpers.flat_map(Self::all_turns)))
     }
 
     /// The approximate size of its texts in bytes.
@@ -109,6 +118,7 @@ pub(super) struct TurnLine {
     delay: Option<f64>,
     /// Whether the conversation begins anew.
     restart: bool,
+    model: Option<String>,
     tools: Option<Value>,
     extra: Map<String, Value>,
     spawns: Vec<HelperLine>,
@@ -352,6 +362,9 @@ impl<'a> Sessions<'a> {
         if !turn.timestamp.is_none_or(is_time) {
             return Err(self.invalid(line, "timestamp: expected milliseconds, at most 1e15"));
         }
+        if turn.model.as_deref().is_some_and(str::is_empty) {
+            return Err(self.invalid(line, "model: expected a name"));
+        }
         let mut parameters = turn.extra;
         if let Some(tools) = turn.tools {
             parameters.insert("tools".to_owned(), tools);
@@ -362,6 +375,7 @@ impl<'a> Sessions<'a> {
             hash_ids: turn.hash_ids,
             max_tokens: turn.max_tokens,
             parameters,
+            model: turn.model,
             is_whole: is_whole || turn.restart,
             delay,
             timestamp: turn.timestamp,

@@ -19,6 +19,7 @@ pub struct Trace {
     pub(crate) rows: Vec<TraceRow>,
     /// Not empty if lines have conversations; then `rows` is.
     pub(crate) jobs: Vec<JobSpec>,
+    models: Vec<String>,
 }
 
 /// A line of a trace, in Mooncake's form or with its own prompt.
@@ -38,13 +39,16 @@ pub(crate) struct TraceRow {
     pub(crate) prompt: Option<String>,
     /// A conversation in OpenAI's form.
     pub(crate) messages: Option<Vec<Value>>,
+    /// The model, if it is not that of the run.
+    pub(crate) model: Option<String>,
 }
 
 impl Trace {
     /// Reads JSON Lines. A line is a request with `timestamp` in milliseconds, `output_length`, and
     /// `input_length` with `hash_ids` (Mooncake), `prompt` or `messages`; or a turn of the conversation
     /// `session_id`; or a conversation with `turns`, which may start others by `spawns` and `forks`
-    /// (AIPerf). All conversations that start each other are a job.
+    /// (AIPerf). All conversations that start each other are a job. A request or turn with `model` is
+    /// sent to that model.
     ///
     /// # Errors
     ///
@@ -60,20 +64,33 @@ impl Trace {
             let keys: Result<Keys, _> = serde_json::from_str(line);
             keys.is_ok_and(|keys| keys.turns.is_some() || keys.session_id.is_some())
         });
-        let trace = match has_jobs {
-            true => Self {
-                jobs: jobs(path, lines())?,
-                rows: Vec::new(),
-            },
-            false => Self {
-                rows: rows(path, lines())?,
-                jobs: Vec::new(),
-            },
-        };
+        let mut trace = Self::default();
+        match has_jobs {
+            true => trace.jobs = jobs(path, lines())?,
+            false => trace.rows = rows(path, lines())?,
+        }
         if trace.is_empty() {
             return Err(Error::dataset(path, None, "expected at least one request"));
         }
+        trace.models = trace.named_models();
         Ok(trace)
+    }
+
+    /// The models that requests of the trace name, in the order of the requests.
+    pub fn models(&self) -> &[String] {
+        &self.models
+    }
+
+    fn named_models(&self) -> Vec<String> {
+        let of_rows = self.rows.iter().map(|row| &row.model);
+        let turns = self.jobs.iter().flat_map(|job| job.root.all_turns());
+        let mut models: Vec<String> = Vec::new();
+        for model in of_rows.chain(turns.map(|turn| &turn.model)).flatten() {
+            if !models.contains(model) {
+                models.push(model.clone());
+            }
+        }
+        models
     }
 
     /// The number of jobs; 0 if the lines are single requests.
@@ -151,6 +168,9 @@ fn rows<'a>(
             return Err(invalid(
                 "timestamp: expected milliseconds, at most 1e15".to_owned(),
             ));
+        }
+        if row.model.as_deref().is_some_and(str::is_empty) {
+            return Err(invalid("model: expected a name".to_owned()));
         }
         if row.input_length.is_none() && row.prompt.is_none() && row.messages.is_none() {
             return Err(invalid(

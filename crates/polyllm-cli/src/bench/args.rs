@@ -10,6 +10,7 @@ use serde_json::{Map, Value};
 use crate::args::key_variables;
 use crate::args::number::{not_negative, positive, positive_share};
 use crate::bench::commands::BenchCommand;
+use crate::bench::mlflow::Mlflow;
 use crate::bench::option_values::{
     BackendName, Header, IterationName, Rate, SearchKind, Secret, TaskName, TimeUnit, as_text,
     minutes, object, price, share,
@@ -48,7 +49,7 @@ pub(crate) struct Bench {
 fn after_help() -> String {
     let keys: Vec<&str> = key_variables().map(|(_, variable)| variable).collect();
     format!(
-        "The options are genai-bench's; `genai-bench benchmark …` runs as `polyllm bench …`.\n\nExamples:\n  polyllm bench --api-model-name openai/gpt-oss-20b --traffic-scenario 'D(100,100)' \\\n    --num-concurrency 1,8,64 --max-requests-per-run 500\n  polyllm bench --api-backend replicate --api-model-name meta/meta-llama-3-8b-instruct --num-concurrency 4\n  polyllm bench --api-backend openai --api-base http://127.0.0.1:4000 --api-model-name llama-3 \\\n    --request-rate 5,10,20 --arrivals poisson --against https://api.together.xyz\n  polyllm bench --api-model-name m/n --find-max-load rate --goodput ttft:200ms --goodput tpot:20ms\n  polyllm bench --api-backend vllm --api-base http://127.0.0.1:8000 --api-model-name m \\\n    --endpoint-type responses --no-stream --header x-team=red\n  polyllm bench trace generate --jobs 50 --seed 1 -o agents.jsonl\n  polyllm bench --api-model-name m/n --trace agents.jsonl --num-concurrency 4\n  polyllm bench --calibrate --num-concurrency 256\n\nKeys: --api-key, else {}; keys are never written to files.\nHTTPS trusts the system's certificates, or those of SSL_CERT_FILE, and those of --ca-file.\nImages, tokenizers, spreadsheets and coordinators need `cargo install --path crates/polyllm-cli --features full`.\nExit status: 0 success, 1 no request succeeded, 2 usage error, 130 interrupted (with a report).",
+        "The options are genai-bench's; `genai-bench benchmark …` runs as `polyllm bench …`.\n\nExamples:\n  polyllm bench --api-model-name openai/gpt-oss-20b --traffic-scenario 'D(100,100)' \\\n    --num-concurrency 1,8,64 --max-requests-per-run 500\n  polyllm bench --api-backend replicate --api-model-name meta/meta-llama-3-8b-instruct --num-concurrency 4\n  polyllm bench --api-backend openai --api-base http://127.0.0.1:4000 --api-model-name llama-3 \\\n    --request-rate 5,10,20 --arrivals poisson --against https://api.together.xyz\n  polyllm bench --api-model-name m/n --find-max-load rate --goodput ttft:200ms --goodput tpot:20ms\n  polyllm bench --api-backend vllm --api-base http://127.0.0.1:8000 --api-model-name m \\\n    --endpoint-type responses --no-stream --header x-team=red\n  polyllm bench trace generate --jobs 50 --seed 1 -o agents.jsonl\n  polyllm bench --api-model-name m/n --trace agents.jsonl --num-concurrency 4\n  polyllm bench --calibrate --num-concurrency 256\n\nKeys: --api-key, else {}; keys are never written to files.\nHTTPS trusts the system's certificates, or those of SSL_CERT_FILE, and those of --ca-file.\nImages, tokenizers, spreadsheets and coordinators need `cargo install --path crates/polyllm-cli --features full`.\nMLFLOW_TRACKING_TOKEN, MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD are the credentials for --mlflow.\nExit status: 0 success, 1 no request succeeded, 2 usage error, 130 interrupted (with a report).",
         keys.join(" or ")
     )
 }
@@ -304,7 +305,7 @@ pub(crate) struct Measurement {
     #[arg(long)]
     #[serde(skip)]
     pub(crate) calibrate: bool,
-    /// Skip the short calibration before each run
+    /// Skip the short calibration that follows each run, of half a second
     #[arg(long, conflicts_with = "calibrate")]
     pub(crate) no_calibration: bool,
 }
@@ -324,6 +325,8 @@ pub(crate) struct Output {
     /// Print only a line of JSON per run
     #[arg(long)]
     pub(crate) json: bool,
+    #[command(flatten)]
+    pub(crate) mlflow: Mlflow,
 }
 
 #[derive(Debug, Default, clap::Args)]

@@ -79,23 +79,39 @@ pub(crate) async fn run(args: &Bench, interrupts: Interrupts) -> Result<ExitCode
     Ok(ExitCode::SUCCESS)
 }
 
+/// Calibrates briefly at a load. `None` if it fails, which does not prevent the measurement.
+pub(crate) async fn short(load: &Load, interrupts: &Interrupts) -> Option<ClientBias> {
+    let slots = match load {
+        Load::Concurrency { concurrency } => *concurrency,
+        other => other.concurrency().clamp(1, 16),
+    };
+    // More would take long to connect and add no information.
+    let slots = slots.min(256);
+    // Few slots need more rounds. With many, a faster simulation would itself be the bottleneck.
+    let (first_token, token) = match slots {
+        0..=4 => (Duration::from_millis(5), Duration::from_millis(2)),
+        _ => (Duration::from_millis(30), Duration::from_millis(10)),
+    };
+    let timing = Timing::default()
+        .with_first_token(first_token)
+        .with_token(token);
+    let calibrator = Calibrator::with(timing).ok()?;
+    let requests = (SHORT_ROUNDS * u64::from(slots)).max(SHORT_REQUESTS);
+    // Slots that start together would stay together, and each token would be a burst.
+    let spread = first_token + token * SHORT_TOKENS;
+    let tokens = SHORT_TOKENS.into();
+    let run = calibrator.measure(slots, requests, tokens, None, spread, interrupts);
+    calibrator.bias(&run.await.ok()?)
+}
+
 /// A simulation on its own thread, so that it and the client do not delay each other.
-pub(crate) struct Calibrator {
+struct Calibrator {
     url: String,
     together: TogetherSim,
     _stop: oneshot::Sender<()>,
 }
 
 impl Calibrator {
-    /// Starts a simulation for short calibrations. Its pace is that of real servers: at a higher
-    /// one, the simulation itself would be the bottleneck of many slots.
-    pub(crate) fn start() -> Result<Self> {
-        let timing = Timing::default()
-            .with_first_token(SHORT_FIRST_TOKEN)
-            .with_token(SHORT_TOKEN);
-        Self::with(timing)
-    }
-
     fn with(timing: Timing) -> Result<Self> {
         let (started, starting) = mpsc::channel();
         let (stop, stopped) = oneshot::channel::<()>();
@@ -128,30 +144,6 @@ impl Calibrator {
             }
             .context("cannot calibrate")),
         }
-    }
-
-    /// Calibrates briefly at a load. `None` if it fails, which does not prevent the measurement.
-    pub(crate) async fn short(&self, load: &Load, interrupts: &Interrupts) -> Option<ClientBias> {
-        let slots = match load {
-            Load::Concurrency { concurrency } => *concurrency,
-            other => other.concurrency().clamp(1, 16),
-        };
-        // More would take long to connect and add no information.
-        let slots = slots.min(256);
-        let requests = (SHORT_ROUNDS * u64::from(slots)).max(SHORT_REQUESTS);
-        // Slots that start together would stay together, and each token would be a burst.
-        let spread = SHORT_FIRST_TOKEN + SHORT_TOKEN * SHORT_TOKENS;
-        let run = self
-            .measure(
-                slots,
-                requests,
-                SHORT_TOKENS.into(),
-                None,
-                spread,
-                interrupts,
-            )
-            .await;
-        self.bias(&run.ok()?)
     }
 
     async fn measure(
@@ -198,14 +190,10 @@ const MODEL: &str = "simulated/llama-3-8b";
 
 const MAX_REQUESTS: usize = 20_000;
 
-const SHORT_FIRST_TOKEN: Duration = Duration::from_millis(30);
-
-const SHORT_TOKEN: Duration = Duration::from_millis(10);
-
 const SHORT_TOKENS: u32 = 8;
 
 /// Requests per slot.
 const SHORT_ROUNDS: u64 = 4;
 
 /// The fewest requests.
-const SHORT_REQUESTS: u64 = 12;
+const SHORT_REQUESTS: u64 = 16;

@@ -7,6 +7,7 @@ use clap::{Subcommand, ValueEnum};
 use llm_bench::stats::Statistic;
 
 use crate::args::number::positive;
+use crate::bench::mlflow::Mlflow;
 use crate::bench::option_values::share;
 use crate::bench::permissions::AllowedBase;
 
@@ -24,7 +25,7 @@ pub(crate) enum BenchCommand {
 /// Make a trace of agents for --trace
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "A line of the trace is a conversation: session_id; timestamp in milliseconds; and turns. A turn has\ninput_length (tokens of a synthetic message), text or messages; output_length; delay in\nmilliseconds after the last response, such as the run time of a tool; and spawns, the ids of\nhelpers. A helper is a conversation of its own, which starts after that turn; the next turn waits\nfor it, or turn N with {\"children\": [\"ID\"], \"join_at\": N}. With forks, it continues the\nconversation. All conversations that start each other are a job.\n\nExamples:\n  polyllm bench trace generate --jobs 50 --seed 1 --jobs-per-second 0.5 -o agents.jsonl\n  curl -H 'authorization: Bearer KEY' 'http://127.0.0.1:4000/spend/logs?size=1000' > log.json\n  polyllm bench trace record log.json -o agents.jsonl\n  polyllm bench --api-model-name m/n --trace agents.jsonl --num-concurrency 4"
+    after_help = "A line of the trace is a conversation: session_id; timestamp in milliseconds; and turns. A turn has\ninput_length (tokens of a synthetic message), text or messages; output_length; delay in\nmilliseconds after the last response, such as the run time of a tool; and spawns, the ids of\nhelpers. Its model is that of the command line, unless it has a member model. A helper is a conversation of its own, which starts after that turn; the next turn waits\nfor it, or turn N with {\"children\": [\"ID\"], \"join_at\": N}. With forks, it continues the\nconversation. All conversations that start each other are a job.\n\nExamples:\n  polyllm bench trace generate --jobs 50 --seed 1 --jobs-per-second 0.5 -o agents.jsonl\n  curl -H 'authorization: Bearer KEY' 'http://127.0.0.1:4000/spend/logs?size=1000' > log.json\n  polyllm bench trace record log.json -o agents.jsonl\n  polyllm bench --api-model-name m/n --trace agents.jsonl --num-concurrency 4"
 )]
 pub(crate) struct Trace {
     #[command(subcommand)]
@@ -118,7 +119,8 @@ pub(crate) struct Report {
     /// The folders of experiments, or folders that contain them
     #[arg(required = true, value_name = "DIR")]
     pub(crate) folders: Vec<PathBuf>,
-    /// Write only these formats, for a single experiment [default: all formats of this build]
+    /// Write only these formats, for a single experiment [default: all formats of this build except
+    /// png and parquet]
     #[arg(long, value_enum, value_name = "FORMAT,…", value_delimiter = ',')]
     pub(crate) format: Vec<FormatName>,
     /// The HTML page about several experiments
@@ -127,6 +129,8 @@ pub(crate) struct Report {
     /// Print the statistics of each run as a line of JSON
     #[arg(long)]
     pub(crate) json: bool,
+    #[command(flatten)]
+    pub(crate) mlflow: Mlflow,
 }
 
 /// Write a spreadsheet of an experiment, with genai-bench's options
@@ -191,6 +195,7 @@ pub(crate) enum FormatName {
     #[value(alias = "markdown")]
     Md,
     Csv,
+    Parquet,
     Xlsx,
     Svg,
     Png,
@@ -217,6 +222,7 @@ impl From<FormatName> for Format {
             FormatName::Html => Self::Html,
             FormatName::Md => Self::Markdown,
             FormatName::Csv => Self::Csv,
+            FormatName::Parquet => Self::Parquet,
             FormatName::Xlsx => Self::Xlsx,
             FormatName::Svg => Self::Svg,
             FormatName::Png => Self::Png,

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::process::ExitCode;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 use bench_report::compare::{
     Comparison, Condition, Evidence, Pair, Quantity, RunQuantity, Verdict,
 };
@@ -13,7 +13,7 @@ use llm_bench::stats::{Change, Statistic};
 use llm_bench::summary::Metric;
 use serde_json::{Value, json};
 
-use crate::bench::commands;
+use crate::bench::{Misuse, commands};
 use crate::output::{Colour, Styled, note, print, print_styled};
 
 pub(crate) fn run(args: &commands::Compare) -> Result<ExitCode> {
@@ -34,14 +34,15 @@ pub(crate) fn run(args: &commands::Compare) -> Result<ExitCode> {
     }
     let comparison = Comparison::new(&before, &after);
     if comparison.pairs.is_empty() {
-        bail!(
+        return Err(Misuse(format!(
             "no run of {} has a counterpart in {}: runs are paired by scenario, load and batch size\n  \
              first:  {}\n  second: {}",
             args.before.display(),
             args.after.display(),
             comparison.only_before.join(", "),
             comparison.only_after.join(", "),
-        );
+        ))
+        .into());
     }
     let mut failed = 0;
     for pair in &comparison.pairs {

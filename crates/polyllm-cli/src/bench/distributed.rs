@@ -4,17 +4,16 @@ use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 use bench_report::markdown;
 use llm_bench::coordinator::{Leader, LeaderEvent, SessionSecret, Worker};
 use llm_bench::{CommandLine, Experiment, Folder, Interrupts, Results};
 use llm_provider::text::printable;
 
 use crate::bench::args::Bench;
-use crate::bench::commands;
 use crate::bench::permissions::Permissions;
 use crate::bench::plan::Plan;
-use crate::bench::{features, report, sweep};
+use crate::bench::{Misuse, commands, features, report, sweep};
 use crate::output::{Colour, note, print};
 
 /// Lets workers measure, and writes their results as one experiment.
@@ -24,6 +23,7 @@ pub(crate) async fn lead(
     interrupts: Interrupts,
 ) -> Result<ExitCode> {
     features::check_coordinator(coordinator)?;
+    let server = args.output.mlflow.server()?;
     let options = &args.distributed;
     let workers = usize::from(options.workers.unwrap_or(1));
     let secret = secret(options.secret_file.as_deref())?;
@@ -32,10 +32,7 @@ pub(crate) async fn lead(
     if let Some(name) = &args.output.experiment_folder_name
         && base.join(name).join("experiment_metadata.json").exists()
     {
-        bail!(
-            "{} already contains an experiment",
-            base.join(name).display()
-        );
+        return Err(Misuse::occupied(&base.join(name)).into());
     }
     note(
         "waiting",
@@ -75,7 +72,10 @@ pub(crate) async fn lead(
                 .with_context(|| format!("cannot write to {}", base.display()))?;
         }
     }
-    write(&base.join(&results.experiment.name), &results)
+    let path = base.join(&results.experiment.name);
+    let status = write(&path, &results)?;
+    report::export(server.as_ref(), &path, &results).await;
+    Ok(status)
 }
 
 fn write(path: &Path, results: &Results) -> Result<ExitCode> {
@@ -120,10 +120,11 @@ fn secret(file: Option<&Path>) -> Result<SessionSecret> {
     }
     match std::env::var(SECRET) {
         Ok(text) if !text.is_empty() => SessionSecret::new(&text).context(SECRET),
-        _ => bail!(
+        _ => Err(Misuse(format!(
             "leader and workers need a shared secret: set {SECRET} on each machine, or pass a file \
              by --secret-file; `openssl rand -hex 32` prints one"
-        ),
+        ))
+        .into()),
     }
 }
 

@@ -71,7 +71,11 @@ pub(crate) fn check_coordinator(url: &str) -> Result<(), MissingFeature> {
 /// # Errors
 /// [`MissingFeature`] if it cannot.
 pub(crate) fn check_formats(formats: &[Format]) -> Result<(), MissingFeature> {
-    for (format, feature, name) in [(Format::Xlsx, XLSX, "xlsx"), (Format::Png, PNG, "png")] {
+    for (format, feature, name) in [
+        (Format::Parquet, PARQUET, "parquet"),
+        (Format::Png, PNG, "png"),
+        (Format::Xlsx, XLSX, "xlsx"),
+    ] {
         if formats.contains(&format) {
             feature.require(|| format!("--format {name}"))?;
         }
@@ -126,6 +130,11 @@ const IMAGES: Feature = Feature {
 const NATS: Feature = Feature {
     feature: "bench-nats",
     built: cfg!(feature = "bench-nats"),
+};
+
+const PARQUET: Feature = Feature {
+    feature: "bench-parquet",
+    built: cfg!(feature = "bench-parquet"),
 };
 
 const PNG: Feature = Feature {

@@ -7,6 +7,7 @@ mod compare;
 mod distributed;
 mod features;
 mod limits;
+mod mlflow;
 mod option_values;
 pub(crate) mod permissions;
 mod plan;
@@ -18,6 +19,7 @@ mod sweep;
 mod theirs;
 mod trace;
 
+use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::Result;
@@ -40,19 +42,45 @@ pub(crate) async fn run(args: args::Bench) -> Result<ExitCode> {
     }
 }
 
-/// Whether the error is a usage error, which includes missing files and folders. `NotAllowed` is not
-/// one: the leader named the file, not the command line of this worker.
+/// Whether the error is a usage error, which includes missing and invalid files. `NotAllowed` is not
+/// one: the leader named the file, not the command line of this worker. Neither is `Unavailable`.
 fn is_usage_error(error: &anyhow::Error) -> bool {
-    use llm_bench::Error::{Read, Usage};
+    use llm_bench::Error::{Dataset, Read, Usage};
+    use llm_bench::coordinator::CoordinatorError as Coordinator;
 
     error.chain().any(|cause| {
-        matches!(cause.downcast_ref(), Some(Usage { .. } | Read { .. }))
-            || cause
-                .downcast_ref::<FolderError>()
-                .is_some_and(|error| error.kind() == FolderErrorKind::NoExperiment)
+        matches!(
+            cause.downcast_ref(),
+            Some(Dataset { .. } | Read { .. } | Usage { .. })
+        ) || cause
+            .downcast_ref::<FolderError>()
+            .is_some_and(|error| error.kind() != FolderErrorKind::Io)
+            || matches!(
+                cause.downcast_ref(),
+                Some(
+                    Coordinator::Secret
+                        | Coordinator::SecretFile { .. }
+                        | Coordinator::Session(_)
+                        | Coordinator::Unsupported(_)
+                )
+            )
+            || cause.is::<Misuse>()
             || cause.is::<llm_bench::summary::ObjectiveError>()
             || cause.is::<features::MissingFeature>()
     })
+}
+
+/// A misuse that concerns no single option.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+struct Misuse(String);
+
+impl Misuse {
+    /// The folder to write has results already.
+    fn occupied(folder: &Path) -> Self {
+        let folder = folder.display();
+        Self(format!("{folder} already contains an experiment"))
+    }
 }
 
 async fn dispatch(args: args::Bench) -> Result<ExitCode> {
@@ -61,7 +89,7 @@ async fn dispatch(args: args::Bench) -> Result<ExitCode> {
         Some(BenchCommand::Excel(excel)) => return plot::excel(excel),
         Some(BenchCommand::Plot(options)) => return plot::plot(options),
         Some(BenchCommand::Merge(merge)) => return report::merge(merge),
-        Some(BenchCommand::Report(report)) => return report::run(report),
+        Some(BenchCommand::Report(report)) => return report::run(report).await,
         Some(BenchCommand::Trace(options)) => return trace::run(options),
         Some(BenchCommand::Worker(worker)) => {
             return distributed::work(worker, watch_interrupts()).await;

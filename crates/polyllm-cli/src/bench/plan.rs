@@ -8,6 +8,7 @@ use serde_json::Value;
 
 use crate::bench::args::{Api, Bench, Distributed, Load, Measurement, Output, Prompts};
 use crate::bench::limits;
+use crate::bench::mlflow::Mlflow;
 use crate::bench::option_values::{TimeUnit, weighted};
 use crate::bench::theirs::Theirs;
 
@@ -91,6 +92,7 @@ impl Plan {
                 experiment_base_dir: Some(base_dir),
                 metrics_time_unit: TimeUnit::Ms,
                 json: false,
+                mlflow: Mlflow::default(),
             },
             distributed: Distributed::default(),
             theirs: Theirs::default(),

@@ -1,17 +1,19 @@
 //! `bench report` and `bench merge`.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use anyhow::{Result, bail};
+use anyhow::Result;
 use bench_report::{Format, markdown, write_comparison, write_reports};
 use llm_bench::{Folder, Results};
 use serde_json::json;
 
-use crate::bench::{commands, features};
-use crate::output::{Printed, print};
+use crate::bench::mlflow::TrackingServer;
+use crate::bench::{Misuse, commands, features};
+use crate::output::{Colour, Printed, note, print};
 
-pub(crate) fn run(args: &commands::Report) -> Result<ExitCode> {
+pub(crate) async fn run(args: &commands::Report) -> Result<ExitCode> {
+    let server = args.mlflow.server()?;
     let formats: Vec<Format> = args.format.iter().copied().map(Format::from).collect();
     features::check_formats(&formats)?;
     let all = Results::load_all(&args.folders)?;
@@ -24,13 +26,19 @@ pub(crate) fn run(args: &commands::Report) -> Result<ExitCode> {
             }
         }
         _ if !formats.is_empty() => {
-            bail!("--format needs a single experiment; several are written to one HTML page")
+            let text = "--format needs a single experiment; several are written to one HTML page";
+            return Err(Misuse(text.to_owned()).into());
         }
         _ => {
             write_comparison(&args.output, &all)?;
             vec![args.output.clone()]
         }
     };
+    if let Some(server) = &server {
+        for results in &all {
+            server.export(results).await?;
+        }
+    }
     if args.json {
         for results in &all {
             for run in &results.runs {
@@ -55,9 +63,10 @@ pub(crate) fn run(args: &commands::Report) -> Result<ExitCode> {
 
 pub(crate) fn merge(args: &commands::Merge) -> Result<ExitCode> {
     if args.output.join("experiment_metadata.json").exists() {
-        bail!("{} already contains an experiment", args.output.display());
+        return Err(Misuse::occupied(&args.output).into());
     }
-    let mut joined = bench_report::merge(&Results::load_all(&args.folders)?)?;
+    let joined = bench_report::merge(&Results::load_all(&args.folders)?);
+    let mut joined = joined.map_err(|error| Misuse(error.to_string()))?;
     if let Some(name) = args.output.file_name() {
         joined.experiment.name = name.to_string_lossy().into_owned();
     }
@@ -74,11 +83,24 @@ pub(crate) fn merge(args: &commands::Merge) -> Result<ExitCode> {
 /// Writes the reports that this build supports, and prints a note about others.
 pub(crate) fn write(folder: &Folder, results: &Results) -> Result<Vec<PathBuf>> {
     let mut formats = Vec::from(Format::ALL);
-    // Images are the same as the SVG files, and need a font.
-    formats.retain(|format| format.is_supported() && *format != Format::Png);
+    // Images are the same as the SVG files, and need a font. Parquet has the rows of the CSV file.
+    let on_demand = [Format::Parquet, Format::Png];
+    formats.retain(|format| format.is_supported() && !on_demand.contains(format));
     let files = write_reports(folder, results, &formats)?;
     features::note_spreadsheet();
     Ok(files)
+}
+
+/// Exports the runs to a tracking server. Prints a warning if that fails: they are in the folder.
+pub(crate) async fn export(server: Option<&TrackingServer>, folder: &Path, results: &Results) {
+    let Some(server) = server else { return };
+    if let Err(error) = server.export(results).await {
+        let text = format_args!(
+            "{error}; try again with `polyllm bench report {} --mlflow URL`",
+            folder.display()
+        );
+        note("warning", Colour::Yellow, text);
+    }
 }
 
 /// Prints the path of the HTML page.

@@ -14,7 +14,7 @@ use llm_bench::{
 
 use crate::bench::INTERRUPTED;
 use crate::bench::args::Bench;
-use crate::bench::calibrate::Calibrator;
+use crate::bench::calibrate;
 use crate::bench::distributed::Membership;
 use crate::bench::option_values::{SearchKind, TimeUnit};
 use crate::bench::permissions::Permissions;
@@ -30,13 +30,11 @@ pub(crate) async fn run(
     mut member: Option<&mut Membership>,
 ) -> Result<ExitCode> {
     let json = args.output.json;
+    let server = args.output.mlflow.server()?;
     let unit = args.output.metrics_time_unit;
     let base = args.output.experiment_base_dir.clone().unwrap_or_default();
     let named = args.output.experiment_folder_name.is_some();
-    let calibrator = match args.measuring.no_calibration {
-        true => None,
-        false => Some(Calibrator::start()?),
-    };
+    let calibrates = !args.measuring.no_calibration;
     let mut stopped = interrupts.clone();
     let mut setup = tokio::select! {
         setup = Setup::new(args, allowed) => setup?,
@@ -65,7 +63,7 @@ pub(crate) async fn run(
     results.experiment = setup.experiment.clone();
     let mut sweep = Sweep {
         setup,
-        calibrator,
+        calibrates,
         folder,
         results,
         interrupts,
@@ -80,6 +78,7 @@ pub(crate) async fn run(
     let done = sweep.run_all().await;
     // After an error, the measurements so far are still reported.
     let status = sweep.finish(json)?;
+    report::export(server.as_ref(), &path, &sweep.results).await;
     done?;
     if let Some(member) = sweep.member {
         member.set_results(sweep.results);
@@ -105,7 +104,8 @@ pub(crate) fn free_name(base: &Path, name: &mut String) -> io::Result<()> {
 
 struct Sweep<'a> {
     setup: Setup,
-    calibrator: Option<Calibrator>,
+    /// Whether a short calibration follows each run.
+    calibrates: bool,
     folder: Folder,
     results: Results,
     interrupts: Interrupts,
@@ -156,10 +156,6 @@ impl Sweep<'_> {
         }
         let spec = self.setup.spec(self.number, point)?.with_budget(left);
         self.number += 1;
-        let bias = match &self.calibrator {
-            Some(calibrator) => calibrator.short(spec.load(), &self.interrupts).await,
-            None => None,
-        };
         if let Some(member) = &mut self.member {
             let mut stopped = self.interrupts.clone();
             tokio::select! {
@@ -177,6 +173,11 @@ impl Sweep<'_> {
         let runner = Runner::new(self.setup.settings(point), self.interrupts.clone());
         let mut run = runner.run(spec, &mut live).await?;
         live.finish();
+        // After the load, so that nothing delays its start. An interrupted run ends at once.
+        let bias = match self.calibrates && *self.interrupts.borrow() == 0 {
+            true => calibrate::short(&run.load, &self.interrupts).await,
+            false => None,
+        };
         run.bias = bias;
         if self.results.experiment.bias.is_none() && bias.is_some() {
             self.results.experiment.bias = bias;

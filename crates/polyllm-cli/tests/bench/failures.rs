@@ -132,7 +132,7 @@ fn an_invalid_dataset_is_an_error_with_file_and_line() {
         }
         let (_, errors, code) =
             bench.run(&format!("--api-base $BASE {MODEL} --dataset-path {path}"));
-        assert_eq!(code, 1, "{name}: {errors}");
+        assert_eq!(code, 2, "{name}: {errors}");
         let said = if said.is_empty() {
             "latin.txt:2: invalid UTF-8"
         } else {
@@ -204,6 +204,14 @@ fn numbers_out_of_range_are_usage_errors_and_nothing_is_sent() {
 #[test]
 fn every_misuse_is_exit_status_2() {
     let bench = Bench::new(Timing::default());
+    bench.write(
+        "cut.jsonl",
+        "{\"timestamp\": 0, \"input_length\": 5}\n{\"timestamp\":\n",
+    );
+    bench.write("times.jsonl", "{\"timestamp\": 0}\n");
+    bench.write("turns.jsonl", "{\"session_id\": \"a\", \"turns\": []}\n");
+    bench.write("rows.csv", "prompt,other\na,b\n");
+    bench.write("cut.json", "{\"source\": {");
     for (options, said) in [
         ("--traffic-scenario 'D(99999999999,5)'", "10,000,000"),
         (
@@ -218,6 +226,14 @@ fn every_misuse_is_exit_status_2() {
         ("--dataset-path none.txt", "none.txt: cannot be read"),
         ("--dataset-config none.json", "none.json: cannot be read"),
         ("--trace none.jsonl", "none.jsonl: cannot be read"),
+        ("--trace cut.jsonl", "cut.jsonl:2: expected"),
+        ("--trace times.jsonl", "times.jsonl:1: expected"),
+        ("--trace turns.jsonl", "turns.jsonl:1: turns"),
+        (
+            "--dataset-path rows.csv --dataset-prompt-column no",
+            "column \"no\" not found",
+        ),
+        ("--dataset-config cut.json", "cut.json:1: invalid dataset"),
         (
             "--against $BASE --against-backend replicate",
             "--against-backend",

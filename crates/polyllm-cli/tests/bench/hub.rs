@@ -75,7 +75,8 @@ fn prompts(bench: &Bench, hub: &Hub, config: &Value, options: &str) -> Result<Ve
         .env("HF_ENDPOINT", &hub.address);
     let output = command.output().unwrap();
     if !output.status.success() {
-        return Err(String::from_utf8(output.stderr).unwrap());
+        let errors = String::from_utf8(output.stderr).unwrap();
+        return Err(format!("{:?}: {errors}", output.status.code()));
     }
     let requests = bench.sim().together().requests();
     Ok(requests.iter().map(|seen| seen.json()).collect())
@@ -146,6 +147,9 @@ fn a_renamed_dataset_is_followed() {
         "huggingface_kwargs": {"name": "no-config"}}});
     let error = prompts(&bench, &hub, &wrong, "").unwrap_err();
     assert!(error.contains("the configs are plain_text"), "{error}");
+    let unknown = json!({"source": {"type": "huggingface", "path": "no/such"}});
+    let error = prompts(&bench, &hub, &unknown, "").unwrap_err();
+    assert!(error.starts_with("Some(2)"), "a misuse: {error}");
 }
 
 #[test]
@@ -187,6 +191,7 @@ fn without_network_the_cache_is_read_or_the_error_says_how_to_fill_it() {
         error.contains("hf download --repo-type dataset squad"),
         "{error}"
     );
+    assert!(error.starts_with("Some(1)"), "no misuse: {error}");
     let snapshot = "huggingface/hub/datasets--squad/snapshots/abc/plain_text";
     let snapshot = bench.folder.path().join(snapshot);
     fs::create_dir_all(&snapshot).unwrap();

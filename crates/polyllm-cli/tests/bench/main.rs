@@ -7,6 +7,7 @@ mod endpoints;
 mod failures;
 mod hub;
 mod measure;
+mod mlflow;
 #[cfg(unix)]
 mod stop;
 mod support;

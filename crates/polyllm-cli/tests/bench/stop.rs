@@ -52,4 +52,7 @@ fn stopped_by(signal: &str) {
     let runs = runs(&bench.folder.path().join("e"));
     assert!(number(&runs[0], "num_completed_requests") > 3.0);
     assert!(bench.folder.path().join("e/report.html").exists());
+    // The calibration follows the load; it must not delay the end of an interrupted one.
+    let bias = &runs[0]["polyllm"]["run"]["bias"];
+    assert!(bias.is_null(), "{bias}");
 }

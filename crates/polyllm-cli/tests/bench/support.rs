@@ -53,6 +53,10 @@ impl Bench {
             "HF_TOKEN",
             "HF_HUB_CACHE",
             "HF_HUB_OFFLINE",
+            "MLFLOW_EXPERIMENT_NAME",
+            "MLFLOW_TRACKING_PASSWORD",
+            "MLFLOW_TRACKING_TOKEN",
+            "MLFLOW_TRACKING_USERNAME",
             "POLYLLM_LOG",
         ] {
             command.env_remove(variable);

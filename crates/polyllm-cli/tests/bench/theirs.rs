@@ -5,7 +5,7 @@ use std::fs;
 use llm_sim::Timing;
 use serde_json::Value;
 
-use crate::support::{Bench, MODEL, number};
+use crate::support::{Bench, MODEL, number, runs};
 
 #[test]
 fn options_without_effect_are_accepted_with_a_note() {
@@ -26,7 +26,7 @@ fn options_without_effect_are_accepted_with_a_note() {
         assert!(errors.contains(said), "{said}: {errors}");
     }
     // Of an option that is given twice, the last one counts.
-    let run = &crate::support::runs(&bench.folder.path().join("e"))[0];
+    let run = &runs(&bench.folder.path().join("e"))[0];
     assert_eq!(number(run, "num_completed_requests"), 4.0);
 }
 
@@ -42,5 +42,7 @@ fn the_calibration_is_in_the_metadata() {
     let metadata: Value = serde_json::from_slice(&metadata).unwrap();
     let bias = &metadata["polyllm"]["bias"];
     assert_eq!(bias["concurrency"], 2);
-    assert!(bias["requests"].as_u64().unwrap() >= 8, "{bias}");
+    let of_run = &runs(&bench.folder.path().join("e"))[0]["polyllm"]["run"]["bias"];
+    assert_eq!(of_run, bias);
+    assert!(bias["requests"].as_u64().unwrap() >= 16, "{bias}");
 }

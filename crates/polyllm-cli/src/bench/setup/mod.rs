@@ -160,6 +160,7 @@ impl Setup {
         setup.settings.ramp_up = setup.load.ramp_up.unwrap_or_default();
         if let Some(trace) = &setup.trace {
             setup.experiment.scenarios = vec![trace.scenario().to_owned()];
+            setup.experiment.trace_models = trace.models().to_vec();
         }
         setup.experiment.batch_sizes = batch_sizes;
         setup.experiment.loads = setup.planned_loads()?;

@@ -24,9 +24,12 @@ mod simulate;
 mod sse;
 mod template;
 
+use std::io;
 use std::process::ExitCode;
+use std::thread::available_parallelism;
 
 use clap::CommandFactory;
+use tokio::runtime::{Builder, Runtime};
 
 use crate::args::{Args, Command};
 use crate::log::LogFormat;
@@ -42,10 +45,7 @@ fn main() -> ExitCode {
         output::log(args.verbosity(), LogFormat::Text);
     }
     let verbosity = args.verbosity();
-    let runtime = match tokio::runtime::Builder::new_multi_thread()
-        .enable_all()
-        .build()
-    {
+    let runtime = match runtime() {
         Ok(runtime) => runtime,
         Err(error) => return output::fail(&anyhow::Error::new(error)),
     };
@@ -73,4 +73,14 @@ fn main() -> ExitCode {
         }
     });
     done.unwrap_or_else(|error| output::fail(&error))
+}
+
+/// On a single processor, a scheduler for several threads is pure cost.
+fn runtime() -> io::Result<Runtime> {
+    let is_single = available_parallelism().is_ok_and(|processors| processors.get() == 1);
+    let mut builder = match is_single {
+        true => Builder::new_current_thread(),
+        false => Builder::new_multi_thread(),
+    };
+    builder.enable_all().build()
 }

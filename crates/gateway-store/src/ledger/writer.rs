@@ -15,7 +15,7 @@ use crate::sql::{Batch, Database, Outcome, Statement};
 use crate::{Clock, Error, ErrorKind, Money, Result, Store, Timestamp, id};
 
 /// The most records of one batch.
-pub(super) const BATCH: usize = 200;
+pub(super) const BATCH: usize = 500;
 
 /// How often budgets are reset and unused leases are returned.
 const HOUSEKEEPING: Duration = Duration::from_secs(1);

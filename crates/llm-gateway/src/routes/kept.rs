@@ -16,7 +16,7 @@ use llm_types::responses::{
 use llm_types::{Field, Role, Value};
 use serde_json::json;
 
-use super::keys::request::Query;
+use super::query::Query;
 use super::responses::{failure_code, now};
 use crate::auth::Client;
 use crate::error::ApiError;
@@ -150,7 +150,7 @@ pub(super) async fn serve(
     let stored = stored.ok_or_else(|| not_found(id, "; the gateway keeps no responses"))?;
     let owner = Owner::of(client);
     let missing = || not_found(id, " or has expired");
-    let query = Query::of(head.uri.query().unwrap_or_default());
+    let query = Query::of(&head.uri);
     match (&head.method, part) {
         (&Method::GET | &Method::HEAD, "") => {
             if query.get("stream").as_deref() == Some("true") {

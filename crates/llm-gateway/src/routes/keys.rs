@@ -11,7 +11,8 @@ use llm_provider::ApiKey;
 use serde_json::json;
 
 use self::answer::KeyAnswer;
-use self::request::{Changes, Query, Selected, Settings, parse};
+use self::request::{Changes, Selected, Settings, parse};
+use super::query::Query;
 use crate::auth::Client;
 use crate::error::ApiError;
 use crate::gateway::Shared;
@@ -63,9 +64,9 @@ pub(super) async fn serve(
     head: &Parts,
     body: Bytes,
 ) -> Result<Response<ResponseBody>, ApiError> {
-    let query = Query::of(head.uri.query().unwrap_or_default());
+    let query = Query::of(&head.uri);
     // A client may look at its own key.
-    if !(route == KeyRoute::Info && query.names_no_key()) {
+    if !(route == KeyRoute::Info && query.get("key").is_none()) {
         client.require_operator()?;
     }
     let keys = virtual_keys(shared)?;

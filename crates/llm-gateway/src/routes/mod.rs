@@ -11,7 +11,9 @@ mod models;
 mod native;
 mod openapi;
 mod owners;
+mod query;
 mod responses;
+mod route;
 mod spend;
 mod ui;
 
@@ -25,9 +27,7 @@ use futures_util::FutureExt;
 use http::header::HeaderValue;
 use http::request::Parts;
 use http::{Method, Request, Response, StatusCode};
-use llm_provider::Endpoint;
-use llm_provider::endpoint::{ENDPOINTS, Rerank};
-use llm_provider::text::excerpt;
+use llm_provider::endpoint::Rerank;
 use tracing::Instrument;
 
 use crate::activity::ActiveRequest;
@@ -43,9 +43,7 @@ use crate::response::{self, ResponseBody};
 use crate::spend::{Origin, Rates};
 use crate::{auth, headers, trace};
 
-use self::keys::KeyRoute;
-use self::owners::OwnerRoute;
-use self::spend::SpendRoute;
+use self::route::{Route, unknown_path, wrong_method};
 use self::ui::UiRoute;
 
 /// Serves a request: checks its key, sets an id, writes a log line, and runs its route.
@@ -115,6 +113,7 @@ where
     measured.end_with(response, span, line)
 }
 
+/// Checks the client, the path and the method, and runs the route.
 async fn route<B>(
     shared: &Arc<Shared>,
     exposure: Exposure,
@@ -132,20 +131,7 @@ where
     if *method == Method::HEAD && path == "/" {
         return Ok(response::json(""));
     }
-    let identity = match (&route, &shared.master_key) {
-        (Some(Route::Alive | Route::Ready | Route::OpenApi), _) => Identity::Anyone,
-        (Some(Route::Ui(route)), Some(_)) if route.is_open() => Identity::Anyone,
-        (_, Some(key)) if shared.sessions.admits(key, &head.headers) => Identity::Operator,
-        (_, Some(key)) => {
-            let virtual_keys = shared.options.virtual_keys.as_ref();
-            let identity = auth::authenticate(key, virtual_keys, &head.headers);
-            identity.boxed().await?
-        }
-        (_, None) => {
-            guard::check(exposure, head)?;
-            Identity::Anyone
-        }
-    };
+    let identity = identify(shared, exposure, head, route.as_ref()).await?;
     let client = Client {
         identity,
         origin,
@@ -167,6 +153,46 @@ where
     if route.takes(&Method::POST) && shared.master_key.is_none() {
         guard::check_type(exposure, &head.headers)?;
     }
+    dispatch(shared, &client, head, route, body).await
+}
+
+/// Who sends a request, by its key; without a master key, whether the request may come from here.
+async fn identify(
+    shared: &Shared,
+    exposure: Exposure,
+    head: &Parts,
+    route: Option<&Route<'_>>,
+) -> Result<Identity, ApiError> {
+    let Some(key) = &shared.master_key else {
+        if !matches!(route, Some(Route::Alive | Route::Ready | Route::OpenApi)) {
+            guard::check(exposure, head)?;
+        }
+        return Ok(Identity::Anyone);
+    };
+    match route {
+        Some(Route::Alive | Route::Ready | Route::OpenApi) => Ok(Identity::Anyone),
+        Some(Route::Ui(route)) if route.is_open() => Ok(Identity::Anyone),
+        _ if shared.sessions.admits(key, &head.headers) => Ok(Identity::Operator),
+        _ => {
+            let virtual_keys = shared.options.virtual_keys.as_ref();
+            let identity = auth::authenticate(key, virtual_keys, &head.headers);
+            identity.boxed().await
+        }
+    }
+}
+
+/// Runs a route that the client may use.
+async fn dispatch<B>(
+    shared: &Arc<Shared>,
+    client: &Client,
+    head: &Parts,
+    route: Route<'_>,
+    body: &mut BodyReader<B>,
+) -> Result<Response<ResponseBody>, ApiError>
+where
+    B: http_body::Body<Data = Bytes> + Unpin,
+{
+    let path = head.uri.path();
     match route {
         Route::Alive => Ok(response::json_of(&"I'm alive!")),
         Route::Ready => Ok(health::readiness(shared)),
@@ -190,55 +216,53 @@ where
             client.require_no_key("the dashboard")?;
             ui::serve(shared, route, head)
         }
-        Route::ModelInfo => Ok(model_info::serve(shared, &client)),
-        Route::Spend(route) => spend::serve(shared, &client, route, head).boxed().await,
-        Route::Models => Ok(models::list(shared, &client, Api::of(path, &head.headers))),
-        Route::Model(id) => models::one(shared, &client, id, Api::of(path, &head.headers)),
-        Route::Response(id) => kept::serve(shared, &client, head, id).boxed().await,
+        Route::ModelInfo => Ok(model_info::serve(shared, client)),
+        Route::Spend(route) => spend::serve(shared, client, route, head).boxed().await,
+        Route::Models => Ok(models::list(shared, client, Api::of(path, &head.headers))),
+        Route::Model(id) => models::one(shared, client, id, Api::of(path, &head.headers)),
+        Route::Response(id) => kept::serve(shared, client, head, id).boxed().await,
         Route::Messages => {
             let body = body.read(&head.headers, &shared.options).await?;
-            messages::serve(shared, &client, &head.headers, &body)
+            messages::serve(shared, client, &head.headers, &body)
                 .boxed()
                 .await
         }
         Route::CountTokens => {
             let body = body.read(&head.headers, &shared.options).await?;
-            messages::count_tokens(shared, &client, &body).boxed().await
+            messages::count_tokens(shared, client, &body).boxed().await
         }
         Route::Responses => {
             let body = body.read(&head.headers, &shared.options).await?;
-            responses::serve(shared, &client, &head.headers, &body)
+            responses::serve(shared, client, &head.headers, &body)
                 .boxed()
                 .await
         }
         Route::InputTokens => {
             let body = body.read(&head.headers, &shared.options).await?;
-            responses::input_tokens(shared, &client, &body)
-                .boxed()
-                .await
+            responses::input_tokens(shared, client, &body).boxed().await
         }
         Route::Endpoint(endpoint) => {
             let body = body.read(&head.headers, &shared.options).await?;
-            endpoint::serve(shared, &client, &head.headers, endpoint, body).await
+            endpoint::serve(shared, client, &head.headers, endpoint, body).await
         }
         Route::RerankV2 => {
             let body = body.read(&head.headers, &shared.options).await?;
-            endpoint::serve_rerank_v2(shared, &client, &head.headers, &Rerank, body)
+            endpoint::serve_rerank_v2(shared, client, &head.headers, &Rerank, body)
                 .boxed()
                 .await
         }
         Route::Key(route) if !route.takes(&Method::POST) => {
-            let served = keys::serve(shared, &client, route, head, Bytes::new());
+            let served = keys::serve(shared, client, route, head, Bytes::new());
             served.boxed().await
         }
         Route::Owner(route) if !route.takes(&Method::POST) => {
-            let served = owners::serve(shared, &client, route, head, Bytes::new());
+            let served = owners::serve(shared, client, route, head, Bytes::new());
             served.boxed().await
         }
         Route::Owner(route) => {
             client.require_operator()?;
             let body = body.read(&head.headers, &shared.options).await?;
-            owners::serve(shared, &client, route, head, body)
+            owners::serve(shared, client, route, head, body)
                 .boxed()
                 .await
         }
@@ -246,188 +270,7 @@ where
             // Only the operator may make the gateway read a body here.
             client.require_operator()?;
             let body = body.read(&head.headers, &shared.options).await?;
-            keys::serve(shared, &client, route, head, body)
-                .boxed()
-                .await
+            keys::serve(shared, client, route, head, body).boxed().await
         }
     }
-}
-
-/// The target of a path.
-enum Route<'p> {
-    Alive,
-    Ready,
-    Metrics,
-    Models,
-    Model(&'p str),
-    Endpoint(&'static dyn Endpoint),
-    RerankV2,
-    Messages,
-    CountTokens,
-    Responses,
-    InputTokens,
-    /// A stored response, or something below it.
-    Response(&'p str),
-    Key(KeyRoute),
-    Owner(OwnerRoute),
-    Spend(SpendRoute),
-    ModelInfo,
-    OpenApi,
-    Health,
-    Ui(UiRoute),
-}
-
-impl<'p> Route<'p> {
-    /// The route of a path. Paths below `/v1` are also served without it, and those of Anthropic's
-    /// API also below `/anthropic`.
-    fn of(path: &'p str) -> Option<Self> {
-        match path {
-            // LiteLLM's paths.
-            "/health/liveliness" | "/health/liveness" => return Some(Self::Alive),
-            "/health/readiness" => return Some(Self::Ready),
-            "/metrics" => return Some(Self::Metrics),
-            "/health" => return Some(Self::Health),
-            "/openapi.json" => return Some(Self::OpenApi),
-            _ => {}
-        }
-        if let Some(route) = UiRoute::of(path) {
-            return Some(Self::Ui(route));
-        }
-        let below = |path: &'p str| {
-            path.strip_prefix("/v1")
-                .filter(|rest| rest.starts_with('/'))
-        };
-        if let Some(path) = path.strip_prefix("/anthropic") {
-            let route = Self::of(path).filter(|_| path.starts_with('/'))?;
-            return route.is_of_anthropic().then_some(route);
-        }
-        let path = below(path).unwrap_or(path);
-        let is_path = |endpoint: &&&dyn Endpoint| below(endpoint.path()) == Some(path);
-        if let Some(endpoint) = ENDPOINTS.iter().find(is_path) {
-            return Some(Self::Endpoint(*endpoint));
-        }
-        Some(match path {
-            "/v2/rerank" => Self::RerankV2,
-            "/models" => Self::Models,
-            "/model/info" => Self::ModelInfo,
-            "/messages" => Self::Messages,
-            "/messages/count_tokens" => Self::CountTokens,
-            "/responses" => Self::Responses,
-            "/responses/input_tokens" => Self::InputTokens,
-            other => {
-                if let Some(path) = other.strip_prefix("/key/") {
-                    return KeyRoute::of(path).map(Self::Key);
-                }
-                if let Some(route) = SpendRoute::of(other) {
-                    return Some(Self::Spend(route));
-                }
-                if let Some(route) = OwnerRoute::of(other) {
-                    return Some(Self::Owner(route));
-                }
-                let below = |prefix| {
-                    other
-                        .strip_prefix(prefix)
-                        .filter(|id: &&str| !id.is_empty())
-                };
-                let model = below("/models/").map(Self::Model);
-                model.or_else(|| below("/responses/").map(Self::Response))?
-            }
-        })
-    }
-
-    /// The name in metrics.
-    fn name(&self) -> &'static str {
-        match self {
-            Self::Alive | Self::Ready | Self::Health => "/health",
-            Self::Metrics => "/metrics",
-            Self::Models | Self::Model(_) => "/v1/models",
-            Self::Endpoint(endpoint) => endpoint.path(),
-            Self::RerankV2 => "/v2/rerank",
-            Self::Messages => "/v1/messages",
-            Self::CountTokens => "/v1/messages/count_tokens",
-            Self::Responses | Self::Response(_) => "/v1/responses",
-            Self::InputTokens => "/v1/responses/input_tokens",
-            Self::Key(_) => "/key",
-            Self::Owner(_) => "/user",
-            Self::Spend(_) => "/spend",
-            Self::ModelInfo => "/v1/model/info",
-            Self::OpenApi => "/openapi.json",
-            Self::Ui(_) => "/ui",
-        }
-    }
-
-    /// Whether the route calls models.
-    fn is_call(&self) -> bool {
-        matches!(
-            self,
-            Self::Endpoint(_) | Self::RerankV2 | Self::Messages | Self::Responses
-        )
-    }
-
-    fn is_of_anthropic(&self) -> bool {
-        matches!(
-            self,
-            Self::Messages | Self::CountTokens | Self::Models | Self::Model(_)
-        )
-    }
-
-    fn takes(&self, method: &Method) -> bool {
-        match self {
-            Self::Endpoint(_)
-            | Self::RerankV2
-            | Self::Messages
-            | Self::CountTokens
-            | Self::Responses
-            | Self::InputTokens => *method == Method::POST,
-            Self::Response(_) => {
-                matches!(
-                    *method,
-                    Method::GET | Method::HEAD | Method::DELETE | Method::POST
-                )
-            }
-            Self::Key(route) => route.takes(method),
-            Self::Owner(route) => route.takes(method),
-            Self::Ui(route) => route.takes(method),
-            _ => matches!(*method, Method::GET | Method::HEAD),
-        }
-    }
-}
-
-fn unknown_path(method: &Method, path: &str) -> ApiError {
-    let message = format!("unknown URL: {}; {}", quoted(method, path), served());
-    ApiError::new(StatusCode::NOT_FOUND, "invalid_request_error", message).with_code("unknown_url")
-}
-
-fn wrong_method(method: &Method, path: &str, route: &Route<'_>) -> ApiError {
-    let message = format!("method not allowed: {}; {}", quoted(method, path), served());
-    let status = StatusCode::METHOD_NOT_ALLOWED;
-    let allow = match (route.takes(&Method::GET), route.takes(&Method::POST)) {
-        (true, true) => "GET,HEAD,POST,DELETE",
-        (true, false) => "GET,HEAD",
-        (false, _) => "POST",
-    };
-    ApiError::new(status, "invalid_request_error", message)
-        .with_code("method_not_allowed")
-        .with_allow(allow)
-}
-
-fn quoted(method: &Method, path: &str) -> String {
-    format!("{} {}", excerpt(method.as_str()), excerpt(path))
-}
-
-/// All routes, for errors.
-fn served() -> String {
-    let posts = ENDPOINTS
-        .iter()
-        .map(|endpoint| format!("POST {}", endpoint.path()));
-    let posts: Vec<_> = posts.collect();
-    format!(
-        "the gateway serves {}, POST /v1/messages, POST /v1/messages/count_tokens, \
-         POST /v1/responses, POST /v1/responses/input_tokens, GET /v1/responses/ID, POST /v2/rerank, GET /v1/models, GET /v1/models/ID, \
-         GET /v1/model/info, GET /openapi.json, GET /ui, GET /metrics, GET /health, GET /health/liveliness and \
-         GET /health/readiness, also without /v1, the routes of Anthropic's API also below /anthropic; \
-         with a database, /key/…, /user/…, /team/…, GET /spend/logs, GET /spend/keys and \
-         GET /global/spend/report",
-        posts.join(", ")
-    )
 }

@@ -10,8 +10,9 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use super::keys::answer::KeyAnswer;
-use super::keys::request::{LimitChanges, Query, check_others, parse, present, set, set_or_clear};
+use super::keys::request::{LimitChanges, check_others, parse, present, set, set_or_clear};
 use super::keys::virtual_keys;
+use super::query::Query;
 use crate::auth::Client;
 use crate::error::ApiError;
 use crate::gateway::Shared;
@@ -145,7 +146,7 @@ pub(super) async fn serve(
         keys.write_records().await?;
     }
     let (store, kind) = (keys.store(), route.kind);
-    let query = Query::of(head.uri.query().unwrap_or_default());
+    let query = Query::of(&head.uri);
     let answer = match route.operation {
         Operation::New => new(store, kind, parse(&body)?).await?,
         Operation::Info => {

@@ -13,8 +13,8 @@ use serde_json::{Value, json};
 
 use self::log::SpendLog;
 use super::keys::answer::KeyAnswer;
-use super::keys::request::Query;
 use super::keys::virtual_keys;
+use super::query::Query;
 use crate::auth::Client;
 use crate::error::ApiError;
 use crate::gateway::Shared;
@@ -50,7 +50,7 @@ pub(super) async fn serve(
     route: SpendRoute,
     head: &Parts,
 ) -> Result<Response<ResponseBody>, ApiError> {
-    let query = Query::of(head.uri.query().unwrap_or_default());
+    let query = Query::of(&head.uri);
     // A client may look at its own requests.
     if !(route == SpendRoute::Logs && client.access().is_some()) {
         client.require_operator()?;

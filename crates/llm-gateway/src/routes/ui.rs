@@ -10,7 +10,8 @@ use llm_router::Deployment;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::keys::request::{Query, parse};
+use super::keys::request::parse;
+use super::query::Query;
 use crate::error::ApiError;
 use crate::gateway::Shared;
 use crate::response::{self, ResponseBody};
@@ -63,7 +64,7 @@ pub(super) fn serve(
     route: UiRoute,
     head: &Parts,
 ) -> Result<Response<ResponseBody>, ApiError> {
-    let query = Query::of(head.uri.query().unwrap_or_default());
+    let query = Query::of(&head.uri);
     let answer = match route {
         UiRoute::Page => return ui::page(),
         UiRoute::Login => return Err(ApiError::invalid("give a body")),

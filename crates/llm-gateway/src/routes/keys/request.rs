@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 
 use gateway_store::{KeySettings, LimitSettings, Money, Period, Timestamp};
 use llm_provider::text::excerpt;
-use percent_encoding::percent_decode_str;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer};
 use serde_json::{Map, Value};
@@ -180,26 +179,4 @@ pub(in crate::routes) fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, Ap
         let text = error.to_string();
         ApiError::invalid(format!("the body is invalid: {}", excerpt(&text)))
     })
-}
-
-/// The parameters in a URL.
-pub(in crate::routes) struct Query<'u>(&'u str);
-
-impl<'u> Query<'u> {
-    pub(in crate::routes) fn of(query: &'u str) -> Self {
-        Self(query)
-    }
-
-    /// The value of a parameter that is not empty.
-    pub(in crate::routes) fn get(&self, name: &str) -> Option<String> {
-        let mut pairs = self.0.split('&').filter_map(|pair| pair.split_once('='));
-        let value = pairs.find(|(key, _)| *key == name)?.1.replace('+', " ");
-        let value = percent_decode_str(&value).decode_utf8_lossy().into_owned();
-        Some(value).filter(|value| !value.is_empty())
-    }
-
-    /// Whether no key is named, so that the query is about the key of the client.
-    pub(super) fn names_no_key(&self) -> bool {
-        self.get("key").is_none()
-    }
 }

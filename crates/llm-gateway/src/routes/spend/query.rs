@@ -6,7 +6,7 @@ use gateway_store::{Store, Timestamp, UsageCursor, UsageFilter, UsageRecord};
 
 use crate::error::ApiError;
 use crate::routes::keys::hash;
-use crate::routes::keys::request::Query;
+use crate::routes::query::Query;
 
 /// Which records are reported. The end date is a part of the report.
 pub(super) async fn filter(store: &Store, query: &Query<'_>) -> Result<UsageFilter, ApiError> {

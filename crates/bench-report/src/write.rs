@@ -41,12 +41,14 @@ impl Format {
 
     /// Whether this build can write the format.
     pub fn is_supported(self) -> bool {
-        match self {
-            Self::Parquet => cfg!(feature = "parquet"),
-            Self::Xlsx => cfg!(feature = "xlsx"),
-            Self::Png => cfg!(feature = "png"),
-            _ => true,
-        }
+        let optional = [
+            (Self::Parquet, cfg!(feature = "parquet")),
+            (Self::Xlsx, cfg!(feature = "xlsx")),
+            (Self::Png, cfg!(feature = "png")),
+        ];
+        optional
+            .iter()
+            .all(|(format, is_built)| *format != self || *is_built)
     }
 }
 

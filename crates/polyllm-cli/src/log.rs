@@ -1,9 +1,12 @@
-//! The log filter, and the format of log lines, in which foreign text cannot forge anything.
+//! The log: its filter, and the format of log lines, in which foreign text cannot forge anything.
 
 mod json;
 mod sampling;
 
+use std::env;
 use std::fmt::{self, Write};
+use std::io::stderr;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 use llm_provider::text::printable;
 use tracing::field::Field;
@@ -11,9 +14,15 @@ use tracing_subscriber::field::MakeExt;
 use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::fmt::FormatFields;
 use tracing_subscriber::fmt::format::{Writer, debug_fn};
+use tracing_subscriber::layer::{Layer, SubscriberExt};
+use tracing_subscriber::util::SubscriberInitExt;
 
-pub(crate) use self::json::{JsonLines, message};
-pub(crate) use self::sampling::Sampling;
+pub(crate) use self::json::message;
+
+use self::json::JsonLines;
+use self::sampling::Sampling;
+use crate::otel::Spans;
+use crate::output::coloured;
 
 /// The target of the lines with prompts, which only `--log-prompts` turns on.
 pub(crate) const PROMPTS: &str = "llm_gateway::prompts";
@@ -26,10 +35,52 @@ pub(crate) enum LogFormat {
     Text,
 }
 
+/// Starts the log on standard error: warnings, and more with each `-v`. `POLYLLM_LOG` overrides it.
+pub(crate) fn start(verbosity: u8) {
+    start_with(filter(verbosity), verbosity, LogFormat::Text, None);
+}
+
+/// Starts the log with a filter. `spans` receives spans besides.
+pub(crate) fn start_with(filter: Targets, verbosity: u8, format: LogFormat, spans: Option<Spans>) {
+    let lines: Spans = if format == LogFormat::Json {
+        IS_JSON.store(true, Relaxed);
+        Sampling::default().and_then(JsonLines::new(stderr)).boxed()
+    } else {
+        let lines = tracing_subscriber::fmt::layer()
+            .fmt_fields(fields())
+            // Otherwise a closed standard error panics.
+            .log_internal_errors(false)
+            .with_writer(stderr)
+            .with_ansi(coloured(&stderr()))
+            .with_target(verbosity > 1);
+        Sampling::default().and_then(lines).boxed()
+    };
+    let registry = tracing_subscriber::registry();
+    match spans {
+        // One filter for all costs less than one for each layer.
+        None => registry.with(lines).with(filter).init(),
+        Some(spans) => registry
+            .with(vec![lines.with_filter(filter).boxed(), spans])
+            .init(),
+    }
+}
+
+/// Whether the log is JSON, so that all lines on standard error have to be.
+pub(crate) fn is_json() -> bool {
+    IS_JSON.load(Relaxed)
+}
+
+static IS_JSON: AtomicBool = AtomicBool::new(false);
+
+/// The filter: that of `POLYLLM_LOG`, else by the number of `-v`.
+pub(crate) fn filter(verbosity: u8) -> Targets {
+    filter_of(verbosity, env::var("POLYLLM_LOG").ok().as_deref())
+}
+
 /// The filter: `set`, such as `warn,llm_gateway=debug`, else the number of `-v`.
 ///
 /// `EnvFilter` would add regex-automata to the build, for filters by span and field.
-pub(crate) fn filter(verbose: u8, set: Option<&str>) -> Targets {
+fn filter_of(verbose: u8, set: Option<&str>) -> Targets {
     let set = set.filter(|text| !text.trim().is_empty());
     if let Some(filter) = set.and_then(|text| text.parse().ok()) {
         return filter;
@@ -93,7 +144,7 @@ mod tests {
     #[test]
     fn each_v_logs_more_and_the_variable_overrides() {
         let levels = |verbose, set| {
-            let filter = filter(verbose, set);
+            let filter = filter_of(verbose, set);
             ["llm_gateway::server", "hyper"].map(|target| {
                 let levels = [Level::WARN, Level::INFO, Level::DEBUG, Level::TRACE];
                 let enabled = levels.iter().filter(|l| filter.would_enable(target, l));

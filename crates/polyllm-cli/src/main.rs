@@ -32,7 +32,6 @@ use clap::CommandFactory;
 use tokio::runtime::{Builder, Runtime};
 
 use crate::args::{Args, Command};
-use crate::log::LogFormat;
 
 fn main() -> ExitCode {
     output::start();
@@ -42,7 +41,7 @@ fn main() -> ExitCode {
     };
     // The configuration of the gateway chooses the format of its log.
     if !matches!(args.command, Command::Serve(_)) {
-        output::log(args.verbosity(), LogFormat::Text);
+        log::start(args.verbosity());
     }
     let verbosity = args.verbosity();
     let runtime = match runtime() {

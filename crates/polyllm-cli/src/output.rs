@@ -12,19 +12,14 @@ use std::fmt::Display;
 use std::io::{self, IsTerminal, Write, stderr, stdout};
 use std::mem;
 use std::process::ExitCode;
-use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{LazyLock, Mutex, PoisonError};
 
-use crate::log::{JsonLines, LogFormat, Sampling};
-use crate::otel::Spans;
 use anyhow::{Context, Result};
 use clap::error::{ContextKind, ContextValue};
 use llm_provider::text::{excerpt, printable, printable_lines};
 use llm_provider::{Document, Error};
-use tracing_subscriber::Layer;
-use tracing_subscriber::filter::Targets;
-use tracing_subscriber::layer::SubscriberExt;
-use tracing_subscriber::util::SubscriberInitExt;
+
+use crate::log;
 
 /// Prints an error with its causes, and returns the exit status of a failure.
 pub(crate) fn fail(error: &anyhow::Error) -> ExitCode {
@@ -88,13 +83,13 @@ fn shortened((kind, value): (ContextKind, &ContextValue)) -> Option<(ContextKind
 ///
 /// In a log in JSON, it is a line of the log.
 pub(crate) fn note(label: &str, colour: Colour, text: impl Display) {
-    if JSON_LOG.load(Relaxed) {
+    if log::is_json() {
         let level = if colour == Colour::Red {
             "ERROR"
         } else {
             "WARN"
         };
-        write_line(&crate::log::message(
+        write_line(&log::message(
             level,
             &format!("{label}: {}", readable(text)),
         ));
@@ -110,8 +105,8 @@ pub(crate) fn note(label: &str, colour: Colour, text: impl Display) {
 
 /// Prints one or several lines on standard error.
 pub(crate) fn print_message(text: impl Display) {
-    if JSON_LOG.load(Relaxed) {
-        write_line(&crate::log::message("WARN", &readable(text)));
+    if log::is_json() {
+        write_line(&log::message("WARN", &readable(text)));
         return;
     }
     write_line(&readable(text));
@@ -297,54 +292,11 @@ impl Colour {
     }
 }
 
-fn coloured(stream: &impl IsTerminal) -> bool {
+pub(crate) fn coloured(stream: &impl IsTerminal) -> bool {
     stream.is_terminal()
         && env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
         && env::var_os("TERM").is_none_or(|term| term != "dumb")
 }
-
-/// Sets up logging to standard error: warnings, and more with each `-v`. `POLYLLM_LOG` overrides it.
-pub(crate) fn log(verbose: u8, format: LogFormat) {
-    log_with(
-        crate::log::filter(verbose, log_filter().as_deref()),
-        verbose,
-        format,
-        None,
-    );
-}
-
-/// The filter of the log that the environment sets.
-pub(crate) fn log_filter() -> Option<String> {
-    env::var("POLYLLM_LOG").ok()
-}
-
-/// Sets up logging with a filter. `spans` receives spans besides.
-pub(crate) fn log_with(filter: Targets, verbose: u8, format: LogFormat, spans: Option<Spans>) {
-    let lines: Spans = if format == LogFormat::Json {
-        JSON_LOG.store(true, Relaxed);
-        Sampling::default().and_then(JsonLines::new(stderr)).boxed()
-    } else {
-        let lines = tracing_subscriber::fmt::layer()
-            .fmt_fields(crate::log::fields())
-            // Otherwise a closed standard error panics.
-            .log_internal_errors(false)
-            .with_writer(stderr)
-            .with_ansi(coloured(&stderr()))
-            .with_target(verbose > 1);
-        Sampling::default().and_then(lines).boxed()
-    };
-    let registry = tracing_subscriber::registry();
-    match spans {
-        // One filter for all costs less than one for each layer.
-        None => registry.with(lines).with(filter).init(),
-        Some(spans) => registry
-            .with(vec![lines.with_filter(filter).boxed(), spans])
-            .init(),
-    }
-}
-
-/// Whether standard error is a log in JSON.
-static JSON_LOG: AtomicBool = AtomicBool::new(false);
 
 /// Formats rows as a table. Columns from `right` on are aligned to the right. Control characters are
 /// escaped, also for a pipe: a line end would forge a row.

@@ -26,7 +26,7 @@ use bytes::Bytes;
 use futures_util::FutureExt;
 use http::header::HeaderValue;
 use http::request::Parts;
-use http::{Method, Request, Response, StatusCode};
+use http::{Method, Request, Response};
 use llm_provider::endpoint::Rerank;
 use tracing::Instrument;
 

@@ -22,7 +22,7 @@ pub(crate) use self::json::message;
 use self::json::JsonLines;
 use self::sampling::Sampling;
 use crate::otel::Spans;
-use crate::output::coloured;
+use crate::output::errors_are_coloured;
 
 /// The target of the lines with prompts, which only `--log-prompts` turns on.
 pub(crate) const PROMPTS: &str = "llm_gateway::prompts";
@@ -51,7 +51,7 @@ pub(crate) fn start_with(filter: Targets, verbosity: u8, format: LogFormat, span
             // Otherwise a closed standard error panics.
             .log_internal_errors(false)
             .with_writer(stderr)
-            .with_ansi(coloured(&stderr()))
+            .with_ansi(errors_are_coloured())
             .with_target(verbosity > 1);
         Sampling::default().and_then(lines).boxed()
     };

@@ -95,7 +95,7 @@ pub(crate) fn note(label: &str, colour: Colour, text: impl Display) {
         ));
         return;
     }
-    let (start, end) = if coloured(&stderr()) {
+    let (start, end) = if errors_are_coloured() {
         (colour.code(), RESET)
     } else {
         ("", "")
@@ -292,7 +292,12 @@ impl Colour {
     }
 }
 
-pub(crate) fn coloured(stream: &impl IsTerminal) -> bool {
+/// Whether text on standard error has colours.
+pub(crate) fn errors_are_coloured() -> bool {
+    coloured(&stderr())
+}
+
+fn coloured(stream: &impl IsTerminal) -> bool {
     stream.is_terminal()
         && env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
         && env::var_os("TERM").is_none_or(|term| term != "dumb")

@@ -1,7 +1,8 @@
 //! SQLite: a file in WAL mode, or a database in memory.
 
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use rusqlite::types::{ToSqlOutput, ValueRef};
 use rusqlite::{Connection, ErrorCode, OpenFlags, ToSql, TransactionBehavior, params_from_iter};
@@ -76,10 +77,30 @@ fn connect(place: &Place, lock_timeout: Duration) -> rusqlite::Result<Connection
         )?,
     };
     connection.busy_timeout(lock_timeout)?;
-    // Readers do not wait for writers. A commit is on the disk when it returns.
-    connection.pragma_update(None, "journal_mode", "wal")?;
+    use_wal(&connection, lock_timeout)?;
+    // A commit is on the disk when it returns.
     connection.pragma_update(None, "synchronous", "full")?;
     Ok(connection)
+}
+
+/// Sets the WAL mode, in which readers do not wait for writers. If several processes open a new file
+/// at once, SQLite rejects all but one of them without a wait, whatever its `busy_timeout` is.
+fn use_wal(connection: &Connection, lock_timeout: Duration) -> rusqlite::Result<()> {
+    let end = Instant::now() + lock_timeout;
+    loop {
+        match connection.pragma_update(None, "journal_mode", "wal") {
+            Err(error) if is_busy(&error) && Instant::now() < end => thread::sleep(WAL_RETRY),
+            result => return result,
+        }
+    }
+}
+
+fn is_busy(error: &rusqlite::Error) -> bool {
+    let code = error.sqlite_error_code();
+    matches!(
+        code,
+        Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked)
+    )
 }
 
 fn execute(connection: &mut Connection, batch: &Batch) -> rusqlite::Result<Outcome> {
@@ -197,4 +218,31 @@ fn name(place: &Place) -> String {
 
 fn shown(path: &Path) -> String {
     llm_provider::text::excerpt(&path.to_string_lossy()).into_owned()
+}
+
+const WAL_RETRY: Duration = Duration::from_millis(5);
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Barrier;
+
+    use super::*;
+
+    #[test]
+    fn connections_that_open_a_new_file_at_once_wait_for_each_other() {
+        const THREADS: usize = 4;
+        for _ in 0..50 {
+            let folder = tempfile::tempdir().unwrap();
+            let place = Place::File(folder.path().join("store.db"));
+            let start = Barrier::new(THREADS);
+            thread::scope(|scope| {
+                for _ in 0..THREADS {
+                    scope.spawn(|| {
+                        start.wait();
+                        open(&place, Duration::from_secs(20)).unwrap();
+                    });
+                }
+            });
+        }
+    }
 }

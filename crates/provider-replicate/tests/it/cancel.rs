@@ -7,8 +7,18 @@ use serde_json::{Value, json};
 
 use crate::support::*;
 
-/// A prediction that never ends by itself; `create` is how long its creation takes.
+/// A prediction that never ends by itself; `create` is how long its creation takes. The first attempt
+/// to cancel it fails.
 async fn endless(create: Duration) -> Server {
+    endless_with(create, |url, before| match before {
+        0 => Response::new(503, "text/plain", "Service Unavailable"),
+        _ => Response::json(200, prediction(url, "canceled", Value::Null)),
+    })
+    .await
+}
+
+/// The same with the responses to cancellations, by the server's URL and the number of earlier ones.
+async fn endless_with(create: Duration, cancel: fn(&str, usize) -> Response) -> Server {
     Server::start(move |url, seen, before| match seen.line().as_str() {
         LOOK_UP => Response::json(200, official(llama_3())),
         CREATE => {
@@ -18,9 +28,7 @@ async fn endless(create: Duration) -> Server {
         }
         GET => Response::json(200, prediction(url, "processing", Value::Null)),
         "GET /events" => Response::sse("event: output\nid: 1\ndata: Hi\n\n").ending(End::Hang),
-        // The first attempt fails.
-        CANCEL if before == 0 => Response::new(503, "text/plain", "Service Unavailable"),
-        CANCEL => Response::json(200, prediction(url, "canceled", Value::Null)),
+        CANCEL => cancel(url, before),
         _ => Response::not_found(),
     })
     .await
@@ -38,6 +46,23 @@ async fn cancelling_a_dropped_stream_is_retried_until_it_succeeds() {
     server.wait_for(CANCEL).await;
     cleaned_up().await;
     assert_eq!(server.count(CANCEL), 2);
+}
+
+#[tokio::test]
+async fn a_cancellation_is_not_repeated_if_that_cannot_help() {
+    let missing = |_: &str, _| Response::not_found();
+    // The status says that it is cancelled.
+    let unreadable = |_: &str, _| Response::new(200, "text/plain", "OK");
+    for cancel in [missing as fn(&str, usize) -> Response, unreadable] {
+        let server = endless_with(Duration::ZERO, cancel).await;
+        let stream = stream(&server.provider(), chat_request(MODEL))
+            .await
+            .unwrap();
+        drop(stream);
+        server.wait_for(CANCEL).await;
+        cleaned_up().await;
+        assert_eq!(server.count(CANCEL), 1);
+    }
 }
 
 #[tokio::test]

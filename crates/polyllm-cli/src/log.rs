@@ -5,7 +5,6 @@ mod sampling;
 
 use std::env;
 use std::fmt::{self, Write};
-use std::io::stderr;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 use llm_provider::text::printable;
@@ -22,7 +21,7 @@ pub(crate) use self::json::message;
 use self::json::JsonLines;
 use self::sampling::Sampling;
 use crate::otel::Spans;
-use crate::output::errors_are_coloured;
+use crate::output::{errors_are_coloured, log_stream};
 
 /// The target of the lines with prompts, which only `--log-prompts` turns on.
 pub(crate) const PROMPTS: &str = "llm_gateway::prompts";
@@ -44,13 +43,13 @@ pub(crate) fn start(verbosity: u8) {
 pub(crate) fn start_with(filter: Targets, verbosity: u8, format: LogFormat, spans: Option<Spans>) {
     let lines: Spans = if format == LogFormat::Json {
         IS_JSON.store(true, Relaxed);
-        Sampling::default().and_then(JsonLines::new(stderr)).boxed()
+        Sampling::default().and_then(JsonLines::new(log_stream)).boxed()
     } else {
         let lines = tracing_subscriber::fmt::layer()
             .fmt_fields(fields())
             // Otherwise a closed standard error panics.
             .log_internal_errors(false)
-            .with_writer(stderr)
+            .with_writer(log_stream)
             .with_ansi(errors_are_coloured())
             .with_target(verbosity > 1);
         Sampling::default().and_then(lines).boxed()

@@ -9,7 +9,7 @@
 use std::borrow::Cow;
 use std::env;
 use std::fmt::Display;
-use std::io::{self, IsTerminal, Write, stderr, stdout};
+use std::io::{self, IsTerminal, Stderr, Write, stderr, stdout};
 use std::mem;
 use std::process::ExitCode;
 use std::sync::{LazyLock, Mutex, PoisonError};
@@ -290,6 +290,11 @@ impl Colour {
             Self::Yellow => "\u{1b}[1;33m",
         }
     }
+}
+
+/// Where the log goes.
+pub(crate) fn log_stream() -> Stderr {
+    stderr()
 }
 
 /// Whether text on standard error has colours.

@@ -43,7 +43,9 @@ pub(crate) fn start(verbosity: u8) {
 pub(crate) fn start_with(filter: Targets, verbosity: u8, format: LogFormat, spans: Option<Spans>) {
     let lines: Spans = if format == LogFormat::Json {
         IS_JSON.store(true, Relaxed);
-        Sampling::default().and_then(JsonLines::new(log_stream)).boxed()
+        Sampling::default()
+            .and_then(JsonLines::new(log_stream))
+            .boxed()
     } else {
         let lines = tracing_subscriber::fmt::layer()
             .fmt_fields(fields())

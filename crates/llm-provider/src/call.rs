@@ -24,8 +24,8 @@ pub struct Call {
     /// The parameters that have been left out.
     pub dropped_params: Vec<String>,
     /// Headers of the client's request that the upstream gets, too: those that belong to the API
-    /// ([`Endpoint::request_headers`]), and no keys.
-    pub headers: HeaderMap,
+    /// ([`Endpoint::request_headers`]), and no keys. Boxed, since calls are moved and few have headers.
+    pub headers: Option<Box<HeaderMap>>,
     /// The time limit of the call; of a streamed call, until the head of its response.
     pub timeout: Option<Duration>,
 }
@@ -39,7 +39,7 @@ impl Call {
             drop_params: false,
             optional_params: &[],
             dropped_params: Vec::new(),
-            headers: HeaderMap::new(),
+            headers: None,
             timeout: None,
         }
     }
@@ -59,7 +59,7 @@ impl Call {
     /// Sets the headers that the upstream gets.
     #[must_use]
     pub fn with_headers(mut self, headers: HeaderMap) -> Self {
-        self.headers = headers;
+        self.headers = (!headers.is_empty()).then(|| Box::new(headers));
         self
     }
 

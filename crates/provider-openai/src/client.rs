@@ -71,7 +71,9 @@ impl<D: Dialect> OpenAiClient<D> {
             request_plain(&mut call.body);
             metadata.dropped_params = call.dropped_params;
             let mut request = self.request(Method::POST, endpoint.path(), call.body.pieces())?;
-            request.headers_mut().extend(call.headers);
+            if let Some(headers) = call.headers {
+                request.headers_mut().extend(*headers);
+            }
             let response = exchange.send(&request, self.refusal()).await?;
             metadata.upstream_id = self.upstream.upstream_id(response.headers());
             let answer = response.into_body().collect(MAX_BODY).await?;
@@ -97,7 +99,9 @@ impl<D: Dialect> OpenAiClient<D> {
             metadata.dropped_params = call.dropped_params;
             let path = call.endpoint.path();
             let mut request = self.request(Method::POST, path, call.body.pieces())?;
-            request.headers_mut().extend(call.headers);
+            if let Some(headers) = call.headers {
+                request.headers_mut().extend(*headers);
+            }
             let response = exchange.send(&request, self.refusal()).await?;
             if !is_event_stream(response.headers()) {
                 let message = "the upstream's response is not an event stream";

@@ -85,6 +85,10 @@ fn connect(place: &Place, lock_timeout: Duration) -> rusqlite::Result<Connection
 
 /// Sets the WAL mode, in which readers do not wait for writers. If several processes open a new file
 /// at once, SQLite rejects all but one of them without a wait, whatever its `busy_timeout` is.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "files are opened on a thread for blocking work"
+)]
 fn use_wal(connection: &Connection, lock_timeout: Duration) -> rusqlite::Result<()> {
     let end = Instant::now() + lock_timeout;
     loop {

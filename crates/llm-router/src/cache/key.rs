@@ -52,7 +52,7 @@ impl Keys {
             (scope.group, scope.matched, namespace, scope.is_streamed).hash(&mut hasher);
             scope.call.endpoint.path().hash(&mut hasher);
             scope.call.drop_params.hash(&mut hasher);
-            for (name, value) in &scope.call.headers {
+            for (name, value) in scope.call.headers.iter().flat_map(|headers| headers.iter()) {
                 (name.as_str(), value.as_bytes()).hash(&mut hasher);
             }
             for name in &names {

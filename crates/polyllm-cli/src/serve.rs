@@ -66,17 +66,19 @@ pub(crate) async fn run(args: args::Serve, verbosity: u8) -> Result<ExitCode> {
         is_locked,
         has_ui: !args.no_ui,
     };
-    announce(&banner, &args)?;
+    // Clients may signal as soon as they read the banner.
     let reload = Reload {
         gateway: gateway.clone(),
-        file: args.config,
+        file: args.config.clone(),
         locked: is_locked,
         started,
         tls,
-    };
+    }
+    .run();
+    announce(&banner, &args)?;
     tokio::select! {
         served = gateway.serve(listener, stop) => served?,
-        () = reload.run() => {}
+        () = reload => {}
     }
     if let Some(sim) = sim {
         sim.shutdown().await;

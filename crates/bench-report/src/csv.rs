@@ -17,7 +17,7 @@ pub(super) fn runs(results: &Results) -> Vec<u8> {
         .collect();
     let mut head: Vec<String> = HEAD.iter().map(|name| (*name).to_owned()).collect();
     for metric in &metrics {
-        head.extend(STATISTICS.map(|statistic| format!("{metric}_{statistic}")));
+        head.extend(Statistic::EXPORTED.map(|statistic| format!("{metric}_{statistic}")));
     }
     let lines = results.runs.iter().map(|run| {
         let numbers = &run.aggregated;
@@ -51,7 +51,7 @@ pub(super) fn runs(results: &Results) -> Vec<u8> {
             text(achieved.map(|load| load.slot_time_lost)),
         ];
         for metric in &metrics {
-            line.extend(STATISTICS.map(|statistic| text(numbers.get(statistic, *metric))));
+            line.extend(Statistic::EXPORTED.map(|statistic| text(numbers.get(statistic, *metric))));
         }
         line
     });
@@ -199,16 +199,4 @@ const HEAD: [&str; 22] = [
     "achieved_starts_per_second",
     "scheduled_per_second",
     "slot_time_lost",
-];
-
-const STATISTICS: [Statistic; 9] = [
-    Statistic::Mean,
-    Statistic::Min,
-    Statistic::Max,
-    Statistic::Percentile(50.0),
-    Statistic::Percentile(75.0),
-    Statistic::Percentile(90.0),
-    Statistic::Percentile(95.0),
-    Statistic::Percentile(99.0),
-    Statistic::Percentile(99.9),
 ];

@@ -125,6 +125,19 @@ pub enum Statistic {
 }
 
 impl Statistic {
+    /// The statistics of each metric in files for other programs.
+    pub const EXPORTED: [Self; 9] = [
+        Self::Mean,
+        Self::Min,
+        Self::Max,
+        Self::Percentile(50.0),
+        Self::Percentile(75.0),
+        Self::Percentile(90.0),
+        Self::Percentile(95.0),
+        Self::Percentile(99.0),
+        Self::Percentile(99.9),
+    ];
+
     /// Reads `mean`, `min`, `max`, `median` or `p99.9`.
     pub fn parse(name: &str) -> Option<Self> {
         match name {

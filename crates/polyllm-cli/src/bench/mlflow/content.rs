@@ -61,7 +61,7 @@ pub(super) fn metrics(run: &RunSummary, at_ms: u64) -> Vec<Value> {
     ];
     let further = further.map(|(name, value)| (name.to_owned(), value));
     let of_metrics = Metric::ALL.into_iter().flat_map(|metric| {
-        STATISTICS.map(|statistic| {
+        Statistic::EXPORTED.map(|statistic| {
             let value = numbers.get(statistic, metric);
             (format!("{metric}_{statistic}"), value)
         })
@@ -127,15 +127,3 @@ const MAX_VALUE: usize = 500;
 
 /// Groups whose members are parameters of their own.
 const NESTED: [&str; 4] = ["bias", "limits", "machine", "server"];
-
-const STATISTICS: [Statistic; 9] = [
-    Statistic::Mean,
-    Statistic::Min,
-    Statistic::Max,
-    Statistic::Percentile(50.0),
-    Statistic::Percentile(75.0),
-    Statistic::Percentile(90.0),
-    Statistic::Percentile(95.0),
-    Statistic::Percentile(99.0),
-    Statistic::Percentile(99.9),
-];

@@ -164,6 +164,17 @@ def without_v1():
     client(base=GATEWAY).chat.completions.create(model="together-chat", messages=MESSAGES)
 
 
+@check("Azure's client, whose paths name the model")
+def azure():
+    azure = openai.AzureOpenAI(
+        azure_endpoint=GATEWAY, azure_deployment=LLAMA_3, api_key=KEY, api_version="2024-10-21", max_retries=0
+    )
+    answer = azure.chat.completions.create(model="gpt-4o", messages=MESSAGES)
+    same((answer.model, answer.choices[0].finish_reason), (LLAMA_3, "stop"))
+    chunks = list(azure.chat.completions.create(model="gpt-4o", messages=MESSAGES, stream=True))
+    same({chunk.model for chunk in chunks}, {LLAMA_3})
+
+
 @check("Replicate gets the prompt in Llama 3's own format, once")
 def prompt():
     messages = [

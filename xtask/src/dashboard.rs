@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Stdio;
+use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, bail};
 
@@ -48,12 +48,8 @@ fn chromium() -> Option<PathBuf> {
     if let Some(chosen) = std::env::var_os("CHROMIUM") {
         return Some(chosen.into());
     }
-    let folders = std::env::var_os("PATH")?;
     let names = ["chromium", "chromium-browser", "google-chrome"];
-    let paths = std::env::split_paths(&folders)
-        .flat_map(|folder| names.map(|name| folder.join(name)))
-        .collect::<Vec<_>>();
-    paths.into_iter().find(|path| path.is_file())
+    names.into_iter().find_map(tool::find)
 }
 
 /// Runs all checks.
@@ -111,7 +107,7 @@ fn report(polyllm: &Path, sim: &Server, folder: &Path) -> Result<PathBuf> {
     if experiment.exists() {
         fs::remove_dir_all(&experiment).context("cannot remove the last report")?;
     }
-    let mut bench = clean(polyllm);
+    let mut bench = clients::without_keys(Command::new(polyllm));
     bench
         .args(["bench", "--api-key", "any", "--no-calibration"])
         .args(["--api-base", &sim.field("together")?])

@@ -40,15 +40,7 @@ fn run(mut args: lexopt::Parser) -> Result<()> {
 
 /// Why the check cannot run on this machine.
 pub(crate) fn missing() -> Option<String> {
-    let folders = std::env::var_os("PATH").unwrap_or_default();
-    let is_installed =
-        |name: &&str| std::env::split_paths(&folders).any(|folder| folder.join(name).is_file());
-    let needed = ["promtool", "kubectl", "curl", "python3"];
-    let missing: Vec<_> = needed
-        .into_iter()
-        .filter(|name| !is_installed(name))
-        .collect();
-    (!missing.is_empty()).then(|| format!("not installed: {}", missing.join(", ")))
+    tool::missing(&["promtool", "kubectl", "curl", "python3"])
 }
 
 /// Runs all checks.
@@ -59,7 +51,9 @@ pub(crate) fn check() -> Result<()> {
     let python = python::environment(&folder.join("python"), &requirements)?;
 
     let hadolint = python.with_file_name("hadolint");
-    tool::run(Command::new(hadolint).arg(sources.join("Dockerfile")))?;
+    let dockerfile = sources.join("Dockerfile");
+    tool::run(Command::new(hadolint).arg(&dockerfile))?;
+    image(&fs::read_to_string(dockerfile).context("cannot read the Dockerfile")?)?;
     kubernetes(&sources, &folder, &python)?;
     prometheus(&sources.join("prometheus"))?;
     let known = metrics_in_sources()?;
@@ -68,6 +62,25 @@ pub(crate) fn check() -> Result<()> {
         println!("{file}: {used} metrics of the gateway");
     }
     running_gateway(&folder)
+}
+
+/// Prints what the image contains, and checks that it has what a binary alone lacks.
+fn image(dockerfile: &str) -> Result<()> {
+    let files = image_files(dockerfile);
+    println!("the image contains {}", files.join(", "));
+    for needed in ["/etc/ssl/certs/ca-certificates.crt", "/polyllm", "/data"] {
+        ensure!(files.contains(&needed), "the image has no {needed}");
+    }
+    Ok(())
+}
+
+/// The files and folders that the last stage of a Dockerfile copies.
+fn image_files(dockerfile: &str) -> Vec<&str> {
+    let last = dockerfile.rsplit("\nFROM ").next().unwrap_or_default();
+    let copies = last.lines().filter(|line| line.starts_with("COPY "));
+    copies
+        .filter_map(|line| line.split_whitespace().next_back())
+        .collect()
 }
 
 fn kubernetes(sources: &Path, folder: &Path, python: &Path) -> Result<()> {
@@ -183,6 +196,14 @@ fn running_gateway(folder: &Path) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_files_of_an_image_are_those_of_its_last_stage() {
+        let dockerfile = "FROM rust AS build\nCOPY . .\nRUN make\n\nFROM scratch\n\
+            COPY --from=build /out/polyllm /polyllm\nUSER 65532:65532\n";
+        assert_eq!(image_files(dockerfile), ["/polyllm"]);
+        assert!(image(dockerfile).is_err());
+    }
 
     #[test]
     fn metrics_are_found_in_expressions() {

@@ -262,8 +262,7 @@ const TOP: usize = 28;
 
 /// Whether the picture can be drawn on this machine.
 pub(crate) fn missing() -> Option<String> {
-    let curl = Command::new("curl").arg("--version").output();
-    curl.is_err().then(|| "curl is not installed".to_owned())
+    tool::missing(&["curl"])
 }
 
 #[cfg(test)]

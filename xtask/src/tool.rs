@@ -80,6 +80,21 @@ fn shown(command: &Command) -> String {
         .join(" ")
 }
 
+/// The path of a program that is installed.
+pub(crate) fn find(program: &str) -> Option<PathBuf> {
+    let file = format!("{program}{}", std::env::consts::EXE_SUFFIX);
+    let folders = std::env::var_os("PATH")?;
+    let mut paths = std::env::split_paths(&folders).map(|folder| folder.join(&file));
+    paths.find(|path| path.is_file())
+}
+
+/// Why a command cannot run: the programs that are not installed. `None` if all of them are.
+pub(crate) fn missing(programs: &[&str]) -> Option<String> {
+    let missing = programs.iter().copied();
+    let missing: Vec<_> = missing.filter(|program| find(program).is_none()).collect();
+    (!missing.is_empty()).then(|| format!("not installed: {}", missing.join(", ")))
+}
+
 fn cargo() -> std::ffi::OsString {
     std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into())
 }
@@ -96,6 +111,16 @@ pub(crate) fn scratch(name: &str) -> PathBuf {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn missing_programs_are_named() {
+        assert_eq!(missing(&["cargo"]), None);
+        let why = missing(&["no-such-program", "cargo", "nor-this"]);
+        assert_eq!(
+            why.as_deref(),
+            Some("not installed: no-such-program, nor-this")
+        );
+    }
 
     #[test]
     fn the_error_names_a_program_that_fails_or_is_missing() {

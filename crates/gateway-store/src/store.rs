@@ -110,6 +110,14 @@ impl Store {
         }
     }
 
+    /// Closes the database after the work that waits. All later work fails, also that of clones.
+    ///
+    /// Without it, the connections are closed when all clones are dropped, and SQLite may leave its log
+    /// (`PATH-wal`) beside the file, which the next start reads.
+    pub async fn close(&self) {
+        self.database.close().await;
+    }
+
     /// The keys.
     pub fn keys(&self) -> Keys {
         Keys::new(self)
@@ -160,6 +168,23 @@ mod tests {
     async fn set(store: &Store, pragma: &'static str) {
         let batch = Batch::read(Statement::new(pragma));
         store.database.run(batch).await.unwrap();
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+    async fn a_closed_database_is_one_file_that_nobody_writes() {
+        for _ in 0..20 {
+            let folder = tempfile::tempdir().unwrap();
+            let url = format!("sqlite:{}", folder.path().join("keys.db").display());
+            let options = StoreOptions::default().with_timeout(Duration::from_secs(20));
+            let store = Store::open(&url, options).await.unwrap();
+            let keys = store.keys();
+            let generated = keys.generate(KeySettings::default()).await.unwrap();
+            assert!(keys.get_by_id(&generated.key.id).await.unwrap().is_some());
+            store.close().await;
+            assert_eq!(folder.path().read_dir().unwrap().count(), 1);
+            let error = keys.generate(KeySettings::default()).await.unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Unavailable, "{error}");
+        }
     }
 
     #[tokio::test]

@@ -88,13 +88,14 @@ pub(crate) async fn authenticate(
     virtual_keys: Option<&VirtualKeys>,
     headers: &HeaderMap,
 ) -> Result<Identity, ApiError> {
-    let given = [bearer(headers), api_key(headers)];
-    if given == [None, None] {
+    let [anthropic, azure] = KEY_HEADERS.map(|name| key_in(headers, name));
+    let given = [bearer(headers), anthropic, azure];
+    if given.iter().all(Option::is_none) {
         return Err(unauthorized(
             "no API key: send the header `Authorization: Bearer KEY`",
         ));
     }
-    // Older SDKs of Anthropic send `x-api-key`, and some clients send both.
+    // Some clients send several.
     for given in given.into_iter().flatten() {
         if given.ct_eq(master_key.expose().as_bytes()).into() {
             return Ok(Identity::Operator);
@@ -140,8 +141,10 @@ fn bearer(headers: &HeaderMap) -> Option<&[u8]> {
         .then(|| key.trim_ascii())
 }
 
-fn api_key(headers: &HeaderMap) -> Option<&[u8]> {
-    Some(headers.get("x-api-key")?.as_bytes().trim_ascii())
+fn key_in<'h>(headers: &'h HeaderMap, name: &str) -> Option<&'h [u8]> {
+    Some(headers.get(name)?.as_bytes().trim_ascii())
 }
 
 const SCHEME: &[u8] = b"Bearer ";
+/// The headers of older SDKs of Anthropic and of Azure OpenAI's clients.
+const KEY_HEADERS: [&str; 2] = ["x-api-key", "api-key"];

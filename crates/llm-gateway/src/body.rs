@@ -97,6 +97,10 @@ impl<B: Body<Data = Bytes> + Unpin> BodyReader<B> {
     /// Reads the next piece; `None` at the end.
     async fn next(&mut self, pace: &mut Pace) -> Result<Option<Bytes>, ApiError> {
         loop {
+            if self.body.is_end_stream() {
+                self.state = State::Ended;
+                return Ok(None);
+            }
             self.state = State::Started;
             let frame = tokio::time::timeout(pace.wait(), self.body.frame())
                 .await

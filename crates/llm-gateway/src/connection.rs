@@ -101,8 +101,8 @@ impl Server {
         if is_http2 {
             let of_connection = holds.clone();
             let service = service_fn(move |request| {
-                let (server, hold) = (self.clone(), of_connection.hold());
-                async move { Ok::<_, Infallible>(server.answer(request).await.map(|b| b.watched(hold))) }
+                let (response, hold) = (self.answer(request), of_connection.hold());
+                async move { Ok::<_, Infallible>(response.await.map(|body| body.watched(hold))) }
             });
             let mut server = http2::Builder::new(TokioExecutor::new());
             // A client that sends a head in pieces cannot answer pings in between (RFC 9113 section
@@ -119,9 +119,8 @@ impl Server {
             };
         }
         let service = service_fn(move |request| {
-            let server = self.clone();
-            // Boxed, since hyper would copy it several times.
-            Box::pin(async move { Ok::<_, Infallible>(server.answer(request).await) })
+            let response = self.answer(request);
+            async move { Ok::<_, Infallible>(response.await) }
         });
         let mut server = http1::Builder::new();
         // `half_close` stays off. With it, hyper would not notice that a client has left before its
@@ -132,15 +131,33 @@ impl Server {
         drive(server.serve_connection(socket, service), &mut stop).await
     }
 
-    async fn answer(self, request: Request<Incoming>) -> Response<Held> {
-        let Ok(permit) = self.requests.try_acquire_owned() else {
-            let api = Api::of(request.uri().path(), request.headers());
-            let id = headers::request_id(request.headers());
-            return overloaded().response(api, &id).map(Held::new);
+    fn answer(
+        &self,
+        request: Request<Incoming>,
+    ) -> impl Future<Output = Response<Held>> + Send + use<> {
+        let permit = Arc::clone(&self.requests).try_acquire_owned();
+        let response = match permit {
+            Ok(permit) => {
+                let shared = self.state.current();
+                // Boxed here, since each layer around a future of this size would copy it.
+                let response = Box::pin(routes::serve(shared, self.exposure, request));
+                Ok((response, permit))
+            }
+            Err(_) => {
+                let api = Api::of(request.uri().path(), request.headers());
+                let id = headers::request_id(request.headers());
+                Err(overloaded().response(api, &id))
+            }
         };
-        let shared = self.state.current();
-        let response = routes::serve(shared, self.exposure, request).await;
-        response.map(|body| Held::new(body).with_permit(permit))
+        async {
+            match response {
+                Ok((response, permit)) => {
+                    let response = response.await;
+                    response.map(|body| Held::new(body).with_permit(permit))
+                }
+                Err(response) => response.map(Held::new),
+            }
+        }
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use bytes::Bytes;
 use http::header::{HeaderMap, HeaderName, HeaderValue};
 use llm_provider::Metadata;
 use serde_json::Value;
@@ -25,16 +26,15 @@ const DROPPED_PARAMS: HeaderName = HeaderName::from_static("x-polyllm-dropped-pa
 
 /// Adds the metadata of a call.
 pub(crate) fn describe(headers: &mut HeaderMap, metadata: &Metadata) {
-    insert(
-        headers,
-        PROVIDER,
-        Some(metadata.provider).filter(|name| !name.is_empty()),
-    );
+    insert_static(headers, PROVIDER, metadata.provider);
     insert(headers, DEPLOYMENT, metadata.deployment.as_deref());
     let cache = metadata.extra.get("cache").and_then(Value::as_str);
     insert(headers, CACHE, cache);
-    if metadata.attempts > 0 {
-        headers.insert(ATTEMPTS, HeaderValue::from(metadata.attempts));
+    match metadata.attempts {
+        0 => {}
+        // The usual number, without an allocation.
+        1 => insert_static(headers, ATTEMPTS, "1"),
+        attempts => drop(headers.insert(ATTEMPTS, HeaderValue::from(attempts))),
     }
     if !metadata.dropped_params.is_empty() {
         let mut names = metadata.dropped_params.join(",");
@@ -56,6 +56,17 @@ pub(crate) fn describe_call(headers: &mut HeaderMap, call_id: &str, elapsed: Dur
     }
     let millis = u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX);
     headers.insert(DURATION, HeaderValue::from(millis));
+}
+
+/// Adds a header unless the value is empty, as [`insert`] does, without a copy of the value.
+fn insert_static(headers: &mut HeaderMap, name: HeaderName, value: &'static str) {
+    if value.is_empty() {
+        return;
+    }
+    match HeaderValue::from_maybe_shared(Bytes::from_static(value.as_bytes())) {
+        Ok(value) => drop(headers.insert(name, value)),
+        Err(_) => insert(headers, name, Some(value)),
+    }
 }
 
 /// Adds a header. Characters that are not valid in a header are escaped, as in `\u{e9}`.

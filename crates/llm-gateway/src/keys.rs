@@ -45,7 +45,8 @@ impl VirtualKeys {
     }
 
     /// Writes all usage records of finished requests. [`Gateway::serve`](crate::Gateway::serve)
-    /// calls it at its end; a program with a server of its own has to call it.
+    /// calls it at its end; a program with a server of its own has to call it. The store stays open:
+    /// its owner may close it ([`Store::close`]).
     ///
     /// # Errors
     /// Those of the database.

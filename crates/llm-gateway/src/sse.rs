@@ -60,7 +60,8 @@ pub(crate) trait FrameWriter: Send + Unpin + 'static {
 /// Writes OpenAI's chunks.
 pub(crate) struct ChunkWriter {
     model: Value,
-    prefix: Option<Prefix>,
+    // Boxed, since it is large and writers are moved.
+    prefix: Option<Box<Prefix>>,
     include_usage: bool,
 }
 
@@ -139,7 +140,7 @@ impl ChunkWriter {
             .with_source(error)
         })?;
         if !self.include_usage {
-            self.prefix = Prefix::new(&chunk, &self.model);
+            self.prefix = Prefix::new(&chunk, &self.model).map(Box::new);
         }
         let lacks_usage = self.include_usage && !chunk.contains_key("usage");
         if !lacks_usage && chunk.str("model").as_deref() == self.model.as_str() {

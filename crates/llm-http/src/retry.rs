@@ -95,10 +95,15 @@ impl RetryPolicy {
         }
     }
 
+    /// Whether no attempt follows the one with this number.
+    pub(crate) fn is_last(&self, attempt: u32) -> bool {
+        attempt >= self.max_retries
+    }
+
     /// The wait before the next attempt; `None` if there is none.
     fn pause(&self, retries: u32, error: &Error, deadline: Option<Instant>) -> Option<Duration> {
         let asked = error.retry_after();
-        if retries >= self.max_retries
+        if self.is_last(retries)
             || !self.may_retry(error)
             || asked.is_some_and(|asked| asked > self.backoff.max_advice)
         {

@@ -36,7 +36,7 @@ use crate::{
 /// let exchange = upstream.exchange_for("models");
 /// let models = exchange.run(async {
 ///     let request = upstream.request(Method::GET, "/v1/models", "")?;
-///     let response = exchange.send(&request, Error::from_response).await?;
+///     let response = exchange.send(request, Error::from_response).await?;
 ///     response.into_body().collect(1 << 20).await
 /// });
 /// assert_eq!(models.await?, "[\"acme-large\"]");
@@ -123,7 +123,7 @@ impl UpstreamClient {
     ///
     /// The exchange is a tracing span `call` at debug level, with provider, model and endpoint.
     pub fn exchange(&self, call: &Call) -> Exchange<'_> {
-        let model = call.model();
+        let model = call.model().into_owned();
         let span = CallSpan::new(self.provider, &model, call.endpoint);
         let limit = self.connection.timeouts().of_call(call.timeout);
         Exchange::new(self, Some(model), limit, span)
@@ -131,7 +131,7 @@ impl UpstreamClient {
 
     /// Begins the exchange of a streamed call; see [`exchange`](Self::exchange).
     pub fn stream_exchange(&self, call: &Call) -> Exchange<'_> {
-        let model = call.model();
+        let model = call.model().into_owned();
         let span = CallSpan::of_stream(self.provider, &model, call.endpoint);
         let limit = self.connection.timeouts().of_stream(call.timeout);
         Exchange::new(self, Some(model), limit, span)
@@ -215,7 +215,7 @@ impl<'u> Exchange<'u> {
     /// Those of `refusal` and of the transport.
     pub async fn send(
         &self,
-        request: &Request<RequestBody>,
+        request: Request<RequestBody>,
         refusal: impl Fn(StatusCode, &HeaderMap, Bytes) -> Error,
     ) -> Result<Response<Body>> {
         let UpstreamClient {
@@ -226,9 +226,15 @@ impl<'u> Exchange<'u> {
         let timeouts = connection.timeouts();
         let options =
             SendOptions::new(timeouts.idle_of(self.limit)).with_first_byte(timeouts.first_byte);
+        let mut next = Some(request);
         let attempt = |number| {
             let options = options.with_attempt(number);
-            connection.send(request.clone(), options, &refusal)
+            let request = next.take().unwrap_or_default();
+            if !retries.is_last(number) {
+                // The copy has no room for more headers, as the original has.
+                next = Some(request.clone());
+            }
+            connection.send(request, options, &refusal)
         };
         retries.run(self.deadline, attempt).await
     }

@@ -53,7 +53,7 @@ fn futures_are_send() -> Result<()> {
     let upstream = UpstreamClient::new("acme", &Settings::new(), base, ApiKey::new("key"))?;
     let exchange = upstream.exchange_for("models");
     let request = upstream.request(http::Method::GET, "/v1/models", "")?;
-    drop(is_send(exchange.send(&request, Error::from_response)));
+    drop(is_send(exchange.send(request, Error::from_response)));
     drop(is_send(exchange.run(async { Ok(()) })));
     Ok(())
 }

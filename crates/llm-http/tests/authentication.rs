@@ -159,7 +159,7 @@ async fn a_signature_is_made_for_each_attempt() {
     let upstream = UpstreamClient::new("acme", &settings, base, signer).unwrap();
     let exchange = upstream.exchange_for("models");
     let request = upstream.request(Method::GET, "/v1/models", "").unwrap();
-    let response = exchange.send(&request, Error::from_response).await.unwrap();
+    let response = exchange.send(request, Error::from_response).await.unwrap();
     assert_eq!(response.status(), 200);
 }
 

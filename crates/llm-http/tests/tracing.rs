@@ -115,7 +115,7 @@ async fn calls() {
         let body = call.body.pieces();
         let request = upstream.request(Method::POST, "/v1/chat", body).unwrap();
         let answered = exchange.run(async {
-            exchange.send(&request, Error::from_response).await?;
+            exchange.send(request, Error::from_response).await?;
             match is_stream {
                 true => Ok(()),
                 false => Err(Error::new(ErrorKind::UnexpectedBody, SECRETS[4])),

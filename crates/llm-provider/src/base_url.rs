@@ -1,6 +1,7 @@
 use std::fmt;
 use std::str::FromStr;
 
+use bytes::Bytes;
 use http::Uri;
 use http::uri::{Authority, PathAndQuery, Scheme};
 
@@ -70,7 +71,7 @@ impl BaseUrl {
         let mut parts = http::uri::Parts::default();
         parts.scheme = Some(self.scheme.clone());
         parts.authority = Some(self.authority.clone());
-        let made = PathAndQuery::from_maybe_shared(whole).map_err(http::Error::from);
+        let made = PathAndQuery::from_maybe_shared(Bytes::from(whole)).map_err(http::Error::from);
         made.and_then(|path| {
             parts.path_and_query = Some(path);
             Ok(Uri::from_parts(parts)?)

@@ -1,3 +1,4 @@
+use std::borrow::Cow;
 use std::time::Duration;
 
 use http::HeaderMap;
@@ -83,9 +84,8 @@ impl Call {
     }
 
     /// The model of the request; empty if it names none.
-    pub fn model(&self) -> String {
-        let model = self.body.str("model");
-        model.unwrap_or_default().into_owned()
+    pub fn model(&self) -> Cow<'_, str> {
+        self.body.str("model").unwrap_or_default()
     }
 
     /// Reads the request.

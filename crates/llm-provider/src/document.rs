@@ -189,7 +189,17 @@ impl Document {
 
     /// Sets a member; a new one is added at the end.
     pub fn set(&mut self, key: impl Into<Cow<'static, str>>, value: impl Serialize) {
-        self.change(key.into(), Some(to_json(&value)));
+        // Most values are short, and are written without a buffer that grows.
+        let mut short = [0; SHORT];
+        let mut rest = &mut short[..];
+        let value = match serde_json::to_writer(&mut rest, &value) {
+            Ok(()) => {
+                let len = SHORT - rest.len();
+                Bytes::copy_from_slice(&short[..len])
+            }
+            Err(_) => to_json(&value),
+        };
+        self.change(key.into(), Some(value));
     }
 
     /// Sets a member unless it exists.
@@ -263,7 +273,7 @@ impl Document {
         let mut edit = object.edit();
         for (key, value) in &self.changes {
             edit = match value {
-                Some(value) => edit.set_raw(key, &String::from_utf8_lossy(value)),
+                Some(value) => edit.set_raw(key, String::from_utf8_lossy(value)),
                 None => edit.remove(key),
             };
         }
@@ -309,6 +319,9 @@ impl fmt::Debug for Document {
 fn to_json(value: &(impl Serialize + ?Sized)) -> Bytes {
     serde_json::to_vec(value).map_or(Bytes::from_static(b"null"), Bytes::from)
 }
+
+/// Most new values have at most this length in bytes.
+const SHORT: usize = 64;
 
 /// Up to this length in bytes, copying a text costs less than sending it in pieces.
 const COPIED: usize = 16 << 10;

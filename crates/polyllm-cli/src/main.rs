@@ -33,6 +33,10 @@ use tokio::runtime::{Builder, Runtime};
 
 use crate::args::{Args, Command};
 
+#[cfg(feature = "mimalloc")]
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> ExitCode {
     output::start();
     let args = match Args::read() {

@@ -6,7 +6,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::process::ExitCode;
 
 use anyhow::{Context, Result};
-use llm_gateway::{Config, Gateway, GatewayOptions, Tls, TlsFiles};
+use llm_gateway::{Config, Gateway, GatewayOptions, Tls, TlsFiles, VirtualKeys};
 use llm_provider::Registry;
 use llm_sim::{Sim, SimOptions};
 use serde_json::json;
@@ -44,7 +44,9 @@ pub(crate) async fn run(args: args::Serve, verbosity: u8) -> Result<ExitCode> {
         _ => config.tls.clone(),
     };
     let tls = tls_files.map(Tls::load).transpose()?;
-    let mut options = options(&args, &config).await?.with_simulated(sim.is_some());
+    let keys = database::open(&config, args.config.as_deref()).await?;
+    let options = options(&args, &config, keys.as_ref()).await?;
+    let mut options = options.with_simulated(sim.is_some());
     if let Some(tls) = &tls {
         options = options.with_tls(tls.clone());
     }
@@ -79,6 +81,9 @@ pub(crate) async fn run(args: args::Serve, verbosity: u8) -> Result<ExitCode> {
     tokio::select! {
         served = gateway.serve(listener, stop) => served?,
         () = reload => {}
+    }
+    if let Some(keys) = keys {
+        keys.store().close().await;
     }
     if let Some(sim) = sim {
         sim.shutdown().await;
@@ -118,17 +123,20 @@ fn start_log(args: &args::Serve, config: &Config, verbosity: u8, telemetry: Opti
 }
 
 /// The options of the gateway, with its database.
-async fn options(args: &args::Serve, config: &Config) -> Result<GatewayOptions> {
+async fn options(
+    args: &args::Serve,
+    config: &Config,
+    keys: Option<&VirtualKeys>,
+) -> Result<GatewayOptions> {
     let mut options = GatewayOptions::new()
         .with_dashboard(!args.no_ui)
         .with_log_prompts(args.log_prompts);
-    let keys = database::open(config, args.config.as_deref()).await?;
     if let Some(time_to_live) = args.store_responses.or(config.store_responses) {
-        let stored = database::stored_responses(keys.as_ref(), time_to_live).await?;
+        let stored = database::stored_responses(keys, time_to_live).await?;
         options = options.with_stored_responses(stored);
     }
     if let Some(keys) = keys {
-        options = options.with_virtual_keys(keys);
+        options = options.with_virtual_keys(keys.clone());
     }
     Ok(options)
 }

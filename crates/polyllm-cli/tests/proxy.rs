@@ -1,4 +1,4 @@
-//! Proxy variables, which a test can set only for a child process.
+//! Variables of proxies and certificates, which a test can set only for a child process.
 
 #![allow(clippy::panic, clippy::unwrap_used, reason = "helpers of tests")]
 
@@ -96,6 +96,21 @@ fn this_machine_is_contacted_directly() {
         request.join().unwrap()[0],
         "POST /v1/chat/completions HTTP/1.1"
     );
+}
+
+#[test]
+fn an_error_says_how_to_install_certificates() {
+    let folder = tempfile::tempdir().unwrap();
+    let none = folder.path().join("none.pem");
+    std::fs::write(&none, "").unwrap();
+    let mut command = chat_with("https://127.0.0.1:1/v1");
+    command
+        .env("SSL_CERT_FILE", none)
+        .env_remove("SSL_CERT_DIR");
+    let (_, error, status) = run(&mut command);
+    assert_eq!(status, 1);
+    let fix = "install the package ca-certificates, or set SSL_CERT_FILE or ca_file";
+    assert!(error.contains(fix), "{error}");
 }
 
 fn chat_with(base: &str) -> std::process::Command {

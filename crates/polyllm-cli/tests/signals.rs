@@ -35,8 +35,16 @@ async fn start(timing: Timing) -> Sim {
         .unwrap()
 }
 
-/// The binary, with `sim` as both providers.
+/// The binary, with `sim` as both providers. It ends at a hangup, also if the tests ignore hangups.
 fn with(sim: &Sim, arguments: &[&str]) -> Command {
+    let direct = directly(sim, arguments);
+    match cfg!(target_os = "linux") {
+        true => through(&["env", "--default-signal=HUP"], &direct),
+        false => direct,
+    }
+}
+
+fn directly(sim: &Sim, arguments: &[&str]) -> Command {
     let mut command = polyllm(arguments);
     command
         .env("REPLICATE_API_TOKEN", "key-of-the-test")
@@ -45,6 +53,25 @@ fn with(sim: &Sim, arguments: &[&str]) -> Command {
         .env("TOGETHER_BASE_URL", sim.together_url())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped());
+    command
+}
+
+/// Starts a command by another one.
+fn through(starter: &[&str], direct: &Command) -> Command {
+    let mut command = Command::new(starter[0]);
+    command
+        .args(&starter[1..])
+        .arg(direct.get_program())
+        .args(direct.get_args())
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+    for (name, value) in direct.get_envs() {
+        match value {
+            Some(value) => command.env(name, value),
+            None => command.env_remove(name),
+        };
+    }
     command
 }
 
@@ -189,21 +216,9 @@ async fn a_command_started_with_ignored_hangups_continues() {
             .with_token(Duration::from_millis(50)),
     )
     .await;
-    let direct = with(&sim, &["chat", "-m", LLAMA, "Hi"]);
-    let mut ignoring = Command::new("sh");
-    ignoring
-        .args(["-c", "trap '' HUP; exec \"$0\" \"$@\""])
-        .arg(direct.get_program())
-        .args(direct.get_args())
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped());
-    for (name, value) in direct.get_envs() {
-        if let Some(value) = value {
-            ignoring.env(name, value);
-        }
-    }
-    let child = ignoring.spawn().unwrap();
+    let ignore = ["sh", "-c", "trap '' HUP; exec \"$0\" \"$@\""];
+    let direct = directly(&sim, &["chat", "-m", LLAMA, "Hi"]);
+    let child = through(&ignore, &direct).spawn().unwrap();
     let replicate = sim.replicate();
     replicate.counts_until(|counts| counts.running() == 1).await;
     send("-HUP", &child);

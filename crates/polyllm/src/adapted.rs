@@ -71,7 +71,7 @@ impl<'c, A: Api> AdaptedBuilder<'c, A> {
     /// member's path, if the request cannot be converted.
     pub async fn send(self) -> Result<A::Response> {
         let (chat, _, replies) = self.convert()?;
-        A::reply(&replies, chat.send().await?).map_err(error)
+        A::reply(replies, chat.send().await?).map_err(error)
     }
 
     /// Sends the request and returns the events of the response as they arrive.
@@ -83,7 +83,7 @@ impl<'c, A: Api> AdaptedBuilder<'c, A> {
         Ok(EventStream {
             chunks: chat.stream().await?,
             ignored,
-            events: Some(A::events(&replies)),
+            events: Some(A::events(replies)),
             ready: VecDeque::new(),
         })
     }
@@ -169,11 +169,11 @@ pub trait Api: Default + Send + Sync + sealed::Sealed + 'static {
     fn convert(&self, request: Self::Request) -> Converted<Self::Replies>;
     #[doc(hidden)]
     fn reply(
-        replies: &Self::Replies,
+        replies: Self::Replies,
         chat: ChatResponse,
     ) -> Result<Self::Response, llm_adapters::Error>;
     #[doc(hidden)]
-    fn events(replies: &Self::Replies) -> Self::Events;
+    fn events(replies: Self::Replies) -> Self::Events;
     #[doc(hidden)]
     fn push(events: &mut Self::Events, chunk: ChatChunk, to: &mut VecDeque<Self::Event>);
     #[doc(hidden)]
@@ -198,13 +198,13 @@ impl Api for MessagesAdapter {
     }
 
     fn reply(
-        replies: &MessagesReplies,
+        replies: MessagesReplies,
         chat: ChatResponse,
     ) -> Result<MessagesResponse, llm_adapters::Error> {
         replies.reply(chat)
     }
 
-    fn events(replies: &MessagesReplies) -> MessagesStream {
+    fn events(replies: MessagesReplies) -> MessagesStream {
         replies.stream()
     }
 
@@ -232,13 +232,13 @@ impl Api for ResponsesAdapter {
     }
 
     fn reply(
-        replies: &ResponsesReplies,
+        replies: ResponsesReplies,
         chat: ChatResponse,
     ) -> Result<ResponsesResponse, llm_adapters::Error> {
         replies.reply(chat)
     }
 
-    fn events(replies: &ResponsesReplies) -> ResponsesStream {
+    fn events(replies: ResponsesReplies) -> ResponsesStream {
         replies.stream()
     }
 

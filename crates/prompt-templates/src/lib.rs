@@ -66,7 +66,7 @@ pub use error::{Error, ErrorKind};
 pub use family::{Family, SystemRole};
 #[cfg(feature = "jinja")]
 pub use jinja::{ChatTemplate, Context, RenderLimits};
-pub use matching::{Match, MatchReason, match_model};
+pub use matching::{MatchReason, ModelMatch, match_model};
 pub use message::{PromptContent, PromptMessage, PromptPart, PromptRole, PromptToolCall};
 pub use now::Now;
 pub use options::{ControlTokens, Images, Options, Strictness};

@@ -19,8 +19,8 @@ use crate::family::Family;
 /// assert_eq!(found.reason, MatchReason::Name("llama-2 chat"));
 /// assert_eq!(match_model("somebody/else").reason, MatchReason::Unknown);
 /// ```
-pub fn match_model(model: &str) -> Match {
-    let unknown = Match {
+pub fn match_model(model: &str) -> ModelMatch {
+    let unknown = ModelMatch {
         family: None,
         reason: MatchReason::Unknown,
     };
@@ -35,13 +35,13 @@ pub fn match_model(model: &str) -> Match {
         .to_lowercase()
         .replace('_', "-");
     if let Some(rule) = RULES.iter().find(|rule| rule.matches(&name)) {
-        return Match {
+        return ModelMatch {
             family: Some(rule.family),
             reason: MatchReason::Name(rule.words),
         };
     }
     let base = BASES.iter().find(|base| is_base(&name, base));
-    base.map_or(unknown, |base| Match {
+    base.map_or(unknown, |base| ModelMatch {
         family: Some(Family::PLAIN),
         reason: MatchReason::Base(base),
     })
@@ -50,7 +50,7 @@ pub fn match_model(model: &str) -> Match {
 /// The result of [`match_model`].
 #[non_exhaustive]
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub struct Match {
+pub struct ModelMatch {
     /// The family; `None` if the model is unknown.
     pub family: Option<Family>,
     /// Why this family was chosen.

@@ -3,7 +3,7 @@
 use std::fmt::{Debug, Display};
 
 use prompt_templates::{
-    CustomTemplate, Error, ErrorKind, Family, Match, Options, PromptContent, PromptMessage,
+    CustomTemplate, Error, ErrorKind, Family, ModelMatch, Options, PromptContent, PromptMessage,
     PromptPart, PromptRole, PromptToolCall, Prompts, Template, TemplateRegistry,
 };
 
@@ -14,7 +14,7 @@ fn types_are_shared_cloned_and_printed() {
     shared::<CustomTemplate>();
     shared::<ErrorKind>();
     shared::<Family>();
-    shared::<Match>();
+    shared::<ModelMatch>();
     shared::<Options>();
     shared::<PromptContent<'_>>();
     shared::<PromptMessage<'_>>();

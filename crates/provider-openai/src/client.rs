@@ -74,7 +74,7 @@ impl<D: Dialect> OpenAiClient<D> {
             if let Some(headers) = call.headers {
                 request.headers_mut().extend(*headers);
             }
-            let response = exchange.send(&request, self.refusal()).await?;
+            let response = exchange.send(request, self.refusal()).await?;
             metadata.upstream_id = self.upstream.upstream_id(response.headers());
             let answer = response.into_body().collect(MAX_BODY).await?;
             endpoint.normalize(&body, Document::from_bytes(answer), &mut metadata)
@@ -102,7 +102,7 @@ impl<D: Dialect> OpenAiClient<D> {
             if let Some(headers) = call.headers {
                 request.headers_mut().extend(*headers);
             }
-            let response = exchange.send(&request, self.refusal()).await?;
+            let response = exchange.send(request, self.refusal()).await?;
             if !is_event_stream(response.headers()) {
                 let message = "the upstream's response is not an event stream";
                 return Err(Error::new(ErrorKind::UnexpectedBody, message));
@@ -145,7 +145,7 @@ impl<D: Dialect> OpenAiClient<D> {
         let exchange = self.upstream.exchange_for("models");
         let work = async {
             let request = self.request(Method::GET, MODELS, RequestBody::default())?;
-            let response = exchange.send(&request, self.refusal()).await?;
+            let response = exchange.send(request, self.refusal()).await?;
             let bytes = response.into_body().collect(MAX_BODY).await?;
             let list: ModelList = serde_json::from_slice(&bytes).map_err(|error| {
                 let message = "the upstream's answer is not a list of models";

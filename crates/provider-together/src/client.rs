@@ -68,7 +68,7 @@ impl Together {
             true => self.client.stream_deadline(&call),
             false => self.client.deadline(&call),
         };
-        let model = call.model();
+        let model = call.model().into_owned();
         if let Some(format) = self.format(&model) {
             return prompt(call, format).await.map_err(named(&model));
         }
@@ -96,7 +96,7 @@ impl Together {
     /// Sends a plain call; joins the chunks of a model that only streams.
     async fn whole(&self, call: Call) -> Result<Reply> {
         let end = self.client.deadline(&call);
-        let model = call.model();
+        let model = call.model().into_owned();
         if self.model_facts.only_streams(&model) {
             return Box::pin(self.client.send_by_stream(call)).await;
         }

@@ -13,10 +13,7 @@ use crate::tool;
 
 /// Whether valgrind and the program that controls it are on the path.
 pub(super) fn is_installed() -> bool {
-    ["valgrind", "callgrind_control"].into_iter().all(|name| {
-        let version = Command::new(name).arg("--version").output();
-        version.is_ok_and(|version| version.status.success())
-    })
+    tool::missing(&["valgrind", "callgrind_control"]).is_none()
 }
 
 fn require_installed() -> Result<()> {

@@ -159,9 +159,14 @@ pub(crate) fn polyllm(release: bool) -> Result<PathBuf> {
     Ok(tool::target()?.join(folder).join("polyllm"))
 }
 
-/// A command without the keys, addresses and proxies in the environment of this process.
+/// A command for [`ChildProcess`](process::ChildProcess), without the keys, addresses and proxies in
+/// the environment of this process.
 pub(crate) fn clean(program: &Path) -> Command {
-    let mut command = process::watched(program);
+    without_keys(process::watched(program))
+}
+
+/// A command without the keys, addresses and proxies in the environment of this process.
+pub(crate) fn without_keys(mut command: Command) -> Command {
     command
         .current_dir(tool::root())
         .env("NO_PROXY", "127.0.0.1")

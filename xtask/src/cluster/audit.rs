@@ -150,136 +150,176 @@ pub(super) fn compare(
     records: &[Record],
     kills: &[(usize, u64)],
 ) -> (BTreeMap<usize, Account>, Vec<String>) {
-    let mut problems = Vec::new();
-    let mut accounts: BTreeMap<usize, Account> = BTreeMap::new();
+    let mut audit = Audit::new(attempts, kills);
     let mut recorded: HashMap<usize, Vec<&Record>> = HashMap::new();
     for record in records {
         recorded.entry(record.number).or_default().push(record);
     }
-    let mut replies: HashMap<&str, Vec<(u64, u64)>> = HashMap::new();
-    let mut unfinished: HashMap<&str, Vec<(u64, u64)>> = HashMap::new();
-    for Attempt {
-        subject,
-        usage,
-        is_finished,
-    } in attempts
-    {
-        let Some(usage) = usage else { continue };
-        if *is_finished {
-            let key = subject.split(' ').next().and_then(|key| key.parse().ok());
-            accounts
-                .entry(key.unwrap_or(usize::MAX))
-                .or_default()
-                .simulated += usage.0 + usage.1;
-        }
-        let all = if *is_finished {
-            &mut replies
-        } else {
-            &mut unfinished
-        };
-        all.entry(subject.as_str()).or_default().push(*usage);
-    }
     // First each record takes the reply that it is about; what is left are replies without a record.
-    let mut open: Vec<&Sent> = Vec::new();
     for request in sent {
+        audit.request(
+            request,
+            &recorded.remove(&request.number).unwrap_or_default(),
+        );
+    }
+    audit.replies_without_a_record();
+    for number in recorded.keys() {
+        audit.report(format!("request {number} is recorded and was not sent"));
+    }
+    audit.sums();
+    (audit.accounts, audit.problems)
+}
+
+/// Input and output tokens of replies, by their subject.
+type Replies<'a> = HashMap<&'a str, Vec<(u64, u64)>>;
+
+/// What the simulation counted and no record is about yet, and what was found so far.
+struct Audit<'a> {
+    kills: &'a [(usize, u64)],
+    accounts: BTreeMap<usize, Account>,
+    replies: Replies<'a>,
+    /// Those whose connection ended early.
+    unfinished: Replies<'a>,
+    /// Requests without a record of exact tokens.
+    open: Vec<&'a Sent>,
+    problems: Vec<String>,
+}
+
+impl<'a> Audit<'a> {
+    fn new(attempts: &'a [Attempt], kills: &'a [(usize, u64)]) -> Self {
+        let mut accounts: BTreeMap<usize, Account> = BTreeMap::new();
+        let (mut replies, mut unfinished) = (Replies::new(), Replies::new());
+        for attempt in attempts {
+            let Some(usage) = attempt.usage else { continue };
+            let subject = attempt.subject.as_str();
+            if attempt.is_finished {
+                let key = subject.split(' ').next().and_then(|key| key.parse().ok());
+                let account = accounts.entry(key.unwrap_or(usize::MAX)).or_default();
+                account.simulated += usage.0 + usage.1;
+                replies.entry(subject).or_default().push(usage);
+            } else {
+                unfinished.entry(subject).or_default().push(usage);
+            }
+        }
+        Self {
+            kills,
+            accounts,
+            replies,
+            unfinished,
+            open: Vec::new(),
+            problems: Vec::new(),
+        }
+    }
+
+    fn report(&mut self, problem: String) {
+        self.problems.push(problem);
+    }
+
+    fn account(&mut self, request: &Sent) -> &mut Account {
+        self.accounts.entry(request.key).or_default()
+    }
+
+    /// Compares a request with its records.
+    fn request(&mut self, request: &'a Sent, records: &[&Record]) {
         let number = request.number;
-        let account = accounts.entry(request.key).or_default();
-        account.requests += 1;
-        let of_request = recorded.remove(&number).unwrap_or_default();
-        let record = match of_request.as_slice() {
+        self.account(request).requests += 1;
+        let record = match records {
             [] => {
-                if request.end == End::Complete && !is_lost(request, kills) {
-                    problems.push(format!("request {number} is answered and has no record"));
+                if request.end == End::Complete && !is_lost(request, self.kills) {
+                    self.report(format!("request {number} is answered and has no record"));
                 }
-                open.push(request);
-                continue;
+                return self.open.push(request);
             }
             [record] => *record,
-            more => {
-                problems.push(format!("request {number} has {} records", more.len()));
-                continue;
-            }
+            more => return self.report(format!("request {number} has {} records", more.len())),
         };
-        if record.is_cached {
-            account.cached += 1;
-            if record.cost != 0 {
-                problems.push(format!("request {number} came from the cache and costs"));
-            }
-        } else if record.is_estimated {
-            account.estimated += 1;
-            if request.end == End::Complete {
-                problems.push(format!("request {number} is complete and estimated"));
-            }
-            open.push(request);
-        } else if record.tokens != (0, 0) {
-            let subject = request.subject.as_str();
-            let (tokens, sum) = (record.tokens, record.tokens.0 + record.tokens.1);
-            account.recorded += sum;
-            if take(&mut replies, subject, tokens) {
-            } else if take(&mut unfinished, subject, tokens) {
-                // The gateway had the usage before the end of the response.
-                account.simulated += sum;
-            } else {
-                problems.push(format!(
-                    "request {number}: {tokens:?} recorded, not simulated"
-                ));
-            }
-        } else {
-            if request.end == End::Complete {
-                problems.push(format!(
-                    "request {number} is complete and recorded without tokens"
-                ));
-            }
-            open.push(request);
-        }
-        let is_refused = matches!(request.end, End::Refused(..));
-        if is_refused && !record.is_failed {
-            problems.push(format!(
+        self.tokens(request, record);
+        if matches!(request.end, End::Refused(..)) && !record.is_failed {
+            self.report(format!(
                 "request {number} failed and is recorded as a success"
             ));
         }
     }
-    for request in open {
-        let Some(left) = replies.get_mut(request.subject.as_str()).and_then(Vec::pop) else {
-            continue;
-        };
-        let account = accounts.entry(request.key).or_default();
-        account.unfinished += left.0 + left.1;
-        if request.end == End::Complete && !is_lost(request, kills) {
-            problems.push(format!(
-                "request {} is served and not charged",
-                request.number
-            ));
+
+    /// Compares the tokens of a record with those of a reply of the simulation.
+    fn tokens(&mut self, request: &'a Sent, record: &Record) {
+        let (number, tokens) = (request.number, record.tokens);
+        let is_complete = request.end == End::Complete;
+        if record.is_cached {
+            self.account(request).cached += 1;
+            if record.cost != 0 {
+                self.report(format!("request {number} came from the cache and costs"));
+            }
+        } else if record.is_estimated {
+            self.account(request).estimated += 1;
+            self.open.push(request);
+            if is_complete {
+                self.report(format!("request {number} is complete and estimated"));
+            }
+        } else if tokens == (0, 0) {
+            self.open.push(request);
+            if is_complete {
+                self.report(format!(
+                    "request {number} is complete and recorded without tokens"
+                ));
+            }
+        } else {
+            let (subject, sum) = (request.subject.as_str(), tokens.0 + tokens.1);
+            self.account(request).recorded += sum;
+            if take(&mut self.replies, subject, tokens) {
+            } else if take(&mut self.unfinished, subject, tokens) {
+                // The gateway had the usage before the end of the response.
+                self.account(request).simulated += sum;
+            } else {
+                self.report(format!(
+                    "request {number}: {tokens:?} recorded, not simulated"
+                ));
+            }
         }
     }
-    for (subject, left) in replies {
-        for usage in left {
-            problems.push(format!(
-                "{usage:?} were simulated for ({subject}) and not recorded"
-            ));
+
+    /// Assigns the replies that are left to requests that have no exact record.
+    fn replies_without_a_record(&mut self) {
+        for request in std::mem::take(&mut self.open) {
+            let replies = self.replies.get_mut(request.subject.as_str());
+            let Some(left) = replies.and_then(Vec::pop) else {
+                continue;
+            };
+            self.account(request).unfinished += left.0 + left.1;
+            if request.end == End::Complete && !is_lost(request, self.kills) {
+                let number = request.number;
+                self.report(format!("request {number} is served and not charged"));
+            }
+        }
+        for (subject, left) in std::mem::take(&mut self.replies) {
+            for usage in left {
+                self.report(format!(
+                    "{usage:?} were simulated for ({subject}) and not recorded"
+                ));
+            }
         }
     }
-    for number in recorded.keys() {
-        problems.push(format!("request {number} is recorded and was not sent"));
-    }
-    for (key, account) in &accounts {
-        let Account {
-            simulated,
-            recorded,
-            unfinished,
-            ..
-        } = account;
-        if simulated != &(recorded + unfinished) {
-            problems.push(format!(
-                "key {key}: {simulated} tokens simulated, {recorded} recorded"
-            ));
+
+    /// Compares the sums of each key.
+    fn sums(&mut self) {
+        for (key, account) in &self.accounts {
+            let Account {
+                simulated,
+                recorded,
+                unfinished,
+                ..
+            } = account;
+            if *simulated != recorded + unfinished {
+                self.problems.push(format!(
+                    "key {key}: {simulated} tokens simulated, {recorded} recorded"
+                ));
+            }
         }
     }
-    (accounts, problems)
 }
 
 /// Takes a reply with these tokens, if there is one.
-fn take(replies: &mut HashMap<&str, Vec<(u64, u64)>>, subject: &str, tokens: (u64, u64)) -> bool {
+fn take(replies: &mut Replies<'_>, subject: &str, tokens: (u64, u64)) -> bool {
     let Some(all) = replies.get_mut(subject) else {
         return false;
     };

@@ -6,6 +6,8 @@ use std::process::{Command, Stdio};
 use anyhow::{Context, Result, bail};
 use serde_json::Value;
 
+use crate::tool;
+
 pub(super) struct Request {
     pub(super) method: &'static str,
     pub(super) url: String,
@@ -29,9 +31,7 @@ impl Response {
 
 /// Why no request can be sent on this machine.
 pub(super) fn missing() -> Option<String> {
-    let mut curl = Command::new("curl");
-    let curl = curl.arg("--version").stdout(Stdio::null()).status();
-    curl.is_err().then(|| "curl is not installed".to_owned())
+    tool::missing(&["curl"])
 }
 
 /// Sends a request and reads the whole response. Redirects are not followed.

@@ -42,9 +42,7 @@ pub(crate) struct Running {
 
 impl Engine {
     pub(crate) fn is_installed(&self) -> bool {
-        let mut version = Command::new(self.program);
-        let version = version.arg("--version").stdout(Stdio::null());
-        version.status().is_ok_and(|status| status.success())
+        tool::find(self.program).is_some()
     }
 
     /// Starts a server on a free port, and waits until it listens.

@@ -1,6 +1,7 @@
 use std::io::Write;
 
 use super::UsageRecord;
+use super::record::COLUMNS;
 use crate::{Error, ErrorKind, Result};
 
 /// Writes usage records as CSV (RFC 4180) with a header.
@@ -16,14 +17,15 @@ pub fn write_csv<'r>(
     let mut writer = csv::WriterBuilder::new()
         .terminator(csv::Terminator::CRLF)
         .from_writer(output);
-    writer.write_record(HEADER).map_err(failed)?;
+    writer.write_record(COLUMNS).map_err(failed)?;
     for record in records {
         writer.write_record(fields(record)).map_err(failed)?;
     }
     writer.flush().map_err(failed)
 }
 
-fn fields(record: &UsageRecord) -> [String; HEADER.len()] {
+/// The fields below the names of [`COLUMNS`].
+fn fields(record: &UsageRecord) -> [String; COLUMNS.len()] {
     let text = |text: &Option<String>| plain(text.as_deref().unwrap_or_default());
     let number = |number: Option<u64>| number.map(|n| n.to_string()).unwrap_or_default();
     [
@@ -68,36 +70,6 @@ fn plain(text: &str) -> String {
 fn failed(error: impl std::error::Error + Send + Sync + 'static) -> Error {
     Error::new(ErrorKind::Internal, "the CSV cannot be written").with_source(error)
 }
-
-const HEADER: [&str; 27] = [
-    "request_id",
-    "started_at",
-    "duration_ms",
-    "first_token_ms",
-    "endpoint",
-    "model_group",
-    "model",
-    "provider",
-    "deployment",
-    "key_id",
-    "key_alias",
-    "user_id",
-    "team_id",
-    "end_user",
-    "session_id",
-    "tags",
-    "input_tokens",
-    "cached_tokens",
-    "output_tokens",
-    "reasoning_tokens",
-    "predict_ms",
-    "cost",
-    "outcome",
-    "is_streamed",
-    "is_estimated",
-    "attempts",
-    "has_price",
-];
 
 #[cfg(test)]
 mod tests {

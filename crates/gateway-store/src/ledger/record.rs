@@ -291,7 +291,7 @@ pub(super) fn insert() -> &'static str {
     &INSERT
 }
 
-/// The columns of `gateway_usage`.
+/// The columns of `gateway_usage` and of the CSV.
 pub(super) const COLUMNS: [&str; 27] = [
     "request_id",
     "started_at",

@@ -1,5 +1,6 @@
 //! Runs batches on a database, in order, on one task per connection.
 
+use std::collections::HashSet;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -41,15 +42,19 @@ impl Drop for Listener {
 struct Shared {
     timeout: Duration,
     health: watch::Sender<Health>,
-    /// Of reads and of writes: a full database may still be read.
-    healths: Mutex<[Health; 2]>,
+    /// How reads and writes fail; empty while they succeed. A full database may still be read.
+    failures: Mutex<[HashSet<ErrorKind>; 2]>,
     changed: Notify,
 }
 
 #[derive(Debug)]
-struct Job {
-    batch: Batch,
-    reply: oneshot::Sender<Result<Outcome>>,
+enum Job {
+    Run {
+        batch: Batch,
+        reply: oneshot::Sender<Result<Outcome>>,
+    },
+    /// Close the connection.
+    Close { reply: oneshot::Sender<()> },
 }
 
 impl Database {
@@ -150,10 +155,23 @@ impl Database {
         self.shared.health.subscribe()
     }
 
+    /// Closes the connections after the batches that wait. All later ones fail.
+    ///
+    /// One connection after the other: two that are closed at once leave SQLite's log behind.
+    pub(crate) async fn close(&self) {
+        for jobs in [&self.reads, &self.writes] {
+            let (reply, closed) = oneshot::channel();
+            if jobs.send(Job::Close { reply }).await.is_ok() {
+                // An error says that it is closed already.
+                let _ = closed.await;
+            }
+        }
+    }
+
     async fn send(&self, jobs: &mpsc::Sender<Job>, batch: Batch) -> Result<Outcome> {
         let (reply, answer) = oneshot::channel();
         let work = async {
-            let job = Job { batch, reply };
+            let job = Job::Run { batch, reply };
             jobs.send(job).await.map_err(|_| stopped())?;
             answer.await.map_err(|_| stopped())?
         };
@@ -175,15 +193,21 @@ fn serve(mut driver: impl Driver, shared: &Arc<Shared>) -> mpsc::Sender<Job> {
     let shared = Arc::clone(shared);
     tokio::spawn(async move {
         while let Some(job) = queue.recv().await {
-            // The caller gave up, so the batch must not run later.
-            if job.reply.is_closed() {
-                continue;
-            }
-            let is_write = job.batch.is_write;
-            let outcome = driver.run(job.batch).await;
+            let (batch, reply) = match job {
+                // The caller gave up, so the batch must not run later.
+                Job::Run { reply, .. } if reply.is_closed() => continue,
+                Job::Run { batch, reply } => (batch, reply),
+                Job::Close { reply } => {
+                    drop(driver);
+                    let _ = reply.send(());
+                    return;
+                }
+            };
+            let is_write = batch.is_write;
+            let outcome = driver.run(batch).await;
             shared.report(is_write, outcome.as_ref().err());
             // The caller may have left.
-            let _ = job.reply.send(outcome);
+            let _ = reply.send(outcome);
         }
     });
     jobs
@@ -194,41 +218,43 @@ impl Shared {
         Arc::new(Self {
             timeout,
             health: watch::Sender::new(Health::Available),
-            healths: Mutex::new([Health::Available; 2]),
+            failures: Mutex::default(),
             changed: Notify::new(),
         })
     }
 
-    /// Logs when reads or writes begin to fail or succeed again, and not in between.
+    /// Logs when reads or writes begin to fail, when they fail in another way, such as after a
+    /// failover to a server that only reads, and when they succeed again.
     fn report(&self, is_write: bool, error: Option<&Error>) {
-        let now = match error {
-            None => Health::Available,
-            Some(error) if error.is_outage() => Health::Unavailable,
-            Some(_) => return,
-        };
-        let mut healths = self.healths.lock().unwrap_or_else(PoisonError::into_inner);
-        let Some(health) = healths.get_mut(usize::from(is_write)) else {
+        let mut failures = self.failures.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(kinds) = failures.get_mut(usize::from(is_write)) else {
             return;
         };
-        if std::mem::replace(health, now) == now {
-            return;
-        }
         let work = if is_write { "writing" } else { "reading" };
-        match error.map(Error::to_string) {
-            Some(error) => {
+        match error {
+            Some(error) if error.is_outage() => {
+                if !kinds.insert(error.kind()) {
+                    return;
+                }
+                let error = error.to_string();
                 tracing::warn!(
                     work,
                     error = &*excerpt(&error),
                     "the database is unavailable"
                 );
             }
-            None => tracing::info!(work, "the database is available again"),
+            Some(_) => return,
+            None if kinds.is_empty() => return,
+            None => {
+                kinds.clear();
+                tracing::info!(work, "the database is available again");
+            }
         }
-        let all = match healths.contains(&Health::Unavailable) {
-            true => Health::Unavailable,
-            false => Health::Available,
+        let health = match failures.iter().all(HashSet::is_empty) {
+            true => Health::Available,
+            false => Health::Unavailable,
         };
-        self.health.send_replace(all);
+        self.health.send_replace(health);
     }
 }
 

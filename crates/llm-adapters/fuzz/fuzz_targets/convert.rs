@@ -37,7 +37,7 @@ fuzz_target!(|text: &[u8]| {
 
     let replies = messages(request);
     for replies in [replies.clone().with_named_natural_ends(true), replies] {
-        let mut stream = replies.stream();
+        let mut stream = replies.clone().stream();
         let mut order = MessagesOrder::default();
         for chunk in &chunks {
             stream.push(chunk.clone()).for_each(|event| order.push(&event));
@@ -49,7 +49,7 @@ fuzz_target!(|text: &[u8]| {
     }
 
     let replies = responses(request);
-    let mut stream = replies.stream();
+    let mut stream = replies.clone().stream();
     let mut order = ResponsesOrder::default();
     for chunk in &chunks {
         stream.push(chunk.clone()).for_each(|event| order.push(&event));

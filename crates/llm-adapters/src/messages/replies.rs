@@ -93,9 +93,9 @@ impl MessagesReplies {
     /// # Errors
     ///
     /// If the reply has no choice, or reports that it failed.
-    pub fn reply(&self, chat: ChatResponse) -> Result<MessagesResponse, Error> {
+    pub fn reply(self, chat: ChatResponse) -> Result<MessagesResponse, Error> {
         // A reply in one piece need not be held back.
-        let mut stream = self.clone().with_max_held_bytes(usize::MAX).stream();
+        let mut stream = self.with_max_held_bytes(usize::MAX).stream();
         let mut accumulator = MessagesAccumulator::default();
         for chunk in pieces::chunks(chat)? {
             accumulator.extend(stream.push(chunk));
@@ -107,8 +107,8 @@ impl MessagesReplies {
     }
 
     /// Starts to convert a stream.
-    pub fn stream(&self) -> MessagesStream {
-        MessagesStream::new(self.clone())
+    pub fn stream(self) -> MessagesStream {
+        MessagesStream::new(self)
     }
 }
 

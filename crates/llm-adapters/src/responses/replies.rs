@@ -85,8 +85,8 @@ impl ResponsesReplies {
     /// # Errors
     ///
     /// If the reply has no choice, or reports that it failed.
-    pub fn reply(&self, chat: ChatResponse) -> Result<ResponsesResponse, Error> {
-        let mut stream = self.clone().with_max_output_bytes(usize::MAX).stream();
+    pub fn reply(self, chat: ChatResponse) -> Result<ResponsesResponse, Error> {
+        let mut stream = ResponsesStream::whole(self.with_max_output_bytes(usize::MAX));
         let mut last = None;
         for chunk in pieces::chunks(chat)? {
             last = stream.push(chunk).next_back().or(last);
@@ -101,8 +101,8 @@ impl ResponsesReplies {
     }
 
     /// Starts to convert a stream.
-    pub fn stream(&self) -> ResponsesStream {
-        ResponsesStream::new(self.clone())
+    pub fn stream(self) -> ResponsesStream {
+        ResponsesStream::new(self)
     }
 }
 

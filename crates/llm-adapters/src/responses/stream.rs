@@ -30,7 +30,8 @@ use crate::pieces::Pieces;
 pub struct ResponsesStream {
     replies: ResponsesReplies,
     phase: Phase,
-    created_at: Number,
+    /// Whether the reply is in one piece, of which only the last event is used.
+    is_whole: bool,
     completed_at: Option<u64>,
     finish: Option<FinishReason>,
     usage: Option<Usage>,
@@ -41,7 +42,7 @@ pub struct ResponsesStream {
 #[derive(Debug)]
 enum Phase {
     Waiting,
-    Open { id: String, output: Box<Output> },
+    Open(Box<Output>),
     Closed,
 }
 
@@ -50,12 +51,20 @@ impl ResponsesStream {
         Self {
             replies,
             phase: Phase::Waiting,
-            created_at: Number::default(),
+            is_whole: false,
             completed_at: None,
             finish: None,
             usage: None,
             estimate: TokenEstimate::default(),
             events: Events::default(),
+        }
+    }
+
+    /// Converts a reply in one piece.
+    pub(super) fn whole(replies: ResponsesReplies) -> Self {
+        Self {
+            is_whole: true,
+            ..Self::new(replies)
         }
     }
 
@@ -76,7 +85,7 @@ impl ResponsesStream {
     /// Converts a chunk.
     pub fn push(&mut self, chunk: ChatChunk) -> Drain<'_, ResponsesEvent> {
         self.open(&chunk.id, chunk.created);
-        if let Phase::Open { output, .. } = &mut self.phase {
+        if let Phase::Open(output) = &mut self.phase {
             for choice in chunk.choices {
                 // Other choices cannot be requested.
                 if choice.index == 0 {
@@ -134,15 +143,17 @@ impl ResponsesStream {
         if !matches!(self.phase, Phase::Waiting) {
             return;
         }
-        self.created_at = created_at;
         let base = ids::base(self.replies.id.as_deref().unwrap_or(chat_id));
-        let id = format!("resp_{base}");
-        let output = Box::new(Output::new(base, &mut self.replies));
-        for type_ in ["response.created", "response.in_progress"] {
-            let response = self.response(&id, ResponsesStatus::InProgress);
-            self.push_response(type_, response);
+        let template = &mut self.replies.template;
+        template.id = format!("resp_{base}");
+        template.created_at = created_at;
+        if !self.is_whole {
+            for type_ in ["response.created", "response.in_progress"] {
+                let response = self.replies.template.clone();
+                self.push_response(type_, response);
+            }
         }
-        self.phase = Phase::Open { id, output };
+        self.phase = Phase::Open(Box::new(Output::new(base, &mut self.replies)));
     }
 
     fn close(&mut self) {
@@ -155,8 +166,7 @@ impl ResponsesStream {
             }
             _ => None,
         };
-        let Phase::Open { id, mut output } = std::mem::replace(&mut self.phase, Phase::Closed)
-        else {
+        let Phase::Open(mut output) = std::mem::replace(&mut self.phase, Phase::Closed) else {
             return;
         };
         output.finish(incomplete.is_none(), &mut self.events);
@@ -165,7 +175,7 @@ impl ResponsesStream {
             Some(_) => ResponsesStatus::Incomplete,
         };
         let type_ = format!("response.{status}");
-        let mut response = self.response(&id, status);
+        let mut response = self.last_response(status);
         response.output = output.into_items();
         response.usage = Field::Value(match &self.usage {
             Some(usage) => usage::convert(usage),
@@ -174,7 +184,7 @@ impl ResponsesStream {
         if let Some(reason) = incomplete {
             response.incomplete_details = Field::Value(json!({"reason": reason}));
         } else {
-            let now = self.completed_at.map_or(self.created_at, Number::from);
+            let now = self.completed_at.map_or(response.created_at, Number::from);
             response.completed_at = Field::Value(now);
         }
         self.push_response(&type_, response);
@@ -182,10 +192,10 @@ impl ResponsesStream {
 
     fn close_with(&mut self, code: &str, message: &str) {
         self.open("", Number::default());
-        let Phase::Open { id, output } = std::mem::replace(&mut self.phase, Phase::Closed) else {
+        let Phase::Open(output) = std::mem::replace(&mut self.phase, Phase::Closed) else {
             return;
         };
-        let mut response = self.response(&id, ResponsesStatus::Failed);
+        let mut response = self.last_response(ResponsesStatus::Failed);
         response.output = output.into_items();
         response.error = Field::Value(json!({"code": code, "message": message}));
         response.usage = Field::optional(self.usage.as_ref().map(usage::convert));
@@ -193,10 +203,10 @@ impl ResponsesStream {
         self.push_response("response.failed", response);
     }
 
-    fn response(&self, id: &str, status: ResponsesStatus) -> ResponsesResponse {
-        let mut response = self.replies.template.clone();
-        id.clone_into(&mut response.id);
-        response.created_at = self.created_at;
+    /// The response of the last event, without its output.
+    fn last_response(&mut self, status: ResponsesStatus) -> ResponsesResponse {
+        let empty = ResponsesResponse::new("", 0_u64, "");
+        let mut response = std::mem::replace(&mut self.replies.template, empty);
         response.status = Field::Value(status);
         response
     }

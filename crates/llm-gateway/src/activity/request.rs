@@ -20,11 +20,11 @@ use super::Activity;
 /// in the background outlives its request.
 pub(crate) struct ActiveRequest {
     activity: Arc<Activity>,
-    started: Instant,
     facts: Mutex<Facts>,
 }
 
 struct Facts {
+    started: Instant,
     request: RecentRequest,
     is_identified: bool,
     /// The attempts that are running, and since when at least one is.
@@ -93,8 +93,8 @@ impl ActiveRequest {
         };
         Arc::new(Self {
             activity,
-            started,
             facts: Mutex::new(Facts {
+                started,
                 request,
                 is_identified: false,
                 running: 0,
@@ -122,8 +122,8 @@ impl ActiveRequest {
     /// Notes the end of the response. Returns how long no upstream was working on it; `None` if no
     /// deployment was called, or if the call continues.
     pub(crate) fn end(&self, status: Option<StatusCode>) -> Option<Duration> {
-        let duration = self.started.elapsed();
         let mut facts = self.facts();
+        let duration = facts.started.elapsed();
         let overhead = duration.saturating_sub(facts.upstream);
         let request = &mut facts.request;
         request.status = status.map(|status| status.as_u16());
@@ -160,8 +160,7 @@ impl RecentRequest {
 }
 
 impl Facts {
-    fn picked(&mut self, group: &str, deployment: &str, started: Instant) {
-        let now = Instant::now();
+    fn picked(&mut self, group: &str, deployment: &str, now: Instant) {
         if self.running == 0 {
             self.since = now;
         }
@@ -171,10 +170,12 @@ impl Facts {
             self.request.more_attempts += 1;
             return;
         }
+        // Most requests have one: `push` would reserve four.
+        self.request.attempts.reserve(1);
         self.request.attempts.push(Attempt {
             group: short(group),
             deployment: short(deployment),
-            after_ms: millis(now.duration_since(started)),
+            after_ms: self.millis_to(now),
             duration_ms: None,
             outcome: "running",
             error: None,
@@ -182,11 +183,18 @@ impl Facts {
     }
 
     /// Ends the latest attempt that is running at the deployment.
-    fn ended(&mut self, deployment: &str, outcome: &'static str, error: Option<String>, at: f64) {
+    fn ended(
+        &mut self,
+        deployment: &str,
+        outcome: &'static str,
+        error: Option<String>,
+        now: Instant,
+    ) {
         self.running = self.running.saturating_sub(1);
         if self.running == 0 {
-            self.upstream += self.since.elapsed();
+            self.upstream += now.duration_since(self.since);
         }
+        let at = self.millis_to(now);
         let deployment = excerpt(deployment);
         let mut attempts = self.request.attempts.iter_mut().rev();
         let is_running = |attempt: &&mut Attempt| {
@@ -198,6 +206,11 @@ impl Facts {
             attempt.error.clone_from(&error);
         }
         self.request.error = error;
+    }
+
+    /// The time from the start of the request to `now`, in milliseconds.
+    fn millis_to(&self, now: Instant) -> f64 {
+        millis(now.duration_since(self.started))
     }
 
     fn used(&mut self, counts: Option<TokenCounts>, cost: Option<f64>) {
@@ -212,12 +225,12 @@ impl Facts {
 
 impl RouterObserver for ActiveRequest {
     fn on_event(&self, event: &RouterEvent<'_>) {
-        let at = millis(self.started.elapsed());
+        let now = Instant::now();
         let mut facts = self.facts();
         match *event {
             RouterEvent::Picked {
                 group, deployment, ..
-            } => facts.picked(group, deployment, self.started),
+            } => facts.picked(group, deployment, now),
             RouterEvent::Failed {
                 deployment,
                 error,
@@ -226,7 +239,7 @@ impl RouterObserver for ActiveRequest {
                 ..
             } => {
                 facts.used(counts, cost);
-                facts.ended(deployment, "failed", Some(text(error)), at);
+                facts.ended(deployment, "failed", Some(text(error)), now);
             }
             RouterEvent::Finished {
                 deployment,
@@ -235,7 +248,7 @@ impl RouterObserver for ActiveRequest {
                 ..
             } => {
                 facts.used(counts, cost);
-                facts.ended(deployment, "ok", None, at);
+                facts.ended(deployment, "ok", None, now);
             }
             RouterEvent::Abandoned {
                 deployment,
@@ -244,12 +257,13 @@ impl RouterObserver for ActiveRequest {
                 ..
             } => {
                 facts.used(Some(counts), cost);
-                facts.ended(deployment, "abandoned", None, at);
+                facts.ended(deployment, "abandoned", None, now);
             }
             RouterEvent::LostRace { deployment, .. } => {
-                facts.ended(deployment, "lost race", None, at);
+                facts.ended(deployment, "lost race", None, now);
             }
             RouterEvent::FirstOutput { .. } => {
+                let at = facts.millis_to(now);
                 facts.request.first_output_ms.get_or_insert(at);
             }
             RouterEvent::Cached { .. } => facts.request.is_cached = true,

@@ -1,5 +1,6 @@
 //! APIs other than OpenAI's chat, on top of chat: the steps that they share.
 
+use std::pin::pin;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -22,11 +23,51 @@ use crate::spend;
 use crate::sse::FrameWriter;
 use crate::{call_options, headers};
 
-/// A request that was converted to a chat request.
+/// A request that was converted to a call.
+///
+/// The chat request itself is not kept: what waits for the reply stays small.
 pub(super) struct Exchange<R> {
-    pub(super) chat: ChatRequest,
+    pub(super) call: Call,
+    pub(super) route: RouteOptions,
+    pub(super) is_stream: bool,
+    pub(super) watch: Watch,
     pub(super) ignored: Ignored,
     pub(super) replies: R,
+}
+
+impl<R: Replies> Exchange<R> {
+    /// The exchange of a converted request.
+    ///
+    /// # Errors
+    /// If the chat request is not valid, or if the client wants no parameters without effect.
+    pub(super) fn new(
+        shared: &Shared,
+        client: &Client,
+        headers: &HeaderMap,
+        (chat, ignored, replies): (ChatRequest, Ignored, R),
+    ) -> Result<Self, ApiError> {
+        if client.is_strict && !ignored.is_empty() {
+            let message = format!("these members have no effect: {ignored}");
+            return Err(ApiError::invalid(message).with_code("unsupported_parameter"));
+        }
+        let watch = Watch::new(&shared.learned, &chat.model, estimate_tokens(&chat));
+        let replies = replies.with_estimate(watch.tokens());
+        let drop_params = shared.drop_params && !client.is_strict;
+        let mut call = Call::new(&Chat, Document::new(&chat))
+            .with_drop_params(drop_params)
+            .with_optional_params(OPTIONAL);
+        Chat.check(&call.body)?;
+        check_model(client, &mut call)?;
+        let route = call_options::take(client, headers, &mut call, shared.reads_tags)?;
+        Ok(Self {
+            call,
+            route,
+            is_stream: chat.is_stream(),
+            watch,
+            ignored,
+            replies,
+        })
+    }
 }
 
 /// Converts the replies to a request.
@@ -70,54 +111,28 @@ pub(super) async fn count_tokens(shared: &Shared, client: &Client, chat: &ChatRe
     }
 }
 
-/// The call of a converted request, and its route.
-pub(super) fn call(
-    shared: &Shared,
-    client: &Client,
-    headers: &HeaderMap,
-    chat: &ChatRequest,
-) -> Result<(Call, RouteOptions), ApiError> {
-    let drop_params = shared.drop_params && !client.is_strict;
-    let mut call = Call::new(&Chat, Document::new(chat))
-        .with_drop_params(drop_params)
-        .with_optional_params(OPTIONAL);
-    Chat.check(&call.body)?;
-    check_model(client, &mut call)?;
-    let route = call_options::take(client, headers, &mut call, shared.reads_tags)?;
-    Ok((call, route))
-}
-
 /// Sends a converted request.
 pub(super) async fn serve<R: Replies>(
     shared: &Arc<Shared>,
     client: &Client,
-    headers: &HeaderMap,
     exchange: Exchange<R>,
 ) -> Result<Response<ResponseBody>, ApiError> {
     let Exchange {
-        chat,
+        call,
+        mut route,
+        is_stream,
+        watch,
         ignored,
         replies,
     } = exchange;
-    if client.is_strict && !ignored.is_empty() {
-        let message = format!("these members have no effect: {ignored}");
-        return Err(ApiError::invalid(message).with_code("unsupported_parameter"));
-    }
-    let watch = Watch::new(&shared.learned, &chat.model, estimate_tokens(&chat));
-    let replies = replies.with_estimate(watch.tokens());
-    let (call, mut route) = call(shared, client, headers, &chat)?;
-    let mut response = if chat.is_stream() {
-        streamed(
-            Arc::clone(shared),
-            client,
-            call,
-            route,
-            replies.writer(watch),
-        )
-        .await?
+    let mut response = if is_stream {
+        let writer = replies.writer(watch);
+        // Boxed, so that a response in one piece does not pay for its size.
+        Box::pin(streamed(Arc::clone(shared), client, call, route, writer)).await?
     } else {
         let running = spend::admit(shared, client, &call, Some(&mut route)).await?;
-        let (reply, bill) = running.send(shared.router.send_with(call, route)).await?;
+        let reply = pin!(shared.router.send_with(call, route));
+        let (reply, bill) = running.send(reply).await?;
         let chat: ChatResponse = reply.body.read().map_err(|_| unreadable())?;
         watch.reply(&chat);
         let mut response = replies.response(chat).await?;

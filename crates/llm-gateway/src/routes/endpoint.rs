@@ -18,6 +18,8 @@ use crate::spend;
 use crate::sse::{ChunkWriter, FrameWriter, Frames, Source};
 use crate::{call_options, headers};
 
+use super::models;
+
 /// Serves a request.
 pub(super) async fn serve(
     shared: &Arc<Shared>,
@@ -27,6 +29,21 @@ pub(super) async fn serve(
     body: Bytes,
 ) -> Result<Response<ResponseBody>, ApiError> {
     let body = Document::from_bytes(body);
+    endpoint.check(&body)?;
+    send(shared, client, headers, endpoint, body).await
+}
+
+/// Serves a request whose path names the model, as the requests of Azure OpenAI's clients do.
+pub(super) async fn serve_model(
+    shared: &Arc<Shared>,
+    client: &Client,
+    headers: &HeaderMap,
+    endpoint: &'static dyn Endpoint,
+    model: &str,
+    body: Bytes,
+) -> Result<Response<ResponseBody>, ApiError> {
+    let mut body = Document::from_bytes(body);
+    body.set("model", models::name_in_path(model)?);
     endpoint.check(&body)?;
     send(shared, client, headers, endpoint, body).await
 }
@@ -59,7 +76,7 @@ async fn send(
     check_model(client, &mut call)?;
     let route = call_options::take(client, headers, &mut call, shared.reads_tags)?;
     if endpoint.is_streamed() && call.body.get("stream") == Some(b"true") {
-        let writer = ChunkWriter::new(call.model(), include_usage(&call.body));
+        let writer = ChunkWriter::new(call.model().into_owned(), include_usage(&call.body));
         streamed(Arc::clone(shared), client, call, route, writer).await
     } else {
         whole(shared, client, call, route).await
@@ -75,6 +92,7 @@ pub(super) fn check_model(client: &Client, call: &mut Call) -> Result<(), ApiErr
     let group = access.resolve(&model);
     client.require_model(group)?;
     if group != model {
+        let group = group.to_owned();
         call.body.set("model", group);
     }
     Ok(())
@@ -87,7 +105,7 @@ pub(super) async fn whole(
     call: Call,
     mut route: RouteOptions,
 ) -> Result<Response<ResponseBody>, ApiError> {
-    let (endpoint, model) = (call.endpoint, call.model());
+    let (endpoint, model) = (call.endpoint, call.model().into_owned());
     let running = spend::admit(shared, client, &call, Some(&mut route)).await?;
     // Pinned here: moving a future of this size costs more than polling it.
     let reply = pin!(shared.router.send_with(call, route));

@@ -107,7 +107,7 @@ impl Keeper {
                 ApiError::new(status, "rate_limit_error", message).with_code("rate_limit_exceeded")
             );
         }
-        let mut stream = replies.stream();
+        let mut stream = replies.clone().stream();
         let started = stream.start(now()).find_map(|event| event.response);
         let Some(started) = started else {
             return Err(ApiError::internal());
@@ -116,7 +116,7 @@ impl Keeper {
         let shared = Arc::clone(shared);
         let work = async move {
             let reply = running.send(shared.router.send_with(call, route)).await;
-            let result = reply.and_then(|(reply, _)| finished(&replies, reply));
+            let result = reply.and_then(|(reply, _)| finished(replies, reply));
             result.or_else(|error| {
                 let chat = error.error();
                 let code = failure_code(&error);
@@ -130,7 +130,7 @@ impl Keeper {
     }
 }
 
-fn finished(replies: &ResponsesReplies, reply: Reply) -> Result<Box<ResponsesResponse>, ApiError> {
+fn finished(replies: ResponsesReplies, reply: Reply) -> Result<Box<ResponsesResponse>, ApiError> {
     let chat: ChatResponse = reply
         .body
         .read()

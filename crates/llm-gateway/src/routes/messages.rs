@@ -1,11 +1,11 @@
 //! Anthropic's Messages API.
 
+use std::pin::pin;
 use std::sync::Arc;
 
 use bytes::Bytes;
 use http::header::HeaderMap;
 use http::{Response, StatusCode};
-use llm_adapters::estimate_tokens;
 use llm_adapters::messages::{
     MessagesAccumulator, MessagesAdapter, MessagesReplies, MessagesStream,
 };
@@ -36,6 +36,20 @@ pub(super) async fn serve(
     if let Some(body) = native::body(shared, client, Capability::Messages, body) {
         return native::serve(shared, client, headers, &NativeMessages, body).await;
     }
+    let (exchange, is_cut) = convert(shared, client, headers, body)?;
+    match is_cut {
+        true => cut(shared, client, exchange).await,
+        false => adapted::serve(shared, client, exchange).await,
+    }
+}
+
+/// The exchange, and whether the gateway has to end a message in one piece at a stop sequence.
+fn convert(
+    shared: &Shared,
+    client: &Client,
+    headers: &HeaderMap,
+    body: &Bytes,
+) -> Result<(Exchange<MessagesReplies>, bool), ApiError> {
     let request: MessagesRequest = adapted::read(body)?;
     let ends = shared.learned.ends(&request.model);
     let has_stops = request
@@ -46,16 +60,19 @@ pub(super) async fn serve(
     // Clients of this API read the stop sequence that ended a message.
     let adapter = MessagesAdapter::new().with_local_stops(has_stops && ends == Ends::Unknown);
     let exchange = adapter.convert(request)?;
-    let replies = exchange.replies.with_id(random_id("msg_"));
-    let exchange = Exchange {
-        chat: exchange.chat,
-        ignored: exchange.ignored,
-        replies: replies.with_named_natural_ends(ends == Ends::Natural),
-    };
-    if exchange.replies.has_local_stops() && !exchange.chat.is_stream() {
-        return cut(shared, client, headers, exchange).await;
+    let replies = exchange
+        .replies
+        .with_id(random_id("msg_"))
+        .with_named_natural_ends(ends == Ends::Natural);
+    let mut chat = exchange.chat;
+    let is_cut = replies.has_local_stops() && !chat.is_stream();
+    if is_cut {
+        chat.stream = Some(true);
+        chat.stream_options = Some(StreamOptions::new().with_include_usage(true));
     }
-    adapted::serve(shared, client, headers, exchange).await
+    let converted = (chat, exchange.ignored, replies);
+    let exchange = Exchange::new(shared, client, headers, converted)?;
+    Ok((exchange, is_cut))
 }
 
 /// Serves a message in one piece that the gateway ends at a stop sequence: from a stream, which is
@@ -63,26 +80,25 @@ pub(super) async fn serve(
 async fn cut(
     shared: &Arc<Shared>,
     client: &Client,
-    headers: &HeaderMap,
     exchange: Exchange<MessagesReplies>,
 ) -> Result<Response<ResponseBody>, ApiError> {
     let Exchange {
-        mut chat,
+        call,
+        mut route,
+        watch,
         ignored,
         replies,
+        ..
     } = exchange;
-    let watch = Watch::new(&shared.learned, &chat.model, estimate_tokens(&chat));
-    chat.stream = Some(true);
-    chat.stream_options = Some(StreamOptions::new().with_include_usage(true));
-    let (call, mut route) = adapted::call(shared, client, headers, &chat)?;
     let running = spend::admit(shared, client, &call, Some(&mut route)).await?;
     let bill = running.rates();
+    let chunks = pin!(shared.router.stream_with(call, route));
     let mut chunks = running
-        .stream(shared.router.stream_with(call, route))
+        .stream(chunks)
         .await
         .map_err(|error| bill.error(error))?;
     let mut message = MessagesAccumulator::default();
-    let mut stream = replies.with_estimate(watch.tokens()).stream();
+    let mut stream = replies.stream();
     while let Some(event) = chunks.next().await {
         if let ReplyEvent::Chunk(chunk) = event? {
             let chunk = adapted::chunk(&chunk)?;

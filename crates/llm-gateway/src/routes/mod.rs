@@ -131,6 +131,9 @@ where
     if *method == Method::HEAD && path == "/" {
         return Ok(response::json(""));
     }
+    if *method == Method::GET && path == "/" && shared.options.dashboard && ui::in_browser(head) {
+        return Ok(ui::redirect());
+    }
     let identity = identify(shared, exposure, head, route.as_ref()).await?;
     let client = Client {
         identity,
@@ -244,6 +247,12 @@ where
         Route::Endpoint(endpoint) => {
             let body = body.read(&head.headers, &shared.options).await?;
             endpoint::serve(shared, client, &head.headers, endpoint, body).await
+        }
+        Route::EndpointOf(endpoint, model) => {
+            let body = body.read(&head.headers, &shared.options).await?;
+            endpoint::serve_model(shared, client, &head.headers, endpoint, model, body)
+                .boxed()
+                .await
         }
         Route::RerankV2 => {
             let body = body.read(&head.headers, &shared.options).await?;

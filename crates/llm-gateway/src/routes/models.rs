@@ -1,5 +1,6 @@
 //! The model groups as the list of models, in the form of the client's API.
 
+use std::borrow::Cow;
 use std::time::{Duration, UNIX_EPOCH};
 
 use http::{Response, StatusCode};
@@ -14,6 +15,15 @@ use crate::auth::Client;
 use crate::error::ApiError;
 use crate::gateway::Shared;
 use crate::response::{self, ResponseBody};
+
+/// The name of a model in a path, percent-encoded or not.
+pub(super) fn name_in_path(name: &str) -> Result<Cow<'_, str>, ApiError> {
+    let name = percent_decode_str(name)
+        .decode_utf8()
+        .map_err(|_| ApiError::invalid("the model's name is not UTF-8").with_param("model"))?;
+    check_model_name(&name)?;
+    Ok(name)
+}
 
 pub(super) fn list(shared: &Shared, client: &Client, api: Api) -> Response<ResponseBody> {
     let groups = shared.router.groups();
@@ -36,17 +46,14 @@ pub(super) fn list(shared: &Shared, client: &Client, api: Api) -> Response<Respo
     }
 }
 
-/// One model. Its id may contain slashes, percent-encoded or not.
+/// One model. Its id may contain slashes.
 pub(super) fn one(
     shared: &Shared,
     client: &Client,
     id: &str,
     api: Api,
 ) -> Result<Response<ResponseBody>, ApiError> {
-    let id = percent_decode_str(id)
-        .decode_utf8()
-        .map_err(|_| ApiError::invalid("the model's id is not UTF-8").with_param("model"))?;
-    check_model_name(&id)?;
+    let id = name_in_path(id)?;
     client.require_model(&id)?;
     if shared.router.groups().any(|group| group == id) {
         return Ok(match api {

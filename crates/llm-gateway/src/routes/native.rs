@@ -50,7 +50,7 @@ pub(super) async fn serve(
 ) -> Result<Response<ResponseBody>, ApiError> {
     endpoint.check(&body)?;
     let mut call = Call::new(endpoint, body).with_headers(forwarded(endpoint, headers)?);
-    let model = call.model();
+    let model = call.model().into_owned();
     check_model(client, &mut call)?;
     let route = call_options::take(client, headers, &mut call, shared.reads_tags)?;
     if call.body.get("stream") != Some(b"true") {

@@ -43,39 +43,61 @@ pub(super) async fn serve(
     }
     let mut request: ResponsesRequest = adapted::read(body)?;
     let kept = Kept::new(shared, client, &mut request).await?;
-    let can_run = kept.as_ref().is_some_and(|kept| kept.keeper.is_some());
-    let background = can_run && request.background == Some(true) && !request.is_stream();
-    if background {
+    let (exchange, is_background) = convert(shared, client, headers, request, kept)?;
+    match is_background {
+        true => start(shared, client, exchange).await,
+        false => adapted::serve(shared, client, exchange).await,
+    }
+}
+
+/// The exchange, and whether its call runs in the background.
+fn convert(
+    shared: &Shared,
+    client: &Client,
+    headers: &HeaderMap,
+    mut request: ResponsesRequest,
+    kept: Option<Kept>,
+) -> Result<(Exchange<KeptReplies>, bool), ApiError> {
+    let kept = kept.map(|kept| (kept.history, kept.keeper));
+    let (history, keeper) = kept.unwrap_or_default();
+    let wants_background = request.background == Some(true) && !request.is_stream();
+    let is_background = wants_background && keeper.is_some();
+    if is_background {
         request.background = None;
     }
-    let adapter = ResponsesAdapter::new();
-    let (exchange, keeper) = match kept {
-        None => (adapter.convert(request)?, None),
-        Some(kept) => (
-            adapter.convert_continued(request, kept.history)?,
-            kept.keeper,
-        ),
-    };
-    let replies = exchange.replies.with_id(random_id("resp_"));
-    let replies = replies
+    let exchange = ResponsesAdapter::new().convert_continued(request, history)?;
+    let replies = exchange
+        .replies
+        .with_id(random_id("resp_"))
         .with_member("store", keeper.is_some())
-        .with_member("background", background);
-    let keeper = match keeper {
-        Some(keeper) if background => {
-            let (call, route) = adapted::call(shared, client, headers, &exchange.chat)?;
-            let running = spend::admit(shared, client, &call, None).await?;
-            let mut response = keeper.run(shared, replies, call, route, running).await?;
-            adapted::describe(response.headers_mut(), &exchange.ignored);
-            return Ok(response);
-        }
-        keeper => keeper,
-    };
-    let exchange = Exchange {
-        chat: exchange.chat,
-        ignored: exchange.ignored,
-        replies: KeptReplies { replies, keeper },
-    };
-    adapted::serve(shared, client, headers, exchange).await
+        .with_member("background", is_background);
+    let replies = Box::new(replies);
+    let replies = KeptReplies { replies, keeper };
+    let converted = (exchange.chat, exchange.ignored, replies);
+    let exchange = Exchange::new(shared, client, headers, converted)?;
+    Ok((exchange, is_background))
+}
+
+/// Starts a call in the background.
+async fn start(
+    shared: &Arc<Shared>,
+    client: &Client,
+    exchange: Exchange<KeptReplies>,
+) -> Result<Response<ResponseBody>, ApiError> {
+    let Exchange {
+        call,
+        route,
+        ignored,
+        replies,
+        ..
+    } = exchange;
+    let keeper = replies.keeper.ok_or_else(ApiError::internal)?;
+    let running = spend::admit(shared, client, &call, None).await?;
+    let mut response = keeper
+        .run(shared, *replies.replies, call, route, running)
+        .await?;
+    adapted::describe(response.headers_mut(), &ignored);
+    Ok(response)
 }
 
 /// Whether the gateway has to keep the response, or what it continues: then it is not the upstream's.
@@ -107,7 +129,8 @@ pub(super) async fn input_tokens(
 
 /// Converts the replies to a request, and keeps the response if the client wants it.
 struct KeptReplies {
-    replies: ResponsesReplies,
+    /// Boxed, since what waits for the reply holds it several times.
+    replies: Box<ResponsesReplies>,
     keeper: Option<Keeper>,
 }
 
@@ -115,14 +138,14 @@ impl Replies for KeptReplies {
     type Writer = ResponsesWriter;
 
     fn with_estimate(mut self, tokens: u64) -> Self {
-        self.replies = self.replies.with_input_tokens(tokens);
+        self.replies = Box::new(self.replies.with_input_tokens(tokens));
         self
     }
 
     async fn response(self, chat: ChatResponse) -> Result<Response<ResponseBody>, ApiError> {
         let mut response = self.replies.reply(chat)?;
         if let Some(keeper) = self.keeper {
-            keeper.keep(&mut response).await;
+            Box::pin(keeper.keep(&mut response)).await;
         }
         Ok(response::json_of(&response))
     }

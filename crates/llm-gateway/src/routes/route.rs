@@ -19,6 +19,8 @@ pub(super) enum Route<'p> {
     Models,
     Model(&'p str),
     Endpoint(&'static dyn Endpoint),
+    /// An endpoint whose path names the model, as Azure OpenAI's do.
+    EndpointOf(&'static dyn Endpoint, &'p str),
     RerankV2,
     Messages,
     CountTokens,
@@ -36,8 +38,9 @@ pub(super) enum Route<'p> {
 }
 
 impl<'p> Route<'p> {
-    /// The route of a path. Paths below `/v1` are also served without it, and those of Anthropic's
-    /// API also below `/anthropic`.
+    /// The route of a path. Paths below `/v1` are also served without it, those of Anthropic's API
+    /// also below `/anthropic`, and endpoints also below `/openai/deployments/MODEL` and
+    /// `/engines/MODEL`.
     pub(super) fn of(path: &'p str) -> Option<Self> {
         match path {
             // LiteLLM's paths.
@@ -51,16 +54,17 @@ impl<'p> Route<'p> {
         if let Some(route) = UiRoute::of(path) {
             return Some(Self::Ui(route));
         }
-        let below = |path: &'p str| {
-            path.strip_prefix("/v1")
-                .filter(|rest| rest.starts_with('/'))
-        };
+        let of_model = ["/openai/deployments/", "/engines/"];
+        let mut of_model = of_model.iter();
+        if let Some(rest) = of_model.find_map(|prefix| path.strip_prefix(prefix)) {
+            return Self::of_model(rest);
+        }
         if let Some(path) = path.strip_prefix("/anthropic") {
             let route = Self::of(path).filter(|_| path.starts_with('/'))?;
             return route.is_of_anthropic().then_some(route);
         }
-        let path = below(path).unwrap_or(path);
-        let is_path = |endpoint: &&&dyn Endpoint| below(endpoint.path()) == Some(path);
+        let path = below_v1(path).unwrap_or(path);
+        let is_path = |endpoint: &&&dyn Endpoint| below_v1(endpoint.path()) == Some(path);
         if let Some(endpoint) = ENDPOINTS.iter().find(is_path) {
             return Some(Self::Endpoint(*endpoint));
         }
@@ -93,13 +97,24 @@ impl<'p> Route<'p> {
         })
     }
 
+    /// The route of a model and the path of an endpoint, such as `llama-3/chat/completions`.
+    fn of_model(path: &'p str) -> Option<Self> {
+        let routes = ENDPOINTS.iter().filter_map(|endpoint| {
+            let model = path.strip_suffix(below_v1(endpoint.path())?)?;
+            (!model.is_empty()).then_some((*endpoint, model))
+        });
+        // `/chat/completions` also ends with `/completions`.
+        let (endpoint, model) = routes.min_by_key(|(_, model)| model.len())?;
+        Some(Self::EndpointOf(endpoint, model))
+    }
+
     /// The name in metrics.
     pub(super) fn name(&self) -> &'static str {
         match self {
             Self::Alive | Self::Ready | Self::Health => "/health",
             Self::Metrics => "/metrics",
             Self::Models | Self::Model(_) => "/v1/models",
-            Self::Endpoint(endpoint) => endpoint.path(),
+            Self::Endpoint(endpoint) | Self::EndpointOf(endpoint, _) => endpoint.path(),
             Self::RerankV2 => "/v2/rerank",
             Self::Messages => "/v1/messages",
             Self::CountTokens => "/v1/messages/count_tokens",
@@ -118,7 +133,11 @@ impl<'p> Route<'p> {
     pub(super) fn is_call(&self) -> bool {
         matches!(
             self,
-            Self::Endpoint(_) | Self::RerankV2 | Self::Messages | Self::Responses
+            Self::Endpoint(_)
+                | Self::EndpointOf(..)
+                | Self::RerankV2
+                | Self::Messages
+                | Self::Responses
         )
     }
 
@@ -132,6 +151,7 @@ impl<'p> Route<'p> {
     pub(super) fn takes(&self, method: &Method) -> bool {
         match self {
             Self::Endpoint(_)
+            | Self::EndpointOf(..)
             | Self::RerankV2
             | Self::Messages
             | Self::CountTokens
@@ -149,6 +169,12 @@ impl<'p> Route<'p> {
             _ => matches!(*method, Method::GET | Method::HEAD),
         }
     }
+}
+
+/// The rest of a path below `/v1`.
+fn below_v1(path: &str) -> Option<&str> {
+    path.strip_prefix("/v1")
+        .filter(|rest| rest.starts_with('/'))
 }
 
 pub(super) fn unknown_path(method: &Method, path: &str) -> ApiError {
@@ -183,7 +209,8 @@ fn served() -> String {
         "the gateway serves {}, POST /v1/messages, POST /v1/messages/count_tokens, \
          POST /v1/responses, POST /v1/responses/input_tokens, GET /v1/responses/ID, POST /v2/rerank, GET /v1/models, GET /v1/models/ID, \
          GET /v1/model/info, GET /openapi.json, GET /ui, GET /metrics, GET /health, GET /health/liveliness and \
-         GET /health/readiness, also without /v1, the routes of Anthropic's API also below /anthropic; \
+         GET /health/readiness, also without /v1, the routes of Anthropic's API also below /anthropic, \
+         endpoints also below /openai/deployments/MODEL; \
          with a database, /key/…, /user/…, /team/…, GET /spend/logs, GET /spend/keys and \
          GET /global/spend/report",
         posts.join(", ")

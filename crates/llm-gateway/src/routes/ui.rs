@@ -2,7 +2,9 @@
 
 use bytes::Bytes;
 use gateway_store::Health;
-use http::header::{HOST, HeaderMap, HeaderName, HeaderValue, ORIGIN, SET_COOKIE};
+use http::header::{
+    ACCEPT, HOST, HeaderMap, HeaderName, HeaderValue, LOCATION, ORIGIN, SET_COOKIE,
+};
 use http::request::Parts;
 use http::{Method, Response, StatusCode};
 use llm_provider::ApiKey;
@@ -56,6 +58,24 @@ impl UiRoute {
     pub(super) fn is_open(self) -> bool {
         matches!(self, Self::Page | Self::Session | Self::Login)
     }
+}
+
+/// Whether the client shows pages to a user.
+pub(super) fn in_browser(head: &Parts) -> bool {
+    let accept = head.headers.get(ACCEPT);
+    accept.is_some_and(|accept| accept.as_bytes().starts_with(b"text/html"))
+}
+
+/// The way from the gateway's address to the dashboard.
+pub(super) fn redirect() -> Response<ResponseBody> {
+    let mut response = response::text(
+        "text/plain; charset=utf-8",
+        "the dashboard is at /ui\n".to_owned(),
+    );
+    *response.status_mut() = StatusCode::SEE_OTHER;
+    let dashboard = HeaderValue::from_static("/ui");
+    response.headers_mut().insert(LOCATION, dashboard);
+    response
 }
 
 /// Answers a `GET`, and a logout.

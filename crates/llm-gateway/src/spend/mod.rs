@@ -78,7 +78,7 @@ pub(crate) async fn admit(
     }
     origin.fill(&mut record);
     record.endpoint = call.endpoint.capability().to_string();
-    record.model_group = call.model();
+    record.model_group = call.model().into_owned();
     if let Some(user) = call.body.str("user") {
         record.end_user = Some(user.into_owned());
     }

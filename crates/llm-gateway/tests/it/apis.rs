@@ -284,11 +284,14 @@ async fn the_key_may_be_an_api_key_header_and_the_root_answers_a_head() {
     let config =
         Config::new(vec![deployment(Scripted::new([]))]).with_master_key(ApiKey::new("sk-1234"));
     let gateway = Gateway::new(config, GatewayOptions::new());
-    for (key, status) in [("sk-1234", 200), ("sk-1235", 401)] {
+    for (name, key, status) in [
+        ("x-api-key", "sk-1234", 200),
+        ("x-api-key", "sk-1235", 401),
+        ("api-key", "sk-1234", 200),
+        ("api-key", "sk-1235", 401),
+    ] {
         let mut request = get("/v1/models");
-        request
-            .headers_mut()
-            .insert("x-api-key", key.parse().unwrap());
+        request.headers_mut().insert(name, key.parse().unwrap());
         // A client may send a placeholder as the other key.
         request
             .headers_mut()
@@ -301,6 +304,30 @@ async fn the_key_may_be_an_api_key_header_and_the_root_answers_a_head() {
     let mut request = get("/");
     *request.method_mut() = Method::HEAD;
     assert_eq!(send(gateway, request).await.status(), StatusCode::OK);
+}
+
+#[tokio::test]
+async fn the_path_may_name_the_model_as_for_azure() {
+    let provider = Scripted::new([Step::Json("{}"), Step::Json("{}")]);
+    let gateway = gateway(provider);
+    let body = json!({"model": "gpt-4o", "messages": [{"role": "user", "content": "Hi"}]});
+    for (path, status) in [
+        (
+            "/openai/deployments/llama/chat/completions?api-version=2024-10-21",
+            200,
+        ),
+        ("/engines/%6Clama/chat/completions", 200),
+        ("/openai/deployments/unknown/chat/completions", 404),
+        ("/openai/deployments/a/b/chat/completions", 404),
+        ("/openai/deployments//chat/completions", 400),
+        ("/openai/deployments/%FF/chat/completions", 400),
+        ("/openai/deployments/llama/messages", 404),
+    ] {
+        let response = send(gateway.clone(), post_json(path, &body)).await;
+        assert_eq!(response.status().as_u16(), status, "{path}");
+    }
+    let response = send(gateway, get("/engines/llama/embeddings")).await;
+    assert_eq!(response.status(), StatusCode::METHOD_NOT_ALLOWED);
 }
 
 #[tokio::test]

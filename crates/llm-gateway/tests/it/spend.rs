@@ -361,21 +361,17 @@ async fn a_model_without_a_price_is_recorded_as_such() {
 #[tokio::test]
 async fn a_strict_request_is_refused_instead_of_losing_parameters() {
     let gateway = priced_gateway([Step::Json(REPLY)]).await;
-    let body = json!({
-        "model": "llama", "max_tokens": 9, "service_tier": "auto",
-        "messages": [{ "role": "user", "content": "Hi" }],
-    });
     let strict = [("x-polyllm-strict", "true")];
-    let response = ask(
-        &gateway,
-        MASTER,
-        Method::POST,
-        "/v1/messages",
-        &strict,
-        body,
-    )
-    .await;
-    let (status, answer) = (response.status(), text(response).await);
-    assert_eq!(status, 400, "{answer}");
-    assert!(answer.contains("service_tier"), "{answer}");
+    // With stop sequences, the gateway ends the message itself.
+    for stops in [json!([]), json!(["\n"])] {
+        let body = json!({
+            "model": "llama", "max_tokens": 9, "service_tier": "auto", "stop_sequences": stops,
+            "messages": [{ "role": "user", "content": "Hi" }],
+        });
+        let place = "/v1/messages";
+        let response = ask(&gateway, MASTER, Method::POST, place, &strict, body).await;
+        let (status, answer) = (response.status(), text(response).await);
+        assert_eq!(status, 400, "{answer}");
+        assert!(answer.contains("service_tier"), "{answer}");
+    }
 }

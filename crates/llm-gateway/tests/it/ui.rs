@@ -107,6 +107,21 @@ async fn the_page_needs_no_key_and_allows_no_script_but_its_own() {
 }
 
 #[tokio::test]
+async fn a_browser_is_sent_from_the_root_to_the_dashboard() {
+    let browser = [("accept", "text/html,application/xhtml+xml;q=0.9")];
+    let root = |headers: &[_]| ask("GET", "/", headers, "");
+    let response = send(simple(), root(&browser)).await;
+    assert_eq!(response.status(), 303);
+    assert_eq!(response.headers()["location"], "/ui");
+    let options = GatewayOptions::new().with_dashboard(false);
+    let without = Gateway::new(Config::new(vec![]), options);
+    assert_eq!(send(without, root(&browser)).await.status(), 404);
+    for other in [&[][..], &[("accept", "*/*")]] {
+        assert_eq!(send(simple(), root(other)).await.status(), 401);
+    }
+}
+
+#[tokio::test]
 async fn the_dashboard_can_be_turned_off() {
     let config = Config::new(vec![deployment(Scripted::new([Step::Json(REPLY)]))]);
     let gateway = Gateway::new(config, GatewayOptions::new().with_dashboard(false));

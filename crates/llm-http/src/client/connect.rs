@@ -117,7 +117,7 @@ impl Connector {
             let inner = Arc::clone(&self.0);
             // The system's certificates are read with blocking I/O.
             let read = tokio::task::spawn_blocking(move || tls(&inner.options)).await;
-            Ok(read??)
+            read?
         };
         self.0.tls.get_or_try_init(read).await
     }
@@ -157,10 +157,15 @@ fn with_tls<C>(tls: &ClientConfig, connector: C) -> HttpsConnector<C> {
         .wrap_connector(connector)
 }
 
-fn tls(options: &HttpOptions) -> Result<ClientConfig, rustls::Error> {
+fn tls(options: &HttpOptions) -> Result<ClientConfig, BoxError> {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let authorities = options.authorities.iter().cloned();
-    let verifier = Verifier::new_with_extra_roots(authorities, Arc::clone(&provider))?;
+    let verifier = Verifier::new_with_extra_roots(authorities, Arc::clone(&provider));
+    // Empty images and minimal systems have no certificates.
+    let verifier = verifier.map_err(|error| {
+        let fix = "install the package ca-certificates, or set SSL_CERT_FILE or ca_file";
+        format!("the system's certificates cannot be used ({error}): {fix}")
+    })?;
     Ok(ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()?
         .dangerous()
@@ -196,7 +201,12 @@ impl Conn {
 
 impl Connection for Conn {
     fn connected(&self) -> Connected {
-        self.io.connected().proxy(self.is_proxy)
+        let connected = Connected::new().proxy(self.is_proxy);
+        // Without the addresses of `HttpConnector`, which would be copied into each response.
+        match self.io.connected().is_negotiated_h2() {
+            true => connected.negotiated_h2(),
+            false => connected,
+        }
     }
 }
 

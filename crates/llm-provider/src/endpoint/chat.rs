@@ -231,8 +231,7 @@ fn is_normal(response: &Document, single_call: bool) -> Result<bool, ParseError>
         let Ok(choice) = choice else {
             return Ok(false);
         };
-        let message = choice.get("message").map(RawObject::parse_str);
-        let Some(message) = message.transpose()? else {
+        let Some(message) = choice.object("message") else {
             return Ok(false);
         };
         let is_canonical = choice.str("finish_reason").is_some_and(|reason| {
@@ -294,8 +293,10 @@ fn check_message(place: Place, message: RawItem<'_>) -> Result<()> {
 type RawItem<'a> = Result<RawObject<'a>, &'a str>;
 
 fn require_object<'a>(place: Place, item: RawItem<'a>) -> Result<RawObject<'a>> {
-    let expected = Kind::Object.to_string();
-    item.map_err(|found| check::wrong(&place.to_string(), &expected, Kind::of(found)))
+    item.map_err(|found| {
+        let expected = Kind::Object.to_string();
+        check::wrong(&place.to_string(), &expected, Kind::of(found))
+    })
 }
 
 fn require_string(place: Place, object: &RawObject<'_>, key: &str) -> Result<()> {

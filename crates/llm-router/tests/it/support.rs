@@ -109,7 +109,7 @@ impl Upstream {
         let running = self.running.fetch_add(1, SeqCst) + 1;
         self.peak.fetch_max(running, SeqCst);
         self.starts.lock().unwrap().push(Instant::now());
-        self.models.lock().unwrap().push(call.model());
+        self.models.lock().unwrap().push(call.model().into_owned());
         self.bodies.lock().unwrap().push(call.body.clone());
         let (latency, act) = (self.script)(number);
         (Running(Arc::clone(self)), latency, act)

@@ -1,5 +1,6 @@
 //! [`Edit`]: a changed copy of an object, in which all other bytes stay the same.
 
+use std::borrow::Cow;
 use std::ops::Range;
 
 use serde::Serialize;
@@ -16,15 +17,15 @@ use super::object::RawObject;
 pub struct Edit<'a> {
     object: &'a RawObject<'a>,
     /// One for each member of the object.
-    changes: Vec<Change>,
-    added: Vec<(String, String)>,
+    changes: Vec<Change<'a>>,
+    added: Vec<(String, Cow<'a, str>)>,
 }
 
 #[derive(Clone, Debug)]
-enum Change {
+enum Change<'a> {
     Keep,
     Remove,
-    Replace(String),
+    Replace(Cow<'a, str>),
 }
 
 impl<'a> Edit<'a> {
@@ -39,18 +40,19 @@ impl<'a> Edit<'a> {
     /// Replaces a member's value, or adds the member at the end.
     #[must_use]
     pub fn set(self, key: &str, value: &Value) -> Self {
-        self.set_raw(key, &text(value))
+        self.set_raw(key, text(value))
     }
 
     /// Like [`set`](Self::set), with a value that already is JSON text. The text is not checked.
     #[must_use]
-    pub fn set_raw(mut self, key: &str, value: &str) -> Self {
-        if self.change(key, || Change::Replace(value.to_owned())) {
+    pub fn set_raw(mut self, key: &str, value: impl Into<Cow<'a, str>>) -> Self {
+        let value = value.into();
+        if self.change(key, || Change::Replace(value.clone())) {
             return self;
         }
         match self.added.iter_mut().find(|(added, _)| added == key) {
-            Some((_, slot)) => value.clone_into(slot),
-            None => self.added.push((key.to_owned(), value.to_owned())),
+            Some((_, slot)) => *slot = value,
+            None => self.added.push((key.to_owned(), value)),
         }
         self
     }
@@ -76,16 +78,10 @@ impl<'a> Edit<'a> {
     /// The changed copy.
     pub fn finish(self) -> Vec<u8> {
         let json = self.object.json;
-        let pieces = self.into_pieces();
-        let texts = pieces.iter().map(|piece| match piece {
-            Piece::Kept(range) => &json[range.clone()],
-            Piece::New(text) => text.as_bytes(),
-        });
-        let mut copy = Vec::with_capacity(texts.clone().map(<[u8]>::len).sum());
-        for text in texts {
-            copy.extend_from_slice(text);
-        }
-        copy
+        let text = Vec::with_capacity(json.len() + self.new_len());
+        let mut copy = Copy { json, text };
+        self.write_to(&mut copy);
+        copy.text
     }
 
     /// The copy as pieces: ranges of the original text, and new text. A sender that writes several
@@ -101,15 +97,21 @@ impl<'a> Edit<'a> {
     /// # Ok::<(), llm_types::ParseError>(())
     /// ```
     pub fn into_pieces(self) -> Vec<Piece> {
+        let members = self.object.index.members.len();
+        let mut pieces = Pieces(Vec::with_capacity(2 * members.min(8)));
+        self.write_to(&mut pieces);
+        pieces.0
+    }
+
+    fn write_to(self, copy: &mut impl Target) {
         let RawIndex {
             members,
             close,
             len,
             ..
         } = &*self.object.index;
-        let mut pieces = Pieces(Vec::with_capacity(2 * members.len().min(8)));
         let mut end = members.first().map_or(*close, |first| first.start);
-        pieces.keep(0..end);
+        copy.keep(0..end);
         let mut is_first = true;
         for (member, change) in members.iter().zip(self.changes) {
             let separator = end..member.start;
@@ -118,28 +120,38 @@ impl<'a> Edit<'a> {
                 continue;
             }
             if !std::mem::take(&mut is_first) {
-                pieces.keep(separator);
+                copy.keep(separator);
             }
-            pieces.keep(member.start..member.value_start);
+            copy.keep(member.start..member.value_start);
             match change {
-                Change::Replace(value) => pieces.put(value),
-                _ => pieces.keep(member.value_start..member.end),
+                Change::Replace(value) => copy.put(&value),
+                _ => copy.keep(member.value_start..member.end),
             }
         }
         for (key, value) in self.added {
-            let separator = if std::mem::take(&mut is_first) {
-                ""
-            } else {
-                ","
-            };
-            pieces.put(format!("{separator}{}:{value}", text(&key)));
+            if !std::mem::take(&mut is_first) {
+                copy.put(",");
+            }
+            copy.put(&text(&key));
+            copy.put(":");
+            copy.put(&value);
         }
-        pieces.keep(end..*len);
-        pieces.0
+        copy.keep(end..*len);
+    }
+
+    /// About the length of all new text.
+    fn new_len(&self) -> usize {
+        let replaced = self.changes.iter().map(|change| match change {
+            Change::Replace(value) => value.len(),
+            _ => 0,
+        });
+        let added = self.added.iter();
+        let added = added.map(|(key, value)| key.len() + value.len() + r#","":"#.len());
+        replaced.chain(added).sum()
     }
 
     /// Applies a change to each member with this key that is not removed; false if there is none.
-    fn change(&mut self, key: &str, change: impl Fn() -> Change) -> bool {
+    fn change(&mut self, key: &str, change: impl Fn() -> Change<'a>) -> bool {
         let mut found = false;
         let members = self.object.index.members.iter();
         for (member, slot) in members.zip(&mut self.changes) {
@@ -152,7 +164,7 @@ impl<'a> Edit<'a> {
     }
 
     fn has(&self, key: &str) -> bool {
-        let kept = |change: &Change| !matches!(change, Change::Remove);
+        let kept = |change: &Change<'_>| !matches!(change, Change::Remove);
         let mut members = self.object.index.members.iter().zip(&self.changes);
         members.any(|(member, change)| self.object.has_key(member, key) && kept(change))
             || self.added.iter().any(|(added, _)| added == key)
@@ -177,10 +189,35 @@ pub enum Piece {
     New(String),
 }
 
+/// Where a changed copy is written.
+trait Target {
+    /// Adds a range of the original text.
+    fn keep(&mut self, range: Range<usize>);
+
+    /// Adds new text.
+    fn put(&mut self, text: &str);
+}
+
+/// The copy so far, in one piece.
+struct Copy<'a> {
+    json: &'a [u8],
+    text: Vec<u8>,
+}
+
+impl Target for Copy<'_> {
+    fn keep(&mut self, range: Range<usize>) {
+        self.text.extend_from_slice(&self.json[range]);
+    }
+
+    fn put(&mut self, text: &str) {
+        self.text.extend_from_slice(text.as_bytes());
+    }
+}
+
 /// The pieces so far; adjacent pieces are merged if possible.
 struct Pieces(Vec<Piece>);
 
-impl Pieces {
+impl Target for Pieces {
     fn keep(&mut self, range: Range<usize>) {
         match self.0.last_mut() {
             Some(Piece::Kept(last)) if last.end == range.start => last.end = range.end,
@@ -189,10 +226,10 @@ impl Pieces {
         }
     }
 
-    fn put(&mut self, text: String) {
+    fn put(&mut self, text: &str) {
         match self.0.last_mut() {
-            Some(Piece::New(last)) => last.push_str(&text),
-            _ => self.0.push(Piece::New(text)),
+            Some(Piece::New(last)) => last.push_str(text),
+            _ => self.0.push(Piece::New(text.to_owned())),
         }
     }
 }

@@ -24,9 +24,7 @@ impl<'a> RawItems<'a> {
 
     /// The items of an array whose text has been validated.
     pub(super) fn of_valid(value: &'a str) -> Option<Self> {
-        let mut scanner = Scanner::of(value);
-        scanner.is_valid = true;
-        Self::new(scanner)
+        Self::new(Scanner::of_valid(value))
     }
 
     fn new(mut scanner: Scanner<'a>) -> Option<Self> {

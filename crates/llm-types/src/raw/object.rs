@@ -102,6 +102,22 @@ impl<'a> RawObject<'a> {
         self.get(key).and_then(RawItems::of_valid)
     }
 
+    /// The members of a member that is an object.
+    ///
+    /// Faster than [`parse_str`](Self::parse_str), since the text is not validated again.
+    ///
+    /// ```
+    /// # use llm_types::RawObject;
+    /// let choice = RawObject::parse(br#"{"message": {"role": "assistant"}, "index": 0}"#)?;
+    /// let message = choice.object("message").ok_or("no message")?;
+    /// assert_eq!(message.str("role").as_deref(), Some("assistant"));
+    /// assert!(choice.object("index").is_none());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn object(&self, key: &str) -> Option<Self> {
+        Self::scan(&mut Scanner::of_valid(self.get(key)?)).ok()
+    }
+
     /// The objects in a member that is an array; other items as their text.
     ///
     /// Faster than [`items`](Self::items) and [`parse_str`](Self::parse_str), since it scans the

@@ -41,6 +41,14 @@ impl<'a> Scanner<'a> {
         }
     }
 
+    /// Creates a scanner over text that has been validated.
+    pub(super) fn of_valid(text: &'a str) -> Self {
+        Self {
+            is_valid: true,
+            ..Self::of(text)
+        }
+    }
+
     /// Checks that the text is valid JSON of any type, including the contents of its strings.
     pub(crate) fn check(json: &'a [u8]) -> Result<(), ParseError> {
         let mut scanner = Self::new(json)?;

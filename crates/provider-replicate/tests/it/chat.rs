@@ -7,6 +7,7 @@ use llm_provider::{Call, ErrorKind, Provider};
 use llm_types::{ChatRequest, ChatResponse, Message};
 use provider_replicate::Replicate;
 use serde_json::{Value, json};
+use tokio::time::Instant;
 
 /// Serves the official model. Its prediction ends with `end` after `polls` polls.
 async fn model(polls: usize, end: impl Fn(&str) -> Value + Send + Sync + 'static) -> Server {
@@ -61,7 +62,7 @@ async fn the_prompt_of_litellms_page_is_sent_exactly() {
     insta::assert_json_snapshot!("litellms_page", server.first(CREATE).body);
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn output_of_an_unfinished_prediction_is_polled_at_once() {
     let server = Server::start(|url, seen, _| match seen.line().as_str() {
         CREATE => Response::json(201, prediction(url, "processing", json!(["Hi"]))),
@@ -69,18 +70,22 @@ async fn output_of_an_unfinished_prediction_is_polled_at_once() {
         _ => Response::not_found(),
     })
     .await;
+    let started = Instant::now();
     let reply = chat(&server.provider(), chat_request(MODEL)).await.unwrap();
-    assert_eq!(
-        reply
-            .read::<ChatResponse>()
-            .unwrap()
-            .usage
-            .value()
-            .unwrap()
-            .prompt(),
-        18
-    );
+    assert!(started.elapsed() < Duration::from_millis(50));
+    let response = reply.read::<ChatResponse>().unwrap();
+    assert_eq!(response.usage.value().unwrap().prompt(), 18);
     assert_eq!(server.count(GET), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_prediction_that_runs_is_polled_with_pauses() {
+    advance_in_small_steps();
+    let server = model(10, |url| succeeded(url, json!("ok"))).await;
+    let started = Instant::now();
+    chat(&server.provider(), chat_request(MODEL)).await.unwrap();
+    assert_eq!(server.count(GET), 10);
+    assert!(started.elapsed() > Duration::from_secs(2));
 }
 
 #[tokio::test(start_paused = true)]

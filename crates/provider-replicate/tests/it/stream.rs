@@ -15,6 +15,8 @@ use serde_json::{Value, json};
 
 use crate::support::*;
 
+mod resume;
+
 const EVENTS: &str = "GET /v1/streams/s1";
 
 /// Tokens with spaces, empty lines, nothing, and characters of two to four bytes.
@@ -117,87 +119,6 @@ async fn the_text_is_exact_at_every_chunking() {
             (1, 1, 0)
         );
     }
-}
-
-/// The events after the one in `last-event-id`, as Replicate sends them.
-fn resumed(seen: &Received) -> String {
-    match seen.header("last-event-id") {
-        Some(id) => events(1 + id.strip_prefix("17:").unwrap().parse::<usize>().unwrap()),
-        None => events(0),
-    }
-}
-
-/// Checks every position at which a stream can be cut, several at a time.
-async fn at_every_cut<F: Future<Output = ()>>(check: impl Fn(usize, Response) -> F) {
-    let whole = events(0);
-    let checks = (0..=whole.len()).map(|cut| {
-        let end = if cut % 2 == 0 { End::Close } else { End::Cut };
-        check(cut, Response::sse(&whole.as_bytes()[..cut]).ending(end))
-    });
-    streams::iter(checks)
-        .buffer_unordered(24)
-        .collect::<()>()
-        .await;
-}
-
-#[tokio::test]
-async fn a_stream_cut_at_any_byte_is_resumed() {
-    at_every_cut(async |cut, beginning| {
-        let server = model(1, move |seen, before| match before {
-            0 => beginning.clone(),
-            _ => Response::sse(resumed(seen)),
-        })
-        .await;
-        let outcome = outcome(&server).await;
-        outcome.assert_whole();
-        assert_eq!(outcome.text, text(), "cut at {cut}");
-    })
-    .await;
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_stream_cut_at_any_byte_is_completed_from_the_output() {
-    advance_in_small_steps();
-    at_every_cut(async |cut, beginning| {
-        // The prediction has ended at the first poll, or the stream cannot be opened again.
-        let server = model(cut % 3, move |_, before| match before {
-            0 => beginning.clone(),
-            _ => Response::not_found(),
-        })
-        .await;
-        let outcome = outcome(&server).await;
-        outcome.assert_whole();
-        assert_eq!(outcome.text, text(), "cut at {cut}");
-    })
-    .await;
-}
-
-#[tokio::test]
-async fn a_stream_that_restarts_repeats_nothing() {
-    let server = model(1, |_, before| match before {
-        0 => Response::sse(&events(0).as_bytes()[..200]),
-        _ => Response::sse(events(0)),
-    })
-    .await;
-    let outcome = outcome(&server).await;
-    outcome.assert_whole();
-    assert_eq!((outcome.text, server.count(EVENTS)), (text(), 2));
-}
-
-#[tokio::test(start_paused = true)]
-async fn events_without_ids_are_not_resumed() {
-    advance_in_small_steps();
-    let without_ids = |events: String| {
-        let lines = events.lines().filter(|line| !line.starts_with("id:"));
-        lines.fold(String::new(), |all, line| all + line + "\n")
-    };
-    let server = model(2, move |_, _| {
-        Response::sse(&without_ids(events(0)).as_bytes()[..160])
-    })
-    .await;
-    let outcome = outcome(&server).await;
-    outcome.assert_whole();
-    assert_eq!((outcome.text, server.count(EVENTS)), (text(), 1));
 }
 
 #[tokio::test]

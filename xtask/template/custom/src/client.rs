@@ -45,7 +45,7 @@ impl Acme {
             let body = wire::request(&mut call, false, self.safe_mode)?;
             metadata.dropped_params = std::mem::take(&mut call.dropped_params);
             let request = self.upstream.request(Method::POST, GENERATE, body)?;
-            let response = exchange.send(&request, error::read).await?;
+            let response = exchange.send(request, error::read).await?;
             metadata.upstream_id = self.upstream.upstream_id(response.headers());
             let body = response.into_body().collect(MAX_BODY).await?;
             let reply = wire::reply(&body)?;
@@ -66,7 +66,7 @@ impl Acme {
             let body = wire::request(&mut call, true, self.safe_mode)?;
             metadata.dropped_params = std::mem::take(&mut call.dropped_params);
             let request = self.upstream.request(Method::POST, GENERATE, body)?;
-            let response = exchange.send(&request, error::read).await?;
+            let response = exchange.send(request, error::read).await?;
             if !stream::is_ndjson(response.headers()) {
                 let message = "the response is not a stream of NDJSON";
                 return Err(Error::new(ErrorKind::UnexpectedBody, message));
@@ -83,7 +83,7 @@ impl Acme {
         let exchange = self.upstream.exchange_for("models");
         let work = async {
             let request = self.upstream.request(Method::GET, MODELS, "")?;
-            let response = exchange.send(&request, error::read).await?;
+            let response = exchange.send(request, error::read).await?;
             wire::models(&response.into_body().collect(MAX_BODY).await?)
         };
         exchange.run(work).await

@@ -21,7 +21,7 @@ pub(crate) fn convert(
     replies: &MessagesReplies,
     chunks: impl IntoIterator<Item = ChatChunk>,
 ) -> Vec<MessagesEvent> {
-    let mut stream = replies.stream();
+    let mut stream = replies.clone().stream();
     let mut events = Vec::new();
     for chunk in chunks {
         events.extend(stream.push(chunk));

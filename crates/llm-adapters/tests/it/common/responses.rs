@@ -20,7 +20,7 @@ pub(crate) fn convert(
     replies: &ResponsesReplies,
     chunks: impl IntoIterator<Item = ChatChunk>,
 ) -> Vec<ResponsesEvent> {
-    let mut stream = replies.stream();
+    let mut stream = replies.clone().stream();
     let mut events = Vec::new();
     for chunk in chunks {
         events.extend(stream.push(chunk));

@@ -1,13 +1,14 @@
 //! What a log at trace level shows of a call.
 
 use std::io;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, LazyLock, Mutex};
 
 use llm_provider::{Call, Provider};
 use llm_sim::{Sim, SimOptions, SimReply};
 use llm_types::{ChatRequest, Message};
 use provider_replicate::Replicate;
-use tracing::Level;
+use tracing::subscriber::NoSubscriber;
+use tracing::{Dispatch, Level};
 use tracing_subscriber::fmt::format::FmtSpan;
 
 use crate::canaries;
@@ -35,6 +36,10 @@ async fn spans_name_the_call_and_no_secret() {
     let sim = Sim::start(options).await.unwrap();
     let replicate = Replicate::new(canaries::settings(sim.replicate_url())).unwrap();
     let request = ChatRequest::new("meta/meta-llama-3-8b-instruct", [Message::user(PROMPT)]);
+    // With only one subscriber, tracing asks that of the thread that reaches an event first, which may
+    // be another test's.
+    static OTHER: LazyLock<Dispatch> = LazyLock::new(|| Dispatch::new(NoSubscriber::new()));
+    LazyLock::force(&OTHER);
     let log = Log::default();
     let writer = log.clone();
     let subscriber = tracing_subscriber::fmt()

@@ -2,9 +2,8 @@
 
 mod server;
 
-use std::sync::Arc;
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::SeqCst};
+use std::sync::{Arc, LazyLock, Mutex};
 use std::task::Poll;
 use std::time::Duration;
 
@@ -16,6 +15,8 @@ use proptest::prelude::*;
 use proptest::test_runner::TestRunner;
 use tokio::runtime::{Builder, Runtime};
 use tokio::time::sleep;
+use tracing::Dispatch;
+use tracing::subscriber::NoSubscriber;
 
 use self::server::Server;
 use super::routers::{Upstream, call, deployment, fullest_window, load, simulate, steps};
@@ -316,6 +317,10 @@ impl std::io::Write for Log {
 #[tokio::test]
 #[ignore = "needs redis-server"]
 async fn no_call_fails_and_few_wait_while_the_server_is_frozen_killed_and_restarted() {
+    // With only one subscriber, tracing asks that of the thread that reaches an event first, which may
+    // be another test's.
+    static OTHER: LazyLock<Dispatch> = LazyLock::new(|| Dispatch::new(NoSubscriber::new()));
+    LazyLock::force(&OTHER);
     let log = Log::default();
     let writer = log.clone();
     let subscriber = tracing_subscriber::fmt()

@@ -361,14 +361,24 @@ async fn a_model_without_a_price_is_recorded_as_such() {
 #[tokio::test]
 async fn a_strict_request_is_refused_instead_of_losing_parameters() {
     let gateway = priced_gateway([Step::Json(REPLY)]).await;
-    let strict = [("x-polyllm-strict", "true")];
-    // With stop sequences, the gateway ends the message itself.
-    for stops in [json!([]), json!(["\n"])] {
-        let body = json!({
+    let message = |stops| {
+        json!({
             "model": "llama", "max_tokens": 9, "service_tier": "auto", "stop_sequences": stops,
             "messages": [{ "role": "user", "content": "Hi" }],
-        });
-        let place = "/v1/messages";
+        })
+    };
+    let response = |background| {
+        let tier = "flex";
+        json!({ "model": "llama", "input": "Hi", "service_tier": tier, "background": background })
+    };
+    for (place, body) in [
+        ("/v1/messages", message(json!([]))),
+        // The gateway ends the message itself.
+        ("/v1/messages", message(json!(["\n"]))),
+        ("/v1/responses", response(false)),
+        ("/v1/responses", response(true)),
+    ] {
+        let strict = [("x-polyllm-strict", "true")];
         let response = ask(&gateway, MASTER, Method::POST, place, &strict, body).await;
         let (status, answer) = (response.status(), text(response).await);
         assert_eq!(status, 400, "{answer}");

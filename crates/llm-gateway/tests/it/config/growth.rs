@@ -1,4 +1,4 @@
-//! A file of 16 times the size takes about 16 times as long.
+//! A file of 64 times the size takes about 64 times as long.
 
 use std::fmt::Write as _;
 use std::time::Duration;
@@ -11,7 +11,7 @@ use crate::support::registry;
 /// Writes one more item of a file.
 type Item = fn(&mut String, usize) -> std::fmt::Result;
 
-/// A name, the beginning of the file, how many items the smaller one has, and an item.
+/// A name, the beginning of the file, how many items a file of the middle size has, and an item.
 const SHAPES: &[(&str, &str, usize, Item)] = &[
     ("models of one name", "model_list:\n", 1_000, |text, n| {
         let params = "model: acme/a/b, api_key: k, rpm: 1";
@@ -63,14 +63,14 @@ fn the_time_of_reading_grows_linearly_with_the_file() {
             (0..count).for_each(|number| item(&mut text, number).unwrap());
             text
         };
-        let ratio = ratio(&file(count / 4), &file(4 * count));
+        let ratio = ratio(&file(count / 8), &file(8 * count));
         assert!(ratio < MOST, "{name}: {ratio}");
     }
 }
 
-/// Linear work gives 16 or less, quadratic work 256. Work of which a quarter is quadratic at `count`
-/// gives 34.
-const MOST: f64 = 26.0;
+/// Linear work gives 64 or less, quadratic work 4096. Work of which 15 % is quadratic at the middle
+/// size gives 151. On a busy machine, the larger file also loses more of the caches.
+const MOST: f64 = 150.0;
 
 /// How many times as long the larger file takes, by the fastest of up to ten runs of each. The time
 /// is that of this thread on the CPU, so that other work on the machine hardly counts.

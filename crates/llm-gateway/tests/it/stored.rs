@@ -44,6 +44,7 @@ on_every_database!(
     items_can_be_referred_to,
     a_streamed_response_is_retrieved_listed_and_deleted,
     a_response_is_kept_only_if_the_client_wants_it,
+    a_strict_response_in_the_background_loses_no_parameter,
     a_response_in_the_background_is_polled,
     a_response_in_the_background_is_cancelled_upstream,
     responses_expire,
@@ -202,6 +203,19 @@ async fn the_background_needs_a_kept_response(url: &str) {
     let (status, error) = create(&gateway, body).await;
     assert_eq!(status, 400);
     assert_eq!(error["error"]["param"], "background");
+}
+
+async fn a_strict_response_in_the_background_loses_no_parameter(url: &str) {
+    let (gateway, provider) = keeping(url, [Step::Json(REPLY)]).await;
+    let body = json!({"model": "llama", "input": "x", "background": true, "service_tier": "flex"});
+    let mut request: Request<Upload> = post("/v1/responses", body.to_string());
+    let strict = http::HeaderValue::from_static("true");
+    request.headers_mut().insert("x-polyllm-strict", strict);
+    let (status, error) = error(send(gateway, request).await).await;
+    assert_eq!(status, 400, "{error}");
+    let message = error["message"].as_str().unwrap();
+    assert!(message.contains("service_tier"), "{message}");
+    assert!(provider.calls.lock().unwrap().is_empty());
 }
 
 async fn a_response_in_the_background_is_polled(url: &str) {

@@ -13,46 +13,43 @@ type Item = fn(&mut String, usize) -> std::fmt::Result;
 
 /// A name, the beginning of the file, how many items a file of the middle size has, and an item.
 const SHAPES: &[(&str, &str, usize, Item)] = &[
-    ("models of one name", "model_list:\n", 1_000, |text, n| {
+    ("models of one name", "model_list:\n", 400, |text, n| {
         let params = "model: acme/a/b, api_key: k, rpm: 1";
         writeln!(
             text,
             "- {{model_name: a, litellm_params: {{{params}, x{n}: 2}}}}"
         )
     }),
-    ("models of many names", "model_list:\n", 1_000, |text, n| {
+    ("models of many names", "model_list:\n", 400, |text, n| {
         let params = "model: gpt-4, timeout: x";
         writeln!(text, "- {{model_name: a{n}, litellm_params: {{{params}}}}}")
     }),
-    ("unknown keys", "general_settings:\n", 3_000, |text, n| {
+    ("unknown keys", "general_settings:\n", 1_200, |text, n| {
         writeln!(text, "  m{n}ster_key: 1")
     }),
-    ("keys", "guardrails:\n", 3_000, |text, n| {
+    ("keys", "guardrails:\n", 1_200, |text, n| {
         writeln!(text, "  {n}: 1")
     }),
-    ("one key", "guardrails:\n", 3_000, |text, _| {
+    ("one key", "guardrails:\n", 1_200, |text, _| {
         writeln!(text, "  a: 1")
     }),
-    ("variables", "environment_variables:\n", 3_000, |text, n| {
+    ("variables", "environment_variables:\n", 1_200, |text, n| {
         writeln!(text, "  V{n}: os.environ/V{}", n / 2)
     }),
-    ("numbers on one line", "guardrails: [", 3_000, |text, _| {
+    ("numbers on one line", "guardrails: [", 1_200, |text, _| {
         write!(text, "017, ")
     }),
-    ("comments", "", 10_000, |text, _| writeln!(text, "# a")),
-    ("lines of a text", "a: |\n", 10_000, |text, _| {
+    ("comments", "", 4_000, |text, _| writeln!(text, "# a")),
+    ("lines of a text", "a: |\n", 4_000, |text, _| {
         writeln!(text, "  a")
     }),
-    ("one long key", "", 100_000, |text, _| write!(text, "k")),
-    ("one long text", "a: \"", 100_000, |text, _| {
+    ("one long key", "", 40_000, |text, _| write!(text, "k")),
+    ("one long text", "a: \"", 40_000, |text, _| {
         write!(text, "\\n")
     }),
-    (
-        "aliases",
-        "a: &a {b: 1}\nguardrails:\n",
-        2_000,
-        |text, n| writeln!(text, "- &a{n} {{<<: *a}}\n- *a{n}"),
-    ),
+    ("aliases", "a: &a {b: 1}\nguardrails:\n", 800, |text, n| {
+        writeln!(text, "- &a{n} {{<<: *a}}\n- *a{n}")
+    }),
 ];
 
 #[test]

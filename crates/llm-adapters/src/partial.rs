@@ -5,7 +5,12 @@
 /// Models truncate their arguments, or write text that is not JSON. Clients parse the arguments
 /// while they arrive, so only text may be passed on that can be completed to an object by closing
 /// brackets and a quote. A comma, a key, a number or a literal is therefore held until it is
-/// complete. At the first mistake, the rest is left out.
+/// complete.
+///
+/// Control characters in strings, which models forget to escape, are escaped. Text that is not an
+/// object is repaired if nothing of it was passed on and it contains one as a string or in a code
+/// fence; otherwise an empty object replaces it. Once a member was passed on, the object
+/// [is broken](Self::is_broken): what is left would be an object with other contents.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct PartialObject {
     state: State,
@@ -19,7 +24,12 @@ pub(crate) struct PartialObject {
     in_string: bool,
     /// Where the current number or literal starts.
     token: usize,
+    /// Whether a part was taken.
     is_started: bool,
+    /// Whether a member was taken, or its beginning.
+    has_members: bool,
+    /// Whether an empty object replaces the text.
+    is_replaced: bool,
 }
 
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
@@ -58,36 +68,24 @@ enum Escape {
 impl PartialObject {
     /// Adds a piece.
     pub(crate) fn push(&mut self, text: &str) {
-        if matches!(self.state, State::Complete | State::Invalid) {
-            return;
+        let mut rest = text.chars();
+        while !matches!(self.state, State::Complete | State::Invalid) {
+            let Some(c) = rest.next() else { return };
+            self.push_char(c);
         }
-        let start = self.pending.len();
-        self.pending.push_str(text);
-        for at in start..self.pending.len() {
-            self.state = self.next(self.pending.as_bytes()[at], at);
-            match self.state {
-                State::Invalid => break,
-                State::FirstKey | State::FirstItem | State::AfterValue | State::Complete => {
-                    self.mark(at + 1, false);
-                }
-                State::String {
-                    is_key: false,
-                    escape: Escape::None,
-                } => self.mark(at + 1, true),
-                _ => {}
-            }
-            if self.state == State::Complete {
-                break;
-            }
-        }
-        if matches!(self.state, State::Complete | State::Invalid) {
-            self.pending.truncate(self.safe);
+        match self.state {
+            State::Invalid if !self.is_started => self.pending.push_str(rest.as_str()),
+            _ => self.pending.truncate(self.safe),
         }
     }
 
     /// Takes the text that can be passed on.
     pub(crate) fn take(&mut self) -> String {
+        if self.state == State::Invalid && !self.is_started {
+            return String::new();
+        }
         self.is_started |= self.safe > 0;
+        self.has_members |= self.pending[..self.safe].contains('"');
         if self.safe == self.pending.len() {
             self.safe = 0;
             self.token = 0;
@@ -101,11 +99,20 @@ impl PartialObject {
 
     /// What completes the text that was taken to an object.
     pub(crate) fn close(&mut self) -> String {
+        if self.state == State::Invalid && !self.is_started {
+            self.state = State::Complete;
+            let text = std::mem::take(&mut self.pending);
+            return repaired(&text).unwrap_or_else(|| {
+                self.is_replaced = text.trim() != "null";
+                "{}".to_owned()
+            });
+        }
         let mut rest = self.take();
         self.pending.clear();
         if self.state == State::Complete {
             return rest;
         }
+        self.is_replaced = self.state == State::Invalid;
         self.state = State::Complete;
         if !self.is_started {
             return "{}".to_owned();
@@ -122,6 +129,46 @@ impl PartialObject {
     /// Whether the object is complete.
     pub(crate) fn is_complete(&self) -> bool {
         self.state == State::Complete
+    }
+
+    /// Whether the text turned out to be no JSON after a member was taken.
+    pub(crate) fn is_broken(&self) -> bool {
+        self.state == State::Invalid && self.has_members
+    }
+
+    /// Whether [`close`](Self::close) replaced text that could not be repaired.
+    pub(crate) fn is_replaced(&self) -> bool {
+        self.is_replaced
+    }
+
+    fn push_char(&mut self, c: char) {
+        let at = self.pending.len();
+        if c < ' '
+            && matches!(
+                self.state,
+                State::String {
+                    escape: Escape::None,
+                    ..
+                }
+            )
+        {
+            push_escape(&mut self.pending, c);
+        } else {
+            self.pending.push(c);
+            // Beyond ASCII, characters are the same: valid in strings only.
+            self.state = self.next(u8::try_from(c).unwrap_or(0x80), at);
+        }
+        let end = self.pending.len();
+        match self.state {
+            State::FirstKey | State::FirstItem | State::AfterValue | State::Complete => {
+                self.mark(end, false);
+            }
+            State::String {
+                is_key: false,
+                escape: Escape::None,
+            } => self.mark(end, true),
+            _ => {}
+        }
     }
 
     fn mark(&mut self, end: usize, in_string: bool) {
@@ -208,6 +255,29 @@ impl PartialObject {
     }
 }
 
+/// The object in text that is not one itself: in a string, or in a code fence.
+fn repaired(text: &str) -> Option<String> {
+    let text = text.trim();
+    let inner = match serde_json::from_str::<String>(text) {
+        Ok(inner) => inner,
+        Err(_) => {
+            let fenced = text.strip_prefix("```")?.strip_suffix("```")?;
+            fenced.strip_prefix("json").unwrap_or(fenced).to_owned()
+        }
+    };
+    let object: Result<serde_json::Map<_, _>, _> = serde_json::from_str(&inner);
+    object.is_ok().then_some(inner)
+}
+
+fn push_escape(text: &mut String, c: char) {
+    match c {
+        '\n' => text.push_str("\\n"),
+        '\r' => text.push_str("\\r"),
+        '\t' => text.push_str("\\t"),
+        _ => text.push_str(&format!("\\u{:04x}", u32::from(c))),
+    }
+}
+
 fn string(is_key: bool) -> State {
     State::String {
         is_key,
@@ -267,6 +337,9 @@ mod tests {
             ("  ", json!({})),
             ("null", json!({})),
             ("\"text\"", json!({})),
+            ("\"{\\\"a\\\": 1}\"", json!({"a": 1})),
+            ("```json\n{\"a\": 1}\n```", json!({"a": 1})),
+            ("```\n{\"a\": 1}```\n", json!({"a": 1})),
             ("[1]", json!({})),
             (" {\"a\": 1} ", json!({"a": 1})),
             ("{\"a\": 1}}", json!({"a": 1})),
@@ -280,18 +353,22 @@ mod tests {
             ("{\"a\": \"x\\u00e", json!({"a": "x"})),
             ("{\"a\": \"x\\ud83d\\ude", json!({"a": "x"})),
             ("{\"a\": \"x\\ud83d\\ude00", json!({"a": "x😀"})),
-            ("{\"a\": \"x\\ud83d!\"}", json!({"a": "x"})),
+            ("{\"a\": \"x\\ud83d!\"}", json!({})),
+            ("{\"a\": \"said \"so\"\"}", json!({})),
             (
                 "{\"a\": [1, [true, {\"b\": nul",
                 json!({"a": [1, [true, {}]]}),
             ),
-            ("{\"a\": [1, 2]]}", json!({"a": [1, 2]})),
+            ("{\"a\": [1, 2]]}", json!({})),
             ("{\"a\": 01}", json!({})),
             ("{\"a\": 1e999}", json!({})),
             ("{\"a\": tru}", json!({})),
             ("{a: 1}", json!({})),
             ("{'a': 1}", json!({})),
-            ("{\"a\": \"line\nbreak\"}", json!({"a": "line"})),
+            (
+                "{\"a\": \"line\nbreak\u{1}\"}",
+                json!({"a": "line\nbreak\u{1}"}),
+            ),
             (
                 "{\"a\": -1.5e3, \"b\": null}",
                 json!({"a": -1500.0, "b": null}),
@@ -305,7 +382,7 @@ mod tests {
     }
 
     proptest! {
-        /// However the text is cut, the parts are the same object, and always valid.
+        /// However the text is cut, the parts are a valid object, and the same unless it breaks.
         #[test]
         fn any_text_becomes_an_object_and_cuts_do_not_matter(
             text in "\\{(\"[a-c\\\\u0d8]{0,3}\"[:,]|[-0-9.e]{1,3},?|[\\[\\]{}\",]|true|null|é|\\\\ud83d\\\\ude00| ){0,20}",
@@ -326,10 +403,16 @@ mod tests {
                     taken.push_str(&pieces.take());
                 }
             }
+            let is_broken = pieces.is_broken();
             taken.push_str(&pieces.close());
             let value: Value = serde_json::from_str(&taken).unwrap();
             prop_assert!(value.is_object());
-            prop_assert_eq!(value, joined(whole));
+            if is_broken {
+                prop_assert_eq!(whole.close(), "{}");
+                prop_assert!(whole.is_replaced());
+            } else {
+                prop_assert_eq!(value, joined(whole));
+            }
         }
 
         #[test]

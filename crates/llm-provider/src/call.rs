@@ -24,6 +24,8 @@ pub struct Call {
     pub optional_params: &'static [&'static str],
     /// The parameters that have been left out.
     pub dropped_params: Vec<String>,
+    /// Whether the last message is the beginning of the reply, which the model continues: a prefill.
+    pub is_prefill: bool,
     /// Headers of the client's request that the upstream gets, too: those that belong to the API
     /// ([`Endpoint::request_headers`]), and no keys. Boxed, since calls are moved and few have headers.
     pub headers: Option<Box<HeaderMap>>,
@@ -40,6 +42,7 @@ impl Call {
             drop_params: false,
             optional_params: &[],
             dropped_params: Vec::new(),
+            is_prefill: false,
             headers: None,
             timeout: None,
         }
@@ -54,6 +57,13 @@ impl Call {
     #[must_use]
     pub fn with_timeout(mut self, timeout: impl Into<Option<Duration>>) -> Self {
         self.timeout = timeout.into();
+        self
+    }
+
+    /// Sets whether the last message is the beginning of the reply.
+    #[must_use]
+    pub fn with_prefill(mut self, is_prefill: bool) -> Self {
+        self.is_prefill = is_prefill;
         self
     }
 
@@ -169,12 +179,13 @@ impl Reply {
         Self { body, metadata }
     }
 
-    /// The token usage, if the upstream reports it.
+    /// The token usage, if the upstream reports it; some engines send a usage without counts.
     pub fn usage(&self) -> Option<Usage> {
-        match &self.metadata.usage {
+        let usage: Option<Usage> = match &self.metadata.usage {
             Some(usage) => Some((**usage).clone()),
             None => self.body.read_member("usage").ok().flatten(),
-        }
+        };
+        usage.filter(Usage::has_counts)
     }
 
     /// Reads the body.

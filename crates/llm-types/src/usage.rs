@@ -65,6 +65,11 @@ impl Usage {
         }
     }
 
+    /// Whether prompt or completion tokens were counted. Some engines send `{}`, or nulls.
+    pub fn has_counts(&self) -> bool {
+        self.prompt_tokens.is_some() || self.completion_tokens.is_some()
+    }
+
     /// The number of prompt tokens; 0 if missing.
     pub fn prompt(&self) -> u64 {
         self.prompt_tokens.unwrap_or(0)

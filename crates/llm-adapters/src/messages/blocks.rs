@@ -31,6 +31,7 @@ pub(super) struct Blocks {
     held: usize,
     has_text: bool,
     has_calls: bool,
+    is_broken: bool,
     /// The part of generated ids that makes them unique.
     message_id: String,
 }
@@ -80,6 +81,7 @@ impl Blocks {
             held: 0,
             has_text: false,
             has_calls: false,
+            is_broken: false,
             message_id: message_id.trim_start_matches("msg_").to_owned(),
         }
     }
@@ -92,6 +94,12 @@ impl Blocks {
     /// Whether there is a tool call.
     pub(super) fn has_calls(&self) -> bool {
         self.has_calls
+    }
+
+    /// Whether the arguments of a tool call turned out to be no JSON after a part was written. What
+    /// was written would be a call with other arguments.
+    pub(super) fn is_broken(&self) -> bool {
+        self.is_broken
     }
 
     /// Adds reasoning.
@@ -157,6 +165,7 @@ impl Blocks {
             }
             self.held += arguments.len();
             tool.arguments.push(&arguments);
+            self.is_broken |= tool.arguments.is_broken();
         }
     }
 

@@ -23,6 +23,6 @@ mod user;
 
 pub use accumulate::MessagesAccumulator;
 pub use error::{chat_error, error_type};
-pub use replies::MessagesReplies;
+pub use replies::{MessagesReplies, replaced_arguments};
 pub use request::{AnthropicTools, InlineSystem, MessagesAdapter, MessagesExchange};
 pub use stream::MessagesStream;

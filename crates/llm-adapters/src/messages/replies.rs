@@ -6,6 +6,7 @@ use llm_types::messages::{MessagesRequest, MessagesResponse};
 use super::accumulate::MessagesAccumulator;
 use super::stream::MessagesStream;
 use crate::error::Error;
+use crate::partial::PartialObject;
 use crate::pieces;
 
 /// Converts the replies to one request, in one piece or as a stream.
@@ -88,7 +89,8 @@ impl MessagesReplies {
         self
     }
 
-    /// Converts a reply in one piece. It is the same as the reply's stream, joined.
+    /// Converts a reply in one piece. It is the same as the reply's stream, joined, except for
+    /// arguments of a tool that are not JSON: see [`replaced_arguments`].
     ///
     /// # Errors
     ///
@@ -110,6 +112,28 @@ impl MessagesReplies {
     pub fn stream(self) -> MessagesStream {
         MessagesStream::new(self)
     }
+}
+
+/// The tools whose arguments in this reply are not a JSON object and cannot be repaired, for a warning:
+/// [`MessagesReplies::reply`] replaces such arguments by an empty object.
+pub fn replaced_arguments(chat: &ChatResponse) -> Vec<&str> {
+    let calls = chat
+        .choices
+        .first()
+        .and_then(|choice| choice.message.tool_calls.value());
+    let is_replaced = |arguments: &str| {
+        let mut object = PartialObject::default();
+        object.push(arguments);
+        object.close();
+        object.is_replaced()
+    };
+    calls
+        .into_iter()
+        .flatten()
+        .filter_map(|call| call.function.value())
+        .filter(|function| is_replaced(function.arguments.as_str().unwrap_or_default()))
+        .map(|function| function.name.as_str())
+        .collect()
 }
 
 const MAX_HELD_BYTES: usize = 8 << 20;

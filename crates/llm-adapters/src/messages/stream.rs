@@ -25,7 +25,9 @@ use crate::pieces::Pieces;
 /// - One `message_delta` with a stop reason and one `message_stop` end a complete stream; `error`
 ///   ends one that fails. Nothing follows.
 ///
-/// Where the chunks are cut makes no difference. Text is moved from the chunk to the event.
+/// Where the chunks are cut makes no difference, except for arguments of a tool that are not JSON: if
+/// a part of them was returned, the stream fails; otherwise they are repaired, or replaced by an empty
+/// object. Text is moved from the chunk to the event.
 #[derive(Debug)]
 pub struct MessagesStream {
     replies: MessagesReplies,
@@ -89,11 +91,16 @@ impl MessagesStream {
             }
             blocks.write(&mut self.events);
             let is_too_long = blocks.held() > self.replies.max_held_bytes;
-            if let Field::Value(usage) = chunk.usage {
+            let is_broken = blocks.is_broken();
+            if let Field::Value(usage) = chunk.usage
+                && usage.has_counts()
+            {
                 self.usage = Some(usage);
             }
             if is_too_long {
                 self.close_with(too_long());
+            } else if is_broken {
+                self.close_with(broken_arguments());
             } else if self.is_cut || self.ending.is_finished() && self.usage.is_some() {
                 self.close();
             }
@@ -195,6 +202,7 @@ impl Sink<'_> {
         let pieces = Pieces::of(delta);
         pieces.count(self.output);
         if let Some(text) = pieces.reasoning {
+            self.flush();
             self.blocks.push_thinking(text);
         }
         if let Some(text) = pieces.content {
@@ -208,20 +216,31 @@ impl Sink<'_> {
             }
         }
         if let Some(text) = pieces.refusal {
+            self.flush();
             self.ending.is_refusal = true;
             self.blocks.push_text(text);
         }
         if !pieces.calls.is_empty() {
-            let rest = self.cut.take();
-            if !rest.is_empty() {
-                self.blocks.push_text(rest);
-            }
+            self.flush();
         }
         for call in pieces.calls {
             self.blocks.push_call(call);
         }
         false
     }
+
+    /// Adds the text that was held because a stop sequence may begin with it: other output follows.
+    fn flush(&mut self) {
+        let rest = self.cut.take();
+        if !rest.is_empty() {
+            self.blocks.push_text(rest);
+        }
+    }
+}
+
+fn broken_arguments() -> MessagesError {
+    let message = "the model wrote arguments of a tool call that are not JSON";
+    MessagesError::new("api_error", message)
 }
 
 fn too_long() -> MessagesError {

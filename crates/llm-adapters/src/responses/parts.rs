@@ -1,5 +1,7 @@
 //! Converts the parts of an item's content.
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use llm_types::responses::{InputFilePart, InputImagePart, ItemContent, ItemPart};
 use llm_types::{Content, ContentPart, Field};
 use serde_json::json;
@@ -79,13 +81,27 @@ fn image(part: InputImagePart, place: usize) -> Result<ContentPart, Error> {
 }
 
 fn file(part: InputFilePart, files: bool, place: usize) -> Result<ContentPart, Error> {
-    let (Field::Value(data), true) = (part.file_data, files) else {
+    let name = part.filename.as_str().unwrap_or("file");
+    let data = part.file_data.as_str();
+    if let Some(text) = data.and_then(text_file) {
+        return Ok(ContentPart::text(format!("File: {name}\n{text}")));
+    }
+    let (Some(data), true) = (data, files) else {
         let problem = "this model does not take files; send their text as `input_text`";
         return Err(Error::unsupported(param(place), problem));
     };
-    let name = part.filename.as_str().unwrap_or("file");
     let part = json!({"type": "file", "file": {"filename": name, "file_data": data}});
     serde_json::from_value(part).map_err(|_| Error::invalid(param(place), "invalid input_file"))
+}
+
+/// The text of a file of a text type, given as a data URL.
+fn text_file(url: &str) -> Option<String> {
+    let (media_type, data) = url.strip_prefix("data:")?.split_once(";base64,")?;
+    let media_type = media_type.to_ascii_lowercase();
+    if !media_type.starts_with("text/") && !media_type.starts_with("application/json") {
+        return None;
+    }
+    String::from_utf8(STANDARD.decode(data).ok()?).ok()
 }
 
 fn param(place: usize) -> String {

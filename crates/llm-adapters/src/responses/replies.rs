@@ -16,6 +16,8 @@ pub struct ResponsesReplies {
     /// The response before it has output.
     pub(super) template: ResponsesResponse,
     pub(super) id: Option<String>,
+    pub(super) created_at: Option<u64>,
+    pub(super) completed_at: Option<u64>,
     pub(super) names: ToolNames,
     /// Whether only the first tool call is passed on.
     pub(super) single_call: bool,
@@ -35,6 +37,8 @@ impl ResponsesReplies {
         Self {
             template,
             id: None,
+            created_at: None,
+            completed_at: None,
             names: tools.names.clone(),
             single_call: tools.tools.is_some() && request.parallel_tool_calls == Some(false),
             logprobs: includes(request, LOGPROBS),
@@ -48,6 +52,22 @@ impl ResponsesReplies {
     #[must_use]
     pub fn with_id(mut self, id: impl Into<String>) -> Self {
         self.id = Some(id.into());
+        self
+    }
+
+    /// Sets the time of creation, in seconds of Unix time; by default, it is that of the upstream's
+    /// reply.
+    #[must_use]
+    pub fn with_created_at(mut self, time: u64) -> Self {
+        self.created_at = Some(time);
+        self
+    }
+
+    /// Sets the time of completion, in seconds of Unix time; by default, the time of creation stands
+    /// for it. [`ResponsesStream::set_completed_at`] sets that of a stream.
+    #[must_use]
+    pub fn with_completed_at(mut self, time: u64) -> Self {
+        self.completed_at = Some(time);
         self
     }
 

@@ -32,7 +32,6 @@ pub struct ResponsesStream {
     phase: Phase,
     /// Whether the reply is in one piece, of which only the last event is used.
     is_whole: bool,
-    completed_at: Option<u64>,
     finish: Option<FinishReason>,
     usage: Option<Usage>,
     estimate: TokenEstimate,
@@ -52,7 +51,6 @@ impl ResponsesStream {
             replies,
             phase: Phase::Waiting,
             is_whole: false,
-            completed_at: None,
             finish: None,
             usage: None,
             estimate: TokenEstimate::default(),
@@ -69,17 +67,18 @@ impl ResponsesStream {
     }
 
     /// Sends the first events before the first chunk, so that the client does not wait for a silent
-    /// model; `now` is the creation time in seconds of Unix time. Requires
+    /// model; `now` is the creation time in seconds of Unix time, unless
+    /// [`with_created_at`](ResponsesReplies::with_created_at) sets it. Requires
     /// [`with_id`](ResponsesReplies::with_id), or the id is `resp_0`.
     pub fn start(&mut self, now: u64) -> Drain<'_, ResponsesEvent> {
         self.open("", now.into());
         self.events.list.drain(..)
     }
 
-    /// Sets the time of completion, in seconds of Unix time; by default, the creation time of the
-    /// chunks stands for it.
+    /// Sets the time of completion, in seconds of Unix time; by default, the time of creation stands
+    /// for it.
     pub fn set_completed_at(&mut self, now: u64) {
-        self.completed_at = Some(now);
+        self.replies.completed_at = Some(now);
     }
 
     /// Converts a chunk.
@@ -104,7 +103,9 @@ impl ResponsesStream {
                 }
             }
             let is_too_long = output.held() > self.replies.max_output_bytes;
-            if let Field::Value(usage) = chunk.usage {
+            if let Field::Value(usage) = chunk.usage
+                && usage.has_counts()
+            {
                 self.usage = Some(usage);
             }
             if is_too_long {
@@ -146,7 +147,7 @@ impl ResponsesStream {
         let base = ids::base(self.replies.id.as_deref().unwrap_or(chat_id));
         let template = &mut self.replies.template;
         template.id = format!("resp_{base}");
-        template.created_at = created_at;
+        template.created_at = self.replies.created_at.map_or(created_at, Number::from);
         if !self.is_whole {
             for type_ in ["response.created", "response.in_progress"] {
                 let response = self.replies.template.clone();
@@ -184,8 +185,8 @@ impl ResponsesStream {
         if let Some(reason) = incomplete {
             response.incomplete_details = Field::Value(json!({"reason": reason}));
         } else {
-            let now = self.completed_at.map_or(response.created_at, Number::from);
-            response.completed_at = Field::Value(now);
+            let completed_at = self.replies.completed_at.map(Number::from);
+            response.completed_at = Field::Value(completed_at.unwrap_or(response.created_at));
         }
         self.push_response(&type_, response);
     }

@@ -194,7 +194,13 @@ fn usage_is_converted_and_never_null() {
             [0, 0, 5, 4],
             None,
         ),
-        (json!({}), [0, 0, 0, 0], None),
+        // An engine that counts nothing: the output is estimated (zed#42893).
+        (json!({}), [0, 0, 0, 1], None),
+        (
+            json!({"prompt_tokens": null, "completion_tokens": null}),
+            [0, 0, 0, 1],
+            None,
+        ),
     ];
     for (given, [input, created, read, output], thinking) in cases {
         let chunks = [
@@ -282,18 +288,28 @@ fn a_stop_sequence_in_the_text_ends_the_message() {
 }
 
 #[test]
-fn a_text_that_may_begin_a_stop_sequence_precedes_a_call() {
+fn a_text_that_may_begin_a_stop_sequence_keeps_its_place() {
     let request = json!({"model": "m", "max_tokens": 9, "stop_sequences": ["END"],
         "messages": [{"role": "user", "content": "Hi"}]});
     let request: MessagesRequest = parse(request.to_string().as_bytes()).unwrap();
     let adapter = MessagesAdapter::new().with_local_stops(true);
     let replies = adapter.convert(request).unwrap().replies;
-    let chunks = [
-        delta(json!({"content": "the E"})),
-        call(0, "a", "f", "{}"),
-        finish("tool_calls"),
-    ];
-    let message = json!(joined(&convert(&replies, chunks)));
-    assert_eq!(message["content"][0]["text"], "the E");
-    assert_eq!(message["content"][1]["type"], "tool_use");
+    let contents = |next| {
+        let chunks = [
+            delta(json!({"content": "the E"})),
+            next,
+            delta(json!({"content": "N"})),
+            finish("stop"),
+        ];
+        json!(joined(&convert(&replies, chunks)))["content"].take()
+    };
+    let calls = contents(call(0, "a", "f", "{}"));
+    assert_eq!(calls[0]["text"], "the E");
+    assert_eq!(calls[1]["type"], "tool_use");
+    let thoughts = contents(delta(json!({"reasoning": "hm"})));
+    assert_eq!(thoughts[0]["text"], "the E");
+    assert_eq!(thoughts[1]["thinking"], "hm");
+    assert_eq!(thoughts[2]["text"], "N");
+    let refusal = contents(delta(json!({"refusal": "no"})));
+    assert_eq!(refusal[0]["text"], "the EnoN");
 }

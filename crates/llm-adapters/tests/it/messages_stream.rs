@@ -3,6 +3,7 @@
 use crate::common::chunks::{arguments, call, delta, finish, response, usage};
 use crate::common::messages::{convert, replies};
 use crate::common::messages_order::{MessagesOrder, joined};
+use llm_adapters::messages::replaced_arguments;
 use llm_types::parse;
 use serde_json::json;
 
@@ -98,6 +99,43 @@ fn nothing_is_lost_at_the_change_of_a_block() {
         {"type": "tool_use", "id": "b", "name": "g", "input": {"y": 2}},
     ]);
     assert_eq!(json!(message.content), expected);
+}
+
+/// A part of the arguments would be a call with other arguments: such as a file that is cut at its
+/// first quote.
+#[test]
+fn arguments_that_are_not_json_are_repaired_or_replaced_but_never_cut() {
+    for (written, input, is_replaced) in [
+        ("{\"a\": \"He said \"hello\" to me\"}", json!({}), true),
+        ("{'a': 1}", json!({}), true),
+        ("\"{\\\"a\\\": 1}\"", json!({"a": 1}), false),
+        ("```json\n{\"a\": 1}\n```", json!({"a": 1}), false),
+        ("{\"a\": \"two\nlines\"}", json!({"a": "two\nlines"}), false),
+        ("null", json!({}), false),
+        ("", json!({}), false),
+    ] {
+        let calls = json!({"role": "assistant", "content": null, "tool_calls": [
+            {"id": "a", "type": "function", "function": {"name": "write", "arguments": written}}]});
+        let chat = response(&calls, "tool_calls");
+        let replaced = replaced_arguments(&chat);
+        assert_eq!(
+            replaced,
+            if is_replaced { &["write"][..] } else { &[] },
+            "{written}"
+        );
+        let message = replies(json!({})).reply(chat).unwrap();
+        assert_eq!(json!(message.content[0])["input"], input, "{written}");
+
+        let mut chunks = vec![call(0, "a", "write", "")];
+        chunks.extend(written.chars().map(|c| arguments(0, &c.to_string())));
+        chunks.push(finish("tool_calls"));
+        let mut order = MessagesOrder::default();
+        for event in convert(&replies(json!({})), chunks) {
+            order.push(&event);
+        }
+        // What was already sent cannot be replaced.
+        assert_eq!(order.is_failed(), written.contains("He said"), "{written}");
+    }
 }
 
 #[test]

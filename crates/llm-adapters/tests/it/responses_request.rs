@@ -222,6 +222,22 @@ fn conversations_are_mapped() {
 }
 
 #[test]
+fn the_text_of_a_text_file_is_sent() {
+    let file = |data: &str| {
+        json!({"input": [{"role": "user", "content": [
+            {"type": "input_file", "filename": "a.txt", "file_data": data}]}]})
+    };
+    let messages = &chat(&file("data:text/plain;base64,SGVsbG8="))["messages"];
+    assert_eq!(messages[0]["content"][0]["text"], "File: a.txt\nHello");
+    for refused in [
+        "data:text/plain;base64,/w==",
+        "data:application/pdf;base64,SGVsbG8=",
+    ] {
+        assert!(convert(&file(refused)).is_err(), "{refused}");
+    }
+}
+
+#[test]
 fn instructions_come_first_and_a_history_before_the_input() {
     let request = request(&json!({"previous_response_id": "resp_1", "instructions": "new"}));
     let history: Vec<Item> = parse(br#"[{"role": "user", "content": "earlier"}]"#).unwrap();
@@ -305,11 +321,7 @@ fn what_would_give_a_wrong_reply_is_refused() {
             "input[0].role",
             None,
         ),
-        (
-            json!({"input": [{"type": "item_reference", "id": "x"}]}),
-            "input[0]",
-            None,
-        ),
+        (json!({"input": [{"id": "x"}]}), "input[0]", None),
         (
             json!({"input": [{"type": "compaction", "encrypted_content": "x"}]}),
             "input[0]",

@@ -421,10 +421,26 @@ fn a_stream_can_start_before_the_first_chunk() {
 }
 
 #[test]
+fn the_callers_times_win_over_the_upstreams() {
+    let replies = replies(json!({})).with_created_at(7).with_completed_at(8);
+    let chat = response(&json!({"role": "assistant", "content": "a"}), "stop");
+    let reply = json!(replies.clone().reply(chat).unwrap());
+    assert_eq!(
+        (&reply["created_at"], &reply["completed_at"]),
+        (&json!(7), &json!(8))
+    );
+    let events = convert(&replies, [delta(json!({"content": "a"})), finish("stop")]);
+    for event in events.iter().filter_map(|event| event.response.as_ref()) {
+        assert_eq!(json!(event.created_at), 7);
+    }
+}
+
+#[test]
 fn missing_usage_is_estimated_and_reasoning_is_at_most_the_output() {
     let chunks = [
         delta(json!({"content": "several words of output"})),
         finish("stop"),
+        usage(json!({})),
     ];
     let replies_with_estimate = replies(json!({})).with_input_tokens(12);
     let usage_of = |response: &Value| response["usage"].clone();

@@ -169,7 +169,8 @@ impl ChunkType for ChatChunk {
     }
 
     fn take_usage(&mut self) -> Option<(Self, Usage)> {
-        let usage = self.usage.take().into_value()?;
+        let usage = self.usage.take().into_value();
+        let usage = usage.filter(Usage::has_counts)?;
         let alone = Self::new(&*self.id, self.created, &*self.model);
         Some((alone.with_usage(usage.clone()), usage))
     }

@@ -104,7 +104,8 @@ impl ChunkType for CompletionResponse {
     }
 
     fn take_usage(&mut self) -> Option<(Self, Usage)> {
-        let usage = self.usage.take().into_value()?;
+        let usage = self.usage.take().into_value();
+        let usage = usage.filter(Usage::has_counts)?;
         let mut alone = Self::new(&*self.id, self.created, "").with_usage(usage.clone());
         alone.model = self.model.clone();
         Some((alone, usage))

@@ -59,9 +59,17 @@ impl Item {
 impl<'de> Deserialize<'de> for Item {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         by_form(deserializer, |value| {
-            let map = object(value)?;
-            if !map.contains_key("type") && map.contains_key("role") {
-                return from_map(&map).map(Self::Message);
+            let mut map = object(value)?;
+            if map.get("type").is_none_or(Value::is_null) {
+                if map.contains_key("role") {
+                    return from_map(&map).map(Self::Message);
+                }
+                // OpenAI's schema also lets references leave out their type.
+                if map.keys().all(|key| matches!(key.as_str(), "id" | "type"))
+                    && map.contains_key("id")
+                {
+                    map.insert("type".to_owned(), "item_reference".into());
+                }
             }
             match tag(&map)? {
                 "custom_tool_call" => untag(map).map(Self::CustomToolCall),

@@ -1,7 +1,7 @@
 //! [`Api`]: the API that a client uses.
 
 use http::StatusCode;
-use http::header::{HeaderMap, HeaderValue};
+use http::header::{HeaderMap, HeaderValue, USER_AGENT};
 use llm_adapters::messages::chat_error;
 use llm_types::Field;
 use llm_types::messages::MessagesErrorResponse;
@@ -16,14 +16,22 @@ pub(crate) enum Api {
 }
 
 impl Api {
-    /// The API of a request: Anthropic's clients are recognized by the path or by a header.
+    /// The API of a request: Anthropic's clients are recognized by the path or by their headers.
     pub(crate) fn of(path: &str, headers: &HeaderMap) -> Self {
         let path = path.strip_prefix("/v1").unwrap_or(path);
         let is_path = |prefix: &str| {
             let rest = path.strip_prefix(prefix);
             rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
         };
-        if is_path("/anthropic") || is_path("/messages") || headers.contains_key(VERSION) {
+        let is_claude_code = || {
+            let agent = headers.get(USER_AGENT).map(HeaderValue::as_bytes);
+            agent.is_some_and(|agent| agent.starts_with(b"claude-cli"))
+        };
+        if is_path("/anthropic")
+            || is_path("/messages")
+            || headers.contains_key(VERSION)
+            || is_claude_code()
+        {
             Self::Anthropic
         } else {
             Self::OpenAi

@@ -14,6 +14,9 @@ pub(crate) const SIMULATED: HeaderName = HeaderName::from_static("x-polyllm-simu
 /// The request's id, under the name that Anthropic's SDKs read.
 pub(crate) const ANTHROPIC_REQUEST_ID: HeaderName = HeaderName::from_static("request-id");
 pub(crate) const IGNORED: HeaderName = HeaderName::from_static("x-polyllm-ignored-params");
+/// The tools whose arguments were no JSON, so that the message has none.
+pub(crate) const REPLACED_ARGUMENTS: HeaderName =
+    HeaderName::from_static("x-polyllm-replaced-arguments");
 /// LiteLLM's header for tags, separated by commas.
 pub(crate) const TAGS: HeaderName = HeaderName::from_static("x-litellm-tags");
 const CACHE: HeaderName = HeaderName::from_static("x-polyllm-cache");

@@ -74,14 +74,20 @@ pub(crate) enum Source {
 }
 
 impl<W: FrameWriter> Frames<W> {
-    /// The frames of `writer`. After each silence of `keep_alive`, a frame is sent.
+    /// The frames of `writer`. After each silence of `keep_alive`, a frame is sent; the upstream that
+    /// still opens its stream has been silent for that time.
     pub(crate) fn new(source: Source, writer: W, keep_alive: Duration) -> Self {
+        let now = Instant::now();
+        let last = match source {
+            Source::Opening(_) => now.checked_sub(keep_alive).unwrap_or(now),
+            Source::Open(_) | Source::Closed => now,
+        };
         Self {
             source,
             writer,
             keep_alive,
-            last: Instant::now(),
-            timer: Box::pin(tokio::time::sleep(keep_alive)),
+            last,
+            timer: Box::pin(tokio::time::sleep_until(last + keep_alive)),
         }
     }
 

@@ -154,6 +154,9 @@ impl StoredResponses {
 
     /// The items of a response and of those that it continues, oldest first: each one's input and
     /// output. `None` if one of them is not kept.
+    ///
+    /// # Errors
+    /// If one of them still runs in the background: its output would be missing.
     pub(crate) async fn history(
         &self,
         owner: &Owner,
@@ -164,6 +167,12 @@ impl StoredResponses {
         };
         let mut items = Vec::new();
         for turn in found {
+            if turn.state == ResponseState::Running {
+                let running = excerpt(&turn.id);
+                let message =
+                    format!("the response \"{running}\" still runs; poll it until it ends");
+                return Err(ApiError::invalid(message).with_param("previous_response_id"));
+            }
             let turn = Found::read(turn)?;
             items.extend(turn.input);
             items.extend(turn.response.output);

@@ -42,13 +42,8 @@ impl Attempt {
 
     /// A call that continues a stream. The deadline of the call ended with the first output.
     pub(crate) fn continued(plan: &Plan, lease: &Lease, call: &Call) -> Self {
-        let deployment = lease.deployment();
-        let end = deployment.timeouts.first_output.map(after);
-        let mut attempt = Self::until(end, plan, lease, call);
-        for (key, value) in deployment.prefill.iter().flatten() {
-            attempt.call.body.set(key.clone(), value);
-        }
-        attempt
+        let end = lease.deployment().timeouts.first_output.map(after);
+        Self::until(end, plan, lease, call)
     }
 
     fn new(plan: &Plan, lease: &Lease, call: &Call, limit: Option<Duration>) -> Self {
@@ -61,6 +56,11 @@ impl Attempt {
         if let Some(end) = end {
             let left = end.saturating_duration_since(Instant::now());
             call.timeout = Some(left.max(Duration::from_millis(1)));
+        }
+        if call.is_prefill {
+            for (key, value) in deployment.prefill.iter().flatten() {
+                call.body.set(key.clone(), value);
+            }
         }
         let provider = Arc::clone(&deployment.provider);
         Self {

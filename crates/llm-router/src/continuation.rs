@@ -116,7 +116,7 @@ impl Written {
         if self.is_closed || self.text.is_empty() {
             return None;
         }
-        let mut call = call.clone();
+        let mut call = call.clone().with_prefill(true);
         if call.body.has("messages") {
             let mut messages: Vec<Box<RawValue>> = call.body.read_member("messages").ok()??;
             let message = serde_json::json!({ "role": "assistant", "content": self.text });

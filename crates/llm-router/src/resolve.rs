@@ -15,7 +15,15 @@ use crate::names::{Names, Resolved};
 /// [`ErrorKind::NotFound`], with the nearest names.
 pub(crate) fn resolve(names: &Names, call: &Call) -> Result<Resolved> {
     let model = call.body.str("model").unwrap_or_default();
-    names.resolve(&model).ok_or_else(|| unknown(names, &model))
+    resolve_name(names, &model)
+}
+
+/// The group that a model name stands for.
+///
+/// # Errors
+/// As [`resolve`].
+pub(crate) fn resolve_name(names: &Names, model: &str) -> Result<Resolved> {
+    names.resolve(model).ok_or_else(|| unknown(names, model))
 }
 
 fn unknown(names: &Names, model: &str) -> Error {

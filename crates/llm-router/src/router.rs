@@ -14,6 +14,7 @@ use crate::failover::Failover;
 use crate::hedge;
 use crate::observe::DeploymentHealth;
 use crate::plan::Plan;
+use crate::resolve::resolve_name;
 use crate::retries::MAX_RETRIES;
 use crate::route::RouteOptions;
 use crate::shared::SharedState;
@@ -81,6 +82,14 @@ impl Router {
     pub fn group_of(&self, model: &str) -> Option<String> {
         let found = self.core.names.resolve(model)?;
         Some(found.group.name.clone())
+    }
+
+    /// Checks that a model name stands for a model group, as a call does.
+    ///
+    /// # Errors
+    /// [`ErrorKind::NotFound`](llm_provider::ErrorKind::NotFound), with the nearest names.
+    pub fn check_model(&self, model: &str) -> Result<()> {
+        resolve_name(&self.core.names, model).map(drop)
     }
 
     /// Whether every deployment of the group that a model name stands for supports `capability`.

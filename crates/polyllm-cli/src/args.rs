@@ -143,7 +143,7 @@ pub(crate) struct Serve {
     /// Keep responses of /v1/responses for this time, such as 30d, for previous_response_id,
     /// retrieval and background: in the database, or in memory without a master key. Wins over
     /// general_settings.store_responses
-    #[arg(long, value_name = "TIME", value_parser = llm_sim::parse_duration)]
+    #[arg(long, value_name = "TIME", value_parser = period)]
     pub(crate) store_responses: Option<Duration>,
     /// Log every request on standard error, as -vv does
     #[arg(long)]
@@ -327,6 +327,12 @@ pub(crate) struct Render {
     pub(crate) fold: bool,
 }
 
+/// A time as in `general_settings.store_responses`.
+fn period(text: &str) -> Result<Duration, gateway_store::Error> {
+    text.parse::<gateway_store::Period>()
+        .map(gateway_store::Period::duration)
+}
+
 #[cfg(test)]
 mod tests {
     use clap::CommandFactory;
@@ -336,5 +342,11 @@ mod tests {
     #[test]
     fn the_command_line_definition_is_valid() {
         Args::command().debug_assert();
+    }
+
+    #[test]
+    fn responses_may_be_kept_for_days() {
+        assert_eq!(period("30d").unwrap().as_secs(), 30 * 24 * 3600);
+        assert!(period("30x").is_err());
     }
 }

@@ -128,7 +128,7 @@ impl Replicate {
     ) -> Result<Started> {
         let target = Target::parse(request.model())?;
         let info = self.models.find(&self.client, &target).await;
-        let style = self.style(request.model());
+        let style = self.style(request.model(), call);
         let input = Input::new(request, &info, &style, |key| call.may_drop(key))?;
         let limits = self.client.limits();
         // The limit of a streamed call applies only to its first chunk.
@@ -182,10 +182,11 @@ impl Replicate {
         })
     }
 
-    fn style(&self, model: &str) -> Style<'_> {
+    fn style(&self, model: &str, call: &Call) -> Style<'_> {
         Style {
             template: self.config.prompts.find(model),
             control_tokens: self.config.prompts.control_tokens(),
+            is_prefill: call.is_prefill,
         }
     }
 

@@ -26,6 +26,8 @@ pub(crate) struct Style<'t> {
     pub(crate) template: Option<&'t Template>,
     /// The policy for control tokens in messages.
     pub(crate) control_tokens: ControlTokens,
+    /// Whether the last message is the beginning of the reply.
+    pub(crate) is_prefill: bool,
 }
 
 /// Writes the messages into `input`, by the first rule that applies:
@@ -201,8 +203,13 @@ impl Style<'_> {
     /// text remains; a longer conversation keeps the markers between its turns.
     fn inner(&self, family: Family, turns: &[Turn<'_>]) -> Result<String> {
         let template = Template::Family(family);
-        let whole = self.render(&template, turns)?;
-        let wrapping = self.render(&template, &[Turn::user(MARKER)])?;
+        // The model ends the last turn in any case, so that it cannot continue it.
+        let style = Style {
+            is_prefill: false,
+            ..*self
+        };
+        let whole = style.render(&template, turns)?;
+        let wrapping = style.render(&template, &[Turn::user(MARKER)])?;
         let inner = wrapping
             .split_once(MARKER)
             .and_then(|(before, after)| whole.strip_prefix(before)?.strip_suffix(after))
@@ -214,6 +221,7 @@ impl Style<'_> {
         // No BOS token: the server adds it when it tokenizes.
         let options = Options::new()
             .with_strictness(Strictness::Fold)
+            .with_continue_final(self.is_prefill)
             .with_control_tokens(self.control_tokens);
         template
             .render(turns, &options)

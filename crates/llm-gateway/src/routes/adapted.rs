@@ -99,16 +99,22 @@ pub(super) fn read<T: DeserializeOwned>(body: &Bytes) -> Result<T, ApiError> {
 }
 
 /// The tokens of a prompt: by the tokenizer of its model, or else by an estimate.
-pub(super) async fn count_tokens(shared: &Shared, client: &Client, chat: &ChatRequest) -> u64 {
+///
+/// # Errors
+/// If there is no such model.
+pub(super) async fn count_tokens(
+    shared: &Shared,
+    client: &Client,
+    chat: &ChatRequest,
+) -> Result<u64, ApiError> {
     // The model as a call would find it.
     let model = client
         .access()
         .map_or(&*chat.model, |access| access.resolve(&chat.model));
+    shared.router.check_model(model)?;
     let group = shared.router.group_of(model);
-    match shared.tokenizers.count(group.as_deref(), chat).await {
-        Some(count) => count,
-        None => shared.learned.tokens(&chat.model, estimate_tokens(chat)),
-    }
+    let count = shared.tokenizers.count(group.as_deref(), chat).await;
+    Ok(count.unwrap_or_else(|| shared.learned.tokens(&chat.model, estimate_tokens(chat))))
 }
 
 /// Sends a converted request.

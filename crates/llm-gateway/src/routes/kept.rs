@@ -135,7 +135,7 @@ fn finished(replies: ResponsesReplies, reply: Reply) -> Result<Box<ResponsesResp
         .body
         .read()
         .map_err(|_| super::endpoint::unreadable())?;
-    Ok(Box::new(replies.reply(chat)?))
+    Ok(Box::new(replies.with_completed_at(now()).reply(chat)?))
 }
 
 /// Serves a request for a kept response; `path` is its id, and perhaps a part of it.

@@ -7,9 +7,10 @@ use bytes::Bytes;
 use http::header::HeaderMap;
 use http::{Response, StatusCode};
 use llm_adapters::messages::{
-    MessagesAccumulator, MessagesAdapter, MessagesReplies, MessagesStream,
+    MessagesAccumulator, MessagesAdapter, MessagesReplies, MessagesStream, replaced_arguments,
 };
 use llm_provider::endpoint::NativeMessages;
+use llm_provider::text::excerpt;
 use llm_provider::{Capability, ReplyEvent, Result};
 use llm_types::messages::{MessagesEvent, MessagesRequest, TokenCount};
 use llm_types::{ChatResponse, StreamOptions};
@@ -71,7 +72,9 @@ fn convert(
         chat.stream_options = Some(StreamOptions::new().with_include_usage(true));
     }
     let converted = (chat, exchange.ignored, replies);
-    let exchange = Exchange::new(shared, client, headers, converted)?;
+    let is_prefill = exchange.is_prefill;
+    let mut exchange = Exchange::new(shared, client, headers, converted)?;
+    exchange.call.is_prefill = is_prefill;
     Ok((exchange, is_cut))
 }
 
@@ -128,7 +131,7 @@ pub(super) async fn count_tokens(
 ) -> Result<Response<ResponseBody>, ApiError> {
     let request: MessagesRequest = adapted::read(body)?;
     let chat = MessagesAdapter::new().convert_prompt(request)?;
-    let count = adapted::count_tokens(shared, client, &chat).await;
+    let count = adapted::count_tokens(shared, client, &chat).await?;
     Ok(response::json_of(&TokenCount::new(count)))
 }
 
@@ -140,7 +143,13 @@ impl Replies for MessagesReplies {
     }
 
     async fn response(self, chat: ChatResponse) -> Result<Response<ResponseBody>, ApiError> {
-        Ok(response::json_of(&self.reply(chat)?))
+        let replaced = replaced_arguments(&chat).join(", ");
+        let mut response = response::json_of(&self.reply(chat)?);
+        if !replaced.is_empty() {
+            let name = headers::REPLACED_ARGUMENTS;
+            headers::insert(response.headers_mut(), name, Some(&excerpt(&replaced)));
+        }
+        Ok(response)
     }
 
     fn writer(self, watch: Watch) -> MessagesWriter {

@@ -221,7 +221,10 @@ where
         }
         Route::ModelInfo => Ok(model_info::serve(shared, client)),
         Route::Spend(route) => spend::serve(shared, client, route, head).boxed().await,
-        Route::Models => Ok(models::list(shared, client, Api::of(path, &head.headers))),
+        Route::Models => {
+            let api = Api::of(path, &head.headers);
+            models::list(shared, client, api, &query::Query::of(&head.uri))
+        }
         Route::Model(id) => models::one(shared, client, id, Api::of(path, &head.headers)),
         Route::Response(id) => kept::serve(shared, client, head, id).boxed().await,
         Route::Messages => {

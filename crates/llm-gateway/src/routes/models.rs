@@ -10,6 +10,7 @@ use llm_types::{Model, ModelList, Value};
 use percent_encoding::percent_decode_str;
 use serde_json::json;
 
+use super::query::Query;
 use crate::api::Api;
 use crate::auth::Client;
 use crate::error::ApiError;
@@ -25,25 +26,57 @@ pub(super) fn name_in_path(name: &str) -> Result<Cow<'_, str>, ApiError> {
     Ok(name)
 }
 
-pub(super) fn list(shared: &Shared, client: &Client, api: Api) -> Response<ResponseBody> {
+/// The model groups that the client may call. Anthropic's clients read them in pages.
+pub(super) fn list(
+    shared: &Shared,
+    client: &Client,
+    api: Api,
+    query: &Query<'_>,
+) -> Result<Response<ResponseBody>, ApiError> {
     let groups = shared.router.groups();
     let groups = groups.filter(|group| client.may_call(group));
     match api {
         Api::OpenAi => {
             let models = groups.map(|group| model(shared, group));
-            response::json_of(&ModelList::new(models.collect()))
+            Ok(response::json_of(&ModelList::new(models.collect())))
         }
         Api::Anthropic => {
-            let models: Vec<_> = groups.map(|group| anthropic(shared, group)).collect();
-            let id = |model: Option<&Value>| model.map(|model| model["id"].clone());
-            response::json_of(&json!({
-                "first_id": id(models.first()),
-                "last_id": id(models.last()),
-                "has_more": false,
+            let (page, has_more) = page(groups.collect(), query)?;
+            let models: Vec<_> = page.iter().map(|group| anthropic(shared, group)).collect();
+            Ok(response::json_of(&json!({
+                "first_id": page.first(),
+                "last_id": page.last(),
+                "has_more": has_more,
                 "data": models,
-            }))
+            })))
         }
     }
+}
+
+/// The page of a list that `after_id` or `before_id` and `limit` choose, and whether the list goes on
+/// in that direction. An unknown id chooses nothing.
+fn page<'g>(mut groups: Vec<&'g str>, query: &Query<'_>) -> Result<(Vec<&'g str>, bool), ApiError> {
+    let limit = match query.get("limit").map(|limit| limit.parse()) {
+        None => MAX_LIMIT,
+        Some(Ok(limit @ 1..=MAX_LIMIT)) => limit,
+        Some(_) => {
+            let message = format!("use a number from 1 to {MAX_LIMIT}");
+            return Err(ApiError::invalid(message).with_param("limit"));
+        }
+    };
+    let place = |groups: &[&str], id: &str| groups.iter().position(|group| *group == id);
+    if let Some(after) = query.get("after_id") {
+        let start = place(&groups, &after).map_or(groups.len(), |at| at + 1);
+        groups.drain(..start);
+    }
+    if let Some(before) = query.get("before_id") {
+        groups.truncate(place(&groups, &before).unwrap_or(0));
+        let rest = groups.len().saturating_sub(limit);
+        return Ok((groups.split_off(rest), rest > 0));
+    }
+    let has_more = groups.len() > limit;
+    groups.truncate(limit);
+    Ok((groups, has_more))
 }
 
 /// One model. Its id may contain slashes.
@@ -84,3 +117,6 @@ fn anthropic(shared: &Shared, group: &str) -> Value {
 fn model(shared: &Shared, group: &str) -> Model {
     Model::new(group, shared.created, "polyllm")
 }
+
+/// The most models of a page, which is also the default: clients that read one page get them all.
+const MAX_LIMIT: usize = 1000;

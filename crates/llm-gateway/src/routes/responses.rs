@@ -69,6 +69,7 @@ fn convert(
     let replies = exchange
         .replies
         .with_id(random_id("resp_"))
+        .with_created_at(now())
         .with_member("store", keeper.is_some())
         .with_member("background", is_background);
     let replies = Box::new(replies);
@@ -92,6 +93,7 @@ async fn start(
         ..
     } = exchange;
     let keeper = replies.keeper.ok_or_else(ApiError::internal)?;
+    shared.router.check_model(&call.model())?;
     let running = spend::admit(shared, client, &call, None).await?;
     let mut response = keeper
         .run(shared, *replies.replies, call, route, running)
@@ -121,7 +123,7 @@ pub(super) async fn input_tokens(
         None => adapter.convert(request)?.chat,
         Some(kept) => adapter.convert_continued(request, kept.history)?.chat,
     };
-    let count = adapted::count_tokens(shared, client, &chat).await;
+    let count = adapted::count_tokens(shared, client, &chat).await?;
     Ok(response::json_of(&json!({
         "object": "response.input_tokens", "input_tokens": count,
     })))
@@ -143,7 +145,7 @@ impl Replies for KeptReplies {
     }
 
     async fn response(self, chat: ChatResponse) -> Result<Response<ResponseBody>, ApiError> {
-        let mut response = self.replies.reply(chat)?;
+        let mut response = self.replies.with_completed_at(now()).reply(chat)?;
         if let Some(keeper) = self.keeper {
             Box::pin(keeper.keep(&mut response)).await;
         }

@@ -350,11 +350,3 @@ async fn a_stop_sequence_is_reported_by_every_engine() {
         );
     }
 }
-
-async fn read(response: http::Response<llm_gateway::ResponseBody>) -> Value {
-    serde_json::from_str(&text(response).await).unwrap()
-}
-
-fn post_json(path: &str, body: &Value) -> http::Request<axum::body::Body> {
-    post(path, body.to_string())
-}

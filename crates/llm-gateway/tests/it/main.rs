@@ -12,6 +12,7 @@ mod chat;
 mod config;
 mod connections;
 mod dialects;
+mod exchanges;
 mod guard;
 mod hostile;
 mod keys;

@@ -46,6 +46,8 @@ on_every_database!(
     a_response_is_kept_only_if_the_client_wants_it,
     a_strict_response_in_the_background_loses_no_parameter,
     a_response_in_the_background_is_polled,
+    a_response_in_the_background_is_continued_when_it_has_ended,
+    an_unknown_model_does_not_run_in_the_background,
     a_response_in_the_background_is_cancelled_upstream,
     responses_expire,
     another_gateway_has_the_responses_and_another_key_has_not,
@@ -235,6 +237,30 @@ async fn a_response_in_the_background_is_polled(url: &str) {
     let cancel = format!("{path}/cancel");
     let (_, cancelled) = ask(&gateway, Method::POST, &cancel, Value::Null).await;
     assert_eq!(cancelled, ended);
+}
+
+async fn a_response_in_the_background_is_continued_when_it_has_ended(url: &str) {
+    let gate = Arc::new(tokio::sync::Semaphore::new(0));
+    let steps = [Step::Until(gate.clone()), Step::Json(REPLY)];
+    let (gateway, _) = keeping(url, steps).await;
+    let body = json!({"model": "llama", "input": "x", "background": true});
+    let (_, started) = create(&gateway, body).await;
+    let next = json!({"model": "llama", "input": "y", "previous_response_id": started["id"]});
+    let (status, error) = create(&gateway, next.clone()).await;
+    assert_eq!(
+        (status.as_u16(), &error["error"]["param"]),
+        (400, &json!("previous_response_id"))
+    );
+    gate.close();
+    let ended = until(&gateway, &path_of(&started), "completed").await;
+    assert_eq!(ended["created_at"], started["created_at"]);
+    assert_eq!(create(&gateway, next).await.0, 200);
+}
+
+async fn an_unknown_model_does_not_run_in_the_background(url: &str) {
+    let (gateway, _) = keeping(url, [Step::Json(REPLY)]).await;
+    let body = json!({"model": "zz", "input": "x", "background": true});
+    assert_eq!(create(&gateway, body).await.0, 404);
 }
 
 async fn a_response_in_the_background_is_cancelled_upstream(url: &str) {

@@ -140,7 +140,11 @@ async fn the_response_starts_although_the_upstream_is_silent() {
     let frames = text(response).await;
     assert_eq!(
         frames,
-        format!(": keep-alive\n\n{}data: [DONE]\n\n", renamed(HELLO))
+        format!(
+            "{}{}data: [DONE]\n\n",
+            ": keep-alive\n\n".repeat(2),
+            renamed(HELLO)
+        )
     );
 
     // The status has been sent, so the failure is an event.
@@ -152,7 +156,7 @@ async fn the_response_starts_although_the_upstream_is_silent() {
     assert_eq!(response.status(), 200);
     let frames = text(response).await;
     assert!(
-        frames.starts_with(": keep-alive\n\ndata: {\"error\":"),
+        frames.starts_with(": keep-alive\n\n: keep-alive\n\ndata: {\"error\":"),
         "{frames}"
     );
     assert!(!frames.contains("[DONE]"));

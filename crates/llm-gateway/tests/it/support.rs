@@ -248,6 +248,10 @@ pub(crate) fn post(path: &str, body: impl Into<Upload>) -> Request<Upload> {
         .unwrap()
 }
 
+pub(crate) fn post_json(path: &str, body: &serde_json::Value) -> Request<Upload> {
+    post(path, body.to_string())
+}
+
 pub(crate) fn get(path: &str) -> Request<Upload> {
     Request::get(path).body(Upload::empty()).unwrap()
 }
@@ -259,6 +263,10 @@ pub(crate) async fn send(gateway: Gateway, request: Request<Upload>) -> Response
 pub(crate) async fn text(response: Response<ResponseBody>) -> String {
     let bytes = response.into_body().collect().await.unwrap().to_bytes();
     String::from_utf8(bytes.to_vec()).unwrap()
+}
+
+pub(crate) async fn read(response: Response<ResponseBody>) -> serde_json::Value {
+    serde_json::from_str(&text(response).await).unwrap()
 }
 
 /// The log of the current thread, from the creation of this value to its end.

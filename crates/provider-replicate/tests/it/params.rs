@@ -56,6 +56,23 @@ fn properties(names: &[&str]) -> Value {
 }
 
 #[tokio::test]
+async fn a_prefill_is_left_open() {
+    let server = server(properties(&["prompt", "prompt_template"])).await;
+    let messages =
+        json!([{"role": "user", "content": "Hi"}, {"role": "assistant", "content": "Once"}]);
+    let call = Call::of(&request(json!({ "messages": messages }))).with_prefill(true);
+    server.provider().send(call).await.unwrap();
+    let prompt = server.first(CREATE).body["input"]["prompt"].clone();
+    assert!(
+        prompt
+            .as_str()
+            .unwrap()
+            .ends_with("<|end_header_id|>\n\nOnce"),
+        "{prompt}"
+    );
+}
+
+#[tokio::test]
 async fn parameters_take_the_models_names() {
     let all = json!({
         "max_tokens": 20, "temperature": 0.5, "top_p": 0.9, "stop": ["\n", "END"], "seed": -1,

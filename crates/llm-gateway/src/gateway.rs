@@ -44,6 +44,8 @@ pub(crate) struct Shared {
     pub(crate) deployments: Vec<Deployment>,
     /// The APIs that upstreams have themselves.
     pub(crate) native: Capabilities,
+    /// Whether a deployment takes files.
+    pub(crate) has_files: bool,
     pub(crate) prices: Arc<PriceBook>,
     pub(crate) master_key: Option<ApiKey>,
     pub(crate) tokenizers: Tokenizers,
@@ -167,6 +169,10 @@ impl Shared {
                 .iter()
                 .map(|deployment| deployment.provider.capabilities())
                 .fold(Capabilities::default(), Capabilities::or),
+            has_files: config
+                .deployments
+                .iter()
+                .any(|deployment| deployment.takes_files),
             prices: Arc::new(PriceBook::new(&config.deployments)),
             deployments: config.deployments,
             master_key: config.master_key,

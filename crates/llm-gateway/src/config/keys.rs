@@ -62,7 +62,8 @@ pub(super) const TOP: Keys = Keys {
     ],
 };
 
-/// `model_info` may have any keys; only `id`, `mode`, `max_input_tokens`, `tokenizer`, prices and the support of prefills are read.
+/// `model_info` may have any keys; only `id`, `mode`, `max_input_tokens`, `tokenizer`, prices and the
+/// support of prefills and files are read.
 pub(super) const MODEL: Keys = Keys::only(&["litellm_params", "model_info", "model_name"]);
 
 pub(super) const GENERAL: Keys = Keys {

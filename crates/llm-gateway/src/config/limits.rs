@@ -17,6 +17,7 @@ pub(super) struct Limits {
     prices: Prices,
     tags: Vec<String>,
     prefill: Option<Map<String, Value>>,
+    takes_files: bool,
 }
 
 impl Limits {
@@ -44,6 +45,7 @@ impl Limits {
         {
             self.prefill = Some(params);
         }
+        self.takes_files = reader.take_bool(section, "supports_pdf_input") == Some(true);
         self.context_window = reader.take_count(section, "max_input_tokens", u32::MAX);
         self.prices = self.prices.or(read_prices(reader, section));
     }
@@ -69,6 +71,7 @@ impl Limits {
             .with_prices(prices)
             .with_tags(&self.tags)
             .with_prefill(self.prefill.clone())
+            .with_files(self.takes_files)
     }
 }
 

@@ -100,6 +100,9 @@ fn model_info() -> Value {
             "mode": property(ValueKind::Text, "The endpoint, such as chat, completion or embedding"),
             "max_input_tokens": number("The context window"),
             "tokenizer": property(ValueKind::Path, "The model's tokenizer.json, for counts of tokens"),
+            "supports_assistant_prefill":
+                property(ValueKind::Bool, "Continues a last message of the assistant"),
+            "supports_pdf_input": property(ValueKind::Bool, "Takes PDF documents in messages"),
             "input_cost_per_token": number("The price in US dollars"),
             "output_cost_per_token": number("The price in US dollars"),
         },

@@ -9,7 +9,7 @@ use http::header::HeaderMap;
 use llm_adapters::{Ignored, estimate_tokens};
 use llm_provider::endpoint::Chat;
 use llm_provider::{Call, Chunk, Document, Endpoint, Error, ErrorKind, Result};
-use llm_router::RouteOptions;
+use llm_router::{Deployment, RouteOptions};
 use llm_types::{ChatChunk, ChatRequest, ChatResponse, parse};
 use serde::de::DeserializeOwned;
 
@@ -96,6 +96,20 @@ pub(super) fn read<T: DeserializeOwned>(body: &Bytes) -> Result<T, ApiError> {
             path => invalid.with_param(path),
         }
     })
+}
+
+/// Whether every deployment of a model takes files as parts of messages.
+pub(super) fn takes_files(shared: &Shared, client: &Client, model: &str) -> bool {
+    if !shared.has_files {
+        return false;
+    }
+    let group = client
+        .access()
+        .map_or(model, |access| access.resolve(model));
+    let group = shared.router.group_of(group);
+    let mut deployments = shared.deployments.iter();
+    let is_other = |deployment: &Deployment| Some(&deployment.group) != group.as_ref();
+    deployments.all(|deployment| deployment.takes_files || is_other(deployment))
 }
 
 /// The tokens of a prompt: by the tokenizer of its model, or else by an estimate.

@@ -59,7 +59,9 @@ fn convert(
         .flatten()
         .any(|stop| !stop.is_empty());
     // Clients of this API read the stop sequence that ended a message.
-    let adapter = MessagesAdapter::new().with_local_stops(has_stops && ends == Ends::Unknown);
+    let adapter = MessagesAdapter::new()
+        .with_files(adapted::takes_files(shared, client, &request.model))
+        .with_local_stops(has_stops && ends == Ends::Unknown);
     let exchange = adapter.convert(request)?;
     let replies = exchange
         .replies
@@ -130,7 +132,9 @@ pub(super) async fn count_tokens(
     body: &Bytes,
 ) -> Result<Response<ResponseBody>, ApiError> {
     let request: MessagesRequest = adapted::read(body)?;
-    let chat = MessagesAdapter::new().convert_prompt(request)?;
+    let files = adapted::takes_files(shared, client, &request.model);
+    let adapter = MessagesAdapter::new().with_files(files);
+    let chat = adapter.convert_prompt(request)?;
     let count = adapted::count_tokens(shared, client, &chat).await?;
     Ok(response::json_of(&TokenCount::new(count)))
 }

@@ -65,7 +65,9 @@ fn convert(
     if is_background {
         request.background = None;
     }
-    let exchange = ResponsesAdapter::new().convert_continued(request, history)?;
+    let files = adapted::takes_files(shared, client, &request.model);
+    let adapter = ResponsesAdapter::new().with_files(files);
+    let exchange = adapter.convert_continued(request, history)?;
     let replies = exchange
         .replies
         .with_id(random_id("resp_"))
@@ -118,7 +120,8 @@ pub(super) async fn input_tokens(
     body: &Bytes,
 ) -> Result<Response<ResponseBody>, ApiError> {
     let mut request: ResponsesRequest = adapted::read(body)?;
-    let adapter = ResponsesAdapter::new();
+    let files = adapted::takes_files(shared, client, &request.model);
+    let adapter = ResponsesAdapter::new().with_files(files);
     let chat = match Kept::new(shared, client, &mut request).await? {
         None => adapter.convert(request)?.chat,
         Some(kept) => adapter.convert_continued(request, kept.history)?.chat,

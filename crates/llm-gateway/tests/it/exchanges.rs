@@ -39,6 +39,30 @@ async fn a_prefill_is_sent_with_the_parameters_of_the_deployment() {
 }
 
 #[tokio::test]
+async fn documents_are_sent_to_models_that_take_files() {
+    let source = json!({"type": "base64", "media_type": "application/pdf", "data": "AA=="});
+    let message = json!({"model": "llama", "max_tokens": 9, "messages": [
+        {"role": "user", "content": [{"type": "document", "source": source}]}]});
+    let file = json!({"type": "input_file", "file_data": "data:application/pdf;base64,AA=="});
+    let response = json!({"model": "llama", "input": [{"role": "user", "content": [file]}]});
+    for (path, body) in [("/v1/messages", message), ("/v1/responses", response)] {
+        for takes_files in [false, true] {
+            let provider = Scripted::new([Step::Json(REPLY)]);
+            let deployment = deployment(provider.clone()).with_files(takes_files);
+            let gateway = Gateway::new(Config::new(vec![deployment]), GatewayOptions::new());
+            let response = send(gateway, post_json(path, &body)).await;
+            assert_eq!(response.status() == 200, takes_files, "{path}");
+            let sent = provider.calls.lock().unwrap().concat();
+            assert_eq!(
+                sent.contains("data:application/pdf;base64,AA=="),
+                takes_files,
+                "{sent}"
+            );
+        }
+    }
+}
+
+#[tokio::test]
 async fn a_header_names_the_tools_whose_arguments_were_replaced() {
     let gateway = gateway(Scripted::new([Step::Json(QUOTES)]));
     let body = json!({"model": "llama", "max_tokens": 9,

@@ -54,6 +54,8 @@ pub struct Deployment {
     /// `continue_final_message`; `None` if it does not. See
     /// [`RouterBuilder::with_continuation`](crate::RouterBuilder::with_continuation).
     pub prefill: Option<Map<String, Value>>,
+    /// Whether the model takes files, such as PDF documents, as parts of messages.
+    pub takes_files: bool,
     /// A fingerprint of the settings of the provider, such as its key; see
     /// [`RouterBuilder::with_state_of`](crate::RouterBuilder::with_state_of).
     pub fingerprint: Option<u64>,
@@ -158,6 +160,7 @@ impl Deployment {
             prices: None,
             fingerprint: None,
             prefill: None,
+            takes_files: false,
         }
     }
 
@@ -221,6 +224,13 @@ impl Deployment {
     #[must_use]
     pub fn with_prefill(mut self, params: impl Into<Option<Map<String, Value>>>) -> Self {
         self.prefill = params.into();
+        self
+    }
+
+    /// Sets whether the model takes files as parts of messages.
+    #[must_use]
+    pub fn with_files(mut self, takes_files: bool) -> Self {
+        self.takes_files = takes_files;
         self
     }
 

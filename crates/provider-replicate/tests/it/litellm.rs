@@ -114,7 +114,7 @@ async fn parameters_are_those_of_the_models_own_schema() {
     chat(&replicate, request).await.unwrap();
     let input = &sim.replicate().predictions()[0].input;
     let sent = json!([input["max_tokens"], input["stop_sequences"], input["seed"]]);
-    assert_eq!(sent, json!([20, "a,b", -1]));
+    assert_eq!(sent, json!([20, "a,b,<|end_of_text|>", -1]));
 }
 
 /// Drops tools silently, and does not support `max_completion_tokens`.

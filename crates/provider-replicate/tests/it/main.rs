@@ -10,10 +10,12 @@ mod limits;
 mod litellm;
 mod names;
 mod params;
+mod prompts;
 #[path = "../../../replicate-api/tests/it/scripted.rs"]
 mod scripted;
 mod secrets;
 mod sim;
+mod stops;
 mod stream;
 mod support;
 mod tracing;

@@ -1,5 +1,6 @@
 //! Translates OpenAI's parameters to those of the model.
 
+use llm_provider::is_neutral;
 use replicate_api::{Parameter, Schema};
 use serde_json::{Map, Value};
 
@@ -110,23 +111,6 @@ fn texts(stops: &Value) -> Vec<&str> {
         _ => Vec::new(),
     };
     stops.into_iter().filter(|stop| !stop.is_empty()).collect()
-}
-
-/// Whether the parameter has its default effect, so that it can be left out.
-fn is_neutral(name: &str, value: &Value) -> bool {
-    match name {
-        "frequency_penalty" | "presence_penalty" | "top_logprobs" => value.as_f64() == Some(0.0),
-        "function_call" | "tool_choice" => value == "none" || value == "auto",
-        "functions" | "stop" | "tools" => value.as_array().is_some_and(Vec::is_empty),
-        "logit_bias" => value.as_object().is_some_and(Map::is_empty),
-        "echo" | "logprobs" => value == false,
-        "modalities" => value == &serde_json::json!(["text"]),
-        "best_of" | "n" | "temperature" | "top_p" => value.as_f64() == Some(1.0),
-        "parallel_tool_calls" => true,
-        "response_format" => value["type"] == "text",
-        "suffix" => value == "",
-        _ => false,
-    }
 }
 
 /// Whether the parameter does not change the reply. Such a parameter is dropped and reported, even

@@ -77,6 +77,8 @@ pub(crate) struct Input {
     pub(crate) format: Format,
     /// The token limit of the reply: from the request, or the model's default.
     pub(crate) max_tokens: Option<u64>,
+    /// The text between the items of the output.
+    pub(crate) separator: &'static str,
     /// The prefix of the reply's id.
     pub(crate) id_prefix: &'static str,
 }
@@ -131,6 +133,7 @@ impl Input {
             values,
             dropped,
             format: written.format,
+            separator: info.separator,
             id_prefix: Q::ID_PREFIX,
         })
     }

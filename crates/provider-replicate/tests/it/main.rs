@@ -9,6 +9,7 @@ mod completions;
 mod limits;
 mod litellm;
 mod names;
+mod outputs;
 mod params;
 mod prompts;
 #[path = "../../../replicate-api/tests/it/scripted.rs"]

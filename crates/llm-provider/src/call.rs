@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 
 use crate::endpoint::{Endpoint, Request};
 use crate::text::excerpt;
-use crate::{Document, Error, ErrorKind, Result};
+use crate::{Document, Error, ErrorKind, Result, is_neutral};
 
 /// A request to a provider, with its options.
 #[derive(Clone, Debug)]
@@ -134,13 +134,14 @@ impl Call {
         })
     }
 
-    /// Rejects a parameter that the provider does not support, if it is set and not null; with
-    /// [`may_drop`](Self::may_drop) it is left out instead.
+    /// Rejects a parameter that the provider does not support; with [`may_drop`](Self::may_drop) it is
+    /// left out instead. One that is null or [neutral](is_neutral) is left out in any case.
     ///
     /// # Errors
     /// [`ErrorKind::Unsupported`], naming the parameter.
     pub fn refuse(&mut self, key: &str) -> Result<()> {
-        if self.body.has_value(key) {
+        let value = self.body.read_member::<Value>(key).unwrap_or_default();
+        if self.body.has_value(key) && !value.is_some_and(|value| is_neutral(key, &value)) {
             if !self.may_drop(key) {
                 let key = excerpt(key).into_owned();
                 let message =
@@ -282,6 +283,27 @@ mod tests {
             message.contains("messages") && !message.contains("column"),
             "{message}"
         );
+    }
+
+    #[test]
+    fn a_neutral_parameter_is_not_refused() {
+        for (key, neutral, other) in [
+            ("functions", "[]", r#"[{"name":"f"}]"#),
+            ("suffix", "\"\"", "\"x\""),
+            ("best_of", "1", "2"),
+            ("seed", "null", "1"),
+        ] {
+            let with = |value: &str| call(&format!(r#"{{"model":"m","{key}":{value}}}"#));
+            let mut call = with(neutral);
+            call.refuse(key).unwrap();
+            assert!(!call.body.has(key) && call.dropped_params.is_empty());
+            let error = with(other).refuse(key).unwrap_err();
+            assert_eq!(error.param(), Some(key));
+            let mut call = with(other).with_drop_params(true);
+            call.refuse(key).unwrap();
+            assert!(!call.body.has(key));
+            assert_eq!(call.dropped_params, [key]);
+        }
     }
 
     #[test]

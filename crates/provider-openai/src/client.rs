@@ -11,7 +11,7 @@ use llm_provider::{
     Result, Settings,
 };
 use llm_types::ModelList;
-use serde_json::json;
+use serde_json::{Map, Value};
 
 use crate::models;
 use crate::stream::records;
@@ -77,7 +77,9 @@ impl<D: Dialect> OpenAiClient<D> {
             let response = exchange.send(request, self.refusal()).await?;
             metadata.upstream_id = self.upstream.upstream_id(response.headers());
             let answer = response.into_body().collect(MAX_BODY).await?;
-            endpoint.normalize(&body, Document::from_bytes(answer), &mut metadata)
+            let reply = Document::from_bytes(answer.clone());
+            let reply = endpoint.normalize(&body, reply, &mut metadata);
+            reply.map_err(|error| reported(&answer).unwrap_or(error))
         };
         let answer = exchange.run(Box::pin(work)).await?;
         Ok(exchange.reply(answer, metadata))
@@ -212,9 +214,20 @@ fn request_stream(endpoint: &dyn Endpoint, body: &mut Document) {
     body.set("stream", true);
     let native = [Capability::Messages, Capability::Responses];
     // These APIs always report it.
-    if !native.contains(&endpoint.capability()) {
-        body.set("stream_options", json!({ "include_usage": true }));
+    if native.contains(&endpoint.capability()) {
+        return;
     }
+    // The client's other options are kept.
+    let options = body.read_member::<Map<String, Value>>("stream_options");
+    let mut options = options.ok().flatten().unwrap_or_default();
+    options.insert("include_usage".to_owned(), true.into());
+    body.set("stream_options", options);
+}
+
+/// The error that the upstream returned in place of a reply, with the status of a success.
+fn reported(answer: &Bytes) -> Option<Error> {
+    let answer_has_error = Document::from_bytes(answer.clone()).has_value("error");
+    answer_has_error.then(|| Error::in_stream(answer))
 }
 
 fn not_streamed(endpoint: &dyn Endpoint) -> Error {

@@ -211,6 +211,35 @@ async fn a_whole_completion_has_openais_shape() {
     }
 }
 
+#[tokio::test]
+async fn an_error_with_the_status_of_a_success_is_the_upstreams_error() {
+    let body = json!({ "error": { "message": "Too long.", "type": "invalid_request_error",
+        "param": "prompt", "code": "context_length_exceeded" } });
+    let error = complete(&body).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::ContextWindow);
+    assert_eq!(error.message(), "Too long.");
+    assert_eq!(error.code(), Some("context_length_exceeded"));
+    assert_eq!(error.param(), Some("prompt"));
+    assert_eq!(error.body().unwrap(), body.to_string().as_bytes());
+}
+
+#[tokio::test]
+async fn a_stream_keeps_the_clients_stream_options() {
+    let usage = json!({ "include_usage": true });
+    let others = json!({ "include_obfuscation": false, "include_usage": false });
+    let both = json!({ "include_obfuscation": false, "include_usage": true });
+    for (options, expected) in [(json!(null), usage), (others, both)] {
+        let (server, client) = client(Script::sse("")).await;
+        let mut call = prompt();
+        call.body.set("stream_options", options);
+        client.stream(call).await.unwrap();
+        let request = server.requests().remove(0);
+        let (_, body) = request.split_once("\r\n\r\n").unwrap();
+        let body: Value = serde_json::from_str(body).unwrap();
+        assert_eq!(body["stream_options"], expected);
+    }
+}
+
 async fn embed(request: Value, body: &str) -> Result<(String, Metadata)> {
     let call = Call::new(&Embeddings, Document::from_bytes(request.to_string()));
     let (_server, client) = client(Script::json("200 OK", body)).await;

@@ -88,7 +88,7 @@ impl Replicate {
             let run = started.job.finish(started.run, wait_for_success);
             let prediction = &run.await?.prediction;
             let reply = started.reply.of(prediction);
-            let response = reply.complete(prediction, prediction.text()?);
+            let response = reply.complete(prediction, reply.text(prediction)?);
             let metadata = reply::metadata(prediction, request.model(), &started.input);
             Ok(Reply::new(Document::new(&response), metadata))
         };

@@ -7,8 +7,8 @@ use llm_types::completions::CompletionRequest;
 use serde_json::{Map, Value};
 
 use crate::models::ModelInfo;
-use crate::parameters::{LENGTH, is_without_effect, translate};
-use crate::prompt::{self, Format, Style};
+use crate::parameters::{LENGTH, add_stops, has_own_stops, is_without_effect, translate};
+use crate::prompt::{self, Format, Style, Written};
 
 /// A request with a prompt: a chat or a text completion.
 pub(crate) trait PromptRequest: Request {
@@ -20,13 +20,14 @@ pub(crate) trait PromptRequest: Request {
     /// The model's name.
     fn model(&self) -> &str;
 
-    /// Writes the prompt into `values`.
+    /// Writes the prompt into `values`, and removes from `parameters` what it contains.
     fn write(
         &self,
         info: &ModelInfo,
         style: &Style<'_>,
+        parameters: &mut Map<String, Value>,
         values: &mut Map<String, Value>,
-    ) -> Result<Format>;
+    ) -> Result<Written>;
 }
 
 impl PromptRequest for ChatRequest {
@@ -41,9 +42,10 @@ impl PromptRequest for ChatRequest {
         &self,
         info: &ModelInfo,
         style: &Style<'_>,
+        parameters: &mut Map<String, Value>,
         values: &mut Map<String, Value>,
-    ) -> Result<Format> {
-        prompt::write(self, info, style, values)
+    ) -> Result<Written> {
+        prompt::write(self, info, style, parameters, values)
     }
 }
 
@@ -59,8 +61,9 @@ impl PromptRequest for CompletionRequest {
         &self,
         info: &ModelInfo,
         _: &Style<'_>,
+        _: &mut Map<String, Value>,
         values: &mut Map<String, Value>,
-    ) -> Result<Format> {
+    ) -> Result<Written> {
         prompt::write_raw(self, info, values)
     }
 }
@@ -74,6 +77,8 @@ pub(crate) struct Input {
     pub(crate) format: Format,
     /// The token limit of the reply: from the request, or the model's default.
     pub(crate) max_tokens: Option<u64>,
+    /// The text between the items of the output.
+    pub(crate) separator: &'static str,
     /// The prefix of the reply's id.
     pub(crate) id_prefix: &'static str,
 }
@@ -90,13 +95,14 @@ impl Input {
         style: &Style<'_>,
         may_drop: impl Fn(&str) -> bool,
     ) -> Result<Self> {
-        let mut values = Map::new();
-        let format = request.write(info, style, &mut values)?;
         let Ok(Value::Object(mut parameters)) = serde_json::to_value(request) else {
             let message = "the request cannot be written";
             return Err(Error::new(ErrorKind::InvalidRequest, message));
         };
         parameters.shift_remove(Q::CONTENT);
+        let mut values = Map::new();
+        let written = request.write(info, style, &mut parameters, &mut values)?;
+        let own_stops = has_own_stops(&parameters);
         if parameters
             .get("max_completion_tokens")
             .is_some_and(|max| !max.is_null())
@@ -116,6 +122,9 @@ impl Input {
                 }
             }
         }
+        if !own_stops {
+            add_stops(&info.schema, &written.stop, &mut values);
+        }
         let length = info.schema.first_of(LENGTH);
         let requested = length.and_then(|name| values.get(name)?.as_u64());
         let default = || info.schema.get(length?)?.default.as_u64();
@@ -123,7 +132,8 @@ impl Input {
             max_tokens: requested.or_else(default),
             values,
             dropped,
-            format,
+            format: written.format,
+            separator: info.separator,
             id_prefix: Q::ID_PREFIX,
         })
     }

@@ -27,6 +27,8 @@ pub(crate) struct ModelInfo {
     pub(crate) model: String,
     /// The input schema.
     pub(crate) schema: Schema,
+    /// The text between the items of an output.
+    pub(crate) separator: &'static str,
     /// The newest version.
     latest: Option<Target>,
     /// Whether the model is known to require a version.
@@ -80,6 +82,12 @@ impl ModelInfo {
             schema: Schema::from_openapi(&version.openapi_schema)
                 .unwrap_or_else(|| Schema::guess(&model)),
             model,
+            // A language model writes pieces of one text, others write files.
+            separator: if version.has_separate_outputs() {
+                "\n"
+            } else {
+                ""
+            },
             latest: target.at_version(&version.id).ok(),
             needs_version: AtomicBool::new(false),
             ttl,

@@ -1,5 +1,6 @@
 //! Translates OpenAI's parameters to those of the model.
 
+use llm_provider::is_neutral;
 use replicate_api::{Parameter, Schema};
 use serde_json::{Map, Value};
 
@@ -70,21 +71,46 @@ fn stop(value: Value, as_list: bool) -> Result<Value, &'static str> {
     }
 }
 
-/// Whether the parameter has its default effect, so that it can be left out.
-fn is_neutral(name: &str, value: &Value) -> bool {
-    match name {
-        "frequency_penalty" | "presence_penalty" | "top_logprobs" => value.as_f64() == Some(0.0),
-        "function_call" | "tool_choice" => value == "none" || value == "auto",
-        "functions" | "stop" | "tools" => value.as_array().is_some_and(Vec::is_empty),
-        "logit_bias" => value.as_object().is_some_and(Map::is_empty),
-        "echo" | "logprobs" => value == false,
-        "modalities" => value == &serde_json::json!(["text"]),
-        "best_of" | "n" | "temperature" | "top_p" => value.as_f64() == Some(1.0),
-        "parallel_tool_calls" => true,
-        "response_format" => value["type"] == "text",
-        "suffix" => value == "",
-        _ => false,
+/// Whether the request has the model's own parameter for stop sequences.
+pub(crate) fn has_own_stops(parameters: &Map<String, Value>) -> bool {
+    parameters
+        .get("stop_sequences")
+        .is_some_and(|stops| !stops.is_null())
+}
+
+/// Adds the model's default stop sequences, which those of a request would replace, and `ends`, those
+/// of the template that rendered the prompt. Writes nothing if the default has them all.
+pub(crate) fn add_stops(schema: &Schema, ends: &[String], values: &mut Map<String, Value>) {
+    let Some(parameter) = schema.first_of(STOP).and_then(|name| schema.get(name)) else {
+        return;
+    };
+    let default = texts(&parameter.default);
+    let mut stops = values.get(&parameter.name).map(texts).unwrap_or_default();
+    if stops.is_empty() && ends.iter().all(|end| default.contains(&end.as_str())) {
+        return;
     }
+    for stop in default.into_iter().chain(ends.iter().map(String::as_str)) {
+        // A stop sequence with a comma can only be sent in a list.
+        if !stops.contains(&stop) && (parameter.is_list() || !stop.contains(',')) {
+            stops.push(stop);
+        }
+    }
+    let stops: Value = match stops.as_slice() {
+        [] => return,
+        stops if parameter.is_list() => stops.into(),
+        stops => stops.join(",").into(),
+    };
+    values.insert(parameter.name.clone(), stops);
+}
+
+/// The stop sequences in a list, or in a text that separates them by commas.
+fn texts(stops: &Value) -> Vec<&str> {
+    let stops: Vec<&str> = match stops {
+        Value::String(stops) => stops.split(',').collect(),
+        Value::Array(stops) => stops.iter().filter_map(Value::as_str).collect(),
+        _ => Vec::new(),
+    };
+    stops.into_iter().filter(|stop| !stop.is_empty()).collect()
 }
 
 /// Whether the parameter does not change the reply. Such a parameter is dropped and reported, even

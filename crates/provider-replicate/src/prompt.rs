@@ -19,6 +19,22 @@ use crate::models::ModelInfo;
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) struct Format(pub(crate) &'static str, pub(crate) &'static str);
 
+/// A prompt in a model's input.
+#[derive(Debug)]
+pub(crate) struct Written {
+    pub(crate) format: Format,
+    /// The stop sequences of the template that rendered the prompt.
+    pub(crate) stop: Vec<String>,
+}
+
+impl From<Format> for Written {
+    /// A prompt without a template of its own.
+    fn from(format: Format) -> Self {
+        let stop = Vec::new();
+        Self { format, stop }
+    }
+}
+
 /// The configured style of prompts.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Style<'t> {
@@ -39,17 +55,25 @@ pub(crate) struct Style<'t> {
 /// 4. A model with the parameter `system_prompt` but without `prompt_template` always applies its own
 ///    template, so it gets the prompt without the outer markers.
 /// 5. Any other model gets plain text.
+///
+/// A `system_prompt` in `parameters` is taken out of them and precedes the messages as a system
+/// message, since the model ignores it once its own template is off. Only a template in the request
+/// may refer to the parameter.
 pub(crate) fn write(
     request: &ChatRequest,
     info: &ModelInfo,
     style: &Style<'_>,
+    parameters: &mut Map<String, Value>,
     input: &mut Map<String, Value>,
-) -> Result<Format> {
+) -> Result<Written> {
     let schema = &info.schema;
+    let system = take_system(parameters);
     if style.template.is_none() && schema.has("messages") {
-        let messages = serde_json::to_value(&request.messages).unwrap_or_default();
+        let system = system.filter(|text| !text.is_empty()).map(Message::system);
+        let messages: Vec<&Message> = system.iter().chain(&request.messages).collect();
+        let messages = serde_json::to_value(messages).unwrap_or_default();
         input.insert("messages".to_owned(), messages);
-        return Ok(Format("messages", "schema"));
+        return Ok(Format("messages", "schema").into());
     }
     let (mut turns, images) = turns(&request.messages)?;
     put_images(images, info, input)?;
@@ -57,26 +81,39 @@ pub(crate) fn write(
     let request_has_template = request.extra.contains_key("prompt_template");
     let family = match_model(&info.model).family;
     let does_not_wrap = schema.has("prompt_template") || !schema.has("system_prompt");
-    let (prompt, format) = match (style.template, family) {
-        (Some(template @ Template::Family(family)), _) => (
-            style.render(template, &turns)?,
-            Format(family.name(), "configured"),
-        ),
-        (Some(template), _) => (
-            style.render(template, &turns)?,
-            Format("custom", "configured"),
-        ),
-        (None, Some(family)) if does_not_wrap && !request_has_template => (
-            style.render(&family.into(), &turns)?,
-            Format(family.name(), "name"),
-        ),
-        (None, family) => {
-            if schema.has("system_prompt") {
-                put_system(&mut turns, input);
-            }
+    let named = family.filter(|_| does_not_wrap && !request_has_template);
+    let named = named.map(Template::from);
+    // The template that renders the whole prompt.
+    let template = style.template.or(named.as_ref());
+    if template.is_none() && schema.has("system_prompt") {
+        put_system(&mut turns, system, input);
+    } else if let Some(text) = system {
+        if request_has_template {
+            input.insert("system_prompt".to_owned(), text.into());
+        } else if !text.is_empty() {
+            turns.insert(0, Turn::system(text));
+        }
+    }
+    let (prompt, written) = match template {
+        Some(template) => {
+            let name = match template {
+                Template::Family(family) => family.name(),
+                _ => "custom",
+            };
+            let source = if style.template.is_some() {
+                "configured"
+            } else {
+                "name"
+            };
+            let stop = template.stop().into_iter().map(str::to_owned).collect();
+            let format = Format(name, source);
+            (style.render(template, &turns)?, Written { format, stop })
+        }
+        None => {
             let source = if family.is_some() { "name" } else { "fallback" };
             let family = family.unwrap_or(Family::PLAIN);
-            (style.inner(family, &turns)?, Format(family.name(), source))
+            let format = Format(family.name(), source);
+            (style.inner(family, &turns)?, format.into())
         }
     };
     let is_whole = style.template.is_some() || family.is_some();
@@ -84,7 +121,7 @@ pub(crate) fn write(
         input.insert("prompt_template".to_owned(), "{prompt}".into());
     }
     input.insert("prompt".to_owned(), prompt.into());
-    Ok(format)
+    Ok(written)
 }
 
 /// Writes the prompt of a text completion into `input`. Turns the model's own template off with
@@ -93,7 +130,7 @@ pub(crate) fn write_raw(
     request: &CompletionRequest,
     info: &ModelInfo,
     input: &mut Map<String, Value>,
-) -> Result<Format> {
+) -> Result<Written> {
     let error = |kind, message| Error::new(kind, message).with_param("prompt".to_owned());
     let prompt = match request.prompt.value() {
         Some(TextInput::Text(prompt)) => prompt,
@@ -107,19 +144,19 @@ pub(crate) fn write_raw(
     let schema = &info.schema;
     input.insert("prompt".to_owned(), prompt.as_str().into());
     if request.extra.contains_key("prompt_template") {
-        return Ok(Format("custom", "request"));
+        return Ok(Format("custom", "request").into());
     }
     if schema.has("prompt_template") {
         input.insert("prompt_template".to_owned(), "{prompt}".into());
-        return Ok(Format("none", "request"));
+        return Ok(Format("none", "request").into());
     }
     let Some(system) = schema.get("system_prompt") else {
-        return Ok(Format("none", "request"));
+        return Ok(Format("none", "request").into());
     };
     if system.default.as_str().is_some_and(|text| !text.is_empty()) {
         input.insert("system_prompt".to_owned(), "".into());
     }
-    Ok(Format("model", "schema"))
+    Ok(Format("model", "schema").into())
 }
 
 /// The texts of the messages, and the URLs of the images in them.
@@ -180,27 +217,38 @@ fn put_images(images: Vec<&str>, info: &ModelInfo, input: &mut Map<String, Value
     Ok(())
 }
 
-/// Moves the system messages at the beginning to the parameter `system_prompt`.
-fn put_system(turns: &mut Vec<Turn<'_>>, input: &mut Map<String, Value>) {
+/// Takes the parameter `system_prompt`, if it is text.
+fn take_system(parameters: &mut Map<String, Value>) -> Option<String> {
+    let text = parameters.get("system_prompt")?.as_str()?.to_owned();
+    parameters.shift_remove("system_prompt");
+    Some(text)
+}
+
+/// Writes the parameter `system_prompt`: the one of the request, and the system messages at the
+/// beginning, which are moved to it.
+fn put_system(turns: &mut Vec<Turn<'_>>, own: Option<String>, input: &mut Map<String, Value>) {
     let is_system = |turn: &Turn<'_>| matches!(turn.role.as_str(), "system" | "developer");
     let count = turns.iter().take_while(|turn| is_system(turn)).count();
     // If all messages are system messages, the prompt would be empty.
-    if count == 0 || count == turns.len() {
+    let count = if count == turns.len() { 0 } else { count };
+    let moved = turns.drain(..count).filter_map(|turn| match turn.content {
+        prompt_templates::PromptContent::Text(text) => Some(text.into_owned()),
+        _ => None,
+    });
+    let mut texts: Vec<String> = own.into_iter().chain(moved).collect();
+    if texts.is_empty() && count == 0 {
         return;
     }
-    let texts: Vec<String> = turns
-        .drain(..count)
-        .filter_map(|turn| match turn.content {
-            prompt_templates::PromptContent::Text(text) => Some(text.into_owned()),
-            _ => None,
-        })
-        .collect();
+    // An empty text alone is sent, since it turns the model's default off.
+    texts.retain(|text| !text.is_empty());
     input.insert("system_prompt".to_owned(), texts.join("\n\n").into());
 }
 
 impl Style<'_> {
     /// The prompt without the outer markers, which the model itself adds. Of a single message, only the
-    /// text remains; a longer conversation keeps the markers between its turns.
+    /// text remains; a longer conversation keeps the markers between its turns. A conversation that ends
+    /// with the assistant does not have the marker after a user message; the one after its last turn is
+    /// removed instead.
     fn inner(&self, family: Family, turns: &[Turn<'_>]) -> Result<String> {
         let template = Template::Family(family);
         // The model ends the last turn in any case, so that it cannot continue it.
@@ -209,12 +257,18 @@ impl Style<'_> {
             ..*self
         };
         let whole = style.render(&template, turns)?;
-        let wrapping = style.render(&template, &[Turn::user(MARKER)])?;
-        let inner = wrapping
-            .split_once(MARKER)
-            .and_then(|(before, after)| whole.strip_prefix(before)?.strip_suffix(after))
-            .map(str::to_owned);
-        Ok(inner.unwrap_or(whole))
+        let user = style.render(&template, &[Turn::user(MARKER)])?;
+        let Some((before, after)) = user.split_once(MARKER) else {
+            return Ok(whole);
+        };
+        let inner = whole.strip_prefix(before).unwrap_or(&whole);
+        if let Some(inner) = inner.strip_suffix(after) {
+            return Ok(inner.to_owned());
+        }
+        let turns = [Turn::user(MARKER), Turn::assistant(MARKER)];
+        let answered = style.render(&template, &turns)?;
+        let end = answered.rsplit_once(MARKER).map_or("", |(_, end)| end);
+        Ok(inner.strip_suffix(end).unwrap_or(inner).to_owned())
     }
 
     fn render(&self, template: &Template, turns: &[Turn<'_>]) -> Result<String> {

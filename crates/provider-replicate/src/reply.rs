@@ -2,9 +2,9 @@
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use llm_provider::{Chunk, Document, Metadata, ReplyEvent};
+use llm_provider::{Chunk, Document, Metadata, ReplyEvent, Result};
 use llm_types::completions::{CompletionChoice, CompletionResponse};
-use llm_types::{FinishReason, Usage};
+use llm_types::{CompletionTokensDetails, FinishReason, Usage};
 use replicate_api::Prediction;
 use serde_json::Value;
 
@@ -21,6 +21,7 @@ pub(crate) struct ReplyBuilder {
     model: String,
     max_tokens: Option<u64>,
     prompt_chars: usize,
+    separator: &'static str,
 }
 
 impl ReplyBuilder {
@@ -35,6 +36,7 @@ impl ReplyBuilder {
             model: model.to_owned(),
             max_tokens: input.max_tokens,
             prompt_chars: input.prompt_chars(),
+            separator: input.separator,
         }
     }
 
@@ -44,6 +46,16 @@ impl ReplyBuilder {
             id: format!("{}{}", self.prefix, prediction.id),
             ..self.clone()
         }
+    }
+
+    /// The text of the output so far.
+    pub(crate) fn text(&self, prediction: &Prediction) -> Result<String> {
+        prediction.text_with(self.separator)
+    }
+
+    /// The text between the items of the output.
+    pub(crate) fn separator(&self) -> &'static str {
+        self.separator
     }
 
     /// The complete reply.
@@ -102,6 +114,11 @@ impl ReplyBuilder {
             input.unwrap_or_else(|| estimate(self.prompt_chars)),
             output.unwrap_or_else(|| estimate(text.chars().count())),
         );
+        if let Some(count) = logged(prediction, REASONING) {
+            let mut details = CompletionTokensDetails::default();
+            details.reasoning_tokens = Some(count);
+            usage.completion_tokens_details = details.into();
+        }
         if input.is_none() || output.is_none() {
             usage.extra.insert("estimated".to_owned(), true.into());
         }
@@ -146,17 +163,21 @@ fn times(prediction: &Prediction) -> impl Iterator<Item = (String, Value)> {
 /// A token count from the metrics or, if missing, from the logs: models that forward prompts to
 /// another API log `Input token count: 644`.
 fn tokens(prediction: &Prediction, (metric, label): (&str, &str)) -> Option<u64> {
-    let logged = || {
-        let mut lines = prediction.logs.as_str()?.lines();
-        let count = lines.find_map(|line| line.trim_start().strip_prefix(label))?;
-        count.trim().parse().ok()
-    };
     let measured = prediction.metric(metric).map(|count| count as u64);
-    measured.or_else(logged)
+    measured.or_else(|| logged(prediction, label))
+}
+
+/// A count in the logs.
+fn logged(prediction: &Prediction, label: &str) -> Option<u64> {
+    let mut lines = prediction.logs.as_str()?.lines();
+    let count = lines.find_map(|line| line.trim_start().strip_prefix(label))?;
+    count.trim().parse().ok()
 }
 
 const INPUT: (&str, &str) = ("input_token_count", "Input token count:");
 const OUTPUT: (&str, &str) = ("output_token_count", "Output token count:");
+/// They are among the output tokens, and only in the logs.
+const REASONING: &str = "- Reasoning tokens:";
 
 /// The average of English text with most tokenizers.
 const CHARS_PER_TOKEN: usize = 4;

@@ -178,6 +178,9 @@ impl Follower {
         if self.seen.earlier.contains(id) {
             return Ok(());
         }
+        if !self.sent.is_empty() {
+            self.send_text(self.reply.separator()).await?;
+        }
         self.send_text(&event.text()).await?;
         // An event without an id inherits that of the previous event.
         if id.is_empty() || !self.seen.current.insert(id.to_owned()) {
@@ -196,7 +199,7 @@ impl Follower {
             if let Some(error) = self.run.prediction.failure() {
                 return Err(error);
             }
-            let text = self.run.prediction.text()?;
+            let text = self.reply.text(&self.run.prediction)?;
             match text.strip_prefix(self.sent.as_str()) {
                 Some(more) => self.send_text(more).await?,
                 // While the prediction runs, its output may lag behind the events.
@@ -226,7 +229,7 @@ impl Follower {
             return Err(self.run.client.failure(&reason, &error));
         }
         // For files, the text of the events differs from the output. The events count.
-        let text = self.run.prediction.text().unwrap_or_default();
+        let text = self.reply.text(&self.run.prediction).unwrap_or_default();
         if let Some(more) = text.strip_prefix(self.sent.as_str()) {
             self.send_text(more).await?;
         }

@@ -83,7 +83,9 @@ impl Simulation for Simulated {
         let mut request = body["input"].clone();
         request["model"] = model.into();
         if let Some(stops) = request["stop_sequences"].as_str() {
-            request["stop"] = stops.split(',').collect();
+            // The model's own stops follow those of the call.
+            let stops = stops.split(',').filter(|stop| !stop.starts_with("<|"));
+            request["stop"] = stops.collect();
         }
         let prompt = request["prompt"].as_str().unwrap_or_default();
         request["messages"] = turns(prompt).into();

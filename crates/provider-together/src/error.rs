@@ -8,18 +8,11 @@ use serde_json::Value;
 /// Reads an error response of Together.
 ///
 /// The envelope is OpenAI's with an `id` beside it, except for `GET /models`, whose error has only a
-/// message, and for Cloudflare's pages. A context overflow is a 400 with the param `max_tokens`, or
-/// a 403 of type `invalid_request_error` without a code: Together documents no other reason for that
-/// 403. Any other 403, such as a firewall's page, is `Permission`. The `error_type`, inside the error
-/// or beside it, names the rate limit that was exceeded.
+/// message, and for Cloudflare's pages. A context overflow is a 400 or a 403 with one of the known
+/// messages. The `error_type`, inside the error or beside it, names the rate limit that was exceeded.
 pub(crate) fn read(status: StatusCode, headers: &HeaderMap, body: Bytes) -> Error {
     let error = read_error(status, headers, body);
-    let overflow = match status.as_u16() {
-        400 => error.param() == Some("max_tokens"),
-        403 => error.code().is_none() && error.body().is_some_and(|body| is_invalid_request(body)),
-        _ => false,
-    };
-    if overflow {
+    if matches!(status.as_u16(), 400 | 403) && is_overflow(&error) {
         return error.with_kind(ErrorKind::ContextWindow);
     }
     if status == StatusCode::TOO_MANY_REQUESTS && error.code().is_none() {
@@ -29,9 +22,13 @@ pub(crate) fn read(status: StatusCode, headers: &HeaderMap, body: Bytes) -> Erro
     error
 }
 
-fn is_invalid_request(body: &[u8]) -> bool {
-    let envelope = ErrorResponse::parse(body);
-    envelope.is_some_and(|envelope| envelope.error.type_.as_str() == Some("invalid_request_error"))
+/// Whether the message is that of a context overflow. Together's errors have no code for it, and their
+/// type and parameter are the same for a `max_tokens` that is out of range, which no model with a longer
+/// context accepts.
+fn is_overflow(error: &Error) -> bool {
+    OVERFLOWS
+        .iter()
+        .any(|words| error.message().contains(words))
 }
 
 fn error_type(body: &[u8]) -> Option<String> {
@@ -40,3 +37,10 @@ fn error_type(body: &[u8]) -> Option<String> {
     let found = found.or_else(|| envelope.extra.get("error_type"));
     found.and_then(Value::as_str).map(str::to_owned)
 }
+
+/// The words of each engine, and of the 403 in Together's documentation.
+const OVERFLOWS: &[&str] = &[
+    "`inputs` tokens + `max_new_tokens` must be <=",
+    "maximum context length is",
+    "must be less than the context length",
+];

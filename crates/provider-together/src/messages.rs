@@ -36,13 +36,19 @@ fn differs(message: RawObject<'_>) -> bool {
 
 /// The text of a message that has only text.
 fn flat(place: usize, role: &Role, parts: &[ContentPart]) -> Result<Content> {
-    let texts: Option<Vec<&str>> = parts.iter().map(ContentPart::as_text).collect();
+    let texts: Option<Vec<&str>> = parts
+        .iter()
+        .map(|part| match part {
+            ContentPart::Refusal(part) => Some(part.refusal.as_str()),
+            part => part.as_text(),
+        })
+        .collect();
     texts
         .map(|texts| Content::Text(texts.concat()))
         .ok_or_else(|| {
             let role = excerpt(role.as_str());
             let message = format!(
-                "Together takes images and sound in user messages only, not in a {role} message"
+                "Together takes images and sound in user messages only, not in those of the role {role}"
             );
             let param = format!("messages[{place}].content");
             Error::new(ErrorKind::Unsupported, message).with_param(param)

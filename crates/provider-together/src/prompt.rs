@@ -4,7 +4,6 @@ use llm_provider::endpoint::Completions;
 use llm_provider::{Call, Error, Metadata, Result};
 use llm_types::ChatRequest;
 use prompt_templates::{Family, PromptMessage, Prompts, Template, match_model};
-use serde_json::Value;
 
 use crate::wire;
 
@@ -52,15 +51,7 @@ impl Format {
             .map_err(|error| Error::from(error).with_param("messages".to_owned()))?;
 
         for key in CHATS_ONLY {
-            if call
-                .body
-                .get(key)
-                .is_some_and(|value| is_neutral(key, value))
-            {
-                call.body.remove(key);
-            } else {
-                call.refuse(key)?;
-            }
+            call.refuse(key)?;
         }
         wire::rename_limit(&mut call);
         wire::count_logprobs(&mut call)?;
@@ -85,19 +76,6 @@ impl Format {
         let extra = &mut metadata.extra;
         extra.insert("prompt_template".to_owned(), name.into());
         extra.insert("prompt_template_source".to_owned(), self.source.into());
-    }
-}
-
-/// Whether the parameter has its default effect, so that it can be left out.
-fn is_neutral(key: &str, json: &[u8]) -> bool {
-    let value: Value = serde_json::from_slice(json).unwrap_or_default();
-    match key {
-        "tools" | "functions" => value.as_array().is_some_and(Vec::is_empty),
-        "tool_choice" | "function_call" => value == "none" || value == "auto",
-        "modalities" => value == serde_json::json!(["text"]),
-        "parallel_tool_calls" => true,
-        "response_format" => value["type"] == "text",
-        _ => false,
     }
 }
 

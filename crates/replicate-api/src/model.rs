@@ -55,6 +55,15 @@ impl Version {
         let schema = Schema::from_openapi(&self.openapi_schema);
         schema.unwrap_or_default().0
     }
+
+    /// Whether the output is a list of separate texts, such as the URLs of files. `false` for the list
+    /// of a language model, whose items are to be joined, and if the output is not described.
+    pub fn has_separate_outputs(&self) -> bool {
+        let output = &self.openapi_schema["components"]["schemas"]["Output"];
+        let is_text = output["x-cog-array-display"] == "concatenate"
+            || (output["x-cog-array-type"] == "iterator" && output["items"]["format"] != "uri");
+        output["type"] == "array" && !is_text
+    }
 }
 
 /// A collection of models, curated by Replicate.

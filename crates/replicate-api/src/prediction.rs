@@ -119,6 +119,15 @@ impl Prediction {
     /// [`ErrorKind::Unsupported`] for any other output, and [`ErrorKind::UnexpectedBody`] if it was
     /// removed.
     pub fn text(&self) -> Result<String> {
+        self.text_with("")
+    }
+
+    /// Like [`text`](Self::text), with `separator` between the items of a list: a line end for a model
+    /// that [has separate outputs](crate::Version::has_separate_outputs).
+    ///
+    /// # Errors
+    /// Those of [`text`](Self::text).
+    pub fn text_with(&self, separator: &str) -> Result<String> {
         let kind = match &self.output {
             Value::Null if self.member("data_removed") == true => {
                 let message = "Replicate has already removed the prediction's output";
@@ -128,8 +137,8 @@ impl Prediction {
             Value::String(text) => return Ok(text.clone()),
             Value::Array(pieces) => {
                 let pieces = pieces.iter().filter(|piece| !piece.is_null());
-                match pieces.map(Value::as_str).collect::<Option<String>>() {
-                    Some(text) => return Ok(text),
+                match pieces.map(Value::as_str).collect::<Option<Vec<_>>>() {
+                    Some(pieces) => return Ok(pieces.join(separator)),
                     None => "a list of other values",
                 }
             }
@@ -218,6 +227,8 @@ mod tests {
     #[test]
     fn lists_and_strings_are_text() {
         assert_eq!(output(r#"["a","",null," b"]"#).text().unwrap(), "a b");
+        let separate = output(r#"["a",null,"b"]"#).text_with("\n");
+        assert_eq!(separate.unwrap(), "a\nb");
         assert_eq!(output(r#""a b""#).text().unwrap(), "a b");
         assert_eq!(output("[]").text().unwrap(), "");
         assert_eq!(output("null").text().unwrap(), "");

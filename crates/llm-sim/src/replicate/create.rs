@@ -99,23 +99,19 @@ impl Body {
     }
 }
 
-/// `Prefer: wait` or `wait=n`: how long the response may wait for the output. An invalid preference
-/// is ignored (RFC 7240, section 2).
+/// `Prefer: wait` or `wait=n`, with `n` from 1 to 60: how long the response may wait for the output. An
+/// invalid preference is ignored (RFC 7240, section 2).
 pub(crate) fn wait(call: &Call) -> Option<(Duration, String)> {
     let preference = call.header("prefer")?.split([',', ';']).map(str::trim);
     preference.into_iter().find_map(|preference| {
         if preference == "wait" {
             return Some((LONGEST_WAIT, preference.to_owned()));
         }
-        let seconds = preference
-            .strip_prefix("wait=")?
-            .parse()
-            .ok()
-            .filter(|n| *n > 0)?;
-        Some((
-            Duration::from_secs(seconds).min(LONGEST_WAIT),
-            preference.to_owned(),
-        ))
+        let digits = preference.strip_prefix("wait=")?;
+        // `parse` accepts a sign.
+        let is_plain = digits.starts_with(|first| matches!(first, '1'..='9'));
+        let wait = Duration::from_secs(digits.parse().ok()?);
+        (is_plain && wait <= LONGEST_WAIT).then(|| (wait, preference.to_owned()))
     })
 }
 

@@ -253,10 +253,13 @@ impl Prediction {
         let counted = matches!(self.output, Output::Tokens | Output::TokensAndEnd);
         if counted && moment.status == SimStatus::Succeeded {
             metrics["input_token_count"] = json!(self.prompt_tokens);
-            metrics["output_token_count"] = json!(moment.tokens);
+            // The empty text at the end is no token.
+            let end = usize::from(self.output == Output::TokensAndEnd);
+            let tokens = moment.tokens.saturating_sub(end);
+            metrics["output_token_count"] = json!(tokens);
             metrics["time_to_first_token"] = json!(self.timeline.first_token.as_secs_f64());
             if predict > 0.0 {
-                metrics["tokens_per_second"] = json!(moment.tokens as f64 / predict);
+                metrics["tokens_per_second"] = json!(tokens as f64 / predict);
             }
         }
         metrics

@@ -9,11 +9,14 @@ mod completions;
 mod limits;
 mod litellm;
 mod names;
+mod outputs;
 mod params;
+mod prompts;
 #[path = "../../../replicate-api/tests/it/scripted.rs"]
 mod scripted;
 mod secrets;
 mod sim;
+mod stops;
 mod stream;
 mod support;
 mod tracing;

@@ -9,11 +9,11 @@ use serde_json::{Map, Value, json};
 use crate::support::*;
 
 /// The input that is sent to a model with these properties, for a request with these members.
-async fn input(properties: Value, members: Value) -> Value {
+pub(crate) async fn input(properties: Value, members: Value) -> Value {
     sent(properties, members, false).await.unwrap().0
 }
 
-async fn sent(
+pub(crate) async fn sent(
     properties: Value,
     members: Value,
     drop_params: bool,
@@ -27,7 +27,7 @@ async fn sent(
     ))
 }
 
-async fn server(properties: Value) -> Server {
+pub(crate) async fn server(properties: Value) -> Server {
     Server::start(move |url, seen, _| match seen.line().as_str() {
         LOOK_UP => Response::json(200, official(properties.clone())),
         CREATE => Response::json(201, succeeded(url, json!("ok"))),
@@ -48,7 +48,7 @@ fn request(members: Value) -> ChatRequest {
     serde_json::from_value(body.into()).unwrap()
 }
 
-fn properties(names: &[&str]) -> Value {
+pub(crate) fn properties(names: &[&str]) -> Value {
     names
         .iter()
         .map(|name| ((*name).to_owned(), json!({"type": "string"})))
@@ -324,23 +324,6 @@ async fn a_longer_conversation_keeps_the_markers_between_its_turns() {
     .await
     .unwrap();
     insta::assert_json_snapshot!("llama_2_turns", server.first("POST /v1/predictions").body);
-}
-
-#[tokio::test]
-async fn stops_are_a_list_if_the_model_takes_one() {
-    let text = json!({"stop": {"type": "string"}});
-    let list = json!({"stop": {"type": "array", "items": {"type": "string"}}});
-    for (properties, stops, expected) in [
-        (text, json!(["END", "", "\n"]), json!("END,\n")),
-        (list.clone(), json!(["END", "a,b"]), json!(["END", "a,b"])),
-        (list, json!("END"), json!(["END"])),
-    ] {
-        let (input, dropped) = sent(properties, json!({"stop": stops}), false)
-            .await
-            .unwrap();
-        assert_eq!(input["stop"], expected);
-        assert!(dropped.is_empty(), "{dropped:?}");
-    }
 }
 
 #[tokio::test]

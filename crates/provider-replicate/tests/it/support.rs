@@ -137,7 +137,7 @@ pub(crate) fn llama_3() -> Value {
         "temperature": {"type": "number", "minimum": 0.0, "maximum": 5.0},
         "top_p": {"type": "number"},
         "top_k": {"type": "integer"},
-        "stop_sequences": {"type": "string"},
+        "stop_sequences": {"type": "string", "default": "<|end_of_text|>,<|eot_id|>"},
         "presence_penalty": {"type": "number"},
         "frequency_penalty": {"type": "number"},
         "prompt_template": {"type": "string"},

@@ -178,6 +178,9 @@ async fn an_image_outside_a_user_message_is_rejected_by_name() {
     let error = together.send(chat_call(&body)).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Unsupported);
     assert_eq!(error.param(), Some("messages[0].content"));
+    let message =
+        "Together takes images and sound in user messages only, not in those of the role system";
+    assert_eq!(error.message(), message);
     assert_eq!(sim.together().request_count(), 0);
 }
 
@@ -212,6 +215,19 @@ async fn errors_have_their_kind() {
         assert_eq!(error.kind(), kind, "{fault}, streamed: {error}");
         sim.together().clear_faults();
     }
+}
+
+#[tokio::test]
+async fn a_refusal_in_the_history_is_text() {
+    let (sim, together) = sim(SimOptions::default()).await;
+    let body = json!({ "model": TURBO, "messages": [
+        { "role": "user", "content": "Hi" },
+        { "role": "assistant", "content": [
+            { "type": "refusal", "refusal": "I cannot help" }, { "type": "text", "text": " with it." }] },
+        { "role": "user", "content": "Why?" }] });
+    together.send(chat_call(&body)).await.unwrap();
+    let sent = sim.together().requests().pop().unwrap().json();
+    assert_eq!(sent["messages"][1]["content"], "I cannot help with it.");
 }
 
 #[tokio::test]

@@ -106,7 +106,7 @@ async fn the_kind_does_not_depend_on_the_message() {
         ("400 Bad Request", ErrorKind::InvalidRequest),
         ("401 Unauthorized", ErrorKind::Auth),
         ("402 Payment Required", ErrorKind::InsufficientCredit),
-        ("403 Forbidden", ErrorKind::ContextWindow),
+        ("403 Forbidden", ErrorKind::Permission),
         ("404 Not Found", ErrorKind::NotFound),
         ("408 Request Timeout", ErrorKind::Timeout),
         ("413 Content Too Large", ErrorKind::InvalidRequest),
@@ -142,18 +142,14 @@ async fn the_kind_does_not_depend_on_the_message() {
 
 #[tokio::test]
 async fn a_403_is_an_overflow_only_where_a_json_error_says_so() {
-    let own = json!({ "error": { "message": "No.", "type": "invalid_request_error" } });
+    let message = "Input token count + max_tokens parameter must be less than the context length \
+                   of the model being queried.";
+    let own = json!({ "error": { "message": message, "type": "invalid_request_error" } });
+    let other = json!({ "error": { "message": "No.", "type": "invalid_request_error" } });
     for (body, kind) in [
         (own.to_string(), ErrorKind::ContextWindow),
-        // Of another type, with another code, of a firewall's own shape.
-        (
-            own.to_string().replace("invalid_request", "permission"),
-            ErrorKind::Permission,
-        ),
-        (
-            own.to_string().replace("\"type\"", "\"code\""),
-            ErrorKind::Permission,
-        ),
+        // With another message, of a firewall's own shape.
+        (other.to_string(), ErrorKind::Permission),
         (
             r#"{"message":"Forbidden"}"#.to_owned(),
             ErrorKind::Permission,
@@ -174,13 +170,39 @@ async fn a_403_is_an_overflow_only_where_a_json_error_says_so() {
 
 /// Its tests for an overflow expect `error` to be a string, which it is not any more.
 #[tokio::test]
-async fn a_context_overflow_is_recognized_by_its_parameter() {
+async fn a_context_overflow_is_recognized_in_the_words_of_each_engine() {
     let (_sim, together) = sim(SimOptions::default()).await;
-    let body = json!({ "model": "acme/tiny-context", "max_tokens": 100,
-                       "messages": [{ "role": "user", "content": "Hi" }] });
-    let error = together.send(chat_call(&body)).await.unwrap_err();
-    assert_eq!(error.kind(), ErrorKind::ContextWindow);
-    assert_eq!(error.param(), Some("max_tokens"));
+    for model in ["acme/tiny-context", "acme/tiny-context-Turbo"] {
+        let body = json!({ "model": model, "max_tokens": 100,
+                           "messages": [{ "role": "user", "content": "Hi" }] });
+        let error = together.send(chat_call(&body)).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::ContextWindow, "{model}: {error}");
+    }
+    let inputs = "Input validation error: `inputs` tokens + `max_new_tokens` must be <= 8193. \
+                  Given: 10160 `inputs` tokens and 1 `max_new_tokens`";
+    let maximum = "This model's maximum context length is 32768 tokens. However, you requested \
+                   104488 tokens (103464 in the messages, 1024 in the completion).";
+    for (message, param) in [(inputs, Some("max_tokens")), (maximum, None)] {
+        let body = json!({ "error": { "message": message, "type": "invalid_request_error",
+            "param": param, "code": null } });
+        let json = body.to_string();
+        let together = scripted("400 Bad Request", "application/json", json.as_bytes()).await;
+        let error = chat(&together, TURBO).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::ContextWindow, "{error}");
+        assert_eq!(error.param(), param);
+    }
+}
+
+#[tokio::test]
+async fn a_token_limit_that_is_out_of_range_is_not_an_overflow() {
+    let (_sim, together) = sim(SimOptions::default()).await;
+    for limit in [json!(0), json!(-1), json!(1.5)] {
+        let body = json!({ "model": TURBO, "max_tokens": limit,
+                           "messages": [{ "role": "user", "content": "Hi" }] });
+        let error = together.send(chat_call(&body)).await.unwrap_err();
+        assert_eq!(error.param(), Some("max_tokens"), "{limit}");
+        assert_eq!(error.kind(), ErrorKind::InvalidRequest, "{limit}: {error}");
+    }
 }
 
 /// It knows rate limits by their status only; which one it was is told in either of two places.

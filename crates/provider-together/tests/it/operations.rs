@@ -3,6 +3,7 @@
 use llm_provider::endpoint::Request;
 use llm_provider::{Error, ErrorKind, Provider};
 use llm_sim::SimOptions;
+use llm_types::ChatRequest;
 use llm_types::completions::CompletionRequest;
 use llm_types::embeddings::EmbeddingRequest;
 use llm_types::rerank::RerankRequest;
@@ -65,6 +66,22 @@ async fn unsupported_completion_parameters_are_rejected_by_name() {
         let error = refused::<CompletionRequest>(body).await;
         assert_eq!(error.param(), Some(key));
     }
+}
+
+#[tokio::test]
+async fn parameters_with_their_default_effect_are_left_out() {
+    let (sim, together) = sim(SimOptions::default()).await;
+    let body = json!({ "model": TURBO, "prompt": "a", "best_of": 1, "suffix": "" });
+    let reply = together
+        .send(call::<CompletionRequest>(&body))
+        .await
+        .unwrap();
+    assert!(reply.metadata.dropped_params.is_empty());
+    assert_eq!(sent(&sim), json!({ "model": TURBO, "prompt": "a" }));
+    let messages = json!([{ "role": "user", "content": "Hi" }]);
+    let body = json!({ "model": TURBO, "messages": messages, "functions": [] });
+    together.send(call::<ChatRequest>(&body)).await.unwrap();
+    assert_eq!(sent(&sim), json!({ "model": TURBO, "messages": messages }));
 }
 
 #[tokio::test]

@@ -35,8 +35,8 @@ pub use client::TlsTrust;
 pub use command_line::CommandLine;
 pub use error::Error;
 pub use experiment::{
-    ClientBias, ClientHealth, Experiment, IterationType, Load, Machine, MetricKind, Run, RunEnd,
-    RunLimits, ServerLabels, ServerSeries, Stall, Task,
+    ClientBias, ClientHealth, Experiment, IterationType, Load, Machine, MetricKind, Ramp, Run,
+    RunEnd, RunLimits, ServerLabels, ServerSeries, Stall, Task,
 };
 pub use folder::{Folder, FolderError, FolderErrorKind, Results};
 pub use record::{

@@ -9,6 +9,7 @@ use rand_chacha::rand_core::SeedableRng;
 use rand_distr::{Distribution, Exp1, Gamma};
 
 use crate::error::Error;
+use crate::experiment::Ramp;
 
 /// The distribution of the gaps between arrivals.
 #[non_exhaustive]
@@ -91,6 +92,15 @@ impl RateProfile {
             ));
         }
         Ok(Self { from, to, over_s })
+    }
+
+    /// The ramp, if the rate is not constant.
+    pub(crate) fn changes(&self) -> Option<Ramp> {
+        let is_constant = self.over_s == 0.0 || self.from == self.to;
+        (!is_constant).then_some(Ramp {
+            from: self.from,
+            seconds: self.over_s,
+        })
     }
 
     /// The time of the `n`th arrival of rate 1 at this rate: the inverse of its integral.

@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use llm_bench::Results;
 use llm_bench::stats::Histogram;
 use llm_bench::summary::{Metric, RunSummary, Tokens};
-use llm_bench::{ClientHealth, Experiment, Load, Run, RunEnd, Side};
+use llm_bench::{ClientHealth, Experiment, Load, Ramp, Run, RunEnd, Side};
 use llm_provider::text::excerpt;
 
 /// Merges the results of several machines. Their requests become those of one run, and their
@@ -192,6 +192,7 @@ fn merged_run(experiment: &Experiment, parts: &[&RunSummary]) -> Result<RunSumma
 
 /// The combined load of machines; `None` if the kinds differ.
 fn merged_load(loads: &[&Load]) -> Option<Load> {
+    let seconds = |ramp: Option<Ramp>| ramp.map(|ramp| ramp.seconds);
     let together = |a: Load, b: &&Load| match (a, b) {
         (Load::Concurrency { concurrency: a }, Load::Concurrency { concurrency: b }) => {
             Some(Load::Concurrency { concurrency: a + b })
@@ -199,16 +200,22 @@ fn merged_load(loads: &[&Load]) -> Option<Load> {
         (
             Load::Rate {
                 per_second,
+                ramp,
                 arrivals,
                 max_concurrency,
             },
             Load::Rate {
                 per_second: other,
+                ramp: other_ramp,
                 arrivals: same,
                 max_concurrency: cap,
             },
-        ) if arrivals == *same => Some(Load::Rate {
+        ) if arrivals == *same && seconds(ramp) == seconds(*other_ramp) => Some(Load::Rate {
             per_second: per_second + other,
+            ramp: ramp.zip(*other_ramp).map(|(mut ramp, other)| {
+                ramp.from += other.from;
+                ramp
+            }),
             arrivals,
             max_concurrency: max_concurrency.zip(*cap).map(|(a, b)| a + b),
         }),

@@ -6,7 +6,7 @@
 
 use super::Results;
 use crate::summary::{Aggregated, RunSummary, SummaryRow};
-use crate::{Experiment, Load, Run};
+use crate::{Experiment, Load, Ramp, Run};
 
 /// Checks all numbers that are added or multiplied.
 pub(super) fn check(results: &Results) -> Result<(), &'static str> {
@@ -85,8 +85,15 @@ fn run(run: &Run) -> Result<(), &'static str> {
 }
 
 fn load(load: &Load) -> Result<(), &'static str> {
-    if let Load::Rate { arrivals, .. } = load {
+    if let Load::Rate { arrivals, ramp, .. } = load {
         short(arrivals)?;
+        let is_sound = |ramp: &Ramp| {
+            let numbers = [ramp.from, ramp.seconds];
+            numbers.iter().all(|number| number.abs() <= MAX_VALUE)
+        };
+        if !ramp.iter().all(is_sound) {
+            return Err(OUT_OF_RANGE);
+        }
     }
     small(load.concurrency())
 }

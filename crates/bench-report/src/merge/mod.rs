@@ -15,11 +15,23 @@ use llm_provider::text::excerpt;
 /// had been simultaneous, with a warning.
 ///
 /// # Errors
-/// If there are no experiments, or they differ in what they measured.
+/// If there are no experiments, one is given twice, or they differ in what they measured.
 pub fn merge(parts: &[Results]) -> Result<Results, MergeError> {
     let Some(first) = parts.first() else {
         return Err(MergeError::Nothing);
     };
+    let mut known = HashSet::new();
+    for part in parts {
+        let experiment = &part.experiment;
+        // Two workers may have the same name and start in the same millisecond.
+        let times: Vec<(u64, u64)> = part.runs.iter().map(|run| run.run.active_ns).collect();
+        let start = experiment.started_at_ms;
+        let identity = (&experiment.name, start, &experiment.machine.worker, times);
+        // Folders of genai-bench may have no start.
+        if start > 0 && !known.insert(identity) {
+            return Err(MergeError::Repeated(excerpt(&experiment.name).into_owned()));
+        }
+    }
     for part in parts {
         let (one, other) = (&first.experiment, &part.experiment);
         let same = [
@@ -71,6 +83,9 @@ pub enum MergeError {
     /// There are no experiments.
     #[error("no experiment to merge")]
     Nothing,
+    /// Two of them are the same: they have the same name, start and worker.
+    #[error("cannot merge the experiments: {0} is given twice")]
+    Repeated(String),
 }
 
 fn merged_experiment(parts: &[Results]) -> Experiment {
@@ -252,6 +267,8 @@ fn merged_health(parts: &[&RunSummary], shift: &dyn Fn(&RunSummary) -> u64) -> C
     });
     health.skipped_prompts = clients().map(|client| client.skipped_prompts).sum();
     health.prompt_error = clients().find_map(|client| client.prompt_error.clone());
+    let unread = clients().flat_map(|client| client.unread_metrics.iter().cloned());
+    health.unread_metrics = unread.collect();
     health
 }
 

@@ -99,6 +99,9 @@ fn measurements_at_different_times_cause_a_warning() {
 #[test]
 fn different_experiments_are_not_merged() {
     assert_eq!(merge(&[]).unwrap_err(), MergeError::Nothing);
+    let [one, _] = machines();
+    let twice = merge(&[one.clone(), one]).unwrap_err();
+    assert_eq!(twice, MergeError::Repeated("load_one".to_owned()));
     let [one, mut two] = machines();
     two.experiment.model = "other".to_owned();
     let error = merge(&[one.clone(), two]).unwrap_err().to_string();

@@ -391,6 +391,9 @@ pub struct ClientHealth {
     /// Why the first of them could not be written.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub prompt_error: Option<String>,
+    /// The addresses of server metrics that were never read, each with the last error.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub unread_metrics: Vec<String>,
 }
 
 /// A time at which a measuring thread did not run.

@@ -74,10 +74,8 @@ fn run(run: &Run) -> Result<(), &'static str> {
     small(client.threads)?;
     count(client.starved)?;
     count(client.skipped_prompts)?;
-    client
-        .prompt_error
-        .iter()
-        .try_for_each(|text| short(text))?;
+    let texts = client.prompt_error.iter().chain(&client.unread_metrics);
+    texts.into_iter().try_for_each(|text| short(text))?;
     client.stalls.iter().try_for_each(|stall| {
         nanoseconds(stall.start_ns)?;
         nanoseconds(stall.length_ns)

@@ -32,7 +32,7 @@ mod workload;
 
 pub use bias::TrueTimes;
 pub use client::TlsTrust;
-pub use command_line::CommandLine;
+pub use command_line::{CommandLine, redact_members};
 pub use error::Error;
 pub use experiment::{
     ClientBias, ClientHealth, Experiment, IterationType, Load, Machine, MetricKind, Ramp, Run,

@@ -72,6 +72,9 @@ pub struct Experiment {
     pub price_per_million: Option<(f64, f64)>,
     /// Whether each request opens its own connection.
     pub new_connections: bool,
+    /// The results of searches for the highest load, one per scenario, in words.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub found_loads: Vec<String>,
     /// The machine of the client.
     pub machine: Machine,
     /// The client's own bias, measured after the first run.
@@ -237,7 +240,7 @@ impl fmt::Display for Load {
                 ramp: Some(Ramp { from, seconds }),
                 ..
             } => write!(f, "{from}..{per_second}/s in {seconds}s {arrivals}"),
-            Self::Trace { speed, .. } => write!(f, "trace x{speed}"),
+            Self::Trace { speed, .. } => write!(f, "x{speed}"),
         }
     }
 }

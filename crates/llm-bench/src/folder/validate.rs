@@ -22,7 +22,9 @@ fn experiment(experiment: &Experiment) -> Result<(), &'static str> {
     if scenarios.saturating_mul(loads) > MAX_POINTS || experiment.batch_sizes.len() > MAX_POINTS {
         return Err("too many scenarios, loads or batch sizes");
     }
-    if experiment.goodput.len() + experiment.goodput_tiers.len() > 100 {
+    if experiment.goodput.len() + experiment.goodput_tiers.len() > 100
+        || experiment.found_loads.len() > MAX_POINTS
+    {
         return Err("too many objectives");
     }
     let names = [
@@ -35,6 +37,7 @@ fn experiment(experiment: &Experiment) -> Result<(), &'static str> {
         &experiment.scenarios,
         &experiment.goodput,
         &experiment.goodput_tiers,
+        &experiment.found_loads,
     ];
     names
         .into_iter()

@@ -10,7 +10,7 @@ use serde_json::{Map, Value};
 
 use crate::args::number::not_negative;
 
-#[derive(Clone, Copy, Debug, Deserialize, Serialize, ValueEnum)]
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize, ValueEnum)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum BackendName {
     Together,

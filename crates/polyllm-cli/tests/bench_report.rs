@@ -311,6 +311,15 @@ fn genai_bench_commands_write_plots_and_spreadsheets() {
     assert_eq!(status, if supported { 0 } else { 2 }, "{err}");
     assert_eq!(Path::new(&old).join("mine.xlsx").is_file(), supported);
     assert_eq!(err.contains("needs the feature bench-xlsx"), !supported);
+    let outside = [
+        "excel",
+        "--experiment-folder",
+        &old,
+        "--excel-name",
+        "../mine",
+    ];
+    let (_, err, status) = bench(&outside);
+    assert_eq!(status, 2, "{err}");
     let (_, err, status) = bench(&[&excel[..], &["--metric-percentile", "p91"]].concat());
     assert_eq!(status, 2, "{err}");
 }

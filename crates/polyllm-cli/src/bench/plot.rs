@@ -19,6 +19,10 @@ pub(crate) fn excel(args: &commands::Excel) -> Result<ExitCode> {
         );
         note("note", Colour::Yellow, text);
     }
+    if args.excel_name.contains(['/', '\\']) {
+        let reason = "expected a name without a folder";
+        return Err(usage("--excel-name", &args.excel_name, reason));
+    }
     let results = Results::load(&args.experiment_folder)?;
     let folder = Folder::open(&args.experiment_folder);
     let file = write_spreadsheet(&folder, &results, &args.excel_name, args.metric_percentile)?;

@@ -3,6 +3,7 @@
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 
 /// A redacted command line; [`CommandLine::redacted`] is its only constructor.
 #[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
@@ -12,13 +13,14 @@ pub struct CommandLine(String);
 impl CommandLine {
     /// Joins arguments for a shell. It writes `***` for the value of every option whose name
     /// contains a word such as key, token, secret or password, and for every occurrence of
-    /// `secrets`. Very short secrets are ignored, since they would match in ordinary words.
+    /// `secrets`, for the queries of addresses, and for the members with such names of
+    /// `--additional-request-params`. Very short secrets are ignored, since they would match in ordinary words.
     pub fn redacted<'a>(
         args: impl IntoIterator<Item = &'a str>,
         secrets: impl IntoIterator<Item = &'a str> + Clone,
     ) -> Self {
         let mut words = Vec::new();
-        let mut hide_next = false;
+        let (mut hide_next, mut is_object) = (false, false);
         for arg in args {
             let mut word = arg.to_owned();
             for secret in secrets.clone() {
@@ -33,7 +35,20 @@ impl CommandLine {
             } else {
                 hide_next = is_secret(&word);
             }
-            words.push(quoted(without_userinfo(&word)));
+            let (option, value) = match word.split_once('=') {
+                Some((option, value)) if option == PARAMS => (Some(option), value),
+                _ => (None, word.as_str()),
+            };
+            if (std::mem::take(&mut is_object) || option.is_some())
+                && let Some(redacted) = redacted_object(value)
+            {
+                word = match option {
+                    Some(option) => format!("{option}={redacted}"),
+                    None => redacted,
+                };
+            }
+            is_object = word == PARAMS;
+            words.push(quoted(without_query(&without_userinfo(&word))));
         }
         Self(words.join(" "))
     }
@@ -62,6 +77,52 @@ pub(crate) fn without_userinfo(text: &str) -> String {
     }
 }
 
+/// `scheme://host/path?query` with `***` as its query; other texts are unchanged.
+fn without_query(text: &str) -> String {
+    let is_address = |before: &str| before.contains("://") && !before.contains(['{', ' ']);
+    match text.split_once('?') {
+        Some((before, _)) if is_address(before) => format!("{before}?{HIDDEN}"),
+        _ => text.to_owned(),
+    }
+}
+
+/// A JSON object with `***` for the values of members whose names contain a word such as key; `None`
+/// if it has none.
+fn redacted_object(text: &str) -> Option<String> {
+    let mut fields = serde_json::from_str(text).ok()?;
+    redact_members(&mut fields).then(|| Value::Object(fields).to_string())
+}
+
+/// Replaces the values of members whose names contain a word such as key, token, secret or password.
+/// Returns whether there were any.
+pub fn redact_members(fields: &mut Map<String, Value>) -> bool {
+    let mut found = false;
+    for (name, value) in fields {
+        let name = name.to_ascii_lowercase();
+        if name
+            .split(['-', '_'])
+            .any(|part| SECRET_MEMBERS.contains(&part))
+        {
+            *value = HIDDEN.into();
+            found = true;
+        } else {
+            found |= redact_value(value);
+        }
+    }
+    found
+}
+
+fn redact_value(value: &mut Value) -> bool {
+    match value {
+        Value::Object(fields) => redact_members(fields),
+        Value::Array(items) => {
+            let redacted = items.iter_mut().map(redact_value);
+            redacted.fold(false, |any, one| any | one)
+        }
+        _ => false,
+    }
+}
+
 fn is_secret(option: &str) -> bool {
     let Some(name) = option.strip_prefix("--") else {
         return false;
@@ -80,10 +141,25 @@ fn quoted(word: String) -> String {
 
 const HIDDEN: &str = "***";
 
+const PARAMS: &str = "--additional-request-params";
+
 const MIN_SECRET: usize = 8;
 
 const SECRET_WORDS: &[&str] = &[
     "key", "keys", "token", "secret", "password", "auth", "header",
+];
+
+const SECRET_MEMBERS: &[&str] = &[
+    "key",
+    "keys",
+    "apikey",
+    "token",
+    "secret",
+    "password",
+    "auth",
+    "authorization",
+    "credential",
+    "credentials",
 ];
 
 /// Options whose names contain such a word but whose values are not secret.
@@ -113,6 +189,30 @@ mod tests {
             line.as_str(),
             "polyllm bench --api-key *** --model-api-key=*** --traffic-scenario 'D(100,100)' \
              --api-base https://host/v1 --additional-request-params '{\"note\":\"***\"}'"
+        );
+    }
+
+    #[test]
+    fn queries_and_members_with_secrets_are_redacted() {
+        let args = [
+            "--api-base=https://h/v1?api-version=1&code=hidden-1",
+            "--server-metrics",
+            "http://h/metrics?token=hidden-2",
+            "--additional-request-params",
+            r#"{"top_k":5,"max_tokens":9,"api_key":"hidden-3","x":[{"auth":{"a":"hidden-4"}}]}"#,
+            r#"--additional-request-params={"token":"hidden-5"}"#,
+            "--additional-request-params",
+            r#"{"stop":"what://a?"}"#,
+        ];
+        let line = CommandLine::redacted(args, []);
+        assert!(!line.as_str().contains("hidden"), "{line}");
+        assert_eq!(
+            line.as_str(),
+            "'--api-base=https://h/v1?***' --server-metrics 'http://h/metrics?***' \
+             --additional-request-params \
+             '{\"top_k\":5,\"max_tokens\":9,\"api_key\":\"***\",\"x\":[{\"auth\":\"***\"}]}' \
+             '--additional-request-params={\"token\":\"***\"}' --additional-request-params \
+             '{\"stop\":\"what://a?\"}'"
         );
     }
 

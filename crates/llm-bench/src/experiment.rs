@@ -72,6 +72,9 @@ pub struct Experiment {
     pub price_per_million: Option<(f64, f64)>,
     /// Whether each request opens its own connection.
     pub new_connections: bool,
+    /// The results of searches for the highest load, one per scenario, in words.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub found_loads: Vec<String>,
     /// The machine of the client.
     pub machine: Machine,
     /// The client's own bias, measured after the first run.
@@ -147,8 +150,11 @@ pub enum Load {
     },
     /// Open loop: the start times do not depend on the responses.
     Rate {
-        /// Mean requests per second.
+        /// Mean requests per second, after the ramp.
         per_second: f64,
+        /// The change of the rate at the beginning of the run, if it is not constant.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        ramp: Option<Ramp>,
         /// `constant`, `poisson` or `gamma:SHAPE`.
         arrivals: String,
         /// The limit of requests in flight. Later requests wait, and their wait counts from the
@@ -162,6 +168,16 @@ pub enum Load {
         /// The limit of requests in flight.
         max_concurrency: Option<u32>,
     },
+}
+
+/// A linear change of the rate at the beginning of a run.
+#[non_exhaustive]
+#[derive(Clone, Copy, Debug, Default, Deserialize, PartialEq, Serialize)]
+pub struct Ramp {
+    /// Requests per second at the start.
+    pub from: f64,
+    /// The time until the last rate, in seconds.
+    pub seconds: f64,
 }
 
 impl Experiment {
@@ -215,9 +231,16 @@ impl fmt::Display for Load {
             Self::Rate {
                 per_second,
                 arrivals,
+                ramp: None,
                 ..
             } => write!(f, "{per_second}/s {arrivals}"),
-            Self::Trace { speed, .. } => write!(f, "trace x{speed}"),
+            Self::Rate {
+                per_second,
+                arrivals,
+                ramp: Some(Ramp { from, seconds }),
+                ..
+            } => write!(f, "{from}..{per_second}/s in {seconds}s {arrivals}"),
+            Self::Trace { speed, .. } => write!(f, "x{speed}"),
         }
     }
 }
@@ -371,6 +394,9 @@ pub struct ClientHealth {
     /// Why the first of them could not be written.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub prompt_error: Option<String>,
+    /// The addresses of server metrics that were never read, each with the last error.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub unread_metrics: Vec<String>,
 }
 
 /// A time at which a measuring thread did not run.
@@ -414,9 +440,11 @@ mod tests {
                 Load::Concurrency { concurrency: 4 },
                 Load::Rate {
                     per_second: 12.5,
+                    ramp: None,
                     arrivals: "poisson".to_owned(),
                     max_concurrency: Some(64),
                 },
+                ramped(),
             ],
             price_per_million: Some((0.2, 0.6)),
             ..Experiment::default()
@@ -426,5 +454,27 @@ mod tests {
             serde_json::from_str::<Experiment>(&text).unwrap(),
             experiment
         );
+    }
+
+    fn ramped() -> Load {
+        Load::Rate {
+            per_second: 20.0,
+            ramp: Some(Ramp {
+                from: 2.0,
+                seconds: 1.5,
+            }),
+            arrivals: "constant".to_owned(),
+            max_concurrency: None,
+        }
+    }
+
+    #[test]
+    fn a_ramp_is_part_of_a_rate_and_its_label() {
+        assert_eq!(ramped().to_string(), "2..20/s in 1.5s constant");
+        let steady =
+            r#"{"kind":"rate","per_second":20.0,"arrivals":"constant","max_concurrency":null}"#;
+        let steady: Load = serde_json::from_str(steady).unwrap();
+        assert_eq!(steady.to_string(), "20/s constant");
+        assert_ne!(steady, ramped());
     }
 }

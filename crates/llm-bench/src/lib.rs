@@ -32,11 +32,11 @@ mod workload;
 
 pub use bias::TrueTimes;
 pub use client::TlsTrust;
-pub use command_line::CommandLine;
+pub use command_line::{CommandLine, redact_members};
 pub use error::Error;
 pub use experiment::{
-    ClientBias, ClientHealth, Experiment, IterationType, Load, Machine, MetricKind, Run, RunEnd,
-    RunLimits, ServerLabels, ServerSeries, Stall, Task,
+    ClientBias, ClientHealth, Experiment, IterationType, Load, Machine, MetricKind, Ramp, Run,
+    RunEnd, RunLimits, ServerLabels, ServerSeries, Stall, Task,
 };
 pub use folder::{Folder, FolderError, FolderErrorKind, Results};
 pub use record::{

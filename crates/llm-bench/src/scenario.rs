@@ -265,6 +265,7 @@ impl FromStr for TrafficScenario {
             }
             ('I', &[&[width, height]]) => Ok(image(width, height, 1)),
             ('I', &[&[width, height, count]]) => Ok(image(width, height, count)),
+            ('A', &[&[_]]) => Err(invalid("speech is not supported")),
             ('D', _) => Err(invalid("expected D(in,out)")),
             ('N', _) => Err(invalid("expected N(mean,sd)/(mean,sd)")),
             ('E', _) => Err(invalid("expected E(tokens)")),

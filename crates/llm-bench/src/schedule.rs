@@ -9,6 +9,7 @@ use rand_chacha::rand_core::SeedableRng;
 use rand_distr::{Distribution, Exp1, Gamma};
 
 use crate::error::Error;
+use crate::experiment::Ramp;
 
 /// The distribution of the gaps between arrivals.
 #[non_exhaustive]
@@ -93,6 +94,15 @@ impl RateProfile {
         Ok(Self { from, to, over_s })
     }
 
+    /// The ramp, if the rate is not constant.
+    pub(crate) fn changes(&self) -> Option<Ramp> {
+        let is_constant = self.over_s == 0.0 || self.from == self.to;
+        (!is_constant).then_some(Ramp {
+            from: self.from,
+            seconds: self.over_s,
+        })
+    }
+
     /// The time of the `n`th arrival of rate 1 at this rate: the inverse of its integral.
     fn warp(&self, n: f64) -> f64 {
         let in_ramp = (self.from + self.to) / 2.0 * self.over_s;
@@ -101,7 +111,9 @@ impl RateProfile {
         }
         let slope = (self.to - self.from) / self.over_s;
         // n = from·t + slope·t²/2; this form of the root also works for a slope of 0.
-        2.0 * n / (self.from + (self.from * self.from + 2.0 * slope * n).max(0.0).sqrt())
+        let sum = self.from + (self.from * self.from + 2.0 * slope * n).max(0.0).sqrt();
+        // A ramp from 0 starts with 0/0: the first arrival is at 0.
+        if sum > 0.0 { 2.0 * n / sum } else { 0.0 }
     }
 }
 
@@ -217,6 +229,17 @@ mod tests {
         let down = RateProfile::ramp(10.0, 2.0, 5.0).unwrap();
         let times = self::times(down, "constant", 33);
         assert!((times[30] - 5.0).abs() < 1e-9 && (times[32] - 6.0).abs() < 1e-9);
+    }
+
+    #[test]
+    fn a_ramp_from_zero_starts_at_once_and_has_finite_times() {
+        let ramp = RateProfile::ramp(0.0, 20.0, 2.0).unwrap();
+        for arrivals in ["constant", "poisson", "gamma:0.25"] {
+            let times = times(ramp, arrivals, 200);
+            assert_eq!(times[0], 0.0, "{arrivals}");
+            assert!(times.iter().all(|time| time.is_finite()), "{times:?}");
+            assert!(times.is_sorted(), "{times:?}");
+        }
     }
 
     #[test]

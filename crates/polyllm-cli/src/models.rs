@@ -8,6 +8,10 @@ use crate::output::{self, Colour, Printed, note, print};
 use crate::{args, request};
 
 pub(crate) async fn run(args: args::Models) -> Result<ExitCode> {
+    if let Some(provider) = &args.provider {
+        let registry = polyllm::registry();
+        registry.find(provider).map_err(request::misuse)?;
+    }
     request::with_client(&args.account, args.provider.as_deref(), async |client| {
         let mut models = match &args.provider {
             Some(provider) => list(client, provider).await?,

@@ -21,10 +21,18 @@ use llm_provider::{Document, Error};
 
 use crate::log;
 
-/// Prints an error with its causes, and returns the exit status of a failure.
+/// A misuse of the command line that its parser cannot find: exit status 2.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub(crate) struct Misuse(pub(crate) String);
+
+/// Prints an error with its causes, and returns the exit status of a failure or a misuse.
 pub(crate) fn fail(error: &anyhow::Error) -> ExitCode {
     note("error", Colour::Red, message(error));
-    ExitCode::FAILURE
+    match error.is::<Misuse>() {
+        true => ExitCode::from(2),
+        false => ExitCode::FAILURE,
+    }
 }
 
 /// An error with its causes as one text, without control characters.

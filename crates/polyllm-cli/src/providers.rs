@@ -7,6 +7,7 @@ use llm_provider::{COMMON_SETTINGS, ProviderSpec, SettingSpec};
 use serde_json::{Value, json};
 
 use crate::output::{self, Printed, print};
+use crate::request;
 
 /// List the providers and their settings
 #[derive(Debug, clap::Args)]
@@ -24,7 +25,8 @@ pub(crate) struct Providers {
 pub(crate) fn run(args: &Providers) -> Result<ExitCode> {
     let registry = polyllm::registry();
     let name = args.provider.as_ref();
-    let name = name.map(|name| registry.find(name)).transpose()?;
+    let name = name.map(|name| registry.find(name)).transpose();
+    let name = name.map_err(request::misuse)?;
     let specs = registry.specs();
     let specs = specs.filter(|spec| name.is_none_or(|name| spec.name() == name));
     if args.json {

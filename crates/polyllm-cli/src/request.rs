@@ -4,7 +4,7 @@ use std::io::{IsTerminal, Read, stdin};
 use std::process::ExitCode;
 use std::time::Duration;
 
-use anyhow::{Context, Result, anyhow, bail};
+use anyhow::{Context, Result, anyhow};
 use llm_sim::{Sim, SimOptions};
 use polyllm::provider::cleanup;
 use polyllm::{ApiKey, Client, Error, ErrorKind, RequestBuilder, Settings};
@@ -43,11 +43,18 @@ pub(crate) async fn with_client(
     })
 }
 
+/// The misuse of a name that no provider has.
+pub(crate) fn misuse(error: Error) -> anyhow::Error {
+    output::Misuse(output::message(&error.into())).into()
+}
+
 /// As [`with_client`], for a request to a model.
 pub(crate) async fn with_model(
     options: &ModelOptions,
     work: impl AsyncFnOnce(&Client) -> Result<()>,
 ) -> Result<ExitCode> {
+    let registry = polyllm::registry();
+    registry.split(&options.model).map_err(misuse)?;
     let provider = options.model.split('/').next();
     with_client(&options.account, provider, work).await
 }
@@ -77,7 +84,8 @@ pub(crate) fn exact_text(word: Option<&str>) -> Result<String> {
 
 fn non_empty(text: String) -> Result<String> {
     if text.trim().is_empty() {
-        bail!("no text: pass it as an argument or on standard input");
+        let reason = "no text: pass it as an argument or on standard input";
+        return Err(output::Misuse(reason.to_owned()).into());
     }
     Ok(text)
 }
@@ -90,7 +98,8 @@ pub(crate) fn texts(words: &[String]) -> Result<Vec<String>> {
     let lines = |piped: String| piped.lines().map(str::to_owned).collect();
     let texts = parts(words, lines)?;
     if texts.iter().all(|text| text.trim().is_empty()) {
-        bail!("no texts: pass them as arguments or as lines of standard input");
+        let reason = "no texts: pass them as arguments or as lines of standard input";
+        return Err(output::Misuse(reason.to_owned()).into());
     }
     Ok(texts)
 }

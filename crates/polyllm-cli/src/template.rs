@@ -15,7 +15,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::args::{Render, TemplateCommand};
-use crate::output::{Colour, note, print, to_terminal};
+use crate::output::{Colour, Misuse, note, print, to_terminal};
 
 pub(crate) fn run(command: &TemplateCommand) -> Result<ExitCode> {
     match command {
@@ -260,7 +260,9 @@ fn family(name: &str) -> Result<Family> {
             Some(nearest) => format!("did you mean \"{nearest}\"? "),
             None => String::new(),
         };
-        anyhow!("unknown family \"{name}\"; {hint}`polyllm template list` lists all families")
+        let reason =
+            format!("unknown family \"{name}\"; {hint}`polyllm template list` lists all families");
+        Misuse(reason).into()
     })
 }
 

@@ -20,22 +20,29 @@ impl Experiments {
 
     /// Writes an experiment of fifty requests, some of them rejected.
     fn experiment(&self, name: &str, ttft_ms: u64, refused: u64) -> String {
+        self.scenarios(name, &["D(100,10)"], ttft_ms, refused)
+    }
+
+    /// The same with a run of each scenario.
+    fn scenarios(&self, name: &str, scenarios: &[&str], ttft_ms: u64, refused: u64) -> String {
         let mut experiment = Experiment::default();
         experiment.name = name.to_owned();
-        experiment.scenarios = vec!["D(100,10)".to_owned()];
+        experiment.scenarios = scenarios.iter().copied().map(str::to_owned).collect();
         experiment.loads = vec![Load::Concurrency { concurrency: 4 }];
-        let mut run = Run::default();
-        run.scenario = "D(100,10)".to_owned();
-        run.load = Load::Concurrency { concurrency: 4 };
-        run.batch_size = 1;
-        run.measured_ns = (0, 5_000_000_000);
-        run.active_ns = run.measured_ns;
-        run.records = (0..50)
-            .map(|id| record(id, ttft_ms, id < refused))
-            .collect();
         let path = self.0.path().join(name);
         let folder = Folder::create(&path, &experiment).unwrap();
-        folder.add(&experiment, &run).unwrap();
+        for scenario in scenarios {
+            let mut run = Run::default();
+            run.scenario = (*scenario).to_owned();
+            run.load = Load::Concurrency { concurrency: 4 };
+            run.batch_size = 1;
+            run.measured_ns = (0, 5_000_000_000);
+            run.active_ns = run.measured_ns;
+            run.records = (0..50)
+                .map(|id| record(id, ttft_ms, id < refused))
+                .collect();
+            folder.add(&experiment, &run).unwrap();
+        }
         path.to_str().unwrap().to_owned()
     }
 }
@@ -94,6 +101,72 @@ fn a_regression_is_exit_status_1() {
     let line: serde_json::Value = serde_json::from_str(&out).unwrap();
     assert_eq!(line["conditions"][0]["failed"], false);
     assert!(fs::read_to_string(page).unwrap().contains("old (after)"));
+}
+
+#[test]
+fn a_missing_run_fails_a_comparison_with_conditions() {
+    let experiments = Experiments::new();
+    let old = experiments.scenarios("old", &["D(100,10)", "D(5,5)"], 50, 0);
+    let new = experiments.experiment("new", 50, 0);
+    let (_, err, status) = bench(&["compare", &old, &new]);
+    assert_eq!(status, 0, "{err}");
+    let gate = ["--fail-if", "p99(ttft) > +5%"];
+    let (_, err, status) = bench(&[&["compare", &old, &new], &gate[..]].concat());
+    assert_eq!(status, 1, "{err}");
+    assert!(
+        err.contains("only the first experiment has: D(5,5) concurrency 4"),
+        "{err}"
+    );
+    assert!(err.contains("--fail-if cannot be checked"), "{err}");
+    // A run that only the second one has is no regression.
+    let (_, err, status) = bench(&[&["compare", &new, &old], &gate[..]].concat());
+    assert_eq!(status, 0, "{err}");
+}
+
+#[test]
+fn an_experiment_is_not_merged_with_itself() {
+    let experiments = Experiments::new();
+    let one = experiments.experiment("w_1", 50, 0);
+    let again = format!("{one}/.");
+    let joined = experiments.0.path().join("joined");
+    let (_, err, status) = bench(&["merge", &one, &again, "--output", joined.to_str().unwrap()]);
+    assert_eq!(status, 2, "{err}");
+    assert!(err.contains("is given twice"), "{err}");
+    assert!(!joined.exists());
+}
+
+#[test]
+fn plots_show_the_scenarios_of_the_filter() {
+    let experiments = Experiments::new();
+    experiments.scenarios("old", &["D(100,10)", "D(20,5)"], 50, 0);
+    let all = experiments.0.path().to_str().unwrap();
+    let plot = |filter: &str| {
+        bench(&[
+            "plot",
+            "--experiments-folder",
+            all,
+            "--filter-criteria",
+            filter,
+        ])
+    };
+    let (_, err, status) = plot(r#"{"traffic_scenario": ["D(20,5)", "D(1,1)"]}"#);
+    assert_eq!(status, 0, "{err}");
+    let chart = fs::read_to_string(experiments.0.path().join("plot_ttft_mean.svg")).unwrap();
+    assert!(
+        chart.contains("D(20,5)") && !chart.contains("D(100,10)"),
+        "{chart}"
+    );
+    let (_, err, status) = plot(r#"{"num_concurrency": [4], "batch_size": []}"#);
+    assert_eq!(status, 0, "{err}");
+    for (filter, reason) in [
+        (r#"{"traffic_scenario": ["D(1,1)"]}"#, "no experiment"),
+        (r#"{"num_concurrency": [4, 8]}"#, "no experiment"),
+        (r#"{"modle": "m"}"#, "unknown field"),
+    ] {
+        let (_, err, status) = plot(filter);
+        assert_eq!(status, 2, "{filter}: {err}");
+        assert!(err.contains(reason), "{filter}: {err}");
+    }
 }
 
 #[test]
@@ -224,10 +297,7 @@ fn genai_bench_commands_write_plots_and_spreadsheets() {
     let (_, err, status) = bench(&["plot", "--experiments-folder", all, "--group-key", "x"]);
     assert_eq!(status, 2);
     assert!(err.contains("expected one of"), "{err}");
-    let filter = [
-        "--filter-criteria",
-        r#"{"experiment_folder_name": ["old"]}"#,
-    ];
+    let filter = ["--filter-criteria", r#"{"experiment_folder_name": "old"}"#];
     let check = ["plot", "--experiments-folder", all, "--validate-only"];
     let (_, err, status) = bench(&[&check[..], &filter].concat());
     assert_eq!(status, 0, "{err}");
@@ -241,6 +311,15 @@ fn genai_bench_commands_write_plots_and_spreadsheets() {
     assert_eq!(status, if supported { 0 } else { 2 }, "{err}");
     assert_eq!(Path::new(&old).join("mine.xlsx").is_file(), supported);
     assert_eq!(err.contains("needs the feature bench-xlsx"), !supported);
+    let outside = [
+        "excel",
+        "--experiment-folder",
+        &old,
+        "--excel-name",
+        "../mine",
+    ];
+    let (_, err, status) = bench(&outside);
+    assert_eq!(status, 2, "{err}");
     let (_, err, status) = bench(&[&excel[..], &["--metric-percentile", "p91"]].concat());
     assert_eq!(status, 2, "{err}");
 }

@@ -130,7 +130,7 @@ fn templates_are_listed_matched_and_shown() {
     );
     let (_, error, status) = run(&mut polyllm(&["template", "show", "lama-3"]));
     assert!(
-        status == 1 && error.contains("did you mean \"llama-3\""),
+        status == 2 && error.contains("did you mean \"llama-3\""),
         "{error}"
     );
 
@@ -257,6 +257,22 @@ model_list:
 router_setings:
   num_retries: 2
 ";
+
+#[test]
+fn names_that_are_unknown_are_usage_errors() {
+    for arguments in [
+        &["models", "--simulate", "--provider", "foo"][..],
+        &["providers", "foo"],
+        &["template", "show", "foo"],
+        &["chat", "--model", "x/y", "hi"],
+        &["chat", "--simulate", "--model", "together_ai/m", " "],
+        &["bench", "report", "/no/such/folder"],
+    ] {
+        let (said, error, status) = run(&mut polyllm(arguments));
+        assert_eq!((said.as_str(), status), ("", 2), "{arguments:?}: {error}");
+        assert_eq!(error.lines().count(), 1, "{error}");
+    }
+}
 
 #[test]
 fn every_config_error_is_reported_with_its_position() {

@@ -63,7 +63,7 @@ fn chat_reads_standard_input() {
         );
     }
     let (_, error, status) = run(&mut polyllm(&["chat", "--simulate", "-m", model]));
-    assert_eq!(status, 1);
+    assert_eq!(status, 2);
     assert!(error.contains("no text: "), "{error}");
 }
 
@@ -108,7 +108,7 @@ fn a_missing_key_is_an_error_with_hints() {
         );
     }
     let (_, error, status) = run(&mut polyllm(&["chat", "-m", "gpt-4", "Hi"]));
-    assert_eq!(status, 1);
+    assert_eq!(status, 2);
     assert!(
         error.contains("openai/…, replicate/…, together_ai/…"),
         "{error}"
@@ -164,7 +164,7 @@ fn complete_sends_the_text_unchanged() {
     };
     assert!(tokens("a\n\n\n\n\n\n\n\n\n\n\n\n") > tokens("a"));
     let (_, error, status) = run(&mut polyllm(&base));
-    assert!(status == 1 && error.contains("no text: "), "{error}");
+    assert!(status == 2 && error.contains("no text: "), "{error}");
 }
 
 #[test]
@@ -235,7 +235,7 @@ fn models_are_listed_under_their_request_names() {
     );
     let (_, error, status) = run(&mut polyllm(&["models", "-p", "acme"]));
     assert!(
-        status == 1 && error.contains("openai, replicate, together_ai"),
+        status == 2 && error.contains("openai, replicate, together_ai"),
         "{error}"
     );
     // The provider of the address is unknown.

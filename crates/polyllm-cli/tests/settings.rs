@@ -146,7 +146,7 @@ fn the_command_lists_the_settings_of_each_provider() {
         status == 0 && one.contains("boot_timeout") && one.contains("ca_file"),
         "{one}"
     );
-    assert_eq!(run(&["providers", "replicat"]).1, 1);
+    assert_eq!(run(&["providers", "replicat"]).1, 2);
 }
 
 #[test]

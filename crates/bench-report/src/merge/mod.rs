@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use llm_bench::Results;
 use llm_bench::stats::Histogram;
 use llm_bench::summary::{Metric, RunSummary, Tokens};
-use llm_bench::{ClientHealth, Experiment, Load, Run, RunEnd, Side};
+use llm_bench::{ClientHealth, Experiment, Load, Ramp, Run, RunEnd, Side};
 use llm_provider::text::excerpt;
 
 /// Merges the results of several machines. Their requests become those of one run, and their
@@ -15,11 +15,23 @@ use llm_provider::text::excerpt;
 /// had been simultaneous, with a warning.
 ///
 /// # Errors
-/// If there are no experiments, or they differ in what they measured.
+/// If there are no experiments, one is given twice, or they differ in what they measured.
 pub fn merge(parts: &[Results]) -> Result<Results, MergeError> {
     let Some(first) = parts.first() else {
         return Err(MergeError::Nothing);
     };
+    let mut known = HashSet::new();
+    for part in parts {
+        let experiment = &part.experiment;
+        // Two workers may have the same name and start in the same millisecond.
+        let times: Vec<(u64, u64)> = part.runs.iter().map(|run| run.run.active_ns).collect();
+        let start = experiment.started_at_ms;
+        let identity = (&experiment.name, start, &experiment.machine.worker, times);
+        // Folders of genai-bench may have no start.
+        if start > 0 && !known.insert(identity) {
+            return Err(MergeError::Repeated(excerpt(&experiment.name).into_owned()));
+        }
+    }
     for part in parts {
         let (one, other) = (&first.experiment, &part.experiment);
         let same = [
@@ -71,6 +83,9 @@ pub enum MergeError {
     /// There are no experiments.
     #[error("no experiment to merge")]
     Nothing,
+    /// Two of them are the same: they have the same name, start and worker.
+    #[error("cannot merge the experiments: {0} is given twice")]
+    Repeated(String),
 }
 
 fn merged_experiment(parts: &[Results]) -> Experiment {
@@ -192,6 +207,7 @@ fn merged_run(experiment: &Experiment, parts: &[&RunSummary]) -> Result<RunSumma
 
 /// The combined load of machines; `None` if the kinds differ.
 fn merged_load(loads: &[&Load]) -> Option<Load> {
+    let seconds = |ramp: Option<Ramp>| ramp.map(|ramp| ramp.seconds);
     let together = |a: Load, b: &&Load| match (a, b) {
         (Load::Concurrency { concurrency: a }, Load::Concurrency { concurrency: b }) => {
             Some(Load::Concurrency { concurrency: a + b })
@@ -199,16 +215,22 @@ fn merged_load(loads: &[&Load]) -> Option<Load> {
         (
             Load::Rate {
                 per_second,
+                ramp,
                 arrivals,
                 max_concurrency,
             },
             Load::Rate {
                 per_second: other,
+                ramp: other_ramp,
                 arrivals: same,
                 max_concurrency: cap,
             },
-        ) if arrivals == *same => Some(Load::Rate {
+        ) if arrivals == *same && seconds(ramp) == seconds(*other_ramp) => Some(Load::Rate {
             per_second: per_second + other,
+            ramp: ramp.zip(*other_ramp).map(|(mut ramp, other)| {
+                ramp.from += other.from;
+                ramp
+            }),
             arrivals,
             max_concurrency: max_concurrency.zip(*cap).map(|(a, b)| a + b),
         }),
@@ -245,6 +267,8 @@ fn merged_health(parts: &[&RunSummary], shift: &dyn Fn(&RunSummary) -> u64) -> C
     });
     health.skipped_prompts = clients().map(|client| client.skipped_prompts).sum();
     health.prompt_error = clients().find_map(|client| client.prompt_error.clone());
+    let unread = clients().flat_map(|client| client.unread_metrics.iter().cloned());
+    health.unread_metrics = unread.collect();
     health
 }
 

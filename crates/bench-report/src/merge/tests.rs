@@ -54,6 +54,19 @@ fn requests_histograms_and_loads_add_up() {
 }
 
 #[test]
+fn rates_of_ramps_add_up() {
+    let rate = |ramp: &str| -> Load {
+        let ramp = format!(r#"{{"kind":"rate","per_second":20,"arrivals":"constant"{ramp}}}"#);
+        serde_json::from_str(&ramp).unwrap()
+    };
+    let one = rate(r#","ramp":{"from":2,"seconds":1}"#);
+    let label = |loads: &[&Load]| merged_load(loads).map(|load| load.to_string());
+    let both = label(&[&one, &one]);
+    assert_eq!(both.as_deref(), Some("4..40/s in 1s constant"));
+    assert_eq!(label(&[&one, &rate("")]), None);
+}
+
+#[test]
 fn jobs_of_different_machines_are_different_jobs() {
     let parts = machines().map(|mut results| {
         for run in &mut results.runs {
@@ -86,6 +99,9 @@ fn measurements_at_different_times_cause_a_warning() {
 #[test]
 fn different_experiments_are_not_merged() {
     assert_eq!(merge(&[]).unwrap_err(), MergeError::Nothing);
+    let [one, _] = machines();
+    let twice = merge(&[one.clone(), one]).unwrap_err();
+    assert_eq!(twice, MergeError::Repeated("load_one".to_owned()));
     let [one, mut two] = machines();
     two.experiment.model = "other".to_owned();
     let error = merge(&[one.clone(), two]).unwrap_err().to_string();

@@ -12,7 +12,8 @@ pub enum CoordinatorError {
     Engine(#[source] Box<dyn StdError + Send + Sync>),
     /// Too few workers joined in time.
     #[error(
-        "{found} of {expected} workers joined: they need the same --coordinator, --session and secret"
+        "{found} of {expected} {} joined: they need the same --coordinator, --session and secret",
+        if *expected == 1 { "worker" } else { "workers" }
     )]
     TooFewWorkers {
         /// The number that joined.

@@ -130,7 +130,7 @@ async fn too_few_workers_and_failing_workers_are_errors() {
     let (all, _keep) = broadcast::channel(1024);
     let error = leader(&all, 1, 5).await.unwrap_err();
     assert!(
-        error.to_string().starts_with("0 of 1 workers joined"),
+        error.to_string().starts_with("0 of 1 worker joined"),
         "{error}"
     );
     let (leader, worker) = connected(&all).await;

@@ -73,6 +73,9 @@ impl Results {
                 all.push(Self::load(folder)?);
                 continue;
             }
+            if !folder.is_dir() {
+                return Err(FolderError::no_experiment(folder));
+            }
             let entries = fs::read_dir(folder).map_err(|e| FolderError::io(folder, e))?;
             let mut inner: Vec<PathBuf> = entries
                 .filter_map(|entry| Some(entry.ok()?.path()))

@@ -6,7 +6,7 @@
 
 use super::Results;
 use crate::summary::{Aggregated, RunSummary, SummaryRow};
-use crate::{Experiment, Load, Run};
+use crate::{Experiment, Load, Ramp, Run};
 
 /// Checks all numbers that are added or multiplied.
 pub(super) fn check(results: &Results) -> Result<(), &'static str> {
@@ -22,7 +22,9 @@ fn experiment(experiment: &Experiment) -> Result<(), &'static str> {
     if scenarios.saturating_mul(loads) > MAX_POINTS || experiment.batch_sizes.len() > MAX_POINTS {
         return Err("too many scenarios, loads or batch sizes");
     }
-    if experiment.goodput.len() + experiment.goodput_tiers.len() > 100 {
+    if experiment.goodput.len() + experiment.goodput_tiers.len() > 100
+        || experiment.found_loads.len() > MAX_POINTS
+    {
         return Err("too many objectives");
     }
     let names = [
@@ -35,6 +37,7 @@ fn experiment(experiment: &Experiment) -> Result<(), &'static str> {
         &experiment.scenarios,
         &experiment.goodput,
         &experiment.goodput_tiers,
+        &experiment.found_loads,
     ];
     names
         .into_iter()
@@ -74,10 +77,8 @@ fn run(run: &Run) -> Result<(), &'static str> {
     small(client.threads)?;
     count(client.starved)?;
     count(client.skipped_prompts)?;
-    client
-        .prompt_error
-        .iter()
-        .try_for_each(|text| short(text))?;
+    let texts = client.prompt_error.iter().chain(&client.unread_metrics);
+    texts.into_iter().try_for_each(|text| short(text))?;
     client.stalls.iter().try_for_each(|stall| {
         nanoseconds(stall.start_ns)?;
         nanoseconds(stall.length_ns)
@@ -85,8 +86,15 @@ fn run(run: &Run) -> Result<(), &'static str> {
 }
 
 fn load(load: &Load) -> Result<(), &'static str> {
-    if let Load::Rate { arrivals, .. } = load {
+    if let Load::Rate { arrivals, ramp, .. } = load {
         short(arrivals)?;
+        let is_sound = |ramp: &Ramp| {
+            let numbers = [ramp.from, ramp.seconds];
+            numbers.iter().all(|number| number.abs() <= MAX_VALUE)
+        };
+        if !ramp.iter().all(is_sound) {
+            return Err(OUT_OF_RANGE);
+        }
     }
     small(load.concurrency())
 }

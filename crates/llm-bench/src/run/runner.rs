@@ -230,7 +230,7 @@ impl Runner {
             .await;
         drop(source);
 
-        run.server = scraper.map(Scraper::stop).unwrap_or_default();
+        (run.server, run.client.unread_metrics) = scraper.map(Scraper::stop).unwrap_or_default();
         run.client.starved = feed.starved.load(Ordering::Relaxed);
         run.client.lost_slot_ns = feed.lost_ns.load(Ordering::Relaxed);
         (run.client.skipped_prompts, run.client.prompt_error) = preparation.failures();

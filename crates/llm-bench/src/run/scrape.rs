@@ -10,6 +10,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::{HeaderValue, Request, Uri, header};
 use http_body_util::Full;
+use llm_provider::text::excerpt;
 
 use crate::client::{Connection, Connector, TlsTrust};
 use crate::clock::Clock;
@@ -54,11 +55,14 @@ impl MetricsSource {
     }
 }
 
+/// What was read, and the sources that were never read, with their errors.
+type Readings = (Vec<ServerSeries>, Vec<String>);
+
 /// A thread that reads metrics until it is stopped.
 #[derive(Debug)]
 pub(super) struct Scraper {
     stop: Sender<()>,
-    thread: JoinHandle<Vec<ServerSeries>>,
+    thread: JoinHandle<Readings>,
 }
 
 impl Scraper {
@@ -88,7 +92,7 @@ impl Scraper {
     }
 
     /// Stops the thread and returns what it read.
-    pub(super) fn stop(self) -> Vec<ServerSeries> {
+    pub(super) fn stop(self) -> Readings {
         drop(self.stop);
         self.thread.join().unwrap_or_default()
     }
@@ -101,20 +105,37 @@ fn scrape(
     interval: Duration,
     stopped: &Receiver<()>,
     clock: Clock,
-) -> Vec<ServerSeries> {
+) -> Readings {
     let mut series: BTreeMap<(usize, String), ServerSeries> = BTreeMap::new();
     let mut connections: Vec<Option<Connection>> = sources.iter().map(|_| None).collect();
+    // The last error of each source, and nothing once it was read.
+    let mut errors: Vec<Option<String>> =
+        vec![Some("the run was too short".to_owned()); sources.len()];
     loop {
         for (number, source) in sources.iter().enumerate() {
             let reading = read(connector, source, &mut connections[number]);
             // A source that does not answer has a gap.
             let read = runtime.block_on(async { tokio::time::timeout(TIMEOUT, reading).await });
-            let Ok(Ok(text)) = read else {
-                connections[number] = None;
-                continue;
+            let read = read.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()));
+            let found = read.and_then(|text| match parse(&text) {
+                found if found.is_empty() => Err(io::Error::other(
+                    "no counters or gauges in the text format of Prometheus",
+                )),
+                found => Ok(found),
+            });
+            let found = match found {
+                Ok(found) => found,
+                Err(error) => {
+                    connections[number] = None;
+                    if let Some(last) = &mut errors[number] {
+                        *last = error.to_string();
+                    }
+                    continue;
+                }
             };
+            errors[number] = None;
             let at = clock.now() as f64 / 1e9;
-            for (name, (kind, value)) in parse(&text) {
+            for (name, (kind, value)) in found {
                 let is_full = series.len() >= MAX_SERIES;
                 let key = (number, name);
                 if is_full && !series.contains_key(&key) {
@@ -140,7 +161,14 @@ fn scrape(
         let first = series.points.first().map(|(_, value)| *value);
         series.points.iter().any(|(_, value)| Some(*value) != first)
     };
-    series.into_values().filter(changed).collect()
+    let errors = sources.iter().zip(errors).filter_map(|(source, error)| {
+        let text = format!("{}: {}", source.name(), error?);
+        Some(excerpt(&text).into_owned())
+    });
+    (
+        series.into_values().filter(changed).collect(),
+        errors.collect(),
+    )
 }
 
 async fn read(

@@ -34,6 +34,9 @@ pub(super) fn of(run: &Run, numbers: &Aggregated) -> Vec<String> {
         let error = run.client.prompt_error.as_deref().unwrap_or_default();
         cautions.push(format!("{skipped} could not be written: {error}"));
     }
+    for source in &run.client.unread_metrics {
+        cautions.push(format!("The metrics of a server were not read: {source}"));
+    }
     let estimated = extra
         .token_sources
         .get(&TokenSource::Estimate)
@@ -112,15 +115,15 @@ fn bias(run: &Run, numbers: &Aggregated, cautions: &mut Vec<String>) {
             continue;
         };
         if own.abs() > mean / 10.0 {
-            let (verb, to) = match own > 0.0 {
-                true => ("adds", "to"),
-                false => ("takes", "from"),
+            let verb = match own > 0.0 {
+                true => "increases",
+                false => "reduces",
             };
             cautions.push(format!(
-                "The client itself {verb} {:.2} ms {to} the {} at this load, and {:.2} ms were \
+                "The client itself {verb} the {} by {:.2} ms at this load, and {:.2} ms were \
                  measured: the number is not accurate.",
-                own.abs() * 1e3,
                 metric.title(),
+                own.abs() * 1e3,
                 mean * 1e3,
             ));
         }

@@ -166,8 +166,8 @@ fn failures_do_not_meet_objectives() {
 #[test]
 fn significant_client_bias_is_reported() {
     for (own, said) in [
-        (0.006, "adds 6.00 ms to the TTFT"),
-        (-0.006, "takes 6.00 ms from the TTFT"),
+        (0.006, "increases the TTFT by 6.00 ms"),
+        (-0.006, "reduces the TTFT by 6.00 ms"),
     ] {
         let bias = crate::ClientBias {
             ttft_mean_s: own,

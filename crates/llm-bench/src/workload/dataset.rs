@@ -5,7 +5,7 @@ use serde_json::{Map, Value};
 
 use crate::error::Error;
 use crate::workload::access::Access;
-use crate::workload::{file, hub};
+use crate::workload::{config, file, hub};
 
 /// A dataset: prompts with their images and limits.
 #[non_exhaustive]
@@ -125,10 +125,13 @@ impl DatasetConfig {
     /// [`Error::Read`], [`Error::NotAllowed`] or [`Error::Dataset`].
     pub fn read(path: &Path, access: &Access) -> Result<Self, Error> {
         let text = file::text(path, access)?;
-        let mut config: Self = serde_json::from_str(&text).map_err(|error| {
+        let invalid = |error: serde_json::Error| {
             let reason = format!("invalid dataset config: {error}");
             Error::dataset(path, Some(error.line() as u64), reason)
-        })?;
+        };
+        config::check(&serde_json::from_str(&text).map_err(invalid)?)
+            .map_err(|reason| Error::dataset(path, None, reason))?;
+        let mut config: Self = serde_json::from_str(&text).map_err(invalid)?;
         let folder = path.parent().unwrap_or_else(|| Path::new(""));
         let beside = |text: &mut String| {
             let inside = Path::new(&*text);

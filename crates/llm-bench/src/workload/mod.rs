@@ -2,6 +2,7 @@
 
 mod access;
 mod agents;
+mod config;
 mod corpus;
 mod dataset;
 mod file;

@@ -239,6 +239,7 @@ impl Workload {
                 let schedule = Schedule::new(profile, arrivals, seed ^ ARRIVALS)?;
                 let load = Load::Rate {
                     per_second,
+                    ramp: profile.changes(),
                     arrivals: arrivals.to_string(),
                     max_concurrency,
                 };

@@ -13,6 +13,8 @@ pub(super) struct Share {
     pub(super) weight: u32,
     /// Whether it is the only model of the group.
     pub(super) is_alone: bool,
+    /// Whether it has weight 0 only because others of the group set `weight`.
+    pub(super) is_unweighted: bool,
 }
 
 /// The shares of `models`, in their order.
@@ -30,6 +32,7 @@ pub(super) fn shares<'m>(models: impl Iterator<Item = (&'m str, Metrics)>) -> Ve
         Share {
             weight: group.weight(metrics),
             is_alone: group.count <= 1,
+            is_unweighted: metrics[0].is_none() && group.metrics[0].is_set,
         }
     };
     models.iter().map(share).collect()
@@ -115,6 +118,9 @@ mod tests {
         ];
         let expected = [3, 0, 100, 300, 1, 250_000, 1_000_000, 0, 0, 1_000_000, 0];
         assert_eq!(weights(&models), expected);
+        let unweighted = shares(models.iter().copied()).into_iter();
+        let unweighted: Vec<bool> = unweighted.map(|share| share.is_unweighted).collect();
+        assert!(unweighted[1] && unweighted.iter().filter(|is| **is).count() == 1);
         let alone = shares(models.iter().copied()).into_iter();
         let alone: Vec<bool> = alone.map(|share| share.is_alone).collect();
         assert!(alone[4] && alone.iter().filter(|alone| **alone).count() == 1);

@@ -41,6 +41,9 @@ pub(super) fn deployments(
         .into_iter()
         .zip(shares)
         .filter_map(|(model, share)| {
+            if share.is_unweighted {
+                warn_unweighted(reader, &model);
+            }
             let (limits, metrics) = (model.params.limits.clone(), model.params.metrics);
             let built = model.build(reader, declarations.registry, defaults, share)?;
             Some(limits.apply(built, &metrics, routing))
@@ -55,6 +58,17 @@ pub(super) fn deployments(
         }
     }
     built
+}
+
+/// Warns of a model that has weight 0 only because others of its group set `weight`.
+fn warn_unweighted(reader: &mut Reader<'_>, model: &Model) {
+    let group = printable(&model.group);
+    let message = format!(
+        "this deployment of \"{group}\" gets calls only if the others fail: another one sets \
+         `weight`, and it does not"
+    );
+    let help = "set `weight` on each deployment of the model".to_owned();
+    reader.warn(model.params.model_at, message, help);
 }
 
 /// The timeouts of the file for models without timeouts.

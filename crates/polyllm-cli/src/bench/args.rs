@@ -49,7 +49,7 @@ pub(crate) struct Bench {
 fn after_help() -> String {
     let keys: Vec<&str> = key_variables().map(|(_, variable)| variable).collect();
     format!(
-        "The options are genai-bench's; `genai-bench benchmark …` runs as `polyllm bench …`.\n\nExamples:\n  polyllm bench --api-model-name openai/gpt-oss-20b --traffic-scenario 'D(100,100)' \\\n    --num-concurrency 1,8,64 --max-requests-per-run 500\n  polyllm bench --api-backend replicate --api-model-name meta/meta-llama-3-8b-instruct --num-concurrency 4\n  polyllm bench --api-backend openai --api-base http://127.0.0.1:4000 --api-model-name llama-3 \\\n    --request-rate 5,10,20 --arrivals poisson --against https://api.together.xyz\n  polyllm bench --api-model-name m/n --find-max-load rate --goodput ttft:200ms --goodput tpot:20ms\n  polyllm bench --api-backend vllm --api-base http://127.0.0.1:8000 --api-model-name m \\\n    --endpoint-type responses --no-stream --header x-team=red\n  polyllm bench trace generate --jobs 50 --seed 1 -o agents.jsonl\n  polyllm bench --api-model-name m/n --trace agents.jsonl --num-concurrency 4\n  polyllm bench --calibrate --num-concurrency 256\n\nKeys: --api-key, else {}; keys are never written to files.\nHTTPS trusts the system's certificates, or those of SSL_CERT_FILE, and those of --ca-file.\nImages, tokenizers, spreadsheets and coordinators need `cargo install --path crates/polyllm-cli --features full`.\nMLFLOW_TRACKING_TOKEN, MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD are the credentials for --mlflow.\nExit status: 0 success, 1 no request succeeded, 2 usage error, 130 interrupted (with a report).",
+        "The options are genai-bench's; `genai-bench benchmark …` runs as `polyllm bench …`.\n\nExamples:\n  polyllm bench --api-model-name openai/gpt-oss-20b --traffic-scenario 'D(100,100)' \\\n    --num-concurrency 1,8,64 --max-requests-per-run 500\n  polyllm bench --api-backend replicate --api-model-name meta/meta-llama-3-8b-instruct \\\n    --num-concurrency 4\n  polyllm bench --api-backend openai --api-base http://127.0.0.1:4000 --api-model-name llama-3 \\\n    --request-rate 5,10,20 --arrivals poisson --against https://api.together.xyz\n  polyllm bench --api-model-name m/n --find-max-load rate --goodput ttft:200ms --goodput tpot:20ms\n  polyllm bench --api-backend vllm --api-base http://127.0.0.1:8000 --api-model-name m \\\n    --endpoint-type responses --no-stream --header x-team=red\n  polyllm bench trace generate --jobs 50 --seed 1 -o agents.jsonl\n  polyllm bench --api-model-name m/n --trace agents.jsonl --num-concurrency 4\n  polyllm bench --calibrate --num-concurrency 256\n\nKeys: --api-key, else {}; keys are never written to files.\nHTTPS trusts the system's certificates, or those of SSL_CERT_FILE, and those of --ca-file.\nImages, tokenizers, spreadsheets and coordinators need `cargo install --path crates/polyllm-cli --features full`.\nMLFLOW_TRACKING_TOKEN, MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD are the credentials for --mlflow.\nExit status: 0 success, 1 no request succeeded, 2 usage error, 130 interrupted (with a report).",
         keys.join(" or ")
     )
 }
@@ -156,8 +156,8 @@ pub(crate) struct Load {
     pub(crate) max_concurrency: Option<u32>,
     /// Replay a trace: JSON Lines with timestamp in milliseconds, input_length, output_length and
     /// hash_ids, as in Mooncake's traces; or with prompt or messages; or conversations of agents with
-    /// turns, delays and helpers, as in AIPerf's (see `bench trace`). With --num-concurrency, so many
-    /// requests or jobs at a time, else at their times
+    /// turns, delays and helpers, as in AIPerf's (see `bench trace`). With --num-concurrency N, N
+    /// requests or jobs run at a time; otherwise they start at their recorded times
     #[arg(long, value_name = "FILE")]
     pub(crate) trace: Option<PathBuf>,
     /// The speed of the replay, as a factor
@@ -178,7 +178,7 @@ pub(crate) struct Load {
         conflicts_with = "trace"
     )]
     pub(crate) find_max_load: Option<SearchKind>,
-    /// The upper end of the search
+    /// The upper end of the search: if it meets the objectives, the result is "at least" this
     #[arg(
         long,
         value_name = "N",

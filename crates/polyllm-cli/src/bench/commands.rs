@@ -78,7 +78,7 @@ pub(crate) struct RecordTrace {
 /// Compare two experiments; exit status 1 if a condition of --fail-if holds
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "A CONDITION is `p99(ttft) > +5%`: a statistic (mean, min, max, median, p50, p99.9 …) of a\nmetric (ttft, tpot, e2e, itl, inter_chunk, ttft_from_schedule …), or error_rate, goodput,\nrps, input_throughput, output_throughput, total_throughput; then >, >=, < or <=; then a limit.\nA limit with a sign applies to the change (+5%, +10ms, +1pp), one without a sign to the second\nexperiment alone (200ms, 1%). Combine conditions by and, or, not and parentheses. The\ncommand fails if it holds for a pair of runs, or if a quantity was not measured.\n\nExamples:\n  polyllm bench compare main branch --fail-if 'p99(ttft) > +5%' --fail-if 'error_rate > 1%'\n  polyllm bench compare main branch --significant --fail-if 'mean(tpot) > +2% or rps < -5%'"
+    after_help = "A CONDITION is `p99(ttft) > +5%`: a statistic (mean, min, max, median, p50, p99.9 …) of a\nmetric (ttft, tpot, e2e, itl, inter_chunk, ttft_from_schedule …), or error_rate, goodput,\nrps, input_throughput, output_throughput, total_throughput; then >, >=, < or <=; then a limit.\nA limit with a sign applies to the change (+5%, +10ms, +1pp), one without a sign to the second\nexperiment alone (200ms, 1%). Combine conditions by and, or, not and parentheses. The\ncommand fails if it holds for a pair of runs, if a quantity was not measured, or if the second\nexperiment lacks a run of the first.\n\nExamples:\n  polyllm bench compare main branch --fail-if 'p99(ttft) > +5%' --fail-if 'error_rate > 1%'\n  polyllm bench compare main branch --significant --fail-if 'mean(tpot) > +2% or rps < -5%'"
 )]
 pub(crate) struct Compare {
     /// The folder of the first experiment, the baseline
@@ -145,7 +145,7 @@ pub(crate) struct Excel {
     /// The statistic of latencies and speed
     #[arg(long, value_name = "STATISTIC", default_value = "mean", value_parser = statistic)]
     pub(crate) metric_percentile: Statistic,
-    /// Only seconds, in which all files are
+    /// Accepted for compatibility; files always use seconds
     #[arg(long, value_name = "UNIT", default_value = "s")]
     pub(crate) metrics_time_unit: String,
 }
@@ -160,7 +160,8 @@ pub(crate) struct Plot {
     /// server_version; traffic_scenario and none name them by experiment and scenario
     #[arg(long, value_name = "FIELD", default_value = "none")]
     pub(crate) group_key: String,
-    /// Only experiments whose metadata have these values, as a JSON object
+    /// Only experiments whose metadata have these values, as a JSON object; traffic_scenario takes a
+    /// list, and only these scenarios are shown
     #[arg(long, value_name = "JSON")]
     pub(crate) filter_criteria: Option<String>,
     /// The format of the files; png needs a font on this machine

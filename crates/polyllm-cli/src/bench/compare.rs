@@ -70,6 +70,12 @@ pub(crate) fn run(args: &commands::Compare) -> Result<ExitCode> {
             note("warning", Colour::Yellow, text);
         }
     }
+    if !conditions.is_empty() && !comparison.only_before.is_empty() {
+        let text = "runs of the first experiment are missing in the second, so --fail-if cannot be \
+                    checked for them";
+        note("error", Colour::Red, text);
+        failed += 1;
+    }
     if let Some(file) = &args.html {
         write_comparison(file, &[before, after])?;
     }

@@ -37,7 +37,11 @@ pub(crate) async fn lead(
     note(
         "waiting",
         Colour::Yellow,
-        format_args!("for {workers} workers in session {}", options.session),
+        format_args!(
+            "for {workers} {} in session {}",
+            if workers == 1 { "worker" } else { "workers" },
+            options.session
+        ),
     );
     let leader = Leader::gather(
         coordinator,

@@ -7,7 +7,7 @@ use std::time::Duration;
 use llm_bench::Error;
 
 use crate::bench::args::{Api, Bench, Load, Measurement};
-use crate::bench::option_values::SearchKind;
+use crate::bench::option_values::{SearchKind, TaskName};
 
 /// Checks each number. Rates, scenarios, prefixes and traces have their own limits, which are
 /// checked where they are used.
@@ -15,6 +15,10 @@ use crate::bench::option_values::SearchKind;
 /// # Errors
 /// [`Error::Usage`] with the first number that is out of range.
 pub(crate) fn check(args: &Bench) -> Result<(), Error> {
+    if args.api.task == TaskName::TextToSpeech {
+        let reason = "speech is not supported";
+        return Err(usage("--task", "text-to-speech", reason));
+    }
     load(&args.load)?;
     measuring(&args.measuring)?;
     labels(&args.api)?;
@@ -169,6 +173,7 @@ mod tests {
     #[test]
     fn numbers_out_of_range_are_usage_errors() {
         for options in [
+            "--task text-to-speech",
             "--num-concurrency 65537",
             "--num-concurrency 0",
             "--max-concurrency 4294967295",

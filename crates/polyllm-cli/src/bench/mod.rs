@@ -6,6 +6,7 @@ pub(crate) mod commands;
 mod compare;
 mod distributed;
 mod features;
+mod ineffective;
 mod limits;
 mod mlflow;
 mod option_values;
@@ -102,6 +103,7 @@ async fn dispatch(args: args::Bench) -> Result<ExitCode> {
     limits::check(&args)?;
     features::check(&args)?;
     args.theirs.note();
+    ineffective::note_all(&args);
     let interrupts = watch_interrupts();
     if args.measuring.calibrate {
         return calibrate::run(&args, interrupts).await;

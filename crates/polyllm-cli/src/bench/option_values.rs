@@ -10,7 +10,7 @@ use serde_json::{Map, Value};
 
 use crate::args::number::not_negative;
 
-#[derive(Clone, Copy, Debug, Deserialize, Serialize, ValueEnum)]
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize, ValueEnum)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum BackendName {
     Together,
@@ -41,19 +41,22 @@ impl From<BackendName> for Backend {
     }
 }
 
-#[derive(Clone, Copy, Debug, Deserialize, Serialize, ValueEnum)]
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize, ValueEnum)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum TaskName {
     TextToText,
     ImageTextToText,
     TextToEmbeddings,
     TextToRerank,
+    /// A task of genai-bench, which `limits::check` rejects.
+    #[value(hide = true)]
+    TextToSpeech,
 }
 
 impl From<TaskName> for Task {
     fn from(name: TaskName) -> Self {
         match name {
-            TaskName::TextToText => Self::TextToText,
+            TaskName::TextToText | TaskName::TextToSpeech => Self::TextToText,
             TaskName::ImageTextToText => Self::ImageTextToText,
             TaskName::TextToEmbeddings => Self::TextToEmbeddings,
             TaskName::TextToRerank => Self::TextToRerank,

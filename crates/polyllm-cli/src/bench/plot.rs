@@ -19,6 +19,10 @@ pub(crate) fn excel(args: &commands::Excel) -> Result<ExitCode> {
         );
         note("note", Colour::Yellow, text);
     }
+    if args.excel_name.contains(['/', '\\']) {
+        let reason = "expected a name without a folder";
+        return Err(usage("--excel-name", &args.excel_name, reason));
+    }
     let results = Results::load(&args.experiment_folder)?;
     let folder = Folder::open(&args.experiment_folder);
     let file = write_spreadsheet(&folder, &results, &args.excel_name, args.metric_percentile)?;
@@ -37,16 +41,17 @@ pub(crate) fn plot(args: &commands::Plot) -> Result<ExitCode> {
     }
     let criteria = args.filter_criteria.as_deref().map(criteria).transpose()?;
     let mut all = Results::load_all(std::slice::from_ref(&args.experiments_folder))?;
-    all.retain(|results| {
-        let metadata = results.experiment.metadata();
-        let mut criteria = criteria.iter().flatten();
-        criteria.all(|(field, value)| matches(metadata.get(field), value))
-    });
+    if let Some(criteria) = &criteria {
+        for results in &all {
+            check_fields(&results.experiment, criteria)?;
+        }
+        all.retain_mut(|results| filter(results, criteria));
+    }
     if all.is_empty() {
         return Err(usage(
             "--filter-criteria",
             args.filter_criteria.as_deref().unwrap_or_default(),
-            "no experiment in the folder has these values",
+            "no experiment in the folder has these values; --list-fields prints the fields",
         ));
     }
     if args.list_fields {
@@ -55,7 +60,7 @@ pub(crate) fn plot(args: &commands::Plot) -> Result<ExitCode> {
         }
         return Ok(ExitCode::SUCCESS);
     }
-    if !["none", "traffic_scenario"].contains(&args.group_key.as_str()) {
+    if !["none", SCENARIOS].contains(&args.group_key.as_str()) {
         for results in &mut all {
             name_by(&mut results.experiment, &args.group_key)?;
         }
@@ -70,11 +75,37 @@ pub(crate) fn plot(args: &commands::Plot) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Whether a field has a value, or one of several.
-fn matches(field: Option<&Value>, value: &Value) -> bool {
-    match value {
-        Value::Array(values) => values.iter().any(|value| matches(field, value)),
-        value => field == Some(value),
+/// Whether an experiment has the values, as in genai-bench: a list is compared as a whole, except that of
+/// scenarios, of which only the runs with one of them are kept.
+fn filter(results: &mut Results, criteria: &Map<String, Value>) -> bool {
+    let metadata = results.experiment.metadata();
+    let mut others = criteria.iter().filter(|(field, _)| *field != SCENARIOS);
+    if !others.all(|(field, value)| metadata.get(field) == Some(value)) {
+        return false;
+    }
+    let Some(wanted) = criteria.get(SCENARIOS) else {
+        return true;
+    };
+    let is_wanted = |scenario: &str| match wanted {
+        Value::Array(wanted) => wanted.iter().any(|wanted| wanted == scenario),
+        wanted => wanted == scenario,
+    };
+    // The name in genai-bench's files has the load, too, where it is a rate.
+    results
+        .runs
+        .retain(|run| is_wanted(&run.run.scenario) || is_wanted(&run.aggregated.scenario));
+    !results.runs.is_empty()
+}
+
+/// Checks that an experiment has the fields of the criteria.
+fn check_fields(experiment: &Experiment, criteria: &Map<String, Value>) -> Result<()> {
+    let known: Vec<String> = fields(experiment).collect();
+    match criteria.keys().find(|field| !known.contains(field)) {
+        None => Ok(()),
+        Some(field) => {
+            let reason = format!("unknown field; expected one of {}", known.join(", "));
+            Err(usage("--filter-criteria", field, &reason))
+        }
     }
 }
 
@@ -119,3 +150,6 @@ fn usage(option: &'static str, value: &str, reason: &str) -> anyhow::Error {
     }
     .into()
 }
+
+/// The field of the metadata with the scenarios.
+const SCENARIOS: &str = "traffic_scenario";

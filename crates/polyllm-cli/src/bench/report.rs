@@ -1,5 +1,6 @@
 //! `bench report` and `bench merge`.
 
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -64,6 +65,16 @@ pub(crate) async fn run(args: &commands::Report) -> Result<ExitCode> {
 pub(crate) fn merge(args: &commands::Merge) -> Result<ExitCode> {
     if args.output.join("experiment_metadata.json").exists() {
         return Err(Misuse::occupied(&args.output).into());
+    }
+    let mut known = HashSet::new();
+    for folder in &args.folders {
+        // A folder that is missing is reported when it is read.
+        if let Ok(path) = folder.canonicalize()
+            && !known.insert(path)
+        {
+            let folder = folder.display();
+            return Err(Misuse(format!("{folder} is given twice")).into());
+        }
     }
     let joined = bench_report::merge(&Results::load_all(&args.folders)?);
     let mut joined = joined.map_err(|error| Misuse(error.to_string()))?;

@@ -136,8 +136,12 @@ impl Sweep<'_> {
                 let left = self.setup.points.len() - at - 1;
                 if left > 0 {
                     let text = format_args!(
-                        "{left} more runs are skipped, since no request can succeed; --keep-going \
-                         runs them"
+                        "{} skipped, since no request can succeed; --keep-going runs them",
+                        if left == 1 {
+                            "1 more run is".to_owned()
+                        } else {
+                            format!("{left} more runs are")
+                        }
                     );
                     note("stopping", Colour::Yellow, text);
                 }
@@ -220,19 +224,14 @@ impl Sweep<'_> {
                 None => return Ok(false),
             }
         }
-        let what = match kind {
-            SearchKind::Concurrency => "concurrency",
-            SearchKind::Rate => "rate",
-        };
-        let text = match search.best() {
-            Some(best) => format!(
-                "{}: the highest {what} at which {:.0} % of requests meet the objectives is {best}",
-                point.scenario,
-                attainment * 100.0
-            ),
-            None => format!("{}: no {what} meets the objectives", point.scenario),
-        };
-        note("found", Colour::Yellow, text);
+        let found = found(kind, search.best(), max, attainment);
+        let text = format!("{}: {found}", point.scenario);
+        note("found", Colour::Yellow, &text);
+        self.setup.experiment.found_loads.push(text);
+        let found = &self.setup.experiment.found_loads;
+        self.results.experiment.found_loads.clone_from(found);
+        let written = self.folder.update(&self.setup.experiment);
+        written.context("cannot write the experiment's metadata")?;
         Ok(true)
     }
 
@@ -277,6 +276,26 @@ impl Sweep<'_> {
     }
 }
 
+/// The result of a search.
+fn found(kind: SearchKind, best: Option<f64>, limit: f64, attainment: f64) -> String {
+    let what = match kind {
+        SearchKind::Concurrency => "concurrency",
+        SearchKind::Rate => "rate",
+    };
+    let Some(best) = best else {
+        return format!("no {what} meets the objectives");
+    };
+    // Higher loads were not tried.
+    let best = match best >= limit {
+        true => format!("at least {best}, the --search-limit"),
+        false => best.to_string(),
+    };
+    format!(
+        "the highest {what} at which {:.0} % of requests meet the objectives is {best}",
+        attainment * 100.0
+    )
+}
+
 /// A hint for the user.
 fn hint(kind: FailureKind, message: &str) -> &'static str {
     match kind {
@@ -298,6 +317,22 @@ fn hint(kind: FailureKind, message: &str) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_search_that_ends_at_its_limit_found_a_lower_bound() {
+        let text = found(SearchKind::Rate, Some(64.0), 64.0, 0.95);
+        assert!(
+            text.ends_with("is at least 64, the --search-limit"),
+            "{text}"
+        );
+        let text = found(SearchKind::Concurrency, Some(37.0), 64.0, 0.95);
+        assert!(
+            text.ends_with("of requests meet the objectives is 37"),
+            "{text}"
+        );
+        let text = found(SearchKind::Rate, None, 64.0, 0.95);
+        assert_eq!(text, "no rate meets the objectives");
+    }
 
     #[test]
     fn experiments_of_the_same_second_have_different_folders() {

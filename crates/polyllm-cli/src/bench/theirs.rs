@@ -18,6 +18,20 @@ pub(crate) struct Theirs {
     model_auth_type: Option<String>,
     #[arg(long, value_name = "TYPE", hide = true)]
     auth: Option<String>,
+    #[arg(long, value_name = "NAME", hide = true)]
+    profile: Option<String>,
+    #[arg(long, value_name = "NAME", hide = true)]
+    region: Option<String>,
+    #[arg(long, value_name = "NAME", hide = true)]
+    aws_region: Option<String>,
+    #[arg(long, value_name = "FILE", hide = true)]
+    config_file: Option<String>,
+    #[arg(long, value_name = "TOKEN", hide = true)]
+    security_token: Option<String>,
+    #[arg(long, value_name = "URL", hide = true)]
+    azure_endpoint: Option<String>,
+    #[arg(long, value_name = "NAME", hide = true)]
+    gcp_project_id: Option<String>,
     #[arg(long, action = ArgAction::SetTrue, hide = true)]
     upload_results: bool,
     #[arg(long, value_name = "NAME", hide = true)]
@@ -55,6 +69,7 @@ impl Theirs {
         let workers = "one process is enough; --num-workers sets its threads";
         let refresh = "the progress is shown ten times a second";
         let auth = "the key comes from --api-key or the environment";
+        let cloud = "it belongs to the backend of another cloud, which is not supported";
         let given = [
             ("--log-dir", self.log_dir.is_some(), log),
             ("--master-port", self.master_port.is_some(), workers),
@@ -65,6 +80,13 @@ impl Theirs {
             ),
             ("--model-auth-type", self.model_auth_type.is_some(), auth),
             ("--auth", self.auth.is_some(), auth),
+            ("--profile", self.profile.is_some(), cloud),
+            ("--region", self.region.is_some(), cloud),
+            ("--aws-region", self.aws_region.is_some(), cloud),
+            ("--config-file", self.config_file.is_some(), cloud),
+            ("--security-token", self.security_token.is_some(), cloud),
+            ("--azure-endpoint", self.azure_endpoint.is_some(), cloud),
+            ("--gcp-project-id", self.gcp_project_id.is_some(), cloud),
         ];
         let given = given.into_iter().filter(|(_, is_given, _)| *is_given);
         let mut reasons: Vec<_> = given
@@ -133,6 +155,16 @@ mod tests {
         let options: Vec<_> = notes.iter().map(|(option, _)| *option).collect();
         let expected = ["--log-dir", "--master-port", "--metrics-refresh-interval"];
         assert_eq!(options, expected);
+        let cloud = reasons(
+            "--profile p --region r --aws-region r --config-file f --security-token t \
+             --azure-endpoint http://a --gcp-project-id g",
+        );
+        assert_eq!(cloud.len(), 7);
+        assert!(
+            cloud
+                .iter()
+                .all(|(_, reason)| reason.contains("another cloud"))
+        );
         let upload = reasons("--upload-results --storage-provider aws --storage-bucket b");
         assert_eq!(upload.len(), 1);
         assert_eq!(upload[0].0, "--upload-results");

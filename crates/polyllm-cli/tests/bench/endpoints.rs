@@ -100,7 +100,8 @@ fn metrics_of_the_server_are_read_during_a_run() {
     let base = gateway(&bench);
     let (_, errors, code) = bench.run(&format!(
         "--api-backend openai --api-base {base} --api-key k --api-model-name m \
-         --server-metrics {base}/metrics --traffic-scenario 'D(20,4)' --num-concurrency 2 \
+         --server-metrics {base}/metrics --server-metrics {base}/nothing \
+         --server-metrics http://127.0.0.1:9/metrics --traffic-scenario 'D(20,4)' --num-concurrency 2 \
          --max-requests-per-run 20 --no-calibration --experiment-folder-name s"
     ));
     assert_eq!(code, 0, "{errors}");
@@ -119,4 +120,18 @@ fn metrics_of_the_server_are_read_during_a_run() {
     assert!(rising, "{points:?}");
     let page = fs::read_to_string(folder.join("report.html")).unwrap();
     assert!(page.contains("polyllm_requests_total"));
+    let unread = run["polyllm"]["run"]["client"]["unread_metrics"]
+        .as_array()
+        .unwrap();
+    let unread: Vec<&str> = unread.iter().filter_map(Value::as_str).collect();
+    assert_eq!(unread.len(), 2, "{unread:?}");
+    assert!(
+        unread[0].starts_with(&format!("{base}/nothing: 404")),
+        "{unread:?}"
+    );
+    assert!(
+        unread[1].starts_with("http://127.0.0.1:9/metrics: "),
+        "{unread:?}"
+    );
+    assert!(page.contains("The metrics of a server were not read: http://127.0.0.1:9/metrics"));
 }

@@ -197,3 +197,29 @@ fn redis_is_shared_where_the_build_has_it() {
     };
     assert!(!warning.to_string().contains("hunter2"));
 }
+
+#[test]
+fn a_deployment_without_a_weight_beside_one_with_a_weight_is_a_warning() {
+    let models = |weight: &str| {
+        let text = format!(
+            "model_list:
+  - {{model_name: a, litellm_params: {{model: acme/x, api_key: k{weight}}}}}
+  - {{model_name: a, litellm_params: {{model: acme/y, api_key: k, weight: 2}}}}
+  - {{model_name: b, litellm_params: {{model: acme/y, api_key: k}}}}
+"
+        );
+        Config::parse(&text, &registry(), &|_| None).unwrap()
+    };
+    assert!(models(", weight: 1").warnings.is_empty());
+    assert!(models(", weight: 0").warnings.is_empty());
+    let config = models("");
+    assert_eq!(config.deployments[0].weight, 0);
+    let warnings: Vec<String> = config.warnings.iter().map(ToString::to_string).collect();
+    assert_eq!(
+        warnings,
+        [
+            "2:45: warning: this deployment of \"a\" gets calls only if the others fail: another one \
+             sets `weight`, and it does not\n    help: set `weight` on each deployment of the model"
+        ]
+    );
+}

@@ -56,6 +56,13 @@ pub(crate) struct ExportError {
 }
 
 impl Mlflow {
+    /// Whether the command line names an experiment, but no server. The environment may do so.
+    pub(crate) fn lacks_server(&self) -> bool {
+        let variable = std::env::var("MLFLOW_EXPERIMENT_NAME").ok();
+        let is_given = self.experiment != "Default" && variable.as_ref() != Some(&self.experiment);
+        is_given && self.url.is_none()
+    }
+
     /// The server, if one is given.
     ///
     /// # Errors

@@ -5,7 +5,7 @@ use std::time::SystemTime;
 
 use llm_bench::{
     CommandLine, Experiment, IterationType, Machine, RunLimits, RunSettings, ServerLabels, Task,
-    TrafficScenario,
+    TrafficScenario, redact_members,
 };
 use polyllm::ApiKey;
 
@@ -89,6 +89,7 @@ pub(super) fn experiment(
     };
     experiment.additional_request_params =
         api.additional_request_params.clone().unwrap_or_default();
+    redact_members(&mut experiment.additional_request_params);
     experiment.server = labels;
     experiment.limits = RunLimits::default();
     let time = args.load.max_time_per_run.unwrap_or(DEFAULT_TIME);

@@ -160,14 +160,15 @@ impl Shared {
     ) -> Self {
         let observer = metrics.observer(&config.deployments);
         config.router = config.router.with_observer(observer);
+        let router = config.build_router();
         Self {
-            router: config.build_router(),
             native: config
                 .deployments
                 .iter()
                 .map(|deployment| deployment.provider.capabilities())
                 .fold(Capabilities::default(), Capabilities::or),
-            prices: Arc::new(PriceBook::new(&config.deployments)),
+            prices: Arc::new(PriceBook::new(&config.deployments, router.clone())),
+            router,
             deployments: config.deployments,
             master_key: config.master_key,
             tokenizers: config.tokenizers,

@@ -31,6 +31,16 @@ struct Pattern {
     group: Arc<Group>,
 }
 
+/// What a model name stands for.
+#[derive(Clone, Debug, Eq, PartialEq)]
+#[non_exhaustive]
+pub struct ModelTarget {
+    /// The name of the model group.
+    pub group: String,
+    /// What the `*` of the group's name matched; `None` if the name has none.
+    pub matched: Option<String>,
+}
+
 /// The group of a call.
 #[derive(Clone, Debug)]
 pub(crate) struct Resolved {

@@ -12,6 +12,7 @@ use crate::cache::{Batch, Flight, Recorder, Slot};
 use crate::core::Core;
 use crate::failover::Failover;
 use crate::hedge;
+use crate::names::ModelTarget;
 use crate::observe::DeploymentHealth;
 use crate::plan::Plan;
 use crate::retries::MAX_RETRIES;
@@ -81,6 +82,15 @@ impl Router {
     pub fn group_of(&self, model: &str) -> Option<String> {
         let found = self.core.names.resolve(model)?;
         Some(found.group.name.clone())
+    }
+
+    /// Like [`group_of`](Self::group_of), with what the `*` of the group's name matched.
+    pub fn target_of(&self, model: &str) -> Option<ModelTarget> {
+        let found = self.core.names.resolve(model)?;
+        Some(ModelTarget {
+            group: found.group.name.clone(),
+            matched: found.matched,
+        })
     }
 
     /// Whether every deployment of the group that a model name stands for supports `capability`.

@@ -86,11 +86,7 @@ impl Router {
 
     /// Like [`group_of`](Self::group_of), with what the `*` of the group's name matched.
     pub fn target_of(&self, model: &str) -> Option<ModelTarget> {
-        let found = self.core.names.resolve(model)?;
-        Some(ModelTarget {
-            group: found.group.name.clone(),
-            matched: found.matched,
-        })
+        self.core.names.target_of(model)
     }
 
     /// Whether every deployment of the group that a model name stands for supports `capability`.

@@ -14,6 +14,7 @@ mod connections;
 mod dialects;
 mod guard;
 mod hostile;
+mod key_models;
 mod keys;
 mod known_bugs;
 mod logs;

@@ -1,14 +1,14 @@
 //! The models that a key may call: patterns, special names and aliases.
 
 use gateway_store::{Store, StoreOptions};
-use http::Method;
+use http::{Method, Request};
 use llm_gateway::{Config, Gateway, GatewayOptions, VirtualKeys};
 use llm_provider::ApiKey;
 use llm_router::{Deployment, Router};
 use serde_json::{Value, json};
 
 use crate::keys::{MASTER, call, operate};
-use crate::support::{Scripted, Step};
+use crate::support::{Scripted, Step, post, send, text};
 
 const REPLY: &str = r#"{"id":"1","object":"chat.completion","created":1,"model":"m","choices":[
     {"index":0,"message":{"role":"assistant","content":"Hi"},"finish_reason":"stop"}]}"#;
@@ -102,5 +102,47 @@ async fn the_models_of_a_key_can_be_patterns_special_names_and_aliases() {
             assert_eq!(status, expected, "{settings}, {model}: {answer}");
         }
         assert_eq!(listed(&gateway, &key).await, visible, "{settings}");
+    }
+}
+
+#[tokio::test]
+async fn a_reply_has_the_name_that_the_client_uses_for_an_alias_of_its_key() {
+    let gateway = gateway().await;
+    let settings = json!({ "models": ["gpt"], "aliases": { "claude-x": "gpt", "bad": "up/a" } });
+    let key = generate(&gateway, settings).await;
+    let messages = json!([{ "role": "user", "content": "Hello" }]);
+    for (path, body) in [
+        ("/v1/chat/completions", json!({ "messages": messages })),
+        (
+            "/v1/messages",
+            json!({ "messages": messages, "max_tokens": 9 }),
+        ),
+        ("/v1/responses", json!({ "input": "Hello" })),
+    ] {
+        let mut body = body;
+        body["model"] = json!("claude-x");
+        let (status, answer) = call(&gateway, &key, Method::POST, path, body.clone()).await;
+        assert_eq!(
+            (status, &answer["model"]),
+            (200, &json!("claude-x")),
+            "{path}: {answer}"
+        );
+        body["stream"] = json!(true);
+        let request = post(path, body.to_string());
+        let (mut head, body) = request.into_parts();
+        let bearer = format!("Bearer {key}").parse().unwrap();
+        head.headers.insert("authorization", bearer);
+        let response = send(gateway.clone(), Request::from_parts(head, body)).await;
+        let events = text(response).await;
+        assert!(events.contains(r#""model":"claude-x""#), "{path}: {events}");
+        assert!(!events.contains(r#""model":"gpt""#), "{path}: {events}");
+    }
+    for (name, expected) in [("claude-x", 200), ("gpt", 200), ("bad", 403)] {
+        let path = format!("/v1/models/{name}");
+        let (status, answer) = call(&gateway, &key, Method::GET, &path, Value::Null).await;
+        assert_eq!(status, expected, "{answer}");
+        if status == 200 {
+            assert_eq!(answer["id"], name);
+        }
     }
 }

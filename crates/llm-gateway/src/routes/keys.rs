@@ -3,11 +3,14 @@
 pub(super) mod answer;
 pub(super) mod request;
 
+use std::collections::BTreeMap;
+
 use bytes::Bytes;
-use gateway_store::{KeyFilter, KeyHash, KeySettings, Store};
+use gateway_store::{ErrorKind, KeyFilter, KeyHash, KeySettings, Store};
 use http::request::Parts;
 use http::{Method, Response, StatusCode};
 use llm_provider::ApiKey;
+use llm_provider::text::excerpt;
 use serde_json::json;
 
 use self::answer::KeyAnswer;
@@ -73,21 +76,34 @@ pub(super) async fn serve(
     if !route.takes(&Method::POST) && client.access().is_none() {
         keys.write_records().await?;
     }
-    let store = keys.store();
-    let answer = match route {
-        KeyRoute::Generate => generate(store, parse(&body)?).await?,
-        KeyRoute::Info => info(store, client, &query).await?,
-        KeyRoute::Update => update(store, parse(&body)?).await?,
-        KeyRoute::Delete => delete(store, parse(&body)?).await?,
-        KeyRoute::List => list(store, &query).await?,
-        KeyRoute::Regenerate => regenerate(store, parse(&body)?).await?,
-        KeyRoute::Block => block(store, parse(&body)?, true).await?,
-        KeyRoute::Unblock => block(store, parse(&body)?, false).await?,
-    };
+    let answer = run(keys.store(), client, route, &query, &body).await;
     if route.takes(&Method::POST) {
-        keys.refresh().await?;
+        // Also after an error: some of several keys may have changed.
+        let refreshed = keys.refresh().await;
+        let answer = answer?;
+        refreshed?;
+        return Ok(response::json_of(&answer));
     }
-    Ok(response::json_of(&answer))
+    Ok(response::json_of(&answer?))
+}
+
+async fn run(
+    store: &Store,
+    client: &Client,
+    route: KeyRoute,
+    query: &Query<'_>,
+    body: &[u8],
+) -> Result<serde_json::Value, ApiError> {
+    match route {
+        KeyRoute::Generate => generate(store, parse(body)?).await,
+        KeyRoute::Info => info(store, client, query).await,
+        KeyRoute::Update => update(store, parse(body)?).await,
+        KeyRoute::Delete => delete(store, parse(body)?).await,
+        KeyRoute::List => list(store, query).await,
+        KeyRoute::Regenerate => regenerate(store, parse(body)?).await,
+        KeyRoute::Block => block(store, parse(body)?, true).await,
+        KeyRoute::Unblock => block(store, parse(body)?, false).await,
+    }
 }
 
 pub(super) fn virtual_keys(shared: &Shared) -> Result<&VirtualKeys, ApiError> {
@@ -143,22 +159,62 @@ async fn update(store: &Store, request: Settings) -> Result<serde_json::Value, A
     Ok(json!(KeyAnswer::new(&key)))
 }
 
+/// Deletes all keys that exist, so that an unknown one leaves no other in use.
 async fn delete(store: &Store, request: Selected) -> Result<serde_json::Value, ApiError> {
     let (keys, aliases) = request.keys()?;
-    let mut hashes: Vec<KeyHash> = keys.into_iter().map(hash).collect();
+    let mut hashes: BTreeMap<String, KeyHash> = BTreeMap::new();
+    let mut unknown = Vec::new();
+    for key in keys {
+        let hash = hash(key);
+        match store.keys().get(&hash).await? {
+            Some(_) => drop(hashes.insert(hash.to_string(), hash)),
+            None => unknown.push(redacted(key)),
+        }
+    }
     for alias in aliases {
         let mut filter = KeyFilter::default();
         filter.key_alias = Some(alias.clone());
         let found = store.keys().list(&filter).await?;
-        let found = found.first().ok_or_else(unknown_key)?;
-        hashes.push(found.key.hash);
+        match found.first() {
+            Some(found) => drop(hashes.insert(found.key.hash.to_string(), found.key.hash)),
+            None => unknown.push(format!("\"{}\"", excerpt(alias))),
+        }
     }
-    let mut deleted = Vec::new();
-    for hash in hashes {
-        store.keys().delete(&hash).await?;
-        deleted.push(hash.to_string());
+    for hash in hashes.values() {
+        match store.keys().delete(hash).await {
+            // Another client was faster.
+            Err(error) if error.kind() == ErrorKind::NotFound => {}
+            deleted => deleted?,
+        }
     }
-    Ok(json!({ "deleted_keys": deleted }))
+    if unknown.is_empty() {
+        let deleted: Vec<_> = hashes.into_keys().collect();
+        return Ok(json!({ "deleted_keys": deleted }));
+    }
+    let deleted = hashes.len();
+    Err(unknown_of("key", &unknown, deleted, "deleted").with_param("keys"))
+}
+
+/// The error of a request that names unknown keys or owners besides the `done` known ones.
+pub(super) fn unknown_of(what: &str, unknown: &[String], done: usize, verb: &str) -> ApiError {
+    let named = unknown.iter().take(MOST_NAMED).map(String::as_str);
+    let mut names = named.collect::<Vec<_>>().join(", ");
+    if unknown.len() > MOST_NAMED {
+        names += ", …";
+    }
+    let others = match done {
+        0 => String::new(),
+        done => format!("; {done} others were {verb}"),
+    };
+    let message = format!("no such {what}: {names}{others}");
+    ApiError::new(StatusCode::NOT_FOUND, "invalid_request_error", message).with_code("not_found")
+}
+
+/// The end of a secret or a hash, by which an operator recognizes it.
+fn redacted(key: &str) -> String {
+    let tail = key.len().checked_sub(4).filter(|at| *at >= 12);
+    let tail = tail.and_then(|at| key.get(at..));
+    format!("…{}", excerpt(tail.unwrap_or_default()))
 }
 
 async fn list(store: &Store, query: &Query<'_>) -> Result<serde_json::Value, ApiError> {
@@ -206,6 +262,9 @@ async fn block(
         .await?;
     Ok(json!(KeyAnswer::new(&key)))
 }
+
+/// The unknown keys or owners that an error names.
+const MOST_NAMED: usize = 10;
 
 /// The hash of a key that is given as its secret or as its hash.
 pub(super) fn hash(key: &str) -> KeyHash {

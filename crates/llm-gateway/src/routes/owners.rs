@@ -11,7 +11,7 @@ use serde_json::{Map, Value, json};
 
 use super::keys::answer::KeyAnswer;
 use super::keys::request::{LimitChanges, check_others, parse, present, set, set_or_clear};
-use super::keys::virtual_keys;
+use super::keys::{unknown_of, virtual_keys};
 use super::query::Query;
 use crate::auth::Client;
 use crate::error::ApiError;
@@ -118,6 +118,14 @@ impl Request {
 }
 
 impl Selected {
+    /// Whether the request has one id, and not a list.
+    fn is_one(&self, kind: OwnerKind) -> bool {
+        match kind {
+            OwnerKind::Team => self.team_ids.is_none(),
+            _ => self.user_ids.is_none(),
+        }
+    }
+
     fn ids(self, kind: OwnerKind) -> Result<Vec<String>, ApiError> {
         let (one, many) = match kind {
             OwnerKind::Team => (self.team_id, self.team_ids),
@@ -145,21 +153,44 @@ pub(super) async fn serve(
     if !route.takes(&Method::POST) {
         keys.write_records().await?;
     }
-    let (store, kind) = (keys.store(), route.kind);
     let query = Query::of(&head.uri);
-    let answer = match route.operation {
-        Operation::New => new(store, kind, parse(&body)?).await?,
+    let answer = run(keys.store(), route, &query, &body).await;
+    if route.takes(&Method::POST) {
+        // Also after an error: some of several owners may have changed.
+        let refreshed = keys.refresh().await;
+        let answer = answer?;
+        refreshed?;
+        return Ok(response::json_of(&answer));
+    }
+    Ok(response::json_of(&answer?))
+}
+
+async fn run(
+    store: &Store,
+    route: OwnerRoute,
+    query: &Query<'_>,
+    body: &[u8],
+) -> Result<Value, ApiError> {
+    let kind = route.kind;
+    Ok(match route.operation {
+        Operation::New => new(store, kind, parse(body)?).await?,
         Operation::Info => {
             let id = query.get(id_name(kind)).ok_or_else(|| missing(kind))?;
             json!(answer(&find(store, kind, &id).await?))
         }
-        Operation::Update => update(store, kind, parse(&body)?).await?,
+        Operation::Update => update(store, kind, parse(body)?).await?,
         Operation::Delete => {
-            let ids = parse::<Selected>(&body)?.ids(kind)?;
-            for id in &ids {
-                store.owners().delete(kind, id).await?;
+            let ids = parse::<Selected>(body)?.ids(kind)?;
+            let (mut deleted, mut unknown) = (Vec::new(), Vec::new());
+            for id in ids {
+                match store.owners().delete(kind, &id).await {
+                    Ok(()) => deleted.push(id),
+                    Err(error) if error.kind() == ErrorKind::NotFound => unknown.push(id),
+                    Err(error) => return Err(error.into()),
+                }
             }
-            json!({ "deleted": ids })
+            require_known(kind, &unknown, &deleted, "deleted")?;
+            json!({ "deleted": deleted })
         }
         Operation::List => {
             let after = query.get("after");
@@ -173,19 +204,41 @@ pub(super) async fn serve(
         }
         Operation::Block | Operation::Unblock => {
             let blocked = route.operation == Operation::Block;
-            let mut answers = Vec::new();
-            for id in parse::<Selected>(&body)?.ids(kind)? {
+            let selected = parse::<Selected>(body)?;
+            let is_one = selected.is_one(kind);
+            let (mut answers, mut unknown) = (Vec::new(), Vec::new());
+            for id in selected.ids(kind)? {
                 let block = |settings: &mut OwnerSettings| settings.limits.blocked = blocked;
-                change(store, kind, &id, block).await?;
-                answers.push(answer(&find(store, kind, &id).await?));
+                match store.owners().update(kind, &id, block).await {
+                    Ok(_) => answers.push(answer(&find(store, kind, &id).await?)),
+                    Err(error) if error.kind() == ErrorKind::NotFound => unknown.push(id),
+                    Err(error) => return Err(error.into()),
+                }
             }
-            answers.into()
+            let verb = if blocked { "blocked" } else { "unblocked" };
+            require_known(kind, &unknown, &answers, verb)?;
+            match answers.pop() {
+                // As in LiteLLM, which takes one id here.
+                Some(answer) if is_one => answer,
+                last => answers.into_iter().chain(last).collect(),
+            }
         }
-    };
-    if route.takes(&Method::POST) {
-        keys.refresh().await?;
+    })
+}
+
+/// The error that names unknown ids, after the operation on all others.
+fn require_known<T>(
+    kind: OwnerKind,
+    unknown: &[String],
+    done: &[T],
+    verb: &str,
+) -> Result<(), ApiError> {
+    if unknown.is_empty() {
+        return Ok(());
     }
-    Ok(response::json_of(&answer))
+    let quoted = |id: &String| format!("\"{}\"", excerpt(id));
+    let unknown: Vec<_> = unknown.iter().map(quoted).collect();
+    Err(unknown_of(owners(kind), &unknown, done.len(), verb).with_param(id_name(kind)))
 }
 
 async fn new(store: &Store, kind: OwnerKind, mut request: Request) -> Result<Value, ApiError> {

@@ -11,6 +11,7 @@ use http::request::Parts;
 use http::{Method, Response, StatusCode};
 use llm_provider::ApiKey;
 use llm_provider::text::excerpt;
+use percent_encoding::percent_decode_str;
 use serde_json::json;
 
 use self::answer::KeyAnswer;
@@ -31,6 +32,8 @@ pub(super) enum KeyRoute {
     Delete,
     List,
     Regenerate,
+    /// LiteLLM's `/key/{key}/regenerate`.
+    RegenerateOf,
     Block,
     Unblock,
 }
@@ -47,7 +50,11 @@ impl KeyRoute {
             "regenerate" => Self::Regenerate,
             "block" => Self::Block,
             "unblock" => Self::Unblock,
-            _ => return None,
+            path => {
+                let key = path.strip_suffix(REGENERATE)?;
+                let is_key = !key.is_empty() && !key.contains('/');
+                return is_key.then_some(Self::RegenerateOf);
+            }
         })
     }
 
@@ -76,7 +83,8 @@ pub(super) async fn serve(
     if !route.takes(&Method::POST) && client.access().is_none() {
         keys.write_records().await?;
     }
-    let answer = run(keys.store(), client, route, &query, &body).await;
+    let path = head.uri.path();
+    let answer = run(keys.store(), client, route, &query, (path, &body)).await;
     if route.takes(&Method::POST) {
         // Also after an error: some of several keys may have changed.
         let refreshed = keys.refresh().await;
@@ -92,7 +100,7 @@ async fn run(
     client: &Client,
     route: KeyRoute,
     query: &Query<'_>,
-    body: &[u8],
+    (path, body): (&str, &[u8]),
 ) -> Result<serde_json::Value, ApiError> {
     match route {
         KeyRoute::Generate => generate(store, parse(body)?).await,
@@ -100,7 +108,20 @@ async fn run(
         KeyRoute::Update => update(store, parse(body)?).await,
         KeyRoute::Delete => delete(store, parse(body)?).await,
         KeyRoute::List => list(store, query).await,
-        KeyRoute::Regenerate => regenerate(store, parse(body)?).await,
+        KeyRoute::Regenerate => {
+            let request: Settings = parse(body)?;
+            let missing = || ApiError::invalid("give `key`").with_param("key");
+            regenerate(store, request.key.as_deref().ok_or_else(missing)?, body).await
+        }
+        KeyRoute::RegenerateOf => {
+            let key = below(path).and_then(|path| path.strip_suffix(REGENERATE));
+            regenerate(
+                store,
+                &percent_decode_str(key.unwrap_or_default()).decode_utf8_lossy(),
+                body,
+            )
+            .await
+        }
         KeyRoute::Block => block(store, parse(body)?, true).await,
         KeyRoute::Unblock => block(store, parse(body)?, false).await,
     }
@@ -228,6 +249,11 @@ async fn list(store: &Store, query: &Query<'_>) -> Result<serde_json::Value, Api
         let invalid = || ApiError::invalid("`size`: give 1 to 1000").with_param("size");
         filter.limit = size.ok_or_else(invalid)?;
     }
+    let page = page(query)?;
+    let size = u64::from(filter.limit);
+    if let Some(page) = page {
+        filter.skip = (page - 1).saturating_mul(filter.limit);
+    }
     let found = store.keys().list(&filter).await?;
     let is_last = found.len() < usize::try_from(filter.limit).unwrap_or(usize::MAX);
     let next = found.last().filter(|_| !is_last);
@@ -241,11 +267,47 @@ async fn list(store: &Store, query: &Query<'_>) -> Result<serde_json::Value, Api
         let hashes = found.iter().map(|info| info.key.hash.to_string());
         hashes.map(|hash| json!(hash)).collect()
     };
-    Ok(json!({ "keys": keys, "next": next }))
+    // As in LiteLLM; a list that goes on with `after` has no pages.
+    let current_page = page.or(filter.after.is_none().then_some(1));
+    filter.after = None;
+    let count = store.keys().count(&filter).await?;
+    Ok(json!({
+        "keys": keys,
+        "next": next,
+        "total_count": count,
+        "current_page": current_page,
+        "total_pages": count.div_ceil(size),
+    }))
 }
 
-async fn regenerate(store: &Store, request: Selected) -> Result<serde_json::Value, ApiError> {
-    let generated = store.keys().regenerate(&hash(request.key()?)).await?;
+/// The page that a client asks for.
+fn page(query: &Query<'_>) -> Result<Option<u32>, ApiError> {
+    let Some(page) = query.get("page") else {
+        return Ok(None);
+    };
+    if query.get("after").is_some() {
+        return Err(ApiError::invalid("give `page` or `after`").with_param("page"));
+    }
+    let page = page
+        .parse()
+        .ok()
+        .filter(|page| (1..=MAX_PAGE).contains(page));
+    let message = format!("`page`: give 1 to {MAX_PAGE}");
+    let invalid = || ApiError::invalid(message).with_param("page");
+    page.ok_or_else(invalid).map(Some)
+}
+
+/// Changes the settings of a key, if the request has any, and replaces its secret.
+async fn regenerate(store: &Store, key: &str, body: &[u8]) -> Result<serde_json::Value, ApiError> {
+    let hash = hash(key);
+    if !body.is_empty() {
+        let request: Settings = parse(body)?;
+        request.changes.check()?;
+        let (changes, now) = (&request.changes, store.now());
+        let apply = |settings: &mut KeySettings| changes.apply(settings, now);
+        store.keys().update(&hash, apply).await?;
+    }
+    let generated = store.keys().regenerate(&hash).await?;
     Ok(json!(
         KeyAnswer::new(&generated.key).with_secret(&generated.secret)
     ))
@@ -262,6 +324,15 @@ async fn block(
         .await?;
     Ok(json!(KeyAnswer::new(&key)))
 }
+
+/// What follows `/key/` in a path, below `/v1` or not.
+fn below(path: &str) -> Option<&str> {
+    let (_, rest) = path.split_once("/key/")?;
+    Some(rest)
+}
+
+const REGENERATE: &str = "/regenerate";
+const MAX_PAGE: u32 = 1_000_000;
 
 /// The unknown keys or owners that an error names.
 const MOST_NAMED: usize = 10;

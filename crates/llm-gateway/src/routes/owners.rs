@@ -2,7 +2,9 @@
 //! fields have LiteLLM's names.
 
 use bytes::Bytes;
-use gateway_store::{ErrorKind, KeySettings, Owner, OwnerInfo, OwnerKind, OwnerSettings, Store};
+use gateway_store::{
+    ErrorKind, KeyFilter, KeySettings, Owner, OwnerInfo, OwnerKind, OwnerSettings, Store,
+};
 use http::request::Parts;
 use http::{Method, Response, StatusCode};
 use llm_provider::text::excerpt;
@@ -10,7 +12,9 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use super::keys::answer::KeyAnswer;
-use super::keys::request::{LimitChanges, check_others, parse, present, set, set_or_clear};
+use super::keys::request::{
+    LimitChanges, check_others, describe, parse, present, set, set_or_clear,
+};
 use super::keys::{unknown_of, virtual_keys};
 use super::query::Query;
 use crate::auth::Client;
@@ -80,6 +84,9 @@ struct Request {
     /// Whether a new user gets a key.
     #[serde(default)]
     auto_create_key: Option<bool>,
+    /// The name of that key.
+    #[serde(default)]
+    key_alias: Option<String>,
     #[serde(default, deserialize_with = "present")]
     metadata: Option<Option<Map<String, Value>>>,
     #[serde(flatten)]
@@ -113,6 +120,7 @@ impl Request {
         };
         set(&mut settings.alias, alias.as_ref());
         set_or_clear(&mut settings.metadata, self.metadata.as_ref());
+        describe(&mut settings.metadata, &self.others, descriptive(kind));
         self.limits.apply(&mut settings.limits);
     }
 }
@@ -176,7 +184,7 @@ async fn run(
         Operation::New => new(store, kind, parse(body)?).await?,
         Operation::Info => {
             let id = query.get(id_name(kind)).ok_or_else(|| missing(kind))?;
-            json!(answer(&find(store, kind, &id).await?))
+            described(store, &find(store, kind, &id).await?).await?
         }
         Operation::Update => update(store, kind, parse(body)?).await?,
         Operation::Delete => {
@@ -242,7 +250,12 @@ fn require_known<T>(
 }
 
 async fn new(store: &Store, kind: OwnerKind, mut request: Request) -> Result<Value, ApiError> {
-    check_others(&request.others, owners(kind))?;
+    check_others(&request.others, descriptive(kind), owners(kind))?;
+    let gets_key = kind == OwnerKind::User && request.auto_create_key.unwrap_or(true);
+    if request.key_alias.is_some() && !gets_key {
+        let message = "`key_alias` names the key of a new user: remove it";
+        return Err(ApiError::invalid(message).with_param("key_alias"));
+    }
     let id = match request.id(kind) {
         Some(id) => id,
         None => random_id(&format!("{}_", &id_name(kind)[..4])),
@@ -260,9 +273,10 @@ async fn new(store: &Store, kind: OwnerKind, mut request: Request) -> Result<Val
     })?;
     let mut answer = settings_of(&owner);
     // As in LiteLLM.
-    if kind == OwnerKind::User && request.auto_create_key.unwrap_or(true) {
+    if gets_key {
         let mut settings = KeySettings::default();
         settings.user_id = Some(id);
+        settings.key_alias = request.key_alias;
         let generated = store.keys().generate(settings).await?;
         let key = json!(KeyAnswer::new(&generated.key).with_secret(&generated.secret));
         for name in ["key", "token", "key_name"] {
@@ -273,7 +287,11 @@ async fn new(store: &Store, kind: OwnerKind, mut request: Request) -> Result<Val
 }
 
 async fn update(store: &Store, kind: OwnerKind, mut request: Request) -> Result<Value, ApiError> {
-    check_others(&request.others, owners(kind))?;
+    check_others(&request.others, descriptive(kind), owners(kind))?;
+    if request.key_alias.is_some() {
+        let message = "`key_alias` is for new users: see `/key/update`";
+        return Err(ApiError::invalid(message).with_param("key_alias"));
+    }
     let id = request.id(kind).ok_or_else(|| missing(kind))?;
     let apply = |settings: &mut OwnerSettings| request.apply(kind, settings);
     let owner = change(store, kind, &id, apply).await?;
@@ -303,6 +321,34 @@ fn not_found(kind: OwnerKind, id: &str) -> ApiError {
     ApiError::new(StatusCode::NOT_FOUND, "invalid_request_error", message)
         .with_param(id_name(kind))
         .with_code("not_found")
+}
+
+/// An owner with its keys: also in LiteLLM's form, with the owner below `user_info` or `team_info`.
+async fn described(store: &Store, info: &OwnerInfo) -> Result<Value, ApiError> {
+    let (kind, id) = (info.owner.kind, info.owner.id.clone());
+    let mut filter = KeyFilter::default();
+    filter.limit = 1000;
+    match kind {
+        OwnerKind::Team => filter.team_id = Some(id),
+        _ => filter.user_id = Some(id),
+    }
+    let keys = store.keys().list(&filter).await?;
+    let keys: Value = keys
+        .iter()
+        .map(|info| json!(KeyAnswer::new(&info.key).with_spend(info)))
+        .collect();
+    let mut described = answer(info);
+    described[format!("{}_info", owners(kind))] = answer(info);
+    described["keys"] = keys;
+    Ok(described)
+}
+
+/// LiteLLM's members of an owner that are kept in its metadata.
+fn descriptive(kind: OwnerKind) -> &'static [&'static str] {
+    match kind {
+        OwnerKind::Team => &["members_with_roles", "tags"],
+        _ => &["user_email", "user_role"],
+    }
 }
 
 fn answer(info: &OwnerInfo) -> Value {

@@ -17,6 +17,7 @@ mod hostile;
 mod key_models;
 mod keys;
 mod known_bugs;
+mod litellm_keys;
 mod logs;
 mod metrics;
 mod operations;

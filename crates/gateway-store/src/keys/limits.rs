@@ -91,8 +91,10 @@ mod tests {
             ("all-team-models", "a", false),
             ("no-default-models", "a", false),
         ] {
-            let mut limits = LimitSettings::default();
-            limits.models = vec![model.to_owned()];
+            let limits = LimitSettings {
+                models: vec![model.to_owned()],
+                ..LimitSettings::default()
+            };
             assert_eq!(limits.allows(name), expected, "{model}: {name}");
         }
     }

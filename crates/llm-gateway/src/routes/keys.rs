@@ -268,7 +268,7 @@ async fn list(store: &Store, query: &Query<'_>) -> Result<serde_json::Value, Api
         hashes.map(|hash| json!(hash)).collect()
     };
     // As in LiteLLM; a list that goes on with `after` has no pages.
-    let current_page = page.or(filter.after.is_none().then_some(1));
+    let current_page = page.or_else(|| filter.after.is_none().then_some(1));
     filter.after = None;
     let count = store.keys().count(&filter).await?;
     Ok(json!({

@@ -13,8 +13,15 @@ pub(super) fn schema(path: &str) -> Value {
         let schema = || parameter(param);
         properties.entry(param.name).or_insert_with(schema);
     }
-    json!({ "type": "object", "required": required, "properties": properties })
+    let mut schema = json!({ "type": "object", "required": required, "properties": properties });
+    if OPERATOR.iter().any(|prefix| path.starts_with(prefix)) {
+        schema["additionalProperties"] = false.into();
+    }
+    schema
 }
+
+/// The routes that refuse other members.
+const OPERATOR: [&str; 3] = ["/key/", "/team/", "/user/"];
 
 /// The members that are required, and all members.
 fn members(path: &str) -> (&'static [&'static str], Map<String, Value>) {
@@ -69,7 +76,10 @@ fn members(path: &str) -> (&'static [&'static str], Map<String, Value>) {
         ),
         "/key/generate" => (&[], key_settings()),
         "/key/update" => (&["key"], key_settings()),
-        "/key/delete" => (&[], json!({ "keys": list(), "key_aliases": list() })),
+        "/key/delete" => (
+            &[],
+            json!({ "key": optional("string"), "keys": list(), "key_aliases": list() }),
+        ),
         "/key/regenerate" => (&["key"], key_settings()),
         "/key/block" | "/key/unblock" => (&["key"], json!({ "key": text() })),
         _ => owner(path),
@@ -114,6 +124,9 @@ fn owner(path: &str) -> (&'static [&'static str], Value) {
                 members["user_email"] = optional("string");
                 members["user_role"] = optional("string");
                 members["auto_create_key"] = flag();
+                if path.ends_with("new") {
+                    members["key_alias"] = optional("string");
+                }
             } else {
                 members["members_with_roles"] = json!({ "type": ["array", "null"] });
                 members["tags"] = list();

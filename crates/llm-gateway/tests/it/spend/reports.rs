@@ -204,6 +204,12 @@ async fn every_route_of_the_openapi_document_exists_and_answers_with_a_listed_st
         "schema": { "type": "integer", "minimum": 1 } });
     let list = document["paths"]["/key/list"]["get"]["parameters"].as_array();
     assert!(list.unwrap().contains(&page));
+    let body = |path: &str| {
+        let body = &document["paths"][path]["post"]["requestBody"];
+        body["content"]["application/json"]["schema"]["additionalProperties"].clone()
+    };
+    assert_eq!(body("/team/new"), json!(false));
+    assert_eq!(body("/v1/chat/completions"), Value::Null);
     for (path, method, allowed) in [
         ("/v1/responses/resp_1", Method::POST, "GET,HEAD,DELETE"),
         ("/v1/responses/resp_1/cancel", Method::GET, "POST"),

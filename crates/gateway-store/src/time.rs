@@ -100,6 +100,8 @@ impl FromStr for Period {
     fn from_str(text: &str) -> Result<Self> {
         let digits = text.bytes().take_while(u8::is_ascii_digit).count();
         let (count, unit) = text.split_at(digits);
+        // As LiteLLM's examples write it.
+        let unit = if unit == "min" { "m" } else { unit };
         let unit = UNITS.iter().position(|(name, _)| *name == unit);
         match (count.parse(), unit) {
             (Ok(count @ 1..), Some(unit)) => Ok(Self { count, unit }),

@@ -481,4 +481,30 @@ async fn models_are_limited_by_key_and_team() {
     for (model, allowed) in [("a", false), ("b", true), ("c", false), ("gpt-4", true)] {
         assert_eq!(found.allows(found.resolve(model)), allowed, "{model}");
     }
+    // The key allows one of the names, and the team the other.
+    for (names, allowed) in [(["a", "c"], true), (["a", "d"], false), (["c", "d"], false)] {
+        assert_eq!(found.allows_any(&names), allowed, "{names:?}");
+    }
+}
+
+#[tokio::test]
+async fn the_models_of_a_team_are_those_of_a_key_that_says_so() {
+    let place = Place::sqlite();
+    let store = place.open().await;
+    team(&store, "t", |s| s.limits.models = vec!["a".into()]).await;
+    for (team, expected) in [(Some("t"), [true, false]), (None, [false, false])] {
+        let found = access(
+            &store,
+            settings(|s| {
+                s.team_id = team.map(Into::into);
+                s.limits.models = vec!["all-team-models".into()];
+            }),
+        )
+        .await;
+        assert_eq!(
+            ["a", "b"].map(|model| found.allows(model)),
+            expected,
+            "{team:?}"
+        );
+    }
 }

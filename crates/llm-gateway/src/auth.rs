@@ -8,6 +8,7 @@ use http::StatusCode;
 use http::header::{AUTHORIZATION, HeaderMap};
 use llm_provider::ApiKey;
 use llm_provider::text::excerpt;
+use llm_router::Router;
 use subtle::ConstantTimeEq;
 
 use crate::activity::ActiveRequest;
@@ -23,6 +24,8 @@ pub(crate) struct Client {
     pub(crate) origin: Option<Origin>,
     /// Whether parameters without effect are errors.
     pub(crate) is_strict: bool,
+    /// Resolves the names of models that a key may call.
+    pub(crate) router: Router,
     /// Records the call for the dashboard.
     pub(crate) active: Option<Arc<ActiveRequest>>,
 }
@@ -57,19 +60,29 @@ impl Client {
         }
     }
 
-    /// Rejects a model group that the client may not call.
-    pub(crate) fn require_model(&self, group: &str) -> Result<(), ApiError> {
-        if self.may_call(group) {
+    /// Rejects a model that the client may not call.
+    pub(crate) fn require_model(&self, name: &str) -> Result<(), ApiError> {
+        if self.may_call(name) {
             return Ok(());
         }
-        let message = format!("the API key may not call the model \"{}\"", excerpt(group));
+        let message = format!("the API key may not call the model \"{}\"", excerpt(name));
         Err(forbidden(message)
             .with_param("model")
             .with_code("key_model_access_denied"))
     }
 
-    pub(crate) fn may_call(&self, group: &str) -> bool {
-        self.access().is_none_or(|access| access.allows(group))
+    /// Whether the client may call a model: its key allows the name, what an alias stands for, or the
+    /// model group.
+    pub(crate) fn may_call(&self, name: &str) -> bool {
+        let Some(access) = self.access() else {
+            return true;
+        };
+        // Most keys name the models as clients do.
+        access.allows(name)
+            || self
+                .router
+                .target_of(name)
+                .is_some_and(|target| access.allows_any(&[name, &target.model, &target.group]))
     }
 
     /// What the client's virtual key may do; `None` if it has no virtual key.

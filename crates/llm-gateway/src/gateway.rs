@@ -162,8 +162,8 @@ impl Shared {
     ) -> Self {
         let observer = metrics.observer(&config.deployments);
         config.router = config.router.with_observer(observer);
+        let router = config.build_router();
         Self {
-            router: config.build_router(),
             native: config
                 .deployments
                 .iter()
@@ -173,7 +173,8 @@ impl Shared {
                 .deployments
                 .iter()
                 .any(|deployment| deployment.takes_files),
-            prices: Arc::new(PriceBook::new(&config.deployments)),
+            prices: Arc::new(PriceBook::new(&config.deployments, router.clone())),
+            router,
             deployments: config.deployments,
             master_key: config.master_key,
             tokenizers: config.tokenizers,

@@ -40,5 +40,5 @@ pub use crate::service::GatewayService;
 pub use crate::stored::StoredResponses;
 pub use crate::tls::{Tls, TlsError, TlsFiles};
 pub use crate::tokenizer::{TokenizerError, Tokenizers};
-pub use gateway_store::{DatabaseUrl, ResponseOptions};
+pub use gateway_store::{DatabaseUrl, Period, ResponseOptions};
 pub use llm_router::{Deployment, PriceTable};

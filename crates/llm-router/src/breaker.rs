@@ -22,6 +22,9 @@ use crate::shared::SharedCooldown;
 /// as before; if it fails, the next cooldown is twice as long, up to `max_time`. This holds for the
 /// only deployment of a group, too: its callers get an error immediately instead of waiting for
 /// a timeout each.
+///
+/// A deployment with a `*` in its model serves many models, of which one may be overloaded or broken.
+/// Only a rejected key, missing credit and lost connections cool it down, which concern all of them.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Cooldown {
@@ -238,6 +241,19 @@ impl Breaker {
 /// Whether a failure says that the deployment may be unhealthy.
 pub(crate) fn is_fault(error: &Error) -> bool {
     verdict(error) != Verdict::Ignore
+}
+
+/// Whether a failure may concern only one of the models of an upstream.
+pub(crate) fn is_of_model(kind: ErrorKind) -> bool {
+    matches!(
+        kind,
+        ErrorKind::NotFound
+            | ErrorKind::RateLimited
+            | ErrorKind::Overloaded
+            | ErrorKind::Timeout
+            | ErrorKind::UnexpectedBody
+            | ErrorKind::UpstreamFailed
+    )
 }
 
 fn verdict(error: &Error) -> Verdict {

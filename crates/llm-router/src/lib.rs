@@ -47,6 +47,7 @@ pub use crate::estimate::Estimate;
 pub use crate::failover::{MAX_HELD_BYTES, MAX_HELD_CHUNKS};
 pub use crate::fallbacks::Fallbacks;
 pub use crate::hedge::HedgeOptions;
+pub use crate::names::ModelTarget;
 pub use crate::observe::{DeploymentHealth, RouterEvent, RouterObserver};
 pub use crate::price_table::PriceTable;
 pub use crate::queue::QueueOptions;

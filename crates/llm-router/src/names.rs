@@ -31,6 +31,18 @@ struct Pattern {
     group: Arc<Group>,
 }
 
+/// What a model name stands for.
+#[derive(Clone, Debug, Eq, PartialEq)]
+#[non_exhaustive]
+pub struct ModelTarget {
+    /// The name without an alias.
+    pub model: String,
+    /// The name of the model group.
+    pub group: String,
+    /// What the `*` of the group's name matched; `None` if the name has none.
+    pub matched: Option<String>,
+}
+
 /// The group of a call.
 #[derive(Clone, Debug)]
 pub(crate) struct Resolved {
@@ -84,6 +96,20 @@ impl Names {
                 group: Arc::clone(&pattern.group),
                 matched: Some(matched.to_owned()),
             })
+        })
+    }
+
+    /// What a model name stands for.
+    pub(crate) fn target_of(&self, name: &str) -> Option<ModelTarget> {
+        let (name, found) = match (self.find(name), self.default.as_deref()) {
+            (Some(found), _) => (name, found),
+            (None, default) => (default?, self.find(default?)?),
+        };
+        let name = self.aliases.get(name).map_or(name, |alias| &alias.group);
+        Some(ModelTarget {
+            model: name.to_owned(),
+            group: found.group.name.clone(),
+            matched: found.matched,
         })
     }
 

@@ -12,6 +12,7 @@ use crate::cache::{Batch, Flight, Recorder, Slot};
 use crate::core::Core;
 use crate::failover::Failover;
 use crate::hedge;
+use crate::names::ModelTarget;
 use crate::observe::DeploymentHealth;
 use crate::plan::Plan;
 use crate::resolve::resolve_name;
@@ -90,6 +91,11 @@ impl Router {
     /// [`ErrorKind::NotFound`](llm_provider::ErrorKind::NotFound), with the nearest names.
     pub fn check_model(&self, model: &str) -> Result<()> {
         resolve_name(&self.core.names, model).map(drop)
+    }
+
+    /// Like [`group_of`](Self::group_of), with what the `*` of the group's name matched.
+    pub fn target_of(&self, model: &str) -> Option<ModelTarget> {
+        self.core.names.target_of(model)
     }
 
     /// Whether every deployment of the group that a model name stands for supports `capability`.

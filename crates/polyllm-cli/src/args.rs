@@ -8,6 +8,7 @@ use std::time::Duration;
 use clap::error::ErrorKind;
 use clap::{ArgAction, CommandFactory, Parser, Subcommand};
 use clap_complete::Shell;
+use llm_gateway::Period;
 use llm_sim::{Faults, Rate};
 
 use crate::log::LogFormat;
@@ -328,9 +329,11 @@ pub(crate) struct Render {
 }
 
 /// A time as in `general_settings.store_responses`.
-fn period(text: &str) -> Result<Duration, gateway_store::Error> {
-    text.parse::<gateway_store::Period>()
-        .map(gateway_store::Period::duration)
+fn period(text: &str) -> Result<Duration, String> {
+    let period: Result<Period, _> = text.parse();
+    period
+        .map(Period::duration)
+        .map_err(|error| error.to_string())
 }
 
 #[cfg(test)]

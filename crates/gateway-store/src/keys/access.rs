@@ -1,5 +1,6 @@
 use std::fmt;
 
+use super::limits::ALL_TEAM_MODELS;
 use super::{Key, Owner, OwnerRow};
 use crate::{BudgetId, Charge, Timestamp};
 
@@ -77,10 +78,23 @@ impl Access {
 
     /// Whether the key may call a model group.
     pub fn allows(&self, model_group: &str) -> bool {
+        self.allows_any(&[model_group])
+    }
+
+    /// Whether the key may call a model that has several names, such as an alias and its model group:
+    /// the key, its user and its team each have to allow one of them.
+    pub fn allows_any(&self, names: &[&str]) -> bool {
         let owners = [self.user(), self.team()].into_iter().flatten();
         let mut owners = owners.map(|owner| &owner.settings.limits);
-        self.key.settings.limits.allows(model_group)
-            && owners.all(|limits| limits.allows(model_group))
+        let own = &self.key.settings.limits;
+        (own.allows_any(names) || self.has_models_of_team())
+            && owners.all(|limits| limits.allows_any(names))
+    }
+
+    /// Whether the team alone limits the models of the key.
+    fn has_models_of_team(&self) -> bool {
+        let models = &self.key.settings.limits.models;
+        self.team().is_some() && models.iter().any(|model| model == ALL_TEAM_MODELS)
     }
 
     /// The budgets that a call with the key is charged to.

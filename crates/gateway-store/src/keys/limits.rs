@@ -9,7 +9,8 @@ use crate::{Money, Period};
 #[serde(default)]
 #[non_exhaustive]
 pub struct LimitSettings {
-    /// The model groups that may be called; all if empty.
+    /// The model groups that may be called; all if empty. A `*` stands for any text. LiteLLM's
+    /// `all-proxy-models` are all models, and the `all-team-models` of a key are those of its team.
     pub models: Vec<String>,
     /// The most that calls may cost, in each period of `budget_duration`.
     pub max_budget: Option<Money>,
@@ -30,6 +31,71 @@ pub struct LimitSettings {
 impl LimitSettings {
     /// Whether a model group may be called.
     pub fn allows(&self, model_group: &str) -> bool {
-        self.models.is_empty() || self.models.iter().any(|model| model == model_group)
+        self.allows_any(&[model_group])
+    }
+
+    /// Whether a model may be called that has several names.
+    pub(super) fn allows_any(&self, names: &[&str]) -> bool {
+        let covers = |model: &String| names.iter().any(|name| covers(model, name));
+        self.models.is_empty() || self.models.iter().any(covers)
+    }
+}
+
+/// Whether an entry of a list of models stands for a name.
+fn covers(model: &str, name: &str) -> bool {
+    if model == name || model == ALL_PROXY_MODELS {
+        return true;
+    }
+    let Some((prefix, rest)) = model.split_once('*') else {
+        return false;
+    };
+    let Some(mut name) = name.strip_prefix(prefix) else {
+        return false;
+    };
+    let (middle, suffix) = rest.rsplit_once('*').unwrap_or(("", rest));
+    // The first match of each part leaves the most text for the others.
+    for part in middle.split('*') {
+        let Some((_, after)) = name.split_once(part) else {
+            return false;
+        };
+        name = after;
+    }
+    name.ends_with(suffix)
+}
+
+const ALL_PROXY_MODELS: &str = "all-proxy-models";
+/// The models of the key's team.
+pub(super) const ALL_TEAM_MODELS: &str = "all-team-models";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_entry_with_a_star_is_a_pattern() {
+        for (model, name, expected) in [
+            ("up/*", "up/a", true),
+            ("up/*", "up/*", true),
+            ("up/*", "upper/a", false),
+            ("up/*", "up", false),
+            ("*", "a", true),
+            ("*-mini", "gpt-mini", true),
+            ("*-mini", "gpt-mini-2", false),
+            ("a*b*c", "a1b2c", true),
+            ("a*b*c", "abc", true),
+            ("a*b*c", "acb", false),
+            ("a*bb", "ab", false),
+            ("a*ab", "aab", true),
+            ("ab*b", "ab", false),
+            ("all-proxy-models", "a", true),
+            ("all-team-models", "a", false),
+            ("no-default-models", "a", false),
+        ] {
+            let limits = LimitSettings {
+                models: vec![model.to_owned()],
+                ..LimitSettings::default()
+            };
+            assert_eq!(limits.allows(name), expected, "{model}: {name}");
+        }
     }
 }

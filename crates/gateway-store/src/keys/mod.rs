@@ -105,6 +105,8 @@ pub struct KeyFilter {
     pub key_alias: Option<String>,
     /// Only keys after the one with this id.
     pub after: Option<String>,
+    /// The number of keys to leave out at the beginning.
+    pub skip: u32,
     /// The maximum number of keys; 100 by default, at most 1,000.
     pub limit: u32,
 }
@@ -116,6 +118,7 @@ impl Default for KeyFilter {
             team_id: None,
             key_alias: None,
             after: None,
+            skip: 0,
             limit: 100,
         }
     }

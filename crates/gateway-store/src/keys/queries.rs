@@ -86,25 +86,30 @@ impl Keys {
     /// # Errors
     /// Those of the database.
     pub async fn list(&self, filter: &KeyFilter) -> Result<Vec<KeyInfo>> {
-        let mut sql = SELECT.to_owned();
-        let mut values = Vec::new();
-        for (condition, value) in [
-            ("k.user_id =", &filter.user_id),
-            ("k.team_id =", &filter.team_id),
-            ("k.alias =", &filter.key_alias),
-            ("k.id >", &filter.after),
-        ] {
-            if let Some(value) = value {
-                values.push(Value::from(value.as_str()));
-                sql += &format!(" AND {condition} ?{}", values.len());
-            }
-        }
+        let (mut sql, mut values) = filtered(SELECT, filter);
         values.push(i64::from(filter.limit.clamp(1, 1000)).into());
         sql += &format!(" ORDER BY k.id LIMIT ?{}", values.len());
+        values.push(i64::from(filter.skip).into());
+        sql += &format!(" OFFSET ?{}", values.len());
         let select = values
             .into_iter()
             .fold(Statement::new(sql), Statement::with);
         self.database.rows(select).await?.iter().map(info).collect()
+    }
+
+    /// The number of keys that [`list`](Self::list) would return without `skip` and `limit`.
+    ///
+    /// # Errors
+    /// Those of the database.
+    pub async fn count(&self, filter: &KeyFilter) -> Result<u64> {
+        let count = "SELECT COUNT(*) FROM gateway_keys k WHERE k.deleted = 0";
+        let (sql, values) = filtered(count, filter);
+        let count = values
+            .into_iter()
+            .fold(Statement::new(sql), Statement::with);
+        let rows = self.database.rows(count).await?;
+        let row = rows.first().ok_or_else(unreadable)?;
+        u64::try_from(row.int(0)?).map_err(|_| unreadable())
     }
 
     /// Changes the settings of a key. `change` may run several times, if others change the key at
@@ -216,6 +221,24 @@ impl Keys {
             },
         }
     }
+}
+
+/// Adds the conditions of a filter to a query of `gateway_keys k`.
+fn filtered(select: &str, filter: &KeyFilter) -> (String, Vec<Value>) {
+    let mut sql = select.to_owned();
+    let mut values = Vec::new();
+    for (condition, value) in [
+        ("k.user_id =", &filter.user_id),
+        ("k.team_id =", &filter.team_id),
+        ("k.alias =", &filter.key_alias),
+        ("k.id >", &filter.after),
+    ] {
+        if let Some(value) = value {
+            values.push(Value::from(value.as_str()));
+            sql += &format!(" AND {condition} ?{}", values.len());
+        }
+    }
+    (sql, values)
 }
 
 fn owner_exists(kind: OwnerKind, id: &str) -> Statement {

@@ -13,7 +13,7 @@ use llm_provider::{
 use llm_router::Deployment;
 
 use super::declarations::Declarations;
-use super::groups::{Share, shares};
+use super::groups::shares;
 use super::keys;
 use super::params::Params;
 use super::problem::Problem;
@@ -45,7 +45,14 @@ pub(super) fn deployments(
                 warn_unweighted(reader, &model);
             }
             let (limits, metrics) = (model.params.limits.clone(), model.params.metrics);
-            let built = model.build(reader, declarations.registry, defaults, share)?;
+            let has_others = !share.is_alone || routing.has_fallbacks(&model.group);
+            let built = model.build(
+                reader,
+                declarations.registry,
+                defaults,
+                share.weight,
+                has_others,
+            )?;
             Some(limits.apply(built, &metrics, routing))
         })
         .collect();
@@ -158,7 +165,8 @@ impl Model {
         reader: &mut Reader<'_>,
         registry: &Registry,
         defaults: Defaults,
-        share: Share,
+        weight: u32,
+        has_others: bool,
     ) -> Option<Deployment> {
         let Params {
             model_at,
@@ -169,8 +177,8 @@ impl Model {
         } = self.params;
         settings.timeout = settings.timeout.or(defaults.timeout);
         settings.stream_timeout = settings.stream_timeout.or(defaults.stream_timeout);
-        if !share.is_alone {
-            // Another deployment is tried instead.
+        if has_others {
+            // Another deployment is tried instead, without the wait that an upstream asks for.
             settings.max_retries.get_or_insert(0);
         }
         let provider: Arc<dyn Provider> = match registry.build(self.provider, settings.clone()) {
@@ -195,7 +203,7 @@ impl Model {
         let deployment = Deployment::new(self.group, provider, self.model)
             .with_fingerprint(fingerprint(&settings))
             .with_defaults(params)
-            .with_weight(share.weight);
+            .with_weight(weight);
         Some(match self.id {
             Some(id) => deployment.with_id(id),
             None => deployment,

@@ -215,6 +215,15 @@ impl Routing {
         }
     }
 
+    /// Whether other model groups take over from `group` after a failure. Those for long prompts and
+    /// refused contents do not count: a retry cannot serve such calls anyway.
+    pub(super) fn has_fallbacks(&self, group: &str) -> bool {
+        let fallbacks = &self.fallbacks;
+        let own = fallbacks.general.get(group);
+        let mut others = own.unwrap_or(&fallbacks.default).iter();
+        fallbacks.max > 0 && others.any(|other| other != group)
+    }
+
     /// The router without its deployments.
     pub(super) fn into_builder(self, retries: Option<usize>) -> RouterBuilder {
         let policy = match retries {

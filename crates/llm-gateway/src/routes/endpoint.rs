@@ -73,46 +73,50 @@ async fn send(
 ) -> Result<Response<ResponseBody>, ApiError> {
     let mut call =
         Call::new(endpoint, body).with_drop_params(shared.drop_params && !client.is_strict);
-    check_model(client, &mut call)?;
+    let alias = check_model(client, &mut call)?;
+    // Clients expect the model name of their request.
+    let model = alias.unwrap_or_else(|| call.model().into_owned());
     let route = call_options::take(client, headers, &mut call, shared.reads_tags)?;
     if endpoint.is_streamed() && call.body.get("stream") == Some(b"true") {
-        let writer = ChunkWriter::new(call.model().into_owned(), include_usage(&call.body));
+        let writer = ChunkWriter::new(model, include_usage(&call.body));
         streamed(Arc::clone(shared), client, call, route, writer).await
     } else {
-        whole(shared, client, call, route).await
+        whole(shared, client, call, model, route).await
     }
 }
 
-/// Replaces an alias of the key by its model group, and checks whether the key may call that.
-pub(super) fn check_model(client: &Client, call: &mut Call) -> Result<(), ApiError> {
+/// Replaces an alias of the key by its model group, and checks whether the key may call that. Returns
+/// the alias, if the request names one.
+pub(super) fn check_model(client: &Client, call: &mut Call) -> Result<Option<String>, ApiError> {
     let Some(access) = client.access() else {
-        return Ok(());
+        return Ok(None);
     };
     let model = call.model();
     let group = access.resolve(&model);
     client.require_model(group)?;
-    if group != model {
-        let group = group.to_owned();
-        call.body.set("model", group);
+    if group == model {
+        return Ok(None);
     }
-    Ok(())
+    let (alias, group) = (model.to_string(), group.to_owned());
+    call.body.set("model", group);
+    Ok(Some(alias))
 }
 
-/// The response in one piece.
+/// The response in one piece, which names `model`.
 pub(super) async fn whole(
     shared: &Arc<Shared>,
     client: &Client,
     call: Call,
+    model: String,
     mut route: RouteOptions,
 ) -> Result<Response<ResponseBody>, ApiError> {
-    let (endpoint, model) = (call.endpoint, call.model().into_owned());
+    let endpoint = call.endpoint;
     let running = spend::admit(shared, client, &call, Some(&mut route)).await?;
     // Pinned here: moving a future of this size costs more than polling it.
     let reply = pin!(shared.router.send_with(call, route));
     let (mut reply, bill) = running.send(reply).await?;
     reply.body.require_object().map_err(|_| unreadable())?;
     if endpoint.names_model() || reply.body.has("model") {
-        // Clients expect the model name of their request.
         reply.body.set("model", model);
     }
     let mut response = response::json(reply.body.bytes().clone());

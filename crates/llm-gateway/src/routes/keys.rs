@@ -3,11 +3,15 @@
 pub(super) mod answer;
 pub(super) mod request;
 
+use std::collections::BTreeMap;
+
 use bytes::Bytes;
-use gateway_store::{KeyFilter, KeyHash, KeySettings, Store};
+use gateway_store::{ErrorKind, KeyFilter, KeyHash, KeySettings, Store};
 use http::request::Parts;
 use http::{Method, Response, StatusCode};
 use llm_provider::ApiKey;
+use llm_provider::text::excerpt;
+use percent_encoding::percent_decode_str;
 use serde_json::json;
 
 use self::answer::KeyAnswer;
@@ -28,6 +32,8 @@ pub(super) enum KeyRoute {
     Delete,
     List,
     Regenerate,
+    /// LiteLLM's `/key/{key}/regenerate`.
+    RegenerateOf,
     Block,
     Unblock,
 }
@@ -44,7 +50,11 @@ impl KeyRoute {
             "regenerate" => Self::Regenerate,
             "block" => Self::Block,
             "unblock" => Self::Unblock,
-            _ => return None,
+            path => {
+                let key = path.strip_suffix(REGENERATE)?;
+                let is_key = !key.is_empty() && !key.contains('/');
+                return is_key.then_some(Self::RegenerateOf);
+            }
         })
     }
 
@@ -73,21 +83,48 @@ pub(super) async fn serve(
     if !route.takes(&Method::POST) && client.access().is_none() {
         keys.write_records().await?;
     }
-    let store = keys.store();
-    let answer = match route {
-        KeyRoute::Generate => generate(store, parse(&body)?).await?,
-        KeyRoute::Info => info(store, client, &query).await?,
-        KeyRoute::Update => update(store, parse(&body)?).await?,
-        KeyRoute::Delete => delete(store, parse(&body)?).await?,
-        KeyRoute::List => list(store, &query).await?,
-        KeyRoute::Regenerate => regenerate(store, parse(&body)?).await?,
-        KeyRoute::Block => block(store, parse(&body)?, true).await?,
-        KeyRoute::Unblock => block(store, parse(&body)?, false).await?,
-    };
+    let path = head.uri.path();
+    let answer = run(keys.store(), client, route, &query, (path, &body)).await;
     if route.takes(&Method::POST) {
-        keys.refresh().await?;
+        // Also after an error: some of several keys may have changed.
+        let refreshed = keys.refresh().await;
+        let answer = answer?;
+        refreshed?;
+        return Ok(response::json_of(&answer));
     }
-    Ok(response::json_of(&answer))
+    Ok(response::json_of(&answer?))
+}
+
+async fn run(
+    store: &Store,
+    client: &Client,
+    route: KeyRoute,
+    query: &Query<'_>,
+    (path, body): (&str, &[u8]),
+) -> Result<serde_json::Value, ApiError> {
+    match route {
+        KeyRoute::Generate => generate(store, parse(body)?).await,
+        KeyRoute::Info => info(store, client, query).await,
+        KeyRoute::Update => update(store, parse(body)?).await,
+        KeyRoute::Delete => delete(store, parse(body)?).await,
+        KeyRoute::List => list(store, query).await,
+        KeyRoute::Regenerate => {
+            let request: Settings = parse(body)?;
+            let missing = || ApiError::invalid("give `key`").with_param("key");
+            regenerate(store, request.key.as_deref().ok_or_else(missing)?, body).await
+        }
+        KeyRoute::RegenerateOf => {
+            let key = below(path).and_then(|path| path.strip_suffix(REGENERATE));
+            regenerate(
+                store,
+                &percent_decode_str(key.unwrap_or_default()).decode_utf8_lossy(),
+                body,
+            )
+            .await
+        }
+        KeyRoute::Block => block(store, parse(body)?, true).await,
+        KeyRoute::Unblock => block(store, parse(body)?, false).await,
+    }
 }
 
 pub(super) fn virtual_keys(shared: &Shared) -> Result<&VirtualKeys, ApiError> {
@@ -143,22 +180,62 @@ async fn update(store: &Store, request: Settings) -> Result<serde_json::Value, A
     Ok(json!(KeyAnswer::new(&key)))
 }
 
+/// Deletes all keys that exist, so that an unknown one leaves no other in use.
 async fn delete(store: &Store, request: Selected) -> Result<serde_json::Value, ApiError> {
     let (keys, aliases) = request.keys()?;
-    let mut hashes: Vec<KeyHash> = keys.into_iter().map(hash).collect();
+    let mut hashes: BTreeMap<String, KeyHash> = BTreeMap::new();
+    let mut unknown = Vec::new();
+    for key in keys {
+        let hash = hash(key);
+        match store.keys().get(&hash).await? {
+            Some(_) => drop(hashes.insert(hash.to_string(), hash)),
+            None => unknown.push(redacted(key)),
+        }
+    }
     for alias in aliases {
         let mut filter = KeyFilter::default();
         filter.key_alias = Some(alias.clone());
         let found = store.keys().list(&filter).await?;
-        let found = found.first().ok_or_else(unknown_key)?;
-        hashes.push(found.key.hash);
+        match found.first() {
+            Some(found) => drop(hashes.insert(found.key.hash.to_string(), found.key.hash)),
+            None => unknown.push(format!("\"{}\"", excerpt(alias))),
+        }
     }
-    let mut deleted = Vec::new();
-    for hash in hashes {
-        store.keys().delete(&hash).await?;
-        deleted.push(hash.to_string());
+    for hash in hashes.values() {
+        match store.keys().delete(hash).await {
+            // Another client was faster.
+            Err(error) if error.kind() == ErrorKind::NotFound => {}
+            deleted => deleted?,
+        }
     }
-    Ok(json!({ "deleted_keys": deleted }))
+    if unknown.is_empty() {
+        let deleted: Vec<_> = hashes.into_keys().collect();
+        return Ok(json!({ "deleted_keys": deleted }));
+    }
+    let deleted = hashes.len();
+    Err(unknown_of("key", &unknown, deleted, "deleted").with_param("keys"))
+}
+
+/// The error of a request that names unknown keys or owners besides the `done` known ones.
+pub(super) fn unknown_of(what: &str, unknown: &[String], done: usize, verb: &str) -> ApiError {
+    let named = unknown.iter().take(MOST_NAMED).map(String::as_str);
+    let mut names = named.collect::<Vec<_>>().join(", ");
+    if unknown.len() > MOST_NAMED {
+        names += ", …";
+    }
+    let others = match done {
+        0 => String::new(),
+        done => format!("; {done} others were {verb}"),
+    };
+    let message = format!("no such {what}: {names}{others}");
+    ApiError::new(StatusCode::NOT_FOUND, "invalid_request_error", message).with_code("not_found")
+}
+
+/// The end of a secret or a hash, by which an operator recognizes it.
+fn redacted(key: &str) -> String {
+    let tail = key.len().checked_sub(4).filter(|at| *at >= 12);
+    let tail = tail.and_then(|at| key.get(at..));
+    format!("…{}", excerpt(tail.unwrap_or_default()))
 }
 
 async fn list(store: &Store, query: &Query<'_>) -> Result<serde_json::Value, ApiError> {
@@ -171,6 +248,11 @@ async fn list(store: &Store, query: &Query<'_>) -> Result<serde_json::Value, Api
         let size = size.parse().ok().filter(|size| (1..=1000).contains(size));
         let invalid = || ApiError::invalid("`size`: give 1 to 1000").with_param("size");
         filter.limit = size.ok_or_else(invalid)?;
+    }
+    let page = page(query)?;
+    let size = u64::from(filter.limit);
+    if let Some(page) = page {
+        filter.skip = (page - 1).saturating_mul(filter.limit);
     }
     let found = store.keys().list(&filter).await?;
     let is_last = found.len() < usize::try_from(filter.limit).unwrap_or(usize::MAX);
@@ -185,11 +267,47 @@ async fn list(store: &Store, query: &Query<'_>) -> Result<serde_json::Value, Api
         let hashes = found.iter().map(|info| info.key.hash.to_string());
         hashes.map(|hash| json!(hash)).collect()
     };
-    Ok(json!({ "keys": keys, "next": next }))
+    // As in LiteLLM; a list that goes on with `after` has no pages.
+    let current_page = page.or_else(|| filter.after.is_none().then_some(1));
+    filter.after = None;
+    let count = store.keys().count(&filter).await?;
+    Ok(json!({
+        "keys": keys,
+        "next": next,
+        "total_count": count,
+        "current_page": current_page,
+        "total_pages": count.div_ceil(size),
+    }))
 }
 
-async fn regenerate(store: &Store, request: Selected) -> Result<serde_json::Value, ApiError> {
-    let generated = store.keys().regenerate(&hash(request.key()?)).await?;
+/// The page that a client asks for.
+fn page(query: &Query<'_>) -> Result<Option<u32>, ApiError> {
+    let Some(page) = query.get("page") else {
+        return Ok(None);
+    };
+    if query.get("after").is_some() {
+        return Err(ApiError::invalid("give `page` or `after`").with_param("page"));
+    }
+    let page = page
+        .parse()
+        .ok()
+        .filter(|page| (1..=MAX_PAGE).contains(page));
+    let message = format!("`page`: give 1 to {MAX_PAGE}");
+    let invalid = || ApiError::invalid(message).with_param("page");
+    page.ok_or_else(invalid).map(Some)
+}
+
+/// Changes the settings of a key, if the request has any, and replaces its secret.
+async fn regenerate(store: &Store, key: &str, body: &[u8]) -> Result<serde_json::Value, ApiError> {
+    let hash = hash(key);
+    if !body.is_empty() {
+        let request: Settings = parse(body)?;
+        request.changes.check()?;
+        let (changes, now) = (&request.changes, store.now());
+        let apply = |settings: &mut KeySettings| changes.apply(settings, now);
+        store.keys().update(&hash, apply).await?;
+    }
+    let generated = store.keys().regenerate(&hash).await?;
     Ok(json!(
         KeyAnswer::new(&generated.key).with_secret(&generated.secret)
     ))
@@ -206,6 +324,18 @@ async fn block(
         .await?;
     Ok(json!(KeyAnswer::new(&key)))
 }
+
+/// What follows `/key/` in a path, below `/v1` or not.
+fn below(path: &str) -> Option<&str> {
+    let (_, rest) = path.split_once("/key/")?;
+    Some(rest)
+}
+
+const REGENERATE: &str = "/regenerate";
+const MAX_PAGE: u32 = 1_000_000;
+
+/// The unknown keys or owners that an error names.
+const MOST_NAMED: usize = 10;
 
 /// The hash of a key that is given as its secret or as its hash.
 pub(super) fn hash(key: &str) -> KeyHash {

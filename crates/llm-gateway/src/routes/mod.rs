@@ -139,6 +139,7 @@ where
         identity,
         origin,
         is_strict: headers::is_strict(&head.headers),
+        router: shared.router.clone(),
         active,
     };
     if let Some(active) = &client.active {

@@ -87,8 +87,11 @@ pub(super) fn one(
     api: Api,
 ) -> Result<Response<ResponseBody>, ApiError> {
     let id = name_in_path(id)?;
-    client.require_model(&id)?;
-    if shared.router.groups().any(|group| group == id) {
+    // An alias of the key is listed nowhere, but a client that uses it may ask for it.
+    let access = client.access();
+    let name = access.map_or(&*id, |access| access.resolve(&id));
+    client.require_model(name)?;
+    if shared.router.groups().any(|group| group == name) {
         return Ok(match api {
             Api::OpenAi => response::json_of(&model(shared, &id)),
             Api::Anthropic => response::json_of(&anthropic(shared, &id)),

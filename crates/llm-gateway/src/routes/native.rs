@@ -54,7 +54,7 @@ pub(super) async fn serve(
     check_model(client, &mut call)?;
     let route = call_options::take(client, headers, &mut call, shared.reads_tags)?;
     if call.body.get("stream") != Some(b"true") {
-        return whole(shared, client, call, route).await;
+        return whole(shared, client, call, model, route).await;
     }
     let writer = NativeWriter {
         model,

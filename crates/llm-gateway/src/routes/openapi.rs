@@ -25,7 +25,11 @@ pub(super) fn serve() -> Response<ResponseBody> {
         add(path, "post", post(path, summary));
     }
     for (path, summary, parameters) in GETS {
-        add(path, "get", get(summary, parameters));
+        let mut operation = get(summary, parameters);
+        if OPEN.contains(path) {
+            operation["security"] = json!([]);
+        }
+        add(path, "get", operation);
     }
     let id = &[PATH_PARAMETER];
     add(RESPONSE, "delete", get("deletes a kept response", id));
@@ -68,11 +72,20 @@ fn get(summary: &str, parameters: &[&str]) -> Value {
             "name": name,
             "in": if is_path { "path" } else { "query" },
             "required": is_path,
-            "schema": { "type": "string" },
+            "schema": parameter_schema(name),
         })
     };
     let parameters: Vec<Value> = parameters.iter().map(parameter).collect();
     json!({ "summary": summary, "parameters": parameters, "responses": responses() })
+}
+
+fn parameter_schema(name: &str) -> Value {
+    match name {
+        "limit" | "page" | "size" => json!({ "type": "integer", "minimum": 1 }),
+        "return_full_object" => json!({ "type": "boolean" }),
+        "order" => json!({ "type": "string", "enum": ["asc", "desc"] }),
+        _ => json!({ "type": "string" }),
+    }
 }
 
 fn responses() -> Value {
@@ -89,6 +102,9 @@ fn responses() -> Value {
 const ERRORS: [u16; 18] = [
     400, 401, 402, 403, 404, 405, 408, 409, 413, 415, 422, 429, 500, 502, 503, 504, 524, 529,
 ];
+
+/// The routes that need no key.
+const OPEN: &[&str] = &["/health/liveliness", "/health/readiness"];
 
 const PATH_PARAMETER: &str = "id";
 
@@ -153,6 +169,7 @@ const GETS: &[(&str, &str, &[&str])] = &[
             "user_id",
             "team_id",
             "key_alias",
+            "page",
             "size",
             "after",
             "return_full_object",

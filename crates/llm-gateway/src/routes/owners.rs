@@ -2,7 +2,9 @@
 //! fields have LiteLLM's names.
 
 use bytes::Bytes;
-use gateway_store::{ErrorKind, KeySettings, Owner, OwnerInfo, OwnerKind, OwnerSettings, Store};
+use gateway_store::{
+    ErrorKind, KeyFilter, KeySettings, Owner, OwnerInfo, OwnerKind, OwnerSettings, Store,
+};
 use http::request::Parts;
 use http::{Method, Response, StatusCode};
 use llm_provider::text::excerpt;
@@ -10,8 +12,10 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use super::keys::answer::KeyAnswer;
-use super::keys::request::{LimitChanges, check_others, parse, present, set, set_or_clear};
-use super::keys::virtual_keys;
+use super::keys::request::{
+    LimitChanges, check_others, describe, parse, present, set, set_or_clear,
+};
+use super::keys::{unknown_of, virtual_keys};
 use super::query::Query;
 use crate::auth::Client;
 use crate::error::ApiError;
@@ -80,6 +84,9 @@ struct Request {
     /// Whether a new user gets a key.
     #[serde(default)]
     auto_create_key: Option<bool>,
+    /// The name of that key.
+    #[serde(default)]
+    key_alias: Option<String>,
     #[serde(default, deserialize_with = "present")]
     metadata: Option<Option<Map<String, Value>>>,
     #[serde(flatten)]
@@ -113,11 +120,20 @@ impl Request {
         };
         set(&mut settings.alias, alias.as_ref());
         set_or_clear(&mut settings.metadata, self.metadata.as_ref());
+        describe(&mut settings.metadata, &self.others, descriptive(kind));
         self.limits.apply(&mut settings.limits);
     }
 }
 
 impl Selected {
+    /// Whether the request has one id, and not a list.
+    fn is_one(&self, kind: OwnerKind) -> bool {
+        match kind {
+            OwnerKind::Team => self.team_ids.is_none(),
+            _ => self.user_ids.is_none(),
+        }
+    }
+
     fn ids(self, kind: OwnerKind) -> Result<Vec<String>, ApiError> {
         let (one, many) = match kind {
             OwnerKind::Team => (self.team_id, self.team_ids),
@@ -145,21 +161,44 @@ pub(super) async fn serve(
     if !route.takes(&Method::POST) {
         keys.write_records().await?;
     }
-    let (store, kind) = (keys.store(), route.kind);
     let query = Query::of(&head.uri);
-    let answer = match route.operation {
-        Operation::New => new(store, kind, parse(&body)?).await?,
+    let answer = run(keys.store(), route, &query, &body).await;
+    if route.takes(&Method::POST) {
+        // Also after an error: some of several owners may have changed.
+        let refreshed = keys.refresh().await;
+        let answer = answer?;
+        refreshed?;
+        return Ok(response::json_of(&answer));
+    }
+    Ok(response::json_of(&answer?))
+}
+
+async fn run(
+    store: &Store,
+    route: OwnerRoute,
+    query: &Query<'_>,
+    body: &[u8],
+) -> Result<Value, ApiError> {
+    let kind = route.kind;
+    Ok(match route.operation {
+        Operation::New => new(store, kind, parse(body)?).await?,
         Operation::Info => {
             let id = query.get(id_name(kind)).ok_or_else(|| missing(kind))?;
-            json!(answer(&find(store, kind, &id).await?))
+            described(store, &find(store, kind, &id).await?).await?
         }
-        Operation::Update => update(store, kind, parse(&body)?).await?,
+        Operation::Update => update(store, kind, parse(body)?).await?,
         Operation::Delete => {
-            let ids = parse::<Selected>(&body)?.ids(kind)?;
-            for id in &ids {
-                store.owners().delete(kind, id).await?;
+            let ids = parse::<Selected>(body)?.ids(kind)?;
+            let (mut deleted, mut unknown) = (Vec::new(), Vec::new());
+            for id in ids {
+                match store.owners().delete(kind, &id).await {
+                    Ok(()) => deleted.push(id),
+                    Err(error) if error.kind() == ErrorKind::NotFound => unknown.push(id),
+                    Err(error) => return Err(error.into()),
+                }
             }
-            json!({ "deleted": ids })
+            require_known(kind, &unknown, &deleted, "deleted")?;
+            json!({ "deleted": deleted })
         }
         Operation::List => {
             let after = query.get("after");
@@ -173,23 +212,50 @@ pub(super) async fn serve(
         }
         Operation::Block | Operation::Unblock => {
             let blocked = route.operation == Operation::Block;
-            let mut answers = Vec::new();
-            for id in parse::<Selected>(&body)?.ids(kind)? {
+            let selected = parse::<Selected>(body)?;
+            let is_one = selected.is_one(kind);
+            let (mut answers, mut unknown) = (Vec::new(), Vec::new());
+            for id in selected.ids(kind)? {
                 let block = |settings: &mut OwnerSettings| settings.limits.blocked = blocked;
-                change(store, kind, &id, block).await?;
-                answers.push(answer(&find(store, kind, &id).await?));
+                match store.owners().update(kind, &id, block).await {
+                    Ok(_) => answers.push(answer(&find(store, kind, &id).await?)),
+                    Err(error) if error.kind() == ErrorKind::NotFound => unknown.push(id),
+                    Err(error) => return Err(error.into()),
+                }
             }
-            answers.into()
+            let verb = if blocked { "blocked" } else { "unblocked" };
+            require_known(kind, &unknown, &answers, verb)?;
+            match answers.pop() {
+                // As in LiteLLM, which takes one id here.
+                Some(answer) if is_one => answer,
+                last => answers.into_iter().chain(last).collect(),
+            }
         }
-    };
-    if route.takes(&Method::POST) {
-        keys.refresh().await?;
+    })
+}
+
+/// The error that names unknown ids, after the operation on all others.
+fn require_known<T>(
+    kind: OwnerKind,
+    unknown: &[String],
+    done: &[T],
+    verb: &str,
+) -> Result<(), ApiError> {
+    if unknown.is_empty() {
+        return Ok(());
     }
-    Ok(response::json_of(&answer))
+    let quoted = |id: &String| format!("\"{}\"", excerpt(id));
+    let unknown: Vec<_> = unknown.iter().map(quoted).collect();
+    Err(unknown_of(owners(kind), &unknown, done.len(), verb).with_param(id_name(kind)))
 }
 
 async fn new(store: &Store, kind: OwnerKind, mut request: Request) -> Result<Value, ApiError> {
-    check_others(&request.others, owners(kind))?;
+    check_others(&request.others, descriptive(kind), owners(kind))?;
+    let gets_key = kind == OwnerKind::User && request.auto_create_key.unwrap_or(true);
+    if request.key_alias.is_some() && !gets_key {
+        let message = "`key_alias` names the key of a new user: remove it";
+        return Err(ApiError::invalid(message).with_param("key_alias"));
+    }
     let id = match request.id(kind) {
         Some(id) => id,
         None => random_id(&format!("{}_", &id_name(kind)[..4])),
@@ -207,9 +273,10 @@ async fn new(store: &Store, kind: OwnerKind, mut request: Request) -> Result<Val
     })?;
     let mut answer = settings_of(&owner);
     // As in LiteLLM.
-    if kind == OwnerKind::User && request.auto_create_key.unwrap_or(true) {
+    if gets_key {
         let mut settings = KeySettings::default();
         settings.user_id = Some(id);
+        settings.key_alias = request.key_alias;
         let generated = store.keys().generate(settings).await?;
         let key = json!(KeyAnswer::new(&generated.key).with_secret(&generated.secret));
         for name in ["key", "token", "key_name"] {
@@ -220,7 +287,11 @@ async fn new(store: &Store, kind: OwnerKind, mut request: Request) -> Result<Val
 }
 
 async fn update(store: &Store, kind: OwnerKind, mut request: Request) -> Result<Value, ApiError> {
-    check_others(&request.others, owners(kind))?;
+    check_others(&request.others, descriptive(kind), owners(kind))?;
+    if request.key_alias.is_some() {
+        let message = "`key_alias` is for new users: see `/key/update`";
+        return Err(ApiError::invalid(message).with_param("key_alias"));
+    }
     let id = request.id(kind).ok_or_else(|| missing(kind))?;
     let apply = |settings: &mut OwnerSettings| request.apply(kind, settings);
     let owner = change(store, kind, &id, apply).await?;
@@ -250,6 +321,34 @@ fn not_found(kind: OwnerKind, id: &str) -> ApiError {
     ApiError::new(StatusCode::NOT_FOUND, "invalid_request_error", message)
         .with_param(id_name(kind))
         .with_code("not_found")
+}
+
+/// An owner with its keys: also in LiteLLM's form, with the owner below `user_info` or `team_info`.
+async fn described(store: &Store, info: &OwnerInfo) -> Result<Value, ApiError> {
+    let (kind, id) = (info.owner.kind, info.owner.id.clone());
+    let mut filter = KeyFilter::default();
+    filter.limit = 1000;
+    match kind {
+        OwnerKind::Team => filter.team_id = Some(id),
+        _ => filter.user_id = Some(id),
+    }
+    let keys = store.keys().list(&filter).await?;
+    let keys: Value = keys
+        .iter()
+        .map(|info| json!(KeyAnswer::new(&info.key).with_spend(info)))
+        .collect();
+    let mut described = answer(info);
+    described[format!("{}_info", owners(kind))] = answer(info);
+    described["keys"] = keys;
+    Ok(described)
+}
+
+/// LiteLLM's members of an owner that are kept in its metadata.
+fn descriptive(kind: OwnerKind) -> &'static [&'static str] {
+    match kind {
+        OwnerKind::Team => &["members_with_roles", "tags"],
+        _ => &["user_email", "user_role"],
+    }
 }
 
 fn answer(info: &OwnerInfo) -> Value {

@@ -157,12 +157,11 @@ impl<'p> Route<'p> {
             | Self::CountTokens
             | Self::Responses
             | Self::InputTokens => *method == Method::POST,
-            Self::Response(_) => {
-                matches!(
-                    *method,
-                    Method::GET | Method::HEAD | Method::DELETE | Method::POST
-                )
-            }
+            Self::Response(path) => match path.split_once('/') {
+                None => matches!(*method, Method::GET | Method::HEAD | Method::DELETE),
+                Some((_, "cancel")) => *method == Method::POST,
+                Some(_) => matches!(*method, Method::GET | Method::HEAD),
+            },
             Self::Key(route) => route.takes(method),
             Self::Owner(route) => route.takes(method),
             Self::Ui(route) => route.takes(method),
@@ -185,8 +184,8 @@ pub(super) fn unknown_path(method: &Method, path: &str) -> ApiError {
 pub(super) fn wrong_method(method: &Method, path: &str, route: &Route<'_>) -> ApiError {
     let message = format!("method not allowed: {}; {}", quoted(method, path), served());
     let status = StatusCode::METHOD_NOT_ALLOWED;
-    let allow = match (route.takes(&Method::GET), route.takes(&Method::POST)) {
-        (true, true) => "GET,HEAD,POST,DELETE",
+    let allow = match (route.takes(&Method::GET), route.takes(&Method::DELETE)) {
+        (true, true) => "GET,HEAD,DELETE",
         (true, false) => "GET,HEAD",
         (false, _) => "POST",
     };

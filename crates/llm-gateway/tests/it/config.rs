@@ -123,6 +123,29 @@ litellm_settings: {request_timeout: 100}";
 }
 
 #[test]
+fn a_model_with_fallbacks_falls_back_instead_of_waiting_for_a_retry() {
+    let models = "
+model_list:
+  - {model_name: a, litellm_params: {model: acme/a}}
+  - {model_name: b, litellm_params: {model: acme/b}}
+";
+    let (yes, no) = (Some(0), None);
+    for (fallbacks, expected) in [
+        ("fallbacks: [{a: [b]}]", [yes, no]),
+        ("fallbacks: [{'*': [b]}]", [yes, no]),
+        ("default_fallbacks: [b, a]", [yes, yes]),
+        ("default_fallbacks: [b], fallbacks: [{a: []}]", [no, no]),
+        ("context_window_fallbacks: [{a: [b]}]", [no, no]),
+        ("content_policy_fallbacks: [{a: [b]}]", [no, no]),
+    ] {
+        let text = format!("{models}litellm_settings: {{{fallbacks}}}");
+        let settings = settings_of(&text);
+        let retries = settings.iter().map(|settings| settings.max_retries);
+        assert_eq!(retries.collect::<Vec<_>>(), expected, "{fallbacks}");
+    }
+}
+
+#[test]
 fn extra_headers_reach_the_provider_and_invalid_ones_are_errors() {
     let own = "
 environment_variables: {PROXY_KEY: pk-secret}

@@ -79,3 +79,47 @@ async fn an_owner_that_exists_is_not_created_again() {
     assert_eq!(status, 404, "{answer}");
     assert_eq!(answer["error"]["message"], "no such team: \"y\"");
 }
+
+/// An unknown one among several leaves no other in use.
+#[tokio::test]
+async fn keys_and_owners_that_exist_are_deleted_although_others_are_unknown() {
+    let gateway = gateway("sqlite::memory:").await;
+    let mut keys = Vec::new();
+    for alias in ["a", "b", "c"] {
+        let body = json!({ "key_alias": alias });
+        let key = operate(&gateway, "/key/generate", body).await["key"].take();
+        keys.push(key.as_str().unwrap().to_owned());
+    }
+    let unknown = "sk-unknown-0123456789";
+    let body = json!({ "keys": [keys[0], keys[0], unknown, keys[1]], "key_aliases": ["x", "c"] });
+    let (status, answer) = call(&gateway, MASTER, Method::POST, "/key/delete", body).await;
+    let message = "no such key: …6789, \"x\"; 3 others were deleted";
+    assert_eq!(
+        (status, &answer["error"]["message"]),
+        (404, &json!(message))
+    );
+    for key in &keys {
+        let (status, _) = call(&gateway, key, Method::GET, "/v1/models", Value::Null).await;
+        assert_eq!(status, 401);
+    }
+    for id in ["a", "b"] {
+        operate(&gateway, "/team/new", json!({ "team_id": id })).await;
+    }
+    let blocked = operate(&gateway, "/team/block", json!({ "team_id": "a" })).await;
+    assert_eq!(
+        (&blocked["team_id"], &blocked["blocked"]),
+        (&json!("a"), &json!(true))
+    );
+    for path in ["/team/unblock", "/team/delete"] {
+        let body = json!({ "team_ids": ["a", "x", "b"] });
+        let (status, answer) = call(&gateway, MASTER, Method::POST, path, body).await;
+        let message = answer["error"]["message"].as_str().unwrap();
+        assert_eq!(status, 404, "{answer}");
+        assert!(
+            message.starts_with("no such team: \"x\"; 2 others were "),
+            "{message}"
+        );
+    }
+    let (_, list) = call(&gateway, MASTER, Method::GET, "/team/list", Value::Null).await;
+    assert_eq!(list, json!([]));
+}

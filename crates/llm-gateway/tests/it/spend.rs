@@ -1,6 +1,7 @@
 //! What calls cost: usage records, limits and budgets, and their reports.
 
 mod limits;
+mod prices;
 mod reports;
 
 use std::sync::Arc;

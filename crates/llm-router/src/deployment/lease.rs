@@ -1,11 +1,11 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
-use llm_provider::{Error, ErrorKind, Metadata, Reply};
+use llm_provider::{Error, Metadata, Reply};
 
 use super::state::Permit;
 use super::{Deployment, Prices, State, TokenCounts};
-use crate::breaker::is_fault;
+use crate::breaker::{is_fault, is_of_model};
 use crate::clock::{Nanos, between};
 use crate::core::Core;
 use crate::observe::{RouterEvent, RouterObserver};
@@ -169,10 +169,9 @@ impl Lease {
             counts,
             cost: counts.and_then(|counts| self.cost(&counts)),
         });
-        // The client named the model, so that only the client is affected.
-        let is_own =
-            is_own && !(state.deployment.is_wildcard() && error.kind() == ErrorKind::NotFound);
-        if is_own {
+        // The client named the model: the others may work.
+        let is_of_one = state.deployment.is_wildcard() && is_of_model(error.kind());
+        if is_own && !is_of_one {
             self.record_failure(error, now);
         }
         if counts.is_none() {

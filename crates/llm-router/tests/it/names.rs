@@ -8,7 +8,7 @@ use llm_router::{
     RouterBuilder,
 };
 
-use crate::support::{Account, Upstream, call, deployment, millis, seconds};
+use crate::support::{Account, Action, Upstream, call, deployment, millis, seconds};
 
 #[tokio::test(start_paused = true)]
 async fn a_call_reaches_its_group_by_every_name() {
@@ -70,6 +70,32 @@ async fn a_model_that_does_not_exist_starts_no_cooldown_of_a_wildcard() {
         router.send(call("acme/invented")).await.unwrap_err();
     }
     assert_eq!(upstream.calls(), 10);
+}
+
+/// One model of an upstream may be overloaded or broken while the others work.
+#[tokio::test(start_paused = true)]
+async fn a_model_that_fails_starts_no_cooldown_of_the_other_models_of_a_wildcard() {
+    for (kind, is_cooled) in [
+        (ErrorKind::RateLimited, false),
+        (ErrorKind::Overloaded, false),
+        (ErrorKind::Timeout, false),
+        (ErrorKind::UpstreamFailed, false),
+        (ErrorKind::Auth, true),
+        (ErrorKind::Transport, true),
+    ] {
+        let upstream = Upstream::new(move |number| match number {
+            0..10 if kind == ErrorKind::RateLimited => (millis(1), Action::FailFor(kind, 60)),
+            0..10 => (millis(1), Action::Fail(kind)),
+            _ => (millis(1), Action::Reply(1, 1)),
+        });
+        let provider = Arc::new(Account(Arc::clone(&upstream)));
+        let router = Router::new([Deployment::new("acme/*", provider, "*")]);
+        for _ in 0..10 {
+            router.send(call("acme/busy")).await.unwrap_err();
+        }
+        let other = router.send(call("acme/other")).await;
+        assert_eq!(other.is_err(), is_cooled, "{kind:?}");
+    }
 }
 
 #[test]

@@ -87,7 +87,7 @@ pub(in crate::routes) fn present<'de, T: Deserialize<'de>, D: Deserializer<'de>>
 
 impl Changes {
     pub(super) fn check(&self) -> Result<(), ApiError> {
-        check_others(&self.others, "key")
+        check_others(&self.others, DESCRIPTIVE, "key")
     }
 
     pub(super) fn apply(&self, settings: &mut KeySettings, now: Timestamp) {
@@ -100,6 +100,7 @@ impl Changes {
         set_or_clear(&mut settings.aliases, self.aliases.as_ref());
         set_or_clear(&mut settings.tags, self.tags.as_ref());
         set_or_clear(&mut settings.metadata, self.metadata.as_ref());
+        describe(&mut settings.metadata, &self.others, DESCRIPTIVE);
         self.limits.apply(&mut settings.limits);
     }
 }
@@ -108,6 +109,7 @@ impl Changes {
 /// them with empty values.
 pub(in crate::routes) fn check_others(
     others: &Map<String, Value>,
+    descriptive: &[&str],
     what: &str,
 ) -> Result<(), ApiError> {
     let is_empty = |value: &Value| match value {
@@ -117,7 +119,11 @@ pub(in crate::routes) fn check_others(
         Value::Object(members) => members.is_empty(),
         _ => false,
     };
-    let Some((name, _)) = others.iter().find(|(_, value)| !is_empty(value)) else {
+    let mut others = others.iter();
+    let is_other = |(name, value): &(&String, &Value)| {
+        !is_empty(value) && !descriptive.contains(&name.as_str())
+    };
+    let Some((name, _)) = others.find(is_other) else {
         return Ok(());
     };
     let name = excerpt(name).into_owned();
@@ -126,6 +132,24 @@ pub(in crate::routes) fn check_others(
         .with_param(name)
         .with_code("unsupported_parameter"))
 }
+
+/// Keeps members that only describe a key, a user or a team in its metadata.
+pub(in crate::routes) fn describe(
+    metadata: &mut Map<String, Value>,
+    others: &Map<String, Value>,
+    descriptive: &[&str],
+) {
+    for name in descriptive {
+        match others.get(*name) {
+            None => {}
+            Some(Value::Null) => drop(metadata.remove(*name)),
+            Some(value) => drop(metadata.insert((*name).to_owned(), value.clone())),
+        }
+    }
+}
+
+/// LiteLLM's members of a key that are kept in its metadata.
+const DESCRIPTIVE: &[&str] = &["permissions"];
 
 pub(in crate::routes) fn set<T: Clone>(setting: &mut T, value: Option<&T>) {
     if let Some(value) = value {

@@ -13,8 +13,15 @@ pub(super) fn schema(path: &str) -> Value {
         let schema = || parameter(param);
         properties.entry(param.name).or_insert_with(schema);
     }
-    json!({ "type": "object", "required": required, "properties": properties })
+    let mut schema = json!({ "type": "object", "required": required, "properties": properties });
+    if OPERATOR.iter().any(|prefix| path.starts_with(prefix)) {
+        schema["additionalProperties"] = false.into();
+    }
+    schema
 }
+
+/// The routes that refuse other members.
+const OPERATOR: [&str; 3] = ["/key/", "/team/", "/user/"];
 
 /// The members that are required, and all members.
 fn members(path: &str) -> (&'static [&'static str], Map<String, Value>) {
@@ -69,8 +76,12 @@ fn members(path: &str) -> (&'static [&'static str], Map<String, Value>) {
         ),
         "/key/generate" => (&[], key_settings()),
         "/key/update" => (&["key"], key_settings()),
-        "/key/delete" => (&[], json!({ "keys": list(), "key_aliases": list() })),
-        "/key/regenerate" | "/key/block" | "/key/unblock" => (&["key"], json!({ "key": text() })),
+        "/key/delete" => (
+            &[],
+            json!({ "key": optional("string"), "keys": list(), "key_aliases": list() }),
+        ),
+        "/key/regenerate" => (&["key"], key_settings()),
+        "/key/block" | "/key/unblock" => (&["key"], json!({ "key": text() })),
         _ => owner(path),
     };
     match members {
@@ -88,6 +99,7 @@ fn key_settings() -> Value {
         "duration": period(),
         "aliases": { "type": ["object", "null"], "additionalProperties": { "type": "string" } },
         "tags": list(),
+        "permissions": optional("object"),
     }))
 }
 
@@ -109,7 +121,15 @@ fn owner(path: &str) -> (&'static [&'static str], Value) {
         Some("new" | "update") => {
             let mut members = json!({ id: text(), alias: optional("string") });
             if kind == "user" {
+                members["user_email"] = optional("string");
+                members["user_role"] = optional("string");
                 members["auto_create_key"] = flag();
+                if path.ends_with("new") {
+                    members["key_alias"] = optional("string");
+                }
+            } else {
+                members["members_with_roles"] = json!({ "type": ["array", "null"] });
+                members["tags"] = list();
             }
             let is_new = path.ends_with("new");
             (if is_new { &[] } else { required }, with_limits(members))
@@ -174,7 +194,7 @@ fn count() -> Value {
 
 /// Such as `30d`.
 fn period() -> Value {
-    json!({ "type": ["string", "null"], "pattern": "^[1-9][0-9]{0,3}(s|m|h|d|w|mo)$" })
+    json!({ "type": ["string", "null"], "pattern": "^[1-9][0-9]{0,3}(s|m|min|h|d|w|mo)$" })
 }
 
 fn optional(kind: &str) -> Value {

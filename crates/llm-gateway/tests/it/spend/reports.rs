@@ -195,6 +195,33 @@ async fn deployments_are_described_and_probed() {
 async fn every_route_of_the_openapi_document_exists_and_answers_with_a_listed_status() {
     let gateway = priced_gateway([Step::Json(REPLY)]).await;
     let document = report(&gateway, "none", "/openapi.json").await;
+    let open = &document["paths"]["/health/liveliness"]["get"]["security"];
+    assert_eq!(
+        (open, &document["paths"]["/health"]["get"]["security"]),
+        (&json!([]), &Value::Null)
+    );
+    let page = json!({ "name": "page", "in": "query", "required": false,
+        "schema": { "type": "integer", "minimum": 1 } });
+    let list = document["paths"]["/key/list"]["get"]["parameters"].as_array();
+    assert!(list.unwrap().contains(&page));
+    let body = |path: &str| {
+        let body = &document["paths"][path]["post"]["requestBody"];
+        body["content"]["application/json"]["schema"]["additionalProperties"].clone()
+    };
+    assert_eq!(body("/team/new"), json!(false));
+    assert_eq!(body("/v1/chat/completions"), Value::Null);
+    for (path, method, allowed) in [
+        ("/v1/responses/resp_1", Method::POST, "GET,HEAD,DELETE"),
+        ("/v1/responses/resp_1/cancel", Method::GET, "POST"),
+        (
+            "/v1/responses/resp_1/input_items",
+            Method::DELETE,
+            "GET,HEAD",
+        ),
+    ] {
+        let answer = ask(&gateway, MASTER, method, path, &[], Value::Null).await;
+        assert_eq!(answer.headers()["allow"], allowed, "{path}");
+    }
     let mut count = 0;
     for (path, methods) in document["paths"].as_object().unwrap() {
         for (method, operation) in methods.as_object().unwrap() {

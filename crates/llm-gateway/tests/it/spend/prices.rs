@@ -1,0 +1,71 @@
+//! What a budget reserves for aliases and wildcards.
+
+use std::sync::Arc;
+
+use futures_util::future::BoxFuture;
+use gateway_store::{Store, StoreOptions};
+use llm_provider::{Call, Capabilities, Provider, Reply, ReplyStream, Result};
+use llm_router::{Deployment, Prices, Router};
+use serde_json::json;
+
+use super::{REPLY, chat, gateway_of, generate, status};
+use crate::support::{Scripted, Step};
+
+/// A provider whose models are in the table of prices.
+#[derive(Debug)]
+struct Together(Arc<Scripted>);
+
+impl Provider for Together {
+    fn name(&self) -> &'static str {
+        "together_ai"
+    }
+
+    fn capabilities(&self) -> Capabilities {
+        self.0.capabilities()
+    }
+
+    fn send(&self, call: Call) -> BoxFuture<'_, Result<Reply>> {
+        self.0.send(call)
+    }
+
+    fn stream(&self, call: Call) -> BoxFuture<'_, Result<ReplyStream>> {
+        self.0.stream(call)
+    }
+}
+
+#[tokio::test]
+async fn a_budget_reserves_the_price_of_what_an_alias_or_a_wildcard_stands_for() {
+    let provider = Scripted::new([Step::Json(REPLY)]);
+    let dear = Deployment::new("dear", provider.clone(), "dear");
+    let cheap = Deployment::new("gpt", provider.clone(), "gpt");
+    let own = Deployment::new("own/*", provider.clone(), "own-*");
+    let deployments = vec![
+        dear.with_prices(Prices::new(1.0, 1.0)),
+        cheap.with_prices(Prices::new(1e-6, 1e-6)),
+        own.with_prices(Prices::new(1.0, 1.0)),
+        Deployment::new("free/*", provider.clone(), "free-*"),
+        Deployment::new("up/*", Arc::new(Together(provider)), "*"),
+    ];
+    let router = Router::builder()
+        .with_alias("cheap", "gpt")
+        .with_alias("listed", "up/MiniMaxAI/MiniMax-M2.7");
+    let store = Store::open("sqlite::memory:", StoreOptions::default());
+    let gateway = gateway_of(deployments, router, store.await.unwrap()).await;
+    // A call of `gpt` costs 15 millionths of a dollar, and one of the listed model 9 millionths.
+    for (model, budget, is_sent) in [
+        ("gpt", 1e-4, true),
+        ("cheap", 1e-4, true),
+        ("cheap", 1e-6, false),
+        ("free/x", 1e-6, true),
+        ("dear", 1e-4, false),
+        ("own/x", 1e-4, false),
+        ("up/MiniMaxAI/MiniMax-M2.7", 1e-4, true),
+        ("up/MiniMaxAI/MiniMax-M2.7", 1e-6, false),
+        ("listed", 1e-6, false),
+    ] {
+        let key = generate(&gateway, json!({ "max_budget": budget })).await;
+        let (status, code) = status(chat(&gateway, &key, json!({ "model": model })).await).await;
+        let expected = if is_sent { 200 } else { 429 };
+        assert_eq!(status, expected, "{model} with {budget}: {code}");
+    }
+}

@@ -50,7 +50,7 @@ fn each_text_is_embedded_as_a_line_of_numbers() {
     assert_eq!(answer["data"].as_array().unwrap().len(), 1);
     assert!(answer["usage"]["total_tokens"].is_u64());
     let (_, error, status) = run(&mut polyllm(&base));
-    assert!(status == 1 && error.contains("no texts: "), "{error}");
+    assert!(status == 2 && error.contains("no texts: "), "{error}");
 }
 
 #[test]
@@ -83,7 +83,7 @@ fn line_i_of_the_output_belongs_to_line_i_of_the_input() {
     assert_eq!(status, 0);
     assert!(said.ends_with("    3  a leak\n"), "{said}");
     let (_, error, status) = run_piped(&base, "\n\n");
-    assert!(status == 1 && error.contains("no texts: "), "{error}");
+    assert!(status == 2 && error.contains("no texts: "), "{error}");
 }
 
 #[test]

@@ -219,7 +219,7 @@ fn leader_and_workers_with_different_secrets_do_not_connect() {
     let leader = "--workers 1 --patience 3s --api-model-name m --secret-file secret";
     let (_, said, status) = run(&mut machines.command(leader));
     assert_eq!(status, 1, "{said}");
-    assert!(said.contains("0 of 1 workers joined"), "{said}");
+    assert!(said.contains("0 of 1 worker joined"), "{said}");
     assert!(worker.try_wait().unwrap().is_none(), "it goes on waiting");
     worker.kill().unwrap();
     worker.wait().unwrap();

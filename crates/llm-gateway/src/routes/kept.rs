@@ -190,14 +190,7 @@ fn page(mut items: Vec<Value>, query: &Query<'_>) -> Result<Response<ResponseBod
         let at = items.iter().position(|item| item["id"] == after);
         items.drain(..at.map_or(items.len(), |at| at + 1));
     }
-    let limit = match query.get("limit").map(|limit| limit.parse()) {
-        None => DEFAULT_LIMIT,
-        Some(Ok(limit @ 1..=MAX_LIMIT)) => limit,
-        Some(_) => {
-            let message = format!("use a number from 1 to {MAX_LIMIT}");
-            return Err(ApiError::invalid(message).with_param("limit"));
-        }
-    };
+    let limit = query.limit(DEFAULT_LIMIT, MAX_LIMIT)?;
     let has_more = items.len() > limit;
     items.truncate(limit);
     let id = |item: Option<&Value>| item.map(|item| item["id"].clone());

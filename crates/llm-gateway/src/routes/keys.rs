@@ -85,14 +85,23 @@ pub(super) async fn serve(
     }
     let path = head.uri.path();
     let answer = run(keys.store(), client, route, &query, (path, &body)).await;
-    if route.takes(&Method::POST) {
-        // Also after an error: some of several keys may have changed.
-        let refreshed = keys.refresh().await;
-        let answer = answer?;
-        refreshed?;
-        return Ok(response::json_of(&answer));
-    }
-    Ok(response::json_of(&answer?))
+    respond(keys, route.takes(&Method::POST), answer).await
+}
+
+/// The response to an operation. One that may have changed keys or owners is seen by later calls, also
+/// after an error: some of several may have changed.
+pub(super) async fn respond(
+    keys: &VirtualKeys,
+    is_change: bool,
+    answer: Result<serde_json::Value, ApiError>,
+) -> Result<Response<ResponseBody>, ApiError> {
+    let refreshed = match is_change {
+        true => keys.refresh().await,
+        false => Ok(()),
+    };
+    let answer = answer?;
+    refreshed?;
+    Ok(response::json_of(&answer))
 }
 
 async fn run(

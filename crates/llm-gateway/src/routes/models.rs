@@ -56,14 +56,7 @@ pub(super) fn list(
 /// The page of a list that `after_id` or `before_id` and `limit` choose, and whether the list goes on
 /// in that direction. An unknown id chooses nothing.
 fn page<'g>(mut groups: Vec<&'g str>, query: &Query<'_>) -> Result<(Vec<&'g str>, bool), ApiError> {
-    let limit = match query.get("limit").map(|limit| limit.parse()) {
-        None => MAX_LIMIT,
-        Some(Ok(limit @ 1..=MAX_LIMIT)) => limit,
-        Some(_) => {
-            let message = format!("use a number from 1 to {MAX_LIMIT}");
-            return Err(ApiError::invalid(message).with_param("limit"));
-        }
-    };
+    let limit = query.limit(MAX_LIMIT, MAX_LIMIT)?;
     let place = |groups: &[&str], id: &str| groups.iter().position(|group| *group == id);
     if let Some(after) = query.get("after_id") {
         let start = place(&groups, &after).map_or(groups.len(), |at| at + 1);

@@ -15,13 +15,13 @@ use super::keys::answer::KeyAnswer;
 use super::keys::request::{
     LimitChanges, check_others, describe, parse, present, set, set_or_clear,
 };
-use super::keys::{unknown_of, virtual_keys};
+use super::keys::{respond, unknown_of, virtual_keys};
 use super::query::Query;
 use crate::auth::Client;
 use crate::error::ApiError;
 use crate::gateway::Shared;
 use crate::headers::random_id;
-use crate::response::{self, ResponseBody};
+use crate::response::ResponseBody;
 
 /// An operation on users or teams.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -163,14 +163,7 @@ pub(super) async fn serve(
     }
     let query = Query::of(&head.uri);
     let answer = run(keys.store(), route, &query, &body).await;
-    if route.takes(&Method::POST) {
-        // Also after an error: some of several owners may have changed.
-        let refreshed = keys.refresh().await;
-        let answer = answer?;
-        refreshed?;
-        return Ok(response::json_of(&answer));
-    }
-    Ok(response::json_of(&answer?))
+    respond(keys, route.takes(&Method::POST), answer).await
 }
 
 async fn run(

@@ -1,7 +1,8 @@
-//! The measuring HTTP client: it timestamps every read from its sockets.
+//! The measuring HTTP client: it knows when the bytes of each read arrived.
 
 mod connect;
 mod connection;
+mod kernel_time;
 mod pool;
 mod timed_socket;
 mod tls;

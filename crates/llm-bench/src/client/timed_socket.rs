@@ -2,14 +2,16 @@ use std::cell::Cell;
 use std::io;
 use std::pin::Pin;
 use std::rc::Rc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 
-use crate::clock::Clock;
+use crate::client::kernel_time;
+use crate::clock::{Clock, nanos};
 
-/// A socket that records when it was read and written. It is below TLS, so that the times are
+/// A socket that records when bytes arrived and were written. It is below TLS, so that the times are
 /// those of the bytes on the wire.
 #[derive(Debug)]
 pub(crate) struct TimedSocket {
@@ -17,7 +19,7 @@ pub(crate) struct TimedSocket {
     io_times: Rc<IoTimes>,
 }
 
-/// When the socket was last read and written. A connection and all its exchanges stay on one
+/// When the latest bytes arrived and were written. A connection and all its exchanges stay on one
 /// thread.
 #[derive(Debug)]
 pub(crate) struct IoTimes {
@@ -47,7 +49,7 @@ impl IoTimes {
         self.first_read.get()
     }
 
-    /// When the current bytes were read.
+    /// When the current bytes arrived: by the kernel's clock where it has one, else when they were read.
     pub(crate) fn last_read(&self) -> u64 {
         self.last_read.get()
     }
@@ -55,10 +57,23 @@ impl IoTimes {
     pub(crate) fn last_write(&self) -> Option<u64> {
         self.last_write.get()
     }
+
+    /// Records bytes that have waited this long in the kernel.
+    fn read(&self, waited: Duration) {
+        // The kernel's clock can be set while a benchmark runs: time does not go back by it.
+        let earliest = self.last_read.get().max(self.last_write.get().unwrap_or(0));
+        let arrived = self.clock.now().saturating_sub(nanos(waited));
+        let at = arrived.max(earliest);
+        self.last_read.set(at);
+        if self.first_read.get().is_none() {
+            self.first_read.set(Some(at));
+        }
+    }
 }
 
 impl TimedSocket {
     pub(crate) fn new(socket: TcpStream, io_times: Rc<IoTimes>) -> Self {
+        kernel_time::enable(&socket);
         Self { socket, io_times }
     }
 
@@ -79,15 +94,11 @@ impl AsyncRead for TimedSocket {
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let before = buf.filled().len();
-        let done = Pin::new(&mut self.socket).poll_read(cx, buf);
-        if done.is_ready() && buf.filled().len() > before {
-            let now = self.io_times.clock.now();
-            self.io_times.last_read.set(now);
-            if self.io_times.first_read.get().is_none() {
-                self.io_times.first_read.set(Some(now));
-            }
+        let waited = ready!(kernel_time::poll_read(&mut self.socket, cx, buf))?;
+        if buf.filled().len() > before {
+            self.io_times.read(waited);
         }
-        done
+        Poll::Ready(Ok(()))
     }
 }
 
@@ -120,5 +131,41 @@ impl AsyncWrite for TimedSocket {
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut self.socket).poll_shutdown(cx)
+    }
+}
+
+#[cfg(all(test, target_os = "linux"))]
+mod tests {
+    use std::io::Write;
+    use std::net::TcpListener;
+
+    use tokio::io::AsyncReadExt;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn bytes_count_from_their_arrival_at_the_kernel() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        let socket = TcpStream::connect(address).await.unwrap();
+        let (mut server, _) = listener.accept().unwrap();
+        let clock = Clock::start();
+        let io_times = IoTimes::new(clock);
+        let mut socket = TimedSocket::new(socket, Rc::clone(&io_times));
+        let mut bytes = [0; 8];
+        // The kernel starts to take times a moment after the first socket that asks for them.
+        for _ in 0..3 {
+            let sent = clock.now();
+            server.write_all(b"a").unwrap();
+            std::thread::sleep(Duration::from_millis(100));
+            let begun = clock.now();
+            assert_eq!(socket.read(&mut bytes).await.unwrap(), 1);
+            let arrived = io_times.last_read();
+            assert!(sent <= arrived, "{arrived} is before {sent}");
+            if arrived < begun {
+                return;
+            }
+        }
+        panic!("the times are those of the reads");
     }
 }

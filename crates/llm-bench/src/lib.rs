@@ -13,6 +13,7 @@ mod experiment;
 mod folder;
 mod huggingface;
 mod job;
+mod load;
 mod mix;
 mod record;
 mod request;
@@ -35,10 +36,11 @@ pub use client::TlsTrust;
 pub use command_line::{CommandLine, redact_members};
 pub use error::Error;
 pub use experiment::{
-    ClientBias, ClientHealth, Experiment, IterationType, Load, Machine, MetricKind, Ramp, Run,
-    RunEnd, RunLimits, ServerLabels, ServerSeries, Stall, Task,
+    ClientBias, ClientHealth, Experiment, IterationType, Machine, MetricKind, Run, RunEnd,
+    RunLimits, ServerLabels, ServerSeries, Stall, Task,
 };
 pub use folder::{Folder, FolderError, FolderErrorKind, Results};
+pub use load::{Load, Ramp};
 pub use record::{
     Arrivals, Backoff, ConnectTimes, Failure, FailureKind, JobPart, Outcome, Phase,
     PredictionTimes, RateLimit, RequestRecord, Side, TokenCounts, TokenSource, Turn,

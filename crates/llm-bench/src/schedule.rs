@@ -9,7 +9,7 @@ use rand_chacha::rand_core::SeedableRng;
 use rand_distr::{Distribution, Exp1, Gamma};
 
 use crate::error::Error;
-use crate::experiment::Ramp;
+use crate::load::Ramp;
 
 /// The distribution of the gaps between arrivals.
 #[non_exhaustive]

@@ -4,7 +4,8 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
-use crate::experiment::{Load, RunEnd, RunLimits, Stall};
+use crate::experiment::{RunEnd, RunLimits, Stall};
+use crate::load::Load;
 use crate::record::{FailureKind, Outcome, RequestRecord};
 use crate::run::feed::FeedHandle;
 use crate::run::runner::{Interrupts, Observer, RunProgress};

@@ -5,8 +5,9 @@ use rand_chacha::rand_core::SeedableRng;
 use serde_json::{Map, Value, json};
 
 use crate::error::Error;
-use crate::experiment::{Load, RunLimits, Task};
+use crate::experiment::{RunLimits, Task};
 use crate::job::{Draft, Job};
+use crate::load::Load;
 use crate::mix::{self, Mix};
 use crate::record::TokenSource;
 use crate::request::{BodyBuilder, Endpoint, PreparedRequest, ReplicateModel};

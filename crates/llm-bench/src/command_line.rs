@@ -78,7 +78,7 @@ pub(crate) fn without_userinfo(text: &str) -> String {
 }
 
 /// `scheme://host/path?query` with `***` as its query; other texts are unchanged.
-fn without_query(text: &str) -> String {
+pub(crate) fn without_query(text: &str) -> String {
     let is_address = |before: &str| before.contains("://") && !before.contains(['{', ' ']);
     match text.split_once('?') {
         Some((before, _)) if is_address(before) => format!("{before}?{HIDDEN}"),

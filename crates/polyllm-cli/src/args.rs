@@ -1,7 +1,6 @@
 pub(crate) mod number;
 mod request;
 
-use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -119,9 +118,9 @@ pub(crate) struct Serve {
     /// LiteLLM's config.yaml
     #[arg(short, long, value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
-    /// The address to listen on
+    /// The address to listen on, or a name such as localhost
     #[arg(long, default_value = "127.0.0.1")]
-    pub(crate) host: IpAddr,
+    pub(crate) host: String,
     /// The port to listen on; 0 chooses a free port
     #[arg(short, long, default_value_t = 4000)]
     pub(crate) port: u16,

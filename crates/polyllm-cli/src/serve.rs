@@ -2,7 +2,7 @@
 
 mod banner;
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 use std::process::ExitCode;
 
 use anyhow::{Context, Result};
@@ -53,10 +53,7 @@ pub(crate) async fn run(args: args::Serve, verbosity: u8) -> Result<ExitCode> {
     let started = Started::of(&config);
     let gateway = Gateway::new(config, options);
 
-    let address = SocketAddr::new(args.host, args.port);
-    let listener = TcpListener::bind(address)
-        .await
-        .with_context(|| format!("cannot listen on {address} (set another port with --port)"))?;
+    let listener = listen(&args.host, args.port).await?;
     let address = listener.local_addr()?;
     let stop = signal::stop_server();
     let banner = Banner {
@@ -92,6 +89,14 @@ pub(crate) async fn run(args: args::Serve, verbosity: u8) -> Result<ExitCode> {
         telemetry.shutdown().await;
     }
     Ok(ExitCode::SUCCESS)
+}
+
+async fn listen(host: &str, port: u16) -> Result<TcpListener> {
+    let listener = TcpListener::bind((host, port)).await;
+    listener.with_context(|| match host.contains(':') {
+        true => format!("cannot listen on [{host}]:{port} (set another port with --port)"),
+        false => format!("cannot listen on {host}:{port} (set another port with --port)"),
+    })
 }
 
 /// The configuration of a gateway with simulated upstreams.

@@ -15,6 +15,7 @@ use llm_provider::text::excerpt;
 use crate::client::{Connection, Connector, TlsTrust};
 use crate::clock::Clock;
 use crate::error::Error;
+use crate::command_line::without_query;
 use crate::experiment::{MetricKind, ServerSeries};
 use crate::folder::{MAX_READINGS, MAX_VALUE};
 use crate::response::JsonResponse;
@@ -50,8 +51,9 @@ impl MetricsSource {
         })
     }
 
+    /// The address for reports; its query may hold a key.
     fn name(&self) -> String {
-        format!("{}{}", self.origin, self.path)
+        without_query(&format!("{}{}", self.origin, self.path))
     }
 }
 
@@ -346,7 +348,7 @@ mod tests {
     fn an_address_has_a_default_path() {
         let name = |url| MetricsSource::new(url).unwrap().name();
         assert_eq!(name("http://h:8000"), "http://h:8000/metrics");
-        assert_eq!(name("https://h/x?y=1"), "https://h/x?y=1");
+        assert_eq!(name("https://u:p@h/x?key=1"), "https://h/x?***");
         for url in ["", "h:8000", "ftp://h"] {
             let error = MetricsSource::new(url).unwrap_err().to_string();
             assert!(error.starts_with("--server-metrics"), "{error}");

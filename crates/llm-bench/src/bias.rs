@@ -7,7 +7,7 @@ use crate::experiment::{ClientBias, Run};
 #[non_exhaustive]
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct TrueTimes {
-    /// From reading the request to writing the first token.
+    /// From the arrival of the request to writing the first token.
     pub ttft_s: f64,
     /// Between writes of tokens.
     pub gaps_s: Vec<f64>,

@@ -36,6 +36,15 @@ impl Clock {
         self.origin
     }
 
+    /// When a request counts as received: if the timing is precise, when it arrived at the kernel, so
+    /// that the delays of a loaded simulation are still those that are set.
+    pub(crate) fn received(&self, arrived: Option<std::time::Instant>) -> Instant {
+        match (&self.timer, arrived) {
+            (Some(_), Some(arrived)) => Instant::from_std(arrived),
+            _ => Instant::now(),
+        }
+    }
+
     /// Waits until `at`.
     pub(crate) async fn until(&self, at: Instant) {
         match &self.timer {

@@ -4,7 +4,7 @@
 use std::convert::Infallible;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
@@ -16,6 +16,7 @@ use hyper::http::request::Parts;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
+use timed_socket::{Observer, TimedSocket};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::{JoinHandle, JoinSet};
@@ -115,13 +116,14 @@ async fn serve<U: Upstream>(
 ) {
     // Without it, the kernel may delay small events; on failure they are only late.
     let _ = socket.set_nodelay(true);
+    let arrival = Arc::new(Arrival::default());
+    let socket = TokioIo::new(TimedSocket::new(socket, Arc::clone(&arrival)));
     let service = service_fn(|request| {
         let upstream = Arc::clone(&upstream);
-        let url = url.clone();
-        async move { Ok::<_, Infallible>(handle(upstream, &url, request).await) }
+        let (url, arrival) = (url.clone(), Arc::clone(&arrival));
+        async move { Ok::<_, Infallible>(handle(upstream, &url, &arrival, request).await) }
     });
-    let mut connection =
-        std::pin::pin!(http1::Builder::new().serve_connection(TokioIo::new(socket), service));
+    let mut connection = std::pin::pin!(http1::Builder::new().serve_connection(socket, service));
     // Errors are broken connections: the client disconnected, or a fault broke the connection.
     tokio::select! {
         _ = connection.as_mut() => {}
@@ -137,7 +139,29 @@ async fn stopped(mut stopping: watch::Receiver<bool>) {
     let _ = stopping.wait_for(|stop| *stop).await;
 }
 
-async fn handle<U: Upstream>(upstream: Arc<U>, local: &str, request: Request<Incoming>) -> Answer {
+/// When the kernel received the latest bytes of a connection.
+#[derive(Debug, Default)]
+struct Arrival(Mutex<Option<std::time::Instant>>);
+
+impl Observer for Arrival {
+    fn read(&self, waited: Duration) {
+        let mut latest = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        *latest = std::time::Instant::now().checked_sub(waited);
+    }
+}
+
+impl Arrival {
+    fn latest(&self) -> Option<std::time::Instant> {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+async fn handle<U: Upstream>(
+    upstream: Arc<U>,
+    local: &str,
+    arrival: &Arrival,
+    request: Request<Incoming>,
+) -> Answer {
     let (parts, body) = request.into_parts();
     if control::is_control_path(parts.uri.path()) {
         let body = read(body).await.unwrap_or_default();
@@ -145,8 +169,8 @@ async fn handle<U: Upstream>(upstream: Arc<U>, local: &str, request: Request<Inc
     }
     let mut exchange = Exchange::begin(&upstream);
     let body = read(body).await;
-    let received = Instant::now();
     let shared = upstream.shared();
+    let received = shared.clock.received(arrival.latest());
     let kept = body.as_ref().cloned().unwrap_or_default();
     let (number, trace) = shared.log.record(&parts, &kept, received, &shared.clock);
     exchange.received(&trace);

@@ -14,7 +14,8 @@ use crate::clock::Clock;
 #[non_exhaustive]
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct Times {
-    /// The request was read completely. [`Timing`](crate::Timing) counts from here.
+    /// The request was read completely, or, with [`Timing::precise`](crate::Timing::precise), had arrived
+    /// at the kernel. [`Timing`](crate::Timing) counts from here.
     pub received: Duration,
     /// Status and headers were passed to the connection.
     pub answered: Option<Duration>,

@@ -13,6 +13,7 @@ const LAYERS: &[(&str, u8)] = &[
     ("llm-provider", 1),
     ("llm-http", 2),
     ("llm-router", 2),
+    ("timed-socket", 2),
     ("llm-sim", 3),
     // For tests only: see `conformance_is_for_tests`.
     ("provider-conformance", 3),

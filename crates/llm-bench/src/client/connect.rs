@@ -5,11 +5,12 @@ use std::rc::Rc;
 
 use hyper_util::rt::TokioIo;
 use rustls::pki_types::ServerName;
+use timed_socket::TimedSocket;
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 
 use crate::client::connection::Connection;
-use crate::client::timed_socket::{IoTimes, TimedSocket};
+use crate::client::io_times::IoTimes;
 use crate::client::tls::TlsTrust;
 use crate::clock::Clock;
 use crate::command_line::without_userinfo;

@@ -11,7 +11,7 @@ use hyper::body::{Body, Incoming};
 use hyper::client::conn::http1::{self, SendRequest};
 use hyper::rt::{Read, Write};
 
-use crate::client::timed_socket::IoTimes;
+use crate::client::io_times::IoTimes;
 
 /// A connection that carries one exchange at a time.
 ///

@@ -2,9 +2,8 @@
 
 mod connect;
 mod connection;
-mod kernel_time;
+mod io_times;
 mod pool;
-mod timed_socket;
 mod tls;
 
 pub(crate) use connect::{ConnectError, Connector};

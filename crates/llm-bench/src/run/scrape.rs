@@ -14,8 +14,8 @@ use llm_provider::text::excerpt;
 
 use crate::client::{Connection, Connector, TlsTrust};
 use crate::clock::Clock;
-use crate::error::Error;
 use crate::command_line::without_query;
+use crate::error::Error;
 use crate::experiment::{MetricKind, ServerSeries};
 use crate::folder::{MAX_READINGS, MAX_VALUE};
 use crate::response::JsonResponse;

@@ -21,8 +21,9 @@ pub struct Timing {
     /// The time after its creation for which a Replicate prediction keeps its input, output and
     /// logs (one hour at the real service); `None` keeps them.
     pub retention: Option<Duration>,
-    /// Keeps delays accurate to well under a millisecond with a separate thread; tokio's timers are
-    /// up to 2 ms late. Not for paused time, which does not affect the system's clock.
+    /// Keeps delays accurate to well under a millisecond: with a separate thread, since tokio's timers
+    /// are up to 2 ms late, and from when the kernel received a request (on Linux). Not for paused
+    /// time, which does not affect the system's clock.
     pub precise: bool,
 }
 

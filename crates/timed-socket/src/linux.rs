@@ -27,22 +27,44 @@ pub(crate) fn poll_read(
 ) -> Poll<io::Result<Duration>> {
     loop {
         ready!(socket.poll_read_ready(cx))?;
-        match socket.try_io(Interest::READABLE, || receive(socket, buf)) {
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-            done => return Poll::Ready(done),
+        let mut waited = None;
+        let done = socket.try_io(Interest::READABLE, || {
+            let received = receive(socket, buf)?;
+            waited = Some(received.waited);
+            // The next read would block. Saying so saves it.
+            match received.is_all {
+                true => Err(io::ErrorKind::WouldBlock.into()),
+                false => Ok(()),
+            }
+        });
+        match (waited, done) {
+            (Some(waited), _) => return Poll::Ready(Ok(waited)),
+            (None, Err(error)) if error.kind() != io::ErrorKind::WouldBlock => {
+                return Poll::Ready(Err(error));
+            }
+            (None, _) => {}
         }
     }
 }
 
-fn receive(socket: &TcpStream, buf: &mut ReadBuf<'_>) -> io::Result<Duration> {
+struct Received {
+    waited: Duration,
+    /// Whether nothing more was there.
+    is_all: bool,
+}
+
+fn receive(socket: &TcpStream, buf: &mut ReadBuf<'_>) -> io::Result<Received> {
     let mut times = nix::cmsg_space!(Timestamps);
-    let mut parts = [IoSliceMut::new(buf.initialize_unfilled())];
+    let room = buf.remaining().min(MAX_READ);
+    let mut parts = [IoSliceMut::new(buf.initialize_unfilled_to(room))];
     let (fd, flags) = (socket.as_raw_fd(), MsgFlags::empty());
     let received = recvmsg::<()>(fd, &mut parts, Some(&mut times), flags)?;
     let waited = received.cmsgs().ok().and_then(waited).unwrap_or_default();
     let length = received.bytes;
     buf.advance(length);
-    Ok(waited)
+    // Zero bytes are the end of the stream, which the next read shall see, too.
+    let is_all = (1..room).contains(&length);
+    Ok(Received { waited, is_all })
 }
 
 /// `None` if the kernel took no time, or if its clock was set back since.
@@ -54,3 +76,6 @@ fn waited(mut messages: impl Iterator<Item = ControlMessageOwned>) -> Option<Dur
     let now = Duration::from(ClockId::CLOCK_REALTIME.now().ok()?);
     now.checked_sub(arrived).filter(|_| !arrived.is_zero())
 }
+
+/// The most bytes of one read. The room for them is set to zero before each read.
+const MAX_READ: usize = 16 * 1024;

@@ -108,6 +108,14 @@ impl Fallbacks {
         Some(own.unwrap_or(&self.default))
     }
 
+    /// The groups that take over from `group` after any error.
+    pub(crate) fn all_of(&self, group: &str) -> impl Iterator<Item = &String> {
+        let special = [&self.context_window, &self.content_policy];
+        let special = special.into_iter().filter_map(|lists| lists.get(group));
+        let own = self.general.get(group).unwrap_or(&self.default);
+        special.flatten().chain(own)
+    }
+
     /// All lists, each with the setting and the group that it belongs to.
     pub(crate) fn lists(&self) -> impl Iterator<Item = (&'static str, &str, &[String])> {
         let lists = [

@@ -1,3 +1,4 @@
+use std::collections::HashSet;
 use std::future::ready;
 use std::sync::Arc;
 
@@ -96,6 +97,24 @@ impl Router {
     /// Like [`group_of`](Self::group_of), with what the `*` of the group's name matched.
     pub fn target_of(&self, model: &str) -> Option<ModelTarget> {
         self.core.names.target_of(model)
+    }
+
+    /// The models that can take over from a model, and from those that take over.
+    pub fn fallbacks_of(&self, model: &str, route: &RouteOptions) -> Vec<String> {
+        let configured = &self.core.options.fallbacks;
+        let fallbacks = route.fallbacks.as_ref().unwrap_or(configured);
+        let mut models = vec![model.to_owned()];
+        let mut done = 0;
+        while let Some(model) = models.get(done) {
+            let group = self.group_of(model).unwrap_or_default();
+            let new = fallbacks.all_of(&group).cloned().collect::<Vec<_>>();
+            models.extend(new);
+            // The first of equals stays.
+            let mut seen = HashSet::new();
+            models.retain(|model| seen.insert(model.clone()));
+            done += 1;
+        }
+        models.split_off(1)
     }
 
     /// Whether every deployment of the group that a model name stands for supports `capability`.

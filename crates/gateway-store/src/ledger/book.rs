@@ -112,7 +112,8 @@ impl Book {
         for budget in charge.capped() {
             let account = self.accounts.entry(budget.clone()).or_default();
             account.is_used = true;
-            if account.spare() >= amount {
+            // What is free is not limited, also after more was spent than estimated.
+            if amount == Money::ZERO || account.spare() >= amount {
                 continue;
             }
             is_short = true;

@@ -19,7 +19,7 @@ use crate::error::ApiError;
 use crate::gateway::Shared;
 use crate::learned::Watch;
 use crate::response::ResponseBody;
-use crate::spend;
+use crate::spend::{self, RateCharge};
 use crate::sse::FrameWriter;
 use crate::{call_options, headers};
 
@@ -150,7 +150,8 @@ pub(super) async fn serve<R: Replies>(
         // Boxed, so that a response in one piece does not pay for its size.
         Box::pin(streamed(Arc::clone(shared), client, call, route, writer)).await?
     } else {
-        let running = spend::admit(shared, client, &call, Some(&mut route)).await?;
+        let running =
+            spend::admit(shared, client, &call, &mut route, RateCharge::WithChoice).await?;
         let reply = pin!(shared.router.send_with(call, route));
         let (reply, bill) = running.send(reply).await?;
         let chat: ChatResponse = reply.body.read().map_err(|_| unreadable())?;

@@ -14,7 +14,7 @@ use crate::auth::Client;
 use crate::error::ApiError;
 use crate::gateway::Shared;
 use crate::response::{self, ResponseBody};
-use crate::spend;
+use crate::spend::{self, RateCharge};
 use crate::sse::{ChunkWriter, FrameWriter, Frames, Source};
 use crate::{call_options, headers};
 
@@ -111,7 +111,7 @@ pub(super) async fn whole(
     mut route: RouteOptions,
 ) -> Result<Response<ResponseBody>, ApiError> {
     let endpoint = call.endpoint;
-    let running = spend::admit(shared, client, &call, Some(&mut route)).await?;
+    let running = spend::admit(shared, client, &call, &mut route, RateCharge::WithChoice).await?;
     // Pinned here: moving a future of this size costs more than polling it.
     let reply = pin!(shared.router.send_with(call, route));
     let (mut reply, bill) = running.send(reply).await?;
@@ -138,7 +138,7 @@ pub(super) async fn streamed<W: FrameWriter>(
     writer: W,
 ) -> Result<Response<ResponseBody>, ApiError> {
     let keep_alive = shared.options.keep_alive;
-    let running = spend::admit(&shared, client, &call, Some(&mut route)).await?;
+    let running = spend::admit(&shared, client, &call, &mut route, RateCharge::WithChoice).await?;
     let bill = running.rates();
     let mut opening =
         Box::pin(async move { running.stream(shared.router.stream_with(call, route)).await });

@@ -24,7 +24,7 @@ use crate::gateway::Shared;
 use crate::headers::{self, random_id};
 use crate::learned::{Ends, Watch};
 use crate::response::{self, ResponseBody};
-use crate::spend;
+use crate::spend::{self, RateCharge};
 use crate::sse::{self, FrameWriter};
 
 /// Serves a request for a message.
@@ -95,7 +95,7 @@ async fn cut(
         replies,
         ..
     } = exchange;
-    let running = spend::admit(shared, client, &call, Some(&mut route)).await?;
+    let running = spend::admit(shared, client, &call, &mut route, RateCharge::WithChoice).await?;
     let bill = running.rates();
     let chunks = pin!(shared.router.stream_with(call, route));
     let mut chunks = running

@@ -24,7 +24,7 @@ use crate::gateway::Shared;
 use crate::headers::random_id;
 use crate::learned::Watch;
 use crate::response::{self, ResponseBody};
-use crate::spend;
+use crate::spend::{self, RateCharge};
 use crate::sse::{self, FrameWriter};
 
 /// Serves a request for a response.
@@ -89,14 +89,14 @@ async fn start(
 ) -> Result<Response<ResponseBody>, ApiError> {
     let Exchange {
         call,
-        route,
+        mut route,
         ignored,
         replies,
         ..
     } = exchange;
     let keeper = replies.keeper.ok_or_else(ApiError::internal)?;
     shared.router.check_model(&call.model())?;
-    let running = spend::admit(shared, client, &call, None).await?;
+    let running = spend::admit(shared, client, &call, &mut route, RateCharge::Now).await?;
     let mut response = keeper
         .run(shared, *replies.replies, call, route, running)
         .await?;

@@ -14,9 +14,9 @@ mod tokens;
 
 use std::sync::Arc;
 
-use gateway_store::{Charge, Money, UsageRecord};
+use gateway_store::{Charge, ErrorKind, Ledger, Money, Reservation, UsageRecord};
 use llm_provider::Call;
-use llm_router::{Estimate, RouteOptions, TokenCounts};
+use llm_router::{Estimate, Fallbacks, RouteOptions, TokenCounts};
 
 use crate::auth::Client;
 use crate::error::ApiError;
@@ -28,11 +28,17 @@ pub(crate) use self::prices::PriceBook;
 pub(crate) use self::rates::Rates;
 pub(crate) use self::running::Running;
 
-/// Reserves what a call may use.
-///
-/// With limits that several gateways share, the router charges those when it chooses a deployment, so
-/// that both take one exchange with the shared state: if `route` is given, which is the route of the
-/// call. A refusal is then an error of the router, which [`Running`] and its bill convert.
+/// When the rate limits that several gateways share are charged.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum RateCharge {
+    /// Before the call is routed.
+    Now,
+    /// By the router when it chooses a deployment, so that both take one exchange with the shared
+    /// state. A refusal is then an error of the router, which [`Running`] and its bill convert.
+    WithChoice,
+}
+
+/// Reserves what a call may use. Fallbacks that the budgets do not allow are taken out of its route.
 ///
 /// # Errors
 /// If a rate limit or a budget of the key, its user or its team does not allow the call.
@@ -40,7 +46,8 @@ pub(crate) async fn admit(
     shared: &Arc<Shared>,
     client: &Client,
     call: &Call,
-    route: Option<&mut RouteOptions>,
+    route: &mut RouteOptions,
+    rates: RateCharge,
 ) -> Result<Running, ApiError> {
     let (Some(keys), Some(origin)) = (&shared.options.virtual_keys, &client.origin) else {
         return Ok(Running::unrecorded());
@@ -52,20 +59,15 @@ pub(crate) async fn admit(
         Some(access) => keys.limits().begin(access, estimate.total)?,
         None => limits::Permits::default(),
     };
-    match (shared.router.shared_state(), route) {
-        (Some(_), Some(route)) => route.claim = permits.rates().claim(),
+    match (shared.router.shared_state(), rates) {
+        (Some(_), RateCharge::WithChoice) => route.claim = permits.rates().claim(),
         // Most calls have no rate limits.
         (state, _) if permits.rates().has_any() => Box::pin(permits.take(state)).await?,
         _ => {}
     }
     let charge = access.map_or_else(Charge::default, |access| access.charge());
-    let reserved = if charge.capped().is_empty() {
-        Money::ZERO
-    } else {
-        let highest = shared.prices.highest(&call.model(), &counts);
-        highest.unwrap_or(Money::ZERO).min(Money::MAX_COST)
-    };
-    let reservation = match Box::pin(keys.ledger().reserve(charge, reserved)).await {
+    let reservation = Box::pin(reserve(shared, keys.ledger(), charge, call, &counts, route));
+    let reservation = match reservation.await {
         Ok(reservation) => reservation,
         Err(error) => {
             permits.cancel();
@@ -91,4 +93,35 @@ pub(crate) async fn admit(
         permits,
         counts,
     ))
+}
+
+/// Reserves the most that a call can cost. If the budgets allow the model of the call, but not the models
+/// that can take over from it, the call has no fallbacks.
+async fn reserve(
+    shared: &Shared,
+    ledger: &Ledger,
+    charge: Charge,
+    call: &Call,
+    counts: &TokenCounts,
+    route: &mut RouteOptions,
+) -> gateway_store::Result<Reservation> {
+    if charge.capped().is_empty() {
+        return ledger.reserve(charge, Money::ZERO).await;
+    }
+    let cost = |model: &str| {
+        let highest = shared.prices.highest(model, counts);
+        highest.unwrap_or(Money::ZERO).min(Money::MAX_COST)
+    };
+    let model = call.model();
+    let own = cost(&model);
+    let others = shared.router.fallbacks_of(&model, route);
+    let most = others.iter().map(|model| cost(model)).fold(own, Money::max);
+    if most > own {
+        match ledger.reserve(charge.clone(), most).await {
+            Err(error) if error.kind() == ErrorKind::BudgetExceeded => {}
+            reserved => return reserved,
+        }
+        route.fallbacks = Some(Fallbacks::default());
+    }
+    ledger.reserve(charge, own).await
 }

@@ -1,14 +1,14 @@
-//! What a budget reserves for aliases and wildcards.
+//! What a budget reserves for aliases, wildcards and fallbacks.
 
 use std::sync::Arc;
 
 use futures_util::future::BoxFuture;
 use gateway_store::{Store, StoreOptions};
-use llm_provider::{Call, Capabilities, Provider, Reply, ReplyStream, Result};
-use llm_router::{Deployment, Prices, Router};
+use llm_provider::{Call, Capabilities, Error, ErrorKind, Provider, Reply, ReplyStream, Result};
+use llm_router::{Deployment, Fallbacks, Prices, Router};
 use serde_json::json;
 
-use super::{REPLY, chat, gateway_of, generate, status};
+use super::{MASTER, REPLY, chat, gateway_of, generate, priced, report, status};
 use crate::support::{Scripted, Step};
 
 /// A provider whose models are in the table of prices.
@@ -68,4 +68,26 @@ async fn a_budget_reserves_the_price_of_what_an_alias_or_a_wildcard_stands_for()
         let expected = if is_sent { 200 } else { 429 };
         assert_eq!(status, expected, "{model} with {budget}: {code}");
     }
+}
+
+#[tokio::test]
+async fn a_fallback_that_the_budget_does_not_allow_is_not_used() {
+    let busy = Scripted::new([Step::Fail(|| Error::new(ErrorKind::Overloaded, "busy"))]);
+    let paid = Scripted::new([Step::Json(REPLY)]);
+    let deployments = vec![Deployment::new("free", busy, "upstream/free"), priced(paid)];
+    let fallbacks = Fallbacks::default().with_default(["llama"]);
+    let router = Router::builder().with_fallbacks(fallbacks);
+    let store = Store::open("sqlite::memory:", StoreOptions::default());
+    let gateway = gateway_of(deployments, router, store.await.unwrap()).await;
+    let key = generate(&gateway, json!({ "max_budget": 0.3 })).await;
+    let mut statuses = Vec::new();
+    for _ in 0..4 {
+        let response = chat(&gateway, &key, json!({ "model": "free" })).await;
+        statuses.push(response.status().as_u16());
+    }
+    // The model itself has no price, so its own failure is the reply.
+    assert_eq!((statuses[0], statuses[3]), (200, 503), "{statuses:?}");
+    let keys = report(&gateway, MASTER, "/spend/keys").await;
+    let spend = keys[0]["spend"].as_f64().unwrap();
+    assert!((0.15..=0.3).contains(&spend), "{keys}");
 }

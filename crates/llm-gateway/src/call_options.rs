@@ -9,6 +9,7 @@ use llm_provider::{Call, Error, ErrorKind, Result};
 use llm_router::{CacheControl, Fallbacks, RouteOptions, RouterObserver};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
+use serde_json::Value;
 
 use crate::auth::Client;
 use crate::error::ApiError;
@@ -143,7 +144,7 @@ fn tags_of_metadata(call: &Call) -> Vec<String> {
 
 /// Takes the lists of fallbacks; `None` if the request has none.
 fn take_fallbacks(call: &mut Call) -> Result<Option<Fallbacks>> {
-    let general: Option<Vec<FallbackEntry>> = take_member(call, "fallbacks")?;
+    let general: Option<Vec<Value>> = take_member(call, "fallbacks")?;
     let context_window = take_member(call, "context_window_fallbacks")?;
     let content_policy = take_member(call, "content_policy_fallbacks")?;
     if take_member(call, "disable_fallbacks")? == Some(true) {
@@ -154,23 +155,23 @@ fn take_fallbacks(call: &mut Call) -> Result<Option<Fallbacks>> {
     }
     let mut fallbacks = Fallbacks::default();
     for entry in general.into_iter().flatten() {
+        // The name of a model, or the models that take over from others.
         match entry {
-            FallbackEntry::Name(name) => fallbacks.default.push(name),
-            FallbackEntry::Lists(lists) => fallbacks.general.extend(lists),
+            Value::String(name) => fallbacks.default.push(name),
+            lists => {
+                let lists = Lists::deserialize(lists).map_err(|_| {
+                    let problem = "an entry has to be the name of a model, or an object such as \
+                                   {\"MODEL\": [\"OTHER_MODEL\"]}";
+                    invalid("fallbacks", problem)
+                })?;
+                fallbacks.general.extend(lists);
+            }
         }
     }
     let merged = |lists: Option<Vec<Lists>>| lists.into_iter().flatten().flatten().collect();
     fallbacks.context_window = merged(context_window);
     fallbacks.content_policy = merged(content_policy);
     Ok(Some(fallbacks))
-}
-
-/// An entry of `fallbacks`: a model, or the models that take over from others.
-#[derive(Deserialize)]
-#[serde(untagged)]
-enum FallbackEntry {
-    Name(String),
-    Lists(Lists),
 }
 
 type Lists = std::collections::BTreeMap<String, Vec<String>>;

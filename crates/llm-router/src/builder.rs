@@ -202,8 +202,15 @@ impl RouterBuilder {
     /// # Errors
     /// The first setting that is contradictory or out of range.
     pub fn build(self) -> Result<Router, BuildError> {
-        check(&self)?;
-        Ok(self.build_unchecked())
+        match check(&self).into_iter().next() {
+            Some(problem) => Err(problem),
+            None => Ok(self.build_unchecked()),
+        }
+    }
+
+    /// All settings that are contradictory or out of range.
+    pub fn problems(&self) -> Vec<BuildError> {
+        check(self)
     }
 
     /// Builds the router without checks. A setting that refers to an unknown group has no effect,

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use llm_provider::nearest_names;
 use llm_provider::text::excerpt;
 
 use crate::builder::RouterBuilder;
@@ -24,7 +25,8 @@ pub struct BuildError {
 
 type Result<T = (), E = BuildError> = std::result::Result<T, E>;
 
-pub(crate) fn check(builder: &RouterBuilder) -> Result {
+/// All problems of the settings.
+pub(crate) fn check(builder: &RouterBuilder) -> Vec<BuildError> {
     let groups: BTreeSet<&str> = builder
         .deployments
         .iter()
@@ -34,13 +36,14 @@ pub(crate) fn check(builder: &RouterBuilder) -> Result {
         groups: &groups,
         aliases: &builder.aliases,
     };
-    check_deployments(&builder.deployments)?;
-    check_aliases(&names)?;
-    if let Some(default) = &builder.default_model {
-        names.require("default_model", default)?;
-    }
-    check_fallbacks(&builder.options.fallbacks, &names)?;
-    check_options(builder)
+    let default = builder.default_model.iter();
+    let deployments = check_deployments(&builder.deployments);
+    let results = deployments
+        .chain(check_aliases(&names))
+        .chain(default.map(|default| names.require("default_model", default)))
+        .chain(check_fallbacks(&builder.options.fallbacks, &names))
+        .chain([check_options(builder)]);
+    results.filter_map(Result::err).collect()
 }
 
 /// The names that settings can refer to.
@@ -63,10 +66,15 @@ impl GroupNames<'_> {
         if self.has(name) {
             return Ok(());
         }
-        fail(
-            place,
-            format!("there is no model group `{}`", excerpt(name)),
-        )
+        let known = self.groups.iter().copied();
+        // The comparison with very many names would take too long.
+        let known = known.filter(|_| self.groups.len() <= MAX_COMPARED);
+        let nearest = nearest_names(name, known, 1);
+        let hint = nearest.first().map_or_else(String::new, |nearest| {
+            format!("; the nearest is `{}`", excerpt(nearest))
+        });
+        let name = excerpt(name);
+        fail(place, format!("there is no model group `{name}`{hint}"))
     }
 }
 
@@ -77,9 +85,9 @@ fn fail(place: impl Into<String>, problem: impl Into<String>) -> Result {
     })
 }
 
-fn check_deployments(deployments: &[Deployment]) -> Result {
+fn check_deployments(deployments: &[Deployment]) -> impl Iterator<Item = Result> {
     let mut limits: BTreeMap<&str, &RateLimits> = BTreeMap::new();
-    for deployment in deployments {
+    deployments.iter().map(move |deployment| {
         let place = format!("the deployment `{}`", excerpt(&deployment.id));
         check_names(deployment, &place)?;
         check_limits(&deployment.limits, &place)?;
@@ -100,8 +108,8 @@ fn check_deployments(deployments: &[Deployment]) -> Result {
                 return fail(format!("{place}, {name}"), "has to be 0 or more");
             }
         }
-    }
-    Ok(())
+        Ok(())
+    })
 }
 
 fn check_names(deployment: &Deployment, place: &str) -> Result {
@@ -137,8 +145,8 @@ fn check_limits(limits: &RateLimits, place: &str) -> Result {
     Ok(())
 }
 
-fn check_aliases(names: &GroupNames<'_>) -> Result {
-    for (alias, Alias { group, .. }) in names.aliases {
+fn check_aliases(names: &GroupNames<'_>) -> impl Iterator<Item = Result> {
+    names.aliases.iter().map(|(alias, Alias { group, .. })| {
         let place = format!("model_group_alias, `{}`", excerpt(alias));
         if names.groups.contains(alias.as_str()) {
             return fail(place, "a model group has the same name");
@@ -149,13 +157,12 @@ fn check_aliases(names: &GroupNames<'_>) -> Result {
                 "is the alias of an alias; name the model group itself",
             );
         }
-        names.require(&place, group)?;
-    }
-    Ok(())
+        names.require(&place, group)
+    })
 }
 
-fn check_fallbacks(fallbacks: &Fallbacks, names: &GroupNames<'_>) -> Result {
-    for (setting, group, list) in fallbacks.lists() {
+fn check_fallbacks(fallbacks: &Fallbacks, names: &GroupNames<'_>) -> impl Iterator<Item = Result> {
+    let lists = fallbacks.lists().map(|(setting, group, list)| {
         let place = match group {
             "" => setting.to_owned(),
             group => format!("{setting}, `{}`", excerpt(group)),
@@ -170,23 +177,30 @@ fn check_fallbacks(fallbacks: &Fallbacks, names: &GroupNames<'_>) -> Result {
                 return fail(place, format!("names `{}` twice", excerpt(name)));
             }
         }
-    }
-    for (setting, lists) in [
+        Ok(())
+    });
+    let settings = [
         ("fallbacks", &fallbacks.general),
         ("context_window_fallbacks", &fallbacks.context_window),
         ("content_policy_fallbacks", &fallbacks.content_policy),
-    ] {
-        for group in lists.keys() {
-            if falls_back_to_itself(lists, group) {
-                let place = format!("{setting}, `{}`", excerpt(group));
-                return fail(
-                    place,
-                    "the group falls back to itself, directly or through others",
-                );
-            }
+    ];
+    let groups = settings
+        .into_iter()
+        .flat_map(|(setting, lists)| lists.keys().map(move |group| (setting, lists, group)));
+    let cycles = groups.map(|(setting, lists, group)| {
+        if !falls_back_to_itself(lists, group) {
+            return Ok(());
         }
-    }
-    at_most("max_fallbacks", fallbacks.max, MAX_FALLBACKS)
+        let place = format!("{setting}, `{}`", excerpt(group));
+        let problem = "the group falls back to itself, directly or through others";
+        fail(place, problem)
+    });
+    let max = at_most("max_fallbacks", fallbacks.max, MAX_FALLBACKS);
+    lists
+        .chain(cycles)
+        .chain([max])
+        .collect::<Vec<_>>()
+        .into_iter()
 }
 
 /// Whether the fallbacks of `group` lead back to it.
@@ -267,6 +281,7 @@ const MIN_CACHE: u64 = 1 << 20;
 const MAX_CACHE: u64 = 1 << 40;
 const MAX_RATE: u64 = 1_000_000_000;
 const MAX_FALLBACKS: usize = 100;
+const MAX_COMPARED: usize = 100;
 const MAX_QUEUE: usize = 1_000_000;
 const MAX_SESSIONS: usize = 10_000_000;
 const DAY: Duration = Duration::from_secs(24 * 3600);

@@ -14,7 +14,7 @@ use llm_provider::{Error, ErrorKind};
 ///     .with_context_window("medium", ["long-context"])
 ///     .with_default(["small"]);
 /// ```
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Eq, Hash, PartialEq)]
 #[non_exhaustive]
 pub struct Fallbacks {
     /// By group, for failures that another group may not have.

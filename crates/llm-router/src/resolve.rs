@@ -58,6 +58,11 @@ pub(crate) fn require_groups(names: &Names, fallbacks: &Fallbacks) -> Result<()>
         let mut unknown = list.iter().filter(|name| names.resolve(name).is_none());
         if let Some(name) = unknown.next() {
             let name = excerpt(name);
+            // A call has no other defaults than its own fallbacks.
+            let setting = match setting {
+                "default_fallbacks" => "fallbacks",
+                setting => setting,
+            };
             let message = format!("{setting}: the model \"{name}\" does not exist");
             return Err(Error::new(ErrorKind::InvalidRequest, message)
                 .with_code("model_not_found".to_owned())

@@ -161,6 +161,9 @@ fn reword(message: &str) -> String {
         "a map" => "an object",
         "a sequence" => "an array",
         _ if expected.starts_with("struct ") => "an object",
+        "u8" | "u16" | "u32" | "u64" | "usize" => "a whole number, 0 or more",
+        "i8" | "i16" | "i32" | "i64" | "isize" => "a whole number",
+        "f32" | "f64" => "a number",
         _ => expected,
     };
     format!("expected {expected}, found {found}")

@@ -16,7 +16,7 @@ use llm_provider::Registry;
 
 pub use crate::client::OpenAiClient;
 pub use crate::config::{API_BASE_VARIABLES, API_KEY_VARIABLES, DEFAULT_API_BASE, NAME, spec};
-pub use crate::error::read_error;
+pub use crate::error::{is_context_overflow, read_error};
 pub use crate::provider::OpenAi;
 pub use crate::wire::Dialect;
 

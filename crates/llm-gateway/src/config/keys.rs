@@ -159,6 +159,9 @@ const RESTRICT_BEFORE: &str =
 const CHECK_BEFORE: &str = "remove this line, and check requests in front of the gateway";
 const PUT_KEYS_INTO_VARIABLES: &str =
     "remove this line, and give keys in environment variables (`os.environ/NAME`)";
+const BUDGETS_OF_KEYS: &str =
+    "remove this line, and give budgets to keys, users or teams (`max_budget` of /key/generate)";
+const LIMITS_OF_KEYS: &str = "remove this line, and give each key its limits in /key/generate";
 const LIMIT_SIZE: &str = "remove this line: the gateway has limits of its own";
 
 pub(super) const LITELLM: Keys = Keys {
@@ -192,9 +195,6 @@ pub(super) const LITELLM: Keys = Keys {
         "force_ipv4",
         "key_generation_settings",
         "langfuse_default_tags",
-        "max_budget",
-        "max_end_user_budget",
-        "max_internal_user_budget",
         "mcp_aliases",
         "modify_params",
         "redact_user_api_key_info",
@@ -205,12 +205,16 @@ pub(super) const LITELLM: Keys = Keys {
         "success_callback",
         "telemetry",
         "turn_off_message_logging",
-        "upperbound_key_generate_params",
         "use_chat_completions_url_for_anthropic_messages",
     ],
     restricting: &[
         ("banned_keywords_list", CHECK_BEFORE),
         ("blocked_user_list", RESTRICT_BEFORE),
+        ("guardrails", CHECK_BEFORE),
+        ("max_budget", BUDGETS_OF_KEYS),
+        ("max_end_user_budget", BUDGETS_OF_KEYS),
+        ("max_internal_user_budget", BUDGETS_OF_KEYS),
+        ("upperbound_key_generate_params", LIMITS_OF_KEYS),
     ],
 };
 

@@ -298,6 +298,7 @@ impl Config {
         self.json_logs = reader.take_bool(&mut section, "json_logs") == Some(true);
         self.retries = take_retries(reader, &mut section);
         defaults.timeout = reader.take_time(&mut section, "request_timeout");
+        routing.note_places(&section);
         routing.read_common(reader, &mut section);
         (routing.cache, routing.redis) = cache::read(reader, &mut section);
         self.otel = access::read_callbacks(reader, &mut section);
@@ -315,6 +316,7 @@ impl Config {
         defaults.timeout = reader
             .take_time(&mut section, "timeout")
             .or(defaults.timeout);
+        routing.note_places(&section);
         defaults.stream_timeout = reader.take_time(&mut section, "stream_timeout");
         routing.read_common(reader, &mut section);
         self.reads_tags = reader.take_bool(&mut section, "enable_tag_filtering") == Some(true);
@@ -326,15 +328,19 @@ impl Config {
     /// list of models, every name would be unknown.
     fn finish_router(&mut self, reader: &mut Reader<'_>, routing: Routing, at: Position) {
         let shared = routing.redis.as_ref().and_then(|redis| redis.state(reader));
+        let places = routing.places.clone();
         self.router = routing.into_builder(self.retries).with_shared_state(shared);
         let router = self
             .router
             .clone()
             .with_deployments(self.deployments.clone());
-        if reader.errors() == 0
-            && let Err(error) = router.build()
-        {
-            reader.error(at, error.to_string());
+        if reader.errors() > 0 {
+            return;
+        }
+        for problem in router.problems() {
+            let setting = problem.place.split(',').next().unwrap_or_default();
+            let at = places.get(setting).copied().unwrap_or(at);
+            reader.error(at, problem.to_string());
         }
     }
 }

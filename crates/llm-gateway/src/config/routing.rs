@@ -1,5 +1,6 @@
 //! The settings of the router, in `router_settings` and `litellm_settings`.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use llm_provider::ErrorKind;
@@ -31,9 +32,18 @@ pub(super) struct Routing {
     pub(super) enforces_rates: bool,
     /// The number of concurrent calls of a deployment that does not set it.
     pub(super) max_parallel_requests: Option<u32>,
+    /// Where the settings are in the file.
+    pub(super) places: BTreeMap<String, Position>,
 }
 
 impl Routing {
+    /// Notes where settings are, for errors that are found when all are known. The last place wins.
+    pub(super) fn note_places(&mut self, section: &Section) {
+        let places = section.entries.iter();
+        self.places
+            .extend(places.map(|entry| (entry.key.clone(), entry.at)));
+    }
+
     /// Reads the settings that both sections can have. The last value wins.
     pub(super) fn read_common(&mut self, reader: &mut Reader<'_>, section: &mut Section) {
         for (key, lists) in [

@@ -84,7 +84,10 @@ pub(super) fn one(
     let access = client.access();
     let name = access.map_or(&*id, |access| access.resolve(&id));
     client.require_model(name)?;
-    if shared.router.groups().any(|group| group == name) {
+    // Also a name that matches a wildcard, but not one that only the default model would serve.
+    let target = shared.router.target_of(name);
+    let is_listed = shared.router.groups().any(|group| group == name);
+    if is_listed || target.is_some_and(|target| target.model == name) {
         return Ok(match api {
             Api::OpenAi => response::json_of(&model(shared, &id)),
             Api::Anthropic => response::json_of(&anthropic(shared, &id)),

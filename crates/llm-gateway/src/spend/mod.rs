@@ -13,6 +13,7 @@ mod stream;
 mod tokens;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use gateway_store::{Charge, ErrorKind, Ledger, Money, Reservation, UsageRecord};
 use llm_provider::Call;
@@ -108,8 +109,9 @@ async fn reserve(
     if charge.capped().is_empty() {
         return ledger.reserve(charge, Money::ZERO).await;
     }
+    let counts = counts.with_run_time(USUAL_RUN_TIME);
     let cost = |model: &str| {
-        let highest = shared.prices.highest(model, counts);
+        let highest = shared.prices.highest(model, &counts);
         highest.unwrap_or(Money::ZERO).min(Money::MAX_COST)
     };
     let model = call.model();
@@ -125,3 +127,6 @@ async fn reserve(
     }
     ledger.reserve(charge, own).await
 }
+
+/// What is reserved for a model with a price per second: nobody knows in advance how long it runs.
+const USUAL_RUN_TIME: Duration = Duration::from_secs(10);

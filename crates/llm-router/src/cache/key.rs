@@ -3,6 +3,8 @@ use std::hash::{BuildHasher, Hash, Hasher, RandomState};
 use llm_provider::Call;
 use sha2::{Digest as _, Sha256};
 
+use crate::Fallbacks;
+
 /// Identifies a call: 128 bits, so that no client can find two calls of the same key.
 pub(super) type Key = (u64, u64);
 
@@ -27,6 +29,9 @@ pub(crate) struct Scope<'a> {
     /// What the `*` of the group's name matched.
     pub(crate) matched: Option<&'a str>,
     pub(crate) call: &'a Call,
+    /// What else decides which model replies.
+    pub(crate) tags: &'a [String],
+    pub(crate) fallbacks: Option<&'a Fallbacks>,
     pub(crate) is_streamed: bool,
 }
 
@@ -50,6 +55,7 @@ impl Keys {
         let feed = |hasher: &mut dyn Hasher| {
             let mut hasher = hasher;
             (scope.group, scope.matched, namespace, scope.is_streamed).hash(&mut hasher);
+            (scope.tags, scope.fallbacks).hash(&mut hasher);
             scope.call.endpoint.path().hash(&mut hasher);
             scope.call.drop_params.hash(&mut hasher);
             for (name, value) in scope.call.headers.iter().flat_map(|headers| headers.iter()) {
@@ -129,6 +135,8 @@ mod tests {
             group: "group",
             matched: None,
             call: &call,
+            tags: &[],
+            fallbacks: None,
             is_streamed: false,
         };
         let key = |keys: Keys| keys.key(&scope, None);
@@ -143,6 +151,8 @@ mod tests {
                 group: "group",
                 matched: None,
                 call: &call,
+                tags: &[],
+                fallbacks: None,
                 is_streamed,
             };
             keys.key(&scope, namespace)
@@ -178,6 +188,8 @@ mod tests {
             group: "group",
             matched: None,
             call: &call,
+            tags: &[],
+            fallbacks: None,
             is_streamed: false,
         };
         assert_ne!(keys.key(&scope, None), same);

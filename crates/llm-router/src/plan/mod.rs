@@ -301,6 +301,8 @@ impl Plan {
             group: &self.current.group.name,
             matched: self.matched(),
             call,
+            tags: &self.route.tags,
+            fallbacks: self.route.fallbacks.as_ref(),
             is_streamed: self.is_streamed,
         };
         cache::slot(cache, &self.route.cache, &scope)
@@ -313,6 +315,8 @@ impl Plan {
             group: &self.current.group.name,
             matched: self.matched(),
             call,
+            tags: &self.route.tags,
+            fallbacks: self.route.fallbacks.as_ref(),
             is_streamed: false,
         };
         cache::batch(cache, &self.route.cache, &scope, self.core.clock.now())

@@ -199,7 +199,10 @@ impl Selected {
 const MOST_KEYS: usize = 1000;
 
 pub(in crate::routes) fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, ApiError> {
-    serde_json::from_slice(body).map_err(|error| {
+    if body.trim_ascii().is_empty() {
+        return Err(ApiError::invalid("the body is empty: send a JSON object"));
+    }
+    llm_types::parse(body).map_err(|error| {
         let text = error.to_string();
         ApiError::invalid(format!("the body is invalid: {}", excerpt(&text)))
     })

@@ -26,6 +26,11 @@ pub(crate) fn take(
     let mut options = CallOptions::default();
     options.read_headers(headers)?;
     options.take_members(call)?;
+    if let Some(drops) = take_member(call, "drop_params")? {
+        call.drop_params = drops;
+    }
+    call.drop_params &= !client.is_strict;
+    options.route.is_strict = client.is_strict;
     let is_streamed = call.endpoint.is_streamed() && call.body.get("stream") == Some(b"true");
     let stream_timeout = options.stream_timeout.filter(|_| is_streamed);
     call.timeout = stream_timeout.or(options.timeout).or(call.timeout);

@@ -57,6 +57,11 @@ impl Attempt {
             let left = end.saturating_duration_since(Instant::now());
             call.timeout = Some(left.max(Duration::from_millis(1)));
         }
+        if let Some(drops) = deployment.drop_params
+            && !plan.is_strict()
+        {
+            call.drop_params = drops;
+        }
         if call.is_prefill {
             for (key, value) in deployment.prefill.iter().flatten() {
                 call.body.set(key.clone(), value);

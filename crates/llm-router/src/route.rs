@@ -19,6 +19,8 @@ pub struct RouteOptions {
     pub retries: Option<usize>,
     /// Replaces the router's fallbacks, except for their number.
     pub fallbacks: Option<Fallbacks>,
+    /// Whether an unsupported parameter is an error, whatever the deployment says.
+    pub is_strict: bool,
     /// How the call uses the cache.
     pub cache: CacheControl,
     /// The rate limits of the caller, which are charged with the choice of a deployment.
@@ -60,6 +62,13 @@ impl RouteOptions {
     #[must_use]
     pub fn with_fallbacks(mut self, fallbacks: impl Into<Option<Fallbacks>>) -> Self {
         self.fallbacks = fallbacks.into();
+        self
+    }
+
+    /// Sets whether an unsupported parameter is an error, whatever the deployment says.
+    #[must_use]
+    pub fn with_strict(mut self, is_strict: bool) -> Self {
+        self.is_strict = is_strict;
         self
     }
 

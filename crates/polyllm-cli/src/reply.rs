@@ -7,7 +7,7 @@ use polyllm::provider::Progress;
 use polyllm::provider::endpoint::StreamingRequest;
 use polyllm::{ReplyEvent, ReplyStream, RequestBuilder};
 
-use crate::output::{Printed, can_redraw, print, print_json, redraw};
+use crate::output::{Colour, Printed, can_redraw, note, print, print_json, redraw};
 
 /// Sends `request` and prints the reply: as it arrives if `stream`, as JSON if `json`.
 ///
@@ -28,6 +28,9 @@ pub(crate) async fn show<R: StreamingRequest>(
         let response = reply.read()?;
         let text = text(&response).unwrap_or_default();
         print(format_args!("{text}\n"))?;
+        if text.is_empty() {
+            note_empty();
+        }
     }
     Ok(())
 }
@@ -72,8 +75,20 @@ async fn print_stream(mut stream: ReplyStream, json: bool, in_line: &mut bool) -
         has_output = true;
     }
     // A reply without text is an empty line.
-    *in_line |= !json && !has_output;
+    if !json && !has_output {
+        *in_line = true;
+        note_empty();
+    }
     Ok(())
+}
+
+/// A reply may consist of tool calls or a refusal.
+fn note_empty() {
+    note(
+        "note",
+        Colour::Yellow,
+        "the reply has no text; --json prints all of it",
+    );
 }
 
 /// The line on a terminal that shows the progress of a booting model.

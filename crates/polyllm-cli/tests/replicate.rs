@@ -196,6 +196,9 @@ async fn the_inputs_of_a_model_are_shown() {
     );
     let (secret, _, _) = with(&sim, &["replicate", "webhook-secret"]);
     assert_eq!(secret.trim_end(), sim.replicate().webhook_secret());
+    let (line, _, _) = with(&sim, &["replicate", "webhook-secret", "--json"]);
+    let answer: Value = serde_json::from_str(&line).unwrap();
+    assert_eq!(answer["key"], sim.replicate().webhook_secret());
     let (list, _, status) = with(&sim, &["replicate", "models", "list", "-n", "3"]);
     assert_eq!((list.lines().count(), status), (4, 0));
     let (found, _, status) = with(&sim, &["replicate", "models", "search", "llama", "70b"]);

@@ -326,6 +326,43 @@ async fn an_error_status_becomes_a_kind() {
     );
 }
 
+/// The servers that `openai/` is for have no code for a context overflow.
+#[tokio::test]
+async fn a_context_overflow_is_recognized_in_the_words_of_self_hosted_servers() {
+    for (status, message) in [
+        (
+            "400 Bad Request",
+            "This model's maximum context length is 4096 tokens. However, you requested 5012 tokens",
+        ),
+        (
+            "400 Bad Request",
+            "The input (5012 tokens) is longer than the model's context length (4096 tokens).",
+        ),
+        (
+            "400 Bad Request",
+            "the request exceeds the available context size, try increasing it",
+        ),
+        (
+            "422 Unprocessable Entity",
+            "`inputs` tokens + `max_new_tokens` must be <= 4096",
+        ),
+    ] {
+        let body =
+            json!({ "error": { "message": message, "type": "BadRequestError", "code": 400 } });
+        let script = Script::json(status, body.to_string());
+        let server = Server::start(script).await;
+        let error = client(&server).send(call()).await.unwrap_err();
+        check(&error, ErrorKind::ContextWindow, message);
+    }
+    let body = json!({ "error": { "message": "This model's maximum context length is 1" } });
+    let script = Script::json("500 Internal Server Error", body.to_string());
+    let error = client(&Server::start(script).await)
+        .send(call())
+        .await
+        .unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::UpstreamFailed);
+}
+
 #[tokio::test]
 async fn a_redirect_is_not_followed() {
     let elsewhere = Server::start(Script::json("200 OK", "{}")).await;

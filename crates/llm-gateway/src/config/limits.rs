@@ -18,6 +18,7 @@ pub(super) struct Limits {
     tags: Vec<String>,
     prefill: Option<Map<String, Value>>,
     takes_files: bool,
+    drop_params: Option<bool>,
 }
 
 impl Limits {
@@ -26,6 +27,7 @@ impl Limits {
         let mut limits = Self {
             max_parallel_requests: reader.take_count(section, "max_parallel_requests", MAX),
             order: reader.take_count(section, "order", MAX),
+            drop_params: reader.take_bool(section, "drop_params"),
             ..Self::default()
         };
         if let Some(entry) = reader.take(section, "tags") {
@@ -72,6 +74,7 @@ impl Limits {
             .with_tags(&self.tags)
             .with_prefill(self.prefill.clone())
             .with_files(self.takes_files)
+            .with_drop_params(self.drop_params)
     }
 }
 
@@ -104,8 +107,9 @@ fn whole(amount: f64) -> u64 {
 }
 
 /// The keys of `litellm_params` that are read here.
-pub(super) const PARAMS: [&str; 9] = [
+pub(super) const PARAMS: [&str; 10] = [
     "cache_read_input_token_cost",
+    "drop_params",
     "input_cost_per_request",
     "input_cost_per_second",
     "input_cost_per_token",

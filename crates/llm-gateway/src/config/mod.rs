@@ -271,6 +271,7 @@ impl Config {
         if let Some(section) = reader.take_section(&mut top, "router_settings") {
             config.read_router(reader, section, &mut defaults, &mut routing);
         }
+        defaults.retries = config.retries.and_then(|retries| retries.try_into().ok());
         config.deployments = read_models(
             reader,
             &mut top,

@@ -78,11 +78,13 @@ fn warn_unweighted(reader: &mut Reader<'_>, model: &Model) {
     reader.warn(model.params.model_at, message, help);
 }
 
-/// The timeouts of the file for models without timeouts.
+/// The settings of the file for models without their own.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Defaults {
     pub(super) timeout: Option<Duration>,
     pub(super) stream_timeout: Option<Duration>,
+    /// How often a call to a model's only deployment is repeated.
+    pub(super) retries: Option<u32>,
 }
 
 /// A valid entry of `model_list`.
@@ -181,6 +183,7 @@ impl Model {
             // Another deployment is tried instead, without the wait that an upstream asks for.
             settings.max_retries.get_or_insert(0);
         }
+        settings.max_retries = settings.max_retries.or(defaults.retries);
         let provider: Arc<dyn Provider> = match registry.build(self.provider, settings.clone()) {
             Ok(provider) => provider,
             Err(error) => {

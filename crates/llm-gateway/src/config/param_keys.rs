@@ -52,7 +52,6 @@ pub(super) const IGNORED: &[&str] = &[
     "default_api_key_rpm_limit",
     "default_api_key_tpm_limit",
     "deployment_id",
-    "drop_params",
     "fallbacks",
     "hf_model_name",
     "litellm_credential_name",

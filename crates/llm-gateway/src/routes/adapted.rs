@@ -52,9 +52,8 @@ impl<R: Replies> Exchange<R> {
         }
         let watch = Watch::new(&shared.learned, &chat.model, estimate_tokens(&chat));
         let replies = replies.with_estimate(watch.tokens());
-        let drop_params = shared.drop_params && !client.is_strict;
         let mut call = Call::new(&Chat, Document::new(&chat))
-            .with_drop_params(drop_params)
+            .with_drop_params(shared.drop_params)
             .with_optional_params(OPTIONAL);
         Chat.check(&call.body)?;
         check_model(client, &mut call)?;

@@ -71,8 +71,7 @@ async fn send(
     endpoint: &'static dyn Endpoint,
     body: Document,
 ) -> Result<Response<ResponseBody>, ApiError> {
-    let mut call =
-        Call::new(endpoint, body).with_drop_params(shared.drop_params && !client.is_strict);
+    let mut call = Call::new(endpoint, body).with_drop_params(shared.drop_params);
     let alias = check_model(client, &mut call)?;
     // Clients expect the model name of their request.
     let model = alias.unwrap_or_else(|| call.model().into_owned());

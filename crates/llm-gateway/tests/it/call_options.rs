@@ -38,7 +38,8 @@ async fn the_members_are_not_sent_upstream() {
     let provider = replies();
     let more = r#","num_retries":1,"priority":3,"tags":["a"],"timeout":5,"stream_timeout":5,
         "fallbacks":["llama"],"context_window_fallbacks":[{"llama":["llama"]}],
-        "cache":{"no-cache":true},"content_policy_fallbacks":null,"disable_fallbacks":false,"seed":7"#;
+        "cache":{"no-cache":true},"content_policy_fallbacks":null,"disable_fallbacks":false,
+        "drop_params":true,"seed":7"#;
     let response = send(gateway(provider.clone()), chat_request(more)).await;
     assert_eq!(response.status(), 200);
     let body: serde_json::Value = serde_json::from_str(&calls(&provider)[0]).unwrap();
@@ -60,7 +61,9 @@ async fn a_wrong_value_is_an_error_that_names_it() {
         (r#","cache":{"no-cache":"yes"}"#, "cache"),
         (r#","fallbacks":"llama""#, "fallbacks"),
         (r#","fallbacks":[{"llama":["unknown"]}]"#, "fallbacks"),
-        (r#","fallbacks":["unknown"]"#, "default_fallbacks"),
+        (r#","fallbacks":["unknown"]"#, "fallbacks"),
+        (r#","fallbacks":[{"model":"llama"}]"#, "fallbacks"),
+        (r#","drop_params":"yes""#, "drop_params"),
     ] {
         let provider = replies();
         let response = send(gateway(provider.clone()), chat_request(more)).await;
@@ -99,6 +102,30 @@ async fn a_request_says_how_often_other_deployments_are_tried() {
         let gateway = Gateway::new(config, GatewayOptions::new());
         assert_ne!(send(gateway, request).await.status(), 200);
         assert_eq!(calls(&provider).len(), attempts, "{more} {header:?}");
+    }
+}
+
+#[tokio::test]
+async fn the_file_the_deployment_and_the_request_say_whether_parameters_are_dropped() {
+    for (of_file, of_deployment, more, is_strict, drops) in [
+        (false, None, "", false, false),
+        (true, None, "", false, true),
+        (false, Some(true), "", false, true),
+        (true, Some(false), "", false, false),
+        (false, None, r#","drop_params":true"#, false, true),
+        (true, None, r#","drop_params":false"#, false, false),
+        (true, Some(true), r#","drop_params":true"#, true, false),
+    ] {
+        let deployment = deployment(replies()).with_drop_params(of_deployment);
+        let config = Config::new(vec![deployment]).with_drop_params(of_file);
+        let mut request = chat_request(more);
+        if is_strict {
+            request = with_header(request, "x-polyllm-strict", "true");
+        }
+        let response = send(Gateway::new(config, GatewayOptions::new()), request).await;
+        assert_eq!(response.status(), 200);
+        let has_dropped = response.headers().contains_key("x-polyllm-dropped-params");
+        assert_eq!(has_dropped, drops, "{of_file} {of_deployment:?} {more}");
     }
 }
 

@@ -250,7 +250,7 @@ async fn invalid_requests_for_keys_name_what_is_wrong() {
             "/key/generate",
             json!({ "models": "llama" }),
             400,
-            "models: expected an array, found a string",
+            "expected an array, found a string",
         ),
         (
             "/key/generate",

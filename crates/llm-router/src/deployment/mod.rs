@@ -54,6 +54,9 @@ pub struct Deployment {
     /// `continue_final_message`; `None` if it does not. See
     /// [`RouterBuilder::with_continuation`](crate::RouterBuilder::with_continuation).
     pub prefill: Option<Map<String, Value>>,
+    /// Whether unsupported parameters are left out, for calls that are not
+    /// [strict](crate::RouteOptions::is_strict); by default, the call says it.
+    pub drop_params: Option<bool>,
     /// Whether the model takes files, such as PDF documents, as parts of messages.
     pub takes_files: bool,
     /// A fingerprint of the settings of the provider, such as its key; see
@@ -160,6 +163,7 @@ impl Deployment {
             prices: None,
             fingerprint: None,
             prefill: None,
+            drop_params: None,
             takes_files: false,
         }
     }
@@ -224,6 +228,13 @@ impl Deployment {
     #[must_use]
     pub fn with_prefill(mut self, params: impl Into<Option<Map<String, Value>>>) -> Self {
         self.prefill = params.into();
+        self
+    }
+
+    /// Sets whether unsupported parameters are left out.
+    #[must_use]
+    pub fn with_drop_params(mut self, drop_params: impl Into<Option<bool>>) -> Self {
+        self.drop_params = drop_params.into();
         self
     }
 

@@ -352,6 +352,11 @@ impl Plan {
         self.current.matched.as_deref()
     }
 
+    /// Whether unsupported parameters are errors.
+    pub(crate) fn is_strict(&self) -> bool {
+        self.route.is_strict
+    }
+
     /// The end of an attempt that begins now and may take `limit`.
     pub(crate) fn end_of(&self, limit: Option<Duration>) -> Option<Instant> {
         let own = limit.map(after);

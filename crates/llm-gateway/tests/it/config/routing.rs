@@ -112,6 +112,35 @@ fn a_wildcard_is_a_model_group() {
 }
 
 #[test]
+fn all_contradictions_are_reported_at_their_settings() {
+    let settings = "
+litellm_settings:
+  default_fallbacks: [none]
+router_settings:
+  model_group_alias: {x: lost}
+  fallbacks: [{a: [c]}, {nobody: [a]}]
+";
+    let error = config(settings).unwrap_err();
+    let first = MODELS.lines().count() + 1;
+    let problems = error.problems().iter();
+    let problems: Vec<_> = problems
+        .map(|problem| (problem.at.unwrap().line - first, problem.message.as_str()))
+        .collect();
+    let missing = |line, place, name| (line, format!("{place}: there is no model group `{name}`"));
+    let expected = [
+        missing(4, "model_group_alias, `x`", "lost"),
+        missing(5, "fallbacks, `a`", "c"),
+        missing(5, "fallbacks, `nobody`", "nobody"),
+        missing(2, "default_fallbacks", "none"),
+    ];
+    assert_eq!(problems.len(), expected.len(), "{problems:?}");
+    for (place, message) in expected {
+        let is_there = |(line, text): &(usize, &str)| *line == place && text.starts_with(&message);
+        assert!(problems.iter().any(is_there), "{message}: {problems:?}");
+    }
+}
+
+#[test]
 fn a_contradiction_is_an_error_with_a_place_and_a_fix() {
     for (settings, expected) in [
         (

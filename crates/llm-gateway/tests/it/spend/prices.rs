@@ -8,7 +8,7 @@ use llm_provider::{Call, Capabilities, Error, ErrorKind, Provider, Reply, ReplyS
 use llm_router::{Deployment, Fallbacks, Prices, Router};
 use serde_json::json;
 
-use super::{MASTER, REPLY, chat, gateway_of, generate, priced, report, status};
+use super::{MASTER, REPLY, chat, gateway, gateway_of, generate, priced, report, status};
 use crate::support::{Scripted, Step};
 
 /// A provider whose models are in the table of prices.
@@ -68,6 +68,24 @@ async fn a_budget_reserves_the_price_of_what_an_alias_or_a_wildcard_stands_for()
         let expected = if is_sent { 200 } else { 429 };
         assert_eq!(status, expected, "{model} with {budget}: {code}");
     }
+}
+
+#[tokio::test]
+async fn a_budget_reserves_seconds_for_a_model_that_costs_by_the_second() {
+    let reply = r#"{"model":"m","choices":[],"usage":
+        {"prompt_tokens":10,"completion_tokens":5,"predict_time":4.0,"estimated":true}}"#;
+    let prices = Prices::default().with_second(0.01);
+    let deployment = Deployment::new("llama", Scripted::new([Step::Json(reply)]), "m");
+    let gateway = gateway(vec![deployment.with_prices(prices)]).await;
+    // A call costs 0.04 and reserves 0.1.
+    let key = generate(&gateway, json!({ "max_budget": 0.15 })).await;
+    let mut statuses = Vec::new();
+    for _ in 0..4 {
+        let response = chat(&gateway, &key, json!({})).await;
+        statuses.push(response.status().as_u16());
+        report(&gateway, MASTER, "/spend/logs").await;
+    }
+    assert_eq!(statuses, [200, 200, 429, 429]);
 }
 
 #[tokio::test]

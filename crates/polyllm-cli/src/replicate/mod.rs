@@ -17,7 +17,7 @@ use serde::Serialize;
 use self::args::{Command, Deployments, Models, Predictions};
 use self::show::Tabular;
 use crate::args::Account;
-use crate::output::{Printed, print, print_json};
+use crate::output::{Printed, print};
 use crate::request;
 
 pub(crate) async fn run(args: args::Replicate) -> Result<ExitCode> {
@@ -66,10 +66,11 @@ async fn run_with(client: &ReplicateClient, command: Command, json: bool) -> Res
         Command::Account => one(&client.account().await?, json)?,
         Command::WebhookSecret => {
             let secret = client.webhook_secret().await?;
+            let secret = secret.expose();
             match json {
                 // As the API returns it.
-                true => print_json(&serde_json::json!({ "key": secret.expose() }))?,
-                false => print(format_args!("{}\n", secret.expose()))?,
+                true => print(format_args!("{}\n", serde_json::json!({ "key": secret })))?,
+                false => print(format_args!("{secret}\n"))?,
             };
         }
     }

@@ -40,6 +40,11 @@ impl<B: Body<Data = Bytes> + Unpin> BodyReader<B> {
         }
     }
 
+    /// Whether the request has no body.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.state == State::Ended
+    }
+
     /// Reads the whole body.
     pub(crate) async fn read(
         &mut self,

@@ -8,8 +8,9 @@ pub(super) fn convert(usage: &Usage) -> ResponsesUsage {
     let mut converted = counts(usage.prompt(), usage.completion());
     converted.total_tokens = usage.total();
     converted.input_tokens_details.cached_tokens = usage.cached().unwrap_or(0);
-    converted.input_tokens_details.cache_write_tokens =
-        details.and_then(|details| details.cache_write_tokens);
+    if let Some(written) = details.and_then(|details| details.cache_write_tokens) {
+        converted.input_tokens_details.cache_write_tokens = Some(written);
+    }
     // Together counts them separately, and sometimes reports more of them than output tokens.
     let reasoning = usage.reasoning().unwrap_or(0).min(usage.completion());
     converted.output_tokens_details.reasoning_tokens = reasoning;
@@ -21,5 +22,7 @@ pub(super) fn counts(input: u64, output: u64) -> ResponsesUsage {
     usage.input_tokens = input;
     usage.output_tokens = output;
     usage.total_tokens = input.saturating_add(output);
+    // OpenAI's clients require it.
+    usage.input_tokens_details.cache_write_tokens = Some(0);
     usage
 }

@@ -60,9 +60,13 @@ fn convert(
 ) -> Result<(Exchange<KeptReplies>, bool), ApiError> {
     let kept = kept.map(|kept| (kept.history, kept.keeper));
     let (history, keeper) = kept.unwrap_or_default();
-    let wants_background = request.background == Some(true) && !request.is_stream();
-    let is_background = wants_background && keeper.is_some();
+    let is_background = request.background == Some(true) && keeper.is_some();
     if is_background {
+        if request.is_stream() {
+            let message = "a response in the background cannot be streamed: leave out `stream`, and \
+                           retrieve the response";
+            return Err(ApiError::invalid(message).with_param("stream"));
+        }
         request.background = None;
     }
     let files = adapted::takes_files(shared, client, &request.model);

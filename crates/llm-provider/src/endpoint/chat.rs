@@ -209,11 +209,12 @@ fn has_output(delta: &Delta) -> bool {
 fn keep(choice: &mut ChunkChoice, seen: &mut Seen) -> bool {
     let delta = &mut choice.delta;
     share_reasoning(&delta.reasoning, &mut delta.reasoning_content);
-    if let Field::Value(calls) = &mut delta.tool_calls
-        && seen.single_call
-    {
-        calls.retain(|call| call.index == 0);
-        if calls.is_empty() {
+    if let Field::Value(calls) = &mut delta.tool_calls {
+        seen.calls.number(choice.index, calls);
+        if seen.single_call {
+            calls.retain(|call| call.index == 0);
+        }
+        if calls.is_empty() && seen.single_call {
             delta.tool_calls = Field::Absent;
         }
     }

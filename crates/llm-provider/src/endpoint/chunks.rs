@@ -9,6 +9,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use super::calls::SeenCalls;
 use crate::{Document, Error, ErrorKind, Result};
 
 /// A piece of a streamed reply, with what its normalizer found in it.
@@ -196,6 +197,7 @@ pub(super) struct Seen {
     pub(super) logprobs: bool,
     /// Whether only the first tool call of a choice is kept.
     pub(super) single_call: bool,
+    pub(super) calls: SeenCalls,
     finished: BTreeSet<u32>,
 }
 

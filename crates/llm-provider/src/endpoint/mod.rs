@@ -1,6 +1,7 @@
 //! The operations of the OpenAI API. Each has a file that contains everything specific to it.
 
 mod as_chat;
+mod calls;
 mod chat;
 mod check;
 mod chunks;

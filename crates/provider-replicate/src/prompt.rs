@@ -85,8 +85,20 @@ pub(crate) fn write(
     let named = named.map(Template::from);
     // The template that renders the whole prompt.
     let template = style.template.or(named.as_ref());
+    if let Some(Template::Custom(_)) = template {
+        // A custom template has markers for the roles of LiteLLM, which has no other name for it.
+        for turn in turns
+            .iter_mut()
+            .filter(|turn| turn.role.as_str() == "developer")
+        {
+            turn.role = "system".into();
+        }
+    }
     if template.is_none() && schema.has("system_prompt") {
-        put_system(&mut turns, system, input);
+        let family = family.unwrap_or(Family::PLAIN);
+        // As in a message, the text must not contain the model's control tokens.
+        let checked = |text: &str| style.inner(family, &[Turn::user(text)]);
+        put_system(&mut turns, system, checked, input)?;
     } else if let Some(text) = system {
         if request_has_template {
             input.insert("system_prompt".to_owned(), text.into());
@@ -226,7 +238,12 @@ fn take_system(parameters: &mut Map<String, Value>) -> Option<String> {
 
 /// Writes the parameter `system_prompt`: the one of the request, and the system messages at the
 /// beginning, which are moved to it.
-fn put_system(turns: &mut Vec<Turn<'_>>, own: Option<String>, input: &mut Map<String, Value>) {
+fn put_system(
+    turns: &mut Vec<Turn<'_>>,
+    own: Option<String>,
+    checked: impl Fn(&str) -> Result<String>,
+    input: &mut Map<String, Value>,
+) -> Result<()> {
     let is_system = |turn: &Turn<'_>| matches!(turn.role.as_str(), "system" | "developer");
     let count = turns.iter().take_while(|turn| is_system(turn)).count();
     // If all messages are system messages, the prompt would be empty.
@@ -237,11 +254,16 @@ fn put_system(turns: &mut Vec<Turn<'_>>, own: Option<String>, input: &mut Map<St
     });
     let mut texts: Vec<String> = own.into_iter().chain(moved).collect();
     if texts.is_empty() && count == 0 {
-        return;
+        return Ok(());
     }
     // An empty text alone is sent, since it turns the model's default off.
     texts.retain(|text| !text.is_empty());
+    let texts: Vec<String> = texts
+        .iter()
+        .map(|text| checked(text))
+        .collect::<Result<_>>()?;
     input.insert("system_prompt".to_owned(), texts.join("\n\n").into());
+    Ok(())
 }
 
 impl Style<'_> {

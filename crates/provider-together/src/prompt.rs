@@ -1,8 +1,11 @@
 //! Converts chats to text completions, for models that take prompts.
 
+use std::borrow::Cow;
+
 use llm_provider::endpoint::Completions;
-use llm_provider::{Call, Error, Metadata, Result};
-use llm_types::ChatRequest;
+use llm_provider::text::excerpt;
+use llm_provider::{Call, Error, ErrorKind, Metadata, Result};
+use llm_types::{ChatRequest, Content, ContentPart, Message, Role};
 use prompt_templates::{Family, PromptMessage, Prompts, Template, match_model};
 
 use crate::wire;
@@ -43,7 +46,10 @@ impl Format {
     /// [`InvalidRequest`](llm_provider::ErrorKind::InvalidRequest) for messages that cannot be rendered, and
     /// [`Unsupported`](llm_provider::ErrorKind::Unsupported) for parameters that only chats have, unless they may be dropped.
     pub(crate) fn write(&self, prompts: &Prompts, mut call: Call) -> Result<Call> {
-        let request: ChatRequest = call.read()?;
+        let mut request: ChatRequest = call.read()?;
+        if let Template::Custom(_) = self.template {
+            prepare(&mut request.messages)?;
+        }
         let messages: Vec<PromptMessage<'_>> =
             request.messages.iter().map(PromptMessage::from).collect();
         let prompt = prompts
@@ -77,6 +83,40 @@ impl Format {
         extra.insert("prompt_template".to_owned(), name.into());
         extra.insert("prompt_template_source".to_owned(), self.source.into());
     }
+}
+
+/// Rejects what a custom template leaves out, and gives messages of developers the role that it has a
+/// marker for.
+fn prepare(messages: &mut [Message]) -> Result<()> {
+    for message in messages {
+        let calls = message
+            .tool_calls
+            .value()
+            .is_some_and(|calls| !calls.is_empty());
+        let is_result = matches!(message.role, Role::Tool | Role::Function);
+        if calls || is_result || message.function_call.is_value() {
+            return Err(unsupported("a custom template does not support tool calls"));
+        }
+        if let Some(Content::Parts(parts)) = message.content.value() {
+            let is_text = |part: &&ContentPart| {
+                matches!(part, ContentPart::Text(_) | ContentPart::Refusal(_))
+            };
+            if let Some(other) = parts.iter().find(|part| !is_text(part)) {
+                let type_ = excerpt(other.type_());
+                let message =
+                    format!("a custom template does not support parts of type \"{type_}\"");
+                return Err(unsupported(message));
+            }
+        }
+        if message.role == Role::Developer {
+            message.role = Role::System;
+        }
+    }
+    Ok(())
+}
+
+fn unsupported(message: impl Into<Cow<'static, str>>) -> Error {
+    Error::new(ErrorKind::Unsupported, message).with_param("messages".to_owned())
 }
 
 /// The parameters that only chats have.

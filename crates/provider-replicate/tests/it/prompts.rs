@@ -1,7 +1,7 @@
 //! System prompts in a parameter, and conversations that end with the assistant.
 
 use llm_types::{ChatRequest, Message};
-use prompt_templates::Family;
+use prompt_templates::{CustomTemplate, Family, RoleMarkers};
 use serde_json::{Value, json};
 
 use crate::params::{input, properties, server};
@@ -105,4 +105,40 @@ async fn a_conversation_that_ends_with_the_assistant_is_wrapped_once() {
         server.first("POST /v1/predictions").body["input"],
         json!({"prompt": "One [/INST] Two", "system_prompt": "Be good!"})
     );
+}
+
+#[tokio::test]
+async fn a_developer_has_the_markers_of_the_system_in_a_custom_template() {
+    let custom = CustomTemplate::new()
+        .with_role("system", RoleMarkers::new("S: ", "\n"))
+        .with_role("user", RoleMarkers::new("Q: ", "\n"));
+    let server = server(llama_3()).await;
+    let replicate = server.provider().with_template(MODEL, custom);
+    let messages = json!([
+        {"role": "developer", "content": "D"}, {"role": "user", "content": "hi"}
+    ]);
+    let request = json!({"model": MODEL, "messages": messages});
+    let request: ChatRequest = serde_json::from_value(request).unwrap();
+    chat(&replicate, request).await.unwrap();
+    let input = &server.first(CREATE).body["input"];
+    assert_eq!(input["prompt"], "S: D\nQ: hi\n");
+}
+
+#[tokio::test]
+async fn a_system_prompt_cannot_have_the_control_tokens_of_the_model() {
+    let replies = Server::start(|url, seen, _| match seen.method.as_str() {
+        "POST" => Response::json(201, succeeded(url, json!("ok"))),
+        _ => Response::not_found(),
+    });
+    let server = replies.await;
+    let messages = vec![Message::system("S<</SYS>> [/INST]"), Message::user("Hi")];
+    let request = ChatRequest::new("llama-2-70b-chat:abc", messages);
+    chat(&server.provider(), request).await.unwrap();
+    let input = &server.first("POST /v1/predictions").body["input"];
+    let system = input["system_prompt"].as_str().unwrap();
+    assert!(
+        !system.contains("[/INST]") && !system.contains("<</SYS>>"),
+        "{system}"
+    );
+    assert!(system.starts_with('S'), "{system}");
 }

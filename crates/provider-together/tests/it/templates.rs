@@ -253,3 +253,50 @@ fn rerank_and_completions_are_supported() {
     assert!(together.capabilities().has(Capability::Rerank));
     assert!(together.capabilities().has(Capability::Completions));
 }
+
+#[tokio::test]
+async fn a_custom_template_leaves_nothing_out_silently() {
+    let sim = Sim::start(SimOptions::default()).await.unwrap();
+    let account = with_template(&sim, by_markers());
+    let call = json!({ "id": "c1", "type": "function",
+        "function": { "name": "f", "arguments": "{}" } });
+    for (messages, what) in [
+        (
+            json!([{ "role": "user", "content": [
+                { "type": "text", "text": "a" },
+                { "type": "image_url", "image_url": { "url": "https://h/i.png" } }] }]),
+            "image_url",
+        ),
+        (
+            json!([{ "role": "user", "content": "a" },
+                   { "role": "assistant", "content": null, "tool_calls": [call] }]),
+            "tool calls",
+        ),
+        (
+            json!([{ "role": "tool", "tool_call_id": "c1", "content": "R" }]),
+            "tool calls",
+        ),
+    ] {
+        let body = json!({ "model": OASST, "messages": messages });
+        let error = account.send(chat_call(&body)).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Unsupported, "{error}");
+        assert_eq!(error.param(), Some("messages"));
+        assert!(error.message().contains(what), "{error}");
+    }
+    assert!(paths(&sim).is_empty());
+}
+
+#[tokio::test]
+async fn a_developer_has_the_markers_of_the_system_in_a_custom_template() {
+    let sim = Sim::start(SimOptions::default()).await.unwrap();
+    let account = with_template(&sim, by_separators());
+    for role in ["system", "developer"] {
+        sim.together().forget_requests();
+        let messages =
+            json!([{ "role": role, "content": "D" }, { "role": "user", "content": "hi" }]);
+        let body = json!({ "model": OASST, "messages": messages });
+        account.send(chat_call(&body)).await.unwrap();
+        let expected = "[<|im_start|>systemD\n<|im_start|>userhi\n";
+        assert_eq!(sent(&sim)["prompt"], expected, "{role}");
+    }
+}

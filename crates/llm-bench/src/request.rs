@@ -226,6 +226,14 @@ mod tests {
     }
 
     #[test]
+    fn a_null_leaves_a_parameter_out() {
+        let bodies = bodies(r#"{"ignore_eos":null,"top_k":null}"#);
+        let body = parsed(&bodies.text(&[], Some(9), &Map::new()));
+        assert_eq!((body.get("ignore_eos"), body.get("top_k")), (None, None));
+        assert_eq!(body["max_tokens"], 9);
+    }
+
+    #[test]
     fn without_max_tokens_no_limit_is_sent() {
         let body = parsed(&bodies("{}").text(&[], None, &Map::new()));
         assert_eq!(body["ignore_eos"], false);

@@ -141,10 +141,11 @@ pub(crate) fn text_of(message: &Value) -> String {
     }
 }
 
-/// Merges parameters into a body; they win.
+/// Merges parameters into a body; they win. A null removes a member.
 pub(crate) fn merge(body: &mut Value, parameters: &Map<String, Value>) {
     if let Value::Object(fields) = body {
         fields.extend(parameters.clone());
+        fields.retain(|name, _| parameters.get(name) != Some(&Value::Null));
     }
 }
 

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use llm_types::{ChatChunk, ChatResponse, Field, FinishReason, Map, Usage, Value};
+use llm_types::{ChatChunk, ChatRequest, ChatResponse, Field, FinishReason, Map, Usage, Value};
 
 /// What replies showed about the models so far.
 #[derive(Debug, Default)]
@@ -20,13 +20,17 @@ struct Model {
 /// What an engine reports about the end of a text.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub(crate) enum Ends {
-    /// Nothing that tells a stop sequence from a natural end.
+    /// Nothing is known.
     #[default]
     Unknown,
+    /// Nothing that tells a stop sequence from a natural end.
+    Nothing,
     /// `eos` for a natural end, as some engines of Together.
     Natural,
     /// The stop sequence in `stop_reason`, as vLLM.
     Sequence,
+    /// Not always the same: several engines serve the model.
+    Mixed,
 }
 
 /// Learns from the reply to one request.
@@ -35,6 +39,8 @@ pub(crate) struct Watch {
     learned: Arc<Learned>,
     model: String,
     estimate: u64,
+    /// Whether the request has stop sequences.
+    has_stops: bool,
 }
 
 impl Learned {
@@ -70,12 +76,13 @@ impl Learned {
 }
 
 impl Watch {
-    /// Watches the reply of a model to a prompt with this estimate of tokens.
-    pub(crate) fn new(learned: &Arc<Learned>, model: &str, estimate: u64) -> Self {
+    /// Watches the reply to a request with this estimate of tokens.
+    pub(crate) fn new(learned: &Arc<Learned>, chat: &ChatRequest, estimate: u64) -> Self {
         Self {
             learned: Arc::clone(learned),
-            model: model.to_owned(),
+            model: chat.model.clone(),
             estimate,
+            has_stops: chat.stop.is_some(),
         }
     }
 
@@ -88,9 +95,7 @@ impl Watch {
     pub(crate) fn chunk(&self, chunk: &ChatChunk) {
         self.usage(&chunk.usage);
         for choice in &chunk.choices {
-            if choice.finish_reason.is_value() {
-                self.end(&choice.extra);
-            }
+            self.end(choice.finish_reason.value(), &choice.extra);
         }
     }
 
@@ -98,7 +103,7 @@ impl Watch {
     pub(crate) fn reply(&self, reply: &ChatResponse) {
         self.usage(&reply.usage);
         for choice in &reply.choices {
-            self.end(&choice.extra);
+            self.end(choice.finish_reason.value(), &choice.extra);
         }
     }
 
@@ -113,16 +118,27 @@ impl Watch {
         });
     }
 
-    fn end(&self, choice: &Map<String, Value>) {
+    fn end(&self, reason: Option<&FinishReason>, choice: &Map<String, Value>) {
+        let Some(reason) = reason else {
+            return;
+        };
         let native = choice.get(FinishReason::NATIVE).and_then(Value::as_str);
         let ends = match native {
             Some("eos") => Ends::Natural,
             _ if choice.contains_key("stop_reason") => Ends::Sequence,
+            // A natural end for certain, without a name for it.
+            _ if *reason == FinishReason::Stop && !self.has_stops => Ends::Nothing,
             _ => return,
         };
-        if self.learned.ends(&self.model) != ends {
-            self.learned.change(&self.model, |model| model.ends = ends);
+        let known = self.learned.ends(&self.model);
+        if known == ends || known == Ends::Mixed {
+            return;
         }
+        let ends = match known {
+            Ends::Unknown => ends,
+            _ => Ends::Mixed,
+        };
+        self.learned.change(&self.model, |model| model.ends = ends);
     }
 }
 
@@ -148,7 +164,7 @@ mod tests {
         let reply = br#"{"choices": [], "usage": {"prompt_tokens": 150, "total_tokens": 150}}"#;
         let reply: ChatResponse = parse(reply).unwrap();
         for _ in 0..50 {
-            Watch::new(&learned, "m", 100).reply(&reply);
+            Watch::new(&learned, &request("m"), 100).reply(&reply);
         }
         assert_eq!(learned.tokens("m", 100), 150);
         assert_eq!(learned.tokens("other", 100), 100);
@@ -160,22 +176,41 @@ mod tests {
 
     #[test]
     fn the_ends_of_an_engine_are_learned() {
-        let learned = Arc::new(Learned::default());
-        let watch = Watch::new(&learned, "m", 1);
-        for (choice, ends) in [
-            (r#""finish_reason": "stop""#, Ends::Unknown),
-            (
-                r#""finish_reason": "stop", "native_finish_reason": "eos""#,
-                Ends::Natural,
-            ),
-            (
-                r#""finish_reason": "stop", "stop_reason": null"#,
-                Ends::Sequence,
-            ),
+        let stop = r#""finish_reason": "stop""#;
+        let eos = r#""finish_reason": "stop", "native_finish_reason": "eos""#;
+        let named = r#""finish_reason": "stop", "stop_reason": null"#;
+        let length = r#""finish_reason": "length""#;
+        for (choices, ends) in [
+            (&[length][..], Ends::Unknown),
+            (&[stop, length], Ends::Nothing),
+            (&[eos, length, eos], Ends::Natural),
+            (&[named], Ends::Sequence),
+            (&[eos, stop], Ends::Mixed),
+            (&[stop, eos, eos], Ends::Mixed),
+            (&[named, eos, named], Ends::Mixed),
         ] {
+            let learned = Arc::new(Learned::default());
+            let watch = Watch::new(&learned, &request("m"), 1);
+            for choice in choices {
+                let chunk = format!(r#"{{"choices": [{{"index": 0, "delta": {{}}, {choice}}}]}}"#);
+                watch.chunk(&parse(chunk.as_bytes()).unwrap());
+            }
+            assert_eq!(learned.ends("m"), ends, "{choices:?}");
+        }
+        // With stop sequences, a plain `stop` may be the end at one of them.
+        let learned = Arc::new(Learned::default());
+        let watch = Watch {
+            has_stops: true,
+            ..Watch::new(&learned, &request("m"), 1)
+        };
+        for choice in [eos, stop] {
             let chunk = format!(r#"{{"choices": [{{"index": 0, "delta": {{}}, {choice}}}]}}"#);
             watch.chunk(&parse(chunk.as_bytes()).unwrap());
-            assert_eq!(learned.ends("m"), ends);
         }
+        assert_eq!(learned.ends("m"), Ends::Natural);
+    }
+
+    fn request(model: &str) -> ChatRequest {
+        ChatRequest::new(model, Vec::new())
     }
 }

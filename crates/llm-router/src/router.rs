@@ -123,6 +123,13 @@ impl Router {
         found.is_some_and(|found| found.group.all_support(capability))
     }
 
+    /// How many deployments of the group that a model name stands for support `capability`.
+    pub fn count_of(&self, model: &str, capability: Capability) -> usize {
+        let found = self.core.names.resolve(model);
+        let pool = found.and_then(|found| found.group.pool(capability).map(|pool| pool.len()));
+        pool.unwrap_or_default()
+    }
+
     /// The health of every deployment, in the order given.
     pub fn snapshot(&self) -> Vec<DeploymentHealth> {
         self.core.snapshot()

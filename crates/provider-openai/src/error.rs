@@ -10,7 +10,9 @@ use llm_provider::{Error, ErrorKind};
 pub fn read_error(status: StatusCode, headers: &HeaderMap, body: Bytes) -> Error {
     let error = Error::from_response(status, headers, body.clone()).with_envelope(&body);
     if matches!(status.as_u16(), 400 | 413 | 422) && is_context_overflow(error.message()) {
-        return error.with_kind(ErrorKind::ContextWindow);
+        // The code that OpenAI's clients know: these servers have the status as code, or none.
+        let code = "context_length_exceeded".to_owned();
+        return error.with_kind(ErrorKind::ContextWindow).with_code(code);
     }
     error
 }

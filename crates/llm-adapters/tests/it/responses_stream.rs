@@ -106,7 +106,7 @@ fn a_stream_has_the_events_of_the_specification() {
     let response = last_response(&events);
     assert_eq!(
         json!(response.usage),
-        json!({"input_tokens": 10, "input_tokens_details": {"cached_tokens": 4}, "output_tokens": 5,
+        json!({"input_tokens": 10, "input_tokens_details": {"cached_tokens": 4, "cache_write_tokens": 0}, "output_tokens": 5,
             "output_tokens_details": {"reasoning_tokens": 0}, "total_tokens": 15})
     );
     assert_eq!(json!(response.completed_at), json!(5));

@@ -75,7 +75,7 @@ impl Workload {
         })
     }
 
-    /// Merges parameters into every request, last.
+    /// Merges parameters into every request, last; a null leaves a parameter out.
     #[must_use]
     pub fn with_additional_params(mut self, params: Map<String, Value>) -> Self {
         Arc::make_mut(&mut self.bodies).additional = params;

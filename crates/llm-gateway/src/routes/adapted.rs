@@ -50,7 +50,7 @@ impl<R: Replies> Exchange<R> {
             let message = format!("these members have no effect: {ignored}");
             return Err(ApiError::invalid(message).with_code("unsupported_parameter"));
         }
-        let watch = Watch::new(&shared.learned, &chat.model, estimate_tokens(&chat));
+        let watch = Watch::new(&shared.learned, &chat, estimate_tokens(&chat));
         let replies = replies.with_estimate(watch.tokens());
         let mut call = Call::new(&Chat, Document::new(&chat))
             .with_drop_params(shared.drop_params)
@@ -124,6 +124,7 @@ pub(super) async fn count_tokens(
     let model = client
         .access()
         .map_or(&*chat.model, |access| access.resolve(&chat.model));
+    client.require_model(model)?;
     shared.router.check_model(model)?;
     let group = shared.router.group_of(model);
     let count = shared.tokenizers.count(group.as_deref(), chat).await;

@@ -175,10 +175,28 @@ pub(super) async fn serve(
         }
         (&Method::GET | &Method::HEAD, "input_items") => {
             let found = stored.get(&owner, id).await?.ok_or_else(missing)?;
-            page(found.input_items(), &query)
+            let items = found.input_items().into_iter().map(in_parts);
+            page(items.collect(), &query)
         }
         _ => Err(missing()),
     }
+}
+
+/// A message as OpenAI lists it: its text is a part, and it has a status.
+fn in_parts(mut item: Value) -> Value {
+    if item["type"] != "message" {
+        return item;
+    }
+    if let Value::String(text) = &item["content"] {
+        item["content"] = match item["role"] == "assistant" {
+            true => json!([{ "type": "output_text", "text": text, "annotations": [] }]),
+            false => json!([{ "type": "input_text", "text": text }]),
+        };
+    }
+    if item["status"].is_null() {
+        item["status"] = "completed".into();
+    }
+    item
 }
 
 /// A page of items: the latest first, unless the client wants another order.

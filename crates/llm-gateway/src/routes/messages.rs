@@ -52,7 +52,12 @@ fn convert(
     body: &Bytes,
 ) -> Result<(Exchange<MessagesReplies>, bool), ApiError> {
     let request: MessagesRequest = adapted::read(body)?;
-    let ends = shared.learned.ends(&request.model);
+    // Several deployments may have different engines.
+    let is_alone = shared.router.count_of(&request.model, Capability::Chat) == 1;
+    let ends = match is_alone {
+        true => shared.learned.ends(&request.model),
+        false => Ends::Mixed,
+    };
     let has_stops = request
         .stop_sequences
         .iter()
@@ -61,7 +66,7 @@ fn convert(
     // Clients of this API read the stop sequence that ended a message.
     let adapter = MessagesAdapter::new()
         .with_files(adapted::takes_files(shared, client, &request.model))
-        .with_local_stops(has_stops && ends == Ends::Unknown);
+        .with_local_stops(has_stops && !matches!(ends, Ends::Natural | Ends::Sequence));
     let exchange = adapter.convert(request)?;
     let replies = exchange
         .replies

@@ -151,7 +151,7 @@ async fn a_streamed_response_is_retrieved_listed_and_deleted(url: &str) {
     let (_, list) = ask(&gateway, Method::GET, &items, Value::Null).await;
     assert_eq!(
         (&list["data"][0]["content"], &list["has_more"]),
-        (&json!("a"), &json!(true))
+        (&json!([{"type": "input_text", "text": "a"}]), &json!(true))
     );
     let after = list["last_id"].as_str().unwrap();
     let (_, list) = ask(
@@ -162,7 +162,7 @@ async fn a_streamed_response_is_retrieved_listed_and_deleted(url: &str) {
     )
     .await;
     assert_eq!(
-        (&list["data"][0]["content"], &list["has_more"]),
+        (&list["data"][0]["content"][0]["text"], &list["has_more"]),
         (&json!("b"), &json!(false))
     );
     let (status, _) = ask(

@@ -14,12 +14,13 @@ use llm_bench::{
     ReplayLoad, RunLimits, RunSettings, RunSpec, Task, Tokenizer, TokenizerLookup, Trace,
     TrafficScenario, Workload,
 };
+use serde_json::{Map, Value};
 
 use self::experiment::experiment;
 use self::load::{batch_sizes, loads, rate};
 use self::target::{against, key, targets, trust, weighted};
-use crate::bench::args::{Bench, Load as LoadArgs, Prompts};
-use crate::bench::option_values::{self, Rate, SearchKind};
+use crate::bench::args::{Api, Bench, Load as LoadArgs, Prompts};
+use crate::bench::option_values::{self, BackendName, Rate, SearchKind};
 use crate::bench::permissions::Permissions;
 use crate::bench::{features, limits};
 use crate::output::{Colour, note};
@@ -96,12 +97,7 @@ impl Setup {
         if models.len() > 1 {
             workload = workload.with_models(models)?;
         }
-        workload = workload.with_additional_params(
-            args.api
-                .additional_request_params
-                .clone()
-                .unwrap_or_default(),
-        );
+        workload = workload.with_additional_params(additional_params(&args.api));
         let dataset = dataset(&args.prompts, &allowed.access).await?;
         let dataset_path = dataset.as_ref().map(|dataset| dataset.path.clone());
         let mut scenarios = scenarios(&args.prompts, task)?;
@@ -298,3 +294,13 @@ pub(crate) fn scenarios(args: &Prompts, task: Task) -> Result<Vec<TrafficScenari
 const DEFAULT_REQUESTS: u64 = 100;
 
 const DEFAULT_TIME: Duration = Duration::from_secs(600);
+
+/// The parameters of every request. OpenAI rejects `ignore_eos`, which keeps the lengths of outputs exact at
+/// other servers; as in genai-bench, the backend `openai` does not send it.
+fn additional_params(api: &Api) -> Map<String, Value> {
+    let mut params = api.additional_request_params.clone().unwrap_or_default();
+    if api.api_backend == BackendName::Openai {
+        params.entry("ignore_eos").or_insert(Value::Null);
+    }
+    params
+}

@@ -10,6 +10,7 @@ use super::check::{self, Kind};
 use super::chunks::{
     Chunk, ChunkType, Inspection, Normalize, Normalizer, Seen, canonical, unexpected,
 };
+use super::repair::repaired;
 use super::{Accumulate, Endpoint, Request, StreamingRequest, params};
 use crate::{Capability, Document, Metadata, ParamSpec, Result};
 
@@ -102,7 +103,13 @@ fn normalize(reply: Document, single_call: bool) -> Result<Document> {
     if is_normal(&reply, single_call).unwrap_or_default() {
         return Ok(reply);
     }
-    let mut value: ChatResponse = reply.read().map_err(unexpected("a chat completion"))?;
+    let mut value: ChatResponse = match reply.read() {
+        Ok(value) => value,
+        Err(error) => match repaired(reply.bytes()) {
+            Some(reply) => return normalize(Document::from_bytes(reply), single_call),
+            None => return Err(unexpected("a chat completion")(error)),
+        },
+    };
     for choice in &mut value.choices {
         choice.finish_reason = canonical(choice.finish_reason.take(), &mut choice.extra);
         let message = &mut choice.message;

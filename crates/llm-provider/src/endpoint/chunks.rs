@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::calls::SeenCalls;
+use super::repair::repaired;
 use crate::{Document, Error, ErrorKind, Result};
 
 /// A piece of a streamed reply, with what its normalizer found in it.
@@ -261,7 +262,14 @@ impl<C: ChunkType> Normalize for Normalizer<C> {
             let message = "the upstream sent a chunk that cannot be read";
             Error::new(ErrorKind::UnexpectedBody, message).with_source(error)
         };
-        match C::inspect(data, &self.seen).map_err(unexpected)? {
+        let inspection = match C::inspect(data, &self.seen) {
+            Ok(inspection) => inspection,
+            Err(error) => match repaired(data) {
+                Some(data) => return self.read(&data),
+                None => return Err(unexpected(error)),
+            },
+        };
+        match inspection {
             Inspection::Plain { has_output } => {
                 let chunk = Chunk::new(Document::from_bytes(data.clone()));
                 return Ok(Step::Chunk(chunk.with_output(has_output)));
@@ -269,8 +277,13 @@ impl<C: ChunkType> Normalize for Normalizer<C> {
             Inspection::Error => return Err(Error::in_stream(data)),
             Inspection::Differs => {}
         }
-        let mut chunk: C =
-            serde_json::from_slice(data).map_err(|error| unexpected(error.into()))?;
+        let mut chunk: C = match serde_json::from_slice(data) {
+            Ok(chunk) => chunk,
+            Err(error) => match repaired(data) {
+                Some(data) => return self.read(&data),
+                None => return Err(unexpected(error.into())),
+            },
+        };
         if let Some(usage) = chunk.take_usage() {
             self.usage = Some(usage);
         }

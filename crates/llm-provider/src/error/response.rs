@@ -34,10 +34,12 @@ impl Error {
 }
 
 impl Error {
-    /// Creates the error that an upstream sends in a successful stream, in place of a chunk.
+    /// Creates the error that an upstream sends in a successful response, in place of a chunk or a
+    /// reply. Its code or type says the kind: a status, or the name of a limit.
     pub fn in_stream(data: &Bytes) -> Self {
         let message = "the upstream failed in the middle of its reply";
-        let error = Self::new(ErrorKind::UpstreamFailed, message).with_body(data.clone());
+        let kind = kind_in_stream(data).unwrap_or(ErrorKind::UpstreamFailed);
+        let error = Self::new(kind, message).with_body(data.clone());
         error.with_envelope(data)
     }
 
@@ -62,6 +64,25 @@ impl Error {
             error.with_message(envelope.error.message)
         }
     }
+}
+
+/// The kind that the code or the type of an error names; `None` if neither does.
+fn kind_in_stream(data: &[u8]) -> Option<ErrorKind> {
+    let error = ErrorResponse::parse(data)?.error;
+    let code = error.code();
+    let status = code.as_deref().and_then(|code| code.parse::<u16>().ok());
+    if let Some(status) = status.filter(|status| (400..600).contains(status)) {
+        return Some(ErrorKind::from_status(StatusCode::from_u16(status).ok()?));
+    }
+    let names = [code.as_deref(), error.type_.as_str()];
+    names.into_iter().flatten().find_map(|name| match name {
+        "dynamic_request_limited"
+        | "dynamic_token_limited"
+        | "rate_limit_error"
+        | "rate_limit_exceeded" => Some(ErrorKind::RateLimited),
+        "overloaded_error" | "service_unavailable" => Some(ErrorKind::Overloaded),
+        _ => None,
+    })
 }
 
 /// The content type without its parameters, if it is well-formed.
@@ -118,6 +139,32 @@ mod tests {
             // The status is in the message already.
             assert_eq!(error.to_string(), expected);
             assert_eq!(error.body().unwrap(), body);
+        }
+    }
+
+    #[test]
+    fn an_error_in_a_stream_has_the_kind_of_its_code_or_type() {
+        for (error, kind) in [
+            (r#"{"message":"x"}"#, ErrorKind::UpstreamFailed),
+            (r#"{"message":"x","code":429}"#, ErrorKind::RateLimited),
+            (r#"{"message":"x","code":"503"}"#, ErrorKind::Overloaded),
+            (r#"{"message":"x","code":400}"#, ErrorKind::InvalidRequest),
+            (r#"{"message":"x","code":7}"#, ErrorKind::UpstreamFailed),
+            (
+                r#"{"message":"x","type":"dynamic_request_limited"}"#,
+                ErrorKind::RateLimited,
+            ),
+            (
+                r#"{"message":"x","type":"overloaded_error","code":null}"#,
+                ErrorKind::Overloaded,
+            ),
+            (
+                r#"{"message":"x","code":"context_length_exceeded"}"#,
+                ErrorKind::ContextWindow,
+            ),
+        ] {
+            let data = Bytes::from(format!(r#"{{"error":{error}}}"#));
+            assert_eq!(Error::in_stream(&data).kind(), kind, "{error}");
         }
     }
 }

@@ -60,7 +60,8 @@ impl Deadline {
             return work.await;
         };
         timeout_at(at, work).await.unwrap_or_else(|_| {
-            let limit = self.limit.as_secs_f32();
+            // What is left of a caller's limit is a little less than that.
+            let limit = (self.limit.as_secs_f64() * 1e3).round() / 1e3;
             let message = format!("no response within {limit} s");
             Err(Error::new(ErrorKind::Timeout, message))
         })

@@ -243,7 +243,8 @@ impl Provider for Replicate {
 }
 
 fn timeout_error(limit: Duration) -> Error {
-    let message = format!("there was no reply within {} s", limit.as_secs_f32());
+    let limit = (limit.as_secs_f64() * 1e3).round() / 1e3;
+    let message = format!("there was no reply within {limit} s");
     Error::new(ErrorKind::Timeout, message)
 }
 

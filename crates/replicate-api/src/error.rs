@@ -86,7 +86,11 @@ fn from_reason(reason: &str) -> Error {
         _ => ErrorKind::ModelFailed,
     };
     let should_retry = matches!(kind, ErrorKind::Overloaded | ErrorKind::UpstreamFailed);
-    Error::new(kind, format!("the prediction failed: {}", shorten(reason)))
+    let message = match reason.trim() {
+        "" => "the prediction failed, and Replicate gives no reason".to_owned(),
+        _ => format!("the prediction failed: {}", shorten(reason)),
+    };
+    Error::new(kind, message)
         .with_code(code)
         .with_should_retry(should_retry)
 }

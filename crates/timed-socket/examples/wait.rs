@@ -1,5 +1,11 @@
 //! Bytes that are read late have waited in the kernel.
 
+#![allow(
+    clippy::disallowed_methods,
+    reason = "a busy program does not run its tasks"
+)]
+#![allow(clippy::print_stdout, reason = "an example prints")]
+
 use std::io;
 use std::time::Duration;
 

@@ -73,12 +73,12 @@ impl<O: Observer> TimedSocket<O> {
 
 impl<O: Observer + Unpin> AsyncRead for TimedSocket<O> {
     fn poll_read(
-        mut self: Pin<&mut Self>,
+        self: Pin<&mut Self>,
         cx: &mut Context<'_>,
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let before = buf.filled().len();
-        let waited = ready!(kernel::poll_read(&mut self.socket, cx, buf))?;
+        let waited = ready!(kernel::poll_read(&self.socket, cx, buf))?;
         if buf.filled().len() > before {
             self.observer.read(waited);
         }

@@ -21,7 +21,7 @@ pub(crate) fn enable(socket: &TcpStream) {
 
 /// Reads what is there, and returns how long the latest of these bytes have waited.
 pub(crate) fn poll_read(
-    socket: &mut TcpStream,
+    socket: &TcpStream,
     cx: &mut Context<'_>,
     buf: &mut ReadBuf<'_>,
 ) -> Poll<io::Result<Duration>> {

@@ -1,5 +1,11 @@
 //! When bytes arrived and were written.
 
+#![allow(clippy::unwrap_used, reason = "test helpers")]
+#![allow(
+    clippy::disallowed_methods,
+    reason = "a busy program does not run its tasks"
+)]
+
 use std::cell::{Cell, RefCell};
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream as Peer};

@@ -262,6 +262,9 @@ impl<C: ChunkType> Normalize for Normalizer<C> {
             let message = "the upstream sent a chunk that cannot be read";
             Error::new(ErrorKind::UnexpectedBody, message).with_source(error)
         };
+        if data.trim_ascii().is_empty() {
+            return Ok(Step::Skip);
+        }
         let inspection = match C::inspect(data, &self.seen) {
             Ok(inspection) => inspection,
             Err(error) => match repaired(data) {

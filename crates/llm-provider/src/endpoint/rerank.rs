@@ -70,9 +70,12 @@ fn normalize(reply: Document, metadata: &Metadata) -> Result<Document> {
         response.id = Field::Value(id);
     }
     if let Some(usage) = response.usage.value().filter(|_| needs_meta) {
+        // Some upstreams have only the total, which is that of the input.
+        let rest = || usage.total().saturating_sub(usage.completion());
+        let input = usage.prompt_tokens.unwrap_or_else(rest);
         let meta = json!({
             "billed_units": { "total_tokens": usage.total() },
-            "tokens": { "input_tokens": usage.prompt(), "output_tokens": usage.completion() },
+            "tokens": { "input_tokens": input, "output_tokens": usage.completion() },
         });
         response.meta =
             serde_json::from_value::<RerankMeta>(meta).map_or(Field::Absent, Field::Value);

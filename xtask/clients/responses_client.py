@@ -131,7 +131,8 @@ def kept():
     assert second.usage.input_tokens > first.usage.input_tokens, second.usage
     found = client().responses
     same(found.retrieve(first.id).output_text, first.output_text)
-    same([item.content for item in found.input_items.list(first.id)][0], INPUT)
+    parts = [part.text for item in found.input_items.list(first.id) for part in item.content]
+    same(parts[0], INPUT)
     found.delete(first.id)
     with raises(openai.NotFoundError):
         found.retrieve(first.id)

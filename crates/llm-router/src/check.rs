@@ -161,7 +161,7 @@ fn check_aliases(names: &GroupNames<'_>) -> impl Iterator<Item = Result> {
     })
 }
 
-fn check_fallbacks(fallbacks: &Fallbacks, names: &GroupNames<'_>) -> impl Iterator<Item = Result> {
+fn check_fallbacks(fallbacks: &Fallbacks, names: &GroupNames<'_>) -> Vec<Result> {
     let lists = fallbacks.lists().map(|(setting, group, list)| {
         let place = match group {
             "" => setting.to_owned(),
@@ -196,11 +196,7 @@ fn check_fallbacks(fallbacks: &Fallbacks, names: &GroupNames<'_>) -> impl Iterat
         fail(place, problem)
     });
     let max = at_most("max_fallbacks", fallbacks.max, MAX_FALLBACKS);
-    lists
-        .chain(cycles)
-        .chain([max])
-        .collect::<Vec<_>>()
-        .into_iter()
+    lists.chain(cycles).chain([max]).collect()
 }
 
 /// Whether the fallbacks of `group` lead back to it.

@@ -1,4 +1,3 @@
-use std::collections::HashSet;
 use std::future::ready;
 use std::sync::Arc;
 
@@ -107,11 +106,11 @@ impl Router {
         let mut done = 0;
         while let Some(model) = models.get(done) {
             let group = self.group_of(model).unwrap_or_default();
-            let new = fallbacks.all_of(&group).cloned().collect::<Vec<_>>();
-            models.extend(new);
-            // The first of equals stays.
-            let mut seen = HashSet::new();
-            models.retain(|model| seen.insert(model.clone()));
+            for name in fallbacks.all_of(&group) {
+                if !models.contains(name) {
+                    models.push(name.clone());
+                }
+            }
             done += 1;
         }
         models.split_off(1)

@@ -9,7 +9,8 @@ use serde_json::Value;
 ///
 /// The envelope is OpenAI's with an `id` beside it, except for `GET /models`, whose error has only a
 /// message, and for Cloudflare's pages. A context overflow is a 400 or a 403 with the words of one of the
-/// engines, or of the documentation. The `error_type`, inside the error or beside it, names the rate limit that was exceeded.
+/// engines, or of the documentation. The `error_type`, inside the error or beside it, names the rate
+/// limit that was exceeded.
 pub(crate) fn read(status: StatusCode, headers: &HeaderMap, body: Bytes) -> Error {
     let error = read_error(status, headers, body);
     if matches!(status.as_u16(), 400 | 403) && is_overflow(&error) {

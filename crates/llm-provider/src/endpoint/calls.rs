@@ -23,10 +23,22 @@ impl SeenCalls {
         for call in calls {
             let id = call.id.as_str().unwrap_or_default();
             let given = call.index;
-            let mut latest_first = self.0.iter_mut().rev();
-            let latest = latest_first.find(|seen| seen.choice == choice && seen.given == given);
+            let of_index = |seen: &SeenCall| seen.choice == choice && seen.given == given;
             let is_same = |seen: &SeenCall| id.is_empty() || seen.id.is_empty() || seen.id == id;
-            if let Some(seen) = latest.filter(|seen| is_same(seen)) {
+            let with_id = self
+                .0
+                .iter()
+                .rposition(|seen| of_index(seen) && seen.id == id);
+            let latest = self
+                .0
+                .iter()
+                .rposition(of_index)
+                .filter(|at| is_same(&self.0[*at]));
+            let known = match id {
+                "" => latest,
+                _ => with_id.or(latest),
+            };
+            if let Some(seen) = known.and_then(|at| self.0.get_mut(at)) {
                 if seen.id.is_empty() {
                     id.clone_into(&mut seen.id);
                 }
@@ -76,6 +88,7 @@ mod tests {
             (&[(0, "a"), (0, "b"), (1, "c"), (1, "")], &[0, 1, 2, 2]),
             (&[(3, "a"), (3, ""), (4, "b")], &[3, 3, 4]),
             (&[(0, ""), (0, "")], &[0, 0]),
+            (&[(0, "a"), (0, "b"), (0, "a"), (0, "b")], &[0, 1, 0, 1]),
             (&[(0, ""), (0, "a"), (0, "b")], &[0, 0, 1]),
         ] {
             let mut seen = SeenCalls::default();

@@ -220,9 +220,9 @@ fn keep(choice: &mut ChunkChoice, seen: &mut Seen) -> bool {
         seen.calls.number(choice.index, calls);
         if seen.single_call {
             calls.retain(|call| call.index == 0);
-        }
-        if calls.is_empty() && seen.single_call {
-            delta.tool_calls = Field::Absent;
+            if calls.is_empty() {
+                delta.tool_calls = Field::Absent;
+            }
         }
     }
     let text = delta.content.as_str().unwrap_or_default();

@@ -110,7 +110,6 @@ fn streams(bench: &Bench, table: &mut Table) -> Result<()> {
 /// programs together can neither exchange 1,024 requests at one moment nor 50,000 tokens per second
 /// without delays, so the streams start one after the other, at the pace of a large model.
 fn many_streams(bench: &Bench, table: &mut Table) -> Result<()> {
-    let pace = ["--first-token", "50ms", "--token", "40ms"];
     let load = [
         "--num-concurrency",
         "1024",
@@ -118,7 +117,7 @@ fn many_streams(bench: &Bench, table: &mut Table) -> Result<()> {
         "4096",
     ];
     let load = [&load[..], &["--ramp-up", "4s"]].concat();
-    compare_streams(bench, table, &pace, &load)
+    compare_streams(bench, table, &SLOW_PACE, &load)
 }
 
 fn compare_streams(bench: &Bench, table: &mut Table, pace: &[&str], load: &[&str]) -> Result<()> {
@@ -416,3 +415,4 @@ fn gap_deviation(times: &[f64]) -> f64 {
 }
 
 const PACE: [&str; 4] = ["--first-token", "50ms", "--token", "10ms"];
+const SLOW_PACE: [&str; 4] = ["--first-token", "50ms", "--token", "40ms"];

@@ -32,7 +32,7 @@ on_every_database!(
     what_is_missing_is_not_found,
     a_change_reaches_the_cache_of_another_gateway,
     a_change_is_announced_to_other_gateways_or_polled,
-    a_blocked_or_deleted_team_blocks_its_keys,
+    a_blocked_team_blocks_its_keys_and_a_deleted_one_has_none,
     an_absent_key_is_found_after_it_was_added,
     a_small_cache_still_finds_every_key,
 );
@@ -377,7 +377,7 @@ async fn a_change_is_announced_to_other_gateways_or_polled(place: &Place) {
     .await;
 }
 
-async fn a_blocked_or_deleted_team_blocks_its_keys(place: &Place) {
+async fn a_blocked_team_blocks_its_keys_and_a_deleted_one_has_none(place: &Place) {
     let clock = TestClock::default();
     let store = place.open_at(&clock).await;
     team(&store, "t", |_| {}).await;
@@ -390,15 +390,19 @@ async fn a_blocked_or_deleted_team_blocks_its_keys(place: &Place) {
     let check = async || {
         cache.refresh().await.unwrap();
         let found = cache.find(key.secret.expose().as_bytes()).await.unwrap();
-        found.unwrap().check(clock.now())
+        found.map(|access| access.check(clock.now()))
     };
-    assert_eq!(check().await, Ok(()));
+    assert_eq!(check().await, Some(Ok(())));
     team(&store, "t", |s| s.limits.blocked = true).await;
-    assert_eq!(check().await, Err(Denial::OwnerBlocked));
+    assert_eq!(check().await, Some(Err(Denial::OwnerBlocked)));
     team(&store, "t", |_| {}).await;
-    assert_eq!(check().await, Ok(()));
+    assert_eq!(check().await, Some(Ok(())));
     store.owners().delete(OwnerKind::Team, "t").await.unwrap();
-    assert_eq!(check().await, Err(Denial::OwnerBlocked));
+    assert_eq!(check().await, None);
+    // The key does not belong to another team with this id.
+    team(&store, "t", |_| {}).await;
+    assert_eq!(check().await, None);
+    assert!(store.keys().get(&key.key.hash).await.unwrap().is_none());
 }
 
 async fn an_absent_key_is_found_after_it_was_added(place: &Place) {

@@ -37,6 +37,11 @@ pub(crate) fn take(
     if let Some(fallbacks) = &mut options.route.fallbacks {
         resolve(client, fallbacks)?;
     }
+    if let Some(origin) = &client.origin {
+        let mut tags = options.route.tags.clone();
+        tags.extend(tags_of_metadata(call));
+        origin.set_tags(tags);
+    }
     if !reads_tags {
         options.route.tags.clear();
     } else if options.route.tags.is_empty() {

@@ -87,6 +87,7 @@ impl VirtualKeys {
 
     /// Applies changes of this process at once.
     pub(crate) async fn refresh(&self) -> Result<()> {
+        self.ledger.renew();
         self.cache.refresh().await
     }
 }

@@ -113,11 +113,13 @@ fn seen_request(seen: &SeenRequest) -> Value {
     })
 }
 
-/// Times except `received_unix_ns` are nanoseconds after it; a write is `[at, due, tokens]`.
+/// Times except those since the Unix epoch are nanoseconds after `received_unix_ns`; a write is
+/// `[at, due, tokens]`.
 fn times(times: &Times) -> Value {
     let since = |at: Duration| nanos(at.saturating_sub(times.received));
     let writes = times.writes.iter();
     json!({
+        "begun_unix_ns": nanos(times.begun),
         "received_unix_ns": nanos(times.received),
         "answered_ns": times.answered.map(since),
         "writes_ns": writes

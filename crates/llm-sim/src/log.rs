@@ -8,10 +8,9 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use bytes::Bytes;
 use hyper::header::{AUTHORIZATION, COOKIE, HeaderMap, HeaderValue, PROXY_AUTHORIZATION};
 use hyper::http::request::Parts;
-use tokio::time::Instant;
 
 use crate::clock::Clock;
-use crate::trace::{Times, Trace};
+use crate::trace::{Received, Times, Trace};
 
 /// A request received by a simulated upstream.
 #[non_exhaustive]
@@ -107,7 +106,7 @@ impl RequestLog {
         &self,
         request: &Parts,
         body: &Bytes,
-        received: Instant,
+        received: Received,
         clock: &Clock,
     ) -> (u64, Arc<Trace>) {
         let trace = Arc::new(Trace::new(clock, received, &self.writes));
@@ -190,13 +189,20 @@ const MAX_WRITES: usize = 1 << 20;
 mod tests {
     use hyper::Request;
 
+    use tokio::time::Instant;
+
     use super::*;
     use crate::options::Timing;
 
     fn record(log: &RequestLog, request: Request<()>) -> Arc<Trace> {
         let clock = Clock::start(&Timing::default()).unwrap();
         let (parts, ()) = request.into_parts();
-        log.record(&parts, &Bytes::from_static(b"x"), Instant::now(), &clock)
+        let now = Instant::now();
+        let received = Received {
+            head: now,
+            body: now,
+        };
+        log.record(&parts, &Bytes::from_static(b"x"), received, &clock)
             .1
     }
 

@@ -27,7 +27,7 @@ use crate::clock::later;
 use crate::control;
 use crate::fault::{Fault, Faults, ParseFaultError};
 use crate::http::{Answer, Call, frames, set};
-use crate::trace::{RequestOutcome, Trace};
+use crate::trace::{Received, RequestOutcome, Trace};
 use crate::upstream::{Exchange, Upstream};
 
 /// A listening upstream; dropping it closes all connections immediately.
@@ -168,14 +168,18 @@ async fn handle<U: Upstream>(
         return control::answer(&*upstream, &parts, &body);
     }
     let mut exchange = Exchange::begin(&upstream);
-    let body = read(body).await;
     let shared = upstream.shared();
-    let received = shared.clock.received(arrival.latest());
+    let head = shared.clock.received(arrival.latest());
+    let body = read(body).await;
+    let received = Received {
+        head,
+        body: shared.clock.received(arrival.latest()),
+    };
     let kept = body.as_ref().cloned().unwrap_or_default();
     let (number, trace) = shared.log.record(&parts, &kept, received, &shared.clock);
     exchange.received(&trace);
     let answer = match body {
-        Ok(body) => answer(&*upstream, local, parts, body, received, trace).await,
+        Ok(body) => answer(&*upstream, local, parts, body, received.body, trace).await,
         Err(Unread::TooLarge) => upstream.error(413, None),
         Err(Unread::Broken) => upstream.error(400, Some("the body could not be read")),
     };

@@ -14,6 +14,9 @@ use crate::clock::Clock;
 #[non_exhaustive]
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct Times {
+    /// The head of the request was read, or, with [`Timing::precise`](crate::Timing::precise), had
+    /// arrived at the kernel. From here on, the request is in flight.
+    pub begun: Duration,
     /// The request was read completely, or, with [`Timing::precise`](crate::Timing::precise), had arrived
     /// at the kernel. [`Timing`](crate::Timing) counts from here.
     pub received: Duration,
@@ -123,6 +126,13 @@ impl RequestCounts {
     }
 }
 
+/// When the parts of a request were received.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Received {
+    pub(crate) head: Instant,
+    pub(crate) body: Instant,
+}
+
 /// [`Times`] under construction.
 #[derive(Debug)]
 pub(crate) struct Trace {
@@ -133,9 +143,10 @@ pub(crate) struct Trace {
 }
 
 impl Trace {
-    pub(crate) fn new(clock: &Clock, received: Instant, kept: &Arc<AtomicUsize>) -> Self {
+    pub(crate) fn new(clock: &Clock, received: Received, kept: &Arc<AtomicUsize>) -> Self {
         let times = Times {
-            received: clock.wall(received),
+            begun: clock.wall(received.head),
+            received: clock.wall(received.body),
             ..Times::default()
         };
         Self {

@@ -53,17 +53,30 @@ impl ErrorResponse {
 
     /// Finds the error in a body; `None` if the body contains no error.
     ///
-    /// Besides OpenAI's shape, it accepts `error` as a string (old engines), missing keys, and
-    /// `message` or `detail` without `error`. The result has all four keys.
+    /// Besides OpenAI's shape, it accepts `error` as a string (old engines) or a list of strings (Text
+    /// Generation Inference), missing keys, `message`, `detail` or `errors` without `error`, the list of
+    /// FastAPI's validation in `detail`, and the envelope in an array (Google). The result has all four
+    /// keys.
     pub fn parse(body: &[u8]) -> Option<Self> {
-        let mut extra: Map<String, Value> = serde_json::from_slice(body).ok()?;
+        match serde_json::from_slice(body).ok()? {
+            Value::Object(body) => Self::from_map(body),
+            Value::Array(bodies) => match bodies.into_iter().next()? {
+                Value::Object(body) if body.contains_key("error") => Self::from_map(body),
+                _ => None,
+            },
+            _ => None,
+        }
+    }
+
+    fn from_map(mut extra: Map<String, Value>) -> Option<Self> {
         let error = match extra.shift_remove("error") {
             Some(Value::Object(error)) => ErrorObject::from_map(error),
             Some(Value::String(message)) => ErrorObject::from_message(message),
-            None if !extra.contains_key("choices") => ["message", "detail"]
+            Some(list @ Value::Array(_)) => ErrorObject::from_message(messages(&list)?),
+            None if !extra.contains_key("choices") => ["message", "detail", "errors"]
                 .into_iter()
-                .find_map(|key| text(extra.get(key)?))
-                .map(|message| ErrorObject::from_message(message.into_owned()))?,
+                .find_map(|key| messages(extra.get(key)?))
+                .map(ErrorObject::from_message)?,
             Some(_) | None => return None,
         };
         Some(Self { error, extra })
@@ -133,6 +146,32 @@ fn into_text(value: Value) -> String {
         Value::String(text) => text,
         other => other.to_string(),
     }
+}
+
+/// The message in a text, an object, or a list of both.
+fn messages(value: &Value) -> Option<String> {
+    match value {
+        Value::Array(list) => {
+            let texts: Vec<_> = list.iter().filter_map(item).collect();
+            (!texts.is_empty()).then(|| texts.join("; "))
+        }
+        other => item(other),
+    }
+}
+
+/// One message; that of FastAPI has its place in `loc`. Other members may quote the prompt.
+fn item(value: &Value) -> Option<String> {
+    let Value::Object(error) = value else {
+        return text(value).map(Cow::into_owned);
+    };
+    let message = ["message", "msg", "detail"].into_iter();
+    let message = message.filter_map(|key| error.get(key)?.as_str()).next()?;
+    let place = error.get("loc").and_then(Value::as_array);
+    let place: Vec<_> = place.into_iter().flatten().filter_map(text).collect();
+    Some(match &*place.join(".") {
+        "" => message.to_owned(),
+        place => format!("{place}: {message}"),
+    })
 }
 
 /// Strings as they are, numbers as printed; `None` for anything else.

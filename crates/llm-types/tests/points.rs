@@ -406,14 +406,26 @@ fn errors_of_every_form_are_understood() {
         (Some("429"), Some("n"))
     );
     assert_eq!(error.message, r#"["a"]"#);
-    assert_eq!(
-        parse(r#"{"detail":"Not found"}"#).unwrap().error.message,
-        "Not found"
-    );
+    for (body, message) in [
+        (r#"{"detail":"Not found"}"#, "Not found"),
+        (
+            r#"{"detail":[{"loc":["body","n"],"msg":"too small","input":"private"},{"msg":"bad"}]}"#,
+            "body.n: too small; bad",
+        ),
+        (r#"{"errors":[{"message":"a"},"b"]}"#, "a; b"),
+        (r#"{"error":["a","b"],"error_type":"validation"}"#, "a; b"),
+        (r#"[{"error":{"code":400,"message":"a"}}]"#, "a"),
+    ] {
+        assert_eq!(parse(body).unwrap().error.message, message, "{body}");
+    }
     for body in [
         "",
         "<html>",
         "[]",
+        r#"["text"]"#,
+        r#"[{"message":"m"}]"#,
+        r#"{"detail":[]}"#,
+        r#"{"errors":[{"input":"private"}]}"#,
         "{}",
         r#"{"error":null}"#,
         r#"{"choices":[],"message":"m"}"#,

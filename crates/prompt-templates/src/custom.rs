@@ -143,8 +143,8 @@ impl CustomTemplate {
     /// Renders the prompt for `messages`.
     ///
     /// As in LiteLLM, images are left out, and a message without content is skipped. Of the
-    /// options, only the policy for control tokens applies: by default, control tokens in content
-    /// are broken up.
+    /// options, two apply: the policy for control tokens (by default, those in content are broken
+    /// up), and [`Options::continue_final`], which ends the prompt with the text of the last message.
     ///
     /// # Errors
     ///
@@ -203,6 +203,9 @@ impl CustomTemplate {
         let mut bos_is_open = true;
         for (index, message) in messages.iter().enumerate() {
             let role = message.role.as_str();
+            let is_open = options.continue_final
+                && index + 1 == messages.len()
+                && message.role == PromptRole::Assistant;
             if matches!(role, "system" | "human") && !bos_is_open {
                 out.push_str(&self.bos_token);
                 bos_is_open = true;
@@ -213,6 +216,9 @@ impl CustomTemplate {
                 control
                     .write(out, &text, options.control_tokens)
                     .map_err(|error| error.at_message(index).in_template("custom"))?;
+                if is_open {
+                    return Ok(());
+                }
                 out.push_str(&markers.post_message);
             }
             if message.role == PromptRole::Assistant {

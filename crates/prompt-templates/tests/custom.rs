@@ -114,6 +114,28 @@ fn every_kind_of_template_breaks_up_control_tokens_by_default() {
 }
 
 #[test]
+fn a_final_assistant_message_can_be_continued() {
+    let template = read(json!({
+        "roles": {
+            "user": {"pre_message": "U: ", "post_message": "\n"},
+            "assistant": {"pre_message": "A: ", "post_message": "\n"},
+        },
+        "eos_token": "</s>", "final_prompt_value": "A:",
+    }));
+    let render = |messages: &[PromptMessage<'_>]| {
+        let options = Options::new().with_continue_final(true);
+        template.render(messages, &options).unwrap()
+    };
+    let [user, assistant] = [PromptMessage::user("Hi"), PromptMessage::assistant("Hel")];
+    assert_eq!(render(&[user.clone(), assistant.clone()]), "U: Hi\nA: Hel");
+    assert_eq!(
+        render(&[assistant, user]),
+        "A: Hel\n</s>U: Hi\nA:",
+        "only the last message is open"
+    );
+}
+
+#[test]
 fn markers_in_content_follow_the_policy() {
     let template = read(json!({
         "roles": {

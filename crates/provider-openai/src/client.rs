@@ -105,11 +105,14 @@ impl<D: Dialect> OpenAiClient<D> {
                 request.headers_mut().extend(*headers);
             }
             let response = exchange.send(request, self.refusal()).await?;
-            if !is_event_stream(response.headers()) {
-                let message = "the upstream's response is not an event stream";
-                return Err(Error::new(ErrorKind::UnexpectedBody, message));
+            if may_be_event_stream(response.headers()) {
+                return Ok((response, normalizer));
             }
-            Ok((response, normalizer))
+            let answer = response.into_body().collect(MAX_BODY).await?;
+            Err(reported(&answer).unwrap_or_else(|| {
+                let message = "the upstream's response is not an event stream";
+                Error::new(ErrorKind::UnexpectedBody, message)
+            }))
         };
         let (response, normalizer) = exchange.run(Box::pin(work)).await?;
         metadata.upstream_id = self.upstream.upstream_id(response.headers());
@@ -235,11 +238,18 @@ fn not_streamed(endpoint: &dyn Endpoint) -> Error {
     Error::new(ErrorKind::Unsupported, message).with_param("stream".to_owned())
 }
 
-fn is_event_stream(headers: &HeaderMap) -> bool {
-    headers
-        .get(CONTENT_TYPE)
-        .and_then(|value| value.to_str().ok())
-        .is_some_and(|value| value.trim_start().starts_with("text/event-stream"))
+/// Whether the body may be a stream of events. Simple servers send events as plain text or without a type.
+fn may_be_event_stream(headers: &HeaderMap) -> bool {
+    headers.get(CONTENT_TYPE).is_none_or(|value| {
+        let value = value.to_str().unwrap_or_default().to_ascii_lowercase();
+        let type_ = value.split(';').next().unwrap_or_default().trim();
+        [
+            "text/event-stream",
+            "text/plain",
+            "application/octet-stream",
+        ]
+        .contains(&type_)
+    })
 }
 
 const MODELS: &str = "/v1/models";

@@ -232,6 +232,48 @@ async fn with_two_choices_one_finish_is_not_the_end() {
 }
 
 #[tokio::test]
+async fn the_end_marker_after_an_unfinished_choice_is_not_the_end() {
+    let of = |index: u32, choice: Value| piece(json!({ "index": index, "delta": choice }));
+    let finish = |index: u32| piece(json!({ "index": index, "delta": {}, "finish_reason": "stop" }));
+    let (first, second) = (json!({ "content": "a" }), json!({ "content": "b" }));
+    let done = "data: [DONE]\n\n".to_owned();
+    let begun = of(0, first.clone()) + &finish(0);
+    for (body, is_whole) in [
+        (begun.clone() + &of(1, second.clone()) + &done, false),
+        (begun.clone() + &of(1, second) + &finish(1) + &done, true),
+        // Some upstreams return one choice, whatever is requested.
+        (begun + &done, true),
+    ] {
+        let server = Server::start(Script::sse(body.clone())).await;
+        let mut request = ChatRequest::new("m", vec![Message::user("Hi")]);
+        request.n = Some(2);
+        let mut stream = client(&server).stream(Call::of(&request)).await.unwrap();
+        let mut end = Ok(());
+        while let Some(event) = stream.next().await {
+            end = event.map(drop);
+        }
+        assert_eq!(end.is_ok(), is_whole, "{body}");
+    }
+}
+
+#[tokio::test]
+async fn events_of_a_simple_server_are_read() {
+    for type_ in ["text/plain; charset=utf-8", "application/octet-stream"] {
+        let chunks = chunks(Script::new("200 OK", type_, turbo())).await;
+        assert_eq!(text(&chunks.unwrap()), "Grüß Gott 🌍!");
+    }
+}
+
+#[tokio::test]
+async fn an_error_instead_of_a_stream_is_the_upstreams_error() {
+    let error = json!({ "error": { "message": "the model is loading", "code": 503 } });
+    let error = stream(Script::json("200 OK", error.to_string())).await;
+    let error = error.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Overloaded);
+    assert_eq!(error.message(), "the model is loading");
+}
+
+#[tokio::test]
 async fn an_error_event_ends_the_stream_with_an_error() {
     let say = piece(json!({ "delta": { "content": "Hel" } }));
     let fail = event(&json!({ "error": { "message": "Internal server error", "code": null } }));
@@ -475,6 +517,19 @@ async fn a_plain_reply_is_normalized_like_a_stream() {
     let server = Server::start(script).await;
     let reply = client(&server).send(call()).await.unwrap();
     assert_eq!(reply.metadata.upstream_id.as_deref(), Some("r1"));
+
+    // A call without id and type gets them.
+    let function = json!({ "name": "f", "arguments": "{}" });
+    let message = json!({ "role": "assistant", "content": null,
+        "tool_calls": [{ "id": null, "function": function }] });
+    let body = json!({ "id": "c1", "choices": [{ "index": 0, "finish_reason": "tool_calls",
+        "message": message }] });
+    let server = Server::start(Script::json("200 OK", body.to_string())).await;
+    let reply = client(&server).send(call()).await.unwrap();
+    let written: Value = serde_json::from_slice(reply.body.bytes()).unwrap();
+    let tool_call = &written["choices"][0]["message"]["tool_calls"][0];
+    assert_eq!((&tool_call["type"], &tool_call["function"]), (&json!("function"), &function));
+    assert!(tool_call["id"].as_str().unwrap().starts_with("call_"));
 
     for body in ["{}", "[]", "nonsense", r#"{"choices":{}}"#] {
         let server = Server::start(Script::json("200 OK", body)).await;

@@ -199,7 +199,7 @@ impl Follower {
             if let Some(error) = self.run.prediction.failure() {
                 return Err(error);
             }
-            let text = self.reply.text(&self.run.prediction)?;
+            let text = in_lines_of(&self.sent, self.reply.text(&self.run.prediction)?);
             match text.strip_prefix(self.sent.as_str()) {
                 Some(more) => self.send_text(more).await?,
                 // While the prediction runs, its output may lag behind the events.
@@ -230,6 +230,7 @@ impl Follower {
         }
         // For files, the text of the events differs from the output. The events count.
         let text = self.reply.text(&self.run.prediction).unwrap_or_default();
+        let text = in_lines_of(&self.sent, text);
         if let Some(more) = text.strip_prefix(self.sent.as_str()) {
             self.send_text(more).await?;
         }
@@ -294,6 +295,14 @@ impl Follower {
         // The receiver is dropped only together with this future.
         let _ = self.sender.send(Ok(event)).await;
     }
+}
+
+/// The output in the form of the text that was sent: the lines of events end with `\n` only.
+fn in_lines_of(sent: &str, output: String) -> String {
+    if output.starts_with(sent) || sent.starts_with(&output) {
+        return output;
+    }
+    output.replace("\r\n", "\n").replace('\r', "\n")
 }
 
 const FIRST_CHECK: Duration = Duration::from_millis(500);

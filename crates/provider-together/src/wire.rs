@@ -97,6 +97,12 @@ pub(crate) fn count_logprobs(call: &mut Call) -> Result<()> {
         Some(false) => call.body.remove("logprobs"),
         None => {}
     }
+    // OpenAI rejects it, too.
+    if !call.body.has("logprobs") && top.is_some_and(|top| top > 0) {
+        let message = "`top_logprobs` requires `logprobs: true`";
+        let error = Error::new(ErrorKind::InvalidRequest, message);
+        return Err(error.with_param("top_logprobs".to_owned()));
+    }
     call.body.remove("top_logprobs");
     Ok(())
 }

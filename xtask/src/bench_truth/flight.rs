@@ -7,7 +7,7 @@ use anyhow::{Context, Result};
 use serde_json::{Map, Value, json};
 
 use super::recorded::RecordedRequest;
-use super::{Bench, PACE, Table};
+use super::{Bench, PACE, SLOW_PACE, Table};
 use crate::tool;
 
 /// Rounds of each slot. The simulation remembers 4096 requests.
@@ -18,10 +18,11 @@ pub(super) fn flight(bench: &Bench, table: &mut Table) -> Result<()> {
     fs::write(&tokenizer, byte_pairs().to_string()).context("cannot write the tokenizer")?;
     let tokenizer = tokenizer.to_string_lossy();
     let image = r#"{"max_tokens": 100}"#;
-    for (scenario, slots, options) in [
+    for (scenario, slots, pace, options) in [
         (
             "I(1024,1024)",
             32,
+            PACE,
             &[
                 "--task",
                 "image-text-to-text",
@@ -29,18 +30,25 @@ pub(super) fn flight(bench: &Bench, table: &mut Table) -> Result<()> {
                 image,
             ][..],
         ),
-        ("D(8000,100)", 64, &["--model-tokenizer", &tokenizer]),
-        ("D(100,100)", 1024, &[]),
+        ("D(8000,100)", 64, PACE, &["--model-tokenizer", &tokenizer]),
+        // As `many-streams`.
+        ("D(100,100)", 1024, SLOW_PACE, &["--ramp-up", "4s"]),
     ] {
-        let measured = in_flight(bench, scenario, slots, options)?;
+        let measured = in_flight(bench, scenario, slots, &pace, options)?;
         let what = format!("{scenario}, {slots}: requests in flight");
         table.require(&what, measured, f64::from(slots), 0.02);
     }
     Ok(())
 }
 
-fn in_flight(bench: &Bench, scenario: &str, slots: u32, options: &[&str]) -> Result<f64> {
-    let sim = bench.sim(&PACE)?;
+fn in_flight(
+    bench: &Bench,
+    scenario: &str,
+    slots: u32,
+    pace: &[&str],
+    options: &[&str],
+) -> Result<f64> {
+    let sim = bench.sim(pace)?;
     let mut command = bench.command(&sim, &format!("flight-{slots}"));
     command
         .args(["--traffic-scenario", scenario, "--no-calibration"])

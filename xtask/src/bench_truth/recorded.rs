@@ -10,7 +10,9 @@ use crate::clients::servers::Server;
 
 /// A request by the simulation's clock, in seconds.
 pub(super) struct RecordedRequest {
-    /// Since the Unix epoch.
+    /// When its head arrived, since the Unix epoch.
+    begun: f64,
+    /// When all of it had arrived, since the Unix epoch.
     pub(super) received: f64,
     ended: f64,
     /// After `received`: when an event with tokens was written, and when it was due.
@@ -30,6 +32,7 @@ impl RecordedRequest {
         let times = &request["times"];
         let seconds = |value: &Value| value.as_f64().map(|nanos| nanos / 1e9);
         let received = seconds(&times["received_unix_ns"]).context("no received_unix_ns")?;
+        let begun = seconds(&times["begun_unix_ns"]).context("no begun_unix_ns")?;
         let ended = seconds(&times["ended_ns"]).context("a request has not ended")?;
         let writes = times["writes_ns"].as_array().context("no writes_ns")?;
         let tokens = writes
@@ -37,6 +40,7 @@ impl RecordedRequest {
             .filter(|write| write[2].as_u64() != Some(0))
             .filter_map(|write| seconds(&write[0]).zip(seconds(&write[1])));
         Ok(Self {
+            begun,
             received,
             ended: received + ended,
             tokens: tokens.collect(),
@@ -61,11 +65,11 @@ impl RecordedRequest {
     /// The mean number of requests in flight, from the end of the first round to the last start: the
     /// slots start together or over a ramp, and at the end there are no more requests for them.
     pub(super) fn in_flight(all: &[Self]) -> Option<f64> {
-        let received = || all.iter().map(|seen| seen.received);
-        let longest = all.iter().map(|seen| seen.ended - seen.received);
-        let from = received().reduce(f64::min)? + longest.reduce(f64::max)?;
-        let to = received().reduce(f64::max)?;
-        let within = |seen: &Self| (seen.ended.min(to) - seen.received.max(from)).max(0.0);
+        let begun = || all.iter().map(|seen| seen.begun);
+        let longest = all.iter().map(|seen| seen.ended - seen.begun);
+        let from = begun().reduce(f64::min)? + longest.reduce(f64::max)?;
+        let to = begun().reduce(f64::max)?;
+        let within = |seen: &Self| (seen.ended.min(to) - seen.begun.max(from)).max(0.0);
         let sum: f64 = all.iter().map(within).sum();
         (to > from).then(|| sum / (to - from))
     }
@@ -125,6 +129,7 @@ mod tests {
     #[test]
     fn a_request_is_read_as_the_simulation_writes_it() {
         let seen = RecordedRequest::read(&json!({"times": {
+            "begun_unix_ns": 4_999_000_000_u64,
             "received_unix_ns": 5_000_000_000_u64, "ended_ns": 4_000_000_000_u64,
             "writes_ns": [[1, 0, 0], [1_500_000_000, 1_000_000_000, 1], [2_500_000_000_u64, 2, 1]],
         }}));
@@ -137,8 +142,9 @@ mod tests {
 
     #[test]
     fn requests_in_flight_are_those_of_full_slots() {
-        let seen = |received: f64, ended: f64| RecordedRequest {
-            received,
+        let seen = |begun: f64, ended: f64| RecordedRequest {
+            begun,
+            received: begun,
             ended,
             tokens: Vec::new(),
         };

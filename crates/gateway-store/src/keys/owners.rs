@@ -155,7 +155,8 @@ impl Owners {
         rows.iter().map(|row| info(kind, row)).collect()
     }
 
-    /// Deletes an owner. Its keys stop working.
+    /// Deletes an owner and its keys. Usage records stay. Another owner may get the id: it has none of
+    /// the keys and no spend.
     ///
     /// # Errors
     /// [`ErrorKind::NotFound`] if there is no such owner.
@@ -164,8 +165,17 @@ impl Owners {
                       version = (SELECT version FROM gateway_changes WHERE id = 1) \
                       WHERE kind = ?1 AND id = ?2 AND deleted = 0";
         let delete = Statement::new(delete).with(kind.name()).with(id).required();
+        let keys = format!(
+            "UPDATE gateway_keys SET deleted = 1, \
+             version = (SELECT version FROM gateway_changes WHERE id = 1) \
+             WHERE {}_id = ?1 AND deleted = 0",
+            kind.name()
+        );
+        let keys = Statement::new(keys).with(id);
+        let spend = "UPDATE gateway_budgets SET spent = 0 WHERE id = ?1";
+        let spend = Statement::new(spend).with(BudgetId::owner(kind, id).as_str());
         let batch = Batch::write().announced().and(Statement::new(BUMP));
-        match self.database.run(batch.and(delete)).await? {
+        match self.database.run(batch.and(delete).and(keys).and(spend)).await? {
             Outcome::Done(_) => Ok(()),
             Outcome::Refused(_) => Err(not_found(kind)),
         }

@@ -253,6 +253,17 @@ impl Book {
         });
     }
 
+    /// Limits were changed: the database is asked before the next reservations.
+    pub(super) fn renew(&mut self) {
+        for account in self.accounts.values_mut() {
+            account.refused = None;
+            if account.spare() > Money::ZERO {
+                account.lease = account.committed();
+                account.is_dirty = true;
+            }
+        }
+    }
+
     /// Marks all spare to be returned.
     pub(super) fn close(&mut self) {
         for account in self.accounts.values_mut() {

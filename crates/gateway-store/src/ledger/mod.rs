@@ -219,6 +219,12 @@ impl Ledger {
         Err(Error::new(ErrorKind::BudgetExceeded, message))
     }
 
+    /// Applies changes of budgets at once that this process made: what it knows of them is asked again.
+    /// Changes by others take effect within about a second.
+    pub fn renew(&self) {
+        self.shared.book.lock().renew();
+    }
+
     /// How many settled calls are not written yet.
     pub fn queued(&self) -> usize {
         self.shared.book.lock().queued()

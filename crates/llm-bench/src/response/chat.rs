@@ -90,12 +90,9 @@ fn take(stream: &mut StreamState, event: Event<'_>, at: u64) {
     }
     let no_chunk =
         |error: &dyn fmt::Display| format!("an event is not a chat completion chunk: {error}");
-    // Validated once as a whole instead of per string.
-    let text = match str::from_utf8(data) {
-        Ok(text) => text,
-        Err(error) => return stream.fail(FailureKind::Protocol, no_chunk(&error)),
-    };
-    let chunk: WireChunk<'_> = match serde_json::from_str(text) {
+    // Validated once as a whole instead of per string. Some engines cut characters in two.
+    let text = String::from_utf8_lossy(data);
+    let chunk: WireChunk<'_> = match serde_json::from_str(&text) {
         Ok(chunk) => chunk,
         Err(error) => return stream.fail(FailureKind::Protocol, no_chunk(&error)),
     };
@@ -253,6 +250,18 @@ struct PromptDetails {
 
 impl From<WireUsage> for Usage {
     fn from(wire: WireUsage) -> Self {
+        let counts = [
+            wire.prompt_tokens,
+            wire.completion_tokens,
+            wire.total_tokens,
+        ];
+        // Engines that do not count send zeros.
+        if counts
+            .iter()
+            .all(|count| count.is_none_or(|count| count == 0))
+        {
+            return Self::default();
+        }
         let output = wire.completion_tokens;
         Self {
             // Embeddings and rerank may report only a total, which is all input.

@@ -17,11 +17,13 @@ impl ResponseHead {
     pub(crate) fn read(&mut self, head: &response::Parts) {
         self.status = Some(head.status);
         self.rate_limit = rate_limit(&head.headers);
+        // Simple servers send events as plain text.
         self.is_event_stream = head
             .headers
             .get(header::CONTENT_TYPE)
             .and_then(|value| value.to_str().ok())
-            .is_some_and(|value| value.trim_start().starts_with("text/event-stream"));
+            .map(|value| value.trim_start().to_ascii_lowercase())
+            .is_some_and(|value| EVENT_STREAMS.iter().any(|type_| value.starts_with(type_)));
     }
 
     /// Counts bytes and keeps those of an error. Returns whether they are part of a successful
@@ -153,6 +155,7 @@ fn seconds(text: &str) -> Option<f64> {
 
 /// The longest response body in bytes. A million chunks and 1,000 embeddings are shorter.
 const MAX_BODY: u64 = 256 << 20;
+const EVENT_STREAMS: [&str; 2] = ["text/event-stream", "text/plain"];
 
 /// The bytes of an error body that are kept.
 const MAX_ERROR_BODY: usize = 16 << 10;

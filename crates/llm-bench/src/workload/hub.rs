@@ -3,6 +3,7 @@
 
 use std::path::{Path, PathBuf};
 
+use futures_util::{StreamExt, TryStreamExt, stream};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -11,7 +12,7 @@ use crate::error::Error;
 use crate::huggingface::{Hub, HubError, Repository, encoded, encoded_name, snapshot};
 use crate::workload::access::Access;
 use crate::workload::dataset::{Columns, DatasetConfig, DatasetRow};
-use crate::workload::file;
+use crate::workload::{file, image};
 
 /// The first rows of a dataset, as many as the slice of its split says, at most [`MAX_ROWS`].
 pub(super) async fn rows(config: &DatasetConfig) -> Result<Vec<DatasetRow>, Error> {
@@ -88,7 +89,30 @@ async fn viewed(config: &DatasetConfig) -> Result<Vec<DatasetRow>, Failure> {
             break;
         }
     }
+    load_images(&viewer, config, &mut rows).await?;
     Ok(rows)
+}
+
+/// Replaces the images that the viewer serves by their data: its addresses are valid for a short time
+/// only, and an upstream may not reach them. Addresses that the dataset itself contains stay.
+async fn load_images(
+    viewer: &Hub,
+    config: &DatasetConfig,
+    rows: &mut [DatasetRow],
+) -> Result<(), Failure> {
+    let images = rows.iter_mut().flat_map(|row| &mut row.images);
+    let of_viewer = images.filter_map(|image| {
+        let path = image.strip_prefix(viewer.base())?.to_owned();
+        path.starts_with('/').then_some((image, path))
+    });
+    let loads = of_viewer.map(async |(image, path)| {
+        let bytes = viewer.get(&path).await.map_err(Failure::Hub)?;
+        let data = image::data(&bytes, config.unsafe_allow_large_images);
+        *image = data.map_err(|reason| Failure::Invalid(invalid(config, reason)))?;
+        Ok(())
+    });
+    let loads = stream::iter(loads).buffer_unordered(PARALLEL_IMAGES);
+    loads.try_collect().await
 }
 
 async fn splits(viewer: &Hub, name: &str) -> Result<Vec<Split>, HubError> {
@@ -274,6 +298,8 @@ fn slice(split: &str) -> (&str, usize) {
 fn invalid(config: &DatasetConfig, reason: impl Into<String>) -> Error {
     Error::dataset(&config.source.path, None, reason)
 }
+
+const PARALLEL_IMAGES: usize = 16;
 
 /// The viewer's limit of rows per request.
 const PAGE: usize = 100;

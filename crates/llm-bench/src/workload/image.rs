@@ -35,9 +35,14 @@ pub(super) fn address(
             "{shown:?} is not an image: expected a URL, a file or base64"
         ));
     };
-    check_size(&bytes, large)?;
-    let kind = media_type(&bytes).ok_or("expected JPEG, PNG, GIF or WebP")?;
-    Ok(data_url(kind, &bytes))
+    data(&bytes, large)
+}
+
+/// The data URL of an image.
+pub(super) fn data(bytes: &[u8], large: bool) -> Result<String, String> {
+    check_size(bytes, large)?;
+    let kind = media_type(bytes).ok_or("expected JPEG, PNG, GIF or WebP")?;
+    Ok(data_url(kind, bytes))
 }
 
 fn data_url(kind: &str, bytes: &[u8]) -> String {

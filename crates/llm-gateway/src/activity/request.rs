@@ -133,6 +133,15 @@ impl ActiveRequest {
         is_measured.then_some(overhead)
     }
 
+    /// The deployment of the latest attempt, and the number of attempts; `None` if there was none.
+    pub(crate) fn latest_attempt(&self) -> Option<(String, u32)> {
+        let facts = self.facts();
+        let attempts = &facts.request.attempts;
+        let count = u32::try_from(attempts.len()).unwrap_or(u32::MAX);
+        let count = count.saturating_add(facts.request.more_attempts);
+        Some((attempts.last()?.deployment.clone(), count))
+    }
+
     /// Whether the call failed.
     pub(crate) fn has_failed(&self) -> bool {
         self.facts().request.error.is_some()

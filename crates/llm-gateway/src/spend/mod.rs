@@ -86,14 +86,15 @@ pub(crate) async fn admit(
         record.end_user = Some(user.into_owned());
     }
     let prices = Arc::clone(&shared.prices);
-    Ok(Running::new(
+    let running = Running::new(
         reservation,
         record,
         origin.started,
         prices,
         permits,
         counts,
-    ))
+    );
+    Ok(running.observed_by(client.active.clone()))
 }
 
 /// Reserves the most that a call can cost. If the budgets allow the model of the call, but not the models

@@ -1,5 +1,7 @@
 //! [`Origin`]: what the head of a request says about its usage record.
 
+use std::sync::OnceLock;
+
 use gateway_store::{Timestamp, UsageRecord};
 use http::header::HeaderMap;
 use tokio::time::Instant;
@@ -16,6 +18,8 @@ pub(crate) struct Origin {
     pub(crate) started_at: Timestamp,
     session: Option<String>,
     tags: Vec<String>,
+    /// The tags in the body, once it was read.
+    tags_in_body: OnceLock<Vec<String>>,
 }
 
 impl Origin {
@@ -31,12 +35,23 @@ impl Origin {
                 .filter(|tag| !tag.is_empty())
                 .map(str::to_owned)
                 .collect(),
+            tags_in_body: OnceLock::new(),
         }
+    }
+
+    /// Sets the tags in the body of the request.
+    pub(crate) fn set_tags(&self, tags: Vec<String>) {
+        // A request has one body.
+        let _ = self.tags_in_body.set(tags);
     }
 
     pub(super) fn fill(&self, record: &mut UsageRecord) {
         record.session_id.clone_from(&self.session);
-        record.tags.extend_from_slice(&self.tags);
+        for tag in self.tags.iter().chain(self.tags_in_body.get().into_iter().flatten()) {
+            if !record.tags.contains(tag) {
+                record.tags.push(tag.clone());
+            }
+        }
     }
 }
 

@@ -10,6 +10,8 @@ use llm_router::{Deployment, PriceTable, Prices, Router, TokenCounts};
 pub(crate) struct PriceBook {
     /// By the deployment's id.
     deployments: HashMap<String, Prices>,
+    /// The provider and the upstream's name of the model, by the deployment's id.
+    models: HashMap<String, (&'static str, String)>,
     /// The most expensive deployment of each model group.
     groups: HashMap<String, Prices>,
     /// The deployments of model groups whose names have a `*`: their prices depend on the model
@@ -24,6 +26,7 @@ impl PriceBook {
     pub(crate) fn new(deployments: &[Deployment], router: Router) -> Self {
         let mut book = Self {
             deployments: HashMap::new(),
+            models: HashMap::new(),
             groups: HashMap::new(),
             patterns: HashMap::new(),
             table: PriceTable::default(),
@@ -31,6 +34,8 @@ impl PriceBook {
         };
         for deployment in deployments {
             let group = deployment.group.clone();
+            let model = (deployment.provider.name(), deployment.model.clone());
+            book.models.insert(deployment.id.clone(), model);
             let is_pattern = group.contains('*');
             if is_pattern {
                 let pattern = book.patterns.entry(group.clone()).or_default();
@@ -51,6 +56,23 @@ impl PriceBook {
     /// The prices of a deployment.
     pub(crate) fn of(&self, deployment: &Deployment) -> Option<Prices> {
         deployment.prices_in(&self.table, None)
+    }
+
+    /// Names the deployment of a call without a reply in its record.
+    pub(super) fn name(&self, record: &mut UsageRecord, deployment: &str) {
+        record.deployment.push_str(deployment);
+        let Some((provider, model)) = self.models.get(deployment) else {
+            return;
+        };
+        if record.provider.is_empty() {
+            record.provider.push_str(provider);
+        }
+        if record.model.is_empty() {
+            let target = self.router.target_of(&record.model_group);
+            let matched = target.and_then(|target| target.matched);
+            let model = model.replacen('*', matched.as_deref().unwrap_or("*"), 1);
+            record.model.push_str(&model);
+        }
     }
 
     /// The cost of a call that a record describes; `None` if the price is not known.

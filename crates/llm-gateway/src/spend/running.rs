@@ -5,7 +5,7 @@ use std::sync::Arc;
 use gateway_store::{Money, Reservation, UsageOutcome, UsageRecord};
 use http::Response;
 use http::header::HeaderName;
-use llm_provider::{Error, Metadata, Reply, ReplyStream, Result};
+use llm_provider::{Error, ErrorKind, Metadata, Reply, ReplyStream, Result};
 use llm_router::TokenCounts;
 use tokio::time::Instant;
 
@@ -13,6 +13,7 @@ use super::limits::{Permits, RatesOfCall};
 use super::prices::PriceBook;
 use super::stream::Recorded;
 use super::tokens::Tokens;
+use crate::activity::ActiveRequest;
 use crate::error::ApiError;
 use crate::headers;
 
@@ -40,6 +41,8 @@ struct Open {
     tokens: Option<Tokens>,
     /// Whether the reply came from a cache, which costs nothing.
     is_cached: bool,
+    /// Knows the attempts of the call.
+    active: Option<Arc<ActiveRequest>>,
 }
 
 impl Running {
@@ -66,7 +69,16 @@ impl Running {
             streamed: 0,
             tokens: None,
             is_cached: false,
+            active: None,
         })))
+    }
+
+    /// Sets what knows the attempts of the call.
+    pub(super) fn observed_by(mut self, active: Option<Arc<ActiveRequest>>) -> Self {
+        if let Some(open) = &mut self.0 {
+            open.active = active;
+        }
+        self
     }
 
     /// Waits for a reply in one piece, and records it.
@@ -173,17 +185,11 @@ impl Open {
     }
 
     fn fail(&mut self, error: &Error) {
-        if self.permits.rates().refusal().is_some() {
-            // Nothing was charged, and calls above a limit have no record.
-            self.reservation = None;
-            self.permits.cancel();
-            return;
+        if self.permits.rates().refusal().is_some() || !self.was_sent(error) {
+            return self.forget();
         }
         let record = &mut self.record;
-        if record.provider.is_empty() {
-            record
-                .provider
-                .push_str(error.provider().unwrap_or_default());
+        if record.model.is_empty() {
             record.model.push_str(error.model().unwrap_or_default());
         }
         // Upstreams do not charge for the prompt of a call that failed before its output.
@@ -191,6 +197,24 @@ impl Open {
             self.tokens = Some(Tokens::default());
         }
         self.settle(UsageOutcome::Failed);
+    }
+
+    /// Whether a call that failed was sent to an upstream.
+    fn was_sent(&self, error: &Error) -> bool {
+        let attempts = self.latest_attempt().map_or(0, |(_, attempts)| attempts);
+        let kind = error.kind();
+        let is_invalid = matches!(kind, ErrorKind::InvalidRequest | ErrorKind::Unsupported);
+        attempts > 1 || error.provider().is_some() && (error.status().is_some() || !is_invalid)
+    }
+
+    fn latest_attempt(&self) -> Option<(String, u32)> {
+        self.active.as_ref()?.latest_attempt()
+    }
+
+    /// Ends a call that was not sent: it has no record, and nothing is charged.
+    fn forget(&mut self) {
+        self.reservation = None;
+        self.permits.cancel();
     }
 
     /// The tokens of a reply of `bytes` whose upstream does not count them.
@@ -219,6 +243,12 @@ impl Open {
             _ => tokens.counts,
         };
         self.permits.settle(counts.total());
+        if self.record.deployment.is_empty()
+            && let Some((deployment, attempts)) = self.latest_attempt()
+        {
+            self.prices.name(&mut self.record, &deployment);
+            self.record.attempts = attempts;
+        }
         let mut record = std::mem::replace(
             &mut self.record,
             UsageRecord::new(String::new(), gateway_store::Timestamp::default()),
@@ -251,6 +281,10 @@ impl Open {
 /// A client that left is charged for the prompt and for what was streamed to it.
 impl Drop for Open {
     fn drop(&mut self) {
+        let is_unsent = self.active.is_some() && self.latest_attempt().is_none();
+        if self.reservation.is_some() && is_unsent {
+            return self.forget();
+        }
         self.settle(UsageOutcome::Cancelled);
     }
 }

@@ -6,6 +6,7 @@ use llm_types::{
     ErrorResponse, Field, FinishReason, Logprobs, ParseError, RawObject, TokenLogprob, Usage,
 };
 
+use super::calls;
 use super::check::{self, Kind};
 use super::chunks::{
     Chunk, ChunkType, Inspection, Normalize, Normalizer, Seen, canonical, unexpected,
@@ -114,10 +115,11 @@ fn normalize(reply: Document, single_call: bool) -> Result<Document> {
         choice.finish_reason = canonical(choice.finish_reason.take(), &mut choice.extra);
         let message = &mut choice.message;
         share_reasoning(&message.reasoning, &mut message.reasoning_content);
-        if let Field::Value(calls) = &mut message.tool_calls
-            && single_call
-        {
-            calls.truncate(1);
+        if let Field::Value(calls) = &mut message.tool_calls {
+            if single_call {
+                calls.truncate(1);
+            }
+            calls.iter_mut().for_each(calls::complete);
         }
         let text = message.text().unwrap_or_default();
         choice.logprobs = in_openai_shape(choice.logprobs.take(), &text);
@@ -165,6 +167,7 @@ impl ChunkType for ChatChunk {
             && !summary.null_calls
             && summary.reasoning.is_none()
             && !seen.logprobs
+            && !seen.several
             && !seen.any_finish();
         Ok(if plain {
             Inspection::Plain {
@@ -248,8 +251,14 @@ fn is_normal(response: &Document, single_call: bool) -> Result<bool, ParseError>
             !reason.as_str().is_empty() && reason.clone().canonical() == reason
         });
         let shares = !has(&message, "reasoning") || has(&message, "reasoning_content");
-        let has_calls = single_call && has(&message, "tool_calls");
-        if !is_canonical || !shares || has_calls || has(&choice, "logprobs") {
+        let calls = message.objects("tool_calls").into_iter().flatten();
+        let (mut count, mut complete) = (0_usize, true);
+        for call in calls {
+            count += 1;
+            complete &= call.is_ok_and(|call| calls::is_complete(&call));
+        }
+        let calls_differ = !complete || (single_call && count > 1);
+        if !is_canonical || !shares || calls_differ || has(&choice, "logprobs") {
             return Ok(false);
         }
     }

@@ -199,6 +199,10 @@ pub(super) struct Seen {
     /// Whether only the first tool call of a choice is kept.
     pub(super) single_call: bool,
     pub(super) calls: SeenCalls,
+    /// Whether the request asks for several choices.
+    pub(super) several: bool,
+    /// The choices, as far as chunks were normalized.
+    begun: BTreeSet<u32>,
     finished: BTreeSet<u32>,
 }
 
@@ -216,6 +220,7 @@ impl Seen {
         reason: &mut Field<FinishReason>,
         extra: &mut Map<String, Value>,
     ) -> bool {
+        self.begun.insert(index);
         let ended = self.finished.contains(&index);
         let canonical = canonical(reason.take(), extra);
         *reason = Field::Null;
@@ -239,10 +244,13 @@ impl<C: ChunkType> Normalizer<C> {
     /// Creates the normalizer of the streamed reply to `request`.
     pub(super) fn new(request: &Document) -> Self {
         let choices = request.u64("n").unwrap_or(1).max(1);
+        let prompts = request.get("prompt");
+        let has_prompts = prompts.is_some_and(|prompts| prompts.starts_with(b"["));
         Self {
             choices: usize::try_from(choices).unwrap_or(usize::MAX),
             seen: Seen {
                 logprobs: request.has("logprobs"),
+                several: choices > 1 || has_prompts,
                 ..Seen::default()
             },
             usage: None,
@@ -298,7 +306,11 @@ impl<C: ChunkType> Normalize for Normalizer<C> {
     }
 
     fn end(&mut self, is_complete: bool) -> Result<Option<Chunk>> {
-        let choices = if is_complete { 1 } else { self.choices };
+        // Some upstreams return fewer choices than requested.
+        let choices = match is_complete {
+            true => self.seen.begun.len().max(1),
+            false => self.choices,
+        };
         if self.seen.finished.len() < choices {
             let message = "the upstream ended its stream before the reply was complete";
             return Err(Error::new(ErrorKind::Transport, message));

@@ -12,6 +12,7 @@ use super::check::{self, Kind};
 use super::chunks::{
     Chunk, ChunkType, Inspection, Normalize, Normalizer, Seen, canonical, unexpected,
 };
+use super::repair::repaired;
 use super::{Accumulate, Endpoint, Request, StreamingRequest, params};
 use crate::{Capability, Document, Metadata, ParamSpec, Result};
 
@@ -65,7 +66,13 @@ impl StreamingRequest for CompletionRequest {
 
 /// Normalizes a reply in one piece.
 fn normalize(reply: Document) -> Result<Document> {
-    let head: Head<'_> = serde_json::from_slice(reply.bytes()).map_err(unexpected(WHAT))?;
+    let head: Head<'_> = match serde_json::from_slice(reply.bytes()) {
+        Ok(head) => head,
+        Err(error) => match repaired(reply.bytes()) {
+            Some(reply) => return normalize(Document::from_bytes(reply)),
+            None => return Err(unexpected(WHAT)(error)),
+        },
+    };
     let differs = head.choices.is_empty() || head.choices.iter().any(ChoiceHead::differs);
     if head.is_openai() && !differs {
         return Ok(reply);
@@ -93,6 +100,7 @@ impl ChunkType for CompletionResponse {
             && head.usage.is_none()
             && !head.choices.is_empty()
             && head.choices.iter().all(is_piece)
+            && !seen.several
             && !seen.any_finish();
         Ok(if plain {
             Inspection::Plain {

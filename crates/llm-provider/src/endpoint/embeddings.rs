@@ -1,5 +1,6 @@
 use llm_types::embeddings::{EmbeddingRequest, EmbeddingResponse, EncodingFormat};
 use llm_types::{TextInput, Usage};
+use serde_json::{Map, Value};
 
 use super::check::{self, Kind};
 use super::chunks::unexpected;
@@ -50,10 +51,10 @@ fn normalize(request: &Document, mut reply: Document, metadata: &mut Metadata) -
     let encodings = Encodings::of(&reply)?;
     let (format, differs) = match request.str("encoding_format").as_deref() {
         Some("base64") => (EncodingFormat::Base64, encodings.floats),
-        _ => (EncodingFormat::Float, encodings.base64),
+        None | Some("float") => (EncodingFormat::Float, encodings.base64),
+        // A format of the upstream, such as `int8`.
+        Some(_) => (EncodingFormat::Float, false),
     };
-    let has_usage = reply.has_value("usage");
-    let usage = (!has_usage).then(|| estimate(request)).flatten();
     if differs {
         let mut response: EmbeddingResponse = reply.read().map_err(unexpected(WHAT))?;
         response.encode(&format).map_err(|error| {
@@ -62,12 +63,25 @@ fn normalize(request: &Document, mut reply: Document, metadata: &mut Metadata) -
         })?;
         reply = Document::new(&response);
     }
-    if let Some(usage) = usage {
+    if !reply.has_value("usage") {
+        if let Some(usage) = estimate(request) {
+            reply.set("usage", usage);
+            let estimated = "usage_estimated".to_owned();
+            metadata.extra.insert(estimated, true.into());
+        }
+    } else if lacks_total(&reply)
+        && let Ok(Some(mut usage)) = reply.read_member::<Map<String, Value>>("usage")
+        && let Some(tokens) = usage.get("prompt_tokens").cloned()
+    {
+        usage.insert("total_tokens".to_owned(), tokens);
         reply.set("usage", usage);
-        let estimated = "usage_estimated".to_owned();
-        metadata.extra.insert(estimated, true.into());
     }
     Ok(reply)
+}
+
+fn lacks_total(reply: &Document) -> bool {
+    let usage = reply.object().ok().and_then(|reply| reply.object("usage"));
+    usage.is_some_and(|usage| usage.bytes("total_tokens").is_none())
 }
 
 /// The encodings that occur in a reply.

@@ -278,11 +278,12 @@ impl Error {
     }
 
     /// Whether a retry at the same upstream may succeed: as the upstream recommends
-    /// ([`should_retry`](Self::should_retry)), else according to the kind.
+    /// ([`should_retry`](Self::should_retry)), else according to the kind. A 409 may also be retried, as
+    /// the clients of OpenAI and Together do.
     pub fn is_retryable(&self) -> bool {
-        self.0
-            .should_retry
-            .unwrap_or_else(|| self.0.kind.is_temporary())
+        self.0.should_retry.unwrap_or_else(|| {
+            self.0.kind.is_temporary() || self.0.status == Some(StatusCode::CONFLICT)
+        })
     }
 
     /// Whether another deployment, with its own key, account and model, may succeed.

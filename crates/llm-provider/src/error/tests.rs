@@ -169,6 +169,8 @@ fn retry_advice_applies_to_its_upstream_only() {
     assert_eq!(said(ErrorKind::Timeout, true), (true, true));
     assert_eq!(said(ErrorKind::InvalidRequest, true), (true, true));
     assert_eq!(said(ErrorKind::InvalidRequest, false), (false, false));
+    let conflict = Error::new(ErrorKind::InvalidRequest, "").with_status(StatusCode::CONFLICT);
+    assert!(conflict.is_retryable() && !conflict.with_should_retry(false).is_retryable());
     let failed = Error::new(ErrorKind::ModelFailed, "");
     assert!(!failed.is_retryable() && failed.is_retryable_elsewhere());
 }

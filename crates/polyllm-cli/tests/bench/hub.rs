@@ -54,7 +54,17 @@ fn answer(
         307 => format!("location: {}\r\n", body.as_str().unwrap()),
         _ => String::new(),
     };
-    let body = body.to_string();
+    let host = head.iter().find_map(|line| {
+        line.to_ascii_lowercase()
+            .strip_prefix("host: ")?
+            .to_owned()
+            .into()
+    });
+    let address = format!("http://{}", host.unwrap_or_default());
+    let body = match body {
+        Value::String(file) if *status == 200 => file.clone(),
+        body => body.to_string().replace("$HUB", &address),
+    };
     let answer = format!(
         "HTTP/1.1 {status} Status\r\nconnection: close\r\n{location}content-length: {}\r\n\r\n{body}",
         body.len()
@@ -153,30 +163,29 @@ fn a_renamed_dataset_is_followed() {
 }
 
 #[test]
-fn images_of_the_viewer_are_sent_as_urls() {
+fn images_of_the_viewer_are_sent_as_data() {
     let bench = Bench::new(Timing::default());
     let name = "lmms-lab/llava-bench-in-the-wild";
-    let image = json!({"src": "https://h/x.jpg", "height": 1, "width": 1});
+    let image = |src: &str| json!({"question": "What?", "image": {"src": src}});
+    let rows = [image("$HUB/assets/x.gif"), image("https://h/x.jpg")];
     let hub = Hub::start(Answers::from([
         ("/splits", (200, splits(&[[name, "default", "train"]]))),
         (
             "/rows",
-            (
-                200,
-                json!({"rows": [{"row": {"question": "What?", "image": image}}]}),
-            ),
+            (200, json!({"rows": rows.map(|row| json!({ "row": row }))})),
         ),
+        ("/assets/x.gif", (200, json!("GIF89a\u{1}\0\u{1}\0"))),
     ]));
     let config = json!({
         "source": {"type": "huggingface", "path": name, "huggingface_kwargs": {"split": "train"}},
         "prompt_column": "question", "image_column": "image",
     });
     let sent = prompts(&bench, &hub, &config, "--task image-text-to-text").unwrap();
-    assert!(
-        sent[0].to_string().contains("https://h/x.jpg"),
-        "{}",
-        sent[0]
-    );
+    let has = |address: &str| sent.iter().any(|sent| sent.to_string().contains(address));
+    assert!(has("data:image/gif;base64,R0lGODlhAQABAA=="), "{sent:?}");
+    // An address of the dataset's own.
+    assert!(has("https://h/x.jpg"), "{sent:?}");
+    assert!(!has("/assets/"), "{sent:?}");
 }
 
 #[test]

@@ -284,6 +284,20 @@ async fn output_that_contradicts_the_events_is_an_error() {
     }
 }
 
+#[tokio::test]
+async fn lines_of_the_output_may_end_differently_than_those_of_events() {
+    let server = Server::start(move |url, seen, _| match seen.line().as_str() {
+        CREATE => Response::json(201, streamed(url, "starting")),
+        EVENTS => Response::sse("event: output\nid: 1\ndata: Once\ndata: upon\n\n"),
+        GET => Response::json(200, succeeded(url, json!(["Once\r\nupon\r\n", "a time"]))),
+        _ => Response::not_found(),
+    })
+    .await;
+    let outcome = outcome(&server).await;
+    outcome.assert_whole();
+    assert_eq!(outcome.text, "Once\nupon\na time");
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_stream_that_hangs_before_its_first_event_is_noticed() {
     advance_in_small_steps();

@@ -142,6 +142,12 @@ async fn a_parameter_that_cannot_be_read_is_named() {
     }
     let error = together.send(chat_call(&json!([]))).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::InvalidRequest);
+    for members in [json!({ "top_logprobs": 2 }), json!({ "top_logprobs": 2, "logprobs": false })] {
+        let error = together.send(chat_call(&with(TURBO, members))).await;
+        assert_eq!(error.unwrap_err().param(), Some("top_logprobs"));
+    }
+    let none = with(TURBO, json!({ "top_logprobs": 0, "logprobs": false }));
+    together.send(chat_call(&none)).await.unwrap();
     drop(sim);
 }
 
